@@ -1,0 +1,177 @@
+"""The vocabulary of the suite: hypothesis strategies for arrays, layers, networks, batches, losses and optimizers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from numpy.typing import NDArray
+
+import numpy_nn as nn
+
+DTYPES = (np.float32, np.float64)
+
+dtypes = st.sampled_from(DTYPES)
+seeds = st.integers(0, 2**32 - 1)
+reductions = st.sampled_from(["mean", "sum", "none"])
+
+
+def special_values(dtype: Any) -> list[float]:
+    """Where a formula for floats breaks first: zeros, kinks, subnormals, both ends, no numbers."""
+    info = np.finfo(dtype)
+    finite = [0.0, 1.0, float(info.eps), float(info.tiny), float(info.smallest_subnormal), float(info.max), 20.0, 88.8]
+    finite += [0.5, 3.0, 100.0, 709.0, 1e-5, 1e4, float(info.max) / 2]
+    return [*finite, *(-v for v in finite), np.inf, -np.inf, np.nan]
+
+
+@st.composite
+def layouts(draw: st.DrawFn, array: NDArray[Any]) -> NDArray[Any]:
+    """The same numbers in another memory layout: C or Fortran order, every other element, reversed, read-only."""
+    layout = draw(st.sampled_from(["C", "F", "strided", "reversed", "read-only"]))
+    if layout == "F":
+        return np.asfortranarray(array)
+    if layout == "strided":
+        wide = np.repeat(array, 2, axis=-1)
+        wide[..., 1::2] = np.nan
+        return wide[..., ::2]
+    if layout == "reversed":
+        return np.ascontiguousarray(array[::-1])[::-1]
+    if layout == "read-only":
+        array = array.copy()
+        array.setflags(write=False)
+    return array
+
+
+@st.composite
+def float_arrays(
+    draw: st.DrawFn, shape: Any, dtype: Any, *, special: bool = False, limit: float = 1e3, laid_out: bool = True
+) -> NDArray[Any]:
+    """Arrays of ``dtype``: hypothesis's own floats up to ``limit``, or normal ones of a random scale, or special values."""
+    if special and draw(st.booleans()):
+        array = draw(hnp.arrays(dtype, shape, elements=st.sampled_from(special_values(dtype)).map(dtype)))
+    elif draw(st.booleans()):
+        width = np.finfo(dtype).bits
+        bound = float(dtype(limit))
+        array = draw(hnp.arrays(dtype, shape, elements=st.floats(-bound, bound, width=width)))
+    else:
+        size = draw(shape) if isinstance(shape, st.SearchStrategy) else shape
+        scale = 10.0 ** draw(st.integers(-6, int(np.log10(limit)) - 1))
+        array = (np.random.default_rng(draw(seeds)).standard_normal(size) * scale).astype(dtype)
+    return draw(layouts(array)) if laid_out and array.ndim else array
+
+
+shapes = hnp.array_shapes(min_dims=1, max_dims=3, min_side=1, max_side=8)
+rows = st.integers(1, 64)
+widths = st.integers(1, 64)
+
+
+@st.composite
+def elementwise_layers(draw: st.DrawFn, width: int, dtype: Any) -> nn.Layer:
+    """Any activation of the registry that works entry by entry, with random options."""
+    slope = st.floats(0.0, 0.9)
+    name = draw(st.sampled_from([name for name, a in nn.ACTIVATIONS.items() if a.elementwise]))
+    if name == "leaky_relu":
+        return nn.LeakyReLU(draw(slope))
+    if name == "prelu":
+        layer = nn.PReLU(draw(st.sampled_from([1, width])), draw(slope), dtype=dtype)
+        layer.weight.data += np.linspace(0, 0.1, layer.num_parameters, dtype=dtype)
+        return layer
+    if name == "elu":
+        return nn.ELU(draw(st.floats(0.1, 3.0)))
+    if name == "gelu":
+        return nn.GELU(draw(st.sampled_from(["none", "tanh"])))
+    if name == "softplus":
+        return nn.Softplus(draw(st.floats(0.25, 4.0)))
+    if name == "hardtanh":
+        return nn.Hardtanh(draw(st.floats(-3.0, 0.0)), draw(st.floats(0.5, 3.0)))
+    return nn.ACTIVATION_LAYERS[name]()
+
+
+@st.composite
+def batch_norms(draw: st.DrawFn, width: int, dtype: Any) -> nn.BatchNorm1d:
+    """BatchNorm1d with random settings, affine parameters and running statistics."""
+    layer = nn.BatchNorm1d(
+        width,
+        eps=draw(st.sampled_from([1e-5, 1e-3])),
+        momentum=draw(st.sampled_from([None, 0.1, 0.7])),
+        affine=draw(st.booleans()),
+        track_running_stats=draw(st.booleans()),
+        dtype=dtype,
+    )
+    rng = np.random.default_rng(draw(seeds))
+    for p in layer.parameters():
+        p.data[...] = rng.normal(1.0, 0.5, p.shape)
+    if layer.running_mean is not None and layer.running_var is not None:
+        layer.running_mean[...] = rng.normal(0.0, 1.0, width)
+        layer.running_var[...] = rng.uniform(0.1, 2.0, width)
+    return layer
+
+
+@st.composite
+def hidden_layers(draw: st.DrawFn, width: int, dtype: Any, n: int) -> list[nn.Layer]:
+    """What may follow a Linear layer of that width for a batch of ``n`` rows: any mix of up to two layers."""
+    kinds = ["activation", "activation", "dropout", "softmax", "inner"] + ["batch_norm"] * (n > 1)
+    layers: list[nn.Layer] = []
+    for kind in draw(st.lists(st.sampled_from(kinds), max_size=2)):
+        if kind == "activation":
+            layers.append(draw(elementwise_layers(width, dtype)))
+        elif kind == "dropout":
+            layers.append(nn.Dropout(draw(st.sampled_from([0.0, 0.2, 0.5])), rng=draw(seeds)))
+        elif kind == "softmax":
+            layers.append(draw(st.sampled_from([nn.Softmax, nn.LogSoftmax]))())
+        elif kind == "batch_norm":
+            layers.append(draw(batch_norms(width, dtype)))
+        else:
+            inner = nn.Linear(width, width, draw(st.booleans()), rng=draw(seeds), dtype=dtype)
+            layers.append(nn.Sequential(inner, draw(elementwise_layers(width, dtype))))
+    return layers
+
+
+@st.composite
+def networks(draw: st.DrawFn, dtype: Any, n: int, *, outputs: int | None = None, max_width: int = 64) -> nn.Sequential:
+    """Depth 1 to 6 Linear layers, width 1 to 64, any mix of layers between; in training or evaluation mode."""
+    sizes = draw(st.lists(st.integers(1, max_width), min_size=2, max_size=7))
+    sizes[-1] = outputs or sizes[-1]
+    layers: list[nn.Layer] = [nn.Flatten()] if draw(st.booleans()) else []
+    for index, (fan_in, fan_out) in enumerate(zip(sizes, sizes[1:], strict=False)):
+        layers.append(nn.Linear(fan_in, fan_out, draw(st.booleans()), rng=draw(seeds), dtype=dtype))
+        if index < len(sizes) - 2:
+            layers += draw(hidden_layers(fan_out, dtype, n))
+    return nn.Sequential(*layers).train(draw(st.booleans()))
+
+
+def in_features(net: nn.Sequential) -> int:
+    """The width that a network of :func:`networks` takes."""
+    return next(layer.in_features for layer in net if isinstance(layer, nn.Linear))
+
+
+@st.composite
+def losses_with_targets(draw: st.DrawFn, shape: tuple[int, int], dtype: Any) -> tuple[nn.Loss, NDArray[Any]]:
+    """Any loss with any reduction, and targets for outputs of that shape."""
+    kind = draw(st.sampled_from(["cross_entropy", "mse", "bce", "perceptron"]))
+    reduction = draw(reductions)
+    rng = np.random.default_rng(draw(seeds))
+    if kind == "cross_entropy":
+        labels = rng.integers(0, shape[1], shape[0]).astype(draw(st.sampled_from([np.int64, np.int32, np.uint8])))
+        return nn.CrossEntropyLoss(draw(st.sampled_from([0.0, 0.1, 1.0])), reduction), labels
+    if kind == "mse":
+        return nn.MSELoss(reduction), rng.standard_normal(shape).astype(dtype)
+    if kind == "bce":
+        soft = draw(st.booleans())
+        return nn.BCEWithLogitsLoss(reduction), (rng.random(shape) if soft else rng.integers(0, 2, shape)).astype(dtype)
+    return nn.PerceptronLoss(reduction), (2 * rng.integers(0, 2, shape) - 1).astype(dtype)
+
+
+@st.composite
+def optimizers(draw: st.DrawFn, parameters: Any) -> nn.Optimizer:
+    """SGD, Adam or AdamW for these parameters with random settings."""
+    lr = draw(st.floats(1e-4, 1.0))
+    decay = draw(st.sampled_from([0.0, 1e-4, 0.1]))
+    kind = draw(st.sampled_from([nn.SGD, nn.Adam, nn.AdamW]))
+    if kind is nn.SGD:
+        momentum = draw(st.sampled_from([0.0, 0.5, 0.9]))
+        return nn.SGD(parameters, lr, momentum, decay, nesterov=momentum > 0 and draw(st.booleans()))
+    betas = draw(st.sampled_from([(0.9, 0.999), (0.5, 0.9), (0.0, 0.0)]))
+    return kind(parameters, lr, betas, draw(st.sampled_from([1e-8, 1e-3])), decay)

@@ -1,0 +1,237 @@
+"""Parity: a network and its torch twin, compared number by number, each difference held to a derived bound.
+
+Every layer is fed the same input and the same gradient in both engines, so that the bound of that one layer is enough
+(:mod:`torch_ref.bounds`). The whole network is compared too, from the input to the loss and back, with the bounds of
+its layers chained. The optimizers are fed the same gradients, step after step.
+"""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+import numpy_nn as nn
+from torch_ref import bounds
+from torch_ref.rounding import Rounded, as_rounded
+from torch_ref.twin import Device, loss_to_torch, optimizer_settings, optimizer_to_torch, to_torch
+
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Row:
+    """One compared quantity: its worst element (the largest share of the bound), in both engines.
+
+    ``ulps`` is the difference in units in the last place of the larger value, ``share`` the difference over the bound.
+    """
+
+    quantity: str
+    shape: tuple[int, ...]
+    index: tuple[int, ...]
+    ours: float
+    torch: float
+    difference: float
+    bound: float
+    ulps: float
+    share: float
+
+    @property
+    def ok(self) -> bool:
+        """Whether every element is within its bound."""
+        return self.share <= 1.0
+
+
+@dataclass
+class ParityReport:
+    """All rows of a comparison; ``str`` gives a table."""
+
+    title: str
+    rows: list[Row] = field(default_factory=list)
+
+    @property
+    def ok(self) -> bool:
+        """Whether every quantity is within its bound."""
+        return all(row.ok for row in self.rows)
+
+    @property
+    def worst(self) -> Row:
+        """The row nearest to its bound, or farthest beyond it."""
+        return max(self.rows, key=lambda row: row.share)
+
+    def raise_if_failed(self) -> None:
+        """AssertionError with the table if a quantity is out of bounds."""
+        if not self.ok:
+            raise AssertionError(str(self))
+
+    def __str__(self) -> str:
+        head = ("quantity", "shape", "worst at", "numpy_nn", "torch", "ulps", "difference", "bound", "")
+        lines = [head]
+        for r in self.rows:
+            numbers = (f"{r.ours:.9g}", f"{r.torch:.9g}", f"{r.ulps:.3g}", f"{r.difference:.2e}", f"{r.bound:.2e}")
+            lines.append((r.quantity, _show(r.shape), _show(r.index), *numbers, "ok" if r.ok else "FAILED"))
+        widths = [max(len(line[column]) for line in lines) for column in range(len(head))]
+        left = (str.ljust,) * 3 + (str.rjust,) * 6
+        table = ("  ".join(a(cell, w) for a, cell, w in zip(left, line, widths, strict=True)) for line in lines)
+        failed = sum(not row.ok for row in self.rows)
+        verdict = "all within their bounds" if self.ok else f"{failed} out of bounds"
+        return "\n".join([self.title, *(line.rstrip() for line in table), f"{len(self.rows)} quantities: {verdict}"])
+
+
+def _show(numbers: tuple[int, ...]) -> str:
+    return " x ".join(map(str, numbers)) if numbers else "-"
+
+
+def compare(quantity: str, ours: Any, theirs: torch.Tensor, rounded: Rounded, transpose: bool = False) -> Row:
+    """Compare an array with a tensor, transposed first if told so; twice the error of ``rounded`` is the bound.
+
+    Equal infinities agree, and so do two NaNs.
+    """
+    a, tensor = np.asarray(ours), theirs.detach().cpu().numpy()
+    b = tensor.T if transpose else tensor
+    if a.shape != b.shape:
+        raise AssertionError(f"{quantity}: numpy_nn has shape {a.shape}, torch {b.shape}")
+    precise_a, precise_b = a.astype(np.float64), b.astype(np.float64)
+    with np.errstate(all="ignore"):
+        same = (precise_a == precise_b) | (np.isnan(precise_a) & np.isnan(precise_b))
+        difference = np.where(same, 0.0, np.abs(precise_a - precise_b))
+        bound = np.broadcast_to(2.0 * rounded.error, a.shape)
+        share = np.where(same, 0.0, difference / bound)
+        # What is no number on one side only has no distance, and is out of any bound.
+        share = np.where(np.isnan(share), np.inf, share)
+        index = tuple(int(i) for i in np.unravel_index(int(np.argmax(share)), a.shape)) if a.ndim else ()
+        unit = np.spacing(np.maximum(np.abs(a), np.abs(b))[index].astype(rounded.dtype))
+        ulps = difference[index] / float(unit)
+    values = (a[index], b[index], difference[index], bound[index], ulps, share[index])
+    return Row(quantity, a.shape, index, *(float(v) for v in values))
+
+
+def parity(
+    net: nn.Sequential,
+    x: Array,
+    target: Array,
+    loss: nn.Loss,
+    optimizer: nn.Optimizer | None = None,
+    *,
+    steps: int = 3,
+    device: Device = None,
+) -> ParityReport:
+    """Compare ``net`` with its torch twin on the batch ``(x, target)``.
+
+    Rows: output, input gradient, parameter gradients and running statistics of every layer; the loss and its gradient;
+    output, loss and input gradient of the whole network; every parameter after ``steps`` steps of a fresh optimizer of
+    the kind and settings of ``optimizer`` (SGD with lr 0.1 if none is given). ``net`` and ``optimizer`` stay as they
+    are. TypeError for what has no counterpart in torch.
+    """
+    net, x, target = copy.deepcopy(net), np.array(x), np.array(target)
+    report = ParityReport(f"numpy_nn beside torch {torch.__version__} on {device or 'cpu'}, {x.dtype}")
+    with np.errstate(all="ignore"):
+        report.rows += _compare_passes(net, x, target, loss, device)
+        if net.parameters().size:
+            fresh = nn.SGD(net.parameters(), lr=0.1) if optimizer is None else _fresh(optimizer, net)
+            report.rows += _compare_steps(net, x, target, loss, fresh, steps, device)
+    return report
+
+
+def _compare_passes(net: nn.Sequential, x: Array, target: Array, loss: nn.Loss, device: Device) -> list[Row]:
+    """Forward and backward, layer by layer and as a whole."""
+    rows: list[Row] = []
+    layers = [layer for layer in net.modules() if not isinstance(layer, nn.Sequential)]
+    modules = [to_torch(layer, device) for layer in layers]
+    inputs, chain = [x], [as_rounded(x)]
+    for i, layer in enumerate(layers):
+        statistics = {}
+        if isinstance(layer, nn.BatchNorm1d) and layer.training:
+            statistics = bounds.running_statistics(layer, as_rounded(inputs[-1]))
+        inputs.append(layer(inputs[-1]).copy())
+        if isinstance(layer, nn.Dropout):
+            modules[i] = _Masked(layer.mask, device)
+        theirs = modules[i](_tensor(inputs[i], device))
+        rows.append(compare(f"{_name(layer)} output", inputs[-1], theirs, bounds.forward(layer, as_rounded(inputs[i]))))
+        for name, bound in statistics.items():
+            rows.append(compare(f"{_name(layer)} {name}", getattr(layer, name), getattr(modules[i], name), bound))
+        chain.append(bounds.forward(layer, chain[-1]))
+
+    leaf = _tensor(inputs[-1], device).requires_grad_()
+    value, gradient = loss(inputs[-1], target), loss.backward().copy()
+    their_value = loss_to_torch(loss)(leaf, _tensor(target, device))
+    (their_gradient,) = torch.autograd.grad(their_value.sum(), leaf)
+    value_bound, gradient_bound = bounds.reduced_loss(loss, as_rounded(inputs[-1]), target)
+    value = np.asarray(value, x.dtype)
+    rows.append(compare("loss", value, their_value, value_bound))
+    rows.append(compare("loss gradient", gradient, their_gradient, gradient_bound))
+
+    whole = _tensor(x, device).requires_grad_()
+    their_output = whole
+    for module in modules:
+        their_output = module(their_output)
+    their_loss = loss_to_torch(loss)(their_output, _tensor(target, device))
+    loss_bound, chained = bounds.reduced_loss(loss, chain[-1], target)
+
+    for i, layer in reversed(list(enumerate(layers))):
+        g, gradient = gradient, layer.backward(gradient).copy()
+        leaf = _tensor(inputs[i], device).requires_grad_()
+        names = [name for name, _ in layer.named_parameters()]
+        wanted = [leaf, *(getattr(modules[i], name) for name in names)]
+        their_gradients = torch.autograd.grad(modules[i](leaf), wanted, _tensor(g, device))
+        input_bound, parameter_bounds = bounds.backward(layer, as_rounded(inputs[i]), as_rounded(g))
+        rows.append(compare(f"{_name(layer)} input gradient", gradient, their_gradients[0], input_bound))
+        for name, theirs in zip(names, their_gradients[1:], strict=True):
+            ours = getattr(layer, name).grad
+            rows.append(compare(f"{_name(layer)} {name} gradient", ours, theirs, parameter_bounds[name], True))
+        chained, _ = bounds.backward(layer, chain[i], chained)
+
+    rows.append(compare("network output", inputs[-1], their_output, chain[-1]))
+    rows.append(compare("network loss", value, their_loss, loss_bound))
+    (their_gradient,) = torch.autograd.grad(their_loss.sum(), whole)
+    rows.append(compare("network input gradient", gradient, their_gradient, chained))
+    return rows
+
+
+def _compare_steps(
+    net: nn.Sequential, x: Array, target: Array, loss: nn.Loss, optimizer: nn.Optimizer, steps: int, device: Device
+) -> list[Row]:
+    """The parameters after steps on the same gradients, those of ``net``."""
+    twin = to_torch(net, device)
+    their_optimizer = optimizer_to_torch(optimizer, twin)
+    ours, theirs = dict(net.named_parameters()), dict(twin.named_parameters())
+    held = {name: bounds.OptimizerBound(optimizer, p.data) for name, p in ours.items()}
+    for _ in range(steps):
+        loss(net(x), target)
+        net.backward(loss.backward())
+        for name, p in ours.items():
+            theirs[name].grad = _tensor(p.grad.T, device)
+            held[name].step(p.grad)
+        optimizer.step()
+        their_optimizer.step()
+    after = f"after {steps} steps of {type(optimizer).__name__}"
+    return [compare(f"{name} {after}", p.data, theirs[name], held[name].p, True) for name, p in ours.items()]
+
+
+class _Masked(torch.nn.Module):
+    """Dropout with the mask that our layer drew."""
+
+    def __init__(self, mask: Array | None, device: Device) -> None:
+        super().__init__()
+        self.mask = None if mask is None else _tensor(mask, device)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x if self.mask is None else x * self.mask
+
+
+def _fresh(optimizer: nn.Optimizer, net: nn.Sequential) -> nn.Optimizer:
+    kind: Any = type(optimizer)
+    optimizer_: nn.Optimizer = kind(net.parameters(), **optimizer_settings(optimizer))
+    return optimizer_
+
+
+def _tensor(array: Array, device: Device) -> torch.Tensor:
+    return torch.tensor(np.ascontiguousarray(array), device=device)
+
+
+def _name(layer: nn.Layer) -> str:
+    return f"{layer.name} {type(layer).__name__}"

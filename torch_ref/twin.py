@@ -1,0 +1,178 @@
+"""Twins: a numpy_nn network, loss or optimizer as its PyTorch counterpart, and a PyTorch network as numpy_nn's.
+
+A linear weight is (in, out) in numpy_nn and (out, in) in torch: every conversion transposes it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+import numpy_nn as nn
+
+Device = str | torch.device | None
+
+# numpy_nn's layer, torch's, and the constructor arguments that both have and spell alike.
+COUNTERPARTS: tuple[tuple[type[nn.Layer], type[torch.nn.Module], tuple[str, ...]], ...] = (
+    (nn.Linear, torch.nn.Linear, ("in_features", "out_features")),
+    (nn.BatchNorm1d, torch.nn.BatchNorm1d, ("num_features", "eps", "momentum")),
+    (nn.Dropout, torch.nn.Dropout, ("p",)),
+    (nn.Flatten, torch.nn.Flatten, ()),
+    (nn.Identity, torch.nn.Identity, ()),
+    (nn.Sigmoid, torch.nn.Sigmoid, ()),
+    (nn.Tanh, torch.nn.Tanh, ()),
+    (nn.ReLU, torch.nn.ReLU, ()),
+    (nn.LeakyReLU, torch.nn.LeakyReLU, ("negative_slope",)),
+    (nn.PReLU, torch.nn.PReLU, ("num_parameters",)),
+    (nn.ELU, torch.nn.ELU, ("alpha",)),
+    (nn.SELU, torch.nn.SELU, ()),
+    (nn.GELU, torch.nn.GELU, ("approximate",)),
+    (nn.SiLU, torch.nn.SiLU, ()),
+    (nn.Softplus, torch.nn.Softplus, ("beta",)),
+    (nn.Hardtanh, torch.nn.Hardtanh, ("min_val", "max_val")),
+    (nn.Softmax, torch.nn.Softmax, ("dim",)),
+    (nn.LogSoftmax, torch.nn.LogSoftmax, ("dim",)),
+)
+TO_TORCH = {ours: (theirs, names) for ours, theirs, names in COUNTERPARTS}
+FROM_TORCH = {theirs: (ours, names) for ours, theirs, names in COUNTERPARTS}
+
+
+def to_torch(net: nn.Layer, device: Device = None) -> Any:
+    """The torch twin of a Sequential or layer, with the same weights, dtype and modes, on ``device``.
+
+    Returns a ``torch.nn.Sequential`` for a Sequential, else the module of the layer. TypeError, naming it, for a layer
+    without a counterpart.
+    """
+    if isinstance(net, nn.Sequential):
+        module: torch.nn.Module = torch.nn.Sequential(*(to_torch(layer, device) for layer in net))
+        return module.train(net.training)
+    if type(net) not in TO_TORCH:
+        raise TypeError(f"{net.label}: {type(net).__name__} has no counterpart in torch.nn that torch_ref knows")
+    counterpart, names = TO_TORCH[type(net)]
+    options = getattr(net, "options", {})
+    arguments: dict[str, Any] = {name: options[name] if name in options else getattr(net, name) for name in names}
+    dtype = next((torch.from_numpy(p.data).dtype for p in net.parameters()), None)
+    if isinstance(net, nn.Linear):
+        arguments |= {"bias": net.bias is not None, "dtype": dtype}
+    elif isinstance(net, nn.PReLU):
+        arguments |= {"dtype": dtype}
+    elif isinstance(net, nn.BatchNorm1d):
+        arguments |= {
+            "affine": net.weight is not None,
+            "track_running_stats": net.running_mean is not None,
+            "dtype": torch.from_numpy(np.empty(0, net.dtype)).dtype,
+        }
+    elif isinstance(net, nn.Softplus):
+        # Above its threshold torch drops log1p(exp(-x)), which is below half a unit in float32's last place at 20, but
+        # in float64's only at 40.
+        arguments |= {"threshold": 40.0}
+    module = counterpart(**arguments)
+    module.load_state_dict({name: torch.tensor(array.T) for name, array in (*_data(net), *net.named_buffers())})
+    return module.to(device).train(net.training)
+
+
+def from_torch(module: torch.nn.Module) -> Any:
+    """The numpy_nn twin of a ``torch.nn.Sequential`` or a single module, with the same weights, dtype and modes.
+
+    TypeError, naming it, for a module without a counterpart or with weights that are not float32 or float64;
+    ValueError for one whose settings numpy_nn does not have, and for a module or parameter that occurs twice.
+    """
+    _refuse_shared(module)
+    return _from_torch(module, "module")
+
+
+def _from_torch(module: torch.nn.Module, name: str) -> Any:
+    if type(module) is torch.nn.Sequential:
+        net = nn.Sequential(*(_from_torch(child, f"{name}[{key}]") for key, child in module.named_children()))
+        net.training = module.training
+        return net
+    if type(module) not in FROM_TORCH:
+        raise TypeError(f"{name}: {type(module).__name__} has no counterpart in numpy_nn")
+    counterpart, names = FROM_TORCH[type(module)]
+    _refuse_settings(module, name)
+    tensors = {key: tensor.detach().cpu() for key, tensor in module.state_dict().items()}
+    arguments: dict[str, Any] = {key: getattr(module, key) for key in names}
+    floating = {tensor.dtype for tensor in tensors.values() if tensor.dtype.is_floating_point}
+    for dtype in floating:
+        if dtype not in (torch.float32, torch.float64):
+            raise TypeError(f"{name}: expected weights of float32 or float64, got {dtype}")
+        arguments["dtype"] = np.float32 if dtype is torch.float32 else np.float64
+    if isinstance(module, torch.nn.Linear):
+        arguments["bias"] = module.bias is not None
+    elif isinstance(module, torch.nn.BatchNorm1d):
+        arguments |= {"affine": module.affine, "track_running_stats": module.track_running_stats}
+    layer = counterpart(**arguments)
+    for key, array in (*_data(layer), *layer.named_buffers()):
+        array[...] = tensors[key].numpy().T
+    return layer.train(module.training)
+
+
+def _data(layer: nn.Layer) -> list[tuple[str, NDArray[Any]]]:
+    return [(name, p.data) for name, p in layer.named_parameters()]
+
+
+def _refuse_settings(module: torch.nn.Module, name: str) -> None:
+    if isinstance(module, torch.nn.Flatten) and (module.start_dim, module.end_dim) != (1, -1):
+        raise ValueError(f"{name}: expected Flatten(start_dim=1, end_dim=-1), got {module}")
+    if isinstance(module, torch.nn.Softplus) and module.threshold < 20.0:
+        raise ValueError(f"{name}: numpy_nn's Softplus has no threshold; expected at least 20, got {module.threshold}")
+
+
+def _refuse_shared(module: torch.nn.Module) -> None:
+    for kind, found in (
+        ("module", module.named_modules(remove_duplicate=False)),
+        ("parameter", module.named_parameters(remove_duplicate=False)),
+    ):
+        seen: dict[int, str] = {}
+        for name, thing in found:
+            if id(thing) in seen:
+                raise ValueError(f"{kind} {seen[id(thing)]} occurs again as {name}; numpy_nn shares no weights")
+            seen[id(thing)] = name
+
+
+def parameters_as_numpy(module: torch.nn.Module) -> Iterator[tuple[str, NDArray[Any]]]:
+    """Name and value of every parameter of a twin, in numpy_nn's layout; the arrays are copies."""
+    for name, p in module.named_parameters():
+        yield name, np.array(p.detach().cpu().numpy().T, order="C")
+
+
+def loss_to_torch(loss: nn.Loss) -> Callable[[Tensor, Tensor], Tensor]:
+    """The torch counterpart of a loss; TypeError, naming it, for a loss without one."""
+    reduction = loss.reduction
+    if type(loss) is nn.CrossEntropyLoss:
+        return torch.nn.CrossEntropyLoss(label_smoothing=loss.label_smoothing, reduction=reduction)
+    if type(loss) is nn.MSELoss:
+        return torch.nn.MSELoss(reduction=reduction)
+    if type(loss) is nn.BCEWithLogitsLoss:
+        return torch.nn.BCEWithLogitsLoss(reduction=reduction)
+    if type(loss) is nn.PerceptronLoss:
+        reduce: dict[str, Callable[[Tensor], Tensor]] = {"mean": torch.mean, "sum": torch.sum, "none": torch.clone}
+        return lambda f, y: reduce[reduction](torch.clamp(-y * f, min=0.0))
+    raise TypeError(f"loss: {type(loss).__name__} has no counterpart in torch.nn that torch_ref knows")
+
+
+def optimizer_settings(optimizer: nn.Optimizer) -> dict[str, Any]:
+    """The keyword arguments, alike in both engines, that make an optimizer of its settings; TypeError if unknown."""
+    settings = {"lr": optimizer.lr, "weight_decay": optimizer.weight_decay}
+    if isinstance(optimizer, nn.SGD):
+        return settings | {"momentum": optimizer.momentum, "nesterov": optimizer.nesterov}
+    if isinstance(optimizer, nn.Adam):
+        return settings | {"betas": optimizer.betas, "eps": optimizer.eps}
+    raise TypeError(f"optimizer: {type(optimizer).__name__} has no counterpart in torch.optim that torch_ref knows")
+
+
+def optimizer_to_torch(optimizer: nn.Optimizer, module: torch.nn.Module) -> torch.optim.Optimizer:
+    """A fresh torch optimizer of the same kind and settings for the parameters of ``module``; TypeError if unknown."""
+    settings = optimizer_settings(optimizer)
+    kinds: dict[type[nn.Optimizer], Any] = {
+        nn.SGD: torch.optim.SGD,
+        nn.Adam: torch.optim.Adam,
+        nn.AdamW: torch.optim.AdamW,
+    }
+    made: torch.optim.Optimizer = kinds[type(optimizer)](module.parameters(), **settings)
+    return made
