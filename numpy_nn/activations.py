@@ -162,7 +162,8 @@ def _slope(x: FloatArray, weight: ArrayLike) -> FloatArray:
 
 def _two_slopes(x: FloatArray, slope: Any, out: FloatArray, work: Workspace) -> FloatArray:
     below = np.minimum(x, 0.0, out=work.like("below", x))
-    below *= slope
+    with np.errstate(over="ignore"):  # a slope > 1 makes the largest numbers inf, as it should
+        below *= slope
     np.maximum(x, 0.0, out=out)
     out += below
     return out
@@ -203,7 +204,8 @@ def selu(x: ArrayLike, out: Out = None, work: Work = None) -> FloatArray:
     """scale elu(x, alpha) with the two constants that keep mean 0 and variance 1 from layer to layer."""
     x, out, work = _prepare(x, out, work)
     elu(x, SELU_ALPHA, out=out, work=work)
-    out *= SELU_SCALE
+    with np.errstate(over="ignore"):  # scale > 1: the largest numbers become inf, as they should
+        out *= SELU_SCALE
     return out
 
 
@@ -227,7 +229,7 @@ def gelu(x: ArrayLike, approximate: str = "none", out: Out = None, work: Work = 
     else:
         w, _ = _gelu_tanh_argument(x, work)
         gate = sigmoid(w, out=work.like("gelu.gate", w), work=work)
-    _finite(x, out)
+    np.maximum(x, np.finfo(x.dtype).min, out=out)  # -inf would make the product -inf 0
     return np.multiply(out, gate, out=out, casting="same_kind")
 
 
@@ -263,7 +265,7 @@ def silu(x: ArrayLike, out: Out = None, work: Work = None) -> FloatArray:
     """x s(x), with s the sigmoid."""
     x, out, work = _prepare(x, out, work)
     sigmoid(x, out=out, work=work)
-    out *= _finite(x, work.like("silu.x", x))
+    out *= np.maximum(x, np.finfo(x.dtype).min, out=work.like("silu.x", x))  # -inf would make the product -inf 0
     return out
 
 

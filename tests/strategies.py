@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -48,13 +49,13 @@ def layouts(draw: st.DrawFn, array: NDArray[Any]) -> NDArray[Any]:
 def float_arrays(
     draw: st.DrawFn, shape: Any, dtype: Any, *, special: bool = False, limit: float = 1e3, laid_out: bool = True
 ) -> NDArray[Any]:
-    """Arrays of ``dtype``: hypothesis's own floats up to ``limit``, or normal ones of a random scale, or special values."""
+    """Arrays of ``dtype``: hypothesis's own floats up to ``limit``, normal ones of any scale, or special values."""
     if special and draw(st.booleans()):
         array = draw(hnp.arrays(dtype, shape, elements=st.sampled_from(special_values(dtype)).map(dtype)))
     elif draw(st.booleans()):
-        width = np.finfo(dtype).bits
         bound = float(dtype(limit))
-        array = draw(hnp.arrays(dtype, shape, elements=st.floats(-bound, bound, width=width)))
+        elements = st.floats(-bound, bound, width=32 if dtype is np.float32 else 64)
+        array = draw(hnp.arrays(dtype, shape, elements=elements))
     else:
         size = draw(shape) if isinstance(shape, st.SearchStrategy) else shape
         scale = 10.0 ** draw(st.integers(-6, int(np.log10(limit)) - 1))
@@ -135,7 +136,7 @@ def networks(draw: st.DrawFn, dtype: Any, n: int, *, outputs: int | None = None,
     sizes = draw(st.lists(st.integers(1, max_width), min_size=2, max_size=7))
     sizes[-1] = outputs or sizes[-1]
     layers: list[nn.Layer] = [nn.Flatten()] if draw(st.booleans()) else []
-    for index, (fan_in, fan_out) in enumerate(zip(sizes, sizes[1:], strict=False)):
+    for index, (fan_in, fan_out) in enumerate(pairwise(sizes)):
         layers.append(nn.Linear(fan_in, fan_out, draw(st.booleans()), rng=draw(seeds), dtype=dtype))
         if index < len(sizes) - 2:
             layers += draw(hidden_layers(fan_out, dtype, n))

@@ -22,8 +22,14 @@ from torch_ref.rounding import Rounded, as_rounded
 Gradients = tuple[Rounded, dict[str, Rounded]]
 
 
-def _erf(x: NDArray[np.float64]) -> NDArray[np.float64]:
-    return torch.erf(torch.from_numpy(np.ascontiguousarray(x))).numpy()
+# In float32 torch's vectorised erf is formula 7.1.26 of Abramowitz and Stegun, whose own error is up to 1.5e-7.
+ERF_FLOAT32 = 1.5e-7
+
+
+def _erf(x: Rounded) -> Rounded:
+    y = x.monotone(lambda v: torch.erf(torch.from_numpy(np.ascontiguousarray(v))).numpy())
+    method = ERF_FLOAT32 if y.dtype == np.float32 else 0.0
+    return Rounded(y.value, y.error + method, dtype=y.dtype)
 
 
 def _constant(x: Rounded, value: float) -> Rounded:
@@ -31,7 +37,10 @@ def _constant(x: Rounded, value: float) -> Rounded:
 
 
 def _sigmoid(x: Rounded) -> Rounded:
-    return 1.0 / (1.0 + (-x).exp())
+    # torch's 1 / (1 + exp(-x)) has no larger error than this, and is 0 where exp(-x) overflows: the true value there
+    # is below the smallest normal number, which Rounded allows for.
+    e = (-x.select(x, -x)).exp()
+    return x.select(1.0 / (1.0 + e), e / (1.0 + e))
 
 
 def _sigmoid_derivative(x: Rounded) -> Rounded:
@@ -62,13 +71,13 @@ def _elu_derivative(x: Rounded, alpha: float, scale: float = 1.0) -> Rounded:
 
 def _gelu(x: Rounded, approximate: str) -> Rounded:
     if approximate == "none":
-        return x * 0.5 * (1.0 + (x * math.sqrt(0.5)).erf(_erf))
+        return x * 0.5 * (1.0 + _erf(x * math.sqrt(0.5)))
     return 0.5 * x * (1.0 + _gelu_inner(x).tanh())
 
 
 def _gelu_derivative(x: Rounded, approximate: str) -> Rounded:
     if approximate == "none":
-        cdf = 0.5 * (1.0 + (x * math.sqrt(0.5)).erf(_erf))
+        cdf = 0.5 * (1.0 + _erf(x * math.sqrt(0.5)))
         return cdf + x * ((x * x * -0.5).exp() * (1.0 / math.sqrt(2.0 * math.pi)))
     t = _gelu_inner(x).tanh()
     inner_derivative = GELU_TANH_SCALE * (1.0 + 3.0 * GELU_TANH_CUBIC * (x * x))
@@ -86,8 +95,8 @@ def _silu_derivative(x: Rounded) -> Rounded:
 
 def _softplus(x: Rounded, beta: float) -> Rounded:
     scaled = x * beta
-    size = scaled.select(scaled, -scaled)
-    return (scaled.maximum(0.0) + (-size).exp().log1p()) / beta
+    e = (-scaled.select(scaled, -scaled)).exp()
+    return (scaled.maximum(0.0) + e.log1p()) / beta
 
 
 def _hardtanh_derivative(x: Rounded, min_val: float, max_val: float) -> Rounded:
@@ -117,12 +126,14 @@ def _shifted(x: Rounded) -> Rounded:
     return x - Rounded(x.value.max(axis=1, keepdims=True), x.error.max(axis=1, keepdims=True), dtype=x.dtype)
 
 
-def _softmax(x: Rounded) -> Rounded:
+def softmax(x: Rounded) -> Rounded:
+    """The softmax of each row."""
     e = _shifted(x).exp()
     return e / e.sum(axis=1, keepdims=True)
 
 
-def _log_softmax(x: Rounded) -> Rounded:
+def log_softmax(x: Rounded) -> Rounded:
+    """The logarithm of the softmax of each row."""
     shifted = _shifted(x)
     return shifted - shifted.exp().sum(axis=1, keepdims=True).log()
 
@@ -140,9 +151,9 @@ def forward(layer: nn.Layer, x: Rounded) -> Rounded:
         y = _normalized(layer, x)[0]
         return y if layer.weight is None or layer.bias is None else y * layer.weight.data + layer.bias.data
     if isinstance(layer, nn.LogSoftmax):
-        return _log_softmax(x)
+        return log_softmax(x)
     if isinstance(layer, nn.Softmax):
-        return _softmax(x)
+        return softmax(x)
     activation, options = _activation(layer)
     return ACTIVATIONS[activation][0](x, **options)
 
@@ -161,9 +172,9 @@ def backward(layer: nn.Layer, x: Rounded, g: Rounded) -> Gradients:
     if isinstance(layer, nn.BatchNorm1d):
         return _batch_norm_backward(layer, x, g)
     if isinstance(layer, nn.LogSoftmax):
-        return g - _log_softmax(x).exp() * g.sum(axis=1, keepdims=True), {}
+        return g - log_softmax(x).exp() * g.sum(axis=1, keepdims=True), {}
     if isinstance(layer, nn.Softmax):
-        s = _softmax(x)
+        s = softmax(x)
         return s * (g - (g * s).sum(axis=1, keepdims=True)), {}
     activation, options = _activation(layer)
     gradient = g * ACTIVATIONS[activation][1](x, **options)
@@ -222,7 +233,7 @@ def loss_terms(loss: nn.Loss, o: Rounded, target: NDArray[Any]) -> tuple[Rounded
     if isinstance(loss, nn.CrossEntropyLoss):
         q = np.full(o.value.shape, loss.label_smoothing / o.value.shape[1])
         q[np.arange(len(target)), target] += 1.0 - loss.label_smoothing
-        return -(_log_softmax(o) * q).sum(axis=1), _softmax(o) - q
+        return -(log_softmax(o) * q).sum(axis=1), softmax(o) - q
     if isinstance(loss, nn.MSELoss):
         difference = o - target
         return difference * difference, difference * 2.0

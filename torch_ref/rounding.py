@@ -110,7 +110,7 @@ class Rounded:
     def _gamma(self, n: int) -> float:
         return n * self.u / (1.0 - n * self.u)
 
-    def _monotone(self, function: Callable[[Array], Array]) -> Rounded:
+    def monotone(self, function: Callable[[Array], Array]) -> Rounded:
         """A library function that is monotone on the interval value +- error."""
         value = function(self.value)
         low, high = function(self.value - self.error), function(self.value + self.error)
@@ -119,27 +119,23 @@ class Rounded:
 
     def exp(self) -> Rounded:
         """e to the power of it."""
-        return self._monotone(np.exp)
+        return self.monotone(np.exp)
 
     def log(self) -> Rounded:
         """The natural logarithm; the bound is infinite where the interval reaches 0."""
-        return self._monotone(lambda v: np.log(np.maximum(v, 0.0)))
+        return self.monotone(lambda v: np.log(np.maximum(v, 0.0)))
 
     def log1p(self) -> Rounded:
         """log(1 + it)."""
-        return self._monotone(lambda v: np.log1p(np.maximum(v, -1.0)))
+        return self.monotone(lambda v: np.log1p(np.maximum(v, -1.0)))
 
     def tanh(self) -> Rounded:
         """The hyperbolic tangent."""
-        return self._monotone(np.tanh)
-
-    def erf(self, erf: Callable[[Array], Array]) -> Rounded:
-        """The error function, by the implementation given."""
-        return self._monotone(erf)
+        return self.monotone(np.tanh)
 
     def sqrt(self) -> Rounded:
         """The square root."""
-        return self._monotone(lambda v: np.sqrt(np.maximum(v, 0.0)))
+        return self.monotone(lambda v: np.sqrt(np.maximum(v, 0.0)))
 
     def maximum(self, bound: float) -> Rounded:
         """max(it, bound); picking one of two numbers rounds nothing."""

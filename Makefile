@@ -1,0 +1,41 @@
+# Each target is enough by itself on a machine with Python 3.11 or newer: what it needs is set up first, once.
+
+PYTHON ?= python3
+EPOCHS ?= 5
+ARGS ?=
+TEST_ARGS ?=
+
+IN_VENV := .venv/bin/python
+# The last thing that the set-up writes: a .venv without it is unfinished.
+READY := .venv/.ready
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test coverage lint mnist clean
+
+help: ## this list
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1 - \2/p' Makefile
+	@echo 'PYTHON=python3.12 (say) chooses the Python that .venv is made with.'
+
+demo: mnist ## train both engines on MNIST; EPOCHS=5, ARGS='more options of scripts/train_mnist.py'
+	$(IN_VENV) scripts/train_mnist.py --engine both --epochs $(EPOCHS) $(ARGS)
+
+test: mnist ## run the tests; TEST_ARGS='more options of pytest'
+	$(IN_VENV) -m pytest -n 2 $(TEST_ARGS)
+
+coverage: mnist ## run the tests and list the lines of both packages that none of them reaches
+	$(IN_VENV) -m pytest -n 2 --cov --cov-report=term-missing $(TEST_ARGS)
+
+lint: $(READY) ## check style, format and types
+	$(IN_VENV) -m ruff check .
+	$(IN_VENV) -m ruff format --check .
+	$(IN_VENV) -m mypy
+
+mnist: $(READY) ## get MNIST into data/, if it is not there
+	@$(IN_VENV) scripts/fetch_mnist.py
+
+clean: ## remove caches and runs; .venv and data/ stay
+	rm -rf runs build dist setup.log *.egg-info .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	find numpy_nn torch_ref scripts tests -name __pycache__ -prune -exec rm -rf {} +
+
+$(READY): setup.cfg pyproject.toml constraints.txt
+	@PYTHON='$(PYTHON)' sh scripts/setup_venv.sh

@@ -1,0 +1,293 @@
+"""Every activation of the registry: value and derivative against torch and mpmath, and at the ends of the range."""
+
+import warnings
+
+import mpmath
+import numpy as np
+import pytest
+import strategies as our
+import torch
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+import numpy_nn as nn
+from numpy_nn import activations
+from numpy_nn.activations import ACTIVATIONS
+from numpy_nn.workspace import Workspace
+from torch_ref import bounds
+from torch_ref.parity import compare
+from torch_ref.rounding import as_rounded
+
+ELEMENTWISE = [name for name, a in ACTIVATIONS.items() if a.elementwise]
+
+# At their defaults; the layers' tests draw options.
+OPTIONS = {
+    "leaky_relu": {"negative_slope": 0.01},
+    "elu": {"alpha": 1.0},
+    "gelu": {"approximate": "none"},
+    "softplus": {"beta": 1.0},
+    "hardtanh": {"min_val": -1.0, "max_val": 1.0},
+}
+
+# The same functions in torch; softplus with its threshold where the dropped term is below half a unit in float64.
+TORCH = {
+    "identity": lambda x: x * 1.0,
+    "sigmoid": torch.sigmoid,
+    "tanh": torch.tanh,
+    "relu": torch.relu,
+    "leaky_relu": torch.nn.functional.leaky_relu,
+    "prelu": lambda x: torch.nn.functional.prelu(x, torch.full((1,), 0.25, dtype=x.dtype)),
+    "elu": torch.nn.functional.elu,
+    "selu": torch.selu,
+    "gelu": torch.nn.functional.gelu,
+    "gelu_tanh": lambda x: torch.nn.functional.gelu(x, approximate="tanh"),
+    "silu": torch.nn.functional.silu,
+    "softplus": lambda x: torch.nn.functional.softplus(x, threshold=40),
+    "hardtanh": torch.nn.functional.hardtanh,
+}
+
+
+def options_of(name, dtype):
+    return {"weight": np.full(1, 0.25, dtype)} if name == "prelu" else OPTIONS.get(name, {})
+
+
+def variants():
+    """Name of the case, registry entry, options."""
+    for name in ELEMENTWISE:
+        yield name, ACTIVATIONS[name], lambda dtype, name=name: options_of(name, dtype)
+    yield "gelu_tanh", ACTIVATIONS["gelu"], lambda _: {"approximate": "tanh"}
+
+
+VARIANTS = {name: (entry, options) for name, entry, options in variants()}
+
+
+@pytest.mark.parametrize("dtype", our.DTYPES)
+@pytest.mark.parametrize("case", VARIANTS)
+@given(data=st.data())
+def test_value_and_derivative_equal_torch_within_the_derived_bound(case, dtype, data):
+    entry, options = VARIANTS[case][0], VARIANTS[case][1](dtype)
+    x = data.draw(our.float_arrays(our.shapes, dtype))
+    leaf = torch.tensor(np.ascontiguousarray(x), requires_grad=True)
+    value = TORCH[case](leaf)
+    (derivative,) = torch.autograd.grad(value.sum(), leaf)
+    formula, formula_derivative = bounds.ACTIVATIONS[entry.name]
+    with np.errstate(all="ignore"):
+        held = formula(as_rounded(x), **options), formula_derivative(as_rounded(x), **options)
+    assert compare(case, entry.function(x, **options), value, held[0]).ok
+    assert compare(case, entry.derivative(x, **options), derivative, held[1]).ok
+
+
+@pytest.mark.parametrize("dtype", our.DTYPES)
+@pytest.mark.parametrize("case", VARIANTS)
+def test_the_derivative_at_a_kink_is_torchs(case, dtype):
+    entry, options = VARIANTS[case][0], VARIANTS[case][1](dtype)
+    x = np.array([-1.0, -0.0, 0.0, 1.0], dtype)
+    leaf = torch.tensor(x, requires_grad=True)
+    (derivative,) = torch.autograd.grad(TORCH[case](leaf).sum(), leaf)
+    if set(entry.kinks) or case in ("elu", "selu"):
+        at = np.isin(x, entry.kinks) | (x == 0.0)
+        np.testing.assert_array_equal(entry.derivative(x, **options)[at], derivative.numpy()[at])
+
+
+# Value and derivative at -inf and +inf.
+LIMITS = {
+    "identity": (-np.inf, np.inf, 1, 1),
+    "sigmoid": (0, 1, 0, 0),
+    "tanh": (-1, 1, 0, 0),
+    "relu": (0, np.inf, 0, 1),
+    "leaky_relu": (-np.inf, np.inf, 0.01, 1),
+    "prelu": (-np.inf, np.inf, 0.25, 1),
+    "elu": (-1, np.inf, 0, 1),
+    "selu": (-activations.SELU_SCALE * activations.SELU_ALPHA, np.inf, 0, activations.SELU_SCALE),
+    "gelu": (0, np.inf, 0, 1),
+    "gelu_tanh": (0, np.inf, 0, 1),
+    "silu": (0, np.inf, 0, 1),
+    "softplus": (0, np.inf, 0, 1),
+    "hardtanh": (-1, 1, 0, 0),
+}
+
+
+@pytest.mark.parametrize("dtype", our.DTYPES)
+@pytest.mark.parametrize("case", VARIANTS)
+def test_limits_at_infinity_and_nan(case, dtype):
+    entry, options = VARIANTS[case][0], VARIANTS[case][1](dtype)
+    x = np.array([-np.inf, np.inf, np.nan], dtype)
+    low, high, slope_low, slope_high = LIMITS[case]
+    value, derivative = entry.function(x, **options), entry.derivative(x, **options)
+    # SELU's lower limit is a product that each dtype rounds once or twice; the others are exact.
+    unit = 2 * np.finfo(dtype).eps if case == "selu" else 0
+    np.testing.assert_allclose(value, np.array([low, high, np.nan], dtype), rtol=unit, atol=0)
+    np.testing.assert_allclose(derivative, np.array([slope_low, slope_high, np.nan], dtype), rtol=unit, atol=0)
+
+
+@pytest.mark.parametrize("dtype", our.DTYPES)
+@pytest.mark.parametrize("name", ACTIVATIONS)
+@given(data=st.data())
+def test_no_warning_nan_stays_nan_and_the_input_stays_as_it_was(name, dtype, data):
+    entry, options = ACTIVATIONS[name], options_of(name, dtype)
+    x = data.draw(our.float_arrays(our.shapes, dtype, special=True, limit=1e6))
+    before = x.copy()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        value = entry.function(x, **options)
+        derivative = entry.derivative(x, **options)
+    np.testing.assert_array_equal(x, before)
+    assert value.shape == x.shape
+    assert value.dtype == derivative.dtype == dtype
+    if entry.elementwise:
+        np.testing.assert_array_equal(np.isnan(value), np.isnan(x))
+        np.testing.assert_array_equal(np.isnan(derivative), np.isnan(x))
+    else:
+        broken = np.isnan(x).any(axis=-1)
+        np.testing.assert_array_equal(np.isnan(value).all(axis=-1), broken)
+        np.testing.assert_array_equal(np.isnan(value).any(axis=-1), broken)
+
+
+@pytest.mark.parametrize("dtype", our.DTYPES)
+@pytest.mark.parametrize("name", ELEMENTWISE)
+@given(data=st.data())
+def test_out_and_work_change_nothing_but_where_the_result_lies(name, dtype, data):
+    entry, options = ACTIVATIONS[name], options_of(name, dtype)
+    x = data.draw(our.float_arrays(our.shapes, dtype, special=True))
+    work = Workspace()
+    for function in (entry.function, entry.derivative, entry.function):
+        out = np.empty(x.shape, dtype)
+        assert function(x, **options, out=out, work=work) is out
+        np.testing.assert_array_equal(out, function(x, **options))
+
+
+def exact(name, x):
+    """Value and derivative in mpmath's working precision."""
+    e, sech = mpmath.exp, mpmath.sech
+    s, opposite = 1 / (1 + e(-x)), 1 / (1 + e(x))
+    if name == "sigmoid":
+        return s, s * opposite
+    if name == "tanh":
+        return mpmath.tanh(x), sech(x) ** 2
+    if name == "silu":
+        return x * s, s * (1 + x * opposite)
+    if name == "softplus":
+        return mpmath.log1p(e(x)), s
+    if name == "elu":
+        return (x, mpmath.mpf(1)) if x > 0 else (mpmath.expm1(x), e(x))
+    assert name == "gelu"
+    return x * mpmath.ncdf(x), mpmath.ncdf(x) + x * mpmath.npdf(x)
+
+
+@pytest.mark.parametrize("dtype", our.DTYPES)
+@pytest.mark.parametrize("name", ["sigmoid", "tanh", "silu", "softplus", "elu", "gelu"])
+def test_the_tails_keep_their_digits(name, dtype):
+    info = np.finfo(dtype)
+    reach = -np.log(float(info.tiny))
+    tail = np.sqrt(2 * reach) if name == "gelu" else reach
+    x = np.linspace(-tail, tail, 501).astype(dtype)
+    entry = ACTIVATIONS[name]
+    worst = {"value": 0.0, "derivative": 0.0}
+    with mpmath.workdps(40):
+        for v, *computed in zip(x, entry.function(x), entry.derivative(x), strict=True):
+            for kind, ours, truth in zip(worst, computed, exact(name, mpmath.mpf(float(v))), strict=True):
+                near_its_zero = abs(truth) < 0.1 and name in ("silu", "gelu") and -2 < v < 0
+                if abs(truth) >= info.tiny and not (kind == "derivative" and near_its_zero):
+                    unit = float(np.spacing(np.abs(dtype(float(truth)))))
+                    worst[kind] = max(worst[kind], float(abs(mpmath.mpf(float(ours)) - truth)) / unit)
+    # Each formula rounds a handful of times and calls at most two exponentials of up to 2 units each; GELU's pdf and
+    # cdf alone are good to 6 units. torch is thousands of units off in these tails, or has no digit left.
+    assert max(worst.values()) <= (16 if name == "gelu" and dtype is np.float64 else 6), worst
+
+
+@pytest.mark.parametrize("dtype", our.DTYPES)
+@given(data=st.data())
+def test_softmax_and_log_softmax_equal_torch_within_the_derived_bound(dtype, data):
+    x = data.draw(our.float_arrays(st.tuples(st.integers(1, 6), st.integers(1, 12)), dtype))
+    tensor = torch.tensor(np.ascontiguousarray(x))
+    with np.errstate(all="ignore"):
+        held = bounds.softmax(as_rounded(x)), bounds.log_softmax(as_rounded(x))
+    assert compare("softmax", activations.softmax(x), torch.softmax(tensor, 1), held[0]).ok
+    assert compare("log_softmax", activations.log_softmax(x), torch.log_softmax(tensor, 1), held[1]).ok
+
+
+@pytest.mark.parametrize("dtype", our.DTYPES)
+@pytest.mark.parametrize("name", ["softmax", "log_softmax"])
+@given(data=st.data())
+def test_the_jacobian_is_the_one_that_backward_multiplies_with(name, dtype, data):
+    x = data.draw(our.float_arrays(st.tuples(st.integers(1, 5), st.integers(1, 8)), dtype, limit=50.0))
+    g = np.random.default_rng(data.draw(our.seeds)).standard_normal(x.shape).astype(dtype)
+    layer = nn.ACTIVATION_LAYERS[name]()
+    layer(x)
+    product = np.einsum("nij,ni->nj", ACTIVATIONS[name].derivative(x), g)
+    n, classes = x.shape
+    with np.errstate(all="ignore"):
+        s = bounds.softmax(as_rounded(x))
+        jacobian = np.eye(classes) - s.reshape(n, 1, classes)
+        if name == "softmax":
+            jacobian = s.reshape(n, classes, 1) * jacobian
+        held = (jacobian * g[:, :, None]).sum(axis=1), bounds.backward(layer, as_rounded(x), as_rounded(g))[0]
+    assert np.all(np.abs(layer.backward(g) - product) <= held[0].error + held[1].error)
+
+
+def test_a_confident_log_softmax_keeps_the_digits_of_its_small_end():
+    value = activations.log_softmax(np.array([[30.0, 0.0]], np.float32))[0, 0]
+    assert value == pytest.approx(-np.exp(-30.0), rel=2**-22)
+
+
+def test_infinite_entries_share_the_softmax():
+    x = np.array([[np.inf, 0, 1], [np.inf, np.inf, 0], [-np.inf, 0, 0], [-np.inf, -np.inf, -np.inf]])
+    expected = [[1, 0, 0], [0.5, 0.5, 0], [0, 0.5, 0.5], [1 / 3] * 3]
+    np.testing.assert_array_equal(activations.softmax(x), expected)
+
+
+@pytest.mark.parametrize("name", ACTIVATIONS)
+@pytest.mark.parametrize(
+    "bad", [np.arange(3), np.array(["a"]), [1, 2], np.zeros(2, np.float16), 1, np.ones(2, complex)]
+)
+def test_only_float32_and_float64_are_taken(name, bad):
+    for function in (ACTIVATIONS[name].function, ACTIVATIONS[name].derivative):
+        with pytest.raises(TypeError, match=r"x: expected an array of float32 or float64, got"):
+            function(bad, **options_of(name, np.float32))
+
+
+def test_python_floats_and_lists_are_float64():
+    assert activations.sigmoid(0.0) == 0.5
+    assert activations.relu([-1.0, 2.0]).dtype == np.float64
+
+
+@pytest.mark.parametrize(
+    ("function", "options", "message"),
+    [
+        ("softplus", {"beta": 0.0}, "beta"),
+        ("softplus", {"beta": np.nan}, "beta"),
+        ("hardtanh", {"min_val": 1.0, "max_val": 1.0}, "min_val"),
+        ("gelu", {"approximate": "erf"}, "approximate"),
+        ("prelu", {"weight": np.zeros(3)}, "weight"),
+    ],
+)
+def test_bad_options_are_named(function, options, message):
+    for part in (function, f"{function}_derivative"):
+        with pytest.raises(ValueError, match=message):
+            getattr(activations, part)(np.zeros((2, 2)), **options)
+
+
+def test_a_slope_of_another_dtype_is_refused():
+    with pytest.raises(TypeError, match="weight: expected float32"):
+        activations.prelu(np.zeros((2, 2), np.float32), np.zeros(2))
+
+
+@pytest.mark.parametrize("x", [np.zeros((2, 0)), np.array(1.0)])
+def test_softmax_needs_a_last_axis_with_entries(x):
+    with pytest.raises(ValueError, match="last axis"):
+        activations.softmax(x)
+
+
+@given(beta=st.floats(1e-3, 1e3), x=st.floats(width=32, allow_nan=False, allow_infinity=False))
+@example(beta=1e3, x=3e38)
+def test_softplus_with_any_beta_stays_between_relu_and_relu_plus_its_gap(beta, x):
+    value = float(activations.softplus(np.float32(x), beta))
+    relu = max(float(np.float32(x)), 0.0)
+    assert relu * (1 - 2**-23) <= value <= (relu + np.log(2.0) / beta) * (1 + 2**-20)
+
+
+def test_every_entry_is_found_by_its_name_as_function_derivative_and_layer():
+    for name, entry in ACTIVATIONS.items():
+        assert getattr(activations, name) is entry.function
+        assert getattr(activations, f"{name}_derivative") is entry.derivative
+        assert nn.ACTIVATION_LAYERS[name].activation is entry
