@@ -128,11 +128,15 @@ class CrossEntropyLoss(Loss):
         return terms
 
     def _gradient(self) -> FloatArray:
-        e, total, picked, _ = self._saved
+        e, total, picked, picked_values = self._saved
         gradient = np.divide(e, total, out=self._work.like("gradient", e))
         if self.label_smoothing:
             gradient -= self.label_smoothing / e.shape[1]
-        gradient.reshape(-1)[picked] -= 1.0 - self.label_smoothing
+        # Not `flat[picked] -= ...`, which makes an array on its way.
+        flat, at_label = gradient.reshape(-1), self._work.like("at label", picked_values)
+        flat.take(picked, out=at_label, mode="clip")
+        at_label -= 1.0 - self.label_smoothing
+        flat[picked] = at_label
         return gradient
 
     def count_correct(self) -> int | None:
@@ -181,7 +185,9 @@ class BCEWithLogitsLoss(Loss):
 
     Since log s(z) = -log(1 + exp(-z)) and log(1 - s(z)) = log s(z) - z,
 
-        term = max(z, 0) - z t + log(1 + exp(-|z|)),    d term / d z = s(z) - t
+        term = (1 - t) max(z, 0) + t max(-z, 0) + log(1 + exp(-|z|)),    d term / d z = s(z) - t
+
+    in which no two parts cancel, so that a confident right answer keeps the digits of its small loss.
     """
 
     def _terms(self, z: FloatArray, t: NDArray[Any]) -> FloatArray:
@@ -192,8 +198,12 @@ class BCEWithLogitsLoss(Loss):
         terms, scratch = self._work.like("terms", z), self._work.like("scratch", z)
         np.exp(np.negative(np.abs(z, out=terms), out=terms), out=terms)
         np.log1p(terms, out=terms)
-        terms += np.maximum(z, 0.0, out=scratch)
-        terms -= np.multiply(z, t, out=scratch)
+        positive = np.maximum(z, 0.0, out=scratch)
+        positive *= np.subtract(1.0, t, out=self._work.like("weight", z))
+        terms += positive
+        negative = np.minimum(z, 0.0, out=scratch)
+        negative *= t
+        terms -= negative
         return terms
 
     def _gradient(self) -> FloatArray:

@@ -135,6 +135,10 @@ class Adam(Optimizer):
         eps: float = 1e-8,
         weight_decay: float = 0.0,
     ) -> None:
+        if not isinstance(betas, Sequence):
+            raise TypeError(f"betas: expected two numbers, got {betas!r}")
+        if len(betas) != 2:
+            raise ValueError(f"betas: expected two numbers, got {betas!r}")
         beta1, beta2 = betas
         self.betas = (number(beta1, "betas[0]", low=0.0, below=1.0), number(beta2, "betas[1]", low=0.0, below=1.0))
         self.eps = number(eps, "eps", low=0.0)

@@ -80,10 +80,10 @@ class Progress:
 class Callback:
     """The base class of callbacks: both methods do nothing. ``epoch`` and ``batch`` count from 1."""
 
-    def on_batch_end(self, progress: Progress) -> None:
+    def on_batch_end(self, progress: Progress, /) -> None:
         """After each step; ``progress.loss`` is the batch's."""
 
-    def on_epoch_end(self, progress: Progress) -> None:
+    def on_epoch_end(self, progress: Progress, /) -> None:
         """After each epoch; ``progress.history`` already holds it."""
 
 

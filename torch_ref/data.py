@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from typing import Any
 
 import torch
@@ -33,9 +34,16 @@ def mnist_loader(
     batch_size: int = 64,
     shuffle: bool = True,
     generator: torch.Generator | None = None,
+    batches: Iterable[Any] | None = None,
 ) -> DataLoader[Any]:
-    """The tutorial's way: batches of (images of shape (batch, 1, 28, 28), labels), made in this process."""
-    return DataLoader(mnist_dataset(root, train=train), batch_size=batch_size, shuffle=shuffle, generator=generator)
+    """The tutorial's way: batches of (images of shape (batch, 1, 28, 28), labels), made one image at a time.
+
+    ``batches``, if given, says the rows of each batch instead of size and order (a torch batch sampler).
+    """
+    dataset = mnist_dataset(root, train=train)
+    if batches is not None:
+        return DataLoader(dataset, batch_sampler=batches)
+    return DataLoader(dataset, batch_size=batch_size, shuffle=shuffle, generator=generator)
 
 
 def mnist_tensors(

@@ -128,6 +128,8 @@ def parity(
     are. TypeError for what has no counterpart in torch.
     """
     net, x, target = copy.deepcopy(net), np.array(x), np.array(target)
+    if target.dtype.kind in "iu":
+        target = target.astype(np.int64)  # the only integers that torch's losses take
     report = ParityReport(f"numpy_nn beside torch {torch.__version__} on {device or 'cpu'}, {x.dtype}")
     with np.errstate(all="ignore"):
         report.rows += _compare_passes(net, x, target, loss, device)

@@ -32,7 +32,9 @@ class Rounded:
 
     def __init__(self, value: ArrayLike, error: ArrayLike = 0.0, *, dtype: DTypeLike) -> None:
         self.value: Array = np.asarray(value, np.float64)
-        self.error: Array = np.broadcast_to(np.asarray(error, np.float64), self.value.shape)
+        # No number (0 times inf, say) means that nothing is known of the error.
+        known = np.where(np.isnan(error), np.inf, np.asarray(error, np.float64))
+        self.error: Array = np.broadcast_to(known, self.value.shape)
         self.dtype = np.dtype(dtype)
         info = np.finfo(self.dtype)
         self.u, self.tiny = float(info.eps) / 2.0, float(info.tiny)

@@ -119,6 +119,8 @@ def _data(layer: nn.Layer) -> list[tuple[str, NDArray[Any]]]:
 def _refuse_settings(module: torch.nn.Module, name: str) -> None:
     if isinstance(module, torch.nn.Flatten) and (module.start_dim, module.end_dim) != (1, -1):
         raise ValueError(f"{name}: expected Flatten(start_dim=1, end_dim=-1), got {module}")
+    if isinstance(module, torch.nn.BatchNorm1d) and (module.weight is None) != (module.bias is None):
+        raise ValueError(f"{name}: expected both weight and bias, or neither (affine=False), got {module}")
     if isinstance(module, torch.nn.Softplus) and module.threshold < 20.0:
         raise ValueError(f"{name}: numpy_nn's Softplus has no threshold; expected at least 20, got {module.threshold}")
 

@@ -1,0 +1,129 @@
+"""Random networks, end to end: every number of a forward pass, a backward pass and some steps equals torch's."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import strategies as our
+from hypothesis import given
+from hypothesis import strategies as st
+
+import numpy_nn as nn
+from torch_ref import ParityReport, parity
+
+
+@given(data=st.data(), n=our.rows, dtype=our.dtypes)
+def test_random_networks_agree_with_torch_within_the_derived_bounds(data, n, dtype):
+    net = data.draw(our.networks(dtype, n))
+    width = our.in_features(net)
+    x = data.draw(our.float_arrays((n, width), dtype, limit=100.0))
+    shape = (n, net.output_shape((width,))[0])
+    loss, target = data.draw(our.losses_with_targets(shape, dtype))
+    optimizer = data.draw(our.optimizers(net.parameters()))
+    before = net.state_dict()
+    report = parity(net, x, target, loss, optimizer, steps=data.draw(st.integers(1, 5)))
+    report.raise_if_failed()
+    # An infinite bound says nothing. Only chained ones may give up, and those of steps that diverge.
+    held = [row for row in report.rows if not row.quantity.startswith("network") and " after " not in row.quantity]
+    assert all(np.isfinite(row.bound) for row in held)
+    for name, array in net.state_dict().items():
+        np.testing.assert_array_equal(array, before[name])
+
+
+def small_report() -> ParityReport:
+    net = nn.MLP([4, 5, 3], rng=0)
+    x = np.random.default_rng(1).standard_normal((6, 4)).astype(np.float32)
+    return parity(net, x, np.arange(6) % 3, nn.CrossEntropyLoss(), steps=2)
+
+
+def test_the_report_names_every_quantity():
+    report = small_report()
+    names = [row.quantity for row in report.rows]
+    assert names == [
+        "0 Linear output",
+        "1 ReLU output",
+        "2 Linear output",
+        "loss",
+        "loss gradient",
+        "2 Linear input gradient",
+        "2 Linear weight gradient",
+        "2 Linear bias gradient",
+        "1 ReLU input gradient",
+        "0 Linear input gradient",
+        "0 Linear weight gradient",
+        "0 Linear bias gradient",
+        "network output",
+        "network loss",
+        "network input gradient",
+        "0.weight after 2 steps of SGD",
+        "0.bias after 2 steps of SGD",
+        "2.weight after 2 steps of SGD",
+        "2.bias after 2 steps of SGD",
+    ]
+    assert report.ok
+    assert str(report).endswith("19 quantities: all within their bounds")
+    assert report.worst.share == max(row.share for row in report.rows)
+
+
+def test_a_quantity_out_of_bounds_is_said():
+    report = small_report()
+    report.rows[3] = replace(report.rows[3], share=1.5)
+    assert not report.ok
+    with pytest.raises(AssertionError, match=r"(?s)loss .*FAILED.*1 out of bounds"):
+        report.raise_if_failed()
+
+
+class WrongReLU(nn.ReLU):
+    """Derivative 1 everywhere: off by far more than rounding."""
+
+    def backward(self, grad_output):
+        super().backward(grad_output)
+        return grad_output
+
+
+class HalfAUnitOff(nn.Linear):
+    """A weight gradient that is 1e-6 too large, relatively: beyond rounding in float64."""
+
+    def backward(self, grad_output):
+        grad = super().backward(grad_output)
+        self.weight.grad *= 1 + 1e-6
+        return grad
+
+
+@pytest.mark.parametrize("wrong", [WrongReLU(), HalfAUnitOff(4, 4, rng=0, dtype=np.float64)])
+def test_a_wrong_backward_is_found(wrong, monkeypatch):
+    kind = type(wrong).__mro__[1]
+    monkeypatch.setitem(__import__("torch_ref.twin", fromlist=["x"]).TO_TORCH, type(wrong), _counterpart(kind))
+    monkeypatch.setitem(nn.ACTIVATION_LAYERS, "relu", type(wrong) if kind is nn.ReLU else nn.ReLU)
+    net = nn.Sequential(nn.Linear(4, 4, rng=0, dtype=np.float64), wrong, nn.Linear(4, 2, rng=0, dtype=np.float64))
+    x = np.random.default_rng(1).standard_normal((6, 4))
+    report = parity(net, x, np.arange(6) % 2, nn.CrossEntropyLoss())
+    failed = [row.quantity for row in report.rows if not row.ok]
+    expected = "1 WrongReLU input gradient" if kind is nn.ReLU else "1 HalfAUnitOff weight gradient"
+    assert failed[0] == expected
+
+
+def _counterpart(kind):
+    from torch_ref.twin import TO_TORCH
+
+    return TO_TORCH[kind]
+
+
+def test_a_layer_without_a_counterpart_is_refused_by_name():
+    class Strange(nn.ReLU):
+        pass
+
+    with pytest.raises(TypeError, match="Strange has no counterpart"):
+        parity(nn.Sequential(nn.Linear(2, 2), Strange()), np.ones((2, 2), np.float32), np.zeros(2, int), nn.MSELoss())
+
+
+def test_a_network_without_parameters_has_no_steps_to_compare():
+    report = parity(nn.Sequential(nn.Tanh()), np.ones((2, 2)), np.zeros((2, 2)), nn.MSELoss())
+    assert report.ok
+    assert not any("steps" in row.quantity for row in report.rows)
+
+
+def test_equal_infinities_and_nans_agree_but_not_one_alone():
+    x = np.array([[np.inf, -np.inf, np.nan, 1.0]])
+    report = parity(nn.Sequential(nn.ReLU()), x, np.zeros((1, 4)), nn.MSELoss("none"))
+    assert report.rows[0].ok
