@@ -1,404 +1,42 @@
-"""Activations: each function beside its analytic derivative, and one registry of them all.
+"""Every activation, as ``NAME(x)`` and ``NAME_derivative(x)``, and the registry that lists them all.
 
-Every function takes an array ``x`` of float32 or float64 and returns an array of its shape and dtype. It writes into
-``out`` where that is given, and takes temporary arrays from ``work``, so that a layer that passes both allocates
-nothing. TypeError is raised for any other dtype.
-
-The formulas have no branches: ``max(x, 0)`` and ``min(x, 0)`` split the line at 0, and exponentials have only
-arguments <= 0. So nothing overflows, the tails keep their digits down to the smallest number, the values at +-inf are
-the limits, NaN gives NaN, and no element takes a slow path (``numpy.where`` costs more than ``numpy.exp``). Two
-abbreviations: e(x) = exp(-|x|), and the unit step [x > 0], which is 0 at 0 and NaN at NaN.
-
-At a kink the derivative is the one PyTorch takes, the left one for all but Hardtanh, where it is the outer one: 0 for
-ReLU at 0, the slope for LeakyReLU and PReLU at 0, alpha for ELU at 0 (scale alpha for SELU), 0 for Hardtanh at both
-ends.
+The functions live in :mod:`numpy_nn.elementwise` and :mod:`numpy_nn.softmax`. Layers, twins and tests walk the
+registry: a new activation is one entry.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Any
-
-import numpy as np
-from numpy.typing import ArrayLike
-
-from numpy_nn.checks import choice, float_array
-from numpy_nn.normal import normal_pdf_and_cdf
-from numpy_nn.workspace import FloatArray, Workspace
-
-Out = FloatArray | None
-Work = Workspace | None
-
-# Klambauer et al., "Self-Normalizing Neural Networks" (2017), eq. 14.
-SELU_ALPHA = 1.6732632423543772848170429916717
-SELU_SCALE = 1.0507009873554804934193349852946
-
-# Hendrycks and Gimpel, "Gaussian Error Linear Units" (2016), section 2: the tanh form's two constants.
-GELU_TANH_SCALE = math.sqrt(2.0 / math.pi)
-GELU_TANH_CUBIC = 0.044715
-
-
-def _prepare(x: ArrayLike, out: Out, work: Work) -> tuple[FloatArray, FloatArray, Workspace]:
-    array = float_array(x, "x")
-    if out is None:
-        out = np.empty(array.shape, array.dtype)
-    return array, out, Workspace() if work is None else work
-
-
-def _step(x: FloatArray, out: FloatArray) -> FloatArray:
-    """[x > 0], as sign(max(x, 0)), which unlike a comparison passes NaN on."""
-    return np.sign(np.maximum(x, 0.0, out=out), out=out)
-
-
-def _exp_minus_abs(x: FloatArray, out: FloatArray) -> FloatArray:
-    """e(x) = exp(-|x|)."""
-    return np.exp(np.negative(np.abs(x, out=out), out=out), out=out)
-
-
-def _finite(x: FloatArray, out: FloatArray) -> FloatArray:
-    """``x`` with +-inf replaced by the largest finite numbers, for products whose other factor tends to 0."""
-    limit = np.finfo(x.dtype).max
-    return np.clip(x, -limit, limit, out=out)
-
-
-def identity(x: ArrayLike, out: Out = None, work: Work = None) -> FloatArray:
-    """x."""
-    x, out, _ = _prepare(x, out, work)
-    return np.positive(x, out=out)
-
-
-def identity_derivative(x: ArrayLike, out: Out = None, work: Work = None) -> FloatArray:
-    """1."""
-    x, out, _ = _prepare(x, out, work)
-    return np.clip(x, 1.0, 1.0, out=out)
-
-
-def sigmoid(x: ArrayLike, out: Out = None, work: Work = None) -> FloatArray:
-    """1 / (1 + exp(-x)), computed as exp(min(x, 0)) / (1 + e(x))."""
-    x, out, work = _prepare(x, out, work)
-    e = _exp_minus_abs(x, work.like("sigmoid.e", x))
-    np.exp(np.minimum(x, 0.0, out=out), out=out)
-    out /= np.add(e, 1.0, out=e)
-    return out
-
-
-def sigmoid_derivative(x: ArrayLike, out: Out = None, work: Work = None) -> FloatArray:
-    """e / (1 + e)^2 with e = e(x), which equals s (1 - s) without that form's cancellation where s is near 1."""
-    x, out, work = _prepare(x, out, work)
-    e = _exp_minus_abs(x, work.like("sigmoid.e", x))
-    np.square(np.add(e, 1.0, out=out), out=out)
-    return np.divide(e, out, out=out)
-
-
-def tanh(x: ArrayLike, out: Out = None, work: Work = None) -> FloatArray:
-    """tanh(x) = (exp(x) - exp(-x)) / (exp(x) + exp(-x))."""
-    x, out, _ = _prepare(x, out, work)
-    return np.tanh(x, out=out)
-
-
-def tanh_derivative(x: ArrayLike, out: Out = None, work: Work = None) -> FloatArray:
-    """4 e / (1 + e)^2 with e = e(2 x), which equals 1 - tanh(x)^2 without that form's cancellation."""
-    x, out, work = _prepare(x, out, work)
-    e = work.like("tanh.e", x)
-    # The product is cut off where e is 0 anyway, so that it cannot overflow.
-    np.minimum(np.abs(x, out=e), 1000.0, out=e)
-    e *= -2.0
-    np.exp(e, out=e)
-    np.square(np.add(e, 1.0, out=out), out=out)
-    np.divide(e, out, out=out)
-    out *= 4.0
-    return out
-
-
-def relu(x: ArrayLike, out: Out = None, work: Work = None) -> FloatArray:
-    """max(x, 0)."""
-    x, out, _ = _prepare(x, out, work)
-    return np.maximum(x, 0.0, out=out)
-
-
-def relu_derivative(x: ArrayLike, out: Out = None, work: Work = None) -> FloatArray:
-    """[x > 0]; 0 at 0."""
-    x, out, _ = _prepare(x, out, work)
-    return _step(x, out)
-
-
-def leaky_relu(x: ArrayLike, negative_slope: float = 0.01, out: Out = None, work: Work = None) -> FloatArray:
-    """max(x, 0) + negative_slope min(x, 0)."""
-    x, out, work = _prepare(x, out, work)
-    return _two_slopes(x, negative_slope, out, work)
-
-
-def leaky_relu_derivative(x: ArrayLike, negative_slope: float = 0.01, out: Out = None, work: Work = None) -> FloatArray:
-    """1 for x > 0, negative_slope for x <= 0."""
-    x, out, work = _prepare(x, out, work)
-    return _two_slopes_derivative(x, negative_slope, out, work)
-
-
-def prelu(x: ArrayLike, weight: ArrayLike, out: Out = None, work: Work = None) -> FloatArray:
-    """max(x, 0) + weight min(x, 0): LeakyReLU with one learned slope, or one for each column.
-
-    ``weight`` has the dtype of ``x`` and the shape (), (1,) or (C,), where C is the length of the last axis of ``x``.
-    """
-    x, out, work = _prepare(x, out, work)
-    return _two_slopes(x, _slope(x, weight), out, work)
-
-
-def prelu_derivative(x: ArrayLike, weight: ArrayLike, out: Out = None, work: Work = None) -> FloatArray:
-    """The derivative by x: 1 for x > 0, weight for x <= 0. The one by weight is min(x, 0)."""
-    x, out, work = _prepare(x, out, work)
-    return _two_slopes_derivative(x, _slope(x, weight), out, work)
-
-
-def _slope(x: FloatArray, weight: ArrayLike) -> FloatArray:
-    slope = float_array(weight, "weight")
-    if slope.dtype != x.dtype:
-        raise TypeError(f"weight: expected {x.dtype} as in x, got {slope.dtype}")
-    if slope.shape not in ((), (1,), x.shape[-1:]):
-        raise ValueError(f"weight: expected shape (), (1,) or {x.shape[-1:]}, got {slope.shape}")
-    return slope
-
-
-def _two_slopes(x: FloatArray, slope: Any, out: FloatArray, work: Workspace) -> FloatArray:
-    below = np.minimum(x, 0.0, out=work.like("below", x))
-    with np.errstate(over="ignore"):  # a slope > 1 makes the largest numbers inf, as it should
-        below *= slope
-    np.maximum(x, 0.0, out=out)
-    out += below
-    return out
-
-
-def _two_slopes_derivative(x: FloatArray, slope: Any, out: FloatArray, work: Workspace) -> FloatArray:
-    """[x > 0] + slope (1 - [x > 0])."""
-    step = _step(x, out)
-    below = np.subtract(1.0, step, out=work.like("below", x))
-    below *= slope
-    out += below
-    return out
-
-
-def elu(x: ArrayLike, alpha: float = 1.0, out: Out = None, work: Work = None) -> FloatArray:
-    """max(x, 0) + alpha (exp(min(x, 0)) - 1), after Clevert, Unterthiner and Hochreiter (2016)."""
-    x, out, work = _prepare(x, out, work)
-    below = work.like("below", x)
-    np.expm1(np.minimum(x, 0.0, out=below), out=below)
-    below *= alpha
-    np.maximum(x, 0.0, out=out)
-    out += below
-    return out
-
-
-def elu_derivative(x: ArrayLike, alpha: float = 1.0, out: Out = None, work: Work = None) -> FloatArray:
-    """1 for x > 0, alpha exp(x) for x <= 0, computed as [x > 0] + alpha (exp(min(x, 0)) - [x > 0])."""
-    x, out, work = _prepare(x, out, work)
-    step, below = _step(x, out), work.like("below", x)
-    np.exp(np.minimum(x, 0.0, out=below), out=below)
-    below -= step
-    below *= alpha
-    out += below
-    return out
-
-
-def selu(x: ArrayLike, out: Out = None, work: Work = None) -> FloatArray:
-    """scale elu(x, alpha) with the two constants that keep mean 0 and variance 1 from layer to layer."""
-    x, out, work = _prepare(x, out, work)
-    elu(x, SELU_ALPHA, out=out, work=work)
-    with np.errstate(over="ignore"):  # scale > 1: the largest numbers become inf, as they should
-        out *= SELU_SCALE
-    return out
-
-
-def selu_derivative(x: ArrayLike, out: Out = None, work: Work = None) -> FloatArray:
-    """scale for x > 0, scale alpha exp(x) for x <= 0."""
-    x, out, work = _prepare(x, out, work)
-    elu_derivative(x, SELU_ALPHA, out=out, work=work)
-    out *= SELU_SCALE
-    return out
-
-
-def gelu(x: ArrayLike, approximate: str = "none", out: Out = None, work: Work = None) -> FloatArray:
-    """x Phi(x), with Phi the normal distribution function; x s(w(x)) if ``approximate="tanh"``.
-
-    There s is the sigmoid and w(x) = 2 sqrt(2 / pi) (x + 0.044715 x^3); s(w) = (1 + tanh(w / 2)) / 2 without the
-    cancellation. Float32 is computed in float64 and rounded at the end. Raises ValueError for another ``approximate``.
-    """
-    x, out, work = _prepare(x, out, work)
-    if choice(approximate, "approximate", ("none", "tanh")) == "none":
-        _, gate = normal_pdf_and_cdf(x, work)
-    else:
-        w, _ = _gelu_tanh_argument(x, work)
-        gate = sigmoid(w, out=work.like("gelu.gate", w), work=work)
-    np.maximum(x, np.finfo(x.dtype).min, out=out)  # -inf would make the product -inf 0
-    return np.multiply(out, gate, out=out, casting="same_kind")
-
-
-def gelu_derivative(x: ArrayLike, approximate: str = "none", out: Out = None, work: Work = None) -> FloatArray:
-    """Phi(x) + x phi(x); s(w) + x s'(w) w'(x) if ``approximate="tanh"``."""
-    x, out, work = _prepare(x, out, work)
-    if choice(approximate, "approximate", ("none", "tanh")) == "none":
-        slope, gate = normal_pdf_and_cdf(x, work)
-        # Beyond 40 the density is 0; the clip spares it the product 0 inf.
-        slope *= np.clip(x, -40.0, 40.0, out=work.like("gelu.x", slope))
-    else:
-        w, slope = _gelu_tanh_argument(x, work)
-        slope *= sigmoid_derivative(w, out=work.like("gelu.gate", w), work=work)
-        gate = sigmoid(w, out=work.like("gelu.gate", w), work=work)
-    return np.add(gate, slope, out=out, casting="same_kind")
-
-
-def _gelu_tanh_argument(x: FloatArray, work: Workspace) -> tuple[FloatArray, FloatArray]:
-    """w(x) = 2 sqrt(2 / pi) (x + 0.044715 x^3) and x w'(x), in float64, as if |x| were at most 40."""
-    w, square, slope = (work(f"gelu.{name}", x.shape, np.float64) for name in ("w", "square", "slope"))
-    np.clip(x, -40.0, 40.0, out=w)
-    np.square(w, out=square)
-    square *= GELU_TANH_CUBIC
-    np.multiply(square, 3.0, out=slope)
-    for factor in (square, slope):
-        factor += 1.0
-        factor *= 2.0 * GELU_TANH_SCALE
-        factor *= w
-    return square, slope
-
-
-def silu(x: ArrayLike, out: Out = None, work: Work = None) -> FloatArray:
-    """x s(x), with s the sigmoid."""
-    x, out, work = _prepare(x, out, work)
-    sigmoid(x, out=out, work=work)
-    out *= np.maximum(x, np.finfo(x.dtype).min, out=work.like("silu.x", x))  # -inf would make the product -inf 0
-    return out
-
-
-def silu_derivative(x: ArrayLike, out: Out = None, work: Work = None) -> FloatArray:
-    """s(x) (1 + x s(-x)), computed as exp(min(x, 0)) (1 + e + x exp(-max(x, 0))) / (1 + e)^2 with e = e(x)."""
-    x, out, work = _prepare(x, out, work)
-    e, scratch = work.like("silu.e", x), work.like("silu.x", x)
-    np.exp(np.negative(np.maximum(x, 0.0, out=e), out=e), out=e)
-    np.multiply(_finite(x, scratch), e, out=out)
-    _exp_minus_abs(x, e)
-    e += 1.0
-    out += e
-    out /= e
-    out /= e
-    out *= np.exp(np.minimum(x, 0.0, out=scratch), out=scratch)
-    return out
-
-
-def softplus(x: ArrayLike, beta: float = 1.0, out: Out = None, work: Work = None) -> FloatArray:
-    """log(1 + exp(beta x)) / beta, computed as max(x, 0) + log1p(e(beta x)) / beta; no threshold is needed.
-
-    Raises ValueError unless beta > 0.
-    """
-    x, out, work = _prepare(x, out, work)
-    scaled = _scaled(x, beta, work)
-    _exp_minus_abs(scaled, scaled)
-    np.log1p(scaled, out=scaled)
-    scaled /= beta
-    np.maximum(x, 0.0, out=out)
-    out += scaled
-    return out
-
-
-def softplus_derivative(x: ArrayLike, beta: float = 1.0, out: Out = None, work: Work = None) -> FloatArray:
-    """s(beta x), with s the sigmoid."""
-    x, out, work = _prepare(x, out, work)
-    return sigmoid(_scaled(x, beta, work), out=out, work=work)
-
-
-def _scaled(x: FloatArray, beta: float, work: Workspace) -> FloatArray:
-    """beta x; the exponential is 0 or 1 long before the clip at 1e4 tells, and the product cannot overflow."""
-    if not 0.0 < beta < math.inf:
-        raise ValueError(f"beta: expected a finite number > 0, got {beta}")
-    scaled = work.like("softplus.x", x)
-    limit = min(1e4 / beta, float(np.finfo(x.dtype).max))
-    np.clip(x, -limit, limit, out=scaled)
-    scaled *= beta
-    return scaled
-
-
-def hardtanh(
-    x: ArrayLike, min_val: float = -1.0, max_val: float = 1.0, out: Out = None, work: Work = None
-) -> FloatArray:
-    """min(max(x, min_val), max_val). Raises ValueError unless min_val < max_val."""
-    x, out, _ = _prepare(x, out, work)
-    _check_ordered(min_val, max_val)
-    return np.clip(x, min_val, max_val, out=out)
-
-
-def hardtanh_derivative(
-    x: ArrayLike, min_val: float = -1.0, max_val: float = 1.0, out: Out = None, work: Work = None
-) -> FloatArray:
-    """[min_val < x < max_val]."""
-    x, out, work = _prepare(x, out, work)
-    _check_ordered(min_val, max_val)
-    below_max = work.like("hardtanh.max", x)
-    _step(np.subtract(max_val, x, out=below_max), below_max)
-    _step(np.subtract(x, min_val, out=out), out)
-    out *= below_max
-    return out
-
-
-def _check_ordered(min_val: float, max_val: float) -> None:
-    if not min_val < max_val:
-        raise ValueError(f"min_val: expected a number below max_val = {max_val}, got {min_val}")
-
-
-def softmax(x: ArrayLike, out: Out = None, work: Work = None) -> FloatArray:
-    """exp(x_i - m) / sum_j exp(x_j - m) along the last axis, m being the largest entry.
-
-    Infinite entries count as the largest finite number, so that equal infinities share. Raises ValueError if the last
-    axis is missing or empty.
-    """
-    x, out, work = _prepare(x, out, work)
-    _shift(x, out, work)
-    np.exp(out, out=out)
-    out /= out.sum(axis=-1, keepdims=True, out=_column(x, work))
-    return out
-
-
-def softmax_derivative(x: ArrayLike) -> FloatArray:
-    """The Jacobian, of shape ``x.shape + (C,)``: J_ij = d s_i / d x_j = s_i ([i = j] - s_j)."""
-    s = softmax(x)
-    return s[..., :, None] * (np.eye(s.shape[-1], dtype=s.dtype) - s[..., None, :])
-
-
-def log_softmax(x: ArrayLike, out: Out = None, work: Work = None) -> FloatArray:
-    """x_i - m - log sum_j exp(x_j - m) along the last axis; infinities as in :func:`softmax`.
-
-    The largest entries, k of them, are left out of the sum and come back as log1p(k - 1 + sum), so that the result
-    keeps its digits where one entry has nearly all the probability and its logarithm is close to 0.
-    """
-    x, out, work = _prepare(x, out, work)
-    _shift(x, out, work)
-    below, e = work.like("softmax.below", x), work.like("softmax.e", x)
-    np.negative(np.sign(out, out=below), out=below)
-    np.multiply(np.exp(out, out=e), below, out=e)
-    total = e.sum(axis=-1, keepdims=True, out=_column(x, work))
-    ties = np.subtract(1.0, below, out=below).sum(axis=-1, keepdims=True, out=work.like("softmax.ties", total))
-    ties -= 1.0
-    total += ties
-    out -= np.log1p(total, out=total)
-    return out
-
-
-def log_softmax_derivative(x: ArrayLike) -> FloatArray:
-    """The Jacobian, of shape ``x.shape + (C,)``: J_ij = d l_i / d x_j = [i = j] - s_j."""
-    s = softmax(x)
-    return np.eye(s.shape[-1], dtype=s.dtype) - s[..., None, :]
-
-
-def _column(x: FloatArray, work: Workspace) -> FloatArray:
-    return work("softmax.column", (*x.shape[:-1], 1), x.dtype)
-
-
-def _shift(x: FloatArray, out: FloatArray, work: Workspace) -> FloatArray:
-    """x minus the largest entry of its row."""
-    if x.ndim == 0 or x.shape[-1] == 0:
-        raise ValueError(f"x: expected at least one entry along the last axis, got shape {x.shape}")
-    _finite(x, out)
-    with np.errstate(over="ignore"):  # the largest minus the smallest number is -inf, as it should be
-        out -= out.max(axis=-1, keepdims=True, out=_column(x, work))
-    return out
+from dataclasses import dataclass
+
+from numpy_nn.elementwise import (
+    elu,
+    elu_derivative,
+    gelu,
+    gelu_derivative,
+    hardtanh,
+    hardtanh_derivative,
+    identity,
+    identity_derivative,
+    leaky_relu,
+    leaky_relu_derivative,
+    prelu,
+    prelu_derivative,
+    relu,
+    relu_derivative,
+    selu,
+    selu_derivative,
+    sigmoid,
+    sigmoid_derivative,
+    silu,
+    silu_derivative,
+    softplus,
+    softplus_derivative,
+    tanh,
+    tanh_derivative,
+)
+from numpy_nn.softmax import log_softmax, log_softmax_derivative, softmax, softmax_derivative
+from numpy_nn.workspace import FloatArray
 
 
 @dataclass(frozen=True)
@@ -412,7 +50,7 @@ class Activation:
     function: Callable[..., FloatArray]
     derivative: Callable[..., FloatArray]
     options: tuple[str, ...] = ()
-    kinks: tuple[float, ...] = field(default=())
+    kinks: tuple[float, ...] = ()
     elementwise: bool = True
 
 

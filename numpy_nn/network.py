@@ -213,7 +213,8 @@ class Sequential(Layer):
     def __iter__(self) -> Iterator[Layer]:
         return iter(self.layers)
 
-    def __getitem__(self, index: int) -> Layer:
+    def __getitem__(self, index: int) -> Any:
+        # Any, so that a type checker lets net[0].weight pass, as it does for torch.
         return self.layers[index]
 
     def __setstate__(self, state: dict[str, Any]) -> None:

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 import numpy_nn as nn
 from numpy_nn import activations
 from numpy_nn.activations import ACTIVATIONS
+from numpy_nn.elementwise import SELU_ALPHA, SELU_SCALE
 from numpy_nn.workspace import Workspace
 from torch_ref import bounds
 from torch_ref.parity import compare
@@ -98,7 +99,7 @@ LIMITS = {
     "leaky_relu": (-np.inf, np.inf, 0.01, 1),
     "prelu": (-np.inf, np.inf, 0.25, 1),
     "elu": (-1, np.inf, 0, 1),
-    "selu": (-activations.SELU_SCALE * activations.SELU_ALPHA, np.inf, 0, activations.SELU_SCALE),
+    "selu": (-SELU_SCALE * SELU_ALPHA, np.inf, 0, SELU_SCALE),
     "gelu": (0, np.inf, 0, 1),
     "gelu_tanh": (0, np.inf, 0, 1),
     "silu": (0, np.inf, 0, 1),

@@ -17,6 +17,7 @@ from torch_ref.rounding import as_rounded
 def layers(draw, width, dtype, n):
     """Any layer that takes (n, width), in training or evaluation mode."""
     kind = draw(st.sampled_from(["linear", "elementwise", "softmax", "flatten", "batch_norm"]))
+    layer: nn.Layer
     if kind == "linear":
         layer = nn.Linear(width, draw(our.widths), draw(st.booleans()), rng=draw(our.seeds), dtype=dtype)
     elif kind == "elementwise":

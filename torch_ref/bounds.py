@@ -16,13 +16,14 @@ import torch
 from numpy.typing import NDArray
 
 import numpy_nn as nn
-from numpy_nn.activations import GELU_TANH_CUBIC, GELU_TANH_SCALE, SELU_ALPHA, SELU_SCALE
+from numpy_nn.elementwise import GELU_TANH_CUBIC, GELU_TANH_SCALE, SELU_ALPHA, SELU_SCALE
 from torch_ref.rounding import Rounded, as_rounded
 
 Gradients = tuple[Rounded, dict[str, Rounded]]
 
 
-# In float32 torch's vectorised erf is formula 7.1.26 of Abramowitz and Stegun, whose own error is up to 1.5e-7.
+# The vectorised erf behind torch's float32 GELU is accurate absolutely, not relatively: formula 7.1.26 of Abramowitz
+# and Stegun, as in ATen's vec512_float.h, has an error of its own of up to 1.5e-7.
 ERF_FLOAT32 = 1.5e-7
 
 
