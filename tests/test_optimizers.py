@@ -27,7 +27,8 @@ def test_each_optimizer_matches_torch_step_for_step(data, dtype, shapes, k):
         for p, t, h in zip(parameters, theirs, held, strict=True):
             p.grad[...] = rng.standard_normal(p.shape) * scale
             t.grad = torch.tensor(p.grad.copy())
-            h.step(p.grad)
+            with np.errstate(all="ignore"):  # a bound may become infinite
+                h.step(p.grad)
         optimizer.step()
         their_optimizer.step()
         for p, t, h in zip(parameters, theirs, held, strict=True):

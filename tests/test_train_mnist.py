@@ -1,0 +1,169 @@
+"""The main job, from the command line: what it prints, writes and refuses. On the first images of MNIST, for speed."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import numpy_nn as nn
+from scripts import train_mnist
+
+ROOT = Path(__file__).parent.parent
+DATA = str(ROOT / "data")
+
+
+@pytest.fixture
+def few(mnist, monkeypatch):
+    """MNIST's first 1,500 training and 500 test images, in place of all of them."""
+
+    def load(_root, *, dtype):
+        x, y, x_test, y_test = mnist
+        return nn.MNIST(x[:1500].astype(dtype), y[:1500], x_test[:500].astype(dtype), y_test[:500])
+
+    monkeypatch.setattr(train_mnist.nn, "load_mnist", load)
+
+
+def run(folder, *arguments):
+    """Run the command into the folder; its status and its history."""
+    status = train_mnist.main(["--data", DATA, "--out", str(folder), "--threads", "2", *arguments])
+    return status, json.loads((folder / "history.json").read_text())
+
+
+@pytest.mark.usefixtures("few")
+def test_both_engines_agree_and_everything_is_written(tmp_path, capsys):
+    status, history = run(
+        tmp_path, "--epochs", "3", "--dtype", "float64", "--hidden", "32,16", "--optimizer", "nesterov"
+    )
+    assert status == 0
+    assert [row["epoch"] for row in history["epochs"]] == [1, 2, 3]
+    for row in history["epochs"]:
+        # Seventy steps of float64, whose rounding errors grow by a little more than their number.
+        assert row["largest_difference"] < 1e-10
+        assert row["numpy"]["train_loss"] == pytest.approx(row["torch"]["train_loss"], rel=1e-10)
+        assert row["numpy"]["test_accuracy"] == row["torch"]["test_accuracy"]
+        assert row["numpy"]["seconds"] > 0.0
+    assert sorted(os.listdir(tmp_path)) == ["curves.png", "history.json", "numpy.npz", "torch.pt"]
+    net = nn.MLP([784, 32, 16, 10], dtype=np.float64)
+    net.load(tmp_path / "numpy.npz")
+    assert (tmp_path / "curves.png").read_bytes().startswith(b"\x89PNG")
+    output = capsys.readouterr().out
+    assert "largest difference" in output
+    assert "torch takes" in output
+    assert history["settings"]["hidden"] == [32, 16]
+    assert history["machine"]["numpy"] == np.__version__
+
+
+@pytest.mark.usefixtures("few")
+def test_one_seed_gives_one_run_whatever_the_engines(tmp_path):
+    both = run(tmp_path / "both", "--epochs", "1")[1]["epochs"][0]
+    for engine in ("numpy", "torch"):
+        alone = run(tmp_path / engine, "--epochs", "1", "--engine", engine)[1]["epochs"][0]
+        assert alone[engine]["test_accuracy"] == both[engine]["test_accuracy"]
+        assert alone[engine]["train_loss"] == pytest.approx(both[engine]["train_loss"], rel=1e-6)
+        assert "largest_difference" not in alone
+
+
+@pytest.mark.usefixtures("few")
+def test_the_tutorials_loader_gives_the_same_batches(tmp_path):
+    runs = {
+        loader: run(tmp_path / loader, "--epochs", "1", "--engine", "torch", "--device", "cpu", "--loader", loader)[1]
+        for loader in ("plain", "resident")
+    }
+    plain, resident = (runs[loader]["epochs"][0]["torch"] for loader in ("plain", "resident"))
+    # The pixels are the same to the bit; only the shape of the sums in a step could differ.
+    assert plain["train_loss"] == pytest.approx(resident["train_loss"], rel=1e-6)
+
+
+def test_the_numpy_engine_never_imports_torch(tmp_path):
+    code = (
+        "import sys; sys.modules['torch'] = sys.modules['torchvision'] = None\n"
+        "from scripts.train_mnist import main\n"
+        f"sys.exit(main(['--engine', 'numpy', '--epochs', '1', '--data', {DATA!r}, '--out', {str(tmp_path)!r}]))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "numpy: 9" in done.stdout
+
+
+def test_without_torch_one_line_says_so(tmp_path):
+    code = (
+        "import sys; sys.modules['torch'] = None\n"
+        "from scripts.train_mnist import main\n"
+        f"sys.exit(main(['--data', {DATA!r}, '--out', {str(tmp_path)!r}]))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
+    assert "--engine numpy does without torch" in done.stderr
+
+
+def test_ctrl_c_ends_it_cleanly_with_what_it_has(tmp_path):
+    command = [sys.executable, "-u", "scripts/train_mnist.py", "--engine", "numpy", "--epochs", "1000", "--data", DATA]
+    process = subprocess.Popen([*command, "--out", str(tmp_path)], cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    lines = [process.stdout.readline() for _ in range(4)]
+    time.sleep(0.2)
+    process.send_signal(signal.SIGINT)
+    rest, _ = process.communicate(timeout=60)
+    assert process.returncode == 130, rest
+    assert lines[2].split()[0] == "1"
+    assert "interrupted after" in rest
+    history = json.loads((tmp_path / "history.json").read_text())
+    assert 2 <= len(history["epochs"]) < 1000
+    nn.MLP([784, 64, 10]).load(tmp_path / "numpy.npz")
+    assert (tmp_path / "curves.png").exists()
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--hidden", "64,x"],
+        ["--hidden", ""],
+        ["--hidden", "0"],
+        ["--epochs", "0"],
+        ["--epochs", "1.5"],
+        ["--batch-size", "-1"],
+        ["--lr", "nan"],
+        ["--lr", "0"],
+        ["--lr", "fast"],
+        ["--optimizer", "lbfgs"],
+        ["--activation", "swish"],
+        ["--seed", "-1"],
+        ["--dtype", "float16"],
+        ["--loader", "plain", "--dtype", "float64"],
+        ["--engine", "jax"],
+    ],
+)
+def test_bad_arguments_give_one_line_that_names_them(arguments, capsys):
+    with pytest.raises(SystemExit) as exit_:
+        train_mnist.main(arguments)
+    assert exit_.value.code == 2
+    assert f"argument {arguments[0]}" in capsys.readouterr().err.splitlines()[-1]
+
+
+def test_missing_data_names_the_command_that_gets_it(tmp_path, capsys):
+    assert train_mnist.main(["--data", str(tmp_path), "--out", str(tmp_path / "out")]) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert "fetch_mnist.py" in error
+
+
+def test_an_unwritable_folder_is_said_before_training(tmp_path, capsys):
+    (tmp_path / "file").write_text("")
+    assert train_mnist.main(["--data", DATA, "--out", str(tmp_path / "file" / "out")]) == 2
+    assert "file" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("few")
+def test_cuda_where_there_is_none_is_said(tmp_path, capsys, monkeypatch):
+    import torch
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert train_mnist.main(["--device", "cuda", "--data", DATA, "--out", str(tmp_path)]) == 2
+    assert "CUDA" in capsys.readouterr().err
