@@ -55,8 +55,8 @@ def spirals(
 
     Arm c runs over the angles 4 c to 4 c + 4. The first ``n % classes`` arms get one point more than the others.
     """
-    n, noise, rng = count(n, "n"), number(noise, "noise", low=0.0), generator(rng)
-    sizes = [n // count(classes, "classes") + (c < n % classes) for c in range(classes)]
+    n, classes, noise, rng = count(n, "n"), count(classes, "classes"), number(noise, "noise", low=0.0), generator(rng)
+    sizes = [n // classes + (c < n % classes) for c in range(classes)]
     y = np.repeat(np.arange(classes), sizes)
     radius = np.concatenate([np.linspace(0, 1, size) for size in sizes])
     angle = 4.0 * (y + radius) + rng.normal(0.0, noise, n)

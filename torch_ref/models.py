@@ -6,11 +6,15 @@ import torch
 from torch import Tensor, nn
 
 
+def perceptron_loss(f: Tensor, y: Tensor) -> Tensor:
+    """max(0, -y f) entry by entry, with derivative -y where f = 0; relu and clamp take 0 there."""
+    return torch.where(y * f <= 0, -y * f, torch.zeros_like(f))
+
+
 class TorchPerceptron(nn.Module):
     """f(x) = w . x + b with zero initial values, trained by autograd on max(0, -y f(x)).
 
-    ``loss`` uses clamp, whose derivative at the bound is 1, so that a point with f(x) = 0 counts as a mistake, as in
-    Rosenblatt's rule; relu would take 0 there.
+    A point with f(x) = 0 counts as a mistake, as in Rosenblatt's rule: :func:`perceptron_loss` sees to it.
     """
 
     def __init__(self, n_features: int, dtype: torch.dtype = torch.float32) -> None:
@@ -23,7 +27,7 @@ class TorchPerceptron(nn.Module):
 
     def loss(self, x: Tensor, y: Tensor) -> Tensor:
         """The sum of max(0, -y f(x)) over the rows of ``x``, with ``y`` in {-1, +1}."""
-        return torch.clamp(-y * self(x), min=0.0).sum()
+        return perceptron_loss(self(x), y).sum()
 
     def fit(self, x: Tensor, y: Tensor, max_epochs: int = 1000, lr: float = 1.0) -> list[int]:
         """SGD with batch size 1, row by row, until an epoch has no mistake; returns the mistakes of each epoch."""
@@ -82,7 +86,7 @@ def concise_mlp(
     generator: torch.Generator | None = None,
     dtype: torch.dtype = torch.float32,
 ) -> nn.Sequential:
-    """Flatten, Linear, ReLU, Linear, with weights from N(0, std^2) and torch's default biases."""
+    """Flatten, Linear, ReLU, Linear: weights from N(0, std^2), torch's default biases, all from ``generator``."""
     model = nn.Sequential(
         nn.Flatten(),
         nn.Linear(in_features, hidden, dtype=dtype),
@@ -92,4 +96,6 @@ def concise_mlp(
     for layer in model:
         if isinstance(layer, nn.Linear):
             nn.init.normal_(layer.weight, std=std, generator=generator)
+            bound = layer.in_features**-0.5
+            nn.init.uniform_(layer.bias, -bound, bound, generator=generator)
     return model

@@ -80,8 +80,10 @@ def train_epoch(
 
 @torch.no_grad()
 def evaluate(model: torch.nn.Module, loss: LossFunction, x: Tensor, y: Tensor, batch_size: int = 1000) -> Metrics:
-    """Mean loss and accuracy in evaluation mode; the mode is put back afterwards."""
-    was_training = model.training
+    """Mean loss and accuracy in evaluation mode; every module gets its own mode back. ValueError for no rows."""
+    if len(x) == 0:
+        raise ValueError(f"x: expected at least one row, got shape {tuple(x.shape)}")
+    modes = [(module, module.training) for module in model.modules()]
     model.eval()
     total, correct = 0.0, 0
     for start in range(0, len(x), batch_size):
@@ -89,5 +91,6 @@ def evaluate(model: torch.nn.Module, loss: LossFunction, x: Tensor, y: Tensor, b
         output = model(x[rows])
         total += loss(output, y[rows]).item() * len(output)
         correct += int((output.argmax(dim=1) == y[rows]).sum())
-    model.train(was_training)
+    for module, mode in modes:
+        module.training = mode
     return Metrics(total / len(x), correct / len(x))

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 import numpy_nn as nn
+from torch_ref.models import perceptron_loss
 
 Device = str | torch.device | None
 
@@ -154,7 +155,7 @@ def loss_to_torch(loss: nn.Loss) -> Callable[[Tensor, Tensor], Tensor]:
         return torch.nn.BCEWithLogitsLoss(reduction=reduction)
     if type(loss) is nn.PerceptronLoss:
         reduce: dict[str, Callable[[Tensor], Tensor]] = {"mean": torch.mean, "sum": torch.sum, "none": torch.clone}
-        return lambda f, y: reduce[reduction](torch.clamp(-y * f, min=0.0))
+        return lambda f, y: reduce[reduction](perceptron_loss(f, y))
     raise TypeError(f"loss: {type(loss).__name__} has no counterpart in torch.nn that torch_ref knows")
 
 

@@ -1,0 +1,138 @@
+"""Compare a multilayer perceptron with its PyTorch twin, number by number, on random data.
+
+Prints a row for each output, each gradient and each parameter after some steps: the two values that are farthest
+apart, and the bound that rounding allows them. Exits with 0 if all are within their bounds, with 1 if one is not.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any, NoReturn
+
+import numpy as np
+from numpy.typing import NDArray
+
+import numpy_nn as nn
+from torch_ref import parity
+from torch_ref.training import resolve_device
+
+LOSSES = ("cross-entropy", "mse", "bce", "perceptron")
+
+OPTIMIZERS: dict[str, Callable[[Any, float], nn.Optimizer]] = {
+    "sgd": lambda parameters, lr: nn.SGD(parameters, lr),
+    "momentum": lambda parameters, lr: nn.SGD(parameters, lr, momentum=0.9),
+    "nesterov": lambda parameters, lr: nn.SGD(parameters, lr, momentum=0.9, nesterov=True),
+    "adam": lambda parameters, lr: nn.Adam(parameters, lr),
+    "adamw": lambda parameters, lr: nn.AdamW(parameters, lr),
+}
+
+
+def loss_and_target(
+    args: argparse.Namespace, shape: tuple[int, int], rng: np.random.Generator
+) -> tuple[nn.Loss, NDArray[Any]]:
+    """The loss, and random targets for outputs of that shape."""
+    if args.loss == "cross-entropy":
+        return nn.CrossEntropyLoss(args.label_smoothing), rng.integers(0, shape[1], shape[0])
+    if args.loss == "mse":
+        return nn.MSELoss(), rng.standard_normal(shape).astype(args.dtype)
+    bits = rng.integers(0, 2, shape).astype(args.dtype)
+    return (nn.BCEWithLogitsLoss(), bits) if args.loss == "bce" else (nn.PerceptronLoss(), 2 * bits - 1)
+
+
+def sizes(text: str) -> list[int]:
+    """Sizes such as "784,64,10"."""
+    try:
+        numbers = [int(part) for part in text.split(",")]
+    except ValueError:
+        numbers = []
+    if len(numbers) < 2 or min(numbers) < 1:
+        raise argparse.ArgumentTypeError(f"expected two or more whole numbers > 0 such as 784,64,10, got {text!r}")
+    return numbers
+
+
+def number(kind: type, low: float, high: float = math.inf) -> Callable[[str], Any]:
+    """A parser for finite numbers of this kind from ``low`` to ``high``."""
+
+    def parse(text: str) -> Any:
+        try:
+            value = kind(text)
+        except ValueError:
+            value = math.nan
+        if not (low <= value <= high and math.isfinite(value)):
+            upper = f" and <= {high:g}" if high < math.inf else ""
+            raise argparse.ArgumentTypeError(
+                f"expected a {'whole ' * (kind is int)}number >= {low:g}{upper}, got {text!r}"
+            )
+        return value
+
+    return parse
+
+
+class Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line, without the usage before it."""
+
+    def error(self, message: str) -> NoReturn:
+        """End with the exit status 2."""
+        self.exit(2, f"parity_report: {message}\n")
+
+
+def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    """The command line."""
+    summary = __doc__.split("\n\n")[0] if __doc__ else ""
+    parser = Parser(description=summary, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+    parser.add_argument(
+        "--sizes", type=sizes, default="784,64,10", metavar="N,N[,N...]", help="of input, layers, output"
+    )
+    activations = sorted(nn.ACTIVATION_LAYERS)
+    parser.add_argument("--activation", choices=activations, default="relu", help="after each hidden layer")
+    parser.add_argument("--batch-norm", action="store_true", help="before each activation")
+    parser.add_argument("--dropout", type=number(float, 0, 1), default=0.0, metavar="P", help="after each activation")
+    parser.add_argument("--loss", choices=LOSSES, default="cross-entropy", help="to the mean over the batch")
+    parser.add_argument(
+        "--label-smoothing", type=number(float, 0, 1), default=0.0, metavar="X", help="of cross-entropy"
+    )
+    parser.add_argument(
+        "--optimizer", choices=tuple(OPTIMIZERS), default="sgd", help="momentum is 0.9 where it is used"
+    )
+    parser.add_argument("--lr", type=number(float, 0), default=0.1, metavar="X", help="learning rate")
+    parser.add_argument("--steps", type=number(int, 1), default=3, metavar="N", help="of the optimizer")
+    parser.add_argument("--batch", type=number(int, 1), default=64, metavar="N", help="rows of random data")
+    parser.add_argument("--dtype", choices=("float32", "float64"), default="float32", help="of both engines")
+    parser.add_argument("--seed", type=number(int, 0), default=0, metavar="N", help="of weights, data and dropout")
+    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="where torch computes")
+    args = parser.parse_args(arguments)
+    if args.label_smoothing and args.loss != "cross-entropy":
+        parser.error(f"argument --label-smoothing: goes with --loss cross-entropy, not {args.loss}")
+    if args.batch == 1 and args.batch_norm and len(args.sizes) > 2:
+        parser.error("argument --batch: expected at least 2 rows with --batch-norm, which takes their variance")
+    try:
+        args.device = resolve_device(args.device)
+    except ValueError as error:
+        parser.error(f"argument --{error}")
+    return args
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line ``arguments`` (sys.argv without its first by default); return the exit status."""
+    args = parse(arguments)
+    rng = np.random.default_rng(args.seed)
+    net = nn.MLP(
+        args.sizes, args.activation, batch_norm=args.batch_norm, dropout=args.dropout, rng=rng, dtype=args.dtype
+    )
+    x = rng.standard_normal((args.batch, args.sizes[0])).astype(args.dtype)
+    loss, target = loss_and_target(args, (args.batch, args.sizes[-1]), rng)
+    optimizer = OPTIMIZERS[args.optimizer](net.parameters(), args.lr)
+    try:
+        report = parity(net, x, target, loss, optimizer, steps=args.steps, device=args.device)
+    except KeyboardInterrupt:
+        print("parity_report: interrupted", file=sys.stderr)
+        return 130
+    print(report)
+    return 0 if report.ok else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

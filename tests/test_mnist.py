@@ -1,0 +1,122 @@
+"""IDX files: read back as written, refused when anything about them is off; and MNIST against torchvision."""
+
+import gzip
+import itertools
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+import numpy_nn as nn
+from numpy_nn.mnist import IDX_DTYPES
+from torch_ref.data import mnist_tensors
+
+
+def idx(array, code):
+    """The array as the bytes of an IDX file."""
+    head = bytes([0, 0, code, array.ndim]) + b"".join(n.to_bytes(4, "big") for n in array.shape)
+    return head + array.astype(IDX_DTYPES[code]).tobytes()
+
+
+@given(data=st.data(), code=st.sampled_from(sorted(IDX_DTYPES)), zipped=st.booleans())
+def test_every_type_and_shape_is_read_back(data, code, zipped, tmp_path_factory):
+    dtype = np.dtype(IDX_DTYPES[code]).newbyteorder("=")
+    array = data.draw(hnp.arrays(dtype, hnp.array_shapes(min_dims=1, max_dims=4, min_side=0, max_side=5)))
+    path = tmp_path_factory.mktemp("idx") / ("a.gz" if zipped else "a")
+    path.write_bytes(gzip.compress(idx(array, code)) if zipped else idx(array, code))
+    read = nn.read_idx(path)
+    assert read.dtype == dtype
+    assert read.dtype.isnative
+    np.testing.assert_array_equal(read, array)
+
+
+GOOD = idx(np.arange(12, dtype=np.uint8).reshape(3, 4), 0x08)
+
+
+@pytest.mark.parametrize("length", range(len(GOOD)))
+def test_a_file_cut_anywhere_is_refused_by_name(length, tmp_path):
+    path = tmp_path / "cut"
+    path.write_bytes(GOOD[:length])
+    with pytest.raises(ValueError, match=r"cut: (not an IDX file|cut short|expected 12 bytes for dimensions \(3, 4\))"):
+        nn.read_idx(path)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (GOOD + b"\0", "expected 12 bytes .* got more"),
+        (b"\1" + GOOD[1:], "expected two zero bytes"),
+        (GOOD[:2] + b"\x07" + GOOD[3:], "unknown IDX type 0x07"),
+        (GOOD[:3] + b"\0", "expected at least one dimension"),
+        (b"\0\0\x08\3" + b"\xff" * 12 + bytes(100), "expected 79,.* bytes .* got 100"),
+        (b"PK\3\4 something else", "not an IDX file"),
+    ],
+)
+def test_a_wrong_file_is_refused_by_name(content, message, tmp_path):
+    path = tmp_path / "wrong"
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=f"wrong: .*{message}"):
+        nn.read_idx(path)
+    path = tmp_path / "wrong.gz"
+    path.write_bytes(gzip.compress(content))
+    with pytest.raises(ValueError, match=message):
+        nn.read_idx(path)
+
+
+def test_damaged_gzip_is_refused_or_read_right(tmp_path):
+    packed, path = gzip.compress(GOOD, mtime=0), tmp_path / "damaged.gz"
+    for length in range(len(packed)):
+        path.write_bytes(packed[:length])
+        with pytest.raises(ValueError, match=r"damaged\.gz"):
+            nn.read_idx(path)
+    for position in range(10, len(packed)):
+        path.write_bytes(packed[:position] + bytes([packed[position] ^ 0xFF]) + packed[position + 1 :])
+        with pytest.raises(ValueError, match=r"damaged\.gz"):
+            nn.read_idx(path)
+
+
+def test_a_missing_file_names_the_command_that_gets_it(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"train-images-idx3-ubyte is missing; 'python scripts/fetch_mnist.py"):
+        nn.load_mnist(tmp_path)
+
+
+def test_files_that_do_not_hold_what_they_should_are_refused_by_name(tmp_path):
+    raw = tmp_path / "MNIST" / "raw"
+    raw.mkdir(parents=True)
+    (raw / "train-images-idx3-ubyte").write_bytes(GOOD)
+    with pytest.raises(
+        ValueError, match=r"train-images-idx3-ubyte: expected uint8 of shape \(60000, 28, 28\), got uint8"
+    ):
+        nn.load_mnist(tmp_path)
+
+
+def test_labels_beyond_nine_are_refused(tmp_path):
+    raw = tmp_path / "MNIST" / "raw"
+    raw.mkdir(parents=True)
+    (raw / "train-images-idx3-ubyte.gz").write_bytes(gzip.compress(idx(np.zeros((60000, 28, 28), np.uint8), 8), 1))
+    (raw / "train-labels-idx1-ubyte.gz").write_bytes(gzip.compress(idx(np.full(60000, 10, np.uint8), 8)))
+    with pytest.raises(ValueError, match=r"train-labels-idx1-ubyte: expected labels in 0 \.\. 9, got 10"):
+        nn.load_mnist(tmp_path)
+
+
+def test_mnist_is_torchvisions(mnist):
+    for ours, theirs in zip(mnist, mnist_tensors("data"), strict=True):
+        np.testing.assert_array_equal(ours, theirs.numpy())
+    assert [array.shape for array in mnist] == [(60000, 784), (60000,), (10000, 784), (10000,)]
+    assert mnist.x_train.dtype == np.float32
+    assert (mnist.x_train.min(), mnist.x_train.max()) == (0.0, 1.0)
+
+
+def test_the_dtypes_are_the_same_pixels(mnist):
+    double = nn.load_mnist("data", dtype=np.float64)
+    assert double.x_test.dtype == np.float64
+    np.testing.assert_array_equal(double.x_test.astype(np.float32), mnist.x_test)
+    with pytest.raises(TypeError, match="dtype"):
+        nn.load_mnist("data", dtype=np.uint8)
+
+
+def test_the_type_codes_are_all_there_are():
+    assert set(IDX_DTYPES) <= set(range(256))
+    assert len({np.dtype(d) for d in IDX_DTYPES.values()}) == len(IDX_DTYPES) == len(list(itertools.chain(IDX_DTYPES)))

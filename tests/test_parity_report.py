@@ -1,0 +1,134 @@
+"""The comparison from the command line: its table, its exit status, and what it refuses."""
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+import numpy_nn as nn
+from scripts import parity_report
+from scripts.parity_report import LOSSES, OPTIMIZERS, main
+
+SMALL = ["--sizes", "4,5,3", "--batch", "6"]
+
+
+def test_without_arguments_it_compares_the_tutorial_s_network(capsys):
+    assert main([]) == 0
+    output = capsys.readouterr().out.splitlines()
+    assert output[0] == f"numpy_nn beside torch {torch.__version__} on {device()}, float32"
+    assert output[2].startswith("0 Linear output                64 x 64 ")
+    assert "2.bias after 3 steps of SGD" in output[-2]
+    assert output[-1] == "19 quantities: all within their bounds"
+
+
+def device():
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+@given(
+    sizes=st.lists(st.integers(1, 12), min_size=2, max_size=4),
+    batch=st.integers(2, 20),
+    options=st.fixed_dictionaries(
+        {
+            "--activation": st.sampled_from(sorted(nn.ACTIVATION_LAYERS)),
+            "--dropout": st.sampled_from([0, 0.1, 1]),
+            "--optimizer": st.sampled_from(sorted(OPTIMIZERS)),
+            "--lr": st.sampled_from([0, 1e-3, 0.1]),
+            "--steps": st.integers(1, 4),
+            "--dtype": st.sampled_from(["float32", "float64"]),
+            "--seed": st.integers(0, 2**64),
+        }
+    ),
+    loss=st.sampled_from([["--loss", loss] for loss in LOSSES] + [["--label-smoothing", "0.1"]]),
+    batch_norm=st.sampled_from([[], ["--batch-norm"]]),
+)
+def test_any_network_is_within_its_bounds(sizes, batch, options, loss, batch_norm):
+    pairs = [text for name, value in options.items() for text in (name, str(value))]
+    arguments = ["--sizes", ",".join(map(str, sizes)), "--batch", str(batch), *pairs, *loss, *batch_norm]
+    assert main(arguments) == 0
+
+
+def test_the_table_shows_the_network_that_was_asked_for(capsys):
+    assert main([*SMALL, "--activation", "gelu", "--batch-norm", "--dropout", "0.1", "--optimizer", "adamw"]) == 0
+    output = capsys.readouterr().out
+    for quantity in ("0 Linear output", "1 BatchNorm1d running_var", "2 GELU input gradient", "3 Dropout output"):
+        assert f"\n{quantity}  " in output
+    assert "4.weight after 3 steps of AdamW" in output
+
+
+def test_one_seed_gives_one_table(capsys):
+    tables = []
+    for seed in ("1", "1", "2"):
+        main([*SMALL, "--seed", seed])
+        tables.append(capsys.readouterr().out)
+    assert tables[0] == tables[1] != tables[2]
+
+
+def test_a_wrong_gradient_is_shown_and_the_status_is_1(monkeypatch, capsys):
+    monkeypatch.setattr(nn.ReLU, "backward", lambda _, grad_output: 2 * grad_output)
+    assert main(SMALL) == 1
+    failed = [line for line in capsys.readouterr().out.splitlines() if line.endswith("FAILED")]
+    assert failed[0].startswith("1 ReLU input gradient")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (
+            ["--sizes", "4,x,3"],
+            "argument --sizes: expected two or more whole numbers > 0 such as 784,64,10, got '4,x,3'",
+        ),
+        (["--sizes", "4"], "argument --sizes: expected two or more"),
+        (["--sizes", "4,0,3"], "argument --sizes: expected two or more"),
+        (["--sizes", ""], "argument --sizes: expected two or more"),
+        (["--activation", "swish"], "argument --activation: invalid choice: 'swish'"),
+        (["--loss", "hinge"], "argument --loss: invalid choice: 'hinge'"),
+        (["--optimizer", "lbfgs"], "argument --optimizer: invalid choice: 'lbfgs'"),
+        (["--dropout", "1.5"], "argument --dropout: expected a number >= 0 and <= 1, got '1.5'"),
+        (["--dropout", "nan"], "argument --dropout: expected a number"),
+        (["--lr", "-1"], "argument --lr: expected a number >= 0, got '-1'"),
+        (["--lr", "inf"], "argument --lr: expected a number >= 0, got 'inf'"),
+        (["--lr", "fast"], "argument --lr: expected a number >= 0, got 'fast'"),
+        (["--steps", "0"], "argument --steps: expected a whole number >= 1, got '0'"),
+        (["--batch", "0"], "argument --batch: expected a whole number >= 1, got '0'"),
+        (["--batch", "2.5"], "argument --batch: expected a whole number >= 1, got '2.5'"),
+        (["--batch", "1", "--batch-norm"], "argument --batch: expected at least 2 rows with --batch-norm"),
+        (["--seed", "-1"], "argument --seed: expected a whole number >= 0, got '-1'"),
+        (["--dtype", "float16"], "argument --dtype: invalid choice: 'float16'"),
+        (["--label-smoothing", "2"], "argument --label-smoothing: expected a number >= 0 and <= 1, got '2'"),
+        (["--label-smoothing", "0.1", "--loss", "mse"], "argument --label-smoothing: goes with --loss cross-entropy"),
+        (["--device", "gpu"], "argument --device: invalid choice: 'gpu'"),
+        (["--depth", "3"], "unrecognized arguments: --depth 3"),
+    ],
+)
+def test_bad_arguments_give_one_line_that_names_them(arguments, message, capsys):
+    with pytest.raises(SystemExit) as exit_:
+        main(arguments)
+    assert exit_.value.code == 2
+    streams = capsys.readouterr()
+    assert streams.out == ""
+    assert streams.err.startswith(f"parity_report: {message}")
+    assert streams.err.count("\n") == 1
+
+
+def test_cuda_where_there_is_none_is_said(monkeypatch, capsys):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(SystemExit) as exit_:
+        main(["--device", "cuda"])
+    assert exit_.value.code == 2
+    error = capsys.readouterr().err
+    assert error.startswith("parity_report: argument --device: expected a machine with CUDA for 'cuda'")
+    assert error.count("\n") == 1
+
+
+def test_one_row_is_enough_where_batch_norm_has_no_hidden_layer_to_stand_in():
+    assert main(["--sizes", "4,3", "--batch", "1", "--batch-norm"]) == 0
+
+
+def test_ctrl_c_ends_it_in_one_line(monkeypatch, capsys):
+    def interrupt(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(parity_report, "parity", interrupt)
+    assert main(SMALL) == 130
+    assert capsys.readouterr().err == "parity_report: interrupted\n"

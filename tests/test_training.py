@@ -1,0 +1,181 @@
+"""The loop over epochs: it learns, counts rightly, leaves modes and seeds alone, and tells its callbacks."""
+
+import copy
+import json
+
+import numpy as np
+import pytest
+import strategies as our
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import numpy_nn as nn
+from numpy_nn.training import Epoch, Progress
+
+
+def problem(seed=0, dtype=np.float32, n=60):
+    """A network with dropout and batch norm, spirals, and what is needed to train on them."""
+    x, y = nn.datasets.spirals(n, rng=seed, dtype=dtype)
+    net = nn.MLP([2, 8, 3], "tanh", batch_norm=True, dropout=0.2, rng=seed, dtype=dtype)
+    return net, nn.SGD(net.parameters(), 0.1, 0.9), nn.DataLoader(x, y, 16, rng=seed), (x, y)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_an_mlp_learns_xor(seed):
+    x, y = nn.datasets.xor(signed=False)
+    net = nn.MLP([2, 8, 2], "tanh", rng=seed)
+    history = nn.fit(net, nn.CrossEntropyLoss(), nn.Adam(net.parameters(), 0.05), nn.DataLoader(x, y, 4, rng=seed), 300)
+    np.testing.assert_array_equal(net.predict(x).argmax(axis=1), y)
+    assert history.epochs[-1].train_accuracy == 1.0
+    assert history.epochs[-1].train_loss < 0.05 < history.epochs[0].train_loss
+
+
+@pytest.mark.parametrize("loss", [nn.BCEWithLogitsLoss(), nn.PerceptronLoss(), nn.MSELoss()])
+def test_every_loss_learns_the_moons(loss):
+    x, labels = nn.datasets.moons(200, 0.1, rng=0)
+    sign = (2 * labels - 1).astype(np.float32)[:, None]
+    y = (sign + 1) / 2 if isinstance(loss, nn.BCEWithLogitsLoss) else sign
+    net = nn.MLP([2, 16, 1], "relu", rng=0)
+    loader = nn.DataLoader(x, y, 20, rng=0)
+    history = nn.fit(net, loss, nn.Adam(net.parameters(), 0.01), loader, 150, test=(x, y))
+    assert np.mean((net.predict(x) > 0) == (sign > 0)) > 0.97
+    accuracy = history.epochs[-1].test_accuracy
+    assert accuracy is None if isinstance(loss, nn.MSELoss) else accuracy is not None and accuracy > 0.97
+
+
+@given(seed=our.seeds, reduction=st.sampled_from(["mean", "sum"]))
+def test_training_figures_are_the_means_over_the_epochs_rows(seed, reduction):
+    net, _, loader, _ = problem(seed, np.float64)
+    loss, optimizer = nn.CrossEntropyLoss(reduction=reduction), nn.SGD(net.parameters(), 1e-3)
+    by_hand, again = copy.deepcopy(net), copy.deepcopy(loader)
+    epoch = nn.fit(net, loss, optimizer, loader, 1).epochs[0]
+
+    terms, correct, single = [], [], nn.CrossEntropyLoss(reduction="none")
+    optimizer = nn.SGD(by_hand.parameters(), 1e-3)
+    for x, y in again:
+        output = by_hand(x)
+        terms += single(output, y).tolist()
+        correct += (output.argmax(axis=1) == y).tolist()
+        loss(output, y)
+        by_hand.backward(loss.backward())
+        optimizer.step()
+    # Sixty terms, added in two orders.
+    assert epoch.train_loss == pytest.approx(np.mean(terms), rel=120 * 2**-53)
+    assert epoch.train_accuracy == np.mean(correct)
+    np.testing.assert_array_equal(net.parameters().data, by_hand.parameters().data)
+
+
+@given(seed=our.seeds, batch_size=st.integers(1, 80))
+def test_evaluate_is_evaluation_mode_on_all_rows_and_disturbs_nothing(seed, batch_size):
+    net, _, _, (x, y) = problem(seed, np.float64)
+    net(x)
+    modes, state = [layer.training for layer in net.modules()], net.state_dict()
+    loss = nn.CrossEntropyLoss()
+    metrics = nn.evaluate(net, loss, x, y, batch_size)
+    assert [layer.training for layer in net.modules()] == modes
+    for name, array in net.state_dict().items():
+        np.testing.assert_array_equal(array, state[name])
+    # The same rows in batches of another size: a few roundings in each of the layers, then a sum of sixty terms.
+    assert metrics.loss == pytest.approx(loss(net.predict(x), y), rel=1e-12)
+    assert metrics.accuracy == np.mean(net.predict(x).argmax(axis=1) == y)
+
+
+@given(seed=our.seeds)
+def test_testing_after_each_epoch_changes_no_bit_of_the_training(seed):
+    results = []
+    for test in (None, problem(seed)[3]):
+        net, optimizer, loader, _ = problem(seed)
+        history = nn.fit(net, nn.CrossEntropyLoss(), optimizer, loader, 2, test=test)
+        assert all((epoch.test_loss is None) == (test is None) for epoch in history.epochs)
+        results.append(net.state_dict())
+    for name, array in results[0].items():
+        np.testing.assert_array_equal(array, results[1][name])
+
+
+@pytest.mark.parametrize(("each", "steps"), [("epoch", 1), ("batch", 4)])
+def test_a_schedule_is_stepped_each_epoch_or_each_batch(each, steps):
+    net, optimizer, loader, _ = problem()
+    schedule = nn.StepLR(optimizer, 1, 0.5)
+    history = nn.fit(net, nn.CrossEntropyLoss(), optimizer, loader, 3, schedule=schedule, schedule_each=each)
+    assert [epoch.lr for epoch in history.epochs] == [0.1 * 0.5 ** (steps * i) for i in range(3)]
+    assert schedule.t == 3 * steps
+
+
+class Recorder(nn.Callback):
+    """Writes down what it is told, and stops at a given batch."""
+
+    def __init__(self, stop_at=None):
+        self.seen, self.stop_at = [], stop_at
+
+    def on_batch_end(self, progress: Progress, /) -> None:
+        self.seen.append((progress.epoch, progress.batch))
+        assert np.isfinite(progress.loss)
+        assert (progress.epochs, progress.batches) == (3, 4)
+        progress.stop = self.seen[-1] == self.stop_at
+
+    def on_epoch_end(self, progress: Progress, /) -> None:
+        self.seen.append(progress.epoch)
+        assert len(progress.history.epochs) == progress.epoch
+
+
+def test_callbacks_are_told_each_batch_and_each_epoch_in_order():
+    net, optimizer, loader, _ = problem()
+    recorder = Recorder()
+    nn.fit(net, nn.CrossEntropyLoss(), optimizer, loader, 3, callbacks=[nn.Callback(), recorder])
+    assert recorder.seen == [seen for e in (1, 2, 3) for seen in [*((e, b) for b in (1, 2, 3, 4)), e]]
+
+
+def test_a_callback_can_stop_the_training():
+    net, optimizer, loader, _ = problem()
+    recorder = Recorder(stop_at=(2, 3))
+    history = nn.fit(net, nn.CrossEntropyLoss(), optimizer, loader, 3, callbacks=[recorder])
+    assert recorder.seen[-2:] == [(2, 3), 2]
+    assert [epoch.epoch for epoch in history.epochs] == [1, 2]
+
+
+def test_checkpoints_are_saved_each_epoch(tmp_path):
+    net, optimizer, loader, _ = problem()
+    nn.fit(net, nn.CrossEntropyLoss(), optimizer, loader, 2, callbacks=[nn.SaveCheckpoint(tmp_path / "net.npz")])
+    other = problem(1)[0]
+    other.load(tmp_path / "net.npz")
+    np.testing.assert_array_equal(other.parameters().data, net.parameters().data)
+
+
+@settings(max_examples=20)
+@given(rows=st.lists(st.builds(Epoch, *[st.integers(1, 9)] + [st.floats(allow_nan=False)] * 6), max_size=4))
+def test_a_history_is_read_back_as_written(rows, tmp_path_factory):
+    path = tmp_path_factory.mktemp("history") / "history.json"
+    nn.History(rows).save(path)
+    assert nn.History.load(path) == nn.History(rows)
+    assert len(json.loads(path.read_text())["epochs"]) == len(rows)
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{}", '{"epochs": [{"epoch": 1}]}', '{"epochs": [1]}', "\x00"])
+def test_what_is_no_history_is_refused_by_name(content, tmp_path):
+    (tmp_path / "odd.json").write_text(content)
+    with pytest.raises(ValueError, match=r"odd\.json: not a history"):
+        nn.History.load(tmp_path / "odd.json")
+
+
+def fit(**changes):
+    net, optimizer, loader, _ = problem()
+    arguments = {"net": net, "loss": nn.CrossEntropyLoss(), "optimizer": optimizer, "batches": loader, "epochs": 1}
+    return nn.fit(**(arguments | changes))
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "message"),
+    [
+        (lambda: fit(loss=nn.CrossEntropyLoss(reduction="none")), ValueError, "training needs one number"),
+        (lambda: fit(epochs=0), ValueError, "epochs: expected an integer >= 1"),
+        (lambda: fit(epochs=1.5), TypeError, "epochs: expected an integer"),
+        (lambda: fit(schedule_each="step"), ValueError, "schedule_each: expected one of 'epoch', 'batch'"),
+        (lambda: nn.evaluate(problem()[0], nn.MSELoss("none"), [], []), ValueError, "training needs one number"),
+        (lambda: nn.evaluate(problem()[0], nn.MSELoss(), np.ones((2, 2)), np.ones(3)), ValueError, "equally many rows"),
+        (lambda: nn.evaluate(problem()[0], nn.MSELoss(), np.ones((0, 2)), np.ones(0)), ValueError, "at least one"),
+        (lambda: nn.evaluate(problem()[0], nn.MSELoss(), np.ones((2, 2)), np.ones(2), 0), ValueError, "batch_size"),
+    ],
+)
+def test_bad_input_is_named(call, error, message):
+    with pytest.raises(error, match=message):
+        call()
