@@ -239,8 +239,10 @@ class PerceptronLoss(Loss):
     def _gradient(self) -> FloatArray:
         f, y = self._saved
         gradient, mistake = self._work.like("gradient", f), self._work.like("mistake", f)
-        np.less_equal(np.multiply(y, f, out=gradient), 0.0, out=mistake)
-        return np.multiply(np.negative(y, out=gradient), mistake, out=gradient)
+        right = np.greater(np.multiply(y, f, out=gradient), 0.0, out=mistake)
+        # y ([y f > 0] - 1): also where f is NaN the row counts as a mistake, as in count_correct.
+        mistake = np.subtract(right, 1.0, out=mistake)
+        return np.multiply(y, mistake, out=gradient)
 
     def count_correct(self) -> int | None:
         """Entries with y f > 0."""

@@ -45,8 +45,14 @@ class Optimizer:
         self.state: list[dict[str, FloatArray]] = [
             {name: np.zeros_like(holder.data) for name in states} for holder in holders
         ]
+        self._holders = holders
+        self._lay_out()
+
+    def _lay_out(self) -> None:
+        """Cut every parameter, its gradient and its states into blocks."""
+        self._data = [holder.data for holder in self._holders]
         self._blocks: list[tuple[FloatArray, ...]] = []
-        for holder, state in zip(holders, self.state, strict=True):
+        for holder, state in zip(self._holders, self.state, strict=True):
             scratch = np.empty((2, min(BLOCK, holder.size)), holder.dtype)
             flat = [array.reshape(-1) for array in (holder.data, holder.grad, *state.values())]
             for start in range(0, holder.size, BLOCK):
@@ -55,6 +61,8 @@ class Optimizer:
 
     def step(self) -> None:
         """Update every parameter from its gradient."""
+        if any(holder.data is not data for holder, data in zip(self._holders, self._data, strict=True)):
+            self._lay_out()  # a network that was put into another one lives in that one's vector
         self.steps += 1
         self._prepare()
         for block in self._blocks:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from numpy_nn.checks import float_array
 from numpy_nn.workspace import FloatArray
 
 
@@ -16,13 +17,16 @@ class Parameter:
 
     Inside a :class:`~numpy_nn.Sequential` both are views into the network's two vectors, so write into them
     (``p.data[...] = value``) rather than rebinding them. ``numpy.asarray(p)`` is ``p.data``, not a copy.
+
+    ``data`` is kept if it is C-contiguous and writeable, else copied. TypeError unless it is float32 or float64.
     """
 
     __slots__ = ("data", "grad")
 
     def __init__(self, data: FloatArray) -> None:
-        self.data = data
-        self.grad = np.zeros_like(data)
+        # An optimizer walks the numbers in memory order.
+        self.data = np.require(float_array(data, "Parameter: data"), requirements=("C", "W"))
+        self.grad = np.zeros_like(self.data)
 
     @property
     def shape(self) -> tuple[int, ...]:

@@ -87,7 +87,9 @@ class OneCycleLR(Schedule):
         self.anneal_strategy = choice(anneal_strategy, "anneal_strategy", ("cos", "linear"))
         self.cycle_momentum = cycle_momentum
         self.base_momentum = number(base_momentum, "base_momentum", low=0.0)
-        self.max_momentum = number(max_momentum, "max_momentum", low=0.0)
+        # beta1 = 1 would make Adam divide by 0.
+        below = 1.0 if isinstance(optimizer, Adam) else math.inf
+        self.max_momentum = number(max_momentum, "max_momentum", low=0.0, below=below)
         self.initial_lr = self.max_lr / number(div_factor, "div_factor", above=0.0)
         self.min_lr = self.initial_lr / number(final_div_factor, "final_div_factor", above=0.0)
         if cycle_momentum and not isinstance(optimizer, Adam) and not getattr(optimizer, "momentum", 0.0):

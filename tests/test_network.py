@@ -273,3 +273,18 @@ def test_a_parameter_reads_as_its_array():
     vector = nn.MLP([2, 3]).parameters()
     assert repr(vector) == "ParameterVector(2 parameters, 9 scalars, dtype=float32)"
     assert vector[0].shape == (2, 3)
+
+
+@given(array=our.float_arrays(our.shapes, np.float64))
+def test_a_parameter_keeps_an_array_that_an_optimizer_can_walk_and_copies_any_other(array):
+    p = nn.Parameter(array)
+    np.testing.assert_array_equal(p.data, array)
+    assert p.data.flags.c_contiguous
+    assert p.data.flags.writeable
+    assert (p.data is array) == (array.flags.c_contiguous and array.flags.writeable)
+
+
+@pytest.mark.parametrize("data", [[1], np.ones(2, object), np.ones(2, ">f4"), np.ones(2, np.float16)])
+def test_a_parameter_of_another_dtype_is_refused(data):
+    with pytest.raises(TypeError, match="Parameter: data: expected an array of float32 or float64"):
+        nn.Parameter(data)

@@ -17,7 +17,7 @@ TORCH = {nn.SGD: torch.optim.SGD, nn.Adam: torch.optim.Adam, nn.AdamW: torch.opt
 
 @given(data=st.data(), dtype=our.dtypes, shapes=st.lists(our.shapes, min_size=1, max_size=3), k=st.integers(1, 20))
 def test_each_optimizer_matches_torch_step_for_step(data, dtype, shapes, k):
-    parameters = [nn.Parameter(data.draw(our.float_arrays(s, dtype, limit=10.0, laid_out=False))) for s in shapes]
+    parameters = [nn.Parameter(data.draw(our.float_arrays(s, dtype, limit=10.0))) for s in shapes]
     theirs = [torch.tensor(p.data.copy()) for p in parameters]
     optimizer = data.draw(our.optimizers(parameters))
     their_optimizer = TORCH[type(optimizer)](theirs, **optimizer_settings(optimizer))
@@ -87,6 +87,17 @@ def test_settings_may_change_between_steps():
     optimizer.lr = 0.5
     optimizer.step()
     assert p.data == -1.5
+
+
+def test_a_network_that_is_put_into_another_one_goes_on_learning():
+    inner = nn.MLP([3, 4], rng=0)
+    optimizer = nn.SGD(inner.parameters(), lr=0.5, momentum=0.5)
+    inner.parameters().grad[...] = 1.0
+    optimizer.step()
+    outer = nn.Sequential(inner, nn.ReLU())
+    before = outer.parameters().data.copy()
+    optimizer.step()
+    np.testing.assert_array_equal(outer.parameters().data, before - np.float32(0.75))
 
 
 PARAMETERS = [nn.Parameter(np.ones(2))]

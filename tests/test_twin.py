@@ -92,6 +92,12 @@ def test_every_layer_has_its_counterpart_also_outside_a_network(ours, theirs):
     assert repr(back) == repr(layer)
 
 
+def test_softplus_keeps_its_small_end_in_float64():
+    # Above its default threshold, 20, torch would return x itself.
+    x = torch.tensor([[30.0]], dtype=torch.float64)
+    assert to_torch(nn.Softplus())(x) > x
+
+
 def test_every_activation_of_the_registry_has_a_counterpart():
     assert {ours for ours, _, _ in COUNTERPARTS} >= set(nn.ACTIVATION_LAYERS.values())
 

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 def perceptron_loss(f: Tensor, y: Tensor) -> Tensor:
     """max(0, -y f) entry by entry, with derivative -y where f = 0; relu and clamp take 0 there."""
-    return torch.where(y * f <= 0, -y * f, torch.zeros_like(f))
+    return torch.where(y * f > 0, torch.zeros_like(f), -y * f)
 
 
 class TorchPerceptron(nn.Module):

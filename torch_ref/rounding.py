@@ -23,6 +23,9 @@ Array = NDArray[np.float64]
 # 4 units in the last place, in units of the roundoff u: a unit in the last place is at most 2 u of the value.
 LIBRARY = 8.0
 
+# The bound is computed in float64 itself: this makes up for the roundings of sums of up to some thousand errors.
+SLACK = 1.0 + 1e-12
+
 
 class Rounded:
     """A value, and a bound on the error with which arithmetic in ``dtype`` gives it."""
@@ -46,13 +49,12 @@ class Rounded:
         if isinstance(other, np.ndarray) and other.dtype == self.dtype:
             return Rounded(other, dtype=self.dtype)
         value = np.asarray(other, np.float64)
-        return Rounded(
-            value, np.where(value.astype(self.dtype) == value, 0.0, self.u * np.abs(value)), dtype=self.dtype
-        )
+        return Rounded(value, np.abs(value.astype(self.dtype) - value), dtype=self.dtype)
 
     def _rounded(self, value: Array, inherited: Array, roundings: float = 1.0) -> Rounded:
         """``value`` with the error that comes from the operands and that of its own rounding."""
-        return Rounded(value, inherited + roundings * self.u * np.abs(value) + self.tiny, dtype=self.dtype)
+        rounding = roundings * self.u * (np.abs(value) + inherited)
+        return Rounded(value, SLACK * (inherited + rounding + self.tiny), dtype=self.dtype)
 
     def __neg__(self) -> Rounded:
         return Rounded(-self.value, self.error, dtype=self.dtype)
@@ -94,7 +96,7 @@ class Rounded:
         inherited = np.abs(self.value) @ b.error + self.error @ b_size
         n = self.value.shape[-1]
         summed = self._gamma(n) * (a_size @ b_size) + n * self.tiny
-        return Rounded(self.value @ b.value, inherited + summed, dtype=self.dtype)
+        return Rounded(self.value @ b.value, SLACK * (inherited + summed), dtype=self.dtype)
 
     def sum(self, axis: int | None = None, keepdims: bool = False) -> Rounded:
         """The sum, in whatever order."""
@@ -102,7 +104,7 @@ class Rounded:
         value = self.value.sum(axis=axis, keepdims=keepdims)
         n = self.value.size // max(value.size, 1)
         error = self.error.sum(axis=axis, keepdims=keepdims) + self._gamma(n) * size.sum(axis=axis, keepdims=keepdims)
-        return Rounded(value, error, dtype=self.dtype)
+        return Rounded(value, SLACK * error, dtype=self.dtype)
 
     def mean(self, axis: int | None = None, keepdims: bool = False) -> Rounded:
         """The sum over the number of terms."""
@@ -115,7 +117,9 @@ class Rounded:
     def monotone(self, function: Callable[[Array], Array]) -> Rounded:
         """A library function that is monotone on the interval value +- error."""
         value = function(self.value)
-        low, high = function(self.value - self.error), function(self.value + self.error)
+        # Outwards, as the ends of the interval are rounded too.
+        low = function(np.nextafter(self.value - self.error, -np.inf))
+        high = function(np.nextafter(self.value + self.error, np.inf))
         spread = np.where(self.error == 0.0, 0.0, np.fmax(np.abs(high - value), np.abs(value - low)))
         return self._rounded(value, spread, LIBRARY)
 
@@ -141,15 +145,18 @@ class Rounded:
 
     def maximum(self, bound: float) -> Rounded:
         """max(it, bound); picking one of two numbers rounds nothing."""
-        return Rounded(np.maximum(self.value, bound), self.error, dtype=self.dtype)
+        b = self._lift(bound)
+        return Rounded(np.maximum(self.value, b.value), np.maximum(self.error, b.error), dtype=self.dtype)
 
     def minimum(self, bound: float) -> Rounded:
         """min(it, bound)."""
-        return Rounded(np.minimum(self.value, bound), self.error, dtype=self.dtype)
+        b = self._lift(bound)
+        return Rounded(np.minimum(self.value, b.value), np.maximum(self.error, b.error), dtype=self.dtype)
 
     def step(self, at: float = 0.0) -> Rounded:
         """[it > at]; wrong by 1 where the error leaves the side open."""
-        open_side = (self.error > 0.0) & (np.abs(self.value - at) <= self.error)
+        error = self.error + self._lift(at).error
+        open_side = (error > 0.0) & (np.abs(self.value - at) <= error)
         return Rounded(self.value > at, np.where(open_side, 1.0, 0.0), dtype=self.dtype)
 
     def select(self, above: Rounded, below: Rounded) -> Rounded:
@@ -158,7 +165,7 @@ class Rounded:
         picked = step.value > 0
         error = np.where(picked, above.error, below.error)
         gap = np.where(step.error > 0, np.abs(above.value - below.value) + above.error + below.error, 0.0)
-        return Rounded(np.where(picked, above.value, below.value), error + gap, dtype=self.dtype)
+        return Rounded(np.where(picked, above.value, below.value), SLACK * (error + gap), dtype=self.dtype)
 
     @property
     def T(self) -> Rounded:

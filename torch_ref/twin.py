@@ -51,7 +51,8 @@ def to_torch(net: nn.Layer, device: Device = None) -> Any:
     """
     if isinstance(net, nn.Sequential):
         module: torch.nn.Module = torch.nn.Sequential(*(to_torch(layer, device) for layer in net))
-        return module.train(net.training)
+        module.training = net.training  # not train(), which would set the layers' own modes too
+        return module
     if type(net) not in TO_TORCH:
         raise TypeError(f"{net.label}: {type(net).__name__} has no counterpart in torch.nn that torch_ref knows")
     counterpart, names = TO_TORCH[type(net)]
@@ -107,7 +108,10 @@ def _from_torch(module: torch.nn.Module, name: str) -> Any:
         arguments["bias"] = module.bias is not None
     elif isinstance(module, torch.nn.BatchNorm1d):
         arguments |= {"affine": module.affine, "track_running_stats": module.track_running_stats}
-    layer = counterpart(**arguments)
+    try:
+        layer = counterpart(**arguments)
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"{name}, {module}: {error}") from None
     for key, array in (*_data(layer), *layer.named_buffers()):
         array[...] = tensors[key].numpy().T
     return layer.train(module.training)
@@ -159,23 +163,26 @@ def loss_to_torch(loss: nn.Loss) -> Callable[[Tensor, Tensor], Tensor]:
     raise TypeError(f"loss: {type(loss).__name__} has no counterpart in torch.nn that torch_ref knows")
 
 
+OPTIMIZERS: dict[type[nn.Optimizer], Any] = {
+    nn.SGD: torch.optim.SGD,
+    nn.Adam: torch.optim.Adam,
+    nn.AdamW: torch.optim.AdamW,
+}
+
+
 def optimizer_settings(optimizer: nn.Optimizer) -> dict[str, Any]:
     """The keyword arguments, alike in both engines, that make an optimizer of its settings; TypeError if unknown."""
+    if type(optimizer) not in OPTIMIZERS:
+        raise TypeError(f"optimizer: {type(optimizer).__name__} has no counterpart in torch.optim that torch_ref knows")
     settings = {"lr": optimizer.lr, "weight_decay": optimizer.weight_decay}
-    if isinstance(optimizer, nn.SGD):
-        return settings | {"momentum": optimizer.momentum, "nesterov": optimizer.nesterov}
     if isinstance(optimizer, nn.Adam):
         return settings | {"betas": optimizer.betas, "eps": optimizer.eps}
-    raise TypeError(f"optimizer: {type(optimizer).__name__} has no counterpart in torch.optim that torch_ref knows")
+    assert isinstance(optimizer, nn.SGD)
+    return settings | {"momentum": optimizer.momentum, "nesterov": optimizer.nesterov}
 
 
 def optimizer_to_torch(optimizer: nn.Optimizer, module: torch.nn.Module) -> torch.optim.Optimizer:
     """A fresh torch optimizer of the same kind and settings for the parameters of ``module``; TypeError if unknown."""
     settings = optimizer_settings(optimizer)
-    kinds: dict[type[nn.Optimizer], Any] = {
-        nn.SGD: torch.optim.SGD,
-        nn.Adam: torch.optim.Adam,
-        nn.AdamW: torch.optim.AdamW,
-    }
-    made: torch.optim.Optimizer = kinds[type(optimizer)](module.parameters(), **settings)
+    made: torch.optim.Optimizer = OPTIMIZERS[type(optimizer)](module.parameters(), **settings)
     return made
