@@ -83,6 +83,19 @@ class Layer:
         """Switch to evaluation mode; returns the layer."""
         return self.train(False)
 
+    def to(self, dtype: DTypeLike) -> Self:
+        """Convert parameters, gradients and buffers of floats to float32 or float64, in place; returns the layer."""
+        resolved = float_dtype(dtype)
+        for p in self.parameters():
+            p.data, p.grad = p.data.astype(resolved), p.grad.astype(resolved)
+        for name, buffer in self.named_buffers():
+            if buffer.dtype.kind == "f":
+                setattr(self, name, buffer.astype(resolved))
+        if hasattr(self, "dtype"):
+            self.dtype = resolved
+        self.forget()
+        return self
+
     def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
         """The shape of one output row for one input row (both without the batch)."""
         return input_shape

@@ -36,8 +36,7 @@ class Sequential(Layer):
             if layer.name or any(layer is other for other in layers[:index]):
                 raise ValueError(f"Sequential: argument {index}, {layer!r}, is already part of a network")
         self.layers = layers
-        self._vector = ParameterVector(p for _, p in self.named_parameters())
-        self._adopt()
+        self._gather()
 
     def _adopt(self) -> None:
         """Name the layers by their places, and tell inner networks where in the vector they live."""
@@ -132,6 +131,18 @@ class Sequential(Layer):
             layer.train(mode)
         return self
 
+    def to(self, dtype: DTypeLike) -> Self:
+        """Convert every layer; returns the network."""
+        for layer in self.layers:
+            layer.to(dtype)
+        self._gather()
+        return self
+
+    def _gather(self) -> None:
+        """Make the parameters of all layers, wherever they live now, one vector."""
+        self._vector = ParameterVector(p for _, p in self.named_parameters())
+        self._adopt()
+
     def forget(self) -> None:
         """Drop what the last forward call left for a backward call, in every layer."""
         for layer in self.layers:
@@ -220,8 +231,7 @@ class Sequential(Layer):
     def __setstate__(self, state: dict[str, Any]) -> None:
         # A copy or an unpickled network has arrays of its own for every parameter: make them one vector again.
         self.__dict__.update(state)
-        self._vector = ParameterVector(p for _, p in self.named_parameters())
-        self._adopt()
+        self._gather()
 
     def __repr__(self) -> str:
         if not self.layers:

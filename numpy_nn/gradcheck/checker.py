@@ -1,0 +1,258 @@
+"""The check itself: every coordinate of every array is right, wrong, or undecided with a reason."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from numpy_nn.checks import Seed, generator
+from numpy_nn.gradcheck.derivatives import Array
+from numpy_nn.gradcheck.diagnosis import diagnose
+from numpy_nn.gradcheck.differences import Differences, Mask
+from numpy_nn.gradcheck.evidence import Evidence
+from numpy_nn.gradcheck.progress import Progress
+from numpy_nn.gradcheck.report import RIGHT, UNDECIDED, WRONG, Entry, GradientReport
+from numpy_nn.gradcheck.targets import ObjectProblem, Problem, as_problem, in_float64
+from numpy_nn.gradcheck.verdicts import AGREES, COARSE, ELSEWHERE, FLAT, KINK, OFF, UNRESOLVED, examine
+from numpy_nn.layers import Layer
+from numpy_nn.network import Sequential
+
+# Up to so many evaluations' worth of coordinates all are checked by default, beyond so many of them, drawn by chance.
+ALL_UP_TO, SAMPLES = 200_000, 2_000
+
+
+_WEAKER = {
+    COARSE: "rounding hides all but three digits, which agree",
+    FLAT: "the output does not move beyond its rounding, nor would it by the claimed gradient",
+    ELSEWHERE: "rounding hides the derivative here; the formula is right at a multiple of this input",
+}
+
+
+def check_gradients(
+    target: Any,
+    x: ArrayLike,
+    targets: Any = None,
+    *,
+    loss: Any = None,
+    parameters: Mapping[str, str] | None = None,
+    samples: int | str | None = None,
+    rng: Any = None,
+    seed: Seed = 0,
+) -> GradientReport:
+    """Compare every gradient that ``target`` computes with numerical derivatives, and say what is wrong.
+
+    ``target`` is one of
+
+    - a layer or Sequential of numpy_nn, or your own subclass. A Sequential is checked layer by layer, each at the
+      input that it really gets, then as a chain; ``loss=`` and ``targets`` add the loss at the end of it;
+    - any object with ``forward(x)`` and ``backward(grad_output)``. Its parameters are found as ``named_parameters()``,
+      as dicts or lists ``params`` and ``grads``, or as attributes with their gradients (``W`` and ``dW``, ``grad_W``,
+      ``W_grad``); else name them: ``parameters={"W": "my_gradient_of_W"}``;
+    - a pair ``(f, vjp)`` of functions ``f(x)`` and ``vjp(x, grad_output)``;
+    - with ``targets``: a loss, ``loss(x, targets)`` and ``backward()``, or a pair ``f(x, targets)``,
+      ``gradient(x, targets)``.
+
+    ``x`` is an array of floats (or a list); everything is computed in float64, on a deep copy of the target. What is
+    differentiated is sum(c * output) for a random c, which is also what ``backward`` is given; for a loss, the loss.
+    ``samples`` limits the coordinates of each array that are checked: a number drawn by chance, "all", or by default
+    all up to 200,000 evaluations and 2,000 beyond. ``rng`` is the generator, if any, that a function draws from,
+    ``seed`` sets the check's own random numbers.
+
+    Raises TypeError for a target of no such form and ValueError for an ``x`` that is empty or not finite; what the
+    target's own code raises comes through.
+    """
+    started = time.perf_counter()
+    if not (samples is None or samples == "all" or (isinstance(samples, int) and samples > 0)):
+        raise ValueError(f'samples: expected a number >= 1, "all" or None, got {samples!r}')
+    point = _point(x)
+    draws = generator(seed)
+    generators = [] if rng is None else [rng]
+    if loss is not None and targets is None:
+        raise ValueError("loss: expected targets with it, got None")
+    report = GradientReport("", [], [], [], 0, 0.0)
+    if type(target) is Sequential:
+        problems = _chain(target, point, loss, targets, report)
+    elif loss is not None:
+        raise TypeError(f"loss: expected a Sequential with it, got {type(target).__name__}; check the two apart")
+    else:
+        problems = iter([("", as_problem(target, point, targets, parameters, generators))])
+    for prefix, problem in problems:
+        _check(problem, prefix, report, draws, samples)
+        report.evaluations += problem.evaluations
+    if not report.target:
+        report.target = problem.label if target is not None else ""
+    report.seconds = time.perf_counter() - started
+    return report
+
+
+def _point(x: ArrayLike) -> Array:
+    array = np.asarray(x)
+    if array.dtype.kind not in "fiu" or (array.dtype.kind in "iu" and isinstance(x, np.ndarray)):
+        raise TypeError(f"x: expected an array of floats, got an array of {array.dtype}")
+    array = np.array(array, np.float64)
+    if array.size == 0:
+        raise ValueError(f"x: expected at least one number, got shape {array.shape}")
+    if not np.isfinite(array).all():
+        raise ValueError("x: expected finite numbers, got nan or inf")
+    return array
+
+
+def _chain(net: Sequential, x: Array, loss: Any, targets: Any, report: GradientReport) -> Iterator[tuple[str, Problem]]:
+    """Every layer with the input that it gets in the network, the loss, and the composition."""
+    original, net = net, in_float64(net)
+    report.target = original.label
+    leaves = list(_leaves(net))
+    problem = ObjectProblem(net, x)
+    if not problem.make_repeatable():
+        report.problems += problem.problems
+        return
+    whole = problem.output()
+    problem.output()  # leaves every layer with its input
+    inputs: list[Array] = []
+    value: Any = x
+    for restore in problem._restore:
+        restore()
+    for layer in leaves:
+        inputs.append(np.array(value))
+        with np.errstate(all="ignore"):
+            value = layer.forward(value)
+    c = problem.cotangent(np.random.default_rng(0), whole.shape)
+    end_to_end = problem.gradients(c)
+    gradient: Any = c
+    for layer in reversed(leaves):
+        with np.errstate(all="ignore"):
+            gradient = layer.backward(gradient)
+    steps = {name: p.grad for name, p in net.named_parameters()} | {"input": gradient}
+    same = np.array_equal(whole, value, equal_nan=True)
+    same &= all(np.array_equal(end_to_end[name], steps[name], equal_nan=True) for name in steps)  # type: ignore[arg-type]
+    if not same:
+        report.problems.append("the network's forward or backward is not that of its layers one after the other")
+    report.evaluations += problem.evaluations
+    for layer, layer_input in zip(leaves, inputs, strict=True):
+        yield layer.name, ObjectProblem(layer, layer_input)
+    if loss is not None:
+        yield "loss", as_problem(loss, np.array(whole), targets, None, ())
+
+
+def _leaves(net: Sequential) -> Iterator[Layer]:
+    for layer in net:
+        if type(layer) is Sequential:
+            yield from _leaves(layer)
+        else:
+            yield layer
+
+
+def _check(problem: Problem, prefix: str, report: GradientReport, rng: np.random.Generator, samples: Any) -> None:
+    """Add the problem's entries to the report."""
+    first = not report.entries
+    if problem.make_repeatable():
+        output = problem.output()
+        if np.isfinite(output).all():
+            report.entries += _entries(problem, prefix, first, output, rng, samples)
+        else:
+            where = np.argwhere(~np.isfinite(output))[0].tolist()
+            problem.problems.append(f"the output is not finite: {output[tuple(where)]} at {where}")
+    label = f"{problem.label}: " if prefix else ""
+    report.problems += [label + text for text in problem.problems]
+    report.notes += [label + text for text in problem.notes]
+
+
+def _entries(
+    problem: Problem, prefix: str, first: bool, output: Array, rng: np.random.Generator, samples: Any
+) -> Iterator[Entry]:
+    x = problem.arrays["input"]
+    home = x.copy()
+    # A batch before the one that counts: what is kept or added up from call to call then shows.
+    x[...] = 0.75 * (np.roll(home, 1, axis=0) if home.ndim else home)
+    previous_x, previous_c = x.copy(), problem.cotangent(rng, output.shape)
+    previous = problem.gradients(previous_c)
+    x[...] = home
+    c = problem.cotangent(rng, output.shape)
+    claimed = problem.gradients(c)
+    again = problem.gradients(c)
+    for name, gradient in claimed.items():
+        shown = name if not prefix else f"{prefix}.{name}" if name != "input" or not first else name
+        if gradient is None and name == "input":
+            problem.notes.append("backward returns no gradient of the input: it is not checked")
+            continue
+        evidence = Evidence(problem, name, gradient, c, output, previous, previous_x, previous_c, rng)
+        if gradient is not None and not _same_twice(gradient, again[name], previous[name]):
+            problem.problems.append(f"{shown}: two backward passes on the same input give different gradients")
+            continue
+        yield _entry(evidence, shown, samples)
+
+
+def _same_twice(first: Array, second: Array | None, previous: Array | None) -> bool:
+    """Whether a repetition changes nothing, or adds the same once more, which is a wrong gradient and no accident."""
+    if second is None or first.shape != second.shape:
+        return False
+    if np.array_equal(first, second, equal_nan=True):
+        return True
+    if previous is None or previous.shape != first.shape:
+        return False
+    return bool(np.allclose(second - first, first - previous, rtol=1e-6, atol=1e-9 * np.abs(second).max()))
+
+
+def _entry(evidence: Evidence, name: str, samples: Any) -> Entry:
+    """Check one array."""
+    problem, gradient = evidence.problem, evidence.gradient
+    array = problem.arrays[evidence.name]
+    entry = Entry(name, RIGHT, array.shape, array.size, 0, 0, 0, 0, 0.0, None, np.nan, np.nan, np.nan)
+    if gradient is None or gradient.shape != array.shape:
+        if gradient is not None and _squeezed(gradient.shape) == _squeezed(array.shape):
+            gradient = evidence.gradient = gradient.reshape(array.shape)
+        else:
+            entry.verdict = WRONG
+            shape = None if gradient is None else gradient.shape
+            entry.reason = f"expected a gradient of shape {array.shape}, got {shape}"
+            entry.diagnosis = diagnose(evidence)
+            return entry
+    differences = evidence.differences
+    mask = _sample(differences, samples, evidence.rng)
+    progress = Progress(f"{problem.label}, {name}", 6 * differences.groups)
+    problem.watch = progress.advance
+    slopes, status = examine(evidence, mask)
+    progress.close()
+    entry.checked = int((status != "").sum())
+    entry.wrong, entry.undecided, entry.kinks = (int((status == kind).sum()) for kind in (OFF, UNRESOLVED, KINK))
+    if entry.wrong:
+        entry.verdict = WRONG
+        evidence.slopes, evidence.status = slopes, status
+        entry.diagnosis = diagnose(evidence)
+        if entry.wrong < entry.checked:
+            entry.reason = f"wrong at {entry.wrong:,} of {entry.checked:,} coordinates"
+    elif entry.undecided:
+        entry.verdict = UNDECIDED
+        entry.reason = evidence.reason
+    for kind, text in _WEAKER.items():
+        if number := int((status == kind).sum()):
+            problem.notes.append(f"{name}, {number:,} coordinates: {text}")
+    error = np.abs(gradient - slopes.value)
+    kind = OFF if entry.wrong else UNRESOLVED if entry.undecided else AGREES
+    worst = np.where(status == kind, np.nan_to_num(error, nan=np.inf), -1.0)
+    if not np.any(worst > 0.0):
+        worst = np.where(status != "", np.abs(gradient), -1.0)
+    index = tuple(int(i) for i in np.unravel_index(int(worst.argmax()), array.shape))
+    entry.index, entry.error, entry.bound = index, float(error[index]), float(slopes.bound[index])
+    entry.analytic, entry.numerical = float(gradient[index]), float(slopes.value[index])
+    return entry
+
+
+def _squeezed(shape: Iterable[int]) -> tuple[int, ...]:
+    return tuple(length for length in shape if length != 1)
+
+
+def _sample(differences: Differences, samples: Any, rng: np.random.Generator) -> Mask:
+    """Which coordinates to check."""
+    size = differences.array.size
+    if samples is None:
+        samples = "all" if 6 * differences.groups <= ALL_UP_TO else SAMPLES
+    mask = np.ones(size, np.bool_)
+    if samples != "all" and samples < size:
+        mask[:] = False
+        mask[rng.choice(size, samples, replace=False)] = True
+    return mask.reshape(differences.array.shape)

@@ -1,0 +1,180 @@
+"""Numerical derivatives that carry a bound on their own error: extrapolated quotients, and the complex step.
+
+A central difference quotient with step t has the error a_1 t^2 + a_2 t^4 + ..., a one-sided one a_1 t + a_2 t^2 + ...
+Quotients at several steps are combined so that the first powers cancel (Richardson, 1911). The difference between
+neighbouring combinations estimates what is left (Ridders, "Accurate computation of F'(x) and F'(x) F''(x)", 1982).
+What no step can mend is the rounding of the function's own values: it is measured, divided by the step, and added.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Array = NDArray[np.float64]
+
+# Steps in units of the scale of x: the coarse ones serve noisy functions, the fine ones points next to a kink.
+RATIO = 4.0
+STEPS = 0.25 * RATIO ** -np.arange(12.0)
+
+# Between an error estimate and the bound that a verdict rests on: room for the estimate to be off.
+SAFETY = 4.0
+
+# Half a unit in the last place, relative: the rounding error of one operation in float64.
+UNIT_ROUNDOFF = float(np.finfo(np.float64).eps) / 2
+SMALLEST = float(np.finfo(np.float64).smallest_subnormal)
+
+
+class Estimate(NamedTuple):
+    """A number, or an array of numbers, and how far each may be from the truth."""
+
+    value: Array
+    bound: Array
+
+
+class Table(NamedTuple):
+    """Extrapolated quotients and an estimate of the error of each, both (entries, ...)."""
+
+    values: Array
+    errors: Array
+
+
+def extrapolate(quotients: Array, rounding: Array, steps: Array, order: int) -> Table:
+    """Richardson's table for quotients (steps, ...) whose error is a series in t^order; steps fall by one ratio.
+
+    T_j0 is the quotient at t_j, T_jk = T_j,k-1 + (T_j,k-1 - T_j-1,k-1) / (ratio^(k order) - 1). The error of an entry
+    is estimated by the larger of its distances from the two it is made of, and cannot fall from one row to the next by
+    more than ratio^(k order), as the series does: so three entries that agree by chance are not taken for converged.
+    ``rounding`` is how far rounding may have moved each quotient; how far it moves the entry is added.
+    """
+    ratio = float(steps[0] / steps[1])
+    nothing = np.zeros_like(quotients[0])
+    row, rounding_row, error_row = [quotients[0]], [rounding[0]], [nothing]
+    values, errors = [], []
+    for quotient, own_rounding in zip(quotients[1:], rounding[1:], strict=True):
+        new, new_rounding, new_error = [quotient], [own_rounding], [nothing]
+        for k, (above, rounding_above) in enumerate(zip(row, rounding_row, strict=True), start=1):
+            factor = 1.0 / (ratio ** (k * order) - 1.0)
+            change = new[-1] - above
+            new.append(new[-1] + change * factor)
+            new_rounding.append(new_rounding[-1] * (1.0 + factor) + rounding_above * factor)
+            # |T_jk - T_j-1,k-1|, the larger distance of the two.
+            error = np.abs(change) * (1.0 + factor)
+            if k < len(error_row):
+                error = np.maximum(error, error_row[k] / ratio ** (k * order))
+            new_error.append(error)
+            values.append(new[-1])
+            errors.append(error + new_rounding[-1])
+        row, rounding_row, error_row = new, new_rounding, new_error
+    return Table(np.stack(values), np.stack(errors))
+
+
+def scale_of(x: Array) -> Array:
+    """The size of the numbers around each entry, as a power of two: its own, at least the array's root mean square."""
+    finite = x[np.isfinite(x)]
+    typical = math.sqrt(float(np.mean(np.square(finite)))) if finite.size else 0.0
+    return np.asarray(np.exp2(np.floor(np.log2(np.maximum(np.abs(x), typical or 1.0)))))
+
+
+def own_scale_of(x: Array) -> Array:
+    """The size of each entry by itself; of the numbers around it where it is 0."""
+    return np.asarray(np.where(x == 0.0, scale_of(x), np.exp2(np.floor(np.log2(np.where(x == 0.0, 1.0, np.abs(x)))))))
+
+
+def noise_level(evaluate: Callable[[float], Array], points: int = 9) -> Array:
+    """The standard deviation of the rounding errors in each output of ``evaluate(t)``, for t from 0 to points - 1.
+
+    The t must be so close together that the function itself is a cubic there. Differences of order 4 to 6 then leave
+    nothing but noise, which they multiply by sqrt((2k)!) / k! (More and Wild, "Estimating computational noise", 2011).
+    """
+    differences = np.stack([evaluate(float(t)) for t in range(points)])
+    levels = []
+    for k in range(1, 7):
+        differences = np.diff(differences, axis=0)
+        if k >= 4:
+            mean = np.sqrt(np.mean(np.square(differences), axis=0))
+            levels.append(mean * (math.factorial(k) / math.sqrt(math.factorial(2 * k))))
+    return np.asarray(np.max(levels, axis=0))
+
+
+def derivative(f: Callable[[Any], ArrayLike], x: ArrayLike) -> Estimate:
+    """f'(x) entry by entry, for a function that works entry by entry (or of one number).
+
+    Twelve steps between 2^-2 and 2^-24 of the size of the entry, or, where those leave it unresolved, of the whole
+    array's entries; the best combination for each entry. The bound is inf where f has no finite values around x, and
+    means nothing within a rounding error of a kink. ValueError unless f(x) has the shape of x.
+    """
+    x = np.asarray(x, np.float64)
+
+    def estimate(h: Array) -> Estimate:
+        def at(t: float) -> Array:
+            y = np.asarray(f(x + t * h), np.float64)
+            if y.shape != x.shape:
+                raise ValueError(f"derivative: expected f(x) of the shape of x, {x.shape}, got {y.shape}; see jacobian")
+            return y
+
+        return _best(at, h)
+
+    own, wide = estimate(own_scale_of(x)), estimate(scale_of(x))
+    unresolved = ~(own.bound <= 1e-7 * np.abs(own.value)) & (wide.bound < own.bound)
+    value, bound = (np.where(unresolved, w, o) for w, o in zip(wide, own, strict=True))
+    return Estimate(value, bound)
+
+
+def jacobian(f: Callable[[Any], ArrayLike], x: ArrayLike) -> Estimate:
+    """dF_k/dx_i at [k, i], of shape F.shape + x.shape, each with its bound, as in :func:`derivative`."""
+    x = np.array(x, np.float64)
+    h, flat = scale_of(x), x.reshape(-1)
+    columns = []
+    for index in range(x.size):
+        home, step = flat[index], h.reshape(-1)[index]
+
+        def at(t: float, index: int = index, home: float = home, step: float = step) -> Array:
+            flat[index] = home + t * step
+            y = np.array(f(x), np.float64)
+            flat[index] = home
+            return y
+
+        columns.append(_best(at, np.asarray(step)))
+    shape = np.asarray(f(x)).shape
+    if not columns:
+        return Estimate(np.zeros((*shape, *x.shape)), np.zeros((*shape, *x.shape)))
+    value, bound = (np.stack(parts, axis=-1).reshape(*shape, *x.shape) for parts in zip(*columns, strict=True))
+    return Estimate(value, bound)
+
+
+def _best(at: Callable[[float], Array], h: Array) -> Estimate:
+    """The entry of the table of central quotients with the least bound, for each output."""
+    with np.errstate(all="ignore"):
+        noise = noise_level(lambda t: at(t * 2.0**-20))
+        plus, minus = (np.stack([at(sign * t) for t in STEPS]) for sign in (1.0, -1.0))
+        t = STEPS.reshape(-1, *[1] * (plus.ndim - 1))
+        table = extrapolate((plus - minus) / (2.0 * t), rounding_of(noise, plus, minus) / t, STEPS, order=2)
+        bounds = SAFETY * np.where(np.isfinite(table.errors), table.errors, np.inf)
+    best = np.expand_dims(bounds.argmin(axis=0), 0)
+    value, bound = (np.take_along_axis(array, best, 0)[0] / h for array in (table.values, bounds))
+    return Estimate(value, bound)
+
+
+def rounding_of(noise: Array, plus: Array, minus: Array) -> Array:
+    """How far rounding may move half the difference of these two: the noise that was measured, at least half a unit."""
+    return np.asarray(noise + UNIT_ROUNDOFF * np.maximum(np.abs(plus), np.abs(minus)) + SMALLEST)
+
+
+def complex_step(f: Callable[[Any], ArrayLike], x: ArrayLike) -> Array:
+    """f'(x) as Im f(x + i h) / h with h = 1e-100 |x|, exact to rounding as nothing is subtracted.
+
+    For functions that work entry by entry and accept complex numbers, made of analytic operations: not abs or
+    comparisons of parts (Squire and Trapp, "Using complex variables to estimate derivatives of real functions", 1998).
+    TypeError if f(x + i h) is not complex.
+    """
+    x = np.asarray(x, np.float64)
+    h = 1e-100 * scale_of(x)
+    y = np.asarray(f(x + 1j * h))
+    if not np.iscomplexobj(y):
+        raise TypeError(f"complex_step: expected f to return complex numbers for complex x, got {y.dtype}")
+    return np.asarray(y.imag / h)

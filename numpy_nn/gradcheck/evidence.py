@@ -1,0 +1,154 @@
+"""What is known about one gradient, and what more can be asked of its problem."""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from numpy_nn.gradcheck.derivatives import Array
+from numpy_nn.gradcheck.differences import Differences, Slopes
+from numpy_nn.gradcheck.targets import Problem
+
+# A prediction fits if no coordinate is off by more than this share of the gradient's size. Predictions are made from
+# numerical derivatives good to 1e-7; a chance agreement of several coordinates to 1e-5 does not happen.
+FIT = 1e-5
+
+
+class Evidence:
+    """What is known about one gradient, and what can be found out by further evaluations.
+
+    ``gradient`` is the claimed one for the upstream gradient ``c``, ``output`` the output; ``previous`` holds the
+    claimed gradients of the call before, on the input ``previous_x`` with ``previous_c``.
+    """
+
+    def __init__(
+        self,
+        problem: Problem,
+        name: str,
+        gradient: Array | None,
+        c: Array,
+        output: Array,
+        previous: dict[str, NDArray[np.float64] | None],
+        previous_x: Array,
+        previous_c: Array,
+        rng: np.random.Generator,
+    ) -> None:
+        self.problem, self.name, self.gradient, self.rng = problem, name, gradient, rng
+        self.c, self.output = c, output
+        self.previous, self.previous_x, self.previous_c = previous.get(name), previous_x, previous_c
+        self.slopes: Slopes | None = None
+        self.status: NDArray[np.str_] | None = None
+        self.reason = ""
+
+    @cached_property
+    def differences(self) -> Differences:
+        """The difference quotients at the point itself."""
+        return Differences(self.problem, self.name, self.rng)
+
+    @property
+    def x(self) -> Array:
+        """The input."""
+        return self.problem.arrays["input"]
+
+    @property
+    def array(self) -> Array:
+        """What the gradient belongs to."""
+        return self.problem.arrays[self.name]
+
+    @property
+    def natural_slope(self) -> float:
+        """What a slope of this function might be: its size over that of its argument, or over 1 if that is smaller."""
+        argument = max(1.0, float(np.abs(self.array).max(initial=0.0)))
+        return float(np.sqrt(np.mean(np.square(self.c * self.output)))) / argument
+
+    @property
+    def batch(self) -> int:
+        """The number of rows of the input."""
+        return self.x.shape[0] if self.x.ndim else 1
+
+    @cached_property
+    def looked_at(self) -> NDArray[np.bool_]:
+        """The coordinates on which hypotheses are tried: those checked, at most 2,000 of them, none on a kink."""
+        if self.status is None:
+            return np.ones(self.array.shape, np.bool_)
+        chosen = np.flatnonzero((self.status == "r") | (self.status == "w"))
+        if chosen.size > 2000:
+            chosen = self.rng.choice(chosen, 2000, replace=False)
+        mask = np.zeros(self.array.size, np.bool_)
+        mask[chosen] = True
+        return mask.reshape(self.array.shape)
+
+    @cached_property
+    def truth(self) -> Array:
+        """The numerical gradient for ``c``."""
+        return self.slopes.value if self.slopes is not None else self.vjp(self.c)
+
+    @cached_property
+    def size(self) -> float:
+        """The root mean square of the numerical gradient."""
+        values = self.truth[self.looked_at]
+        return float(np.sqrt(np.nanmean(np.square(values)))) if values.size else 0.0
+
+    def vjp(self, c: Array, x: Array | None = None) -> Array:
+        """The numerical gradient for another upstream gradient, or at another input."""
+        home = self.x.copy()
+        if x is not None:
+            self.x[...] = x
+        try:
+            differences = self.differences if x is None else Differences(self.problem, self.name, self.rng)
+            return differences.quick(c, self.looked_at).value
+        finally:
+            self.x[...] = home
+
+    def fits(self, prediction: Array) -> bool:
+        """Whether the claimed gradient is ``prediction``, and that is not the truth."""
+        assert self.gradient is not None
+        if prediction.shape != self.gradient.shape:
+            return False
+        a, p, n = (array[self.looked_at] for array in (self.gradient, prediction, self.truth))
+        known = np.isfinite(p) & np.isfinite(n)
+        if known.sum() < 1 or not np.isfinite(a).all():
+            return False
+        a, p, n = a[known], p[known], n[known]
+        size = max(float(np.abs(p).max()), float(np.abs(a).max()))
+        off = np.abs(a - p)
+        # What is named must explain most of what is wrong, also where a gradient is wrong by little.
+        return bool((off <= FIT * size).all() and off.max() <= 0.05 * np.abs(a - n).max())
+
+    def ratio(self) -> float | None:
+        """The factor between the claimed and the numerical gradient, if there is one for all coordinates."""
+        assert self.gradient is not None
+        return common_ratio(self.gradient[self.looked_at], self.truth[self.looked_at])
+
+    def ratio_at_another_batch(self) -> tuple[int, float] | None:
+        """The same factor for a batch of another number of rows, with that number; None if it cannot be had."""
+        rows = self.batch - 1 if self.batch > 2 else 2 * self.batch
+        problem = self.problem
+        with problem.resized(rows) as possible:
+            if not possible:
+                return None
+            output = problem.output()
+            c = problem.cotangent(self.rng, output.shape)
+            gradient = problem.gradients(c)[self.name]
+            if gradient is None or gradient.shape != problem.arrays[self.name].shape:
+                return None
+            truth = Differences(problem, self.name, self.rng).quick(c).value
+        ratio = common_ratio(gradient, truth)
+        return None if ratio is None else (rows, ratio)
+
+
+def common_ratio(a: Array, n: Array) -> float | None:
+    """The r for which a = r n to rounding; None if there is none."""
+    size = float(np.nanmax(np.abs(n), initial=0.0))
+    large = np.abs(n) > 1e-2 * size
+    if not large.any() or not np.isfinite(a).all():
+        return None
+    ratios = a[large] / n[large]
+    middle = float(np.median(ratios))
+    spread = float(np.abs(ratios - middle).max())
+    rest = np.abs(a - middle * n)[~large & np.isfinite(n)]
+    if spread > min(FIT * abs(middle), 0.05 * abs(middle - 1.0)) or np.any(rest > FIT * size * max(1.0, abs(middle))):
+        return None
+    return middle

@@ -1,0 +1,336 @@
+"""The mistakes that people make in backward passes, each as a prediction of the wrong numbers.
+
+The order is from the special to the general: where two predictions coincide, the first is the better name for it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from numpy_nn.activations import ACTIVATIONS
+from numpy_nn.gradcheck.derivatives import Array
+from numpy_nn.gradcheck.differences import Differences
+from numpy_nn.gradcheck.evidence import Evidence, common_ratio
+from numpy_nn.gradcheck.targets import LossProblem, PairProblem
+
+Found = tuple[str, str]  # a cause, and the evidence in words
+
+
+def of_wrong_shape(e: Evidence) -> Iterator[Found]:
+    """Causes of a gradient that has another shape than its array."""
+    assert e.gradient is not None
+    shape, wanted = e.gradient.shape, e.array.shape
+    text = f"shape {shape} instead of {wanted}"
+    if shape == (e.batch, *wanted) or (
+        len(shape) == 2 and wanted in ((shape[1],), (1, shape[1])) and shape[0] == e.batch
+    ):
+        yield "bias_not_summed", f"{text}, which has a row for each of the {e.batch} of the batch"
+    elif shape == wanted[::-1]:
+        yield "transposed", text
+    else:
+        yield "wrong_shape", text
+
+
+def hypotheses(e: Evidence) -> Iterator[Found]:
+    """Every cause whose prediction fits, the most special first."""
+    assert e.gradient is not None
+    if not np.any(e.gradient):
+        yield (
+            "zero",
+            f"0 at all {e.gradient.size} coordinates; the numerical one is up to {np.nanmax(np.abs(e.truth)):.3g}",
+        )
+        return
+    found = False
+    for family in (
+        _losses,
+        _dropout,
+        _normalisation,
+        _softmax,
+        _factors,
+        _elementwise,
+        _matrices,
+        _calls,
+        _regularised,
+        _parts,
+    ):
+        for cause, text in family(e):
+            found = True
+            yield cause, text
+        if found and family in (_losses, _dropout, _normalisation, _softmax):
+            return  # these know the function; a general name for the same numbers would say less
+
+
+def _all(e: Evidence, formula: str) -> str:
+    return f"the claimed gradient is {formula} at all {int(e.looked_at.sum())} coordinates looked at"
+
+
+def _losses(e: Evidence) -> Iterator[Found]:
+    """Mistakes in the gradient of a loss by its first argument."""
+    targets = getattr(e.problem, "targets", None)
+    if targets is None or e.name != "input":
+        return
+    assert e.gradient is not None
+    x, extra = e.x, e.gradient - e.truth
+    goal = _as_scores(np.asarray(targets), x.shape)
+    if goal is None:
+        return
+    ratio = common_ratio(extra, goal)
+    if ratio is not None and ratio > 0:
+        yield "target_missing", f"claimed minus numerical is {ratio:.6g} times the target"
+    scaled = common_ratio(e.gradient, x - goal)
+    if scaled is not None and scaled > 0:
+        yield "softmax_missing", f"the claimed gradient is {scaled:.6g} (x - target)"
+
+
+def _as_scores(targets: NDArray[np.generic], shape: tuple[int, ...]) -> Array | None:
+    """The targets in the shape of the scores: labels as one-hot rows."""
+    if targets.shape == shape:
+        return targets.astype(np.float64)
+    if len(shape) == 2 and targets.shape == shape[:1] and targets.dtype.kind in "iu":
+        return np.eye(shape[1])[np.clip(targets.astype(np.intp), 0, shape[1] - 1)]
+    return None
+
+
+def _dropout(e: Evidence) -> Iterator[Found]:
+    if e.name != "input" or e.output.shape != e.x.shape:
+        return
+    kept = e.output != 0.0
+    if not kept.any() or kept.all():
+        return
+    scale = common_ratio(e.output[kept], e.x[kept])
+    if scale is None or scale <= 1.0 + 1e-9:
+        return
+    if e.fits(e.c * kept):
+        yield "dropout_scale", f"forward multiplies by {scale:.6g} or 0, backward by 1 or 0"
+    for factor in (scale, 1.0):
+        if e.fits(e.c * factor):
+            yield "dropout_mask", f"forward makes {(~kept).sum()} of {kept.size} entries 0, backward none"
+            break
+
+
+def _normalisation(e: Evidence) -> Iterator[Found]:
+    """Batch norm (statistics over axis 0) and layer norm (axis 1): y = gamma x^ + beta."""
+    x, y, c = e.x, e.output, e.c
+    if e.name != "input" or x.ndim != 2 or y.shape != x.shape:
+        return
+    for axis in (0, 1):
+        if x.shape[axis] < 3:
+            continue
+        std = x.std(axis=axis, keepdims=True)
+        if not (std > 0).all():
+            continue
+        normal = (x - x.mean(axis=axis, keepdims=True)) / std
+        fit = [np.polyfit(normal[:, j], y[:, j], 1) for j in range(x.shape[1])] if x.shape[0] > 2 else []
+        if not fit:
+            continue
+        gamma, beta = np.array(fit).T
+        # eps makes y a little smaller than gamma x^; the fit takes that into gamma.
+        if np.abs(normal * gamma + beta - y).max() > 1e-3 * np.abs(y).max():
+            continue
+        h = c * gamma / std
+        mean = h.mean(axis=axis, keepdims=True)
+        spread = normal * (h * normal).mean(axis=axis, keepdims=True)
+        for cause, prediction in (
+            ("batch_norm_constant_statistics", h),
+            ("batch_norm_variance_constant", h - mean),
+            ("batch_norm_mean_constant", h - spread),
+        ):
+            if _roughly(e, prediction):
+                over = "the batch" if axis == 0 else "each row"
+                yield cause, _all(e, f"that for statistics over {over} held fixed")
+
+
+def _roughly(e: Evidence, prediction: Array) -> bool:
+    """As ``fits``, but with room for the eps in sqrt(var + eps), which is not known."""
+    assert e.gradient is not None
+    off, wrong = np.abs(e.gradient - prediction), np.abs(e.gradient - e.truth)
+    return bool(off[e.looked_at].max() < 0.02 * wrong[e.looked_at].max())
+
+
+def _softmax(e: Evidence) -> Iterator[Found]:
+    x, y, c = e.x, e.output, e.c
+    if e.name != "input" or x.ndim != 2 or y.shape != x.shape or x.shape[1] < 2:
+        return
+    with np.errstate(over="ignore"):
+        if np.allclose(y.sum(axis=1), 1.0) and (y >= 0).all():
+            s, log = y, False
+        elif np.allclose(np.exp(y).sum(axis=1), 1.0):
+            s, log = np.exp(y), True
+        else:
+            return
+    diagonal = 1.0 - s if log else s * (1.0 - s)
+    if e.fits(c * diagonal):
+        yield "softmax_elementwise", _all(e, "grad_output times the diagonal of the Jacobian")
+    if log:
+        for formula, prediction in (
+            ("grad_output", c),
+            ("grad_output - softmax(x)", c - s),
+            ("grad_output * softmax(x)", c * s),
+        ):
+            if e.fits(prediction):
+                yield "log_softmax_row_sum", _all(e, formula)
+    elif e.fits(c * s):
+        yield "softmax_elementwise", _all(e, "grad_output times softmax(x), without - sum(g s)")
+    elif e.fits(c):
+        yield "derivative_missing", _all(e, "grad_output itself")
+
+
+def _factors(e: Evidence) -> Iterator[Found]:
+    ratio = e.ratio()
+    if ratio is None:
+        return
+    text = f"claimed / numerical = {ratio:.7g} at all {int(e.looked_at.sum())} coordinates looked at"
+    loss = isinstance(e.problem, LossProblem) or (isinstance(e.problem, PairProblem) and e.output.size == 1)
+    if abs(ratio + 1.0) < 1e-6:
+        yield ("target_minus_prediction" if getattr(e.problem, "targets", None) is not None else "sign"), text
+        return
+    n, columns = e.batch, math.prod(e.x.shape[1:])
+    other = e.ratio_at_another_batch() if n > 0 and e.x.ndim else None
+
+    def goes_as(power: int, factor: float) -> bool:
+        """Whether |ratio| is factor * rows^power, also at another number of rows."""
+        here = _near(abs(ratio), factor * n**power)
+        return here and (other is None or _near(abs(other[1]), factor * other[0] ** power))
+
+    at = "" if other is None else f"; {other[1]:.6g} with {other[0]} rows instead of {n}"
+    if n > 1:
+        if goes_as(1, 1.0):
+            yield "batch_mean_missing", f"{text}, the batch size{at}"
+        elif goes_as(-1, 1.0):
+            bias = e.array.ndim == 1 and e.name != "input" and not loss
+            yield ("bias_averaged" if bias else "batch_mean_twice"), f"{text}, 1 / the batch size{at}"
+        elif columns > 1 and goes_as(1, 1.0 / columns) and columns != n:
+            yield "wrong_axis_mean", f"{text} = {n} / {columns}, rows / columns{at}"
+        elif columns > 1 and goes_as(-1, 1.0 / columns):
+            yield "elements_mean", f"{text}, 1 / the number of elements{at}"
+        elif columns > 1 and goes_as(0, 1.0 / columns) and loss:
+            yield "elements_mean", f"{text}, 1 / the number of columns{at}"
+        elif columns > 1 and goes_as(1, float(columns)):
+            yield "batch_mean_missing", f"{text}, the number of elements{at}"
+        else:
+            yield "factor", f"{text}{_named(abs(ratio))}{at}"
+    else:
+        yield "factor", f"{text}{_named(abs(ratio))}"
+
+
+def _near(a: float, b: float) -> bool:
+    return abs(a - b) <= 1e-5 * abs(b)
+
+
+def _named(ratio: float) -> str:
+    names = {2.0: "2", 0.5: "1/2", 0.1: "0.1, perhaps a learning rate", 0.01: "0.01, perhaps a learning rate"}
+    names |= {0.001: "0.001, perhaps a learning rate", 4.0: "4", 0.25: "1/4", 3.0: "3", 1 / 3: "1/3"}
+    return next((f", which is {name}" for value, name in names.items() if _near(ratio, value)), "")
+
+
+def _elementwise(e: Evidence) -> Iterator[Found]:
+    """Mistakes in y = f(x), entry by entry."""
+    c, x, y = e.c, e.x, e.output
+    if e.fits(e.vjp(np.ones_like(c))):
+        yield "upstream_ignored", _all(e, "the one for grad_output = 1")
+    if e.name != "input" or x.shape != y.shape:
+        return
+    if e.fits(c):
+        yield "derivative_missing", _all(e, "grad_output itself")
+        return
+    if not e.differences.elementwise:
+        return
+    slope = e.truth / c
+    if e.fits(c * slope**2):
+        yield "derivative_twice", _all(e, "grad_output f'(x)^2")
+    if e.fits(c * (1.0 - slope)):
+        yield "mask_inverted", _all(e, "grad_output (1 - f'(x))")
+    for mask in (c > 0, c < 0):
+        if e.fits(c * mask) or e.fits(c * mask * slope):
+            yield "mask_wrong_tensor", _all(e, "grad_output where grad_output has one sign")
+    for formula, prediction in (("x (1 - x)", x * (1.0 - x)), ("1 - x^2", 1.0 - x**2)):
+        if e.fits(c * prediction):
+            yield "derivative_at_input", _all(e, f"grad_output times {formula}, with x the input")
+    at_output = e.vjp(c, y)
+    if e.fits(at_output):
+        yield "derivative_at_output", _all(e, "grad_output f'(f(x))")
+    for name, activation in ACTIVATIONS.items():
+        options = {"weight": np.array(0.25)} if name == "prelu" else {}
+        if activation.elementwise and name != "identity":
+            with np.errstate(all="ignore"):
+                if e.fits(c * activation.derivative(x, **options)):
+                    yield "other_activation", _all(e, f"grad_output times the derivative of {name}")
+
+
+def _matrices(e: Evidence) -> Iterator[Found]:
+    """Mistakes in products with a weight."""
+    assert e.gradient is not None
+    a, n, c = e.gradient, e.truth, e.c
+    if a.ndim == 2 and a.shape[0] == a.shape[1] and e.name != "input" and e.looked_at.all() and e.fits(n.T):
+        yield "transposed", _all(e, "the transpose of the numerical one")
+    for cause, formula, prediction in _products(e):
+        if e.fits(prediction):
+            yield cause, _all(e, formula)
+    if e.name != "input" and a.ndim <= 2 and c.ndim >= 1 and c.shape[0] == e.batch > 1:
+        for row in {0, e.batch - 1}:
+            only = np.zeros_like(c)
+            only[row] = c[row]
+            if e.fits(e.vjp(only)):
+                kind = "bias_not_summed" if a.ndim == 1 or 1 in a.shape else "partly_filled"
+                yield kind, _all(e, f"that of row {row} of the batch alone")
+
+
+def _products(e: Evidence) -> Iterator[tuple[str, str, Array]]:
+    """For a layer with a weight: the products that a backward pass is made of, and what is wrong with each."""
+    x, c = e.x, e.c
+    if x.ndim != 2 or c.ndim != 2:
+        return
+    if e.name == "input":
+        for name, weight in e.problem.arrays.items():
+            if weight.ndim == 2 and name != "input":
+                inward = (1, 1) in Differences(e.problem, name, e.rng).aligned  # (in, out), as for y = x W
+                for formula, matrix, right in ((f"{name}^T", weight.T, inward), (name, weight, not inward)):
+                    if c.shape[1] == matrix.shape[0]:
+                        yield ("derivative_missing" if right else "transposed"), f"grad_output {formula}", c @ matrix
+    elif e.array.ndim == 2:
+        yield "derivative_missing", "x^T grad_output", x.T @ c
+        yield "derivative_missing", "grad_output^T x", c.T @ x
+    elif e.array.ndim == 1:
+        yield "derivative_missing", "the sum of grad_output over the batch", c.sum(axis=0)
+
+
+def _calls(e: Evidence) -> Iterator[Found]:
+    """Mistakes that only show from one call to the next."""
+    assert e.gradient is not None
+    if e.previous is not None and e.previous.shape == e.gradient.shape:
+        if e.fits(e.truth + e.previous):
+            yield "accumulated", _all(e, "the numerical one plus the claimed one of the call before")
+        if e.fits(e.previous):
+            yield "stale_input", _all(e, "that of the call before")
+    if e.fits(e.vjp(e.c, e.previous_x)):
+        yield "stale_input", _all(e, "the one at the input of the call before")
+
+
+def _regularised(e: Evidence) -> Iterator[Found]:
+    if e.name == "input":
+        return
+    assert e.gradient is not None
+    extra = (e.gradient - e.truth)[e.looked_at]
+    for shown, values in (("the parameter", e.array), ("its sign", np.sign(e.array))):
+        rate = common_ratio(extra, values[e.looked_at])
+        if rate is not None and extra.size > 1:
+            yield "weight_decay", f"claimed minus numerical is {rate:.6g} times {shown} at all coordinates looked at"
+
+
+def _parts(e: Evidence) -> Iterator[Found]:
+    """Some rows or columns right, the others 0."""
+    assert e.gradient is not None
+    empty = (e.gradient == 0.0) & (np.abs(e.truth) > 1e-9 * e.size)
+    if empty.any() and not empty.all() and e.fits(np.where(empty, 0.0, e.truth)):
+        where = ""
+        for axis in range(empty.ndim):
+            others = tuple(a for a in range(empty.ndim) if a != axis)
+            lines = np.flatnonzero(empty.any(axis=others))
+            if len(lines) < empty.shape[axis]:
+                kind = ("rows", "columns")[axis] if empty.ndim == 2 else "entries"
+                where = f", in {kind} {', '.join(map(str, lines[:8]))}{' ...' if len(lines) > 8 else ''}"
+        yield "partly_filled", f"0 at {int(empty.sum())} of {empty.size} coordinates{where}, right at the others"

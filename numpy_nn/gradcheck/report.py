@@ -1,0 +1,149 @@
+"""What a check found: an entry for each array, the verdicts, a table, and the diagnosis in words."""
+
+from __future__ import annotations
+
+import html
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+RIGHT, WRONG, UNDECIDED = "right", "wrong", "undecided"
+
+
+class GradientError(AssertionError):
+    """Raised by :meth:`GradientReport.raise_if_failed`; the message is the report."""
+
+
+@dataclass
+class Diagnosis:
+    """The cause that best explains a wrong gradient, the numbers that speak for it, and what to do.
+
+    ``cause`` is a short name, such as "sign" or "stale_input", or "unknown". ``confident`` is False where nothing
+    explains the numbers, or more than one cause does; ``alternatives`` then names the others.
+    """
+
+    cause: str
+    statement: str
+    evidence: str
+    remedy: str
+    confident: bool = True
+    alternatives: list[str] = field(default_factory=list)
+
+
+@dataclass
+class Entry:
+    """One array: the claimed gradient against the numerical one.
+
+    ``error`` is the largest difference beyond what the bound allows, or, if there is none, the largest difference;
+    ``index``, ``analytic``, ``numerical`` and ``bound`` are those of that coordinate. Counts of coordinates: ``size``
+    in all, ``checked``, of these ``wrong``, ``undecided``, and ``kinks``, where the one-sided derivatives differ and
+    the claimed one lies between them.
+    """
+
+    name: str
+    verdict: str
+    shape: tuple[int, ...]
+    size: int
+    checked: int
+    wrong: int
+    undecided: int
+    kinks: int
+    error: float
+    index: tuple[int, ...] | None
+    analytic: float
+    numerical: float
+    bound: float
+    reason: str = ""
+    diagnosis: Diagnosis | None = None
+
+
+@dataclass
+class GradientReport:
+    """The verdict on a target. ``ok`` if every gradient is right and nothing else is the matter.
+
+    ``problems`` are findings other than a wrong gradient that make the target unfit for use or for a check, such as an
+    input changed in place; ``notes`` are things worth knowing.
+    """
+
+    target: str
+    entries: list[Entry]
+    problems: list[str]
+    notes: list[str]
+    evaluations: int
+    seconds: float
+
+    @property
+    def verdict(self) -> str:
+        """As the entries say: "wrong" if any is, else "undecided" if any is or there is a problem, else "right"."""
+        verdicts = {entry.verdict for entry in self.entries}
+        if WRONG in verdicts:
+            return WRONG
+        return UNDECIDED if UNDECIDED in verdicts or self.problems or not self.entries else RIGHT
+
+    @property
+    def ok(self) -> bool:
+        """Whether the verdict is "right"."""
+        return self.verdict == RIGHT
+
+    def __getitem__(self, name: str) -> Entry:
+        """The entry of that name. KeyError, with the names there are, if there is none."""
+        for entry in self.entries:
+            if entry.name == name:
+                return entry
+        raise KeyError(f"{name}; there are {', '.join(entry.name for entry in self.entries)}")
+
+    def raise_if_failed(self) -> None:
+        """Raise :class:`GradientError`, an AssertionError, with this report unless the verdict is "right"."""
+        if not self.ok:
+            raise GradientError("\n" + str(self))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain types only, ready for JSON."""
+        return {"verdict": self.verdict, **asdict(self)}
+
+    def __str__(self) -> str:
+        widths = [max(len(row[i]) for row in self._rows()) for i in range(len(_COLUMNS))]
+        lines = [f"{self.target}: {self.verdict.upper()}"]
+        for row in self._rows():
+            cells = [
+                cell.ljust(w) if i < 3 else cell.rjust(w) for i, (cell, w) in enumerate(zip(row, widths, strict=True))
+            ]
+            lines.append("  " + "  ".join(cells).rstrip())
+        lines += [f"  {text}" for text in self._texts()]
+        lines.append(f"  {self.evaluations:,} evaluations, {self.seconds:.2g} s")
+        return "\n".join(lines)
+
+    def _repr_html_(self) -> str:
+        head, *body = self._rows()
+        cells = "".join(f"<th>{html.escape(cell)}</th>" for cell in head)
+        rows = "".join("<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>" for row in body)
+        texts = "".join(f"<p>{html.escape(text)}</p>" for text in self._texts())
+        title = html.escape(f"{self.target}: {self.verdict}")
+        return f"<b>{title}</b><table><thead><tr>{cells}</tr></thead><tbody>{rows}</tbody></table>{texts}"
+
+    def _rows(self) -> list[tuple[str, ...]]:
+        rows: list[tuple[str, ...]] = [_COLUMNS]
+        for e in self.entries:
+            where = "" if e.index is None else str(list(e.index))
+            numbers = [""] * 4 if e.index is None else [f"{v:.3g}" for v in (e.error, e.bound)]
+            if e.index is not None:
+                numbers = [f"{e.analytic:.9g}", f"{e.numerical:.9g}", *numbers]
+            checked = f"{e.checked:,}" if e.checked == e.size else f"{e.checked:,} of {e.size:,}"
+            kinks = f"{e.kinks:,}" if e.kinks else ""
+            rows.append((e.name, e.verdict, where, *numbers, checked, kinks))
+        return rows
+
+    def _texts(self) -> list[str]:
+        texts = []
+        for e in self.entries:
+            if e.reason:
+                texts.append(f"{e.name}: {e.reason}")
+            if e.diagnosis is not None:
+                d = e.diagnosis
+                texts += [f"{e.name}: {d.statement}", f"    evidence: {d.evidence}", f"    remedy: {d.remedy}"]
+                if d.alternatives:
+                    texts.append(f"    the numbers would also fit: {', '.join(d.alternatives)}")
+        texts += [f"problem: {text}" for text in self.problems]
+        return texts + [f"note: {text}" for text in self.notes]
+
+
+_COLUMNS = ("gradient of", "verdict", "worst at", "claimed", "numerical", "error", "bound", "checked", "kinks")

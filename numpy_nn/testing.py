@@ -1,0 +1,76 @@
+"""For the tests of your own layers: an assertion for pytest, and hypothesis strategies.
+
+    from hypothesis import given
+    from numpy_nn.testing import assert_gradients, batches
+
+    @given(x=batches(features=4))
+    def test_my_layer(x):
+        assert_gradients(MyLinear(4, 3), x)
+
+Hypothesis is imported by the strategies only, when they are called.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike, DTypeLike
+
+from numpy_nn.checks import count, float_dtype
+from numpy_nn.gradcheck import GradientReport, check_gradients
+
+if TYPE_CHECKING:
+    from hypothesis.strategies import SearchStrategy
+
+
+def assert_gradients(target: Any, x: ArrayLike, targets: Any = None, **options: Any) -> GradientReport:
+    """:func:`~numpy_nn.gradcheck.check_gradients`, and an AssertionError that holds its report unless all is right."""
+    __tracebackhide__ = True  # pytest then shows the test's own line
+    report = check_gradients(target, x, targets, **options)
+    report.raise_if_failed()
+    return report
+
+
+def batches(
+    features: int | None = None,
+    *,
+    min_rows: int = 1,
+    max_rows: int = 8,
+    max_features: int = 8,
+    limit: float = 10.0,
+    kinks: bool = True,
+    dtype: DTypeLike = np.float64,
+) -> SearchStrategy[Any]:
+    """Arrays of shape (rows, features) with entries up to ``limit``: usual numbers, and zeros, ones and ties.
+
+    ``features`` fixes the width, else it is 1 to ``max_features``. Without ``kinks`` all entries differ from each
+    other and from 0 and 1, so that max, abs and the like are smooth there.
+    """
+    from hypothesis import strategies as st
+
+    count(min_rows, "min_rows")
+    count(max_rows, "max_rows", low=min_rows)
+    resolved = float_dtype(dtype)
+    widths = st.just(count(features, "features")) if features is not None else st.integers(1, max_features)
+
+    @st.composite
+    def draw_batch(draw: st.DrawFn) -> Any:
+        shape = draw(st.integers(min_rows, max_rows)), draw(widths)
+        rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+        x = np.clip(rng.standard_normal(shape) * draw(st.sampled_from([0.1, 1.0, 3.0])), -limit, limit)
+        if kinks:
+            special = rng.choice([0.0, 1.0, -1.0, 0.5], shape)
+            x = np.where(rng.random(shape) < draw(st.sampled_from([0.0, 0.3, 1.0])), special, x)
+        return x.astype(resolved)
+
+    return draw_batch()
+
+
+def labels(rows: int, classes: int) -> SearchStrategy[Any]:
+    """Integer labels 0 .. classes - 1, of shape (rows,)."""
+    from hypothesis import strategies as st
+
+    count(rows, "rows")
+    high = count(classes, "classes") - 1
+    return st.lists(st.integers(0, high), min_size=rows, max_size=rows).map(lambda values: np.array(values, np.int64))
