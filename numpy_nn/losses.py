@@ -185,9 +185,10 @@ class BCEWithLogitsLoss(Loss):
 
     Since log s(z) = -log(1 + exp(-z)) and log(1 - s(z)) = log s(z) - z,
 
-        term = (1 - t) max(z, 0) + t max(-z, 0) + log(1 + exp(-|z|)),    d term / d z = s(z) - t
+        term = (1 - t) max(z, 0) + t max(-z, 0) + log(1 + exp(-|z|))
+        d term / d z = s(z) - t = (1 - t) s(z) - t s(-z)
 
-    in which no two parts cancel, so that a confident right answer keeps the digits of its small loss.
+    in which no two parts cancel, so that a confident right answer keeps the digits of its small loss and gradient.
     """
 
     def _terms(self, z: FloatArray, t: NDArray[Any]) -> FloatArray:
@@ -209,7 +210,11 @@ class BCEWithLogitsLoss(Loss):
     def _gradient(self) -> FloatArray:
         z, t = self._saved
         gradient = sigmoid(z, out=self._work.like("gradient", z), work=self._work)
-        gradient -= t
+        gradient *= np.subtract(1.0, t, out=self._work.like("weight", z))
+        mirrored = np.negative(z, out=self._work.like("scratch", z))
+        sigmoid(mirrored, out=mirrored, work=self._work)
+        mirrored *= t
+        gradient -= mirrored
         return gradient
 
     def count_correct(self) -> int | None:

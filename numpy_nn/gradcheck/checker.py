@@ -17,7 +17,7 @@ from numpy_nn.gradcheck.evidence import Evidence
 from numpy_nn.gradcheck.progress import Progress
 from numpy_nn.gradcheck.report import RIGHT, UNDECIDED, WRONG, Entry, GradientReport
 from numpy_nn.gradcheck.targets import ObjectProblem, Problem, as_problem, in_float64
-from numpy_nn.gradcheck.verdicts import AGREES, COARSE, ELSEWHERE, FLAT, KINK, OFF, UNRESOLVED, examine
+from numpy_nn.gradcheck.verdicts import AGREES, COARSE, ELSEWHERE, FLAT, KINK, LOST, OFF, UNRESOLVED, examine
 from numpy_nn.layers import Layer
 from numpy_nn.network import Sequential
 
@@ -28,6 +28,7 @@ ALL_UP_TO, SAMPLES = 200_000, 2_000
 _WEAKER = {
     COARSE: "rounding hides all but three digits, which agree",
     FLAT: "the output does not move beyond its rounding, nor would it by the claimed gradient",
+    LOST: "the claimed gradient, or the function, has lost digits to cancellation; another formula could keep them",
     ELSEWHERE: "rounding hides the derivative here; the formula is right at a multiple of this input",
 }
 

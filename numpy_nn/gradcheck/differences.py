@@ -119,9 +119,17 @@ class Differences:
     def _evaluate(self, values: Array) -> Array:
         self.array[...] = values
         try:
-            return self._problem.output()
+            return self._output()
         finally:
             self.array[...] = self.home
+
+    def _output(self) -> Array:
+        output = self._problem.output()
+        if output.shape != self.center.shape:
+            raise ValueError(
+                f"{self._problem.label}: the output's shape changes from {self.center.shape} to {output.shape}"
+            )
+        return output
 
     def _aligned_axes(self) -> list[tuple[int, int]]:
         """Pairs of an axis of the array and one of the output such that slice s of the one moves slice s alone.
@@ -147,8 +155,6 @@ class Differences:
                     shape = [1] * self.array.ndim
                     shape[axis] = -1
                     moved = self._evaluate(self.home + shift * chosen.reshape(shape))
-                    if moved.shape != self.center.shape:
-                        return False
                     others = np.compress(~chosen, moved, axis=out_axis)
                     if not np.array_equal(others, np.compress(~chosen, self.center, axis=out_axis), equal_nan=True):
                         return False
@@ -189,7 +195,7 @@ class Differences:
                 for j, t in enumerate(steps):
                     for side, sign in enumerate((1.0, -1.0)):
                         view[index] = home[index] + sign * t * chosen[index]
-                        outputs[side, j, g] = self._folded_output(center)
+                        outputs[side, j, g] = self._fold(self._output()).reshape(center.shape)
                 view[index] = home[index]
             rows = tuple(np.array(axis) for axis in zip(*groups, strict=True)) if self._outer else ()
             shape = (len(groups), *self._shape[len(self._outer) :])
@@ -204,14 +210,6 @@ class Differences:
         for field in ("value", "bound", "low", "high", "side_bound"):
             getattr(slopes, field)[~mask] = np.nan
         return slopes
-
-    def _folded_output(self, center: Array) -> Array:
-        output = self._problem.output()
-        if output.shape != self.center.shape:
-            raise ValueError(
-                f"{self._problem.label}: the output's shape changes from {self.center.shape} to {output.shape}"
-            )
-        return self._fold(output).reshape(center.shape)
 
 
 def _summarise(outputs: Array, center: Array, steps: Array, c: Array, noise: Array, sides: bool) -> dict[str, Array]:

@@ -60,8 +60,31 @@ class Evidence:
     @property
     def natural_slope(self) -> float:
         """What a slope of this function might be: its size over that of its argument, or over 1 if that is smaller."""
+        return self._slope_of(self.output)
+
+    def _slope_of(self, output: Array) -> float:
         argument = max(1.0, float(np.abs(self.array).max(initial=0.0)))
-        return float(np.sqrt(np.mean(np.square(self.c * self.output)))) / argument
+        return float(np.sqrt(np.mean(np.square(self.c * output)))) / argument
+
+    def multiples(self) -> list[Array]:
+        """Other inputs: this one scaled to size 1 and to parts of itself, and a random one."""
+        parts = (1.0 / (np.abs(self.x).max() or 1.0), 0.25, 0.0625, 1 / 64, 1 / 256)
+        return [*(part * self.x for part in parts), self.rng.standard_normal(self.x.shape)]
+
+    @cached_property
+    def working_size(self) -> float:
+        """The largest slope, claimed or natural, at other inputs: of this size are the numbers that formulas add up."""
+        sizes = [self.natural_slope]
+        home = self.x.copy()
+        try:
+            for moved in self.multiples():
+                self.x[...] = moved
+                output, gradient = self.problem.output(), self.problem.gradients(self.c)[self.name]
+                sizes.append(self._slope_of(output) if output.shape == self.c.shape else 0.0)
+                sizes.append(0.0 if gradient is None else float(np.abs(gradient).max(initial=0.0)))
+        finally:
+            self.x[...] = home
+        return max(size for size in sizes if np.isfinite(size))
 
     @property
     def batch(self) -> int:

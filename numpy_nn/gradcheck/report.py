@@ -55,6 +55,11 @@ class Entry:
     reason: str = ""
     diagnosis: Diagnosis | None = None
 
+    @property
+    def cause(self) -> str:
+        """The cause that the diagnosis names; empty for a gradient that is not wrong."""
+        return "" if self.diagnosis is None else self.diagnosis.cause
+
 
 @dataclass
 class GradientReport:

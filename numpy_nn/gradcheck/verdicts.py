@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from numpy_nn.gradcheck.derivatives import Array, scale_of
+from numpy_nn.gradcheck.derivatives import UNIT_ROUNDOFF, Array, scale_of
 from numpy_nn.gradcheck.differences import Differences, Mask, Slopes
 from numpy_nn.gradcheck.evidence import Evidence
 
@@ -17,6 +17,7 @@ KINK = "k"  # the one-sided derivatives differ, and the claimed one lies between
 FLAT = "f"  # the output does not move beyond its rounding, and the claimed gradient would not move it either
 COARSE = "c"  # within the bound, but the bound leaves only three digits
 ELSEWHERE = "e"  # within the bound, which is too large to mean much, but right at a multiple of the input
+LOST = "l"  # outside the bound, but by no more than rounding errors of the terms that such a formula adds up
 OFF = "w"  # outside the bound
 UNRESOLVED = "u"  # within a bound that is too large to mean much, or it cannot be said
 DOUBTFUL = "d"  # on the way: to be looked at closely
@@ -76,6 +77,10 @@ def _judge(evidence: Evidence, slopes: Slopes) -> Status:
         status[slopes.kink & between & np.isfinite(slopes.side_bound)] = KINK
         nothing = (np.abs(gradient) <= slopes.bound) & (np.abs(slopes.value) <= slopes.bound)
         status[nothing & (slopes.bound <= RESOLUTION * evidence.natural_slope)] = FLAT
+    if (status == OFF).any() and np.isfinite(gradient).all():
+        with np.errstate(invalid="ignore"):
+            lost = np.abs(gradient - slopes.value) <= 32 * UNIT_ROUNDOFF * evidence.working_size
+        status[(status == OFF) & lost] = LOST
     status[_agrees(gradient, slopes, COARSE_RESOLUTION)] = COARSE
     status[_agrees(gradient, slopes, RESOLUTION)] = AGREES
     status[~np.isfinite(gradient)] = OFF
@@ -123,21 +128,19 @@ def _right_nearby(evidence: Evidence, look: Mask) -> bool:
 def _tell_elsewhere(evidence: Evidence, status: Status) -> None:
     """Judge by other inputs what this one cannot show: a gradient that is all but 0, or hidden by rounding.
 
-    What is in doubt here must be right at a smaller or larger multiple of the input. A function that is constant at
+    What is in doubt here must be right at a multiple of the input, or at a random one. A function that is constant at
     all of them has the gradient 0.
     """
     hidden = (status == UNRESOLVED) & (evidence.reason == _ROUNDING)
     if not np.isin(status, (AGREES, KINK, COARSE, OFF)).any():
-        hidden |= status == FLAT
+        hidden |= np.isin(status, (FLAT, LOST))
     if not hidden.any():
         return
-    x = evidence.x.copy()
-    multiples = [1.0 / (np.abs(x).max() or 1.0), 0.25, 0.0625, 1 / 64, 1 / 256]
-    found = [_look_at(evidence, {"input": multiple * x}, hidden) for multiple in multiples]
+    found = [_look_at(evidence, {"input": moved}, hidden) for moved in evidence.multiples()]
     if _RIGHT in found or all(kind == _CONSTANT for kind in found):
         status[hidden] = ELSEWHERE
     else:
-        evidence.reason = _FLAT if (status[hidden] == FLAT).any() else _ROUNDING
+        evidence.reason = _FLAT if (status[hidden] != UNRESOLVED).any() else _ROUNDING
         status[hidden] = UNRESOLVED
 
 
