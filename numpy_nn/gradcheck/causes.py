@@ -95,6 +95,7 @@ WORDS: dict[str, tuple[str, str]] = {
         "subtract x^ mean(h x^) as well",
     ),
     "partly_filled": ("only a part of the gradient is filled in, the rest is 0", "write the other rows or columns too"),
+    "one_example": ("one row of the batch alone is used", "sum over all rows: dW = x^T dy"),
     "upstream_ignored": ("the upstream gradient is ignored: this is the gradient for ones", "multiply by grad_output"),
     "wrong_shape": ("the gradient has not the shape of what it belongs to", "give it the same shape"),
 }

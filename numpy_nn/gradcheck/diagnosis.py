@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 
 import numpy as np
@@ -51,8 +50,8 @@ def pattern(evidence: Evidence) -> str:
             f"claimed / numerical is {low:.3g} .. {high:.3g}, half of it in {quarter:.3g} .. {three:.3g}, "
             f"median {middle:.3g}; the sign agrees at {np.mean(ratios > 0):.0%}"
         )
-        if look.sum() > 2 and math.isfinite(correlation := float(np.corrcoef(a[look], n[look])[0, 1])):
-            parts.append(f"correlation {correlation:.3f}")
+        if look.sum() > 2 and np.ptp(a[look]) > 0 and np.ptp(n[look]) > 0:
+            parts.append(f"correlation {np.corrcoef(a[look], n[look])[0, 1]:.3f}")
     return "; ".join(parts)
 
 

@@ -16,6 +16,9 @@ from numpy_nn.gradcheck.targets import Problem
 FIT = 1e-5
 
 
+Found = tuple[str, str]  # a cause, and the evidence in words
+
+
 class Evidence:
     """What is known about one gradient, and what can be found out by further evaluations.
 
@@ -41,6 +44,7 @@ class Evidence:
         self.slopes: Slopes | None = None
         self.status: NDArray[np.str_] | None = None
         self.reason = ""
+        self.narrowed = False
 
     @cached_property
     def differences(self) -> Differences:
@@ -125,6 +129,24 @@ class Evidence:
         finally:
             self.x[...] = home
 
+    def narrow(self, *, undo: bool = False) -> bool:
+        """Look at the wrong coordinates alone, where others are right; returns whether there are enough of them."""
+        self.narrowed = not undo
+        if undo:
+            del self.looked_at
+            return True
+        assert self.status is not None
+        wrong = self.status == "w"
+        if wrong.sum() < 4 or wrong.sum() == self.looked_at.sum():
+            self.narrowed = False
+            return False
+        self.looked_at = wrong
+        return True
+
+    def everywhere(self, formula: str) -> str:
+        """The sentence that a prediction fits."""
+        return f"the claimed gradient is {formula} at all {int(self.looked_at.sum())} coordinates looked at"
+
     def fits(self, prediction: Array) -> bool:
         """Whether the claimed gradient is ``prediction``, and that is not the truth."""
         assert self.gradient is not None
@@ -143,7 +165,12 @@ class Evidence:
     def ratio(self) -> float | None:
         """The factor between the claimed and the numerical gradient, if there is one for all coordinates."""
         assert self.gradient is not None
-        return common_ratio(self.gradient[self.looked_at], self.truth[self.looked_at])
+        a, n = self.gradient[self.looked_at], self.truth[self.looked_at]
+        ratio = common_ratio(a, n)
+        # It must explain most of what is wrong, also where that is little.
+        if ratio is None or np.nanmax(np.abs(a - ratio * n)) > 0.05 * np.nanmax(np.abs(a - n)):
+            return None
+        return ratio
 
     def ratio_at_another_batch(self) -> tuple[int, float] | None:
         """The same factor for a batch of another number of rows, with that number; None if it cannot be had."""
@@ -172,6 +199,6 @@ def common_ratio(a: Array, n: Array) -> float | None:
     middle = float(np.median(ratios))
     spread = float(np.abs(ratios - middle).max())
     rest = np.abs(a - middle * n)[~large & np.isfinite(n)]
-    if spread > min(FIT * abs(middle), 0.05 * abs(middle - 1.0)) or np.any(rest > FIT * size * max(1.0, abs(middle))):
+    if spread > FIT * abs(middle) or np.any(rest > FIT * size * max(1.0, abs(middle))):
         return None
     return middle

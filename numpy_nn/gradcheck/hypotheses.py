@@ -9,15 +9,13 @@ import math
 from collections.abc import Iterator
 
 import numpy as np
-from numpy.typing import NDArray
 
 from numpy_nn.activations import ACTIVATIONS
 from numpy_nn.gradcheck.derivatives import Array
 from numpy_nn.gradcheck.differences import Differences
-from numpy_nn.gradcheck.evidence import Evidence, common_ratio
+from numpy_nn.gradcheck.evidence import Evidence, Found, common_ratio
+from numpy_nn.gradcheck.special_hypotheses import special_hypotheses
 from numpy_nn.gradcheck.targets import LossProblem, PairProblem
-
-Found = tuple[str, str]  # a cause, and the evidence in words
 
 
 def of_wrong_shape(e: Evidence) -> Iterator[Found]:
@@ -44,139 +42,16 @@ def hypotheses(e: Evidence) -> Iterator[Found]:
             f"0 at all {e.gradient.size} coordinates; the numerical one is up to {np.nanmax(np.abs(e.truth)):.3g}",
         )
         return
-    found = False
-    for family in (
-        _losses,
-        _dropout,
-        _normalisation,
-        _softmax,
-        _factors,
-        _elementwise,
-        _matrices,
-        _calls,
-        _regularised,
-        _parts,
-    ):
-        for cause, text in family(e):
-            found = True
-            yield cause, text
-        if found and family in (_losses, _dropout, _normalisation, _softmax):
-            return  # these know the function; a general name for the same numbers would say less
-
-
-def _all(e: Evidence, formula: str) -> str:
-    return f"the claimed gradient is {formula} at all {int(e.looked_at.sum())} coordinates looked at"
-
-
-def _losses(e: Evidence) -> Iterator[Found]:
-    """Mistakes in the gradient of a loss by its first argument."""
-    targets = getattr(e.problem, "targets", None)
-    if targets is None or e.name != "input":
-        return
-    assert e.gradient is not None
-    x, extra = e.x, e.gradient - e.truth
-    goal = _as_scores(np.asarray(targets), x.shape)
-    if goal is None:
-        return
-    ratio = common_ratio(extra, goal)
-    if ratio is not None and ratio > 0:
-        yield "target_missing", f"claimed minus numerical is {ratio:.6g} times the target"
-    scaled = common_ratio(e.gradient, x - goal)
-    if scaled is not None and scaled > 0:
-        yield "softmax_missing", f"the claimed gradient is {scaled:.6g} (x - target)"
-
-
-def _as_scores(targets: NDArray[np.generic], shape: tuple[int, ...]) -> Array | None:
-    """The targets in the shape of the scores: labels as one-hot rows."""
-    if targets.shape == shape:
-        return targets.astype(np.float64)
-    if len(shape) == 2 and targets.shape == shape[:1] and targets.dtype.kind in "iu":
-        return np.eye(shape[1])[np.clip(targets.astype(np.intp), 0, shape[1] - 1)]
-    return None
-
-
-def _dropout(e: Evidence) -> Iterator[Found]:
-    if e.name != "input" or e.output.shape != e.x.shape:
-        return
-    kept = e.output != 0.0
-    if not kept.any() or kept.all():
-        return
-    scale = common_ratio(e.output[kept], e.x[kept])
-    if scale is None or scale <= 1.0 + 1e-9:
-        return
-    if e.fits(e.c * kept):
-        yield "dropout_scale", f"forward multiplies by {scale:.6g} or 0, backward by 1 or 0"
-    for factor in (scale, 1.0):
-        if e.fits(e.c * factor):
-            yield "dropout_mask", f"forward makes {(~kept).sum()} of {kept.size} entries 0, backward none"
-            break
-
-
-def _normalisation(e: Evidence) -> Iterator[Found]:
-    """Batch norm (statistics over axis 0) and layer norm (axis 1): y = gamma x^ + beta."""
-    x, y, c = e.x, e.output, e.c
-    if e.name != "input" or x.ndim != 2 or y.shape != x.shape:
-        return
-    for axis in (0, 1):
-        if x.shape[axis] < 3:
-            continue
-        std = x.std(axis=axis, keepdims=True)
-        if not (std > 0).all():
-            continue
-        normal = (x - x.mean(axis=axis, keepdims=True)) / std
-        fit = [np.polyfit(normal[:, j], y[:, j], 1) for j in range(x.shape[1])] if x.shape[0] > 2 else []
-        if not fit:
-            continue
-        gamma, beta = np.array(fit).T
-        # eps makes y a little smaller than gamma x^; the fit takes that into gamma.
-        if np.abs(normal * gamma + beta - y).max() > 1e-3 * np.abs(y).max():
-            continue
-        h = c * gamma / std
-        mean = h.mean(axis=axis, keepdims=True)
-        spread = normal * (h * normal).mean(axis=axis, keepdims=True)
-        for cause, prediction in (
-            ("batch_norm_constant_statistics", h),
-            ("batch_norm_variance_constant", h - mean),
-            ("batch_norm_mean_constant", h - spread),
-        ):
-            if _roughly(e, prediction):
-                over = "the batch" if axis == 0 else "each row"
-                yield cause, _all(e, f"that for statistics over {over} held fixed")
-
-
-def _roughly(e: Evidence, prediction: Array) -> bool:
-    """As ``fits``, but with room for the eps in sqrt(var + eps), which is not known."""
-    assert e.gradient is not None
-    off, wrong = np.abs(e.gradient - prediction), np.abs(e.gradient - e.truth)
-    return bool(off[e.looked_at].max() < 0.02 * wrong[e.looked_at].max())
-
-
-def _softmax(e: Evidence) -> Iterator[Found]:
-    x, y, c = e.x, e.output, e.c
-    if e.name != "input" or x.ndim != 2 or y.shape != x.shape or x.shape[1] < 2:
-        return
-    with np.errstate(over="ignore"):
-        if np.allclose(y.sum(axis=1), 1.0) and (y >= 0).all():
-            s, log = y, False
-        elif np.allclose(np.exp(y).sum(axis=1), 1.0):
-            s, log = np.exp(y), True
-        else:
-            return
-    diagonal = 1.0 - s if log else s * (1.0 - s)
-    if e.fits(c * diagonal):
-        yield "softmax_elementwise", _all(e, "grad_output times the diagonal of the Jacobian")
-    if log:
-        for formula, prediction in (
-            ("grad_output", c),
-            ("grad_output - softmax(x)", c - s),
-            ("grad_output * softmax(x)", c * s),
-        ):
-            if e.fits(prediction):
-                yield "log_softmax_row_sum", _all(e, formula)
-    elif e.fits(c * s):
-        yield "softmax_elementwise", _all(e, "grad_output times softmax(x), without - sum(g s)")
-    elif e.fits(c):
-        yield "derivative_missing", _all(e, "grad_output itself")
+    special = list(special_hypotheses(e))
+    yield from special
+    if special:
+        return  # these know the function; a general name for the same numbers would say less
+    families = (_factors, _elementwise, _matrices, _calls, _regularised, _parts)
+    found = [cause for family in families for cause in family(e)]
+    if not found and e.narrow():
+        found = [cause for family in families for cause in family(e)]
+        e.narrow(undo=True)
+    yield from found
 
 
 def _factors(e: Evidence) -> Iterator[Found]:
@@ -209,6 +84,8 @@ def _factors(e: Evidence) -> Iterator[Found]:
             yield "elements_mean", f"{text}, 1 / the number of elements{at}"
         elif columns > 1 and goes_as(0, 1.0 / columns) and loss:
             yield "elements_mean", f"{text}, 1 / the number of columns{at}"
+            if name := _named(abs(ratio)):
+                yield "factor", f"{text}{name}"
         elif columns > 1 and goes_as(1, float(columns)):
             yield "batch_mean_missing", f"{text}, the number of elements{at}"
         else:
@@ -231,34 +108,36 @@ def _elementwise(e: Evidence) -> Iterator[Found]:
     """Mistakes in y = f(x), entry by entry."""
     c, x, y = e.c, e.x, e.output
     if e.fits(e.vjp(np.ones_like(c))):
-        yield "upstream_ignored", _all(e, "the one for grad_output = 1")
+        yield "upstream_ignored", e.everywhere("the one for grad_output = 1")
     if e.name != "input" or x.shape != y.shape:
         return
     if e.fits(c):
-        yield "derivative_missing", _all(e, "grad_output itself")
+        yield "derivative_missing", e.everywhere("grad_output itself")
         return
     if not e.differences.elementwise:
         return
     slope = e.truth / c
     if e.fits(c * slope**2):
-        yield "derivative_twice", _all(e, "grad_output f'(x)^2")
-    if e.fits(c * (1.0 - slope)):
-        yield "mask_inverted", _all(e, "grad_output (1 - f'(x))")
+        yield "derivative_twice", e.everywhere("grad_output f'(x)^2")
+    levels = np.unique(np.round(slope[np.isfinite(slope)], 6))
+    # Among wrong coordinates alone, any other mask looks inverted.
+    if len(levels) == 2 and not e.narrowed and e.fits(c * (levels.sum() - slope)):
+        yield "mask_inverted", e.everywhere(f"that with the slopes {levels[0]:g} and {levels[1]:g} exchanged")
     for mask in (c > 0, c < 0):
         if e.fits(c * mask) or e.fits(c * mask * slope):
-            yield "mask_wrong_tensor", _all(e, "grad_output where grad_output has one sign")
+            yield "mask_wrong_tensor", e.everywhere("grad_output where grad_output has one sign")
     for formula, prediction in (("x (1 - x)", x * (1.0 - x)), ("1 - x^2", 1.0 - x**2)):
         if e.fits(c * prediction):
-            yield "derivative_at_input", _all(e, f"grad_output times {formula}, with x the input")
+            yield "derivative_at_input", e.everywhere(f"grad_output times {formula}, with x the input")
     at_output = e.vjp(c, y)
     if e.fits(at_output):
-        yield "derivative_at_output", _all(e, "grad_output f'(f(x))")
+        yield "derivative_at_output", e.everywhere("grad_output f'(f(x))")
     for name, activation in ACTIVATIONS.items():
         options = {"weight": np.array(0.25)} if name == "prelu" else {}
         if activation.elementwise and name != "identity":
             with np.errstate(all="ignore"):
                 if e.fits(c * activation.derivative(x, **options)):
-                    yield "other_activation", _all(e, f"grad_output times the derivative of {name}")
+                    yield "other_activation", e.everywhere(f"grad_output times the derivative of {name}")
 
 
 def _matrices(e: Evidence) -> Iterator[Found]:
@@ -266,17 +145,17 @@ def _matrices(e: Evidence) -> Iterator[Found]:
     assert e.gradient is not None
     a, n, c = e.gradient, e.truth, e.c
     if a.ndim == 2 and a.shape[0] == a.shape[1] and e.name != "input" and e.looked_at.all() and e.fits(n.T):
-        yield "transposed", _all(e, "the transpose of the numerical one")
+        yield "transposed", e.everywhere("the transpose of the numerical one")
     for cause, formula, prediction in _products(e):
         if e.fits(prediction):
-            yield cause, _all(e, formula)
+            yield cause, e.everywhere(formula)
     if e.name != "input" and a.ndim <= 2 and c.ndim >= 1 and c.shape[0] == e.batch > 1:
         for row in {0, e.batch - 1}:
             only = np.zeros_like(c)
             only[row] = c[row]
             if e.fits(e.vjp(only)):
-                kind = "bias_not_summed" if a.ndim == 1 or 1 in a.shape else "partly_filled"
-                yield kind, _all(e, f"that of row {row} of the batch alone")
+                kind = "bias_not_summed" if a.ndim == 1 or 1 in a.shape else "one_example"
+                yield kind, e.everywhere(f"that of row {row} of the batch alone")
 
 
 def _products(e: Evidence) -> Iterator[tuple[str, str, Array]]:
@@ -303,11 +182,17 @@ def _calls(e: Evidence) -> Iterator[Found]:
     assert e.gradient is not None
     if e.previous is not None and e.previous.shape == e.gradient.shape:
         if e.fits(e.truth + e.previous):
-            yield "accumulated", _all(e, "the numerical one plus the claimed one of the call before")
+            yield "accumulated", e.everywhere("the numerical one plus the claimed one of the call before")
         if e.fits(e.previous):
-            yield "stale_input", _all(e, "that of the call before")
+            yield "stale_input", e.everywhere("that of the call before")
+    for name, kept in e.problem.kept_arrays():
+        if kept.shape == e.x.shape and e.fits(e.vjp(e.c, kept)):
+            yield (
+                "stale_input",
+                e.everywhere(f"the one at the input that is kept in {name}, which is not the present one"),
+            )
     if e.fits(e.vjp(e.c, e.previous_x)):
-        yield "stale_input", _all(e, "the one at the input of the call before")
+        yield "stale_input", e.everywhere("the one at the input of the call before")
 
 
 def _regularised(e: Evidence) -> Iterator[Found]:

@@ -82,6 +82,11 @@ class Problem:
             self._problem("backward changes the gradient that it is given in place")
         return {name: None if g is None else np.array(g, np.float64) for name, g in claimed.items()}
 
+    def kept_arrays(self) -> list[tuple[str, NDArray[Any]]]:
+        """Arrays among the target's attributes, in which it keeps what forward saw."""
+        attributes = vars(self.target) if hasattr(self.target, "__dict__") else {}
+        return [(name, value.copy()) for name, value in attributes.items() if isinstance(value, np.ndarray)]
+
     def cotangent(self, rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
         """A random gradient of the output; entries between 1/2 and 3/2 in size, none of them 1."""
         return rng.uniform(0.5, 1.5, shape) * rng.choice([-1.0, 1.0], shape)
