@@ -1,8 +1,10 @@
-"""Mistakes in the backward passes of functions that show what they are: losses, dropout, norms, softmax, an MLP."""
+"""Mistakes in backward passes of functions that show what they are: losses, dropout, norms, softmax, dense layers."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +16,7 @@ from numpy_nn.gradcheck.evidence import Evidence, Found, common_ratio
 
 def special_hypotheses(e: Evidence) -> Iterator[Found]:
     """Every cause whose prediction for such a function fits."""
-    for family in (_losses, _dropout, _normalisation, _softmax, _perceptron_of_two_layers):
+    for family in (_losses, _dropout, _normalisation, _softmax, _dense):
         yield from family(e)
 
 
@@ -148,14 +150,22 @@ def _softmax(e: Evidence) -> Iterator[Found]:
         yield "derivative_missing", e.everywhere("grad_output itself")
 
 
-def _perceptron_of_two_layers(e: Evidence) -> Iterator[Found]:
-    """y = f(x W1 + b1) W2 + b2, f from the registry: what may have been taken for the derivative of f."""
-    found = _two_layers(e)
-    if found is None or e.array is found[2]:
+@dataclass
+class Dense:
+    """f(z) with z = x W + b, as the only layer or the first of two: f, z, W, and what reaches f(z) from behind."""
+
+    f: Activation
+    z: Array
+    weight: Array
+    upstream: Array
+
+
+def _dense(e: Evidence) -> Iterator[Found]:
+    """A dense layer with an activation from the registry: what may have been taken for the derivative of f."""
+    dense = _find_dense(e)
+    if dense is None:
         return
-    f, z, second = found
-    weights = [array for name, array in e.problem.arrays.items() if array.ndim == 2 and name != "input"]
-    into = e.c @ second.T  # what reaches the output of f
+    f, z = dense.f, dense.z
     options = _default_options(f)
     h, slope = f.function(z, **options), f.derivative(z, **options)
     guesses = [
@@ -163,7 +173,7 @@ def _perceptron_of_two_layers(e: Evidence) -> Iterator[Found]:
         ("derivative_at_output", "the activation's derivative taken at its output", f.derivative(h, **options)),
         ("derivative_twice", "the activation's derivative applied twice", slope**2),
         ("mask_inverted", "the activation's mask inverted", 1.0 - slope),
-        ("mask_wrong_tensor", "the mask taken from the upstream gradient", (into > 0).astype(np.float64)),
+        ("mask_wrong_tensor", "the mask taken from the upstream gradient", (dense.upstream > 0).astype(np.float64)),
         ("derivative_at_input", "z (1 - z) for the derivative, with z the activation's input", z * (1.0 - z)),
         ("derivative_at_input", "1 - z^2 for the derivative, with z the activation's input", 1.0 - z**2),
     ]
@@ -172,41 +182,45 @@ def _perceptron_of_two_layers(e: Evidence) -> Iterator[Found]:
         for name, other in ACTIVATIONS.items()
         if other.elementwise and name not in ("identity", f.name)
     ]
+    assert e.gradient is not None
     for cause, formula, guess in guesses:
-        delta = into * guess
+        delta = dense.upstream * guess
         if e.name == "input":
-            made = delta @ weights[0].T
+            made = delta @ dense.weight.T
+        elif e.array is dense.weight:
+            made = e.x.T @ delta
+        elif e.array.size == z.shape[1]:
+            made = delta.sum(axis=0).reshape(e.array.shape)
         else:
-            made = e.x.T @ delta if e.array is weights[0] else delta.sum(axis=0).reshape(e.array.shape)
-        if e.fits(made):
-            yield cause, e.everywhere(f"that with {formula} (f is {f.name})")
+            return
+        also = "" if e.fits(made) else " and divided by the batch size" if e.fits(made / e.batch) else None
+        if also is not None:
+            yield cause, e.everywhere(f"that with {formula} (f is {f.name}){also}")
             return
 
 
-def _two_layers(e: Evidence) -> tuple[Activation, Array, Array] | None:
-    """The activation, its input and the second weight, if the output is that of such a network."""
+def _find_dense(e: Evidence) -> Dense | None:
+    """The layer that explains the output, if there is one."""
     arrays = [array for name, array in e.problem.arrays.items() if name != "input"]
     weights = [array for array in arrays if array.ndim == 2 and min(array.shape) > 1]
-    biases = [array for array in arrays if array.size == max(array.shape, default=0)]
-    if len(weights) != 2 or e.x.ndim != 2 or e.output.ndim != 2:
+    biases = [array.reshape(-1) for array in arrays if array.size == max(array.shape, default=0)]
+    if e.x.ndim != 2 or e.output.ndim != 2 or len(weights) not in (1, 2) or len(biases) not in (0, len(weights)):
         return None
-    first, second = weights
-    if (
-        first.shape[0] != e.x.shape[1]
-        or second.shape != (first.shape[1], e.output.shape[1])
-        or len(biases) not in (0, 2)
-    ):
+    sizes = [e.x.shape[1], *(weight.shape[1] for weight in weights)]
+    biases = biases or [np.zeros(size) for size in sizes[1:]]
+    if [w.shape for w in weights] != list(pairwise(sizes)) or [b.size for b in biases] != sizes[1:]:
         return None
-    b1, b2 = biases or (np.zeros(first.shape[1]), np.zeros(second.shape[1]))
-    if b1.size != first.shape[1] or b2.size != second.shape[1]:
-        return None
-    z = e.x @ first + b1.reshape(-1)
+    z, upstream = e.x @ weights[0] + biases[0], e.c
+    if len(weights) == 2:
+        upstream = e.c @ weights[1].T
     for name, f in ACTIVATIONS.items():
         if f.elementwise and name != "identity":
             with np.errstate(all="ignore"):
-                y = f.function(z, **_default_options(f)) @ second + b2.reshape(-1)
+                y = f.function(z, **_default_options(f))
+                if len(weights) == 2:
+                    y = y @ weights[1] + biases[1]
             if np.allclose(y, e.output, rtol=1e-9, atol=1e-9 * float(np.abs(e.output).max())):
-                return f, z, second
+                return Dense(f, z, weights[0], upstream)
     return None
 
 
