@@ -16,7 +16,8 @@ import torch
 from numpy.typing import NDArray
 
 import numpy_nn as nn
-from numpy_nn.elementwise import GELU_TANH_CUBIC, GELU_TANH_SCALE, SELU_ALPHA, SELU_SCALE
+from numpy_nn.elementwise import SELU_ALPHA, SELU_SCALE
+from numpy_nn.gelu import TANH_CUBIC, TANH_SCALE
 from torch_ref.rounding import Rounded, as_rounded
 
 Gradients = tuple[Rounded, dict[str, Rounded]]
@@ -88,12 +89,12 @@ def _gelu_derivative(x: Rounded, approximate: str) -> Rounded:
     if approximate == "none":
         return _normal_cdf(x) + x * _normal_pdf(x)
     t = _gelu_inner(x).tanh()
-    inner_derivative = GELU_TANH_SCALE * (1.0 + 3.0 * GELU_TANH_CUBIC * (x * x))
+    inner_derivative = TANH_SCALE * (1.0 + 3.0 * TANH_CUBIC * (x * x))
     return 0.5 * (1.0 + t) + 0.5 * x * ((1.0 - t * t) * inner_derivative)
 
 
 def _gelu_inner(x: Rounded) -> Rounded:
-    return GELU_TANH_SCALE * (x + GELU_TANH_CUBIC * (x * x * x))
+    return TANH_SCALE * (x + TANH_CUBIC * (x * x * x))
 
 
 def _silu_derivative(x: Rounded) -> Rounded:
