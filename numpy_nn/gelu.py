@@ -62,16 +62,15 @@ def _tanh_argument(x: FloatArray, work: Workspace) -> tuple[FloatArray, FloatArr
 
     So exp(w) is a normal number. What w lacks below -708 is, in float64, part of :func:`_tanh_tail`.
     """
-    w, square, slope = (work(f"gelu.{name}", x.shape, np.float64) for name in ("w", "square", "slope"))
-    np.clip(x, -40.0, 40.0, out=w)
-    np.square(w, out=square)
-    square *= TANH_CUBIC
-    np.multiply(square, 3.0, out=slope)
-    for factor in (square, slope):
-        factor += 1.0
-        factor *= 2.0 * TANH_SCALE
-        factor *= w
-    return np.maximum(square, -708.0, out=square), slope
+    clipped, w, slope = (work(f"gelu.{name}", x.shape, np.float64) for name in ("x", "w", "slope"))
+    np.clip(x, -40.0, 40.0, out=clipped)
+    np.square(clipped, out=w)
+    np.multiply(w, 3.0 * (TANH_CUBIC_HEAD + TANH_CUBIC_TAIL), out=slope)
+    w *= TANH_CUBIC_HEAD + TANH_CUBIC_TAIL
+    for factor in (w, slope):
+        factor += TANH_LINEAR_HEAD + TANH_LINEAR_TAIL
+        factor *= clipped
+    return np.maximum(w, -708.0, out=w), slope
 
 
 def _tanh_tail(x: FloatArray, w: FloatArray, work: Workspace) -> FloatArray:

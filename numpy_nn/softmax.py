@@ -17,8 +17,9 @@ def softmax(x: ArrayLike, out: Out = None, work: Work = None) -> FloatArray:
     and rounded at the end. Raises ValueError if the last axis is missing or empty.
     """
     x, out, work = prepare(x, out, work)
-    _, e = _exp_shifted(x, work)
-    return np.divide(e, e.sum(axis=-1, keepdims=True, out=_column(x, work)), out=out, casting="same_kind")
+    _, e, others = _exp_shifted(x, work)
+    others += 1.0
+    return np.divide(e, others, out=out, casting="same_kind")
 
 
 def softmax_derivative(x: ArrayLike) -> FloatArray:
@@ -30,20 +31,13 @@ def softmax_derivative(x: ArrayLike) -> FloatArray:
 def log_softmax(x: ArrayLike, out: Out = None, work: Work = None) -> FloatArray:
     """x_i - m - log sum_j exp(x_j - m) along the last axis; infinities and float32 as in :func:`softmax`.
 
-    The largest entries, k of them, are left out of the sum and come back as log1p(k - 1 + sum), so that the result
-    keeps its digits where one entry has nearly all the probability and its logarithm is close to 0.
+    The logarithm is computed as log1p(sum - 1), so that the result keeps its digits where one entry has nearly all the
+    probability and its logarithm is close to 0.
     """
     x, out, work = prepare(x, out, work)
-    shifted, e = _exp_shifted(x, work)
-    below = work.like("softmax.below", e)
-    np.negative(np.sign(shifted, out=below), out=below)
-    e *= below
-    total = e.sum(axis=-1, keepdims=True, out=_column(x, work))
-    ties = np.subtract(1.0, below, out=below).sum(axis=-1, keepdims=True, out=work.like("softmax.ties", total))
-    ties -= 1.0
-    total += ties
+    shifted, _, others = _exp_shifted(x, work)
     with np.errstate(over="ignore"):  # in float32, the largest minus the smallest number is -inf, as it should be
-        return np.subtract(shifted, np.log1p(total, out=total), out=out, casting="same_kind")
+        return np.subtract(shifted, np.log1p(others, out=others), out=out, casting="same_kind")
 
 
 def log_softmax_derivative(x: ArrayLike) -> FloatArray:
@@ -59,31 +53,43 @@ def _identity_minus_softmax(x: ArrayLike) -> tuple[FloatArray, FloatArray]:
     return s, same * (s @ (1.0 - same))[..., None, :] - (1.0 - same) * s[..., None, :]
 
 
-def _column(x: FloatArray, work: Workspace) -> FloatArray:
-    return work("softmax.column", (*x.shape[:-1], 1), np.float64)
+def _exp_shifted(x: FloatArray, work: Workspace) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """x - m, exp(x - m) and sum exp(x - m) - 1 by row, m being the largest entry of the row, in float64.
 
-
-def _exp_shifted(x: FloatArray, work: Workspace) -> tuple[FloatArray, FloatArray]:
-    """x - m and exp(x - m), m the largest entry of the row, in float64.
-
-    exp would turn the rounding error of d = x - m into a relative one of |d| half units. Knuth's two-sum (The Art of
-    Computer Programming 2, section 4.2.2) finds that error, t: exp(d + t) = exp(d) (1 + t).
+    The last is computed as k - 1 plus the sum of the entries below m, k being the number of those that equal m.
     """
     if x.ndim == 0 or x.shape[-1] == 0:
         raise ValueError(f"x: expected at least one entry along the last axis, got shape {x.shape}")
-    shifted, e, tail = (work(f"softmax.{name}", x.shape, np.float64) for name in ("shifted", "e", "tail"))
+    clipped, shifted, e = (work(f"softmax.{name}", x.shape, np.float64) for name in ("x", "shifted", "e"))
     limit = np.finfo(x.dtype).max
-    np.clip(x, -limit, limit, out=e)
-    largest = e.max(axis=-1, keepdims=True, out=_column(x, work))
-    # The largest minus the smallest number is -inf, as it should be. Its t is NaN, and any number does in its place.
-    with np.errstate(over="ignore", invalid="ignore"):
-        np.subtract(e, largest, out=shifted)
-        np.subtract(shifted, e, out=tail)
-        e -= np.subtract(shifted, tail, out=work("softmax.back", x.shape, np.float64))
-        tail += largest
-        np.subtract(e, tail, out=tail)
-    np.fmax(tail, -1.0, out=tail)
+    np.copyto(clipped, x)
+    np.clip(clipped, -limit, limit, out=clipped)
+    column = clipped.max(axis=-1, keepdims=True, out=work("softmax.column", (*x.shape[:-1], 1), np.float64))
+    with np.errstate(over="ignore"):  # the largest minus the smallest number is -inf, as it should be
+        np.subtract(clipped, column, out=shifted)
     np.exp(shifted, out=e)
-    tail *= e
-    e += tail
-    return shifted, e
+    if x.dtype == np.float64:
+        tail = _subtraction_error(clipped, column, shifted, work)
+        tail *= e
+        e += tail
+
+    largest = np.equal(shifted, 0.0, out=clipped)
+    np.sum(largest, axis=-1, keepdims=True, out=column)
+    column -= 1.0
+    column += np.subtract(e, largest, out=largest).sum(axis=-1, keepdims=True)
+    return shifted, e, column
+
+
+def _subtraction_error(x: FloatArray, m: FloatArray, d: FloatArray, work: Workspace) -> FloatArray:
+    """t = x - m - d for d = x - m as computed.
+
+    exp would turn the rounding error of d into a relative one of |d| half units; exp(d + t) = exp(d) (1 + t). This is
+    Knuth's two-sum (The Art of Computer Programming 2, section 4.2.2), which may overwrite ``x``.
+    """
+    t = work.like("softmax.tail", x)
+    with np.errstate(invalid="ignore"):
+        np.subtract(d, x, out=t)
+        x -= np.subtract(d, t, out=work.like("softmax.back", x))
+        t += m
+        np.subtract(x, t, out=t)
+    return np.fmax(t, -1.0, out=t)  # where d is -inf, t is NaN, and any number does in its place
