@@ -165,12 +165,13 @@ def show(header: Sequence[str], lines: Sequence[Sequence[str]], console: Console
 
 
 def draw(measured: Sequence[Measured], path: Path) -> None:
-    """Error against x, for the activations that are ever off by more than 1 ulp: torch's wide and light, ours dark."""
+    """Error against x, torch's wide and light, ours dark.
+
+    Shown are the activations that are ever off by more than 1 ulp, or all if none is.
+    """
     rough = {m.name.rstrip("'") for m in measured if max(m.worst(engine)[0] for engine in m.errors) > 1.0}
     # A row for each activation: value and derivative in float32, then in float64.
-    shown = [m for m in measured if m.name.rstrip("'") in rough]
-    if not shown:
-        raise OSError("nothing to draw: no error is above 1 ulp")
+    shown = [m for m in measured if m.name.rstrip("'") in rough] or list(measured)
     figure = Figure(figsize=(9.5, 1.15 * len(shown) / 4 + 0.8), layout="constrained")
     axes = figure.subplots(len(shown) // 4, 4, sharex=True, squeeze=False).ravel()
     edges = np.concatenate([-np.geomspace(1e3, 1e-3, 60), np.geomspace(1e-3, 1e3, 60)])
@@ -322,6 +323,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         seconds = time.perf_counter() - start
         print(f"{len(measured)} functions, {args.points} points each: ours {verdict}; {seconds:.1f} s")
         if args.speed:
+            print("float32, batches of 64 x 512, one thread; the textbook's backward is the derivative alone")
             show(SPEED_HEADER, list(speed(args.only)), console, args.markdown)
         if args.out:
             draw(measured, args.out)
