@@ -1,7 +1,7 @@
 """Every activation, as ``NAME(x)`` and ``NAME_derivative(x)``, and the registry that lists them all.
 
-The functions live in :mod:`numpy_nn.elementwise` and :mod:`numpy_nn.softmax`. Layers, twins and tests walk the
-registry: a new activation is one entry.
+The functions live in :mod:`numpy_nn.elementwise`, :mod:`numpy_nn.gelu` and :mod:`numpy_nn.softmax`. Layers, twins and
+tests walk the registry: a new activation is one entry.
 """
 
 from __future__ import annotations
@@ -12,8 +12,6 @@ from dataclasses import dataclass
 from numpy_nn.elementwise import (
     elu,
     elu_derivative,
-    gelu,
-    gelu_derivative,
     hardtanh,
     hardtanh_derivative,
     identity,
@@ -35,6 +33,7 @@ from numpy_nn.elementwise import (
     tanh,
     tanh_derivative,
 )
+from numpy_nn.gelu import gelu, gelu_derivative
 from numpy_nn.softmax import log_softmax, log_softmax_derivative, softmax, softmax_derivative
 from numpy_nn.workspace import FloatArray
 

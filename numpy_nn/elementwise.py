@@ -22,8 +22,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from numpy_nn.checks import choice, float_array
-from numpy_nn.normal import normal_pdf_and_cdf
+from numpy_nn.checks import float_array
 from numpy_nn.workspace import FloatArray, Workspace
 
 Out = FloatArray | None
@@ -32,10 +31,6 @@ Work = Workspace | None
 # Klambauer et al., "Self-Normalizing Neural Networks" (2017), eq. 14.
 SELU_ALPHA = 1.6732632423543772848170429916717
 SELU_SCALE = 1.0507009873554804934193349852946
-
-# Hendrycks and Gimpel, "Gaussian Error Linear Units" (2016), section 2: the tanh form's two constants.
-GELU_TANH_SCALE = math.sqrt(2.0 / math.pi)
-GELU_TANH_CUBIC = 0.044715
 
 
 def prepare(x: ArrayLike, out: Out, work: Work) -> tuple[FloatArray, FloatArray, Workspace]:
@@ -54,6 +49,17 @@ def _step(x: FloatArray, out: FloatArray) -> FloatArray:
 def _exp_minus_abs(x: FloatArray, out: FloatArray) -> FloatArray:
     """e(x) = exp(-|x|)."""
     return np.exp(np.negative(np.abs(x, out=out), out=out), out=out)
+
+
+def restore_tail(y: FloatArray, x: FloatArray, tail: FloatArray, work: Workspace) -> FloatArray:
+    """``y`` times exp(tail) where x < 0; overwrites ``tail``.
+
+    Where y falls like exp(w) on the negative side, and ``tail`` is what w lost to rounding, this puts it back. Without
+    it exp would turn the relative error of w, half a unit, into |w| half units.
+    """
+    tail *= np.less(x, 0.0, out=work("below zero", x.shape, np.bool_))
+    y *= np.exp(tail, out=tail)
+    return y
 
 
 def finite(x: FloatArray, out: FloatArray) -> FloatArray:
@@ -216,50 +222,6 @@ def selu_derivative(x: ArrayLike, out: Out = None, work: Work = None) -> FloatAr
     return out
 
 
-def gelu(x: ArrayLike, approximate: str = "none", out: Out = None, work: Work = None) -> FloatArray:
-    """x Phi(x), with Phi the normal distribution function; x s(w(x)) if ``approximate="tanh"``.
-
-    There s is the sigmoid and w(x) = 2 sqrt(2 / pi) (x + 0.044715 x^3); s(w) = (1 + tanh(w / 2)) / 2 without the
-    cancellation. Float32 is computed in float64 and rounded at the end. Raises ValueError for another ``approximate``.
-    """
-    x, out, work = prepare(x, out, work)
-    if choice(approximate, "approximate", ("none", "tanh")) == "none":
-        _, gate = normal_pdf_and_cdf(x, work)
-    else:
-        w, _ = _gelu_tanh_argument(x, work)
-        gate = sigmoid(w, out=work.like("gelu.gate", w), work=work)
-    np.maximum(x, np.finfo(x.dtype).min, out=out)  # -inf would make the product -inf 0
-    return np.multiply(out, gate, out=out, casting="same_kind")
-
-
-def gelu_derivative(x: ArrayLike, approximate: str = "none", out: Out = None, work: Work = None) -> FloatArray:
-    """Phi(x) + x phi(x); s(w) + x s'(w) w'(x) if ``approximate="tanh"``."""
-    x, out, work = prepare(x, out, work)
-    if choice(approximate, "approximate", ("none", "tanh")) == "none":
-        slope, gate = normal_pdf_and_cdf(x, work)
-        # Beyond 40 the density is 0; the clip spares it the product 0 inf.
-        slope *= np.clip(x, -40.0, 40.0, out=work.like("gelu.x", slope))
-    else:
-        w, slope = _gelu_tanh_argument(x, work)
-        slope *= sigmoid_derivative(w, out=work.like("gelu.gate", w), work=work)
-        gate = sigmoid(w, out=work.like("gelu.gate", w), work=work)
-    return np.add(gate, slope, out=out, casting="same_kind")
-
-
-def _gelu_tanh_argument(x: FloatArray, work: Workspace) -> tuple[FloatArray, FloatArray]:
-    """w(x) = 2 sqrt(2 / pi) (x + 0.044715 x^3) and x w'(x), in float64, as if |x| were at most 40."""
-    w, square, slope = (work(f"gelu.{name}", x.shape, np.float64) for name in ("w", "square", "slope"))
-    np.clip(x, -40.0, 40.0, out=w)
-    np.square(w, out=square)
-    square *= GELU_TANH_CUBIC
-    np.multiply(square, 3.0, out=slope)
-    for factor in (square, slope):
-        factor += 1.0
-        factor *= 2.0 * GELU_TANH_SCALE
-        factor *= w
-    return square, slope
-
-
 def silu(x: ArrayLike, out: Out = None, work: Work = None) -> FloatArray:
     """x s(x), with s the sigmoid."""
     x, out, work = prepare(x, out, work)
@@ -289,30 +251,55 @@ def softplus(x: ArrayLike, beta: float = 1.0, out: Out = None, work: Work = None
     Raises ValueError unless beta > 0.
     """
     x, out, work = prepare(x, out, work)
-    scaled = _scaled(x, beta, work)
+    scaled, tail = _scaled(x, beta, work)
     _exp_minus_abs(scaled, scaled)
     np.log1p(scaled, out=scaled)
     scaled /= beta
     np.maximum(x, 0.0, out=out)
     out += scaled
-    return out
+    return out if tail is None else restore_tail(out, x, tail, work)
 
 
 def softplus_derivative(x: ArrayLike, beta: float = 1.0, out: Out = None, work: Work = None) -> FloatArray:
     """s(beta x), with s the sigmoid."""
     x, out, work = prepare(x, out, work)
-    return sigmoid(_scaled(x, beta, work), out=out, work=work)
+    scaled, tail = _scaled(x, beta, work)
+    sigmoid(scaled, out=out, work=work)
+    return out if tail is None else restore_tail(out, x, tail, work)
 
 
-def _scaled(x: FloatArray, beta: float, work: Workspace) -> FloatArray:
-    """beta x; the exponential is 0 or 1 long before the clip at 1e4 tells, and the product cannot overflow."""
+def _scaled(x: FloatArray, beta: float, work: Workspace) -> tuple[FloatArray, FloatArray | None]:
+    """beta x and what it lost to rounding: None if beta is a power of two, and nothing was lost.
+
+    The exponential is 0 or 1 long before the clip at 1e4 tells, and the product cannot overflow. Its tail is Dekker's
+    (Numerische Mathematik 18, 1971, 224-242): the product of two numbers of half the digits is exact.
+    """
     if not 0.0 < beta < math.inf:
         raise ValueError(f"beta: expected a finite number > 0, got {beta}")
     scaled = work.like("softplus.x", x)
     limit = min(1e4 / beta, float(np.finfo(x.dtype).max))
     np.clip(x, -limit, limit, out=scaled)
-    scaled *= beta
-    return scaled
+    if math.frexp(beta)[0] == 0.5:
+        scaled *= beta
+        return scaled, None
+    factor = np.asarray(beta, x.dtype)
+    factor_head = _head(factor, np.empty_like(factor))
+    head, low, tail = _head(scaled, work.like("softplus.head", x)), work.like("softplus.low", x), work.like("tail", x)
+    np.subtract(scaled, head, out=low)
+    np.multiply(scaled, factor - factor_head, out=tail)
+    scaled *= factor
+    head *= factor_head
+    head -= scaled
+    tail += head
+    low *= factor_head
+    tail += low
+    return scaled, tail
+
+
+def _head(x: FloatArray, out: FloatArray) -> FloatArray:
+    """``x`` cut off after half of its digits: the lower bits of the mantissa are set to 0."""
+    bits, mask = (np.uint32, 0xFFFFF000) if x.dtype == np.float32 else (np.uint64, 0xFFFFFFFFF8000000)
+    return np.bitwise_and(x.view(bits), bits(mask), out=out.view(bits)).view(x.dtype)
 
 
 def hardtanh(
