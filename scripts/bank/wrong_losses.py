@@ -6,7 +6,7 @@ from __future__ import annotations
 import numpy as np
 
 from scripts.bank.planting import planted
-from scripts.bank.right_layers import Array, sigmoid, softmax
+from scripts.bank.right_layers import Array, Case, sigmoid, softmax
 from scripts.bank.right_losses import MSE, BCEWithLogits, CrossEntropy, Hinge
 
 # Losses: the gradient of the mean over the batch.
@@ -32,6 +32,11 @@ class CrossEntropyMeanOfElements(CrossEntropy):
 
 @planted("wrong_axis_mean", "input")
 class CrossEntropyMeanOfClasses(CrossEntropy):
+    @classmethod
+    def draw(cls, rng: np.random.Generator) -> Case:
+        loss, z, labels = super().draw(rng)
+        return (loss, z, labels) if z.shape[0] != z.shape[1] else cls.draw(rng)
+
     def backward(self) -> Array:
         return self.gradient() / self.output.shape[1]
 
