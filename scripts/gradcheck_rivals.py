@@ -78,7 +78,7 @@ def hips_autograd(problem: Problem, rng: np.random.Generator) -> bool:
     numeric = float(np.sum(upstream * ((at(eps / 2) - at(-eps / 2)) / eps)))
     at(0.0)
     difference = abs(numeric - exact)
-    return not (difference < tolerance or difference / abs(numeric + exact) < tolerance)
+    return not (difference < tolerance or difference < tolerance * abs(numeric + exact))
 
 
 def cs231n(threshold: float) -> Checker:

@@ -38,7 +38,7 @@ class LinearLearningRateInside(Linear):
         return self.dx(g)
 
 
-@planted("batch_mean_twice", "W", "b")  # after heyxhh/nnet-numpy #1
+@planted("batch_mean_twice", "W", "b", also=("bias_averaged",))  # after heyxhh/nnet-numpy #1
 class LinearAverages(Linear):
     def backward(self, g: Array) -> Array:
         self.grads = {"W": self.dW(g) / len(g), "b": self.db(g) / len(g)}

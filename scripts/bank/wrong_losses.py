@@ -106,7 +106,7 @@ class BCEOfScores(BCEWithLogits):
         return self.output - self.target
 
 
-@planted("target_missing", "input")
+@planted("target_missing", "input", also=("partly_filled",))
 class HingeTargetColumnMissing(Hinge):
     """Adds the broken margins to the wrong classes, and does not take them from the right one."""
 
