@@ -42,9 +42,10 @@ def shown(items: Iterable[Item], total: int, title: str) -> Iterator[Item]:
         yield from progress.track(items, total, description=title)
 
 
-def table(title: str, *columns: str) -> Table:
-    """A table whose first column is text and the others numbers."""
-    made = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False, padding=(0, 2, 0, 0))
+def table(console: Console, title: str, *columns: str) -> Table:
+    """Print the title; a table whose first column is text and the others numbers."""
+    console.print(title, style="bold", soft_wrap=True)
+    made = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for index, column in enumerate(columns):
         made.add_column(column, justify="left" if index == 0 else "right", no_wrap=index == 0)
     return made
@@ -65,7 +66,7 @@ def false_alarms(console: Console, args: argparse.Namespace) -> bool:
                 reasons[outcome.verdict, reason] += 1
                 examples.setdefault((outcome.verdict, reason), index)
     title = f"No false alarm: {args.networks:,} random correct networks and their losses"
-    made = table(title, "verdict", "networks", "share")
+    made = table(console, title, "verdict", "networks", "share")
     for verdict in (RIGHT, UNDECIDED, WRONG, CRASHED):
         made.add_row(verdict, f"{verdicts[verdict]:,}", f"{verdicts[verdict] / max(1, args.networks):.2%}")
     console.print(made)
@@ -88,7 +89,7 @@ def bank(console: Console, args: argparse.Namespace, outcomes: list[list[Outcome
     """Every bug found or missed, and the right layers and losses as controls."""
     start = time.perf_counter()
     title = f"Nothing missed: {len(PLANTED)} planted bugs, each on {args.repeats} random shapes and data"
-    made = table(title, "bug", "cause", "found", "undecided", "missed", "right entries called wrong")
+    made = table(console, title, "bug", "cause", "found", "undecided", "missed", "right entries called wrong")
     totals: Counter[str] = Counter()
     for bug, runs in zip(PLANTED, outcomes, strict=True):
         counts = Counter(
@@ -111,7 +112,9 @@ def bank(console: Console, args: argparse.Namespace, outcomes: list[list[Outcome
 def diagnosis(console: Console, args: argparse.Namespace, outcomes: list[list[Outcome]]) -> bool:
     """Cause by cause, what was named first: the confusion table, without its empty cells."""
     title = f"The diagnosis: the cause that is named first, {args.repeats} times for each bug"
-    made = table(title, "cause", "runs", "right first", "among the others", "confident and wrong", "named instead")
+    made = table(
+        console, title, "cause", "runs", "right first", "among the others", "confident and wrong", "named instead"
+    )
     made.columns[-1].justify = "left"
     rows: dict[str, Counter[str]] = {}
     instead: dict[str, Counter[str]] = {}
@@ -159,7 +162,14 @@ def comparison(console: Console, args: argparse.Namespace) -> None:
         scores = latest
     title = f"Beside the others, at their default settings: {bugs:,} wrong gradients, and right ones"
     made = table(
-        title, "checker", "found", "undecided", "missed", *(f"false alarms {kind}" for kind in KINDS), "seconds"
+        console,
+        title,
+        "checker",
+        "found",
+        "undecided",
+        "missed",
+        *(f"false alarms {kind}" for kind in KINDS),
+        "seconds",
     )
     for checker, score in scores.items():
         cells = []
@@ -181,7 +191,7 @@ def speed(console: Console, args: argparse.Namespace) -> None:
     measured = gradcheck_speed.compare(args.rounds, args.seed)
     sizes = "-".join(map(str, gradcheck_speed.SIZES))
     title = f"Every parameter of {sizes}, batch {gradcheck_speed.BATCH}, float64: medians of {args.rounds} rounds"
-    made = table(title, "checker", "seconds", "times ours", "peak memory grows by", "verdict")
+    made = table(console, title, "checker", "seconds", "times ours", "peak memory grows by", "verdict")
     for checker, m in measured.items():
         times = f"{m.seconds / measured[OURS].seconds:.2f}"
         made.add_row(checker, f"{m.seconds:.2f}", times, f"{m.mebibytes:.0f} MiB", RIGHT if m.right else "not right")
@@ -219,7 +229,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     console = Console(width=None if sys.stdout.isatty() else 140)
     passed = []
     try:
-        with threadpool_limits(gradcheck_speed.THREADS), warnings.catch_warnings(), np.errstate(all="ignore"):
+        # Matrices of a few rows are multiplied fastest by one thread; the part on speed sets its own.
+        with threadpool_limits(1), warnings.catch_warnings(), np.errstate(all="ignore"):
             warnings.simplefilter("ignore")
             if "false-alarms" in parts:
                 passed.append(false_alarms(console, args))

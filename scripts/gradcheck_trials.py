@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import time
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
@@ -12,6 +13,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 from numpy_nn.gradcheck import check_gradients
+from threadpoolctl import threadpool_limits
 
 from scripts.gradcheck_problems import Problem
 from scripts.gradcheck_rivals import RIVALS
@@ -92,8 +94,14 @@ def run(function: Callable[[Task], Result], tasks: Sequence[Task], jobs: int) ->
     if jobs == 1:
         yield from map(function, tasks)
         return
-    with ProcessPoolExecutor(jobs) as pool:
+    with ProcessPoolExecutor(jobs, initializer=_quiet_worker) as pool:
         yield from pool.map(function, tasks, chunksize=max(1, min(25, len(tasks) // (4 * jobs))))
+
+
+def _quiet_worker() -> None:
+    """One thread each, and no warnings of an overflow that a check looks for on purpose."""
+    threadpool_limits(1)
+    warnings.simplefilter("ignore")
 
 
 def is_found(bug: PlantedBug, outcome: Outcome) -> bool:

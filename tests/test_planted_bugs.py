@@ -42,6 +42,7 @@ CAUSES = {
     "batch_norm_mean_constant",
     "batch_norm_variance_constant",
     "partly_filled",
+    "one_example",
     "upstream_ignored",
     "derivative_twice",
     "wrong_shape",

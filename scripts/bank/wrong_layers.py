@@ -183,7 +183,7 @@ class LinearOneMillionth(Linear):
         return self.x.T @ g * (1.0 + 1e-6)
 
 
-@planted(OTHER, "W")
+@planted("one_example", "W")
 class LinearLastExample(Linear):
     """Written for one example at a time: the batch's last overwrites the others."""
 
