@@ -1,0 +1,111 @@
+"""Losses as people write them from scratch, in plain NumPy and float64, each with the right gradient.
+
+As ``right_layers``: a loss is ``forward(output, target)``, a float, and ``backward()``, dL/d(output).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scripts.bank.right_layers import Array, Case, sigmoid, sizes, softmax
+
+
+def one_hot(labels: NDArray[Any], classes: int) -> Array:
+    """A row for each label, 1 at the label and 0 elsewhere."""
+    return np.eye(classes)[labels]
+
+
+class Loss:
+    """The mean over the rows of the batch of each row's loss."""
+
+    def forward(self, output: Array, target: NDArray[Any]) -> float:
+        self.output, self.target = output, target
+        return float(self.rows().mean())
+
+    def backward(self) -> Array:
+        return self.gradient() / len(self.output)
+
+    def rows(self) -> Array:
+        raise NotImplementedError
+
+    def gradient(self) -> Array:
+        """The derivative of each row's loss by that row of the output."""
+        raise NotImplementedError
+
+    @classmethod
+    def draw(cls, rng: np.random.Generator) -> Case:
+        shape = sizes(rng)
+        return cls(), rng.standard_normal(shape), rng.standard_normal(shape)
+
+
+class CrossEntropy(Loss):
+    """-log softmax(z) at the label; the gradient is softmax(z) minus the one-hot row."""
+
+    @classmethod
+    def draw(cls, rng: np.random.Generator) -> Case:
+        batch, classes = sizes(rng)
+        return cls(), 1.5 * rng.standard_normal((batch, classes)), rng.integers(0, classes, batch)
+
+    def one_hot(self) -> Array:
+        return one_hot(self.target, self.output.shape[1])
+
+    def rows(self) -> Array:
+        return -np.log((softmax(self.output) * self.one_hot()).sum(axis=1))
+
+    def gradient(self) -> Array:
+        return softmax(self.output) - self.one_hot()
+
+
+class MSE(Loss):
+    """sum_c (o_c - t_c)^2."""
+
+    def rows(self) -> Array:
+        return ((self.output - self.target) ** 2).sum(axis=1)
+
+    def gradient(self) -> Array:
+        return 2.0 * (self.output - self.target)
+
+
+class BCEWithLogits(Loss):
+    """Sum over the columns of log(1 + exp(z)) - t z; the gradient is s(z) - t."""
+
+    @classmethod
+    def draw(cls, rng: np.random.Generator) -> Case:
+        shape = sizes(rng)
+        return cls(), 1.5 * rng.standard_normal(shape), rng.integers(0, 2, shape).astype(np.float64)
+
+    def rows(self) -> Array:
+        return (np.logaddexp(0.0, self.output) - self.target * self.output).sum(axis=1)
+
+    def gradient(self) -> Array:
+        return sigmoid(self.output) - self.target
+
+
+class Hinge(Loss):
+    """Sum over the wrong classes of max(0, z_c - z_y + 1): the multiclass hinge of CS231n."""
+
+    @classmethod
+    def draw(cls, rng: np.random.Generator) -> Case:
+        batch, classes = sizes(rng)
+        z = rng.standard_normal((batch, classes))
+        labels = rng.integers(0, classes, batch)
+        labels[0] = z[0].argmin()  # at least one margin is broken
+        return cls(), z, labels
+
+    def margins(self) -> Array:
+        label = self.output[np.arange(len(self.output)), self.target][:, None]
+        wrong = 1.0 - one_hot(self.target, self.output.shape[1])
+        return np.maximum(0.0, self.output - label + 1.0) * wrong
+
+    def rows(self) -> Array:
+        return self.margins().sum(axis=1)
+
+    def gradient(self) -> Array:
+        broken = (self.margins() > 0.0) * 1.0
+        return broken - broken.sum(axis=1, keepdims=True) * one_hot(self.target, self.output.shape[1])
+
+
+LOSSES: tuple[type[Loss], ...] = (CrossEntropy, MSE, BCEWithLogits, Hinge)

@@ -1,0 +1,206 @@
+# ruff: noqa: D101, ARG002 - the name of a class is its mistake, which may be to ignore an argument
+"""Activations, softmax and log-softmax, each with one mistake in its backward pass."""
+
+from __future__ import annotations
+
+from math import erf, pi
+
+import numpy as np
+
+from scripts.bank.planting import OTHER, planted
+from scripts.bank.right_layers import (
+    ELU,
+    GELU,
+    Array,
+    LeakyReLU,
+    LogSoftmax,
+    ReLU,
+    Sigmoid,
+    SiLU,
+    Softmax,
+    Softplus,
+    Tanh,
+    sigmoid,
+)
+
+# Activations: dx = g f'(x).
+
+
+@planted("derivative_missing", "input")
+class ReLUPassesAll(ReLU):
+    def backward(self, g: Array) -> Array:
+        return g
+
+
+@planted("upstream_ignored", "input")  # haifengl/smile #528
+class ReLUIgnoresUpstream(ReLU):
+    def backward(self, g: Array) -> Array:
+        return self.df()
+
+
+@planted("mask_inverted", "input")
+class ReLUMaskInverted(ReLU):
+    def backward(self, g: Array) -> Array:
+        return np.where(self.x > 0.0, 0.0, g)
+
+
+@planted("mask_wrong_tensor", "input")
+class ReLUMasksUpstream(ReLU):
+    def backward(self, g: Array) -> Array:
+        return np.where(g > 0.0, g, 0.0)
+
+
+@planted("other_activation", "input")  # jeffheaton/encog-dotnet-core #124
+class ReLUSigmoidDerivative(ReLU):
+    def df(self) -> Array:
+        return sigmoid(self.x) * (1.0 - sigmoid(self.x))
+
+
+@planted("other_activation", "input")
+class LeakyReLUSlopeForgotten(LeakyReLU):
+    def df(self) -> Array:
+        return np.where(self.x > 0.0, 1.0, 0.0)
+
+
+@planted("mask_inverted", "input")
+class LeakyReLUInverted(LeakyReLU):
+    def df(self) -> Array:
+        return np.where(self.x < 0.0, 1.0, self.slope)
+
+
+@planted("upstream_ignored", "input")  # SilasMarvin/dnns-from-scratch-in-zig #5
+class LeakyReLUSlopeAlone(LeakyReLU):
+    """The negative side gets the slope, where it should get the slope times the upstream gradient."""
+
+    def backward(self, g: Array) -> Array:
+        return np.where(self.x > 0.0, g, self.slope)
+
+
+@planted("derivative_missing", "input")  # Bot-Academy/NeuralNetworkFromScratch #3
+class SigmoidPassesAll(Sigmoid):
+    def backward(self, g: Array) -> Array:
+        return g
+
+
+@planted("derivative_at_input", "input")  # PacktPublishing/Neural-Network-Projects-with-Python #4
+class SigmoidOfInput(Sigmoid):
+    def df(self) -> Array:
+        return self.x * (1.0 - self.x)
+
+
+@planted("derivative_at_output", "input")  # the change proposed in rasmusbergpalm/DeepLearnToolbox #165
+class SigmoidTwice(Sigmoid):
+    def df(self) -> Array:
+        return sigmoid(self.y) * (1.0 - sigmoid(self.y))
+
+
+@planted("derivative_twice", "input")
+class SigmoidDerivativeTwice(Sigmoid):
+    def backward(self, g: Array) -> Array:
+        return g * self.df() * self.df()
+
+
+@planted("sign", "input")
+class SigmoidSign(Sigmoid):
+    def df(self) -> Array:
+        return self.y * (self.y - 1.0)
+
+
+@planted("derivative_at_input", "input")
+class TanhOfInput(Tanh):
+    def df(self) -> Array:
+        return 1.0 - self.x**2
+
+
+@planted("derivative_at_output", "input")
+class TanhTwice(Tanh):
+    def df(self) -> Array:
+        return 1.0 - np.tanh(self.y) ** 2
+
+
+@planted("other_activation", "input")
+class TanhSigmoidDerivative(Tanh):
+    def df(self) -> Array:
+        return sigmoid(self.x) * (1.0 - sigmoid(self.x))
+
+
+@planted(OTHER, "input")
+class TanhUnsquared(Tanh):
+    def df(self) -> Array:
+        return 1.0 - self.y
+
+
+@planted("derivative_at_output", "input")
+class ELUOfOutput(ELU):
+    def df(self) -> Array:
+        return np.where(self.x > 0.0, 1.0, np.exp(np.minimum(self.y, 0.0)))
+
+
+@planted("derivative_at_output", "input")
+class SoftplusOfOutput(Softplus):
+    def df(self) -> Array:
+        return sigmoid(self.y)
+
+
+@planted("other_activation", "input")
+class SoftplusStep(Softplus):
+    def df(self) -> Array:
+        return np.where(self.x > 0.0, 1.0, 0.0)
+
+
+@planted("other_activation", "input")
+class SiLUHalfOfTheProduct(SiLU):
+    """The product rule's second half is missing, which leaves the derivative of Softplus."""
+
+    def df(self) -> Array:
+        return sigmoid(self.x)
+
+
+@planted("other_activation", "input")
+class GELUExactDerivative(GELU):
+    """The derivative of x Phi(x), of which forward computes the tanh approximation: they differ by 1e-3 at most."""
+
+    def df(self) -> Array:
+        cdf = np.vectorize(lambda v: 0.5 * (1.0 + erf(v / 2.0**0.5)))(self.x)
+        return cdf + self.x * np.exp(-0.5 * self.x**2) / (2.0 * pi) ** 0.5
+
+
+@planted(OTHER, "input")
+class GELUHalfOfTheProduct(GELU):
+    def df(self) -> Array:
+        return 0.5 * (1.0 + self.gate(self.x))
+
+
+# Softmax: dx = y (g - sum_c g y). LogSoftmax: dx = g - softmax(x) sum_c g.
+
+
+@planted("softmax_elementwise", "input")  # asked for in rasmusbergpalm/DeepLearnToolbox #113
+class SoftmaxElementwise(Softmax):
+    def backward(self, g: Array) -> Array:
+        return g * self.y * (1.0 - self.y)
+
+
+@planted("derivative_missing", "input")
+class SoftmaxPassesAll(Softmax):
+    def backward(self, g: Array) -> Array:
+        return g
+
+
+@planted("wrong_axis_mean", "input")
+class SoftmaxSumsColumns(Softmax):
+    def backward(self, g: Array) -> Array:
+        return self.y * (g - (g * self.y).sum(axis=0))
+
+
+@planted("log_softmax_row_sum", "input")
+class LogSoftmaxSumTakenAsOne(LogSoftmax):
+    """Right where the rows of g sum to 1, as they do not."""
+
+    def backward(self, g: Array) -> Array:
+        return g - self.p
+
+
+@planted(OTHER, "input")  # uxlfoundation/oneDNN #616
+class LogSoftmaxDot(LogSoftmax):
+    def backward(self, g: Array) -> Array:
+        return g - (g * np.log(self.p)).sum(axis=1, keepdims=True)

@@ -1,0 +1,327 @@
+# ruff: noqa: D101, ARG002 - the name of a class is its mistake, which may be to ignore an argument
+"""Linear, dropout, normalization and a small network, each with one mistake in its backward pass."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from scripts.bank.planting import OTHER, planted
+from scripts.bank.right_layers import MLP, Array, BatchNorm, Case, Dropout, LayerNorm, Linear, sigmoid
+
+# Linear: dW = x^T g, db = sum of g over the batch, dx = g W^T.
+
+
+@planted("zero", "b")
+class LinearBiasForgotten(Linear):
+    def db(self, g: Array) -> Array:
+        return np.zeros_like(self.params["b"])
+
+
+@planted("zero", "input")
+class LinearInputForgotten(Linear):
+    def dx(self, g: Array) -> Array:
+        return np.zeros_like(self.x)
+
+
+@planted("sign", "W")
+class LinearDescentDirection(Linear):
+    def dW(self, g: Array) -> Array:
+        return -self.x.T @ g
+
+
+@planted("factor", "W", "b")
+class LinearLearningRateInside(Linear):
+    lr = 0.01
+
+    def backward(self, g: Array) -> Array:
+        self.grads = {"W": self.lr * self.dW(g), "b": self.lr * self.db(g)}
+        return self.dx(g)
+
+
+@planted("batch_mean_twice", "W", "b", also=("bias_averaged",))  # after heyxhh/nnet-numpy #1
+class LinearAverages(Linear):
+    def backward(self, g: Array) -> Array:
+        self.grads = {"W": self.dW(g) / len(g), "b": self.db(g) / len(g)}
+        return self.dx(g)
+
+
+@planted("bias_averaged", "b")  # kvfrans/notes #5
+class LinearBiasMean(Linear):
+    def db(self, g: Array) -> Array:
+        return g.mean(axis=0)
+
+
+@planted("bias_not_summed", "b")  # mlpack/mlpack #3679, jimfleming/differentiation #1
+class LinearBiasUnsummed(Linear):
+    def db(self, g: Array) -> Array:
+        return g
+
+
+@planted("wrong_shape", "b")  # rasbt/stat453-deep-learning-ss21 #5
+class LinearBiasOneSum(Linear):
+    def db(self, g: Array) -> Array:
+        return np.asarray(g.sum())
+
+
+@planted("wrong_shape", "b")  # after deeplearning4j/deeplearning4j #364: "on wrong dimension"
+class LinearBiasWrongAxis(Linear):
+    @classmethod
+    def draw(cls, rng: np.random.Generator) -> Case:
+        layer, x, _ = super().draw(rng)
+        return (layer, x, None) if len(x) != len(layer.params["b"]) else cls.draw(rng)
+
+    def db(self, g: Array) -> Array:
+        return g.sum(axis=1)
+
+
+@planted("transposed", "W")
+class LinearWeightTransposed(Linear):
+    def dW(self, g: Array) -> Array:
+        return g.T @ self.x
+
+
+@planted("transposed", "input")
+class LinearInputTransposed(Linear):
+    def dx(self, g: Array) -> Array:
+        return self.params["W"] @ g.T
+
+
+@planted("transposed", "input")
+class LinearSquareNotTransposed(Linear):
+    """Only a square W lets it through."""
+
+    @classmethod
+    def draw(cls, rng: np.random.Generator) -> Case:
+        batch, width = int(rng.integers(2, 10)), int(rng.integers(2, 9))
+        return cls.of(rng, width, width), rng.standard_normal((batch, width)), None
+
+    def dx(self, g: Array) -> Array:
+        return g @ self.params["W"]
+
+
+@planted("stale_input", "W")
+class LinearFirstBatchKept(Linear):
+    """Stores its input only once, and has seen a batch already."""
+
+    @classmethod
+    def draw(cls, rng: np.random.Generator) -> Case:
+        layer, x, _ = super().draw(rng)
+        layer.forward(rng.standard_normal(x.shape))
+        return layer, x, None
+
+    def forward(self, x: Array) -> Array:
+        if not hasattr(self, "x"):
+            self.x = x.copy()
+        return x @ self.params["W"] + self.params["b"]
+
+
+@planted("stale_input", "W")
+class LinearPreviousBatch(Linear):
+    """Stores its input after the old one was put aside for backward."""
+
+    @classmethod
+    def draw(cls, rng: np.random.Generator) -> Case:
+        layer, x, _ = super().draw(rng)
+        layer.x = rng.standard_normal(x.shape)
+        return layer, x, None
+
+    def forward(self, x: Array) -> Array:
+        self.previous = self.x
+        return super().forward(x.copy())
+
+    def dW(self, g: Array) -> Array:
+        return self.previous.T @ g
+
+
+@planted("accumulated", "W", "b")  # after karpathy/micrograd #53
+class LinearAccumulates(Linear):
+    """Has had one backward pass already."""
+
+    @classmethod
+    def draw(cls, rng: np.random.Generator) -> Case:
+        layer, x, _ = super().draw(rng)
+        layer.grads = {name: rng.standard_normal(p.shape) for name, p in layer.params.items()}
+        return layer, x, None
+
+    def backward(self, g: Array) -> Array:
+        self.grads = {"W": self.grads["W"] + self.dW(g), "b": self.grads["b"] + self.db(g)}
+        return self.dx(g)
+
+
+@planted("weight_decay", "W")
+class LinearDecays(Linear):
+    def dW(self, g: Array) -> Array:
+        return self.x.T @ g + 0.01 * self.params["W"]
+
+
+@planted("partly_filled", "input")
+class LinearLastRowMissed(Linear):
+    def dx(self, g: Array) -> Array:
+        dx = np.zeros_like(self.x)
+        for row in range(len(g) - 1):
+            dx[row] = g[row] @ self.params["W"].T
+        return dx
+
+
+@planted("partly_filled", "W")
+class LinearFirstColumnOnly(Linear):
+    def dW(self, g: Array) -> Array:
+        dW = np.zeros_like(self.params["W"])
+        dW[:, 0] = self.x.T @ g[:, 0]
+        return dW
+
+
+@planted("upstream_ignored", "W")
+class LinearIgnoresUpstream(Linear):
+    def dW(self, g: Array) -> Array:
+        return self.x.T @ np.ones_like(g)
+
+
+@planted("factor", "W")
+class LinearOneMillionth(Linear):
+    def dW(self, g: Array) -> Array:
+        return self.x.T @ g * (1.0 + 1e-6)
+
+
+@planted("one_example", "W")
+class LinearLastExample(Linear):
+    """Written for one example at a time: the batch's last overwrites the others."""
+
+    def dW(self, g: Array) -> Array:
+        for x_row, g_row in zip(self.x, g, strict=True):
+            dW = np.outer(x_row, g_row)
+        return dW
+
+
+# Dropout: dx = g mask / keep.
+
+
+@planted("dropout_mask", "input")  # ddbourgin/numpy-ml #94
+class DropoutScaleOnly(Dropout):
+    def backward(self, g: Array) -> Array:
+        return g / self.keep
+
+
+@planted("dropout_mask", "input")  # rohitg00/ai-engineering-from-scratch #17
+class DropoutPassesAll(Dropout):
+    def backward(self, g: Array) -> Array:
+        return g
+
+
+@planted("dropout_scale", "input")
+class DropoutScaleForgotten(Dropout):
+    def backward(self, g: Array) -> Array:
+        return g * self.mask
+
+
+@planted("mask_inverted", "input")
+class DropoutMaskInverted(Dropout):
+    def backward(self, g: Array) -> Array:
+        return g * (1.0 - self.mask) / self.keep
+
+
+@planted(OTHER, "input")
+class DropoutNewMask(Dropout):
+    """Draws another mask for backward."""
+
+    def backward(self, g: Array) -> Array:
+        return g * self.new_mask(g.shape, self.seed + 1) / self.keep
+
+
+# Normalization: with h = g gamma, dx = (h - mean(h) - x^ mean(h x^)) / std.
+
+
+@planted("batch_norm_constant_statistics", "input")
+class BatchNormConstantStatistics(BatchNorm):
+    def dx(self, g: Array) -> Array:
+        return g * self.params["gamma"] / self.std
+
+
+@planted("batch_norm_mean_constant", "input")
+class BatchNormMeanConstant(BatchNorm):
+    def dx(self, g: Array) -> Array:
+        h = g * self.params["gamma"]
+        return (h - self.x_hat * self.mean(h * self.x_hat)) / self.std
+
+
+@planted("batch_norm_variance_constant", "input")  # abhiskk/ladder #2: the variance is detached
+class BatchNormVarianceConstant(BatchNorm):
+    def dx(self, g: Array) -> Array:
+        h = g * self.params["gamma"]
+        return (h - self.mean(h)) / self.std
+
+
+@planted("bias_averaged", "beta")
+class BatchNormShiftAveraged(BatchNorm):
+    def dbeta(self, g: Array) -> Array:
+        return g.mean(axis=0)
+
+
+@planted(OTHER, "input")  # denizyuret/Knet.jl #288
+class BatchNormScaleForgotten(BatchNorm):
+    def dx(self, g: Array) -> Array:
+        return super().dx(g / self.params["gamma"])
+
+
+@planted(OTHER, "gamma")
+class BatchNormScaleOfInput(BatchNorm):
+    """The gradient of gamma from x in place of the normalized x."""
+
+    def dgamma(self, g: Array) -> Array:
+        return (g * self.x).sum(axis=0)
+
+
+@planted("wrong_axis_mean", "input")
+class LayerNormMeanOverBatch(LayerNorm):
+    def dx(self, g: Array) -> Array:
+        h = g * self.params["gamma"]
+        return (h - h.mean(axis=0) - self.x_hat * (h * self.x_hat).mean(axis=0)) / self.std
+
+
+@planted("batch_norm_constant_statistics", "input")
+class LayerNormConstantStatistics(LayerNorm):
+    def dx(self, g: Array) -> Array:
+        return g * self.params["gamma"] / self.std
+
+
+@planted("bias_not_summed", "beta")
+class LayerNormShiftUnsummed(LayerNorm):
+    def dbeta(self, g: Array) -> Array:
+        return g
+
+
+@planted(OTHER, "input")  # tenstorrent/tt-metal #53204
+class LayerNormMeanTwice(LayerNorm):
+    def dx(self, g: Array) -> Array:
+        h = g * self.params["gamma"]
+        return (h - 2.0 * self.mean(h) - self.x_hat * self.mean(h * self.x_hat)) / self.std
+
+
+# A network with one hidden layer. A wrong delta spoils everything before it.
+
+
+@planted("derivative_missing", "W1", "b1", "input")
+class MLPNoDerivative(MLP):
+    def delta(self, g: Array) -> Array:
+        return g @ self.params["W2"].T
+
+
+@planted("derivative_at_output", "W1", "b1", "input")
+class MLPDerivativeOfOutput(MLP):
+    def df(self) -> Array:
+        return sigmoid(self.h) * (1.0 - sigmoid(self.h))
+
+
+@planted("derivative_at_input", "W1", "b1", "input")
+class MLPDerivativeOfInput(MLP):
+    def df(self) -> Array:
+        return self.z * (1.0 - self.z)
+
+
+@planted(OTHER, "W1", "b1", "input")  # joelgrus/data-science-from-scratch #31, CodingTrain/Toy-Neural-Network-JS #72
+class MLPUpdatesTooEarly(MLP):
+    """Takes the step in W2 before it propagates through it; here without keeping the step."""
+
+    def delta(self, g: Array) -> Array:
+        updated = self.params["W2"] - 0.1 * self.h.T @ g
+        return (g @ updated.T) * self.df()

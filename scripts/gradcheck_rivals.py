@@ -1,0 +1,111 @@
+"""Other gradient checkers, at their default settings, on anything that is a ``Problem``.
+
+Each is a function that gets a problem and a generator, and returns whether it calls the gradient wrong. The recipes
+are stated anew here from their sources; only torch's is called.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from torch.autograd.gradcheck import GradcheckError
+
+from scripts.gradcheck_problems import Array, Problem, differences
+
+Checker = Callable[[Problem, np.random.Generator], bool]
+
+
+class _Wrapped(torch.autograd.Function):
+    """The problem's NumPy code as a function of torch."""
+
+    @staticmethod
+    def forward(ctx: Any, problem: Problem, *tensors: torch.Tensor) -> torch.Tensor:
+        ctx.problem = problem
+        ctx.save_for_backward(*tensors)
+        _write(problem, tensors)
+        return torch.from_numpy(problem.forward())
+
+    @staticmethod
+    def backward(ctx: Any, *upstream: torch.Tensor) -> Any:
+        _write(ctx.problem, ctx.saved_tensors)
+        gradients = ctx.problem.backward(upstream[0].detach().numpy().copy())
+        return (None, *(torch.from_numpy(gradient) for gradient in gradients.values()))
+
+
+def _write(problem: Problem, tensors: tuple[torch.Tensor, ...]) -> None:
+    for array, tensor in zip(problem.arrays.values(), tensors, strict=True):
+        array[...] = tensor.detach().numpy()
+
+
+def torch_gradcheck(problem: Problem, rng: np.random.Generator) -> bool:
+    """``torch.autograd.gradcheck``: eps 1e-6, atol 1e-5, rtol 1e-3, the whole Jacobian."""
+    torch.manual_seed(int(rng.integers(1 << 31)))
+    tensors = [torch.tensor(array, requires_grad=True) for array in problem.arrays.values()]
+    try:
+        torch.autograd.gradcheck(lambda *inputs: _Wrapped.apply(problem, *inputs), tensors)
+    except GradcheckError:
+        return True
+    except RuntimeError as error:  # what autograd says of a gradient of the wrong shape
+        if "invalid gradient" not in str(error):
+            raise
+        return True
+    return False
+
+
+def hips_autograd(problem: Problem, rng: np.random.Generator) -> bool:
+    """``check_vjp`` of HIPS autograd's test_util.py: one random direction for all arguments together.
+
+    For random v and u, <u, (f(x + v eps/2) - f(x - v eps/2)) / eps> against <v, vjp(u)>, with eps = 1e-6; they agree if
+    |a - b| < 1e-6 or |a - b| / |a + b| < 1e-6. A gradient of another shape is wrong.
+    """
+    eps, tolerance = 1e-6, 1e-6
+    home = {name: array.copy() for name, array in problem.arrays.items()}
+    direction = {name: rng.standard_normal(array.shape) for name, array in home.items()}
+    upstream = rng.standard_normal(problem.forward().shape)
+    claimed = problem.backward(upstream)
+    if any(claimed[name].shape != array.shape for name, array in home.items()):
+        return True
+    exact = sum(float(np.sum(direction[name] * gradient)) for name, gradient in claimed.items())
+
+    def at(t: float) -> Array:
+        for name, array in problem.arrays.items():
+            array[...] = home[name] + t * direction[name]
+        return problem.forward()
+
+    numeric = float(np.sum(upstream * ((at(eps / 2) - at(-eps / 2)) / eps)))
+    at(0.0)
+    difference = abs(numeric - exact)
+    return not (difference < tolerance or difference < tolerance * abs(numeric + exact))
+
+
+def cs231n(threshold: float) -> Checker:
+    """The recipe of Stanford's CS231n: central differences with h = 1e-5, entry by entry, for one random upstream.
+
+    The relative error is max |a - b| / max(1e-8, |a| + |b|), as in its assignments' ``rel_error``. Its notes call 1e-4
+    "usually okay for objectives with kinks" and 1e-7 what smooth ones should reach: the two thresholds to choose from.
+    """
+    h = 1e-5
+
+    def check(problem: Problem, rng: np.random.Generator) -> bool:
+        upstream = rng.standard_normal(problem.forward().shape)
+        for name, claimed in problem.backward(upstream).items():
+            numeric = differences(problem, name, lambda at: np.sum((at(h) - at(-h)) * upstream) / (2.0 * h))
+            if claimed.shape != numeric.shape:
+                return True
+            error = np.abs(claimed - numeric) / np.maximum(1e-8, np.abs(claimed) + np.abs(numeric))
+            if not error.max() <= threshold:
+                return True
+        return False
+
+    return check
+
+
+RIVALS: dict[str, Checker] = {
+    "torch.autograd.gradcheck": torch_gradcheck,
+    "HIPS autograd's recipe": hips_autograd,
+    "CS231n's recipe, 1e-4": cs231n(1e-4),
+    "CS231n's recipe, 1e-7": cs231n(1e-7),
+}

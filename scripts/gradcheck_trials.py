@@ -1,0 +1,180 @@
+"""The runs behind ``gradcheck_proof``: the checker on random networks, on the bank, and beside the others."""
+
+from __future__ import annotations
+
+import re
+import time
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+from numpy_nn.gradcheck import check_gradients
+from threadpoolctl import threadpool_limits
+
+from scripts.gradcheck_problems import Problem
+from scripts.gradcheck_rivals import RIVALS
+from scripts.planted_bugs import CORRECT, PLANTED, Case, PlantedBug
+from scripts.random_networks import kinks, random_network
+
+RIGHT, WRONG, UNDECIDED, CRASHED = "right", "wrong", "undecided", "crashed"
+
+Task = TypeVar("Task")
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True)
+class Named:
+    """A diagnosis."""
+
+    cause: str
+    confident: bool
+    alternatives: tuple[str, ...]
+
+
+@dataclass
+class Outcome:
+    """What the checker said of one target: its verdict, that on each entry, reasons, and diagnoses by entry."""
+
+    verdict: str
+    entries: dict[str, str] = field(default_factory=dict)
+    reasons: list[str] = field(default_factory=list)
+    diagnoses: dict[str, Named] = field(default_factory=dict)
+
+
+def check(target: Any, x: NDArray[Any], targets: NDArray[Any] | None = None) -> Outcome:
+    """Run the checker; what it raises is an outcome too, since these targets are all in order but for a gradient."""
+    try:
+        report = check_gradients(target, x, targets=targets)
+    except Exception as error:
+        return Outcome(CRASHED, reasons=[f"{type(error).__name__}: {error}"])
+    outcome = Outcome(report.verdict, reasons=list(report.problems))
+    for entry in report.entries:
+        outcome.entries[entry.name] = entry.verdict
+        if entry.verdict == UNDECIDED:
+            outcome.reasons.append(entry.reason)
+        if (found := entry.diagnosis) is not None:
+            outcome.diagnoses[entry.name] = Named(found.cause, found.confident, tuple(found.alternatives))
+    return outcome
+
+
+def check_network(task: tuple[int, int]) -> Outcome:
+    """The random network of a seed and an index, and its loss: the worse outcome of the two."""
+    network = random_network(np.random.default_rng(task))
+    outcomes = check(network.net, network.x), check(network.loss, network.output, network.targets)
+    severity = (RIGHT, UNDECIDED, WRONG, CRASHED)
+    worst = max(outcomes, key=lambda outcome: severity.index(outcome.verdict))
+    # Numbers and names of layers differ from network to network; the kind of reason is what is counted.
+    worst.reasons = [re.sub(r"\d[\d.,e+-]*", "#", reason.rsplit("): ", 1)[-1]) for reason in worst.reasons]
+    return worst
+
+
+def case(make: Callable[[np.random.Generator], Case], seed: int, repeat: int) -> Case:
+    """The same case whenever it is asked for, since a check may leave its mark on the target."""
+    return make(np.random.default_rng((seed, repeat)))
+
+
+def check_bug(task: tuple[int, int, int]) -> Outcome:
+    """The bug of that index in the bank, with the shapes and data of a seed and a repeat."""
+    index, seed, repeat = task
+    return check(*case(PLANTED[index].make, seed, repeat))
+
+
+def check_control(task: tuple[int, int, int]) -> Outcome:
+    """The right layer or loss of that index."""
+    index, seed, repeat = task
+    return check(*case(CORRECT[index][1], seed, repeat))
+
+
+def run(function: Callable[[Task], Result], tasks: Sequence[Task], jobs: int) -> Iterator[Result]:
+    """``function`` of each task, in order, in this process or in several."""
+    if jobs == 1:
+        yield from map(function, tasks)
+        return
+    with ProcessPoolExecutor(jobs, initializer=_quiet_worker) as pool:
+        yield from pool.map(function, tasks, chunksize=max(1, min(25, len(tasks) // (4 * jobs))))
+
+
+def _quiet_worker() -> None:
+    """One thread each, and no warnings of an overflow that a check looks for on purpose."""
+    threadpool_limits(1)
+    warnings.simplefilter("ignore")
+
+
+def is_found(bug: PlantedBug, outcome: Outcome) -> bool:
+    """Whether every entry that is wrong is called so."""
+    return all(outcome.entries.get(name) == WRONG for name in bug.wrong)
+
+
+@dataclass
+class Score:
+    """How one checker did. ``alarms`` and ``cases`` are by kind of right gradient, ``missed`` by name of the bug."""
+
+    found: int = 0
+    undecided: int = 0
+    missed: dict[str, int] = field(default_factory=dict)
+    alarms: dict[str, int] = field(default_factory=dict)
+    unsettled: dict[str, int] = field(default_factory=dict)
+    cases: dict[str, int] = field(default_factory=dict)
+    seconds: float = 0.0
+
+
+OURS = "ours"
+KINDS = ("at random points", "of random networks", "at kinks")
+
+
+def right_cases(seed: int, repeats: int, networks: int) -> Iterator[tuple[str, Callable[[], Any]]]:
+    """Right gradients by kind: functions that make the target, its input and its targets."""
+    for repeat in range(repeats):
+        for _, make in CORRECT:
+            yield KINDS[0], lambda make=make, repeat=repeat: case(make, seed, repeat)  # type: ignore[misc]
+        for index in range(len(list(kinks(np.random.default_rng(0))))):
+            yield KINDS[2], lambda index=index, repeat=repeat: _kink(index, seed, repeat)  # type: ignore[misc]
+    for index in range(networks):
+        yield KINDS[1], lambda index=index: _network(seed, index)  # type: ignore[misc]
+
+
+def _kink(index: int, seed: int, repeat: int) -> Case:
+    return list(kinks(np.random.default_rng((seed, repeat))))[index][1:]
+
+
+def _network(seed: int, index: int) -> Case:
+    network = random_network(np.random.default_rng((seed, index)), "float64")
+    return network.net, network.x, None
+
+
+def verdict_of(checker: str, target: Any, x: NDArray[Any], targets: NDArray[Any] | None) -> str:
+    """What a checker, ours or a rival, says of a target."""
+    if checker == OURS:
+        return check(target, x, targets).verdict
+    return WRONG if RIVALS[checker](Problem(target, x, targets), np.random.default_rng(0)) else RIGHT
+
+
+def compare(seed: int, repeats: int, networks: int) -> Iterator[dict[str, Score]]:
+    """Every checker on the bank and on right gradients; yields the scores so far after each case."""
+    scores = {checker: Score() for checker in (OURS, *RIVALS)}
+    for repeat in range(repeats):
+        for bug in PLANTED:
+            for checker, score in scores.items():
+                target = case(bug.make, seed, repeat)
+                start = time.perf_counter()
+                verdict = verdict_of(checker, *target)
+                score.seconds += time.perf_counter() - start
+                score.found += verdict == WRONG
+                score.undecided += verdict == UNDECIDED
+                if verdict not in (WRONG, UNDECIDED):
+                    score.missed[bug.name] = score.missed.get(bug.name, 0) + 1
+            yield scores
+    for kind, make in right_cases(seed, repeats, networks):
+        for checker, score in scores.items():
+            target = make()
+            start = time.perf_counter()
+            verdict = verdict_of(checker, *target)
+            score.seconds += time.perf_counter() - start
+            score.cases[kind] = score.cases.get(kind, 0) + 1
+            score.alarms[kind] = score.alarms.get(kind, 0) + (verdict in (WRONG, CRASHED))
+            score.unsettled[kind] = score.unsettled.get(kind, 0) + (verdict == UNDECIDED)
+        yield scores

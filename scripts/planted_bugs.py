@@ -1,0 +1,21 @@
+"""A bank of wrong gradients: the backward pass of some layer or loss, each with one mistake that people make.
+
+Each bug is a subclass of a right layer or loss that overrides one formula of its backward pass; ``bank`` holds them.
+Where a mistake is on public record, a comment there says where, as repository and number of the issue or pull request
+("after" where it is only the like of it).
+"""
+
+from __future__ import annotations
+
+from scripts.bank import wrong_activations, wrong_layers, wrong_losses  # noqa: F401 - importing them fills PLANTED
+from scripts.bank.planting import OTHER, PLANTED, Make, PlantedBug
+from scripts.bank.right_layers import LAYERS, Case
+from scripts.bank.right_losses import LOSSES
+
+CORRECT: list[tuple[str, Make]] = [
+    *((layer.__name__, layer.draw) for layer in LAYERS),
+    *((loss.__name__, loss.draw) for loss in LOSSES),
+]
+"""The right ones, as negative controls: pairs of a name and its ``make``."""
+
+__all__ = ["CORRECT", "OTHER", "PLANTED", "Case", "Make", "PlantedBug"]

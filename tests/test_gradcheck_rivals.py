@@ -1,0 +1,111 @@
+"""What the proof of the gradient checker stands on: problems of every form, the other checkers, random networks."""
+
+import numpy as np
+import pytest
+
+import numpy_nn as nn
+from scripts.bank.right_layers import Linear
+from scripts.bank.right_losses import MSE
+from scripts.bank.wrong_layers import LinearBiasUnsummed, LinearOneMillionth
+from scripts.gradcheck_problems import Problem, differences
+from scripts.gradcheck_rivals import RIVALS
+from scripts.planted_bugs import CORRECT, PLANTED
+from scripts.random_networks import kinks, random_network
+
+STEP = 2.0**-20
+
+
+@pytest.mark.parametrize("name", RIVALS)
+def test_a_rival_clears_right_layers_and_finds_a_flipped_sign(name):
+    flipped = next(bug.make for bug in PLANTED if bug.cause == "sign")
+    makes = [make for _, make in CORRECT]
+    for seed in range(3):
+        # Normalization bends so sharply that the strict threshold of a fixed step does not hold there.
+        kept = [make for make in makes if "Norm" not in make.__qualname__ or "1e-7" not in name]
+        said = [RIVALS[name](Problem(*make(np.random.default_rng(seed))), np.random.default_rng(0)) for make in kept]
+        assert not any(said)
+        assert RIVALS[name](Problem(*flipped(np.random.default_rng(seed))), np.random.default_rng(0))
+
+
+def test_rivals_see_what_their_tolerance_lets_them_see():
+    def says(name, cls):
+        return RIVALS[name](Problem(*cls.draw(np.random.default_rng(0))), np.random.default_rng(0))
+
+    # One part in a million is far below torch's rtol of 1e-3, and far above the strict threshold of CS231n.
+    assert not says("torch.autograd.gradcheck", LinearOneMillionth)
+    assert says("CS231n's recipe, 1e-7", LinearOneMillionth)
+    # Autograd in torch sums a gradient of shape (batch, n) for a bias of shape (n,) by itself.
+    assert not says("torch.autograd.gradcheck", LinearBiasUnsummed)
+    assert says("CS231n's recipe, 1e-4", LinearBiasUnsummed)
+
+
+def test_a_problem_gives_outputs_gradients_and_differences_of_every_form():
+    rng = np.random.default_rng(0)
+    x, upstream = rng.standard_normal((4, 3)), rng.standard_normal((4, 2))
+    ours = nn.Linear(3, 2, rng=0, dtype=np.float64)
+    assert ours.bias is not None
+    student = Linear(ours.weight.data.copy(), ours.bias.data.copy())
+    pair = (ours.forward, lambda _, g: ours.backward(g))
+    problems = [Problem(target, x, None) for target in (ours, student, pair)]
+    for problem in problems:
+        np.testing.assert_array_equal(problem.forward(), x @ student.params["W"] + student.params["b"])
+        np.testing.assert_array_equal(problem.backward(upstream)["input"], upstream @ student.params["W"].T)
+    assert [list(problem.arrays) for problem in problems] == [
+        ["input", "weight", "bias"],
+        ["input", "W", "b"],
+        ["input"],
+    ]
+    slopes = differences(problems[1], "b", lambda at: (at(0.5) - at(-0.5)).sum())
+    np.testing.assert_allclose(slopes, [4.0, 4.0])
+    loss = Problem(MSE(), x, np.zeros_like(x))
+    assert loss.forward().shape == ()
+    np.testing.assert_allclose(loss.backward(np.array(3.0))["input"], 6.0 * x / 4)
+
+
+def test_dropout_of_ours_draws_one_mask():
+    problem = Problem(nn.Sequential(nn.Dropout(0.5, rng=0)), np.ones((5, 6)), None)
+    first = problem.forward()
+    assert set(np.unique(first)) == {0.0, 2.0}
+    np.testing.assert_array_equal(problem.forward(), first)
+
+
+def test_random_networks_hold_every_layer_and_every_loss_and_are_finite():
+    layers, losses, depths = set(), set(), set()
+    for seed in range(400):
+        network = random_network(np.random.default_rng(seed))
+        layers |= {type(layer) for layer in network.net.modules()}
+        losses.add(type(network.loss))
+        depths.add(sum(isinstance(layer, nn.Linear) for layer in network.net.modules()))
+        assert np.isfinite(network.output).all()
+        assert np.isfinite(network.loss(network.output, network.targets))
+    assert layers == {nn.Linear, nn.Flatten, nn.Dropout, nn.BatchNorm1d, nn.Sequential, *nn.ACTIVATION_LAYERS.values()}
+    assert losses == {nn.CrossEntropyLoss, nn.MSELoss, nn.BCEWithLogitsLoss, nn.PerceptronLoss}
+    assert depths == set(range(1, 7))
+
+
+def test_one_seed_gives_one_network():
+    one, other = (random_network(np.random.default_rng(7)) for _ in range(2))
+    np.testing.assert_array_equal(one.net.parameters().data, other.net.parameters().data)
+    np.testing.assert_array_equal(one.net(one.x), other.net(other.x))
+
+
+def one_sided(problem, upstream, step):
+    return differences(problem, "input", lambda at: np.sum(upstream * (at(step) - at(0.0))) / step)
+
+
+def test_the_kinks_are_kinks():
+    """Quotients to the left and to the right differ somewhere, and the claimed gradient lies between them."""
+    rng = np.random.default_rng(0)
+    *functions, (_, network, zeros, _) = kinks(rng)
+    for name, *case in functions:
+        problem = Problem(*case)
+        upstream = rng.standard_normal(problem.forward().shape)
+        claimed = problem.backward(upstream)["input"]
+        left, right = (one_sided(problem, upstream, side) for side in (-STEP, STEP))
+        assert np.abs(right - left).max() > 0.01, name
+        # Quotients are off by STEP f'' / 2 where f is curved, and by rounding, 2^-53 / STEP times the sum's size.
+        assert np.all(claimed >= np.minimum(left, right) - 10.0 * STEP), name
+        assert np.all(claimed <= np.maximum(left, right) + 10.0 * STEP), name
+    # In the network each ReLU is at its kink, and backpropagation goes on from the 0 that each one gives.
+    assert not np.any(network[0].forward(zeros))
+    assert not np.any(Problem(network, zeros, None).backward(np.ones((4, 3)))["input"])
