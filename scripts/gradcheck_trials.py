@@ -12,9 +12,9 @@ from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from numpy_nn.gradcheck import check_gradients
 from threadpoolctl import threadpool_limits
 
+from numpy_nn.gradcheck import check_gradients
 from scripts.gradcheck_problems import Problem
 from scripts.gradcheck_rivals import RIVALS
 from scripts.planted_bugs import CORRECT, PLANTED, Case, PlantedBug
