@@ -26,7 +26,7 @@ ALL_UP_TO, SAMPLES = 200_000, 2_000
 
 
 _WEAKER = {
-    COARSE: "rounding hides all but three digits, which agree",
+    COARSE: "rounding hides all but two digits, which agree",
     FLAT: "the output does not move beyond its rounding, nor would it by the claimed gradient",
     LOST: "the claimed gradient, or the function, has lost digits to cancellation; another formula could keep them",
     ELSEWHERE: "rounding hides the derivative here; the formula is right at a multiple of this input",

@@ -15,7 +15,7 @@ Status = NDArray[np.str_]
 AGREES = "r"  # the claimed gradient is within the bound, and the bound is small
 KINK = "k"  # the one-sided derivatives differ, and the claimed one lies between them
 FLAT = "f"  # the output does not move beyond its rounding, and the claimed gradient would not move it either
-COARSE = "c"  # within the bound, but the bound leaves only three digits
+COARSE = "c"  # within the bound, but the bound leaves only two digits
 ELSEWHERE = "e"  # within the bound, which is too large to mean much, but right at a multiple of the input
 LOST = "l"  # outside the bound, but by no more than rounding errors of the terms that such a formula adds up
 OFF = "w"  # outside the bound
@@ -24,7 +24,7 @@ DOUBTFUL = "d"  # on the way: to be looked at closely
 
 # A coordinate agrees if its bound is below this share of it, or of the root mean square of its array: a gradient that
 # is wrong by 1e-6 of itself is then told from a right one. And the share that still tells a blunder.
-RESOLUTION, COARSE_RESOLUTION = 4e-7, 1e-3
+RESOLUTION, COARSE_RESOLUTION = 4e-7, 1e-2
 
 # So many coordinates in doubt get a close look at a time.
 CLOSE = 256
@@ -32,7 +32,7 @@ CLOSE = 256
 _ROUNDING = "the numerical derivative cannot be resolved: rounding hides it"
 _RIGHT, _CONSTANT = "right", "constant"
 _FLAT = "the output does not move at all here, so that any small gradient would pass; check at a smaller input"
-_INNER_KINK = "the point lies on a kink of an inner function; a little beside it the gradient is right"
+_INNER_KINK = "a kink, or a bend too sharp for numbers of this size; a little beside this point the gradient is right"
 
 
 def examine(evidence: Evidence, mask: Mask) -> tuple[Slopes, Status]:
