@@ -15,6 +15,7 @@ import matplotlib
 import matplotlib.pyplot as plt
 from matplotlib.backends import BackendFilter, backend_registry
 from matplotlib.figure import Figure
+from threadpoolctl import threadpool_limits
 
 import numpy_nn as nn
 
@@ -85,7 +86,12 @@ class Lesson:
 
 
 def start(name: str) -> Lesson:
-    """The lesson with the options of the command line; in a notebook, with their defaults."""
+    """The lesson with the options of the command line; in a notebook, with their defaults.
+
+    From here on NumPy and torch use one thread: on arrays as small as the lessons' a second one costs more than it
+    gives, most of all on a busy machine.
+    """
+    threadpool_limits(1)
     if hasattr(builtins, "__IPYTHON__"):  # the arguments are the notebook kernel's own
         return Lesson(name)
     parser = argparse.ArgumentParser(description="A lesson: prints what it finds and draws it.")

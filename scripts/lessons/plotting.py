@@ -43,6 +43,7 @@ STYLE: dict[str, Any] = {
     "savefig.dpi": 120,
     "figure.constrained_layout.use": True,
     "figure.constrained_layout.h_pad": 0.08,
+    "figure.constrained_layout.w_pad": 0.08,
     "font.size": 10,
     "axes.titlesize": 11,
     "axes.titleweight": "bold",
@@ -106,14 +107,26 @@ def regions(axes: Axes, decide: Callable[[Array], Array], grid: int = 200) -> No
     axes.grid(False)
 
 
-def images(axes: Sequence[Axes], pixels: Array, titles: Sequence[str], signed: bool = False) -> None:
-    """28 x 28 images, one for each axes; ``signed`` ones in blue and red about 0, with one scale for all."""
-    limit = float(np.abs(pixels).max())
-    look: dict[str, Any] = {"cmap": "RdBu_r", "vmin": -limit, "vmax": limit} if signed else {"cmap": "gray_r"}
-    for ax, image, title in zip(axes, pixels, titles, strict=True):
-        ax.imshow(image.reshape(28, 28), **look)
-        ax.set_title(title, loc="center", fontsize=9, fontweight="normal")
+def images(axes: Array, pixels: Array, titles: Sequence[str] = ()) -> None:
+    """Images of 28 x 28 pixels from 0 to 1, dark on light, one for each axes."""
+    for ax, image in zip(axes.flat, pixels, strict=True):
+        ax.imshow(image.reshape(28, 28), cmap="gray_r", vmin=0.0, vmax=1.0)
         ax.set_axis_off()
+    for ax, title in zip(axes.flat, titles, strict=False):
+        ax.set_title(title, loc="center", fontsize=9, fontweight="normal")
+
+
+def weights(axes: Axes, images: Array, columns: int) -> None:
+    """28 x 28 weights as images, in rows of ``columns``, on one scale about 0: the darker the lower."""
+    # The one weight in two hundred that is largest may be cut off, so that it does not turn all others to grey.
+    limit = float(np.quantile(np.abs(images), 0.995))
+    # One picture of all, since sixty-four axes take seconds; what is not a number stays white.
+    framed = np.pad(images.reshape(-1, columns, 28, 28), ((0, 0), (0, 0), (2, 2), (2, 2)), constant_values=np.nan)
+    shown = axes.imshow(
+        framed.swapaxes(1, 2).reshape(-1, 32 * columns), cmap="cividis", vmin=-limit, vmax=limit, interpolation="none"
+    )
+    axes.set_axis_off()
+    axes.figure.colorbar(shown, ax=axes, label="weight", extend="both")
 
 
 def table(axes: Axes, counts: Array, title: str, names: tuple[str, str]) -> None:
