@@ -22,9 +22,10 @@ def run(number, *arguments, cwd=ROOT):
     return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, check=False, timeout=120)
 
 
-def printed(number, folder):
+def printed(number, here):
     """What a lesson prints, after the checks that hold for all: status, nothing on stderr, its figures written."""
-    done = run(number, "--data", str(ROOT / "data"), "--out", f"{folder}/")
+    folder = here / "figures"
+    done = run(number, "--data", str(ROOT / "data"), "--out", f"{folder}/", cwd=here)
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
     named = {Path(name) for name in re.findall(r"^figure: (\S+)$", done.stdout, re.MULTILINE)}
@@ -114,6 +115,34 @@ def test_6_mnist_in_the_concise_form(tmp_path):
     confusion = numbers(output, r"^[ \[]\[" + r" *(\d+)" * 10)
     assert confusion.sum() == 10_000
     assert np.trace(confusion) == 10_000 - wrong
+
+
+def test_7_is_my_gradient_right(tmp_path):
+    output = printed(7, tmp_path)
+    best = {
+        name: numbers(output, rf"^{name} +best at h = (\S+): relative error (\S+);")[0]
+        for name in ("forward", "central", "complex step")
+    }
+    assert 1e-9 < best["forward"][0] < 1e-6
+    assert 1e-7 < best["central"][0] < 1e-4
+    assert best["complex step"][1] < 1e-15 < best["central"][1] < 1e-10 < best["forward"][1] < 1e-7
+    bound, error = numbers(output, r"^derivative .* bound (\S+), error (\S+)$")[0]
+    assert error <= bound < 1e-10
+    assert numbers(output, r"^float64: .* relative error (\S+)$") < 1e-8 < numbers(output, r"^float32: .* error (\S+)$")
+    assert "ReLU(): RIGHT" in output
+    assert output.count("WRONG") == 2
+    assert output.count("the gradient is made with a matrix that should be transposed") == 2
+    for loss in numbers(output, r"^trained with the .*: loss (\S+) after")[:, 0]:
+        assert loss < 0.1
+
+
+def test_8_the_backward_pass_step_by_step(tmp_path):
+    output = printed(8, tmp_path)
+    assert "they agree\n" in output
+    before, after = numbers(output, r"loss (\S+) before the step, (\S+) after it")[0]
+    assert after < before
+    assert "page: runs/lessons/trace.html" in output
+    assert "</html>" in (tmp_path / "runs" / "lessons" / "trace.html").read_text(encoding="utf-8")
 
 
 def test_without_a_display_it_saves_and_says_where(tmp_path):

@@ -141,6 +141,19 @@ def table(axes: Axes, counts: Array, title: str, names: tuple[str, str]) -> None
     axes.grid(False)
 
 
+def cells(axes: Axes, array: Array, title: str) -> None:
+    """A matrix as cells with their numbers, the darker the lower; 0 lies in the middle of the scale."""
+    limit = float(np.abs(array).max()) or 1.0
+    axes.imshow(array, cmap="cividis", vmin=-limit, vmax=limit, aspect="auto")
+    for (row, column), value in np.ndenumerate(array):
+        colour = "white" if value < -0.1 * limit else "black"
+        text = f"{value:.3f}" if value else "0"  # a 0 that is exact looks different from a small number
+        axes.text(column, row, text, ha="center", va="center", fontsize=8, color=colour)
+    axes.set(xticks=[], yticks=[], title=f"{title}  {array.shape}")
+    axes.spines[:].set_visible(False)
+    axes.grid(False)
+
+
 def network(axes: Axes, sizes: Sequence[int], captions: Sequence[str], between: Sequence[str]) -> None:
     """Layers of units as columns of circles, every edge between neighbours; a caption below each layer and gap."""
     tallest = max(sizes)
