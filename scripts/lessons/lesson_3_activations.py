@@ -73,7 +73,9 @@ for ax, name in zip(axes.flat, names, strict=False):
     ax.plot(t, torch_value, color=plotting.BLACK, linewidth=1.2, label="value, torch")
     ax.plot(t, derivative, color="#F3B48B", linewidth=4.5, label="derivative, ours")
     ax.plot(t, torch_derivative, color=plotting.BLACK, linewidth=1.2, linestyle="--", label="derivative, torch")
-    ax.set(title=name, xlabel="$x$", ylim=(-2.2, 2.7), xlim=(-8, 8), xticks=range(-8, 9, 4))
+    low, high = min(value.min(), derivative.min()), max(value.max(), derivative.max())
+    ax.set(title=name, xlabel="$x$", xlim=(-8, 8), xticks=range(-8, 9, 4))
+    ax.set_ylim(max(low, -2.0) - 0.15, min(high, 2.5) + 0.15)
 for ax in axes[:, 0]:
     ax.set_ylabel("value, derivative")
 axes.flat[-1].set_axis_off()
@@ -174,7 +176,7 @@ for ax, found, title in zip(
     ax.set(title=title, xlabel="layer (1 is next to the input)", xticks=depth)
     ax.set_ylabel(r"norm of the gradient, $\|\partial L / \partial z_k\|$")
 panels[0].legend(loc="lower right")
-panels[1].legend(loc="upper right")
+panels[1].legend(loc="lower right")
 lesson.show(figure, "gradients")
 
 # %% [markdown]

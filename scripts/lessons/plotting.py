@@ -40,7 +40,7 @@ GROUND = ListedColormap(["#FDF0E6", "#BCD6E8"])
 
 STYLE: dict[str, Any] = {
     "figure.dpi": 100,
-    "savefig.dpi": 120,
+    "savefig.dpi": 110,
     "figure.constrained_layout.use": True,
     "figure.constrained_layout.h_pad": 0.08,
     "figure.constrained_layout.w_pad": 0.08,
