@@ -129,7 +129,7 @@ figure, (panels,) = plotting.panels(1, 3, 4.2, 4.0)
 steps = np.arange(1000)
 panels[0].semilogy(steps, ours, color=plotting.SKY, linewidth=4.5, label="ours")
 panels[0].semilogy(steps, theirs, color=plotting.BLACK, linewidth=1.2, linestyle="--", label="torch, same batch")
-panels[0].semilogy(steps[::100], tutorial, "D", color=plotting.ORANGE, label="tutorial")
+panels[0].semilogy(steps[::100], tutorial, "D", color=plotting.ORANGE, markeredgecolor="black", label="tutorial")
 panels[0].set(title="1000 steps on one batch, lr 0.1", xlabel="step", ylabel="cross-entropy, log scale")
 panels[0].legend()
 epochs = [epoch.epoch for epoch in history.epochs]

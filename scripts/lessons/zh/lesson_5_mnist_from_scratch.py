@@ -136,7 +136,7 @@ for other in others:
     curve.semilogy(steps, other, color="#C9C9C9", linewidth=0.8, label="" if other is not others[0] else "5 other runs")
 curve.semilogy(steps, ours, color=plotting.SKY, linewidth=4.5, label="ours")
 curve.semilogy(steps, theirs, color=plotting.BLACK, linewidth=1.2, linestyle="--", label="torch, same batch")
-curve.semilogy(steps[::100], tutorial, "D", color=plotting.ORANGE, label="tutorial")
+curve.semilogy(steps[::100], tutorial, "D", color=plotting.ORANGE, markeredgecolor="black", label="tutorial")
 curve.set(title="1000 steps on one batch, lr 1", xlabel="step", ylabel="cross-entropy, log scale")
 curve.legend()
 histogram.hist(first, bins=20, color=plotting.SKY, edgecolor="white")
