@@ -5,6 +5,7 @@
 # as long as 50,890 steps by backpropagation. We measure what that comes to for five epochs:
 
 # %%
+import copy
 import os
 import subprocess
 import sys
@@ -39,12 +40,17 @@ print(f"4690 steps by numerical derivatives: {seconds * digits.parameters().size
 # weight in it, and everything in front of it.
 #
 # This last lesson has one small network, 4-5-3 with ReLU, two samples, and one step of training. First as two loops
-# over its layers, in which we keep every array.
+# over its layers, in which we keep every array. The inputs and the weights are rounded to two decimals, so that you can
+# redo a product by hand.
 
 # %%
 np.set_printoptions(precision=4, suppress=True)
-net = nn.MLP([4, 5, 3], "relu", rng=0, dtype=np.float64)
-x, y = rng.normal(size=(2, 4)).round(1), np.array([0, 2])
+rng = np.random.default_rng(0)
+net = nn.MLP([4, 5, 3], "relu", rng=rng, dtype=np.float64)
+for p in net.parameters():
+    np.round(p.data, 2, out=p.data)
+x, y = rng.standard_normal((2, 4)).round(2), np.resize(rng.permutation(3), 2)
+start = copy.deepcopy(net)  # the network before the step
 loss, optimizer = nn.CrossEntropyLoss(), nn.SGD(net.parameters(), lr=0.5)
 
 arrays, value = {"X": x}, x
@@ -69,29 +75,28 @@ print(f"loss {before:.6f} before the step, {after:.6f} after it")
 # %% [markdown]
 # ## Asking one number where it comes from
 #
-# Take the derivative of the loss by one weight of the first layer. Its formula is $\sum_n X_{n0}\, \bar Z_{1,nj}$; here
+# Take the derivative of the loss by one weight of the first layer. Its formula is $\sum_n X_{ni}\, \bar Z_{1,nj}$; here
 # it is with the numbers put in, and then three independent answers: our formula, torch's autograd, and the numerical
 # derivative of lesson 7 with its bound.
 
 # %%
-unit = int(np.argmax(np.abs(gradients["W1"][0])))
-terms = [f"{a:+.1f} * {b:+.6f}" for a, b in zip(x[:, 0], gradients["Z1"][:, unit], strict=True)]
-ours = gradients["W1"][0, unit]
-print(f"dL/dW1[0, {unit}] = {'  '.join(terms)} = {ours:+.9f}")
+i, j = 3, int(np.argmax(np.abs(gradients["Z1"]).min(axis=0)))  # a unit that is on for both samples
+terms = [f"{a:+.2f} * {b:+.6f}" for a, b in zip(x[:, i], gradients["Z1"][:, j], strict=True)]
+ours = gradients["W1"][i, j]
+print(f"dL/dW1[{i}, {j}] = {'  '.join(terms)} = {ours:+.9f}")
 
-start = nn.MLP([4, 5, 3], "relu", rng=0, dtype=np.float64)  # the network before the step
 twin = to_torch(start)
 loss_to_torch(loss)(twin(torch.tensor(x)), torch.tensor(y)).backward()
-theirs = twin[0].weight.grad[unit, 0].item()
+theirs = twin[0].weight.grad[j, i].item()
 
 
 def loss_with(weight):
     """The loss if this one weight were another."""
-    start[0].weight.data[0, unit] = weight
+    start[0].weight.data[i, j] = weight
     return loss(start(x), y)
 
 
-numerical = derivative(loss_with, arrays["W1"][0, unit])
+numerical = derivative(loss_with, arrays["W1"][i, j])
 print(f"ours       {ours:+.15f}")
 print(f"torch      {theirs:+.15f}")
 print(f"numerical  {numerical.value:+.15f}, right to {numerical.bound:.0e}")
@@ -132,9 +137,10 @@ lesson.show(figure)
 # %% [markdown]
 # ## The page
 #
-# The same as a page on which you can walk: forward and back with the buttons, the arrow keys or the slider. Hover over
-# any number, tap it or move the focus to it, and it tells its formula, the formula with the numbers put in, and for a
-# gradient the three answers. Change an input, a label, a weight or the learning rate, and everything is computed anew.
+# The same network and the same step, as a page on which you can walk: forward and back with the buttons, the arrow keys
+# or the slider. Hover over any number, tap it or move the focus to it, and it tells its formula, the formula with the
+# numbers put in, and for a gradient the three answers. Change an input, a label, a weight or the learning rate, and
+# everything is computed anew.
 
 # %%
 page = Path("runs") / "lessons" / "trace.html"

@@ -4,6 +4,7 @@
 # **上一课思考题的答案。** 50,890 个权重，每个要两次前向，每次前向是半步的时间：一步就要用反向传播 50,890 步的时间。我们量一量，五轮训练会是多久：
 
 # %%
+import copy
 import os
 import subprocess
 import sys
@@ -35,12 +36,16 @@ print(f"4690 steps by numerical derivatives: {seconds * digits.parameters().size
 # %% [markdown]
 # 反向传播大约只用再多一次前向的代价，就得到全部 50,890 个导数。这就是它的全部意义所在；之所以可能，是因为同样的乘积被反复使用：到达一层的梯度，供这一层的每个权重使用，也供它前面的一切使用。
 #
-# 最后这一课只有一个小网络：带 ReLU 的 4-5-3，两个样本，训练一步。先把它写成沿着各层的两个循环，并留下每一个数组。
+# 最后这一课只有一个小网络：带 ReLU 的 4-5-3，两个样本，训练一步。先把它写成沿着各层的两个循环，并留下每一个数组。输入和权重都取两位小数，好让你亲手重算一个乘积。
 
 # %%
 np.set_printoptions(precision=4, suppress=True)
-net = nn.MLP([4, 5, 3], "relu", rng=0, dtype=np.float64)
-x, y = rng.normal(size=(2, 4)).round(1), np.array([0, 2])
+rng = np.random.default_rng(0)
+net = nn.MLP([4, 5, 3], "relu", rng=rng, dtype=np.float64)
+for p in net.parameters():
+    np.round(p.data, 2, out=p.data)
+x, y = rng.standard_normal((2, 4)).round(2), np.resize(rng.permutation(3), 2)
+start = copy.deepcopy(net)  # the network before the step
 loss, optimizer = nn.CrossEntropyLoss(), nn.SGD(net.parameters(), lr=0.5)
 
 arrays, value = {"X": x}, x
@@ -65,27 +70,26 @@ print(f"loss {before:.6f} before the step, {after:.6f} after it")
 # %% [markdown]
 # ## 问一个数它从哪里来
 #
-# 取损失对第一层某一个权重的导数。它的公式是 $\sum_n X_{n0}\, \bar Z_{1,nj}$；下面先代入数字，再给出三个互相独立的答案：我们的公式、torch 的自动求导，以及第 7 课的数值导数和它的误差上界。
+# 取损失对第一层某一个权重的导数。它的公式是 $\sum_n X_{ni}\, \bar Z_{1,nj}$；下面先代入数字，再给出三个互相独立的答案：我们的公式、torch 的自动求导，以及第 7 课的数值导数和它的误差上界。
 
 # %%
-unit = int(np.argmax(np.abs(gradients["W1"][0])))
-terms = [f"{a:+.1f} * {b:+.6f}" for a, b in zip(x[:, 0], gradients["Z1"][:, unit], strict=True)]
-ours = gradients["W1"][0, unit]
-print(f"dL/dW1[0, {unit}] = {'  '.join(terms)} = {ours:+.9f}")
+i, j = 3, int(np.argmax(np.abs(gradients["Z1"]).min(axis=0)))  # a unit that is on for both samples
+terms = [f"{a:+.2f} * {b:+.6f}" for a, b in zip(x[:, i], gradients["Z1"][:, j], strict=True)]
+ours = gradients["W1"][i, j]
+print(f"dL/dW1[{i}, {j}] = {'  '.join(terms)} = {ours:+.9f}")
 
-start = nn.MLP([4, 5, 3], "relu", rng=0, dtype=np.float64)  # the network before the step
 twin = to_torch(start)
 loss_to_torch(loss)(twin(torch.tensor(x)), torch.tensor(y)).backward()
-theirs = twin[0].weight.grad[unit, 0].item()
+theirs = twin[0].weight.grad[j, i].item()
 
 
 def loss_with(weight):
     """The loss if this one weight were another."""
-    start[0].weight.data[0, unit] = weight
+    start[0].weight.data[i, j] = weight
     return loss(start(x), y)
 
 
-numerical = derivative(loss_with, arrays["W1"][0, unit])
+numerical = derivative(loss_with, arrays["W1"][i, j])
 print(f"ours       {ours:+.15f}")
 print(f"torch      {theirs:+.15f}")
 print(f"numerical  {numerical.value:+.15f}, right to {numerical.bound:.0e}")
@@ -124,7 +128,7 @@ lesson.show(figure)
 # %% [markdown]
 # ## 网页
 #
-# 同样的内容也是一张可以在上面行走的网页：用按钮、方向键或滑块前进和后退。把鼠标悬停在任何一个数上，或者点它，或者把焦点移到它上面，它就会说出自己的公式、代入数字后的公式；如果是梯度，还有那三个答案。改变一个输入、标签、权重或学习率，一切都会重新计算。
+# 同一个网络、同一步训练，做成一张可以在上面行走的网页：用按钮、方向键或滑块前进和后退。把鼠标悬停在任何一个数上，或者点它，或者把焦点移到它上面，它就会说出自己的公式、代入数字后的公式；如果是梯度，还有那三个答案。改变一个输入、标签、权重或学习率，一切都会重新计算。
 
 # %%
 page = Path("runs") / "lessons" / "trace.html"
