@@ -10,7 +10,7 @@ IN_VENV := .venv/bin/python
 READY := .venv/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test coverage lint mnist clean
+.PHONY: help demo lessons test coverage lint mnist clean
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1 - \2/p' Makefile
@@ -18,6 +18,10 @@ help: ## this list
 
 demo: mnist ## train both engines on MNIST; EPOCHS=5, ARGS='more options of scripts/train_mnist.py'
 	$(IN_VENV) scripts/train_mnist.py --engine both --epochs $(EPOCHS) $(ARGS)
+
+lessons: mnist ## run every lesson and draw its figures into docs/figures/
+	@for lesson in scripts/lessons/lesson_*.py; do \
+	    echo "==> $$lesson"; MPLBACKEND=agg $(IN_VENV) $$lesson --out docs/figures/ || exit; done
 
 test: mnist ## run the tests; TEST_ARGS='more options of pytest'
 	$(IN_VENV) -m pytest -n 2 $(TEST_ARGS)

@@ -1,0 +1,186 @@
+# %% [markdown]
+# # Lesson 3: activations
+#
+# **Answer to the last question.** The size of their derivatives. The sigmoid's is at most $1/4$, and next to nothing
+# away from 0. Going backwards through many layers, the gradient is multiplied by one such factor a layer, and by the
+# tenth little is left. ReLU's derivative is 1 wherever the unit is on. This lesson first draws every activation that
+# `numpy_nn` knows, then measures what this means in a network of ten layers.
+#
+# The three of the tutorial first:
+#
+# $$
+# \begin{aligned}
+# \sigma(x) &= \frac{1}{1 + e^{-x}} & \sigma'(x) &= \sigma(x)\,(1 - \sigma(x)) \\
+# \mathrm{ReLU}(x) &= \max(x, 0) & \mathrm{ReLU}'(x) &= [x > 0] \\
+# \tanh(x) &= \frac{e^x - e^{-x}}{e^x + e^{-x}} & \tanh'(x) &= 1 - \tanh^2(x)
+# \end{aligned}
+# $$
+
+# %%
+import command_line
+import numpy as np
+import plotting
+import torch
+
+import numpy_nn as nn
+from torch_ref import loss_to_torch, to_torch
+
+lesson = command_line.start("lesson-3-activations")
+
+for name in ("sigmoid", "relu", "tanh"):
+    entry = nn.ACTIVATIONS[name]
+    at = np.array([-8.0, -2.0, 0.0, 2.0, 8.0])
+    print(f"{name:8}  x          ", "  ".join(f"{v:10.4g}" for v in at))
+    print(f"{'':8}  value      ", "  ".join(f"{v:10.4g}" for v in entry.function(at)))
+    print(f"{'':8}  derivative ", "  ".join(f"{v:10.4g}" for v in entry.derivative(at)))
+
+# %% [markdown]
+# ReLU has no derivative at 0; like torch we take 0 there, and it does not matter in practice.
+#
+# ## Every one of them, ours over torch's
+#
+# Each activation is a layer, with a `forward` and a `backward` of our own. Its twin in torch computes the derivative by
+# autograd. Softmax and log-softmax do not work entry by entry: they take a whole row. For these we draw the first entry
+# of the answer for the rows $(x, 0, 0)$, and its derivative by $x$.
+
+# %%
+t = np.linspace(-8.0, 8.0, 1601)
+names = ["sigmoid", "relu", "tanh"]
+names += [name for name in nn.ACTIVATIONS if name not in names]
+curves = {}
+print(f"{'':12}{'largest difference from torch, -8 .. 8':>42}\n{'':12}{'value':>21}{'derivative':>21}")
+for name in names:
+    layer = nn.ACTIVATION_LAYERS[name](**({"dtype": np.float64} if name == "prelu" else {}))
+    rows = np.zeros((len(t), 1 if nn.ACTIVATIONS[name].elementwise else 3))
+    upstream = np.zeros_like(rows)
+    rows[:, 0], upstream[:, 0] = t, 1.0
+
+    value = layer(rows)[:, 0].copy()
+    derivative = layer.backward(upstream)[:, 0].copy()
+
+    x = torch.tensor(rows, requires_grad=True)
+    theirs = to_torch(layer)(x)
+    theirs.backward(torch.tensor(upstream))
+    curves[name] = value, derivative, theirs.detach().numpy()[:, 0], x.grad.numpy()[:, 0]
+    off = [np.abs(ours - other).max() for ours, other in zip(curves[name][:2], curves[name][2:], strict=True)]
+    print(f"{name:12}{off[0]:21.1e}{off[1]:21.1e}")
+
+# %%
+figure, axes = plotting.panels(5, 3, 3.6, 2.3)
+for ax, name in zip(axes.flat, names, strict=False):
+    value, derivative, torch_value, torch_derivative = curves[name]
+    ax.plot(t, value, color=plotting.SKY, linewidth=4.5, label="value, ours")
+    ax.plot(t, torch_value, color=plotting.BLACK, linewidth=1.2, label="value, torch")
+    ax.plot(t, derivative, color="#F3B48B", linewidth=4.5, label="derivative, ours")
+    ax.plot(t, torch_derivative, color=plotting.BLACK, linewidth=1.2, linestyle="--", label="derivative, torch")
+    low, high = min(value.min(), derivative.min()), max(value.max(), derivative.max())
+    ax.set(title=name, xlabel="$x$", xlim=(-8, 8), xticks=range(-8, 9, 4))
+    ax.set_ylim(max(low, -2.0) - 0.15, min(high, 2.5) + 0.15)
+for ax in axes[:, 0]:
+    ax.set_ylabel("value, derivative")
+axes.flat[-1].set_axis_off()
+axes.flat[-1].legend(*axes.flat[0].get_legend_handles_labels(), loc="center")
+lesson.show(figure)
+
+# %% [markdown]
+# ## Saturation
+#
+# Where the curve is flat, the derivative is next to 0, and a unit that got there hardly learns: it is saturated. For
+# the sigmoid:
+
+# %%
+for x in (0.0, 2.0, 4.0, 8.0, 16.0):
+    slope = nn.activations.sigmoid_derivative(np.array([x]))[0]
+    print(f"sigmoid'({x:4.0f}) = {slope:.2e}   through ten layers like this: {slope**10:.1e}")
+
+# %% [markdown]
+# Even in the best case, at 0, ten sigmoids leave a millionth: $(1/4)^{10} \approx 10^{-6}$.
+#
+# ## The vanishing gradient, measured
+#
+# A network of ten weight layers, each 100 wide, ten classes, a batch of 64 rows of normal noise. One forward pass;
+# then the backward pass, by hand: it is a loop that asks one layer after the other, from the last to the first, to turn
+# the gradient of its output into that of its input. On the way we note the length of the gradient
+# $\partial L / \partial z_k$ that arrives at each `Linear` layer's output $z_k$. torch's autograd gets the same.
+
+# %%
+rng = np.random.default_rng(0)
+batch, labels = rng.normal(size=(64, 100)), rng.integers(0, 10, 64)
+
+
+def gradient_norms(activation, init=None):
+    """The norm of the gradient that arrives at each of ten layers; and how far torch's are, relatively."""
+    net = nn.MLP([100] * 10 + [10], activation, init=init, rng=0, dtype=np.float64)
+    loss = nn.CrossEntropyLoss()
+    loss(net(batch), labels)
+    norms, gradient = [], loss.backward()
+    for layer in reversed(net.layers):
+        if isinstance(layer, nn.Linear):
+            norms.insert(0, np.linalg.norm(gradient))
+        gradient = layer.backward(gradient)
+
+    outputs, z = [], torch.tensor(batch)
+    for module in to_torch(net):
+        z = module(z)
+        if isinstance(module, torch.nn.Linear):
+            z.retain_grad()
+            outputs.append(z)
+    loss_to_torch(loss)(z, torch.tensor(labels)).backward()
+    theirs = np.array([output.grad.norm().item() for output in outputs])
+    return np.array(norms), np.abs(norms / theirs - 1).max()
+
+
+by_activation = {name: gradient_norms(name, nn.initializers.xavier_normal_) for name in ("sigmoid", "tanh", "relu")}
+print("weights from Xavier's normal; the norm of the gradient in layers 1, 4, 7, 10")
+for name, (norms, off) in by_activation.items():
+    print(f"{name:18}", "  ".join(f"{v:8.1e}" for v in norms[::3]), f"  relatively from torch: {off:.0e}")
+
+# %% [markdown]
+# In the sigmoid network the first layer gets a few millionths of what the last one gets: while the last layer learns,
+# the first stands still. $\tanh$, whose slope at 0 is 1, passes nearly all of it on; ReLU loses a little more than one
+# digit, and that is not its own fault but that of the weights:
+#
+# ## Initializers against each other
+#
+# The weights matter as much as the activation: going backwards, each layer multiplies by $W^\top$ too. With weights of
+# standard deviation $s$ and 100 inputs, half of whose ReLUs are on, the expected square is multiplied by
+# $100\, s^2 / 2$ a layer. Kaiming's $s = \sqrt{2 / 100}$ makes this 1. Smaller weights make the gradient vanish, larger
+# ones make it explode, ReLU or not.
+
+# %%
+initializers = {
+    "N(0, 1)": lambda weight, rng: nn.initializers.normal_(weight, std=1.0, rng=rng),
+    "Kaiming": nn.initializers.kaiming_normal_,
+    "Xavier": nn.initializers.xavier_normal_,
+    "torch's default": None,
+    "N(0, 0.01²)": lambda weight, rng: nn.initializers.normal_(weight, std=0.01, rng=rng),
+}
+by_initializer = {name: gradient_norms("relu", init) for name, init in initializers.items()}
+print("ReLU; the norm of the gradient in layers 1, 4, 7, 10")
+for name, (norms, off) in by_initializer.items():
+    print(f"{name:18}", "  ".join(f"{v:8.1e}" for v in norms[::3]), f"  relatively from torch: {off:.0e}")
+
+# %% [markdown]
+# torch's default for `Linear` is a compromise for every use; in a deep ReLU network it loses more than three digits on
+# the way. Weights from $N(0, 1)$ are what lesson 5 starts with, weights from $N(0, 0.01^2)$ what lesson 6 starts with:
+# with two layers both work, with ten you see above what would become of them.
+
+# %%
+figure, (panels,) = plotting.panels(1, 2, 5.0, 3.8)
+depth = np.arange(1, 11)
+for ax, found, title in zip(
+    panels, (by_activation, by_initializer), ("activations, Xavier's weights", "initializers, ReLU"), strict=True
+):
+    for (name, (norms, _)), style, mark in zip(found.items(), plotting.CURVES, "osD^v", strict=False):
+        ax.semilogy(depth, norms, label=name, marker=mark, markersize=5, **style)
+    ax.set(title=title, xlabel="layer (1 is next to the input)", xticks=depth)
+    ax.set_ylabel(r"norm of the gradient, $\|\partial L / \partial z_k\|$")
+panels[0].legend(loc="lower right")
+panels[1].legend(loc="lower right")
+lesson.show(figure, "gradients")
+
+# %% [markdown]
+# ## A question
+#
+# What if we leave the activation out altogether? Then nothing saturates and nothing dies: a network of, say, three
+# linear layers, $W_1$, $W_2$, $W_3$. What can it learn that one layer cannot?

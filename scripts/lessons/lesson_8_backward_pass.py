@@ -1,0 +1,162 @@
+# %% [markdown]
+# # Lesson 8: the backward pass, step by step
+#
+# **Answer to the last question.** Two forward passes for each of 50,890 weights, each half a step long: one step takes
+# as long as 50,890 steps by backpropagation. We measure what that comes to for five epochs:
+
+# %%
+import copy
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import command_line
+import numpy as np
+import plotting
+import torch
+
+import numpy_nn as nn
+from numpy_nn.gradcheck import derivative
+from torch_ref import loss_to_torch, to_torch
+
+lesson = command_line.start("lesson-8-backward-pass")
+rng = np.random.default_rng(0)
+
+digits = nn.MLP([784, 64, 10], rng=0)
+loss, optimizer = nn.CrossEntropyLoss(), nn.SGD(digits.parameters(), lr=0.1)
+images, labels = rng.random((64, 784), np.float32), rng.integers(0, 10, 64)
+began = time.perf_counter()
+for _ in range(200):
+    nn.train_step(digits, loss, optimizer, images, labels)
+seconds = (time.perf_counter() - began) / 200 * 4690
+print(f"4690 steps by backpropagation: {seconds:.1f} s")
+print(f"4690 steps by numerical derivatives: {seconds * digits.parameters().size / 3600:.0f} hours")
+
+# %% [markdown]
+# Backpropagation gets all 50,890 derivatives for about the price of one forward pass more. That is its whole point, and
+# it is possible because the same products are used again and again: the gradient that arrives at a layer serves every
+# weight in it, and everything in front of it.
+#
+# This last lesson has one small network, 4-5-3 with ReLU, two samples, and one step of training. First as two loops
+# over its layers, in which we keep every array. The inputs and the weights are rounded to two decimals, so that you can
+# redo a product by hand.
+
+# %%
+np.set_printoptions(precision=4, suppress=True)
+rng = np.random.default_rng(0)
+net = nn.MLP([4, 5, 3], "relu", rng=rng, dtype=np.float64)
+for p in net.parameters():
+    np.round(p.data, 2, out=p.data)
+x, y = rng.standard_normal((2, 4)).round(2), np.resize(rng.permutation(3), 2)
+start = copy.deepcopy(net)  # the network before the step
+loss, optimizer = nn.CrossEntropyLoss(), nn.SGD(net.parameters(), lr=0.5)
+
+arrays, value = {"X": x}, x
+for name, layer in zip(("Z1", "H", "Z2"), net, strict=True):
+    value = layer.forward(value)
+    arrays[name] = value.copy()
+before = loss(value, y)
+
+gradient = loss.backward()
+gradients = {"Z2": gradient.copy()}
+for name, layer in zip(("H", "Z1", "X"), reversed(net.layers), strict=True):
+    gradient = layer.backward(gradient)
+    gradients[name] = gradient.copy()
+
+named = dict(zip(("W1", "b1", "W2", "b2"), net.parameters(), strict=True))
+arrays |= {name: p.data.copy() for name, p in named.items()}
+gradients |= {name: p.grad.copy() for name, p in named.items()}
+optimizer.step()
+after = loss(net(x), y)
+print(f"loss {before:.6f} before the step, {after:.6f} after it")
+
+# %% [markdown]
+# ## Asking one number where it comes from
+#
+# Take the derivative of the loss by one weight of the first layer. Its formula is $\sum_n X_{ni}\, \bar Z_{1,nj}$; here
+# it is with the numbers put in, and then three independent answers: our formula, torch's autograd, and the numerical
+# derivative of lesson 7 with its bound.
+
+# %%
+i, j = 3, int(np.argmax(np.abs(gradients["Z1"]).min(axis=0)))  # a unit that is on for both samples
+terms = [f"{a:+.2f} * {b:+.6f}" for a, b in zip(x[:, i], gradients["Z1"][:, j], strict=True)]
+ours = gradients["W1"][i, j]
+print(f"dL/dW1[{i}, {j}] = {'  '.join(terms)} = {ours:+.9f}")
+
+twin = to_torch(start)
+loss_to_torch(loss)(twin(torch.tensor(x)), torch.tensor(y)).backward()
+theirs = twin[0].weight.grad[j, i].item()
+
+
+def loss_with(weight):
+    """The loss if this one weight were another."""
+    start[0].weight.data[i, j] = weight
+    return loss(start(x), y)
+
+
+numerical = derivative(loss_with, arrays["W1"][i, j])
+print(f"ours       {ours:+.15f}")
+print(f"torch      {theirs:+.15f}")
+print(f"numerical  {numerical.value:+.15f}, right to {numerical.bound:.0e}")
+agree = abs(ours - numerical.value) <= numerical.bound and abs(ours - theirs) <= 1e-15
+print("they agree" if agree else "they DISAGREE")
+
+# %% [markdown]
+# ## The picture
+#
+# Above, the values as they come, from left to right. Below them the gradients, which come from right to left, each in
+# the shape of what it belongs to. A column of $\bar Z_1$ that is 0 belongs to a unit that was off for both samples:
+# nothing flows through it, and the same column of $\bar W_1$ is 0 too.
+
+# %%
+figure, axes = plotting.panels(3, 5, 2.7, 1.9)
+probability = nn.activations.softmax(arrays["Z2"])
+shown = [
+    [(f"${name[0]}_{name[1]}$" if len(name) > 1 else f"${name}$", arrays[name]) for name in ("X", "Z1", "H", "Z2")]
+    + [("$P$, the answer", probability)],
+    [
+        (rf"$\partial L / \partial {name[0]}{'_' + name[1] if len(name) > 1 else ''}$", gradients[name])
+        for name in ("X", "Z1", "H", "Z2")
+    ]
+    + [("$Y$, the labels", np.eye(3)[y])],
+    [
+        ("$W_1$", arrays["W1"]),
+        (r"$\partial L / \partial W_1$", gradients["W1"]),
+        ("$W_2$", arrays["W2"]),
+        (r"$\partial L / \partial W_2$", gradients["W2"]),
+        ("$W_2$ after the step", named["W2"].data),
+    ],
+]
+for row, line in zip(axes, shown, strict=True):
+    for ax, (title, array) in zip(row, line, strict=True):
+        plotting.cells(ax, array, title)
+lesson.show(figure)
+
+# %% [markdown]
+# ## The page
+#
+# The same network and the same step, as a page on which you can walk: forward and back with the buttons, the arrow keys
+# or the slider. Hover over any number, tap it or move the focus to it, and it tells its formula, the formula with the
+# numbers put in, and for a gradient the three answers. Change an input, a label, a weight or the learning rate, and
+# everything is computed anew.
+
+# %%
+page = Path("runs") / "lessons" / "trace.html"
+page.parent.mkdir(parents=True, exist_ok=True)
+options = ["--sizes", "4,5,3", "--activation", "relu", "--batch", "2", "--seed", "0", "--out", str(page)]
+script = command_line.ROOT / "scripts" / "trace_backprop.py"
+environment = os.environ | {"PYTHONPATH": str(command_line.ROOT)}
+done = subprocess.run([sys.executable, str(script), *options], env=environment, check=False)
+if done.returncode != 0:
+    lesson.fail(f"{script.name} ended with status {done.returncode}")
+print(f"page: {page}; open it in a browser")
+
+# %% [markdown]
+# ## A question
+#
+# Before you step there: which entries of $\partial L / \partial W_1$ are exactly 0? Then make the learning rate ten
+# times as large and step through the update: does the loss after it fall further? And at a hundred times?
+#
+# This time there is no next lesson. The page has the answers.

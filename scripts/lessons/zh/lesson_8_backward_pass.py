@@ -1,0 +1,149 @@
+# %% [markdown]
+# # 第 8 课：一步一步看反向传播
+#
+# **上一课思考题的答案。** 50,890 个权重，每个要两次前向，每次前向是半步的时间：一步就要用反向传播 50,890 步的时间。我们量一量，五轮训练会是多久：
+
+# %%
+import copy
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import command_line
+import numpy as np
+import plotting
+import torch
+
+import numpy_nn as nn
+from numpy_nn.gradcheck import derivative
+from torch_ref import loss_to_torch, to_torch
+
+lesson = command_line.start("lesson-8-backward-pass")
+rng = np.random.default_rng(0)
+
+digits = nn.MLP([784, 64, 10], rng=0)
+loss, optimizer = nn.CrossEntropyLoss(), nn.SGD(digits.parameters(), lr=0.1)
+images, labels = rng.random((64, 784), np.float32), rng.integers(0, 10, 64)
+began = time.perf_counter()
+for _ in range(200):
+    nn.train_step(digits, loss, optimizer, images, labels)
+seconds = (time.perf_counter() - began) / 200 * 4690
+print(f"4690 steps by backpropagation: {seconds:.1f} s")
+print(f"4690 steps by numerical derivatives: {seconds * digits.parameters().size / 3600:.0f} hours")
+
+# %% [markdown]
+# 反向传播大约只用再多一次前向的代价，就得到全部 50,890 个导数。这就是它的全部意义所在；之所以可能，是因为同样的乘积被反复使用：到达一层的梯度，供这一层的每个权重使用，也供它前面的一切使用。
+#
+# 最后这一课只有一个小网络：带 ReLU 的 4-5-3，两个样本，训练一步。先把它写成沿着各层的两个循环，并留下每一个数组。输入和权重都取两位小数，好让你亲手重算一个乘积。
+
+# %%
+np.set_printoptions(precision=4, suppress=True)
+rng = np.random.default_rng(0)
+net = nn.MLP([4, 5, 3], "relu", rng=rng, dtype=np.float64)
+for p in net.parameters():
+    np.round(p.data, 2, out=p.data)
+x, y = rng.standard_normal((2, 4)).round(2), np.resize(rng.permutation(3), 2)
+start = copy.deepcopy(net)  # the network before the step
+loss, optimizer = nn.CrossEntropyLoss(), nn.SGD(net.parameters(), lr=0.5)
+
+arrays, value = {"X": x}, x
+for name, layer in zip(("Z1", "H", "Z2"), net, strict=True):
+    value = layer.forward(value)
+    arrays[name] = value.copy()
+before = loss(value, y)
+
+gradient = loss.backward()
+gradients = {"Z2": gradient.copy()}
+for name, layer in zip(("H", "Z1", "X"), reversed(net.layers), strict=True):
+    gradient = layer.backward(gradient)
+    gradients[name] = gradient.copy()
+
+named = dict(zip(("W1", "b1", "W2", "b2"), net.parameters(), strict=True))
+arrays |= {name: p.data.copy() for name, p in named.items()}
+gradients |= {name: p.grad.copy() for name, p in named.items()}
+optimizer.step()
+after = loss(net(x), y)
+print(f"loss {before:.6f} before the step, {after:.6f} after it")
+
+# %% [markdown]
+# ## 问一个数它从哪里来
+#
+# 取损失对第一层某一个权重的导数。它的公式是 $\sum_n X_{ni}\, \bar Z_{1,nj}$；下面先代入数字，再给出三个互相独立的答案：我们的公式、torch 的自动求导，以及第 7 课的数值导数和它的误差上界。
+
+# %%
+i, j = 3, int(np.argmax(np.abs(gradients["Z1"]).min(axis=0)))  # a unit that is on for both samples
+terms = [f"{a:+.2f} * {b:+.6f}" for a, b in zip(x[:, i], gradients["Z1"][:, j], strict=True)]
+ours = gradients["W1"][i, j]
+print(f"dL/dW1[{i}, {j}] = {'  '.join(terms)} = {ours:+.9f}")
+
+twin = to_torch(start)
+loss_to_torch(loss)(twin(torch.tensor(x)), torch.tensor(y)).backward()
+theirs = twin[0].weight.grad[j, i].item()
+
+
+def loss_with(weight):
+    """The loss if this one weight were another."""
+    start[0].weight.data[i, j] = weight
+    return loss(start(x), y)
+
+
+numerical = derivative(loss_with, arrays["W1"][i, j])
+print(f"ours       {ours:+.15f}")
+print(f"torch      {theirs:+.15f}")
+print(f"numerical  {numerical.value:+.15f}, right to {numerical.bound:.0e}")
+agree = abs(ours - numerical.value) <= numerical.bound and abs(ours - theirs) <= 1e-15
+print("they agree" if agree else "they DISAGREE")
+
+# %% [markdown]
+# ## 图
+#
+# 第一行是各个值，从左到右依次产生。第二行是梯度，从右到左依次到来，每个梯度的形状与它所属的数组相同。$\bar Z_1$ 中为 0 的一列属于对两个样本都关着的单元：没有什么流过它，$\bar W_1$ 的同一列也是 0。
+
+# %%
+figure, axes = plotting.panels(3, 5, 2.7, 1.9)
+probability = nn.activations.softmax(arrays["Z2"])
+shown = [
+    [(f"${name[0]}_{name[1]}$" if len(name) > 1 else f"${name}$", arrays[name]) for name in ("X", "Z1", "H", "Z2")]
+    + [("$P$, the answer", probability)],
+    [
+        (rf"$\partial L / \partial {name[0]}{'_' + name[1] if len(name) > 1 else ''}$", gradients[name])
+        for name in ("X", "Z1", "H", "Z2")
+    ]
+    + [("$Y$, the labels", np.eye(3)[y])],
+    [
+        ("$W_1$", arrays["W1"]),
+        (r"$\partial L / \partial W_1$", gradients["W1"]),
+        ("$W_2$", arrays["W2"]),
+        (r"$\partial L / \partial W_2$", gradients["W2"]),
+        ("$W_2$ after the step", named["W2"].data),
+    ],
+]
+for row, line in zip(axes, shown, strict=True):
+    for ax, (title, array) in zip(row, line, strict=True):
+        plotting.cells(ax, array, title)
+lesson.show(figure)
+
+# %% [markdown]
+# ## 网页
+#
+# 同一个网络、同一步训练，做成一张可以在上面行走的网页：用按钮、方向键或滑块前进和后退。把鼠标悬停在任何一个数上，或者点它，或者把焦点移到它上面，它就会说出自己的公式、代入数字后的公式；如果是梯度，还有那三个答案。改变一个输入、标签、权重或学习率，一切都会重新计算。
+
+# %%
+page = Path("runs") / "lessons" / "trace.html"
+page.parent.mkdir(parents=True, exist_ok=True)
+options = ["--sizes", "4,5,3", "--activation", "relu", "--batch", "2", "--seed", "0", "--out", str(page)]
+script = command_line.ROOT / "scripts" / "trace_backprop.py"
+environment = os.environ | {"PYTHONPATH": str(command_line.ROOT)}
+done = subprocess.run([sys.executable, str(script), *options], env=environment, check=False)
+if done.returncode != 0:
+    lesson.fail(f"{script.name} ended with status {done.returncode}")
+print(f"page: {page}; open it in a browser")
+
+# %% [markdown]
+# ## 思考题
+#
+# 走到那一步之前先想一想：$\partial L / \partial W_1$ 的哪些元素恰好是 0？然后把学习率放大十倍，走过更新那一步：更新后的损失降得更低吗？放大一百倍呢？
+#
+# 这一次没有下一课了。答案就在网页上。
