@@ -33,8 +33,8 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from scripts.exact_activations import CASES, Case
-from scripts.ulp import Array
+from scripts.accuracy.exact_activations import CASES, Case
+from scripts.accuracy.ulp import Array
 from torch_ref import to_torch
 
 DTYPES = (np.float32, np.float64)

@@ -23,11 +23,12 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from threadpoolctl import threadpool_limits
 
-from scripts import gradcheck_speed, gradcheck_trials
-from scripts.gradcheck_trials import CRASHED, KINDS, OURS, RIGHT, UNDECIDED, WRONG, Outcome, is_found
 from scripts.parity_report import number
-from scripts.planted_bugs import CORRECT, OTHER, PLANTED
-from scripts.random_networks import kinks
+from scripts.proof import speed as gradcheck_speed
+from scripts.proof import trials as gradcheck_trials
+from scripts.proof.planted_bugs import CORRECT, OTHER, PLANTED
+from scripts.proof.random_networks import kinks
+from scripts.proof.trials import CRASHED, KINDS, OURS, RIGHT, UNDECIDED, WRONG, Outcome, is_found
 
 PARTS = ("false-alarms", "bank", "diagnosis", "comparison", "speed")
 UNDECIDED_LIMIT, RIGHT_FIRST_LIMIT = 0.005, 0.9

@@ -11,9 +11,9 @@ from hypothesis.extra import numpy as hnp
 from numpy_nn import gelu
 from numpy_nn.activations import ACTIVATIONS
 from scripts import accuracy_report
+from scripts.accuracy.exact_activations import CASES
+from scripts.accuracy.ulp import DIGITS, truth
 from scripts.accuracy_report import SWITCHES, main
-from scripts.exact_activations import CASES
-from scripts.ulp import DIGITS, truth
 
 
 def near(dtype):

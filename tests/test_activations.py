@@ -14,8 +14,8 @@ from numpy_nn import activations
 from numpy_nn.activations import ACTIVATIONS
 from numpy_nn.elementwise import SELU_ALPHA, SELU_SCALE
 from numpy_nn.workspace import Workspace
+from scripts.accuracy.exact_activations import CASES
 from scripts.accuracy_report import by_torch
-from scripts.exact_activations import CASES
 from torch_ref import bounds
 from torch_ref.parity import compare
 from torch_ref.rounding import as_rounded

@@ -2,10 +2,11 @@
 
 import pytest
 
-from scripts import gradcheck_proof, gradcheck_trials
+from scripts import gradcheck_proof
 from scripts.gradcheck_proof import main
-from scripts.gradcheck_trials import Named, Outcome
-from scripts.planted_bugs import PLANTED
+from scripts.proof import trials as gradcheck_trials
+from scripts.proof.planted_bugs import PLANTED
+from scripts.proof.trials import Named, Outcome
 
 
 def test_no_random_network_is_called_wrong(capsys):

@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 
 import numpy_nn as nn
-from scripts.bank.right_layers import Linear
-from scripts.bank.right_losses import MSE
-from scripts.bank.wrong_layers import LinearBiasUnsummed, LinearOneMillionth
-from scripts.gradcheck_problems import Problem, differences
-from scripts.gradcheck_rivals import RIVALS
-from scripts.planted_bugs import CORRECT, PLANTED
-from scripts.random_networks import kinks, random_network
+from scripts.proof.bank.right_layers import Linear
+from scripts.proof.bank.right_losses import MSE
+from scripts.proof.bank.wrong_layers import LinearBiasUnsummed, LinearOneMillionth
+from scripts.proof.planted_bugs import CORRECT, PLANTED
+from scripts.proof.problems import Problem, differences
+from scripts.proof.random_networks import kinks, random_network
+from scripts.proof.rivals import RIVALS
 
 STEP = 2.0**-20
 

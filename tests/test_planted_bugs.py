@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from scripts.gradcheck_problems import Problem, differences
-from scripts.planted_bugs import CORRECT, OTHER, PLANTED
+from scripts.proof.planted_bugs import CORRECT, OTHER, PLANTED
+from scripts.proof.problems import Problem, differences
 
 SEEDS = range(5)
 STEP = 2.0**-9

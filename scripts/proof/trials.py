@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from numpy_nn.gradcheck import check_gradients
-from scripts.gradcheck_problems import Problem
-from scripts.gradcheck_rivals import RIVALS
-from scripts.planted_bugs import CORRECT, PLANTED, Case, PlantedBug
-from scripts.random_networks import kinks, random_network
+from scripts.proof.planted_bugs import CORRECT, PLANTED, Case, PlantedBug
+from scripts.proof.problems import Problem
+from scripts.proof.random_networks import kinks, random_network
+from scripts.proof.rivals import RIVALS
 
 RIGHT, WRONG, UNDECIDED, CRASHED = "right", "wrong", "undecided", "crashed"
 

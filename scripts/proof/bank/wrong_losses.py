@@ -5,9 +5,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from scripts.bank.planting import planted
-from scripts.bank.right_layers import Array, Case, sigmoid, softmax
-from scripts.bank.right_losses import MSE, BCEWithLogits, CrossEntropy, Hinge
+from scripts.proof.bank.planting import planted
+from scripts.proof.bank.right_layers import Array, Case, sigmoid, softmax
+from scripts.proof.bank.right_losses import MSE, BCEWithLogits, CrossEntropy, Hinge
 
 # Losses: the gradient of the mean over the batch.
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from scripts.bank.planting import OTHER, planted
-from scripts.bank.right_layers import MLP, Array, BatchNorm, Case, Dropout, LayerNorm, Linear, sigmoid
+from scripts.proof.bank.planting import OTHER, planted
+from scripts.proof.bank.right_layers import MLP, Array, BatchNorm, Case, Dropout, LayerNorm, Linear, sigmoid
 
 # Linear: dW = x^T g, db = sum of g over the batch, dx = g W^T.
 

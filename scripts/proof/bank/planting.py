@@ -8,7 +8,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from scripts.bank.right_layers import Case
+from scripts.proof.bank.right_layers import Case
 
 Make = Callable[[np.random.Generator], Case]
 OTHER = "other"

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 import numpy_nn as nn
 from numpy_nn.activations import ACTIVATIONS, Activation
-from scripts.ulp import DIGITS, Array, Truth, truth
+from scripts.accuracy.ulp import DIGITS, Array, Truth, truth
 
 Pair = tuple[Any, Any]
 

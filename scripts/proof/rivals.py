@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch.autograd.gradcheck import GradcheckError
 
-from scripts.gradcheck_problems import Array, Problem, differences
+from scripts.proof.problems import Array, Problem, differences
 
 Checker = Callable[[Problem, np.random.Generator], bool]
 

@@ -7,8 +7,8 @@ from math import erf, pi
 
 import numpy as np
 
-from scripts.bank.planting import OTHER, planted
-from scripts.bank.right_layers import (
+from scripts.proof.bank.planting import OTHER, planted
+from scripts.proof.bank.right_layers import (
     ELU,
     GELU,
     Array,

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from scripts.bank.right_layers import Array, Case, sigmoid, sizes, softmax
+from scripts.proof.bank.right_layers import Array, Case, sigmoid, sizes, softmax
 
 
 def one_hot(labels: NDArray[Any], classes: int) -> Array:

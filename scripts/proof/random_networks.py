@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import numpy_nn as nn
-from scripts.bank import right_layers
+from scripts.proof.bank import right_layers
 
 Array = NDArray[np.float64]
 
