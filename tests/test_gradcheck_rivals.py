@@ -6,7 +6,7 @@ import pytest
 import numpy_nn as nn
 from scripts.bank.right_layers import Linear
 from scripts.bank.right_losses import MSE
-from scripts.bank.wrong_layers import LinearBiasUnsummed, LinearOneMillionth
+from scripts.bank.wrong_linear import LinearBiasUnsummed, LinearOneMillionth
 from scripts.gradcheck_problems import Problem, differences
 from scripts.gradcheck_rivals import RIVALS
 from scripts.planted_bugs import CORRECT, PLANTED
