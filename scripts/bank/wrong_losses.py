@@ -163,8 +163,9 @@ class HingeCountsOnce(Hinge):
     def draw(cls, rng: np.random.Generator) -> Case:
         loss, scores, labels = super().draw(rng)
         loss.forward(scores, labels)
-        broken = (loss.margins() > 0.0).sum(axis=1)
-        return (loss, scores, labels) if np.any(broken > 1) else cls.draw(rng)
+        left_out = np.maximum((loss.margins() > 0.0).sum(axis=1) - 1, 0)
+        # If each row leaves out as much as the others, the numbers are those of a target that is missing.
+        return (loss, scores, labels) if len(np.unique(left_out)) > 1 else cls.draw(rng)
 
     def gradient(self) -> Array:
         broken = np.where(self.margins() > 0.0, 1.0, 0.0)
