@@ -71,8 +71,10 @@ def false_alarms(console: Console, args: argparse.Namespace) -> bool:
     for verdict in (RIGHT, UNDECIDED, WRONG, CRASHED):
         made.add_row(verdict, f"{verdicts[verdict]:,}", f"{verdicts[verdict] / max(1, args.networks):.2%}")
     console.print(made)
+    if reasons:
+        console.print(f"network N is random_networks.random_network(np.random.default_rng(({args.seed}, N)))")
     for (verdict, reason), times in reasons.most_common():
-        console.print(f"{verdict}, {times}, first network {examples[verdict, reason]}: {reason}", soft_wrap=True)
+        console.print(f"{verdict}, {times}, the first N = {examples[verdict, reason]}: {reason}", soft_wrap=True)
     console.print(f"{time.perf_counter() - start:.1f} s\n")
     clean = verdicts[WRONG] + verdicts[CRASHED] == 0
     return clean and (verdicts[UNDECIDED] < UNDECIDED_LIMIT * args.networks or not verdicts[UNDECIDED])

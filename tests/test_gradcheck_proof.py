@@ -53,7 +53,7 @@ def test_a_checker_that_calls_everything_wrong_fails(monkeypatch, capsys):
 def test_a_checker_that_is_often_undecided_fails_and_its_reasons_are_counted(monkeypatch, capsys):
     monkeypatch.setattr(gradcheck_trials, "check", lambda *_: Outcome("undecided", reasons=["off by 1.5e-3 here"]))
     assert main(["--part", "false-alarms", "--networks", "3"]) == 1
-    assert "undecided, 3, first network 0: off by # here" in capsys.readouterr().out
+    assert "undecided, 3, the first N = 0: off by # here" in capsys.readouterr().out
 
 
 def test_a_checker_that_raises_is_said_to(monkeypatch, capsys):
@@ -62,7 +62,7 @@ def test_a_checker_that_raises_is_said_to(monkeypatch, capsys):
 
     monkeypatch.setattr(gradcheck_trials, "check_gradients", check_gradients)
     assert main(["--part", "false-alarms", "--networks", "2"]) == 1
-    assert "crashed, 2, first network 0: IndexError: list index out of range" in capsys.readouterr().out
+    assert "crashed, 2, the first N = 0: IndexError: list index out of range" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

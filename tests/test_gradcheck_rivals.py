@@ -6,7 +6,7 @@ import pytest
 import numpy_nn as nn
 from scripts.proof.bank.right_layers import Linear
 from scripts.proof.bank.right_losses import MSE
-from scripts.proof.bank.wrong_layers import LinearBiasUnsummed, LinearOneMillionth
+from scripts.proof.bank.wrong_linear import LinearBiasUnsummed, LinearOneMillionth
 from scripts.proof.planted_bugs import CORRECT, PLANTED
 from scripts.proof.problems import Problem, differences
 from scripts.proof.random_networks import kinks, random_network

@@ -7,7 +7,7 @@ Where a mistake is on public record, a comment there says where, as repository a
 
 from __future__ import annotations
 
-from scripts.proof.bank import wrong_activations, wrong_layers, wrong_losses  # noqa: F401 - importing them fills PLANTED
+from scripts.proof.bank import wrong_activations, wrong_layers, wrong_linear, wrong_losses  # noqa: F401 - they fill PLANTED
 from scripts.proof.bank.planting import OTHER, PLANTED, Make, PlantedBug
 from scripts.proof.bank.right_layers import LAYERS, Case
 from scripts.proof.bank.right_losses import LOSSES

@@ -8,6 +8,7 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, TypeVar
 
 import numpy as np
@@ -130,11 +131,11 @@ def right_cases(seed: int, repeats: int, networks: int) -> Iterator[tuple[str, C
     """Right gradients by kind: functions that make the target, its input and its targets."""
     for repeat in range(repeats):
         for _, make in CORRECT:
-            yield KINDS[0], lambda make=make, repeat=repeat: case(make, seed, repeat)  # type: ignore[misc]
+            yield KINDS[0], partial(case, make, seed, repeat)
         for index in range(len(list(kinks(np.random.default_rng(0))))):
-            yield KINDS[2], lambda index=index, repeat=repeat: _kink(index, seed, repeat)  # type: ignore[misc]
+            yield KINDS[2], partial(_kink, index, seed, repeat)
     for index in range(networks):
-        yield KINDS[1], lambda index=index: _network(seed, index)  # type: ignore[misc]
+        yield KINDS[1], partial(_network, seed, index)
 
 
 def _kink(index: int, seed: int, repeat: int) -> Case:

@@ -204,3 +204,76 @@ class LogSoftmaxSumTakenAsOne(LogSoftmax):
 class LogSoftmaxDot(LogSoftmax):
     def backward(self, g: Array) -> Array:
         return g - (g * np.log(self.p)).sum(axis=1, keepdims=True)
+
+
+@planted("mask_inverted", "input")
+class ELUSidesSwapped(ELU):
+    def df(self) -> Array:
+        return np.where(self.x > 0.0, np.exp(-np.abs(self.x)), 1.0)
+
+
+@planted("derivative_at_input", "input")
+class ELUInputPlusOne(ELU):
+    """ELU's derivative is y + 1 on the negative side; here it is x + 1."""
+
+    def df(self) -> Array:
+        return np.where(self.x > 0.0, 1.0, self.x + 1.0)
+
+
+@planted("other_activation", "input")
+class ELUOfLeakyReLU(ELU):
+    def df(self) -> Array:
+        return np.where(self.x > 0.0, 1.0, 0.01)
+
+
+@planted("derivative_missing", "input")
+class SiLUPassesAll(SiLU):
+    def backward(self, g: Array) -> Array:
+        return g
+
+
+@planted("derivative_at_output", "input")
+class SiLUOfOutput(SiLU):
+    def df(self) -> Array:
+        s = sigmoid(self.y)
+        return s + self.y * s * (1.0 - s)
+
+
+@planted("factor", "input")
+class TanhHalf(Tanh):
+    def df(self) -> Array:
+        return 0.5 * (1.0 - self.y**2)
+
+
+@planted(OTHER, "input")
+class SoftplusLog(Softplus):
+    """The logarithm differentiated, the exponential in it not."""
+
+    def df(self) -> Array:
+        return 1.0 / (1.0 + np.exp(self.x))
+
+
+@planted("partly_filled", "input")
+class SoftmaxFirstRow(Softmax):
+    def backward(self, g: Array) -> Array:
+        dx = np.zeros_like(g)
+        dx[0] = super().backward(g)[0]
+        return dx
+
+
+@planted("derivative_at_input", "input")
+class SoftmaxOfInput(Softmax):
+    """The formula in terms of the output is given the input."""
+
+    def forward(self, x: Array) -> Array:
+        self.x = x
+        return super().forward(x)
+
+    def backward(self, g: Array) -> Array:
+        return self.x * (g - (g * self.x).sum(axis=1, keepdims=True))
+
+
+@planted("factor", "input")
+class GELUOneMillionth(GELU):
+    def df(self) -> Array:
+        return super().df() * (1.0 - 1e-6)

@@ -1,197 +1,12 @@
 # ruff: noqa: D101, ARG002 - the name of a class is its mistake, which may be to ignore an argument
-"""Linear, dropout, normalization and a small network, each with one mistake in its backward pass."""
+"""Dropout, normalization and a small network, each with one mistake in its backward pass."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from scripts.proof.bank.planting import OTHER, planted
-from scripts.proof.bank.right_layers import MLP, Array, BatchNorm, Case, Dropout, LayerNorm, Linear, sigmoid
-
-# Linear: dW = x^T g, db = sum of g over the batch, dx = g W^T.
-
-
-@planted("zero", "b")
-class LinearBiasForgotten(Linear):
-    def db(self, g: Array) -> Array:
-        return np.zeros_like(self.params["b"])
-
-
-@planted("zero", "input")
-class LinearInputForgotten(Linear):
-    def dx(self, g: Array) -> Array:
-        return np.zeros_like(self.x)
-
-
-@planted("sign", "W")
-class LinearDescentDirection(Linear):
-    def dW(self, g: Array) -> Array:
-        return -self.x.T @ g
-
-
-@planted("factor", "W", "b")
-class LinearLearningRateInside(Linear):
-    lr = 0.01
-
-    def backward(self, g: Array) -> Array:
-        self.grads = {"W": self.lr * self.dW(g), "b": self.lr * self.db(g)}
-        return self.dx(g)
-
-
-@planted("batch_mean_twice", "W", "b", also=("bias_averaged",))  # after heyxhh/nnet-numpy #1
-class LinearAverages(Linear):
-    def backward(self, g: Array) -> Array:
-        self.grads = {"W": self.dW(g) / len(g), "b": self.db(g) / len(g)}
-        return self.dx(g)
-
-
-@planted("bias_averaged", "b")  # kvfrans/notes #5
-class LinearBiasMean(Linear):
-    def db(self, g: Array) -> Array:
-        return g.mean(axis=0)
-
-
-@planted("bias_not_summed", "b")  # mlpack/mlpack #3679, jimfleming/differentiation #1
-class LinearBiasUnsummed(Linear):
-    def db(self, g: Array) -> Array:
-        return g
-
-
-@planted("wrong_shape", "b")  # rasbt/stat453-deep-learning-ss21 #5
-class LinearBiasOneSum(Linear):
-    def db(self, g: Array) -> Array:
-        return np.asarray(g.sum())
-
-
-@planted("wrong_shape", "b")  # after deeplearning4j/deeplearning4j #364: "on wrong dimension"
-class LinearBiasWrongAxis(Linear):
-    @classmethod
-    def draw(cls, rng: np.random.Generator) -> Case:
-        layer, x, _ = super().draw(rng)
-        return (layer, x, None) if len(x) != len(layer.params["b"]) else cls.draw(rng)
-
-    def db(self, g: Array) -> Array:
-        return g.sum(axis=1)
-
-
-@planted("transposed", "W")
-class LinearWeightTransposed(Linear):
-    def dW(self, g: Array) -> Array:
-        return g.T @ self.x
-
-
-@planted("transposed", "input")
-class LinearInputTransposed(Linear):
-    def dx(self, g: Array) -> Array:
-        return self.params["W"] @ g.T
-
-
-@planted("transposed", "input")
-class LinearSquareNotTransposed(Linear):
-    """Only a square W lets it through."""
-
-    @classmethod
-    def draw(cls, rng: np.random.Generator) -> Case:
-        batch, width = int(rng.integers(2, 10)), int(rng.integers(2, 9))
-        return cls.of(rng, width, width), rng.standard_normal((batch, width)), None
-
-    def dx(self, g: Array) -> Array:
-        return g @ self.params["W"]
-
-
-@planted("stale_input", "W")
-class LinearFirstBatchKept(Linear):
-    """Stores its input only once, and has seen a batch already."""
-
-    @classmethod
-    def draw(cls, rng: np.random.Generator) -> Case:
-        layer, x, _ = super().draw(rng)
-        layer.forward(rng.standard_normal(x.shape))
-        return layer, x, None
-
-    def forward(self, x: Array) -> Array:
-        if not hasattr(self, "x"):
-            self.x = x.copy()
-        return x @ self.params["W"] + self.params["b"]
-
-
-@planted("stale_input", "W")
-class LinearPreviousBatch(Linear):
-    """Stores its input after the old one was put aside for backward."""
-
-    @classmethod
-    def draw(cls, rng: np.random.Generator) -> Case:
-        layer, x, _ = super().draw(rng)
-        layer.x = rng.standard_normal(x.shape)
-        return layer, x, None
-
-    def forward(self, x: Array) -> Array:
-        self.previous = self.x
-        return super().forward(x.copy())
-
-    def dW(self, g: Array) -> Array:
-        return self.previous.T @ g
-
-
-@planted("accumulated", "W", "b")  # after karpathy/micrograd #53
-class LinearAccumulates(Linear):
-    """Has had one backward pass already."""
-
-    @classmethod
-    def draw(cls, rng: np.random.Generator) -> Case:
-        layer, x, _ = super().draw(rng)
-        layer.grads = {name: rng.standard_normal(p.shape) for name, p in layer.params.items()}
-        return layer, x, None
-
-    def backward(self, g: Array) -> Array:
-        self.grads = {"W": self.grads["W"] + self.dW(g), "b": self.grads["b"] + self.db(g)}
-        return self.dx(g)
-
-
-@planted("weight_decay", "W")
-class LinearDecays(Linear):
-    def dW(self, g: Array) -> Array:
-        return self.x.T @ g + 0.01 * self.params["W"]
-
-
-@planted("partly_filled", "input")
-class LinearLastRowMissed(Linear):
-    def dx(self, g: Array) -> Array:
-        dx = np.zeros_like(self.x)
-        for row in range(len(g) - 1):
-            dx[row] = g[row] @ self.params["W"].T
-        return dx
-
-
-@planted("partly_filled", "W")
-class LinearFirstColumnOnly(Linear):
-    def dW(self, g: Array) -> Array:
-        dW = np.zeros_like(self.params["W"])
-        dW[:, 0] = self.x.T @ g[:, 0]
-        return dW
-
-
-@planted("upstream_ignored", "W")
-class LinearIgnoresUpstream(Linear):
-    def dW(self, g: Array) -> Array:
-        return self.x.T @ np.ones_like(g)
-
-
-@planted("factor", "W")
-class LinearOneMillionth(Linear):
-    def dW(self, g: Array) -> Array:
-        return self.x.T @ g * (1.0 + 1e-6)
-
-
-@planted("one_example", "W")
-class LinearLastExample(Linear):
-    """Written for one example at a time: the batch's last overwrites the others."""
-
-    def dW(self, g: Array) -> Array:
-        for x_row, g_row in zip(self.x, g, strict=True):
-            dW = np.outer(x_row, g_row)
-        return dW
-
+from scripts.proof.bank.right_layers import MLP, Array, BatchNorm, Case, Dropout, LayerNorm, sigmoid
 
 # Dropout: dx = g mask / keep.
 
@@ -325,3 +140,83 @@ class MLPUpdatesTooEarly(MLP):
     def delta(self, g: Array) -> Array:
         updated = self.params["W2"] - 0.1 * self.h.T @ g
         return (g @ updated.T) * self.df()
+
+
+@planted("zero", "gamma")
+class LayerNormScaleForgotten(LayerNorm):
+    def dgamma(self, g: Array) -> Array:
+        return np.zeros_like(self.params["gamma"])
+
+
+@planted("mask_wrong_tensor", "input")
+class DropoutMasksUpstream(Dropout):
+    def backward(self, g: Array) -> Array:
+        return np.where(g > 0.0, g, 0.0) / self.keep
+
+
+@planted("dropout_scale", "input", also=("factor",))
+class DropoutScaleInverted(Dropout):
+    """Multiplies by what it should divide by."""
+
+    def backward(self, g: Array) -> Array:
+        return g * self.mask * self.keep
+
+
+@planted("batch_norm_mean_constant", "input")
+class LayerNormMeanConstant(LayerNorm):
+    def dx(self, g: Array) -> Array:
+        h = g * self.params["gamma"]
+        return (h - self.x_hat * self.mean(h * self.x_hat)) / self.std
+
+
+@planted(OTHER, "input")
+class BatchNormVarianceForStd(BatchNorm):
+    """Divides by the variance, where the standard deviation belongs."""
+
+    def dx(self, g: Array) -> Array:
+        return super().dx(g) / self.std
+
+
+@planted("batch_mean_twice", "gamma", "beta", also=("bias_averaged",))
+class BatchNormAverages(BatchNorm):
+    def dgamma(self, g: Array) -> Array:
+        return (g * self.x_hat).mean(axis=0)
+
+    def dbeta(self, g: Array) -> Array:
+        return g.mean(axis=0)
+
+
+@planted("derivative_twice", "W1", "b1", "input")
+class MLPDerivativeTwice(MLP):
+    def delta(self, g: Array) -> Array:
+        return super().delta(g) * self.df()
+
+
+@planted("stale_input", "W2")
+class MLPHiddenOfPreviousBatch(MLP):
+    """The output layer's gradient from the hidden values of the call before."""
+
+    @classmethod
+    def draw(cls, rng: np.random.Generator) -> Case:
+        network, x, _ = super().draw(rng)
+        network.forward(rng.standard_normal(x.shape))
+        return network, x, None
+
+    def forward(self, x: Array) -> Array:
+        self.previous = getattr(self, "h", None)
+        return super().forward(x)
+
+    def backward(self, g: Array) -> Array:
+        dx = super().backward(g)
+        if self.previous is not None and self.previous.shape == self.h.shape:
+            self.grads["W2"] = self.previous.T @ g
+        return dx
+
+
+@planted(OTHER, "W1", "b1", "input")
+class MLPBackThroughHiddenBias(MLP):
+    """The derivative at the pre-activation without its bias."""
+
+    def df(self) -> Array:
+        s = sigmoid(self.z - self.params["b1"])
+        return s * (1.0 - s)

@@ -5,9 +5,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from scripts.proof.bank.planting import planted
+from scripts.proof.bank.planting import OTHER, planted
 from scripts.proof.bank.right_layers import Array, Case, sigmoid, softmax
-from scripts.proof.bank.right_losses import MSE, BCEWithLogits, CrossEntropy, Hinge
+from scripts.proof.bank.right_losses import MSE, BCEWithLogits, CrossEntropy, Hinge, one_hot
 
 # Losses: the gradient of the mean over the batch.
 
@@ -118,3 +118,55 @@ class HingeTargetColumnMissing(Hinge):
 class HingeNotAveraged(Hinge):
     def backward(self) -> Array:
         return self.gradient()
+
+
+@planted("batch_mean_missing", "input")
+class BCENotAveraged(BCEWithLogits):
+    def backward(self) -> Array:
+        return self.gradient()
+
+
+@planted("target_minus_prediction", "input")
+class BCESign(BCEWithLogits):
+    def gradient(self) -> Array:
+        return self.target - sigmoid(self.output)
+
+
+@planted("target_missing", "input")
+class MSETargetMissing(MSE):
+    def gradient(self) -> Array:
+        return 2.0 * self.output
+
+
+@planted("sign", "input", also=("target_minus_prediction",))
+class HingeSign(Hinge):
+    def gradient(self) -> Array:
+        return -super().gradient()
+
+
+@planted("wrong_axis_mean", "input")
+class MSEMeanOfColumns(MSE):
+    @classmethod
+    def draw(cls, rng: np.random.Generator) -> Case:
+        loss, output, target = super().draw(rng)
+        return (loss, output, target) if output.shape[0] != output.shape[1] else cls.draw(rng)
+
+    def backward(self) -> Array:
+        return self.gradient() / self.output.shape[1]
+
+
+@planted(OTHER, "input")
+class HingeCountsOnce(Hinge):
+    """Takes 1 from the right class, however many margins are broken."""
+
+    @classmethod
+    def draw(cls, rng: np.random.Generator) -> Case:
+        loss, scores, labels = super().draw(rng)
+        loss.forward(scores, labels)
+        left_out = np.maximum((loss.margins() > 0.0).sum(axis=1) - 1, 0)
+        # If each row leaves out as much as the others, the numbers are those of a target that is missing.
+        return (loss, scores, labels) if len(np.unique(left_out)) > 1 else cls.draw(rng)
+
+    def gradient(self) -> Array:
+        broken = np.where(self.margins() > 0.0, 1.0, 0.0)
+        return broken - np.minimum(broken.sum(axis=1, keepdims=True), 1.0) * one_hot(self.target, self.output.shape[1])
