@@ -162,6 +162,17 @@ class Evidence:
         # What is named must explain most of what is wrong, also where a gradient is wrong by little.
         return bool((off <= FIT * size).all() and off.max() <= 0.05 * np.abs(a - n).max())
 
+    def hangs_on_previous(self) -> bool:
+        """Whether the claimed gradient is another one after a call on another input."""
+        home = self.x.copy()
+        try:
+            self.x[...] = self.rng.standard_normal(self.x.shape)
+            self.problem.gradients(self.previous_c)
+        finally:
+            self.x[...] = home
+        again = self.problem.gradients(self.c)[self.name]
+        return again is not None and not np.array_equal(again, self.gradient)  # type: ignore[arg-type]  # not None here
+
     def ratio(self) -> float | None:
         """The factor between the claimed and the numerical gradient, if there is one for all coordinates."""
         assert self.gradient is not None

@@ -183,7 +183,7 @@ def _calls(e: Evidence) -> Iterator[Found]:
     if e.previous is not None and e.previous.shape == e.gradient.shape:
         if e.fits(e.truth + e.previous):
             yield "accumulated", e.everywhere("the numerical one plus the claimed one of the call before")
-        if e.fits(e.previous):
+        if e.fits(e.previous) and e.hangs_on_previous():
             yield "stale_input", e.everywhere("that of the call before")
     for name, kept in e.problem.kept_arrays():
         if kept.shape == e.x.shape and e.fits(e.vjp(e.c, kept)):
@@ -191,7 +191,7 @@ def _calls(e: Evidence) -> Iterator[Found]:
                 "stale_input",
                 e.everywhere(f"the one at the input that is kept in {name}, which is not the present one"),
             )
-    if e.fits(e.vjp(e.c, e.previous_x)):
+    if e.fits(e.vjp(e.c, e.previous_x)) and e.hangs_on_previous():
         yield "stale_input", e.everywhere("the one at the input of the call before")
 
 
