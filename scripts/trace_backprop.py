@@ -8,6 +8,7 @@ short form if it takes MNIST's 784 pixels, and refused if not.
 from __future__ import annotations
 
 import argparse
+import base64
 import json
 import math
 import os
@@ -24,6 +25,7 @@ import numpy_nn as nn
 
 TEMPLATE = Path(__file__).parent / "trace_page"
 MAX_LINEAR_LAYERS, MAX_UNITS, MAX_ROWS = 4, 16, 4
+PIXELS, MAX_IMAGES = 784, 64
 
 Array = NDArray[Any]
 
@@ -100,7 +102,7 @@ def torch_gradients(net: nn.Sequential, x: Array, y: Array) -> dict[str, Array]:
         value.retain_grad()
         tensors[f"{name}.output"] = value
     torch.nn.functional.cross_entropy(value, torch.tensor(y)).backward()
-    tensors |= {name: p for name, p in twin.named_parameters()}
+    tensors |= dict(twin.named_parameters())
     # A weight is the other way round in torch; a batch is not.
     return {
         f"{name}.grad": tensor.grad.numpy().T if name.endswith(".weight") else tensor.grad.numpy()
@@ -139,6 +141,44 @@ def check_size(net: nn.Sequential, x: Array) -> None:
         raise TypeError("expected float64: build the network with dtype=numpy.float64")
 
 
+def shorten(net: nn.Sequential, x: Array, y: Array, lr: float) -> dict[str, Any]:
+    """What the shortened page shows: of each array its norm and histogram, of the first layer's weights the images."""
+    trace = nn.trace.record(net, nn.CrossEntropyLoss(), nn.SGD(net.parameters(), lr), x, y)
+    trace.to_json()  # refuses numbers that are not finite
+    first = next(layer for layer in trace.layers if layer.type == "Linear")
+    weights = {"weight": trace.arrays[f"{first.name}.weight"], "gradient": trace.arrays[f"{first.name}.weight.grad"]}
+    units = min(MAX_IMAGES, weights["weight"].shape[1])
+    return {
+        "layers": [vars(layer) for layer in trace.layers],
+        "lr": trace.lr,
+        "arrays": {name: {"shape": list(array.shape)} for name, array in trace.arrays.items()},
+        "summary": {name: summarize(array) for name, array in trace.arrays.items()},
+        "images": {"side": 28, "units": units, "total": weights["weight"].shape[1]}
+        | {name: as_bytes(array[:, :units]) for name, array in weights.items()},
+    }
+
+
+def summarize(array: Array) -> dict[str, Any]:
+    """Size, norm, mean, zeros and histogram of an array's numbers."""
+    counts, edges = np.histogram(array, bins=31)
+    return {
+        "size": array.size,
+        "norm": float(np.linalg.norm(array)),
+        "mean": float(array.mean()),
+        "zeros": int(array.size - np.count_nonzero(array)),
+        "low": float(edges[0]),
+        "high": float(edges[-1]),
+        "counts": counts.tolist(),
+    }
+
+
+def as_bytes(weight: Array) -> str:
+    """The columns of a weight in base64, a byte an entry: 127 for 0, 0 and 254 for the column's largest size."""
+    largest = np.abs(weight).max(axis=0)
+    scaled = np.rint(127 + 127 * weight / np.where(largest > 0, largest, 1)).astype(np.uint8)
+    return base64.b64encode(scaled.T.tobytes()).decode()
+
+
 def render(recording: dict[str, Any], subtitle: str) -> str:
     """The page as one file: the template with its style, its scripts and the recording put in."""
     html = (TEMPLATE / "page.html").read_text(encoding="utf-8")
@@ -162,7 +202,16 @@ def small_problem(args: argparse.Namespace) -> tuple[nn.Sequential, Array, Array
     for p in net.parameters():
         np.round(p.data, 2, out=p.data)
     x = rng.standard_normal((args.batch, args.sizes[0])).round(2)
-    return net, x, rng.integers(0, args.sizes[-1], args.batch)
+    return net, x, np.resize(rng.permutation(args.sizes[-1]), args.batch)
+
+
+def mnist_problem(args: argparse.Namespace) -> tuple[nn.Sequential, Array, Array]:
+    """A network for MNIST, with the weights of a checkpoint if one is given, and the first images."""
+    net = nn.MLP(args.sizes, args.activation, rng=args.seed)
+    if args.checkpoint is not None:
+        net.load(args.checkpoint)
+    data = nn.load_mnist(args.data)
+    return net, data.x_train[: args.batch], data.y_train[: args.batch]
 
 
 def sizes(text: str) -> list[int]:
@@ -206,20 +255,36 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--sizes", type=sizes, default="4,5,3", metavar="N,N[,N...]", help="of input, layers, output")
     names = sorted(name for name, a in nn.ACTIVATIONS.items() if a.elementwise)
     parser.add_argument("--activation", choices=names, default="relu", help="after each hidden layer")
-    parser.add_argument("--batch", type=number(int, 1), default=2, metavar="N", help="rows")
+    parser.add_argument("--batch", type=number(int, 1), metavar="N", help="rows; 2 by default, 64 on MNIST")
     parser.add_argument("--lr", type=number(float, 0), default=0.5, metavar="X", help="learning rate")
     parser.add_argument("--seed", type=number(int, 0), default=0, metavar="N", help="of the weights and the batch")
+    parser.add_argument("--data", type=Path, default=Path("data"), metavar="DIR", help="where MNIST is, for 784 inputs")
+    checkpoint_help = "weights of an MNIST network, as scripts/train_mnist.py writes them (numpy.npz)"
+    parser.add_argument("--checkpoint", type=Path, metavar="FILE", help=checkpoint_help)
     parser.add_argument("--out", type=Path, default=Path("trace.html"), metavar="FILE", help="the page")
-    return parser.parse_args(arguments)
+    args = parser.parse_args(arguments)
+    mnist = args.sizes[0] == PIXELS
+    if args.checkpoint is not None and not mnist:
+        parser.error(f"argument --checkpoint: goes with MNIST's {PIXELS} inputs, got --sizes with {args.sizes[0]}")
+    if mnist and args.sizes[-1] != 10:
+        parser.error(f"argument --sizes: expected 10 outputs for MNIST's digits, got {args.sizes[-1]}")
+    args.batch = args.batch or (64 if mnist else 2)
+    return args
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line ``arguments`` (sys.argv without its first by default); return the exit status."""
     args = parse(arguments)
-    subtitle = f"{'-'.join(map(str, args.sizes))}, {args.activation}, cross-entropy, batch {args.batch}, seed {args.seed}"
+    network = f"{'-'.join(map(str, args.sizes))}, {args.activation}"
+    subtitle = f"{network}, cross-entropy, batch {args.batch}, learning rate {args.lr:g}, seed {args.seed}"
     try:
-        net, x, y = small_problem(args)
-        html = render(record(net, x, y, args.lr), subtitle)
+        if args.sizes[0] == PIXELS:
+            net, x, y = mnist_problem(args)
+            recording = shorten(net, x, y, args.lr)
+        else:
+            net, x, y = small_problem(args)
+            recording = record(net, x, y, args.lr)
+        html = render(recording, subtitle)
         args.out.write_text(html, encoding="utf-8")
     except (OSError, ValueError) as error:
         print(f"trace_backprop: {error}", file=sys.stderr)

@@ -61,18 +61,18 @@ class Asking {
   }
 
   ask(cell, pinned) {
-    const same = this.asked && cell.join("/") === this.asked.join("/");
+    const same = cell.join("/") === this.asked?.join("/");
     this.pinned = pinned;
-    if (same && pinned === this.wasPinned) return;
-    this.wasPinned = pinned;
+    if (same) return;
     this.asked = cell;
     const array = this.page.model.arrays.get(cell[0]);
     if (array.axes === "both" && array.unit !== undefined && !array.edge) this.page.showSample(cell[1]);
     this.refresh();
+    if (pinned) this.page.strip.follow(this.page.tables.cell(...cell));
   }
 
   clear() {
-    Object.assign(this, { asked: null, pinned: false, wasPinned: false });
+    Object.assign(this, { asked: null, pinned: false });
     this.page.mark(null, [], []);
     this.panel.innerHTML =
       "<p class='hint'>Hover, tap or focus any number to ask where it comes from. " +
@@ -90,18 +90,18 @@ class Asking {
 
   answer(array, sources, dependents) {
     const [, i, j] = this.asked;
-    const { model, step } = this.page;
-    const parts = [this.heading(array, i, j)];
+    const { step } = this.page;
+    const parts = [this.heading(array, i, j, sources, dependents)];
     if (!array.maker) parts.push(this.page.editing.field(array, i, j));
     else parts.push(this.formula(array, i, j, array.step <= step));
     if (array.gradient && array.step <= step) parts.push(this.comparison(array, i, j));
     if (array.maker && array.step > step) parts.push(this.later(array));
-    parts.push(this.relations(sources, dependents, model));
     return parts;
   }
 
-  heading(array, i, j) {
-    const heading = element("h2", {}, spokenEntry(array, i, j));
+  heading(array, i, j, sources, dependents) {
+    const spoken = element("span", { class: "spoken" }, spokenEntry(array, i, j));
+    const heading = element("h2", {}, spoken, this.relations(sources, dependents));
     const close = element("button", { type: "button", "aria-label": "Let go (Escape)", class: "close" }, "×");
     close.addEventListener("click", () => this.clear());
     heading.append(close);
@@ -118,11 +118,11 @@ class Asking {
       p.innerHTML = html;
       lines.append(p);
     };
-    line("symbols", `${math(entrySymbol(array, i, j))} ${math(equals, ...array.maker.formula(i, j))}`);
+    line("symbols", `${math(entrySymbol(array, i, j))} ${math(infix("="), ...array.maker.formula(i, j))}`);
     if (!computed) return lines;
     const terms = array.maker.numbers(i, j, get);
-    line("numbers", terms.map((term, k) => math(mo(k ? "+" : "="), ...term)).join(" "));
-    line("result", math(equals, mn(resultText(model.values[array.name][i][j]))));
+    line("numbers", terms.map((term, k) => math(infix(k ? "+" : "="), ...term)).join(" "));
+    line("result", math(infix("="), mn(resultText(model.values[array.name][i][j]))));
     return lines;
   }
 
@@ -134,11 +134,11 @@ class Asking {
 
   relations(sources, dependents) {
     const count = (n) => (n === 1 ? "1 number" : `${n} numbers`);
-    const p = element("p", { class: "relations" });
-    p.innerHTML =
+    const relations = element("span", { class: "relations" });
+    relations.innerHTML =
       `<span class="key source"></span> made from ${count(sources.length)}` +
       ` <span class="key dependent"></span> goes into ${count(dependents.length)}`;
-    return p;
+    return relations;
   }
 
   // What two others say of a gradient: as recorded, or, after a change, what this page can compute itself.
@@ -155,10 +155,10 @@ class Asking {
     const agree = [ours, torch ?? ours].every((x) => Math.abs(x - numerical) <= bound);
     const table = element("table", { class: "comparison" });
     table.innerHTML =
-      `<tr><th scope="row">ours, by hand</th><td>${resultText(ours)}</td><td></td></tr>` +
+      `<tr><th scope="row">ours</th><td>${resultText(ours)}</td><td></td></tr>` +
       (edited ? "" : `<tr><th scope="row">torch autograd</th><td>${resultText(torch)}</td>` +
         `<td>${ours === torch ? "the same to the last bit" : `differs by ${smallText(ours - torch)}`}</td></tr>`) +
-      `<tr><th scope="row">numerical derivative</th><td>${resultText(numerical)}</td><td>± ${smallText(bound)}</td></tr>`;
+      `<tr><th scope="row">numerical</th><td>${resultText(numerical)}</td><td>± ${smallText(bound)}</td></tr>`;
     const verdict = element("p", { class: `verdict ${agree ? "agree" : "disagree"}` });
     const values = edited ? "Both values" : "The three values";
     verdict.textContent = agree

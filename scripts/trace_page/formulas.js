@@ -2,11 +2,12 @@
 // What is written: the symbols of arrays and entries, the activations, and for each step its title, its formula and a
 // sentence of explanation.
 
-function decorated(array, letter, below) {
+function decorated(array, letter, below, mark = "") {
   const marks = [];
   if (array.index) marks.push(mo("("), mn(array.index), mo(")"));
   if (array.primes) marks.push(mo("′".repeat(array.primes)));
   if (array.after) marks.push("<mtext>new</mtext>");
+  if (mark) marks.push(mark);
   const base = mi(letter);
   if (marks.length && below) return `<msubsup>${base}${row(below)}${row(...marks)}</msubsup>`;
   if (marks.length) return sup(base, row(...marks));
@@ -109,7 +110,7 @@ const WRITTEN = {
   },
 };
 
-const transposed = (symbol) => sup(symbol, mo("⊤"));
+const transposed = (array) => decorated(array, array.letter.toUpperCase(), "", mo("⊤"));
 
 // A step's title, formula and sentence.
 const STORY = {
@@ -164,7 +165,7 @@ const STORY = {
   weightGradient: (model, layer, input, output) => ({
     title: `Backward: the weights of layer ${layer.name}`,
     formula: math(
-      model.symbol(`${layer.name}.weight.grad`), equals, transposed(model.symbol(input)), model.symbol(`${output}.grad`),
+      model.symbol(`${layer.name}.weight.grad`), equals, transposed(model.arrays.get(input)), model.symbol(`${output}.grad`),
     ),
     text: "What went into an edge, times the gradient at its far end, summed over the samples. " +
       "The edges drawn are these gradients.",
@@ -180,7 +181,7 @@ const STORY = {
     title: `Backward: through layer ${layer.name}, linear`,
     formula: math(
       model.symbol(`${input}.grad`), equals, model.symbol(`${output}.grad`),
-      transposed(model.symbol(`${layer.name}.weight`)),
+      transposed(model.arrays.get(`${layer.name}.weight`)),
     ),
     text: input === "input"
       ? "The same edges, walked the other way, to the data itself. Training has no use for this one; it is shown for completeness."

@@ -20,6 +20,7 @@ class Page {
   goTo(step) {
     this.step = Math.min(Math.max(step, 0), this.model.steps.length - 1);
     this.refresh();
+    this.strip.followStep(this.step);
   }
 
   refresh() {

@@ -15,6 +15,7 @@ const call = (name, ...parts) => row(`<mi mathvariant="normal">${name}</mi>`, mo
 const exp = (...parts) => sup(mi("e"), row(...parts));
 const math = (...parts) => `<math>${parts.join("")}</math>`;
 const times = mo("·");
+const infix = (sign) => `<mo form="infix">${sign}</mo>`;
 const equals = mo("=");
 
 // Numbers for reading: few digits in a cell, some more in a formula, nearly all in a result.

@@ -20,10 +20,9 @@ class Network {
     this.widths = this.layers.map((of) => of[0].cols);
   }
 
-  // Of some arrays, the one that was made last by this step.
+  // Of some arrays, the one that was made last by this step; undefined if none is there yet.
   newest(arrays, step) {
-    const known = arrays.filter((a) => a.step <= step);
-    return known.reduce((a, b) => (b.step >= a.step ? b : a));
+    return arrays.filter((a) => a.step <= step).sort((a, b) => a.step - b.step).at(-1);
   }
 
   draw(step, sample) {
@@ -33,11 +32,11 @@ class Network {
     const width = Math.max(this.root.clientWidth, 280);
     const tall = Math.max(...this.widths);
     const round = tall <= 8 && width / columns > 110;
-    const [w, h] = round ? [46, 46] : [48, 22];
-    const pitch = h + (round ? 12 : 6);
-    const height = tall * pitch + 50;
+    const [w, h] = round ? [43, 43] : [48, 22];
+    const pitch = h + (round ? 7 : 6);
+    const height = tall * pitch + 42;
     const x = (column) => w / 2 + 4 + (column * (width - w - 8)) / (columns - 1);
-    const y = (column, unit) => 34 + pitch * (tall / 2 + unit - (this.widths[column] - 1) / 2 - 0.5) + h / 2;
+    const y = (column, unit) => 40 + pitch * (tall / 2 + unit - (this.widths[column] - 1) / 2 - 0.5) + h / 2;
 
     const picture = svg("svg", { width, height, viewBox: `0 0 ${width} ${height}`, role: "img" });
     picture.setAttribute("aria-label", `The network ${this.widths.join("-")}; every number in it stands in the computation below`);
@@ -47,13 +46,20 @@ class Network {
       const array = this.newest(this.layers[column], step);
       const lit = (lights.units ?? []).includes(column);
       this.drawUnits(picture, column, array, sample, lit, { x, y, w, h });
-      const caption = svg("foreignObject", { x: x(column) - 40, y: 0, width: 80, height: 40 });
-      const label = element("div", { class: "caption" });
-      label.innerHTML = math(arraySymbol(array));
-      caption.append(label);
-      picture.append(caption);
+      if (array) picture.append(this.caption(x(column), array, lit));
+      if (column === 0) continue;
+      const middle = (x(column - 1) + x(column)) / 2;
+      picture.append(this.caption(middle, shown[column], (lights.edges ?? []).includes(column)));
     }
     this.root.replaceChildren(picture);
+  }
+
+  caption(x, array, lit) {
+    const caption = svg("foreignObject", { x: x - 30, y: 0, width: 60, height: 40 });
+    const label = element("div", { class: lit ? "caption lit" : "caption" });
+    label.innerHTML = math(arraySymbol(array));
+    caption.append(label);
+    return caption;
   }
 
   // Edges show the weights, but in the very step that makes their gradient that, and after the update the new weights.
@@ -83,17 +89,19 @@ class Network {
   }
 
   drawUnits(picture, column, array, sample, lit, { x, y, w, h }) {
-    const values = this.model.values[array.name][sample];
-    const largest = Math.max(...this.model.values[array.name].flat().map(Math.abs)) || 1;
-    for (const [unit, value] of values.entries()) {
+    const values = array ? this.model.values[array.name] : [];
+    const largest = Math.max(...values.flat().map(Math.abs)) || 1;
+    for (const unit of range(this.widths[column])) {
+      const value = array ? values[sample][unit] : 0;
       const sign = value < 0 ? "negative" : value > 0 ? "positive" : "zero";
-      const group = svg("g", {
-        class: `unit ${sign}${lit ? " lit" : ""}`, "data-name": array.name, "data-row": sample, "data-col": unit,
-      });
+      const group = svg("g", { class: `unit ${sign}${lit ? " lit" : ""}` });
       group.style.setProperty("--share", Number.isFinite(value) ? Math.abs(value) / largest : 0);
       const [left, top] = [x(column) - w / 2, y(column, unit) - h / 2];
       group.append(svg("rect", { x: left, y: top, width: w, height: h, rx: h / 2 }));
-      group.append(svg("text", { x: x(column), y: y(column, unit), dy: "0.35em" }, this.unitText(value)));
+      if (array) {
+        Object.assign(group.dataset, { name: array.name, row: sample, col: unit });
+        group.append(svg("text", { x: x(column), y: y(column, unit), dy: "0.35em" }, this.unitText(value)));
+      }
       picture.append(group);
     }
   }

@@ -57,8 +57,7 @@ class Stepping {
   }
 
   showPlaying() {
-    this.playButton.innerHTML = this.timer ? "❚❚&#xFE0E; Pause" : "▶&#xFE0E; Play";
-    this.playButton.setAttribute("aria-label", this.timer ? "Pause" : "Play");
+    this.playButton.textContent = this.timer ? "Pause" : "Play";
   }
 
   show(step) {

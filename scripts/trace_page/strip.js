@@ -42,7 +42,7 @@ class Strip {
 
   // What is computed by now, with the arrays of this step lit.
   show(step) {
-    const { outputs, column } = this.model.steps[step];
+    const { outputs } = this.model.steps[step];
     for (const [name, figure] of this.frames) {
       const array = this.model.arrays.get(name);
       const computed = array.step <= step;
@@ -50,15 +50,29 @@ class Strip {
       figure.classList.toggle("waiting", !computed);
       this.contents.fill(array, figure, computed);
     }
-    this.bringIntoView(outputs.length ? this.frames.get(outputs[0]) : null, column);
   }
 
-  bringIntoView(figure) {
-    if (!figure) return this.root.scrollTo({ left: 0 });
-    const [outer, inner] = [this.root.getBoundingClientRect(), figure.getBoundingClientRect()];
-    if (inner.left >= outer.left && inner.right <= outer.right) return undefined;
-    const middle = inner.left + inner.width / 2 - outer.left - outer.width / 2;
-    return this.root.scrollBy({ left: middle, behavior: calm() ? "auto" : "smooth" });
+  followStep(step) {
+    const { outputs } = this.model.steps[step];
+    if (outputs.length) this.follow(this.frames.get(outputs[0]));
+    else this.root.scrollTo({ left: 0 });
+  }
+
+  // Bring a part of the strip into view: sideways inside the strip; up and down, between what is fixed above and the
+  // answer below, if the reader is looking at the strip or the network stays in view anyway.
+  follow(part) {
+    const behavior = calm() ? "auto" : "smooth";
+    const [outer, inner] = [this.root.getBoundingClientRect(), part.getBoundingClientRect()];
+    if (inner.left < outer.left || inner.right > outer.right) {
+      this.root.scrollBy({ left: inner.left + inner.width / 2 - outer.left - outer.width / 2, behavior });
+    }
+    const at = (id) => document.getElementById(id);
+    const fixed = getComputedStyle(at("stage")).position === "sticky";
+    const top = (fixed ? at("stage") : at("controls")).getBoundingClientRect().bottom + 24;
+    const bottom = at("asked").getBoundingClientRect().top - 8;
+    if (!fixed && outer.top > innerHeight / 2) return;
+    if (inner.bottom > bottom) scrollBy({ top: Math.min(inner.bottom - bottom, inner.top - top), behavior });
+    else if (inner.top < top) scrollBy({ top: inner.top - top, behavior });
   }
 }
 
