@@ -33,7 +33,7 @@ class Asking {
   click(event) {
     const cell = this.cellOf(event.target);
     if (cell) this.ask(cell, true);
-    else if (!event.target.closest("#asked, #controls, header")) this.clear();
+    else if (!event.composedPath().some((node) => node.matches?.("#asked, #controls, header"))) this.clear();
   }
 
   // In an array the arrow keys go from cell to cell; Enter edits; Escape lets go.
@@ -56,7 +56,7 @@ class Asking {
       }
     } else if (event.key === "Enter") {
       event.preventDefault();
-      this.panel.querySelector("input, button")?.focus();
+      this.panel.querySelector(".field input, p button")?.focus();
     }
   }
 

@@ -33,13 +33,13 @@ class Page {
 
   drawNetwork() {
     this.network.draw(this.step, this.sample);
-    if (this.marks) this.network.mark(...this.marks);
+    if (this.marks) this.network.mark(...this.marks, this.sample);
   }
 
   mark(...marks) {
     this.marks = marks;
     this.tables.mark(...marks);
-    this.network.mark(...marks);
+    this.network.mark(...marks, this.sample);
   }
 
   // Which row of the batch the network shows.

@@ -80,7 +80,7 @@ class Network {
           x1: x(column - 1) + w / 2, y1: y(column - 1, i), x2: x(column) - w / 2, y2: y(column, j),
           "stroke-width": (0.4 + (5 * Math.abs(value)) / largest).toFixed(2),
           class: value < 0 ? "negative" : "positive",
-          "data-name": array.name, "data-row": i, "data-col": j,
+          "data-name": array.name, "data-row": i, "data-col": j, "data-place": `edge ${column} ${i} ${j}`,
         });
         group.append(edge);
       }
@@ -94,7 +94,7 @@ class Network {
     for (const unit of range(this.widths[column])) {
       const value = array ? values[sample][unit] : 0;
       const sign = value < 0 ? "negative" : value > 0 ? "positive" : "zero";
-      const group = svg("g", { class: `unit ${sign}${lit ? " lit" : ""}` });
+      const group = svg("g", { class: `unit ${sign}${lit ? " lit" : ""}`, "data-place": `unit ${column} ${unit}` });
       group.style.setProperty("--share", Number.isFinite(value) ? Math.abs(value) / largest : 0);
       const [left, top] = [x(column) - w / 2, y(column, unit) - h / 2];
       group.append(svg("rect", { x: left, y: top, width: w, height: h, rx: h / 2 }));
@@ -111,14 +111,19 @@ class Network {
     return text.length > 6 && !text.includes("e") ? withExponent(value.toFixed(2)) : text;
   }
 
-  mark(asked, sources, dependents) {
-    const marks = [["asked", asked ? [asked] : []], ["source", sources], ["dependent", dependents]];
-    const shown = new Map(
-      [...this.root.querySelectorAll("[data-name]")].map((n) => [`${n.dataset.name}/${n.dataset.row}/${n.dataset.col}`, n]),
-    );
+  // Light the units and edges of some cells, whichever of their numbers is shown just now.
+  mark(asked, sources, dependents, sample) {
+    const places = new Map([...this.root.querySelectorAll("[data-place]")].map((node) => [node.dataset.place, node]));
+    for (const node of places.values()) node.classList.remove("asked", "source", "dependent");
+    const marks = [["dependent", dependents], ["source", sources], ["asked", asked ? [asked] : []]];
     for (const [mark, cells] of marks) {
-      for (const node of shown.values()) node.classList.remove(mark);
-      for (const cell of cells) shown.get(cell.join("/"))?.classList.add(mark);
+      for (const [name, i, j] of cells) {
+        const { edge, unit, axes } = this.model.arrays.get(name);
+        const place = edge ? `edge ${edge} ${i} ${j}` : axes === "both" && i === sample ? `unit ${unit} ${j}` : "";
+        const node = places.get(place);
+        node?.classList.remove("source", "dependent");
+        node?.classList.add(mark);
+      }
     }
   }
 }

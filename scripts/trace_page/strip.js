@@ -53,9 +53,7 @@ class Strip {
   }
 
   followStep(step) {
-    const { outputs } = this.model.steps[step];
-    if (outputs.length) this.follow(this.frames.get(outputs[0]));
-    else this.root.scrollTo({ left: 0 });
+    this.follow(this.frames.get(this.model.steps[step].outputs[0] ?? "input"));
   }
 
   // Bring a part of the strip into view: sideways inside the strip; up and down, between what is fixed above and the
@@ -68,7 +66,7 @@ class Strip {
     }
     const at = (id) => document.getElementById(id);
     const fixed = getComputedStyle(at("stage")).position === "sticky";
-    const top = (fixed ? at("stage") : at("controls")).getBoundingClientRect().bottom + 24;
+    const top = (fixed ? at("stage") : at("controls")).getBoundingClientRect().bottom + 52;
     const bottom = at("asked").getBoundingClientRect().top - 8;
     if (!fixed && outer.top > innerHeight / 2) return;
     if (inner.bottom > bottom) scrollBy({ top: Math.min(inner.bottom - bottom, inner.top - top), behavior });
