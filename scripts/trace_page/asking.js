@@ -135,9 +135,10 @@ class Asking {
   relations(sources, dependents) {
     const count = (n) => (n === 1 ? "1 number" : `${n} numbers`);
     const relations = element("span", { class: "relations" });
+    const from = sources.length ? `made from ${count(sources.length)}` : "given";
+    const into = dependents.length ? `goes into ${count(dependents.length)}` : "goes into none";
     relations.innerHTML =
-      `<span class="key source"></span> made from ${count(sources.length)}` +
-      ` <span class="key dependent"></span> goes into ${count(dependents.length)}`;
+      `<span class="key source"></span> ${from} <span class="key dependent"></span> ${into}`;
     return relations;
   }
 

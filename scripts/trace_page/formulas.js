@@ -6,7 +6,7 @@ function decorated(array, letter, below, mark = "") {
   const marks = [];
   if (array.index) marks.push(mo("("), mn(array.index), mo(")"));
   if (array.primes) marks.push(mo("′".repeat(array.primes)));
-  if (array.after) marks.push("<mtext>new</mtext>");
+  if (array.after) marks.push("<mtext>&#x2009;new</mtext>");
   if (mark) marks.push(mark);
   const base = mi(letter);
   if (marks.length && below) return `<msubsup>${base}${row(below)}${row(...marks)}</msubsup>`;
@@ -209,7 +209,7 @@ const STORY = {
     formula: layer.parameters
       .map((p) => `${layer.name}.${p}`)
       .map((p) => math(model.symbol(`${p}.after`), equals, model.symbol(p), mo("−"), mi("η"), model.symbol(`${p}.grad`)))
-      .join(" "),
+      .join(",&emsp;"),
     text: "Against the gradient, by the learning rate η: downhill, for small steps.",
   }),
 };

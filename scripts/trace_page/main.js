@@ -14,7 +14,11 @@ class Page {
     this.stepping = new Stepping(this);
     this.chooseSample();
     this.stepping.fromAddress();
-    addEventListener("resize", () => this.drawNetwork());
+    keepStage();
+    addEventListener("resize", () => {
+      this.drawNetwork();
+      keepStage();
+    });
   }
 
   goTo(step) {

@@ -72,13 +72,14 @@ class Network {
   drawEdges(picture, column, array, lights, x, y, w) {
     const values = this.model.values[array.name];
     const largest = Math.max(...values.flat().map(Math.abs)) || 1;
+    const thickest = Math.max(...this.widths) > 8 ? 2.5 : 5;
     const lit = (lights.edges ?? []).includes(column);
     const group = svg("g", { class: lit ? "edges lit" : "edges" });
     for (const [i, line] of values.entries()) {
       for (const [j, value] of line.entries()) {
         const edge = svg("line", {
           x1: x(column - 1) + w / 2, y1: y(column - 1, i), x2: x(column) - w / 2, y2: y(column, j),
-          "stroke-width": (0.4 + (5 * Math.abs(value)) / largest).toFixed(2),
+          "stroke-width": (0.4 + (thickest * Math.abs(value)) / largest).toFixed(2),
           class: value < 0 ? "negative" : "positive",
           "data-name": array.name, "data-row": i, "data-col": j, "data-place": `edge ${column} ${i} ${j}`,
         });

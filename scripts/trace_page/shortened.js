@@ -26,10 +26,10 @@ class Histograms {
     if (computed) {
       const most = Math.max(...counts);
       for (const [k, count] of counts.entries()) {
-        const middle = low + ((k + 0.5) * (high - low)) / bars;
+        const [from, to] = [k, k + 1].map((edge) => low + (edge * (high - low)) / bars);
         const tall = (count / most) * height;
         const place = { x: (k * width) / bars + 0.5, width: width / bars - 1, y: height - tall, height: tall };
-        picture.append(svg("rect", { ...place, class: middle < 0 ? "negative" : "positive" }));
+        picture.append(svg("rect", { ...place, class: to <= 0 ? "negative" : from >= 0 ? "positive" : "around0" }));
       }
       picture.append(svg("text", { x: 0, y: height + 12 }, cellText(low)));
       picture.append(svg("text", { x: width, y: height + 12, "text-anchor": "end" }, cellText(high)));
@@ -111,6 +111,8 @@ class Shortened {
     this.panel.innerHTML = "<p class='hint'>Hover, tap or focus any histogram to ask where its numbers come from.</p>";
     this.stepping = new Stepping(this);
     this.stepping.fromAddress();
+    keepStage();
+    addEventListener("resize", keepStage);
     new MutationObserver(() => this.refresh()).observe(document.documentElement, { attributes: true });
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.refresh());
   }

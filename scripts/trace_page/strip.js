@@ -65,13 +65,19 @@ class Strip {
       this.root.scrollBy({ left: inner.left + inner.width / 2 - outer.left - outer.width / 2, behavior });
     }
     const at = (id) => document.getElementById(id);
-    const fixed = getComputedStyle(at("stage")).position === "sticky";
+    const fixed = document.body.classList.contains("stays");
     const top = (fixed ? at("stage") : at("controls")).getBoundingClientRect().bottom + 52;
     const bottom = at("asked").getBoundingClientRect().top - 8;
     if (!fixed && outer.top > innerHeight / 2) return;
     if (inner.bottom > bottom) scrollBy({ top: Math.min(inner.bottom - bottom, inner.top - top), behavior });
     else if (inner.top < top) scrollBy({ top: inner.top - top, behavior });
   }
+}
+
+// Whether the steps and the network stay in view: on wide windows, where they leave half of the height to the strip.
+function keepStage() {
+  const height = document.getElementById("stage").offsetHeight;
+  document.body.classList.toggle("stays", innerWidth >= 1000 && height <= innerHeight * 0.45);
 }
 
 const calm = () => matchMedia("(prefers-reduced-motion: reduce)").matches;
