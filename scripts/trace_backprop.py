@@ -180,15 +180,14 @@ def as_bytes(weight: Array) -> str:
 
 
 def render(recording: dict[str, Any], subtitle: str) -> str:
-    """The page as one file: the template with its style, its scripts and the recording put in."""
+    """The page as one file: the template with its styles, its scripts and the recording put in."""
+
+    def inline(tag: str) -> Callable[[re.Match[str]], str]:
+        return lambda match: f"<{tag}>\n{(TEMPLATE / match[1]).read_text(encoding='utf-8')}</{tag}>"
+
     html = (TEMPLATE / "page.html").read_text(encoding="utf-8")
-    style = (TEMPLATE / "style.css").read_text(encoding="utf-8")
-    html = html.replace('<link rel="stylesheet" href="style.css">', f"<style>\n{style}</style>")
-
-    def inline(match: re.Match[str]) -> str:
-        return f"<script>\n{(TEMPLATE / match[1]).read_text(encoding='utf-8')}</script>"
-
-    html = re.sub(r'<script src="([^"]*)"></script>', inline, html)
+    html = re.sub(r'<link rel="stylesheet" href="([^"]*)">', inline("style"), html)
+    html = re.sub(r'<script src="([^"]*)"></script>', inline("script"), html)
     # Inside a script element "</script" would end it, and "<!--" begin a comment.
     content = json.dumps({**recording, "subtitle": subtitle}, allow_nan=False).replace("<", "\\u003c")
     holder = '<script type="application/json" id="recording">'

@@ -101,9 +101,9 @@ const range = (n) => Array.from({ length: n }, (_, i) => i);
 
 const sum = (numbers) => numbers.reduce((total, x) => total + x, 0);
 
-// The derivative of f at x0 by central differences over steps that halve, extrapolated (Ridders, "Accurate computation
-// of F'(x) and F'(x) F''(x)", 1982): [value, bound]. The bound is the last change of the extrapolation, and the rounding
-// of f (taken as 16 units) that the division by the smallest step so far magnifies; the entry with the least bound wins.
+// [value, bound] of the derivative of f at x0, by central differences over halving steps, extrapolated (Ridders,
+// "Accurate computation of F'(x) and F'(x) F''(x)", 1982). The bound is twice the last change of the extrapolation, plus the rounding of f (taken as 16 units) as the
+// division by the step magnifies it; the entry of the tableau with the least bound wins.
 function numericalDerivative(f, x0) {
   const first = 0.05 * Math.max(1, Math.abs(x0));
   let best = [NaN, Infinity];

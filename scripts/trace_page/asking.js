@@ -36,14 +36,15 @@ class Asking {
     else if (!event.composedPath().some((node) => node.matches?.("#asked, #controls, header"))) this.clear();
   }
 
-  // In an array the arrow keys go from cell to cell; Enter edits; Escape lets go.
+  // In an array the arrow keys go from cell to cell; Enter goes to the answer, Escape back, and then lets go.
   key(event) {
     if (event.key === "Escape" && this.asked) {
+      if (this.panel.contains(event.target)) return this.page.tables.cell(...this.asked).focus();
       this.clear();
       document.activeElement.blur();
     }
     const cell = event.target.matches("td[data-name]") && this.cellOf(event.target);
-    if (!cell) return;
+    if (!cell) return undefined;
     const [name, i, j] = cell;
     const move = { ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowDown: [1, 0] }[event.key];
     if (move) {
@@ -58,6 +59,7 @@ class Asking {
       event.preventDefault();
       this.panel.querySelector(".field input, p button")?.focus();
     }
+    return undefined;
   }
 
   ask(cell, pinned) {
@@ -166,7 +168,9 @@ class Asking {
       ? `✓ ${values} agree: within the numerical derivative’s error bound.`
       : `✗ ${values} do not agree. At a kink of the activation they need not.`;
     const note = element("p", { class: "hint" });
-    if (edited) note.textContent = "You changed a number, so torch, which was asked when this was recorded, has no say here.";
+    if (edited) {
+      note.textContent = "You changed a number: torch, which was asked when this was recorded, has no say here.";
+    }
     return element("div", { class: "comparing" }, table, verdict, ...(edited ? [note] : []));
   }
 }

@@ -29,7 +29,8 @@ class Editing {
     input.setAttribute("aria-label", spokenEntry(array, i, j));
     input.addEventListener("input", () => {
       const x = input.valueAsNumber;
-      const fine = label ? Number.isInteger(x) && x >= 0 && x < model.classes : Number.isFinite(x) && Math.abs(x) <= 1e6;
+      const aClass = Number.isInteger(x) && x >= 0 && x < model.classes;
+      const fine = label ? aClass : Math.abs(x) <= 1e6;
       if (this.accept(input, fine, wanted)) this.change(() => (model.values[array.name][i][j] = x));
     });
     const symbol = element("span");

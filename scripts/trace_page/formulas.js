@@ -165,7 +165,8 @@ const STORY = {
   weightGradient: (model, layer, input, output) => ({
     title: `Backward: the weights of layer ${layer.name}`,
     formula: math(
-      model.symbol(`${layer.name}.weight.grad`), equals, transposed(model.arrays.get(input)), model.symbol(`${output}.grad`),
+      model.symbol(`${layer.name}.weight.grad`), equals,
+      transposed(model.arrays.get(input)), model.symbol(`${output}.grad`),
     ),
     text: "What went into an edge, times the gradient at its far end, summed over the samples. " +
       "The edges drawn are these gradients.",
@@ -184,7 +185,7 @@ const STORY = {
       transposed(model.arrays.get(`${layer.name}.weight`)),
     ),
     text: input === "input"
-      ? "The same edges, walked the other way, to the data itself. Training has no use for this one; it is shown for completeness."
+      ? "The same edges, walked the other way, to the data itself. Training has no use for this last one."
       : "The same edges, walked the other way: each unit sums the gradients that it caused, times the weights.",
   }),
   activationGradient: (model, layer, input, output) => ({
@@ -208,7 +209,8 @@ const STORY = {
     title: `Update: layer ${layer.name}`,
     formula: layer.parameters
       .map((p) => `${layer.name}.${p}`)
-      .map((p) => math(model.symbol(`${p}.after`), equals, model.symbol(p), mo("−"), mi("η"), model.symbol(`${p}.grad`)))
+      .map((p) => [`${p}.after`, p, `${p}.grad`].map((name) => model.symbol(name)))
+      .map(([after, before, gradient]) => math(after, equals, before, mo("−"), mi("η"), gradient))
       .join(",&emsp;"),
     text: "Against the gradient, by the learning rate η: downhill, for small steps.",
   }),

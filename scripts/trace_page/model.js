@@ -135,7 +135,9 @@ class Model {
         ...STORY[`${kind}Gradient`](this, layer, input, output), column, lights: kind === "weight" ? edges : units,
       });
     }
-    const maker = linear ? inputGradientMaker(this, layer, output) : activationGradientMaker(this, layer, input, output);
+    const maker = linear
+      ? inputGradientMaker(this, layer, output)
+      : activationGradientMaker(this, layer, input, output);
     const story = STORY[linear ? "inputGradient" : "activationGradient"](this, layer, input, output);
     const lights = { units: [inputUnit], edges: linear ? [unit] : [] };
     this.addStep("backward", [[`${input}.grad`, maker]], { ...story, column: column - 1, lights });

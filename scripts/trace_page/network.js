@@ -1,6 +1,7 @@
 "use strict";
-// The network as units and edges, for one sample of the batch. A unit shows the newest number that is known of it, an
-// edge is as thick as its weight is large, in colour by its sign; in the step that makes a weight's gradient it shows that.
+// The network as units and edges, for one sample of the batch. A unit shows the newest number that is known of it. An
+// edge is as thick as its weight is large, in colour by its sign; in the step that makes the weight's gradient it shows
+// the gradient.
 
 const SVG = "http://www.w3.org/2000/svg";
 
@@ -15,7 +16,8 @@ class Network {
   constructor(model, root) {
     [this.model, this.root] = [model, root];
     const arrays = [...model.arrays.values()];
-    this.layers = range(model.units + 1).map((unit) => arrays.filter((a) => a.unit === unit && a.axes === "both" && !a.edge));
+    const ofUnits = arrays.filter((a) => a.axes === "both" && !a.edge);
+    this.layers = range(model.units + 1).map((unit) => ofUnits.filter((a) => a.unit === unit));
     this.edges = range(model.units + 1).map((unit) => arrays.filter((a) => a.edge === unit));
     this.widths = this.layers.map((of) => of[0].cols);
   }
@@ -39,7 +41,8 @@ class Network {
     const y = (column, unit) => 40 + pitch * (tall / 2 + unit - (this.widths[column] - 1) / 2 - 0.5) + h / 2;
 
     const picture = svg("svg", { width, height, viewBox: `0 0 ${width} ${height}`, role: "img" });
-    picture.setAttribute("aria-label", `The network ${this.widths.join("-")}; every number in it stands in the computation below`);
+    const said = `The network ${this.widths.join("-")}; every number in it stands in the computation below`;
+    picture.setAttribute("aria-label", said);
     const shown = this.edges.map((of) => (of.length ? this.newest(of, this.edgeStep(of, step)) : null));
     for (const column of range(columns).slice(1)) this.drawEdges(picture, column, shown[column], lights, x, y, w);
     for (const column of range(columns)) {

@@ -22,7 +22,7 @@ class Histograms {
     const { norm, counts, low, high } = this.model.recording.summary[array.name];
     box.setAttribute("aria-label", `${spokenName(array)}: ${computed ? `norm ${cellText(norm)}` : "not computed yet"}`);
     const [width, height, bars] = [150, 44, counts.length];
-    const picture = svg("svg", { width, height: height + 14, viewBox: `0 0 ${width} ${height + 14}`, "aria-hidden": "true" });
+    const picture = svg("svg", { width, height: height + 14, "aria-hidden": "true" });
     if (computed) {
       const most = Math.max(...counts);
       for (const [k, count] of counts.entries()) {
@@ -57,7 +57,9 @@ class Images {
     this.canvases = ["weight", "gradient"].map((kind) => {
       const figure = element("figure", { class: "images" });
       const canvas = element("canvas", { role: "img" });
-      const caption = element("figcaption", {}, `${kind === "weight" ? "Weights" : "Gradient by the weights"} of the first layer, an image a unit` + (total > units ? `; the first ${units} of ${total}` : ""));
+      const what = kind === "weight" ? "Weights" : "Gradient by the weights";
+      const some = total > units ? `; the first ${units} of ${total}` : "";
+      const caption = element("figcaption", {}, `${what} of the first layer, an image a unit${some}`);
       canvas.setAttribute("aria-label", caption.textContent);
       figure.append(caption, canvas);
       root.append(figure);
@@ -103,7 +105,8 @@ class Shortened {
     document.body.classList.add("shortened");
     this.model = new Model(recording);
     this.step = 0;
-    this.strip = new Strip(this.model, document.getElementById("strip"), new Histograms(this.model, (name) => this.ask(name)));
+    const histograms = new Histograms(this.model, (name) => this.ask(name));
+    this.strip = new Strip(this.model, document.getElementById("strip"), histograms);
     this.images = new Images(recording, document.getElementById("drawing"));
     document.getElementById("lr").closest("label").hidden = true;
     document.getElementById("samples").hidden = true;
@@ -141,12 +144,16 @@ class Shortened {
     const formula = element("div", { class: "formula" });
     const indices = { both: ["n", "j"], row: ["n", 0], column: [0, "j"], none: [0, 0] }[array.axes];
     const [i, j] = array.edge !== undefined ? ["i", "j"] : indices;
-    if (array.maker) formula.innerHTML = `<p>${math(entrySymbol(array, i, j))} ${math(infix("="), ...array.maker.formula(i, j))}</p>`;
+    if (array.maker) {
+      const right = math(infix("="), ...array.maker.formula(i, j));
+      formula.innerHTML = `<p>${math(entrySymbol(array, i, j))} ${right}</p>`;
+    }
     const numbers = element("p", {});
     numbers.textContent = array.step <= this.step
       ? `${size} numbers from ${cellText(low)} to ${cellText(high)}, mean ${cellText(mean)}, ` +
         `norm ${cellText(norm)}, ${((100 * zeros) / size).toFixed(1)} % of them 0`
       : `Step ${array.step} computes it.`;
-    this.panel.replaceChildren(element("h2", {}, element("span", { class: "spoken" }, spokenName(array))), formula, numbers);
+    const heading = element("h2", {}, element("span", { class: "spoken" }, spokenName(array)));
+    this.panel.replaceChildren(heading, formula, numbers);
   }
 }

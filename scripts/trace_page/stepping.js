@@ -13,7 +13,9 @@ class Stepping {
     this.slider.max = this.last;
     this.slider.addEventListener("input", () => this.userGoesTo(Number(this.slider.value)));
     const targets = { first: () => 0, back: () => page.step - 1, forward: () => page.step + 1, last: () => this.last };
-    for (const [id, target] of Object.entries(targets)) at(id).addEventListener("click", () => this.userGoesTo(target()));
+    for (const [id, target] of Object.entries(targets)) {
+      at(id).addEventListener("click", () => this.userGoesTo(target()));
+    }
     this.playButton.addEventListener("click", () => this.toggle());
     document.addEventListener("keydown", (event) => this.key(event, targets));
     addEventListener("hashchange", () => this.fromAddress());

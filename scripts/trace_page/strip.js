@@ -1,6 +1,6 @@
 "use strict";
-// The computation as a strip: a column for the data, each layer and the loss; three lanes, forward, backward and update,
-// so that the gradient of an array lies under the array. `drawArray` draws what is inside the frame of one array.
+// The computation as a strip: a column for the data, each layer and the loss; three lanes, forward, backward and
+// update, so that the gradient of an array lies under the array. What is in the frame of an array its `contents` draw.
 
 const LANES = { forward: "Forward →", backward: "← Backward", update: "Update" };
 
@@ -34,7 +34,8 @@ class Strip {
   frame(array) {
     const figure = element("figure", { class: "array", "data-array": array.name });
     const caption = element("figcaption");
-    caption.innerHTML = `${math(arraySymbol(array))} <span class="shape">${array.shape.join(" × ") || "number"}</span>`;
+    const shape = array.shape.join(" × ") || "number";
+    caption.innerHTML = `${math(arraySymbol(array))} <span class="shape">${shape}</span>`;
     figure.append(caption, this.contents.draw(array));
     this.frames.set(array.name, figure);
     return figure;
@@ -90,12 +91,14 @@ class Tables {
   }
 
   draw(array) {
-    const table = element("table", { role: "grid", "aria-label": `${spokenName(array)}, ${array.shape.join(" by ") || "a number"}` });
+    const said = `${spokenName(array)}, ${array.shape.join(" by ") || "a number"}`;
+    const table = element("table", { role: "grid", "aria-label": said });
     for (const i of range(array.rows)) {
       const line = element("tr", { role: "row" });
       for (const j of range(array.cols)) {
         const tabindex = i === 0 && j === 0 ? 0 : -1;
-        const cell = element("td", { role: "gridcell", tabindex, "data-name": array.name, "data-row": i, "data-col": j });
+        const place = { "data-name": array.name, "data-row": i, "data-col": j };
+        const cell = element("td", { role: "gridcell", tabindex, ...place });
         cell.classList.toggle("editable", Boolean(array.editable));
         this.cells.set(`${array.name}/${i}/${j}`, cell);
         line.append(cell);
