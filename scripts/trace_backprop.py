@@ -125,18 +125,14 @@ def record(net: nn.Sequential, x: Array, y: Array, lr: float) -> dict[str, Any]:
 
 def check_size(net: nn.Sequential, x: Array) -> None:
     """Refuse, by ValueError or TypeError, a network that the page cannot draw number by number."""
-    linear = [layer for layer in net if isinstance(layer, nn.Linear)]
+    widths = []
     for layer in net:
         activation = getattr(layer, "activation", None)
         if not (isinstance(layer, nn.Linear) or (activation is not None and activation.elementwise)):
             raise TypeError(f"expected layers that are Linear or elementwise activations, got {layer!r}")
-    if not linear or len(linear) > MAX_LINEAR_LAYERS:
-        raise ValueError(f"expected 1 to {MAX_LINEAR_LAYERS} weight layers, got {len(linear)}")
-    widest = max(max(layer.in_features, layer.out_features) for layer in linear)
-    if widest > MAX_UNITS:
-        raise ValueError(f"expected layers of at most {MAX_UNITS} units, or an input of 784 (MNIST), got {widest}")
-    if len(x) > MAX_ROWS:
-        raise ValueError(f"expected a batch of at most {MAX_ROWS} rows, got {len(x)}")
+        if isinstance(layer, nn.Linear):
+            widths += [layer.in_features, layer.out_features]
+    check_limits(len(widths) // 2, widths, len(x))
     if x.dtype != np.float64 or any(p.dtype != np.float64 for p in net.parameters()):
         raise TypeError("expected float64: build the network with dtype=numpy.float64")
 
@@ -179,6 +175,17 @@ def as_bytes(weight: Array) -> str:
     return base64.b64encode(scaled.T.tobytes()).decode()
 
 
+def check_limits(weight_layers: int, widths: Sequence[int], rows: int) -> None:
+    """Refuse, by ValueError, what is too large to be drawn number by number."""
+    if not 1 <= weight_layers <= MAX_LINEAR_LAYERS:
+        raise ValueError(f"expected 1 to {MAX_LINEAR_LAYERS} weight layers, got {weight_layers}")
+    if max(widths) > MAX_UNITS:
+        limit = f"at most {MAX_UNITS} units, or an input of {PIXELS} (MNIST)"
+        raise ValueError(f"expected layers of {limit}, got {max(widths)}")
+    if rows > MAX_ROWS:
+        raise ValueError(f"expected a batch of at most {MAX_ROWS} rows, got {rows}")
+
+
 def render(recording: dict[str, Any], subtitle: str) -> str:
     """The page as one file: the template with its styles, its scripts and the recording put in."""
 
@@ -196,6 +203,7 @@ def render(recording: dict[str, Any], subtitle: str) -> str:
 
 def small_problem(args: argparse.Namespace) -> tuple[nn.Sequential, Array, Array]:
     """A network and a batch whose numbers have two decimals, so that a reader can redo a product by hand."""
+    check_limits(len(args.sizes) - 1, args.sizes, args.batch)  # before anything large is made
     rng = np.random.default_rng(args.seed)
     net = nn.MLP(args.sizes, args.activation, rng=rng, dtype=np.float64)
     for p in net.parameters():
@@ -277,16 +285,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     network = f"{'-'.join(map(str, args.sizes))}, {args.activation}"
     subtitle = f"{network}, cross-entropy, batch {args.batch}, learning rate {args.lr:g}, seed {args.seed}"
     try:
-        if args.sizes[0] == PIXELS:
-            net, x, y = mnist_problem(args)
-            recording = shorten(net, x, y, args.lr)
-        else:
-            net, x, y = small_problem(args)
-            recording = record(net, x, y, args.lr)
+        # What overflows is refused, with its name, when it is written down.
+        with np.errstate(all="ignore"):
+            if args.sizes[0] == PIXELS:
+                recording = shorten(*mnist_problem(args), args.lr)
+            else:
+                recording = record(*small_problem(args), args.lr)
         html = render(recording, subtitle)
         args.out.write_text(html, encoding="utf-8")
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, MemoryError) as error:
         print(f"trace_backprop: {error}", file=sys.stderr)
+        return 2
+    except ModuleNotFoundError as error:
+        print(f"trace_backprop: {error}; torch's gradients stand beside ours on the page", file=sys.stderr)
         return 2
     print(f"written: {args.out} ({os.path.getsize(args.out) / 1000:.0f} kB)")
     return 0

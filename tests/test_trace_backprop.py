@@ -86,6 +86,7 @@ def test_what_the_page_cannot_draw_is_refused(layers, n, message):
         (["--sizes", "4"], "--sizes: expected two or more"),
         (["--sizes", "4,0,3"], "--sizes: expected two or more"),
         (["--sizes", "4,17,3"], "at most 16 units"),
+        (["--sizes", "4,99999999999,3"], "at most 16 units"),
         (["--sizes", "4,4,4,4,4,3"], "1 to 4 weight layers, got 5"),
         (["--sizes", "784,64,3"], "expected 10 outputs for MNIST's digits, got 3"),
         (["--batch", "5"], "at most 4 rows, got 5"),
