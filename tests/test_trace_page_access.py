@@ -137,15 +137,15 @@ def test_the_active_array_is_brought_into_view(browse, page_file, width, height)
     page.execute_script("document.getElementById('strip').scrollIntoView()")
     for step in range(1, 16):
         go_to(page, step)
-        left, right, top, first, last, low = page.execute_script(
+        left, right, top, start, first, last, low = page.execute_script(
             "const box = document.querySelector('.array.active').getBoundingClientRect();"
             "const panel = document.getElementById('asked').getBoundingClientRect();"
             "const bar = document.getElementById('controls').getBoundingClientRect();"
-            "return [box.left, box.right, box.top, bar.bottom, panel.top, box.bottom]"
+            "return [box.left, box.right, box.top, bar.top, bar.bottom, panel.top, box.bottom]"
         )
         assert left >= 0
         assert right <= width
-        assert first <= top
+        assert 0 <= start < first <= top
         assert low <= last
 
 
@@ -169,3 +169,4 @@ def test_mnist_gets_the_short_form(browse, tmp_path):
         assert page.execute_script(painted, canvas) > 20
     page.execute_script("document.querySelector('[data-array=\"0.weight.grad\"] .histogram').focus()")
     assert "25088 numbers" in answer(page)
+    assert [c for c in page.execute_script(CONTRASTS) if c[0] < 4.5] == []

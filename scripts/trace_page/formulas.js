@@ -56,10 +56,12 @@ const geluW = (z) =>
   row(mn("1.5958"), parens(z, mo("+"), mn("0.044715"), sup(z, mn(3))));
 const geluWDerivative = (z) => row(mn("1.5958"), parens(mn(1), mo("+"), mn("0.134145"), sup(z, mn(2))));
 
-// Each activation and its derivative, of an argument that is itself MathML: a symbol, or a number put in.
+// Each activation and its derivative, of an argument that is itself MathML: a symbol, or a number put in. A derivative
+// that is a `single` thing needs no brackets in a product.
 const WRITTEN = {
-  identity: { value: (z) => z, derivative: () => mn(1) },
+  identity: { value: (z) => z, derivative: () => mn(1), single: true },
   sigmoid: {
+    single: true,
     value: (z) => frac(mn(1), row(mn(1), mo("+"), exp(mo("−"), z))),
     derivative: (z) => frac(exp(mo("−"), z), sup(parens(mn(1), mo("+"), exp(mo("−"), z)), mn(2))),
   },
@@ -67,7 +69,7 @@ const WRITTEN = {
     value: (z) => call("tanh", z),
     derivative: (z) => row(mn(1), mo("−"), sup(call("tanh", z), mn(2))),
   },
-  relu: { value: max0, derivative: above0 },
+  relu: { value: max0, derivative: above0, single: true },
   leaky_relu: {
     value: (z, options) => slopes(z, number(options.negative_slope)),
     derivative: (z, options) => slopesDerivative(z, number(options.negative_slope)),
@@ -96,6 +98,7 @@ const WRITTEN = {
     derivative: (z) => row(sigma(z), parens(mn(1), mo("+"), z, times, sigma(mo("−"), z))),
   },
   softplus: {
+    single: true,
     value: (z, { beta = 1 }) =>
       beta === 1
         ? call("ln", mn(1), mo("+"), exp(z))
@@ -103,6 +106,7 @@ const WRITTEN = {
     derivative: (z, { beta = 1 }) => (beta === 1 ? sigma(z) : sigma(number(beta), times, z)),
   },
   hardtanh: {
+    single: true,
     value: (z, { min_val = -1, max_val = 1 }) =>
       call("min", call("max", z, mo(","), number(min_val)), mo(","), number(max_val)),
     derivative: (z, { min_val = -1, max_val = 1 }) =>

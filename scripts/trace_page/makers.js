@@ -139,17 +139,20 @@ function inputGradientMaker(model, layer, output) {
 function activationGradientMaker(model, layer, input, output) {
   const gradient = `${output}.grad`;
   const { derivative } = ACTIVATIONS[layer.activation];
-  const written = WRITTEN[layer.activation].derivative;
+  const { derivative: written, single } = WRITTEN[layer.activation];
+  const asFactor = (html) => (single ? html : parens(html));
   return {
     value: (n, j, get) => get(gradient, n, j) * derivative(get(input, n, j), optionsOf(layer, j, get, model)),
     formula: (n, j) => [
       model.entry(gradient, n, j), times,
-      parens(written(model.entry(input, n, j), layer.options, slopeEntry(model, layer, j))),
+      asFactor(written(model.entry(input, n, j), layer.options, slopeEntry(model, layer, j))),
     ],
     numbers: (n, j, get) => {
-      const { weight } = optionsOf(layer, j, get, model);
-      const slope = weight === undefined ? "" : factor(weight);
-      return [[factor(get(gradient, n, j)), times, parens(written(factor(get(input, n, j)), layer.options, slope))]];
+      const options = optionsOf(layer, j, get, model);
+      const [upstream, z] = [factor(get(gradient, n, j)), get(input, n, j)];
+      const slope = options.weight === undefined ? "" : factor(options.weight);
+      const put = asFactor(written(factor(z), layer.options, slope));
+      return [[upstream, times, put, equals, upstream, times, factor(derivative(z, options))]];
     },
   };
 }

@@ -41,8 +41,8 @@ class Model {
     return array;
   }
 
-  addStep(phase, outputs, details) {
-    this.steps.push({ phase, outputs: outputs.map(([name]) => name), ...details });
+  addStep(outputs, story, lights) {
+    this.steps.push({ outputs: outputs.map(([name]) => name), lights, ...story });
     for (const [name, maker] of outputs) {
       Object.assign(this.arrays.get(name), { maker, step: this.steps.length - 1 });
     }
@@ -53,7 +53,7 @@ class Model {
     this.add("input", { letter: "x", column: 0, lane: "forward", unit: 0, editable: "number" });
     this.add("target", { letter: "y", column: 0, lane: "forward", editable: "label" });
     const links = this.nameLayers();
-    this.addStep("given", [], { ...STORY.given(), column: 0, lights: {} });
+    this.addStep([], STORY.given(), { units: [], edges: [] });
     for (const link of links) this.forwardStep(link);
     this.lossSteps(links);
     for (const link of [...links].reverse()) this.backwardSteps(link);
@@ -75,11 +75,11 @@ class Model {
       for (const name of layer.parameters) {
         const letter = linear ? name[0] : "α";
         const edge = linear && name === "weight" ? count : undefined;
-        this.add(`${layer.name}.${name}`, { ...place, letter, edge, editable: "number", parameter: true });
+        this.add(`${layer.name}.${name}`, { ...place, letter, edge, editable: "number" });
       }
       const output = `${layer.name}.output`;
       this.add(output, { ...place, letter: linear ? "z" : "a", primes: linear ? 0 : primes });
-      const link = { layer, linear, count, column, input, output, unit: count, inputUnit: linear ? count - 1 : count };
+      const link = { layer, linear, input, output, unit: count, inputUnit: linear ? count - 1 : count };
       input = output;
       return link;
     });
@@ -101,28 +101,22 @@ class Model {
     return links;
   }
 
-  forwardStep({ layer, linear, column, input, output, unit, inputUnit }) {
+  forwardStep({ layer, linear, input, output, unit }) {
     const maker = linear ? linearMaker(this, layer, input) : activationMaker(this, layer, input);
     const story = linear ? STORY.linear(this, layer, input, output) : STORY.activation(this, layer, input, output);
-    const lights = { units: [unit], edges: linear ? [unit] : [], from: inputUnit };
-    this.addStep("forward", [[output, maker]], { ...story, column, lights });
+    this.addStep([[output, maker]], story, { units: [unit], edges: linear ? [unit] : [] });
   }
 
   lossSteps(links) {
     const logits = links.length ? links.at(-1).output : "input";
-    const [column, lights] = [this.columns.length - 1, { units: [this.units], edges: [] }];
-    this.addStep("forward", [["loss.softmax", softmaxMaker(this, logits)]], {
-      ...STORY.softmax(this, logits), column, lights,
-    });
-    this.addStep("loss", [["loss.terms", termMaker(this, logits)], ["loss", lossMaker(this)]], {
-      ...STORY.loss(this, logits), column, lights,
-    });
-    this.addStep("backward", [[`${logits}.grad`, logitsGradientMaker(this)]], {
-      ...STORY.logitsGradient(this, logits), column: column - 1, lights,
-    });
+    const lights = { units: [this.units], edges: [] };
+    this.addStep([["loss.softmax", softmaxMaker(this, logits)]], STORY.softmax(this, logits), lights);
+    const loss = [["loss.terms", termMaker(this, logits)], ["loss", lossMaker(this)]];
+    this.addStep(loss, STORY.loss(this, logits), lights);
+    this.addStep([[`${logits}.grad`, logitsGradientMaker(this)]], STORY.logitsGradient(this, logits), lights);
   }
 
-  backwardSteps({ layer, linear, column, input, output, unit, inputUnit }) {
+  backwardSteps({ layer, linear, input, output, unit, inputUnit }) {
     const [units, edges] = [{ units: [unit], edges: [] }, { units: [], edges: [unit] }];
     for (const name of layer.parameters) {
       const maker = !linear
@@ -131,22 +125,20 @@ class Model {
           ? weightGradientMaker(this, input, output)
           : biasGradientMaker(this, output);
       const kind = linear ? name : "slope";
-      this.addStep("backward", [[`${layer.name}.${name}.grad`, maker]], {
-        ...STORY[`${kind}Gradient`](this, layer, input, output), column, lights: kind === "weight" ? edges : units,
-      });
+      const story = STORY[`${kind}Gradient`](this, layer, input, output);
+      this.addStep([[`${layer.name}.${name}.grad`, maker]], story, kind === "weight" ? edges : units);
     }
     const maker = linear
       ? inputGradientMaker(this, layer, output)
       : activationGradientMaker(this, layer, input, output);
     const story = STORY[linear ? "inputGradient" : "activationGradient"](this, layer, input, output);
-    const lights = { units: [inputUnit], edges: linear ? [unit] : [] };
-    this.addStep("backward", [[`${input}.grad`, maker]], { ...story, column: column - 1, lights });
+    this.addStep([[`${input}.grad`, maker]], story, { units: [inputUnit], edges: linear ? [unit] : [] });
   }
 
-  updateStep({ layer, linear, column, unit }) {
+  updateStep({ layer, linear, unit }) {
     const outputs = layer.parameters.map((p) => [`${layer.name}.${p}.after`, updateMaker(this, `${layer.name}.${p}`)]);
     const lights = linear ? { units: [], edges: [unit] } : { units: [unit], edges: [] };
-    this.addStep("update", outputs, { ...STORY.update(this, layer), column, lights });
+    this.addStep(outputs, STORY.update(this, layer), lights);
   }
 
   // The recorded numbers: what is given as given, and all the rest as the engine computed it.

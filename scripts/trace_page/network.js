@@ -47,12 +47,12 @@ class Network {
     for (const column of range(columns).slice(1)) this.drawEdges(picture, column, shown[column], lights, x, y, w);
     for (const column of range(columns)) {
       const array = this.newest(this.layers[column], step);
-      const lit = (lights.units ?? []).includes(column);
+      const lit = lights.units.includes(column);
       this.drawUnits(picture, column, array, sample, lit, { x, y, w, h });
       if (array) picture.append(this.caption(x(column), array, lit));
       if (column === 0) continue;
       const middle = (x(column - 1) + x(column)) / 2;
-      picture.append(this.caption(middle, shown[column], (lights.edges ?? []).includes(column)));
+      picture.append(this.caption(middle, shown[column], lights.edges.includes(column)));
     }
     this.root.replaceChildren(picture);
   }
@@ -76,7 +76,7 @@ class Network {
     const values = this.model.values[array.name];
     const largest = Math.max(...values.flat().map(Math.abs)) || 1;
     const thickest = Math.max(...this.widths) > 8 ? 2.5 : 5;
-    const lit = (lights.edges ?? []).includes(column);
+    const lit = lights.edges.includes(column);
     const group = svg("g", { class: lit ? "edges lit" : "edges" });
     for (const [i, line] of values.entries()) {
       for (const [j, value] of line.entries()) {

@@ -64,10 +64,9 @@ class Stepping {
 
   show(step) {
     this.slider.value = step;
-    const { title, formula, text, phase } = this.page.model.steps[step];
+    const { title, formula, text } = this.page.model.steps[step];
     this.slider.setAttribute("aria-valuetext", `${step} of ${this.last}: ${title}`);
     this.position.textContent = `${step} / ${this.last}`;
-    document.body.dataset.phase = phase;
     document.getElementById("title").textContent = title;
     document.getElementById("formula").innerHTML = formula;
     document.getElementById("text").textContent = text;

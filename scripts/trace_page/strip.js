@@ -77,7 +77,9 @@ class Strip {
 
 // Whether the steps and the network stay in view: on wide windows, where they leave half of the height to the strip.
 function keepStage() {
-  const height = document.getElementById("stage").offsetHeight;
+  const ids = ["controls", "story", "network"];
+  const [controls, story, network] = ids.map((id) => document.getElementById(id).offsetHeight);
+  const height = controls + Math.max(story, network);
   document.body.classList.toggle("stays", innerWidth >= 1000 && height <= innerHeight * 0.45);
 }
 
