@@ -18,7 +18,6 @@ as the network counts them:
 from __future__ import annotations
 
 import copy
-import json
 from dataclasses import dataclass
 from typing import Any
 
@@ -67,6 +66,8 @@ class Trace:
         ``arrays`` maps a name to ``{"shape": [...], "dtype": "float64", "values": nested lists}``. ValueError, naming
         the array, if a number is infinite or NaN, which JSON cannot say.
         """
+        import json  # here, as it is a tenth of what importing this package takes
+
         for name, array in self.arrays.items():
             if not np.isfinite(array).all():
                 raise ValueError(f"{name}: expected finite numbers, got {array[~np.isfinite(array)][0]}")

@@ -10,7 +10,7 @@ class Histograms {
   }
 
   draw(array) {
-    const box = element("div", { class: "histogram", tabindex: 0, role: "button" });
+    const box = element("div", { class: "histogram", tabindex: 0, role: "img" });
     box.addEventListener("focus", () => this.onAsk(array.name));
     box.addEventListener("pointerenter", () => this.onAsk(array.name));
     this.boxes.set(array.name, box);
