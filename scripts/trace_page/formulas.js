@@ -1,0 +1,221 @@
+"use strict";
+// What is written: the symbols of arrays and entries, the activations, and for each step its title, its formula and a
+// sentence of explanation.
+
+function decorated(array, letter, below, mark = "") {
+  const marks = [];
+  if (array.index) marks.push(mo("("), mn(array.index), mo(")"));
+  if (array.primes) marks.push(mo("′".repeat(array.primes)));
+  if (array.after) marks.push("<mtext>&#x2009;new</mtext>");
+  if (mark) marks.push(mark);
+  const base = mi(letter);
+  if (marks.length && below) return `<msubsup>${base}${row(below)}${row(...marks)}</msubsup>`;
+  if (marks.length) return sup(base, row(...marks));
+  return below ? sub(base, below) : base;
+}
+
+const byTheLoss = (symbol) => frac(row(mo("∂"), mi("L")), row(mo("∂"), symbol));
+
+// An array as a whole: a matrix by a capital letter, a vector by a small one.
+function arraySymbol(array) {
+  const letter = array.axes === "both" ? array.letter.toUpperCase() : array.letter;
+  const symbol = decorated(array, letter, "");
+  return array.gradient ? byTheLoss(symbol) : symbol;
+}
+
+// One entry; i and j are numbers or names of indices.
+function entrySymbol(array, i, j) {
+  const index = (k) => (typeof k === "number" ? mn(k) : k.startsWith("<") ? k : mi(k));
+  const below = { both: row(index(i), mo(","), index(j)), row: index(i), column: index(j), none: "" }[array.axes];
+  const symbol = decorated(array, array.letter, below);
+  return array.gradient ? byTheLoss(symbol) : symbol;
+}
+
+// The same for a screen reader and for the window's title.
+function spokenName(array) {
+  const letter = array.axes === "both" ? array.letter.toUpperCase() : array.letter;
+  const name = `${letter}${array.index ? ` ${array.index}` : ""}${" prime".repeat(array.primes ?? 0)}`;
+  return array.gradient ? `gradient of the loss by ${name}` : array.after ? `${name} after the update` : name;
+}
+
+function spokenEntry(array, i, j) {
+  const place = { both: `row ${i}, column ${j}`, row: `row ${i}`, column: `column ${j}`, none: "" }[array.axes];
+  return place ? `${spokenName(array)}, ${place}` : spokenName(array);
+}
+
+const sigma = (...parts) => row(mi("σ"), mo("&ApplyFunction;"), parens(...parts));
+const above0 = (z) => bracket(z, mo("&gt;"), mn(0));
+const notAbove0 = (z) => bracket(z, mo("≤"), mn(0));
+const max0 = (z) => call("max", z, mo(","), mn(0));
+const min0 = (z) => call("min", z, mo(","), mn(0));
+const slopes = (z, slope) => row(max0(z), mo("+"), slope, times, min0(z));
+const slopesDerivative = (z, slope) => row(above0(z), mo("+"), slope, times, notAbove0(z));
+const eluWritten = (z, alpha) => row(max0(z), mo("+"), alpha, parens(exp(min0(z)), mo("−"), mn(1)));
+const eluDerivativeWritten = (z, alpha) => row(above0(z), mo("+"), alpha, exp(z), notAbove0(z));
+const geluW = (z) =>
+  row(mn("1.5958"), parens(z, mo("+"), mn("0.044715"), sup(z, mn(3))));
+const geluWDerivative = (z) => row(mn("1.5958"), parens(mn(1), mo("+"), mn("0.134145"), sup(z, mn(2))));
+
+// Each activation and its derivative, of an argument that is itself MathML: a symbol, or a number put in. A derivative
+// that is a `single` thing needs no brackets in a product.
+const WRITTEN = {
+  identity: { value: (z) => z, derivative: () => mn(1), single: true },
+  sigmoid: {
+    single: true,
+    value: (z) => frac(mn(1), row(mn(1), mo("+"), exp(mo("−"), z))),
+    derivative: (z) => frac(exp(mo("−"), z), sup(parens(mn(1), mo("+"), exp(mo("−"), z)), mn(2))),
+  },
+  tanh: {
+    value: (z) => call("tanh", z),
+    derivative: (z) => row(mn(1), mo("−"), sup(call("tanh", z), mn(2))),
+  },
+  relu: { value: max0, derivative: above0, single: true },
+  leaky_relu: {
+    value: (z, options) => slopes(z, number(options.negative_slope)),
+    derivative: (z, options) => slopesDerivative(z, number(options.negative_slope)),
+  },
+  prelu: {
+    value: (z, _, slope) => slopes(z, slope),
+    derivative: (z, _, slope) => slopesDerivative(z, slope),
+  },
+  elu: {
+    value: (z, { alpha = 1 }) => eluWritten(z, alpha === 1 ? "" : number(alpha)),
+    derivative: (z, { alpha = 1 }) => eluDerivativeWritten(z, alpha === 1 ? "" : number(alpha)),
+  },
+  selu: {
+    value: (z) => row(number(SELU_SCALE), parens(eluWritten(z, number(SELU_ALPHA)))),
+    derivative: (z) => row(number(SELU_SCALE), parens(eluDerivativeWritten(z, number(SELU_ALPHA)))),
+  },
+  gelu: {
+    value: (z, { approximate }) => row(z, times, approximate === "tanh" ? sigma(geluW(z)) : call("Φ", z)),
+    derivative: (z, { approximate }) =>
+      approximate === "tanh"
+        ? row(sigma(geluW(z)), mo("+"), z, times, call("σ′", geluW(z)), times, geluWDerivative(z))
+        : row(call("Φ", z), mo("+"), z, times, call("φ", z)),
+  },
+  silu: {
+    value: (z) => row(z, times, sigma(z)),
+    derivative: (z) => row(sigma(z), parens(mn(1), mo("+"), z, times, sigma(mo("−"), z))),
+  },
+  softplus: {
+    single: true,
+    value: (z, { beta = 1 }) =>
+      beta === 1
+        ? call("ln", mn(1), mo("+"), exp(z))
+        : row(frac(mn(1), number(beta)), call("ln", mn(1), mo("+"), exp(number(beta), times, z))),
+    derivative: (z, { beta = 1 }) => (beta === 1 ? sigma(z) : sigma(number(beta), times, z)),
+  },
+  hardtanh: {
+    single: true,
+    value: (z, { min_val = -1, max_val = 1 }) =>
+      call("min", call("max", z, mo(","), number(min_val)), mo(","), number(max_val)),
+    derivative: (z, { min_val = -1, max_val = 1 }) =>
+      bracket(number(min_val), mo("&lt;"), z, mo("&lt;"), number(max_val)),
+  },
+};
+
+const transposed = (array) => decorated(array, array.letter.toUpperCase(), "", mo("⊤"));
+
+// A step's title, formula and sentence.
+const STORY = {
+  given: () => ({
+    title: "What is given",
+    formula: "",
+    text: "A batch with its labels, and the weights as they are before the step. Nothing is computed yet.",
+  }),
+  linear: (model, layer, input, output) => ({
+    title: `Forward: layer ${layer.name}, linear`,
+    formula: math(
+      model.symbol(output), equals, model.symbol(input), model.symbol(`${layer.name}.weight`),
+      ...(layer.parameters.includes("bias") ? [mo("+"), model.symbol(`${layer.name}.bias`)] : []),
+    ),
+    text: "Each unit sums its inputs, every one times the weight of its edge" +
+      (layer.parameters.includes("bias") ? ", and adds its bias." : "."),
+  }),
+  activation: (model, layer, input, output) => ({
+    title: `Forward: layer ${layer.name}, ${layer.type}`,
+    formula: math(
+      mi("f"), parens(mi("z")), equals,
+      WRITTEN[layer.activation].value(mi("z"), layer.options, mi("α")), mo(","), mo("&nbsp;"),
+      model.symbol(output), equals, mi("f"), parens(model.symbol(input)),
+    ),
+    text: "Entry by entry: no unit sees another one here.",
+  }),
+  softmax: (model, logits) => ({
+    title: "Forward: probabilities",
+    formula: math(
+      model.entry("loss.softmax", "n", "c"), equals,
+      frac(exp(model.entry(logits, "n", "c")), row(sumOver("k"), exp(model.entry(logits, "n", "k")))),
+    ),
+    text: "Softmax makes each sample's outputs, its logits, into probabilities that sum to 1.",
+  }),
+  loss: (model) => ({
+    title: "The loss: cross-entropy",
+    formula: math(
+      mi("L"), equals, frac(mn(1), mi("N")), sumOver("n"), model.entry("loss.terms", "n", 0), mo(","), mo("&nbsp;"),
+      model.entry("loss.terms", "n", 0), equals, mo("−"),
+      call("ln", model.entry("loss.softmax", "n", row(model.entry("target", "n", 0)))),
+    ),
+    text: "One number: how surprised the network is by the labels, on average over the samples.",
+  }),
+  logitsGradient: (model, logits) => ({
+    title: "Backward: through the loss and the softmax",
+    formula: math(
+      model.entry(`${logits}.grad`, "n", "c"), equals, frac(mn(1), mi("N")),
+      parens(model.entry("loss.softmax", "n", "c"), mo("−"), bracket(model.entry("target", "n", 0), equals, mi("c"))),
+    ),
+    text: "Probability minus truth. The exponential and the logarithm cancel, which is why the two belong together.",
+  }),
+  weightGradient: (model, layer, input, output) => ({
+    title: `Backward: the weights of layer ${layer.name}`,
+    formula: math(
+      model.symbol(`${layer.name}.weight.grad`), equals,
+      transposed(model.arrays.get(input)), model.symbol(`${output}.grad`),
+    ),
+    text: "What went into an edge, times the gradient at its far end, summed over the samples. " +
+      "The edges drawn are these gradients.",
+  }),
+  biasGradient: (model, layer, _, output) => ({
+    title: `Backward: the biases of layer ${layer.name}`,
+    formula: math(
+      model.entry(`${layer.name}.bias.grad`, 0, "j"), equals, sumOver("n"), model.entry(`${output}.grad`, "n", "j"),
+    ),
+    text: "A bias adds to every sample alike, so it gathers the gradients of all.",
+  }),
+  inputGradient: (model, layer, input, output) => ({
+    title: `Backward: through layer ${layer.name}, linear`,
+    formula: math(
+      model.symbol(`${input}.grad`), equals, model.symbol(`${output}.grad`),
+      transposed(model.arrays.get(`${layer.name}.weight`)),
+    ),
+    text: input === "input"
+      ? "The same edges, walked the other way, to the data itself. Training has no use for this last one."
+      : "The same edges, walked the other way: each unit sums the gradients that it caused, times the weights.",
+  }),
+  activationGradient: (model, layer, input, output) => ({
+    title: `Backward: through layer ${layer.name}, ${layer.type}`,
+    formula: math(
+      model.symbol(`${input}.grad`), equals, model.symbol(`${output}.grad`), mo("⊙"), mi("f′"),
+      parens(model.symbol(input)), mo(","), mo("&nbsp;"), mi("f′"), parens(mi("z")), equals,
+      WRITTEN[layer.activation].derivative(mi("z"), layer.options, mi("α")),
+    ),
+    text: "Entry by entry: the gradient from above, times the slope of the activation at that point.",
+  }),
+  slopeGradient: (model, layer, input, output) => ({
+    title: `Backward: the slope of layer ${layer.name}, ${layer.type}`,
+    formula: math(
+      byTheLoss(mi("α")), equals, sumOver("n,j"), model.entry(`${output}.grad`, "n", "j"), times,
+      min0(model.entry(input, "n", "j")),
+    ),
+    text: "The slope only matters where its input was negative. It gathers over all entries that share it.",
+  }),
+  update: (model, layer) => ({
+    title: `Update: layer ${layer.name}`,
+    formula: layer.parameters
+      .map((p) => `${layer.name}.${p}`)
+      .map((p) => [`${p}.after`, p, `${p}.grad`].map((name) => model.symbol(name)))
+      .map(([after, before, gradient]) => math(after, equals, before, mo("−"), mi("η"), gradient))
+      .join(",&emsp;"),
+    text: "Against the gradient, by the learning rate η: downhill, for small steps.",
+  }),
+};

@@ -1,0 +1,88 @@
+"use strict";
+// Puts the page together: one model, the views that show it at a step, and what the reader can do.
+
+class Page {
+  constructor(recording) {
+    this.model = new Model(recording);
+    this.step = 0;
+    this.sample = 0;
+    this.tables = new Tables(this.model);
+    this.strip = new Strip(this.model, document.getElementById("strip"), this.tables);
+    this.network = new Network(this.model, document.getElementById("drawing"));
+    this.editing = new Editing(this);
+    this.asking = new Asking(this);
+    this.stepping = new Stepping(this);
+    this.chooseSample();
+    this.stepping.fromAddress();
+    keepStage();
+    addEventListener("resize", () => {
+      this.drawNetwork();
+      keepStage();
+    });
+  }
+
+  goTo(step) {
+    this.step = Math.min(Math.max(step, 0), this.model.steps.length - 1);
+    this.refresh();
+    this.strip.followStep(this.step);
+  }
+
+  refresh() {
+    this.strip.show(this.step);
+    this.stepping.show(this.step);
+    this.editing.showLoss(this.step);
+    this.drawNetwork();
+    this.asking.refresh();
+  }
+
+  drawNetwork() {
+    this.network.draw(this.step, this.sample);
+    if (this.marks) this.network.mark(...this.marks, this.sample);
+  }
+
+  mark(...marks) {
+    this.marks = marks;
+    this.tables.mark(...marks);
+    this.network.mark(...marks, this.sample);
+  }
+
+  // Which row of the batch the network shows.
+  chooseSample() {
+    const box = document.getElementById("samples");
+    box.hidden = this.model.samples === 1;
+    for (const n of range(this.model.samples)) {
+      const input = element("input", { type: "radio", name: "sample", value: n });
+      input.checked = n === 0;
+      input.addEventListener("change", () => this.showSample(n));
+      box.append(element("label", {}, input, ` ${n}`));
+    }
+  }
+
+  showSample(n) {
+    if (n === this.sample) return;
+    this.sample = n;
+    document.querySelector(`#samples input[value="${n}"]`).checked = true;
+    this.drawNetwork();
+  }
+}
+
+// The button goes against what the system asks for, and back.
+function chooseTheme() {
+  const dark = () => {
+    const chosen = document.documentElement.style.colorScheme;
+    return chosen ? chosen === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
+  };
+  document.getElementById("theme").addEventListener("click", () => {
+    document.documentElement.style.colorScheme = dark() ? "light" : "dark";
+  });
+}
+
+function start() {
+  const recording = JSON.parse(document.getElementById("recording").textContent);
+  document.getElementById("subtitle").textContent = recording.subtitle;
+  chooseTheme();
+  if (recording.summary) return new Shortened(recording);
+  return new Page(recording);
+}
+
+const page = start();

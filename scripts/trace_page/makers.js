@@ -1,0 +1,185 @@
+"use strict";
+// The makers of model.js, one for each kind of array, forward and backward. n counts samples, i a layer's inputs, j its
+// outputs, c classes.
+
+function linearMaker(model, layer, input) {
+  const [weight, bias] = [`${layer.name}.weight`, `${layer.name}.bias`];
+  const width = model.arrays.get(weight).rows;
+  const biased = layer.parameters.includes("bias");
+  return {
+    value: (n, j, get) =>
+      sum(range(width).map((i) => get(input, n, i) * get(weight, i, j))) + (biased ? get(bias, 0, j) : 0),
+    formula: (n, j) => [
+      sumOver("i"), model.entry(input, n, "i"), model.entry(weight, "i", j),
+      ...(biased ? [mo("+"), model.entry(bias, 0, j)] : []),
+    ],
+    numbers: (n, j, get) => [
+      ...range(width).map((i) => [factor(get(input, n, i)), times, factor(get(weight, i, j))]),
+      ...(biased ? [[factor(get(bias, 0, j))]] : []),
+    ],
+  };
+}
+
+// An activation's options; the learned slope of PReLU, shared or one for each unit, comes from its array.
+function optionsOf(layer, j, get, model) {
+  if (!layer.parameters.length) return layer.options;
+  const slope = `${layer.name}.weight`;
+  return { weight: get(slope, 0, model.arrays.get(slope).cols === 1 ? 0 : j) };
+}
+
+function slopeEntry(model, layer, j) {
+  if (!layer.parameters.length) return "";
+  const slope = `${layer.name}.weight`;
+  return model.entry(slope, 0, model.arrays.get(slope).cols === 1 ? 0 : j);
+}
+
+function activationMaker(model, layer, input) {
+  const { value } = ACTIVATIONS[layer.activation];
+  const written = WRITTEN[layer.activation].value;
+  return {
+    value: (n, j, get) => value(get(input, n, j), optionsOf(layer, j, get, model)),
+    formula: (n, j) => [written(model.entry(input, n, j), layer.options, slopeEntry(model, layer, j))],
+    numbers: (n, j, get) => {
+      const { weight } = optionsOf(layer, j, get, model);
+      return [[written(factor(get(input, n, j)), layer.options, weight === undefined ? "" : factor(weight))]];
+    },
+  };
+}
+
+// Softmax subtracts the row's largest logit first, as the engine does: the quotient is the same, and nothing overflows.
+function softmaxMaker(model, logits) {
+  const { classes } = model;
+  const largest = (n, get) => Math.max(...range(classes).map((c) => get(logits, n, c)));
+  const e = (n, c, get) => Math.exp(get(logits, n, c) - largest(n, get));
+  return {
+    value: (n, c, get) => e(n, c, get) / sum(range(classes).map((k) => e(n, k, get))),
+    formula: (n, c) => [frac(exp(model.entry(logits, n, c)), row(sumOver("k"), exp(model.entry(logits, n, "k"))))],
+    numbers: (n, c, get) => {
+      const each = range(classes).map((k) => exp(number(get(logits, n, k))));
+      return [[frac(exp(number(get(logits, n, c))), each.join(mo("+")))]];
+    },
+  };
+}
+
+function termMaker(model, logits) {
+  const { classes } = model;
+  return {
+    value: (n, _, get) => {
+      const z = range(classes).map((c) => get(logits, n, c));
+      const largest = Math.max(...z);
+      return Math.log(sum(z.map((x) => Math.exp(x - largest)))) - (z[get("target", n, 0)] - largest);
+    },
+    formula: (n) => [
+      mo("−"), call("ln", model.entry("loss.softmax", n, row(model.entry("target", n, 0)))), equals,
+      call("ln", sumOver("c"), exp(model.entry(logits, n, "c"))), mo("−"),
+      model.entry(logits, n, row(model.entry("target", n, 0))),
+    ],
+    numbers: (n, _, get) => {
+      const each = range(classes).map((c) => exp(number(get(logits, n, c))));
+      return [[call("ln", each.join(mo("+"))), mo("−"), factor(get(logits, n, get("target", n, 0)))]];
+    },
+  };
+}
+
+function lossMaker(model) {
+  const n = model.samples;
+  return {
+    value: (_i, _j, get) => sum(range(n).map((k) => get("loss.terms", k, 0))) / n,
+    formula: () => [frac(mn(1), mi("N")), sumOver("n"), model.entry("loss.terms", "n", 0)],
+    numbers: (_i, _j, get) => [
+      [frac(range(n).map((k) => number(get("loss.terms", k, 0))).join(mo("+")), mn(n))],
+    ],
+  };
+}
+
+function logitsGradientMaker(model) {
+  const n = model.samples;
+  const hit = (i, c, get) => (get("target", i, 0) === c ? 1 : 0);
+  return {
+    value: (i, c, get) => (get("loss.softmax", i, c) - hit(i, c, get)) / n,
+    formula: (i, c) => [
+      frac(mn(1), mi("N")),
+      parens(model.entry("loss.softmax", i, c), mo("−"), bracket(model.entry("target", i, 0), equals, mn(c))),
+    ],
+    numbers: (i, c, get) => [
+      [frac(mn(1), mn(n)), parens(number(get("loss.softmax", i, c)), mo("−"), mn(hit(i, c, get)))],
+    ],
+  };
+}
+
+function weightGradientMaker(model, input, output) {
+  const gradient = `${output}.grad`;
+  return {
+    value: (i, j, get) => sum(range(model.samples).map((n) => get(input, n, i) * get(gradient, n, j))),
+    formula: (i, j) => [sumOver("n"), model.entry(input, "n", i), model.entry(gradient, "n", j)],
+    numbers: (i, j, get) =>
+      range(model.samples).map((n) => [factor(get(input, n, i)), times, factor(get(gradient, n, j))]),
+  };
+}
+
+function biasGradientMaker(model, output) {
+  const gradient = `${output}.grad`;
+  return {
+    value: (_, j, get) => sum(range(model.samples).map((n) => get(gradient, n, j))),
+    formula: (_, j) => [sumOver("n"), model.entry(gradient, "n", j)],
+    numbers: (_, j, get) => range(model.samples).map((n) => [factor(get(gradient, n, j))]),
+  };
+}
+
+function inputGradientMaker(model, layer, output) {
+  const [gradient, weight] = [`${output}.grad`, `${layer.name}.weight`];
+  const width = model.arrays.get(weight).cols;
+  return {
+    value: (n, i, get) => sum(range(width).map((j) => get(gradient, n, j) * get(weight, i, j))),
+    formula: (n, i) => [sumOver("j"), model.entry(gradient, n, "j"), model.entry(weight, i, "j")],
+    numbers: (n, i, get) => range(width).map((j) => [factor(get(gradient, n, j)), times, factor(get(weight, i, j))]),
+  };
+}
+
+function activationGradientMaker(model, layer, input, output) {
+  const gradient = `${output}.grad`;
+  const { derivative } = ACTIVATIONS[layer.activation];
+  const { derivative: written, single } = WRITTEN[layer.activation];
+  const asFactor = (html) => (single ? html : parens(html));
+  return {
+    value: (n, j, get) => get(gradient, n, j) * derivative(get(input, n, j), optionsOf(layer, j, get, model)),
+    formula: (n, j) => [
+      model.entry(gradient, n, j), times,
+      asFactor(written(model.entry(input, n, j), layer.options, slopeEntry(model, layer, j))),
+    ],
+    numbers: (n, j, get) => {
+      const options = optionsOf(layer, j, get, model);
+      const [upstream, z] = [factor(get(gradient, n, j)), get(input, n, j)];
+      const slope = options.weight === undefined ? "" : factor(options.weight);
+      const put = asFactor(written(factor(z), layer.options, slope));
+      return [[upstream, times, put, equals, upstream, times, factor(derivative(z, options))]];
+    },
+  };
+}
+
+function slopeGradientMaker(model, layer, input) {
+  const gradient = `${layer.name}.output.grad`;
+  const shared = model.arrays.get(`${layer.name}.weight`).cols === 1;
+  const width = model.arrays.get(gradient).cols;
+  const cells = (k) => range(model.samples).flatMap((n) => (shared ? range(width) : [k]).map((j) => [n, j]));
+  return {
+    value: (_, k, get) => sum(cells(k).map(([n, j]) => get(gradient, n, j) * Math.min(get(input, n, j), 0))),
+    formula: (_, k) => {
+      const j = shared ? "j" : k;
+      const below = call("min", model.entry(input, "n", j), mo(","), mn(0));
+      return [sumOver(shared ? "n,j" : "n"), model.entry(gradient, "n", j), times, below];
+    },
+    numbers: (_, k, get) =>
+      cells(k).map(([n, j]) => [factor(get(gradient, n, j)), times, factor(Math.min(get(input, n, j), 0))]),
+  };
+}
+
+function updateMaker(model, name) {
+  return {
+    value: (i, j, get) => get(name, i, j) - model.lr * get(`${name}.grad`, i, j),
+    formula: (i, j) => [model.entry(name, i, j), mo("−"), mi("η"), model.entry(`${name}.grad`, i, j)],
+    numbers: (i, j, get) => [
+      [number(get(name, i, j)), mo("−"), number(model.lr), times, factor(get(`${name}.grad`, i, j))],
+    ],
+  };
+}

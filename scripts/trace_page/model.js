@@ -1,0 +1,224 @@
+"use strict";
+// The computation of one training step, built from a recording: its arrays, who makes each of them and how, and the
+// steps in which they appear. An array is a list of rows; a vector over units is one row, a vector over samples one
+// column, a scalar one row of one.
+//
+// A maker is one formula, told three ways: value(i, j, get) computes an entry from others, formula(i, j) writes it with
+// symbols, numbers(i, j, get) with the numbers put in. Which cells go into an entry is not told a fourth time: they are
+// those that `value` asks `get` for.
+
+function asRows(values, shape, overSamples) {
+  if (shape.length === 0) return [[values]];
+  if (shape.length === 2) return values.map((line) => [...line]);
+  return overSamples ? values.map((x) => [x]) : [[...values]];
+}
+
+class Model {
+  constructor(recording) {
+    this.recording = recording;
+    this.lr = recording.lr;
+    this.arrays = new Map(); // by name, in the order in which they are made
+    this.columns = [{ title: "Data" }]; // of the strip: the data, each layer, the loss
+    this.steps = [];
+    this.samples = recording.arrays.input.shape[0];
+    this.classes = recording.arrays["loss.softmax"].shape[1];
+    this.describe();
+    this.load();
+    this.recorded = this.values;
+    this.load();
+  }
+
+  add(name, place) {
+    const shape = this.recording.arrays[name].shape;
+    const overSamples = name === "target" || name === "loss.terms";
+    const [rows, cols] =
+      shape.length === 2 ? shape : shape.length === 0 ? [1, 1] : overSamples ? [shape[0], 1] : [1, shape[0]];
+    const axes = shape.length === 2 ? "both" : shape.length === 0 ? "none" : overSamples ? "row" : "column";
+    const array = { name, shape, rows, cols, axes, overSamples, maker: null, step: 0, ...place };
+    array.gradient = name.endsWith(".grad");
+    array.after = name.endsWith(".after");
+    this.arrays.set(name, array);
+    return array;
+  }
+
+  addStep(outputs, story, lights) {
+    this.steps.push({ outputs: outputs.map(([name]) => name), lights, ...story });
+    for (const [name, maker] of outputs) {
+      Object.assign(this.arrays.get(name), { maker, step: this.steps.length - 1 });
+    }
+  }
+
+  // What there is, forward, then the loss, then backward, then the update.
+  describe() {
+    this.add("input", { letter: "x", column: 0, lane: "forward", unit: 0, editable: "number" });
+    this.add("target", { letter: "y", column: 0, lane: "forward", editable: "label" });
+    const links = this.nameLayers();
+    this.addStep([], STORY.given(), { units: [], edges: [] });
+    for (const link of links) this.forwardStep(link);
+    this.lossSteps(links);
+    for (const link of [...links].reverse()) this.backwardSteps(link);
+    for (const link of links.filter((l) => l.layer.parameters.length)) this.updateStep(link);
+  }
+
+  // Letters as in a textbook: layer k is Z = A W + b, and A after its activation.
+  nameLayers() {
+    let [count, primes, input] = [0, 0, "input"];
+    const { layers } = this.recording;
+    const links = layers.map((layer, position) => {
+      const linear = layer.activation === null;
+      if (linear) count += 1;
+      primes = linear || position === 0 || layers[position - 1].activation === null ? 0 : primes + 1;
+      const column = position + 1;
+      const place = { index: count, column, lane: "forward", unit: count };
+      const title = linear ? `Linear ${layer.name}` : `${layer.type} ${layer.name}`;
+      this.columns.push({ title });
+      for (const name of layer.parameters) {
+        const letter = linear ? name[0] : "α";
+        const edge = linear && name === "weight" ? count : undefined;
+        this.add(`${layer.name}.${name}`, { ...place, letter, edge, editable: "number" });
+      }
+      const output = `${layer.name}.output`;
+      this.add(output, { ...place, letter: linear ? "z" : "a", primes: linear ? 0 : primes });
+      const link = { layer, linear, input, output, unit: count, inputUnit: linear ? count - 1 : count };
+      input = output;
+      return link;
+    });
+    this.columns.push({ title: "Loss" });
+    const place = { column: this.columns.length - 1, lane: "forward" };
+    this.add("loss.softmax", { ...place, letter: "p", unit: count });
+    this.add("loss.terms", { ...place, letter: "ℓ" });
+    this.add("loss", { ...place, letter: "L" });
+    for (const link of links) {
+      for (const name of [...link.layer.parameters.map((p) => `${link.layer.name}.${p}`), link.output]) {
+        const { letter, index, column, unit, edge, primes } = this.arrays.get(name);
+        const same = { letter, index, column, unit, edge, primes };
+        this.add(`${name}.grad`, { ...same, lane: "backward", of: name });
+        if (name !== link.output) this.add(`${name}.after`, { ...same, lane: "update", of: name });
+      }
+    }
+    this.add("input.grad", { letter: "x", column: 0, unit: 0, lane: "backward", of: "input" });
+    this.units = count;
+    return links;
+  }
+
+  forwardStep({ layer, linear, input, output, unit }) {
+    const maker = linear ? linearMaker(this, layer, input) : activationMaker(this, layer, input);
+    const story = linear ? STORY.linear(this, layer, input, output) : STORY.activation(this, layer, input, output);
+    this.addStep([[output, maker]], story, { units: [unit], edges: linear ? [unit] : [] });
+  }
+
+  lossSteps(links) {
+    const logits = links.length ? links.at(-1).output : "input";
+    const lights = { units: [this.units], edges: [] };
+    this.addStep([["loss.softmax", softmaxMaker(this, logits)]], STORY.softmax(this, logits), lights);
+    const loss = [["loss.terms", termMaker(this, logits)], ["loss", lossMaker(this)]];
+    this.addStep(loss, STORY.loss(this, logits), lights);
+    this.addStep([[`${logits}.grad`, logitsGradientMaker(this)]], STORY.logitsGradient(this, logits), lights);
+  }
+
+  backwardSteps({ layer, linear, input, output, unit, inputUnit }) {
+    const [units, edges] = [{ units: [unit], edges: [] }, { units: [], edges: [unit] }];
+    for (const name of layer.parameters) {
+      const maker = !linear
+        ? slopeGradientMaker(this, layer, input)
+        : name === "weight"
+          ? weightGradientMaker(this, input, output)
+          : biasGradientMaker(this, output);
+      const kind = linear ? name : "slope";
+      const story = STORY[`${kind}Gradient`](this, layer, input, output);
+      this.addStep([[`${layer.name}.${name}.grad`, maker]], story, kind === "weight" ? edges : units);
+    }
+    const maker = linear
+      ? inputGradientMaker(this, layer, output)
+      : activationGradientMaker(this, layer, input, output);
+    const story = STORY[linear ? "inputGradient" : "activationGradient"](this, layer, input, output);
+    this.addStep([[`${input}.grad`, maker]], story, { units: [inputUnit], edges: linear ? [unit] : [] });
+  }
+
+  updateStep({ layer, linear, unit }) {
+    const outputs = layer.parameters.map((p) => [`${layer.name}.${p}.after`, updateMaker(this, `${layer.name}.${p}`)]);
+    const lights = linear ? { units: [], edges: [unit] } : { units: [unit], edges: [] };
+    this.addStep(outputs, STORY.update(this, layer), lights);
+  }
+
+  // The recorded numbers: what is given as given, and all the rest as the engine computed it.
+  load() {
+    this.values = {};
+    for (const array of this.arrays.values()) {
+      const { values, shape } = this.recording.arrays[array.name];
+      if (values !== undefined) this.values[array.name] = asRows(values, shape, array.overSamples);
+    }
+    this.lr = this.recording.lr;
+  }
+
+  makers() {
+    return this.steps.flatMap((s) => s.outputs.map((name) => this.arrays.get(name)));
+  }
+
+  // Compute again every array that has a maker, in the order of the steps, from what is given.
+  compute(values = this.values, makers = this.makers()) {
+    const get = (name, i, j) => values[name][i][j];
+    for (const { name, rows, cols, maker } of makers) {
+      values[name] = range(rows).map((i) => range(cols).map((j) => maker.value(i, j, get)));
+    }
+    return values;
+  }
+
+  // The cells that go into a cell: what its maker reads.
+  sources(name, i, j) {
+    const { maker } = this.arrays.get(name);
+    const found = new Map();
+    const get = (source, k, l) => {
+      found.set(`${source}/${k}/${l}`, [source, k, l]);
+      return this.values[source][k][l];
+    };
+    if (maker) maker.value(i, j, get);
+    return [...found.values()];
+  }
+
+  // The cells that a cell goes into: all whose makers read it. Which these are does not depend on the values.
+  dependents(name, i, j) {
+    if (!this.readers) {
+      this.readers = new Map();
+      for (const array of this.makers()) {
+        for (const k of range(array.rows)) {
+          for (const l of range(array.cols)) {
+            for (const source of this.sources(array.name, k, l)) {
+              const key = source.join("/");
+              if (!this.readers.has(key)) this.readers.set(key, []);
+              this.readers.get(key).push([array.name, k, l]);
+            }
+          }
+        }
+      }
+    }
+    return this.readers.get(`${name}/${i}/${j}`) ?? [];
+  }
+
+  entry(name, i, j) {
+    return entrySymbol(this.arrays.get(name), i, j);
+  }
+
+  symbol(name) {
+    return arraySymbol(this.arrays.get(name));
+  }
+
+  // The loss if one entry of an array were x and everything after it were computed from that.
+  lossWith(name, i, j, x) {
+    const values = { ...this.values, [name]: this.values[name].map((line) => [...line]) };
+    values[name][i][j] = x;
+    const { step } = this.arrays.get(name);
+    const after = this.makers().filter((a) => a.lane === "forward" && a.step > step);
+    return this.compute(values, after).loss[0][0];
+  }
+
+  // Which arrays are not as they were recorded.
+  isEdited() {
+    const { arrays, lr } = this.recording;
+    const given = [...this.arrays.values()].filter((array) => array.editable);
+    return (
+      this.lr !== lr ||
+      given.some((a) => String(this.values[a.name]) !== String(asRows(arrays[a.name].values, a.shape, a.overSamples)))
+    );
+  }
+}

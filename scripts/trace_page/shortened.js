@@ -1,0 +1,159 @@
+"use strict";
+// The shortened form, for a network on MNIST: the same steps, but of each array its size, its histogram and what a
+// histogram hides; in place of the units, the first layer's weights and their gradient as images.
+
+// The contents of a frame: a histogram of the array's numbers, blue above 0 and orange below, and their norm.
+class Histograms {
+  constructor(model, onAsk) {
+    [this.model, this.onAsk] = [model, onAsk];
+    this.boxes = new Map();
+  }
+
+  draw(array) {
+    const box = element("div", { class: "histogram", tabindex: 0, role: "img" });
+    box.addEventListener("focus", () => this.onAsk(array.name));
+    box.addEventListener("pointerenter", () => this.onAsk(array.name));
+    this.boxes.set(array.name, box);
+    return box;
+  }
+
+  fill(array, _, computed) {
+    const box = this.boxes.get(array.name);
+    const { norm, counts, low, high } = this.model.recording.summary[array.name];
+    box.setAttribute("aria-label", `${spokenName(array)}: ${computed ? `norm ${cellText(norm)}` : "not computed yet"}`);
+    const [width, height, bars] = [150, 44, counts.length];
+    const picture = svg("svg", { width, height: height + 14, "aria-hidden": "true" });
+    if (computed) {
+      const most = Math.max(...counts);
+      for (const [k, count] of counts.entries()) {
+        const [from, to] = [k, k + 1].map((edge) => low + (edge * (high - low)) / bars);
+        const tall = (count / most) * height;
+        const place = { x: (k * width) / bars + 0.5, width: width / bars - 1, y: height - tall, height: tall };
+        picture.append(svg("rect", { ...place, class: to <= 0 ? "negative" : from >= 0 ? "positive" : "around0" }));
+      }
+      picture.append(svg("text", { x: 0, y: height + 12 }, cellText(low)));
+      picture.append(svg("text", { x: width, y: height + 12, "text-anchor": "end" }, cellText(high)));
+    }
+    box.replaceChildren(picture, element("p", {}, computed ? `norm ${cellText(norm)}` : " "));
+  }
+}
+
+// What a colour of the style sheet is just now, in red, green and blue.
+function colourOf(variable) {
+  const pen = Object.assign(document.createElement("canvas"), { width: 1, height: 1 }).getContext("2d");
+  const probe = element("span", { style: `color: var(${variable})` });
+  document.body.append(probe);
+  pen.fillStyle = getComputedStyle(probe).color;
+  probe.remove();
+  pen.fillRect(0, 0, 1, 1);
+  return pen.getImageData(0, 0, 1, 1).data;
+}
+
+// A layer's weights as one image a unit, 28 by 28, each unit's largest weight at full colour.
+class Images {
+  constructor(recording, root) {
+    this.recording = recording;
+    const { side, units, total } = recording.images;
+    this.canvases = ["weight", "gradient"].map((kind) => {
+      const figure = element("figure", { class: "images" });
+      const canvas = element("canvas", { role: "img" });
+      const what = kind === "weight" ? "Weights" : "Gradient by the weights";
+      const some = total > units ? `; the first ${units} of ${total}` : "";
+      const caption = element("figcaption", {}, `${what} of the first layer, an image a unit${some}`);
+      canvas.setAttribute("aria-label", caption.textContent);
+      figure.append(caption, canvas);
+      root.append(figure);
+      return [kind, figure, canvas];
+    });
+    [this.side, this.units] = [side, units];
+  }
+
+  draw(step, gradientStep) {
+    const [paper, positive, negative] = ["--raised", "--positive", "--negative"].map(colourOf);
+    for (const [kind, figure, canvas] of this.canvases) {
+      figure.classList.toggle("waiting", kind === "gradient" && step < gradientStep);
+      figure.classList.toggle("active", kind === "gradient" && step === gradientStep);
+      if (kind === "gradient" && step < gradientStep) canvas.hidden = true;
+      else this.paint(canvas, this.recording.images[kind], paper, positive, negative);
+    }
+  }
+
+  // Bytes 0 to 254 stand for -1 to 1, 127 for 0.
+  paint(canvas, base64, paper, positive, negative) {
+    canvas.hidden = false;
+    const { side, units } = this;
+    const across = Math.min(units, 16);
+    canvas.width = across * (side + 2);
+    canvas.height = Math.ceil(units / across) * (side + 2);
+    const bytes = Uint8Array.from(atob(base64), (character) => character.charCodeAt(0));
+    const pen = canvas.getContext("2d");
+    for (const unit of range(units)) {
+      const image = pen.createImageData(side, side);
+      for (const k of range(side * side)) {
+        const x = (bytes[unit * side * side + k] - 127) / 127;
+        const towards = x < 0 ? negative : positive;
+        for (const c of range(3)) image.data[4 * k + c] = paper[c] + Math.abs(x) * (towards[c] - paper[c]);
+        image.data[4 * k + 3] = 255;
+      }
+      pen.putImageData(image, (unit % across) * (side + 2), Math.floor(unit / across) * (side + 2));
+    }
+  }
+}
+
+class Shortened {
+  constructor(recording) {
+    document.body.classList.add("shortened");
+    this.model = new Model(recording);
+    this.step = 0;
+    const histograms = new Histograms(this.model, (name) => this.ask(name));
+    this.strip = new Strip(this.model, document.getElementById("strip"), histograms);
+    this.images = new Images(recording, document.getElementById("drawing"));
+    document.getElementById("lr").closest("label").hidden = true;
+    document.getElementById("samples").hidden = true;
+    this.panel = document.getElementById("answer");
+    this.panel.innerHTML = "<p class='hint'>Hover, tap or focus any histogram to ask where its numbers come from.</p>";
+    this.stepping = new Stepping(this);
+    this.stepping.fromAddress();
+    keepStage();
+    addEventListener("resize", keepStage);
+    new MutationObserver(() => this.refresh()).observe(document.documentElement, { attributes: true });
+    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.refresh());
+  }
+
+  goTo(step) {
+    this.step = Math.min(Math.max(step, 0), this.model.steps.length - 1);
+    this.refresh();
+    this.strip.followStep(this.step);
+  }
+
+  refresh() {
+    this.strip.show(this.step);
+    this.stepping.show(this.step);
+    const [first] = this.model.recording.layers.filter((layer) => layer.activation === null);
+    this.images.draw(this.step, this.model.arrays.get(`${first.name}.weight.grad`).step);
+    const { loss } = this.model.recording.summary;
+    const known = this.model.arrays.get("loss").step <= this.step;
+    document.getElementById("loss").innerHTML = known ? math(mi("L"), equals, mn(tidy(loss.mean.toPrecision(7)))) : "";
+    if (this.asked) this.ask(this.asked);
+  }
+
+  ask(name) {
+    this.asked = name;
+    const array = this.model.arrays.get(name);
+    const { norm, mean, zeros, size, low, high } = this.model.recording.summary[name];
+    const formula = element("div", { class: "formula" });
+    const indices = { both: ["n", "j"], row: ["n", 0], column: [0, "j"], none: [0, 0] }[array.axes];
+    const [i, j] = array.edge !== undefined ? ["i", "j"] : indices;
+    if (array.maker) {
+      const right = math(infix("="), ...array.maker.formula(i, j));
+      formula.innerHTML = `<p>${math(entrySymbol(array, i, j))} ${right}</p>`;
+    }
+    const numbers = element("p", {});
+    numbers.textContent = array.step <= this.step
+      ? `${size} numbers from ${cellText(low)} to ${cellText(high)}, mean ${cellText(mean)}, ` +
+        `norm ${cellText(norm)}, ${((100 * zeros) / size).toFixed(1)} % of them 0`
+      : `Step ${array.step} computes it.`;
+    const heading = element("h2", {}, element("span", { class: "spoken" }, spokenName(array)));
+    this.panel.replaceChildren(heading, formula, numbers);
+  }
+}

@@ -1,0 +1,76 @@
+"use strict";
+// Forward and back: buttons, arrow keys, a slider, play, and the address's #step=7.
+
+const SECONDS_A_STEP = 1.8;
+
+class Stepping {
+  constructor(page) {
+    this.page = page;
+    this.last = page.model.steps.length - 1;
+    this.timer = null;
+    const at = (id) => document.getElementById(id);
+    [this.slider, this.position, this.playButton] = [at("slider"), at("position"), at("play")];
+    this.slider.max = this.last;
+    this.slider.addEventListener("input", () => this.userGoesTo(Number(this.slider.value)));
+    const targets = { first: () => 0, back: () => page.step - 1, forward: () => page.step + 1, last: () => this.last };
+    for (const [id, target] of Object.entries(targets)) {
+      at(id).addEventListener("click", () => this.userGoesTo(target()));
+    }
+    this.playButton.addEventListener("click", () => this.toggle());
+    document.addEventListener("keydown", (event) => this.key(event, targets));
+    addEventListener("hashchange", () => this.fromAddress());
+  }
+
+  fromAddress() {
+    const found = /^#step=(\d+)$/.exec(location.hash);
+    this.page.goTo(found ? Number(found[1]) : 0);
+  }
+
+  key(event, targets) {
+    if (event.altKey || event.ctrlKey || event.metaKey || event.target.closest("input, td[data-name]")) return;
+    const name = { Home: "first", ArrowLeft: "back", ArrowRight: "forward", End: "last" }[event.key];
+    if (name) {
+      event.preventDefault();
+      this.userGoesTo(targets[name]());
+    } else if (event.key === "p") {
+      this.toggle();
+    }
+  }
+
+  userGoesTo(step) {
+    this.stop();
+    this.page.goTo(step);
+  }
+
+  toggle() {
+    if (this.timer) return this.stop();
+    if (this.page.step === this.last) this.page.goTo(0);
+    this.timer = setInterval(() => {
+      this.page.goTo(this.page.step + 1);
+      if (this.page.step === this.last) this.stop();
+    }, SECONDS_A_STEP * 1000);
+    return this.showPlaying();
+  }
+
+  stop() {
+    clearInterval(this.timer);
+    this.timer = null;
+    this.showPlaying();
+  }
+
+  showPlaying() {
+    this.playButton.textContent = this.timer ? "Pause" : "Play";
+  }
+
+  show(step) {
+    this.slider.value = step;
+    const { title, formula, text } = this.page.model.steps[step];
+    this.slider.setAttribute("aria-valuetext", `${step} of ${this.last}: ${title}`);
+    this.position.textContent = `${step} / ${this.last}`;
+    document.getElementById("title").textContent = title;
+    document.getElementById("formula").innerHTML = formula;
+    document.getElementById("text").textContent = text;
+    document.getElementById("first").disabled = document.getElementById("back").disabled = step === 0;
+    document.getElementById("forward").disabled = document.getElementById("last").disabled = step === this.last;
+  }
+}

@@ -1,0 +1,144 @@
+"use strict";
+// The computation as a strip: a column for the data, each layer and the loss; three lanes, forward, backward and
+// update, so that the gradient of an array lies under the array. What is in the frame of an array its `contents` draw.
+
+const LANES = { forward: "Forward →", backward: "← Backward", update: "Update" };
+
+const element = (tag, attributes = {}, ...children) => {
+  const node = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
+  node.append(...children);
+  return node;
+};
+
+class Strip {
+  constructor(model, root, contents) {
+    [this.model, this.root, this.contents] = [model, root, contents];
+    this.frames = new Map();
+    const grid = element("div", { class: "lanes" });
+    grid.style.setProperty("--columns", model.columns.length);
+    for (const { title } of model.columns) grid.append(element("h3", {}, title));
+    for (const [lane, title] of Object.entries(LANES)) {
+      grid.append(element("p", { class: "lane" }, element("span", {}, title)));
+      for (const column of model.columns.keys()) {
+        const cell = element("div", { class: "place" });
+        for (const array of model.arrays.values()) {
+          if (array.lane === lane && array.column === column) cell.append(this.frame(array));
+        }
+        grid.append(cell);
+      }
+    }
+    root.replaceChildren(grid);
+  }
+
+  frame(array) {
+    const figure = element("figure", { class: "array", "data-array": array.name });
+    const caption = element("figcaption");
+    const shape = array.shape.join(" × ") || "number";
+    caption.innerHTML = `${math(arraySymbol(array))} <span class="shape">${shape}</span>`;
+    figure.append(caption, this.contents.draw(array));
+    this.frames.set(array.name, figure);
+    return figure;
+  }
+
+  // What is computed by now, with the arrays of this step lit.
+  show(step) {
+    const { outputs } = this.model.steps[step];
+    for (const [name, figure] of this.frames) {
+      const array = this.model.arrays.get(name);
+      const computed = array.step <= step;
+      figure.classList.toggle("active", outputs.includes(name));
+      figure.classList.toggle("waiting", !computed);
+      this.contents.fill(array, figure, computed);
+    }
+  }
+
+  followStep(step) {
+    this.follow(this.frames.get(this.model.steps[step].outputs[0] ?? "input"));
+  }
+
+  // Bring a part of the strip into view: sideways inside the strip; up and down, between what is fixed above and the
+  // answer below, if the reader is looking at the strip or the network stays in view anyway.
+  follow(part) {
+    const behavior = calm() ? "auto" : "smooth";
+    const [outer, inner] = [this.root.getBoundingClientRect(), part.getBoundingClientRect()];
+    if (inner.left < outer.left || inner.right > outer.right) {
+      this.root.scrollBy({ left: inner.left + inner.width / 2 - outer.left - outer.width / 2, behavior });
+    }
+    const at = (id) => document.getElementById(id);
+    const fixed = document.body.classList.contains("stays");
+    const top = (fixed ? at("stage") : at("controls")).getBoundingClientRect().bottom + 52;
+    const bottom = at("asked").getBoundingClientRect().top - 8;
+    if (!fixed && outer.top > innerHeight / 2) return;
+    if (inner.bottom > bottom) scrollBy({ top: Math.min(inner.bottom - bottom, inner.top - top), behavior });
+    else if (inner.top < top) scrollBy({ top: inner.top - top, behavior });
+  }
+}
+
+// Whether the steps and the network stay in view: on wide windows, where they leave half of the height to the strip.
+function keepStage() {
+  const ids = ["controls", "story", "network"];
+  const [controls, story, network] = ids.map((id) => document.getElementById(id).offsetHeight);
+  const height = controls + Math.max(story, network);
+  document.body.classList.toggle("stays", innerWidth >= 1000 && height <= innerHeight * 0.45);
+}
+
+const calm = () => matchMedia("(prefers-reduced-motion: reduce)").matches;
+
+// The contents of a frame as a table of numbers, each of which can be asked.
+class Tables {
+  constructor(model) {
+    this.model = model;
+    this.cells = new Map(); // "name/i/j" to its td
+  }
+
+  draw(array) {
+    const said = `${spokenName(array)}, ${array.shape.join(" by ") || "a number"}`;
+    const table = element("table", { role: "grid", "aria-label": said });
+    for (const i of range(array.rows)) {
+      const line = element("tr", { role: "row" });
+      for (const j of range(array.cols)) {
+        const tabindex = i === 0 && j === 0 ? 0 : -1;
+        const place = { "data-name": array.name, "data-row": i, "data-col": j };
+        const cell = element("td", { role: "gridcell", tabindex, ...place });
+        cell.classList.toggle("editable", Boolean(array.editable));
+        this.cells.set(`${array.name}/${i}/${j}`, cell);
+        line.append(cell);
+      }
+      table.append(line);
+    }
+    return table;
+  }
+
+  // Tinted by sign and by size within the array. `moved` marks what is not as recorded.
+  fill(array, _, computed) {
+    const values = this.model.values[array.name];
+    const recorded = this.model.recorded[array.name];
+    const largest = Math.max(...values.flat().map(Math.abs)) || 1;
+    for (const i of range(array.rows)) {
+      for (const j of range(array.cols)) {
+        const cell = this.cell(array.name, i, j);
+        const x = values[i][j];
+        const tinted = computed && array.name !== "target";
+        cell.textContent = computed ? cellText(x) : "";
+        cell.dataset.sign = !tinted || x === 0 ? "" : x > 0 ? "positive" : "negative";
+        cell.style.setProperty("--share", tinted && Number.isFinite(x) ? Math.abs(x) / largest : 0);
+        cell.classList.toggle("moved", computed && Math.abs(x - recorded[i][j]) > 1e-9 * Math.max(1, Math.abs(x)));
+        const said = computed ? cellText(x) : "not computed yet";
+        cell.setAttribute("aria-label", `${spokenEntry(array, i, j)}: ${said}`);
+      }
+    }
+  }
+
+  cell(name, i, j) {
+    return this.cells.get(`${name}/${i}/${j}`);
+  }
+
+  mark(asked, sources, dependents) {
+    const marks = [["asked", asked ? [asked] : []], ["source", sources], ["dependent", dependents]];
+    for (const [mark, cells] of marks) {
+      for (const marked of this.cells.values()) marked.classList.remove(mark);
+      for (const cell of cells) this.cell(...cell).classList.add(mark);
+    }
+  }
+}

@@ -1,0 +1,67 @@
+"""What a reader does with the page of one training step: points, presses, changes a number, reads the answer."""
+
+import shutil
+
+import pytest
+from selenium.webdriver.common.action_chains import ActionChains
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
+
+
+def find_browser():
+    """Where Chromium and its driver are; without them the tests fail, and say in one line what they need."""
+    browser = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    driver = shutil.which("chromedriver")
+    if browser is None or driver is None:
+        pytest.fail(
+            "needs Chromium and its driver; on Debian: apt-get install -y chromium chromium-driver", pytrace=False
+        )
+    return browser, driver
+
+
+def recording_in(page):
+    return page.execute_script("return JSON.parse(document.getElementById('recording').textContent)")
+
+
+def cell(page, name, i=0, j=0):
+    return page.find_element(By.CSS_SELECTOR, f'td[data-name="{name}"][data-row="{i}"][data-col="{j}"]')
+
+
+def hover(page, element):
+    page.execute_script("arguments[0].scrollIntoView({block: 'center', inline: 'center'})", element)
+    ActionChains(page).move_to_element(element).perform()
+
+
+def answer(page):
+    return page.find_element(By.ID, "answer").text
+
+
+def press(page, *keys):
+    ActionChains(page).send_keys(*keys).perform()
+
+
+def number_in(text):
+    return float(text.replace("−", "-"))
+
+
+def go_to(page, step):
+    page.execute_script("page.goTo(arguments[0])", step)
+
+
+def last_step(page):
+    return page.execute_script("return page.model.steps.length - 1")
+
+
+def marked(page, mark):
+    return {
+        (c.get_attribute("data-name"), int(c.get_attribute("data-row")), int(c.get_attribute("data-col")))
+        for c in page.find_elements(By.CSS_SELECTOR, f"td.{mark}")
+    }
+
+
+def change(page, name, i, j, value):
+    page.execute_script("arguments[0].scrollIntoView({block: 'center', inline: 'center'})", cell(page, name, i, j))
+    cell(page, name, i, j).click()
+    field = page.find_element(By.CSS_SELECTOR, "#answer input")
+    field.send_keys(Keys.CONTROL, "a")
+    field.send_keys(str(value))
