@@ -15,6 +15,7 @@ import subprocess
 import sys
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 VARIABLE = "OPENBLAS_CORETYPE"
@@ -92,8 +93,9 @@ def decide(explicit: str | None, flags: AbstractSet[str], library: str | None) -
     return Choice(found, AVX512_KERNELS, "the processor has AVX-512, OpenBLAS would not use it")
 
 
+@cache
 def choose() -> Choice:
-    """Decide, and set ``OPENBLAS_CORETYPE`` accordingly for this process and its children."""
+    """Decide, and set ``OPENBLAS_CORETYPE`` accordingly for this process and its children; a second call only tells."""
     if "numpy" in sys.modules:
         return Choice(None, None, "NumPy was loaded already")
     choice = decide(os.environ.get(VARIABLE), cpu_flags(), bundled_openblas())

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import time
-import tracemalloc
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple, Protocol
@@ -17,9 +16,11 @@ SETTLE_SLICE, SETTLE_LIMIT = 0.005, 1.0
 
 
 class Timed(Protocol):
-    """What can be timed."""
+    """What can be timed; engines with the same ``pool`` compute with the same threads."""
 
-    pool: str
+    @property
+    def pool(self) -> str:
+        """The name of its pool of threads."""
 
     def seconds(self, n: int) -> float:
         """Do the work ``n`` times; the seconds it took."""
@@ -183,21 +184,3 @@ def run_rounds(
 def _rotated(items: Sequence[Any], by: int) -> list[Any]:
     by %= len(items)
     return [*items[by:], *items[:by]]
-
-
-def bytes_allocated(work: Callable[[], object]) -> int:
-    """The most memory that one call of ``work`` held beyond what was there before, as tracemalloc counts it.
-
-    It counts Python's objects and NumPy's arrays, not what a library allocates behind their backs. The call before
-    the counted one is for workspaces that are made once.
-    """
-    work()
-    gc.collect()
-    tracemalloc.start()
-    try:
-        before = tracemalloc.get_traced_memory()[0]
-        tracemalloc.reset_peak()
-        work()
-        return max(0, tracemalloc.get_traced_memory()[1] - before)
-    finally:
-        tracemalloc.stop()
