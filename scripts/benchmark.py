@@ -139,7 +139,7 @@ def show_blas(threads: int, console: Console) -> None:
         console.print(line)
     kernels = machine.rates_of_kernels(threads)
     for dtype in DTYPES:
-        table = Table(title=f"GFLOP/s, {dtype}, {threads} threads", title_justify="left", title_style="bold")
+        table = Table(title=f"GFLOP/s, {dtype}, --threads {threads}", title_justify="left", title_style="bold")
         table.add_column("kernels")
         for shape in kernels[0]["rates"][dtype]:
             table.add_column(shape, justify="right")

@@ -58,34 +58,33 @@ class ByHand(Engine):
     """What a careful programmer would write for this one network, without layers, checks or choices.
 
     Every array is made beforehand and every operation writes into one. The parameters are one vector, the gradients
-    another. ReLU and softmax work in place; the sums over the batch for the gradients of the biases are products with
-    a vector of ones. The learning rate, constant, is a factor of the logits' gradient: what SGD subtracts is then the
-    gradient itself, and the "optimizer" of this engine is one subtraction. Adam is the textbook's, array by array.
+    another. ReLU works in place; the sums over the batch for the gradients of the biases are products with a vector of
+    ones. The softmax is computed with a class in each row, where NumPy takes maxima and sums of whole rows at a time;
+    adding the bias and multiplying with the factor, which must be done anyway, transpose there and back.
+
+    The learning rate, constant, is part of that factor: what SGD subtracts is then the gradient itself, and the
+    "optimizer" of this engine is one subtraction. Adam is the textbook's, array by array.
     """
 
     def __init__(self, problem: Problem, dtype: str | None = None) -> None:
-        """``dtype`` other than the case's makes this the same loop with more digits."""
+        """``dtype`` other than the case's makes this the same loop with more digits, on the first batch."""
         super().__init__(problem)
-        self.dtype = dtype = dtype or self.case.dtype
+        self.dtype = dtype or self.case.dtype
         self.x_all, self.y_all = problem.x, problem.y
-        if dtype != self.case.dtype:
-            self.x_all = self.x_all[: self.case.batch].astype(dtype)
+        if self.dtype != self.case.dtype:
+            self.x_all = self.x_all[: self.case.batch].astype(self.dtype)
         self.rng = problem.orders()
-        self._lay_out(dtype)
-        self._make_batch_arrays(min(self.case.batch, self.case.rows), dtype)
-        self.gathered = np.empty((self.case.batch, self.case.sizes[0]), dtype)
-        self.gathered_y = np.empty(self.case.batch, np.int64)
-        adam = self.case.optimizer == "adam"
-        self.velocity = np.zeros_like(self.p)
-        self.m, self.v, self.scratch = (np.zeros_like(self.p) for _ in range(3))
+        self._lay_out()
+        self._make_batch_arrays(self.case.batches[0])
+        self.velocity, self.m, self.v, self.scratch = (np.zeros_like(self.p) for _ in range(4))
         self.steps = 0
         # Adam divides the gradient by its own size, and needs it without the rate.
-        self.rate = 1.0 if adam else self.case.learning_rate
+        self.rate = 1.0 if self.case.optimizer == "adam" else self.case.learning_rate
         self._update = {"sgd": self._sgd, "momentum": self._momentum, "adam": self._adam}[self.case.optimizer]
 
-    def _lay_out(self, dtype: str) -> None:
+    def _lay_out(self) -> None:
         """Parameters and gradients as views into two vectors."""
-        self.p, self.g = (np.empty(self.case.parameters, dtype) for _ in range(2))
+        self.p, self.g = (np.empty(self.case.parameters, self.dtype) for _ in range(2))
         self.layers: list[tuple[FloatArray, FloatArray]] = []
         self.gradients: list[tuple[FloatArray, FloatArray]] = []
         start = 0
@@ -96,53 +95,58 @@ class ByHand(Engine):
             self.layers[-1][0][...], self.layers[-1][1][...] = weight, bias
             start = stop
 
-    def _make_batch_arrays(self, n: int, dtype: str) -> None:
-        sizes = self.case.sizes
+    def _make_batch_arrays(self, n: int) -> None:
+        sizes, dtype = self.case.sizes, self.dtype
+        self.gathered, self.gathered_y = np.empty((n, sizes[0]), dtype), np.empty(n, np.int64)
         self.outputs = [np.empty((n, width), dtype) for width in sizes[1:]]
         self.deltas = [np.empty((n, width), dtype) for width in sizes[1:-1]]
         self.masks = [np.empty((n, width), np.bool_) for width in sizes[1:-1]]
         self.ones = np.ones(n, dtype)
-        self.largest, self.total = (np.empty((n, 1), dtype) for _ in range(2))
-        self.row_starts = np.arange(n) * sizes[-1]
-        self.picked = np.empty(n, np.intp)
-        self.label_logits, self.terms = (np.empty(n, dtype) for _ in range(2))
+        self.by_class = np.empty(sizes[-1] * n, dtype)
+        self.largest, self.total, self.terms = (np.empty(n, dtype) for _ in range(3))
+        self.columns, self.picked = np.arange(n), np.empty(n, np.intp)
         self.zero = np.zeros((), dtype)  # an array spares NumPy the conversion of a Python number
 
     def _forward(self, x: FloatArray, y: NDArray[np.int64]) -> float:
-        n = len(x)
+        """The loss; leaves exp(z - max) in ``by_class``, with a row for each class, and its sums in ``total``."""
+        n, classes = len(x), self.case.sizes[-1]
         h = x
-        for index, (weight, bias) in enumerate(self.layers):
+        for index, (weight, bias) in enumerate(self.layers[:-1]):
             z = np.matmul(h, weight, out=self.outputs[index][:n])
             z += bias
-            h = np.maximum(z, self.zero, out=z) if index < len(self.layers) - 1 else z
-        h -= np.maximum.reduce(h, axis=1, keepdims=True, out=self.largest[:n])
-        picked = np.add(self.row_starts[:n], y, out=self.picked[:n])
-        label = h.reshape(-1).take(picked, out=self.label_logits[:n], mode="clip")
-        np.exp(h, out=h)
-        total = np.add.reduce(h, axis=1, keepdims=True, out=self.total[:n])
-        terms = np.log(total[:, 0], out=self.terms[:n])
+            h = np.maximum(z, self.zero, out=z)
+        weight, bias = self.layers[-1]
+        z = np.matmul(h, weight, out=self.outputs[-1][:n])
+        z = np.add(z.T, bias[:, None], out=self.by_class[: classes * n].reshape(classes, n))
+        z -= np.maximum.reduce(z, axis=0, out=self.largest[:n])
+        picked = np.multiply(y, n, out=self.picked[:n])
+        picked += self.columns[:n]
+        # Every index exists; the mode spares NumPy a copy made in case one does not.
+        label = self.by_class.take(picked, out=self.largest[:n], mode="clip")
+        np.exp(z, out=z)
+        terms = np.log(np.add.reduce(z, axis=0, out=self.total[:n]), out=self.terms[:n])
         terms -= label
-        return float(terms.sum()) / n
+        return float(np.add.reduce(terms)) / n
 
-    def _backward(self, x: FloatArray) -> None:
-        """The gradients times the rate. The output holds exp(z - max), whose sums are in ``total``."""
-        n = len(x)
-        delta, total, picked = self.outputs[-1][:n], self.total[:n], self.picked[:n]
+    def _backward(self, x: FloatArray, y: NDArray[np.int64]) -> None:
+        """The gradients times the rate, after a forward pass on the same batch."""
+        n, classes = len(x), self.case.sizes[-1]
         scale = self.rate / n
-        delta *= np.divide(scale, total, out=total)
-        flat = delta.reshape(-1)
-        flat[picked] -= scale
+        e = self.by_class[: classes * n].reshape(classes, n)
+        delta = self.outputs[-1][:n]
+        np.multiply(e, np.divide(scale, self.total[:n], out=self.terms[:n]), out=delta.T)
+        delta[self.columns[:n], y] -= scale
         for index in range(len(self.layers) - 1, 0, -1):
             h = self.outputs[index - 1][:n]
-            weight_gradient, bias_gradient = self.gradients[index]
-            np.matmul(h.T, delta, out=weight_gradient)
-            np.matmul(self.ones[:n], delta, out=bias_gradient)
+            self._layer_gradients(h, delta, *self.gradients[index])
             before = np.matmul(delta, self.layers[index][0].T, out=self.deltas[index - 1][:n])
             before *= np.greater(h, self.zero, out=self.masks[index - 1][:n])
             delta = before
-        weight_gradient, bias_gradient = self.gradients[0]
-        np.matmul(x.T, delta, out=weight_gradient)
-        np.matmul(self.ones[:n], delta, out=bias_gradient)
+        self._layer_gradients(x, delta, *self.gradients[0])
+
+    def _layer_gradients(self, x: FloatArray, delta: FloatArray, weight: FloatArray, bias: FloatArray) -> None:
+        _product_over_batch(x, delta, weight)
+        np.matmul(self.ones[: len(x)], delta, out=bias)
 
     def _sgd(self) -> None:
         self.p -= self.g
@@ -181,19 +185,8 @@ class ByHand(Engine):
     def forward(self) -> None:
         self._forward(*self._first_batch())
 
-    def prepare(self) -> None:
-        super().prepare()
-        if self.case.kind == "backward":
-            # A backward pass turns the output in place. Timed again and again it would run on its own results: let
-            # them be the numbers that it finds after a forward pass.
-            self.forward()
-            self.saved = self.outputs[-1].copy(), self.total.copy()
-
     def backward(self) -> None:
-        if hasattr(self, "saved"):
-            np.copyto(self.outputs[-1], self.saved[0])
-            np.copyto(self.total, self.saved[1])
-        self._backward(self._first_batch()[0])
+        self._backward(*self._first_batch())
 
     def optimizer(self) -> None:
         self._update()
@@ -203,7 +196,7 @@ class ByHand(Engine):
 
     def _step(self, x: FloatArray, y: NDArray[np.int64]) -> float:
         value = self._forward(x, y)
-        self._backward(x)
+        self._backward(x, y)
         self._update()
         return value
 
@@ -211,7 +204,6 @@ class ByHand(Engine):
         total = 0.0
         for rows in rows_of(self.rng.permutation(len(self.x_all)), self.case.batch):
             n = len(rows)
-            # Every row exists; the mode spares NumPy a copy made in case one does not.
             x = np.take(self.x_all, rows, axis=0, out=self.gathered[:n], mode="clip")
             y = np.take(self.y_all, rows, out=self.gathered_y[:n], mode="clip")
             total += self._step(x, y) * n
@@ -249,10 +241,11 @@ class Floor(Engine):
         ]
 
     def _backward_products(self, n: int) -> list[Product]:
+        """Over the batch, for the gradient of the weight, and with the weight, for that of the input, in turn."""
         products: list[Product] = []
         for weight, _ in reversed(self.problem.weights):
             x, delta = self._rows(n, weight.shape[0]), self._rows(n, weight.shape[1])
-            products.append((x.T, delta, np.empty_like(weight)))
+            products.append((x, delta, np.empty_like(weight)))
             products.append((delta, weight.T, np.empty_like(x)))
         return products[:-1]  # nobody asks for the gradient of the data
 
@@ -264,25 +257,42 @@ class Floor(Engine):
         """Nothing: each product has its operands."""
 
     def forward(self) -> None:
-        _multiply(self._first[0])
+        _multiply_forward(self._first[0])
 
     def backward(self) -> None:
-        _multiply(self._first[1])
+        _multiply_backward(self._first[1])
 
     def step(self) -> None:
-        _multiply(self._first[0])
-        _multiply(self._first[1])
+        _multiply_forward(self._first[0])
+        _multiply_backward(self._first[1])
 
     def epoch(self) -> None:
         for n in self.case.batches:
-            for products in self._products[n]:
-                _multiply(products)
+            forward, backward = self._products[n]
+            _multiply_forward(forward)
+            _multiply_backward(backward)
 
     def inference(self) -> None:
         for n in self.case.batches:
-            _multiply(self._products[n][0])
+            _multiply_forward(self._products[n][0])
 
 
-def _multiply(products: list[Product]) -> None:
+def _multiply_forward(products: list[Product]) -> None:
     for a, b, out in products:
         np.matmul(a, b, out=out)
+
+
+def _multiply_backward(products: list[Product]) -> None:
+    for index, (a, b, out) in enumerate(products):
+        if index % 2 == 0:
+            _product_over_batch(a, b, out)
+        else:
+            np.matmul(a, b, out=out)
+
+
+def _product_over_batch(x: FloatArray, delta: FloatArray, out: FloatArray) -> None:
+    """x^T delta; of a single row it is an outer product, which einsum forms in a fraction of matmul's time."""
+    if len(x) == 1:
+        np.einsum("ni,no->io", x, delta, out=out)
+    else:
+        np.matmul(x.T, delta, out=out)

@@ -215,6 +215,9 @@ def draw(results: Sequence[Result], x: str, title: str, path: Path) -> None:
     from matplotlib import pyplot as plt
 
     groups = series(results, x)
+    # A single point is no line, and the tables have it; unless there is nothing else.
+    lines_only = {name: members for name, members in groups.items() if len(members) > 1}
+    groups = lines_only or groups
     columns = min(3, len(groups))
     lines = -(-len(groups) // columns)
     size = (4.8 * columns, 3.8 * lines + 0.6)
