@@ -33,7 +33,7 @@ import numpy_nn as nn
 from scripts import blas_kernels
 from scripts.bench import machine, memory, report
 from scripts.bench.cases import CLASSES, DTYPES, KINDS, LEARNING_RATES, PIXELS, SUITES, Case, Problem, Suite, adapted
-from scripts.bench.engines import ENGINES, MODULES, ON_CUDA, available, has_cuda, make_engines
+from scripts.bench.engines import ENGINES, MODULES, ON_CUDA, has_cuda, make_engines, missing
 from scripts.bench.timing import run_rounds
 
 # The compiler takes half a minute for a case, more than all the rest of the quick suite.
@@ -68,14 +68,17 @@ def uses_mnist(case: Case) -> bool:
     return case.kind in ("epoch", "inference") and (case.sizes[0], case.sizes[-1]) == (PIXELS, CLASSES)
 
 
-def run(suite: Suite, cases: Sequence[Case], names: Sequence[str], args: argparse.Namespace, console: Console) -> None:
-    """Measure, print as it goes, and write what was asked for; after Ctrl-C with the cases done so far."""
+def run(suite: Suite, cases: Sequence[Case], names: Sequence[str], args: argparse.Namespace, console: Console) -> int:
+    """Measure, print as it goes, and write what was asked for; after Ctrl-C with the cases done so far.
+
+    Returns the exit status.
+    """
     mnist = load_mnist_for(cases, args.data)
     facts = machine.describe(args.threads, cuda=any(name in ON_CUDA for name in names))
     console.print(machine.in_words(facts))
     peaks: dict[str, float] = {}
     results: list[report.Result] = []
-    started = time.perf_counter()
+    started, status = time.perf_counter(), 0
     try:
         for case in cases:
             # Again for each case: what else the machine does can only make it less than it is.
@@ -85,6 +88,7 @@ def run(suite: Suite, cases: Sequence[Case], names: Sequence[str], args: argpars
             report.print_result(result, peaks, console)
     except KeyboardInterrupt:
         console.print(f"interrupted after {len(results)} of {len(cases)} cases; writing what there is")
+        status = 130
     seconds = time.perf_counter() - started
     for dtype, rate in peaks.items():
         console.print(f"measured peak of the BLAS, {dtype}: {rate / 1e9:.0f} GFLOP/s")
@@ -104,6 +108,7 @@ def run(suite: Suite, cases: Sequence[Case], names: Sequence[str], args: argpars
             "warnings": [line for result in results for line in result.warnings()],
         }
         write(suite, content, results, peaks, args, console)
+    return status
 
 
 def write(
@@ -231,26 +236,23 @@ def choose_cases(args: argparse.Namespace) -> tuple[Suite, list[Case]]:
     suite = SUITES[args.suite]
     if args.sizes is not None:
         made = tuple(Case(kind, args.sizes, batch=args.batch or 64) for kind in args.kind or ["step"])
-        suite = Suite("custom", "-".join(map(str, args.sizes)), "operations", made)
+        suite = Suite("custom", "-".join(map(str, args.sizes)), "parameters", made)
     cases = adapted(suite.cases, dtypes=args.dtype, optimizers=args.optimizer, rows=args.rows)
     return suite, cases
 
 
 def choose_engines(args: argparse.Namespace) -> list[str]:
     """The engines, in the order of the tables. ValueError for one that cannot run here."""
-    found = available()
     if args.engines is None:
         left_out = (() if args.gpu else ON_CUDA) + (NOT_QUICK if args.suite == "quick" and not args.sizes else ())
-        return [name for name in found if name not in left_out]
+        return [name for name in ENGINES if name not in left_out and missing(name) is None]
     for name in args.engines:
-        if name in ON_CUDA and not has_cuda():
-            raise ValueError(f"--engines: {name} needs CUDA, and torch finds none here")
-        if name not in found:
-            raise ValueError(f"--engines: {name} is not installed here (module {MODULES[name]})")
+        if lacking := missing(name):
+            raise ValueError(f"--engines: {lacking}")
     return [name for name in ENGINES if name in args.engines]
 
 
-def prepare_for_gpu(args: argparse.Namespace) -> None:
+def prepare_for_gpu(args: argparse.Namespace, suite: str) -> None:
     """With ``--gpu``: name the files after the device, or say that there is none."""
     if not has_cuda():
         print("benchmark: --gpu: torch finds no CUDA device here; the engines on the CPU run alone", file=sys.stderr)
@@ -261,7 +263,7 @@ def prepare_for_gpu(args: argparse.Namespace) -> None:
         device = re.sub(r"\W+", "-", torch.cuda.get_device_name(0)).strip("-").lower()
     for kind, ending in (("json", "json"), ("markdown", "md"), ("png", "png")):
         if getattr(args, kind) is None:
-            setattr(args, kind, Path("runs") / f"benchmark-{args.suite}-{device}.{ending}")
+            setattr(args, kind, Path("runs") / f"benchmark-{suite}-{device}.{ending}")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -277,21 +279,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
             if args.blas:
                 show_blas(args.threads, console)
                 return 0
-            if args.gpu:
-                prepare_for_gpu(args)
             suite, cases = choose_cases(args)
+            if args.gpu:
+                prepare_for_gpu(args, suite.name)
             names = choose_engines(args)
             set_threads(names, args.threads)
-            run(suite, cases, names, args, console)
+            return run(suite, cases, names, args, console)
     except (OSError, ValueError) as error:
         print(f"benchmark: {error}", file=sys.stderr)
         return 2
-    return 0
+    except KeyboardInterrupt:
+        print("benchmark: interrupted before the first case", file=sys.stderr)
+        return 130
 
 
 def set_threads(names: Sequence[str], threads: int) -> None:
     """The number of threads of the engines that do not take it from threadpoolctl."""
-    if any(MODULES.get(name) == "torch" or name in ON_CUDA for name in names):
+    if any(MODULES.get(name) == "torch" for name in names):
         import torch
 
         torch.set_num_threads(threads)

@@ -116,16 +116,16 @@ class Suite:
 
 
 def x_value(case: Case, x: str) -> int:
-    """The value of a case on the axis ``x``: "width", "batch", "depth" or "operations"."""
+    """The value of a case on the axis ``x``: "width", "batch", "depth" or "parameters"."""
     if x == "width":
         return max(case.sizes[1:-1], default=case.sizes[-1])
     if x == "batch":
         return case.batch
     if x == "depth":
         return len(case.sizes) - 1
-    if x == "operations":
-        return case.operations
-    raise ValueError(f"x: expected width, batch, depth or operations, got {x!r}")
+    if x == "parameters":
+        return case.parameters
+    raise ValueError(f"x: expected width, batch, depth or parameters, got {x!r}")
 
 
 def two_layers(width: int) -> tuple[int, ...]:
@@ -263,7 +263,7 @@ SUITES = {
         Suite(
             "mnist",
             "epochs of MNIST, its test images, and steps on single images",
-            "operations",
+            "parameters",
             (
                 Case("epoch", two_layers(64)),
                 Case("epoch", two_layers(512)),

@@ -24,6 +24,7 @@ class Engine:
 
     pool: ClassVar[str] = "numpy"
     python_memory: ClassVar[bool] = True
+    mean_loss: Any = None  # of the last epoch's steps
 
     def __init__(self, problem: Problem) -> None:
         self.problem, self.case = problem, problem.case
@@ -116,8 +117,8 @@ ENGINES: dict[str, Callable[[Problem], Engine]] = {
     "torch cuda": _torch_engine(device="cuda"),
     "torch cuda graph": _torch_engine(device="cuda", graph=True),
 }
-MODULES = {"torch": "torch", "torch.compile": "torch", "scikit-learn": "sklearn", "jax": "jax"}
 ON_CUDA = ("torch cuda", "torch cuda graph")
+MODULES = dict.fromkeys(("torch", "torch.compile", *ON_CUDA), "torch") | {"scikit-learn": "sklearn", "jax": "jax"}
 KIND_LIMITS: dict[str, frozenset[str]] = {
     # Their backward pass is part of a compiled or captured step, or not reachable from outside.
     "torch.compile": frozenset(KINDS) - {"backward", "optimizer"},
@@ -127,11 +128,14 @@ KIND_LIMITS: dict[str, frozenset[str]] = {
 }
 
 
-def available() -> list[str]:
-    """The engines whose libraries are installed, in the order of the tables; those on CUDA where there is one."""
-    names = [name for name in ENGINES if name not in ON_CUDA]
-    names = [name for name in names if name not in MODULES or importlib.util.find_spec(MODULES[name]) is not None]
-    return names + list(ON_CUDA) * has_cuda()
+def missing(name: str) -> str | None:
+    """What that engine needs and this machine lacks; None if it can run here."""
+    module = MODULES.get(name)
+    if module is not None and importlib.util.find_spec(module) is None:
+        return f"{name} is not installed here (module {module})"
+    if name in ON_CUDA and not has_cuda():
+        return f"{name} needs CUDA, and torch finds none here"
+    return None
 
 
 def has_cuda() -> bool:

@@ -150,7 +150,7 @@ def _rates_in_a_process(kernels: str | None, threads: int) -> dict[str, Any]:
     command = [sys.executable, "-m", "scripts.bench.machine", str(threads)]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     if done.returncode:
-        raise OSError(f"measuring the {kernels or 'default'} kernels failed: {done.stderr.strip()[-500:]}")
+        raise OSError(f"measuring the {kernels or 'default'} kernels failed: {done.stderr.strip().splitlines()[-1]}")
     row: dict[str, Any] = json.loads(done.stdout)
     return row
 

@@ -13,7 +13,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from scripts.bench.cases import Case, Problem
-from scripts.bench.engines import make_engines
+from scripts.bench.engines import ENGINES, ON_CUDA
 
 
 def bytes_allocated(work: Callable[[], object]) -> int:
@@ -52,6 +52,8 @@ def peak_of_this_process() -> int:
 def peak_memory(engine: str, case: Case) -> int:
     """The peak of a process that imports the engine and does the case's work once, on random numbers, in bytes.
 
+    Of an engine on CUDA, it is the device's memory that its tensors took.
+
     OSError, with what it said, if the process fails.
     """
     root = Path(__file__).resolve().parents[2]
@@ -59,16 +61,23 @@ def peak_memory(engine: str, case: Case) -> int:
     command = [sys.executable, "-m", "scripts.bench.memory", engine, json.dumps(asdict(case))]
     done = subprocess.run(command, env={**os.environ, "PYTHONPATH": paths}, capture_output=True, text=True, check=False)
     if done.returncode:
-        raise OSError(f"{case.label}: the process of {engine} failed: {done.stderr.strip()[-500:]}")
+        raise OSError(f"{case.label}: the process of {engine} failed: {done.stderr.strip().splitlines()[-1]}")
     return int(done.stdout)
 
 
 def main() -> None:
-    """Do the work of the case in argv[2] with the engine in argv[1]; print this process's peak."""
+    """Do the work of the case in argv[2] with the engine in argv[1]; print the peak."""
     settings = json.loads(sys.argv[2])
     problem = Problem(Case(**{**settings, "sizes": tuple(settings["sizes"])}))
-    make_engines(problem, [sys.argv[1]])[sys.argv[1]].seconds(1)
-    print(peak_of_this_process())
+    engine = ENGINES[sys.argv[1]](problem)
+    engine.prepare()
+    engine.seconds(1)
+    if sys.argv[1] in ON_CUDA:
+        import torch
+
+        print(torch.cuda.max_memory_allocated())
+    else:
+        print(peak_of_this_process())
 
 
 if __name__ == "__main__":

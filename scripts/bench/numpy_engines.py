@@ -62,9 +62,14 @@ class ByHand(Engine):
     ones. The softmax is computed with a class in each row, where NumPy takes maxima and sums of whole rows at a time;
     adding the bias and multiplying with the factor, which must be done anyway, transpose there and back.
 
-    The learning rate, constant, is part of that factor: what SGD subtracts is then the gradient itself, and the
+    The learning rate, a constant, is part of that factor: what SGD subtracts is then the gradient itself, and the
     "optimizer" of this engine is one subtraction. Adam is the textbook's, array by array.
     """
+
+    velocity: FloatArray
+    m: FloatArray
+    v: FloatArray
+    scratch: FloatArray
 
     def __init__(self, problem: Problem, dtype: str | None = None) -> None:
         """``dtype`` other than the case's makes this the same loop with more digits, on the first batch."""
@@ -76,7 +81,9 @@ class ByHand(Engine):
         self.rng = problem.orders()
         self._lay_out()
         self._make_batch_arrays(self.case.batches[0])
-        self.velocity, self.m, self.v, self.scratch = (np.zeros_like(self.p) for _ in range(4))
+        states = {"sgd": (), "momentum": ("velocity",), "adam": ("m", "v", "scratch")}[self.case.optimizer]
+        for state in states:
+            setattr(self, state, np.zeros_like(self.p))
         self.steps = 0
         # Adam divides the gradient by its own size, and needs it without the rate.
         self.rate = 1.0 if self.case.optimizer == "adam" else self.case.learning_rate

@@ -66,6 +66,7 @@ class ScikitLearn(Engine):
 
     def epoch(self) -> None:
         self.net.partial_fit(self.problem.x, self.problem.y)
+        self.mean_loss = self.net.loss_
 
     def inference(self) -> None:
         for start in range(0, self.case.rows, self.case.batch):
@@ -138,6 +139,7 @@ class Jax(Engine):
         order = self.rng.permutation(self.case.rows).astype(np.int32)
         data = self.x_all, self.y_all, order
         self.weights, self.state, self.result = self._epoch(self.weights, self.state, *data)
+        self.mean_loss = self.result
 
     def inference(self) -> None:
         starts = range(0, self.case.rows, self.case.batch)

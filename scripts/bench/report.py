@@ -27,7 +27,17 @@ STYLES: dict[str, dict[str, Any]] = {
     "torch cuda graph": {"color": "#444444", "marker": "*"},
 }
 
-HEADINGS = ("engine", "time", "quartiles", f"over {OURS}", "95% interval", "over floor", "GFLOP/s", "peak", "allocated")
+HEADINGS = (
+    "engine",
+    "time",
+    "quartiles",
+    f"over {OURS}",
+    "95% interval",
+    "over floor",
+    "GFLOP/s",
+    "of peak",
+    "allocated",
+)
 
 
 @dataclass
@@ -232,7 +242,7 @@ def draw(results: Sequence[Result], x: str, title: str, path: Path) -> None:
     }
     figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=min(5, len(handles)))
     figure.suptitle(title, fontsize=9)
-    figure.savefig(path, dpi=120)
+    figure.savefig(path, dpi=120, format="png")
     plt.close(figure)
 
 
