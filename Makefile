@@ -10,7 +10,7 @@ IN_VENV := .venv/bin/python
 READY := .venv/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test coverage lint mnist clean
+.PHONY: help demo test benchmark coverage lint mnist clean
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1 - \2/p' Makefile
@@ -21,6 +21,9 @@ demo: mnist ## train both engines on MNIST; EPOCHS=5, ARGS='more options of scri
 
 test: mnist ## run the tests; TEST_ARGS='more options of pytest'
 	$(IN_VENV) -m pytest -n 2 $(TEST_ARGS)
+
+benchmark: mnist ## time the engines side by side; ARGS='--suite mnist', or other options of scripts/benchmark.py
+	$(IN_VENV) scripts/benchmark.py $(ARGS)
 
 coverage: mnist ## run the tests and list the lines of both packages that none of them reaches
 	$(IN_VENV) -m pytest -n 2 --cov --cov-report=term-missing $(TEST_ARGS)

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 
 from numpy.typing import NDArray
 
-from scripts.bench.cases import KINDS, Problem
+from scripts.bench.cases import KINDS, Case, Problem
 
 OURS, FLOOR = "numpy_nn", "floor"
 
@@ -147,16 +147,18 @@ def has_cuda() -> bool:
     return bool(torch.cuda.is_available())
 
 
-def does(name: str, kind: str) -> bool:
-    """Whether that engine can do that kind of work by itself; the floor of the optimizer would be nothing."""
+def does(name: str, case: Case) -> bool:
+    """Whether that engine can do the case. The optimizer has no floor; scikit-learn has one output for two classes."""
     if name == FLOOR:
-        return kind != "optimizer"
-    return kind in KIND_LIMITS.get(name, KINDS)
+        return case.kind != "optimizer"
+    if name == "scikit-learn" and case.sizes[-1] < 3:
+        return False
+    return case.kind in KIND_LIMITS.get(name, KINDS)
 
 
 def make_engines(problem: Problem, names: Sequence[str]) -> dict[str, Engine]:
     """Each of these engines that can do the case, checked to agree; ValueError, naming the engine, if one does not."""
-    engines = {name: ENGINES[name](problem) for name in names if does(name, problem.case.kind)}
+    engines = {name: ENGINES[name](problem) for name in names if does(name, problem.case)}
     check_agreement({name: engine for name, engine in engines.items() if name != FLOOR}, problem)
     for engine in engines.values():
         engine.prepare()

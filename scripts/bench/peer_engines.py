@@ -53,7 +53,6 @@ class ScikitLearn(Engine):
             optimizer.t = 0
 
     def loss(self) -> float:
-        # With 2 classes, one output and a logistic function: the columns of predict_proba are the same.
         p = self.net.predict_proba(self.x).astype(np.float64)
         return float(-np.log(p[np.arange(len(p)), self.y]).mean())
 

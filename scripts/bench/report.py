@@ -134,7 +134,7 @@ def series(results: Sequence[Result], x: str) -> dict[str, list[Result]]:
 
 
 def slopes(results: Sequence[Result], x: str) -> list[dict[str, Any]]:
-    """For each series and engine the exponent p in time ~ x^p: over all points, over the last two, of the operations.
+    """For each series and engine the exponent p in time ~ x^p over all points and over the last two; of operations too.
 
     Calls cost the same at every size and flatten the curve where sizes are small; the last two points show most of
     how it goes on.
@@ -151,8 +151,10 @@ def slopes(results: Sequence[Result], x: str) -> list[dict[str, Any]]:
                 continue
             xs, times, operations = zip(*points, strict=True)
             row = {"series": title, "engine": name, "x": x, "points": len(points)}
-            row |= {"all": slope(xs, times), "last": slope(xs[-2:], times[-2:]) if xs[-1] != xs[-2] else None}
-            row["operations_last"] = slope(xs[-2:], operations[-2:]) if all(operations) and xs[-1] != xs[-2] else None
+            for key, values in (("", times), ("operations_", operations)):
+                known = all(values)
+                row[f"{key}all"] = slope(xs, values) if known else None
+                row[f"{key}last"] = slope(xs[-2:], values[-2:]) if known and xs[-1] != xs[-2] else None
             out.append(row)
     return out
 
@@ -169,11 +171,11 @@ def print_slopes(found: Sequence[Mapping[str, Any]], x: str, console: Console) -
     console.print(table)
 
 
-SLOPE_HEADINGS = ("series", "engine", "p, all", "p, last two", "operations, last two")
+SLOPE_HEADINGS = ("series", "engine", "p, all", "p, last two", "operations, all", "operations, last two")
 
 
 def _slope_cells(row: Mapping[str, Any]) -> list[str]:
-    powers = (row["all"], row["last"], row["operations_last"])
+    powers = (row["all"], row["last"], row["operations_all"], row["operations_last"])
     return [row["series"], row["engine"], *("" if power is None else f"{power:.2f}" for power in powers)]
 
 
@@ -187,7 +189,7 @@ def markdown(title: str, results: Sequence[Result], peaks: Mapping[str, float], 
         lines += [_line(cells) for cells in rows(result, peaks, "memory" in columns)] + [""]
     found = slopes(results, x)
     if found:
-        lines += [f"## time ~ {x}^p", "", _line(SLOPE_HEADINGS), _line(["---", "---", "---:", "---:", "---:"])]
+        lines += [f"## time ~ {x}^p", "", _line(SLOPE_HEADINGS), _line(["---"] * 2 + ["---:"] * 4)]
         lines += [_line(_slope_cells(row)) for row in found] + [""]
     warnings = [f"- {line}" for result in results for line in result.warnings()]
     return "\n".join([*lines, *(["## Warnings", "", *warnings, ""] if warnings else [])])

@@ -22,6 +22,9 @@ class TorchEngine(Engine):
 
     def __init__(self, problem: Problem, *, device: str = "cpu", compile: bool = False, graph: bool = False) -> None:
         super().__init__(problem)
+        if compile:
+            # What was compiled for other cases counts against a limit, beyond which torch quietly compiles no more.
+            torch.compiler.reset()
         self.device = resolve_device(device)
         net, loss, optimizer = problem.network()
         self.model, self.criterion = to_torch(net, self.device), loss_to_torch(loss)
