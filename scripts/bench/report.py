@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -243,7 +244,9 @@ def draw(results: Sequence[Result], x: str, title: str, path: Path) -> None:
         label: handle for axis in axes.flat for handle, label in zip(*axis.get_legend_handles_labels(), strict=True)
     }
     figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=min(5, len(handles)))
-    figure.suptitle(title, fontsize=9)
+    # A letter of nine points takes about a fifteenth of an inch.
+    lines_of_title = [part for line in title.splitlines() for part in textwrap.wrap(line, int(15 * size[0]))]
+    figure.suptitle("\n".join(lines_of_title), fontsize=9)
     figure.savefig(path, dpi=120, format="png")
     plt.close(figure)
 
