@@ -96,7 +96,7 @@ def run(suite: Suite, cases: Sequence[Case], names: Sequence[str], args: argpars
     for result in results:
         for line in result.warnings():
             console.print(f"warning: {line}")
-    console.print(f"{len(results)} cases, {args.rounds} rounds each, {seconds:.0f} s")
+    console.print(f"cases: {len(results)}, rounds: {args.rounds}, {seconds:.0f} s")
     if results:
         content = {
             "suite": suite.name,

@@ -1,14 +1,15 @@
 """The benchmark's engines compute the same, its cases count the same operations, and memory is counted."""
 
-
 import numpy as np
 import pytest
+import torch
 
 from scripts.bench import engines as registry
 from scripts.bench import memory
 from scripts.bench.cases import KINDS, LEARNING_RATES, SUITES, Case, Problem, adapted, x_value
 from scripts.bench.engines import ENGINES, FLOOR, OURS, does, make_engines, missing
 from scripts.bench.numpy_engines import ByHand, Floor, Ours
+from scripts.bench.torch_engines import TorchEngine
 
 INSTALLED = [name for name in ENGINES if missing(name) is None]
 # The compiler takes seconds for a case; tests/test_torch_training.py holds a compiled step to the eager one.
@@ -51,6 +52,52 @@ def test_every_engine_does_every_kind_that_it_claims(kind, batch, dtype):
     assert set(made) == {name for name in QUICK if does(name, tiny(kind))}
     for engine in made.values():
         assert engine.seconds(2) > 0.0
+
+
+@pytest.mark.parametrize("optimizer", LEARNING_RATES)
+@pytest.mark.parametrize("kind", ["step", "epoch"])
+def test_what_the_cuda_graph_captures_is_the_same_step(kind, optimizer, monkeypatch):
+    from scripts.bench import torch_engines
+
+    # On the CPU the step itself takes the graph's place; tests/test_torch_training.py has the capturing.
+    graphed: list[Any] = []
+
+    def capture(step, *_):
+        graphed.append(step)
+        return step
+
+    monkeypatch.setattr(torch_engines, "GraphedStep", capture)
+    problem = Problem(tiny(kind, optimizer=optimizer))
+    eager, graph = TorchEngine(problem), TorchEngine(problem, graph=True)
+    for engine in (eager, graph):
+        engine.seconds(3)
+    assert graphed == [graph._step, graph._step_on_batch]
+    for p, q in zip(eager.parameters(), graph.parameters(), strict=True):
+        np.testing.assert_array_equal(p, q)
+    if kind == "epoch":
+        assert eager.mean_loss == graph.mean_loss
+
+
+def test_cuda_is_timed_with_events_around_finished_work(monkeypatch):
+    happened: list[str] = []
+
+    class Event:
+        def __init__(self, enable_timing):
+            assert enable_timing
+
+        def record(self):
+            happened.append("record")
+
+        def elapsed_time(self, _):
+            return 1500.0  # in milliseconds
+
+    monkeypatch.setattr(torch.cuda, "Event", Event)
+    monkeypatch.setattr(torch.cuda, "synchronize", lambda _: happened.append("synchronize"))
+    engine = TorchEngine(Problem(tiny("forward")))
+    engine.device = torch.device("cuda")
+    engine.work = lambda: happened.append("work")
+    assert engine.seconds(3) == 1.5
+    assert happened == ["synchronize", "record", "work", "work", "work", "record", "synchronize"]
 
 
 def test_backward_of_the_hand_written_loop_is_ours_times_the_rate():
