@@ -60,7 +60,7 @@ def test_what_the_cuda_graph_captures_is_the_same_step(kind, optimizer, monkeypa
     from scripts.bench import torch_engines
 
     # On the CPU the step itself takes the graph's place; tests/test_torch_training.py has the capturing.
-    graphed: list[Any] = []
+    graphed: list[object] = []
 
     def capture(step, *_):
         graphed.append(step)
