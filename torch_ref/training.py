@@ -18,7 +18,7 @@ from torch import Tensor
 from numpy_nn.training import Metrics
 
 LossFunction = Callable[[Tensor, Tensor], Tensor]
-# A step on a batch: its loss, and the number of its rows classified rightly, both on the device.
+# A step on a batch: its loss and another result, both on the device.
 StepFunction = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 Tensors = tuple[Tensor, ...]
 
@@ -57,19 +57,12 @@ def resident_batches(x: Tensor, y: Tensor, rows: Iterable[NDArray[np.intp] | sli
         yield x[index], y[index]
 
 
-def make_step(
-    model: torch.nn.Module,
-    loss: LossFunction,
-    optimizer: torch.optim.Optimizer,
-    *,
-    compile: bool = False,
-    graph: bool = False,
+def make_update(
+    model: torch.nn.Module, loss: LossFunction, optimizer: torch.optim.Optimizer, *, compile: bool = False
 ) -> StepFunction:
-    """One training step, to be called with batches on the model's device.
+    """Forward, backward and the optimizer's step on a batch; returns the loss and the output.
 
-    ``compile`` compiles forward and loss, and with them their backward, once for each shape of batch. ``graph``
-    replays the whole step as a CUDA graph (:class:`GraphedStep`); ValueError if the model is not on CUDA. What a step
-    returns is valid until the next one.
+    ``compile`` compiles forward and loss, and with them their backward, once for each shape of batch.
     """
 
     def forward(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
@@ -79,12 +72,34 @@ def make_step(
     if compile:
         forward = torch.compile(forward, dynamic=False)
 
-    def step(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+    def update(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         output, value = forward(x, y)
         optimizer.zero_grad()
         value.backward()
         optimizer.step()
-        return value.detach(), (output.detach().argmax(dim=1) == y).sum()
+        return value.detach(), output.detach()
+
+    return update
+
+
+def make_step(
+    model: torch.nn.Module,
+    loss: LossFunction,
+    optimizer: torch.optim.Optimizer,
+    *,
+    compile: bool = False,
+    graph: bool = False,
+) -> StepFunction:
+    """As :func:`make_update`, but returns the loss and the number of rows that were classified rightly.
+
+    ``graph`` replays the whole step as a CUDA graph (:class:`GraphedStep`); ValueError if the model is not on CUDA.
+    What a step returns is then valid until the next one.
+    """
+    update = make_update(model, loss, optimizer, compile=compile)
+
+    def step(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        value, output = update(x, y)
+        return value, (output.argmax(dim=1) == y).sum()
 
     if not graph:
         return step

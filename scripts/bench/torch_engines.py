@@ -11,7 +11,7 @@ from torch import Tensor
 from scripts.bench.cases import Problem
 from scripts.bench.engines import Engine, rows_of
 from torch_ref import loss_to_torch, optimizer_to_torch, parameters_as_numpy, to_torch
-from torch_ref.training import GraphedStep, make_step, resolve_device, synchronize
+from torch_ref.training import GraphedStep, make_update, resolve_device, synchronize
 
 
 class TorchEngine(Engine):
@@ -28,11 +28,13 @@ class TorchEngine(Engine):
         self.device = resolve_device(device)
         net, loss, optimizer = problem.network()
         self.model, self.criterion = to_torch(net, self.device), loss_to_torch(loss)
-        self._optimizer = optimizer_to_torch(optimizer, self.model, fused=True)
+        # On the CPU, torch's fused kernel is the slower one for plain SGD, and only for it.
+        fused = self.device.type == "cuda" or self.case.optimizer != "sgd"
+        self._optimizer = optimizer_to_torch(optimizer, self.model, fused=fused)
         self.x_all, self.y_all = (torch.from_numpy(array).to(self.device) for array in (problem.x, problem.y))
         self.x, self.y = self.x_all[: self.case.batch], self.y_all[: self.case.batch]
         self.rng = problem.orders()
-        step = make_step(self.model, self.criterion, self._optimizer, compile=compile)
+        step = make_update(self.model, self.criterion, self._optimizer, compile=compile)
         # What is captured also fetches the rows: each step is told no more than which.
         self._step: Any = lambda rows: step(self.x_all[rows], self.y_all[rows])
         self._step_on_batch: Any = step
