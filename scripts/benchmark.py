@@ -18,6 +18,7 @@ if __name__ == "__main__":
     choose()  # before NumPy loads its BLAS
 
 import argparse
+import importlib
 import json
 import math
 import re
@@ -275,15 +276,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     console = Console(highlight=False, soft_wrap=True)
     console.width = max(console.width, TABLE_WIDTH)
     try:
+        if args.blas:
+            show_blas(args.threads, console)
+            return 0
+        suite, cases = choose_cases(args)
+        if args.gpu:
+            prepare_for_gpu(args, suite.name)
+        names = choose_engines(args)
+        set_threads(names, args.threads)
         with threadpool_limits(args.threads):
-            if args.blas:
-                show_blas(args.threads, console)
-                return 0
-            suite, cases = choose_cases(args)
-            if args.gpu:
-                prepare_for_gpu(args, suite.name)
-            names = choose_engines(args)
-            set_threads(names, args.threads)
             return run(suite, cases, names, args, console)
     except (OSError, ValueError) as error:
         print(f"benchmark: {error}", file=sys.stderr)
@@ -294,11 +295,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def set_threads(names: Sequence[str], threads: int) -> None:
-    """The number of threads of the engines that do not take it from threadpoolctl."""
+    """Load the libraries, since threadpoolctl limits only what is there, and tell those that do not listen to it."""
     if any(MODULES.get(name) == "torch" for name in names):
         import torch
 
         torch.set_num_threads(threads)
+    if "scikit-learn" in names:
+        importlib.import_module("sklearn.neural_network")
     if "jax" in names:
         from scripts.bench.peer_engines import limit_jax_threads
 
