@@ -10,7 +10,7 @@ IN_VENV := .venv/bin/python
 READY := .venv/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo lessons test coverage lint mnist clean
+.PHONY: help demo lessons test benchmark coverage lint mnist clean
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1 - \2/p' Makefile
@@ -25,6 +25,9 @@ lessons: mnist ## run every lesson and draw its figures into docs/figures/
 
 test: mnist ## run the tests; TEST_ARGS='more options of pytest'
 	$(IN_VENV) -m pytest -n 2 $(TEST_ARGS)
+
+benchmark: mnist ## time the engines side by side; ARGS='--suite mnist', or other options of scripts/benchmark.py
+	$(IN_VENV) scripts/benchmark.py $(ARGS)
 
 coverage: mnist ## run the tests and list the lines of both packages that none of them reaches
 	$(IN_VENV) -m pytest -n 2 --cov --cov-report=term-missing $(TEST_ARGS)

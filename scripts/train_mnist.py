@@ -6,15 +6,22 @@ in turn; the table shows how far apart they are. ``--engine numpy`` never import
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
+
+if __name__ == "__main__":
+    sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+    from scripts.blas_kernels import choose
+
+    choose()  # before NumPy loads its BLAS
+
 import argparse
 import json
 import math
 import os
 import platform
-import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -117,13 +124,14 @@ class TorchEngine:
 
         from torch_ref import loss_to_torch, optimizer_to_torch, to_torch
         from torch_ref.data import mnist_loader
-        from torch_ref.training import resident_batches, resolve_device
+        from torch_ref.training import make_step, resident_batches, resolve_device
 
         torch.set_num_threads(args.threads)
         self.device = resolve_device(args.device)
         net, loss, optimizer = build(args)
         self.model, self.loss = to_torch(net, self.device), loss_to_torch(loss)
-        self.optimizer = optimizer_to_torch(optimizer, self.model)
+        self.optimizer = optimizer_to_torch(optimizer, self.model, fused=args.fused or args.graph)
+        self.step = make_step(self.model, self.loss, self.optimizer, compile=args.compile, graph=args.graph)
         loader = make_loader(args, data)
         x, y, self.x_test, self.y_test = (torch.from_numpy(array).to(self.device) for array in data)
         if args.loader == "plain":
@@ -138,7 +146,7 @@ class TorchEngine:
         """One epoch, which is over when the device is done."""
         from torch_ref.training import synchronize, train_epoch
 
-        metrics = train_epoch(self.model, self.loss, self.optimizer, self.batches(), after_batch)
+        metrics = train_epoch(self.model, self.loss, self.optimizer, self.batches(), after_batch, step=self.step)
         synchronize(self.device)
         return metrics
 
@@ -229,40 +237,6 @@ def summarize(rows: Sequence[dict[str, Any]], names: Sequence[str], device: str)
     return "\n".join(lines)
 
 
-def draw(rows: Sequence[dict[str, Any]], names: Sequence[str], title: str, path: Path) -> None:
-    """Loss, test accuracy and the engines' divergence by epoch."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot as plt
-    from matplotlib.ticker import MaxNLocator
-
-    epochs = [row["epoch"] for row in rows]
-    panels = ["train_loss", "test_accuracy"] + ["largest_difference"] * (len(names) == 2)
-    labels = {"train_loss": "training loss", "test_accuracy": "test accuracy (%)"}
-    labels["largest_difference"] = "largest difference of two parameters"
-    # Colours that the colour-blind tell apart (Okabe and Ito), and marks that do without colour.
-    styles: dict[str, dict[str, Any]] = {
-        "numpy": {"color": "#0072B2", "marker": "o", "markersize": 9, "linewidth": 3},
-        "torch": {"color": "#E69F00", "marker": "x", "linestyle": "--"},
-    }
-    figure, axes = plt.subplots(1, len(panels), figsize=(4.2 * len(panels), 3.6), layout="constrained")
-    for panel, axis in zip(panels, axes, strict=True):
-        if panel == "largest_difference":
-            axis.semilogy(epochs, [row[panel] or math.nan for row in rows], color="black", marker="s")
-        else:
-            factor = 100 if panel == "test_accuracy" else 1
-            for n in names:
-                axis.plot(epochs, [factor * row[n][panel] for row in rows], label=n, **styles[n])
-            axis.legend()
-        axis.set(xlabel="epoch", title=labels[panel])
-        axis.xaxis.set_major_locator(MaxNLocator(integer=True))
-        axis.grid(alpha=0.3)
-    figure.suptitle(title)
-    figure.savefig(path, dpi=120)
-    plt.close(figure)
-
-
 def sizes(text: str) -> list[int]:
     """Hidden sizes such as "64" or "512,256"."""
     try:
@@ -308,6 +282,10 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--dtype", choices=("float32", "float64"), default="float32", help="of both engines")
     loader_help = "torch's batches: out of one tensor on the device, or image by image as in the tutorial"
     parser.add_argument("--loader", choices=("resident", "plain"), default="resident", help=loader_help)
+    graph_help = "torch replays its step as a captured CUDA graph (with --fused)"
+    parser.add_argument("--graph", action="store_true", help=graph_help)
+    parser.add_argument("--compile", action="store_true", help="torch compiles forward, loss and backward")
+    parser.add_argument("--fused", action="store_true", help="torch updates all parameters in one kernel")
     threads = os.cpu_count() or 1
     parser.add_argument("--threads", type=positive(int), default=threads, metavar="N", help="of both engines")
     parser.add_argument("--data", type=Path, default=Path("data"), metavar="DIR", help="where MNIST is")
@@ -369,6 +347,8 @@ def run(engines: Sequence[Engine], args: argparse.Namespace, console: Console) -
     (args.out / "history.json").write_text(json.dumps(history, indent=2) + "\n", encoding="utf-8")
     written = [args.out / "history.json", *(engine.save(args.out) for engine in engines)]
     if rows:
+        from scripts.curves import draw
+
         draw(rows, names, title, args.out / "curves.png")
         written.append(args.out / "curves.png")
         console.print(summarize(rows, names, device))

@@ -1,6 +1,8 @@
 """Training in PyTorch: the loop by hand, the same order of batches as numpy_nn, and the same weights after epochs."""
 
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,7 +15,16 @@ from torch.utils.data import DataLoader, Subset
 import numpy_nn as nn
 from torch_ref import concise_mlp, loss_to_torch, optimizer_to_torch, parameters_as_numpy, to_torch
 from torch_ref.data import mnist_loader, mnist_tensors
-from torch_ref.training import device_name, evaluate, resident_batches, resolve_device, synchronize, train_epoch
+from torch_ref.training import (
+    GraphedStep,
+    device_name,
+    evaluate,
+    make_step,
+    resident_batches,
+    resolve_device,
+    synchronize,
+    train_epoch,
+)
 
 ROOT = Path(__file__).parent.parent / "data"
 
@@ -205,3 +216,102 @@ def test_no_rows_are_refused():
         train_epoch(model, CROSS_ENTROPY, optimizer, [])
     with pytest.raises(ValueError, match="at least one"):
         evaluate(model, CROSS_ENTROPY, x[:0], y[:0])
+
+
+def networks_for_steps(optimizer):
+    """Two twins of one network in float64 with optimizers of that kind, and five batches, the last one smaller."""
+    x, y = nn.datasets.spirals(36, rng=0, dtype=np.float64)
+    net = nn.MLP([2, 8, 3], "tanh", rng=1, dtype=np.float64)
+    settings = {"sgd": nn.SGD, "adam": nn.Adam, "adamw": nn.AdamW}
+    ours = nn.SGD(net.parameters(), 0.1, 0.9) if optimizer == "momentum" else settings[optimizer](net.parameters(), 0.1)
+    models = [to_torch(net) for _ in range(2)]
+    batches = [(torch.from_numpy(x[i : i + 8]), torch.from_numpy(y[i : i + 8])) for i in range(0, len(x), 8)]
+    return ours, models, batches
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "momentum", "adam", "adamw"])
+def test_fused_optimizers_take_the_same_steps(optimizer):
+    ours, models, batches = networks_for_steps(optimizer)
+    metrics = []
+    for model, fused in zip(models, (False, True), strict=True):
+        theirs = optimizer_to_torch(ours, model, fused=fused)
+        assert theirs.param_groups[0]["fused"] is (True if fused else None)
+        metrics.append([train_epoch(model, CROSS_ENTROPY, theirs, batches) for _ in range(2)])
+    # Ten steps on numbers of about 1, as above: 10 x 30 x 10 u is below 1e-12.
+    np.testing.assert_allclose(metrics[0], metrics[1], rtol=0, atol=1e-12)
+    for p, q in zip(models[0].parameters(), models[1].parameters(), strict=True):
+        assert (p - q).abs().max() <= 1e-12
+
+
+def test_a_compiled_step_takes_the_same_steps():
+    ours, models, batches = networks_for_steps("momentum")
+    batches = batches[:2]  # one shape: the compiler is slow
+    metrics = []
+    for model, compile in zip(models, (False, True), strict=True):
+        theirs = optimizer_to_torch(ours, model)
+        step = make_step(model, CROSS_ENTROPY, theirs, compile=compile)
+        metrics.append([train_epoch(model, CROSS_ENTROPY, theirs, batches, step=step) for _ in range(2)])
+    np.testing.assert_allclose(metrics[0], metrics[1], rtol=0, atol=1e-12)
+    for p, q in zip(models[0].parameters(), models[1].parameters(), strict=True):
+        assert (p - q).abs().max() <= 1e-12
+
+
+def test_a_graph_needs_cuda():
+    _, (model, _), _ = networks_for_steps("sgd")
+    with pytest.raises(ValueError, match="graph: expected a model on CUDA, got one on cpu"):
+        make_step(model, CROSS_ENTROPY, torch.optim.SGD(model.parameters()), graph=True)
+
+
+class Captures:
+    """A stand-in for CUDA's graphs on the CPU: capturing leaves no trace, replaying works on the captured tensors."""
+
+    def __init__(self, monkeypatch, step, tensors):
+        self.step, self.tensors, self.calls, self.captured = step, tensors, [], 0
+        stream = SimpleNamespace(wait_stream=lambda _: None)
+        monkeypatch.setattr(torch.cuda, "Stream", lambda: stream)
+        monkeypatch.setattr(torch.cuda, "current_stream", lambda: stream)
+        monkeypatch.setattr(torch.cuda, "stream", lambda _: nullcontext())
+        monkeypatch.setattr(torch.cuda, "CUDAGraph", SimpleNamespace)
+        monkeypatch.setattr(torch.cuda, "graph", self.capture)
+
+    def recorded_step(self, x, y):
+        results = self.step(x, y)
+        self.calls.append(((x, y), results))
+        return results
+
+    @contextmanager
+    def capture(self, graph):
+        before = [(tensor, tensor.detach().clone()) for tensor in self.tensors()]
+        yield
+        with torch.no_grad():
+            for tensor, value in before:
+                tensor.copy_(value)
+        arguments, results = self.calls[-1]
+        self.captured += 1
+
+        def replay():
+            for tensor, value in zip(results, self.step(*arguments), strict=True):
+                tensor.copy_(value)
+
+        graph.replay = replay
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "momentum", "adam", "adamw"])
+def test_a_captured_step_takes_the_same_steps(optimizer, monkeypatch):
+    ours, (eager_model, model), batches = networks_for_steps(optimizer)
+    eager = optimizer_to_torch(ours, eager_model)
+    theirs = optimizer_to_torch(ours, model)
+
+    def tensors():
+        states = [value for state in theirs.state.values() for value in state.values()]
+        return [*model.parameters(), *(value for value in states if isinstance(value, torch.Tensor))]
+
+    captures = Captures(monkeypatch, make_step(model, CROSS_ENTROPY, theirs), tensors)
+    step = GraphedStep(captures.recorded_step, model, theirs)
+    for _ in range(2):
+        # The smaller batch is captured in the middle of training, when the optimizer has a state to keep.
+        expected = train_epoch(eager_model, CROSS_ENTROPY, eager, batches)
+        assert train_epoch(model, CROSS_ENTROPY, theirs, batches, step=step) == expected
+    for p, q in zip(model.parameters(), eager_model.parameters(), strict=True):
+        assert torch.equal(p, q)
+    assert captures.captured == 2

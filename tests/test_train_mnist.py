@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -78,6 +79,31 @@ def test_the_tutorials_loader_gives_the_same_batches(tmp_path):
     plain, resident = (runs[loader]["epochs"][0]["torch"] for loader in ("plain", "resident"))
     # The pixels are the same to the bit; only the shape of the sums in a step could differ.
     assert plain["train_loss"] == pytest.approx(resident["train_loss"], rel=1e-6)
+
+
+@pytest.mark.usefixtures("few")
+def test_compiled_and_fused_is_the_same_training(tmp_path, monkeypatch):
+    import torch
+
+    # Without the compiler of machine code behind it, which takes half a minute.
+    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="aot_eager"))
+    arguments = ["--epochs", "1", "--engine", "torch", "--device", "cpu", "--dtype", "float64", "--activation", "tanh"]
+    runs = {
+        options: run(tmp_path / "-".join(["run", *options]), *arguments, *options)[1]["epochs"]
+        for options in ((), ("--compile", "--fused"))
+    }
+    for epochs in runs.values():
+        for epoch, expected in zip(epochs, runs[()], strict=True):
+            # Twenty-four steps of float64, as in the test of both engines.
+            assert epoch["torch"]["train_loss"] == pytest.approx(expected["torch"]["train_loss"], rel=1e-10)
+            assert epoch["torch"]["test_accuracy"] == expected["torch"]["test_accuracy"]
+
+
+@pytest.mark.usefixtures("few")
+def test_a_graph_without_cuda_is_said(tmp_path, capsys):
+    arguments = ["--engine", "torch", "--device", "cpu", "--graph", "--data", DATA, "--out", str(tmp_path)]
+    assert train_mnist.main(arguments) == 2
+    assert "graph: expected a model on CUDA" in capsys.readouterr().err
 
 
 def test_the_numpy_engine_never_imports_torch(tmp_path):

@@ -1,8 +1,13 @@
-"""Training in PyTorch, on CPU or CUDA: the same loop as numpy_nn.training, with data resident on the device or not."""
+"""Training in PyTorch, on CPU or CUDA: the same loop as numpy_nn.training, with data resident on the device or not.
+
+A step comes in three kinds that compute the same: eager, with forward and loss compiled by ``torch.compile``, and, on
+CUDA, captured once as a CUDA graph and replayed.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -13,6 +18,13 @@ from torch import Tensor
 from numpy_nn.training import Metrics
 
 LossFunction = Callable[[Tensor, Tensor], Tensor]
+# A step on a batch: its loss and another result, both on the device.
+StepFunction = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
+Tensors = tuple[Tensor, ...]
+
+# A library that sets itself up in its first calls must not do so while a graph is captured; torch's notes on CUDA
+# graphs warm up with three steps.
+WARM_UP_STEPS = 3
 
 
 def resolve_device(name: str = "auto") -> torch.device:
@@ -45,32 +57,141 @@ def resident_batches(x: Tensor, y: Tensor, rows: Iterable[NDArray[np.intp] | sli
         yield x[index], y[index]
 
 
+def make_update(
+    model: torch.nn.Module, loss: LossFunction, optimizer: torch.optim.Optimizer, *, compile: bool = False
+) -> StepFunction:
+    """Forward, backward and the optimizer's step on a batch; returns the loss and the output.
+
+    ``compile`` compiles forward and loss, and with them their backward, once for each shape of batch.
+    """
+
+    def forward(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        output = model(x)
+        return output, loss(output, y)
+
+    if compile:
+        forward = torch.compile(forward, dynamic=False)
+
+    def update(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        output, value = forward(x, y)
+        optimizer.zero_grad()
+        value.backward()
+        optimizer.step()
+        return value.detach(), output.detach()
+
+    return update
+
+
+def make_step(
+    model: torch.nn.Module,
+    loss: LossFunction,
+    optimizer: torch.optim.Optimizer,
+    *,
+    compile: bool = False,
+    graph: bool = False,
+) -> StepFunction:
+    """As :func:`make_update`, but returns the loss and the number of rows that were classified rightly.
+
+    ``graph`` replays the whole step as a CUDA graph (:class:`GraphedStep`); ValueError if the model is not on CUDA.
+    What a step returns is then valid until the next one.
+    """
+    update = make_update(model, loss, optimizer, compile=compile)
+
+    def step(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        value, output = update(x, y)
+        return value, (output.argmax(dim=1) == y).sum()
+
+    if not graph:
+        return step
+    device = next(model.parameters()).device
+    if device.type != "cuda":
+        raise ValueError(f"graph: expected a model on CUDA, got one on {device}")
+    return GraphedStep(step, model, optimizer)
+
+
+class GraphedStep:
+    """A step captured as a CUDA graph, one for each shape of batch, at its first batch; later calls replay it.
+
+    ``step`` takes tensors, the batch or what it is made from, and returns tensors. A graph reads and writes the same
+    memory at every replay, and so the arguments are copied into tensors that stay. What was a number when the step was
+    captured, such as the learning rate, stays what it was. Capturing leaves parameters, buffers and the optimizer's
+    state as they were.
+
+    The optimizer must keep its step count on the device: SGD has none; Adam and AdamW take ``capturable=True``, as
+    :func:`torch_ref.optimizer_to_torch` with ``fused=True`` does. See "CUDA Graphs" in torch's notes on CUDA semantics.
+    """
+
+    def __init__(self, step: Callable[..., Tensors], model: torch.nn.Module, optimizer: torch.optim.Optimizer) -> None:
+        self._step, self._model, self._optimizer = step, model, optimizer
+        self._captured: dict[tuple[torch.Size, ...], tuple[Any, Tensors, Tensors]] = {}
+
+    def __call__(self, *arguments: Tensor) -> Any:
+        shapes = tuple(tensor.shape for tensor in arguments)
+        if shapes not in self._captured:
+            self._captured[shapes] = self._capture(*arguments)
+        graph, static, results = self._captured[shapes]
+        for tensor, value in zip(static, arguments, strict=True):
+            tensor.copy_(value)
+        graph.replay()
+        return results
+
+    def _capture(self, *arguments: Tensor) -> tuple[Any, Tensors, Tensors]:
+        static = tuple(tensor.clone() for tensor in arguments)
+        before = [(tensor, tensor.clone()) for tensor in chain(self._model.parameters(), self._model.buffers())]
+        before += [(tensor, tensor.clone()) for tensor in self._state()]
+        # What a stream is still busy with may not be captured: the warm-up has one of its own.
+        stream = torch.cuda.Stream()
+        stream.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(stream):
+            for _ in range(WARM_UP_STEPS):
+                self._step(*static)
+        torch.cuda.current_stream().wait_stream(stream)
+        self._restore(before)
+        # Gradients that are None are made inside the graph, in memory that is the graph's own.
+        self._optimizer.zero_grad(set_to_none=True)
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph):
+            results = self._step(*static)
+        return graph, static, results
+
+    def _state(self) -> list[Tensor]:
+        states = self._optimizer.state.values()
+        return [value for state in states for value in state.values() if isinstance(value, Tensor)]
+
+    @torch.no_grad()
+    def _restore(self, before: list[tuple[Tensor, Tensor]]) -> None:
+        """Put the saved values back; state that was not there before begins at 0, as every optimizer of ours does."""
+        for tensor in self._state():
+            tensor.zero_()
+        for tensor, value in before:
+            tensor.copy_(value)
+
+
 def train_epoch(
     model: torch.nn.Module,
     loss: LossFunction,
     optimizer: torch.optim.Optimizer,
     batches: Iterable[tuple[Tensor, Tensor]],
     after_batch: Callable[[], None] = lambda: None,
+    *,
+    step: StepFunction | None = None,
 ) -> Metrics:
     """One pass over ``batches``; running mean loss and accuracy of its rows, as numpy_nn.training.fit has them.
 
-    ``loss`` is a mean over the batch. Batches are moved to the model's device if they are elsewhere. Sums stay on the
-    device until the end, so that no step waits for the host.
+    ``loss`` is a mean over the batch. ``step``, made by :func:`make_step` of the same three, is the eager one by
+    default. Batches are moved to the model's device if they are elsewhere. Sums stay on the device until the end, so
+    that no step waits for the host.
     """
+    step = make_step(model, loss, optimizer) if step is None else step
     device = next(model.parameters()).device
     total = torch.zeros((), dtype=torch.float64, device=device)
     correct = torch.zeros((), dtype=torch.int64, device=device)
     rows = 0
     model.train()
     for x, y in batches:
-        x, y = x.to(device), y.to(device)
-        output = model(x)
-        value = loss(output, y)
-        optimizer.zero_grad()
-        value.backward()
-        optimizer.step()
-        total += value.detach() * len(x)
-        correct += (output.detach().argmax(dim=1) == y).sum()
+        value, right = step(x.to(device), y.to(device))
+        total += value * len(x)
+        correct += right
         rows += len(x)
         after_batch()
     if rows == 0:

@@ -181,8 +181,18 @@ def optimizer_settings(optimizer: nn.Optimizer) -> dict[str, Any]:
     return settings | {"momentum": optimizer.momentum, "nesterov": optimizer.nesterov}
 
 
-def optimizer_to_torch(optimizer: nn.Optimizer, module: torch.nn.Module) -> torch.optim.Optimizer:
-    """A fresh torch optimizer of the same kind and settings for the parameters of ``module``; TypeError if unknown."""
+def optimizer_to_torch(
+    optimizer: nn.Optimizer, module: torch.nn.Module, *, fused: bool = False
+) -> torch.optim.Optimizer:
+    """A fresh torch optimizer of the same kind and settings for the parameters of ``module``; TypeError if unknown.
+
+    ``fused`` updates all parameters in one kernel. On CUDA, Adam's count of steps is then kept on the device, so that
+    a CUDA graph can hold the step.
+    """
     settings = optimizer_settings(optimizer)
+    if fused:
+        settings["fused"] = True
+        if isinstance(optimizer, nn.Adam):
+            settings["capturable"] = all(p.is_cuda for p in module.parameters())
     made: torch.optim.Optimizer = OPTIMIZERS[type(optimizer)](module.parameters(), **settings)
     return made

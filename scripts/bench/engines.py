@@ -1,0 +1,203 @@
+"""Who is timed: what every engine offers, the registry of all, and the check that they compute the same."""
+
+from __future__ import annotations
+
+import importlib.util
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ClassVar
+
+from numpy.typing import NDArray
+
+from scripts.bench.cases import KINDS, Case, Problem
+
+OURS, FLOOR = "numpy_nn", "floor"
+
+
+class Engine:
+    """One way to do the work of a case. A subclass has a method for each kind of work that it can do.
+
+    ``pool`` names the pool of threads that it computes with. ``python_memory`` says whether tracemalloc sees what it
+    allocates. All times are wall-clock times of finished work.
+    """
+
+    pool: ClassVar[str] = "numpy"
+    python_memory: ClassVar[bool] = True
+    mean_loss: Any = None  # of the last epoch's steps
+
+    def __init__(self, problem: Problem) -> None:
+        self.problem, self.case = problem, problem.case
+        self.work: Callable[[], None] = getattr(self, self.case.kind)
+
+    def prepare(self) -> None:
+        """What must come before the first call of the work: a forward pass before "backward", and the like."""
+        if self.case.kind in ("backward", "optimizer"):
+            self.forward()
+            self.backward()
+
+    def seconds(self, n: int) -> float:
+        """Do the work ``n`` times; the seconds it took."""
+        work, repeat = self.work, range(n)
+        started = time.perf_counter()
+        for _ in repeat:
+            work()
+        return time.perf_counter() - started
+
+    def loss(self) -> float:
+        """The mean loss of the first batch with the present parameters."""
+        raise NotImplementedError
+
+    def parameters(self) -> list[NDArray[Any]]:
+        """Copies of the parameters, each weight as (in, out) and then its bias."""
+        raise NotImplementedError
+
+    def forward(self) -> None:
+        """Logits and loss of the first batch."""
+        raise NotImplementedError
+
+    def backward(self) -> None:
+        """The gradients of all parameters, after a forward pass."""
+        raise NotImplementedError
+
+    def optimizer(self) -> None:
+        """One update from the gradients of the last backward pass."""
+        raise NotImplementedError
+
+    def step(self) -> None:
+        """Forward, backward and update on the first batch, and its loss."""
+        raise NotImplementedError
+
+    def epoch(self) -> None:
+        """A step on each batch, in a new order, and the mean loss."""
+        raise NotImplementedError
+
+    def inference(self) -> None:
+        """The logits of all rows."""
+        raise NotImplementedError
+
+
+def _numpy_engine(name: str) -> Callable[[Problem], Engine]:
+    def make(problem: Problem) -> Engine:
+        from scripts.bench import numpy_engines
+
+        engine: Engine = getattr(numpy_engines, name)(problem)
+        return engine
+
+    return make
+
+
+def _torch_engine(**options: Any) -> Callable[[Problem], Engine]:
+    def make(problem: Problem) -> Engine:
+        from scripts.bench.torch_engines import TorchEngine
+
+        return TorchEngine(problem, **options)
+
+    return make
+
+
+def _peer_engine(name: str) -> Callable[[Problem], Engine]:
+    def make(problem: Problem) -> Engine:
+        from scripts.bench import peer_engines
+
+        engine: Engine = getattr(peer_engines, name)(problem)
+        return engine
+
+    return make
+
+
+ENGINES: dict[str, Callable[[Problem], Engine]] = {
+    FLOOR: _numpy_engine("Floor"),
+    "by hand": _numpy_engine("ByHand"),
+    OURS: _numpy_engine("Ours"),
+    "torch": _torch_engine(),
+    "torch.compile": _torch_engine(compile=True),
+    "scikit-learn": _peer_engine("ScikitLearn"),
+    "jax": _peer_engine("Jax"),
+    "torch cuda": _torch_engine(device="cuda"),
+    "torch cuda graph": _torch_engine(device="cuda", graph=True),
+}
+ON_CUDA = ("torch cuda", "torch cuda graph")
+MODULES = dict.fromkeys(("torch", "torch.compile", *ON_CUDA), "torch") | {"scikit-learn": "sklearn", "jax": "jax"}
+KIND_LIMITS: dict[str, frozenset[str]] = {
+    # Their backward pass is part of a compiled or captured step, or not reachable from outside.
+    "torch.compile": frozenset(KINDS) - {"backward", "optimizer"},
+    "torch cuda graph": frozenset({"step", "epoch"}),
+    "scikit-learn": frozenset({"step", "epoch", "inference"}),
+    "jax": frozenset(KINDS) - {"backward"},
+}
+
+
+def missing(name: str) -> str | None:
+    """What that engine needs and this machine lacks; None if it can run here."""
+    module = MODULES.get(name)
+    if module is not None and importlib.util.find_spec(module) is None:
+        return f"{name} is not installed here (module {module})"
+    if name in ON_CUDA and not has_cuda():
+        return f"{name} needs CUDA, and torch finds none here"
+    return None
+
+
+def has_cuda() -> bool:
+    """Whether torch is installed and finds a CUDA device."""
+    if importlib.util.find_spec("torch") is None:
+        return False
+    import torch
+
+    return bool(torch.cuda.is_available())
+
+
+def does(name: str, case: Case) -> bool:
+    """Whether that engine can do the case. The optimizer has no floor; scikit-learn has one output for two classes."""
+    if name == FLOOR:
+        return case.kind != "optimizer"
+    if name == "scikit-learn" and case.sizes[-1] < 3:
+        return False
+    return case.kind in KIND_LIMITS.get(name, KINDS)
+
+
+def make_engines(problem: Problem, names: Sequence[str]) -> dict[str, Engine]:
+    """Each of these engines that can do the case, checked to agree; ValueError, naming the engine, if one does not."""
+    engines = {name: ENGINES[name](problem) for name in names if does(name, problem.case)}
+    check_agreement({name: engine for name, engine in engines.items() if name != FLOOR}, problem)
+    for engine in engines.values():
+        engine.prepare()
+    return engines
+
+
+def check_agreement(engines: Mapping[str, Engine], problem: Problem) -> None:
+    """ValueError unless all engines have the same loss on the first batch, before and after two steps on it.
+
+    Before, each may be as far from the hand-written loop in float64 as rounding allows
+    (:meth:`~scripts.bench.cases.Problem.loss_bound`). After, the loss must also have changed by the same, to one per
+    cent: a wrong rate or momentum changes it by more than that, the rounding of the gradients by far less. Steps are
+    taken only where the case is one that trains.
+    """
+    from scripts.bench.numpy_engines import ByHand
+
+    exact = ByHand(problem, dtype="float64")
+    bound, before = problem.loss_bound(), exact.loss()
+    for name, engine in engines.items():
+        _check_loss(name, problem, engine.loss(), before, bound)
+    if problem.case.kind not in ("step", "epoch"):
+        return
+    for _ in range(2):
+        exact.step()
+    after = exact.loss()
+    for name, engine in engines.items():
+        for _ in range(2):
+            engine.step()
+        _check_loss(name, problem, engine.loss(), after, 2.0 * bound + 0.01 * abs(after - before))
+
+
+def _check_loss(name: str, problem: Problem, value: float, expected: float, bound: float) -> None:
+    if not math.isfinite(value) or abs(value - expected) > bound:
+        raise ValueError(
+            f"{problem.case.label}: {name} has loss {value:.9g}, expected {expected:.9g} within {bound:.1e}; "
+            "nothing was timed"
+        )
+
+
+def rows_of(order: Any, batch: int) -> list[Any]:
+    """The rows of each batch of an epoch in this order."""
+    return [order[start : start + batch] for start in range(0, len(order), batch)]

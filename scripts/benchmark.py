@@ -1,0 +1,312 @@
+"""Time numpy_nn against the matrix products alone, a hand-written loop, PyTorch and others, on this machine.
+
+All engines start from the same weights and batches in one process; they must agree on the loss before anything is
+timed, and then take turns, round by round. Ratios are what to compare: they are taken within each round. Of the
+``floor``, only the matrix products, no engine on the same BLAS can be below. ``--blas`` shows which kernels NumPy's
+OpenBLAS has chosen and what each set of them gives.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+if __name__ == "__main__":
+    sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+    from scripts.blas_kernels import choose
+
+    choose()  # before NumPy loads its BLAS
+
+import argparse
+import importlib
+import json
+import math
+import re
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from threadpoolctl import threadpool_limits
+
+import numpy_nn as nn
+from scripts import blas_kernels
+from scripts.bench import machine, memory, report
+from scripts.bench.cases import CLASSES, DTYPES, KINDS, LEARNING_RATES, PIXELS, SUITES, Case, Problem, Suite, adapted
+from scripts.bench.engines import ENGINES, MODULES, ON_CUDA, has_cuda, make_engines, missing
+from scripts.bench.timing import run_rounds
+
+# The compiler takes half a minute for a case, more than all the rest of the quick suite.
+NOT_QUICK = ("torch.compile",)
+
+# A table in a file or a pipe needs no less room than in a wide window.
+TABLE_WIDTH = 130
+
+
+def measure(case: Case, names: Sequence[str], args: argparse.Namespace, mnist: nn.MNIST | None) -> report.Result:
+    """Make the engines, let them agree, and time them."""
+    engines = make_engines(Problem(case, mnist), names)
+    result = report.Result(case, run_rounds(engines, args.rounds, sample_seconds=args.sample_ms / 1000))
+    for name, engine in engines.items():
+        if engine.python_memory:
+            result.allocated[name] = memory.bytes_allocated(engine.work)
+        if args.peak_memory:
+            result.memory[name] = memory.peak_memory(name, case)
+    return result
+
+
+def load_mnist_for(cases: Sequence[Case], root: Path) -> nn.MNIST | None:
+    """MNIST, if a case works on its rows: epochs and inference of networks that fit it."""
+    dtypes = {case.dtype for case in cases if uses_mnist(case)}
+    if not dtypes:
+        return None
+    return nn.load_mnist(root, dtype=max(dtypes))  # float32 rows are made of float64 ones where both are asked for
+
+
+def uses_mnist(case: Case) -> bool:
+    """Whether the case runs over MNIST rather than over random rows."""
+    return case.kind in ("epoch", "inference") and (case.sizes[0], case.sizes[-1]) == (PIXELS, CLASSES)
+
+
+def run(suite: Suite, cases: Sequence[Case], names: Sequence[str], args: argparse.Namespace, console: Console) -> int:
+    """Measure, print as it goes, and write what was asked for; after Ctrl-C with the cases done so far.
+
+    Returns the exit status.
+    """
+    mnist = load_mnist_for(cases, args.data)
+    facts = machine.describe(args.threads, cuda=any(name in ON_CUDA for name in names))
+    console.print(machine.in_words(facts))
+    peaks: dict[str, float] = {}
+    results: list[report.Result] = []
+    started, status = time.perf_counter(), 0
+    try:
+        for case in cases:
+            # Again for each case: what else the machine does can only make it less than it is.
+            peaks[case.dtype] = max(peaks.get(case.dtype, 0.0), machine.peak_rate(case.dtype))
+            result = measure(case, names, args, mnist if uses_mnist(case) else None)
+            results.append(result)
+            report.print_result(result, peaks, console)
+    except KeyboardInterrupt:
+        console.print(f"interrupted after {len(results)} of {len(cases)} cases; writing what there is")
+        status = 130
+    seconds = time.perf_counter() - started
+    for dtype, rate in peaks.items():
+        console.print(f"measured peak of the BLAS, {dtype}: {rate / 1e9:.0f} GFLOP/s")
+    report.print_slopes(report.slopes(results, suite.x), suite.x, console)
+    for result in results:
+        for line in result.warnings():
+            console.print(f"warning: {line}")
+    console.print(f"cases: {len(results)}, rounds: {args.rounds}, {seconds:.0f} s")
+    if results:
+        content = {
+            "suite": suite.name,
+            "machine": facts,
+            "peak": peaks,
+            "rounds": args.rounds,
+            "results": [report.to_json(result, peaks) for result in results],
+            "slopes": report.slopes(results, suite.x),
+            "warnings": [line for result in results for line in result.warnings()],
+        }
+        write(suite, content, results, peaks, args, console)
+    return status
+
+
+def write(
+    suite: Suite,
+    content: dict[str, Any],
+    results: Sequence[report.Result],
+    peaks: dict[str, float],
+    args: argparse.Namespace,
+    console: Console,
+) -> None:
+    """The files that were asked for."""
+    words = machine.in_words(content["machine"])
+    writers: dict[Path | None, Callable[[Path], Any]] = {
+        args.json: lambda path: path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8"),
+        args.markdown: lambda path: path.write_text(
+            report.markdown(f"Benchmark: {suite.about}", results, peaks, words, suite.x), encoding="utf-8"
+        ),
+        args.png: lambda path: report.draw(results, suite.x, f"{suite.about}\n{words}", path),
+    }
+    written = []
+    for path, writer in writers.items():
+        if path is not None:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            writer(path)
+            written.append(str(path))
+    if written:
+        console.print(f"written: {', '.join(written)}")
+
+
+def show_blas(threads: int, console: Console) -> None:
+    """The kernels that were found and chosen, and the rates of all."""
+    for line in machine.explain(blas_kernels.choose()):
+        console.print(line)
+    kernels = machine.rates_of_kernels(threads)
+    for dtype in DTYPES:
+        table = Table(title=f"GFLOP/s, {dtype}, --threads {threads}", title_justify="left", title_style="bold")
+        table.add_column("kernels")
+        for shape in kernels[0]["rates"][dtype]:
+            table.add_column(shape, justify="right")
+        for row in kernels:
+            name = row["asked"] or f"OpenBLAS's own choice, {row['kernels'] or 'unnamed'}"
+            table.add_row(name, *(f"{rate / 1e9:.0f}" for rate in row["rates"][dtype].values()))
+        console.print(table)
+
+
+def whole(least: int) -> Callable[[str], int]:
+    """A parser for whole numbers of at least that size."""
+
+    def parse(text: str) -> int:
+        value = int(text) if re.fullmatch(r"\d+", text) else least - 1
+        if value < least:
+            raise argparse.ArgumentTypeError(f"expected a whole number >= {least}, got {text!r}")
+        return value
+
+    return parse
+
+
+def positive(text: str) -> float:
+    """A finite number > 0."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not (value > 0 and math.isfinite(value)):
+        raise argparse.ArgumentTypeError(f"expected a number > 0, got {text!r}")
+    return value
+
+
+def listed(known: Sequence[str]) -> Callable[[str], list[str]]:
+    """A parser for names out of these, separated by commas."""
+
+    def parse(text: str) -> list[str]:
+        names = [name.strip() for name in text.split(",")]
+        for name in names:
+            if name not in known:
+                raise argparse.ArgumentTypeError(f"expected names out of {', '.join(known)}; got {name!r}")
+        return list(dict.fromkeys(names))
+
+    return parse
+
+
+def sizes(text: str) -> tuple[int, ...]:
+    """Sizes such as "784,64,10"."""
+    parts = text.split(",")
+    if len(parts) < 2 or not all(re.fullmatch(r"[1-9]\d*", part) for part in parts):
+        raise argparse.ArgumentTypeError(f"expected two or more whole numbers > 0 such as 784,64,10, got {text!r}")
+    return tuple(map(int, parts))
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    summary = __doc__.split("\n\n")[0] if __doc__ else ""
+    about = "; ".join(f"{suite.name}: {suite.about}" for suite in SUITES.values())
+    made = argparse.ArgumentParser(description=summary, epilog=f"Suites: {about}.")
+    made.add_argument("--suite", choices=tuple(SUITES), default="quick", help="which cases (default: quick)")
+    made.add_argument("--sizes", type=sizes, metavar="N,N[,N...]", help="one network of your own instead of a suite")
+    kinds = f"with --sizes: what to time, out of {', '.join(KINDS)} (default: step)"
+    made.add_argument("--kind", type=listed(tuple(KINDS)), metavar="NAMES", help=kinds)
+    made.add_argument("--batch", type=whole(1), metavar="N", help="with --sizes: rows of a batch (default: 64)")
+    made.add_argument("--dtype", type=listed(DTYPES), metavar="NAMES", help=f"out of {', '.join(DTYPES)}")
+    optimizers = tuple(LEARNING_RATES)
+    made.add_argument("--optimizer", type=listed(optimizers), metavar="NAMES", help=f"out of {', '.join(optimizers)}")
+    made.add_argument("--rows", type=whole(1), metavar="N", help="of an epoch and of inference (default: all of MNIST)")
+    names = tuple(ENGINES)
+    engines = f"out of {', '.join(names)} (default: all that are installed; quick goes without {', '.join(NOT_QUICK)})"
+    made.add_argument("--engines", type=listed(names), metavar="NAMES", help=engines)
+    made.add_argument("--gpu", action="store_true", help="torch on CUDA too; all results go into runs/")
+    made.add_argument("--rounds", type=whole(1), default=9, metavar="N", help="turns of each engine (default: 9)")
+    sample = "least length of a turn in milliseconds (default: 20)"
+    made.add_argument("--sample-ms", type=positive, default=20.0, metavar="X", help=sample)
+    cores = machine.usable_cores()
+    made.add_argument(
+        "--threads", type=whole(1), default=cores, metavar="N", help=f"of every engine (default: {cores})"
+    )
+    made.add_argument("--peak-memory", action="store_true", help="of each engine, in a process of its own")
+    made.add_argument("--data", type=Path, default=Path("data"), metavar="DIR", help="where MNIST is (default: data)")
+    for kind in ("json", "markdown", "png"):
+        made.add_argument(f"--{kind}", type=Path, metavar="FILE", help=f"write the results as {kind}")
+    made.add_argument("--blas", action="store_true", help="only show OpenBLAS's kernels and what each set gives")
+    return made
+
+
+def choose_cases(args: argparse.Namespace) -> tuple[Suite, list[Case]]:
+    """The suite, or one made of ``--sizes``, with the dtypes, optimizers and rows of the command line."""
+    suite = SUITES[args.suite]
+    if args.sizes is not None:
+        made = tuple(Case(kind, args.sizes, batch=args.batch or 64) for kind in args.kind or ["step"])
+        suite = Suite("custom", "-".join(map(str, args.sizes)), "parameters", made)
+    cases = adapted(suite.cases, dtypes=args.dtype, optimizers=args.optimizer, rows=args.rows)
+    return suite, cases
+
+
+def choose_engines(args: argparse.Namespace) -> list[str]:
+    """The engines, in the order of the tables. ValueError for one that cannot run here."""
+    if args.engines is None:
+        left_out = (() if args.gpu else ON_CUDA) + (NOT_QUICK if args.suite == "quick" and not args.sizes else ())
+        return [name for name in ENGINES if name not in left_out and missing(name) is None]
+    for name in args.engines:
+        if lacking := missing(name):
+            raise ValueError(f"--engines: {lacking}")
+    return [name for name in ENGINES if name in args.engines]
+
+
+def prepare_for_gpu(args: argparse.Namespace, suite: str) -> None:
+    """With ``--gpu``: name the files after the device, or say that there is none."""
+    if not has_cuda():
+        print("benchmark: --gpu: torch finds no CUDA device here; the engines on the CPU run alone", file=sys.stderr)
+        device = "cpu"
+    else:
+        import torch
+
+        device = re.sub(r"\W+", "-", torch.cuda.get_device_name(0)).strip("-").lower()
+    for kind, ending in (("json", "json"), ("markdown", "md"), ("png", "png")):
+        if getattr(args, kind) is None:
+            setattr(args, kind, Path("runs") / f"benchmark-{suite}-{device}.{ending}")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line ``arguments`` (sys.argv without its first by default); return the exit status."""
+    command = parser()
+    args = command.parse_args(arguments)
+    if args.sizes is None and (args.kind or args.batch):
+        command.error(f"argument --{'kind' if args.kind else 'batch'}: expected --sizes with it")
+    console = Console(highlight=False, soft_wrap=True)
+    console.width = max(console.width, TABLE_WIDTH)
+    try:
+        if args.blas:
+            show_blas(args.threads, console)
+            return 0
+        suite, cases = choose_cases(args)
+        if args.gpu:
+            prepare_for_gpu(args, suite.name)
+        names = choose_engines(args)
+        set_threads(names, args.threads)
+        with threadpool_limits(args.threads):
+            return run(suite, cases, names, args, console)
+    except (OSError, ValueError) as error:
+        print(f"benchmark: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("benchmark: interrupted before the first case", file=sys.stderr)
+        return 130
+
+
+def set_threads(names: Sequence[str], threads: int) -> None:
+    """Load the libraries, since threadpoolctl limits only what is there, and tell those that do not listen to it."""
+    if any(MODULES.get(name) == "torch" for name in names):
+        import torch
+
+        torch.set_num_threads(threads)
+    if "scikit-learn" in names:
+        importlib.import_module("sklearn.neural_network")
+    if "jax" in names:
+        from scripts.bench.peer_engines import limit_jax_threads
+
+        limit_jax_threads(threads)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
