@@ -35,7 +35,7 @@ from scripts import blas_kernels
 from scripts.bench import machine, memory, report
 from scripts.bench.cases import CLASSES, DTYPES, KINDS, LEARNING_RATES, PIXELS, SUITES, Case, Problem, Suite, adapted
 from scripts.bench.engines import ENGINES, MODULES, ON_CUDA, has_cuda, make_engines, missing
-from scripts.bench.timing import run_rounds
+from scripts.bench.timing import run_rounds, settle
 
 # The compiler takes half a minute for a case, more than all the rest of the quick suite.
 NOT_QUICK = ("torch.compile",)
@@ -77,6 +77,7 @@ def run(suite: Suite, cases: Sequence[Case], names: Sequence[str], args: argpars
     mnist = load_mnist_for(cases, args.data)
     facts = machine.describe(args.threads, cuda=any(name in ON_CUDA for name in names))
     console.print(machine.in_words(facts))
+    busy = [machine.busy_cores()]
     peaks: dict[str, float] = {}
     results: list[report.Result] = []
     started, status = time.perf_counter(), 0
@@ -91,12 +92,16 @@ def run(suite: Suite, cases: Sequence[Case], names: Sequence[str], args: argpars
         console.print(f"interrupted after {len(results)} of {len(cases)} cases; writing what there is")
         status = 130
     seconds = time.perf_counter() - started
+    settle()
+    busy.append(machine.busy_cores())
+    facts["busy_cores_before_and_after"] = busy
+    warnings = [line for number in busy if (line := machine.busy_warning(number, args.threads))][-1:]
+    warnings += [line for result in results for line in result.warnings()]
     for dtype, rate in peaks.items():
         console.print(f"measured peak of the BLAS, {dtype}: {rate / 1e9:.0f} GFLOP/s")
     report.print_slopes(report.slopes(results, suite.x), suite.x, console)
-    for result in results:
-        for line in result.warnings():
-            console.print(f"warning: {line}")
+    for line in warnings:
+        console.print(f"warning: {line}")
     console.print(f"cases: {len(results)}, rounds: {args.rounds}, {seconds:.0f} s")
     if results:
         content = {
@@ -106,7 +111,7 @@ def run(suite: Suite, cases: Sequence[Case], names: Sequence[str], args: argpars
             "rounds": args.rounds,
             "results": [report.to_json(result, peaks) for result in results],
             "slopes": report.slopes(results, suite.x),
-            "warnings": [line for result in results for line in result.warnings()],
+            "warnings": warnings,
         }
         write(suite, content, results, peaks, args, console)
     return status
@@ -125,7 +130,8 @@ def write(
     writers: dict[Path | None, Callable[[Path], Any]] = {
         args.json: lambda path: path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8"),
         args.markdown: lambda path: path.write_text(
-            report.markdown(f"Benchmark: {suite.about}", results, peaks, words, suite.x), encoding="utf-8"
+            report.markdown(f"Benchmark: {suite.about}", results, peaks, words, suite.x, content["warnings"]),
+            encoding="utf-8",
         ),
         args.png: lambda path: report.draw(results, suite.x, f"{suite.about}\n{words}", path),
     }

@@ -222,6 +222,22 @@ def test_rates_of_kernels_are_the_best_of_their_turns(monkeypatch):
     assert found == [(None, 4.0), ("Haswell", 5.0)]
 
 
+def test_the_share_of_busy_time_is_known(tmp_path, monkeypatch):
+    #                       user nice system idle iowait irq softirq steal guest
+    before = "cpu  100 0 50 1000 10 0 0 5 0 0\ncpu0 1 1 1 1 1 1 1 1 1 1\n"
+    after = "cpu  130 0 60 1050 20 0 0 5 7 0\ncpu0 1 1 1 1 1 1 1 1 1 1\n"
+    assert machine.busy_share(before, after) == pytest.approx(40 / 100)
+    assert machine.busy_share(before, before) == 0.0
+    assert machine.busy_cores(stat=tmp_path / "missing") is None
+    monkeypatch.setattr(machine, "usable_cores", lambda: 2)
+    assert machine.busy_warning(None, 2) is None
+    assert machine.busy_warning(0.05, 2) is None
+    assert machine.busy_warning(0.9, 1) is None
+    warning = machine.busy_warning(0.9, 2)
+    assert warning is not None
+    assert "keep 0.9 of 2 cores busy: 2 threads" in warning
+
+
 def test_a_process_that_fails_to_measure_says_why():
     with pytest.raises(OSError, match=r"measuring the default kernels failed: ValueError: invalid literal"):
         machine._rates_in_a_process(None, "many")

@@ -22,6 +22,9 @@ PACKAGES = ("numpy", "torch", "scikit-learn", "jax", "jaxlib")
 # Large enough that packing and calls do not count, small enough for a fraction of a second.
 PEAK_SIZE = 1024
 
+# In cores: an idle system does a little of something all the time.
+BUSY_LIMIT = 0.1
+
 # Rows, inner length, columns: the products of an MNIST network at batch 64, and a large one.
 BLAS_SHAPES = ((64, 784, 64), (64, 784, 512), (784, 64, 512), (1024, 1024, 1024))
 # AVX2 kernels and the sets for AVX-512, named as OPENBLAS_CORETYPE takes them.
@@ -41,6 +44,42 @@ def processor() -> str:
 def usable_cores() -> int:
     """The processors that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def busy_cores(seconds: float = 0.5, stat: str | os.PathLike[str] = "/proc/stat") -> float | None:
+    """How many cores others keep busy while this process sleeps; None on a system that does not say.
+
+    Time stolen by other virtual machines counts too. To be called when this process's threads are idle.
+    """
+    try:
+        before = Path(stat).read_text(encoding="utf-8")
+        time.sleep(seconds)
+        after = Path(stat).read_text(encoding="utf-8")
+    except OSError:
+        return None
+    return (os.cpu_count() or 1) * busy_share(before, after)
+
+
+def busy_share(before: str, after: str) -> float:
+    """The share of all processors' time between two readings of Linux's /proc/stat that was not idle.
+
+    Its first line has the ticks spent in user, nice, system, idle, iowait, irq, softirq and steal (proc(5)).
+    """
+    ticks = [[int(field) for field in text.splitlines()[0].split()[1:9]] for text in (before, after)]
+    spent = np.subtract(ticks[1], ticks[0])
+    total = int(spent.sum())
+    return float(1.0 - (spent[3] + spent[4]) / total) if total else 0.0
+
+
+def busy_warning(busy: float | None, threads: int) -> str | None:
+    """A line if what others do leaves too little: threads that wait for each other then wait for the scheduler."""
+    cores = usable_cores()
+    if busy is None or busy < BUSY_LIMIT or cores - busy >= threads:
+        return None
+    return (
+        f"other processes keep {busy:.1f} of {cores} cores busy: {threads} threads cannot run undisturbed, "
+        "and neither times nor ratios mean much; wait, or use fewer --threads"
+    )
 
 
 def describe(threads: int, cuda: bool = False) -> dict[str, Any]:

@@ -180,7 +180,9 @@ def _slope_cells(row: Mapping[str, Any]) -> list[str]:
     return [row["series"], row["engine"], *("" if power is None else f"{power:.2f}" for power in powers)]
 
 
-def markdown(title: str, results: Sequence[Result], peaks: Mapping[str, float], machine: str, x: str) -> str:
+def markdown(
+    title: str, results: Sequence[Result], peaks: Mapping[str, float], machine: str, x: str, warnings: Sequence[str]
+) -> str:
     """The tables, the slopes and the warnings as Markdown."""
     peak = ", ".join(f"{rate / 1e9:.0f} GFLOP/s in {dtype}" for dtype, rate in peaks.items())
     lines = [f"# {title}", "", f"{machine}.", "", f"Measured peak of the BLAS: {peak}.", ""]
@@ -192,8 +194,9 @@ def markdown(title: str, results: Sequence[Result], peaks: Mapping[str, float], 
     if found:
         lines += [f"## time ~ {x}^p", "", _line(SLOPE_HEADINGS), _line(["---"] * 2 + ["---:"] * 4)]
         lines += [_line(_slope_cells(row)) for row in found] + [""]
-    warnings = [f"- {line}" for result in results for line in result.warnings()]
-    return "\n".join([*lines, *(["## Warnings", "", *warnings, ""] if warnings else [])])
+    if warnings:
+        lines += ["## Warnings", "", *(f"- {line}" for line in warnings), ""]
+    return "\n".join(lines)
 
 
 def _line(cells: Sequence[str]) -> str:
