@@ -76,7 +76,8 @@ def _exp_shifted(x: FloatArray, work: Workspace) -> tuple[FloatArray, FloatArray
     largest = np.equal(shifted, 0.0, out=clipped)
     np.sum(largest, axis=-1, keepdims=True, out=column)
     column -= 1.0
-    column += np.subtract(e, largest, out=largest).sum(axis=-1, keepdims=True)
+    below = np.subtract(e, largest, out=largest)
+    column += below.sum(axis=-1, keepdims=True, out=work.like("softmax.below", column))
     return shifted, e, column
 
 
