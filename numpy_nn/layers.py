@@ -186,6 +186,7 @@ class Linear(Layer):
         self.weight = Parameter(np.empty((self.in_features, self.out_features), dtype))
         self.bias = Parameter(np.empty(self.out_features, dtype)) if bias else None
         initializers.linear_default_(self.weight, self.bias, rng=rng)
+        self._one = np.ones(0, dtype)
 
     def forward(self, x: FloatArray) -> FloatArray:
         """X W + b."""
@@ -207,9 +208,15 @@ class Linear(Layer):
         """Write x^T G and the column sums of G into the parameters' ``grad``."""
         x = self._last_input()
         grad_output = self._check_grad(grad_output, (x.shape[0], self.out_features), x.dtype)
-        np.matmul(x.T, grad_output, out=self.weight.grad)
+        # dot, as matmul is slow for a batch of one row; a product with ones, as sum is slow over few rows.
+        np.dot(x.T, grad_output, out=self.weight.grad)
         if self.bias is not None:
-            grad_output.sum(axis=0, out=self.bias.grad)
+            np.dot(self._ones(x.shape[0], x.dtype), grad_output, out=self.bias.grad)
+
+    def _ones(self, rows: int, dtype: np.dtype[Any]) -> FloatArray:
+        if self._one.size < rows or self._one.dtype != dtype:
+            self._one = np.ones(rows, dtype)
+        return self._one[:rows]
 
     def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
         return (*input_shape[:-1], self.out_features)

@@ -100,28 +100,32 @@ class CrossEntropyLoss(Loss):
     def __init__(self, label_smoothing: float = 0.0, reduction: str = "mean") -> None:
         super().__init__(reduction)
         self.label_smoothing = number(label_smoothing, "CrossEntropyLoss: label_smoothing", low=0.0, high=1.0)
-        self._row_starts, self._classes = np.zeros(0, np.intp), 0
+        self._samples = np.zeros(0, np.intp)
 
     def _terms(self, z: FloatArray, y: NDArray[Any]) -> FloatArray:
         work, (n, classes) = self._work, self._check(z, y)
-        column = (n, 1)
-        shifted, e = work.like("shifted", z), work.like("exp", z)
-        np.subtract(z, z.max(axis=1, keepdims=True, out=work("max", column, z.dtype)), out=shifted)
+        # A class in each row: sums over ten classes are then sums of ten long rows, not of many short ones.
+        shifted, e = work("shifted", (classes, n), z.dtype), work("exp", (classes, n), z.dtype)
+        np.copyto(shifted, z.T)
+        shifted -= shifted.max(axis=0, out=work("max", (n,), z.dtype))
         np.exp(shifted, out=e)
-        total = e.sum(axis=1, keepdims=True, out=work("total", column, z.dtype))
+        total = e.sum(axis=0, out=work("total", (n,), z.dtype))
 
-        # Where each row's label stands in the flattened logits: both passes pick out just those entries.
-        if self._row_starts.size < n or self._classes != classes:
-            self._row_starts, self._classes = np.arange(0, n * classes, classes), classes
-        picked = np.add(self._row_starts[:n], y, out=work("picked", (n,), np.intp), casting="unsafe")
+        # Where the label of each sample stands in the flattened arrays: both passes pick out just those entries.
+        if self._samples.size < n:
+            self._samples = np.arange(n)
+        picked = work("picked", (n,), np.intp)
+        np.copyto(picked, y, casting="unsafe")  # first, as y may be of 8 bits
+        picked *= n
+        picked += self._samples[:n]
         label_shifted = shifted.reshape(-1).take(picked, out=work("label", (n,), z.dtype), mode="clip")
         self._saved = e, total, picked, label_shifted
 
-        terms = np.log(total[:, 0], out=work("terms", (n,), z.dtype))
+        terms = np.log(total, out=work("terms", (n,), z.dtype))
         terms -= label_shifted
         if self.label_smoothing:
             # sum_c q_c (z_c - m) is z_y - m moved towards the mean of all z_c - m.
-            towards = shifted.mean(axis=1, out=work("mean", (n,), z.dtype))
+            towards = shifted.mean(axis=0, out=work("mean", (n,), z.dtype))
             towards -= label_shifted
             towards *= self.label_smoothing
             terms -= towards
@@ -129,14 +133,16 @@ class CrossEntropyLoss(Loss):
 
     def _gradient(self) -> FloatArray:
         e, total, picked, picked_values = self._saved
-        gradient = np.divide(e, total, out=self._work.like("gradient", e))
+        by_class = np.divide(e, total, out=self._work.like("by class", e))
         if self.label_smoothing:
-            gradient -= self.label_smoothing / e.shape[1]
+            by_class -= self.label_smoothing / e.shape[0]
         # Not `flat[picked] -= ...`, which makes an array on its way.
-        flat, at_label = gradient.reshape(-1), self._work.like("at label", picked_values)
+        flat, at_label = by_class.reshape(-1), self._work.like("at label", picked_values)
         flat.take(picked, out=at_label, mode="clip")
         at_label -= 1.0 - self.label_smoothing
         flat[picked] = at_label
+        gradient = self._work("gradient", e.shape[::-1], e.dtype)
+        np.copyto(gradient, by_class.T)
         return gradient
 
     def count_correct(self) -> int | None:

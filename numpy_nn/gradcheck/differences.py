@@ -55,6 +55,11 @@ class Slopes:
     high: Array
     side_bound: Array
 
+    def replace(self, where: Mask, other: Slopes) -> None:
+        """Take these coordinates from ``other``."""
+        for field, numbers in vars(self).items():
+            numbers[where] = getattr(other, field)[where]
+
 
 class Differences:
     """Difference quotients by the array ``name`` of a problem, around the point where the problem is now."""
@@ -65,7 +70,12 @@ class Differences:
         self.home = self.array.copy()
         self.center = problem.output()
         # Numbers may be as small as 1e-15 or as large as 1e6 where the function bends over distances of 1.
-        self.scales = {"own": own_scale_of(self.home), "wide": scale_of(self.home), "unit": np.ones(self.home.shape)}
+        self.scales = {
+            "own": own_scale_of(self.home),
+            "wide": scale_of(self.home),
+            "unit": np.ones(self.home.shape),
+            "fine": 2.0**-24 * own_scale_of(self.home),
+        }
         self.aligned = pairs = self._aligned_axes()
         along = [axis for axis, _ in pairs]
         self._axes = [axis for axis in range(self.array.ndim) if axis not in along] + along
@@ -86,9 +96,10 @@ class Differences:
         return self._slopes(c, mask, QUICK_STEPS, "wide")
 
     def close(self, c: Array, mask: Mask) -> Slopes:
-        """Twenty-four evaluations: steps from 2^-2 to 2^-24 of the size of the entry.
+        """Twenty-four evaluations and more: steps from 2^-2 to 2^-24 of the size of the entry, then 2^24 times finer.
 
-        Where those leave the slope unresolved, as many with the size of the array's entries, then with 1.
+        Where the steps leave the slope unresolved, as many with the size of the array's entries, then with 1. Where the
+        finer steps contradict the others they are believed: the function bends in between.
         """
         slopes, tried = self._slopes(c, mask, STEPS, "own", sides=True), [self.scales["own"]]
         for scale in ("wide", "unit"):
@@ -97,10 +108,12 @@ class Differences:
             unresolved &= np.all([other != self.scales[scale] for other in tried], axis=0)
             if unresolved.any():
                 other = self._slopes(c, unresolved, STEPS, scale, sides=True)
-                better = unresolved & ~(other.bound >= slopes.bound)
-                for field in vars(slopes):
-                    getattr(slopes, field)[better] = getattr(other, field)[better]
+                slopes.replace(unresolved & ~(other.bound >= slopes.bound), other)
             tried.append(self.scales[scale])
+        fine = self._slopes(c, mask, STEPS, "fine", sides=True)
+        with np.errstate(invalid="ignore"):
+            contradicts = np.abs(fine.value - slopes.value) > fine.bound + slopes.bound
+        slopes.replace(mask & contradicts & ~slopes.kink, fine)
         return slopes
 
     def complex_step(self, c: Array, mask: Mask) -> Array | None:

@@ -49,8 +49,7 @@ def examine(evidence: Evidence, mask: Mask) -> tuple[Slopes, Status]:
         look = np.zeros(mask.shape, np.bool_)
         look[tuple(doubtful.T)] = True
         near = differences.close(evidence.c, look)
-        for field in vars(slopes):
-            getattr(slopes, field)[look] = getattr(near, field)[look]
+        slopes.replace(look, near)
         status[look] = _judge(evidence, slopes)[look]
         _confirm(evidence, status)
         wrong = look & (status == OFF)
