@@ -17,8 +17,6 @@ if __name__ == "__main__":
 
 import argparse
 import json
-import math
-import os
 import platform
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -33,14 +31,7 @@ from threadpoolctl import threadpool_limits
 import numpy_nn as nn
 from numpy_nn.training import Metrics
 from numpy_nn.training import Progress as TrainingProgress
-
-OPTIMIZERS: dict[str, Callable[[Any, float], nn.Optimizer]] = {
-    "sgd": lambda parameters, lr: nn.SGD(parameters, lr),
-    "momentum": lambda parameters, lr: nn.SGD(parameters, lr, momentum=0.9),
-    "nesterov": lambda parameters, lr: nn.SGD(parameters, lr, momentum=0.9, nesterov=True),
-    "adam": lambda parameters, lr: nn.Adam(parameters, lr),
-    "adamw": lambda parameters, lr: nn.AdamW(parameters, lr),
-}
+from scripts.mnist_arguments import OPTIMIZERS, parse
 
 # A progress bar that moved at every batch would take as long as the batch.
 BATCHES_PER_TICK = 50
@@ -67,7 +58,18 @@ class Engine(Protocol):
 def build(args: argparse.Namespace) -> tuple[nn.Sequential, nn.CrossEntropyLoss, nn.Optimizer]:
     """The network with its initial weights, the loss and the optimizer, from which either engine starts."""
     net = nn.MLP([784, *args.hidden, 10], args.activation, rng=args.seed, dtype=args.dtype)
-    return net, nn.CrossEntropyLoss(), OPTIMIZERS[args.optimizer](net.parameters(), args.lr)
+    return net, nn.CrossEntropyLoss(args.label_smoothing), OPTIMIZERS[args.optimizer](net.parameters(), args.lr)
+
+
+def one_cycle(args: argparse.Namespace, data: nn.MNIST) -> dict[str, Any]:
+    """What either engine's OneCycleLR is made with: a line up, a line down, the momentum left alone."""
+    return {
+        "max_lr": args.lr,
+        "total_steps": args.epochs * len(make_loader(args, data)),
+        "pct_start": args.warm_up,
+        "anneal_strategy": "linear",
+        "cycle_momentum": False,
+    }
 
 
 def make_loader(args: argparse.Namespace, data: nn.MNIST) -> nn.DataLoader:
@@ -93,11 +95,22 @@ class NumpyEngine:
     def __init__(self, args: argparse.Namespace, data: nn.MNIST) -> None:
         self.data, self.loader = data, make_loader(args, data)
         self.net, self.loss, self.optimizer = build(args)
+        one = args.schedule == "one-cycle"
+        self.schedule = nn.OneCycleLR(self.optimizer, **one_cycle(args, data)) if one else None
 
     def train_epoch(self, after_batch: Callable[[], None]) -> Metrics:
         """One epoch of :func:`numpy_nn.fit`."""
-        ticks = Ticks(after_batch)
-        epoch = nn.fit(self.net, self.loss, self.optimizer, self.loader, 1, callbacks=[ticks]).epochs[0]
+        history = nn.fit(
+            self.net,
+            self.loss,
+            self.optimizer,
+            self.loader,
+            1,
+            schedule=self.schedule,
+            schedule_each="batch",
+            callbacks=[Ticks(after_batch)],
+        )
+        epoch = history.epochs[0]
         return Metrics(epoch.train_loss, epoch.train_accuracy)
 
     def evaluate(self) -> Metrics:
@@ -132,6 +145,9 @@ class TorchEngine:
         self.model, self.loss = to_torch(net, self.device), loss_to_torch(loss)
         self.optimizer = optimizer_to_torch(optimizer, self.model, fused=args.fused or args.graph)
         self.step = make_step(self.model, self.loss, self.optimizer, compile=args.compile, graph=args.graph)
+        self.schedule = None
+        if args.schedule == "one-cycle":
+            self.schedule = torch.optim.lr_scheduler.OneCycleLR(self.optimizer, **one_cycle(args, data))
         loader = make_loader(args, data)
         x, y, self.x_test, self.y_test = (torch.from_numpy(array).to(self.device) for array in data)
         if args.loader == "plain":
@@ -146,7 +162,12 @@ class TorchEngine:
         """One epoch, which is over when the device is done."""
         from torch_ref.training import synchronize, train_epoch
 
-        metrics = train_epoch(self.model, self.loss, self.optimizer, self.batches(), after_batch, step=self.step)
+        def after_step() -> None:
+            if self.schedule is not None:
+                self.schedule.step()
+            after_batch()
+
+        metrics = train_epoch(self.model, self.loss, self.optimizer, self.batches(), after_step, step=self.step)
         synchronize(self.device)
         return metrics
 
@@ -237,81 +258,26 @@ def summarize(rows: Sequence[dict[str, Any]], names: Sequence[str], device: str)
     return "\n".join(lines)
 
 
-def sizes(text: str) -> list[int]:
-    """Hidden sizes such as "64" or "512,256"."""
-    try:
-        hidden = [int(part) for part in text.split(",")]
-    except ValueError:
-        hidden = []
-    if not hidden or min(hidden) < 1:
-        raise argparse.ArgumentTypeError(f"expected sizes >= 1 such as 64 or 512,256, got {text!r}")
-    return hidden
-
-
-def positive(kind: type) -> Callable[[str], Any]:
-    """A parser for finite numbers > 0 of this kind."""
-
-    def parse(text: str) -> Any:
-        try:
-            value = kind(text)
-        except ValueError:
-            value = 0
-        if not (value > 0 and math.isfinite(value)):
-            raise argparse.ArgumentTypeError(f"expected a {'whole ' * (kind is int)}number > 0, got {text!r}")
-        return value
-
-    return parse
-
-
-def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
-    """The command line."""
-    summary = __doc__.split("\n\n")[0] if __doc__ else ""
-    parser = argparse.ArgumentParser(description=summary, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
-    parser.add_argument("--engine", choices=("both", "numpy", "torch"), default="both", help="what trains")
-    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="where torch computes")
-    parser.add_argument("--hidden", type=sizes, default="64", metavar="N[,N...]", help="sizes of the hidden layers")
-    activations = sorted(nn.ACTIVATION_LAYERS)
-    parser.add_argument("--activation", choices=activations, default="relu", help="after each hidden layer")
-    parser.add_argument("--epochs", type=positive(int), default=5, metavar="N", help="passes over the training images")
-    parser.add_argument("--batch-size", type=positive(int), default=64, metavar="N", help="images a step")
-    parser.add_argument("--lr", type=positive(float), default=0.1, metavar="X", help="learning rate")
-    parser.add_argument(
-        "--optimizer", choices=tuple(OPTIMIZERS), default="sgd", help="momentum is 0.9 where it is used"
-    )
-    parser.add_argument("--seed", type=int, default=0, metavar="N", help="of the weights and the order of the images")
-    parser.add_argument("--dtype", choices=("float32", "float64"), default="float32", help="of both engines")
-    loader_help = "torch's batches: out of one tensor on the device, or image by image as in the tutorial"
-    parser.add_argument("--loader", choices=("resident", "plain"), default="resident", help=loader_help)
-    graph_help = "torch replays its step as a captured CUDA graph (with --fused)"
-    parser.add_argument("--graph", action="store_true", help=graph_help)
-    parser.add_argument("--compile", action="store_true", help="torch compiles forward, loss and backward")
-    parser.add_argument("--fused", action="store_true", help="torch updates all parameters in one kernel")
-    threads = os.cpu_count() or 1
-    parser.add_argument("--threads", type=positive(int), default=threads, metavar="N", help="of both engines")
-    parser.add_argument("--data", type=Path, default=Path("data"), metavar="DIR", help="where MNIST is")
-    parser.add_argument("--out", type=Path, default=Path("runs/mnist"), metavar="DIR", help="where results go")
-    args = parser.parse_args(arguments)
-    if args.seed < 0:
-        parser.error(f"argument --seed: expected a whole number >= 0, got {args.seed}")
-    if args.loader == "plain" and args.dtype == "float64":
-        parser.error("argument --loader: plain gives float32 images, use it with --dtype float32")
-    return args
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line ``arguments`` (sys.argv without its first by default); return the exit status."""
-    args = parse(arguments)
+    args = parse(arguments, __doc__.split("\n\n")[0] if __doc__ else "")
     console = Console(highlight=False, soft_wrap=True)
     try:
         args.out.mkdir(parents=True, exist_ok=True)
         data = nn.load_mnist(args.data, dtype=args.dtype)
-        engines: list[Engine] = []
+        if args.standardize:
+            data = standardized(data)
+        status, runs = 0, []
         with threadpool_limits(args.threads):
-            if args.engine in ("numpy", "both"):
-                engines.append(NumpyEngine(args, data))
-            if args.engine in ("torch", "both"):
-                engines.append(TorchEngine(args, data))
-            return run(engines, args, console)
+            for seed in range(args.seed, args.seed + args.seeds):
+                args.seed = seed
+                status, rows = run(make_engines(args, data), args, console)
+                if status:
+                    break
+                runs.append(rows)
+        if (args.seeds > 1 or args.preset == "fast") and runs:
+            console.print(over_seeds(runs))
+        return status
     except (OSError, ValueError) as error:
         print(f"train_mnist: {error}", file=sys.stderr)
         return 2
@@ -323,8 +289,34 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 130
 
 
-def run(engines: Sequence[Engine], args: argparse.Namespace, console: Console) -> int:
-    """Train, print, and write what there is, also after Ctrl-C."""
+def make_engines(args: argparse.Namespace, data: nn.MNIST) -> list[Engine]:
+    """The engines that were asked for, at their start."""
+    makers: dict[str, Callable[[argparse.Namespace, nn.MNIST], Engine]] = {"numpy": NumpyEngine, "torch": TorchEngine}
+    return [make(args, data) for name, make in makers.items() if args.engine in (name, "both")]
+
+
+def standardized(data: nn.MNIST) -> nn.MNIST:
+    """The images with mean 0 and variance 1 over all pixels of the training images."""
+    mean, std = data.x_train.mean(), data.x_train.std()
+    return data._replace(x_train=(data.x_train - mean) / std, x_test=(data.x_test - mean) / std)
+
+
+def over_seeds(runs: Sequence[Sequence[dict[str, Any]]]) -> str:
+    """Accuracy and seconds of training of several runs."""
+    lines = []
+    for name in (n for n in ("numpy", "torch") if n in runs[0][0]):
+        accuracy = np.array([rows[-1][name]["test_accuracy"] for rows in runs])
+        seconds = [sum(row[name]["seconds"] for row in rows) for rows in runs]
+        lines.append(
+            f"{name}, {len(runs)} seed{'s' * (len(runs) > 1)}: {accuracy.mean():.2%} of the test images "
+            f"({accuracy.min():.2%} .. {accuracy.max():.2%}, {np.sum(accuracy >= 0.98)} of {len(runs)} at 98% or more) "
+            f"in {np.median(seconds):.3f} s of training (median)"
+        )
+    return "\n".join(lines)
+
+
+def run(engines: Sequence[Engine], args: argparse.Namespace, console: Console) -> tuple[int, list[dict[str, Any]]]:
+    """Train, print, and write what there is, also after Ctrl-C; returns the exit status and a row for each epoch."""
     names = [engine.name for engine in engines]
     device = describe_device(engines)
     network = "-".join(map(str, [784, *args.hidden, 10]))
@@ -353,7 +345,7 @@ def run(engines: Sequence[Engine], args: argparse.Namespace, console: Console) -
         written.append(args.out / "curves.png")
         console.print(summarize(rows, names, device))
     console.print(f"written: {', '.join(map(str, written))}")
-    return status
+    return status, rows
 
 
 def describe_device(engines: Sequence[Engine]) -> str:
