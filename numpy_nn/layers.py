@@ -341,6 +341,10 @@ class BatchNorm1d(Layer):
                 raise ValueError(f"{self.label}: expected more than one row to take a variance of, got shape {x.shape}")
             mean = x.mean(axis=0, out=self._work("mean", (self.num_features,), x.dtype))
             np.subtract(x, mean, out=centered)
+            # Far from 0, the rounding error of the mean would weigh against a small spread: take it away as well.
+            rest = centered.mean(axis=0, out=self._work("rest", (self.num_features,), x.dtype))
+            centered -= rest
+            mean += rest
             square = np.square(centered, out=self._work.like("output", x))
             var = square.mean(axis=0, out=inv_std)
             if self.training:

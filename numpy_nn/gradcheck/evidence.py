@@ -7,7 +7,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from numpy_nn.gradcheck.derivatives import Array
+from numpy_nn.gradcheck.derivatives import Array, noise_level, scale_of
 from numpy_nn.gradcheck.differences import Differences, Slopes
 from numpy_nn.gradcheck.targets import Problem
 
@@ -89,6 +89,25 @@ class Evidence:
         finally:
             self.x[...] = home
         return max(size for size in sizes if np.isfinite(size))
+
+    @cached_property
+    def gradient_noise(self) -> Array:
+        """The rounding error in the claimed gradient: what is not smooth in it, along a line through the input."""
+        assert self.gradient is not None
+        home = self.x.copy()
+        direction = 2.0**-20 * scale_of(home) * self.rng.choice([-1.0, 1.0], home.shape)
+
+        def claimed(t: float) -> Array:
+            self.x[...] = home + (1.0 + t) * direction  # not the point itself, which may lie on a kink
+            gradient = self.problem.gradients(self.c)[self.name]
+            assert gradient is not None
+            return gradient.reshape(self.array.shape)
+
+        try:
+            with np.errstate(all="ignore"):
+                return np.nan_to_num(noise_level(claimed), nan=0.0)
+        finally:
+            self.x[...] = home
 
     @property
     def batch(self) -> int:

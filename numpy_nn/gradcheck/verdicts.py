@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from numpy_nn.gradcheck.derivatives import UNIT_ROUNDOFF, Array, scale_of
+from numpy_nn.gradcheck.derivatives import SAFETY, UNIT_ROUNDOFF, Array, scale_of
 from numpy_nn.gradcheck.differences import Differences, Mask, Slopes
 from numpy_nn.gradcheck.evidence import Evidence
 
@@ -78,7 +78,8 @@ def _judge(evidence: Evidence, slopes: Slopes) -> Status:
         status[nothing & (slopes.bound <= RESOLUTION * evidence.natural_slope)] = FLAT
     if (status == OFF).any() and np.isfinite(gradient).all():
         with np.errstate(invalid="ignore"):
-            lost = np.abs(gradient - slopes.value) <= 32 * UNIT_ROUNDOFF * evidence.working_size
+            rounding = np.maximum(SAFETY * evidence.gradient_noise, 32 * UNIT_ROUNDOFF * evidence.working_size)
+            lost = np.abs(gradient - slopes.value) <= slopes.bound + SAFETY * rounding
         status[(status == OFF) & lost] = LOST
     status[_agrees(gradient, slopes, COARSE_RESOLUTION)] = COARSE
     status[_agrees(gradient, slopes, RESOLUTION)] = AGREES
