@@ -403,6 +403,21 @@ def test_samples_limit_the_coordinates():
     assert check_gradients(layer, x, samples=7, seed=3).to_dict().keys() == check_gradients(layer, x).to_dict().keys()
 
 
+def test_a_sample_is_completed_by_random_directions():
+    class OneWrong(Foreign):
+        def backward(self, grad):
+            result = super().backward(grad)
+            vars(self)["dW"][2, 1] *= 1.01
+            return result
+
+    x = np.random.default_rng(0).standard_normal((5, 4))
+    for seed in range(5):
+        report = check_gradients(OneWrong("d{}"), x, samples=1, seed=seed)
+        assert report["W"].verdict == "wrong"
+        assert [entry.verdict for entry in report.entries if entry.name != "W"] == ["right", "right"]
+        assert check_gradients(Foreign("d{}"), x, samples=1, seed=seed).ok
+
+
 def test_the_report_can_be_read_by_people_notebooks_and_programs():
     x = np.random.default_rng(0).standard_normal((5, 4))
     good, bad = check_gradients(Foreign("d{}"), x), check_gradients(Foreign("d{}", wrong=True), x)

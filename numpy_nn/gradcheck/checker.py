@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from numpy_nn.checks import Seed, generator
-from numpy_nn.gradcheck.derivatives import Array
+from numpy_nn.gradcheck.derivatives import UNIT_ROUNDOFF, Array
 from numpy_nn.gradcheck.diagnosis import diagnose
 from numpy_nn.gradcheck.differences import Differences, Mask
 from numpy_nn.gradcheck.evidence import Evidence
@@ -23,6 +23,9 @@ from numpy_nn.network import Sequential
 
 # Up to so many evaluations' worth of coordinates all are checked by default, beyond so many of them, drawn by chance.
 ALL_UP_TO, SAMPLES = 200_000, 2_000
+
+# Along so many random directions, in which all coordinates move, what a sample has left out is looked at as a whole.
+DIRECTIONS = 3
 
 
 _WEAKER = {
@@ -60,8 +63,8 @@ def check_gradients(
     ``x`` is an array of floats (or a list); everything is computed in float64, on a deep copy of the target. What is
     differentiated is sum(c * output) for a random c, which is also what ``backward`` is given; for a loss, the loss.
     ``samples`` limits the coordinates of each array that are checked: a number drawn by chance, "all", or by default
-    all up to 200,000 evaluations and 2,000 beyond. ``rng`` is the generator, if any, that a function draws from,
-    ``seed`` sets the check's own random numbers.
+    all up to 200,000 evaluations and 2,000 beyond; the others are then checked together, along random directions.
+    ``rng`` is the generator, if any, that a function draws from, ``seed`` sets the check's own random numbers.
 
     Raises TypeError for a target of no such form and ValueError for an ``x`` that is empty or not finite; what the
     target's own code raises comes through.
@@ -234,6 +237,9 @@ def _entry(evidence: Evidence, name: str, samples: Any) -> Entry:
     elif entry.undecided:
         entry.verdict = UNDECIDED
         entry.reason = evidence.reason
+    if entry.verdict == RIGHT and entry.checked < entry.size and not _right_along(evidence):
+        entry.verdict = WRONG
+        entry.reason = "right where it was looked at, but not along a random direction: look at more samples"
     for kind, text in _WEAKER.items():
         if number := int((status == kind).sum()):
             problem.notes.append(f"{name}, {number:,} coordinates: {text}")
@@ -246,6 +252,20 @@ def _entry(evidence: Evidence, name: str, samples: Any) -> Entry:
     entry.index, entry.error, entry.bound = index, float(error[index]), float(slopes.bound[index])
     entry.analytic, entry.numerical = float(gradient[index]), float(slopes.value[index])
     return entry
+
+
+def _right_along(evidence: Evidence) -> bool:
+    """Whether the slope along a few random directions is the claimed one; what has a kink there is not counted."""
+    gradient, scale = evidence.gradient, evidence.differences.scales["wide"]
+    assert gradient is not None
+    for _ in range(DIRECTIONS):
+        direction = scale * evidence.rng.uniform(-1.0, 1.0, gradient.shape)
+        slope, bound, kink = evidence.differences.along(direction, evidence.c)
+        terms = gradient * direction
+        rounding = gradient.size * UNIT_ROUNDOFF * float(np.abs(terms).sum())
+        if not kink and abs(float(terms.sum()) - slope) > bound + rounding:
+            return False
+    return True
 
 
 def _squeezed(shape: Iterable[int]) -> tuple[int, ...]:

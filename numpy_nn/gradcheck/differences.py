@@ -116,6 +116,19 @@ class Differences:
         slopes.replace(mask & contradicts & ~slopes.kink, fine)
         return slopes
 
+    def along(self, direction: Array, c: Array) -> tuple[float, float, bool]:
+        """The slope along a direction in which all coordinates move, its bound, and whether it has a kink here."""
+        shape = (1, 1, self.center.size)
+
+        def at(t: float) -> Array:
+            return self._evaluate(self.home + t * direction).reshape(shape)
+
+        with np.errstate(all="ignore"):
+            noise = np.nan_to_num(noise_level(lambda t: at(2.0**-20 * t)), nan=np.inf)
+        outputs = np.stack([[at(sign * t) for t in STEPS] for sign in (1.0, -1.0)])
+        found = _summarise(outputs, self.center.reshape(shape[1:]), STEPS, c.reshape(shape[1:]), noise[0], sides=True)
+        return found["value"].item(), found["bound"].item(), bool(found["kink"].item())
+
     def complex_step(self, c: Array, mask: Mask) -> Array | None:
         """The slopes by the complex step, NaN outside ``mask``; None if the target does not take complex numbers."""
         h, back = 1e-100 * self.scales["own"].transpose(self._axes), np.argsort(self._axes)
