@@ -83,6 +83,15 @@ def test_where_two_kinks_meet_the_answer_is_undecided_and_says_why():
     assert "a kink, or a bend" in report["input"].reason
 
 
+def test_a_bend_narrower_than_rounding_is_not_a_wrong_gradient():
+    # Rows that agree: batch norm's output turns from -1 to 1 within sqrt(eps) = 0.003, and next to 2.6e11 no
+    # difference of numbers is fine enough to see more than the two flat ends, where the gradient is 0.
+    layer = nn.BatchNorm1d(1, dtype=np.float64)
+    report = check_gradients(layer, np.full((2, 1), 2.6441414952060480e11))
+    assert report.verdict == "undecided", report
+    assert "too sharp for numbers of this size" in report["input"].reason
+
+
 def scaled(layer, factor, entry):
     """The layer with one of its gradients multiplied by ``factor``."""
 

@@ -120,7 +120,7 @@ def _right_nearby(evidence: Evidence, look: Mask) -> bool:
 
     for _ in range(2):
         moved = {name: nearby(array) for name, array in evidence.problem.arrays.items()}
-        if _look_at(evidence, moved, look) != _RIGHT:
+        if _look_at(evidence, moved, look) not in (_RIGHT, _CONSTANT):
             return False
     return True
 
