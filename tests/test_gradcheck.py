@@ -132,6 +132,15 @@ def test_an_error_of_one_part_in_a_million_is_found(data, error, seed):
     assert all(e.verdict == "right" for e in report.entries if e.name != entry)
 
 
+@pytest.mark.parametrize("weight", [0.0, 5e-324, 1e-320, 2e-308, 1e-250, 1e-199])
+def test_next_to_a_subnormal_parameter_a_wrong_gradient_is_found_without_a_warning(weight):
+    layer = nn.PReLU(1, dtype=np.float64)
+    layer.weight.data[...] = weight
+    x = np.random.default_rng(0).standard_normal((5, 1))
+    assert check_gradients(layer, x).ok
+    assert check_gradients(scaled(layer, 1.0 + 1e-6, "weight"), x)["weight"].verdict == "wrong"
+
+
 class Foreign:
     """A linear layer as students write it; the form of its parameters varies."""
 

@@ -28,6 +28,9 @@ SAFETY = 4.0
 UNIT_ROUNDOFF = float(np.finfo(np.float64).eps) / 2
 SMALLEST = float(np.finfo(np.float64).smallest_subnormal)
 
+# Below it steps in proportion would leave the range of float64: 1e-100 of it in the complex step, 2^-48 in differences.
+TINY = 1e-200
+
 
 class Estimate(NamedTuple):
     """A number, or an array of numbers, and how far each may be from the truth."""
@@ -81,8 +84,10 @@ def scale_of(x: Array) -> Array:
 
 
 def own_scale_of(x: Array) -> Array:
-    """The size of each entry by itself; of the numbers around it where it is 0."""
-    return np.asarray(np.where(x == 0.0, scale_of(x), np.exp2(np.floor(np.log2(np.where(x == 0.0, 1.0, np.abs(x)))))))
+    """The size of each entry by itself; of the numbers around it where it is 0, or so small that its parts underflow."""
+    size = np.abs(x)
+    vanishing = size < TINY
+    return np.asarray(np.where(vanishing, scale_of(x), np.exp2(np.floor(np.log2(np.where(vanishing, 1.0, size))))))
 
 
 def noise_level(evaluate: Callable[[float], Array], points: int = 9) -> Array:

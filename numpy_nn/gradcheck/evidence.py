@@ -64,9 +64,10 @@ class Evidence:
     @property
     def natural_slope(self) -> float:
         """What a slope of this function might be: its size over that of its argument, or over 1 if that is smaller."""
-        return self._slope_of(self.output)
+        return self.slope_of(self.output)
 
-    def _slope_of(self, output: Array) -> float:
+    def slope_of(self, output: Array) -> float:
+        """The same for another output of about the same argument."""
         argument = max(1.0, float(np.abs(self.array).max(initial=0.0)))
         return float(np.sqrt(np.mean(np.square(self.c * output)))) / argument
 
@@ -84,7 +85,7 @@ class Evidence:
             for moved in self.multiples():
                 self.x[...] = moved
                 output, gradient = self.problem.output(), self.problem.gradients(self.c)[self.name]
-                sizes.append(self._slope_of(output) if output.shape == self.c.shape else 0.0)
+                sizes.append(self.slope_of(output) if output.shape == self.c.shape else 0.0)
                 sizes.append(0.0 if gradient is None else float(np.abs(gradient).max(initial=0.0)))
         finally:
             self.x[...] = home
@@ -225,8 +226,11 @@ def common_ratio(a: Array, n: Array) -> float | None:
     large = np.abs(n) > 1e-2 * size
     if not large.any() or not np.isfinite(a).all():
         return None
-    ratios = a[large] / n[large]
+    with np.errstate(over="ignore"):
+        ratios = a[large] / n[large]
     middle = float(np.median(ratios))
+    if not np.isfinite(middle):
+        return None
     spread = float(np.abs(ratios - middle).max())
     rest = np.abs(a - middle * n)[~large & np.isfinite(n)]
     if spread > FIT * abs(middle) or np.any(rest > FIT * size * max(1.0, abs(middle))):

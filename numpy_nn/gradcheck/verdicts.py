@@ -30,7 +30,8 @@ RESOLUTION, COARSE_RESOLUTION = 4e-7, 1e-2
 CLOSE = 256
 
 _ROUNDING = "the numerical derivative cannot be resolved: rounding hides it"
-_RIGHT, _CONSTANT = "right", "constant"
+# What coordinates are found to be at another point: right; 0 on a constant function, exactly or to rounding; neither.
+_RIGHT, _CONSTANT, _NEGLIGIBLE, _UNLIKE = "right", "constant", "negligible", "unlike"
 _FLAT = "the output does not move at all here, so that any small gradient would pass; check at a smaller input"
 _INNER_KINK = "a kink, or a bend too sharp for numbers of this size; a little beside this point the gradient is right"
 
@@ -120,7 +121,7 @@ def _right_nearby(evidence: Evidence, look: Mask) -> bool:
 
     for _ in range(2):
         moved = {name: nearby(array) for name, array in evidence.problem.arrays.items()}
-        if _look_at(evidence, moved, look) not in (_RIGHT, _CONSTANT):
+        if _look_at(evidence, moved, look) == _UNLIKE:
             return False
     return True
 
@@ -145,7 +146,7 @@ def _tell_elsewhere(evidence: Evidence, status: Status) -> None:
 
 
 def _look_at(evidence: Evidence, moved: dict[str, Array], look: Mask) -> str:
-    """With the problem's arrays moved: are the coordinates in ``look`` right, right and all 0, or neither."""
+    """With the problem's arrays moved: are the coordinates in ``look`` right."""
     problem = evidence.problem
     homes = {name: problem.arrays[name].copy() for name in moved}
     try:
@@ -153,13 +154,15 @@ def _look_at(evidence: Evidence, moved: dict[str, Array], look: Mask) -> str:
             problem.arrays[name][...] = values
         gradient = problem.gradients(evidence.c)[evidence.name]
         if gradient is None or gradient.shape != look.shape or not np.isfinite(gradient).all():
-            return ""
+            return _UNLIKE
         slopes = Differences(problem, evidence.name, evidence.rng).close(evidence.c, look)
-        if not np.any(gradient[look]):
-            negligible = np.abs(slopes.value) <= slopes.bound
-            negligible &= slopes.bound <= RESOLUTION * evidence.natural_slope
-            return _CONSTANT if negligible[look].all() else ""
-        return _RIGHT if _agrees(gradient, slopes, RESOLUTION)[look].all() else ""
+        if _agrees(gradient, slopes, RESOLUTION)[look].all() and np.any(gradient[look]):
+            return _RIGHT
+        flat = np.maximum(np.abs(gradient), np.abs(slopes.value)) <= slopes.bound
+        flat &= slopes.bound <= RESOLUTION * evidence.slope_of(problem.output())
+        if not flat[look].all():
+            return _UNLIKE
+        return _NEGLIGIBLE if np.any(gradient[look]) else _CONSTANT
     finally:
         for name, values in homes.items():
             problem.arrays[name][...] = values
