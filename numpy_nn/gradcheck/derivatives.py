@@ -84,7 +84,7 @@ def scale_of(x: Array) -> Array:
 
 
 def own_scale_of(x: Array) -> Array:
-    """The size of each entry by itself; of the numbers around it where it is 0, or so small that its parts underflow."""
+    """The size of each entry by itself; of the numbers around it where it is 0 or smaller than ``TINY``."""
     size = np.abs(x)
     vanishing = size < TINY
     return np.asarray(np.where(vanishing, scale_of(x), np.exp2(np.floor(np.log2(np.where(vanishing, 1.0, size))))))
