@@ -30,7 +30,8 @@ RESOLUTION, COARSE_RESOLUTION = 4e-7, 1e-2
 CLOSE = 256
 
 _ROUNDING = "the numerical derivative cannot be resolved: rounding hides it"
-# What coordinates are found to be at another point: right; 0 on a constant function, exactly or to rounding; neither.
+# What coordinates are found to be at another point: right; 0 on a constant function; nothing next to what is claimed
+# here; or none of these.
 _RIGHT, _CONSTANT, _NEGLIGIBLE, _UNLIKE = "right", "constant", "negligible", "unlike"
 _FLAT = "the output does not move at all here, so that any small gradient would pass; check at a smaller input"
 _INNER_KINK = "a kink, or a bend too sharp for numbers of this size; a little beside this point the gradient is right"
@@ -147,7 +148,8 @@ def _tell_elsewhere(evidence: Evidence, status: Status) -> None:
 
 def _look_at(evidence: Evidence, moved: dict[str, Array], look: Mask) -> str:
     """With the problem's arrays moved: are the coordinates in ``look`` right."""
-    problem = evidence.problem
+    problem, claimed_here = evidence.problem, evidence.gradient
+    assert claimed_here is not None
     homes = {name: problem.arrays[name].copy() for name in moved}
     try:
         for name, values in moved.items():
@@ -156,13 +158,15 @@ def _look_at(evidence: Evidence, moved: dict[str, Array], look: Mask) -> str:
         if gradient is None or gradient.shape != look.shape or not np.isfinite(gradient).all():
             return _UNLIKE
         slopes = Differences(problem, evidence.name, evidence.rng).close(evidence.c, look)
-        if _agrees(gradient, slopes, RESOLUTION)[look].all() and np.any(gradient[look]):
+        if not np.any(gradient[look]):
+            flat = np.abs(slopes.value) <= slopes.bound
+            flat &= slopes.bound <= RESOLUTION * evidence.slope_of(problem.output())
+            return _CONSTANT if flat[look].all() else _UNLIKE
+        if _agrees(gradient, slopes, RESOLUTION)[look].all():
             return _RIGHT
-        flat = np.maximum(np.abs(gradient), np.abs(slopes.value)) <= slopes.bound
-        flat &= slopes.bound <= RESOLUTION * evidence.slope_of(problem.output())
-        if not flat[look].all():
-            return _UNLIKE
-        return _NEGLIGIBLE if np.any(gradient[look]) else _CONSTANT
+        largest = np.maximum(np.abs(gradient), np.abs(slopes.value) + slopes.bound)
+        nothing = largest <= UNIT_ROUNDOFF * np.abs(claimed_here)
+        return _NEGLIGIBLE if nothing[look].all() else _UNLIKE
     finally:
         for name, values in homes.items():
             problem.arrays[name][...] = values
