@@ -27,6 +27,7 @@ from numpy_nn.activation_layers import (
     Tanh,
 )
 from numpy_nn.activations import ACTIVATIONS
+from numpy_nn.augment import Distortion
 from numpy_nn.batches import DataLoader
 from numpy_nn.layers import BatchNorm1d, Dropout, Flatten, Layer, Linear
 from numpy_nn.losses import BCEWithLogitsLoss, CrossEntropyLoss, Loss, MSELoss, PerceptronLoss
