@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -17,8 +17,9 @@ class DataLoader:
 
     The order comes from ``rng`` alone, so one seed gives one sequence of batches whatever consumes them. The last
     batch may be smaller; ``drop_last`` leaves it out. A batch is copied into the same two arrays each time and is
-    valid until the next one; without ``shuffle`` it is a view of the data. ValueError for no rows, different numbers
-    of rows, or ``drop_last`` with fewer rows than a batch.
+    valid until the next one; without ``shuffle`` it is a view of the data. ``transform`` is called with each ``x`` and
+    returns what takes its place, such as a :class:`~numpy_nn.augment.Distortion`. ValueError for no rows, different
+    numbers of rows, or ``drop_last`` with fewer rows than a batch.
     """
 
     def __init__(
@@ -30,11 +31,13 @@ class DataLoader:
         shuffle: bool = True,
         drop_last: bool = False,
         rng: Seed = None,
+        transform: Callable[[NDArray[Any]], NDArray[Any]] | None = None,
     ) -> None:
         # Contiguous, or numpy.take would copy the whole of it for every batch.
         self.x, self.y = (np.asarray(a, order="C") for a in (x, y))
         self.batch_size = count(batch_size, "batch_size")
         self.shuffle, self.drop_last, self.rng = shuffle, drop_last, generator(rng)
+        self.transform = transform
         if self.x.ndim == 0 or self.y.ndim == 0 or len(self.x) == 0 or len(self.x) != len(self.y):
             raise ValueError(
                 f"DataLoader: expected x and y with equally many rows, at least one, got {self.x.shape}, {self.y.shape}"
@@ -59,12 +62,12 @@ class DataLoader:
 
     def __iter__(self) -> Iterator[tuple[NDArray[Any], NDArray[Any]]]:
         for rows in self.indices():
-            if isinstance(rows, slice):
-                yield self.x[rows], self.y[rows]
-            else:
-                yield self._gather("x", self.x, rows), self._gather("y", self.y, rows)
+            x, y = self._gather("x", self.x, rows), self._gather("y", self.y, rows)
+            yield x if self.transform is None else self.transform(x), y
 
-    def _gather(self, name: str, source: NDArray[Any], rows: NDArray[np.intp]) -> NDArray[Any]:
+    def _gather(self, name: str, source: NDArray[Any], rows: NDArray[np.intp] | slice) -> NDArray[Any]:
+        if isinstance(rows, slice):
+            return source[rows]
         # Every index is valid; the mode spares NumPy the copy that it makes in case one is not.
         batch = self._work(name, (len(rows), *source.shape[1:]), source.dtype)
         return np.take(source, rows, axis=0, out=batch, mode="clip")

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from numpy_nn.batches import DataLoader
 from numpy_nn.checks import choice, count
+from numpy_nn.divergence import check_loss, check_parameters
 from numpy_nn.losses import Loss
 from numpy_nn.network import Sequential
 from numpy_nn.optimizers import Optimizer
@@ -78,7 +79,10 @@ class Progress:
 
 
 class Callback:
-    """The base class of callbacks: both methods do nothing. ``epoch`` and ``batch`` count from 1."""
+    """The base class of callbacks: all methods do nothing. ``epoch`` and ``batch`` count from 1."""
+
+    def on_backward_end(self, progress: Progress, /) -> None:
+        """Between the gradients and the update; the place to change the gradients."""
 
     def on_batch_end(self, progress: Progress, /) -> None:
         """After each step; ``progress.loss`` is the batch's."""
@@ -98,10 +102,16 @@ class SaveCheckpoint(Callback):
         progress.net.save(self.path)
 
 
-def train_step(net: Sequential, loss: Loss, optimizer: Optimizer, x: FloatArray, y: NDArray[Any]) -> float:
-    """Forward, backward, update on one batch; returns the batch's loss."""
+def compute_gradients(net: Sequential, loss: Loss, x: FloatArray, y: NDArray[Any]) -> float:
+    """Forward and backward on one batch; returns its loss, and leaves the gradients in the parameters' ``grad``."""
     value: float = loss(net(x), y)
     net.backward_parameters(loss.backward())
+    return value
+
+
+def train_step(net: Sequential, loss: Loss, optimizer: Optimizer, x: FloatArray, y: NDArray[Any]) -> float:
+    """Forward, backward, update on one batch; returns the batch's loss."""
+    value = compute_gradients(net, loss, x, y)
     optimizer.step()
     return value
 
@@ -117,22 +127,30 @@ def fit(
     schedule: Schedule | None = None,
     schedule_each: str = "epoch",
     callbacks: Iterable[Callback] = (),
+    history: History | None = None,
 ) -> History:
     """Train for ``epochs`` epochs and return their history.
 
     After each epoch the network is evaluated on ``test``, an ``(x, y)`` pair, where one is given. ``schedule`` is
-    stepped after each "epoch" or each "batch". ValueError for a loss with reduction "none".
+    stepped after each "epoch" or each "batch". A ``history`` is added to, and its epochs count: training goes on with
+    the next one (:mod:`numpy_nn.resume`). ValueError for a loss with reduction "none";
+    :class:`~numpy_nn.divergence.Divergence` for a loss or a parameter that is infinite or no number.
     """
     _check_reduced(loss)
     choice(schedule_each, "schedule_each", ("epoch", "batch"))
     callbacks = list(callbacks)
-    progress = Progress(net, optimizer, History(), count(epochs, "epochs"), len(batches))
-    for progress.epoch in range(1, epochs + 1):
+    history = History() if history is None else history
+    progress = Progress(net, optimizer, history, count(epochs, "epochs"), len(batches))
+    for progress.epoch in range(len(history.epochs) + 1, epochs + 1):
         net.train()
         started, lr = time.perf_counter(), optimizer.lr
         tally = Tally(loss)
         for progress.batch, (x, y) in enumerate(batches, start=1):
-            progress.loss = train_step(net, loss, optimizer, x, y)
+            progress.loss = compute_gradients(net, loss, x, y)
+            check_loss(net, x, progress.loss, progress.epoch, progress.batch)
+            for callback in callbacks:
+                callback.on_backward_end(progress)
+            optimizer.step()
             tally.add(progress.loss, len(x))
             if schedule is not None and schedule_each == "batch":
                 schedule.step()
@@ -142,6 +160,7 @@ def fit(
                 break
         if schedule is not None and schedule_each == "epoch":
             schedule.step()
+        check_parameters(net, progress.epoch, progress.batch)
         seconds = time.perf_counter() - started
         train = tally.metrics()
         tested = Metrics(*evaluate(net, loss, *test)) if test is not None else None

@@ -48,6 +48,20 @@ def test_the_seed_alone_decides_the_order_and_indices_tells_it(n, batch_size, se
         assert not np.array_equal(epochs[0], epochs[1])
 
 
+@given(n=st.integers(1, 40), batch_size=st.integers(1, 16), shuffle=st.booleans(), seed=our.seeds)
+def test_a_transform_gets_each_batch_and_its_result_takes_the_place(n, batch_size, shuffle, seed):
+    x, y = numbered(n, 9)
+    plain, distorted = (
+        nn.DataLoader(x, y, batch_size, shuffle=shuffle, rng=seed, transform=transform)
+        for transform in (None, nn.Distortion(rotation=30, alpha=5, rng=seed))
+    )
+    same = nn.Distortion(rotation=30, alpha=5, rng=seed)
+    for (a, b), (c, d) in zip(plain, distorted, strict=True):
+        np.testing.assert_array_equal(c, same(a))
+        np.testing.assert_array_equal(b, d)
+    np.testing.assert_array_equal(x, numbered(n, 9)[0])
+
+
 @given(n=st.integers(1, 100), batch_size=st.integers(1, 64))
 def test_drop_last_leaves_out_what_does_not_fill_a_batch(n, batch_size):
     x, y = numbered(n)

@@ -1,0 +1,73 @@
+"""The max-norm constraint against torch.renorm, within the bound of both engines' rounding."""
+
+import numpy as np
+import pytest
+import strategies as our
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+import numpy_nn as nn
+from numpy_nn.constraints import EPSILON, max_norm_
+from torch_ref.parity import compare
+from torch_ref.rounding import Rounded, as_rounded
+
+shapes = st.tuples(st.integers(1, 20), st.integers(1, 20))
+
+
+@given(data=st.data(), dtype=our.dtypes, shape=shapes, max_norm=st.floats(1e-3, 1e3))
+def test_max_norm_is_torchs_renorm(data, dtype, shape, max_norm):
+    array = data.draw(our.float_arrays(shape, dtype, laid_out=False))
+    theirs = torch.renorm(torch.tensor(array.copy()), 2, 1, max_norm)
+    w = as_rounded(array.copy())
+    norm = (w * w).sum(axis=0, keepdims=True).sqrt()
+    with np.errstate(all="ignore"):
+        factor = max_norm / (norm + EPSILON)
+        # Scaled or not, where rounding leaves the side open; the factor there is 1 but for its own error and epsilon.
+        near = np.abs(norm.value - max_norm) <= norm.error + np.finfo(dtype).eps * max_norm
+        scaled = norm.value > max_norm
+        value = np.where(scaled, factor.value, 1.0)
+        error = np.where(scaled, factor.error, 0.0) + np.where(near, np.abs(factor.value - 1) + factor.error, 0.0)
+    weight = nn.Parameter(array)
+    max_norm_(weight, max_norm)
+    assert compare("weight", weight.data, theirs, w * Rounded(value, error, dtype=dtype)).ok
+
+
+@given(data=st.data(), dtype=our.dtypes, shape=shapes, max_norm=st.floats(0.01, 10))
+def test_no_column_is_longer_and_short_ones_stay_bit_for_bit(data, dtype, shape, max_norm):
+    array = data.draw(our.float_arrays(shape, dtype, laid_out=False))
+    before = array.copy()
+    max_norm_(array, max_norm)
+    u = float(np.finfo(dtype).eps) / 2
+    exact = np.linalg.norm(before.astype(np.float64), axis=0)
+    # The sum of squares, the root, the division and the product round.
+    slack = (shape[0] + 8) * u
+    assert (np.linalg.norm(array.astype(np.float64), axis=0) <= max_norm * (1 + slack)).all()
+    short = exact < max_norm * (1 - slack)
+    np.testing.assert_array_equal(array[:, short], before[:, short])
+
+
+def test_a_network_s_own_memory_is_constrained():
+    net = nn.MLP([4, 5, 3], rng=0)
+    net.parameters().data.fill(2.0)
+    max_norm_(net[0].weight, 1.0)
+    np.testing.assert_allclose(net.parameters().data[:20], 0.5, rtol=2.0**-20)
+    np.testing.assert_array_equal(net.parameters().data[20:], 2.0)
+
+
+@pytest.mark.parametrize(
+    ("weight", "max_norm", "error", "message"),
+    [
+        (np.ones((2, 2)), -1.0, ValueError, "max_norm: expected a finite number >= 0"),
+        (np.ones((2, 2)), None, TypeError, "max_norm: expected a number"),
+        (
+            nn.Parameter(np.ones(3)),
+            1.0,
+            ValueError,
+            r"weight: expected shape \(in_features, out_features\), got \(3,\)",
+        ),
+    ],
+)
+def test_bad_input_is_named(weight, max_norm, error, message):
+    with pytest.raises(error, match=message):
+        max_norm_(weight, max_norm)
