@@ -1,4 +1,4 @@
-"""The command line of ``train_mnist.py``, and its presets: recipes by name."""
+"""The command line of ``train_mnist.py``."""
 
 from __future__ import annotations
 
@@ -7,45 +7,11 @@ import math
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy_nn as nn
-
-OPTIMIZERS: dict[str, Callable[[Any, float], nn.Optimizer]] = {
-    "sgd": lambda parameters, lr: nn.SGD(parameters, lr),
-    "momentum": lambda parameters, lr: nn.SGD(parameters, lr, momentum=0.9),
-    "nesterov": lambda parameters, lr: nn.SGD(parameters, lr, momentum=0.9, nesterov=True),
-    "adam": lambda parameters, lr: nn.Adam(parameters, lr),
-    "adamw": lambda parameters, lr: nn.AdamW(parameters, lr),
-}
-
-
-class Preset(NamedTuple):
-    """What a recipe is for, and the options that it sets."""
-
-    purpose: str
-    settings: dict[str, Any]
-
-
-# Chosen on the last 5,000 training images; the test images decided nothing.
-PRESETS = {
-    "demo": Preset("seconds, plain SGD", {}),
-    "fast": Preset(
-        "98%% of the test images as fast as can be",
-        {
-            "hidden": [192],
-            "epochs": 2,
-            "batch_size": 96,
-            "optimizer": "nesterov",
-            "lr": 0.12,
-            "schedule": "one-cycle",
-            "warm_up": 0.1,
-            "label_smoothing": 0.05,
-            "standardize": True,
-            "out": Path("runs/fast"),
-        },
-    ),
-}
+from scripts.mnist.presets import PRESETS
+from scripts.mnist.recipe import OPTIMIZERS
 
 
 def sizes(text: str) -> list[int]:

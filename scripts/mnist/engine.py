@@ -1,0 +1,29 @@
+"""What the run asks of NumPy and of torch alike."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Protocol
+
+from numpy.typing import NDArray
+
+from numpy_nn.training import Metrics
+
+
+class Engine(Protocol):
+    """What the main loop asks of NumPy and of torch alike."""
+
+    name: str
+
+    def train_epoch(self, after_batch: Callable[[], None]) -> Metrics:
+        """One pass over the training images; running loss and accuracy."""
+
+    def evaluate(self) -> Metrics:
+        """Loss and accuracy on the test images."""
+
+    def parameters(self) -> dict[str, NDArray[Any]]:
+        """The present parameters by name, in numpy_nn's layout."""
+
+    def save(self, folder: Path) -> Path:
+        """Write a checkpoint into the folder."""

@@ -1,0 +1,65 @@
+"""numpy_nn as an engine of ``train_mnist.py``."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
+
+import numpy_nn as nn
+from numpy_nn.training import Metrics
+from numpy_nn.training import Progress as TrainingProgress
+from scripts.mnist.recipe import build, make_loader, one_cycle
+
+
+class Ticks(nn.Callback):
+    """Calls a function after each batch."""
+
+    def __init__(self, after_batch: Callable[[], None]) -> None:
+        self.after_batch = after_batch
+
+    def on_batch_end(self, _: TrainingProgress) -> None:
+        self.after_batch()
+
+
+class NumpyEngine:
+    """numpy_nn."""
+
+    name = "numpy"
+
+    def __init__(self, args: argparse.Namespace, data: nn.MNIST) -> None:
+        self.data, self.loader = data, make_loader(args, data)
+        self.net, self.loss, self.optimizer = build(args)
+        one = args.schedule == "one-cycle"
+        self.schedule = nn.OneCycleLR(self.optimizer, **one_cycle(args, data)) if one else None
+
+    def train_epoch(self, after_batch: Callable[[], None]) -> Metrics:
+        """One epoch of :func:`numpy_nn.fit`."""
+        history = nn.fit(
+            self.net,
+            self.loss,
+            self.optimizer,
+            self.loader,
+            1,
+            schedule=self.schedule,
+            schedule_each="batch",
+            callbacks=[Ticks(after_batch)],
+        )
+        epoch = history.epochs[0]
+        return Metrics(epoch.train_loss, epoch.train_accuracy)
+
+    def evaluate(self) -> Metrics:
+        """:func:`numpy_nn.evaluate` on the test images."""
+        return nn.evaluate(self.net, self.loss, self.data.x_test, self.data.y_test)
+
+    def parameters(self) -> dict[str, NDArray[Any]]:
+        """Views of the parameters."""
+        return {name: p.data for name, p in self.net.named_parameters()}
+
+    def save(self, folder: Path) -> Path:
+        """numpy.npz."""
+        self.net.save(folder / "numpy.npz")
+        return folder / "numpy.npz"

@@ -1,0 +1,57 @@
+"""What a run prints: a row for each epoch, and what came out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+def largest_difference(a: dict[str, NDArray[Any]], b: dict[str, NDArray[Any]]) -> float:
+    """The largest distance between two parameters of the same name and index."""
+    return max(float(np.abs(a[name].astype(np.float64) - b[name]).max()) for name in a)
+
+
+def header(names: Sequence[str]) -> str:
+    """The head of the table that :func:`format_row` fills."""
+    cells = ["epoch", *(f"{n} loss" for n in names), *(f"{n} test" for n in names), *(f"{n} time" for n in names)]
+    return "  ".join(f"{cell:>11}" for cell in cells) + ("   largest difference" if len(names) == 2 else "")
+
+
+def format_row(row: dict[str, Any], names: Sequence[str]) -> str:
+    """One epoch: loss, test accuracy and seconds of each engine, and how far their parameters are apart."""
+    cells = [f"{row['epoch']}", *(f"{row[n]['train_loss']:.6f}" for n in names)]
+    cells += [f"{row[n]['test_accuracy']:.2%}" for n in names] + [f"{row[n]['seconds']:.3f} s" for n in names]
+    return "  ".join(f"{c:>11}" for c in cells) + (f"{row['largest_difference']:>21.2e}" if len(names) == 2 else "")
+
+
+def summarize(rows: Sequence[dict[str, Any]], names: Sequence[str], device: str) -> str:
+    """What came out, in a few lines."""
+    seconds = {n: float(np.median([row[n]["seconds"] for row in rows])) for n in names}
+    lines = []
+    for n in names:
+        where = f" on {device}" if n == "torch" else ""
+        accuracy = rows[-1][n]["test_accuracy"]
+        lines.append(f"{n}{where}: {accuracy:.2%} of the test images, {seconds[n]:.3f} s an epoch (median)")
+    if len(names) == 2:
+        ratio = np.median([row["torch"]["seconds"] / row["numpy"]["seconds"] for row in rows])
+        difference = max(row["largest_difference"] for row in rows)
+        lines.append(f"torch takes {ratio:.2f} times as long as numpy (median of the epochs' ratios)")
+        lines.append(f"largest difference between two parameters in any epoch: {difference:.2e}")
+    return "\n".join(lines)
+
+
+def over_seeds(runs: Sequence[Sequence[dict[str, Any]]]) -> str:
+    """Accuracy and seconds of training of several runs."""
+    lines = []
+    for name in (n for n in ("numpy", "torch") if n in runs[0][0]):
+        accuracy = np.array([rows[-1][name]["test_accuracy"] for rows in runs])
+        seconds = [sum(row[name]["seconds"] for row in rows) for rows in runs]
+        lines.append(
+            f"{name}, {len(runs)} seed{'s' * (len(runs) > 1)}: {accuracy.mean():.2%} of the test images "
+            f"({accuracy.min():.2%} .. {accuracy.max():.2%}, {np.sum(accuracy >= 0.98)} of {len(runs)} at 98% or more) "
+            f"in {np.median(seconds):.3f} s of training (median)"
+        )
+    return "\n".join(lines)

@@ -1,0 +1,78 @@
+"""PyTorch as an engine of ``train_mnist.py``; torch is imported when one is made, and not before."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
+
+import numpy_nn as nn
+from numpy_nn.training import Metrics
+from scripts.mnist.recipe import build, make_loader, one_cycle
+
+
+class TorchEngine:
+    """PyTorch, from the torch twin of the same network."""
+
+    name = "torch"
+
+    def __init__(self, args: argparse.Namespace, data: nn.MNIST) -> None:
+        import torch
+
+        from torch_ref import loss_to_torch, optimizer_to_torch, to_torch
+        from torch_ref.data import mnist_loader
+        from torch_ref.training import make_step, resident_batches, resolve_device
+
+        torch.set_num_threads(args.threads)
+        self.device = resolve_device(args.device)
+        net, loss, optimizer = build(args)
+        self.model, self.loss = to_torch(net, self.device), loss_to_torch(loss)
+        self.optimizer = optimizer_to_torch(optimizer, self.model, fused=args.fused or args.graph)
+        self.step = make_step(self.model, self.loss, self.optimizer, compile=args.compile, graph=args.graph)
+        self.schedule = None
+        if args.schedule == "one-cycle":
+            self.schedule = torch.optim.lr_scheduler.OneCycleLR(self.optimizer, **one_cycle(args, data))
+        loader = make_loader(args, data)
+        x, y, self.x_test, self.y_test = (torch.from_numpy(array).to(self.device) for array in data)
+        if args.loader == "plain":
+            self.batches: Callable[[], Any] = lambda: (
+                (images.reshape(-1, 784), labels)
+                for images, labels in mnist_loader(args.data, batches=loader.indices())
+            )
+        else:
+            self.batches = lambda: resident_batches(x, y, loader.indices())
+
+    def train_epoch(self, after_batch: Callable[[], None]) -> Metrics:
+        """One epoch, which is over when the device is done."""
+        from torch_ref.training import synchronize, train_epoch
+
+        def after_step() -> None:
+            if self.schedule is not None:
+                self.schedule.step()
+            after_batch()
+
+        metrics = train_epoch(self.model, self.loss, self.optimizer, self.batches(), after_step, step=self.step)
+        synchronize(self.device)
+        return metrics
+
+    def evaluate(self) -> Metrics:
+        """:func:`torch_ref.training.evaluate` on the test images."""
+        from torch_ref.training import evaluate
+
+        return evaluate(self.model, self.loss, self.x_test, self.y_test)
+
+    def parameters(self) -> dict[str, NDArray[Any]]:
+        """Copies of the parameters."""
+        from torch_ref import parameters_as_numpy
+
+        return dict(parameters_as_numpy(self.model))
+
+    def save(self, folder: Path) -> Path:
+        """torch.pt, a state_dict."""
+        import torch
+
+        torch.save(self.model.state_dict(), folder / "torch.pt")
+        return folder / "torch.pt"
