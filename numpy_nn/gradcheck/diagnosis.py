@@ -30,7 +30,7 @@ def diagnose(evidence: Evidence) -> Diagnosis:
     cause, text = found[0]
     others = list(dict.fromkeys(name for name, _ in found[1:] if name != cause))
     statement, remedy = WORDS[cause]
-    return Diagnosis(cause, statement, text, remedy, not others, others)
+    return Diagnosis(cause, statement, text, remedy, not (others or evidence.partial), others)
 
 
 _UNKNOWN = "none of the known mistakes explains these numbers"

@@ -44,7 +44,8 @@ class Evidence:
         self.slopes: Slopes | None = None
         self.status: NDArray[np.str_] | None = None
         self.reason = ""
-        self.narrowed = False
+        # Hypotheses look at the wrong coordinates alone; what was found explains them, not why others are right.
+        self.narrowed = self.partial = False
 
     @cached_property
     def differences(self) -> Differences:

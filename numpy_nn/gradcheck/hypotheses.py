@@ -49,8 +49,13 @@ def hypotheses(e: Evidence) -> Iterator[Found]:
     families = (_factors, _elementwise, _matrices, _calls, _regularised, _parts)
     found = [cause for family in families for cause in family(e)]
     if not found and e.narrow():
-        found = [cause for family in families for cause in family(e)]
+        found = [
+            (cause, f"{text}; the others are right: what sets these apart?")
+            for family in families
+            for cause, text in family(e)
+        ]
         e.narrow(undo=True)
+        e.partial = bool(found)
     yield from found
 
 

@@ -18,7 +18,8 @@ class Diagnosis:
     """The cause that best explains a wrong gradient, the numbers that speak for it, and what to do.
 
     ``cause`` is a short name, such as "sign" or "stale_input", or "unknown". ``confident`` is False where nothing
-    explains the numbers, or more than one cause does; ``alternatives`` then names the others.
+    explains the numbers, where a cause explains those that are wrong but not why others are right, or where more than
+    one cause does; ``alternatives`` then names the others.
     """
 
     cause: str
