@@ -22,10 +22,15 @@ Seed: TypeAlias = "np.random.Generator | int | None"
 _FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 
 
+def is_float(dtype: np.dtype[Any]) -> bool:
+    """Whether it is float32 or float64 in native byte order."""
+    return dtype in _FLOATS
+
+
 def float_array(x: ArrayLike, name: str) -> FloatArray:
     """``x`` as an array, which must hold float32 or float64 in native byte order; it is not copied if it is one."""
     array = np.asarray(x)
-    if array.dtype not in _FLOATS:
+    if not is_float(array.dtype):
         raise TypeError(f"{name}: expected an array of float32 or float64, got {_describe(x, array)}")
     return array
 

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from numpy_nn import initializers
-from numpy_nn.checks import Seed, count, float_array, float_dtype, generator, number
+from numpy_nn.checks import Seed, count, float_array, float_dtype, generator, is_float, number
 from numpy_nn.parameter import Parameter
 from numpy_nn.workspace import FloatArray, Workspace
 
@@ -121,7 +121,9 @@ class Layer:
 
     def _check_batch(self, x: FloatArray) -> FloatArray:
         """``x`` as a float array with at least one row."""
-        x = float_array(x, f"{self.label}: input")
+        x = np.asarray(x)
+        if not is_float(x.dtype):  # the label is made for the message alone: it takes longer than a small layer
+            float_array(x, f"{self.label}: input")
         if x.ndim == 0 or x.shape[0] == 0:
             raise ValueError(f"{self.label}: expected a batch of at least one row, got shape {x.shape}")
         return x
@@ -208,10 +210,12 @@ class Linear(Layer):
         """Write x^T G and the column sums of G into the parameters' ``grad``."""
         x = self._last_input()
         grad_output = self._check_grad(grad_output, (x.shape[0], self.out_features), x.dtype)
-        # dot, as matmul is slow for a batch of one row; a product with ones, as sum is slow over few rows.
-        np.dot(x.T, grad_output, out=self.weight.grad)
+        # matmul does not know that a product of one row is an outer one; dot does, but fills its result with 0 first.
+        product = np.dot if x.shape[0] == 1 else np.matmul
+        product(x.T, grad_output, out=self.weight.grad)
         if self.bias is not None:
-            np.dot(self._ones(x.shape[0], x.dtype), grad_output, out=self.bias.grad)
+            # A product with ones, as sum is slow over few rows.
+            np.matmul(self._ones(x.shape[0], x.dtype), grad_output, out=self.bias.grad)
 
     def _ones(self, rows: int, dtype: np.dtype[Any]) -> FloatArray:
         if self._one.size < rows or self._one.dtype != dtype:

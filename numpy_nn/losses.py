@@ -48,7 +48,7 @@ class Loss:
         self._terms_shape = terms.shape
         if self.reduction == "none":
             return terms
-        total = float(terms.sum())
+        total = float(np.add.reduce(terms, axis=None))
         return total / terms.size if self.reduction == "mean" else total
 
     def __call__(self, output: FloatArray, target: NDArray[Any]) -> Any:
@@ -107,9 +107,9 @@ class CrossEntropyLoss(Loss):
         # A class in each row: sums over ten classes are then sums of ten long rows, not of many short ones.
         shifted, e = work("shifted", (classes, n), z.dtype), work("exp", (classes, n), z.dtype)
         np.copyto(shifted, z.T)
-        shifted -= shifted.max(axis=0, out=work("max", (n,), z.dtype))
+        shifted -= np.maximum.reduce(shifted, axis=0, out=work("max", (n,), z.dtype))
         np.exp(shifted, out=e)
-        total = e.sum(axis=0, out=work("total", (n,), z.dtype))
+        total = np.add.reduce(e, axis=0, out=work("total", (n,), z.dtype))
 
         # Where the label of each sample stands in the flattened arrays: both passes pick out just those entries.
         if self._samples.size < n:
@@ -153,12 +153,13 @@ class CrossEntropyLoss(Loss):
     def _check(self, z: FloatArray, y: NDArray[Any]) -> tuple[int, int]:
         if z.ndim != 2:
             raise ValueError(f"CrossEntropyLoss: expected output of shape (batch, classes), got {z.shape}")
-        label_array(y, "CrossEntropyLoss: target")
+        y = label_array(y, "CrossEntropyLoss: target")
         if y.shape != z.shape[:1]:
             raise ValueError(f"CrossEntropyLoss: expected target of shape {z.shape[:1]}, got {y.shape}")
         n, classes = z.shape
         # Seen as unsigned, a negative label is huge: one pass finds both kinds of stray.
-        if y.view(f"u{y.itemsize}").max() >= classes:
+        unsigned = y if y.dtype.kind == "u" else y.view(f"u{y.itemsize}")
+        if np.maximum.reduce(unsigned) >= classes:
             row = int(np.flatnonzero((y < 0) | (y >= classes))[0])
             raise ValueError(
                 f"CrossEntropyLoss: expected labels in 0 .. {classes - 1}, got {y[row]} in row {row} of target"

@@ -63,12 +63,11 @@ class Sequential(Layer):
 
     def backward_parameters(self, grad_output: FloatArray) -> None:
         """As :meth:`backward`, but stops at the first layer with parameters: the gradient of the data is not made."""
-        first = next((i for i, layer in enumerate(self.layers) if any(layer.named_parameters())), None)
-        if first is None:
+        if self._first is None:
             return
-        for layer in reversed(self.layers[first + 1 :]):
+        for layer in reversed(self.layers[self._first + 1 :]):
             grad_output = layer.backward(grad_output)
-        self.layers[first].backward_parameters(grad_output)
+        self.layers[self._first].backward_parameters(grad_output)
 
     def predict(self, x: FloatArray, batch_size: int = 1024) -> FloatArray:
         """The output for ``x`` in evaluation mode, ``batch_size`` rows at a time, as an array the caller owns.
@@ -141,6 +140,8 @@ class Sequential(Layer):
     def _gather(self) -> None:
         """Make the parameters of all layers, wherever they live now, one vector."""
         self._vector = ParameterVector(p for _, p in self.named_parameters())
+        learning = (i for i, layer in enumerate(self.layers) if any(layer.named_parameters()))
+        self._first = next(learning, None)  # where the gradient of the data need not go on
         self._adopt()
 
     def forget(self) -> None:

@@ -14,7 +14,7 @@ import numpy as np
 
 from numpy_nn.checks import number
 from numpy_nn.parameter import Parameter, ParameterVector
-from numpy_nn.workspace import FloatArray
+from numpy_nn.workspace import FloatArray, aligned_empty, aligned_zeros
 
 # A step makes several passes over its arrays. In blocks of this many numbers, all passes but the first find their
 # operands in the level-2 cache; shorter blocks would cost more in calls than they save.
@@ -43,7 +43,7 @@ class Optimizer:
         if sum(holder.size for holder in holders) == 0:
             raise ValueError("parameters: expected at least one, got none")
         self.state: list[dict[str, FloatArray]] = [
-            {name: np.zeros_like(holder.data) for name in states} for holder in holders
+            {name: aligned_zeros(holder.data.shape, holder.dtype) for name in states} for holder in holders
         ]
         self._holders = holders
         self._lay_out()
@@ -53,16 +53,18 @@ class Optimizer:
         self._data = [holder.data for holder in self._holders]
         self._blocks: list[tuple[FloatArray, ...]] = []
         for holder, state in zip(self._holders, self.state, strict=True):
-            scratch = np.empty((2, min(BLOCK, holder.size)), holder.dtype)
+            scratch = aligned_empty((2, min(BLOCK, holder.size)), holder.dtype)
             flat = [array.reshape(-1) for array in (holder.data, holder.grad, *state.values())]
             for start in range(0, holder.size, BLOCK):
                 views = [array[start : start + BLOCK] for array in flat]
-                self._blocks.append((*views, scratch[:, : views[0].size]))
+                self._blocks.append((*views, *scratch[:, : views[0].size]))
 
     def step(self) -> None:
         """Update every parameter from its gradient."""
-        if any(holder.data is not data for holder, data in zip(self._holders, self._data, strict=True)):
-            self._lay_out()  # a network that was put into another one lives in that one's vector
+        for holder, data in zip(self._holders, self._data, strict=True):
+            if holder.data is not data:
+                self._lay_out()  # a network that was put into another one lives in that one's vector
+                break
         self.steps += 1
         self._prepare()
         for block in self._blocks:
@@ -105,7 +107,7 @@ class SGD(Optimizer):
         super().__init__(parameters, lr, weight_decay, ("momentum_buffer",) if momentum else ())
 
     def _update(self, p: FloatArray, g: FloatArray, *arrays: FloatArray) -> None:
-        *state, (scratch, _) = arrays
+        *state, scratch, _ = arrays
         if self.weight_decay:
             np.multiply(p, self.weight_decay, out=scratch)
             scratch += g
@@ -159,7 +161,7 @@ class Adam(Optimizer):
         self._corrected_eps = self.eps * correction
 
     def _update(self, p: FloatArray, g: FloatArray, *arrays: FloatArray) -> None:
-        m, v, (decayed, scratch) = arrays
+        m, v, decayed, scratch = arrays
         beta1, beta2 = self.betas
         g = self._decay(p, g, decayed)
         m *= beta1

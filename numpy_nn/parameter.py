@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from numpy_nn.checks import float_array
-from numpy_nn.workspace import FloatArray
+from numpy_nn.workspace import FloatArray, aligned_empty
 
 
 class Parameter:
@@ -69,8 +69,8 @@ class ParameterVector(Sequence[Parameter]):
             raise TypeError(f"parameters: expected one dtype, got {', '.join(sorted(map(str, dtypes)))}")
         size = sum(p.size for p in self._parameters)
         dtype = dtypes.pop() if dtypes else np.dtype(np.float32)
-        self.data: FloatArray = np.empty(size, dtype)
-        self.grad: FloatArray = np.empty(size, dtype)
+        self.data: FloatArray = aligned_empty(size, dtype)
+        self.grad: FloatArray = aligned_empty(size, dtype)
         self._lay_out()
 
     def move_to(self, data: FloatArray, grad: FloatArray) -> None:

@@ -1,13 +1,39 @@
-"""Arrays that outlive a call, so that the training loop allocates nothing."""
+"""Arrays that outlive a call, so that the training loop allocates nothing, and that begin at a cache line."""
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 FloatArray = NDArray[np.floating[Any]]
+
+
+# Bytes in a cache line, which are also those of a vector register of AVX-512.
+LINE = 64
+
+
+def aligned_empty(shape: int | tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
+    """As ``numpy.empty``, but the first entry begins a cache line.
+
+    NumPy aligns to 16 bytes. An array that begins elsewhere in a line has every vector of 64 bytes in two lines: the
+    update of 50,000 parameters that other threads have just read then takes twice as long.
+    """
+    dtype = np.dtype(dtype)
+    shape = (shape,) if isinstance(shape, int) else shape
+    size = math.prod(shape) * dtype.itemsize
+    memory = np.empty(size + LINE, np.uint8)
+    start = -memory.__array_interface__["data"][0] % LINE
+    return memory[start : start + size].view(dtype).reshape(shape)
+
+
+def aligned_zeros(shape: int | tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
+    """As :func:`aligned_empty`, filled with 0."""
+    array = aligned_empty(shape, dtype)
+    array.fill(0)
+    return array
 
 
 class Workspace:
@@ -30,7 +56,7 @@ class Workspace:
                 return array
             if shape and array.shape[1:] == shape[1:] and array.shape[0] > shape[0]:
                 return array[: shape[0]]
-        array = self._arrays[name] = np.empty(shape, dtype)
+        array = self._arrays[name] = aligned_empty(shape, dtype)
         return array
 
     def like(self, name: str, x: NDArray[Any]) -> NDArray[Any]:

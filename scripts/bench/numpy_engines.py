@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import numpy_nn as nn
-from numpy_nn.workspace import FloatArray
+from numpy_nn.workspace import FloatArray, aligned_empty, aligned_zeros
 from scripts.bench.cases import MOMENTUM, Problem
 from scripts.bench.engines import Engine, rows_of
 
@@ -83,7 +83,7 @@ class ByHand(Engine):
         self._make_batch_arrays(self.case.batches[0])
         states = {"sgd": (), "momentum": ("velocity",), "adam": ("m", "v", "scratch")}[self.case.optimizer]
         for state in states:
-            setattr(self, state, np.zeros_like(self.p))
+            setattr(self, state, aligned_zeros(self.p.shape, self.p.dtype))
         self.steps = 0
         # Adam divides the gradient by its own size, and needs it without the rate.
         self.rate = 1.0 if self.case.optimizer == "adam" else self.case.learning_rate
@@ -91,7 +91,7 @@ class ByHand(Engine):
 
     def _lay_out(self) -> None:
         """Parameters and gradients as views into two vectors."""
-        self.p, self.g = (np.empty(self.case.parameters, self.dtype) for _ in range(2))
+        self.p, self.g = (aligned_empty(self.case.parameters, self.dtype) for _ in range(2))
         self.layers: list[tuple[FloatArray, FloatArray]] = []
         self.gradients: list[tuple[FloatArray, FloatArray]] = []
         start = 0
@@ -104,14 +104,14 @@ class ByHand(Engine):
 
     def _make_batch_arrays(self, n: int) -> None:
         sizes, dtype = self.case.sizes, self.dtype
-        self.gathered, self.gathered_y = np.empty((n, sizes[0]), dtype), np.empty(n, np.int64)
-        self.outputs = [np.empty((n, width), dtype) for width in sizes[1:]]
-        self.deltas = [np.empty((n, width), dtype) for width in sizes[1:-1]]
-        self.masks = [np.empty((n, width), np.bool_) for width in sizes[1:-1]]
+        self.gathered, self.gathered_y = aligned_empty((n, sizes[0]), dtype), aligned_empty(n, np.int64)
+        self.outputs = [aligned_empty((n, width), dtype) for width in sizes[1:]]
+        self.deltas = [aligned_empty((n, width), dtype) for width in sizes[1:-1]]
+        self.masks = [aligned_empty((n, width), np.bool_) for width in sizes[1:-1]]
         self.ones = np.ones(n, dtype)
-        self.by_class = np.empty(sizes[-1] * n, dtype)
-        self.largest, self.total, self.terms = (np.empty(n, dtype) for _ in range(3))
-        self.columns, self.picked = np.arange(n), np.empty(n, np.intp)
+        self.by_class = aligned_empty(sizes[-1] * n, dtype)
+        self.largest, self.total, self.terms = (aligned_empty(n, dtype) for _ in range(3))
+        self.columns, self.picked = np.arange(n), aligned_empty(n, np.intp)
         self.zero = np.zeros((), dtype)  # an array spares NumPy the conversion of a Python number
 
     def _forward(self, x: FloatArray, y: NDArray[np.int64]) -> float:
@@ -217,7 +217,7 @@ class ByHand(Engine):
         self.mean_loss = total / self.case.rows
 
     def inference(self) -> None:
-        logits = np.empty((self.case.rows, self.case.sizes[-1]), self.dtype)
+        logits = aligned_empty((self.case.rows, self.case.sizes[-1]), self.dtype)
         last = len(self.layers) - 1
         for start in range(0, self.case.rows, self.case.batch):
             h = self.x_all[start : start + self.case.batch]
@@ -243,7 +243,7 @@ class Floor(Engine):
 
     def _forward_products(self, n: int) -> list[Product]:
         return [
-            (self._rows(n, len(weight)), weight, np.empty((n, weight.shape[1]), weight.dtype))
+            (self._rows(n, len(weight)), weight, aligned_empty((n, weight.shape[1]), weight.dtype))
             for weight, _ in self.problem.weights
         ]
 
@@ -252,13 +252,15 @@ class Floor(Engine):
         products: list[Product] = []
         for weight, _ in reversed(self.problem.weights):
             x, delta = self._rows(n, weight.shape[0]), self._rows(n, weight.shape[1])
-            products.append((x, delta, np.empty_like(weight)))
-            products.append((delta, weight.T, np.empty_like(x)))
+            products.append((x, delta, aligned_empty(weight.shape, weight.dtype)))
+            products.append((delta, weight.T, aligned_empty(x.shape, x.dtype)))
         return products[:-1]  # nobody asks for the gradient of the data
 
     def _rows(self, n: int, width: int) -> FloatArray:
         # Not the results of other products, so that numbers neither grow nor vanish.
-        return np.random.default_rng(0).random((n, width)).astype(self.case.dtype)
+        rows = aligned_empty((n, width), self.case.dtype)
+        rows[...] = np.random.default_rng(0).random((n, width))
+        return rows
 
     def prepare(self) -> None:
         """Nothing: each product has its operands."""
