@@ -132,9 +132,15 @@ class Adam(Optimizer):
         v <- beta2 v + (1 - beta2) g^2
         p <- p - lr m^ / (sqrt(v^) + eps),    m^ = m / (1 - beta1^t), v^ = v / (1 - beta2^t)
 
-    computed as p - lr' m / (sqrt(v) + eps') with the two corrections c1 = 1 - beta1^t and c2 = sqrt(1 - beta2^t) in
-    lr' = lr c2 / c1 and eps' = eps c2 (the note after algorithm 1). ValueError for a negative or non-finite setting
-    or a beta outside [0, 1).
+    To save passes over memory, what is kept is M = m / (1 - beta1) and V = v / (1 - beta2), and the corrections
+    c1 = 1 - beta1^t and c2 = sqrt(1 - beta2^t) go into lr and eps (the note after algorithm 1)::
+
+        M <- beta1 M + g
+        V <- beta2 V + g^2
+        p <- p - lr' M / (sqrt(V) + eps')
+        eps' = eps r,  lr' = lr r (1 - beta1) / c1,  r = c2 / sqrt(1 - beta2)
+
+    ValueError for a negative or non-finite setting or a beta outside [0, 1).
     """
 
     def __init__(
@@ -152,26 +158,25 @@ class Adam(Optimizer):
         beta1, beta2 = betas
         self.betas = (number(beta1, "betas[0]", low=0.0, below=1.0), number(beta2, "betas[1]", low=0.0, below=1.0))
         self.eps = number(eps, "eps", low=0.0)
-        super().__init__(parameters, lr, weight_decay, ("exp_avg", "exp_avg_sq"))
+        super().__init__(parameters, lr, weight_decay, ("sum", "sum_sq"))
 
     def _prepare(self) -> None:
         beta1, beta2 = self.betas
-        correction = math.sqrt(1.0 - beta2**self.steps)
-        self._corrected_lr = self.lr * correction / (1.0 - beta1**self.steps)
+        correction = math.sqrt((1.0 - beta2**self.steps) / (1.0 - beta2))
+        self._corrected_lr = self.lr * (1.0 - beta1) / (1.0 - beta1**self.steps) * correction
         self._corrected_eps = self.eps * correction
 
     def _update(self, p: FloatArray, g: FloatArray, *arrays: FloatArray) -> None:
-        m, v, decayed, scratch = arrays
+        m_sum, v_sum, decayed, scratch = arrays
         beta1, beta2 = self.betas
         g = self._decay(p, g, decayed)
-        m *= beta1
-        m += np.multiply(g, 1.0 - beta1, out=scratch)
-        v *= beta2
-        np.multiply(g, 1.0 - beta2, out=scratch)
-        v += np.multiply(scratch, g, out=scratch)
-        np.sqrt(v, out=scratch)
+        m_sum *= beta1
+        m_sum += g
+        v_sum *= beta2
+        v_sum += np.square(g, out=scratch)
+        np.sqrt(v_sum, out=scratch)
         scratch += self._corrected_eps
-        np.divide(m, scratch, out=scratch)
+        np.divide(m_sum, scratch, out=scratch)
         scratch *= self._corrected_lr
         p -= scratch
 
