@@ -45,9 +45,10 @@ def _replacing(path: str) -> Iterator[BinaryIO]:
         with suppress(FileNotFoundError):  # an interrupt may come after the move
             os.unlink(temporary)
         raise
-    # The new name is safe from a power cut when the folder, too, is on the disk.
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    # The new name is safe from a power cut when the folder, too, is on the disk. Not every file system can do that.
+    with suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

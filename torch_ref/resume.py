@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import pickle
+import zipfile
 from collections.abc import Mapping
 from typing import Any
 
@@ -38,7 +39,8 @@ class TrainingState:
 
     def to_bytes(self) -> bytes:
         """Everything, as ``torch.save`` writes it: tensors and plain values."""
-        state = {name: part.state_dict() for name, part in self._parts.items()}
+        state: dict[str, Any] = {name: part.state_dict() for name, part in self._parts.items()}
+        state["kinds"] = self._kinds()
         state["rng"] = {name: _generator_state(rng) for name, rng in self._rngs.items()}
         buffer = io.BytesIO()
         torch.save(state, buffer)
@@ -50,17 +52,23 @@ class TrainingState:
         The content is read with ``weights_only=True``, which runs no code from it. ValueError if it is damaged or that
         of another run. A generator of CUDA stays as it is if the state was taken on a CPU.
         """
+        if not zipfile.is_zipfile(io.BytesIO(content)):
+            raise ValueError("not a state of this run: no whole file of torch.save")
         try:
             state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
-            if state.keys() != self._parts.keys() | {"rng"}:
-                raise ValueError(f"expected {', '.join(self._parts)}, rng, got {', '.join(state)}")
+            if state["kinds"] != self._kinds():
+                raise ValueError(f"not a state of this run: expected {self._kinds()}, got {state['kinds']}")
             for name, part in self._parts.items():
                 part.load_state_dict(state[name])
             for name, rng in self._rngs.items():
                 if name != "cuda" or name in state["rng"]:
                     _set_generator(rng, state["rng"][name])
-        except (RuntimeError, pickle.UnpicklingError, AttributeError, KeyError, TypeError, EOFError) as error:
+        except (RuntimeError, pickle.UnpicklingError, AttributeError, LookupError, TypeError, EOFError) as error:
             raise ValueError(f"not a state of this run: {' '.join(str(error).split())}") from None
+
+    def _kinds(self) -> dict[str, str]:
+        """The class of each part; an optimizer would take the state of another one without a word."""
+        return {name: type(part).__name__ for name, part in self._parts.items()}
 
 
 def _generator_state(rng: np.random.Generator | torch.Generator) -> Any:
