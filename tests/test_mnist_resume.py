@@ -179,7 +179,7 @@ def test_a_one_cycle_run_cannot(tmp_path, capsys):
 def test_another_number_of_threads_is_allowed_and_told(tmp_path, capsys):
     assert main(tmp_path, *RUN) == 0
     assert main(tmp_path, *RUN, "--threads", "1", "--resume") == 0
-    assert "2 threads before, 1 now: the run goes on to rounding" in capsys.readouterr().out
+    assert "--threads was 2, is 1: the run goes on to rounding" in capsys.readouterr().out
 
 
 def test_seeds_are_runs_of_their_own(tmp_path, capsys):

@@ -73,9 +73,10 @@ class Checkpoints:
             raise ValueError(f"{path}: {engine.name}: {error}") from None
         self.last = path
         notes = [f"{problem}; falling back on the one before" for problem in problems]
-        threads, before = self._settings["threads"], run["settings"]["threads"]
-        if threads != before:
-            notes.append(f"{before} threads before, {threads} now: the run goes on to rounding, not to the last bit")
+        for name in ("device", "threads"):
+            then, now = run["settings"].get(name), self._settings[name]
+            if then != now:
+                notes.append(f"--{name} was {then}, is {now}: the run goes on to rounding, not to the last bit")
         return run["epochs"], notes
 
     def unfinished(self) -> str | None:

@@ -8,7 +8,8 @@ import platform
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
+from contextlib import closing
 from typing import Any
 
 import numpy as np
@@ -33,7 +34,9 @@ def make_engines(args: argparse.Namespace, data: nn.MNIST) -> list[Engine]:
     return [make(args, data) for name, make in makers.items() if args.engine in (name, "both")]
 
 
-def train(engines: Sequence[Engine], first: int, epochs: int, steps: int, console: Console) -> Iterator[dict[str, Any]]:
+def train(
+    engines: Sequence[Engine], first: int, epochs: int, steps: int, console: Console
+) -> Generator[dict[str, Any], None, None]:
     """Train the engines epoch by epoch in turn, from the ``first`` on; yields a row after each epoch."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     # The time left is that of the whole run, at the speed of the last quarter of an hour.
@@ -108,10 +111,12 @@ def _run(
     console.print(header(names))
     status = 0
     try:
-        for row in train(engines, len(rows) + 1, args.epochs, -(-60_000 // args.batch_size), console):
-            rows.append(row)
-            console.print(format_row(row, names))
-            checkpoints.write(engines, rows)
+        # Closed, so that the bar is gone before a line about what went wrong.
+        with closing(train(engines, len(rows) + 1, args.epochs, -(-60_000 // args.batch_size), console)) as epochs:
+            for row in epochs:
+                rows.append(row)
+                console.print(format_row(row, names))
+                checkpoints.write(engines, rows)
     except KeyboardInterrupt:
         last = f"--resume goes on from {checkpoints.last}" if checkpoints.last else "there is no checkpoint yet"
         console.print(f"interrupted after {len(rows)} whole epochs; writing what there is; {last}")
