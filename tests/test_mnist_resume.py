@@ -40,7 +40,7 @@ def tiny(mnist, monkeypatch):
 @pytest.fixture
 def keep_all(monkeypatch):
     """Every epoch's checkpoint stays."""
-    monkeypatch.setattr(checkpoints, "KEPT", EPOCHS)
+    monkeypatch.setattr(checkpoints.Checkpoints, "_remove_all_but", lambda *_: None)
 
 
 def main(out, *arguments):
@@ -267,6 +267,17 @@ def test_a_disk_that_is_full_in_the_middle_ends_the_run_with_one_line(tmp_path, 
     assert sorted(os.listdir(out)) == ["checkpoint-1.npz", "checkpoint-2.npz"]
     assert main(out, *arguments, "--resume") == 0
     assert_same_run(tmp_path / "whole", out)
+
+
+def test_a_new_run_that_finds_the_disk_full_leaves_the_checkpoints_of_the_one_before(tmp_path, monkeypatch):
+    def full(_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    assert main(tmp_path, *RUN) == 0
+    before = {path: path.read_bytes() for path in tmp_path.iterdir()}
+    monkeypatch.setattr(os, "fsync", full)
+    assert main(tmp_path, *RUN, "--seed", "1") == 2
+    assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
 
 
 @pytest.mark.parametrize("engine", ["numpy", "torch"])

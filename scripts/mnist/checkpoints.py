@@ -19,7 +19,6 @@ from scripts.mnist.engine import Engine
 FREE = frozenset({"data", "device", "out", "preset", "resume", "seeds", "threads"})
 # The entry of a checkpoint that is none of an engine's: settings and history, as JSON in an array of text.
 RUN = "run"
-KEPT = 2
 
 
 def plain_settings(args: argparse.Namespace) -> dict[str, Any]:
@@ -40,17 +39,21 @@ class Checkpoints:
         self.last: Path | None = None  # the last good one of this run
 
     def write(self, engines: Sequence[Engine], rows: Sequence[dict[str, Any]]) -> None:
-        """Write the checkpoint of the epoch that is over. OSError, with those before as they were, if it fails."""
-        if self.last is None:  # what lies there is another run's, which must not be taken for this one's
-            for path in self._files():
-                path.unlink()
+        """Write the checkpoint of the epoch that is over, and remove all but it and the one before.
+
+        What lies there of an earlier run goes with the first. OSError, with all as it was, if it cannot be written.
+        """
         run = json.dumps({"settings": self._settings, "epochs": list(rows)})
         state = {f"{engine.name}.{name}": array for engine in engines for name, array in engine.state().items()}
         path = self._folder / f"checkpoint-{len(rows)}.npz"
         checkpoint.write(path, {RUN: np.array(run), **state})
+        self._remove_all_but(path, self.last)
         self.last = path
-        for old in self._files()[KEPT:]:
-            old.unlink()
+
+    def _remove_all_but(self, *kept: Path | None) -> None:
+        for path in self._files():
+            if path not in kept:
+                path.unlink()
 
     def resume(self, engines: Sequence[Engine]) -> tuple[list[dict[str, Any]], list[str]]:
         """Bring the engines to where the newest good checkpoint has them; the rows so far, and what there is to say.
@@ -133,7 +136,7 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
     if text is None or text.dtype.kind != "U":
         raise ValueError("not a checkpoint of train_mnist")
     run = json.loads(str(text))
-    if not isinstance(run, dict) or run.keys() != {"settings", "epochs"}:
+    if not isinstance(run, dict) or "epochs" not in run.get("settings", ()) or "epochs" not in run:
         raise ValueError(f"{RUN}: expected settings and epochs")
     return run, state
 
