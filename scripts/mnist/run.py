@@ -56,16 +56,16 @@ def train(
             row: dict[str, Any] = {"epoch": epoch}
             for engine in engines:
                 progress.update(task, completed=ticks, description=f"epoch {epoch} of {epochs} {engine.name}")
-                started = time.perf_counter()
-                # A run that diverges is told by its engine, in one line.
-                try:
-                    with np.errstate(over="ignore", invalid="ignore"):
+                # A run that diverges is told by its engine, in one line, not by NumPy's warnings.
+                with np.errstate(over="ignore", invalid="ignore"):
+                    started = time.perf_counter()
+                    try:
                         train_loss, train_accuracy = engine.train_epoch(after_batch)
-                except nn.Divergence as error:
-                    where = error.epoch, error.batch, error.layer, error.gradient_norm
-                    raise nn.Divergence(f"{engine.name}: {error}", *where) from None
-                seconds = time.perf_counter() - started
-                test_loss, test_accuracy = engine.evaluate()
+                    except nn.Divergence as error:
+                        where = error.epoch, error.batch, error.layer, error.gradient_norm
+                        raise nn.Divergence(f"{engine.name}: {error}", *where) from None
+                    seconds = time.perf_counter() - started
+                    test_loss, test_accuracy = engine.evaluate()
                 row[engine.name] = {
                     "train_loss": train_loss,
                     "train_accuracy": train_accuracy,
@@ -82,7 +82,7 @@ def run(engines: Sequence[Engine], args: argparse.Namespace, console: Console) -
     """Train, print, and write what there is, also after Ctrl-C; returns the exit status and a row for each epoch.
 
     A file that cannot be written, or training that diverges, is one line on stderr, with the last good checkpoint.
-    ValueError if there is nothing to resume from.
+    ValueError if no checkpoint is good, or if it is that of a run with other settings.
     """
     checkpoints = Checkpoints(args)
     try:
