@@ -41,6 +41,7 @@ from numpy_nn.network import MLP, Sequential
 from numpy_nn.optimizers import SGD, Adam, AdamW, Optimizer
 from numpy_nn.parameter import Parameter, ParameterVector
 from numpy_nn.perceptron import Perceptron, PerceptronHistory, novikoff_bound
+from numpy_nn.resume import SaveTrainingState, TrainingState
 from numpy_nn.schedules import CosineAnnealingLR, OneCycleLR, Schedule, StepLR
 from numpy_nn.training import Callback, History, SaveCheckpoint, evaluate, fit, train_step
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import os
 import struct
-import tempfile
 import zipfile
 import zlib
 from collections.abc import Mapping
@@ -14,6 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from numpy_nn.atomic import atomic_write
+
 MARK = "numpy_nn.format"
 VERSION = 1
 
@@ -21,25 +22,11 @@ VERSION = 1
 def write(path: str | os.PathLike[str], state: Mapping[str, NDArray[Any]]) -> None:
     """Write ``state`` to ``path``.
 
-    The file is written under another name in the same folder, flushed to the disk, and renamed: after a crash there
-    is the old file or the new one, never half of one. OSError if the folder cannot be written to.
+    In one move (:func:`~numpy_nn.atomic.atomic_write`). OSError if the folder cannot be written to.
     """
-    path = os.path.abspath(os.fspath(path))
-    descriptor, temporary = tempfile.mkstemp(suffix=".tmp", prefix=".", dir=os.path.dirname(path))
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            arrays: dict[str, Any] = {MARK: np.int64(VERSION), **state}
-            np.savez(file, **arrays)
-            file.flush()
-            os.fsync(file.fileno())
-        # mkstemp makes private files; a checkpoint gets the permissions that open() would give it.
-        mask = os.umask(0)
-        os.umask(mask)
-        os.chmod(temporary, 0o666 & ~mask)
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise
+    arrays: dict[str, Any] = {MARK: np.int64(VERSION), **state}
+    with atomic_write(path) as file:
+        np.savez(file, **arrays)
 
 
 def read(path: str | os.PathLike[str]) -> dict[str, NDArray[Any]]:

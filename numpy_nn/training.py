@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from numpy_nn.atomic import atomic_write
 from numpy_nn.batches import DataLoader
 from numpy_nn.checks import choice, count
 from numpy_nn.divergence import check_loss, check_parameters
@@ -50,8 +51,9 @@ class History:
     epochs: list[Epoch] = field(default_factory=list)
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the history as JSON."""
-        Path(path).write_text(json.dumps(asdict(self), indent=2) + "\n", encoding="utf-8")
+        """Write the history as JSON, in one move."""
+        with atomic_write(path) as file:
+            file.write((json.dumps(asdict(self), indent=2) + "\n").encode())
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> History:

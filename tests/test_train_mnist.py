@@ -49,7 +49,8 @@ def test_both_engines_agree_and_everything_is_written(tmp_path, capsys):
         assert row["numpy"]["train_loss"] == pytest.approx(row["torch"]["train_loss"], rel=1e-10)
         assert row["numpy"]["test_accuracy"] == row["torch"]["test_accuracy"]
         assert row["numpy"]["seconds"] > 0.0
-    assert sorted(os.listdir(tmp_path)) == ["curves.png", "history.json", "numpy.npz", "torch.pt"]
+    written = ["checkpoint-2.npz", "checkpoint-3.npz", "curves.png", "history.json", "numpy.npz", "torch.pt"]
+    assert sorted(os.listdir(tmp_path)) == written
     net = nn.MLP([784, 32, 16, 10], dtype=np.float64)
     net.load(tmp_path / "numpy.npz")
     assert (tmp_path / "curves.png").read_bytes().startswith(b"\x89PNG")
@@ -140,6 +141,7 @@ def test_ctrl_c_ends_it_cleanly_with_what_it_has(tmp_path):
     assert process.returncode == 130, rest
     assert lines[2].split()[0] == "1"
     assert "interrupted after" in rest
+    assert "--resume goes on from" in rest
     history = json.loads((tmp_path / "history.json").read_text())
     assert 2 <= len(history["epochs"]) < 1000
     nn.MLP([784, 64, 10]).load(tmp_path / "numpy.npz")

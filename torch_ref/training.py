@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from numpy_nn.training import Metrics
+from torch_ref import divergence
 
 LossFunction = Callable[[Tensor, Tensor], Tensor]
 # A step on a batch: its loss and another result, both on the device.
@@ -175,12 +176,14 @@ def train_epoch(
     after_batch: Callable[[], None] = lambda: None,
     *,
     step: StepFunction | None = None,
+    epoch: int = 1,
 ) -> Metrics:
     """One pass over ``batches``; running mean loss and accuracy of its rows, as numpy_nn.training.fit has them.
 
     ``loss`` is a mean over the batch. ``step``, made by :func:`make_step` of the same three, is the eager one by
-    default. Batches are moved to the model's device if they are elsewhere. Sums stay on the device until the end, so
-    that no step waits for the host.
+    default. Batches are moved to the model's device if they are elsewhere. Sums stay on the device, so that steps do
+    not wait for the host, but for a look at the loss now and then: :class:`numpy_nn.Divergence`, naming this ``epoch``,
+    for a loss or a parameter that is infinite or no number.
     """
     step = make_step(model, loss, optimizer) if step is None else step
     device = next(model.parameters()).device
@@ -188,14 +191,19 @@ def train_epoch(
     correct = torch.zeros((), dtype=torch.int64, device=device)
     rows = 0
     model.train()
-    for x, y in batches:
-        value, right = step(x.to(device), y.to(device))
+    for batch, (x, y) in enumerate(batches, start=1):
+        x, y = x.to(device), y.to(device)
+        value, right = step(x, y)
         total += value * len(x)
         correct += right
         rows += len(x)
         after_batch()
+        if batch % divergence.CHECK_EVERY == 0:
+            divergence.check(model, x, total, epoch, batch)
     if rows == 0:
         raise ValueError("batches: expected at least one, got none")
+    divergence.check(model, x, total, epoch, batch)
+    divergence.check_parameters(model, epoch, batch)
     return Metrics(total.item() / rows, correct.item() / rows)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -26,4 +26,10 @@ class Engine(Protocol):
         """The present parameters by name, in numpy_nn's layout."""
 
     def save(self, folder: Path) -> Path:
-        """Write a checkpoint into the folder."""
+        """Write the network into the folder."""
+
+    def state(self) -> dict[str, NDArray[Any]]:
+        """All that the next epoch depends on, as arrays by name."""
+
+    def load_state(self, state: Mapping[str, NDArray[Any]]) -> None:
+        """Put back what :meth:`state` gave; ValueError if it is not that of an engine made alike."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +35,7 @@ class NumpyEngine:
         self.net, self.loss, self.optimizer = build(args)
         one = args.schedule == "one-cycle"
         self.schedule = nn.OneCycleLR(self.optimizer, **one_cycle(args, data)) if one else None
+        self.training = nn.TrainingState(self.net, self.optimizer, self.loader, schedule=self.schedule)
 
     def train_epoch(self, after_batch: Callable[[], None]) -> Metrics:
         """One epoch of :func:`numpy_nn.fit`."""
@@ -43,12 +44,13 @@ class NumpyEngine:
             self.loss,
             self.optimizer,
             self.loader,
-            1,
+            len(self.training.history.epochs) + 1,
             schedule=self.schedule,
             schedule_each="batch",
             callbacks=[Ticks(after_batch)],
+            history=self.training.history,
         )
-        epoch = history.epochs[0]
+        epoch = history.epochs[-1]
         return Metrics(epoch.train_loss, epoch.train_accuracy)
 
     def evaluate(self) -> Metrics:
@@ -63,3 +65,10 @@ class NumpyEngine:
         """numpy.npz."""
         self.net.save(folder / "numpy.npz")
         return folder / "numpy.npz"
+
+    def state(self) -> dict[str, NDArray[Any]]:
+        """As :class:`numpy_nn.TrainingState` has it."""
+        return self.training.state_dict()
+
+    def load_state(self, state: Mapping[str, NDArray[Any]]) -> None:
+        self.training.load_state_dict(state)

@@ -5,9 +5,11 @@ from __future__ import annotations
 import argparse
 import json
 import platform
+import sys
+import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
+from collections.abc import Callable, Generator, Sequence
+from contextlib import closing
 from typing import Any
 
 import numpy as np
@@ -15,6 +17,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 import numpy_nn as nn
+from numpy_nn.atomic import atomic_write
+from scripts.mnist.checkpoints import Checkpoints, plain_settings
 from scripts.mnist.engine import Engine
 from scripts.mnist.numpy_engine import NumpyEngine
 from scripts.mnist.table import format_row, header, largest_difference, summarize
@@ -30,27 +34,38 @@ def make_engines(args: argparse.Namespace, data: nn.MNIST) -> list[Engine]:
     return [make(args, data) for name, make in makers.items() if args.engine in (name, "both")]
 
 
-def train(engines: Sequence[Engine], epochs: int, steps: int, console: Console) -> Iterator[dict[str, Any]]:
-    """Train the engines epoch by epoch in turn; yields a row after each epoch."""
+def train(
+    engines: Sequence[Engine], first: int, epochs: int, steps: int, console: Console
+) -> Generator[dict[str, Any], None, None]:
+    """Train the engines epoch by epoch in turn, from the ``first`` on; yields a row after each epoch."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
-        for epoch in range(1, epochs + 1):
+    # The time left is that of the whole run, at the speed of the last quarter of an hour.
+    with Progress(
+        *columns, console=console, transient=True, disable=not console.is_terminal, speed_estimate_period=900.0
+    ) as progress:
+        ticks = (first - 1) * len(engines) * steps
+        task = progress.add_task("", total=epochs * len(engines) * steps, completed=ticks)
+
+        def after_batch() -> None:
+            nonlocal ticks
+            ticks += 1
+            if ticks % BATCHES_PER_TICK == 0:
+                progress.update(task, completed=ticks)
+
+        for epoch in range(first, epochs + 1):
             row: dict[str, Any] = {"epoch": epoch}
             for engine in engines:
-                task = progress.add_task(f"epoch {epoch} {engine.name}", total=steps)
-                ticks = 0
-
-                def after_batch(task: Any = task) -> None:
-                    nonlocal ticks
-                    ticks += 1
-                    if ticks % BATCHES_PER_TICK == 0:
-                        progress.update(task, completed=ticks)
-
-                started = time.perf_counter()
-                train_loss, train_accuracy = engine.train_epoch(after_batch)
-                seconds = time.perf_counter() - started
-                progress.remove_task(task)
-                test_loss, test_accuracy = engine.evaluate()
+                progress.update(task, completed=ticks, description=f"epoch {epoch} of {epochs} {engine.name}")
+                # A run that diverges is told by its engine, in one line, not by NumPy's warnings.
+                with np.errstate(over="ignore", invalid="ignore"):
+                    started = time.perf_counter()
+                    try:
+                        train_loss, train_accuracy = engine.train_epoch(after_batch)
+                    except nn.Divergence as error:
+                        where = error.epoch, error.batch, error.layer, error.gradient_norm
+                        raise nn.Divergence(f"{engine.name}: {error}", *where) from None
+                    seconds = time.perf_counter() - started
+                    test_loss, test_accuracy = engine.evaluate()
                 row[engine.name] = {
                     "train_loss": train_loss,
                     "train_accuracy": train_accuracy,
@@ -64,7 +79,27 @@ def train(engines: Sequence[Engine], epochs: int, steps: int, console: Console) 
 
 
 def run(engines: Sequence[Engine], args: argparse.Namespace, console: Console) -> tuple[int, list[dict[str, Any]]]:
-    """Train, print, and write what there is, also after Ctrl-C; returns the exit status and a row for each epoch."""
+    """Train, print, and write what there is, also after Ctrl-C; returns the exit status and a row for each epoch.
+
+    A file that cannot be written, or training that diverges, is one line on stderr, with the last good checkpoint.
+    ValueError if no checkpoint is good, or if it is that of a run with other settings.
+    """
+    checkpoints = Checkpoints(args)
+    try:
+        return _run(engines, args, console, checkpoints)
+    except (nn.Divergence, OSError) as error:
+        last = checkpoints.last
+        kept = f"the last good checkpoint is {last}" if last else "there is no checkpoint yet"
+        print(f"train_mnist: {error}; {kept}", file=sys.stderr)
+        return 3 if isinstance(error, nn.Divergence) else 2, []
+
+
+def _run(
+    engines: Sequence[Engine], args: argparse.Namespace, console: Console, checkpoints: Checkpoints
+) -> tuple[int, list[dict[str, Any]]]:
+    with tempfile.TemporaryFile(dir=args.out):
+        pass  # a folder that cannot be written to is better known now than after an epoch
+    checkpoints.clear_temporaries()
     names = [engine.name for engine in engines]
     device = describe_device(engines)
     network = "-".join(map(str, [784, *args.hidden, 10]))
@@ -72,19 +107,23 @@ def run(engines: Sequence[Engine], args: argparse.Namespace, console: Console) -
         f"MNIST, {network}, {args.activation}, batch {args.batch_size}, {args.optimizer}, lr {args.lr:g}, {args.dtype}"
     )
     console.print(f"{title}; {args.threads} threads" + (f"; torch on {device}" if "torch" in names else ""))
+    rows = _rows_so_far(engines, args, console, checkpoints)
     console.print(header(names))
-    rows: list[dict[str, Any]] = []
     status = 0
     try:
-        for row in train(engines, args.epochs, -(-60_000 // args.batch_size), console):
-            rows.append(row)
-            console.print(format_row(row, names))
+        # Closed, so that the bar is gone before a line about what went wrong.
+        with closing(train(engines, len(rows) + 1, args.epochs, -(-60_000 // args.batch_size), console)) as epochs:
+            for row in epochs:
+                rows.append(row)
+                console.print(format_row(row, names))
+                checkpoints.write(engines, rows)
     except KeyboardInterrupt:
-        console.print(f"interrupted after {len(rows)} whole epochs; writing what there is")
+        last = f"--resume goes on from {checkpoints.last}" if checkpoints.last else "there is no checkpoint yet"
+        console.print(f"interrupted after {len(rows)} whole epochs; writing what there is; {last}")
         status = 130
-    settings = {name: str(value) if isinstance(value, Path) else value for name, value in vars(args).items()}
-    history = {"settings": settings, "machine": describe_machine(names, device), "epochs": rows}
-    (args.out / "history.json").write_text(json.dumps(history, indent=2) + "\n", encoding="utf-8")
+    history = {"settings": plain_settings(args), "machine": describe_machine(names, device), "epochs": rows}
+    with atomic_write(args.out / "history.json") as file:
+        file.write((json.dumps(history, indent=2) + "\n").encode())
     written = [args.out / "history.json", *(engine.save(args.out) for engine in engines)]
     if rows:
         from scripts.mnist.curves import draw
@@ -94,6 +133,24 @@ def run(engines: Sequence[Engine], args: argparse.Namespace, console: Console) -
         console.print(summarize(rows, names, device))
     console.print(f"written: {', '.join(map(str, written))}")
     return status, rows
+
+
+def _rows_so_far(
+    engines: Sequence[Engine], args: argparse.Namespace, console: Console, checkpoints: Checkpoints
+) -> list[dict[str, Any]]:
+    """The rows of the run that is resumed, of which the engines are then part; none for a new one."""
+    if not args.resume:
+        if note := checkpoints.unfinished():
+            console.print(note)
+        return []
+    rows, notes = checkpoints.resume(engines)
+    for note in notes:
+        console.print(note)
+    if len(rows) >= args.epochs:
+        console.print(f"{checkpoints.last}: the run is finished, {len(rows)} of {args.epochs} epochs")
+    elif rows:
+        console.print(f"going on after epoch {len(rows)} of {args.epochs}, from {checkpoints.last}")
+    return rows
 
 
 def describe_device(engines: Sequence[Engine]) -> str:

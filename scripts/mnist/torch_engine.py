@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 import numpy_nn as nn
+from numpy_nn.atomic import atomic_write
 from numpy_nn.training import Metrics
 from scripts.mnist.recipe import build, make_loader, one_cycle
 
@@ -24,9 +26,11 @@ class TorchEngine:
 
         from torch_ref import loss_to_torch, optimizer_to_torch, to_torch
         from torch_ref.data import mnist_loader
+        from torch_ref.resume import TrainingState
         from torch_ref.training import make_step, resident_batches, resolve_device
 
         torch.set_num_threads(args.threads)
+        torch.manual_seed(args.seed)  # of the masks of dropout
         self.device = resolve_device(args.device)
         net, loss, optimizer = build(args)
         self.model, self.loss = to_torch(net, self.device), loss_to_torch(loss)
@@ -36,6 +40,9 @@ class TorchEngine:
         if args.schedule == "one-cycle":
             self.schedule = torch.optim.lr_scheduler.OneCycleLR(self.optimizer, **one_cycle(args, data))
         loader = make_loader(args, data)
+        rngs = {"loader": loader.rng}
+        self.training = TrainingState(self.model, self.optimizer, schedule=self.schedule, rngs=rngs)
+        self.epochs = 0
         x, y, self.x_test, self.y_test = (torch.from_numpy(array).to(self.device) for array in data)
         if args.loader == "plain":
             self.batches: Callable[[], Any] = lambda: (
@@ -54,8 +61,12 @@ class TorchEngine:
                 self.schedule.step()
             after_batch()
 
-        metrics = train_epoch(self.model, self.loss, self.optimizer, self.batches(), after_step, step=self.step)
+        epoch = self.epochs + 1
+        metrics = train_epoch(
+            self.model, self.loss, self.optimizer, self.batches(), after_step, step=self.step, epoch=epoch
+        )
         synchronize(self.device)
+        self.epochs = epoch
         return metrics
 
     def evaluate(self) -> Metrics:
@@ -74,5 +85,17 @@ class TorchEngine:
         """torch.pt, a state_dict."""
         import torch
 
-        torch.save(self.model.state_dict(), folder / "torch.pt")
+        with atomic_write(folder / "torch.pt") as file:
+            torch.save(self.model.state_dict(), file)
         return folder / "torch.pt"
+
+    def state(self) -> dict[str, NDArray[Any]]:
+        """What ``torch.save`` would write, as bytes, and the number of epochs."""
+        content = np.frombuffer(self.training.to_bytes(), np.uint8)
+        return {"state": content, "epochs": np.array(self.epochs)}
+
+    def load_state(self, state: Mapping[str, NDArray[Any]]) -> None:
+        if state.keys() != {"state", "epochs"}:
+            raise ValueError(f"expected state and epochs, got {', '.join(state) or 'none'}")
+        self.training.load_bytes(state["state"].tobytes())
+        self.epochs = int(state["epochs"])

@@ -1,0 +1,150 @@
+"""Kill train_mnist.py at random moments, resume it, and compare the end with that of a run that was never stopped.
+
+A run is killed (SIGKILL) and resumed until it is over, and then held against the uninterrupted one: parameters,
+buffers and history, but for the seconds, must be the same to the last bit. If kills are left, the next run begins.
+Every other kill waits until a checkpoint is being written.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import shlex
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+if __name__ == "__main__":
+    sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from numpy_nn import checkpoint
+from scripts.mnist.arguments import positive
+
+COMMAND = [sys.executable, str(Path(__file__).resolve().with_name("train_mnist.py"))]
+# Seconds between two looks at whether the process has begun to write or has ended.
+GLANCE = 0.0005
+
+
+def parse(arguments: Sequence[str] | None) -> tuple[argparse.Namespace, list[str]]:
+    """The command line: our own options, and those of train_mnist.py."""
+    parser = argparse.ArgumentParser(
+        description=__doc__.split("\n\n")[0] if __doc__ else "",
+        epilog="All other options go to train_mnist.py. The exit status is 0 if all runs end alike, 1 if not, 2 if a "
+        "run fails.",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    parser.add_argument("--kills", type=positive(int), default=10, metavar="N", help="how many kills in all")
+    parser.add_argument("--moments", type=int, default=None, metavar="SEED", help="seed of the random moments")
+    return parser.parse_known_args(arguments)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line ``arguments``; return the exit status."""
+    args, training = parse(arguments)
+    moments = random.Random(args.moments)
+    print(f"train_mnist.py {shlex.join(training)}")
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            return prove(Path(folder), training, args.kills, moments)
+        except subprocess.CalledProcessError as error:
+            print(f"kill_and_resume: train_mnist.py ended with status {error.returncode}", file=sys.stderr)
+            return 2
+
+
+def prove(folder: Path, training: Sequence[str], kills: int, moments: random.Random) -> int:
+    """The uninterrupted run, then killed ones until all kills are done; prints what happens, returns the status."""
+    whole = folder / "whole"
+    seconds = train_whole(training, whole)
+    print(f"uninterrupted: {seconds:.2f} s", flush=True)
+    done, writing, runs, wrong = 0, 0, 0, 0
+    while done < kills:
+        runs += 1
+        out = folder / f"run-{runs}"
+        while done < kills:
+            # Some moments lie before the first epoch; several kills fit into a run.
+            before, after = half_written(out), moments.uniform(0.2, 0.6) * seconds
+            if not train_and_kill(training, out, after, at_write=done % 2 == 1):
+                break
+            done += 1
+            at_write = bool(half_written(out) - before)
+            writing += at_write
+            print(f"kill {done}: {describe(out)}" + ", while a file was being written" * at_write, flush=True)
+        subprocess.run([*COMMAND, *training, "--out", str(out), "--resume"], stdout=subprocess.PIPE, check=True)
+        problems = differences(whole, out)
+        wrong += bool(problems)
+        print(f"run {runs}: {'; '.join(problems) or 'equal to the uninterrupted one, bit for bit'}", flush=True)
+    print(f"{done} kills, {writing} of them while a file was being written; {runs - wrong} of {runs} runs end alike")
+    return 1 if wrong else 0
+
+
+def train_whole(training: Sequence[str], out: Path) -> float:
+    """Train without interruption; the seconds that it took. CalledProcessError if it fails."""
+    started = time.perf_counter()
+    subprocess.run([*COMMAND, *training, "--out", str(out)], stdout=subprocess.PIPE, check=True)
+    return time.perf_counter() - started
+
+
+def train_and_kill(training: Sequence[str], out: Path, after: float, *, at_write: bool) -> bool:
+    """Train, or go on, and kill it ``after`` so many seconds, or at the first write from then on.
+
+    False if it ended before; CalledProcessError if it failed.
+    """
+    command = [*COMMAND, *training, "--out", str(out), "--resume"]
+    started = time.perf_counter()
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+        while process.poll() is None:
+            due = time.perf_counter() - started >= after
+            if due and (not at_write or any(out.glob(".checkpoint-*.tmp"))):
+                process.kill()
+                break
+            time.sleep(GLANCE)
+        process.communicate()
+    if process.returncode > 0:
+        raise subprocess.CalledProcessError(process.returncode, command)
+    return process.returncode < 0
+
+
+def half_written(out: Path) -> set[Path]:
+    """The files that a killed process has left behind; the next one removes them."""
+    return set(out.glob(".*.tmp"))
+
+
+def describe(out: Path) -> str:
+    """How far the run has come, by its newest checkpoint."""
+    epochs = [int(path.stem.removeprefix("checkpoint-")) for path in out.glob("checkpoint-*.npz")]
+    return f"after epoch {max(epochs)}" if epochs else "before the first checkpoint"
+
+
+def differences(whole: Path, out: Path) -> list[str]:
+    """What is not the same at the end of two runs."""
+    problems = []
+    if (whole / "numpy.npz").exists():
+        ours, theirs = checkpoint.read(whole / "numpy.npz"), checkpoint.read(out / "numpy.npz")
+        problems += [f"numpy's {name} differs" for name in ours if ours[name].tobytes() != theirs[name].tobytes()]
+    if (whole / "torch.pt").exists():
+        import torch
+
+        one, other = (torch.load(path / "torch.pt", weights_only=True, map_location="cpu") for path in (whole, out))
+        problems += [f"torch's {name} differs" for name in one if not torch.equal(one[name], other[name])]
+    if history(whole) != history(out):
+        problems.append("the history differs")
+    return problems
+
+
+def history(out: Path) -> list[Any]:
+    """The rows of a run, less the seconds."""
+    rows: list[dict[str, Any]] = json.loads((out / "history.json").read_text(encoding="utf-8"))["epochs"]
+    for row in rows:
+        for cell in row.values():
+            if isinstance(cell, dict):
+                del cell["seconds"]
+    return rows
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,146 @@
+"""The checkpoints of a run of ``train_mnist.py``: one file an epoch, the last two kept; and who may go on from them."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from numpy_nn import checkpoint
+from scripts.mnist.engine import Engine
+
+# Options that say where and how a run is computed, not what: it may go on with others.
+FREE = frozenset({"data", "device", "out", "preset", "resume", "seeds", "threads"})
+# The entry of a checkpoint that is none of an engine's: settings and history, as JSON in an array of text.
+RUN = "run"
+
+
+def plain_settings(args: argparse.Namespace) -> dict[str, Any]:
+    """The options as JSON gives them back."""
+    return dict(json.loads(json.dumps(vars(args), default=str)))
+
+
+class Checkpoints:
+    """The files ``checkpoint-EPOCH.npz`` of one run in its folder.
+
+    A file holds the states of all engines, so that no two of them can be at different epochs, the options, and the
+    rows of the table so far.
+    """
+
+    def __init__(self, args: argparse.Namespace) -> None:
+        self._folder: Path = args.out
+        self._settings = plain_settings(args)
+        self.last: Path | None = None  # the last good one of this run
+
+    def write(self, engines: Sequence[Engine], rows: Sequence[dict[str, Any]]) -> None:
+        """Write the checkpoint of the epoch that is over, and remove all but it and the one before.
+
+        What lies there of an earlier run goes with the first. OSError, with all as it was, if it cannot be written.
+        """
+        run = json.dumps({"settings": self._settings, "epochs": list(rows)})
+        state = {f"{engine.name}.{name}": array for engine in engines for name, array in engine.state().items()}
+        path = self._folder / f"checkpoint-{len(rows)}.npz"
+        checkpoint.write(path, {RUN: np.array(run), **state})
+        self._remove_all_but(path, self.last)
+        self.last = path
+
+    def _remove_all_but(self, *kept: Path | None) -> None:
+        for path in self._files():
+            if path not in kept:
+                path.unlink()
+
+    def resume(self, engines: Sequence[Engine]) -> tuple[list[dict[str, Any]], list[str]]:
+        """Bring the engines to where the newest good checkpoint has them; the rows so far, and what there is to say.
+
+        ValueError, in one line, if no checkpoint is good, or if it is that of a run with other settings.
+        """
+        problems, found = self._newest()
+        if found is None and problems:
+            raise ValueError(f"no good checkpoint left: {'; '.join(problems)}")
+        if found is None:
+            return [], [f"no checkpoint in {self._folder}: starting at the beginning"]
+        path, run, state = found
+        self._refuse_other_settings(path, run["settings"])
+        try:
+            for engine in engines:
+                prefix = f"{engine.name}."
+                own = {name.removeprefix(prefix): a for name, a in state.items() if name.startswith(prefix)}
+                engine.load_state(own)
+        except ValueError as error:
+            raise ValueError(f"{path}: {engine.name}: {error}") from None
+        self.last = path
+        notes = [f"{problem}; falling back on the one before" for problem in problems]
+        for name in ("device", "threads"):
+            then, now = run["settings"].get(name), self._settings[name]
+            if then != now:
+                notes.append(f"--{name} was {then}, is {now}: the run goes on to rounding, not to the last bit")
+        return run["epochs"], notes
+
+    def unfinished(self) -> str | None:
+        """What a new run in this folder is about to replace, if that is a run that was not over."""
+        _, found = self._newest()
+        if found is None or len(found[1]["epochs"]) >= found[1]["settings"]["epochs"]:
+            return None
+        return f"{self._folder} holds a run that --resume goes on with; it is replaced after the first epoch"
+
+    def clear_temporaries(self) -> None:
+        """Remove what a process that was killed while it wrote has left."""
+        for name in ("checkpoint-*.npz", "history.json", "numpy.npz", "torch.pt"):
+            for path in self._folder.glob(f".{name}.*.tmp"):
+                path.unlink()
+
+    def _files(self) -> list[Path]:
+        """The checkpoints, newest first."""
+        numbered = [
+            (int(match[1]), path)
+            for path in self._folder.glob("checkpoint-*.npz")
+            if (match := re.fullmatch(r"checkpoint-(\d+)\.npz", path.name))
+        ]
+        return [path for _, path in sorted(numbered, reverse=True)]
+
+    def _newest(self) -> tuple[list[str], tuple[Path, dict[str, Any], dict[str, NDArray[Any]]] | None]:
+        """The newest checkpoint that can be read, and what is wrong with each newer one."""
+        problems: list[str] = []
+        for path in self._files():
+            try:
+                return problems, (path, *_read(path))
+            except (OSError, ValueError) as error:
+                problems.append(f"{path}: {error}")
+        return problems, None
+
+    def _refuse_other_settings(self, path: Path, before: dict[str, Any]) -> None:
+        """ValueError if a setting that the result depends on is not what it was."""
+        for name in sorted((self._settings.keys() | before.keys()) - FREE):
+            then, now = before.get(name), self._settings.get(name)
+            if then == now:
+                continue
+            option = f"--{name.replace('_', '-')}"
+            reason = ""
+            if name == "epochs" and then is not None and now > then:
+                if self._settings["schedule"] == "constant" == before.get("schedule"):
+                    continue
+                reason = f"; its schedule, {before.get('schedule')}, is made for {then} epochs and can have no more"
+            raise ValueError(f"{path} is of a run with {option} {_shown(then)}, this is one with {_shown(now)}{reason}")
+
+
+def _read(path: Path) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+    """Settings and rows, and the engines' arrays. ValueError if the file is damaged or of another kind."""
+    state = checkpoint.read(path)
+    text = state.pop(RUN, None)
+    if text is None or text.dtype.kind != "U":
+        raise ValueError("not a checkpoint of train_mnist")
+    run = json.loads(str(text))
+    if not isinstance(run, dict) or "epochs" not in run.get("settings", ()) or "epochs" not in run:
+        raise ValueError(f"{RUN}: expected settings and epochs")
+    return run, state
+
+
+def _shown(value: Any) -> str:
+    """The value as the command line has it."""
+    return ",".join(map(str, value)) if isinstance(value, list) else str(value)

@@ -1,0 +1,70 @@
+"""A file is replaced whole or not at all."""
+
+import errno
+import os
+import subprocess
+import sys
+
+import pytest
+
+from numpy_nn.atomic import atomic_write
+
+
+def test_the_file_is_there_when_the_block_ends(tmp_path):
+    path = tmp_path / "file"
+    path.write_bytes(b"old")
+    with atomic_write(path) as file:
+        file.write(b"new")
+        file.flush()
+        assert path.read_bytes() == b"old"
+    assert path.read_bytes() == b"new"
+    assert os.listdir(tmp_path) == ["file"]
+
+
+@pytest.mark.parametrize("error", [ValueError("x"), KeyboardInterrupt(), OSError("without a number")])
+def test_after_an_exception_the_old_file_is_there_and_no_other(tmp_path, error):
+    path = tmp_path / "file"
+    path.write_bytes(b"old")
+
+    def write():
+        with atomic_write(path) as file:
+            file.write(b"half")
+            raise error
+
+    with pytest.raises(type(error)) as raised:
+        write()
+    assert raised.value is error
+    assert path.read_bytes() == b"old"
+    assert os.listdir(tmp_path) == ["file"]
+
+
+def test_a_full_disk_names_the_file(tmp_path, monkeypatch):
+    def full(_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    path = tmp_path / "file"
+    path.write_bytes(b"old")
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match=r"No space left on device: '.*/file'"), atomic_write(path) as file:
+        file.write(b"new")
+    assert path.read_bytes() == b"old"
+    assert os.listdir(tmp_path) == ["file"]
+
+
+def test_a_folder_that_cannot_be_written_to_names_the_file(tmp_path):
+    (tmp_path / "no folder").write_text("")
+    with pytest.raises(NotADirectoryError, match="no folder/file'"), atomic_write(tmp_path / "no folder" / "file"):
+        pass
+
+
+def test_a_process_that_is_killed_leaves_the_old_file(tmp_path):
+    path = tmp_path / "file"
+    path.write_bytes(b"old")
+    code = (
+        "import os, signal\nfrom numpy_nn.atomic import atomic_write\n"
+        f"with atomic_write({str(path)!r}) as file:\n"
+        "    file.write(b'new')\n    file.flush()\n    os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    assert subprocess.run([sys.executable, "-c", code], cwd=os.getcwd(), check=False).returncode == -9
+    assert path.read_bytes() == b"old"
+    assert [name for name in os.listdir(tmp_path) if name != "file" and not name.startswith(".file.")] == []

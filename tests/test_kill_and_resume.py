@@ -1,0 +1,35 @@
+"""A small share of scripts/kill_and_resume.py, whose --kills N does as much as one likes."""
+
+import re
+
+import pytest
+
+from scripts import kill_and_resume
+
+SMALL = ("--hidden", "8", "--batch-size", "2000", "--threads", "2", "--device", "cpu")
+
+
+@pytest.mark.parametrize(("engine", "kills", "epochs"), [("numpy", 3, 12), ("torch", 1, 4)])
+def test_killed_at_random_moments_it_ends_as_if_never_stopped(capsys, engine, kills, epochs):
+    arguments = [*SMALL, "--engine", engine, "--epochs", str(epochs), "--optimizer", "adam", "--lr", "0.003"]
+    assert kill_and_resume.main(["--kills", str(kills), *arguments, "--schedule", "one-cycle"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert sum(line.startswith("kill ") for line in lines) == kills
+    assert re.fullmatch(
+        rf"{kills} kills, \d of them while a file was being written; (\d) of \1 runs end alike", lines[-1]
+    )
+
+
+def test_a_run_that_ends_otherwise_is_found(tmp_path):
+    arguments = [*SMALL, "--engine", "numpy", "--epochs", "1"]
+    for folder, seed in (("one", "0"), ("again", "0"), ("other", "1")):
+        kill_and_resume.train_whole([*arguments, "--seed", seed], tmp_path / folder)
+    assert kill_and_resume.differences(tmp_path / "one", tmp_path / "again") == []
+    names = ("0.weight", "0.bias", "2.weight", "2.bias")
+    expected = [*(f"numpy's {name} differs" for name in names), "the history differs"]
+    assert kill_and_resume.differences(tmp_path / "one", tmp_path / "other") == expected
+
+
+def test_a_command_that_fails_is_told(capsys):
+    assert kill_and_resume.main(["--kills", "1", "--engine", "numpy", "--data", "/nowhere"]) == 2
+    assert "kill_and_resume: train_mnist.py ended with status 2" in capsys.readouterr().err
