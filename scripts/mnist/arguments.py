@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy_nn as nn
+from scripts.mnist.machines import processes_here
 from scripts.mnist.presets import PRESETS
 from scripts.mnist.recipe import OPTIMIZERS
 
@@ -86,7 +87,7 @@ def parse(arguments: Sequence[str] | None, summary: str) -> argparse.Namespace:
     parser.add_argument("--graph", action="store_true", help=graph_help)
     parser.add_argument("--compile", action="store_true", help="torch compiles forward, loss and backward")
     parser.add_argument("--fused", action="store_true", help="torch updates all parameters in one kernel")
-    threads = os.cpu_count() or 1
+    threads = max(1, (os.cpu_count() or 1) // processes_here())
     parser.add_argument("--threads", type=positive(int), default=threads, metavar="N", help="of both engines")
     parser.add_argument("--data", type=Path, default=Path("data"), metavar="DIR", help="where MNIST is")
     parser.add_argument("--out", type=Path, default=Path("runs/mnist"), metavar="DIR", help="where results go")

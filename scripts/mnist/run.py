@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 import numpy_nn as nn
+from scripts.mnist import machines
 from scripts.mnist.engine import Engine
 from scripts.mnist.numpy_engine import NumpyEngine
 from scripts.mnist.table import format_row, header, largest_difference, summarize
@@ -82,6 +83,8 @@ def run(engines: Sequence[Engine], args: argparse.Namespace, console: Console) -
     except KeyboardInterrupt:
         console.print(f"interrupted after {len(rows)} whole epochs; writing what there is")
         status = 130
+    if not machines.is_first():
+        return status, rows
     settings = {name: str(value) if isinstance(value, Path) else value for name, value in vars(args).items()}
     history = {"settings": settings, "machine": describe_machine(names, device), "epochs": rows}
     (args.out / "history.json").write_text(json.dumps(history, indent=2) + "\n", encoding="utf-8")
