@@ -25,6 +25,7 @@ from scripts.mnist import machines
 from scripts.mnist.arguments import parse
 from scripts.mnist.recipe import standardized
 from scripts.mnist.run import make_engines, run
+from scripts.mnist.sweep import sweep
 from scripts.mnist.table import over_seeds
 
 
@@ -40,6 +41,8 @@ def train(arguments: Sequence[str] | None) -> int:
     try:
         machines.join(args)
         args.out.mkdir(parents=True, exist_ok=True)
+        if args.jobs > 1:
+            return sweep(sys.argv[1:] if arguments is None else arguments, args, console)
         data = nn.load_mnist(args.data, dtype=args.dtype)
         if args.standardize:
             data = standardized(data)

@@ -39,6 +39,9 @@ if __name__ == "__main__":
         from torch_ref import distributed
 
         distributed.TIMEOUT = timedelta(seconds=float(os.environ["TEST_TIMEOUT"]))
-    rows = int(sys.argv[1])
-    train_mnist.nn.load_mnist = lambda _root, *, dtype: images(rows, dtype)
+
+    def load_mnist(_root, *, dtype):
+        return images(int(sys.argv[1]), dtype)
+
+    train_mnist.nn.load_mnist = load_mnist
     sys.exit(train_mnist.main(sys.argv[2:]))

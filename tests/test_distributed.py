@@ -16,7 +16,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 import numpy_nn as nn
-from torch_ref.distributed import Group, Share, ShardedLoader
+from torch_ref.distributed import Group, ShardedLoader, Share
 
 ROOT = Path(__file__).parent.parent
 WORKER = ROOT / "tests" / "mnist_worker.py"
@@ -76,8 +76,8 @@ def test_several_processes_train_what_one_trains(name, alone, together):
     # as a sum over shares rounds each share's sum, its weight and the sum of the shares, where one process rounds one.
     error = np.linalg.norm(vector(alone[name, "float32"][0].parameters()) - expected) * 2.0 ** (24 - 53)
     assert np.linalg.norm(got - expected) <= 4.0 * error
-    # Were it loose, the bound could hide a wrong weight: by far the parameters' last digits only.
-    assert error < 1e-13 * np.linalg.norm(expected)
+    # A wrong weight is an error of some percent: a bound that could hide it would be no bound.
+    assert error < 1e-12 * np.linalg.norm(expected)
     assert results[name]["same"]
     for epoch, expected_epoch in zip(results[name]["metrics"], metrics, strict=True):
         # Means of at most 256 terms, of numbers that carry a relative error like the parameters'.
@@ -143,7 +143,7 @@ def start(processes, rows, *options, **environment):
 def ranks(launcher):
     """The ids of the processes that torchrun started, by rank."""
     children = Path(f"/proc/{launcher.pid}/task/{launcher.pid}/children").read_text().split()
-    found = {}
+    found: dict[int, int] = {}
     for child in map(int, children):
         environment = Path(f"/proc/{child}/environ").read_bytes().split(b"\0")
         found |= {int(entry[5:]): child for entry in environment if entry.startswith(b"RANK=")}
@@ -186,7 +186,7 @@ def test_one_process_prints_and_writes(engine, tmp_path):
 )
 def test_what_is_refused_is_said_once(options, said, tmp_path):
     launcher = start(2, 150, *options, "--out", str(tmp_path / "out"))
-    out, err = launcher.communicate(timeout=120)
+    _, err = launcher.communicate(timeout=120)
     assert launcher.returncode != 0
     assert "exitcode  : 2" in err  # of the rank that torchrun calls the root cause
     assert err.count(said) == 1

@@ -55,7 +55,7 @@ class Group:
     size: int
 
     def slice_of(self, n: int) -> slice:
-        """This rank's share of ``n`` rows."""
+        """The rows, out of ``n``, that are this rank's."""
         return slice(self.rank * n // self.size, (self.rank + 1) * n // self.size)
 
     def sum_(self, array: NDArray[Any]) -> None:
@@ -100,14 +100,15 @@ class Group:
 
 
 def join(
-    store: dist.Store, rank: int, size: int, *, device: torch.device | None = None, timeout: timedelta = TIMEOUT
+    store: dist.Store, rank: int, size: int, *, device: torch.device | None = None, timeout: timedelta | None = None
 ) -> Group:
     """Become one of the ``size`` processes that meet at ``store``; ``device`` is where torch computes.
 
-    Tensors in the host's memory travel by gloo, those on a GPU by NCCL.
+    Tensors in the host's memory travel by gloo, those on a GPU by NCCL. Who waits for longer than ``timeout``
+    (``TIMEOUT`` by default) gives up: see :func:`is_loss_of_a_process`.
     """
     cuda = device is not None and device.type == "cuda"
-    dist.init_process_group("cpu:gloo,cuda:nccl" if cuda else "gloo", None, timeout, size, rank, store)
+    dist.init_process_group("cpu:gloo,cuda:nccl" if cuda else "gloo", None, timeout or TIMEOUT, size, rank, store)
     return Group(rank, size)
 
 
@@ -147,7 +148,7 @@ class ShardedLoader(nn.DataLoader):
             )
 
     def share(self, batch: int) -> Share:
-        """This rank's share of a batch; ``batch`` counts from 1, as in :class:`~numpy_nn.training.Progress`."""
+        """How much of a batch is this rank's; ``batch`` counts from 1, as in :class:`~numpy_nn.training.Progress`."""
         of = min(self.batch_size, len(self.x) - (batch - 1) * self.batch_size)
         rows = self.group.slice_of(of)
         return Share(rows.stop - rows.start, of)
@@ -157,7 +158,7 @@ class ShardedLoader(nn.DataLoader):
         return sum(self.share(batch).rows for batch in range(1, len(self) + 1))
 
     def indices(self) -> Iterator[NDArray[np.intp] | slice]:
-        """This rank's rows of each batch of one epoch."""
+        """The rows of each batch of one epoch that are this rank's."""
         for batch, rows in enumerate(super().indices(), start=1):
             own = self.group.slice_of(self.share(batch).of)
             yield slice(rows.start + own.start, rows.start + own.stop) if isinstance(rows, slice) else rows[own]

@@ -128,6 +128,8 @@ def join(args: argparse.Namespace) -> None:
         raise ValueError("--engine: several processes train one engine, expected numpy or torch, got both")
     if args.graph:
         raise ValueError("--graph: a captured step is one process's, use it without torchrun")
+    if args.jobs > 1:
+        raise ValueError("--jobs: seeds at a time and processes for each seed exclude each other, use one of the two")
     from torch_ref.distributed import join
 
     rank, size = int(os.environ[RANK]), int(os.environ[SIZE])
