@@ -27,33 +27,31 @@ class _Job:
 
     def __init__(self, command: Sequence[str], seed: int, console: Console, ended: queue.SimpleQueue[_Job]) -> None:
         self.seed = seed
-        self.errors: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115, it lives as long as the process
+        self.complaint = ""
+        errors = tempfile.TemporaryFile("w+", errors="replace")  # noqa: SIM115, the thread closes it
         # A process group of its own, so that the terminal's Ctrl-C reaches this process alone, which passes it on.
         self.process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=self.errors, text=True, process_group=0
+            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors, text=True, process_group=0
         )
-        threading.Thread(target=self._pass_on, args=(console, ended), daemon=True).start()
+        threading.Thread(target=self._pass_on, args=(errors, console, ended), daemon=True).start()
 
-    def _pass_on(self, console: Console, ended: queue.SimpleQueue[_Job]) -> None:
+    def _pass_on(self, errors: IO[str], console: Console, ended: queue.SimpleQueue[_Job]) -> None:
         assert self.process.stdout is not None
-        with self.process.stdout as lines:
+        with errors, self.process.stdout as lines:
             for line in lines:
                 console.print(f"seed {self.seed}  {line.rstrip()}")
-        self.process.wait()
+            self.process.wait()
+            errors.seek(0)
+            self.complaint = errors.read()
         ended.put(self)
-
-    def complaint(self) -> str:
-        """What it wrote on stderr."""
-        self.errors.seek(0)
-        return self.errors.read().decode(errors="replace")
 
 
 def sweep(arguments: Sequence[str], args: argparse.Namespace, console: Console) -> int:
     """Train ``args.seeds`` seeds, ``args.jobs`` at a time; returns the exit status.
 
-    Each is the command with the same ``arguments``, one thread or more of the machine's, and the folder ``seed-N`` in
-    ``args.out``. The results come in the order of the seeds. The first one that fails ends the others and tells its
-    error; after Ctrl-C each writes what it has.
+    Each is the command with the same ``arguments`` and its results in the folder ``seed-N`` of ``args.out``. What came
+    out is told in the order of the seeds. The first one that fails ends the others and tells its error; after Ctrl-C
+    each writes what it has.
     """
     seeds = range(args.seed, args.seed + args.seeds)
     waiting, running = list(seeds), set[_Job]()
@@ -69,7 +67,7 @@ def sweep(arguments: Sequence[str], args: argparse.Namespace, console: Console) 
                 running.discard(job)
                 if job.process.returncode and status == 0:
                     status = max(job.process.returncode, 1)
-                    print(job.complaint(), end="", file=sys.stderr)
+                    print(job.complaint, end="", file=sys.stderr)
                     waiting.clear()
                     _send(running, signal.SIGTERM)
             except KeyboardInterrupt:
