@@ -103,6 +103,12 @@ def measure(task: dict[str, Any]) -> dict[str, Any]:
     found: dict[str, Any] = {"steps": {batch: statistics.median(seconds) for batch, seconds in steps.items()}}
     found["quartiles"] = {batch: np.percentile(seconds, [25, 75]).tolist() for batch, seconds in steps.items()}
     if group is not None:
+        # The same shares without the exchange, all processes at once: what they cost each other by sharing a machine.
+        apart = {}
+        for batch in task["batches"]:
+            dist.barrier()
+            apart[batch] = statistics.median(step_seconds(task["sizes"], batch // group.size, task["steps"], None))
+        found["apart"] = apart
         found["all_reduce"] = {size: all_reduce_seconds(size, group, task["rounds"]) for size in task["messages"]}
         found["bytes"] = bytes_on_loopback(task["gradient"], group)
         leave()
