@@ -7,6 +7,7 @@ import os
 import sys
 from datetime import timedelta
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 
@@ -43,5 +44,5 @@ if __name__ == "__main__":
     def load_mnist(_root, *, dtype):
         return images(int(sys.argv[1]), dtype)
 
-    train_mnist.nn.load_mnist = load_mnist
-    sys.exit(train_mnist.main(sys.argv[2:]))
+    with mock.patch.object(train_mnist.nn, "load_mnist", load_mnist):
+        sys.exit(train_mnist.main(sys.argv[2:]))

@@ -84,13 +84,7 @@ def markdown(result: dict[str, Any]) -> str:
         "headers of TCP and IP, and the time of an all-reduce of that size, which the model of two processes gives for "
         "four too:",
         table(
-            (
-                "processes",
-                "bytes, 2 (p - 1) / p n",
-                "bytes counted",
-                "all-reduce, measured",
-                "all-reduce, by the model",
-            ),
+            ("processes", "bytes, 2 (p - 1) / p n", "bytes counted", "all-reduce, measured", "by the model"),
             [_bytes_row(row, gradient, network) for row in result["all_reduce"]],
         ),
         f"Predicted: one batch of {settings['global_batch']:,} rows divided among all machines (strong scaling), time "
