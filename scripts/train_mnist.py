@@ -1,7 +1,8 @@
 """Train a multilayer perceptron on MNIST, in NumPy, in PyTorch, or in both side by side.
 
 With ``--engine both`` the two start from the same weights and see the same batches in the same order, epoch by epoch
-in turn; the table shows how far apart they are. ``--engine numpy`` never imports torch.
+in turn; the table shows how far apart they are. ``--engine numpy`` never imports torch, unless ``torchrun`` starts
+several processes, which then train one network together.
 """
 
 from __future__ import annotations

@@ -42,13 +42,18 @@ def streams(group):
 
 
 def batch_norm(group):
-    """Whether a network with batch norm and dropout is the same on all ranks after an epoch, buffers and all."""
+    """Whether what a resume needs is the same on all ranks after an epoch with batch norm and dropout.
+
+    That is: parameters, buffers, the optimizer's state, and where the order of the rows stands.
+    """
     data = mnist_worker.images(150, np.float64)
     net = nn.MLP([784, 8, 10], batch_norm=True, dropout=0.3, rng=1, dtype=np.float64)
     loss, loader = CrossEntropyLoss(), nn.DataLoader(data.x_train, data.y_train, 32, rng=0)
+    optimizer = nn.Adam(net.parameters())
     sharded = distributed.ShardedLoader(loader, group)
-    nn.fit(net, loss, nn.Adam(net.parameters()), sharded, 1, callbacks=[distributed.AllReduce(net, loss, sharded)])
-    return same([net.parameters().data, *(buffer for _, buffer in net.named_buffers())])
+    nn.fit(net, loss, optimizer, sharded, 1, callbacks=[distributed.AllReduce(net, loss, sharded)])
+    order = loader.rng.random(4)
+    return same([net.parameters().data, *dict(net.named_buffers()).values(), *optimizer.state[0].values(), order])
 
 
 def job():
