@@ -90,6 +90,7 @@ def together(job: Callable[[], int]) -> int:
     except RuntimeError as error:
         if not is_loss_of_a_process(error):
             raise
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # torchrun may have noticed too, and one line is enough
         complain(f"rank {rank}: lost another process of this run, which ended or hangs; ending too")
         return 1
     except Ended:

@@ -48,15 +48,13 @@ def step_seconds(sizes: Sequence[int], batch: int, steps: int, group: Group | No
     x, y = rng.random((rows, sizes[0]), dtype=np.float32), rng.integers(0, sizes[-1], rows)
     net, loss = nn.MLP(sizes, rng=0), nn.CrossEntropyLoss()
     loader = nn.DataLoader(x, y, batch, rng=0)
+    sharded = None if group is None else ShardedLoader(loader, group)
     optimizer = nn.SGD(net.parameters(), lr=0.01, momentum=0.9)
     seconds: list[float] = []
     while len(seconds) < steps:
-        callbacks: list[nn.Callback] = []
-        if group is not None:
-            loader = ShardedLoader(loader, group)
-            callbacks = [AllReduce(net, loss, loader)]
+        callbacks: list[nn.Callback] = [] if sharded is None else [AllReduce(net, loss, sharded)]
         clock = Clock()
-        nn.fit(net, loss, optimizer, loader, 1, callbacks=[*callbacks, clock])
+        nn.fit(net, loss, optimizer, sharded or loader, 1, callbacks=[*callbacks, clock])
         seconds += clock.seconds()
     return seconds
 
