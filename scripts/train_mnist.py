@@ -1,7 +1,8 @@
 """Train a multilayer perceptron on MNIST, in NumPy, in PyTorch, or in both side by side.
 
 With ``--engine both`` the two start from the same weights and see the same batches in the same order, epoch by epoch
-in turn; the table shows how far apart they are. ``--engine numpy`` never imports torch.
+in turn; the table shows how far apart they are. ``--engine numpy`` never imports torch, unless ``torchrun`` starts
+several processes, which then train one network together.
 """
 
 from __future__ import annotations
@@ -21,18 +22,28 @@ from rich.console import Console
 from threadpoolctl import threadpool_limits
 
 import numpy_nn as nn
+from scripts.mnist import machines
 from scripts.mnist.arguments import parse
 from scripts.mnist.recipe import standardized
 from scripts.mnist.run import make_engines, run
+from scripts.mnist.sweep import sweep
 from scripts.mnist.table import over_seeds
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line ``arguments`` (sys.argv without its first by default); return the exit status."""
-    args = parse(arguments, __doc__.split("\n\n")[0] if __doc__ else "")
-    console = Console(highlight=False, soft_wrap=True)
+    return machines.together(lambda: train(arguments)) if machines.launched() else train(arguments)
+
+
+def train(arguments: Sequence[str] | None) -> int:
+    """The same as the only process or, once they have met, as one of several."""
+    args = machines.told_once(lambda: parse(arguments, __doc__.split("\n\n")[0] if __doc__ else ""))
+    console = Console(highlight=False, soft_wrap=True, quiet=not machines.is_first())
     try:
+        machines.join(args)
         args.out.mkdir(parents=True, exist_ok=True)
+        if args.jobs > 1:
+            return sweep(sys.argv[1:] if arguments is None else arguments, args, console)
         data = nn.load_mnist(args.data, dtype=args.dtype)
         if args.standardize:
             data = standardized(data)
@@ -48,13 +59,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
             console.print(over_seeds(runs))
         return status
     except (OSError, ValueError) as error:
-        print(f"train_mnist: {error}", file=sys.stderr)
+        machines.complain(str(error))
         return 2
     except ModuleNotFoundError as error:
-        print(f"train_mnist: {error}; --engine numpy does without torch", file=sys.stderr)
+        machines.complain(f"{error}; --engine numpy does without torch")
         return 2
     except KeyboardInterrupt:
-        print("train_mnist: interrupted before the first epoch", file=sys.stderr)
+        machines.complain("interrupted before the first epoch")
         return 130
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy_nn as nn
+from scripts.mnist.machines import processes_here
 from scripts.mnist.presets import PRESETS
 from scripts.mnist.recipe import OPTIMIZERS
 
@@ -87,6 +88,8 @@ def parse(arguments: Sequence[str] | None, summary: str) -> argparse.Namespace:
     standardize_help = "shift and scale all pixels to mean 0 and variance 1 over the training images"
     parser.add_argument("--standardize", action=argparse.BooleanOptionalAction, default=False, help=standardize_help)
     parser.add_argument("--seeds", type=positive(int), default=1, metavar="N", help="train N times, from seed on")
+    jobs_help = "so many seeds at a time, each in a process of its own and with a folder of its own in DIR"
+    parser.add_argument("--jobs", type=positive(int), default=1, metavar="N", help=jobs_help)
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="of the weights and the order of the images")
     parser.add_argument("--dtype", choices=("float32", "float64"), default="float32", help="of both engines")
     loader_help = "torch's batches: out of one tensor on the device, or image by image as in the tutorial"
@@ -95,8 +98,8 @@ def parse(arguments: Sequence[str] | None, summary: str) -> argparse.Namespace:
     parser.add_argument("--graph", action="store_true", help=graph_help)
     parser.add_argument("--compile", action="store_true", help="torch compiles forward, loss and backward")
     parser.add_argument("--fused", action="store_true", help="torch updates all parameters in one kernel")
-    threads = os.cpu_count() or 1
-    parser.add_argument("--threads", type=positive(int), default=threads, metavar="N", help="of both engines")
+    threads_help = "of each process (default: the machine's cores divided among the processes that share them)"
+    parser.add_argument("--threads", type=positive(int), default=argparse.SUPPRESS, metavar="N", help=threads_help)
     parser.add_argument("--data", type=Path, default=Path("data"), metavar="DIR", help="where MNIST is")
     parser.add_argument("--out", type=Path, default=Path("runs/mnist"), metavar="DIR", help="where results go")
     resume_help = "go on with the run in --out after its last whole epoch, with the same options"
@@ -115,4 +118,6 @@ def parse(arguments: Sequence[str] | None, summary: str) -> argparse.Namespace:
         parser.error("argument --graph: a captured step keeps its learning rate, use it with --schedule constant")
     if args.loader == "plain" and args.dtype == "float64":
         parser.error("argument --loader: plain gives float32 images, use it with --dtype float32")
+    if "threads" not in args:
+        args.threads = max(1, (os.cpu_count() or 1) // (processes_here() * min(args.jobs, args.seeds)))
     return args

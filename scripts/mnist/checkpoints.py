@@ -16,7 +16,7 @@ from numpy_nn import checkpoint
 from scripts.mnist.engine import Engine
 
 # Options that say where and how a run is computed, not what: it may go on with others.
-FREE = frozenset({"data", "device", "out", "preset", "resume", "seeds", "threads"})
+FREE = frozenset({"data", "device", "jobs", "out", "preset", "resume", "seeds", "threads"})
 # The entry of a checkpoint that is none of an engine's: settings and history, as JSON in an array of text.
 RUN = "run"
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 import numpy_nn as nn
 from numpy_nn.training import Metrics
 from numpy_nn.training import Progress as TrainingProgress
+from scripts.mnist import machines
 from scripts.mnist.recipe import build, make_loader, one_cycle
 
 
@@ -31,7 +32,8 @@ class NumpyEngine:
     name = "numpy"
 
     def __init__(self, args: argparse.Namespace, data: nn.MNIST) -> None:
-        self.data, self.loader = data, make_loader(args, data)
+        self.loader = make_loader(args, data)
+        self.test = machines.share_rows(data.x_test, data.y_test)
         self.net, self.loss, self.optimizer = build(args)
         one = args.schedule == "one-cycle"
         self.schedule = nn.OneCycleLR(self.optimizer, **one_cycle(args, data)) if one else None
@@ -47,7 +49,7 @@ class NumpyEngine:
             len(self.training.history.epochs) + 1,
             schedule=self.schedule,
             schedule_each="batch",
-            callbacks=[Ticks(after_batch)],
+            callbacks=[*machines.callbacks(self.net, self.loss, self.loader), Ticks(after_batch)],
             history=self.training.history,
         )
         epoch = history.epochs[-1]
@@ -55,7 +57,7 @@ class NumpyEngine:
 
     def evaluate(self) -> Metrics:
         """:func:`numpy_nn.evaluate` on the test images."""
-        return nn.evaluate(self.net, self.loss, self.data.x_test, self.data.y_test)
+        return machines.mean(nn.evaluate(self.net, self.loss, *self.test), len(self.test[0]))
 
     def parameters(self) -> dict[str, NDArray[Any]]:
         """Views of the parameters."""

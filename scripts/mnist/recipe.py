@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy_nn as nn
+from scripts.mnist import machines
 
 OPTIMIZERS: dict[str, Callable[[Any, float], nn.Optimizer]] = {
     "sgd": lambda parameters, lr: nn.SGD(parameters, lr),
@@ -35,8 +36,8 @@ def one_cycle(args: argparse.Namespace, data: nn.MNIST) -> dict[str, Any]:
 
 
 def make_loader(args: argparse.Namespace, data: nn.MNIST) -> nn.DataLoader:
-    """The batches: one seed gives both engines the same order."""
-    return nn.DataLoader(data.x_train, data.y_train, args.batch_size, rng=args.seed)
+    """The batches: one seed gives both engines the same order, and each of several processes its share of a batch."""
+    return machines.share_batches(nn.DataLoader(data.x_train, data.y_train, args.batch_size, rng=args.seed))
 
 
 def standardized(data: nn.MNIST) -> nn.MNIST:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import json
 import platform
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Generator, Sequence
@@ -18,6 +17,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 import numpy_nn as nn
 from numpy_nn.atomic import atomic_write
+from scripts.mnist import machines
 from scripts.mnist.checkpoints import Checkpoints, plain_settings
 from scripts.mnist.engine import Engine
 from scripts.mnist.numpy_engine import NumpyEngine
@@ -90,7 +90,7 @@ def run(engines: Sequence[Engine], args: argparse.Namespace, console: Console) -
     except (nn.Divergence, OSError) as error:
         last = checkpoints.last
         kept = f"the last good checkpoint is {last}" if last else "there is no checkpoint yet"
-        print(f"train_mnist: {error}; {kept}", file=sys.stderr)
+        machines.complain(f"{error}; {kept}")
         return 3 if isinstance(error, nn.Divergence) else 2, []
 
 
@@ -99,7 +99,8 @@ def _run(
 ) -> tuple[int, list[dict[str, Any]]]:
     with tempfile.TemporaryFile(dir=args.out):
         pass  # a folder that cannot be written to is better known now than after an epoch
-    checkpoints.clear_temporaries()
+    if machines.is_first():
+        checkpoints.clear_temporaries()
     names = [engine.name for engine in engines]
     device = describe_device(engines)
     network = "-".join(map(str, [784, *args.hidden, 10]))
@@ -116,11 +117,14 @@ def _run(
             for row in epochs:
                 rows.append(row)
                 console.print(format_row(row, names))
-                checkpoints.write(engines, rows)
+                if machines.is_first():
+                    checkpoints.write(engines, rows)
     except KeyboardInterrupt:
         last = f"--resume goes on from {checkpoints.last}" if checkpoints.last else "there is no checkpoint yet"
         console.print(f"interrupted after {len(rows)} whole epochs; writing what there is; {last}")
         status = 130
+    if not machines.is_first():
+        return status, rows
     history = {"settings": plain_settings(args), "machine": describe_machine(names, device), "epochs": rows}
     with atomic_write(args.out / "history.json") as file:
         file.write((json.dumps(history, indent=2) + "\n").encode())

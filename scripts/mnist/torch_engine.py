@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 import numpy_nn as nn
 from numpy_nn.atomic import atomic_write
 from numpy_nn.training import Metrics
+from scripts.mnist import machines
 from scripts.mnist.recipe import build, make_loader, one_cycle
 
 
@@ -35,15 +36,18 @@ class TorchEngine:
         net, loss, optimizer = build(args)
         self.model, self.loss = to_torch(net, self.device), loss_to_torch(loss)
         self.optimizer = optimizer_to_torch(optimizer, self.model, fused=args.fused or args.graph)
-        self.step = make_step(self.model, self.loss, self.optimizer, compile=args.compile, graph=args.graph)
+        loader = make_loader(args, data)
+        self.parallel = machines.data_parallel(self.model, loader)
+        trained = self.model if self.parallel is None else self.parallel.model
+        self.step = make_step(trained, self.loss, self.optimizer, compile=args.compile, graph=args.graph)
         self.schedule = None
         if args.schedule == "one-cycle":
             self.schedule = torch.optim.lr_scheduler.OneCycleLR(self.optimizer, **one_cycle(args, data))
-        loader = make_loader(args, data)
         rngs = {"loader": loader.rng}
         self.training = TrainingState(self.model, self.optimizer, schedule=self.schedule, rngs=rngs)
         self.epochs = 0
-        x, y, self.x_test, self.y_test = (torch.from_numpy(array).to(self.device) for array in data)
+        x, y, x_test, y_test = (torch.from_numpy(array).to(self.device) for array in data)
+        self.test = machines.share_rows(x_test, y_test)
         if args.loader == "plain":
             self.batches: Callable[[], Any] = lambda: (
                 (images.reshape(-1, 784), labels)
@@ -62,18 +66,17 @@ class TorchEngine:
             after_batch()
 
         epoch = self.epochs + 1
-        metrics = train_epoch(
-            self.model, self.loss, self.optimizer, self.batches(), after_step, step=self.step, epoch=epoch
-        )
+        batches = self.batches() if self.parallel is None else self.parallel.begin_epoch(self.batches())
+        metrics = train_epoch(self.model, self.loss, self.optimizer, batches, after_step, step=self.step, epoch=epoch)
         synchronize(self.device)
         self.epochs = epoch
-        return metrics
+        return metrics if self.parallel is None else self.parallel.end_epoch(metrics)
 
     def evaluate(self) -> Metrics:
         """:func:`torch_ref.training.evaluate` on the test images."""
         from torch_ref.training import evaluate
 
-        return evaluate(self.model, self.loss, self.x_test, self.y_test)
+        return machines.mean(evaluate(self.model, self.loss, *self.test), len(self.test[0]))
 
     def parameters(self) -> dict[str, NDArray[Any]]:
         """Copies of the parameters."""

@@ -1,0 +1,102 @@
+"""Seeds as independent runs, several at a time: ``--seeds N --jobs M`` starts the command once for each seed."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import queue
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import IO, Any
+
+from rich.console import Console
+
+from scripts.mnist.table import over_seeds
+
+SCRIPT = Path(__file__).resolve().parent.parent / "train_mnist.py"
+INTERRUPTED = 128 + signal.SIGINT
+
+
+class _Job:
+    """One seed's process, whose lines are passed on whole as they come."""
+
+    def __init__(self, command: Sequence[str], seed: int, console: Console, ended: queue.SimpleQueue[_Job]) -> None:
+        self.seed = seed
+        self.complaint = ""
+        errors = tempfile.TemporaryFile("w+", errors="replace")  # noqa: SIM115, the thread closes it
+        # A process group of its own, so that the terminal's Ctrl-C reaches this process alone, which passes it on.
+        self.process = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors, text=True, process_group=0
+        )
+        threading.Thread(target=self._pass_on, args=(errors, console, ended), daemon=True).start()
+
+    def _pass_on(self, errors: IO[str], console: Console, ended: queue.SimpleQueue[_Job]) -> None:
+        assert self.process.stdout is not None
+        with errors, self.process.stdout as lines:
+            for line in lines:
+                console.print(f"seed {self.seed}  {line.rstrip()}")
+            self.process.wait()
+            errors.seek(0)
+            self.complaint = errors.read()
+        ended.put(self)
+
+
+def sweep(arguments: Sequence[str], args: argparse.Namespace, console: Console) -> int:
+    """Train ``args.seeds`` seeds, ``args.jobs`` at a time; returns the exit status.
+
+    Each is the command with the same ``arguments`` and its results in the folder ``seed-N`` of ``args.out``. What came
+    out is told in the order of the seeds. The first one that fails ends the others and tells its error; after Ctrl-C
+    each writes what it has.
+    """
+    seeds = range(args.seed, args.seed + args.seeds)
+    waiting, running = list(seeds), set[_Job]()
+    ended: queue.SimpleQueue[_Job] = queue.SimpleQueue()
+    status = 0
+    try:
+        while waiting or running:
+            try:
+                while waiting and len(running) < args.jobs:
+                    seed = waiting.pop(0)
+                    running.add(_Job(_command(arguments, args, seed), seed, console, ended))
+                job = ended.get()
+                running.discard(job)
+                if job.process.returncode and status == 0:
+                    status = max(job.process.returncode, 1)
+                    print(job.complaint, end="", file=sys.stderr)
+                    waiting.clear()
+                    _send(running, signal.SIGTERM)
+            except KeyboardInterrupt:
+                if status == INTERRUPTED:
+                    raise  # the second time, without waiting
+                status = INTERRUPTED
+                waiting.clear()
+                _send(running, signal.SIGINT)
+    finally:
+        _send(running, signal.SIGKILL)
+    if status == 0:
+        _tell(seeds, args.out, console)
+    return status
+
+
+def _command(arguments: Sequence[str], args: argparse.Namespace, seed: int) -> list[str]:
+    """The same command for one seed; the last of two equal options counts."""
+    own = {"--seed": seed, "--seeds": 1, "--jobs": 1, "--threads": args.threads, "--out": args.out / f"seed-{seed}"}
+    return [sys.executable, "-u", str(SCRIPT), *arguments, *(str(part) for option in own.items() for part in option)]
+
+
+def _send(jobs: set[_Job], number: signal.Signals) -> None:
+    for job in jobs:
+        job.process.send_signal(number)
+
+
+def _tell(seeds: range, folder: Path, console: Console) -> None:
+    runs: list[list[dict[str, Any]]] = []
+    for seed in seeds:
+        runs.append(json.loads((folder / f"seed-{seed}" / "history.json").read_text(encoding="utf-8"))["epochs"])
+        console.print(f"seed {seed}: {over_seeds(runs[-1:])}")
+    console.print(over_seeds(runs))

@@ -1,0 +1,242 @@
+"""Several processes train the network that one process trains; what they refuse; how they end."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import mnist_worker
+import numpy as np
+import pytest
+import torch
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+import numpy_nn as nn
+from torch_ref.distributed import Group, ShardedLoader, Share
+
+ROOT = Path(__file__).parent.parent
+WORKER = ROOT / "tests" / "mnist_worker.py"
+TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node"]
+ENVIRONMENT = os.environ | {"PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests'}", "OMP_NUM_THREADS": "1"}
+
+# Rows and options: shares that are equal, shares that are not, and a last batch that is smaller. Smooth activations,
+# as rounding decides on which side of a kink a number lies.
+COMMON = ["--activation", "tanh", "--hidden", "16"]
+CASES = {
+    f"{engine}-{name}": (rows, ["--engine", engine, *COMMON, *options])
+    for engine in ("numpy", "torch")
+    for name, (rows, options) in {
+        "equal": (256, ["--batch-size", "32", "--lr", "0.2"]),
+        "uneven": (203, ["--batch-size", "30", "--optimizer", "nesterov", "--schedule", "one-cycle"]),
+        "last": (100, ["--batch-size", "19", "--optimizer", "adam", "--lr", "0.01", "--label-smoothing", "0.1"]),
+    }.items()
+}
+
+
+@pytest.fixture(scope="module")
+def alone():
+    """The cases in one process, in float64 and in float32."""
+    return {
+        (name, dtype): mnist_worker.train(rows, [*options, "--dtype", dtype])
+        for name, (rows, options) in CASES.items()
+        for dtype in ("float64", "float32")
+    }
+
+
+@pytest.fixture(scope="module", params=[2, 4], ids="{} processes".format)
+def together(request, tmp_path_factory):
+    """The folder in which so many processes leave the cases in float64."""
+    folder = tmp_path_factory.mktemp("together")
+    cases = {name: (rows, [*options, "--dtype", "float64"]) for name, (rows, options) in CASES.items()}
+    command = [*TORCHRUN, str(request.param), str(ROOT / "tests" / "distributed_worker.py"), str(folder)]
+    done = subprocess.run(
+        [*command, json.dumps(cases)], env=ENVIRONMENT, capture_output=True, text=True, timeout=120, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return folder, json.loads((folder / "results.json").read_text())
+
+
+def vector(parameters):
+    """All parameters as one."""
+    return np.concatenate([np.ravel(array).astype(np.float64) for _, array in sorted(parameters.items())])
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_several_processes_train_what_one_trains(name, alone, together):
+    folder, results = together
+    engine, metrics = alone[name, "float64"]
+    expected = vector(engine.parameters())
+    got = vector(np.load(folder / f"{name}.npz"))
+    # To first order a run's error is a multiple of the unit roundoff, the same multiple in both dtypes: the float32 run
+    # tells what training makes of rounding errors. Two runs in float64 may be twice their error apart; and twice again,
+    # as a sum over shares rounds each share's sum, its weight and the sum of the shares, where one process rounds one.
+    error = np.linalg.norm(vector(alone[name, "float32"][0].parameters()) - expected) * 2.0 ** (24 - 53)
+    assert np.linalg.norm(got - expected) <= 4.0 * error
+    # A wrong weight is an error of some percent: a bound that could hide it would be no bound.
+    assert error < 1e-12 * np.linalg.norm(expected)
+    assert results[name]["same"]
+    for epoch, expected_epoch in zip(results[name]["metrics"], metrics, strict=True):
+        # Means of at most 256 terms, of numbers that carry a relative error like the parameters'.
+        assert epoch[::2] == pytest.approx(expected_epoch[::2], rel=1e-12)
+        assert epoch[1::2] == pytest.approx(expected_epoch[1::2], rel=1e-15)
+
+
+def test_streams_differ_by_rank_and_begin_with_rank_0s(together):
+    drawn = together[1]["streams"]
+    for rank, (dropout, running_mean) in enumerate(zip(drawn["dropout"], drawn["running_mean"], strict=True)):
+        assert dropout == np.random.Generator(np.random.PCG64(7).jumped(rank)).random(4).tolist()
+        assert running_mean == [0.0] * 4
+    assert drawn["dropout"][0] == np.random.default_rng(7).random(4).tolist()
+    torch.manual_seed(5)
+    base = int(torch.randint(2**63 - 1, (1,)))
+    for rank, numbers in enumerate(drawn["torch"]):
+        torch.manual_seed(int(np.random.SeedSequence([base, rank]).generate_state(1, np.uint64)[0]))
+        assert numbers == torch.rand(4).tolist()
+    assert len(set(map(tuple, drawn["torch"]))) == len(drawn["torch"])
+
+
+def test_batch_norm_and_dropout_leave_one_network_on_all_ranks(together):
+    assert together[1]["batch_norm"]
+
+
+@given(st.integers(1, 60), st.integers(1, 60), st.integers(1, 8), st.booleans(), st.booleans(), st.integers(0, 99))
+def test_shares_are_the_batch_in_order(rows, batch_size, size, shuffle, drop_last, seed):
+    x, y = np.arange(2.0 * rows).reshape(rows, 2), np.arange(rows)
+    assume(not drop_last or rows >= batch_size)
+
+    def make():
+        return nn.DataLoader(x, y, batch_size, shuffle=shuffle, drop_last=drop_last, rng=seed)
+
+    smallest = batch_size if drop_last or rows % batch_size == 0 else rows % batch_size
+    if min(smallest, rows) < size:
+        with pytest.raises(ValueError, match=f"at least a row for each of {size} processes"):
+            ShardedLoader(make(), Group(0, size))
+        return
+    shards = [ShardedLoader(make(), Group(rank, size)) for rank in range(size)]
+    whole, *parts = (two_epochs(loader) for loader in (make(), *shards))
+    for batch, (x_batch, y_batch) in enumerate(whole):
+        np.testing.assert_array_equal(np.concatenate([part[batch][0] for part in parts]), x_batch)
+        np.testing.assert_array_equal(np.concatenate([part[batch][1] for part in parts]), y_batch)
+        for shard, part in zip(shards, parts, strict=True):
+            assert shard.share(batch % len(shard) + 1) == Share(len(part[batch][1]), len(y_batch))
+            assert abs(len(part[batch][1]) - len(y_batch) / size) < 1
+    assert 2 * sum(shard.rows() for shard in shards) == sum(len(y_batch) for _, y_batch in whole)
+
+
+def two_epochs(loader):
+    """Copies of the batches, which lie in arrays of the loader's own until the next one."""
+    return [(x.copy(), y.copy()) for _ in range(2) for x, y in loader]
+
+
+def start(processes, rows, *options, **environment):
+    """The command under torchrun."""
+    command = [*TORCHRUN, str(processes), str(WORKER), str(rows), "--device", "cpu", *options]
+    return subprocess.Popen(
+        command, env=ENVIRONMENT | environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+
+
+def ranks(launcher):
+    """The ids of the processes that torchrun started, by rank."""
+    children = Path(f"/proc/{launcher.pid}/task/{launcher.pid}/children").read_text().split()
+    found: dict[int, int] = {}
+    for child in map(int, children):
+        environment = Path(f"/proc/{child}/environ").read_bytes().split(b"\0")
+        found |= {int(entry[5:]): child for entry in environment if entry.startswith(b"RANK=")}
+    return found
+
+
+def complaints(stderr):
+    """The lines that are ours, among torchrun's own."""
+    return [line for line in stderr.splitlines() if line.startswith("train_mnist:")]
+
+
+def first_epochs(launcher, epochs=1):
+    """Wait until rank 0 has printed so many rows of its table."""
+    assert launcher.stdout is not None
+    return [launcher.stdout.readline() for _ in range(2 + epochs)]
+
+
+@pytest.mark.parametrize("engine", ["numpy", "torch"])
+def test_one_process_prints_and_writes(engine, tmp_path):
+    launcher = start(2, 150, "--engine", engine, "--hidden", "8", "--epochs", "1", "--out", str(tmp_path))
+    out, err = launcher.communicate(timeout=120)
+    assert launcher.returncode == 0, err
+    assert out.count("MNIST, 784-8-10") == 1
+    assert out.count("written: ") == 1
+    history = json.loads((tmp_path / "history.json").read_text())
+    # The cores are divided among the processes of a machine.
+    assert history["settings"]["threads"] == max(1, (os.cpu_count() or 1) // 2)
+    saved = {"numpy": "numpy.npz", "torch": "torch.pt"}[engine]
+    assert sorted(os.listdir(tmp_path)) == sorted(["curves.png", "history.json", saved])
+    assert complaints(err) == []
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--engine", "both"], "--engine: several processes train one engine, expected numpy or torch, got both"),
+        (["--engine", "numpy", "--batch-size", "149"], "expected batches of at least a row for each of 2 processes"),
+        (["--engine", "numpy", "--lr", "fast"], "argument --lr"),
+    ],
+)
+def test_what_is_refused_is_said_once(options, said, tmp_path):
+    launcher = start(2, 150, *options, "--out", str(tmp_path / "out"))
+    _, err = launcher.communicate(timeout=120)
+    assert launcher.returncode != 0
+    assert "exitcode  : 2" in err  # of the rank that torchrun calls the root cause
+    assert err.count(said) == 1
+    assert err.count("error: ") == ("argument" in said)
+    assert len(complaints(err)) == ("argument" not in said)
+    assert not (tmp_path / "out" / "history.json").exists()
+
+
+@pytest.mark.parametrize(("engine", "victim"), [("numpy", 1), ("numpy", 0), ("torch", 1)])
+def test_a_killed_rank_ends_the_run_with_one_line(engine, victim, tmp_path):
+    launcher = start(2, 150, "--engine", engine, "--hidden", "8", "--epochs", "100000", "--out", str(tmp_path))
+    first_epochs(launcher)
+    survivor = ranks(launcher)[1 - victim]
+    os.kill(ranks(launcher)[victim], signal.SIGKILL)
+    killed = time.monotonic()
+    out, err = launcher.communicate(timeout=60)
+    # Far below the time-out of an answer: a closed connection is noticed at once.
+    assert time.monotonic() - killed < 20.0
+    assert launcher.returncode != 0
+    (line,) = complaints(err)
+    assert line.startswith(f"train_mnist: rank {1 - victim}: ")
+    assert "process of th" in line
+    assert "written: " not in out
+    assert not Path(f"/proc/{survivor}").exists()
+
+
+def test_a_rank_that_hangs_ends_the_run_too(tmp_path):
+    options = ["--engine", "numpy", "--hidden", "8", "--epochs", "100000", "--out", str(tmp_path)]
+    launcher = start(2, 150, *options, TEST_TIMEOUT="2")
+    first_epochs(launcher)
+    stopped = ranks(launcher)[1]
+    os.kill(stopped, signal.SIGSTOP)
+    assert launcher.stderr is not None
+    line = launcher.stderr.readline()
+    # torchrun would wait for half a minute before it ends what does not react.
+    os.kill(stopped, signal.SIGKILL)
+    _, err = launcher.communicate(timeout=60)
+    assert launcher.returncode != 0
+    assert "rank 0: lost another process of this run, which ended or hangs" in line
+    assert complaints(err) == []
+
+
+def test_ctrl_c_leaves_what_there_is(tmp_path):
+    options = ["--engine", "numpy", "--hidden", "8", "--epochs", "100000", "--out", str(tmp_path)]
+    launcher = start(2, 150, *options)
+    first_epochs(launcher, epochs=2)
+    launcher.send_signal(signal.SIGINT)
+    out, err = launcher.communicate(timeout=60)
+    assert launcher.returncode != 0
+    assert "interrupted after" in out
+    assert complaints(err) == []
+    assert len(json.loads((tmp_path / "history.json").read_text())["epochs"]) >= 2
+    nn.MLP([784, 8, 10]).load(tmp_path / "numpy.npz")

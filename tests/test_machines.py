@@ -1,0 +1,78 @@
+"""What one of several processes decides by itself, without starting any; test_distributed.py starts them."""
+
+import os
+
+import pytest
+import torch
+
+from scripts.mnist import machines
+from scripts.mnist.arguments import parse
+from torch_ref.distributed import is_loss_of_a_process
+
+
+@pytest.fixture
+def second_of_two(monkeypatch):
+    """The environment that torchrun gives to rank 1 of 2 on one machine."""
+    for name, value in {"RANK": 1, "WORLD_SIZE": 2, "LOCAL_RANK": 1, "LOCAL_WORLD_SIZE": 2}.items():
+        monkeypatch.setenv(name, str(value))
+
+
+def test_alone_nothing_is_shared():
+    assert not machines.launched()
+    assert machines.is_first()
+    assert machines.processes_here() == 1
+    loader, metrics = object(), object()
+    assert machines.share_batches(loader) is loader
+    assert machines.mean(metrics, 3) is metrics
+    assert machines.callbacks(None, None, loader) == []
+    assert machines.data_parallel(None, loader) is None
+    machines.join(parse(["--engine", "both"], ""))
+
+
+def test_one_process_under_torchrun_is_alone(monkeypatch):
+    for name, value in {"RANK": 0, "WORLD_SIZE": 1, "LOCAL_WORLD_SIZE": 1}.items():
+        monkeypatch.setenv(name, str(value))
+    assert not machines.launched()
+
+
+@pytest.mark.usefixtures("second_of_two")
+def test_rank_1_neither_prints_nor_takes_all_cores():
+    assert machines.launched()
+    assert not machines.is_first()
+    assert parse([], "").threads == max(1, (os.cpu_count() or 1) // 2)
+    assert parse(["--threads", "7"], "").threads == 7
+
+
+@pytest.mark.usefixtures("second_of_two")
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--engine", "both"], "--engine: several processes train one engine, expected numpy or torch, got both"),
+        (["--engine", "torch", "--graph"], "--graph: a captured step"),
+        (["--engine", "numpy", "--jobs", "2", "--seeds", "2"], "--jobs: seeds at a time"),
+    ],
+)
+def test_what_several_processes_cannot_do_is_refused(options, said):
+    with pytest.raises(ValueError, match=said):
+        machines.join(parse(options, ""))
+
+
+@pytest.mark.usefixtures("second_of_two")
+def test_each_process_of_a_machine_has_a_gpu_of_its_own(monkeypatch):
+    chosen: list[int] = []
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "set_device", chosen.append)
+    args = parse(["--engine", "torch"], "")
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    with pytest.raises(ValueError, match="at most 1 processes, one for each GPU, got 2; or use --device cpu"):
+        machines._device(args)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    assert machines._device(args).type == "cuda"
+    assert chosen == [1]
+
+
+def test_only_a_lost_process_is_called_one():
+    gloo = "[/pytorch/third_party/gloo/gloo/transport/tcp/pair.cc:538] Connection closed by peer [127.0.0.1]:1234"
+    assert is_loss_of_a_process(RuntimeError(gloo))
+    assert is_loss_of_a_process(torch.distributed.DistBackendError("NCCL timeout"))
+    assert not is_loss_of_a_process(RuntimeError("mat1 and mat2 shapes cannot be multiplied"))
