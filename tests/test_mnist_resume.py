@@ -7,16 +7,13 @@ import os
 import shutil
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
 import pytest
-from rich.console import Console
 
 import numpy_nn as nn
 from numpy_nn import checkpoint
-from numpy_nn.training import Metrics
 from scripts import kill_and_resume, train_mnist
 from scripts.mnist import checkpoints, numpy_engine, recipe, run, torch_engine
 
@@ -371,32 +368,3 @@ def nn_arrays(path, engine):
 
     content = io.BytesIO(state["torch.state"].tobytes())
     return [(name, tensor.numpy()) for name, tensor in torch.load(content, weights_only=True)["model"].items()]
-
-
-class Slow:
-    """An engine that takes a while for an epoch, so that the bar is seen."""
-
-    name = "slow"
-
-    def train_epoch(self, after_batch):
-        for _ in range(run.BATCHES_PER_TICK):
-            after_batch()
-        time.sleep(0.25)
-        return Metrics(1.0, 0.5)
-
-    def evaluate(self):
-        return Metrics(1.0, 0.5)
-
-
-def test_the_bar_shows_the_epoch_and_the_time_left_of_the_whole_run():
-    shown = io.StringIO()
-    console = Console(file=shown, force_terminal=True, width=100)
-    assert [row["epoch"] for row in run.train([Slow()], 2, 3, run.BATCHES_PER_TICK, console)] == [2, 3]
-    for text in ("epoch 2 of 3 slow", "epoch 3 of 3 slow", "100/150", "0:00:0"):
-        assert text in shown.getvalue()
-
-
-def test_no_bar_where_there_is_no_terminal():
-    shown = io.StringIO()
-    list(run.train([Slow()], 1, 1, run.BATCHES_PER_TICK, Console(file=shown)))
-    assert shown.getvalue() == ""

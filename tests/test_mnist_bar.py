@@ -1,0 +1,38 @@
+"""The progress bar of train_mnist: the epoch, and the time left of the whole run."""
+
+import io
+import time
+
+from rich.console import Console
+
+from numpy_nn.training import Metrics
+from scripts.mnist import run
+
+
+class Slow:
+    """An engine that takes a while for an epoch, so that the bar is seen."""
+
+    name = "slow"
+
+    def train_epoch(self, after_batch):
+        for _ in range(run.BATCHES_PER_TICK):
+            after_batch()
+        time.sleep(0.25)
+        return Metrics(1.0, 0.5)
+
+    def evaluate(self):
+        return Metrics(1.0, 0.5)
+
+
+def test_the_bar_shows_the_epoch_and_the_time_left_of_the_whole_run():
+    shown = io.StringIO()
+    console = Console(file=shown, force_terminal=True, width=100)
+    assert [row["epoch"] for row in run.train([Slow()], 2, 3, run.BATCHES_PER_TICK, console)] == [2, 3]
+    for text in ("epoch 2 of 3 slow", "epoch 3 of 3 slow", "100/150", "0:00:0"):
+        assert text in shown.getvalue()
+
+
+def test_no_bar_where_there_is_no_terminal():
+    shown = io.StringIO()
+    list(run.train([Slow()], 1, 1, run.BATCHES_PER_TICK, Console(file=shown)))
+    assert shown.getvalue() == ""
