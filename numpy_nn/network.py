@@ -250,6 +250,7 @@ def MLP(
     *,
     batch_norm: bool = False,
     dropout: float = 0.0,
+    input_dropout: float = 0.0,
     bias: bool = True,
     init: Callable[..., None] | None = None,
     rng: Seed = None,
@@ -259,15 +260,16 @@ def MLP(
 
     ``MLP([784, 64, 10])`` is Linear(784, 64), ReLU, Linear(64, 10). ``activation`` is a name in
     ``ACTIVATION_LAYERS`` or something that makes a layer when called. Each hidden layer is Linear, then BatchNorm1d
-    if ``batch_norm``, the activation, then Dropout if ``dropout`` > 0. ``init(weight, rng=rng)`` fills every weight,
-    for instance ``initializers.kaiming_normal_``; without it weights are torch's default, as biases are in any case.
+    if ``batch_norm``, the activation, then Dropout if ``dropout`` > 0; ``input_dropout`` > 0 puts one before them all.
+    ``init(weight, rng=rng)`` fills every weight, for instance ``initializers.kaiming_normal_``; without it weights are
+    torch's default, as biases are in any case.
     ValueError for fewer than two sizes or an unknown name.
     """
     sizes = [count(size, f"sizes[{index}]") for index, size in enumerate(sizes)]
     if len(sizes) < 2:
         raise ValueError(f"sizes: expected at least two, an input and an output, got {sizes}")
     rng = generator(rng)
-    layers: list[Layer] = []
+    layers: list[Layer] = [Dropout(input_dropout, rng=rng)] if input_dropout else []
     for index, (fan_in, fan_out) in enumerate(pairwise(sizes), start=2):
         linear = Linear(fan_in, fan_out, bias, rng=rng, dtype=dtype)
         if init is not None:

@@ -24,10 +24,10 @@ from threadpoolctl import threadpool_limits
 import numpy_nn as nn
 from scripts.mnist import machines
 from scripts.mnist.arguments import parse
-from scripts.mnist.recipe import standardized
+from scripts.mnist.recipe import prepare
 from scripts.mnist.run import make_engines, run
 from scripts.mnist.sweep import sweep
-from scripts.mnist.table import over_seeds
+from scripts.mnist.table import images, over_seeds
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -44,9 +44,7 @@ def train(arguments: Sequence[str] | None) -> int:
         args.out.mkdir(parents=True, exist_ok=True)
         if args.jobs > 1:
             return sweep(sys.argv[1:] if arguments is None else arguments, args, console)
-        data = nn.load_mnist(args.data, dtype=args.dtype)
-        if args.standardize:
-            data = standardized(data)
+        data = prepare(nn.load_mnist(args.data, dtype=args.dtype), args)
         status, runs = 0, []
         with threadpool_limits(args.threads):
             for seed in range(args.seed, args.seed + args.seeds):
@@ -56,7 +54,7 @@ def train(arguments: Sequence[str] | None) -> int:
                     break
                 runs.append(rows)
         if (args.seeds > 1 or args.preset == "fast") and runs:
-            console.print(over_seeds(runs))
+            console.print(over_seeds(runs, images(args)))
         return status
     except (OSError, ValueError) as error:
         machines.complain(str(error))

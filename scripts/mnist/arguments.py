@@ -12,7 +12,7 @@ from typing import Any
 import numpy_nn as nn
 from scripts.mnist.machines import processes_here
 from scripts.mnist.presets import PRESETS
-from scripts.mnist.recipe import OPTIMIZERS
+from scripts.mnist.recipe import DISTORTIONS, OPTIMIZERS
 
 EPILOG = """
 A checkpoint is written to --out after every epoch, and the one before is kept. A run that was stopped, by whatever,
@@ -59,6 +59,64 @@ def share(text: str) -> float:
     return value
 
 
+def at_least_0(text: str) -> float:
+    """A finite number >= 0."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0.0 <= value < math.inf:
+        raise argparse.ArgumentTypeError(f"expected a number >= 0, got {text!r}")
+    return value
+
+
+def whole(low: int, high: int) -> Callable[[str], int]:
+    """A parser for whole numbers from ``low`` to ``high``."""
+
+    def parse(text: str) -> int:
+        try:
+            value = int(text)
+        except ValueError:
+            value = low - 1
+        if not low <= value <= high:
+            raise argparse.ArgumentTypeError(f"expected a whole number from {low} to {high}, got {text!r}")
+        return value
+
+    return parse
+
+
+def regularizers(parser: argparse.ArgumentParser) -> None:
+    """What keeps a network from learning its images by heart."""
+    parser.add_argument(
+        "--batch-norm", action=argparse.BooleanOptionalAction, default=False, help="before each activation"
+    )
+    parser.add_argument("--dropout", type=share, default=0.0, metavar="P", help="after each activation")
+    parser.add_argument("--input-dropout", type=share, default=0.0, metavar="P", help="of the pixels")
+    decay_help = "of the optimizer (default: its own, 0 but for adamw's 0.01)"
+    parser.add_argument("--weight-decay", type=at_least_0, default=argparse.SUPPRESS, metavar="X", help=decay_help)
+    max_norm_help = "longest that the weights of one unit may be, 0 for no limit"
+    parser.add_argument("--max-norm", type=at_least_0, default=0.0, metavar="X", help=max_norm_help)
+    clip_help = "longest that the gradient of the network may be, 0 for no limit"
+    parser.add_argument("--clip-norm", type=at_least_0, default=0.0, metavar="X", help=clip_help)
+    average_help = "decay of an exponential moving average of the weights, which is then what is judged; 0 for none"
+    parser.add_argument("--average", type=share, default=0.0, metavar="X", help=average_help)
+
+
+def distortions(parser: argparse.ArgumentParser) -> None:
+    """How far numpy_nn.augment.Distortion may move the pixels of an image; new at each step."""
+    for name, unit in (
+        ("rotation", "degrees"),
+        ("scale", "share of its size"),
+        ("shear", "pixels a row"),
+        ("shift", "pixels"),
+        ("alpha", "pixels, the factor of elastic displacements"),
+    ):
+        text = f"distort the images: {unit}"
+        parser.add_argument(f"--{name}", type=at_least_0, default=0.0, metavar="X", help=text)
+    sigma_help = "of the Gaussian that smooths elastic displacements, in pixels"
+    parser.add_argument("--sigma", type=positive(float), default=4.0, metavar="X", help=sigma_help)
+
+
 def parse(arguments: Sequence[str] | None, summary: str) -> argparse.Namespace:
     """The command line; ``summary`` says what the command does."""
     parser = argparse.ArgumentParser(
@@ -85,6 +143,12 @@ def parse(arguments: Sequence[str] | None, summary: str) -> argparse.Namespace:
     warm_up_help = "share of the steps in which the rate of one-cycle rises"
     parser.add_argument("--warm-up", type=share, default=0.1, metavar="X", help=warm_up_help)
     parser.add_argument("--label-smoothing", type=share, default=0.0, metavar="X", help="of the cross-entropy")
+    regularizers(parser)
+    distortions(parser)
+    held_out_help = "train on all but the last N training images and judge by those: how settings are chosen"
+    parser.add_argument("--held-out", type=whole(0, 59_000), default=0, metavar="N", help=held_out_help)
+    crop_help = "leave N pixels out on every side; digits hardly reach beyond the inner 20 x 20"
+    parser.add_argument("--crop", type=whole(0, 13), default=0, metavar="N", help=crop_help)
     standardize_help = "shift and scale all pixels to mean 0 and variance 1 over the training images"
     parser.add_argument("--standardize", action=argparse.BooleanOptionalAction, default=False, help=standardize_help)
     parser.add_argument("--seeds", type=positive(int), default=1, metavar="N", help="train N times, from seed on")
@@ -118,6 +182,12 @@ def parse(arguments: Sequence[str] | None, summary: str) -> argparse.Namespace:
         parser.error("argument --graph: a captured step keeps its learning rate, use it with --schedule constant")
     if args.loader == "plain" and args.dtype == "float64":
         parser.error("argument --loader: plain gives float32 images, use it with --dtype float32")
+    if args.crop and any(getattr(args, name) for name in DISTORTIONS):
+        parser.error("argument --crop: distorted images need their border, use it without distortions")
+    if args.loader == "plain" and (args.crop or args.held_out):
+        parser.error("argument --loader: plain gives all of the images as they are, use it without crop and held-out")
+    if "weight_decay" not in args:
+        args.weight_decay = None
     if "threads" not in args:
         args.threads = max(1, (os.cpu_count() or 1) // (processes_here() * min(args.jobs, args.seeds)))
     return args

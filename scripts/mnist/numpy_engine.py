@@ -13,7 +13,7 @@ import numpy_nn as nn
 from numpy_nn.training import Metrics
 from numpy_nn.training import Progress as TrainingProgress
 from scripts.mnist import machines
-from scripts.mnist.recipe import build, make_loader, one_cycle
+from scripts.mnist.recipe import build, make_loader, numpy_distortion, one_cycle
 
 
 class Ticks(nn.Callback):
@@ -32,12 +32,23 @@ class NumpyEngine:
     name = "numpy"
 
     def __init__(self, args: argparse.Namespace, data: nn.MNIST) -> None:
-        self.loader = make_loader(args, data)
+        self.loader = make_loader(args, data, numpy_distortion(args, data))
         self.test = machines.share_rows(data.x_test, data.y_test)
         self.net, self.loss, self.optimizer = build(args)
         one = args.schedule == "one-cycle"
         self.schedule = nn.OneCycleLR(self.optimizer, **one_cycle(args, data)) if one else None
-        self.training = nn.TrainingState(self.net, self.optimizer, self.loader, schedule=self.schedule)
+        # Batch norm's running statistics belong to the weights, and are averaged with them.
+        self.average = nn.AveragedModel(self.net, args.average, use_buffers=True) if args.average else None
+        self.each_step: list[nn.Callback] = []
+        if args.clip_norm:
+            self.each_step.append(nn.ClipGradNorm(args.clip_norm))
+        if args.max_norm:
+            self.each_step.append(nn.MaxNorm(args.max_norm))
+        if self.average:
+            self.each_step.append(nn.UpdateAverage(self.average))
+        self.training = nn.TrainingState(
+            self.net, self.optimizer, self.loader, schedule=self.schedule, average=self.average
+        )
 
     def train_epoch(self, after_batch: Callable[[], None]) -> Metrics:
         """One epoch of :func:`numpy_nn.fit`."""
@@ -49,7 +60,7 @@ class NumpyEngine:
             len(self.training.history.epochs) + 1,
             schedule=self.schedule,
             schedule_each="batch",
-            callbacks=[*machines.callbacks(self.net, self.loss, self.loader), Ticks(after_batch)],
+            callbacks=[*machines.callbacks(self.net, self.loss, self.loader), *self.each_step, Ticks(after_batch)],
             history=self.training.history,
         )
         epoch = history.epochs[-1]
@@ -57,15 +68,20 @@ class NumpyEngine:
 
     def evaluate(self) -> Metrics:
         """:func:`numpy_nn.evaluate` on the test images."""
-        return machines.mean(nn.evaluate(self.net, self.loss, *self.test), len(self.test[0]))
+        return machines.mean(nn.evaluate(self.judged, self.loss, *self.test), len(self.test[0]))
+
+    @property
+    def judged(self) -> nn.Sequential:
+        """The network that is evaluated and saved: the averaged one, if there is one."""
+        return self.net if self.average is None else self.average.module
 
     def parameters(self) -> dict[str, NDArray[Any]]:
         """Views of the parameters."""
-        return {name: p.data for name, p in self.net.named_parameters()}
+        return {name: p.data for name, p in self.judged.named_parameters()}
 
     def save(self, folder: Path) -> Path:
         """numpy.npz."""
-        self.net.save(folder / "numpy.npz")
+        self.judged.save(folder / "numpy.npz")
         return folder / "numpy.npz"
 
     def state(self) -> dict[str, NDArray[Any]]:

@@ -28,6 +28,7 @@ PRESETS = {
             "warm_up": 0.1,
             "label_smoothing": 0.05,
             "standardize": True,
+            "crop": 4,
             "out": Path("runs/fast"),
         },
     ),

@@ -21,7 +21,8 @@ from scripts.mnist import machines
 from scripts.mnist.checkpoints import Checkpoints, plain_settings
 from scripts.mnist.engine import Engine
 from scripts.mnist.numpy_engine import NumpyEngine
-from scripts.mnist.table import format_row, header, largest_difference, summarize
+from scripts.mnist.recipe import sizes
+from scripts.mnist.table import format_row, header, images, largest_difference, summarize
 from scripts.mnist.torch_engine import TorchEngine
 
 # A progress bar that moved at every batch would take as long as the batch.
@@ -103,7 +104,7 @@ def _run(
         checkpoints.clear_temporaries()
     names = [engine.name for engine in engines]
     device = describe_device(engines)
-    network = "-".join(map(str, [784, *args.hidden, 10]))
+    network = "-".join(map(str, sizes(args)))
     title = (
         f"MNIST, {network}, {args.activation}, batch {args.batch_size}, {args.optimizer}, lr {args.lr:g}, {args.dtype}"
     )
@@ -113,7 +114,9 @@ def _run(
     status = 0
     try:
         # Closed, so that the bar is gone before a line about what went wrong.
-        with closing(train(engines, len(rows) + 1, args.epochs, -(-60_000 // args.batch_size), console)) as epochs:
+        with closing(
+            train(engines, len(rows) + 1, args.epochs, -(-(60_000 - args.held_out) // args.batch_size), console)
+        ) as epochs:
             for row in epochs:
                 rows.append(row)
                 console.print(format_row(row, names))
@@ -134,7 +137,7 @@ def _run(
 
         draw(rows, names, title, args.out / "curves.png")
         written.append(args.out / "curves.png")
-        console.print(summarize(rows, names, device))
+        console.print(summarize(rows, names, device, images(args)))
     console.print(f"written: {', '.join(map(str, written))}")
     return status, rows
 

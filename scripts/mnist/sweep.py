@@ -16,7 +16,7 @@ from typing import IO, Any
 
 from rich.console import Console
 
-from scripts.mnist.table import over_seeds
+from scripts.mnist.table import images, over_seeds
 
 SCRIPT = Path(__file__).resolve().parent.parent / "train_mnist.py"
 INTERRUPTED = 128 + signal.SIGINT
@@ -79,7 +79,7 @@ def sweep(arguments: Sequence[str], args: argparse.Namespace, console: Console) 
     finally:
         _send(running, signal.SIGKILL)
     if status == 0:
-        _tell(seeds, args.out, console)
+        _tell(seeds, args.out, images(args), console)
     return status
 
 
@@ -94,9 +94,9 @@ def _send(jobs: set[_Job], number: signal.Signals) -> None:
         job.process.send_signal(number)
 
 
-def _tell(seeds: range, folder: Path, console: Console) -> None:
+def _tell(seeds: range, folder: Path, judged_by: str, console: Console) -> None:
     runs: list[list[dict[str, Any]]] = []
     for seed in seeds:
         runs.append(json.loads((folder / f"seed-{seed}" / "history.json").read_text(encoding="utf-8"))["epochs"])
-        console.print(f"seed {seed}: {over_seeds(runs[-1:])}")
-    console.print(over_seeds(runs))
+        console.print(f"seed {seed}: {over_seeds(runs[-1:], judged_by)}")
+    console.print(over_seeds(runs, judged_by))

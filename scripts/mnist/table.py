@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Sequence
 from typing import Any
 
@@ -27,14 +28,19 @@ def format_row(row: dict[str, Any], names: Sequence[str]) -> str:
     return "  ".join(f"{c:>11}" for c in cells) + (f"{row['largest_difference']:>21.2e}" if len(names) == 2 else "")
 
 
-def summarize(rows: Sequence[dict[str, Any]], names: Sequence[str], device: str) -> str:
+def images(args: argparse.Namespace) -> str:
+    """What the run is judged by."""
+    return f"{args.held_out:,} held-out training images" if args.held_out else "test images"
+
+
+def summarize(rows: Sequence[dict[str, Any]], names: Sequence[str], device: str, judged_by: str) -> str:
     """What came out, in a few lines."""
     seconds = {n: float(np.median([row[n]["seconds"] for row in rows])) for n in names}
     lines = []
     for n in names:
         where = f" on {device}" if n == "torch" else ""
         accuracy = rows[-1][n]["test_accuracy"]
-        lines.append(f"{n}{where}: {accuracy:.2%} of the test images, {seconds[n]:.3f} s an epoch (median)")
+        lines.append(f"{n}{where}: {accuracy:.2%} of the {judged_by}, {seconds[n]:.3f} s an epoch (median)")
     if len(names) == 2:
         ratio = np.median([row["torch"]["seconds"] / row["numpy"]["seconds"] for row in rows])
         difference = max(row["largest_difference"] for row in rows)
@@ -43,14 +49,14 @@ def summarize(rows: Sequence[dict[str, Any]], names: Sequence[str], device: str)
     return "\n".join(lines)
 
 
-def over_seeds(runs: Sequence[Sequence[dict[str, Any]]]) -> str:
+def over_seeds(runs: Sequence[Sequence[dict[str, Any]]], judged_by: str) -> str:
     """Accuracy and seconds of training of several runs."""
     lines = []
     for name in (n for n in ("numpy", "torch") if n in runs[0][0]):
         accuracy = np.array([rows[-1][name]["test_accuracy"] for rows in runs])
         seconds = [sum(row[name]["seconds"] for row in rows) for rows in runs]
         lines.append(
-            f"{name}, {len(runs)} seed{'s' * (len(runs) > 1)}: {accuracy.mean():.2%} of the test images "
+            f"{name}, {len(runs)} seed{'s' * (len(runs) > 1)}: {accuracy.mean():.2%} of the {judged_by} "
             f"({accuracy.min():.2%} .. {accuracy.max():.2%}, {np.sum(accuracy >= 0.98)} of {len(runs)} at 98% or more) "
             f"in {np.median(seconds):.3f} s of training (median)"
         )
