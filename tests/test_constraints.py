@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 
 import numpy_nn as nn
 from numpy_nn.constraints import EPSILON, max_norm_
+from torch_ref import to_torch
+from torch_ref.constraints import max_norm_ as their_max_norm_
 from torch_ref.parity import compare
 from torch_ref.rounding import Rounded, as_rounded
 
@@ -71,3 +73,33 @@ def test_a_network_s_own_memory_is_constrained():
 def test_bad_input_is_named(weight, max_norm, error, message):
     with pytest.raises(error, match=message):
         max_norm_(weight, max_norm)
+
+
+@given(data=st.data(), dtype=our.dtypes, max_norm=st.floats(1e-2, 1e2))
+def test_a_twin_s_units_are_constrained_alike(data, dtype, max_norm):
+    net = nn.MLP([data.draw(st.integers(1, 20)), data.draw(st.integers(1, 20)), 2], rng=0, dtype=dtype)
+    net.parameters().data[...] = data.draw(our.float_arrays(net.parameters().size, dtype, limit=10, laid_out=False))
+    twin = to_torch(net)
+    for layer, their_layer in ((net[0], twin[0]), (net[2], twin[2])):
+        before = layer.weight.data.astype(np.float64)
+        max_norm_(layer.weight, max_norm)
+        their_max_norm_(their_layer.weight, max_norm)
+        # Norm and factor of either engine round as often as the sum has terms, and eight times more; where one scales
+        # and the other does not, the factor is 1 but for that and for epsilon.
+        relative = 2 * (len(before) + 8) * float(np.finfo(dtype).eps) / 2 + EPSILON / max_norm
+        tiny = float(np.finfo(dtype).tiny) * (len(before) + 8) ** 0.5
+        error = np.abs(layer.weight.data - their_layer.weight.detach().numpy().T)
+        assert (error <= 1.01 * relative * np.abs(before) + tiny).all()
+        assert their_layer.weight.dtype == torch.from_numpy(layer.weight.data).dtype
+
+
+@pytest.mark.parametrize(
+    ("weight", "max_norm", "message"),
+    [
+        (torch.ones(2, 2), -1.0, "max_norm: expected a finite number >= 0"),
+        (torch.ones(3), 1.0, r"weight: expected shape \(out_features, in_features\), got \(3,\)"),
+    ],
+)
+def test_bad_input_of_the_twin_is_named(weight, max_norm, message):
+    with pytest.raises(ValueError, match=message):
+        their_max_norm_(weight, max_norm)
