@@ -22,6 +22,19 @@ def mnist() -> nn.MNIST:
     return nn.load_mnist(Path(__file__).parent.parent / "data")
 
 
+@pytest.fixture
+def few(mnist, monkeypatch):
+    """MNIST's first 1,500 training and 500 test images, in place of all of them."""
+
+    from scripts import train_mnist
+
+    def load(_root, *, dtype):
+        x, y, x_test, y_test = mnist
+        return nn.MNIST(x[:1500].astype(dtype), y[:1500], x_test[:500].astype(dtype), y_test[:500])
+
+    monkeypatch.setattr(train_mnist.nn, "load_mnist", load)
+
+
 @pytest.fixture(scope="session")
 def page_file(tmp_path_factory):
     """The page of the README."""

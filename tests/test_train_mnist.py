@@ -7,33 +7,13 @@ import subprocess
 import sys
 import time
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 import pytest
+from mnist_runs import DATA, ROOT, run
 
 import numpy_nn as nn
 from scripts import train_mnist
-
-ROOT = Path(__file__).parent.parent
-DATA = str(ROOT / "data")
-
-
-@pytest.fixture
-def few(mnist, monkeypatch):
-    """MNIST's first 1,500 training and 500 test images, in place of all of them."""
-
-    def load(_root, *, dtype):
-        x, y, x_test, y_test = mnist
-        return nn.MNIST(x[:1500].astype(dtype), y[:1500], x_test[:500].astype(dtype), y_test[:500])
-
-    monkeypatch.setattr(train_mnist.nn, "load_mnist", load)
-
-
-def run(folder, *arguments):
-    """Run the command into the folder; its status and its history."""
-    status = train_mnist.main(["--data", DATA, "--out", str(folder), "--threads", "2", *arguments])
-    return status, json.loads((folder / "history.json").read_text())
 
 
 @pytest.mark.usefixtures("few")

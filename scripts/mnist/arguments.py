@@ -132,6 +132,8 @@ def parse(arguments: Sequence[str] | None, summary: str) -> argparse.Namespace:
     activations = sorted(nn.ACTIVATION_LAYERS)
     parser.add_argument("--activation", choices=activations, default="relu", help="after each hidden layer")
     parser.add_argument("--epochs", type=positive(int), default=5, metavar="N", help="passes over the training images")
+    every_help = "show, judge and keep every N-th epoch, counted from the first, and the last"
+    parser.add_argument("--every", type=positive(int), default=1, metavar="N", help=every_help)
     parser.add_argument("--batch-size", type=positive(int), default=64, metavar="N", help="images a step")
     parser.add_argument("--lr", type=positive(float), default=0.1, metavar="X", help="learning rate")
     parser.add_argument(
@@ -147,11 +149,15 @@ def parse(arguments: Sequence[str] | None, summary: str) -> argparse.Namespace:
     distortions(parser)
     held_out_help = "train on all but the last N training images and judge by those: how settings are chosen"
     parser.add_argument("--held-out", type=whole(0, 59_000), default=0, metavar="N", help=held_out_help)
+    images_help = "train on the first N images only; 0 for all"
+    parser.add_argument("--images", type=whole(0, 60_000), default=0, metavar="N", help=images_help)
     crop_help = "leave N pixels out on every side; digits hardly reach beyond the inner 20 x 20"
     parser.add_argument("--crop", type=whole(0, 13), default=0, metavar="N", help=crop_help)
     standardize_help = "shift and scale all pixels to mean 0 and variance 1 over the training images"
     parser.add_argument("--standardize", action=argparse.BooleanOptionalAction, default=False, help=standardize_help)
     parser.add_argument("--seeds", type=positive(int), default=1, metavar="N", help="train N times, from seed on")
+    std_help = "draw weights from N(0, X^2), with biases 0; 0 for torch's default"
+    parser.add_argument("--weights-std", type=at_least_0, default=0.0, metavar="X", help=std_help)
     jobs_help = "so many seeds at a time, each in a process of its own and with a folder of its own in DIR"
     parser.add_argument("--jobs", type=positive(int), default=1, metavar="N", help=jobs_help)
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="of the weights and the order of the images")
@@ -184,8 +190,14 @@ def parse(arguments: Sequence[str] | None, summary: str) -> argparse.Namespace:
         parser.error("argument --loader: plain gives float32 images, use it with --dtype float32")
     if args.crop and any(getattr(args, name) for name in DISTORTIONS):
         parser.error("argument --crop: distorted images need their border, use it without distortions")
-    if args.loader == "plain" and (args.crop or args.held_out):
-        parser.error("argument --loader: plain gives all of the images as they are, use it without crop and held-out")
+    if args.loader == "plain" and (args.crop or args.held_out or args.images):
+        parser.error("argument --loader: plain gives all images as they are, use it without crop, held-out and images")
+    if args.weights_std and args.batch_norm:
+        parser.error(
+            "argument --weights-std: biases would be 0, and batch norm's factors too, use it without batch norm"
+        )
+    if args.images and args.held_out:
+        parser.error("argument --images: are the first of all, use it without --held-out")
     if "weight_decay" not in args:
         args.weight_decay = None
     if "threads" not in args:

@@ -32,7 +32,8 @@ def draw(rows: Sequence[dict[str, Any]], names: Sequence[str], title: str, path:
         else:
             factor = 100 if panel == "test_accuracy" else 1
             for n in names:
-                axis.plot(epochs, [factor * row[n][panel] for row in rows], label=n, **styles[n])
+                shown = [(row["epoch"], factor * row[n][panel]) for row in rows if row[n][panel] is not None]
+                axis.plot(*zip(*shown, strict=True), label=n, **styles[n])
             axis.legend()
         axis.set(xlabel="epoch", title=labels[panel])
         axis.xaxis.set_major_locator(MaxNLocator(integer=True))

@@ -33,6 +33,8 @@ def prepare(data: nn.MNIST, args: argparse.Namespace) -> nn.MNIST:
     if args.held_out:
         x, y, n = data.x_train, data.y_train, args.held_out
         data = nn.MNIST(x[:-n], y[:-n], x[-n:], y[-n:])
+    if args.images:
+        data = data._replace(x_train=data.x_train[: args.images], y_train=data.y_train[: args.images])
     if args.standardize:
         mean, std = data.x_train.mean(), data.x_train.std()
         data = data._replace(x_train=(data.x_train - mean) / std, x_test=(data.x_test - mean) / std)
@@ -63,6 +65,10 @@ def build(args: argparse.Namespace) -> tuple[nn.Sequential, nn.CrossEntropyLoss,
         rng=args.seed,
         dtype=args.dtype,
     )
+    if args.weights_std:
+        rng = np.random.default_rng(args.seed)
+        for p in net.parameters():
+            p.data[...] = 0.0 if p.data.ndim == 1 else rng.normal(0.0, args.weights_std, p.shape)
     settings = {} if args.weight_decay is None else {"weight_decay": args.weight_decay}
     optimizer = OPTIMIZERS[args.optimizer](net.parameters(), args.lr, **settings)
     return net, nn.CrossEntropyLoss(args.label_smoothing), optimizer

@@ -36,9 +36,12 @@ def make_engines(args: argparse.Namespace, data: nn.MNIST) -> list[Engine]:
 
 
 def train(
-    engines: Sequence[Engine], first: int, epochs: int, steps: int, console: Console
+    engines: Sequence[Engine], first: int, epochs: int, every: int, steps: int, console: Console
 ) -> Generator[dict[str, Any], None, None]:
-    """Train the engines epoch by epoch in turn, from the ``first`` on; yields a row after each epoch."""
+    """Train the engines epoch by epoch in turn, from the ``first`` on; yields a row after each epoch.
+
+    The figures of a test are None but for every ``every``-th row and the last.
+    """
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     # The time left is that of the whole run, at the speed of the last quarter of an hour.
     with Progress(
@@ -66,7 +69,8 @@ def train(
                         where = error.epoch, error.batch, error.layer, error.gradient_norm
                         raise nn.Divergence(f"{engine.name}: {error}", *where) from None
                     seconds = time.perf_counter() - started
-                    test_loss, test_accuracy = engine.evaluate()
+                    shown = is_shown(epoch, epochs, every)
+                    test_loss, test_accuracy = engine.evaluate() if shown else (None, None)
                 row[engine.name] = {
                     "train_loss": train_loss,
                     "train_accuracy": train_accuracy,
@@ -77,6 +81,11 @@ def train(
             if len(engines) == 2:
                 row["largest_difference"] = largest_difference(*(engine.parameters() for engine in engines))
             yield row
+
+
+def is_shown(epoch: int, epochs: int, every: int) -> bool:
+    """Whether the epoch is one of every so many, counted from the first, or the last."""
+    return (epoch - 1) % every == 0 or epoch == epochs
 
 
 def run(engines: Sequence[Engine], args: argparse.Namespace, console: Console) -> tuple[int, list[dict[str, Any]]]:
@@ -114,11 +123,12 @@ def _run(
     status = 0
     try:
         # Closed, so that the bar is gone before a line about what went wrong.
-        with closing(
-            train(engines, len(rows) + 1, args.epochs, -(-(60_000 - args.held_out) // args.batch_size), console)
-        ) as epochs:
+        steps = -(-(args.images or 60_000 - args.held_out) // args.batch_size)
+        with closing(train(engines, len(rows) + 1, args.epochs, args.every, steps, console)) as epochs:
             for row in epochs:
                 rows.append(row)
+                if not is_shown(row["epoch"], args.epochs, args.every):
+                    continue
                 console.print(format_row(row, names))
                 if machines.is_first():
                     checkpoints.write(engines, rows)

@@ -54,10 +54,12 @@ def over_seeds(runs: Sequence[Sequence[dict[str, Any]]], judged_by: str) -> str:
     lines = []
     for name in (n for n in ("numpy", "torch") if n in runs[0][0]):
         accuracy = np.array([rows[-1][name]["test_accuracy"] for rows in runs])
+        spread = accuracy.std(ddof=1) if len(runs) > 1 else 0.0
         seconds = [sum(row[name]["seconds"] for row in rows) for rows in runs]
+        good = np.sum(accuracy >= 0.98)
         lines.append(
-            f"{name}, {len(runs)} seed{'s' * (len(runs) > 1)}: {accuracy.mean():.2%} of the {judged_by} "
-            f"({accuracy.min():.2%} .. {accuracy.max():.2%}, {np.sum(accuracy >= 0.98)} of {len(runs)} at 98% or more) "
+            f"{name}, {len(runs)} seed{'s' * (len(runs) > 1)}: {accuracy.mean():.2%} of the {judged_by}, spread "
+            f"{spread:.2%} ({accuracy.min():.2%} .. {accuracy.max():.2%}, {good} of {len(runs)} at 98% or more) "
             f"in {np.median(seconds):.3f} s of training (median)"
         )
     return "\n".join(lines)

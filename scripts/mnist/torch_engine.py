@@ -14,7 +14,7 @@ import numpy_nn as nn
 from numpy_nn.atomic import atomic_write
 from numpy_nn.training import Metrics
 from scripts.mnist import machines
-from scripts.mnist.recipe import build, make_loader, one_cycle
+from scripts.mnist.recipe import build, distortion, make_loader, one_cycle
 
 
 class TorchEngine:
@@ -26,6 +26,8 @@ class TorchEngine:
         import torch
 
         from torch_ref import loss_to_torch, optimizer_to_torch, to_torch
+        from torch_ref.augment import Distortion
+        from torch_ref.averaging import AveragedModel
         from torch_ref.data import mnist_loader
         from torch_ref.resume import TrainingState
         from torch_ref.training import make_step, resident_batches, resolve_device
@@ -40,11 +42,28 @@ class TorchEngine:
         self.parallel = machines.data_parallel(self.model, loader)
         trained = self.model if self.parallel is None else self.parallel.model
         self.step = make_step(trained, self.loss, self.optimizer, compile=args.compile, graph=args.graph)
+        if args.clip_norm:
+            parameters = list(self.model.parameters())
+
+            def clip(*_: Any) -> None:
+                torch.nn.utils.clip_grad_norm_(parameters, args.clip_norm)
+
+            self.optimizer.register_step_pre_hook(clip)
+        self.max_norm = args.max_norm
+        # Batch norm's running statistics belong to the weights, and are averaged with them.
+        self.average = AveragedModel(self.model, args.average, use_buffers=True) if args.average else None
         self.schedule = None
         if args.schedule == "one-cycle":
             self.schedule = torch.optim.lr_scheduler.OneCycleLR(self.optimizer, **one_cycle(args, data))
-        rngs = {"loader": loader.rng}
-        self.training = TrainingState(self.model, self.optimizer, schedule=self.schedule, rngs=rngs)
+        settings = distortion(args, data)
+        self.distort: Callable[[Any], Any] = lambda x: x
+        rngs: dict[str, Any] = {"loader": loader.rng}
+        if settings is not None:
+            self.distort = Distortion(**settings, rng=args.seed, device=self.device)
+            rngs["distortion"] = self.distort.rng
+        self.training = TrainingState(
+            self.model, self.optimizer, schedule=self.schedule, average=self.average, rngs=rngs
+        )
         self.epochs = 0
         x, y, x_test, y_test = (torch.from_numpy(array).to(self.device) for array in data)
         self.test = machines.share_rows(x_test, y_test)
@@ -54,13 +73,22 @@ class TorchEngine:
                 for images, labels in mnist_loader(args.data, batches=loader.indices())
             )
         else:
-            self.batches = lambda: resident_batches(x, y, loader.indices())
+            self.batches = lambda: ((self.distort(a), b) for a, b in resident_batches(x, y, loader.indices()))
 
     def train_epoch(self, after_batch: Callable[[], None]) -> Metrics:
         """One epoch, which is over when the device is done."""
+        import torch
+
+        from torch_ref.constraints import max_norm_
         from torch_ref.training import synchronize, train_epoch
 
         def after_step() -> None:
+            if self.max_norm:
+                for module in self.model.modules():
+                    if isinstance(module, torch.nn.Linear):
+                        max_norm_(module.weight, self.max_norm)
+            if self.average is not None:
+                self.average.update_parameters(self.model)
             if self.schedule is not None:
                 self.schedule.step()
             after_batch()
@@ -76,20 +104,25 @@ class TorchEngine:
         """:func:`torch_ref.training.evaluate` on the test images."""
         from torch_ref.training import evaluate
 
-        return machines.mean(evaluate(self.model, self.loss, *self.test), len(self.test[0]))
+        return machines.mean(evaluate(self.judged, self.loss, *self.test), len(self.test[0]))
+
+    @property
+    def judged(self) -> Any:
+        """The model that is evaluated and saved: the averaged one, if there is one."""
+        return self.model if self.average is None else self.average.module
 
     def parameters(self) -> dict[str, NDArray[Any]]:
         """Copies of the parameters."""
         from torch_ref import parameters_as_numpy
 
-        return dict(parameters_as_numpy(self.model))
+        return dict(parameters_as_numpy(self.judged))
 
     def save(self, folder: Path) -> Path:
         """torch.pt, a state_dict."""
         import torch
 
         with atomic_write(folder / "torch.pt") as file:
-            torch.save(self.model.state_dict(), file)
+            torch.save(self.judged.state_dict(), file)
         return folder / "torch.pt"
 
     def state(self) -> dict[str, NDArray[Any]]:

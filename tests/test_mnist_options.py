@@ -1,0 +1,172 @@
+"""Options and presets of ``train_mnist.py``: each changes both engines alike, and says what it does not take."""
+
+import json
+
+import numpy as np
+import pytest
+from mnist_runs import DATA, run
+
+import numpy_nn as nn
+from scripts import train_mnist
+from scripts.mnist.arguments import parse
+from scripts.mnist.presets import PRESETS
+from scripts.mnist.recipe import build, numpy_distortion, one_cycle, prepare
+from scripts.mnist.table import over_seeds
+
+TINY = ("--hidden", "8", "--epochs", "1")
+
+
+def alike(folder, *arguments):
+    """Run both engines in float64 and return the history, having seen that they agree."""
+    status, history = run(folder, *TINY, "--dtype", "float64", *arguments)
+    assert status == 0
+    for row in history["epochs"]:
+        # Some dozens of steps of float64, whose rounding errors grow by a little more than their number.
+        assert row["largest_difference"] < 1e-10
+        assert row["numpy"]["train_loss"] == pytest.approx(row["torch"]["train_loss"], rel=1e-10)
+        assert row["numpy"]["test_accuracy"] == row["torch"]["test_accuracy"]
+    return history
+
+
+@pytest.mark.usefixtures("few")
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("--schedule", "one-cycle", "--warm-up", "0.3"),
+        ("--label-smoothing", "0.1"),
+        ("--standardize",),
+        ("--batch-norm",),
+        ("--weight-decay", "0.01"),
+        ("--optimizer", "adamw", "--lr", "0.001", "--weight-decay", "0.1"),
+        ("--max-norm", "0.3"),
+        ("--clip-norm", "0.2"),
+        ("--average", "0.9"),
+        ("--average", "0.9", "--batch-norm", "--optimizer", "momentum"),
+        ("--crop", "4"),
+        ("--held-out", "100"),
+        ("--weights-std", "0.1"),
+        ("--images", "64", "--epochs", "5", "--every", "2"),
+    ],
+    ids=" ".join,
+)
+def test_an_option_means_the_same_in_both_engines_and_changes_the_run(tmp_path, options):
+    changed = alike(tmp_path / "changed", *options)
+    plain = alike(tmp_path / "plain")
+    assert changed["epochs"][0]["numpy"]["test_loss"] != plain["epochs"][0]["numpy"]["test_loss"]
+
+
+@pytest.mark.usefixtures("few")
+@pytest.mark.parametrize("engine", ["numpy", "torch"])
+@pytest.mark.parametrize(
+    "options", [("--dropout", "0.5"), ("--input-dropout", "0.2"), ("--rotation", "20", "--alpha", "9")]
+)
+def test_what_is_random_in_each_engine_is_set_by_the_seed_and_changes_the_run(tmp_path, engine, options):
+    losses = []
+    for name, extra in (("one", options), ("again", options), ("other", (*options, "--seed", "1")), ("plain", ())):
+        status, history = run(tmp_path / name, *TINY, "--engine", engine, *extra)
+        assert status == 0
+        losses.append(history["epochs"][0][engine]["train_loss"])
+    assert losses[0] == losses[1]
+    assert len(set(losses)) == 3
+
+
+@pytest.mark.usefixtures("few")
+def test_the_preset_seed_is_the_tutorials_curve(tmp_path, capsys):
+    status, history = run(tmp_path, "--preset", "seed", "--epochs", "201")
+    assert status == 0
+    rows = history["epochs"]
+    assert len(rows) == 201
+    assert 40.0 < rows[0]["numpy"]["train_loss"] < 160.0
+    assert rows[-1]["numpy"]["train_loss"] < 1.0
+    assert [row["epoch"] for row in rows if row["numpy"]["test_loss"] is not None] == [1, 101, 201]
+    assert rows[0]["numpy"]["train_loss"] == pytest.approx(rows[0]["torch"]["train_loss"], rel=1e-5)
+    shown = [line.split()[0] for line in capsys.readouterr().out.splitlines() if line[:12].strip().isdigit()]
+    assert shown == ["1", "101", "201"]
+    assert sorted(path.name for path in tmp_path.glob("checkpoint-*")) == ["checkpoint-101.npz", "checkpoint-201.npz"]
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_a_preset_sets_options_that_an_explicit_one_changes(name):
+    args = parse(["--preset", name], "")
+    for option, value in PRESETS[name].settings.items():
+        assert getattr(args, option) == value
+    assert parse(["--preset", name, "--lr", "0.25"], "").lr == 0.25
+    build(args)
+
+
+def test_what_a_recipe_is_made_of(mnist):
+    args = parse(["--preset", "fast", "--held-out", "5000"], "")
+    data = prepare(mnist, args)
+    assert [array.shape for array in data] == [(55_000, 400), (55_000,), (5_000, 400), (5_000,)]
+    np.testing.assert_array_equal(data.y_test, mnist.y_train[-5000:])
+    whole = prepare(mnist, parse(["--standardize"], ""))
+    # The mean of 47 million float32 numbers, summed by pairs.
+    assert whole.x_train.mean(dtype=np.float64) == pytest.approx(0.0, abs=1e-5)
+    assert whole.x_train.std(dtype=np.float64) == pytest.approx(1.0, abs=1e-5)
+    cropped = prepare(mnist, parse(["--crop", "4"], "")).x_test[3].reshape(20, 20)
+    np.testing.assert_array_equal(cropped, mnist.x_test[3].reshape(28, 28)[4:24, 4:24])
+    assert numpy_distortion(args, data) is None
+    distort = numpy_distortion(parse(["--preset", "distort"], ""), whole)
+    assert repr(distort).startswith("Distortion(rotation=12, scale=0.12, shear=0.15, shift=1.5")
+    assert distort is not None
+    assert distort.fill == whole.x_train.min() < 0.0
+
+
+def test_one_cycle_ends_at_nearly_nothing(mnist):
+    args = parse(["--schedule", "one-cycle", "--epochs", "1", "--batch-size", "1000", "--lr", "0.5"], "")
+    _, _, optimizer = build(args)
+    schedule = nn.OneCycleLR(optimizer, **one_cycle(args, mnist))
+    rates = [optimizer.lr]
+    for _ in range(59):
+        schedule.step()
+        rates.append(optimizer.lr)
+    assert max(rates) == 0.5
+    assert rates.index(0.5) == 5
+    assert rates[-1] < 1e-5
+
+
+def test_several_seeds_are_summed_up():
+    runs = [
+        [{"epoch": 1, "numpy": {"test_accuracy": a, "seconds": s}}] for a, s in ((0.97, 1.0), (0.98, 2.0), (0.99, 9.0))
+    ]
+    assert over_seeds(runs, "test images") == (
+        "numpy, 3 seeds: 98.00% of the test images, spread 1.00% (97.00% .. 99.00%, 2 of 3 at 98% or more) "
+        "in 2.000 s of training (median)"
+    )
+
+
+@pytest.mark.usefixtures("few")
+def test_the_preset_fast_is_judged_over_its_seeds(tmp_path, capsys):
+    status = train_mnist.main(
+        ["--preset", "fast", "--seeds", "2", "--engine", "numpy", "--data", DATA, "--out", str(tmp_path)]
+    )
+    assert status == 0
+    assert "numpy, 2 seeds: " in capsys.readouterr().out
+    assert json.loads((tmp_path / "history.json").read_text())["settings"]["seed"] == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (("--hidden", "8,0"), "--hidden: expected sizes >= 1 such as 64 or 512,256, got '8,0'"),
+        (("--epochs", "0"), "--epochs: expected a whole number > 0, got '0'"),
+        (("--lr", "nan"), "--lr: expected a number > 0, got 'nan'"),
+        (("--warm-up", "1.5"), "--warm-up: expected a number from 0 to 1, got '1.5'"),
+        (("--dropout", "x"), "--dropout: expected a number from 0 to 1, got 'x'"),
+        (("--average", "-1"), "--average: expected a number from 0 to 1, got '-1'"),
+        (("--weight-decay", "-1"), "--weight-decay: expected a number >= 0, got '-1'"),
+        (("--rotation", "inf"), "--rotation: expected a number >= 0, got 'inf'"),
+        (("--held-out", "60000"), "--held-out: expected a whole number from 0 to 59000, got '60000'"),
+        (("--crop", "14"), "--crop: expected a whole number from 0 to 13, got '14'"),
+        (("--crop", "2", "--shift", "1"), "--crop: distorted images need their border"),
+        (("--images", "9", "--held-out", "5"), "--images: are the first of all, use it without --held-out"),
+        (("--weights-std", "1", "--batch-norm"), "--weights-std: biases would be 0"),
+        (("--loader", "plain", "--crop", "1"), "--loader: plain gives all images as they are"),
+        (("--preset", "slow"), "--preset: invalid choice: 'slow'"),
+    ],
+)
+def test_what_an_option_does_not_take_is_said_in_one_line(arguments, complaint, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        train_mnist.main(list(arguments))
+    assert stopped.value.code == 2
+    assert complaint in capsys.readouterr().err.splitlines()[-1]
