@@ -1,8 +1,6 @@
 """Training in PyTorch: the loop by hand, the same order of batches as numpy_nn, and the same weights after epochs."""
 
-from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -16,7 +14,6 @@ import numpy_nn as nn
 from torch_ref import concise_mlp, loss_to_torch, optimizer_to_torch, parameters_as_numpy, to_torch
 from torch_ref.data import mnist_loader, mnist_tensors
 from torch_ref.training import (
-    GraphedStep,
     device_name,
     evaluate,
     make_step,
@@ -254,64 +251,3 @@ def test_a_compiled_step_takes_the_same_steps():
     np.testing.assert_allclose(metrics[0], metrics[1], rtol=0, atol=1e-12)
     for p, q in zip(models[0].parameters(), models[1].parameters(), strict=True):
         assert (p - q).abs().max() <= 1e-12
-
-
-def test_a_graph_needs_cuda():
-    _, (model, _), _ = networks_for_steps("sgd")
-    with pytest.raises(ValueError, match="graph: expected a model on CUDA, got one on cpu"):
-        make_step(model, CROSS_ENTROPY, torch.optim.SGD(model.parameters()), graph=True)
-
-
-class Captures:
-    """A stand-in for CUDA's graphs on the CPU: capturing leaves no trace, replaying works on the captured tensors."""
-
-    def __init__(self, monkeypatch, step, tensors):
-        self.step, self.tensors, self.calls, self.captured = step, tensors, [], 0
-        stream = SimpleNamespace(wait_stream=lambda _: None)
-        monkeypatch.setattr(torch.cuda, "Stream", lambda: stream)
-        monkeypatch.setattr(torch.cuda, "current_stream", lambda: stream)
-        monkeypatch.setattr(torch.cuda, "stream", lambda _: nullcontext())
-        monkeypatch.setattr(torch.cuda, "CUDAGraph", SimpleNamespace)
-        monkeypatch.setattr(torch.cuda, "graph", self.capture)
-
-    def recorded_step(self, x, y):
-        results = self.step(x, y)
-        self.calls.append(((x, y), results))
-        return results
-
-    @contextmanager
-    def capture(self, graph):
-        before = [(tensor, tensor.detach().clone()) for tensor in self.tensors()]
-        yield
-        with torch.no_grad():
-            for tensor, value in before:
-                tensor.copy_(value)
-        arguments, results = self.calls[-1]
-        self.captured += 1
-
-        def replay():
-            for tensor, value in zip(results, self.step(*arguments), strict=True):
-                tensor.copy_(value)
-
-        graph.replay = replay
-
-
-@pytest.mark.parametrize("optimizer", ["sgd", "momentum", "adam", "adamw"])
-def test_a_captured_step_takes_the_same_steps(optimizer, monkeypatch):
-    ours, (eager_model, model), batches = networks_for_steps(optimizer)
-    eager = optimizer_to_torch(ours, eager_model)
-    theirs = optimizer_to_torch(ours, model)
-
-    def tensors():
-        states = [value for state in theirs.state.values() for value in state.values()]
-        return [*model.parameters(), *(value for value in states if isinstance(value, torch.Tensor))]
-
-    captures = Captures(monkeypatch, make_step(model, CROSS_ENTROPY, theirs), tensors)
-    step = GraphedStep(captures.recorded_step, model, theirs)
-    for _ in range(2):
-        # The smaller batch is captured in the middle of training, when the optimizer has a state to keep.
-        expected = train_epoch(eager_model, CROSS_ENTROPY, eager, batches)
-        assert train_epoch(model, CROSS_ENTROPY, theirs, batches, step=step) == expected
-    for p, q in zip(model.parameters(), eager_model.parameters(), strict=True):
-        assert torch.equal(p, q)
-    assert captures.captured == 2

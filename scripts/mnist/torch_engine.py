@@ -35,11 +35,12 @@ class TorchEngine:
         self.device = resolve_device(args.device)
         net, loss, optimizer = build(args)
         self.model, self.loss = to_torch(net, self.device), loss_to_torch(loss)
-        self.optimizer = optimizer_to_torch(optimizer, self.model, fused=args.fused or args.graph)
+        self.optimizer = optimizer_to_torch(optimizer, self.model, fused=args.fused or args.graph, tensor_lr=args.graph)
         loader = make_loader(args, data)
         self.parallel = machines.data_parallel(self.model, loader)
         trained = self.model if self.parallel is None else self.parallel.model
-        self.step = make_step(trained, self.loss, self.optimizer, compile=args.compile, graph=args.graph)
+        options = {"compile": args.compile, "amp": args.amp, "graph": args.graph}
+        self.step = make_step(trained, self.loss, self.optimizer, **options)
         self.schedule = None
         if args.schedule == "one-cycle":
             self.schedule = torch.optim.lr_scheduler.OneCycleLR(self.optimizer, **one_cycle(args, data))
