@@ -12,6 +12,8 @@ from torch.utils.data import DataLoader, Subset
 
 import numpy_nn as nn
 from torch_ref import concise_mlp, loss_to_torch, optimizer_to_torch, parameters_as_numpy, to_torch
+from torch_ref.averaging import AveragedModel
+from torch_ref.constraints import max_norm_
 from torch_ref.data import mnist_loader, mnist_tensors
 from torch_ref.training import (
     device_name,
@@ -141,6 +143,51 @@ def test_both_engines_have_the_same_weights_after_epochs(activation, momentum):
     tested, their_test = nn.evaluate(net, loss, x, y), evaluate(model, loss_to_torch(loss), *tensors)
     assert their_test.loss == pytest.approx(tested.loss, rel=0, abs=1e-12)
     assert their_test.accuracy == tested.accuracy
+
+
+@pytest.mark.parametrize("use_buffers", [False, True])
+def test_both_engines_clip_constrain_and_average_alike(use_buffers):
+    x, y = nn.datasets.spirals(90, rng=0, dtype=np.float64)
+    net, loss = nn.MLP([2, 16, 3], "tanh", batch_norm=True, rng=1, dtype=np.float64), nn.CrossEntropyLoss()
+    model = to_torch(net)
+    ours, theirs = (nn.DataLoader(x, y, 16, rng=2) for _ in range(2))
+    # Both are in force at some steps, and not at others; the last assertion says so.
+    clip, longest = 0.5, 1.0
+    average = nn.AveragedModel(net, 0.9, use_buffers=use_buffers)
+    callbacks = [nn.callbacks.ClipGradNorm(clip), nn.callbacks.MaxNorm(longest), nn.callbacks.UpdateAverage(average)]
+    optimizer = nn.SGD(net.parameters(), lr=0.5, momentum=0.9)
+    their_optimizer = optimizer_to_torch(optimizer, model)
+    their_average = AveragedModel(model, 0.9, use_buffers=use_buffers)
+    step = make_step(model, CROSS_ENTROPY, their_optimizer, clip_grad_norm=clip)
+    norms, lengths = [], []
+
+    def after_batch():
+        norms.append(float(torch.nn.utils.get_total_norm([p.grad for p in model.parameters()])))
+        for layer in model:
+            if isinstance(layer, torch.nn.Linear):
+                lengths.extend(layer.weight.detach().norm(dim=1).tolist())
+                max_norm_(layer.weight, longest)
+        their_average.update_parameters(model)
+
+    nn.fit(net, loss, optimizer, ours, epochs=5, callbacks=callbacks)
+    tensors = torch.from_numpy(x), torch.from_numpy(y)
+    for _ in range(5):
+        batches = resident_batches(*tensors, theirs.indices())
+        train_epoch(model, CROSS_ENTROPY, their_optimizer, batches, after_batch, step=step)
+
+    # Thirty steps, as above, on numbers of about 1.
+    for twin, expected in ((model, net), (their_average.module, average.module)):
+        for name, array in expected.state_dict().items():
+            np.testing.assert_allclose(twin.state_dict()[name].numpy().T, array, rtol=0, atol=1e-12, err_msg=name)
+    assert min(norms) < clip * (1 - 1e-5) < max(norms) <= clip * (1 + 1e-12)
+    assert min(lengths) < longest < max(lengths)
+
+
+@pytest.mark.parametrize("clip", [-1.0, np.inf])
+def test_a_length_that_nothing_can_be_clipped_to_is_refused(clip):
+    model = to_torch(toy()[0])
+    with pytest.raises(ValueError, match="clip_grad_norm: expected a finite number >= 0"):
+        make_step(model, CROSS_ENTROPY, torch.optim.SGD(model.parameters()), clip_grad_norm=clip)
 
 
 @pytest.mark.usefixtures("mnist")

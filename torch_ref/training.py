@@ -16,6 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from numpy_nn.checks import number
 from numpy_nn.training import Metrics
 from torch_ref import divergence
 
@@ -66,19 +67,24 @@ def make_update(
     *,
     compile: bool = False,
     amp: bool = False,
+    clip_grad_norm: float | None = None,
 ) -> StepFunction:
     """Forward, backward and the optimizer's step on a batch; returns the loss and the output.
 
     ``compile`` compiles forward and loss, and with them their backward, once for each shape of batch. ``amp`` is
     automatic mixed precision: the products of matrices, forward and backward, are in bfloat16, by ``torch.autocast``;
     the loss, the parameters and their updates stay in float32. ValueError for it with a model that is not in float32.
+    ``clip_grad_norm`` is the length to which the whole gradient is clipped before the step, as by numpy_nn's callback
+    ClipGradNorm; ValueError if it is negative or not finite.
     """
-    first = next(model.parameters())
-    if amp and first.dtype != torch.float32:
-        raise ValueError(f"amp: expected a model in float32, got one in {first.dtype}")
+    max_norm = None if clip_grad_norm is None else number(clip_grad_norm, "clip_grad_norm", low=0.0)
+    parameters = list(model.parameters())
+    device, dtype = parameters[0].device.type, parameters[0].dtype
+    if amp and dtype != torch.float32:
+        raise ValueError(f"amp: expected a model in float32, got one in {dtype}")
 
     def forward(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-        with torch.autocast(first.device.type, torch.bfloat16) if amp else nullcontext():
+        with torch.autocast(device, torch.bfloat16) if amp else nullcontext():
             output = model(x)
             if amp:
                 # On CUDA autocast itself has losses in float32; on the CPU they would be in bfloat16.
@@ -92,6 +98,8 @@ def make_update(
         output, value = forward(x, y)
         optimizer.zero_grad()
         value.backward()
+        if max_norm is not None:
+            torch.nn.utils.clip_grad_norm_(parameters, max_norm)
         optimizer.step()
         return value.detach(), output.detach()
 
@@ -105,6 +113,7 @@ def make_step(
     *,
     compile: bool = False,
     amp: bool = False,
+    clip_grad_norm: float | None = None,
     graph: bool = False,
 ) -> StepFunction:
     """As :func:`make_update`, but returns the loss and the number of rows that were classified rightly.
@@ -112,7 +121,7 @@ def make_step(
     ``graph`` replays the whole step as a CUDA graph (:class:`GraphedStep`); ValueError if the model is not on CUDA.
     What a step returns is then valid until the next one.
     """
-    update = make_update(model, loss, optimizer, compile=compile, amp=amp)
+    update = make_update(model, loss, optimizer, compile=compile, amp=amp, clip_grad_norm=clip_grad_norm)
 
     def step(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         value, output = update(x, y)
