@@ -78,7 +78,8 @@ def test_a_distortion_is_numpy_nns_of_the_same_numbers(device, data, dtype, shap
     matrices = second.draw_matrices(shape[0]).cpu().numpy()
     field = augment.affine_coordinates(matrices, np.empty((2, *shape), dtype))
     if settings["alpha"]:
-        noise = second.draw_noise(*shape, theirs.dtype).cpu().numpy() * dtype(settings["alpha"])
+        n, height, width = shape
+        noise = second.draw_noise(n, height, width, theirs.dtype).cpu().numpy() * dtype(settings["alpha"])
         field += augment.smooth(noise, sigma, noise, Workspace())
     # Each of ours and theirs: the affine map's three terms and their sum, five; two products by a Gaussian of inner
     # length at most 12; the noise, its sum with the map, and 1 added or the grid made and used, eight.

@@ -88,3 +88,34 @@ def test_other_bytes_are_refused_and_no_code_is_run(content, capsys):
     with pytest.raises(ValueError, match="not a state of this run"):
         Run().state.load_bytes(content)
     assert "code has run" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("saved", "goes_on"), [(True, True), (False, True), (True, False), (False, False)])
+def test_a_learning_rate_stays_the_tensor_or_the_number_that_it_is(saved, goes_on):
+    def run(tensor):
+        made = Run()
+        if tensor:
+            made.optimizer.param_groups[0]["lr"] = torch.tensor(made.optimizer.param_groups[0]["lr"])
+        return made
+
+    first, second = run(saved).step(3), run(goes_on)
+    held = second.optimizer.param_groups[0]["lr"]
+    second.state.load_bytes(first.state.to_bytes())
+    rate, expected = second.optimizer.param_groups[0]["lr"], first.optimizer.param_groups[0]["lr"]
+    assert isinstance(rate, torch.Tensor) is goes_on
+    assert rate is held or not goes_on
+    # A tensor is of float32.
+    assert float(rate) == pytest.approx(float(expected), rel=2.0**-23, abs=0)
+    second.step(9)
+
+
+def test_a_generator_of_another_kind_of_device_stays_as_it_is():
+    first, second = Run().step(2), Run()
+    content = torch.load(io.BytesIO(first.state.to_bytes()), weights_only=True)
+    content["rng"]["noise"] = torch.zeros(16, dtype=torch.uint8)  # as long as CUDA's
+    buffer = io.BytesIO()
+    torch.save(content, buffer)
+    before = second.noise.get_state()
+    second.state.load_bytes(buffer.getvalue())
+    assert torch.equal(second.noise.get_state(), before)
+    assert second.order.bit_generator.state == first.order.bit_generator.state

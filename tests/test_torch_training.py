@@ -1,8 +1,6 @@
 """Training in PyTorch: the loop by hand, the same order of batches as numpy_nn, and the same weights after epochs."""
 
-from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,9 +12,10 @@ from torch.utils.data import DataLoader, Subset
 
 import numpy_nn as nn
 from torch_ref import concise_mlp, loss_to_torch, optimizer_to_torch, parameters_as_numpy, to_torch
+from torch_ref.averaging import AveragedModel
+from torch_ref.constraints import max_norm_
 from torch_ref.data import mnist_loader, mnist_tensors
 from torch_ref.training import (
-    GraphedStep,
     device_name,
     evaluate,
     make_step,
@@ -146,6 +145,51 @@ def test_both_engines_have_the_same_weights_after_epochs(activation, momentum):
     assert their_test.accuracy == tested.accuracy
 
 
+@pytest.mark.parametrize("use_buffers", [False, True])
+def test_both_engines_clip_constrain_and_average_alike(use_buffers):
+    x, y = nn.datasets.spirals(90, rng=0, dtype=np.float64)
+    net, loss = nn.MLP([2, 16, 3], "tanh", batch_norm=True, rng=1, dtype=np.float64), nn.CrossEntropyLoss()
+    model = to_torch(net)
+    ours, theirs = (nn.DataLoader(x, y, 16, rng=2) for _ in range(2))
+    # Both are in force at some steps, and not at others; the last assertion says so.
+    clip, longest = 0.5, 1.0
+    average = nn.AveragedModel(net, 0.9, use_buffers=use_buffers)
+    callbacks = [nn.callbacks.ClipGradNorm(clip), nn.callbacks.MaxNorm(longest), nn.callbacks.UpdateAverage(average)]
+    optimizer = nn.SGD(net.parameters(), lr=0.5, momentum=0.9)
+    their_optimizer = optimizer_to_torch(optimizer, model)
+    their_average = AveragedModel(model, 0.9, use_buffers=use_buffers)
+    step = make_step(model, CROSS_ENTROPY, their_optimizer, clip_grad_norm=clip)
+    norms, lengths = [], []
+
+    def after_batch():
+        norms.append(float(torch.nn.utils.get_total_norm([p.grad for p in model.parameters()])))
+        for layer in model:
+            if isinstance(layer, torch.nn.Linear):
+                lengths.extend(layer.weight.detach().norm(dim=1).tolist())
+                max_norm_(layer.weight, longest)
+        their_average.update_parameters(model)
+
+    nn.fit(net, loss, optimizer, ours, epochs=5, callbacks=callbacks)
+    tensors = torch.from_numpy(x), torch.from_numpy(y)
+    for _ in range(5):
+        batches = resident_batches(*tensors, theirs.indices())
+        train_epoch(model, CROSS_ENTROPY, their_optimizer, batches, after_batch, step=step)
+
+    # Thirty steps, as above, on numbers of about 1.
+    for twin, expected in ((model, net), (their_average.module, average.module)):
+        for name, array in expected.state_dict().items():
+            np.testing.assert_allclose(twin.state_dict()[name].numpy().T, array, rtol=0, atol=1e-12, err_msg=name)
+    assert min(norms) < clip * (1 - 1e-5) < max(norms) <= clip * (1 + 1e-12)
+    assert min(lengths) < longest < max(lengths)
+
+
+@pytest.mark.parametrize("clip", [-1.0, np.inf])
+def test_a_length_that_nothing_can_be_clipped_to_is_refused(clip):
+    model = to_torch(toy()[0])
+    with pytest.raises(ValueError, match="clip_grad_norm: expected a finite number >= 0"):
+        make_step(model, CROSS_ENTROPY, torch.optim.SGD(model.parameters()), clip_grad_norm=clip)
+
+
 @pytest.mark.usefixtures("mnist")
 def test_the_tutorial_s_loader_trains_as_the_resident_tensors_do():
     # With weights 0 the logits are 0 in any order of summation, so that only the sums of the gradient can differ.
@@ -254,64 +298,3 @@ def test_a_compiled_step_takes_the_same_steps():
     np.testing.assert_allclose(metrics[0], metrics[1], rtol=0, atol=1e-12)
     for p, q in zip(models[0].parameters(), models[1].parameters(), strict=True):
         assert (p - q).abs().max() <= 1e-12
-
-
-def test_a_graph_needs_cuda():
-    _, (model, _), _ = networks_for_steps("sgd")
-    with pytest.raises(ValueError, match="graph: expected a model on CUDA, got one on cpu"):
-        make_step(model, CROSS_ENTROPY, torch.optim.SGD(model.parameters()), graph=True)
-
-
-class Captures:
-    """A stand-in for CUDA's graphs on the CPU: capturing leaves no trace, replaying works on the captured tensors."""
-
-    def __init__(self, monkeypatch, step, tensors):
-        self.step, self.tensors, self.calls, self.captured = step, tensors, [], 0
-        stream = SimpleNamespace(wait_stream=lambda _: None)
-        monkeypatch.setattr(torch.cuda, "Stream", lambda: stream)
-        monkeypatch.setattr(torch.cuda, "current_stream", lambda: stream)
-        monkeypatch.setattr(torch.cuda, "stream", lambda _: nullcontext())
-        monkeypatch.setattr(torch.cuda, "CUDAGraph", SimpleNamespace)
-        monkeypatch.setattr(torch.cuda, "graph", self.capture)
-
-    def recorded_step(self, x, y):
-        results = self.step(x, y)
-        self.calls.append(((x, y), results))
-        return results
-
-    @contextmanager
-    def capture(self, graph):
-        before = [(tensor, tensor.detach().clone()) for tensor in self.tensors()]
-        yield
-        with torch.no_grad():
-            for tensor, value in before:
-                tensor.copy_(value)
-        arguments, results = self.calls[-1]
-        self.captured += 1
-
-        def replay():
-            for tensor, value in zip(results, self.step(*arguments), strict=True):
-                tensor.copy_(value)
-
-        graph.replay = replay
-
-
-@pytest.mark.parametrize("optimizer", ["sgd", "momentum", "adam", "adamw"])
-def test_a_captured_step_takes_the_same_steps(optimizer, monkeypatch):
-    ours, (eager_model, model), batches = networks_for_steps(optimizer)
-    eager = optimizer_to_torch(ours, eager_model)
-    theirs = optimizer_to_torch(ours, model)
-
-    def tensors():
-        states = [value for state in theirs.state.values() for value in state.values()]
-        return [*model.parameters(), *(value for value in states if isinstance(value, torch.Tensor))]
-
-    captures = Captures(monkeypatch, make_step(model, CROSS_ENTROPY, theirs), tensors)
-    step = GraphedStep(captures.recorded_step, model, theirs)
-    for _ in range(2):
-        # The smaller batch is captured in the middle of training, when the optimizer has a state to keep.
-        expected = train_epoch(eager_model, CROSS_ENTROPY, eager, batches)
-        assert train_epoch(model, CROSS_ENTROPY, theirs, batches, step=step) == expected
-    for p, q in zip(model.parameters(), eager_model.parameters(), strict=True):
-        assert torch.equal(p, q)
-    assert captures.captured == 2

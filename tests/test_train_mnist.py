@@ -81,9 +81,20 @@ def test_compiled_and_fused_is_the_same_training(tmp_path, monkeypatch):
 
 
 @pytest.mark.usefixtures("few")
-def test_a_graph_without_cuda_is_said(tmp_path, capsys):
-    arguments = ["--engine", "torch", "--device", "cpu", "--graph", "--data", DATA, "--out", str(tmp_path)]
-    assert train_mnist.main(arguments) == 2
+def test_mixed_precision_learns_and_is_in_the_settings(tmp_path):
+    arguments = ["--epochs", "2", "--engine", "torch", "--device", "cpu"]
+    plain, mixed = (run(tmp_path / name, *arguments, *more)[1] for name, more in (("plain", []), ("amp", ["--amp"])))
+    assert (plain["settings"]["amp"], mixed["settings"]["amp"]) == (False, True)
+    expected, losses = ([epoch["torch"]["train_loss"] for epoch in history["epochs"]] for history in (plain, mixed))
+    assert losses != expected
+    assert losses[1] < losses[0] < np.log(10)
+
+
+@pytest.mark.usefixtures("few")
+@pytest.mark.parametrize("schedule", ["constant", "one-cycle"])
+def test_a_graph_without_cuda_is_said(tmp_path, capsys, schedule):
+    arguments = ["--engine", "torch", "--device", "cpu", "--graph", "--schedule", schedule]
+    assert train_mnist.main([*arguments, "--data", DATA, "--out", str(tmp_path)]) == 2
     assert "graph: expected a model on CUDA" in capsys.readouterr().err
 
 
@@ -145,6 +156,7 @@ def test_ctrl_c_ends_it_cleanly_with_what_it_has(tmp_path):
         ["--seed", "-1"],
         ["--dtype", "float16"],
         ["--loader", "plain", "--dtype", "float64"],
+        ["--amp", "--dtype", "float64"],
         ["--engine", "jax"],
     ],
 )

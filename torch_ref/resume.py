@@ -50,7 +50,7 @@ class TrainingState:
         """Put everything back as :meth:`to_bytes` found it, on whichever device the model is now.
 
         The content is read with ``weights_only=True``, which runs no code from it. ValueError if it is damaged or that
-        of another run. A generator of CUDA stays as it is if the state was taken on a CPU.
+        of another run. A generator of torch stays as it is if the state is that of another kind of device.
         """
         if not zipfile.is_zipfile(io.BytesIO(content)):
             raise ValueError("not a state of this run: no whole file of torch.save")
@@ -58,8 +58,12 @@ class TrainingState:
             state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
             if state["kinds"] != self._kinds():
                 raise ValueError(f"not a state of this run: expected {self._kinds()}, got {state['kinds']}")
+            held = [group["lr"] for group in self._parts["optimizer"].param_groups]
             for name, part in self._parts.items():
                 part.load_state_dict(state[name])
+            for group, lr in zip(self._parts["optimizer"].param_groups, held, strict=True):
+                # torch puts what was loaded in the place of a tensor that a captured step reads.
+                group["lr"] = lr.fill_(group["lr"]) if isinstance(lr, torch.Tensor) else float(group["lr"])
             for name, rng in self._rngs.items():
                 if name != "cuda" or name in state["rng"]:
                     _set_generator(rng, state["rng"][name])
@@ -78,6 +82,8 @@ def _generator_state(rng: np.random.Generator | torch.Generator) -> Any:
 
 def _set_generator(rng: np.random.Generator | torch.Generator, state: Any) -> None:
     if isinstance(rng, torch.Generator):
-        rng.set_state(state)
+        # Their lengths differ: thousands of bytes on a CPU, sixteen on CUDA.
+        if state.numel() == rng.get_state().numel():
+            rng.set_state(state)
     else:
         rng.bit_generator.state = state

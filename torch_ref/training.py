@@ -7,6 +7,7 @@ CUDA, captured once as a CUDA graph and replayed.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import nullcontext
 from itertools import chain
 from typing import Any
 
@@ -15,6 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from numpy_nn.checks import number
 from numpy_nn.training import Metrics
 from torch_ref import divergence
 
@@ -59,16 +61,35 @@ def resident_batches(x: Tensor, y: Tensor, rows: Iterable[NDArray[np.intp] | sli
 
 
 def make_update(
-    model: torch.nn.Module, loss: LossFunction, optimizer: torch.optim.Optimizer, *, compile: bool = False
+    model: torch.nn.Module,
+    loss: LossFunction,
+    optimizer: torch.optim.Optimizer,
+    *,
+    compile: bool = False,
+    amp: bool = False,
+    clip_grad_norm: float | None = None,
 ) -> StepFunction:
     """Forward, backward and the optimizer's step on a batch; returns the loss and the output.
 
-    ``compile`` compiles forward and loss, and with them their backward, once for each shape of batch.
+    ``compile`` compiles forward and loss, and with them their backward, once for each shape of batch. ``amp`` is
+    automatic mixed precision: the products of matrices, forward and backward, are in bfloat16, by ``torch.autocast``;
+    the loss, the parameters and their updates stay in float32. ValueError for it with a model that is not in float32.
+    ``clip_grad_norm`` is the length to which the whole gradient is clipped before the step, as by numpy_nn's callback
+    ClipGradNorm; ValueError if it is negative or not finite.
     """
+    max_norm = None if clip_grad_norm is None else number(clip_grad_norm, "clip_grad_norm", low=0.0)
+    parameters = list(model.parameters())
+    device, dtype = parameters[0].device.type, parameters[0].dtype
+    if amp and dtype != torch.float32:
+        raise ValueError(f"amp: expected a model in float32, got one in {dtype}")
 
     def forward(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-        output = model(x)
-        return output, loss(output, y)
+        with torch.autocast(device, torch.bfloat16) if amp else nullcontext():
+            output = model(x)
+            if amp:
+                # On CUDA autocast itself has losses in float32; on the CPU they would be in bfloat16.
+                output = output.float()
+            return output, loss(output, y)
 
     if compile:
         forward = torch.compile(forward, dynamic=False)
@@ -77,6 +98,8 @@ def make_update(
         output, value = forward(x, y)
         optimizer.zero_grad()
         value.backward()
+        if max_norm is not None:
+            torch.nn.utils.clip_grad_norm_(parameters, max_norm)
         optimizer.step()
         return value.detach(), output.detach()
 
@@ -89,6 +112,8 @@ def make_step(
     optimizer: torch.optim.Optimizer,
     *,
     compile: bool = False,
+    amp: bool = False,
+    clip_grad_norm: float | None = None,
     graph: bool = False,
 ) -> StepFunction:
     """As :func:`make_update`, but returns the loss and the number of rows that were classified rightly.
@@ -96,7 +121,7 @@ def make_step(
     ``graph`` replays the whole step as a CUDA graph (:class:`GraphedStep`); ValueError if the model is not on CUDA.
     What a step returns is then valid until the next one.
     """
-    update = make_update(model, loss, optimizer, compile=compile)
+    update = make_update(model, loss, optimizer, compile=compile, amp=amp, clip_grad_norm=clip_grad_norm)
 
     def step(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         value, output = update(x, y)
@@ -115,11 +140,12 @@ class GraphedStep:
 
     ``step`` takes tensors, the batch or what it is made from, and returns tensors. A graph reads and writes the same
     memory at every replay, and so the arguments are copied into tensors that stay. What was a number when the step was
-    captured, such as the learning rate, stays what it was. Capturing leaves parameters, buffers and the optimizer's
+    captured stays what it was; what was a tensor is read anew. Capturing leaves parameters, buffers and the optimizer's
     state as they were.
 
     The optimizer must keep its step count on the device: SGD has none; Adam and AdamW take ``capturable=True``, as
-    :func:`torch_ref.optimizer_to_torch` with ``fused=True`` does. See "CUDA Graphs" in torch's notes on CUDA semantics.
+    :func:`torch_ref.optimizer_to_torch` with ``fused=True`` does. A learning rate that a schedule changes must lie on
+    the device too: its ``tensor_lr=True``. See "CUDA Graphs" in torch's notes on CUDA semantics.
     """
 
     def __init__(self, step: Callable[..., Tensors], model: torch.nn.Module, optimizer: torch.optim.Optimizer) -> None:

@@ -182,17 +182,24 @@ def optimizer_settings(optimizer: nn.Optimizer) -> dict[str, Any]:
 
 
 def optimizer_to_torch(
-    optimizer: nn.Optimizer, module: torch.nn.Module, *, fused: bool = False
+    optimizer: nn.Optimizer, module: torch.nn.Module, *, fused: bool = False, tensor_lr: bool = False
 ) -> torch.optim.Optimizer:
     """A fresh torch optimizer of the same kind and settings for the parameters of ``module``; TypeError if unknown.
 
     ``fused`` updates all parameters in one kernel. On CUDA, Adam's count of steps is then kept on the device, so that
-    a CUDA graph can hold the step.
+    a CUDA graph can hold the step. ``tensor_lr`` keeps the learning rate there too, in a tensor of no dimension to
+    which torch's schedules write, so that each replay of the graph reads the rate of its step. It is of float32, the
+    only type that the fused kernels read. ValueError for it without ``fused``: torch's other SGD asks the device for
+    the number, which cannot be captured.
     """
+    if tensor_lr and not fused:
+        raise ValueError("tensor_lr: only fused kernels read it from the device, expected fused=True")
     settings = optimizer_settings(optimizer)
     if fused:
         settings["fused"] = True
         if isinstance(optimizer, nn.Adam):
             settings["capturable"] = all(p.is_cuda for p in module.parameters())
+    if tensor_lr:
+        settings["lr"] = torch.tensor(optimizer.lr, dtype=torch.float32, device=next(module.parameters()).device)
     made: torch.optim.Optimizer = OPTIMIZERS[type(optimizer)](module.parameters(), **settings)
     return made

@@ -168,6 +168,8 @@ def parse(arguments: Sequence[str] | None, summary: str) -> argparse.Namespace:
     parser.add_argument("--graph", action="store_true", help=graph_help)
     parser.add_argument("--compile", action="store_true", help="torch compiles forward, loss and backward")
     parser.add_argument("--fused", action="store_true", help="torch updates all parameters in one kernel")
+    amp_help = "torch's products of matrices in bfloat16 while it trains, the updates in --dtype"
+    parser.add_argument("--amp", action="store_true", help=amp_help)
     threads_help = "of each process (default: the machine's cores divided among the processes that share them)"
     parser.add_argument("--threads", type=positive(int), default=argparse.SUPPRESS, metavar="N", help=threads_help)
     parser.add_argument("--data", type=Path, default=Path("data"), metavar="DIR", help="where MNIST is")
@@ -184,8 +186,8 @@ def parse(arguments: Sequence[str] | None, summary: str) -> argparse.Namespace:
         parser.error("argument --resume: goes on with one run, use it with --seeds 1")
     if args.loader == "plain" and args.standardize:
         parser.error("argument --loader: plain gives the images as they are, use it without --standardize")
-    if args.graph and args.schedule != "constant":
-        parser.error("argument --graph: a captured step keeps its learning rate, use it with --schedule constant")
+    if args.amp and args.dtype == "float64":
+        parser.error("argument --amp: computes in bfloat16 and float32, use it with --dtype float32")
     if args.loader == "plain" and args.dtype == "float64":
         parser.error("argument --loader: plain gives float32 images, use it with --dtype float32")
     if args.crop and any(getattr(args, name) for name in DISTORTIONS):

@@ -37,18 +37,13 @@ class TorchEngine:
         self.device = resolve_device(args.device)
         net, loss, optimizer = build(args)
         self.model, self.loss = to_torch(net, self.device), loss_to_torch(loss)
-        self.optimizer = optimizer_to_torch(optimizer, self.model, fused=args.fused or args.graph)
+        self.optimizer = optimizer_to_torch(optimizer, self.model, fused=args.fused or args.graph, tensor_lr=args.graph)
         loader = make_loader(args, data)
         self.parallel = machines.data_parallel(self.model, loader)
         trained = self.model if self.parallel is None else self.parallel.model
-        self.step = make_step(trained, self.loss, self.optimizer, compile=args.compile, graph=args.graph)
-        if args.clip_norm:
-            parameters = list(self.model.parameters())
-
-            def clip(*_: Any) -> None:
-                torch.nn.utils.clip_grad_norm_(parameters, args.clip_norm)
-
-            self.optimizer.register_step_pre_hook(clip)
+        clip = args.clip_norm or None
+        options = {"compile": args.compile, "amp": args.amp, "clip_grad_norm": clip, "graph": args.graph}
+        self.step = make_step(trained, self.loss, self.optimizer, **options)
         self.max_norm = args.max_norm
         # Batch norm's running statistics belong to the weights, and are averaged with them.
         self.average = AveragedModel(self.model, args.average, use_buffers=True) if args.average else None

@@ -1,0 +1,142 @@
+"""A step as a CUDA graph, with a stand-in where there is no CUDA; and a learning rate that a graph reads anew."""
+
+from contextlib import contextmanager, nullcontext
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from test_torch_training import CROSS_ENTROPY, networks_for_steps
+
+from torch_ref import optimizer_to_torch
+from torch_ref.training import GraphedStep, make_step, train_epoch
+
+KINDS = ["sgd", "momentum", "adam", "adamw"]
+
+
+def test_a_graph_needs_cuda():
+    _, (model, _), _ = networks_for_steps("sgd")
+    with pytest.raises(ValueError, match="graph: expected a model on CUDA, got one on cpu"):
+        make_step(model, CROSS_ENTROPY, torch.optim.SGD(model.parameters()), graph=True)
+
+
+class Captures:
+    """A stand-in for CUDA's graphs on the CPU: capturing leaves no trace, replaying works on the captured tensors.
+
+    As in a graph, a learning rate that was a number stays what it was.
+    """
+
+    def __init__(self, monkeypatch, step, model, optimizer):
+        self.step, self.model, self.optimizer, self.calls, self.captured = step, model, optimizer, [], 0
+        stream = SimpleNamespace(wait_stream=lambda _: None)
+        monkeypatch.setattr(torch.cuda, "Stream", lambda: stream)
+        monkeypatch.setattr(torch.cuda, "current_stream", lambda: stream)
+        monkeypatch.setattr(torch.cuda, "stream", lambda _: nullcontext())
+        monkeypatch.setattr(torch.cuda, "CUDAGraph", SimpleNamespace)
+        monkeypatch.setattr(torch.cuda, "graph", self.capture)
+
+    def recorded_step(self, x, y):
+        results = self.step(x, y)
+        self.calls.append(((x, y), results))
+        return results
+
+    def tensors(self):
+        states = [value for state in self.optimizer.state.values() for value in state.values()]
+        return [*self.model.parameters(), *(value for value in states if isinstance(value, torch.Tensor))]
+
+    @contextmanager
+    def capture(self, graph):
+        (group,) = self.optimizer.param_groups
+        lr = group["lr"]
+        before = [(tensor, tensor.detach().clone()) for tensor in self.tensors()]
+        yield
+        with torch.no_grad():
+            for tensor, value in before:
+                tensor.copy_(value)
+        arguments, results = self.calls[-1]
+        self.captured += 1
+
+        def replay():
+            now, group["lr"] = group["lr"], lr
+            for tensor, value in zip(results, self.step(*arguments), strict=True):
+                tensor.copy_(value)
+            group["lr"] = now
+
+        graph.replay = replay
+
+
+@pytest.mark.parametrize("optimizer", KINDS)
+def test_a_captured_step_takes_the_same_steps(optimizer, monkeypatch):
+    ours, (eager_model, model), batches = networks_for_steps(optimizer)
+    eager = optimizer_to_torch(ours, eager_model)
+    theirs = optimizer_to_torch(ours, model)
+    captures = Captures(monkeypatch, make_step(model, CROSS_ENTROPY, theirs), model, theirs)
+    step = GraphedStep(captures.recorded_step, model, theirs)
+    for _ in range(2):
+        # The smaller batch is captured in the middle of training, when the optimizer has a state to keep.
+        expected = train_epoch(eager_model, CROSS_ENTROPY, eager, batches)
+        assert train_epoch(model, CROSS_ENTROPY, theirs, batches, step=step) == expected
+    for p, q in zip(model.parameters(), eager_model.parameters(), strict=True):
+        assert torch.equal(p, q)
+    assert captures.captured == 2
+
+
+def one_cycle(optimizer):
+    """The schedule of the recipes, over ten steps."""
+    return torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, max_lr=0.3, total_steps=10, pct_start=0.3, anneal_strategy="linear", cycle_momentum=False
+    )
+
+
+def train_by_schedule(model, optimizer, batches, step=None, after_schedule=lambda: None):
+    """Ten steps of two epochs; the metrics, and the learning rate of each step."""
+    schedule, rates = one_cycle(optimizer), []
+    after_schedule()
+
+    def after_batch():
+        rates.append(float(optimizer.param_groups[0]["lr"]))
+        if len(rates) < 10:
+            schedule.step()
+            after_schedule()
+
+    return [train_epoch(model, CROSS_ENTROPY, optimizer, batches, after_batch, step=step) for _ in range(2)], rates
+
+
+@pytest.mark.parametrize("captured", [False, True])
+@pytest.mark.parametrize("optimizer", KINDS)
+def test_a_schedule_writes_to_the_tensor_and_every_step_reads_it(optimizer, captured, monkeypatch):
+    ours, (plain_model, model), batches = networks_for_steps(optimizer)
+    plain = optimizer_to_torch(ours, plain_model, fused=True)
+    theirs = optimizer_to_torch(ours, model, fused=True, tensor_lr=True)
+    held = theirs.param_groups[0]["lr"]
+    assert (held.shape, held.dtype, held.item()) == ((), torch.float32, float(np.float32(0.1)))
+
+    def to_float32():
+        plain.param_groups[0]["lr"] = float(np.float32(plain.param_groups[0]["lr"]))
+
+    step = make_step(model, CROSS_ENTROPY, theirs)
+    if captured:
+        step = GraphedStep(Captures(monkeypatch, step, model, theirs).recorded_step, model, theirs)
+    expected = train_by_schedule(plain_model, plain, batches, after_schedule=to_float32)
+    assert train_by_schedule(model, theirs, batches, step) == expected
+    assert len(set(expected[1])) == 10
+    assert theirs.param_groups[0]["lr"] is held
+    # The rates are the same to the bit, and so is what is made with them.
+    for p, q in zip(model.parameters(), plain_model.parameters(), strict=True):
+        assert torch.equal(p, q)
+
+
+def test_a_captured_number_would_stay_what_it_was(monkeypatch):
+    ours, (plain_model, model), batches = networks_for_steps("sgd")
+    plain, theirs = (optimizer_to_torch(ours, m, fused=True) for m in (plain_model, model))
+    captures = Captures(monkeypatch, make_step(model, CROSS_ENTROPY, theirs), model, theirs)
+    metrics, rates = train_by_schedule(model, theirs, batches, GraphedStep(captures.recorded_step, model, theirs))
+    expected, expected_rates = train_by_schedule(plain_model, plain, batches)
+    assert rates == expected_rates
+    assert metrics != expected
+
+
+def test_a_tensor_for_the_rate_needs_a_fused_kernel():
+    ours, (model, _), _ = networks_for_steps("sgd")
+    with pytest.raises(ValueError, match=r"tensor_lr: .* expected fused=True"):
+        optimizer_to_torch(ours, model, tensor_lr=True)
