@@ -23,16 +23,12 @@ def mnist() -> nn.MNIST:
 
 
 @pytest.fixture
-def few(mnist, monkeypatch):
-    """MNIST's first 1,500 training and 500 test images, in place of all of them."""
+def few(mnist):
+    """MNIST's first images, in place of all of them, for train_mnist."""
+    from mnist_runs import only_few
 
-    from scripts import train_mnist
-
-    def load(_root, *, dtype):
-        x, y, x_test, y_test = mnist
-        return nn.MNIST(x[:1500].astype(dtype), y[:1500], x_test[:500].astype(dtype), y_test[:500])
-
-    monkeypatch.setattr(train_mnist.nn, "load_mnist", load)
+    with only_few(mnist):
+        yield
 
 
 @pytest.fixture(scope="session")

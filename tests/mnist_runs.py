@@ -1,12 +1,29 @@
 """Runs of ``train_mnist.py``, for the tests of what it does."""
 
 import json
+from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
+
+import numpy_nn as nn
 from scripts import train_mnist
 
 ROOT = Path(__file__).parent.parent
 DATA = str(ROOT / "data")
+
+
+@contextmanager
+def only_few(mnist):
+    """``load_mnist`` gives train_mnist the first 1,500 training and 500 test images."""
+
+    def load(_root, *, dtype):
+        x, y, x_test, y_test = mnist
+        return nn.MNIST(x[:1500].astype(dtype), y[:1500], x_test[:500].astype(dtype), y_test[:500])
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(train_mnist.nn, "load_mnist", load)
+        yield
 
 
 def run(folder, *arguments):

@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 import pytest
-from mnist_runs import DATA, run
+from mnist_runs import DATA, only_few, run
 
 import numpy_nn as nn
 from scripts import train_mnist
@@ -28,6 +28,13 @@ def alike(folder, *arguments):
     return history
 
 
+@pytest.fixture(scope="module")
+def plain(mnist, tmp_path_factory):
+    """The run without any option, in each engine."""
+    with only_few(mnist):
+        return alike(tmp_path_factory.mktemp("plain"))["epochs"][0]
+
+
 @pytest.mark.usefixtures("few")
 @pytest.mark.parametrize(
     "options",
@@ -49,10 +56,9 @@ def alike(folder, *arguments):
     ],
     ids=" ".join,
 )
-def test_an_option_means_the_same_in_both_engines_and_changes_the_run(tmp_path, options):
-    changed = alike(tmp_path / "changed", *options)
-    plain = alike(tmp_path / "plain")
-    assert changed["epochs"][0]["numpy"]["test_loss"] != plain["epochs"][0]["numpy"]["test_loss"]
+def test_an_option_means_the_same_in_both_engines_and_changes_the_run(tmp_path, options, plain):
+    changed = alike(tmp_path, *options)
+    assert changed["epochs"][0]["numpy"]["test_loss"] != plain["numpy"]["test_loss"]
 
 
 @pytest.mark.usefixtures("few")
@@ -62,12 +68,11 @@ def test_an_option_means_the_same_in_both_engines_and_changes_the_run(tmp_path, 
 )
 def test_what_is_random_in_each_engine_is_set_by_the_seed_and_changes_the_run(tmp_path, engine, options):
     losses = []
-    for name, extra in (("one", options), ("again", options), ("other", (*options, "--seed", "1")), ("plain", ())):
+    for name, extra in (("one", options), ("again", options), ("plain", ())):
         status, history = run(tmp_path / name, *TINY, "--engine", engine, *extra)
         assert status == 0
         losses.append(history["epochs"][0][engine]["train_loss"])
-    assert losses[0] == losses[1]
-    assert len(set(losses)) == 3
+    assert losses[0] == losses[1] != losses[2]
 
 
 @pytest.mark.usefixtures("few")

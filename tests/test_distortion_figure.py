@@ -1,0 +1,36 @@
+"""The figure of distorted digits."""
+
+import pytest
+from matplotlib import image
+from mnist_runs import DATA
+
+from scripts import distortion_figure
+
+
+def test_the_figure_is_drawn(tmp_path):
+    path = tmp_path / "made" / "distortion.png"
+    assert distortion_figure.main(["--data", DATA, "--out", str(path)]) == 0
+    pixels = image.imread(path)
+    assert pixels.shape[0] > 300
+    assert pixels.shape[1] > 600
+    assert pixels[..., :3].min() == 0.0
+    other = tmp_path / "other.png"
+    assert distortion_figure.main(["--data", DATA, "--out", str(other), "--seed", "1"]) == 0
+    assert other.read_bytes() != path.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["--sigma", "0"], "sigma: expected a finite number > 0, got 0.0"),
+        (["--scale", "1"], "scale: expected a finite number >= 0 and < 1, got 1.0"),
+        (["--data", "nowhere"], "fetch_mnist.py"),
+        (["--out", "/dev/null/x.png"], "File exists"),
+    ],
+)
+def test_bad_input_is_one_line(arguments, complaint, capsys):
+    assert distortion_figure.main(["--data", DATA, *arguments]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("distortion_figure: ")
+    assert complaint in error
+    assert error.count("\n") == 1
