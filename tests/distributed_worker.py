@@ -36,8 +36,10 @@ def streams(group):
     loader = distributed.ShardedLoader(nn.DataLoader(*data, 8, rng=0), group)
     distributed.AllReduce(net, CrossEntropyLoss(), loader)
     torch.manual_seed(5)
-    group.part_torch_stream()
+    own = torch.Generator()
+    group.part_torch_streams([own])
     drawn = {"dropout": gathered(net[1].rng.random(4).tolist()), "torch": gathered(torch.rand(4).tolist())}
+    drawn["own"] = gathered(torch.rand(4, generator=own).tolist())
     return drawn | {"running_mean": gathered(net[2].running_mean.tolist())}
 
 

@@ -96,7 +96,8 @@ def test_streams_differ_by_rank_and_begin_with_rank_0s(together):
     for rank, numbers in enumerate(drawn["torch"]):
         torch.manual_seed(int(np.random.SeedSequence([base, rank]).generate_state(1, np.uint64)[0]))
         assert numbers == torch.rand(4).tolist()
-    assert len(set(map(tuple, drawn["torch"]))) == len(drawn["torch"])
+    both = [*drawn["torch"], *drawn["own"]]
+    assert len(set(map(tuple, both))) == len(both)
 
 
 def test_batch_norm_and_dropout_leave_one_network_on_all_ranks(together):

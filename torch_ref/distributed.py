@@ -21,7 +21,7 @@ copy; NCCL carries gradients between GPUs.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, NamedTuple
@@ -92,11 +92,14 @@ class Group:
             if self.rank > 0:
                 bits.state = bits.jumped(self.rank).state
 
-    def part_torch_stream(self) -> None:
-        """Seed torch, on every rank, from a number that rank 0's generator draws, and the rank."""
+    def part_torch_streams(self, generators: Sequence[torch.Generator] = ()) -> None:
+        """Seed torch, and these, on every rank from a number that rank 0's torch draws, and the rank."""
         drawn = torch.randint(2**63 - 1, (1,))
         dist.broadcast(drawn, src=0)
-        torch.manual_seed(int(np.random.SeedSequence([int(drawn), self.rank]).generate_state(1, np.uint64)[0]))
+        seeds = np.random.SeedSequence([int(drawn), self.rank]).generate_state(1 + len(generators), np.uint64)
+        torch.manual_seed(int(seeds[0]))
+        for generator, seed in zip(generators, seeds[1:], strict=True):
+            generator.manual_seed(int(seed))
 
 
 def join(
@@ -217,10 +220,11 @@ class DataParallel:
         # The lambda, because torch compares annotations with types, not with the strings that they are in this file.
         self.model.register_comm_hook(None, lambda _, bucket: self._sum_bucket(bucket))
         self._weight = 1.0
+        self.generators: list[torch.Generator] = []  # what else draws, and must differ by rank
 
     def begin_epoch(self, batches: Iterable[tuple[Any, Any]]) -> Iterator[tuple[Any, Any]]:
         """The same batches, of each of which the gradient's weight is set as it is handed out; parts the streams."""
-        self.group.part_torch_stream()
+        self.group.part_torch_streams(self.generators)
         for batch, (x, y) in enumerate(batches, start=1):
             share = self.loader.share(batch)
             self._weight = share.rows / share.of

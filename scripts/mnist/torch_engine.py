@@ -56,6 +56,8 @@ class TorchEngine:
         if settings is not None:
             self.distort = Distortion(**settings, rng=args.seed, device=self.device)
             rngs["distortion"] = self.distort.rng
+            if self.parallel is not None:
+                self.parallel.generators.append(self.distort.rng)
         self.training = TrainingState(
             self.model, self.optimizer, schedule=self.schedule, average=self.average, rngs=rngs
         )
