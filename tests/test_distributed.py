@@ -173,7 +173,7 @@ def test_one_process_prints_and_writes(engine, tmp_path):
     # The cores are divided among the processes of a machine.
     assert history["settings"]["threads"] == max(1, (os.cpu_count() or 1) // 2)
     saved = {"numpy": "numpy.npz", "torch": "torch.pt"}[engine]
-    assert sorted(os.listdir(tmp_path)) == sorted(["curves.png", "history.json", saved])
+    assert sorted(os.listdir(tmp_path)) == sorted(["checkpoint-1.npz", "curves.png", "history.json", saved])
     assert complaints(err) == []
 
 
@@ -241,3 +241,19 @@ def test_ctrl_c_leaves_what_there_is(tmp_path):
     assert complaints(err) == []
     assert len(json.loads((tmp_path / "history.json").read_text())["epochs"]) >= 2
     nn.MLP([784, 8, 10]).load(tmp_path / "numpy.npz")
+
+
+@pytest.mark.parametrize("engine", ["numpy", "torch"])
+def test_a_run_goes_on_with_another_number_of_processes(engine, tmp_path):
+    settings = ("--engine", engine, "--hidden", "8", "--dtype", "float64", "--optimizer", "momentum", "--threads", "1")
+    for folder, legs in (("whole", ((1, 2),)), ("resumed", ((2, 1), (1, 2)))):
+        for processes, epochs in legs:
+            arguments = (*settings, "--epochs", str(epochs), "--out", str(tmp_path / folder), "--resume")
+            launcher = start(processes, 150, *arguments)
+            _, err = launcher.communicate(timeout=120)
+            assert launcher.returncode == 0, err
+    whole, resumed = (json.loads((tmp_path / f / "history.json").read_text())["epochs"] for f in ("whole", "resumed"))
+    assert [row["epoch"] for row in resumed] == [1, 2]
+    # Six steps of float64: losses of the same network to rounding.
+    assert resumed[-1][engine]["test_loss"] == pytest.approx(whole[-1][engine]["test_loss"], rel=1e-12)
+    assert resumed[-1][engine]["train_loss"] != resumed[0][engine]["train_loss"]
