@@ -29,12 +29,13 @@ from numpy_nn.activation_layers import (
 from numpy_nn.activations import ACTIVATIONS
 from numpy_nn.augment import Distortion
 from numpy_nn.averaging import AveragedModel
+from numpy_nn.batch_norm import BatchNorm1d
 from numpy_nn.batches import DataLoader
 from numpy_nn.callbacks import ClipGradNorm, MaxNorm, UpdateAverage
 from numpy_nn.clipping import clip_grad_norm_
 from numpy_nn.constraints import max_norm_
 from numpy_nn.divergence import Divergence
-from numpy_nn.layers import BatchNorm1d, Dropout, Flatten, Layer, Linear
+from numpy_nn.layers import Dropout, Flatten, Layer, Linear
 from numpy_nn.losses import BCEWithLogitsLoss, CrossEntropyLoss, Loss, MSELoss, PerceptronLoss
 from numpy_nn.mnist import MNIST, load_mnist, read_idx
 from numpy_nn.network import MLP, Sequential

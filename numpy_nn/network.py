@@ -13,8 +13,9 @@ from numpy.typing import DTypeLike, NDArray
 
 from numpy_nn import checkpoint
 from numpy_nn.activation_layers import ACTIVATION_LAYERS, PReLU
+from numpy_nn.batch_norm import BatchNorm1d
 from numpy_nn.checks import Seed, choice, count, generator
-from numpy_nn.layers import BatchNorm1d, Dropout, Layer, Linear
+from numpy_nn.layers import Dropout, Layer, Linear
 from numpy_nn.parameter import Parameter, ParameterVector
 from numpy_nn.workspace import FloatArray
 

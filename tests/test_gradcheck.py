@@ -2,11 +2,11 @@
 
 import copy
 import json
-from typing import Any
 
 import numpy as np
 import pytest
 import strategies as our
+from foreign import Foreign
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -139,128 +139,6 @@ def test_next_to_a_subnormal_parameter_a_wrong_gradient_is_found_without_a_warni
     x = np.random.default_rng(0).standard_normal((5, 1))
     assert check_gradients(layer, x).ok
     assert check_gradients(scaled(layer, 1.0 + 1e-6, "weight"), x)["weight"].verdict == "wrong"
-
-
-class Foreign:
-    """A linear layer as students write it; the form of its parameters varies."""
-
-    def __init__(self, form, wrong=False, dtype=np.float64):
-        rng = np.random.default_rng(0)
-        self.form, self.wrong = form, wrong
-        weight, bias = rng.standard_normal((4, 3)).astype(dtype), rng.standard_normal(3).astype(dtype)
-        self.params: Any
-        self.grads: Any
-        if form == "dicts":
-            self.params, self.grads = {"w": weight, "b": bias}, {}
-        elif form == "lists":
-            self.params, self.grads = [weight, bias], [None, None]
-        elif form == "named":
-            self.kernel, self.offset, self.slopes = weight, bias, {}
-        else:
-            self.W, self.b = weight, bias
-
-    def weights(self):
-        if self.form == "dicts":
-            return self.params["w"], self.params["b"]
-        if self.form == "lists":
-            return self.params
-        return (self.kernel, self.offset) if self.form == "named" else (self.W, self.b)
-
-    def forward(self, x):
-        weight, bias = self.weights()
-        self.x = x
-        return x @ weight + bias
-
-    def backward(self, grad):
-        weight, bias = self.x.T @ grad, grad.sum(axis=0)
-        if self.wrong:
-            weight = weight * 2
-        if self.form == "dicts":
-            self.grads["w"], self.grads["b"] = weight, bias
-        elif self.form == "lists":
-            self.grads = [weight, bias]
-        elif self.form == "named":
-            self.slopes = {"kernel": weight, "offset": bias}
-        else:
-            setattr(self, self.form.format("W"), weight)
-            setattr(self, self.form.format("b"), bias)
-        return grad @ self.weights()[0].T
-
-
-FORMS = {
-    "dicts": ["w", "b"],
-    "lists": ["params[0]", "params[1]"],
-    "named": ["kernel", "offset"],
-    "d{}": ["W", "b"],
-    "grad_{}": ["W", "b"],
-    "{}_grad": ["W", "b"],
-}
-
-
-@pytest.mark.parametrize("dtype", our.DTYPES)
-@pytest.mark.parametrize("form", FORMS)
-def test_parameters_are_found_in_every_form(form, dtype):
-    parameters = {"kernel": "slopes.kernel", "offset": "slopes.offset"} if form == "named" else None
-    x = np.random.default_rng(1).standard_normal((5, 4)).astype(dtype)
-    report = check_gradients(Foreign(form, dtype=dtype), x, parameters=parameters)
-    assert report.ok, report
-    assert [entry.name for entry in report.entries] == ["input", *FORMS[form]]
-    report = check_gradients(Foreign(form, wrong=True, dtype=dtype), x, parameters=parameters)
-    assert [entry.verdict for entry in report.entries] == ["right", "wrong", "right"]
-
-
-def test_parameters_without_a_gradient_are_pointed_out():
-    layer = Foreign("named")
-    assert any("kernel, offset" in note for note in check_gradients(layer, np.ones((2, 4))).notes)
-
-
-def test_a_network_of_joelnet_s_form():
-    class Net:
-        def __init__(self):
-            self.layers = [Foreign("dicts"), Foreign("dicts")]
-            self.layers[1].params["w"] = np.random.default_rng(2).standard_normal((3, 2))
-            self.layers[1].params["b"] = np.zeros(2)
-
-        def forward(self, x):
-            for layer in self.layers:
-                x = layer.forward(x)
-            return x
-
-        def backward(self, grad):
-            for layer in reversed(self.layers):
-                grad = layer.backward(grad)
-            return grad
-
-        def params_and_grads(self):
-            for layer in self.layers:
-                for name, param in layer.params.items():
-                    yield param, layer.grads[name]
-
-    report = check_gradients(Net(), np.random.default_rng(3).standard_normal((5, 4)))
-    assert report.ok, report
-    assert len(report.entries) == 5
-
-
-class JoelnetMSE:
-    """joelnet's loss: two functions of prediction and target."""
-
-    def loss(self, predicted, actual):
-        return np.sum((predicted - actual) ** 2)
-
-    def grad(self, predicted, actual):
-        return 2 * (predicted - actual)
-
-
-def test_losses_in_every_form():
-    rng = np.random.default_rng(0)
-    z, t, y = rng.standard_normal((5, 3)), rng.random((5, 3)), rng.integers(0, 3, 5)
-    for reduction in ("mean", "sum", "none"):
-        assert check_gradients(nn.CrossEntropyLoss(0.1, reduction), z, y).ok
-        assert check_gradients(nn.BCEWithLogitsLoss(reduction), z, t).ok
-    assert check_gradients(JoelnetMSE(), z, t).ok
-    assert check_gradients(JoelnetMSE(), z, t.astype(np.float32)).ok
-    assert check_gradients((lambda z, t: ((z - t) ** 2).mean(), lambda z, t: 2 * (z - t) / z.size), z, t).ok
-    assert check_gradients((lambda z, t: (z - t) ** 2, lambda z, t, g: 2 * (z - t) * g), z, t).ok
 
 
 @given(data=st.data(), dtype=our.dtypes)
