@@ -1,12 +1,17 @@
 """What the whole suite shares: how hypothesis runs, MNIST, and a browser with the page of one training step."""
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
 
 import numpy_nn as nn
+
+# A shell that runs the suite in the background has it ignore Ctrl-C, as would every process that a test starts.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # No deadline: the machine's speed is not what is tested. In CI the examples are the same at every run, so that a red
 # build means a change; elsewhere they are new each time. HYPOTHESIS_PROFILE=thorough looks ten times as long.

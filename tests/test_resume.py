@@ -174,7 +174,7 @@ def test_a_foreign_state_is_refused_and_nothing_is_changed(change, message):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"optimizer": "adam"}, "exp_avg is unexpected"),
+        ({"optimizer": "adam"}, "sum is unexpected"),
         ({"schedule": "cosine"}, "schedule: expected "),
         ({"schedule": "none"}, "settings: expected average, optimizer, schedule, got average, optimizer"),
         ({"batch_norm": False}, "missing"),
