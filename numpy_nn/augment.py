@@ -28,6 +28,9 @@ PIXELS = 32768
 # A Gaussian is cut off where it has fallen to exp(-8), after as many standard deviations.
 CUT_OFF = 4.0
 
+# No setting may be larger: far beyond any image, and far from what would overflow or fill the memory.
+LIMIT = 1e6
+
 
 class Distortion:
     """Random distortions of a batch of images, new ones at every call, all of them from ``rng``.
@@ -42,7 +45,7 @@ class Distortion:
       standard deviation ``sigma`` pixels and multiplied by ``alpha`` pixels.
 
     A setting of 0 leaves its part out. What lies outside an image has the value ``fill``. ValueError for a negative or
-    non-finite setting, ``scale`` of 1 or more, or ``sigma`` of 0.
+    non-finite setting, one above 1e6, ``scale`` of 1 or more, or ``sigma`` of 0.
     """
 
     def __init__(
@@ -57,12 +60,12 @@ class Distortion:
         fill: float = 0.0,
         rng: Seed = None,
     ) -> None:
-        self.rotation = number(rotation, "rotation", low=0.0)
+        self.rotation = number(rotation, "rotation", low=0.0, high=LIMIT)
         self.scale = number(scale, "scale", low=0.0, below=1.0)
-        self.shear = number(shear, "shear", low=0.0)
-        self.shift = number(shift, "shift", low=0.0)
-        self.alpha = number(alpha, "alpha", low=0.0)
-        self.sigma = number(sigma, "sigma", above=0.0)
+        self.shear = number(shear, "shear", low=0.0, high=LIMIT)
+        self.shift = number(shift, "shift", low=0.0, high=LIMIT)
+        self.alpha = number(alpha, "alpha", low=0.0, high=LIMIT)
+        self.sigma = number(sigma, "sigma", above=0.0, high=LIMIT)
         self.fill = number(fill, "fill")
         self.rng = generator(rng)
         self._work = Workspace()

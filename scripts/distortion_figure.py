@@ -35,6 +35,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--data", type=Path, default=Path("data"), metavar="DIR", help="where MNIST is")
     parser.add_argument("--out", type=Path, default=Path("docs/figures/distortion.png"), metavar="FILE", help="a PNG")
     args = parser.parse_args(arguments)
+    if args.out.suffix != ".png":
+        parser.error(f"argument --out: expected a name that ends in .png, got {str(args.out)!r}")
     affine = {name: getattr(args, name) for name in ("rotation", "scale", "shear", "shift")}
     elastic = {"alpha": args.alpha, "sigma": args.sigma}
     try:

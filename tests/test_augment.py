@@ -266,12 +266,12 @@ def test_draws_keep_within_the_settings_and_reach_near_them():
 @pytest.mark.parametrize(
     ("call", "error", "message"),
     [
-        (lambda: Distortion(rotation=-1), ValueError, "rotation: expected a finite number >= 0, got -1"),
+        (lambda: Distortion(rotation=-1), ValueError, "rotation: expected a finite number >= 0 and <= 1e.06, got -1"),
         (lambda: Distortion(scale=1.0), ValueError, "scale: .* < 1, got 1.0"),
         (lambda: Distortion(shear=np.nan), ValueError, "shear"),
         (lambda: Distortion(shift="1"), TypeError, "shift: expected a number, got str '1'"),
         (lambda: Distortion(alpha=np.inf), ValueError, "alpha"),
-        (lambda: Distortion(sigma=0), ValueError, "sigma: expected a finite number > 0"),
+        (lambda: Distortion(sigma=0), ValueError, "sigma: expected a finite number <= 1e.06 and > 0"),
         (lambda: Distortion(fill=np.inf), ValueError, "fill"),
         (lambda: Distortion(rng=-1), ValueError, "rng"),
         (lambda: Distortion()(np.zeros((2, 4, 4), np.uint8)), TypeError, "images: expected an array of float32"),

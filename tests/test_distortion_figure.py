@@ -22,7 +22,8 @@ def test_the_figure_is_drawn(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
-        (["--sigma", "0"], "sigma: expected a finite number > 0, got 0.0"),
+        (["--sigma", "1e9"], "sigma: expected a finite number <= 1e+06 and > 0, got 1000000000.0"),
+        (["--sigma", "0"], "sigma: expected a finite number <= 1e+06 and > 0, got 0.0"),
         (["--scale", "1"], "scale: expected a finite number >= 0 and < 1, got 1.0"),
         (["--data", "nowhere"], "fetch_mnist.py"),
         (["--out", "/dev/null/x.png"], "File exists"),
@@ -34,3 +35,11 @@ def test_bad_input_is_one_line(arguments, complaint, capsys):
     assert error.startswith("distortion_figure: ")
     assert complaint in error
     assert error.count("\n") == 1
+
+
+@pytest.mark.parametrize("out", ["", "folder", "picture.foo"])
+def test_another_name_than_a_png_s_is_refused(out, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        distortion_figure.main(["--data", DATA, "--out", out])
+    assert stopped.value.code == 2
+    assert "argument --out: expected a name that ends in .png, got " in capsys.readouterr().err.splitlines()[-1]

@@ -209,9 +209,9 @@ def test_it_says_its_settings_and_takes_a_new_seed_from_the_system():
 @pytest.mark.parametrize(
     ("call", "error", "message"),
     [
-        (lambda: Distortion(rotation=-1), ValueError, "rotation: expected a finite number >= 0, got -1"),
+        (lambda: Distortion(rotation=-1), ValueError, "rotation: expected a finite number >= 0 and <= 1e.06, got -1"),
         (lambda: Distortion(scale=1.0), ValueError, "scale: .* < 1, got 1.0"),
-        (lambda: Distortion(sigma=0), ValueError, "sigma: expected a finite number > 0"),
+        (lambda: Distortion(sigma=0), ValueError, "sigma: expected a finite number <= 1e.06 and > 0"),
         (lambda: Distortion(shift="1"), TypeError, "shift: expected a number, got str '1'"),
         (lambda: Distortion(rng=-1), ValueError, "rng: expected an integer >= 0"),
         (lambda: Distortion(rng=torch.Generator(), device="cuda"), ValueError, "device: .* that of rng, cpu, got cuda"),

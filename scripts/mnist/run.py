@@ -21,6 +21,7 @@ from scripts.mnist import machines
 from scripts.mnist.checkpoints import Checkpoints, plain_settings
 from scripts.mnist.engine import Engine
 from scripts.mnist.numpy_engine import NumpyEngine
+from scripts.mnist.presets import PRESETS
 from scripts.mnist.recipe import sizes
 from scripts.mnist.table import format_row, header, images, largest_difference, summarize
 from scripts.mnist.torch_engine import TorchEngine
@@ -119,7 +120,8 @@ def _run(
     )
     console.print(f"{title}; {args.threads} threads" + (f"; torch on {device}" if "torch" in names else ""))
     rows = _rows_so_far(engines, args, console, checkpoints)
-    console.print(header(names))
+    tutorial = PRESETS[args.preset].tutorial if args.preset else {}
+    console.print(header(names, tutorial))
     status = 0
     try:
         # Closed, so that the bar is gone before a line about what went wrong.
@@ -129,7 +131,7 @@ def _run(
                 rows.append(row)
                 if not is_shown(row["epoch"], args.epochs, args.every):
                     continue
-                console.print(format_row(row, names))
+                console.print(format_row(row, names, tutorial))
                 if machines.is_first():
                     checkpoints.write(engines, rows)
     except KeyboardInterrupt:
@@ -145,7 +147,7 @@ def _run(
     if rows:
         from scripts.mnist.curves import draw
 
-        draw(rows, names, title, args.out / "curves.png")
+        draw(rows, names, title, args.out / "curves.png", tutorial)
         written.append(args.out / "curves.png")
         console.print(summarize(rows, names, device, images(args)))
     console.print(f"written: {', '.join(map(str, written))}")

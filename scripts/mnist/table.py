@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,15 +15,21 @@ def largest_difference(a: dict[str, NDArray[Any]], b: dict[str, NDArray[Any]]) -
     return max(float(np.abs(a[name].astype(np.float64) - b[name]).max()) for name in a)
 
 
-def header(names: Sequence[str]) -> str:
+def header(names: Sequence[str], tutorial: Mapping[int, float]) -> str:
     """The head of the table that :func:`format_row` fills."""
-    cells = ["epoch", *(f"{n} loss" for n in names), *(f"{n} test" for n in names), *(f"{n} time" for n in names)]
+    cells = ["epoch", *(f"{n} loss" for n in names), *["tutorial"] * bool(tutorial)]
+    cells += [f"{n} test" for n in names] + [f"{n} time" for n in names]
     return "  ".join(f"{cell:>11}" for cell in cells) + ("   largest difference" if len(names) == 2 else "")
 
 
-def format_row(row: dict[str, Any], names: Sequence[str]) -> str:
-    """One epoch: loss, test accuracy and seconds of each engine, and how far their parameters are apart."""
+def format_row(row: dict[str, Any], names: Sequence[str], tutorial: Mapping[int, float]) -> str:
+    """One epoch: loss, test accuracy and seconds of each engine, and how far their parameters are apart.
+
+    A column has the losses of the ``tutorial`` by epoch, if there are any.
+    """
     cells = [f"{row['epoch']}", *(f"{row[n]['train_loss']:.6f}" for n in names)]
+    if tutorial:
+        cells.append(f"{tutorial[row['epoch']]:.4f}" if row["epoch"] in tutorial else "")
     cells += [f"{row[n]['test_accuracy']:.2%}" for n in names] + [f"{row[n]['seconds']:.3f} s" for n in names]
     return "  ".join(f"{c:>11}" for c in cells) + (f"{row['largest_difference']:>21.2e}" if len(names) == 2 else "")
 
@@ -39,7 +45,8 @@ def summarize(rows: Sequence[dict[str, Any]], names: Sequence[str], device: str,
     lines = []
     for n in names:
         where = f" on {device}" if n == "torch" else ""
-        accuracy = rows[-1][n]["test_accuracy"]
+        # Of --every so many, a run that was interrupted may have some at its end that were not judged.
+        accuracy = [row[n]["test_accuracy"] for row in rows if row[n]["test_accuracy"] is not None][-1]
         lines.append(f"{n}{where}: {accuracy:.2%} of the {judged_by}, {seconds[n]:.3f} s an epoch (median)")
     if len(names) == 2:
         ratio = np.median([row["torch"]["seconds"] / row["numpy"]["seconds"] for row in rows])
