@@ -5,11 +5,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import strategies as our
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
 import numpy_nn as nn
 from torch_ref import ParityReport, parity
+from torch_ref.bounds import loss_terms
+from torch_ref.rounding import as_rounded
 
 
 @given(data=st.data(), n=our.rows, dtype=our.dtypes)
@@ -28,6 +31,19 @@ def test_random_networks_agree_with_torch_within_the_derived_bounds(data, n, dty
     assert all(np.isfinite(row.bound) for row in held)
     for name, array in net.state_dict().items():
         np.testing.assert_array_equal(array, before[name])
+
+
+def test_the_gradient_of_bce_with_logits_stays_within_its_bound_also_where_the_sigmoid_is_far_below_the_target():
+    z = np.linspace(-60.0, 60.0, 4001, dtype=np.float32)
+    t = np.random.default_rng(0).random(z.size, dtype=np.float32)
+    t[::3] = 0.0027385  # what a random network found
+    loss = nn.BCEWithLogitsLoss(reduction="sum")
+    loss(z[None], t[None])
+    theirs = torch.tensor(z, requires_grad=True)
+    torch.nn.functional.binary_cross_entropy_with_logits(theirs, torch.tensor(t), reduction="sum").backward()
+    bound = loss_terms(loss, as_rounded(z), t)[1]
+    for gradient in (loss.backward()[0], theirs.grad.numpy()):
+        assert np.all(np.abs(gradient - bound.value) <= bound.error)
 
 
 def small_report() -> ParityReport:

@@ -260,15 +260,21 @@ def running_statistics(layer: nn.BatchNorm1d, x: Rounded) -> dict[str, Rounded]:
 def loss_terms(loss: nn.Loss, o: Rounded, target: NDArray[Any]) -> tuple[Rounded, Rounded]:
     """The terms of the loss, and the derivative of each by the outputs it depends on."""
     if isinstance(loss, nn.CrossEntropyLoss):
-        q = np.full(o.value.shape, loss.label_smoothing / o.value.shape[1])
-        q[np.arange(len(target)), target] += 1.0 - loss.label_smoothing
-        return -(log_softmax(o) * q).sum(axis=1), softmax(o) - q
+        # Both shares of q are numbers that the engines round, and the gradient is rounded after each is taken off.
+        uniform, rest = loss.label_smoothing / o.value.shape[1], 1.0 - loss.label_smoothing
+        label = np.zeros(o.value.shape, o.dtype)
+        label[np.arange(len(target)), target] = 1.0
+        q = uniform + rest * label.astype(np.float64)
+        return -(log_softmax(o) * q).sum(axis=1), softmax(o) - uniform - rest * as_rounded(label)
     if isinstance(loss, nn.MSELoss):
         difference = o - target
         return difference * difference, difference * 2.0
     if isinstance(loss, nn.BCEWithLogitsLoss):
         size = o.select(o, -o)
-        return (1.0 - target) * o + ((-o).maximum(0.0) + (-size).exp().log1p()), _sigmoid(o) - target
+        terms = (1.0 - target) * o + ((-o).maximum(0.0) + (-size).exp().log1p())
+        # Ours is torch's s - t with fewer digits lost near s = t, and more roundings where s is far below t.
+        torchs, ours = _sigmoid(o) - target, (1.0 - target) * _sigmoid(o) - target * _sigmoid(-o)
+        return terms, Rounded(torchs.value, np.maximum(torchs.error, ours.error), dtype=o.dtype)
     if isinstance(loss, nn.PerceptronLoss):
         product = o * target.astype(np.float64)
         return (-product).maximum(0.0), (1.0 - product.step()) * -target.astype(np.float64)

@@ -7,7 +7,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from numpy_nn.gradcheck.derivatives import Array, noise_level, scale_of
+from numpy_nn.gradcheck.derivatives import TINY, Array, noise_level, scale_of
 from numpy_nn.gradcheck.differences import Differences, Slopes
 from numpy_nn.gradcheck.targets import Problem
 
@@ -74,7 +74,8 @@ class Evidence:
 
     def multiples(self) -> list[Array]:
         """Other inputs: this one scaled to size 1 and to parts of itself, and a random one."""
-        parts = (1.0 / (np.abs(self.x).max() or 1.0), 0.25, 0.0625, 1 / 64, 1 / 256)
+        size = float(np.abs(self.x).max())
+        parts = (1.0 / size if size > TINY else 1.0, 0.25, 0.0625, 1 / 64, 1 / 256)
         return [*(part * self.x for part in parts), self.rng.standard_normal(self.x.shape)]
 
     @cached_property
