@@ -41,6 +41,7 @@ def test_the_gradient_of_bce_with_logits_stays_within_its_bound_also_where_the_s
     loss(z[None], t[None])
     theirs = torch.tensor(z, requires_grad=True)
     torch.nn.functional.binary_cross_entropy_with_logits(theirs, torch.tensor(t), reduction="sum").backward()
+    assert theirs.grad is not None
     bound = loss_terms(loss, as_rounded(z), t)[1]
     for gradient in (loss.backward()[0], theirs.grad.numpy()):
         assert np.all(np.abs(gradient - bound.value) <= bound.error)

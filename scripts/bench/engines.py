@@ -1,90 +1,17 @@
-"""Who is timed: what every engine offers, the registry of all, and the check that they compute the same."""
+"""Who is timed: the registry of all engines, and the check that they compute the same."""
 
 from __future__ import annotations
 
 import importlib.util
 import math
-import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, ClassVar
-
-from numpy.typing import NDArray
+from typing import Any
 
 from scripts.bench.cases import KINDS, Case, Problem
+from scripts.bench.engine import Engine
+from scripts.bench.numpy_engines import ByHand, Floor, Ours
 
 OURS, FLOOR = "numpy_nn", "floor"
-
-
-class Engine:
-    """One way to do the work of a case. A subclass has a method for each kind of work that it can do.
-
-    ``pool`` names the pool of threads that it computes with. ``python_memory`` says whether tracemalloc sees what it
-    allocates. All times are wall-clock times of finished work.
-    """
-
-    pool: ClassVar[str] = "numpy"
-    python_memory: ClassVar[bool] = True
-    mean_loss: Any = None  # of the last epoch's steps
-
-    def __init__(self, problem: Problem) -> None:
-        self.problem, self.case = problem, problem.case
-        self.work: Callable[[], None] = getattr(self, self.case.kind)
-
-    def prepare(self) -> None:
-        """What must come before the first call of the work: a forward pass before "backward", and the like."""
-        if self.case.kind in ("backward", "optimizer"):
-            self.forward()
-            self.backward()
-
-    def seconds(self, n: int) -> float:
-        """Do the work ``n`` times; the seconds it took."""
-        work, repeat = self.work, range(n)
-        started = time.perf_counter()
-        for _ in repeat:
-            work()
-        return time.perf_counter() - started
-
-    def loss(self) -> float:
-        """The mean loss of the first batch with the present parameters."""
-        raise NotImplementedError
-
-    def parameters(self) -> list[NDArray[Any]]:
-        """Copies of the parameters, each weight as (in, out) and then its bias."""
-        raise NotImplementedError
-
-    def forward(self) -> None:
-        """Logits and loss of the first batch."""
-        raise NotImplementedError
-
-    def backward(self) -> None:
-        """The gradients of all parameters, after a forward pass."""
-        raise NotImplementedError
-
-    def optimizer(self) -> None:
-        """One update from the gradients of the last backward pass."""
-        raise NotImplementedError
-
-    def step(self) -> None:
-        """Forward, backward and update on the first batch, and its loss."""
-        raise NotImplementedError
-
-    def epoch(self) -> None:
-        """A step on each batch, in a new order, and the mean loss."""
-        raise NotImplementedError
-
-    def inference(self) -> None:
-        """The logits of all rows."""
-        raise NotImplementedError
-
-
-def _numpy_engine(name: str) -> Callable[[Problem], Engine]:
-    def make(problem: Problem) -> Engine:
-        from scripts.bench import numpy_engines
-
-        engine: Engine = getattr(numpy_engines, name)(problem)
-        return engine
-
-    return make
 
 
 def _torch_engine(**options: Any) -> Callable[[Problem], Engine]:
@@ -107,9 +34,9 @@ def _peer_engine(name: str) -> Callable[[Problem], Engine]:
 
 
 ENGINES: dict[str, Callable[[Problem], Engine]] = {
-    FLOOR: _numpy_engine("Floor"),
-    "by hand": _numpy_engine("ByHand"),
-    OURS: _numpy_engine("Ours"),
+    FLOOR: Floor,
+    "by hand": ByHand,
+    OURS: Ours,
     "torch": _torch_engine(),
     "torch.compile": _torch_engine(compile=True),
     "scikit-learn": _peer_engine("ScikitLearn"),
@@ -173,8 +100,6 @@ def check_agreement(engines: Mapping[str, Engine], problem: Problem) -> None:
     cent: a wrong rate or momentum changes it by more than that, the rounding of the gradients by far less. Steps are
     taken only where the case is one that trains.
     """
-    from scripts.bench.numpy_engines import ByHand
-
     exact = ByHand(problem, dtype="float64")
     bound, before = problem.loss_bound(), exact.loss()
     for name, engine in engines.items():
@@ -196,8 +121,3 @@ def _check_loss(name: str, problem: Problem, value: float, expected: float, boun
             f"{problem.case.label}: {name} has loss {value:.9g}, expected {expected:.9g} within {bound:.1e}; "
             "nothing was timed"
         )
-
-
-def rows_of(order: Any, batch: int) -> list[Any]:
-    """The rows of each batch of an epoch in this order."""
-    return [order[start : start + batch] for start in range(0, len(order), batch)]

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 import numpy_nn as nn
 from numpy_nn.workspace import FloatArray, aligned_empty, aligned_zeros
 from scripts.bench.cases import MOMENTUM, Problem
-from scripts.bench.engines import Engine, rows_of
+from scripts.bench.engine import Engine, rows_of
 
 # Two factors and where their product goes.
 Product = tuple[FloatArray, FloatArray, FloatArray]

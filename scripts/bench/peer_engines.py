@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scripts.bench.cases import MOMENTUM, Problem
-from scripts.bench.engines import Engine
+from scripts.bench.engine import Engine
 
 
 class ScikitLearn(Engine):

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from scripts.bench.cases import Problem
-from scripts.bench.engines import Engine, rows_of
+from scripts.bench.engine import Engine, rows_of
 from torch_ref import loss_to_torch, optimizer_to_torch, parameters_as_numpy, to_torch
 from torch_ref.training import GraphedStep, make_update, resolve_device, synchronize
 

@@ -1,0 +1,78 @@
+"""What every engine that is timed offers."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+from numpy.typing import NDArray
+
+from scripts.bench.cases import Problem
+
+
+class Engine:
+    """One way to do the work of a case. A subclass has a method for each kind of work that it can do.
+
+    ``pool`` names the pool of threads that it computes with. ``python_memory`` says whether tracemalloc sees what it
+    allocates. All times are wall-clock times of finished work.
+    """
+
+    pool: ClassVar[str] = "numpy"
+    python_memory: ClassVar[bool] = True
+    mean_loss: Any = None  # of the last epoch's steps
+
+    def __init__(self, problem: Problem) -> None:
+        self.problem, self.case = problem, problem.case
+        self.work: Callable[[], None] = getattr(self, self.case.kind)
+
+    def prepare(self) -> None:
+        """What must come before the first call of the work: a forward pass before "backward", and the like."""
+        if self.case.kind in ("backward", "optimizer"):
+            self.forward()
+            self.backward()
+
+    def seconds(self, n: int) -> float:
+        """Do the work ``n`` times; the seconds it took."""
+        work, repeat = self.work, range(n)
+        started = time.perf_counter()
+        for _ in repeat:
+            work()
+        return time.perf_counter() - started
+
+    def loss(self) -> float:
+        """The mean loss of the first batch with the present parameters."""
+        raise NotImplementedError
+
+    def parameters(self) -> list[NDArray[Any]]:
+        """Copies of the parameters, each weight as (in, out) and then its bias."""
+        raise NotImplementedError
+
+    def forward(self) -> None:
+        """Logits and loss of the first batch."""
+        raise NotImplementedError
+
+    def backward(self) -> None:
+        """The gradients of all parameters, after a forward pass."""
+        raise NotImplementedError
+
+    def optimizer(self) -> None:
+        """One update from the gradients of the last backward pass."""
+        raise NotImplementedError
+
+    def step(self) -> None:
+        """Forward, backward and update on the first batch, and its loss."""
+        raise NotImplementedError
+
+    def epoch(self) -> None:
+        """A step on each batch, in a new order, and the mean loss."""
+        raise NotImplementedError
+
+    def inference(self) -> None:
+        """The logits of all rows."""
+        raise NotImplementedError
+
+
+def rows_of(order: Any, batch: int) -> list[Any]:
+    """The rows of each batch of an epoch in this order."""
+    return [order[start : start + batch] for start in range(0, len(order), batch)]
