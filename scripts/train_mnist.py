@@ -31,8 +31,10 @@ from scripts.mnist.table import images, over_seeds
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line ``arguments`` (sys.argv without its first by default); return the exit status."""
-    return machines.together(lambda: train(arguments)) if machines.launched() else train(arguments)
+    """Run the command line ``arguments`` (sys.argv without its first by default); the exit status, if it returns."""
+    if machines.launched():
+        machines.together(lambda: train(arguments))
+    return train(arguments)
 
 
 def train(arguments: Sequence[str] | None) -> int:

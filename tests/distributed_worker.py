@@ -76,4 +76,4 @@ def job():
 
 
 if __name__ == "__main__":
-    sys.exit(machines.together(job))
+    machines.together(job)

@@ -104,6 +104,20 @@ def test_batch_norm_and_dropout_leave_one_network_on_all_ranks(together):
     assert together[1]["batch_norm"]
 
 
+@pytest.mark.parametrize("status", [0, 2])
+def test_a_process_that_is_done_ends_without_the_interpreters_shutdown(status):
+    # What threads of torch's do to a shutdown by chance, this does always.
+    code = (
+        "import atexit, os; from scripts.mnist import machines; atexit.register(os.abort); "
+        f"machines.together(lambda: print('done') or {status})"
+    )
+    torchrun_sets = {"RANK": "0", "WORLD_SIZE": "1", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "0"}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=ENVIRONMENT | torchrun_sets, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (status, "done\n", "")
+
+
 @given(st.integers(1, 60), st.integers(1, 60), st.integers(1, 8), st.booleans(), st.booleans(), st.integers(0, 99))
 def test_shares_are_the_batch_in_order(rows, batch_size, size, shuffle, drop_last, seed):
     x, y = np.arange(2.0 * rows).reshape(rows, 2), np.arange(rows)

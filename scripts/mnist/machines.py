@@ -13,7 +13,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy_nn as nn
 from numpy_nn.training import Metrics
@@ -68,8 +68,17 @@ def _comes_first() -> bool:
         return True
 
 
-def together(job: Callable[[], int]) -> int:
-    """The exit status of ``job``, which calls :func:`join`; a lost process ends it with one line and status 1."""
+def together(job: Callable[[], int]) -> NoReturn:
+    """End with the exit status of ``job``, which calls :func:`join`; a lost process ends it with one line and 1."""
+    status = _status(job)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # Not by sys.exit: DistributedDataParallel keeps the process group, and with it gloo's threads, alive beyond
+    # destroy_process_group, and a thread that needs the interpreter while it shuts down aborts a run that was well.
+    os._exit(status)
+
+
+def _status(job: Callable[[], int]) -> int:
     import torch.distributed as dist
 
     from torch_ref.distributed import is_loss_of_a_process, leave
