@@ -27,6 +27,7 @@ from numpy_nn.activation_layers import (
     Tanh,
 )
 from numpy_nn.activations import ACTIVATIONS
+from numpy_nn.adversarial import AdversarialTraining
 from numpy_nn.augment import Distortion
 from numpy_nn.averaging import AveragedModel
 from numpy_nn.batch_norm import BatchNorm1d

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -22,6 +22,9 @@ from numpy_nn.network import Sequential
 from numpy_nn.optimizers import Optimizer
 from numpy_nn.schedules import Schedule
 from numpy_nn.workspace import FloatArray
+
+# Forward and backward on a batch: returns its loss, and leaves the gradients in the parameters' ``grad``.
+GradientFunction = Callable[[Sequential, Loss, FloatArray, NDArray[Any]], float]
 
 
 class Metrics(NamedTuple):
@@ -130,12 +133,14 @@ def fit(
     schedule_each: str = "epoch",
     callbacks: Iterable[Callback] = (),
     history: History | None = None,
+    gradients: GradientFunction = compute_gradients,
 ) -> History:
     """Train for ``epochs`` epochs and return their history.
 
     After each epoch the network is evaluated on ``test``, an ``(x, y)`` pair, where one is given. ``schedule`` is
     stepped after each "epoch" or each "batch". A ``history`` is added to, and its epochs count: training goes on with
-    the next one (:mod:`numpy_nn.resume`). ValueError for a loss with reduction "none";
+    the next one (:mod:`numpy_nn.resume`). ``gradients`` computes a batch's loss and gradients; the other one there is,
+    is :class:`~numpy_nn.adversarial.AdversarialTraining`. ValueError for a loss with reduction "none";
     :class:`~numpy_nn.divergence.Divergence` for a loss or a parameter that is infinite or no number.
     """
     _check_reduced(loss)
@@ -148,7 +153,7 @@ def fit(
         started, lr = time.perf_counter(), optimizer.lr
         tally = Tally(loss)
         for progress.batch, (x, y) in enumerate(batches, start=1):
-            progress.loss = compute_gradients(net, loss, x, y)
+            progress.loss = gradients(net, loss, x, y)
             check_loss(net, x, progress.loss, progress.epoch, progress.batch)
             for callback in callbacks:
                 callback.on_backward_end(progress)

@@ -32,6 +32,7 @@ CASES = {
     for name, (rows, options) in {
         "equal": (256, ["--batch-size", "32", "--lr", "0.2"]),
         "uneven": (203, ["--batch-size", "30", "--optimizer", "nesterov", "--schedule", "one-cycle"]),
+        "adversarial": (60, ["--batch-size", "20", "--lr", "0.2", "--adversarial", "1"]),
         "last": (100, ["--batch-size", "19", "--optimizer", "adam", "--lr", "0.01", "--label-smoothing", "0.1"]),
     }.items()
 }

@@ -48,6 +48,7 @@ def plain(mnist, tmp_path_factory):
         ("--optimizer", "adamw", "--lr", "0.001", "--weight-decay", "0.1"),
         ("--max-norm", "0.3"),
         ("--clip-norm", "0.2"),
+        ("--adversarial", "0.5"),
         ("--average", "0.9"),
         ("--average", "0.9", "--batch-norm", "--optimizer", "momentum"),
         ("--crop", "4"),

@@ -15,7 +15,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn.parallel import DistributedDataParallel
 
+import numpy_nn as nn
 from numpy_nn.checks import number
 from numpy_nn.training import Metrics
 from torch_ref import divergence
@@ -60,6 +62,16 @@ def resident_batches(x: Tensor, y: Tensor, rows: Iterable[NDArray[np.intp] | sli
         yield x[index], y[index]
 
 
+@torch.no_grad()
+def perturb(x: Tensor, gradient: Tensor, epsilon: float) -> Tensor:
+    """:func:`numpy_nn.adversarial.perturb`, on any device, without waiting for it."""
+    rows = gradient.flatten(1)
+    peak = rows.abs().amax(dim=1, keepdim=True)
+    direction = rows / torch.where(peak == 0.0, 1.0, peak)
+    length = direction.square().sum(dim=1, keepdim=True).sqrt()
+    return x + (direction * (epsilon / torch.where(length == 0.0, 1.0, length))).reshape(x.shape)
+
+
 def make_update(
     model: torch.nn.Module,
     loss: LossFunction,
@@ -67,6 +79,7 @@ def make_update(
     *,
     compile: bool = False,
     amp: bool = False,
+    adversarial: float | None = None,
     clip_grad_norm: float | None = None,
 ) -> StepFunction:
     """Forward, backward and the optimizer's step on a batch; returns the loss and the output.
@@ -74,9 +87,11 @@ def make_update(
     ``compile`` compiles forward and loss, and with them their backward, once for each shape of batch. ``amp`` is
     automatic mixed precision: the products of matrices, forward and backward, are in bfloat16, by ``torch.autocast``;
     the loss, the parameters and their updates stay in float32. ValueError for it with a model that is not in float32.
+    ``adversarial`` is the epsilon of :class:`numpy_nn.AdversarialTraining`, which this then does, and refused as there.
     ``clip_grad_norm`` is the length to which the whole gradient is clipped before the step, as by numpy_nn's callback
     ClipGradNorm; ValueError if it is negative or not finite.
     """
+    epsilon = None if adversarial is None else nn.AdversarialTraining(adversarial).epsilon
     max_norm = None if clip_grad_norm is None else number(clip_grad_norm, "clip_grad_norm", low=0.0)
     parameters = list(model.parameters())
     device, dtype = parameters[0].device.type, parameters[0].dtype
@@ -95,9 +110,21 @@ def make_update(
         forward = torch.compile(forward, dynamic=False)
 
     def update(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-        output, value = forward(x, y)
         optimizer.zero_grad()
-        value.backward()
+        if epsilon is None:
+            output, value = forward(x, y)
+            value.backward()
+        else:
+            original = x.detach().requires_grad_()
+            # Of several processes, only the second backward pass exchanges the gradients, which are then of both.
+            with model.no_sync() if isinstance(model, DistributedDataParallel) else nullcontext():
+                first = 0.5 * forward(original, y)[1]
+                first.backward()
+            assert original.grad is not None
+            output, second = forward(perturb(x, original.grad, epsilon), y)
+            second = 0.5 * second
+            second.backward()
+            value = first + second
         if max_norm is not None:
             torch.nn.utils.clip_grad_norm_(parameters, max_norm)
         optimizer.step()
@@ -113,6 +140,7 @@ def make_step(
     *,
     compile: bool = False,
     amp: bool = False,
+    adversarial: float | None = None,
     clip_grad_norm: float | None = None,
     graph: bool = False,
 ) -> StepFunction:
@@ -121,7 +149,8 @@ def make_step(
     ``graph`` replays the whole step as a CUDA graph (:class:`GraphedStep`); ValueError if the model is not on CUDA.
     What a step returns is then valid until the next one.
     """
-    update = make_update(model, loss, optimizer, compile=compile, amp=amp, clip_grad_norm=clip_grad_norm)
+    options: dict[str, Any] = {"adversarial": adversarial, "clip_grad_norm": clip_grad_norm}
+    update = make_update(model, loss, optimizer, compile=compile, amp=amp, **options)
 
     def step(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         value, output = update(x, y)

@@ -94,6 +94,8 @@ def regularizers(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--input-dropout", type=share, default=0.0, metavar="P", help="of the pixels")
     decay_help = "of the optimizer (default: its own, 0 but for adamw's 0.01)"
     parser.add_argument("--weight-decay", type=at_least_0, default=argparse.SUPPRESS, metavar="X", help=decay_help)
+    adversarial_help = "learn each image also where its loss grows fastest, X of the input's units away; 0 for no"
+    parser.add_argument("--adversarial", type=at_least_0, default=0.0, metavar="X", help=adversarial_help)
     max_norm_help = "longest that the weights of one unit may be, 0 for no limit"
     parser.add_argument("--max-norm", type=at_least_0, default=0.0, metavar="X", help=max_norm_help)
     clip_help = "longest that the gradient of the network may be, 0 for no limit"

@@ -10,7 +10,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 import numpy_nn as nn
-from numpy_nn.training import Metrics
+from numpy_nn.training import GradientFunction, Metrics, compute_gradients
 from numpy_nn.training import Progress as TrainingProgress
 from scripts.mnist import machines
 from scripts.mnist.recipe import build, make_loader, numpy_distortion, one_cycle
@@ -46,6 +46,9 @@ class NumpyEngine:
             self.each_step.append(nn.MaxNorm(args.max_norm))
         if self.average:
             self.each_step.append(nn.UpdateAverage(self.average))
+        self.gradients: GradientFunction = compute_gradients
+        if args.adversarial:
+            self.gradients = nn.AdversarialTraining(args.adversarial)
         self.training = nn.TrainingState(
             self.net, self.optimizer, self.loader, schedule=self.schedule, average=self.average
         )
@@ -62,6 +65,7 @@ class NumpyEngine:
             schedule_each="batch",
             callbacks=[*machines.callbacks(self.net, self.loss, self.loader), *self.each_step, Ticks(after_batch)],
             history=self.training.history,
+            gradients=self.gradients,
         )
         epoch = history.epochs[-1]
         return Metrics(epoch.train_loss, epoch.train_accuracy)

@@ -41,8 +41,8 @@ class TorchEngine:
         loader = make_loader(args, data)
         self.parallel = machines.data_parallel(self.model, loader)
         trained = self.model if self.parallel is None else self.parallel.model
-        clip = args.clip_norm or None
-        options = {"compile": args.compile, "amp": args.amp, "clip_grad_norm": clip, "graph": args.graph}
+        options: dict[str, Any] = {"adversarial": args.adversarial or None, "clip_grad_norm": args.clip_norm or None}
+        options |= {"compile": args.compile, "amp": args.amp, "graph": args.graph}
         self.step = make_step(trained, self.loss, self.optimizer, **options)
         self.max_norm = args.max_norm
         # Batch norm's running statistics belong to the weights, and are averaged with them.
