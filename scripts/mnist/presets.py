@@ -68,10 +68,9 @@ PRESETS = {
         {
             **LONG,
             "hidden": [1024, 1024],
-            "epochs": 60,
-            "weight_decay": 5e-4,
-            "dropout": 0.3,
-            "input_dropout": 0.2,
+            "epochs": 30,
+            "label_smoothing": 0.0,
+            "adversarial": 4.0,
             "out": Path("runs/plain"),
         },
     ),
