@@ -65,16 +65,19 @@ class Captures:
         graph.replay = replay
 
 
+@pytest.mark.parametrize("adversarial", [None, 0.3])
 @pytest.mark.parametrize("optimizer", KINDS)
-def test_a_captured_step_takes_the_same_steps(optimizer, monkeypatch):
+def test_a_captured_step_takes_the_same_steps(optimizer, adversarial, monkeypatch):
     ours, (eager_model, model), batches = networks_for_steps(optimizer)
     eager = optimizer_to_torch(ours, eager_model)
     theirs = optimizer_to_torch(ours, model)
-    captures = Captures(monkeypatch, make_step(model, CROSS_ENTROPY, theirs), model, theirs)
+    eager_step = make_step(eager_model, CROSS_ENTROPY, eager, adversarial=adversarial)
+    captured_step = make_step(model, CROSS_ENTROPY, theirs, adversarial=adversarial)
+    captures = Captures(monkeypatch, captured_step, model, theirs)
     step = GraphedStep(captures.recorded_step, model, theirs)
     for _ in range(2):
         # The smaller batch is captured in the middle of training, when the optimizer has a state to keep.
-        expected = train_epoch(eager_model, CROSS_ENTROPY, eager, batches)
+        expected = train_epoch(eager_model, CROSS_ENTROPY, eager, batches, step=eager_step)
         assert train_epoch(model, CROSS_ENTROPY, theirs, batches, step=step) == expected
     for p, q in zip(model.parameters(), eager_model.parameters(), strict=True):
         assert torch.equal(p, q)

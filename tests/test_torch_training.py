@@ -1,5 +1,6 @@
 """Training in PyTorch: the loop by hand, the same order of batches as numpy_nn, and the same weights after epochs."""
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -287,13 +288,16 @@ def test_fused_optimizers_take_the_same_steps(optimizer):
         assert (p - q).abs().max() <= 1e-12
 
 
-def test_a_compiled_step_takes_the_same_steps():
+@pytest.mark.parametrize(("backend", "adversarial"), [("inductor", None), ("aot_eager", 0.3)])
+def test_a_compiled_step_takes_the_same_steps(backend, adversarial, monkeypatch):
+    # aot_eager goes without the compiler of machine code, which takes half a minute.
+    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend=backend))
     ours, models, batches = networks_for_steps("momentum")
     batches = batches[:2]  # one shape: the compiler is slow
     metrics = []
     for model, compile in zip(models, (False, True), strict=True):
         theirs = optimizer_to_torch(ours, model)
-        step = make_step(model, CROSS_ENTROPY, theirs, compile=compile)
+        step = make_step(model, CROSS_ENTROPY, theirs, compile=compile, adversarial=adversarial)
         metrics.append([train_epoch(model, CROSS_ENTROPY, theirs, batches, step=step) for _ in range(2)])
     np.testing.assert_allclose(metrics[0], metrics[1], rtol=0, atol=1e-12)
     for p, q in zip(models[0].parameters(), models[1].parameters(), strict=True):
