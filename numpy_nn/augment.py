@@ -44,8 +44,7 @@ class Distortion:
     - elastic displacements: for each pixel two uniform numbers in [-1, 1], smoothed over the image by a Gaussian of
       standard deviation ``sigma`` pixels and multiplied by ``alpha`` pixels.
 
-    A setting of 0 leaves its part out. What lies outside an image has the value ``fill``. The attribute ``strength``, 1
-    at first, is a factor of all bounds and of ``alpha``; it may be changed between calls. ValueError for a negative or
+    A setting of 0 leaves its part out. What lies outside an image has the value ``fill``. ValueError for a negative or
     non-finite setting, one above 1e6, ``scale`` of 1 or more, or ``sigma`` of 0.
     """
 
@@ -68,7 +67,6 @@ class Distortion:
         self.alpha = number(alpha, "alpha", low=0.0, high=LIMIT)
         self.sigma = number(sigma, "sigma", above=0.0, high=LIMIT)
         self.fill = number(fill, "fill")
-        self.strength = 1.0
         self.rng = generator(rng)
         self._work = Workspace()
 
@@ -97,8 +95,8 @@ class Distortion:
 
     def draw_matrices(self, n: int) -> NDArray[np.float64]:
         """The affine part of the next ``n`` distortions, as :func:`affine_matrices` gives it."""
-        spread = np.array([self.rotation, self.scale, self.scale, self.shear, self.shift, self.shift])
-        drawn = self.rng.uniform(-1.0, 1.0, (count(n, "n"), 6)) * (self.strength * spread)
+        spread = [self.rotation, self.scale, self.scale, self.shear, self.shift, self.shift]
+        drawn = self.rng.uniform(-1.0, 1.0, (count(n, "n"), 6)) * spread
         return affine_matrices(drawn[:, 0], 1.0 + drawn[:, 1:3], drawn[:, 3], drawn[:, 4:6])
 
     def _displacements(self, like: FloatArray) -> FloatArray:
@@ -108,7 +106,7 @@ class Distortion:
         steps = draws.view(np.int16)[: like.size].reshape(like.shape)
         noise = self._work.like("noise", like)
         np.add(steps, 0.5, out=noise, dtype=noise.dtype, casting="unsafe")
-        noise *= self.strength * self.alpha * 2.0**-15
+        noise *= self.alpha * 2.0**-15
         return smooth(noise, self.sigma, noise, self._work)
 
     def __repr__(self) -> str:

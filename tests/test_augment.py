@@ -228,25 +228,6 @@ def test_outside_the_image_is_the_fill(shape, fill, dtype, seed):
     np.testing.assert_array_equal(Distortion(shift=1e6, fill=fill, rng=seed)(constant + dtype(1)), constant)
 
 
-@given(seed=our.seeds, dtype=our.dtypes, strength=st.sampled_from([0.0, 0.25, 0.5, 2.0]))
-def test_strength_is_a_factor_of_every_setting_and_may_change_between_calls(seed, dtype, strength):
-    images = np.random.default_rng(seed).random((3, 7, 5)).astype(dtype)
-    settings = {"rotation": 20.0, "scale": 0.2, "shear": 0.3, "shift": 1.5, "alpha": 9.0}
-    # Powers of two: the products are exact.
-    weaker = {name: strength * value for name, value in settings.items()}
-    distortion, expected = Distortion(**settings, rng=seed), Distortion(**weaker, rng=seed)
-    distortion.strength = strength
-    result = distortion(images).copy()
-    if strength == 0.0:
-        np.testing.assert_array_equal(result, images)
-    else:
-        np.testing.assert_array_equal(result, expected(images))
-    # As many numbers are drawn as without it.
-    distortion.strength, afterwards = 1.0, Distortion(**settings, rng=seed)
-    afterwards(images)
-    np.testing.assert_array_equal(distortion(images), afterwards(images))
-
-
 def test_each_setting_moves_what_it_names():
     rng = np.random.default_rng(0)
     angle, scale, shear, shift = 90.0, np.array([2.0, 1.0]), 0.5, np.array([1.0, 0.0])

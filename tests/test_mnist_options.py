@@ -11,9 +11,8 @@ from scripts import train_mnist
 from scripts.mnist.arguments import parse
 from scripts.mnist.numpy_engine import NumpyEngine
 from scripts.mnist.presets import PRESETS
-from scripts.mnist.recipe import build, numpy_distortion, one_cycle, prepare, strength
+from scripts.mnist.recipe import build, numpy_distortion, one_cycle, prepare
 from scripts.mnist.table import over_seeds
-from scripts.mnist.torch_engine import TorchEngine
 
 TINY = ("--hidden", "8", "--epochs", "1")
 
@@ -138,19 +137,6 @@ def test_what_a_recipe_is_made_of(mnist):
     assert distort.fill == whole.x_train.min() < 0.0
 
 
-@pytest.mark.parametrize("kind", [NumpyEngine, TorchEngine])
-def test_distortions_fade_in_the_last_epochs(kind, mnist):
-    args = parse(["--shift", "1", "--epochs", "5", "--fade", "0.6", "--hidden", "4", "--device", "cpu"], "")
-    args.threads = 2
-    engine = kind(args, nn.MNIST(mnist.x_train[:64], mnist.y_train[:64], mnist.x_test[:9], mnist.y_test[:9]))
-    strengths = []
-    for _ in range(args.epochs):
-        engine.train_epoch(lambda: None)
-        strengths.append(engine.distort.strength)
-    assert strengths == pytest.approx([1.0, 1.0, 1.0, 2 / 3, 1 / 3])
-    assert strength(parse(["--shift", "1", "--epochs", "5"], ""), 5) == 1.0
-
-
 def test_one_cycle_ends_at_nearly_nothing(mnist):
     args = parse(["--schedule", "one-cycle", "--epochs", "1", "--batch-size", "1000", "--lr", "0.5"], "")
     _, _, optimizer = build(args)
@@ -198,9 +184,6 @@ def test_the_preset_fast_is_judged_over_its_seeds(tmp_path, capsys):
         (("--held-out", "60000"), "--held-out: expected a whole number from 0 to 59000, got '60000'"),
         (("--crop", "14"), "--crop: expected a whole number from 0 to 13, got '14'"),
         (("--crop", "2", "--shift", "1"), "--crop: distorted images need their border"),
-        (("--fade", "0.1"), "--fade: makes distortions weaker, use it with one of them"),
-        (("--fade", "2", "--shift", "1"), "--fade: expected a number from 0 to 1, got '2'"),
-        (("--adversarial", "-1"), "--adversarial: expected a number >= 0, got '-1'"),
         (("--images", "9", "--held-out", "5"), "--images: are the first of all, use it without --held-out"),
         (("--weights-std", "1", "--batch-norm"), "--weights-std: biases would be 0"),
         (("--loader", "plain", "--crop", "1"), "--loader: plain gives all images as they are"),

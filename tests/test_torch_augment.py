@@ -151,17 +151,6 @@ def test_draws_keep_within_the_settings_and_reach_near_them():
         assert abs(values.mean() - middle) < 5 * spread / math.sqrt(3 * 4000)
 
 
-@pytest.mark.parametrize("strength", [0.25, 2.0])
-def test_strength_is_a_factor_of_every_setting(strength):
-    images = torch.rand(3, 7, 5, generator=torch.Generator().manual_seed(0))
-    settings = {"rotation": 20.0, "scale": 0.2, "shear": 0.3, "shift": 1.5, "alpha": 9.0}
-    distortion = Distortion(**settings, rng=1)
-    distortion.strength = strength
-    # Powers of two: the products are exact.
-    expected = Distortion(**{name: strength * value for name, value in settings.items()}, rng=1)
-    assert torch.equal(distortion(images), expected(images))
-
-
 class Operations(TorchDispatchMode):
     """Notes every operation of torch."""
 

@@ -48,7 +48,6 @@ class Distortion:
         self.settings = nn.Distortion(
             rotation=rotation, scale=scale, shear=shear, shift=shift, alpha=alpha, sigma=sigma, fill=fill
         )
-        self.strength = 1.0  # as numpy_nn.Distortion's
         self.rng = _generator(rng, device)
         spread = [rotation, scale, scale, shear, shift, shift]
         # Copied to the device here, as every copy later would be waited for.
@@ -66,13 +65,12 @@ class Distortion:
         field = affine_coordinates(self.draw_matrices(n), height, width, images.dtype)
         if self.settings.alpha > 0.0:
             noise = self.draw_noise(n, height, width, images.dtype)
-            field += smooth(noise.mul_(self.strength * self.settings.alpha), self.settings.sigma)
+            field += smooth(noise.mul_(self.settings.alpha), self.settings.sigma)
         return resample(stack, field, fill=self.settings.fill).reshape(images.shape)
 
     def draw_matrices(self, n: int) -> Tensor:
         """The affine part of the next ``n`` distortions, as :func:`affine_matrices` gives it, in float64."""
-        uniform = self._uniform(torch.empty(count(n, "n"), 6, dtype=torch.float64, device=self.rng.device))
-        drawn = uniform * (self.strength * self._spread)
+        drawn = self._uniform(torch.empty(count(n, "n"), 6, dtype=torch.float64, device=self.rng.device)) * self._spread
         return affine_matrices(drawn[:, 0], 1.0 + drawn[:, 1:3], drawn[:, 3], drawn[:, 4:6])
 
     def draw_noise(self, n: int, height: int, width: int, dtype: torch.dtype) -> Tensor:

@@ -117,8 +117,6 @@ def distortions(parser: argparse.ArgumentParser) -> None:
         parser.add_argument(f"--{name}", type=at_least_0, default=0.0, metavar="X", help=text)
     sigma_help = "of the Gaussian that smooths elastic displacements, in pixels"
     parser.add_argument("--sigma", type=positive(float), default=4.0, metavar="X", help=sigma_help)
-    fade_help = "share of the epochs, the last, in which distortions become weaker, by even steps towards none"
-    parser.add_argument("--fade", type=share, default=0.0, metavar="X", help=fade_help)
 
 
 def parse(arguments: Sequence[str] | None, summary: str) -> argparse.Namespace:
@@ -194,8 +192,6 @@ def parse(arguments: Sequence[str] | None, summary: str) -> argparse.Namespace:
         parser.error("argument --amp: computes in bfloat16 and float32, use it with --dtype float32")
     if args.loader == "plain" and args.dtype == "float64":
         parser.error("argument --loader: plain gives float32 images, use it with --dtype float32")
-    if args.fade and not any(getattr(args, name) for name in DISTORTIONS):
-        parser.error("argument --fade: makes distortions weaker, use it with one of them")
     if args.crop and any(getattr(args, name) for name in DISTORTIONS):
         parser.error("argument --crop: distorted images need their border, use it without distortions")
     if args.loader == "plain" and (args.crop or args.held_out or args.images):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Mapping
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ import numpy_nn as nn
 from numpy_nn.training import GradientFunction, Metrics, compute_gradients
 from numpy_nn.training import Progress as TrainingProgress
 from scripts.mnist import machines
-from scripts.mnist.recipe import build, make_loader, numpy_distortion, one_cycle, strength
+from scripts.mnist.recipe import build, make_loader, numpy_distortion, one_cycle
 
 
 class Ticks(nn.Callback):
@@ -33,9 +32,7 @@ class NumpyEngine:
     name = "numpy"
 
     def __init__(self, args: argparse.Namespace, data: nn.MNIST) -> None:
-        self.distort = numpy_distortion(args, data)
-        self.loader = make_loader(args, data, self.distort)
-        self.strength = partial(strength, args)
+        self.loader = make_loader(args, data, numpy_distortion(args, data))
         self.test = machines.share_rows(data.x_test, data.y_test)
         self.net, self.loss, self.optimizer = build(args)
         one = args.schedule == "one-cycle"
@@ -58,23 +55,20 @@ class NumpyEngine:
 
     def train_epoch(self, after_batch: Callable[[], None]) -> Metrics:
         """One epoch of :func:`numpy_nn.fit`."""
-        epoch = len(self.training.history.epochs) + 1
-        if self.distort is not None:
-            self.distort.strength = self.strength(epoch)
         history = nn.fit(
             self.net,
             self.loss,
             self.optimizer,
             self.loader,
-            epoch,
+            len(self.training.history.epochs) + 1,
             schedule=self.schedule,
             schedule_each="batch",
             callbacks=[*machines.callbacks(self.net, self.loss, self.loader), *self.each_step, Ticks(after_batch)],
             history=self.training.history,
             gradients=self.gradients,
         )
-        last = history.epochs[-1]
-        return Metrics(last.train_loss, last.train_accuracy)
+        epoch = history.epochs[-1]
+        return Metrics(epoch.train_loss, epoch.train_accuracy)
 
     def evaluate(self) -> Metrics:
         """:func:`numpy_nn.evaluate` on the test images."""

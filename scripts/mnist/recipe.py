@@ -102,12 +102,6 @@ def distortion(args: argparse.Namespace, data: nn.MNIST) -> dict[str, Any] | Non
     return {**settings, "sigma": args.sigma, "fill": float(data.x_train.min())}
 
 
-def strength(args: argparse.Namespace, epoch: int) -> float:
-    """How strong distortions are in an epoch, from 1: all but the end, where they fade by even steps towards 0."""
-    left = args.epochs - epoch + 1
-    return min(1.0, left / (args.fade * args.epochs)) if args.fade else 1.0
-
-
 def numpy_distortion(args: argparse.Namespace, data: nn.MNIST) -> Distortion | None:
     """numpy_nn's, with random numbers of its own, so that the order of the images is that of a run without it."""
     settings = distortion(args, data)

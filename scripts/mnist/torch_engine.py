@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Iterator, Mapping
-from functools import partial
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,7 @@ import numpy_nn as nn
 from numpy_nn.atomic import atomic_write
 from numpy_nn.training import Metrics
 from scripts.mnist import machines
-from scripts.mnist.recipe import build, distortion, make_loader, one_cycle, strength
+from scripts.mnist.recipe import build, distortion, make_loader, one_cycle
 
 
 class TorchEngine:
@@ -52,8 +51,7 @@ class TorchEngine:
         if args.schedule == "one-cycle":
             self.schedule = torch.optim.lr_scheduler.OneCycleLR(self.optimizer, **one_cycle(args, data))
         settings = distortion(args, data)
-        self.distort: Distortion | None = None
-        self.strength = partial(strength, args)
+        self.distort: Callable[[Any], Any] = lambda x: x
         rngs: dict[str, Any] = {"loader": loader.rng}
         if settings is not None:
             self.distort = Distortion(**settings, rng=args.seed, device=self.device)
@@ -72,13 +70,7 @@ class TorchEngine:
                 for images, labels in mnist_loader(args.data, batches=loader.indices())
             )
         else:
-            self.batches = lambda: self._distorted(resident_batches(x, y, loader.indices()))
-
-    def _distorted(self, batches: Iterator[tuple[Any, Any]]) -> Iterator[tuple[Any, Any]]:
-        if self.distort is None:
-            return batches
-        self.distort.strength = self.strength(self.epochs + 1)
-        return ((self.distort(x), y) for x, y in batches)
+            self.batches = lambda: ((self.distort(a), b) for a, b in resident_batches(x, y, loader.indices()))
 
     def train_epoch(self, after_batch: Callable[[], None]) -> Metrics:
         """One epoch, which is over when the device is done."""
