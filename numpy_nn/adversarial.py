@@ -18,6 +18,9 @@ from numpy_nn.network import Sequential
 from numpy_nn.training import compute_gradients
 from numpy_nn.workspace import FloatArray
 
+# No row may be moved further: far beyond any image, and far from what would overflow.
+LIMIT = 1e6
+
 
 def perturb(x: FloatArray, gradient: FloatArray, epsilon: float) -> FloatArray:
     """x + epsilon g / ||g||, for each row x of length ``epsilon`` in the direction of its gradient g, of ``x``'s shape.
@@ -43,11 +46,11 @@ class AdversarialTraining:
     counts as a constant. The second pass draws masks of its own in Dropout, and moves the running statistics of
     BatchNorm1d once more. The loss is the mean of the two; right answers are counted on x'.
 
-    TypeError or ValueError unless ``epsilon`` is a finite number > 0.
+    TypeError or ValueError unless ``epsilon`` is a number > 0 and at most 1e6.
     """
 
     def __init__(self, epsilon: float) -> None:
-        self.epsilon = number(epsilon, "epsilon", above=0.0)
+        self.epsilon = number(epsilon, "epsilon", above=0.0, high=LIMIT)
 
     def __call__(self, net: Sequential, loss: Loss, x: FloatArray, y: NDArray[Any]) -> float:
         """The loss; the gradients are left in the parameters' ``grad``."""

@@ -2,7 +2,7 @@
 
 A run is killed (SIGKILL) and resumed until it is over, and then held against the uninterrupted one: parameters,
 buffers and history, but for the seconds, must be the same to the last bit. If kills are left, the next run begins.
-Every other kill waits until a checkpoint is being written.
+Kills come, in turn, a moment after a checkpoint was written, while one is being written, and whenever it may be.
 """
 
 from __future__ import annotations
@@ -28,6 +28,8 @@ from scripts.mnist.arguments import positive
 COMMAND = [sys.executable, str(Path(__file__).resolve().with_name("train_mnist.py"))]
 # Seconds between two looks at whether the process has begun to write or has ended.
 GLANCE = 0.0005
+# When to kill, in turn: so long after the start, at the first write from then on, or after the next checkpoint.
+MOMENTS = ("after a checkpoint", "at a write", "after the start")
 
 
 def parse(arguments: Sequence[str] | None) -> tuple[argparse.Namespace, list[str]]:
@@ -61,16 +63,19 @@ def prove(folder: Path, training: Sequence[str], kills: int, moments: random.Ran
     whole = folder / "whole"
     seconds = train_whole(training, whole)
     print(f"uninterrupted: {seconds:.2f} s", flush=True)
-    done, writing, runs, wrong = 0, 0, 0, 0
+    done, resumable, writing, runs, wrong = 0, 0, 0, 0, 0
     while done < kills:
         runs += 1
         out = folder / f"run-{runs}"
         while done < kills:
             # Some moments lie before the first epoch; several kills fit into a run.
-            before, after = half_written(out), moments.uniform(0.2, 0.6) * seconds
-            if not train_and_kill(training, out, after, at_write=done % 2 == 1):
+            moment = MOMENTS[done % len(MOMENTS)]
+            low, high = (0.0, 0.1) if moment == "after a checkpoint" else (0.2, 0.6)
+            before, after = half_written(out), moments.uniform(low, high) * seconds
+            if not train_and_kill(training, out, after, moment):
                 break
             done += 1
+            resumable += newest(out) > 0
             at_write = bool(half_written(out) - before)
             writing += at_write
             print(f"kill {done}: {describe(out)}" + ", while a file was being written" * at_write, flush=True)
@@ -78,7 +83,8 @@ def prove(folder: Path, training: Sequence[str], kills: int, moments: random.Ran
         problems = differences(whole, out)
         wrong += bool(problems)
         print(f"run {runs}: {'; '.join(problems) or 'equal to the uninterrupted one, bit for bit'}", flush=True)
-    print(f"{done} kills, {writing} of them while a file was being written; {runs - wrong} of {runs} runs end alike")
+    kinds = f"{resumable} of them with a checkpoint to go on from, {writing} while a file was being written"
+    print(f"{done} kills, {kinds}; {runs - wrong} of {runs} runs end alike")
     return 1 if wrong else 0
 
 
@@ -89,17 +95,20 @@ def train_whole(training: Sequence[str], out: Path) -> float:
     return time.perf_counter() - started
 
 
-def train_and_kill(training: Sequence[str], out: Path, after: float, *, at_write: bool) -> bool:
-    """Train, or go on, and kill it ``after`` so many seconds, or at the first write from then on.
+def train_and_kill(training: Sequence[str], out: Path, after: float, moment: str) -> bool:
+    """Train, or go on, and kill it ``after`` so many seconds, counted as the moment says.
 
     False if it ended before; CalledProcessError if it failed.
     """
     command = [*COMMAND, *training, "--out", str(out), "--resume"]
-    started = time.perf_counter()
+    started, last = time.perf_counter(), newest(out)
+    waits = moment == "after a checkpoint"
     with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
         while process.poll() is None:
-            due = time.perf_counter() - started >= after
-            if due and (not at_write or any(out.glob(".checkpoint-*.tmp"))):
+            if waits and newest(out) > last:
+                started, waits = time.perf_counter(), False
+            due = not waits and time.perf_counter() - started >= after
+            if due and (moment != "at a write" or any(out.glob(".checkpoint-*.tmp"))):
                 process.kill()
                 break
             time.sleep(GLANCE)
@@ -116,8 +125,12 @@ def half_written(out: Path) -> set[Path]:
 
 def describe(out: Path) -> str:
     """How far the run has come, by its newest checkpoint."""
-    epochs = [int(path.stem.removeprefix("checkpoint-")) for path in out.glob("checkpoint-*.npz")]
-    return f"after epoch {max(epochs)}" if epochs else "before the first checkpoint"
+    return f"after epoch {newest(out)}" if newest(out) else "before the first checkpoint"
+
+
+def newest(out: Path) -> int:
+    """The epoch of the newest checkpoint; 0 if there is none."""
+    return max((int(path.stem.removeprefix("checkpoint-")) for path in out.glob("checkpoint-*.npz")), default=0)
 
 
 def differences(whole: Path, out: Path) -> list[str]:

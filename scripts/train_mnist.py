@@ -47,10 +47,13 @@ def train(arguments: Sequence[str] | None) -> int:
         if args.jobs > 1:
             return sweep(sys.argv[1:] if arguments is None else arguments, args, console)
         data = prepare(nn.load_mnist(args.data, dtype=args.dtype), args)
-        status, runs = 0, []
+        status, runs, out = 0, [], args.out
         with threadpool_limits(args.threads):
             for seed in range(args.seed, args.seed + args.seeds):
                 args.seed = seed
+                if args.seeds > 1:
+                    args.out = out / f"seed-{seed}"
+                    args.out.mkdir(exist_ok=True)
                 status, rows = run(make_engines(args, data), args, console)
                 if status:
                     break
@@ -58,14 +61,14 @@ def train(arguments: Sequence[str] | None) -> int:
         if (args.seeds > 1 or args.preset == "fast") and runs:
             console.print(over_seeds(runs, images(args)))
         return status
-    except (OSError, ValueError) as error:
-        machines.complain(str(error))
+    except (OSError, ValueError, MemoryError) as error:
+        machines.complain(str(error) or "not enough memory")
         return 2
     except ModuleNotFoundError as error:
         machines.complain(f"{error}; --engine numpy does without torch")
         return 2
     except KeyboardInterrupt:
-        machines.complain("interrupted before the first epoch")
+        machines.complain("interrupted; nothing more is written")
         return 130
 
 

@@ -58,12 +58,20 @@ def batch_norm(group):
     return same([net.parameters().data, *dict(net.named_buffers()).values(), *optimizer.state[0].values(), order])
 
 
+def average(engine_name):
+    """Whether the averaged network that is judged and saved is the same on all ranks, running statistics and all."""
+    options = ["--engine", engine_name, "--hidden", "8", "--batch-norm", "--average", "0.9"]
+    engine, _ = mnist_worker.train(150, options)
+    return same([np.asarray(array) for array in engine.judged.state_dict().values()])
+
+
 def job():
     """Train every case."""
     folder, cases = Path(sys.argv[1]), json.loads(sys.argv[2])
     machines.join(parse(["--engine", "numpy"], ""))
     group = machines._Run.group
     results = {"streams": streams(group), "batch_norm": batch_norm(group)}
+    results["average"] = [average("numpy"), average("torch")]
     for name, (rows, options) in cases.items():
         engine, metrics = mnist_worker.train(rows, options)
         parameters = engine.parameters()

@@ -105,6 +105,10 @@ def test_batch_norm_and_dropout_leave_one_network_on_all_ranks(together):
     assert together[1]["batch_norm"]
 
 
+def test_the_average_that_is_judged_is_one_network_too(together):
+    assert together[1]["average"] == [True, True]
+
+
 @pytest.mark.parametrize("status", [0, 2])
 def test_a_process_that_is_done_ends_without_the_interpreters_shutdown(status):
     # What threads of torch's do to a shutdown by chance, this does always.

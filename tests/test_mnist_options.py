@@ -160,6 +160,31 @@ def test_several_seeds_are_summed_up():
     )
 
 
+def test_help_shows_the_preset_s_defaults(capsys):
+    with pytest.raises(SystemExit):
+        parse(["--preset", "distort", "--help"], "")
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "distort the images: degrees (default: 12.0)" in shown
+    assert "sizes of the hidden layers (default: [1024, 1024, 1024])" in shown
+
+
+@pytest.mark.usefixtures("few")
+def test_a_last_batch_of_one_is_refused_before_it_comes(tmp_path, capsys):
+    options = ["--batch-norm", "--batch-size", "1499", "--engine", "numpy", "--data", DATA, "--out", str(tmp_path)]
+    assert train_mnist.main(options) == 2
+    assert "--batch-size: 1499 leaves one of 1500 images for the last batch" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("few")
+def test_too_little_memory_is_one_line(tmp_path, capsys, monkeypatch):
+    def too_large(_, __):
+        raise MemoryError
+
+    monkeypatch.setattr(train_mnist, "make_engines", too_large)
+    assert train_mnist.main(["--data", DATA, "--out", str(tmp_path)]) == 2
+    assert capsys.readouterr().err == "train_mnist: not enough memory\n"
+
+
 @pytest.mark.usefixtures("few")
 def test_the_preset_fast_is_judged_over_its_seeds(tmp_path, capsys):
     status = train_mnist.main(
@@ -167,7 +192,9 @@ def test_the_preset_fast_is_judged_over_its_seeds(tmp_path, capsys):
     )
     assert status == 0
     assert "numpy, 2 seeds: " in capsys.readouterr().out
-    assert json.loads((tmp_path / "history.json").read_text())["settings"]["seed"] == 1
+    for seed in (0, 1):
+        history = json.loads((tmp_path / f"seed-{seed}" / "history.json").read_text())
+        assert history["settings"]["seed"] == seed
 
 
 @pytest.mark.parametrize(
@@ -186,6 +213,7 @@ def test_the_preset_fast_is_judged_over_its_seeds(tmp_path, capsys):
         (("--crop", "2", "--shift", "1"), "--crop: distorted images need their border"),
         (("--images", "9", "--held-out", "5"), "--images: are the first of all, use it without --held-out"),
         (("--weights-std", "1", "--batch-norm"), "--weights-std: biases would be 0"),
+        (("--loader", "plain", "--rotation", "1"), "--loader: plain gives the images as they are, use it without dist"),
         (("--loader", "plain", "--crop", "1"), "--loader: plain gives all images as they are"),
         (("--preset", "slow"), "--preset: invalid choice: 'slow'"),
     ],

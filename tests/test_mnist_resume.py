@@ -89,6 +89,19 @@ def test_a_resumed_run_is_one_that_was_never_stopped(tmp_path, monkeypatch, engi
 
 
 @pytest.mark.usefixtures("keep_all")
+@pytest.mark.parametrize("engine", ["numpy", "torch"])
+def test_whatever_a_recipe_does_goes_on(tmp_path, engine):
+    arguments = ["--engine", engine, "--epochs", str(EPOCHS), "--optimizer", "nesterov", "--batch-norm"]
+    arguments += ["--rotation", "10", "--alpha", "9", "--adversarial", "0.5", "--average", "0.9"]
+    arguments += ["--max-norm", "1", "--clip-norm", "1", "--label-smoothing", "0.1", "--input-dropout", "0.1"]
+    whole = tmp_path / "whole"
+    assert main(whole, *arguments) == 0
+    out = stop_after(2, whole, tmp_path / "stopped")
+    assert main(out, *arguments, "--resume") == 0
+    assert_same_run(whole, out)
+
+
+@pytest.mark.usefixtures("keep_all")
 def test_both_engines_go_on_from_one_file(tmp_path):
     arguments = ["--engine", "both", "--epochs", str(EPOCHS), "--dtype", "float64"]
     assert main(tmp_path / "whole", *arguments) == 0
@@ -320,9 +333,8 @@ def test_after_ctrl_c_it_goes_on_from_the_last_whole_epoch(tmp_path, capsys, mon
         patched.setattr(numpy_engine.NumpyEngine, "train_epoch", interrupted)
         assert main(out, *RUN) == 130
     output = capsys.readouterr().out
-    assert (
-        f"interrupted after 2 whole epochs; writing what there is; --resume goes on from {out}/checkpoint-2" in output
-    )
+    assert "interrupted after 2 whole epochs; writing what there is, weights between two epochs; " in output
+    assert f"; --resume goes on from {out}/checkpoint-2" in output
     assert main(out, *RUN, "--resume") == 0
     assert_same_run(tmp_path / "whole", out)
 
@@ -336,6 +348,20 @@ def test_a_rate_that_is_too_high_is_one_line_with_the_place(tmp_path, capsys, en
     assert "layer " in error
     assert "gradient is " in error
     assert "there is no checkpoint yet" in error
+
+
+def test_a_process_that_does_not_write_knows_the_last_good_checkpoint_too(tmp_path, capsys, monkeypatch):
+    train_epoch = numpy_engine.NumpyEngine.train_epoch
+
+    def diverge_in_the_third(self, after_batch):
+        if len(self.training.history.epochs) == 2:
+            self.net.parameters().data[...] = np.nan
+        return train_epoch(self, after_batch)
+
+    monkeypatch.setattr(numpy_engine.NumpyEngine, "train_epoch", diverge_in_the_third)
+    monkeypatch.setattr(run.machines, "is_first", lambda: False)
+    assert main(tmp_path, *RUN) == 3
+    assert f"the last good checkpoint is {tmp_path}/checkpoint-2.npz" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("engine", ["numpy", "torch"])

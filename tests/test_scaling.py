@@ -14,8 +14,10 @@ import numpy_nn as nn
 from scripts import scaling
 from scripts.scale import model
 from scripts.scale.report import MACHINES, networks_of
+from scripts.scale.worker import step_seconds
 
 ROOT = Path(__file__).parent.parent
+measure = scaling.measure
 
 scales = st.floats(-9.0, -3.0).map(lambda exponent: 10.0**exponent)
 
@@ -89,7 +91,21 @@ def test_one_machine_sends_nothing_and_cores_are_shared():
     assert four == pytest.approx(2 * alone + exchange, rel=1e-15)
 
 
-def test_a_measurement_writes_numbers_figure_and_page(tmp_path, capsys):
+def on_a_quiet_machine(processes, task):
+    """A measurement, whose times are then made up: a busy machine's need not grow with the size."""
+    found = measure(processes, task)
+    for low, high in found["quartiles"].values():
+        assert 0.0 < low <= high
+    found["steps"] = {batch: 1e-3 + 1e-5 * int(batch) for batch in found["steps"]}
+    found["quartiles"] = {batch: [0.9 * seconds, 1.1 * seconds] for batch, seconds in found["steps"].items()}
+    if processes > 1:
+        assert min(found["all_reduce"].values()) > 0.0
+        found["all_reduce"] = {size: 1e-4 + 1e-9 * int(size) for size in found["all_reduce"]}
+    return found
+
+
+def test_a_measurement_writes_numbers_figure_and_page(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(scaling, "measure", on_a_quiet_machine)
     page = tmp_path / "page.md"
     shutil.copy(ROOT / "docs" / "scaling.md", page)
     options = ["--sizes", "784,128,10", "--batch", "512", "--processes", "2", "--steps", "5", "--rounds", "5"]
@@ -126,3 +142,8 @@ def test_a_page_without_marks_is_refused(tmp_path):
     (tmp_path / "page.md").write_text("# Nothing\n")
     with pytest.raises(ValueError, match="expected the lines"):
         scaling.write_page(tmp_path / "page.md", "text")
+
+
+@pytest.mark.parametrize("batch", [4, 9000, 20000])
+def test_steps_of_any_batch_are_timed(batch):
+    assert len(step_seconds([4, 3], batch, 3, None)) >= 3

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from subprocess import PIPE
 
 import numpy as np
 
@@ -43,6 +44,22 @@ def test_the_first_that_fails_ends_the_others_and_says_why(tmp_path, capfd):
     assert err.count("\n") == 1
     assert "fetch_mnist.py" in err
     assert out == ""
+
+
+def test_one_that_is_killed_ends_the_others_and_is_named(tmp_path):
+    command = [sys.executable, "-u", "scripts/train_mnist.py", *SMALL, "--epochs", "10000", "--seeds", "2"]
+    process = subprocess.Popen(
+        [*command, "--jobs", "2", "--out", str(tmp_path)], cwd=ROOT, stdout=PIPE, stderr=PIPE, text=True
+    )
+    assert process.stdout is not None
+    while process.stdout.readline().split()[:3] != ["seed", "1", "1"]:
+        pass  # until seed 1 is in its table
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    (victim,) = (int(child) for child in children if b"seed-1" in Path(f"/proc/{child}/cmdline").read_bytes())
+    os.kill(victim, signal.SIGKILL)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert err == "train_mnist: seed 1 was killed by SIGKILL, without a word\n"
 
 
 def test_ctrl_c_ends_all_with_what_they_have(tmp_path):

@@ -66,6 +66,11 @@ class Group:
         """Replace the array, in place, by rank 0's."""
         dist.broadcast(torch.from_numpy(array), src=0)
 
+    def share_buffers(self, net: nn.Sequential) -> None:
+        """Give all ranks rank 0's running statistics."""
+        for _, buffer in net.named_buffers():
+            self.broadcast_(buffer)
+
     def mean(self, metrics: Metrics, rows: int) -> Metrics:
         """The metrics over all ranks' rows, from each rank's own and the number of rows that they are means over."""
         accuracy = 0.0 if metrics.accuracy is None else metrics.accuracy
@@ -180,7 +185,7 @@ class AllReduce(nn.Callback):
         self.averages = loss.reduction == "mean"
         self.rows = 0
         self.group.broadcast_(net.parameters().data)
-        self._share_buffers(net)
+        self.group.share_buffers(net)
         streams = [layer.rng for layer in net.modules() if isinstance(layer, nn.Dropout)]
         transforms = getattr(loader.transform, "rng", None)
         self.group.part_streams([*streams, *([transforms] if isinstance(transforms, np.random.Generator) else [])])
@@ -200,11 +205,7 @@ class AllReduce(nn.Callback):
         own = Metrics(epoch.train_loss, epoch.train_accuracy)
         epoch.train_loss, epoch.train_accuracy = self.group.mean(own, self.rows)
         self.rows = 0
-        self._share_buffers(progress.net)
-
-    def _share_buffers(self, net: nn.Sequential) -> None:
-        for _, buffer in net.named_buffers():
-            self.group.broadcast_(buffer)
+        self.group.share_buffers(progress.net)
 
 
 class DataParallel:
@@ -232,9 +233,14 @@ class DataParallel:
 
     def end_epoch(self, metrics: Metrics) -> Metrics:
         """The metrics over all ranks; running statistics become rank 0's."""
-        for buffer in self.module.buffers():
-            dist.broadcast(buffer, src=0)
+        self.share_buffers(self.module)
         return self.group.mean(metrics, self.loader.rows())
+
+    @staticmethod
+    def share_buffers(module: torch.nn.Module) -> None:
+        """Give all ranks rank 0's running statistics."""
+        for buffer in module.buffers():
+            dist.broadcast(buffer, src=0)
 
     def _sum_bucket(self, bucket: dist.GradBucket) -> torch.futures.Future[torch.Tensor]:
         work = dist.all_reduce(bucket.buffer().mul_(self._weight), async_op=True)

@@ -157,10 +157,11 @@ def parse(arguments: Sequence[str] | None, summary: str) -> argparse.Namespace:
     parser.add_argument("--crop", type=whole(0, 13), default=0, metavar="N", help=crop_help)
     standardize_help = "shift and scale all pixels to mean 0 and variance 1 over the training images"
     parser.add_argument("--standardize", action=argparse.BooleanOptionalAction, default=False, help=standardize_help)
-    parser.add_argument("--seeds", type=positive(int), default=1, metavar="N", help="train N times, from seed on")
+    seeds_help = "train N times, from seed on, each with a folder of its own in DIR"
+    parser.add_argument("--seeds", type=positive(int), default=1, metavar="N", help=seeds_help)
     std_help = "draw weights from N(0, X^2), with biases 0; 0 for torch's default"
     parser.add_argument("--weights-std", type=at_least_0, default=0.0, metavar="X", help=std_help)
-    jobs_help = "so many seeds at a time, each in a process of its own and with a folder of its own in DIR"
+    jobs_help = "so many seeds at a time, each in a process of its own"
     parser.add_argument("--jobs", type=positive(int), default=1, metavar="N", help=jobs_help)
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="of the weights and the order of the images")
     parser.add_argument("--dtype", choices=("float32", "float64"), default="float32", help="of both engines")
@@ -178,8 +179,11 @@ def parse(arguments: Sequence[str] | None, summary: str) -> argparse.Namespace:
     parser.add_argument("--out", type=Path, default=Path("runs/mnist"), metavar="DIR", help="where results go")
     resume_help = "go on with the run in --out after its last whole epoch, with the same options"
     parser.add_argument("--resume", action="store_true", help=resume_help)
-    preset = parser.parse_known_args(arguments)[0].preset
-    if preset is not None:
+    # A parser of its own, as --help would print the defaults before they are the preset's.
+    first = argparse.ArgumentParser(add_help=False)
+    first.add_argument("--preset")
+    preset = first.parse_known_args(arguments)[0].preset
+    if preset in PRESETS:
         parser.set_defaults(**PRESETS[preset].settings)
     args = parser.parse_args(arguments)
     if args.seed < 0:
@@ -196,6 +200,8 @@ def parse(arguments: Sequence[str] | None, summary: str) -> argparse.Namespace:
         parser.error("argument --crop: distorted images need their border, use it without distortions")
     if args.loader == "plain" and (args.crop or args.held_out or args.images):
         parser.error("argument --loader: plain gives all images as they are, use it without crop, held-out and images")
+    if args.loader == "plain" and any(getattr(args, name) for name in DISTORTIONS):
+        parser.error("argument --loader: plain gives the images as they are, use it without distortions")
     if args.weights_std and args.batch_norm:
         parser.error(
             "argument --weights-std: biases would be 0, and batch norm's factors too, use it without batch norm"

@@ -45,10 +45,17 @@ class Checkpoints:
         """
         run = json.dumps({"settings": self._settings, "epochs": list(rows)})
         state = {f"{engine.name}.{name}": array for engine in engines for name, array in engine.state().items()}
-        path = self._folder / f"checkpoint-{len(rows)}.npz"
+        path = self._path(len(rows))
         checkpoint.write(path, {RUN: np.array(run), **state})
         self._remove_all_but(path, self.last)
         self.last = path
+
+    def note(self, epoch: int) -> None:
+        """That another process of this run writes the checkpoint of this epoch."""
+        self.last = self._path(epoch)
+
+    def _path(self, epoch: int) -> Path:
+        return self._folder / f"checkpoint-{epoch}.npz"
 
     def _remove_all_but(self, *kept: Path | None) -> None:
         for path in self._files():

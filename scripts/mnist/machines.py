@@ -205,6 +205,12 @@ def share_rows(x: Any, y: Any) -> tuple[Any, Any]:
     return x[rows], y[rows]
 
 
+def share_buffers(net: nn.Sequential) -> None:
+    """Give all processes the first one's running statistics."""
+    if _Run.group is not None:
+        _Run.group.share_buffers(net)
+
+
 def mean(metrics: Metrics, rows: int) -> Metrics:
     """The metrics over all processes' rows, from those of this one's."""
     return metrics if _Run.group is None else _Run.group.mean(metrics, rows)

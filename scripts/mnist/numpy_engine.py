@@ -67,6 +67,8 @@ class NumpyEngine:
             history=self.training.history,
             gradients=self.gradients,
         )
+        if self.average is not None:
+            machines.share_buffers(self.average.module)
         epoch = history.epochs[-1]
         return Metrics(epoch.train_loss, epoch.train_accuracy)
 

@@ -89,6 +89,11 @@ def make_loader(
     args: argparse.Namespace, data: nn.MNIST, transform: Callable[[NDArray[Any]], NDArray[Any]] | None = None
 ) -> nn.DataLoader:
     """The batches: one seed gives both engines the same order, and each of several processes its share of a batch."""
+    if args.batch_norm and len(data.x_train) % args.batch_size == 1:
+        raise ValueError(
+            f"--batch-size: {args.batch_size} leaves one of {len(data.x_train)} images for the last batch, "
+            "which has no variance for batch norm; use another"
+        )
     loader = nn.DataLoader(data.x_train, data.y_train, args.batch_size, rng=args.seed, transform=transform)
     return machines.share_batches(loader)
 

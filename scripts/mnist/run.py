@@ -134,9 +134,13 @@ def _run(
                 console.print(format_row(row, names, tutorial))
                 if machines.is_first():
                     checkpoints.write(engines, rows)
+                else:
+                    checkpoints.note(len(rows))
     except KeyboardInterrupt:
         last = f"--resume goes on from {checkpoints.last}" if checkpoints.last else "there is no checkpoint yet"
-        console.print(f"interrupted after {len(rows)} whole epochs; writing what there is; {last}")
+        console.print(
+            f"interrupted after {len(rows)} whole epochs; writing what there is, weights between two epochs; {last}"
+        )
         status = 130
     if not machines.is_first():
         return status, rows

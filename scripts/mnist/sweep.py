@@ -35,6 +35,12 @@ class _Job:
         )
         threading.Thread(target=self._pass_on, args=(errors, console, ended), daemon=True).start()
 
+    def end(self) -> str:
+        """How the process ended, which is over."""
+        status = self.process.returncode
+        how = f"was killed by {signal.Signals(-status).name}" if status < 0 else f"ended with status {status}"
+        return f"seed {self.seed} {how}, without a word"
+
     def _pass_on(self, errors: IO[str], console: Console, ended: queue.SimpleQueue[_Job]) -> None:
         assert self.process.stdout is not None
         with errors, self.process.stdout as lines:
@@ -67,7 +73,7 @@ def sweep(arguments: Sequence[str], args: argparse.Namespace, console: Console) 
                 running.discard(job)
                 if job.process.returncode and status == 0:
                     status = max(job.process.returncode, 1)
-                    print(job.complaint, end="", file=sys.stderr)
+                    print(job.complaint or f"train_mnist: {job.end()}\n", end="", file=sys.stderr)
                     waiting.clear()
                     _send(running, signal.SIGTERM)
             except KeyboardInterrupt:

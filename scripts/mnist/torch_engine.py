@@ -95,7 +95,11 @@ class TorchEngine:
         metrics = train_epoch(self.model, self.loss, self.optimizer, batches, after_step, step=self.step, epoch=epoch)
         synchronize(self.device)
         self.epochs = epoch
-        return metrics if self.parallel is None else self.parallel.end_epoch(metrics)
+        if self.parallel is None:
+            return metrics
+        if self.average is not None:
+            self.parallel.share_buffers(self.average.module)
+        return self.parallel.end_epoch(metrics)
 
     def evaluate(self) -> Metrics:
         """:func:`torch_ref.training.evaluate` on the test images."""

@@ -44,7 +44,8 @@ class Clock(nn.Callback):
 def step_seconds(sizes: Sequence[int], batch: int, steps: int, group: Group | None) -> list[float]:
     """Seconds of each of some steps of :func:`numpy_nn.fit` on made-up data, with ``batch`` rows over all processes."""
     rng = np.random.default_rng(0)
-    rows = min(batch * (steps + 1), 16384 // batch * batch)
+    # At least two steps an epoch, of which the first is not timed.
+    rows = max(2 * batch, min(batch * (steps + 1), 16384 // batch * batch))
     x, y = rng.random((rows, sizes[0]), dtype=np.float32), rng.integers(0, sizes[-1], rows)
     net, loss = nn.MLP(sizes, rng=0), nn.CrossEntropyLoss()
     loader = nn.DataLoader(x, y, batch, rng=0)
