@@ -18,7 +18,7 @@ def test_without_arguments_it_compares_the_tutorial_s_network(capsys):
     assert output[0] == f"numpy_nn beside torch {torch.__version__} on {device()}, float32"
     assert output[2].startswith("0 Linear output                64 x 64 ")
     assert "2.bias after 3 steps of SGD" in output[-2]
-    assert output[-1] == "19 quantities: all within their bounds"
+    assert output[-1].startswith("19 quantities: all within their bounds, which could be ")
 
 
 def device():
@@ -67,7 +67,7 @@ def test_one_seed_gives_one_table(capsys):
 def test_a_wrong_gradient_is_shown_and_the_status_is_1(monkeypatch, capsys):
     monkeypatch.setattr(nn.ReLU, "backward", lambda _, grad_output: 2 * grad_output)
     assert main(SMALL) == 1
-    failed = [line for line in capsys.readouterr().out.splitlines() if line.endswith("FAILED")]
+    failed = [line for line in capsys.readouterr().out.splitlines() if "FAILED" in line]
     assert failed[0].startswith("1 ReLU input gradient")
 
 
