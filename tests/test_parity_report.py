@@ -132,3 +132,25 @@ def test_ctrl_c_ends_it_in_one_line(monkeypatch, capsys):
     monkeypatch.setattr(parity_report, "parity", interrupt)
     assert main(SMALL) == 130
     assert capsys.readouterr().err == "parity_report: interrupted\n"
+
+
+def test_random_networks_give_a_row_for_each_kind_of_quantity(capsys):
+    assert main(["--networks", "12", "--dtype", "float64", "--seed", "3"]) == 0
+    head, *rows, last = capsys.readouterr().out.splitlines()
+    assert head.split() == ["quantity", "compared", "out", "of", "bounds", "least", "room", "median"]
+    table = {line[:44].strip(): line[44:].split() for line in rows}
+    assert {"Linear output", "Linear weight gradient", "network loss", "weight after 3 steps of SGD"} <= table.keys()
+    assert all(failed == "0" for _, failed, *_ in table.values())
+    assert all(room == "equal" or float(room) >= 1.0 for *_, room, _ in table.values())
+    # The finding that would be one: bounds a thousand times too wide at the median kind.
+    assert float(last.split()[-1]) < 1e3
+
+
+def test_a_failure_among_random_networks_is_counted_and_the_status_is_1(monkeypatch, capsys):
+    backward = nn.Linear.backward
+    monkeypatch.setattr(nn.Linear, "backward", lambda self, g: 1.001 * backward(self, g))
+    assert main(["--networks", "3", "--dtype", "float64"]) == 1
+    (row,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("Linear input gradient")]
+    compared, failed, room, _ = row[44:].split()
+    assert int(failed) == int(compared) > 0
+    assert float(room) < 1.0

@@ -5,7 +5,7 @@ result and what a machine of unit roundoff u computes with that formula: sums in
 threads, with products rounded or fused into sums. The rules are those of Higham, *Accuracy and Stability of Numerical
 Algorithms* (2nd ed., 2002), sections 2.2, 3.1 and 3.3: fl(a op b) = (a op b)(1 + d) + f with |d| <= u and |f| at most
 the smallest normal number, and gamma_n = n u / (1 - n u) for sums of n terms. A machine may also flush subnormal
-numbers to zero, where it reads them and where it writes them.
+numbers to zero, where it reads them and where it writes them. What may overflow has no bound: its error is infinite.
 
 ``dtype`` is the precision in which the formula is thought to run. Values are held in float64. They are themselves what
 float64 makes of the formula, so that in float64 they are off by as much as any machine: see :meth:`Rounded.reach`.
@@ -44,7 +44,7 @@ class Rounded:
         self.error: Array = np.broadcast_to(known, self.value.shape)
         self.dtype = np.dtype(dtype)
         info = np.finfo(self.dtype)
-        self.u, self.tiny = float(info.eps) / 2.0, float(info.tiny)
+        self.u, self.tiny, self.largest = float(info.eps) / 2.0, float(info.tiny), float(info.max)
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -74,7 +74,12 @@ class Rounded:
     def _rounded(self, value: Array, inherited: Array, roundings: float = 1.0) -> Rounded:
         """``value`` with the error that comes from the operands and that of its own rounding."""
         rounding = roundings * self.u * (np.abs(value) + inherited)
-        return Rounded(value, SLACK * (inherited + rounding + self.tiny), dtype=self.dtype)
+        return self._computed(value, inherited + rounding + self.tiny)
+
+    def _computed(self, value: Array, error: Array) -> Rounded:
+        """``value`` with this error, infinite where a machine may have overflowed."""
+        error = SLACK * error
+        return Rounded(value, np.where(np.abs(value) + error > self.largest, np.inf, error), dtype=self.dtype)
 
     def __neg__(self) -> Rounded:
         return Rounded(-self.value, self.error, dtype=self.dtype)
@@ -125,7 +130,7 @@ class Rounded:
         x_size, w_size = np.abs(self.value) + x_error, np.abs(w.value) + w_error
         inherited = np.abs(self.value) @ w_error + x_error @ w_size + b._read()
         summed = self._gamma(terms) * (x_size @ w_size + np.abs(b.value) + b.error) + 2.0 * terms * self.tiny
-        return Rounded(self.value @ w.value + b.value, SLACK * (inherited + summed), dtype=self.dtype)
+        return self._computed(self.value @ w.value + b.value, inherited + summed)
 
     def sum(self, axis: int | None = None, keepdims: bool = False) -> Rounded:
         """The sum, in whatever order."""
@@ -134,7 +139,7 @@ class Rounded:
         value = self.value.sum(axis=axis, keepdims=keepdims)
         n = self.value.size // max(value.size, 1)
         summed = error.sum(axis=axis, keepdims=keepdims) + self._gamma(n) * size + n * self.tiny
-        return Rounded(value, SLACK * summed, dtype=self.dtype)
+        return self._computed(value, summed)
 
     def mean(self, axis: int | None = None, keepdims: bool = False) -> Rounded:
         """The sum over the number of terms."""
