@@ -17,14 +17,15 @@ from numpy_nn.workspace import FloatArray
 class ActivationLayer(Layer):
     """An activation f of the registry as a layer: y = f(x), dL/dx = G f'(x), entry by entry.
 
-    A subclass names its registry entry; ``options`` are the keyword arguments that f and f' get.
+    A subclass names its registry entry and, if f has settings, fills ``options``, the keyword arguments that f and f'
+    get.
     """
 
     activation: ClassVar[Activation]
 
-    def __init__(self, **options: Any) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        self.options = options
+        self.options: dict[str, Any] = {}
 
     def forward(self, x: FloatArray) -> FloatArray:
         self._input = x = self._check_batch(x)
@@ -81,7 +82,8 @@ class LeakyReLU(ActivationLayer):
     activation = ACTIVATIONS["leaky_relu"]
 
     def __init__(self, negative_slope: float = 0.01) -> None:
-        super().__init__(negative_slope=number(negative_slope, "negative_slope"))
+        super().__init__()
+        self.options = {"negative_slope": number(negative_slope, "negative_slope")}
 
 
 class ELU(ActivationLayer):
@@ -90,7 +92,8 @@ class ELU(ActivationLayer):
     activation = ACTIVATIONS["elu"]
 
     def __init__(self, alpha: float = 1.0) -> None:
-        super().__init__(alpha=number(alpha, "alpha"))
+        super().__init__()
+        self.options = {"alpha": number(alpha, "alpha")}
 
 
 class SELU(ActivationLayer):
@@ -105,7 +108,8 @@ class GELU(ActivationLayer):
     activation = ACTIVATIONS["gelu"]
 
     def __init__(self, approximate: str = "none") -> None:
-        super().__init__(approximate=choice(approximate, "approximate", ("none", "tanh")))
+        super().__init__()
+        self.options = {"approximate": choice(approximate, "approximate", ("none", "tanh"))}
 
 
 class SiLU(ActivationLayer):
@@ -120,7 +124,8 @@ class Softplus(ActivationLayer):
     activation = ACTIVATIONS["softplus"]
 
     def __init__(self, beta: float = 1.0) -> None:
-        super().__init__(beta=number(beta, "beta", above=0.0))
+        super().__init__()
+        self.options = {"beta": number(beta, "beta", above=0.0)}
 
 
 class Hardtanh(ActivationLayer):
@@ -129,8 +134,9 @@ class Hardtanh(ActivationLayer):
     activation = ACTIVATIONS["hardtanh"]
 
     def __init__(self, min_val: float = -1.0, max_val: float = 1.0) -> None:
+        super().__init__()
         max_val = number(max_val, "max_val")
-        super().__init__(min_val=number(min_val, "min_val", below=max_val), max_val=max_val)
+        self.options = {"min_val": number(min_val, "min_val", below=max_val), "max_val": max_val}
 
 
 class PReLU(ActivationLayer):

@@ -49,7 +49,8 @@ def _sum_of_squares(flat: FloatArray) -> float:
     blocks = [flat[start : start + BLOCK] for start in range(0, flat.size, BLOCK)]
     with np.errstate(over="ignore"):
         total = sum(float(np.dot(block, block)) for block in blocks)
-    if flat.dtype == np.float32 and not np.finfo(np.float32).tiny < total < math.inf:
-        # Squares of float32 overflow and underflow where the norm does neither.
+    # Squares of float32 overflow and underflow where the norm does neither. One that underflows is off by up to half of
+    # 2^-149: no more than a rounding error, where the sum is larger than as many of the smallest normal number.
+    if flat.dtype == np.float32 and not flat.size * float(np.finfo(np.float32).tiny) < total < math.inf:
         total = sum(float(np.dot(block, block)) for block in (block.astype(np.float64) for block in blocks))
     return total

@@ -108,6 +108,30 @@ def test_foreign_files_are_refused_by_name(tmp_path):
         net.load(tmp_path / "nowhere")
 
 
+@pytest.mark.parametrize(
+    "version",
+    [np.int64(2), np.int64(0), np.float64(1.5), np.array([1]), np.array([1, 1]), np.array([]), np.array("1")],
+    ids=repr,
+)
+def test_another_version_or_none_that_is_one_number_is_refused(version, tmp_path):
+    path = npz(tmp_path / "net.npz", **small().state_dict(), **{checkpoint.MARK: version})
+    with pytest.raises(ValueError, match=r"net\.npz: expected format version 1, got "):
+        small().load(path)
+
+
+def test_a_version_that_is_no_array_is_refused(tmp_path):
+    path = tmp_path / "net.npz"
+    small().save(path)
+    with zipfile.ZipFile(path) as archive:
+        parts = {name: archive.read(name) for name in archive.namelist()}
+    del parts[f"{checkpoint.MARK}.npy"]
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, part in (*parts.items(), (checkpoint.MARK, b"1")):
+            archive.writestr(name, part)
+    with pytest.raises(ValueError, match=r"net\.npz: expected format version 1, got b'1'"):
+        small().load(path)
+
+
 def test_every_difference_is_named_and_nothing_is_changed():
     net = small()
     before, state = net.state_dict(), net.state_dict()

@@ -51,17 +51,17 @@ def test_clipping_matches_torch(data, dtype, shapes, max_norm, as_vector):
             assert compare("gradient", p.grad, t.grad, as_rounded(gradient.copy()) * factor).ok
 
 
-@given(size=st.integers(1, 100), exponent=st.sampled_from([-30, -22, 22, 30]), max_norm=st.floats(0.1, 10))
+@given(size=st.integers(1, 100), exponent=st.sampled_from([-30, -25, -22, 22, 30]), max_norm=st.floats(0.1, 10))
 def test_squares_that_float32_cannot_hold_do_no_harm(size, exponent, max_norm):
     (p,) = with_gradients([np.full(size, 10.0**exponent, np.float32)])
     exact = math.sqrt(size) * float(p.grad[0])
-    assert grad_norm([p]) == pytest.approx(exact, rel=(size + 4) * 2.0**-53)
+    assert grad_norm([p]) == pytest.approx(exact, rel=(size + 4) * 2.0**-53, abs=0)
     before = p.grad.copy()
     clip_grad_norm_([p], max_norm)
     if exponent < 0:
         np.testing.assert_array_equal(p.grad, before)
     else:
-        assert grad_norm([p]) == pytest.approx(max_norm, rel=4 * 2.0**-24)
+        assert grad_norm([p]) == pytest.approx(max_norm, rel=4 * 2.0**-24, abs=0)
 
 
 def test_long_sums_stay_exact():

@@ -114,6 +114,29 @@ def test_extrapolation_is_exact_once_every_power_is_cancelled(order):
     assert (np.abs(table.values - 5.0) <= table.errors + 1e-14).all()
 
 
+@pytest.mark.parametrize("order", [1, 2])
+def test_the_error_of_an_entry_is_its_distance_from_the_two_that_it_is_made_of(order):
+    steps = np.array([1.0, 0.25, 0.0625])
+    quotients = np.array([8.0, 5.0, 4.0])
+    table = extrapolate(quotients, np.zeros(3), steps, order)
+    ratio = 4.0**order
+    # By hand: T_11 from T_10 and T_00, T_21 from T_20 and T_10, T_22 from T_21 and T_11.
+    t11 = 5.0 + (5.0 - 8.0) / (ratio - 1)
+    t21 = 4.0 + (4.0 - 5.0) / (ratio - 1)
+    t22 = t21 + (t21 - t11) / (ratio**2 - 1)
+    np.testing.assert_allclose(table.values, [t11, t21, t22], rtol=1e-15)
+    # The larger distance is that from the coarser one; and an error falls by ratio^k at most from row to row.
+    e11 = abs(t11 - 8.0)
+    e21 = max(abs(t21 - 5.0), e11 / ratio)
+    np.testing.assert_allclose(table.errors, [e11, e21, abs(t22 - t11)], rtol=1e-14)
+
+
+def test_three_quotients_that_agree_by_chance_are_not_taken_for_converged():
+    steps = STEPS[:4]
+    table = extrapolate(np.array([2.0, 1.0, 1.0, 1.0]), np.zeros(4), steps, 2)
+    assert table.errors.min() > 0.0
+
+
 def test_rounding_is_carried_through_the_table():
     steps = STEPS[:3]
     clean = extrapolate(np.ones(3), np.zeros(3), steps, 2)

@@ -1,33 +1,41 @@
-"""The proof of the gradient checker, from the command line: a share of each table, and what it must refuse."""
+"""The proof of the gradient checker, from the command line: a share of each table, when it fails, what it refuses."""
+
+import argparse
+import functools
 
 import pytest
 
 from scripts import gradcheck_proof
 from scripts.gradcheck_proof import main
 from scripts.proof import trials as gradcheck_trials
-from scripts.proof.planted_bugs import PLANTED
-from scripts.proof.trials import Named, Outcome
+from scripts.proof.planted_bugs import CORRECT, OTHER, PLANTED
+from scripts.proof.speed import Measurement
+from scripts.proof.trials import RIGHT, UNDECIDED, WRONG, Named, Outcome
 
 
-def test_no_random_network_is_called_wrong(capsys):
-    main(["--part", "false-alarms", "--networks", "100", "--seed", "1"])
+def test_no_random_network_is_called_wrong_and_hardly_any_is_left_undecided(capsys):
+    assert main(["--part", "false-alarms", "--networks", "100", "--seed", "1"]) == 0
     output = capsys.readouterr().out
     assert output.startswith("No false alarm: 100 random correct networks and their losses\n")
     assert " ".join(row(output, "wrong")) == "wrong 0 0.00%"
     assert " ".join(row(output, "crashed")) == "crashed 0 0.00%"
 
 
-def test_every_planted_bug_is_found_and_no_right_entry_called_wrong(capsys):
-    assert main(["--part", "bank", "--repeats", "1", "--seed", "1"]) == 0
+def test_every_planted_bug_is_found_no_right_entry_called_wrong_and_the_causes_are_named(monkeypatch, capsys):
+    @functools.cache
+    def outcomes():
+        return bank_outcomes(argparse.Namespace(repeats=2, seed=1, jobs=1))
+
+    # Both tables from one run of the bank.
+    bank_outcomes = gradcheck_proof.bank_outcomes
+    monkeypatch.setattr(gradcheck_proof, "bank_outcomes", lambda _: outcomes())
+    assert main(["--part", "bank", "--repeats", "2", "--seed", "1"]) == 0
     output = capsys.readouterr().out
-    assert row(output, "all") == ["all", str(len(PLANTED)), "0", "0", "0"]
-    assert "19 right layers and losses as often: 19 right" in output
-
-
-def test_the_causes_are_named(capsys):
-    assert main(["--part", "diagnosis", "--repeats", "1", "--seed", "1"]) == 0
+    assert row(output, "all") == ["all", str(2 * len(PLANTED)), "0", "0", "0"]
+    assert f"{len(CORRECT)} right layers and losses as often: {2 * len(CORRECT)} right\n" in output
+    assert main(["--part", "diagnosis", "--repeats", "2", "--seed", "1"]) == 0
     last = capsys.readouterr().out.strip().splitlines()[-1]
-    assert last.endswith(f"confident and wrong: 0 of {len(PLANTED)}")
+    assert last.endswith(f"confident and wrong: 0 of {2 * len(PLANTED)}")
 
 
 def test_the_others_stand_beside_ours(capsys):
@@ -43,11 +51,100 @@ def row(output, name):
     return next(line.split() for line in output.splitlines() if line.split()[:1] == [name])
 
 
-def test_a_checker_that_calls_everything_wrong_fails(monkeypatch, capsys):
-    monkeypatch.setattr(gradcheck_trials, "check", lambda *_: Outcome("wrong", {"input": "wrong"}))
-    assert main(["--part", "false-alarms", "--networks", "3"]) == 1
-    assert main(["--part", "bank", "--repeats", "1"]) == 1
-    assert row(capsys.readouterr().out, "wrong") == ["wrong", "3", "100.00%"]
+@pytest.fixture
+def few_bugs(monkeypatch):
+    """A bank of three bugs, and no other checkers."""
+    for module in (gradcheck_proof, gradcheck_trials):
+        monkeypatch.setattr(module, "PLANTED", PLANTED[:3])
+    monkeypatch.setattr(gradcheck_trials, "RIVALS", {})
+
+
+BUGS = {bug.name: bug for bug in PLANTED}
+
+
+def says(of_right, of_bugs):
+    """A checker that says the one of right gradients, and the other of wrong ones."""
+
+    def check(target, *_):
+        bug = BUGS.get(type(target).__name__)
+        return (
+            Outcome(of_right, {"input": of_right})
+            if bug is None
+            else Outcome(of_bugs, dict.fromkeys(bug.wrong, of_bugs))
+        )
+
+    return check
+
+
+@pytest.mark.parametrize(
+    ("part", "right", "of_bugs", "status"),
+    [
+        ("false-alarms", RIGHT, WRONG, 0),
+        ("false-alarms", WRONG, WRONG, 1),
+        ("false-alarms", UNDECIDED, WRONG, 1),
+        ("bank", RIGHT, WRONG, 0),
+        ("bank", RIGHT, UNDECIDED, 1),
+        ("bank", RIGHT, RIGHT, 1),
+        ("bank", WRONG, WRONG, 1),
+        ("bank", UNDECIDED, WRONG, 1),
+        ("comparison", RIGHT, WRONG, 0),
+        ("comparison", RIGHT, UNDECIDED, 1),
+        ("comparison", RIGHT, RIGHT, 1),
+        ("comparison", WRONG, WRONG, 1),
+        ("comparison", UNDECIDED, WRONG, 1),
+    ],
+)
+@pytest.mark.usefixtures("few_bugs")
+def test_each_part_fails_as_soon_as_its_share_drops(part, right, of_bugs, status, monkeypatch):
+    monkeypatch.setattr(gradcheck_trials, "check", says(right, of_bugs))
+    assert main(["--part", part, "--networks", "50", "--repeats", "1"]) == status
+
+
+@pytest.mark.parametrize("right", [True, False])
+def test_the_part_on_speed_fails_if_the_network_is_not_called_right(right, monkeypatch):
+    measured = {"ours": Measurement(1.0, 2.0, right), "another": Measurement(1.0, 2.0, not right)}
+    monkeypatch.setattr(gradcheck_proof.gradcheck_speed, "compare", lambda *_: measured)
+    assert main(["--part", "speed"]) == (0 if right else 1)
+
+
+def test_one_undecided_network_is_none_too_many():
+    assert [gradcheck_proof.few(n, 0.005, 100) for n in (0, 1, 2)] == [True, True, False]
+    assert [gradcheck_proof.few(n, 0.005, 1000) for n in (5, 6)] == [True, False]
+
+
+def diagnosed(bug, confident=True):
+    """The outcome of a diagnosis that is right wherever the bank says that it can be."""
+    found = "unknown" if bug.cause == OTHER or not bug.known else bug.cause
+    named = Named(found, confident and found != "unknown", ())
+    return Outcome(WRONG, {}, [], dict.fromkeys(bug.wrong, named))
+
+
+def test_a_diagnosis_that_knows_what_can_be_known_passes_and_one_that_is_never_sure_fails(monkeypatch, capsys):
+    monkeypatch.setattr(gradcheck_trials, "check_bug", lambda task: diagnosed(PLANTED[task[0]]))
+    assert main(["--part", "diagnosis", "--repeats", "2"]) == 0
+    monkeypatch.setattr(gradcheck_trials, "check_bug", lambda task: diagnosed(PLANTED[task[0]], confident=False))
+    assert main(["--part", "diagnosis", "--repeats", "2"]) == 1
+    assert ", with confidence: 0.0%; " in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("cause", sorted({bug.cause for bug in PLANTED} - {OTHER}))
+def test_a_cause_may_be_missed_once_and_no_more(cause, monkeypatch, capsys):
+    bug = next(index for index, bug in enumerate(PLANTED) if bug.cause == cause and bug.known)
+    missed = [(bug, 0, 0)]
+
+    def check_bug(task):
+        right = diagnosed(PLANTED[task[0]])
+        return (
+            right
+            if task not in missed
+            else Outcome(WRONG, {}, [], {PLANTED[bug].wrong[0]: Named("unknown", False, ())})
+        )
+
+    monkeypatch.setattr(gradcheck_trials, "check_bug", check_bug)
+    assert main(["--part", "diagnosis", "--repeats", "2"]) == 0
+    missed.append((bug, 0, 1))
+    assert main(["--part", "diagnosis", "--repeats", "2"]) == 1
+    assert f"missed more than once, and too often: {cause}\n" in capsys.readouterr().out
 
 
 def test_a_checker_that_is_often_undecided_fails_and_its_reasons_are_counted(monkeypatch, capsys):
@@ -79,7 +176,8 @@ def test_a_wrong_cause_is_counted(confident, others, status, monkeypatch, capsys
     runs = str(2 * len(sign))
     cells = [runs, *([runs] if others else []), *([runs] if confident else []), "factor", runs]
     assert row(output, "sign") == ["sign", *cells]
-    assert f"right first: 0.0%; confident and wrong: {runs if confident else 0} of {runs}" in output
+    assert f"confident and wrong: {runs if confident else 0} of {runs}" in output
+    assert "right first: 0.0%, with confidence: 0.0%; " in output
 
 
 @pytest.mark.parametrize(

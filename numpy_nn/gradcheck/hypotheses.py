@@ -77,26 +77,30 @@ def _factors(e: Evidence) -> Iterator[Found]:
         return here and (other is None or _near(abs(other[1]), factor * other[0] ** power))
 
     at = "" if other is None else f"; {other[1]:.6g} with {other[0]} rows instead of {n}"
-    if n > 1:
-        if goes_as(1, 1.0):
-            yield "batch_mean_missing", f"{text}, the batch size{at}"
-        elif goes_as(-1, 1.0):
-            bias = e.array.ndim == 1 and e.name != "input" and not loss
-            yield ("bias_averaged" if bias else "batch_mean_twice"), f"{text}, 1 / the batch size{at}"
-        elif columns > 1 and goes_as(1, 1.0 / columns) and columns != n:
-            yield "wrong_axis_mean", f"{text} = {n} / {columns}, rows / columns{at}"
-        elif columns > 1 and goes_as(-1, 1.0 / columns):
-            yield "elements_mean", f"{text}, 1 / the number of elements{at}"
-        elif columns > 1 and goes_as(0, 1.0 / columns) and loss:
-            yield "elements_mean", f"{text}, 1 / the number of columns{at}"
-            if name := _named(abs(ratio)):
-                yield "factor", f"{text}{name}"
-        elif columns > 1 and goes_as(1, float(columns)):
-            yield "batch_mean_missing", f"{text}, the number of elements{at}"
-        else:
-            yield "factor", f"{text}{_named(abs(ratio))}{at}"
+    factor = "factor", f"{text}{_named(abs(ratio))}{at}"
+    if n == 1:
+        yield factor
+        return
+    if goes_as(1, 1.0):
+        yield "batch_mean_missing", f"{text}, the batch size{at}"
+    elif goes_as(-1, 1.0):
+        bias = e.array.ndim == 1 and e.name != "input" and not loss
+        yield ("bias_averaged" if bias else "batch_mean_twice"), f"{text}, 1 / the batch size{at}"
+    elif columns > 1 and goes_as(1, 1.0 / columns) and columns != n:
+        yield "wrong_axis_mean", f"{text} = {n} / {columns}, rows / columns{at}"
+    elif columns > 1 and goes_as(-1, 1.0 / columns):
+        yield "elements_mean", f"{text}, 1 / the number of elements{at}"
+    elif columns > 1 and goes_as(0, 1.0 / columns) and loss:
+        yield "elements_mean", f"{text}, 1 / the number of columns{at}"
+        if _named(abs(ratio)):
+            yield factor
+    elif columns > 1 and goes_as(1, float(columns)):
+        yield "batch_mean_missing", f"{text}, the number of elements{at}"
     else:
-        yield "factor", f"{text}{_named(abs(ratio))}"
+        yield factor
+        return
+    if other is None:  # nothing tells it from a constant that is the same number
+        yield factor
 
 
 def _near(a: float, b: float) -> bool:
@@ -158,15 +162,19 @@ def _matrices(e: Evidence) -> Iterator[Found]:
         for row in {0, e.batch - 1}:
             only = np.zeros_like(c)
             only[row] = c[row]
-            if e.fits(e.vjp(only)):
-                kind = "bias_not_summed" if a.ndim == 1 or 1 in a.shape else "one_example"
+            alone = e.vjp(only)
+            if e.fits(alone):
+                # A bias is added to the output as it is: what one row gives is that row of the upstream gradient.
+                seen = e.looked_at.ravel()
+                bias = alone.size == c[row].size and np.allclose(alone.ravel()[seen], c[row].ravel()[seen])
+                kind = "bias_not_summed" if bias else "one_example"
                 yield kind, e.everywhere(f"that of row {row} of the batch alone")
 
 
 def _products(e: Evidence) -> Iterator[tuple[str, str, Array]]:
     """For a layer with a weight: the products that a backward pass is made of, and what is wrong with each."""
     x, c = e.x, e.c
-    if x.ndim != 2 or c.ndim != 2:
+    if x.ndim != 2 or c.ndim != 2 or len(x) != len(c):  # images, or samples in columns
         return
     if e.name == "input":
         for name, weight in e.problem.arrays.items():

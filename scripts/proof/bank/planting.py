@@ -22,6 +22,7 @@ class PlantedBug:
     ``make(rng)`` draws shapes and data and returns the target, its input, and its targets or None. ``cause`` is the
     word for the mistake that a diagnosis should find. ``wrong`` names the entries whose gradients are wrong, the one
     first in which the mistake itself stands; all others are right. ``also`` are other causes that are as true.
+    ``known`` is False where no diagnosis finds the cause so far.
     """
 
     name: str
@@ -29,17 +30,18 @@ class PlantedBug:
     make: Make
     wrong: tuple[str, ...]
     also: tuple[str, ...] = ()
+    known: bool = True
 
 
 PLANTED: list[PlantedBug] = []
 Class = TypeVar("Class", bound=type)
 
 
-def planted(cause: str, *wrong: str, also: tuple[str, ...] = ()) -> Callable[[Class], Class]:
+def planted(cause: str, *wrong: str, also: tuple[str, ...] = (), known: bool = True) -> Callable[[Class], Class]:
     """Put the class into the bank."""
 
     def add(cls: Class) -> Class:
-        PLANTED.append(PlantedBug(cls.__name__, cause, cls.draw, wrong, also))  # type: ignore[attr-defined]
+        PLANTED.append(PlantedBug(cls.__name__, cause, cls.draw, wrong, also, known))  # type: ignore[attr-defined]
         return cls
 
     return add

@@ -206,13 +206,13 @@ class LogSoftmaxDot(LogSoftmax):
         return g - (g * np.log(self.p)).sum(axis=1, keepdims=True)
 
 
-@planted("mask_inverted", "input")
+@planted("mask_inverted", "input", known=False)
 class ELUSidesSwapped(ELU):
     def df(self) -> Array:
         return np.where(self.x > 0.0, np.exp(-np.abs(self.x)), 1.0)
 
 
-@planted("derivative_at_input", "input")
+@planted("derivative_at_input", "input", known=False)
 class ELUInputPlusOne(ELU):
     """ELU's derivative is y + 1 on the negative side; here it is x + 1."""
 
@@ -261,7 +261,7 @@ class SoftmaxFirstRow(Softmax):
         return dx
 
 
-@planted("derivative_at_input", "input")
+@planted("derivative_at_input", "input", known=False)
 class SoftmaxOfInput(Softmax):
     """The formula in terms of the output is given the input."""
 

@@ -207,7 +207,7 @@ class LinearBiasCountsRows(Linear):
         return np.full(g.shape[1], float(len(g)))
 
 
-@planted("transposed", "W")
+@planted("transposed", "W", known=False)
 class LinearReshaped(Linear):
     """The product the wrong way round, made to fit by a reshape."""
 
