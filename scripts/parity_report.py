@@ -16,8 +16,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 import numpy_nn as nn
-from torch_ref import parity
-from torch_ref.training import resolve_device
 
 LOSSES = ("cross-entropy", "mse", "bce", "perceptron")
 
@@ -109,7 +107,11 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     if args.batch == 1 and args.batch_norm and len(args.sizes) > 2:
         parser.error("argument --batch: expected at least 2 rows with --batch-norm, which takes their variance")
     try:
+        from torch_ref.training import resolve_device
+
         args.device = resolve_device(args.device)
+    except ModuleNotFoundError as error:
+        parser.error(f"{error.name} is not installed, and it is what numpy_nn is compared with")
     except ValueError as error:
         parser.error(f"argument --{error}")
     return args
@@ -118,6 +120,8 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line ``arguments`` (sys.argv without its first by default); return the exit status."""
     args = parse(arguments)
+    from torch_ref import parity
+
     rng = np.random.default_rng(args.seed)
     net = nn.MLP(
         args.sizes, args.activation, batch_norm=args.batch_norm, dropout=args.dropout, rng=rng, dtype=args.dtype
