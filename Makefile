@@ -39,10 +39,11 @@ benchmark: mnist ## time the engines side by side; ARGS='--suite mnist', or othe
 coverage: mnist ## run the tests and list the lines of both packages that none of them reaches
 	$(IN_VENV) -m pytest -n 2 --cov --cov-report=term-missing $(TEST_ARGS)
 
-lint: $(READY) ## check style, format and types
+lint: $(READY) ## check style, format, types and the workflow of hosted CI
 	$(IN_VENV) -m ruff check .
 	$(IN_VENV) -m ruff format --check .
 	$(IN_VENV) -m mypy
+	$(IN_VENV) -m check_jsonschema --builtin-schema vendor.github-workflows .github/workflows/tests.yml
 
 mnist: $(READY) ## get MNIST into data/, if it is not there
 	@$(IN_VENV) scripts/fetch_mnist.py
