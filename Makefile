@@ -1,6 +1,7 @@
 # Each target is enough by itself on a machine with Python 3.11 or newer: what it needs is set up first, once.
 
 PYTHON ?= python3
+TORCH ?=
 EPOCHS ?= 5
 ARGS ?=
 TEST_ARGS ?=
@@ -9,15 +10,21 @@ IN_VENV := .venv/bin/python
 # The last thing that the set-up writes: a .venv without it is unfinished.
 READY := .venv/.ready
 
+# Asked for another torch than .venv has, it is set up again.
+ifneq ($(filter-out none $(shell cat $(READY) 2>/dev/null),$(TORCH)),)
+.PHONY: $(READY)
+endif
+
 .DEFAULT_GOAL := help
 .PHONY: help demo lessons test benchmark coverage lint mnist clean
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1 - \2/p' Makefile
 	@echo 'PYTHON=python3.12 (say) chooses the Python that .venv is made with.'
+	@echo 'TORCH=cpu is torch without the libraries of CUDA, TORCH=none is NumPy alone; .venv stays so.'
 
 demo: mnist ## train both engines on MNIST; EPOCHS=5, ARGS='more options of scripts/train_mnist.py'
-	$(IN_VENV) scripts/train_mnist.py --engine both --epochs $(EPOCHS) $(ARGS)
+	$(IN_VENV) scripts/train_mnist.py --epochs $(EPOCHS) $(ARGS)
 
 lessons: mnist ## run every lesson and draw its figures into docs/figures/
 	@for lesson in scripts/lessons/lesson_*.py; do \
@@ -32,10 +39,11 @@ benchmark: mnist ## time the engines side by side; ARGS='--suite mnist', or othe
 coverage: mnist ## run the tests and list the lines of both packages that none of them reaches
 	$(IN_VENV) -m pytest -n 2 --cov --cov-report=term-missing $(TEST_ARGS)
 
-lint: $(READY) ## check style, format and types
+lint: $(READY) ## check style, format, types and the workflow of hosted CI
 	$(IN_VENV) -m ruff check .
 	$(IN_VENV) -m ruff format --check .
 	$(IN_VENV) -m mypy
+	$(IN_VENV) -m check_jsonschema --builtin-schema vendor.github-workflows .github/workflows/tests.yml
 
 mnist: $(READY) ## get MNIST into data/, if it is not there
 	@$(IN_VENV) scripts/fetch_mnist.py
@@ -45,4 +53,4 @@ clean: ## remove caches and runs; .venv and data/ stay
 	find numpy_nn torch_ref scripts tests -name __pycache__ -prune -exec rm -rf {} +
 
 $(READY): setup.cfg pyproject.toml constraints.txt
-	@PYTHON='$(PYTHON)' sh scripts/setup_venv.sh
+	@PYTHON='$(PYTHON)' TORCH='$(TORCH)' sh scripts/setup_venv.sh

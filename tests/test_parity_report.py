@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import numpy_nn as nn
-from scripts import parity_report
+import torch_ref
 from scripts.parity_report import LOSSES, OPTIMIZERS, main
 
 SMALL = ["--sizes", "4,5,3", "--batch", "6"]
@@ -129,7 +129,7 @@ def test_ctrl_c_ends_it_in_one_line(monkeypatch, capsys):
     def interrupt(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(parity_report, "parity", interrupt)
+    monkeypatch.setattr(torch_ref, "parity", interrupt)
     assert main(SMALL) == 130
     assert capsys.readouterr().err == "parity_report: interrupted\n"
 

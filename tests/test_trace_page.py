@@ -115,6 +115,26 @@ def test_a_gradient_that_is_wrong_is_said_to_disagree(page):
     assert "do not agree" in answer(page)
 
 
+def test_a_page_recorded_without_torch_compares_two_values_and_says_why(browse, tmp_path, monkeypatch):
+    from scripts import trace_backprop
+
+    monkeypatch.setattr(trace_backprop, "has_torch", lambda: False)
+    path = tmp_path / "trace.html"
+    assert trace_backprop.main(["--out", str(path)]) == 0
+    page = browse(path)
+    go_to(page, last_step(page))
+    hover(page, cell(page, "0.weight.grad", 1, 4))
+    text = answer(page)
+    assert "Both values agree" in text
+    assert "torch was not installed where this was recorded" in text
+    assert "autograd" not in text
+    change(page, "0.weight", 0, 0, 0.5)
+    press(page, Keys.ESCAPE, Keys.ESCAPE)
+    hover(page, cell(page, "2.weight.grad", 1, 1))
+    assert "Both values agree" in answer(page)
+    assert "You changed a number" not in answer(page)
+
+
 def test_every_number_can_be_asked(page):
     """Every cell has a formula with at least the numbers put in, and a result that is the cell's value."""
     go_to(page, last_step(page))

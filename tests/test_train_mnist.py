@@ -113,7 +113,7 @@ def test_without_torch_one_line_says_so(tmp_path):
     code = (
         "import sys; sys.modules['torch'] = None\n"
         "from scripts.train_mnist import main\n"
-        f"sys.exit(main(['--data', {DATA!r}, '--out', {str(tmp_path)!r}]))"
+        f"sys.exit(main(['--engine', 'both', '--data', {DATA!r}, '--out', {str(tmp_path)!r}]))"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 2

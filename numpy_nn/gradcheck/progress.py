@@ -27,5 +27,6 @@ class Progress:
     def close(self) -> None:
         """Wipe the line."""
         if self._visible:
-            sys.stderr.write("\r\x1b[K")
+            # Blanks, since not every console of Windows knows the sequence that erases a line.
+            sys.stderr.write(f"\r{'':<{len(self._label) + 6}}\r")
             sys.stderr.flush()

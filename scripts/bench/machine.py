@@ -114,11 +114,18 @@ def describe(threads: int, cuda: bool = False) -> dict[str, Any]:
 
 
 def blas() -> dict[str, Any]:
-    """Which BLAS NumPy multiplies with: its name, version, kernels and threads; empty if none makes itself known."""
-    for library in threadpool_info():
-        if library["user_api"] == "blas" and "numpy" in library["filepath"]:
+    """Which BLAS NumPy multiplies with: its name, version, kernels and threads.
+
+    Of one that threadpoolctl does not know, such as macOS's Accelerate, what NumPy was built with.
+    """
+    known = [library for library in threadpool_info() if library["user_api"] == "blas"]
+    for library in known:
+        if "numpy" in library["filepath"]:
             return _blas_facts(library)
-    return next((_blas_facts(library) for library in threadpool_info() if library["user_api"] == "blas"), {})
+    if known:
+        return _blas_facts(known[0])
+    built = np.show_config(mode="dicts")["Build Dependencies"]["blas"]
+    return {"name": built["name"], "version": built["version"], "kernels": None, "threads": None}
 
 
 def _blas_facts(library: dict[str, Any]) -> dict[str, Any]:

@@ -35,14 +35,17 @@ def bytes_allocated(work: Callable[[], object]) -> int:
 
 
 def peak_of_this_process() -> int:
-    """The most memory, in bytes, that this process ever had in RAM."""
+    """The most memory, in bytes, that this process ever had in RAM. OSError on Windows, which is not asked."""
     status = Path("/proc/self/status")
     if status.exists():
         lines = status.read_text(encoding="utf-8").splitlines()
         peaks = [int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM:")]
         if peaks:
             return peaks[0]
-    import resource
+    try:
+        import resource
+    except ModuleNotFoundError:  # on Windows
+        raise OSError("peak memory: expected a system that tells it, as Linux and macOS do") from None
 
     # On Linux a child's figure would begin with its parent's; elsewhere it is what there is, in kilobytes but on macOS.
     unit = 1 if sys.platform == "darwin" else 1024

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import argparse
 import builtins
+import importlib
+import os
 import sys
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import matplotlib
 import matplotlib.pyplot as plt
@@ -19,7 +21,6 @@ from threadpoolctl import threadpool_limits
 
 import numpy_nn as nn
 
-# Resolved, since zh/ holds a link to this file.
 ROOT = Path(__file__).resolve().parents[2]
 
 # Where figures go with neither a display nor --out.
@@ -37,7 +38,7 @@ class Lesson:
         self.name, self.data = name, data
         self._file: Path | None = None
         if out is not None:
-            folder = out.endswith("/") or Path(out).is_dir()
+            folder = out.endswith(("/", os.sep)) or Path(out).is_dir()
             self._file = Path(out) / f"{name}.png" if folder else Path(out)
 
     def check(self) -> None:
@@ -78,6 +79,16 @@ class Lesson:
             return nn.load_mnist(self.data)
         except (OSError, ValueError) as error:
             self.fail(str(error))
+
+    def torch(self) -> Any:
+        """The module torch; None, and one line that says so, where it is not installed."""
+        try:
+            return importlib.import_module("torch")
+        except ModuleNotFoundError as error:
+            if error.name != "torch":
+                raise
+        print("torch is not installed: what it says is left out")
+        return None
 
     def fail(self, message: str) -> NoReturn:
         """One line on stderr, status 2."""

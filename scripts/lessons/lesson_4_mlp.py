@@ -12,15 +12,13 @@
 # A weight has as many rows as the layer has inputs and as many columns as it has units; a bias has one entry a unit.
 
 # %%
-import command_line
 import numpy as np
-import plotting
-import torch
 
 import numpy_nn as nn
-from torch_ref import loss_to_torch, to_torch
+from scripts.lessons import command_line, plotting
 
 lesson = command_line.start("lesson-4-mlp")
+torch = lesson.torch()  # None where torch is not installed: then its part is left out
 np.set_printoptions(precision=4, suppress=True)
 
 net = nn.MLP([4, 5, 3], "relu", rng=0, dtype=np.float64)
@@ -127,20 +125,26 @@ for layer in reversed(net.layers):
 # by our layers, by torch:
 
 # %%
-twin = to_torch(net)
-x_torch = torch.tensor(x, requires_grad=True)
-torch_loss = loss_to_torch(loss)(twin(x_torch), torch.tensor(y))
-torch_loss.backward()
-theirs = [parameter.grad.numpy().T for parameter in twin.parameters()] + [x_torch.grad.numpy()]
-ours = [parameter.grad for parameter in net.parameters()] + [gradient]
-by_hand = [grad_w1, grad_b1, grad_w2, grad_b2, grad_x]
+losses = {"by hand": value, "layers": loss_value}
+gradients = {
+    "by hand": [grad_w1, grad_b1, grad_w2, grad_b2, grad_x],
+    "layers": [parameter.grad for parameter in net.parameters()] + [gradient],
+}
+if torch:
+    from torch_ref import loss_to_torch, to_torch
 
-print(f"loss: by hand {value:.15f}, layers {loss_value:.15f}, torch {torch_loss.item():.15f}")
-print("gradient of  shape   first entry by hand  layers      torch       largest difference from torch")
-for name, hand, layers, other in zip(("W1", "b1", "W2", "b2", "X"), by_hand, ours, theirs, strict=True):
-    far = max(np.abs(hand - other).max(), np.abs(layers - other).max())
-    firsts = "  ".join(f"{a.flat[0]:+.7f}" for a in (hand, layers, other))
-    print(f"{name:12} {hand.shape!s:7} {'':8}{firsts}  {far:.1e}")
+    twin = to_torch(net)
+    x_torch = torch.tensor(x, requires_grad=True)
+    torch_loss = loss_to_torch(loss)(twin(x_torch), torch.tensor(y))
+    torch_loss.backward()
+    losses["torch"] = torch_loss.item()
+    gradients["torch"] = [parameter.grad.numpy().T for parameter in twin.parameters()] + [x_torch.grad.numpy()]
+
+print("loss:", ", ".join(f"{way} {number:.15f}" for way, number in losses.items()))
+print("gradient of  shape    first entry", "".join(f"{way:12}" for way in gradients) + "largest difference")
+for name, *arrays in zip(("W1", "b1", "W2", "b2", "X"), *gradients.values(), strict=True):
+    firsts = "  ".join(f"{array.flat[0]:+.7f}" for array in arrays)
+    print(f"{name:12} {arrays[0].shape!s:8} {'':11} {firsts}  {np.ptp(arrays, axis=0).max():.1e}")
 
 # %% [markdown]
 # ## The pictures

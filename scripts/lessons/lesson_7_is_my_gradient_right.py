@@ -25,12 +25,11 @@
 # Nothing is subtracted, so nothing cancels, and $h$ may be as small as $10^{-200}$ (Squire and Trapp, 1998).
 
 # %%
-import command_line
 import numpy as np
-import plotting
 
 import numpy_nn as nn
 from numpy_nn.gradcheck import check_gradients, complex_step, derivative
+from scripts.lessons import command_line, plotting
 
 lesson = command_line.start("lesson-7-is-my-gradient-right")
 

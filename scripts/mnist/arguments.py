@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import math
-import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy_nn as nn
+from scripts.bench.machine import usable_cores
 from scripts.mnist.machines import processes_here
 from scripts.mnist.presets import PRESETS
 from scripts.mnist.recipe import DISTORTIONS, OPTIMIZERS
@@ -128,7 +129,8 @@ def parse(arguments: Sequence[str] | None, summary: str) -> argparse.Namespace:
     parser.add_argument(
         "--preset", choices=tuple(PRESETS), help=f"settings by name, which other options change ({presets})"
     )
-    parser.add_argument("--engine", choices=("both", "numpy", "torch"), default="both", help="what trains")
+    engine_help = "what trains (default: both; numpy where torch is not installed)"
+    parser.add_argument("--engine", choices=("both", "numpy", "torch"), default=argparse.SUPPRESS, help=engine_help)
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="where torch computes")
     parser.add_argument("--hidden", type=sizes, default="64", metavar="N[,N...]", help="sizes of the hidden layers")
     activations = sorted(nn.ACTIVATION_LAYERS)
@@ -173,7 +175,7 @@ def parse(arguments: Sequence[str] | None, summary: str) -> argparse.Namespace:
     parser.add_argument("--fused", action="store_true", help="torch updates all parameters in one kernel")
     amp_help = "torch's products of matrices in bfloat16 while it trains, the updates in --dtype"
     parser.add_argument("--amp", action="store_true", help=amp_help)
-    threads_help = "of each process (default: the machine's cores divided among the processes that share them)"
+    threads_help = "of each process (default: the cores that it may use divided among the processes that share them)"
     parser.add_argument("--threads", type=positive(int), default=argparse.SUPPRESS, metavar="N", help=threads_help)
     parser.add_argument("--data", type=Path, default=Path("data"), metavar="DIR", help="where MNIST is")
     parser.add_argument("--out", type=Path, default=Path("runs/mnist"), metavar="DIR", help="where results go")
@@ -208,8 +210,12 @@ def parse(arguments: Sequence[str] | None, summary: str) -> argparse.Namespace:
         )
     if args.images and args.held_out:
         parser.error("argument --images: are the first of all, use it without --held-out")
+    if "engine" not in args:
+        args.engine = "both" if importlib.util.find_spec("torch") else "numpy"
+        if args.engine == "numpy":
+            print("torch is not installed: numpy_nn trains alone")
     if "weight_decay" not in args:
         args.weight_decay = None
     if "threads" not in args:
-        args.threads = max(1, (os.cpu_count() or 1) // (processes_here() * min(args.jobs, args.seeds)))
+        args.threads = max(1, usable_cores() // (processes_here() * min(args.jobs, args.seeds)))
     return args

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import argparse
 import json
-import queue
 import signal
 import subprocess
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import IO, Any
@@ -20,20 +20,29 @@ from scripts.mnist.table import images, over_seeds
 
 SCRIPT = Path(__file__).resolve().parent.parent / "train_mnist.py"
 INTERRUPTED = 128 + signal.SIGINT
+# Seconds between two looks at which processes are over. Waiting for a message from them instead, which Ctrl-C does not
+# end on Windows, could lose the message.
+GLANCE = 0.02
 
 
 class _Job:
     """One seed's process, whose lines are passed on whole as they come."""
 
-    def __init__(self, command: Sequence[str], seed: int, console: Console, ended: queue.SimpleQueue[_Job]) -> None:
+    def __init__(self, command: Sequence[str], seed: int, console: Console) -> None:
         self.seed = seed
         self.complaint = ""
         errors = tempfile.TemporaryFile("w+", errors="replace")  # noqa: SIM115, the thread closes it
-        # A process group of its own, so that the terminal's Ctrl-C reaches this process alone, which passes it on.
+        # A process group of its own, so that the terminal's Ctrl-C reaches this process alone, which passes it on. On
+        # Windows there is none, and Ctrl-C reaches all.
         self.process = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors, text=True, process_group=0
         )
-        threading.Thread(target=self._pass_on, args=(errors, console, ended), daemon=True).start()
+        self._reader = threading.Thread(target=self._pass_on, args=(errors, console), daemon=True)
+        self._reader.start()
+
+    def is_over(self) -> bool:
+        """Whether the process has ended and all that it said is known."""
+        return not self._reader.is_alive()
 
     def end(self) -> str:
         """How the process ended, which is over."""
@@ -41,7 +50,7 @@ class _Job:
         how = f"was killed by {signal.Signals(-status).name}" if status < 0 else f"ended with status {status}"
         return f"seed {self.seed} {how}, without a word"
 
-    def _pass_on(self, errors: IO[str], console: Console, ended: queue.SimpleQueue[_Job]) -> None:
+    def _pass_on(self, errors: IO[str], console: Console) -> None:
         assert self.process.stdout is not None
         with errors, self.process.stdout as lines:
             for line in lines:
@@ -49,7 +58,6 @@ class _Job:
             self.process.wait()
             errors.seek(0)
             self.complaint = errors.read()
-        ended.put(self)
 
 
 def sweep(arguments: Sequence[str], args: argparse.Namespace, console: Console) -> int:
@@ -61,29 +69,33 @@ def sweep(arguments: Sequence[str], args: argparse.Namespace, console: Console) 
     """
     seeds = range(args.seed, args.seed + args.seeds)
     waiting, running = list(seeds), set[_Job]()
-    ended: queue.SimpleQueue[_Job] = queue.SimpleQueue()
     status = 0
     try:
         while waiting or running:
             try:
                 while waiting and len(running) < args.jobs:
                     seed = waiting.pop(0)
-                    running.add(_Job(_command(arguments, args, seed), seed, console, ended))
-                job = ended.get()
-                running.discard(job)
-                if job.process.returncode and status == 0:
-                    status = max(job.process.returncode, 1)
-                    print(job.complaint or f"train_mnist: {job.end()}\n", end="", file=sys.stderr)
-                    waiting.clear()
-                    _send(running, signal.SIGTERM)
+                    running.add(_Job(_command(arguments, args, seed), seed, console))
+                time.sleep(GLANCE)
+                for job in [job for job in running if job.is_over()]:
+                    running.discard(job)
+                    if job.process.returncode and status == 0:
+                        status = max(job.process.returncode, 1)
+                        print(job.complaint or f"train_mnist: {job.end()}\n", end="", file=sys.stderr)
+                        waiting.clear()
+                        for other in running:
+                            other.process.terminate()
             except KeyboardInterrupt:
                 if status == INTERRUPTED:
                     raise  # the second time, without waiting
                 status = INTERRUPTED
                 waiting.clear()
-                _send(running, signal.SIGINT)
+                if sys.platform != "win32":
+                    for job in running:
+                        job.process.send_signal(signal.SIGINT)
     finally:
-        _send(running, signal.SIGKILL)
+        for job in running:
+            job.process.kill()
     if status == 0:
         _tell(seeds, args.out, images(args), console)
     return status
@@ -93,11 +105,6 @@ def _command(arguments: Sequence[str], args: argparse.Namespace, seed: int) -> l
     """The same command for one seed; the last of two equal options counts."""
     own = {"--seed": seed, "--seeds": 1, "--jobs": 1, "--threads": args.threads, "--out": args.out / f"seed-{seed}"}
     return [sys.executable, "-u", str(SCRIPT), *arguments, *(str(part) for option in own.items() for part in option)]
-
-
-def _send(jobs: set[_Job], number: signal.Signals) -> None:
-    for job in jobs:
-        job.process.send_signal(number)
 
 
 def _tell(seeds: range, folder: Path, judged_by: str, console: Console) -> None:

@@ -28,7 +28,6 @@ class TorchEngine:
         from torch_ref import loss_to_torch, optimizer_to_torch, to_torch
         from torch_ref.augment import Distortion
         from torch_ref.averaging import AveragedModel
-        from torch_ref.data import mnist_loader
         from torch_ref.resume import TrainingState
         from torch_ref.training import make_step, resident_batches, resolve_device
 
@@ -65,6 +64,8 @@ class TorchEngine:
         x, y, x_test, y_test = (torch.from_numpy(array).to(self.device) for array in data)
         self.test = machines.share_rows(x_test, y_test)
         if args.loader == "plain":
+            from torch_ref.data import mnist_loader  # which needs torchvision
+
             self.batches: Callable[[], Any] = lambda: (
                 (images.reshape(-1, 784), labels)
                 for images, labels in mnist_loader(args.data, batches=loader.indices())

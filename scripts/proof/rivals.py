@@ -1,58 +1,20 @@
 """Other gradient checkers, at their default settings, on anything that is a ``Problem``.
 
 Each is a function that gets a problem and a generator, and returns whether it calls the gradient wrong. The recipes
-are stated anew here from their sources; only torch's is called.
+are stated anew here from their sources; only torch's is called, where it is installed.
 """
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
-import torch
-from torch.autograd.gradcheck import GradcheckError
 
 from scripts.proof.problems import Array, Problem, differences
 
 Checker = Callable[[Problem, np.random.Generator], bool]
-
-
-class _Wrapped(torch.autograd.Function):
-    """The problem's NumPy code as a function of torch."""
-
-    @staticmethod
-    def forward(ctx: Any, problem: Problem, *tensors: torch.Tensor) -> torch.Tensor:
-        ctx.problem = problem
-        ctx.save_for_backward(*tensors)
-        _write(problem, tensors)
-        return torch.from_numpy(problem.forward())
-
-    @staticmethod
-    def backward(ctx: Any, *upstream: torch.Tensor) -> Any:
-        _write(ctx.problem, ctx.saved_tensors)
-        gradients = ctx.problem.backward(upstream[0].detach().numpy().copy())
-        return (None, *(torch.from_numpy(gradient) for gradient in gradients.values()))
-
-
-def _write(problem: Problem, tensors: tuple[torch.Tensor, ...]) -> None:
-    for array, tensor in zip(problem.arrays.values(), tensors, strict=True):
-        array[...] = tensor.detach().numpy()
-
-
-def torch_gradcheck(problem: Problem, rng: np.random.Generator) -> bool:
-    """``torch.autograd.gradcheck``: eps 1e-6, atol 1e-5, rtol 1e-3, the whole Jacobian."""
-    torch.manual_seed(int(rng.integers(1 << 31)))
-    tensors = [torch.tensor(array, requires_grad=True) for array in problem.arrays.values()]
-    try:
-        torch.autograd.gradcheck(lambda *inputs: _Wrapped.apply(problem, *inputs), tensors)
-    except GradcheckError:
-        return True
-    except RuntimeError as error:  # what autograd says of a gradient of the wrong shape
-        if "invalid gradient" not in str(error):
-            raise
-        return True
-    return False
+HAS_TORCH = importlib.util.find_spec("torch") is not None
 
 
 def hips_autograd(problem: Problem, rng: np.random.Generator) -> bool:
@@ -104,8 +66,11 @@ def cs231n(threshold: float) -> Checker:
 
 
 RIVALS: dict[str, Checker] = {
-    "torch.autograd.gradcheck": torch_gradcheck,
     "HIPS autograd's recipe": hips_autograd,
     "CS231n's recipe, 1e-4": cs231n(1e-4),
     "CS231n's recipe, 1e-7": cs231n(1e-7),
 }
+if HAS_TORCH:
+    from scripts.proof.torch_rival import torch_gradcheck
+
+    RIVALS = {"torch.autograd.gradcheck": torch_gradcheck} | RIVALS

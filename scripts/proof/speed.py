@@ -5,22 +5,21 @@ Each measurement runs in a process of its own, whose peak of resident memory onl
 
 from __future__ import annotations
 
+import math
 import multiprocessing
-import resource
 import statistics
-import sys
 import time
 from typing import NamedTuple
 
 import numpy as np
-import torch
 from threadpoolctl import threadpool_limits
 
 import numpy_nn as nn
-from torch_ref import to_torch
+from scripts.bench.memory import peak_of_this_process
+from scripts.proof.rivals import HAS_TORCH
 
 SIZES, BATCH, THREADS = (784, 64, 10), 8, 2
-CHECKERS = ("ours", "torch, fast mode", "torch, slow mode")
+CHECKERS = ("ours", "torch, fast mode", "torch, slow mode") if HAS_TORCH else ("ours",)
 
 
 class Measurement(NamedTuple):
@@ -36,7 +35,6 @@ def measure(checker: str, seed: int) -> Measurement:
     rng = np.random.default_rng(seed)
     net = nn.MLP(SIZES, rng=rng, dtype=np.float64)
     x = rng.standard_normal((BATCH, SIZES[0]))
-    torch.set_num_threads(THREADS)
     with threadpool_limits(THREADS):
         if checker == "ours":
             from numpy_nn.gradcheck import check_gradients
@@ -45,6 +43,11 @@ def measure(checker: str, seed: int) -> Measurement:
             before, start = _peak(), time.perf_counter()
             right = check_gradients(net, x, samples="all").ok
         else:
+            import torch
+
+            from torch_ref import to_torch
+
+            torch.set_num_threads(THREADS)
             twin = to_torch(net)
             names = [name for name, _ in twin.named_parameters()]
             arrays = [torch.tensor(x, requires_grad=True), *twin.parameters()]
@@ -79,6 +82,8 @@ def compare(rounds: int, seed: int) -> dict[str, Measurement]:
 
 
 def _peak() -> float:
-    """The peak of this process's resident memory in MiB; getrusage counts KiB, on macOS bytes."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / (1024.0**2 if sys.platform == "darwin" else 1024.0)
+    """The peak of this process's resident memory in MiB; NaN on a system that does not tell it."""
+    try:
+        return peak_of_this_process() / 1024.0**2
+    except OSError:
+        return math.nan

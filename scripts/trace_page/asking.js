@@ -154,23 +154,23 @@ class Asking {
     const [numerical, bound] = edited
       ? numericalDerivative((x) => model.lossWith(array.of, i, j, x), model.values[array.of][i][j])
       : [at("numerical"), at("bound")];
-    const torch = edited ? null : at("torch");
+    const torch = edited || !checks.torch ? null : at("torch");
     const agree = [ours, torch ?? ours].every((x) => Math.abs(x - numerical) <= bound);
     const table = element("table", { class: "comparison" });
     table.innerHTML =
       `<tr><th scope="row">ours</th><td>${resultText(ours)}</td><td></td></tr>` +
-      (edited ? "" : `<tr><th scope="row">torch autograd</th><td>${resultText(torch)}</td>` +
+      (torch === null ? "" : `<tr><th scope="row">torch autograd</th><td>${resultText(torch)}</td>` +
         `<td>${ours === torch ? "the same to the last bit" : `differs by ${smallText(ours - torch)}`}</td></tr>`) +
       `<tr><th scope="row">numerical</th><td>${resultText(numerical)}</td><td>± ${smallText(bound)}</td></tr>`;
     const verdict = element("p", { class: `verdict ${agree ? "agree" : "disagree"}` });
-    const values = edited ? "Both values" : "The three values";
+    const values = torch === null ? "Both values" : "The three values";
     verdict.textContent = agree
       ? `✓ ${values} agree: within the numerical derivative’s error bound.`
       : `✗ ${values} do not agree. At a kink of the activation they need not.`;
     const note = element("p", { class: "hint" });
-    if (edited) {
-      note.textContent = "You changed a number: torch, which was asked when this was recorded, has no say here.";
-    }
-    return element("div", { class: "comparing" }, table, verdict, ...(edited ? [note] : []));
+    note.textContent = checks.torch
+      ? "You changed a number: torch, which was asked when this was recorded, has no say here."
+      : "torch was not installed where this was recorded.";
+    return element("div", { class: "comparing" }, table, verdict, ...(torch === null ? [note] : []));
   }
 }

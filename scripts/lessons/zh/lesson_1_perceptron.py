@@ -14,15 +14,13 @@
 # 更新之后，$f(x)$ 改变了 $y\,(|x|^2 + 1)$：总是朝着正确的符号走。这个点可能仍然是错的，别的点也可能因此被弄错。于是一轮（epoch）一轮地看下去，直到某一轮一个错也没有。
 
 # %%
-import command_line
 import numpy as np
-import plotting
-import torch
 
 import numpy_nn as nn
-from torch_ref import TorchPerceptron
+from scripts.lessons import command_line, plotting
 
 lesson = command_line.start("lesson-1-perceptron")
+torch = lesson.torch()  # None where torch is not installed: then its part is left out
 
 x, y = nn.datasets.four_points(dtype=np.float64)
 sign = 2 * y - 1
@@ -73,25 +71,29 @@ rule = nn.Perceptron(2, dtype=np.float64)
 net = nn.Sequential(nn.Linear(2, 1, dtype=np.float64))
 net.parameters().data[...] = 0.0
 loss, sgd = nn.PerceptronLoss(), nn.SGD(net.parameters(), lr=1.0)
-model = TorchPerceptron(2, dtype=torch.float64)
-torch_sgd = torch.optim.SGD(model.parameters(), lr=1.0)
+if torch:
+    from torch_ref import TorchPerceptron
+
+    model = TorchPerceptron(2, dtype=torch.float64)
+    torch_sgd = torch.optim.SGD(model.parameters(), lr=1.0)
 
 largest = 0.0
 for _ in mistakes:
     for point, label in zip(x, sign, strict=True):
         rule.update(point, label)
+        by_rule = np.append(rule.weight, rule.bias)
 
         nn.train_step(net, loss, sgd, point[None], np.array([[float(label)]]))
+        largest = max(largest, *np.abs(net.parameters().data - by_rule))
 
-        torch_sgd.zero_grad()
-        model.loss(torch.from_numpy(point), torch.tensor(float(label))).backward()
-        torch_sgd.step()
-
-        by_rule = np.append(rule.weight, rule.bias)
-        by_sgd = net.parameters().data
-        by_torch = np.append(model.weight.detach().numpy(), model.bias.item())
-        largest = max(largest, *np.abs(by_sgd - by_rule), *np.abs(by_torch - by_rule))
-print(f"largest difference between the rule, our SGD and torch's SGD over {4 * len(mistakes)} steps: {largest}")
+        if torch:
+            torch_sgd.zero_grad()
+            model.loss(torch.from_numpy(point), torch.tensor(float(label))).backward()
+            torch_sgd.step()
+            by_torch = np.append(model.weight.detach().numpy(), model.bias.item())
+            largest = max(largest, *np.abs(by_torch - by_rule))
+three = "the rule, our SGD and torch's SGD" if torch else "the rule and our SGD"
+print(f"largest difference between {three} over {4 * len(mistakes)} steps: {largest}")
 
 # %% [markdown]
 # ## 它最多会犯多少次错？

@@ -8,11 +8,10 @@
 # %%
 from itertools import pairwise
 
-import command_line
 import numpy as np
-import plotting
 
 import numpy_nn as nn
+from scripts.lessons import command_line, plotting
 
 lesson = command_line.start("lesson-2-xor")
 

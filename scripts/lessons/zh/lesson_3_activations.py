@@ -14,15 +14,15 @@
 # $$
 
 # %%
-import command_line
 import numpy as np
-import plotting
-import torch
 
 import numpy_nn as nn
-from torch_ref import loss_to_torch, to_torch
+from scripts.lessons import command_line, plotting
 
 lesson = command_line.start("lesson-3-activations")
+torch = lesson.torch()  # None where torch is not installed: then its part is left out
+if torch:
+    from torch_ref import loss_to_torch, to_torch
 
 for name in ("sigmoid", "relu", "tanh"):
     entry = nn.ACTIVATIONS[name]
@@ -38,37 +38,42 @@ for name in ("sigmoid", "relu", "tanh"):
 #
 # 每个激活函数都是一个层，有我们自己写的 `forward` 和 `backward`；它在 torch 里的孪生则用自动求导算出导数。softmax 和 log-softmax 不是逐个元素计算的，它们要看整行。对这两个，我们画的是对于行 $(x, 0, 0)$ 的输出的第一个元素，以及它对 $x$ 的导数。
 
+
 # %%
+def by_torch(layer, rows, upstream):
+    """Value and derivative of the layer's twin."""
+    x = torch.tensor(rows, requires_grad=True)
+    value = to_torch(layer)(x)
+    value.backward(torch.tensor(upstream))
+    return value.detach().numpy()[:, 0], x.grad.numpy()[:, 0]
+
+
 t = np.linspace(-8.0, 8.0, 1601)
 names = ["sigmoid", "relu", "tanh"]
 names += [name for name in nn.ACTIVATIONS if name not in names]
-curves = {}
-print(f"{'':12}{'largest difference from torch, -8 .. 8':>42}\n{'':12}{'value':>21}{'derivative':>21}")
+ours, theirs = {}, {}
+if torch:
+    print(f"{'':12}{'largest difference from torch, -8 .. 8':>42}\n{'':12}{'value':>21}{'derivative':>21}")
 for name in names:
     layer = nn.ACTIVATION_LAYERS[name](**({"dtype": np.float64} if name == "prelu" else {}))
     rows = np.zeros((len(t), 1 if nn.ACTIVATIONS[name].elementwise else 3))
     upstream = np.zeros_like(rows)
     rows[:, 0], upstream[:, 0] = t, 1.0
 
-    value = layer(rows)[:, 0].copy()
-    derivative = layer.backward(upstream)[:, 0].copy()
-
-    x = torch.tensor(rows, requires_grad=True)
-    theirs = to_torch(layer)(x)
-    theirs.backward(torch.tensor(upstream))
-    curves[name] = value, derivative, theirs.detach().numpy()[:, 0], x.grad.numpy()[:, 0]
-    off = [np.abs(ours - other).max() for ours, other in zip(curves[name][:2], curves[name][2:], strict=True)]
-    print(f"{name:12}{off[0]:21.1e}{off[1]:21.1e}")
+    ours[name] = layer(rows)[:, 0].copy(), layer.backward(upstream)[:, 0].copy()
+    if torch:
+        theirs[name] = by_torch(layer, rows, upstream)
+        off = [np.abs(one - other).max() for one, other in zip(ours[name], theirs[name], strict=True)]
+        print(f"{name:12}{off[0]:21.1e}{off[1]:21.1e}")
 
 # %%
 figure, axes = plotting.panels(5, 3, 3.6, 2.3)
 for ax, name in zip(axes.flat, names, strict=False):
-    value, derivative, torch_value, torch_derivative = curves[name]
-    ax.plot(t, value, color=plotting.SKY, linewidth=4.5, label="value, ours")
-    ax.plot(t, torch_value, color=plotting.BLACK, linewidth=1.2, label="value, torch")
-    ax.plot(t, derivative, color="#F3B48B", linewidth=4.5, label="derivative, ours")
-    ax.plot(t, torch_derivative, color=plotting.BLACK, linewidth=1.2, linestyle="--", label="derivative, torch")
-    low, high = min(value.min(), derivative.min()), max(value.max(), derivative.max())
+    for k, (what, color, dashes) in enumerate((("value", plotting.SKY, "-"), ("derivative", "#F3B48B", "--"))):
+        ax.plot(t, ours[name][k], color=color, linewidth=4.5, label=f"{what}, ours")
+        if torch:
+            ax.plot(t, theirs[name][k], color=plotting.BLACK, linewidth=1.2, linestyle=dashes, label=f"{what}, torch")
+    low, high = np.min(ours[name]), np.max(ours[name])
     ax.set(title=name, xlabel="$x$", xlim=(-8, 8), xticks=range(-8, 9, 4))
     ax.set_ylim(max(low, -2.0) - 0.15, min(high, 2.5) + 0.15)
 for ax in axes[:, 0]:
@@ -99,6 +104,18 @@ rng = np.random.default_rng(0)
 batch, labels = rng.normal(size=(64, 100)), rng.integers(0, 10, 64)
 
 
+def norms_by_torch(net, loss):
+    """The same norms, by autograd."""
+    outputs, z = [], torch.tensor(batch)
+    for module in to_torch(net):
+        z = module(z)
+        if isinstance(module, torch.nn.Linear):
+            z.retain_grad()
+            outputs.append(z)
+    loss_to_torch(loss)(z, torch.tensor(labels)).backward()
+    return np.array([output.grad.norm().item() for output in outputs])
+
+
 def gradient_norms(activation, init=None):
     """The norm of the gradient that arrives at each of ten layers; and how far torch's are, relatively."""
     net = nn.MLP([100] * 10 + [10], activation, init=init, rng=0, dtype=np.float64)
@@ -109,22 +126,19 @@ def gradient_norms(activation, init=None):
         if isinstance(layer, nn.Linear):
             norms.insert(0, np.linalg.norm(gradient))
         gradient = layer.backward(gradient)
+    return np.array(norms), np.abs(norms / norms_by_torch(net, loss) - 1).max() if torch else None
 
-    outputs, z = [], torch.tensor(batch)
-    for module in to_torch(net):
-        z = module(z)
-        if isinstance(module, torch.nn.Linear):
-            z.retain_grad()
-            outputs.append(z)
-    loss_to_torch(loss)(z, torch.tensor(labels)).backward()
-    theirs = np.array([output.grad.norm().item() for output in outputs])
-    return np.array(norms), np.abs(norms / theirs - 1).max()
+
+def show(found):
+    """A line for each network."""
+    for name, (norms, off) in found.items():
+        beside = f"  relatively from torch: {off:.0e}" if torch else ""
+        print(f"{name:18}", "  ".join(f"{v:8.1e}" for v in norms[::3]), beside)
 
 
 by_activation = {name: gradient_norms(name, nn.initializers.xavier_normal_) for name in ("sigmoid", "tanh", "relu")}
 print("weights from Xavier's normal; the norm of the gradient in layers 1, 4, 7, 10")
-for name, (norms, off) in by_activation.items():
-    print(f"{name:18}", "  ".join(f"{v:8.1e}" for v in norms[::3]), f"  relatively from torch: {off:.0e}")
+show(by_activation)
 
 # %% [markdown]
 # 在 sigmoid 网络里，第一层得到的只有最后一层的百万分之几：最后一层在学习时，第一层几乎不动。$\tanh$ 在 0 处的斜率是 1，几乎全部传了过去；ReLU 损失了一位数字多一点，但这不能怪它，要怪权重：
@@ -143,8 +157,7 @@ initializers = {
 }
 by_initializer = {name: gradient_norms("relu", init) for name, init in initializers.items()}
 print("ReLU; the norm of the gradient in layers 1, 4, 7, 10")
-for name, (norms, off) in by_initializer.items():
-    print(f"{name:18}", "  ".join(f"{v:8.1e}" for v in norms[::3]), f"  relatively from torch: {off:.0e}")
+show(by_initializer)
 
 # %% [markdown]
 # torch 的 `Linear` 的默认初始化是照顾各种用途的折中；在深的 ReLU 网络里，它一路上损失了三位以上的数字。第 5 课从 $N(0, 1)$ 的权重开始，第 6 课从 $N(0, 0.01^2)$ 开始：只有两层时两种都行，若是十层会怎样，上面已经看到了。

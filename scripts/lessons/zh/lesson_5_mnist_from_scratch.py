@@ -6,16 +6,16 @@
 # 没有层，没有优化器，只有数组。形状为 (784, 64) 的 $W_1$ 和形状为 (64, 10) 的 $W_2$ 取自 $N(0, 1)$，偏置为 0。一批 64 张图片，只在这一批上做 1000 步学习率为 1 的梯度下降：这还不是学习认数字，只是把这 64 张背下来。
 
 # %%
-import command_line
 import numpy as np
-import plotting
-import torch
 
 import numpy_nn as nn
-from torch_ref import ScratchMLP
+from scripts.lessons import command_line, plotting
 
 lesson = command_line.start("lesson-5-mnist-from-scratch")
 mnist = lesson.load_mnist()
+torch = lesson.torch()  # None where torch is not installed: then its part is left out
+if torch:
+    from torch_ref import ScratchMLP
 
 
 def first_batch(seed):
@@ -90,15 +90,16 @@ def train_torch(seed):
 
 # %%
 tutorial = [79.9906, 0.4516, 0.3094, 0.2515, 0.2047, 0.1898, 0.1861, 0.1446, 0.1345, 0.0993]
-(ours, trained), theirs = train(0), train_torch(0)
+(ours, trained), theirs = train(0), train_torch(0) if torch else None
+columns = {"ours": ours[::100], **({"torch": theirs[::100]} if torch else {}), "tutorial": tutorial}
 others = [train(seed)[0] for seed in range(1, 6)]
 every = np.vstack([ours, *others])
-print(" step      ours     torch  tutorial   least and largest of 6 runs")
-for number in range(0, 1000, 100):
+print(" step", *(f"{name:>9}" for name in columns), "  least and largest of 6 runs")
+for number, row in zip(range(0, 1000, 100), zip(*columns.values(), strict=True), strict=True):
     low, high = every[:, number].min(), every[:, number].max()
-    row = f"{ours[number]:10.4f}{theirs[number]:10.4f}{tutorial[number // 100]:10.4f}"
-    print(f"{number:5d}{row}   {low:10.4f} .. {high:.4f}")
-print(f"largest relative difference from torch over all 1000 steps: {np.abs(ours / theirs - 1).max():.0e}")
+    print(f"{number:5d}", *(f"{loss:9.4f}" for loss in row), f"  {low:10.4f} .. {high:.4f}")
+if torch:
+    print(f"largest relative difference from torch over all 1000 steps: {np.abs(ours / theirs - 1).max():.0e}")
 
 # %% [markdown]
 # ## 为什么从 80 附近开始
@@ -135,7 +136,8 @@ steps = np.arange(1000)
 for other in others:
     curve.semilogy(steps, other, color="#C9C9C9", linewidth=0.8, label="" if other is not others[0] else "5 other runs")
 curve.semilogy(steps, ours, color=plotting.SKY, linewidth=4.5, label="ours")
-curve.semilogy(steps, theirs, color=plotting.BLACK, linewidth=1.2, linestyle="--", label="torch, same batch")
+if torch:
+    curve.semilogy(steps, theirs, color=plotting.BLACK, linewidth=1.2, linestyle="--", label="torch, same batch")
 curve.semilogy(steps[::100], tutorial, "D", color=plotting.ORANGE, markeredgecolor="black", label="tutorial")
 curve.set(title="1000 steps on one batch, lr 1", xlabel="step", ylabel="cross-entropy, log scale")
 curve.legend()

@@ -6,16 +6,14 @@
 # 还是那个网络，这次用层来搭。权重取自 $N(0, 0.01^2)$，偏置用 torch 的默认值，学习率 0.1，仍然在一批 64 张图片上走 1000 步。然后是整个 MNIST，到那时它才开始学习。
 
 # %%
-import command_line
 import numpy as np
-import plotting
-import torch
 
 import numpy_nn as nn
-from torch_ref import loss_to_torch, optimizer_to_torch, to_torch
+from scripts.lessons import command_line, plotting
 
 lesson = command_line.start("lesson-6-mnist-concise")
 mnist = lesson.load_mnist()
+torch = lesson.torch()  # None where torch is not installed: then its part is left out
 
 
 def make(seed):
@@ -34,9 +32,12 @@ print(net.summary((1, 28, 28)))
 x, y = next(iter(nn.DataLoader(mnist.x_train.reshape(-1, 1, 28, 28), mnist.y_train, batch_size=64, rng=0)))
 loss, optimizer = nn.CrossEntropyLoss(), nn.SGD(net.parameters(), lr=0.1)
 
-twin = to_torch(net)  # the same weights
-torch_loss, torch_optimizer = loss_to_torch(loss), optimizer_to_torch(optimizer, twin)
-x_torch, y_torch = torch.tensor(x), torch.tensor(y)
+if torch:
+    from torch_ref import loss_to_torch, optimizer_to_torch, to_torch
+
+    twin = to_torch(net)  # the same weights
+    torch_loss, torch_optimizer = loss_to_torch(loss), optimizer_to_torch(optimizer, twin)
+    x_torch, y_torch = torch.tensor(x), torch.tensor(y)
 
 ours, theirs = [], []
 for _ in range(1000):
@@ -44,17 +45,20 @@ for _ in range(1000):
     net.backward(loss.backward())
     optimizer.step()
 
-    value = torch_loss(twin(x_torch), y_torch)
-    torch_optimizer.zero_grad()
-    value.backward()
-    torch_optimizer.step()
-    theirs.append(value.item())
+    if torch:
+        value = torch_loss(twin(x_torch), y_torch)
+        torch_optimizer.zero_grad()
+        value.backward()
+        torch_optimizer.step()
+        theirs.append(value.item())
 
 tutorial = [2.2972, 0.5922, 0.0787, 0.0288, 0.0162, 0.0109, 0.0081, 0.0063, 0.0052, 0.0044]
-print(" step      ours     torch  tutorial")
-for number in range(0, 1000, 100):
-    print(f"{number:5d}{ours[number]:10.4f}{theirs[number]:10.4f}{tutorial[number // 100]:10.4f}")
-print(f"largest relative difference from torch: {np.abs(np.array(ours) / theirs - 1).max():.0e}, in float32")
+columns = {"ours": ours[::100], **({"torch": theirs[::100]} if torch else {}), "tutorial": tutorial}
+print(" step", *(f"{name:>9}" for name in columns))
+for number, row in zip(range(0, 1000, 100), zip(*columns.values(), strict=True), strict=True):
+    print(f"{number:5d}", *(f"{value:9.4f}" for value in row))
+if torch:
+    print(f"largest relative difference from torch: {np.abs(np.array(ours) / theirs - 1).max():.0e}, in float32")
 
 # %% [markdown]
 # 虽然批次和权重不同，这一列却与教程的很接近：权重小，各个起点就几乎是同一个起点；而第 5 课的各次运行彼此相差百倍。
@@ -121,7 +125,8 @@ print(np.abs(weights - make(0)[1].weight.data.T)[:, rim].max())
 figure, (panels,) = plotting.panels(1, 3, 4.2, 4.0)
 steps = np.arange(1000)
 panels[0].semilogy(steps, ours, color=plotting.SKY, linewidth=4.5, label="ours")
-panels[0].semilogy(steps, theirs, color=plotting.BLACK, linewidth=1.2, linestyle="--", label="torch, same batch")
+if torch:
+    panels[0].semilogy(steps, theirs, color=plotting.BLACK, linewidth=1.2, linestyle="--", label="torch, same batch")
 panels[0].semilogy(steps[::100], tutorial, "D", color=plotting.ORANGE, markeredgecolor="black", label="tutorial")
 panels[0].set(title="1000 steps on one batch, lr 0.1", xlabel="step", ylabel="cross-entropy, log scale")
 panels[0].legend()

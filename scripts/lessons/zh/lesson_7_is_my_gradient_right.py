@@ -19,12 +19,11 @@
 # 这里没有减法，也就没有相消，$h$ 可以小到 $10^{-200}$（Squire 与 Trapp，1998）。
 
 # %%
-import command_line
 import numpy as np
-import plotting
 
 import numpy_nn as nn
 from numpy_nn.gradcheck import check_gradients, complex_step, derivative
+from scripts.lessons import command_line, plotting
 
 lesson = command_line.start("lesson-7-is-my-gradient-right")
 

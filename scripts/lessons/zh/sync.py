@@ -53,7 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(f"{lesson.name}: {'differs from the English code' if check else 'updated'}")
             status = int(check)
             if not check:
-                lesson.write_text(wanted, encoding="utf-8")
+                lesson.write_text(wanted, encoding="utf-8", newline="\n")
     return status
 
 

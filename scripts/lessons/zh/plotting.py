@@ -1,1 +1,0 @@
-../plotting.py

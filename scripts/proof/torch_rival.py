@@ -1,0 +1,48 @@
+"""torch's own gradient checker on anything that is a ``Problem``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch.autograd.gradcheck import GradcheckError
+
+from scripts.proof.problems import Problem
+
+
+class _Wrapped(torch.autograd.Function):
+    """The problem's NumPy code as a function of torch."""
+
+    @staticmethod
+    def forward(ctx: Any, problem: Problem, *tensors: torch.Tensor) -> torch.Tensor:
+        ctx.problem = problem
+        ctx.save_for_backward(*tensors)
+        _write(problem, tensors)
+        return torch.from_numpy(problem.forward())
+
+    @staticmethod
+    def backward(ctx: Any, *upstream: torch.Tensor) -> Any:
+        _write(ctx.problem, ctx.saved_tensors)
+        gradients = ctx.problem.backward(upstream[0].detach().numpy().copy())
+        return (None, *(torch.from_numpy(gradient) for gradient in gradients.values()))
+
+
+def _write(problem: Problem, tensors: tuple[torch.Tensor, ...]) -> None:
+    for array, tensor in zip(problem.arrays.values(), tensors, strict=True):
+        array[...] = tensor.detach().numpy()
+
+
+def torch_gradcheck(problem: Problem, rng: np.random.Generator) -> bool:
+    """``torch.autograd.gradcheck``: eps 1e-6, atol 1e-5, rtol 1e-3, the whole Jacobian."""
+    torch.manual_seed(int(rng.integers(1 << 31)))
+    tensors = [torch.tensor(array, requires_grad=True) for array in problem.arrays.values()]
+    try:
+        torch.autograd.gradcheck(lambda *inputs: _Wrapped.apply(problem, *inputs), tensors)
+    except GradcheckError:
+        return True
+    except RuntimeError as error:  # what autograd says of a gradient of the wrong shape
+        if "invalid gradient" not in str(error):
+            raise
+        return True
+    return False
