@@ -176,6 +176,15 @@ def test_a_last_batch_of_one_is_refused_before_it_comes(tmp_path, capsys):
 
 
 @pytest.mark.usefixtures("few")
+def test_a_rise_of_one_step_which_torch_cannot_do_is_one_line(tmp_path, capsys):
+    options = ["--schedule", "one-cycle", "--warm-up", "0.1", "--batch-size", "150", "--engine", "torch"]
+    assert train_mnist.main(["--data", DATA, "--out", str(tmp_path), *TINY, *options]) == 2
+    assert capsys.readouterr().err == (
+        "train_mnist: --warm-up: 0.1 of the steps is exactly one, which torch's OneCycleLR cannot do; use another\n"
+    )
+
+
+@pytest.mark.usefixtures("few")
 def test_too_little_memory_is_one_line(tmp_path, capsys, monkeypatch):
     def too_large(_, __):
         raise MemoryError

@@ -1,5 +1,6 @@
 """Automatic mixed precision: as near to float32 as bfloat16's rounding lets it be, and updates in float32."""
 
+from contextlib import nullcontext
 from functools import partial
 
 import numpy as np
@@ -92,6 +93,18 @@ def test_products_are_in_bfloat16_and_parameters_gradients_and_updates_in_float3
     assert ((change > 0) & (change < 2.0**-14)).all()
     model(x)
     assert seen[3:] == 3 * [torch.float32]  # nothing of it is left behind
+
+
+def test_within_another_autocast_every_step_still_sees_the_weights_that_it_has():
+    x, y = torch.rand(6, 4), torch.arange(6) % CLASSES
+    results = []
+    for outer in (nullcontext(), torch.autocast("cpu", torch.bfloat16)):
+        model = linear(4, np.random.default_rng(0))
+        update = make_update(model, CROSS_ENTROPY, torch.optim.SGD(model.parameters(), lr=0.5), amp=True)
+        with outer:
+            results.append([update(x, y)[0].item() for _ in range(3)])
+    assert results[0] == results[1]
+    assert len(set(results[0])) == 3
 
 
 def test_a_compiled_step_has_it_too(monkeypatch):

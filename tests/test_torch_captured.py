@@ -9,6 +9,7 @@ import torch
 from test_torch_training import CROSS_ENTROPY, networks_for_steps
 
 from torch_ref import optimizer_to_torch
+from torch_ref.resume import TrainingState
 from torch_ref.training import GraphedStep, make_step, train_epoch
 
 KINDS = ["sgd", "momentum", "adam", "adamw"]
@@ -23,14 +24,16 @@ def test_a_graph_needs_cuda():
 class Captures:
     """A stand-in for CUDA's graphs on the CPU: capturing leaves no trace, replaying works on the captured tensors.
 
+    Neither does it draw from a generator that a replay draws from.
+
     As in a graph, a learning rate that was a number stays what it was.
     """
 
     def __init__(self, monkeypatch, step, model, optimizer):
         self.step, self.model, self.optimizer, self.calls, self.captured = step, model, optimizer, [], 0
         stream = SimpleNamespace(wait_stream=lambda _: None)
-        monkeypatch.setattr(torch.cuda, "Stream", lambda: stream)
-        monkeypatch.setattr(torch.cuda, "current_stream", lambda: stream)
+        monkeypatch.setattr(torch.cuda, "Stream", lambda _: stream)
+        monkeypatch.setattr(torch.cuda, "current_stream", lambda _: stream)
         monkeypatch.setattr(torch.cuda, "stream", lambda _: nullcontext())
         monkeypatch.setattr(torch.cuda, "CUDAGraph", SimpleNamespace)
         monkeypatch.setattr(torch.cuda, "graph", self.capture)
@@ -45,11 +48,12 @@ class Captures:
         return [*self.model.parameters(), *(value for value in states if isinstance(value, torch.Tensor))]
 
     @contextmanager
-    def capture(self, graph):
+    def capture(self, graph, stream):  # noqa: ARG002
         (group,) = self.optimizer.param_groups
         lr = group["lr"]
         before = [(tensor, tensor.detach().clone()) for tensor in self.tensors()]
-        yield
+        with torch.random.fork_rng([]):
+            yield
         with torch.no_grad():
             for tensor, value in before:
                 tensor.copy_(value)
@@ -82,6 +86,42 @@ def test_a_captured_step_takes_the_same_steps(optimizer, adversarial, monkeypatc
     for p, q in zip(model.parameters(), eager_model.parameters(), strict=True):
         assert torch.equal(p, q)
     assert captures.captured == 2
+
+
+def test_capturing_draws_nothing_that_dropout_would_have_drawn(monkeypatch):
+    ours, models, batches = networks_for_steps("momentum")
+    eager_model, model = (torch.nn.Sequential(torch.nn.Dropout(0.5), m) for m in models)
+    eager, theirs = (optimizer_to_torch(ours, m) for m in (eager_model, model))
+    captures = Captures(monkeypatch, make_step(model, CROSS_ENTROPY, theirs), model, theirs)
+    step = GraphedStep(captures.recorded_step, model, theirs)
+    with torch.random.fork_rng([]):
+        torch.manual_seed(0)
+        expected = train_epoch(eager_model, CROSS_ENTROPY, eager, batches)
+        torch.manual_seed(0)
+        assert train_epoch(model, CROSS_ENTROPY, theirs, batches, step=step) == expected
+    assert captures.captured == 2
+
+
+@pytest.mark.parametrize("optimizer", ["momentum", "adam"])
+@pytest.mark.parametrize("steps", [0, 3])
+def test_a_state_that_is_put_back_reaches_a_captured_step(optimizer, steps, monkeypatch):
+    ours, (eager_model, model), batches = networks_for_steps(optimizer)
+    batches = batches[:1]
+    eager, theirs = (optimizer_to_torch(ours, m, fused=True) for m in (eager_model, model))
+    for _ in range(steps):
+        train_epoch(eager_model, CROSS_ENTROPY, eager, batches)
+    content = TrainingState(eager_model, eager).to_bytes()
+    captures = Captures(monkeypatch, make_step(model, CROSS_ENTROPY, theirs), model, theirs)
+    step = GraphedStep(captures.recorded_step, model, theirs)
+    train_epoch(model, CROSS_ENTROPY, theirs, batches, step=step)
+    held = [t for state in theirs.state.values() for t in state.values()]
+    TrainingState(model, theirs).load_bytes(content)
+    assert all(a is b for a, b in zip(held, (t for s in theirs.state.values() for t in s.values()), strict=True))
+    for _ in range(2):
+        expected = train_epoch(eager_model, CROSS_ENTROPY, eager, batches)
+        assert train_epoch(model, CROSS_ENTROPY, theirs, batches, step=step) == expected
+    for p, q in zip(model.parameters(), eager_model.parameters(), strict=True):
+        assert torch.equal(p, q)
 
 
 def one_cycle(optimizer):

@@ -27,9 +27,9 @@ class Distortion:
     """Random distortions of a batch of images, new ones at every call, with the settings of numpy_nn.Distortion.
 
     They have the distribution of numpy_nn's, not its numbers: these come from ``rng``, a torch.Generator, or the seed
-    of a new one on ``device`` (the CPU by default); None takes a seed from the system. The generator's device is the
-    one on which images are distorted. A setting out of range is refused as in numpy_nn; ValueError also for a
-    ``device`` that is not the generator's.
+    of a new one on ``device`` (the CPU by default); None takes a seed from the system. Images are distorted on the
+    generator's device; "cuda" without an index is the CUDA device that is current when this is made. A setting out of
+    range is refused as in numpy_nn; ValueError also for a ``device`` that is not the generator's.
     """
 
     def __init__(
@@ -52,6 +52,8 @@ class Distortion:
         spread = [rotation, scale, scale, shear, shift, shift]
         # Copied to the device here, as every copy later would be waited for.
         self._spread = torch.tensor(spread, dtype=torch.float64, device=self.rng.device)
+        # Not the generator's own, which may be "cuda" without an index, while every tensor on CUDA has one.
+        self.device = self._spread.device
 
     @torch.no_grad()
     def __call__(self, images: Tensor) -> Tensor:
@@ -60,7 +62,7 @@ class Distortion:
         TypeError or ValueError for anything but float32 or float64 in one of these shapes, with at least one image and
         one pixel, on the generator's device.
         """
-        stack = _as_stack(images, self.rng.device)
+        stack = _as_stack(images, self.device)
         n, height, width = stack.shape
         field = affine_coordinates(self.draw_matrices(n), height, width, images.dtype)
         if self.settings.alpha > 0.0:
@@ -70,12 +72,12 @@ class Distortion:
 
     def draw_matrices(self, n: int) -> Tensor:
         """The affine part of the next ``n`` distortions, as :func:`affine_matrices` gives it, in float64."""
-        drawn = self._uniform(torch.empty(count(n, "n"), 6, dtype=torch.float64, device=self.rng.device)) * self._spread
+        drawn = self._uniform(torch.empty(count(n, "n"), 6, dtype=torch.float64, device=self.device)) * self._spread
         return affine_matrices(drawn[:, 0], 1.0 + drawn[:, 1:3], drawn[:, 3], drawn[:, 4:6])
 
     def draw_noise(self, n: int, height: int, width: int, dtype: torch.dtype) -> Tensor:
         """Uniform numbers in [-1, 1), of shape (2, n, height, width), from which the next elastic part is made."""
-        return self._uniform(torch.empty(2, n, height, width, dtype=dtype, device=self.rng.device))
+        return self._uniform(torch.empty(2, n, height, width, dtype=dtype, device=self.device))
 
     def _uniform(self, out: Tensor) -> Tensor:
         return out.uniform_(-1.0, 1.0, generator=self.rng)
@@ -158,10 +160,15 @@ def _as_stack(images: Tensor, device: torch.device) -> Tensor:
     return images if images.ndim == 3 else images.reshape(-1, side, side)
 
 
+def _is_same(one: torch.device, other: torch.device) -> bool:
+    """Whether the two may be one device, as those may of which one has no index."""
+    return one.type == other.type and (None in (one.index, other.index) or one.index == other.index)
+
+
 def _generator(rng: torch.Generator | int | None, device: Device) -> torch.Generator:
     """``rng`` itself, or a new generator from a seed."""
     if isinstance(rng, torch.Generator):
-        if device is not None and torch.device(device).type != rng.device.type:
+        if device is not None and not _is_same(torch.device(device), rng.device):
             raise ValueError(f"device: expected that of rng, {rng.device}, got {device}")
         return rng
     generator = torch.Generator(device or "cpu")

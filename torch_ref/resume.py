@@ -58,12 +58,9 @@ class TrainingState:
             state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
             if state["kinds"] != self._kinds():
                 raise ValueError(f"not a state of this run: expected {self._kinds()}, got {state['kinds']}")
-            held = [group["lr"] for group in self._parts["optimizer"].param_groups]
             for name, part in self._parts.items():
-                part.load_state_dict(state[name])
-            for group, lr in zip(self._parts["optimizer"].param_groups, held, strict=True):
-                # torch puts what was loaded in the place of a tensor that a captured step reads.
-                group["lr"] = lr.fill_(group["lr"]) if isinstance(lr, torch.Tensor) else float(group["lr"])
+                load = _load_in_place if isinstance(part, torch.optim.Optimizer) else type(part).load_state_dict
+                load(part, state[name])
             for name, rng in self._rngs.items():
                 if name != "cuda" or name in state["rng"]:
                     _set_generator(rng, state["rng"][name])
@@ -73,6 +70,21 @@ class TrainingState:
     def _kinds(self) -> dict[str, str]:
         """The class of each part; an optimizer would take the state of another one without a word."""
         return {name: type(part).__name__ for name, part in self._parts.items()}
+
+
+def _load_in_place(optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> None:
+    """``optimizer.load_state_dict``, which would put other tensors in the place of those that a captured step uses."""
+    rates = [group["lr"] for group in optimizer.param_groups]
+    held = {p: dict(tensors) for p, tensors in optimizer.state.items()}
+    optimizer.load_state_dict(state)
+    for group, lr in zip(optimizer.param_groups, rates, strict=True):
+        group["lr"] = lr.fill_(group["lr"]) if isinstance(lr, torch.Tensor) else float(group["lr"])
+    for p, tensors in held.items():
+        loaded = optimizer.state[p]
+        for name, tensor in tensors.items():
+            if isinstance(tensor, torch.Tensor):
+                # What a run that took no step yet has not, begins at 0.
+                loaded[name] = tensor.copy_(loaded[name]) if name in loaded else tensor.zero_()
 
 
 def _generator_state(rng: np.random.Generator | torch.Generator) -> Any:

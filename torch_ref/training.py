@@ -6,7 +6,7 @@ CUDA, captured once as a CUDA graph and replayed.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import nullcontext
 from itertools import chain
 from typing import Any
@@ -57,9 +57,13 @@ def synchronize(device: torch.device) -> None:
 
 def resident_batches(x: Tensor, y: Tensor, rows: Iterable[NDArray[np.intp] | slice]) -> Iterator[tuple[Tensor, Tensor]]:
     """Batches of tensors that already lie on the device, for the rows that ``numpy_nn.DataLoader.indices`` yields."""
-    for chosen in rows:
-        index: Any = chosen if isinstance(chosen, slice) else torch.from_numpy(chosen).to(x.device)
-        yield x[index], y[index]
+    batches: Sequence[Any] = list(rows)
+    if batches and not isinstance(batches[0], slice):
+        # The whole order at once: a copy at each step would be one that the host waits for.
+        order = torch.from_numpy(np.concatenate(batches)).to(x.device)
+        batches = order.split([len(chosen) for chosen in batches])
+    for chosen in batches:
+        yield x[chosen], y[chosen]
 
 
 @torch.no_grad()
@@ -99,7 +103,9 @@ def make_update(
         raise ValueError(f"amp: expected a model in float32, got one in {dtype}")
 
     def forward(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-        with torch.autocast(device, torch.bfloat16) if amp else nullcontext():
+        # Without autocast's cache of parameters in bfloat16: within another autocast it would outlive the step that
+        # changes them, and a captured graph would read it for good.
+        with torch.autocast(device, torch.bfloat16, cache_enabled=False) if amp else nullcontext():
             output = model(x)
             if amp:
                 # On CUDA autocast itself has losses in float32; on the CPU they would be in bfloat16.
@@ -169,8 +175,8 @@ class GraphedStep:
 
     ``step`` takes tensors, the batch or what it is made from, and returns tensors. A graph reads and writes the same
     memory at every replay, and so the arguments are copied into tensors that stay. What was a number when the step was
-    captured stays what it was; what was a tensor is read anew. Capturing leaves parameters, buffers and the optimizer's
-    state as they were.
+    captured stays what it was; what was a tensor is read anew. Capturing leaves parameters, buffers, the optimizer's
+    state and the generators of dropout as they were.
 
     The optimizer must keep its step count on the device: SGD has none; Adam and AdamW take ``capturable=True``, as
     :func:`torch_ref.optimizer_to_torch` with ``fused=True`` does. A learning rate that a schedule changes must lie on
@@ -192,21 +198,23 @@ class GraphedStep:
         return results
 
     def _capture(self, *arguments: Tensor) -> tuple[Any, Tensors, Tensors]:
+        device = next(self._model.parameters()).device
         static = tuple(tensor.clone() for tensor in arguments)
         before = [(tensor, tensor.clone()) for tensor in chain(self._model.parameters(), self._model.buffers())]
         before += [(tensor, tensor.clone()) for tensor in self._state()]
-        # What a stream is still busy with may not be captured: the warm-up has one of its own.
-        stream = torch.cuda.Stream()
-        stream.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(stream):
+        # Not the default stream, which cannot be captured: autograd would go on accumulating where the warm-up did. And
+        # one of the model's device, which need not be the current one: the graph of another device's would be empty.
+        stream = torch.cuda.Stream(device)
+        stream.wait_stream(torch.cuda.current_stream(device))
+        with torch.cuda.stream(stream), torch.random.fork_rng([device] if device.type == "cuda" else []):
             for _ in range(WARM_UP_STEPS):
                 self._step(*static)
-        torch.cuda.current_stream().wait_stream(stream)
+        torch.cuda.current_stream(device).wait_stream(stream)
         self._restore(before)
         # Gradients that are None are made inside the graph, in memory that is the graph's own.
         self._optimizer.zero_grad(set_to_none=True)
         graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph):
+        with torch.cuda.graph(graph, stream=stream):
             results = self._step(*static)
         return graph, static, results
 
@@ -269,12 +277,14 @@ def evaluate(model: torch.nn.Module, loss: LossFunction, x: Tensor, y: Tensor, b
         raise ValueError(f"x: expected at least one row, got shape {tuple(x.shape)}")
     modes = [(module, module.training) for module in model.modules()]
     model.eval()
-    total, correct = 0.0, 0
+    # On the device, so that no batch waits for the host to have read the one before.
+    total = torch.zeros((), dtype=torch.float64, device=x.device)
+    correct = torch.zeros((), dtype=torch.int64, device=x.device)
     for start in range(0, len(x), batch_size):
         rows = slice(start, start + batch_size)
         output = model(x[rows])
-        total += loss(output, y[rows]).item() * len(output)
-        correct += int((output.argmax(dim=1) == y[rows]).sum())
+        total += loss(output, y[rows]).double() * len(output)
+        correct += (output.argmax(dim=1) == y[rows]).sum()
     for module, mode in modes:
         module.training = mode
-    return Metrics(total / len(x), correct / len(x))
+    return Metrics(total.item() / len(x), correct.item() / len(x))

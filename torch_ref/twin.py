@@ -64,20 +64,21 @@ def to_torch(net: nn.Layer, device: Device = None) -> Any:
     arguments: dict[str, Any] = {name: options[name] if name in options else getattr(net, name) for name in names}
     dtype = next((torch.from_numpy(p.data).dtype for p in net.parameters()), None)
     if isinstance(net, nn.Linear):
-        arguments |= {"bias": net.bias is not None, "dtype": dtype}
+        arguments |= {"bias": net.bias is not None, "dtype": dtype, "device": device}
     elif isinstance(net, nn.PReLU):
-        arguments |= {"dtype": dtype}
+        arguments |= {"dtype": dtype, "device": device}
     elif isinstance(net, nn.BatchNorm1d):
         arguments |= {
             "affine": net.weight is not None,
             "track_running_stats": net.running_mean is not None,
             "dtype": torch.from_numpy(np.empty(0, net.dtype)).dtype,
+            "device": device,
         }
     elif isinstance(net, nn.Softplus):
         arguments |= {"threshold": SOFTPLUS_THRESHOLD}
     module = counterpart(**arguments)
     module.load_state_dict({name: torch.tensor(array.T) for name, array in (*_data(net), *net.named_buffers())})
-    return module.to(device).train(net.training)
+    return module.train(net.training)
 
 
 def from_torch(module: torch.nn.Module) -> Any:

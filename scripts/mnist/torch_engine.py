@@ -48,7 +48,13 @@ class TorchEngine:
         self.average = AveragedModel(self.model, args.average, use_buffers=True) if args.average else None
         self.schedule = None
         if args.schedule == "one-cycle":
-            self.schedule = torch.optim.lr_scheduler.OneCycleLR(self.optimizer, **one_cycle(args, data))
+            try:
+                self.schedule = torch.optim.lr_scheduler.OneCycleLR(self.optimizer, **one_cycle(args, data))
+            except ZeroDivisionError:
+                raise ValueError(
+                    f"--warm-up: {args.warm_up:g} of the steps is exactly one, which torch's OneCycleLR cannot do; "
+                    "use another"
+                ) from None
         settings = distortion(args, data)
         self.distort: Callable[[Any], Any] = lambda x: x
         rngs: dict[str, Any] = {"loader": loader.rng}
