@@ -241,3 +241,10 @@ def test_the_share_of_busy_time_is_known(tmp_path, monkeypatch):
 def test_a_process_that_fails_to_measure_says_why():
     with pytest.raises(OSError, match=r"measuring the default kernels failed: ValueError: invalid literal"):
         machine._rates_in_a_process(None, "many")
+
+
+def test_a_blas_that_threadpoolctl_does_not_know_has_the_name_that_numpy_was_built_with(monkeypatch):
+    monkeypatch.setattr(machine, "threadpool_info", list)
+    found = machine.blas()
+    assert found["name"] == np.show_config(mode="dicts")["Build Dependencies"]["blas"]["name"]
+    assert f"; {found['name']} {found['version']}; python " in machine.in_words(machine.describe(1))

@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 import re
 import subprocess
 import sys
@@ -116,7 +117,8 @@ def test_bad_input_is_one_line_and_exit_status_2(arguments, message, capsys, tmp
 
 def test_it_runs_as_a_command(tmp_path):
     command = [sys.executable, str(ROOT / "scripts" / "trace_backprop.py"), "--sizes", "3,2", "--out", "page.html"]
-    done = subprocess.run(command, cwd=tmp_path, env={"PYTHONPATH": str(ROOT)}, capture_output=True, text=True)
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith("written: page.html (")
 

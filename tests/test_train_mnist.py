@@ -8,6 +8,7 @@ import sys
 import time
 from functools import partial
 
+import needs
 import numpy as np
 import pytest
 from mnist_runs import DATA, ROOT, run
@@ -121,6 +122,7 @@ def test_without_torch_one_line_says_so(tmp_path):
     assert "--engine numpy does without torch" in done.stderr
 
 
+@needs.posix
 def test_ctrl_c_ends_it_cleanly_with_what_it_has(tmp_path):
     command = [sys.executable, "-u", "scripts/train_mnist.py", "--engine", "numpy", "--epochs", "1000", "--data", DATA]
     process = subprocess.Popen([*command, "--out", str(tmp_path)], cwd=ROOT, stdout=subprocess.PIPE, text=True)
