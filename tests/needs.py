@@ -38,6 +38,13 @@ elif not HAS_TORCHVISION:
     collect_ignore, missing = files_that_import("torchvision", "torch_ref.data"), "torchvision"
 
 
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Leave out what is tested with torch as one of several engines."""
+    callspec = getattr(item, "callspec", None)
+    if not HAS_TORCH and callspec is not None and "torch" in callspec.params.values():
+        item.add_marker(torch)
+
+
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """One line about the files that are left out."""
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")

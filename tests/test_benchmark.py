@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import needs
 import numpy as np
 import pytest
 
@@ -138,6 +139,7 @@ def test_without_cuda_a_line_says_so_and_the_cpu_runs(tmp_path, capsys, monkeypa
     assert list(content["results"][0]["engines"]) == ["numpy_nn"]
 
 
+@needs.torch
 def test_an_engine_on_cuda_where_there_is_none_is_refused(capsys, monkeypatch):
     monkeypatch.setattr(registry, "has_cuda", lambda: False)
     assert benchmark.main([*ARGUMENTS, "--engines", "torch cuda"]) == 2

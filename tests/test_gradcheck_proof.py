@@ -1,5 +1,6 @@
 """The proof of the gradient checker, from the command line: a share of each table, and what it must refuse."""
 
+import needs
 import pytest
 
 from scripts import gradcheck_proof
@@ -30,6 +31,7 @@ def test_the_causes_are_named(capsys):
     assert last.endswith(f"confident and wrong: 0 of {len(PLANTED)}")
 
 
+@needs.torch
 def test_the_others_stand_beside_ours(capsys):
     assert main(["--part", "comparison", "--repeats", "1", "--networks", "100", "--seed", "1"]) == 0
     output = capsys.readouterr().out

@@ -102,6 +102,7 @@ def test_whatever_a_recipe_does_goes_on(tmp_path, engine):
     assert_same_run(whole, out)
 
 
+@needs.torch
 @pytest.mark.usefixtures("keep_all")
 def test_both_engines_go_on_from_one_file(tmp_path):
     arguments = ["--engine", "both", "--epochs", str(EPOCHS), "--dtype", "float64"]
@@ -155,7 +156,7 @@ def test_without_a_checkpoint_it_starts_at_the_beginning(tmp_path, capsys):
         (["--lr", "0.2"], "with --lr 0.1, this is one with 0.2"),
         (["--optimizer", "adam"], "with --optimizer sgd, this is one with adam"),
         (["--dtype", "float64"], "with --dtype float32, this is one with float64"),
-        (["--engine", "torch"], "with --engine numpy, this is one with torch"),
+        pytest.param(["--engine", "torch"], "with --engine numpy, this is one with torch", marks=needs.torch),
         (["--standardize"], "with --standardize False, this is one with True"),
         (["--epochs", "3"], "with --epochs 4, this is one with 3"),
     ],

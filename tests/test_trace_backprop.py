@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import needs
 import numpy as np
 import pytest
 
@@ -28,6 +29,7 @@ def problem(layers, n=2, seed=1):
     return net, rng.standard_normal((n, width)), rng.integers(0, classes, n)
 
 
+@needs.torch
 @pytest.mark.parametrize("activation", ELEMENTWISE)
 def test_torch_and_the_numerical_derivative_agree_with_every_gradient(activation):
     net = nn.MLP([3, 4, 4, 3], activation, rng=2, dtype=np.float64)
