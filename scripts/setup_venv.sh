@@ -33,8 +33,8 @@ fail_with_log() {
 
 trap 'fail "interrupted; the next make begins anew"' INT TERM
 
-pip_install() {
-    .venv/bin/python -m pip install --no-input --disable-pip-version-check "$@" >"$log" 2>&1 </dev/null
+pip() {
+    .venv/bin/python -m pip --no-input --disable-pip-version-check "$@" >"$log" 2>&1 </dev/null
 }
 
 pinned() {
@@ -47,16 +47,19 @@ before=$(cat .venv/.ready 2>/dev/null) || before=
 choice=${TORCH:-${before:-default}}
 if [ "$choice" = none ] && [ -e .venv/.ready ]; then choice=${before:-default}; fi
 # On macOS no build of torch has CUDA's libraries, and none is called +cpu.
-if [ "$choice" = cpu ] && [ "$(uname -s)" = Darwin ]; then choice=default; fi
+build=$choice
+if [ "$choice" = cpu ] && [ "$(uname -s)" = Darwin ]; then build=default; fi
 
 if [ -e .venv/.unfinished ]; then rm -rf .venv; fi
-python=.venv/bin/python
-if [ ! -e .venv ]; then python=$PYTHON; fi
-version=$("$python" -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null) ||
-    fail "cannot run $python; install Python 3.11 or newer, or name one, as in: make test PYTHON=python3.12"
+if [ -e .venv ]; then
+    python=.venv/bin/python remedy='remove .venv, and it is made anew'
+else
+    python=$PYTHON remedy='install it, or name another, as in: make test PYTHON=python3.12'
+fi
+version=$("$python" -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null) || version='none that runs'
 case $version in
     3.1[1-9] | 3.[2-9][0-9]) ;;
-    *) fail "$python is Python $version; 3.11 or newer is needed, name one, as in: make test PYTHON=python3.12" ;;
+    *) fail "expected Python 3.11 or newer, $python is $version; $remedy" ;;
 esac
 if [ ! -e .venv ]; then
     mkdir .venv
@@ -68,12 +71,15 @@ fi
 extras=scripts,test,dev
 constraints=constraints.txt
 set --
-case $choice in
+case $build in
     none) size='0.4 GB' ;;
     default) size='6 GB on Linux' extras=torch,$extras ;;
-    cpu) size='1.5 GB' && set -- "torch==$(pinned torch)+cpu" ;;
+    cpu)
+        size='1.5 GB'
+        set -- "torch==$(pinned torch)+cpu"
+        ;;
     *)
-        size='what that torch takes' constraints=.venv/constraints.txt
+        size='what it takes' constraints=.venv/constraints.txt
         set -- "torch==$choice"
         # The pins of another torch, and of what came with it, do not hold.
         grep -vE '^(torch|torchvision|triton|nvidia-.*|cuda-.*)==' constraints.txt >"$constraints"
@@ -82,13 +88,14 @@ esac
 
 echo "Installing into .venv, with torch: $choice: some minutes, some $size (what pip says is in $log)"
 if [ -e .venv/.ready ]; then touch .venv/.unfinished; fi
-if ! pip_install --constraint "$constraints" --editable ".[$extras]" "$@"; then
+# A torchvision does not load beside another torch than its own.
+if [ -e .venv/.ready ] && [ "$choice" != "$before" ]; then pip uninstall --yes torchvision || true; fi
+if ! pip install --constraint "$constraints" --editable ".[$extras]" "$@"; then
     # What was whole before is so again: pip takes back what it could not finish.
     if [ -e .venv/.ready ]; then rm .venv/.unfinished; fi
     fail_with_log "the installation failed"
 fi
-# The default torchvision does not load beside another torch than the default one.
-if [ "$choice" = cpu ] && ! pip_install --constraint "$constraints" "torchvision==$(pinned torchvision)+cpu"; then
+if [ "$build" = cpu ] && ! pip install --constraint "$constraints" "torchvision==$(pinned torchvision)+cpu"; then
     echo "torchvision is left out, pip's index has no $(pinned torchvision)+cpu: only --loader plain needs it"
 fi
 echo "$choice" >.venv/.ready

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from hypothesis import settings
-from needs import collect_ignore, pytest_sessionfinish  # noqa: F401, for pytest to find here
+from needs import collect_ignore, pytest_itemcollected, pytest_sessionfinish  # noqa: F401, for pytest to find
 
 import numpy_nn as nn
 

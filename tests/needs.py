@@ -8,27 +8,47 @@ from pathlib import Path
 
 import pytest
 
-HAS_TORCH = importlib.util.find_spec("torch") is not None
+HAS_TORCH, HAS_TORCHVISION = (importlib.util.find_spec(name) is not None for name in ("torch", "torchvision"))
 
 torch = pytest.mark.skipif(not HAS_TORCH, reason="needs torch")
+torchvision = pytest.mark.skipif(not HAS_TORCHVISION, reason="needs torchvision")
 posix = pytest.mark.skipif(os.name != "posix", reason="needs the signals, limits and commands of POSIX")
 linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs Linux's /proc")
 
 
-def files_that_import_torch() -> list[str]:
-    """The files of tests that compare with torch from their first line to their last."""
-    files = sorted(Path(__file__).parent.glob("test_*.py"))
-    return [f.name for f in files if re.search(r"^(import|from) torch", f.read_text(encoding="utf-8"), re.MULTILINE)]
+def files_that_import(*modules: str) -> list[str]:
+    """The files of tests that do so in their first lines, or import one of the suite's own that does."""
+    texts = {path.stem: path.read_text(encoding="utf-8") for path in Path(__file__).parent.glob("*.py")}
+    found: set[str] = set()
+    while True:
+        names = "|".join(map(re.escape, [*modules, *found]))
+        imports = re.compile(rf"^(import|from) ({names})\b", re.MULTILINE)
+        more = {name for name, text in texts.items() if imports.search(text)}
+        if more == found:
+            return sorted(f"{name}.py" for name in found if name.startswith("test_"))
+        found = more
 
 
-# What pytest does not collect; conftest.py hands it on.
-collect_ignore = [] if HAS_TORCH else files_that_import_torch()
+# What pytest does not collect, and why; conftest.py hands it on.
+collect_ignore: list[str] = []
+missing = ""
+if not HAS_TORCH:
+    collect_ignore, missing = files_that_import("torch", "torch_ref"), "torch"
+elif not HAS_TORCHVISION:
+    collect_ignore, missing = files_that_import("torchvision", "torch_ref.data"), "torchvision"
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Leave out what is tested with torch as one of several engines."""
+    callspec = getattr(item, "callspec", None)
+    if not HAS_TORCH and callspec is not None and "torch" in callspec.params.values():
+        item.add_marker(torch)
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """One line about what was left out for the want of torch."""
+    """One line about the files that are left out."""
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")
-    if collect_ignore and reporter is not None:
+    if missing and reporter is not None:
         reporter.ensure_newline()
-        files = f"{len(collect_ignore)} files of tests that compare with it"
-        reporter.write_line(f"torch is not installed: {files} are left out", yellow=True)
+        left_out = f"{missing} is not installed: {len(collect_ignore)} files of tests that compare with it are left out"
+        reporter.write_line(left_out, yellow=True)

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import signal
 import subprocess
 import sys
 
@@ -45,7 +46,7 @@ def test_a_full_disk_names_the_file(tmp_path, monkeypatch):
     path = tmp_path / "file"
     path.write_bytes(b"old")
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(OSError, match=r"No space left on device: '.*/file'"), atomic_write(path) as file:
+    with pytest.raises(OSError, match=r"No space left on device: '.*file'"), atomic_write(path) as file:
         file.write(b"new")
     assert path.read_bytes() == b"old"
     assert os.listdir(tmp_path) == ["file"]
@@ -53,7 +54,9 @@ def test_a_full_disk_names_the_file(tmp_path, monkeypatch):
 
 def test_a_folder_that_cannot_be_written_to_names_the_file(tmp_path):
     (tmp_path / "no folder").write_text("")
-    with pytest.raises(NotADirectoryError, match="no folder/file'"), atomic_write(tmp_path / "no folder" / "file"):
+    path = tmp_path / "no folder" / "file"
+    # Windows calls it missing.
+    with pytest.raises((NotADirectoryError, FileNotFoundError), match=r"no folder.+file'"), atomic_write(path):
         pass
 
 
@@ -63,8 +66,10 @@ def test_a_process_that_is_killed_leaves_the_old_file(tmp_path):
     code = (
         "import os, signal\nfrom numpy_nn.atomic import atomic_write\n"
         f"with atomic_write({str(path)!r}) as file:\n"
-        "    file.write(b'new')\n    file.flush()\n    os.kill(os.getpid(), signal.SIGKILL)\n"
+        "    file.write(b'new')\n    file.flush()\n    os.kill(os.getpid(), signal.SIGTERM)\n"
     )
-    assert subprocess.run([sys.executable, "-c", code], cwd=os.getcwd(), check=False).returncode == -9
+    # Python does not catch this signal, and on Windows it ends a process as SIGKILL does elsewhere.
+    done = subprocess.run([sys.executable, "-c", code], cwd=os.getcwd(), check=False)
+    assert abs(done.returncode) == signal.SIGTERM
     assert path.read_bytes() == b"old"
     assert [name for name in os.listdir(tmp_path) if name != "file" and not name.startswith(".file.")] == []

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import needs
 import numpy as np
 import pytest
 
@@ -138,6 +139,7 @@ def test_without_cuda_a_line_says_so_and_the_cpu_runs(tmp_path, capsys, monkeypa
     assert list(content["results"][0]["engines"]) == ["numpy_nn"]
 
 
+@needs.torch
 def test_an_engine_on_cuda_where_there_is_none_is_refused(capsys, monkeypatch):
     monkeypatch.setattr(registry, "has_cuda", lambda: False)
     assert benchmark.main([*ARGUMENTS, "--engines", "torch cuda"]) == 2
@@ -241,3 +243,10 @@ def test_the_share_of_busy_time_is_known(tmp_path, monkeypatch):
 def test_a_process_that_fails_to_measure_says_why():
     with pytest.raises(OSError, match=r"measuring the default kernels failed: ValueError: invalid literal"):
         machine._rates_in_a_process(None, "many")
+
+
+def test_a_blas_that_threadpoolctl_does_not_know_has_the_name_that_numpy_was_built_with(monkeypatch):
+    monkeypatch.setattr(machine, "threadpool_info", list)
+    found = machine.blas()
+    assert found["name"] == np.show_config(mode="dicts")["Build Dependencies"]["blas"]["name"]
+    assert f"; {found['name']} {found['version']}; python " in machine.in_words(machine.describe(1))

@@ -6,6 +6,7 @@ import pickle
 import stat
 import zipfile
 
+import needs
 import numpy as np
 import pytest
 import strategies as our
@@ -168,6 +169,7 @@ def test_a_failed_write_leaves_the_old_file_and_no_other(saved, monkeypatch):
     assert os.listdir(path.parent) == [path.name]
 
 
+@needs.posix
 def test_permissions_follow_the_umask(tmp_path):
     mask = os.umask(0o027)
     try:

@@ -3,6 +3,7 @@
 import argparse
 import functools
 
+import needs
 import pytest
 
 from scripts import gradcheck_proof
@@ -38,6 +39,7 @@ def test_every_planted_bug_is_found_no_right_entry_called_wrong_and_the_causes_a
     assert last.endswith(f"confident and wrong: 0 of {2 * len(PLANTED)}")
 
 
+@needs.torch
 def test_the_others_stand_beside_ours(capsys):
     assert main(["--part", "comparison", "--repeats", "1", "--networks", "100", "--seed", "1"]) == 0
     output = capsys.readouterr().out

@@ -1,5 +1,6 @@
 """What the proof of the gradient checker stands on: problems of every form, the other checkers, random networks."""
 
+import needs
 import numpy as np
 import pytest
 
@@ -27,6 +28,7 @@ def test_a_rival_clears_right_layers_and_finds_a_flipped_sign(name):
         assert RIVALS[name](Problem(*flipped(np.random.default_rng(seed))), np.random.default_rng(0))
 
 
+@needs.torch
 def test_rivals_see_what_their_tolerance_lets_them_see():
     def says(name, cls):
         return RIVALS[name](Problem(*cls.draw(np.random.default_rng(0))), np.random.default_rng(0))

@@ -1,10 +1,9 @@
 """What one of several processes decides by itself, without starting any; test_distributed.py starts them."""
 
-import os
-
 import pytest
 import torch
 
+from scripts.bench.machine import usable_cores
 from scripts.mnist import machines
 from scripts.mnist.arguments import parse
 from torch_ref.distributed import is_loss_of_a_process
@@ -39,7 +38,7 @@ def test_one_process_under_torchrun_is_alone(monkeypatch):
 def test_rank_1_neither_prints_nor_takes_all_cores():
     assert machines.launched()
     assert not machines.is_first()
-    assert parse([], "").threads == max(1, (os.cpu_count() or 1) // 2)
+    assert parse([], "").threads == max(1, usable_cores() // 2)
     assert parse(["--threads", "7"], "").threads == 7
 
 

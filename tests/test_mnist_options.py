@@ -2,6 +2,7 @@
 
 import json
 
+import needs
 import numpy as np
 import pytest
 from mnist_runs import DATA, only_few, run
@@ -36,6 +37,7 @@ def plain(mnist, tmp_path_factory):
         return alike(tmp_path_factory.mktemp("plain"))["epochs"][0]
 
 
+@needs.torch
 @pytest.mark.usefixtures("few")
 @pytest.mark.parametrize(
     "options",
@@ -77,6 +79,7 @@ def test_what_is_random_in_each_engine_is_set_by_the_seed_and_changes_the_run(tm
     assert losses[0] == losses[1] != losses[2]
 
 
+@needs.torch
 @pytest.mark.usefixtures("few")
 def test_the_preset_seed_is_the_tutorials_curve(tmp_path, capsys):
     status, history = run(tmp_path, "--preset", "seed", "--epochs", "201", "--dtype", "float64")

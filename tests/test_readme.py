@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import needs
+
 ROOT = Path(__file__).parent.parent
 
 
@@ -30,6 +32,7 @@ def steady(text):
     return re.sub(r"\d\.?\d*e-\d+|[\d.]+ s$|[\d,]+ evaluations| +", " ", text, flags=re.MULTILINE).split()
 
 
+@needs.torch
 def test_the_code_in_the_readme_runs(tmp_path):
     code = [text for language, text in blocks("In code") if language == "python"]
     run = subprocess.run(

@@ -4,6 +4,7 @@ import os
 import re
 import shutil
 import subprocess
+import time
 from pathlib import Path
 
 import needs
@@ -17,7 +18,7 @@ pytestmark = needs.posix
 STUB = """#!/bin/sh
 case "$1 $2" in
     "-m venv") mkdir -p .venv/bin && cp "$0" .venv/bin/python && echo made >>made.txt ;;
-    "-m pip") shift 3; echo "$*" >>installed.txt; . ./install.sh ;;
+    "-m pip") shift 4; echo "$*" >>pip.txt; . ./install.sh ;;
     -c*) echo "${STUB_VERSION:-3.12}" ;;
 esac
 """
@@ -45,10 +46,16 @@ def make(checkout, *arguments, **environment):
 
 def installed(checkout):
     """What pip was told since this was asked last, a line for each call."""
-    notes = checkout / "installed.txt"
+    notes = checkout / "pip.txt"
     lines = notes.read_text(encoding="utf-8").splitlines() if notes.exists() else []
     notes.unlink(missing_ok=True)
     return lines
+
+
+def outdate(checkout):
+    """Make .venv older than what it is made from."""
+    hour_ago = time.time() - 3600
+    os.utime(checkout / ".venv" / ".ready", (hour_ago, hour_ago))
 
 
 def times_made(checkout):
@@ -90,11 +97,13 @@ def test_numpy_alone_stays_so_until_torch_is_asked_for(checkout):
     for arguments in ([], ["TORCH=none"]):
         well(make(checkout, *arguments))
         assert installed(checkout) == []
-    (checkout / "setup.cfg").touch()
+    outdate(checkout)
     well(make(checkout))
     assert installed(checkout)[0].endswith("--editable .[scripts,test,dev]")
     well(make(checkout, "TORCH=default"))
-    assert installed(checkout)[0].endswith("--editable .[torch,scripts,test,dev]")
+    gone, added = installed(checkout)
+    assert gone.endswith("uninstall --yes torchvision")  # one that would not load beside the torch that comes
+    assert added.endswith("--editable .[torch,scripts,test,dev]")
     assert times_made(checkout) == 1
 
 
@@ -107,7 +116,7 @@ def test_torch_for_the_cpu_stays_so(checkout):
         assert installed(checkout) == []
     # What has torch keeps it, whatever is brought up to date.
     for arguments in ([], ["TORCH=none"]):
-        (checkout / "setup.cfg").touch()
+        outdate(checkout)
         well(make(checkout, *arguments))
         assert [line.split()[-1] for line in installed(checkout)] == wanted
 
@@ -115,8 +124,11 @@ def test_torch_for_the_cpu_stays_so(checkout):
 def test_on_macos_torch_is_for_the_cpu_as_it_is(checkout, tmp_path):
     (tmp_path / "uname").write_text("#!/bin/sh\necho Darwin\n", encoding="utf-8")
     (tmp_path / "uname").chmod(0o755)
-    well(make(checkout, "TORCH=cpu", PATH=f"{tmp_path}:{os.environ['PATH']}"))
+    path = f"{tmp_path}:{os.environ['PATH']}"
+    well(make(checkout, "TORCH=cpu", PATH=path))
     assert installed(checkout)[0].endswith("--editable .[torch,scripts,test,dev]")
+    well(make(checkout, "TORCH=cpu", PATH=path))
+    assert installed(checkout) == []
 
 
 def test_another_version_of_torch_comes_without_the_pins_of_this_one(checkout):
@@ -142,7 +154,7 @@ def test_without_a_torchvision_for_the_cpu_it_is_left_out(checkout):
 def test_what_was_interrupted_is_made_anew(checkout, update, signal):
     if update:
         well(make(checkout))
-        (checkout / "setup.cfg").touch()
+        outdate(checkout)
     (checkout / "install.sh").write_text(f"touch .venv/half; kill -{signal} $PPID; sleep 1; exit 1\n", encoding="utf-8")
     done = make(checkout)
     assert done.returncode != 0
@@ -156,7 +168,7 @@ def test_what_was_interrupted_is_made_anew(checkout, update, signal):
 
 def test_an_update_that_fails_leaves_what_was_there(checkout):
     well(make(checkout))
-    (checkout / "setup.cfg").touch()
+    outdate(checkout)
     (checkout / "install.sh").write_text("echo 'ERROR: no'; exit 1\n", encoding="utf-8")
     assert "its last error: ERROR: no" in complaint(make(checkout))
     (checkout / "install.sh").write_text(":\n", encoding="utf-8")
@@ -204,14 +216,22 @@ def test_why_the_installation_failed_is_one_line(checkout, said, told):
 
 def test_a_python_that_is_too_old_is_one_line(checkout):
     line = complaint(make(checkout, STUB_VERSION="3.10"))
-    remedy = "3.11 or newer is needed, name one, as in: make test PYTHON=python3.12"
-    assert line == f"setup: ./python is Python 3.10; {remedy}"
+    remedy = "install it, or name another, as in: make test PYTHON=python3.12"
+    assert line == f"setup: expected Python 3.11 or newer, ./python is 3.10; {remedy}"
     assert not (checkout / ".venv").exists()
 
 
 def test_no_python_at_all_is_one_line(checkout):
     (checkout / "python").unlink()
-    assert "setup: cannot run ./python; install Python 3.11 or newer" in complaint(make(checkout))
+    assert "setup: expected Python 3.11 or newer, ./python is none that runs; install it" in complaint(make(checkout))
+
+
+def test_a_venv_whose_python_is_gone_is_one_line(checkout):
+    well(make(checkout))
+    (checkout / ".venv" / "bin" / "python").unlink()
+    outdate(checkout)
+    line = complaint(make(checkout))
+    assert line.endswith(".venv/bin/python is none that runs; remove .venv, and it is made anew")
 
 
 def test_a_folder_that_cannot_be_written_to_is_one_line(checkout):

@@ -8,9 +8,11 @@ import sys
 from pathlib import Path
 from subprocess import PIPE
 
+import needs
 import numpy as np
 
 from scripts import train_mnist
+from scripts.bench.machine import usable_cores
 
 ROOT = Path(__file__).parent.parent
 SMALL = ["--engine", "numpy", "--hidden", "8", "--batch-size", "1000", "--data", str(ROOT / "data")]
@@ -24,7 +26,7 @@ def test_seeds_at_a_time_are_the_seeds_one_by_one(tmp_path, capsys):
     losses = []
     for seed in (5, 6, 7):
         history = json.loads((tmp_path / f"seed-{seed}" / "history.json").read_text())
-        assert history["settings"]["threads"] == max(1, (os.cpu_count() or 1) // 2)
+        assert history["settings"]["threads"] == max(1, usable_cores() // 2)
         assert history["settings"]["seed"] == seed
         losses.append(history["epochs"][0]["numpy"]["train_loss"])
         assert sum(line.startswith(f"seed {seed}  MNIST, 784-8-10") for line in lines) == 1
@@ -46,6 +48,7 @@ def test_the_first_that_fails_ends_the_others_and_says_why(tmp_path, capfd):
     assert out == ""
 
 
+@needs.linux
 def test_one_that_is_killed_ends_the_others_and_is_named(tmp_path):
     command = [sys.executable, "-u", "scripts/train_mnist.py", *SMALL, "--epochs", "10000", "--seeds", "2"]
     process = subprocess.Popen(
@@ -62,6 +65,7 @@ def test_one_that_is_killed_ends_the_others_and_is_named(tmp_path):
     assert err == "train_mnist: seed 1 was killed by SIGKILL, without a word\n"
 
 
+@needs.linux
 def test_ctrl_c_ends_all_with_what_they_have(tmp_path):
     command = [sys.executable, "-u", "scripts/train_mnist.py", *SMALL, "--epochs", "10000", "--seeds", "3"]
     process = subprocess.Popen(

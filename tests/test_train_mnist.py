@@ -8,6 +8,7 @@ import sys
 import time
 from functools import partial
 
+import needs
 import numpy as np
 import pytest
 from mnist_runs import DATA, ROOT, run
@@ -16,6 +17,7 @@ import numpy_nn as nn
 from scripts import train_mnist
 
 
+@needs.torch
 @pytest.mark.usefixtures("few")
 def test_both_engines_agree_and_everything_is_written(tmp_path, capsys):
     status, history = run(
@@ -41,6 +43,7 @@ def test_both_engines_agree_and_everything_is_written(tmp_path, capsys):
     assert history["machine"]["numpy"] == np.__version__
 
 
+@needs.torch
 @pytest.mark.usefixtures("few")
 def test_one_seed_gives_one_run_whatever_the_engines(tmp_path):
     both = run(tmp_path / "both", "--epochs", "1")[1]["epochs"][0]
@@ -51,6 +54,7 @@ def test_one_seed_gives_one_run_whatever_the_engines(tmp_path):
         assert "largest_difference" not in alone
 
 
+@needs.torchvision
 @pytest.mark.usefixtures("few")
 def test_the_tutorials_loader_gives_the_same_batches(tmp_path):
     runs = {
@@ -62,6 +66,7 @@ def test_the_tutorials_loader_gives_the_same_batches(tmp_path):
     assert plain["train_loss"] == pytest.approx(resident["train_loss"], rel=1e-6)
 
 
+@needs.torch
 @pytest.mark.usefixtures("few")
 def test_compiled_and_fused_is_the_same_training(tmp_path, monkeypatch):
     import torch
@@ -80,6 +85,7 @@ def test_compiled_and_fused_is_the_same_training(tmp_path, monkeypatch):
             assert epoch["torch"]["test_accuracy"] == expected["torch"]["test_accuracy"]
 
 
+@needs.torch
 @pytest.mark.usefixtures("few")
 def test_mixed_precision_learns_and_is_in_the_settings(tmp_path):
     arguments = ["--epochs", "2", "--engine", "torch", "--device", "cpu"]
@@ -90,6 +96,7 @@ def test_mixed_precision_learns_and_is_in_the_settings(tmp_path):
     assert losses[1] < losses[0] < np.log(10)
 
 
+@needs.torch
 @pytest.mark.usefixtures("few")
 @pytest.mark.parametrize("schedule", ["constant", "one-cycle"])
 def test_a_graph_without_cuda_is_said(tmp_path, capsys, schedule):
@@ -121,6 +128,7 @@ def test_without_torch_one_line_says_so(tmp_path):
     assert "--engine numpy does without torch" in done.stderr
 
 
+@needs.posix
 def test_ctrl_c_ends_it_cleanly_with_what_it_has(tmp_path):
     command = [sys.executable, "-u", "scripts/train_mnist.py", "--engine", "numpy", "--epochs", "1000", "--data", DATA]
     process = subprocess.Popen([*command, "--out", str(tmp_path)], cwd=ROOT, stdout=subprocess.PIPE, text=True)
@@ -180,6 +188,7 @@ def test_an_unwritable_folder_is_said_before_training(tmp_path, capsys):
     assert "file" in capsys.readouterr().err
 
 
+@needs.torch
 @pytest.mark.usefixtures("few")
 def test_cuda_where_there_is_none_is_said(tmp_path, capsys, monkeypatch):
     import torch
