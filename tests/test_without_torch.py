@@ -56,7 +56,9 @@ def refused(done):
 
 
 # How often a lesson says so: two do not ask torch, and the last also starts the script that writes the page.
-@pytest.mark.parametrize(("lesson", "times"), zip(LESSONS, (1, 0, 1, 1, 1, 1, 0, 2), strict=True), ids=lambda x: str(x))
+@pytest.mark.parametrize(
+    ("lesson", "times"), list(zip(LESSONS, (1, 0, 1, 1, 1, 1, 0, 2), strict=True)), ids=lambda x: str(x)
+)
 def test_a_lesson_leaves_out_what_torch_says(run, tmp_path, lesson, times):
     output = well(run(lesson, "--data", DATA, "--out", f"{tmp_path}/figures/"))
     assert output.count(SAID) == times
