@@ -28,5 +28,5 @@ def only_few(mnist):
 
 def run(folder, *arguments):
     """Run the command into the folder; its status and its history."""
-    status = train_mnist.main(["--data", DATA, "--out", str(folder), "--threads", "2", *arguments])
+    status = train_mnist.main(["--data", DATA, "--out", str(folder), "--threads", "1", *arguments])
     return status, json.loads((folder / "history.json").read_text())

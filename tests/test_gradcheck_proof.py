@@ -9,6 +9,7 @@ from scripts.proof.planted_bugs import PLANTED
 from scripts.proof.trials import Named, Outcome
 
 
+@pytest.mark.slow
 def test_no_random_network_is_called_wrong(capsys):
     main(["--part", "false-alarms", "--networks", "100", "--seed", "1"])
     output = capsys.readouterr().out
@@ -17,6 +18,7 @@ def test_no_random_network_is_called_wrong(capsys):
     assert " ".join(row(output, "crashed")) == "crashed 0 0.00%"
 
 
+@pytest.mark.slow
 def test_every_planted_bug_is_found_and_no_right_entry_called_wrong(capsys):
     assert main(["--part", "bank", "--repeats", "1", "--seed", "1"]) == 0
     output = capsys.readouterr().out
@@ -24,12 +26,14 @@ def test_every_planted_bug_is_found_and_no_right_entry_called_wrong(capsys):
     assert "19 right layers and losses as often: 19 right" in output
 
 
+@pytest.mark.slow
 def test_the_causes_are_named(capsys):
     assert main(["--part", "diagnosis", "--repeats", "1", "--seed", "1"]) == 0
     last = capsys.readouterr().out.strip().splitlines()[-1]
     assert last.endswith(f"confident and wrong: 0 of {len(PLANTED)}")
 
 
+@pytest.mark.slow
 def test_the_others_stand_beside_ours(capsys):
     assert main(["--part", "comparison", "--repeats", "1", "--networks", "100", "--seed", "1"]) == 0
     output = capsys.readouterr().out

@@ -188,7 +188,20 @@ def test_too_little_memory_is_one_line(tmp_path, capsys, monkeypatch):
 @pytest.mark.usefixtures("few")
 def test_the_preset_fast_is_judged_over_its_seeds(tmp_path, capsys):
     status = train_mnist.main(
-        ["--preset", "fast", "--seeds", "2", "--engine", "numpy", "--data", DATA, "--out", str(tmp_path)]
+        [
+            "--preset",
+            "fast",
+            "--seeds",
+            "2",
+            "--engine",
+            "numpy",
+            "--threads",
+            "1",
+            "--data",
+            DATA,
+            "--out",
+            str(tmp_path),
+        ]
     )
     assert status == 0
     assert "numpy, 2 seeds: " in capsys.readouterr().out

@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parent.parent
 
 
@@ -15,6 +17,7 @@ def blocks(section):
     return re.findall(r"^```(\w*)\n(.*?)^```", body, re.MULTILINE | re.DOTALL)
 
 
+@pytest.mark.slow
 def test_the_student_s_layer_gets_the_diagnosis_that_is_printed(tmp_path):
     (_, layer), (_, command), (_, shown), *_ = blocks("Check your own gradients")
     (tmp_path / "my_layers.py").write_text(layer)
@@ -30,6 +33,7 @@ def steady(text):
     return re.sub(r"\d\.?\d*e-\d+|[\d.]+ s$|[\d,]+ evaluations| +", " ", text, flags=re.MULTILINE).split()
 
 
+@pytest.mark.slow
 def test_the_code_in_the_readme_runs(tmp_path):
     code = [text for language, text in blocks("In code") if language == "python"]
     run = subprocess.run(

@@ -93,22 +93,25 @@ def test_mixed_precision_learns_and_is_in_the_settings(tmp_path):
 @pytest.mark.usefixtures("few")
 @pytest.mark.parametrize("schedule", ["constant", "one-cycle"])
 def test_a_graph_without_cuda_is_said(tmp_path, capsys, schedule):
-    arguments = ["--engine", "torch", "--device", "cpu", "--graph", "--schedule", schedule]
+    arguments = ["--engine", "torch", "--device", "cpu", "--graph", "--schedule", schedule, "--threads", "1"]
     assert train_mnist.main([*arguments, "--data", DATA, "--out", str(tmp_path)]) == 2
     assert "graph: expected a model on CUDA" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_the_numpy_engine_never_imports_torch(tmp_path):
     code = (
         "import sys; sys.modules['torch'] = sys.modules['torchvision'] = None\n"
         "from scripts.train_mnist import main\n"
-        f"sys.exit(main(['--engine', 'numpy', '--epochs', '1', '--data', {DATA!r}, '--out', {str(tmp_path)!r}]))"
+        "options = ['--engine', 'numpy', '--epochs', '1', '--threads', '1']\n"
+        f"sys.exit(main([*options, '--data', {DATA!r}, '--out', {str(tmp_path)!r}]))"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "numpy: 9" in done.stdout
 
 
+@pytest.mark.slow
 def test_without_torch_one_line_says_so(tmp_path):
     code = (
         "import sys; sys.modules['torch'] = None\n"
@@ -121,8 +124,10 @@ def test_without_torch_one_line_says_so(tmp_path):
     assert "--engine numpy does without torch" in done.stderr
 
 
+@pytest.mark.slow
 def test_ctrl_c_ends_it_cleanly_with_what_it_has(tmp_path):
-    command = [sys.executable, "-u", "scripts/train_mnist.py", "--engine", "numpy", "--epochs", "1000", "--data", DATA]
+    options = ["--engine", "numpy", "--epochs", "1000", "--hidden", "8", "--threads", "1", "--data", DATA]
+    command = [sys.executable, "-u", "scripts/train_mnist.py", *options]
     process = subprocess.Popen([*command, "--out", str(tmp_path)], cwd=ROOT, stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     lines = [process.stdout.readline() for _ in range(4)]
@@ -135,7 +140,7 @@ def test_ctrl_c_ends_it_cleanly_with_what_it_has(tmp_path):
     assert "--resume goes on from" in rest
     history = json.loads((tmp_path / "history.json").read_text())
     assert 2 <= len(history["epochs"]) < 1000
-    nn.MLP([784, 64, 10]).load(tmp_path / "numpy.npz")
+    nn.MLP([784, 8, 10]).load(tmp_path / "numpy.npz")
     assert (tmp_path / "curves.png").exists()
 
 
@@ -185,5 +190,5 @@ def test_cuda_where_there_is_none_is_said(tmp_path, capsys, monkeypatch):
     import torch
 
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    assert train_mnist.main(["--device", "cuda", "--data", DATA, "--out", str(tmp_path)]) == 2
+    assert train_mnist.main(["--device", "cuda", "--threads", "1", "--data", DATA, "--out", str(tmp_path)]) == 2
     assert "CUDA" in capsys.readouterr().err
