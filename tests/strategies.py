@@ -111,6 +111,31 @@ def batch_norms(draw: st.DrawFn, width: int, dtype: Any) -> nn.BatchNorm1d:
 
 
 @st.composite
+def layers(draw: st.DrawFn, width: int, dtype: Any, n: int) -> nn.Layer:
+    """Any layer that takes (n, width), in training or evaluation mode."""
+    kind = draw(st.sampled_from(["linear", "elementwise", "softmax", "flatten", "batch_norm"]))
+    layer: nn.Layer
+    if kind == "linear":
+        layer = nn.Linear(width, draw(widths), draw(st.booleans()), rng=draw(seeds), dtype=dtype)
+    elif kind == "elementwise":
+        layer = draw(elementwise_layers(width, dtype))
+    elif kind == "softmax":
+        layer = draw(st.sampled_from([nn.Softmax, nn.LogSoftmax]))()
+    elif kind == "flatten":
+        layer = nn.Flatten()
+    else:
+        layer = draw(batch_norms(width, dtype))
+        if n == 1:
+            return tracked(layer.eval())
+    return layer.train(n > 1 and draw(st.booleans()))
+
+
+def tracked(layer: nn.BatchNorm1d) -> nn.BatchNorm1d:
+    """A BatchNorm1d that can take one row: with running statistics, in evaluation mode."""
+    return layer if layer.running_mean is not None else nn.BatchNorm1d(layer.num_features, dtype=layer.dtype).eval()
+
+
+@st.composite
 def hidden_layers(draw: st.DrawFn, width: int, dtype: Any, n: int) -> list[nn.Layer]:
     """What may follow a Linear layer of that width for a batch of ``n`` rows: any mix of up to two layers."""
     kinds = ["activation", "activation", "dropout", "softmax", "inner"] + ["batch_norm"] * (n > 1)

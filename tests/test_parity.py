@@ -78,16 +78,35 @@ def test_the_report_names_every_quantity():
         "2.bias after 2 steps of SGD",
     ]
     assert report.ok
-    assert str(report).endswith("19 quantities: all within their bounds")
-    assert report.worst.share == max(row.share for row in report.rows)
+    assert "\n19 quantities: all within their bounds, which could be " in str(report)
+    assert report.worst.worst_share == max(row.worst_share for row in report.rows)
 
 
 def test_a_quantity_out_of_bounds_is_said():
     report = small_report()
-    report.rows[3] = replace(report.rows[3], share=1.5)
-    assert not report.ok
-    with pytest.raises(AssertionError, match=r"(?s)loss .*FAILED.*1 out of bounds"):
-        report.raise_if_failed()
+    for changes, said in (
+        ({"share": 1.5}, "FAILED: difference"),
+        ({"ours_share": 1.5}, "FAILED: numpy_nn"),
+        ({"torch_share": np.nan}, "FAILED: torch"),
+    ):
+        report = small_report()
+        report.rows[3] = replace(report.rows[3], **changes)
+        assert not report.ok
+        with pytest.raises(AssertionError, match=rf"(?s)\nloss [^\n]* {said}\n.*: 1 out of bounds"):
+            report.raise_if_failed()
+
+
+def test_the_report_says_how_sharp_its_bounds_are():
+    report = small_report()
+    report.rows = [
+        replace(report.rows[0], share=0.25, ours_share=0.5, torch_share=0.125),
+        replace(report.rows[0], share=0.0, ours_share=0.0, torch_share=0.0),
+        *(replace(report.rows[0], share=0.0, ours_share=s, torch_share=0.0) for s in (0.125, 0.01)),
+    ]
+    assert [row.room for row in report.rows] == [2.0, np.inf, 8.0, 100.0]
+    assert report.median_room == 8.0
+    assert str(report).splitlines()[2].split()[-2:] == ["2", "ok"]
+    assert str(report).endswith("which could be 8 times smaller (median)")
 
 
 class WrongReLU(nn.ReLU):
