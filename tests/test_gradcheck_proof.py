@@ -10,6 +10,7 @@ from scripts.proof.trials import Named, Outcome
 
 
 @pytest.mark.slow
+@pytest.mark.numerical
 def test_no_random_network_is_called_wrong(capsys):
     main(["--part", "false-alarms", "--networks", "100", "--seed", "1"])
     output = capsys.readouterr().out
@@ -19,6 +20,7 @@ def test_no_random_network_is_called_wrong(capsys):
 
 
 @pytest.mark.slow
+@pytest.mark.numerical
 def test_every_planted_bug_is_found_and_no_right_entry_called_wrong(capsys):
     assert main(["--part", "bank", "--repeats", "1", "--seed", "1"]) == 0
     output = capsys.readouterr().out
@@ -27,6 +29,7 @@ def test_every_planted_bug_is_found_and_no_right_entry_called_wrong(capsys):
 
 
 @pytest.mark.slow
+@pytest.mark.numerical
 def test_the_causes_are_named(capsys):
     assert main(["--part", "diagnosis", "--repeats", "1", "--seed", "1"]) == 0
     last = capsys.readouterr().out.strip().splitlines()[-1]

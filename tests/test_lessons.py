@@ -11,7 +11,7 @@ import pytest
 
 import numpy_nn as nn
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.numerical]
 
 ROOT = Path(__file__).parent.parent
 LESSONS = {int(path.name.split("_")[1]): path for path in sorted((ROOT / "scripts" / "lessons").glob("lesson_*.py"))}
