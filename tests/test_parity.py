@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import strategies as our
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import numpy_nn as nn
@@ -31,6 +31,16 @@ def test_random_networks_agree_with_torch_within_the_derived_bounds(data, n, dty
     assert all(np.isfinite(row.bound) for row in held)
     for name, array in net.state_dict().items():
         np.testing.assert_array_equal(array, before[name])
+
+
+@pytest.mark.parametrize("fan_in", [784, 4096])
+@given(data=st.data(), n=our.rows, dtype=our.dtypes)
+@settings(max_examples=5)
+def test_wide_layers_agree_with_torch_however_large_their_biases(fan_in, data, n, dtype):
+    net = nn.Sequential(data.draw(our.linears(fan_in, data.draw(st.integers(1, 32)), dtype)), nn.Tanh())
+    x = data.draw(our.float_arrays((n, fan_in), dtype, limit=100.0))
+    loss, target = data.draw(our.losses_with_targets((n, net[0].out_features), dtype))
+    parity(net, x, target, loss).raise_if_failed()
 
 
 def test_the_gradient_of_bce_with_logits_stays_within_its_bound_also_where_the_sigmoid_is_far_below_the_target():
