@@ -79,7 +79,7 @@ def test_what_is_random_in_each_engine_is_set_by_the_seed_and_changes_the_run(tm
 
 @pytest.mark.usefixtures("few")
 def test_the_preset_seed_is_the_tutorials_curve(tmp_path, capsys):
-    status, history = run(tmp_path, "--preset", "seed", "--epochs", "201", "--dtype", "float64")
+    status, history = run(tmp_path, "--preset", "seed", "--epochs", "201", "--dtype", "float64", draws=True)
     assert status == 0
     rows = history["epochs"]
     assert len(rows) == 201

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from mnist_runs import undrawn
 
 import numpy_nn as nn
 from numpy_nn import checkpoint
@@ -32,6 +33,8 @@ def tiny(mnist, monkeypatch):
         return nn.MNIST(x[:200].astype(dtype), y[:200], x_test[:50].astype(dtype), y_test[:50])
 
     monkeypatch.setattr(train_mnist.nn, "load_mnist", load)
+    with undrawn():
+        yield
 
 
 @pytest.fixture
