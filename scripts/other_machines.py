@@ -18,7 +18,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -34,7 +34,7 @@ from scripts.machines.witness import FOLDER, Facts
 from scripts.mnist.arguments import positive
 
 ROOT = Path(__file__).resolve().parent.parent
-NUMERICAL = ("-m", "not slow or numerical")
+NUMERICAL, QUICK = ("-m", "not slow or numerical"), ("-m", "not slow")
 # What a user, or the machine, may have set: none of it is part of a setting.
 OURS = re.compile(r"OPENBLAS_|OMP_|MKL_|ONEDNN_|ATEN_|NPY_|VECLIB_|HYPOTHESIS_|FLUSH_SUBNORMALS|PYTEST_")
 
@@ -163,7 +163,7 @@ def other_versions(args: argparse.Namespace, default: Facts) -> list[Setting]:
 def chosen(args: argparse.Namespace, default: Facts) -> list[Setting]:
     """The settings that the options ask for."""
     if args.quick:
-        return [settings.seeded(settings.OLD, args.seeds[0])]
+        return [settings.seeded(replace(settings.OLD, options=QUICK), args.seeds[0])]
     found = [*settings.all_settings(args.seeds), *other_versions(args, default)]
     return [setting for setting in found if not args.only or re.search(args.only, setting.name)]
 
