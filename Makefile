@@ -16,10 +16,10 @@ ifneq ($(filter-out none $(shell cat $(READY) 2>/dev/null),$(TORCH)),)
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help demo lessons test benchmark coverage lint mnist clean
+.PHONY: help demo lessons test check test-machines benchmark coverage lint mnist clean
 
 help: ## this list
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1 - \2/p' Makefile
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1 - \2/p' Makefile
 	@echo 'PYTHON=python3.12 (say) chooses the Python that .venv is made with.'
 	@echo 'TORCH=cpu is torch without the libraries of CUDA, TORCH=none is NumPy alone; .venv stays so.'
 
@@ -31,7 +31,13 @@ lessons: mnist ## run every lesson and draw its figures into docs/figures/
 	    echo "==> $$lesson"; MPLBACKEND=agg $(IN_VENV) $$lesson --out docs/figures/ || exit; done
 
 test: mnist ## run the tests; TEST_ARGS='more options of pytest'
-	$(IN_VENV) -m pytest -n 2 $(TEST_ARGS)
+	$(IN_VENV) -m pytest -n 2 --dist worksteal $(TEST_ARGS)
+
+check: mnist ## run the tests that start no processes, with fewer examples: under a minute; TEST_ARGS as above
+	HYPOTHESIS_PROFILE=quick $(IN_VENV) -m pytest -n 2 --dist worksteal -m 'not slow' $(TEST_ARGS)
+
+test-machines: mnist ## run the numerical tests as on other machines; ARGS='--quick', or other options of scripts/other_machines.py
+	$(IN_VENV) scripts/other_machines.py $(ARGS)
 
 benchmark: mnist ## time the engines side by side; ARGS='--suite mnist', or other options of scripts/benchmark.py
 	$(IN_VENV) scripts/benchmark.py $(ARGS)

@@ -1,8 +1,16 @@
-"""What the whole suite shares: how hypothesis runs, MNIST, and a browser with the page of one training step."""
+"""What the whole suite shares: threads, hypothesis, MNIST, and a browser with the page of one training step."""
 
 import os
+import shutil
 import signal
+import sys
+from collections.abc import Generator
 from pathlib import Path
+
+# One thread for every library, here and in each process that a test starts: two workers with two threads each on two
+# cores wait for each other. Libraries read it when they are loaded, and this is before NumPy is. Yours wins.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("VECLIB_MAXIMUM_THREADS", "1")
 
 import pytest
 from hypothesis import settings
@@ -15,11 +23,60 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # No deadline: the machine's speed is not what is tested. In CI the examples are the same at every run, so that a red
-# build means a change; elsewhere they are new each time. HYPOTHESIS_PROFILE=thorough looks ten times as long.
+# build means a change; elsewhere they are new each time. HYPOTHESIS_PROFILE=thorough looks ten times as long, quick a
+# fifth.
 settings.register_profile("default", deadline=None, max_examples=50, print_blob=True)
 settings.register_profile("ci", parent=settings.get_profile("default"), derandomize=True)
+settings.register_profile("quick", parent=settings.get_profile("default"), max_examples=10)
 settings.register_profile("thorough", parent=settings.get_profile("default"), max_examples=500)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci" if os.environ.get("CI") else "default"))
+
+# What a test must not be left out for the want of, by name: in CI all that a test may want.
+PROMISED = os.environ.get("TESTS_PROMISED", "browser" if os.environ.get("CI") else "").split()
+NO_BROWSER = (
+    "no Chromium with its driver on the PATH; on Debian: apt-get install -y chromium chromium-driver, on Ubuntu: "
+    "apt-get install -y chromium-browser chromium-chromedriver, on macOS: brew install --cask chromium chromedriver"
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests of pages are slow; without a browser they are left out, unless one is promised."""
+    for item in items:
+        if "chromium" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.slow)
+            if "browser" not in PROMISED and find_browser() is None:
+                item.add_marker(pytest.mark.skip(reason=NO_BROWSER))
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> Generator[None]:
+    """At the very end, what was left out and what it needs."""
+    yield
+    skipped = terminalreporter.stats.get("skipped", [])
+    if count := sum(NO_BROWSER in str(report.longrepr) for report in skipped):
+        terminalreporter.write_line(f"tests of pages left out: {count}; {NO_BROWSER}", yellow=True)
+
+
+# The test that runs, if it is not marked slow.
+quick: list[pytest.Item] = []
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """Let :func:`refuse_processes` know what runs."""
+    quick[:] = [] if item.get_closest_marker("slow") else [item]
+    result = yield
+    quick.clear()
+    return result
+
+
+def refuse_processes(event: str, arguments: tuple[object, ...]) -> None:
+    """Nothing that starts Python slips into ``make check``: seconds pass before it has imported what it tests."""
+    if event == "subprocess.Popen" and quick and sys.executable in str(arguments[:2]):
+        raise RuntimeError(f"{quick[0].name} starts a process; mark it @pytest.mark.slow")
+
+
+sys.addaudithook(refuse_processes)
 
 
 @pytest.fixture(scope="session")
@@ -47,13 +104,22 @@ def page_file(tmp_path_factory):
     return path
 
 
+def find_browser() -> tuple[str, str] | None:
+    """Where Chromium and its driver are."""
+    browser = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    driver = shutil.which("chromedriver")
+    return (browser, driver) if browser and driver else None
+
+
 @pytest.fixture(scope="session")
 def chromium():
     """A headless Chromium, which keeps a log of the console and of every request."""
     from selenium import webdriver
-    from trace_page import find_browser
 
-    browser, driver = find_browser()
+    found = find_browser()
+    if found is None:
+        pytest.fail(NO_BROWSER, pytrace=False)
+    browser, driver = found
     options = webdriver.ChromeOptions()
     options.binary_location = browser
     for argument in ("--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"):

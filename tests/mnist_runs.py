@@ -1,13 +1,14 @@
 """Runs of ``train_mnist.py``, for the tests of what it does."""
 
 import json
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import pytest
 
 import numpy_nn as nn
 from scripts import train_mnist
+from scripts.mnist import curves
 
 ROOT = Path(__file__).parent.parent
 DATA = str(ROOT / "data")
@@ -26,7 +27,16 @@ def only_few(mnist):
         yield
 
 
-def run(folder, *arguments):
+@contextmanager
+def undrawn():
+    """Instead of the figure of a run there is an empty file: to draw it takes ten times as long as a short run."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(curves, "draw", lambda _rows, _names, _title, path, _tutorial: path.touch())
+        yield
+
+
+def run(folder, *arguments, draws=False):
     """Run the command into the folder; its status and its history."""
-    status = train_mnist.main(["--data", DATA, "--out", str(folder), "--threads", "2", *arguments])
+    with nullcontext() if draws else undrawn():
+        status = train_mnist.main(["--data", DATA, "--out", str(folder), "--threads", "1", *arguments])
     return status, json.loads((folder / "history.json").read_text())

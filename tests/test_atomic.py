@@ -60,6 +60,7 @@ def test_a_folder_that_cannot_be_written_to_names_the_file(tmp_path):
         pass
 
 
+@pytest.mark.slow
 def test_a_process_that_is_killed_leaves_the_old_file(tmp_path):
     path = tmp_path / "file"
     path.write_bytes(b"old")

@@ -230,6 +230,7 @@ def test_a_training_step_of_ours_allocates_nothing_that_grows():
     assert max(allocated) < 8192 * 4 + 8192
 
 
+@pytest.mark.slow
 def test_peak_memory_is_that_of_a_process_of_its_own():
     small, large = (
         memory.peak_memory("by hand", tiny(sizes=(1000, width, 10), dtype="float32")) for width in (1, 9000)

@@ -23,6 +23,7 @@ ARGUMENTS = ("--sizes", "6,4,3", "--batch", "4", "--rounds", "3", "--sample-ms",
 NUMPY = ("--engines", "floor,by hand,numpy_nn")
 
 
+@pytest.mark.slow
 def test_results_are_printed_and_written(tmp_path, capsys):
     files = [f"--{kind}={tmp_path / 'new' / kind}" for kind in ("json", "markdown", "png")]
     assert benchmark.main([*ARGUMENTS, *NUMPY, "--kind", "step,optimizer", "--dtype", "float32,float64", *files]) == 0
@@ -186,6 +187,7 @@ def test_ctrl_c_writes_the_cases_that_are_done(tmp_path, capsys, monkeypatch):
     assert len(json.loads(path.read_text())["results"]) == 1
 
 
+@pytest.mark.slow
 def test_numpy_alone_is_enough():
     code = (
         "import sys; sys.modules.update(dict.fromkeys(['torch', 'sklearn', 'jax']))\n"
@@ -240,6 +242,7 @@ def test_the_share_of_busy_time_is_known(tmp_path, monkeypatch):
     assert "keep 0.9 of 2 cores busy: 2 threads" in warning
 
 
+@pytest.mark.slow
 def test_a_process_that_fails_to_measure_says_why():
     with pytest.raises(OSError, match=r"measuring the default kernels failed: ValueError: invalid literal"):
         machine._rates_in_a_process(None, "many")

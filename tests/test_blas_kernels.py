@@ -55,6 +55,7 @@ def test_flags_are_those_of_the_first_processor(tmp_path):
     assert cpu_flags(tmp_path / "missing") == frozenset()
 
 
+@pytest.mark.slow
 def test_openblas_is_asked_and_takes_what_it_is_told():
     library = bundled_openblas()
     if library is None:  # NumPy of a distribution, or of macOS
@@ -78,6 +79,7 @@ def python(code, **environment):
     return done.stdout.split()
 
 
+@pytest.mark.slow
 def test_the_choice_is_in_the_environment_before_numpy_is_loaded():
     code = (
         f"b.probe = lambda library: 'Haswell'; b.choose(); print('numpy' in sys.modules, os.environ.get({VARIABLE!r}))"
@@ -87,11 +89,13 @@ def test_the_choice_is_in_the_environment_before_numpy_is_loaded():
     assert python(code, **{VARIABLE: "Nehalem"}) == ["False", "Nehalem"]
 
 
+@pytest.mark.slow
 def test_after_numpy_nothing_is_changed():
     code = f"import numpy; print(b.choose().chosen, os.environ.get({VARIABLE!r}))"
     assert python(code) == ["None", "None"]
 
 
+@pytest.mark.slow
 def test_the_library_leaves_the_environment_alone():
     code = f"import numpy_nn, torch_ref, scripts.benchmark, scripts.train_mnist; print(os.environ.get({VARIABLE!r}))"
     assert python(code) == ["None"]

@@ -71,6 +71,7 @@ def test_a_truncated_file_is_refused_at_every_length(saved):
     assert all(assert_refused_or_right(saved, content[:length]) for length in range(0, len(content), 7))
 
 
+@pytest.mark.slow
 def test_a_flipped_byte_is_found_or_does_no_harm(saved):
     content = saved[2]
     for position in range(len(content)):

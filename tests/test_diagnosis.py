@@ -119,6 +119,7 @@ def test_malformed_options_are_refused(student, capsys, arguments):
     assert "argument --" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_crash_shows_the_user_s_own_lines_only(student):
     run = subprocess.run(
         [sys.executable, "-m", "numpy_nn.gradcheck", f"{student}:Crashes", "--init", "4", "3", "--input", "5x4"],

@@ -7,6 +7,7 @@ from mnist_runs import DATA
 from scripts import distortion_figure
 
 
+@pytest.mark.slow
 def test_the_figure_is_drawn(tmp_path):
     path = tmp_path / "made" / "distortion.png"
     assert distortion_figure.main(["--data", DATA, "--out", str(path)]) == 0

@@ -15,6 +15,7 @@ import pytest
 import torch
 from hypothesis import assume, given
 from hypothesis import strategies as st
+from ranks import Ranks
 from run_bound import RunBound
 
 import numpy_nn as nn
@@ -69,18 +70,20 @@ def together(request, tmp_path_factory):
     """How many processes there are, the folder in which they leave the cases' parameters, and what else they found."""
     folder = tmp_path_factory.mktemp("together")
     cases = {f"{name}-{engine}": (CASES[name][0], options_of(name, engine)) for name in CASES for engine in ENGINES}
-    command = [*TORCHRUN, str(request.param), str(ROOT / "tests" / "distributed_worker.py"), str(folder)]
-    done = subprocess.run(
-        [*command, json.dumps(cases)], env=ENVIRONMENT, capture_output=True, text=True, timeout=120, check=False
-    )
-    assert done.returncode == 0, done.stderr
+    script = ROOT / "tests" / "distributed_worker.py"
+    statuses, _, err = Ranks(request.param, folder / "printed", script, folder, json.dumps(cases)).wait()
+    assert statuses == [0] * request.param, err
     return request.param, folder, json.loads((folder / "results.json").read_text())
 
 
+@pytest.mark.slow
+@pytest.mark.numerical
 def test_several_processes_train_exactly_what_one_trains_on_numbers_that_need_no_rounding(together):
     assert together[2]["exact"] == {"numpy": True, "torch": True}
 
 
+@pytest.mark.slow
+@pytest.mark.numerical
 @pytest.mark.parametrize("name", CASES)
 def test_several_processes_train_what_one_trains_up_to_rounding(name, alone, together):
     processes, folder, results = together
@@ -114,6 +117,7 @@ def test_a_share_with_a_wrong_weight_is_out_of_bounds():
         assert (np.abs(wrong[name].value - rounded.value) > 100 * rounded.reach).any(), name
 
 
+@pytest.mark.slow
 def test_streams_differ_by_rank_and_begin_with_rank_0s(together):
     drawn = together[2]["streams"]
     for rank, (dropout, running_mean) in enumerate(zip(drawn["dropout"], drawn["running_mean"], strict=True)):
@@ -129,14 +133,17 @@ def test_streams_differ_by_rank_and_begin_with_rank_0s(together):
     assert len(set(map(tuple, both))) == len(both)
 
 
+@pytest.mark.slow
 def test_batch_norm_and_dropout_leave_one_network_on_all_ranks(together):
     assert together[2]["batch_norm"]
 
 
+@pytest.mark.slow
 def test_the_average_that_is_judged_is_one_network_too(together):
     assert together[2]["average"] == [True, True]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("status", [0, 2])
 def test_a_process_that_is_done_ends_without_the_interpreters_shutdown(status):
     # What threads of torch's do to a shutdown by chance, this does always.
@@ -180,12 +187,15 @@ def two_epochs(loader):
     return [(x.copy(), y.copy()) for _ in range(2) for x, y in loader]
 
 
-def start(processes, rows, *options, **environment):
-    """The command under torchrun."""
-    command = [*TORCHRUN, str(processes), str(WORKER), str(rows), "--device", "cpu", *options]
-    return subprocess.Popen(
-        command, env=ENVIRONMENT | environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
+def under_torchrun(*options):
+    """The command on 150 rows in two processes that torchrun starts."""
+    command = [*TORCHRUN, "2", str(WORKER), "150", "--device", "cpu", *options]
+    return subprocess.Popen(command, env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def start(processes, folder, *options, **environment):
+    """The command on 150 rows in so many processes, without torchrun and the seconds that it takes."""
+    return Ranks(processes, folder, WORKER, 150, "--device", "cpu", *options, **environment)
 
 
 def ranks(launcher):
@@ -209,9 +219,10 @@ def first_epochs(launcher, epochs=1):
     return [launcher.stdout.readline() for _ in range(2 + epochs)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("engine", ["numpy", "torch"])
 def test_one_process_prints_and_writes(engine, tmp_path):
-    launcher = start(2, 150, "--engine", engine, "--hidden", "8", "--epochs", "1", "--out", str(tmp_path))
+    launcher = under_torchrun("--engine", engine, "--hidden", "8", "--epochs", "1", "--out", str(tmp_path))
     out, err = launcher.communicate(timeout=120)
     assert launcher.returncode == 0, err
     assert out.count("MNIST, 784-8-10") == 1
@@ -224,6 +235,7 @@ def test_one_process_prints_and_writes(engine, tmp_path):
     assert complaints(err) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("options", "said"),
     [
@@ -233,53 +245,76 @@ def test_one_process_prints_and_writes(engine, tmp_path):
     ],
 )
 def test_what_is_refused_is_said_once(options, said, tmp_path):
-    launcher = start(2, 150, *options, "--out", str(tmp_path / "out"))
-    _, err = launcher.communicate(timeout=120)
-    assert launcher.returncode != 0
-    assert "exitcode  : 2" in err  # of the rank that torchrun calls the root cause
+    statuses, _, err = start(2, tmp_path, *options, "--out", str(tmp_path / "out")).wait()
+    assert statuses == [2, 2]
     assert err.count(said) == 1
     assert err.count("error: ") == ("argument" in said)
     assert len(complaints(err)) == ("argument" not in said)
     assert not (tmp_path / "out" / "history.json").exists()
 
 
+@pytest.mark.slow
+def test_torchrun_passes_on_what_is_refused_and_the_status(tmp_path):
+    launcher = under_torchrun("--engine", "both", "--out", str(tmp_path))
+    _, err = launcher.communicate(timeout=120)
+    assert launcher.returncode != 0
+    assert "exitcode  : 2" in err  # of the rank that torchrun calls the root cause
+    assert len(complaints(err)) == 1
+
+
+FOREVER = ["--hidden", "8", "--epochs", "100000"]
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize(("engine", "victim"), [("numpy", 1), ("numpy", 0), ("torch", 1)])
 def test_a_killed_rank_ends_the_run_with_one_line(engine, victim, tmp_path):
-    launcher = start(2, 150, "--engine", engine, "--hidden", "8", "--epochs", "100000", "--out", str(tmp_path))
-    first_epochs(launcher)
-    survivor = ranks(launcher)[1 - victim]
-    os.kill(ranks(launcher)[victim], signal.SIGKILL)
+    both = start(2, tmp_path, "--engine", engine, *FOREVER, "--out", str(tmp_path / "out"))
+    both.lines(3)
+    both.processes[victim].kill()
     killed = time.monotonic()
-    out, err = launcher.communicate(timeout=60)
+    statuses, out, err = both.wait()
     # Far below the time-out of an answer: a closed connection is noticed at once.
     assert time.monotonic() - killed < 20.0
+    assert (statuses[victim], statuses[1 - victim]) == (-signal.SIGKILL, 1)
+    assert_one_line_of_the_survivor(1 - victim, out, err)
+
+
+@pytest.mark.slow
+def test_torchrun_ends_what_a_killed_rank_leaves(tmp_path):
+    launcher = under_torchrun("--engine", "numpy", *FOREVER, "--out", str(tmp_path))
+    first_epochs(launcher)
+    survivor = ranks(launcher)[0]
+    os.kill(ranks(launcher)[1], signal.SIGKILL)
+    out, err = launcher.communicate(timeout=60)
     assert launcher.returncode != 0
-    (line,) = complaints(err)
-    assert line.startswith(f"train_mnist: rank {1 - victim}: ")
-    assert "process of th" in line
-    assert "written: " not in out
+    assert_one_line_of_the_survivor(0, out, err)
     assert not Path(f"/proc/{survivor}").exists()
 
 
+def assert_one_line_of_the_survivor(rank, out, err):
+    (line,) = complaints(err)
+    assert line.startswith(f"train_mnist: rank {rank}: ")
+    assert "process of th" in line
+    assert "written: " not in out
+
+
+@pytest.mark.slow
 def test_a_rank_that_hangs_ends_the_run_too(tmp_path):
-    options = ["--engine", "numpy", "--hidden", "8", "--epochs", "100000", "--out", str(tmp_path)]
-    launcher = start(2, 150, *options, TEST_TIMEOUT="2")
-    first_epochs(launcher)
-    stopped = ranks(launcher)[1]
-    os.kill(stopped, signal.SIGSTOP)
-    assert launcher.stderr is not None
-    line = launcher.stderr.readline()
-    # torchrun would wait for half a minute before it ends what does not react.
-    os.kill(stopped, signal.SIGKILL)
-    _, err = launcher.communicate(timeout=60)
-    assert launcher.returncode != 0
+    options = ["--engine", "numpy", *FOREVER, "--out", str(tmp_path / "out")]
+    both = start(2, tmp_path, *options, TEST_TIMEOUT="2")
+    both.lines(3)
+    os.kill(both.processes[1].pid, signal.SIGSTOP)
+    both.processes[0].join(60)
+    both.processes[1].kill()
+    statuses, _, err = both.wait()
+    assert statuses == [1, -signal.SIGKILL]
+    (line,) = complaints(err)
     assert "rank 0: lost another process of this run, which ended or hangs" in line
-    assert complaints(err) == []
 
 
+@pytest.mark.slow
 def test_ctrl_c_leaves_what_there_is(tmp_path):
-    options = ["--engine", "numpy", "--hidden", "8", "--epochs", "100000", "--out", str(tmp_path)]
-    launcher = start(2, 150, *options)
+    launcher = under_torchrun("--engine", "numpy", *FOREVER, "--out", str(tmp_path))
     first_epochs(launcher, epochs=2)
     launcher.send_signal(signal.SIGINT)
     out, err = launcher.communicate(timeout=60)
@@ -290,15 +325,16 @@ def test_ctrl_c_leaves_what_there_is(tmp_path):
     nn.MLP([784, 8, 10]).load(tmp_path / "numpy.npz")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("engine", ["numpy", "torch"])
 def test_a_run_goes_on_with_another_number_of_processes(engine, tmp_path):
     settings = ("--engine", engine, "--hidden", "8", "--dtype", "float64", "--optimizer", "momentum", "--threads", "1")
     for folder, legs in (("whole", ((1, 2),)), ("resumed", ((2, 1), (1, 2)))):
         for processes, epochs in legs:
             arguments = (*settings, "--epochs", str(epochs), "--out", str(tmp_path / folder), "--resume")
-            launcher = start(processes, 150, *arguments)
-            _, err = launcher.communicate(timeout=120)
-            assert launcher.returncode == 0, err
+            printed = tmp_path / f"{folder} {processes}"
+            statuses, _, err = start(processes, printed, *arguments).wait()
+            assert statuses == [0] * processes, err
     whole, resumed = (json.loads((tmp_path / f / "history.json").read_text())["epochs"] for f in ("whole", "resumed"))
     assert [row["epoch"] for row in resumed] == [1, 2]
     # Six steps of float64, whose parameters are bounded as above; without its velocities the second digit differs.

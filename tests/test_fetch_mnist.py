@@ -378,6 +378,7 @@ def test_a_folder_in_the_place_of_a_file_is_one_clear_line(tmp_path, monkeypatch
 
 
 @needs.posix
+@pytest.mark.slow
 def test_an_interrupt_ends_it_cleanly(servers, tmp_path):
     server, _ = servers
     server.pause, server.piece = 5.0, 20

@@ -14,6 +14,8 @@ from scripts.proof.speed import Measurement
 from scripts.proof.trials import RIGHT, UNDECIDED, WRONG, Named, Outcome
 
 
+@pytest.mark.slow
+@pytest.mark.numerical
 def test_no_random_network_is_called_wrong_and_hardly_any_is_left_undecided(capsys):
     assert main(["--part", "false-alarms", "--networks", "100", "--seed", "1"]) == 0
     output = capsys.readouterr().out
@@ -22,6 +24,8 @@ def test_no_random_network_is_called_wrong_and_hardly_any_is_left_undecided(caps
     assert " ".join(row(output, "crashed")) == "crashed 0 0.00%"
 
 
+@pytest.mark.slow
+@pytest.mark.numerical
 def test_every_planted_bug_is_found_no_right_entry_called_wrong_and_the_causes_are_named(monkeypatch, capsys):
     @functools.cache
     def outcomes():
@@ -40,6 +44,7 @@ def test_every_planted_bug_is_found_no_right_entry_called_wrong_and_the_causes_a
 
 
 @needs.torch
+@pytest.mark.slow
 def test_the_others_stand_beside_ours(capsys):
     assert main(["--part", "comparison", "--repeats", "1", "--networks", "100", "--seed", "1"]) == 0
     output = capsys.readouterr().out

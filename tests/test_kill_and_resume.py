@@ -6,7 +6,9 @@ import pytest
 
 from scripts import kill_and_resume
 
-SMALL = ("--hidden", "8", "--batch-size", "2000", "--threads", "2", "--device", "cpu")
+pytestmark = pytest.mark.slow
+
+SMALL = ("--hidden", "8", "--batch-size", "2000", "--threads", "1", "--device", "cpu")
 
 
 @pytest.mark.parametrize(("engine", "kills", "epochs"), [("numpy", 3, 12), ("torch", 1, 4)])

@@ -82,7 +82,7 @@ def test_what_is_random_in_each_engine_is_set_by_the_seed_and_changes_the_run(tm
 @needs.torch
 @pytest.mark.usefixtures("few")
 def test_the_preset_seed_is_the_tutorials_curve(tmp_path, capsys):
-    status, history = run(tmp_path, "--preset", "seed", "--epochs", "201", "--dtype", "float64")
+    status, history = run(tmp_path, "--preset", "seed", "--epochs", "201", "--dtype", "float64", draws=True)
     assert status == 0
     rows = history["epochs"]
     assert len(rows) == 201
@@ -200,7 +200,20 @@ def test_too_little_memory_is_one_line(tmp_path, capsys, monkeypatch):
 @pytest.mark.usefixtures("few")
 def test_the_preset_fast_is_judged_over_its_seeds(tmp_path, capsys):
     status = train_mnist.main(
-        ["--preset", "fast", "--seeds", "2", "--engine", "numpy", "--data", DATA, "--out", str(tmp_path)]
+        [
+            "--preset",
+            "fast",
+            "--seeds",
+            "2",
+            "--engine",
+            "numpy",
+            "--threads",
+            "1",
+            "--data",
+            DATA,
+            "--out",
+            str(tmp_path),
+        ]
     )
     assert status == 0
     assert "numpy, 2 seeds: " in capsys.readouterr().out

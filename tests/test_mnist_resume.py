@@ -12,6 +12,7 @@ from pathlib import Path
 import needs
 import numpy as np
 import pytest
+from mnist_runs import undrawn
 
 import numpy_nn as nn
 from numpy_nn import checkpoint
@@ -20,7 +21,7 @@ from scripts.mnist import checkpoints, numpy_engine, recipe, run, torch_engine
 
 ROOT = Path(__file__).parent.parent
 EPOCHS = 4
-SMALL = ("--hidden", "8,6", "--device", "cpu", "--threads", "2", "--data", str(ROOT / "data"))
+SMALL = ("--hidden", "8,6", "--device", "cpu", "--threads", "1", "--data", str(ROOT / "data"))
 RUN = ("--engine", "numpy", "--epochs", str(EPOCHS))
 
 
@@ -33,6 +34,8 @@ def tiny(mnist, monkeypatch):
         return nn.MNIST(x[:200].astype(dtype), y[:200], x_test[:50].astype(dtype), y_test[:50])
 
     monkeypatch.setattr(train_mnist.nn, "load_mnist", load)
+    with undrawn():
+        yield
 
 
 @pytest.fixture
@@ -190,8 +193,8 @@ def test_a_one_cycle_run_cannot(tmp_path, capsys):
 
 def test_another_number_of_threads_is_allowed_and_told(tmp_path, capsys):
     assert main(tmp_path, *RUN) == 0
-    assert main(tmp_path, *RUN, "--threads", "1", "--resume") == 0
-    assert "--threads was 2, is 1: the run goes on to rounding" in capsys.readouterr().out
+    assert main(tmp_path, *RUN, "--threads", "2", "--resume") == 0
+    assert "--threads was 1, is 2: the run goes on to rounding" in capsys.readouterr().out
 
 
 def test_seeds_are_runs_of_their_own(tmp_path, capsys):
@@ -294,6 +297,7 @@ def test_a_new_run_that_finds_the_disk_full_leaves_the_checkpoints_of_the_one_be
 
 
 @needs.posix
+@pytest.mark.slow
 @pytest.mark.parametrize("engine", ["numpy", "torch"])
 def test_a_write_that_the_system_refuses_half_way_is_one_line(tmp_path, engine):
     code = (

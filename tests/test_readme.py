@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import needs
+import pytest
 
 ROOT = Path(__file__).parent.parent
 
@@ -17,6 +18,7 @@ def blocks(section):
     return re.findall(r"^```(\w*)\n(.*?)^```", body, re.MULTILINE | re.DOTALL)
 
 
+@pytest.mark.slow
 def test_the_student_s_layer_gets_the_diagnosis_that_is_printed(tmp_path):
     (_, layer), (_, command), (_, shown), *_ = blocks("Check your own gradients")
     (tmp_path / "my_layers.py").write_text(layer)
@@ -33,6 +35,7 @@ def steady(text):
 
 
 @needs.torch
+@pytest.mark.slow
 def test_the_code_in_the_readme_runs(tmp_path):
     code = [text for language, text in blocks("In code") if language == "python"]
     run = subprocess.run(

@@ -104,6 +104,7 @@ def on_a_quiet_machine(processes, task):
     return found
 
 
+@pytest.mark.slow
 def test_a_measurement_writes_numbers_figure_and_page(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(scaling, "measure", on_a_quiet_machine)
     page = tmp_path / "page.md"

@@ -117,6 +117,7 @@ def test_bad_input_is_one_line_and_exit_status_2(arguments, message, capsys, tmp
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_it_runs_as_a_command(tmp_path):
     command = [sys.executable, str(ROOT / "scripts" / "trace_backprop.py"), "--sizes", "3,2", "--out", "page.html"]
     environment = os.environ | {"PYTHONPATH": str(ROOT)}

@@ -7,27 +7,9 @@ import numpy as np
 import pytest
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
-from trace_page import (
-    answer,
-    cell,
-    change,
-    find_browser,
-    go_to,
-    hover,
-    last_step,
-    marked,
-    number_in,
-    press,
-    recording_in,
-)
+from trace_page import answer, cell, change, go_to, hover, last_step, marked, number_in, press, recording_in
 
 import numpy_nn as nn
-
-
-def test_without_chromium_the_tests_say_how_to_get_it(monkeypatch, tmp_path):
-    monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(pytest.fail.Exception, match="apt-get install -y chromium chromium-driver"):
-        find_browser()
 
 
 def test_it_loads_and_steps_to_the_end_without_an_error_or_a_request(page, page_file):

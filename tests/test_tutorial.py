@@ -7,6 +7,8 @@ import torch
 import numpy_nn as nn
 from torch_ref import ScratchMLP, concise_mlp, from_torch
 
+pytestmark = [pytest.mark.slow, pytest.mark.numerical]
+
 STEPS, EVERY = 1000, 100
 
 # Losses at step 0, 100 and 900 over 16 seeds and batches, least and largest, from the outline of the tutorial.

@@ -1,22 +1,8 @@
 """What a reader does with the page of one training step: points, presses, changes a number, reads the answer."""
 
-import shutil
-
-import pytest
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
-
-
-def find_browser():
-    """Where Chromium and its driver are; without them the tests fail, and say in one line what they need."""
-    browser = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-    driver = shutil.which("chromedriver")
-    if browser is None or driver is None:
-        pytest.fail(
-            "needs Chromium and its driver; on Debian: apt-get install -y chromium chromium-driver", pytrace=False
-        )
-    return browser, driver
 
 
 def recording_in(page):

@@ -1,0 +1,59 @@
+"""Processes as torchrun starts them, but forked from one that has torch: to import it takes each of them seconds."""
+
+import multiprocessing
+import os
+import runpy
+import sys
+import time
+
+import torch.distributed as dist
+
+FORKED = multiprocessing.get_context("forkserver")
+FORKED.set_forkserver_preload(["torch", "matplotlib.pyplot"])
+
+
+class Ranks:
+    """So many processes that run a script with these arguments, and what they print, in files of the folder.
+
+    As torchrun does, this process keeps the store through which they find each other, so that it outlives each of them.
+    """
+
+    def __init__(self, size, folder, script, *arguments, **environment):
+        folder.mkdir(parents=True, exist_ok=True)
+        self.files = folder / "printed", folder / "complained"
+        self.store = dist.TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)
+        shared = {"WORLD_SIZE": size, "LOCAL_WORLD_SIZE": size, "OMP_NUM_THREADS": 1}
+        shared |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": self.store.port}
+        shared |= {"TORCHELASTIC_USE_AGENT_STORE": True, "TORCHELASTIC_RESTART_COUNT": 0}
+        self.processes = []
+        for rank in range(size):
+            own = {name: str(value) for name, value in (shared | {"RANK": rank, "LOCAL_RANK": rank}).items()}
+            told = [str(script), *map(str, arguments)]
+            process = FORKED.Process(target=_become, args=(told, own | environment, self.files), daemon=True)
+            process.start()
+            self.processes.append(process)
+
+    def lines(self, count):
+        """The first lines that are printed, as soon as there are so many."""
+        while True:
+            found = self.files[0].read_text().splitlines() if self.files[0].exists() else []
+            if len(found) >= count:
+                return found[:count]
+            assert all(process.exitcode in (None, 0) for process in self.processes), self.files[1].read_text()
+            time.sleep(0.01)
+
+    def wait(self, timeout=120):
+        """The exit status of each rank, and all that was printed on stdout and stderr."""
+        for process in self.processes:
+            process.join(timeout)
+            assert process.exitcode is not None, "still running"
+        return [process.exitcode for process in self.processes], *(path.read_text() for path in self.files)
+
+
+def _become(command, environment, files):
+    os.environ.update(environment)
+    for number, path in zip((1, 2), files, strict=True):
+        os.dup2(os.open(path, os.O_CREAT | os.O_WRONLY | os.O_APPEND), number)
+    sys.stdout, sys.stderr = (os.fdopen(number, "w", buffering=1) for number in (1, 2))
+    sys.argv = command
+    runpy.run_path(command[0], run_name="__main__")
