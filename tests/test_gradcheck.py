@@ -66,11 +66,18 @@ def test_no_kink_of_a_function_raises_an_alarm(f, vjp):
     assert report.ok, report
 
 
-def test_a_value_outside_the_two_one_sided_derivatives_is_wrong():
-    report = check_gradients((lambda x: np.maximum(x, 0), lambda x, g: g * np.where(x == 0, 5.0, x > 0)), KINKS)
-    assert report.verdict in ("wrong", "undecided")
-    steep = check_gradients((np.abs, lambda x, g: g * np.where(x == 0, 1.5, np.sign(x))), np.array([0.0, 1.0, -2.0]))
-    assert not steep.ok
+@pytest.mark.parametrize(
+    ("f", "slope", "x"),
+    [
+        (lambda x: np.maximum(x, 0), lambda x: np.where(x == 0, 5.0, x > 0), KINKS),
+        (np.abs, lambda x: np.where(x == 0, 1.5, np.sign(x)), np.array([0.0, 1.0, -2.0])),
+    ],
+)
+def test_a_value_outside_the_two_one_sided_derivatives_is_undecided_as_sums_of_kinks_give_such_too(f, slope, x):
+    report = check_gradients((f, lambda x, g: g * slope(x)), x)
+    assert report.verdict == "undecided"
+    assert report["input"].undecided == np.count_nonzero(x == 0)
+    assert "a kink, or a bend" in report["input"].reason
 
 
 def test_where_two_kinks_meet_the_answer_is_undecided_and_says_why():
@@ -128,7 +135,8 @@ def test_an_error_of_one_part_in_a_million_is_found(data, error, seed):
         return  # nothing to be wrong by a factor
     report = check_gradients(scaled(layer, 1.0 + error, entry), x, seed=seed)
     assert report[entry].verdict == "wrong", report
-    assert report[entry].cause == "factor" or error == 1.0
+    if error != 1.0:  # twice a slope of 1/2 is also a derivative left out
+        assert report[entry].cause == "factor"
     assert all(e.verdict == "right" for e in report.entries if e.name != entry)
 
 
@@ -207,9 +215,10 @@ def test_an_upstream_gradient_changed_in_place_is_found():
         g *= 2
         return g
 
-    assert any(
-        "gradient that it is given in place" in p for p in check_gradients((lambda x: 2 * x, vjp), np.ones(3)).problems
-    )
+    report = check_gradients((lambda x: 2 * x, vjp), np.ones(3))
+    assert report.verdict == "undecided"
+    assert report["input"].verdict == "right"
+    assert any("gradient that it is given in place" in problem for problem in report.problems)
 
 
 def test_outputs_in_a_reused_buffer_are_no_trouble():
@@ -254,12 +263,15 @@ def test_random_targets_get_the_same_draws_or_are_called_not_repeatable():
 
     f = lambda x: x * rng.random(x.shape)  # noqa: E731  # as short as the sentence it stands for
     assert check_gradients((f, vjp), np.ones((2, 3)), rng=rng).ok
-    assert not check_gradients((f, vjp), np.ones((2, 3))).ok
+    report = check_gradients((f, vjp), np.ones((2, 3)))
+    assert report.verdict == "undecided"
+    assert any("not repeatable" in problem for problem in report.problems)
 
 
 def test_a_backward_pass_that_varies_is_found():
     rng = np.random.default_rng(0)
     report = check_gradients((lambda x: x, lambda _, g: g * rng.random(g.shape)), np.ones(3))
+    assert report.verdict == "undecided"
     assert any("two backward passes" in problem for problem in report.problems)
 
 
@@ -268,6 +280,7 @@ def test_numbers_that_are_not_finite_are_named(bad):
     with pytest.raises(ValueError, match="x: expected finite numbers"):
         check_gradients(nn.ReLU(), np.array([[1.0, bad]]))
     report = check_gradients((lambda x: x * bad, lambda _, g: g), np.ones(2))
+    assert report.verdict == "undecided"
     assert any("the output is not finite" in problem for problem in report.problems)
     report = check_gradients((lambda x: x, lambda x, g: np.where(x > 1, bad, g)), np.array([1.0, 2.0]))
     assert report["input"].verdict == "wrong"

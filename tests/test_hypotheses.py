@@ -73,13 +73,19 @@ def changed(cls, **methods):
     return type("Changed", (cls,), methods)()
 
 
-def named(target, x=None, targets=None, entry="input"):
-    """Cause and confidence for one entry, which must be wrong."""
+def diagnosis(target, x=None, targets=None, entry="input"):
+    """The diagnosis of one entry, which must be wrong."""
     x = rng().standard_normal((5, 4)) if x is None else x
     found = check_gradients(target, x, targets)[entry]
     assert found.verdict == "wrong", found
     assert found.diagnosis is not None
-    return found.cause, found.diagnosis.confident
+    return found.diagnosis
+
+
+def named(*arguments, **options):
+    """Its cause, and whether it is confident."""
+    found = diagnosis(*arguments, **options)
+    return found.cause, found.confident
 
 
 # Masks.
@@ -98,10 +104,9 @@ def test_an_inverted_mask_is_not_named_for_a_factor_on_a_function_of_two_slopes(
 
 def test_a_mask_with_another_threshold_is_not_called_inverted_though_it_is_where_it_is_wrong():
     # Between 0 and 1, where alone it is wrong, it gives the other slope.
-    x = rng().uniform(-2, 2, (6, 5))
-    cause, confident = named(changed(ReLU, slope=0.1, mask=lambda self: self.x > 1), x)
-    assert cause != "mask_inverted"
-    assert not confident
+    found = diagnosis(changed(ReLU, slope=0.1, mask=lambda self: self.x > 1), rng().uniform(-2, 2, (6, 5)))
+    assert "mask_inverted" not in (found.cause, *found.alternatives)
+    assert not found.confident
 
 
 # Products with a weight.
@@ -216,10 +221,24 @@ def without_target(self):
 
 
 @pytest.mark.parametrize("classes", [2, 3, 5])
-def test_a_target_that_is_left_out_of_a_hinge_is_named(classes):
-    z, y = 0.1 * rng().standard_normal((6, classes)), rng().integers(0, classes, 6)
+@pytest.mark.parametrize("spread", [0.1, 2.0], ids=["every margin is broken", "some are"])
+def test_a_target_that_is_left_out_of_a_hinge_is_named(classes, spread):
+    z, y = spread * rng().standard_normal((8, classes)), rng().integers(0, classes, 8)
     assert check_gradients(Hinge(), z, y).ok
     assert named(changed(Hinge, backward=without_target), z, y)[0] == "target_missing"
+
+
+def test_rows_left_out_of_a_loss_of_one_column_are_no_missing_target():
+    def left_out(z, t):
+        return np.where(t == 1, 0.0, 1 / (1 + np.exp(-z)) - t)
+
+    def loss(z, t):
+        return (np.logaddexp(0, z) - t * z).sum()
+
+    z, t = rng().standard_normal((6, 1)), np.array([[0.0], [1.0], [0.0], [1.0], [0.0], [0.0]])
+    found = diagnosis((loss, left_out), z, t)
+    assert found.cause == "partly_filled"
+    assert "target_missing" not in found.alternatives
 
 
 def test_a_target_is_not_said_to_be_missing_where_the_loss_is_off_by_a_factor():
@@ -231,9 +250,10 @@ def test_a_target_is_not_said_to_be_missing_where_the_loss_is_off_by_a_factor():
 # From call to call, and from batch to batch.
 
 
-def test_the_input_of_the_call_before_is_named():
+def test_the_input_of_the_call_before_is_named_by_means_of_finite_numbers():
     class Late(Affine):
         def forward(self, x):
+            assert np.isfinite(x).all()
             self.previous = getattr(self, "x", x)
             return super().forward(x.copy())
 

@@ -115,6 +115,9 @@ def test_the_bank_holds_every_cause_and_names_each_bug_once():
     assert len(PLANTED) >= 48
     assert {bug.cause for bug in PLANTED} == CAUSES | {OTHER}
     assert len({bug.name for bug in PLANTED}) == len(PLANTED)
+    # Of every cause at least one bug is diagnosed; and these are all that are not.
+    assert {bug.cause for bug in PLANTED if bug.known} == CAUSES | {OTHER}
+    assert sum(not bug.known for bug in PLANTED) == 5
 
 
 @pytest.mark.parametrize("bug", PLANTED, ids=lambda bug: bug.name)
