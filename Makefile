@@ -2,6 +2,9 @@
 
 PYTHON ?= python3
 EPOCHS ?= 5
+FILES ?=
+# mutants to try, 0 for all; of files that are named, all
+SAMPLE ?= $(if $(FILES),0,200)
 ARGS ?=
 TEST_ARGS ?=
 
@@ -10,7 +13,7 @@ IN_VENV := .venv/bin/python
 READY := .venv/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo lessons test benchmark coverage lint mnist clean
+.PHONY: help demo lessons test benchmark coverage mutants lint mnist clean
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1 - \2/p' Makefile
@@ -31,6 +34,9 @@ benchmark: mnist ## time the engines side by side; ARGS='--suite mnist', or othe
 
 coverage: mnist ## run the tests and list the lines of both packages that none of them reaches
 	$(IN_VENV) -m pytest -n 2 --cov --cov-report=term-missing $(TEST_ARGS)
+
+mutants: mnist ## change the core in small ways, which tests should notice; SAMPLE=200, or 0 for all, or FILES='numpy_nn/losses.py'
+	$(IN_VENV) scripts/mutants.py --sample $(SAMPLE) $(ARGS) $(FILES)
 
 lint: $(READY) ## check style, format and types
 	$(IN_VENV) -m ruff check .
