@@ -1,14 +1,19 @@
 """Compare a multilayer perceptron with its PyTorch twin, number by number, on random data.
 
 Prints a row for each output, each gradient and each parameter after some steps: the two values that are farthest
-apart, and the bound that rounding allows them. Exits with 0 if all are within their bounds, with 1 if one is not.
+apart, the bound that rounding allows them, and how many times smaller it could be before it failed. With --networks
+it compares as many random networks, and prints a row for each kind of quantity. Exits with 0 if all are within their
+bounds, with 1 if one is not.
 """
 
 from __future__ import annotations
 
 import argparse
 import math
+import re
+import statistics
 import sys
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
@@ -16,7 +21,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 import numpy_nn as nn
-from torch_ref import parity
+from scripts.proof.random_networks import random_network
+from torch_ref import ParityReport, Row, parity
 from torch_ref.training import resolve_device
 
 LOSSES = ("cross-entropy", "mse", "bce", "perceptron")
@@ -103,6 +109,9 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--dtype", choices=("float32", "float64"), default="float32", help="of both engines")
     parser.add_argument("--seed", type=number(int, 0), default=0, metavar="N", help="of weights, data and dropout")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="where torch computes")
+    parser.add_argument(
+        "--networks", type=number(int, 1), metavar="N", help="random ones, with all layers, losses and optimizers"
+    )
     args = parser.parse_args(arguments)
     if args.label_smoothing and args.loss != "cross-entropy":
         parser.error(f"argument --label-smoothing: goes with --loss cross-entropy, not {args.loss}")
@@ -115,9 +124,8 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     return args
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line ``arguments`` (sys.argv without its first by default); return the exit status."""
-    args = parse(arguments)
+def compare_one(args: argparse.Namespace) -> ParityReport:
+    """The network that the options describe."""
     rng = np.random.default_rng(args.seed)
     net = nn.MLP(
         args.sizes, args.activation, batch_norm=args.batch_norm, dropout=args.dropout, rng=rng, dtype=args.dtype
@@ -125,8 +133,49 @@ def main(arguments: Sequence[str] | None = None) -> int:
     x = rng.standard_normal((args.batch, args.sizes[0])).astype(args.dtype)
     loss, target = loss_and_target(args, (args.batch, args.sizes[-1]), rng)
     optimizer = OPTIMIZERS[args.optimizer](net.parameters(), args.lr)
+    return parity(net, x, target, loss, optimizer, steps=args.steps, device=args.device)
+
+
+def compare_many(args: argparse.Namespace) -> dict[str, list[Row]]:
+    """The rows of random networks, by the kind of their quantity."""
+    kinds = defaultdict(list)
+    for i in range(args.networks):
+        drawn = random_network(np.random.default_rng([args.seed, i]), args.dtype)
+        target = drawn.targets.astype(args.dtype) if drawn.targets.dtype.kind == "f" else drawn.targets
+        optimizer = None
+        if drawn.net.parameters().size:
+            optimizer = list(OPTIMIZERS.values())[i % len(OPTIMIZERS)](drawn.net.parameters(), args.lr)
+        report = parity(drawn.net, drawn.x, target, drawn.loss, optimizer, steps=args.steps, device=args.device)
+        for row in report.rows:
+            kind = re.sub(r"^[\d.]+[ .]", "", row.quantity)
+            kinds[f"{type(drawn.loss).__name__} {kind[5:]}".strip() if kind.startswith("loss") else kind].append(row)
+    return dict(sorted(kinds.items()))
+
+
+def table(kinds: dict[str, list[Row]]) -> str:
+    """A line for each kind of quantity: how often it was compared, how often it failed, how sharp its bounds were."""
+    lines = [f"{'quantity':44}{'compared':>10}{'out of bounds':>15}{'least room':>12}{'median':>10}"]
+    medians = []
+    for kind, rows in kinds.items():
+        failed, rooms = sum(not row.ok for row in rows), [row.room for row in rows if row.room < math.inf]
+        least, median = (f"{f(rooms):.3g}" if rooms else "equal" for f in (min, statistics.median))
+        lines.append(f"{kind:44}{len(rows):10}{failed:15}{least:>12}{median:>10}")
+        medians += [statistics.median(rooms)] if rooms else []
+    lines.append(
+        f"room: how many times smaller the bound could be; at the median kind {statistics.median(medians):.3g}"
+    )
+    return "\n".join(lines)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line ``arguments`` (sys.argv without its first by default); return the exit status."""
+    args = parse(arguments)
     try:
-        report = parity(net, x, target, loss, optimizer, steps=args.steps, device=args.device)
+        if args.networks:
+            kinds = compare_many(args)
+            print(table(kinds))
+            return 0 if all(row.ok for rows in kinds.values() for row in rows) else 1
+        report = compare_one(args)
     except KeyboardInterrupt:
         print("parity_report: interrupted", file=sys.stderr)
         return 130

@@ -4,6 +4,7 @@ import json
 import sys
 from pathlib import Path
 
+import exact_run
 import mnist_worker
 import numpy as np
 import torch
@@ -71,6 +72,8 @@ def job():
     machines.join(parse(["--engine", "numpy"], ""))
     group = machines._Run.group
     results = {"streams": streams(group), "batch_norm": batch_norm(group)}
+    exact = {"numpy": exact_run.numpys(group), "torch": exact_run.torchs(group)}
+    results["exact"] = {engine: exact_run.is_exact(parameters) for engine, parameters in exact.items()}
     results["average"] = [average("numpy"), average("torch")]
     for name, (rows, options) in cases.items():
         engine, metrics = mnist_worker.train(rows, options)

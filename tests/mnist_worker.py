@@ -28,11 +28,17 @@ def images(rows, dtype):
     return nn.MNIST(x[:rows], y[:rows], x[rows:], y[rows:])
 
 
-def train(rows, options, epochs=2):
-    """The trained engine, and its metrics on training and test images after each epoch."""
+def engine(rows, options):
+    """An engine before its first step."""
     args = parse(["--device", "cpu", "--threads", "1", *options], "")
-    (engine,) = make_engines(args, images(rows, args.dtype))
-    return engine, [(*engine.train_epoch(lambda: None), *engine.evaluate()) for _ in range(epochs)]
+    (made,) = make_engines(args, images(rows, args.dtype))
+    return made
+
+
+def train(rows, options):
+    """The engine after an epoch, and its metrics on training and test images."""
+    trained = engine(rows, options)
+    return trained, [(*trained.train_epoch(lambda: None), *trained.evaluate())]
 
 
 if __name__ == "__main__":

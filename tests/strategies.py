@@ -69,6 +69,15 @@ widths = st.integers(1, 64)
 
 
 @st.composite
+def linears(draw: st.DrawFn, fan_in: int, fan_out: int, dtype: Any) -> nn.Linear:
+    """A Linear layer, now and then with a bias far larger than the product."""
+    layer = nn.Linear(fan_in, fan_out, draw(st.booleans()), rng=draw(seeds), dtype=dtype)
+    if layer.bias is not None:
+        layer.bias.data *= dtype(draw(st.sampled_from([1.0, 1.0, 1e3])) * fan_in**0.5)
+    return layer
+
+
+@st.composite
 def elementwise_layers(draw: st.DrawFn, width: int, dtype: Any) -> nn.Layer:
     """Any activation of the registry that works entry by entry, with random options."""
     slope = st.floats(0.0, 0.9)
@@ -111,6 +120,31 @@ def batch_norms(draw: st.DrawFn, width: int, dtype: Any) -> nn.BatchNorm1d:
 
 
 @st.composite
+def layers(draw: st.DrawFn, width: int, dtype: Any, n: int) -> nn.Layer:
+    """Any layer that takes (n, width), in training or evaluation mode."""
+    kind = draw(st.sampled_from(["linear", "elementwise", "softmax", "flatten", "batch_norm"]))
+    layer: nn.Layer
+    if kind == "linear":
+        layer = draw(linears(width, draw(widths), dtype))
+    elif kind == "elementwise":
+        layer = draw(elementwise_layers(width, dtype))
+    elif kind == "softmax":
+        layer = draw(st.sampled_from([nn.Softmax, nn.LogSoftmax]))()
+    elif kind == "flatten":
+        layer = nn.Flatten()
+    else:
+        layer = draw(batch_norms(width, dtype))
+        if n == 1:
+            return tracked(layer.eval())
+    return layer.train(n > 1 and draw(st.booleans()))
+
+
+def tracked(layer: nn.BatchNorm1d) -> nn.BatchNorm1d:
+    """A BatchNorm1d that can take one row: with running statistics, in evaluation mode."""
+    return layer if layer.running_mean is not None else nn.BatchNorm1d(layer.num_features, dtype=layer.dtype).eval()
+
+
+@st.composite
 def hidden_layers(draw: st.DrawFn, width: int, dtype: Any, n: int) -> list[nn.Layer]:
     """What may follow a Linear layer of that width for a batch of ``n`` rows: any mix of up to two layers."""
     kinds = ["activation", "activation", "dropout", "softmax", "inner"] + ["batch_norm"] * (n > 1)
@@ -125,7 +159,7 @@ def hidden_layers(draw: st.DrawFn, width: int, dtype: Any, n: int) -> list[nn.La
         elif kind == "batch_norm":
             layers.append(draw(batch_norms(width, dtype)))
         else:
-            inner = nn.Linear(width, width, draw(st.booleans()), rng=draw(seeds), dtype=dtype)
+            inner = draw(linears(width, width, dtype))
             layers.append(nn.Sequential(inner, draw(elementwise_layers(width, dtype))))
     return layers
 
@@ -137,7 +171,7 @@ def networks(draw: st.DrawFn, dtype: Any, n: int, *, outputs: int | None = None,
     sizes[-1] = outputs or sizes[-1]
     layers: list[nn.Layer] = [nn.Flatten()] if draw(st.booleans()) else []
     for index, (fan_in, fan_out) in enumerate(pairwise(sizes)):
-        layers.append(nn.Linear(fan_in, fan_out, draw(st.booleans()), rng=draw(seeds), dtype=dtype))
+        layers.append(draw(linears(fan_in, fan_out, dtype)))
         if index < len(sizes) - 2:
             layers += draw(hidden_layers(fan_out, dtype, n))
     return nn.Sequential(*layers).train(draw(st.booleans()))

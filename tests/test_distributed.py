@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from unittest import mock
 
 import mnist_worker
 import numpy as np
@@ -14,6 +15,7 @@ import pytest
 import torch
 from hypothesis import assume, given
 from hypothesis import strategies as st
+from run_bound import RunBound
 
 import numpy_nn as nn
 from torch_ref.distributed import Group, ShardedLoader, Share
@@ -24,70 +26,96 @@ TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--np
 ENVIRONMENT = os.environ | {"PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests'}", "OMP_NUM_THREADS": "1"}
 
 # Rows and options: shares that are equal, shares that are not, and a last batch that is smaller. Smooth activations,
-# as rounding decides on which side of a kink a number lies.
-COMMON = ["--activation", "tanh", "--hidden", "16"]
+# as rounding decides on which side of a kink a number lies; few steps, as worst cases multiply from step to step.
+COMMON = ["--dtype", "float64", "--activation", "tanh", "--hidden", "16"]
+ADVERSARIAL = "0.5"
 CASES = {
-    f"{engine}-{name}": (rows, ["--engine", engine, *COMMON, *options])
-    for engine in ("numpy", "torch")
-    for name, (rows, options) in {
-        "equal": (256, ["--batch-size", "32", "--lr", "0.2"]),
-        "uneven": (203, ["--batch-size", "30", "--optimizer", "nesterov", "--schedule", "one-cycle"]),
-        "adversarial": (60, ["--batch-size", "20", "--lr", "0.2", "--adversarial", "1"]),
-        "last": (100, ["--batch-size", "19", "--optimizer", "adam", "--lr", "0.01", "--label-smoothing", "0.1"]),
-    }.items()
+    "equal": (64, ["--batch-size", "32", "--lr", "0.2"]),
+    "uneven": (67, ["--batch-size", "30", "--optimizer", "nesterov", "--schedule", "one-cycle"]),
+    "adversarial": (40, ["--batch-size", "20", "--lr", "0.2", "--adversarial", ADVERSARIAL]),
+    "last": (45, ["--batch-size", "19", "--optimizer", "adam", "--lr", "0.01", "--label-smoothing", "0.1"]),
 }
+ENGINES = ("numpy", "torch")
+
+
+def options_of(name, engine):
+    """The options of a case for an engine."""
+    return ["--engine", engine, *COMMON, *CASES[name][1]]
+
+
+def bound_of(name, processes):
+    """What rounding leaves open of a case's parameters, in so many processes."""
+    engine = mnist_worker.engine(CASES[name][0], options_of(name, "numpy"))
+    epsilon = float(ADVERSARIAL) if name == "adversarial" else 0.0
+    held = RunBound(engine.net, engine.loss, engine.loader, processes, epsilon)
+    engine.each_step.append(held)
+    with np.errstate(all="ignore"):
+        engine.train_epoch(lambda: None)
+    return held.parameters()
 
 
 @pytest.fixture(scope="module")
 def alone():
-    """The cases in one process, in float64 and in float32."""
+    """The cases in one process."""
     return {
-        (name, dtype): mnist_worker.train(rows, [*options, "--dtype", dtype])
-        for name, (rows, options) in CASES.items()
-        for dtype in ("float64", "float32")
+        (name, engine): mnist_worker.train(CASES[name][0], options_of(name, engine))
+        for name in CASES
+        for engine in ENGINES
     }
 
 
 @pytest.fixture(scope="module", params=[2, 4], ids="{} processes".format)
 def together(request, tmp_path_factory):
-    """The folder in which so many processes leave the cases in float64."""
+    """How many processes there are, the folder in which they leave the cases' parameters, and what else they found."""
     folder = tmp_path_factory.mktemp("together")
-    cases = {name: (rows, [*options, "--dtype", "float64"]) for name, (rows, options) in CASES.items()}
+    cases = {f"{name}-{engine}": (CASES[name][0], options_of(name, engine)) for name in CASES for engine in ENGINES}
     command = [*TORCHRUN, str(request.param), str(ROOT / "tests" / "distributed_worker.py"), str(folder)]
     done = subprocess.run(
         [*command, json.dumps(cases)], env=ENVIRONMENT, capture_output=True, text=True, timeout=120, check=False
     )
     assert done.returncode == 0, done.stderr
-    return folder, json.loads((folder / "results.json").read_text())
+    return request.param, folder, json.loads((folder / "results.json").read_text())
 
 
-def vector(parameters):
-    """All parameters as one."""
-    return np.concatenate([np.ravel(array).astype(np.float64) for _, array in sorted(parameters.items())])
+def test_several_processes_train_exactly_what_one_trains_on_numbers_that_need_no_rounding(together):
+    assert together[2]["exact"] == {"numpy": True, "torch": True}
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_several_processes_train_what_one_trains(name, alone, together):
-    folder, results = together
-    engine, metrics = alone[name, "float64"]
-    expected = vector(engine.parameters())
-    got = vector(np.load(folder / f"{name}.npz"))
-    # To first order a run's error is a multiple of the unit roundoff, the same multiple in both dtypes: the float32 run
-    # tells what training makes of rounding errors. Two runs in float64 may be twice their error apart; and twice again,
-    # as a sum over shares rounds each share's sum, its weight and the sum of the shares, where one process rounds one.
-    error = np.linalg.norm(vector(alone[name, "float32"][0].parameters()) - expected) * 2.0 ** (24 - 53)
-    assert np.linalg.norm(got - expected) <= 4.0 * error
-    # A wrong weight is an error of some percent: a bound that could hide it would be no bound.
-    assert error < 1e-12 * np.linalg.norm(expected)
-    assert results[name]["same"]
-    for epoch, expected_epoch in zip(results[name]["metrics"], metrics, strict=True):
-        # Means of at most 256 terms, of numbers that carry a relative error like the parameters'.
-        assert epoch[::2] == pytest.approx(expected_epoch[::2], rel=1e-12)
-        assert epoch[1::2] == pytest.approx(expected_epoch[1::2], rel=1e-15)
+def test_several_processes_train_what_one_trains_up_to_rounding(name, alone, together):
+    processes, folder, results = together
+    for held, runs in (
+        (bound_of(name, 1), {engine: alone[name, engine][0].parameters() for engine in ENGINES}),
+        (bound_of(name, processes), {engine: np.load(folder / f"{name}-{engine}.npz") for engine in ENGINES}),
+    ):
+        for engine, parameters in runs.items():
+            assert parameters.keys() == held.keys()
+            for parameter, rounded in held.items():
+                # A wrong weight of a share is an error of some percent: a bound that could hide it would be none.
+                assert rounded.error.max() < 1e-6
+                assert (np.abs(parameters[parameter] - rounded.value) <= rounded.reach).all(), (engine, parameter)
+    for engine in ENGINES:
+        result, metrics = results[f"{name}-{engine}"], alone[name, engine][1]
+        assert result["same"]
+        for (loss, right, *test), (expected_loss, expected_right, *expected_test) in zip(
+            result["metrics"], metrics, strict=True
+        ):
+            # Losses of networks that are as near as that, some 12,700 parameters with gradients of at most 0.01: with a
+            # wrong weight among the means the second digit differs. Shares of right rows are means of counts.
+            assert (loss, test[0]) == pytest.approx((expected_loss, expected_test[0]), abs=1e-4)
+            assert (right, test[1]) == pytest.approx((expected_right, expected_test[1]), rel=1e-15)
+
+
+def test_a_share_with_a_wrong_weight_is_out_of_bounds():
+    held = bound_of("uneven", 2)
+    with mock.patch.object(Group, "slice_of", lambda self, n: slice(self.rank * n // 2, (self.rank + 1) * n // 2 - 1)):
+        wrong = bound_of("uneven", 2)
+    for name, rounded in held.items():
+        assert (np.abs(wrong[name].value - rounded.value) > 100 * rounded.reach).any(), name
 
 
 def test_streams_differ_by_rank_and_begin_with_rank_0s(together):
-    drawn = together[1]["streams"]
+    drawn = together[2]["streams"]
     for rank, (dropout, running_mean) in enumerate(zip(drawn["dropout"], drawn["running_mean"], strict=True)):
         assert dropout == np.random.Generator(np.random.PCG64(7).jumped(rank)).random(4).tolist()
         assert running_mean == [0.0] * 4
@@ -102,11 +130,11 @@ def test_streams_differ_by_rank_and_begin_with_rank_0s(together):
 
 
 def test_batch_norm_and_dropout_leave_one_network_on_all_ranks(together):
-    assert together[1]["batch_norm"]
+    assert together[2]["batch_norm"]
 
 
 def test_the_average_that_is_judged_is_one_network_too(together):
-    assert together[1]["average"] == [True, True]
+    assert together[2]["average"] == [True, True]
 
 
 @pytest.mark.parametrize("status", [0, 2])
@@ -273,6 +301,6 @@ def test_a_run_goes_on_with_another_number_of_processes(engine, tmp_path):
             assert launcher.returncode == 0, err
     whole, resumed = (json.loads((tmp_path / f / "history.json").read_text())["epochs"] for f in ("whole", "resumed"))
     assert [row["epoch"] for row in resumed] == [1, 2]
-    # Six steps of float64: losses of the same network to rounding.
-    assert resumed[-1][engine]["test_loss"] == pytest.approx(whole[-1][engine]["test_loss"], rel=1e-12)
+    # Six steps of float64, whose parameters are bounded as above; without its velocities the second digit differs.
+    assert resumed[-1][engine]["test_loss"] == pytest.approx(whole[-1][engine]["test_loss"], rel=1e-4)
     assert resumed[-1][engine]["train_loss"] != resumed[0][engine]["train_loss"]

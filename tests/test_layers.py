@@ -13,32 +13,9 @@ from torch_ref.parity import compare
 from torch_ref.rounding import as_rounded
 
 
-@st.composite
-def layers(draw, width, dtype, n):
-    """Any layer that takes (n, width), in training or evaluation mode."""
-    kind = draw(st.sampled_from(["linear", "elementwise", "softmax", "flatten", "batch_norm"]))
-    layer: nn.Layer
-    if kind == "linear":
-        layer = nn.Linear(width, draw(our.widths), draw(st.booleans()), rng=draw(our.seeds), dtype=dtype)
-    elif kind == "elementwise":
-        layer = draw(our.elementwise_layers(width, dtype))
-    elif kind == "softmax":
-        layer = draw(st.sampled_from([nn.Softmax, nn.LogSoftmax]))()
-    elif kind == "flatten":
-        layer = nn.Flatten()
-    else:
-        layer = draw(our.batch_norms(width, dtype))
-    return layer.train(n > 1 and draw(st.booleans())) if kind != "batch_norm" or n > 1 else tracked(layer.eval())
-
-
-def tracked(layer):
-    """A BatchNorm1d that can take one row: with running statistics, in evaluation mode."""
-    return layer if layer.running_mean is not None else nn.BatchNorm1d(layer.num_features, dtype=layer.dtype).eval()
-
-
 @given(data=st.data(), n=our.rows, width=our.widths, dtype=our.dtypes)
 def test_output_and_gradients_equal_torch_within_the_derived_bound(data, n, width, dtype):
-    layer = data.draw(layers(width, dtype, n))
+    layer = data.draw(our.layers(width, dtype, n))
     x = data.draw(our.float_arrays((n, width), dtype))
     twin, before = to_torch(layer), x.copy()
     leaf = torch.tensor(np.ascontiguousarray(x), requires_grad=True)
@@ -61,9 +38,9 @@ def test_output_and_gradients_equal_torch_within_the_derived_bound(data, n, widt
 
 @given(data=st.data(), n=our.rows, width=our.widths, dtype=our.dtypes)
 def test_a_smaller_batch_after_a_larger_one_is_seen_alone(data, n, width, dtype):
-    layer = data.draw(layers(width, dtype, n)).eval()
+    layer = data.draw(our.layers(width, dtype, n)).eval()
     if isinstance(layer, nn.BatchNorm1d):
-        layer = tracked(layer)
+        layer = our.tracked(layer)
     rng = np.random.default_rng(data.draw(our.seeds))
     x, rows = rng.standard_normal((n, width)).astype(dtype), data.draw(st.integers(1, n))
     fresh = to_torch_and_back(layer)
@@ -83,7 +60,7 @@ def to_torch_and_back(layer):
 
 @given(data=st.data(), n=our.rows, width=our.widths, dtype=our.dtypes)
 def test_backward_parameters_writes_what_backward_writes(data, n, width, dtype):
-    layer = data.draw(layers(width, dtype, n))
+    layer = data.draw(our.layers(width, dtype, n))
     x = np.random.default_rng(data.draw(our.seeds)).standard_normal((n, width)).astype(dtype)
     g = np.cos(layer(x))
     layer.backward(g)

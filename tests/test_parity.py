@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import strategies as our
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import numpy_nn as nn
@@ -31,6 +31,16 @@ def test_random_networks_agree_with_torch_within_the_derived_bounds(data, n, dty
     assert all(np.isfinite(row.bound) for row in held)
     for name, array in net.state_dict().items():
         np.testing.assert_array_equal(array, before[name])
+
+
+@pytest.mark.parametrize("fan_in", [784, 4096])
+@given(data=st.data(), n=our.rows, dtype=our.dtypes)
+@settings(max_examples=5)
+def test_wide_layers_agree_with_torch_however_large_their_biases(fan_in, data, n, dtype):
+    net = nn.Sequential(data.draw(our.linears(fan_in, data.draw(st.integers(1, 32)), dtype)), nn.Tanh())
+    x = data.draw(our.float_arrays((n, fan_in), dtype, limit=100.0))
+    loss, target = data.draw(our.losses_with_targets((n, net[0].out_features), dtype))
+    parity(net, x, target, loss).raise_if_failed()
 
 
 def test_the_gradient_of_bce_with_logits_stays_within_its_bound_also_where_the_sigmoid_is_far_below_the_target():
@@ -78,16 +88,35 @@ def test_the_report_names_every_quantity():
         "2.bias after 2 steps of SGD",
     ]
     assert report.ok
-    assert str(report).endswith("19 quantities: all within their bounds")
-    assert report.worst.share == max(row.share for row in report.rows)
+    assert "\n19 quantities: all within their bounds, which could be " in str(report)
+    assert report.worst.worst_share == max(row.worst_share for row in report.rows)
 
 
 def test_a_quantity_out_of_bounds_is_said():
     report = small_report()
-    report.rows[3] = replace(report.rows[3], share=1.5)
-    assert not report.ok
-    with pytest.raises(AssertionError, match=r"(?s)loss .*FAILED.*1 out of bounds"):
-        report.raise_if_failed()
+    for changes, said in (
+        ({"share": 1.5}, "FAILED: difference"),
+        ({"ours_share": 1.5}, "FAILED: numpy_nn"),
+        ({"torch_share": np.nan}, "FAILED: torch"),
+    ):
+        report = small_report()
+        report.rows[3] = replace(report.rows[3], **changes)
+        assert not report.ok
+        with pytest.raises(AssertionError, match=rf"(?s)\nloss [^\n]* {said}\n.*: 1 out of bounds"):
+            report.raise_if_failed()
+
+
+def test_the_report_says_how_sharp_its_bounds_are():
+    report = small_report()
+    report.rows = [
+        replace(report.rows[0], share=0.25, ours_share=0.5, torch_share=0.125),
+        replace(report.rows[0], share=0.0, ours_share=0.0, torch_share=0.0),
+        *(replace(report.rows[0], share=0.0, ours_share=s, torch_share=0.0) for s in (0.125, 0.01)),
+    ]
+    assert [row.room for row in report.rows] == [2.0, np.inf, 8.0, 100.0]
+    assert report.median_room == 8.0
+    assert str(report).splitlines()[2].split()[-2:] == ["2", "ok"]
+    assert str(report).endswith("which could be 8 times smaller (median)")
 
 
 class WrongReLU(nn.ReLU):

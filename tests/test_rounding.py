@@ -81,6 +81,10 @@ def call(name, x):
     return np.frompyfunc(getattr(mpmath, name), 1, 1)(x) if x.dtype == object else getattr(np, name)(x)
 
 
+def linear(x, weight, bias):
+    return x.linear(weight, bias) if isinstance(x, Rounded) else x @ weight + bias
+
+
 def at_least(x, bound):
     return x.maximum(bound) if isinstance(x, Rounded) else np.maximum(x, bound)
 
@@ -182,6 +186,28 @@ def test_a_product_of_matrices_is_within_its_bound_in_any_order_of_summation(dat
         apply(lambda a, b: a @ b, a, b, machine=machine)
 
 
+@given(data=st.data(), dtype=our.dtypes, inner=st.integers(1, 12))
+def test_a_product_with_a_bias_is_within_its_bound_wherever_the_bias_stands(data, dtype, inner):
+    a, b, bias = (Number.exact(data.draw(numbers(dtype, shape))) for shape in ((3, inner), (inner, 2), (2,)))
+    for machine in (
+        lambda a, b, bias: a @ b + bias,
+        lambda a, b, bias: np.cumsum(np.stack([bias + 0 * a[:, :1], *np.moveaxis(a[:, :, None] * b, 1, 0)]), axis=0)[
+            -1
+        ],
+    ):
+        apply(lambda a, b, bias: linear(a, b, bias), a, b, bias, machine=machine)
+
+
+@pytest.mark.parametrize("dtype", our.DTYPES)
+def test_each_addition_to_a_large_bias_rounds_at_its_size(dtype):
+    u, n = np.finfo(dtype).eps / 2, 100
+    x, w, bias = (Number.exact(np.full(shape, v, dtype)) for shape, v in (((1, n), u), ((n, 1), 1.0), ((1,), 1.0)))
+    # Added one by one to the bias, 1, none of a hundred u makes a difference; added to each other first they do.
+    lost = apply(linear, x, w, bias, machine=lambda x, _, bias: np.cumsum([*bias, *x[0]], dtype=dtype)[-1:, None])
+    assert lost.distance() == n * u
+    assert lost.rounded.error <= 1.02 * (n + 1) * u
+
+
 @given(data=st.data(), dtype=our.dtypes, axis=st.sampled_from([0, 1, None]))
 def test_sum_and_mean_are_within_their_bounds_in_any_order_of_summation(data, dtype, axis):
     shape = data.draw(st.integers(1, 12)), data.draw(st.integers(1, 12))
@@ -213,6 +239,12 @@ def test_of_two_branches_that_the_error_leaves_open_either_is_within_the_bound()
     np.testing.assert_allclose(picked.error[~undecided], [0.25, 0.5], rtol=2 * (SLACK - 1))
 
 
+def test_what_is_surely_below_the_bound_of_a_maximum_leaves_no_error():
+    x = Rounded([-3.0, -0.5, 0.5, 3.0, np.nan], 1.0, dtype=np.float32)
+    np.testing.assert_array_equal(x.maximum(0.0).error, [0, 1, 1, 1, 0])
+    np.testing.assert_array_equal(x.minimum(0.0).error, [1, 1, 1, 0, 0])
+
+
 def test_step_looks_at_the_side_of_its_own_threshold():
     x = Rounded([3.0, 3.0, 1.0], [1.0, 0.5, 0.0], dtype=np.float64)
     np.testing.assert_array_equal(x.step(2.0).value, [1, 1, 0])
@@ -228,21 +260,94 @@ def test_what_may_divide_by_zero_or_overflow_has_an_infinite_bound():
         np.testing.assert_array_equal((x * x - x * x).error[2], np.inf)
 
 
+def test_what_may_overflow_in_the_dtype_has_an_infinite_bound_and_so_has_what_comes_of_it():
+    x = as_rounded(np.array([1.0, 1e19, 3e38], np.float32))
+    row = x.reshape(1, 3)
+    for result, known in (
+        (x * x, [True, True, False]),
+        (x + x, [True, True, False]),
+        (1.0 / (x * x), [True, True, False]),
+        (x / np.float32(0.5), [True, True, False]),
+        (x.minimum(90.0).exp(), [True, False, False]),
+        (row.sum(axis=1), [True]),
+        ((row + row).sum(axis=1), [False]),
+        (row @ np.ones((3, 1), np.float32), [True]),
+        (row @ np.full((3, 1), 10.0, np.float32), [False]),
+    ):
+        np.testing.assert_array_equal(np.ravel(np.isfinite(result.error)), known)
+    assert np.isfinite((as_rounded(np.array(1e200)) * 1e100).error)
+
+
 @given(data=st.data(), dtype=our.dtypes)
 def test_arrays_are_exact_and_so_is_all_that_only_moves_them(data, dtype):
     x = data.draw(numbers(dtype, (3, 4)))
     r = as_rounded(x)
     assert as_rounded(r) is r
-    for moved, expected in (
-        (r, x),
-        (-r, -x),
-        (r.T, x.T),
-        (r.reshape(2, 6), x.reshape(2, 6)),
-        (r.maximum(0.0), x.clip(0)),
-    ):
+    for moved, expected in ((r, x), (-r, -x), (r.T, x.T), (r.reshape(2, 6), x.reshape(2, 6))):
         np.testing.assert_array_equal(moved.value, expected)
         np.testing.assert_array_equal(moved.error, 0)
         assert moved.dtype == dtype
+
+
+@given(data=st.data(), dtype=our.dtypes)
+def test_picking_is_exact_but_for_subnormal_numbers_which_a_machine_may_take_for_0(data, dtype):
+    x = data.draw(numbers(dtype, (3, 4)))
+    r, tiny = as_rounded(x), float(np.finfo(dtype).tiny)
+    columns = np.array([2, 0, 3])
+    for picked, expected in (
+        (r.maximum(0.0), np.maximum(x, 0)),
+        (r.minimum(0.0), np.minimum(x, 0)),
+        (r.max(axis=1), x.max(axis=1, keepdims=True)),
+        (r.pick(columns), x[range(3), columns]),
+    ):
+        np.testing.assert_array_equal(picked.value, expected)
+        assert (picked.error <= tiny).all()
+        assert picked.dtype == dtype
+    lost = np.where(np.abs(x) < tiny, np.abs(x.astype(np.float64)), 0.0)
+    np.testing.assert_array_equal(r.maximum(0.0).error, lost)
+    np.testing.assert_array_equal(r.pick(columns).error, lost[range(3), columns])
+
+
+@pytest.mark.parametrize("dtype", our.DTYPES)
+def test_a_subnormal_number_may_be_0_wherever_it_is_read(dtype):
+    tiny, big = np.finfo(dtype).tiny, dtype(1e30)
+    x = as_rounded(np.array([tiny / 4, tiny, 0.0], dtype))
+    # Flushed, tiny / 4 is 0, and so are its products and sums; a normal number and 0 stay what they are.
+    for result, factor in ((x * big, 1e30), (x / (1 / big), 1e30), (x + dtype(0.0), 1.0), (x.sum(), 1.0)):
+        assert np.ravel(result.error)[0] >= factor * float(tiny) / 4
+    assert ((x * big).error[1:] < 1e30 * tiny * 1e-6).all()
+    weight = as_rounded(np.array([[big], [0.0], [0.0]], dtype))
+    assert x.reshape(1, 3).linear(weight).error >= float(big) * float(tiny) / 4
+    np.testing.assert_array_equal(x.step().error, [1, 0, 0])
+    assert x.sqrt().error[0] >= np.sqrt(float(tiny) / 4)
+
+
+@given(data=st.data(), dtype=our.dtypes)
+def test_of_two_formulas_either_is_within_the_bound_of_both(data, dtype):
+    eighths = hnp.arrays(np.float64, (2, N), elements=st.integers(0, 80).map(lambda i: i / 8))  # sums are exact
+    values, errors = (data.draw(eighths) for _ in range(2))
+    one, other = (Rounded(v, e, dtype=dtype) for v, e in zip(values, errors, strict=True))
+    both = one.either(other)
+    np.testing.assert_array_equal(both.value, one.value)
+    for formula in (one, other):
+        assert (both.value - both.error <= formula.value - formula.error).all()
+        assert (both.value + both.error >= formula.value + formula.error).all()
+    np.testing.assert_array_equal(both.error, np.maximum(errors[0], errors[1] + np.abs(values[0] - values[1])))
+
+
+@pytest.mark.parametrize("dtype", our.DTYPES)
+def test_a_machine_may_be_off_by_the_error_and_the_value_by_what_float64_makes_of_it(dtype):
+    x = Rounded([1.0, 2.0], [0.5, 0.0], dtype=dtype)
+    np.testing.assert_array_equal(x.reach, [0.5 + 0.5 * 2.0**-53 / x.u, 0.0])
+    assert x.reach[0] == (1.0 if dtype is np.float64 else 0.5 + 2.0**-30)
+
+
+@given(data=st.data(), dtype=our.dtypes)
+def test_or_within_leaves_room_for_roundings_of_the_value(data, dtype):
+    x = Rounded(data.draw(numbers(dtype)), 0.25, dtype=dtype)
+    room = x.or_within(16.0)
+    np.testing.assert_array_equal(room.value, x.value)
+    np.testing.assert_array_equal(room.error, 0.25 + 16.0 * x.u * np.abs(x.value))
 
 
 def test_an_array_may_stand_on_either_side():

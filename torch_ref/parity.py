@@ -1,5 +1,8 @@
 """Parity: a network and its torch twin, compared number by number, each difference held to a derived bound.
 
+A bound is a value and an error. The two engines may be twice the error apart, and each by itself must lie within the
+error of the value: an engine with more roundings than its bound counts would else hide behind the other's fewer.
+
 Every layer is fed the same input and the same gradient in both engines, so that the bound of that one layer is enough
 (:mod:`torch_ref.bounds`). The whole network is compared too, from the input to the loss and back, with the bounds of
 its layers chained. The optimizers are fed the same gradients, step after step.
@@ -8,6 +11,8 @@ its layers chained. The optimizers are fed the same gradients, step after step.
 from __future__ import annotations
 
 import copy
+import math
+import statistics
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -27,7 +32,9 @@ Array = NDArray[Any]
 class Row:
     """One compared quantity: its worst element (the largest share of the bound), in both engines.
 
-    ``ulps`` is the difference in units in the last place of the larger value, ``share`` the difference over the bound.
+    ``ulps`` is the difference in units in the last place of the larger value, ``share`` the difference over the bound;
+    ``ours_share`` and ``torch_share`` are the largest distances of each engine from the bound's value over what
+    rounding allows it.
     """
 
     quantity: str
@@ -39,11 +46,30 @@ class Row:
     bound: float
     ulps: float
     share: float
+    ours_share: float
+    torch_share: float
+
+    @property
+    def worst_share(self) -> float:
+        """The largest of the three shares."""
+        return float(np.max([self.share, self.ours_share, self.torch_share]))
+
+    @property
+    def room(self) -> float:
+        """How many times smaller the bound could be before it failed; inf where all three values are equal."""
+        return 1.0 / self.worst_share if self.worst_share > 0.0 else math.inf
 
     @property
     def ok(self) -> bool:
-        """Whether every element is within its bound."""
-        return self.share <= 1.0
+        """Whether every element is within its bound, and so is each engine by itself."""
+        return self.worst_share <= 1.0
+
+    @property
+    def verdict(self) -> str:
+        """``ok``, or what is out of bounds."""
+        names = {"difference": self.share, "numpy_nn": self.ours_share, "torch": self.torch_share}
+        failed = [name for name, share in names.items() if not share <= 1.0]
+        return f"FAILED: {', '.join(failed)}" if failed else "ok"
 
 
 @dataclass
@@ -61,7 +87,13 @@ class ParityReport:
     @property
     def worst(self) -> Row:
         """The row nearest to its bound, or farthest beyond it."""
-        return max(self.rows, key=lambda row: row.share)
+        return max(self.rows, key=lambda row: row.worst_share)
+
+    @property
+    def median_room(self) -> float:
+        """The median of the rows' room, of those whose values are not all equal; inf if there is none."""
+        rooms = [row.room for row in self.rows if row.room < math.inf]
+        return statistics.median(rooms) if rooms else math.inf
 
     def raise_if_failed(self) -> None:
         """AssertionError with the table if a quantity is out of bounds."""
@@ -69,17 +101,18 @@ class ParityReport:
             raise AssertionError(str(self))
 
     def __str__(self) -> str:
-        head = ("quantity", "shape", "worst at", "numpy_nn", "torch", "ulps", "difference", "bound", "")
+        head = ("quantity", "shape", "worst at", "numpy_nn", "torch", "ulps", "difference", "bound", "room", "")
         lines = [head]
         for r in self.rows:
             numbers = (f"{r.ours:.9g}", f"{r.torch:.9g}", f"{r.ulps:.3g}", f"{r.difference:.2e}", f"{r.bound:.2e}")
-            lines.append((r.quantity, _show(r.shape), _show(r.index), *numbers, "ok" if r.ok else "FAILED"))
+            lines.append((r.quantity, _show(r.shape), _show(r.index), *numbers, f"{r.room:.3g}", r.verdict))
         widths = [max(len(line[column]) for line in lines) for column in range(len(head))]
-        left = (str.ljust,) * 3 + (str.rjust,) * 6
-        table = ("  ".join(a(cell, w) for a, cell, w in zip(left, line, widths, strict=True)) for line in lines)
+        aligned = (str.ljust,) * 3 + (str.rjust,) * 6 + (str.ljust,)
+        table = ("  ".join(a(cell, w) for a, cell, w in zip(aligned, line, widths, strict=True)) for line in lines)
         failed = sum(not row.ok for row in self.rows)
         verdict = "all within their bounds" if self.ok else f"{failed} out of bounds"
-        return "\n".join([self.title, *(line.rstrip() for line in table), f"{len(self.rows)} quantities: {verdict}"])
+        last = f"{len(self.rows)} quantities: {verdict}, which could be {self.median_room:.2g} times smaller (median)"
+        return "\n".join([self.title, *(line.rstrip() for line in table), last])
 
 
 def _show(numbers: tuple[int, ...]) -> str:
@@ -87,27 +120,34 @@ def _show(numbers: tuple[int, ...]) -> str:
 
 
 def compare(quantity: str, ours: Any, theirs: torch.Tensor, rounded: Rounded, transpose: bool = False) -> Row:
-    """Compare an array with a tensor, transposed first if told so; twice the error of ``rounded`` is the bound.
+    """Compare an array with a tensor, transposed first if told so; ``rounded`` is what both should be.
 
-    Equal infinities agree, and so do two NaNs.
+    They may be twice its error apart, and each of them its ``reach`` from its value. Equal infinities agree, and so do
+    two NaNs.
     """
     a, tensor = np.asarray(ours), theirs.detach().cpu().numpy()
     b = tensor.T if transpose else tensor
     if a.shape != b.shape:
         raise AssertionError(f"{quantity}: numpy_nn has shape {a.shape}, torch {b.shape}")
-    precise_a, precise_b = a.astype(np.float64), b.astype(np.float64)
     with np.errstate(all="ignore"):
-        same = (precise_a == precise_b) | (np.isnan(precise_a) & np.isnan(precise_b))
-        difference = np.where(same, 0.0, np.abs(precise_a - precise_b))
         bound = np.broadcast_to(2.0 * rounded.error, a.shape)
-        share = np.where(same, 0.0, difference / bound)
-        # What is no number on one side only has no distance, and is out of any bound.
-        share = np.where(np.isnan(share), np.inf, share)
+        difference, share = _shares(a, b, bound)
         index = tuple(int(i) for i in np.unravel_index(int(np.argmax(share)), a.shape)) if a.ndim else ()
         unit = np.spacing(np.maximum(np.abs(a), np.abs(b))[index].astype(rounded.dtype))
         ulps = difference[index] / float(unit)
-    values = (a[index], b[index], difference[index], bound[index], ulps, share[index])
+        each = [float(np.max(_shares(engine, rounded.value, rounded.reach)[1])) for engine in (a, b)]
+    values = (a[index], b[index], difference[index], bound[index], ulps, share[index], *each)
     return Row(quantity, a.shape, index, *(float(v) for v in values))
+
+
+def _shares(a: Array, b: Array, bound: Array) -> tuple[Array, Array]:
+    """The distances of two arrays, and these over the bound."""
+    a, b = a.astype(np.float64), b.astype(np.float64)
+    same = (a == b) | (np.isnan(a) & np.isnan(b))
+    difference = np.where(same, 0.0, np.abs(a - b))
+    share = np.where(same, 0.0, difference / bound)
+    # What is no number on one side only has no distance, and is out of any bound.
+    return difference, np.where(np.isnan(share), np.inf, share)
 
 
 def parity(
@@ -146,15 +186,15 @@ def _compare_passes(net: nn.Sequential, x: Array, target: Array, loss: nn.Loss, 
     modules = [to_torch(layer, device) for layer in layers]
     inputs, chain = [x], [as_rounded(x)]
     for i, layer in enumerate(layers):
-        statistics = {}
+        running = {}
         if isinstance(layer, nn.BatchNorm1d) and layer.training:
-            statistics = bounds.running_statistics(layer, as_rounded(inputs[-1]))
+            running = bounds.running_statistics(layer, as_rounded(inputs[-1]))
         inputs.append(layer(inputs[-1]).copy())
         if isinstance(layer, nn.Dropout):
             modules[i] = _Masked(layer.mask, device)
         theirs = modules[i](_tensor(inputs[i], device))
         rows.append(compare(f"{_name(layer)} output", inputs[-1], theirs, bounds.forward(layer, as_rounded(inputs[i]))))
-        for name, bound in statistics.items():
+        for name, bound in running.items():
             rows.append(compare(f"{_name(layer)} {name}", getattr(layer, name), getattr(modules[i], name), bound))
         chain.append(bounds.forward(layer, chain[-1]))
 

@@ -18,6 +18,10 @@ from torch_ref.models import perceptron_loss
 
 Device = str | torch.device | None
 
+# Above its threshold torch's Softplus drops log1p(exp(-x)), which is below half a unit in float32's last place at 20,
+# but in float64's only at 40.
+SOFTPLUS_THRESHOLD = 40.0
+
 # numpy_nn's layer, torch's, and the constructor arguments that both have and spell alike.
 COUNTERPARTS: tuple[tuple[type[nn.Layer], type[torch.nn.Module], tuple[str, ...]], ...] = (
     (nn.Linear, torch.nn.Linear, ("in_features", "out_features")),
@@ -70,9 +74,7 @@ def to_torch(net: nn.Layer, device: Device = None) -> Any:
             "dtype": torch.from_numpy(np.empty(0, net.dtype)).dtype,
         }
     elif isinstance(net, nn.Softplus):
-        # Above its threshold torch drops log1p(exp(-x)), which is below half a unit in float32's last place at 20, but
-        # in float64's only at 40.
-        arguments |= {"threshold": 40.0}
+        arguments |= {"threshold": SOFTPLUS_THRESHOLD}
     module = counterpart(**arguments)
     module.load_state_dict({name: torch.tensor(array.T) for name, array in (*_data(net), *net.named_buffers())})
     return module.to(device).train(net.training)
