@@ -3,6 +3,9 @@
 PYTHON ?= python3
 TORCH ?=
 EPOCHS ?= 5
+FILES ?=
+# mutants to try, 0 for all; of files that are named, all
+SAMPLE ?= $(if $(FILES),0,200)
 ARGS ?=
 TEST_ARGS ?=
 
@@ -16,7 +19,7 @@ ifneq ($(filter-out none $(shell cat $(READY) 2>/dev/null),$(TORCH)),)
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help demo lessons test check test-machines benchmark coverage lint mnist clean
+.PHONY: help demo lessons test check test-machines benchmark coverage mutants lint mnist clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1 - \2/p' Makefile
@@ -44,6 +47,9 @@ benchmark: mnist ## time the engines side by side; ARGS='--suite mnist', or othe
 
 coverage: mnist ## run the tests and list the lines of both packages that none of them reaches
 	$(IN_VENV) -m pytest -n 2 --cov --cov-report=term-missing $(TEST_ARGS)
+
+mutants: mnist ## change the core in small ways, which tests should notice; SAMPLE=200, or 0 for all, or FILES='numpy_nn/losses.py'
+	$(IN_VENV) scripts/mutants.py --sample $(SAMPLE) $(ARGS) $(FILES)
 
 lint: $(READY) ## check style, format, types and the workflow of hosted CI
 	$(IN_VENV) -m ruff check .

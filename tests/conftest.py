@@ -13,7 +13,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("VECLIB_MAXIMUM_THREADS", "1")
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, Phase, settings
 from needs import collect_ignore, pytest_itemcollected, pytest_sessionfinish  # noqa: F401, for pytest to find
 
 import numpy_nn as nn
@@ -29,6 +29,13 @@ settings.register_profile("default", deadline=None, max_examples=50, print_blob=
 settings.register_profile("ci", parent=settings.get_profile("default"), derandomize=True)
 settings.register_profile("quick", parent=settings.get_profile("default"), max_examples=10)
 settings.register_profile("thorough", parent=settings.get_profile("default"), max_examples=500)
+# For a mutant it counts whether a test fails, not how small the example is, on a machine that may be busy.
+settings.register_profile(
+    "mutants",
+    parent=settings.get_profile("ci"),
+    phases=(Phase.explicit, Phase.generate),
+    suppress_health_check=(HealthCheck.too_slow,),
+)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci" if os.environ.get("CI") else "default"))
 
 # What a test must not be left out for the want of, by name: in CI all that a test may want.

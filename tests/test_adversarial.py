@@ -126,7 +126,7 @@ def test_training_that_diverges_says_so():
         )
 
 
-@pytest.mark.parametrize("epsilon", [0.0, -1.0, np.nan, np.inf, 1e7])
+@pytest.mark.parametrize("epsilon", [0.0, -1.0, np.nan, np.inf, 1e6 + 1e-6])
 def test_lengths_that_move_nothing_or_too_far_are_refused(epsilon):
     with pytest.raises(ValueError, match=r"epsilon: expected a finite number <= 1e\+06 and > 0"):
         nn.AdversarialTraining(epsilon)
@@ -137,5 +137,6 @@ def test_lengths_that_move_nothing_or_too_far_are_refused(epsilon):
 
 def test_it_tells_its_length():
     assert repr(nn.AdversarialTraining(0.25)) == "AdversarialTraining(epsilon=0.25)"
+    assert nn.AdversarialTraining(1e6).epsilon == 1e6
     with pytest.raises(TypeError, match="epsilon: expected a number, got str"):
         nn.AdversarialTraining("far")

@@ -3,6 +3,7 @@
 import errno
 import os
 import signal
+import stat
 import subprocess
 import sys
 
@@ -58,6 +59,20 @@ def test_a_folder_that_cannot_be_written_to_names_the_file(tmp_path):
     # Windows calls it missing.
     with pytest.raises((NotADirectoryError, FileNotFoundError), match=r"no folder.+file'"), atomic_write(path):
         pass
+
+
+@pytest.mark.parametrize("mask", [0o000, 0o022, 0o027, 0o077])
+def test_the_file_gets_the_permissions_that_open_gives_and_the_mask_stays(tmp_path, mask):
+    before = os.umask(mask)
+    try:
+        with atomic_write(tmp_path / "ours") as file:
+            file.write(b"new")
+        (tmp_path / "theirs").write_bytes(b"new")
+        assert os.umask(mask) == mask
+    finally:
+        os.umask(before)
+    ours, theirs = (stat.S_IMODE((tmp_path / name).stat().st_mode) for name in ("ours", "theirs"))
+    assert ours == theirs
 
 
 @pytest.mark.slow

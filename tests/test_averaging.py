@@ -21,6 +21,10 @@ def small(dtype=np.float64, seed=0):
     return nn.MLP([3, 7, 2], batch_norm=True, dropout=0.5, rng=seed, dtype=dtype)
 
 
+def batch_norm(tracked):
+    return nn.Sequential(nn.BatchNorm1d(2, track_running_stats=tracked))
+
+
 def moved(net, rng):
     """The same network somewhere else."""
     net.parameters().data[...] = rng.standard_normal(net.parameters().size)
@@ -100,6 +104,7 @@ def test_the_network_in_training_is_not_touched():
             "net: expected Param.* 58 scalars",
         ),
         (lambda: nn.AveragedModel(small()).update_parameters(small(np.float32)), ValueError, "float64.* got .*float32"),
+        (lambda: nn.AveragedModel(batch_norm(True)).update_parameters(batch_norm(False)), ValueError, "shorter"),
     ],
 )
 def test_bad_input_is_named(call, error, message):

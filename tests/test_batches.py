@@ -73,6 +73,16 @@ def test_drop_last_leaves_out_what_does_not_fill_a_batch(n, batch_size):
     assert [len(a) for a, _ in loader] == [batch_size] * (n // batch_size) == [batch_size] * len(loader)
 
 
+def test_by_default_batches_of_64_in_a_random_order_and_what_is_left():
+    x = np.arange(130)
+    batches = [(a.copy(), b.copy()) for a, b in nn.DataLoader(x, -x)]
+    assert [len(a) for a, _ in batches] == [64, 64, 2]
+    drawn = np.concatenate([a for a, _ in batches])
+    np.testing.assert_array_equal(drawn, -np.concatenate([b for _, b in batches]))
+    assert not np.array_equal(drawn, x)  # but for one chance in 130!
+    np.testing.assert_array_equal(np.sort(drawn), x)
+
+
 def test_without_shuffle_batches_are_views():
     x, y = numbered(10)
     for a, b in nn.DataLoader(x, y, 4, shuffle=False):
@@ -122,6 +132,8 @@ def test_any_memory_layout_is_read_right_and_left_alone(data, n):
         ),
         (lambda: nn.DataLoader(np.zeros((0, 2)), np.zeros(0)), ValueError, "at least one"),
         (lambda: nn.DataLoader(np.zeros(()), np.zeros(())), ValueError, "equally many rows"),
+        (lambda: nn.DataLoader(np.zeros(()), np.zeros(1)), ValueError, r"equally many rows, .* got \(\), \(1,\)"),
+        (lambda: nn.DataLoader(np.zeros(1), np.zeros(())), ValueError, r"equally many rows, .* got \(1,\), \(\)"),
         (lambda: nn.DataLoader(np.zeros((3, 2)), np.zeros(3), 0), ValueError, "batch_size: expected an integer >= 1"),
         (lambda: nn.DataLoader(np.zeros((3, 2)), np.zeros(3), 1.5), TypeError, "batch_size: expected an integer"),
         (lambda: nn.DataLoader(np.zeros((3, 2)), np.zeros(3), rng="x"), TypeError, "rng"),

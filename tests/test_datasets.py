@@ -20,10 +20,10 @@ def test_the_four_points_lie_on_either_side_of_the_line(dtype):
 def test_xor_in_both_forms():
     x, y = datasets.xor()
     np.testing.assert_array_equal(y, np.sign(x[:, 0] * x[:, 1]))
-    assert len(np.unique(x, axis=0)) == 4
+    np.testing.assert_array_equal(np.unique(x, axis=0), [[-1, -1], [-1, 1], [1, -1], [1, 1]])
     x, y = datasets.xor(signed=False)
     np.testing.assert_array_equal(y, x[:, 0] != x[:, 1])
-    assert set(x.ravel()) == {0.0, 1.0}
+    np.testing.assert_array_equal(np.unique(x, axis=0), [[0, 0], [0, 1], [1, 0], [1, 1]])
 
 
 @given(n=st.integers(2, 99), dtype=our.dtypes)
@@ -35,8 +35,11 @@ def test_moons_without_noise_lie_on_their_half_circles(n, dtype):
     centre = np.where(y[:, None] == 0, [0.0, 0.0], [1.0, 0.5])
     # Coordinates of size 1 or 2, rounded a few times.
     np.testing.assert_allclose(np.linalg.norm(x - centre, axis=1), 1.0, rtol=0, atol=4 * np.finfo(dtype).eps)
-    assert np.all((x[y == 0, 1] >= -np.finfo(dtype).eps) & (x[y == 0, 1] <= 1))
-    assert np.all(x[y == 1, 1] <= 0.5 + np.finfo(dtype).eps)
+    for c in range(2):
+        angle = np.linspace(0, np.pi, np.count_nonzero(y == c))
+        arc = np.stack([np.cos(angle), np.sin(angle)], axis=1)
+        expected = arc if c == 0 else [1.0, 0.5] - arc
+        np.testing.assert_allclose(x[y == c], expected, rtol=0, atol=2 * np.finfo(dtype).eps)
 
 
 @given(n=st.integers(1, 99), classes=st.integers(1, 5), dtype=our.dtypes)
@@ -55,13 +58,25 @@ def test_spirals_without_noise_wind_out_as_they_say(n, classes, dtype):
 
 
 @given(seed=our.seeds, noise=st.floats(0.01, 1))
-def test_one_seed_gives_one_set_and_noise_is_its_standard_deviation(seed, noise):
-    for make in (datasets.moons, datasets.spirals):
-        first, second = make(400, noise=noise, rng=seed), make(400, noise=noise, rng=seed)
-        np.testing.assert_array_equal(first[0], second[0])
-    off = datasets.moons(400, noise, rng=seed, dtype=np.float64)[0] - datasets.moons(400, 0.0, dtype=np.float64)[0]
-    # Six standard errors of a standard deviation from 800 numbers.
-    assert abs(off.std() - noise) <= 6 * noise / np.sqrt(2 * 800)
+def test_the_noise_is_normal_added_to_coordinates_or_angles_and_the_seeds_own(seed, noise):
+    still, _ = datasets.moons(40, 0.0, dtype=np.float64)
+    x, _ = datasets.moons(40, noise, rng=seed, dtype=np.float64)
+    np.testing.assert_array_equal(x, still + np.random.default_rng(seed).normal(0.0, noise, (40, 2)))
+
+    x, y = datasets.spirals(40, 3, noise, rng=seed, dtype=np.float64)
+    radius = np.concatenate([np.linspace(0, 1, size) for size in np.bincount(y)])
+    angle = 4 * (y + radius) + np.random.default_rng(seed).normal(0.0, noise, 40)
+    np.testing.assert_array_equal(x, radius[:, None] * np.stack([np.sin(angle), np.cos(angle)], axis=1))
+
+
+def test_the_sets_that_come_without_arguments():
+    for default, same in (
+        (datasets.moons(rng=0), datasets.moons(200, 0.1, rng=0)),
+        (datasets.spirals(rng=0), datasets.spirals(300, 3, 0.2, rng=0)),
+        (datasets.xor(), datasets.xor(signed=True)),
+    ):
+        np.testing.assert_array_equal(default[0], same[0])
+        np.testing.assert_array_equal(default[1], same[1])
 
 
 @pytest.mark.parametrize(

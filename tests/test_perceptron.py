@@ -95,6 +95,32 @@ def test_it_never_converges_on_xor(signed, lr, shuffle, seed):
     assert min(history.mistakes) > 0
 
 
+@given(problem=separable(), seed=our.seeds)
+def test_shuffled_each_epoch_takes_the_points_in_an_order_of_its_own(problem, seed):
+    x, y, _ = problem
+    perceptron, by_hand = (nn.Perceptron(x.shape[1], dtype=np.float64) for _ in range(2))
+    mistakes = perceptron.fit(x, y, 5, shuffle=True, rng=seed).mistakes
+    rng = np.random.default_rng(seed)
+    for made in mistakes:
+        assert sum(by_hand.update(x[i], y[i]) for i in rng.permutation(len(x))) == made
+    np.testing.assert_array_equal(perceptron.weight, by_hand.weight)
+
+
+def test_by_default_it_gives_up_after_a_thousand_epochs():
+    x, y = nn.datasets.xor()
+    history = nn.Perceptron(2).fit(x, y)
+    assert len(history.mistakes) == 1000
+    assert not history.converged
+
+
+def test_a_point_on_the_line_is_of_the_negative_class():
+    x, y = nn.datasets.four_points()
+    perceptron = nn.Perceptron(2)
+    perceptron.fit(x, y)
+    perceptron.weight[:], perceptron.bias[...] = [1.0, -1.0], 0.0
+    np.testing.assert_array_equal(perceptron.predict(np.array([[3, 3], [3, 2.5]], np.float32)), [0, 1])
+
+
 def test_the_four_labelled_points_of_the_tutorial_are_learned():
     x, y = nn.datasets.four_points()
     perceptron = nn.Perceptron(2)
@@ -135,6 +161,7 @@ def test_what_does_not_separate_has_no_bound():
     x, y = nn.datasets.xor()
     assert nn.novikoff_bound(x, y, [1.0, 1.0], 0.0) == math.inf
     assert nn.novikoff_bound(x, y, [0.0, 0.0], 0.0) == math.inf
+    assert nn.novikoff_bound([[1.0], [0.0]], [1, -1], [1.0], 0.0) == math.inf  # a point on the line
 
 
 @given(x=st.lists(st.floats(-5, 5), min_size=2, max_size=2), y=signs, lr=st.floats(0.1, 2))
@@ -180,6 +207,17 @@ X, Y = nn.datasets.xor()
         (lambda: nn.Perceptron(2).update(X[0], 3), ValueError, "y: expected labels"),
         (lambda: nn.Perceptron(2).margin(X, Y), ValueError, "weight other than 0"),
         (lambda: nn.novikoff_bound(X, Y, [1.0], 0.0), ValueError, r"x: expected shape \(batch, 1\)"),
+        (
+            lambda: nn.novikoff_bound(X[0], Y, [1.0, 1.0], 0.0),
+            ValueError,
+            r"x: expected shape \(batch, 2\).*got \(2,\)",
+        ),
+        (lambda: nn.novikoff_bound(X[:0], Y[:0], [1.0, 1.0], 0.0), ValueError, "at least one row"),
+        (
+            lambda: nn.Perceptron(1).fit(np.ones((7, 1), np.float32), np.arange(7)),
+            ValueError,
+            r"y: expected labels .*, got \[0, 1, 2, 3, 4\]$",
+        ),
     ],
 )
 def test_bad_input_is_named(call, error, message):
@@ -189,3 +227,4 @@ def test_bad_input_is_named(call, error, message):
 
 def test_repr():
     assert repr(nn.Perceptron(2, 0.5)) == "Perceptron(n_features=2, lr=0.5, dtype=float32)"
+    assert repr(nn.Perceptron(3)) == "Perceptron(n_features=3, lr=1, dtype=float32)"

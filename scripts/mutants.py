@@ -1,0 +1,171 @@
+"""Change the numerical core in small ways, one at a time, and see whether the tests notice.
+
+Takes a random sample of the changes by default. Prints those that no test noticed, as patches, and a table by file.
+Changes that make no difference to anybody are listed in tests/equivalent_mutants.toml with the reason, and not tried.
+Exits with 1 if fewer than 95% of the others were noticed, or if one that is listed there cannot be made any more.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import random
+import sys
+import tempfile
+import tomllib
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
+from pathlib import Path
+from typing import NoReturn, TypeVar
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
+
+from scripts.mutation.mutants import CORE, ROOT, Mutant, mutants_of
+from scripts.mutation.reach import Reach, missing
+from scripts.mutation.trials import KILLED, SURVIVED, TIMED_OUT, Trial, import_libraries, results, run_tests
+
+LISTED = ROOT / "tests" / "equivalent_mutants.toml"
+GOAL = 0.95
+
+Item = TypeVar("Item")
+
+
+def listed() -> dict[str, str]:
+    """The mutants that make no difference to anybody: their patches, and the reason for each."""
+    entries = tomllib.loads(LISTED.read_text(encoding="utf-8"))["equivalent"]
+    return {patch.strip(): entry["reason"] for entry in entries for patch in entry["mutants"]}
+
+
+def measure(jobs: int, folder: Path) -> Reach:
+    """Which tests reach which line, measured where that is not known; SystemExit if a test fails without a change."""
+    trials = list(missing(folder))
+    if trials:
+        print(f"first {len(trials)} files of tests without a change: which lines each test reaches", flush=True)
+    for _ in shown(results(trials, jobs), len(trials), "files of tests"):
+        pass
+    reach = Reach()
+    if reach.failed:
+        raise SystemExit("mutants: these tests fail without a change: " + ", ".join(reach.failed))
+    return reach
+
+
+def try_out(mutants: Sequence[Mutant], reach: Reach, jobs: int, folder: Path) -> Iterator[tuple[Mutant, str]]:
+    """How each mutant ended: after a few tests that are near, or, where none of those noticed it, after all others."""
+    left = {mutant: reach.batches(mutant) for mutant in mutants}
+    for part in (0, 1):
+        trials = []
+        for number, (mutant, batches) in enumerate(left.items()):
+            run = partial(run_tests, batches[part], mutant, folder / f"{part}-{number}")
+            trials.append(Trial(run, 120 + 20 * sum(batches[part].values()), mutant))
+        for mutant, outcome in results(trials, jobs):
+            if part == 1 or outcome != SURVIVED:
+                del left[mutant]
+                yield mutant, outcome
+
+
+def shown(items: Iterable[Item], total: int, title: str) -> Iterator[Item]:
+    """The items, with a progress bar at a terminal."""
+    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
+    with Progress(*columns, console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as progress:
+        yield from progress.track(items, total, description=title)
+
+
+def share(counts: Counter[str]) -> float:
+    """The part of the mutants that were tried which the tests noticed."""
+    return 1 - counts[SURVIVED] / counts.total() if counts else 1.0
+
+
+def table(mutants: Sequence[Mutant], equivalent: Sequence[Mutant], tried: dict[str, Counter[str]]) -> Table:
+    """By file: how many mutants there are, how many of them are listed, and how those that were tried ended."""
+    made = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for column in ("file", "mutants", "listed", "tried", KILLED, TIMED_OUT, SURVIVED, "share"):
+        made.add_column(column, justify="left" if column == "file" else "right", no_wrap=True)
+    all_of, listed_of = (Counter(mutant.file for mutant in some) for some in (mutants, equivalent))
+    rows = [(file, all_of[file], listed_of[file], tried[file]) for file in sorted(all_of)]
+    rows.append(("all", len(mutants), len(equivalent), sum(tried.values(), Counter())))
+    for file, number, left_out, counts in rows:
+        if file == "all":
+            made.add_section()
+        ends = [str(counts[outcome] or "") for outcome in (KILLED, TIMED_OUT, SURVIVED)]
+        noticed = f"{share(counts):.1%}" if counts else ""
+        made.add_row(file, str(number), str(left_out or ""), str(counts.total() or ""), *ends, noticed)
+    return made
+
+
+class Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line, without the usage before it."""
+
+    def error(self, message: str) -> NoReturn:
+        """End with the exit status 2."""
+        self.exit(2, f"mutants: {message}\n")
+
+
+def number(low: int) -> Callable[[str], int]:
+    """A parser for whole numbers from ``low``."""
+
+    def parse(text: str) -> int:
+        if not text.isdecimal() or int(text) < low:
+            raise argparse.ArgumentTypeError(f"expected a whole number >= {low}, got {text!r}")
+        return int(text)
+
+    return parse
+
+
+def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    """The command line."""
+    summary = __doc__.split("\n\n")[0] if __doc__ else ""
+    parser = Parser(description=summary, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+    parser.add_argument("files", nargs="*", metavar="FILE", help="of the core; all of them if none is named")
+    parser.add_argument("--sample", type=number(0), default=200, metavar="N", help="mutants to try, 0 for all")
+    parser.add_argument("--seed", type=number(0), default=0, metavar="N", help="of the sample")
+    jobs = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    parser.add_argument("--jobs", type=number(1), default=jobs, metavar="N", help="processes at a time")
+    parser.add_argument("--listed", action="store_true", help="try those that are listed: none should be noticed")
+    args = parser.parse_args(arguments)
+    for file in args.files:
+        if file not in CORE:
+            parser.error(f"{file} is not a file of the core, which are numpy_nn/*.py and some of torch_ref/*.py")
+    return args
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line ``arguments`` (sys.argv without its first by default); return the exit status."""
+    args = parse(arguments)
+    os.chdir(ROOT)
+    import_libraries()
+    reasons = listed()
+    mutants = [mutant for file in args.files or CORE for mutant in mutants_of(file)]
+    equivalent = [mutant for mutant in mutants if mutant.patch in reasons]
+    here = {patch for patch in reasons if not args.files or patch.split()[0] in args.files}
+    gone = here - {mutant.patch for mutant in equivalent}
+    chosen = equivalent if args.listed else [mutant for mutant in mutants if mutant.patch not in reasons]
+    if 0 < args.sample < len(chosen):
+        chosen = random.Random(args.seed).sample(chosen, args.sample)
+    tried: dict[str, Counter[str]] = {mutant.file: Counter() for mutant in mutants}
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            reach = measure(args.jobs, Path(folder))
+            for mutant, outcome in shown(try_out(chosen, reach, args.jobs, Path(folder)), len(chosen), "mutants"):
+                tried[mutant.file][outcome] += 1
+                if (outcome == SURVIVED) != args.listed:
+                    print(f"{outcome}, line {mutant.line}:\n{mutant.patch}\n", flush=True)
+    except KeyboardInterrupt:
+        print("mutants: interrupted", file=sys.stderr)
+    Console(width=None if sys.stdout.isatty() else 140).print(table(mutants, equivalent, tried))
+    for patch in sorted(gone):
+        print(f"\nlisted, but not a mutant (any more):\n{patch}")
+    counts = sum(tried.values(), Counter())
+    if counts.total() < len(chosen):
+        return 130
+    if args.listed:
+        return 1 if gone or counts[SURVIVED] < len(chosen) else 0
+    return 1 if gone or share(counts) < GOAL else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,121 @@
+"""Mutants: source files of the numerical core with one small change each, which the tests should notice.
+
+The changes are those of mutmut: a number one larger, an operator exchanged (``+`` with ``-``, ``<`` with ``<=``,
+``and`` with ``or``), a condition forced either way, True for False, a ``not`` taken away, ``+=`` made ``=``. Two kinds
+of its changes are left out: other texts, since texts are the words of messages and the names of arrays, and None in
+place of a value or an argument less, ten thousand changes of which nearly all raise at once. mutmut's own command is
+not used, as it changes functions only: neither the constants of a module nor a function that has a decorator.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import libcst as cst
+from mutmut.mutation import mutators
+
+ROOT = Path(__file__).parent.parent.parent
+CHECKED = (*sorted((ROOT / "numpy_nn").rglob("*.py")), *sorted((ROOT / "torch_ref").glob("*.py")))
+REFERENCE = ("bounds", "parity", "rounding", "twin")
+CORE = tuple(
+    str(path.relative_to(ROOT)) for path in CHECKED if path.parent.name != "torch_ref" or path.stem in REFERENCE
+)
+
+CHANGES = (
+    mutators.operator_number,
+    mutators.operator_name,
+    mutators.operator_swap_op,
+    mutators.operator_keywords,
+    mutators.operator_remove_unary_ops,
+    mutators.operator_augmented_assignment,
+    mutators.operator_if_exp,
+    mutators.operator_lambda,
+)
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """One change: in which file and function, which lines it replaces by which, and what the whole file becomes."""
+
+    file: str
+    function: str
+    line: int
+    was: str
+    becomes: str
+    source: str
+
+    @property
+    def patch(self) -> str:
+        """The change as a patch shows it, under the names of file and function: what it is known by."""
+        lines = [f"-{line}" for line in self.was.split("\n")] + [f"+{line}" for line in self.becomes.split("\n")]
+        return "\n".join([f"{self.file} {self.function}".rstrip(), *lines])
+
+
+def mutants_of(file: str) -> list[Mutant]:
+    """All mutants of a file of :data:`CORE`."""
+    text = (ROOT / file).read_text(encoding="utf-8")
+    module = cst.parse_module(text)
+    parts = ["".join(module.code_for_node(line) for line in module.header)]
+    parts += [module.code_for_node(statement) for statement in module.body]
+    tail = "".join(module.code_for_node(line) for line in module.footer)
+    assert "".join(parts) + tail == text, f"{file}: libcst does not give back what it has read"
+    found, before = [], parts[0]
+    for statement, part in zip(module.body, parts[1:], strict=True):
+        after = text[len(before) + len(part) :]
+        visitor = _Changes()
+        statement.visit(visitor)
+        for function, node, replacement in visitor.found:
+            changed = module.code_for_node(statement.deep_replace(node, replacement))
+            first, was, becomes = _changed_lines(part.split("\n"), changed.split("\n"))
+            line = before.count("\n") + first + 1
+            found.append(Mutant(file, function, line, was, becomes, before + changed + after))
+        before += part
+    return found
+
+
+class _Changes(cst.CSTVisitor):
+    """Collects function, node and replacement for each change in a statement."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[tuple[str, cst.CSTNode, cst.CSTNode]] = []
+        self._names: list[str] = []
+
+    def on_visit(self, node: cst.CSTNode) -> bool:
+        if isinstance(node, (cst.Annotation, cst.Decorator)):
+            return False
+        if isinstance(node, (cst.ClassDef, cst.FunctionDef)):
+            self._names.append(node.name.value)
+        function = ".".join(self._names)
+        for kind, change in mutators.mutation_operators:
+            if change in CHANGES and isinstance(node, kind):
+                self.found += [(function, node, replacement) for replacement in change(node)]
+        return True
+
+    def on_leave(self, original_node: cst.CSTNode) -> None:
+        if isinstance(original_node, (cst.ClassDef, cst.FunctionDef)):
+            self._names.pop()
+
+
+def _changed_lines(old: list[str], new: list[str]) -> tuple[int, str, str]:
+    """Where two texts begin to differ, and the lines of each up to where they end alike."""
+    first = next(i for i, (a, b) in enumerate(zip(old, new, strict=False)) if a != b)
+    alike = next(i for i, (a, b) in enumerate(zip(old[::-1], new[::-1], strict=False)) if a != b)
+    end = min(alike, len(old) - first - 1, len(new) - first - 1)
+    return first, *("\n".join(_dedented(lines[first : len(lines) - end])) for lines in (old, new))
+
+
+def _dedented(lines: list[str]) -> Iterator[str]:
+    indent = len(lines[0]) - len(lines[0].lstrip())
+    return (line[indent:] if line[:indent].isspace() else line for line in lines)
+
+
+def statement_lines(mutant: Mutant) -> range:
+    """The lines of the smallest statement that holds the change, as far as the change goes."""
+    last = mutant.line + mutant.was.count("\n")
+    tree = ast.parse((ROOT / mutant.file).read_text(encoding="utf-8"))
+    starts = [node.lineno for node in ast.walk(tree) if isinstance(node, ast.stmt) and node.lineno <= mutant.line]
+    return range(max(starts), last + 1)

@@ -1,0 +1,144 @@
+"""Which tests reach which line of the core, and the time that each takes, measured once for a state of the sources.
+
+Each file of tests runs without a change, under coverage.py, each test in a context of its own. What was measured is
+kept in ``runs/mutants`` until that file, a module of this project or what the tests share changes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from bisect import bisect
+from collections.abc import Generator, Iterable, Iterator
+from functools import cache, partial
+from itertools import accumulate
+from pathlib import Path
+
+import pytest
+from coverage import Coverage
+
+from scripts.mutation.mutants import CORE, ROOT, Mutant, statement_lines
+from scripts.mutation.trials import PYTEST, Trial
+
+KEPT = ROOT / "runs" / "mutants"
+
+# What runs scripts, browsers and processes of its own reaches the core in passing only, and takes minutes.
+# fmt: off
+OTHER = {
+    "bench_engines", "bench_timing", "benchmark", "blas_kernels", "distortion_figure", "distributed", "fetch_mnist",
+    "gradcheck_rivals", "kill_and_resume", "lessons", "lessons_zh", "machines", "mnist_bar", "mnist_options",
+    "mnist_resume", "readme", "scaling", "sweep", "torch_amp", "torch_augment", "torch_captured", "torch_data",
+    "torch_training", "trace_backprop", "trace_page", "trace_page_access", "trace_page_arithmetic", "train_mnist",
+    "tutorial",
+}
+# fmt: on
+# The nearest tests of modules that have no file of tests by their own name.
+NEAR = dict.fromkeys(("activation_layers", "elementwise", "gelu", "softmax"), "activations")
+NEAR |= dict.fromkeys(("checker", "differences", "progress", "report", "verdicts"), "gradcheck")
+NEAR |= dict.fromkeys(("__main__", "causes", "evidence", "hypotheses", "special_hypotheses", "testing"), "diagnosis")
+NEAR |= {"batch_norm": "layers", "bounds": "parity", "parameter": "network", "targets": "gradcheck_targets"}
+
+# At most how many seconds of tests a mutant has to pass at first, and then.
+FIRST, REST = 3.0, 60.0
+
+TESTS = [path for path in sorted((ROOT / "tests").glob("test_*.py")) if path.stem.removeprefix("test_") not in OTHER]
+
+
+class Reach:
+    """Which tests reach which line, from all that was measured."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+        self.failed: list[str] = []
+        self._lines: dict[str, dict[int, set[str]]] = {file: {} for file in CORE}
+        for path in TESTS:
+            kept = json.loads(_kept(path).read_text())
+            self.seconds |= kept["seconds"]
+            self.failed += kept["failed"]
+            for file, lines in kept["lines"].items():
+                for line, tests in lines.items():
+                    self._lines[file].setdefault(int(line), set()).update(tests)
+
+    def batches(self, mutant: Mutant) -> tuple[dict[str, float], dict[str, float]]:
+        """The tests that reach the change, with their times: a few quick ones of those that are near, then others.
+
+        Near is the file of tests with the name of the module, or that of :data:`NEAR`. The quickest come first, and
+        what would take more than a minute in all is left out. For what runs at import, before any test, the tests
+        count that reach the module; for a module in which nothing else runs, all tests.
+        """
+        lines = self._lines[mutant.file]
+        found = set().union(*(lines.get(line, ()) for line in statement_lines(mutant)))
+        if found == {""}:
+            found = set().union(*lines.values())
+        if found == {""}:
+            found = set(self.seconds)
+        module = Path(mutant.file).stem
+        near = f"tests/test_{NEAR.get(module, module)}.py::"
+        first = self._quickest({test for test in found if test.startswith(near)}, FIRST)
+        return first, self._quickest(found - {"", *first}, REST)
+
+    def _quickest(self, tests: Iterable[str], limit: float) -> dict[str, float]:
+        order = sorted(tests, key=lambda test: self.seconds[test])
+        times = [self.seconds[test] for test in order]
+        return dict(zip(order[: bisect(list(accumulate(times)), limit)], times, strict=False))
+
+
+def missing(folder: Path) -> Iterator[Trial]:
+    """The measurements still to be made before :class:`Reach` knows all."""
+    for path in TESTS:
+        kept = _kept(path)
+        if not kept.exists():
+            for old in KEPT.glob(f"{path.stem}.*.json"):
+                old.unlink()
+            yield Trial(partial(_measure, path, kept, folder / path.stem), 3600.0, path.name)
+
+
+def _kept(path: Path) -> Path:
+    return KEPT / f"{path.stem}.{_digest((*_shared(), path))[:16]}.json"
+
+
+@cache
+def _shared() -> tuple[Path, ...]:
+    found = (path for folder in ("numpy_nn", "torch_ref", "scripts", "tests") for path in (ROOT / folder).rglob("*.py"))
+    aside = {*(ROOT / "scripts" / "mutation").iterdir(), ROOT / "scripts" / "mutants.py"}
+    return (ROOT / "setup.cfg", *sorted(path for path in found if path not in aside and path.name[:5] != "test_"))
+
+
+def _digest(paths: Iterable[Path]) -> str:
+    return hashlib.sha256(b"\0".join(path.read_bytes() for path in paths)).hexdigest()
+
+
+def _measure(path: Path, kept: Path, folder: Path) -> int:
+    coverage = Coverage(data_file=None, config_file=False, include=[str(ROOT / file) for file in CORE])
+    plugin = _Measuring(coverage)
+    coverage.start()
+    status = pytest.main([*PYTEST, "--maxfail=0", f"--basetemp={folder}", str(path)], plugins=[plugin])
+    coverage.stop()
+    data = coverage.get_data()
+    lines = {file: data.contexts_by_lineno(str(ROOT / file)) for file in CORE}
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    kept.write_text(json.dumps({"seconds": plugin.seconds, "failed": plugin.failed, "lines": lines}))
+    return int(status)
+
+
+class _Measuring:
+    """A plugin of pytest: a context of coverage.py for each test, the processor time it takes, and which fail."""
+
+    def __init__(self, coverage: Coverage) -> None:
+        self.coverage = coverage
+        self.seconds: dict[str, float] = {}
+        self.failed: list[str] = []
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, object, object]:
+        self.coverage.switch_context(item.nodeid)
+        start = time.process_time()
+        result = yield
+        self.seconds[item.nodeid] = time.process_time() - start
+        self.coverage.switch_context("")
+        return result
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if report.failed:
+            self.failed.append(report.nodeid)
