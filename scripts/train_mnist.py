@@ -66,9 +66,10 @@ def train(arguments: Sequence[str] | None) -> int:
         return 2
     except ModuleNotFoundError as error:
         without = {"torch": "--engine numpy does without torch", "torchvision": "--loader resident does without it"}
-        if error.name not in without:
+        package = str(error.name).partition(".")[0]
+        if package not in without:
             raise
-        machines.complain(f"{error.name} is not installed; {without[error.name]}")
+        machines.complain(f"{package} is not installed; {without[package]}")
         return 2
     except KeyboardInterrupt:
         machines.complain("interrupted; nothing more is written")

@@ -134,7 +134,10 @@ def test_the_proof_of_the_checker_compares_it_with_the_others(run):
     assert "HIPS autograd's recipe" in output
 
 
-@pytest.mark.parametrize("script", sorted(SCRIPTS.glob("*.py")), ids=lambda path: path.stem)
+COMMANDS = [path for path in sorted(SCRIPTS.glob("*.py")) if "def main(" in path.read_text(encoding="utf-8")]
+
+
+@pytest.mark.parametrize("script", COMMANDS, ids=lambda path: path.stem)
 def test_every_script_tells_its_options(run, script):
     assert "--help" in well(run(script, "--help"))
 
