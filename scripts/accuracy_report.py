@@ -332,8 +332,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # Wide enough for the table also where the output is no terminal.
     console = Console(highlight=False, width=None if sys.stdout.isatty() else 160)
     start = time.perf_counter()
-    if not HAS_TORCH:
-        print("torch is not installed: its errors are left out")
     try:
         measured = measure_all(args.only, args.points, console)
         show(HEADER, [cells(m) for m in measured], console, args.markdown)
@@ -344,6 +342,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         verdict = f"{len(misses)} beyond their limits" if misses else "all within their limits"
         seconds = time.perf_counter() - start
         print(f"{len(measured)} functions, {args.points} points each: ours {verdict}; {seconds:.1f} s")
+        if not HAS_TORCH:
+            print("torch is not installed: its errors are left out")
         if args.speed:
             print("float32, batches of 64 x 512, one thread; the textbook's backward is the derivative alone")
             show(SPEED_HEADER, list(speed(args.only)), console, args.markdown)

@@ -212,7 +212,8 @@ def comparison(console: Console, args: argparse.Namespace) -> bool:
         if score.missed:
             names = ", ".join(f"{name} {times}" for name, times in sorted(score.missed.items(), key=lambda i: -i[1]))
             console.print(f"missed by {checker}, of {args.repeats} each: {names}", soft_wrap=True)
-    console.print("The recipes of HIPS autograd and of CS231n are stated anew from their sources; torch is called\n")
+    called = "torch is called; " * HAS_TORCH
+    console.print(f"{called}the recipes of HIPS autograd and of CS231n are stated anew from their sources\n")
     ours = scores[OURS]
     decided = few(sum(ours.unsettled.values()), UNDECIDED_LIMIT, points + networks)
     return ours.found == bugs and not any(ours.alarms.values()) and decided
@@ -261,7 +262,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parts = PARTS if args.part == "all" else (args.part,)
     console = Console(width=None if sys.stdout.isatty() else 140)
     passed = []
-    if not HAS_TORCH:
+    if not HAS_TORCH and {"comparison", "speed"}.intersection(parts):
         console.print("torch is not installed: its checkers are left out")
     try:
         # Matrices of a few rows are multiplied fastest by one thread; the part on speed sets its own.

@@ -287,9 +287,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (OSError, ValueError, MemoryError) as error:
         print(f"trace_backprop: {error}", file=sys.stderr)
         return 2
+    print(f"written: {args.out} ({os.path.getsize(args.out) / 1000:.0f} kB)")
     if "checks" in recording and not has_torch():
         print("torch is not installed: its gradients are left out of the page")
-    print(f"written: {args.out} ({os.path.getsize(args.out) / 1000:.0f} kB)")
     return 0
 
 

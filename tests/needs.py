@@ -33,7 +33,7 @@ def files_that_import(*modules: str) -> list[str]:
 collect_ignore: list[str] = []
 missing = ""
 if not HAS_TORCH:
-    collect_ignore, missing = files_that_import("torch", "torch_ref"), "torch"
+    collect_ignore, missing = files_that_import("torch", "torch_ref", "scripts.scale.worker"), "torch"
 elif not HAS_TORCHVISION:
     collect_ignore, missing = files_that_import("torchvision", "torch_ref.data"), "torchvision"
 
@@ -49,6 +49,6 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     """One line about the files that are left out."""
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")
     if missing and reporter is not None:
-        reporter.ensure_newline()
+        reporter.write_line("")
         left_out = f"{missing} is not installed: {len(collect_ignore)} files of tests that compare with it are left out"
         reporter.write_line(left_out, yellow=True)

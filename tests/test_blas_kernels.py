@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import needs
 import pytest
 
 from scripts import blas_kernels
@@ -96,6 +97,7 @@ def test_after_numpy_nothing_is_changed():
 
 
 @pytest.mark.slow
+@needs.torch
 def test_the_library_leaves_the_environment_alone():
     code = f"import numpy_nn, torch_ref, scripts.benchmark, scripts.train_mnist; print(os.environ.get({VARIABLE!r}))"
     assert python(code) == ["None"]
