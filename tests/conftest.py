@@ -70,10 +70,14 @@ quick: list[pytest.Item] = []
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
-    """Let :func:`refuse_processes` know what runs."""
+    """Let :func:`refuse_processes` know what runs; give torch back the threads that a command may have taken."""
     quick[:] = [] if item.get_closest_marker("slow") else [item]
+    torch = sys.modules.get("torch")
+    threads = torch.get_num_threads() if torch else None
     result = yield
     quick.clear()
+    if torch:
+        torch.set_num_threads(threads)
     return result
 
 

@@ -20,6 +20,13 @@ def test_every_library_has_as_many_threads_as_the_environment_says():
     assert torch.get_num_threads() == expected
 
 
+@pytest.mark.parametrize("turn", ["takes more", "finds as many as before"])
+def test_threads_that_a_test_takes_are_given_back(turn):
+    assert torch.get_num_threads() == int(os.environ["OMP_NUM_THREADS"])
+    if turn == "takes more":
+        torch.set_num_threads(3)
+
+
 def test_a_process_in_a_test_that_is_not_marked_slow_is_refused():
     with pytest.raises(RuntimeError, match=r"test_a_process_in_a_test_.*_is_refused starts a process; mark it"):
         subprocess.run([sys.executable, "-c", ""], check=True)

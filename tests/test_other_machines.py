@@ -161,7 +161,9 @@ def test_the_witness_tells_what_is_in_force_twice_alike():
     facts = witness.facts()
     assert facts == witness.facts()
     assert (facts["numpy"], facts["torch"]) == (np.__version__, torch.__version__)
-    assert facts["numpy_threads"] == facts["torch_threads"] == int(os.environ["OMP_NUM_THREADS"])
+    threads = int(os.environ["OMP_NUM_THREADS"])
+    assert facts["torch_threads"] == threads
+    assert facts["numpy_threads"] in (None, threads)  # which a BLAS that is no OpenBLAS does not tell
     assert facts["aten"] == torch.backends.cpu.get_cpu_capability()
     if not os.environ.get(witness.FLUSH):
         torch.set_flush_denormal(True)

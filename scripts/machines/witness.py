@@ -65,7 +65,8 @@ def facts() -> Facts:
     from threadpoolctl import threadpool_info
 
     compiled: Any = import_module("numpy._core._multiarray_umath")  # no public name tells
-    pools = [pool for pool in threadpool_info() if pool["internal_api"] == "openblas" and "numpy" in pool["filepath"]]
+    pools = [pool for pool in threadpool_info() if pool["internal_api"] == "openblas"]
+    pools.sort(key=lambda pool: "numpy" not in pool["filepath"])  # SciPy may bring one of its own
     small = np.array(1e-38, np.float32)
     found: Facts = {
         "python": platform.python_version(),
@@ -141,7 +142,9 @@ def _gelu_aloud() -> None:
 
 
 def _printed(call: Callable[[], None]) -> str:
-    """What a library in C prints meanwhile; empty where torch was built without it."""
+    """What a library in C prints meanwhile; empty where torch was built without it, and on Windows."""
+    if os.name != "posix":
+        return ""
     with tempfile.TemporaryFile() as file:
         kept = os.dup(1)
         os.dup2(file.fileno(), 1)
