@@ -1,9 +1,11 @@
 """The mutants of the numerical core: what is changed, that trials see the change, and what the command says of it."""
 
+import os
 import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -95,6 +97,10 @@ for change in (None, "if data.ndim == 2:", "long = norms >= max_norm"):
 """
 
 
+forks = pytest.mark.skipif(not hasattr(os, "fork"), reason="a trial is a fork of the process")
+
+
+@forks
 def test_a_trial_runs_the_tests_that_it_is_given_against_the_mutant(tmp_path):
     """In a process that has not imported numpy_nn, which is how the command begins."""
     command = [sys.executable, "-c", TRIALS, str(tmp_path)]
@@ -106,6 +112,7 @@ def test_a_trial_runs_the_tests_that_it_is_given_against_the_mutant(tmp_path):
     ]
 
 
+@forks
 def test_a_trial_that_waits_is_ended_and_the_others_go_on():
     started = time.monotonic()
     run = [
@@ -122,7 +129,7 @@ def survivors(monkeypatch):
     """The command, in which a mutant survives if its change is one of these."""
     some: set[str] = set()
     monkeypatch.setattr(command, "import_libraries", lambda: None)
-    monkeypatch.setattr(command, "measure", lambda *_: None)
+    monkeypatch.setattr(command, "measure", lambda *_: SimpleNamespace(failed=[]))
     monkeypatch.setattr(command, "listed", dict)
 
     def try_out(chosen, *_):
@@ -176,6 +183,15 @@ def test_a_sample_is_the_same_for_the_same_seed(monkeypatch):
         command.main([CONSTRAINTS, "--sample", "5", "--seed", seed])
     assert drawn[0] == drawn[1] != drawn[2]
     assert [len(set(chosen)) for chosen in drawn] == [5, 5, 5]
+
+
+def test_tests_that_fail_without_a_change_end_it_in_a_line(survivors, monkeypatch, capsys):
+    monkeypatch.setattr(command, "measure", lambda *_: SimpleNamespace(failed=["tests/test_a.py::test_b"]))
+    survivors.add("long = norms >= max_norm")
+    assert command.main([CONSTRAINTS]) == 2
+    output, errors = capsys.readouterr()
+    assert output == ""
+    assert errors == "mutants: without a change, too, fails tests/test_a.py::test_b\n"
 
 
 def test_a_file_that_is_not_of_the_core_is_refused_in_a_line(capsys):

@@ -140,6 +140,7 @@ def test_one_cycle_without_a_way_down_ends_at_the_top():
         schedule.step()
     assert rates == sorted(rates)
     assert rates[-1] == 0.5
+    assert optimizer.lr == schedule.min_lr  # after the last step, when the cycle is over
 
 
 @pytest.mark.parametrize(
@@ -216,6 +217,22 @@ def test_bad_settings_are_named_and_leave_the_optimizer_alone(make, error, messa
         make(optimizer)
     assert optimizer.lr == 0.1
     assert optimizer.momentum == 0.9
+
+
+def test_factors_below_1_and_a_momentum_above_1_are_taken_as_torch_takes_them():
+    optimizer, _ = optimizers()
+    schedule = nn.OneCycleLR(optimizer, 0.5, 4, max_momentum=1.5, div_factor=0.5, final_div_factor=0.25)
+    assert (schedule.initial_lr, schedule.min_lr) == (1.0, 4.0)
+    assert optimizer.lr == 1.0
+    assert optimizer.momentum == 1.5
+
+
+def test_an_optimizer_that_knows_no_momentum_cannot_have_it_cycled():
+    class Plain(nn.Optimizer):
+        pass
+
+    with pytest.raises(ValueError, match="cycle_momentum: expected an optimizer with momentum > 0 or betas"):
+        nn.OneCycleLR(Plain([nn.Parameter(np.ones(1))], 0.1, 0.0), 0.5, 10)
 
 
 def test_adam_s_beta1_cannot_be_cycled_to_where_adam_divides_by_0():

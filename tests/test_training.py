@@ -2,6 +2,7 @@
 
 import copy
 import json
+import time
 
 import numpy as np
 import pytest
@@ -78,6 +79,24 @@ def test_evaluate_is_evaluation_mode_on_all_rows_and_disturbs_nothing(seed, batc
     # The same rows in batches of another size: a few roundings in each of the layers, then a sum of sixty terms.
     assert metrics.loss == pytest.approx(loss(net.predict(x), y), rel=1e-12)
     assert metrics.accuracy == np.mean(net.predict(x).argmax(axis=1) == y)
+
+
+@pytest.mark.parametrize("shape", [(1,), (5,), (1, 2), (3, 2), (2, 2, 2)])
+def test_evaluate_takes_rows_of_any_shape_and_one_row_too(shape):
+    rng, loss = np.random.default_rng(0), nn.MSELoss()
+    x, y = rng.standard_normal((2, *shape))
+    metrics = nn.evaluate(nn.Sequential(nn.ReLU()), loss, x, y, 2)
+    assert metrics.loss == pytest.approx(np.mean((np.maximum(x, 0) - y) ** 2), rel=1e-14)
+    assert metrics.accuracy is None
+
+
+def test_the_seconds_of_an_epoch_are_those_it_took():
+    net, optimizer, loader, _ = problem()
+    started = time.perf_counter()
+    history = nn.fit(net, nn.CrossEntropyLoss(), optimizer, loader, 3)
+    taken = time.perf_counter() - started
+    assert all(epoch.seconds > 0 for epoch in history.epochs)
+    assert sum(epoch.seconds for epoch in history.epochs) <= taken
 
 
 @given(seed=our.seeds)
@@ -173,6 +192,8 @@ def fit(**changes):
         (lambda: nn.evaluate(problem()[0], nn.MSELoss("none"), [], []), ValueError, "training needs one number"),
         (lambda: nn.evaluate(problem()[0], nn.MSELoss(), np.ones((2, 2)), np.ones(3)), ValueError, "equally many rows"),
         (lambda: nn.evaluate(problem()[0], nn.MSELoss(), np.ones((0, 2)), np.ones(0)), ValueError, "at least one"),
+        (lambda: nn.evaluate(problem()[0], nn.MSELoss(), np.ones(()), np.ones(2)), ValueError, "equally many rows"),
+        (lambda: nn.evaluate(problem()[0], nn.MSELoss(), np.ones((2, 2)), np.ones(())), ValueError, "equally many"),
         (lambda: nn.evaluate(problem()[0], nn.MSELoss(), np.ones((2, 2)), np.ones(2), 0), ValueError, "batch_size"),
     ],
 )

@@ -12,6 +12,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import libcst as cst
@@ -115,7 +116,12 @@ def _dedented(lines: list[str]) -> Iterator[str]:
 
 def statement_lines(mutant: Mutant) -> range:
     """The lines of the smallest statement that holds the change, as far as the change goes."""
-    last = mutant.line + mutant.was.count("\n")
-    tree = ast.parse((ROOT / mutant.file).read_text(encoding="utf-8"))
-    starts = [node.lineno for node in ast.walk(tree) if isinstance(node, ast.stmt) and node.lineno <= mutant.line]
-    return range(max(starts), last + 1)
+    first = max(start for start in _statements(ROOT / mutant.file) if start <= mutant.line)
+    return range(first, mutant.line + mutant.was.count("\n") + 1)
+
+
+@cache
+def _statements(path: Path) -> list[int]:
+    """The lines in which statements begin."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    return [node.lineno for node in ast.walk(tree) if isinstance(node, ast.stmt)]

@@ -13,7 +13,6 @@ import importlib.abc
 import importlib.machinery
 import multiprocessing
 import os
-import resource
 import signal
 import sys
 import time
@@ -28,6 +27,9 @@ from typing import Any
 import pytest
 
 from scripts.mutation.mutants import ROOT, Mutant
+
+if sys.platform != "win32":
+    import resource
 
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 
