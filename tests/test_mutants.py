@@ -112,15 +112,16 @@ def test_a_trial_runs_the_tests_that_it_is_given_against_the_mutant(tmp_path):
     ]
 
 
+def waits():
+    time.sleep(60)
+    return 0
+
+
 @forks
 def test_a_trial_that_waits_is_ended_and_the_others_go_on():
     started = time.monotonic()
-    run = [
-        Trial(lambda: 0, 60.0, "ends"),
-        Trial(lambda: time.sleep(60) or 0, 0.5, "waits"),
-        Trial(lambda: 1, 60.0, "fails"),
-    ]
-    assert dict(trials.results(run, 2)) == {"ends": SURVIVED, "waits": TIMED_OUT, "fails": KILLED}
+    run = [Trial(lambda: 0, 60.0, "passes"), Trial(waits, 0.5, "waits"), Trial(lambda: 1, 60.0, "fails")]
+    assert dict(trials.results(run, 2)) == {"passes": SURVIVED, "waits": TIMED_OUT, "fails": KILLED}
     assert time.monotonic() - started < 50
 
 
@@ -178,7 +179,12 @@ def test_what_is_listed_is_not_tried_and_must_exist(survivors, monkeypatch, caps
 @pytest.mark.usefixtures("survivors")
 def test_a_sample_is_the_same_for_the_same_seed(monkeypatch):
     drawn = []
-    monkeypatch.setattr(command, "try_out", lambda chosen, *_: drawn.append(chosen) or ())
+
+    def try_out(chosen, *_):
+        drawn.append(chosen)
+        return iter(())
+
+    monkeypatch.setattr(command, "try_out", try_out)
     for seed in ("1", "1", "2"):
         command.main([CONSTRAINTS, "--sample", "5", "--seed", seed])
     assert drawn[0] == drawn[1] != drawn[2]

@@ -25,7 +25,7 @@ CORE = tuple(
     str(path.relative_to(ROOT)) for path in CHECKED if path.parent.name != "torch_ref" or path.stem in REFERENCE
 )
 
-CHANGES = (
+CHANGES: tuple[object, ...] = (
     mutators.operator_number,
     mutators.operator_name,
     mutators.operator_swap_op,
@@ -106,7 +106,8 @@ def _changed_lines(old: list[str], new: list[str]) -> tuple[int, str, str]:
     first = next(i for i, (a, b) in enumerate(zip(old, new, strict=False)) if a != b)
     alike = next(i for i, (a, b) in enumerate(zip(old[::-1], new[::-1], strict=False)) if a != b)
     end = min(alike, len(old) - first - 1, len(new) - first - 1)
-    return first, *("\n".join(_dedented(lines[first : len(lines) - end])) for lines in (old, new))
+    was, becomes = ("\n".join(_dedented(lines[first : len(lines) - end])) for lines in (old, new))
+    return first, was, becomes
 
 
 def _dedented(lines: list[str]) -> Iterator[str]:

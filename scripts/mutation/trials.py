@@ -62,7 +62,8 @@ class Trial:
 
 def results(trials: Iterable[Trial], jobs: int) -> Iterator[tuple[Any, str]]:
     """Run the trials, ``jobs`` at a time; yields what each was about and how it ended, as they end."""
-    waiting, running = iter(trials), {}
+    waiting = iter(trials)
+    running: dict[int, tuple[Trial, ForkProcess, float]] = {}
     try:
         while True:
             while len(running) < jobs and (trial := next(waiting, None)):
