@@ -19,11 +19,9 @@ import libcst as cst
 from mutmut.mutation import mutators
 
 ROOT = Path(__file__).parent.parent.parent
-CHECKED = (*sorted((ROOT / "numpy_nn").rglob("*.py")), *sorted((ROOT / "torch_ref").glob("*.py")))
-REFERENCE = ("bounds", "parity", "rounding", "twin")
-CORE = tuple(
-    str(path.relative_to(ROOT)) for path in CHECKED if path.parent.name != "torch_ref" or path.stem in REFERENCE
-)
+REFERENCE = ("rounding.py", "bounds/*.py", "parity.py", "twin.py")
+FILES = (*(ROOT / "numpy_nn").rglob("*.py"), *(path for name in REFERENCE for path in (ROOT / "torch_ref").glob(name)))
+CORE = tuple(sorted(path.relative_to(ROOT).as_posix() for path in FILES))
 
 CHANGES: tuple[object, ...] = (
     mutators.operator_number,
