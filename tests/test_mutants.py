@@ -101,6 +101,7 @@ forks = pytest.mark.skipif(not hasattr(os, "fork"), reason="a trial is a fork of
 
 
 @forks
+@pytest.mark.slow
 def test_a_trial_runs_the_tests_that_it_is_given_against_the_mutant(tmp_path):
     """In a process that has not imported numpy_nn, which is how the command begins."""
     command = [sys.executable, "-c", TRIALS, str(tmp_path)]
