@@ -166,11 +166,8 @@ def test_the_witness_tells_what_is_in_force_twice_alike():
     assert facts["numpy_threads"] in (None, threads)  # which a BLAS that is no OpenBLAS does not tell
     assert facts["aten"] == torch.backends.cpu.get_cpu_capability()
     if not os.environ.get(witness.FLUSH):
-        torch.set_flush_denormal(True)
-        try:
+        with witness.flushing(True):
             flushed = witness.facts()
-        finally:
-            torch.set_flush_denormal(False)
         assert (facts["numpy_flushes"], facts["torch_flushes"]) == (False, False)
         assert (flushed["numpy_flushes"], flushed["torch_flushes"]) == (True, True)
 

@@ -16,6 +16,9 @@ from scripts.machines.witness import FLUSH, Facts
 # The tests that are properties, as pytest's options.
 PROPERTIES = ("-m", "hypothesis")
 
+# Those of what two engines may differ by. The others measure with subnormals, in NumPy and mpmath.
+BOUNDED = ("-m", "not slow", "-k", "test_parity.py or test_layers.py or test_losses.py or test_optimizers.py")
+
 # What numpy and torch say under no setting at all, to what the environment must hold.
 Environment = Callable[[Facts], Mapping[str, str]]
 
@@ -149,6 +152,6 @@ def all_settings(seeds: Sequence[int]) -> list[Setting]:
         OLD,
         Setting("one thread", (threads(1),)),
         Setting("two threads", (threads(2),), workers=1),
-        Setting("subnormals flushed", (FLUSHED,)),
+        Setting("subnormals flushed", (FLUSHED,), options=BOUNDED),
         *(seeded(thorough, seed, "thorough") for seed in seeds),
     ]

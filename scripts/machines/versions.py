@@ -93,6 +93,6 @@ def _run(command: list[str]) -> str:
     except OSError as error:
         raise VersionError(f"cannot run {command[0]}: {error.strerror}") from None
     if done.returncode:
-        said = [line for line in done.stderr.splitlines() if line.strip()]
+        said = [line for line in done.stderr.splitlines() if line.strip() and not line.startswith("WARNING")]
         raise VersionError(f"{command[0]} failed: {said[-1] if said else f'status {done.returncode}'}")
     return done.stdout

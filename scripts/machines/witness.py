@@ -13,7 +13,9 @@ import os
 import platform
 import re
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
+from functools import wraps
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -24,15 +26,74 @@ FOLDER, FLUSH = "WITNESS", "FLUSH_SUBNORMALS"
 
 Facts = dict[str, Any]
 
+# The properties that run with subnormals flushed.
+_flushing: list[Any] = []
+
 
 def pytest_sessionstart(session: pytest.Session) -> None:
-    """Flush subnormals if asked to, and tell what is in force."""
+    """Tell what is in force."""
     if _runs_tests(session.config):
         if os.environ.get(FLUSH):
-            import torch
-
-            torch.set_flush_denormal(True)
+            _keep_subnormals_in_draws()
         _write(session.config, "start")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, object, object]:
+    """Let a test run with subnormals flushed, if asked to; hypothesis itself needs them, and refuses without."""
+    if not os.environ.get(FLUSH):
+        return (yield)
+    property_ = getattr(pyfuncitem.obj, "hypothesis", None)
+    if property_ is None:
+        with flushing(True):
+            return (yield)
+    if property_ not in _flushing:  # the tests of one function share it
+        property_.inner_test = _with_flushing(True, property_.inner_test)
+        _flushing.append(property_)
+    return (yield)
+
+
+def _with_flushing(on: bool, function: Callable[..., Any]) -> Callable[..., Any]:
+    @wraps(function)
+    def call(*arguments: Any, **options: Any) -> Any:
+        with flushing(on):
+            return function(*arguments, **options)
+
+    return call
+
+
+@contextmanager
+def flushing(on: bool) -> Iterator[None]:
+    """Let this thread, NumPy's arithmetic in it included, take subnormals for 0, or no longer."""
+    before = _flushes()
+    if on != before:
+        _set_flush(on)
+    try:
+        yield
+    finally:
+        if on != before:
+            _set_flush(before)
+
+
+def _set_flush(on: bool) -> None:
+    import torch
+
+    torch.set_flush_denormal(on)
+    if _flushes() != on:
+        raise RuntimeError("subnormals cannot be flushed on this processor")
+
+
+def _flushes() -> bool:
+    import numpy as np
+
+    return bool(np.float32(1e-38) * np.float32(0.01) == 0)
+
+
+def _keep_subnormals_in_draws() -> None:
+    """What a test draws while it runs is drawn by hypothesis, too."""
+    from hypothesis.internal.conjecture.data import ConjectureData
+
+    ConjectureData.draw = _with_flushing(False, ConjectureData.draw)  # type: ignore[method-assign]
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -54,7 +115,8 @@ def _write(config: pytest.Config, when: str) -> None:
     assert loaded is not None
     # Where the examples are to be the same at every run, hypothesis does not heed a seed.
     seed = None if loaded.derandomize else config.getoption("--hypothesis-seed")
-    found = facts() | {"examples": loaded.max_examples, "seed": seed}
+    with flushing(bool(os.environ.get(FLUSH))):
+        found = facts() | {"examples": loaded.max_examples, "seed": seed}
     name = f"{os.environ.get('PYTEST_XDIST_WORKER', 'alone')}-{when}.json"
     (Path(os.environ[FOLDER]) / name).write_text(json.dumps(found), encoding="utf-8")
 
@@ -67,14 +129,13 @@ def facts() -> Facts:
     compiled: Any = import_module("numpy._core._multiarray_umath")  # no public name tells
     pools = [pool for pool in threadpool_info() if pool["internal_api"] == "openblas"]
     pools.sort(key=lambda pool: "numpy" not in pool["filepath"])  # SciPy may bring one of its own
-    small = np.array(1e-38, np.float32)
     found: Facts = {
         "python": platform.python_version(),
         "numpy": np.__version__,
         "openblas": pools[0]["architecture"] if pools else None,
         "numpy_threads": pools[0]["num_threads"] if pools else None,
         "numpy_features": [name for name in compiled.__cpu_dispatch__ if compiled.__cpu_features__[name]],
-        "numpy_flushes": bool(small * np.float32(0.01) == 0),
+        "numpy_flushes": _flushes(),
         "bits": _bits_of_numpy(),
     }
     try:
