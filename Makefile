@@ -10,10 +10,10 @@ IN_VENV := .venv/bin/python
 READY := .venv/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo lessons test benchmark coverage lint mnist clean
+.PHONY: help demo lessons test benchmark gpu-check coverage lint mnist clean
 
 help: ## this list
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1 - \2/p' Makefile
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1 - \2/p' Makefile
 	@echo 'PYTHON=python3.12 (say) chooses the Python that .venv is made with.'
 
 demo: mnist ## train both engines on MNIST; EPOCHS=5, ARGS='more options of scripts/train_mnist.py'
@@ -28,6 +28,9 @@ test: mnist ## run the tests; TEST_ARGS='more options of pytest'
 
 benchmark: mnist ## time the engines side by side; ARGS='--suite mnist', or other options of scripts/benchmark.py
 	$(IN_VENV) scripts/benchmark.py $(ARGS)
+
+gpu-check: mnist ## check all that runs on a GPU, in at most ten minutes; ARGS='--device cpu' tries it without one
+	$(IN_VENV) scripts/gpu_check.py $(ARGS)
 
 coverage: mnist ## run the tests and list the lines of both packages that none of them reaches
 	$(IN_VENV) -m pytest -n 2 --cov --cov-report=term-missing $(TEST_ARGS)
