@@ -19,7 +19,7 @@ ifneq ($(filter-out none $(shell cat $(READY) 2>/dev/null),$(TORCH)),)
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help demo lessons test check test-machines benchmark coverage mutants lint mnist clean
+.PHONY: help demo lessons test check test-machines benchmark gpu-check coverage mutants lint mnist clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1 - \2/p' Makefile
@@ -44,6 +44,9 @@ test-machines: mnist ## run the numerical tests as on other machines; ARGS='--qu
 
 benchmark: mnist ## time the engines side by side; ARGS='--suite mnist', or other options of scripts/benchmark.py
 	$(IN_VENV) scripts/benchmark.py $(ARGS)
+
+gpu-check: mnist ## check all that runs on a GPU, in at most ten minutes; ARGS='--device cpu' tries it without one
+	$(IN_VENV) scripts/gpu_check.py $(ARGS)
 
 coverage: mnist ## run the tests and list the lines of both packages that none of them reaches
 	$(IN_VENV) -m pytest -n 2 --cov --cov-report=term-missing $(TEST_ARGS)

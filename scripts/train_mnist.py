@@ -64,6 +64,14 @@ def train(arguments: Sequence[str] | None) -> int:
     except (OSError, ValueError, MemoryError) as error:
         machines.complain(str(error) or "not enough memory")
         return 2
+    except RuntimeError as error:
+        # A GPU's, which is torch's own; by its name, as there may be no torch to compare it with.
+        if type(error).__name__ != "OutOfMemoryError":
+            raise
+        machines.complain(
+            f"{str(error).splitlines()[0].rstrip('.')}; use a smaller --batch-size or network, or --device cpu"
+        )
+        return 2
     except ModuleNotFoundError as error:
         without = {"torch": "--engine numpy does without torch", "torchvision": "--loader resident does without it"}
         package = str(error.name).partition(".")[0]

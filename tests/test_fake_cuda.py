@@ -3,6 +3,7 @@
 These run where there is no GPU, and say nothing about numbers: ``make gpu-check`` does, where there is one.
 """
 
+import io
 from contextlib import nullcontext
 from types import SimpleNamespace
 from typing import Any
@@ -283,13 +284,25 @@ def net_and_optimizer():
     return net, nn.Adam(net.parameters(), 0.1)
 
 
-def test_a_state_saved_on_the_cpu_goes_on_on_the_device():
+def with_generators_of_cuda(content):
+    """The same state, as a run on CUDA would have saved it."""
+    state = torch.load(io.BytesIO(content), weights_only=True)
+    state["rng"] = dict.fromkeys(("noise", "torch", "cuda"), torch.zeros(16, dtype=torch.uint8))
+    buffer = io.BytesIO()
+    torch.save(state, buffer)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize("saved_on", ["cpu", "cuda"])
+def test_a_saved_state_goes_on_on_the_device(saved_on):
     net, ours = net_and_optimizer()
     model = to_torch(net)
     theirs = optimizer_to_torch(ours, model, fused=True)
     torch.nn.functional.cross_entropy(model(torch.zeros(2, 4)), torch.tensor([0, 1])).backward()
     theirs.step()
     content = state_of(model, theirs)[0].to_bytes()
+    if saved_on == "cuda":
+        content = with_generators_of_cuda(content)
     with fake_gpu():
         model = to_torch(net, "cuda")
         theirs = optimizer_to_torch(ours, model, fused=True, tensor_lr=True)
@@ -299,8 +312,9 @@ def test_a_state_saved_on_the_cpu_goes_on_on_the_device():
         tensors = [t for s in theirs.state.values() for t in s.values()]
         assert theirs.param_groups[0]["lr"] is rate
         assert devices(model, rate, *tensors) == {CUDA}
-        # A state of the CPU's is longer than one of CUDA's, and of no use there.
-        assert noise.states == []
+        # A state of the CPU's is longer than one of CUDA's, and of no use there; CUDA's comes as bytes on the CPU.
+        generators: Any = torch.cuda.default_generators
+        assert [len(generator.states) for generator in (noise, generators[0])] == 2 * [saved_on == "cuda"]
 
 
 @pytest.mark.usefixtures("gpu")

@@ -198,6 +198,24 @@ def test_too_little_memory_is_one_line(tmp_path, capsys, monkeypatch):
 
 
 @pytest.mark.usefixtures("few")
+def test_too_little_memory_on_a_gpu_is_one_line(tmp_path, capsys, monkeypatch):
+    import torch
+
+    def full(*_):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB.\nSee documentation.")
+
+    monkeypatch.setattr(train_mnist, "make_engines", full)
+    assert train_mnist.main(["--data", DATA, "--out", str(tmp_path), "--engine", "torch"]) == 2
+    assert capsys.readouterr().err == (
+        "train_mnist: CUDA out of memory. Tried to allocate 2 GiB; use a smaller --batch-size or network, "
+        "or --device cpu\n"
+    )
+    monkeypatch.setattr(train_mnist, "make_engines", lambda *_: (_ for _ in ()).throw(RuntimeError("another")))
+    with pytest.raises(RuntimeError, match="another"):
+        train_mnist.main(["--data", DATA, "--out", str(tmp_path), "--engine", "torch"])
+
+
+@pytest.mark.usefixtures("few")
 def test_the_preset_fast_is_judged_over_its_seeds(tmp_path, capsys):
     status = train_mnist.main(
         [

@@ -45,7 +45,8 @@ class Captures:
 
     def tensors(self):
         states = [value for state in self.optimizer.state.values() for value in state.values()]
-        return [*self.model.parameters(), *(value for value in states if isinstance(value, torch.Tensor))]
+        held = [*self.model.parameters(), *self.model.buffers()]
+        return [*held, *(value for value in states if isinstance(value, torch.Tensor))]
 
     @contextmanager
     def capture(self, graph, stream):  # noqa: ARG002

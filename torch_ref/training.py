@@ -39,7 +39,8 @@ def resolve_device(name: str = "auto") -> torch.device:
     device = torch.device(name)
     if device.type == "cuda" and not torch.cuda.is_available():
         raise ValueError(
-            f"device: expected a machine with CUDA for {name!r}; torch finds none here, use 'cpu' or 'auto'"
+            f"device: expected a machine with CUDA for {name!r}; torch {torch.__version__} finds none here, "
+            "use 'cpu' or 'auto'"
         )
     return device
 

@@ -188,18 +188,24 @@ def markdown(
     lines = [f"# {title}", "", f"{machine}.", "", f"Measured peak of the BLAS: {peak}.", ""]
     columns = headings(results)
     for result in results:
-        lines += [f"## {result.case.label}", "", _line(columns), _line(["---"] + ["---:"] * (len(columns) - 1))]
-        lines += [_line(cells) for cells in rows(result, peaks, "memory" in columns)] + [""]
+        lines += [
+            f"## {result.case.label}",
+            "",
+            table_line(columns),
+            table_line(["---"] + ["---:"] * (len(columns) - 1)),
+        ]
+        lines += [table_line(cells) for cells in rows(result, peaks, "memory" in columns)] + [""]
     found = slopes(results, x)
     if found:
-        lines += [f"## time ~ {x}^p", "", _line(SLOPE_HEADINGS), _line(["---"] * 2 + ["---:"] * 4)]
-        lines += [_line(_slope_cells(row)) for row in found] + [""]
+        lines += [f"## time ~ {x}^p", "", table_line(SLOPE_HEADINGS), table_line(["---"] * 2 + ["---:"] * 4)]
+        lines += [table_line(_slope_cells(row)) for row in found] + [""]
     if warnings:
         lines += ["## Warnings", "", *(f"- {line}" for line in warnings), ""]
     return "\n".join(lines)
 
 
-def _line(cells: Sequence[str]) -> str:
+def table_line(cells: Sequence[str]) -> str:
+    """A row of a table in Markdown."""
     return f"| {' | '.join(cells)} |"
 
 
