@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import queue
 import signal
 import subprocess
@@ -16,6 +15,7 @@ from typing import IO, Any
 
 from rich.console import Console
 
+from numpy_nn import checked_json
 from scripts.mnist.table import images, over_seeds
 
 SCRIPT = Path(__file__).resolve().parent.parent / "train_mnist.py"
@@ -103,6 +103,6 @@ def _send(jobs: set[_Job], number: signal.Signals) -> None:
 def _tell(seeds: range, folder: Path, judged_by: str, console: Console) -> None:
     runs: list[list[dict[str, Any]]] = []
     for seed in seeds:
-        runs.append(json.loads((folder / f"seed-{seed}" / "history.json").read_text(encoding="utf-8"))["epochs"])
+        runs.append(checked_json.read(folder / f"seed-{seed}" / "history.json")["epochs"])
         console.print(f"seed {seed}: {over_seeds(runs[-1:], judged_by)}")
     console.print(over_seeds(runs, judged_by))
