@@ -15,6 +15,13 @@ from numpy.typing import DTypeLike, NDArray
 from numpy_nn.checks import float_dtype
 from numpy_nn.workspace import FloatArray
 
+# MNIST's files: the shape of the array in each, and the CRC-32 of its entries, since an IDX file holds no checksum.
+FILES = {
+    "train-images-idx3-ubyte": ((60_000, 28, 28), 0xF3639B56),
+    "train-labels-idx1-ubyte": ((60_000,), 0xBA07E8EF),
+    "t10k-images-idx3-ubyte": ((10_000, 28, 28), 0xE4CA5F57),
+    "t10k-labels-idx1-ubyte": ((10_000,), 0xEE8604D9),
+}
 IDX_DTYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 
 
@@ -30,37 +37,44 @@ class MNIST(NamedTuple):
 def load_mnist(root: str | os.PathLike[str] = "data", *, dtype: DTypeLike = np.float32) -> MNIST:
     """MNIST from the four files under ``root/MNIST/raw/``, torchvision's layout, each raw or with ``.gz``.
 
-    Pixels are divided by 255, as torchvision's ToTensor does. FileNotFoundError, naming the command that gets them,
-    if a file is missing; ValueError if one is damaged or does not hold what its name says.
+    Pixels are divided by 255, as torchvision's ToTensor does. FileNotFoundError if a file is missing, ValueError if
+    one is not MNIST's to the last pixel, both naming the file and the command that gets it. For other images of
+    MNIST's shape there is :func:`read_idx`.
     """
     dtype = float_dtype(dtype)
-    x_train, y_train = _split(root, "train", 60_000, dtype)
-    x_test, y_test = _split(root, "t10k", 10_000, dtype)
+    x_train, y_train = _split(root, "train", dtype)
+    x_test, y_test = _split(root, "t10k", dtype)
     return MNIST(x_train, y_train, x_test, y_test)
 
 
-def _split(
-    root: str | os.PathLike[str], split: str, n: int, dtype: np.dtype[Any]
-) -> tuple[FloatArray, NDArray[np.int64]]:
-    images = _read(root, f"{split}-images-idx3-ubyte", (n, 28, 28))
-    labels = _read(root, f"{split}-labels-idx1-ubyte", (n,))
-    if labels.max() > 9:
-        raise ValueError(f"{split}-labels-idx1-ubyte: expected labels in 0 .. 9, got {labels.max()}")
-    pixels: FloatArray = np.divide(images.reshape(n, 784), 255, dtype=dtype)
+def _split(root: str | os.PathLike[str], split: str, dtype: np.dtype[Any]) -> tuple[FloatArray, NDArray[np.int64]]:
+    images, labels = read_split(root, split)
+    pixels: FloatArray = np.divide(images.reshape(-1, 784), 255, dtype=dtype)
     return pixels, labels.astype(np.int64)
 
 
-def _read(root: str | os.PathLike[str], name: str, shape: tuple[int, ...]) -> NDArray[Any]:
+def read_split(root: str | os.PathLike[str], split: str) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """Images and labels of "train" or "t10k" as they are in the files; raises what :func:`load_mnist` does."""
+    return _read(root, f"{split}-images-idx3-ubyte"), _read(root, f"{split}-labels-idx1-ubyte")
+
+
+def _read(root: str | os.PathLike[str], name: str) -> NDArray[np.uint8]:
     folder = Path(root) / "MNIST" / "raw"
+    remedy = f"'python scripts/fetch_mnist.py --root {os.fspath(root)}' gets MNIST"
     for path in (folder / name, folder / f"{name}.gz"):
         if path.is_file():
-            array = read_idx(path)
+            try:
+                array = read_idx(path)
+            except ValueError as error:
+                raise ValueError(f"{error}; {remedy}") from None
+            shape, crc32 = FILES[name]
             if array.dtype != np.uint8 or array.shape != shape:
-                raise ValueError(f"{path}: expected uint8 of shape {shape}, got {array.dtype} of shape {array.shape}")
+                found = f"{array.dtype} of shape {array.shape}"
+                raise ValueError(f"{path}: expected uint8 of shape {shape}, got {found}; {remedy}")
+            if zlib.crc32(array.data) != crc32:
+                raise ValueError(f"{path} is damaged, or not MNIST's: its entries have another CRC-32; {remedy}")
             return array
-    raise FileNotFoundError(
-        f"{folder / name} is missing; 'python scripts/fetch_mnist.py --root {os.fspath(root)}' gets MNIST"
-    )
+    raise FileNotFoundError(f"{folder / name} is missing; {remedy}")
 
 
 def read_idx(path: str | os.PathLike[str]) -> NDArray[Any]:
@@ -69,7 +83,8 @@ def read_idx(path: str | os.PathLike[str]) -> NDArray[Any]:
     The format: two zero bytes, a code for the type of the entries, the number of dimensions, each dimension as a
     big-endian unsigned 32-bit integer, and the entries in C order, big-endian. ValueError, naming the file, for
     another beginning, an unknown code, no dimensions, a file shorter or longer than its dimensions say, or damaged
-    gzip.
+    gzip. A file that is not gzipped holds no checksum: a changed entry is read as it is, and so are all entries if
+    the code has become that of another type of the same size.
     """
     try:
         if os.fspath(path).endswith(".gz"):

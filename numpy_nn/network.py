@@ -183,8 +183,9 @@ class Sequential(Layer):
         ValueError if the file is damaged, was not written by :meth:`save`, or differs from the network in a name,
         shape or dtype, all of which are listed; the network is then as it was.
         """
+        state = checkpoint.read(path)
         try:
-            self.load_state_dict(checkpoint.read(path))
+            self.load_state_dict(state)
         except ValueError as error:
             raise ValueError(f"{os.fspath(path)}: {error}") from None
 

@@ -107,8 +107,9 @@ class TrainingState:
 
     def load(self, path: str | os.PathLike[str]) -> None:
         """Read what :meth:`save` wrote. ValueError, naming the file, if it is damaged or of another run."""
+        state = checkpoint.read(path)
         try:
-            self.load_state_dict(checkpoint.read(path))
+            self.load_state_dict(state)
         except ValueError as error:
             raise ValueError(f"{os.fspath(path)}: {error}") from None
 

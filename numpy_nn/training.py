@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import os
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from numpy_nn.atomic import atomic_write
+from numpy_nn import checked_json
 from numpy_nn.batches import DataLoader
 from numpy_nn.checks import choice, count
 from numpy_nn.divergence import check_loss, check_parameters
@@ -54,17 +52,16 @@ class History:
     epochs: list[Epoch] = field(default_factory=list)
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the history as JSON, in one move."""
-        with atomic_write(path) as file:
-            file.write((json.dumps(asdict(self), indent=2) + "\n").encode())
+        """Write the history as JSON, with a checksum, in one move."""
+        checked_json.write(path, asdict(self))
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> History:
         """Read what :meth:`save` wrote; ValueError, naming the file, for anything else."""
+        content = checked_json.read(path)
         try:
-            content = json.loads(Path(path).read_text(encoding="utf-8"))
             return cls([Epoch(**epoch) for epoch in content["epochs"]])
-        except (ValueError, TypeError, KeyError) as error:
+        except (TypeError, KeyError) as error:
             raise ValueError(f"{os.fspath(path)}: not a history: {error}") from None
 
 

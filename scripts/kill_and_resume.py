@@ -8,7 +8,7 @@ Kills come, in turn, a moment after a checkpoint was written, while one is being
 from __future__ import annotations
 
 import argparse
-import json
+import io
 import random
 import shlex
 import subprocess
@@ -22,7 +22,7 @@ from typing import Any
 if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from numpy_nn import checkpoint
+from numpy_nn import checked_json, checkpoint
 from scripts.mnist.arguments import positive
 
 COMMAND = [sys.executable, str(Path(__file__).resolve().with_name("train_mnist.py"))]
@@ -136,7 +136,14 @@ def newest(out: Path) -> int:
 
 
 def differences(whole: Path, out: Path) -> list[str]:
-    """What is not the same at the end of two runs."""
+    """What is not the same at the end of two runs, or cannot be read."""
+    try:
+        return _differences(whole, out)
+    except (OSError, ValueError) as error:
+        return [str(error)]
+
+
+def _differences(whole: Path, out: Path) -> list[str]:
     problems = []
     if (whole / "numpy.npz").exists():
         ours, theirs = checkpoint.read(whole / "numpy.npz"), checkpoint.read(out / "numpy.npz")
@@ -144,16 +151,28 @@ def differences(whole: Path, out: Path) -> list[str]:
     if (whole / "torch.pt").exists():
         import torch
 
-        one, other = (torch.load(path / "torch.pt", weights_only=True, map_location="cpu") for path in (whole, out))
+        one, other = (torch_state(path / "torch.pt") for path in (whole, out))
         problems += [f"torch's {name} differs" for name in one if not torch.equal(one[name], other[name])]
     if history(whole) != history(out):
         problems.append("the history differs")
     return problems
 
 
+def torch_state(path: Path) -> dict[str, Any]:
+    """What torch.save wrote there; ValueError, naming it, if it is damaged, which torch.load would not see."""
+    import torch
+
+    file = io.BytesIO(path.read_bytes())
+    try:
+        checkpoint.check_zip(file)
+        return dict(torch.load(file, weights_only=True, map_location="cpu"))
+    except (ValueError, RuntimeError) as error:
+        raise ValueError(f"{path}: {' '.join(str(error).split())}") from None
+
+
 def history(out: Path) -> list[Any]:
     """The rows of a run, less the seconds."""
-    rows: list[dict[str, Any]] = json.loads((out / "history.json").read_text(encoding="utf-8"))["epochs"]
+    rows: list[dict[str, Any]] = checked_json.read(out / "history.json")["epochs"]
     for row in rows:
         for cell in row.values():
             if isinstance(cell, dict):

@@ -15,6 +15,7 @@ import math
 import os
 import re
 import sys
+import zlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
@@ -178,7 +179,10 @@ def check_limits(weight_layers: int, widths: Sequence[int], rows: int) -> None:
 
 
 def render(recording: dict[str, Any], subtitle: str) -> str:
-    """The page as one file: the template with its styles, its scripts and the recording put in."""
+    """The page as one file: the template with its styles, its scripts and the recording put in.
+
+    The recording's CRC-32 stands beside it, and the page shows no numbers if they do not belong together.
+    """
 
     def inline(tag: str) -> Callable[[re.Match[str]], str]:
         return lambda match: f"<{tag}>\n{(TEMPLATE / match[1]).read_text(encoding='utf-8')}</{tag}>"
@@ -189,7 +193,7 @@ def render(recording: dict[str, Any], subtitle: str) -> str:
     # Inside a script element "</script" would end it, and "<!--" begin a comment.
     content = json.dumps({**recording, "subtitle": subtitle}, allow_nan=False).replace("<", "\\u003c")
     holder = '<script type="application/json" id="recording">'
-    return html.replace(holder, holder + content)
+    return html.replace(holder, f'{holder[:-1]} data-crc32="{zlib.crc32(content.encode()):08x}">{content}')
 
 
 def small_problem(args: argparse.Namespace) -> tuple[nn.Sequential, Array, Array]:

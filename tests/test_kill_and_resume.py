@@ -3,7 +3,10 @@
 import re
 
 import pytest
+import torch
 
+import numpy_nn as nn
+from numpy_nn import checked_json
 from scripts import kill_and_resume
 
 pytestmark = pytest.mark.slow
@@ -37,3 +40,22 @@ def test_a_run_that_ends_otherwise_is_found(tmp_path):
 def test_a_command_that_fails_is_told(capsys):
     assert kill_and_resume.main(["--kills", "1", "--engine", "numpy", "--data", "/nowhere"]) == 2
     assert "kill_and_resume: train_mnist.py ended with status 2" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["history.json", "numpy.npz", "torch.pt"])
+def test_a_damaged_end_of_a_run_is_a_difference(tmp_path, name):
+    whole, out = tmp_path / "whole", tmp_path / "out"
+    for folder in (whole, out):
+        folder.mkdir()
+        checked_json.write(folder / "history.json", {"epochs": [{"numpy": {"loss": 0.5, "seconds": len(folder.name)}}]})
+        nn.MLP([1, 2], rng=0).save(folder / "numpy.npz")
+        torch.save({"weight": torch.arange(3.0)}, folder / "torch.pt")
+    assert kill_and_resume.differences(whole, out) == []
+    content = (out / name).read_bytes()
+    for damaged in (content[: len(content) // 2], b"", content[:-60] + bytes([content[-60] ^ 0xFF]) + content[-59:]):
+        (out / name).write_bytes(damaged)
+        (problem,) = kill_and_resume.differences(whole, out)
+        assert name in problem
+    (out / name).unlink()
+    (problem,) = kill_and_resume.differences(whole, out)
+    assert name in problem

@@ -7,16 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from idx_files import idx
 
 import numpy_nn as nn
 from numpy_nn.mnist import IDX_DTYPES
 from torch_ref.data import mnist_tensors
-
-
-def idx(array, code):
-    """The array as the bytes of an IDX file."""
-    head = bytes([0, 0, code, array.ndim]) + b"".join(n.to_bytes(4, "big") for n in array.shape)
-    return head + array.astype(IDX_DTYPES[code]).tobytes()
 
 
 @given(data=st.data(), code=st.sampled_from(sorted(IDX_DTYPES)), zipped=st.booleans())
@@ -31,7 +26,7 @@ def test_every_type_and_shape_is_read_back(data, code, zipped, tmp_path_factory)
     np.testing.assert_array_equal(read, array)
 
 
-GOOD = idx(np.arange(12, dtype=np.uint8).reshape(3, 4), 0x08)
+GOOD = idx(np.arange(12, dtype=np.uint8).reshape(3, 4))
 
 
 @pytest.mark.parametrize(
@@ -51,14 +46,6 @@ def test_files_written_out_by_hand_are_read(content, expected, tmp_path):
     read = nn.read_idx(tmp_path / "file")
     assert read.dtype == expected.dtype
     np.testing.assert_array_equal(read, expected)
-
-
-@pytest.mark.parametrize("length", range(len(GOOD)))
-def test_a_file_cut_anywhere_is_refused_by_name(length, tmp_path):
-    path = tmp_path / "cut"
-    path.write_bytes(GOOD[:length])
-    with pytest.raises(ValueError, match=r"cut: (not an IDX file|cut short|expected 12 bytes for dimensions \(3, 4\))"):
-        nn.read_idx(path)
 
 
 @pytest.mark.parametrize(
@@ -85,18 +72,6 @@ def test_a_wrong_file_is_refused_by_name(content, message, tmp_path):
         nn.read_idx(path)
 
 
-def test_damaged_gzip_is_refused_or_read_right(tmp_path):
-    packed, path = gzip.compress(GOOD, mtime=0), tmp_path / "damaged.gz"
-    for length in range(len(packed)):
-        path.write_bytes(packed[:length])
-        with pytest.raises(ValueError, match=r"damaged\.gz"):
-            nn.read_idx(path)
-    for position in range(10, len(packed)):
-        path.write_bytes(packed[:position] + bytes([packed[position] ^ 0xFF]) + packed[position + 1 :])
-        with pytest.raises(ValueError, match=r"damaged\.gz"):
-            nn.read_idx(path)
-
-
 def test_a_missing_file_names_the_command_that_gets_it(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"train-images-idx3-ubyte is missing; 'python scripts/fetch_mnist.py"):
         nn.load_mnist(tmp_path)
@@ -109,15 +84,6 @@ def test_files_that_do_not_hold_what_they_should_are_refused_by_name(tmp_path):
     with pytest.raises(
         ValueError, match=r"train-images-idx3-ubyte: expected uint8 of shape \(60000, 28, 28\), got uint8"
     ):
-        nn.load_mnist(tmp_path)
-
-
-def test_labels_beyond_nine_are_refused(tmp_path):
-    raw = tmp_path / "MNIST" / "raw"
-    raw.mkdir(parents=True)
-    (raw / "train-images-idx3-ubyte.gz").write_bytes(gzip.compress(idx(np.zeros((60000, 28, 28), np.uint8), 8), 1))
-    (raw / "train-labels-idx1-ubyte.gz").write_bytes(gzip.compress(idx(np.full(60000, 10, np.uint8), 8)))
-    with pytest.raises(ValueError, match=r"train-labels-idx1-ubyte: expected labels in 0 \.\. 9, got 10"):
         nn.load_mnist(tmp_path)
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from idx_files import write_mnist
 
 import numpy_nn as nn
 from torch_ref.data import mnist_dataset, mnist_loader, mnist_tensors
@@ -13,22 +14,11 @@ from torch_ref.data import mnist_dataset, mnist_loader, mnist_tensors
 ROOT = Path(__file__).parent.parent / "data"
 
 
-def write_idx(path, array):
-    """An array of bytes as an IDX file."""
-    header = bytes([0, 0, 8, array.ndim]) + b"".join(size.to_bytes(4, "big") for size in array.shape)
-    path.write_bytes(header + array.tobytes())
-
-
-@pytest.fixture(scope="module")
-def small(tmp_path_factory):
+@pytest.fixture
+def small(tmp_path, monkeypatch):
     """A folder with 10 training and 4 test images, in which every value of a pixel occurs."""
-    root = tmp_path_factory.mktemp("small")
-    folder = root / "MNIST" / "raw"
-    folder.mkdir(parents=True)
-    for split, n in (("train", 10), ("t10k", 4)):
-        write_idx(folder / f"{split}-images-idx3-ubyte", np.resize(np.arange(256, dtype=np.uint8), (n, 28, 28)))
-        write_idx(folder / f"{split}-labels-idx1-ubyte", np.arange(n, dtype=np.uint8)[::-1].copy())
-    return root
+    write_mnist(tmp_path, monkeypatch, {"train": 10, "t10k": 4})
+    return tmp_path
 
 
 def test_tensors_are_the_dataset_s_own_images_and_labels(small):

@@ -10,6 +10,7 @@ from selenium.webdriver.common.keys import Keys
 from trace_page import answer, cell, change, go_to, hover, last_step, marked, number_in, press, recording_in
 
 import numpy_nn as nn
+from scripts import trace_backprop
 
 
 def test_it_loads_and_steps_to_the_end_without_an_error_or_a_request(page, page_file):
@@ -227,3 +228,25 @@ def test_what_is_no_number_or_no_class_is_not_taken(page):
         assert "expected a" in invalid
         assert page.execute_script("return JSON.stringify(page.model.values)") == before
         press(page, Keys.ESCAPE)
+
+
+def test_a_damaged_recording_is_refused_in_one_line_and_no_number_is_shown(browse, tmp_path):
+    path = tmp_path / "page.html"
+    assert trace_backprop.main(["--sizes", "2,2", "--batch", "1", "--out", str(path)]) == 0
+    page = browse(path)
+    accepted = page.execute_script(
+        "const { textContent: text, dataset } = document.getElementById('recording');"
+        "const isRead = (textContent) => isIntact({ textContent, dataset });"
+        "const other = (c) => String.fromCharCode(c.charCodeAt(0) ^ 1);"
+        "const changed = [...text].map((c, i) => text.slice(0, i) + other(c) + text.slice(i + 1));"
+        "const cut = [...text].map((_, i) => text.slice(0, i));"
+        "return [text, ...changed, ...cut].filter(isRead).length"
+    )
+    assert accepted == 1
+    html = path.read_text(encoding="utf-8")
+    path.write_text(re.sub(r'(?<="values": \[\[)(-?\d)', lambda digit: digit[0][:-1] + "7", html, count=1), "utf-8")
+    assert path.read_text(encoding="utf-8") != html
+    page = browse(path)
+    assert page.find_element(By.ID, "subtitle").text.startswith("This file is damaged, and shows no numbers; ")
+    assert page.find_elements(By.CSS_SELECTOR, "td") == []
+    assert page.get_log("browser") == []

@@ -12,14 +12,17 @@ from torch.utils.data import DataLoader
 from torchvision.datasets import MNIST
 from torchvision.transforms import ToTensor
 
+from numpy_nn.mnist import read_split
 from torch_ref.twin import Device
 
 
 def mnist_dataset(root: str | os.PathLike[str] = "data", *, train: bool = True) -> MNIST:
     """torchvision's MNIST with ToTensor: images of shape (1, 28, 28) in [0, 1].
 
-    FileNotFoundError, naming the command that gets them, if the files are not there.
+    FileNotFoundError if the files are not there, ValueError if one is damaged, which torchvision would not see; both
+    name the command that gets them.
     """
+    read_split(root, "train" if train else "t10k")
     try:
         return MNIST(os.fspath(root), train=train, transform=ToTensor(), download=False)
     except RuntimeError as error:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import io
 import pickle
-import zipfile
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import torch
+
+from numpy_nn.checkpoint import check_zip
 
 
 class TrainingState:
@@ -49,22 +50,23 @@ class TrainingState:
     def load_bytes(self, content: bytes) -> None:
         """Put everything back as :meth:`to_bytes` found it, on whichever device the model is now.
 
-        The content is read with ``weights_only=True``, which runs no code from it. ValueError if it is damaged or that
-        of another run. A generator of torch stays as it is if the state is that of another kind of device.
+        The content is read with ``weights_only=True``, which runs no code from it. ValueError if it is damaged, with
+        nothing changed, or that of another run. A generator of torch stays as it is if the state is that of another
+        kind of device.
         """
-        if not zipfile.is_zipfile(io.BytesIO(content)):
-            raise ValueError("not a state of this run: no whole file of torch.save")
+        file = io.BytesIO(content)
         try:
-            state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+            check_zip(file)  # torch.load does not look at the checksums that torch.save writes
+            state = torch.load(file, map_location="cpu", weights_only=True)
             if state["kinds"] != self._kinds():
-                raise ValueError(f"not a state of this run: expected {self._kinds()}, got {state['kinds']}")
+                raise ValueError(f"expected {self._kinds()}, got {state['kinds']}")
             for name, part in self._parts.items():
                 load = _load_in_place if isinstance(part, torch.optim.Optimizer) else type(part).load_state_dict
                 load(part, state[name])
             for name, rng in self._rngs.items():
                 if name != "cuda" or name in state["rng"]:
                     _set_generator(rng, state["rng"][name])
-        except (RuntimeError, pickle.UnpicklingError, AttributeError, LookupError, TypeError, EOFError) as error:
+        except (ValueError, RuntimeError, pickle.UnpicklingError, AttributeError, LookupError, TypeError) as error:
             raise ValueError(f"not a state of this run: {' '.join(str(error).split())}") from None
 
     def _kinds(self) -> dict[str, str]:

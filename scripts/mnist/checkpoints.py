@@ -69,7 +69,7 @@ class Checkpoints:
         """
         problems, found = self._newest()
         if found is None and problems:
-            raise ValueError(f"no good checkpoint left: {'; '.join(problems)}")
+            raise ValueError(f"no good checkpoint left: {'; '.join(problems)}; without --resume the run starts anew")
         if found is None:
             return [], [f"no checkpoint in {self._folder}: starting at the beginning"]
         path, run, state = found
@@ -118,7 +118,7 @@ class Checkpoints:
             try:
                 return problems, (path, *_read(path))
             except (OSError, ValueError) as error:
-                problems.append(f"{path}: {error}")
+                problems.append(str(error))
         return problems, None
 
     def _refuse_other_settings(self, path: Path, before: dict[str, Any]) -> None:
@@ -137,14 +137,14 @@ class Checkpoints:
 
 
 def _read(path: Path) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
-    """Settings and rows, and the engines' arrays. ValueError if the file is damaged or of another kind."""
+    """Settings and rows, and the engines' arrays. ValueError, naming the file, if it is damaged or of another kind."""
     state = checkpoint.read(path)
     text = state.pop(RUN, None)
     if text is None or text.dtype.kind != "U":
-        raise ValueError("not a checkpoint of train_mnist")
+        raise ValueError(f"{path}: not a checkpoint of train_mnist")
     run = json.loads(str(text))
     if not isinstance(run, dict) or "epochs" not in run.get("settings", ()) or "epochs" not in run:
-        raise ValueError(f"{RUN}: expected settings and epochs")
+        raise ValueError(f"{path}: {RUN}: expected settings and epochs")
     return run, state
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import platform
 import tempfile
 import time
@@ -16,7 +15,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 import numpy_nn as nn
-from numpy_nn.atomic import atomic_write
+from numpy_nn import checked_json
 from scripts.mnist import machines
 from scripts.mnist.checkpoints import Checkpoints, plain_settings
 from scripts.mnist.engine import Engine
@@ -145,8 +144,7 @@ def _run(
     if not machines.is_first():
         return status, rows
     history = {"settings": plain_settings(args), "machine": describe_machine(names, device), "epochs": rows}
-    with atomic_write(args.out / "history.json") as file:
-        file.write((json.dumps(history, indent=2) + "\n").encode())
+    checked_json.write(args.out / "history.json", history)
     written = [args.out / "history.json", *(engine.save(args.out) for engine in engines)]
     if rows:
         from scripts.mnist.curves import draw

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import signal
 import subprocess
 import sys
@@ -16,6 +15,7 @@ from typing import IO, Any
 
 from rich.console import Console
 
+from numpy_nn import checked_json
 from scripts.mnist.table import images, over_seeds
 
 SCRIPT = Path(__file__).resolve().parent.parent / "train_mnist.py"
@@ -110,6 +110,6 @@ def _command(arguments: Sequence[str], args: argparse.Namespace, seed: int) -> l
 def _tell(seeds: range, folder: Path, judged_by: str, console: Console) -> None:
     runs: list[list[dict[str, Any]]] = []
     for seed in seeds:
-        runs.append(json.loads((folder / f"seed-{seed}" / "history.json").read_text(encoding="utf-8"))["epochs"])
+        runs.append(checked_json.read(folder / f"seed-{seed}" / "history.json")["epochs"])
         console.print(f"seed {seed}: {over_seeds(runs[-1:], judged_by)}")
     console.print(over_seeds(runs, judged_by))

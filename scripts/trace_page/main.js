@@ -77,8 +77,28 @@ function chooseTheme() {
   });
 }
 
+function crc32(text) {
+  let crc = -1;
+  for (const letter of text) {
+    crc ^= letter.codePointAt(0);
+    for (let bit = 0; bit < 8; bit += 1) crc = (crc >>> 1) ^ (crc & 1 ? 0xedb88320 : 0);
+  }
+  return (~crc >>> 0).toString(16).padStart(8, "0");
+}
+
+// Whether these are the numbers that were written into the page, to the last digit.
+function isIntact({ textContent, dataset }) {
+  return crc32(textContent) === dataset.crc32;
+}
+
 function start() {
-  const recording = JSON.parse(document.getElementById("recording").textContent);
+  const holder = document.getElementById("recording");
+  if (!isIntact(holder)) {
+    document.getElementById("subtitle").textContent =
+      "This file is damaged, and shows no numbers; scripts/trace_backprop.py writes it anew.";
+    return null;
+  }
+  const recording = JSON.parse(holder.textContent);
   document.getElementById("subtitle").textContent = recording.subtitle;
   chooseTheme();
   if (recording.summary) return new Shortened(recording);
