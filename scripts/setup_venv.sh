@@ -72,21 +72,21 @@ extras=scripts,test,dev
 constraints=constraints.txt
 set --
 case $build in
-    none) size='0.4 GB' ;;
-    default) size='6 GB on Linux' extras=torch,$extras ;;
+    none) size='some 0.4 GB' ;;
+    default) size='some 6 GB on Linux' extras=torch,$extras ;;
     cpu)
-        size='1.5 GB'
+        size='some 1.3 GB'
         set -- "torch==$(pinned torch)+cpu"
         ;;
     *)
-        size='what it takes' constraints=.venv/constraints.txt
+        size='1 GB or more' constraints=.venv/constraints.txt
         set -- "torch==$choice"
         # The pins of another torch, and of what came with it, do not hold.
         grep -vE '^(torch|torchvision|triton|nvidia-.*|cuda-.*)==' constraints.txt >"$constraints"
         ;;
 esac
 
-echo "Installing into .venv, with torch: $choice: some minutes, some $size (what pip says is in $log)"
+echo "Installing into .venv, with torch: $choice: some minutes, $size (what pip says is in $log)"
 if [ -e .venv/.ready ]; then touch .venv/.unfinished; fi
 # A torchvision does not load beside another torch than its own.
 if [ -e .venv/.ready ] && [ "$choice" != "$before" ]; then pip uninstall --yes torchvision || true; fi
