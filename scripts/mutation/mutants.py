@@ -19,11 +19,18 @@ import libcst as cst
 from mutmut.mutation import mutators
 
 ROOT = Path(__file__).parent.parent.parent
-CHECKED = (*sorted((ROOT / "numpy_nn").rglob("*.py")), *sorted((ROOT / "torch_ref").glob("*.py")))
-REFERENCE = ("bounds", "parity", "rounding", "twin")
-CORE = tuple(
-    str(path.relative_to(ROOT)) for path in CHECKED if path.parent.name != "torch_ref" or path.stem in REFERENCE
-)
+# Of the reference, what the comparison of the two engines rests on.
+REFERENCE = ("bounds/*.py", "parity.py", "rounding.py", "twin.py")
+
+
+def _core() -> Iterator[str]:
+    for pattern in ("numpy_nn/**/*.py", *(f"torch_ref/{name}" for name in REFERENCE)):
+        paths = sorted(ROOT.glob(pattern))
+        assert paths, f"no file is called {pattern}"
+        yield from (path.relative_to(ROOT).as_posix() for path in paths)
+
+
+CORE = tuple(_core())
 
 CHANGES: tuple[object, ...] = (
     mutators.operator_number,

@@ -37,7 +37,7 @@ OTHER = {
 NEAR = dict.fromkeys(("activation_layers", "elementwise", "gelu", "softmax"), "activations")
 NEAR |= dict.fromkeys(("checker", "differences", "progress", "report", "verdicts"), "gradcheck")
 NEAR |= dict.fromkeys(("__main__", "causes", "evidence", "hypotheses", "special_hypotheses", "testing"), "diagnosis")
-NEAR |= {"batch_norm": "layers", "bounds": "parity", "parameter": "network", "targets": "gradcheck_targets"}
+NEAR |= {"batch_norm": "layers", "parameter": "network", "targets": "gradcheck_targets"}
 
 # At most how many seconds of tests a mutant has to pass at first, and then.
 FIRST, REST = 3.0, 60.0
