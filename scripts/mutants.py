@@ -126,7 +126,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     args = parser.parse_args(arguments)
     for file in args.files:
         if file not in CORE:
-            parser.error(f"{file} is not a file of the core, which are numpy_nn/*.py and some of torch_ref/*.py")
+            parser.error(f"{file} is not of the core: numpy_nn, and bounds, parity, rounding and twin of torch_ref")
     return args
 
 

@@ -58,6 +58,12 @@ def test_constants_conditions_defaults_and_properties_change_but_no_text_and_no_
     ]
 
 
+def test_the_core_is_the_engine_and_what_the_comparison_rests_on():
+    parts = {"/".join(file.split("/")[:2]) if file.startswith("torch_ref") else "numpy_nn" for file in mutants.CORE}
+    assert parts == {"numpy_nn", *(f"torch_ref/{name}" for name in ("bounds", "parity.py", "rounding.py", "twin.py"))}
+    assert {"numpy_nn/losses.py", "numpy_nn/gradcheck/verdicts.py", "torch_ref/bounds/layers.py"} <= set(mutants.CORE)
+
+
 def test_a_mutant_is_its_file_with_only_those_lines_changed(module):
     for mutant in mutants_of(module):
         compile(mutant.source, module, "exec")

@@ -19,9 +19,18 @@ import libcst as cst
 from mutmut.mutation import mutators
 
 ROOT = Path(__file__).parent.parent.parent
-REFERENCE = ("rounding.py", "bounds/*.py", "parity.py", "twin.py")
-FILES = (*(ROOT / "numpy_nn").rglob("*.py"), *(path for name in REFERENCE for path in (ROOT / "torch_ref").glob(name)))
-CORE = tuple(sorted(path.relative_to(ROOT).as_posix() for path in FILES))
+# Of the reference, what the comparison of the two engines rests on.
+REFERENCE = ("bounds/*.py", "parity.py", "rounding.py", "twin.py")
+
+
+def _core() -> Iterator[str]:
+    for pattern in ("numpy_nn/**/*.py", *(f"torch_ref/{name}" for name in REFERENCE)):
+        paths = sorted(ROOT.glob(pattern))
+        assert paths, f"no file is called {pattern}"
+        yield from (path.relative_to(ROOT).as_posix() for path in paths)
+
+
+CORE = tuple(_core())
 
 CHANGES: tuple[object, ...] = (
     mutators.operator_number,

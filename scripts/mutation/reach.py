@@ -28,9 +28,9 @@ KEPT = ROOT / "runs" / "mutants"
 OTHER = {
     "bench_engines", "bench_timing", "benchmark", "blas_kernels", "distortion_figure", "distributed", "fetch_mnist",
     "gradcheck_rivals", "kill_and_resume", "lessons", "lessons_zh", "machines", "mnist_bar", "mnist_options",
-    "mnist_resume", "readme", "scaling", "sweep", "torch_amp", "torch_augment", "torch_captured", "torch_data",
-    "torch_training", "trace_backprop", "trace_page", "trace_page_access", "trace_page_arithmetic", "train_mnist",
-    "tutorial",
+    "mnist_resume", "mutants", "readme", "scaling", "sweep", "torch_amp", "torch_augment", "torch_captured",
+    "torch_data", "torch_training", "trace_backprop", "trace_page", "trace_page_access", "trace_page_arithmetic",
+    "train_mnist", "tutorial",
 }
 # fmt: on
 # The nearest tests of modules that have no file of tests by their own name.
