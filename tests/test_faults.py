@@ -182,6 +182,10 @@ def test_a_checkpoint_as_arrays(tmp_path):
     content, read = path.read_bytes(), lambda path: arrays(checkpoint.read(path))
     assert refused_or_same(cut(content), path, read, arrays(state)) == len(content)
     assert refused_or_same(changed(content, BITS), path, read, arrays(state)) > 5 * len(content)
+    # How a member is compressed stands at byte 10 of its entry in the directory; each method has errors of its own.
+    start, end = (content.index(b"PK\1\2") + place for place in (10, 11))
+    methods = [(f"method {method}", content[:start] + bytes([method]) + content[end:]) for method in range(1, 256)]
+    assert refused_or_same(methods, path, read, None) == 255
 
 
 def network(seed):
