@@ -218,3 +218,13 @@ def test_every_entry_is_found_by_its_name_as_function_derivative_and_layer():
         assert getattr(activations, name) is entry.function
         assert getattr(activations, f"{name}_derivative") is entry.derivative
         assert nn.ACTIVATION_LAYERS[name].activation is entry
+
+
+def test_kinks_are_where_the_derivative_jumps_and_nowhere_else():
+    assert {name: entry.kinks for name, entry in ACTIVATIONS.items() if entry.kinks} == {
+        "relu": (0.0,),
+        "leaky_relu": (0.0,),
+        "prelu": (0.0,),
+        "selu": (0.0,),
+        "hardtanh": (-1.0, 1.0),
+    }

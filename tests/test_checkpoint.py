@@ -173,3 +173,25 @@ def test_copies_are_whole_and_independent(data, dtype):
         for layer in other.modules():
             if isinstance(layer, nn.Sequential) and layer.parameters().size:
                 assert np.shares_memory(layer.parameters().data, other.parameters().data)
+
+
+class Bomb:
+    """What runs when somebody unpickles it."""
+
+    def __reduce__(self):
+        return pytest.fail, ("an entry was unpickled",)
+
+
+def test_an_entry_that_would_have_to_be_unpickled_is_refused_and_nothing_in_it_runs(tmp_path):
+    net, path = small(), tmp_path / "net.npz"
+    np.savez(path, allow_pickle=True, **{checkpoint.MARK: np.int64(1), "0.weight": np.array([Bomb()], dtype=object)})
+    with pytest.raises(ValueError, match=r"net.npz: Object arrays cannot be loaded"):
+        net.load(path)
+
+
+def test_the_format_has_a_number_that_files_keep(tmp_path):
+    checkpoint.write(tmp_path / "ours.npz", {"a": np.arange(3)})
+    with np.load(tmp_path / "ours.npz") as archive:
+        assert archive["numpy_nn.format"] == 1
+    np.savez(tmp_path / "by-hand.npz", **{"numpy_nn.format": np.int64(1), "a": np.arange(3)})
+    np.testing.assert_array_equal(checkpoint.read(tmp_path / "by-hand.npz")["a"], np.arange(3))

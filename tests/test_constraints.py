@@ -103,3 +103,10 @@ def test_a_twin_s_units_are_constrained_alike(data, dtype, max_norm):
 def test_bad_input_of_the_twin_is_named(weight, max_norm, message):
     with pytest.raises(ValueError, match=message):
         their_max_norm_(weight, max_norm)
+
+
+def test_a_column_of_exactly_the_length_stays_bit_for_bit():
+    weight = np.array([[3.0, 3.0], [4.0, 4.1]])
+    max_norm_(weight, 5.0)
+    np.testing.assert_array_equal(weight[:, 0], [3.0, 4.0])
+    assert weight[1, 1] < 4.1
