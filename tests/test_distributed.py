@@ -19,6 +19,7 @@ from ranks import Ranks
 from run_bound import RunBound
 
 import numpy_nn as nn
+from scripts.bench.machine import usable_cores
 from torch_ref.distributed import Group, ShardedLoader, Share
 
 ROOT = Path(__file__).parent.parent
@@ -229,7 +230,7 @@ def test_one_process_prints_and_writes(engine, tmp_path):
     assert out.count("written: ") == 1
     history = json.loads((tmp_path / "history.json").read_text())
     # The cores are divided among the processes of a machine.
-    assert history["settings"]["threads"] == max(1, (os.cpu_count() or 1) // 2)
+    assert history["settings"]["threads"] == max(1, usable_cores() // 2)
     saved = {"numpy": "numpy.npz", "torch": "torch.pt"}[engine]
     assert sorted(os.listdir(tmp_path)) == sorted(["checkpoint-1.npz", "curves.png", "history.json", saved])
     assert complaints(err) == []
