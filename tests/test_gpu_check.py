@@ -106,6 +106,7 @@ def test_no_gpu_is_one_line(monkeypatch, tmp_path, capsys):
     assert error.count("\n") == 1
 
 
+@pytest.mark.slow
 def test_products_are_in_float32_here_and_in_every_process_that_is_started():
     torch.set_float32_matmul_precision("high")
     gpu_check.without_tf32()
@@ -292,6 +293,7 @@ def test_a_run_that_does_not_go_on_as_it_was_fails(monkeypatch, tmp_path):
 
 
 @pytest.mark.usefixtures("mnist")
+@pytest.mark.slow
 def test_a_run_tells_accuracy_and_time(tmp_path):
     runs = Runs("cpu", gpu_check.Path(DATA), tmp_path, 1)
     figure = runs.train("small", "--images", "1000", "--hidden", "16", "--epochs", "1", "--batch-size", "16")
@@ -299,6 +301,7 @@ def test_a_run_tells_accuracy_and_time(tmp_path):
     assert "of the test images" in figure
 
 
+@pytest.mark.slow
 def test_a_process_that_fails_or_hangs_is_told(monkeypatch):
     with pytest.raises(Failed, match=r"(?s)import sys.*what is wrong.*exit status 3"):
         run_process([sys.executable, "-c", "import sys; print('what is wrong', file=sys.stderr); sys.exit(3)"])

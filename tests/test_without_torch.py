@@ -79,7 +79,7 @@ def test_the_page_is_written_without_torch_s_gradients(run, tmp_path):
     assert output.startswith("written: trace.html (")
     assert output.endswith(f"\n{SAID}: its gradients are left out of the page\n")
     page = (tmp_path / "trace.html").read_text(encoding="utf-8")
-    (recording,) = re.findall(r'<script type="application/json" id="recording">(.*?)</script>', page, re.DOTALL)
+    (recording,) = re.findall(r'<script type="application/json" id="recording"[^>]*>(.*?)</script>', page, re.DOTALL)
     assert {tuple(check) for check in json.loads(recording)["checks"].values()} == {("numerical", "bound")}
 
 
