@@ -36,7 +36,7 @@ lessons: mnist ## run every lesson and draw its figures into docs/figures/
 test: mnist ## run the tests; TEST_ARGS='more options of pytest'
 	$(IN_VENV) -m pytest -n 2 --dist worksteal $(TEST_ARGS)
 
-check: mnist ## run the tests that start no processes, with fewer examples: under a minute; TEST_ARGS as above
+check: mnist ## run the tests that start no processes, with fewer examples; TEST_ARGS as above
 	HYPOTHESIS_PROFILE=quick $(IN_VENV) -m pytest -n 2 --dist worksteal -m 'not slow' $(TEST_ARGS)
 
 test-machines: mnist ## run the numerical tests as on other machines; ARGS='--quick', or other options of scripts/other_machines.py
