@@ -163,7 +163,7 @@ def other_versions(args: argparse.Namespace, default: Facts) -> list[Setting]:
 def chosen(args: argparse.Namespace, default: Facts) -> list[Setting]:
     """The settings that the options ask for."""
     if args.quick:
-        return [settings.seeded(replace(settings.OLD, options=QUICK), args.seeds[0])]
+        return [settings.seeded(replace(settings.OLD, options=QUICK), args.seeds[0], "quick")]
     found = [*settings.all_settings(args.seeds), *other_versions(args, default)]
     return [setting for setting in found if not args.only or re.search(args.only, setting.name)]
 

@@ -153,7 +153,7 @@ def test_the_quick_run_is_an_old_processor_with_a_seed_of_its_own():
     assert setting.name == "an old processor, seed 5"
     assert "--hypothesis-seed=5" in setting.options
     # CI's own profile has the same examples at every run, whatever the seed.
-    assert setting.environment(DEFAULT)["HYPOTHESIS_PROFILE"] == "default"
+    assert setting.environment(DEFAULT)["HYPOTHESIS_PROFILE"] == "quick"
     assert setting.missing({"seed": None})[-1] == "hypothesis's seed: nothing"
 
 
