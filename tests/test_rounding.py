@@ -189,13 +189,12 @@ def test_a_product_of_matrices_is_within_its_bound_in_any_order_of_summation(dat
 @given(data=st.data(), dtype=our.dtypes, inner=st.integers(1, 12))
 def test_a_product_with_a_bias_is_within_its_bound_wherever_the_bias_stands(data, dtype, inner):
     a, b, bias = (Number.exact(data.draw(numbers(dtype, shape))) for shape in ((3, inner), (inner, 2), (2,)))
-    for machine in (
-        lambda a, b, bias: a @ b + bias,
-        lambda a, b, bias: np.cumsum(np.stack([bias + 0 * a[:, :1], *np.moveaxis(a[:, :, None] * b, 1, 0)]), axis=0)[
-            -1
-        ],
-    ):
-        apply(lambda a, b, bias: linear(a, b, bias), a, b, bias, machine=machine)
+
+    def bias_first(a, b, bias):
+        return np.cumsum([bias + 0 * a[:, :1], *np.moveaxis(a[:, :, None] * b, 1, 0)], axis=0)[-1]
+
+    for machine in (lambda a, b, bias: a @ b + bias, bias_first):
+        apply(linear, a, b, bias, machine=machine)
 
 
 @pytest.mark.parametrize("dtype", our.DTYPES)

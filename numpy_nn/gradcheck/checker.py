@@ -125,14 +125,14 @@ def _chain(net: Sequential, x: Array, loss: Any, targets: Any, report: GradientR
         with np.errstate(all="ignore"):
             value = layer.forward(value)
     c = problem.cotangent(np.random.default_rng(0), whole.shape)
-    end_to_end = problem.gradients(c)
+    end_to_end: dict[str, Any] = problem.gradients(c)
     gradient: Any = c
     for layer in reversed(leaves):
         with np.errstate(all="ignore"):
             gradient = layer.backward(gradient)
     steps = {name: p.grad for name, p in net.named_parameters()} | {"input": gradient}
     same = np.array_equal(whole, value, equal_nan=True)
-    same &= all(np.array_equal(end_to_end[name], steps[name], equal_nan=True) for name in steps)  # type: ignore[arg-type]
+    same &= all(np.array_equal(end_to_end[name], steps[name], equal_nan=True) for name in steps)
     if not same:
         report.problems.append("the network's forward or backward is not that of its layers one after the other")
     report.evaluations += problem.evaluations

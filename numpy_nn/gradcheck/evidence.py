@@ -192,8 +192,8 @@ class Evidence:
             self.problem.gradients(self.previous_c)
         finally:
             self.x[...] = home
-        again = self.problem.gradients(self.c)[self.name]
-        return again is not None and not np.array_equal(again, self.gradient)  # type: ignore[arg-type]  # not None here
+        again, claimed = self.problem.gradients(self.c)[self.name], self.gradient
+        return again is not None and claimed is not None and not np.array_equal(again, claimed)
 
     def ratio(self) -> float | None:
         """The factor between the claimed and the numerical gradient, if there is one for all coordinates."""

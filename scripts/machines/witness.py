@@ -90,7 +90,7 @@ def _flushes() -> bool:
 
 
 def _keep_subnormals_in_draws() -> None:
-    """What a test draws while it runs is drawn by hypothesis, too."""
+    """What a test draws while it runs is drawn by hypothesis, too, which offers no other place to step in."""
     from hypothesis.internal.conjecture.data import ConjectureData
 
     ConjectureData.draw = _with_flushing(False, ConjectureData.draw)  # type: ignore[method-assign]
