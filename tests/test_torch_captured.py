@@ -1,5 +1,6 @@
 """A step as a CUDA graph, with a stand-in where there is no CUDA; and a learning rate that a graph reads anew."""
 
+import gc
 from contextlib import contextmanager, nullcontext
 from types import SimpleNamespace
 
@@ -10,7 +11,7 @@ from test_torch_training import CROSS_ENTROPY, networks_for_steps
 
 from torch_ref import optimizer_to_torch
 from torch_ref.resume import TrainingState
-from torch_ref.training import GraphedStep, make_step, train_epoch
+from torch_ref.training import WARM_UP_STEPS, GraphedStep, make_step, train_epoch
 
 KINDS = ["sgd", "momentum", "adam", "adamw"]
 
@@ -101,6 +102,25 @@ def test_capturing_draws_nothing_that_dropout_would_have_drawn(monkeypatch):
         torch.manual_seed(0)
         assert train_epoch(model, CROSS_ENTROPY, theirs, batches, step=step) == expected
     assert captures.captured == 2
+
+
+def test_no_tensor_with_a_history_is_alive_when_a_step_is_captured(monkeypatch):
+    # On CUDA its backward pass would go on accumulating where that history was made, which is not the graph's stream.
+    ours, (model, _), batches = networks_for_steps("adam")
+    theirs = optimizer_to_torch(ours, model, fused=True)
+    take = make_step(model, CROSS_ENTROPY, theirs)
+    alive = []
+
+    def step(x, y):
+        mine = [p for p in model.parameters() if p.requires_grad]
+        nodes = {torch.autograd.graph.get_gradient_edge(p).node for p in mine}
+        tensors = [t for t in gc.get_objects() if type(t) is torch.Tensor and t.grad_fn is not None]
+        edges = [edge for t in tensors for edge, _ in t.grad_fn.next_functions]
+        alive.append(len(nodes.intersection(edges)))
+        return take(x, y)
+
+    GraphedStep(Captures(monkeypatch, step, model, theirs).recorded_step, model, theirs)(*batches[0])
+    assert alive == [0] * (WARM_UP_STEPS + 2)  # the last is the replay
 
 
 @pytest.mark.parametrize("optimizer", ["momentum", "adam"])

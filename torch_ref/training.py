@@ -201,8 +201,10 @@ class GraphedStep:
     def _capture(self, *arguments: Tensor) -> tuple[Any, Tensors, Tensors]:
         device = next(self._model.parameters()).device
         static = tuple(tensor.clone() for tensor in arguments)
-        before = [(tensor, tensor.clone()) for tensor in chain(self._model.parameters(), self._model.buffers())]
-        before += [(tensor, tensor.clone()) for tensor in self._state()]
+        # Detached: a copy with a history keeps alive where the default stream accumulates a parameter's gradient, and
+        # backward would go on there, outside the capture.
+        held = chain(self._model.parameters(), self._model.buffers(), self._state())
+        before = [(tensor, tensor.detach().clone()) for tensor in held]
         # Not the default stream, which cannot be captured: autograd would go on accumulating where the warm-up did. And
         # one of the model's device, which need not be the current one: the graph of another device's would be empty.
         stream = torch.cuda.Stream(device)
