@@ -51,7 +51,7 @@ gpu-check: mnist ## check all that runs on a GPU, in at most ten minutes; ARGS='
 coverage: mnist ## run the tests and list the lines of both packages that none of them reaches
 	$(IN_VENV) -m pytest -n 2 --cov --cov-report=term-missing $(TEST_ARGS)
 
-mutants: mnist ## change the core in small ways, which tests should notice; SAMPLE=200, or 0 for all, or FILES='numpy_nn/losses.py'
+mutants: mnist ## change the core in small ways, which tests should notice; SAMPLE=200, or 0 for all, or FILES='numpy_nn/losses/mse.py'
 	$(IN_VENV) scripts/mutants.py --sample $(SAMPLE) $(ARGS) $(FILES)
 
 lint: $(READY) ## check style, format, types and the workflow of hosted CI

@@ -8,15 +8,22 @@
 (4, 2)
 """
 
-from numpy_nn import activations, datasets, initializers, trace
-from numpy_nn.activation_layers import (
+from numpy_nn.perceptron import Perceptron, PerceptronHistory, novikoff_bound
+from numpy_nn import activations
+from numpy_nn.activations import ACTIVATIONS
+from numpy_nn.layers import (
     ACTIVATION_LAYERS,
     ELU,
     GELU,
     SELU,
+    BatchNorm1d,
+    Dropout,
+    Flatten,
     Hardtanh,
     Identity,
+    Layer,
     LeakyReLU,
+    Linear,
     LogSoftmax,
     PReLU,
     ReLU,
@@ -26,25 +33,39 @@ from numpy_nn.activation_layers import (
     Softplus,
     Tanh,
 )
-from numpy_nn.activations import ACTIVATIONS
-from numpy_nn.adversarial import AdversarialTraining
-from numpy_nn.augment import Distortion
-from numpy_nn.averaging import AveragedModel
-from numpy_nn.batch_norm import BatchNorm1d
-from numpy_nn.batches import DataLoader
-from numpy_nn.callbacks import ClipGradNorm, MaxNorm, UpdateAverage
-from numpy_nn.clipping import clip_grad_norm_
-from numpy_nn.constraints import max_norm_
-from numpy_nn.divergence import Divergence
-from numpy_nn.layers import Dropout, Flatten, Layer, Linear
 from numpy_nn.losses import BCEWithLogitsLoss, CrossEntropyLoss, Loss, MSELoss, PerceptronLoss
-from numpy_nn.mnist import MNIST, load_mnist, read_idx
-from numpy_nn.network import MLP, Sequential
-from numpy_nn.optimizers import SGD, Adam, AdamW, Optimizer
 from numpy_nn.parameter import Parameter, ParameterVector
-from numpy_nn.perceptron import Perceptron, PerceptronHistory, novikoff_bound
-from numpy_nn.resume import SaveTrainingState, TrainingState
-from numpy_nn.schedules import CosineAnnealingLR, OneCycleLR, Schedule, StepLR
-from numpy_nn.training import Callback, History, SaveCheckpoint, evaluate, fit, train_step
+from numpy_nn import initializers
+from numpy_nn.network import MLP, Sequential
+from numpy_nn.optim import (
+    SGD,
+    Adam,
+    AdamW,
+    CosineAnnealingLR,
+    OneCycleLR,
+    Optimizer,
+    Schedule,
+    StepLR,
+    clip_grad_norm_,
+    max_norm_,
+)
+from numpy_nn.training import (
+    AdversarialTraining,
+    AveragedModel,
+    Callback,
+    ClipGradNorm,
+    Divergence,
+    History,
+    MaxNorm,
+    SaveCheckpoint,
+    SaveTrainingState,
+    TrainingState,
+    UpdateAverage,
+    evaluate,
+    fit,
+    train_step,
+)
+from numpy_nn.data import MNIST, DataLoader, Distortion, datasets, load_mnist, read_idx
+from numpy_nn import trace
 
 __version__ = "0.1.0"

@@ -10,9 +10,9 @@ import math
 
 import numpy as np
 
-from numpy_nn.checks import Seed, choice, generator, number
+from numpy_nn._support.checks import Seed, choice, generator, number
+from numpy_nn._support.workspace import FloatArray
 from numpy_nn.parameter import Parameter
-from numpy_nn.workspace import FloatArray
 
 Target = Parameter | FloatArray
 

@@ -11,13 +11,11 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from numpy_nn import checkpoint
-from numpy_nn.activation_layers import ACTIVATION_LAYERS, PReLU
-from numpy_nn.batch_norm import BatchNorm1d
-from numpy_nn.checks import Seed, choice, count, generator
-from numpy_nn.layers import Dropout, Layer, Linear
+from numpy_nn._support import checkpoint
+from numpy_nn._support.checks import Seed, choice, count, generator
+from numpy_nn._support.workspace import FloatArray
+from numpy_nn.layers import ACTIVATION_LAYERS, BatchNorm1d, Dropout, Layer, Linear, PReLU
 from numpy_nn.parameter import Parameter, ParameterVector
-from numpy_nn.workspace import FloatArray
 
 
 class Sequential(Layer):

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from numpy_nn.checks import float_array
-from numpy_nn.workspace import FloatArray, aligned_empty
+from numpy_nn._support.checks import float_array
+from numpy_nn._support.workspace import FloatArray, aligned_empty
 
 
 class Parameter:

@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-from numpy_nn.checks import Seed, count, float_dtype, generator, number, same_dtype
-from numpy_nn.workspace import FloatArray
+from numpy_nn._support.checks import Seed, count, float_dtype, generator, number, same_dtype
+from numpy_nn._support.workspace import FloatArray
 
 
 @dataclass

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
-from numpy_nn.checks import count, float_dtype
+from numpy_nn._support.checks import count, float_dtype
 from numpy_nn.gradcheck import GradientReport, check_gradients
 
 if TYPE_CHECKING:

@@ -24,13 +24,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from numpy_nn.activation_layers import ActivationLayer
-from numpy_nn.checks import float_array
-from numpy_nn.layers import Layer
+from numpy_nn._support.checks import float_array
+from numpy_nn.activations.softmax import softmax
+from numpy_nn.layers import ActivationLayer, Layer
 from numpy_nn.losses import CrossEntropyLoss, Loss
 from numpy_nn.network import Sequential
-from numpy_nn.optimizers import Optimizer
-from numpy_nn.softmax import softmax
+from numpy_nn.optim import Optimizer
 
 FORMAT = "numpy_nn.trace 1"
 

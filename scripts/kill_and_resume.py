@@ -22,7 +22,7 @@ from typing import Any
 if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from numpy_nn import checked_json, checkpoint
+from numpy_nn._support import checked_json, checkpoint
 from scripts.mnist.arguments import positive
 
 COMMAND = [sys.executable, str(Path(__file__).resolve().with_name("train_mnist.py"))]

@@ -4,8 +4,8 @@ import zlib
 
 import numpy as np
 
-from numpy_nn import mnist
-from numpy_nn.mnist import IDX_DTYPES
+from numpy_nn.data import mnist
+from numpy_nn.data.mnist import IDX_DTYPES
 
 
 def idx(array, code=0x08):

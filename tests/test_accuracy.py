@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from numpy_nn import gelu
 from numpy_nn.activations import ACTIVATIONS
+from numpy_nn.activations.gelu import TANH_CUBIC_HEAD, TANH_CUBIC_TAIL, TANH_LINEAR_HEAD, TANH_LINEAR_TAIL
 from scripts import accuracy_report
 from scripts.accuracy.exact_activations import CASES
 from scripts.accuracy.ulp import DIGITS, truth
@@ -100,8 +100,8 @@ def test_the_coefficients_of_gelus_tanh_form_are_split_exactly():
     with mpmath.workdps(DIGITS):
         linear = 2 * mpmath.sqrt(2 / mpmath.pi)
         for exact, head, tail in (
-            (linear, gelu.TANH_LINEAR_HEAD, gelu.TANH_LINEAR_TAIL),
-            (linear * mpmath.mpf("0.044715"), gelu.TANH_CUBIC_HEAD, gelu.TANH_CUBIC_TAIL),
+            (linear, TANH_LINEAR_HEAD, TANH_LINEAR_TAIL),
+            (linear * mpmath.mpf("0.044715"), TANH_CUBIC_HEAD, TANH_CUBIC_TAIL),
         ):
             assert head == float(mpmath.nint(exact * 2**16)) / 2**16
             assert tail == float(exact - head)

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 import numpy_nn as nn
 from numpy_nn import activations
+from numpy_nn._support.workspace import Workspace
 from numpy_nn.activations import ACTIVATIONS
-from numpy_nn.elementwise import SELU_ALPHA, SELU_SCALE
-from numpy_nn.workspace import Workspace
+from numpy_nn.activations.elementwise import SELU_ALPHA, SELU_SCALE
 from scripts.accuracy.exact_activations import CASES
 from scripts.accuracy_report import by_torch
 from torch_ref import bounds

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import numpy_nn as nn
-from numpy_nn.adversarial import perturb
+from numpy_nn.training.adversarial import perturb
 from torch_ref import optimizer_to_torch, to_torch
 from torch_ref import training as their_training
 from torch_ref.parity import compare

@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from numpy_nn.atomic import atomic_write
+from numpy_nn._support.atomic import atomic_write
 
 
 def test_the_file_is_there_when_the_block_ends(tmp_path):
@@ -80,7 +80,7 @@ def test_a_process_that_is_killed_leaves_the_old_file(tmp_path):
     path = tmp_path / "file"
     path.write_bytes(b"old")
     code = (
-        "import os, signal\nfrom numpy_nn.atomic import atomic_write\n"
+        "import os, signal\nfrom numpy_nn._support.atomic import atomic_write\n"
         f"with atomic_write({str(path)!r}) as file:\n"
         "    file.write(b'new')\n    file.flush()\n    os.kill(os.getpid(), signal.SIGTERM)\n"
     )

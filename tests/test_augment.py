@@ -14,9 +14,9 @@ from torchvision.transforms.v2 import InterpolationMode
 from torchvision.transforms.v2 import functional as vision
 
 import numpy_nn as nn
-from numpy_nn import augment
-from numpy_nn.augment import Distortion, affine_coordinates, affine_matrices, gaussian_matrix, resample, smooth
-from numpy_nn.workspace import Workspace
+from numpy_nn._support.workspace import Workspace
+from numpy_nn.data import augment
+from numpy_nn.data.augment import Distortion, affine_coordinates, affine_matrices, gaussian_matrix, resample, smooth
 
 SETTINGS = {"rotation": 12.0, "scale": 0.12, "shear": 0.15, "shift": 1.5, "alpha": 26.0, "sigma": 4.0}
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 import numpy_nn as nn
-from numpy_nn import averaging
+from numpy_nn.training import averaging
 from torch_ref import to_torch
 from torch_ref.parity import compare
 from torch_ref.rounding import as_rounded

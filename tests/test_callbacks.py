@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import numpy_nn as nn
-from numpy_nn.clipping import grad_norm
+from numpy_nn.optim.clipping import grad_norm
 
 
 def problem(seed=0):

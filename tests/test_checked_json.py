@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from numpy_nn import checked_json
+from numpy_nn._support import checked_json
 
 
 @pytest.mark.parametrize("content", [b"[" * 100_000, b"[1]", b'{"epochs": []}', b"1" * 5000, b"\xff", b""])

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import numpy_nn as nn
-from numpy_nn import checkpoint
+from numpy_nn._support import checkpoint
 
 
 def small():

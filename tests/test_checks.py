@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from numpy_nn import checks
+from numpy_nn._support import checks
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import numpy_nn as nn
-from numpy_nn.clipping import EPSILON, clip_grad_norm_, grad_norm
+from numpy_nn.optim.clipping import EPSILON, clip_grad_norm_, grad_norm
 from torch_ref.parity import compare
 from torch_ref.rounding import as_rounded
 

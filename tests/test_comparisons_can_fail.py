@@ -24,7 +24,8 @@ import torch
 from hypothesis import Phase, settings
 
 import numpy_nn as nn
-from numpy_nn import augment, divergence
+from numpy_nn.data import augment
+from numpy_nn.training import divergence
 from torch_ref import averaging as their_averaging
 from torch_ref import training as their_training
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import numpy_nn as nn
-from numpy_nn.constraints import EPSILON, max_norm_
+from numpy_nn.optim.constraints import EPSILON, max_norm_
 from torch_ref import to_torch
 from torch_ref.constraints import max_norm_ as their_max_norm_
 from torch_ref.parity import compare

@@ -6,7 +6,7 @@ import strategies as our
 from hypothesis import given
 from hypothesis import strategies as st
 
-from numpy_nn import datasets
+from numpy_nn.data import datasets
 
 
 @given(dtype=our.dtypes)

@@ -9,7 +9,7 @@ from hypothesis.extra import numpy as hnp
 
 import numpy_nn as nn
 from numpy_nn.gradcheck import complex_step, derivative, jacobian
-from numpy_nn.gradcheck.derivatives import STEPS, extrapolate, noise_level, own_scale_of, scale_of
+from numpy_nn.gradcheck.measure.derivatives import STEPS, extrapolate, noise_level, own_scale_of, scale_of
 
 FUNCTIONS = {
     "sin": (np.sin, np.cos),

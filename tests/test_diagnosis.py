@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from numpy_nn.gradcheck import check_gradients
 from numpy_nn.gradcheck.__main__ import main
-from numpy_nn.gradcheck.causes import WORDS
-from numpy_nn.gradcheck.evidence import common_ratio
+from numpy_nn.gradcheck.explain.causes import WORDS
+from numpy_nn.gradcheck.measure.evidence import common_ratio
 from numpy_nn.testing import assert_gradients, batches, labels
 
 STUDENT = '''

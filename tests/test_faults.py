@@ -18,7 +18,7 @@ import torch
 from idx_files import idx, write_mnist
 
 import numpy_nn as nn
-from numpy_nn import checkpoint
+from numpy_nn._support import checkpoint
 from numpy_nn.gradcheck.__main__ import main as gradcheck
 from numpy_nn.training import Epoch
 from scripts import benchmark, distortion_figure, fetch_mnist, trace_backprop, train_mnist

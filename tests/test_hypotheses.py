@@ -7,8 +7,8 @@ import pytest
 
 import numpy_nn as nn
 from numpy_nn.gradcheck import check_gradients
-from numpy_nn.gradcheck.differences import Differences
-from numpy_nn.gradcheck.targets import as_problem
+from numpy_nn.gradcheck.measure.differences import Differences
+from numpy_nn.gradcheck.measure.targets import as_problem
 
 
 def rng():

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 import numpy_nn as nn
-from numpy_nn import checked_json
+from numpy_nn._support import checked_json
 from scripts import kill_and_resume
 
 pytestmark = pytest.mark.slow

@@ -10,7 +10,7 @@ from hypothesis.extra import numpy as hnp
 from idx_files import idx
 
 import numpy_nn as nn
-from numpy_nn.mnist import IDX_DTYPES
+from numpy_nn.data.mnist import IDX_DTYPES
 from torch_ref.data import mnist_tensors
 
 

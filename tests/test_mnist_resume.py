@@ -15,7 +15,7 @@ import pytest
 from mnist_runs import undrawn
 
 import numpy_nn as nn
-from numpy_nn import checkpoint
+from numpy_nn._support import checkpoint
 from scripts import kill_and_resume, train_mnist
 from scripts.mnist import checkpoints, numpy_engine, recipe, run, torch_engine
 

@@ -61,7 +61,9 @@ def test_constants_conditions_defaults_and_properties_change_but_no_text_and_no_
 def test_the_core_is_the_engine_and_what_the_comparison_rests_on():
     parts = {"/".join(file.split("/")[:2]) if file.startswith("torch_ref") else "numpy_nn" for file in mutants.CORE}
     assert parts == {"numpy_nn", *(f"torch_ref/{name}" for name in ("bounds", "parity.py", "rounding.py", "twin.py"))}
-    assert {"numpy_nn/losses.py", "numpy_nn/gradcheck/verdicts.py", "torch_ref/bounds/layers.py"} <= set(mutants.CORE)
+    assert {"numpy_nn/losses/mse.py", "numpy_nn/gradcheck/measure/verdicts.py", "torch_ref/bounds/layers.py"} <= set(
+        mutants.CORE
+    )
 
 
 def test_a_mutant_is_its_file_with_only_those_lines_changed(module):
@@ -96,7 +98,7 @@ from scripts.mutation.mutants import mutants_of
 from scripts.mutation.trials import Trial, results, run_tests
 
 tests = {"tests/test_constraints.py::test_a_network_s_own_memory_is_constrained": 1.0}
-by_change = {mutant.becomes: mutant for mutant in mutants_of("numpy_nn/constraints.py")}
+by_change = {mutant.becomes: mutant for mutant in mutants_of("numpy_nn/optim/constraints.py")}
 for change in (None, "if data.ndim == 2:", "long = norms >= max_norm"):
     trial = Trial(partial(run_tests, tests, by_change.get(change), Path(sys.argv[1]) / "tests"), 600.0, change)
     print(*results([trial], 1))
@@ -147,14 +149,14 @@ def survivors(monkeypatch):
     return some
 
 
-CONSTRAINTS = "numpy_nn/constraints.py"
+CONSTRAINTS = "numpy_nn/optim/constraints.py"
 
 
 @pytest.mark.usefixtures("survivors")
 def test_the_table_counts_by_file_and_all_noticed_is_success(capsys):
-    assert command.main([CONSTRAINTS, "numpy_nn/callbacks.py", "--sample", "0"]) == 0
-    *_, callbacks, constraints, total = capsys.readouterr().out.splitlines()
-    assert callbacks.split() == ["numpy_nn/callbacks.py", "2", "2", "2", "100.0%"]
+    assert command.main([CONSTRAINTS, "numpy_nn/training/callbacks.py", "--sample", "0"]) == 0
+    *_, constraints, callbacks, total = capsys.readouterr().out.splitlines()
+    assert callbacks.split() == ["numpy_nn/training/callbacks.py", "2", "2", "2", "100.0%"]
     assert constraints.split() == [CONSTRAINTS, "12", "12", "12", "100.0%"]
     assert total.split() == ["all", "14", "14", "14", "100.0%"]
 

@@ -3,8 +3,8 @@
 import mpmath
 import numpy as np
 
-from numpy_nn.normal import MILLS, normal_pdf_and_cdf
-from numpy_nn.workspace import Workspace
+from numpy_nn._support.workspace import Workspace
+from numpy_nn.activations.normal import MILLS, normal_pdf_and_cdf
 
 
 def mills(t):

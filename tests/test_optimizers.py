@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import numpy_nn as nn
-from numpy_nn import optimizers
+from numpy_nn.optim import base
 from torch_ref import bounds, optimizer_settings
 from torch_ref.parity import compare
 
@@ -39,7 +39,7 @@ def test_each_optimizer_matches_torch_step_for_step(data, dtype, shapes, k):
 def test_the_length_of_the_blocks_changes_no_bit(data, block):
     def after_steps(size):
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(optimizers, "BLOCK", size)
+            patch.setattr(base, "BLOCK", size)
             p = nn.Parameter(np.linspace(-1, 1, 97).astype(np.float32))
             optimizer = make([p])
         for _ in range(3):

@@ -50,7 +50,18 @@ def test_the_code_in_the_readme_runs(tmp_path):
 
 def test_every_file_stands_on_the_map():
     text = (ROOT / "README.md").read_text(encoding="utf-8")
-    for package in ("numpy_nn", "torch_ref", "scripts"):
+    for package in ("torch_ref", "scripts"):
         for path in (ROOT / package).glob("*.py"):
             named = f"`{path.name}`" in text or f"`{package}/{path.name}`" in text
             assert named or path.name == "__init__.py", f"{package}/{path.name} is not in the README's map"
+
+
+@pytest.mark.parametrize("name", ["README.md", "README.zh-CN.md"])
+def test_every_file_of_a_room_stands_in_the_room_s_line(name):
+    text = (ROOT / name).read_text(encoding="utf-8")
+    rooms = {
+        room: set(re.findall(r"`(\w+\.py)`", what)) for room, what in re.findall(r"^\| `(.*?)/` \|(.*)", text, re.M)
+    }
+    found = [path.relative_to(ROOT) for path in (ROOT / "numpy_nn").rglob("*.py") if path.name != "__init__.py"]
+    for folder in {path.parent for path in found}:
+        assert rooms[folder.as_posix()] == {path.name for path in found if path.parent == folder}

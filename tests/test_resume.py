@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import numpy_nn as nn
-from numpy_nn import checkpoint
-from numpy_nn.resume import VALUES
+from numpy_nn._support import checkpoint
+from numpy_nn.training.resume import VALUES
 
 EPOCHS = 4
 BATCH = 8

@@ -12,8 +12,8 @@ from hypothesis.extra import numpy as hnp
 from test_augment import SETTINGS, distance, roundoff, sampled
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from numpy_nn import augment
-from numpy_nn.workspace import Workspace
+from numpy_nn._support.workspace import Workspace
+from numpy_nn.data import augment
 from torch_ref.augment import Distortion, affine_coordinates, affine_matrices, gaussian_matrix, resample, smooth
 from torch_ref.resume import TrainingState
 

@@ -155,7 +155,7 @@ def test_both_engines_clip_constrain_and_average_alike(use_buffers):
     # Both are in force at some steps, and not at others; the last assertion says so.
     clip, longest = 0.5, 1.0
     average = nn.AveragedModel(net, 0.9, use_buffers=use_buffers)
-    callbacks = [nn.callbacks.ClipGradNorm(clip), nn.callbacks.MaxNorm(longest), nn.callbacks.UpdateAverage(average)]
+    callbacks = [nn.ClipGradNorm(clip), nn.MaxNorm(longest), nn.UpdateAverage(average)]
     optimizer = nn.SGD(net.parameters(), lr=0.5, momentum=0.9)
     their_optimizer = optimizer_to_torch(optimizer, model)
     their_average = AveragedModel(model, 0.9, use_buffers=use_buffers)

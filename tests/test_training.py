@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import numpy_nn as nn
-from numpy_nn import checked_json
+from numpy_nn._support import checked_json
 from numpy_nn.training import Epoch, Progress
 
 

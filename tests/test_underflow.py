@@ -10,7 +10,7 @@ import pytest
 from test_layer_states import LAYERS, WIDTH, batch
 
 import numpy_nn as nn
-from numpy_nn.clipping import grad_norm
+from numpy_nn.optim.clipping import grad_norm
 
 U = 2.0**-24
 TINY = 2.0**-126

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import numpy_nn as nn
-from numpy_nn.workspace import Workspace, aligned_empty, aligned_zeros
+from numpy_nn._support.workspace import Workspace, aligned_empty, aligned_zeros
 
 LINE = 64  # bytes of a cache line
 

@@ -1,6 +1,6 @@
-"""Distortion in PyTorch, on CPU or CUDA: what numpy_nn.augment does, from the same numbers to rounding.
+"""Distortion in PyTorch, on CPU or CUDA: what numpy_nn.data.augment does, from the same numbers to rounding.
 
-Coordinates and fields are those of numpy_nn.augment: in pixels, x to the right and y down, the centre of the first
+Coordinates and fields are those of numpy_nn.data.augment: in pixels, x to the right and y down, the centre of the first
 pixel at (0, 0), and of shape (2, n, height, width). What is random is drawn apart from what is computed from it. All
 images of a batch are distorted at once, and nothing waits for the host.
 """
@@ -16,8 +16,8 @@ from torch import Tensor
 from torch.nn.functional import grid_sample
 
 import numpy_nn as nn
-from numpy_nn import augment
-from numpy_nn.checks import count
+from numpy_nn._support.checks import count
+from numpy_nn.data import augment
 
 Device = str | torch.device | None
 DTYPES = {torch.float32: np.dtype(np.float32), torch.float64: np.dtype(np.float64)}
@@ -87,7 +87,7 @@ class Distortion:
 
 
 def affine_matrices(angle: Tensor, scale: Tensor, shear: Tensor, shift: Tensor) -> Tensor:
-    """The maps (n, 2, 3) from the coordinates of distorted images to the originals': numpy_nn.augment has the formula.
+    """The maps (n, 2, 3) from the coordinates of distorted images to the originals', as numpy_nn.data.augment has them.
 
     ``angle`` (n,) is in degrees; ``scale`` and ``shift`` are (n, 2), ``shear`` is (n,).
     """
@@ -120,7 +120,7 @@ def _pixels(height: int, width: int, dtype: torch.dtype, device: torch.device) -
 
 @functools.cache
 def gaussian_matrix(size: int, sigma: float, dtype: torch.dtype, device: torch.device) -> Tensor:
-    """numpy_nn.augment's ``gaussian_matrix`` on the device; not to be written to."""
+    """numpy_nn.data.augment's ``gaussian_matrix`` on the device; not to be written to."""
     return torch.tensor(augment.gaussian_matrix(size, sigma, DTYPES[dtype]), device=device)
 
 

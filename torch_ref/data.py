@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader
 from torchvision.datasets import MNIST
 from torchvision.transforms import ToTensor
 
-from numpy_nn.mnist import read_split
+from numpy_nn.data.mnist import read_split
 from torch_ref.twin import Device
 
 

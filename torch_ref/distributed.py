@@ -177,7 +177,8 @@ class AllReduce(nn.Callback):
 
     To be made by every rank at the start of an epoch, after whatever a checkpoint puts in place: parameters, buffers
     and the streams of dropout begin as rank 0's. Stands before callbacks that look at the gradient, such as
-    :class:`~numpy_nn.callbacks.ClipGradNorm`. The loss and the accuracy of the epoch become those over all ranks.
+    :class:`~numpy_nn.training.callbacks.ClipGradNorm`. The loss and the accuracy of the epoch become those over all
+    ranks.
     """
 
     def __init__(self, net: nn.Sequential, loss: nn.Loss, loader: ShardedLoader) -> None:

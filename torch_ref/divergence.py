@@ -1,4 +1,4 @@
-"""What to say when training in torch diverges, as numpy_nn.divergence does; looked at now and then, not every step.
+"""What to say when training in torch diverges, as numpy_nn.training.divergence does; looked at now and then.
 
 To ask the device for a loss is to wait for it, so only the running sum is asked for: a loss that is infinite or no
 number makes the sum one too.
@@ -13,7 +13,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from numpy_nn.divergence import Divergence
+from numpy_nn.training.divergence import Divergence
 
 # Steps between two looks at the sum of the losses.
 CHECK_EVERY = 200

@@ -1,4 +1,4 @@
-"""Going on with a training run in torch: what its next step depends on, as bytes, as numpy_nn.resume has it."""
+"""Going on with a training run in torch: all that its next step depends on, as numpy_nn.training.resume has it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from numpy_nn.checkpoint import check_zip
+from numpy_nn._support.checkpoint import check_zip
 
 
 class TrainingState:

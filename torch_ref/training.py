@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.nn.parallel import DistributedDataParallel
 
 import numpy_nn as nn
-from numpy_nn.checks import number
+from numpy_nn._support.checks import number
 from numpy_nn.training import Metrics
 from torch_ref import divergence
 
@@ -69,7 +69,7 @@ def resident_batches(x: Tensor, y: Tensor, rows: Iterable[NDArray[np.intp] | sli
 
 @torch.no_grad()
 def perturb(x: Tensor, gradient: Tensor, epsilon: float) -> Tensor:
-    """:func:`numpy_nn.adversarial.perturb`, on any device, without waiting for it."""
+    """:func:`numpy_nn.training.adversarial.perturb`, on any device, without waiting for it."""
     rows = gradient.flatten(1)
     peak = rows.abs().amax(dim=1, keepdim=True)
     direction = rows / torch.where(peak == 0.0, 1.0, peak)

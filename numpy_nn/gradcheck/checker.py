@@ -9,15 +9,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from numpy_nn.checks import Seed, generator
-from numpy_nn.gradcheck.derivatives import UNIT_ROUNDOFF, Array
-from numpy_nn.gradcheck.diagnosis import diagnose
-from numpy_nn.gradcheck.differences import Differences, Mask
-from numpy_nn.gradcheck.evidence import Evidence
+from numpy_nn._support.checks import Seed, generator
+from numpy_nn.gradcheck.explain.diagnosis import diagnose
+from numpy_nn.gradcheck.measure.derivatives import UNIT_ROUNDOFF, Array
+from numpy_nn.gradcheck.measure.differences import Differences, Mask
+from numpy_nn.gradcheck.measure.evidence import Evidence
+from numpy_nn.gradcheck.measure.targets import ObjectProblem, Problem, as_problem, in_float64
+from numpy_nn.gradcheck.measure.verdicts import AGREES, COARSE, ELSEWHERE, FLAT, KINK, LOST, OFF, UNRESOLVED, examine
 from numpy_nn.gradcheck.progress import Progress
 from numpy_nn.gradcheck.report import RIGHT, UNDECIDED, WRONG, Entry, GradientReport
-from numpy_nn.gradcheck.targets import ObjectProblem, Problem, as_problem, in_float64
-from numpy_nn.gradcheck.verdicts import AGREES, COARSE, ELSEWHERE, FLAT, KINK, LOST, OFF, UNRESOLVED, examine
 from numpy_nn.layers import Layer
 from numpy_nn.network import Sequential
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import numpy_nn as nn
-from numpy_nn.workspace import FloatArray
+from numpy_nn._support.workspace import FloatArray
 
 KINDS = {
     "forward": "logits and loss of one batch",

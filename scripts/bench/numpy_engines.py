@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import numpy_nn as nn
-from numpy_nn.workspace import FloatArray, aligned_empty, aligned_zeros
+from numpy_nn._support.workspace import FloatArray, aligned_empty, aligned_zeros
 from scripts.bench.cases import MOMENTUM, Problem
 from scripts.bench.engine import Engine, rows_of
 

@@ -106,7 +106,7 @@ def regularizers(parser: argparse.ArgumentParser) -> None:
 
 
 def distortions(parser: argparse.ArgumentParser) -> None:
-    """How far numpy_nn.augment.Distortion may move the pixels of an image; new at each step."""
+    """How far numpy_nn.data.augment.Distortion may move the pixels of an image; new at each step."""
     for name, unit in (
         ("rotation", "degrees"),
         ("scale", "share of its size"),

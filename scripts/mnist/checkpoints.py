@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from numpy_nn import checkpoint
+from numpy_nn._support import checkpoint
 from scripts.mnist.engine import Engine
 
 # Options that say where and how a run is computed, not what: it may go on with others.

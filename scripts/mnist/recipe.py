@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import numpy_nn as nn
-from numpy_nn.augment import Distortion
+from numpy_nn.data.augment import Distortion
 from scripts.mnist import machines
 
 SIDE = 28

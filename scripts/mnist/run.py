@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 import numpy_nn as nn
-from numpy_nn import checked_json
+from numpy_nn._support import checked_json
 from scripts.mnist import machines
 from scripts.mnist.checkpoints import Checkpoints, plain_settings
 from scripts.mnist.engine import Engine

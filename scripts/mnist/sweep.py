@@ -15,7 +15,7 @@ from typing import IO, Any
 
 from rich.console import Console
 
-from numpy_nn import checked_json
+from numpy_nn._support import checked_json
 from scripts.mnist.table import images, over_seeds
 
 SCRIPT = Path(__file__).resolve().parent.parent / "train_mnist.py"

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import numpy_nn as nn
-from numpy_nn.atomic import atomic_write
+from numpy_nn._support.atomic import atomic_write
 from numpy_nn.training import Metrics
 from scripts.mnist import machines
 from scripts.mnist.recipe import build, distortion, make_loader, one_cycle

@@ -1,6 +1,6 @@
 "use strict";
-// The formulas of numpy_nn/elementwise.py for one number at a time: the value and the derivative of every activation
-// that works entry by entry, with the same care for large arguments. `options` are the layer's, as they were recorded.
+// The formulas of numpy_nn/activations/elementwise.py for one number at a time: the value and the derivative of every
+// activation that works entry by entry, with the same care for large arguments. `options` are the layer's, as recorded.
 
 const sigmoid = (x) => Math.exp(Math.min(x, 0)) / (1 + Math.exp(-Math.abs(x)));
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from numpy_nn.elementwise import SELU_ALPHA, SELU_SCALE
-from numpy_nn.gelu import TANH_CUBIC, TANH_SCALE
+from numpy_nn.activations.elementwise import SELU_ALPHA, SELU_SCALE
+from numpy_nn.activations.gelu import TANH_CUBIC, TANH_SCALE
 from torch_ref.rounding import Rounded
 from torch_ref.twin import SOFTPLUS_THRESHOLD
 

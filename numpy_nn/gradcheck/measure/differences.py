@@ -1,0 +1,275 @@
+"""Numerical gradients of sum(c * output) by one array of a problem, from as few evaluations as its structure allows.
+
+Perturbing one entry and evaluating costs an evaluation for each entry. But where slice s along one axis of the array
+moves only slice s along some axis of the output (a row of the batch, a column of a weight, anything elementwise), one
+entry of every slice can be perturbed at once: the idea by which sparse Jacobians are estimated (Curtis, Powell and
+Reid, 1974). That structure is found by probing, not assumed.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from numpy_nn.gradcheck.measure.derivatives import (
+    RATIO,
+    SAFETY,
+    STEPS,
+    Array,
+    Table,
+    extrapolate,
+    noise_level,
+    own_scale_of,
+    rounding_of,
+    scale_of,
+)
+from numpy_nn.gradcheck.measure.targets import Problem
+
+Mask = NDArray[np.bool_]
+
+# Three steps suffice where the function is smooth over a distance of 2^-9 of the size of its argument.
+QUICK_STEPS = 2.0**-9 * RATIO ** -np.arange(3.0)
+
+# How many numbers an extrapolation table holds at most, within a factor of two.
+CHUNK = 2**20
+
+
+@dataclass
+class Slopes:
+    """Derivatives along each coordinate, in the shape of the array, NaN where they were not asked for.
+
+    ``low`` and ``high`` are what a choice between the one-sided derivatives of each output can give; they and ``kink``
+    are only there after a close look.
+    """
+
+    value: Array
+    bound: Array
+    flat: Mask
+    kink: Mask
+    low: Array
+    high: Array
+    side_bound: Array
+
+    def replace(self, where: Mask, other: Slopes) -> None:
+        """Take these coordinates from ``other``."""
+        for field, numbers in vars(self).items():
+            numbers[where] = getattr(other, field)[where]
+
+
+class Differences:
+    """Difference quotients by the array ``name`` of a problem, around the point where the problem is now."""
+
+    def __init__(self, problem: Problem, name: str, rng: np.random.Generator) -> None:
+        self._problem, self._rng = problem, rng
+        self.array = problem.arrays[name]
+        self.home = self.array.copy()
+        self.center = problem.output()
+        # Numbers may be as small as 1e-15 or as large as 1e6 where the function bends over distances of 1.
+        self.scales = {
+            "own": own_scale_of(self.home),
+            "wide": scale_of(self.home),
+            "unit": np.ones(self.home.shape),
+            "fine": 2.0**-24 * own_scale_of(self.home),
+        }
+        self.aligned = pairs = self._aligned_axes()
+        along = [axis for axis, _ in pairs]
+        self._axes = [axis for axis in range(self.array.ndim) if axis not in along] + along
+        self._shape = tuple(self.array.shape[axis] for axis in self._axes)
+        self._outer = self._shape[: len(self._shape) - len(along)]
+        out = [axis for _, axis in pairs]
+        self._out_axes = out + [axis for axis in range(self.center.ndim) if axis not in out]
+        self._slices = math.prod(self.array.shape[axis] for axis in along)
+        self.groups = math.prod(self._outer)
+
+    @property
+    def elementwise(self) -> bool:
+        """Whether each entry moves one entry of the output, and that one alone."""
+        return self._slices == self.array.size == self.center.size
+
+    def quick(self, c: Array, mask: Mask | None = None) -> Slopes:
+        """Six evaluations for each group of coordinates."""
+        return self._slopes(c, mask, QUICK_STEPS, "wide")
+
+    def close(self, c: Array, mask: Mask) -> Slopes:
+        """Twenty-four evaluations and more: steps from 2^-2 to 2^-24 of the size of the entry, then 2^24 times finer.
+
+        Where the steps leave the slope unresolved, as many with the size of the array's entries, then with 1. Where the
+        finer steps contradict the others they are believed: the function bends in between.
+        """
+        slopes, tried = self._slopes(c, mask, STEPS, "own", sides=True), [self.scales["own"]]
+        for scale in ("wide", "unit"):
+            reference = np.nanmax(np.abs(slopes.value[mask]), initial=0.0)
+            unresolved = mask & ~(slopes.bound <= 1e-9 * np.maximum(np.abs(slopes.value), reference))
+            unresolved &= np.all([other != self.scales[scale] for other in tried], axis=0)
+            if unresolved.any():
+                other = self._slopes(c, unresolved, STEPS, scale, sides=True)
+                slopes.replace(unresolved & ~(other.bound >= slopes.bound), other)
+            tried.append(self.scales[scale])
+        fine = self._slopes(c, mask, STEPS, "fine", sides=True)
+        with np.errstate(invalid="ignore"):
+            contradicts = np.abs(fine.value - slopes.value) > fine.bound + slopes.bound
+        slopes.replace(mask & contradicts & ~slopes.kink, fine)
+        return slopes
+
+    def along(self, direction: Array, c: Array) -> tuple[float, float, bool]:
+        """The slope along a direction in which all coordinates move, its bound, and whether it has a kink here."""
+        shape = (1, 1, self.center.size)
+
+        def at(t: float) -> Array:
+            return self._evaluate(self.home + t * direction).reshape(shape)
+
+        with np.errstate(all="ignore"):
+            noise = np.nan_to_num(noise_level(lambda t: at(2.0**-20 * t)), nan=np.inf)
+        outputs = np.stack([[at(sign * t) for t in STEPS] for sign in (1.0, -1.0)])
+        found = _summarise(outputs, self.center.reshape(shape[1:]), STEPS, c.reshape(shape[1:]), noise[0], sides=True)
+        return found["value"].item(), found["bound"].item(), bool(found["kink"].item())
+
+    def complex_step(self, c: Array, mask: Mask) -> Array | None:
+        """The slopes by the complex step, NaN outside ``mask``; None if the target does not take complex numbers."""
+        h, back = 1e-100 * self.scales["own"].transpose(self._axes), np.argsort(self._axes)
+        slopes = np.full(self._shape, np.nan)
+        for index in self._needed(mask.transpose(self._axes)):
+            shift = np.zeros(self._shape)
+            shift[index] = h[index]
+            output = self._problem.complex_output(self.home + 1j * shift.transpose(back))
+            if output is None or output.shape != self.center.shape:
+                return None
+            slopes[index] = self._fold(output.imag * c).sum(axis=-1).reshape(slopes[index].shape) / h[index]
+        return slopes.transpose(back)
+
+    def _evaluate(self, values: Array) -> Array:
+        self.array[...] = values
+        try:
+            return self._output()
+        finally:
+            self.array[...] = self.home
+
+    def _output(self) -> Array:
+        output = self._problem.output()
+        if output.shape != self.center.shape:
+            raise ValueError(
+                f"{self._problem.label}: the output's shape changes from {self.center.shape} to {output.shape}"
+            )
+        return output
+
+    def _aligned_axes(self) -> list[tuple[int, int]]:
+        """Pairs of an axis of the array and one of the output such that slice s of the one moves slice s alone.
+
+        For each bit of the slices' numbers, all slices with that bit are moved, then all without: an output slice
+        that shares no bit must not change. Each two slices differ in some bit.
+        """
+        pairs: list[tuple[int, int]] = []
+        for axis, length in enumerate(self.array.shape):
+            for out_axis, out_length in enumerate(self.center.shape):
+                free = all(axis != a and out_axis != o for a, o in pairs)
+                if free and length == out_length > 1 and self._moves_alone(axis, out_axis):
+                    pairs.append((axis, out_axis))
+        return pairs
+
+    def _moves_alone(self, axis: int, out_axis: int) -> bool:
+        numbers = np.arange(self.array.shape[axis])
+        for size in (0.25 * self.scales["wide"], 2.0**-9 * self.scales["wide"], 0.25 * self.scales["unit"]):
+            for bit in range(int(numbers[-1]).bit_length()):
+                for value in (0, 1):
+                    chosen = (numbers >> bit) & 1 == value
+                    shift = size * self._rng.choice([-1.0, 1.0], self.array.shape)
+                    shape = [1] * self.array.ndim
+                    shape[axis] = -1
+                    moved = self._evaluate(self.home + shift * chosen.reshape(shape))
+                    others = np.compress(~chosen, moved, axis=out_axis)
+                    if not np.array_equal(others, np.compress(~chosen, self.center, axis=out_axis), equal_nan=True):
+                        return False
+        return True
+
+    def _noise(self, scale: str) -> Array:
+        """How far rounding may move each output."""
+        direction = 2.0**-20 * self.scales[scale] * self._rng.choice([-1.0, 1.0], self.array.shape)
+        with np.errstate(all="ignore"):
+            return np.nan_to_num(noise_level(lambda t: self._evaluate(self.home + t * direction)), nan=np.inf)
+
+    def _needed(self, mask: NDArray[Any]) -> list[tuple[int, ...]]:
+        """The groups that hold a coordinate of ``mask``, which has its axes in the order of ``self._axes``."""
+        return [index for index in np.ndindex(*self._outer) if np.any(mask[index])]
+
+    def _chunks(self, mask: Array, steps: Array) -> Iterator[list[tuple[int, ...]]]:
+        size = max(1, CHUNK // max(1, len(steps) ** 2 * self.center.size))
+        needed = self._needed(mask)
+        for start in range(0, len(needed), size):
+            yield needed[start : start + size]
+
+    def _fold(self, output: Array) -> Array:
+        """An output as (slices, entries of a slice)."""
+        return output.transpose(self._out_axes).reshape(self._slices, -1)
+
+    def _slopes(self, c: Array, mask: Mask | None, steps: Array, scale: str, *, sides: bool = False) -> Slopes:
+        mask = np.ones(self.array.shape, np.bool_) if mask is None else mask
+        chosen = np.where(mask, self.scales[scale], 0.0).transpose(self._axes)
+        h, home = self.scales[scale].transpose(self._axes), self.home.transpose(self._axes)
+        nan = np.full(self._shape, np.nan)
+        flags = np.zeros(self._shape, np.bool_)
+        folded = Slopes(nan, nan.copy(), flags, flags.copy(), nan.copy(), nan.copy(), nan.copy())
+        noise = self._fold(self._noise(scale))
+        c, center, view = self._fold(c), self._fold(self.center), self.array.transpose(self._axes)
+        for groups in self._chunks(chosen, steps):
+            outputs = np.empty((2, len(steps), len(groups), *center.shape))
+            for g, index in enumerate(groups):
+                for j, t in enumerate(steps):
+                    for side, sign in enumerate((1.0, -1.0)):
+                        view[index] = home[index] + sign * t * chosen[index]
+                        outputs[side, j, g] = self._fold(self._output()).reshape(center.shape)
+                view[index] = home[index]
+            rows = tuple(np.array(axis) for axis in zip(*groups, strict=True)) if self._outer else ()
+            shape = (len(groups), *self._shape[len(self._outer) :])
+            part = _summarise(outputs, center, steps, c, noise, sides)
+            for field, numbers in part.items():
+                numbers = numbers.reshape(shape if self._outer else self._shape)
+                if field not in ("flat", "kink"):
+                    numbers = numbers / h[rows].reshape(numbers.shape)
+                getattr(folded, field)[rows] = numbers
+        back = np.argsort(self._axes)
+        slopes = Slopes(*(array.transpose(back) for array in vars(folded).values()))
+        for field in ("value", "bound", "low", "high", "side_bound"):
+            getattr(slopes, field)[~mask] = np.nan
+        return slopes
+
+
+def _summarise(outputs: Array, center: Array, steps: Array, c: Array, noise: Array, sides: bool) -> dict[str, Array]:
+    """Slopes of sum(c * output) in units of the scale, from outputs (2, steps, groups, slices, entries)."""
+    plus, minus = outputs
+    t = steps.reshape(-1, 1, 1, 1)
+    with np.errstate(all="ignore"):
+        rounding = rounding_of(noise, plus, minus) / t
+        value, bound = _choose(extrapolate((plus - minus) / (2.0 * t), rounding, steps, order=2), c)
+        found = {"value": value.sum(axis=-1), "bound": bound, "flat": np.all(plus == minus, axis=(0, 3))}
+        if not sides:
+            return found
+        quotients = ((plus - center) / t, (center - minus) / t)
+        chosen = [_choose(extrapolate(q, 2.0 * rounding, steps, order=1), c) for q in quotients]
+        (right, right_bound), (left, left_bound) = chosen
+        side_bound = right_bound + left_bound
+        found |= {
+            "low": np.minimum(right, left).sum(axis=-1),
+            "high": np.maximum(right, left).sum(axis=-1),
+            "side_bound": side_bound,
+            "kink": np.abs(right - left).sum(axis=-1) > side_bound,
+        }
+        # At the edge of the function's domain there is one side only.
+        for own, own_bound, other_bound in ((right, right_bound, left_bound), (left, left_bound, right_bound)):
+            edge = np.isinf(other_bound) & np.isfinite(own_bound) & ~np.isfinite(bound)
+            found["value"] = np.where(edge, own.sum(axis=-1), found["value"])
+            found["bound"] = np.where(edge, own_bound, found["bound"])
+    return found
+
+
+def _choose(table: Table, c: Array) -> tuple[Array, Array]:
+    """For each (group, slice), c times the values of the entry of the table with the least bound, and that bound."""
+    bounds = SAFETY * (table.errors * np.abs(c)).sum(axis=-1)
+    bounds = np.where(np.isfinite(bounds), bounds, np.inf)
+    best = bounds.argmin(axis=0)[None]
+    values = np.take_along_axis(table.values, best[..., None], 0)[0]
+    return values * c, np.take_along_axis(bounds, best, 0)[0]

@@ -1,0 +1,237 @@
+"""What is known about one gradient, and what more can be asked of its problem."""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from numpy_nn.gradcheck.measure.derivatives import TINY, Array, noise_level, scale_of
+from numpy_nn.gradcheck.measure.differences import Differences, Slopes
+from numpy_nn.gradcheck.measure.targets import Problem
+
+# A prediction fits if no coordinate is off by more than this share of the gradient's size. Predictions are made from
+# numerical derivatives good to 1e-7; a chance agreement of several coordinates to 1e-5 does not happen.
+FIT = 1e-5
+
+
+class Evidence:
+    """What is known about one gradient, and what can be found out by further evaluations.
+
+    ``gradient`` is the claimed one for the upstream gradient ``c``, ``output`` the output; ``previous`` holds the
+    claimed gradients of the call before, on the input ``previous_x`` with ``previous_c``.
+    """
+
+    def __init__(
+        self,
+        problem: Problem,
+        name: str,
+        gradient: Array | None,
+        c: Array,
+        output: Array,
+        previous: dict[str, NDArray[np.float64] | None],
+        previous_x: Array,
+        previous_c: Array,
+        rng: np.random.Generator,
+    ) -> None:
+        self.problem, self.name, self.gradient, self.rng = problem, name, gradient, rng
+        self.c, self.output = c, output
+        self.previous, self.previous_x, self.previous_c = previous.get(name), previous_x, previous_c
+        self.slopes: Slopes | None = None
+        self.status: NDArray[np.str_] | None = None
+        self.reason = ""
+        # Hypotheses look at the wrong coordinates alone; what was found explains them, not why others are right.
+        self.narrowed = self.partial = False
+
+    @cached_property
+    def differences(self) -> Differences:
+        """The difference quotients at the point itself."""
+        return Differences(self.problem, self.name, self.rng)
+
+    @property
+    def x(self) -> Array:
+        """The input."""
+        return self.problem.arrays["input"]
+
+    @property
+    def array(self) -> Array:
+        """What the gradient belongs to."""
+        return self.problem.arrays[self.name]
+
+    @property
+    def natural_slope(self) -> float:
+        """What a slope of this function might be: its size over that of its argument, or over 1 if that is smaller."""
+        return self.slope_of(self.output)
+
+    def slope_of(self, output: Array) -> float:
+        """The same for another output of about the same argument."""
+        argument = max(1.0, float(np.abs(self.array).max(initial=0.0)))
+        return float(np.sqrt(np.mean(np.square(self.c * output)))) / argument
+
+    def multiples(self) -> list[Array]:
+        """Other inputs: this one scaled to size 1 and to parts of itself, and a random one."""
+        size = float(np.abs(self.x).max())
+        parts = (1.0 / size if size > TINY else 1.0, 0.25, 0.0625, 1 / 64, 1 / 256)
+        return [*(part * self.x for part in parts), self.rng.standard_normal(self.x.shape)]
+
+    @cached_property
+    def working_size(self) -> float:
+        """The largest slope, claimed or natural, at other inputs: of this size are the numbers that formulas add up."""
+        sizes = [self.natural_slope]
+        home = self.x.copy()
+        try:
+            for moved in self.multiples():
+                self.x[...] = moved
+                output, gradient = self.problem.output(), self.problem.gradients(self.c)[self.name]
+                sizes.append(self.slope_of(output) if output.shape == self.c.shape else 0.0)
+                sizes.append(0.0 if gradient is None else float(np.abs(gradient).max(initial=0.0)))
+        finally:
+            self.x[...] = home
+        return max(size for size in sizes if np.isfinite(size))
+
+    @cached_property
+    def gradient_noise(self) -> Array:
+        """The rounding error in the claimed gradient: what is not smooth in it, along a line through the input."""
+        assert self.gradient is not None
+        home = self.x.copy()
+        direction = 2.0**-20 * scale_of(home) * self.rng.choice([-1.0, 1.0], home.shape)
+
+        def claimed(t: float) -> Array:
+            self.x[...] = home + (1.0 + t) * direction  # not the point itself, which may lie on a kink
+            gradient = self.problem.gradients(self.c)[self.name]
+            assert gradient is not None
+            return gradient.reshape(self.array.shape)
+
+        try:
+            with np.errstate(all="ignore"):
+                return np.nan_to_num(noise_level(claimed), nan=0.0)
+        finally:
+            self.x[...] = home
+
+    @property
+    def batch(self) -> int:
+        """The number of rows of the input."""
+        return self.x.shape[0] if self.x.ndim else 1
+
+    @cached_property
+    def looked_at(self) -> NDArray[np.bool_]:
+        """The coordinates on which hypotheses are tried: those checked, at most 2,000 of them, none on a kink."""
+        if self.status is None:
+            return np.ones(self.array.shape, np.bool_)
+        chosen = np.flatnonzero((self.status == "r") | (self.status == "w"))
+        if chosen.size > 2000:
+            chosen = self.rng.choice(chosen, 2000, replace=False)
+        mask = np.zeros(self.array.size, np.bool_)
+        mask[chosen] = True
+        return mask.reshape(self.array.shape)
+
+    @cached_property
+    def truth(self) -> Array:
+        """The numerical gradient for ``c``."""
+        return self.slopes.value if self.slopes is not None else self.vjp(self.c)
+
+    @cached_property
+    def size(self) -> float:
+        """The root mean square of the numerical gradient."""
+        values = self.truth[self.looked_at]
+        return float(np.sqrt(np.nanmean(np.square(values)))) if values.size else 0.0
+
+    def vjp(self, c: Array, x: Array | None = None) -> Array:
+        """The numerical gradient for another upstream gradient, or at another input."""
+        home = self.x.copy()
+        if x is not None:
+            self.x[...] = x
+        try:
+            differences = self.differences if x is None else Differences(self.problem, self.name, self.rng)
+            return differences.quick(c, self.looked_at).value
+        finally:
+            self.x[...] = home
+
+    def narrow(self, *, undo: bool = False) -> bool:
+        """Look at the wrong coordinates alone, where others are right; returns whether there are enough of them."""
+        self.narrowed = not undo
+        if undo:
+            del self.looked_at
+            return True
+        assert self.status is not None
+        wrong = self.status == "w"
+        if wrong.sum() < 4 or wrong.sum() == self.looked_at.sum():
+            self.narrowed = False
+            return False
+        self.looked_at = wrong
+        return True
+
+    def everywhere(self, formula: str) -> str:
+        """The sentence that a prediction fits."""
+        return f"the claimed gradient is {formula} at all {int(self.looked_at.sum())} coordinates looked at"
+
+    def fits(self, prediction: Array) -> bool:
+        """Whether the claimed gradient is ``prediction``, and that is not the truth."""
+        assert self.gradient is not None
+        if prediction.shape != self.gradient.shape:
+            return False
+        a, p, n = (array[self.looked_at] for array in (self.gradient, prediction, self.truth))
+        known = np.isfinite(p) & np.isfinite(n)
+        if known.sum() < 1 or not np.isfinite(a).all():
+            return False
+        a, p, n = a[known], p[known], n[known]
+        size = max(float(np.abs(p).max()), float(np.abs(a).max()))
+        off = np.abs(a - p)
+        # What is named must explain most of what is wrong, also where a gradient is wrong by little.
+        return bool((off <= FIT * size).all() and off.max() <= 0.05 * np.abs(a - n).max())
+
+    def hangs_on_previous(self) -> bool:
+        """Whether the claimed gradient is another one after a call on another input."""
+        home = self.x.copy()
+        try:
+            self.x[...] = self.rng.standard_normal(self.x.shape)
+            self.problem.gradients(self.previous_c)
+        finally:
+            self.x[...] = home
+        again, claimed = self.problem.gradients(self.c)[self.name], self.gradient
+        return again is not None and claimed is not None and not np.array_equal(again, claimed)
+
+    def ratio(self) -> float | None:
+        """The factor between the claimed and the numerical gradient, if there is one for all coordinates."""
+        assert self.gradient is not None
+        a, n = self.gradient[self.looked_at], self.truth[self.looked_at]
+        ratio = common_ratio(a, n)
+        # It must explain most of what is wrong, also where that is little.
+        if ratio is None or np.nanmax(np.abs(a - ratio * n)) > 0.05 * np.nanmax(np.abs(a - n)):
+            return None
+        return ratio
+
+    def ratio_at_another_batch(self) -> tuple[int, float] | None:
+        """The same factor for a batch of another number of rows, with that number; None if it cannot be had."""
+        rows = self.batch - 1 if self.batch > 2 else 2 * self.batch
+        problem = self.problem
+        with problem.resized(rows) as possible:
+            if not possible:
+                return None
+            output = problem.output()
+            c = problem.cotangent(self.rng, output.shape)
+            gradient = problem.gradients(c)[self.name]
+            if gradient is None or gradient.shape != problem.arrays[self.name].shape:
+                return None
+            truth = Differences(problem, self.name, self.rng).quick(c).value
+        ratio = common_ratio(gradient, truth)
+        return None if ratio is None else (rows, ratio)
+
+
+def common_ratio(a: Array, n: Array) -> float | None:
+    """The r for which a = r n to rounding; None if there is none."""
+    size = float(np.nanmax(np.abs(n), initial=0.0))
+    large = np.abs(n) > 1e-2 * size
+    if not large.any() or not np.isfinite(a).all():
+        return None
+    with np.errstate(over="ignore"):
+        ratios = a[large] / n[large]
+    middle = float(np.median(ratios))
+    if not np.isfinite(middle):
+        return None
+    spread = float(np.abs(ratios - middle).max())
+    rest = np.abs(a - middle * n)[~large & np.isfinite(n)]
+    if spread > FIT * abs(middle) or np.any(rest > FIT * size * max(1.0, abs(middle))):
+        return None
+    return middle

@@ -1,0 +1,397 @@
+"""What can be checked, made alike: layers, losses, foreign objects and pairs of functions as a :class:`Problem`.
+
+A problem has named arrays, of which the first is the input, an output that depends on them, and the gradients that
+somebody claims. It works on a copy of the target in float64, so that the target itself stays as it is.
+"""
+
+from __future__ import annotations
+
+import copy
+import inspect
+import random
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from numpy_nn.gradcheck.measure.derivatives import Array
+from numpy_nn.layers import Layer
+from numpy_nn.losses import Loss
+
+# How people name the gradient of a parameter `W` that they keep beside it.
+GRADIENT_NAMES = ("d{}", "d_{}", "grad_{}", "{}_grad", "grad{}", "{}_gradient", "g{}")
+
+Getter = Callable[[], Any]
+
+
+class Problem:
+    """The base class. ``arrays`` are the live arrays that ``run`` reads: writing into them moves the point."""
+
+    def __init__(self, label: str, target: Any, x: Array, generators: Iterable[Any] = ()) -> None:
+        self.label = label
+        self.target = target
+        self.arrays: dict[str, NDArray[Any]] = {"input": x}
+        self.problems: list[str] = []
+        self.notes: list[str] = []
+        self.evaluations = 0
+        self._generators = [*find_generators(target), *generators]
+        self._restore = [_restorer(g) for g in self._generators]
+        self.targets: Any = None
+        self.watch: Callable[[int], None] | None = None  # told of every evaluation
+
+    def output(self) -> Array:
+        """The output at the present values of ``arrays``, as an array of its own; with the same random draws each time.
+
+        In-place changes of the input are noted once, and undone.
+        """
+        self.evaluations += 1
+        if self.watch is not None:
+            self.watch(1)
+        for restore in self._restore:
+            restore()
+        given = self.arrays["input"].copy()
+        with np.errstate(all="ignore"):
+            output = np.array(self._forward(given))
+        if not np.array_equal(given, self.arrays["input"], equal_nan=True):
+            self._problem("forward changes its input in place: the caller's array no longer holds what it held")
+        if output.dtype.kind != "f":
+            raise TypeError(f"{self.label}: expected an output of floats, got an array of {output.dtype}")
+        return output.astype(np.float64, copy=False)
+
+    def complex_output(self, x: NDArray[np.complexfloating[Any]]) -> NDArray[np.complexfloating[Any]] | None:
+        """The output for a complex input; None if the target does not take one and answer in kind."""
+        with np.errstate(all="ignore"), warnings.catch_warnings():
+            warnings.simplefilter("error", np.exceptions.ComplexWarning)
+            try:
+                output = np.asarray(self._forward(x))
+            except (TypeError, ValueError, np.exceptions.ComplexWarning):
+                return None
+        return output if np.iscomplexobj(output) else None
+
+    def gradients(self, grad_output: Array) -> dict[str, NDArray[Any] | None]:
+        """The claimed gradients of sum(grad_output * output), as copies; None where none is given."""
+        self.output()
+        given = grad_output.copy()
+        with np.errstate(all="ignore"):
+            claimed = self._backward(given)
+        if not np.array_equal(given, grad_output):
+            self._problem("backward changes the gradient that it is given in place")
+        return {name: None if g is None else np.array(g, np.float64) for name, g in claimed.items()}
+
+    def kept_arrays(self) -> list[tuple[str, NDArray[Any]]]:
+        """Arrays among the target's attributes, in which it keeps what forward saw."""
+        attributes = vars(self.target) if hasattr(self.target, "__dict__") else {}
+        return [(name, value.copy()) for name, value in attributes.items() if isinstance(value, np.ndarray)]
+
+    def cotangent(self, rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
+        """A random gradient of the output; entries between 1/2 and 3/2 in size, none of them 1."""
+        return rng.uniform(0.5, 1.5, shape) * rng.choice([-1.0, 1.0], shape)
+
+    def make_repeatable(self) -> bool:
+        """Whether two runs agree, if need be with the same random draws in both; says so in ``notes``."""
+        for restorers in ([], _global_restorers()):
+            self._restore += restorers
+            first = self.output()
+            # More than two, as the draws of a few numbers may agree by chance.
+            if all(np.array_equal(first, self.output(), equal_nan=True) for _ in range(4)):
+                if self._restore:
+                    self.notes.append("the target draws random numbers: every evaluation gets the same draws")
+                return True
+        self._problem(
+            "not repeatable: two runs on the same input differ, also with the same random numbers; "
+            "make it deterministic, or pass the generator that it draws from as rng="
+        )
+        return False
+
+    @contextmanager
+    def resized(self, rows: int) -> Iterator[bool]:
+        """The same problem with another number of rows, some of them twice; says whether that can be run."""
+        x, targets = self.arrays["input"], self.targets
+        chosen = np.arange(rows) % x.shape[0]
+        try:
+            self.arrays["input"] = x[chosen]
+            if isinstance(targets, np.ndarray) and targets.ndim and targets.shape[0] == x.shape[0]:
+                self.targets = targets[chosen]
+            try:
+                self.output()
+            except (ValueError, TypeError, IndexError):
+                # A target made for one number of rows, which is its right.
+                yield False
+            else:
+                yield True
+        finally:
+            self.arrays["input"], self.targets = x, targets
+
+    def _forward(self, x: NDArray[Any]) -> Any:
+        raise NotImplementedError
+
+    def _backward(self, grad_output: Array) -> dict[str, Any]:
+        raise NotImplementedError
+
+    def _problem(self, text: str) -> None:
+        if text not in self.problems:
+            self.problems.append(text)
+
+
+class ObjectProblem(Problem):
+    """A layer, ours or foreign: ``forward(x)`` (or a call), ``backward(grad_output)``, parameters."""
+
+    def __init__(
+        self, target: Any, x: Array, parameters: Mapping[str, str] | None = None, generators: Iterable[Any] = ()
+    ) -> None:
+        label = target.label if isinstance(target, Layer) else type(target).__name__
+        arrays = [] if isinstance(target, Layer) else _lone_arrays(target)
+        super().__init__(label, target, x, generators)
+        self._run = target.forward if hasattr(target, "forward") else target
+        if not callable(getattr(target, "backward", None)):
+            raise TypeError(f"target: expected forward and backward, got {label} without backward")
+        # Gradients may only come to be, or get their names, in a first backward pass.
+        first = self.output()
+        self._call_backward(np.ones_like(first))
+        self._gradients: dict[str, Getter] = {}
+        for name, array, getter in _parameters(target, parameters):
+            self.arrays[name], self._gradients[name] = array, getter
+        if lost := [name for name in arrays if name not in self.arrays]:
+            self.notes.append(f"not checked, as no gradient of it was found: {', '.join(lost)}; see parameters=")
+
+    def _forward(self, x: Array) -> Any:
+        return self._run(x)
+
+    def _call_backward(self, grad_output: Array) -> Any:
+        zero_grad = getattr(self.target, "zero_grad", None)
+        if callable(zero_grad):
+            zero_grad()
+        return self.target.backward(grad_output)
+
+    def _backward(self, grad_output: Array) -> dict[str, Any]:
+        return {"input": self._call_backward(grad_output)} | {name: get() for name, get in self._gradients.items()}
+
+
+class PairProblem(Problem):
+    """A pair (f, vjp): f(x) and vjp(x, grad_output), or f(x, targets) and its gradient."""
+
+    def __init__(self, f: Any, vjp: Any, x: Array, targets: Any, generators: Iterable[Any] = ()) -> None:
+        super().__init__(getattr(f, "__name__", type(f).__name__), (f, vjp), x, generators)
+        self._f, self._vjp, self.targets = f, vjp, targets
+        self._takes_cotangent = _positional(vjp) != 1 + len(self._extra)
+
+    @property
+    def _extra(self) -> tuple[Any, ...]:
+        return () if self.targets is None else (self.targets,)
+
+    def cotangent(self, rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
+        return super().cotangent(rng, shape) if self._takes_cotangent else np.ones(shape)
+
+    def _forward(self, x: Array) -> Any:
+        return self._f(x, *self._extra)
+
+    def _backward(self, grad_output: Array) -> dict[str, Any]:
+        x = self.arrays["input"].copy()
+        upstream = (grad_output if grad_output.ndim else float(grad_output),) if self._takes_cotangent else ()
+        return {"input": self._vjp(x, *self._extra, *upstream)}
+
+
+class LossProblem(Problem):
+    """A loss with its targets: ``loss(output, targets)`` and ``backward()``, which may take a gradient."""
+
+    def __init__(self, loss: Any, x: Array, targets: Any, generators: Iterable[Any] = ()) -> None:
+        super().__init__(type(loss).__name__, loss, x, generators)
+        self._run = loss.forward if hasattr(loss, "forward") else loss
+        self.targets = targets
+        if isinstance(loss, Loss):
+            self._takes_cotangent = loss.reduction == "none"
+        else:
+            self._takes_cotangent = bool(_positional(loss.backward))
+
+    def cotangent(self, rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
+        return super().cotangent(rng, shape) if self._takes_cotangent else np.ones(shape)
+
+    def _forward(self, x: Array) -> Any:
+        return self._run(x, self.targets)
+
+    def _backward(self, grad_output: Array) -> dict[str, Any]:
+        return {"input": self.target.backward(grad_output) if self._takes_cotangent else self.target.backward()}
+
+
+def as_problem(
+    target: Any, x: Array, targets: Any, parameters: Mapping[str, str] | None, generators: Iterable[Any]
+) -> Problem:
+    """The problem for any target that :func:`~numpy_nn.gradcheck.check_gradients` takes."""
+    if isinstance(targets, np.ndarray) and targets.dtype == np.float32:
+        targets = targets.astype(np.float64)
+    if isinstance(target, (tuple, list)):
+        if len(target) != 2 or not all(map(callable, target)):
+            raise TypeError(f"target: expected a pair of functions (f, vjp), got {target!r}")
+        f, vjp = target
+        return PairProblem(f, vjp, x, targets, generators)
+    target = in_float64(target)
+    if targets is None:
+        return ObjectProblem(target, x, parameters, generators)
+    if hasattr(target, "backward"):
+        return LossProblem(target, x, targets, generators)
+    if callable(getattr(target, "loss", None)) and callable(getattr(target, "grad", None)):  # joelnet's form
+        return PairProblem(target.loss, target.grad, x, targets, generators)
+    raise TypeError(f"target: expected a loss with forward and backward, or loss and grad, got {type(target).__name__}")
+
+
+def in_float64(target: Any) -> Any:
+    """A deep copy whose float32 arrays are float64. TypeError if the target cannot be copied."""
+    try:
+        target = copy.deepcopy(target)
+    except Exception as error:
+        raise TypeError(
+            f"target: {type(target).__name__} cannot be copied ({error}), and the check works on a copy; "
+            "pass a pair of functions (f, vjp)"
+        ) from error
+    if isinstance(target, Layer):
+        return target.to(np.float64)
+    _widen(target, {})
+    return target
+
+
+def _widen(thing: Any, done: dict[int, Any]) -> Any:
+    """``thing`` with every float32 array in its attributes and containers replaced; one array stays one array."""
+    if id(thing) in done:
+        return done[id(thing)]
+    if isinstance(thing, np.ndarray):
+        wide = thing.astype(np.float64) if thing.dtype == np.float32 else thing
+        done[id(thing)] = done[id(wide)] = wide
+        return wide
+    done[id(thing)] = thing
+    if isinstance(thing, Layer):
+        thing.to(np.float64)
+    elif isinstance(thing, dict):
+        thing.update({key: _widen(value, done) for key, value in thing.items()})
+    elif isinstance(thing, list):
+        thing[:] = [_widen(value, done) for value in thing]
+    elif isinstance(thing, tuple) and type(thing) is tuple:
+        return tuple(_widen(value, done) for value in thing)
+    elif _has_attributes(thing):
+        for name, value in vars(thing).items():
+            setattr(thing, name, _widen(value, done))
+    return thing
+
+
+def find_generators(thing: Any, seen: set[int] | None = None) -> list[Any]:
+    """Every random generator among the attributes of ``thing``, at any depth."""
+    seen = set() if seen is None else seen
+    if id(thing) in seen:
+        return []
+    seen.add(id(thing))
+    if isinstance(thing, (np.random.Generator, np.random.RandomState, random.Random)):
+        return [thing]
+    inner: Iterable[Any] = ()
+    if isinstance(thing, Mapping):
+        inner = thing.values()
+    elif isinstance(thing, (list, tuple)):
+        inner = thing
+    elif _has_attributes(thing):
+        inner = vars(thing).values()
+    return [generator for part in inner for generator in find_generators(part, seen)]
+
+
+def _has_attributes(thing: Any) -> bool:
+    plain = not (isinstance(thing, type) or inspect.isroutine(thing) or inspect.ismodule(thing))
+    return plain and hasattr(thing, "__dict__")
+
+
+def _restorer(generator: Any) -> Callable[[], None]:
+    if isinstance(generator, np.random.Generator):
+        bits, state = generator.bit_generator, copy.deepcopy(generator.bit_generator.state)
+        return lambda: setattr(bits, "state", state)
+    if isinstance(generator, np.random.RandomState):
+        kept = generator.get_state()
+        return lambda: generator.set_state(kept)
+    state = generator.getstate()
+    return lambda: generator.setstate(state)
+
+
+def _global_restorers() -> list[Callable[[], None]]:
+    return [_restorer(np.random.mtrand._rand), _restorer(random._inst)]
+
+
+def _positional(function: Any) -> int | None:
+    """How many positional arguments without default it takes; None if it does not tell."""
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except (TypeError, ValueError):
+        return None
+    if any(p.kind is p.VAR_POSITIONAL for p in parameters):
+        return None
+    return sum(p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD) and p.default is p.empty for p in parameters)
+
+
+def _parameters(target: Any, named: Mapping[str, str] | None) -> list[tuple[str, NDArray[Any], Getter]]:
+    """Name, live array and how to get the gradient of every parameter."""
+    if named is not None:
+        return [(name, _array(target, name), _attribute(target, gradient)) for name, gradient in named.items()]
+    if callable(getattr(target, "named_parameters", None)):
+        return [(name, p.data, partial(getattr, p, "grad")) for name, p in target.named_parameters()]
+    if callable(getattr(target, "params_and_grads", None)):  # joelnet's networks
+        arrays = [data for data, _ in target.params_and_grads()]
+        return [(f"parameter {i}", data, partial(_nth_gradient, target, i)) for i, data in enumerate(arrays)]
+    params, grads = getattr(target, "params", None), getattr(target, "grads", None)
+    if isinstance(params, Mapping) and isinstance(grads, Mapping):
+        return [(name, array, partial(_item, target, _gradient_name(name, grads))) for name, array in params.items()]
+    if isinstance(params, Sequence) and isinstance(grads, Sequence):
+        return [(f"params[{i}]", array, partial(_item, target, i)) for i, array in enumerate(params)]
+    attributes = vars(target) if hasattr(target, "__dict__") else {}
+    found = []
+    for name, value in attributes.items():
+        gradient = _gradient_name(name, attributes)
+        if gradient != name and isinstance(value, np.ndarray) and value.dtype.kind == "f":
+            found.append((name, value, _attribute(target, gradient)))
+    return found
+
+
+def _nth_gradient(target: Any, index: int) -> Any:
+    return list(target.params_and_grads())[index][1]
+
+
+def _item(target: Any, key: Any) -> Any:
+    """The entry of ``target.grads``, looked up anew as backward may replace it; None if there is none."""
+    try:
+        return target.grads[key]
+    except (KeyError, IndexError):
+        return None
+
+
+def _gradient_name(name: str, names: Iterable[str]) -> str:
+    """The name among ``names`` that a gradient of ``name`` would have, else ``name`` itself."""
+    return next((form.format(name) for form in GRADIENT_NAMES if form.format(name) in names), name)
+
+
+def _attribute(target: Any, path: str) -> Getter:
+    def get() -> Any:
+        value = target
+        for part in path.split("."):
+            try:
+                value = value[part] if isinstance(value, Mapping) else getattr(value, part)
+            except (AttributeError, KeyError):
+                raise ValueError(f"parameters: {type(target).__name__} has no {path}") from None
+        return value
+
+    return get
+
+
+def _array(target: Any, path: str) -> NDArray[Any]:
+    array = _attribute(target, path)()
+    if not isinstance(array, np.ndarray) or array.dtype.kind != "f":
+        raise TypeError(f"parameters: expected {path} to be an array of floats, got {type(array).__name__}")
+    return array
+
+
+def _lone_arrays(target: Any) -> list[str]:
+    """Attributes that look like parameters."""
+    if any(hasattr(target, name) for name in ("named_parameters", "params_and_grads", "params")):
+        return []
+    arrays = vars(target).items() if hasattr(target, "__dict__") else ()
+    return [
+        name
+        for name, value in arrays
+        if isinstance(value, np.ndarray) and value.dtype.kind == "f" and not name.startswith("_")
+    ]

@@ -1,0 +1,25 @@
+"""The layers, each two formulas: the output, and the gradients by its input and its parameters."""
+
+from numpy_nn.layers.base import Layer
+from numpy_nn.layers.linear import Linear
+from numpy_nn.layers.activation import (
+    ACTIVATION_LAYERS,
+    ELU,
+    GELU,
+    SELU,
+    ActivationLayer,
+    Hardtanh,
+    Identity,
+    LeakyReLU,
+    LogSoftmax,
+    PReLU,
+    ReLU,
+    Sigmoid,
+    SiLU,
+    Softmax,
+    Softplus,
+    Tanh,
+)
+from numpy_nn.layers.flatten import Flatten
+from numpy_nn.layers.dropout import Dropout
+from numpy_nn.layers.batch_norm import BatchNorm1d

@@ -1,0 +1,240 @@
+"""Every activation of the registry as a layer, named and parametrised as in torch.nn."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import DTypeLike
+
+from numpy_nn._support.checks import choice, count, float_dtype, number
+from numpy_nn._support.workspace import FloatArray
+from numpy_nn.activations import ACTIVATIONS, Activation
+from numpy_nn.layers.base import Layer
+from numpy_nn.parameter import Parameter
+
+
+class ActivationLayer(Layer):
+    """An activation f of the registry as a layer: y = f(x), dL/dx = G f'(x), entry by entry.
+
+    A subclass names its registry entry and, if f has settings, fills ``options``, the keyword arguments that f and f'
+    get.
+    """
+
+    activation: ClassVar[Activation]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.options: dict[str, Any] = {}
+
+    def forward(self, x: FloatArray) -> FloatArray:
+        self._input = x = self._check_batch(x)
+        return self.activation.function(x, **self.options, out=self._work.like("output", x), work=self._work)
+
+    def backward(self, grad_output: FloatArray) -> FloatArray:
+        """G f'(x)."""
+        x = self._last_input()
+        grad_output = self._check_grad(grad_output, x.shape, x.dtype)
+        grad = self._work.like("grad_input", x)
+        self.activation.derivative(x, **self.options, out=grad, work=self._work)
+        grad *= grad_output
+        return grad
+
+    def extra_repr(self) -> str:
+        return ", ".join(f"{name}={value!r}" for name, value in self.options.items())
+
+
+class Identity(ActivationLayer):
+    """x."""
+
+    activation = ACTIVATIONS["identity"]
+
+
+class Sigmoid(ActivationLayer):
+    """1 / (1 + exp(-x))."""
+
+    activation = ACTIVATIONS["sigmoid"]
+
+
+class Tanh(ActivationLayer):
+    """tanh(x)."""
+
+    activation = ACTIVATIONS["tanh"]
+
+
+class ReLU(ActivationLayer):
+    """max(x, 0)."""
+
+    activation = ACTIVATIONS["relu"]
+
+    def backward(self, grad_output: FloatArray) -> FloatArray:
+        """G [x > 0]: a comparison, a third of the time of the registry's derivative, which passes NaN on."""
+        x = self._last_input()
+        grad_output = self._check_grad(grad_output, x.shape, x.dtype)
+        grad = np.greater(x, 0.0, out=self._work.like("grad_input", x))
+        grad *= grad_output
+        return grad
+
+
+class LeakyReLU(ActivationLayer):
+    """x for x > 0, negative_slope x otherwise."""
+
+    activation = ACTIVATIONS["leaky_relu"]
+
+    def __init__(self, negative_slope: float = 0.01) -> None:
+        super().__init__()
+        self.options = {"negative_slope": number(negative_slope, "negative_slope")}
+
+
+class ELU(ActivationLayer):
+    """x for x > 0, alpha (exp(x) - 1) otherwise."""
+
+    activation = ACTIVATIONS["elu"]
+
+    def __init__(self, alpha: float = 1.0) -> None:
+        super().__init__()
+        self.options = {"alpha": number(alpha, "alpha")}
+
+
+class SELU(ActivationLayer):
+    """scale ELU(x), with the constants of self-normalising networks."""
+
+    activation = ACTIVATIONS["selu"]
+
+
+class GELU(ActivationLayer):
+    """x Phi(x), or its tanh form with ``approximate="tanh"``."""
+
+    activation = ACTIVATIONS["gelu"]
+
+    def __init__(self, approximate: str = "none") -> None:
+        super().__init__()
+        self.options = {"approximate": choice(approximate, "approximate", ("none", "tanh"))}
+
+
+class SiLU(ActivationLayer):
+    """x sigmoid(x)."""
+
+    activation = ACTIVATIONS["silu"]
+
+
+class Softplus(ActivationLayer):
+    """log(1 + exp(beta x)) / beta. Unlike torch's it needs no threshold above which it turns linear."""
+
+    activation = ACTIVATIONS["softplus"]
+
+    def __init__(self, beta: float = 1.0) -> None:
+        super().__init__()
+        self.options = {"beta": number(beta, "beta", above=0.0)}
+
+
+class Hardtanh(ActivationLayer):
+    """min(max(x, min_val), max_val)."""
+
+    activation = ACTIVATIONS["hardtanh"]
+
+    def __init__(self, min_val: float = -1.0, max_val: float = 1.0) -> None:
+        super().__init__()
+        max_val = number(max_val, "max_val")
+        self.options = {"min_val": number(min_val, "min_val", below=max_val), "max_val": max_val}
+
+
+class PReLU(ActivationLayer):
+    """x for x > 0, weight x otherwise, with one learned slope or one for each column; they begin at ``init``.
+
+    dL/dx = G f'(x) as above, and dL/dweight = sum of G min(x, 0) over all entries that share the slope.
+    """
+
+    activation = ACTIVATIONS["prelu"]
+
+    def __init__(self, num_parameters: int = 1, init: float = 0.25, *, dtype: DTypeLike = np.float32) -> None:
+        super().__init__()
+        self.num_parameters = count(num_parameters, "num_parameters")
+        self.weight = Parameter(np.full(self.num_parameters, number(init, "init"), float_dtype(dtype)))
+
+    def forward(self, x: FloatArray) -> FloatArray:
+        if self.num_parameters == 1 and np.ndim(x) > 1:
+            x = self._check_dtype(self._check_batch(x), self.weight.dtype)
+        else:
+            x = self._check_features(x, self.num_parameters, self.weight.dtype)
+        self.options = {"weight": self.weight.data}
+        return super().forward(x)
+
+    def backward(self, grad_output: FloatArray) -> FloatArray:
+        """G f'(x), after writing dL/dweight."""
+        self.backward_parameters(grad_output)
+        return super().backward(grad_output)
+
+    def backward_parameters(self, grad_output: FloatArray) -> None:
+        """Write the sum of G min(x, 0)."""
+        x = self._last_input()
+        grad_output = self._check_grad(grad_output, x.shape, x.dtype)
+        product = np.minimum(x, 0.0, out=self._work.like("grad_input", x))
+        product *= grad_output
+        axes = 0 if self.num_parameters > 1 else None
+        product.sum(axis=axes, out=self.weight.grad if axes == 0 else self.weight.grad.reshape(()))
+
+    def extra_repr(self) -> str:
+        return f"num_parameters={self.num_parameters}"
+
+
+class Softmax(ActivationLayer):
+    """s_i = exp(x_i) / sum_j exp(x_j) along the last axis; ``dim`` is there for torch's spelling.
+
+    Each output depends on every input of its row, so backward is a product with the Jacobian, J_ij = s_i ([i = j] -
+    s_j): dL/dx = s (G - sum_j G_j s_j).
+    """
+
+    activation = ACTIVATIONS["softmax"]
+
+    def __init__(self, dim: int = -1) -> None:
+        super().__init__()
+        if dim not in (-1, 1):
+            raise ValueError(f"dim: expected -1 or 1, the last axis of a (batch, classes) array, got {dim!r}")
+        self.dim = dim
+
+    def forward(self, x: FloatArray) -> FloatArray:
+        x = self._check_batch(x)
+        if x.ndim != 2 or x.shape[1] == 0:
+            raise ValueError(f"{self.label}: expected input of shape (batch, classes), got {x.shape}")
+        return super().forward(x)
+
+    def backward(self, grad_output: FloatArray) -> FloatArray:
+        """s (G - sum_j G_j s_j)."""
+        x = self._last_input()
+        grad_output = self._check_grad(grad_output, x.shape, x.dtype)
+        s, grad = self._work.like("output", x), self._work.like("grad_input", x)
+        np.multiply(grad_output, s, out=grad)
+        dot = grad.sum(axis=1, keepdims=True, out=self._work("dot", (x.shape[0], 1), x.dtype))
+        np.subtract(grad_output, dot, out=grad)
+        grad *= s
+        return grad
+
+    def extra_repr(self) -> str:
+        return f"dim={self.dim}"
+
+
+class LogSoftmax(Softmax):
+    """l_i = x_i - log sum_j exp(x_j) along the last axis.
+
+    With J_ij = [i = j] - s_j and s = exp(l), backward is dL/dx = G - s sum_j G_j.
+    """
+
+    activation = ACTIVATIONS["log_softmax"]
+
+    def backward(self, grad_output: FloatArray) -> FloatArray:
+        """G - s sum_j G_j."""
+        x = self._last_input()
+        grad_output = self._check_grad(grad_output, x.shape, x.dtype)
+        grad = np.exp(self._work.like("output", x), out=self._work.like("grad_input", x))
+        grad *= grad_output.sum(axis=1, keepdims=True, out=self._work("dot", (x.shape[0], 1), x.dtype))
+        return np.subtract(grad_output, grad, out=grad)
+
+
+ACTIVATION_LAYERS: dict[str, type[ActivationLayer]] = {
+    layer.activation.name: layer
+    for layer in (
+        *(Identity, Sigmoid, Tanh, ReLU, LeakyReLU, PReLU, ELU, SELU),
+        *(GELU, SiLU, Softplus, Hardtanh, Softmax, LogSoftmax),
+    )
+}

@@ -1,0 +1,47 @@
+"""Dropout: some of the numbers, drawn anew at every call, are 0."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from numpy_nn._support.checks import Seed, generator, number
+from numpy_nn._support.workspace import FloatArray
+from numpy_nn.layers.base import Layer
+
+
+class Dropout(Layer):
+    """Inverted dropout: y = x m, with each m_ij 0 with probability p, else 1 / (1 - p); in eval mode y = x.
+
+    E[y] = x in both modes, so that evaluation needs no rescaling (Srivastava et al., JMLR 15, 2014, section 10).
+    Backward: dL/dx = G m with the mask of the last forward call, which stays readable as ``mask``.
+    """
+
+    def __init__(self, p: float = 0.5, *, rng: Seed = None) -> None:
+        super().__init__()
+        self.p = number(p, "p", low=0.0, high=1.0)
+        self.rng = generator(rng)
+        self.mask: FloatArray | None = None
+
+    def forward(self, x: FloatArray) -> FloatArray:
+        """X m in training mode, x itself in evaluation mode."""
+        self._input = x = self._check_batch(x)
+        if not self.training or self.p == 0.0:
+            self.mask = None
+            return x
+        self.mask = mask = self._work.like("mask", x)
+        self.rng.random(out=mask, dtype=x.dtype.type)
+        np.greater_equal(mask, self.p, out=mask)
+        if self.p < 1.0:
+            mask *= 1.0 / (1.0 - self.p)
+        return np.multiply(x, mask, out=self._work.like("output", x))
+
+    def backward(self, grad_output: FloatArray) -> FloatArray:
+        """G m."""
+        x = self._last_input()
+        grad_output = self._check_grad(grad_output, x.shape, x.dtype)
+        if self.mask is None:
+            return grad_output
+        return np.multiply(grad_output, self.mask, out=self._work.like("grad_input", x))
+
+    def extra_repr(self) -> str:
+        return f"p={self.p:g}"

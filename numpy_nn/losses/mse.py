@@ -1,0 +1,28 @@
+"""The mean squared error."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from numpy_nn._support.workspace import FloatArray
+from numpy_nn.losses.base import Loss, same_shape
+
+
+class MSELoss(Loss):
+    """(o - t)^2 for each entry of output and target, which have one shape; d term / d o = 2 (o - t).
+
+    "mean" divides by the number of entries, not of rows.
+    """
+
+    def _terms(self, output: FloatArray, target: NDArray[Any]) -> FloatArray:
+        target = same_shape(target, output, "MSELoss")
+        difference = np.subtract(output, target, out=self._work.like("difference", output))
+        self._saved = (difference,)
+        return np.square(difference, out=self._work.like("terms", output))
+
+    def _gradient(self) -> FloatArray:
+        (difference,) = self._saved
+        return np.multiply(difference, 2.0, out=self._work.like("gradient", difference))

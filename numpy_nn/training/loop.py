@@ -1,0 +1,231 @@
+"""Training: one step, the loop over epochs, evaluation, and the history of it all."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass, field
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from numpy_nn._support import checked_json
+from numpy_nn._support.checks import choice, count
+from numpy_nn._support.workspace import FloatArray
+from numpy_nn.data.batches import DataLoader
+from numpy_nn.losses import Loss
+from numpy_nn.network import Sequential
+from numpy_nn.optim import Optimizer, Schedule
+from numpy_nn.training.divergence import check_loss, check_parameters
+
+# Forward and backward on a batch: returns its loss, and leaves the gradients in the parameters' ``grad``.
+GradientFunction = Callable[[Sequential, Loss, FloatArray, NDArray[Any]], float]
+
+
+class Metrics(NamedTuple):
+    """The mean loss of a row, and the share of rows classified rightly (None for a loss that does not classify)."""
+
+    loss: float
+    accuracy: float | None
+
+
+@dataclass
+class Epoch:
+    """What one epoch of :func:`fit` gave; the training figures are running ones, taken while the weights moved."""
+
+    epoch: int
+    train_loss: float
+    train_accuracy: float | None
+    test_loss: float | None
+    test_accuracy: float | None
+    lr: float
+    seconds: float
+
+
+@dataclass
+class History:
+    """The epochs so far, oldest first."""
+
+    epochs: list[Epoch] = field(default_factory=list)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the history as JSON, with a checksum, in one move."""
+        checked_json.write(path, asdict(self))
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> History:
+        """Read what :meth:`save` wrote; ValueError, naming the file, for anything else."""
+        content = checked_json.read(path)
+        try:
+            return cls([Epoch(**epoch) for epoch in content["epochs"]])
+        except (TypeError, KeyError) as error:
+            raise ValueError(f"{os.fspath(path)}: not a history: {error}") from None
+
+
+@dataclass
+class Progress:
+    """What a callback sees. Setting ``stop`` ends :func:`fit` after the callback returns."""
+
+    net: Sequential
+    optimizer: Optimizer
+    history: History
+    epochs: int
+    batches: int
+    epoch: int = 0
+    batch: int = 0
+    loss: float = float("nan")
+    stop: bool = False
+
+
+class Callback:
+    """The base class of callbacks: all methods do nothing. ``epoch`` and ``batch`` count from 1."""
+
+    def on_backward_end(self, progress: Progress, /) -> None:
+        """Between the gradients and the update; the place to change the gradients."""
+
+    def on_batch_end(self, progress: Progress, /) -> None:
+        """After each step; ``progress.loss`` is the batch's."""
+
+    def on_epoch_end(self, progress: Progress, /) -> None:
+        """After each epoch; ``progress.history`` already holds it."""
+
+
+class SaveCheckpoint(Callback):
+    """Save the network to ``path`` after every epoch; the file is replaced in one move."""
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = path
+
+    def on_epoch_end(self, progress: Progress) -> None:
+        """Write the file."""
+        progress.net.save(self.path)
+
+
+def compute_gradients(net: Sequential, loss: Loss, x: FloatArray, y: NDArray[Any]) -> float:
+    """Forward and backward on one batch; returns its loss, and leaves the gradients in the parameters' ``grad``."""
+    value: float = loss(net(x), y)
+    net.backward_parameters(loss.backward())
+    return value
+
+
+def train_step(net: Sequential, loss: Loss, optimizer: Optimizer, x: FloatArray, y: NDArray[Any]) -> float:
+    """Forward, backward, update on one batch; returns the batch's loss."""
+    value = compute_gradients(net, loss, x, y)
+    optimizer.step()
+    return value
+
+
+def fit(
+    net: Sequential,
+    loss: Loss,
+    optimizer: Optimizer,
+    batches: DataLoader,
+    epochs: int,
+    *,
+    test: tuple[FloatArray, NDArray[Any]] | None = None,
+    schedule: Schedule | None = None,
+    schedule_each: str = "epoch",
+    callbacks: Iterable[Callback] = (),
+    history: History | None = None,
+    gradients: GradientFunction = compute_gradients,
+) -> History:
+    """Train for ``epochs`` epochs and return their history.
+
+    After each epoch the network is evaluated on ``test``, an ``(x, y)`` pair, where one is given. ``schedule`` is
+    stepped after each "epoch" or each "batch". A ``history`` is added to, and its epochs count: training goes on with
+    the next one (:mod:`numpy_nn.training.resume`). ``gradients`` computes a batch's loss and gradients; the other one
+    there is, is :class:`~numpy_nn.training.adversarial.AdversarialTraining`. ValueError for a loss with reduction
+    "none"; :class:`~numpy_nn.training.divergence.Divergence` for a loss or a parameter that is infinite or no number.
+    """
+    _check_reduced(loss)
+    choice(schedule_each, "schedule_each", ("epoch", "batch"))
+    callbacks = list(callbacks)
+    history = History() if history is None else history
+    progress = Progress(net, optimizer, history, count(epochs, "epochs"), len(batches))
+    for progress.epoch in range(len(history.epochs) + 1, epochs + 1):
+        net.train()
+        started, lr = time.perf_counter(), optimizer.lr
+        tally = Tally(loss)
+        for progress.batch, (x, y) in enumerate(batches, start=1):
+            progress.loss = gradients(net, loss, x, y)
+            check_loss(net, x, progress.loss, progress.epoch, progress.batch)
+            for callback in callbacks:
+                callback.on_backward_end(progress)
+            optimizer.step()
+            tally.add(progress.loss, len(x))
+            if schedule is not None and schedule_each == "batch":
+                schedule.step()
+            for callback in callbacks:
+                callback.on_batch_end(progress)
+            if progress.stop:
+                break
+        if schedule is not None and schedule_each == "epoch":
+            schedule.step()
+        check_parameters(net, progress.epoch, progress.batch)
+        seconds = time.perf_counter() - started
+        train = tally.metrics()
+        tested = Metrics(*evaluate(net, loss, *test)) if test is not None else None
+        progress.history.epochs.append(
+            Epoch(
+                progress.epoch,
+                train.loss,
+                train.accuracy,
+                tested.loss if tested else None,
+                tested.accuracy if tested else None,
+                lr,
+                seconds,
+            )
+        )
+        for callback in callbacks:
+            callback.on_epoch_end(progress)
+        if progress.stop:
+            break
+    return progress.history
+
+
+def evaluate(net: Sequential, loss: Loss, x: FloatArray, y: NDArray[Any], batch_size: int = 1000) -> Metrics:
+    """Mean loss and accuracy on ``(x, y)`` in evaluation mode; modes are put back afterwards.
+
+    ValueError for different numbers of rows, no rows, or a loss with reduction "none".
+    """
+    _check_reduced(loss)
+    count(batch_size, "batch_size")
+    x, y = np.asarray(x), np.asarray(y)
+    if x.ndim == 0 or y.ndim == 0 or len(x) != len(y) or len(x) == 0:
+        raise ValueError(f"evaluate: expected x and y with equally many rows, at least one, got {x.shape}, {y.shape}")
+    tally = Tally(loss)
+    with net.evaluating():
+        for start in range(0, len(x), batch_size):
+            rows = slice(start, start + batch_size)
+            tally.add(loss(net(x[rows]), y[rows]), len(x[rows]))
+    return tally.metrics()
+
+
+class Tally:
+    """Adds up the losses and the correct answers of batches."""
+
+    def __init__(self, loss: Loss) -> None:
+        self._loss = loss
+        self._total, self._correct, self._rows = 0.0, 0, 0
+        self._classifies = True
+
+    def add(self, value: float, rows: int) -> None:
+        """Count the batch that the loss has just seen."""
+        self._total += value * rows if self._loss.reduction == "mean" else value
+        self._rows += rows
+        correct = self._loss.count_correct()
+        if correct is None:
+            self._classifies = False
+        else:
+            self._correct += correct
+
+    def metrics(self) -> Metrics:
+        """The means over all rows added."""
+        return Metrics(self._total / self._rows, self._correct / self._rows if self._classifies else None)
+
+
+def _check_reduced(loss: Loss) -> None:
+    if loss.reduction == "none":
+        raise ValueError(f'{loss!r}: training needs one number, expected reduction "mean" or "sum"')
