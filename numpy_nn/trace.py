@@ -94,7 +94,10 @@ def record(net: Sequential, loss: Loss, optimizer: Optimizer, x: ArrayLike, targ
     """
     if loss.reduction == "none":
         raise ValueError(f'record: expected a loss with reduction "mean" or "sum", got {loss!r}')
-    layers = _leaves(net)
+    layers = net.leaves()
+    for layer in layers:
+        if isinstance(layer, Sequential):
+            raise TypeError(f"record: expected a Sequential, got its subclass {type(layer).__name__}")
     arrays: dict[str, NDArray[Any]] = {}
 
     def keep(name: str, array: ArrayLike) -> None:
@@ -130,17 +133,6 @@ def record(net: Sequential, loss: Loss, optimizer: Optimizer, x: ArrayLike, targ
     return Trace(
         tuple(_describe(layer) for layer in layers), repr(loss), type(optimizer).__name__, optimizer.lr, arrays
     )
-
-
-def _leaves(net: Sequential) -> list[Layer]:
-    """The layers that are no networks, in the order in which forward calls them."""
-    leaves = []
-    for module in net.modules():
-        if not isinstance(module, Sequential):
-            leaves.append(module)
-        elif type(module) is not Sequential:
-            raise TypeError(f"record: expected a Sequential, got its subclass {type(module).__name__}")
-    return leaves
 
 
 def _describe(layer: Layer) -> LayerRecord:

@@ -73,7 +73,16 @@ def check_zip(file: BinaryIO) -> None:
 
 
 def check_matches(state: Mapping[str, NDArray[Any]], own: Mapping[str, NDArray[Any]]) -> None:
-    """ValueError, naming all that differs, unless ``state`` has the names, shapes and dtypes of ``own``."""
+    """ValueError, naming all that differs, unless ``state`` has the names, shapes and dtypes of ``own``.
+
+    TypeError for a tensor of torch's: in square layers nothing else would tell that its weights are transposed.
+    """
+    for name, array in state.items():
+        if type(array).__module__.split(".")[0] == "torch":
+            raise TypeError(
+                f"{name}: expected an array, got a tensor of torch's, whose weights lie the other way round; "
+                "torch_ref.from_torch makes a network of a torch.nn.Sequential"
+            )
     problems = [f"{name} is missing" for name in own if name not in state]
     problems += [f"{name} is unexpected" for name in state if name not in own]
     for name, array in own.items():

@@ -34,10 +34,20 @@ SELU_SCALE = 1.0507009873554804934193349852946
 
 
 def prepare(x: ArrayLike, out: Out, work: Work) -> tuple[FloatArray, FloatArray, Workspace]:
-    """The arguments of an activation, checked, with arrays of its own for what is not given."""
+    """The arguments of an activation, checked, with arrays of its own for what is not given.
+
+    An ``x`` that ``out`` overwrites is copied first: the formulas go on reading it. ValueError for an ``out`` of
+    another shape, TypeError for one of another dtype.
+    """
     array = float_array(x, "x")
     if out is None:
         out = np.empty(array.shape, array.dtype)
+    elif out.shape != array.shape:
+        raise ValueError(f"out: expected shape {array.shape}, got {out.shape}")
+    elif out.dtype != array.dtype:
+        raise TypeError(f"out: expected {array.dtype}, got {out.dtype}")
+    elif out is array or np.may_share_memory(out, array):
+        array = array.copy()
     return array, out, Workspace() if work is None else work
 
 

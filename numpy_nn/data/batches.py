@@ -9,15 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from numpy_nn._support.checks import Seed, count, generator
-from numpy_nn._support.workspace import Workspace
 
 
 class DataLoader:
     """Batches ``(x, y)`` of two arrays with as many rows; each iteration is one epoch, in a new order if ``shuffle``.
 
     The order comes from ``rng`` alone, so one seed gives one sequence of batches whatever consumes them. The last
-    batch may be smaller; ``drop_last`` leaves it out. A batch is copied into the same two arrays each time and is
-    valid until the next one; without ``shuffle`` it is a view of the data. ``transform`` is called with each ``x`` and
+    batch may be smaller; ``drop_last`` leaves it out. A batch is a copy of its rows, to be kept and
+    changed. ``transform`` is called with each ``x`` and
     returns what takes its place, such as a :class:`~numpy_nn.data.augment.Distortion`. ValueError for no rows,
     different numbers of rows, or ``drop_last`` with fewer rows than a batch.
     """
@@ -44,7 +43,6 @@ class DataLoader:
             )
         if len(self) == 0:
             raise ValueError(f"drop_last: leaves no batch of {self.batch_size} out of {len(self.x)} rows")
-        self._work = Workspace()
 
     def __len__(self) -> int:
         """The number of batches in an epoch."""
@@ -62,12 +60,5 @@ class DataLoader:
 
     def __iter__(self) -> Iterator[tuple[NDArray[Any], NDArray[Any]]]:
         for rows in self.indices():
-            x, y = self._gather("x", self.x, rows), self._gather("y", self.y, rows)
+            x, y = (source[rows].copy() if isinstance(rows, slice) else source[rows] for source in (self.x, self.y))
             yield x if self.transform is None else self.transform(x), y
-
-    def _gather(self, name: str, source: NDArray[Any], rows: NDArray[np.intp] | slice) -> NDArray[Any]:
-        if isinstance(rows, slice):
-            return source[rows]
-        # Every index is valid; the mode spares NumPy the copy that it makes in case one is not.
-        batch = self._work(name, (len(rows), *source.shape[1:]), source.dtype)
-        return np.take(source, rows, axis=0, out=batch, mode="clip")

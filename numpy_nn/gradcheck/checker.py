@@ -18,7 +18,6 @@ from numpy_nn.gradcheck.measure.targets import ObjectProblem, Problem, as_proble
 from numpy_nn.gradcheck.measure.verdicts import AGREES, COARSE, ELSEWHERE, FLAT, KINK, LOST, OFF, UNRESOLVED, examine
 from numpy_nn.gradcheck.progress import Progress
 from numpy_nn.gradcheck.report import RIGHT, UNDECIDED, WRONG, Entry, GradientReport
-from numpy_nn.layers import Layer
 from numpy_nn.network import Sequential
 
 # Up to so many evaluations' worth of coordinates all are checked by default, beyond so many of them, drawn by chance.
@@ -109,7 +108,7 @@ def _chain(net: Sequential, x: Array, loss: Any, targets: Any, report: GradientR
     """Every layer with the input that it gets in the network, the loss, and the composition."""
     original, net = net, in_float64(net)
     report.target = original.label
-    leaves = list(_leaves(net))
+    leaves = net.leaves()
     problem = ObjectProblem(net, x)
     if not problem.make_repeatable():
         report.problems += problem.problems
@@ -140,14 +139,6 @@ def _chain(net: Sequential, x: Array, loss: Any, targets: Any, report: GradientR
         yield layer.name, ObjectProblem(layer, layer_input)
     if loss is not None:
         yield "loss", as_problem(loss, np.array(whole), targets, None, ())
-
-
-def _leaves(net: Sequential) -> Iterator[Layer]:
-    for layer in net:
-        if type(layer) is Sequential:
-            yield from _leaves(layer)
-        else:
-            yield layer
 
 
 def _check(problem: Problem, prefix: str, report: GradientReport, rng: np.random.Generator, samples: Any) -> None:

@@ -10,11 +10,11 @@ from numpy.typing import DTypeLike
 from numpy_nn._support.checks import choice, count, float_dtype, number
 from numpy_nn._support.workspace import FloatArray
 from numpy_nn.activations import ACTIVATIONS, Activation
-from numpy_nn.layers.base import Layer
+from numpy_nn.layers.float_layer import FloatLayer
 from numpy_nn.parameter import Parameter
 
 
-class ActivationLayer(Layer):
+class ActivationLayer(FloatLayer):
     """An activation f of the registry as a layer: y = f(x), dL/dx = G f'(x), entry by entry.
 
     A subclass names its registry entry and, if f has settings, fills ``options``, the keyword arguments that f and f'
@@ -28,17 +28,16 @@ class ActivationLayer(Layer):
         self.options: dict[str, Any] = {}
 
     def forward(self, x: FloatArray) -> FloatArray:
-        self._input = x = self._check_batch(x)
-        return self.activation.function(x, **self.options, out=self._work.like("output", x), work=self._work)
+        """f(x)."""
+        self.saved = x
+        return self.activation.function(x, **self.options, out=self._work.like("y", x), work=self._work)
 
     def backward(self, grad_output: FloatArray) -> FloatArray:
         """G f'(x)."""
-        x = self._last_input()
-        grad_output = self._check_grad(grad_output, x.shape, x.dtype)
-        grad = self._work.like("grad_input", x)
-        self.activation.derivative(x, **self.options, out=grad, work=self._work)
-        grad *= grad_output
-        return grad
+        x = self.saved
+        dx = self.activation.derivative(x, **self.options, out=self._work.like("dx", x), work=self._work)
+        dx *= grad_output
+        return dx
 
     def extra_repr(self) -> str:
         return ", ".join(f"{name}={value!r}" for name, value in self.options.items())
@@ -69,11 +68,10 @@ class ReLU(ActivationLayer):
 
     def backward(self, grad_output: FloatArray) -> FloatArray:
         """G [x > 0]: a comparison, a third of the time of the registry's derivative, which passes NaN on."""
-        x = self._last_input()
-        grad_output = self._check_grad(grad_output, x.shape, x.dtype)
-        grad = np.greater(x, 0.0, out=self._work.like("grad_input", x))
-        grad *= grad_output
-        return grad
+        x = self.saved
+        dx = np.greater(x, 0.0, out=self._work.like("dx", x))
+        dx *= grad_output
+        return dx
 
 
 class LeakyReLU(ActivationLayer):
@@ -152,24 +150,29 @@ class PReLU(ActivationLayer):
         self.num_parameters = count(num_parameters, "num_parameters")
         self.weight = Parameter(np.full(self.num_parameters, number(init, "init"), float_dtype(dtype)))
 
-    def forward(self, x: FloatArray) -> FloatArray:
+    def check_input(self, x: FloatArray) -> FloatArray:
         if self.num_parameters == 1 and np.ndim(x) > 1:
-            x = self._check_dtype(self._check_batch(x), self.weight.dtype)
-        else:
-            x = self._check_features(x, self.num_parameters, self.weight.dtype)
+            return self.check_dtype(super().check_input(x), self.weight.dtype)
+        return self.check_features(x, self.num_parameters, self.weight.dtype)
+
+    def forward(self, x: FloatArray) -> FloatArray:
+        """f(x) with the slopes of now."""
         self.options = {"weight": self.weight.data}
-        return super().forward(x)
+        self.saved = x
+        return self.activation.function(x, **self.options, out=self._work.like("y", x), work=self._work)
 
     def backward(self, grad_output: FloatArray) -> FloatArray:
         """G f'(x), after writing dL/dweight."""
-        self.backward_parameters(grad_output)
-        return super().backward(grad_output)
+        self._backward_parameters(grad_output)
+        x = self.saved
+        dx = self.activation.derivative(x, **self.options, out=self._work.like("dx", x), work=self._work)
+        dx *= grad_output
+        return dx
 
     def backward_parameters(self, grad_output: FloatArray) -> None:
         """Write the sum of G min(x, 0)."""
-        x = self._last_input()
-        grad_output = self._check_grad(grad_output, x.shape, x.dtype)
-        product = np.minimum(x, 0.0, out=self._work.like("grad_input", x))
+        x = self.saved
+        product = np.minimum(x, 0.0, out=self._work.like("dx", x))
         product *= grad_output
         axes = 0 if self.num_parameters > 1 else None
         product.sum(axis=axes, out=self.weight.grad if axes == 0 else self.weight.grad.reshape(()))
@@ -193,22 +196,25 @@ class Softmax(ActivationLayer):
             raise ValueError(f"dim: expected -1 or 1, the last axis of a (batch, classes) array, got {dim!r}")
         self.dim = dim
 
-    def forward(self, x: FloatArray) -> FloatArray:
-        x = self._check_batch(x)
+    def check_input(self, x: FloatArray) -> FloatArray:
+        x = super().check_input(x)
         if x.ndim != 2 or x.shape[1] == 0:
             raise ValueError(f"{self.label}: expected input of shape (batch, classes), got {x.shape}")
-        return super().forward(x)
+        return x
+
+    def forward(self, x: FloatArray) -> FloatArray:
+        """s."""
+        self.saved = self.activation.function(x, out=self._work.like("y", x), work=self._work)
+        return self.saved
 
     def backward(self, grad_output: FloatArray) -> FloatArray:
         """s (G - sum_j G_j s_j)."""
-        x = self._last_input()
-        grad_output = self._check_grad(grad_output, x.shape, x.dtype)
-        s, grad = self._work.like("output", x), self._work.like("grad_input", x)
-        np.multiply(grad_output, s, out=grad)
-        dot = grad.sum(axis=1, keepdims=True, out=self._work("dot", (x.shape[0], 1), x.dtype))
-        np.subtract(grad_output, dot, out=grad)
-        grad *= s
-        return grad
+        s = self.saved
+        dx = np.multiply(grad_output, s, out=self._work.like("dx", s))
+        dot = dx.sum(axis=1, keepdims=True, out=self._work("dot", (len(s), 1), s.dtype))
+        np.subtract(grad_output, dot, out=dx)
+        dx *= s
+        return dx
 
     def extra_repr(self) -> str:
         return f"dim={self.dim}"
@@ -224,11 +230,10 @@ class LogSoftmax(Softmax):
 
     def backward(self, grad_output: FloatArray) -> FloatArray:
         """G - s sum_j G_j."""
-        x = self._last_input()
-        grad_output = self._check_grad(grad_output, x.shape, x.dtype)
-        grad = np.exp(self._work.like("output", x), out=self._work.like("grad_input", x))
-        grad *= grad_output.sum(axis=1, keepdims=True, out=self._work("dot", (x.shape[0], 1), x.dtype))
-        return np.subtract(grad_output, grad, out=grad)
+        log_s = self.saved
+        dx = np.exp(log_s, out=self._work.like("dx", log_s))
+        dx *= grad_output.sum(axis=1, keepdims=True, out=self._work("dot", (len(dx), 1), dx.dtype))
+        return np.subtract(grad_output, dx, out=dx)
 
 
 ACTIVATION_LAYERS: dict[str, type[ActivationLayer]] = {

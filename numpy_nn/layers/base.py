@@ -1,40 +1,70 @@
-"""The layer contract.
+"""The layer contract: what a layer is, what is checked around its formulas, and what belongs to whom.
 
 A layer is two formulas. ``forward(x)`` returns the output; ``backward(grad_output)``, given dL/d(output), returns
-dL/dx and writes the gradients of the layer's own parameters into their ``grad``. Both return arrays that belong to
-the layer and are valid until its next call, or the input itself where the layer has nothing to do; an input is never
-written to. The first axis of every array is the batch.
+dL/dx and writes the gradients of the layer's own parameters into their ``grad``. The first axis of every array is the
+batch. A layer of your own is a class with these two::
+
+    class Scale(nn.Layer):
+        def __init__(self, features):
+            self.weight = nn.Parameter(np.ones(features))
+
+        def forward(self, x):
+            self.saved = x
+            return x * self.weight.data
+
+        def backward(self, grad_output):
+            x = self.saved
+            self.weight.grad = (grad_output * x).sum(axis=0)
+            return grad_output * self.weight.data
+
+For every layer it holds that
+
+- a backward call belongs to the last forward call; before any it is refused, and so is a gradient that has not the
+  shape and the dtype of the output;
+- a gradient overwrites the one before, it is not added to it: a layer that is applied twice in one forward pass would
+  have the gradient of its second use alone;
+- what a call returns is the caller's, to keep and to change. What it is given stays the caller's as well and is never
+  written to, but must stay as it is until the backward call, which reads it again.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator, Sequence
-from typing import Any, ClassVar, Self
+import functools
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
-from numpy.typing import DTypeLike, NDArray
 
-from numpy_nn._support.checks import float_array, float_dtype, is_float
-from numpy_nn._support.workspace import FloatArray, Workspace
-from numpy_nn.parameter import Parameter
+from numpy_nn._support.checks import count
+from numpy_nn._support.workspace import FloatArray
+from numpy_nn.layers.composition import Composition
 
 
-class Layer:
+class Layer(Composition):
     """The base class: what a layer of your own inherits.
 
-    Override :meth:`forward` and :meth:`backward`. Attributes that are :class:`Parameter` objects are found by
-    themselves; names of further arrays that a checkpoint must hold go into ``buffers``. ``self._work`` hands out
-    arrays that are kept from call to call (:class:`~numpy_nn._support.workspace.Workspace`).
+    Override :meth:`forward` and :meth:`backward`, and keep what backward needs in ``saved``. When such a class is
+    defined, its formulas are put between the checks of the contract; ``super().forward(x)`` inside one is the parent's
+    formula, without them. Parameters, and layers within the layer, are found by themselves (:class:`Composition`).
     """
 
-    buffers: ClassVar[tuple[str, ...]] = ()
+    saved: Any = None
+    # Shape and dtype of what the last forward call returned.
+    _output: tuple[tuple[int, ...], np.dtype[Any]] | None = None
 
     def __init__(self) -> None:
-        self.training = True
-        self.name = ""  # its place in the network, such as "0" or "2.1"; the network fills it in
-        self._work = Workspace()
-        self._input: FloatArray | None = None
+        """Nothing: a layer of your own may leave ``super().__init__()`` out."""
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        own = {name: vars(cls)[name] for name in CHECKED if name in vars(cls)}
+        if "backward" in own and "backward_parameters" not in own:
+            # Not that of the parent, whose backward it would be a part of.
+            own["backward_parameters"] = Layer.backward_parameters
+        for name, formula in own.items():
+            checked, public = CHECKED[name](formula)
+            setattr(cls, f"_{name}", checked)
+            setattr(cls, name, public)
 
     def forward(self, x: FloatArray) -> FloatArray:
         """The output for the batch ``x``."""
@@ -43,65 +73,67 @@ class Layer:
     def backward(self, grad_output: FloatArray) -> FloatArray:
         """dL/dx from dL/d(output) of the last forward call; writes the parameters' ``grad``.
 
-        Raises ValueError before any forward call, or for a gradient that has not the output's shape.
+        ValueError before any forward call, or for a gradient that has not the output's shape; TypeError for another
+        dtype than the output's.
         """
         raise NotImplementedError(f"{type(self).__name__} has no backward")
 
     def backward_parameters(self, grad_output: FloatArray) -> None:
         """The part of :meth:`backward` that writes the parameters' ``grad``.
 
-        A network calls it on its first layer while training, where nobody asks for the gradient of the data.
+        A network calls it on its first layer while training, where nobody asks for the gradient of the data. By
+        default it is the whole of backward.
         """
-        self.backward(grad_output)
+        self._backward(grad_output)
+
+    def check_input(self, x: FloatArray) -> FloatArray:
+        """``x`` as :meth:`forward` gets it: here any array with at least one row. ValueError or TypeError otherwise."""
+        x = np.asarray(x)
+        if x.ndim == 0 or x.shape[0] == 0:
+            raise ValueError(f"{self.label}: expected a batch of at least one row, got shape {x.shape}")
+        return x
 
     def __call__(self, x: FloatArray) -> FloatArray:
         return self.forward(x)
 
-    def named_parameters(self) -> Iterator[tuple[str, Parameter]]:
-        """The parameters with their names, in the order in which they were set."""
-        for name, value in vars(self).items():
-            if isinstance(value, Parameter):
-                yield name, value
+    def predict(self, x: FloatArray, batch_size: int = 1024) -> FloatArray:
+        """The output for ``x`` in evaluation mode, ``batch_size`` rows at a time.
 
-    def parameters(self) -> Sequence[Parameter]:
-        """The parameters, as a list that an optimizer takes."""
-        return [p for _, p in self.named_parameters()]
+        The modes are put back afterwards; a backward call then needs a new forward call. Several threads may call it
+        at once, on a network that none of them trains.
+        """
+        batch_size = count(batch_size, "batch_size")
+        x = self.check_input(x)
+        with self.evaluating():
+            return np.concatenate(
+                [np.array(self._forward(x[start : start + batch_size])) for start in range(0, len(x), batch_size)]
+            )
 
-    def named_buffers(self) -> Iterator[tuple[str, NDArray[Any]]]:
-        """The arrays that belong to the state without being learned."""
-        for name in self.buffers:
-            if getattr(self, name) is not None:
-                yield name, getattr(self, name)
+    # What a network calls on its layers: with the checks, but without the copy for the caller.
+    def _forward(self, x: FloatArray) -> FloatArray:
+        return self.forward(x)
 
-    def train(self, mode: bool = True) -> Self:
-        """Switch to training mode; returns the layer."""
-        self.training = bool(mode)
-        return self
+    def _backward(self, grad_output: FloatArray) -> FloatArray:
+        return self.backward(grad_output)
 
-    def eval(self) -> Self:
-        """Switch to evaluation mode; returns the layer."""
-        return self.train(False)
+    def _backward_parameters(self, grad_output: FloatArray) -> None:
+        self.backward_parameters(grad_output)
 
-    def to(self, dtype: DTypeLike) -> Self:
-        """Convert parameters, gradients and buffers of floats to float32 or float64, in place; returns the layer."""
-        resolved = float_dtype(dtype)
-        for p in self.parameters():
-            p.data, p.grad = p.data.astype(resolved), p.grad.astype(resolved)
-        for name, buffer in self.named_buffers():
-            if buffer.dtype.kind == "f":
-                setattr(self, name, buffer.astype(resolved))
-        if hasattr(self, "dtype"):
-            self.dtype = resolved
-        self.forget()
-        return self
+    def __setattr__(self, name: str, value: Any) -> None:
+        super().__setattr__(name, value)
+        if name in CHECKED:  # a function that is put in the place of a formula of this one layer
+            super().__setattr__(f"_{name}", value)
+
+    def _forget(self) -> None:
+        self.saved = self._output = None
+
+    def leaves(self) -> list[Layer]:
+        """The layers in the order of their application, with those of inner networks in their place."""
+        return [self]
 
     def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
         """The shape of one output row for one input row (both without the batch)."""
         return input_shape
-
-    def forget(self) -> None:
-        """Drop what the last forward call left for a backward call, which then needs a new forward call."""
-        self._input = None
 
     def extra_repr(self) -> str:
         """The arguments, as ``repr`` shows them."""
@@ -118,47 +150,74 @@ class Layer:
     def _short(self) -> str:
         return repr(self)
 
-    def _check_batch(self, x: FloatArray) -> FloatArray:
-        """``x`` as a float array with at least one row."""
-        x = np.asarray(x)
-        if not is_float(x.dtype):  # the label is made for the message alone: it takes longer than a small layer
-            float_array(x, f"{self.label}: input")
-        if x.ndim == 0 or x.shape[0] == 0:
-            raise ValueError(f"{self.label}: expected a batch of at least one row, got shape {x.shape}")
-        return x
 
-    def _check_features(self, x: FloatArray, features: int, dtype: np.dtype[Any]) -> FloatArray:
-        """``x`` as an array of shape (batch, features) and of the parameters' dtype."""
-        x = self._check_dtype(np.asarray(x), dtype)
-        if x.ndim != 2 or x.shape[1] != features:
-            hint = ""
-            if x.ndim > 2 and math.prod(x.shape[1:]) == features:
-                hint = "; put Flatten() before it"
-            elif x.shape == (features,):
-                hint = "; a single row is x[None, :]"
-            raise ValueError(f"{self.label}: expected input of shape (batch, {features}), got {x.shape}{hint}")
-        if x.shape[0] == 0:
-            raise ValueError(f"{self.label}: expected a batch of at least one row, got shape {x.shape}")
-        return x
+Formula = Callable[[Any, FloatArray], Any]
 
-    def _check_dtype(self, x: FloatArray, dtype: np.dtype[Any]) -> FloatArray:
-        if x.dtype != dtype:
-            float_array(x, f"{self.label}: input")
-            raise TypeError(
-                f"{self.label}: expected {dtype} input, got {x.dtype}; "
-                f"use x.astype(numpy.{dtype}) or build the layer with dtype=numpy.{x.dtype}"
-            )
-        return x
 
-    def _last_input(self) -> FloatArray:
-        if self._input is None:
-            raise ValueError(f"{self.label}: backward needs a forward call before it")
-        return self._input
+def _checked_forward(formula: Formula) -> tuple[Formula, Formula]:
+    """The formula between its checks, and the same whose result is the caller's own."""
 
-    def _check_grad(self, grad_output: FloatArray, shape: tuple[int, ...], dtype: np.dtype[Any]) -> FloatArray:
-        grad_output = np.asarray(grad_output)
-        if grad_output.shape != shape:
-            raise ValueError(f"{self.label}: expected grad_output of shape {shape}, got {grad_output.shape}")
-        if grad_output.dtype != dtype:
-            raise TypeError(f"{self.label}: expected {dtype} grad_output, got {grad_output.dtype}")
-        return grad_output
+    @functools.wraps(formula)
+    def checked(self: Layer, x: FloatArray) -> FloatArray:
+        x = self.check_input(x)
+        state = self.__dict__
+        state["_output"] = None  # so that a forward call that fails leaves nothing for a backward call
+        output = np.asarray(formula(self, x))
+        state["_output"] = output.shape, output.dtype
+        return output
+
+    @functools.wraps(formula)
+    def forward(self: Layer, x: FloatArray) -> FloatArray:
+        # Called on the layer, or by super() within a formula that was checked already.
+        outermost = type(self)._forward is checked
+        return np.array(checked(self, x) if outermost else formula(self, x))
+
+    return checked, forward
+
+
+def _checked_backward(formula: Formula) -> tuple[Formula, Formula]:
+    """The same for backward."""
+
+    @functools.wraps(formula)
+    def checked(self: Layer, grad_output: FloatArray) -> FloatArray:
+        grad_input = formula(self, check_grad_output(self, grad_output))
+        if grad_input is None:
+            raise TypeError(f"{self.label}: backward returned None; expected dL/dx, an array of its input's shape")
+        return np.asarray(grad_input)
+
+    @functools.wraps(formula)
+    def backward(self: Layer, grad_output: FloatArray) -> FloatArray:
+        outermost = type(self)._backward is checked
+        return np.array(checked(self, grad_output) if outermost else formula(self, grad_output))
+
+    return checked, backward
+
+
+def _checked_backward_parameters(formula: Formula) -> tuple[Formula, Formula]:
+    """The same for what returns nothing."""
+
+    @functools.wraps(formula)
+    def checked(self: Layer, grad_output: FloatArray) -> None:
+        formula(self, check_grad_output(self, grad_output))
+
+    return checked, checked
+
+
+def check_grad_output(layer: Layer, grad_output: FloatArray) -> FloatArray:
+    """``grad_output`` as an array of the shape and dtype of the layer's last output."""
+    if layer._output is None:
+        raise ValueError(f"{layer.label}: backward needs a forward call before it")
+    shape, dtype = layer._output
+    grad_output = np.asarray(grad_output)
+    if grad_output.shape != shape:
+        raise ValueError(f"{layer.label}: expected grad_output of shape {shape}, got {grad_output.shape}")
+    if grad_output.dtype != dtype:
+        raise TypeError(f"{layer.label}: expected {dtype} grad_output, got {grad_output.dtype}")
+    return grad_output
+
+
+CHECKED = {
+    "forward": _checked_forward,
+    "backward": _checked_backward,
+    "backward_parameters": _checked_backward_parameters,
+}

@@ -7,11 +7,11 @@ from numpy.typing import DTypeLike
 
 from numpy_nn._support.checks import count, float_dtype, number
 from numpy_nn._support.workspace import FloatArray
-from numpy_nn.layers.base import Layer
+from numpy_nn.layers.float_layer import FloatLayer
 from numpy_nn.parameter import Parameter
 
 
-class BatchNorm1d(Layer):
+class BatchNorm1d(FloatLayer):
     """y = weight x^ + bias with x^ = (x - mean) / sqrt(var + eps), for x of shape (batch, num_features).
 
     In training mode mean and var (the biased one, divided by N) are those of the batch's columns, and the running
@@ -51,62 +51,64 @@ class BatchNorm1d(Layer):
         self.running_mean = np.zeros(self.num_features, dtype) if track_running_stats else None
         self.running_var = np.ones(self.num_features, dtype) if track_running_stats else None
         self.num_batches_tracked = np.zeros((), np.int64) if track_running_stats else None
-        self._from_batch = True
+
+    def check_input(self, x: FloatArray) -> FloatArray:
+        x = self.check_features(x, self.num_features, self.dtype)
+        if x.shape[0] == 1 and self._by_batch():
+            raise ValueError(f"{self.label}: expected more than one row to take a variance of, got shape {x.shape}")
+        return x
+
+    def _by_batch(self) -> bool:
+        """Whether the statistics are those of the batch."""
+        return self.training or self.running_mean is None
 
     def forward(self, x: FloatArray) -> FloatArray:
-        """Weight x^ + bias. Raises ValueError for a batch of one row in training mode, whose variance is 0."""
-        self._input = x = self._check_features(x, self.num_features, self.dtype)
-        centered, inv_std = (self._work.like("centered", x), self._work("inv_std", (self.num_features,), x.dtype))
-        if self.training or self.running_mean is None or self.running_var is None:
-            self._from_batch = True
-            if x.shape[0] == 1:
-                self.forget()
-                raise ValueError(f"{self.label}: expected more than one row to take a variance of, got shape {x.shape}")
+        """weight x^ + bias. ValueError for a batch of one row in training mode, whose variance is 0."""
+        x_hat, inv_std = self._work.like("x_hat", x), self._work("inv_std", (self.num_features,), x.dtype)
+        by_batch = self._by_batch()
+        self.saved = x_hat, inv_std, by_batch
+        if by_batch or self.running_mean is None or self.running_var is None:
             mean = x.mean(axis=0, out=self._work("mean", (self.num_features,), x.dtype))
-            np.subtract(x, mean, out=centered)
+            centered = np.subtract(x, mean, out=x_hat)
             # Far from 0, the rounding error of the mean would weigh against a small spread: take it away as well.
             rest = centered.mean(axis=0, out=self._work("rest", (self.num_features,), x.dtype))
             centered -= rest
             mean += rest
-            square = np.square(centered, out=self._work.like("output", x))
+            square = np.square(centered, out=self._work.like("y", x))
             var = square.mean(axis=0, out=inv_std)
             if self.training:
                 self._track(mean, var, x.shape[0])
         else:
-            self._from_batch = False
-            np.subtract(x, self.running_mean, out=centered)
-            var = self.running_var
+            centered, var = np.subtract(x, self.running_mean, out=x_hat), self.running_var
         np.add(var, self.eps, out=inv_std)
         np.divide(1.0, np.sqrt(inv_std, out=inv_std), out=inv_std)
         centered *= inv_std
         if self.weight is None or self.bias is None:
-            return centered
-        output = np.multiply(centered, self.weight.data, out=self._work.like("output", x))
-        output += self.bias.data
-        return output
+            return x_hat
+        y = np.multiply(x_hat, self.weight.data, out=self._work.like("y", x))
+        y += self.bias.data
+        return y
 
     def backward(self, grad_output: FloatArray) -> FloatArray:
         """The formulas above."""
-        x = self._last_input()
-        grad_output = self._check_grad(grad_output, x.shape, x.dtype)
-        x_hat, inv_std = self._work.like("centered", x), self._work("inv_std", (self.num_features,), x.dtype)
-        grad, scratch = self._work.like("grad_input", x), self._work.like("scratch", x)
-        mean, mean_x = (self._work(name, (self.num_features,), x.dtype) for name in ("mean", "mean_x"))
+        x_hat, inv_std, by_batch = self.saved
+        dx, scratch = self._work.like("dx", x_hat), self._work.like("scratch", x_hat)
+        mean, mean_x = (self._work(name, inv_std.shape, x_hat.dtype) for name in ("mean", "mean_x"))
 
         np.multiply(grad_output, x_hat, out=scratch)
         if self.weight is None or self.bias is None:
-            np.copyto(grad, grad_output)
+            np.copyto(dx, grad_output)
         else:
             scratch.sum(axis=0, out=self.weight.grad)
             grad_output.sum(axis=0, out=self.bias.grad)
-            np.multiply(grad_output, self.weight.data, out=grad)
+            np.multiply(grad_output, self.weight.data, out=dx)
             scratch *= self.weight.data
-        if self._from_batch:
+        if by_batch:
             scratch.mean(axis=0, out=mean_x)
-            grad -= grad.mean(axis=0, out=mean)
-            grad -= np.multiply(x_hat, mean_x, out=scratch)
-        grad *= inv_std
-        return grad
+            dx -= dx.mean(axis=0, out=mean)
+            dx -= np.multiply(x_hat, mean_x, out=scratch)
+        dx *= inv_std
+        return dx
 
     def _track(self, mean: FloatArray, var: FloatArray, n: int) -> None:
         """Move the running statistics towards the batch's."""

@@ -1,4 +1,4 @@
-"""Dropout: some of the numbers, drawn anew at every call, are 0."""
+"""Dropout, which leaves out units at random while a network trains."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import numpy as np
 
 from numpy_nn._support.checks import Seed, generator, number
 from numpy_nn._support.workspace import FloatArray
-from numpy_nn.layers.base import Layer
+from numpy_nn.layers.float_layer import FloatLayer
 
 
-class Dropout(Layer):
+class Dropout(FloatLayer):
     """Inverted dropout: y = x m, with each m_ij 0 with probability p, else 1 / (1 - p); in eval mode y = x.
 
     E[y] = x in both modes, so that evaluation needs no rescaling (Srivastava et al., JMLR 15, 2014, section 10).
@@ -20,28 +20,30 @@ class Dropout(Layer):
         super().__init__()
         self.p = number(p, "p", low=0.0, high=1.0)
         self.rng = generator(rng)
-        self.mask: FloatArray | None = None
+
+    @property
+    def mask(self) -> FloatArray | None:
+        """m of the last forward call; None before any, and where that left all units in."""
+        return self.saved
 
     def forward(self, x: FloatArray) -> FloatArray:
-        """X m in training mode, x itself in evaluation mode."""
-        self._input = x = self._check_batch(x)
+        """x m in training mode, x itself in evaluation mode."""
+        self.saved = None
         if not self.training or self.p == 0.0:
-            self.mask = None
             return x
-        self.mask = mask = self._work.like("mask", x)
+        self.saved = mask = self._work.like("mask", x)
         self.rng.random(out=mask, dtype=x.dtype.type)
         np.greater_equal(mask, self.p, out=mask)
         if self.p < 1.0:
             mask *= 1.0 / (1.0 - self.p)
-        return np.multiply(x, mask, out=self._work.like("output", x))
+        return np.multiply(x, mask, out=self._work.like("y", x))
 
     def backward(self, grad_output: FloatArray) -> FloatArray:
         """G m."""
-        x = self._last_input()
-        grad_output = self._check_grad(grad_output, x.shape, x.dtype)
-        if self.mask is None:
+        mask = self.saved
+        if mask is None:
             return grad_output
-        return np.multiply(grad_output, self.mask, out=self._work.like("grad_input", x))
+        return np.multiply(grad_output, mask, out=self._work.like("dx", mask))
 
     def extra_repr(self) -> str:
         return f"p={self.p:g}"

@@ -1,4 +1,4 @@
-"""Linear: the affine map, whose backward pass is two products."""
+"""Linear, the layer that learns: y = x W + b."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from numpy.typing import DTypeLike
 from numpy_nn import initializers
 from numpy_nn._support.checks import Seed, count, float_dtype
 from numpy_nn._support.workspace import FloatArray
-from numpy_nn.layers.base import Layer
+from numpy_nn.layers.float_layer import FloatLayer
 from numpy_nn.parameter import Parameter
 
 
-class Linear(Layer):
+class Linear(FloatLayer):
     """y = x W + b, with x (batch, in_features), W (in_features, out_features), b (out_features,).
 
     Backward, with G = dL/dy of shape (batch, out_features)::
@@ -39,26 +39,26 @@ class Linear(Layer):
         initializers.linear_default_(self.weight, self.bias, rng=rng)
         self._one = np.ones(0, dtype)
 
+    def check_input(self, x: FloatArray) -> FloatArray:
+        return self.check_features(x, self.in_features, self.weight.dtype)
+
     def forward(self, x: FloatArray) -> FloatArray:
-        """X W + b."""
-        weight = self.weight.data
-        self._input = x = self._check_features(x, self.in_features, weight.dtype)
-        output = self._work("output", (x.shape[0], self.out_features), weight.dtype)
-        np.matmul(x, weight, out=output)
+        """x W + b."""
+        self.saved = x
+        y = np.matmul(x, self.weight.data, out=self._work("y", (x.shape[0], self.out_features), x.dtype))
         if self.bias is not None:
-            output += self.bias.data
-        return output
+            y += self.bias.data
+        return y
 
     def backward(self, grad_output: FloatArray) -> FloatArray:
-        """G W^T, after writing x^T G and the column sums of G into the parameters' ``grad``."""
-        self.backward_parameters(grad_output)
-        x = self._last_input()
-        return np.matmul(grad_output, self.weight.data.T, out=self._work("grad_input", x.shape, x.dtype))
+        """G W^T, after the parameters' gradients."""
+        self._backward_parameters(grad_output)
+        x = self.saved
+        return np.matmul(grad_output, self.weight.data.T, out=self._work.like("dx", x))
 
     def backward_parameters(self, grad_output: FloatArray) -> None:
         """Write x^T G and the column sums of G into the parameters' ``grad``."""
-        x = self._last_input()
-        grad_output = self._check_grad(grad_output, (x.shape[0], self.out_features), x.dtype)
+        x = self.saved
         # matmul does not know that a product of one row is an outer one; dot does, but fills its result with 0 first.
         product = np.dot if x.shape[0] == 1 else np.matmul
         product(x.T, grad_output, out=self.weight.grad)

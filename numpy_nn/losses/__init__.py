@@ -1,6 +1,6 @@
 """The losses, each a number that says how far off the outputs are, and its gradient by them."""
 
-from numpy_nn.losses.base import Loss
+from numpy_nn.losses.base import Loss, Score
 from numpy_nn.losses.mse import MSELoss
 from numpy_nn.losses.cross_entropy import CrossEntropyLoss
 from numpy_nn.losses.bce import BCEWithLogitsLoss

@@ -1,9 +1,8 @@
-"""The loss contract: a scalar function of the network's output and the targets, and its gradient by the output.
+"""Losses: each a scalar function of the network's output and the targets, and its gradient with respect to the output.
 
 ``loss(output, target)`` returns a Python float for ``reduction="mean"`` and "sum", an array with one entry for each
 term for "none". ``loss.backward()`` then returns dL/d(output), in the shape and dtype of the output. With "none" it
-takes the upstream gradient of each term, ones if none is given; else it takes none. Arrays belong to the loss and are
-valid until its next call.
+takes the gradient of each term, ones if none is given; else it takes none. What is returned is the caller's.
 
 TypeError is raised for outputs that are not float32 or float64 and for targets of the wrong kind, ValueError for an
 empty batch, shapes that do not fit, labels out of range, and ``backward()`` before a forward call.
@@ -12,7 +11,7 @@ empty batch, shapes that do not fit, labels out of range, and ``backward()`` bef
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -23,18 +22,34 @@ from numpy_nn._support.workspace import FloatArray, Workspace
 REDUCTIONS = ("mean", "sum", "none")
 
 
+class Score(NamedTuple):
+    """The loss of a batch, and how many of its rows are classified rightly: None for a loss that does not classify."""
+
+    loss: float
+    correct: int | None
+
+
 class Loss:
     """The base class: a subclass gives the terms and their derivatives, the reduction is made here.
 
-    :meth:`_terms` returns one term for each row or entry; :meth:`_gradient` returns the derivative of each term by
-    the outputs that it depends on, which the reduction then scales.
+    ``terms(output, target)`` returns one term for each row or entry, and keeps in ``saved`` what ``gradient()`` needs:
+    the derivative of each term with respect to the outputs that it depends on, which the reduction then scales.
     """
+
+    saved: Any = None  # what backward needs of the forward call
 
     def __init__(self, reduction: str = "mean") -> None:
         self.reduction = choice(reduction, f"{type(self).__name__}: reduction", REDUCTIONS)
         self._work = Workspace()
         self._terms_shape: tuple[int, ...] | None = None
-        self._saved: tuple[NDArray[Any], ...] = ()  # what backward needs of the forward call
+
+    def terms(self, output: FloatArray, target: NDArray[Any]) -> FloatArray:
+        """One term for each row or entry of the output."""
+        raise NotImplementedError(f"{type(self).__name__} has no terms")
+
+    def gradient(self) -> FloatArray:
+        """The derivative of each term of the last call of :meth:`terms`, in the shape of the output."""
+        raise NotImplementedError(f"{type(self).__name__} has no gradient")
 
     def forward(self, output: FloatArray, target: NDArray[Any]) -> Any:
         """The loss: a float, or an array of terms for reduction "none"."""
@@ -43,49 +58,51 @@ class Loss:
         if output.ndim == 0 or output.size == 0:
             raise ValueError(f"{name}: expected a batch of at least one row, got output of shape {output.shape}")
         self._terms_shape = None
-        terms = self._terms(output, np.asarray(target))
+        terms = self.terms(output, np.asarray(target))
         self._terms_shape = terms.shape
         if self.reduction == "none":
-            return terms
+            return terms.copy()
         total = float(np.add.reduce(terms, axis=None))
         return total / terms.size if self.reduction == "mean" else total
 
     def __call__(self, output: FloatArray, target: NDArray[Any]) -> Any:
         return self.forward(output, target)
 
+    def score(self, output: FloatArray, target: NDArray[Any]) -> Score:
+        """The loss, and how many rows are classified rightly."""
+        return Score(self(output, target), self._count_correct())
+
+    def _count_correct(self) -> int | None:
+        """How many of the rows in ``saved`` are classified rightly."""
+        return None
+
     def backward(self, grad_output: ArrayLike | None = None) -> FloatArray:
         """dL/d(output) for the last forward call."""
         name = type(self).__name__
         if self._terms_shape is None:
             raise ValueError(f"{name}: backward needs a forward call before it")
-        gradient = self._gradient()
+        gradient = self.gradient().copy()
         if grad_output is not None:
             if self.reduction != "none":
                 raise ValueError(f'{name}: grad_output goes with reduction "none" only, not "{self.reduction}"')
-            upstream = same_dtype(grad_output, gradient.dtype, f"{name}: grad_output")
-            if upstream.shape != self._terms_shape:
-                raise ValueError(f"{name}: expected grad_output of shape {self._terms_shape}, got {upstream.shape}")
-            gradient *= upstream.reshape(upstream.shape + (1,) * (gradient.ndim - upstream.ndim))
+            grad_output = same_dtype(grad_output, gradient.dtype, f"{name}: grad_output")
+            if grad_output.shape != self._terms_shape:
+                raise ValueError(f"{name}: expected grad_output of shape {self._terms_shape}, got {grad_output.shape}")
+            gradient *= grad_output.reshape(grad_output.shape + (1,) * (gradient.ndim - grad_output.ndim))
         elif self.reduction == "mean":
             gradient *= 1.0 / math.prod(self._terms_shape)
         return gradient
 
-    def count_correct(self) -> int | None:
-        """How many rows of the last forward call were classified rightly; None where that has no meaning."""
-        return None
-
-    def _terms(self, output: FloatArray, target: NDArray[Any]) -> FloatArray:
-        raise NotImplementedError
-
-    def _gradient(self) -> FloatArray:
-        raise NotImplementedError
+    def __getstate__(self) -> dict[str, Any]:
+        # A copy begins before any forward call.
+        return {name: value for name, value in vars(self).items() if name != "saved"} | {"_terms_shape": None}
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(reduction={self.reduction!r})"
 
 
 def same_shape(target: NDArray[Any], output: FloatArray, name: str) -> FloatArray:
-    """The target as an array of the output's dtype and shape, which it must have."""
+    """``target``, which must have the shape and dtype of the output."""
     target = same_dtype(target, output.dtype, f"{name}: target")
     if target.shape != output.shape:
         raise ValueError(f"{name}: expected target of the output's shape {output.shape}, got {target.shape}")

@@ -23,11 +23,11 @@ class BCEWithLogitsLoss(Loss):
     in which no two parts cancel, so that a confident right answer keeps the digits of its small loss and gradient.
     """
 
-    def _terms(self, z: FloatArray, t: NDArray[Any]) -> FloatArray:
+    def terms(self, z: FloatArray, t: NDArray[Any]) -> FloatArray:
         t = same_shape(t, z, "BCEWithLogitsLoss")
         if not (t.min() >= 0.0 and t.max() <= 1.0):
             raise ValueError(f"BCEWithLogitsLoss: expected targets in [0, 1], got {t.min():g} .. {t.max():g}")
-        self._saved = z, t
+        self.saved = z, t
         terms, scratch = self._work.like("terms", z), self._work.like("scratch", z)
         np.exp(np.negative(np.abs(z, out=terms), out=terms), out=terms)
         np.log1p(terms, out=terms)
@@ -39,8 +39,8 @@ class BCEWithLogitsLoss(Loss):
         terms -= negative
         return terms
 
-    def _gradient(self) -> FloatArray:
-        z, t = self._saved
+    def gradient(self) -> FloatArray:
+        z, t = self.saved
         gradient = sigmoid(z, out=self._work.like("gradient", z), work=self._work)
         gradient *= np.subtract(1.0, t, out=self._work.like("weight", z))
         mirrored = np.negative(z, out=self._work.like("scratch", z))
@@ -49,7 +49,7 @@ class BCEWithLogitsLoss(Loss):
         gradient -= mirrored
         return gradient
 
-    def count_correct(self) -> int | None:
+    def _count_correct(self) -> int | None:
         """Entries on the right side: z > 0 where t > 1/2, z <= 0 elsewhere."""
-        z, t = self._saved
+        z, t = self.saved
         return int(np.count_nonzero((z > 0.0) == (t > 0.5)))

@@ -29,7 +29,7 @@ class CrossEntropyLoss(Loss):
         self.label_smoothing = number(label_smoothing, "CrossEntropyLoss: label_smoothing", low=0.0, high=1.0)
         self._samples = np.zeros(0, np.intp)
 
-    def _terms(self, z: FloatArray, y: NDArray[Any]) -> FloatArray:
+    def terms(self, z: FloatArray, y: NDArray[Any]) -> FloatArray:
         work, (n, classes) = self._work, self._check(z, y)
         # A class in each row: sums over ten classes are then sums of ten long rows, not of many short ones.
         shifted, e = work("shifted", (classes, n), z.dtype), work("exp", (classes, n), z.dtype)
@@ -46,7 +46,7 @@ class CrossEntropyLoss(Loss):
         picked *= n
         picked += self._samples[:n]
         label_shifted = shifted.reshape(-1).take(picked, out=work("label", (n,), z.dtype), mode="clip")
-        self._saved = e, total, picked, label_shifted
+        self.saved = e, total, picked, label_shifted, shifted
 
         terms = np.log(total, out=work("terms", (n,), z.dtype))
         terms -= label_shifted
@@ -58,8 +58,8 @@ class CrossEntropyLoss(Loss):
             terms -= towards
         return terms
 
-    def _gradient(self) -> FloatArray:
-        e, total, picked, picked_values = self._saved
+    def gradient(self) -> FloatArray:
+        e, total, picked, picked_values, _ = self.saved
         by_class = np.divide(e, total, out=self._work.like("by class", e))
         if self.label_smoothing:
             by_class -= self.label_smoothing / e.shape[0]
@@ -72,10 +72,13 @@ class CrossEntropyLoss(Loss):
         np.copyto(gradient, by_class.T)
         return gradient
 
-    def count_correct(self) -> int | None:
-        """Rows whose label has the largest logit: those where z_y - m is 0."""
-        label_shifted = self._saved[3]
-        return int(label_shifted.size - np.count_nonzero(label_shifted))
+    def _count_correct(self) -> int:
+        """Rows in which the label's logit is the largest, and of several that are as large the first, as argmax is."""
+        _, _, picked, label_shifted, shifted = self.saved
+        n = label_shifted.size
+        if shifted.size - np.count_nonzero(shifted) == n:  # z_c - m is 0 at one place in each row
+            return int(n - np.count_nonzero(label_shifted))
+        return int(np.count_nonzero(shifted.argmax(axis=0) == picked // n))
 
     def _check(self, z: FloatArray, y: NDArray[Any]) -> tuple[int, int]:
         if z.ndim != 2:

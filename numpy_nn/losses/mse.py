@@ -17,12 +17,12 @@ class MSELoss(Loss):
     "mean" divides by the number of entries, not of rows.
     """
 
-    def _terms(self, output: FloatArray, target: NDArray[Any]) -> FloatArray:
+    def terms(self, output: FloatArray, target: NDArray[Any]) -> FloatArray:
         target = same_shape(target, output, "MSELoss")
         difference = np.subtract(output, target, out=self._work.like("difference", output))
-        self._saved = (difference,)
+        self.saved = (difference,)
         return np.square(difference, out=self._work.like("terms", output))
 
-    def _gradient(self) -> FloatArray:
-        (difference,) = self._saved
+    def gradient(self) -> FloatArray:
+        (difference,) = self.saved
         return np.multiply(difference, 2.0, out=self._work.like("gradient", difference))

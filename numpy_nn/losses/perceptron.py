@@ -18,26 +18,26 @@ class PerceptronLoss(Loss):
     with batch size 1 is Rosenblatt's update, which counts f = 0 as a mistake.
     """
 
-    def _terms(self, f: FloatArray, y: NDArray[Any]) -> FloatArray:
+    def terms(self, f: FloatArray, y: NDArray[Any]) -> FloatArray:
         if y.dtype.kind in "iu":
             y = y.astype(f.dtype)
         y = same_shape(y, f, "PerceptronLoss")
         terms = np.abs(y, out=self._work.like("terms", f))
         if not (terms.min() == 1.0 == terms.max()):
             raise ValueError("PerceptronLoss: expected targets -1 and +1, got others")
-        self._saved = f, y
+        self.saved = f, y
         np.negative(np.multiply(y, f, out=terms), out=terms)
         return np.maximum(terms, 0.0, out=terms)
 
-    def _gradient(self) -> FloatArray:
-        f, y = self._saved
+    def gradient(self) -> FloatArray:
+        f, y = self.saved
         gradient, mistake = self._work.like("gradient", f), self._work.like("mistake", f)
         right = np.greater(np.multiply(y, f, out=gradient), 0.0, out=mistake)
         # y ([y f > 0] - 1): also where f is NaN the row counts as a mistake, as in count_correct.
         mistake = np.subtract(right, 1.0, out=mistake)
         return np.multiply(y, mistake, out=gradient)
 
-    def count_correct(self) -> int | None:
+    def _count_correct(self) -> int | None:
         """Entries with y f > 0."""
-        f, y = self._saved
+        f, y = self.saved
         return int(np.count_nonzero(y * f > 0.0))

@@ -29,6 +29,7 @@ class Adam(Optimizer):
         p <- p - lr' M / (sqrt(V) + eps')
         eps' = eps r,  lr' = lr r (1 - beta1) / c1,  r = c2 / sqrt(1 - beta2)
 
+    Where ``betas`` change between two steps, M and V are scaled, so that m and v are what they were.
     ValueError for a negative or non-finite setting or a beta outside [0, 1).
     """
 
@@ -47,13 +48,27 @@ class Adam(Optimizer):
         beta1, beta2 = betas
         self.betas = (number(beta1, "betas[0]", low=0.0, below=1.0), number(beta2, "betas[1]", low=0.0, below=1.0))
         self.eps = number(eps, "eps", low=0.0)
-        super().__init__(parameters, lr, weight_decay, ("sum", "sum_sq"))
+        # The betas that the sums were made with.
+        self.summed_betas = self.betas
+        super().__init__(parameters, lr, weight_decay)
+
+    def _states(self) -> Sequence[str]:
+        return ("sum", "sum_sq")
 
     def _prepare(self) -> None:
+        if self.betas != self.summed_betas:
+            self._rescale()
         beta1, beta2 = self.betas
         correction = math.sqrt((1.0 - beta2**self.steps) / (1.0 - beta2))
         self._corrected_lr = self.lr * (1.0 - beta1) / (1.0 - beta1**self.steps) * correction
         self._corrected_eps = self.eps * correction
+
+    def _rescale(self) -> None:
+        """Leave m and v what they were under other betas, as a schedule that cycles the momentum sets them."""
+        for name, old, new in zip(self._states(), self.summed_betas, self.betas, strict=True):
+            for state in self.state:
+                state[name] *= (1.0 - old) / (1.0 - new)
+        self.summed_betas = self.betas
 
     def _update(self, p: FloatArray, g: FloatArray, *arrays: FloatArray) -> None:
         m_sum, v_sum, decayed, scratch = arrays

@@ -10,7 +10,7 @@ import numpy as np
 from numpy_nn._support.checks import number
 from numpy_nn._support.workspace import FloatArray
 from numpy_nn.optim.base import BLOCK
-from numpy_nn.parameter import Parameter, ParameterVector
+from numpy_nn.parameter import Parameter, ParameterVector, holders
 
 # torch's guard against a division by 0.
 EPSILON = 1e-6
@@ -39,9 +39,11 @@ def clip_grad_norm_(parameters: Iterable[Parameter] | ParameterVector, max_norm:
 
 
 def _gradients(parameters: Iterable[Parameter] | ParameterVector) -> list[FloatArray]:
-    """The gradients, each as one row of numbers."""
-    holders = [parameters] if isinstance(parameters, ParameterVector) else parameters
-    return [holder.grad.reshape(-1) for holder in holders]
+    """The gradients of what learns, each as one row of numbers."""
+    given = holders(parameters)
+    if any(not p.requires_grad for holder in given for p in holder.members()):
+        given = [p for holder in given for p in holder.members() if p.requires_grad]
+    return [holder.grad.reshape(-1) for holder in given]
 
 
 def _sum_of_squares(flat: FloatArray) -> float:

@@ -1,8 +1,8 @@
-"""SGD, with momentum and Nesterov's momentum."""
+"""Stochastic gradient descent, plain or with momentum."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
@@ -38,7 +38,10 @@ class SGD(Optimizer):
         self.nesterov = nesterov
         if nesterov and momentum == 0.0:
             raise ValueError("nesterov: expected momentum > 0 with it, got momentum 0")
-        super().__init__(parameters, lr, weight_decay, ("momentum_buffer",) if momentum else ())
+        super().__init__(parameters, lr, weight_decay)
+
+    def _states(self) -> Sequence[str]:
+        return ("momentum_buffer",) if self.momentum else ()
 
     def _update(self, p: FloatArray, g: FloatArray, *arrays: FloatArray) -> None:
         *state, scratch, _ = arrays
@@ -46,7 +49,7 @@ class SGD(Optimizer):
             np.multiply(p, self.weight_decay, out=scratch)
             scratch += g
             g = scratch
-        if state:
+        if self.momentum:
             (v,) = state
             v *= self.momentum
             v += g

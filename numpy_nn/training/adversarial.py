@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 
 from numpy_nn._support.checks import number
 from numpy_nn._support.workspace import FloatArray
-from numpy_nn.losses import Loss
-from numpy_nn.network import Sequential
+from numpy_nn.layers import Layer
+from numpy_nn.losses import Loss, Score
+from numpy_nn.parameter import holders
 from numpy_nn.training.loop import compute_gradients
 
 # No row may be moved further: far beyond any image, and far from what would overflow.
@@ -52,16 +53,17 @@ class AdversarialTraining:
     def __init__(self, epsilon: float) -> None:
         self.epsilon = number(epsilon, "epsilon", above=0.0, high=LIMIT)
 
-    def __call__(self, net: Sequential, loss: Loss, x: FloatArray, y: NDArray[Any]) -> float:
-        """The loss; the gradients are left in the parameters' ``grad``."""
-        grad = net.parameters().grad
+    def __call__(self, net: Layer, loss: Loss, x: FloatArray, y: NDArray[Any]) -> Score:
+        """The loss and the right answers; the gradients are left in the parameters' ``grad``."""
         value = float(loss(net(x), y))
         moved = perturb(x, net.backward(loss.backward()), self.epsilon)
-        first = grad.copy()
-        moved_value = compute_gradients(net, loss, moved, y)
-        grad += first
-        grad *= 0.5
-        return 0.5 * (value + moved_value)
+        grads = [holder.grad for holder in holders(net.parameters())]
+        first = [grad.copy() for grad in grads]
+        moved_value, correct = compute_gradients(net, loss, moved, y)
+        for grad, one in zip(grads, first, strict=True):
+            grad += one
+            grad *= 0.5
+        return Score(0.5 * (value + moved_value), correct)
 
     def __repr__(self) -> str:
         return f"AdversarialTraining(epsilon={self.epsilon:g})"

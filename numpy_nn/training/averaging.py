@@ -8,8 +8,9 @@ import numpy as np
 
 from numpy_nn._support.checks import number
 from numpy_nn._support.workspace import FloatArray
-from numpy_nn.network import Sequential
+from numpy_nn.layers import Layer
 from numpy_nn.optim.base import BLOCK
+from numpy_nn.parameter import holders
 
 
 class AveragedModel:
@@ -23,20 +24,21 @@ class AveragedModel:
     if ``use_buffers``, all others are those of the network. ValueError for a decay outside [0, 1].
     """
 
-    def __init__(self, net: Sequential, decay: float = 0.999, *, use_buffers: bool = False) -> None:
-        if not isinstance(net, Sequential):
-            raise TypeError(f"net: expected a Sequential, got {type(net).__name__}")
+    def __init__(self, net: Layer, decay: float = 0.999, *, use_buffers: bool = False) -> None:
+        if not isinstance(net, Layer):
+            raise TypeError(f"net: expected a layer or a network, got {type(net).__name__}")
         self.decay = number(decay, "decay", low=0.0, high=1.0)
         self.use_buffers = use_buffers
         self.n_averaged = 0
         self.module = copy.deepcopy(net)
 
-    def update_parameters(self, net: Sequential) -> None:
+    def update_parameters(self, net: Layer) -> None:
         """Move the average towards ``net``. ValueError if its parameters are not those of ``module``."""
-        ours, theirs = self.module.parameters(), net.parameters()
-        if ours.size != theirs.size or ours.dtype != theirs.dtype:
-            raise ValueError(f"net: expected {ours!r}, got {theirs!r}")
-        self._follow(ours.data, theirs.data)
+        ours, theirs = holders(self.module.parameters()), holders(net.parameters())
+        if [(p.size, p.dtype) for p in ours] != [(p.size, p.dtype) for p in theirs]:
+            raise ValueError(f"net: expected {self.module.parameters()!r}, got {net.parameters()!r}")
+        for mine, other in zip(ours, theirs, strict=True):
+            self._follow(mine.data.reshape(-1), other.data.reshape(-1))
         for (_, average), (_, buffer) in zip(self.module.named_buffers(), net.named_buffers(), strict=True):
             if self.use_buffers and buffer.dtype.kind == "f":
                 self._follow(average.reshape(-1), buffer.reshape(-1))

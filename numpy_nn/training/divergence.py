@@ -9,7 +9,6 @@ import numpy as np
 
 from numpy_nn._support.workspace import FloatArray
 from numpy_nn.layers import Layer
-from numpy_nn.network import Sequential
 from numpy_nn.optim.clipping import grad_norm
 
 
@@ -25,22 +24,22 @@ class Divergence(FloatingPointError):
         self.epoch, self.batch, self.layer, self.gradient_norm = epoch, batch, layer, gradient_norm
 
 
-def check_loss(net: Sequential, x: FloatArray, value: float, epoch: int, batch: int) -> None:
+def check_loss(net: Layer, x: FloatArray, value: float, epoch: int, batch: int) -> None:
     """Divergence if ``value``, the loss on ``x``, is infinite or no number; its gradients are there already."""
     if not math.isfinite(value):
         layer, what = _first_to_fail(net, x)
         raise _divergence(net, layer, f"the loss is {value:g}; {what}", epoch, batch)
 
 
-def check_parameters(net: Sequential, epoch: int, batch: int) -> None:
+def check_parameters(net: Layer, epoch: int, batch: int) -> None:
     """Divergence if a parameter is infinite or no number."""
-    for layer in _leaves(net):
+    for layer in net.leaves():
         if not _has_finite_parameters(layer):
             what = f"{layer.label} has a parameter that is infinite or no number after the update"
             raise _divergence(net, layer, what, epoch, batch)
 
 
-def _divergence(net: Sequential, layer: Layer | None, what: str, epoch: int, batch: int) -> Divergence:
+def _divergence(net: Layer, layer: Layer | None, what: str, epoch: int, batch: int) -> Divergence:
     norm = grad_norm(net.parameters())
     text = f"epoch {epoch}, step {batch}: {what}; the norm of the gradient is {norm:.3g}"
     if layer is not None and layer.parameters():
@@ -49,22 +48,18 @@ def _divergence(net: Sequential, layer: Layer | None, what: str, epoch: int, bat
     return Divergence(text, epoch, batch, layer.name if layer is not None else "", norm)
 
 
-def _leaves(net: Sequential) -> list[Layer]:
-    return [layer for layer in net.modules() if not isinstance(layer, Sequential)]
-
-
 def _has_finite_parameters(layer: Layer) -> bool:
     return all(np.isfinite(p.data).all() for p in layer.parameters())
 
 
-def _first_to_fail(net: Sequential, x: FloatArray) -> tuple[Layer | None, str]:
+def _first_to_fail(net: Layer, x: FloatArray) -> tuple[Layer | None, str]:
     """The first layer with a parameter or an output that is infinite or no number, and which of the two it is."""
     if not np.isfinite(x).all():
         return None, "the batch itself holds a number that is infinite or none"
     # A copy, as a forward call moves running statistics. Its dropout draws another mask, which may hide the place.
     probe = copy.deepcopy(net)
     with np.errstate(all="ignore"):
-        for layer, copied in zip(_leaves(net), _leaves(probe), strict=True):
+        for layer, copied in zip(net.leaves(), probe.leaves(), strict=True):
             if not _has_finite_parameters(layer):
                 return layer, f"{layer.label} is the first with a parameter that is infinite or no number"
             x = copied(x)

@@ -15,13 +15,14 @@ from numpy_nn._support import checked_json
 from numpy_nn._support.checks import choice, count
 from numpy_nn._support.workspace import FloatArray
 from numpy_nn.data.batches import DataLoader
-from numpy_nn.losses import Loss
-from numpy_nn.network import Sequential
+from numpy_nn.layers import Layer
+from numpy_nn.losses import Loss, Score
 from numpy_nn.optim import Optimizer, Schedule
 from numpy_nn.training.divergence import check_loss, check_parameters
 
-# Forward and backward on a batch: returns its loss, and leaves the gradients in the parameters' ``grad``.
-GradientFunction = Callable[[Sequential, Loss, FloatArray, NDArray[Any]], float]
+# Forward and backward on a batch: returns its loss and its right answers, and leaves the gradients in the parameters'
+# ``grad``.
+GradientFunction = Callable[[Layer, Loss, FloatArray, NDArray[Any]], Score]
 
 
 class Metrics(NamedTuple):
@@ -68,7 +69,7 @@ class History:
 class Progress:
     """What a callback sees. Setting ``stop`` ends :func:`fit` after the callback returns."""
 
-    net: Sequential
+    net: Layer
     optimizer: Optimizer
     history: History
     epochs: int
@@ -103,22 +104,23 @@ class SaveCheckpoint(Callback):
         progress.net.save(self.path)
 
 
-def compute_gradients(net: Sequential, loss: Loss, x: FloatArray, y: NDArray[Any]) -> float:
+def compute_gradients(net: Layer, loss: Loss, x: FloatArray, y: NDArray[Any]) -> Score:
     """Forward and backward on one batch; returns its loss, and leaves the gradients in the parameters' ``grad``."""
+    score = loss.score(net(x), y)
+    net.backward_parameters(loss.backward())
+    return score
+
+
+def train_step(net: Layer, loss: Loss, optimizer: Optimizer, x: FloatArray, y: NDArray[Any]) -> float:
+    """Forward, backward, update on one batch; returns the batch's loss."""
     value: float = loss(net(x), y)
     net.backward_parameters(loss.backward())
-    return value
-
-
-def train_step(net: Sequential, loss: Loss, optimizer: Optimizer, x: FloatArray, y: NDArray[Any]) -> float:
-    """Forward, backward, update on one batch; returns the batch's loss."""
-    value = compute_gradients(net, loss, x, y)
     optimizer.step()
     return value
 
 
 def fit(
-    net: Sequential,
+    net: Layer,
     loss: Loss,
     optimizer: Optimizer,
     batches: DataLoader,
@@ -149,12 +151,13 @@ def fit(
         started, lr = time.perf_counter(), optimizer.lr
         tally = Tally(loss)
         for progress.batch, (x, y) in enumerate(batches, start=1):
-            progress.loss = gradients(net, loss, x, y)
+            score = gradients(net, loss, x, y)
+            progress.loss = score.loss
             check_loss(net, x, progress.loss, progress.epoch, progress.batch)
             for callback in callbacks:
                 callback.on_backward_end(progress)
             optimizer.step()
-            tally.add(progress.loss, len(x))
+            tally.add(score, len(x))
             if schedule is not None and schedule_each == "batch":
                 schedule.step()
             for callback in callbacks:
@@ -185,7 +188,7 @@ def fit(
     return progress.history
 
 
-def evaluate(net: Sequential, loss: Loss, x: FloatArray, y: NDArray[Any], batch_size: int = 1000) -> Metrics:
+def evaluate(net: Layer, loss: Loss, x: FloatArray, y: NDArray[Any], batch_size: int = 1000) -> Metrics:
     """Mean loss and accuracy on ``(x, y)`` in evaluation mode; modes are put back afterwards.
 
     ValueError for different numbers of rows, no rows, or a loss with reduction "none".
@@ -199,7 +202,7 @@ def evaluate(net: Sequential, loss: Loss, x: FloatArray, y: NDArray[Any], batch_
     with net.evaluating():
         for start in range(0, len(x), batch_size):
             rows = slice(start, start + batch_size)
-            tally.add(loss(net(x[rows]), y[rows]), len(x[rows]))
+            tally.add(loss.score(net(x[rows]), y[rows]), len(x[rows]))
     return tally.metrics()
 
 
@@ -207,19 +210,18 @@ class Tally:
     """Adds up the losses and the correct answers of batches."""
 
     def __init__(self, loss: Loss) -> None:
-        self._loss = loss
+        self._mean = loss.reduction == "mean"
         self._total, self._correct, self._rows = 0.0, 0, 0
         self._classifies = True
 
-    def add(self, value: float, rows: int) -> None:
-        """Count the batch that the loss has just seen."""
-        self._total += value * rows if self._loss.reduction == "mean" else value
+    def add(self, score: Score, rows: int) -> None:
+        """Count a batch of that many rows."""
+        self._total += score.loss * rows if self._mean else score.loss
         self._rows += rows
-        correct = self._loss.count_correct()
-        if correct is None:
+        if score.correct is None:
             self._classifies = False
         else:
-            self._correct += correct
+            self._correct += score.correct
 
     def metrics(self) -> Metrics:
         """The means over all rows added."""

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from numpy_nn._support import checkpoint
 from numpy_nn.data.batches import DataLoader
-from numpy_nn.network import Sequential
+from numpy_nn.layers import Layer
 from numpy_nn.optim import Optimizer, Schedule
 from numpy_nn.training.averaging import AveragedModel
 from numpy_nn.training.loop import Callback, Epoch, History, Progress
@@ -43,7 +43,7 @@ class TrainingState:
 
     def __init__(
         self,
-        net: Sequential,
+        net: Layer,
         optimizer: Optimizer,
         batches: DataLoader | None = None,
         *,
@@ -118,15 +118,15 @@ class TrainingState:
         return {name: part for name, part in parts.items() if part is not None}
 
     def _arrays(self) -> Iterator[tuple[str, NDArray[Any]]]:
-        yield from ((f"net.{name}", array) for name, array in self.net._state())
+        yield from ((f"net.{name}", array) for name, array in self.net.named_state())
         for index, arrays in enumerate(self.optimizer.state):
             yield from ((f"optimizer.{index}.{name}", array) for name, array in arrays.items())
         if self.average is not None:
-            yield from ((f"average.{name}", array) for name, array in self.average.module._state())
+            yield from ((f"average.{name}", array) for name, array in self.average.module.named_state())
 
     def _generators(self) -> Iterator[tuple[str, np.random.Generator]]:
         """Each with a name; one that several share comes under the name of each."""
-        holders: dict[str, object] = {f"net.{layer.name}": layer for layer in self.net.modules()}
+        holders: dict[str, object] = {f"net.{path}": layer for path, layer in self.net.named_modules()}
         if self.batches is not None:
             holders |= {"batches": self.batches, "batches.transform": self.batches.transform}
         for holder, thing in holders.items():
