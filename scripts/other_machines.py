@@ -66,7 +66,7 @@ class Runner:
     def ask(self, setting: Setting, environment: Mapping[str, str]) -> Facts:
         """What is in force in a process that runs no tests. NotRun if it says nothing."""
         with tempfile.TemporaryDirectory() as folder:
-            options = ["--collect-only", "-q", "tests/test_atomic.py", *_seed(setting.options)]
+            options = ["--collect-only", "-q", "tests/support/test_atomic.py", *_seed(setting.options)]
             status = self._pytest(setting, environment, Path(folder), options, self.logs / "ask.log")
             told = _told(Path(folder))
         if status or not told:

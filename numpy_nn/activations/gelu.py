@@ -16,7 +16,8 @@ from numpy_nn.activations.normal import normal_pdf_and_cdf
 TANH_SCALE = math.sqrt(2.0 / math.pi)
 TANH_CUBIC = 0.044715
 
-# 2 sqrt(2 / pi) and 0.044715 times it, each as a multiple of 2^-16 and the rest; tests/test_accuracy.py derives them.
+# 2 sqrt(2 / pi) and 0.044715 times it, each as a multiple of 2^-16 and the rest: tests/activations/test_accuracy.py
+# derives them.
 TANH_LINEAR_HEAD, TANH_LINEAR_TAIL = 104580 / 2**16, 4.96144948071176e-06
 TANH_CUBIC_HEAD, TANH_CUBIC_TAIL = 4676 / 2**16, 4.718616350248776e-06
 

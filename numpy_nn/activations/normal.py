@@ -3,7 +3,7 @@
 For t >= 0 the upper tail is Q(t) = phi(t) R(t), where R is Mills' ratio. (1 + t) R(t) runs smoothly from sqrt(pi / 2)
 at 0 to 1 at infinity, so one polynomial in v = (t - 4) / (t + 4), which maps [0, inf) to [-1, 1), serves the whole
 half line without a branch; the idea is Shepherd and Laframboise's (Mathematics of Computation 36, 1981, 249-253) for
-erfc. ``tests/test_normal.py`` derives the coefficients again with mpmath.
+erfc. ``tests/activations/test_normal.py`` derives the coefficients again with mpmath.
 """
 
 from __future__ import annotations

@@ -124,7 +124,7 @@ def run_checks(runs: Runs, only_on_cuda: str) -> list[Check]:
 
 def distortion_check() -> Check:
     """The tests of distortion, which do on CUDA, where there is a device to be seen, what they do on the CPU."""
-    tests = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/test_torch_augment.py"]
+    tests = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/torch_ref/test_torch_augment.py"]
     seen = os.environ.get("CUDA_VISIBLE_DEVICES", "0")
     run = partial(run_process, tests, CUDA_VISIBLE_DEVICES=seen)
     return Check("distortion as in numpy_nn", lambda: run().strip().splitlines()[-1])

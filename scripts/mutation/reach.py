@@ -33,16 +33,40 @@ OTHER = {
     "train_mnist", "tutorial",
 }
 # fmt: on
-# The nearest tests of modules that have no file of tests by their own name.
-NEAR = dict.fromkeys(("activation_layers", "elementwise", "gelu", "softmax"), "activations")
-NEAR |= dict.fromkeys(("checker", "differences", "progress", "report", "verdicts"), "gradcheck")
-NEAR |= dict.fromkeys(("__main__", "causes", "evidence", "hypotheses", "special_hypotheses", "testing"), "diagnosis")
-NEAR |= {"batch_norm": "layers", "parameter": "network", "targets": "gradcheck_targets"}
+# The nearest tests of files, and of folders, for modules that have no file of tests by their own name and place.
+NEAR = {
+    "numpy_nn": "test_network",
+    "numpy_nn/testing.py": "gradcheck/test_diagnosis",
+    "numpy_nn/_support": "support/test_checks",
+    "numpy_nn/layers": "layers/test_layers",
+    "numpy_nn/activations": "activations/test_activations",
+    "numpy_nn/losses": "losses/test_losses",
+    "numpy_nn/optim": "optim/test_optimizers",
+    "numpy_nn/training": "training/test_training",
+    "numpy_nn/data": "data/test_batches",
+    "numpy_nn/gradcheck": "gradcheck/test_gradcheck",
+    "numpy_nn/gradcheck/__main__.py": "gradcheck/test_diagnosis",
+    "numpy_nn/gradcheck/measure": "gradcheck/test_gradcheck",
+    "numpy_nn/gradcheck/measure/evidence.py": "gradcheck/test_diagnosis",
+    "numpy_nn/gradcheck/measure/targets.py": "gradcheck/test_gradcheck_targets",
+    "numpy_nn/gradcheck/explain": "gradcheck/test_diagnosis",
+    "torch_ref/bounds": "torch_ref/test_bounds",
+}
 
 # At most how many seconds of tests a mutant has to pass at first, and then.
 FIRST, REST = 3.0, 60.0
 
-TESTS = [path for path in sorted((ROOT / "tests").glob("test_*.py")) if path.stem.removeprefix("test_") not in OTHER]
+TESTS = [path for path in sorted((ROOT / "tests").rglob("test_*.py")) if path.stem.removeprefix("test_") not in OTHER]
+
+
+def nearest(file: str) -> str:
+    """The file of tests that is nearest to a module: its own, or that of :data:`NEAR`."""
+    path = Path(file)
+    room = file.removeprefix("numpy_nn/").split("/")[0].strip("_") if path.parent.name != "numpy_nn" else ""
+    own = Path("tests", room, f"test_{path.stem}.py")
+    if file in NEAR or not (ROOT / own).exists():
+        own = Path("tests", f"{NEAR.get(file) or NEAR[path.parent.as_posix()]}.py")
+    return own.as_posix()
 
 
 class Reach:
@@ -63,9 +87,9 @@ class Reach:
     def batches(self, mutant: Mutant) -> tuple[dict[str, float], dict[str, float]]:
         """The tests that reach the change, with their times: a few quick ones of those that are near, then others.
 
-        Near is the file of tests with the name of the module, or that of :data:`NEAR`. The quickest come first, and
-        what would take more than a minute in all is left out. For what runs at import, before any test, the tests
-        count that reach the module; for a module in which nothing else runs, all tests.
+        Near are those in the file :func:`nearest` to the module. The quickest come first, and what would take more than
+        a minute in all is left out. For what runs at import, before any test, the tests count that reach the module;
+        for a module in which nothing else runs, all tests.
         """
         lines = self._lines[mutant.file]
         found = set().union(*(lines.get(line, ()) for line in statement_lines(mutant)))
@@ -73,9 +97,7 @@ class Reach:
             found = set().union(*lines.values())
         if found == {""}:
             found = set(self.seconds)
-        path = Path(mutant.file)
-        module = path.stem if path.parent.name != "bounds" else "bounds"
-        near = f"tests/test_{NEAR.get(module, module)}.py::"
+        near = f"{nearest(mutant.file)}::"
         first = self._quickest({test for test in found if test.startswith(near)}, FIRST)
         return first, self._quickest(found - {"", *first}, REST)
 

@@ -14,7 +14,7 @@ from torch_ref.rounding import Rounded
 from torch_ref.twin import SOFTPLUS_THRESHOLD
 
 # numpy_nn's own formulas are good to 8 units in the last place, which are at most 16 u of the value:
-# ``tests/test_accuracy.py`` holds them to that.
+# ``tests/activations/test_accuracy.py`` holds them to that.
 OURS = 16.0
 
 # Formula 7.1.26 of Abramowitz and Stegun, "Handbook of Mathematical Functions" (1964): erf(x) for x >= 0 is

@@ -1,0 +1,54 @@
+"""``train_mnist.py`` on a few made-up images, for tests that start processes.
+
+``mnist_worker.py ROWS [options]`` is the command; :func:`train` trains one engine, in one process or as one of several.
+"""
+
+import os
+import sys
+from datetime import timedelta
+from pathlib import Path
+from unittest import mock
+
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+import numpy_nn as nn
+from scripts import train_mnist
+from scripts.mnist.arguments import parse
+from scripts.mnist.run import make_engines
+
+TEST_ROWS = 50
+
+
+def images(rows, dtype):
+    """Made-up images, the same at every call, that a small network learns something from."""
+    rng = np.random.default_rng(rows)
+    y = rng.integers(0, 10, rows + TEST_ROWS)
+    x = (0.5 * rng.random((rows + TEST_ROWS, 784)) + 0.5 * rng.random((10, 784))[y]).astype(dtype)
+    return nn.MNIST(x[:rows], y[:rows], x[rows:], y[rows:])
+
+
+def engine(rows, options):
+    """An engine before its first step."""
+    args = parse(["--device", "cpu", "--threads", "1", *options], "")
+    (made,) = make_engines(args, images(rows, args.dtype))
+    return made
+
+
+def train(rows, options):
+    """The engine after an epoch, and its metrics on training and test images."""
+    trained = engine(rows, options)
+    return trained, [(*trained.train_epoch(lambda: None), *trained.evaluate())]
+
+
+if __name__ == "__main__":
+    if "TEST_TIMEOUT" in os.environ:
+        from torch_ref import distributed
+
+        distributed.TIMEOUT = timedelta(seconds=float(os.environ["TEST_TIMEOUT"]))
+
+    def load_mnist(_root, *, dtype):
+        return images(int(sys.argv[1]), dtype)
+
+    with mock.patch.object(train_mnist.nn, "load_mnist", load_mnist):
+        sys.exit(train_mnist.main(sys.argv[2:]))

@@ -1,0 +1,56 @@
+"""What a test needs that not every machine has, as marks that leave it out elsewhere."""
+
+import importlib.util
+import os
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+HAS_TORCH, HAS_TORCHVISION = (importlib.util.find_spec(name) is not None for name in ("torch", "torchvision"))
+
+torch = pytest.mark.skipif(not HAS_TORCH, reason="needs torch")
+torchvision = pytest.mark.skipif(not HAS_TORCHVISION, reason="needs torchvision")
+posix = pytest.mark.skipif(os.name != "posix", reason="needs the signals, limits and commands of POSIX")
+linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs Linux's /proc")
+
+
+def files_that_import(*modules: str) -> list[str]:
+    """The files of tests that do so in their first lines, or import one of the suite's own that does."""
+    folder = Path(__file__).parents[1]
+    paths = {path.stem: path for path in folder.rglob("*.py")}
+    texts = {name: path.read_text(encoding="utf-8") for name, path in paths.items()}
+    found: set[str] = set()
+    while True:
+        names = "|".join(map(re.escape, [*modules, *found]))
+        imports = re.compile(rf"^(from tests\.\w+ )?(import|from) ({names})\b", re.MULTILINE)
+        more = {name for name, text in texts.items() if imports.search(text)}
+        if more == found:
+            return sorted(str(paths[name].relative_to(folder)) for name in found if name.startswith("test_"))
+        found = more
+
+
+# What pytest does not collect, and why; conftest.py hands it on.
+collect_ignore: list[str] = []
+missing = ""
+if not HAS_TORCH:
+    collect_ignore, missing = files_that_import("torch", "torch_ref", "scripts.scale.worker"), "torch"
+elif not HAS_TORCHVISION:
+    collect_ignore, missing = files_that_import("torchvision", "torch_ref.data"), "torchvision"
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Leave out what is tested with torch as one of several engines."""
+    callspec = getattr(item, "callspec", None)
+    if not HAS_TORCH and callspec is not None and "torch" in callspec.params.values():
+        item.add_marker(torch)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """One line about the files that are left out."""
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if missing and reporter is not None:
+        reporter.write_line("")
+        left_out = f"{missing} is not installed: {len(collect_ignore)} files of tests that compare with it are left out"
+        reporter.write_line(left_out, yellow=True)

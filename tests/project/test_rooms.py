@@ -1,0 +1,84 @@
+"""The package's rooms: what lies lower imports nothing that lies higher, and no two modules import each other."""
+
+import ast
+from collections.abc import Iterator
+from graphlib import TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+FILES = {
+    ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path
+    for path in sorted((ROOT / "numpy_nn").rglob("*.py"))
+}
+
+# From the lowest to the highest; rooms on one line know nothing of each other.
+ORDER = [
+    {"_support"},
+    {"parameter", "perceptron", "data"},
+    {"initializers", "activations"},
+    {"layers"},
+    {"losses", "optim"},
+    {"network"},
+    {"training", "trace", "gradcheck"},
+    {"testing"},
+    {"numpy_nn"},
+]
+RANK = {room: rank for rank, rooms in enumerate(ORDER) for room in rooms}
+IN_GRADCHECK = ["report", "progress", "measure", "explain", "checker", "gradcheck", "__main__"]
+
+
+def imported(source: str) -> Iterator[str]:
+    """The modules of the package that a source imports, wherever in it the import stands."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names if alias.name in FILES)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "an import from a place relative to the file"
+            for alias in node.names:
+                submodule = f"{node.module}.{alias.name}"
+                if found := submodule if submodule in FILES else node.module if node.module in FILES else None:
+                    yield found
+
+
+IMPORTS = {name: set(imported(path.read_text(encoding="utf-8"))) for name, path in FILES.items()}
+
+
+def part(module: str, depth: int) -> str:
+    """The name of a module's room, or of the module itself where it is the front of the rooms."""
+    parts = module.split(".")
+    return parts[depth] if len(parts) > depth else parts[-1]
+
+
+def test_every_room_has_its_place():
+    assert {part(module, 1) for module in FILES} == RANK.keys()
+    assert {part(module, 2) for module in FILES if part(module, 1) == "gradcheck"} == {*IN_GRADCHECK}
+
+
+@pytest.mark.parametrize("module", FILES)
+def test_nothing_lower_imports_something_higher(module):
+    room = part(module, 1)
+    allowed = {room} | {other for other, rank in RANK.items() if rank < RANK[room]}
+    assert {part(other, 1) for other in IMPORTS[module]} <= allowed
+
+
+@pytest.mark.parametrize("module", [module for module in FILES if part(module, 1) == "gradcheck"])
+def test_what_measures_a_gradient_knows_nothing_of_what_explains_it(module):
+    rank = IN_GRADCHECK.index(part(module, 2))
+    within = {part(other, 2) for other in IMPORTS[module] if part(other, 1) == "gradcheck"}
+    assert within <= {*IN_GRADCHECK[: rank + 1]}
+
+
+def test_no_modules_import_each_other_in_a_circle():
+    order = list(TopologicalSorter(IMPORTS).static_order())  # CycleError names a circle
+    assert set(order) == FILES.keys()
+
+
+@pytest.mark.parametrize("module", [module for module, path in FILES.items() if path.name == "__init__.py"][1:])
+def test_a_room_s_front_says_in_a_sentence_what_it_is(module):
+    doc = ast.get_docstring(ast.parse(FILES[module].read_text(encoding="utf-8")))
+    assert doc is not None
+    first = doc.split("\n\n")[0]
+    assert first.endswith(".")
+    assert module == "numpy_nn.gradcheck" or doc == first

@@ -1,0 +1,201 @@
+"""Every lesson, run as its reader runs it, without a display: what it prints, what it draws, what it refuses."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import needs
+import numpy as np
+import pytest
+
+import numpy_nn as nn
+
+pytestmark = [pytest.mark.slow, pytest.mark.numerical]
+
+ROOT = Path(__file__).parents[2]
+LESSONS = {int(path.name.split("_")[1]): path for path in sorted((ROOT / "scripts" / "lessons").glob("lesson_*.py"))}
+QUICKEST = 7
+
+
+def run(number, *arguments, cwd=ROOT):
+    """The finished process of a lesson."""
+    environment = os.environ | {"MPLBACKEND": "Agg", "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, str(LESSONS[number]), *arguments]
+    return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, check=False, timeout=300)
+
+
+def printed(number, here):
+    """What a lesson prints, after the checks that hold for all: status, nothing on stderr, its figures written."""
+    folder = here / "figures"
+    done = run(number, "--data", str(ROOT / "data"), "--out", f"{folder}/", cwd=here)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    named = {Path(name) for name in re.findall(r"^figure: (\S+)$", done.stdout, re.MULTILINE)}
+    assert named == set(folder.iterdir())
+    assert LESSONS[number].stem.replace("_", "-") + ".png" in {path.name for path in named}
+    for path in named:
+        assert path.read_bytes().startswith(b"\x89PNG")
+        assert path.stat().st_size < 250_000
+    return done.stdout
+
+
+def numbers(text, pattern):
+    """The numbers in the groups of every match, a row each."""
+    matches = re.finditer(pattern, text, re.MULTILINE)
+    return np.array([[float(group) for group in match.groups()] for match in matches])
+
+
+@needs.torch
+def test_1_the_perceptron(tmp_path):
+    output = printed(1, tmp_path)
+    assert "mistakes by epoch: [2, 2, 1, 0], 5 in all" in output
+    assert output.count("  wrong: w = (") == 5
+    assert "torch's SGD over 16 steps: 0.0\n" in output
+    bounds = numbers(output, r"at most +([\d.]+) mistakes")
+    least, most = numbers(output, r"(\d+) to (\d+) in 1000 random orders")[0]
+    assert len(bounds) == 3
+    assert 5 <= least <= most <= bounds.min()
+
+
+def test_2_xor(tmp_path):
+    output = printed(2, tmp_path)
+    assert re.search(r"random line gets right: \{0: 0, .*, 4: 0\}", output)
+    assert output.count(" wrong: w = (") == 12
+    assert "the weights repeat after 4 visits" in output
+    for f, label in numbers(output, r"by hand: .* = (\S+) +label (\S+)"):
+        assert f == label
+    assert numbers(output, r"^(\d) hidden unit\(s\): +(\d+) of 20")[[0, -1]].tolist() == [[1, 0], [4, 20]]
+
+
+@needs.torch
+def test_3_activations(tmp_path):
+    output = printed(3, tmp_path)
+    for name in nn.ACTIVATIONS:
+        # A few units in the last place of 8, the largest value of any of them on -8 .. 8.
+        assert numbers(output, rf"^{name} +(\S+e\S+) +(\S+e\S+)$").max() <= 4 * np.spacing(8.0)
+    norms = {
+        name: numbers(output, rf"^{re.escape(name)} +(\S+)  +(\S+)  +(\S+)  +(\S+)  +relatively")[0]
+        for name in ("sigmoid", "tanh", "relu", "N(0, 1)", "Kaiming", "N(0, 0.01²)")
+    }
+    assert norms["sigmoid"][0] < 1e-5 * norms["sigmoid"][-1]
+    assert norms["tanh"][0] > 0.1 * norms["tanh"][-1]
+    assert norms["N(0, 0.01²)"][0] < 1e-6 * norms["Kaiming"][0] < 1e-6 * norms["N(0, 1)"][0]
+    assert numbers(output, r"relatively from torch: (\S+)").max() < 1e-13
+
+
+@needs.torch
+def test_4_the_multilayer_perceptron(tmp_path):
+    output = printed(4, tmp_path)
+    (losses,) = numbers(output, r"loss: by hand ([\d.]+), layers ([\d.]+), torch ([\d.]+)")
+    np.testing.assert_allclose(losses, losses[0], rtol=1e-14)
+    rows = numbers(output, r"^(?:W1|b1|W2|b2|X) .*  ([-+]\d\S+)  ([-+]\d\S+)  ([-+]\d\S+)  (\S+)$")
+    assert rows.shape == (5, 4)
+    assert (rows[:, :3] == rows[:, :1]).all()
+    assert rows[:, 3].max() < 1e-15
+    assert numbers(output, r"against one layer .* difference (\S+)").item() < 1e-14
+
+
+@needs.torch
+def test_5_mnist_from_scratch(tmp_path):
+    output = printed(5, tmp_path)
+    table = numbers(output, r"^ *(\d+) +([\d.]+) +([\d.]+) +([\d.]+)   +[\d.]+ \.\. [\d.]+$")
+    assert table[:, 0].tolist() == list(range(0, 1000, 100))
+    assert table[:, 1].tolist() == table[:, 2].tolist()
+    assert table[0, 3] == 79.9906
+    assert "predicted 80.2" in output
+    assert 75 < numbers(output, r"random starts: mean ([\d.]+)").item() < 85
+
+
+@needs.torch
+def test_6_mnist_in_the_concise_form(tmp_path):
+    output = printed(6, tmp_path)
+    table = numbers(output, r"^ *(\d+) +([\d.]+) +([\d.]+) +([\d.]+)$")
+    assert table[:, 0].tolist() == list(range(0, 1000, 100))
+    np.testing.assert_allclose(table[:, 1], table[:, 2], atol=1.01e-4)
+    # The tutorial's own range over 16 seeds, a tenth wider.
+    for step, low, high in ((0, 2.28, 2.33), (1, 0.42, 0.76), (9, 0.0038, 0.0048)):
+        assert low * 0.9 < table[step, 1] < high * 1.1
+    accuracy = numbers(output, r"^    5 .* ([\d.]+)%$").item()
+    assert accuracy > 95.0
+    wrong = numbers(output, r"^(\d+) of 10000 wrong").item()
+    assert wrong == pytest.approx(10_000 - 100 * accuracy)
+    confusion = numbers(output, r"^[ \[]\[" + r" *(\d+)" * 10)
+    assert confusion.sum() == 10_000
+    assert np.trace(confusion) == 10_000 - wrong
+
+
+def test_7_is_my_gradient_right(tmp_path):
+    output = printed(7, tmp_path)
+    best = {
+        name: numbers(output, rf"^{name} +best at h = (\S+): relative error (\S+);")[0]
+        for name in ("forward", "central", "complex step")
+    }
+    assert 1e-9 < best["forward"][0] < 1e-6
+    assert 1e-7 < best["central"][0] < 1e-4
+    assert best["complex step"][1] < 1e-15 < best["central"][1] < 1e-10 < best["forward"][1] < 1e-7
+    bound, error = numbers(output, r"^derivative .* bound (\S+), error (\S+)$")[0]
+    assert error <= bound < 1e-10
+    assert numbers(output, r"^float64: .* relative error (\S+)$") < 1e-8 < numbers(output, r"^float32: .* error (\S+)$")
+    assert "ReLU(): RIGHT" in output
+    assert output.count("WRONG") == 2
+    assert output.count("the gradient is made with a matrix that should be transposed") == 2
+    for loss in numbers(output, r"^trained with the .*: loss (\S+) after")[:, 0]:
+        assert loss < 0.1
+
+
+def test_8_the_backward_pass_step_by_step(tmp_path):
+    output = printed(8, tmp_path)
+    assert "they agree\n" in output
+    before, after = numbers(output, r"loss (\S+) before the step, (\S+) after it")[0]
+    assert after < before
+    assert f"page: {Path('runs', 'lessons', 'trace.html')}" in output
+    page = (tmp_path / "runs" / "lessons" / "trace.html").read_text(encoding="utf-8")
+    assert "</html>" in page
+    assert f"{before:.6f}"[:-1] in page  # the same network, to the digit before the rounded one
+
+
+def test_without_a_display_it_saves_and_says_where(tmp_path):
+    done = run(QUICKEST, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    figure = Path("runs", "lessons", "lesson-7-is-my-gradient-right.png")
+    assert f"figure: {figure} (no display here" in done.stdout
+    assert (tmp_path / figure).exists()
+
+
+def test_out_may_name_the_file(tmp_path):
+    assert run(QUICKEST, "--out", str(tmp_path / "new" / "figure.svg")).returncode == 0
+    assert [path.name for path in (tmp_path / "new").iterdir()] == ["figure.svg"]
+
+
+def fails_in_one_line(done, *words):
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert done.stderr.count("\n") == 1
+    for word in words:
+        assert word in done.stderr
+
+
+@pytest.mark.parametrize("number", [5, 6])
+def test_without_mnist_it_names_the_command_that_gets_it(number, tmp_path):
+    fails_in_one_line(run(number, "--data", str(tmp_path)), str(tmp_path), "fetch_mnist.py")
+
+
+def test_a_figure_that_cannot_be_written_is_said_at_once(tmp_path):
+    (tmp_path / "file").write_text("")
+    path = str(tmp_path / "file" / "figure.png")
+    fails_in_one_line(run(2, "--out", path), "--out", path)
+    fails_in_one_line(run(2, "--out", str(tmp_path / "figure.docx")), "--out", "figure.docx", ".png")
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+@pytest.mark.parametrize("number", LESSONS)
+def test_it_opens_as_a_notebook_and_asks_and_answers(number):
+    text = LESSONS[number].read_text(encoding="utf-8")
+    kinds = re.findall(r"^# %%( \[markdown\])?$", text, re.MULTILINE)
+    assert text.startswith(f"# %% [markdown]\n# # Lesson {number}: ")
+    assert kinds[0] == kinds[-1] == " [markdown]"
+    assert "" in kinds
+    assert ("**Answer to the last question.**" in text) == (number > 1)
+    assert "# ## A question\n" in text.split("# %% [markdown]\n")[-1]

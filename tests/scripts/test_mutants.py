@@ -1,0 +1,225 @@
+"""The mutants of the numerical core: what is changed, that trials see the change, and what the command says of it."""
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from scripts import mutants as command
+from scripts.mutation import mutants, reach, trials
+from scripts.mutation.mutants import mutants_of, statement_lines
+from scripts.mutation.trials import KILLED, SURVIVED, TIMED_OUT, Trial
+
+ROOT = Path(__file__).parents[2]
+SOURCE = '''"""A module."""
+
+LIMIT = 2
+
+
+class Box:
+    @property
+    def full(self) -> int | None:
+        return (
+            self.size < LIMIT
+            and not self.open
+        )
+
+
+def fill(box, by: float = 0.5):
+    """Not - this + text."""
+    if by:
+        raise ValueError("more than 1")
+    box.size += by
+'''
+
+
+@pytest.fixture
+def module(tmp_path, monkeypatch):
+    """A core of one file."""
+    (tmp_path / "module.py").write_text(SOURCE)
+    monkeypatch.setattr(mutants, "ROOT", tmp_path)
+    return "module.py"
+
+
+def test_constants_conditions_defaults_and_properties_change_but_no_text_and_no_annotation(module):
+    changes = [(m.function, m.line, m.was, m.becomes) for m in mutants_of(module)]
+    assert changes == [
+        ("", 3, "LIMIT = 2", "LIMIT = 3"),
+        ("Box.full", 10, "self.size < LIMIT\nand not self.open", "self.size < LIMIT or not self.open"),
+        ("Box.full", 10, "self.size < LIMIT", "self.size <= LIMIT"),
+        ("Box.full", 11, "and not self.open", "and self.open"),
+        ("fill", 15, "def fill(box, by: float = 0.5):", "def fill(box, by: float = 1.5):"),
+        ("fill", 19, "box.size += by", "box.size = by"),
+        ("fill", 19, "box.size += by", "box.size -= by"),
+    ]
+
+
+def test_the_core_is_the_engine_and_what_the_comparison_rests_on():
+    parts = {"/".join(file.split("/")[:2]) if file.startswith("torch_ref") else "numpy_nn" for file in mutants.CORE}
+    assert parts == {"numpy_nn", *(f"torch_ref/{name}" for name in ("bounds", "parity.py", "rounding.py", "twin.py"))}
+    assert {"numpy_nn/losses/mse.py", "numpy_nn/gradcheck/measure/verdicts.py", "torch_ref/bounds/layers.py"} <= set(
+        mutants.CORE
+    )
+
+
+def test_the_nearest_tests_of_a_module_are_those_of_its_name_in_its_room_or_else_the_room_s():
+    near = {file: reach.nearest(file) for file in mutants.CORE}
+    assert {*near.values()} <= {path.relative_to(ROOT).as_posix() for path in reach.TESTS}
+    assert near["numpy_nn/optim/clipping.py"] == "tests/optim/test_clipping.py"
+    assert near["numpy_nn/losses/perceptron.py"] == "tests/losses/test_losses.py"
+    assert near["numpy_nn/perceptron.py"] == "tests/test_perceptron.py"
+    assert near["torch_ref/bounds/losses.py"] == "tests/torch_ref/test_bounds.py"
+
+
+def test_a_mutant_is_its_file_with_only_those_lines_changed(module):
+    for mutant in mutants_of(module):
+        compile(mutant.source, module, "exec")
+        first, was, becomes = mutant.line - 1, mutant.was.split("\n"), mutant.becomes.split("\n")
+        lines = SOURCE.splitlines()
+        assert [line.strip() for line in lines[first : first + len(was)]] == was
+        lines[first : first + len(was)] = mutant.source.splitlines()[first : first + len(becomes)]
+        assert lines == mutant.source.splitlines()
+
+
+def test_the_tests_of_a_change_are_those_that_reach_its_statement(module):
+    lines = {mutant.line: statement_lines(mutant) for mutant in mutants_of(module)}
+    assert lines == {3: range(3, 4), 10: range(9, 11), 11: range(9, 12), 15: range(15, 16), 19: range(19, 20)}
+
+
+def test_every_listed_mutant_changes_a_line_that_is_there_and_says_why_nobody_could_tell():
+    for patch, reason in command.listed().items():
+        head, *lines = patch.split("\n")
+        source = (ROOT / head.split()[0]).read_text(encoding="utf-8")
+        for line in lines:
+            assert line[0] == "+" or line[1:] in source, patch
+        assert len(reason.split()) >= 3, patch
+
+
+TRIALS = """
+import sys
+from functools import partial
+from pathlib import Path
+from scripts.mutation.mutants import mutants_of
+from scripts.mutation.trials import Trial, results, run_tests
+
+tests = {"tests/optim/test_constraints.py::test_a_network_s_own_memory_is_constrained": 1.0}
+by_change = {mutant.becomes: mutant for mutant in mutants_of("numpy_nn/optim/constraints.py")}
+for change in (None, "if data.ndim == 2:", "long = norms >= max_norm"):
+    trial = Trial(partial(run_tests, tests, by_change.get(change), Path(sys.argv[1]) / "tests"), 600.0, change)
+    print(*results([trial], 1))
+"""
+
+
+forks = pytest.mark.skipif(not hasattr(os, "fork"), reason="a trial is a fork of the process")
+
+
+@forks
+@pytest.mark.slow
+def test_a_trial_runs_the_tests_that_it_is_given_against_the_mutant(tmp_path):
+    """In a process that has not imported numpy_nn, which is how the command begins."""
+    command = [sys.executable, "-c", TRIALS, str(tmp_path)]
+    lines = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True).stdout.splitlines()
+    assert lines == [
+        "(None, 'survived')",
+        "('if data.ndim == 2:', 'killed')",
+        "('long = norms >= max_norm', 'survived')",
+    ]
+
+
+def waits():
+    time.sleep(60)
+    return 0
+
+
+@forks
+def test_a_trial_that_waits_is_ended_and_the_others_go_on():
+    started = time.monotonic()
+    run = [Trial(lambda: 0, 60.0, "passes"), Trial(waits, 0.5, "waits"), Trial(lambda: 1, 60.0, "fails")]
+    assert dict(trials.results(run, 2)) == {"passes": SURVIVED, "waits": TIMED_OUT, "fails": KILLED}
+    assert time.monotonic() - started < 50
+
+
+@pytest.fixture
+def survivors(monkeypatch):
+    """The command, in which a mutant survives if its change is one of these."""
+    some: set[str] = set()
+    monkeypatch.setattr(command, "import_libraries", lambda: None)
+    monkeypatch.setattr(command, "measure", lambda *_: SimpleNamespace(failed=[]))
+    monkeypatch.setattr(command, "listed", dict)
+
+    def try_out(chosen, *_):
+        return ((mutant, SURVIVED if mutant.becomes in some else KILLED) for mutant in chosen)
+
+    monkeypatch.setattr(command, "try_out", try_out)
+    return some
+
+
+CONSTRAINTS = "numpy_nn/optim/constraints.py"
+
+
+@pytest.mark.usefixtures("survivors")
+def test_the_table_counts_by_file_and_all_noticed_is_success(capsys):
+    assert command.main([CONSTRAINTS, "numpy_nn/training/callbacks.py", "--sample", "0"]) == 0
+    *_, constraints, callbacks, total = capsys.readouterr().out.splitlines()
+    assert callbacks.split() == ["numpy_nn/training/callbacks.py", "2", "2", "2", "100.0%"]
+    assert constraints.split() == [CONSTRAINTS, "12", "12", "12", "100.0%"]
+    assert total.split() == ["all", "14", "14", "14", "100.0%"]
+
+
+def test_fewer_than_95_in_100_fail_and_each_survivor_is_shown(survivors, capsys):
+    survivors.add("long = norms >= max_norm")
+    assert command.main([CONSTRAINTS]) == 1
+    output = capsys.readouterr().out
+    patch = f"survived, line 29:\n{CONSTRAINTS} max_norm_\n-long = norms > max_norm\n+long = norms >= max_norm\n"
+    assert output.startswith(patch)
+    assert output.splitlines()[-1].split() == ["all", "12", "12", "11", "1", "91.7%"]
+
+
+def test_what_is_listed_is_not_tried_and_must_exist(survivors, monkeypatch, capsys):
+    patch = f"{CONSTRAINTS} max_norm_\n-long = norms > max_norm\n+long = norms >= max_norm"
+    monkeypatch.setattr(command, "listed", lambda: {patch: "a reason"})
+    survivors.add("long = norms >= max_norm")
+    assert command.main([CONSTRAINTS]) == 0
+    assert capsys.readouterr().out.splitlines()[-1].split() == ["all", "12", "1", "11", "11", "100.0%"]
+    assert command.main([CONSTRAINTS, "--listed"]) == 0
+    survivors.clear()
+    assert command.main([CONSTRAINTS, "--listed"]) == 1
+    assert "killed, line 29" in capsys.readouterr().out
+    monkeypatch.setattr(command, "listed", lambda: {patch.replace(">=", "!="): "a reason"})
+    assert command.main([CONSTRAINTS]) == 1
+    assert "listed, but not a mutant" in capsys.readouterr().out
+
+
+@pytest.mark.usefixtures("survivors")
+def test_a_sample_is_the_same_for_the_same_seed(monkeypatch):
+    drawn = []
+
+    def try_out(chosen, *_):
+        drawn.append(chosen)
+        return iter(())
+
+    monkeypatch.setattr(command, "try_out", try_out)
+    for seed in ("1", "1", "2"):
+        command.main([CONSTRAINTS, "--sample", "5", "--seed", seed])
+    assert drawn[0] == drawn[1] != drawn[2]
+    assert [len(set(chosen)) for chosen in drawn] == [5, 5, 5]
+
+
+def test_tests_that_fail_without_a_change_end_it_in_a_line(survivors, monkeypatch, capsys):
+    monkeypatch.setattr(command, "measure", lambda *_: SimpleNamespace(failed=["tests/test_a.py::test_b"]))
+    survivors.add("long = norms >= max_norm")
+    assert command.main([CONSTRAINTS]) == 2
+    output, errors = capsys.readouterr()
+    assert output == ""
+    assert errors == "mutants: without a change, too, fails tests/test_a.py::test_b\n"
+
+
+def test_a_file_that_is_not_of_the_core_is_refused_in_a_line(capsys):
+    with pytest.raises(SystemExit) as end:
+        command.main(["numpy_nn/constraint.py"])
+    assert end.value.code == 2
+    assert capsys.readouterr().err.count("\n") == 1
