@@ -25,7 +25,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from numpy_nn._support.checks import float_array
-from numpy_nn.activations.softmax import softmax
+from numpy_nn.activations import softmax
 from numpy_nn.layers import ActivationLayer, Layer
 from numpy_nn.losses import CrossEntropyLoss, Loss
 from numpy_nn.network import Sequential

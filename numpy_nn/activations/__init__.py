@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from numpy_nn._support.workspace import FloatArray
 from numpy_nn.activations.elementwise import (
     elu,
     elu_derivative,
@@ -31,7 +32,6 @@ from numpy_nn.activations.elementwise import (
 )
 from numpy_nn.activations.gelu import gelu, gelu_derivative
 from numpy_nn.activations.softmax import log_softmax, log_softmax_derivative, softmax, softmax_derivative
-from numpy_nn._support.workspace import FloatArray
 
 
 @dataclass(frozen=True)

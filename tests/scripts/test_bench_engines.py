@@ -59,7 +59,7 @@ def test_every_engine_does_every_kind_that_it_claims(kind, batch, dtype):
 def test_what_the_cuda_graph_captures_is_the_same_step(kind, optimizer, monkeypatch):
     from scripts.bench import torch_engines
 
-    # On the CPU the step itself takes the graph's place; tests/torch_ref/test_torch_training.py has the capturing.
+    # On the CPU the step itself takes the graph's place; tests/torch_ref/test_torch_captured.py has the capturing.
     graphed: list[object] = []
 
     def capture(step, *_):
