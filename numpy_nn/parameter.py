@@ -130,39 +130,34 @@ class ParameterVector(Sequence[Parameter]):
         self._version = -1
 
     def refresh(self) -> bool:
-        """Move all parameters here, if there are others now, or one lives elsewhere; returns whether that was so."""
-        found: Iterable[Parameter] = self._parameters
+        """Find the parameters again if any layer has got another one; returns whether they, or one's home, changed."""
+        parameters = self._parameters
         if self._version != structure.version:
-            found, self._version = tuple(self._find()), structure.version
-        here = found == self._parameters  # Parameter has no ==, so that this compares objects
-        if here and all(map(operator.is_, [p._data for p in self._parameters], self._views)):
+            parameters, self._version = tuple(self._find()), structure.version
+        same = parameters == self._parameters  # Parameter has no ==, so that this compares objects
+        if same and all(map(operator.is_, [p.data for p in parameters], self._views)):
             return False
-        self._gather()
+        self._gather(parameters)
         return True
 
-    def _gather(self) -> None:
-        parameters = tuple(self._find())
+    def _gather(self, parameters: tuple[Parameter, ...]) -> None:
+        """Make these the parameters, and move them into two new vectors unless they lie side by side already."""
         dtypes = {p.dtype for p in parameters}
         if len(dtypes) > 1:
             raise TypeError(f"parameters: expected one dtype, got {', '.join(sorted(map(str, dtypes)))}")
-        size = sum(p.size for p in parameters)
-        dtype = dtypes.pop() if dtypes else np.dtype(np.float32)
-        self.data, self.grad = aligned_empty(size, dtype), aligned_empty(size, dtype)
-        start = 0
-        for p in parameters:
-            rows = slice(start, start + p.size)
-            p.move_to(self.data[rows].reshape(p.shape), self.grad[rows].reshape(p.shape))
-            start += p.size
-        self._settle(parameters)
-
-    def share(self, data: FloatArray, grad: FloatArray) -> None:
-        """Take these parts of another network's vectors, in which the parameters live already, for one's own."""
-        self.data, self.grad = data, grad
-        self._settle(tuple(self._find()))
-
-    def _settle(self, parameters: tuple[Parameter, ...]) -> None:
-        self._parameters, self._views = parameters, [p._data for p in parameters]
-        self._version = structure.version
+        data, grad = _side_by_side([p.data for p in parameters]), _side_by_side([p.grad for p in parameters])
+        if data is not None and grad is not None:  # an inner network, whose numbers are a part of the outer one's
+            self.data, self.grad = data, grad
+        else:
+            size = sum(p.size for p in parameters)
+            dtype = dtypes.pop() if dtypes else np.dtype(np.float32)
+            self.data, self.grad = aligned_empty(size, dtype), aligned_empty(size, dtype)
+            start = 0
+            for p in parameters:
+                place = slice(start, start + p.size)
+                p.move_to(self.data[place].reshape(p.shape), self.grad[place].reshape(p.shape))
+                start += p.size
+        self._parameters, self._views = parameters, [p.data for p in parameters]
 
     def __getstate__(self) -> Callable[[], Iterable[Parameter]]:
         return self._find
@@ -202,3 +197,18 @@ class ParameterVector(Sequence[Parameter]):
 def holders(parameters: Iterable[Parameter] | ParameterVector) -> list[Parameter | ParameterVector]:
     """What to walk to reach every number: the vector of a network, or the parameters one by one."""
     return [parameters] if isinstance(parameters, ParameterVector) else list(parameters)
+
+
+def _side_by_side(arrays: Sequence[FloatArray]) -> FloatArray | None:
+    """The vector that these arrays are parts of, one after the other; None if they are not."""
+    if not arrays:
+        return None
+    memory = arrays[0].base
+    if memory is None or any(array.base is not memory for array in arrays):
+        return None
+    starts = [array.__array_interface__["data"][0] for array in arrays]
+    ends = [start + array.nbytes for start, array in zip(starts, arrays, strict=True)]
+    if starts[1:] != ends[:-1]:
+        return None
+    offset = starts[0] - memory.__array_interface__["data"][0]
+    return np.ndarray(sum(array.size for array in arrays), arrays[0].dtype, memory, offset)

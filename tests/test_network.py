@@ -92,11 +92,11 @@ def test_predict_asks_for_a_new_forward_before_backward():
     x = np.ones((4, 3), np.float32)
     output = net(x)
     net.predict(x)
-    with pytest.raises(ValueError, match=r"layer 0, Linear\(3, 2\): backward needs a forward call"):
+    with pytest.raises(ValueError, match="Sequential: backward needs a forward call"):
         net.backward(output)
 
 
-FEW, MANY = 64, 1024
+FEW, HALF, MANY = 64, 512, 1024
 
 
 @settings(max_examples=30)
@@ -124,11 +124,13 @@ def test_a_training_step_allocates_no_array_after_warm_up(data, dtype):
         np.setbufsize(usual)
         return most - before
 
-    # NumPy reports its arrays to tracemalloc. Python's own small change (views, floats, frames) is the same for both
-    # batches; the smallest array with an entry for each row would show as 4 bytes for each row more.
-    assert peak(MANY) - peak(FEW) < 4 * (MANY - FEW)
+    # NumPy reports its arrays to tracemalloc. Two are the caller's: the output, and the gradient with respect to it.
+    # With both batches they outweigh Python's own small change (views, floats, frames), which is then the same for
+    # both; the smallest array with an entry for each row would show as 4 bytes for each row more.
+    handed_out = 2 * net.predict(x[:1]).nbytes
+    assert peak(MANY) - peak(HALF) < (4 + handed_out) * (MANY - HALF)
     # And no array of the parameters' size: the vector alone would be.
-    assert peak(FEW) < 16384 or peak(FEW) < net.parameters().data.nbytes / 2
+    assert peak(FEW) < 16384 + handed_out * FEW or peak(FEW) < net.parameters().data.nbytes / 2
 
 
 @given(data=st.data(), dtype=our.dtypes)
@@ -147,13 +149,12 @@ def test_the_same_seed_gives_the_same_network_rounded_in_float32():
     np.testing.assert_array_equal(nn.MLP([5, 4, 3], rng=7).parameters().data, double.astype(np.float32))
 
 
-def test_a_layer_belongs_to_one_network():
+def test_a_layer_stands_in_one_place_of_a_network():
     layer = nn.Linear(2, 2)
-    with pytest.raises(ValueError, match=r"argument 1, Linear\(.*\), is already part of a network"):
+    with pytest.raises(ValueError, match=r"layer 1, Linear\(.*\), is layer 0 already"):
         nn.Sequential(layer, layer)
-    nn.Sequential(layer)
-    with pytest.raises(ValueError, match=r"argument 0, .* is already part of a network"):
-        nn.Sequential(layer)
+    with pytest.raises(ValueError, match=r"layer 1.1, Linear\(.*\), is layer 0 already"):
+        nn.Sequential(layer, nn.Sequential(nn.ReLU(), layer))
 
 
 def test_a_refused_network_leaves_its_layers_free():
