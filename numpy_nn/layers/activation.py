@@ -162,16 +162,18 @@ class PReLU(ActivationLayer):
         return self.activation.function(x, **self.options, out=self._work.like("y", x), work=self._work)
 
     def backward(self, grad_output: FloatArray) -> FloatArray:
-        """G f'(x), after writing dL/dweight."""
-        self._backward_parameters(grad_output)
+        """G f'(x), after the sum of G min(x, 0), which is dL/dweight."""
         x = self.saved
+        self._write_gradient(x, grad_output)
         dx = self.activation.derivative(x, **self.options, out=self._work.like("dx", x), work=self._work)
         dx *= grad_output
         return dx
 
     def backward_parameters(self, grad_output: FloatArray) -> None:
-        """Write the sum of G min(x, 0)."""
-        x = self.saved
+        """The sum of G min(x, 0)."""
+        self._write_gradient(self.saved, grad_output)
+
+    def _write_gradient(self, x: FloatArray, grad_output: FloatArray) -> None:
         product = np.minimum(x, 0.0, out=self._work.like("dx", x))
         product *= grad_output
         axes = 0 if self.num_parameters > 1 else None

@@ -51,14 +51,16 @@ class Linear(FloatLayer):
         return y
 
     def backward(self, grad_output: FloatArray) -> FloatArray:
-        """G W^T, after the parameters' gradients."""
-        self._backward_parameters(grad_output)
+        """G W^T, after x^T G and the column sums of G, which are the parameters' gradients."""
         x = self.saved
+        self._write_gradients(x, grad_output)
         return np.matmul(grad_output, self.weight.data.T, out=self._work.like("dx", x))
 
     def backward_parameters(self, grad_output: FloatArray) -> None:
-        """Write x^T G and the column sums of G into the parameters' ``grad``."""
-        x = self.saved
+        """x^T G and the column sums of G."""
+        self._write_gradients(self.saved, grad_output)
+
+    def _write_gradients(self, x: FloatArray, grad_output: FloatArray) -> None:
         # matmul does not know that a product of one row is an outer one; dot does, but fills its result with 0 first.
         product = np.dot if x.shape[0] == 1 else np.matmul
         product(x.T, grad_output, out=self.weight.grad)

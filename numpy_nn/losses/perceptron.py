@@ -20,7 +20,8 @@ class PerceptronLoss(Loss):
 
     def terms(self, f: FloatArray, y: NDArray[Any]) -> FloatArray:
         if y.dtype.kind in "iu":
-            y = y.astype(f.dtype)
+            whole, y = y, self._work("y", y.shape, f.dtype)
+            np.copyto(y, whole, casting="unsafe")
         y = same_shape(y, f, "PerceptronLoss")
         terms = np.abs(y, out=self._work.like("terms", f))
         if not (terms.min() == 1.0 == terms.max()):
