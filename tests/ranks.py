@@ -9,7 +9,8 @@ import time
 import torch.distributed as dist
 
 FORKED = multiprocessing.get_context("forkserver")
-FORKED.set_forkserver_preload(["torch", "matplotlib.pyplot"])
+# torch imports the second of these, which takes as long as torch itself, as soon as there is an optimizer.
+FORKED.set_forkserver_preload(["torch", "torch._dynamo", "matplotlib.pyplot"])
 
 
 class Ranks:
