@@ -5,7 +5,7 @@ import tracemalloc
 import numpy as np
 import pytest
 import strategies as our
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import numpy_nn as nn
@@ -99,7 +99,7 @@ def test_predict_asks_for_a_new_forward_before_backward():
 FEW, MANY = 64, 1024
 
 
-@settings(max_examples=30)
+@our.fewer(0.6)
 @given(data=st.data(), dtype=our.dtypes)
 def test_a_training_step_allocates_no_array_after_warm_up(data, dtype):
     net = data.draw(our.networks(dtype, MANY)).train()
