@@ -39,7 +39,6 @@ class Sequential(FloatLayer):
         super().__init__()
         self._set(layers)
         self._vector = ParameterVector(self._find_parameters)
-        self._vector.refresh()
 
     def _set(self, layers: Sequence[Layer]) -> None:
         """Make these the layers, named by their places."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -115,12 +116,13 @@ class ParameterVector(Sequence[Parameter]):
     """The parameters of a network, in order, and the two vectors ``data`` and ``grad`` that they are views into.
 
     Reads as a list of :class:`Parameter`; has the ``data`` and ``grad`` of one, of shape (number of scalars,).
-    ``find`` yields the parameters, and is asked again when a layer has got another one.
+    It is made of parameters, or of a function that yields them, which is asked again when a layer has got another one.
     """
 
-    def __init__(self, find: Callable[[], Iterable[Parameter]]) -> None:
-        self._find = find
+    def __init__(self, parameters: Iterable[Parameter] | Callable[[], Iterable[Parameter]]) -> None:
+        self._find = parameters if callable(parameters) else partial(iter, tuple(parameters))
         self._forget()
+        self.refresh()
 
     def _forget(self) -> None:
         self.data: FloatArray = np.empty(0, np.float32)

@@ -182,7 +182,7 @@ class AllReduce(nn.Callback):
     """
 
     def __init__(self, net: nn.Sequential, loss: nn.Loss, loader: ShardedLoader) -> None:
-        self.loader, self.group = loader, loader.group
+        self.net, self.loader, self.group = net, loader, loader.group
         self.averages = loss.reduction == "mean"
         self.rows = 0
         self.group.broadcast_(net.parameters().data)
@@ -193,7 +193,7 @@ class AllReduce(nn.Callback):
 
     def on_backward_end(self, progress: Progress) -> None:
         """g = sum_r (n_r / n) g_r; without the weights if the loss is a sum."""
-        grad = progress.net.parameters().grad
+        grad = self.net.parameters().grad
         share = self.loader.share(progress.batch)
         if self.averages:
             grad *= share.rows / share.of
@@ -206,7 +206,7 @@ class AllReduce(nn.Callback):
         own = Metrics(epoch.train_loss, epoch.train_accuracy)
         epoch.train_loss, epoch.train_accuracy = self.group.mean(own, self.rows)
         self.rows = 0
-        self.group.share_buffers(progress.net)
+        self.group.share_buffers(self.net)
 
 
 class DataParallel:

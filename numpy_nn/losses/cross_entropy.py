@@ -46,7 +46,7 @@ class CrossEntropyLoss(Loss):
         picked *= n
         picked += self._samples[:n]
         label_shifted = shifted.reshape(-1).take(picked, out=work("label", (n,), z.dtype), mode="clip")
-        self.saved = e, total, picked, label_shifted, shifted
+        self.saved = e, total, picked, label_shifted, shifted, z
 
         terms = np.log(total, out=work("terms", (n,), z.dtype))
         terms -= label_shifted
@@ -59,7 +59,7 @@ class CrossEntropyLoss(Loss):
         return terms
 
     def gradient(self) -> FloatArray:
-        e, total, picked, picked_values, _ = self.saved
+        e, total, picked, picked_values, *_ = self.saved
         by_class = np.divide(e, total, out=self._work.like("by class", e))
         if self.label_smoothing:
             by_class -= self.label_smoothing / e.shape[0]
@@ -74,11 +74,11 @@ class CrossEntropyLoss(Loss):
 
     def _count_correct(self) -> int:
         """Rows in which the label's logit is the largest, and of several that are as large the first, as argmax is."""
-        _, _, picked, label_shifted, shifted = self.saved
+        _, _, picked, label_shifted, shifted, z = self.saved
         n = label_shifted.size
         if shifted.size - np.count_nonzero(shifted) == n:  # z_c - m is 0 at one place in each row
             return int(n - np.count_nonzero(label_shifted))
-        return int(np.count_nonzero(shifted.argmax(axis=0) == picked // n))
+        return int(np.count_nonzero(z.argmax(axis=1) == picked // n))
 
     def _check(self, z: FloatArray, y: NDArray[Any]) -> tuple[int, int]:
         if z.ndim != 2:

@@ -34,7 +34,7 @@ class PerceptronLoss(Loss):
         f, y = self.saved
         gradient, mistake = self._work.like("gradient", f), self._work.like("mistake", f)
         right = np.greater(np.multiply(y, f, out=gradient), 0.0, out=mistake)
-        # y ([y f > 0] - 1): also where f is NaN the row counts as a mistake, as in count_correct.
+        # y ([y f > 0] - 1): also where f is NaN the row counts as a mistake, as in the score.
         mistake = np.subtract(right, 1.0, out=mistake)
         return np.multiply(y, mistake, out=gradient)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from typing import Any
 
 import numpy as np
 
@@ -30,7 +31,7 @@ class AveragedModel:
         self.decay = number(decay, "decay", low=0.0, high=1.0)
         self.use_buffers = use_buffers
         self.n_averaged = 0
-        self.module = copy.deepcopy(net)
+        self.module: Any = copy.deepcopy(net)  # of the type of net
 
     def update_parameters(self, net: Layer) -> None:
         """Move the average towards ``net``. ValueError if its parameters are not those of ``module``."""

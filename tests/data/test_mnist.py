@@ -87,6 +87,7 @@ def test_files_that_do_not_hold_what_they_should_are_refused_by_name(tmp_path):
         nn.load_mnist(tmp_path)
 
 
+@pytest.mark.slow
 def test_mnist_is_torchvisions(mnist):
     for ours, theirs in zip(mnist, mnist_tensors("data"), strict=True):
         np.testing.assert_array_equal(ours, theirs.numpy())

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import strategies as our
 from foreign import Foreign
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import numpy_nn as nn
@@ -28,6 +28,7 @@ def cases(draw):
     return net, x, loss, targets
 
 
+@our.fewer(0.5)
 @given(case=cases(), seed=our.seeds)
 def test_a_right_network_is_never_called_wrong(case, seed):
     net, x, loss, targets = case
@@ -115,6 +116,7 @@ def scaled(layer, factor, entry):
     return layer
 
 
+@our.fewer(0.5)
 @given(data=st.data(), error=st.sampled_from([1e-6, -1e-6, 1e-3, 1.0]), seed=our.seeds)
 def test_an_error_of_one_part_in_a_million_is_found(data, error, seed):
     width = data.draw(st.integers(1, 6))
@@ -157,7 +159,7 @@ def test_at_a_subnormal_input_a_wrong_gradient_is_explained_without_a_warning(x)
 
 
 @given(data=st.data(), dtype=our.dtypes)
-@settings(max_examples=20)
+@our.fewer(0.4)
 def test_the_target_is_left_as_it_was(data, dtype):
     net = data.draw(our.networks(dtype, 4, max_width=6))
     x = np.random.default_rng(0).standard_normal((4, our.in_features(net))).astype(dtype)

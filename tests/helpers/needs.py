@@ -16,6 +16,15 @@ posix = pytest.mark.skipif(os.name != "posix", reason="needs the signals, limits
 linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs Linux's /proc")
 
 
+def path_without_torch(folder: Path) -> str:
+    """A PYTHONPATH by way of this folder, with which a process finds no torch, nor do those that it starts."""
+    folder.mkdir()
+    # What is None in sys.modules cannot be imported, nor found.
+    lines = "import sys\nsys.modules.update(dict.fromkeys(['torch', 'torchvision']))\n"
+    (folder / "sitecustomize.py").write_text(lines, encoding="utf-8")
+    return os.pathsep.join([str(folder), str(Path(__file__).parent.parent)])
+
+
 def files_that_import(*modules: str) -> list[str]:
     """The files of tests that do so in their first lines, or import one of the suite's own that does."""
     folder = Path(__file__).parents[1]

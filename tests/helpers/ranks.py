@@ -5,11 +5,15 @@ import os
 import runpy
 import sys
 import time
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
+import matplotlib
 import torch.distributed as dist
 
 FORKED = multiprocessing.get_context("forkserver")
-FORKED.set_forkserver_preload(["torch", "matplotlib.pyplot"])
+# torch imports the second of these, which takes as long as torch itself, as soon as there is an optimizer.
+FORKED.set_forkserver_preload(["torch", "torch._dynamo", "matplotlib.pyplot"])
 
 
 class Ranks:
@@ -50,8 +54,24 @@ class Ranks:
         return [process.exitcode for process in self.processes], *(path.read_text() for path in self.files)
 
 
-def _become(command, environment, files):
+def finished(script, *arguments, cwd, timeout=300):
+    """The exit status of one process that runs a script there, without a display, and what it printed."""
+    with TemporaryDirectory() as folder:
+        files = Path(folder, "printed"), Path(folder, "complained")
+        told = [str(script), *map(str, arguments)]
+        process = FORKED.Process(target=_become, args=(told, {"MPLBACKEND": "Agg"}, files, cwd), daemon=True)
+        process.start()
+        process.join(timeout)
+        assert process.exitcode is not None, "still running"
+        return process.exitcode, *(path.read_text(encoding="utf-8") for path in files)
+
+
+def _become(command, environment, files, cwd=None):
     os.environ.update(environment)
+    if "MPLBACKEND" in environment:  # which matplotlib has read already
+        matplotlib.use(environment["MPLBACKEND"])
+    if cwd is not None:
+        os.chdir(cwd)
     for number, path in zip((1, 2), files, strict=True):
         os.dup2(os.open(path, os.O_CREAT | os.O_WRONLY | os.O_APPEND), number)
     sys.stdout, sys.stderr = (os.fdopen(number, "w", buffering=1) for number in (1, 2))

@@ -6,11 +6,18 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
+from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 
 import numpy_nn as nn
+
+
+def fewer(share: float) -> settings:
+    """This share of the profile's examples, for a test whose examples each take long."""
+    return settings(max_examples=max(1, round(share * settings().max_examples)))
+
 
 DTYPES = (np.float32, np.float64)
 

@@ -3,6 +3,7 @@
 import copy
 import pickle
 import threading
+from typing import Any
 
 import numpy as np
 import pytest
@@ -36,7 +37,7 @@ class Residual(nn.Layer):
         super().__init__()
         self.norm = nn.BatchNorm1d(width, dtype=dtype)
         self.steps = [nn.Linear(width, width, rng=0, dtype=dtype), nn.Tanh()]
-        self.more = {"drop": nn.Dropout(0.5, rng=0), "pair": (Scale(width),)}
+        self.more: dict[str, Any] = {"drop": nn.Dropout(0.5, rng=0), "pair": (Scale(width),)}
         self.shift = nn.Parameter(np.zeros(width, dtype))
 
     def chain(self):
@@ -323,7 +324,7 @@ def test_the_layer_of_the_documentation_is_right():
     from numpy_nn.layers import base
 
     lines = base.__doc__.split("::\n\n")[1].split("\nFor every layer")[0]
-    scope = {"nn": nn, "np": np}
+    scope: dict[str, Any] = {"nn": nn, "np": np}
     exec("\n".join(line[4:] for line in lines.splitlines()), scope)
     layer = scope["Scale"](3)
     assert check_gradients(layer, batch(np.float64)).verdict == "right"

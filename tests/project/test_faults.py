@@ -175,6 +175,7 @@ def arrays(state):
     return {name: plain(array) for name, array in state.items()}
 
 
+@pytest.mark.slow
 def test_a_checkpoint_as_arrays(tmp_path):
     # One bit is between the two names.
     state, path = {"a": np.arange(2.0), "c": np.array("text")}, tmp_path / "state.npz"
@@ -197,6 +198,7 @@ def training(seed):
     return nn.TrainingState(net, nn.Adam(net.parameters(), 0.1), rngs={"order": np.random.default_rng(seed)})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("make", [network, training])
 def test_a_network_and_a_training_state_are_as_they_were_saved_or_as_they_were(tmp_path, make):
     path, saved, other = tmp_path / "file.npz", make(0), make(1)
@@ -264,6 +266,7 @@ def test_a_run_goes_on_from_its_newest_good_checkpoint_and_from_no_other_numbers
         Checkpoints(args).resume([engine])
 
 
+@pytest.mark.slow
 def test_a_state_of_torch(tmp_path):
     def make(seed):
         torch.manual_seed(seed)

@@ -66,14 +66,14 @@ def test_every_text_is_translated_and_every_formula_kept(english):
 
 
 @pytest.mark.slow
-def test_a_chinese_lesson_runs_where_it_stands(tmp_path):
-    # The quickest one.
+def test_a_chinese_lesson_runs_where_it_stands_and_out_may_name_the_file(tmp_path):
+    # The quickest one. Its options are the English one's.
     lesson = ENGLISH[6].parent / "zh" / ENGLISH[6].name
     environment = os.environ | {"MPLBACKEND": "Agg", "PYTHONPATH": str(ROOT)}
-    command = [sys.executable, str(lesson), "--out", str(tmp_path / "figure.png")]
+    command = [sys.executable, str(lesson), "--out", str(tmp_path / "new" / "figure.svg")]
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert (tmp_path / "figure.png").exists()
+    assert [path.name for path in (tmp_path / "new").iterdir()] == ["figure.svg"]
 
 
 def test_the_readme_has_the_same_code_and_figures():

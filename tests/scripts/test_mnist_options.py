@@ -79,6 +79,8 @@ def test_what_is_random_in_each_engine_is_set_by_the_seed_and_changes_the_run(tm
     assert losses[0] == losses[1] != losses[2]
 
 
+@pytest.mark.slow
+@pytest.mark.numerical
 @needs.torch
 @pytest.mark.usefixtures("few")
 def test_the_preset_seed_is_the_tutorials_curve(tmp_path, capsys):

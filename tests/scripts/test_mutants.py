@@ -104,8 +104,9 @@ import sys
 from functools import partial
 from pathlib import Path
 from scripts.mutation.mutants import mutants_of
-from scripts.mutation.trials import Trial, results, run_tests
+from scripts.mutation.trials import Trial, import_libraries, results, run_tests
 
+import_libraries()
 tests = {"tests/optim/test_constraints.py::test_a_network_s_own_memory_is_constrained": 1.0}
 by_change = {mutant.becomes: mutant for mutant in mutants_of("numpy_nn/optim/constraints.py")}
 for change in (None, "if data.ndim == 2:", "long = norms >= max_norm"):

@@ -29,6 +29,8 @@ def problem(layers, n=2, seed=1):
     return net, rng.standard_normal((n, width)), rng.integers(0, classes, n)
 
 
+@pytest.mark.slow
+@pytest.mark.numerical
 @needs.torch
 @pytest.mark.parametrize("activation", ELEMENTWISE)
 def test_torch_and_the_numerical_derivative_agree_with_every_gradient(activation):

@@ -66,6 +66,8 @@ def test_the_tutorials_loader_gives_the_same_batches(tmp_path):
     assert plain["train_loss"] == resident["train_loss"]
 
 
+@pytest.mark.slow
+@pytest.mark.numerical
 @needs.torch
 @pytest.mark.usefixtures("few")
 def test_compiled_and_fused_is_the_same_training(tmp_path, monkeypatch):

@@ -7,7 +7,7 @@ allowed. And no bound may be much wider than what the worst machine reaches: wid
 import numpy as np
 import pytest
 import strategies as our
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from machine import Arithmetic, Machine, Worst
 
@@ -77,7 +77,7 @@ def test_no_machine_leaves_the_bounds_of_a_layer(dtype, data, n, width):
 @pytest.mark.parametrize("dtype", our.DTYPES)
 @pytest.mark.parametrize("fan_in", [784, 4096])
 @given(machine=machines, seed=our.seeds, reach=st.sampled_from([1e-3, 1.0, 1e3]))
-@settings(max_examples=5)
+@our.fewer(0.1)
 def test_no_machine_leaves_the_bounds_of_a_wide_layer_with_a_large_bias(dtype, fan_in, machine, seed, reach):
     layer, rng = nn.Linear(fan_in, 3, rng=seed, dtype=dtype), np.random.default_rng(seed)
     x, g = (rng.standard_normal((2, columns)).astype(dtype) for columns in (fan_in, 3))
@@ -122,7 +122,7 @@ def test_no_machine_leaves_the_bounds_of_an_optimizer(dtype, data, shape, steps,
 # fewer than terms, and a machine cannot have all its roundings in the direction that does the most harm. Batch norm's
 # training formulas take means away, in which errors that the rules count twice cancel.
 CEILING, CEILING_OF_BATCH_NORM = 4.0, 16.0
-DRAWS = 100
+DRAWS = 40
 
 
 def assert_not_wide(formula, arrays, ceiling=CEILING, dtype=np.float32):

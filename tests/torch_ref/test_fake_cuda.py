@@ -234,7 +234,7 @@ def test_more_batches_are_no_more_waiting(gpu):
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
     x, y = torch.zeros(64, 784, device=CUDA), labels_on_the_device(64)
     counts = []
-    for size in (64, 8, 1):
+    for size in (64, 16, 4):
         rows = nn.DataLoader(np.zeros((64, 1)), np.zeros(64), size, rng=0).indices()
         gpu.waits = gpu.copies = 0
         train_epoch(model, torch.nn.CrossEntropyLoss(), optimizer, resident_batches(x, y, rows))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import strategies as our
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import numpy_nn as nn
@@ -15,6 +15,7 @@ from torch_ref.bounds import loss_terms
 from torch_ref.rounding import as_rounded
 
 
+@our.fewer(0.5)
 @given(data=st.data(), n=our.rows, dtype=our.dtypes)
 def test_random_networks_agree_with_torch_within_the_derived_bounds(data, n, dtype):
     net = data.draw(our.networks(dtype, n))
@@ -35,7 +36,7 @@ def test_random_networks_agree_with_torch_within_the_derived_bounds(data, n, dty
 
 @pytest.mark.parametrize("fan_in", [784, 4096])
 @given(data=st.data(), n=our.rows, dtype=our.dtypes)
-@settings(max_examples=5)
+@our.fewer(0.1)
 def test_wide_layers_agree_with_torch_however_large_their_biases(fan_in, data, n, dtype):
     net = nn.Sequential(data.draw(our.linears(fan_in, data.draw(st.integers(1, 32)), dtype)), nn.Tanh())
     x = data.draw(our.float_arrays((n, fan_in), dtype, limit=100.0))

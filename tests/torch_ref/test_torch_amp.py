@@ -107,6 +107,8 @@ def test_within_another_autocast_every_step_still_sees_the_weights_that_it_has()
     assert len(set(results[0])) == 3
 
 
+@pytest.mark.slow
+@pytest.mark.numerical
 def test_a_compiled_step_has_it_too(monkeypatch):
     # Without the compiler of machine code behind it, which takes half a minute.
     monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="aot_eager"))

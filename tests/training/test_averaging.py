@@ -97,7 +97,7 @@ def test_the_network_in_training_is_not_touched():
     [
         (lambda: nn.AveragedModel(small(), 1.5), ValueError, "decay: expected a finite number .* <= 1, got 1.5"),
         (lambda: nn.AveragedModel(small(), -0.1), ValueError, "decay"),
-        (lambda: nn.AveragedModel(nn.Linear(2, 2)), TypeError, "net: expected a Sequential, got Linear"),
+        (lambda: nn.AveragedModel([nn.Linear(2, 2)]), TypeError, "net: expected a layer or a network, got list"),
         (
             lambda: nn.AveragedModel(small()).update_parameters(nn.MLP([3, 2])),
             ValueError,

@@ -7,7 +7,7 @@ import time
 import numpy as np
 import pytest
 import strategies as our
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import numpy_nn as nn
@@ -161,7 +161,7 @@ def test_checkpoints_are_saved_each_epoch(tmp_path):
     np.testing.assert_array_equal(other.parameters().data, net.parameters().data)
 
 
-@settings(max_examples=20)
+@our.fewer(0.4)
 @given(rows=st.lists(st.builds(Epoch, *[st.integers(1, 9)] + [st.floats(allow_nan=False)] * 6), max_size=4))
 def test_a_history_is_read_back_as_written(rows, tmp_path_factory):
     path = tmp_path_factory.mktemp("history") / "history.json"
