@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from idx_files import idx
 from needs import path_without_torch
+
 from numpy_nn.data.mnist import FILES, read_split
 
 ROOT = Path(__file__).parents[2]
