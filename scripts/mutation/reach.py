@@ -26,11 +26,11 @@ KEPT = ROOT / "runs" / "mutants"
 # What runs scripts, browsers and processes of its own reaches the core in passing only, and takes minutes.
 # fmt: off
 OTHER = {
-    "bench_engines", "bench_timing", "benchmark", "blas_kernels", "distortion_figure", "distributed", "fetch_mnist",
-    "gradcheck_rivals", "kill_and_resume", "lessons", "lessons_zh", "machines", "mnist_bar", "mnist_options",
-    "mnist_resume", "mutants", "readme", "scaling", "sweep", "torch_amp", "torch_augment", "torch_captured",
-    "torch_data", "torch_training", "trace_backprop", "trace_page", "trace_page_access", "trace_page_arithmetic",
-    "train_mnist", "tutorial",
+    "bench_engines", "bench_timing", "benchmark", "blas_kernels", "conftest", "distortion_figure", "distributed",
+    "fetch_mnist", "gradcheck_rivals", "import", "kill_and_resume", "lessons", "lessons_zh", "machines", "mnist_bar",
+    "mnist_options", "mnist_resume", "mutants", "other_machines", "readme", "scaling", "setup", "sweep", "torch_amp",
+    "torch_augment", "torch_captured", "torch_data", "torch_training", "trace_backprop", "trace_page",
+    "trace_page_access", "trace_page_arithmetic", "train_mnist", "tutorial", "without_torch",
 }
 # fmt: on
 # The nearest tests of files, and of folders, for modules that have no file of tests by their own name and place.
