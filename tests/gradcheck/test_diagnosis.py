@@ -191,6 +191,8 @@ def test_batches_without_kinks(x):
     assert x.dtype == np.float32
     assert (np.abs(x) <= 1.0).all()
     assert len(x) >= 2
+    # In float32 two draws may round to one number, but hardly ever do.
+    assert len(np.unique(x)) >= x.size - 1
 
 
 @pytest.mark.parametrize("arguments", [{"features": 0}, {"max_rows": 0}, {"dtype": int}])

@@ -12,7 +12,18 @@ from hypothesis import strategies as st
 import numpy_nn as nn
 from torch_ref import ParityReport, parity
 from torch_ref.bounds import loss_terms
+from torch_ref.parity import Row
 from torch_ref.rounding import as_rounded
+
+NAMES = {"share": "difference", "ours_share": "numpy_nn", "torch_share": "torch"}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_row_is_in_bounds_up_to_the_bound_itself(name):
+    row = Row("y", (1,), (0,), 1.0, 1.0, 0.0, 1.0, 0.0, **dict.fromkeys(NAMES, 0.5) | {name: 1.0})
+    assert (row.ok, row.verdict, row.room) == (True, "ok", 1.0)
+    row = replace(row, **{name: np.nextafter(1.0, 2.0)})
+    assert (row.ok, row.verdict) == (False, f"FAILED: {NAMES[name]}")
 
 
 @our.fewer(0.5)
