@@ -26,7 +26,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -37,6 +37,7 @@ from rich.table import Table
 
 from scripts.accuracy.exact_activations import CASES, Case
 from scripts.accuracy.ulp import Array
+from scripts.command_line import Parser, number
 
 DTYPES = (np.float32, np.float64)
 HAS_TORCH = importlib.util.find_spec("torch") is not None
@@ -147,12 +148,12 @@ def cells(m: Measured) -> list[str]:
     line = [m.name, np.dtype(m.dtype).name, f"{m.limit:g}"]
     for engine in ENGINES:
         (worst, x), error = m.worst(engine), m.errors[engine]
-        line += [number(worst), f"{x:.6g}" if worst else "-", number(float(np.median(error[m.held])))]
-        line.append(number(float(error[~m.held].max())) if not m.held.all() else "-")
+        line += [two_decimals(worst), f"{x:.6g}" if worst else "-", two_decimals(float(np.median(error[m.held])))]
+        line.append(two_decimals(float(error[~m.held].max())) if not m.held.all() else "-")
     return line
 
 
-def number(value: float) -> str:
+def two_decimals(value: float) -> str:
     """Two decimals, or a power of ten."""
     return f"{value:.2f}" if value < 1e4 else f"{value:.0e}"
 
@@ -281,29 +282,6 @@ SPEED_HEADER = (
 )
 
 
-class Parser(argparse.ArgumentParser):
-    """Says what is wrong in one line, without the usage before it."""
-
-    def error(self, message: str) -> NoReturn:
-        """End with the exit status 2."""
-        self.exit(2, f"accuracy_report: {message}\n")
-
-
-def at_least(low: int) -> Callable[[str], int]:
-    """A parser for whole numbers."""
-
-    def parse(text: str) -> int:
-        try:
-            value = int(text)
-        except ValueError:
-            value = low - 1
-        if value < low:
-            raise argparse.ArgumentTypeError(f"expected a whole number >= {low}, got {text!r}")
-        return value
-
-    return parse
-
-
 def picture(text: str) -> Path:
     """The name of a picture in a folder that exists."""
     path = Path(text)
@@ -314,9 +292,10 @@ def picture(text: str) -> Path:
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     """The command line."""
-    summary = __doc__.split("\n\n")[0] if __doc__ else ""
-    parser = Parser(description=summary, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
-    parser.add_argument("--points", type=at_least(64), default=4000, metavar="N", help="for each activation and dtype")
+    parser = Parser("accuracy_report", __doc__)
+    parser.add_argument(
+        "--points", type=number(int, 64), default=4000, metavar="N", help="for each activation and dtype"
+    )
     parser.add_argument(
         "--only", choices=tuple(CASES), nargs="+", default=tuple(CASES), metavar="NAME", help="of these"
     )

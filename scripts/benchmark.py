@@ -20,7 +20,6 @@ if __name__ == "__main__":
 import argparse
 import importlib
 import json
-import math
 import re
 import time
 from collections.abc import Callable, Sequence
@@ -36,6 +35,7 @@ from scripts.bench import machine, memory, report
 from scripts.bench.cases import CLASSES, DTYPES, KINDS, LEARNING_RATES, PIXELS, SUITES, Case, Problem, Suite, adapted
 from scripts.bench.engines import ENGINES, MODULES, ON_CUDA, has_cuda, make_engines, missing
 from scripts.bench.timing import run_rounds, settle
+from scripts.command_line import Parser, listed, number, positive, sizes
 
 # The compiler takes half a minute for a case, more than all the rest of the quick suite.
 NOT_QUICK = ("torch.compile",)
@@ -161,74 +161,32 @@ def show_blas(threads: int, console: Console) -> None:
         console.print(table)
 
 
-def whole(least: int) -> Callable[[str], int]:
-    """A parser for whole numbers of at least that size."""
-
-    def parse(text: str) -> int:
-        value = int(text) if re.fullmatch(r"\d+", text) else least - 1
-        if value < least:
-            raise argparse.ArgumentTypeError(f"expected a whole number >= {least}, got {text!r}")
-        return value
-
-    return parse
-
-
-def positive(text: str) -> float:
-    """A finite number > 0."""
-    try:
-        value = float(text)
-    except ValueError:
-        value = 0.0
-    if not (value > 0 and math.isfinite(value)):
-        raise argparse.ArgumentTypeError(f"expected a number > 0, got {text!r}")
-    return value
-
-
-def listed(known: Sequence[str]) -> Callable[[str], list[str]]:
-    """A parser for names out of these, separated by commas."""
-
-    def parse(text: str) -> list[str]:
-        names = [name.strip() for name in text.split(",")]
-        for name in names:
-            if name not in known:
-                raise argparse.ArgumentTypeError(f"expected names out of {', '.join(known)}; got {name!r}")
-        return list(dict.fromkeys(names))
-
-    return parse
-
-
-def sizes(text: str) -> tuple[int, ...]:
-    """Sizes such as "784,64,10"."""
-    parts = text.split(",")
-    if len(parts) < 2 or not all(re.fullmatch(r"[1-9]\d*", part) for part in parts):
-        raise argparse.ArgumentTypeError(f"expected two or more whole numbers > 0 such as 784,64,10, got {text!r}")
-    return tuple(map(int, parts))
-
-
 def parser() -> argparse.ArgumentParser:
     """The command line."""
-    summary = __doc__.split("\n\n")[0] if __doc__ else ""
     about = "; ".join(f"{suite.name}: {suite.about}" for suite in SUITES.values())
-    made = argparse.ArgumentParser(description=summary, epilog=f"Suites: {about}.")
+    made = Parser("benchmark", __doc__, epilog=f"Suites: {about}.", formatter_class=argparse.HelpFormatter)
     made.add_argument("--suite", choices=tuple(SUITES), default="quick", help="which cases (default: quick)")
-    made.add_argument("--sizes", type=sizes, metavar="N,N[,N...]", help="one network of your own instead of a suite")
+    own = "one network of your own instead of a suite"
+    made.add_argument("--sizes", type=sizes("784,64,10"), metavar="N,N[,N...]", help=own)
     kinds = f"with --sizes: what to time, out of {', '.join(KINDS)} (default: step)"
     made.add_argument("--kind", type=listed(tuple(KINDS)), metavar="NAMES", help=kinds)
-    made.add_argument("--batch", type=whole(1), metavar="N", help="with --sizes: rows of a batch (default: 64)")
+    made.add_argument("--batch", type=number(int, 1), metavar="N", help="with --sizes: rows of a batch (default: 64)")
     made.add_argument("--dtype", type=listed(DTYPES), metavar="NAMES", help=f"out of {', '.join(DTYPES)}")
     optimizers = tuple(LEARNING_RATES)
     made.add_argument("--optimizer", type=listed(optimizers), metavar="NAMES", help=f"out of {', '.join(optimizers)}")
-    made.add_argument("--rows", type=whole(1), metavar="N", help="of an epoch and of inference (default: all of MNIST)")
+    made.add_argument(
+        "--rows", type=number(int, 1), metavar="N", help="of an epoch and of inference (default: all of MNIST)"
+    )
     names = tuple(ENGINES)
     engines = f"out of {', '.join(names)} (default: all that are installed; quick goes without {', '.join(NOT_QUICK)})"
     made.add_argument("--engines", type=listed(names), metavar="NAMES", help=engines)
     made.add_argument("--gpu", action="store_true", help="torch on CUDA too; all results go into runs/")
-    made.add_argument("--rounds", type=whole(1), default=9, metavar="N", help="turns of each engine (default: 9)")
+    made.add_argument("--rounds", type=number(int, 1), default=9, metavar="N", help="turns of each engine (default: 9)")
     sample = "least length of a turn in milliseconds (default: 20)"
-    made.add_argument("--sample-ms", type=positive, default=20.0, metavar="X", help=sample)
+    made.add_argument("--sample-ms", type=positive(float), default=20.0, metavar="X", help=sample)
     cores = machine.usable_cores()
     made.add_argument(
-        "--threads", type=whole(1), default=cores, metavar="N", help=f"of every engine (default: {cores})"
+        "--threads", type=number(int, 1), default=cores, metavar="N", help=f"of every engine (default: {cores})"
     )
     made.add_argument("--peak-memory", action="store_true", help="of each engine, in a process of its own")
     made.add_argument("--data", type=Path, default=Path("data"), metavar="DIR", help="where MNIST is (default: data)")
@@ -242,7 +200,7 @@ def choose_cases(args: argparse.Namespace) -> tuple[Suite, list[Case]]:
     """The suite, or one made of ``--sizes``, with the dtypes, optimizers and rows of the command line."""
     suite = SUITES[args.suite]
     if args.sizes is not None:
-        made = tuple(Case(kind, args.sizes, batch=args.batch or 64) for kind in args.kind or ["step"])
+        made = tuple(Case(kind, tuple(args.sizes), batch=args.batch or 64) for kind in args.kind or ["step"])
         suite = Suite("custom", "-".join(map(str, args.sizes)), "parameters", made)
     cases = adapted(suite.cases, dtypes=args.dtype, optimizers=args.optimizer, rows=args.rows)
     return suite, cases

@@ -28,18 +28,18 @@ from threadpoolctl import threadpool_limits
 
 from scripts.bench import machine
 from scripts.bench.report import table_line
+from scripts.command_line import Parser, positive
 from scripts.gpu.checks import Check, Outcome, perform
-from scripts.mnist.arguments import positive
 
 HEADINGS = ("check", "result", "seconds", "figure")
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     """The command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__.split("\n\n")[0] if __doc__ else "",
+    parser = Parser(
+        "gpu_check",
+        __doc__,
         epilog="The exit status is 0 if no check fails, 1 if one does, 2 if there is no such device.",
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     parser.add_argument("--device", choices=("cuda", "cpu"), default="cuda", help="what is checked")
     only_help = "only checks whose names hold one of these, such as parity, resume or captured"

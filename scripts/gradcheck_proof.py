@@ -20,7 +20,7 @@ import time
 import warnings
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from typing import NoReturn, TypeVar
+from typing import TypeVar
 
 import numpy as np
 from rich.console import Console
@@ -28,7 +28,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from threadpoolctl import threadpool_limits
 
-from scripts.parity_report import number
+from scripts.command_line import Parser, number
 from scripts.proof import speed as gradcheck_speed
 from scripts.proof import trials as gradcheck_trials
 from scripts.proof.planted_bugs import CORRECT, OTHER, PLANTED
@@ -233,18 +233,9 @@ def speed(console: Console, args: argparse.Namespace) -> bool:
     return measured[OURS].right
 
 
-class Parser(argparse.ArgumentParser):
-    """Says what is wrong in one line, without the usage before it."""
-
-    def error(self, message: str) -> NoReturn:
-        """End with the exit status 2."""
-        self.exit(2, f"gradcheck_proof: {message}\n")
-
-
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     """The command line."""
-    summary = __doc__.split("\n\n")[0] if __doc__ else ""
-    parser = Parser(description=summary, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+    parser = Parser("gradcheck_proof", __doc__)
     parser.add_argument("--part", choices=(*PARTS, "all"), default="all", help="what to run")
     parser.add_argument("--networks", type=number(int, 1), default=10_000, metavar="N", help="random correct networks")
     parser.add_argument("--repeats", type=number(int, 1), default=20, metavar="N", help="draws of each bug")

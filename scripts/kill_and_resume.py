@@ -23,7 +23,7 @@ if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from numpy_nn._support import checked_json, checkpoint
-from scripts.mnist.arguments import positive
+from scripts.command_line import Parser, positive
 
 COMMAND = [sys.executable, str(Path(__file__).resolve().with_name("train_mnist.py"))]
 # Seconds between two looks at whether the process has begun to write or has ended.
@@ -34,11 +34,11 @@ MOMENTS = ("after a checkpoint", "at a write", "after the start")
 
 def parse(arguments: Sequence[str] | None) -> tuple[argparse.Namespace, list[str]]:
     """The command line: our own options, and those of train_mnist.py."""
-    parser = argparse.ArgumentParser(
-        description=__doc__.split("\n\n")[0] if __doc__ else "",
+    parser = Parser(
+        "kill_and_resume",
+        __doc__,
         epilog="All other options go to train_mnist.py. The exit status is 0 if all runs end alike, 1 if not, 2 if a "
         "run fails.",
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     parser.add_argument("--kills", type=positive(int), default=10, metavar="N", help="how many kills in all")
     parser.add_argument("--moments", type=int, default=None, metavar="SEED", help="seed of the random moments")

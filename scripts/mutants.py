@@ -14,10 +14,10 @@ import sys
 import tempfile
 import tomllib
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import NoReturn, TypeVar
+from typing import TypeVar
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
@@ -25,6 +25,7 @@ from rich.table import Table
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
+from scripts.command_line import Parser, number
 from scripts.mutation.mutants import CORE, ROOT, Mutant, mutants_of
 from scripts.mutation.reach import Reach, missing
 from scripts.mutation.trials import KILLED, SURVIVED, TIMED_OUT, Trial, import_libraries, results, run_tests
@@ -56,8 +57,8 @@ def try_out(mutants: Sequence[Mutant], reach: Reach, jobs: int, folder: Path) ->
     left = {mutant: reach.batches(mutant) for mutant in mutants}
     for part in (0, 1):
         trials = []
-        for number, (mutant, batches) in enumerate(left.items()):
-            run = partial(run_tests, batches[part], mutant, folder / f"{part}-{number}")
+        for index, (mutant, batches) in enumerate(left.items()):
+            run = partial(run_tests, batches[part], mutant, folder / f"{part}-{index}")
             trials.append(Trial(run, 120 + 20 * sum(batches[part].values()), mutant))
         for mutant, outcome in results(trials, jobs):
             if part == 1 or outcome != SURVIVED:
@@ -85,43 +86,23 @@ def table(mutants: Sequence[Mutant], equivalent: Sequence[Mutant], tried: dict[s
     all_of, listed_of = (Counter(mutant.file for mutant in some) for some in (mutants, equivalent))
     rows = [(file, all_of[file], listed_of[file], tried[file]) for file in sorted(all_of)]
     rows.append(("all", len(mutants), len(equivalent), sum(tried.values(), Counter())))
-    for file, number, left_out, counts in rows:
+    for file, total, left_out, counts in rows:
         if file == "all":
             made.add_section()
         ends = [str(counts[outcome] or "") for outcome in (KILLED, TIMED_OUT, SURVIVED)]
         noticed = f"{share(counts):.1%}" if counts else ""
-        made.add_row(file, str(number), str(left_out or ""), str(counts.total() or ""), *ends, noticed)
+        made.add_row(file, str(total), str(left_out or ""), str(counts.total() or ""), *ends, noticed)
     return made
-
-
-class Parser(argparse.ArgumentParser):
-    """Says what is wrong in one line, without the usage before it."""
-
-    def error(self, message: str) -> NoReturn:
-        """End with the exit status 2."""
-        self.exit(2, f"mutants: {message}\n")
-
-
-def number(low: int) -> Callable[[str], int]:
-    """A parser for whole numbers from ``low``."""
-
-    def parse(text: str) -> int:
-        if not text.isdecimal() or int(text) < low:
-            raise argparse.ArgumentTypeError(f"expected a whole number >= {low}, got {text!r}")
-        return int(text)
-
-    return parse
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     """The command line."""
-    summary = __doc__.split("\n\n")[0] if __doc__ else ""
-    parser = Parser(description=summary, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+    parser = Parser("mutants", __doc__)
     parser.add_argument("files", nargs="*", metavar="FILE", help="of the core; all of them if none is named")
-    parser.add_argument("--sample", type=number(0), default=200, metavar="N", help="mutants to try, 0 for all")
-    parser.add_argument("--seed", type=number(0), default=0, metavar="N", help="of the sample")
+    parser.add_argument("--sample", type=number(int, 0), default=200, metavar="N", help="mutants to try, 0 for all")
+    parser.add_argument("--seed", type=number(int, 0), default=0, metavar="N", help="of the sample")
     jobs = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    parser.add_argument("--jobs", type=number(1), default=jobs, metavar="N", help="processes at a time")
+    parser.add_argument("--jobs", type=number(int, 1), default=jobs, metavar="N", help="processes at a time")
     parser.add_argument("--listed", action="store_true", help="try those that are listed: none should be noticed")
     args = parser.parse_args(arguments)
     for file in args.files:

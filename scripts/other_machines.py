@@ -28,10 +28,10 @@ if __name__ == "__main__":
 from rich.console import Console
 from rich.table import Table
 
+from scripts.command_line import Parser, positive
 from scripts.machines import settings, versions
 from scripts.machines.settings import Setting
 from scripts.machines.witness import FOLDER, Facts
-from scripts.mnist.arguments import positive
 
 ROOT = Path(__file__).resolve().parent.parent
 NUMERICAL, QUICK = ("-m", "not slow or numerical"), ("-m", "not slow")
@@ -189,9 +189,7 @@ def show(rows: Sequence[Row], console: Console, markdown: Path | None) -> None:
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     """The command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__.split("\n\n")[0] if __doc__ else "", formatter_class=argparse.ArgumentDefaultsHelpFormatter
-    )
+    parser = Parser("other_machines", __doc__)
     parser.add_argument("tests", nargs="*", default=["tests"], help="what pytest is given to run")
     parser.add_argument("--quick", action="store_true", help="only the setting that tells most, in a minute or two")
     parser.add_argument("--only", metavar="PATTERN", help="only settings whose names match this regular expression")

@@ -15,12 +15,13 @@ import statistics
 import sys
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 import numpy_nn as nn
+from scripts.command_line import Parser, number, sizes
 from scripts.proof.random_networks import random_network
 
 if TYPE_CHECKING:
@@ -49,49 +50,11 @@ def loss_and_target(
     return (nn.BCEWithLogitsLoss(), bits) if args.loss == "bce" else (nn.PerceptronLoss(), 2 * bits - 1)
 
 
-def sizes(text: str) -> list[int]:
-    """Sizes such as "784,64,10"."""
-    try:
-        numbers = [int(part) for part in text.split(",")]
-    except ValueError:
-        numbers = []
-    if len(numbers) < 2 or min(numbers) < 1:
-        raise argparse.ArgumentTypeError(f"expected two or more whole numbers > 0 such as 784,64,10, got {text!r}")
-    return numbers
-
-
-def number(kind: type, low: float, high: float = math.inf) -> Callable[[str], Any]:
-    """A parser for finite numbers of this kind from ``low`` to ``high``."""
-
-    def parse(text: str) -> Any:
-        try:
-            value = kind(text)
-        except ValueError:
-            value = math.nan
-        if not (low <= value <= high and math.isfinite(value)):
-            upper = f" and <= {high:g}" if high < math.inf else ""
-            raise argparse.ArgumentTypeError(
-                f"expected a {'whole ' * (kind is int)}number >= {low:g}{upper}, got {text!r}"
-            )
-        return value
-
-    return parse
-
-
-class Parser(argparse.ArgumentParser):
-    """Says what is wrong in one line, without the usage before it."""
-
-    def error(self, message: str) -> NoReturn:
-        """End with the exit status 2."""
-        self.exit(2, f"parity_report: {message}\n")
-
-
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     """The command line."""
-    summary = __doc__.split("\n\n")[0] if __doc__ else ""
-    parser = Parser(description=summary, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+    parser = Parser("parity_report", __doc__)
     parser.add_argument(
-        "--sizes", type=sizes, default="784,64,10", metavar="N,N[,N...]", help="of input, layers, output"
+        "--sizes", type=sizes("784,64,10"), default="784,64,10", metavar="N,N[,N...]", help="of input, layers, output"
     )
     activations = sorted(nn.ACTIVATION_LAYERS)
     parser.add_argument("--activation", choices=activations, default="relu", help="after each hidden layer")

@@ -24,7 +24,7 @@ if __name__ == "__main__":
     choose()  # for this process and its children
 
 from scripts.bench.machine import describe, in_words, usable_cores
-from scripts.mnist.arguments import positive, sizes
+from scripts.command_line import Parser, positive, sizes
 from scripts.scale.model import fit_machine, fit_network, operations, parameters
 
 WORKER = Path(__file__).resolve().parent / "scale" / "worker.py"
@@ -85,21 +85,22 @@ def write_page(page: Path, text: str) -> None:
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     """The command line."""
-    summary = __doc__.split("\n\n")[0] if __doc__ else ""
-    parser = argparse.ArgumentParser(description=summary, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+    parser = Parser("scaling", __doc__)
     network = "784,512,512,10"
-    parser.add_argument("--sizes", type=sizes, default=network, metavar="N,N[,...]", help="of the network's layers")
+    parser.add_argument(
+        "--sizes", type=sizes(network), default=network, metavar="N,N[,...]", help="of the network's layers"
+    )
     parser.add_argument("--batch", type=positive(int), default=512, metavar="N", help="rows that are measured")
     parser.add_argument("--global-batch", type=positive(int), default=8192, metavar="N", help="rows of the prediction")
-    parser.add_argument("--processes", type=sizes, default="2,4", metavar="N[,...]", help="beside one; the first is 2")
+    parser.add_argument(
+        "--processes", type=sizes("2,4", 1), default="2,4", metavar="N[,...]", help="beside one; the first is 2"
+    )
     parser.add_argument("--steps", type=positive(int), default=60, metavar="N", help="timed at each batch size")
     parser.add_argument("--rounds", type=positive(int), default=50, metavar="N", help="timed all-reduces of each size")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write everything there")
     parser.add_argument("--png", type=Path, metavar="FILE", help="draw the figure there")
     parser.add_argument("--page", type=Path, metavar="FILE", help="put the tables into this page, between its marks")
     args = parser.parse_args(arguments)
-    if len(args.sizes) < 2:
-        parser.error(f"argument --sizes: expected two or more sizes, got {len(args.sizes)}")
     if args.processes[0] != 2:
         parser.error(f"argument --processes: expected 2 first, to which the network is fitted, got {args.processes[0]}")
     if args.batch < 8 * max(args.processes):

@@ -11,14 +11,13 @@ import argparse
 import base64
 import importlib.util
 import json
-import math
 import os
 import re
 import sys
 import zlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
@@ -28,6 +27,7 @@ from numpy.typing import NDArray
 
 import numpy_nn as nn
 from numpy_nn.gradcheck import derivative
+from scripts.command_line import Parser, number, sizes
 
 TEMPLATE = Path(__file__).parent / "trace_page"
 MAX_LINEAR_LAYERS, MAX_UNITS, MAX_ROWS = 4, 16, 4
@@ -216,45 +216,12 @@ def mnist_problem(args: argparse.Namespace) -> tuple[nn.Sequential, Array, Array
     return net, data.x_train[: args.batch], data.y_train[: args.batch]
 
 
-def sizes(text: str) -> list[int]:
-    """Sizes such as "4,5,3"."""
-    try:
-        numbers = [int(part) for part in text.split(",")]
-    except ValueError:
-        numbers = []
-    if len(numbers) < 2 or min(numbers) < 1:
-        raise argparse.ArgumentTypeError(f"expected two or more whole numbers > 0 such as 4,5,3, got {text!r}")
-    return numbers
-
-
-def number(kind: type, low: float) -> Callable[[str], Any]:
-    """A parser for finite numbers of this kind from ``low``."""
-
-    def parse(text: str) -> Any:
-        try:
-            value = kind(text)
-        except ValueError:
-            value = math.nan
-        if not (low <= value < math.inf):
-            raise argparse.ArgumentTypeError(f"expected a {'whole ' * (kind is int)}number >= {low:g}, got {text!r}")
-        return value
-
-    return parse
-
-
-class Parser(argparse.ArgumentParser):
-    """Says what is wrong in one line, without the usage before it."""
-
-    def error(self, message: str) -> NoReturn:
-        """End with the exit status 2."""
-        self.exit(2, f"trace_backprop: {message}\n")
-
-
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     """The command line."""
-    summary = __doc__.split("\n\n")[0] if __doc__ else ""
-    parser = Parser(description=summary, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
-    parser.add_argument("--sizes", type=sizes, default="4,5,3", metavar="N,N[,N...]", help="of input, layers, output")
+    parser = Parser("trace_backprop", __doc__)
+    parser.add_argument(
+        "--sizes", type=sizes("4,5,3"), default="4,5,3", metavar="N,N[,N...]", help="of input, layers, output"
+    )
     names = sorted(name for name, a in nn.ACTIVATIONS.items() if a.elementwise)
     parser.add_argument("--activation", choices=names, default="relu", help="after each hidden layer")
     parser.add_argument("--batch", type=number(int, 1), metavar="N", help="rows; 2 by default, 64 on MNIST")

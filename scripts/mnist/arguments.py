@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
-import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy_nn as nn
 from scripts.bench.machine import usable_cores
+from scripts.command_line import number, positive, sizes
 from scripts.mnist.machines import processes_here
 from scripts.mnist.presets import PRESETS
 from scripts.mnist.recipe import DISTORTIONS, OPTIMIZERS
@@ -23,86 +22,25 @@ options, data or checkpoints and for a file that cannot be written, 3 for traini
 """
 
 
-def sizes(text: str) -> list[int]:
-    """Hidden sizes such as "64" or "512,256"."""
-    try:
-        hidden = [int(part) for part in text.split(",")]
-    except ValueError:
-        hidden = []
-    if not hidden or min(hidden) < 1:
-        raise argparse.ArgumentTypeError(f"expected sizes >= 1 such as 64 or 512,256, got {text!r}")
-    return hidden
-
-
-def positive(kind: type) -> Callable[[str], Any]:
-    """A parser for finite numbers > 0 of this kind."""
-
-    def parse(text: str) -> Any:
-        try:
-            value = kind(text)
-        except ValueError:
-            value = 0
-        if not (value > 0 and math.isfinite(value)):
-            raise argparse.ArgumentTypeError(f"expected a {'whole ' * (kind is int)}number > 0, got {text!r}")
-        return value
-
-    return parse
-
-
-def share(text: str) -> float:
-    """A number from 0 to 1."""
-    try:
-        value = float(text)
-    except ValueError:
-        value = -1.0
-    if not 0.0 <= value <= 1.0:
-        raise argparse.ArgumentTypeError(f"expected a number from 0 to 1, got {text!r}")
-    return value
-
-
-def at_least_0(text: str) -> float:
-    """A finite number >= 0."""
-    try:
-        value = float(text)
-    except ValueError:
-        value = -1.0
-    if not 0.0 <= value < math.inf:
-        raise argparse.ArgumentTypeError(f"expected a number >= 0, got {text!r}")
-    return value
-
-
-def whole(low: int, high: int) -> Callable[[str], int]:
-    """A parser for whole numbers from ``low`` to ``high``."""
-
-    def parse(text: str) -> int:
-        try:
-            value = int(text)
-        except ValueError:
-            value = low - 1
-        if not low <= value <= high:
-            raise argparse.ArgumentTypeError(f"expected a whole number from {low} to {high}, got {text!r}")
-        return value
-
-    return parse
-
-
 def regularizers(parser: argparse.ArgumentParser) -> None:
     """What keeps a network from learning its images by heart."""
     parser.add_argument(
         "--batch-norm", action=argparse.BooleanOptionalAction, default=False, help="before each activation"
     )
-    parser.add_argument("--dropout", type=share, default=0.0, metavar="P", help="after each activation")
-    parser.add_argument("--input-dropout", type=share, default=0.0, metavar="P", help="of the pixels")
+    parser.add_argument("--dropout", type=number(float, 0, 1), default=0.0, metavar="P", help="after each activation")
+    parser.add_argument("--input-dropout", type=number(float, 0, 1), default=0.0, metavar="P", help="of the pixels")
     decay_help = "of the optimizer (default: its own, 0 but for adamw's 0.01)"
-    parser.add_argument("--weight-decay", type=at_least_0, default=argparse.SUPPRESS, metavar="X", help=decay_help)
+    parser.add_argument(
+        "--weight-decay", type=number(float, 0), default=argparse.SUPPRESS, metavar="X", help=decay_help
+    )
     adversarial_help = "learn each image also where its loss grows fastest, X of the input's units away; 0 for no"
-    parser.add_argument("--adversarial", type=at_least_0, default=0.0, metavar="X", help=adversarial_help)
+    parser.add_argument("--adversarial", type=number(float, 0), default=0.0, metavar="X", help=adversarial_help)
     max_norm_help = "longest that the weights of one unit may be, 0 for no limit"
-    parser.add_argument("--max-norm", type=at_least_0, default=0.0, metavar="X", help=max_norm_help)
+    parser.add_argument("--max-norm", type=number(float, 0), default=0.0, metavar="X", help=max_norm_help)
     clip_help = "longest that the gradient of the network may be, 0 for no limit"
-    parser.add_argument("--clip-norm", type=at_least_0, default=0.0, metavar="X", help=clip_help)
+    parser.add_argument("--clip-norm", type=number(float, 0), default=0.0, metavar="X", help=clip_help)
     average_help = "decay of an exponential moving average of the weights, which is then what is judged; 0 for none"
-    parser.add_argument("--average", type=share, default=0.0, metavar="X", help=average_help)
+    parser.add_argument("--average", type=number(float, 0, 1), default=0.0, metavar="X", help=average_help)
 
 
 def distortions(parser: argparse.ArgumentParser) -> None:
@@ -115,7 +53,7 @@ def distortions(parser: argparse.ArgumentParser) -> None:
         ("alpha", "pixels, the factor of elastic displacements"),
     ):
         text = f"distort the images: {unit}"
-        parser.add_argument(f"--{name}", type=at_least_0, default=0.0, metavar="X", help=text)
+        parser.add_argument(f"--{name}", type=number(float, 0), default=0.0, metavar="X", help=text)
     sigma_help = "of the Gaussian that smooths elastic displacements, in pixels"
     parser.add_argument("--sigma", type=positive(float), default=4.0, metavar="X", help=sigma_help)
 
@@ -132,7 +70,9 @@ def parse(arguments: Sequence[str] | None, summary: str) -> argparse.Namespace:
     engine_help = "what trains (default: both; numpy where torch is not installed)"
     parser.add_argument("--engine", choices=("both", "numpy", "torch"), default=argparse.SUPPRESS, help=engine_help)
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="where torch computes")
-    parser.add_argument("--hidden", type=sizes, default="64", metavar="N[,N...]", help="sizes of the hidden layers")
+    parser.add_argument(
+        "--hidden", type=sizes("64 or 512,256", 1), default="64", metavar="N[,N...]", help="sizes of the hidden layers"
+    )
     activations = sorted(nn.ACTIVATION_LAYERS)
     parser.add_argument("--activation", choices=activations, default="relu", help="after each hidden layer")
     parser.add_argument("--epochs", type=positive(int), default=5, metavar="N", help="passes over the training images")
@@ -147,22 +87,24 @@ def parse(arguments: Sequence[str] | None, summary: str) -> argparse.Namespace:
         "--schedule", choices=("constant", "one-cycle"), default="constant", help="of the learning rate"
     )
     warm_up_help = "share of the steps in which the rate of one-cycle rises"
-    parser.add_argument("--warm-up", type=share, default=0.1, metavar="X", help=warm_up_help)
-    parser.add_argument("--label-smoothing", type=share, default=0.0, metavar="X", help="of the cross-entropy")
+    parser.add_argument("--warm-up", type=number(float, 0, 1), default=0.1, metavar="X", help=warm_up_help)
+    parser.add_argument(
+        "--label-smoothing", type=number(float, 0, 1), default=0.0, metavar="X", help="of the cross-entropy"
+    )
     regularizers(parser)
     distortions(parser)
     held_out_help = "train on all but the last N training images and judge by those: how settings are chosen"
-    parser.add_argument("--held-out", type=whole(0, 59_000), default=0, metavar="N", help=held_out_help)
+    parser.add_argument("--held-out", type=number(int, 0, 59_000), default=0, metavar="N", help=held_out_help)
     images_help = "train on the first N images only; 0 for all"
-    parser.add_argument("--images", type=whole(0, 60_000), default=0, metavar="N", help=images_help)
+    parser.add_argument("--images", type=number(int, 0, 60_000), default=0, metavar="N", help=images_help)
     crop_help = "leave N pixels out on every side; digits hardly reach beyond the inner 20 x 20"
-    parser.add_argument("--crop", type=whole(0, 13), default=0, metavar="N", help=crop_help)
+    parser.add_argument("--crop", type=number(int, 0, 13), default=0, metavar="N", help=crop_help)
     standardize_help = "shift and scale all pixels to mean 0 and variance 1 over the training images"
     parser.add_argument("--standardize", action=argparse.BooleanOptionalAction, default=False, help=standardize_help)
     seeds_help = "train N times, from seed on, each with a folder of its own in DIR"
     parser.add_argument("--seeds", type=positive(int), default=1, metavar="N", help=seeds_help)
     std_help = "draw weights from N(0, X^2), with biases 0; 0 for torch's default"
-    parser.add_argument("--weights-std", type=at_least_0, default=0.0, metavar="X", help=std_help)
+    parser.add_argument("--weights-std", type=number(float, 0), default=0.0, metavar="X", help=std_help)
     jobs_help = "so many seeds at a time, each in a process of its own"
     parser.add_argument("--jobs", type=positive(int), default=1, metavar="N", help=jobs_help)
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="of the weights and the order of the images")

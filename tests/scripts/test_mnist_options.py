@@ -245,7 +245,7 @@ def test_the_preset_fast_is_judged_over_its_seeds(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
-        (("--hidden", "8,0"), "--hidden: expected sizes >= 1 such as 64 or 512,256, got '8,0'"),
+        (("--hidden", "8,0"), "--hidden: expected one or more whole numbers > 0 such as 64 or 512,256, got '8,0'"),
         (("--epochs", "0"), "--epochs: expected a whole number > 0, got '0'"),
         (("--lr", "nan"), "--lr: expected a number > 0, got 'nan'"),
         (("--warm-up", "1.5"), "--warm-up: expected a number from 0 to 1, got '1.5'"),

@@ -1,0 +1,76 @@
+"""What the command lines of the scripts have in common: the parser, and the kinds of values."""
+
+from __future__ import annotations
+
+import argparse
+import math
+from collections.abc import Callable, Sequence
+from typing import Any, NoReturn
+
+
+class Parser(argparse.ArgumentParser):
+    """That of a script, described by the first paragraph of its docstring; an error is one line, without the usage."""
+
+    def __init__(self, name: str, doc: str | None, **options: Any) -> None:
+        options.setdefault("formatter_class", argparse.ArgumentDefaultsHelpFormatter)
+        super().__init__(f"{name}.py", description=(doc or "").split("\n\n")[0], **options)
+        self.name = name
+
+    def error(self, message: str) -> NoReturn:
+        """End with the exit status 2."""
+        self.exit(2, f"{self.name}: {message}\n")
+
+
+def number(
+    kind: type, low: float = -math.inf, high: float = math.inf, *, above: float = -math.inf
+) -> Callable[[str], Any]:
+    """A parser for finite numbers of this kind with ``low <= value <= high`` and ``above < value``."""
+    if -math.inf < low and high < math.inf:
+        bounds = f" from {low:g} to {high:g}"
+    else:
+        bounds = f" > {above:g}" * (above > -math.inf) + f" >= {low:g}" * (low > -math.inf)
+
+    def parse(text: str) -> Any:
+        try:
+            value = kind(text)
+        except ValueError:
+            value = math.nan
+        if not (low <= value <= high and above < value and math.isfinite(value)):
+            raise argparse.ArgumentTypeError(f"expected a {'whole ' * (kind is int)}number{bounds}, got {text!r}")
+        return value
+
+    return parse
+
+
+def positive(kind: type) -> Callable[[str], Any]:
+    """A parser for finite numbers > 0 of this kind."""
+    return number(kind, above=0)
+
+
+def sizes(example: str, least: int = 2) -> Callable[[str], list[int]]:
+    """A parser for sizes separated by commas, such as the ``example``, at least so many."""
+
+    def parse(text: str) -> list[int]:
+        try:
+            values = [int(part) for part in text.split(",")]
+        except ValueError:
+            values = []
+        if len(values) < least or min(values) < 1:
+            some = {1: "one or more", 2: "two or more"}[least]
+            raise argparse.ArgumentTypeError(f"expected {some} whole numbers > 0 such as {example}, got {text!r}")
+        return values
+
+    return parse
+
+
+def listed(known: Sequence[str]) -> Callable[[str], list[str]]:
+    """A parser for names out of these, separated by commas."""
+
+    def parse(text: str) -> list[str]:
+        names = [name.strip() for name in text.split(",")]
+        for name in names:
+            if name not in known:
+                raise argparse.ArgumentTypeError(f"expected names out of {', '.join(known)}; got {name!r}")
+        return list(dict.fromkeys(names))
+
+    return parse
