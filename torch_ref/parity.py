@@ -11,6 +11,7 @@ its layers chained. The optimizers are fed the same gradients, step after step.
 from __future__ import annotations
 
 import copy
+import functools
 import math
 import statistics
 from dataclasses import dataclass, field
@@ -19,6 +20,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 import numpy_nn as nn
 from torch_ref import bounds
@@ -179,59 +181,88 @@ def parity(
     return report
 
 
+@dataclass
+class _Pass:
+    """A forward and a backward pass as far as they have gone."""
+
+    layers: list[nn.Layer]
+    modules: list[torch.nn.Module]
+    device: Device
+    inputs: list[Array]  # of each layer, then the output
+    gradient: Array  # with respect to the last output, and once backward has gone through all layers to the input
+    chained: list[Rounded]  # the same as inputs, each from the bound of the one before
+    rows: list[Row] = field(default_factory=list)
+
+    def compare(self, quantity: str, ours: Array, theirs: Tensor, bound: Rounded, transpose: bool = False) -> None:
+        """Add a row."""
+        self.rows.append(compare(quantity, ours, theirs, bound, transpose))
+
+
 def _compare_passes(net: nn.Sequential, x: Array, target: Array, loss: nn.Loss, device: Device) -> list[Row]:
     """Forward and backward, layer by layer and as a whole."""
-    rows: list[Row] = []
-    layers = [layer for layer in net.modules() if not isinstance(layer, nn.Sequential)]
-    modules = [to_torch(layer, device) for layer in layers]
-    inputs, chain = [x], [as_rounded(x)]
+    layers = net.leaves()
+    steps = _Pass(layers, [to_torch(layer, device) for layer in layers], device, [x], x, [as_rounded(x)])
     for i, layer in enumerate(layers):
-        running = {}
-        if isinstance(layer, nn.BatchNorm1d) and layer.training:
-            running = bounds.running_statistics(layer, as_rounded(inputs[-1]))
-        inputs.append(layer(inputs[-1]).copy())
-        if isinstance(layer, nn.Dropout):
-            modules[i] = _Masked(layer.mask, device)
-        theirs = modules[i](_tensor(inputs[i], device))
-        rows.append(compare(f"{_name(layer)} output", inputs[-1], theirs, bounds.forward(layer, as_rounded(inputs[i]))))
-        for name, bound in running.items():
-            rows.append(compare(f"{_name(layer)} {name}", getattr(layer, name), getattr(modules[i], name), bound))
-        chain.append(bounds.forward(layer, chain[-1]))
-
-    leaf = _tensor(inputs[-1], device).requires_grad_()
-    value, gradient = loss(inputs[-1], target), loss.backward().copy()
-    their_value = loss_to_torch(loss)(leaf, _tensor(target, device))
-    (their_gradient,) = torch.autograd.grad(their_value.sum(), leaf)
-    value_bound, gradient_bound = bounds.reduced_loss(loss, as_rounded(inputs[-1]), target)
-    value = np.asarray(value, x.dtype)
-    rows.append(compare("loss", value, their_value, value_bound))
-    rows.append(compare("loss gradient", gradient, their_gradient, gradient_bound))
-
-    whole = _tensor(x, device).requires_grad_()
-    their_output = whole
-    for module in modules:
-        their_output = module(their_output)
-    their_loss = loss_to_torch(loss)(their_output, _tensor(target, device))
-    loss_bound, chained = bounds.reduced_loss(loss, chain[-1], target)
-
+        _compare_forward(steps, i, layer)
+    value = _compare_loss(steps, target, loss)
+    loss_bound, chained = bounds.reduced_loss(loss, steps.chained[-1], target)
     for i, layer in reversed(list(enumerate(layers))):
-        g, gradient = gradient, layer.backward(gradient).copy()
-        leaf = _tensor(inputs[i], device).requires_grad_()
-        names = [name for name, _ in layer.named_parameters()]
-        wanted = [leaf, *(getattr(modules[i], name) for name in names)]
-        their_gradients = torch.autograd.grad(modules[i](leaf), wanted, _tensor(g, device))
-        input_bound, parameter_bounds = bounds.backward(layer, as_rounded(inputs[i]), as_rounded(g))
-        rows.append(compare(f"{_name(layer)} input gradient", gradient, their_gradients[0], input_bound))
-        for name, theirs in zip(names, their_gradients[1:], strict=True):
-            ours = getattr(layer, name).grad
-            rows.append(compare(f"{_name(layer)} {name} gradient", ours, theirs, parameter_bounds[name], True))
-        chained, _ = bounds.backward(layer, chain[i], chained)
+        _compare_backward(steps, i, layer)
+        chained, _ = bounds.backward(layer, steps.chained[i], chained)
+    whole = _tensor(x, device).requires_grad_()
+    output = functools.reduce(lambda tensor, module: module(tensor), steps.modules, whole)
+    their_value = loss_to_torch(loss)(output, _tensor(target, device))
+    steps.compare("network output", steps.inputs[-1], output, steps.chained[-1])
+    steps.compare("network loss", value, their_value, loss_bound)
+    (gradient,) = torch.autograd.grad(their_value.sum(), whole)
+    steps.compare("network input gradient", steps.gradient, gradient, chained)
+    return steps.rows
 
-    rows.append(compare("network output", inputs[-1], their_output, chain[-1]))
-    rows.append(compare("network loss", value, their_loss, loss_bound))
-    (their_gradient,) = torch.autograd.grad(their_loss.sum(), whole)
-    rows.append(compare("network input gradient", gradient, their_gradient, chained))
-    return rows
+
+def _compare_forward(steps: _Pass, i: int, layer: nn.Layer) -> None:
+    """The output of a layer on the input that ours has, and the running statistics that it moves."""
+    x = steps.inputs[i]
+    running = {}
+    if isinstance(layer, nn.BatchNorm1d) and layer.training:
+        running = bounds.running_statistics(layer, as_rounded(x))
+    output = layer(x)
+    if isinstance(layer, nn.Dropout):
+        steps.modules[i] = _Masked(layer.mask, steps.device)
+    module = steps.modules[i]
+    theirs = module(_tensor(x, steps.device))
+    steps.compare(f"{_name(layer)} output", output, theirs, bounds.forward(layer, as_rounded(x)))
+    for name, bound in running.items():
+        steps.compare(f"{_name(layer)} {name}", getattr(layer, name), getattr(module, name), bound)
+    steps.inputs.append(output)
+    steps.chained.append(bounds.forward(layer, steps.chained[i]))
+
+
+def _compare_loss(steps: _Pass, target: Array, loss: nn.Loss) -> Array:
+    """The loss, which is returned, and its gradient, from our output."""
+    output = steps.inputs[-1]
+    value, steps.gradient = np.asarray(loss(output, target), output.dtype), loss.backward()
+    leaf = _tensor(output, steps.device).requires_grad_()
+    their_value = loss_to_torch(loss)(leaf, _tensor(target, steps.device))
+    (their_gradient,) = torch.autograd.grad(their_value.sum(), leaf)
+    value_bound, gradient_bound = bounds.reduced_loss(loss, as_rounded(output), target)
+    steps.compare("loss", value, their_value, value_bound)
+    steps.compare("loss gradient", steps.gradient, their_gradient, gradient_bound)
+    return value
+
+
+def _compare_backward(steps: _Pass, i: int, layer: nn.Layer) -> None:
+    """The gradients of a layer, from the input and the gradient of its output that ours has."""
+    x, grad_output, module = steps.inputs[i], steps.gradient, steps.modules[i]
+    steps.gradient = layer.backward(grad_output)
+    leaf = _tensor(x, steps.device).requires_grad_()
+    names = [name for name, _ in layer.named_parameters()]
+    wanted = [leaf, *(getattr(module, name) for name in names)]
+    theirs = torch.autograd.grad(module(leaf), wanted, _tensor(grad_output, steps.device))
+    input_bound, parameter_bounds = bounds.backward(layer, as_rounded(x), as_rounded(grad_output))
+    steps.compare(f"{_name(layer)} input gradient", steps.gradient, theirs[0], input_bound)
+    for name, gradient in zip(names, theirs[1:], strict=True):
+        ours = getattr(layer, name).grad
+        steps.compare(f"{_name(layer)} {name} gradient", ours, gradient, parameter_bounds[name], transpose=True)
 
 
 def _compare_steps(

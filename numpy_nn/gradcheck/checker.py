@@ -7,12 +7,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from numpy_nn._support.checks import Seed, generator
 from numpy_nn.gradcheck.explain.diagnosis import diagnose
 from numpy_nn.gradcheck.measure.derivatives import UNIT_ROUNDOFF, Array
-from numpy_nn.gradcheck.measure.differences import Differences, Mask
+from numpy_nn.gradcheck.measure.differences import Differences, Mask, Slopes
 from numpy_nn.gradcheck.measure.evidence import Evidence
 from numpy_nn.gradcheck.measure.targets import ObjectProblem, Problem, as_problem, in_float64
 from numpy_nn.gradcheck.measure.verdicts import AGREES, COARSE, ELSEWHERE, FLAT, KINK, LOST, OFF, UNRESOLVED, examine
@@ -106,39 +106,48 @@ def _point(x: ArrayLike) -> Array:
 
 def _chain(net: Sequential, x: Array, loss: Any, targets: Any, report: GradientReport) -> Iterator[tuple[str, Problem]]:
     """Every layer with the input that it gets in the network, the loss, and the composition."""
-    original, net = net, in_float64(net)
-    report.target = original.label
-    leaves = net.leaves()
+    report.target = net.label
+    net = in_float64(net)
     problem = ObjectProblem(net, x)
     if not problem.make_repeatable():
         report.problems += problem.problems
         return
     whole = problem.output()
-    problem.output()  # leaves every layer with its input
-    inputs: list[Array] = []
-    value: Any = x
-    for restore in problem._restore:
-        restore()
-    for layer in leaves:
-        inputs.append(np.array(value))
-        with np.errstate(all="ignore"):
-            value = layer.forward(value)
+    inputs, output = _forward_step_by_step(net, x, problem)
     c = problem.cotangent(np.random.default_rng(0), whole.shape)
     end_to_end: dict[str, Any] = problem.gradients(c)
-    gradient: Any = c
-    for layer in reversed(leaves):
-        with np.errstate(all="ignore"):
-            gradient = layer.backward(gradient)
-    steps = {name: p.grad for name, p in net.named_parameters()} | {"input": gradient}
-    same = np.array_equal(whole, value, equal_nan=True)
+    steps = _backward_step_by_step(net, c)
+    same = np.array_equal(whole, output, equal_nan=True)
     same &= all(np.array_equal(end_to_end[name], steps[name], equal_nan=True) for name in steps)
     if not same:
         report.problems.append("the network's forward or backward is not that of its layers one after the other")
     report.evaluations += problem.evaluations
-    for layer, layer_input in zip(leaves, inputs, strict=True):
+    for layer, layer_input in zip(net.leaves(), inputs, strict=True):
         yield layer.name, ObjectProblem(layer, layer_input)
     if loss is not None:
         yield "loss", as_problem(loss, np.array(whole), targets, None, ())
+
+
+def _forward_step_by_step(net: Sequential, x: Array, problem: Problem) -> tuple[list[Array], Array]:
+    """The input of every layer, and the output of the last, with the random numbers that ``problem`` has."""
+    problem.output()  # leaves every layer with its input
+    problem.restore_generators()
+    inputs: list[Array] = []
+    value: Any = x
+    for layer in net.leaves():
+        inputs.append(np.array(value))
+        with np.errstate(all="ignore"):
+            value = layer.forward(value)
+    return inputs, value
+
+
+def _backward_step_by_step(net: Sequential, c: Array) -> dict[str, Array]:
+    """The gradients with respect to all parameters and the input, by the layers' own backward passes."""
+    gradient: Any = c
+    for layer in reversed(net.leaves()):
+        with np.errstate(all="ignore"):
+            gradient = layer.backward(gradient)
+    return {name: p.grad for name, p in net.named_parameters()} | {"input": gradient}
 
 
 def _check(problem: Problem, prefix: str, report: GradientReport, rng: np.random.Generator, samples: Any) -> None:
@@ -199,24 +208,40 @@ def _adds_up(first: Array, second: Array | None, previous: Array | None) -> bool
 
 def _entry(evidence: Evidence, name: str, samples: Any) -> Entry:
     """Check one array."""
-    problem, gradient = evidence.problem, evidence.gradient
-    array = problem.arrays[evidence.name]
+    array = evidence.problem.arrays[evidence.name]
     entry = Entry(name, RIGHT, array.shape, array.size, 0, 0, 0, 0, 0.0, None, np.nan, np.nan, np.nan)
-    if gradient is None or gradient.shape != array.shape:
-        if gradient is not None and _squeezed(gradient.shape) == _squeezed(array.shape):
-            gradient = evidence.gradient = gradient.reshape(array.shape)
-        else:
-            entry.verdict = WRONG
-            shape = None if gradient is None else gradient.shape
-            entry.reason = f"expected a gradient of shape {array.shape}, got {shape}"
-            entry.diagnosis = diagnose(evidence)
-            return entry
-    differences = evidence.differences
-    mask = _sample(differences, samples, evidence.rng)
-    progress = Progress(f"{problem.label}, {name}", 6 * differences.groups)
-    problem.watch = progress.advance
+    if not _has_shape_of(array, evidence):
+        shape = None if evidence.gradient is None else evidence.gradient.shape
+        entry.verdict = WRONG
+        entry.reason = f"expected a gradient of shape {array.shape}, got {shape}"
+        entry.diagnosis = diagnose(evidence)
+        return entry
+    mask = _sample(evidence.differences, samples, evidence.rng)
+    progress = Progress(f"{evidence.problem.label}, {name}", 6 * evidence.differences.groups)
+    evidence.problem.watch = progress.advance
     slopes, status = examine(evidence, mask)
     progress.close()
+    _judge_entry(entry, evidence, slopes, status)
+    for kind, text in _WEAKER.items():
+        if number := int((status == kind).sum()):
+            evidence.problem.notes.append(f"{name}, {number:,} coordinates: {text}")
+    _name_worst(entry, evidence, slopes, status)
+    return entry
+
+
+def _has_shape_of(array: Array, evidence: Evidence) -> bool:
+    """Whether the gradient has the array's shape, which one that differs by axes of length 1 is given."""
+    gradient = evidence.gradient
+    if gradient is None or gradient.shape == array.shape:
+        return gradient is not None
+    if _squeezed(gradient.shape) != _squeezed(array.shape):
+        return False
+    evidence.gradient = gradient.reshape(array.shape)
+    return True
+
+
+def _judge_entry(entry: Entry, evidence: Evidence, slopes: Slopes, status: NDArray[Any]) -> None:
+    """The verdict on an array from those on its coordinates, and the diagnosis if it is wrong."""
     entry.checked = int((status != "").sum())
     entry.wrong, entry.undecided, entry.kinks = (int((status == kind).sum()) for kind in (OFF, UNRESOLVED, KINK))
     if entry.wrong:
@@ -228,21 +253,23 @@ def _entry(evidence: Evidence, name: str, samples: Any) -> Entry:
     elif entry.undecided:
         entry.verdict = UNDECIDED
         entry.reason = evidence.reason
-    if entry.verdict == RIGHT and entry.checked < entry.size and not _right_along(evidence):
+    elif entry.checked < entry.size and not _right_along(evidence):
         entry.verdict = WRONG
         entry.reason = "right where it was looked at, but not along a random direction: look at more samples"
-    for kind, text in _WEAKER.items():
-        if number := int((status == kind).sum()):
-            problem.notes.append(f"{name}, {number:,} coordinates: {text}")
+
+
+def _name_worst(entry: Entry, evidence: Evidence, slopes: Slopes, status: NDArray[Any]) -> None:
+    """Of the coordinates of the kind that the verdict is about, the one with the largest error."""
+    gradient = evidence.gradient
+    assert gradient is not None
     error = np.abs(gradient - slopes.value)
     kind = OFF if entry.wrong else UNRESOLVED if entry.undecided else AGREES
     worst = np.where(status == kind, np.nan_to_num(error, nan=np.inf), -1.0)
     if not np.any(worst > 0.0):
         worst = np.where(status != "", np.abs(gradient), -1.0)
-    index = tuple(int(i) for i in np.unravel_index(int(worst.argmax()), array.shape))
+    index = tuple(int(i) for i in np.unravel_index(int(worst.argmax()), gradient.shape))
     entry.index, entry.error, entry.bound = index, float(error[index]), float(slopes.bound[index])
     entry.analytic, entry.numerical = float(gradient[index]), float(slopes.value[index])
-    return entry
 
 
 def _right_along(evidence: Evidence) -> bool:

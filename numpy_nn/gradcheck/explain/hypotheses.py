@@ -61,47 +61,55 @@ def hypotheses(e: Evidence) -> Iterator[Found]:
 
 
 def _factors(e: Evidence) -> Iterator[Found]:
+    """One constant times the right gradient: which constant, and what it has to do with the numbers of rows."""
     ratio = e.ratio()
     if ratio is None:
         return
     text = f"claimed / numerical = {ratio:.7g} at all {int(e.looked_at.sum())} coordinates looked at"
-    loss = isinstance(e.problem, LossProblem) or (isinstance(e.problem, PairProblem) and e.output.size == 1)
     if abs(ratio + 1.0) < 1e-6:
         yield ("target_minus_prediction" if getattr(e.problem, "targets", None) is not None else "sign"), text
         return
+    other = e.ratio_at_another_batch() if e.batch > 0 and e.x.ndim else None
+    at = "" if other is None else f"; {other[1]:.6g} with {other[0]} rows instead of {e.batch}"
+    factor = "factor", f"{text}{_named(abs(ratio))}{at}"
+    counted = None if e.batch == 1 else _count_of_rows_or_columns(e, abs(ratio), other)
+    if counted is None:
+        yield factor
+        return
+    cause, words = counted
+    yield cause, f"{text}{words}{at}"
+    columns_alone = cause == "elements_mean" and _near(abs(ratio) * math.prod(e.x.shape[1:]), 1.0)
+    # Nothing tells it from a constant that is the same number.
+    if other is None or (columns_alone and _named(abs(ratio))):
+        yield factor
+
+
+def _count_of_rows_or_columns(e: Evidence, ratio: float, other: tuple[int, float] | None) -> tuple[str, str] | None:
+    """The cause and the words for a ratio that is a number of rows, columns or both, or 1 over it."""
     n, columns = e.batch, math.prod(e.x.shape[1:])
-    other = e.ratio_at_another_batch() if n > 0 and e.x.ndim else None
+    loss = isinstance(e.problem, LossProblem) or (isinstance(e.problem, PairProblem) and e.output.size == 1)
 
     def goes_as(power: int, factor: float) -> bool:
-        """Whether |ratio| is factor * rows^power, also at another number of rows."""
-        here = _near(abs(ratio), factor * n**power)
+        """Whether the ratio is factor * rows^power, also at another number of rows."""
+        here = _near(ratio, factor * n**power)
         return here and (other is None or _near(abs(other[1]), factor * other[0] ** power))
 
-    at = "" if other is None else f"; {other[1]:.6g} with {other[0]} rows instead of {n}"
-    factor = "factor", f"{text}{_named(abs(ratio))}{at}"
-    if n == 1:
-        yield factor
-        return
     if goes_as(1, 1.0):
-        yield "batch_mean_missing", f"{text}, the batch size{at}"
-    elif goes_as(-1, 1.0):
+        return "batch_mean_missing", ", the batch size"
+    if goes_as(-1, 1.0):
         bias = e.array.ndim == 1 and e.name != "input" and not loss
-        yield ("bias_averaged" if bias else "batch_mean_twice"), f"{text}, 1 / the batch size{at}"
-    elif columns > 1 and goes_as(1, 1.0 / columns) and columns != n:
-        yield "wrong_axis_mean", f"{text} = {n} / {columns}, rows / columns{at}"
-    elif columns > 1 and goes_as(-1, 1.0 / columns):
-        yield "elements_mean", f"{text}, 1 / the number of elements{at}"
-    elif columns > 1 and goes_as(0, 1.0 / columns) and loss:
-        yield "elements_mean", f"{text}, 1 / the number of columns{at}"
-        if _named(abs(ratio)):
-            yield factor
-    elif columns > 1 and goes_as(1, float(columns)):
-        yield "batch_mean_missing", f"{text}, the number of elements{at}"
-    else:
-        yield factor
-        return
-    if other is None:  # nothing tells it from a constant that is the same number
-        yield factor
+        return ("bias_averaged" if bias else "batch_mean_twice"), ", 1 / the batch size"
+    if columns <= 1:
+        return None
+    if goes_as(1, 1.0 / columns) and columns != n:
+        return "wrong_axis_mean", f" = {n} / {columns}, rows / columns"
+    if goes_as(-1, 1.0 / columns):
+        return "elements_mean", ", 1 / the number of elements"
+    if goes_as(0, 1.0 / columns) and loss:
+        return "elements_mean", ", 1 / the number of columns"
+    if goes_as(1, float(columns)):
+        return "batch_mean_missing", ", the number of elements"
+    return None
 
 
 def _near(a: float, b: float) -> bool:

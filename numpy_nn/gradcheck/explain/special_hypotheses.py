@@ -204,15 +204,10 @@ def _dense(e: Evidence) -> Iterator[Found]:
 
 def _find_dense(e: Evidence) -> Dense | None:
     """The layer that explains the output, if there is one."""
-    arrays = [array for name, array in e.problem.arrays.items() if name != "input"]
-    weights = [array for array in arrays if array.ndim == 2 and min(array.shape) > 1]
-    biases = [array.reshape(-1) for array in arrays if array.size == max(array.shape, default=0)]
-    if e.x.ndim != 2 or e.output.ndim != 2 or len(weights) not in (1, 2) or len(biases) not in (0, len(weights)):
+    found = _weights_and_biases(e)
+    if found is None:
         return None
-    sizes = [e.x.shape[1], *(weight.shape[1] for weight in weights)]
-    biases = biases or [np.zeros(size) for size in sizes[1:]]
-    if [w.shape for w in weights] != list(pairwise(sizes)) or [b.size for b in biases] != sizes[1:]:
-        return None
+    weights, biases = found
     z, upstream = e.x @ weights[0] + biases[0], e.c
     if len(weights) == 2:
         upstream = e.c @ weights[1].T
@@ -225,6 +220,20 @@ def _find_dense(e: Evidence) -> Dense | None:
             if np.allclose(y, e.output, rtol=1e-9, atol=1e-9 * float(np.abs(e.output).max())):
                 return Dense(f, z, weights[0], upstream)
     return None
+
+
+def _weights_and_biases(e: Evidence) -> tuple[list[Array], list[Array]] | None:
+    """The weights of one or two dense layers that fit the shapes, and their biases, 0 if there are none."""
+    arrays = [array for name, array in e.problem.arrays.items() if name != "input"]
+    weights = [array for array in arrays if array.ndim == 2 and min(array.shape) > 1]
+    biases = [array.reshape(-1) for array in arrays if array.size == max(array.shape, default=0)]
+    if e.x.ndim != 2 or e.output.ndim != 2 or len(weights) not in (1, 2) or len(biases) not in (0, len(weights)):
+        return None
+    sizes = [e.x.shape[1], *(weight.shape[1] for weight in weights)]
+    biases = biases or [np.zeros(size) for size in sizes[1:]]
+    if [w.shape for w in weights] != list(pairwise(sizes)) or [b.size for b in biases] != sizes[1:]:
+        return None
+    return weights, biases
 
 
 def _default_options(activation: Activation) -> dict[str, Array]:

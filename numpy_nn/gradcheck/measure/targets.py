@@ -51,8 +51,7 @@ class Problem:
         self.evaluations += 1
         if self.watch is not None:
             self.watch(1)
-        for restore in self._restore:
-            restore()
+        self.restore_generators()
         given = self.arrays["input"].copy()
         with np.errstate(all="ignore"):
             output = np.array(self._forward(given))
@@ -61,6 +60,11 @@ class Problem:
         if output.dtype.kind != "f":
             raise TypeError(f"{self.label}: expected an output of floats, got an array of {output.dtype}")
         return output.astype(np.float64, copy=False)
+
+    def restore_generators(self) -> None:
+        """Have every generator draw again what it drew for the first output."""
+        for restore in self._restore:
+            restore()
 
     def complex_output(self, x: NDArray[np.complexfloating[Any]]) -> NDArray[np.complexfloating[Any]] | None:
         """The output for a complex input; None if the target does not take one and answer in kind."""
@@ -334,11 +338,22 @@ def _parameters(target: Any, named: Mapping[str, str] | None) -> list[tuple[str,
     if callable(getattr(target, "params_and_grads", None)):  # joelnet's networks
         arrays = [data for data, _ in target.params_and_grads()]
         return [(f"parameter {i}", data, partial(_nth_gradient, target, i)) for i, data in enumerate(arrays)]
+    collected = _collected_parameters(target)
+    return _attributes_with_gradients(target) if collected is None else collected
+
+
+def _collected_parameters(target: Any) -> list[tuple[str, NDArray[Any], Getter]] | None:
+    """Those of two collections of one kind, ``params`` and ``grads``; None if there are none."""
     params, grads = getattr(target, "params", None), getattr(target, "grads", None)
     if isinstance(params, Mapping) and isinstance(grads, Mapping):
         return [(name, array, partial(_item, target, _gradient_name(name, grads))) for name, array in params.items()]
     if isinstance(params, Sequence) and isinstance(grads, Sequence):
         return [(f"params[{i}]", array, partial(_item, target, i)) for i, array in enumerate(params)]
+    return None
+
+
+def _attributes_with_gradients(target: Any) -> list[tuple[str, NDArray[Any], Getter]]:
+    """The attributes that are arrays and have another beside them that is named as their gradient."""
     attributes = vars(target) if hasattr(target, "__dict__") else {}
     found = []
     for name, value in attributes.items():
