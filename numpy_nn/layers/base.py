@@ -57,14 +57,14 @@ class Layer(Composition):
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
-        own = {name: vars(cls)[name] for name in CHECKED if name in vars(cls)}
-        if "backward" in own and "backward_parameters" not in own:
-            # Not that of the parent, whose backward it would be a part of.
-            own["backward_parameters"] = Layer.backward_parameters
-        for name, formula in own.items():
-            checked, public = CHECKED[name](formula)
-            setattr(cls, f"_{name}", checked)
-            setattr(cls, name, public)
+        for name, put_between_checks in CHECKED.items():
+            if name in vars(cls):
+                checked, public = put_between_checks(vars(cls)[name])
+                setattr(cls, f"_{name}", checked)
+                setattr(cls, name, public)
+        if "backward" in vars(cls) and "backward_parameters" not in vars(cls):
+            # Not the parent's, which need not be a part of this backward.
+            cls._backward_parameters = Layer._backward_parameters  # type: ignore[method-assign]
 
     def forward(self, x: FloatArray) -> FloatArray:
         """The output for the batch ``x``."""
@@ -81,8 +81,8 @@ class Layer(Composition):
     def backward_parameters(self, grad_output: FloatArray) -> None:
         """The part of :meth:`backward` that writes the parameters' ``grad``.
 
-        A network calls it on its first layer while training, where nobody asks for the gradient of the data. By
-        default it is the whole of backward.
+        A network calls it on its first layer while training, where nobody asks for the gradient of the data. Of a
+        class that does not define it beside its backward, it calls the whole of backward.
         """
         self._backward(grad_output)
 
@@ -117,7 +117,7 @@ class Layer(Composition):
         return self.backward(grad_output)
 
     def _backward_parameters(self, grad_output: FloatArray) -> None:
-        self.backward_parameters(grad_output)
+        self._backward(grad_output)
 
     def __setattr__(self, name: str, value: Any) -> None:
         super().__setattr__(name, value)

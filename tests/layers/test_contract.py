@@ -147,6 +147,26 @@ def test_a_formula_of_the_parent_is_the_bare_one():
     np.testing.assert_array_equal(layer.weight.grad, plain.weight.grad)
 
 
+def test_a_backward_of_ones_own_may_call_the_parent_s_part_for_the_parameters():
+    class Careless(nn.Linear):
+        def backward(self, grad_output):
+            self.backward_parameters(grad_output)
+            return grad_output @ self.weight.data
+
+    layer, plain = Careless(3, 3, rng=0, dtype=np.float64), nn.Linear(3, 3, rng=0, dtype=np.float64)
+    x = batch(np.float64)
+    grad = gradient_for(layer(x))
+    plain(x)
+    plain.backward(grad)
+    np.testing.assert_array_equal(layer.backward(grad), grad @ plain.weight.data)
+    np.testing.assert_array_equal(layer.weight.grad, plain.weight.grad)
+    net = nn.Sequential(layer)
+    net(x)
+    net.parameters().grad[...] = 0.0
+    net.backward_parameters(grad)
+    np.testing.assert_array_equal(layer.weight.grad, plain.weight.grad)
+
+
 def test_a_function_put_in_the_place_of_a_formula_is_used_in_a_network_too():
     net = nn.Sequential(nn.ReLU(), nn.Identity())
     net[0].forward = lambda x: x + 1.0
