@@ -9,7 +9,7 @@ Reid, 1974). That structure is found by probing, not assumed.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -209,33 +209,40 @@ class Differences:
     def _slopes(self, c: Array, mask: Mask | None, steps: Array, scale: str, *, sides: bool = False) -> Slopes:
         mask = np.ones(self.array.shape, np.bool_) if mask is None else mask
         chosen = np.where(mask, self.scales[scale], 0.0).transpose(self._axes)
-        h, home = self.scales[scale].transpose(self._axes), self.home.transpose(self._axes)
-        nan = np.full(self._shape, np.nan)
-        flags = np.zeros(self._shape, np.bool_)
+        nan, flags = np.full(self._shape, np.nan), np.zeros(self._shape, np.bool_)
         folded = Slopes(nan, nan.copy(), flags, flags.copy(), nan.copy(), nan.copy(), nan.copy())
-        noise = self._fold(self._noise(scale))
-        c, center, view = self._fold(c), self._fold(self.center), self.array.transpose(self._axes)
+        noise, c, center = self._fold(self._noise(scale)), self._fold(c), self._fold(self.center)
         for groups in self._chunks(chosen, steps):
-            outputs = np.empty((2, len(steps), len(groups), *center.shape))
-            for g, index in enumerate(groups):
-                for j, t in enumerate(steps):
-                    for side, sign in enumerate((1.0, -1.0)):
-                        view[index] = home[index] + sign * t * chosen[index]
-                        outputs[side, j, g] = self._fold(self._output()).reshape(center.shape)
-                view[index] = home[index]
-            rows = tuple(np.array(axis) for axis in zip(*groups, strict=True)) if self._outer else ()
-            shape = (len(groups), *self._shape[len(self._outer) :])
+            outputs = self._moved_outputs(groups, chosen, steps, center)
             part = _summarise(outputs, center, steps, c, noise, sides)
-            for field, numbers in part.items():
-                numbers = numbers.reshape(shape if self._outer else self._shape)
-                if field not in ("flat", "kink"):
-                    numbers = numbers / h[rows].reshape(numbers.shape)
-                getattr(folded, field)[rows] = numbers
+            self._put(part, groups, self.scales[scale].transpose(self._axes), folded)
         back = np.argsort(self._axes)
         slopes = Slopes(*(array.transpose(back) for array in vars(folded).values()))
-        for field in ("value", "bound", "low", "high", "side_bound"):
-            getattr(slopes, field)[~mask] = np.nan
+        for name in ("value", "bound", "low", "high", "side_bound"):
+            getattr(slopes, name)[~mask] = np.nan
         return slopes
+
+    def _moved_outputs(self, groups: Sequence[tuple[int, ...]], chosen: Array, steps: Array, center: Array) -> Array:
+        """The output with each group moved by each step, up and down: (2, steps, groups, slices, entries)."""
+        home, view = self.home.transpose(self._axes), self.array.transpose(self._axes)
+        outputs = np.empty((2, len(steps), len(groups), *center.shape))
+        for g, index in enumerate(groups):
+            for j, t in enumerate(steps):
+                for side, sign in enumerate((1.0, -1.0)):
+                    view[index] = home[index] + sign * t * chosen[index]
+                    outputs[side, j, g] = self._fold(self._output()).reshape(center.shape)
+            view[index] = home[index]
+        return outputs
+
+    def _put(self, part: dict[str, Array], groups: Sequence[tuple[int, ...]], h: Array, folded: Slopes) -> None:
+        """Write what was found for these groups, in units of the scale ``h``, where it belongs."""
+        rows = tuple(np.array(axis) for axis in zip(*groups, strict=True)) if self._outer else ()
+        shape = (len(groups), *self._shape[len(self._outer) :]) if self._outer else self._shape
+        for name, numbers in part.items():
+            numbers = numbers.reshape(shape)
+            if name not in ("flat", "kink"):
+                numbers = numbers / h[rows].reshape(shape)
+            getattr(folded, name)[rows] = numbers
 
 
 def _summarise(outputs: Array, center: Array, steps: Array, c: Array, noise: Array, sides: bool) -> dict[str, Array]:
