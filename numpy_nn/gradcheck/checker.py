@@ -60,7 +60,8 @@ def check_gradients(
       ``gradient(x, targets)``.
 
     ``x`` is an array of floats (or a list); everything is computed in float64, on a deep copy of the target. What is
-    differentiated is sum(c * output) for a random c, which is also what ``backward`` is given; for a loss, the loss.
+    differentiated is sum(grad_output * output) for a random grad_output, which is also what ``backward`` is given; for
+    a loss, the loss.
     ``samples`` limits the coordinates of each array that are checked: a number drawn by chance, "all", or by default
     all up to 200,000 evaluations and 2,000 beyond; the others are then checked together, along random directions.
     ``rng`` is the generator, if any, that a function draws from, ``seed`` sets the check's own random numbers.
@@ -114,9 +115,9 @@ def _chain(net: Sequential, x: Array, loss: Any, targets: Any, report: GradientR
         return
     whole = problem.output()
     inputs, output = _forward_step_by_step(net, x, problem)
-    c = problem.cotangent(np.random.default_rng(0), whole.shape)
-    end_to_end: dict[str, Any] = problem.gradients(c)
-    steps = _backward_step_by_step(net, c)
+    grad_output = problem.random_grad_output(np.random.default_rng(0), whole.shape)
+    end_to_end: dict[str, Any] = problem.gradients(grad_output)
+    steps = _backward_step_by_step(net, grad_output)
     same = np.array_equal(whole, output, equal_nan=True)
     same &= all(np.array_equal(end_to_end[name], steps[name], equal_nan=True) for name in steps)
     if not same:
@@ -141,9 +142,9 @@ def _forward_step_by_step(net: Sequential, x: Array, problem: Problem) -> tuple[
     return inputs, value
 
 
-def _backward_step_by_step(net: Sequential, c: Array) -> dict[str, Array]:
+def _backward_step_by_step(net: Sequential, grad_output: Array) -> dict[str, Array]:
     """The gradients with respect to all parameters and the input, by the layers' own backward passes."""
-    gradient: Any = c
+    gradient: Any = grad_output
     for layer in reversed(net.leaves()):
         with np.errstate(all="ignore"):
             gradient = layer.backward(gradient)
@@ -172,24 +173,28 @@ def _entries(
     home = x.copy()
     # A batch before the one that counts: what is kept or added up from call to call then shows.
     x[...] = 0.75 * (np.roll(home, 1, axis=0) if home.ndim else home)
-    previous_x, previous_c = x.copy(), problem.cotangent(rng, output.shape)
-    previous = problem.gradients(previous_c)
+    previous_x, previous_grad_output = x.copy(), problem.random_grad_output(rng, output.shape)
+    previous = problem.gradients(previous_grad_output)
     x[...] = home
-    c = problem.cotangent(rng, output.shape)
-    claimed = problem.gradients(c)
-    again = problem.gradients(c)
+    grad_output = problem.random_grad_output(rng, output.shape)
+    claimed = problem.gradients(grad_output)
+    again = problem.gradients(grad_output)
     for name, gradient in claimed.items():
         shown = name if not prefix else f"{prefix}.{name}" if name != "input" or not first else name
         if gradient is None and name == "input":
             problem.notes.append("backward returns no gradient of the input: it is not checked")
             continue
-        evidence = Evidence(problem, name, gradient, c, output, previous, previous_x, previous_c, rng)
+        evidence = Evidence(
+            problem, name, gradient, grad_output, output, previous, previous_x, previous_grad_output, rng
+        )
         if gradient is not None and not _equal(gradient, again[name]):
             # A gradient that hangs on the calls before is wrong, one that varies by itself cannot be judged.
             x[...] = previous_x
-            problem.gradients(previous_c)
+            problem.gradients(previous_grad_output)
             x[...] = home
-            if not _equal(problem.gradients(c)[name], gradient) and not _adds_up(gradient, again[name], previous[name]):
+            if not _equal(problem.gradients(grad_output)[name], gradient) and not _adds_up(
+                gradient, again[name], previous[name]
+            ):
                 problem.problems.append(f"{shown}: two backward passes on the same input give different gradients")
                 continue
         yield _entry(evidence, shown, samples)
@@ -278,7 +283,7 @@ def _right_along(evidence: Evidence) -> bool:
     assert gradient is not None
     for _ in range(DIRECTIONS):
         direction = scale * evidence.rng.uniform(-1.0, 1.0, gradient.shape)
-        slope, bound, kink = evidence.differences.along(direction, evidence.c)
+        slope, bound, kink = evidence.differences.along(direction, evidence.grad_output)
         terms = gradient * direction
         rounding = gradient.size * UNIT_ROUNDOFF * float(np.abs(terms).sum())
         if not kink and abs(float(terms.sum()) - slope) > bound + rounding:

@@ -45,18 +45,18 @@ class Problem:
             output = self.target.forward(self.x)
         return np.array(output, np.float64)
 
-    def backward(self, upstream: Array) -> dict[str, Array]:
-        """The claimed gradient of sum(upstream * output) by each array, after a forward call at the same point."""
+    def backward(self, grad_output: Array) -> dict[str, Array]:
+        """The claimed gradient of sum(grad_output * output) by each array, after a forward call at the same point."""
         self.forward()
         if isinstance(self.target, tuple):
-            gradients = {"input": self.target[1](self.x, upstream)}
+            gradients = {"input": self.target[1](self.x, grad_output)}
         elif self.targets is not None:
-            gradients = {"input": upstream * self.target.backward()}
+            gradients = {"input": grad_output * self.target.backward()}
         elif isinstance(self.target, nn.Layer):
-            gradients = {"input": self.target.backward(upstream)}
+            gradients = {"input": self.target.backward(grad_output)}
             gradients |= {name: p.grad for name, p in self.target.named_parameters()}
         else:
-            gradients = {"input": self.target.backward(upstream)}
+            gradients = {"input": self.target.backward(grad_output)}
             gradients |= {name: self.target.grads[name] for name in self.target.params}
         return {name: np.array(gradient, np.float64) for name, gradient in gradients.items()}
 

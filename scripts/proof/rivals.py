@@ -26,8 +26,8 @@ def hips_autograd(problem: Problem, rng: np.random.Generator) -> bool:
     eps, tolerance = 1e-6, 1e-6
     home = {name: array.copy() for name, array in problem.arrays.items()}
     direction = {name: rng.standard_normal(array.shape) for name, array in home.items()}
-    upstream = rng.standard_normal(problem.forward().shape)
-    claimed = problem.backward(upstream)
+    grad_output = rng.standard_normal(problem.forward().shape)
+    claimed = problem.backward(grad_output)
     if any(claimed[name].shape != array.shape for name, array in home.items()):
         return True
     exact = sum(float(np.sum(direction[name] * gradient)) for name, gradient in claimed.items())
@@ -37,14 +37,14 @@ def hips_autograd(problem: Problem, rng: np.random.Generator) -> bool:
             array[...] = home[name] + t * direction[name]
         return problem.forward()
 
-    numeric = float(np.sum(upstream * ((at(eps / 2) - at(-eps / 2)) / eps)))
+    numeric = float(np.sum(grad_output * ((at(eps / 2) - at(-eps / 2)) / eps)))
     at(0.0)
     difference = abs(numeric - exact)
     return not (difference < tolerance or difference < tolerance * abs(numeric + exact))
 
 
 def cs231n(threshold: float) -> Checker:
-    """The recipe of Stanford's CS231n: central differences with h = 1e-5, entry by entry, for one random upstream.
+    """The recipe of Stanford's CS231n: central differences with h = 1e-5, entry by entry, for one random grad_output.
 
     The relative error is max |a - b| / max(1e-8, |a| + |b|), as in its assignments' ``rel_error``. Its notes call 1e-4
     "usually okay for objectives with kinks" and 1e-7 what smooth ones should reach: the two thresholds to choose from.
@@ -52,9 +52,9 @@ def cs231n(threshold: float) -> Checker:
     h = 1e-5
 
     def check(problem: Problem, rng: np.random.Generator) -> bool:
-        upstream = rng.standard_normal(problem.forward().shape)
-        for name, claimed in problem.backward(upstream).items():
-            numeric = differences(problem, name, lambda at: np.sum((at(h) - at(-h)) * upstream) / (2.0 * h))
+        grad_output = rng.standard_normal(problem.forward().shape)
+        for name, claimed in problem.backward(grad_output).items():
+            numeric = differences(problem, name, lambda at: np.sum((at(h) - at(-h)) * grad_output) / (2.0 * h))
             if claimed.shape != numeric.shape:
                 return True
             error = np.abs(claimed - numeric) / np.maximum(1e-8, np.abs(claimed) + np.abs(numeric))

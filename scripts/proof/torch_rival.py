@@ -22,9 +22,9 @@ class _Wrapped(torch.autograd.Function):
         return torch.from_numpy(problem.forward())
 
     @staticmethod
-    def backward(ctx: Any, *upstream: torch.Tensor) -> Any:
+    def backward(ctx: Any, *grad_output: torch.Tensor) -> Any:
         _write(ctx.problem, ctx.saved_tensors)
-        gradients = ctx.problem.backward(upstream[0].detach().numpy().copy())
+        gradients = ctx.problem.backward(grad_output[0].detach().numpy().copy())
         return (None, *(torch.from_numpy(gradient) for gradient in gradients.values()))
 
 

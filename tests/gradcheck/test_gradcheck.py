@@ -212,7 +212,7 @@ def test_an_input_changed_in_place_is_no_wrong_gradient():
     assert any("changes its input in place" in text for text in report.problems)
 
 
-def test_an_upstream_gradient_changed_in_place_is_found():
+def test_a_grad_output_changed_in_place_is_found():
     def vjp(_, g):
         g *= 2
         return g

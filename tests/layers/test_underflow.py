@@ -27,14 +27,14 @@ def assert_near(single, double, roundings, magnified=1.0):
     assert np.abs(single - double).max() <= bound, (single, double)
 
 
-@pytest.mark.parametrize("upstream", [1.0, 1e-25, 1e-40])
+@pytest.mark.parametrize("grad_output", [1.0, 1e-25, 1e-40])
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("name", SMALL)
-def test_a_layer_of_small_numbers_is_right_forwards_and_backwards(name, size, upstream):
+def test_a_layer_of_small_numbers_is_right_forwards_and_backwards(name, size, grad_output):
     single, double = LAYERS[name](np.float32), LAYERS[name](np.float32).to(np.float64)
     x = batch(np.float32) * np.float32(size)
     output, exact = single(x), double(x.astype(np.float64))
-    g = (np.cos(np.arange(output.size)).reshape(output.shape) * upstream).astype(np.float32)
+    g = (np.cos(np.arange(output.size)).reshape(output.shape) * grad_output).astype(np.float32)
     gradient, exact_gradient = single.backward(g), double.backward(g.astype(np.float64))
     # Sums of at most five terms, each a product, and a mean that is taken off: some dozen roundings. The normalized x
     # is x / sqrt(eps) here, and so are its errors.

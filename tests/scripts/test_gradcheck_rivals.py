@@ -43,7 +43,7 @@ def test_rivals_see_what_their_tolerance_lets_them_see():
 
 def test_a_problem_gives_outputs_gradients_and_differences_of_every_form():
     rng = np.random.default_rng(0)
-    x, upstream = rng.standard_normal((4, 3)), rng.standard_normal((4, 2))
+    x, grad_output = rng.standard_normal((4, 3)), rng.standard_normal((4, 2))
     ours = nn.Linear(3, 2, rng=0, dtype=np.float64)
     assert ours.bias is not None
     student = Linear(ours.weight.data.copy(), ours.bias.data.copy())
@@ -51,7 +51,7 @@ def test_a_problem_gives_outputs_gradients_and_differences_of_every_form():
     problems = [Problem(target, x, None) for target in (ours, student, pair)]
     for problem in problems:
         np.testing.assert_array_equal(problem.forward(), x @ student.params["W"] + student.params["b"])
-        np.testing.assert_array_equal(problem.backward(upstream)["input"], upstream @ student.params["W"].T)
+        np.testing.assert_array_equal(problem.backward(grad_output)["input"], grad_output @ student.params["W"].T)
     assert [list(problem.arrays) for problem in problems] == [
         ["input", "weight", "bias"],
         ["input", "W", "b"],
@@ -91,8 +91,8 @@ def test_one_seed_gives_one_network():
     np.testing.assert_array_equal(one.net(one.x), other.net(other.x))
 
 
-def one_sided(problem, upstream, step):
-    return differences(problem, "input", lambda at: np.sum(upstream * (at(step) - at(0.0))) / step)
+def one_sided(problem, grad_output, step):
+    return differences(problem, "input", lambda at: np.sum(grad_output * (at(step) - at(0.0))) / step)
 
 
 def test_the_kinks_are_kinks():
@@ -101,9 +101,9 @@ def test_the_kinks_are_kinks():
     *functions, (_, network, zeros, _) = kinks(rng)
     for name, *case in functions:
         problem = Problem(*case)
-        upstream = rng.standard_normal(problem.forward().shape)
-        claimed = problem.backward(upstream)["input"]
-        left, right = (one_sided(problem, upstream, side) for side in (-STEP, STEP))
+        grad_output = rng.standard_normal(problem.forward().shape)
+        claimed = problem.backward(grad_output)["input"]
+        left, right = (one_sided(problem, grad_output, side) for side in (-STEP, STEP))
         assert np.abs(right - left).max() > 0.01, name
         # Quotients are off by STEP f'' / 2 where f is curved, and by rounding, 2^-53 / STEP times the sum's size.
         assert np.all(claimed >= np.minimum(left, right) - 10.0 * STEP), name

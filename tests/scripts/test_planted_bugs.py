@@ -43,14 +43,14 @@ CAUSES = {
     "batch_norm_variance_constant",
     "partly_filled",
     "one_example",
-    "upstream_ignored",
+    "grad_output_ignored",
     "derivative_twice",
     "wrong_shape",
 }
 
 
-def numerical(problem, name, upstream):
-    """The derivative of sum(upstream * output) by every entry of an array, and a bound on the error of each.
+def numerical(problem, name, grad_output):
+    """The derivative of sum(grad_output * output) by every entry of an array, and a bound on the error of each.
 
     Central quotients with steps h, h/2, h/4 have the error a h^2 + b h^4 + ...; two combinations without the first
     power differ by nearly the error of the worse one, which is that of the better one, without the second, many times
@@ -66,9 +66,9 @@ def numerical(problem, name, upstream):
         )
         coarse, fine = d2 + (d2 - d1) / 3, d4 + (d4 - d2) / 3
         best = fine + (fine - coarse) / 15
-        size = np.sum(np.abs(upstream) * (1.0 + np.abs(outputs[0][0])))
+        size = np.sum(np.abs(grad_output) * (1.0 + np.abs(outputs[0][0])))
         rounding = 4 * 200 * UNIT_ROUNDOFF * size / (STEP / 4)
-        return np.sum(upstream * best), np.sum(np.abs(upstream * (fine - coarse))) + rounding
+        return np.sum(grad_output * best), np.sum(np.abs(grad_output * (fine - coarse))) + rounding
 
     both = differences(problem, name, quotient)
     return both[..., 0], both[..., 1]
@@ -78,13 +78,13 @@ def excess(problem, rng):
     """For every array by name, how many times the bound its worst entry is off; inf for a gradient of another shape."""
     home = problem.x.copy()
     problem.x *= 0.75  # another batch before, as in training: what is kept from call to call shows only then
-    upstream = rng.standard_normal(problem.forward().shape)
+    grad_output = rng.standard_normal(problem.forward().shape)
     problem.x[...] = home
-    claimed = problem.backward(upstream)
+    claimed = problem.backward(grad_output)
     assert list(claimed) == list(problem.arrays)
     found = {}
     for name, gradient in claimed.items():
-        value, bound = numerical(problem, name, upstream)
+        value, bound = numerical(problem, name, grad_output)
         # A bound that would let anything pass proves nothing.
         assert np.median(bound) < 1e-7 * max(1.0, np.abs(value).max())
         same_shape = gradient.shape == value.shape

@@ -55,7 +55,7 @@ WORDS: dict[str, tuple[str, str]] = {
         "let it pass where forward let the value pass",
     ),
     "mask_wrong_tensor": (
-        "the mask is taken from the upstream gradient instead of the input",
+        "the mask is taken from grad_output instead of the input",
         "take the mask from what forward saw",
     ),
     "bias_not_summed": ("the gradient of the bias is not summed over the batch", "sum over axis 0"),
@@ -98,6 +98,6 @@ WORDS: dict[str, tuple[str, str]] = {
     ),
     "partly_filled": ("only a part of the gradient is filled in, the rest is 0", "write the other rows or columns too"),
     "one_example": ("one row of the batch alone is used", "sum over all rows: dW = x^T dy"),
-    "upstream_ignored": ("the upstream gradient is ignored: this is the gradient for ones", "multiply by grad_output"),
+    "grad_output_ignored": ("grad_output is ignored: this is the gradient for ones", "multiply by grad_output"),
     "wrong_shape": ("the gradient has not the shape of what it belongs to", "give it the same shape"),
 }

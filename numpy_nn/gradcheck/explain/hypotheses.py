@@ -124,79 +124,79 @@ def _named(ratio: float) -> str:
 
 def _elementwise(e: Evidence) -> Iterator[Found]:
     """Mistakes in y = f(x), entry by entry."""
-    c, x, y = e.c, e.x, e.output
-    if e.fits(e.vjp(np.ones_like(c))):
-        yield "upstream_ignored", e.everywhere("the one for grad_output = 1")
+    g, x, y = e.grad_output, e.x, e.output
+    if e.fits(e.vjp(np.ones_like(g))):
+        yield "grad_output_ignored", e.everywhere("the one for grad_output = 1")
     if e.name != "input" or x.shape != y.shape:
         return
-    if e.fits(c):
+    if e.fits(g):
         yield "derivative_missing", e.everywhere("grad_output itself")
         return
     if not e.differences.elementwise:
         return
-    slope = e.truth / c
-    if e.fits(c * slope**2):
+    slope = e.truth / g
+    if e.fits(g * slope**2):
         yield "derivative_twice", e.everywhere("grad_output f'(x)^2")
     levels = np.unique(np.round(slope[np.isfinite(slope)], 6))
     # Among wrong coordinates alone, any other mask looks inverted.
-    if len(levels) == 2 and not e.narrowed and e.fits(c * (levels.sum() - slope)):
+    if len(levels) == 2 and not e.narrowed and e.fits(g * (levels.sum() - slope)):
         yield "mask_inverted", e.everywhere(f"that with the slopes {levels[0]:g} and {levels[1]:g} exchanged")
-    for mask in (c > 0, c < 0):
-        if e.fits(c * mask) or e.fits(c * mask * slope):
+    for mask in (g > 0, g < 0):
+        if e.fits(g * mask) or e.fits(g * mask * slope):
             yield "mask_wrong_tensor", e.everywhere("grad_output where grad_output has one sign")
     for formula, prediction in (("x (1 - x)", x * (1.0 - x)), ("1 - x^2", 1.0 - x**2)):
-        if e.fits(c * prediction):
+        if e.fits(g * prediction):
             yield "derivative_at_input", e.everywhere(f"grad_output times {formula}, with x the input")
-    at_output = e.vjp(c, y)
+    at_output = e.vjp(g, y)
     if e.fits(at_output):
         yield "derivative_at_output", e.everywhere("grad_output f'(f(x))")
     for name, activation in ACTIVATIONS.items():
         options = {"weight": np.array(0.25)} if name == "prelu" else {}
         if activation.elementwise and name != "identity":
             with np.errstate(all="ignore"):
-                if e.fits(c * activation.derivative(x, **options)):
+                if e.fits(g * activation.derivative(x, **options)):
                     yield "other_activation", e.everywhere(f"grad_output times the derivative of {name}")
 
 
 def _matrices(e: Evidence) -> Iterator[Found]:
     """Mistakes in products with a weight."""
     assert e.gradient is not None
-    a, n, c = e.gradient, e.truth, e.c
+    a, n, g = e.gradient, e.truth, e.grad_output
     if a.ndim == 2 and a.shape[0] == a.shape[1] and e.name != "input" and e.looked_at.all() and e.fits(n.T):
         yield "transposed", e.everywhere("the transpose of the numerical one")
     for cause, formula, prediction in _products(e):
         if e.fits(prediction):
             yield cause, e.everywhere(formula)
-    if e.name != "input" and a.ndim <= 2 and c.ndim >= 1 and c.shape[0] == e.batch > 1:
+    if e.name != "input" and a.ndim <= 2 and g.ndim >= 1 and g.shape[0] == e.batch > 1:
         for row in {0, e.batch - 1}:
-            only = np.zeros_like(c)
-            only[row] = c[row]
+            only = np.zeros_like(g)
+            only[row] = g[row]
             alone = e.vjp(only)
             if e.fits(alone):
-                # A bias is added to the output as it is: what one row gives is that row of the upstream gradient.
+                # A bias is added to the output as it is: what one row gives is that row of grad_output.
                 seen = e.looked_at.ravel()
-                bias = alone.size == c[row].size and np.allclose(alone.ravel()[seen], c[row].ravel()[seen])
+                bias = alone.size == g[row].size and np.allclose(alone.ravel()[seen], g[row].ravel()[seen])
                 kind = "bias_not_summed" if bias else "one_example"
                 yield kind, e.everywhere(f"that of row {row} of the batch alone")
 
 
 def _products(e: Evidence) -> Iterator[tuple[str, str, Array]]:
     """For a layer with a weight: the products that a backward pass is made of, and what is wrong with each."""
-    x, c = e.x, e.c
-    if x.ndim != 2 or c.ndim != 2 or len(x) != len(c):  # images, or samples in columns
+    x, g = e.x, e.grad_output
+    if x.ndim != 2 or g.ndim != 2 or len(x) != len(g):  # images, or samples in columns
         return
     if e.name == "input":
         for name, weight in e.problem.arrays.items():
             if weight.ndim == 2 and name != "input":
                 inward = (1, 1) in Differences(e.problem, name, e.rng).aligned  # (in, out), as for y = x W
                 for formula, matrix, right in ((f"{name}^T", weight.T, inward), (name, weight, not inward)):
-                    if c.shape[1] == matrix.shape[0]:
-                        yield ("derivative_missing" if right else "transposed"), f"grad_output {formula}", c @ matrix
+                    if g.shape[1] == matrix.shape[0]:
+                        yield ("derivative_missing" if right else "transposed"), f"grad_output {formula}", g @ matrix
     elif e.array.ndim == 2:
-        yield "derivative_missing", "x^T grad_output", x.T @ c
-        yield "derivative_missing", "grad_output^T x", c.T @ x
+        yield "derivative_missing", "x^T grad_output", x.T @ g
+        yield "derivative_missing", "grad_output^T x", g.T @ x
     elif e.array.ndim == 1:
-        yield "derivative_missing", "the sum of grad_output over the batch", c.sum(axis=0)
+        yield "derivative_missing", "the sum of grad_output over the batch", g.sum(axis=0)
 
 
 def _calls(e: Evidence) -> Iterator[Found]:
@@ -208,12 +208,12 @@ def _calls(e: Evidence) -> Iterator[Found]:
         if e.fits(e.previous) and e.hangs_on_previous():
             yield "stale_input", e.everywhere("that of the call before")
     for name, kept in e.problem.kept_arrays():
-        if kept.shape == e.x.shape and e.fits(e.vjp(e.c, kept)):
+        if kept.shape == e.x.shape and e.fits(e.vjp(e.grad_output, kept)):
             yield (
                 "stale_input",
                 e.everywhere(f"the one at the input that is kept in {name}, which is not the present one"),
             )
-    if e.fits(e.vjp(e.c, e.previous_x)) and e.hangs_on_previous():
+    if e.fits(e.vjp(e.grad_output, e.previous_x)) and e.hangs_on_previous():
         yield "stale_input", e.everywhere("the one at the input of the call before")
 
 

@@ -66,18 +66,18 @@ def _dropout(e: Evidence) -> Iterator[Found]:
     scale = common_ratio(e.output[kept], e.x[kept])
     if scale is None or scale <= 1.0 + 1e-9:
         return
-    if e.fits(e.c * kept):
+    if e.fits(e.grad_output * kept):
         yield "dropout_scale", f"forward multiplies by {scale:.6g} or 0, backward by 1 or 0"
     for factor in (scale, 1.0):
-        if e.fits(e.c * factor * ~kept):
+        if e.fits(e.grad_output * factor * ~kept):
             yield "mask_inverted", e.everywhere(f"{factor:.6g} grad_output where forward made the output 0")
-        if e.fits(e.c * factor):
+        if e.fits(e.grad_output * factor):
             yield "dropout_mask", f"forward makes {(~kept).sum()} of {kept.size} entries 0, backward none"
 
 
 def _normalisation(e: Evidence) -> Iterator[Found]:
     """Batch norm (statistics over axis 0) and layer norm (axis 1): y = gamma x^ + beta."""
-    x, y, c = e.x, e.output, e.c
+    x, y, g = e.x, e.output, e.grad_output
     if e.name != "input" or x.ndim != 2 or y.shape != x.shape:
         return
     for axis in (0, 1):
@@ -94,7 +94,7 @@ def _normalisation(e: Evidence) -> Iterator[Found]:
         # eps makes y a little smaller than gamma x^; the fit takes that into gamma.
         if np.abs(normal * gamma + beta - y).max() > 1e-3 * np.abs(y).max():
             continue
-        h = c * gamma
+        h = g * gamma
 
         def centred(h: Array, normal: Array, over: tuple[int, int]) -> Array:
             mean, spread = over
@@ -122,7 +122,7 @@ def _roughly(e: Evidence, prediction: Array) -> bool:
 
 
 def _softmax(e: Evidence) -> Iterator[Found]:
-    x, y, c = e.x, e.output, e.c
+    x, y, g = e.x, e.output, e.grad_output
     if e.name != "input" or x.ndim != 2 or y.shape != x.shape or x.shape[1] < 2:
         return
     with np.errstate(over="ignore"):
@@ -133,21 +133,21 @@ def _softmax(e: Evidence) -> Iterator[Found]:
         else:
             return
     diagonal = 1.0 - s if log else s * (1.0 - s)
-    if e.fits(c * diagonal):
+    if e.fits(g * diagonal):
         yield "softmax_elementwise", e.everywhere("grad_output times the diagonal of the Jacobian")
     if log:
         for formula, prediction in (
-            ("grad_output", c),
-            ("grad_output - softmax(x)", c - s),
-            ("grad_output * softmax(x)", c * s),
+            ("grad_output", g),
+            ("grad_output - softmax(x)", g - s),
+            ("grad_output * softmax(x)", g * s),
         ):
             if e.fits(prediction):
                 yield "log_softmax_row_sum", e.everywhere(formula)
-    elif e.fits(s * (c - (c * s).sum(axis=0, keepdims=True))):
+    elif e.fits(s * (g - (g * s).sum(axis=0, keepdims=True))):
         yield "wrong_axis_mean", e.everywhere("s (g - the sum of g s over the batch), which should run over the row")
-    elif e.fits(c * s):
+    elif e.fits(g * s):
         yield "softmax_elementwise", e.everywhere("grad_output times softmax(x), without - sum(g s)")
-    elif e.fits(c):
+    elif e.fits(g):
         yield "derivative_missing", e.everywhere("grad_output itself")
 
 
@@ -158,7 +158,7 @@ class Dense:
     f: Activation
     z: Array
     weight: Array
-    upstream: Array
+    grad_hidden: Array
 
 
 def _dense(e: Evidence) -> Iterator[Found]:
@@ -174,7 +174,7 @@ def _dense(e: Evidence) -> Iterator[Found]:
         ("derivative_at_output", "the activation's derivative taken at its output", f.derivative(h, **options)),
         ("derivative_twice", "the activation's derivative applied twice", slope**2),
         ("mask_inverted", "the activation's mask inverted", 1.0 - slope),
-        ("mask_wrong_tensor", "the mask taken from the upstream gradient", (dense.upstream > 0).astype(np.float64)),
+        ("mask_wrong_tensor", "the mask taken from grad_output", (dense.grad_hidden > 0).astype(np.float64)),
         ("derivative_at_input", "z (1 - z) for the derivative, with z the activation's input", z * (1.0 - z)),
         ("derivative_at_input", "1 - z^2 for the derivative, with z the activation's input", 1.0 - z**2),
     ]
@@ -187,7 +187,7 @@ def _dense(e: Evidence) -> Iterator[Found]:
     for cause, formula, guess in guesses:
         if np.allclose(guess, slope):
             continue  # as relu'(relu(z)) is: no mistake by itself
-        delta = dense.upstream * guess
+        delta = dense.grad_hidden * guess
         if e.name == "input":
             made = delta @ dense.weight.T
         elif e.array is dense.weight:
@@ -208,9 +208,9 @@ def _find_dense(e: Evidence) -> Dense | None:
     if found is None:
         return None
     weights, biases = found
-    z, upstream = e.x @ weights[0] + biases[0], e.c
+    z, grad_hidden = e.x @ weights[0] + biases[0], e.grad_output
     if len(weights) == 2:
-        upstream = e.c @ weights[1].T
+        grad_hidden = e.grad_output @ weights[1].T
     for name, f in ACTIVATIONS.items():
         if f.elementwise and name != "identity":
             with np.errstate(all="ignore"):
@@ -218,7 +218,7 @@ def _find_dense(e: Evidence) -> Dense | None:
                 if len(weights) == 2:
                     y = y @ weights[1] + biases[1]
             if np.allclose(y, e.output, rtol=1e-9, atol=1e-9 * float(np.abs(e.output).max())):
-                return Dense(f, z, weights[0], upstream)
+                return Dense(f, z, weights[0], grad_hidden)
     return None
 
 

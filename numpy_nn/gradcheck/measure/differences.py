@@ -1,4 +1,4 @@
-"""Numerical gradients of sum(c * output) by one array of a problem, from as few evaluations as its structure allows.
+"""Numerical gradients of sum(grad_output * output) with respect to an array, from as few evaluations as can be.
 
 Perturbing one entry and evaluating costs an evaluation for each entry. But where slice s along one axis of the array
 moves only slice s along some axis of the output (a row of the batch, a column of a weight, anything elementwise), one
@@ -91,32 +91,32 @@ class Differences:
         """Whether each entry moves one entry of the output, and that one alone."""
         return self._slices == self.array.size == self.center.size
 
-    def quick(self, c: Array, mask: Mask | None = None) -> Slopes:
+    def quick(self, grad_output: Array, mask: Mask | None = None) -> Slopes:
         """Six evaluations for each group of coordinates."""
-        return self._slopes(c, mask, QUICK_STEPS, "wide")
+        return self._slopes(grad_output, mask, QUICK_STEPS, "wide")
 
-    def close(self, c: Array, mask: Mask) -> Slopes:
+    def close(self, grad_output: Array, mask: Mask) -> Slopes:
         """Twenty-four evaluations and more: steps from 2^-2 to 2^-24 of the size of the entry, then 2^24 times finer.
 
         Where the steps leave the slope unresolved, as many with the size of the array's entries, then with 1. Where the
         finer steps contradict the others they are believed: the function bends in between.
         """
-        slopes, tried = self._slopes(c, mask, STEPS, "own", sides=True), [self.scales["own"]]
+        slopes, tried = self._slopes(grad_output, mask, STEPS, "own", sides=True), [self.scales["own"]]
         for scale in ("wide", "unit"):
             reference = np.nanmax(np.abs(slopes.value[mask]), initial=0.0)
             unresolved = mask & ~(slopes.bound <= 1e-9 * np.maximum(np.abs(slopes.value), reference))
             unresolved &= np.all([other != self.scales[scale] for other in tried], axis=0)
             if unresolved.any():
-                other = self._slopes(c, unresolved, STEPS, scale, sides=True)
+                other = self._slopes(grad_output, unresolved, STEPS, scale, sides=True)
                 slopes.replace(unresolved & ~(other.bound >= slopes.bound), other)
             tried.append(self.scales[scale])
-        fine = self._slopes(c, mask, STEPS, "fine", sides=True)
+        fine = self._slopes(grad_output, mask, STEPS, "fine", sides=True)
         with np.errstate(invalid="ignore"):
             contradicts = np.abs(fine.value - slopes.value) > fine.bound + slopes.bound
         slopes.replace(mask & contradicts & ~slopes.kink, fine)
         return slopes
 
-    def along(self, direction: Array, c: Array) -> tuple[float, float, bool]:
+    def along(self, direction: Array, grad_output: Array) -> tuple[float, float, bool]:
         """The slope along a direction in which all coordinates move, its bound, and whether it has a kink here."""
         shape = (1, 1, self.center.size)
 
@@ -126,10 +126,11 @@ class Differences:
         with np.errstate(all="ignore"):
             noise = np.nan_to_num(noise_level(lambda t: at(2.0**-20 * t)), nan=np.inf)
         outputs = np.stack([[at(sign * t) for t in STEPS] for sign in (1.0, -1.0)])
-        found = _summarise(outputs, self.center.reshape(shape[1:]), STEPS, c.reshape(shape[1:]), noise[0], sides=True)
+        center, weights = self.center.reshape(shape[1:]), grad_output.reshape(shape[1:])
+        found = _summarise(outputs, center, STEPS, weights, noise[0], sides=True)
         return found["value"].item(), found["bound"].item(), bool(found["kink"].item())
 
-    def complex_step(self, c: Array, mask: Mask) -> Array | None:
+    def complex_step(self, grad_output: Array, mask: Mask) -> Array | None:
         """The slopes by the complex step, NaN outside ``mask``; None if the target does not take complex numbers."""
         h, back = 1e-100 * self.scales["own"].transpose(self._axes), np.argsort(self._axes)
         slopes = np.full(self._shape, np.nan)
@@ -139,7 +140,7 @@ class Differences:
             output = self._problem.complex_output(self.home + 1j * shift.transpose(back))
             if output is None or output.shape != self.center.shape:
                 return None
-            slopes[index] = self._fold(output.imag * c).sum(axis=-1).reshape(slopes[index].shape) / h[index]
+            slopes[index] = self._fold(output.imag * grad_output).sum(axis=-1).reshape(slopes[index].shape) / h[index]
         return slopes.transpose(back)
 
     def _evaluate(self, values: Array) -> Array:
@@ -206,15 +207,17 @@ class Differences:
         """An output as (slices, entries of a slice)."""
         return output.transpose(self._out_axes).reshape(self._slices, -1)
 
-    def _slopes(self, c: Array, mask: Mask | None, steps: Array, scale: str, *, sides: bool = False) -> Slopes:
+    def _slopes(
+        self, grad_output: Array, mask: Mask | None, steps: Array, scale: str, *, sides: bool = False
+    ) -> Slopes:
         mask = np.ones(self.array.shape, np.bool_) if mask is None else mask
         chosen = np.where(mask, self.scales[scale], 0.0).transpose(self._axes)
         nan, flags = np.full(self._shape, np.nan), np.zeros(self._shape, np.bool_)
         folded = Slopes(nan, nan.copy(), flags, flags.copy(), nan.copy(), nan.copy(), nan.copy())
-        noise, c, center = self._fold(self._noise(scale)), self._fold(c), self._fold(self.center)
+        noise, grad_output, center = self._fold(self._noise(scale)), self._fold(grad_output), self._fold(self.center)
         for groups in self._chunks(chosen, steps):
             outputs = self._moved_outputs(groups, chosen, steps, center)
-            part = _summarise(outputs, center, steps, c, noise, sides)
+            part = _summarise(outputs, center, steps, grad_output, noise, sides)
             self._put(part, groups, self.scales[scale].transpose(self._axes), folded)
         back = np.argsort(self._axes)
         slopes = Slopes(*(array.transpose(back) for array in vars(folded).values()))
@@ -245,18 +248,20 @@ class Differences:
             getattr(folded, name)[rows] = numbers
 
 
-def _summarise(outputs: Array, center: Array, steps: Array, c: Array, noise: Array, sides: bool) -> dict[str, Array]:
-    """Slopes of sum(c * output) in units of the scale, from outputs (2, steps, groups, slices, entries)."""
+def _summarise(
+    outputs: Array, center: Array, steps: Array, grad_output: Array, noise: Array, sides: bool
+) -> dict[str, Array]:
+    """Slopes of sum(grad_output * output) in units of the scale, from outputs (2, steps, groups, slices, entries)."""
     plus, minus = outputs
     t = steps.reshape(-1, 1, 1, 1)
     with np.errstate(all="ignore"):
         rounding = rounding_of(noise, plus, minus) / t
-        value, bound = _choose(extrapolate((plus - minus) / (2.0 * t), rounding, steps, order=2), c)
+        value, bound = _choose(extrapolate((plus - minus) / (2.0 * t), rounding, steps, order=2), grad_output)
         found = {"value": value.sum(axis=-1), "bound": bound, "flat": np.all(plus == minus, axis=(0, 3))}
         if not sides:
             return found
         quotients = ((plus - center) / t, (center - minus) / t)
-        chosen = [_choose(extrapolate(q, 2.0 * rounding, steps, order=1), c) for q in quotients]
+        chosen = [_choose(extrapolate(q, 2.0 * rounding, steps, order=1), grad_output) for q in quotients]
         (right, right_bound), (left, left_bound) = chosen
         side_bound = right_bound + left_bound
         found |= {
@@ -273,10 +278,10 @@ def _summarise(outputs: Array, center: Array, steps: Array, c: Array, noise: Arr
     return found
 
 
-def _choose(table: Table, c: Array) -> tuple[Array, Array]:
-    """For each (group, slice), c times the values of the entry of the table with the least bound, and that bound."""
-    bounds = SAFETY * (table.errors * np.abs(c)).sum(axis=-1)
+def _choose(table: Table, grad_output: Array) -> tuple[Array, Array]:
+    """For each (group, slice), grad_output times the values in the table with the least bound, and that bound."""
+    bounds = SAFETY * (table.errors * np.abs(grad_output)).sum(axis=-1)
     bounds = np.where(np.isfinite(bounds), bounds, np.inf)
     best = bounds.argmin(axis=0)[None]
     values = np.take_along_axis(table.values, best[..., None], 0)[0]
-    return values * c, np.take_along_axis(bounds, best, 0)[0]
+    return values * grad_output, np.take_along_axis(bounds, best, 0)[0]

@@ -19,8 +19,8 @@ FIT = 1e-5
 class Evidence:
     """What is known about one gradient, and what can be found out by further evaluations.
 
-    ``gradient`` is the claimed one for the upstream gradient ``c``, ``output`` the output; ``previous`` holds the
-    claimed gradients of the call before, on the input ``previous_x`` with ``previous_c``.
+    ``gradient`` is the claimed one for grad_output ``grad_output``, ``output`` the output; ``previous`` holds the
+    claimed gradients of the call before, on the input ``previous_x`` with ``previous_grad_output``.
     """
 
     def __init__(
@@ -28,16 +28,16 @@ class Evidence:
         problem: Problem,
         name: str,
         gradient: Array | None,
-        c: Array,
+        grad_output: Array,
         output: Array,
         previous: dict[str, NDArray[np.float64] | None],
         previous_x: Array,
-        previous_c: Array,
+        previous_grad_output: Array,
         rng: np.random.Generator,
     ) -> None:
         self.problem, self.name, self.gradient, self.rng = problem, name, gradient, rng
-        self.c, self.output = c, output
-        self.previous, self.previous_x, self.previous_c = previous.get(name), previous_x, previous_c
+        self.grad_output, self.output = grad_output, output
+        self.previous, self.previous_x, self.previous_grad_output = previous.get(name), previous_x, previous_grad_output
         self.slopes: Slopes | None = None
         self.status: NDArray[np.str_] | None = None
         self.reason = ""
@@ -67,7 +67,7 @@ class Evidence:
     def slope_of(self, output: Array) -> float:
         """The same for another output of about the same argument."""
         argument = max(1.0, float(np.abs(self.array).max(initial=0.0)))
-        return float(np.sqrt(np.mean(np.square(self.c * output)))) / argument
+        return float(np.sqrt(np.mean(np.square(self.grad_output * output)))) / argument
 
     def multiples(self) -> list[Array]:
         """Other inputs: this one scaled to size 1 and to parts of itself, and a random one."""
@@ -83,8 +83,8 @@ class Evidence:
         try:
             for moved in self.multiples():
                 self.x[...] = moved
-                output, gradient = self.problem.output(), self.problem.gradients(self.c)[self.name]
-                sizes.append(self.slope_of(output) if output.shape == self.c.shape else 0.0)
+                output, gradient = self.problem.output(), self.problem.gradients(self.grad_output)[self.name]
+                sizes.append(self.slope_of(output) if output.shape == self.grad_output.shape else 0.0)
                 sizes.append(0.0 if gradient is None else float(np.abs(gradient).max(initial=0.0)))
         finally:
             self.x[...] = home
@@ -99,7 +99,7 @@ class Evidence:
 
         def claimed(t: float) -> Array:
             self.x[...] = home + (1.0 + t) * direction  # not the point itself, which may lie on a kink
-            gradient = self.problem.gradients(self.c)[self.name]
+            gradient = self.problem.gradients(self.grad_output)[self.name]
             assert gradient is not None
             return gradient.reshape(self.array.shape)
 
@@ -128,8 +128,8 @@ class Evidence:
 
     @cached_property
     def truth(self) -> Array:
-        """The numerical gradient for ``c``."""
-        return self.slopes.value if self.slopes is not None else self.vjp(self.c)
+        """The numerical gradient for ``grad_output``."""
+        return self.slopes.value if self.slopes is not None else self.vjp(self.grad_output)
 
     @cached_property
     def size(self) -> float:
@@ -137,14 +137,14 @@ class Evidence:
         values = self.truth[self.looked_at]
         return float(np.sqrt(np.nanmean(np.square(values)))) if values.size else 0.0
 
-    def vjp(self, c: Array, x: Array | None = None) -> Array:
-        """The numerical gradient for another upstream gradient, or at another input."""
+    def vjp(self, grad_output: Array, x: Array | None = None) -> Array:
+        """The numerical gradient for another grad_output, or at another input."""
         home = self.x.copy()
         if x is not None:
             self.x[...] = x
         try:
             differences = self.differences if x is None else Differences(self.problem, self.name, self.rng)
-            return differences.quick(c, self.looked_at).value
+            return differences.quick(grad_output, self.looked_at).value
         finally:
             self.x[...] = home
 
@@ -186,10 +186,10 @@ class Evidence:
         home = self.x.copy()
         try:
             self.x[...] = self.rng.standard_normal(self.x.shape)
-            self.problem.gradients(self.previous_c)
+            self.problem.gradients(self.previous_grad_output)
         finally:
             self.x[...] = home
-        again, claimed = self.problem.gradients(self.c)[self.name], self.gradient
+        again, claimed = self.problem.gradients(self.grad_output)[self.name], self.gradient
         return again is not None and claimed is not None and not np.array_equal(again, claimed)
 
     def ratio(self) -> float | None:
@@ -210,11 +210,11 @@ class Evidence:
             if not possible:
                 return None
             output = problem.output()
-            c = problem.cotangent(self.rng, output.shape)
-            gradient = problem.gradients(c)[self.name]
+            grad_output = problem.random_grad_output(self.rng, output.shape)
+            gradient = problem.gradients(grad_output)[self.name]
             if gradient is None or gradient.shape != problem.arrays[self.name].shape:
                 return None
-            truth = Differences(problem, self.name, self.rng).quick(c).value
+            truth = Differences(problem, self.name, self.rng).quick(grad_output).value
         ratio = common_ratio(gradient, truth)
         return None if ratio is None else (rows, ratio)
 

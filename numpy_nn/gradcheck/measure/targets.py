@@ -91,7 +91,7 @@ class Problem:
         attributes = vars(self.target) if hasattr(self.target, "__dict__") else {}
         return [(name, value.copy()) for name, value in attributes.items() if isinstance(value, np.ndarray)]
 
-    def cotangent(self, rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
+    def random_grad_output(self, rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
         """A random gradient of the output; entries between 1/2 and 3/2 in size, none of them 1."""
         return rng.uniform(0.5, 1.5, shape) * rng.choice([-1.0, 1.0], shape)
 
@@ -181,22 +181,22 @@ class PairProblem(Problem):
     def __init__(self, f: Any, vjp: Any, x: Array, targets: Any, generators: Iterable[Any] = ()) -> None:
         super().__init__(getattr(f, "__name__", type(f).__name__), (f, vjp), x, generators)
         self._f, self._vjp, self.targets = f, vjp, targets
-        self._takes_cotangent = _positional(vjp) != 1 + len(self._extra)
+        self._takes_grad_output = _positional(vjp) != 1 + len(self._extra)
 
     @property
     def _extra(self) -> tuple[Any, ...]:
         return () if self.targets is None else (self.targets,)
 
-    def cotangent(self, rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
-        return super().cotangent(rng, shape) if self._takes_cotangent else np.ones(shape)
+    def random_grad_output(self, rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
+        return super().random_grad_output(rng, shape) if self._takes_grad_output else np.ones(shape)
 
     def _forward(self, x: Array) -> Any:
         return self._f(x, *self._extra)
 
     def _backward(self, grad_output: Array) -> dict[str, Any]:
         x = self.arrays["input"].copy()
-        upstream = (grad_output if grad_output.ndim else float(grad_output),) if self._takes_cotangent else ()
-        return {"input": self._vjp(x, *self._extra, *upstream)}
+        last = (grad_output if grad_output.ndim else float(grad_output),) if self._takes_grad_output else ()
+        return {"input": self._vjp(x, *self._extra, *last)}
 
 
 class LossProblem(Problem):
@@ -207,18 +207,18 @@ class LossProblem(Problem):
         self._run = loss.forward if hasattr(loss, "forward") else loss
         self.targets = targets
         if isinstance(loss, Loss):
-            self._takes_cotangent = loss.reduction == "none"
+            self._takes_grad_output = loss.reduction == "none"
         else:
-            self._takes_cotangent = bool(_positional(loss.backward))
+            self._takes_grad_output = bool(_positional(loss.backward))
 
-    def cotangent(self, rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
-        return super().cotangent(rng, shape) if self._takes_cotangent else np.ones(shape)
+    def random_grad_output(self, rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
+        return super().random_grad_output(rng, shape) if self._takes_grad_output else np.ones(shape)
 
     def _forward(self, x: Array) -> Any:
         return self._run(x, self.targets)
 
     def _backward(self, grad_output: Array) -> dict[str, Any]:
-        return {"input": self.target.backward(grad_output) if self._takes_cotangent else self.target.backward()}
+        return {"input": self.target.backward(grad_output) if self._takes_grad_output else self.target.backward()}
 
 
 def as_problem(

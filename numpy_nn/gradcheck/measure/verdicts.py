@@ -41,7 +41,7 @@ def examine(evidence: Evidence, mask: Mask) -> tuple[Slopes, Status]:
     """Numerical slopes, and the status of each coordinate in ``mask``."""
     differences, gradient, rng = evidence.differences, evidence.gradient, evidence.rng
     assert gradient is not None
-    slopes = differences.quick(evidence.c, mask)
+    slopes = differences.quick(evidence.grad_output, mask)
     status = np.where(mask, DOUBTFUL, "")
     status[mask & _agrees(gradient, slopes, RESOLUTION)] = AGREES
     while (status == DOUBTFUL).any():
@@ -50,7 +50,7 @@ def examine(evidence: Evidence, mask: Mask) -> tuple[Slopes, Status]:
             doubtful = doubtful[rng.choice(len(doubtful), CLOSE, replace=False)]
         look = np.zeros(mask.shape, np.bool_)
         look[tuple(doubtful.T)] = True
-        near = differences.close(evidence.c, look)
+        near = differences.close(evidence.grad_output, look)
         slopes.replace(look, near)
         status[look] = _judge(evidence, slopes)[look]
         _confirm(evidence, status)
@@ -98,7 +98,7 @@ def _confirm(evidence: Evidence, status: Status) -> None:
     weak = np.isin(status, (UNRESOLVED, COARSE, FLAT))
     if evidence.name != "input" or not weak.any() or evidence.gradient is None:
         return
-    exact = evidence.differences.complex_step(evidence.c, weak)
+    exact = evidence.differences.complex_step(evidence.grad_output, weak)
     if exact is not None:
         with np.errstate(invalid="ignore"):
             status[weak & (np.abs(evidence.gradient - exact) <= RESOLUTION * np.abs(exact))] = AGREES
@@ -154,10 +154,10 @@ def _look_at(evidence: Evidence, moved: dict[str, Array], look: Mask) -> str:
     try:
         for name, values in moved.items():
             problem.arrays[name][...] = values
-        gradient = problem.gradients(evidence.c)[evidence.name]
+        gradient = problem.gradients(evidence.grad_output)[evidence.name]
         if gradient is None or gradient.shape != look.shape or not np.isfinite(gradient).all():
             return _UNLIKE
-        slopes = Differences(problem, evidence.name, evidence.rng).close(evidence.c, look)
+        slopes = Differences(problem, evidence.name, evidence.rng).close(evidence.grad_output, look)
         if not np.any(gradient[look]):
             flat = np.abs(slopes.value) <= slopes.bound
             flat &= slopes.bound <= RESOLUTION * evidence.slope_of(problem.output())

@@ -40,11 +40,11 @@ for name in ("sigmoid", "relu", "tanh"):
 
 
 # %%
-def by_torch(layer, rows, upstream):
+def by_torch(layer, rows, grad_output):
     """Value and derivative of the layer's twin."""
     x = torch.tensor(rows, requires_grad=True)
     value = to_torch(layer)(x)
-    value.backward(torch.tensor(upstream))
+    value.backward(torch.tensor(grad_output))
     return value.detach().numpy()[:, 0], x.grad.numpy()[:, 0]
 
 
@@ -57,12 +57,12 @@ if torch:
 for name in names:
     layer = nn.ACTIVATION_LAYERS[name](**({"dtype": np.float64} if name == "prelu" else {}))
     rows = np.zeros((len(t), 1 if nn.ACTIVATIONS[name].elementwise else 3))
-    upstream = np.zeros_like(rows)
-    rows[:, 0], upstream[:, 0] = t, 1.0
+    grad_output = np.zeros_like(rows)
+    rows[:, 0], grad_output[:, 0] = t, 1.0
 
-    ours[name] = layer(rows)[:, 0].copy(), layer.backward(upstream)[:, 0].copy()
+    ours[name] = layer(rows)[:, 0].copy(), layer.backward(grad_output)[:, 0].copy()
     if torch:
-        theirs[name] = by_torch(layer, rows, upstream)
+        theirs[name] = by_torch(layer, rows, grad_output)
         off = [np.abs(one - other).max() for one, other in zip(ours[name], theirs[name], strict=True)]
         print(f"{name:12}{off[0]:21.1e}{off[1]:21.1e}")
 

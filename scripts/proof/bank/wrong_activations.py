@@ -32,7 +32,7 @@ class ReLUPassesAll(ReLU):
         return g
 
 
-@planted("upstream_ignored", "input")  # haifengl/smile #528
+@planted("grad_output_ignored", "input")  # haifengl/smile #528
 class ReLUIgnoresUpstream(ReLU):
     def backward(self, g: Array) -> Array:
         return self.df()
@@ -68,9 +68,9 @@ class LeakyReLUInverted(LeakyReLU):
         return np.where(self.x < 0.0, 1.0, self.slope)
 
 
-@planted("upstream_ignored", "input")  # SilasMarvin/dnns-from-scratch-in-zig #5
+@planted("grad_output_ignored", "input")  # SilasMarvin/dnns-from-scratch-in-zig #5
 class LeakyReLUSlopeAlone(LeakyReLU):
-    """The negative side gets the slope, where it should get the slope times the upstream gradient."""
+    """The negative side gets the slope, where it should get the slope times grad_output."""
 
     def backward(self, g: Array) -> Array:
         return np.where(self.x > 0.0, g, self.slope)

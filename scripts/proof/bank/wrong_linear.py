@@ -171,7 +171,7 @@ class LinearFirstColumnOnly(Linear):
         return dW
 
 
-@planted("upstream_ignored", "W")
+@planted("grad_output_ignored", "W")
 class LinearIgnoresUpstream(Linear):
     def dW(self, g: Array) -> Array:
         return self.x.T @ np.ones_like(g)
@@ -199,7 +199,7 @@ class LinearBiasSign(Linear):
         return -g.sum(axis=0)
 
 
-@planted("upstream_ignored", "b")
+@planted("grad_output_ignored", "b")
 class LinearBiasCountsRows(Linear):
     """The derivative of each output by its bias is 1, summed over the batch."""
 
