@@ -20,7 +20,7 @@ CHECK_EVERY = 200
 
 
 def check(model: torch.nn.Module, x: Tensor, total: Tensor, epoch: int, batch: int) -> None:
-    """Divergence if ``total``, the sum of an epoch's losses up to ``batch``, is infinite or no number.
+    """Divergence if ``total``, the sum of an epoch's losses up to ``batch``, is infinite or NaN.
 
     ``x`` is the last batch, on which the layer is looked for. The step was one since the last look, and the error's
     ``batch`` is that of this one.
@@ -32,11 +32,11 @@ def check(model: torch.nn.Module, x: Tensor, total: Tensor, epoch: int, batch: i
 
 
 def check_parameters(model: torch.nn.Module, epoch: int, batch: int) -> None:
-    """Divergence if a parameter is infinite or no number, which the loss before the last update does not tell."""
+    """Divergence if a parameter is infinite or NaN, which the loss before the last update does not tell."""
     if torch.stack([p.isfinite().all() for p in model.parameters()]).all():
         return
     layer, label = next((name, label) for name, module, label in _leaves(model) if not _has_finite_parameters(module))
-    what = f"{label} has a parameter that is infinite or no number after the update"
+    what = f"{label} has a parameter that is infinite or NaN after the update"
     raise _divergence(model, layer, what, epoch, batch)
 
 
@@ -61,9 +61,9 @@ def _has_finite_parameters(module: torch.nn.Module) -> bool:
 
 @torch.no_grad()
 def _first_to_fail(model: torch.nn.Module, x: Tensor) -> tuple[str, str]:
-    """The name of the first layer with a parameter or an output that is infinite or no number, and which it is."""
+    """The name of the first layer with a parameter or an output that is infinite or NaN, and which it is."""
     if not x.isfinite().all():
-        return "", "the batch itself holds a number that is infinite or none"
+        return "", "the batch itself holds an infinite number or NaN"
     # A copy, as a forward call moves running statistics.
     probe, finite = copy.deepcopy(model), dict[torch.nn.Module, bool]()
     for _, module, _ in _leaves(probe):
@@ -71,7 +71,7 @@ def _first_to_fail(model: torch.nn.Module, x: Tensor) -> tuple[str, str]:
     probe(x)
     for name, module, label in _leaves(probe):
         if not _has_finite_parameters(module):
-            return name, f"{label} is the first with a parameter that is infinite or no number"
+            return name, f"{label} is the first with a parameter that is infinite or NaN"
         if not finite.get(module, True):
-            return name, f"{label} is the first whose output holds a number that is infinite or none"
+            return name, f"{label} is the first whose output holds an infinite number or NaN"
     return "", "after the update, every layer's output is finite"

@@ -148,7 +148,7 @@ def _shares(a: Array, b: Array, bound: Array) -> tuple[Array, Array]:
     same = (a == b) | (np.isnan(a) & np.isnan(b))
     difference = np.where(same, 0.0, np.abs(a - b))
     share = np.where(same, 0.0, difference / bound)
-    # What is no number on one side only has no distance, and is out of any bound.
+    # What is NaN on one side only has no distance, and is out of any bound.
     return difference, np.where(np.isnan(share), np.inf, share)
 
 

@@ -249,7 +249,7 @@ def train_epoch(
     ``loss`` is a mean over the batch. ``step``, made by :func:`make_step` of the same three, is the eager one by
     default. Batches are moved to the model's device if they are elsewhere. Sums stay on the device, so that steps do
     not wait for the host, but for a look at the loss now and then: :class:`numpy_nn.Divergence`, naming this ``epoch``,
-    for a loss or a parameter that is infinite or no number.
+    for a loss or a parameter that is infinite or NaN.
     """
     step = make_step(model, loss, optimizer) if step is None else step
     device = next(model.parameters()).device

@@ -25,7 +25,7 @@ def clip_grad_norm_(parameters: Iterable[Parameter] | ParameterVector, max_norm:
     """Scale all gradients in place by min(1, max_norm / (||g|| + 1e-6)); returns ||g|| as it was.
 
     Pascanu, Mikolov and Bengio, "On the difficulty of training recurrent neural networks" (2013), section 3.2. If
-    ||g|| is infinite or no number, the gradients become 0 or no numbers, as in torch: look at what is returned.
+    ||g|| is infinite or NaN, the gradients become 0 or NaN, as in torch: look at what is returned.
     ValueError for a negative or non-finite ``max_norm``.
     """
     gradients = _gradients(parameters)

@@ -13,7 +13,7 @@ from numpy_nn.optim.clipping import grad_norm
 
 
 class Divergence(FloatingPointError):
-    """The loss of a batch, or a parameter, is infinite or no number.
+    """The loss of a batch, or a parameter, is infinite or NaN.
 
     ``epoch`` and ``batch`` count from 1; ``layer`` is the name of the first layer that yields such a number ("" if
     none does, but the loss), ``gradient_norm`` the norm of the gradient of the whole network for that batch.
@@ -25,17 +25,17 @@ class Divergence(FloatingPointError):
 
 
 def check_loss(net: Layer, x: FloatArray, value: float, epoch: int, batch: int) -> None:
-    """Divergence if ``value``, the loss on ``x``, is infinite or no number; its gradients are there already."""
+    """Divergence if ``value``, the loss on ``x``, is infinite or NaN; its gradients are there already."""
     if not math.isfinite(value):
         layer, what = _first_to_fail(net, x)
         raise _divergence(net, layer, f"the loss is {value:g}; {what}", epoch, batch)
 
 
 def check_parameters(net: Layer, epoch: int, batch: int) -> None:
-    """Divergence if a parameter is infinite or no number."""
+    """Divergence if a parameter is infinite or NaN."""
     for layer in net.leaves():
         if not _has_finite_parameters(layer):
-            what = f"{layer.label} has a parameter that is infinite or no number after the update"
+            what = f"{layer.label} has a parameter that is infinite or NaN after the update"
             raise _divergence(net, layer, what, epoch, batch)
 
 
@@ -53,16 +53,16 @@ def _has_finite_parameters(layer: Layer) -> bool:
 
 
 def _first_to_fail(net: Layer, x: FloatArray) -> tuple[Layer | None, str]:
-    """The first layer with a parameter or an output that is infinite or no number, and which of the two it is."""
+    """The first layer with a parameter or an output that is infinite or NaN, and which of the two it is."""
     if not np.isfinite(x).all():
-        return None, "the batch itself holds a number that is infinite or none"
+        return None, "the batch itself holds an infinite number or NaN"
     # A copy, as a forward call moves running statistics. Its dropout draws another mask, which may hide the place.
     probe = copy.deepcopy(net)
     with np.errstate(all="ignore"):
         for layer, copied in zip(net.leaves(), probe.leaves(), strict=True):
             if not _has_finite_parameters(layer):
-                return layer, f"{layer.label} is the first with a parameter that is infinite or no number"
+                return layer, f"{layer.label} is the first with a parameter that is infinite or NaN"
             x = copied(x)
             if not np.isfinite(x).all():
-                return layer, f"{layer.label} is the first whose output holds a number that is infinite or none"
+                return layer, f"{layer.label} is the first whose output holds an infinite number or NaN"
     return None, "every layer's output is finite"

@@ -139,7 +139,7 @@ def fit(
     stepped after each "epoch" or each "batch". A ``history`` is added to, and its epochs count: training goes on with
     the next one (:mod:`numpy_nn.training.resume`). ``gradients`` computes a batch's loss and gradients; the other one
     there is, is :class:`~numpy_nn.training.adversarial.AdversarialTraining`. ValueError for a loss with reduction
-    "none"; :class:`~numpy_nn.training.divergence.Divergence` for a loss or a parameter that is infinite or no number.
+    "none"; :class:`~numpy_nn.training.divergence.Divergence` for a loss or a parameter that is infinite or NaN.
     """
     _check_reduced(loss)
     choice(schedule_each, "schedule_each", ("epoch", "batch"))

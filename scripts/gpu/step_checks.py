@@ -127,7 +127,7 @@ def _equal(device: str, problems: Sequence[Problem], options: dict[str, Any]) ->
                 ours = numpy_steps(problem, make, **reference)
                 theirs = torch_steps(problem, make, device, **options)
                 distance = max(float(np.abs(a - b).max()) for a, b in zip(ours, theirs, strict=True))
-                if not distance <= 0.0:  # nor no number
+                if not distance <= 0.0:  # nor NaN
                     shape = "-".join(map(str, problem.sizes))
                     raise Failed(f"{shape}, {name}: {distance:.3g} from numpy_nn's parameters, expected 0")
                 steps += len(problem.batches)
@@ -153,6 +153,6 @@ def as_eager(device: str) -> str:
             step(x, torch.from_numpy(rng.integers(0, 10, n)).to(device))
         ended.append([tensor.detach() for tensor in (*model.parameters(), *model.buffers())])
     distance = max(float((a - b).abs().max()) for a, b in zip(*ended, strict=True))
-    if not distance <= 0.0:  # nor no number
+    if not distance <= 0.0:  # nor NaN
         raise Failed(f"{distance:.3g} from the parameters of the same steps, not captured; expected 0")
     return "4 steps of AdamW equal, to the last bit"

@@ -27,7 +27,7 @@ reductions = st.sampled_from(["mean", "sum", "none"])
 
 
 def special_values(dtype: Any) -> list[float]:
-    """Where a formula for floats breaks first: zeros, kinks, subnormals, both ends, no numbers."""
+    """Where a formula for floats breaks first: zeros, kinks, subnormals, both ends, NaN."""
     info = np.finfo(dtype)
     finite = [0.0, 1.0, float(info.eps), float(info.tiny), float(info.smallest_subnormal), float(info.max), 20.0, 88.8]
     finite += [0.5, 3.0, 100.0, 709.0, 1e-5, 1e4, float(info.max) / 2]

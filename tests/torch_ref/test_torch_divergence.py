@@ -48,7 +48,7 @@ def test_the_steps_since_the_last_look_are_named(monkeypatch, step, steps, batch
 
 def test_a_parameter_that_the_last_update_spoiled_is_found():
     model, batches = make()
-    with pytest.raises(nn.Divergence, match=r"layer 2, .* infinite or no number after the update") as caught:
+    with pytest.raises(nn.Divergence, match=r"layer 2, .* infinite or NaN after the update") as caught:
         train(model, batches, PoisonAfter(10, model[2].weight, float("inf")))
     assert caught.value.layer == "2"
 
