@@ -63,10 +63,10 @@ def test_an_output_that_overflows_names_its_layer():
     assert caught.value.layer == "4"
 
 
-def test_a_batch_that_holds_no_number_is_told():
+def test_a_batch_that_holds_nan_is_told():
     model, batches = make()
     batches[-1][0][0, 0] = float("nan")
-    with pytest.raises(nn.Divergence, match="the batch itself holds a number"):
+    with pytest.raises(nn.Divergence, match="the batch itself holds an infinite number or NaN"):
         train(model, batches)
 
 

@@ -72,10 +72,10 @@ def test_an_output_that_overflows_names_its_layer():
     assert caught.value.layer == "2"
 
 
-def test_a_batch_that_holds_no_number_is_told():
+def test_a_batch_that_holds_nan_is_told():
     data = loader()
     data.x[:] = np.nan
-    with pytest.raises(nn.Divergence, match="the loss is nan; the batch itself holds a number"):
+    with pytest.raises(nn.Divergence, match="the loss is nan; the batch itself holds an infinite number or NaN"):
         run(nn.MLP([2, 6, 3], rng=0), data)
 
 
