@@ -27,9 +27,9 @@ KEPT = ROOT / "runs" / "mutants"
 # fmt: off
 OTHER = {
     "bench_engines", "bench_timing", "benchmark", "blas_kernels", "conftest", "distortion_figure", "distributed",
-    "fetch_mnist", "gradcheck_rivals", "import", "kill_and_resume", "lessons", "lessons_zh", "machines", "mnist_bar",
-    "mnist_options", "mnist_resume", "mutants", "other_machines", "readme", "scaling", "setup", "sweep", "torch_amp",
-    "torch_augment", "torch_captured", "torch_data", "torch_training", "trace_backprop", "trace_page",
+    "fetch_mnist", "gradcheck_rivals", "import", "kill_and_resume", "lessons", "lessons_zh", "links", "machines",
+    "mnist_bar", "mnist_options", "mnist_resume", "mutants", "other_machines", "readme", "scaling", "setup", "sweep",
+    "torch_amp", "torch_augment", "torch_captured", "torch_data", "torch_training", "trace_backprop", "trace_page",
     "trace_page_access", "trace_page_arithmetic", "train_mnist", "tutorial", "without_torch",
 }
 # fmt: on

@@ -1,4 +1,4 @@
-"""What the README shows is what happens."""
+"""What the README and the pages of docs/ show is what happens."""
 
 import re
 import subprocess
@@ -9,18 +9,43 @@ import needs
 import pytest
 
 ROOT = Path(__file__).parents[2]
+READMES = ["README.md", "README.zh-CN.md"]
+# The pages that there are in both languages; CONTRIBUTING.md has more to say in English.
+TWINS = [
+    ("README.md", "README.zh-CN.md"),
+    *[(f"docs/{path.name}", f"docs/zh/{path.name}") for path in sorted((ROOT / "docs" / "zh").glob("*.md"))],
+]
+SHORTER = {"docs/zh/setup.md", "docs/zh/contributing.md"}
+PAGES = sorted(
+    {*READMES, "CONTRIBUTING.md", *(path.relative_to(ROOT).as_posix() for path in ROOT.glob("docs/**/*.md"))}
+)
 
 
-def blocks(section):
-    """The code blocks of a section of the README, as pairs of language and text."""
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
-    (body,) = re.findall(rf"^## {section}\n(.*?)^## ", text, re.MULTILINE | re.DOTALL)
-    return re.findall(r"^```(\w*)\n(.*?)^```", body, re.MULTILINE | re.DOTALL)
+def read(name):
+    return (ROOT / name).read_text(encoding="utf-8")
+
+
+def blocks(text):
+    """The code blocks, as pairs of language and text."""
+    return re.findall(r"^```(\w*)\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+
+
+def section(name, title):
+    """The text under a heading of a page."""
+    (body,) = re.findall(rf"^## {title}\n(.*?)^## ", read(name), re.MULTILINE | re.DOTALL)
+    return body
+
+
+@pytest.mark.parametrize("name", READMES)
+def test_a_readme_is_read_in_five_minutes(name):
+    # In UTF-8, where a Chinese character takes three bytes.
+    assert len((ROOT / name).read_bytes()) <= 9000
 
 
 @pytest.mark.slow
-def test_the_student_s_layer_gets_the_diagnosis_that_is_printed(tmp_path):
-    (_, layer), (_, command), (_, shown), *_ = blocks("Check your own gradients")
+@pytest.mark.parametrize("page", ["docs/gradcheck.md", "docs/zh/gradcheck.md"])
+def test_the_student_s_layer_gets_the_diagnosis_that_is_printed(page, tmp_path):
+    (_, layer), (_, command), (_, shown) = blocks(read(page))
     (tmp_path / "my_layers.py").write_text(layer)
     arguments = command.split()[1:]
     run = subprocess.run([sys.executable, *arguments], cwd=tmp_path, capture_output=True, text=True, check=False)
@@ -34,13 +59,24 @@ def steady(text):
     return re.sub(r"\d\.?\d*e-\d+|[\d.]+ s$|[\d,]+ evaluations| +", " ", text, flags=re.MULTILINE).split()
 
 
+def test_the_readme_asks_about_the_student_s_layer_as_its_page_does():
+    assert blocks(section("README.md", "Check your own gradients"))[0] == blocks(read("docs/gradcheck.md"))[1]
+
+
 @needs.torch
 @pytest.mark.slow
-def test_the_code_in_the_readme_runs(tmp_path):
-    code = [text for language, text in blocks("In code") if language == "python"]
-    run = subprocess.run(
-        [sys.executable, "-c", "\n".join(code)], cwd=tmp_path, capture_output=True, text=True, check=False
-    )
+@pytest.mark.parametrize(
+    ("name", "titles"),
+    [
+        ("README.md", ("In code", "The twin in torch, and every number compared")),
+        ("README.zh-CN.md", ("在代码里", "torch 里的孪生，以及每个数字的比较")),
+    ],
+)
+def test_the_code_in_the_readme_runs(name, titles, tmp_path):
+    code = [text for title in titles for language, text in blocks(section(name, title)) if language == "python"]
+    # As bytes: an argument would go through the locale.
+    (tmp_path / "shown.py").write_text("\n".join(code), encoding="utf-8")
+    run = subprocess.run([sys.executable, "shown.py"], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stderr
     loss, accuracy = map(float, run.stdout.splitlines()[0].split())
     assert loss < 0.1
@@ -48,19 +84,62 @@ def test_the_code_in_the_readme_runs(tmp_path):
     assert "input" in run.stdout
 
 
-def test_every_file_stands_on_the_map():
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "title"), [("README.md", "Check your own gradients"), ("README.zh-CN.md", "检验你自己的梯度")]
+)
+def test_the_check_in_the_readme_runs(name, title):
+    (code,) = [text for language, text in blocks(section(name, title)) if language == "python"]
+    given = (
+        "import numpy as np, numpy_nn as nn\nmy_layer, x = nn.Linear(3, 2, rng=0, dtype=np.float64), np.ones((2, 3))\n"
+    )
+    names: dict[str, object] = {}
+    exec(given + code, names)
+    assert "Linear" in str(names["report"])
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_scripts_and_targets_that_are_shown_are_there(name):
+    shown = "\n".join(text for language, text in blocks(read(name)) if language in ("sh", "powershell"))
+    for script in re.findall(r"(?<![\w/])scripts[/\\][\w/\\]+\.py", shown):
+        assert (ROOT / script.replace("\\", "/")).is_file(), script
+    targets = set(re.findall(r"^([a-z-]+):", read("Makefile"), re.MULTILINE))
+    assert set(re.findall(r"^make ([a-z-]+)", shown, re.MULTILINE)) <= targets
+
+
+@pytest.mark.parametrize(("english", "chinese"), [pair for pair in TWINS if pair[1] not in SHORTER])
+def test_both_languages_have_the_same_code_figures_and_headings(english, chinese):
+    found = []
+    for name in (english, chinese):
+        text = read(name).replace("lessons/zh/", "lessons/").replace("](../figures/", "](figures/")
+        code = [re.sub(r" *#.*", "", shown) for _, shown in blocks(text)]
+        figures = re.findall(r"!\[.*?\]\((.*?)\)", text)
+        found.append((code, figures, text.count("\n## "), text.count("\n| ")))
+    assert found[0] == found[1]
+
+
+@pytest.mark.parametrize(("english", "chinese"), [(e, c) for e, c in TWINS if c in SHORTER])
+def test_a_shorter_page_shows_what_the_english_one_does(english, chinese):
+    english = {"docs/contributing.md": "CONTRIBUTING.md"}.get(english, english)
+    lines = [re.sub(r" *#.*", "", line) for _, shown in blocks(read(english)) for line in shown.splitlines()]
+    for _, shown in blocks(read(chinese)):
+        assert {re.sub(r" *#.*", "", line) for line in shown.splitlines()} <= set(lines)
+
+
+@pytest.mark.parametrize("name", ["docs/map.md", "docs/zh/map.md"])
+def test_every_file_stands_on_the_map(name):
+    text = read(name)
     for package in ("torch_ref", "scripts"):
         for path in (ROOT / package).glob("*.py"):
             named = f"`{path.name}`" in text or f"`{package}/{path.name}`" in text
-            assert named or path.name == "__init__.py", f"{package}/{path.name} is not in the README's map"
+            assert named or path.name == "__init__.py", f"{package}/{path.name} is not on the map"
 
 
-@pytest.mark.parametrize("name", ["README.md", "README.zh-CN.md"])
+@pytest.mark.parametrize("name", ["docs/map.md", "docs/zh/map.md"])
 def test_every_file_of_a_room_stands_in_the_room_s_line(name):
-    text = (ROOT / name).read_text(encoding="utf-8")
     rooms = {
-        room: set(re.findall(r"`(\w+\.py)`", what)) for room, what in re.findall(r"^\| `(.*?)/` \|(.*)", text, re.M)
+        room: set(re.findall(r"`(\w+\.py)`", what))
+        for room, what in re.findall(r"^\| `(.*?)/` \|(.*)", read(name), re.M)
     }
     found = [path.relative_to(ROOT) for path in (ROOT / "numpy_nn").rglob("*.py") if path.name != "__init__.py"]
     for folder in {path.parent for path in found}:

@@ -74,13 +74,3 @@ def test_a_chinese_lesson_runs_where_it_stands_and_out_may_name_the_file(tmp_pat
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert [path.name for path in (tmp_path / "new").iterdir()] == ["figure.svg"]
-
-
-def test_the_readme_has_the_same_code_and_figures():
-    found = []
-    for name, lessons in (("README.md", "lessons/"), ("README.zh-CN.md", "lessons/zh/")):
-        text = (ROOT / name).read_text(encoding="utf-8")
-        blocks = re.findall(r"^```.*?^```", text, re.MULTILINE | re.DOTALL)
-        code = [re.sub(r" *#.*", "", block.replace(lessons, "lessons/")) for block in blocks]
-        found.append((code, re.findall(r"\]\((docs/.*?)\)", text), text.count("\n## "), text.count("\n| ")))
-    assert found[0] == found[1]
