@@ -200,7 +200,7 @@ def _compare_passes(net: nn.Sequential, x: Array, target: Array, loss: nn.Loss, 
 
     leaf = _tensor(inputs[-1], device).requires_grad_()
     value, gradient = loss(inputs[-1], target), loss.backward().copy()
-    their_value = loss_to_torch(loss)(leaf, _tensor(target, device))
+    their_value = loss_to_torch(loss, device)(leaf, _tensor(target, device))
     (their_gradient,) = torch.autograd.grad(their_value.sum(), leaf)
     value_bound, gradient_bound = bounds.reduced_loss(loss, as_rounded(inputs[-1]), target)
     value = np.asarray(value, x.dtype)
@@ -211,7 +211,7 @@ def _compare_passes(net: nn.Sequential, x: Array, target: Array, loss: nn.Loss, 
     their_output = whole
     for module in modules:
         their_output = module(their_output)
-    their_loss = loss_to_torch(loss)(their_output, _tensor(target, device))
+    their_loss = loss_to_torch(loss, device)(their_output, _tensor(target, device))
     loss_bound, chained = bounds.reduced_loss(loss, chain[-1], target)
 
     for i, layer in reversed(list(enumerate(layers))):

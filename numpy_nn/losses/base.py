@@ -34,6 +34,7 @@ class Loss:
 
     ``terms(output, target)`` returns one term for each row or entry, and keeps in ``saved`` what ``gradient()`` needs:
     the derivative of each term with respect to the outputs that it depends on, which the reduction then scales.
+    "mean" divides by ``denominator()``, the number of terms, which a subclass may override for a weighted mean.
     """
 
     saved: Any = None  # what backward needs of the forward call
@@ -51,6 +52,10 @@ class Loss:
         """The derivative of each term of the last call of :meth:`terms`, in the shape of the output."""
         raise NotImplementedError(f"{type(self).__name__} has no gradient")
 
+    def denominator(self) -> float:
+        """What the mean of the last call divides the sum of the terms by; where it is 0, loss and gradient are NaN."""
+        return math.prod(self._terms_shape or ())
+
     def forward(self, output: FloatArray, target: NDArray[Any]) -> Any:
         """The loss: a float, or an array of terms for reduction "none"."""
         name = type(self).__name__
@@ -63,7 +68,7 @@ class Loss:
         if self.reduction == "none":
             return terms.copy()
         total = float(np.add.reduce(terms, axis=None))
-        return total / terms.size if self.reduction == "mean" else total
+        return total / (self.denominator() or math.nan) if self.reduction == "mean" else total
 
     def __call__(self, output: FloatArray, target: NDArray[Any]) -> Any:
         return self.forward(output, target)
@@ -90,15 +95,19 @@ class Loss:
                 raise ValueError(f"{name}: expected grad_output of shape {self._terms_shape}, got {grad_output.shape}")
             gradient *= grad_output.reshape(grad_output.shape + (1,) * (gradient.ndim - grad_output.ndim))
         elif self.reduction == "mean":
-            gradient *= 1.0 / math.prod(self._terms_shape)
+            gradient *= 1.0 / (self.denominator() or math.nan)
         return gradient
 
     def __getstate__(self) -> dict[str, Any]:
         # A copy begins before any forward call.
         return {name: value for name, value in vars(self).items() if name != "saved"} | {"_terms_shape": None}
 
+    def extra_repr(self) -> str:
+        """The arguments, as ``repr`` shows them."""
+        return f"reduction={self.reduction!r}"
+
     def __repr__(self) -> str:
-        return f"{type(self).__name__}(reduction={self.reduction!r})"
+        return f"{type(self).__name__}({self.extra_repr()})"
 
 
 def same_shape(target: NDArray[Any], output: FloatArray, name: str) -> FloatArray:
@@ -107,3 +116,19 @@ def same_shape(target: NDArray[Any], output: FloatArray, name: str) -> FloatArra
     if target.shape != output.shape:
         raise ValueError(f"{name}: expected target of the output's shape {output.shape}, got {target.shape}")
     return target
+
+
+def weight_array(weight: ArrayLike, name: str) -> FloatArray:
+    """A copy of ``weight``, which must be float32 or float64, finite and nowhere negative."""
+    weight = float_array(weight, name).copy()
+    if not (np.isfinite(weight).all() and (weight >= 0.0).all()):
+        raise ValueError(f"{name}: expected finite weights >= 0, got {weight.min():g} .. {weight.max():g}")
+    return weight
+
+
+def shown(name: str, weight: FloatArray | None) -> str:
+    """``name=[...], `` for a repr, nothing for no weight."""
+    if weight is None:
+        return ""
+    numbers = np.array2string(weight, separator=", ", threshold=6, edgeitems=2, max_line_width=10**6)
+    return f"{name}={' '.join(numbers.split())}, "

@@ -5,6 +5,7 @@ Each layer, loss and optimizer gets it in one quantity after the other, in numpy
 
 import importlib
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import pytest
@@ -34,7 +35,7 @@ LAYERS = {
 
 LOSSES: dict[str, tuple[Callable[..., nn.Loss], np.ndarray]] = {
     "cross-entropy": (nn.CrossEntropyLoss, np.arange(ROWS) % WIDTH),
-    "smoothed cross-entropy": (lambda reduction: nn.CrossEntropyLoss(0.1, reduction), np.arange(ROWS) % WIDTH),
+    "smoothed cross-entropy": (partial(nn.CrossEntropyLoss, label_smoothing=0.1), np.arange(ROWS) % WIDTH),
     "mse": (nn.MSELoss, np.cos(X)),
     "bce": (nn.BCEWithLogitsLoss, np.abs(np.sin(X))),
     "perceptron": (nn.PerceptronLoss, np.sign(np.cos(3 * X))),
@@ -139,7 +140,7 @@ def wrong_loss(monkeypatch, whose, error):
     ours, theirs = nn.MSELoss.forward, loss_to_torch(nn.MSELoss())
     if "torch" in whose:
         module = importlib.import_module("torch_ref.parity")
-        monkeypatch.setattr(module, "loss_to_torch", lambda _: lambda o, t: theirs(o, t) * (1 + error))
+        monkeypatch.setattr(module, "loss_to_torch", lambda *_: lambda o, t: theirs(o, t) * (1 + error))
     if "numpy_nn" in whose:
         monkeypatch.setattr(nn.MSELoss, "forward", lambda self, *args: ours(self, *args) * (1 + error))
     report = parity(nn.Sequential(nn.Identity()), X, np.cos(X), nn.MSELoss())

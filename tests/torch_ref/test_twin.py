@@ -191,7 +191,7 @@ def test_parameters_as_numpy_are_copies_in_our_layout(data, dtype):
 SURE = [[1000.0, -1000.0], [-1000.0, 1000.0]]
 EXACT = {
     "cross-entropy": (nn.CrossEntropyLoss(), SURE, [0, 0], [0, 2000], [[0, 0], [-1, 1]]),
-    "smoothed": (nn.CrossEntropyLoss(0.5), SURE, [0, 0], [500, 1500], [[0.25, -0.25], [-0.75, 0.75]]),
+    "smoothed": (nn.CrossEntropyLoss(label_smoothing=0.5), SURE, [0, 0], [500, 1500], [[0.25, -0.25], [-0.75, 0.75]]),
     "mse": (nn.MSELoss(), [[1, 2], [3, 4]], [[1, 0], [4, 8]], [[0, 4], [1, 16]], [[0, 4], [-2, -8]]),
     "bce": (nn.BCEWithLogitsLoss(), SURE, [[0.5, 0], [0, 0]], [[500, 0], [0, 1000]], [[0.5, 0], [0, 1]]),
     # At f = 0 the derivative is -y, not 0.
