@@ -34,15 +34,21 @@ class Loss:
 
     ``terms(output, target)`` returns one term for each row or entry, and keeps in ``saved`` what ``gradient()`` needs:
     the derivative of each term with respect to the outputs that it depends on, which the reduction then scales.
-    "mean" divides by ``denominator()``, the number of terms, which a subclass may override for a weighted mean.
+    "mean" divides by the number of terms. For a weighted mean, ``terms`` keeps in ``row_weights`` what it multiplied
+    each term by: then their sum divides. Where that is 0, loss and gradient are NaN. Rows that it marks in the mask
+    ``left_out`` have neither a term nor a gradient.
     """
 
-    saved: Any = None  # what backward needs of the forward call
+    # What a forward call leaves for its reduction and for backward.
+    saved: Any = None
+    row_weights: Any = None
+    left_out: Any = None
 
     def __init__(self, reduction: str = "mean") -> None:
         self.reduction = choice(reduction, f"{type(self).__name__}: reduction", REDUCTIONS)
         self._work = Workspace()
         self._terms_shape: tuple[int, ...] | None = None
+        self._denominator = math.nan
 
     def terms(self, output: FloatArray, target: NDArray[Any]) -> FloatArray:
         """One term for each row or entry of the output."""
@@ -52,23 +58,23 @@ class Loss:
         """The derivative of each term of the last call of :meth:`terms`, in the shape of the output."""
         raise NotImplementedError(f"{type(self).__name__} has no gradient")
 
-    def denominator(self) -> float:
-        """What the mean of the last call divides the sum of the terms by; where it is 0, loss and gradient are NaN."""
-        return math.prod(self._terms_shape or ())
-
     def forward(self, output: FloatArray, target: NDArray[Any]) -> Any:
         """The loss: a float, or an array of terms for reduction "none"."""
         name = type(self).__name__
         output = float_array(output, f"{name}: output")
         if output.ndim == 0 or output.size == 0:
             raise ValueError(f"{name}: expected a batch of at least one row, got output of shape {output.shape}")
-        self._terms_shape = None
+        self._terms_shape = self.row_weights = self.left_out = None
         terms = self.terms(output, np.asarray(target))
-        self._terms_shape = terms.shape
+        if self.left_out is not None:
+            terms[self.left_out] = 0.0
+        weights = self.row_weights
+        size = terms.size if weights is None else float(np.add.reduce(weights, dtype=np.float64))
+        self._terms_shape, self._denominator = terms.shape, size or math.nan
         if self.reduction == "none":
             return terms.copy()
         total = float(np.add.reduce(terms, axis=None))
-        return total / (self.denominator() or math.nan) if self.reduction == "mean" else total
+        return total / self._denominator if self.reduction == "mean" else total
 
     def __call__(self, output: FloatArray, target: NDArray[Any]) -> Any:
         return self.forward(output, target)
@@ -95,12 +101,15 @@ class Loss:
                 raise ValueError(f"{name}: expected grad_output of shape {self._terms_shape}, got {grad_output.shape}")
             gradient *= grad_output.reshape(grad_output.shape + (1,) * (gradient.ndim - grad_output.ndim))
         elif self.reduction == "mean":
-            gradient *= 1.0 / (self.denominator() or math.nan)
+            gradient *= 1.0 / self._denominator
+        if self.left_out is not None:
+            gradient[self.left_out] = 0.0
         return gradient
 
     def __getstate__(self) -> dict[str, Any]:
         # A copy begins before any forward call.
-        return {name: value for name, value in vars(self).items() if name != "saved"} | {"_terms_shape": None}
+        passing = ("saved", "row_weights", "left_out")
+        return {name: value for name, value in vars(self).items() if name not in passing} | {"_terms_shape": None}
 
     def extra_repr(self) -> str:
         """The arguments, as ``repr`` shows them."""
@@ -127,8 +136,8 @@ def weight_array(weight: ArrayLike, name: str) -> FloatArray:
 
 
 def shown(name: str, weight: FloatArray | None) -> str:
-    """``name=[...], `` for a repr, nothing for no weight."""
+    """``name=[...], `` for a repr, of many numbers their shape; nothing for no weight."""
     if weight is None:
         return ""
-    numbers = np.array2string(weight, separator=", ", threshold=6, edgeitems=2, max_line_width=10**6)
-    return f"{name}={' '.join(numbers.split())}, "
+    few = weight.ndim == 1 and weight.size <= 10
+    return f"{name}=[{', '.join(f'{w:g}' for w in weight)}], " if few else f"{name}=<shape {weight.shape}>, "

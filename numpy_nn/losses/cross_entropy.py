@@ -43,34 +43,38 @@ class CrossEntropyLoss(LabelLoss):
         self._samples = np.zeros(0, np.intp)
 
     def terms(self, z: FloatArray, target: NDArray[Any]) -> FloatArray:
-        picked, q = self._read_target(z, target)
-        shifted, e, total = self._exponentials(z)
-        self.saved = e, total, picked, q, shifted, z, target
-        log_total = np.log(total, out=self._work.like("terms", total))
-        if q is None:
-            terms = np.subtract(log_total, self._at_label(shifted, picked), out=log_total)
-            if self._row_weights is not None:
-                terms *= self._row_weights
+        picked, q, label_shifted = None, None, None
+        if target.dtype.kind == "f":
+            q = self._q_of_probabilities(z, target)
         else:
-            log_softmax = np.subtract(shifted, log_total, out=self._work.like("log softmax", shifted))
-            log_softmax *= q
-            terms = np.add.reduce(log_softmax, axis=0, out=log_total)
-            np.negative(terms, out=terms)
-        return self._leave_out_ignored(terms)
+            picked = self._places(self._read_labels(z, target))
+            if self.label_smoothing:
+                q = self._q_of_labels(z, picked)
+        shifted, e, total = self._exponentials(z)
+        log_total = np.log(total, out=self._work.like("terms", total))
+        if picked is not None:
+            label_shifted = shifted.reshape(-1).take(picked, out=self._work.like("label", total), mode="clip")
+        self.saved = e, total, picked, q, label_shifted, shifted, z, target
+        if q is not None:
+            return self._terms_of_q(q, shifted, log_total)
+        log_total -= label_shifted  # of a one-hot q, which is never written down
+        if self.row_weights is not None:
+            log_total *= self.row_weights
+        return log_total
 
     def gradient(self) -> FloatArray:
         e, total, picked, q, *_ = self.saved
-        by_class = np.divide(e, total, out=self._work.like("by class", e))  # the softmax
+        softmax = np.divide(e, total, out=self._work.like("by class", e))
         if q is None:
-            self._subtract_one_hot(by_class, picked)
-            if self._row_weights is not None:
-                by_class *= self._row_weights
+            gradient = self._less_one_hot(softmax, picked)
+            if self.row_weights is not None:
+                gradient *= self.row_weights
         else:
-            by_class *= np.add.reduce(q, axis=0, out=self._work.like("s", total))
-            by_class -= q
-        gradient = self._work("gradient", e.shape[::-1], e.dtype)
-        np.copyto(gradient, by_class.T)
-        return gradient
+            softmax *= np.add.reduce(q, axis=0, out=self._work.like("s", total))
+            gradient = np.subtract(softmax, q, out=softmax)
+        rows = self._work("gradient", e.shape[::-1], e.dtype)
+        np.copyto(rows, gradient.T)
+        return rows
 
     # A class in each row, here and in all that follows: sums over ten classes are then sums of ten long rows, not of
     # many short ones.
@@ -78,17 +82,25 @@ class CrossEntropyLoss(LabelLoss):
         """z - m, exp(z - m) and its sum over the classes."""
         work, (n, classes) = self._work, z.shape
         shifted, e = work("shifted", (classes, n), z.dtype), work("exp", (classes, n), z.dtype)
+        total = work("total", (n,), z.dtype)
         np.copyto(shifted, z.T)
-        shifted -= np.maximum.reduce(shifted, axis=0, out=work("max", (n,), z.dtype))
+        shifted -= np.maximum.reduce(shifted, axis=0, out=total)
         np.exp(shifted, out=e)
-        return shifted, e, np.add.reduce(e, axis=0, out=work("total", (n,), z.dtype))
+        return shifted, e, np.add.reduce(e, axis=0, out=total)
 
-    def _read_target(self, z: FloatArray, target: NDArray[Any]) -> tuple[Any, FloatArray | None]:
-        """Where the labels stand, None for probabilities; and q, None for one-hot rows, which are not written down."""
-        if target.dtype.kind == "f":
-            return None, self._q_of_probabilities(z, target)
-        picked = self._places(self._read_labels(z, target))
-        return picked, self._q_of_labels(z, picked) if self.label_smoothing else None
+    def _terms_of_q(self, q: FloatArray, shifted: FloatArray, log_total: FloatArray) -> FloatArray:
+        log_softmax = np.subtract(shifted, log_total, out=self._work.like("log softmax", shifted))
+        log_softmax *= q
+        terms = np.add.reduce(log_softmax, axis=0, out=log_total)
+        return np.negative(terms, out=terms)
+
+    def _less_one_hot(self, softmax: FloatArray, picked: NDArray[np.intp]) -> FloatArray:
+        # Not `flat[picked] -= 1`, which makes an array on its way.
+        flat = softmax.reshape(-1)
+        at_label = flat.take(picked, out=self._work("at label", picked.shape, softmax.dtype), mode="clip")
+        at_label -= 1.0
+        flat[picked] = at_label
+        return softmax
 
     def _q_of_labels(self, z: FloatArray, picked: NDArray[np.intp]) -> FloatArray:
         q = self._work("q", z.shape[::-1], z.dtype)
@@ -107,7 +119,6 @@ class CrossEntropyLoss(LabelLoss):
         p = same_shape(target, z, "CrossEntropyLoss")
         if self.ignore_index >= 0:
             raise ValueError(f"CrossEntropyLoss: ignore_index={self.ignore_index} goes with labels, not probabilities")
-        self._row_weights = self._ignored = None
         q = self._work("q", z.shape[::-1], z.dtype)
         np.copyto(q, p.T)
         if self.label_smoothing:
@@ -126,30 +137,21 @@ class CrossEntropyLoss(LabelLoss):
         n = y.size
         if self._samples.size < n:
             self._samples = np.arange(n)
-        picked = self._work("picked", (n,), np.intp)
+        picked = self._work("picked", (n,), self._samples.dtype)
         np.copyto(picked, y, casting="unsafe")  # first, as y may be of 8 bits
         picked *= n
         picked += self._samples[:n]
         return picked
 
-    def _at_label(self, by_class: FloatArray, picked: NDArray[np.intp]) -> FloatArray:
-        at_label = self._work("at label", by_class.shape[1:], by_class.dtype)
-        return by_class.reshape(-1).take(picked, out=at_label, mode="clip")
-
-    def _subtract_one_hot(self, by_class: FloatArray, picked: NDArray[np.intp]) -> None:
-        # Not `flat[picked] -= 1`, which makes an array on its way.
-        at_label = self._at_label(by_class, picked)
-        at_label -= 1.0
-        by_class.reshape(-1)[picked] = at_label
-
     def _count_correct(self) -> int:
         """Rows whose largest logit, of several the first, is that of the label or of the most probable class."""
-        _, _, picked, _, shifted, z, target = self.saved
+        _, _, picked, _, label_shifted, shifted, z, target = self.saved
         if picked is None:
             return self._count_right(z.argmax(axis=1) == target.argmax(axis=1))
         n = picked.size
         if shifted.size - np.count_nonzero(shifted) == n:  # z_c - m is 0 at one place in each row
-            return self._count_right(self._at_label(shifted, picked) == 0.0)
+            right = n - np.count_nonzero(label_shifted)
+            return int(right) if self.left_out is None else self._count_right(label_shifted == 0.0)
         return self._count_right(z.argmax(axis=1) == picked // n)
 
     def extra_repr(self) -> str:

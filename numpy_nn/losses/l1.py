@@ -14,7 +14,7 @@ from numpy_nn.losses.base import Loss, same_shape
 class L1Loss(Loss):
     """|o - t| for each entry of output and target, which have one shape; d term / d o = sign(o - t), 0 at the kink.
 
-    "mean" divides by the number of entries, not of rows.
+    Where o - t is NaN so is the derivative, which is 0 in torch. "mean" divides by the number of entries, not of rows.
     """
 
     def terms(self, output: FloatArray, target: NDArray[Any]) -> FloatArray:

@@ -11,6 +11,8 @@ from numpy_nn._support.checks import count, label_array, same_dtype
 from numpy_nn._support.workspace import FloatArray
 from numpy_nn.losses.base import Loss, shown, weight_array
 
+UNSIGNED = {1: np.uint8, 2: np.uint16, 4: np.uint32, 8: np.uint64}
+
 
 class LabelLoss(Loss):
     """The base class of losses of outputs of shape (batch, classes) and labels, integers 0 .. classes - 1, (batch,).
@@ -21,13 +23,10 @@ class LabelLoss(Loss):
 
         none = w_i l_i        sum = sum_i w_i l_i        mean = sum_i w_i l_i / sum_i w_i
 
-    If no row counts, the mean is 0 / 0: NaN, with a gradient of 0. If all that count weigh 0, the gradient is NaN too.
-    All this is as torch has it.
+    If no row counts, the mean is 0 / 0: NaN, with a gradient of 0. If all that count weigh 0, their gradient is NaN
+    too. All this is as torch has it, but for a row that does not count and holds NaN or infinity: its gradient is NaN
+    in torch's cross-entropy, so that what was to be left out comes back in by the gradient.
     """
-
-    # Of the last call: w_i, None where each is 1, and which rows do not count, None where all do.
-    _row_weights: FloatArray | None = None
-    _ignored: NDArray[np.bool_] | None = None
 
     def __init__(self, weight: ArrayLike | None = None, ignore_index: int = -100, reduction: str = "mean") -> None:
         super().__init__(reduction)
@@ -37,28 +36,15 @@ class LabelLoss(Loss):
             raise ValueError(f"{name}: weight: expected one number for each class, got shape {self.weight.shape}")
         self.ignore_index = count(ignore_index, f"{name}: ignore_index", low=-(2**63))
 
-    def denominator(self) -> float:
-        """The sum of the w_i."""
-        weights = self._row_weights
-        return super().denominator() if weights is None else float(np.add.reduce(weights, dtype=np.float64))
-
-    def backward(self, grad_output: ArrayLike | None = None) -> FloatArray:
-        """dL/d(output) for the last forward call."""
-        gradient = super().backward(grad_output)
-        if self._ignored is not None:
-            gradient[self._ignored] = 0.0
-        return gradient
-
     def _read_labels(self, output: FloatArray, labels: NDArray[Any]) -> NDArray[np.integer[Any]]:
         """The labels, 0 in rows that do not count, after finding what each row weighs."""
-        name = type(self).__name__
-        classes = self._count_classes(output)
+        name, classes = type(self).__name__, self._count_classes(output)
         y = label_array(labels, f"{name}: target")
         if y.shape != output.shape[:1]:
             raise ValueError(f"{name}: expected target of shape {output.shape[:1]}, got {y.shape}")
-        self._row_weights = self._ignored = ignored = None
+        ignored = None
         # Seen as unsigned, a negative label is huge: one pass finds both kinds of stray.
-        unsigned = y if y.dtype.kind == "u" else y.view(f"u{y.itemsize}")
+        unsigned = y if y.dtype.kind == "u" else y.view(UNSIGNED[y.itemsize])
         if np.maximum.reduce(unsigned) >= classes or 0 <= self.ignore_index < classes:
             ignored = self._find_ignored(y, classes)
         if ignored is None and self.weight is None:
@@ -75,7 +61,7 @@ class LabelLoss(Loss):
         row_weights: FloatArray = np.ones(y.shape, output.dtype) if weight is None else weight[y]
         if ignored is not None:
             row_weights[ignored] = 0.0
-        self._row_weights, self._ignored = row_weights, ignored
+        self.row_weights, self.left_out = row_weights, ignored
         return y
 
     def _count_classes(self, output: FloatArray) -> int:
@@ -105,18 +91,9 @@ class LabelLoss(Loss):
             raise ValueError(f"{name}: expected {classes} numbers, one for each class, got {weight.size}")
         return weight
 
-    def _leave_out_ignored(self, terms: FloatArray) -> FloatArray:
-        """The terms, 0 in rows that do not count."""
-        if self._ignored is not None:
-            terms[self._ignored] = 0.0
-        return terms
-
     def _count_right(self, right: NDArray[np.bool_]) -> int:
         """How many of the rows that count are right."""
-        return int(np.count_nonzero(right if self._ignored is None else right & ~self._ignored))
-
-    def __getstate__(self) -> dict[str, Any]:
-        return super().__getstate__() | {"_row_weights": None, "_ignored": None}
+        return int(np.count_nonzero(right if self.left_out is None else right & ~self.left_out))
 
     def extra_repr(self) -> str:
         """The arguments, as ``repr`` shows them."""

@@ -22,15 +22,15 @@ class NLLLoss(LabelLoss):
         rows = np.arange(y.size)
         self.saved = output, rows, y
         terms = np.negative(output[rows, y])
-        if self._row_weights is not None:
-            terms *= self._row_weights
-        return self._leave_out_ignored(terms)
+        if self.row_weights is not None:
+            terms *= self.row_weights
+        return terms
 
     def gradient(self) -> FloatArray:
         output, rows, y = self.saved
         gradient = self._work.like("gradient", output)
         gradient.fill(0.0)
-        gradient[rows, y] = -1.0 if self._row_weights is None else -self._row_weights
+        gradient[rows, y] = -1.0 if self.row_weights is None else -self.row_weights
         return gradient
 
     def _count_correct(self) -> int:

@@ -44,7 +44,7 @@ def reduced_loss(loss: nn.Loss, o: Rounded, target: NDArray[Any]) -> tuple[Round
     scale: Rounded | float = 1.0
     if loss.reduction == "mean":
         size = label_losses.denominator(loss, o, target) if isinstance(loss, LabelLoss) else float(terms.value.size)
-        value = terms.sum() / size if isinstance(size, Rounded) else terms.mean()
+        value = terms.mean() if isinstance(size, float) else terms.sum() / size
         scale = 1.0 / size
         gradient = gradient * scale
     else:
