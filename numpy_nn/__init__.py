@@ -33,7 +33,16 @@ from numpy_nn.layers import (
     Softplus,
     Tanh,
 )
-from numpy_nn.losses import BCEWithLogitsLoss, CrossEntropyLoss, Loss, MSELoss, PerceptronLoss
+from numpy_nn.losses import (
+    BCEWithLogitsLoss,
+    CrossEntropyLoss,
+    HuberLoss,
+    L1Loss,
+    Loss,
+    MSELoss,
+    NLLLoss,
+    PerceptronLoss,
+)
 from numpy_nn.parameter import Parameter, ParameterVector
 from numpy_nn import initializers
 from numpy_nn.network import MLP, Sequential

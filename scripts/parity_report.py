@@ -43,7 +43,7 @@ def loss_and_target(
 ) -> tuple[nn.Loss, NDArray[Any]]:
     """The loss, and random targets for outputs of that shape."""
     if args.loss == "cross-entropy":
-        return nn.CrossEntropyLoss(args.label_smoothing), rng.integers(0, shape[1], shape[0])
+        return nn.CrossEntropyLoss(label_smoothing=args.label_smoothing), rng.integers(0, shape[1], shape[0])
     if args.loss == "mse":
         return nn.MSELoss(), rng.standard_normal(shape).astype(args.dtype)
     bits = rng.integers(0, 2, shape).astype(args.dtype)

@@ -211,7 +211,7 @@ def _compare_passes(net: nn.Sequential, x: Array, target: Array, loss: nn.Loss, 
         chained, _ = bounds.backward(layer, steps.chained[i], chained)
     whole = _tensor(x, device).requires_grad_()
     output = functools.reduce(lambda tensor, module: module(tensor), steps.modules, whole)
-    their_value = loss_to_torch(loss)(output, _tensor(target, device))
+    their_value = loss_to_torch(loss, device)(output, _tensor(target, device))
     steps.compare("network output", steps.inputs[-1], output, steps.chained[-1])
     steps.compare("network loss", value, their_value, loss_bound)
     (gradient,) = torch.autograd.grad(their_value.sum(), whole)
@@ -242,7 +242,7 @@ def _compare_loss(steps: _Pass, target: Array, loss: nn.Loss) -> Array:
     output = steps.inputs[-1]
     value, steps.gradient = np.asarray(loss(output, target), output.dtype), loss.backward()
     leaf = _tensor(output, steps.device).requires_grad_()
-    their_value = loss_to_torch(loss)(leaf, _tensor(target, steps.device))
+    their_value = loss_to_torch(loss, steps.device)(leaf, _tensor(target, steps.device))
     (their_gradient,) = torch.autograd.grad(their_value.sum(), leaf)
     value_bound, gradient_bound = bounds.reduced_loss(loss, as_rounded(output), target)
     steps.compare("loss", value, their_value, value_bound)

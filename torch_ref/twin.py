@@ -151,15 +151,28 @@ def parameters_as_numpy(module: torch.nn.Module) -> Iterator[tuple[str, NDArray[
         yield name, np.array(p.detach().cpu().numpy().T, order="C")
 
 
-def loss_to_torch(loss: nn.Loss) -> Callable[[Tensor, Tensor], Tensor]:
-    """The torch counterpart of a loss; TypeError, naming it, for a loss without one."""
+# numpy_nn's loss, torch's, and the constructor arguments beside the reduction, which both have and spell alike.
+LOSSES: dict[type[nn.Loss], tuple[Any, tuple[str, ...]]] = {
+    nn.MSELoss: (torch.nn.MSELoss, ()),
+    nn.L1Loss: (torch.nn.L1Loss, ()),
+    nn.HuberLoss: (torch.nn.HuberLoss, ("delta",)),
+    nn.CrossEntropyLoss: (torch.nn.CrossEntropyLoss, ("weight", "ignore_index", "label_smoothing")),
+    nn.NLLLoss: (torch.nn.NLLLoss, ("weight", "ignore_index")),
+    nn.BCEWithLogitsLoss: (torch.nn.BCEWithLogitsLoss, ("weight", "pos_weight")),
+}
+
+
+def loss_to_torch(loss: nn.Loss, device: Device = None) -> Callable[[Tensor, Tensor], Tensor]:
+    """The torch counterpart of a loss, its weights on ``device``; TypeError, naming it, for a loss without one."""
     reduction = loss.reduction
-    if type(loss) is nn.CrossEntropyLoss:
-        return torch.nn.CrossEntropyLoss(label_smoothing=loss.label_smoothing, reduction=reduction)
-    if type(loss) is nn.MSELoss:
-        return torch.nn.MSELoss(reduction=reduction)
-    if type(loss) is nn.BCEWithLogitsLoss:
-        return torch.nn.BCEWithLogitsLoss(reduction=reduction)
+    if type(loss) in LOSSES:
+        counterpart, names = LOSSES[type(loss)]
+        settings = {name: getattr(loss, name) for name in names}
+        for name, value in settings.items():
+            if isinstance(value, np.ndarray):
+                settings[name] = torch.tensor(value, device=device)
+        made: Callable[[Tensor, Tensor], Tensor] = counterpart(**settings, reduction=reduction)
+        return made
     if type(loss) is nn.PerceptronLoss:
         reduce: dict[str, Callable[[Tensor], Tensor]] = {"mean": torch.mean, "sum": torch.sum, "none": torch.clone}
         return lambda f, y: reduce[reduction](perceptron_loss(f, y))

@@ -44,11 +44,11 @@ def same_dtype(x: ArrayLike, dtype: np.dtype[Any], name: str) -> FloatArray:
 
 
 def label_array(y: ArrayLike, name: str) -> NDArray[np.integer[Any]]:
-    """``y`` as an array of integers."""
+    """``y`` as an array of integers in native byte order; it is not copied if it is one."""
     array = np.asarray(y)
     if array.dtype.kind not in "iu":
         raise TypeError(f"{name}: expected an array of integers, got {_describe(y, array)}")
-    return array
+    return array if array.dtype.isnative else array.astype(array.dtype.newbyteorder("="))
 
 
 def float_dtype(dtype: DTypeLike) -> np.dtype[Any]:

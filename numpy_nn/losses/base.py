@@ -34,14 +34,21 @@ class Loss:
 
     ``terms(output, target)`` returns one term for each row or entry, and keeps in ``saved`` what ``gradient()`` needs:
     the derivative of each term with respect to the outputs that it depends on, which the reduction then scales.
+    "mean" divides by the number of terms. For a weighted mean, ``terms`` keeps in ``row_weights`` what it multiplied
+    each term by: then their sum divides. Where that is 0, loss and gradient are NaN. Rows that it marks in the mask
+    ``left_out`` have neither a term nor a gradient.
     """
 
-    saved: Any = None  # what backward needs of the forward call
+    # What a forward call leaves for its reduction and for backward.
+    saved: Any = None
+    row_weights: Any = None
+    left_out: Any = None
 
     def __init__(self, reduction: str = "mean") -> None:
         self.reduction = choice(reduction, f"{type(self).__name__}: reduction", REDUCTIONS)
         self._work = Workspace()
         self._terms_shape: tuple[int, ...] | None = None
+        self._denominator = math.nan
 
     def terms(self, output: FloatArray, target: NDArray[Any]) -> FloatArray:
         """One term for each row or entry of the output."""
@@ -57,13 +64,17 @@ class Loss:
         output = float_array(output, f"{name}: output")
         if output.ndim == 0 or output.size == 0:
             raise ValueError(f"{name}: expected a batch of at least one row, got output of shape {output.shape}")
-        self._terms_shape = None
+        self._terms_shape = self.row_weights = self.left_out = None
         terms = self.terms(output, np.asarray(target))
-        self._terms_shape = terms.shape
+        if self.left_out is not None:
+            terms[self.left_out] = 0.0
+        weights = self.row_weights
+        size = terms.size if weights is None else float(np.add.reduce(weights, dtype=np.float64))
+        self._terms_shape, self._denominator = terms.shape, size or math.nan
         if self.reduction == "none":
             return terms.copy()
         total = float(np.add.reduce(terms, axis=None))
-        return total / terms.size if self.reduction == "mean" else total
+        return total / self._denominator if self.reduction == "mean" else total
 
     def __call__(self, output: FloatArray, target: NDArray[Any]) -> Any:
         return self.forward(output, target)
@@ -90,15 +101,22 @@ class Loss:
                 raise ValueError(f"{name}: expected grad_output of shape {self._terms_shape}, got {grad_output.shape}")
             gradient *= grad_output.reshape(grad_output.shape + (1,) * (gradient.ndim - grad_output.ndim))
         elif self.reduction == "mean":
-            gradient *= 1.0 / math.prod(self._terms_shape)
+            gradient *= 1.0 / self._denominator
+        if self.left_out is not None:
+            gradient[self.left_out] = 0.0
         return gradient
 
     def __getstate__(self) -> dict[str, Any]:
         # A copy begins before any forward call.
-        return {name: value for name, value in vars(self).items() if name != "saved"} | {"_terms_shape": None}
+        passing = ("saved", "row_weights", "left_out")
+        return {name: value for name, value in vars(self).items() if name not in passing} | {"_terms_shape": None}
+
+    def extra_repr(self) -> str:
+        """The arguments, as ``repr`` shows them."""
+        return f"reduction={self.reduction!r}"
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}(reduction={self.reduction!r})"
+        return f"{type(self).__name__}({self.extra_repr()})"
 
 
 def same_shape(target: NDArray[Any], output: FloatArray, name: str) -> FloatArray:
@@ -107,3 +125,19 @@ def same_shape(target: NDArray[Any], output: FloatArray, name: str) -> FloatArra
     if target.shape != output.shape:
         raise ValueError(f"{name}: expected target of the output's shape {output.shape}, got {target.shape}")
     return target
+
+
+def weight_array(weight: ArrayLike, name: str) -> FloatArray:
+    """A copy of ``weight``, which must be float32 or float64, finite and nowhere negative."""
+    weight = float_array(weight, name).copy()
+    if not (np.isfinite(weight).all() and (weight >= 0.0).all()):
+        raise ValueError(f"{name}: expected finite weights >= 0, got {weight.min():g} .. {weight.max():g}")
+    return weight
+
+
+def shown(name: str, weight: FloatArray | None) -> str:
+    """``name=[...], `` for a repr, of many numbers their shape; nothing for no weight."""
+    if weight is None:
+        return ""
+    few = weight.ndim == 1 and weight.size <= 10
+    return f"{name}=[{', '.join(f'{w:g}' for w in weight)}], " if few else f"{name}=<shape {weight.shape}>, "

@@ -71,7 +71,7 @@ def build(args: argparse.Namespace) -> tuple[nn.Sequential, nn.CrossEntropyLoss,
             p.data[...] = 0.0 if p.data.ndim == 1 else rng.normal(0.0, args.weights_std, p.shape)
     settings = {} if args.weight_decay is None else {"weight_decay": args.weight_decay}
     optimizer = OPTIMIZERS[args.optimizer](net.parameters(), args.lr, **settings)
-    return net, nn.CrossEntropyLoss(args.label_smoothing), optimizer
+    return net, nn.CrossEntropyLoss(label_smoothing=args.label_smoothing), optimizer
 
 
 def one_cycle(args: argparse.Namespace, data: nn.MNIST) -> dict[str, Any]:

@@ -95,13 +95,14 @@ def loss_at(rng: np.random.Generator, output: Array) -> tuple[nn.Loss, Array, ND
     kind = int(rng.integers(4))
     if kind == 0:
         smoothing = float(rng.choice([0.0, 0.1, 1.0]))
-        return nn.CrossEntropyLoss(smoothing, reduction), output, rng.integers(0, output.shape[1], len(output))
+        labels = rng.integers(0, output.shape[1], len(output))
+        return nn.CrossEntropyLoss(reduction=reduction, label_smoothing=smoothing), output, labels
     if kind == 1:
         # Some targets are met exactly.
         return nn.MSELoss(reduction), output, np.where(rng.random(output.shape) < 0.2, output, rng.random(output.shape))
     if kind == 2:
         targets = rng.choice([0.0, 0.25, 1.0], output.shape)
-        return nn.BCEWithLogitsLoss(reduction), output, targets
+        return nn.BCEWithLogitsLoss(reduction=reduction), output, targets
     return nn.PerceptronLoss(reduction), output, rng.choice([-1.0, 1.0], output.shape)
 
 

@@ -76,8 +76,8 @@ def test_losses_in_every_form():
     rng = np.random.default_rng(0)
     z, t, y = rng.standard_normal((5, 3)), rng.random((5, 3)), rng.integers(0, 3, 5)
     for reduction in ("mean", "sum", "none"):
-        assert check_gradients(nn.CrossEntropyLoss(0.1, reduction), z, y).ok
-        assert check_gradients(nn.BCEWithLogitsLoss(reduction), z, t).ok
+        assert check_gradients(nn.CrossEntropyLoss(reduction=reduction, label_smoothing=0.1), z, y).ok
+        assert check_gradients(nn.BCEWithLogitsLoss(reduction=reduction), z, t).ok
     assert check_gradients(JoelnetMSE(), z, t).ok
     assert check_gradients(JoelnetMSE(), z, t.astype(np.float32)).ok
     assert check_gradients((lambda z, t: ((z - t) ** 2).mean(), lambda z, t: 2 * (z - t) / z.size), z, t).ok

@@ -190,19 +190,58 @@ def in_features(net: nn.Sequential) -> int:
 
 
 @st.composite
+def label_losses(draw: st.DrawFn, classes: int, dtype: Any, rng: np.random.Generator) -> dict[str, Any]:
+    """Random options of a loss of labels: weights, one of them now and then 0, and the label that does not count."""
+    weight = rng.uniform(0.1, 3.0, classes).astype(dtype)
+    if classes > 1 and draw(st.booleans()):
+        weight[-1] = 0.0
+    return {
+        "reduction": draw(reductions),
+        "weight": draw(st.sampled_from([None, weight])),
+        "ignore_index": draw(st.sampled_from([-100, -1, classes - 1, classes + 7])),
+    }
+
+
+@st.composite
+def labels(draw: st.DrawFn, shape: tuple[int, int], ignore_index: int, rng: np.random.Generator) -> NDArray[Any]:
+    """Labels in any type of integers, some of which are ``ignore_index``; one at least counts, and weighs something."""
+    y = rng.integers(0, shape[1], shape[0])
+    ignored = rng.random(shape[0]) < draw(st.sampled_from([0.0, 0.3, 0.9]))
+    y[ignored] = ignore_index
+    y[0] = 0
+    kinds: list[Any] = [np.int64, np.int32, ">i4", ">i8", np.uint8]
+    return y.astype(draw(st.sampled_from(kinds if y.min() >= 0 else kinds[:-1])))
+
+
+@st.composite
 def losses_with_targets(draw: st.DrawFn, shape: tuple[int, int], dtype: Any) -> tuple[nn.Loss, NDArray[Any]]:
-    """Any loss with any reduction, and targets for outputs of that shape."""
-    kind = draw(st.sampled_from(["cross_entropy", "mse", "bce", "perceptron"]))
-    reduction = draw(reductions)
+    """Any loss with any reduction and options, and targets for outputs of that shape."""
+    kind = draw(st.sampled_from(["cross_entropy", "nll", "mse", "l1", "huber", "bce", "perceptron"]))
     rng = np.random.default_rng(draw(seeds))
-    if kind == "cross_entropy":
-        labels = rng.integers(0, shape[1], shape[0]).astype(draw(st.sampled_from([np.int64, np.int32, np.uint8])))
-        return nn.CrossEntropyLoss(draw(st.sampled_from([0.0, 0.1, 1.0])), reduction), labels
-    if kind == "mse":
-        return nn.MSELoss(reduction), rng.standard_normal(shape).astype(dtype)
+    if kind in ("cross_entropy", "nll"):
+        options = draw(label_losses(shape[1], dtype, rng))
+        if shape[1] == 1 and options["ignore_index"] == 0:
+            options["ignore_index"] = -1  # else no label is left
+        if kind == "nll":
+            return nn.NLLLoss(**options), draw(labels(shape, options["ignore_index"], rng))
+        options["label_smoothing"] = draw(st.sampled_from([0.0, 0.1, 1.0]))
+        if draw(st.booleans()):
+            return nn.CrossEntropyLoss(**options), draw(labels(shape, options["ignore_index"], rng))
+        p = rng.dirichlet(np.ones(shape[1]), shape[0]).astype(dtype)
+        return nn.CrossEntropyLoss(**options | {"ignore_index": -100}), p
+    reduction = draw(reductions)
+    if kind in ("mse", "l1"):
+        return (nn.MSELoss if kind == "mse" else nn.L1Loss)(reduction), rng.standard_normal(shape).astype(dtype)
+    if kind == "huber":
+        return nn.HuberLoss(reduction, draw(st.floats(1e-3, 1e2))), rng.standard_normal(shape).astype(dtype)
     if kind == "bce":
-        soft = draw(st.booleans())
-        return nn.BCEWithLogitsLoss(reduction), (rng.random(shape) if soft else rng.integers(0, 2, shape)).astype(dtype)
+        t = (rng.random(shape) if draw(st.booleans()) else rng.integers(0, 2, shape)).astype(dtype)
+        sides = [None, shape, shape[1:], (shape[0], 1), ()]
+        weight, pos_weight = (
+            None if side is None else rng.uniform(0.0, 3.0, side).astype(dtype)
+            for side in (draw(st.sampled_from(sides)), draw(st.sampled_from(sides[:3])))
+        )
+        return nn.BCEWithLogitsLoss(weight, reduction, pos_weight), t
     return nn.PerceptronLoss(reduction), (2 * rng.integers(0, 2, shape) - 1).astype(dtype)
 
 

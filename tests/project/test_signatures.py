@@ -10,12 +10,11 @@ from numpy_nn import activations, initializers
 from torch_ref.augment import Distortion as TheirDistortion
 from torch_ref.averaging import AveragedModel as TheirAverage
 from torch_ref.constraints import max_norm_ as their_max_norm_
-from torch_ref.twin import COUNTERPARTS, OPTIMIZERS
+from torch_ref.twin import COUNTERPARTS, LOSSES, OPTIMIZERS
 
 PAIRS = {
     **{ours.__name__: (ours, theirs) for ours, theirs, _ in COUNTERPARTS},
-    **{name: (getattr(nn, name), getattr(torch.nn, name)) for name in ("CrossEntropyLoss", "MSELoss")},
-    "BCEWithLogitsLoss": (nn.BCEWithLogitsLoss, torch.nn.BCEWithLogitsLoss),
+    **{ours.__name__: (ours, theirs) for ours, (theirs, _) in LOSSES.items()},
     **{ours.__name__: (ours, theirs) for ours, theirs in OPTIMIZERS.items()},
     **{
         name: (getattr(nn, name), getattr(torch.optim.lr_scheduler, name))
@@ -61,10 +60,15 @@ DELIBERATE = {
 
 # Arguments that stand elsewhere than in torch: give them by name.
 ELSEWHERE = {
-    "CrossEntropyLoss.label_smoothing": "no weight, ignore_index, nor the deprecated size_average and reduce before it",
-    "CrossEntropyLoss.reduction": "the same",
-    "MSELoss.reduction": "no size_average and reduce before it",
-    "BCEWithLogitsLoss.reduction": "no weight, size_average and reduce before it",
+    "CrossEntropyLoss.ignore_index": "no size_average before it, which torch deprecates",
+    "CrossEntropyLoss.reduction": "nor reduce, which it deprecates too",
+    "CrossEntropyLoss.label_smoothing": "the same",
+    "NLLLoss.ignore_index": "no size_average before it",
+    "NLLLoss.reduction": "no size_average and reduce before it",
+    "MSELoss.reduction": "the same",
+    "L1Loss.reduction": "the same",
+    "BCEWithLogitsLoss.reduction": "the same",
+    "BCEWithLogitsLoss.pos_weight": "the same",
     "SGD.weight_decay": "no dampening before it",
     "SGD.nesterov": "the same",
     "OneCycleLR.pct_start": "no epochs and steps_per_epoch before it",

@@ -69,7 +69,8 @@ def assert_same_run(whole, out):
 def with_batch_norm_and_dropout(monkeypatch):
     def build(args):
         net = nn.MLP([784, *args.hidden, 10], "prelu", batch_norm=True, dropout=0.3, rng=args.seed, dtype=args.dtype)
-        return net, nn.CrossEntropyLoss(0.1), recipe.OPTIMIZERS[args.optimizer](net.parameters(), args.lr)
+        loss = nn.CrossEntropyLoss(label_smoothing=0.1)
+        return net, loss, recipe.OPTIMIZERS[args.optimizer](net.parameters(), args.lr)
 
     for engine in (numpy_engine, torch_engine):
         monkeypatch.setattr(engine, "build", build)

@@ -4,6 +4,7 @@ No machine may leave a bound, in whatever order it sums, with or without fused s
 allowed. And no bound may be much wider than what the worst machine reaches: wider, it would hide mistakes.
 """
 
+from functools import partial
 from unittest.mock import patch
 
 import numpy as np
@@ -159,6 +160,7 @@ def assert_not_wide(formula, arrays, ceiling=CEILING, dtype=np.float32):
 
 RNG = np.random.default_rng(0)
 X, G = RNG.standard_normal((2, 8, 6)).astype(np.float32)
+WEIGHT = np.linspace(0.25, 2.0, 6, dtype=np.float32)
 
 
 @pytest.mark.parametrize(
@@ -215,13 +217,33 @@ def test_gelus_bound_in_float64_knows_nothing_of_the_polynomial_behind_float32()
     ("kind", "target"),
     [
         (nn.CrossEntropyLoss, np.arange(8) % 6),
-        (lambda reduction: nn.CrossEntropyLoss(0.1, reduction), np.arange(8) % 6),
+        (partial(nn.CrossEntropyLoss, label_smoothing=0.1), np.arange(8) % 6),
+        (partial(nn.CrossEntropyLoss, WEIGHT, 3), np.arange(8) % 6),
+        (partial(nn.CrossEntropyLoss, WEIGHT, 3, label_smoothing=0.1), np.arange(8) % 6),
+        (partial(nn.CrossEntropyLoss, WEIGHT), np.abs(G)),
+        (partial(nn.NLLLoss, WEIGHT, 3), np.arange(8) % 6),
         (nn.MSELoss, G),
+        (nn.L1Loss, G),
+        (nn.HuberLoss, G),
+        (partial(nn.BCEWithLogitsLoss, WEIGHT, pos_weight=WEIGHT), np.abs(np.sin(G))),
         (nn.BCEWithLogitsLoss, (G > 0).astype(np.float32)),
         (nn.BCEWithLogitsLoss, np.abs(np.sin(G))),
         (nn.PerceptronLoss, np.sign(G)),
     ],
-    ids=["cross-entropy", "smoothed", "mse", "bce", "bce of probabilities", "perceptron"],
+    ids=[
+        *(
+            "cross-entropy",
+            "smoothed",
+            "weighted",
+            "weighted and smoothed",
+            "probabilities",
+            "nll",
+            "mse",
+            "l1",
+            "huber",
+        ),
+        *("weighted bce", "bce", "bce of probabilities", "perceptron"),
+    ],
 )
 def test_the_bounds_of_a_loss_are_not_much_wider_than_what_the_worst_machine_reaches(kind, target, reduction):
     assert_not_wide(of_loss(kind(reduction=reduction), target), [2 * X])

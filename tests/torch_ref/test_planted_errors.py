@@ -5,6 +5,7 @@ Each layer, loss and optimizer gets it in one quantity after the other, in numpy
 
 import importlib
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import pytest
@@ -34,11 +35,26 @@ LAYERS = {
 
 LOSSES: dict[str, tuple[Callable[..., nn.Loss], np.ndarray]] = {
     "cross-entropy": (nn.CrossEntropyLoss, np.arange(ROWS) % WIDTH),
-    "smoothed cross-entropy": (lambda reduction: nn.CrossEntropyLoss(0.1, reduction), np.arange(ROWS) % WIDTH),
+    "smoothed cross-entropy": (partial(nn.CrossEntropyLoss, label_smoothing=0.1), np.arange(ROWS) % WIDTH),
+    "cross-entropy of probabilities": (nn.CrossEntropyLoss, np.abs(np.cos(X))),
+    "labels that do not count": (partial(nn.CrossEntropyLoss, ignore_index=3), np.arange(ROWS) % WIDTH),
+    "nll": (nn.NLLLoss, np.arange(ROWS) % WIDTH),
     "mse": (nn.MSELoss, np.cos(X)),
+    "l1": (nn.L1Loss, np.cos(X)),
+    "huber": (nn.HuberLoss, np.cos(X)),
     "bce": (nn.BCEWithLogitsLoss, np.abs(np.sin(X))),
     "perceptron": (nn.PerceptronLoss, np.sign(np.cos(3 * X))),
 }
+
+# With weights, which have the dtype of the output.
+WEIGHTED: dict[str, tuple[Callable[..., nn.Loss], np.ndarray]] = {
+    "weighted cross-entropy": (nn.CrossEntropyLoss, np.arange(ROWS) % WIDTH),
+    "weighted, smoothed": (partial(nn.CrossEntropyLoss, label_smoothing=0.1, ignore_index=3), np.arange(ROWS) % WIDTH),
+    "weighted probabilities": (nn.CrossEntropyLoss, np.abs(np.cos(X))),
+    "weighted nll": (partial(nn.NLLLoss, ignore_index=3), np.arange(ROWS) % WIDTH),
+    "weighted bce": (nn.BCEWithLogitsLoss, np.abs(np.sin(X))),
+}
+WEIGHT = np.linspace(0.25, 2.0, WIDTH)
 
 OPTIMIZERS = {
     "sgd": lambda p: nn.SGD(p, 0.1),
@@ -106,14 +122,34 @@ def test_a_small_error_in_a_layer_fails(name, quantity, dtype, monkeypatch):
 @pytest.mark.parametrize("dtype", our.DTYPES)
 @pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
 @pytest.mark.parametrize(("quantity", "method"), [("loss", "forward"), ("loss gradient", "backward")])
-@pytest.mark.parametrize("name", LOSSES)
+@pytest.mark.parametrize("name", [*LOSSES, *WEIGHTED])
 def test_a_small_error_in_a_loss_fails(name, quantity, method, reduction, dtype, monkeypatch):
-    kind, target = LOSSES[name]
-    loss = kind(reduction=reduction)
+    kind, target = (LOSSES | WEIGHTED)[name]
+    loss = kind(reduction=reduction, **({"weight": WEIGHT.astype(dtype)} if name in WEIGHTED else {}))
     net = nn.Sequential(nn.Identity())
     assert failed(net, loss, target, dtype) == []
     plant(monkeypatch, type(loss), method, lambda _, result: result * dtype(1 + PLANTED[dtype]))
     assert quantity in failed(net, loss, target, dtype)
+
+
+@pytest.mark.parametrize("dtype", our.DTYPES)
+@pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
+@pytest.mark.parametrize("which", [0, -1])
+def test_a_small_error_in_pos_weight_fails(which, reduction, dtype, monkeypatch):
+    pos_weight, target = WEIGHT.astype(dtype), np.full((ROWS, WIDTH), 0.5)
+    loss, net = nn.BCEWithLogitsLoss(reduction=reduction, pos_weight=pos_weight), nn.Sequential(nn.Identity())
+    assert failed(net, loss, target, dtype) == []
+    terms = nn.BCEWithLogitsLoss.terms
+
+    def wrong(self, z, t):
+        right, self.pos_weight = self.pos_weight, self.pos_weight.copy()
+        self.pos_weight[which] *= dtype(1 + 100 * PLANTED[dtype])
+        result = terms(self, z, t)
+        self.pos_weight = right
+        return result
+
+    monkeypatch.setattr(nn.BCEWithLogitsLoss, "terms", wrong)
+    assert {"loss", "loss gradient"} <= set(failed(net, loss, target, dtype))
 
 
 @pytest.mark.parametrize("dtype", our.DTYPES)
@@ -139,7 +175,7 @@ def wrong_loss(monkeypatch, whose, error):
     ours, theirs = nn.MSELoss.forward, loss_to_torch(nn.MSELoss())
     if "torch" in whose:
         module = importlib.import_module("torch_ref.parity")
-        monkeypatch.setattr(module, "loss_to_torch", lambda _: lambda o, t: theirs(o, t) * (1 + error))
+        monkeypatch.setattr(module, "loss_to_torch", lambda *_: lambda o, t: theirs(o, t) * (1 + error))
     if "numpy_nn" in whose:
         monkeypatch.setattr(nn.MSELoss, "forward", lambda self, *args: ours(self, *args) * (1 + error))
     report = parity(nn.Sequential(nn.Identity()), X, np.cos(X), nn.MSELoss())

@@ -191,7 +191,10 @@ def test_parameters_as_numpy_are_copies_in_our_layout(data, dtype):
 SURE = [[1000.0, -1000.0], [-1000.0, 1000.0]]
 EXACT = {
     "cross-entropy": (nn.CrossEntropyLoss(), SURE, [0, 0], [0, 2000], [[0, 0], [-1, 1]]),
-    "smoothed": (nn.CrossEntropyLoss(0.5), SURE, [0, 0], [500, 1500], [[0.25, -0.25], [-0.75, 0.75]]),
+    "smoothed": (nn.CrossEntropyLoss(label_smoothing=0.5), SURE, [0, 0], [500, 1500], [[0.25, -0.25], [-0.75, 0.75]]),
+    "nll": (nn.NLLLoss(), [[-1, -2], [-3, -4]], [0, 1], [1, 4], [[-1, 0], [0, -1]]),
+    "l1": (nn.L1Loss(), [[1, 2], [3, 4]], [[1, 0], [4, 8]], [[0, 2], [1, 4]], [[0, 1], [-1, -1]]),
+    "huber": (nn.HuberLoss(delta=2), [[1, 2], [3, 4]], [[1, 0], [4, 8]], [[0, 2], [0.5, 6]], [[0, 2], [-1, -2]]),
     "mse": (nn.MSELoss(), [[1, 2], [3, 4]], [[1, 0], [4, 8]], [[0, 4], [1, 16]], [[0, 4], [-2, -8]]),
     "bce": (nn.BCEWithLogitsLoss(), SURE, [[0.5, 0], [0, 0]], [[500, 0], [0, 1000]], [[0.5, 0], [0, 1]]),
     # At f = 0 the derivative is -y, not 0.
@@ -206,7 +209,7 @@ def test_a_loss_and_its_twin_give_the_same_value_and_gradient(case, reduction, d
     loss, output, target, terms, gradient = EXACT[case]
     loss.reduction = reduction
     z = torch.tensor(output, dtype=TORCH_DTYPES[dtype], requires_grad=True)
-    y = np.array(target) if isinstance(loss, nn.CrossEntropyLoss) else np.array(target, dtype)
+    y = np.array(target) if isinstance(loss, (nn.CrossEntropyLoss, nn.NLLLoss)) else np.array(target, dtype)
     expected = np.array(terms) if reduction == "none" else getattr(np, reduction)(terms)
     theirs = loss_to_torch(loss)(z, torch.from_numpy(y))
     (their_gradient,) = torch.autograd.grad(theirs.sum(), z)
@@ -222,8 +225,8 @@ def test_a_loss_that_is_no_number_is_none_in_either_engine(case):
     loss, output, target, *_ = EXACT[case]
     loss.reduction = "mean"
     z = np.array(output, np.float64)
-    z[1, 0] = np.nan
-    y = np.array(target, np.int64 if isinstance(loss, nn.CrossEntropyLoss) else np.float64)
+    z[1] = np.nan
+    y = np.array(target, np.int64 if isinstance(loss, (nn.CrossEntropyLoss, nn.NLLLoss)) else np.float64)
     assert np.isnan(loss(z, y))
     assert loss_to_torch(loss)(torch.from_numpy(z), torch.from_numpy(y)).isnan()
 

@@ -59,7 +59,8 @@ def test_rows_may_have_any_shape():
 def test_a_convex_loss_grows_at_least_by_its_slope(seed, epsilon, smoothing):
     rng = np.random.default_rng(seed)
     x, y = rng.standard_normal((6, 4)), rng.integers(0, 3, 6)
-    net, loss = nn.Sequential(nn.Linear(4, 3, rng=rng, dtype=np.float64)), nn.CrossEntropyLoss(smoothing, "none")
+    net = nn.Sequential(nn.Linear(4, 3, rng=rng, dtype=np.float64))
+    loss = nn.CrossEntropyLoss(reduction="none", label_smoothing=smoothing)
     before = loss(net(x), y).copy()
     gradient = net.backward(loss.backward(np.ones(6)))
     slope = np.linalg.norm(gradient, axis=1)
