@@ -48,7 +48,7 @@ class CrossEntropyLoss(LabelLoss):
             q = self._q_of_probabilities(z, target)
         else:
             picked = self._places(self._read_labels(z, target))
-            if self.label_smoothing:
+            if self.label_smoothing:  # else q is one-hot, and never written down
                 q = self._q_of_labels(z, picked)
         shifted, e, total = self._exponentials(z)
         log_total = np.log(total, out=self._work.like("terms", total))
@@ -57,12 +57,13 @@ class CrossEntropyLoss(LabelLoss):
         self.saved = e, total, picked, q, label_shifted, shifted, z, target
         if q is not None:
             return self._terms_of_q(q, shifted, log_total)
-        log_total -= label_shifted  # of a one-hot q, which is never written down
+        log_total -= label_shifted
         if self.row_weights is not None:
             log_total *= self.row_weights
         return log_total
 
     def gradient(self) -> FloatArray:
+        """s softmax(z) - q, or weight_y (softmax(z) - q) for a one-hot q."""
         e, total, picked, q, *_ = self.saved
         softmax = np.divide(e, total, out=self._work.like("by class", e))
         if q is None:
@@ -89,12 +90,14 @@ class CrossEntropyLoss(LabelLoss):
         return shifted, e, np.add.reduce(e, axis=0, out=total)
 
     def _terms_of_q(self, q: FloatArray, shifted: FloatArray, log_total: FloatArray) -> FloatArray:
+        """-sum_c q_c log softmax(z)_c."""
         log_softmax = np.subtract(shifted, log_total, out=self._work.like("log softmax", shifted))
         log_softmax *= q
         terms = np.add.reduce(log_softmax, axis=0, out=log_total)
         return np.negative(terms, out=terms)
 
     def _less_one_hot(self, softmax: FloatArray, picked: NDArray[np.intp]) -> FloatArray:
+        """softmax(z) - q for a q that is 1 at the label, else 0."""
         # Not `flat[picked] -= 1`, which makes an array on its way.
         flat = softmax.reshape(-1)
         at_label = flat.take(picked, out=self._work("at label", picked.shape, softmax.dtype), mode="clip")

@@ -41,6 +41,8 @@ NEAR = {
     "numpy_nn/layers": "layers/test_layers",
     "numpy_nn/activations": "activations/test_activations",
     "numpy_nn/losses": "losses/test_losses",
+    **{f"numpy_nn/losses/{name}.py": "losses/test_label_losses" for name in ("labels", "nll", "cross_entropy")},
+    **{f"numpy_nn/losses/{name}.py": "losses/test_real_losses" for name in ("l1", "huber", "bce")},
     "numpy_nn/optim": "optim/test_optimizers",
     "numpy_nn/training": "training/test_training",
     "numpy_nn/data": "data/test_batches",
