@@ -19,7 +19,10 @@ PAIRS = {
     **{ours.__name__: (ours, theirs) for ours, theirs in OPTIMIZERS.items()},
     **{
         name: (getattr(nn, name), getattr(torch.optim.lr_scheduler, name))
-        for name in ("StepLR", "CosineAnnealingLR", "OneCycleLR")
+        for name in (
+            *("StepLR", "LinearLR", "CosineAnnealingLR", "CosineAnnealingWarmRestarts", "OneCycleLR", "SequentialLR"),
+            "ReduceLROnPlateau",
+        )
     },
     "clip_grad_norm_": (nn.clip_grad_norm_, torch.nn.utils.clip_grad_norm_),
     "AveragedModel": (nn.AveragedModel, torch.optim.swa_utils.AveragedModel),
@@ -65,8 +68,6 @@ ELSEWHERE = {
     "CrossEntropyLoss.reduction": "the same",
     "MSELoss.reduction": "no size_average and reduce before it",
     "BCEWithLogitsLoss.reduction": "no weight, size_average and reduce before it",
-    "SGD.weight_decay": "no dampening before it",
-    "SGD.nesterov": "the same",
     "OneCycleLR.pct_start": "no epochs and steps_per_epoch before it",
     "OneCycleLR.anneal_strategy": "the same",
     "OneCycleLR.cycle_momentum": "the same",

@@ -154,7 +154,7 @@ def changed(state, **values):
         (lambda s: s | {VALUES: np.array("{}")}, "not those of a training state"),
         (lambda s: changed(s, history=[{"epoch": 1}]), "not those of a training state"),
         (lambda s: changed(s, rng={}), r"rng: expected batches\.rng, .* got none"),
-        (lambda s: changed(s, settings=3), "settings: expected average, optimizer, schedule, got 3"),
+        (lambda s: changed(s, settings=3), "settings: expected average, group 0, optimizer, schedule, got 3"),
         (
             lambda s: changed(s, rng={name: {} for name in json.loads(str(s[VALUES]))["rng"]}),
             "expected a state of PCG64",
@@ -176,7 +176,10 @@ def test_a_foreign_state_is_refused_and_nothing_is_changed(change, message):
     [
         ({"optimizer": "adam"}, "sum is unexpected"),
         ({"schedule": "cosine"}, "schedule: expected "),
-        ({"schedule": "none"}, "settings: expected average, optimizer, schedule, got average, optimizer"),
+        (
+            {"schedule": "none"},
+            "settings: expected average, group 0, optimizer, schedule, got average, group 0, optimizer",
+        ),
         ({"batch_norm": False}, "missing"),
         ({"dtype": np.float64}, "expected float32, got float64"),
     ],
