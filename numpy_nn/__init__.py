@@ -60,6 +60,8 @@ from numpy_nn.training import (
     Callback,
     ClipGradNorm,
     Divergence,
+    EarlyStopping,
+    GradientAccumulation,
     History,
     MaxNorm,
     SaveCheckpoint,

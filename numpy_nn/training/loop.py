@@ -83,6 +83,9 @@ class Progress:
 class Callback:
     """The base class of callbacks: all methods do nothing. ``epoch`` and ``batch`` count from 1."""
 
+    def on_fit_begin(self, progress: Progress, /) -> None:
+        """Before the first epoch; setting ``progress.stop`` leaves no epoch to come."""
+
     def on_backward_end(self, progress: Progress, /) -> None:
         """Between the gradients and the update; the place to change the gradients."""
 
@@ -151,7 +154,10 @@ def fit(
     callbacks = list(callbacks)
     history = History() if history is None else history
     progress = Progress(net, optimizer, history, count(epochs, "epochs"), len(batches))
-    for progress.epoch in range(len(history.epochs) + 1, epochs + 1):
+    for callback in callbacks:
+        callback.on_fit_begin(progress)
+    before = len(history.epochs)
+    for progress.epoch in range(before + 1, (before if progress.stop else epochs) + 1):
         net.train()
         started, lr = time.perf_counter(), optimizer.lr
         tally = Tally(loss)

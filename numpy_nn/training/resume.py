@@ -27,6 +27,7 @@ from numpy_nn.layers import Layer
 from numpy_nn.optim import Optimizer, ReduceLROnPlateau, Schedule, SequentialLR
 from numpy_nn.training.averaging import AveragedModel
 from numpy_nn.training.loop import Callback, Epoch, History, Progress
+from numpy_nn.training.stopping import EarlyStopping
 
 # The entry for what is no array: settings and counters, generators, history.
 VALUES = "values"
@@ -37,8 +38,9 @@ class TrainingState:
 
     It holds references to what the run is made of, and reads or changes these in place: the network's parameters and
     buffers; the optimizer's arrays, step count and settings of each group, which a schedule may have changed; the
-    schedule; the averaged weights; the history; and every generator of random numbers that is an attribute of a layer,
-    of ``batches`` or of its ``transform``. A generator that lives elsewhere goes into ``rngs`` under a name.
+    schedule; the averaged weights; the best ones of an :class:`~numpy_nn.EarlyStopping`; the history; and every
+    generator of random numbers that is an attribute of a layer, of ``batches`` or of its ``transform``. A generator
+    that lives elsewhere goes into ``rngs`` under a name.
     """
 
     def __init__(
@@ -49,11 +51,14 @@ class TrainingState:
         *,
         schedule: Schedule | ReduceLROnPlateau | None = None,
         average: AveragedModel | None = None,
+        stopping: EarlyStopping | None = None,
         history: History | None = None,
         rngs: Mapping[str, np.random.Generator] | None = None,
     ) -> None:
         self.net, self.optimizer, self.batches = net, optimizer, batches
-        self.schedule, self.average = schedule, average
+        self.schedule, self.average, self.stopping = schedule, average, stopping
+        if stopping is not None:
+            stopping.watch(net)
         self.history = History() if history is None else history
         self.rngs = dict(rngs or {})
 
@@ -117,7 +122,7 @@ class TrainingState:
         """What has settings and counters: an object with attributes, or the dict of a group."""
         parts: dict[str, Any] = {"optimizer": self.optimizer}
         parts |= {f"group {index}": group for index, group in enumerate(self.optimizer.param_groups)}
-        parts |= {"schedule": self.schedule, "average": self.average}
+        parts |= {"schedule": self.schedule, "average": self.average, "stopping": self.stopping}
         parts |= dict(_inner_schedules("schedule", self.schedule))
         return {name: part for name, part in parts.items() if part is not None}
 
@@ -127,6 +132,8 @@ class TrainingState:
             yield from ((f"optimizer.{index}.{name}", array) for name, array in arrays.items())
         if self.average is not None:
             yield from ((f"average.{name}", array) for name, array in self.average.module.named_state())
+        if self.stopping is not None:
+            yield from ((f"stopping.{name}", array) for name, array in self.stopping.best_state.items())
 
     def _generators(self) -> Iterator[tuple[str, np.random.Generator]]:
         """Each with a name; one that several share comes under the name of each."""

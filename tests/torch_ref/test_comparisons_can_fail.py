@@ -20,7 +20,7 @@ from tests import test_perceptron
 from tests.data import test_augment
 from tests.optim import test_clipping, test_constraints, test_groups, test_more_schedules, test_schedules
 from tests.torch_ref import test_torch_augment, test_torch_averaging, test_torch_divergence
-from tests.training import test_adversarial, test_averaging, test_divergence
+from tests.training import test_accumulation, test_adversarial, test_averaging, test_divergence
 from torch_ref import averaging as their_averaging
 from torch_ref import training as their_training
 
@@ -58,6 +58,10 @@ def cycled_momentum(dtype, _, schedule, __):
         optimizer.momentum = grown(optimizer.momentum, dtype)
     else:
         optimizer.betas = grown(optimizer.betas[0], dtype), optimizer.betas[1]
+
+
+def accumulated(dtype, value, _, net, *__):
+    return gradients(dtype, value, net.parameters())
 
 
 def rates(dtype, _, schedule, *__):
@@ -199,6 +203,10 @@ PLANTED = {
     "the norm of a gradient that diverges, of the twin": Plant(
         *(torch.nn.utils, "get_total_norm", result),
         *(test_torch_divergence.test_a_norm_that_is_finite_is_the_gradients, SINGLE),
+    ),
+    "accumulated gradients": Plant(
+        *(nn.GradientAccumulation, "__call__", accumulated),
+        *(test_accumulation.test_they_are_those_that_torch_adds_up_and_those_of_the_batch, DOUBLE),
     ),
     "moved rows": Plant(test_adversarial, "perturb", result, test_adversarial.test_moved_rows_match_torch),
     "moved rows of the twin": Plant(their_training, "perturb", result, test_adversarial.test_moved_rows_match_torch),
