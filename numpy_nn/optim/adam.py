@@ -91,10 +91,8 @@ class Adam(Optimizer):
     def _update(self, group: Group, p: FloatArray, g: FloatArray, *arrays: FloatArray) -> None:
         m_sum, v_sum, *largest, changed, scratch = arrays
         beta1, beta2 = group["betas"]
-        if group["maximize"]:
-            g = np.negative(g, out=changed)
-        if group["weight_decay"]:
-            g = self._decay(group, p, g, changed, scratch)
+        if group["weight_decay"] or group["maximize"]:
+            g = self._descent(group, p, g, changed)
         m_sum *= beta1
         m_sum += g
         v_sum *= beta2
@@ -106,11 +104,6 @@ class Adam(Optimizer):
         np.divide(m_sum, scratch, out=scratch)
         scratch *= self._corrected_lr
         p -= scratch
-
-    def _decay(self, group: Group, p: FloatArray, g: FloatArray, out: FloatArray, scratch: FloatArray) -> FloatArray:
-        """Apply the weight decay to p, or return the gradient with it; g may be ``out``."""
-        np.multiply(p, group["weight_decay"], out=scratch)
-        return np.add(scratch, g, out=out)
 
 
 class AdamW(Adam):
@@ -132,6 +125,8 @@ class AdamW(Adam):
     ) -> None:
         super().__init__(parameters, lr, betas, eps, weight_decay, amsgrad, maximize=maximize)
 
-    def _decay(self, group: Group, p: FloatArray, g: FloatArray, _: FloatArray, __: FloatArray) -> FloatArray:
+    @staticmethod
+    def _descent(group: Group, p: FloatArray, g: FloatArray, out: FloatArray) -> FloatArray:
+        """The gradient to go down, once p has decayed."""
         p *= 1.0 - group["lr"] * group["weight_decay"]
-        return g
+        return np.negative(g, out=out) if group["maximize"] else g

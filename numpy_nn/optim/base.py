@@ -16,9 +16,10 @@ what is assigned to it becomes that of every group.
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Generic, TypeVar, overload
+
+import numpy as np
 
 from numpy_nn._support.checks import number
 from numpy_nn._support.workspace import FloatArray, aligned_empty, aligned_zeros
@@ -27,6 +28,9 @@ from numpy_nn.parameter import Parameter, ParameterVector, holders
 # A step makes several passes over its arrays. In blocks of this many numbers, all passes but the first find their
 # operands in the level-2 cache; shorter blocks would cost more in calls than they save.
 BLOCK = 32768
+
+# What a step finds laid out, and a copy lays out anew.
+LAID_OUT = ("_blocks", "_homes", "_learning", "_members", "_named")
 
 Holder = Parameter | ParameterVector
 Group = dict[str, Any]
@@ -108,14 +112,16 @@ class Optimizer:
 
     def _lay_out(self) -> None:
         """Cut every parameter that learns, its gradient and its states into blocks."""
-        self._data = [holder.data for holder in self._holders]
-        self._learning = self._who_learns()
-        self._names = [self._states(group) for group in self.param_groups]
-        self._blocks: list[tuple[Group, list[tuple[FloatArray, ...]]]] = []
+        self._homes: list[tuple[Holder, FloatArray]] | None = [(holder, holder.data) for holder in self._holders]
+        self._members = [p for holder in self._holders for p in holder.members()]
+        self._learning = [p.requires_grad for p in self._members]
+        self._named = [(group, self._states(group)) for group in self.param_groups]
+        # Each block begins with its group, so that a step passes it on as it is.
+        self._blocks: list[tuple[Group, list[tuple[Any, ...]]]] = []
         states = iter(self.state)
-        for group, names in zip(self.param_groups, self._names, strict=True):
+        for group, names in self._named:
             cut = [self._cut(holder, next(states), names) for holder in holders(group["params"])]
-            self._blocks.append((group, [block for blocks in cut for block in blocks]))
+            self._blocks.append((group, [(group, *block) for blocks in cut for block in blocks]))
 
     @staticmethod
     def _cut(holder: Holder, state: dict[str, FloatArray], names: Sequence[str]) -> Iterator[tuple[FloatArray, ...]]:
@@ -138,18 +144,18 @@ class Optimizer:
                 views = [array[start : min(start + BLOCK, last)] for array in flat]
                 yield (*views, *scratch[:, : views[0].size])
 
-    def _who_learns(self) -> list[bool]:
-        return [p.requires_grad for holder in self._holders for p in holder.members()]
-
     def _laid_out(self) -> bool:
         """Whether the blocks are those of now."""
-        where = [holder.data for holder in self._holders]
-        return (
-            len(where) == len(self._data)
-            and all(map(operator.is_, where, self._data))
-            and self._who_learns() == self._learning
-            and [self._states(group) for group in self.param_groups] == self._names
-        )
+        if self._homes is None:
+            return False
+        # A vector whose members change gets other arrays.
+        for holder, data in self._homes:
+            if holder.data is not data:
+                return False
+        for group, names in self._named:
+            if self._states(group) != names:
+                return False
+        return [p.requires_grad for p in self._members] == self._learning
 
     def step(self) -> None:
         """Update every parameter from its gradient."""
@@ -162,7 +168,7 @@ class Optimizer:
         for group, blocks in self._blocks:
             self._prepare(group)
             for block in blocks:
-                self._update(group, *block)
+                self._update(*block)
 
     def zero_grad(self) -> None:
         """Set every ``grad`` to 0, for code that was written for torch.
@@ -177,13 +183,21 @@ class Optimizer:
     def _prepare(self, group: Group) -> None:
         """Compute what is the same for every block of a group in this step."""
 
+    @staticmethod
+    def _descent(group: Group, p: FloatArray, g: FloatArray, out: FloatArray) -> FloatArray:
+        """The gradient to go down: w p + g, or w p - g to maximize; in ``out``, unless it is g itself."""
+        if not group["weight_decay"]:
+            return np.negative(g, out=out) if group["maximize"] else g
+        np.multiply(p, group["weight_decay"], out=out)
+        return np.subtract(out, g, out=out) if group["maximize"] else np.add(out, g, out=out)
+
     def _update(self, group: Group, p: FloatArray, g: FloatArray, *arrays: FloatArray) -> None:
         """Update one block of a group: views of data, grad and each state, and two scratch rows of their length."""
         raise NotImplementedError
 
     def __getstate__(self) -> dict[str, Any]:
         # The blocks are views, which in a copy would be arrays of their own.
-        return {name: value for name, value in vars(self).items() if name != "_blocks"} | {"_data": []}
+        return {name: value for name, value in vars(self).items() if name not in LAID_OUT} | {"_homes": None}
 
 
 def _groups(parameters: Parameters, defaults: Group) -> list[Group]:

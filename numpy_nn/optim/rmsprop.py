@@ -60,11 +60,7 @@ class RMSprop(Optimizer):
     def _update(self, group: Group, p: FloatArray, g: FloatArray, *arrays: FloatArray) -> None:
         v, *others, changed, scratch = arrays
         alpha = group["alpha"]
-        if group["maximize"]:
-            g = np.negative(g, out=changed)
-        if group["weight_decay"]:
-            np.multiply(p, group["weight_decay"], out=scratch)
-            g = np.add(scratch, g, out=changed)
+        g = self._descent(group, p, g, changed)
         np.square(g, out=scratch)
         scratch *= 1.0 - alpha
         v *= alpha

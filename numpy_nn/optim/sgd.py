@@ -68,17 +68,13 @@ class SGD(Optimizer):
 
     def _update(self, group: Group, p: FloatArray, g: FloatArray, *arrays: FloatArray) -> None:
         *state, scratch, other = arrays
-        lr, momentum, weight_decay = group["lr"], group["momentum"], group["weight_decay"]
-        if group["maximize"]:
-            g = np.negative(g, out=other)
-        if weight_decay:
-            np.multiply(p, weight_decay, out=scratch)
-            scratch += g
-            g = scratch
+        lr, momentum = group["lr"], group["momentum"]
+        if group["weight_decay"] or group["maximize"]:
+            g = self._descent(group, p, g, scratch)
         if momentum:
             (v,) = state
             v *= momentum
-            v += g if self._share == 1.0 else np.multiply(g, self._share, out=scratch if g is other else other)
+            v += g if self._share == 1.0 else np.multiply(g, self._share, out=other)
             if group["nesterov"]:
                 p -= np.multiply(g, lr, out=scratch)
                 p -= np.multiply(v, lr * momentum, out=scratch)

@@ -156,8 +156,8 @@ def fit(
     progress = Progress(net, optimizer, history, count(epochs, "epochs"), len(batches))
     for callback in callbacks:
         callback.on_fit_begin(progress)
-    before = len(history.epochs)
-    for progress.epoch in range(before + 1, (before if progress.stop else epochs) + 1):
+    last = 0 if progress.stop else epochs
+    for progress.epoch in range(len(history.epochs) + 1, last + 1):
         net.train()
         started, lr = time.perf_counter(), optimizer.lr
         tally = Tally(loss)
