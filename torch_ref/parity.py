@@ -25,7 +25,7 @@ from torch import Tensor
 import numpy_nn as nn
 from torch_ref import bounds
 from torch_ref.rounding import Rounded, as_rounded
-from torch_ref.twin import Device, loss_to_torch, optimizer_settings, optimizer_to_torch, to_torch
+from torch_ref.twin import Device, groups_of, loss_to_torch, optimizer_settings, optimizer_to_torch, to_torch
 
 Array = NDArray[Any]
 
@@ -166,17 +166,17 @@ def parity(
 
     Rows: output, input gradient, parameter gradients and running statistics of every layer; the loss and its gradient;
     output, loss and input gradient of the whole network; every parameter after ``steps`` steps of a fresh optimizer of
-    the kind and settings of ``optimizer`` (SGD with lr 0.1 if none is given). ``net`` and ``optimizer`` stay as they
-    are. TypeError for what has no counterpart in torch.
+    the kind, settings and groups of ``optimizer`` (SGD with lr 0.1 if none is given). ``net`` and ``optimizer`` stay as
+    they are. TypeError for what has no counterpart in torch.
     """
-    net, x, target = copy.deepcopy(net), np.array(x), np.array(target)
+    given, net, x, target = net, copy.deepcopy(net), np.array(x), np.array(target)
     if target.dtype.kind in "iu":
         target = target.astype(np.int64)  # the only integers that torch's losses take
     report = ParityReport(f"numpy_nn beside torch {torch.__version__} on {device or 'cpu'}, {x.dtype}")
     with np.errstate(all="ignore"):
         report.rows += _compare_passes(net, x, target, loss, device)
         if net.parameters().size:
-            fresh = nn.SGD(net.parameters(), lr=0.1) if optimizer is None else _fresh(optimizer, net)
+            fresh = nn.SGD(net.parameters(), lr=0.1) if optimizer is None else _fresh(optimizer, given, net)
             report.rows += _compare_steps(net, x, target, loss, fresh, steps, device)
     return report
 
@@ -270,9 +270,10 @@ def _compare_steps(
 ) -> list[Row]:
     """The parameters after steps on the same gradients, those of ``net``."""
     twin = to_torch(net, device)
-    their_optimizer = optimizer_to_torch(optimizer, twin)
+    their_optimizer = optimizer_to_torch(optimizer, twin, net=net)
     ours, theirs = dict(net.named_parameters()), dict(twin.named_parameters())
-    held = {name: bounds.OptimizerBound(optimizer, p.data) for name, p in ours.items()}
+    groups = groups_of(optimizer, net)
+    held = {n: bounds.OptimizerBound(optimizer, p.data, i) for (n, p), i in zip(ours.items(), groups, strict=True)}
     for _ in range(steps):
         loss(net(x), target)
         net.backward(loss.backward())
@@ -296,9 +297,15 @@ class _Masked(torch.nn.Module):
         return x if self.mask is None else x * self.mask
 
 
-def _fresh(optimizer: nn.Optimizer, net: nn.Sequential) -> nn.Optimizer:
+def _fresh(optimizer: nn.Optimizer, given: nn.Sequential, net: nn.Sequential) -> nn.Optimizer:
+    """An optimizer like the given network's, for its copy."""
     kind: Any = type(optimizer)
-    optimizer_: nn.Optimizer = kind(net.parameters(), **optimizer_settings(optimizer))
+    parameters: Any = net.parameters()
+    if len(optimizer.param_groups) > 1:
+        parameters = [{"params": []} | optimizer_settings(optimizer, i) for i in range(len(optimizer.param_groups))]
+        for index, p in zip(groups_of(optimizer, given), net.parameters(), strict=True):
+            parameters[index]["params"].append(p)
+    optimizer_: nn.Optimizer = kind(parameters, **optimizer_settings(optimizer))
     return optimizer_
 
 

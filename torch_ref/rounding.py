@@ -192,7 +192,7 @@ class Rounded:
         """The square root, which IEEE 754 has rounded rightly; torch's on CUDA is as well."""
         return self._monotone(lambda v: np.sqrt(np.maximum(v, 0.0)), roundings=1.0)
 
-    def maximum(self, bound: float) -> Rounded:
+    def maximum(self, bound: Rounded | float) -> Rounded:
         """max(it, bound); picking one of two numbers rounds nothing."""
         b = self.lift(bound)
         error, b_error = self._read(), b._read()

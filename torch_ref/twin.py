@@ -183,39 +183,74 @@ OPTIMIZERS: dict[type[nn.Optimizer], Any] = {
     nn.SGD: torch.optim.SGD,
     nn.Adam: torch.optim.Adam,
     nn.AdamW: torch.optim.AdamW,
+    nn.RMSprop: torch.optim.RMSprop,
+}
+
+# The settings that both engines spell alike, besides "lr", "weight_decay" and "maximize".
+SETTINGS: dict[type[nn.Optimizer], tuple[str, ...]] = {
+    nn.SGD: ("momentum", "dampening", "nesterov"),
+    nn.Adam: ("betas", "eps", "amsgrad"),
+    nn.AdamW: ("betas", "eps", "amsgrad"),
+    nn.RMSprop: ("alpha", "eps", "momentum", "centered"),
 }
 
 
-def optimizer_settings(optimizer: nn.Optimizer) -> dict[str, Any]:
-    """The keyword arguments, alike in both engines, that make an optimizer of its settings; TypeError if unknown."""
+def optimizer_settings(optimizer: nn.Optimizer, group: int = 0) -> dict[str, Any]:
+    """The keyword arguments, alike in both engines, that make one of a group's settings; TypeError if unknown."""
     if type(optimizer) not in OPTIMIZERS:
         raise TypeError(f"optimizer: {type(optimizer).__name__} has no counterpart in torch.optim that torch_ref knows")
-    settings = {"lr": optimizer.lr, "weight_decay": optimizer.weight_decay}
-    if isinstance(optimizer, nn.Adam):
-        return settings | {"betas": optimizer.betas, "eps": optimizer.eps}
-    assert isinstance(optimizer, nn.SGD)
-    return settings | {"momentum": optimizer.momentum, "nesterov": optimizer.nesterov}
+    names = ("lr", "weight_decay", "maximize", *SETTINGS[type(optimizer)])
+    return {name: optimizer.param_groups[group][name] for name in names}
+
+
+def groups_of(optimizer: nn.Optimizer, net: nn.Layer) -> list[int]:
+    """The number of the optimizer's group of each parameter of ``net``; ValueError for one that is in none."""
+    holders = [group["params"] for group in optimizer.param_groups]
+    found = {id(p): index for index, params in enumerate(holders) for h in params for p in h.members()}
+    names = dict(net.named_parameters())
+    if lost := [name for name, p in names.items() if id(p) not in found]:
+        raise ValueError(f"optimizer: expected all parameters of the network, got none of {', '.join(lost)}")
+    return [found[id(p)] for p in names.values()]
 
 
 def optimizer_to_torch(
-    optimizer: nn.Optimizer, module: torch.nn.Module, *, fused: bool = False, tensor_lr: bool = False
+    optimizer: nn.Optimizer,
+    module: torch.nn.Module,
+    *,
+    net: nn.Layer | None = None,
+    fused: bool = False,
+    tensor_lr: bool = False,
 ) -> torch.optim.Optimizer:
     """A fresh torch optimizer of the same kind and settings for the parameters of ``module``; TypeError if unknown.
+
+    An optimizer with several groups asks for ``net``, the network that it was made for and that ``module`` is the twin
+    of: a ValueError without.
 
     ``fused`` updates all parameters in one kernel. On CUDA, Adam's count of steps is then kept on the device, so that
     a CUDA graph can hold the step. ``tensor_lr`` keeps the learning rate there too, in a tensor of no dimension to
     which torch's schedules write, so that each replay of the graph reads the rate of its step. It is of float32, the
     only type that the fused kernels read. ValueError for it without ``fused``: torch's other SGD asks the device for
-    the number, which cannot be captured.
+    the number, which cannot be captured; and for ``fused`` with RMSprop, of which torch has no such kernel.
     """
     if tensor_lr and not fused:
         raise ValueError("tensor_lr: only fused kernels read it from the device, expected fused=True")
     settings = optimizer_settings(optimizer)
+    if len(optimizer.param_groups) > 1 and net is None:
+        raise ValueError("optimizer: expected net= with it, the network that its groups are parts of")
+    if fused and isinstance(optimizer, nn.RMSprop):
+        raise ValueError("fused: torch has no fused RMSprop")
     if fused:
         settings["fused"] = True
         if isinstance(optimizer, nn.Adam):
             settings["capturable"] = all(p.is_cuda for p in module.parameters())
     if tensor_lr:
         settings["lr"] = torch.tensor(optimizer.lr, dtype=torch.float32, device=next(module.parameters()).device)
-    made: torch.optim.Optimizer = OPTIMIZERS[type(optimizer)](module.parameters(), **settings)
+    parameters: Any = module.parameters()
+    if net is not None and len(optimizer.param_groups) > 1:
+        if tensor_lr:
+            raise ValueError("tensor_lr: expected an optimizer with one group, got several")
+        parameters = [{"params": []} | optimizer_settings(optimizer, i) for i in range(len(optimizer.param_groups))]
+        for index, p in zip(groups_of(optimizer, net), module.parameters(), strict=True):
+            parameters[index]["params"].append(p)
+    made: torch.optim.Optimizer = OPTIMIZERS[type(optimizer)](parameters, **settings)
     return made

@@ -79,6 +79,14 @@ class Composition:
         """The parameters, as a list that an optimizer takes."""
         return [p for _, p in self.named_parameters()]
 
+    def zero_grad(self) -> None:
+        """Set the ``grad`` of every parameter to 0, for code that was written for torch.
+
+        Nothing here needs it: a backward pass overwrites the gradients of the one before.
+        """
+        for p in self.parameters():
+            p.grad[...] = 0.0
+
     def learns(self) -> bool:
         """Whether there is any parameter."""
         return next(self.named_parameters(), None) is not None

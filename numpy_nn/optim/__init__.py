@@ -3,6 +3,16 @@
 from numpy_nn.optim.base import Optimizer
 from numpy_nn.optim.sgd import SGD
 from numpy_nn.optim.adam import Adam, AdamW
-from numpy_nn.optim.schedules import CosineAnnealingLR, OneCycleLR, Schedule, StepLR
+from numpy_nn.optim.rmsprop import RMSprop
+from numpy_nn.optim.schedules import (
+    CosineAnnealingLR,
+    CosineAnnealingWarmRestarts,
+    LinearLR,
+    OneCycleLR,
+    ReduceLROnPlateau,
+    Schedule,
+    SequentialLR,
+    StepLR,
+)
 from numpy_nn.optim.clipping import clip_grad_norm_
 from numpy_nn.optim.constraints import max_norm_

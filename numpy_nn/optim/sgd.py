@@ -2,60 +2,82 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
 from numpy_nn._support.checks import number
 from numpy_nn._support.workspace import FloatArray
-from numpy_nn.optim.base import Optimizer
-from numpy_nn.parameter import Parameter, ParameterVector
+from numpy_nn.optim.base import Group, Optimizer, Parameters, Setting
 
 
 class SGD(Optimizer):
     """Stochastic gradient descent on parameters p with gradients g, learning rate lr, momentum mu, weight decay w.
 
+        g <- -g                                if ``maximize``
         g <- g + w p
-        v <- mu v + g                          if mu > 0
+        v <- mu v + (1 - d) g                  if mu > 0, d the dampening; v <- g at the first step
         p <- p - lr g            if mu = 0
         p <- p - lr v            if mu > 0
         p <- p - lr (g + mu v)   with Nesterov's momentum
 
-    as torch.optim.SGD with its dampening 0 (Sutskever et al., "On the importance of initialization and momentum in
-    deep learning", 2013, have the rate inside v). ValueError for a negative or non-finite setting, and for
-    ``nesterov`` without momentum.
+    as torch.optim.SGD (Sutskever et al., "On the importance of initialization and momentum in deep learning", 2013,
+    have the rate inside v). The first step is the first one that the group makes with mu > 0: the v of what learns
+    only later begins at 0. ValueError for a negative or non-finite setting, though d may be negative as in torch, and
+    for ``nesterov`` without momentum or with dampening.
     """
+
+    momentum = Setting[float]()
+    dampening = Setting[float]()
+    nesterov = Setting[bool]()
+    maximize = Setting[bool]()
 
     def __init__(
         self,
-        parameters: Iterable[Parameter] | ParameterVector,
+        parameters: Parameters,
         lr: float = 1e-3,
         momentum: float = 0.0,
+        dampening: float = 0.0,
         weight_decay: float = 0.0,
         nesterov: bool = False,
+        *,
+        maximize: bool = False,
     ) -> None:
-        self.momentum = number(momentum, "momentum", low=0.0)
-        self.nesterov = nesterov
-        if nesterov and momentum == 0.0:
+        own = {"momentum": momentum, "dampening": dampening, "nesterov": nesterov, "maximize": maximize}
+        super().__init__(parameters, lr, weight_decay, **own)
+        for group in self.param_groups:
+            # Whether v holds a gradient yet.
+            group["momentum_begun"] = False
+
+    def _checked(self, settings: Group) -> Group:
+        momentum = number(settings["momentum"], "momentum", low=0.0)
+        dampening = number(settings["dampening"], "dampening")
+        if settings["nesterov"] and momentum == 0.0:
             raise ValueError("nesterov: expected momentum > 0 with it, got momentum 0")
-        super().__init__(parameters, lr, weight_decay)
+        if settings["nesterov"] and dampening != 0.0:
+            raise ValueError(f"nesterov: expected dampening 0 with it, got dampening {dampening:g}")
+        return super()._checked(settings) | {"momentum": momentum, "dampening": dampening}
 
-    def _states(self) -> Sequence[str]:
-        return ("momentum_buffer",) if self.momentum else ()
+    def _states(self, group: Group) -> Sequence[str]:
+        return ("momentum_buffer",) if group["momentum"] else ()
 
-    def _update(self, p: FloatArray, g: FloatArray, *arrays: FloatArray) -> None:
-        *state, scratch, _ = arrays
-        if self.weight_decay:
-            np.multiply(p, self.weight_decay, out=scratch)
-            scratch += g
-            g = scratch
-        if self.momentum:
+    def _prepare(self, group: Group) -> None:
+        if group["momentum"]:
+            self._share = 1.0 - group["dampening"] if group["momentum_begun"] else 1.0
+            group["momentum_begun"] = True
+
+    def _update(self, group: Group, p: FloatArray, g: FloatArray, *arrays: FloatArray) -> None:
+        *state, scratch, other = arrays
+        lr, momentum = group["lr"], group["momentum"]
+        if group["weight_decay"] or group["maximize"]:
+            g = self._descent(group, p, g, scratch)
+        if momentum:
             (v,) = state
-            v *= self.momentum
-            v += g
-            if self.nesterov:
-                p -= np.multiply(g, self.lr, out=scratch)
-                p -= np.multiply(v, self.lr * self.momentum, out=scratch)
+            v *= momentum
+            v += g if self._share == 1.0 else np.multiply(g, self._share, out=other)
+            if group["nesterov"]:
+                p -= np.multiply(g, lr, out=scratch)
+                p -= np.multiply(v, lr * momentum, out=scratch)
                 return
             g = v
-        p -= np.multiply(g, self.lr, out=scratch)
+        p -= np.multiply(g, lr, out=scratch)

@@ -15,6 +15,8 @@ from numpy_nn.training.loop import (
 )
 from numpy_nn.training.callbacks import ClipGradNorm, MaxNorm, UpdateAverage
 from numpy_nn.training.averaging import AveragedModel
+from numpy_nn.training.accumulation import GradientAccumulation
 from numpy_nn.training.adversarial import AdversarialTraining
 from numpy_nn.training.divergence import Divergence
+from numpy_nn.training.stopping import EarlyStopping
 from numpy_nn.training.resume import SaveTrainingState, TrainingState

@@ -17,7 +17,7 @@ from numpy_nn._support.workspace import FloatArray
 from numpy_nn.data.batches import DataLoader
 from numpy_nn.layers import Layer
 from numpy_nn.losses import Loss, Score
-from numpy_nn.optim import Optimizer, Schedule
+from numpy_nn.optim import Optimizer, ReduceLROnPlateau, Schedule
 from numpy_nn.training.divergence import check_loss, check_parameters
 
 # Forward and backward on a batch: returns its loss and its right answers, and leaves the gradients in the parameters'
@@ -83,6 +83,9 @@ class Progress:
 class Callback:
     """The base class of callbacks: all methods do nothing. ``epoch`` and ``batch`` count from 1."""
 
+    def on_fit_begin(self, progress: Progress, /) -> None:
+        """Before the first epoch; setting ``progress.stop`` leaves no epoch to come."""
+
     def on_backward_end(self, progress: Progress, /) -> None:
         """Between the gradients and the update; the place to change the gradients."""
 
@@ -127,7 +130,7 @@ def fit(
     epochs: int,
     *,
     test: tuple[FloatArray, NDArray[Any]] | None = None,
-    schedule: Schedule | None = None,
+    schedule: Schedule | ReduceLROnPlateau | None = None,
     schedule_each: str = "epoch",
     callbacks: Iterable[Callback] = (),
     history: History | None = None,
@@ -136,17 +139,25 @@ def fit(
     """Train for ``epochs`` epochs and return their history.
 
     After each epoch the network is evaluated on ``test``, an ``(x, y)`` pair, where one is given. ``schedule`` is
-    stepped after each "epoch" or each "batch". A ``history`` is added to, and its epochs count: training goes on with
-    the next one (:mod:`numpy_nn.training.resume`). ``gradients`` computes a batch's loss and gradients; the other one
-    there is, is :class:`~numpy_nn.training.adversarial.AdversarialTraining`. ValueError for a loss with reduction
-    "none"; :class:`~numpy_nn.training.divergence.Divergence` for a loss or a parameter that is infinite or NaN.
+    stepped after each "epoch" or each "batch"; a :class:`~numpy_nn.ReduceLROnPlateau` after each epoch, with the loss
+    on ``test``, or with the training loss where none is given. A ``history`` is added to, and its epochs count:
+    training goes on with the next one (:mod:`numpy_nn.training.resume`). ``gradients`` computes a batch's loss and
+    gradients; the others there are, are :class:`~numpy_nn.training.adversarial.AdversarialTraining` and
+    :class:`~numpy_nn.training.accumulation.GradientAccumulation`. ValueError for a loss with reduction "none" or a
+    ReduceLROnPlateau at each batch; :class:`~numpy_nn.training.divergence.Divergence` for a loss or a parameter that
+    is infinite or NaN.
     """
     _check_reduced(loss)
     choice(schedule_each, "schedule_each", ("epoch", "batch"))
+    if schedule_each == "batch" and isinstance(schedule, ReduceLROnPlateau):
+        raise ValueError('schedule_each: expected "epoch" with ReduceLROnPlateau, got "batch"')
     callbacks = list(callbacks)
     history = History() if history is None else history
     progress = Progress(net, optimizer, history, count(epochs, "epochs"), len(batches))
-    for progress.epoch in range(len(history.epochs) + 1, epochs + 1):
+    for callback in callbacks:
+        callback.on_fit_begin(progress)
+    last = 0 if progress.stop else epochs
+    for progress.epoch in range(len(history.epochs) + 1, last + 1):
         net.train()
         started, lr = time.perf_counter(), optimizer.lr
         tally = Tally(loss)
@@ -158,18 +169,20 @@ def fit(
                 callback.on_backward_end(progress)
             optimizer.step()
             tally.add(score, len(x))
-            if schedule is not None and schedule_each == "batch":
+            if isinstance(schedule, Schedule) and schedule_each == "batch":
                 schedule.step()
             for callback in callbacks:
                 callback.on_batch_end(progress)
             if progress.stop:
                 break
-        if schedule is not None and schedule_each == "epoch":
+        if isinstance(schedule, Schedule) and schedule_each == "epoch":
             schedule.step()
         check_parameters(net, progress.epoch, progress.batch)
         seconds = time.perf_counter() - started
         train = tally.metrics()
         tested = Metrics(*evaluate(net, loss, *test)) if test is not None else None
+        if isinstance(schedule, ReduceLROnPlateau):
+            schedule.step(tested.loss if tested else train.loss)
         progress.history.epochs.append(
             Epoch(
                 progress.epoch,

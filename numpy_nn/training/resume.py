@@ -24,9 +24,10 @@ from numpy.typing import NDArray
 from numpy_nn._support import checkpoint
 from numpy_nn.data.batches import DataLoader
 from numpy_nn.layers import Layer
-from numpy_nn.optim import Optimizer, Schedule
+from numpy_nn.optim import Optimizer, ReduceLROnPlateau, Schedule, SequentialLR
 from numpy_nn.training.averaging import AveragedModel
 from numpy_nn.training.loop import Callback, Epoch, History, Progress
+from numpy_nn.training.stopping import EarlyStopping
 
 # The entry for what is no array: settings and counters, generators, history.
 VALUES = "values"
@@ -36,9 +37,10 @@ class TrainingState:
     """The state of a run, taken between two epochs.
 
     It holds references to what the run is made of, and reads or changes these in place: the network's parameters and
-    buffers; the optimizer's arrays, step count and settings, which a schedule may have changed; the schedule; the
-    averaged weights; the history; and every generator of random numbers that is an attribute of a layer, of
-    ``batches`` or of its ``transform``. A generator that lives elsewhere goes into ``rngs`` under a name.
+    buffers; the optimizer's arrays, step count and settings of each group, which a schedule may have changed; the
+    schedule; the averaged weights; the best ones of an :class:`~numpy_nn.EarlyStopping`; the history; and every
+    generator of random numbers that is an attribute of a layer, of ``batches`` or of its ``transform``. A generator
+    that lives elsewhere goes into ``rngs`` under a name.
     """
 
     def __init__(
@@ -47,13 +49,16 @@ class TrainingState:
         optimizer: Optimizer,
         batches: DataLoader | None = None,
         *,
-        schedule: Schedule | None = None,
+        schedule: Schedule | ReduceLROnPlateau | None = None,
         average: AveragedModel | None = None,
+        stopping: EarlyStopping | None = None,
         history: History | None = None,
         rngs: Mapping[str, np.random.Generator] | None = None,
     ) -> None:
         self.net, self.optimizer, self.batches = net, optimizer, batches
-        self.schedule, self.average = schedule, average
+        self.schedule, self.average, self.stopping = schedule, average, stopping
+        if stopping is not None:
+            stopping.watch(net)
         self.history = History() if history is None else history
         self.rngs = dict(rngs or {})
 
@@ -93,9 +98,10 @@ class TrainingState:
         for name, array in own.items():
             array[...] = state[name]
         for name, part in parts.items():
+            attributes = part if isinstance(part, dict) else vars(part)
             for setting, value in settings[name].items():
                 if setting != "type":
-                    setattr(part, setting, tuple(value) if isinstance(value, list) else value)
+                    attributes[setting] = tuple(value) if isinstance(value, list) else value
         for name, rng in generators.items():
             rng.bit_generator.state = rngs[name]
         self.history.epochs[:] = epochs
@@ -112,9 +118,12 @@ class TrainingState:
         except ValueError as error:
             raise ValueError(f"{os.fspath(path)}: {error}") from None
 
-    def _parts(self) -> dict[str, Optimizer | Schedule | AveragedModel]:
-        """What has settings and counters."""
-        parts = {"optimizer": self.optimizer, "schedule": self.schedule, "average": self.average}
+    def _parts(self) -> dict[str, Any]:
+        """What has settings and counters: an object with attributes, or the dict of a group."""
+        parts: dict[str, Any] = {"optimizer": self.optimizer}
+        parts |= {f"group {index}": group for index, group in enumerate(self.optimizer.param_groups)}
+        parts |= {"schedule": self.schedule, "average": self.average, "stopping": self.stopping}
+        parts |= dict(_inner_schedules("schedule", self.schedule))
         return {name: part for name, part in parts.items() if part is not None}
 
     def _arrays(self) -> Iterator[tuple[str, NDArray[Any]]]:
@@ -123,6 +132,8 @@ class TrainingState:
             yield from ((f"optimizer.{index}.{name}", array) for name, array in arrays.items())
         if self.average is not None:
             yield from ((f"average.{name}", array) for name, array in self.average.module.named_state())
+        if self.stopping is not None:
+            yield from ((f"stopping.{name}", array) for name, array in self.stopping.best_state.items())
 
     def _generators(self) -> Iterator[tuple[str, np.random.Generator]]:
         """Each with a name; one that several share comes under the name of each."""
@@ -149,9 +160,17 @@ class SaveTrainingState(Callback):
         self.state.save(self.path)
 
 
-def _settings(part: Optimizer | Schedule | AveragedModel) -> dict[str, Any]:
-    """The numbers, words and tuples among the attributes: rate, momentum, steps so far."""
-    plain = {name: value for name, value in vars(part).items() if isinstance(value, (bool, int, float, str, tuple))}
+def _inner_schedules(name: str, schedule: object) -> Iterator[tuple[str, Schedule]]:
+    """The schedules that a SequentialLR is made of, at any depth."""
+    for index, inner in enumerate(schedule.schedulers if isinstance(schedule, SequentialLR) else ()):
+        yield f"{name}.{index}", inner
+        yield from _inner_schedules(f"{name}.{index}", inner)
+
+
+def _settings(part: Any) -> dict[str, Any]:
+    """The numbers, words and tuples of a part: rate, momentum, steps so far."""
+    attributes = part if isinstance(part, dict) else vars(part)
+    plain = {name: value for name, value in attributes.items() if isinstance(value, (bool, int, float, str, tuple))}
     public = {name: value for name, value in plain.items() if not name.startswith("_")}
     return {"type": type(part).__name__, **public}
 

@@ -82,3 +82,25 @@ def test_losses_in_every_form():
     assert check_gradients(JoelnetMSE(), z, t.astype(np.float32)).ok
     assert check_gradients((lambda z, t: ((z - t) ** 2).mean(), lambda z, t: 2 * (z - t) / z.size), z, t).ok
     assert check_gradients((lambda z, t: (z - t) ** 2, lambda z, t, g: 2 * (z - t) * g), z, t).ok
+
+
+def test_a_layer_of_ours_that_adds_up_gradients_is_not_saved_by_every_layer_s_zero_grad():
+    class Adds(nn.Layer):
+        def __init__(self):
+            self.weight = nn.Parameter(np.ones(3))
+
+        def forward(self, x):
+            self.saved = x
+            return x * self.weight.data
+
+        def backward(self, grad_output):
+            self.weight.grad += (grad_output * self.saved).sum(axis=0)
+            return grad_output * self.weight.data
+
+    class Resets(Adds):
+        def zero_grad(self):
+            super().zero_grad()
+
+    x = np.random.default_rng(0).standard_normal((4, 3))
+    assert "added to that of the call before" in str(check_gradients(Adds(), x))
+    assert check_gradients(Resets(), x).ok

@@ -246,13 +246,45 @@ def losses_with_targets(draw: st.DrawFn, shape: tuple[int, int], dtype: Any) -> 
 
 
 @st.composite
-def optimizers(draw: st.DrawFn, parameters: Any) -> nn.Optimizer:
-    """SGD, Adam or AdamW for these parameters with random settings."""
-    lr = draw(st.floats(1e-4, 1.0))
-    decay = draw(st.sampled_from([0.0, 1e-4, 0.1]))
-    kind = draw(st.sampled_from([nn.SGD, nn.Adam, nn.AdamW]))
+def optimizer_options(draw: st.DrawFn, kind: type[nn.Optimizer]) -> dict[str, Any]:
+    """Random settings of SGD, Adam, AdamW or RMSprop."""
+    options: dict[str, Any] = {
+        "lr": draw(st.floats(1e-4, 1.0)),
+        "weight_decay": draw(st.sampled_from([0.0, 1e-4, 0.1])),
+        "maximize": draw(st.booleans()),
+    }
     if kind is nn.SGD:
         momentum = draw(st.sampled_from([0.0, 0.5, 0.9]))
-        return nn.SGD(parameters, lr, momentum, decay, nesterov=momentum > 0 and draw(st.booleans()))
-    betas = draw(st.sampled_from([(0.9, 0.999), (0.5, 0.9), (0.0, 0.0)]))
-    return kind(parameters, lr, betas, draw(st.sampled_from([1e-8, 1e-3])), decay)
+        nesterov = momentum > 0 and draw(st.booleans())
+        dampening = 0.0 if nesterov else draw(st.sampled_from([0.0, 0.3, 1.0]))
+        return options | {"momentum": momentum, "nesterov": nesterov, "dampening": dampening}
+    options["eps"] = draw(st.sampled_from([1e-8, 1e-3]))
+    if kind is nn.RMSprop:
+        own = {"alpha": draw(st.sampled_from([0.99, 0.9, 0.5])), "momentum": draw(st.sampled_from([0.0, 0.9]))}
+        return options | own | {"centered": draw(st.booleans())}
+    return options | {
+        "betas": draw(st.sampled_from([(0.9, 0.999), (0.5, 0.9), (0.0, 0.0)])),
+        "amsgrad": draw(st.booleans()),
+    }
+
+
+OPTIMIZERS: tuple[Any, ...] = (nn.SGD, nn.Adam, nn.AdamW, nn.RMSprop)
+
+
+@st.composite
+def optimizers(draw: st.DrawFn, parameters: Any) -> nn.Optimizer:
+    """SGD, Adam, AdamW or RMSprop for these parameters with random settings."""
+    kind = draw(st.sampled_from(OPTIMIZERS))
+    optimizer: nn.Optimizer = kind(parameters, **draw(optimizer_options(kind)))
+    return optimizer
+
+
+@st.composite
+def grouped_optimizers(draw: st.DrawFn, parameters: Any) -> nn.Optimizer:
+    """One with the parameters in up to three groups, each with settings of its own."""
+    kind = draw(st.sampled_from(OPTIMIZERS))
+    where = [draw(st.integers(0, 2)) for _ in parameters]
+    groups = [[p for p, place in zip(parameters, where, strict=True) if place == i] for i in range(3)]
+    given = [{"params": group} | draw(optimizer_options(kind)) for group in groups if group]
+    optimizer: nn.Optimizer = kind(given, **draw(optimizer_options(kind)))
+    return optimizer

@@ -18,6 +18,8 @@ OPTIMIZERS: dict[str, Callable[[Any], Any]] = {
     "momentum": lambda parameters: nn.SGD(parameters, 0.1, 0.9, nesterov=True),
     "Adam": nn.Adam,
     "AdamW": nn.AdamW,
+    "amsgrad": lambda parameters: nn.Adam(parameters, amsgrad=True),
+    "RMSprop": lambda parameters: nn.RMSprop(parameters, momentum=0.9, centered=True),
 }
 SCHEDULES = {
     "StepLR": (lambda o: nn.StepLR(o, 2), lambda o: torch.optim.lr_scheduler.StepLR(o, 2)),
@@ -44,7 +46,14 @@ def test_an_optimizer_starts_with_no_steps_and_zeros_and_moves_nothing(kind, dty
     optimizer = OPTIMIZERS[kind](net.parameters())
     assert optimizer.steps == 0
     np.testing.assert_array_equal(net.parameters().data, before)
-    names = {"SGD": [], "momentum": ["momentum_buffer"], "Adam": ["sum", "sum_sq"], "AdamW": ["sum", "sum_sq"]}[kind]
+    names = {
+        "SGD": [],
+        "momentum": ["momentum_buffer"],
+        "Adam": ["sum", "sum_sq"],
+        "AdamW": ["sum", "sum_sq"],
+        "amsgrad": ["sum", "sum_sq", "max_sum_sq"],
+        "RMSprop": ["square_avg", "momentum_buffer", "grad_avg"],
+    }[kind]
     (state,) = optimizer.state
     assert list(state) == names
     for array in state.values():
@@ -77,7 +86,9 @@ def test_a_schedule_before_its_first_step_has_set_the_first_rate(schedule, kind)
     lr = optimizer.lr
     ours, other = SCHEDULES[schedule][0](optimizer), SCHEDULES[schedule][1](theirs)
     assert ours.t == other.last_epoch == 0
-    assert ours.base_lr == lr
+    assert list(ours.base_lrs) == other.base_lrs == [optimizer.param_groups[0]["initial_lr"]]
+    if schedule != "OneCycleLR":
+        assert ours.base_lrs == (lr,)
     assert optimizer.lr == pytest.approx(theirs.param_groups[0]["lr"], rel=2.0**-51, abs=0)
     assert optimizer.steps == 0
     np.testing.assert_array_equal(parameter[0].data, 1.0)

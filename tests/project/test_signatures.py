@@ -18,7 +18,10 @@ PAIRS = {
     **{ours.__name__: (ours, theirs) for ours, theirs in OPTIMIZERS.items()},
     **{
         name: (getattr(nn, name), getattr(torch.optim.lr_scheduler, name))
-        for name in ("StepLR", "CosineAnnealingLR", "OneCycleLR")
+        for name in (
+            *("StepLR", "LinearLR", "CosineAnnealingLR", "CosineAnnealingWarmRestarts", "OneCycleLR", "SequentialLR"),
+            "ReduceLROnPlateau",
+        )
     },
     "clip_grad_norm_": (nn.clip_grad_norm_, torch.nn.utils.clip_grad_norm_),
     "AveragedModel": (nn.AveragedModel, torch.optim.swa_utils.AveragedModel),
@@ -69,8 +72,6 @@ ELSEWHERE = {
     "L1Loss.reduction": "the same",
     "BCEWithLogitsLoss.reduction": "the same",
     "BCEWithLogitsLoss.pos_weight": "the same",
-    "SGD.weight_decay": "no dampening before it",
-    "SGD.nesterov": "the same",
     "OneCycleLR.pct_start": "no epochs and steps_per_epoch before it",
     "OneCycleLR.anneal_strategy": "the same",
     "OneCycleLR.cycle_momentum": "the same",

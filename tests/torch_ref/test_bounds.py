@@ -258,8 +258,16 @@ def test_the_bounds_of_a_loss_are_not_much_wider_than_what_the_worst_machine_rea
         lambda p: nn.Adam(p, 0.1),
         lambda p: nn.Adam(p, 0.1, betas=(0.3, 0.9), weight_decay=0.1),
         lambda p: nn.AdamW(p, 0.1),
+        lambda p: nn.SGD(p, 0.1, 0.9, 0.3, maximize=True),
+        lambda p: nn.Adam(p, 0.1, amsgrad=True),
+        lambda p: nn.RMSprop(p, 0.1, weight_decay=0.01),
+        lambda p: nn.RMSprop(p, 0.1, momentum=0.9, centered=True),
+        lambda p: nn.RMSprop(p, 0.1, 0.3, centered=True),
     ],
-    ids=["sgd", "momentum", "nesterov", "adam", "adam's other lerp", "adamw"],
+    ids=[
+        *("sgd", "momentum", "nesterov", "adam", "adam's other lerp", "adamw", "dampening", "amsgrad", "rmsprop"),
+        *("centered", "rmsprop's other lerp"),
+    ],
 )
 def test_the_bounds_of_an_optimizer_are_not_much_wider_than_what_the_worst_machine_reaches(make):
     assert_not_wide(of_steps(make([nn.Parameter(X[0].copy())])), [X[0], *G[:4]])

@@ -18,9 +18,9 @@ from numpy_nn.data import augment
 from numpy_nn.training import divergence
 from tests import test_perceptron
 from tests.data import test_augment
-from tests.optim import test_clipping, test_constraints, test_schedules
+from tests.optim import test_clipping, test_constraints, test_groups, test_more_schedules, test_schedules
 from tests.torch_ref import test_torch_augment, test_torch_averaging, test_torch_divergence
-from tests.training import test_adversarial, test_averaging, test_divergence
+from tests.training import test_accumulation, test_adversarial, test_averaging, test_divergence
 from torch_ref import averaging as their_averaging
 from torch_ref import training as their_training
 
@@ -58,6 +58,21 @@ def cycled_momentum(dtype, _, schedule, __):
         optimizer.momentum = grown(optimizer.momentum, dtype)
     else:
         optimizer.betas = grown(optimizer.betas[0], dtype), optimizer.betas[1]
+
+
+def accumulated(dtype, value, _, net, *__):
+    return gradients(dtype, value, net.parameters())
+
+
+def rates(dtype, _, schedule, *__):
+    for group in schedule.optimizer.param_groups:
+        group["lr"] = grown(group["lr"], dtype)
+
+
+def states(dtype, _, optimizer, __):
+    for state in optimizer.state:
+        for array in state.values():
+            array[...] = grown(array, dtype)
 
 
 def weight(dtype, _, array, *__):
@@ -107,6 +122,22 @@ PLANTED = {
     "OneCycleLR": Plant(nn.OneCycleLR, "_lr", result, test_schedules.test_one_cycle_is_torch_s, DOUBLE),
     "OneCycleLR's momentum": Plant(
         nn.OneCycleLR, "_set", cycled_momentum, test_schedules.test_one_cycle_is_torch_s, DOUBLE
+    ),
+    "LinearLR": Plant(nn.LinearLR, "_lr", result, test_more_schedules.test_linear_lr_is_torch_s, DOUBLE),
+    "CosineAnnealingWarmRestarts": Plant(
+        nn.CosineAnnealingWarmRestarts, "_lr", result, test_more_schedules.test_warm_restarts_are_torch_s, DOUBLE
+    ),
+    "SequentialLR": Plant(
+        nn.SequentialLR, "_set", rates, test_more_schedules.test_one_schedule_after_the_other_is_torch_s, DOUBLE
+    ),
+    "ReduceLROnPlateau": Plant(
+        nn.ReduceLROnPlateau, "step", rates, test_more_schedules.test_a_plateau_is_torch_s_to_the_bit, DOUBLE
+    ),
+    "a schedule of groups": Plant(
+        nn.StepLR, "_lr", result, test_more_schedules.test_every_schedule_scales_each_group_from_its_own_rate, DOUBLE
+    ),
+    "sums under other betas": Plant(
+        nn.Adam, "_rescale", states, test_groups.test_amsgrad_s_maximum_is_torchs_when_betas_change, DOUBLE
     ),
     "the norm": Plant(test_clipping, "clip_grad_norm_", norm, test_clipping.test_clipping_matches_torch),
     "clipped gradients": Plant(test_clipping, "clip_grad_norm_", gradients, test_clipping.test_clipping_matches_torch),
@@ -172,6 +203,10 @@ PLANTED = {
     "the norm of a gradient that diverges, of the twin": Plant(
         *(torch.nn.utils, "get_total_norm", result),
         *(test_torch_divergence.test_a_norm_that_is_finite_is_the_gradients, SINGLE),
+    ),
+    "accumulated gradients": Plant(
+        *(nn.GradientAccumulation, "__call__", accumulated),
+        *(test_accumulation.test_they_are_those_that_torch_adds_up_and_those_of_the_batch, DOUBLE),
     ),
     "moved rows": Plant(test_adversarial, "perturb", result, test_adversarial.test_moved_rows_match_torch),
     "moved rows of the twin": Plant(their_training, "perturb", result, test_adversarial.test_moved_rows_match_torch),

@@ -62,6 +62,11 @@ OPTIMIZERS = {
     "nesterov": lambda p: nn.SGD(p, 0.1, 0.9, nesterov=True),
     "adam": lambda p: nn.Adam(p, 0.1, weight_decay=0.01),
     "adamw": lambda p: nn.AdamW(p, 0.1),
+    "dampening": lambda p: nn.SGD(p, 0.1, 0.9, 0.3, maximize=True),
+    "amsgrad": lambda p: nn.Adam(p, 0.1, amsgrad=True),
+    "rmsprop": lambda p: nn.RMSprop(p, 0.1, weight_decay=0.01),
+    "centered": lambda p: nn.RMSprop(p, 0.1, momentum=0.9, centered=True),
+    "groups": lambda p: nn.SGD([{"params": p[:1], "momentum": 0.9}, {"params": p[1:]}], 0.1),
 }
 
 
@@ -160,9 +165,9 @@ def test_a_small_error_in_an_optimizer_fails(name, dtype, monkeypatch):
     assert failed(net, nn.MSELoss(), np.cos(X), dtype, optimizer) == []
     update = type(optimizer)._update
 
-    def wrong(self, p, *arrays):
+    def wrong(self, group, p, *arrays):
         before = p.copy()
-        update(self, p, *arrays)
+        update(self, group, p, *arrays)
         p += (p - before) * dtype(PLANTED[dtype] * 10)  # of the step, which is a tenth of a parameter or so
 
     monkeypatch.setattr(type(optimizer), "_update", wrong)

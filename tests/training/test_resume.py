@@ -29,6 +29,9 @@ class Run:
             "momentum": lambda p: nn.SGD(p, 0.1, momentum=0.9, nesterov=True),
             "adam": lambda p: nn.Adam(p, 0.01),
             "adamw": lambda p: nn.AdamW(list(p), 0.01),
+            "dampened": lambda p: nn.SGD(p, 0.1, 0.9, 0.5),
+            "amsgrad": lambda p: nn.Adam([{"params": p[:3], "lr": 0.02}, {"params": p[3:]}], 0.01, amsgrad=True),
+            "rmsprop": lambda p: nn.RMSprop(p, 0.01, momentum=0.5),
         }[optimizer](self.net.parameters())
         cycle_momentum = optimizer != "sgd"
         self.schedule = {
@@ -36,6 +39,10 @@ class Run:
             "one-cycle": lambda o: nn.OneCycleLR(o, 0.1, EPOCHS * STEPS, cycle_momentum=cycle_momentum),
             "cosine": lambda o: nn.CosineAnnealingLR(o, EPOCHS * STEPS),
             "step": lambda o: nn.StepLR(o, 5),
+            "warm-up": lambda o: nn.SequentialLR(
+                o, [nn.LinearLR(o, 0.1), nn.CosineAnnealingWarmRestarts(o, 3, 2), nn.StepLR(o, 2)], [3, 11]
+            ),
+            "plateau": lambda o: nn.ReduceLROnPlateau(o, patience=0, threshold=0.1, cooldown=1),
         }[schedule](self.optimizer)
         distortion = nn.Distortion(rotation=10.0, alpha=3.0, sigma=1.5, rng=seed + 1)
         self.loader = nn.DataLoader(x, y, BATCH, rng=seed + 2, transform=distortion)
@@ -54,7 +61,7 @@ class Run:
             self.loader,
             epochs,
             schedule=self.schedule,
-            schedule_each="batch",
+            schedule_each="epoch" if isinstance(self.schedule, nn.ReduceLROnPlateau) else "batch",
             history=self.state.history,
             callbacks=[nn.UpdateAverage(self.average), *callbacks],
         )
@@ -78,8 +85,8 @@ def assert_same_run(one, other):
 
 
 @given(
-    optimizer=st.sampled_from(["sgd", "momentum", "adam", "adamw"]),
-    schedule=st.sampled_from(["none", "one-cycle", "cosine", "step"]),
+    optimizer=st.sampled_from(["sgd", "momentum", "adam", "adamw", "dampened", "amsgrad", "rmsprop"]),
+    schedule=st.sampled_from(["none", "one-cycle", "cosine", "step", "warm-up", "plateau"]),
     batch_norm=st.booleans(),
     seed=st.integers(0, 1000),
     dtype=our.dtypes,
@@ -154,7 +161,7 @@ def changed(state, **values):
         (lambda s: s | {VALUES: np.array("{}")}, "not those of a training state"),
         (lambda s: changed(s, history=[{"epoch": 1}]), "not those of a training state"),
         (lambda s: changed(s, rng={}), r"rng: expected batches\.rng, .* got none"),
-        (lambda s: changed(s, settings=3), "settings: expected average, optimizer, schedule, got 3"),
+        (lambda s: changed(s, settings=3), "settings: expected average, group 0, optimizer, schedule, got 3"),
         (
             lambda s: changed(s, rng={name: {} for name in json.loads(str(s[VALUES]))["rng"]}),
             "expected a state of PCG64",
@@ -176,7 +183,10 @@ def test_a_foreign_state_is_refused_and_nothing_is_changed(change, message):
     [
         ({"optimizer": "adam"}, "sum is unexpected"),
         ({"schedule": "cosine"}, "schedule: expected "),
-        ({"schedule": "none"}, "settings: expected average, optimizer, schedule, got average, optimizer"),
+        (
+            {"schedule": "none"},
+            "settings: expected average, group 0, optimizer, schedule, got average, group 0, optimizer",
+        ),
         ({"batch_norm": False}, "missing"),
         ({"dtype": np.float64}, "expected float32, got float64"),
     ],

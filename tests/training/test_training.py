@@ -201,3 +201,26 @@ def fit(**changes):
 def test_bad_input_is_named(call, error, message):
     with pytest.raises(error, match=message):
         call()
+
+
+@pytest.mark.parametrize("with_test", [False, True])
+def test_a_plateau_gets_the_loss_of_each_epoch(with_test):
+    x, y = nn.datasets.spirals(30, rng=0)
+    net = nn.MLP([2, 4, 3], rng=0)
+    optimizer = nn.SGD(net.parameters(), 0.1)
+    seen = []
+
+    class Watched(nn.ReduceLROnPlateau):
+        def step(self, metrics):
+            seen.append(metrics)
+            super().step(metrics)
+
+    # No loss gets so small: the first epoch is the best, and each one after it halves the rate for the next.
+    schedule = Watched(optimizer, factor=0.5, patience=0, threshold=10.0, threshold_mode="abs")
+    test = (x, y) if with_test else None
+    batches = nn.DataLoader(x, y, 16, rng=0)
+    history = nn.fit(net, nn.CrossEntropyLoss(), optimizer, batches, 3, test=test, schedule=schedule)
+    assert seen == [epoch.test_loss if with_test else epoch.train_loss for epoch in history.epochs]
+    assert [epoch.lr for epoch in history.epochs] == [0.1, 0.1, 0.05]
+    with pytest.raises(ValueError, match='schedule_each: expected "epoch" with ReduceLROnPlateau'):
+        nn.fit(net, nn.CrossEntropyLoss(), optimizer, batches, 3, schedule=schedule, schedule_each="batch")

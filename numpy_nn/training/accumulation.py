@@ -1,0 +1,66 @@
+"""Gradient accumulation: the gradients of a large batch from small ones, for what memory would not hold at once.
+
+    gradients = nn.GradientAccumulation(4)
+    nn.fit(net, loss, optimizer, batches, epochs, gradients=gradients)
+
+or, in a loop of one's own, for each large batch::
+
+    gradients(net, loss, x, y)
+    optimizer.step()
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from numpy_nn._support.checks import count
+from numpy_nn._support.workspace import FloatArray
+from numpy_nn.layers import Layer
+from numpy_nn.losses import Loss, Score
+from numpy_nn.parameter import holders
+from numpy_nn.training.loop import GradientFunction, compute_gradients
+
+
+class GradientAccumulation:
+    """A function for ``fit(..., gradients=)``: a batch's loss and gradients, made of those of ``batches`` parts of it.
+
+    With the loss's reduction "mean" the parts count as their rows do, (n_1 g_1 + n_2 g_2 + ...) / n; with "sum" the
+    gradients are added. Both are the gradients of the whole batch, but for rounding, for BatchNorm1d, which normalizes
+    each part by itself, and for Dropout, which draws masks for each. Parts differ by one row at most; a batch of fewer
+    rows than ``batches`` is taken row by row. ``gradients`` computes a part's. ValueError for a loss with reduction
+    "none", and for x and y of different numbers of rows.
+    """
+
+    def __init__(self, batches: int, gradients: GradientFunction = compute_gradients) -> None:
+        self.batches = count(batches, "batches")
+        self.gradients = gradients
+
+    def __call__(self, net: Layer, loss: Loss, x: FloatArray, y: NDArray[Any]) -> Score:
+        """The loss and the right answers; the gradients are left in the parameters' ``grad``."""
+        if loss.reduction == "none":
+            raise ValueError(f'{loss!r}: expected reduction "mean" or "sum"')
+        x, y = np.asarray(x), np.asarray(y)
+        if x.ndim == 0 or y.ndim == 0 or len(x) != len(y) or len(x) == 0:
+            raise ValueError(f"expected x and y with equally many rows, at least one, got {x.shape}, {y.shape}")
+        value, correct, classifies = 0.0, 0, True
+        sums: list[FloatArray] = []
+        parts = min(self.batches, len(x))
+        for part in range(parts):
+            rows = slice(part * len(x) // parts, (part + 1) * len(x) // parts)
+            share = len(x[rows]) / len(x) if loss.reduction == "mean" else 1.0
+            score = self.gradients(net, loss, x[rows], y[rows])
+            value += share * score.loss
+            classifies = classifies and score.correct is not None
+            correct += score.correct or 0
+            # A backward pass may find the parameters elsewhere than the one before.
+            grads = [share * holder.grad for holder in holders(net.parameters())]
+            sums = [one + other for one, other in zip(sums, grads, strict=True)] if sums else grads
+        for holder, total in zip(holders(net.parameters()), sums, strict=True):
+            holder.grad[...] = total
+        return Score(value, correct if classifies else None)
+
+    def __repr__(self) -> str:
+        return f"GradientAccumulation(batches={self.batches})"
