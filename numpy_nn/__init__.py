@@ -22,6 +22,7 @@ from numpy_nn.layers import (
     Hardtanh,
     Identity,
     Layer,
+    LayerNorm,
     LeakyReLU,
     Linear,
     LogSoftmax,

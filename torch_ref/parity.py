@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 import numpy_nn as nn
 from torch_ref import bounds
 from torch_ref.rounding import Rounded, as_rounded
-from torch_ref.twin import Device, loss_to_torch, optimizer_settings, optimizer_to_torch, to_torch
+from torch_ref.twin import Device, loss_to_torch, optimizer_settings, optimizer_to_torch, owner, to_torch, turned
 
 Array = NDArray[Any]
 
@@ -223,8 +223,8 @@ def _compare_passes(net: nn.Sequential, x: Array, target: Array, loss: nn.Loss, 
         input_bound, parameter_bounds = bounds.backward(layer, as_rounded(inputs[i]), as_rounded(g))
         rows.append(compare(f"{_name(layer)} input gradient", gradient, their_gradients[0], input_bound))
         for name, theirs in zip(names, their_gradients[1:], strict=True):
-            ours = getattr(layer, name).grad
-            rows.append(compare(f"{_name(layer)} {name} gradient", ours, theirs, parameter_bounds[name], True))
+            ours, transpose = getattr(layer, name).grad, isinstance(layer, nn.Linear)
+            rows.append(compare(f"{_name(layer)} {name} gradient", ours, theirs, parameter_bounds[name], transpose))
         chained, _ = bounds.backward(layer, chain[i], chained)
 
     rows.append(compare("network output", inputs[-1], their_output, chain[-1]))
@@ -246,12 +246,15 @@ def _compare_steps(
         loss(net(x), target)
         net.backward(loss.backward())
         for name, p in ours.items():
-            theirs[name].grad = _tensor(p.grad.T, device)
+            theirs[name].grad = _tensor(turned(owner(net, name), p.grad), device)
             held[name].step(p.grad)
         optimizer.step()
         their_optimizer.step()
     after = f"after {steps} steps of {type(optimizer).__name__}"
-    return [compare(f"{name} {after}", p.data, theirs[name], held[name].p, True) for name, p in ours.items()]
+    return [
+        compare(f"{name} {after}", p.data, theirs[name], held[name].p, isinstance(owner(net, name), nn.Linear))
+        for name, p in ours.items()
+    ]
 
 
 class _Masked(torch.nn.Module):

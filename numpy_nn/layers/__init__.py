@@ -23,3 +23,4 @@ from numpy_nn.layers.activation import (
 from numpy_nn.layers.flatten import Flatten
 from numpy_nn.layers.dropout import Dropout
 from numpy_nn.layers.batch_norm import BatchNorm1d
+from numpy_nn.layers.layer_norm import LayerNorm

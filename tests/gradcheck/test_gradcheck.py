@@ -125,6 +125,7 @@ def test_an_error_of_one_part_in_a_million_is_found(data, error, seed):
             st.builds(nn.Linear, st.just(width), st.integers(1, 6), rng=our.seeds, dtype=st.just(np.float64)),
             our.elementwise_layers(width, np.float64),
             our.batch_norms(width, np.float64),
+            our.layer_norms(width, np.float64),
             st.sampled_from([nn.Softmax(), nn.LogSoftmax()]) if width > 1 else st.just(nn.Tanh()),
         )
     )
