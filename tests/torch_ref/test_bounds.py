@@ -127,8 +127,8 @@ def test_no_machine_leaves_the_bounds_of_an_optimizer(dtype, data, shape, steps,
 
 
 # How many times wider than what the worst machine reaches a bound may be, at the median entry. A sum has a rounding
-# fewer than terms, and a machine cannot have all its roundings in the direction that does the most harm. Layer norm, and
-# batch norm in training, take means away, in which errors that the rules count twice cancel.
+# fewer than terms, and a machine cannot have all its roundings in the direction that does the most harm. Layer norm and
+# batch norm in training take means away, in which errors that the rules count twice cancel.
 CEILING, CEILING_OF_STATISTICS = 4.0, 16.0
 DRAWS = 40
 
