@@ -42,6 +42,12 @@ COUNTERPARTS: tuple[tuple[type[nn.Layer], type[torch.nn.Module], tuple[str, ...]
     (nn.SiLU, torch.nn.SiLU, ()),
     (nn.Softplus, torch.nn.Softplus, ("beta",)),
     (nn.Hardtanh, torch.nn.Hardtanh, ("min_val", "max_val")),
+    (nn.ReLU6, torch.nn.ReLU6, ()),
+    (nn.Hardsigmoid, torch.nn.Hardsigmoid, ()),
+    (nn.Hardswish, torch.nn.Hardswish, ()),
+    (nn.Mish, torch.nn.Mish, ()),
+    (nn.Softsign, torch.nn.Softsign, ()),
+    (nn.LogSigmoid, torch.nn.LogSigmoid, ()),
     (nn.Softmax, torch.nn.Softmax, ("dim",)),
     (nn.LogSoftmax, torch.nn.LogSoftmax, ("dim",)),
 )
