@@ -72,7 +72,7 @@ from numpy_nn.training import (
     fit,
     train_step,
 )
-from numpy_nn.data import MNIST, DataLoader, Distortion, datasets, load_mnist, read_idx
+from numpy_nn.data import MNIST, DataLoader, Distortion, datasets, load_data_set, load_mnist, read_idx
 from numpy_nn import trace
 
 __version__ = "0.1.0"
