@@ -19,18 +19,25 @@ from numpy_nn.layers import (
     BatchNorm1d,
     Dropout,
     Flatten,
+    Hardsigmoid,
+    Hardswish,
     Hardtanh,
     Identity,
     Layer,
+    LayerNorm,
     LeakyReLU,
     Linear,
+    LogSigmoid,
     LogSoftmax,
+    Mish,
     PReLU,
     ReLU,
+    ReLU6,
     Sigmoid,
     SiLU,
     Softmax,
     Softplus,
+    Softsign,
     Tanh,
 )
 from numpy_nn.losses import (
@@ -81,7 +88,7 @@ from numpy_nn.training import (
     fit,
     train_step,
 )
-from numpy_nn.data import MNIST, DataLoader, Distortion, datasets, load_mnist, read_idx
+from numpy_nn.data import MNIST, DataLoader, Distortion, datasets, load_data_set, load_mnist, read_idx
 from numpy_nn import trace
 
 __version__ = "0.1.0"

@@ -43,8 +43,8 @@ DTYPES = (np.float32, np.float64)
 HAS_TORCH = importlib.util.find_spec("torch") is not None
 ENGINES = ("ours", "torch") if HAS_TORCH else ("ours",)
 
-# Kinks; torch's threshold; GELU's reach; the ends of exp in both dtypes and of its square; tanh's and softplus's clips.
-SWITCHES = (0.5, 1.0, 2.0, 20.0, 40.0, 44.0, 87.3, 88.7, 103.9, 354.0, 708.3, 709.7, 745.1, 1000.0, 1e4, 1e4 / 0.3)
+# Kinks; torch's threshold; GELU's reach; the ends of exp in both dtypes and of its square; several clips.
+SWITCHES = (0.5, 1.0, 2.0, 3.0, 6.0, 20.0, 40.0, 87.3, 88.7, 103.9, 354.0, 708.3, 709.7, 745.1, 1000.0, 1e4, 1e4 / 0.3)
 
 
 def points(dtype: Any, n: int) -> Array:

@@ -1,4 +1,4 @@
-"""Train a multilayer perceptron on MNIST, in NumPy, in PyTorch, or in both side by side.
+"""Train a multilayer perceptron on MNIST or a data set of its shape, in NumPy, in PyTorch, or in both side by side.
 
 With ``--engine both`` the two start from the same weights and see the same batches in the same order, epoch by epoch
 in turn; the table shows how far apart they are. ``--engine numpy`` never imports torch, unless ``torchrun`` starts
@@ -16,6 +16,7 @@ if __name__ == "__main__":
 
     choose()  # before NumPy loads its BLAS
 
+import argparse
 from collections.abc import Sequence
 
 from rich.console import Console
@@ -46,7 +47,7 @@ def train(arguments: Sequence[str] | None) -> int:
         args.out.mkdir(parents=True, exist_ok=True)
         if args.jobs > 1:
             return sweep(sys.argv[1:] if arguments is None else arguments, args, console)
-        data = prepare(nn.load_mnist(args.data, dtype=args.dtype), args)
+        data = prepare(load(args), args)
         status, runs, out = 0, [], args.out
         with threadpool_limits(args.threads):
             for seed in range(args.seed, args.seed + args.seeds):
@@ -54,7 +55,7 @@ def train(arguments: Sequence[str] | None) -> int:
                 if args.seeds > 1:
                     args.out = out / f"seed-{seed}"
                     args.out.mkdir(exist_ok=True)
-                status, rows = run(make_engines(args, data), args, console)
+                status, rows = run(make_engines(args, data), args, console, len(data.x_train))
                 if status:
                     break
                 runs.append(rows)
@@ -82,6 +83,13 @@ def train(arguments: Sequence[str] | None) -> int:
     except KeyboardInterrupt:
         machines.complain("interrupted; nothing more is written")
         return 130
+
+
+def load(args: argparse.Namespace) -> nn.MNIST:
+    """The data set of the options."""
+    if args.data_set == "mnist":
+        return nn.load_mnist(args.data, dtype=args.dtype)
+    return nn.load_data_set(args.data_set, args.data, dtype=args.dtype)
 
 
 if __name__ == "__main__":

@@ -25,7 +25,16 @@ from torch import Tensor
 import numpy_nn as nn
 from torch_ref import bounds
 from torch_ref.rounding import Rounded, as_rounded
-from torch_ref.twin import Device, groups_of, loss_to_torch, optimizer_settings, optimizer_to_torch, to_torch
+from torch_ref.twin import (
+    Device,
+    groups_of,
+    loss_to_torch,
+    optimizer_settings,
+    optimizer_to_torch,
+    owner,
+    to_torch,
+    turned,
+)
 
 Array = NDArray[Any]
 
@@ -261,8 +270,8 @@ def _compare_backward(steps: _Pass, i: int, layer: nn.Layer) -> None:
     input_bound, parameter_bounds = bounds.backward(layer, as_rounded(x), as_rounded(grad_output))
     steps.compare(f"{_name(layer)} input gradient", steps.gradient, theirs[0], input_bound)
     for name, gradient in zip(names, theirs[1:], strict=True):
-        ours = getattr(layer, name).grad
-        steps.compare(f"{_name(layer)} {name} gradient", ours, gradient, parameter_bounds[name], transpose=True)
+        ours, transpose = getattr(layer, name).grad, isinstance(layer, nn.Linear)
+        steps.compare(f"{_name(layer)} {name} gradient", ours, gradient, parameter_bounds[name], transpose)
 
 
 def _compare_steps(
@@ -278,12 +287,15 @@ def _compare_steps(
         loss(net(x), target)
         net.backward(loss.backward())
         for name, p in ours.items():
-            theirs[name].grad = _tensor(p.grad.T, device)
+            theirs[name].grad = _tensor(turned(owner(net, name), p.grad), device)
             held[name].step(p.grad)
         optimizer.step()
         their_optimizer.step()
     after = f"after {steps} steps of {type(optimizer).__name__}"
-    return [compare(f"{name} {after}", p.data, theirs[name], held[name].p, True) for name, p in ours.items()]
+    return [
+        compare(f"{name} {after}", p.data, theirs[name], held[name].p, isinstance(owner(net, name), nn.Linear))
+        for name, p in ours.items()
+    ]
 
 
 class _Masked(torch.nn.Module):

@@ -1,6 +1,7 @@
 """Twins: a numpy_nn network, loss or optimizer as its PyTorch counterpart, and a PyTorch network as numpy_nn's.
 
-A linear weight is (in, out) in numpy_nn and (out, in) in torch: every conversion transposes it.
+A linear weight is (in, out) in numpy_nn and (out, in) in torch: every conversion transposes it. All other parameters
+lie alike.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ SOFTPLUS_THRESHOLD = 40.0
 COUNTERPARTS: tuple[tuple[type[nn.Layer], type[torch.nn.Module], tuple[str, ...]], ...] = (
     (nn.Linear, torch.nn.Linear, ("in_features", "out_features")),
     (nn.BatchNorm1d, torch.nn.BatchNorm1d, ("num_features", "eps", "momentum")),
+    (nn.LayerNorm, torch.nn.LayerNorm, ("normalized_shape", "eps", "elementwise_affine")),
     (nn.Dropout, torch.nn.Dropout, ("p",)),
     (nn.Flatten, torch.nn.Flatten, ()),
     (nn.Identity, torch.nn.Identity, ()),
@@ -40,6 +42,12 @@ COUNTERPARTS: tuple[tuple[type[nn.Layer], type[torch.nn.Module], tuple[str, ...]
     (nn.SiLU, torch.nn.SiLU, ()),
     (nn.Softplus, torch.nn.Softplus, ("beta",)),
     (nn.Hardtanh, torch.nn.Hardtanh, ("min_val", "max_val")),
+    (nn.ReLU6, torch.nn.ReLU6, ()),
+    (nn.Hardsigmoid, torch.nn.Hardsigmoid, ()),
+    (nn.Hardswish, torch.nn.Hardswish, ()),
+    (nn.Mish, torch.nn.Mish, ()),
+    (nn.Softsign, torch.nn.Softsign, ()),
+    (nn.LogSigmoid, torch.nn.LogSigmoid, ()),
     (nn.Softmax, torch.nn.Softmax, ("dim",)),
     (nn.LogSoftmax, torch.nn.LogSoftmax, ("dim",)),
 )
@@ -74,10 +82,13 @@ def to_torch(net: nn.Layer, device: Device = None) -> Any:
             "dtype": torch.from_numpy(np.empty(0, net.dtype)).dtype,
             "device": device,
         }
+    elif isinstance(net, nn.LayerNorm):
+        arguments |= {"bias": net.bias is not None, "dtype": dtype, "device": device}
     elif isinstance(net, nn.Softplus):
         arguments |= {"threshold": SOFTPLUS_THRESHOLD}
     module = counterpart(**arguments)
-    module.load_state_dict({name: torch.tensor(array.T) for name, array in (*_data(net), *net.named_buffers())})
+    arrays = (*_data(net), *net.named_buffers())
+    module.load_state_dict({name: torch.tensor(turned(net, array)) for name, array in arrays})
     return module.train(net.training)
 
 
@@ -107,7 +118,7 @@ def _from_torch(module: torch.nn.Module, name: str) -> Any:
         if dtype not in (torch.float32, torch.float64):
             raise TypeError(f"{name}: expected weights of float32 or float64, got {dtype}")
         arguments["dtype"] = np.float32 if dtype is torch.float32 else np.float64
-    if isinstance(module, torch.nn.Linear):
+    if isinstance(module, (torch.nn.Linear, torch.nn.LayerNorm)):
         arguments["bias"] = module.bias is not None
     elif isinstance(module, torch.nn.BatchNorm1d):
         arguments |= {"affine": module.affine, "track_running_stats": module.track_running_stats}
@@ -116,8 +127,18 @@ def _from_torch(module: torch.nn.Module, name: str) -> Any:
     except (TypeError, ValueError) as error:
         raise type(error)(f"{name}, {module}: {error}") from None
     for key, array in (*_data(layer), *layer.named_buffers()):
-        array[...] = tensors[key].numpy().T
+        array[...] = turned(layer, tensors[key].numpy())
     return layer.train(module.training)
+
+
+def turned(layer: nn.Layer | torch.nn.Module, array: NDArray[Any]) -> NDArray[Any]:
+    """An array of one engine's layer in the other's layout: transposed for a linear layer, else as it is."""
+    return array.T if isinstance(layer, (nn.Linear, torch.nn.Linear)) else array
+
+
+def owner(net: Any, name: str) -> Any:
+    """The layer of a network, of either engine, that has the parameter of that name, such as "0.weight"."""
+    return dict(net.named_modules())[name.rpartition(".")[0]]
 
 
 def _data(layer: nn.Layer) -> list[tuple[str, NDArray[Any]]]:
@@ -148,7 +169,7 @@ def _refuse_shared(module: torch.nn.Module) -> None:
 def parameters_as_numpy(module: torch.nn.Module) -> Iterator[tuple[str, NDArray[Any]]]:
     """Name and value of every parameter of a twin, in numpy_nn's layout; the arrays are copies."""
     for name, p in module.named_parameters():
-        yield name, np.array(p.detach().cpu().numpy().T, order="C")
+        yield name, np.array(turned(owner(module, name), p.detach().cpu().numpy()), order="C")
 
 
 # numpy_nn's loss, torch's, and the constructor arguments beside the reduction, which both have and spell alike.

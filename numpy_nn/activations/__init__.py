@@ -31,6 +31,22 @@ from numpy_nn.activations.elementwise import (
     tanh_derivative,
 )
 from numpy_nn.activations.gelu import gelu, gelu_derivative
+from numpy_nn.activations.piecewise import (
+    hardsigmoid,
+    hardsigmoid_derivative,
+    hardswish,
+    hardswish_derivative,
+    relu6,
+    relu6_derivative,
+)
+from numpy_nn.activations.smooth import (
+    logsigmoid,
+    logsigmoid_derivative,
+    mish,
+    mish_derivative,
+    softsign,
+    softsign_derivative,
+)
 from numpy_nn.activations.softmax import log_softmax, log_softmax_derivative, softmax, softmax_derivative
 
 
@@ -49,7 +65,11 @@ class Activation:
     elementwise: bool = True
 
 
-# Layers, twins and tests walk the registry: a new activation is one entry.
+# An entry is all that the checker's diagnosis, the lessons' figures, the command lines and most tests need. A new
+# activation further needs its layer (numpy_nn/layers/activation.py, which MLP walks), and where it is compared its
+# counterpart (torch_ref/twin.py), its bound (torch_ref/bounds/activations.py), its exact value and case
+# (scripts/accuracy/exact_activations.py) and its limits (tests/activations/test_activations.py); if it works entry by
+# entry also its formulas on the page of the traced step (scripts/trace_page/arithmetic.js and formulas.js).
 ACTIVATIONS: dict[str, Activation] = {
     entry.name: entry
     for entry in (
@@ -65,6 +85,12 @@ ACTIVATIONS: dict[str, Activation] = {
         Activation("silu", silu, silu_derivative),
         Activation("softplus", softplus, softplus_derivative, ("beta",)),
         Activation("hardtanh", hardtanh, hardtanh_derivative, ("min_val", "max_val"), (-1.0, 1.0)),
+        Activation("relu6", relu6, relu6_derivative, kinks=(0.0, 6.0)),
+        Activation("hardsigmoid", hardsigmoid, hardsigmoid_derivative, kinks=(-3.0, 3.0)),
+        Activation("hardswish", hardswish, hardswish_derivative, kinks=(-3.0, 3.0)),
+        Activation("mish", mish, mish_derivative),
+        Activation("softsign", softsign, softsign_derivative),
+        Activation("logsigmoid", logsigmoid, logsigmoid_derivative),
         Activation("softmax", softmax, softmax_derivative, elementwise=False),
         Activation("log_softmax", log_softmax, log_softmax_derivative, elementwise=False),
     )

@@ -51,7 +51,7 @@ def prepare(x: ArrayLike, out: Out, work: Work) -> tuple[FloatArray, FloatArray,
     return array, out, Workspace() if work is None else work
 
 
-def _step(x: FloatArray, out: FloatArray, work: Workspace) -> FloatArray:
+def step(x: FloatArray, out: FloatArray, work: Workspace) -> FloatArray:
     """[x > 0], as sign(max(x, 0)), which unlike a comparison passes NaN on; sign in place takes seven times as long."""
     return np.sign(np.maximum(x, 0.0, out=work.like("positive", x)), out=out)
 
@@ -136,7 +136,7 @@ def relu(x: ArrayLike, out: Out = None, work: Work = None) -> FloatArray:
 def relu_derivative(x: ArrayLike, out: Out = None, work: Work = None) -> FloatArray:
     """[x > 0]; 0 at 0."""
     x, out, work = prepare(x, out, work)
-    return _step(x, out, work)
+    return step(x, out, work)
 
 
 def leaky_relu(x: ArrayLike, negative_slope: float = 0.01, out: Out = None, work: Work = None) -> FloatArray:
@@ -186,8 +186,8 @@ def _two_slopes(x: FloatArray, slope: Any, out: FloatArray, work: Workspace) -> 
 
 def _two_slopes_derivative(x: FloatArray, slope: Any, out: FloatArray, work: Workspace) -> FloatArray:
     """[x > 0] + slope (1 - [x > 0])."""
-    step = _step(x, out, work)
-    below = np.subtract(1.0, step, out=work.like("below", x))
+    above = step(x, out, work)
+    below = np.subtract(1.0, above, out=work.like("below", x))
     below *= slope
     out += below
     return out
@@ -207,9 +207,9 @@ def elu(x: ArrayLike, alpha: float = 1.0, out: Out = None, work: Work = None) ->
 def elu_derivative(x: ArrayLike, alpha: float = 1.0, out: Out = None, work: Work = None) -> FloatArray:
     """1 for x > 0, alpha exp(x) for x <= 0, computed as [x > 0] + alpha (exp(min(x, 0)) - [x > 0])."""
     x, out, work = prepare(x, out, work)
-    step, below = _step(x, out, work), work.like("below", x)
+    above, below = step(x, out, work), work.like("below", x)
     np.exp(np.minimum(x, 0.0, out=below), out=below)
-    below -= step
+    below -= above
     below *= alpha
     out += below
     return out
@@ -328,8 +328,8 @@ def hardtanh_derivative(
     x, out, work = prepare(x, out, work)
     _check_ordered(min_val, max_val)
     below_max = work.like("hardtanh.max", x)
-    _step(np.subtract(max_val, x, out=below_max), below_max, work)
-    _step(np.subtract(x, min_val, out=out), out, work)
+    step(np.subtract(max_val, x, out=below_max), below_max, work)
+    step(np.subtract(x, min_val, out=out), out, work)
     out *= below_max
     return out
 

@@ -39,7 +39,7 @@ def load_mnist(root: str | os.PathLike[str] = "data", *, dtype: DTypeLike = np.f
 
     Pixels are divided by 255, as torchvision's ToTensor does. FileNotFoundError if a file is missing, ValueError if
     one is not MNIST's to the last pixel, both naming the file and the command that gets it. For other images of
-    MNIST's shape there is :func:`read_idx`.
+    MNIST's shape there are :func:`load_data_set` and :func:`read_idx`.
     """
     dtype = float_dtype(dtype)
     x_train, y_train = _split(root, "train", dtype)
@@ -49,8 +49,13 @@ def load_mnist(root: str | os.PathLike[str] = "data", *, dtype: DTypeLike = np.f
 
 def _split(root: str | os.PathLike[str], split: str, dtype: np.dtype[Any]) -> tuple[FloatArray, NDArray[np.int64]]:
     images, labels = read_split(root, split)
+    return scaled(images, dtype), labels.astype(np.int64)
+
+
+def scaled(images: NDArray[np.uint8], dtype: np.dtype[Any]) -> FloatArray:
+    """Images as rows of pixels in [0, 1]."""
     pixels: FloatArray = np.divide(images.reshape(-1, 784), 255, dtype=dtype)
-    return pixels, labels.astype(np.int64)
+    return pixels
 
 
 def read_split(root: str | os.PathLike[str], split: str) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
@@ -77,7 +82,7 @@ def _read(root: str | os.PathLike[str], name: str) -> NDArray[np.uint8]:
     raise FileNotFoundError(f"{folder / name} is missing; {remedy}")
 
 
-def read_idx(path: str | os.PathLike[str]) -> NDArray[Any]:
+def read_idx(path: str | bytes | os.PathLike[str]) -> NDArray[Any]:
     """The array in an IDX file, gzipped if its name ends in ``.gz``, in native byte order.
 
     The format: two zero bytes, a code for the type of the entries, the number of dimensions, each dimension as a
@@ -86,14 +91,15 @@ def read_idx(path: str | os.PathLike[str]) -> NDArray[Any]:
     gzip. A file that is not gzipped holds no checksum: a changed entry is read as it is, and so are all entries if
     the code has become that of another type of the same size.
     """
+    name = os.fsdecode(path)
     try:
-        if os.fspath(path).endswith(".gz"):
-            with gzip.open(path, "rb") as unzipped:
+        if name.endswith(".gz"):
+            with gzip.open(name, "rb") as unzipped:
                 return _read_idx(cast(BinaryIO, unzipped))
-        with open(path, "rb") as file:
+        with open(name, "rb") as file:
             return _read_idx(file)
     except (ValueError, EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise ValueError(f"{os.fspath(path)}: {error}") from None
+        raise ValueError(f"{name}: {error}") from None
 
 
 def _read_idx(file: BinaryIO) -> NDArray[Any]:

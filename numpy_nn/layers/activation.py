@@ -137,6 +137,42 @@ class Hardtanh(ActivationLayer):
         self.options = {"min_val": number(min_val, "min_val", below=max_val), "max_val": max_val}
 
 
+class ReLU6(ActivationLayer):
+    """min(max(x, 0), 6)."""
+
+    activation = ACTIVATIONS["relu6"]
+
+
+class Hardsigmoid(ActivationLayer):
+    """min(max(x + 3, 0), 6) / 6, a sigmoid of three straight lines."""
+
+    activation = ACTIVATIONS["hardsigmoid"]
+
+
+class Hardswish(ActivationLayer):
+    """x Hardsigmoid(x)."""
+
+    activation = ACTIVATIONS["hardswish"]
+
+
+class Mish(ActivationLayer):
+    """x tanh(log(1 + exp(x)))."""
+
+    activation = ACTIVATIONS["mish"]
+
+
+class Softsign(ActivationLayer):
+    """x / (1 + |x|)."""
+
+    activation = ACTIVATIONS["softsign"]
+
+
+class LogSigmoid(ActivationLayer):
+    """-log(1 + exp(-x)), the logarithm of the sigmoid."""
+
+    activation = ACTIVATIONS["logsigmoid"]
+
+
 class PReLU(ActivationLayer):
     """x for x > 0, weight x otherwise, with one learned slope or one for each column; they begin at ``init``.
 
@@ -242,6 +278,7 @@ ACTIVATION_LAYERS: dict[str, type[ActivationLayer]] = {
     layer.activation.name: layer
     for layer in (
         *(Identity, Sigmoid, Tanh, ReLU, LeakyReLU, PReLU, ELU, SELU),
-        *(GELU, SiLU, Softplus, Hardtanh, Softmax, LogSoftmax),
+        *(GELU, SiLU, Softplus, Hardtanh, ReLU6, Hardsigmoid, Hardswish, Mish, Softsign, LogSigmoid),
+        *(Softmax, LogSoftmax),
     )
 }

@@ -63,6 +63,20 @@ def _hardtanh(x: Any, min_val: Any, max_val: Any) -> Pair:
     return max(min_val, min(max_val, x)), mpf(min_val < x < max_val)
 
 
+def _hardsigmoid(x: Any) -> Pair:
+    return max(mpf(0), min(mpf(6), x + 3)) / 6, mpf(-3 < x < 3) / 6
+
+
+def _hardswish(x: Any) -> Pair:
+    return x * _hardsigmoid(x)[0], (2 * x + 3) / 6 if -3 < x < 3 else mpf(x >= 3)
+
+
+def _mish(x: Any) -> Pair:
+    x_ = min(x, mpf(10_000))  # where tanh is 1 to many digits more than are asked for, and exp has no end
+    t, s = mpmath.tanh(mpmath.log1p(exp(x_))), _sigmoid(x_)[0]
+    return x * t, t + x_ * s * mpmath.sech(mpmath.log1p(exp(x_))) ** 2
+
+
 # Value and derivative at a number; at a kink the derivative that torch takes.
 EXACT: dict[str, Callable[..., Pair]] = {
     "identity": lambda x: (x, mpf(1)),
@@ -77,6 +91,12 @@ EXACT: dict[str, Callable[..., Pair]] = {
     "silu": _silu,
     "softplus": _softplus,
     "hardtanh": _hardtanh,
+    "relu6": lambda x: _hardtanh(x, mpf(0), mpf(6)),
+    "hardsigmoid": _hardsigmoid,
+    "hardswish": _hardswish,
+    "mish": _mish,
+    "softsign": lambda x: (x / (1 + abs(x)), 1 / (1 + abs(x)) ** 2),
+    "logsigmoid": lambda x: (-mpmath.log1p(exp(-x)), 1 / (1 + exp(x))),
 }
 
 
@@ -209,6 +229,12 @@ CASES: dict[str, Case] = {
         ACTIVATIONS["softplus"], {"beta": 0.3}, float32=(EXP, EXP), exponent=lambda x: np.abs(0.3 * x)
     ),
     "hardtanh": Case(ACTIVATIONS["hardtanh"], {"min_val": -1.0, "max_val": 1.0}),
+    "relu6": Case(ACTIVATIONS["relu6"]),
+    "hardsigmoid": Case(ACTIVATIONS["hardsigmoid"]),
+    "hardswish": Case(ACTIVATIONS["hardswish"]),
+    "mish": Case(ACTIVATIONS["mish"], zero=True),
+    "softsign": Case(ACTIVATIONS["softsign"]),
+    "logsigmoid": Case(ACTIVATIONS["logsigmoid"]),
     # An entry of the Jacobian is a product of two probabilities, each with an error of its own.
     "softmax": Case(ACTIVATIONS["softmax"], float64=(4.0, 8.0)),
     "log_softmax": Case(ACTIVATIONS["log_softmax"]),

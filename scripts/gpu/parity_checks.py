@@ -25,6 +25,7 @@ def parity_checks(device: str) -> list[Check]:
     rows += [(f"optimizer {name}", ["--optimizer", name], "steps") for name in parity_report.OPTIMIZERS]
     return [
         Check("parity: layers linear and flatten", lambda: _within_bounds(_flattened(device), "")),
+        Check("parity: layer layer norm", lambda: _within_bounds(_normalized(device), "LayerNorm")),
         *(Check(f"parity: {name}", _compare(device, options, about)) for name, options, about in rows),
         Check(f"parity: {RANDOM_NETWORKS} random networks", lambda: _random_networks(device)),
     ]
@@ -44,6 +45,17 @@ def _flattened(device: str) -> list[ParityReport]:
     rng, reports = np.random.default_rng(0), []
     for dtype in DTYPES:
         net = nn.Sequential(nn.Flatten(), nn.Linear(784, 10, rng=rng, dtype=dtype))
+        x = rng.standard_normal((64, 28, 28)).astype(dtype)
+        reports.append(parity(net, x, rng.integers(0, 10, 64), nn.CrossEntropyLoss(), device=device))
+    return reports
+
+
+def _normalized(device: str) -> list[ParityReport]:
+    """Images, normalized over both axes, and what one layer makes of them, over its columns."""
+    rng, reports = np.random.default_rng(0), []
+    for dtype in DTYPES:
+        layers = nn.LayerNorm((28, 28), dtype=dtype), nn.Flatten(), nn.Linear(784, 10, rng=rng, dtype=dtype)
+        net = nn.Sequential(*layers, nn.LayerNorm(10, dtype=dtype))
         x = rng.standard_normal((64, 28, 28)).astype(dtype)
         reports.append(parity(net, x, rng.integers(0, 10, 64), nn.CrossEntropyLoss(), device=device))
     return reports

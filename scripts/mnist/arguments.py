@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy_nn as nn
+from numpy_nn.data.mnist_family import CLASSES
 from scripts.bench.machine import usable_cores
 from scripts.command_line import number, positive, sizes
 from scripts.mnist.machines import processes_here
@@ -119,7 +120,9 @@ def parse(arguments: Sequence[str] | None, summary: str) -> argparse.Namespace:
     parser.add_argument("--amp", action="store_true", help=amp_help)
     threads_help = "of each process (default: the cores that it may use divided among the processes that share them)"
     parser.add_argument("--threads", type=positive(int), default=argparse.SUPPRESS, metavar="N", help=threads_help)
-    parser.add_argument("--data", type=Path, default=Path("data"), metavar="DIR", help="where MNIST is")
+    parser.add_argument("--data-set", choices=tuple(CLASSES), default="mnist", help="what is learned")
+    data_help = "where the data sets are, in torchvision's layout"
+    parser.add_argument("--data", type=Path, default=Path("data"), metavar="DIR", help=data_help)
     parser.add_argument("--out", type=Path, default=Path("runs/mnist"), metavar="DIR", help="where results go")
     resume_help = "go on with the run in --out after its last whole epoch, with the same options"
     parser.add_argument("--resume", action="store_true", help=resume_help)
@@ -136,6 +139,8 @@ def parse(arguments: Sequence[str] | None, summary: str) -> argparse.Namespace:
         parser.error("argument --resume: goes on with one run, use it with --seeds 1")
     if args.loader == "plain" and args.standardize:
         parser.error("argument --loader: plain gives the images as they are, use it without --standardize")
+    if args.loader == "plain" and args.data_set != "mnist":
+        parser.error("argument --loader: plain gives MNIST's images, use it without another data set")
     if args.amp and args.dtype == "float64":
         parser.error("argument --amp: computes in bfloat16 and float32, use it with --dtype float32")
     if args.loader == "plain" and args.dtype == "float64":

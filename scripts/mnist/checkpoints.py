@@ -123,6 +123,8 @@ class Checkpoints:
 
     def _refuse_other_settings(self, path: Path, before: dict[str, Any]) -> None:
         """ValueError if a setting that the result depends on is not what it was."""
+        if "data_set" in self._settings:
+            before = {"data_set": "mnist"} | before  # what there was before it was an option
         for name in sorted((self._settings.keys() | before.keys()) - FREE):
             then, now = before.get(name), self._settings.get(name)
             if then == now:

@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 
 import numpy_nn as nn
 from numpy_nn.data.augment import Distortion
+from numpy_nn.data.mnist_family import CLASSES
 from scripts.mnist import machines
 
 SIDE = 28
-CLASSES = 10
 
 OPTIMIZERS: dict[str, Callable[..., nn.Optimizer]] = {
     "sgd": lambda parameters, lr, **settings: nn.SGD(parameters, lr, **settings),
@@ -30,6 +30,8 @@ DISTORTIONS = ("rotation", "scale", "shear", "shift", "alpha")
 
 def prepare(data: nn.MNIST, args: argparse.Namespace) -> nn.MNIST:
     """The images that both engines see, and those that they are judged by: the test images, or held-out ones."""
+    if args.held_out >= len(data.x_train):
+        raise ValueError(f"--held-out: {args.held_out} of {len(data.x_train)} training images leave none to train on")
     if args.held_out:
         x, y, n = data.x_train, data.y_train, args.held_out
         data = nn.MNIST(x[:-n], y[:-n], x[-n:], y[-n:])
@@ -51,7 +53,7 @@ def _cropped(images: NDArray[Any], border: int) -> NDArray[Any]:
 
 def sizes(args: argparse.Namespace) -> list[int]:
     """The widths of the network, from pixels to classes."""
-    return [(SIDE - 2 * args.crop) ** 2, *args.hidden, CLASSES]
+    return [(SIDE - 2 * args.crop) ** 2, *args.hidden, CLASSES[args.data_set]]
 
 
 def build(args: argparse.Namespace) -> tuple[nn.Sequential, nn.CrossEntropyLoss, nn.Optimizer]:

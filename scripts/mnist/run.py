@@ -88,15 +88,19 @@ def is_shown(epoch: int, epochs: int, every: int) -> bool:
     return (epoch - 1) % every == 0 or epoch == epochs
 
 
-def run(engines: Sequence[Engine], args: argparse.Namespace, console: Console) -> tuple[int, list[dict[str, Any]]]:
+def run(
+    engines: Sequence[Engine], args: argparse.Namespace, console: Console, trained: int
+) -> tuple[int, list[dict[str, Any]]]:
     """Train, print, and write what there is, also after Ctrl-C; returns the exit status and a row for each epoch.
+
+    ``trained`` is the number of training images, of which the bar makes its steps.
 
     A file that cannot be written, or training that diverges, is one line on stderr, with the last good checkpoint.
     ValueError if no checkpoint is good, or if it is that of a run with other settings.
     """
     checkpoints = Checkpoints(args)
     try:
-        return _run(engines, args, console, checkpoints)
+        return _run(engines, args, console, checkpoints, trained)
     except (nn.Divergence, OSError) as error:
         last = checkpoints.last
         kept = f"the last good checkpoint is {last}" if last else "there is no checkpoint yet"
@@ -105,7 +109,7 @@ def run(engines: Sequence[Engine], args: argparse.Namespace, console: Console) -
 
 
 def _run(
-    engines: Sequence[Engine], args: argparse.Namespace, console: Console, checkpoints: Checkpoints
+    engines: Sequence[Engine], args: argparse.Namespace, console: Console, checkpoints: Checkpoints, trained: int
 ) -> tuple[int, list[dict[str, Any]]]:
     with tempfile.TemporaryFile(dir=args.out):
         pass  # a folder that cannot be written to is better known now than after an epoch
@@ -114,9 +118,8 @@ def _run(
     names = [engine.name for engine in engines]
     device = describe_device(engines)
     network = "-".join(map(str, sizes(args)))
-    title = (
-        f"MNIST, {network}, {args.activation}, batch {args.batch_size}, {args.optimizer}, lr {args.lr:g}, {args.dtype}"
-    )
+    title = f"{args.data_set.upper()}, {network}, {args.activation}, batch {args.batch_size}, {args.optimizer}"
+    title = f"{title}, lr {args.lr:g}, {args.dtype}"
     console.print(f"{title}; {args.threads} threads" + (f"; torch on {device}" if "torch" in names else ""))
     rows = _rows_so_far(engines, args, console, checkpoints)
     tutorial = PRESETS[args.preset].tutorial if args.preset else {}
@@ -124,7 +127,7 @@ def _run(
     status = 0
     try:
         # Closed, so that the bar is gone before a line about what went wrong.
-        steps = -(-(args.images or 60_000 - args.held_out) // args.batch_size)
+        steps = -(-trained // args.batch_size)
         with closing(train(engines, len(rows) + 1, args.epochs, args.every, steps, console)) as epochs:
             for row in epochs:
                 rows.append(row)

@@ -26,7 +26,7 @@ class RandomNetwork(NamedTuple):
 
 
 def random_network(rng: np.random.Generator, dtype: Any = None) -> RandomNetwork:
-    """One to six Linear layers of 1 to 8 columns, with any activation, batch norm and dropout between them.
+    """One to six Linear layers of 1 to 8 columns, with any activation, a norm and dropout between them.
 
     One in four has its numbers rounded to multiples of 1/2, so that sums lie exactly on 0 and on +-1 and entries are
     equal; in one in four each layer's parameters are multiplied by a number from 1e-6 to 1e6. One in five is in
@@ -44,8 +44,11 @@ def random_network(rng: np.random.Generator, dtype: Any = None) -> RandomNetwork
         widths[0] *= 2
     for fan_in, fan_out in pairwise(widths):
         layers.append(nn.Linear(fan_in, fan_out, bool(rng.random() < 0.8), rng=rng, dtype=dtype))
-        if rng.random() < 0.2 and (batch > 1 or not training):
+        norm = rng.random()
+        if norm < 0.2 and (batch > 1 or not training):
             layers.append(nn.BatchNorm1d(fan_out, dtype=dtype))
+        elif norm > 0.9:
+            layers.append(nn.LayerNorm(fan_out, dtype=dtype))
         if rng.random() < 0.85:
             layers.append(activation(rng, fan_out, dtype))
         if rng.random() < 0.2:

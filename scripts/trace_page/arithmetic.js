@@ -9,6 +9,10 @@ const sigmoidDerivative = (x) => {
   return e / (1 + e) ** 2;
 };
 
+const softplus = (x) => Math.max(x, 0) + Math.log1p(Math.exp(-Math.abs(x)));
+
+const hardsigmoid = (x) => Math.min(Math.max(x + 3, 0), 6) / 6;
+
 const step = (x) => (x > 0 ? 1 : 0);
 
 const twoSlopes = (x, slope) => Math.max(x, 0) + slope * Math.min(x, 0);
@@ -95,6 +99,18 @@ const ACTIVATIONS = {
     value: (x, { min_val = -1, max_val = 1 }) => Math.min(Math.max(x, min_val), max_val),
     derivative: (x, { min_val = -1, max_val = 1 }) => (min_val < x && x < max_val ? 1 : 0),
   },
+  relu6: { value: (x) => Math.min(Math.max(x, 0), 6), derivative: (x) => (x > 0 && x < 6 ? 1 : 0) },
+  hardsigmoid: { value: hardsigmoid, derivative: (x) => (x > -3 && x < 3 ? 1 / 6 : 0) },
+  hardswish: {
+    value: (x) => x * hardsigmoid(x),
+    derivative: (x) => (x <= -3 ? 0 : x < 3 ? (2 * x + 3) / 6 : 1),
+  },
+  mish: {
+    value: (x) => x * Math.tanh(softplus(x)),
+    derivative: (x) => Math.tanh(softplus(x)) + (x * sigmoid(x)) / Math.cosh(softplus(x)) ** 2,
+  },
+  softsign: { value: (x) => x / (1 + Math.abs(x)), derivative: (x) => 1 / (1 + Math.abs(x)) ** 2 },
+  logsigmoid: { value: (x) => -softplus(-x), derivative: (x) => sigmoid(-x) },
 };
 
 const range = (n) => Array.from({ length: n }, (_, i) => i);

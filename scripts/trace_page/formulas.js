@@ -56,6 +56,11 @@ const geluW = (z) =>
   row(mn("1.5958"), parens(z, mo("+"), mn("0.044715"), sup(z, mn(3))));
 const geluWDerivative = (z) => row(mn("1.5958"), parens(mn(1), mo("+"), mn("0.134145"), sup(z, mn(2))));
 
+const between = (z, low, high) => bracket(number(low), mo("&lt;"), z, mo("&lt;"), number(high));
+const hardsigmoidWritten = (z) => frac(call("min", max0(row(z, mo("+"), mn(3))), mo(","), mn(6)), mn(6));
+const mishGate = (z) => call("tanh", call("ln", mn(1), mo("+"), exp(z)));
+const size = (z) => row(mo("|"), z, mo("|"));
+
 // Each activation and its derivative, of an argument that is itself MathML: a symbol, or a number put in. A derivative
 // that is a `single` thing needs no brackets in a product.
 const WRITTEN = {
@@ -109,8 +114,37 @@ const WRITTEN = {
     single: true,
     value: (z, { min_val = -1, max_val = 1 }) =>
       call("min", call("max", z, mo(","), number(min_val)), mo(","), number(max_val)),
-    derivative: (z, { min_val = -1, max_val = 1 }) =>
-      bracket(number(min_val), mo("&lt;"), z, mo("&lt;"), number(max_val)),
+    derivative: (z, { min_val = -1, max_val = 1 }) => between(z, min_val, max_val),
+  },
+  relu6: {
+    single: true,
+    value: (z) => call("min", max0(z), mo(","), mn(6)),
+    derivative: (z) => between(z, 0, 6),
+  },
+  hardsigmoid: {
+    single: true,
+    value: hardsigmoidWritten,
+    derivative: (z) => frac(between(z, -3, 3), mn(6)),
+  },
+  hardswish: {
+    value: (z) => row(z, times, hardsigmoidWritten(z)),
+    derivative: (z) =>
+      row(frac(row(mn(2), times, z, mo("+"), mn(3)), mn(6)), times, between(z, -3, 3), mo("+"), bracket(z, mo("≥"), mn(3))),
+  },
+  mish: {
+    value: (z) => row(z, times, mishGate(z)),
+    derivative: (z) =>
+      row(mishGate(z), mo("+"), z, times, sigma(z), parens(mn(1), mo("−"), sup(mishGate(z), mn(2)))),
+  },
+  softsign: {
+    single: true,
+    value: (z) => frac(z, row(mn(1), mo("+"), size(z))),
+    derivative: (z) => frac(mn(1), sup(parens(mn(1), mo("+"), size(z)), mn(2))),
+  },
+  logsigmoid: {
+    single: true,
+    value: (z) => call("ln", sigma(z)),
+    derivative: (z) => sigma(mo("−"), z),
   },
 };
 

@@ -44,7 +44,7 @@ KINKS = np.array([[-1.0, 0.0, 1.0, 0.5], [0.0, 0.0, 2.0, -3.0], [-0.0, 1.0, 1.0,
 def test_no_activation_raises_an_alarm_on_its_kinks(name):
     report = check_gradients(nn.ACTIVATION_LAYERS[name](), KINKS)
     assert report.ok, report
-    if name in ("relu", "leaky_relu", "prelu", "hardtanh", "selu"):
+    if nn.ACTIVATIONS[name].kinks:
         assert report["input"].kinks > 0
 
 
@@ -125,6 +125,7 @@ def test_an_error_of_one_part_in_a_million_is_found(data, error, seed):
             st.builds(nn.Linear, st.just(width), st.integers(1, 6), rng=our.seeds, dtype=st.just(np.float64)),
             our.elementwise_layers(width, np.float64),
             our.batch_norms(width, np.float64),
+            our.layer_norms(width, np.float64),
             st.sampled_from([nn.Softmax(), nn.LogSoftmax()]) if width > 1 else st.just(nn.Tanh()),
         )
     )

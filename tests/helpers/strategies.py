@@ -127,9 +127,25 @@ def batch_norms(draw: st.DrawFn, width: int, dtype: Any) -> nn.BatchNorm1d:
 
 
 @st.composite
+def layer_norms(draw: st.DrawFn, shape: int | tuple[int, ...], dtype: Any) -> nn.LayerNorm:
+    """LayerNorm over that many entries, or over axes of those sizes, with random settings and parameters."""
+    layer = nn.LayerNorm(
+        shape,
+        eps=draw(st.sampled_from([1e-5, 1e-3])),
+        elementwise_affine=draw(st.booleans()),
+        bias=draw(st.booleans()),
+        dtype=dtype,
+    )
+    rng = np.random.default_rng(draw(seeds))
+    for p in layer.parameters():
+        p.data[...] = rng.normal(1.0, 0.5, p.shape)
+    return layer
+
+
+@st.composite
 def layers(draw: st.DrawFn, width: int, dtype: Any, n: int) -> nn.Layer:
     """Any layer that takes (n, width), in training or evaluation mode."""
-    kind = draw(st.sampled_from(["linear", "elementwise", "softmax", "flatten", "batch_norm"]))
+    kind = draw(st.sampled_from(["linear", "elementwise", "softmax", "flatten", "layer_norm", "batch_norm"]))
     layer: nn.Layer
     if kind == "linear":
         layer = draw(linears(width, draw(widths), dtype))
@@ -139,6 +155,8 @@ def layers(draw: st.DrawFn, width: int, dtype: Any, n: int) -> nn.Layer:
         layer = draw(st.sampled_from([nn.Softmax, nn.LogSoftmax]))()
     elif kind == "flatten":
         layer = nn.Flatten()
+    elif kind == "layer_norm":
+        layer = draw(layer_norms(width, dtype))
     else:
         layer = draw(batch_norms(width, dtype))
         if n == 1:
@@ -154,7 +172,7 @@ def tracked(layer: nn.BatchNorm1d) -> nn.BatchNorm1d:
 @st.composite
 def hidden_layers(draw: st.DrawFn, width: int, dtype: Any, n: int) -> list[nn.Layer]:
     """What may follow a Linear layer of that width for a batch of ``n`` rows: any mix of up to two layers."""
-    kinds = ["activation", "activation", "dropout", "softmax", "inner"] + ["batch_norm"] * (n > 1)
+    kinds = ["activation", "activation", "dropout", "softmax", "inner", "layer_norm"] + ["batch_norm"] * (n > 1)
     layers: list[nn.Layer] = []
     for kind in draw(st.lists(st.sampled_from(kinds), max_size=2)):
         if kind == "activation":
@@ -165,6 +183,8 @@ def hidden_layers(draw: st.DrawFn, width: int, dtype: Any, n: int) -> list[nn.La
             layers.append(draw(st.sampled_from([nn.Softmax, nn.LogSoftmax]))())
         elif kind == "batch_norm":
             layers.append(draw(batch_norms(width, dtype)))
+        elif kind == "layer_norm":
+            layers.append(draw(layer_norms(width, dtype)))
         else:
             inner = draw(linears(width, width, dtype))
             layers.append(nn.Sequential(inner, draw(elementwise_layers(width, dtype))))

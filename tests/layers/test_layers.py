@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import numpy_nn as nn
-from torch_ref import bounds, to_torch
+from numpy_nn.gradcheck import check_gradients
+from torch_ref import bounds, parity, to_torch
 from torch_ref.parity import compare
 from torch_ref.rounding import as_rounded
 
@@ -133,6 +134,47 @@ def test_prelu_takes_any_shape_with_one_slope():
     assert layer.weight.grad[0] == pytest.approx(np.minimum(x, 0).sum(), rel=12 * 2**-53)
 
 
+@given(data=st.data(), lead=our.shapes, own=st.lists(st.integers(1, 5), min_size=1, max_size=3), dtype=our.dtypes)
+def test_layer_norm_over_any_axes_of_any_array_equals_torch_within_the_derived_bound(data, lead, own, dtype):
+    layer = data.draw(our.layer_norms(tuple(own), dtype))
+    x = data.draw(our.float_arrays((*lead[:2], *own), dtype)) + dtype(data.draw(st.sampled_from([0, 1, -1e4])))
+    twin = to_torch(layer)
+    leaf = torch.tensor(np.ascontiguousarray(x), requires_grad=True)
+    g = data.draw(our.float_arrays(x.shape, dtype))
+    with np.errstate(all="ignore"):
+        held = bounds.forward(layer, as_rounded(x)), *bounds.backward(layer, as_rounded(x), as_rounded(g))
+        output = layer(x)
+        gradient = layer.backward(g)
+    theirs = twin(leaf)
+    their_gradients = torch.autograd.grad(theirs, [leaf, *twin.parameters()], torch.tensor(np.ascontiguousarray(g)))
+    assert compare("output", output, theirs, held[0]).ok
+    assert compare("input gradient", gradient, their_gradients[0], held[1]).ok
+    for (name, p), their_gradient in zip(layer.named_parameters(), their_gradients[1:], strict=True):
+        assert compare(name, p.grad, their_gradient, held[2][name]).ok
+
+
+def test_layer_norm_is_the_same_in_evaluation_and_sees_each_row_alone():
+    layer, x = nn.LayerNorm(4, dtype=np.float64), np.random.default_rng(0).standard_normal((3, 5, 4))
+    output = layer(x)
+    np.testing.assert_array_equal(layer.eval()(x), output)
+    np.testing.assert_array_equal(layer(x[1:2]), output[1:2])
+
+
+def test_parity_holds_for_layer_norm_of_images_in_a_network():
+    rng = np.random.default_rng(0)
+    layers = nn.LayerNorm((4, 3)), nn.Flatten(), nn.Linear(12, 6, rng=0), nn.LayerNorm(6, bias=False), nn.ReLU()
+    x = rng.standard_normal((8, 4, 3)).astype(np.float32)
+    parity(nn.Sequential(*layers), x, rng.integers(0, 6, 8), nn.CrossEntropyLoss(), steps=2).raise_if_failed()
+
+
+@pytest.mark.parametrize("shape", [4, (3, 4), (2, 3, 4)])
+def test_the_gradients_of_layer_norm_are_right(shape):
+    layer, rng = nn.LayerNorm(shape, dtype=np.float64), np.random.default_rng(1)
+    for p in layer.parameters():
+        p.data[...] = rng.normal(1.0, 0.5, p.shape)
+    assert check_gradients(layer, rng.standard_normal((5, 2, 3, 4))).ok
+
+
 @pytest.mark.parametrize(
     "layer",
     [
@@ -144,6 +186,9 @@ def test_prelu_takes_any_shape_with_one_slope():
         nn.ELU(2.0),
         nn.GELU("tanh"),
         nn.Hardtanh(-2.0, 2.0),
+        nn.LayerNorm(3),
+        nn.LayerNorm((3, 4), eps=0.001, bias=False),
+        nn.LayerNorm(3, elementwise_affine=False),
         nn.Softmax(1),
         nn.LogSoftmax(1),
         nn.Identity(),
@@ -196,6 +241,15 @@ BATCH = np.ones((2, 3), np.float32)
         (lambda: nn.BatchNorm1d(4)(BATCH), ValueError, r"expected input of shape \(batch, 4\), got \(2, 3\)"),
         (lambda: nn.BatchNorm1d(3, eps=-1.0), ValueError, "eps"),
         (lambda: nn.BatchNorm1d(3, momentum=2.0), ValueError, "momentum"),
+        (lambda: nn.LayerNorm(())(BATCH), ValueError, r"normalized_shape: expected at least one axis, got \(\)"),
+        (lambda: nn.LayerNorm((3, 0)), ValueError, "normalized_shape: expected an integer >= 1, got 0"),
+        (lambda: nn.LayerNorm(2.0), TypeError, "normalized_shape: expected an integer, got float 2.0"),
+        (lambda: nn.LayerNorm(3, eps=-1.0), ValueError, "eps"),
+        (lambda: nn.LayerNorm(4)(BATCH), ValueError, r"expected input of shape \(batch, ..., 4\), got \(2, 3\)$"),
+        (lambda: nn.LayerNorm((2, 3))(BATCH), ValueError, r"got \(2, 3\); a single row is x\[None, :\]"),
+        (lambda: nn.LayerNorm(3)(BATCH.astype(float)), TypeError, "expected float32 input, got float64"),
+        (lambda: nn.LayerNorm(3)(BATCH[:0]), ValueError, "at least one row"),
+        (lambda: nn.LayerNorm(3, elementwise_affine=False)(BATCH.astype(int)), TypeError, "expected an array of float"),
         (lambda: nn.LeakyReLU(np.inf), ValueError, "negative_slope"),
         (lambda: nn.ELU("a"), TypeError, "alpha: expected a number"),
         (lambda: nn.GELU("exact"), ValueError, "approximate: expected one of 'none', 'tanh', got 'exact'"),
@@ -219,6 +273,7 @@ EVERY_LAYER = [
     nn.Dropout(),
     nn.Dropout().eval(),
     nn.BatchNorm1d(3),
+    nn.LayerNorm(3),
     *(kind() for kind in nn.ACTIVATION_LAYERS.values()),
 ]
 

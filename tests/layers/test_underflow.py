@@ -38,7 +38,7 @@ def test_a_layer_of_small_numbers_is_right_forwards_and_backwards(name, size, gr
     gradient, exact_gradient = single.backward(g), double.backward(g.astype(np.float64))
     # Sums of at most five terms, each a product, and a mean that is taken off: some dozen roundings. The normalized x
     # is x / sqrt(eps) here, and so are its errors.
-    magnified = 1.0 / np.sqrt(single.eps) if isinstance(single, nn.BatchNorm1d) else 1.0
+    magnified = 1.0 / np.sqrt(single.eps) if isinstance(single, (nn.BatchNorm1d, nn.LayerNorm)) else 1.0
     assert_near(output, exact, 12, magnified)
     assert_near(gradient, exact_gradient, 12, magnified)
     for p, q in zip(single.parameters(), double.parameters(), strict=True):
@@ -58,6 +58,18 @@ def test_batch_norm_of_a_column_that_hardly_spreads(centre, spread):
     assert_near(single.backward(g), double.backward(g.astype(np.float64)), 12)
     for name in ("running_mean", "running_var"):
         assert_near(getattr(single, name), getattr(double, name), 4)
+
+
+@pytest.mark.parametrize("spread", [1e-38, 1e-25, 1e-10, 1e-4])
+@pytest.mark.parametrize("centre", [0.0, 1.0, -300.0])
+def test_layer_norm_of_a_row_that_hardly_spreads(centre, spread):
+    step = max(spread, float(np.spacing(np.float32(abs(centre)))))
+    x = (centre + batch(np.float64) * step).astype(np.float32)
+    single, double = nn.LayerNorm(WIDTH), nn.LayerNorm(WIDTH, dtype=np.float64)
+    output, exact = single(x), double(x.astype(np.float64))
+    g = np.cos(np.arange(x.size)).reshape(x.shape).astype(np.float32)
+    assert_near(output, exact, 12, single.eps**-0.5)
+    assert_near(single.backward(g), double.backward(g.astype(np.float64)), 12, single.eps**-0.5)
 
 
 @pytest.mark.parametrize("far", [-60.0, -88.0, -100.0, -104.0, -200.0, -1e38])

@@ -144,9 +144,11 @@ def named(made, name):
 
 def test_parity_has_a_row_for_every_layer_loss_and_optimizer():
     names = [check.name for check in parity_checks("cpu")]
-    apart = {nn.Linear, nn.Flatten, nn.BatchNorm1d, nn.Dropout}
+    apart = {nn.Linear, nn.Flatten, nn.BatchNorm1d, nn.LayerNorm, nn.Dropout}
     assert {ours for ours, _, _ in COUNTERPARTS} == apart | set(nn.ACTIVATION_LAYERS.values())
-    assert set(names) >= {f"parity: layer {name}" for name in (*nn.ACTIVATION_LAYERS, "batch norm", "dropout")}
+    assert set(names) >= {
+        f"parity: layer {name}" for name in (*nn.ACTIVATION_LAYERS, "batch norm", "layer norm", "dropout")
+    }
     assert set(names) >= {"parity: layers linear and flatten", "parity: loss bce", "parity: optimizer adamw"}
 
 

@@ -80,7 +80,10 @@ def test_random_networks_hold_every_layer_and_every_loss_and_are_finite():
         depths.add(sum(isinstance(layer, nn.Linear) for layer in network.net.modules()))
         assert np.isfinite(network.output).all()
         assert np.isfinite(network.loss(network.output, network.targets))
-    assert layers == {nn.Linear, nn.Flatten, nn.Dropout, nn.BatchNorm1d, nn.Sequential, *nn.ACTIVATION_LAYERS.values()}
+    assert layers == {
+        *(nn.Linear, nn.Flatten, nn.Dropout, nn.BatchNorm1d, nn.LayerNorm, nn.Sequential),
+        *nn.ACTIVATION_LAYERS.values(),
+    }
     assert losses == {nn.CrossEntropyLoss, nn.MSELoss, nn.BCEWithLogitsLoss, nn.PerceptronLoss}
     assert depths == set(range(1, 7))
 

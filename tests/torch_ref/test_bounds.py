@@ -78,6 +78,14 @@ def test_no_machine_leaves_the_bounds_of_a_layer(dtype, data, n, width):
 
 
 @pytest.mark.parametrize("dtype", our.DTYPES)
+@given(data=st.data(), lead=our.shapes, own=st.lists(st.integers(1, 4), min_size=1, max_size=2), machine=machines)
+def test_no_machine_leaves_the_bounds_of_layer_norm_over_any_axes(dtype, data, lead, own, machine):
+    layer = data.draw(our.layer_norms(tuple(own), dtype))
+    x, g = (data.draw(our.float_arrays((*lead[:2], *own), dtype, laid_out=False)) for _ in range(2))
+    hold(of_layer(layer), [x, g, *(p.data for p in layer.parameters())], Arithmetic(machine, dtype))
+
+
+@pytest.mark.parametrize("dtype", our.DTYPES)
 @pytest.mark.parametrize("fan_in", [784, 4096])
 @given(machine=machines, seed=our.seeds, reach=st.sampled_from([1e-3, 1.0, 1e3]))
 @our.fewer(0.1)
@@ -122,9 +130,9 @@ def test_no_machine_leaves_the_bounds_of_an_optimizer(dtype, data, shape, steps,
 
 
 # How many times wider than what the worst machine reaches a bound may be, at the median entry. A sum has a rounding
-# fewer than terms, and a machine cannot have all its roundings in the direction that does the most harm. Batch norm's
-# training formulas take means away, in which errors that the rules count twice cancel.
-CEILING, CEILING_OF_BATCH_NORM = 4.0, 16.0
+# fewer than terms, and a machine cannot have all its roundings in the direction that does the most harm. Layer norm and
+# batch norm in training take means away, in which errors that the rules count twice cancel.
+CEILING, CEILING_OF_STATISTICS = 4.0, 16.0
 DRAWS = 40
 
 
@@ -176,14 +184,16 @@ WEIGHT = np.linspace(0.25, 2.0, 6, dtype=np.float32)
         nn.BatchNorm1d(6),
         nn.BatchNorm1d(6, affine=False),
         nn.BatchNorm1d(6, affine=False).eval(),
+        nn.LayerNorm(6),
+        nn.LayerNorm(6, elementwise_affine=False),
     ],
     ids=repr,
 )
 def test_the_bounds_of_a_layer_are_not_much_wider_than_what_the_worst_machine_reaches(layer):
-    of_batch = isinstance(layer, nn.BatchNorm1d) and layer.training
+    by_statistics = isinstance(layer, nn.LayerNorm) or (isinstance(layer, nn.BatchNorm1d) and layer.training)
     g = G[:, : layer.output_shape((6,))[0]]
     arrays = [X, g, *(p.data for p in layer.parameters())]
-    assert_not_wide(of_layer(layer), arrays, CEILING_OF_BATCH_NORM if of_batch else CEILING)
+    assert_not_wide(of_layer(layer), arrays, CEILING_OF_STATISTICS if by_statistics else CEILING)
 
 
 @pytest.mark.parametrize("fan_in", [784, 4096])

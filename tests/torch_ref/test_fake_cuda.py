@@ -91,6 +91,7 @@ def examples():
     made = {
         nn.Linear: nn.Linear(4, 4, rng=0),
         nn.BatchNorm1d: nn.BatchNorm1d(4),
+        nn.LayerNorm: nn.LayerNorm(4),
         nn.PReLU: nn.PReLU(4),
         nn.Dropout: nn.Dropout(0.5, rng=0),
     }

@@ -30,6 +30,9 @@ LAYERS = {
     "Dropout": lambda _: nn.Dropout(0.3, rng=0),
     "BatchNorm1d": lambda dtype: nn.BatchNorm1d(WIDTH, dtype=dtype),
     "BatchNorm1d in evaluation": lambda dtype: nn.BatchNorm1d(WIDTH, dtype=dtype).eval(),
+    "LayerNorm": lambda dtype: nn.LayerNorm(WIDTH, dtype=dtype),
+    "LayerNorm without bias": lambda dtype: nn.LayerNorm(WIDTH, bias=False, dtype=dtype),
+    "bare LayerNorm": lambda dtype: nn.LayerNorm(WIDTH, elementwise_affine=False, dtype=dtype),
     "PReLU by column": lambda dtype: nn.PReLU(WIDTH, dtype=dtype),
 } | {name: case.layer for name, case in CASES.items()}
 

@@ -83,13 +83,23 @@ def test_twins_share_no_memory(data, dtype):
 
 @pytest.mark.parametrize(("ours", "theirs"), [(a, b) for a, b, _ in COUNTERPARTS], ids=lambda kind: kind.__name__)
 def test_every_layer_has_its_counterpart_also_outside_a_network(ours, theirs):
-    arguments = {nn.Linear: (3, 2), nn.BatchNorm1d: (3,)}.get(ours, ())
+    arguments = {nn.Linear: (3, 2), nn.BatchNorm1d: (3,), nn.LayerNorm: (3,)}.get(ours, ())
     layer = ours(*arguments)
     twin = to_torch(layer)
     assert type(twin) is theirs
     back = from_torch(twin)
     assert type(back) is ours
     assert repr(back) == repr(layer)
+
+
+def test_parameters_of_layer_norm_over_two_axes_lie_alike_in_both():
+    layer = nn.LayerNorm((2, 3), dtype=np.float64)
+    weight = np.arange(6.0).reshape(2, 3)
+    layer.load_state_dict({"weight": weight, "bias": weight})
+    twin = to_torch(layer)
+    np.testing.assert_array_equal(twin.weight.detach().numpy(), weight)
+    np.testing.assert_array_equal(dict(parameters_as_numpy(twin))["weight"], weight)
+    np.testing.assert_array_equal(from_torch(twin).state_dict()["weight"], weight)
 
 
 def test_softplus_keeps_its_small_end_in_float64():

@@ -121,6 +121,59 @@ def _hardtanh_derivative(x: Rounded, min_val: float, max_val: float) -> Rounded:
     return x.step(min_val) * (-x).step(-max_val)
 
 
+# torch multiplies by 1 / 6 as float32 has it, in float64 too: on a CPU in Hardsigmoid's derivative, on CUDA also in the
+# values of Hardsigmoid and Hardswish.
+TORCHS_SIXTH = float(np.float32(1.0) / np.float32(6.0))
+
+
+def _sixth(x: Rounded) -> Rounded:
+    return (x / 6.0).either(x * TORCHS_SIXTH)
+
+
+def _hardsigmoid(x: Rounded) -> Rounded:
+    return _sixth((x + 3.0).maximum(0.0).minimum(6.0))
+
+
+def _hardswish(x: Rounded) -> Rounded:
+    return (x * _hardsigmoid(x)).either(_sixth(x * (x + 3.0).maximum(0.0).minimum(6.0)))
+
+
+def _hardswish_derivative(x: Rounded) -> Rounded:
+    # torch's sum cancels near its zero at -3/2, ours is exact there.
+    inside = ((x * 2.0 + 3.0) / 6.0).either(x / 3.0 + 0.5)
+    return (x + 3.0).select((3.0 - x).select(inside, _constant(x, 1.0)), _constant(x, 0.0))
+
+
+# From 40 on tanh(log(1 + exp(x))) is 1 in either dtype, and exp overflows further up.
+MISH_REACH = 40.0
+
+
+def _mish_gate(x: Rounded) -> Rounded:
+    return x.minimum(MISH_REACH).exp().log1p().tanh()
+
+
+def _mish_derivative(x: Rounded) -> Rounded:
+    t = _mish_gate(x)
+    return t + x * sigmoid(x) * (1.0 - t * t)
+
+
+def _softsign_derivative(x: Rounded) -> Rounded:
+    # torch has the derivative of the quotient as a difference, which cancels far from 0.
+    size = x.select(x, -x)
+    d = 1.0 + size
+    return (1.0 / d / d).either(1.0 / d - size / d / d)
+
+
+def _logsigmoid(x: Rounded) -> Rounded:
+    return x.minimum(0.0) - (-x.select(x, -x)).exp().log1p()
+
+
+def _logsigmoid_derivative(x: Rounded) -> Rounded:
+    e = (-x.select(x, -x)).exp()
+    share = e / (1.0 + e)
+    return x.select(share, 1.0 - share)
+
+
 def _or_ours(formula: Callable[..., Rounded]) -> Callable[..., Rounded]:
     """A formula of torch's that is better than ours somewhere, near 0 as a rule, with room for ours."""
     return lambda x, **options: formula(x, **options).or_within(OURS)
@@ -146,6 +199,12 @@ ACTIVATIONS: dict[str, tuple[Callable[..., Rounded], Callable[..., Rounded]]] = 
     "silu": (_or_ours(lambda x: x * sigmoid(x)), _or_ours(_silu_derivative)),
     "softplus": (_or_ours(_softplus), _or_ours(lambda x, beta: sigmoid(x * beta))),
     "hardtanh": (lambda x, min_val, max_val: x.maximum(min_val).minimum(max_val), _hardtanh_derivative),
+    "relu6": (lambda x: x.maximum(0.0).minimum(6.0), lambda x: _hardtanh_derivative(x, 0.0, 6.0)),
+    "hardsigmoid": (_hardsigmoid, lambda x: _sixth(_hardtanh_derivative(x, -3.0, 3.0))),
+    "hardswish": (_hardswish, _hardswish_derivative),
+    "mish": (_or_ours(lambda x: x * _mish_gate(x)), _or_ours(_mish_derivative)),
+    "softsign": (lambda x: x / (1.0 + x.select(x, -x)), _softsign_derivative),
+    "logsigmoid": (_or_ours(_logsigmoid), _or_ours(_logsigmoid_derivative)),
 }
 
 

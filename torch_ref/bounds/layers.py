@@ -5,6 +5,7 @@ A layer's parameters are exact, unless ``parameters`` gives them with errors of 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -31,6 +32,8 @@ def forward(layer: nn.Layer, x: Rounded, parameters: Parameters | None = None) -
         return x if layer.mask is None else x * layer.mask
     if isinstance(layer, nn.BatchNorm1d):
         return _batch_norm(layer, x, p)
+    if isinstance(layer, nn.LayerNorm):
+        return _layer_norm(layer, x, p)
     if isinstance(layer, nn.LogSoftmax):
         return log_softmax(x)
     if isinstance(layer, nn.Softmax):
@@ -53,6 +56,8 @@ def backward(layer: nn.Layer, x: Rounded, g: Rounded, parameters: Parameters | N
         return (g if layer.mask is None else g * layer.mask), {}
     if isinstance(layer, nn.BatchNorm1d):
         return _batch_norm_backward(layer, x, g, p)
+    if isinstance(layer, nn.LayerNorm):
+        return _layer_norm_backward(layer, x, g, p)
     if isinstance(layer, nn.LogSoftmax):
         return g - log_softmax(x).exp() * g.sum(axis=1, keepdims=True), {}
     if isinstance(layer, nn.Softmax):
@@ -73,11 +78,11 @@ def _activation(layer: nn.Layer, parameters: Parameters) -> tuple[str, dict[str,
     return name, {**parameters} if isinstance(layer, nn.PReLU) else getattr(layer, "options", {})
 
 
-def _mean_and_centered(x: Rounded) -> tuple[Rounded, Rounded]:
-    """The mean of each column, and what is left without it; numpy_nn takes the mean of that away once more."""
-    mean = x.mean(axis=0)
+def _mean_and_centered(x: Rounded, axis: int = 0) -> tuple[Rounded, Rounded]:
+    """The mean along an axis, and what is left without it; numpy_nn takes the mean of that away once more."""
+    mean = x.mean(axis=axis, keepdims=axis > 0)
     centered = x - mean
-    rest = centered.mean(axis=0)
+    rest = centered.mean(axis=axis, keepdims=axis > 0)
     return mean.either(mean + rest), centered.either(centered - rest)
 
 
@@ -133,3 +138,40 @@ def running_statistics(layer: nn.BatchNorm1d, x: Rounded) -> dict[str, Rounded]:
         "running_mean": (1.0 - rate) * x.lift(layer.running_mean) + rate * mean,
         "running_var": (1.0 - rate) * x.lift(layer.running_var) + rate * var,
     }
+
+
+def _rows(layer: nn.LayerNorm, x: Rounded) -> tuple[Rounded, Rounded, Rounded, Rounded]:
+    """The input as rows of what is normalized together; of each row the mean, x - mean and 1 / sqrt(var + eps)."""
+    rows = x.reshape(-1, math.prod(layer.normalized_shape))
+    mean, centered = _mean_and_centered(rows, axis=1)
+    var = (centered * centered).mean(axis=1, keepdims=True)
+    return rows, mean, centered, (1.0 / (var + layer.eps).sqrt()).or_within(4.0)
+
+
+def _layer_norm(layer: nn.LayerNorm, x: Rounded, p: Parameters) -> Rounded:
+    _, _, centered, inv_std = _rows(layer, x)
+    output = centered * inv_std
+    if p:
+        output = output * p["weight"].reshape(-1)
+    if "bias" in p:
+        output = output + p["bias"].reshape(-1)
+    return output.reshape(*x.shape)
+
+
+def _layer_norm_backward(layer: nn.LayerNorm, x: Rounded, g: Rounded, p: Parameters) -> Gradients:
+    rows, mean, centered, inv_std = _rows(layer, x)
+    x_hat, g = centered * inv_std, g.reshape(*rows.shape)
+    gradients, h = {}, g
+    if p:
+        theirs = rows * inv_std + (0.0 - mean * inv_std)
+        total = (g * x_hat).sum(axis=0).either((g * theirs).sum(axis=0))
+        gradients, h = {"weight": total.reshape(*layer.normalized_shape)}, g * p["weight"].reshape(-1)
+    if "bias" in p:
+        gradients["bias"] = g.sum(axis=0).reshape(*layer.normalized_shape)
+    ours = (h - h.mean(axis=1, keepdims=True) - x_hat * (h * x_hat).mean(axis=1, keepdims=True)) * inv_std
+    # torch on a CPU sums h x and h, and has its result as r h + b x + c, which cancels where x is far from 0.
+    share = 1.0 / rows.shape[1]
+    products, total_h = (h * rows).sum(axis=1, keepdims=True), h.sum(axis=1, keepdims=True)
+    b = (total_h * mean - products) * inv_std * inv_std * inv_std * share
+    c = 0.0 - b * mean - total_h * inv_std * share
+    return ours.either(inv_std * h + b * rows + c).reshape(*x.shape), gradients

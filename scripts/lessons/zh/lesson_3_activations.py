@@ -36,7 +36,7 @@ for name in ("sigmoid", "relu", "tanh"):
 #
 # ## 每一个激活函数：我们的与 torch 的画在一起
 #
-# 每个激活函数都是一个层，有我们自己写的 `forward` 和 `backward`；它在 torch 里的孪生则用自动求导算出导数。softmax 和 log-softmax 不是逐个元素计算的，它们要看整行。对这两个，我们画的是对于行 $(x, 0, 0)$ 的输出的第一个元素，以及它对 $x$ 的导数。
+# 每个激活函数都是一个层，有我们自己写的 `forward` 和 `backward`；它在 torch 里的孪生则用自动求导算出导数。softmax 和 log-softmax 不是逐个元素计算的，它们要看整行。对这两个，我们画的是对于行 $(x, 0, 0)$ 的输出的第一个元素，以及它对 $x$ 的导数。下面有一个差别远大于其余的：无论数是什么类型，torch 在 Hardsigmoid 的导数里用的 1/6 总是单精度的。
 
 
 # %%
@@ -67,7 +67,7 @@ for name in names:
         print(f"{name:12}{off[0]:21.1e}{off[1]:21.1e}")
 
 # %%
-figure, axes = plotting.panels(5, 3, 3.6, 2.3)
+figure, axes = plotting.panels(7, 3, 2.8, 1.7)
 for ax, name in zip(axes.flat, names, strict=False):
     for k, (what, color, dashes) in enumerate((("value", plotting.SKY, "-"), ("derivative", "#F3B48B", "--"))):
         ax.plot(t, ours[name][k], color=color, linewidth=4.5, label=f"{what}, ours")
