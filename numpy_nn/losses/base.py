@@ -23,10 +23,16 @@ REDUCTIONS = ("mean", "sum", "none")
 
 
 class Score(NamedTuple):
-    """The loss of a batch, and how many of its rows are classified rightly: None for a loss that does not classify."""
+    """What a batch gave: its loss, how many rows count and how many of these are classified rightly, and its weight.
+
+    ``correct`` is None for a loss that does not classify. ``weight`` is that of the batch's loss in a mean over
+    batches: the number of rows, or where rows are weighed or left out, the sum of their weights.
+    """
 
     loss: float
     correct: int | None
+    rows: int
+    weight: float
 
 
 class Loss:
@@ -80,8 +86,12 @@ class Loss:
         return self.forward(output, target)
 
     def score(self, output: FloatArray, target: NDArray[Any]) -> Score:
-        """The loss, and how many rows are classified rightly."""
-        return Score(self(output, target), self._count_correct())
+        """The loss, how many rows count and are classified rightly, and what the loss weighs beside other batches'."""
+        loss, n = self(output, target), len(output)
+        assert self._terms_shape is not None
+        share = self._denominator / math.prod(self._terms_shape)
+        rows = n if self.left_out is None else n - int(np.count_nonzero(self.left_out))
+        return Score(loss, self._count_correct(), rows, n * share if self.reduction == "mean" else float(n))
 
     def _count_correct(self) -> int | None:
         """How many of the rows in ``saved`` are classified rightly."""

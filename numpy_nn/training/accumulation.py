@@ -27,11 +27,11 @@ from numpy_nn.training.loop import GradientFunction, compute_gradients
 class GradientAccumulation:
     """A function for ``fit(..., gradients=)``: a batch's loss and gradients, made of those of ``batches`` parts of it.
 
-    With the loss's reduction "mean" the parts count as their rows do, (n_1 g_1 + n_2 g_2 + ...) / n; with "sum" the
-    gradients are added. Both are the gradients of the whole batch, but for rounding, for BatchNorm1d, which normalizes
-    each part by itself, and for Dropout, which draws masks for each. Parts differ by one row at most; a batch of fewer
-    rows than ``batches`` is taken row by row. ``gradients`` computes a part's. ValueError for a loss with reduction
-    "none", and for x and y of different numbers of rows.
+    With the loss's reduction "mean" the parts count as their rows do, (n_1 g_1 + n_2 g_2 + ...) / n, or as the weights
+    of their rows, where the loss weighs them; with "sum" the gradients are added. Both are the gradients of the whole
+    batch, but for rounding, for BatchNorm1d, which normalizes each part by itself, and for Dropout, which draws masks
+    for each. Parts differ by one row at most; a batch of fewer rows than ``batches`` is taken row by row. ``gradients``
+    computes a part's. ValueError for a loss with reduction "none", and for x and y of different numbers of rows.
     """
 
     def __init__(self, batches: int, gradients: GradientFunction = compute_gradients) -> None:
@@ -45,22 +45,22 @@ class GradientAccumulation:
         x, y = np.asarray(x), np.asarray(y)
         if x.ndim == 0 or y.ndim == 0 or len(x) != len(y) or len(x) == 0:
             raise ValueError(f"expected x and y with equally many rows, at least one, got {x.shape}, {y.shape}")
-        value, correct, classifies = 0.0, 0, True
-        sums: list[FloatArray] = []
+        mean, scores, sums = loss.reduction == "mean", list[Score](), list[FloatArray]()
         parts = min(self.batches, len(x))
         for part in range(parts):
             rows = slice(part * len(x) // parts, (part + 1) * len(x) // parts)
-            share = len(x[rows]) / len(x) if loss.reduction == "mean" else 1.0
-            score = self.gradients(net, loss, x[rows], y[rows])
-            value += share * score.loss
-            classifies = classifies and score.correct is not None
-            correct += score.correct or 0
+            scores.append(self.gradients(net, loss, x[rows], y[rows]))
+            weight = scores[-1].weight if mean else 1.0
             # A backward pass may find the parameters elsewhere than the one before.
-            grads = [share * holder.grad for holder in holders(net.parameters())]
+            grads = [weight * holder.grad for holder in holders(net.parameters())]
             sums = [one + other for one, other in zip(sums, grads, strict=True)] if sums else grads
+        whole = sum(score.weight for score in scores)
         for holder, total in zip(holders(net.parameters()), sums, strict=True):
-            holder.grad[...] = total
-        return Score(value, correct if classifies else None)
+            np.divide(total, whole if mean else 1.0, out=holder.grad)
+        value = sum(score.loss * score.weight for score in scores) / whole if mean else sum(s.loss for s in scores)
+        right = [score.correct for score in scores if score.correct is not None]
+        correct = sum(right) if len(right) == len(scores) else None
+        return Score(value, correct, sum(score.rows for score in scores), whole)
 
     def __repr__(self) -> str:
         return f"GradientAccumulation(batches={self.batches})"

@@ -59,11 +59,11 @@ class AdversarialTraining:
         moved = perturb(x, net.backward(loss.backward()), self.epsilon)
         grads = [holder.grad for holder in holders(net.parameters())]
         first = [grad.copy() for grad in grads]
-        moved_value, correct = compute_gradients(net, loss, moved, y)
+        score = compute_gradients(net, loss, moved, y)
         for grad, one in zip(grads, first, strict=True):
             grad += one
             grad *= 0.5
-        return Score(0.5 * (value + moved_value), correct)
+        return score._replace(loss=0.5 * (value + score.loss))
 
     def __repr__(self) -> str:
         return f"AdversarialTraining(epsilon={self.epsilon:g})"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, NamedTuple
 
@@ -151,6 +151,8 @@ def fit(
     choice(schedule_each, "schedule_each", ("epoch", "batch"))
     if schedule_each == "batch" and isinstance(schedule, ReduceLROnPlateau):
         raise ValueError('schedule_each: expected "epoch" with ReduceLROnPlateau, got "batch"')
+    each_batch = schedule if isinstance(schedule, Schedule) and schedule_each == "batch" else None
+    each_epoch = schedule if isinstance(schedule, Schedule) and schedule_each == "epoch" else None
     callbacks = list(callbacks)
     history = History() if history is None else history
     progress = Progress(net, optimizer, history, count(epochs, "epochs"), len(batches))
@@ -158,47 +160,49 @@ def fit(
         callback.on_fit_begin(progress)
     last = 0 if progress.stop else epochs
     for progress.epoch in range(len(history.epochs) + 1, last + 1):
-        net.train()
         started, lr = time.perf_counter(), optimizer.lr
-        tally = Tally(loss)
-        for progress.batch, (x, y) in enumerate(batches, start=1):
-            score = gradients(net, loss, x, y)
-            progress.loss = score.loss
-            check_loss(net, x, progress.loss, progress.epoch, progress.batch)
-            for callback in callbacks:
-                callback.on_backward_end(progress)
-            optimizer.step()
-            tally.add(score, len(x))
-            if isinstance(schedule, Schedule) and schedule_each == "batch":
-                schedule.step()
-            for callback in callbacks:
-                callback.on_batch_end(progress)
-            if progress.stop:
-                break
-        if isinstance(schedule, Schedule) and schedule_each == "epoch":
-            schedule.step()
+        train = _train_epoch(progress, loss, batches, each_batch, callbacks, gradients)
+        if each_epoch is not None:
+            each_epoch.step()
         check_parameters(net, progress.epoch, progress.batch)
         seconds = time.perf_counter() - started
-        train = tally.metrics()
-        tested = Metrics(*evaluate(net, loss, *test)) if test is not None else None
+        tested = evaluate(net, loss, *test) if test is not None else None
         if isinstance(schedule, ReduceLROnPlateau):
             schedule.step(tested.loss if tested else train.loss)
-        progress.history.epochs.append(
-            Epoch(
-                progress.epoch,
-                train.loss,
-                train.accuracy,
-                tested.loss if tested else None,
-                tested.accuracy if tested else None,
-                lr,
-                seconds,
-            )
-        )
+        history.epochs.append(Epoch(progress.epoch, *train, *(tested or (None, None)), lr, seconds))
         for callback in callbacks:
             callback.on_epoch_end(progress)
         if progress.stop:
             break
-    return progress.history
+    return history
+
+
+def _train_epoch(
+    progress: Progress,
+    loss: Loss,
+    batches: DataLoader,
+    schedule: Schedule | None,
+    callbacks: Sequence[Callback],
+    gradients: GradientFunction,
+) -> Metrics:
+    """One pass over the batches, with a step of the optimizer and of ``schedule`` after each; running figures."""
+    net, tally = progress.net, Tally(loss)
+    net.train()
+    for progress.batch, (x, y) in enumerate(batches, start=1):
+        score = gradients(net, loss, x, y)
+        progress.loss = score.loss
+        check_loss(net, x, progress.loss, progress.epoch, progress.batch)
+        for callback in callbacks:
+            callback.on_backward_end(progress)
+        progress.optimizer.step()
+        tally.add(score)
+        if schedule is not None:
+            schedule.step()
+        for callback in callbacks:
+            callback.on_batch_end(progress)
+        if progress.stop:
+            break
+    return tally.metrics()
 
 
 def evaluate(net: Layer, loss: Loss, x: FloatArray, y: NDArray[Any], batch_size: int = 1000) -> Metrics:
@@ -215,7 +219,7 @@ def evaluate(net: Layer, loss: Loss, x: FloatArray, y: NDArray[Any], batch_size:
     with net.evaluating():
         for start in range(0, len(x), batch_size):
             rows = slice(start, start + batch_size)
-            tally.add(loss.score(net(x[rows]), y[rows]), len(x[rows]))
+            tally.add(loss.score(net(x[rows]), y[rows]))
     return tally.metrics()
 
 
@@ -224,21 +228,23 @@ class Tally:
 
     def __init__(self, loss: Loss) -> None:
         self._mean = loss.reduction == "mean"
-        self._total, self._correct, self._rows = 0.0, 0, 0
+        self._total, self._weight, self._correct, self._rows = 0.0, 0.0, 0, 0
         self._classifies = True
 
-    def add(self, score: Score, rows: int) -> None:
-        """Count a batch of that many rows."""
-        self._total += score.loss * rows if self._mean else score.loss
-        self._rows += rows
+    def add(self, score: Score) -> None:
+        """Count a batch."""
+        self._total += score.loss * score.weight if self._mean else score.loss
+        self._weight += score.weight
+        self._rows += score.rows
         if score.correct is None:
             self._classifies = False
         else:
             self._correct += score.correct
 
     def metrics(self) -> Metrics:
-        """The means over all rows added."""
-        return Metrics(self._total / self._rows, self._correct / self._rows if self._classifies else None)
+        """The means over all rows that count."""
+        accuracy = self._correct / self._rows if self._classifies and self._rows else None
+        return Metrics(self._total / self._weight, accuracy)
 
 
 def _check_reduced(loss: Loss) -> None:

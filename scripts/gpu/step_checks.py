@@ -23,7 +23,7 @@ from torch_ref.training import GraphedStep, make_update
 OPTIMIZERS: dict[str, Callable[[Any], nn.Optimizer]] = {
     "sgd": lambda parameters: nn.SGD(parameters, 0.5),
     "momentum": lambda parameters: nn.SGD(parameters, 0.5, 0.5),
-    "nesterov with decay": lambda parameters: nn.SGD(parameters, 0.5, 0.5, 0.25, nesterov=True),
+    "nesterov with decay": lambda parameters: nn.SGD(parameters, 0.5, 0.5, weight_decay=0.25, nesterov=True),
 }
 
 

@@ -34,7 +34,7 @@ def test_one_unit_in_the_last_place_is_seen(monkeypatch):
 
     def inexact(self):
         step(self)
-        data = self._data[0]
+        data = self.param_groups[0]["params"].data
         data[0] = np.nextafter(data[0], np.inf)
 
     monkeypatch.setattr(nn.SGD, "step", inexact)

@@ -74,12 +74,12 @@ def test_the_gradients_are_the_mean_of_those_at_both_places(seed, dtype, epsilon
     x, y = nn.datasets.spirals(20, rng=seed, dtype=dtype)
     net = nn.MLP([2, 8, 3], "tanh", batch_norm=True, rng=seed, dtype=dtype)
     by_hand, loss = copy.deepcopy(net), nn.CrossEntropyLoss()
-    value, right = nn.AdversarialTraining(epsilon)(net, loss, x, y)
+    value, right, *_ = nn.AdversarialTraining(epsilon)(net, loss, x, y)
 
     first = loss(by_hand(x), y)
     slope = by_hand.backward(loss.backward()).copy()
     at_x = by_hand.parameters().grad.copy()
-    second, correct = loss.score(by_hand(perturb(x, slope, epsilon)), y)
+    second, correct, *_ = loss.score(by_hand(perturb(x, slope, epsilon)), y)
     by_hand.backward(loss.backward())
     assert value == (first + second) / 2
     assert right == correct

@@ -224,3 +224,22 @@ def test_a_plateau_gets_the_loss_of_each_epoch(with_test):
     assert [epoch.lr for epoch in history.epochs] == [0.1, 0.1, 0.05]
     with pytest.raises(ValueError, match='schedule_each: expected "epoch" with ReduceLROnPlateau'):
         nn.fit(net, nn.CrossEntropyLoss(), optimizer, batches, 3, schedule=schedule, schedule_each="batch")
+
+
+@pytest.mark.parametrize("batch_size", [7, 40])
+def test_a_mean_over_batches_is_that_over_all_rows_also_where_rows_are_weighed_or_left_out(batch_size):
+    rng = np.random.default_rng(0)
+    x, y = rng.standard_normal((40, 3)), rng.integers(0, 3, 40)
+    net = nn.MLP([3, 3], rng=0, dtype=np.float64)
+    loss = nn.CrossEntropyLoss(np.array([0.2, 1.0, 3.0]), ignore_index=1)
+    found = nn.evaluate(net, loss, x, y, batch_size)
+    # Of 40 rows the sums are another order of the same terms.
+    assert found.loss == pytest.approx(loss(net(x), y), rel=200 * 2**-53)
+    counts = y != 1
+    assert found.accuracy == np.mean(net(x).argmax(axis=1)[counts] == y[counts])
+    score = nn.GradientAccumulation(40 // batch_size)(net, loss, x, y)
+    assert score.loss == pytest.approx(found.loss, rel=200 * 2**-53)
+    summed = net.parameters().grad.copy()
+    loss(net(x), y)
+    net.backward(loss.backward())
+    np.testing.assert_allclose(summed, net.parameters().grad, rtol=0, atol=1e3 * 2**-53)
