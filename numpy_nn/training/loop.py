@@ -169,7 +169,8 @@ def fit(
         tested = evaluate(net, loss, *test) if test is not None else None
         if isinstance(schedule, ReduceLROnPlateau):
             schedule.step(tested.loss if tested else train.loss)
-        history.epochs.append(Epoch(progress.epoch, *train, *(tested or (None, None)), lr, seconds))
+        test_loss, test_accuracy = tested or (None, None)
+        history.epochs.append(Epoch(progress.epoch, train.loss, train.accuracy, test_loss, test_accuracy, lr, seconds))
         for callback in callbacks:
             callback.on_epoch_end(progress)
         if progress.stop:
