@@ -51,6 +51,7 @@ NEAR = {
     "numpy_nn/gradcheck/measure": "gradcheck/test_gradcheck",
     "numpy_nn/gradcheck/measure/evidence.py": "gradcheck/test_diagnosis",
     "numpy_nn/gradcheck/measure/targets.py": "gradcheck/test_gradcheck_targets",
+    "numpy_nn/gradcheck/measure/parameters.py": "gradcheck/test_gradcheck_targets",
     "numpy_nn/gradcheck/explain": "gradcheck/test_diagnosis",
     "torch_ref/bounds": "torch_ref/test_bounds",
 }
