@@ -42,30 +42,28 @@ class Sequential(FloatLayer):
 
     def _set(self, layers: Sequence[Layer]) -> None:
         """Make these the layers, named by their places."""
-        places: dict[int, str] = {}
-        for index, layer in enumerate(layers):
-            if not isinstance(layer, Layer):
-                raise TypeError(f"Sequential: expected layers, got {type(layer).__name__} {layer!r}")
-            for path, module in layer.named_modules():
-                place = f"{index}.{path}" if path else str(index)
-                if id(module) in places:
-                    raise ValueError(f"Sequential: layer {place}, {module!r}, is layer {places[id(module)]} already")
-                places[id(module)] = place
+        _check_places(layers)
         self.layers = tuple(layers)
         for path, module in self.named_modules():
             if path:
                 module.name = f"{self.name}.{path}" if self.name else path
 
     def _find_parameters(self) -> Iterator[Parameter]:
+        _check_places(self.layers)  # which a layer inside may have changed
         return (p for _, p in self.named_parameters())
 
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        self._vector = ParameterVector(self._find_parameters)
+
     def named_children(self) -> Iterator[tuple[str, Any]]:
-        """The layers, named by their places."""
-        return ((str(index), layer) for index, layer in enumerate(self.layers))
+        """The layers, named by their places; then what a subclass has beside them."""
+        yield from ((str(index), layer) for index, layer in enumerate(self.layers))
+        yield from self.found_in({name: value for name, value in vars(self).items() if name != "layers"})
 
     def parameters(self) -> ParameterVector:
         """The list of parameters, which is also the two vectors that hold them."""
-        self._vector.refresh()
+        self._vector.refresh(again=True)
         return self._vector
 
     def forward(self, x: FloatArray) -> FloatArray:
@@ -145,8 +143,10 @@ class Sequential(FloatLayer):
         # Any, so that a type checker lets net[0].weight pass, as it does for torch.
         return self.layers[index]
 
-    def __setitem__(self, index: int, layer: Layer) -> None:
+    def __setitem__(self, index: Any, layer: Layer) -> None:
         """Put ``layer`` in the place of the one there. IndexError for a place that there is not."""
+        if isinstance(index, slice):
+            raise TypeError("Sequential: one layer is replaced at a time, expected an index, got a slice")
         layers = list(self.layers)
         layers[index] = layer
         self._set(layers)
@@ -159,6 +159,19 @@ class Sequential(FloatLayer):
 
     def _short(self) -> str:
         return "Sequential"
+
+
+def _check_places(layers: Sequence[Layer]) -> None:
+    """TypeError for what is no layer, ValueError for a layer in two places."""
+    places: dict[int, str] = {}
+    for index, layer in enumerate(layers):
+        if not isinstance(layer, Layer):
+            raise TypeError(f"Sequential: expected layers, got {type(layer).__name__} {layer!r}")
+        for path, module in layer.named_modules():
+            place = f"{index}.{path}" if path else str(index)
+            if id(module) in places:
+                raise ValueError(f"Sequential: layer {place}, {module!r}, is layer {places[id(module)]} already")
+            places[id(module)] = place
 
 
 def MLP(

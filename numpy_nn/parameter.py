@@ -10,8 +10,25 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from numpy_nn._support.checks import float_array
+from numpy_nn._support.checks import float_array, float_dtype
 from numpy_nn._support.workspace import FloatArray, aligned_empty
+
+
+def _write(target: FloatArray, value: FloatArray, name: str) -> None:
+    """Copy what is assigned into the array that is there."""
+    if value is target:  # as after p.data -= step
+        return
+    if value is None:
+        raise TypeError(f"Parameter: {name} cannot be None; a backward pass overwrites grad, so nothing needs a reset")
+    array = np.asarray(value)
+    if array.shape != target.shape:
+        raise ValueError(f"Parameter: expected {name} of shape {target.shape}, got {array.shape}")
+    if array.dtype != target.dtype:
+        raise TypeError(
+            f"Parameter: expected {name} of {target.dtype}, got {array.dtype}; convert it with "
+            f".astype(numpy.{target.dtype}), or the whole network with .to(numpy.{array.dtype})"
+        )
+    target[...] = array
 
 
 class Structure:
@@ -50,7 +67,7 @@ class Parameter:
 
     @data.setter
     def data(self, value: FloatArray) -> None:
-        self._write(self._data, value, "data")
+        _write(self._data, value, "data")
 
     @property
     def grad(self) -> FloatArray:
@@ -59,22 +76,7 @@ class Parameter:
 
     @grad.setter
     def grad(self, value: FloatArray) -> None:
-        if value is None:
-            raise TypeError("Parameter: grad cannot be None; a backward pass overwrites it, so nothing needs a reset")
-        self._write(self._grad, value, "grad")
-
-    def _write(self, target: FloatArray, value: FloatArray, name: str) -> None:
-        if value is target:  # as after p.data -= step
-            return
-        array = np.asarray(value)
-        if array.shape != target.shape:
-            raise ValueError(f"Parameter: expected {name} of shape {target.shape}, got {array.shape}")
-        if array.dtype != target.dtype:
-            raise TypeError(
-                f"Parameter: expected {name} of {target.dtype}, got {array.dtype}; convert it with "
-                f".astype(numpy.{target.dtype}), or the whole network with .to(numpy.{array.dtype})"
-            )
-        target[...] = array
+        _write(self._grad, value, "grad")
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -96,8 +98,9 @@ class Parameter:
         return (self,)
 
     def to(self, dtype: DTypeLike) -> None:
-        """Convert value and gradient to float32 or float64, as new arrays."""
-        self._data, self._grad = self._data.astype(dtype), self._grad.astype(dtype)
+        """Convert value and gradient to float32 or float64, as new arrays; TypeError for another dtype."""
+        resolved = float_dtype(dtype)
+        self._data, self._grad = self._data.astype(resolved), self._grad.astype(resolved)
 
     def move_to(self, data: FloatArray, grad: FloatArray) -> None:
         """Copy value and gradient into these arrays, and live there from now on."""
@@ -115,8 +118,9 @@ class Parameter:
 class ParameterVector(Sequence[Parameter]):
     """The parameters of a network, in order, and the two vectors ``data`` and ``grad`` that they are views into.
 
-    Reads as a list of :class:`Parameter`; has the ``data`` and ``grad`` of one, of shape (number of scalars,).
-    It is made of parameters, or of a function that yields them, which is asked again when a layer has got another one.
+    Reads as a list of :class:`Parameter`; has the ``data`` and ``grad`` of one, of shape (number of scalars,), to which
+    one assigns alike. It is made of parameters, or of a function that yields them, which is asked again when a layer
+    has got another one: what is read is always what the network has now.
     """
 
     def __init__(self, parameters: Iterable[Parameter] | Callable[[], Iterable[Parameter]]) -> None:
@@ -125,22 +129,20 @@ class ParameterVector(Sequence[Parameter]):
         self.refresh()
 
     def _forget(self) -> None:
-        self.data: FloatArray = np.empty(0, np.float32)
-        self.grad: FloatArray = np.empty(0, np.float32)
+        self._data: FloatArray = np.empty(0, np.float32)
+        self._grad: FloatArray = np.empty(0, np.float32)
         self._parameters: tuple[Parameter, ...] = ()
         self._views: list[FloatArray] = []
         self._version = -1
 
-    def refresh(self) -> bool:
-        """Find the parameters again if any layer has got another one; returns whether they, or one's home, changed."""
+    def refresh(self, *, again: bool = False) -> None:
+        """Find the parameters if any layer has got another one, or ``again``; move here those that live elsewhere."""
         parameters = self._parameters
-        if self._version != structure.version:
+        if again or self._version != structure.version:
             parameters, self._version = tuple(self._find()), structure.version
         same = parameters == self._parameters  # Parameter has no ==, so that this compares objects
-        if same and all(map(operator.is_, [p.data for p in parameters], self._views)):
-            return False
-        self._gather(parameters)
-        return True
+        if not (same and all(map(operator.is_, [p.data for p in parameters], self._views))):
+            self._gather(parameters)
 
     def _gather(self, parameters: tuple[Parameter, ...]) -> None:
         """Make these the parameters, and move them into two new vectors unless they lie side by side already."""
@@ -149,17 +151,37 @@ class ParameterVector(Sequence[Parameter]):
             raise TypeError(f"parameters: expected one dtype, got {', '.join(sorted(map(str, dtypes)))}")
         data, grad = _side_by_side([p.data for p in parameters]), _side_by_side([p.grad for p in parameters])
         if data is not None and grad is not None:  # an inner network, whose numbers are a part of the outer one's
-            self.data, self.grad = data, grad
+            self._data, self._grad = data, grad
         else:
             size = sum(p.size for p in parameters)
             dtype = dtypes.pop() if dtypes else np.dtype(np.float32)
-            self.data, self.grad = aligned_empty(size, dtype), aligned_empty(size, dtype)
+            self._data, self._grad = aligned_empty(size, dtype), aligned_empty(size, dtype)
             start = 0
             for p in parameters:
                 place = slice(start, start + p.size)
-                p.move_to(self.data[place].reshape(p.shape), self.grad[place].reshape(p.shape))
+                p.move_to(self._data[place].reshape(p.shape), self._grad[place].reshape(p.shape))
                 start += p.size
         self._parameters, self._views = parameters, [p.data for p in parameters]
+
+    @property
+    def data(self) -> FloatArray:
+        """All values, one parameter after the other."""
+        self.refresh()
+        return self._data
+
+    @data.setter
+    def data(self, value: FloatArray) -> None:
+        _write(self.data, value, "data")
+
+    @property
+    def grad(self) -> FloatArray:
+        """All gradients, one parameter's after the other's."""
+        self.refresh()
+        return self._grad
+
+    @grad.setter
+    def grad(self, value: FloatArray) -> None:
+        _write(self.grad, value, "grad")
 
     def __getstate__(self) -> Callable[[], Iterable[Parameter]]:
         return self._find
@@ -181,24 +203,45 @@ class ParameterVector(Sequence[Parameter]):
 
     def members(self) -> Sequence[Parameter]:
         """The parameters."""
+        self.refresh()
         return self._parameters
 
+    @property
+    def requires_grad(self) -> bool:
+        """Whether any parameter learns; what is assigned holds for all."""
+        return any(p.requires_grad for p in self.members())
+
+    @requires_grad.setter
+    def requires_grad(self, mode: bool) -> None:
+        for p in self.members():
+            p.requires_grad = mode
+
     def __len__(self) -> int:
-        return len(self._parameters)
+        return len(self.members())
 
     def __getitem__(self, index: Any) -> Any:
-        return self._parameters[index]
+        return self.members()[index]
 
     def __iter__(self) -> Iterator[Parameter]:
-        return iter(self._parameters)
+        return iter(self.members())
 
     def __repr__(self) -> str:
         return f"ParameterVector({len(self)} parameters, {self.size:,} scalars, dtype={self.dtype})"
 
 
 def holders(parameters: Iterable[Parameter] | ParameterVector) -> list[Parameter | ParameterVector]:
-    """What to walk to reach every number: the vector of a network, or the parameters one by one."""
-    return [parameters] if isinstance(parameters, ParameterVector) else list(parameters)
+    """What to walk to reach every number: the vector of a network, or the parameters one by one.
+
+    TypeError for what is neither, such as a layer.
+    """
+    given: list[Any] = [parameters]
+    if not isinstance(parameters, ParameterVector):
+        given = list(parameters) if isinstance(parameters, Iterable) else given
+    for holder in given:
+        if not isinstance(holder, (Parameter, ParameterVector)):
+            hint = "; use its .parameters()" if hasattr(holder, "parameters") else ""
+            raise TypeError(f"parameters: expected Parameter objects, got {type(holder).__name__}{hint}")
+    return given
 
 
 def _side_by_side(arrays: Sequence[FloatArray]) -> FloatArray | None:
@@ -206,7 +249,9 @@ def _side_by_side(arrays: Sequence[FloatArray]) -> FloatArray | None:
     if not arrays:
         return None
     memory = arrays[0].base
-    if memory is None or any(array.base is not memory for array in arrays):
+    if not isinstance(memory, np.ndarray) or not memory.flags.c_contiguous:
+        return None
+    if any(array.base is not memory for array in arrays):
         return None
     starts = [array.__array_interface__["data"][0] for array in arrays]
     ends = [start + array.nbytes for start, array in zip(starts, arrays, strict=True)]

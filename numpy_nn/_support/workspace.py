@@ -41,7 +41,7 @@ class Workspace:
 
     ``work("output", (64, 10), numpy.float32)`` returns an uninitialised array of that shape. A request with fewer
     rows (a smaller last batch) gets the leading rows of the same memory; one with more rows, other trailing
-    dimensions or another dtype replaces it. So what a layer returns is valid until its next call.
+    dimensions or another dtype replaces it. So what a layer passes on within a network is valid until its next call.
     """
 
     __slots__ = ("_arrays",)

@@ -73,13 +73,13 @@ class Distortion:
     def __call__(self, images: FloatArray, out: FloatArray | None = None) -> FloatArray:
         """Distorted copies of ``images``, of shape (n, height, width), or (n, side^2) for square ones; finite numbers.
 
-        They are written to ``out``, of the same shape and dtype and not overlapping ``images``; without it, to an
-        array that belongs to the distortion and is valid until its next call. TypeError or ValueError for anything
+        They are written to ``out``, of the same shape and dtype and not overlapping ``images``, or to a new array.
+        TypeError or ValueError for anything
         but float32 or float64 in one of these shapes, with at least one image and one pixel.
         """
         images = float_array(images, "images")
         stack = _as_stack(images)
-        result = self._work.like("output", images) if out is None else _check_out(out, images)
+        result = np.empty(images.shape, images.dtype) if out is None else _check_out(out, images)
         result_stack = _as_stack(result)
         n, height, width = stack.shape
         matrices = self.draw_matrices(n)

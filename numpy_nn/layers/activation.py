@@ -193,15 +193,15 @@ class PReLU(ActivationLayer):
 
     def forward(self, x: FloatArray) -> FloatArray:
         """f(x) with the slopes of now."""
-        self.options = {"weight": self.weight.data}
         self.saved = x
-        return self.activation.function(x, **self.options, out=self._work.like("y", x), work=self._work)
+        return self.activation.function(x, self.weight.data, out=self._work.like("y", x), work=self._work)
 
     def backward(self, grad_output: FloatArray) -> FloatArray:
         """G f'(x), after the sum of G min(x, 0), which is dL/dweight."""
         x = self.saved
         self._write_gradient(x, grad_output)
-        dx = self.activation.derivative(x, **self.options, out=self._work.like("dx", x), work=self._work)
+        weight = self.weight.data
+        dx = self.activation.derivative(x, weight, out=self._work.like("dx", x), work=self._work)
         dx *= grad_output
         return dx
 

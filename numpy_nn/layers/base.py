@@ -24,12 +24,16 @@ For every layer it holds that
 - a gradient overwrites the one before, it is not added to it: a layer that is applied twice in one forward pass would
   have the gradient of its second use alone;
 - what a call returns is the caller's, to keep and to change. What it is given stays the caller's as well and is never
-  written to, but must stay as it is until the backward call, which reads it again.
+  written to, but must stay as it is until the backward call, which reads it again;
+- within a network the arrays are the layers' and are used again in the next pass: a layer that keeps an input, or a
+  Dropout's ``mask``, beyond it keeps a copy. A parameter's array is ``p.data``, asked for when it is needed: a network
+  moves it.
 """
 
 from __future__ import annotations
 
 import functools
+import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -51,6 +55,7 @@ class Layer(Composition):
     saved: Any = None
     # Shape and dtype of what the last forward call returned.
     _output: tuple[tuple[int, ...], np.dtype[Any]] | None = None
+    _in_backward = False
 
     def __init__(self) -> None:
         """Nothing: a layer of your own may leave ``super().__init__()`` out."""
@@ -58,10 +63,12 @@ class Layer(Composition):
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
         for name, put_between_checks in CHECKED.items():
-            if name in vars(cls):
-                checked, public = put_between_checks(vars(cls)[name])
+            formula = inspect.getattr_static(cls, name)  # of the class itself, of a parent, or of a mixin
+            if not hasattr(formula, "checked") and formula is not vars(Layer)[name]:
+                checked, public = put_between_checks(formula)
                 setattr(cls, f"_{name}", checked)
                 setattr(cls, name, public)
+                public.__dict__["checked"] = True
         if "backward" in vars(cls) and "backward_parameters" not in vars(cls):
             # Not the parent's, which need not be a part of this backward.
             cls._backward_parameters = Layer._backward_parameters  # type: ignore[method-assign]
@@ -123,6 +130,15 @@ class Layer(Composition):
         super().__setattr__(name, value)
         if name in CHECKED:  # a function that is put in the place of a formula of this one layer
             super().__setattr__(f"_{name}", value)
+            if name == "backward" and "backward_parameters" not in vars(self):
+                super().__setattr__("_backward_parameters", value)
+
+    def __delattr__(self, name: str) -> None:
+        super().__delattr__(name)
+        if name in CHECKED:
+            super().__delattr__(f"_{name}")
+            if name == "backward" and "backward_parameters" not in vars(self):
+                super().__delattr__("_backward_parameters")
 
     def _forget(self) -> None:
         self.saved = self._output = None
@@ -180,7 +196,12 @@ def _checked_backward(formula: Formula) -> tuple[Formula, Formula]:
 
     @functools.wraps(formula)
     def checked(self: Layer, grad_output: FloatArray) -> FloatArray:
-        grad_input = formula(self, check_grad_output(self, grad_output))
+        state = self.__dict__
+        state["_in_backward"] = True
+        try:
+            grad_input = formula(self, check_grad_output(self, grad_output))
+        finally:
+            state["_in_backward"] = False
         if grad_input is None:
             raise TypeError(f"{self.label}: backward returned None; expected dL/dx, an array of its input's shape")
         return np.asarray(grad_input)
@@ -200,7 +221,12 @@ def _checked_backward_parameters(formula: Formula) -> tuple[Formula, Formula]:
     def checked(self: Layer, grad_output: FloatArray) -> None:
         formula(self, check_grad_output(self, grad_output))
 
-    return checked, checked
+    @functools.wraps(formula)
+    def backward_parameters(self: Layer, grad_output: FloatArray) -> None:
+        # A backward of the class's own may call this part of its parent's; others mean all that it writes.
+        (checked if self._in_backward else type(self)._backward_parameters)(self, grad_output)
+
+    return checked, backward_parameters
 
 
 def check_grad_output(layer: Layer, grad_output: FloatArray) -> FloatArray:

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, ClassVar, Self
 
+import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from numpy_nn._support import checkpoint
@@ -18,7 +19,8 @@ from numpy_nn.parameter import Parameter, structure
 class Composition:
     """A tree of layers, each of which holds parameters, buffers and further layers.
 
-    A parameter or a layer is one that is an attribute, or that stands in a list, tuple or dict which is one. Names are
+    A parameter or a layer is one that is an attribute, or that stands in a list, tuple or dict which is one. Where an
+    element of such a list is replaced, ``parameters()`` sees it when it is called next. Names are
     paths, as in torch: "weight", "fc.weight", "blocks.0.fc.weight". What stands in two places is found at the first.
     ``buffers`` names the attributes that are arrays of the state which are not learned.
     """
@@ -29,13 +31,30 @@ class Composition:
     name: str = ""  # its place in the network, such as "0" or "2.1"; the network fills it in
 
     def __setattr__(self, name: str, value: Any) -> None:
-        if isinstance(value, (Parameter, Composition, list, tuple, dict)) and name != "saved":
-            structure.version += 1
+        if name != "saved":
+            old = self.__dict__.get(name)
+            if isinstance(old, Parameter) and isinstance(value, np.ndarray):
+                raise TypeError(
+                    f"{name}: expected a Parameter in the place of one, got an array; assign to {name}.data"
+                )
+            if name == "requires_grad":
+                raise AttributeError("requires_grad is a parameter's; requires_grad_(mode) sets it in all of a layer")
+            if isinstance(value, HELD) or isinstance(old, HELD):
+                structure.version += 1
         object.__setattr__(self, name, value)
+
+    def __delattr__(self, name: str) -> None:
+        structure.version += 1
+        object.__delattr__(self, name)
 
     def named_children(self) -> Iterator[tuple[str, Any]]:
         """The layers directly inside, with their names."""
-        return _found(vars(self), Composition)
+        return self.found_in(vars(self))
+
+    @staticmethod
+    def found_in(attributes: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+        """The layers among these, and in lists, tuples and dicts among them, with their names."""
+        return _found(attributes, Composition)
 
     def named_modules(self) -> Iterator[tuple[str, Any]]:
         """The layer itself, by the name "", and every layer in it, at any depth."""
@@ -86,6 +105,12 @@ class Composition:
         """
         for p in self.parameters():
             p.grad[...] = 0.0
+
+    def requires_grad_(self, mode: bool = True) -> Self:
+        """Have optimizers change all parameters, or none with ``False``; returns the layer."""
+        for _, p in self.named_parameters():
+            p.requires_grad = mode
+        return self
 
     def learns(self) -> bool:
         """Whether there is any parameter."""
@@ -152,9 +177,9 @@ class Composition:
     def evaluating(self) -> Iterator[None]:
         """Evaluation mode inside a ``with``; on leaving, every layer gets its own mode back and forgets its input.
 
-        One thread at a time: another one that comes here waits.
+        One thread at a time: another one that comes here waits, also with another network, which may share layers.
         """
-        with self.__dict__.setdefault("_lock", threading.RLock()):
+        with ONE_AT_A_TIME:
             modes = [(module, module.training) for module in self.modules()]
             self.eval()
             try:
@@ -195,8 +220,11 @@ class Composition:
         structure.version += 1
 
 
-# What a forward call leaves, and the lock of evaluating.
-NOT_COPIED = ("saved", "_output", "_lock")
+# What a forward call leaves, and what it and a copy must not both write to.
+NOT_COPIED = ("saved", "_output", "_work", "_vector")
+# What may be, or hold, a parameter or a layer.
+HELD = (Parameter, Composition, list, tuple, dict)
+ONE_AT_A_TIME = threading.RLock()
 
 
 def _joined(path: str, name: str) -> str:

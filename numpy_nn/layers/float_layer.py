@@ -19,6 +19,10 @@ class FloatLayer(Layer):
         super().__init__()
         self._work = Workspace()
 
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        self._work = Workspace()
+
     def check_input(self, x: FloatArray) -> FloatArray:
         """``x`` as an array of floats with at least one row."""
         x = np.asarray(x)

@@ -23,15 +23,16 @@ REDUCTIONS = ("mean", "sum", "none")
 
 
 class Score(NamedTuple):
-    """What a batch gave: its loss, how many rows count and how many of these are classified rightly, and its weight.
+    """What a batch gave: its loss, how many of how many answers are right, and what the batch weighs.
 
-    ``correct`` is None for a loss that does not classify. ``weight`` is that of the batch's loss in a mean over
-    batches: the number of rows, or where rows are weighed or left out, the sum of their weights.
+    An answer is a row, or an entry where each entry of a row is classified by itself; ``correct`` is None for a loss
+    that does not classify. ``weight`` is that of the batch's loss in a mean over batches: the number of rows, or where
+    rows are weighed or left out, the sum of their weights; 0 if no row counts, and the loss is NaN.
     """
 
     loss: float
     correct: int | None
-    rows: int
+    answers: int
     weight: float
 
 
@@ -86,12 +87,13 @@ class Loss:
         return self.forward(output, target)
 
     def score(self, output: FloatArray, target: NDArray[Any]) -> Score:
-        """The loss, how many rows count and are classified rightly, and what the loss weighs beside other batches'."""
+        """The loss, how many terms count and are classified rightly, and what the loss weighs beside other batches'."""
         loss, n = self(output, target), len(output)
         assert self._terms_shape is not None
-        share = self._denominator / math.prod(self._terms_shape)
-        rows = n if self.left_out is None else n - int(np.count_nonzero(self.left_out))
-        return Score(loss, self._count_correct(), rows, n * share if self.reduction == "mean" else float(n))
+        terms = math.prod(self._terms_shape)
+        counted = terms if self.left_out is None else terms - int(np.count_nonzero(self.left_out))
+        weight = 0.0 if math.isnan(self._denominator) else n * self._denominator / terms
+        return Score(loss, self._count_correct(), counted, weight)
 
     def _count_correct(self) -> int | None:
         """How many of the rows in ``saved`` are classified rightly."""
@@ -118,8 +120,12 @@ class Loss:
 
     def __getstate__(self) -> dict[str, Any]:
         # A copy begins before any forward call.
-        passing = ("saved", "row_weights", "left_out")
+        passing = ("saved", "row_weights", "left_out", "_work")
         return {name: value for name, value in vars(self).items() if name not in passing} | {"_terms_shape": None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._work = Workspace()
 
     def extra_repr(self) -> str:
         """The arguments, as ``repr`` shows them."""

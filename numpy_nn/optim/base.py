@@ -16,6 +16,7 @@ what is assigned to it becomes that of every group.
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Generic, TypeVar, overload
 
@@ -67,9 +68,9 @@ class Setting(Generic[T]):
 class Optimizer:
     """The base class: walks the parameters in blocks; a subclass updates one block.
 
-    A network's parameters may be converted, replaced, or frozen after the optimizer was made, which follows. TypeError
-    for what is no parameter; ValueError for none, for one that is given twice, for a group without "params" or with a
-    setting that this optimizer has not, and by ``step`` for a network that has got more or fewer numbers.
+    It follows ``net.parameters()`` of a Sequential: parameters may be converted, replaced or frozen after it was made,
+    and what is new begins without a past. TypeError for what is no parameter; ValueError for none, for one that is
+    given twice, for a group without "params" or with a setting that this optimizer has not.
 
     A subclass gives its own ``settings`` to this ``__init__``, checks them in :meth:`_checked`, and names each as an
     attribute, ``momentum = Setting[float]()``.
@@ -112,10 +113,13 @@ class Optimizer:
 
     def _lay_out(self) -> None:
         """Cut every parameter that learns, its gradient and its states into blocks."""
+        before = getattr(self, "_members", None)
         self._homes: list[tuple[Holder, FloatArray]] | None = [(holder, holder.data) for holder in self._holders]
-        self._members = [p for holder in self._holders for p in holder.members()]
-        self._learning = [p.requires_grad for p in self._members]
+        self._members = [list(holder.members()) for holder in self._holders]
+        self._learning = [p.requires_grad for members in self._members for p in members]
         self._named = [(group, self._states(group)) for group in self.param_groups]
+        for index, (holder, state) in enumerate(zip(self._holders, self.state, strict=True)):
+            _follow(state, holder, self._members[index] if before is None else before[index])
         # Each block begins with its group, so that a step passes it on as it is.
         self._blocks: list[tuple[Group, list[tuple[Any, ...]]]] = []
         states = iter(self.state)
@@ -129,14 +133,6 @@ class Optimizer:
         for name in names:
             if name not in state:
                 state[name] = aligned_zeros(holder.data.shape, holder.dtype)
-        for name, array in state.items():
-            if array.shape != holder.data.shape:
-                raise ValueError(
-                    f"parameters: there were {array.size:,} numbers when this optimizer was made, now there are "
-                    f"{holder.size:,}; make a new one"
-                )
-            if array.dtype != holder.dtype:
-                state[name] = array.astype(holder.dtype)
         scratch = aligned_empty((2, min(BLOCK, holder.size)), holder.dtype)
         flat = [array.reshape(-1) for array in (holder.data, holder.grad, *(state[name] for name in names))]
         for first, last in _learning_runs(holder):
@@ -148,6 +144,8 @@ class Optimizer:
         """Whether the blocks are those of now."""
         if self._homes is None:
             return False
+        if len(self.param_groups) != len(self._named):
+            raise ValueError("param_groups: groups are given when the optimizer is made; make a new one")
         # A vector whose members change gets other arrays.
         for holder, data in self._homes:
             if holder.data is not data:
@@ -155,7 +153,7 @@ class Optimizer:
         for group, names in self._named:
             if self._states(group) != names:
                 return False
-        return [p.requires_grad for p in self._members] == self._learning
+        return [p.requires_grad for members in self._members for p in members] == self._learning
 
     def step(self) -> None:
         """Update every parameter from its gradient."""
@@ -220,6 +218,23 @@ def _groups(parameters: Parameters, defaults: Group) -> list[Group]:
             own = [own] if isinstance(own, Parameter) else list(own)
         groups.append({**group, "params": own})
     return groups
+
+
+def _follow(state: dict[str, FloatArray], holder: Holder, before: Sequence[Parameter]) -> None:
+    """Give the states the holder's dtype, and each parameter what it had ``before``: 0 to one that was not there."""
+    members = list(holder.members())
+    same = len(members) == len(before) and all(map(operator.is_, members, before))
+    for name, array in state.items():
+        if same:
+            state[name] = array if array.dtype == holder.dtype else array.astype(holder.dtype)
+            continue
+        ends = np.cumsum([p.size for p in before])[:-1]
+        kept = dict(zip(map(id, before), np.split(array, ends), strict=True))
+        state[name] = aligned_zeros(holder.data.shape, holder.dtype)
+        start = 0
+        for p in members:
+            state[name][start : start + p.size] = kept.get(id(p), 0.0)
+            start += p.size
 
 
 def _learning_runs(holder: Holder) -> Iterator[tuple[int, int]]:

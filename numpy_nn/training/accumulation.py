@@ -11,6 +11,7 @@ or, in a loop of one's own, for each large batch::
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -50,17 +51,20 @@ class GradientAccumulation:
         for part in range(parts):
             rows = slice(part * len(x) // parts, (part + 1) * len(x) // parts)
             scores.append(self.gradients(net, loss, x[rows], y[rows]))
+            if scores[-1].weight == 0.0:  # no row counts, and the gradient may be NaN
+                continue
             weight = scores[-1].weight if mean else 1.0
             # A backward pass may find the parameters elsewhere than the one before.
             grads = [weight * holder.grad for holder in holders(net.parameters())]
             sums = [one + other for one, other in zip(sums, grads, strict=True)] if sums else grads
         whole = sum(score.weight for score in scores)
-        for holder, total in zip(holders(net.parameters()), sums, strict=True):
-            np.divide(total, whole if mean else 1.0, out=holder.grad)
-        value = sum(score.loss * score.weight for score in scores) / whole if mean else sum(s.loss for s in scores)
+        for index, holder in enumerate(holders(net.parameters())):
+            holder.grad[...] = sums[index] / (whole if mean else 1.0) if sums else 0.0
+        counted = [score for score in scores if score.weight]
+        value = sum(score.loss * (score.weight / whole if mean else 1.0) for score in counted) if counted else math.nan
         right = [score.correct for score in scores if score.correct is not None]
         correct = sum(right) if len(right) == len(scores) else None
-        return Score(value, correct, sum(score.rows for score in scores), whole)
+        return Score(value, correct, sum(score.answers for score in scores), whole)
 
     def __repr__(self) -> str:
         return f"GradientAccumulation(batches={self.batches})"

@@ -57,10 +57,10 @@ class AdversarialTraining:
         """The loss and the right answers; the gradients are left in the parameters' ``grad``."""
         value = float(loss(net(x), y))
         moved = perturb(x, net.backward(loss.backward()), self.epsilon)
-        grads = [holder.grad for holder in holders(net.parameters())]
-        first = [grad.copy() for grad in grads]
+        first = [holder.grad.copy() for holder in holders(net.parameters())]
         score = compute_gradients(net, loss, moved, y)
-        for grad, one in zip(grads, first, strict=True):
+        for holder, one in zip(holders(net.parameters()), first, strict=True):
+            grad = holder.grad
             grad += one
             grad *= 0.5
         return score._replace(loss=0.5 * (value + score.loss))

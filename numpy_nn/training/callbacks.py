@@ -30,7 +30,7 @@ class MaxNorm(Callback):
     def on_batch_end(self, progress: Progress) -> None:
         """Constrain."""
         for layer in progress.net.modules():
-            if isinstance(layer, Linear):
+            if isinstance(layer, Linear) and layer.weight.requires_grad:
                 max_norm_(layer.weight, self.max_norm)
 
 

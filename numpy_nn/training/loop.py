@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -189,10 +190,12 @@ def _train_epoch(
     """One pass over the batches, with a step of the optimizer and of ``schedule`` after each; running figures."""
     net, tally = progress.net, Tally(loss)
     net.train()
+    progress.batch = 0
     for progress.batch, (x, y) in enumerate(batches, start=1):
         score = gradients(net, loss, x, y)
         progress.loss = score.loss
-        check_loss(net, x, progress.loss, progress.epoch, progress.batch)
+        if score.weight:
+            check_loss(net, x, progress.loss, progress.epoch, progress.batch)
         for callback in callbacks:
             callback.on_backward_end(progress)
         progress.optimizer.step()
@@ -203,6 +206,8 @@ def _train_epoch(
             callback.on_batch_end(progress)
         if progress.stop:
             break
+    if progress.batch == 0:
+        raise ValueError("batches: expected at least one, got none")
     return tally.metrics()
 
 
@@ -229,14 +234,15 @@ class Tally:
 
     def __init__(self, loss: Loss) -> None:
         self._mean = loss.reduction == "mean"
-        self._total, self._weight, self._correct, self._rows = 0.0, 0.0, 0, 0
+        self._total, self._weight, self._correct, self._answers = 0.0, 0.0, 0, 0
         self._classifies = True
 
     def add(self, score: Score) -> None:
         """Count a batch."""
-        self._total += score.loss * score.weight if self._mean else score.loss
+        if score.weight:  # else no row counts, and the mean is NaN
+            self._total += score.loss * score.weight if self._mean else score.loss
         self._weight += score.weight
-        self._rows += score.rows
+        self._answers += score.answers
         if score.correct is None:
             self._classifies = False
         else:
@@ -244,8 +250,8 @@ class Tally:
 
     def metrics(self) -> Metrics:
         """The means over all rows that count."""
-        accuracy = self._correct / self._rows if self._classifies and self._rows else None
-        return Metrics(self._total / self._weight, accuracy)
+        accuracy = self._correct / self._answers if self._classifies and self._answers else None
+        return Metrics(self._total / self._weight if self._weight else math.nan, accuracy)
 
 
 def _check_reduced(loss: Loss) -> None:

@@ -170,7 +170,8 @@ def _inner_schedules(name: str, schedule: object) -> Iterator[tuple[str, Schedul
 def _settings(part: Any) -> dict[str, Any]:
     """The numbers, words and tuples of a part: rate, momentum, steps so far."""
     attributes = part if isinstance(part, dict) else vars(part)
-    plain = {name: value for name, value in attributes.items() if isinstance(value, (bool, int, float, str, tuple))}
+    values = {name: value.item() if isinstance(value, np.generic) else value for name, value in attributes.items()}
+    plain = {name: value for name, value in values.items() if isinstance(value, (bool, int, float, str, tuple))}
     public = {name: value for name, value in plain.items() if not name.startswith("_")}
     return {"type": type(part).__name__, **public}
 

@@ -4,6 +4,7 @@ import copy
 import pickle
 import threading
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -352,3 +353,158 @@ def test_the_layer_of_the_documentation_is_right():
     net = nn.Sequential(nn.Linear(3, 3, rng=0, dtype=np.float64), layer)
     net.backward(nn.MSELoss().forward(net(x), x) * np.ones_like(x))
     assert net.parameters().size == 15
+
+
+# What a first review of the contract found.
+
+
+class Doubled(nn.Sequential):
+    """A network that does something else than its layers in a row, and has a layer beside them."""
+
+    def __init__(self, *layers):
+        super().__init__(*layers)
+        self.head = nn.Linear(2, 2, rng=5, dtype=np.float64)
+
+    def forward(self, x):
+        return self.head(2.0 * super().forward(x))
+
+    def backward(self, grad_output):
+        return super().backward(2.0 * self.head.backward(grad_output))
+
+
+def test_a_network_of_ones_own_is_trained_by_its_own_backward_and_with_all_its_layers():
+    from numpy_nn.gradcheck import check_gradients
+
+    net = Doubled(nn.Linear(3, 2, rng=0, dtype=np.float64))
+    assert [name for name, _ in net.named_parameters()] == ["0.weight", "0.bias", "head.weight", "head.bias"]
+    x = batch(np.float64)
+    assert check_gradients(net, x).verdict == "right"
+    grad = gradient_for(net(x))
+    net.backward(grad)
+    expected = net.parameters().grad.copy()
+    net.parameters().grad = np.zeros_like(expected)
+    net.backward_parameters(grad)
+    np.testing.assert_array_equal(net.parameters().grad, expected)
+
+
+def test_the_vector_of_a_network_is_always_that_of_now():
+    net = nn.MLP([3, 4, 2], rng=0)
+    vector = net.parameters()
+    net.to(np.float64)
+    assert vector.dtype == vector.data.dtype == np.float64
+    vector.data = np.arange(vector.size, dtype=np.float64)
+    assert net[0].weight.data[0, 1] == 1.0
+    vector.grad = np.ones(vector.size)
+    assert nn.clip_grad_norm_(vector, 1e-3) == pytest.approx(vector.size**0.5)
+    assert net[2].bias.grad[0] < 1e-3
+    twin = copy.deepcopy(vector)
+    assert (len(twin), twin.size) == (len(vector), vector.size)
+    np.testing.assert_array_equal(twin.data, vector.data)
+    vector.requires_grad = False
+    assert not any(p.requires_grad for p in net.parameters())
+    assert all(p.requires_grad for p in net.requires_grad_().parameters())
+    with pytest.raises(AttributeError, match="requires_grad_"):
+        net[0].requires_grad = False
+
+
+def test_a_shallow_copy_has_working_memory_of_its_own():
+    first = nn.Sigmoid()
+    net = nn.Sequential(nn.Linear(3, 3, rng=0, dtype=np.float64), first, copy.copy(first))
+    plain = nn.Sequential(net[0], nn.Sigmoid(), nn.Sigmoid())
+    x = batch(np.float64)
+    np.testing.assert_array_equal(net(x), plain(x))
+    grad = gradient_for(x)
+    np.testing.assert_array_equal(net.backward(grad), plain.backward(grad))
+    loss = nn.MSELoss()
+    other = copy.copy(loss)
+    loss(x, 0 * x)
+    other(x, x)
+    np.testing.assert_array_equal(loss.backward(), 2.0 * x / x.size)
+    shallow = copy.copy(net)
+    shallow[0] = nn.Linear(3, 3, rng=1, dtype=np.float64)
+    np.testing.assert_array_equal(shallow.parameters()[0].data, shallow[0].weight.data)
+
+
+def test_formulas_of_a_mixin_and_of_an_instance_are_used_in_a_network():
+    class Plus:
+        def forward(self, x):
+            return super().forward(x) + 1.0  # type: ignore[misc]
+
+    class Shifted(Plus, nn.Linear):
+        pass
+
+    x = batch(np.float64)
+    layer, plain = Shifted(3, 2, rng=0, dtype=np.float64), nn.Linear(3, 2, rng=0, dtype=np.float64)
+    np.testing.assert_array_equal(nn.Sequential(layer)(x), plain(x) + 1.0)
+    seen: list[np.ndarray] = []
+    net = nn.Sequential(plain)
+    grad = gradient_for(net(x))
+
+    def patched(grad_output):
+        seen.append(grad_output)
+        return np.zeros((5, 3))
+
+    with mock.patch.object(plain, "backward", side_effect=patched):
+        net.backward_parameters(grad)
+        net.backward(grad)
+    assert len(seen) == 2
+    net.backward(grad)
+    assert len(seen) == 2
+
+
+def test_what_is_put_in_the_place_of_a_parameter_is_one_or_is_refused():
+    net = nn.MLP([3, 4, 2], rng=0)
+    net.parameters()
+    with pytest.raises(TypeError, match=r"weight: expected a Parameter .* assign to weight.data"):
+        net[0].weight = np.zeros((3, 4), np.float32)
+    net[0].bias = None
+    assert [name for name, _ in net.named_parameters()] == ["0.weight", "2.weight", "2.bias"]
+    assert len(net.parameters()) == 3
+    block = nn.Sequential(Residual(3))
+    block.parameters()
+    ready = nn.Linear(3, 3, rng=7, dtype=np.float64)
+    block[0].steps[0] = ready
+    assert any(p is ready.weight for p in block.parameters())
+
+
+def test_a_layer_that_is_put_twice_into_a_network_from_inside_is_refused():
+    inner = nn.Sequential(nn.ReLU(), nn.Linear(3, 2, rng=0))
+    net = nn.Sequential(nn.Linear(3, 3, rng=1), inner)
+    inner[0] = net[0]
+    with pytest.raises(ValueError, match=r"layer 1.0, Linear.*, is layer 0 already"):
+        net.parameters()
+
+
+def test_max_norm_leaves_frozen_weights_alone():
+    x, y = batch(np.float32, rows=4), np.arange(4) % 2
+    net = nn.MLP([3, 4, 2], rng=0)
+    net[0].requires_grad_(False)
+    kept = net[0].weight.data.copy()
+    nn.fit(
+        net,
+        nn.CrossEntropyLoss(),
+        nn.SGD(net.parameters(), 0.1),
+        nn.DataLoader(x, y, 4),
+        1,
+        callbacks=[nn.MaxNorm(1e-3)],
+    )
+    np.testing.assert_array_equal(net[0].weight.data, kept)
+
+
+def test_networks_that_share_layers_predict_in_threads():
+    body = nn.Linear(20, 30, rng=0)
+    nets = [nn.Sequential(body, nn.Tanh(), nn.Linear(30, 5, rng=i)) for i in (1, 2)]
+    inputs = [np.random.default_rng(i).standard_normal((64, 20)).astype(np.float32) for i in (0, 1)]
+    expected, wrong = [net.predict(x) for net, x in zip(nets, inputs, strict=True)], []
+
+    def work(net, x, right):
+        for _ in range(100):
+            if not np.array_equal(net.predict(x), right):
+                wrong.append(right)
+
+    threads = [threading.Thread(target=work, args=three) for three in zip(nets, inputs, expected, strict=True)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not wrong

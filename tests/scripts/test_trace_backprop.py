@@ -17,7 +17,7 @@ from scripts import trace_backprop
 
 ROOT = Path(__file__).parents[2]
 
-ELEMENTWISE = sorted(name for name, a in nn.ACTIVATIONS.items() if a.elementwise)
+ELEMENTWISE = sorted({name for name, a in nn.ACTIVATIONS.items() if a.elementwise} - trace_backprop.NOT_SHOWN)
 
 
 def problem(layers, n=2, seed=1):

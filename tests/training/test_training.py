@@ -243,3 +243,29 @@ def test_a_mean_over_batches_is_that_over_all_rows_also_where_rows_are_weighed_o
     loss(net(x), y)
     net.backward(loss.backward())
     np.testing.assert_allclose(summed, net.parameters().grad, rtol=0, atol=1e3 * 2**-53)
+
+
+def test_batches_of_which_no_row_counts_change_nothing():
+    x, y = np.random.default_rng(0).standard_normal((6, 3)), np.array([0, 1, -100, -100, 2, 0])
+    net, loss = nn.MLP([3, 3], rng=0, dtype=np.float64), nn.CrossEntropyLoss()
+    found = [nn.evaluate(net, loss, x, y, n) for n in (1, 2, 6)]
+    assert [metrics.loss for metrics in found] == pytest.approx([found[2].loss] * 3, rel=50 * 2**-53)
+    assert len({metrics.accuracy for metrics in found}) == 1
+    score = nn.GradientAccumulation(6)(net, loss, x, y)
+    assert score.loss == pytest.approx(found[2].loss, rel=50 * 2**-53)
+    assert np.isfinite(net.parameters().grad).all()
+    nn.fit(net, loss, nn.SGD(net.parameters(), 0.1), nn.DataLoader(x, y, 1, rng=0), 1)
+    assert np.isnan(nn.evaluate(net, loss, x[2:4], y[2:4]).loss)
+
+
+def test_accuracy_is_a_share_of_the_entries_where_each_is_classified_by_itself():
+    x = np.random.default_rng(0).standard_normal((6, 4))
+    net, y = nn.MLP([4, 3], rng=0, dtype=np.float64), np.ones((6, 3))
+    accuracy = nn.evaluate(net, nn.BCEWithLogitsLoss(), x, y).accuracy
+    assert accuracy == np.mean(net(x) > 0)
+
+
+def test_no_batches_are_refused():
+    net = nn.MLP([3, 2], rng=0)
+    with pytest.raises(ValueError, match="batches: expected at least one, got none"):
+        nn.fit(net, nn.MSELoss(), nn.SGD(net.parameters(), 0.1), [], 1)

@@ -245,9 +245,9 @@ class TanhHalf(Tanh):
         return 0.5 * (1.0 - self.y**2)
 
 
-@planted(OTHER, "input")
+@planted("other_activation", "input")
 class SoftplusLog(Softplus):
-    """The logarithm differentiated, the exponential in it not."""
+    """The logarithm differentiated, the exponential in it not: what is left is the derivative of LogSigmoid."""
 
     def df(self) -> Array:
         return 1.0 / (1.0 + np.exp(self.x))
