@@ -33,6 +33,7 @@ class Sequential(FloatLayer):
     layer that would stand in two places, as a backward call belongs to one forward call.
     """
 
+    _has_lists = False  # whose elements may be replaced without any layer noticing
     _first = (-1, 0)  # the structure's version, and the first layer that learns
 
     def __init__(self, *layers: Layer) -> None:
@@ -50,6 +51,7 @@ class Sequential(FloatLayer):
 
     def _find_parameters(self) -> Iterator[Parameter]:
         _check_places(self.layers)  # which a layer inside may have changed
+        self.__dict__["_has_lists"] = any(module.has_lists() for module in self.modules())
         return (p for _, p in self.named_parameters())
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -63,7 +65,7 @@ class Sequential(FloatLayer):
 
     def parameters(self) -> ParameterVector:
         """The list of parameters, which is also the two vectors that hold them."""
-        self._vector.refresh(again=True)
+        self._vector.refresh(again=self._has_lists)
         return self._vector
 
     def forward(self, x: FloatArray) -> FloatArray:

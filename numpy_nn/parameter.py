@@ -138,10 +138,11 @@ class ParameterVector(Sequence[Parameter]):
     def refresh(self, *, again: bool = False) -> None:
         """Find the parameters if any layer has got another one, or ``again``; move here those that live elsewhere."""
         parameters = self._parameters
+        same = True
         if again or self._version != structure.version:
             parameters, self._version = tuple(self._find()), structure.version
-        same = parameters == self._parameters  # Parameter has no ==, so that this compares objects
-        if not (same and all(map(operator.is_, [p.data for p in parameters], self._views))):
+            same = parameters == self._parameters  # Parameter has no ==, so that this compares objects
+        if not (same and all(map(operator.is_, [p._data for p in parameters], self._views))):
             self._gather(parameters)
 
     def _gather(self, parameters: tuple[Parameter, ...]) -> None:

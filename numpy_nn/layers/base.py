@@ -127,6 +127,9 @@ class Layer(Composition):
         self._backward(grad_output)
 
     def __setattr__(self, name: str, value: Any) -> None:
+        if name == "saved":  # at every forward call
+            self.__dict__[name] = value
+            return
         super().__setattr__(name, value)
         if name in CHECKED:  # a function that is put in the place of a formula of this one layer
             super().__setattr__(f"_{name}", value)
@@ -175,11 +178,14 @@ def _checked_forward(formula: Formula) -> tuple[Formula, Formula]:
 
     @functools.wraps(formula)
     def checked(self: Layer, x: FloatArray) -> FloatArray:
-        x = self.check_input(x)
-        state = self.__dict__
-        state["_output"] = None  # so that a forward call that fails leaves nothing for a backward call
-        output = np.asarray(formula(self, x))
-        state["_output"] = output.shape, output.dtype
+        try:
+            output = formula(self, self.check_input(x))
+        except BaseException:
+            self.__dict__["_output"] = None  # a forward call that fails leaves nothing for a backward call
+            raise
+        if type(output) is not np.ndarray:
+            output = np.asarray(output)
+        self.__dict__["_output"] = output.shape, output.dtype
         return output
 
     @functools.wraps(formula)
@@ -196,10 +202,10 @@ def _checked_backward(formula: Formula) -> tuple[Formula, Formula]:
 
     @functools.wraps(formula)
     def checked(self: Layer, grad_output: FloatArray) -> FloatArray:
-        state = self.__dict__
+        grad_output, state = check_grad_output(self, grad_output), self.__dict__
         state["_in_backward"] = True
         try:
-            grad_input = formula(self, check_grad_output(self, grad_output))
+            grad_input = formula(self, grad_output)
         finally:
             state["_in_backward"] = False
         if grad_input is None:

@@ -31,16 +31,13 @@ class Composition:
     name: str = ""  # its place in the network, such as "0" or "2.1"; the network fills it in
 
     def __setattr__(self, name: str, value: Any) -> None:
-        if name != "saved":
-            old = self.__dict__.get(name)
-            if isinstance(old, Parameter) and isinstance(value, np.ndarray):
-                raise TypeError(
-                    f"{name}: expected a Parameter in the place of one, got an array; assign to {name}.data"
-                )
-            if name == "requires_grad":
-                raise AttributeError("requires_grad is a parameter's; requires_grad_(mode) sets it in all of a layer")
-            if isinstance(value, HELD) or isinstance(old, HELD):
-                structure.version += 1
+        old = self.__dict__.get(name)
+        if isinstance(old, Parameter) and isinstance(value, np.ndarray):
+            raise TypeError(f"{name}: expected a Parameter in the place of one, got an array; assign to {name}.data")
+        if name == "requires_grad":
+            raise AttributeError("requires_grad is a parameter's; requires_grad_(mode) sets it in all of a layer")
+        if isinstance(value, HELD) or isinstance(old, HELD):
+            structure.version += 1
         object.__setattr__(self, name, value)
 
     def __delattr__(self, name: str) -> None:
@@ -55,6 +52,11 @@ class Composition:
     def found_in(attributes: dict[str, Any]) -> Iterator[tuple[str, Any]]:
         """The layers among these, and in lists, tuples and dicts among them, with their names."""
         return _found(attributes, Composition)
+
+    def has_lists(self) -> bool:
+        """Whether the layer itself has a list or a dict of parameters or layers."""
+        lists = {name: value for name, value in vars(self).items() if isinstance(value, (list, dict))}
+        return any(True for kind in (Parameter, Composition) for _ in _found(lists, kind))
 
     def named_modules(self) -> Iterator[tuple[str, Any]]:
         """The layer itself, by the name "", and every layer in it, at any depth."""

@@ -34,7 +34,10 @@ class FloatLayer(Layer):
 
     def check_features(self, x: FloatArray, features: int, dtype: np.dtype[Any]) -> FloatArray:
         """``x`` as an array of shape (batch, features) and of the parameters' dtype."""
-        x = self.check_dtype(np.asarray(x), dtype)
+        x = np.asarray(x)
+        if x.dtype == dtype and x.ndim == 2 and x.shape[1] == features and x.shape[0] > 0:
+            return x
+        x = self.check_dtype(x, dtype)
         if x.ndim != 2 or x.shape[1] != features:
             hint = ""
             if x.ndim > 2 and math.prod(x.shape[1:]) == features:
@@ -42,9 +45,7 @@ class FloatLayer(Layer):
             elif x.shape == (features,):
                 hint = "; a single row is x[None, :]"
             raise ValueError(f"{self.label}: expected input of shape (batch, {features}), got {x.shape}{hint}")
-        if x.shape[0] == 0:
-            raise ValueError(f"{self.label}: expected a batch of at least one row, got shape {x.shape}")
-        return x
+        raise ValueError(f"{self.label}: expected a batch of at least one row, got shape {x.shape}")
 
     def check_dtype(self, x: FloatArray, dtype: np.dtype[Any]) -> FloatArray:
         """``x``, which must have the parameters' dtype."""

@@ -34,7 +34,8 @@ class Adam(Optimizer):
         eps' = eps r,  lr' = lr r (1 - beta1) / c1,  r = c2 / sqrt(1 - beta2)
 
     Where ``betas`` change between two steps, M and V are scaled, so that m and v are what they were, and so is the
-    largest v. ValueError for a negative or non-finite setting or a beta outside [0, 1).
+    largest v. t counts the steps of the optimizer: a parameter that begins to learn later has the corrections of the
+    others. ValueError for a negative or non-finite setting or a beta outside [0, 1).
     """
 
     betas = Setting[tuple[float, float]]()

@@ -157,9 +157,6 @@ class Optimizer:
 
     def step(self) -> None:
         """Update every parameter from its gradient."""
-        for holder in self._holders:
-            if isinstance(holder, ParameterVector):
-                holder.refresh()
         if not self._laid_out():
             self._lay_out()
         self.steps += 1
