@@ -29,7 +29,6 @@ class ActivationLayer(FloatLayer):
 
     def forward(self, x: FloatArray) -> FloatArray:
         """f(x)."""
-        self.saved = x
         return self.activation.function(x, **self.options, out=self._work.like("y", x), work=self._work)
 
     def backward(self, grad_output: FloatArray) -> FloatArray:
@@ -193,7 +192,6 @@ class PReLU(ActivationLayer):
 
     def forward(self, x: FloatArray) -> FloatArray:
         """f(x) with the slopes of now."""
-        self.saved = x
         return self.activation.function(x, self.weight.data, out=self._work.like("y", x), work=self._work)
 
     def backward(self, grad_output: FloatArray) -> FloatArray:

@@ -9,11 +9,10 @@ batch. A layer of your own is a class with these two::
             self.weight = nn.Parameter(np.ones(features))
 
         def forward(self, x):
-            self.saved = x
             return x * self.weight.data
 
         def backward(self, grad_output):
-            x = self.saved
+            x = self.saved  # the input of the last forward call
             self.weight.grad = (grad_output * x).sum(axis=0)
             return grad_output * self.weight.data
 
@@ -47,9 +46,10 @@ from numpy_nn.layers.composition import Composition
 class Layer(Composition):
     """The base class: what a layer of your own inherits.
 
-    Override :meth:`forward` and :meth:`backward`, and keep what backward needs in ``saved``. When such a class is
-    defined, its formulas are put between the checks of the contract; ``super().forward(x)`` inside one is the parent's
-    formula, without them. Parameters, and layers within the layer, are found by themselves (:class:`Composition`).
+    Override :meth:`forward` and :meth:`backward`. ``saved`` is what backward finds of the forward call: the input,
+    unless forward keeps something else there. When such a class is defined, its formulas are put between the checks of
+    the contract; ``super().forward(x)`` inside one is the parent's formula, without them. Parameters, and layers within
+    the layer, are found by themselves (:class:`Composition`).
     """
 
     saved: Any = None
@@ -178,14 +178,16 @@ def _checked_forward(formula: Formula) -> tuple[Formula, Formula]:
 
     @functools.wraps(formula)
     def checked(self: Layer, x: FloatArray) -> FloatArray:
+        state = self.__dict__
         try:
-            output = formula(self, self.check_input(x))
+            state["saved"] = x = self.check_input(x)
+            output = formula(self, x)
         except BaseException:
-            self.__dict__["_output"] = None  # a forward call that fails leaves nothing for a backward call
+            state["_output"] = None  # a forward call that fails leaves nothing for a backward call
             raise
         if type(output) is not np.ndarray:
             output = np.asarray(output)
-        self.__dict__["_output"] = output.shape, output.dtype
+        state["_output"] = output.shape, output.dtype
         return output
 
     @functools.wraps(formula)

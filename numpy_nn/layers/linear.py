@@ -44,7 +44,6 @@ class Linear(FloatLayer):
 
     def forward(self, x: FloatArray) -> FloatArray:
         """x W + b."""
-        self.saved = x
         y = np.matmul(x, self.weight.data, out=self._work("y", (x.shape[0], self.out_features), x.dtype))
         if self.bias is not None:
             y += self.bias.data
