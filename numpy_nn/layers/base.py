@@ -69,9 +69,9 @@ class Layer(Composition):
                 setattr(cls, f"_{name}", checked)
                 setattr(cls, name, public)
                 public.__dict__["checked"] = True
-        if "backward" in vars(cls) and "backward_parameters" not in vars(cls):
-            # Not the parent's, which need not be a part of this backward.
-            cls._backward_parameters = Layer._backward_parameters  # type: ignore[method-assign]
+            elif name == "backward_parameters" and "backward" in vars(cls) and name not in vars(cls):
+                # The parent's need not be a part of this backward: a network calls the whole of it.
+                setattr(cls, f"_{name}", vars(Layer)[f"_{name}"])
 
     def forward(self, x: FloatArray) -> FloatArray:
         """The output for the batch ``x``."""
@@ -142,9 +142,6 @@ class Layer(Composition):
             super().__delattr__(f"_{name}")
             if name == "backward" and "backward_parameters" not in vars(self):
                 super().__delattr__("_backward_parameters")
-
-    def _forget(self) -> None:
-        self.saved = self._output = None
 
     def leaves(self) -> list[Layer]:
         """The layers in the order of their application, with those of inner networks in their place."""

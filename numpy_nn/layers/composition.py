@@ -194,10 +194,7 @@ class Composition:
     def forget(self) -> None:
         """Have every layer drop what its last forward call left for a backward call, which then needs a new one."""
         for module in self.modules():
-            module._forget()
-
-    def _forget(self) -> None:
-        raise NotImplementedError
+            module.saved = module._output = None
 
     def to(self, dtype: DTypeLike) -> Self:
         """Convert parameters, gradients and buffers of floats to float32 or float64; returns the layer."""

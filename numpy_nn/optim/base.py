@@ -104,7 +104,7 @@ class Optimizer:
         own = {name: number(settings[name], name, low=0.0) for name in ("lr", "weight_decay")}
         return settings | own
 
-    def _states(self, group: Group) -> Sequence[str]:  # noqa: ARG002
+    def _states(self, group: Group) -> Sequence[str]:  # noqa: ARG002, subclasses read it
         """The names of the arrays of the parameters' size that the method keeps with these settings; they begin at 0.
 
         They reach :meth:`_update` in this order.
@@ -188,7 +188,7 @@ class Optimizer:
 
     def _update(self, group: Group, p: FloatArray, g: FloatArray, *arrays: FloatArray) -> None:
         """Update one block of a group: views of data, grad and each state, and two scratch rows of their length."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} has no _update")
 
     def __getstate__(self) -> dict[str, Any]:
         # The blocks are views, which in a copy would be arrays of their own.

@@ -43,7 +43,8 @@ class Schedule:
             group["lr"] = self._lr(t, base_lr)
 
     def _lr(self, t: int, base_lr: float) -> float:
-        raise NotImplementedError
+        """The rate at step ``t`` of a group that begins with ``base_lr``; a subclass gives it."""
+        raise NotImplementedError(f"{type(self).__name__} has no _lr")
 
 
 class StepLR(Schedule):

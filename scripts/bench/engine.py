@@ -14,6 +14,9 @@ from scripts.bench.cases import Problem
 class Engine:
     """One way to do the work of a case. A subclass has a method for each kind of work that it can do.
 
+    NotImplementedError for a kind that it cannot do, such as the forward pass of scikit-learn, whose fit is one call;
+    ``scripts/bench/engines.py`` knows which those are, and leaves the engine out of such cases.
+
     ``pool`` names the pool of threads that it computes with. ``python_memory`` says whether tracemalloc sees what it
     allocates. All times are wall-clock times of finished work.
     """

@@ -127,10 +127,12 @@ class Problem:
             self.arrays["input"], self.targets = x, targets
 
     def _forward(self, x: NDArray[Any]) -> Any:
-        raise NotImplementedError
+        """The target's output; a subclass knows how to ask for it."""
+        raise NotImplementedError(f"{type(self).__name__} has no _forward")
 
     def _backward(self, grad_output: Array) -> dict[str, Any]:
-        raise NotImplementedError
+        """The gradients that the target claims, by the names of the arrays; a subclass knows how to ask for them."""
+        raise NotImplementedError(f"{type(self).__name__} has no _backward")
 
     def _problem(self, text: str) -> None:
         if text not in self.problems:
