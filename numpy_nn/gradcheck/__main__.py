@@ -162,8 +162,8 @@ def _literal(word: str) -> Any:
 
 def _their_traceback(error: Exception) -> str:
     """The part of the traceback that lies in the user's own code, and the error."""
-    ours = str(Path(__file__).resolve().parent)
-    frames = [f for f in traceback.extract_tb(error.__traceback__) if not f.filename.startswith((ours, "<frozen"))]
+    ours = tuple(str(Path(__file__).resolve().parents[1] / room) for room in ("gradcheck", "subjects"))
+    frames = [f for f in traceback.extract_tb(error.__traceback__) if not f.filename.startswith((*ours, "<frozen"))]
     head = ["gradcheck: the check stopped in your code:"] if frames else []
     last = "".join(traceback.format_exception_only(error)).strip()
     return "\n".join(

@@ -21,12 +21,13 @@ ORDER = [
     {"layers"},
     {"losses", "optim"},
     {"network"},
-    {"training", "trace", "gradcheck"},
+    {"training", "trace", "subjects"},
+    {"gradcheck"},
     {"testing"},
     {"numpy_nn"},
 ]
 RANK = {room: rank for rank, rooms in enumerate(ORDER) for room in rooms}
-IN_GRADCHECK = ["report", "progress", "measure", "explain", "checker", "gradcheck", "__main__"]
+IN_GRADCHECK = ["report", "progress", "measure", "explain", "entry", "checker", "gradcheck", "__main__"]
 
 
 def imported(source: str) -> Iterator[str]:

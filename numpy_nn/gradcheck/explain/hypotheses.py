@@ -16,7 +16,6 @@ from numpy_nn.gradcheck.explain.special_hypotheses import special_hypotheses
 from numpy_nn.gradcheck.measure.derivatives import Array
 from numpy_nn.gradcheck.measure.differences import Differences
 from numpy_nn.gradcheck.measure.evidence import Evidence, common_ratio
-from numpy_nn.gradcheck.measure.targets import LossProblem, PairProblem
 
 
 def of_wrong_shape(e: Evidence) -> Iterator[Found]:
@@ -67,7 +66,7 @@ def _factors(e: Evidence) -> Iterator[Found]:
         return
     text = f"claimed / numerical = {ratio:.7g} at all {int(e.looked_at.sum())} coordinates looked at"
     if abs(ratio + 1.0) < 1e-6:
-        yield ("target_minus_prediction" if getattr(e.problem, "targets", None) is not None else "sign"), text
+        yield ("target_minus_prediction" if getattr(e.subject, "targets", None) is not None else "sign"), text
         return
     other = e.ratio_at_another_batch() if e.batch > 0 and e.x.ndim else None
     at = "" if other is None else f"; {other[1]:.6g} with {other[0]} rows instead of {e.batch}"
@@ -87,7 +86,7 @@ def _factors(e: Evidence) -> Iterator[Found]:
 def _count_of_rows_or_columns(e: Evidence, ratio: float, other: tuple[int, float] | None) -> tuple[str, str] | None:
     """The cause and the words for a ratio that is a number of rows, columns or both, or 1 over it."""
     n, columns = e.batch, math.prod(e.x.shape[1:])
-    loss = isinstance(e.problem, LossProblem) or (isinstance(e.problem, PairProblem) and e.output.size == 1)
+    loss = e.subject.is_loss or e.output.size == 1
 
     def goes_as(power: int, factor: float) -> bool:
         """Whether the ratio is factor * rows^power, also at another number of rows."""
@@ -97,7 +96,7 @@ def _count_of_rows_or_columns(e: Evidence, ratio: float, other: tuple[int, float
     if goes_as(1, 1.0):
         return "batch_mean_missing", ", the batch size"
     if goes_as(-1, 1.0):
-        bias = e.array.ndim == 1 and e.name != "input" and not loss
+        bias = e.array.ndim == 1 and not e.is_input and not loss
         return ("bias_averaged" if bias else "batch_mean_twice"), ", 1 / the batch size"
     if columns <= 1:
         return None
@@ -127,7 +126,7 @@ def _elementwise(e: Evidence) -> Iterator[Found]:
     g, x, y = e.grad_output, e.x, e.output
     if e.fits(e.vjp(np.ones_like(g))):
         yield "grad_output_ignored", e.everywhere("the one for grad_output = 1")
-    if e.name != "input" or x.shape != y.shape:
+    if not e.is_input or x.shape != y.shape:
         return
     if e.fits(g):
         yield "derivative_missing", e.everywhere("grad_output itself")
@@ -162,12 +161,12 @@ def _matrices(e: Evidence) -> Iterator[Found]:
     """Mistakes in products with a weight."""
     assert e.gradient is not None
     a, n, g = e.gradient, e.truth, e.grad_output
-    if a.ndim == 2 and a.shape[0] == a.shape[1] and e.name != "input" and e.looked_at.all() and e.fits(n.T):
+    if a.ndim == 2 and a.shape[0] == a.shape[1] and not e.is_input and e.looked_at.all() and e.fits(n.T):
         yield "transposed", e.everywhere("the transpose of the numerical one")
     for cause, formula, prediction in _products(e):
         if e.fits(prediction):
             yield cause, e.everywhere(formula)
-    if e.name != "input" and a.ndim <= 2 and g.ndim >= 1 and g.shape[0] == e.batch > 1:
+    if not e.is_input and a.ndim <= 2 and g.ndim >= 1 and g.shape[0] == e.batch > 1:
         for row in {0, e.batch - 1}:
             only = np.zeros_like(g)
             only[row] = g[row]
@@ -185,10 +184,10 @@ def _products(e: Evidence) -> Iterator[tuple[str, str, Array]]:
     x, g = e.x, e.grad_output
     if x.ndim != 2 or g.ndim != 2 or len(x) != len(g):  # images, or samples in columns
         return
-    if e.name == "input":
-        for name, weight in e.problem.arrays.items():
-            if weight.ndim == 2 and name != "input":
-                inward = (1, 1) in Differences(e.problem, name, e.rng).aligned  # (in, out), as for y = x W
+    if e.is_input:
+        for name, weight in e.subject.arrays.items():
+            if weight.ndim == 2 and name != e.subject.input:
+                inward = (1, 1) in Differences(e.subject, name, e.rng).aligned  # (in, out), as for y = x W
                 for formula, matrix, right in ((f"{name}^T", weight.T, inward), (name, weight, not inward)):
                     if g.shape[1] == matrix.shape[0]:
                         yield ("derivative_missing" if right else "transposed"), f"grad_output {formula}", g @ matrix
@@ -207,7 +206,7 @@ def _calls(e: Evidence) -> Iterator[Found]:
             yield "accumulated", e.everywhere("the numerical one plus the claimed one of the call before")
         if e.fits(e.previous) and e.hangs_on_previous():
             yield "stale_input", e.everywhere("that of the call before")
-    for name, kept in e.problem.kept_arrays():
+    for name, kept in e.subject.kept_arrays():
         if kept.shape == e.x.shape and e.fits(e.vjp(e.grad_output, kept)):
             yield (
                 "stale_input",
@@ -218,7 +217,7 @@ def _calls(e: Evidence) -> Iterator[Found]:
 
 
 def _regularised(e: Evidence) -> Iterator[Found]:
-    if e.name == "input":
+    if e.is_input:
         return
     assert e.gradient is not None
     extra = (e.gradient - e.truth)[e.looked_at]

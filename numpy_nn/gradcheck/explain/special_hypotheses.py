@@ -23,8 +23,8 @@ def special_hypotheses(e: Evidence) -> Iterator[Found]:
 
 def _losses(e: Evidence) -> Iterator[Found]:
     """Mistakes in the gradient of a loss by its first argument."""
-    targets = getattr(e.problem, "targets", None)
-    if targets is None or e.name != "input":
+    targets = getattr(e.subject, "targets", None)
+    if targets is None or not e.is_input:
         return
     assert e.gradient is not None
     x, extra = e.x, e.gradient - e.truth
@@ -58,7 +58,7 @@ def _as_scores(targets: NDArray[np.generic], shape: tuple[int, ...]) -> Array | 
 
 
 def _dropout(e: Evidence) -> Iterator[Found]:
-    if e.name != "input" or e.output.shape != e.x.shape:
+    if not e.is_input or e.output.shape != e.x.shape:
         return
     kept = e.output != 0.0
     if not kept.any() or kept.all():
@@ -78,7 +78,7 @@ def _dropout(e: Evidence) -> Iterator[Found]:
 def _normalisation(e: Evidence) -> Iterator[Found]:
     """Batch norm (statistics over axis 0) and layer norm (axis 1): y = gamma x^ + beta."""
     x, y, g = e.x, e.output, e.grad_output
-    if e.name != "input" or x.ndim != 2 or y.shape != x.shape:
+    if not e.is_input or x.ndim != 2 or y.shape != x.shape:
         return
     for axis in (0, 1):
         if x.shape[axis] < 3:
@@ -123,7 +123,7 @@ def _roughly(e: Evidence, prediction: Array) -> bool:
 
 def _softmax(e: Evidence) -> Iterator[Found]:
     x, y, g = e.x, e.output, e.grad_output
-    if e.name != "input" or x.ndim != 2 or y.shape != x.shape or x.shape[1] < 2:
+    if not e.is_input or x.ndim != 2 or y.shape != x.shape or x.shape[1] < 2:
         return
     with np.errstate(over="ignore"):
         if np.allclose(y.sum(axis=1), 1.0) and (y >= 0).all():
@@ -188,7 +188,7 @@ def _dense(e: Evidence) -> Iterator[Found]:
         if np.allclose(guess, slope):
             continue  # as relu'(relu(z)) is: no mistake by itself
         delta = dense.grad_hidden * guess
-        if e.name == "input":
+        if e.is_input:
             made = delta @ dense.weight.T
         elif e.array is dense.weight:
             made = e.x.T @ delta
@@ -224,7 +224,7 @@ def _find_dense(e: Evidence) -> Dense | None:
 
 def _weights_and_biases(e: Evidence) -> tuple[list[Array], list[Array]] | None:
     """The weights of one or two dense layers that fit the shapes, and their biases, 0 if there are none."""
-    arrays = [array for name, array in e.problem.arrays.items() if name != "input"]
+    arrays = [array for name, array in e.subject.arrays.items() if name != e.subject.input]
     weights = [array for array in arrays if array.ndim == 2 and min(array.shape) > 1]
     biases = [array.reshape(-1) for array in arrays if array.size == max(array.shape, default=0)]
     if e.x.ndim != 2 or e.output.ndim != 2 or len(weights) not in (1, 2) or len(biases) not in (0, len(weights)):

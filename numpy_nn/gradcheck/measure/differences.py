@@ -28,7 +28,7 @@ from numpy_nn.gradcheck.measure.derivatives import (
     rounding_of,
     scale_of,
 )
-from numpy_nn.gradcheck.measure.targets import Problem
+from numpy_nn.subjects.subject import Subject
 
 Mask = NDArray[np.bool_]
 
@@ -62,13 +62,13 @@ class Slopes:
 
 
 class Differences:
-    """Difference quotients by the array ``name`` of a problem, around the point where the problem is now."""
+    """Difference quotients by the array ``name`` of a subject, around the point where the subject is now."""
 
-    def __init__(self, problem: Problem, name: str, rng: np.random.Generator) -> None:
-        self._problem, self._rng = problem, rng
-        self.array = problem.arrays[name]
+    def __init__(self, subject: Subject, name: str, rng: np.random.Generator) -> None:
+        self._subject, self._rng = subject, rng
+        self.array = subject.arrays[name]
         self.home = self.array.copy()
-        self.center = problem.output()
+        self.center = subject.output()
         # Numbers may be as small as 1e-15 or as large as 1e6 where the function bends over distances of 1.
         self.scales = {
             "own": own_scale_of(self.home),
@@ -137,7 +137,7 @@ class Differences:
         for index in self._needed(mask.transpose(self._axes)):
             shift = np.zeros(self._shape)
             shift[index] = h[index]
-            output = self._problem.complex_output(self.home + 1j * shift.transpose(back))
+            output = self._subject.complex_output(self.home + 1j * shift.transpose(back))
             if output is None or output.shape != self.center.shape:
                 return None
             slopes[index] = self._fold(output.imag * grad_output).sum(axis=-1).reshape(slopes[index].shape) / h[index]
@@ -151,10 +151,10 @@ class Differences:
             self.array[...] = self.home
 
     def _output(self) -> Array:
-        output = self._problem.output()
+        output = self._subject.output()
         if output.shape != self.center.shape:
             raise ValueError(
-                f"{self._problem.label}: the output's shape changes from {self.center.shape} to {output.shape}"
+                f"{self._subject.label}: the output's shape changes from {self.center.shape} to {output.shape}"
             )
         return output
 

@@ -1,4 +1,4 @@
-"""What is known about one gradient, and what more can be asked of its problem."""
+"""What is known about one gradient, and what more can be asked of its subject."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from numpy_nn.gradcheck.measure.derivatives import TINY, Array, noise_level, scale_of
 from numpy_nn.gradcheck.measure.differences import Differences, Slopes
-from numpy_nn.gradcheck.measure.targets import Problem
+from numpy_nn.subjects.subject import Subject
 
 # A prediction fits if no coordinate is off by more than this share of the gradient's size. Predictions are made from
 # numerical derivatives good to 1e-7; a chance agreement of several coordinates to 1e-5 does not happen.
@@ -25,7 +25,7 @@ class Evidence:
 
     def __init__(
         self,
-        problem: Problem,
+        subject: Subject,
         name: str,
         gradient: Array | None,
         grad_output: Array,
@@ -35,7 +35,7 @@ class Evidence:
         previous_grad_output: Array,
         rng: np.random.Generator,
     ) -> None:
-        self.problem, self.name, self.gradient, self.rng = problem, name, gradient, rng
+        self.subject, self.name, self.gradient, self.rng = subject, name, gradient, rng
         self.grad_output, self.output = grad_output, output
         self.previous, self.previous_x, self.previous_grad_output = previous.get(name), previous_x, previous_grad_output
         self.slopes: Slopes | None = None
@@ -47,17 +47,22 @@ class Evidence:
     @cached_property
     def differences(self) -> Differences:
         """The difference quotients at the point itself."""
-        return Differences(self.problem, self.name, self.rng)
+        return Differences(self.subject, self.name, self.rng)
 
     @property
     def x(self) -> Array:
         """The input."""
-        return self.problem.arrays["input"]
+        return self.subject.arrays[self.subject.input]
+
+    @property
+    def is_input(self) -> bool:
+        """Whether the gradient is that with respect to the input."""
+        return self.name == self.subject.input
 
     @property
     def array(self) -> Array:
         """What the gradient belongs to."""
-        return self.problem.arrays[self.name]
+        return self.subject.arrays[self.name]
 
     @property
     def natural_slope(self) -> float:
@@ -83,7 +88,7 @@ class Evidence:
         try:
             for moved in self.multiples():
                 self.x[...] = moved
-                output, gradient = self.problem.output(), self.problem.gradients(self.grad_output)[self.name]
+                output, gradient = self.subject.output(), self.subject.gradients(self.grad_output)[self.name]
                 sizes.append(self.slope_of(output) if output.shape == self.grad_output.shape else 0.0)
                 sizes.append(0.0 if gradient is None else float(np.abs(gradient).max(initial=0.0)))
         finally:
@@ -99,7 +104,7 @@ class Evidence:
 
         def claimed(t: float) -> Array:
             self.x[...] = home + (1.0 + t) * direction  # not the point itself, which may lie on a kink
-            gradient = self.problem.gradients(self.grad_output)[self.name]
+            gradient = self.subject.gradients(self.grad_output)[self.name]
             assert gradient is not None
             return gradient.reshape(self.array.shape)
 
@@ -143,7 +148,7 @@ class Evidence:
         if x is not None:
             self.x[...] = x
         try:
-            differences = self.differences if x is None else Differences(self.problem, self.name, self.rng)
+            differences = self.differences if x is None else Differences(self.subject, self.name, self.rng)
             return differences.quick(grad_output, self.looked_at).value
         finally:
             self.x[...] = home
@@ -186,10 +191,10 @@ class Evidence:
         home = self.x.copy()
         try:
             self.x[...] = self.rng.standard_normal(self.x.shape)
-            self.problem.gradients(self.previous_grad_output)
+            self.subject.gradients(self.previous_grad_output)
         finally:
             self.x[...] = home
-        again, claimed = self.problem.gradients(self.grad_output)[self.name], self.gradient
+        again, claimed = self.subject.gradients(self.grad_output)[self.name], self.gradient
         return again is not None and claimed is not None and not np.array_equal(again, claimed)
 
     def ratio(self) -> float | None:
@@ -205,16 +210,16 @@ class Evidence:
     def ratio_at_another_batch(self) -> tuple[int, float] | None:
         """The same factor for a batch of another number of rows, with that number; None if it cannot be had."""
         rows = self.batch - 1 if self.batch > 2 else 2 * self.batch
-        problem = self.problem
-        with problem.resized(rows) as possible:
+        subject = self.subject
+        with subject.resized(rows) as possible:
             if not possible:
                 return None
-            output = problem.output()
-            grad_output = problem.random_grad_output(self.rng, output.shape)
-            gradient = problem.gradients(grad_output)[self.name]
-            if gradient is None or gradient.shape != problem.arrays[self.name].shape:
+            output = subject.output()
+            grad_output = subject.random_grad_output(self.rng, output.shape)
+            gradient = subject.gradients(grad_output)[self.name]
+            if gradient is None or gradient.shape != subject.arrays[self.name].shape:
                 return None
-            truth = Differences(problem, self.name, self.rng).quick(grad_output).value
+            truth = Differences(subject, self.name, self.rng).quick(grad_output).value
         ratio = common_ratio(gradient, truth)
         return None if ratio is None else (rows, ratio)
 

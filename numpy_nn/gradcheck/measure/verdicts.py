@@ -96,7 +96,7 @@ def _confirm(evidence: Evidence, status: Status) -> None:
     analytic, such as abs.
     """
     weak = np.isin(status, (UNRESOLVED, COARSE, FLAT))
-    if evidence.name != "input" or not weak.any() or evidence.gradient is None:
+    if not evidence.is_input or not weak.any() or evidence.gradient is None:
         return
     exact = evidence.differences.complex_step(evidence.grad_output, weak)
     if exact is not None:
@@ -121,7 +121,7 @@ def _right_nearby(evidence: Evidence, look: Mask) -> bool:
         return array + 2.0**-7 * scale_of(array) * evidence.rng.uniform(-1.0, 1.0, array.shape)
 
     for _ in range(2):
-        moved = {name: nearby(array) for name, array in evidence.problem.arrays.items()}
+        moved = {name: nearby(array) for name, array in evidence.subject.arrays.items()}
         if _look_at(evidence, moved, look) == _UNLIKE:
             return False
     return True
@@ -138,7 +138,7 @@ def _tell_elsewhere(evidence: Evidence, status: Status) -> None:
         hidden |= np.isin(status, (FLAT, LOST))
     if not hidden.any():
         return
-    found = [_look_at(evidence, {"input": moved}, hidden) for moved in evidence.multiples()]
+    found = [_look_at(evidence, {evidence.subject.input: moved}, hidden) for moved in evidence.multiples()]
     if _RIGHT in found or all(kind == _CONSTANT for kind in found):
         status[hidden] = ELSEWHERE
     else:
@@ -147,20 +147,20 @@ def _tell_elsewhere(evidence: Evidence, status: Status) -> None:
 
 
 def _look_at(evidence: Evidence, moved: dict[str, Array], look: Mask) -> str:
-    """With the problem's arrays moved: are the coordinates in ``look`` right."""
-    problem, claimed_here = evidence.problem, evidence.gradient
+    """With the subject's arrays moved: are the coordinates in ``look`` right."""
+    subject, claimed_here = evidence.subject, evidence.gradient
     assert claimed_here is not None
-    homes = {name: problem.arrays[name].copy() for name in moved}
+    homes = {name: subject.arrays[name].copy() for name in moved}
     try:
         for name, values in moved.items():
-            problem.arrays[name][...] = values
-        gradient = problem.gradients(evidence.grad_output)[evidence.name]
+            subject.arrays[name][...] = values
+        gradient = subject.gradients(evidence.grad_output)[evidence.name]
         if gradient is None or gradient.shape != look.shape or not np.isfinite(gradient).all():
             return _UNLIKE
-        slopes = Differences(problem, evidence.name, evidence.rng).close(evidence.grad_output, look)
+        slopes = Differences(subject, evidence.name, evidence.rng).close(evidence.grad_output, look)
         if not np.any(gradient[look]):
             flat = np.abs(slopes.value) <= slopes.bound
-            flat &= slopes.bound <= RESOLUTION * evidence.slope_of(problem.output())
+            flat &= slopes.bound <= RESOLUTION * evidence.slope_of(subject.output())
             return _CONSTANT if flat[look].all() else _UNLIKE
         if _agrees(gradient, slopes, RESOLUTION)[look].all():
             return _RIGHT
@@ -169,4 +169,4 @@ def _look_at(evidence: Evidence, moved: dict[str, Array], look: Mask) -> str:
         return _NEGLIGIBLE if nothing[look].all() else _UNLIKE
     finally:
         for name, values in homes.items():
-            problem.arrays[name][...] = values
+            subject.arrays[name][...] = values

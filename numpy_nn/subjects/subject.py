@@ -1,6 +1,6 @@
-"""What can be checked, made alike: layers, losses, foreign objects and pairs of functions as a :class:`Problem`.
+"""What can be checked, made alike: layers, losses, foreign objects and pairs of functions as a :class:`Subject`.
 
-A problem has named arrays, of which the first is the input, an output that depends on them, and the gradients that
+A subject has named arrays, of which the first is the input, an output that depends on them, and the gradients that
 somebody claims. It works on a copy of the target in float64, so that the target itself stays as it is.
 """
 
@@ -17,20 +17,32 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from numpy_nn.gradcheck.measure.derivatives import Array
-from numpy_nn.gradcheck.measure.parameters import Getter, lone_arrays, parameters_of
 from numpy_nn.layers import Layer
 from numpy_nn.layers.composition import Composition
 from numpy_nn.losses import Loss
+from numpy_nn.subjects.parameters import Getter, lone_arrays, parameters_of
+
+Array = NDArray[np.float64]
 
 
-class Problem:
-    """The base class. ``arrays`` are the live arrays that ``run`` reads: writing into them moves the point."""
+class SubjectError(Exception):
+    """The subject's own code has raised ``__cause__``: at a point that the user gave it is his, else no verdict."""
+
+
+class Subject:
+    """The base class. ``arrays`` are the live arrays that forward reads: writing into them moves the point.
+
+    ``input`` names the one in which a batch arrives; it is the first. ``is_loss`` says that the output is a loss: a
+    number whose gradient backward gives by itself.
+    """
+
+    is_loss = False
 
     def __init__(self, label: str, target: Any, x: Array, generators: Iterable[Any] = ()) -> None:
         self.label = label
         self.target = target
-        self.arrays: dict[str, NDArray[Any]] = {"input": x}
+        self.input = "input"
+        self.arrays: dict[str, NDArray[Any]] = {self.input: x}
         self.problems: list[str] = []
         self.notes: list[str] = []
         self.evaluations = 0
@@ -42,17 +54,17 @@ class Problem:
     def output(self) -> Array:
         """The output at the present values of ``arrays``, as an array of its own; with the same random draws each time.
 
-        In-place changes of the input are noted once, and undone.
+        In-place changes of the input are noted once, and undone. SubjectError if the subject's code raises.
         """
         self.evaluations += 1
         if self.watch is not None:
             self.watch(1)
         self.restore_generators()
-        given = self.arrays["input"].copy()
-        with np.errstate(all="ignore"):
+        given = self.arrays[self.input].copy()
+        with self._running():
             output = np.array(self._forward(given))
-        if not np.array_equal(given, self.arrays["input"], equal_nan=True):
-            self._problem("forward changes its input in place: the caller's array no longer holds what it held")
+        if not np.array_equal(given, self.arrays[self.input], equal_nan=True):
+            self.complain("forward changes its input in place: the caller's array no longer holds what it held")
         if output.dtype.kind != "f":
             raise TypeError(f"{self.label}: expected an output of floats, got an array of {output.dtype}")
         return output.astype(np.float64, copy=False)
@@ -76,11 +88,32 @@ class Problem:
         """The claimed gradients of sum(grad_output * output), as copies; None where none is given."""
         self.output()
         given = grad_output.copy()
-        with np.errstate(all="ignore"):
+        with self._running():
             claimed = self._backward(given)
         if not np.array_equal(given, grad_output):
-            self._problem("backward changes the gradient that it is given in place")
+            self.complain("backward changes the gradient that it is given in place")
         return {name: None if g is None else np.array(g, np.float64) for name, g in claimed.items()}
+
+    @contextmanager
+    def at(self, moved: Mapping[str, Array]) -> Iterator[None]:
+        """The same subject with these arrays at other values, of the same shapes; as before afterwards."""
+        homes = {name: self.arrays[name].copy() for name in moved}
+        try:
+            for name, values in moved.items():
+                self.arrays[name][...] = values
+            yield
+        finally:
+            for name, values in homes.items():
+                self.arrays[name][...] = values
+
+    @contextmanager
+    def _running(self) -> Iterator[None]:
+        """The subject's own code, without NumPy's warnings; what it raises becomes a SubjectError."""
+        try:
+            with np.errstate(all="ignore"):
+                yield
+        except Exception as error:
+            raise SubjectError(f"{self.label}: {type(error).__name__}: {error}") from error
 
     def kept_arrays(self) -> list[tuple[str, NDArray[Any]]]:
         """Arrays among the target's attributes, in which it keeps what forward saw."""
@@ -101,7 +134,7 @@ class Problem:
                 if self._restore:
                     self.notes.append("the target draws random numbers: every evaluation gets the same draws")
                 return True
-        self._problem(
+        self.complain(
             "not repeatable: two runs on the same input differ, also with the same random numbers; "
             "make it deterministic, or pass the generator that it draws from as rng="
         )
@@ -109,22 +142,22 @@ class Problem:
 
     @contextmanager
     def resized(self, rows: int) -> Iterator[bool]:
-        """The same problem with another number of rows, some of them twice; says whether that can be run."""
-        x, targets = self.arrays["input"], self.targets
+        """The same subject with another number of rows, some of them twice; says whether that can be run."""
+        x, targets = self.arrays[self.input], self.targets
         chosen = np.arange(rows) % x.shape[0]
         try:
-            self.arrays["input"] = x[chosen]
+            self.arrays[self.input] = x[chosen]
             if isinstance(targets, np.ndarray) and targets.ndim and targets.shape[0] == x.shape[0]:
                 self.targets = targets[chosen]
             try:
                 self.output()
-            except (ValueError, TypeError, IndexError):
+            except SubjectError:
                 # A target made for one number of rows, which is its right.
                 yield False
             else:
                 yield True
         finally:
-            self.arrays["input"], self.targets = x, targets
+            self.arrays[self.input], self.targets = x, targets
 
     def _forward(self, x: NDArray[Any]) -> Any:
         """The target's output; a subclass knows how to ask for it."""
@@ -134,12 +167,12 @@ class Problem:
         """The gradients that the target claims, by the names of the arrays; a subclass knows how to ask for them."""
         raise NotImplementedError(f"{type(self).__name__} has no _backward")
 
-    def _problem(self, text: str) -> None:
+    def complain(self, text: str) -> None:
         if text not in self.problems:
             self.problems.append(text)
 
 
-class ObjectProblem(Problem):
+class ObjectSubject(Subject):
     """A layer, ours or foreign: ``forward(x)`` (or a call), ``backward(grad_output)``, parameters."""
 
     def __init__(
@@ -171,10 +204,10 @@ class ObjectProblem(Problem):
         return self.target.backward(grad_output)
 
     def _backward(self, grad_output: Array) -> dict[str, Any]:
-        return {"input": self._call_backward(grad_output)} | {name: get() for name, get in self._gradients.items()}
+        return {self.input: self._call_backward(grad_output)} | {name: get() for name, get in self._gradients.items()}
 
 
-class PairProblem(Problem):
+class PairSubject(Subject):
     """A pair (f, vjp): f(x) and vjp(x, grad_output), or f(x, targets) and its gradient."""
 
     def __init__(self, f: Any, vjp: Any, x: Array, targets: Any, generators: Iterable[Any] = ()) -> None:
@@ -193,13 +226,15 @@ class PairProblem(Problem):
         return self._f(x, *self._extra)
 
     def _backward(self, grad_output: Array) -> dict[str, Any]:
-        x = self.arrays["input"].copy()
+        x = self.arrays[self.input].copy()
         last = (grad_output if grad_output.ndim else float(grad_output),) if self._takes_grad_output else ()
-        return {"input": self._vjp(x, *self._extra, *last)}
+        return {self.input: self._vjp(x, *self._extra, *last)}
 
 
-class LossProblem(Problem):
+class LossSubject(Subject):
     """A loss with its targets: ``loss(output, targets)`` and ``backward()``, which may take a gradient."""
+
+    is_loss = True
 
     def __init__(self, loss: Any, x: Array, targets: Any, generators: Iterable[Any] = ()) -> None:
         super().__init__(type(loss).__name__, loss, x, generators)
@@ -217,27 +252,27 @@ class LossProblem(Problem):
         return self._run(x, self.targets)
 
     def _backward(self, grad_output: Array) -> dict[str, Any]:
-        return {"input": self.target.backward(grad_output) if self._takes_grad_output else self.target.backward()}
+        return {self.input: self.target.backward(grad_output) if self._takes_grad_output else self.target.backward()}
 
 
-def as_problem(
+def as_subject(
     target: Any, x: Array, targets: Any, parameters: Mapping[str, str] | None, generators: Iterable[Any]
-) -> Problem:
-    """The problem for any target that :func:`~numpy_nn.gradcheck.check_gradients` takes."""
+) -> Subject:
+    """The subject for any target that :func:`~numpy_nn.gradcheck.check_gradients` takes."""
     if isinstance(targets, np.ndarray) and targets.dtype == np.float32:
         targets = targets.astype(np.float64)
     if isinstance(target, (tuple, list)):
         if len(target) != 2 or not all(map(callable, target)):
             raise TypeError(f"target: expected a pair of functions (f, vjp), got {target!r}")
         f, vjp = target
-        return PairProblem(f, vjp, x, targets, generators)
+        return PairSubject(f, vjp, x, targets, generators)
     target = in_float64(target)
     if targets is None:
-        return ObjectProblem(target, x, parameters, generators)
+        return ObjectSubject(target, x, parameters, generators)
     if hasattr(target, "backward"):
-        return LossProblem(target, x, targets, generators)
+        return LossSubject(target, x, targets, generators)
     if callable(getattr(target, "loss", None)) and callable(getattr(target, "grad", None)):  # joelnet's form
-        return PairProblem(target.loss, target.grad, x, targets, generators)
+        return PairSubject(target.loss, target.grad, x, targets, generators)
     raise TypeError(f"target: expected a loss with forward and backward, or loss and grad, got {type(target).__name__}")
 
 

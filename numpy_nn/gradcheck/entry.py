@@ -1,0 +1,188 @@
+"""The check of one subject: every coordinate of every array is right, wrong, or undecided with a reason."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from numpy_nn.gradcheck.explain.diagnosis import diagnose
+from numpy_nn.gradcheck.measure.derivatives import UNIT_ROUNDOFF, Array
+from numpy_nn.gradcheck.measure.differences import Differences, Mask, Slopes
+from numpy_nn.gradcheck.measure.evidence import Evidence
+from numpy_nn.gradcheck.measure.verdicts import AGREES, COARSE, ELSEWHERE, FLAT, KINK, LOST, OFF, UNRESOLVED, examine
+from numpy_nn.gradcheck.progress import Progress
+from numpy_nn.gradcheck.report import RIGHT, UNDECIDED, WRONG, Entry, GradientReport
+from numpy_nn.subjects.subject import Subject
+
+# Up to so many evaluations' worth of coordinates all are checked by default, beyond so many of them, drawn by chance.
+ALL_UP_TO, SAMPLES = 200_000, 2_000
+
+# Along so many random directions, in which all coordinates move, what a sample has left out is looked at as a whole.
+DIRECTIONS = 3
+
+
+_WEAKER = {
+    COARSE: "rounding hides all but two digits, which agree",
+    FLAT: "the output does not move beyond its rounding, nor would it by the claimed gradient",
+    LOST: "the claimed gradient, or the function, has lost digits to cancellation; another formula could keep them",
+    ELSEWHERE: "rounding hides the derivative here; the formula is right at a multiple of this input",
+}
+
+
+def check(subject: Subject, prefix: str, report: GradientReport, rng: np.random.Generator, samples: Any) -> None:
+    """Add the subject's entries to the report."""
+    first = not report.entries
+    if subject.make_repeatable():
+        output = subject.output()
+        if np.isfinite(output).all():
+            report.entries += _entries(subject, prefix, first, output, rng, samples)
+        else:
+            where = np.argwhere(~np.isfinite(output))[0].tolist()
+            subject.problems.append(f"the output is not finite: {output[tuple(where)]} at {where}")
+    label = f"{subject.label}: " if prefix else ""
+    report.problems += [label + text for text in subject.problems]
+    report.notes += [label + text for text in subject.notes]
+
+
+def _entries(
+    subject: Subject, prefix: str, first: bool, output: Array, rng: np.random.Generator, samples: Any
+) -> Iterator[Entry]:
+    x = subject.arrays[subject.input]
+    home = x.copy()
+    # A batch before the one that counts: what is kept or added up from call to call then shows.
+    x[...] = 0.75 * (np.roll(home, 1, axis=0) if home.ndim else home)
+    previous_x, previous_grad_output = x.copy(), subject.random_grad_output(rng, output.shape)
+    previous = subject.gradients(previous_grad_output)
+    x[...] = home
+    grad_output = subject.random_grad_output(rng, output.shape)
+    claimed = subject.gradients(grad_output)
+    again = subject.gradients(grad_output)
+    for name, gradient in claimed.items():
+        shown = name if not prefix else f"{prefix}.{name}" if name != subject.input or not first else name
+        if gradient is None and name == subject.input:
+            subject.notes.append("backward returns no gradient of the input: it is not checked")
+            continue
+        evidence = Evidence(
+            subject, name, gradient, grad_output, output, previous, previous_x, previous_grad_output, rng
+        )
+        if gradient is not None and not _equal(gradient, again[name]):
+            # A gradient that hangs on the calls before is wrong, one that varies by itself cannot be judged.
+            x[...] = previous_x
+            subject.gradients(previous_grad_output)
+            x[...] = home
+            if not _equal(subject.gradients(grad_output)[name], gradient) and not _adds_up(
+                gradient, again[name], previous[name]
+            ):
+                subject.problems.append(f"{shown}: two backward passes on the same input give different gradients")
+                continue
+        yield _entry(evidence, shown, samples)
+
+
+def _equal(first: Array | None, second: Array | None) -> bool:
+    return first is not None and second is not None and np.array_equal(first, second, equal_nan=True)
+
+
+def _adds_up(first: Array, second: Array | None, previous: Array | None) -> bool:
+    """Whether each call adds its gradient to that of the call before."""
+    if second is None or previous is None or not first.shape == second.shape == previous.shape:
+        return False
+    return bool(np.allclose(second - first, first - previous, rtol=1e-6, atol=1e-9 * np.abs(second).max()))
+
+
+def _entry(evidence: Evidence, name: str, samples: Any) -> Entry:
+    """Check one array."""
+    array = evidence.subject.arrays[evidence.name]
+    entry = Entry(name, RIGHT, array.shape, array.size, 0, 0, 0, 0, 0.0, None, np.nan, np.nan, np.nan)
+    if not _has_shape_of(array, evidence):
+        shape = None if evidence.gradient is None else evidence.gradient.shape
+        entry.verdict = WRONG
+        entry.reason = f"expected a gradient of shape {array.shape}, got {shape}"
+        entry.diagnosis = diagnose(evidence)
+        return entry
+    mask = _sample(evidence.differences, samples, evidence.rng)
+    progress = Progress(f"{evidence.subject.label}, {name}", 6 * evidence.differences.groups)
+    evidence.subject.watch = progress.advance
+    slopes, status = examine(evidence, mask)
+    progress.close()
+    _judge_entry(entry, evidence, slopes, status)
+    for kind, text in _WEAKER.items():
+        if number := int((status == kind).sum()):
+            evidence.subject.notes.append(f"{name}, {number:,} coordinates: {text}")
+    _name_worst(entry, evidence, slopes, status)
+    return entry
+
+
+def _has_shape_of(array: Array, evidence: Evidence) -> bool:
+    """Whether the gradient has the array's shape, which one that differs by axes of length 1 is given."""
+    gradient = evidence.gradient
+    if gradient is None or gradient.shape == array.shape:
+        return gradient is not None
+    if _squeezed(gradient.shape) != _squeezed(array.shape):
+        return False
+    evidence.gradient = gradient.reshape(array.shape)
+    return True
+
+
+def _judge_entry(entry: Entry, evidence: Evidence, slopes: Slopes, status: NDArray[Any]) -> None:
+    """The verdict on an array from those on its coordinates, and the diagnosis if it is wrong."""
+    entry.checked = int((status != "").sum())
+    entry.wrong, entry.undecided, entry.kinks = (int((status == kind).sum()) for kind in (OFF, UNRESOLVED, KINK))
+    if entry.wrong:
+        entry.verdict = WRONG
+        evidence.slopes, evidence.status = slopes, status
+        entry.diagnosis = diagnose(evidence)
+        if entry.wrong < entry.checked:
+            entry.reason = f"wrong at {entry.wrong:,} of {entry.checked:,} coordinates"
+    elif entry.undecided:
+        entry.verdict = UNDECIDED
+        entry.reason = evidence.reason
+    elif entry.checked < entry.size and not _right_along(evidence):
+        entry.verdict = WRONG
+        entry.reason = "right where it was looked at, but not along a random direction: look at more samples"
+
+
+def _name_worst(entry: Entry, evidence: Evidence, slopes: Slopes, status: NDArray[Any]) -> None:
+    """Of the coordinates of the kind that the verdict is about, the one with the largest error."""
+    gradient = evidence.gradient
+    assert gradient is not None
+    error = np.abs(gradient - slopes.value)
+    kind = OFF if entry.wrong else UNRESOLVED if entry.undecided else AGREES
+    worst = np.where(status == kind, np.nan_to_num(error, nan=np.inf), -1.0)
+    if not np.any(worst > 0.0):
+        worst = np.where(status != "", np.abs(gradient), -1.0)
+    index = tuple(int(i) for i in np.unravel_index(int(worst.argmax()), gradient.shape))
+    entry.index, entry.error, entry.bound = index, float(error[index]), float(slopes.bound[index])
+    entry.analytic, entry.numerical = float(gradient[index]), float(slopes.value[index])
+
+
+def _right_along(evidence: Evidence) -> bool:
+    """Whether the slope along a few random directions is the claimed one; what has a kink there is not counted."""
+    gradient, scale = evidence.gradient, evidence.differences.scales["wide"]
+    assert gradient is not None
+    for _ in range(DIRECTIONS):
+        direction = scale * evidence.rng.uniform(-1.0, 1.0, gradient.shape)
+        slope, bound, kink = evidence.differences.along(direction, evidence.grad_output)
+        terms = gradient * direction
+        rounding = gradient.size * UNIT_ROUNDOFF * float(np.abs(terms).sum())
+        if not kink and abs(float(terms.sum()) - slope) > bound + rounding:
+            return False
+    return True
+
+
+def _squeezed(shape: Iterable[int]) -> tuple[int, ...]:
+    return tuple(length for length in shape if length != 1)
+
+
+def _sample(differences: Differences, samples: Any, rng: np.random.Generator) -> Mask:
+    """Which coordinates to check."""
+    size = differences.array.size
+    if samples is None:
+        samples = "all" if 6 * differences.groups <= ALL_UP_TO else SAMPLES
+    mask = np.ones(size, np.bool_)
+    if samples != "all" and samples < size:
+        mask[:] = False
+        mask[rng.choice(size, samples, replace=False)] = True
+    return mask.reshape(differences.array.shape)
