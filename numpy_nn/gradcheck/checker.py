@@ -3,30 +3,35 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from numpy_nn._support.checks import Seed, generator
 from numpy_nn.gradcheck.entry import check
 from numpy_nn.gradcheck.measure.derivatives import Array
 from numpy_nn.gradcheck.report import GradientReport
+from numpy_nn.layers import Layer
 from numpy_nn.network import Sequential
-from numpy_nn.subjects.subject import ObjectSubject, Subject, SubjectError, as_subject, in_float64
+from numpy_nn.subjects import Hints, LiveSubject, Subject, SubjectError, as_subject, several
+from numpy_nn.subjects.state import in_float64
 
 
 def check_gradients(
     target: Any,
-    x: ArrayLike,
+    x: Any = None,
     targets: Any = None,
+    /,
     *,
     loss: Any = None,
+    arrays: Mapping[str, Any] | None = None,
     parameters: Mapping[str, str] | None = None,
+    constants: Sequence[str] = (),
     samples: int | str | None = None,
     rng: Any = None,
     seed: Seed = 0,
+    **named: Any,
 ) -> GradientReport:
     """Compare every gradient that ``target`` computes with numerical derivatives, and say what is wrong.
 
@@ -34,15 +39,21 @@ def check_gradients(
 
     - a layer or Sequential of numpy_nn, or your own subclass. A Sequential is checked layer by layer, each at the
       input that it really gets, then as a chain; ``loss=`` and ``targets`` add the loss at the end of it;
-    - any object with ``forward(x)`` and ``backward(grad_output)``. Its parameters are found as ``named_parameters()``,
-      as dicts or lists ``params`` and ``grads``, or as attributes with their gradients (``W`` and ``dW``, ``grad_W``,
-      ``W_grad``); else name them: ``parameters={"W": "my_gradient_of_W"}``;
-    - a pair ``(f, vjp)`` of functions ``f(x)`` and ``vjp(x, grad_output)``;
-    - with ``targets``: a loss, ``loss(x, targets)`` and ``backward()``, or a pair ``f(x, targets)``,
-      ``gradient(x, targets)``.
+    - an object with a forward and a backward pass under any of their usual names. What they want and return is found
+      from the names of their arguments, else by trying. Its parameters are the arrays that the output depends on,
+      wherever it keeps them; their gradients are what backward returns, or leaves under a name that says so. Where it
+      does not, name them: ``parameters={"W": "my_gradient_of_W"}``, and in ``constants`` arrays that have none;
+    - a pair ``(f, vjp)`` of functions, such as ``f(x)`` and ``vjp(x, grad_output)``, or ``f(x, w) -> (out, cache)`` and
+      ``vjp(grad_output, cache) -> (dx, dw)``; or one function that returns ``(value, gradients)``;
+    - with ``targets``: a loss, ``loss(x, targets)`` and ``backward()``, a pair ``f(x, targets)``,
+      ``gradient(x, targets)``, or a network with ``loss(x, targets)``;
+    - a function ``run()`` that reads arrays which live anywhere, with ``grads(*grad_outputs)`` in the place of ``x``,
+      which gives their gradients, and the arrays by name: ``check_gradients(run, grads, W=net.W, b=net.b)``, or in
+      ``arrays={...}``, as ``(object, "attribute")`` where the code binds them anew.
 
-    ``x`` is an array of floats (or a list); everything is computed in float64, on a deep copy of the target. What is
-    differentiated is sum(grad_output * output) for a random grad_output, which is also what ``backward`` is given; for
+    ``x`` is the argument of the forward pass, or a tuple of several: arrays of floats are differentiated, everything
+    else (integers, settings) is passed on. All is computed in float64, on a deep copy of the target. What is
+    differentiated is sum(grad_output * output) for a random grad_output, which is also what backward is given; for
     a loss, the loss.
     ``samples`` limits the coordinates of each array that are checked: a number drawn by chance, "all", or by default
     all up to 200,000 evaluations and 2,000 beyond; the others are then checked together, along random directions.
@@ -54,31 +65,62 @@ def check_gradients(
     started = time.perf_counter()
     if not (samples is None or samples == "all" or (isinstance(samples, int) and samples > 0)):
         raise ValueError(f'samples: expected a number >= 1, "all" or None, got {samples!r}')
-    point = _point(x)
     draws = generator(seed)
-    generators = [] if rng is None else [rng]
-    if loss is not None and targets is None:
-        raise ValueError("loss: expected targets with it, got None")
     report = GradientReport("", [], [], [], 0, 0.0)
-    if type(target) is Sequential:
-        subjects = _chain(target, point, loss, targets, report)
-    elif loss is not None:
-        raise TypeError(f"loss: expected a Sequential with it, got {type(target).__name__}; check the two apart")
-    else:
-        subjects = iter([("", as_subject(target, point, targets, parameters, generators))])
+    live = None
     try:
+        if named.keys() <= {"x", "targets"} and arrays is None:
+            x, targets = named.get("x", x), named.get("targets", targets)
+            hints = Hints(parameters, constants, () if rng is None else (rng,), loss)
+            subjects = _subjects(target, x, targets, hints, report)
+        else:
+            live = _live(target, x, {**named, **(arrays or {})}, () if rng is None else (rng,))
+            subjects = iter([("", live)])
         for prefix, subject in subjects:
             check(subject, prefix, report, draws, samples)
             report.evaluations += subject.evaluations
+            report.target = report.target or subject.label
     except SubjectError as error:
         raise error.__cause__ or error from None
-    if not report.target:
-        report.target = subject.label if target is not None else ""
+    finally:
+        if live is not None:
+            live.close()
     report.seconds = time.perf_counter() - started
     return report
 
 
-def _point(x: ArrayLike) -> Array:
+def _subjects(target: Any, x: Any, targets: Any, hints: Hints, report: GradientReport) -> Iterator[tuple[str, Subject]]:
+    """What there is to check of a target that is called with ``x``."""
+    if x is None:
+        raise TypeError("x: expected the argument of the forward pass, got None")
+    if hints.cost is not None and targets is None:
+        raise ValueError("loss: expected targets with it, got None")
+    inputs = tuple(map(_argument, several(x))) if isinstance(x, tuple) else (_point(x),)
+    if type(target) is Sequential:
+        return _chain(target, inputs[0], hints.cost, targets, report)
+    if hints.cost is not None and isinstance(target, Layer):
+        raise TypeError(f"loss: expected a Sequential with it, got {type(target).__name__}; check the two apart")
+    return iter([("", as_subject(target, inputs, targets, hints))])
+
+
+def _live(run: Any, grads: Any, arrays: Mapping[str, Any], generators: Sequence[Any]) -> LiveSubject:
+    if not callable(run) or not callable(grads):
+        raise TypeError(
+            "arrays by name go with two functions: check_gradients(run, grads, W=net.W), where run() returns the "
+            "output and grads(grad_output) the gradients"
+        )
+    return LiveSubject(run, grads, arrays, generators=generators)
+
+
+def _argument(value: Any) -> Any:
+    """One of several arguments: a list of floats is an array; whatever holds no floats is passed on as it is."""
+    if isinstance(value, list) and value:
+        array = np.asarray(value)
+        value = array if array.dtype.kind == "f" else value
+    return _point(value) if isinstance(value, np.ndarray) and value.dtype.kind == "f" else value
+
+
+def _point(x: Any) -> Array:
     array = np.asarray(x)
     if array.dtype.kind not in "fiu" or (array.dtype.kind in "iu" and isinstance(x, np.ndarray)):
         raise TypeError(f"x: expected an array of floats, got an array of {array.dtype}")
@@ -94,7 +136,7 @@ def _chain(net: Sequential, x: Array, loss: Any, targets: Any, report: GradientR
     """Every layer with the input that it gets in the network, the loss, and the composition."""
     report.target = net.label
     net = in_float64(net)
-    subject = ObjectSubject(net, x)
+    subject = as_subject(net, (x,), None, Hints())
     if not subject.make_repeatable():
         report.problems += subject.problems
         return
@@ -109,9 +151,9 @@ def _chain(net: Sequential, x: Array, loss: Any, targets: Any, report: GradientR
         report.problems.append("the network's forward or backward is not that of its layers one after the other")
     report.evaluations += subject.evaluations
     for layer, layer_input in zip(net.leaves(), inputs, strict=True):
-        yield layer.name, ObjectSubject(layer, layer_input)
+        yield layer.name, as_subject(layer, (layer_input,), None, Hints())
     if loss is not None:
-        yield "loss", as_subject(loss, np.array(whole), targets, None, ())
+        yield "loss", as_subject(loss, (np.array(whole),), targets, Hints())
 
 
 def _forward_step_by_step(net: Sequential, x: Array, subject: Subject) -> tuple[list[Array], Array]:

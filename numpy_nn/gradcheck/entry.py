@@ -35,6 +35,8 @@ _WEAKER = {
 def check(subject: Subject, prefix: str, report: GradientReport, rng: np.random.Generator, samples: Any) -> None:
     """Add the subject's entries to the report."""
     first = not report.entries
+    if first:
+        report.input = f"{prefix}.{subject.input}" if prefix and subject.input != "input" else subject.input
     if subject.make_repeatable():
         output = subject.output()
         if np.isfinite(output).all():
@@ -44,7 +46,22 @@ def check(subject: Subject, prefix: str, report: GradientReport, rng: np.random.
             subject.problems.append(f"the output is not finite: {output[tuple(where)]} at {where}")
     label = f"{subject.label}: " if prefix else ""
     report.problems += [label + text for text in subject.problems]
+    report.warnings += [label + text for text in subject.warnings]
     report.notes += [label + text for text in subject.notes]
+    _count_unchecked(subject, label, report)
+
+
+def _count_unchecked(subject: Subject, label: str, report: GradientReport) -> None:
+    """Say which arrays the output depends on and were not checked: then the gradients are not all right."""
+    lost = [name for name, kind, _ in subject.unchecked if kind == "unchecked"]
+    if lost:
+        total = len(subject.arrays) + len(lost)
+        report.problems.append(
+            f"{label}{len(subject.arrays)} of {total} arrays that the output depends on were checked: no gradient was "
+            f"found of {', '.join(lost)}; name it with parameters=, or list what is not learned in constants="
+        )
+    if buffers := [name for name, kind, _ in subject.unchecked if kind == "buffer"]:
+        report.notes.append(f"{label}not learned, and not checked: {', '.join(buffers)}")
 
 
 def _entries(
@@ -59,7 +76,7 @@ def _entries(
     x[...] = home
     grad_output = subject.random_grad_output(rng, output.shape)
     claimed = subject.gradients(grad_output)
-    again = subject.gradients(grad_output)
+    again, redrawn = subject.gradients(grad_output), subject.gradients(grad_output, other_draws=True)
     for name, gradient in claimed.items():
         shown = name if not prefix else f"{prefix}.{name}" if name != subject.input or not first else name
         if gradient is None and name == subject.input:
@@ -68,6 +85,12 @@ def _entries(
         evidence = Evidence(
             subject, name, gradient, grad_output, output, previous, previous_x, previous_grad_output, rng
         )
+        if _equal(gradient, again[name]) and not _equal(gradient, redrawn[name]):
+            subject.problems.append(
+                f"{shown}: two backward passes on the same input give different gradients: backward draws random "
+                "numbers of its own; keep what forward drew"
+            )
+            continue
         if gradient is not None and not _equal(gradient, again[name]):
             # A gradient that hangs on the calls before is wrong, one that varies by itself cannot be judged.
             x[...] = previous_x

@@ -64,10 +64,11 @@ class Entry:
 
 @dataclass
 class GradientReport:
-    """The verdict on a target. ``ok`` if every gradient is right and nothing else is the matter.
+    """The verdict on a target. ``ok`` if every gradient is right and nothing else keeps it from being called so.
 
-    ``problems`` are findings other than a wrong gradient that make the target unfit for use or for a check, such as an
-    input changed in place; ``notes`` are things worth knowing.
+    ``problems`` are findings that leave gradients unjudged, such as outputs that no two runs repeat; ``warnings`` are
+    things that the code does and should not, though its gradients can be judged, such as changing its input in place;
+    ``notes`` are things worth knowing. ``input`` is the name of the entry that also goes by "input".
     """
 
     target: str
@@ -76,6 +77,8 @@ class GradientReport:
     notes: list[str]
     evaluations: int
     seconds: float
+    warnings: list[str] = field(default_factory=list)
+    input: str = "input"
 
     @property
     def verdict(self) -> str:
@@ -91,10 +94,16 @@ class GradientReport:
         return self.verdict == RIGHT
 
     def __getitem__(self, name: str) -> Entry:
-        """The entry of that name. KeyError, with the names there are, if there is none."""
+        """The entry of that name. KeyError if there is none.
+
+        "input" is also that of forward's first argument; the last part of a path is enough where it is the only one.
+        """
         for entry in self.entries:
-            if entry.name == name:
+            if entry.name == name or (name == "input" and entry.name == self.input):
                 return entry
+        inside = [entry for entry in self.entries if entry.name.endswith((f"['{name}']", f".{name}"))]
+        if len(inside) == 1:
+            return inside[0]
         raise KeyError(f"{name}; there are {', '.join(entry.name for entry in self.entries)}")
 
     def raise_if_failed(self) -> None:
@@ -148,7 +157,7 @@ class GradientReport:
                 texts += [f"{e.name}: {d.statement}", f"    evidence: {d.evidence}", f"    remedy: {d.remedy}"]
                 if d.alternatives:
                     texts.append(f"    the numbers would also fit: {', '.join(d.alternatives)}")
-        texts += [f"problem: {text}" for text in self.problems]
+        texts += [f"problem: {text}" for text in [*self.problems, *self.warnings]]
         return texts + [f"note: {text}" for text in self.notes]
 
 

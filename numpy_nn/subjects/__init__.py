@@ -1,5 +1,7 @@
 """Code of any form made alike: named live arrays, an output that depends on them, gradients that somebody claims."""
 
-from numpy_nn.subjects.subject import Subject, SubjectError, as_subject
+from numpy_nn.subjects.live import LiveSubject
+from numpy_nn.subjects.recognise import Hints, as_subject, several
+from numpy_nn.subjects.subject import Subject, SubjectError
 
-__all__ = ["Subject", "SubjectError", "as_subject"]
+__all__ = ["Hints", "LiveSubject", "Subject", "SubjectError", "as_subject", "several"]

@@ -1,26 +1,17 @@
-"""What can be checked, made alike: layers, losses, foreign objects and pairs of functions as a :class:`Subject`.
-
-A subject has named arrays, of which the first is the input, an output that depends on them, and the gradients that
-somebody claims. It works on a copy of the target in float64, so that the target itself stays as it is.
-"""
+"""What can be checked, timed and compared: named live arrays, an output, and gradients that somebody claims."""
 
 from __future__ import annotations
 
-import copy
-import inspect
-import random
+import math
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from numpy_nn.layers import Layer
-from numpy_nn.layers.composition import Composition
-from numpy_nn.losses import Loss
-from numpy_nn.subjects.parameters import Getter, lone_arrays, parameters_of
+from numpy_nn.subjects.state import Snapshot, attributes, find_generators, global_generators, restorer
 
 Array = NDArray[np.float64]
 
@@ -33,41 +24,50 @@ class Subject:
     """The base class. ``arrays`` are the live arrays that forward reads: writing into them moves the point.
 
     ``input`` names the one in which a batch arrives; it is the first. ``is_loss`` says that the output is a loss: a
-    number whose gradient backward gives by itself.
+    number whose gradient backward gives by itself. Several outputs are laid side by side, row by row of the batch where
+    each has a row for it.
     """
 
-    is_loss = False
-
-    def __init__(self, label: str, target: Any, x: Array, generators: Iterable[Any] = ()) -> None:
+    def __init__(
+        self, label: str, roots: Sequence[Any], arrays: Mapping[str, Array], generators: Iterable[Any] = ()
+    ) -> None:
         self.label = label
-        self.target = target
-        self.input = "input"
-        self.arrays: dict[str, NDArray[Any]] = {self.input: x}
-        self.problems: list[str] = []
-        self.notes: list[str] = []
-        self.evaluations = 0
-        self._generators = [*find_generators(target), *generators]
-        self._restore = [_restorer(g) for g in self._generators]
+        self.arrays: dict[str, NDArray[Any]] = dict(arrays)
+        self.input = next(iter(self.arrays), "input")
+        self.is_loss = False
         self.targets: Any = None
+        self.problems: list[str] = []
+        self.warnings: list[str] = []
+        self.notes: list[str] = []
+        # Arrays that the output depends on and of which no gradient was found: name, what it is, how many numbers.
+        self.unchecked: list[tuple[str, str, int]] = []
+        self.evaluations = 0
         self.watch: Callable[[int], None] | None = None  # told of every evaluation
+        self._roots = roots
+        found = [*find_generators(*roots), *generators]
+        self._generators = list({id(g): g for g in found}.values())
+        self._restore = [restorer(g) for g in self._generators]
+        self._repeatable: bool | None = None
+        self._home: Snapshot | None = None
+        self._shapes: list[tuple[int, ...]] = []
 
     def output(self) -> Array:
         """The output at the present values of ``arrays``, as an array of its own; with the same random draws each time.
 
-        In-place changes of the input are noted once, and undone. SubjectError if the subject's code raises.
+        In-place changes of the arrays are noted once, and undone. SubjectError if the subject's code raises.
         """
         self.evaluations += 1
         if self.watch is not None:
             self.watch(1)
+        if self._home is not None:
+            self._home.restore()
         self.restore_generators()
-        given = self.arrays[self.input].copy()
         with self._running():
-            output = np.array(self._forward(given))
-        if not np.array_equal(given, self.arrays[self.input], equal_nan=True):
-            self.complain("forward changes its input in place: the caller's array no longer holds what it held")
-        if output.dtype.kind != "f":
-            raise TypeError(f"{self.label}: expected an output of floats, got an array of {output.dtype}")
-        return output.astype(np.float64, copy=False)
+            outputs = [np.array(output) for output in self._run({})]
+        for output in outputs:
+            if output.dtype.kind != "f":
+                raise TypeError(f"{self.label}: expected an output of floats, got an array of {output.dtype}")
+        return self._joined(outputs).astype(np.float64, copy=False)
 
     def restore_generators(self) -> None:
         """Have every generator draw again what it drew for the first output."""
@@ -76,22 +76,33 @@ class Subject:
 
     def complex_output(self, x: NDArray[np.complexfloating[Any]]) -> NDArray[np.complexfloating[Any]] | None:
         """The output for a complex input; None if the target does not take one and answer in kind."""
+        before = Snapshot(*self._roots)
         with np.errstate(all="ignore"), warnings.catch_warnings():
             warnings.simplefilter("error", np.exceptions.ComplexWarning)
             try:
-                output = np.asarray(self._forward(x))
-            except (TypeError, ValueError, np.exceptions.ComplexWarning):
+                with self._running():
+                    output = self._joined([np.asarray(output) for output in self._run({self.input: x})])
+            except (SubjectError, TypeError, ValueError):
                 return None
+            finally:
+                before.restore()
         return output if np.iscomplexobj(output) else None
 
-    def gradients(self, grad_output: Array) -> dict[str, NDArray[Any] | None]:
-        """The claimed gradients of sum(grad_output * output), as copies; None where none is given."""
+    def gradients(self, grad_output: Array, *, other_draws: bool = False) -> dict[str, NDArray[Any] | None]:
+        """The claimed gradients of sum(grad_output * output), as copies; None where none is given.
+
+        With ``other_draws`` a backward pass that draws random numbers by itself gets others than it did before.
+        """
         self.output()
-        given = grad_output.copy()
+        if other_draws:
+            for drawing in self._generators:
+                drawing.random()
+        given = self._split(grad_output)
+        kept = [part.copy() for part in given]
         with self._running():
-            claimed = self._backward(given)
-        if not np.array_equal(given, grad_output):
-            self.complain("backward changes the gradient that it is given in place")
+            claimed = self._claim(given)
+        if not all(np.array_equal(a, b) for a, b in zip(given, kept, strict=True)):
+            self.warn("backward changes the gradient that it is given in place")
         return {name: None if g is None else np.array(g, np.float64) for name, g in claimed.items()}
 
     @contextmanager
@@ -106,39 +117,47 @@ class Subject:
             for name, values in homes.items():
                 self.arrays[name][...] = values
 
-    @contextmanager
-    def _running(self) -> Iterator[None]:
-        """The subject's own code, without NumPy's warnings; what it raises becomes a SubjectError."""
-        try:
-            with np.errstate(all="ignore"):
-                yield
-        except Exception as error:
-            raise SubjectError(f"{self.label}: {type(error).__name__}: {error}") from error
-
     def kept_arrays(self) -> list[tuple[str, NDArray[Any]]]:
         """Arrays among the target's attributes, in which it keeps what forward saw."""
-        attributes = vars(self.target) if hasattr(self.target, "__dict__") else {}
-        return [(name, value.copy()) for name, value in attributes.items() if isinstance(value, np.ndarray)]
+        held = [item for root in self._roots for item in attributes(root).items()]
+        return [(name, value.copy()) for name, value in held if isinstance(value, np.ndarray)]
 
     def random_grad_output(self, rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
         """A random gradient of the output; entries between 1/2 and 3/2 in size, none of them 1."""
         return rng.uniform(0.5, 1.5, shape) * rng.choice([-1.0, 1.0], shape)
 
     def make_repeatable(self) -> bool:
-        """Whether two runs agree, if need be with the same random draws in both; says so in ``notes``."""
-        for restorers in ([], _global_restorers()):
-            self._restore += restorers
-            first = self.output()
-            # More than two, as the draws of a few numbers may agree by chance.
-            if all(np.array_equal(first, self.output(), equal_nan=True) for _ in range(4)):
+        """Whether two runs agree, if need be with the same random draws in both, or from the same state.
+
+        Says so in ``notes``.
+        """
+        if self._repeatable is None:
+            self._repeatable = self._make_repeatable()
+        return self._repeatable
+
+    def _make_repeatable(self) -> bool:
+        for generators in ([], global_generators()):
+            self._generators += generators
+            self._restore += [restorer(generator) for generator in generators]
+            if self._repeats():
                 if self._restore:
                     self.notes.append("the target draws random numbers: every evaluation gets the same draws")
                 return True
+        self._home = Snapshot(*self._roots)
+        if self._repeats():
+            self.notes.append("the output hangs on the calls before: every evaluation starts from the same state")
+            return True
+        self._home = None
         self.complain(
             "not repeatable: two runs on the same input differ, also with the same random numbers; "
             "make it deterministic, or pass the generator that it draws from as rng="
         )
         return False
+
+    def _repeats(self) -> bool:
+        """Whether five runs agree: more than two, as the draws of a few numbers may agree by chance."""
+        first = self.output()
+        return all(np.array_equal(first, self.output(), equal_nan=True) for _ in range(4))
 
     @contextmanager
     def resized(self, rows: int) -> Iterator[bool]:
@@ -159,205 +178,52 @@ class Subject:
         finally:
             self.arrays[self.input], self.targets = x, targets
 
-    def _forward(self, x: NDArray[Any]) -> Any:
-        """The target's output; a subclass knows how to ask for it."""
-        raise NotImplementedError(f"{type(self).__name__} has no _forward")
-
-    def _backward(self, grad_output: Array) -> dict[str, Any]:
-        """The gradients that the target claims, by the names of the arrays; a subclass knows how to ask for them."""
-        raise NotImplementedError(f"{type(self).__name__} has no _backward")
-
     def complain(self, text: str) -> None:
+        """Add a problem, once."""
         if text not in self.problems:
             self.problems.append(text)
 
+    def warn(self, text: str) -> None:
+        """Add something that the code does and should not, though its gradients can be judged; once."""
+        if text not in self.warnings:
+            self.warnings.append(text)
 
-class ObjectSubject(Subject):
-    """A layer, ours or foreign: ``forward(x)`` (or a call), ``backward(grad_output)``, parameters."""
+    def _run(self, replaced: Mapping[str, NDArray[Any]], /) -> Sequence[Any]:
+        """The outputs, with these in place of ``arrays`` of the same names; a subclass knows how to ask for them."""
+        raise NotImplementedError(f"{type(self).__name__} has no _run")
 
-    def __init__(
-        self, target: Any, x: Array, parameters: Mapping[str, str] | None = None, generators: Iterable[Any] = ()
-    ) -> None:
-        label = target.label if isinstance(target, Layer) else type(target).__name__
-        arrays = [] if isinstance(target, Layer) else lone_arrays(target)
-        super().__init__(label, target, x, generators)
-        self._run = target.forward if hasattr(target, "forward") else target
-        if not callable(getattr(target, "backward", None)):
-            raise TypeError(f"target: expected forward and backward, got {label} without backward")
-        # Gradients may only come to be, or get their names, in a first backward pass.
-        first = self.output()
-        self._call_backward(np.ones_like(first))
-        self._gradients: dict[str, Getter] = {}
-        for name, array, getter in parameters_of(target, parameters):
-            self.arrays[name], self._gradients[name] = array, getter
-        if lost := [name for name in arrays if name not in self.arrays]:
-            self.notes.append(f"not checked, as no gradient of it was found: {', '.join(lost)}; see parameters=")
+    def _claim(self, grad_outputs: Sequence[Array]) -> Mapping[str, Any]:
+        """The gradients that the target claims, by the names of the arrays; a subclass knows how to ask for them."""
+        raise NotImplementedError(f"{type(self).__name__} has no _claim")
 
-    def _forward(self, x: Array) -> Any:
-        return self._run(x)
+    @contextmanager
+    def _running(self) -> Iterator[None]:
+        """The subject's own code, without NumPy's warnings; what it raises becomes a SubjectError."""
+        try:
+            with np.errstate(all="ignore"):
+                yield
+        except SubjectError:
+            raise
+        except Exception as error:
+            raise SubjectError(f"{self.label}: {type(error).__name__}: {error}") from error
 
-    def _call_backward(self, grad_output: Array) -> Any:
-        # What every layer of numpy_nn has is never called by training, and would hide a layer that adds up gradients.
-        zero_grad = getattr(self.target, "zero_grad", None)
-        if callable(zero_grad) and getattr(zero_grad, "__func__", None) is not Composition.zero_grad:
-            zero_grad()
-        return self.target.backward(grad_output)
+    def _joined(self, outputs: Sequence[NDArray[Any]]) -> NDArray[Any]:
+        """Several outputs as one array: side by side if all have the rows of the first, else end to end."""
+        self._shapes = [output.shape for output in outputs]
+        if len(outputs) == 1:
+            return outputs[0]
+        if self._in_rows():
+            return np.concatenate([output.reshape(len(output), -1) for output in outputs], axis=1)
+        return np.concatenate([output.ravel() for output in outputs])
 
-    def _backward(self, grad_output: Array) -> dict[str, Any]:
-        return {self.input: self._call_backward(grad_output)} | {name: get() for name, get in self._gradients.items()}
+    def _split(self, grad_output: Array) -> list[Array]:
+        """The opposite of :meth:`_joined`: a gradient for each of the outputs, in their shapes."""
+        if len(self._shapes) == 1:
+            return [grad_output.copy()]
+        axis = 1 if self._in_rows() else 0
+        lengths = [math.prod(shape[axis:]) for shape in self._shapes]
+        parts = np.split(grad_output, np.cumsum(lengths)[:-1], axis=axis)
+        return [part.reshape(shape).copy() for part, shape in zip(parts, self._shapes, strict=True)]
 
-
-class PairSubject(Subject):
-    """A pair (f, vjp): f(x) and vjp(x, grad_output), or f(x, targets) and its gradient."""
-
-    def __init__(self, f: Any, vjp: Any, x: Array, targets: Any, generators: Iterable[Any] = ()) -> None:
-        super().__init__(getattr(f, "__name__", type(f).__name__), (f, vjp), x, generators)
-        self._f, self._vjp, self.targets = f, vjp, targets
-        self._takes_grad_output = _positional(vjp) != 1 + len(self._extra)
-
-    @property
-    def _extra(self) -> tuple[Any, ...]:
-        return () if self.targets is None else (self.targets,)
-
-    def random_grad_output(self, rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
-        return super().random_grad_output(rng, shape) if self._takes_grad_output else np.ones(shape)
-
-    def _forward(self, x: Array) -> Any:
-        return self._f(x, *self._extra)
-
-    def _backward(self, grad_output: Array) -> dict[str, Any]:
-        x = self.arrays[self.input].copy()
-        last = (grad_output if grad_output.ndim else float(grad_output),) if self._takes_grad_output else ()
-        return {self.input: self._vjp(x, *self._extra, *last)}
-
-
-class LossSubject(Subject):
-    """A loss with its targets: ``loss(output, targets)`` and ``backward()``, which may take a gradient."""
-
-    is_loss = True
-
-    def __init__(self, loss: Any, x: Array, targets: Any, generators: Iterable[Any] = ()) -> None:
-        super().__init__(type(loss).__name__, loss, x, generators)
-        self._run = loss.forward if hasattr(loss, "forward") else loss
-        self.targets = targets
-        if isinstance(loss, Loss):
-            self._takes_grad_output = loss.reduction == "none"
-        else:
-            self._takes_grad_output = bool(_positional(loss.backward))
-
-    def random_grad_output(self, rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
-        return super().random_grad_output(rng, shape) if self._takes_grad_output else np.ones(shape)
-
-    def _forward(self, x: Array) -> Any:
-        return self._run(x, self.targets)
-
-    def _backward(self, grad_output: Array) -> dict[str, Any]:
-        return {self.input: self.target.backward(grad_output) if self._takes_grad_output else self.target.backward()}
-
-
-def as_subject(
-    target: Any, x: Array, targets: Any, parameters: Mapping[str, str] | None, generators: Iterable[Any]
-) -> Subject:
-    """The subject for any target that :func:`~numpy_nn.gradcheck.check_gradients` takes."""
-    if isinstance(targets, np.ndarray) and targets.dtype == np.float32:
-        targets = targets.astype(np.float64)
-    if isinstance(target, (tuple, list)):
-        if len(target) != 2 or not all(map(callable, target)):
-            raise TypeError(f"target: expected a pair of functions (f, vjp), got {target!r}")
-        f, vjp = target
-        return PairSubject(f, vjp, x, targets, generators)
-    target = in_float64(target)
-    if targets is None:
-        return ObjectSubject(target, x, parameters, generators)
-    if hasattr(target, "backward"):
-        return LossSubject(target, x, targets, generators)
-    if callable(getattr(target, "loss", None)) and callable(getattr(target, "grad", None)):  # joelnet's form
-        return PairSubject(target.loss, target.grad, x, targets, generators)
-    raise TypeError(f"target: expected a loss with forward and backward, or loss and grad, got {type(target).__name__}")
-
-
-def in_float64(target: Any) -> Any:
-    """A deep copy whose float32 arrays are float64. TypeError if the target cannot be copied."""
-    try:
-        target = copy.deepcopy(target)
-    except Exception as error:
-        raise TypeError(
-            f"target: {type(target).__name__} cannot be copied ({error}), and the check works on a copy; "
-            "pass a pair of functions (f, vjp)"
-        ) from error
-    if isinstance(target, Layer):
-        return target.to(np.float64)
-    _widen(target, {})
-    return target
-
-
-def _widen(thing: Any, done: dict[int, Any]) -> Any:
-    """``thing`` with every float32 array in its attributes and containers replaced; one array stays one array."""
-    if id(thing) in done:
-        return done[id(thing)]
-    if isinstance(thing, np.ndarray):
-        wide = thing.astype(np.float64) if thing.dtype == np.float32 else thing
-        done[id(thing)] = done[id(wide)] = wide
-        return wide
-    done[id(thing)] = thing
-    if isinstance(thing, Layer):
-        thing.to(np.float64)
-    elif isinstance(thing, dict):
-        thing.update({key: _widen(value, done) for key, value in thing.items()})
-    elif isinstance(thing, list):
-        thing[:] = [_widen(value, done) for value in thing]
-    elif isinstance(thing, tuple) and type(thing) is tuple:
-        return tuple(_widen(value, done) for value in thing)
-    elif _has_attributes(thing):
-        for name, value in vars(thing).items():
-            setattr(thing, name, _widen(value, done))
-    return thing
-
-
-def find_generators(thing: Any, seen: set[int] | None = None) -> list[Any]:
-    """Every random generator among the attributes of ``thing``, at any depth."""
-    seen = set() if seen is None else seen
-    if id(thing) in seen:
-        return []
-    seen.add(id(thing))
-    if isinstance(thing, (np.random.Generator, np.random.RandomState, random.Random)):
-        return [thing]
-    inner: Iterable[Any] = ()
-    if isinstance(thing, Mapping):
-        inner = thing.values()
-    elif isinstance(thing, (list, tuple)):
-        inner = thing
-    elif _has_attributes(thing):
-        inner = vars(thing).values()
-    return [generator for part in inner for generator in find_generators(part, seen)]
-
-
-def _has_attributes(thing: Any) -> bool:
-    plain = not (isinstance(thing, type) or inspect.isroutine(thing) or inspect.ismodule(thing))
-    return plain and hasattr(thing, "__dict__")
-
-
-def _restorer(generator: Any) -> Callable[[], None]:
-    if isinstance(generator, np.random.Generator):
-        bits, state = generator.bit_generator, copy.deepcopy(generator.bit_generator.state)
-        return lambda: setattr(bits, "state", state)
-    if isinstance(generator, np.random.RandomState):
-        kept = generator.get_state()
-        return lambda: generator.set_state(kept)
-    state = generator.getstate()
-    return lambda: generator.setstate(state)
-
-
-def _global_restorers() -> list[Callable[[], None]]:
-    return [_restorer(np.random.mtrand._rand), _restorer(random._inst)]
-
-
-def _positional(function: Any) -> int | None:
-    """How many positional arguments without default it takes; None if it does not tell."""
-    try:
-        parameters = inspect.signature(function).parameters.values()
-    except (TypeError, ValueError):
-        return None
-    if any(p.kind is p.VAR_POSITIONAL for p in parameters):
-        return None
-    return sum(p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD) and p.default is p.empty for p in parameters)
+    def _in_rows(self) -> bool:
+        return all(len(shape) > 1 and shape[0] == self._shapes[0][0] for shape in self._shapes)

@@ -208,9 +208,9 @@ def test_an_input_changed_in_place_is_no_wrong_gradient():
         return x
 
     report = check_gradients((f, lambda _, g: 2 * g), np.ones((2, 3)))
-    assert report.verdict == "undecided"
-    assert report["input"].verdict == "right"
-    assert any("changes its input in place" in text for text in report.problems)
+    assert report.ok
+    assert any("changes its input in place" in text for text in report.warnings)
+    assert "problem: forward changes its input in place" in str(report)
 
 
 def test_a_grad_output_changed_in_place_is_found():
@@ -219,9 +219,8 @@ def test_a_grad_output_changed_in_place_is_found():
         return g
 
     report = check_gradients((lambda x: 2 * x, vjp), np.ones(3))
-    assert report.verdict == "undecided"
-    assert report["input"].verdict == "right"
-    assert any("gradient that it is given in place" in problem for problem in report.problems)
+    assert report.ok
+    assert any("gradient that it is given in place" in problem for problem in report.warnings)
 
 
 def test_outputs_in_a_reused_buffer_are_no_trouble():
@@ -266,9 +265,8 @@ def test_random_targets_get_the_same_draws_or_are_called_not_repeatable():
 
     f = lambda x: x * rng.random(x.shape)  # noqa: E731  # as short as the sentence it stands for
     assert check_gradients((f, vjp), np.ones((2, 3)), rng=rng).ok
-    report = check_gradients((f, vjp), np.ones((2, 3)))
-    assert report.verdict == "undecided"
-    assert any("not repeatable" in problem for problem in report.problems)
+    rng.bit_generator.state = state
+    assert check_gradients((f, vjp), np.ones((2, 3))).ok  # the closure's generator is found
 
 
 def test_a_backward_pass_that_varies_is_found():
@@ -349,7 +347,7 @@ def test_the_report_can_be_read_by_people_notebooks_and_programs():
     assert json.loads(json.dumps(bad.to_dict()))["entries"][1]["diagnosis"]["cause"] == "factor"
     assert "<table>" in bad._repr_html_()
     assert "claimed / numerical = 2" in str(bad)
-    with pytest.raises(KeyError, match="nonsense; there are input, W, b"):
+    with pytest.raises(KeyError, match="nonsense; there are x, W, b"):
         bad["nonsense"]
 
 

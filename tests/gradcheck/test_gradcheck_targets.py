@@ -9,7 +9,7 @@ import numpy_nn as nn
 from numpy_nn.gradcheck import check_gradients
 
 FORMS = {
-    "dicts": ["w", "b"],
+    "dicts": ["params['w']", "params['b']"],
     "lists": ["params[0]", "params[1]"],
     "named": ["kernel", "offset"],
     "d{}": ["W", "b"],
@@ -25,14 +25,21 @@ def test_parameters_are_found_in_every_form(form, dtype):
     x = np.random.default_rng(1).standard_normal((5, 4)).astype(dtype)
     report = check_gradients(Foreign(form, dtype=dtype), x, parameters=parameters)
     assert report.ok, report
-    assert [entry.name for entry in report.entries] == ["input", *FORMS[form]]
+    assert [entry.name for entry in report.entries] == ["x", *FORMS[form]]
     report = check_gradients(Foreign(form, wrong=True, dtype=dtype), x, parameters=parameters)
     assert [entry.verdict for entry in report.entries] == ["right", "wrong", "right"]
 
 
 def test_parameters_without_a_gradient_are_pointed_out():
-    layer = Foreign("named")
-    assert any("kernel, offset" in note for note in check_gradients(layer, np.ones((2, 4))).notes)
+    class Silent(Foreign):
+        def backward(self, grad):
+            return grad @ self.kernel.T
+
+    layer = Silent("named")
+    report = check_gradients(layer, np.random.default_rng(1).standard_normal((2, 4)))
+    assert report.verdict == "undecided"
+    assert any("1 of 3 arrays" in text and "kernel, offset" in text for text in report.problems)
+    assert check_gradients(layer, np.ones((2, 4)), constants=["kernel", "offset"]).ok
 
 
 def test_a_network_of_joelnet_s_form():

@@ -8,7 +8,7 @@ import pytest
 import numpy_nn as nn
 from numpy_nn.gradcheck import check_gradients
 from numpy_nn.gradcheck.measure.differences import Differences
-from numpy_nn.subjects.subject import as_subject
+from numpy_nn.subjects import Hints, as_subject
 
 
 def rng():
@@ -312,8 +312,8 @@ def test_a_gradient_that_is_there_for_one_number_of_rows_only_is_diagnosed():
     ],
 )
 def test_what_works_entry_by_entry_is_known(function, shape, elementwise):
-    subject = as_subject((function, lambda _, g: g), rng().standard_normal(shape), None, None, ())
-    assert Differences(subject, "input", rng()).elementwise == elementwise
+    subject = as_subject((function, lambda _, g: g), (rng().standard_normal(shape),), None, Hints())
+    assert Differences(subject, subject.input, rng()).elementwise == elementwise
 
 
 @pytest.mark.parametrize("x", [-800.0, -60.0, 60.0, 800.0])

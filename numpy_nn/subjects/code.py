@@ -1,0 +1,433 @@
+"""Anybody's code as a Subject: a forward and a backward, called as they want to be, with live arrays around them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from numpy_nn.layers.composition import Composition
+from numpy_nn.subjects import names
+from numpy_nn.subjects.gradients import Leaf, ParameterGradient, input_likeness, leaves, likeness, matched, values_of
+from numpy_nn.subjects.names import BUFFER, OUTPUTS, plain
+from numpy_nn.subjects.places import Path, Place, Step, follow, parsed, places
+from numpy_nn.subjects.state import attributes
+from numpy_nn.subjects.subject import Array, Subject, SubjectError
+
+# Roles of backward's arguments, beside the names of forward's: the gradients of the outputs, what forward returned
+# beside them, the outputs themselves, the learning rate.
+GRADS, CACHE, OUTPUT, RATE = "<grads>", "<cache>", "<output>", "<rate>"
+
+
+@dataclass(frozen=True)
+class Convention:
+    """How code is called and read.
+
+    ``inputs`` are forward's arguments by name, in its order. Of what it returns the first ``outputs`` are outputs and
+    the rest its cache; ``output_path`` leads to the output where it returns nothing. ``arguments`` are the roles of
+    backward's, or None if forward returns a value and its gradients; ``elementwise`` says that backward returns f'(x),
+    not yet multiplied by a gradient.
+    """
+
+    inputs: tuple[str, ...]
+    outputs: int = 1
+    output_path: Path | None = None
+    arguments: tuple[str, ...] | None = (GRADS,)
+
+    @property
+    def takes_grads(self) -> bool:
+        """Whether backward is given the gradients of the outputs."""
+        return self.arguments is not None and GRADS in self.arguments
+
+
+class CodeSubject(Subject):
+    """``forward`` and ``backward`` of any form, with the ``given`` arguments by name, of which floats are arrays.
+
+    ``owner`` is the object whose methods they are, if any: its parameters are found as the arrays that the output
+    depends on, or as ``parameters`` names them with their gradients. ``target`` names the argument that is the target
+    of a loss.
+    """
+
+    def __init__(
+        self,
+        label: str,
+        forward: Callable[..., Any],
+        backward: Callable[..., Any] | None,
+        given: Mapping[str, Any],
+        convention: Convention,
+        *,
+        owner: Any = None,
+        target: str | None = None,
+        generators: Iterable[Any] = (),
+    ) -> None:
+        self._given = {name: as_given(value) for name, value in given.items()}
+        arrays = {n: value for n, value in self._given.items() if is_differentiated(value) and n != target}
+        roots = [owner] if owner is not None else [forward, *([] if backward is None else [backward])]
+        super().__init__(label, roots, arrays, generators)
+        self.convention = convention
+        self._forward, self._backward, self._owner = forward, backward, owner
+        self._places: dict[str, Place] = {}
+        self._leaves: dict[str, Leaf | ParameterGradient] = {}
+        self._updates: dict[str, float] = {}
+        self._targets_name = target
+        self.targets = None if target is None else self._given[target]
+        self.is_loss = target is not None
+        self._result: tuple[Sequence[Any], tuple[Any, ...]] = ((), ())
+        self._guards = False
+        self._lost: dict[str, tuple[Place, Any]] = {}
+        self._moved: dict[str, Array] = {}
+
+    def random_grad_output(self, rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
+        return super().random_grad_output(rng, shape) if self.convention.takes_grads else np.ones(shape)
+
+    # Finding the parameters and the gradients
+
+    def find_parameters(self, named: Mapping[str, str] | None = None, constants: Sequence[str] = ()) -> None:
+        """Find the owner's parameters and what is the gradient of what. SubjectError if the code cannot be run.
+
+        A parameter is an array that the output depends on; a float is one if there is a gradient for it. Nothing is
+        found where no two runs agree.
+        """
+        if not self.make_repeatable():
+            return
+        if named is not None:
+            for name in named:
+                self._add(name, Place(self._owner, parsed(name)))
+        elif self._owner is not None:
+            self._find_dependent(constants)
+        self._match(named)
+        for name in [name for name in self._places if name not in {**self._leaves, **self._updates}]:
+            self._give_up(name)
+
+    def _find_dependent(self, constants: Sequence[str]) -> None:
+        if isinstance(self._owner, Composition):
+            for name, p in self._owner.named_parameters():
+                self.arrays[name], self._places[name] = p.data, Place(p, (Step("data", False),))
+                self._leaves[name] = ParameterGradient(p)
+            if all(type(module).__module__.startswith("numpy_nn.") for module in self._owner.modules()):
+                return
+            constants = [*constants, *(name for module in self._owner.modules() for name in module.buffers)]
+        home = self.output()
+        known = [value for value in [*self._given.values(), *self.arrays.values()] if isinstance(value, np.ndarray)]
+        for place in list(places(self._owner)):
+            name, value = str(place), place.read()
+            if any(np.shares_memory(value, other) for other in known if isinstance(value, np.ndarray)):
+                continue
+            if name in self.arrays:
+                name = f"{type(self._owner).__name__}.{name}"
+            if name not in constants and self._depends(place, home):
+                self._add(name, place)
+                known.append(self.arrays[name])
+
+    def _depends(self, place: Place, home: Array) -> bool:
+        """Whether the output hangs on what is in this place, as it does not on what forward itself puts there."""
+        old = place.read()
+        moved: Any = np.asarray(old, np.float64) * 1.125 + 0.0625 * np.sign(np.asarray(old) + 0.5)
+        kept: Any = old.copy() if isinstance(old, np.ndarray) else old
+        try:
+            if isinstance(old, np.ndarray) and old.dtype.kind == "f" and old.flags.writeable:
+                old[...] = moved
+            else:
+                place.put(moved.item() if np.ndim(old) == 0 else moved)
+            output = self.output()
+            return output.shape == home.shape and not np.array_equal(output, home, equal_nan=True)
+        except (SubjectError, TypeError, ValueError, AttributeError):
+            return False  # an integer that is an index, a size, or a setting: no parameter
+        finally:
+            if isinstance(old, np.ndarray) and old.flags.writeable:
+                old[...] = kept
+            if place.read() is not old:
+                place.put(old)
+
+    def _add(self, name: str, place: Place) -> None:
+        """Have the code use an array of ours, of float64, in this place."""
+        try:
+            value: Any = place.read()
+        except LookupError:
+            raise ValueError(f"parameters: {self.label} has no {name}") from None
+        if not isinstance(value, (np.ndarray, float, np.floating)) or np.asarray(value).dtype.kind not in "fiu":
+            raise TypeError(f"parameters: expected {name} to be an array of floats, got {type(value).__name__}")
+        fits = isinstance(value, np.ndarray) and value.dtype == np.float64 and value.flags.writeable
+        self.arrays[name] = value if fits else np.array(value, np.float64)
+        self._places[name] = place
+
+    def _match(self, named: Mapping[str, str] | None) -> None:
+        output = self.output()
+        rng = np.random.default_rng(0)
+        grad_output = self.random_grad_output(rng, output.shape)
+        self._claimed(grad_output)
+        # Once more with other numbers: what changes now is what a backward pass writes.
+        before = values_of(self._owner)
+        returned = self._claimed(0.75 * grad_output if self.convention.takes_grads else grad_output)
+        found = leaves(returned, self._owner, before)
+        found = [leaf for leaf in found if leaf.returned or not self._is_parameter(leaf.path)]
+        if named is not None:
+            for name, path in named.items():
+                leaf = Leaf(False, parsed(path), np.empty(0), True)
+                if leaf.read(None, self._owner) is None:
+                    raise ValueError(f"parameters: {self.label} has no {path}")
+                self._leaves[name] = leaf
+        inputs = [name for name in self.convention.inputs if name in self.arrays]
+        wanted: dict[str, tuple[tuple[int, ...], Callable[[Leaf], float]]] = {}
+        only_one = isinstance(returned, np.ndarray)
+        for index, name in enumerate(inputs):
+            shape = self.arrays[name].shape
+            wanted[name] = (shape, self._input_likeness(name, index, shape, len(inputs), only_one))
+        for name, place in self._places.items():
+            if name not in self._leaves:
+                shape = self.arrays[name].shape
+                wanted[name] = (shape, _likeness_of(place.path, shape))
+
+        def agrees(name: str, leaf: Leaf) -> bool:
+            return self._agrees(name, leaf.value.reshape(self.arrays[name].shape), 0.75 * grad_output)
+
+        self._leaves |= matched(wanted, found, agrees)
+        self._find_updates(self._moved)
+        if self.input in self.arrays and self.input not in self._leaves:
+            self._take_whatever_is_left(found)
+
+    def _find_updates(self, moved: Mapping[str, Array]) -> None:
+        """Where no gradient is kept, but backward updates the parameter: the gradient is the step over the rate."""
+        rate = 1.0 if RATE in (self.convention.arguments or ()) else rate_of(self._owner)
+        for name in moved:
+            if name not in self._leaves and rate:
+                self._updates[name] = rate
+
+    def _is_parameter(self, path: Path) -> bool:
+        return any(place.path == path for place in self._places.values())
+
+    def _input_likeness(
+        self, name: str, index: int, shape: tuple[int, ...], count: int, only_one: bool
+    ) -> Callable[[Leaf], float]:
+        def like(leaf: Leaf) -> float:
+            if leaf.returned and not leaf.path:
+                return 1.0 if index == 0 and not (self._places and not only_one) else 0.0
+            if count == 1 or (leaf.path and isinstance(leaf.path[-1].key, str)):
+                return input_likeness(name, leaf, shape, False)
+            if not leaf.returned:
+                return input_likeness(name, leaf, shape, False)
+            return 0.9 if leaf.path == (Step(index, True),) else 0.3
+
+        return like
+
+    def _take_whatever_is_left(self, found: Sequence[Leaf]) -> None:
+        """A single array that was returned is meant as the gradient of the input, whatever its shape."""
+        if not self._owner and len(found) == 1 and found[0].returned:
+            self._leaves[self.input] = found[0]
+
+    def _agrees(self, name: str, gradient: Array, grad_output: Array) -> bool:
+        """Whether a gradient is roughly that of the function, along four random directions together."""
+        rng, array = np.random.default_rng(1), self.arrays[name]
+        home = array.copy()
+        scale = float(np.sqrt(np.mean(np.square(home)))) or 1.0
+        slopes, claimed = [], []
+        for _ in range(4):
+            step = 2.0**-13 * scale * rng.standard_normal(array.shape)
+            ends = [self._value_at({name: home + sign * step}, grad_output) for sign in (1.0, -1.0)]
+            slopes.append(0.5 * (ends[0] - ends[1]))
+            with np.errstate(all="ignore"):
+                claimed.append(float(np.sum(gradient * step)))
+        with np.errstate(all="ignore"):
+            off, size = np.linalg.norm(np.subtract(slopes, claimed)), np.linalg.norm(slopes) + np.linalg.norm(claimed)
+        return bool(off <= 0.01 * size + 1e-12)
+
+    def _value_at(self, moved: Mapping[str, Array], grad_output: Array) -> float:
+        """sum(grad_output * output) with arrays moved; NaN where the code has none."""
+        with self.at(moved):
+            try:
+                output = self.output()
+            except SubjectError:
+                return np.nan
+        with np.errstate(all="ignore"):
+            return float(np.sum(grad_output * output)) if output.shape == grad_output.shape else np.nan
+
+    def agreement(self) -> tuple[int, int]:
+        """Of how many arrays a gradient of the right shape was found, and of how many it agrees with the function."""
+        if not self.make_repeatable():
+            return 0, 0
+        output = self.output()
+        grad_output = self.random_grad_output(np.random.default_rng(2), output.shape)
+        claimed = self.gradients(grad_output)
+        shaped = {name: g for name, g in claimed.items() if g is not None and g.shape == self.arrays[name].shape}
+        return sum(self._agrees(name, g, grad_output) for name, g in shaped.items()), len(shaped)
+
+    def _give_up(self, name: str) -> None:
+        """No gradient of it was found: it is a buffer, a setting, or what the check could not do."""
+        place = self._places.pop(name)
+        array = self.arrays.pop(name)
+        self._lost[name] = (place, array)
+        if isinstance(place.read(), np.ndarray):
+            self.unchecked.append((name, "buffer" if BUFFER.search(name) else "unchecked", array.size))
+
+    # Running
+
+    def _run(self, replaced: Mapping[str, NDArray[Any]]) -> Sequence[Any]:
+        self._install()
+        kept = self._kept() if self._guards else {}
+        arguments = [self._argument(name, replaced) for name in self.convention.inputs]
+        given = [a.copy() if isinstance(a, np.ndarray) else None for a in arguments]
+        result = self._forward(*arguments)
+        for name, before, after in zip(self.convention.inputs, given, arguments, strict=True):
+            if before is not None and not np.array_equal(before, after, equal_nan=True):
+                text = "forward changes its input in place: the caller's array no longer holds what it held"
+                self.warn(text if name == self.input else f"forward changes {name} in place")
+        self._put_back(kept, "forward")
+        return self._read(result)
+
+    def _read(self, result: Any) -> Sequence[Any]:
+        """The outputs in what forward returned; the rest is kept for backward."""
+        if result is None:
+            path = self.convention.output_path
+            if path is None:
+                raise TypeError(f"{self.label}: forward returned nothing, and no output was found in its object")
+            outputs: Sequence[Any] = [follow(self._owner, path)]
+            self._result = (outputs, ())
+        elif isinstance(result, (tuple, list)) and (isinstance(result, tuple) or not _is_array_like(result)):
+            outputs = list(result[: self.convention.outputs])
+            self._result = (outputs, tuple(result[self.convention.outputs :]))
+        else:
+            outputs = [result]
+            self._result = (outputs, ())
+        if self.convention.arguments is None:
+            outputs = [np.asarray(output, np.float64) for output in outputs]
+        return outputs
+
+    def _argument(self, name: str, replaced: Mapping[str, NDArray[Any]]) -> Any:
+        if name in replaced:
+            return replaced[name]
+        if name == self._targets_name:
+            return self.targets
+        value = self.arrays.get(name, self._given[name])
+        return value.copy() if isinstance(value, np.ndarray) else value
+
+    def _claim(self, grad_outputs: Sequence[Array]) -> Mapping[str, Any]:
+        kept = self._kept()
+        returned = self._call_backward(grad_outputs)
+        claimed: dict[str, Any] = {}
+        for name in self.arrays:
+            if name in self._updates:
+                claimed[name] = (kept[name] - np.asarray(self._places[name].read(), np.float64)) / self._updates[name]
+                continue
+            leaf = self._leaves.get(name)
+            value = None if leaf is None else leaf.read(returned, self._owner)
+            claimed[name] = None if value is None else self._times(np.asarray(value, np.float64), grad_outputs, name)
+        self._put_back(kept, "backward")
+        return claimed
+
+    def _times(self, value: Array, grad_outputs: Sequence[Array], name: str) -> Array:
+        """A Jacobian, if it is one, times the gradient of the output."""
+        if not self.convention.takes_grads and len(grad_outputs) == 1:
+            shape = self.arrays[name].shape
+            if value.shape == grad_outputs[0].shape + shape != shape:
+                return np.asarray(np.tensordot(grad_outputs[0], value, grad_outputs[0].ndim))
+        return value
+
+    def _claimed(self, grad_output: Array) -> Any:
+        """What backward returns for this gradient of the joined outputs, after a forward pass."""
+        self.output()
+        kept = self._kept()
+        with self._running():
+            returned = self._call_backward(self._split(grad_output))
+        self._put_back(kept, "backward")
+        return returned
+
+    def _call_backward(self, grad_outputs: Sequence[Array]) -> Any:
+        outputs, cache = self._result
+        if self.convention.arguments is None:
+            rest: tuple[Any, ...] = cache
+            return rest[0] if len(rest) == 1 else rest
+        # What every layer of numpy_nn has is never called by training, and would hide a layer that adds up gradients.
+        zero_grad = getattr(self._owner, "zero_grad", None)
+        if callable(zero_grad) and getattr(zero_grad, "__func__", None) is not Composition.zero_grad:
+            zero_grad()
+        arguments: list[Any] = []
+        for role in self.convention.arguments:
+            if role == GRADS:
+                arguments += [g if g.ndim else float(g) for g in grad_outputs]
+            elif role == CACHE:
+                arguments.append(cache[0] if len(cache) == 1 else cache)
+            elif role == OUTPUT:
+                arguments += outputs
+            elif role == RATE:
+                arguments.append(1.0)
+            else:
+                arguments.append(self._argument(role, {}))
+        assert self._backward is not None
+        return self._backward(*arguments)
+
+    def _install(self) -> None:
+        """Have the code find our arrays in their places."""
+        ours = [(place, self.arrays[name]) for name, place in self._places.items()]
+        for place, array in [*ours, *self._lost.values()]:
+            held = place.read()
+            if isinstance(held, np.ndarray) and held.ndim == array.ndim:
+                if held is not array and not _same_memory(held, array):
+                    place.put(array)
+            else:
+                place.put(array.item())
+
+    def _put_back(self, kept: Mapping[str, Array], by: str) -> None:
+        """Undo what the code did to its parameters, and say so."""
+        self._moved = {}
+        for name, values in kept.items():
+            if name in self._places:
+                place, array = self._places[name], self.arrays[name]
+            elif name in self._lost:
+                place, array = self._lost[name]
+            else:
+                continue
+            if not np.array_equal(np.asarray(place.read()), values, equal_nan=True):
+                self._moved[name] = values
+                self.warn(
+                    f"{by} changes {name}: it updates its parameters; judged are the gradients at the values before"
+                )
+            array[...] = values
+        self._install()
+
+    def _kept(self) -> dict[str, Array]:
+        """Copies of all that code may change and should not."""
+        lost = {name: array for name, (_, array) in self._lost.items()}
+        return {name: array.copy() for name, array in {**self.arrays, **lost}.items()}
+
+
+def _likeness_of(path: Path, shape: tuple[int, ...]) -> Callable[[Leaf], float]:
+    return lambda leaf: likeness(path, leaf, shape)
+
+
+def _same_memory(first: NDArray[Any], second: NDArray[Any]) -> bool:
+    one, other = first.__array_interface__, second.__array_interface__
+    return first.dtype == second.dtype and first.shape == second.shape and one["data"] == other["data"]
+
+
+def _is_array_like(result: Any) -> bool:
+    try:
+        return np.asarray(result).dtype.kind == "f"
+    except ValueError:
+        return False
+
+
+def as_given(value: Any) -> Any:
+    """An argument as the code gets it: float arrays in float64, whatever else unchanged."""
+    if isinstance(value, (np.ndarray, np.floating)) and value.dtype.kind == "f":
+        return np.array(value, np.float64)
+    return value
+
+
+def is_differentiated(value: Any) -> bool:
+    """Whether gradients with respect to it are wanted: arrays of floats."""
+    return isinstance(value, np.ndarray) and value.dtype.kind == "f" and value.size > 0
+
+
+def rate_of(owner: Any) -> float:
+    """The learning rate that an object keeps under one of its usual names; 0 if there is none."""
+    found = (value for name, value in attributes(owner).items() if names.role(name) == names.RATE)
+    return next((float(value) for value in found if isinstance(value, (float, int, np.floating))), 0.0)
+
+
+def output_paths(owner: Any) -> list[Path]:
+    """Where an object may have left its output: attributes by their usual names."""
+    found = {plain(place.path[0].key): place.path for place in places(owner) if len(place.path) == 1}
+    return [found[name] for name in OUTPUTS if name in found]

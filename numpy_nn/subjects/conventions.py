@@ -1,0 +1,158 @@
+"""The ways in which people have a forward and a backward pass called, the likeliest first: by names, else by trying."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from numpy_nn.subjects import names
+from numpy_nn.subjects.code import CACHE, GRADS, OUTPUT, RATE, Convention
+from numpy_nn.subjects.names import positional
+
+_OUTPUT_NAMES = ("out", "output", "outputs", "y", "a", "s", "activation", "h_out", "probs")
+
+
+def readings(result: Any, backward: Callable[..., Any] | None) -> list[int]:
+    """How many of the things that forward returned are outputs: the likeliest number first."""
+    if not isinstance(result, (tuple, list)) or (isinstance(result, list) and _holds_floats(result)):
+        return [1]
+    floats = next((i for i, part in enumerate(result) if not _holds_floats(part)), len(result))
+    if backward is None or floats <= 1:
+        return [1]
+    spec = positional(backward)
+    wanted = sum(names.role(name) == names.GRAD for name in spec[0]) if spec is not None else 0
+    has_cache = spec is not None and any(names.role(name) == names.CACHE for name in spec[0])
+    likely = [min(wanted, floats)] if wanted > 1 or (wanted and has_cache) else []
+    return list(dict.fromkeys([*likely, 1, floats]))
+
+
+def _holds_floats(part: Any) -> bool:
+    if isinstance(part, (dict, str)) or part is None or callable(part):
+        return False
+    try:
+        return np.asarray(part).dtype.kind == "f"
+    except ValueError:
+        return False
+
+
+def orders_of_inputs(forward: Callable[..., Any], given: Sequence[str], target: str | None) -> tuple[str, ...]:
+    """The given arguments in the order of forward's: a target goes where the names want it."""
+    if target is None or len(given) != 2:
+        return tuple(given)
+    spec = positional(forward)
+    wanted = [] if spec is None else (spec[0] + spec[1])[:2]
+    return ordered_by_role(wanted, given[0] if given[1] == target else given[1], target) or tuple(given)
+
+
+def ordered_by_role(wanted: Sequence[str], prediction: str, target: str) -> tuple[str, ...] | None:
+    """Prediction and target in the order of two arguments of these names; None if the names do not tell."""
+    roles = [names.role_in_loss(name) for name in wanted]
+    if roles[:2] == [names.PREDICTION, names.TARGET]:
+        return (prediction, target)
+    if roles[:2] == [names.TARGET, names.PREDICTION]:
+        return (target, prediction)
+    if roles[:1] == [names.TARGET] and plainly(wanted[0]) and names.UNKNOWN in roles[1:2]:
+        return (target, prediction)
+    return None
+
+
+def plainly(name: str) -> bool:
+    """Whether a name can mean nothing but a target: ``y`` alone may be an output."""
+    return names.plain(name) not in ("y", "t", "d", "y_t")
+
+
+class Arguments:
+    """What backward can be given, and in which orders it may want it."""
+
+    def __init__(
+        self, backward: Callable[..., Any], inputs: Sequence[str], target: str | None, grads: int, has_cache: bool
+    ) -> None:
+        self.inputs, self.target, self.grads, self.has_cache = tuple(inputs), target, grads, has_cache
+        spec = positional(backward)
+        self.any_number = spec is None
+        self.wanted = [] if spec is None else spec[0]
+        self.optional = [] if spec is None else spec[1]
+
+    def by_name(self, is_scalar: bool) -> tuple[str, ...] | None:
+        """The roles of all arguments, as their names tell them; None where a name does not."""
+        if self.any_number:
+            return None
+        wanted = list(self.wanted)
+        if self.optional and not is_scalar and names.role(self.optional[0]) == names.GRAD:
+            wanted.append(self.optional[0])
+        roles: list[str] = []
+        for name in wanted:
+            found = self._role(name)
+            if found is None:
+                return None
+            roles.append(found)
+        return self._with_grads_together(roles)
+
+    def _role(self, name: str) -> str | None:
+        if self.target is not None and names.role_in_loss(name) == names.TARGET:
+            return self.target
+        if name in self.inputs:
+            return name
+        found = names.role(name)
+        if found == names.RATE:
+            return RATE
+        if found == names.CACHE:
+            return CACHE if self.has_cache else None
+        if found == names.GRAD:
+            return GRADS
+        if self.target is not None and names.role_in_loss(name) == names.PREDICTION:
+            return next(one for one in self.inputs if one != self.target)
+        return OUTPUT if names.plain(name) in _OUTPUT_NAMES else None
+
+    def _with_grads_together(self, roles: list[str]) -> tuple[str, ...] | None:
+        """One role for the gradients of all outputs, which are given one after the other."""
+        count = roles.count(GRADS)
+        if count not in (0, self.grads):
+            return None
+        first = roles.index(GRADS) if count else 0
+        if count and roles[first : first + count] != [GRADS] * count:
+            return None
+        return (*roles[:first], *roles[first + max(0, count - 1) :]) if count else tuple(roles)
+
+    def by_number(self) -> Iterator[tuple[str, ...]]:
+        """The usual orders that have as many arguments."""
+        grads, inputs, rates = (GRADS,), self.inputs, (RATE,)
+        rate = any(names.role(name) == names.RATE for name in self.wanted)
+        orders: list[tuple[str, ...]] = [
+            grads, (*grads, CACHE), (CACHE, *grads), (*inputs, *grads), (*grads, *inputs), inputs, (*grads, OUTPUT),
+            (OUTPUT, *grads), (OUTPUT,), (CACHE,), (), (*grads, OUTPUT, *inputs), (*grads, *inputs, OUTPUT),
+            (*inputs, OUTPUT, *grads), (*grads, CACHE, *inputs), (*inputs, OUTPUT),
+        ]  # fmt: skip
+        if self.target is not None:
+            orders += [(self.target,), (OUTPUT, self.target), (*inputs, OUTPUT)]
+        for order in orders:
+            order = (*order, *rates) if rate else order
+            length = len(order) + (self.grads - 1) * (order.count(GRADS) + order.count(OUTPUT))
+            if (self.any_number or length == len(self.wanted)) and (self.has_cache or CACHE not in order):
+                yield order
+
+
+def conventions(
+    forward: Callable[..., Any],
+    backward: Callable[..., Any] | None,
+    given: Sequence[str],
+    target: str | None,
+    result: Any,
+) -> Iterator[tuple[Convention, bool]]:
+    """Every way to call the pair that may be meant, the likeliest first, with whether the names alone say so."""
+    inputs = orders_of_inputs(forward, given, target)
+    if backward is None:
+        yield Convention(inputs, 1, None, None), True
+        return
+    for outputs in readings(result, backward):
+        has_cache = isinstance(result, (tuple, list)) and len(result) > outputs
+        arguments = Arguments(backward, inputs, target, outputs, has_cache)
+        first = result[0] if has_cache else result
+        named = arguments.by_name(first is not None and np.size(np.asarray(first, dtype=object)) == 1)
+        if named is not None:
+            yield Convention(inputs, outputs, None, named), True
+        for order in arguments.by_number():
+            if order != named:
+                yield Convention(inputs, outputs, None, order), False

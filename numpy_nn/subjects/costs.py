@@ -1,0 +1,36 @@
+"""The losses that code leaves unsaid: networks that have a forward pass and gradients of a loss that is not written."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Cost = Callable[[NDArray[Any], NDArray[Any]], Any]
+
+
+def usual_costs(rows: int) -> Iterator[tuple[str, Cost]]:
+    """The losses of courses and books, with n samples: squared errors and cross-entropies of probabilities."""
+    sums: list[tuple[str, Cost]] = [
+        ("sum((a - y)^2) / 2", lambda a, y: 0.5 * np.sum((a - y) ** 2)),
+        ("sum((a - y)^2)", lambda a, y: np.sum((a - y) ** 2)),
+        ("-sum(y log a + (1 - y) log(1 - a))", lambda a, y: -np.sum(y * np.log(a) + (1.0 - y) * np.log(1.0 - a))),
+        ("-sum(y log a)", lambda a, y: -np.sum(y * np.log(a))),
+        ("-sum(log a[label])", lambda a, y: -np.sum(np.log(_of_labels(a, y)))),
+    ]
+    yield from sums
+    for formula, cost in sums:
+        yield f"{formula} / n", _divided(cost, rows)
+    yield "mean((a - y)^2)", lambda a, y: np.mean((a - y) ** 2)
+
+
+def _divided(cost: Cost, by: int) -> Cost:
+    return lambda a, y: cost(a, y) / by
+
+
+def _of_labels(a: NDArray[Any], y: NDArray[Any]) -> Any:
+    if np.ndim(y) != 1 or np.asarray(y).dtype.kind not in "iu" or len(y) != len(a):
+        raise ValueError("expected a label for each row")
+    return a[np.arange(len(y)), y]

@@ -1,0 +1,187 @@
+"""Which of the arrays that a backward pass returns or leaves behind is the gradient of which parameter."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from numpy_nn.parameter import Parameter
+from numpy_nn.subjects.names import GRADIENT_CONTAINERS, INPUT_GRADIENTS, PARAMETER_GRADIENTS, is_gradient_of, plain
+from numpy_nn.subjects.places import PARAMETER_VALUES, Path, Step, follow, places, written
+
+# Below it a match rests on a shape, or on a name that may mean something else: numbers must speak for it.
+SURE = 0.8
+
+
+class Leaf(NamedTuple):
+    """One array that a backward pass returns (``returned``) or leaves in its object, by its path."""
+
+    returned: bool
+    path: Path
+    value: NDArray[Any]
+    is_new: bool
+
+    def __str__(self) -> str:
+        return f"the returned {written(self.path)}".rstrip() if self.returned else written(self.path)
+
+    def read(self, returned: Any, owner: Any) -> Any:
+        """The array of the last backward pass, whose result is ``returned``; None if there is none."""
+        try:
+            return follow(returned if self.returned else owner, self.path)
+        except (LookupError, AttributeError, TypeError):
+            return None
+
+
+class ParameterGradient(NamedTuple):
+    """The gradient of a parameter of numpy_nn, which the parameter itself keeps."""
+
+    parameter: Parameter
+
+    def read(self, *_: Any) -> Any:
+        """The array of the last backward pass, whatever it has returned."""
+        return self.parameter.grad
+
+
+def leaves(returned: Any, owner: Any, before: Mapping[str, Any]) -> list[Leaf]:
+    """Every array after a backward pass; ``before`` has those of the object by path as they were."""
+    found = [Leaf(True, path, value, True) for path, value in _flat(returned, ())]
+    for place in places(owner) if owner is not None else ():
+        value = np.asarray(place.read())
+        if value.dtype.kind == "f" or value.ndim:
+            old = before.get(written(place.path))
+            is_new = old is None or old.shape != value.shape or not np.array_equal(old, value, equal_nan=True)
+            found.append(Leaf(False, place.path, value, is_new))
+    return found
+
+
+def values_of(owner: Any) -> dict[str, Any]:
+    """Copies of every array in an object, by path."""
+    return {} if owner is None else {written(place.path): np.array(place.read()) for place in places(owner)}
+
+
+def _flat(returned: Any, path: Path) -> Iterator[tuple[Path, NDArray[Any]]]:
+    if isinstance(returned, Mapping):
+        for key, value in returned.items():
+            yield from _flat(value, (*path, Step(key, True)))
+    elif isinstance(returned, (list, tuple)) and not _is_numbers(returned):
+        for index, value in enumerate(returned):
+            yield from _flat(value, (*path, Step(index, True)))
+    elif isinstance(returned, (np.ndarray, np.generic, float, int)) and not isinstance(returned, bool):
+        yield path, np.asarray(returned)
+    elif isinstance(returned, (list, tuple)):
+        yield path, np.asarray(returned, np.float64)
+
+
+def _is_numbers(returned: Sequence[Any]) -> bool:
+    """Whether a list is an array written as nested lists of numbers."""
+    if not returned or not isinstance(returned, list):
+        return False
+    return all(
+        (isinstance(value, (float, int)) and not isinstance(value, bool))
+        or (isinstance(value, list) and _is_numbers(value))
+        for value in returned
+    )
+
+
+def likeness(parameter: Path, leaf: Leaf, shape: tuple[int, ...]) -> float:
+    """How likely a leaf is the gradient of the parameter: from its name and place, 1 for the usual ones, else less."""
+    likely = _returned(parameter, leaf.path) if leaf.returned else _beside(parameter, leaf.path)
+    if likely == 0.0 and leaf.is_new and _same_but_ones(leaf.value.shape, shape):
+        return 0.2 + 0.1 * leaf.returned
+    return likely
+
+
+def _returned(parameter: Path, path: Path) -> float:
+    """For a dict that was returned, by its keys."""
+    if not path or not isinstance(path[-1].key, str):
+        return 0.0
+    key = path[-1].key
+    names = [step.key for step in parameter if step.key not in PARAMETER_VALUES] or [parameter[-1].key]
+    if key in (names[-1], written(parameter)):
+        return 1.0
+    inside = len(path) > 1 and len(names) > 1 and path[-2].key == names[-2]
+    return min(1.0, is_gradient_of(key, names[-1]) + 0.01 * inside)
+
+
+def _beside(parameter: Path, path: Path) -> float:
+    """For an array that is kept in the object itself."""
+    (*home, last), (*place, name) = parameter, path
+    if home == place:
+        if last.key in PARAMETER_VALUES and plain(name.key) in PARAMETER_GRADIENTS:
+            return 1.0
+        return is_gradient_of(name.key, last.key)
+    if len(path) == len(parameter):
+        differ = [i for i, (a, b) in enumerate(zip(parameter, path, strict=True)) if a.key != b.key]
+        if len(differ) == 1:  # W[0] and dW[0], params["W"] and grads["W"]
+            a, b = parameter[differ[0]].key, path[differ[0]].key
+            alike = is_gradient_of(b, a)
+            return alike or 0.95 * (plain(b) in GRADIENT_CONTAINERS)
+        if len(differ) == 2 and differ[1] == len(path) - 1:  # params["W"] and grads["dW"]
+            a, b = parameter[differ[0]].key, path[differ[0]].key
+            if plain(b) in GRADIENT_CONTAINERS or is_gradient_of(b, a):
+                return 0.95 * is_gradient_of(name.key, last.key)
+    if len(path) == len(parameter) + 1 and home == place[:-1] and plain(place[-1].key) in GRADIENT_CONTAINERS:
+        return 0.9 * (1.0 if name.key == last.key else is_gradient_of(name.key, last.key))  # W and grads["W"]
+    if len(path) == len(parameter) - 1 and home[:-1] == place:
+        return 0.9 * is_gradient_of(name.key, last.key)  # params["W"] and dW
+    return 0.0
+
+
+def input_likeness(name: str, leaf: Leaf, shape: tuple[int, ...], alone: bool) -> float:
+    """The same for the gradient of an argument called ``name``; ``alone`` says that it is the only thing returned."""
+    key = leaf.path[-1].key if leaf.path else None
+    if leaf.returned:
+        if not leaf.path:
+            return 1.0
+        if isinstance(key, str) and (key == name or is_gradient_of(key, name) or plain(key) in INPUT_GRADIENTS):
+            return 1.0
+        first = all(step.key == 0 for step in leaf.path)
+        return 0.9 if first and _same_but_ones(leaf.value.shape, shape) and not alone else 0.0
+    if len(leaf.path) != 1:
+        return 0.0
+    if is_gradient_of(key, name) or plain(key) in INPUT_GRADIENTS:
+        return 0.7 if leaf.is_new and leaf.value.shape == shape else 0.0
+    return 0.1 if leaf.is_new and leaf.value.shape == shape else 0.0
+
+
+def matched(
+    wanted: Mapping[str, tuple[tuple[int, ...], Callable[[Leaf], float]]],
+    found: Sequence[Leaf],
+    agrees: Callable[[str, Leaf], bool],
+) -> dict[str, Leaf]:
+    """For each wanted gradient the leaf that is it: by name where that is sure, else by order and by its numbers.
+
+    ``wanted`` has the shape of each array and how likely a leaf is its gradient. Names come first. Among what is left
+    a leaf must have the shape; if the numbers of one agree with the function, it is that one, whatever the order; else
+    the first of the right shape among those that were returned.
+    """
+    chosen: dict[str, Leaf] = {}
+    free = list(found)
+    ranked = sorted(
+        ((-like(leaf), i, j) for i, (_, like) in enumerate(wanted.values()) for j, leaf in enumerate(found))
+    )
+    names = list(wanted)
+    for minus, i, j in ranked:
+        if -minus >= SURE and names[i] not in chosen and any(leaf is found[j] for leaf in free):
+            chosen[names[i]] = found[j]
+            free = [leaf for leaf in free if leaf is not found[j]]
+    for by_numbers in (True, False):
+        for name in (name for name in names if name not in chosen):
+            shape, like = wanted[name]
+            candidates = [leaf for leaf in free if like(leaf) > 0.0 and _same_but_ones(leaf.value.shape, shape)]
+            candidates.sort(key=like, reverse=True)
+            if by_numbers:
+                best = next((leaf for leaf in candidates if agrees(name, leaf)), None)
+            else:
+                best = next((leaf for leaf in candidates if leaf.returned or like(leaf) >= 0.5), None)
+            if best is not None:
+                chosen[name] = best
+                free = [leaf for leaf in free if leaf is not best]
+    return chosen
+
+
+def _same_but_ones(first: tuple[int, ...], second: tuple[int, ...]) -> bool:
+    return [n for n in first if n != 1] == [n for n in second if n != 1]

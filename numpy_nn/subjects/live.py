@@ -1,0 +1,117 @@
+"""Arrays that live anywhere: a function that reads them, and one that claims their gradients."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from numpy_nn.subjects.places import Place, parsed
+from numpy_nn.subjects.state import Snapshot
+from numpy_nn.subjects.subject import Array, Subject
+
+
+class LiveSubject(Subject):
+    """``run()`` reads ``live`` arrays and returns the output or outputs; ``grads(*grad_outputs)`` their gradients.
+
+    ``live`` has by name an array, in which the check writes, or ``(object, "attribute")`` for one that the code binds
+    anew. The gradients are an array, or a tuple or list in the order of ``live``, or a dict by its names. What the
+    arrays hold is put back after each call, and :meth:`close` puts back all that the code keeps.
+    """
+
+    def __init__(
+        self,
+        run: Callable[[], Any],
+        grads: Callable[..., Any],
+        live: Mapping[str, Any],
+        *,
+        label: str = "",
+        generators: Iterable[Any] = (),
+    ) -> None:
+        if not live:
+            raise ValueError("arrays: expected at least one array by name")
+        self._live = {name: _place(name, value) for name, value in live.items()}
+        self._before = Snapshot(run, grads, [value[0] for value in live.values() if isinstance(value, tuple)])
+        self._first = {name: np.array(place.read()) for name, place in self._live.items()}
+        arrays = {name: values.astype(np.float64) for name, values in self._first.items()}
+        super().__init__(label or getattr(run, "__name__", type(run).__name__), [run, grads], arrays, generators)
+        self._run_code, self._grads = run, grads
+
+    def close(self) -> None:
+        """Put back what the arrays held, and what else the code keeps."""
+        self._before.restore()
+        for name, place in self._live.items():
+            place.write(self._first[name])
+
+    def complex_output(self, x: NDArray[np.complexfloating[Any]]) -> None:
+        """None: arrays of floats hold no complex numbers."""
+
+    def _run(self, _: Mapping[str, NDArray[Any]]) -> Sequence[Any]:
+        for name, place in self._live.items():
+            place.write(self.arrays[name])
+        result = self._run_code()
+        for name, place in self._live.items():
+            if not place.holds(self.arrays[name]):
+                self.warn(f"run changes {name} in place")
+        return list(result) if isinstance(result, (tuple, list)) else [result]
+
+    def _claim(self, grad_outputs: Sequence[Array]) -> Mapping[str, Any]:
+        claimed = self._grads(*(g if g.ndim else float(g) for g in grad_outputs))
+        for name, place in self._live.items():
+            if not place.holds(self.arrays[name]):
+                self.warn(f"grads changes {name}: the gradients are judged at the values before")
+                place.write(self.arrays[name])
+        if isinstance(claimed, Mapping):
+            if unknown := [name for name in claimed if name not in self.arrays]:
+                raise ValueError(f"grads: expected gradients of {', '.join(self.arrays)}, got one of {unknown[0]}")
+            return {name: claimed.get(name) for name in self.arrays}
+        parts = list(claimed) if isinstance(claimed, (tuple, list)) else [claimed]
+        if len(parts) != len(self.arrays):
+            raise ValueError(
+                f"grads: expected {len(self.arrays)} gradients, of {', '.join(self.arrays)}, got {len(parts)}"
+            )
+        return dict(zip(self.arrays, parts, strict=True))
+
+
+class _InPlace:
+    """An array of the user's, written in place."""
+
+    def __init__(self, array: NDArray[Any]) -> None:
+        self._array = array
+
+    def read(self) -> NDArray[Any]:
+        return self._array
+
+    def write(self, values: Array) -> None:
+        self._array[...] = values
+
+    def holds(self, values: Array) -> bool:
+        return np.array_equal(self._array, values.astype(self._array.dtype), equal_nan=True)
+
+
+class _Bound:
+    """An array that is bound to a name somewhere: an array of our own is put there."""
+
+    def __init__(self, place: Place) -> None:
+        self._place = place
+
+    def read(self) -> NDArray[Any]:
+        return np.asarray(self._place.read())
+
+    def write(self, values: Array) -> None:
+        self._place.put(values.copy())
+
+    def holds(self, values: Array) -> bool:
+        return np.array_equal(self.read(), values, equal_nan=True)
+
+
+def _place(name: str, value: Any) -> _InPlace | _Bound:
+    if isinstance(value, tuple) and len(value) == 2 and isinstance(value[1], str):
+        return _Bound(Place(value[0], parsed(value[1])))
+    if not isinstance(value, np.ndarray) or value.dtype.kind != "f":
+        raise TypeError(f"{name}: expected an array of floats, or (object, 'attribute'), got {type(value).__name__}")
+    if not value.flags.writeable:
+        raise ValueError(f"{name}: expected an array that can be written to; pass (object, 'attribute'), or a copy")
+    return _InPlace(value)

@@ -1,0 +1,151 @@
+"""What the names in people's code tell: which argument is the gradient, the target, a cache; which array the gradient.
+
+Names are looked at without regard to case and to underscores at their ends.
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Callable, Sequence
+from typing import Any
+
+
+def words(text: str) -> tuple[str, ...]:
+    """The words of a text."""
+    return tuple(text.split())
+
+
+# The roles of an argument.
+GRAD, CACHE, TARGET, PREDICTION, RATE, UNKNOWN = "gradient", "cache", "target", "prediction", "rate", ""
+
+_GRADS = words(
+    "g grad grads gradient gradients grad_output grad_outputs grad_out grad_y gradoutput gy dout dy dz da dh "
+    "dc dl doutput doutputs dvalues dvalue dscores dloss delta deltas error err eps_next upstream "
+    "upstream_grad upstream_gradient output_gradient output_gradients output_grad output_grads out_grad "
+    "output_error cotangent cotangents ct accum_grad top_diff dnext dprev v vjp_g"
+)
+_GRAD_PATTERN = re.compile(
+    r"^(d[A-Z]\w*|d_\w+|grad_?\w*|\w+_(grad|gradient|grads|cotangent)|d(next|prev)_?\w*|d(out|y|z|a|h|l)\d*)$"
+)
+_CACHES = words(
+    "cache caches ctx context saved saved_tensors res residual residuals memory mem tape stash store cached "
+    "linear_cache activation_cache"
+)
+_TARGETS = words(
+    "t y target targets label labels y_true ytrue true y_t actual actuals expected truth gt ground_truth "
+    "desired teacher targ y_real y_actual lbl one_hot onehot d"
+)
+_PREDICTIONS = words(
+    "y_pred ypred yhat y_hat pred preds prediction predictions predicted output outputs out p probs prob "
+    "probabilities a al x z logits logit scores score h o yp inp input inputs activations"
+)
+_RATES = words("lr learning_rate learningrate l_rate eta rate step_size alpha_lr")
+
+FORWARDS = words(
+    "forward forward_pass fprop feedforward feed_forward forward_propagation forward_prop forward_propagate "
+    "propagate apply predict fp fwd activate call function fn __call__"
+)
+BACKWARDS = words(
+    "backward backward_pass bprop backprop back_prop backpropagation backward_propagation back_propagation "
+    "backpropagate backward_prop backward_propagate back bp bwd grad gradient derivative vjp prime"
+)
+LOSSES = words(
+    "loss compute_loss loss_function lossfunction cost compute_cost cost_function costfunction objective "
+    "error loss_and_gradient loss_and_gradients loss_and_grad loss_and_grads"
+)
+LOSS_GRADIENTS = words(
+    "gradient gradients grad grads compute_gradients compute_gradient compute_grads gradient_function "
+    "cost_function_prime costfunctionprime loss_gradient loss_grad d_loss dloss loss_prime cost_prime "
+    "cost_derivative backprop backward backward_pass bprop backpropagation delta derivative prime acc_grad"
+)
+# Where a forward pass that returns nothing leaves its output, and a backward pass the gradient of its input.
+OUTPUTS = words("output out outputs y a activation result top z h")
+INPUT_GRADIENTS = words(
+    "dinputs dinput dx d_input d_inputs d_x grad_input grad_inputs grad_x input_grad input_gradient x_grad "
+    "dinp gradinput gx dx_prev da_prev bottom_diff inp_grad g delta"
+)
+GRADIENT_CONTAINERS = words(
+    "grads gradients grad gradient g dparams dparameters param_grads params_grad parameter_gradients "
+    "derivatives dweights nablas diffs diff deltas grad_dict gradient_dict d grad_params weight_grads"
+)
+# Of an object that is one parameter: where its gradient is.
+PARAMETER_GRADIENTS = words("grad gradient g d dw diff grads grad_value derivative delta")
+
+GRADIENT_FORMS = words(
+    "d{} d_{} grad_{} {}_grad grad{} {}grad {}_gradient gradient_{} g{} g_{} {}_g nabla_{} dl_d{} dld{} "
+    "dj_d{} djd{} dloss_d{} del_{} partial_{} {}_d {}_grads d{}_total dc_d{} de_d{} ded{} dcd{}"
+)
+# What may as well be the step that is taken, or the sum of steps.
+DOUBTFUL_FORMS = words("delta_{} {}_delta delta{} deriv_{} diff_{} {}_diff update_{} {}_update")
+_SYNONYMS = ({"w", "weight", "weights", "kernel", "kernels", "wt"}, {"b", "bias", "biases", "offset"})
+BUFFER = re.compile(r"(running|moving)_?|_?(running|moving)$", re.IGNORECASE)
+
+
+def plain(name: Any) -> str:
+    """The name without case and without underscores at its ends."""
+    return str(name).strip("_").lower()
+
+
+def role(name: str) -> str:
+    """What an argument of this name of a backward pass is likely to be."""
+    word = plain(name)
+    if word in _RATES:
+        return RATE
+    if word in _CACHES or word.endswith("cache"):
+        return CACHE
+    if word in _GRADS or _GRAD_PATTERN.match(name):
+        return GRAD
+    return UNKNOWN
+
+
+def role_in_loss(name: str) -> str:
+    """Whether an argument of a loss is the target or the prediction, as far as its name tells."""
+    word = plain(name)
+    if word in _RATES:
+        return RATE
+    if word in _TARGETS or word.startswith(("y_true", "target", "label", "true_")):
+        return TARGET
+    if word in _PREDICTIONS or word.startswith(("y_pred", "pred")):
+        return PREDICTION
+    return UNKNOWN
+
+
+def is_gradient_of(name: Any, of: Any) -> float:
+    """How surely ``name`` is that of the gradient of ``of``: 1 for the usual forms, 0 for no relation."""
+    if not (isinstance(name, str) and isinstance(of, str)):
+        return 0.0
+    if any(form.format(of) == name for form in GRADIENT_FORMS):
+        return 1.0
+    word, base = plain(name), plain(of)
+    others = next((group for group in _SYNONYMS if base in group), set())
+    for forms, sure in ((GRADIENT_FORMS, 0.95), (DOUBTFUL_FORMS, 0.5)):
+        if any(form.format(base) == word for form in forms):
+            return sure
+        if any(form.format(other) == word for form in forms for other in others):
+            return sure - 0.1
+    return 0.0
+
+
+def positional(function: Callable[..., Any]) -> tuple[list[str], list[str]] | None:
+    """The names of the positional arguments without and with a default; None if it does not tell, or takes any."""
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except (TypeError, ValueError):
+        return None
+    if any(p.kind is p.VAR_POSITIONAL for p in parameters):
+        return None
+    own = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    return [p.name for p in own if p.default is p.empty], [p.name for p in own if p.default is not p.empty]
+
+
+def method(thing: Any, names: Sequence[str]) -> Callable[..., Any] | None:
+    """The first method of an object that goes by one of these names; one that matches as it is written comes first."""
+    for name in names:
+        if callable(found := getattr(thing, name, None)):
+            return found
+    public = {plain(name): name for name in dir(thing) if not name.startswith("__")}
+    for name in names:
+        if name in public and callable(found := getattr(thing, public[name], None)):
+            return found
+    return None

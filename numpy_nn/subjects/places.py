@@ -1,0 +1,127 @@
+"""Where code keeps its numbers: every array and number in an object, with the path that leads to it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, MutableMapping, MutableSequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from numpy_nn.parameter import Parameter
+from numpy_nn.subjects.state import GENERATORS, attributes
+
+
+class Step(NamedTuple):
+    """One step of a path: to an attribute, or to an item of a container."""
+
+    key: Any
+    is_item: bool
+
+
+Path = tuple[Step, ...]
+
+
+def written(path: Path) -> str:
+    """The path as one writes it in Python: ``layers[0].params['W']``."""
+    text = "".join(f"[{step.key!r}]" if step.is_item else f".{step.key}" for step in path)
+    return text.removeprefix(".")
+
+
+def parsed(text: str) -> Path:
+    """The path that ``text`` is; a key after a dot may be that of a dict: ``grads.W`` as well as ``grads['W']``."""
+    steps = []
+    for name, quoted, index in re.findall(r"""([^.\[\]]+)|\[['"]([^'"]+)['"]\]|\[(\d+)\]""", text):
+        steps.append(Step(name, False) if name else Step(quoted, True) if quoted else Step(int(index), True))
+    return tuple(steps)
+
+
+def follow(root: Any, path: Path) -> Any:
+    """What the path leads to from ``root``. LookupError if it leads nowhere."""
+    thing = root
+    for key, is_item in path:
+        if is_item or (isinstance(thing, Mapping) and not hasattr(thing, str(key))):
+            thing = thing[key]
+        elif hasattr(thing, str(key)):
+            thing = getattr(thing, key)
+        else:
+            raise LookupError(f"{type(thing).__name__} has no {key}")
+    return thing
+
+
+class Place:
+    """One number or array that can be reached from ``root``: read it, or put another in its place."""
+
+    def __init__(self, root: Any, path: Path) -> None:
+        self.root, self.path = root, path
+
+    def __str__(self) -> str:
+        # What a parameter object holds goes by the object's name.
+        path = self.path
+        if len(path) > 1 and not path[-1].is_item and path[-1].key in PARAMETER_VALUES:
+            path = path[:-1]
+        return written(path)
+
+    @property
+    def owner(self) -> Any:
+        """The object or container that holds it."""
+        return follow(self.root, self.path[:-1])
+
+    def read(self) -> Any:
+        """What is there now."""
+        return follow(self.root, self.path)
+
+    def put(self, value: Any) -> None:
+        """Have the code find ``value`` there. TypeError where nothing can be put."""
+        owner, (key, is_item) = self.owner, self.path[-1]
+        if isinstance(owner, Parameter):
+            owner.data[...] = value
+        elif isinstance(owner, (MutableMapping, MutableSequence)) and (is_item or not hasattr(owner, str(key))):
+            owner[key] = value
+        elif isinstance(owner, tuple):
+            owner[key][...] = value
+        else:
+            setattr(owner, key, value)
+
+
+# How people name what a parameter object of their own holds, beside its gradient.
+PARAMETER_VALUES = ("value", "data", "val", "array", "values", "param", "v")
+
+
+def places(root: Any) -> Iterator[Place]:
+    """Every array of numbers and every float in ``root``, in the order in which they were set, each object once."""
+    seen: set[int] = set()
+
+    def walk(thing: Any, path: Path) -> Iterator[Place]:
+        if isinstance(thing, np.ndarray):
+            if thing.dtype.kind in "fiu" and thing.size and id(thing) not in seen:
+                seen.add(id(thing))
+                yield Place(root, path)
+            return
+        if isinstance(thing, (float, np.floating)):
+            yield Place(root, path)
+            return
+        if id(thing) in seen or isinstance(thing, (str, bytes, int, type, *GENERATORS)):
+            return
+        seen.add(id(thing))
+        if isinstance(thing, Parameter):
+            yield Place(root, (*path, Step("data", False)))
+        elif isinstance(thing, Mapping):
+            for key, value in list(thing.items()):
+                yield from walk(value, (*path, Step(key, True)))
+        elif isinstance(thing, (list, tuple)):
+            for index, value in enumerate(list(thing)):
+                yield from walk(value, (*path, Step(index, True)))
+        else:
+            for name, value in (class_arrays(thing) | attributes(thing)).items():
+                yield from walk(value, (*path, Step(name, False)))
+
+    yield from walk(root, ())
+
+
+def class_arrays(thing: Any) -> dict[str, Any]:
+    """The arrays among the attributes of an object's classes."""
+    found: dict[str, Any] = {}
+    for kind in reversed(type(thing).__mro__):
+        found |= {name: value for name, value in vars(kind).items() if isinstance(value, np.ndarray)}
+    return found

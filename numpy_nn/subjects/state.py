@@ -1,0 +1,195 @@
+"""What code keeps between its calls: found from its objects and closures, saved, put back, widened to float64."""
+
+from __future__ import annotations
+
+import copy
+import inspect
+import random
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from numpy_nn.layers import Layer
+
+Restorer = Callable[[], None]
+
+
+def in_float64(target: Any) -> Any:
+    """A deep copy whose float32 arrays are float64. TypeError if the target cannot be copied."""
+    try:
+        target = copy.deepcopy(target)
+    except Exception as error:
+        raise TypeError(
+            f"target: {type(target).__name__} cannot be copied ({error}), and the check works on a copy; "
+            "pass run, grads and its arrays by name"
+        ) from error
+    _widen(target, {})
+    return target
+
+
+def _widen(thing: Any, done: dict[int, Any]) -> Any:
+    """``thing`` with every float32 array in its attributes and containers replaced; one array stays one array."""
+    if id(thing) in done:
+        return done[id(thing)]
+    if isinstance(thing, np.ndarray):
+        wide = thing.astype(np.float64) if thing.dtype in (np.float32, np.float16) else thing
+        done[id(thing)] = done[id(wide)] = wide
+        return wide
+    done[id(thing)] = thing
+    if isinstance(thing, Layer):
+        thing.to(np.float64)
+    if isinstance(thing, dict):
+        thing.update({key: _widen(value, done) for key, value in thing.items()})
+    elif isinstance(thing, list):
+        thing[:] = [_widen(value, done) for value in thing]
+    elif type(thing) is tuple:
+        return tuple(_widen(value, done) for value in thing)
+    elif not isinstance(thing, Layer) or type(thing).__module__.partition(".")[0] != "numpy_nn":
+        for name, value in attributes(thing).items():
+            if (wide := _widen(value, done)) is not value:
+                setattr(thing, name, wide)
+    return thing
+
+
+def attributes(thing: Any) -> dict[str, Any]:
+    """The attributes that an object has of its own, in ``__dict__`` and in ``__slots__``; none of a class or module."""
+    if isinstance(thing, type) or inspect.isroutine(thing) or inspect.ismodule(thing):
+        return {}
+    found = dict(getattr(thing, "__dict__", {}))
+    for name in slots(thing):
+        if hasattr(thing, name):
+            found[name] = getattr(thing, name)
+    return found
+
+
+def slots(thing: Any) -> Iterator[str]:
+    """The names in the ``__slots__`` of an object's classes."""
+    for kind in type(thing).__mro__:
+        names = vars(kind).get("__slots__", ())
+        yield from (name for name in ((names,) if isinstance(names, str) else names) if not name.startswith("__"))
+
+
+def inner(thing: Any) -> Iterable[Any]:
+    """What a thing is made of: the values of a container, the attributes of an object, what a function refers to."""
+    if isinstance(thing, Mapping):
+        return thing.values()
+    if isinstance(thing, (list, tuple)):
+        return thing
+    if inspect.ismethod(thing):
+        return (thing.__self__, thing.__func__)
+    if inspect.isfunction(thing):
+        return _referred_to(thing)
+    return attributes(thing).values()
+
+
+def _referred_to(function: Any) -> list[Any]:
+    """The objects that a function's code can reach by name: in its closure, its defaults and its module."""
+    cells = [cell.cell_contents for cell in function.__closure__ or () if _is_filled(cell)]
+    shared = [function.__globals__[name] for name in function.__code__.co_names if name in function.__globals__]
+    return [*cells, *(function.__defaults__ or ()), *shared]
+
+
+def _is_filled(cell: Any) -> bool:
+    try:
+        cell.cell_contents  # noqa: B018 - to read it is to try it
+    except ValueError:
+        return False
+    return True
+
+
+def reachable(*things: Any) -> list[Any]:
+    """Everything that can be reached from these, each once; libraries' own objects and modules are not entered."""
+    seen: dict[int, Any] = {}
+    waiting = list(things)
+    while waiting:
+        thing = waiting.pop()
+        if id(thing) in seen or inspect.ismodule(thing) or isinstance(thing, (type, str, bytes, int, float, complex)):
+            continue
+        seen[id(thing)] = thing
+        if not isinstance(thing, (np.ndarray, *GENERATORS)) and not _of_a_library(thing):
+            waiting += inner(thing)
+    return list(seen.values())
+
+
+def _of_a_library(thing: Any) -> bool:
+    home = (getattr(thing, "__module__", None) if inspect.isroutine(thing) else type(thing).__module__) or ""
+    return home.partition(".")[0] in ("numpy", "torch", "jax", "jaxlib", "scipy", "matplotlib", "threading", "logging")
+
+
+GENERATORS = (np.random.Generator, np.random.RandomState, random.Random)
+
+
+def find_generators(*things: Any) -> list[Any]:
+    """Every random generator that can be reached from these."""
+    return [thing for thing in reachable(*things) if isinstance(thing, GENERATORS)]
+
+
+def restorer(generator: Any) -> Restorer:
+    """A function that has the generator draw again what it draws from now on."""
+    if isinstance(generator, np.random.Generator):
+        bits, state = generator.bit_generator, copy.deepcopy(generator.bit_generator.state)
+        return lambda: setattr(bits, "state", state)
+    if isinstance(generator, np.random.RandomState):
+        kept = generator.get_state()
+        return lambda: generator.set_state(kept)
+    state = generator.getstate()
+    return lambda: generator.setstate(state)
+
+
+def global_generators() -> list[Any]:
+    """The generators of the modules ``numpy.random`` and ``random``."""
+    return [np.random.mtrand._rand, random._inst]
+
+
+class Snapshot:
+    """The state of everything that can be reached from ``things``; :meth:`restore` puts it back.
+
+    Containers and objects get back what they held, arrays and generators their values. An array that code has replaced
+    by another is the old one again.
+    """
+
+    def __init__(self, *things: Any) -> None:
+        self._restorers: list[Restorer] = []
+        for thing in reachable(*things):
+            self._save(thing)
+
+    def restore(self) -> None:
+        """Put back what was there when the snapshot was made."""
+        for restore in self._restorers:
+            restore()
+
+    def _save(self, thing: Any) -> None:
+        if isinstance(thing, GENERATORS):
+            self._restorers.append(restorer(thing))
+        elif isinstance(thing, np.ndarray):
+            if thing.flags.writeable and not thing.dtype.hasobject:
+                self._restorers.append(partial(np.copyto, thing, thing.copy()))
+        elif isinstance(thing, dict):
+            self._restorers.append(partial(_refill, thing, dict(thing)))
+        elif isinstance(thing, list):
+            self._restorers.append(partial(thing.__setitem__, slice(None), list(thing)))
+        elif not inspect.isroutine(thing) and attributes(thing):
+            self._restorers.append(_attribute_restorer(thing))
+
+
+def _refill(held: dict[Any, Any], kept: dict[Any, Any]) -> None:
+    held.clear()
+    held.update(kept)
+
+
+def _attribute_restorer(thing: Any) -> Restorer:
+    kept = dict(getattr(thing, "__dict__", {}))
+    in_slots = {name: getattr(thing, name) for name in slots(thing) if hasattr(thing, name)}
+
+    def restore() -> None:
+        if hasattr(thing, "__dict__"):
+            _refill(thing.__dict__, kept)
+        for name in slots(thing):
+            if name in in_slots:
+                object.__setattr__(thing, name, in_slots[name])
+            elif hasattr(thing, name):
+                object.__delattr__(thing, name)
+
+    return restore
