@@ -76,12 +76,13 @@ class CodeSubject(Subject):
         self.targets = None if target is None else self._given[target]
         self.is_loss = target is not None
         self._result: tuple[Sequence[Any], tuple[Any, ...]] = ((), ())
-        self._guards = False
+        self._guards = self._is_jacobian = False
         self._lost: dict[str, tuple[Place, Any]] = {}
         self._moved: dict[str, Array] = {}
 
     def random_grad_output(self, rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
-        return super().random_grad_output(rng, shape) if self.convention.takes_grads else np.ones(shape)
+        random = self.convention.takes_grads or self._is_jacobian
+        return super().random_grad_output(rng, shape) if random else np.ones(shape)
 
     # Finding the parameters and the gradients
 
@@ -145,23 +146,23 @@ class CodeSubject(Subject):
     def _add(self, name: str, place: Place) -> None:
         """Have the code use an array of ours, of float64, in this place."""
         try:
-            value: Any = place.read()
+            found: Any = place.read()
         except LookupError:
             raise ValueError(f"parameters: {self.label} has no {name}") from None
-        if not isinstance(value, (np.ndarray, float, np.floating)) or np.asarray(value).dtype.kind not in "fiu":
-            raise TypeError(f"parameters: expected {name} to be an array of floats, got {type(value).__name__}")
-        fits = isinstance(value, np.ndarray) and value.dtype == np.float64 and value.flags.writeable
-        self.arrays[name] = value if fits else np.array(value, np.float64)
+        if not isinstance(found, (np.ndarray, float, np.floating)) or np.asarray(found).dtype.kind not in "fiu":
+            raise TypeError(f"parameters: expected {name} to be an array of floats, got {type(found).__name__}")
+        self.arrays[name] = np.require(found, np.float64, "W")
         self._places[name] = place
 
     def _match(self, named: Mapping[str, str] | None) -> None:
         output = self.output()
         rng = np.random.default_rng(0)
         grad_output = self.random_grad_output(rng, output.shape)
-        self._claimed(grad_output)
+        self._claim_elsewhere(grad_output)
         # Once more with other numbers: what changes now is what a backward pass writes.
         before = values_of(self._owner)
-        returned = self._claimed(0.75 * grad_output if self.convention.takes_grads else grad_output)
+        grad_output = 0.75 * grad_output if self.convention.takes_grads else grad_output
+        returned = self._claimed(grad_output)
         found = leaves(returned, self._owner, before)
         found = [leaf for leaf in found if leaf.returned or not self._is_parameter(leaf.path)]
         if named is not None:
@@ -182,12 +183,26 @@ class CodeSubject(Subject):
                 wanted[name] = (shape, _likeness_of(place.path, shape))
 
         def agrees(name: str, leaf: Leaf) -> bool:
-            return self._agrees(name, leaf.value.reshape(self.arrays[name].shape), 0.75 * grad_output)
+            return self._agrees(name, leaf.value.reshape(self.arrays[name].shape), grad_output)
 
         self._leaves |= matched(wanted, found, agrees)
         self._find_updates(self._moved)
         if self.input in self.arrays and self.input not in self._leaves:
             self._take_whatever_is_left(found)
+        self._is_jacobian = any(
+            not self.convention.takes_grads
+            and leaf.value.shape == output.shape + self.arrays[name].shape != output.shape
+            for name, leaf in self._leaves.items()
+            if isinstance(leaf, Leaf) and name in self.arrays
+        )
+
+    def _claim_elsewhere(self, grad_output: Array) -> None:
+        """A backward pass at another input, where there is one, else at this one."""
+        try:
+            with self.at({self.input: 0.75 * self.arrays[self.input]} if self.input in self.arrays else {}):
+                self._claimed(grad_output)
+        except (SubjectError, ValueError):
+            self._claimed(grad_output)
 
     def _find_updates(self, moved: Mapping[str, Array]) -> None:
         """Where no gradient is kept, but backward updates the parameter: the gradient is the step over the rate."""
@@ -319,10 +334,8 @@ class CodeSubject(Subject):
 
     def _times(self, value: Array, grad_outputs: Sequence[Array], name: str) -> Array:
         """A Jacobian, if it is one, times the gradient of the output."""
-        if not self.convention.takes_grads and len(grad_outputs) == 1:
-            shape = self.arrays[name].shape
-            if value.shape == grad_outputs[0].shape + shape != shape:
-                return np.asarray(np.tensordot(grad_outputs[0], value, grad_outputs[0].ndim))
+        if self._is_jacobian and value.shape == grad_outputs[0].shape + self.arrays[name].shape:
+            return np.asarray(np.tensordot(grad_outputs[0], value, grad_outputs[0].ndim))
         return value
 
     def _claimed(self, grad_output: Array) -> Any:

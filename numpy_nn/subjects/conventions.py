@@ -149,8 +149,8 @@ def conventions(
     for outputs in readings(result, backward):
         has_cache = isinstance(result, (tuple, list)) and len(result) > outputs
         arguments = Arguments(backward, inputs, target, outputs, has_cache)
-        first = result[0] if has_cache else result
-        named = arguments.by_name(first is not None and np.size(np.asarray(first, dtype=object)) == 1)
+        first = result[0] if isinstance(result, tuple) and result else result
+        named = arguments.by_name(np.size(first) == 1)
         if named is not None:
             yield Convention(inputs, outputs, None, named), True
         for order in arguments.by_number():

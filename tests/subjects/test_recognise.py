@@ -1,0 +1,22 @@
+"""Every form in which people write a backward pass is taken as it is, right or wrong."""
+
+import pytest
+from forms import FORMS
+
+from numpy_nn.gradcheck import check_gradients
+
+
+@pytest.mark.parametrize("name", FORMS)
+def test_right_code_of_every_form_is_right(name):
+    arguments, named, _ = FORMS[name](1.0)
+    report = check_gradients(*arguments, **named)
+    assert report.ok, report
+
+
+@pytest.mark.parametrize("name", FORMS)
+def test_wrong_code_of_every_form_is_wrong_in_that_gradient_alone(name):
+    arguments, named, wrong = FORMS[name](3.0)
+    report = check_gradients(*arguments, **named)
+    assert report.verdict == "wrong", report
+    assert report[wrong].verdict == "wrong", report
+    assert [entry.verdict for entry in report.entries].count("wrong") == 1, report
