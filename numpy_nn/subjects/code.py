@@ -84,6 +84,11 @@ class CodeSubject(Subject):
         random = self.convention.takes_grads or self._is_jacobian
         return super().random_grad_output(rng, shape) if random else np.ones(shape)
 
+    @property
+    def has_parameters(self) -> bool:
+        """Whether the output depends on arrays of the owner."""
+        return bool(self._places or self._lost)
+
     # Finding the parameters and the gradients
 
     def find_parameters(self, named: Mapping[str, str] | None = None, constants: Sequence[str] = ()) -> None:

@@ -73,6 +73,7 @@ class Arguments:
         spec = positional(backward)
         self.any_number = spec is None
         self.wanted = [] if spec is None else spec[0]
+        self.label = getattr(backward, "__name__", type(backward).__name__)
         self.optional = [] if spec is None else spec[1]
 
     def by_name(self, is_scalar: bool) -> tuple[str, ...] | None:
@@ -83,12 +84,20 @@ class Arguments:
         if self.optional and not is_scalar and names.role(self.optional[0]) == names.GRAD:
             wanted.append(self.optional[0])
         roles: list[str] = []
+        if self.target is None and not is_scalar:
+            self._refuse_missing_targets(wanted)
         for name in wanted:
             found = self._role(name)
             if found is None:
                 return None
             roles.append(found)
         return self._with_grads_together(roles)
+
+    def _refuse_missing_targets(self, wanted: Sequence[str]) -> None:
+        """TypeError for a backward pass that takes targets in the place of a gradient, where none were given."""
+        asked = [name for name in wanted if name not in self.inputs and names.role_in_loss(name) == names.TARGET]
+        if asked and not any(self._role(name) == GRADS for name in wanted):
+            raise TypeError(f"{self.label} takes {asked[0]}: pass the targets too, check_gradients(net, x, targets)")
 
     def _role(self, name: str) -> str | None:
         if self.target is not None and names.role_in_loss(name) == names.TARGET:

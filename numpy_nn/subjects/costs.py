@@ -34,3 +34,31 @@ def _of_labels(a: NDArray[Any], y: NDArray[Any]) -> Any:
     if np.ndim(y) != 1 or np.asarray(y).dtype.kind not in "iu" or len(y) != len(a):
         raise ValueError("expected a label for each row")
     return a[np.arange(len(y)), y]
+
+
+class LossOfOutput:
+    """A loss of what a forward pass returns, as one function of its arguments and the targets.
+
+    Where ``loss`` returns its own gradient beside its value, :meth:`backward` hands that to the network's ``gradient``.
+    """
+
+    def __init__(
+        self, forward: Callable[..., Any], loss: Callable[..., Any], gradient: Callable[..., Any] | None
+    ) -> None:
+        self._forward, self._loss, self._gradient = forward, loss, gradient
+        self._of_output: Any = None
+
+    def loss(self, *arguments: Any) -> Any:
+        """loss(forward(x), targets)."""
+        *inputs, targets = arguments
+        output = self._forward(*inputs)
+        value = self._loss(output[0] if isinstance(output, tuple) else output, targets)
+        if isinstance(value, tuple):
+            value, self._of_output = value[0], value[1]
+        return value
+
+    def backward(self) -> Any:
+        """The network's backward pass from the gradient that the loss has returned. TypeError if it returned none."""
+        if self._of_output is None or self._gradient is None:
+            raise TypeError("the loss returns no gradient")
+        return self._gradient(self._of_output)

@@ -54,7 +54,7 @@ LOSSES = words(
     "loss compute_loss loss_function lossfunction cost compute_cost cost_function costfunction objective "
     "error loss_and_gradient loss_and_gradients loss_and_grad loss_and_grads"
 )
-LOSS_GRADIENTS = words(
+LOSS_GRADIENTS = BACKWARDS + words(
     "gradient gradients grad grads compute_gradients compute_gradient compute_grads gradient_function "
     "cost_function_prime costfunctionprime loss_gradient loss_grad d_loss dloss loss_prime cost_prime "
     "cost_derivative backprop backward backward_pass bprop backpropagation delta derivative prime acc_grad"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,7 +13,7 @@ from numpy_nn.losses import Loss
 from numpy_nn.subjects import names
 from numpy_nn.subjects.code import CodeSubject, Convention, as_given, is_differentiated, output_paths
 from numpy_nn.subjects.conventions import conventions, orders_of_inputs
-from numpy_nn.subjects.costs import Cost, usual_costs
+from numpy_nn.subjects.costs import LossOfOutput, usual_costs
 from numpy_nn.subjects.names import method, positional
 from numpy_nn.subjects.places import follow
 from numpy_nn.subjects.state import Snapshot, in_float64
@@ -77,6 +77,9 @@ def named_arguments(function: Callable[..., Any], inputs: Sequence[Any], targets
         if roles and roles[0] == names.TARGET and (len(roles) < 2 or roles[1] != names.TARGET):
             own[:2] = own[:2][::-1]
     values = [*inputs, *(() if targets is None else (targets,))]
+    if spec is not None and len(values) < len([name for name in spec[0] if name not in ("self", "cls")]):
+        name = getattr(function, "__name__", type(function).__name__)
+        raise TypeError(f"{name}: expected {', '.join(spec[0])}, got {len(values)} of them; give x as a tuple of all")
     if len(own) < len(values):
         own = (
             ["input"] if len(values) == 1 else ["input", "targets"] if len(values) == 2 and targets is not None else []
@@ -104,8 +107,12 @@ def _of_object(target: Any, inputs: Sequence[Any], targets: Any, hints: Hints) -
         return _of_loss_object(label, target, forward, inputs, targets, hints)
     backward = method(target, names.BACKWARDS)
     if forward is None or backward is None:
+        if (value := method(target, names.LOSSES)) is not None:
+            raise TypeError(
+                f"{label} has {value.__name__}: pass the targets too, check_gradients({label}(), x, targets)"
+            )
         missing = "backward" if forward is not None else "forward"
-        raise TypeError(f"target: expected forward and backward, got {label} without {missing}{_HOW.format(label)}")
+        raise TypeError(f"target: expected forward and backward, got {label} without {missing}{_HOW}")
     return _chosen(label, forward, backward, named_arguments(forward, inputs, None), None, target, hints)
 
 
@@ -120,23 +127,48 @@ def _of_loss_object(
 ) -> Subject:
     """An object that is asked for a loss: by a method of such a name, by forward(x, y), or by no method at all."""
     value = method(target, names.LOSSES)
-    if hints.cost is None:
-        for function in (value, forward):
-            if function is None or not _takes(function, len(inputs) + 1):
-                continue
-            given = named_arguments(function, inputs, targets)
-            gradient = method(target, [name for name in names.LOSS_GRADIENTS if method(target, [name]) != function])
-            try:
-                return _chosen(label, function, gradient, given, list(given)[-1], target, hints)
-            except TypeError:
-                if function is forward or forward is None:
-                    raise
+    gradient = method(target, [name for name in names.LOSS_GRADIENTS if method(target, [name]) != value])
+    found: list[tuple[bool, tuple[int, int], CodeSubject]] = []
+    errors: list[Exception] = []
+    for function, backward in _ways_to_a_loss(forward, value, gradient, len(inputs)) if hints.cost is None else ():
+        given = named_arguments(function, inputs, targets)
+        try:
+            subject = _chosen(label, function, backward, given, list(given)[-1], target, hints)
+            agreement = subject.agreement()
+        except (SubjectError, TypeError, ValueError) as error:
+            errors.append(error)
+            continue
+        if not subject.make_repeatable() or agreement[0] == agreement[1] > 0:
+            return subject
+        # What reaches the object's own arrays is meant, rather than a loss of what it is given.
+        found.append((subject.has_parameters, agreement, subject))
+    if found:
+        return max(found, key=lambda one: one[:2])[2]
+    if value is not None and forward is None and errors:
+        raise errors[0]
     gradient = method(target, ["backprop", *names.LOSS_GRADIENTS])
     if forward is None or gradient is None:
-        raise TypeError(
-            f"target: expected a loss with forward and backward, or loss and grad, got {label}{_HOW.format(label)}"
-        )
+        if errors:
+            raise errors[0]
+        raise TypeError(f"target: expected a loss with forward and backward, or loss and grad, got {label}{_HOW}")
     return _with_unsaid_cost(label, forward, gradient, inputs, targets, target, hints)
+
+
+def _ways_to_a_loss(
+    forward: Callable[..., Any] | None,
+    value: Callable[..., Any] | None,
+    gradient: Callable[..., Any] | None,
+    number: int,
+) -> Iterator[tuple[Callable[..., Any], Callable[..., Any] | None]]:
+    """What computes the loss, and its gradients: loss(x, y), forward(x, y) or loss(forward(x), y)."""
+    for function in (value, forward):
+        if function is not None and _takes(function, number + 1):
+            yield function, gradient
+    if value is not None and forward is not None and _takes(value, 2) and _takes(forward, number):
+        chain = LossOfOutput(forward, value, gradient)
+        yield chain.loss, gradient
+        if gradient is not None:
+            yield chain.loss, chain.backward
 
 
 def _with_unsaid_cost(
@@ -155,7 +187,7 @@ def _with_unsaid_cost(
     best, most = None, (0, 0)
     for formula, cost in costs:
         try:
-            subject = _chosen(label, _composed(forward, cost), gradient, given, "targets", owner, hints)
+            subject = _chosen(label, LossOfOutput(forward, cost, None).loss, gradient, given, "targets", owner, hints)
             agreement = subject.agreement()
         except (SubjectError, TypeError, ValueError):
             continue
@@ -169,15 +201,6 @@ def _with_unsaid_cost(
             "usual ones; pass loss=, a function loss(output, targets) that returns a number"
         )
     return best
-
-
-def _composed(forward: Callable[..., Any], cost: Cost) -> Callable[..., Any]:
-    def value(*arguments: Any) -> Any:
-        *inputs, targets = arguments
-        output = forward(*inputs)
-        return cost(output[0] if isinstance(output, tuple) else output, targets)
-
-    return value
 
 
 def _takes(function: Callable[..., Any], number: int) -> bool:
@@ -221,6 +244,8 @@ def _chosen(
         raise TypeError(f"{label}: expected an array of floats among the arguments, got none")
     before = Snapshot(owner if owner is not None else (forward, backward))
     result, paths = _first_result(label, forward, given, target, owner)
+    if backward is None and not _is_value_and_gradients(result):
+        raise TypeError(f"{label}: expected a backward pass, or (value, gradients) from one function{_HOW}")
     errors: list[Exception] = []
     tried: list[tuple[tuple[int, int], CodeSubject]] = []
     for convention, by_name in conventions(forward, backward, list(given), target, result):
@@ -247,10 +272,15 @@ def _chosen(
     return best
 
 
+def _is_value_and_gradients(result: Any) -> bool:
+    """Whether a function that has no backward pass returns a number, and its gradients after it."""
+    return isinstance(result, tuple) and len(result) > 1 and np.ndim(result[0]) == 0 and np.isrealobj(result[0])
+
+
 def _told(errors: Sequence[Exception], label: str, backward: Callable[..., Any] | None) -> Exception:
     """The error of the likeliest convention; the user's own, if it is one."""
     if not errors:
-        return TypeError(f"{label}: expected a backward pass that takes a gradient, got {backward}{_HOW.format(label)}")
+        return TypeError(f"{label}: expected a backward pass that takes a gradient, got {backward}{_HOW}")
     first = errors[0]
     return first
 

@@ -98,7 +98,7 @@ def test_the_command_line(student, capsys, arguments, status, shown):
         ("Nothing", [], "has no Nothing; it has Dense, Crashes, CrossEntropy, f, f_vjp, Noisy"),
         ("dense", ["--init", "3"], "--init: dense is no class"),
         ("CrossEntropy", ["--labels", "0"], "--labels: expected a number of classes >= 1, got 0"),
-        ("Dense", ["--init", "4", "3", "--input", "5x3"], "matmul"),
+        ("Dense", ["--init", "4", "3"], "matmul"),
     ],
 )
 def test_what_cannot_be_checked_is_said_in_a_line(student, capsys, target, arguments, message):

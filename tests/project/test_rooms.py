@@ -27,7 +27,18 @@ ORDER = [
     {"numpy_nn"},
 ]
 RANK = {room: rank for rank, rooms in enumerate(ORDER) for room in rooms}
-IN_GRADCHECK = ["report", "progress", "measure", "explain", "entry", "checker", "gradcheck", "__main__"]
+IN_GRADCHECK = [
+    "report",
+    "progress",
+    "measure",
+    "explain",
+    "entry",
+    "checker",
+    "gradcheck",
+    "inputs",
+    "files",
+    "__main__",
+]
 
 
 def imported(source: str) -> Iterator[str]:

@@ -1,0 +1,155 @@
+"""Somebody's file, from its name to what is to be checked in it."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import importlib.util
+import inspect
+import re
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from numpy_nn.gradcheck.inputs import drawn
+
+
+class UsageError(Exception):
+    """The command cannot be carried out; the message is one line."""
+
+
+def load(text: str, init: list[str], rng: np.random.Generator) -> tuple[Any, list[str]]:
+    """The target that ``text`` names, and notes on how it came about; a class is called with the words in ``init``.
+
+    A function that has a gradient beside it, such as ``relu`` and ``relu_backward``, comes with that.
+    """
+    place, _, names = text.rpartition(":") if _names_something(text) else (text, "", "")
+    module, notes = _module(place)
+    if not names:
+        raise UsageError(
+            f"{place} has {_listed(module) or 'nothing to check'}; say which: {place}:NAME, or {place}:f,g"
+        )
+    found = []
+    for name in names.split(","):
+        if not hasattr(module, name):
+            raise UsageError(f"{place} has no {name}; it has {_listed(module) or 'nothing to call'}")
+        found.append(getattr(module, name))
+    if len(found) > 1:
+        return tuple(found), notes
+    if isinstance(found[0], type):
+        return _made(found[0], init, rng), notes
+    if init:
+        raise UsageError(f"--init: {names} is no class, and takes no arguments here")
+    if inspect.isfunction(found[0]) and (partner := _partner(names, module)):
+        return (found[0], getattr(module, partner)), [*notes, f"checked with {partner}, by its name"]
+    return found[0], notes
+
+
+def _names_something(text: str) -> bool:
+    """Whether there is a name after the last colon, which is not that of a drive of Windows."""
+    place, colon, names = text.rpartition(":")
+    if colon and not place:
+        raise UsageError(f"expected file.py:Name, got {text!r}")
+    return bool(colon) and re.fullmatch(r"[\w,]+", names) is not None
+
+
+def _listed(module: ModuleType) -> str:
+    own = (n for n, value in vars(module).items() if not n.startswith("_") and callable(value))
+    return ", ".join(own)
+
+
+_ENDINGS = ("_fwd", "")
+_PARTNERS = (
+    "{}_backward",
+    "{}_bwd",
+    "{}_grad",
+    "{}_gradient",
+    "{}_prime",
+    "{}_derivative",
+    "d_{}",
+    "d{}",
+    "{}_vjp",
+    "grad_{}",
+)
+
+
+def _partner(name: str, module: ModuleType) -> str | None:
+    """The name of the function beside it that is called as its gradient."""
+    if "forward" in name and callable(getattr(module, name.replace("forward", "backward"), None)):
+        return name.replace("forward", "backward")
+    for ending in _ENDINGS:
+        if name.endswith(ending):
+            stem = name.removesuffix(ending)
+            for form in _PARTNERS:
+                partner = form.format(stem)
+                if partner != name and callable(getattr(module, partner, None)):
+                    return partner
+    return None
+
+
+def _made(kind: type, init: list[str], rng: np.random.Generator) -> Any:
+    positional = [word for word in init if not _NAMED.match(word)]
+    named = dict(word.split("=", 1) for word in init if _NAMED.match(word))
+    arrays = any(_MATRIX.fullmatch(word) for word in [*positional, *named.values()])
+    try:
+        return kind(
+            *(_value("", word, arrays, rng) for word in positional),
+            **{name: _value(name, word, arrays, rng) for name, word in named.items()},
+        )
+    except TypeError as error:
+        try:
+            inspect.signature(kind).bind(*positional, **named)
+        except TypeError:
+            wanted = f"{kind.__name__}{inspect.signature(kind)}"
+            raise UsageError(f"{error}; {wanted}: give its arguments, such as --init 4 3 or --init W=4x3 b=3") from None
+        raise
+
+
+_NAMED = re.compile(r"[A-Za-z_]\w*=")
+_MATRIX = re.compile(r"\d+(x\d+)+(:\w+)?")
+# Beside an array by its shape, one number for such a name is the length of another.
+_VECTOR_NAMES = re.compile(r"(b|w|bias|biases|weight|weights|beta|gamma|offset)\d*", re.IGNORECASE)
+
+
+def _value(name: str, word: str, arrays: bool, rng: np.random.Generator) -> Any:
+    """The argument that a word stands for: an array of a shape, a literal of Python, or the word itself."""
+    if _MATRIX.fullmatch(word) or (arrays and word.isdigit() and _VECTOR_NAMES.fullmatch(name)):
+        return drawn(word).draw(rng)
+    try:
+        return ast.literal_eval(word)
+    except (ValueError, SyntaxError):
+        return word
+
+
+def _module(place: str) -> tuple[ModuleType, list[str]]:
+    if not place.endswith(".py"):
+        try:
+            return importlib.import_module(place), []
+        except ModuleNotFoundError as error:
+            raise UsageError(f"cannot import {place}: {error}") from None
+    path = Path(place)
+    if not path.is_file():
+        raise UsageError(f"no such file: {place}")
+    sys.path.insert(0, str(path.parent.resolve()))  # for what the file itself imports
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[path.stem] = module  # copies of its objects look their class up there
+    given, sys.argv = sys.argv, [place]
+    try:
+        spec.loader.exec_module(module)
+    except SystemExit as error:
+        if not _listed(module):
+            raise UsageError(
+                f"{place} ends the program with sys.exit({error.code}) before it defines anything"
+            ) from None
+        return module, [
+            f"{path.name} ends the program with sys.exit({error.code}); what it had defined until then is checked"
+        ]
+    finally:
+        sys.argv = given
+    return module, []
