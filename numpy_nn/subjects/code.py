@@ -323,6 +323,18 @@ class CodeSubject(Subject):
         value = self.arrays.get(name, self._given[name])
         return value.copy() if isinstance(value, np.ndarray) else value
 
+    def gradients(self, grad_output: Array, *, other_draws: bool = False) -> dict[str, NDArray[Any] | None]:
+        self._reset()
+        return super().gradients(grad_output, other_draws=other_draws)
+
+    def _reset(self) -> None:
+        """Begin a step, as a training loop does for code that adds up gradients until it is told to begin anew."""
+        reset = None if self._owner is None else names.method(self._owner, names.RESETS)
+        # What every layer of numpy_nn has is never called by training, and would hide a layer that adds up gradients.
+        if reset is not None and getattr(reset, "__func__", None) is not Composition.zero_grad:
+            with self._running():
+                reset()
+
     def _claim(self, grad_outputs: Sequence[Array]) -> Mapping[str, Any]:
         kept = self._kept()
         returned = self._call_backward(grad_outputs)
@@ -345,6 +357,7 @@ class CodeSubject(Subject):
 
     def _claimed(self, grad_output: Array) -> Any:
         """What backward returns for this gradient of the joined outputs, after a forward pass."""
+        self._reset()
         self.output()
         kept = self._kept()
         with self._running():
@@ -357,10 +370,6 @@ class CodeSubject(Subject):
         if self.convention.arguments is None:
             rest: tuple[Any, ...] = cache
             return rest[0] if len(rest) == 1 else rest
-        # What every layer of numpy_nn has is never called by training, and would hide a layer that adds up gradients.
-        zero_grad = getattr(self._owner, "zero_grad", None)
-        if callable(zero_grad) and getattr(zero_grad, "__func__", None) is not Composition.zero_grad:
-            zero_grad()
         arguments: list[Any] = []
         for role in self.convention.arguments:
             if role == GRADS:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -49,6 +50,34 @@ def as_subject(target: Any, inputs: Sequence[Any], targets: Any, hints: Hints) -
     return _of_object(in_float64(target), inputs, targets, hints)
 
 
+class Context:
+    """What a forward pass written as torch's Functions are is given to keep things in."""
+
+    saved_tensors: tuple[Any, ...] = ()
+
+    def save_for_backward(self, *things: Any) -> None:
+        """Keep them as ``saved_tensors``."""
+        self.saved_tensors = things
+
+
+def with_context(forward: Any) -> Any:
+    """A forward pass whose first argument is a context, as one that returns it as its cache; any other as it is."""
+    spec = None if forward is None else positional(forward)
+    if spec is None or spec[0][:1] not in (["ctx"], ["context"]):
+        return forward
+
+    def with_cache(*arguments: Any) -> tuple[Any, ...]:
+        context = Context()
+        output = forward(context, *arguments)
+        return (*(output if isinstance(output, tuple) else (output,)), context)
+
+    signature = inspect.signature(forward)
+    with_cache.__signature__ = signature.replace(  # type: ignore[attr-defined]  # where inspect looks it up
+        parameters=list(signature.parameters.values())[1:]
+    )
+    return with_cache
+
+
 def _is_function(target: Any) -> bool:
     """Whether a callable is a function, not an object with passes of its own."""
     return callable(target) and (
@@ -63,6 +92,7 @@ def names_of_passes(target: Any) -> bool:
 
 def _of_functions(f: Any, vjp: Any, inputs: Sequence[Any], targets: Any, hints: Hints) -> Subject:
     label = getattr(f, "__name__", type(f).__name__)
+    f = with_context(f)
     given = named_arguments(f, inputs, targets)
     target = None if targets is None else list(given)[-1]
     return _chosen(label, f, vjp, given, target, None, hints)
@@ -71,21 +101,21 @@ def _of_functions(f: Any, vjp: Any, inputs: Sequence[Any], targets: Any, hints: 
 def named_arguments(function: Callable[..., Any], inputs: Sequence[Any], targets: Any) -> dict[str, Any]:
     """The arguments of a function by the names that it has for them, the targets last."""
     spec = positional(function)
-    own = [] if spec is None else [name for name in spec[0] + spec[1] if name not in ("self", "cls")]
+    own = [] if spec is None else spec[0] + spec[1]
     if targets is not None and len(inputs) == 1:
         roles = [names.role_in_loss(name) for name in own[:2]]
         if roles and roles[0] == names.TARGET and (len(roles) < 2 or roles[1] != names.TARGET):
             own[:2] = own[:2][::-1]
     values = [*inputs, *(() if targets is None else (targets,))]
-    if spec is not None and len(values) < len([name for name in spec[0] if name not in ("self", "cls")]):
+    required = [] if spec is None else spec[0]
+    settings = {name: names.SETTINGS[name] for name in required[len(values) :] if name in names.SETTINGS}
+    if len(values) + len(settings) < len(required):
         name = getattr(function, "__name__", type(function).__name__)
-        raise TypeError(f"{name}: expected {', '.join(spec[0])}, got {len(values)} of them; give x as a tuple of all")
+        raise TypeError(f"{name}: expected {', '.join(required)}, got {len(values)} of them; give x as a tuple of all")
     if len(own) < len(values):
-        own = (
-            ["input"] if len(values) == 1 else ["input", "targets"] if len(values) == 2 and targets is not None else []
-        )
-        own = own or [f"input {i}" for i in range(len(values))]
-    return dict(zip(own, values, strict=False))
+        own = ["input", "targets"] if targets is not None and len(values) == 2 else ["input"]
+        own += [f"input {i}" for i in range(1, len(values))]
+    return dict(zip(own, values, strict=False)) | settings
 
 
 def _of_object(target: Any, inputs: Sequence[Any], targets: Any, hints: Hints) -> Subject:
@@ -102,7 +132,7 @@ def _of_object(target: Any, inputs: Sequence[Any], targets: Any, hints: Hints) -
         )  # fmt: skip
         subject.find_parameters(hints.parameters, hints.constants)
         return subject
-    forward = method(target, names.FORWARDS)
+    forward = with_context(method(target, names.FORWARDS))
     if targets is not None:
         return _of_loss_object(label, target, forward, inputs, targets, hints)
     backward = method(target, names.BACKWARDS)

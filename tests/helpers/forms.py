@@ -559,3 +559,122 @@ def arrays_that_are_bound_anew(wrong):
     net, x = Net(), array(5, 4)
     run, grads = lambda: x @ net.W, lambda g: {"samples": wrong * x.T @ g}
     return (run, grads), {"arrays": {"samples": (net, "W")}}, "samples"
+
+
+@form
+def a_function_with_a_context(wrong):
+    class Multiply:
+        @staticmethod
+        def forward(ctx, x, w):
+            ctx.save_for_backward(x, w)
+            return x * w
+
+        @staticmethod
+        def backward(ctx, grad_output):
+            x, w = ctx.saved_tensors
+            return grad_output * w, wrong * grad_output * x
+
+    return (Multiply(), (array(5, 4), array(5, 4, seed=1))), {}, "w"
+
+
+@form
+def a_training_flag(wrong):
+    class Dense:
+        def __init__(self):
+            self._w, self._dw = array(4, 3), None
+
+        def forward_pass(self, a_prev, training):
+            self._a_prev = a_prev.copy()
+            return a_prev @ self._w if training else None
+
+        def backward_pass(self, da_curr):
+            self._dw = wrong * self._a_prev.T @ da_curr
+            return da_curr @ self._w.T
+
+    return (Dense(), array(5, 4)), {}, "_w"
+
+
+@form
+def gradients_added_up_until_flushed(wrong):
+    class FullyConnected:
+        def __init__(self):
+            self.X, self.gradients, self.parameters = [], {}, {"W": array(4, 3)}
+            self.flush_gradients()
+
+        def flush_gradients(self):
+            self.X, self.gradients = [], {"W": np.zeros((4, 3))}
+
+        def forward(self, X, retain_derived=True):
+            if retain_derived:
+                self.X.append(X)
+            return X @ self.parameters["W"]
+
+        def backward(self, dLdy, retain_grads=True):
+            if retain_grads:
+                self.gradients["W"] += wrong * self.X[0].T @ dLdy
+            return dLdy @ self.parameters["W"].T
+
+    return (FullyConnected(), array(5, 4)), {}, "W"
+
+
+@form
+def a_batch_norm_with_running_statistics(wrong):
+    class BatchNorm:
+        def __init__(self):
+            self.gamma, self.beta, self.momentum = 1 + 0.1 * array(4), array(4, seed=1), 0.9
+            self.running_mean, self.running_var = np.zeros(4), np.ones(4)
+
+        def forward(self, x, train_flg=True):
+            mu, var = (x.mean(axis=0), x.var(axis=0)) if train_flg else (self.running_mean, self.running_var)
+            self.running_mean = self.momentum * self.running_mean + (1 - self.momentum) * mu
+            self.std = np.sqrt(var + 1e-5)
+            self.xn = (x - mu) / self.std
+            return self.gamma * self.xn + self.beta
+
+        def backward(self, dout):
+            self.dbeta, self.dgamma = dout.sum(axis=0), wrong * (dout * self.xn).sum(axis=0)
+            dxn = dout * self.gamma
+            return (dxn - dxn.mean(axis=0) - self.xn * (dxn * self.xn).mean(axis=0)) / self.std
+
+    return (BatchNorm(), array(5, 4)), {}, "gamma"
+
+
+@form
+def a_list_of_layers_with_a_loss(wrong):
+    class Dense:
+        def __init__(self, n_in, n_out):
+            self.W, self.b = array(n_in, n_out), array(n_out)
+
+        def forward(self, x):
+            self.x = x
+            return x @ self.W + self.b
+
+        def backward(self, g):
+            self.dW, self.db = self.x.T @ g, g.sum(axis=0)
+            return g @ self.W.T
+
+    class Tanh:
+        def forward(self, x):
+            self.y = np.tanh(x)
+            return self.y
+
+        def backward(self, g):
+            return wrong * g * (1 - self.y**2)
+
+    class Model:
+        def __init__(self):
+            self.layers: list[Any] = [Dense(4, 5), Dense(5, 3), Tanh()]
+
+        def forward(self, x):
+            for layer in self.layers:
+                x = layer.forward(x)
+            return x
+
+        def compute_loss(self, y_pred, y):
+            return ((y_pred - y) ** 2).mean(), 2 * (y_pred - y) / y.size
+
+        def backward(self, grad):
+            for layer in self.layers[::-1]:
+                grad = layer.backward(grad)
+
+    return (Model(), array(5, 4), array(5, 3, seed=1)), {}, ""

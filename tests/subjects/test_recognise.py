@@ -18,5 +18,7 @@ def test_wrong_code_of_every_form_is_wrong_in_that_gradient_alone(name):
     arguments, named, wrong = FORMS[name](3.0)
     report = check_gradients(*arguments, **named)
     assert report.verdict == "wrong", report
+    if not wrong:
+        return  # a mistake behind all of them makes all of them wrong
     assert report[wrong].verdict == "wrong", report
     assert [entry.verdict for entry in report.entries].count("wrong") == 1, report

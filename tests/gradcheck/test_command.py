@@ -1,0 +1,168 @@
+"""The checker's command line on files as people write them: inputs, partners by name, exits, what is asked for."""
+
+import numpy as np
+import pytest
+
+from numpy_nn.gradcheck.__main__ import main
+from numpy_nn.gradcheck.inputs import KINDS, drawn
+
+FILE = """
+import numpy as np
+
+rng = np.random.default_rng(0)
+
+
+class TwoLayerNet:
+    def __init__(self, n_in, hidden, n_out):
+        self.params = {"W1": rng.standard_normal((n_in, hidden)), "W2": rng.standard_normal((hidden, n_out))}
+
+    def loss(self, X, y):
+        h = np.tanh(X @ self.params["W1"])
+        s = h @ self.params["W2"]
+        p = np.exp(s - s.max(1, keepdims=True))
+        p /= p.sum(1, keepdims=True)
+        loss = -np.log(p[np.arange(len(y)), y]).mean()
+        p[np.arange(len(y)), y] -= 1
+        p /= len(y)
+        return loss, {"W1": X.T @ (p @ self.params["W2"].T * (1 - h**2)), "W2": h.T @ p}
+
+
+class Affine:
+    def __init__(self, W, b):
+        self.W, self.b = W, b
+
+    def forward(self, x):
+        self.x = x
+        return x @ self.W + self.b
+
+    def backward(self, g):
+        self.dW, self.db = self.x.T @ g, g.sum(0)
+        return g @ self.W.T
+
+
+def affine_forward(x, w, b):
+    return x @ w + b, (x, w)
+
+
+def affine_backward(dout, cache):
+    x, w = cache
+    return dout @ w.T, x.T @ dout, dout.sum(0)
+
+
+def embed(ids, table):
+    return table[ids]
+
+
+def embed_backward(dout, ids, table):
+    d = np.zeros_like(table)
+    np.add.at(d, ids, dout)
+    return d
+
+
+def cross_entropy(p, t):
+    return -np.sum(t * np.log(p))
+
+
+def cross_entropy_grad(p, t):
+    return -t / p
+
+
+class Logistic:
+    def __init__(self, n):
+        self.w = rng.standard_normal(n)
+
+    def forward(self, x):
+        return 1 / (1 + np.exp(-x @ self.w))
+
+    def gradient(self, X, y):
+        return {"w": X.T @ (self.forward(X) - y)}
+"""
+
+
+@pytest.fixture
+def theirs(tmp_path):
+    path = tmp_path / "theirs.py"
+    path.write_text(FILE)
+    return str(path)
+
+
+@pytest.mark.parametrize(
+    ("command", "shown"),
+    [
+        ("TwoLayerNet --init 4 5 3 --input 5x4 --labels 3", "params['W1']"),
+        ("TwoLayerNet --init n_in=4 hidden=5 n_out=3 --input 5x4 --labels 3", "params['W2']"),
+        ("Affine --init W=4x3 b=3 --input 5x4", "b "),
+        ("affine_forward,affine_backward --input 5x4 --input 4x3 --input 3", "w "),
+        ("affine_forward --input 5x4 --input 4x3 --input 3", "checked with affine_backward, by its name"),
+        ("affine_forward --input b=3 --input w=4x3 --input x=5x4", "x "),
+        ("embed --input ids=6:int4 --input table=4x3", "table"),
+        ("cross_entropy --input p=5x3:probabilities --targets 5x3:onehot", "p "),
+        ("Logistic --init 4 --input 5x4 --targets 5:binary", "the loss is not written in the code"),
+    ],
+)
+def test_natural_commands_give_a_verdict(theirs, capsys, command, shown):
+    target, *rest = command.split()
+    assert main([f"{theirs}:{target}", *rest]) == 0
+    out = capsys.readouterr().out
+    assert "RIGHT" in out
+    assert shown in out
+
+
+@pytest.mark.parametrize(
+    ("command", "message"),
+    [
+        ("Affine --input 5x4", "Affine(W, b): give its arguments, such as --init 4 3 or --init W=4x3 b=3"),
+        ("TwoLayerNet --init 4 5 3 --input 5x4", "TwoLayerNet has loss: pass the targets too"),
+        ("Logistic --init 4 --input 5x4", "gradient takes y: pass the targets too"),
+        ("affine_forward --input 5x4", "expected x, w, b, got 1 of them"),
+        ("affine_forward --input y=5x4 --input w=4x3 --input b=3", "affine_forward takes x, w, b, not y"),
+        ("cross_entropy_grad --input 5x3 --targets 5x3", "expected a backward pass, or (value, gradients)"),
+    ],
+)
+def test_what_is_missing_is_asked_for(theirs, capsys, command, message):
+    target, *rest = command.split()
+    assert main([f"{theirs}:{target}", *rest]) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_without_a_name_the_file_s_names_are_listed(theirs, capsys):
+    assert main([theirs, "--input", "2"]) == 2
+    assert "has TwoLayerNet, Affine, affine_forward," in capsys.readouterr().err
+
+
+def test_a_file_that_exits_is_checked_as_far_as_it_goes(tmp_path, capsys):
+    path = tmp_path / "exits.py"
+    path.write_text(
+        "import sys\nclass D:\n    def forward(s, x): return 2 * x\n    def backward(s, g): return 9 * g\nsys.exit(0)\n"
+    )
+    assert main([f"{path}:D", "--input", "5x4"]) == 1
+    assert "sys.exit(0); what it had defined until then is checked" in capsys.readouterr().out
+    path.write_text("import sys\nsys.exit(0)\n")
+    assert main([f"{path}:D", "--input", "5x4"]) == 2
+    path.write_text("import sys\ndef f(x): sys.exit(0)\ndef g(x, d): return d\n")
+    assert main([f"{path}:f,g", "--input", "5x4"]) == 2
+    assert "sys.exit(0): nothing was checked" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_of_input_is_what_it_is_called(kind):
+    array = drawn(f"a=4x4:{kind}").draw(np.random.default_rng(0))
+    assert array.shape == (4, 4)
+    holds = {
+        "positive": (array > 0).all(),
+        "unit": ((array >= 0) & (array < 1)).all(),
+        "probabilities": np.allclose(array.sum(axis=1), 1.0) and (array > 0).all(),
+        "onehot": (np.sort(array, axis=1)[:, -2:] == [0, 1]).all(),
+        "binary": set(np.unique(array)) <= {0.0, 1.0},
+        "definite": np.array_equal(array, array.T) and (np.linalg.eigvalsh(array) > 0).all(),
+    }
+    assert holds.get(kind, array.std() > 0)
+
+
+def test_integers_stay_below_their_limit_and_nonsense_is_refused():
+    ids = drawn("ids=1000:int7").draw(np.random.default_rng(0))
+    assert ids.dtype.kind == "i"
+    assert set(np.unique(ids)) == set(range(7))
+    for text in ("", "0x2", "a=", "4:int0", "4:strange", "x"):
+        with pytest.raises(ValueError, match="expected a shape such as"):
+            drawn(text)
