@@ -16,7 +16,7 @@ from scripts.gpu import checks, run_checks, step_checks
 from scripts.gpu.checks import Check, Failed, perform, run_process
 from scripts.gpu.parity_checks import parity_checks
 from scripts.gpu.run_checks import SHORTENED, Runs
-from scripts.gpu.step_checks import IN_BFLOAT16, OPTIMIZERS, PROBLEMS, numpy_steps
+from scripts.gpu.step_checks import EXACT_RUNS, IN_BFLOAT16, OPTIMIZERS, numpy_steps
 from scripts.mnist.arguments import parse
 from scripts.mnist.presets import PRESETS
 from torch_ref.training import GraphedStep
@@ -177,13 +177,13 @@ def test_a_number_beyond_its_bound_fails_with_its_table(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("problem", "dtype", "bits"), [*((p, "float64", 40) for p in PROBLEMS), (IN_BFLOAT16, "float32", 8)]
+    ("run", "dtype", "bits"), [*((p, "float64", 40) for p in EXACT_RUNS), (IN_BFLOAT16, "float32", 8)]
 )
-def test_no_step_rounds_and_every_parameter_moves(problem, dtype, bits):
-    before = [p.data for p in step_checks.whole_numbers(problem, dtype)[0].parameters()]
+def test_no_step_rounds_and_every_parameter_moves(run, dtype, bits):
+    before = [p.data for p in step_checks.whole_numbers(run, dtype)[0].parameters()]
     for scheduled in (False, True):
         for make in OPTIMIZERS.values():
-            after = numpy_steps(problem, make, dtype=dtype, scheduled=scheduled)
+            after = numpy_steps(run, make, dtype=dtype, scheduled=scheduled)
             for old, new in zip(before, after, strict=True):
                 assert (old != new).any()
                 # A sum that had been rounded would fill all the digits there are.

@@ -15,7 +15,7 @@ from fake_gpu import CUDA, Generator, MixedDevices, fake_gpu
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 import numpy_nn as nn
-from scripts.bench.cases import KINDS, Case, Problem
+from scripts.bench.cases import KINDS, Case, Workload
 from scripts.bench.torch_engines import TorchEngine
 from scripts.mnist.arguments import parse
 from scripts.mnist.machines import Alone
@@ -377,7 +377,7 @@ def test_a_step_is_captured_on_the_models_device_and_asks_the_host_for_nothing(n
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_benchmark_works_on_the_device(kind, optimizer, gpu):
     case = Case(kind, (6, 5, 3), batch=4, optimizer=optimizer, rows=10 * (kind in ("epoch", "inference")))
-    timed = TorchEngine(Problem(case), device="cuda")
+    timed = TorchEngine(Workload(case), device="cuda")
     assert devices(timed.model, timed.x, timed.y) == {CUDA}
     timed.prepare()
     gpu.waits = gpu.copies = 0
