@@ -35,7 +35,7 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from scripts.accuracy.exact_activations import CASES, Case
+from scripts.accuracy.exact_activations import CASES, ActivationCase
 from scripts.accuracy.ulp import Array
 from scripts.command_line import Parser, number
 
@@ -92,7 +92,7 @@ class Measured:
         return self.worst("ours")[0] <= self.limit
 
 
-def by_torch(case: Case, x: Array) -> tuple[Array, Array]:
+def by_torch(case: ActivationCase, x: Array) -> tuple[Array, Array]:
     """Value and derivative, by autograd, of the torch twin."""
     import torch
 
@@ -108,7 +108,7 @@ def by_torch(case: Case, x: Array) -> tuple[Array, Array]:
     return value.detach().numpy(), derivative.numpy()
 
 
-def measure(case: Case, x: Array) -> Iterator[tuple[Array, NDArray[np.bool_], dict[str, Array]]]:
+def measure(case: ActivationCase, x: Array) -> Iterator[tuple[Array, NDArray[np.bool_], dict[str, Array]]]:
     """For value and derivative: x, where the limit holds, and the errors of both engines."""
     exact = case.truth(x)
     activation, options = case.activation, case.arguments(x.dtype)
@@ -236,7 +236,7 @@ NAIVE: dict[str, tuple[Callable[[Array], Array], Callable[[Array], Array] | None
 }
 
 
-def calls_of_torch(case: Case, x: Array) -> tuple[Callable[[], Any], Callable[[], Any]]:
+def calls_of_torch(case: ActivationCase, x: Array) -> tuple[Callable[[], Any], Callable[[], Any]]:
     """Forward and backward of the torch twin, on one thread."""
     import torch
 

@@ -32,7 +32,7 @@ from threadpoolctl import threadpool_limits
 import numpy_nn as nn
 from scripts import blas_kernels
 from scripts.bench import machine, memory, report
-from scripts.bench.cases import CLASSES, DTYPES, KINDS, LEARNING_RATES, PIXELS, SUITES, Case, Problem, Suite, adapted
+from scripts.bench.cases import CLASSES, DTYPES, KINDS, LEARNING_RATES, PIXELS, SUITES, Case, Suite, Workload, adapted
 from scripts.bench.engines import ENGINES, MODULES, ON_CUDA, has_cuda, make_engines, missing
 from scripts.bench.timing import run_rounds, settle
 from scripts.command_line import Parser, listed, number, positive, sizes
@@ -46,7 +46,7 @@ TABLE_WIDTH = 130
 
 def measure(case: Case, names: Sequence[str], args: argparse.Namespace, mnist: nn.MNIST | None) -> report.Result:
     """Make the engines, let them agree, and time them."""
-    engines = make_engines(Problem(case, mnist), names)
+    engines = make_engines(Workload(case, mnist), names)
     result = report.Result(case, run_rounds(engines, args.rounds, sample_seconds=args.sample_ms / 1000))
     for name, engine in engines.items():
         if engine.python_memory:

@@ -16,7 +16,6 @@ if __name__ == "__main__":
 
     choose()  # before NumPy loads its BLAS
 
-import argparse
 from collections.abc import Sequence
 
 from rich.console import Console
@@ -25,8 +24,10 @@ from threadpoolctl import threadpool_limits
 import numpy_nn as nn
 from scripts.mnist import machines
 from scripts.mnist.arguments import parse
+from scripts.mnist.machines import Alone
+from scripts.mnist.options import Options
 from scripts.mnist.recipe import prepare
-from scripts.mnist.run import make_engines, run
+from scripts.mnist.run import make_trainers, run
 from scripts.mnist.sweep import sweep
 from scripts.mnist.table import images, over_seeds
 
@@ -34,42 +35,41 @@ from scripts.mnist.table import images, over_seeds
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line ``arguments`` (sys.argv without its first by default); the exit status, if it returns."""
     if machines.launched():
-        machines.together(lambda: train(arguments))
-    return train(arguments)
+        machines.together(lambda process: train(arguments, process))
+    return train(arguments, Alone())
 
 
-def train(arguments: Sequence[str] | None) -> int:
-    """The same as the only process or, once they have met, as one of several."""
-    args = machines.told_once(lambda: parse(arguments, __doc__.split("\n\n")[0] if __doc__ else ""))
-    console = Console(highlight=False, soft_wrap=True, quiet=not machines.is_first())
+def train(arguments: Sequence[str] | None, process: Alone) -> int:
+    """The same as the only process or as one of several."""
+    options = process.told_once(lambda: parse(arguments, __doc__.split("\n\n")[0] if __doc__ else ""))
+    recipe, place = options.recipe, options.place
+    console = Console(highlight=False, soft_wrap=True, quiet=not process.is_first)
     try:
-        machines.join(args)
-        args.out.mkdir(parents=True, exist_ok=True)
-        if args.jobs > 1:
-            return sweep(sys.argv[1:] if arguments is None else arguments, args, console)
-        data = prepare(load(args), args)
-        status, runs, out = 0, [], args.out
-        with threadpool_limits(args.threads):
-            for seed in range(args.seed, args.seed + args.seeds):
-                args.seed = seed
-                if args.seeds > 1:
-                    args.out = out / f"seed-{seed}"
-                    args.out.mkdir(exist_ok=True)
-                status, rows = run(make_engines(args, data), args, console, len(data.x_train))
+        process = process.join(options)
+        place.out.mkdir(parents=True, exist_ok=True)
+        if options.jobs > 1:
+            return sweep(sys.argv[1:] if arguments is None else arguments, options, console)
+        data = prepare(load(options), recipe)
+        status, runs = 0, []
+        with threadpool_limits(place.threads):
+            for seed in range(recipe.seed, recipe.seed + options.seeds):
+                one = options.of_seed(seed)
+                one.place.out.mkdir(exist_ok=True)
+                status, rows = run(make_trainers(one, data, process), one, console, len(data.x_train), process)
                 if status:
                     break
                 runs.append(rows)
-        if (args.seeds > 1 or args.preset == "fast") and runs:
-            console.print(over_seeds(runs, images(args)))
+        if (options.seeds > 1 or options.preset == "fast") and runs:
+            console.print(over_seeds(runs, images(recipe)))
         return status
     except (OSError, ValueError, MemoryError) as error:
-        machines.complain(str(error) or "not enough memory")
+        process.complain(str(error) or "not enough memory")
         return 2
     except RuntimeError as error:
         # A GPU's, which is torch's own; by its name, as there may be no torch to compare it with.
         if type(error).__name__ != "OutOfMemoryError":
             raise
-        machines.complain(
+        process.complain(
             f"{str(error).splitlines()[0].rstrip('.')}; use a smaller --batch-size or network, or --device cpu"
         )
         return 2
@@ -78,18 +78,19 @@ def train(arguments: Sequence[str] | None) -> int:
         package = str(error.name).partition(".")[0]
         if package not in without:
             raise
-        machines.complain(f"{package} is not installed; {without[package]}")
+        process.complain(f"{package} is not installed; {without[package]}")
         return 2
     except KeyboardInterrupt:
-        machines.complain("interrupted; nothing more is written")
+        process.complain("interrupted; nothing more is written")
         return 130
 
 
-def load(args: argparse.Namespace) -> nn.MNIST:
+def load(options: Options) -> nn.MNIST:
     """The data set of the options."""
-    if args.data_set == "mnist":
-        return nn.load_mnist(args.data, dtype=args.dtype)
-    return nn.load_data_set(args.data_set, args.data, dtype=args.dtype)
+    recipe, root = options.recipe, options.place.data
+    if recipe.data_set == "mnist":
+        return nn.load_mnist(root, dtype=recipe.dtype)
+    return nn.load_data_set(recipe.data_set, root, dtype=recipe.dtype)
 
 
 if __name__ == "__main__":

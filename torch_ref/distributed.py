@@ -178,7 +178,7 @@ class AllReduce(nn.Callback):
     To be made by every rank at the start of an epoch, after whatever a checkpoint puts in place: parameters, buffers
     and the streams of dropout begin as rank 0's. Stands before callbacks that look at the gradient, such as
     :class:`~numpy_nn.training.callbacks.ClipGradNorm`. The loss and the accuracy of the epoch become those over all
-    ranks.
+    ranks; who calls :func:`numpy_nn.training.train_epoch` itself has them from :meth:`end_epoch`.
     """
 
     def __init__(self, net: nn.Sequential, loss: nn.Loss, loader: ShardedLoader) -> None:
@@ -201,12 +201,15 @@ class AllReduce(nn.Callback):
         self.rows += share.rows
 
     def on_epoch_end(self, progress: Progress) -> None:
-        """Bring the statistics of the epoch and of batch norm together."""
+        """Put the metrics over all ranks into the history."""
         epoch = progress.history.epochs[-1]
-        own = Metrics(epoch.train_loss, epoch.train_accuracy)
-        epoch.train_loss, epoch.train_accuracy = self.group.mean(own, self.rows)
-        self.rows = 0
+        epoch.train_loss, epoch.train_accuracy = self.end_epoch(Metrics(epoch.train_loss, epoch.train_accuracy))
+
+    def end_epoch(self, metrics: Metrics) -> Metrics:
+        """The metrics over all ranks; running statistics become rank 0's."""
+        metrics, self.rows = self.group.mean(metrics, self.rows), 0
         self.group.share_buffers(self.net)
+        return metrics
 
 
 class DataParallel:

@@ -33,8 +33,10 @@ from __future__ import annotations
 
 import functools
 import inspect
+from abc import ABCMeta
 from collections.abc import Callable
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -42,14 +44,42 @@ from numpy_nn._support.checks import count
 from numpy_nn._support.workspace import FloatArray
 from numpy_nn.layers.composition import Composition
 
+# What is put between the checks of the contract.
+FORMULAS = ("forward", "backward", "backward_parameters")
 
-class Layer(Composition):
+
+class LayerType(ABCMeta):
+    """The type of all classes of layers: it sees a formula that a class is given, or loses, after it was defined.
+
+    ABCMeta's, so that a class of layers may be abstract.
+    """
+
+    def __setattr__(cls, name: str, value: Any) -> None:
+        cls._refuse_the_base_class(name)
+        super().__setattr__(name, value)
+        if name in FORMULAS:
+            put_between_checks(cls)
+
+    def __delattr__(cls, name: str) -> None:
+        cls._refuse_the_base_class(name)
+        super().__delattr__(name)
+        if name in FORMULAS:
+            for private in vars(cls).keys() & {f"_{formula}" for formula in FORMULAS}:
+                super().__delattr__(private)
+            put_between_checks(cls)
+
+    def _refuse_the_base_class(cls, name: str) -> None:
+        if name in FORMULAS and cls is Layer:
+            raise TypeError(f"Layer.{name}: it is every layer's; set it in a class of your own")
+
+
+class Layer(Composition, metaclass=LayerType):
     """The base class: what a layer of your own inherits.
 
     Override :meth:`forward` and :meth:`backward`. ``saved`` is what backward finds of the forward call: the input,
-    unless forward keeps something else there. When such a class is defined, its formulas are put between the checks of
-    the contract; ``super().forward(x)`` inside one is the parent's formula, without them. Parameters, and layers within
-    the layer, are found by themselves (:class:`Composition`).
+    unless forward keeps something else there. When such a class is defined, or is given another formula later, its
+    formulas are put between the checks of the contract; ``super().forward(x)`` inside one is the parent's formula,
+    without them. Parameters, and layers within the layer, are found by themselves (:class:`Composition`).
     """
 
     saved: Any = None
@@ -62,16 +92,7 @@ class Layer(Composition):
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
-        for name, put_between_checks in CHECKED.items():
-            formula = inspect.getattr_static(cls, name)  # of the class itself, of a parent, or of a mixin
-            if not hasattr(formula, "checked") and formula is not vars(Layer)[name]:
-                checked, public = put_between_checks(formula)
-                setattr(cls, f"_{name}", checked)
-                setattr(cls, name, public)
-                public.__dict__["checked"] = True
-            elif name == "backward_parameters" and "backward" in vars(cls) and name not in vars(cls):
-                # The parent's need not be a part of this backward: a network calls the whole of it.
-                setattr(cls, f"_{name}", vars(Layer)[f"_{name}"])
+        put_between_checks(cls)
 
     def forward(self, x: FloatArray) -> FloatArray:
         """The output for the batch ``x``."""
@@ -131,14 +152,14 @@ class Layer(Composition):
             self.__dict__[name] = value
             return
         super().__setattr__(name, value)
-        if name in CHECKED:  # a function that is put in the place of a formula of this one layer
+        if name in FORMULAS:  # a function that is put in the place of a formula of this one layer
             super().__setattr__(f"_{name}", value)
             if name == "backward" and "backward_parameters" not in vars(self):
                 super().__setattr__("_backward_parameters", value)
 
     def __delattr__(self, name: str) -> None:
         super().__delattr__(name)
-        if name in CHECKED:
+        if name in FORMULAS:
             super().__delattr__(f"_{name}")
             if name == "backward" and "backward_parameters" not in vars(self):
                 super().__delattr__("_backward_parameters")
@@ -224,11 +245,16 @@ def _checked_backward_parameters(formula: Formula) -> tuple[Formula, Formula]:
 
     @functools.wraps(formula)
     def checked(self: Layer, grad_output: FloatArray) -> None:
-        formula(self, check_grad_output(self, grad_output))
+        grad_output, state = check_grad_output(self, grad_output), self.__dict__
+        before, state["_in_backward"] = self._in_backward, True
+        try:
+            formula(self, grad_output)
+        finally:
+            state["_in_backward"] = before
 
     @functools.wraps(formula)
     def backward_parameters(self: Layer, grad_output: FloatArray) -> None:
-        # A backward of the class's own may call this part of its parent's; others mean all that it writes.
+        # A formula of the class's own may call this part of its parent's; others mean all that it writes.
         (checked if self._in_backward else type(self)._backward_parameters)(self, grad_output)
 
     return checked, backward_parameters
@@ -247,8 +273,27 @@ def check_grad_output(layer: Layer, grad_output: FloatArray) -> FloatArray:
     return grad_output
 
 
-CHECKED = {
-    "forward": _checked_forward,
-    "backward": _checked_backward,
-    "backward_parameters": _checked_backward_parameters,
-}
+CHECKED = dict(zip(FORMULAS, (_checked_forward, _checked_backward, _checked_backward_parameters), strict=True))
+# By what everybody calls: what a network calls, and the backward that the class had when this formula came.
+IN_A_NETWORK: WeakKeyDictionary[Any, tuple[Formula, Formula | None]] = WeakKeyDictionary()
+
+
+def put_between_checks(cls: type) -> None:
+    """Give the class each formula that is its own, or a mixin's, as a network calls it and as everybody else does."""
+    own = vars(cls)
+    for name, checks in CHECKED.items():
+        formula = inspect.getattr_static(cls, name)  # of the class itself, of a parent, or of a mixin
+        if formula is vars(Layer)[name]:
+            continue
+        if formula not in IN_A_NETWORK:
+            checked, public = checks(formula)
+            IN_A_NETWORK[public] = checked, own.get("backward")
+            type.__setattr__(cls, name, public)
+            type.__setattr__(cls, f"_{name}", checked)
+        elif name in own:
+            type.__setattr__(cls, f"_{name}", IN_A_NETWORK[formula][0])
+    if "backward" in own:
+        part = own.get("backward_parameters")
+        if part not in IN_A_NETWORK or IN_A_NETWORK[part][1] is not own["backward"]:
+            # It need not be a part of this backward, which came later: a network calls the whole of it.
+            type.__setattr__(cls, "_backward_parameters", vars(Layer)["_backward_parameters"])

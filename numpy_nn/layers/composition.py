@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import threading
 from collections.abc import Iterator, Mapping, Sequence
@@ -205,7 +206,7 @@ class Composition:
             for name, buffer in module.own_buffers():
                 if buffer.dtype.kind == "f":
                     setattr(module, name, buffer.astype(resolved))
-            if hasattr(module, "dtype"):
+            if not _computed(module, "dtype") and hasattr(module, "dtype"):
                 module.dtype = resolved
         self.forget()
         return self
@@ -224,6 +225,12 @@ NOT_COPIED = ("saved", "_output", "_work", "_vector")
 # What may be, or hold, a parameter or a layer.
 HELD = (Parameter, Composition, list, tuple, dict)
 ONE_AT_A_TIME = threading.RLock()
+
+
+def _computed(module: Composition, name: str) -> bool:
+    """Whether the attribute is a property without a setter, which follows from what else is converted."""
+    found = inspect.getattr_static(type(module), name, None)
+    return isinstance(found, property) and found.fset is None
 
 
 def _joined(path: str, name: str) -> str:

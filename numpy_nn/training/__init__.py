@@ -11,6 +11,7 @@ from numpy_nn.training.loop import (
     compute_gradients,
     evaluate,
     fit,
+    train_epoch,
     train_step,
 )
 from numpy_nn.training.callbacks import ClipGradNorm, MaxNorm, UpdateAverage

@@ -148,7 +148,6 @@ def fit(
     ReduceLROnPlateau at each batch; :class:`~numpy_nn.training.divergence.Divergence` for a loss or a parameter that
     is infinite or NaN.
     """
-    _check_reduced(loss)
     choice(schedule_each, "schedule_each", ("epoch", "batch"))
     if schedule_each == "batch" and isinstance(schedule, ReduceLROnPlateau):
         raise ValueError('schedule_each: expected "epoch" with ReduceLROnPlateau, got "batch"')
@@ -162,10 +161,9 @@ def fit(
     last = 0 if progress.stop else epochs
     for progress.epoch in range(len(history.epochs) + 1, last + 1):
         started, lr = time.perf_counter(), optimizer.lr
-        train = _train_epoch(progress, loss, batches, each_batch, callbacks, gradients)
+        train = train_epoch(progress, loss, batches, each_batch, callbacks, gradients)
         if each_epoch is not None:
             each_epoch.step()
-        check_parameters(net, progress.epoch, progress.batch)
         seconds = time.perf_counter() - started
         tested = evaluate(net, loss, *test) if test is not None else None
         if isinstance(schedule, ReduceLROnPlateau):
@@ -179,15 +177,21 @@ def fit(
     return history
 
 
-def _train_epoch(
+def train_epoch(
     progress: Progress,
     loss: Loss,
     batches: DataLoader,
-    schedule: Schedule | None,
-    callbacks: Sequence[Callback],
-    gradients: GradientFunction,
+    schedule: Schedule | None = None,
+    callbacks: Sequence[Callback] = (),
+    gradients: GradientFunction = compute_gradients,
 ) -> Metrics:
-    """One pass over the batches, with a step of the optimizer and of ``schedule`` after each; running figures."""
+    """One pass over the batches, as epoch ``progress.epoch``; running loss and accuracy, taken while the weights moved.
+
+    It trains ``progress.net`` with ``progress.optimizer``, steps ``schedule`` after each batch, and calls what
+    ``callbacks`` have for a batch; what they have for an epoch or a run is the caller's, as :func:`fit` is. ValueError
+    for no batches or a loss with reduction "none"; :class:`~numpy_nn.training.divergence.Divergence` for a loss or a
+    parameter that is infinite or NaN.
+    """
     net, tally = progress.net, Tally(loss)
     net.train()
     progress.batch = 0
@@ -208,6 +212,7 @@ def _train_epoch(
             break
     if progress.batch == 0:
         raise ValueError("batches: expected at least one, got none")
+    check_parameters(net, progress.epoch, progress.batch)
     return tally.metrics()
 
 
@@ -216,12 +221,11 @@ def evaluate(net: Layer, loss: Loss, x: FloatArray, y: NDArray[Any], batch_size:
 
     ValueError for different numbers of rows, no rows, or a loss with reduction "none".
     """
-    _check_reduced(loss)
+    tally = Tally(loss)
     count(batch_size, "batch_size")
     x, y = np.asarray(x), np.asarray(y)
     if x.ndim == 0 or y.ndim == 0 or len(x) != len(y) or len(x) == 0:
         raise ValueError(f"evaluate: expected x and y with equally many rows, at least one, got {x.shape}, {y.shape}")
-    tally = Tally(loss)
     with net.evaluating():
         for start in range(0, len(x), batch_size):
             rows = slice(start, start + batch_size)
@@ -230,9 +234,11 @@ def evaluate(net: Layer, loss: Loss, x: FloatArray, y: NDArray[Any], batch_size:
 
 
 class Tally:
-    """Adds up the losses and the correct answers of batches."""
+    """Adds up the losses and the correct answers of batches. ValueError for a loss with reduction "none"."""
 
     def __init__(self, loss: Loss) -> None:
+        if loss.reduction == "none":
+            raise ValueError(f'{loss!r}: training needs one number, expected reduction "mean" or "sum"')
         self._mean = loss.reduction == "mean"
         self._total, self._weight, self._correct, self._answers = 0.0, 0.0, 0, 0
         self._classifies = True
@@ -252,8 +258,3 @@ class Tally:
         """The means over all rows that count."""
         accuracy = self._correct / self._answers if self._classifies and self._answers else None
         return Metrics(self._total / self._weight if self._weight else math.nan, accuracy)
-
-
-def _check_reduced(loss: Loss) -> None:
-    if loss.reduction == "none":
-        raise ValueError(f'{loss!r}: training needs one number, expected reduction "mean" or "sum"')

@@ -128,7 +128,7 @@ Limits = tuple[float, float]
 
 
 @dataclass(frozen=True)
-class Case:
+class ActivationCase:
     """An activation at certain options, and the errors in ulp that its value and its derivative may have, by dtype.
 
     Options count as rounded to the dtype, which is what either engine computes with. ``exponent(x)`` is E where the
@@ -203,39 +203,39 @@ def _gelu_tanh_exponent(x: Array) -> Array:
 # beyond 4 for that reason. An exponential in float64 would mend it, and the function would take twice as long.
 EXP = 6.0
 
-CASES: dict[str, Case] = {
-    "identity": Case(ACTIVATIONS["identity"]),
-    "sigmoid": Case(ACTIVATIONS["sigmoid"], float32=(4.0, EXP)),
-    "tanh": Case(ACTIVATIONS["tanh"], float32=(4.0, EXP)),
-    "relu": Case(ACTIVATIONS["relu"]),
-    "leaky_relu": Case(ACTIVATIONS["leaky_relu"], {"negative_slope": 0.01}),
-    "prelu": Case(ACTIVATIONS["prelu"], {"weight": 0.3}),
-    "elu": Case(ACTIVATIONS["elu"], {"alpha": 1.0}),
-    "elu_1.7": Case(ACTIVATIONS["elu"], {"alpha": 1.7}),
-    "selu": Case(ACTIVATIONS["selu"]),
-    "gelu": Case(
+CASES: dict[str, ActivationCase] = {
+    "identity": ActivationCase(ACTIVATIONS["identity"]),
+    "sigmoid": ActivationCase(ACTIVATIONS["sigmoid"], float32=(4.0, EXP)),
+    "tanh": ActivationCase(ACTIVATIONS["tanh"], float32=(4.0, EXP)),
+    "relu": ActivationCase(ACTIVATIONS["relu"]),
+    "leaky_relu": ActivationCase(ACTIVATIONS["leaky_relu"], {"negative_slope": 0.01}),
+    "prelu": ActivationCase(ACTIVATIONS["prelu"], {"weight": 0.3}),
+    "elu": ActivationCase(ACTIVATIONS["elu"], {"alpha": 1.0}),
+    "elu_1.7": ActivationCase(ACTIVATIONS["elu"], {"alpha": 1.7}),
+    "selu": ActivationCase(ACTIVATIONS["selu"]),
+    "gelu": ActivationCase(
         ACTIVATIONS["gelu"],
         {"approximate": "none"},
         float64=(8.0, 8.0),
         exponent=lambda x: x * x / 2 + np.log(2 * np.pi) / 2,
         zero=True,
     ),
-    "gelu_tanh": Case(
+    "gelu_tanh": ActivationCase(
         ACTIVATIONS["gelu"], {"approximate": "tanh"}, float64=(4.0, 6.0), exponent=_gelu_tanh_exponent, zero=True
     ),
-    "silu": Case(ACTIVATIONS["silu"], float32=(EXP, 8.0), float64=(4.0, 6.0), zero=True),
-    "softplus": Case(ACTIVATIONS["softplus"], {"beta": 1.0}),
-    "softplus_0.3": Case(
+    "silu": ActivationCase(ACTIVATIONS["silu"], float32=(EXP, 8.0), float64=(4.0, 6.0), zero=True),
+    "softplus": ActivationCase(ACTIVATIONS["softplus"], {"beta": 1.0}),
+    "softplus_0.3": ActivationCase(
         ACTIVATIONS["softplus"], {"beta": 0.3}, float32=(EXP, EXP), exponent=lambda x: np.abs(0.3 * x)
     ),
-    "hardtanh": Case(ACTIVATIONS["hardtanh"], {"min_val": -1.0, "max_val": 1.0}),
-    "relu6": Case(ACTIVATIONS["relu6"]),
-    "hardsigmoid": Case(ACTIVATIONS["hardsigmoid"]),
-    "hardswish": Case(ACTIVATIONS["hardswish"]),
-    "mish": Case(ACTIVATIONS["mish"], zero=True),
-    "softsign": Case(ACTIVATIONS["softsign"]),
-    "logsigmoid": Case(ACTIVATIONS["logsigmoid"]),
+    "hardtanh": ActivationCase(ACTIVATIONS["hardtanh"], {"min_val": -1.0, "max_val": 1.0}),
+    "relu6": ActivationCase(ACTIVATIONS["relu6"]),
+    "hardsigmoid": ActivationCase(ACTIVATIONS["hardsigmoid"]),
+    "hardswish": ActivationCase(ACTIVATIONS["hardswish"]),
+    "mish": ActivationCase(ACTIVATIONS["mish"], zero=True),
+    "softsign": ActivationCase(ACTIVATIONS["softsign"]),
+    "logsigmoid": ActivationCase(ACTIVATIONS["logsigmoid"]),
     # An entry of the Jacobian is a product of two probabilities, each with an error of its own.
-    "softmax": Case(ACTIVATIONS["softmax"], float64=(4.0, 8.0)),
-    "log_softmax": Case(ACTIVATIONS["log_softmax"]),
+    "softmax": ActivationCase(ACTIVATIONS["softmax"], float64=(4.0, 8.0)),
+    "log_softmax": ActivationCase(ACTIVATIONS["log_softmax"]),
 }

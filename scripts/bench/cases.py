@@ -152,7 +152,7 @@ def adapted(
     return list(out)
 
 
-class Problem:
+class Workload:
     """A case with its numbers, the same for every engine: weights, rows and labels.
 
     Weights are numpy_nn's initial ones, layer by layer. Rows are MNIST's where ``mnist`` is given, else uniform in

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 from numpy.typing import NDArray
 
-from scripts.bench.cases import Problem
+from scripts.bench.cases import Workload
 
 
 class Engine:
@@ -25,8 +25,8 @@ class Engine:
     python_memory: ClassVar[bool] = True
     mean_loss: Any = None  # of the last epoch's steps
 
-    def __init__(self, problem: Problem) -> None:
-        self.problem, self.case = problem, problem.case
+    def __init__(self, workload: Workload) -> None:
+        self.workload, self.case = workload, workload.case
         self.work: Callable[[], None] = getattr(self, self.case.kind)
 
     def prepare(self) -> None:

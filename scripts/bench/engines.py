@@ -7,33 +7,33 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from scripts.bench.cases import KINDS, Case, Problem
+from scripts.bench.cases import KINDS, Case, Workload
 from scripts.bench.engine import Engine
 from scripts.bench.numpy_engines import ByHand, Floor, Ours
 
 OURS, FLOOR = "numpy_nn", "floor"
 
 
-def _torch_engine(**options: Any) -> Callable[[Problem], Engine]:
-    def make(problem: Problem) -> Engine:
+def _torch_engine(**options: Any) -> Callable[[Workload], Engine]:
+    def make(workload: Workload) -> Engine:
         from scripts.bench.torch_engines import TorchEngine
 
-        return TorchEngine(problem, **options)
+        return TorchEngine(workload, **options)
 
     return make
 
 
-def _peer_engine(name: str) -> Callable[[Problem], Engine]:
-    def make(problem: Problem) -> Engine:
+def _peer_engine(name: str) -> Callable[[Workload], Engine]:
+    def make(workload: Workload) -> Engine:
         from scripts.bench import peer_engines
 
-        engine: Engine = getattr(peer_engines, name)(problem)
+        engine: Engine = getattr(peer_engines, name)(workload)
         return engine
 
     return make
 
 
-ENGINES: dict[str, Callable[[Problem], Engine]] = {
+ENGINES: dict[str, Callable[[Workload], Engine]] = {
     FLOOR: Floor,
     "by hand": ByHand,
     OURS: Ours,
@@ -83,28 +83,28 @@ def does(name: str, case: Case) -> bool:
     return case.kind in KIND_LIMITS.get(name, KINDS)
 
 
-def make_engines(problem: Problem, names: Sequence[str]) -> dict[str, Engine]:
+def make_engines(workload: Workload, names: Sequence[str]) -> dict[str, Engine]:
     """Each of these engines that can do the case, checked to agree; ValueError, naming the engine, if one does not."""
-    engines = {name: ENGINES[name](problem) for name in names if does(name, problem.case)}
-    check_agreement({name: engine for name, engine in engines.items() if name != FLOOR}, problem)
+    engines = {name: ENGINES[name](workload) for name in names if does(name, workload.case)}
+    check_agreement({name: engine for name, engine in engines.items() if name != FLOOR}, workload)
     for engine in engines.values():
         engine.prepare()
     return engines
 
 
-def check_agreement(engines: Mapping[str, Engine], problem: Problem) -> None:
+def check_agreement(engines: Mapping[str, Engine], workload: Workload) -> None:
     """ValueError unless all engines have the same loss on the first batch, before and after two steps on it.
 
     Before, each may be as far from the hand-written loop in float64 as rounding allows
-    (:meth:`~scripts.bench.cases.Problem.loss_bound`). After, the loss must also have changed by the same, to one per
+    (:meth:`~scripts.bench.cases.Workload.loss_bound`). After, the loss must also have changed by the same, to one per
     cent: a wrong rate or momentum changes it by more than that, the rounding of the gradients by far less. Steps are
     taken only where the case is one that trains.
     """
-    exact = ByHand(problem, dtype="float64")
-    bound, before = problem.loss_bound(), exact.loss()
+    exact = ByHand(workload, dtype="float64")
+    bound, before = workload.loss_bound(), exact.loss()
     for name, engine in engines.items():
-        _check_loss(name, problem, engine.loss(), before, bound)
-    if problem.case.kind not in ("step", "epoch"):
+        _check_loss(name, workload, engine.loss(), before, bound)
+    if workload.case.kind not in ("step", "epoch"):
         return
     for _ in range(2):
         exact.step()
@@ -112,12 +112,12 @@ def check_agreement(engines: Mapping[str, Engine], problem: Problem) -> None:
     for name, engine in engines.items():
         for _ in range(2):
             engine.step()
-        _check_loss(name, problem, engine.loss(), after, 2.0 * bound + 0.01 * abs(after - before))
+        _check_loss(name, workload, engine.loss(), after, 2.0 * bound + 0.01 * abs(after - before))
 
 
-def _check_loss(name: str, problem: Problem, value: float, expected: float, bound: float) -> None:
+def _check_loss(name: str, workload: Workload, value: float, expected: float, bound: float) -> None:
     if not math.isfinite(value) or abs(value - expected) > bound:
         raise ValueError(
-            f"{problem.case.label}: {name} has loss {value:.9g}, expected {expected:.9g} within {bound:.1e}; "
+            f"{workload.case.label}: {name} has loss {value:.9g}, expected {expected:.9g} within {bound:.1e}; "
             "nothing was timed"
         )

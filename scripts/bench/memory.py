@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
-from scripts.bench.cases import Case, Problem
+from scripts.bench.cases import Case, Workload
 from scripts.bench.engines import ENGINES, ON_CUDA
 
 
@@ -71,8 +71,8 @@ def peak_memory(engine: str, case: Case) -> int:
 def main() -> None:
     """Do the work of the case in argv[2] with the engine in argv[1]; print the peak."""
     settings = json.loads(sys.argv[2])
-    problem = Problem(Case(**{**settings, "sizes": tuple(settings["sizes"])}))
-    engine = ENGINES[sys.argv[1]](problem)
+    workload = Workload(Case(**{**settings, "sizes": tuple(settings["sizes"])}))
+    engine = ENGINES[sys.argv[1]](workload)
     engine.prepare()
     engine.seconds(1)
     if sys.argv[1] in ON_CUDA:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 import numpy_nn as nn
 from numpy_nn._support.workspace import FloatArray, aligned_empty, aligned_zeros
-from scripts.bench.cases import MOMENTUM, Problem
+from scripts.bench.cases import MOMENTUM, Workload
 from scripts.bench.engine import Engine, rows_of
 
 # Two factors and where their product goes.
@@ -20,11 +20,11 @@ Product = tuple[FloatArray, FloatArray, FloatArray]
 class Ours(Engine):
     """numpy_nn, by its public functions."""
 
-    def __init__(self, problem: Problem) -> None:
-        super().__init__(problem)
-        self.net, self.criterion, self._optimizer = problem.network()
-        self.x, self.y = problem.first_batch
-        self.loader = nn.DataLoader(problem.x, problem.y, self.case.batch, rng=problem.orders())
+    def __init__(self, workload: Workload) -> None:
+        super().__init__(workload)
+        self.net, self.criterion, self._optimizer = workload.network()
+        self.x, self.y = workload.first_batch
+        self.loader = nn.DataLoader(workload.x, workload.y, self.case.batch, rng=workload.orders())
 
     def loss(self) -> float:
         return float(self.criterion(self.net(self.x), self.y))
@@ -51,7 +51,7 @@ class Ours(Engine):
         self.mean_loss = total / self.case.rows
 
     def inference(self) -> None:
-        self.net.predict(self.problem.x, self.case.batch)
+        self.net.predict(self.workload.x, self.case.batch)
 
 
 class ByHand(Engine):
@@ -71,14 +71,14 @@ class ByHand(Engine):
     v: FloatArray
     scratch: FloatArray
 
-    def __init__(self, problem: Problem, dtype: str | None = None) -> None:
+    def __init__(self, workload: Workload, dtype: str | None = None) -> None:
         """``dtype`` other than the case's makes this the same loop with more digits, on the first batch."""
-        super().__init__(problem)
+        super().__init__(workload)
         self.dtype = dtype or self.case.dtype
-        self.x_all, self.y_all = problem.x, problem.y
+        self.x_all, self.y_all = workload.x, workload.y
         if self.dtype != self.case.dtype:
             self.x_all = self.x_all[: self.case.batch].astype(self.dtype)
-        self.rng = problem.orders()
+        self.rng = workload.orders()
         self._lay_out()
         self._make_batch_arrays(self.case.batches[0])
         states = {"sgd": (), "momentum": ("velocity",), "adam": ("m", "v", "scratch")}[self.case.optimizer]
@@ -95,7 +95,7 @@ class ByHand(Engine):
         self.layers: list[tuple[FloatArray, FloatArray]] = []
         self.gradients: list[tuple[FloatArray, FloatArray]] = []
         start = 0
-        for weight, bias in self.problem.weights:
+        for weight, bias in self.workload.weights:
             middle, stop = start + weight.size, start + weight.size + bias.size
             for vector, views in ((self.p, self.layers), (self.g, self.gradients)):
                 views.append((vector[start:middle].reshape(weight.shape), vector[middle:stop]))
@@ -236,21 +236,21 @@ class Floor(Engine):
     can be faster.
     """
 
-    def __init__(self, problem: Problem) -> None:
-        super().__init__(problem)
+    def __init__(self, workload: Workload) -> None:
+        super().__init__(workload)
         self._products = {n: (self._forward_products(n), self._backward_products(n)) for n in set(self.case.batches)}
         self._first = self._products[self.case.batches[0]]
 
     def _forward_products(self, n: int) -> list[Product]:
         return [
             (self._rows(n, len(weight)), weight, aligned_empty((n, weight.shape[1]), weight.dtype))
-            for weight, _ in self.problem.weights
+            for weight, _ in self.workload.weights
         ]
 
     def _backward_products(self, n: int) -> list[Product]:
         """Over the batch, for the gradient of the weight, and with the weight, for that of the input, in turn."""
         products: list[Product] = []
-        for weight, _ in reversed(self.problem.weights):
+        for weight, _ in reversed(self.workload.weights):
             x, delta = self._rows(n, weight.shape[0]), self._rows(n, weight.shape[1])
             products.append((x, delta, aligned_empty(weight.shape, weight.dtype)))
             products.append((delta, weight.T, aligned_empty(x.shape, x.dtype)))

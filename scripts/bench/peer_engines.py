@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from scripts.bench.cases import MOMENTUM, Problem
+from scripts.bench.cases import MOMENTUM, Workload
 from scripts.bench.engine import Engine
 
 
@@ -23,12 +23,12 @@ class ScikitLearn(Engine):
     time.
     """
 
-    def __init__(self, problem: Problem) -> None:
-        super().__init__(problem)
+    def __init__(self, workload: Workload) -> None:
+        super().__init__(workload)
         from sklearn.neural_network import MLPClassifier
 
         case = self.case
-        self.x, self.y = problem.first_batch
+        self.x, self.y = workload.first_batch
         self.net = MLPClassifier(
             case.sizes[1:-1],
             activation="relu",
@@ -39,10 +39,10 @@ class ScikitLearn(Engine):
             momentum=MOMENTUM if case.optimizer == "momentum" else 0.0,
             nesterovs_momentum=False,
             shuffle=case.kind == "epoch",
-            random_state=problem.seed,
+            random_state=workload.seed,
         )
         self.net.partial_fit(self.x, self.y, classes=np.arange(case.sizes[-1]))
-        for index, (weight, bias) in enumerate(problem.weights):
+        for index, (weight, bias) in enumerate(workload.weights):
             self.net.coefs_[index][...] = weight
             self.net.intercepts_[index][...] = bias
         optimizer = self.net._optimizer
@@ -64,12 +64,12 @@ class ScikitLearn(Engine):
         self.net.partial_fit(self.x, self.y)
 
     def epoch(self) -> None:
-        self.net.partial_fit(self.problem.x, self.problem.y)
+        self.net.partial_fit(self.workload.x, self.workload.y)
         self.mean_loss = self.net.loss_
 
     def inference(self) -> None:
         for start in range(0, self.case.rows, self.case.batch):
-            self.net.predict_proba(self.problem.x[start : start + self.case.batch])
+            self.net.predict_proba(self.workload.x[start : start + self.case.batch])
 
 
 def limit_jax_threads(threads: int) -> None:
@@ -86,20 +86,20 @@ class Jax(Engine):
     pool: ClassVar[str] = "xla"
     python_memory: ClassVar[bool] = False
 
-    def __init__(self, problem: Problem) -> None:
-        super().__init__(problem)
+    def __init__(self, workload: Workload) -> None:
+        super().__init__(workload)
         import jax
 
         self.result: Any = ()  # what the last call is still computing
         jax.config.update("jax_platforms", "cpu")
         jax.config.update("jax_enable_x64", True)  # or float64 would silently be float32
         self.jax = jax
-        self.weights = jax.tree.map(jax.numpy.asarray, problem.weights)
+        self.weights = jax.tree.map(jax.numpy.asarray, workload.weights)
         self.state = _initial_state(self.case.optimizer, self.weights)
-        self.x_all = jax.numpy.asarray(problem.x)
-        self.y_all = jax.numpy.asarray(problem.y.astype(np.int32))
+        self.x_all = jax.numpy.asarray(workload.x)
+        self.y_all = jax.numpy.asarray(workload.y.astype(np.int32))
         self.x, self.y = self.x_all[: self.case.batch], self.y_all[: self.case.batch]
-        self.rng = problem.orders()
+        self.rng = workload.orders()
         update = partial(_update, self.case.optimizer, self.case.learning_rate)
         step, epoch = partial(_step, update), partial(_epoch, update, self.case.batch)
         self._loss = jax.jit(_loss)

@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from scripts.bench.cases import Problem
+from scripts.bench.cases import Workload
 from scripts.bench.engine import Engine, rows_of
 from torch_ref import loss_to_torch, optimizer_to_torch, parameters_as_numpy, to_torch
 from torch_ref.training import GraphedStep, make_update, resolve_device, synchronize
@@ -20,20 +20,20 @@ class TorchEngine(Engine):
     pool: ClassVar[str] = "openmp"
     python_memory: ClassVar[bool] = False
 
-    def __init__(self, problem: Problem, *, device: str = "cpu", compile: bool = False, graph: bool = False) -> None:
-        super().__init__(problem)
+    def __init__(self, workload: Workload, *, device: str = "cpu", compile: bool = False, graph: bool = False) -> None:
+        super().__init__(workload)
         if compile:
             # What was compiled for other cases counts against a limit, beyond which torch quietly compiles no more.
             torch.compiler.reset()
         self.device = resolve_device(device)
-        net, loss, optimizer = problem.network()
+        net, loss, optimizer = workload.network()
         self.model, self.criterion = to_torch(net, self.device), loss_to_torch(loss)
         # On the CPU, torch's fused kernel is the slower one for plain SGD, and only for it.
         fused = self.device.type == "cuda" or self.case.optimizer != "sgd"
         self._optimizer = optimizer_to_torch(optimizer, self.model, fused=fused)
-        self.x_all, self.y_all = (torch.from_numpy(array).to(self.device) for array in (problem.x, problem.y))
+        self.x_all, self.y_all = (torch.from_numpy(array).to(self.device) for array in (workload.x, workload.y))
         self.x, self.y = self.x_all[: self.case.batch], self.y_all[: self.case.batch]
-        self.rng = problem.orders()
+        self.rng = workload.orders()
         step = make_update(self.model, self.criterion, self._optimizer, compile=compile)
         # What is captured also fetches the rows: each step is told no more than which.
         self._step: Any = lambda rows: step(self.x_all[rows], self.y_all[rows])

@@ -27,7 +27,7 @@ OPTIMIZERS: dict[str, Callable[[Any], nn.Optimizer]] = {
 }
 
 
-class Problem(NamedTuple):
+class ExactRun(NamedTuple):
     """Widths of a network, and the rows of its batches: each step doubles the bits of two layers, and not of one."""
 
     sizes: tuple[int, ...]
@@ -35,21 +35,21 @@ class Problem(NamedTuple):
 
 
 # The last batch is smaller, and the step after it as before.
-PROBLEMS = (Problem((4, 2), (8, 8, 4, 8)), Problem((4, 4, 2), (8, 4)))
+EXACT_RUNS = (ExactRun((4, 2), (8, 8, 4, 8)), ExactRun((4, 4, 2), (8, 4)))
 # bfloat16 has eight bits: enough for one step, on few rows.
-IN_BFLOAT16 = Problem((4, 4, 2), (2,))
+IN_BFLOAT16 = ExactRun((4, 4, 2), (2,))
 
 
-def whole_numbers(problem: Problem, dtype: str) -> tuple[nn.Sequential, list[tuple[NDArray[Any], NDArray[Any]]]]:
+def whole_numbers(exact: ExactRun, dtype: str) -> tuple[nn.Sequential, list[tuple[NDArray[Any], NDArray[Any]]]]:
     """A network of -1, 0 and 1, and batches whose targets are at most 1 from its first outputs."""
     rng = np.random.default_rng(3)
-    net = nn.MLP(problem.sizes, rng=0, dtype=dtype)
+    net = nn.MLP(exact.sizes, rng=0, dtype=dtype)
     for p in net.parameters():
         p.data[...] = rng.integers(-1, 2, p.shape)
     batches = []
-    for n in problem.batches:
-        x = rng.integers(-1, 2, (n, problem.sizes[0])).astype(dtype)
-        batches.append((x, net.predict(x) + rng.integers(-1, 2, (n, problem.sizes[-1]))))
+    for n in exact.batches:
+        x = rng.integers(-1, 2, (n, exact.sizes[0])).astype(dtype)
+        batches.append((x, net.predict(x) + rng.integers(-1, 2, (n, exact.sizes[-1]))))
     return net, [(x, t.astype(dtype)) for x, t in batches]
 
 
@@ -59,10 +59,10 @@ def rates(steps: int, scheduled: bool) -> list[float]:
 
 
 def numpy_steps(
-    problem: Problem, make: Callable[[Any], nn.Optimizer], *, dtype: str = "float64", scheduled: bool = False
+    exact: ExactRun, make: Callable[[Any], nn.Optimizer], *, dtype: str = "float64", scheduled: bool = False
 ) -> list[NDArray[Any]]:
     """The parameters after a step of numpy_nn's on each batch."""
-    net, batches = whole_numbers(problem, dtype)
+    net, batches = whole_numbers(exact, dtype)
     loss, optimizer = nn.MSELoss(), make(net.parameters())
     for (x, t), optimizer.lr in zip(batches, rates(len(batches), scheduled), strict=True):
         loss(net(x), t)
@@ -72,7 +72,7 @@ def numpy_steps(
 
 
 def torch_steps(
-    problem: Problem,
+    exact: ExactRun,
     make: Callable[[Any], nn.Optimizer],
     device: str,
     *,
@@ -83,7 +83,7 @@ def torch_steps(
     **options: Any,
 ) -> list[NDArray[Any]]:
     """The same by torch, as ``options`` of :func:`torch_ref.training.make_update` say, captured or not."""
-    net, batches = whole_numbers(problem, dtype)
+    net, batches = whole_numbers(exact, dtype)
     model = to_torch(net, device)
     optimizer = optimizer_to_torch(make(net.parameters()), model, fused=fused, tensor_lr=scheduled)
     step: Any = make_update(model, loss_to_torch(nn.MSELoss()), optimizer, **options)
@@ -100,37 +100,37 @@ def step_checks(device: str, only_on_cuda: str) -> list[Check]:
     """A row for each kind of step; ``only_on_cuda`` is empty on CUDA."""
     amp: dict[str, Any] = {"dtype": "float32", "amp": True}
     captured: dict[str, Any] = {"fused": True, "graph": True}
-    kinds: list[tuple[str, str, Sequence[Problem], dict[str, Any]]] = [
-        ("eager", "", PROBLEMS, {}),
-        ("fused", "", PROBLEMS, {"fused": True}),
-        ("fused, rates read from the device", "", PROBLEMS, {"fused": True, "scheduled": True}),
-        ("compiled", "", PROBLEMS[1:], {"compile": True}),
+    kinds: list[tuple[str, str, Sequence[ExactRun], dict[str, Any]]] = [
+        ("eager", "", EXACT_RUNS, {}),
+        ("fused", "", EXACT_RUNS, {"fused": True}),
+        ("fused, rates read from the device", "", EXACT_RUNS, {"fused": True, "scheduled": True}),
+        ("compiled", "", EXACT_RUNS[1:], {"compile": True}),
         ("mixed precision", "", [IN_BFLOAT16], amp),
-        ("captured", only_on_cuda, PROBLEMS, captured),
-        ("captured, rates read from the device", only_on_cuda, PROBLEMS, {**captured, "scheduled": True}),
-        ("captured, compiled", only_on_cuda, PROBLEMS[1:], {**captured, "compile": True}),
+        ("captured", only_on_cuda, EXACT_RUNS, captured),
+        ("captured, rates read from the device", only_on_cuda, EXACT_RUNS, {**captured, "scheduled": True}),
+        ("captured, compiled", only_on_cuda, EXACT_RUNS[1:], {**captured, "compile": True}),
         ("captured, mixed precision", only_on_cuda, [IN_BFLOAT16], {**captured, **amp}),
     ]
-    made = [Check(f"steps: {name}", _equal(device, problems, more), needs) for name, needs, problems, more in kinds]
+    made = [Check(f"steps: {name}", _equal(device, runs, more), needs) for name, needs, runs, more in kinds]
     return [*made, Check("steps: captured as eager, with dropout", lambda: as_eager(device), only_on_cuda)]
 
 
-def _equal(device: str, problems: Sequence[Problem], options: dict[str, Any]) -> Callable[[], str]:
+def _equal(device: str, runs: Sequence[ExactRun], options: dict[str, Any]) -> Callable[[], str]:
     reference = {key: options[key] for key in ("dtype", "scheduled") if key in options}
 
     def run() -> str:
         steps = 0
         # Each of those that are compiled takes half a minute.
         makers = {"momentum": OPTIMIZERS["momentum"]} if "compile" in options else OPTIMIZERS
-        for problem in problems:
+        for exact in runs:
             for name, make in makers.items():
-                ours = numpy_steps(problem, make, **reference)
-                theirs = torch_steps(problem, make, device, **options)
+                ours = numpy_steps(exact, make, **reference)
+                theirs = torch_steps(exact, make, device, **options)
                 distance = max(float(np.abs(a - b).max()) for a, b in zip(ours, theirs, strict=True))
                 if not distance <= 0.0:  # nor NaN
-                    shape = "-".join(map(str, problem.sizes))
+                    shape = "-".join(map(str, exact.sizes))
                     raise Failed(f"{shape}, {name}: {distance:.3g} from numpy_nn's parameters, expected 0")
-                steps += len(problem.batches)
+                steps += len(exact.batches)
         return f"{steps} steps equal to numpy_nn's, to the last bit"
 
     return run

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import re
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -13,38 +13,34 @@ import numpy as np
 from numpy.typing import NDArray
 
 from numpy_nn._support import checkpoint
-from scripts.mnist.engine import Engine
+from scripts.mnist.options import Options
+from scripts.mnist.trainer import Trainer
 
-# Options that say where and how a run is computed, not what: it may go on with others.
-FREE = frozenset({"data", "device", "jobs", "out", "preset", "resume", "seeds", "threads"})
-# The entry of a checkpoint that is none of an engine's: settings and history, as JSON in an array of text.
+# The entry of a checkpoint that is none of a trainer's: settings and history, as JSON in an array of text.
 RUN = "run"
-
-
-def plain_settings(args: argparse.Namespace) -> dict[str, Any]:
-    """The options as JSON gives them back."""
-    return dict(json.loads(json.dumps(vars(args), default=str)))
 
 
 class Checkpoints:
     """The files ``checkpoint-EPOCH.npz`` of one run in its folder.
 
-    A file holds the states of all engines, so that no two of them can be at different epochs, the options, and the
+    A file holds the states of all trainers, so that no two of them can be at different epochs, the options, and the
     rows of the table so far.
     """
 
-    def __init__(self, args: argparse.Namespace) -> None:
-        self._folder: Path = args.out
-        self._settings = plain_settings(args)
+    def __init__(self, options: Options) -> None:
+        self._folder = options.place.out
+        self._settings = options.settings()
+        # Those that say where and how a run is computed, not what: it may go on with others.
+        self._free = self._settings.keys() - asdict(options.recipe).keys()
         self.last: Path | None = None  # the last good one of this run
 
-    def write(self, engines: Sequence[Engine], rows: Sequence[dict[str, Any]]) -> None:
+    def write(self, trainers: Sequence[Trainer], rows: Sequence[dict[str, Any]]) -> None:
         """Write the checkpoint of the epoch that is over, and remove all but it and the one before.
 
         What lies there of an earlier run goes with the first. OSError, with all as it was, if it cannot be written.
         """
         run = json.dumps({"settings": self._settings, "epochs": list(rows)})
-        state = {f"{engine.name}.{name}": array for engine in engines for name, array in engine.state().items()}
+        state = {f"{trainer.name}.{name}": array for trainer in trainers for name, array in trainer.state().items()}
         path = self._path(len(rows))
         checkpoint.write(path, {RUN: np.array(run), **state})
         self._remove_all_but(path, self.last)
@@ -62,8 +58,8 @@ class Checkpoints:
             if path not in kept:
                 path.unlink()
 
-    def resume(self, engines: Sequence[Engine]) -> tuple[list[dict[str, Any]], list[str]]:
-        """Bring the engines to where the newest good checkpoint has them; the rows so far, and what there is to say.
+    def resume(self, trainers: Sequence[Trainer]) -> tuple[list[dict[str, Any]], list[str]]:
+        """Bring the trainers to where the newest good checkpoint has them; the rows so far, and what there is to say.
 
         ValueError, in one line, if no checkpoint is good, or if it is that of a run with other settings.
         """
@@ -75,12 +71,12 @@ class Checkpoints:
         path, run, state = found
         self._refuse_other_settings(path, run["settings"])
         try:
-            for engine in engines:
-                prefix = f"{engine.name}."
+            for trainer in trainers:
+                prefix = f"{trainer.name}."
                 own = {name.removeprefix(prefix): a for name, a in state.items() if name.startswith(prefix)}
-                engine.load_state(own)
+                trainer.load_state(own)
         except ValueError as error:
-            raise ValueError(f"{path}: {engine.name}: {error}") from None
+            raise ValueError(f"{path}: {trainer.name}: {error}") from None
         self.last = path
         notes = [f"{problem}; falling back on the one before" for problem in problems]
         for name in ("device", "threads"):
@@ -123,9 +119,8 @@ class Checkpoints:
 
     def _refuse_other_settings(self, path: Path, before: dict[str, Any]) -> None:
         """ValueError if a setting that the result depends on is not what it was."""
-        if "data_set" in self._settings:
-            before = {"data_set": "mnist"} | before  # what there was before it was an option
-        for name in sorted((self._settings.keys() | before.keys()) - FREE):
+        before = {"data_set": "mnist"} | before  # what there was before it was an option
+        for name in sorted((self._settings.keys() | before.keys()) - self._free):
             then, now = before.get(name), self._settings.get(name)
             if then == now:
                 continue
@@ -139,7 +134,7 @@ class Checkpoints:
 
 
 def _read(path: Path) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
-    """Settings and rows, and the engines' arrays. ValueError, naming the file, if it is damaged or of another kind."""
+    """Settings and rows, and the trainers' arrays. ValueError, naming the file, if it is damaged or of another kind."""
     state = checkpoint.read(path)
     text = state.pop(RUN, None)
     if text is None or text.dtype.kind != "U":

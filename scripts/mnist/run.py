@@ -1,8 +1,7 @@
-"""One run: train the engines epoch by epoch in turn, print, and write what there is, also after Ctrl-C."""
+"""One run: train with the engines epoch by epoch in turn, print, and write what there is, also after Ctrl-C."""
 
 from __future__ import annotations
 
-import argparse
 import platform
 import tempfile
 import time
@@ -16,29 +15,33 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 import numpy_nn as nn
 from numpy_nn._support import checked_json
-from scripts.mnist import machines
-from scripts.mnist.checkpoints import Checkpoints, plain_settings
-from scripts.mnist.engine import Engine
-from scripts.mnist.numpy_engine import NumpyEngine
+from scripts.mnist.checkpoints import Checkpoints
+from scripts.mnist.machines import Alone
+from scripts.mnist.numpy_trainer import NumpyTrainer
+from scripts.mnist.options import Options
 from scripts.mnist.presets import PRESETS
 from scripts.mnist.recipe import sizes
 from scripts.mnist.table import format_row, header, images, largest_difference, summarize
-from scripts.mnist.torch_engine import TorchEngine
+from scripts.mnist.torch_trainer import TorchTrainer
+from scripts.mnist.trainer import Trainer
 
 # A progress bar that moved at every batch would take as long as the batch.
 BATCHES_PER_TICK = 50
 
 
-def make_engines(args: argparse.Namespace, data: nn.MNIST) -> list[Engine]:
-    """The engines that were asked for, at their start."""
-    makers: dict[str, Callable[[argparse.Namespace, nn.MNIST], Engine]] = {"numpy": NumpyEngine, "torch": TorchEngine}
-    return [make(args, data) for name, make in makers.items() if args.engine in (name, "both")]
+def make_trainers(options: Options, data: nn.MNIST, process: Alone) -> list[Trainer]:
+    """Those of the engines that were asked for, at their start."""
+    makers: dict[str, Callable[[], Trainer]] = {
+        "numpy": lambda: NumpyTrainer(options.recipe, data, process),
+        "torch": lambda: TorchTrainer(options.recipe, options.place, data, process),
+    }
+    return [make() for name, make in makers.items() if options.recipe.engine in (name, "both")]
 
 
 def train(
-    engines: Sequence[Engine], first: int, epochs: int, every: int, steps: int, console: Console
+    trainers: Sequence[Trainer], first: int, epochs: int, every: int, steps: int, console: Console
 ) -> Generator[dict[str, Any], None, None]:
-    """Train the engines epoch by epoch in turn, from the ``first`` on; yields a row after each epoch.
+    """Train epoch by epoch with each in turn, from the ``first`` on; yields a row after each epoch.
 
     The figures of a test are None but for every ``every``-th row and the last.
     """
@@ -47,8 +50,8 @@ def train(
     with Progress(
         *columns, console=console, transient=True, disable=not console.is_terminal, speed_estimate_period=900.0
     ) as progress:
-        ticks = (first - 1) * len(engines) * steps
-        task = progress.add_task("", total=epochs * len(engines) * steps, completed=ticks)
+        ticks = (first - 1) * len(trainers) * steps
+        task = progress.add_task("", total=epochs * len(trainers) * steps, completed=ticks)
 
         def after_batch() -> None:
             nonlocal ticks
@@ -58,28 +61,28 @@ def train(
 
         for epoch in range(first, epochs + 1):
             row: dict[str, Any] = {"epoch": epoch}
-            for engine in engines:
-                progress.update(task, completed=ticks, description=f"epoch {epoch} of {epochs} {engine.name}")
-                # A run that diverges is told by its engine, in one line, not by NumPy's warnings.
+            for trainer in trainers:
+                progress.update(task, completed=ticks, description=f"epoch {epoch} of {epochs} {trainer.name}")
+                # A run that diverges is told by its trainer, in one line, not by NumPy's warnings.
                 with np.errstate(over="ignore", invalid="ignore"):
                     started = time.perf_counter()
                     try:
-                        train_loss, train_accuracy = engine.train_epoch(after_batch)
+                        train_loss, train_accuracy = trainer.train_epoch(epoch, after_batch)
                     except nn.Divergence as error:
                         where = error.epoch, error.batch, error.layer, error.gradient_norm
-                        raise nn.Divergence(f"{engine.name}: {error}", *where) from None
+                        raise nn.Divergence(f"{trainer.name}: {error}", *where) from None
                     seconds = time.perf_counter() - started
                     shown = is_shown(epoch, epochs, every)
-                    test_loss, test_accuracy = engine.evaluate() if shown else (None, None)
-                row[engine.name] = {
+                    test_loss, test_accuracy = trainer.evaluate() if shown else (None, None)
+                row[trainer.name] = {
                     "train_loss": train_loss,
                     "train_accuracy": train_accuracy,
                     "test_loss": test_loss,
                     "test_accuracy": test_accuracy,
                     "seconds": seconds,
                 }
-            if len(engines) == 2:
-                row["largest_difference"] = largest_difference(*(engine.parameters() for engine in engines))
+            if len(trainers) == 2:
+                row["largest_difference"] = largest_difference(*(trainer.parameters() for trainer in trainers))
             yield row
 
 
@@ -89,7 +92,7 @@ def is_shown(epoch: int, epochs: int, every: int) -> bool:
 
 
 def run(
-    engines: Sequence[Engine], args: argparse.Namespace, console: Console, trained: int
+    trainers: Sequence[Trainer], options: Options, console: Console, trained: int, process: Alone
 ) -> tuple[int, list[dict[str, Any]]]:
     """Train, print, and write what there is, also after Ctrl-C; returns the exit status and a row for each epoch.
 
@@ -98,44 +101,50 @@ def run(
     A file that cannot be written, or training that diverges, is one line on stderr, with the last good checkpoint.
     ValueError if no checkpoint is good, or if it is that of a run with other settings.
     """
-    checkpoints = Checkpoints(args)
+    checkpoints = Checkpoints(options)
     try:
-        return _run(engines, args, console, checkpoints, trained)
+        return _run(trainers, options, console, checkpoints, trained, process)
     except (nn.Divergence, OSError) as error:
         last = checkpoints.last
         kept = f"the last good checkpoint is {last}" if last else "there is no checkpoint yet"
-        machines.complain(f"{error}; {kept}")
+        process.complain(f"{error}; {kept}")
         return 3 if isinstance(error, nn.Divergence) else 2, []
 
 
 def _run(
-    engines: Sequence[Engine], args: argparse.Namespace, console: Console, checkpoints: Checkpoints, trained: int
+    trainers: Sequence[Trainer],
+    options: Options,
+    console: Console,
+    checkpoints: Checkpoints,
+    trained: int,
+    process: Alone,
 ) -> tuple[int, list[dict[str, Any]]]:
-    with tempfile.TemporaryFile(dir=args.out):
+    recipe, place = options.recipe, options.place
+    with tempfile.TemporaryFile(dir=place.out):
         pass  # a folder that cannot be written to is better known now than after an epoch
-    if machines.is_first():
+    if process.is_first:
         checkpoints.clear_temporaries()
-    names = [engine.name for engine in engines]
-    device = describe_device(engines)
-    network = "-".join(map(str, sizes(args)))
-    title = f"{args.data_set.upper()}, {network}, {args.activation}, batch {args.batch_size}, {args.optimizer}"
-    title = f"{title}, lr {args.lr:g}, {args.dtype}"
-    console.print(f"{title}; {args.threads} threads" + (f"; torch on {device}" if "torch" in names else ""))
-    rows = _rows_so_far(engines, args, console, checkpoints)
-    tutorial = PRESETS[args.preset].tutorial if args.preset else {}
+    names = [trainer.name for trainer in trainers]
+    device = describe_device(trainers)
+    network = "-".join(map(str, sizes(recipe)))
+    title = f"{recipe.data_set.upper()}, {network}, {recipe.activation}, batch {recipe.batch_size}, {recipe.optimizer}"
+    title = f"{title}, lr {recipe.lr:g}, {recipe.dtype}"
+    console.print(f"{title}; {place.threads} threads" + (f"; torch on {device}" if "torch" in names else ""))
+    rows = _rows_so_far(trainers, options, console, checkpoints)
+    tutorial = PRESETS[options.preset].tutorial if options.preset else {}
     console.print(header(names, tutorial))
     status = 0
     try:
         # Closed, so that the bar is gone before a line about what went wrong.
-        steps = -(-trained // args.batch_size)
-        with closing(train(engines, len(rows) + 1, args.epochs, args.every, steps, console)) as epochs:
+        steps = -(-trained // recipe.batch_size)
+        with closing(train(trainers, len(rows) + 1, recipe.epochs, recipe.every, steps, console)) as epochs:
             for row in epochs:
                 rows.append(row)
-                if not is_shown(row["epoch"], args.epochs, args.every):
+                if not is_shown(row["epoch"], recipe.epochs, recipe.every):
                     continue
                 console.print(format_row(row, names, tutorial))
-                if machines.is_first():
-                    checkpoints.write(engines, rows)
+                if process.is_first:
+                    checkpoints.write(trainers, rows)
                 else:
                     checkpoints.note(len(rows))
     except KeyboardInterrupt:
@@ -144,46 +153,46 @@ def _run(
             f"interrupted after {len(rows)} whole epochs; writing what there is, weights between two epochs; {last}"
         )
         status = 130
-    if not machines.is_first():
+    if not process.is_first:
         return status, rows
-    history = {"settings": plain_settings(args), "machine": describe_machine(names, device), "epochs": rows}
-    checked_json.write(args.out / "history.json", history)
-    written = [args.out / "history.json", *(engine.save(args.out) for engine in engines)]
+    history = {"settings": options.settings(), "machine": describe_machine(names, device), "epochs": rows}
+    checked_json.write(place.out / "history.json", history)
+    written = [place.out / "history.json", *(trainer.save(place.out) for trainer in trainers)]
     if rows:
         from scripts.mnist.curves import draw
 
-        draw(rows, names, title, args.out / "curves.png", tutorial)
-        written.append(args.out / "curves.png")
-        console.print(summarize(rows, names, device, images(args)))
+        draw(rows, names, title, place.out / "curves.png", tutorial)
+        written.append(place.out / "curves.png")
+        console.print(summarize(rows, names, device, images(recipe)))
     console.print(f"written: {', '.join(map(str, written))}")
     return status, rows
 
 
 def _rows_so_far(
-    engines: Sequence[Engine], args: argparse.Namespace, console: Console, checkpoints: Checkpoints
+    trainers: Sequence[Trainer], options: Options, console: Console, checkpoints: Checkpoints
 ) -> list[dict[str, Any]]:
-    """The rows of the run that is resumed, of which the engines are then part; none for a new one."""
-    if not args.resume:
+    """The rows of the run that is resumed, of which the trainers are then part; none for a new one."""
+    if not options.place.resume:
         if note := checkpoints.unfinished():
             console.print(note)
         return []
-    rows, notes = checkpoints.resume(engines)
+    rows, notes = checkpoints.resume(trainers)
     for note in notes:
         console.print(note)
-    if len(rows) >= args.epochs:
-        console.print(f"{checkpoints.last}: the run is finished, {len(rows)} of {args.epochs} epochs")
+    if len(rows) >= options.recipe.epochs:
+        console.print(f"{checkpoints.last}: the run is finished, {len(rows)} of {options.recipe.epochs} epochs")
     elif rows:
-        console.print(f"going on after epoch {len(rows)} of {args.epochs}, from {checkpoints.last}")
+        console.print(f"going on after epoch {len(rows)} of {options.recipe.epochs}, from {checkpoints.last}")
     return rows
 
 
-def describe_device(engines: Sequence[Engine]) -> str:
+def describe_device(trainers: Sequence[Trainer]) -> str:
     """The name of the device that torch uses; empty without torch."""
-    for engine in engines:
-        if isinstance(engine, TorchEngine):
+    for trainer in trainers:
+        if isinstance(trainer, TorchTrainer):
             from torch_ref.training import device_name
 
-            return device_name(engine.device)
+            return device_name(trainer.device)
     return ""
 
 

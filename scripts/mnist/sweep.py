@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import signal
 import subprocess
 import sys
@@ -16,6 +15,7 @@ from typing import IO, Any
 from rich.console import Console
 
 from numpy_nn._support import checked_json
+from scripts.mnist.options import Options
 from scripts.mnist.table import images, over_seeds
 
 SCRIPT = Path(__file__).resolve().parent.parent / "train_mnist.py"
@@ -60,22 +60,22 @@ class _Job:
             self.complaint = errors.read()
 
 
-def sweep(arguments: Sequence[str], args: argparse.Namespace, console: Console) -> int:
-    """Train ``args.seeds`` seeds, ``args.jobs`` at a time; returns the exit status.
+def sweep(arguments: Sequence[str], options: Options, console: Console) -> int:
+    """Train ``options.seeds`` seeds, ``options.jobs`` at a time; returns the exit status.
 
-    Each is the command with the same ``arguments`` and its results in the folder ``seed-N`` of ``args.out``. What came
-    out is told in the order of the seeds. The first one that fails ends the others and tells its error; after Ctrl-C
-    each writes what it has.
+    Each is the command with the same ``arguments`` and its results in a folder ``seed-N`` of its own. What came out is
+    told in the order of the seeds. The first one that fails ends the others and tells its error; after Ctrl-C each
+    writes what it has.
     """
-    seeds = range(args.seed, args.seed + args.seeds)
+    seeds = range(options.recipe.seed, options.recipe.seed + options.seeds)
     waiting, running = list(seeds), set[_Job]()
     status = 0
     try:
         while waiting or running:
             try:
-                while waiting and len(running) < args.jobs:
+                while waiting and len(running) < options.jobs:
                     seed = waiting.pop(0)
-                    running.add(_Job(_command(arguments, args, seed), seed, console))
+                    running.add(_Job(_command(arguments, options, seed), seed, console))
                 time.sleep(GLANCE)
                 for job in [job for job in running if job.is_over()]:
                     running.discard(job)
@@ -97,14 +97,15 @@ def sweep(arguments: Sequence[str], args: argparse.Namespace, console: Console) 
         for job in running:
             job.process.kill()
     if status == 0:
-        _tell(seeds, args.out, images(args), console)
+        _tell(seeds, options.place.out, images(options.recipe), console)
     return status
 
 
-def _command(arguments: Sequence[str], args: argparse.Namespace, seed: int) -> list[str]:
+def _command(arguments: Sequence[str], options: Options, seed: int) -> list[str]:
     """The same command for one seed; the last of two equal options counts."""
-    own = {"--seed": seed, "--seeds": 1, "--jobs": 1, "--threads": args.threads, "--out": args.out / f"seed-{seed}"}
-    return [sys.executable, "-u", str(SCRIPT), *arguments, *(str(part) for option in own.items() for part in option)]
+    place = options.of_seed(seed).place
+    own = {"--seed": seed, "--seeds": 1, "--jobs": 1, "--threads": place.threads, "--out": place.out}
+    return [sys.executable, "-u", str(SCRIPT), *arguments, *(str(part) for pair in own.items() for part in pair)]
 
 
 def _tell(seeds: range, folder: Path, judged_by: str, console: Console) -> None:

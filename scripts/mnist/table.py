@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from scripts.mnist.recipe import Recipe
 
 
 def largest_difference(a: dict[str, NDArray[Any]], b: dict[str, NDArray[Any]]) -> float:
@@ -34,9 +35,9 @@ def format_row(row: dict[str, Any], names: Sequence[str], tutorial: Mapping[int,
     return "  ".join(f"{c:>11}" for c in cells) + (f"{row['largest_difference']:>21.2e}" if len(names) == 2 else "")
 
 
-def images(args: argparse.Namespace) -> str:
+def images(recipe: Recipe) -> str:
     """What the run is judged by."""
-    return f"{args.held_out:,} held-out training images" if args.held_out else "test images"
+    return f"{recipe.held_out:,} held-out training images" if recipe.held_out else "test images"
 
 
 def summarize(rows: Sequence[dict[str, Any]], names: Sequence[str], device: str, judged_by: str) -> str:

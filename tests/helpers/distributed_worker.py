@@ -59,29 +59,29 @@ def batch_norm(group):
     return same([net.parameters().data, *dict(net.named_buffers()).values(), *optimizer.state[0].values(), order])
 
 
-def average(engine_name):
+def average(engine_name, process):
     """Whether the averaged network that is judged and saved is the same on all ranks, running statistics and all."""
     options = ["--engine", engine_name, "--hidden", "8", "--batch-norm", "--average", "0.9"]
-    engine, _ = mnist_worker.train(150, options)
-    return same([np.asarray(array) for array in engine.judged.state_dict().values()])
+    trainer, _ = mnist_worker.train(150, options, process)
+    return same([np.asarray(array) for array in trainer.judged.state_dict().values()])
 
 
-def job():
+def job(launched):
     """Train every case."""
     folder, cases = Path(sys.argv[1]), json.loads(sys.argv[2])
-    machines.join(parse(["--engine", "numpy"], ""))
-    group = machines._Run.group
+    process = launched.join(parse(["--engine", "numpy"], ""))
+    group = process.group
     results = {"streams": streams(group), "batch_norm": batch_norm(group)}
     exact = {"numpy": exact_run.numpys(group), "torch": exact_run.torchs(group)}
     results["exact"] = {engine: exact_run.is_exact(parameters) for engine, parameters in exact.items()}
-    results["average"] = [average("numpy"), average("torch")]
+    results["average"] = [average("numpy", process), average("torch", process)]
     for name, (rows, options) in cases.items():
-        engine, metrics = mnist_worker.train(rows, options)
-        parameters = engine.parameters()
+        trainer, metrics = mnist_worker.train(rows, options, process)
+        parameters = trainer.parameters()
         results[name] = {"metrics": metrics, "same": same(parameters.values())}
-        if machines.is_first():
+        if process.is_first:
             np.savez(folder / f"{name}.npz", **parameters)
-    if machines.is_first():
+    if process.is_first:
         (folder / "results.json").write_text(json.dumps(results))
     return 0
 

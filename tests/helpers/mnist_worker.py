@@ -1,6 +1,6 @@
 """``train_mnist.py`` on a few made-up images, for tests that start processes.
 
-``mnist_worker.py ROWS [options]`` is the command; :func:`train` trains one engine, in one process or as one of several.
+``mnist_worker.py ROWS [options]`` is the command; :func:`train` trains with one engine, alone or as one of several.
 """
 
 import os
@@ -15,7 +15,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 import numpy_nn as nn
 from scripts import train_mnist
 from scripts.mnist.arguments import parse
-from scripts.mnist.run import make_engines
+from scripts.mnist.run import make_trainers
 
 TEST_ROWS = 50
 
@@ -28,17 +28,17 @@ def images(rows, dtype):
     return nn.MNIST(x[:rows], y[:rows], x[rows:], y[rows:])
 
 
-def engine(rows, options):
-    """An engine before its first step."""
-    args = parse(["--device", "cpu", "--threads", "1", *options], "")
-    (made,) = make_engines(args, images(rows, args.dtype))
+def trainer(rows, options, process):
+    """One before its first step."""
+    parsed = parse(["--device", "cpu", "--threads", "1", *options], "")
+    (made,) = make_trainers(parsed, images(rows, parsed.recipe.dtype), process)
     return made
 
 
-def train(rows, options):
-    """The engine after an epoch, and its metrics on training and test images."""
-    trained = engine(rows, options)
-    return trained, [(*trained.train_epoch(lambda: None), *trained.evaluate())]
+def train(rows, options, process):
+    """A trainer after an epoch, and its metrics on training and test images."""
+    trained = trainer(rows, options, process)
+    return trained, [(*trained.train_epoch(1, lambda: None), *trained.evaluate())]
 
 
 if __name__ == "__main__":

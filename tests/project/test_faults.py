@@ -9,7 +9,6 @@ import hashlib
 import io
 import sys
 import tarfile
-from argparse import Namespace
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +21,7 @@ from numpy_nn._support import checkpoint
 from numpy_nn.gradcheck.__main__ import main as gradcheck
 from numpy_nn.training import Epoch
 from scripts import benchmark, distortion_figure, fetch_mnist, trace_backprop, train_mnist
+from scripts.mnist.arguments import parse
 from scripts.mnist.checkpoints import Checkpoints
 from torch_ref.data import mnist_dataset
 from torch_ref.resume import TrainingState
@@ -238,19 +238,19 @@ class Counting:
 
 
 def test_a_run_goes_on_from_its_newest_good_checkpoint_and_from_no_other_numbers(tmp_path):
-    args = Namespace(out=tmp_path, epochs=9, device="cpu", threads=1)
-    engine, checkpoints = Counting(), Checkpoints(args)
+    options = parse(["--out", str(tmp_path), "--epochs", "9", "--device", "cpu", "--threads", "1"], "")
+    trainer, checkpoints = Counting(), Checkpoints(options)
     for epoch in (1, 2):
-        engine.count += 1
-        checkpoints.write([engine], [{"epoch": e} for e in range(1, epoch + 1)])
+        trainer.count += 1
+        checkpoints.write([trainer], [{"epoch": e} for e in range(1, epoch + 1)])
     good, newest = tmp_path / "checkpoint-1.npz", tmp_path / "checkpoint-2.npz"
     content, seen = newest.read_bytes(), set()
     for what, damaged in [*cut(content), *changed(content, LOWEST)][::7]:
         newest.write_bytes(damaged)
-        resumed = Checkpoints(args)
-        rows, notes = resumed.resume([engine])
+        resumed = Checkpoints(options)
+        rows, notes = resumed.resume([trainer])
         last = 2 if resumed.last == newest else 1
-        assert (rows, int(engine.count)) == ([{"epoch": e} for e in range(1, last + 1)], last), what
+        assert (rows, int(trainer.count)) == ([{"epoch": e} for e in range(1, last + 1)], last), what
         if last == 2:
             assert notes == []
         else:
@@ -263,7 +263,7 @@ def test_a_run_goes_on_from_its_newest_good_checkpoint_and_from_no_other_numbers
     good.write_bytes(content[:-1])
     newest.write_bytes(content[:-1])
     with pytest.raises(ValueError, match=r"^no good checkpoint left: .*-2\.npz: .*-1\.npz: .*; without --resume the"):
-        Checkpoints(args).resume([engine])
+        Checkpoints(options).resume([trainer])
 
 
 @pytest.mark.slow

@@ -6,7 +6,7 @@ import torch
 
 from scripts.bench import engines as registry
 from scripts.bench import memory
-from scripts.bench.cases import KINDS, LEARNING_RATES, SUITES, Case, Problem, adapted, x_value
+from scripts.bench.cases import KINDS, LEARNING_RATES, SUITES, Case, Workload, adapted, x_value
 from scripts.bench.engines import ENGINES, FLOOR, OURS, does, make_engines, missing
 from scripts.bench.numpy_engines import ByHand, Floor, Ours
 from scripts.bench.torch_engines import TorchEngine
@@ -26,11 +26,11 @@ def tiny(kind="step", **settings):
 @pytest.mark.parametrize("kind", ["step", "epoch"])
 def test_engines_have_the_same_parameters_after_training(kind, optimizer):
     case = tiny(kind, optimizer=optimizer)
-    made = make_engines(Problem(case), QUICK)  # which takes two steps
+    made = make_engines(Workload(case), QUICK)  # which takes two steps
     for engine in made.values():
         engine.seconds(2)
     expected = made["by hand"].parameters()
-    initial = [array for layer in Problem(case).weights for array in layer]
+    initial = [array for layer in Workload(case).weights for array in layer]
     assert all(np.abs(p - q).max() > 1e-6 for p, q in zip(expected, initial, strict=True))
     # Ten steps of SGD round parameters below 1 to a few u = 1.1e-16 each. Adam divides a gradient, whose error is
     # some 100 u, by its size or, if that is smaller, by eps sqrt(1 - beta2) = 3e-10, and takes 1e-5 of it.
@@ -48,7 +48,7 @@ def test_engines_have_the_same_parameters_after_training(kind, optimizer):
 @pytest.mark.parametrize("batch", [1, 8])
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_engine_does_every_kind_that_it_claims(kind, batch, dtype):
-    made = make_engines(Problem(tiny(kind, batch=batch, dtype=dtype)), QUICK)
+    made = make_engines(Workload(tiny(kind, batch=batch, dtype=dtype)), QUICK)
     assert set(made) == {name for name in QUICK if does(name, tiny(kind))}
     for engine in made.values():
         assert engine.seconds(2) > 0.0
@@ -67,8 +67,8 @@ def test_what_the_cuda_graph_captures_is_the_same_step(kind, optimizer, monkeypa
         return step
 
     monkeypatch.setattr(torch_engines, "GraphedStep", capture)
-    problem = Problem(tiny(kind, optimizer=optimizer))
-    eager, graph = TorchEngine(problem), TorchEngine(problem, graph=True)
+    workload = Workload(tiny(kind, optimizer=optimizer))
+    eager, graph = TorchEngine(workload), TorchEngine(workload, graph=True)
     for engine in (eager, graph):
         engine.seconds(3)
     assert graphed == [graph._step, graph._step_on_batch]
@@ -93,7 +93,7 @@ def test_cuda_is_timed_with_events_around_finished_work(monkeypatch):
 
     monkeypatch.setattr(torch.cuda, "Event", Event)
     monkeypatch.setattr(torch.cuda, "synchronize", lambda _: happened.append("synchronize"))
-    engine = TorchEngine(Problem(tiny("forward")))
+    engine = TorchEngine(Workload(tiny("forward")))
     engine.device = torch.device("cuda")
     engine.work = lambda: happened.append("work")
     assert engine.seconds(3) == 1.5
@@ -102,7 +102,7 @@ def test_cuda_is_timed_with_events_around_finished_work(monkeypatch):
 
 def test_backward_of_the_hand_written_loop_is_ours_times_the_rate():
     case = tiny("backward")
-    ours, by_hand = Ours(Problem(case)), ByHand(Problem(case))
+    ours, by_hand = Ours(Workload(case)), ByHand(Workload(case))
     ours.prepare()
     by_hand.prepare()
     gradient = ours.net.parameters().grad
@@ -114,7 +114,7 @@ def test_backward_of_the_hand_written_loop_is_ours_times_the_rate():
 @pytest.mark.parametrize("kind", ["forward", "backward", "step", "epoch", "inference"])
 def test_operations_are_those_of_the_floor_s_products(kind, sizes, monkeypatch):
     case = tiny(kind, sizes=sizes)
-    floor, counted = Floor(Problem(case)), []
+    floor, counted = Floor(Workload(case)), []
     matmul = np.matmul
 
     def count(a, b, out):
@@ -140,16 +140,16 @@ def test_known_operations():
 class WrongStart(Ours):
     """Begins with another bias."""
 
-    def __init__(self, problem):
-        super().__init__(problem)
+    def __init__(self, workload):
+        super().__init__(workload)
         self.net[0].bias.data += 0.01
 
 
 class WrongRate(Ours):
     """Learns five per cent faster."""
 
-    def __init__(self, problem):
-        super().__init__(problem)
+    def __init__(self, workload):
+        super().__init__(workload)
         self._optimizer.lr *= 1.05
 
 
@@ -165,14 +165,14 @@ class WrongLoss(Ours):
 def test_an_engine_that_computes_something_else_is_not_timed(wrong, optimizer, monkeypatch):
     monkeypatch.setitem(registry.ENGINES, "wrong", wrong)
     with pytest.raises(ValueError, match=r"step 12-7-5-3.*: wrong has loss .* expected .* nothing was timed"):
-        make_engines(Problem(tiny(optimizer=optimizer)), ["by hand", "wrong"])
+        make_engines(Workload(tiny(optimizer=optimizer)), ["by hand", "wrong"])
 
 
 def test_rounding_stays_within_the_bound_of_the_loss():
     for seed in range(20):
-        problem = Problem(Case("step", (50, 40, 10), batch=16), seed=seed)
-        exact, rounded = ByHand(problem, dtype="float64"), ByHand(problem)
-        assert 0.0 < abs(exact.loss() - rounded.loss()) <= problem.loss_bound() < 1e-3
+        workload = Workload(Case("step", (50, 40, 10), batch=16), seed=seed)
+        exact, rounded = ByHand(workload, dtype="float64"), ByHand(workload)
+        assert 0.0 < abs(exact.loss() - rounded.loss()) <= workload.loss_bound() < 1e-3
 
 
 def test_a_smaller_batch_ends_an_epoch():
@@ -181,7 +181,7 @@ def test_a_smaller_batch_ends_an_epoch():
     assert Case("epoch", (784, 64, 10)).rows == 60_000
     for name in QUICK:
         if does(name, tiny("epoch")):
-            make_engines(Problem(tiny("epoch", batch=64)), ["by hand", name])[name].seconds(1)
+            make_engines(Workload(tiny("epoch", batch=64)), ["by hand", name])[name].seconds(1)
 
 
 @pytest.mark.parametrize(
@@ -224,7 +224,7 @@ def test_bytes_allocated_are_counted():
 def test_a_training_step_of_ours_allocates_nothing_that_grows():
     allocated = []
     for batch, width in ((64, 512), (256, 512), (64, 2048)):
-        engine = Ours(Problem(Case("step", (20, width, 10), batch=batch)))
+        engine = Ours(Workload(Case("step", (20, width, 10), batch=batch)))
         allocated.append(memory.bytes_allocated(engine.work))
     # NumPy's own buffers for mixed dtypes hold 8,192 numbers; the activations here are at least four times as large.
     assert max(allocated) < 8192 * 4 + 8192
@@ -235,7 +235,7 @@ def test_peak_memory_is_that_of_a_process_of_its_own():
     small, large = (
         memory.peak_memory("by hand", tiny(sizes=(1000, width, 10), dtype="float32")) for width in (1, 9000)
     )
-    # Initial values, the problem's copy, parameters and gradients: 36 MB each, of which at least two are held at once.
+    # Initial values, the workload's copy, parameters and gradients: 36 MB each, of which at least two are held at once.
     assert large - small > 2 * 36_000_000
     with pytest.raises(OSError, match="the process of nobody failed"):
         memory.peak_memory("nobody", tiny())

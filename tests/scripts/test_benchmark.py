@@ -14,7 +14,7 @@ import pytest
 from scripts import benchmark
 from scripts.bench import engines as registry
 from scripts.bench import machine, report
-from scripts.bench.cases import Case, Problem
+from scripts.bench.cases import Case, Workload
 from scripts.bench.engines import ENGINES
 
 ROOT = Path(__file__).parents[2]
@@ -161,13 +161,13 @@ def test_missing_data_names_the_command_that_gets_it(tmp_path, capsys):
 
 
 def test_an_epoch_runs_over_mnist(mnist):
-    problem = Problem(Case("epoch", (784, 4, 10), rows=100), mnist)
-    np.testing.assert_array_equal(problem.x, mnist.x_train[:100])
-    np.testing.assert_array_equal(Problem(replace(problem.case, kind="inference"), mnist).y, mnist.y_test[:100])
-    assert benchmark.uses_mnist(problem.case)
+    workload = Workload(Case("epoch", (784, 4, 10), rows=100), mnist)
+    np.testing.assert_array_equal(workload.x, mnist.x_train[:100])
+    np.testing.assert_array_equal(Workload(replace(workload.case, kind="inference"), mnist).y, mnist.y_test[:100])
+    assert benchmark.uses_mnist(workload.case)
     assert not benchmark.uses_mnist(Case("epoch", (784, 4, 3)))
     with pytest.raises(ValueError, match="at most MNIST's"):
-        Problem(Case("epoch", (784, 4, 10), rows=60_001), mnist)
+        Workload(Case("epoch", (784, 4, 10), rows=60_001), mnist)
 
 
 def test_ctrl_c_writes_the_cases_that_are_done(tmp_path, capsys, monkeypatch):

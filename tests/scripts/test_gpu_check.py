@@ -16,7 +16,7 @@ from scripts.gpu import checks, run_checks, step_checks
 from scripts.gpu.checks import Check, Failed, perform, run_process
 from scripts.gpu.parity_checks import parity_checks
 from scripts.gpu.run_checks import SHORTENED, Runs
-from scripts.gpu.step_checks import IN_BFLOAT16, OPTIMIZERS, PROBLEMS, numpy_steps
+from scripts.gpu.step_checks import EXACT_RUNS, IN_BFLOAT16, OPTIMIZERS, numpy_steps
 from scripts.mnist.arguments import parse
 from scripts.mnist.presets import PRESETS
 from torch_ref.training import GraphedStep
@@ -177,13 +177,13 @@ def test_a_number_beyond_its_bound_fails_with_its_table(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("problem", "dtype", "bits"), [*((p, "float64", 40) for p in PROBLEMS), (IN_BFLOAT16, "float32", 8)]
+    ("run", "dtype", "bits"), [*((p, "float64", 40) for p in EXACT_RUNS), (IN_BFLOAT16, "float32", 8)]
 )
-def test_no_step_rounds_and_every_parameter_moves(problem, dtype, bits):
-    before = [p.data for p in step_checks.whole_numbers(problem, dtype)[0].parameters()]
+def test_no_step_rounds_and_every_parameter_moves(run, dtype, bits):
+    before = [p.data for p in step_checks.whole_numbers(run, dtype)[0].parameters()]
     for scheduled in (False, True):
         for make in OPTIMIZERS.values():
-            after = numpy_steps(problem, make, dtype=dtype, scheduled=scheduled)
+            after = numpy_steps(run, make, dtype=dtype, scheduled=scheduled)
             for old, new in zip(before, after, strict=True):
                 assert (old != new).any()
                 # A sum that had been rounded would fill all the digits there are.
@@ -257,12 +257,13 @@ class Started:
         script = next((i for i, part in enumerate(command) if part.startswith("scripts/")), None)
         if script is None or command[script] != "scripts/train_mnist.py":
             return "all passed"
-        args = parse(command[script + 1 :], "")  # refuses what the command would refuse
-        self.commands.append(args)
+        options = parse(command[script + 1 :], "")  # refuses what the command would refuse
+        self.commands.append(options)
+        recipe, out = options.recipe, options.place.out
         row = {"test_accuracy": self.accuracy, "seconds": 0.1}
-        names = ["numpy", "torch"] if args.engine == "both" else [args.engine]
-        args.out.mkdir(parents=True, exist_ok=True)
-        (args.out / "history.json").write_text(json.dumps({"epochs": [dict.fromkeys(names, row)]}))
+        names = ["numpy", "torch"] if recipe.engine == "both" else [recipe.engine]
+        out.mkdir(parents=True, exist_ok=True)
+        (out / "history.json").write_text(json.dumps({"epochs": [dict.fromkeys(names, row)]}))
         return ""
 
 
@@ -273,11 +274,11 @@ def test_every_run_is_one_that_the_command_takes(monkeypatch, tmp_path):
             continue
         done = perform(check._replace(needs=""))
         assert not done.failed, done.details
-    assert {args.preset for args in started.commands if args.preset} == PRESETS.keys() == SHORTENED.keys()
-    assert {args.device for args in started.commands} == {"cuda", "cpu"}
-    assert [args.epochs for args in started.commands if args.resume] == [2, 2, 2]
+    assert {options.preset for options in started.commands if options.preset} == PRESETS.keys() == SHORTENED.keys()
+    assert {options.place.device for options in started.commands} == {"cuda", "cpu"}
+    assert [options.recipe.epochs for options in started.commands if options.place.resume] == [2, 2, 2]
     for option in ("graph", "compile", "fused", "amp"):
-        assert any(getattr(args, option) for args in started.commands), option
+        assert any(getattr(options.recipe, option) for options in started.commands), option
 
 
 def test_a_run_that_learns_nothing_fails(monkeypatch, tmp_path):

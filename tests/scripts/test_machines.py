@@ -1,8 +1,11 @@
 """What one of several processes decides by itself, without starting any; test_distributed.py starts them."""
 
+import numpy as np
 import pytest
 import torch
 
+import numpy_nn as nn
+from numpy_nn.training import Metrics
 from scripts.bench.machine import usable_cores
 from scripts.mnist import machines
 from scripts.mnist.arguments import parse
@@ -18,14 +21,17 @@ def second_of_two(monkeypatch):
 
 def test_alone_nothing_is_shared():
     assert not machines.launched()
-    assert machines.is_first()
     assert machines.processes_here() == 1
-    loader, metrics = object(), object()
-    assert machines.share_batches(loader) is loader
-    assert machines.mean(metrics, 3) is metrics
-    assert machines.callbacks(None, None, loader) == []
-    assert machines.data_parallel(None, loader) is None
-    machines.join(parse(["--engine", "both"], ""))
+    alone = machines.Alone()
+    assert alone.is_first
+    assert alone.join(parse(["--engine", "both"], "")) is alone
+    loader, metrics = nn.DataLoader(np.zeros((3, 1)), np.zeros(3), 3), Metrics(1.0, 0.5)
+    assert alone.share_batches(loader) is loader
+    assert alone.share_rows(loader.x, loader.y) == (loader.x, loader.y)
+    assert alone.mean(metrics, 3) is metrics
+    net = nn.MLP([1, 2], rng=0)
+    assert alone.all_reduce(net, nn.CrossEntropyLoss(), loader) is None
+    assert alone.data_parallel(torch.nn.Linear(1, 2), loader) is None
 
 
 def test_one_process_under_torchrun_is_alone(monkeypatch):
@@ -37,9 +43,9 @@ def test_one_process_under_torchrun_is_alone(monkeypatch):
 @pytest.mark.usefixtures("second_of_two")
 def test_rank_1_neither_prints_nor_takes_all_cores():
     assert machines.launched()
-    assert not machines.is_first()
-    assert parse([], "").threads == max(1, usable_cores() // 2)
-    assert parse(["--threads", "7"], "").threads == 7
+    assert not machines.Launched(None).is_first
+    assert parse([], "").place.threads == max(1, usable_cores() // 2)
+    assert parse(["--threads", "7"], "").place.threads == 7
 
 
 @pytest.mark.usefixtures("second_of_two")
@@ -53,7 +59,7 @@ def test_rank_1_neither_prints_nor_takes_all_cores():
 )
 def test_what_several_processes_cannot_do_is_refused(options, said):
     with pytest.raises(ValueError, match=said):
-        machines.join(parse(options, ""))
+        machines.Launched(None).join(parse(options, ""))
 
 
 @pytest.mark.usefixtures("second_of_two")
@@ -61,12 +67,11 @@ def test_each_process_of_a_machine_has_a_gpu_of_its_own(monkeypatch):
     chosen: list[int] = []
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "set_device", chosen.append)
-    args = parse(["--engine", "torch"], "")
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
     with pytest.raises(ValueError, match="at most 1 processes, one for each GPU, got 2; or use --device cpu"):
-        machines._device(args)
+        machines.own_device("auto")
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
-    assert machines._device(args).type == "cuda"
+    assert machines.own_device("auto").type == "cuda"
     assert chosen == [1]
 
 

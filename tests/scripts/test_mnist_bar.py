@@ -10,11 +10,11 @@ from scripts.mnist import run
 
 
 class Slow:
-    """An engine that takes a while for an epoch, so that the bar is seen."""
+    """A trainer that takes a while for an epoch, so that the bar is seen."""
 
     name = "slow"
 
-    def train_epoch(self, after_batch):
+    def train_epoch(self, _epoch, after_batch):
         for _ in range(run.BATCHES_PER_TICK):
             after_batch()
         time.sleep(0.25)

@@ -1,6 +1,8 @@
 """Options and presets of ``train_mnist.py``: each changes both engines alike, and says what it does not take."""
 
 import json
+from dataclasses import FrozenInstanceError, replace
+from pathlib import Path
 
 import needs
 import numpy as np
@@ -10,7 +12,7 @@ from mnist_runs import DATA, only_few, run
 import numpy_nn as nn
 from scripts import train_mnist
 from scripts.mnist.arguments import parse
-from scripts.mnist.numpy_engine import NumpyEngine
+from scripts.mnist.numpy_trainer import NumpyTrainer
 from scripts.mnist.presets import PRESETS
 from scripts.mnist.recipe import build, numpy_distortion, one_cycle, prepare
 from scripts.mnist.table import over_seeds
@@ -101,14 +103,14 @@ def test_the_preset_seed_is_the_tutorials_curve(tmp_path, capsys):
 
 @pytest.mark.usefixtures("few")
 def test_ctrl_c_after_an_epoch_that_was_not_judged_tells_the_last_that_was(tmp_path, capsys, monkeypatch):
-    train_epoch = NumpyEngine.train_epoch
+    train_epoch = NumpyTrainer.train_epoch
 
-    def interrupted(self, after_batch):
-        if len(self.training.history.epochs) == 5:
+    def interrupted(self, epoch, after_batch):
+        if epoch == 6:
             raise KeyboardInterrupt
-        return train_epoch(self, after_batch)
+        return train_epoch(self, epoch, after_batch)
 
-    monkeypatch.setattr(NumpyEngine, "train_epoch", interrupted)
+    monkeypatch.setattr(NumpyTrainer, "train_epoch", interrupted)
     status, history = run(tmp_path, "--preset", "seed", "--every", "3", "--engine", "numpy")
     assert status == 130
     assert len(history["epochs"]) == 5
@@ -117,35 +119,50 @@ def test_ctrl_c_after_an_epoch_that_was_not_judged_tells_the_last_that_was(tmp_p
 
 @pytest.mark.parametrize("name", PRESETS)
 def test_a_preset_sets_options_that_an_explicit_one_changes(name):
-    args = parse(["--preset", name], "")
+    options = parse(["--preset", name], "")
+    settings = options.settings()
     for option, value in PRESETS[name].settings.items():
-        assert getattr(args, option) == value
-    assert parse(["--preset", name, "--lr", "0.25"], "").lr == 0.25
-    build(args)
+        assert settings[option] == (str(value) if isinstance(value, Path) else value)
+    assert parse(["--preset", name, "--lr", "0.25"], "").recipe.lr == 0.25
+    build(options.recipe)
+
+
+def test_the_options_stay_what_they_are_and_each_seed_has_its_own():
+    options = parse(["--seeds", "2", "--seed", "5", "--out", "there", "--hidden", "8,9"], "")
+    with pytest.raises(FrozenInstanceError):
+        options.recipe.seed = 6  # type: ignore[misc]
+    assert [(one.recipe.seed, one.place.out) for one in map(options.of_seed, (5, 6))] == [
+        (5, Path("there/seed-5")),
+        (6, Path("there/seed-6")),
+    ]
+    assert replace(options.of_seed(6).recipe, seed=5) == options.recipe
+    assert parse(["--out", "there"], "").of_seed(3).place.out == Path("there")
+    settings = options.settings()
+    assert (settings["seed"], settings["out"], settings["hidden"]) == (5, "there", [8, 9])
 
 
 def test_what_a_recipe_is_made_of(mnist):
-    args = parse(["--preset", "fast", "--held-out", "5000"], "")
-    data = prepare(mnist, args)
+    recipe = parse(["--preset", "fast", "--held-out", "5000"], "").recipe
+    data = prepare(mnist, recipe)
     assert [array.shape for array in data] == [(55_000, 400), (55_000,), (5_000, 400), (5_000,)]
     np.testing.assert_array_equal(data.y_test, mnist.y_train[-5000:])
-    whole = prepare(mnist, parse(["--standardize"], ""))
+    whole = prepare(mnist, parse(["--standardize"], "").recipe)
     # The mean of 47 million float32 numbers, summed by pairs.
     assert whole.x_train.mean(dtype=np.float64) == pytest.approx(0.0, abs=1e-5)
     assert whole.x_train.std(dtype=np.float64) == pytest.approx(1.0, abs=1e-5)
-    cropped = prepare(mnist, parse(["--crop", "4"], "")).x_test[3].reshape(20, 20)
+    cropped = prepare(mnist, parse(["--crop", "4"], "").recipe).x_test[3].reshape(20, 20)
     np.testing.assert_array_equal(cropped, mnist.x_test[3].reshape(28, 28)[4:24, 4:24])
-    assert numpy_distortion(args, data) is None
-    distort = numpy_distortion(parse(["--preset", "distort"], ""), whole)
+    assert numpy_distortion(recipe, data) is None
+    distort = numpy_distortion(parse(["--preset", "distort"], "").recipe, whole)
     assert repr(distort).startswith("Distortion(rotation=12, scale=0.12, shear=0.15, shift=1.5")
     assert distort is not None
     assert distort.fill == whole.x_train.min() < 0.0
 
 
-def test_one_cycle_ends_at_nearly_nothing(mnist):
-    args = parse(["--schedule", "one-cycle", "--epochs", "1", "--batch-size", "1000", "--lr", "0.5"], "")
-    _, _, optimizer = build(args)
-    schedule = nn.OneCycleLR(optimizer, **one_cycle(args, mnist))
+def test_one_cycle_ends_at_nearly_nothing():
+    recipe = parse(["--schedule", "one-cycle", "--epochs", "2", "--lr", "0.5"], "").recipe
+    _, _, optimizer = build(recipe)
+    schedule = nn.OneCycleLR(optimizer, **one_cycle(recipe, 30))
     rates = [optimizer.lr]
     for _ in range(59):
         schedule.step()
@@ -191,10 +208,10 @@ def test_a_rise_of_one_step_which_torch_cannot_do_is_one_line(tmp_path, capsys):
 
 @pytest.mark.usefixtures("few")
 def test_too_little_memory_is_one_line(tmp_path, capsys, monkeypatch):
-    def too_large(_, __):
+    def too_large(*_):
         raise MemoryError
 
-    monkeypatch.setattr(train_mnist, "make_engines", too_large)
+    monkeypatch.setattr(train_mnist, "make_trainers", too_large)
     assert train_mnist.main(["--data", DATA, "--out", str(tmp_path)]) == 2
     assert capsys.readouterr().err == "train_mnist: not enough memory\n"
 
@@ -206,13 +223,13 @@ def test_too_little_memory_on_a_gpu_is_one_line(tmp_path, capsys, monkeypatch):
     def full(*_):
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB.\nSee documentation.")
 
-    monkeypatch.setattr(train_mnist, "make_engines", full)
+    monkeypatch.setattr(train_mnist, "make_trainers", full)
     assert train_mnist.main(["--data", DATA, "--out", str(tmp_path), "--engine", "torch"]) == 2
     assert capsys.readouterr().err == (
         "train_mnist: CUDA out of memory. Tried to allocate 2 GiB; use a smaller --batch-size or network, "
         "or --device cpu\n"
     )
-    monkeypatch.setattr(train_mnist, "make_engines", lambda *_: (_ for _ in ()).throw(RuntimeError("another")))
+    monkeypatch.setattr(train_mnist, "make_trainers", lambda *_: (_ for _ in ()).throw(RuntimeError("another")))
     with pytest.raises(RuntimeError, match="another"):
         train_mnist.main(["--data", DATA, "--out", str(tmp_path), "--engine", "torch"])
 

@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
 import needs
@@ -16,8 +17,9 @@ from mnist_runs import undrawn
 
 import numpy_nn as nn
 from numpy_nn._support import checkpoint
+from numpy_nn.training import Epoch
 from scripts import kill_and_resume, train_mnist
-from scripts.mnist import checkpoints, numpy_engine, recipe, run, torch_engine
+from scripts.mnist import checkpoints, machines, numpy_trainer, recipe, run, torch_trainer
 
 ROOT = Path(__file__).parents[2]
 EPOCHS = 4
@@ -67,13 +69,13 @@ def assert_same_run(whole, out):
 
 
 def with_batch_norm_and_dropout(monkeypatch):
-    def build(args):
-        net = nn.MLP([784, *args.hidden, 10], "prelu", batch_norm=True, dropout=0.3, rng=args.seed, dtype=args.dtype)
+    def build(made):
+        net = nn.MLP([784, *made.hidden, 10], "prelu", batch_norm=True, dropout=0.3, rng=made.seed, dtype=made.dtype)
         loss = nn.CrossEntropyLoss(label_smoothing=0.1)
-        return net, loss, recipe.OPTIMIZERS[args.optimizer](net.parameters(), args.lr)
+        return net, loss, recipe.OPTIMIZERS[made.optimizer](net.parameters(), made.lr)
 
-    for engine in (numpy_engine, torch_engine):
-        monkeypatch.setattr(engine, "build", build)
+    for trainer in (numpy_trainer, torch_trainer):
+        monkeypatch.setattr(trainer, "build", build)
 
 
 @pytest.mark.usefixtures("keep_all")
@@ -112,6 +114,26 @@ def test_both_engines_go_on_from_one_file(tmp_path):
     arguments = ["--engine", "both", "--epochs", str(EPOCHS), "--dtype", "float64"]
     assert main(tmp_path / "whole", *arguments) == 0
     out = stop_after(2, tmp_path / "whole", tmp_path / "out")
+    assert main(out, *arguments, "--resume") == 0
+    assert_same_run(tmp_path / "whole", out)
+
+
+@pytest.mark.usefixtures("keep_all")
+@pytest.mark.parametrize("engine", ["numpy", "torch"])
+def test_a_checkpoint_in_which_the_engines_count_the_epochs_too_goes_on(tmp_path, engine):
+    arguments = ["--engine", engine, "--epochs", str(EPOCHS)]
+    assert main(tmp_path / "whole", *arguments) == 0
+    out = stop_after(2, tmp_path / "whole", tmp_path / "out")
+    # As they were before the loop counted alone.
+    state = checkpoint.read(out / "checkpoint-2.npz")
+    if engine == "torch":
+        state["torch.epochs"] = np.array(2)
+    else:
+        values = json.loads(str(state["numpy.values"]))
+        assert values["history"] == []
+        values["history"] = [asdict(Epoch(epoch, 1.0, 0.5, None, None, 0.1, 0.1)) for epoch in (1, 2)]
+        state["numpy.values"] = np.array(json.dumps(values))
+    checkpoint.write(out / "checkpoint-2.npz", state)
     assert main(out, *arguments, "--resume") == 0
     assert_same_run(tmp_path / "whole", out)
 
@@ -324,16 +346,16 @@ def test_a_folder_that_cannot_be_written_to_is_told_before_training(tmp_path, ca
 
 def test_after_ctrl_c_it_goes_on_from_the_last_whole_epoch(tmp_path, capsys, monkeypatch):
     assert main(tmp_path / "whole", *RUN) == 0
-    out, train_epoch = tmp_path / "out", numpy_engine.NumpyEngine.train_epoch
+    out, train_epoch = tmp_path / "out", numpy_trainer.NumpyTrainer.train_epoch
 
-    def interrupted(self, after_batch):
-        if len(self.training.history.epochs) == 2:
+    def interrupted(self, epoch, after_batch):
+        if epoch == 3:
             self.net.parameters().data[...] = 7.0  # half an epoch that must not count
             raise KeyboardInterrupt
-        return train_epoch(self, after_batch)
+        return train_epoch(self, epoch, after_batch)
 
     with monkeypatch.context() as patched:
-        patched.setattr(numpy_engine.NumpyEngine, "train_epoch", interrupted)
+        patched.setattr(numpy_trainer.NumpyTrainer, "train_epoch", interrupted)
         assert main(out, *RUN) == 130
     output = capsys.readouterr().out
     assert "interrupted after 2 whole epochs; writing what there is, weights between two epochs; " in output
@@ -354,15 +376,15 @@ def test_a_rate_that_is_too_high_is_one_line_with_the_place(tmp_path, capsys, en
 
 
 def test_a_process_that_does_not_write_knows_the_last_good_checkpoint_too(tmp_path, capsys, monkeypatch):
-    train_epoch = numpy_engine.NumpyEngine.train_epoch
+    train_epoch = numpy_trainer.NumpyTrainer.train_epoch
 
-    def diverge_in_the_third(self, after_batch):
-        if len(self.training.history.epochs) == 2:
+    def diverge_in_the_third(self, epoch, after_batch):
+        if epoch == 3:
             self.net.parameters().data[...] = np.nan
-        return train_epoch(self, after_batch)
+        return train_epoch(self, epoch, after_batch)
 
-    monkeypatch.setattr(numpy_engine.NumpyEngine, "train_epoch", diverge_in_the_third)
-    monkeypatch.setattr(run.machines, "is_first", lambda: False)
+    monkeypatch.setattr(numpy_trainer.NumpyTrainer, "train_epoch", diverge_in_the_third)
+    monkeypatch.setattr(machines.Alone, "is_first", False)
     assert main(tmp_path, *RUN) == 3
     assert f"the last good checkpoint is {tmp_path / 'checkpoint-2.npz'}" in capsys.readouterr().err
 
@@ -371,10 +393,10 @@ def test_a_process_that_does_not_write_knows_the_last_good_checkpoint_too(tmp_pa
 def test_a_divergence_later_names_the_epoch_and_the_last_good_checkpoint(tmp_path, capsys, monkeypatch, engine):
     write = checkpoints.Checkpoints.write
 
-    def write_then_poison(self, engines, rows):
-        write(self, engines, rows)
+    def write_then_poison(self, trainers, rows):
+        write(self, trainers, rows)
         if len(rows) == 2:
-            net = engines[0].net if engine == "numpy" else engines[0].model
+            net = trainers[0].net if engine == "numpy" else trainers[0].model
             weight = net[2].weight
             weight.data[0, 0] = float("inf")
 

@@ -20,6 +20,7 @@ from run_bound import RunBound
 
 import numpy_nn as nn
 from scripts.bench.machine import usable_cores
+from scripts.mnist.machines import Alone
 from torch_ref.distributed import Group, ShardedLoader, Share
 
 ROOT = Path(__file__).parents[2]
@@ -47,12 +48,12 @@ def options_of(name, engine):
 
 def bound_of(name, processes):
     """What rounding leaves open of a case's parameters, in so many processes."""
-    engine = mnist_worker.engine(CASES[name][0], options_of(name, "numpy"))
+    trainer = mnist_worker.trainer(CASES[name][0], options_of(name, "numpy"), Alone())
     epsilon = float(ADVERSARIAL) if name == "adversarial" else 0.0
-    held = RunBound(engine.net, engine.loss, engine.loader, processes, epsilon)
-    engine.each_step.append(held)
+    held = RunBound(trainer.net, trainer.loss, trainer.loader, processes, epsilon)
+    trainer.each_step.append(held)
     with np.errstate(all="ignore"):
-        engine.train_epoch(lambda: None)
+        trainer.train_epoch(1, lambda: None)
     return held.parameters()
 
 
@@ -60,7 +61,7 @@ def bound_of(name, processes):
 def alone():
     """The cases in one process."""
     return {
-        (name, engine): mnist_worker.train(CASES[name][0], options_of(name, engine))
+        (name, engine): mnist_worker.train(CASES[name][0], options_of(name, engine), Alone())
         for name in CASES
         for engine in ENGINES
     }
@@ -150,7 +151,7 @@ def test_a_process_that_is_done_ends_without_the_interpreters_shutdown(status):
     # What threads of torch's do to a shutdown by chance, this does always.
     code = (
         "import atexit, os; from scripts.mnist import machines; atexit.register(os.abort); "
-        f"machines.together(lambda: print('done') or {status})"
+        f"machines.together(lambda _: print('done') or {status})"
     )
     torchrun_sets = {"RANK": "0", "WORLD_SIZE": "1", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "0"}
     done = subprocess.run(

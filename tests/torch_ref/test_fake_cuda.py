@@ -15,12 +15,13 @@ from fake_gpu import CUDA, Generator, MixedDevices, fake_gpu
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 import numpy_nn as nn
-from scripts.bench.cases import KINDS, Case, Problem
-from scripts.bench.torch_engines import TorchEngine as TimedEngine
+from scripts.bench.cases import KINDS, Case, Workload
+from scripts.bench.torch_engines import TorchEngine
 from scripts.mnist.arguments import parse
+from scripts.mnist.machines import Alone
 from scripts.mnist.presets import PRESETS
 from scripts.mnist.recipe import prepare
-from scripts.mnist.torch_engine import TorchEngine
+from scripts.mnist.torch_trainer import TorchTrainer
 from torch_ref import (
     ScratchMLP,
     TorchPerceptron,
@@ -173,12 +174,11 @@ def images():
     return nn.MNIST(x[:ROWS], y[:ROWS], x[ROWS:], y[ROWS:])
 
 
-def engine(*options):
+def trainer(*options):
     """PyTorch as train_mnist has it on a GPU, with a small network."""
     small = ["--device", "cuda", "--engine", "torch", "--batch-size", str(BATCH), "--threads", "1", "--epochs", "9"]
-    args = parse([*options, *small], "")
-    args.hidden = [8, 8]
-    return TorchEngine(args, prepare(images(), args))
+    parsed = parse([*options, *small, "--hidden", "8,8"], "")
+    return TorchTrainer(parsed.recipe, parsed.place, prepare(images(), parsed.recipe), Alone())
 
 
 OPTIONS = [
@@ -196,11 +196,11 @@ OPTIONS = [
 
 @pytest.mark.parametrize("options", OPTIONS)
 def test_a_run_stays_on_the_device_and_waits_only_at_the_end_of_an_epoch(options, gpu):
-    made = engine(*options.split())
+    made = trainer(*options.split())
     assert devices(made.model, made.judged, *made.test) == {CUDA}
-    made.train_epoch(lambda: None)
+    made.train_epoch(1, lambda: None)
     gpu.waits = gpu.copies = 0
-    made.train_epoch(lambda: None)
+    made.train_epoch(1, lambda: None)
     # The loss, twice, the accuracy and whether the parameters are finite; the order of the rows.
     assert (gpu.waits, gpu.copies) == (4, 1)
     gpu.waits = gpu.copies = 0
@@ -246,10 +246,10 @@ def test_more_batches_are_no_more_waiting(gpu):
 
 @pytest.mark.parametrize("number", [np.nan, np.inf])
 def test_divergence_is_told_from_the_device(number, gpu):
-    made = engine("--batch-norm", "--dropout", "0.5")
+    made = trainer("--batch-norm", "--dropout", "0.5")
     gpu.number = number
     with pytest.raises(nn.Divergence, match="epoch 1, steps 1 to 3"):
-        made.train_epoch(lambda: None)
+        made.train_epoch(1, lambda: None)
 
 
 @pytest.mark.parametrize("rng", [0, None, "cuda", "cuda:0"])
@@ -377,7 +377,7 @@ def test_a_step_is_captured_on_the_models_device_and_asks_the_host_for_nothing(n
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_benchmark_works_on_the_device(kind, optimizer, gpu):
     case = Case(kind, (6, 5, 3), batch=4, optimizer=optimizer, rows=10 * (kind in ("epoch", "inference")))
-    timed = TimedEngine(Problem(case), device="cuda")
+    timed = TorchEngine(Workload(case), device="cuda")
     assert devices(timed.model, timed.x, timed.y) == {CUDA}
     timed.prepare()
     gpu.waits = gpu.copies = 0

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 import numpy_nn as nn
 from numpy_nn._support import checked_json
-from numpy_nn.training import Epoch, Progress
+from numpy_nn.training import Epoch, Progress, train_epoch
 
 
 def problem(seed=0, dtype=np.float32, n=60):
@@ -143,6 +143,23 @@ def test_callbacks_are_told_each_batch_and_each_epoch_in_order():
     recorder = Recorder()
     nn.fit(net, nn.CrossEntropyLoss(), optimizer, loader, 3, callbacks=[nn.Callback(), recorder])
     assert recorder.seen == [seen for e in (1, 2, 3) for seen in [*((e, b) for b in (1, 2, 3, 4)), e]]
+
+
+def test_epochs_one_by_one_are_those_of_fit_to_the_last_bit():
+    def made():
+        net, optimizer, loader, _ = problem()
+        return net, nn.CrossEntropyLoss(), loader, optimizer, nn.StepLR(optimizer, 3)
+
+    net, loss, loader, optimizer, schedule = made()
+    history = nn.fit(net, loss, optimizer, loader, 3, schedule=schedule, schedule_each="batch", callbacks=[Recorder()])
+    other, loss, loader, optimizer, schedule = made()
+    recorder, progress = Recorder(), Progress(other, optimizer, nn.History(), 3, len(loader))
+    for progress.epoch in (1, 2, 3):
+        metrics = train_epoch(progress, loss, loader, schedule, [recorder])
+        fitted = history.epochs[progress.epoch - 1]
+        assert metrics == (fitted.train_loss, fitted.train_accuracy)
+    np.testing.assert_array_equal(other.parameters().data, net.parameters().data)
+    assert recorder.seen == [(epoch, batch) for epoch in (1, 2, 3) for batch in (1, 2, 3, 4)]
 
 
 def test_a_callback_can_stop_the_training():

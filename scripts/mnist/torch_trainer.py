@@ -1,8 +1,7 @@
-"""PyTorch as an engine of ``train_mnist.py``; torch is imported when one is made, and not before."""
+"""PyTorch, as ``train_mnist.py`` trains with it; torch is imported when a trainer is made, and not before."""
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -13,16 +12,17 @@ from numpy.typing import NDArray
 import numpy_nn as nn
 from numpy_nn._support.atomic import atomic_write
 from numpy_nn.training import Metrics
-from scripts.mnist import machines
-from scripts.mnist.recipe import build, distortion, make_loader, one_cycle
+from scripts.mnist.machines import Alone
+from scripts.mnist.options import Place
+from scripts.mnist.recipe import Recipe, build, distortion, make_loader, one_cycle
 
 
-class TorchEngine:
+class TorchTrainer:
     """PyTorch, from the torch twin of the same network."""
 
     name = "torch"
 
-    def __init__(self, args: argparse.Namespace, data: nn.MNIST) -> None:
+    def __init__(self, recipe: Recipe, place: Place, data: nn.MNIST, process: Alone) -> None:
         import torch
 
         from torch_ref import loss_to_torch, optimizer_to_torch, to_torch
@@ -31,55 +31,60 @@ class TorchEngine:
         from torch_ref.resume import TrainingState
         from torch_ref.training import make_step, resident_batches, resolve_device
 
-        torch.set_num_threads(args.threads)
-        torch.manual_seed(args.seed)  # of the masks of dropout
-        self.device = resolve_device(args.device)
-        net, loss, optimizer = build(args)
+        self.process = process
+        torch.set_num_threads(place.threads)
+        torch.manual_seed(recipe.seed)  # of the masks of dropout
+        self.device = resolve_device(place.device)
+        net, loss, optimizer = build(recipe)
         self.model, self.loss = to_torch(net, self.device), loss_to_torch(loss)
-        self.optimizer = optimizer_to_torch(optimizer, self.model, fused=args.fused or args.graph, tensor_lr=args.graph)
-        loader = make_loader(args, data)
-        self.parallel = machines.data_parallel(self.model, loader)
+        self.optimizer = optimizer_to_torch(
+            optimizer, self.model, fused=recipe.fused or recipe.graph, tensor_lr=recipe.graph
+        )
+        loader = process.share_batches(make_loader(recipe, data))
+        self.parallel = process.data_parallel(self.model, loader)
         trained = self.model if self.parallel is None else self.parallel.model
-        options: dict[str, Any] = {"adversarial": args.adversarial or None, "clip_grad_norm": args.clip_norm or None}
-        options |= {"compile": args.compile, "amp": args.amp, "graph": args.graph}
+        options: dict[str, Any] = {
+            "adversarial": recipe.adversarial or None,
+            "clip_grad_norm": recipe.clip_norm or None,
+        }
+        options |= {"compile": recipe.compile, "amp": recipe.amp, "graph": recipe.graph}
         self.step = make_step(trained, self.loss, self.optimizer, **options)
-        self.max_norm = args.max_norm
+        self.max_norm = recipe.max_norm
         # Batch norm's running statistics belong to the weights, and are averaged with them.
-        self.average = AveragedModel(self.model, args.average, use_buffers=True) if args.average else None
+        self.average = AveragedModel(self.model, recipe.average, use_buffers=True) if recipe.average else None
         self.schedule = None
-        if args.schedule == "one-cycle":
+        if recipe.schedule == "one-cycle":
             try:
-                self.schedule = torch.optim.lr_scheduler.OneCycleLR(self.optimizer, **one_cycle(args, data))
+                self.schedule = torch.optim.lr_scheduler.OneCycleLR(self.optimizer, **one_cycle(recipe, len(loader)))
             except ZeroDivisionError:
                 raise ValueError(
-                    f"--warm-up: {args.warm_up:g} of the steps is exactly one, which torch's OneCycleLR cannot do; "
+                    f"--warm-up: {recipe.warm_up:g} of the steps is exactly one, which torch's OneCycleLR cannot do; "
                     "use another"
                 ) from None
-        settings = distortion(args, data)
+        settings = distortion(recipe, data)
         self.distort: Callable[[Any], Any] = lambda x: x
         rngs: dict[str, Any] = {"loader": loader.rng}
         if settings is not None:
-            self.distort = Distortion(**settings, rng=args.seed, device=self.device)
+            self.distort = Distortion(**settings, rng=recipe.seed, device=self.device)
             rngs["distortion"] = self.distort.rng
             if self.parallel is not None:
                 self.parallel.generators.append(self.distort.rng)
         self.training = TrainingState(
             self.model, self.optimizer, schedule=self.schedule, average=self.average, rngs=rngs
         )
-        self.epochs = 0
         x, y, x_test, y_test = (torch.from_numpy(array).to(self.device) for array in data)
-        self.test = machines.share_rows(x_test, y_test)
-        if args.loader == "plain":
+        self.test = process.share_rows(x_test, y_test)
+        if recipe.loader == "plain":
             from torch_ref.data import mnist_loader  # which needs torchvision
 
             self.batches: Callable[[], Any] = lambda: (
                 (images.reshape(-1, 784), labels)
-                for images, labels in mnist_loader(args.data, batches=loader.indices())
+                for images, labels in mnist_loader(place.data, batches=loader.indices())
             )
         else:
             self.batches = lambda: ((self.distort(a), b) for a, b in resident_batches(x, y, loader.indices()))
 
-    def train_epoch(self, after_batch: Callable[[], None]) -> Metrics:
+    def train_epoch(self, epoch: int, after_batch: Callable[[], None]) -> Metrics:
         """One epoch, which is over when the device is done."""
         import torch
 
@@ -97,11 +102,9 @@ class TorchEngine:
                 self.schedule.step()
             after_batch()
 
-        epoch = self.epochs + 1
         batches = self.batches() if self.parallel is None else self.parallel.begin_epoch(self.batches())
         metrics = train_epoch(self.model, self.loss, self.optimizer, batches, after_step, step=self.step, epoch=epoch)
         synchronize(self.device)
-        self.epochs = epoch
         if self.parallel is None:
             return metrics
         if self.average is not None:
@@ -112,7 +115,7 @@ class TorchEngine:
         """:func:`torch_ref.training.evaluate` on the test images."""
         from torch_ref.training import evaluate
 
-        return machines.mean(evaluate(self.judged, self.loss, *self.test), len(self.test[0]))
+        return self.process.mean(evaluate(self.judged, self.loss, *self.test), len(self.test[0]))
 
     @property
     def judged(self) -> Any:
@@ -134,12 +137,10 @@ class TorchEngine:
         return folder / "torch.pt"
 
     def state(self) -> dict[str, NDArray[Any]]:
-        """What ``torch.save`` would write, as bytes, and the number of epochs."""
-        content = np.frombuffer(self.training.to_bytes(), np.uint8)
-        return {"state": content, "epochs": np.array(self.epochs)}
+        """What ``torch.save`` would write, as bytes."""
+        return {"state": np.frombuffer(self.training.to_bytes(), np.uint8)}
 
     def load_state(self, state: Mapping[str, NDArray[Any]]) -> None:
-        if state.keys() != {"state", "epochs"}:
-            raise ValueError(f"expected state and epochs, got {', '.join(state) or 'none'}")
+        if "state" not in state:
+            raise ValueError(f"expected state, got {', '.join(state) or 'none'}")
         self.training.load_bytes(state["state"].tobytes())
-        self.epochs = int(state["epochs"])

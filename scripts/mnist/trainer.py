@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 from numpy_nn.training import Metrics
 
 
-class Engine(Protocol):
-    """What the main loop asks of NumPy and of torch alike."""
+class Trainer(Protocol):
+    """An engine with a network that it trains, as the main loop sees NumPy and torch alike."""
 
     name: str
 
-    def train_epoch(self, after_batch: Callable[[], None]) -> Metrics:
-        """One pass over the training images; running loss and accuracy."""
+    def train_epoch(self, epoch: int, after_batch: Callable[[], None]) -> Metrics:
+        """One pass over the training images, the ``epoch``-th from 1; running loss and accuracy."""
 
     def evaluate(self) -> Metrics:
         """Loss and accuracy on the test images."""
@@ -32,4 +32,4 @@ class Engine(Protocol):
         """All that the next epoch depends on, as arrays by name."""
 
     def load_state(self, state: Mapping[str, NDArray[Any]]) -> None:
-        """Put back what :meth:`state` gave; ValueError if it is not that of an engine made alike."""
+        """Put back what :meth:`state` gave; ValueError if it is not that of a trainer made alike."""

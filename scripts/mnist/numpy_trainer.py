@@ -1,0 +1,90 @@
+"""numpy_nn, as ``train_mnist.py`` trains with it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
+
+import numpy_nn as nn
+from numpy_nn.training import GradientFunction, Metrics, Progress, compute_gradients, train_epoch
+from scripts.mnist.machines import Alone
+from scripts.mnist.recipe import Recipe, build, make_loader, numpy_distortion, one_cycle
+
+
+class Ticks(nn.Callback):
+    """Calls a function after each batch."""
+
+    def __init__(self, after_batch: Callable[[], None]) -> None:
+        self.after_batch = after_batch
+
+    def on_batch_end(self, _: Progress) -> None:
+        self.after_batch()
+
+
+class NumpyTrainer:
+    """numpy_nn."""
+
+    name = "numpy"
+
+    def __init__(self, recipe: Recipe, data: nn.MNIST, process: Alone) -> None:
+        self.process, self.epochs = process, recipe.epochs
+        self.loader = process.share_batches(make_loader(recipe, data, numpy_distortion(recipe, data)))
+        self.test = process.share_rows(data.x_test, data.y_test)
+        self.net, self.loss, self.optimizer = build(recipe)
+        one = recipe.schedule == "one-cycle"
+        self.schedule = nn.OneCycleLR(self.optimizer, **one_cycle(recipe, len(self.loader))) if one else None
+        # Batch norm's running statistics belong to the weights, and are averaged with them.
+        self.average = nn.AveragedModel(self.net, recipe.average, use_buffers=True) if recipe.average else None
+        self.each_step: list[nn.Callback] = []
+        if recipe.clip_norm:
+            self.each_step.append(nn.ClipGradNorm(recipe.clip_norm))
+        if recipe.max_norm:
+            self.each_step.append(nn.MaxNorm(recipe.max_norm))
+        if self.average:
+            self.each_step.append(nn.UpdateAverage(self.average))
+        self.gradients: GradientFunction = compute_gradients
+        if recipe.adversarial:
+            self.gradients = nn.AdversarialTraining(recipe.adversarial)
+        self.training = nn.TrainingState(
+            self.net, self.optimizer, self.loader, schedule=self.schedule, average=self.average
+        )
+
+    def train_epoch(self, epoch: int, after_batch: Callable[[], None]) -> Metrics:
+        """One epoch of :func:`numpy_nn.training.train_epoch`."""
+        parallel = self.process.all_reduce(self.net, self.loss, self.loader)
+        callbacks = [*([] if parallel is None else [parallel]), *self.each_step, Ticks(after_batch)]
+        progress = Progress(self.net, self.optimizer, nn.History(), self.epochs, len(self.loader), epoch)
+        metrics = train_epoch(progress, self.loss, self.loader, self.schedule, callbacks, self.gradients)
+        if parallel is None:
+            return metrics
+        if self.average is not None:
+            self.process.share_buffers(self.average.module)
+        return parallel.end_epoch(metrics)
+
+    def evaluate(self) -> Metrics:
+        """:func:`numpy_nn.evaluate` on the test images."""
+        return self.process.mean(nn.evaluate(self.judged, self.loss, *self.test), len(self.test[0]))
+
+    @property
+    def judged(self) -> nn.Sequential:
+        """The network that is evaluated and saved: the averaged one, if there is one."""
+        return self.net if self.average is None else self.average.module
+
+    def parameters(self) -> dict[str, NDArray[Any]]:
+        """Views of the parameters."""
+        return {name: p.data for name, p in self.judged.named_parameters()}
+
+    def save(self, folder: Path) -> Path:
+        """numpy.npz."""
+        self.judged.save(folder / "numpy.npz")
+        return folder / "numpy.npz"
+
+    def state(self) -> dict[str, NDArray[Any]]:
+        """As :class:`numpy_nn.TrainingState` has it."""
+        return self.training.state_dict()
+
+    def load_state(self, state: Mapping[str, NDArray[Any]]) -> None:
+        self.training.load_state_dict(state)
