@@ -95,12 +95,17 @@ def _subjects(target: Any, x: Any, targets: Any, hints: Hints, report: GradientR
         raise TypeError("x: expected the argument of the forward pass, got None")
     if hints.cost is not None and targets is None:
         raise ValueError("loss: expected targets with it, got None")
-    inputs = tuple(map(_argument, several(x))) if isinstance(x, tuple) else (_point(x),)
+    inputs = tuple(map(_argument, several(x))) if _is_of_several(x) else (_point(x),)
     if type(target) is Sequential:
         return _chain(target, inputs[0], hints.cost, targets, report)
     if hints.cost is not None and isinstance(target, Layer):
         raise TypeError(f"loss: expected a Sequential with it, got {type(target).__name__}; check the two apart")
     return iter([("", as_subject(target, inputs, targets, hints))])
+
+
+def _is_of_several(x: Any) -> bool:
+    """Whether it is a tuple of arguments, or an argument that is a list of arrays."""
+    return isinstance(x, tuple) or (isinstance(x, list) and any(isinstance(part, np.ndarray) for part in x))
 
 
 def _live(run: Any, grads: Any, arrays: Mapping[str, Any], generators: Sequence[Any]) -> LiveSubject:
@@ -114,7 +119,7 @@ def _live(run: Any, grads: Any, arrays: Mapping[str, Any], generators: Sequence[
 
 def _argument(value: Any) -> Any:
     """One of several arguments: a list of floats is an array; whatever holds no floats is passed on as it is."""
-    if isinstance(value, list) and value:
+    if isinstance(value, list) and value and not any(isinstance(part, np.ndarray) for part in value):
         array = np.asarray(value)
         value = array if array.dtype.kind == "f" else value
     return _point(value) if isinstance(value, np.ndarray) and value.dtype.kind == "f" else value

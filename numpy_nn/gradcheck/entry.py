@@ -62,6 +62,8 @@ def _count_unchecked(subject: Subject, label: str, report: GradientReport) -> No
         )
     if buffers := [name for name, kind, _ in subject.unchecked if kind == "buffer"]:
         report.notes.append(f"{label}not learned, and not checked: {', '.join(buffers)}")
+    if refused := [name for name, kind, _ in subject.unchecked if kind == "unclaimed"]:
+        report.notes.append(f"{label}backward returns None for {', '.join(refused)}: not checked")
 
 
 def _entries(

@@ -13,8 +13,8 @@ from numpy_nn.layers.composition import Composition
 from numpy_nn.subjects import names
 from numpy_nn.subjects.gradients import Leaf, ParameterGradient, input_likeness, leaves, likeness, matched, values_of
 from numpy_nn.subjects.names import BUFFER, OUTPUTS, plain
-from numpy_nn.subjects.places import Path, Place, Step, follow, parsed, places
-from numpy_nn.subjects.state import attributes
+from numpy_nn.subjects.places import Path, Place, Step, follow, parsed, places, written
+from numpy_nn.subjects.state import Snapshot, attributes
 from numpy_nn.subjects.subject import Array, Subject, SubjectError
 
 # Roles of backward's arguments, beside the names of forward's: the gradients of the outputs, what forward returned
@@ -64,7 +64,10 @@ class CodeSubject(Subject):
         generators: Iterable[Any] = (),
     ) -> None:
         self._given = {name: as_given(value) for name, value in given.items()}
-        arrays = {n: value for n, value in self._given.items() if is_differentiated(value) and n != target}
+        arrays: dict[str, Array] = {}
+        for name, value in self._given.items():
+            if name != target:
+                arrays |= {written_in(name, path): array for path, array in arrays_of(value)}
         roots = [owner] if owner is not None else [forward, *([] if backward is None else [backward])]
         super().__init__(label, roots, arrays, generators)
         self.convention = convention
@@ -79,6 +82,8 @@ class CodeSubject(Subject):
         self._guards = self._is_jacobian = False
         self._lost: dict[str, tuple[Place, Any]] = {}
         self._moved: dict[str, Array] = {}
+        self._returned: Any = None
+        self._tried: Callable[[], None] | None = None  # puts a moved array in the place that is looked at
 
     def random_grad_output(self, rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
         random = self.convention.takes_grads or self._is_jacobian
@@ -107,6 +112,12 @@ class CodeSubject(Subject):
         self._match(named)
         for name in [name for name in self._places if name not in {**self._leaves, **self._updates}]:
             self._give_up(name)
+        for name in [name for name in self.arrays if name not in self._places and name != self.input]:
+            if name not in self._leaves:
+                del self.arrays[name]
+                self.unchecked.append((name, "unclaimed" if self._says_none(name) else "unchecked", 0))
+        if self.input not in self.arrays:
+            self.input = next(iter(self.arrays), self.input)
 
     def _find_dependent(self, constants: Sequence[str]) -> None:
         if isinstance(self._owner, Composition):
@@ -131,22 +142,34 @@ class CodeSubject(Subject):
     def _depends(self, place: Place, home: Array) -> bool:
         """Whether the output hangs on what is in this place, as it does not on what forward itself puts there."""
         old = place.read()
-        moved: Any = np.asarray(old, np.float64) * 1.125 + 0.0625 * np.sign(np.asarray(old) + 0.5)
         kept: Any = old.copy() if isinstance(old, np.ndarray) else old
-        try:
-            if isinstance(old, np.ndarray) and old.dtype.kind == "f" and old.flags.writeable:
+        moved: Any = np.asarray(old, np.float64) * 1.125 + 0.0625 * np.sign(np.asarray(old) + 0.5)
+        in_place = isinstance(old, np.ndarray) and old.dtype.kind == "f" and old.flags.writeable
+
+        def move() -> None:
+            if in_place:
                 old[...] = moved
             else:
                 place.put(moved.item() if np.ndim(old) == 0 else moved)
+
+        try:
+            move()
+            self._tried = move
             output = self.output()
             return output.shape == home.shape and not np.array_equal(output, home, equal_nan=True)
         except (SubjectError, TypeError, ValueError, AttributeError):
             return False  # an integer that is an index, a size, or a setting: no parameter
         finally:
-            if isinstance(old, np.ndarray) and old.flags.writeable:
+            self._tried = None
+            if in_place:
                 old[...] = kept
             if place.read() is not old:
                 place.put(old)
+
+    def _return_home(self, home: Snapshot) -> None:
+        super()._return_home(home)
+        if self._tried is not None:
+            self._tried()
 
     def _add(self, name: str, place: Place) -> None:
         """Have the code use an array of ours, of float64, in this place."""
@@ -167,7 +190,7 @@ class CodeSubject(Subject):
         # Once more with other numbers: what changes now is what a backward pass writes.
         before = values_of(self._owner)
         grad_output = 0.75 * grad_output if self.convention.takes_grads else grad_output
-        returned = self._claimed(grad_output)
+        self._returned = returned = self._claimed(grad_output)
         found = leaves(returned, self._owner, before)
         found = [leaf for leaf in found if leaf.returned or not self._is_parameter(leaf.path)]
         if named is not None:
@@ -176,12 +199,13 @@ class CodeSubject(Subject):
                 if leaf.read(None, self._owner) is None:
                     raise ValueError(f"parameters: {self.label} has no {path}")
                 self._leaves[name] = leaf
-        inputs = [name for name in self.convention.inputs if name in self.arrays]
+        inputs = [n for n in self.convention.inputs if arrays_of(self._given[n]) and n != self._targets_name]
         wanted: dict[str, tuple[tuple[int, ...], Callable[[Leaf], float]]] = {}
         only_one = isinstance(returned, np.ndarray)
         for index, name in enumerate(inputs):
-            shape = self.arrays[name].shape
-            wanted[name] = (shape, self._input_likeness(name, index, shape, len(inputs), only_one))
+            for part, array in arrays_of(self._given[name]):
+                like = self._input_likeness(name, index, part, array.shape, len(inputs), only_one)
+                wanted[written_in(name, part)] = (array.shape, like)
         for name, place in self._places.items():
             if name not in self._leaves:
                 shape = self.arrays[name].shape
@@ -216,13 +240,23 @@ class CodeSubject(Subject):
             if name not in self._leaves and rate:
                 self._updates[name] = rate
 
+    def _says_none(self, name: str) -> bool:
+        """Whether backward returns None in the place of this argument's gradient, as torch's functions do."""
+        index = self.convention.inputs.index(name) if name in self.convention.inputs else -1
+        returned = self._returned
+        if isinstance(returned, Mapping):
+            return name in returned and returned[name] is None
+        return isinstance(returned, (tuple, list)) and 0 <= index < len(returned) and returned[index] is None
+
     def _is_parameter(self, path: Path) -> bool:
         return any(place.path == path for place in self._places.values())
 
     def _input_likeness(
-        self, name: str, index: int, shape: tuple[int, ...], count: int, only_one: bool
+        self, name: str, index: int, path: Path, shape: tuple[int, ...], count: int, only_one: bool
     ) -> Callable[[Leaf], float]:
         def like(leaf: Leaf) -> float:
+            if path:  # one array of a list
+                return 0.9 if leaf.returned and leaf.path in (path, (Step(index, True), *path)) else 0.0
             if leaf.returned and not leaf.path:
                 return 1.0 if index == 0 and not (self._places and not only_one) else 0.0
             if count == 1 or (leaf.path and isinstance(leaf.path[-1].key, str)):
@@ -320,7 +354,13 @@ class CodeSubject(Subject):
             return replaced[name]
         if name == self._targets_name:
             return self.targets
-        value = self.arrays.get(name, self._given[name])
+        value = self._given[name]
+        if isinstance(value, list) and (parts := arrays_of(value)):
+            value = list(value)
+            for path, array in parts:
+                value[path[0].key] = self.arrays.get(written_in(name, path), array).copy()
+            return value
+        value = self.arrays.get(name, value)
         return value.copy() if isinstance(value, np.ndarray) else value
 
     def gradients(self, grad_output: Array, *, other_draws: bool = False) -> dict[str, NDArray[Any] | None]:
@@ -440,7 +480,19 @@ def as_given(value: Any) -> Any:
     """An argument as the code gets it: float arrays in float64, whatever else unchanged."""
     if isinstance(value, (np.ndarray, np.floating)) and value.dtype.kind == "f":
         return np.array(value, np.float64)
-    return value
+    return list(map(as_given, value)) if isinstance(value, list) else value
+
+
+def arrays_of(value: Any) -> list[tuple[Path, Array]]:
+    """The arrays of floats in an argument, by their places in it: it is one, or a list of some."""
+    if isinstance(value, list):
+        return [((Step(i, True),), part) for i, part in enumerate(value) if is_differentiated(part)]
+    return [((), value)] if is_differentiated(value) else []
+
+
+def written_in(name: str, path: Path) -> str:
+    """What an array of an argument is called: ``x``, or ``x[0]``."""
+    return name + written(path)
 
 
 def is_differentiated(value: Any) -> bool:

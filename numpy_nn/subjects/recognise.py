@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -78,6 +79,18 @@ def with_context(forward: Any) -> Any:
     return with_cache
 
 
+def in_training(forward: Any) -> Any:
+    """A forward pass that would not be that of training unless it is told: told so; any other as it is.
+
+    A backward pass is that of training, and of dropout and batch norm as they are there.
+    """
+    spec = None if forward is None else positional(forward)
+    flags = {name: names.SETTINGS[name] for name in ([] if spec is None else spec[1]) if name in names.SETTINGS}
+    defaults = inspect.signature(forward).parameters if flags else {}
+    flags = {name: value for name, value in flags.items() if defaults[name].default is False}
+    return partial(forward, **flags) if flags else forward
+
+
 def _is_function(target: Any) -> bool:
     """Whether a callable is a function, not an object with passes of its own."""
     return callable(target) and (
@@ -92,7 +105,7 @@ def names_of_passes(target: Any) -> bool:
 
 def _of_functions(f: Any, vjp: Any, inputs: Sequence[Any], targets: Any, hints: Hints) -> Subject:
     label = getattr(f, "__name__", type(f).__name__)
-    f = with_context(f)
+    f = in_training(with_context(f))
     given = named_arguments(f, inputs, targets)
     target = None if targets is None else list(given)[-1]
     return _chosen(label, f, vjp, given, target, None, hints)
@@ -132,7 +145,7 @@ def _of_object(target: Any, inputs: Sequence[Any], targets: Any, hints: Hints) -
         )  # fmt: skip
         subject.find_parameters(hints.parameters, hints.constants)
         return subject
-    forward = with_context(method(target, names.FORWARDS))
+    forward = in_training(with_context(method(target, names.FORWARDS)))
     if targets is not None:
         return _of_loss_object(label, target, forward, inputs, targets, hints)
     backward = method(target, names.BACKWARDS)
@@ -156,8 +169,9 @@ def _of_loss_object(
     label: str, target: Any, forward: Callable[..., Any] | None, inputs: Sequence[Any], targets: Any, hints: Hints
 ) -> Subject:
     """An object that is asked for a loss: by a method of such a name, by forward(x, y), or by no method at all."""
-    value = method(target, names.LOSSES)
-    gradient = method(target, [name for name in names.LOSS_GRADIENTS if method(target, [name]) != value])
+    value = in_training(method(target, names.LOSSES))
+    own = value.func if isinstance(value, partial) else value
+    gradient = method(target, [name for name in names.LOSS_GRADIENTS if method(target, [name]) != own])
     found: list[tuple[bool, tuple[int, int], CodeSubject]] = []
     errors: list[Exception] = []
     for function, backward in _ways_to_a_loss(forward, value, gradient, len(inputs)) if hints.cost is None else ():
@@ -174,7 +188,7 @@ def _of_loss_object(
         found.append((subject.has_parameters, agreement, subject))
     if found:
         return max(found, key=lambda one: one[:2])[2]
-    if value is not None and forward is None and errors:
+    if errors and (forward is None or not _takes(forward, len(inputs))):
         raise errors[0]
     gradient = method(target, ["backprop", *names.LOSS_GRADIENTS])
     if forward is None or gradient is None:
@@ -248,12 +262,37 @@ def _made(
     target: str | None,
     owner: Any,
     hints: Hints,
+    fresh: Snapshot | None = None,
 ) -> CodeSubject:
     subject = CodeSubject(
         label, forward, backward, given, convention, owner=owner, target=target, generators=hints.generators
     )
+    if fresh is not None:
+        subject.start_from(fresh)
     subject.find_parameters(hints.parameters, hints.constants)
     return subject
+
+
+def _made_even_once(
+    label: str,
+    forward: Callable[..., Any],
+    backward: Callable[..., Any] | None,
+    given: Mapping[str, Any],
+    convention: Convention,
+    target: str | None,
+    owner: Any,
+    hints: Hints,
+    before: Snapshot,
+) -> CodeSubject:
+    """The subject; where its code runs once and no more, one that always starts from the state at the beginning."""
+    before.restore()
+    try:
+        return _made(label, forward, backward, given, convention, target, owner, hints)
+    except SubjectError:
+        before.restore()
+        subject = _made(label, forward, backward, given, convention, target, owner, hints, before)
+        subject.notes.append("a second step raises an error: every evaluation starts from the state before the first")
+        return subject
 
 
 def _chosen(
@@ -270,7 +309,7 @@ def _chosen(
     Where none agrees, the first that can be run and gives gradients of the right shapes. What the code raises when it
     is called by the likeliest one comes through if none can be run.
     """
-    if not any(is_differentiated(value) for value in given.values()):
+    if owner is None and not any(is_differentiated(value) for value in given.values()):
         raise TypeError(f"{label}: expected an array of floats among the arguments, got none")
     before = Snapshot(owner if owner is not None else (forward, backward))
     result, paths = _first_result(label, forward, given, target, owner)
@@ -280,12 +319,9 @@ def _chosen(
     tried: list[tuple[tuple[int, int], CodeSubject]] = []
     for convention, by_name in conventions(forward, backward, list(given), target, result):
         for path in paths:
-            before.restore()
+            called = replace(convention, output_path=path)
             try:
-                subject = _made(
-                    label, forward, backward, given,
-                    Convention(convention.inputs, convention.outputs, path, convention.arguments), target, owner, hints,
-                )  # fmt: skip
+                subject = _made_even_once(label, forward, backward, given, called, target, owner, hints, before)
                 if not subject.make_repeatable():
                     return subject
                 agreeing, shaped = subject.agreement()
@@ -334,6 +370,8 @@ def _first_result(
 
 
 def _copied(value: Any) -> Any:
+    if isinstance(value, list):
+        return list(map(_copied, value))
     return value.copy() if isinstance(value, np.ndarray) else value
 
 

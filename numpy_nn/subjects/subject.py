@@ -60,7 +60,7 @@ class Subject:
         if self.watch is not None:
             self.watch(1)
         if self._home is not None:
-            self._home.restore()
+            self._return_home(self._home)
         self.restore_generators()
         with self._running():
             outputs = [np.array(output) for output in self._run({})]
@@ -153,6 +153,17 @@ class Subject:
             "make it deterministic, or pass the generator that it draws from as rng="
         )
         return False
+
+    def _return_home(self, home: Snapshot) -> None:
+        """Put back what the code kept at the beginning, but for the arrays whose values are the point."""
+        values = [(array, array.copy()) for array in self.arrays.values()]
+        home.restore()
+        for array, value in values:
+            array[...] = value
+
+    def start_from(self, state: Snapshot) -> None:
+        """Have every evaluation start from this state of what the code keeps."""
+        self._home = state
 
     def _repeats(self) -> bool:
         """Whether five runs agree: more than two, as the draws of a few numbers may agree by chance."""

@@ -678,3 +678,62 @@ def a_list_of_layers_with_a_loss(wrong):
                 grad = layer.backward(grad)
 
     return (Model(), array(5, 4), array(5, 3, seed=1)), {}, ""
+
+
+@form
+def a_list_of_arrays(wrong):
+    class Multiply:
+        def forward(self, xs):
+            self.xs = xs
+            return xs[0] * xs[1]
+
+        def backward(self, g):
+            return [g * self.xs[1], wrong * g * self.xs[0]]
+
+    return (Multiply(), [array(5, 4), array(5, 4, seed=1)]), {}, "xs[1]"
+
+
+@form
+def an_embedding_layer(wrong):
+    class Embedding:
+        def __init__(self):
+            self.W = array(6, 3)
+
+        def forward(self, ids):
+            self.ids = ids
+            return self.W[ids]
+
+        def backward(self, dout):
+            self.dW = np.zeros_like(self.W)
+            np.add.at(self.dW, self.ids, wrong * dout)
+
+    return (Embedding(), (np.array([0, 2, 2, 4]),)), {}, "W"
+
+
+@form
+def a_second_step_that_fails(wrong):
+    class Once:
+        def __init__(self):
+            self.kept, self.W = [], array(4, 3)
+
+        def forward(self, x):
+            self.kept.append(x)
+            return x @ self.W
+
+        def backward(self, g):
+            (x,) = self.kept
+            self.dW = wrong * x.T @ g
+            return g @ self.W.T
+
+    return (Once(), array(5, 4)), {}, "W"
+
+
+@form
+def none_for_an_argument_without_gradient(wrong):
+    def f(x, mask):
+        return x * mask, mask
+
+    def g(dout, cache):
+        return wrong * dout * cache, None
+
+    return ((f, g), (array(5, 4), (array(5, 4) > 0).astype(float))), {}, "x"
