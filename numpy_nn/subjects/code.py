@@ -14,7 +14,7 @@ from numpy_nn.subjects import names
 from numpy_nn.subjects.gradients import Leaf, ParameterGradient, input_likeness, leaves, likeness, matched, values_of
 from numpy_nn.subjects.names import BUFFER, OUTPUTS, plain
 from numpy_nn.subjects.places import Path, Place, Step, follow, parsed, places, written
-from numpy_nn.subjects.state import Snapshot, attributes
+from numpy_nn.subjects.state import Snapshot, attributes, reachable
 from numpy_nn.subjects.subject import Array, Subject, SubjectError
 
 # Roles of backward's arguments, beside the names of forward's: the gradients of the outputs, what forward returned
@@ -501,9 +501,13 @@ def is_differentiated(value: Any) -> bool:
 
 
 def rate_of(owner: Any) -> float:
-    """The learning rate that an object keeps under one of its usual names; 0 if there is none."""
-    found = (value for name, value in attributes(owner).items() if names.role(name) == names.RATE)
-    return next((float(value) for value in found if isinstance(value, (float, int, np.floating))), 0.0)
+    """The learning rate that an object, or an optimizer in it, keeps under one of its usual names.
+
+    0 if there is none, or more than one.
+    """
+    held = [item for thing in reachable(owner) for item in attributes(thing).items()]
+    rates = {float(v) for name, v in held if names.role(name) == names.RATE and isinstance(v, (float, int))}
+    return rates.pop() if len(rates) == 1 else 0.0
 
 
 def output_paths(owner: Any) -> list[Path]:
