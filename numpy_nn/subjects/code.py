@@ -1,100 +1,27 @@
-"""Anybody's code as a Subject: a forward and a backward, called as they want to be, with live arrays around them."""
+"""Anybody's code as a Subject: its parameters are found, and which array is the gradient of which."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from numpy_nn.layers.composition import Composition
 from numpy_nn.subjects import names
+from numpy_nn.subjects.calling import RATE, CalledCode, arrays_of, written_in
 from numpy_nn.subjects.gradients import Leaf, ParameterGradient, input_likeness, leaves, likeness, matched, values_of
 from numpy_nn.subjects.names import BUFFER, OUTPUTS, plain
-from numpy_nn.subjects.places import Path, Place, Step, follow, parsed, places, written
+from numpy_nn.subjects.places import Path, Place, Step, parsed, places
 from numpy_nn.subjects.state import Snapshot, attributes, reachable
-from numpy_nn.subjects.subject import Array, Subject, SubjectError
-
-# Roles of backward's arguments, beside the names of forward's: the gradients of the outputs, what forward returned
-# beside them, the outputs themselves, the learning rate.
-GRADS, CACHE, OUTPUT, RATE = "<grads>", "<cache>", "<output>", "<rate>"
+from numpy_nn.subjects.subject import Array, SubjectError
 
 
-@dataclass(frozen=True)
-class Convention:
-    """How code is called and read.
+class CodeSubject(CalledCode):
+    """Called code, of which the parameters are found as the arrays that the output depends on.
 
-    ``inputs`` are forward's arguments by name, in its order. Of what it returns the first ``outputs`` are outputs and
-    the rest its cache; ``output_path`` leads to the output where it returns nothing. ``arguments`` are the roles of
-    backward's, or None if forward returns a value and its gradients; ``elementwise`` says that backward returns f'(x),
-    not yet multiplied by a gradient.
+    Or as they are named, with their gradients. What no gradient is found of is listed in ``unchecked``.
     """
-
-    inputs: tuple[str, ...]
-    outputs: int = 1
-    output_path: Path | None = None
-    arguments: tuple[str, ...] | None = (GRADS,)
-
-    @property
-    def takes_grads(self) -> bool:
-        """Whether backward is given the gradients of the outputs."""
-        return self.arguments is not None and GRADS in self.arguments
-
-
-class CodeSubject(Subject):
-    """``forward`` and ``backward`` of any form, with the ``given`` arguments by name, of which floats are arrays.
-
-    ``owner`` is the object whose methods they are, if any: its parameters are found as the arrays that the output
-    depends on, or as ``parameters`` names them with their gradients. ``target`` names the argument that is the target
-    of a loss.
-    """
-
-    def __init__(
-        self,
-        label: str,
-        forward: Callable[..., Any],
-        backward: Callable[..., Any] | None,
-        given: Mapping[str, Any],
-        convention: Convention,
-        *,
-        owner: Any = None,
-        target: str | None = None,
-        generators: Iterable[Any] = (),
-    ) -> None:
-        self._given = {name: as_given(value) for name, value in given.items()}
-        arrays: dict[str, Array] = {}
-        for name, value in self._given.items():
-            if name != target:
-                arrays |= {written_in(name, path): array for path, array in arrays_of(value)}
-        roots = [owner] if owner is not None else [forward, *([] if backward is None else [backward])]
-        super().__init__(label, roots, arrays, generators)
-        self.convention = convention
-        self._forward, self._backward, self._owner = forward, backward, owner
-        self._places: dict[str, Place] = {}
-        self._leaves: dict[str, Leaf | ParameterGradient] = {}
-        self._updates: dict[str, float] = {}
-        self._targets_name = target
-        self.targets = None if target is None else self._given[target]
-        self.is_loss = target is not None
-        self._result: tuple[Sequence[Any], tuple[Any, ...]] = ((), ())
-        self._guards = self._is_jacobian = False
-        self._lost: dict[str, tuple[Place, Any]] = {}
-        self._moved: dict[str, Array] = {}
-        self._returned: Any = None
-        self._tried: Callable[[], None] | None = None  # puts a moved array in the place that is looked at
-
-    def random_grad_output(self, rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
-        random = self.convention.takes_grads or self._is_jacobian
-        return super().random_grad_output(rng, shape) if random else np.ones(shape)
-
-    @property
-    def has_parameters(self) -> bool:
-        """Whether the output depends on arrays of the owner."""
-        return bool(self._places or self._lost)
-
-    # Finding the parameters and the gradients
 
     def find_parameters(self, named: Mapping[str, str] | None = None, constants: Sequence[str] = ()) -> None:
         """Find the owner's parameters and what is the gradient of what. SubjectError if the code cannot be run.
@@ -316,188 +243,9 @@ class CodeSubject(Subject):
         if isinstance(place.read(), np.ndarray):
             self.unchecked.append((name, "buffer" if BUFFER.search(name) else "unchecked", array.size))
 
-    # Running
-
-    def _run(self, replaced: Mapping[str, NDArray[Any]]) -> Sequence[Any]:
-        self._install()
-        kept = self._kept() if self._guards else {}
-        arguments = [self._argument(name, replaced) for name in self.convention.inputs]
-        given = [a.copy() if isinstance(a, np.ndarray) else None for a in arguments]
-        result = self._forward(*arguments)
-        for name, before, after in zip(self.convention.inputs, given, arguments, strict=True):
-            if before is not None and not np.array_equal(before, after, equal_nan=True):
-                text = "forward changes its input in place: the caller's array no longer holds what it held"
-                self.warn(text if name == self.input else f"forward changes {name} in place")
-        self._put_back(kept, "forward")
-        return self._read(result)
-
-    def _read(self, result: Any) -> Sequence[Any]:
-        """The outputs in what forward returned; the rest is kept for backward."""
-        if result is None:
-            path = self.convention.output_path
-            if path is None:
-                raise TypeError(f"{self.label}: forward returned nothing, and no output was found in its object")
-            outputs: Sequence[Any] = [follow(self._owner, path)]
-            self._result = (outputs, ())
-        elif isinstance(result, (tuple, list)) and (isinstance(result, tuple) or not _is_array_like(result)):
-            outputs = list(result[: self.convention.outputs])
-            self._result = (outputs, tuple(result[self.convention.outputs :]))
-        else:
-            outputs = [result]
-            self._result = (outputs, ())
-        if self.convention.arguments is None:
-            outputs = [np.asarray(output, np.float64) for output in outputs]
-        return outputs
-
-    def _argument(self, name: str, replaced: Mapping[str, NDArray[Any]]) -> Any:
-        if name in replaced:
-            return replaced[name]
-        if name == self._targets_name:
-            return self.targets
-        value = self._given[name]
-        if isinstance(value, list) and (parts := arrays_of(value)):
-            value = list(value)
-            for path, array in parts:
-                value[path[0].key] = self.arrays.get(written_in(name, path), array).copy()
-            return value
-        value = self.arrays.get(name, value)
-        return value.copy() if isinstance(value, np.ndarray) else value
-
-    def gradients(self, grad_output: Array, *, other_draws: bool = False) -> dict[str, NDArray[Any] | None]:
-        self._reset()
-        return super().gradients(grad_output, other_draws=other_draws)
-
-    def _reset(self) -> None:
-        """Begin a step, as a training loop does for code that adds up gradients until it is told to begin anew."""
-        reset = None if self._owner is None else names.method(self._owner, names.RESETS)
-        # What every layer of numpy_nn has is never called by training, and would hide a layer that adds up gradients.
-        if reset is not None and getattr(reset, "__func__", None) is not Composition.zero_grad:
-            with self._running():
-                reset()
-
-    def _claim(self, grad_outputs: Sequence[Array]) -> Mapping[str, Any]:
-        kept = self._kept()
-        returned = self._call_backward(grad_outputs)
-        claimed: dict[str, Any] = {}
-        for name in self.arrays:
-            if name in self._updates:
-                claimed[name] = (kept[name] - np.asarray(self._places[name].read(), np.float64)) / self._updates[name]
-                continue
-            leaf = self._leaves.get(name)
-            value = None if leaf is None else leaf.read(returned, self._owner)
-            claimed[name] = None if value is None else self._times(np.asarray(value, np.float64), grad_outputs, name)
-        self._put_back(kept, "backward")
-        return claimed
-
-    def _times(self, value: Array, grad_outputs: Sequence[Array], name: str) -> Array:
-        """A Jacobian, if it is one, times the gradient of the output."""
-        if self._is_jacobian and value.shape == grad_outputs[0].shape + self.arrays[name].shape:
-            return np.asarray(np.tensordot(grad_outputs[0], value, grad_outputs[0].ndim))
-        return value
-
-    def _claimed(self, grad_output: Array) -> Any:
-        """What backward returns for this gradient of the joined outputs, after a forward pass."""
-        self._reset()
-        self.output()
-        kept = self._kept()
-        with self._running():
-            returned = self._call_backward(self._split(grad_output))
-        self._put_back(kept, "backward")
-        return returned
-
-    def _call_backward(self, grad_outputs: Sequence[Array]) -> Any:
-        outputs, cache = self._result
-        if self.convention.arguments is None:
-            rest: tuple[Any, ...] = cache
-            return rest[0] if len(rest) == 1 else rest
-        arguments: list[Any] = []
-        for role in self.convention.arguments:
-            if role == GRADS:
-                arguments += [g if g.ndim else float(g) for g in grad_outputs]
-            elif role == CACHE:
-                arguments.append(cache[0] if len(cache) == 1 else cache)
-            elif role == OUTPUT:
-                arguments += outputs
-            elif role == RATE:
-                arguments.append(1.0)
-            else:
-                arguments.append(self._argument(role, {}))
-        assert self._backward is not None
-        return self._backward(*arguments)
-
-    def _install(self) -> None:
-        """Have the code find our arrays in their places."""
-        ours = [(place, self.arrays[name]) for name, place in self._places.items()]
-        for place, array in [*ours, *self._lost.values()]:
-            held = place.read()
-            if isinstance(held, np.ndarray) and held.ndim == array.ndim:
-                if held is not array and not _same_memory(held, array):
-                    place.put(array)
-            else:
-                place.put(array.item())
-
-    def _put_back(self, kept: Mapping[str, Array], by: str) -> None:
-        """Undo what the code did to its parameters, and say so."""
-        self._moved = {}
-        for name, values in kept.items():
-            if name in self._places:
-                place, array = self._places[name], self.arrays[name]
-            elif name in self._lost:
-                place, array = self._lost[name]
-            else:
-                continue
-            if not np.array_equal(np.asarray(place.read()), values, equal_nan=True):
-                self._moved[name] = values
-                self.warn(
-                    f"{by} changes {name}: it updates its parameters; judged are the gradients at the values before"
-                )
-            array[...] = values
-        self._install()
-
-    def _kept(self) -> dict[str, Array]:
-        """Copies of all that code may change and should not."""
-        lost = {name: array for name, (_, array) in self._lost.items()}
-        return {name: array.copy() for name, array in {**self.arrays, **lost}.items()}
-
 
 def _likeness_of(path: Path, shape: tuple[int, ...]) -> Callable[[Leaf], float]:
     return lambda leaf: likeness(path, leaf, shape)
-
-
-def _same_memory(first: NDArray[Any], second: NDArray[Any]) -> bool:
-    one, other = first.__array_interface__, second.__array_interface__
-    return first.dtype == second.dtype and first.shape == second.shape and one["data"] == other["data"]
-
-
-def _is_array_like(result: Any) -> bool:
-    try:
-        return np.asarray(result).dtype.kind == "f"
-    except ValueError:
-        return False
-
-
-def as_given(value: Any) -> Any:
-    """An argument as the code gets it: float arrays in float64, whatever else unchanged."""
-    if isinstance(value, (np.ndarray, np.floating)) and value.dtype.kind == "f":
-        return np.array(value, np.float64)
-    return list(map(as_given, value)) if isinstance(value, list) else value
-
-
-def arrays_of(value: Any) -> list[tuple[Path, Array]]:
-    """The arrays of floats in an argument, by their places in it: it is one, or a list of some."""
-    if isinstance(value, list):
-        return [((Step(i, True),), part) for i, part in enumerate(value) if is_differentiated(part)]
-    return [((), value)] if is_differentiated(value) else []
-
-
-def written_in(name: str, path: Path) -> str:
-    """What an array of an argument is called: ``x``, or ``x[0]``."""
-    return name + written(path)
-
-
-def is_differentiated(value: Any) -> bool:
-    """Whether gradients with respect to it are wanted: arrays of floats."""
-    return isinstance(value, np.ndarray) and value.dtype.kind == "f" and value.size > 0
 
 
 def rate_of(owner: Any) -> float:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from numpy_nn.subjects import names
-from numpy_nn.subjects.code import CACHE, GRADS, OUTPUT, RATE, Convention
+from numpy_nn.subjects.calling import CACHE, GRADS, OUTPUT, RATE, Convention
 from numpy_nn.subjects.names import positional
 
 _OUTPUT_NAMES = ("out", "output", "outputs", "y", "a", "s", "activation", "h_out", "probs")

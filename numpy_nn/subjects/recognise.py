@@ -13,7 +13,8 @@ import numpy as np
 from numpy_nn.layers import Layer
 from numpy_nn.losses import Loss
 from numpy_nn.subjects import names
-from numpy_nn.subjects.code import CodeSubject, Convention, as_given, is_differentiated, output_paths
+from numpy_nn.subjects.calling import Convention, as_given, is_differentiated
+from numpy_nn.subjects.code import CodeSubject, output_paths
 from numpy_nn.subjects.conventions import conventions, orders_of_inputs
 from numpy_nn.subjects.costs import LossOfOutput, usual_costs
 from numpy_nn.subjects.names import method, positional
