@@ -152,6 +152,8 @@ def test_who_asks_for_torch_is_refused(run, data):
     [
         ("parity_report.py", "and it is what numpy_nn is compared with"),
         ("scaling.py", "and it is what carries gradients between processes"),
+        ("gpu_check.py", "and it is what runs on a GPU"),
+        ("mutants.py", "and half of the tests compare with it"),
     ],
 )
 def test_what_is_about_torch_is_refused(run, script, reason):
