@@ -105,13 +105,16 @@ def in_words(facts: dict[str, Any]) -> str:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line ``arguments`` (sys.argv without its first by default); return the exit status."""
     args = parse(arguments)
-    import torch
-
-    from torch_ref.training import device_name, resolve_device
-
     try:
+        import torch
+
+        from torch_ref.training import device_name, resolve_device
+
         device = device_name(resolve_device(args.device))
         args.out.mkdir(parents=True, exist_ok=True)
+    except ModuleNotFoundError as error:
+        print(f"gpu_check: {error.name} is not installed, and it is what runs on a GPU", file=sys.stderr)
+        return 2
     except (OSError, ValueError) as error:
         print(f"gpu_check: {error}", file=sys.stderr)
         return 2

@@ -118,7 +118,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print("mutants: needs a system that can fork a process: Linux or macOS", file=sys.stderr)
         return 2
     os.chdir(ROOT)
-    import_libraries()
+    try:
+        import_libraries()
+    except ModuleNotFoundError as error:
+        print(f"mutants: {error.name} is not installed, and half of the tests compare with it", file=sys.stderr)
+        return 2
     reasons = listed()
     mutants = [mutant for file in args.files or CORE for mutant in mutants_of(file)]
     equivalent = [mutant for mutant in mutants if mutant.patch in reasons]

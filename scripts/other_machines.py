@@ -3,8 +3,8 @@
 A setting makes NumPy, OpenBLAS, MKL, oneDNN, torch or hypothesis behave as elsewhere: older kernels, no vector
 instructions, more threads, subnormals flushed, other versions. Every process that runs tests says what is in force
 before its first and after its last one; a setting that is not, because this processor or its libraries do not have it,
-is said so and proves nothing. Exits with 0 if all tests passed under every setting that is in force, with 1 if one
-failed, with 2 if nothing could be tried.
+is said so and proves nothing. Without torch, its part of a setting is left out. Exits with 0 if all tests passed under
+every setting that is in force, with 1 if one failed, with 2 if nothing could be tried.
 """
 
 from __future__ import annotations
@@ -163,9 +163,11 @@ def other_versions(args: argparse.Namespace, default: Facts) -> list[Setting]:
 def chosen(args: argparse.Namespace, default: Facts) -> list[Setting]:
     """The settings that the options ask for."""
     if args.quick:
-        return [settings.seeded(replace(settings.OLD, options=QUICK), args.seeds[0], "quick")]
-    found = [*settings.all_settings(args.seeds), *other_versions(args, default)]
-    return [setting for setting in found if not args.only or re.search(args.only, setting.name)]
+        found = [settings.seeded(replace(settings.OLD, options=QUICK), args.seeds[0], "quick")]
+    else:
+        found = [*settings.all_settings(args.seeds), *other_versions(args, default)]
+        found = [setting for setting in found if not args.only or re.search(args.only, setting.name)]
+    return [setting.for_installed(default) for setting in found]
 
 
 def show(rows: Sequence[Row], console: Console, markdown: Path | None) -> None:

@@ -13,6 +13,9 @@ from dataclasses import dataclass, replace
 
 from scripts.machines.witness import FLUSH, Facts
 
+# What only torch can say.
+OF_TORCH = {"aten", "mkl", "onednn", "torch_threads", "torch_flushes"}
+
 # The tests that are properties, as pytest's options.
 PROPERTIES = ("-m", "hypothesis")
 
@@ -52,6 +55,14 @@ class Setting:
     workers: int | None = None
     options: tuple[str, ...] = ()
     python: str = sys.executable
+
+    def for_installed(self, default: Facts) -> Setting:
+        """The setting less its claims about torch where that is not installed; itself if they are all it has."""
+        if "torch" in default:
+            return self
+        shown = [(claim, tuple(name for name in claim.shown_by if name not in OF_TORCH)) for claim in self.claims]
+        left = tuple(replace(claim, shown_by=names) for claim, names in shown if names)
+        return replace(self, claims=left) if left else self
 
     def environment(self, default: Facts) -> dict[str, str]:
         """The environment of the tests."""

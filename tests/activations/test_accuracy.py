@@ -1,5 +1,7 @@
 """Every activation within its limits of the exact value, the ulp arithmetic that says so, and the report's command."""
 
+from functools import cache
+
 import mpmath
 import numpy as np
 import pytest
@@ -29,6 +31,8 @@ def near(dtype):
     return st.builds(shift, st.sampled_from(list(centres)), st.integers(-3, 3), st.sampled_from([-1, 1])).map(dtype)
 
 
+# Made once for each dtype: hypothesis validates a strategy when it is first drawn from.
+@cache
 def entries(dtype):
     """Finite numbers: of any size, hypothesis's own, of the size at which exponentials matter, near a switch point."""
     width = 32 if dtype is np.float32 else 64
@@ -41,9 +45,10 @@ def entries(dtype):
     return st.one_of(any_size, moderate, small, scattered, near(dtype)).map(dtype)
 
 
-def samples(case, dtype):
+@cache
+def samples(elementwise, dtype):
     """Eight numbers, or two rows of up to ten."""
-    if case.activation.elementwise:
+    if elementwise:
         return hnp.arrays(dtype, 8, elements=entries(dtype), fill=st.nothing())
     shape = st.tuples(st.just(2), st.integers(1, 10))
     return hnp.arrays(dtype, shape, elements=entries(dtype), fill=st.nothing())
@@ -54,7 +59,7 @@ def samples(case, dtype):
 @given(data=st.data())
 def test_value_and_derivative_are_within_their_limits(name, dtype, data):
     case = CASES[name]
-    x = data.draw(samples(case, dtype))
+    x = data.draw(samples(case.activation.elementwise, dtype))
     exact, options = case.truth(x), case.arguments(dtype)
     computed = case.activation.function(x, **options), case.activation.derivative(x, **options)
     for limit, error, result in zip(case.limits(dtype), case.errors(x, exact, computed), exact, strict=True):

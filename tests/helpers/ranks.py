@@ -3,6 +3,7 @@
 import multiprocessing
 import os
 import runpy
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -64,6 +65,50 @@ def finished(script, *arguments, cwd, timeout=300):
         process.join(timeout)
         assert process.exitcode is not None, "still running"
         return process.exitcode, *(path.read_text(encoding="utf-8") for path in files)
+
+
+def ready():
+    """Have the process that all are forked from, before anything is timed."""
+    first = FORKED.Process(target=int)
+    first.start()
+    first.join()
+
+
+class Forked:
+    """As much of ``subprocess.Popen`` as scripts/kill_and_resume.py needs, for a command that begins with a Python."""
+
+    def __init__(self, command, stdout=None):
+        assert (command[0], stdout) == (sys.executable, subprocess.PIPE)
+        self.folder = TemporaryDirectory()
+        files = Path(self.folder.name, "printed"), Path(self.folder.name, "complained")
+        self.process = FORKED.Process(target=_become, args=(list(map(str, command[1:])), {}, files), daemon=True)
+        self.process.start()
+
+    def poll(self):
+        return self.process.exitcode
+
+    returncode = property(poll)
+
+    def kill(self):
+        self.process.kill()
+
+    def communicate(self):
+        self.process.join()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.process.join()
+        self.folder.cleanup()
+
+
+def run_forked(command, stdout=None, check=True):
+    """As much of ``subprocess.run``."""
+    with Forked(command, stdout) as process:
+        process.communicate()
+    if check and process.returncode:
+        raise subprocess.CalledProcessError(process.returncode, command)
 
 
 def _become(command, environment, files, cwd=None):

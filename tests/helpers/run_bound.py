@@ -8,7 +8,7 @@ and their sum in any order. Worst cases multiply from step to step, so that only
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -31,6 +31,8 @@ class RunBound(nn.Callback):
         self.loss, self.size, self.epsilon = loss, size, epsilon
         self.batches = self._batches(copy.deepcopy(loader))
         self.steps: dict[str, bounds.OptimizerBound] = {}
+        self.losses: list[tuple[Rounded, int]] = []
+        self.train_losses: list[Rounded] = []
 
     @staticmethod
     def _batches(loader: nn.DataLoader) -> Iterator[Any]:
@@ -44,36 +46,62 @@ class RunBound(nn.Callback):
             self.steps = {n: bounds.OptimizerBound(progress.optimizer, p.data) for n, p in self.names.items()}
         x, y = next(self.batches)
         shares = [Group(rank, self.size).slice_of(len(x)) for rank in range(self.size)]
-        parts = [self._gradients(as_rounded(x[rows]), y[rows]) for rows in shares]
+        losses, parts = zip(*(self._gradients(as_rounded(x[rows]), y[rows]) for rows in shares), strict=True)
+        self.losses += [(loss, len(x[rows])) for loss, rows in zip(losses, shares, strict=True)]
         for name, step in self.steps.items():
             weighted = [part[name] * (len(x[rows]) / len(x)) for part, rows in zip(parts, shares, strict=True)]
             step.step(weighted[0] if self.size == 1 else stack(weighted).sum(axis=0))
+
+    def on_epoch_end(self, _: Progress) -> None:
+        """The epoch's mean loss of a row."""
+        total = stack([loss * float(rows) for loss, rows in self.losses]).sum()
+        self.train_losses.append(total / float(sum(rows for _, rows in self.losses)))
+        self.losses.clear()
 
     def parameters(self) -> dict[str, Rounded]:
         """All parameters, by name."""
         return {name: step.p for name, step in self.steps.items()}
 
-    def _gradients(self, x: Rounded, y: Any) -> Gradients:
-        first, gradient = self._pass(x, y)
-        if not self.epsilon:
-            return first
-        second, _ = self._pass(perturb(x, gradient, self.epsilon), y)
-        return {name: (first[name] + second[name]) * 0.5 for name in first}
+    def check(self, parameters: Mapping[str, Any], train_losses: Sequence[float], tightness: float) -> None:
+        """Assert that a run ended within the bound, and had its losses; that no bound is as wide as ``tightness``."""
+        held = self.parameters()
+        assert parameters.keys() == held.keys()
+        ends = [(name, parameters[name], rounded) for name, rounded in held.items()]
+        ends += [("loss", *pair) for pair in zip(train_losses, self.train_losses, strict=True)]
+        for name, array, rounded in ends:
+            assert rounded.error.max() < tightness, (name, rounded.error.max())
+            assert (np.abs(array - rounded.value) <= rounded.reach).all(), name
 
-    def _pass(self, x: Rounded, y: Any) -> tuple[Gradients, Rounded]:
-        inputs = [x]
+    def loss_of(self, x: Any, y: Any) -> Rounded:
+        """The loss of some rows with the parameters that there are now."""
+        _, output = self._forward(as_rounded(x))
+        return bounds.reduced_loss(self.loss, output, y)[0]
+
+    def _gradients(self, x: Rounded, y: Any) -> tuple[Rounded, Gradients]:
+        loss, first, gradient = self._pass(x, y)
+        if not self.epsilon:
+            return loss, first
+        moved, second, _ = self._pass(perturb(x, gradient, self.epsilon), y)
+        return (loss + moved) * 0.5, {name: (first[name] + second[name]) * 0.5 for name in first}
+
+    def _own(self, layer: nn.Layer) -> Gradients:
+        return {n.split(".")[-1]: s.p for n, s in self.steps.items() if n.startswith(f"{layer.name}.")}
+
+    def _forward(self, x: Rounded) -> tuple[list[Rounded], Rounded]:
+        inputs = []
+        for layer in self.layers:
+            inputs.append(x)
+            x = bounds.forward(layer, x, self._own(layer))
+        return inputs, x
+
+    def _pass(self, x: Rounded, y: Any) -> tuple[Rounded, Gradients, Rounded]:
+        inputs, output = self._forward(x)
         gradients: Gradients = {}
-        own = [
-            {n.split(".")[-1]: s.p for n, s in self.steps.items() if n.startswith(f"{layer.name}.")}
-            for layer in self.layers
-        ]
-        for layer, parameters in zip(self.layers, own, strict=True):
-            inputs.append(bounds.forward(layer, inputs[-1], parameters))
-        _, g = bounds.reduced_loss(self.loss, inputs[-1], y)
-        for layer, parameters, x in reversed(list(zip(self.layers, own, inputs[:-1], strict=True))):
-            g, found = bounds.backward(layer, x, g, parameters)
+        loss, g = bounds.reduced_loss(self.loss, output, y)
+        for layer, x in reversed(list(zip(self.layers, inputs, strict=True))):
+            g, found = bounds.backward(layer, x, g, self._own(layer))
             gradients |= {f"{layer.name}.{name}": gradient for name, gradient in found.items()}
-        return gradients, g
+        return loss, gradients, g
 
 
 def stack(arrays: list[Rounded]) -> Rounded:

@@ -21,6 +21,9 @@ def fewer(share: float) -> settings:
 
 DTYPES = (np.float32, np.float64)
 
+# Entries of an array that hypothesis draws one by one.
+FEW = 8
+
 dtypes = st.sampled_from(DTYPES)
 seeds = st.integers(0, 2**32 - 1)
 reductions = st.sampled_from(["mean", "sum", "none"])
@@ -34,10 +37,15 @@ def special_values(dtype: Any) -> list[float]:
     return [*finite, *(-v for v in finite), np.inf, -np.inf, np.nan]
 
 
+# Made once: hypothesis validates a strategy when it is first drawn from.
+SPECIAL = {dtype: st.sampled_from(special_values(dtype)) for dtype in DTYPES}
+LAYOUTS = st.sampled_from(["C", "F", "strided", "reversed", "read-only"])
+
+
 @st.composite
 def layouts(draw: st.DrawFn, array: NDArray[Any]) -> NDArray[Any]:
     """The same numbers in another memory layout: C or Fortran order, every other element, reversed, read-only."""
-    layout = draw(st.sampled_from(["C", "F", "strided", "reversed", "read-only"]))
+    layout = draw(LAYOUTS)
     if layout == "F":
         return np.asfortranarray(array)
     if layout == "strided":
@@ -57,17 +65,24 @@ def float_arrays(
     draw: st.DrawFn, shape: Any, dtype: Any, *, special: bool = False, limit: float = 1e3, laid_out: bool = True
 ) -> NDArray[Any]:
     """Arrays of ``dtype``: hypothesis's own floats up to ``limit``, normal ones of any scale, or special values."""
+    size = draw(shape) if isinstance(shape, st.SearchStrategy) else shape
     if special and draw(st.booleans()):
-        array = draw(hnp.arrays(dtype, shape, elements=st.sampled_from(special_values(dtype)).map(dtype)))
+        array = _of_few(draw, size, dtype, SPECIAL[dtype])
     elif draw(st.booleans()):
         bound = float(dtype(limit))
-        elements = st.floats(-bound, bound, width=32 if dtype is np.float32 else 64)
-        array = draw(hnp.arrays(dtype, shape, elements=elements))
+        array = _of_few(draw, size, dtype, st.floats(-bound, bound, width=32 if dtype is np.float32 else 64))
     else:
-        size = draw(shape) if isinstance(shape, st.SearchStrategy) else shape
         scale = 10.0 ** draw(st.integers(-6, int(np.log10(limit)) - 1))
         array = (np.random.default_rng(draw(seeds)).standard_normal(size) * scale).astype(dtype)
     return draw(layouts(array)) if laid_out and array.ndim else array
+
+
+def _of_few(draw: st.DrawFn, size: Any, dtype: Any, elements: st.SearchStrategy[float]) -> NDArray[Any]:
+    """An array of some drawn numbers, each here and there: to draw every entry takes longer than most tests."""
+    count = int(np.prod(size))
+    few = draw(st.lists(elements, min_size=min(count, FEW), max_size=min(count, FEW)))
+    entries = np.resize(np.array(few, dtype), count)
+    return (np.random.default_rng(draw(seeds)).permutation(entries) if count > FEW else entries).reshape(size)
 
 
 shapes = hnp.array_shapes(min_dims=1, max_dims=3, min_side=1, max_side=8)

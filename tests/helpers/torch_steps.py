@@ -5,6 +5,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import torch
+from run_bound import RunBound
 
 import numpy_nn as nn
 from torch_ref import to_torch
@@ -12,12 +13,28 @@ from torch_ref import to_torch
 CROSS_ENTROPY = torch.nn.CrossEntropyLoss()
 
 
-def networks_for_steps(optimizer):
-    """Two twins of one network in float64 with optimizers of that kind, and five batches, the last one smaller."""
+def _network(optimizer):
     x, y = nn.datasets.spirals(36, rng=0, dtype=np.float64)
     net = nn.MLP([2, 8, 3], "tanh", rng=1, dtype=np.float64)
     settings = {"sgd": nn.SGD, "adam": nn.Adam, "adamw": nn.AdamW}
     ours = nn.SGD(net.parameters(), 0.1, 0.9) if optimizer == "momentum" else settings[optimizer](net.parameters(), 0.1)
+    return net, ours, x, y
+
+
+def bound_of_steps(optimizer, batches=5, epsilon=0.0, epochs=2):
+    """The bound on what each of :func:`networks_for_steps` may end with after epochs of so many of the batches."""
+    net, ours, x, y = _network(optimizer)
+    loader = nn.DataLoader(x[: 8 * batches], y[: 8 * batches], 8, shuffle=False)
+    held = RunBound(net, nn.CrossEntropyLoss(), loader, 1, epsilon)
+    gradients = {"gradients": nn.AdversarialTraining(epsilon)} if epsilon else {}
+    with np.errstate(all="ignore"):
+        nn.fit(net, nn.CrossEntropyLoss(), ours, loader, epochs, callbacks=[held], **gradients)
+    return held
+
+
+def networks_for_steps(optimizer):
+    """Two twins of one network in float64 with optimizers of that kind, and five batches, the last one smaller."""
+    net, ours, x, y = _network(optimizer)
     models = [to_torch(net) for _ in range(2)]
     batches = [(torch.from_numpy(x[i : i + 8]), torch.from_numpy(y[i : i + 8])) for i in range(0, len(x), 8)]
     return ours, models, batches

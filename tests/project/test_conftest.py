@@ -5,7 +5,10 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from unittest.mock import Mock, call
 
+import needs
+import numpy as np
 import pytest
 import torch
 from threadpoolctl import threadpool_info
@@ -31,6 +34,14 @@ def test_threads_that_a_test_takes_are_given_back(turn):
 def test_a_process_in_a_test_that_is_not_marked_slow_is_refused():
     with pytest.raises(RuntimeError, match=r"test_a_process_in_a_test_.*_is_refused starts a process; mark it"):
         subprocess.run([sys.executable, "-c", ""], check=True)
+
+
+def test_without_torch_only_its_own_parameters_are_left_out(monkeypatch):
+    monkeypatch.setattr(needs, "HAS_TORCH", False)
+    for values, left_out in (({"engine": "torch"}, True), ({"engine": "numpy", "x": np.zeros(2)}, False)):
+        item = Mock(callspec=Mock(params=values))
+        needs.pytest_itemcollected(item)
+        assert item.add_marker.call_args_list == [call(needs.torch)] * left_out
 
 
 # As those of the page, but imported in no time.

@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from idx_files import idx
@@ -49,10 +50,9 @@ def takes(data):
     )
 
 
-@pytest.fixture
-def run(tmp_path, data):
+def runner(here, data):
     """Runs a file or a module of the project in a Python that finds no torch, nor do the processes that it starts."""
-    folder = tmp_path / "without_torch"
+    folder = here / "without_torch"
     path = path_without_torch(folder)
     of_few = "".join(f"    {line}\n" for line in takes(data).splitlines())
     with (folder / "sitecustomize.py").open("a", encoding="utf-8") as file:
@@ -61,7 +61,7 @@ def run(tmp_path, data):
     def start(*command):
         return subprocess.run(
             [sys.executable, *map(str, command)],
-            cwd=tmp_path,
+            cwd=here,
             env=os.environ | {"PYTHONPATH": path, "MPLBACKEND": "Agg"},
             capture_output=True,
             text=True,
@@ -70,6 +70,12 @@ def run(tmp_path, data):
         )
 
     return start
+
+
+@pytest.fixture
+def run(tmp_path, data):
+    """The same, in a folder of the test's own."""
+    return runner(tmp_path, data)
 
 
 def well(done):
@@ -147,15 +153,42 @@ def test_who_asks_for_torch_is_refused(run, data):
     assert line == f"train_mnist: {SAID}; --engine numpy does without torch\n"
 
 
-@pytest.mark.parametrize(
-    ("script", "reason"),
-    [
-        ("parity_report.py", "and it is what numpy_nn is compared with"),
-        ("scaling.py", "and it is what carries gradients between processes"),
-    ],
-)
-def test_what_is_about_torch_is_refused(run, script, reason):
-    assert refused(run(SCRIPTS / script)) == f"{Path(script).stem}: {SAID}, {reason}\n"
+ABOUT_TORCH = {
+    "parity_report.py": "and it is what numpy_nn is compared with",
+    "scaling.py": "and it is what carries gradients between processes",
+    "gpu_check.py": "and it is what runs on a GPU",
+    "mutants.py": "and half of the tests compare with it",
+}
+COMMANDS = [path for path in sorted(SCRIPTS.glob("*.py")) if "def main(" in path.read_text(encoding="utf-8")]
+
+# Runs commands one after the other in one process: what all of them import, most of the time, is imported once.
+ALL = """
+import contextlib, io, json, runpy, sys
+
+results = []
+for command in json.loads(sys.argv[1]):
+    sys.argv = command
+    with contextlib.redirect_stdout(io.StringIO()) as out, contextlib.redirect_stderr(io.StringIO()) as err:
+        try:
+            status = runpy.run_path(command[0], run_name="__main__") and 0
+        except SystemExit as end:
+            status = end.code or 0
+    results.append({"returncode": status, "stdout": out.getvalue(), "stderr": err.getvalue()})
+print(json.dumps(results))
+"""
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory, data):
+    """How each command ends that is asked for its options, and each that is about torch."""
+    asked = [(str(path), "--help") for path in COMMANDS] + [(str(SCRIPTS / name),) for name in ABOUT_TORCH]
+    printed = well(runner(tmp_path_factory.mktemp("all"), data)("-c", ALL, json.dumps(asked)))
+    return {command: SimpleNamespace(**end) for command, end in zip(asked, json.loads(printed), strict=True)}
+
+
+@pytest.mark.parametrize("script", ABOUT_TORCH)
+def test_what_is_about_torch_is_refused(done, script):
+    assert refused(done[str(SCRIPTS / script),]) == f"{Path(script).stem}: {SAID}, {ABOUT_TORCH[script]}\n"
 
 
 def test_the_accuracy_report_has_our_columns(run):
@@ -180,12 +213,9 @@ def test_the_proof_of_the_checker_compares_it_with_the_others(run):
     assert "HIPS autograd's recipe" in output
 
 
-COMMANDS = [path for path in sorted(SCRIPTS.glob("*.py")) if "def main(" in path.read_text(encoding="utf-8")]
-
-
 @pytest.mark.parametrize("script", COMMANDS, ids=lambda path: path.stem)
-def test_every_script_tells_its_options(run, script):
-    assert "--help" in well(run(script, "--help"))
+def test_every_script_tells_its_options(done, script):
+    assert "--help" in well(done[str(script), "--help"])
 
 
 def test_images_one_by_one_are_all_that_needs_torchvision(tmp_path, data):

@@ -4,6 +4,7 @@ import re
 
 import pytest
 import torch
+from ranks import Forked, ready, run_forked
 
 import numpy_nn as nn
 from numpy_nn._support import checked_json
@@ -15,7 +16,11 @@ SMALL = ("--hidden", "8", "--batch-size", "2000", "--threads", "1", "--device", 
 
 
 @pytest.mark.parametrize(("engine", "kills", "epochs"), [("numpy", 3, 12), ("torch", 1, 4)])
-def test_killed_at_random_moments_it_ends_as_if_never_stopped(capsys, engine, kills, epochs):
+def test_killed_at_random_moments_it_ends_as_if_never_stopped(capsys, monkeypatch, engine, kills, epochs):
+    if engine == "torch":  # to import it takes each process ten times as long as to train
+        ready()
+        monkeypatch.setattr(kill_and_resume.subprocess, "Popen", Forked)
+        monkeypatch.setattr(kill_and_resume.subprocess, "run", run_forked)
     arguments = [*SMALL, "--engine", engine, "--epochs", str(epochs), "--optimizer", "adam", "--lr", "0.003"]
     assert kill_and_resume.main(["--kills", str(kills), *arguments, "--schedule", "one-cycle"]) == 0
     lines = capsys.readouterr().out.splitlines()

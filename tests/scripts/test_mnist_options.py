@@ -197,6 +197,7 @@ def test_a_last_batch_of_one_is_refused_before_it_comes(tmp_path, capsys):
     assert "--batch-size: 1499 leaves one of 1500 images for the last batch" in capsys.readouterr().err
 
 
+@needs.torch
 @pytest.mark.usefixtures("few")
 def test_a_rise_of_one_step_which_torch_cannot_do_is_one_line(tmp_path, capsys):
     options = ["--schedule", "one-cycle", "--warm-up", "0.1", "--batch-size", "150", "--engine", "torch"]
@@ -216,6 +217,7 @@ def test_too_little_memory_is_one_line(tmp_path, capsys, monkeypatch):
     assert capsys.readouterr().err == "train_mnist: not enough memory\n"
 
 
+@needs.torch
 @pytest.mark.usefixtures("few")
 def test_too_little_memory_on_a_gpu_is_one_line(tmp_path, capsys, monkeypatch):
     import torch

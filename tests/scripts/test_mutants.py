@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 from types import SimpleNamespace
 
+import needs
 import pytest
 
 from scripts import mutants as command
@@ -119,6 +120,7 @@ forks = pytest.mark.skipif(not hasattr(os, "fork"), reason="a trial is a fork of
 
 
 @forks
+@needs.torch
 @pytest.mark.slow
 def test_a_trial_runs_the_tests_that_it_is_given_against_the_mutant(tmp_path):
     """In a process that has not imported numpy_nn, which is how the command begins."""

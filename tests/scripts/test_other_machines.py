@@ -21,7 +21,7 @@ RESULTS = """<testsuites><testsuite>
 <testcase classname="a" name="left_out"><skipped/></testcase>{}
 </testsuite></testsuites>"""
 FAILURE = '<testcase classname="a" name="wrong"><failure/></testcase>'
-DEFAULT = {"openblas": "Haswell", "numpy_features": ["X86_V3"], "bits": {"product": "1", "exp": "1"}}
+DEFAULT = {"torch": "2", "openblas": "Haswell", "numpy_features": ["X86_V3"], "bits": {"product": "1", "exp": "1"}}
 
 
 @pytest.fixture
@@ -155,6 +155,20 @@ def test_the_quick_run_is_an_old_processor_with_a_seed_of_its_own():
     # CI's own profile has the same examples at every run, whatever the seed.
     assert setting.environment(DEFAULT)["HYPOTHESIS_PROFILE"] == "quick"
     assert setting.missing({"seed": None})[-1] == "hypothesis's seed: nothing"
+
+
+def test_where_torch_is_not_installed_a_setting_claims_nothing_of_it():
+    alone = {name: value for name, value in DEFAULT.items() if name != "torch"}
+    assert settings.OLD.for_installed(DEFAULT) is settings.OLD
+    assert [claim.teller for claim in settings.OLD.for_installed(alone).claims] == [
+        "OpenBLAS",
+        "NumPy's instructions beyond its baseline",
+    ]
+    (threads,) = Setting("one thread", (settings.threads(1),)).for_installed(alone).claims
+    assert threads.shown_by == ("numpy_threads",)
+    # What is about torch alone says that it is not here, instead of proving nothing under its name.
+    of_torch = Setting("MKL", (settings.mkl("AVX"),))
+    assert of_torch.for_installed(alone).missing(alone) == ["MKL's CNR: nothing"]
 
 
 def test_the_witness_tells_what_is_in_force_twice_alike():
