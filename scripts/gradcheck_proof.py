@@ -5,7 +5,8 @@ missed (bank), and the causes that were named for them (diagnosis); the same ban
 checkers at their default settings (comparison); every parameter of a 784-64-10 network (speed). torch's checkers
 are left out where torch is not installed. Exits with 1 unless
 
-- false-alarms, comparison: no right gradient was called wrong or merely close, and at most 0.5% of the cases, or one, left undecided;
+- false-alarms, comparison: no right gradient was called wrong, or close only, and at most 0.5% of the cases, or one,
+  left undecided;
 - bank, comparison: every bug was found; bank: no right entry or layer beside them was called anything but right;
 - diagnosis: no wrong cause was named with confidence; the right one came first in 90% of the runs, with confidence in
   80%, and for each cause by itself in 90% or in all but one, where the bank says that it is known;

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import warnings
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 
+from numpy_nn.gradcheck.elsewhere import Found, blame, look
 from numpy_nn.gradcheck.explain.diagnosis import diagnose
 from numpy_nn.gradcheck.measure.derivatives import UNIT_ROUNDOFF, Array
 from numpy_nn.gradcheck.measure.differences import Differences, Mask, Slopes
@@ -21,8 +23,10 @@ from numpy_nn.gradcheck.measure.kinds import (
     NEARLY,
     OFF,
     UNRESOLVED,
+    Reason,
     Status,
 )
+from numpy_nn.gradcheck.measure.points import Point, far_points, other_points
 from numpy_nn.gradcheck.measure.resolution import OF_FLOAT64
 from numpy_nn.gradcheck.measure.verdicts import examine, sizes
 from numpy_nn.gradcheck.progress import Progress
@@ -34,6 +38,9 @@ ALL_UP_TO, SAMPLES = 200_000, 2_000
 
 # Along so many random directions, in which all coordinates move, what a sample has left out is looked at as a whole.
 DIRECTIONS = 3
+
+# A gradient that is 0 at so many other points is that of a function that does not depend on the array.
+ENOUGH = 4
 
 # The shares of a number that rounding to float32, once or some hundred times, is seen to leave in it.
 FINER_THAN_FLOAT32, COARSER_THAN_FLOAT32 = NOISE_OF_FLOAT32
@@ -63,7 +70,7 @@ def check(subject: Subject, prefix: str, report: GradientReport, rng: np.random.
 
 def _entries(
     subject: Subject, prefix: str, first: bool, output: Array, rng: np.random.Generator, samples: Any
-) -> Iterator[Entry]:
+) -> list[Entry]:
     x = subject.arrays[subject.input]
     home = x.copy()
     previous_grad_output = subject.random_grad_output(rng, output.shape)
@@ -71,6 +78,7 @@ def _entries(
     grad_output = subject.random_grad_output(rng, output.shape)
     claimed = subject.gradients(grad_output)
     again = subject.gradients(grad_output)
+    judged: list[tuple[Entry, Evidence]] = []
     for name, gradient in claimed.items():
         shown = name if not prefix else f"{prefix}.{name}" if name != subject.input or not first else name
         if gradient is None and name == subject.input:
@@ -89,7 +97,63 @@ def _entries(
             ):
                 subject.problems.append(f"{shown}: two backward passes on the same input give different gradients")
                 continue
-        yield _entry(evidence, shown, samples)
+        judged.append((_entry(evidence, shown, samples), evidence))
+    subject.watch = None
+    _look_elsewhere(subject, judged, output, rng)
+    return [entry for entry, _ in judged]
+
+
+def _look_elsewhere(
+    subject: Subject, judged: list[tuple[Entry, Evidence]], output: Array, rng: np.random.Generator
+) -> None:
+    """Look at what is right here at other points too: wrong there is wrong, and 0 everywhere here says nothing."""
+    pending = {evidence.name: (entry, evidence) for entry, evidence in judged if entry.verdict in (RIGHT, CLOSE)}
+    if not pending:
+        return
+    elementwise = any(e.is_input and e.gradient is not None and e.differences.elementwise for _, e in judged)
+    grad_output = next(iter(pending.values()))[1].grad_output
+    vacuous = {name for name, (entry, e) in pending.items() if entry.verdict == RIGHT and not np.any(e.gradient)}
+    seen: dict[str, list[Found]] = {name: [] for name in vacuous}
+
+    def visit(point: Point, names: Iterable[str]) -> None:
+        with subject.at(point.moved):
+            found = look(subject, names, grad_output, rng)
+        for name, (kind, _) in found.items():
+            if name in seen:
+                seen[name].append(kind)
+            if kind is Found.WRONG:
+                _wrong_elsewhere(pending.pop(name)[0], subject, name, point, grad_output, rng)
+
+    for point in other_points(subject, output, elementwise, rng):
+        visit(point, list(pending))
+    for point in far_points(subject, rng) if vacuous else ():
+        visit(point, [name for name in pending if name in vacuous and Found.RIGHT not in seen[name]])
+    for name in vacuous.intersection(pending):
+        entry = pending[name][0]
+        if Found.RIGHT in seen[name]:
+            subject.notes.append(f"{entry.name}: 0 at every coordinate here; judged by other inputs, where it is right")
+        elif len(seen[name]) >= ENOUGH and set(seen[name]) == {Found.NOTHING}:
+            subject.notes.append(f"{entry.name}: 0 here and wherever else it was looked at, claimed and numerical")
+        else:
+            entry.verdict, entry.reason = UNDECIDED, str(Reason.VACUOUS)
+
+
+def _wrong_elsewhere(
+    entry: Entry, subject: Subject, name: str, point: Point, grad_output: Array, rng: np.random.Generator
+) -> None:
+    """Turn an entry that is right at the point given into one that is wrong at another."""
+    words, moved = blame(subject, name, point, grad_output, rng)
+    with subject.at(moved):
+        kind, evidence = look(subject, [name], grad_output, rng)[name]
+        if kind is not Found.WRONG:
+            return
+        slopes, status = evidence.slopes, evidence.status
+        assert slopes is not None
+        assert status is not None
+        entry.reason = f"{entry.verdict_in_words} at the point given, but wrong {words}"
+        entry.verdict, entry.digits, entry.wrong = WRONG, None, int((status == OFF).sum())
+        entry.diagnosis = _diagnosis(evidence)
+        _name_worst(entry, evidence, slopes, status)
 
 
 def _call_before(subject: Subject, grad_output: Array) -> tuple[Array, dict[str, Array | None]]:
@@ -150,7 +214,10 @@ def _entry(evidence: Evidence, name: str, samples: Any) -> Entry:
 def _diagnosis(evidence: Evidence) -> Diagnosis:
     """The diagnosis of a wrong gradient; that it is wrong stands also where its target takes no further questions."""
     try:
-        return diagnose(evidence)
+        # Numbers made up for a hypothesis may overflow, or be too much alike for a fit.
+        with np.errstate(all="ignore"), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return diagnose(evidence)
     except SubjectError as error:
         text = f"the target's own code raised at an input made up to find the cause: {error}"
         return Diagnosis("unknown", "the cause was not found", text, "check at another input", False)

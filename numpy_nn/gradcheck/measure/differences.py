@@ -44,6 +44,10 @@ ROUGH_STEPS = STEPS[:4]
 CHUNK = 2**20
 
 
+class ShapeError(ValueError):
+    """The output has another shape than at the point where the differences start."""
+
+
 @dataclass
 class Slopes:
     """Derivatives along each coordinate, in the shape of the array, NaN where they were not asked for.
@@ -164,7 +168,7 @@ class Differences:
         slopes.replace(mask & contradicts & ~slopes.kink, fine)
         return slopes
 
-    def along(self, direction: Array, grad_output: Array, *, quick: bool = False) -> tuple[float, float, bool]:
+    def along(self, direction: Array, grad_output: Array) -> tuple[float, float, bool]:
         """The slope along a direction in which all coordinates move, its bound, and whether it has a kink here."""
         shape = (1, 1, self.center.size)
 
@@ -173,13 +177,17 @@ class Differences:
 
         with np.errstate(all="ignore"):
             noise = np.nan_to_num(noise_level(lambda t: at(2.0**-20 * t)), nan=np.inf)
+        outputs = np.stack([[at(sign * t) for t in STEPS] for sign in (1.0, -1.0)])
         center, weights = self.center.reshape(shape[1:]), grad_output.reshape(shape[1:])
-        steps, rounding = (
-            (QUICK_STEPS, noise[0]) if quick else (STEPS, np.maximum(noise[0], self._steps[0].reshape(shape[1:])))
-        )
-        outputs = np.stack([[at(sign * t) for t in steps] for sign in (1.0, -1.0)])
-        found = _summarise(outputs, center, steps, weights, rounding, sides=True)
+        rounding = np.maximum(noise[0], self._steps[0].reshape(shape[1:]))
+        found = _summarise(outputs, center, STEPS, weights, rounding, sides=True)
         return found["value"].item(), found["bound"].item(), bool(found["kink"].item())
+
+    def quotient_along(self, direction: Array, grad_output: Array, step: float) -> float:
+        """One difference quotient along a direction, from two evaluations and without a bound; NaN where it fails."""
+        plus, minus = (self._evaluate(self.home + t * direction) for t in (step, -step))
+        with np.errstate(all="ignore"):
+            return float(np.sum(grad_output * (plus - minus)) / (2.0 * step))
 
     def complex_step(self, grad_output: Array, mask: Mask) -> Array | None:
         """The slopes by the complex step, NaN outside ``mask``; None if the target does not take complex numbers."""
@@ -212,7 +220,7 @@ class Differences:
             # A step beyond the domain, which the target refuses where NumPy gives NaN.
             return np.full(self.center.shape, np.nan)
         if output.shape != self.center.shape:
-            raise ValueError(
+            raise ShapeError(
                 f"{self._subject.label}: the output's shape changes from {self.center.shape} to {output.shape}"
             )
         return output

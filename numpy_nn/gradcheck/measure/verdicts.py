@@ -175,7 +175,7 @@ def _right_nearby(evidence: Evidence, look: Mask) -> bool:
 
     for _ in range(2):
         moved = {name: nearby(array) for name, array in evidence.subject.arrays.items()}
-        if _look_at(evidence, moved, look) == _UNLIKE:
+        if _look_at(evidence, moved, look) in (_UNLIKE, _REFUSED):
             return False
     return True
 
