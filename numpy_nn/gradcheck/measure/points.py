@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 
 from numpy_nn.gradcheck.measure.derivatives import Array
 from numpy_nn.subjects.subject import Subject, SubjectError
@@ -131,7 +132,10 @@ def _bends(lines: Array, evaluate: Callable[[Array], Array]) -> Array:
     with np.errstate(all="ignore"):
         slopes = np.abs(np.diff(lines, axis=0) / np.diff(REACH)[:, None])
         change = np.nan_to_num(_changes(lines, REACH[:, None]), nan=-1.0)
-        k = (change / np.diff(REACH)[1:, None]).argmax(axis=0)  # a curve changes its slope over long distances too
+        # A curve changes its slope everywhere, a kink in one place.
+        curvature = np.diff(np.diff(lines, axis=0) / np.diff(REACH)[:, None], axis=0) / np.diff(REACH)[1:, None]
+        around = sliding_window_view(np.pad(curvature, ((2, 2), (0, 0)), "reflect"), 5, axis=0)
+        k = np.nan_to_num(np.abs(curvature - np.median(around, axis=-1)), nan=-1.0).argmax(axis=0)
         first = change[k, columns]
         hopeful = first > 1e-6 * np.nan_to_num(slopes, nan=0.0).max(axis=0)
         if not hopeful.any():
