@@ -2,20 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import warnings
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from numpy_nn.gradcheck.elsewhere import Found, blame, look
 from numpy_nn.gradcheck.explain.diagnosis import diagnose
 from numpy_nn.gradcheck.measure.derivatives import UNIT_ROUNDOFF, Array
 from numpy_nn.gradcheck.measure.differences import Differences, Mask, Slopes
-from numpy_nn.gradcheck.measure.evidence import Evidence
-from numpy_nn.gradcheck.measure.verdicts import AGREES, COARSE, ELSEWHERE, FLAT, KINK, LOST, OFF, UNRESOLVED, examine
+from numpy_nn.gradcheck.measure.evidence import NOISE_OF_FLOAT32, Evidence
+from numpy_nn.gradcheck.measure.kinds import (
+    AGREES,
+    COARSE,
+    ELSEWHERE,
+    FLAT,
+    KINK,
+    LOST,
+    NEARLY,
+    OFF,
+    UNRESOLVED,
+    Reason,
+    Status,
+)
+from numpy_nn.gradcheck.measure.points import Point, far_points, other_points
+from numpy_nn.gradcheck.measure.resolution import OF_FLOAT64
+from numpy_nn.gradcheck.measure.verdicts import examine, sizes
 from numpy_nn.gradcheck.progress import Progress
-from numpy_nn.gradcheck.report import RIGHT, UNDECIDED, WRONG, Entry, GradientReport
-from numpy_nn.subjects.subject import Subject
+from numpy_nn.gradcheck.report import CLOSE, RIGHT, UNDECIDED, WRONG, Diagnosis, Entry, GradientReport
+from numpy_nn.subjects.subject import Subject, SubjectError
 
 # Up to so many evaluations' worth of coordinates all are checked by default, beyond so many of them, drawn by chance.
 ALL_UP_TO, SAMPLES = 200_000, 2_000
@@ -23,9 +39,14 @@ ALL_UP_TO, SAMPLES = 200_000, 2_000
 # Along so many random directions, in which all coordinates move, what a sample has left out is looked at as a whole.
 DIRECTIONS = 3
 
+# A gradient that is 0 at so many other points is that of a function that does not depend on the array.
+ENOUGH = 4
+
+# The shares of a number that rounding to float32, once or some hundred times, is seen to leave in it.
+FINER_THAN_FLOAT32, COARSER_THAN_FLOAT32 = NOISE_OF_FLOAT32
 
 _WEAKER = {
-    COARSE: "rounding hides all but two digits, which agree",
+    COARSE: "rounding hides all but a few digits, which agree",
     FLAT: "the output does not move beyond its rounding, nor would it by the claimed gradient",
     LOST: "the claimed gradient, or the function, has lost digits to cancellation; another formula could keep them",
     ELSEWHERE: "rounding hides the derivative here; the formula is right at a multiple of this input",
@@ -68,17 +89,15 @@ def _count_unchecked(subject: Subject, label: str, report: GradientReport) -> No
 
 def _entries(
     subject: Subject, prefix: str, first: bool, output: Array, rng: np.random.Generator, samples: Any
-) -> Iterator[Entry]:
+) -> list[Entry]:
     x = subject.arrays[subject.input]
     home = x.copy()
-    # A batch before the one that counts: what is kept or added up from call to call then shows.
-    x[...] = 0.75 * (np.roll(home, 1, axis=0) if home.ndim else home)
-    previous_x, previous_grad_output = x.copy(), subject.random_grad_output(rng, output.shape)
-    previous = subject.gradients(previous_grad_output)
-    x[...] = home
+    previous_grad_output = subject.random_grad_output(rng, output.shape)
+    previous_x, previous = _call_before(subject, previous_grad_output)
     grad_output = subject.random_grad_output(rng, output.shape)
     claimed = subject.gradients(grad_output)
     again, redrawn = subject.gradients(grad_output), subject.gradients(grad_output, other_draws=True)
+    judged: list[tuple[Entry, Evidence]] = []
     for name, gradient in claimed.items():
         shown = name if not prefix else f"{prefix}.{name}" if name != subject.input or not first else name
         if gradient is None and name == subject.input:
@@ -103,7 +122,79 @@ def _entries(
             ):
                 subject.problems.append(f"{shown}: two backward passes on the same input give different gradients")
                 continue
-        yield _entry(evidence, shown, samples)
+        judged.append((_entry(evidence, shown, samples), evidence))
+    subject.watch = None
+    _look_elsewhere(subject, judged, output, rng)
+    return [entry for entry, _ in judged]
+
+
+def _look_elsewhere(
+    subject: Subject, judged: list[tuple[Entry, Evidence]], output: Array, rng: np.random.Generator
+) -> None:
+    """Look at what is right here at other points too: wrong there is wrong, and 0 everywhere here says nothing."""
+    pending = {evidence.name: (entry, evidence) for entry, evidence in judged if entry.verdict in (RIGHT, CLOSE)}
+    if not pending:
+        return
+    elementwise = any(e.is_input and e.gradient is not None and e.differences.elementwise for _, e in judged)
+    grad_output = next(iter(pending.values()))[1].grad_output
+    vacuous = {name for name, (entry, e) in pending.items() if entry.verdict == RIGHT and not np.any(e.gradient)}
+    seen: dict[str, list[Found]] = {name: [] for name in vacuous}
+
+    def visit(point: Point, names: Iterable[str]) -> None:
+        with subject.at(point.moved):
+            found = look(subject, names, grad_output, rng)
+        for name, (kind, _) in found.items():
+            if name in seen:
+                seen[name].append(kind)
+            if kind is Found.WRONG:
+                _wrong_elsewhere(pending.pop(name)[0], subject, name, point, grad_output, rng)
+
+    for point in other_points(subject, output, elementwise, rng):
+        visit(point, list(pending))
+    for point in far_points(subject, rng) if vacuous else ():
+        visit(point, [name for name in pending if name in vacuous and Found.RIGHT not in seen[name]])
+    for name in vacuous.intersection(pending):
+        entry = pending[name][0]
+        if Found.RIGHT in seen[name]:
+            subject.notes.append(f"{entry.name}: 0 at every coordinate here; judged by other inputs, where it is right")
+        elif len(seen[name]) >= ENOUGH and set(seen[name]) == {Found.NOTHING}:
+            subject.notes.append(f"{entry.name}: 0 here and wherever else it was looked at, claimed and numerical")
+        else:
+            entry.verdict, entry.reason = UNDECIDED, str(Reason.VACUOUS)
+
+
+def _wrong_elsewhere(
+    entry: Entry, subject: Subject, name: str, point: Point, grad_output: Array, rng: np.random.Generator
+) -> None:
+    """Turn an entry that is right at the point given into one that is wrong at another."""
+    words, moved = blame(subject, name, point, grad_output, rng)
+    with subject.at(moved):
+        kind, evidence = look(subject, [name], grad_output, rng)[name]
+        if kind is not Found.WRONG:
+            return
+        slopes, status = evidence.slopes, evidence.status
+        assert slopes is not None
+        assert status is not None
+        entry.reason = f"{entry.verdict_in_words} at the point given, but wrong {words}"
+        entry.verdict, entry.digits, entry.wrong = WRONG, None, int((status == OFF).sum())
+        entry.diagnosis = _diagnosis(evidence)
+        _name_worst(entry, evidence, slopes, status)
+
+
+def _call_before(subject: Subject, grad_output: Array) -> tuple[Array, dict[str, Array | None]]:
+    """A batch before the one that counts, as what is kept or added up from call to call then shows; and its gradients.
+
+    It is another than the one that counts, if the target takes one of those tried.
+    """
+    home = subject.arrays[subject.input].copy()
+    rolled = np.roll(home, 1, axis=0) if home.ndim else home
+    for moved in (0.75 * rolled, rolled, 0.75 * home):
+        with subject.at({subject.input: moved}):
+            try:
+                return moved, subject.gradients(grad_output)
+            except SubjectError:
+                continue
+    return home, subject.gradients(grad_output)
 
 
 def _equal(first: Array | None, second: Array | None) -> bool:
@@ -125,7 +216,7 @@ def _entry(evidence: Evidence, name: str, samples: Any) -> Entry:
         shape = None if evidence.gradient is None else evidence.gradient.shape
         entry.verdict = WRONG
         entry.reason = f"expected a gradient of shape {array.shape}, got {shape}"
-        entry.diagnosis = diagnose(evidence)
+        entry.diagnosis = _diagnosis(evidence)
         return entry
     mask = _sample(evidence.differences, samples, evidence.rng)
     progress = Progress(f"{evidence.subject.label}, {name}", 6 * evidence.differences.groups)
@@ -133,11 +224,28 @@ def _entry(evidence: Evidence, name: str, samples: Any) -> Entry:
     slopes, status = examine(evidence, mask)
     progress.close()
     _judge_entry(entry, evidence, slopes, status)
+    if entry.verdict == RIGHT and (status == COARSE).any() and evidence.differences.coarseness:
+        with np.errstate(divide="ignore", invalid="ignore"):
+            entry.digits = float(-np.log10((slopes.bound / sizes(slopes))[status == COARSE].max()))
     for kind, text in _WEAKER.items():
         if number := int((status == kind).sum()):
+            computes = _computes_in(evidence.differences.coarseness) if kind == COARSE else ""
+            text = f"{text}: the forward pass {computes}" if computes else text
             evidence.subject.notes.append(f"{name}, {number:,} coordinates: {text}")
     _name_worst(entry, evidence, slopes, status)
     return entry
+
+
+def _diagnosis(evidence: Evidence) -> Diagnosis:
+    """The diagnosis of a wrong gradient; that it is wrong stands also where its target takes no further questions."""
+    try:
+        # Numbers made up for a hypothesis may overflow, or be too much alike for a fit.
+        with np.errstate(all="ignore"), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return diagnose(evidence)
+    except SubjectError as error:
+        text = f"the target's own code raised at an input made up to find the cause: {error}"
+        return Diagnosis("unknown", "the cause was not found", text, "check at another input", False)
 
 
 def _has_shape_of(array: Array, evidence: Evidence) -> bool:
@@ -151,30 +259,67 @@ def _has_shape_of(array: Array, evidence: Evidence) -> bool:
     return True
 
 
-def _judge_entry(entry: Entry, evidence: Evidence, slopes: Slopes, status: NDArray[Any]) -> None:
+def _judge_entry(entry: Entry, evidence: Evidence, slopes: Slopes, status: Status) -> None:
     """The verdict on an array from those on its coordinates, and the diagnosis if it is wrong."""
+    assert evidence.gradient is not None
     entry.checked = int((status != "").sum())
     entry.wrong, entry.undecided, entry.kinks = (int((status == kind).sum()) for kind in (OFF, UNRESOLVED, KINK))
     if entry.wrong:
         entry.verdict = WRONG
         evidence.slopes, evidence.status = slopes, status
-        entry.diagnosis = diagnose(evidence)
+        entry.diagnosis = _diagnosis(evidence)
         if entry.wrong < entry.checked:
             entry.reason = f"wrong at {entry.wrong:,} of {entry.checked:,} coordinates"
     elif entry.undecided:
         entry.verdict = UNDECIDED
-        entry.reason = evidence.reason
+        entry.reason = _why_undecided(evidence)
+    elif (status == NEARLY).any():
+        entry.verdict = CLOSE
+        with np.errstate(divide="ignore", invalid="ignore"):
+            share = (np.abs(evidence.gradient - slopes.value) / np.abs(slopes.value))[status == NEARLY].max()
+        entry.digits = float(-np.log10(share))
+        entry.reason = _why_close(evidence, slopes, status, float(share))
     elif entry.checked < entry.size and not _right_along(evidence):
         entry.verdict = WRONG
         entry.reason = "right where it was looked at, but not along a random direction: look at more samples"
 
 
-def _name_worst(entry: Entry, evidence: Evidence, slopes: Slopes, status: NDArray[Any]) -> None:
+def _why_undecided(evidence: Evidence) -> str:
+    computes = _computes_in(evidence.differences.coarseness)
+    return f"{evidence.reason}; the forward pass {computes}" if computes else str(evidence.reason)
+
+
+def _computes_in(coarseness: float) -> str:
+    """What a function does whose output moves in steps of this share of it."""
+    if coarseness <= OF_FLOAT64:
+        return ""
+    if coarseness < COARSER_THAN_FLOAT32:
+        return "computes in float32" if coarseness > FINER_THAN_FLOAT32 else "rounds to fewer digits than float64 has"
+    return "rounds to float16 or to a few decimals"
+
+
+def _why_close(evidence: Evidence, slopes: Slopes, status: Status, share: float) -> str:
+    """What differs between the passes, as far as the numbers tell, where they agree to five digits and more."""
+    assert evidence.gradient is not None
+    off = f"claimed and numerical differ by up to {share:.1e} of a coordinate"
+    if computes := _computes_in(evidence.differences.coarseness):
+        return f"{off}: the forward pass {computes}"
+    if evidence.in_float32:
+        return f"{off}: backward computes in float32"
+    look = status == NEARLY
+    ratios = (evidence.gradient[look] / slopes.value[look]) - 1.0
+    if look.sum() > 1 and np.ptp(ratios) <= 0.01 * np.abs(ratios).max():
+        factor = 1.0 + float(np.median(ratios))
+        return f"{off}, all by the factor {factor:.10g}: a constant with few digits, or a small term in a divisor"
+    return f"{off}: an epsilon, or a constant with few digits, that one pass has and the other has not"
+
+
+def _name_worst(entry: Entry, evidence: Evidence, slopes: Slopes, status: Status) -> None:
     """Of the coordinates of the kind that the verdict is about, the one with the largest error."""
     gradient = evidence.gradient
     assert gradient is not None
     error = np.abs(gradient - slopes.value)
-    kind = OFF if entry.wrong else UNRESOLVED if entry.undecided else AGREES
+    kind = OFF if entry.wrong else UNRESOLVED if entry.undecided else NEARLY if entry.verdict == CLOSE else AGREES
     worst = np.where(status == kind, np.nan_to_num(error, nan=np.inf), -1.0)
     if not np.any(worst > 0.0):
         worst = np.where(status != "", np.abs(gradient), -1.0)

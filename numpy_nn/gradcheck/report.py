@@ -6,7 +6,7 @@ import html
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-RIGHT, WRONG, UNDECIDED = "right", "wrong", "undecided"
+RIGHT, CLOSE, WRONG, UNDECIDED = "right", "close", "wrong", "undecided"
 
 
 class GradientError(AssertionError):
@@ -37,7 +37,8 @@ class Entry:
     ``error`` is the largest difference beyond what the bound allows, or, if there is none, the largest difference;
     ``index``, ``analytic``, ``numerical`` and ``bound`` are those of that coordinate. Counts of coordinates: ``size``
     in all, ``checked``, of these ``wrong``, ``undecided``, and ``kinks``, where the one-sided derivatives differ and
-    the claimed one lies between them.
+    the claimed one lies between them. ``digits`` is how many digits of every coordinate agree, where the verdict is
+    "close", or how many could be told, where the verdict is "right" but the function itself is coarse; else None.
     """
 
     name: str
@@ -55,6 +56,12 @@ class Entry:
     bound: float
     reason: str = ""
     diagnosis: Diagnosis | None = None
+    digits: float | None = None
+
+    @property
+    def verdict_in_words(self) -> str:
+        """The verdict, and for one that holds to some digits only, to how many."""
+        return self.verdict if self.digits is None else f"{RIGHT} to {max(1, int(self.digits))} digits"
 
     @property
     def cause(self) -> str:
@@ -65,6 +72,9 @@ class Entry:
 @dataclass
 class GradientReport:
     """The verdict on a target. ``ok`` if every gradient is right and nothing else keeps it from being called so.
+
+    A gradient that agrees to five digits or more, but not to all that could be told, is "close": the formula is right,
+    and something small differs between the passes, such as float32 or an epsilon; the entry says what.
 
     ``problems`` are findings that leave gradients unjudged, such as outputs that no two runs repeat; ``warnings`` are
     things that the code does and should not, though its gradients can be judged, such as changing its input in place;
@@ -82,11 +92,13 @@ class GradientReport:
 
     @property
     def verdict(self) -> str:
-        """As the entries say: "wrong" if any is, else "undecided" if any is or there is a problem, else "right"."""
+        """As the entries say, the worst: "wrong", "undecided" (also if there is a problem), "close", "right"."""
         verdicts = {entry.verdict for entry in self.entries}
         if WRONG in verdicts:
             return WRONG
-        return UNDECIDED if UNDECIDED in verdicts or self.problems or not self.entries else RIGHT
+        if UNDECIDED in verdicts or self.problems or not self.entries:
+            return UNDECIDED
+        return CLOSE if CLOSE in verdicts else RIGHT
 
     @property
     def ok(self) -> bool:
@@ -107,8 +119,8 @@ class GradientReport:
         raise KeyError(f"{name}; there are {', '.join(entry.name for entry in self.entries)}")
 
     def raise_if_failed(self) -> None:
-        """Raise :class:`GradientError`, an AssertionError, with this report unless the verdict is "right"."""
-        if not self.ok:
+        """Raise :class:`GradientError`, an AssertionError, with this report, if "wrong" or "undecided"."""
+        if self.verdict in (WRONG, UNDECIDED):
             raise GradientError("\n" + str(self))
 
     def to_dict(self) -> dict[str, Any]:
@@ -117,7 +129,7 @@ class GradientReport:
 
     def __str__(self) -> str:
         widths = [max(len(row[i]) for row in self._rows()) for i in range(len(_COLUMNS))]
-        lines = [f"{self.target}: {self.verdict.upper()}"]
+        lines = [f"{self.target}: {self._verdict_in_words().upper()}"]
         for row in self._rows():
             cells = [
                 cell.ljust(w) if i < 3 else cell.rjust(w) for i, (cell, w) in enumerate(zip(row, widths, strict=True))
@@ -132,8 +144,14 @@ class GradientReport:
         cells = "".join(f"<th>{html.escape(cell)}</th>" for cell in head)
         rows = "".join("<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>" for row in body)
         texts = "".join(f"<p>{html.escape(text)}</p>" for text in self._texts())
-        title = html.escape(f"{self.target}: {self.verdict}")
+        title = html.escape(f"{self.target}: {self._verdict_in_words()}")
         return f"<b>{title}</b><table><thead><tr>{cells}</tr></thead><tbody>{rows}</tbody></table>{texts}"
+
+    def _verdict_in_words(self) -> str:
+        if self.verdict != CLOSE:
+            return self.verdict
+        close = (entry for entry in self.entries if entry.verdict == CLOSE)
+        return min(close, key=lambda entry: entry.digits or 0.0).verdict_in_words
 
     def _rows(self) -> list[tuple[str, ...]]:
         rows: list[tuple[str, ...]] = [_COLUMNS]
@@ -144,7 +162,7 @@ class GradientReport:
                 numbers = [f"{e.analytic:.9g}", f"{e.numerical:.9g}", *numbers]
             checked = f"{e.checked:,}" if e.checked == e.size else f"{e.checked:,} of {e.size:,}"
             kinks = f"{e.kinks:,}" if e.kinks else ""
-            rows.append((e.name, e.verdict, where, *numbers, checked, kinks))
+            rows.append((e.name, e.verdict_in_words, where, *numbers, checked, kinks))
         return rows
 
     def _texts(self) -> list[str]:

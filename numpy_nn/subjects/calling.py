@@ -76,6 +76,7 @@ class CalledCode(Subject):
         self.is_loss = target is not None
         self._result: tuple[Sequence[Any], tuple[Any, ...]] = ((), ())
         self._guards = self._is_jacobian = False
+        self._silent: dict[str, Place] = {}  # what stays as it is, and the output does not depend on
         self._lost: dict[str, tuple[Place, Any]] = {}
         self._moved: dict[str, Array] = {}
         self._returned: Any = None

@@ -10,7 +10,16 @@ import numpy as np
 from numpy_nn.layers.composition import Composition
 from numpy_nn.subjects import names
 from numpy_nn.subjects.calling import RATE, CalledCode, arrays_of, written_in
-from numpy_nn.subjects.gradients import Leaf, ParameterGradient, input_likeness, leaves, likeness, matched, values_of
+from numpy_nn.subjects.gradients import (
+    SURE,
+    Leaf,
+    ParameterGradient,
+    input_likeness,
+    leaves,
+    likeness,
+    matched,
+    values_of,
+)
 from numpy_nn.subjects.names import BUFFER, OUTPUTS, plain
 from numpy_nn.subjects.places import Path, Place, Step, parsed, places
 from numpy_nn.subjects.state import Snapshot, attributes, reachable
@@ -62,9 +71,19 @@ class CodeSubject(CalledCode):
                 continue
             if name in self.arrays:
                 name = f"{type(self._owner).__name__}.{name}"
-            if name not in constants and self._depends(place, home):
+            if name in constants:
+                continue
+            if self._depends(place, home):
                 self._add(name, place)
                 known.append(self.arrays[name])
+            elif isinstance(value, np.ndarray) and value.dtype.kind == "f" and self._stays(place):
+                self._silent[name] = place
+
+    def _stays(self, place: Place) -> bool:
+        """Whether forward leaves what is in this place as it is: a gradient of it, if one is claimed, must be 0."""
+        before = place.read()
+        self.output()
+        return place.read() is before
 
     def _depends(self, place: Place, home: Array) -> bool:
         """Whether the output hangs on what is in this place, as it does not on what forward itself puts there."""
@@ -142,6 +161,7 @@ class CodeSubject(CalledCode):
             return self._agrees(name, leaf.value.reshape(self.arrays[name].shape), grad_output)
 
         self._leaves |= matched(wanted, found, agrees)
+        self._add_silent(found)
         self._find_updates(self._moved)
         if self.input in self.arrays and self.input not in self._leaves:
             self._take_whatever_is_left(found)
@@ -151,6 +171,19 @@ class CodeSubject(CalledCode):
             for name, leaf in self._leaves.items()
             if isinstance(leaf, Leaf) and name in self.arrays
         )
+
+    def _add_silent(self, found: Sequence[Leaf]) -> None:
+        """Check also what the output does not depend on, if a gradient of it is claimed under a sure name."""
+        for name, place in self._silent.items():
+            if not place.exists():
+                continue
+            shape = np.shape(place.read())
+            for leaf in found:
+                free = leaf not in self._leaves.values() and leaf.path != place.path
+                if free and leaf.value.shape == shape and likeness(place.path, leaf, shape) >= SURE:
+                    self._add(name, place)
+                    self._leaves[name] = leaf
+                    break
 
     def _claim_elsewhere(self, grad_output: Array) -> None:
         """A backward pass at another input, where there is one, else at this one."""

@@ -71,6 +71,14 @@ class Place:
         """What is there now."""
         return follow(self.root, self.path)
 
+    def exists(self) -> bool:
+        """Whether the path still leads somewhere."""
+        try:
+            self.read()
+        except (LookupError, AttributeError, TypeError):
+            return False
+        return True
+
     def put(self, value: Any) -> None:
         """Have the code find ``value`` there. TypeError where nothing can be put."""
         owner, (key, is_item) = self.owner, self.path[-1]

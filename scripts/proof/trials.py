@@ -21,7 +21,7 @@ from scripts.proof.problems import Problem
 from scripts.proof.random_networks import kinks, random_network
 from scripts.proof.rivals import RIVALS
 
-RIGHT, WRONG, UNDECIDED, CRASHED = "right", "wrong", "undecided", "crashed"
+RIGHT, CLOSE, WRONG, UNDECIDED, CRASHED = "right", "close", "wrong", "undecided", "crashed"
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
@@ -55,7 +55,7 @@ def check(target: Any, x: NDArray[Any], targets: NDArray[Any] | None = None) -> 
     outcome = Outcome(report.verdict, reasons=list(report.problems))
     for entry in report.entries:
         outcome.entries[entry.name] = entry.verdict
-        if entry.verdict == UNDECIDED:
+        if entry.verdict in (CLOSE, UNDECIDED):
             outcome.reasons.append(entry.reason)
         if (found := entry.diagnosis) is not None:
             outcome.diagnoses[entry.name] = Named(found.cause, found.confident, tuple(found.alternatives))
@@ -66,7 +66,7 @@ def check_network(task: tuple[int, int]) -> Outcome:
     """The random network of a seed and an index, and its loss: the worse outcome of the two."""
     network = random_network(np.random.default_rng(task))
     outcomes = check(network.net, network.x), check(network.loss, network.output, network.targets)
-    severity = (RIGHT, UNDECIDED, WRONG, CRASHED)
+    severity = (RIGHT, CLOSE, UNDECIDED, WRONG, CRASHED)
     worst = max(outcomes, key=lambda outcome: severity.index(outcome.verdict))
     # Numbers and names of layers differ from network to network; the kind of reason is what is counted.
     worst.reasons = [re.sub(r"\d[\d.,e+-]*", "#", reason.rsplit("): ", 1)[-1]) for reason in worst.reasons]
@@ -176,6 +176,6 @@ def compare(seed: int, repeats: int, networks: int) -> Iterator[dict[str, Score]
             verdict = verdict_of(checker, *target)
             score.seconds += time.perf_counter() - start
             score.cases[kind] = score.cases.get(kind, 0) + 1
-            score.alarms[kind] = score.alarms.get(kind, 0) + (verdict in (WRONG, CRASHED))
+            score.alarms[kind] = score.alarms.get(kind, 0) + (verdict in (CLOSE, WRONG, CRASHED))
             score.unsettled[kind] = score.unsettled.get(kind, 0) + (verdict == UNDECIDED)
         yield scores

@@ -68,7 +68,8 @@ def extrapolate(quotients: Array, rounding: Array, steps: Array, order: int) -> 
             # |T_jk - T_j-1,k-1|, the larger distance of the two.
             error = np.abs(change) * (1.0 + factor)
             if k < len(error_row):
-                error = np.maximum(error, error_row[k] / ratio ** (k * order))
+                # Where coarser steps have left the function's domain, there is no error to go by.
+                error = np.where(np.isnan(error), error, np.fmax(error, error_row[k] / ratio ** (k * order)))
             new_error.append(error)
             values.append(new[-1])
             errors.append(error + new_rounding[-1])

@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -28,15 +29,23 @@ from numpy_nn.gradcheck.measure.derivatives import (
     rounding_of,
     scale_of,
 )
-from numpy_nn.subjects.subject import Subject
+from numpy_nn.gradcheck.measure.resolution import steps_of
+from numpy_nn.subjects.subject import Subject, SubjectError
 
 Mask = NDArray[np.bool_]
 
 # Three steps suffice where the function is smooth over a distance of 2^-9 of the size of its argument.
 QUICK_STEPS = 2.0**-9 * RATIO ** -np.arange(3.0)
 
+# Where the output moves in steps that finer ones cannot cross, the coarsest four decide most.
+ROUGH_STEPS = STEPS[:4]
+
 # How many numbers an extrapolation table holds at most, within a factor of two.
 CHUNK = 2**20
+
+
+class ShapeError(ValueError):
+    """The output has another shape than at the point where the differences start."""
 
 
 @dataclass
@@ -76,15 +85,51 @@ class Differences:
             "unit": np.ones(self.home.shape),
             "fine": 2.0**-24 * own_scale_of(self.home),
         }
-        self.aligned = pairs = self._aligned_axes()
-        along = [axis for axis, _ in pairs]
-        self._axes = [axis for axis in range(self.array.ndim) if axis not in along] + along
-        self._shape = tuple(self.array.shape[axis] for axis in self._axes)
-        self._outer = self._shape[: len(self._shape) - len(along)]
-        out = [axis for _, axis in pairs]
-        self._out_axes = out + [axis for axis in range(self.center.ndim) if axis not in out]
-        self._slices = math.prod(self.array.shape[axis] for axis in along)
-        self.groups = math.prod(self._outer)
+
+    @cached_property
+    def aligned(self) -> list[tuple[int, int]]:
+        """Pairs of an axis of the array and one of the output such that slice s of the one moves slice s alone."""
+        return self._aligned_axes()
+
+    @cached_property
+    def _axes(self) -> list[int]:
+        along = [axis for axis, _ in self.aligned]
+        return [axis for axis in range(self.array.ndim) if axis not in along] + along
+
+    @cached_property
+    def _shape(self) -> tuple[int, ...]:
+        return tuple(self.array.shape[axis] for axis in self._axes)
+
+    @cached_property
+    def _outer(self) -> tuple[int, ...]:
+        return self._shape[: len(self._shape) - len(self.aligned)]
+
+    @cached_property
+    def _out_axes(self) -> list[int]:
+        out = [axis for _, axis in self.aligned]
+        return out + [axis for axis in range(self.center.ndim) if axis not in out]
+
+    @cached_property
+    def _slices(self) -> int:
+        return math.prod(self.array.shape[axis] for axis, _ in self.aligned)
+
+    @cached_property
+    def groups(self) -> int:
+        """How many evaluations move every coordinate once."""
+        return math.prod(self._outer)
+
+    @cached_property
+    def _steps(self) -> tuple[Array, float]:
+        """How far steps in which the output moves may put each output off, and the typical share of it that this is."""
+        # No powers of two: moved by these, a number keeps the digits that rounding to float32 takes from it.
+        signs = self._rng.choice([-1.0, 1.0], self.array.shape)
+        direction = signs * self.scales["wide"] * self._rng.uniform(0.5, 1.0, self.array.shape)
+        return steps_of(lambda t: self._evaluate(self.home + t * direction), self.center)
+
+    @property
+    def coarseness(self) -> float:
+        """The share of the output that the steps are in which it moves, as where it is rounded to float32; else 0."""
+        return self._steps[1]
 
     @property
     def elementwise(self) -> bool:
@@ -95,22 +140,29 @@ class Differences:
         """Six evaluations for each group of coordinates."""
         return self._slopes(grad_output, mask, QUICK_STEPS, "wide")
 
+    def rough(self, grad_output: Array, mask: Mask) -> Slopes:
+        """Eight evaluations for each group of coordinates, for a function that moves in steps."""
+        return self._slopes(grad_output, mask, ROUGH_STEPS, "wide", floor=self._steps[0])
+
     def close(self, grad_output: Array, mask: Mask) -> Slopes:
         """Twenty-four evaluations and more: steps from 2^-2 to 2^-24 of the size of the entry, then 2^24 times finer.
 
         Where the steps leave the slope unresolved, as many with the size of the array's entries, then with 1. Where the
-        finer steps contradict the others they are believed: the function bends in between.
+        finer steps contradict the others they are believed: the function bends in between. What steps in the output may
+        add counts as rounding at every distance, so that differences within a step tell nothing.
         """
-        slopes, tried = self._slopes(grad_output, mask, STEPS, "own", sides=True), [self.scales["own"]]
+        floor = self._steps[0]
+        slopes = self._slopes(grad_output, mask, STEPS, "own", sides=True, floor=floor)
+        tried = [self.scales["own"]]
         for scale in ("wide", "unit"):
             reference = np.nanmax(np.abs(slopes.value[mask]), initial=0.0)
             unresolved = mask & ~(slopes.bound <= 1e-9 * np.maximum(np.abs(slopes.value), reference))
             unresolved &= np.all([other != self.scales[scale] for other in tried], axis=0)
             if unresolved.any():
-                other = self._slopes(grad_output, unresolved, STEPS, scale, sides=True)
+                other = self._slopes(grad_output, unresolved, STEPS, scale, sides=True, floor=floor)
                 slopes.replace(unresolved & ~(other.bound >= slopes.bound), other)
             tried.append(self.scales[scale])
-        fine = self._slopes(grad_output, mask, STEPS, "fine", sides=True)
+        fine = self._slopes(grad_output, mask, STEPS, "fine", sides=True, floor=floor)
         with np.errstate(invalid="ignore"):
             contradicts = np.abs(fine.value - slopes.value) > fine.bound + slopes.bound
         slopes.replace(mask & contradicts & ~slopes.kink, fine)
@@ -127,8 +179,15 @@ class Differences:
             noise = np.nan_to_num(noise_level(lambda t: at(2.0**-20 * t)), nan=np.inf)
         outputs = np.stack([[at(sign * t) for t in STEPS] for sign in (1.0, -1.0)])
         center, weights = self.center.reshape(shape[1:]), grad_output.reshape(shape[1:])
-        found = _summarise(outputs, center, STEPS, weights, noise[0], sides=True)
+        rounding = np.maximum(noise[0], self._steps[0].reshape(shape[1:]))
+        found = _summarise(outputs, center, STEPS, weights, rounding, sides=True)
         return found["value"].item(), found["bound"].item(), bool(found["kink"].item())
+
+    def quotient_along(self, direction: Array, grad_output: Array, step: float) -> float:
+        """One difference quotient along a direction, from two evaluations and without a bound; NaN where it fails."""
+        plus, minus = (self._evaluate(self.home + t * direction) for t in (step, -step))
+        with np.errstate(all="ignore"):
+            return float(np.sum(grad_output * (plus - minus)) / (2.0 * step))
 
     def complex_step(self, grad_output: Array, mask: Mask) -> Array | None:
         """The slopes by the complex step, NaN outside ``mask``; None if the target does not take complex numbers."""
@@ -137,7 +196,11 @@ class Differences:
         for index in self._needed(mask.transpose(self._axes)):
             shift = np.zeros(self._shape)
             shift[index] = h[index]
-            output = self._subject.complex_output(self.home + 1j * shift.transpose(back))
+            try:
+                output = self._subject.complex_output(self.home + 1j * shift.transpose(back))
+            except Exception:
+                # Nobody promised to take complex numbers: whatever the target raises, they do not vouch for it.
+                return None
             if output is None or output.shape != self.center.shape:
                 return None
             slopes[index] = self._fold(output.imag * grad_output).sum(axis=-1).reshape(slopes[index].shape) / h[index]
@@ -151,9 +214,13 @@ class Differences:
             self.array[...] = self.home
 
     def _output(self) -> Array:
-        output = self._subject.output()
+        try:
+            output = self._subject.output()
+        except SubjectError:
+            # A step beyond the domain, which the target refuses where NumPy gives NaN.
+            return np.full(self.center.shape, np.nan)
         if output.shape != self.center.shape:
-            raise ValueError(
+            raise ShapeError(
                 f"{self._subject.label}: the output's shape changes from {self.center.shape} to {output.shape}"
             )
         return output
@@ -208,13 +275,21 @@ class Differences:
         return output.transpose(self._out_axes).reshape(self._slices, -1)
 
     def _slopes(
-        self, grad_output: Array, mask: Mask | None, steps: Array, scale: str, *, sides: bool = False
+        self,
+        grad_output: Array,
+        mask: Mask | None,
+        steps: Array,
+        scale: str,
+        *,
+        sides: bool = False,
+        floor: Array | float = 0.0,
     ) -> Slopes:
         mask = np.ones(self.array.shape, np.bool_) if mask is None else mask
         chosen = np.where(mask, self.scales[scale], 0.0).transpose(self._axes)
         nan, flags = np.full(self._shape, np.nan), np.zeros(self._shape, np.bool_)
         folded = Slopes(nan, nan.copy(), flags, flags.copy(), nan.copy(), nan.copy(), nan.copy())
-        noise, grad_output, center = self._fold(self._noise(scale)), self._fold(grad_output), self._fold(self.center)
+        noise = self._fold(np.maximum(self._noise(scale), floor))
+        grad_output, center = self._fold(grad_output), self._fold(self.center)
         for groups in self._chunks(chosen, steps):
             outputs = self._moved_outputs(groups, chosen, steps, center)
             part = _summarise(outputs, center, steps, grad_output, noise, sides)

@@ -9,11 +9,15 @@ from numpy.typing import NDArray
 
 from numpy_nn.gradcheck.measure.derivatives import TINY, Array, noise_level, scale_of
 from numpy_nn.gradcheck.measure.differences import Differences, Slopes
-from numpy_nn.subjects.subject import Subject
+from numpy_nn.gradcheck.measure.kinds import AGREES, OFF, Reason, Status
+from numpy_nn.subjects.subject import Subject, SubjectError
 
 # A prediction fits if no coordinate is off by more than this share of the gradient's size. Predictions are made from
 # numerical derivatives good to 1e-7; a chance agreement of several coordinates to 1e-5 does not happen.
 FIT = 1e-5
+
+# The share of a number that rounding to float32, once or some hundred times, is seen to leave as noise.
+NOISE_OF_FLOAT32 = (2.0**-29, 2.0**-18)
 
 
 class Evidence:
@@ -39,8 +43,8 @@ class Evidence:
         self.grad_output, self.output = grad_output, output
         self.previous, self.previous_x, self.previous_grad_output = previous.get(name), previous_x, previous_grad_output
         self.slopes: Slopes | None = None
-        self.status: NDArray[np.str_] | None = None
-        self.reason = ""
+        self.status: Status | None = None
+        self.reason = Reason.NONE
         # Hypotheses look at the wrong coordinates alone; what was found explains them, not why others are right.
         self.narrowed = self.partial = False
 
@@ -84,15 +88,14 @@ class Evidence:
     def working_size(self) -> float:
         """The largest slope, claimed or natural, at other inputs: of this size are the numbers that formulas add up."""
         sizes = [self.natural_slope]
-        home = self.x.copy()
-        try:
-            for moved in self.multiples():
-                self.x[...] = moved
-                output, gradient = self.subject.output(), self.subject.gradients(self.grad_output)[self.name]
+        for moved in self.multiples():
+            with self.subject.at({self.subject.input: moved}):
+                try:
+                    output, gradient = self.subject.output(), self.subject.gradients(self.grad_output)[self.name]
+                except SubjectError:
+                    continue  # an input that the target does not take
                 sizes.append(self.slope_of(output) if output.shape == self.grad_output.shape else 0.0)
                 sizes.append(0.0 if gradient is None else float(np.abs(gradient).max(initial=0.0)))
-        finally:
-            self.x[...] = home
         return max(size for size in sizes if np.isfinite(size))
 
     @cached_property
@@ -100,12 +103,22 @@ class Evidence:
         """The rounding error in the claimed gradient: what is not smooth in it, along a line through the input."""
         assert self.gradient is not None
         home = self.x.copy()
-        direction = 2.0**-20 * scale_of(home) * self.rng.choice([-1.0, 1.0], home.shape)
+        # No powers of two: moved by these, a number keeps the digits that rounding to float32 takes from it.
+        direction = (
+            2.0**-20
+            * scale_of(home)
+            * self.rng.choice([-1.0, 1.0], home.shape)
+            * self.rng.uniform(0.5, 1.0, home.shape)
+        )
 
         def claimed(t: float) -> Array:
             self.x[...] = home + (1.0 + t) * direction  # not the point itself, which may lie on a kink
-            gradient = self.subject.gradients(self.grad_output)[self.name]
-            assert gradient is not None
+            try:
+                gradient = self.subject.gradients(self.grad_output)[self.name]
+            except SubjectError:
+                gradient = None
+            if gradient is None or gradient.size != self.array.size:
+                return np.full(self.array.shape, np.nan)
             return gradient.reshape(self.array.shape)
 
         try:
@@ -113,6 +126,17 @@ class Evidence:
                 return np.nan_to_num(noise_level(claimed), nan=0.0)
         finally:
             self.x[...] = home
+
+    @cached_property
+    def in_float32(self) -> bool:
+        """Whether the claimed gradient was computed in float32: such are its numbers, or so large is its noise."""
+        assert self.gradient is not None
+        with np.errstate(over="ignore"):
+            if np.array_equal(self.gradient.astype(np.float32), self.gradient):
+                return True
+        large = np.abs(self.gradient) > 1e-3 * np.abs(self.gradient).max(initial=0.0)
+        share = np.median(self.gradient_noise[large] / np.abs(self.gradient[large])) if large.any() else 0.0
+        return bool(NOISE_OF_FLOAT32[0] < share < NOISE_OF_FLOAT32[1])
 
     @property
     def batch(self) -> int:
@@ -124,7 +148,7 @@ class Evidence:
         """The coordinates on which hypotheses are tried: those checked, at most 2,000 of them, none on a kink."""
         if self.status is None:
             return np.ones(self.array.shape, np.bool_)
-        chosen = np.flatnonzero((self.status == "r") | (self.status == "w"))
+        chosen = np.flatnonzero((self.status == AGREES) | (self.status == OFF))
         if chosen.size > 2000:
             chosen = self.rng.choice(chosen, 2000, replace=False)
         mask = np.zeros(self.array.size, np.bool_)
@@ -144,14 +168,16 @@ class Evidence:
 
     def vjp(self, grad_output: Array, x: Array | None = None) -> Array:
         """The numerical gradient for another grad_output, or at another input."""
-        home = self.x.copy()
-        if x is not None:
-            self.x[...] = x
-        try:
-            differences = self.differences if x is None else Differences(self.subject, self.name, self.rng)
+        if x is None:
+            return self.differences.quick(grad_output, self.looked_at).value
+        with self.subject.at({self.subject.input: x}):
+            try:
+                differences = Differences(self.subject, self.name, self.rng)
+            except SubjectError:
+                differences = None  # an input that the target does not take
+            if differences is None or differences.center.shape != self.output.shape:
+                return np.full(self.array.shape, np.nan)
             return differences.quick(grad_output, self.looked_at).value
-        finally:
-            self.x[...] = home
 
     def narrow(self, *, undo: bool = False) -> bool:
         """Look at the wrong coordinates alone, where others are right; returns whether there are enough of them."""
@@ -160,7 +186,7 @@ class Evidence:
             del self.looked_at
             return True
         assert self.status is not None
-        wrong = self.status == "w"
+        wrong = self.status == OFF
         if wrong.sum() < 4 or wrong.sum() == self.looked_at.sum():
             self.narrowed = False
             return False
@@ -188,12 +214,11 @@ class Evidence:
 
     def hangs_on_previous(self) -> bool:
         """Whether the claimed gradient is another one after a call on another input."""
-        home = self.x.copy()
-        try:
-            self.x[...] = self.rng.standard_normal(self.x.shape)
-            self.subject.gradients(self.previous_grad_output)
-        finally:
-            self.x[...] = home
+        with self.subject.at({self.subject.input: self.rng.standard_normal(self.x.shape)}):
+            try:
+                self.subject.gradients(self.previous_grad_output)
+            except SubjectError:
+                return False
         again, claimed = self.subject.gradients(self.grad_output)[self.name], self.gradient
         return again is not None and claimed is not None and not np.array_equal(again, claimed)
 
@@ -214,9 +239,11 @@ class Evidence:
         with subject.resized(rows) as possible:
             if not possible:
                 return None
-            output = subject.output()
-            grad_output = subject.random_grad_output(self.rng, output.shape)
-            gradient = subject.gradients(grad_output)[self.name]
+            grad_output = subject.random_grad_output(self.rng, subject.output().shape)
+            try:
+                gradient = subject.gradients(grad_output)[self.name]
+            except SubjectError:
+                return None
             if gradient is None or gradient.shape != subject.arrays[self.name].shape:
                 return None
             truth = Differences(subject, self.name, self.rng).quick(grad_output).value

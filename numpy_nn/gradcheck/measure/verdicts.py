@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from numpy_nn.gradcheck.measure.derivatives import SAFETY, UNIT_ROUNDOFF, Array, scale_of
 from numpy_nn.gradcheck.measure.differences import Differences, Mask, Slopes
 from numpy_nn.gradcheck.measure.evidence import Evidence
-
-Status = NDArray[np.str_]
-
-# What is found of a coordinate; "" stands for one that was not checked.
-AGREES = "r"  # the claimed gradient is within the bound, and the bound is small
-KINK = "k"  # the one-sided derivatives differ, and the claimed one lies between them
-FLAT = "f"  # the output does not move beyond its rounding, and the claimed gradient would not move it either
-COARSE = "c"  # within the bound, but the bound leaves only two digits
-ELSEWHERE = "e"  # within the bound, which is too large to mean much, but right at a multiple of the input
-LOST = "l"  # outside the bound, but by no more than rounding errors of the terms that such a formula adds up
-OFF = "w"  # outside the bound
-UNRESOLVED = "u"  # within a bound that is too large to mean much, or it cannot be said
-DOUBTFUL = "d"  # on the way: to be looked at closely
+from numpy_nn.gradcheck.measure.kinds import (
+    AGREES,
+    COARSE,
+    DOUBTFUL,
+    ELSEWHERE,
+    FLAT,
+    KINK,
+    LOST,
+    NEARLY,
+    OFF,
+    UNRESOLVED,
+    Reason,
+    Status,
+)
+from numpy_nn.subjects.subject import SubjectError
 
 # A coordinate agrees if its bound is below this share of it, or of the root mean square of its array: a gradient that
 # is wrong by 1e-6 of itself is then told from a right one. And the share that still tells a blunder.
@@ -29,12 +30,19 @@ RESOLUTION, COARSE_RESOLUTION = 4e-7, 1e-2
 # So many coordinates in doubt get a close look at a time.
 CLOSE = 256
 
-_ROUNDING = "the numerical derivative cannot be resolved: rounding hides it"
+# Outside its bound a gradient is nearly right if it is off by no more than this share of every coordinate: as much as
+# rounding to float32, an epsilon that one of the two passes has, or a constant of six digits may do.
+NEAR = 1e-5
+
+# Steps in the output larger than this share of it are no rounding, not even to float16, but meant: as in np.round(x).
+MEANT = 2.0**-10
+
+# Beyond this size neighbouring numbers lie 2^-20 and more apart, and steps of some hundred of them 2^-12.
+GRAINY = 2.0**32
+
 # What coordinates are found to be at another point: right; 0 on a constant function; nothing next to what is claimed
-# here; or none of these.
-_RIGHT, _CONSTANT, _NEGLIGIBLE, _UNLIKE = "right", "constant", "negligible", "unlike"
-_FLAT = "the output does not move at all here, so that any small gradient would pass; check at a smaller input"
-_INNER_KINK = "a kink, or a bend too sharp for numbers of this size; a little beside this point the gradient is right"
+# here; none of these; or that the target does not take such a point.
+_RIGHT, _CONSTANT, _NEGLIGIBLE, _UNLIKE, _REFUSED = "right", "constant", "negligible", "unlike", "refused"
 
 
 def examine(evidence: Evidence, mask: Mask) -> tuple[Slopes, Status]:
@@ -54,10 +62,11 @@ def examine(evidence: Evidence, mask: Mask) -> tuple[Slopes, Status]:
         slopes.replace(look, near)
         status[look] = _judge(evidence, slopes)[look]
         _confirm(evidence, status)
+        _settle_likewise(evidence, slopes, status, look)
         wrong = look & (status == OFF)
         if wrong.any() and np.isfinite(gradient).all() and _right_nearby(evidence, wrong):
             status[wrong] = UNRESOLVED
-            evidence.reason = _INNER_KINK
+            evidence.reason = Reason.INNER_KINK
         elif wrong.any():
             # One wrong coordinate is enough. If all that were looked at are, the others in doubt may count as wrong.
             status[status == DOUBTFUL] = OFF if wrong.sum() == look.sum() else ""
@@ -65,12 +74,33 @@ def examine(evidence: Evidence, mask: Mask) -> tuple[Slopes, Status]:
     return slopes, status
 
 
+def _settle_likewise(evidence: Evidence, slopes: Slopes, status: Status, look: Mask) -> None:
+    """Spare coordinates in doubt the close look, where that at others has shown what is the matter with all.
+
+    A gradient of float32 is off everywhere, and by so little that the quick look tells it; where the output moves in
+    steps, a few wide differences tell as much as many.
+    """
+    doubtful = status == DOUBTFUL
+    if not doubtful.any():
+        return
+    found = status[look]
+    if np.isin(found, (NEARLY, LOST)).any():
+        alike = doubtful & _told(slopes, RESOLUTION)
+        alike &= np.isin(_judge(evidence, slopes), (NEARLY, LOST))
+        status[alike] = _judge(evidence, slopes)[alike]
+    if (found == COARSE).any() and evidence.differences.coarseness:
+        slopes.replace(doubtful, evidence.differences.rough(evidence.grad_output, doubtful))
+        judged = _judge(evidence, slopes)
+        alike = doubtful & np.isin(judged, (AGREES, COARSE))
+        status[alike] = judged[alike]
+
+
 def _judge(evidence: Evidence, slopes: Slopes) -> Status:
     """The status of every coordinate after a close look."""
     gradient = evidence.gradient
     assert gradient is not None
     status = np.full(gradient.shape, UNRESOLVED)
-    evidence.reason = _ROUNDING
+    evidence.reason = Reason.ROUNDING
     with np.errstate(invalid="ignore"):
         within = np.abs(gradient - slopes.value) <= slopes.bound
         status[~within & np.isfinite(slopes.bound)] = OFF
@@ -78,11 +108,24 @@ def _judge(evidence: Evidence, slopes: Slopes) -> Status:
         status[slopes.kink & between & np.isfinite(slopes.side_bound)] = KINK
         nothing = (np.abs(gradient) <= slopes.bound) & (np.abs(slopes.value) <= slopes.bound)
         status[nothing & (slopes.bound <= RESOLUTION * evidence.natural_slope)] = FLAT
-    if (status == OFF).any() and np.isfinite(gradient).all():
+    off = status == OFF
+    if off.any() and np.isfinite(gradient).all():
         with np.errstate(invalid="ignore"):
-            rounding = np.maximum(SAFETY * evidence.gradient_noise, 32 * UNIT_ROUNDOFF * evidence.working_size)
-            lost = np.abs(gradient - slopes.value) <= slopes.bound + SAFETY * rounding
-        status[(status == OFF) & lost] = LOST
+            error, in_float64 = np.abs(gradient - slopes.value), 32 * UNIT_ROUNDOFF * evidence.working_size
+            lost = error <= slopes.bound + SAFETY * np.maximum(SAFETY * evidence.gradient_noise, in_float64)
+            near = error <= NEAR * np.abs(slopes.value)
+            if evidence.in_float32:
+                lost &= ~(near & (error > slopes.bound + SAFETY * in_float64))
+        status[off & near] = NEARLY
+        status[off & lost] = LOST
+        # Next to such a number the finest step is wider than a bend of the function may be.
+        too_large = (status == OFF) & (np.abs(evidence.array) > GRAINY)
+        status[too_large] = UNRESOLVED
+        evidence.reason = Reason.INNER_KINK if too_large.any() else evidence.reason
+        if (status == OFF).any() and evidence.differences.coarseness > MEANT:
+            meant = (status == OFF) & (gradient == 0.0)
+            status[meant] = UNRESOLVED
+            evidence.reason = Reason.STAIRS if meant.any() else evidence.reason
     status[_agrees(gradient, slopes, COARSE_RESOLUTION)] = COARSE
     status[_agrees(gradient, slopes, RESOLUTION)] = AGREES
     status[~np.isfinite(gradient)] = OFF
@@ -106,12 +149,22 @@ def _confirm(evidence: Evidence, status: Status) -> None:
 
 def _agrees(gradient: Array, slopes: Slopes, resolution: float) -> Mask:
     """Where the claimed gradient is within a bound that is small enough to tell, or both are exactly 0."""
-    known = slopes.value[np.isfinite(slopes.value)]
-    typical = float(np.sqrt(np.mean(np.square(known)))) if known.size else 0.0
     with np.errstate(invalid="ignore"):
         close = np.abs(gradient - slopes.value) <= slopes.bound
-        told = slopes.bound <= resolution * np.maximum(np.abs(slopes.value), typical)
-    return np.asarray((close & told) | (slopes.flat & (gradient == 0.0)))
+    return np.asarray((close & _told(slopes, resolution)) | (slopes.flat & (gradient == 0.0)))
+
+
+def _told(slopes: Slopes, resolution: float) -> Mask:
+    """Where the bound is below this share of the coordinate, or of the root mean square of its array."""
+    with np.errstate(invalid="ignore"):
+        return np.asarray(slopes.bound <= resolution * sizes(slopes))
+
+
+def sizes(slopes: Slopes) -> Array:
+    """What an error is a share of: each slope, at least the root mean square of all."""
+    known = slopes.value[np.isfinite(slopes.value)]
+    typical = float(np.sqrt(np.mean(np.square(known)))) if known.size else 0.0
+    return np.asarray(np.maximum(np.abs(slopes.value), typical))
 
 
 def _right_nearby(evidence: Evidence, look: Mask) -> bool:
@@ -122,7 +175,7 @@ def _right_nearby(evidence: Evidence, look: Mask) -> bool:
 
     for _ in range(2):
         moved = {name: nearby(array) for name, array in evidence.subject.arrays.items()}
-        if _look_at(evidence, moved, look) == _UNLIKE:
+        if _look_at(evidence, moved, look) in (_UNLIKE, _REFUSED):
             return False
     return True
 
@@ -133,16 +186,17 @@ def _tell_elsewhere(evidence: Evidence, status: Status) -> None:
     What is in doubt here must be right at a multiple of the input, or at a random one. A function that is constant at
     all of them has the gradient 0.
     """
-    hidden = (status == UNRESOLVED) & (evidence.reason == _ROUNDING)
+    hidden = (status == UNRESOLVED) & (evidence.reason is Reason.ROUNDING)
     if not np.isin(status, (AGREES, KINK, COARSE, OFF)).any():
         hidden |= np.isin(status, (FLAT, LOST))
     if not hidden.any():
         return
     found = [_look_at(evidence, {evidence.subject.input: moved}, hidden) for moved in evidence.multiples()]
-    if _RIGHT in found or all(kind == _CONSTANT for kind in found):
+    found = [kind for kind in found if kind != _REFUSED]
+    if _RIGHT in found or (found and all(kind == _CONSTANT for kind in found)):
         status[hidden] = ELSEWHERE
     else:
-        evidence.reason = _FLAT if (status[hidden] != UNRESOLVED).any() else _ROUNDING
+        evidence.reason = Reason.FLAT if (status[hidden] != UNRESOLVED).any() else Reason.ROUNDING
         status[hidden] = UNRESOLVED
 
 
@@ -150,23 +204,24 @@ def _look_at(evidence: Evidence, moved: dict[str, Array], look: Mask) -> str:
     """With the subject's arrays moved: are the coordinates in ``look`` right."""
     subject, claimed_here = evidence.subject, evidence.gradient
     assert claimed_here is not None
-    homes = {name: subject.arrays[name].copy() for name in moved}
-    try:
-        for name, values in moved.items():
-            subject.arrays[name][...] = values
-        gradient = subject.gradients(evidence.grad_output)[evidence.name]
-        if gradient is None or gradient.shape != look.shape or not np.isfinite(gradient).all():
-            return _UNLIKE
-        slopes = Differences(subject, evidence.name, evidence.rng).close(evidence.grad_output, look)
+    with subject.at(moved):
+        try:
+            gradient = subject.gradients(evidence.grad_output)[evidence.name]
+            if gradient is None or gradient.shape != look.shape or not np.isfinite(gradient).all():
+                return _UNLIKE
+            differences = Differences(subject, evidence.name, evidence.rng)
+            natural = evidence.slope_of(differences.center)
+        except SubjectError:
+            return _REFUSED
+        if differences.center.shape != evidence.output.shape:
+            return _REFUSED
+        slopes = differences.close(evidence.grad_output, look)
         if not np.any(gradient[look]):
             flat = np.abs(slopes.value) <= slopes.bound
-            flat &= slopes.bound <= RESOLUTION * evidence.slope_of(subject.output())
+            flat &= slopes.bound <= RESOLUTION * natural
             return _CONSTANT if flat[look].all() else _UNLIKE
-        if _agrees(gradient, slopes, RESOLUTION)[look].all():
+        if _agrees(gradient, slopes, COARSE_RESOLUTION if differences.coarseness else RESOLUTION)[look].all():
             return _RIGHT
         largest = np.maximum(np.abs(gradient), np.abs(slopes.value) + slopes.bound)
         nothing = largest <= UNIT_ROUNDOFF * np.abs(claimed_here)
         return _NEGLIGIBLE if nothing[look].all() else _UNLIKE
-    finally:
-        for name, values in homes.items():
-            subject.arrays[name][...] = values

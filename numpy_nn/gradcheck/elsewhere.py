@@ -1,0 +1,116 @@
+"""A gradient that is right at the point given is looked at again at others, where its mistakes may show."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from enum import Enum, auto
+
+import numpy as np
+
+from numpy_nn.gradcheck.measure.derivatives import Array
+from numpy_nn.gradcheck.measure.differences import Mask, ShapeError
+from numpy_nn.gradcheck.measure.evidence import Evidence
+from numpy_nn.gradcheck.measure.kinds import AGREES, COARSE, KINK, NEARLY, OFF
+from numpy_nn.gradcheck.measure.points import Point, where_moved
+from numpy_nn.gradcheck.measure.verdicts import examine
+from numpy_nn.subjects.subject import Subject, SubjectError
+
+# At another point only a blunder counts: an epsilon that hardly shows at the point given may show where numbers are
+# smaller.
+BLUNDER = 5e-3
+
+# A difference quotient along a random direction, with such a step, that is the claimed one's up to such a share of its
+# size shows no blunder. The shares leave room for what a quotient leaves out, and where it fails, all is looked at.
+SCREEN = ((2.0**-11, 2e-5), (2.0**-7, 1e-4))
+
+# What is larger than this is no place to look for mistakes: squares of it overflow.
+LARGEST = 1e100
+
+# Of an array whose coordinates take more evaluations than this, so many are looked at, drawn by chance.
+EVALUATIONS, SAMPLES = 32, 64
+
+
+class Found(Enum):
+    """What a gradient is at another point."""
+
+    RIGHT = auto()
+    NOTHING = auto()  # 0 everywhere, claimed and numerical
+    WRONG = auto()
+    UNKNOWN = auto()
+
+
+def look(
+    subject: Subject, names: Iterable[str], grad_output: Array, rng: np.random.Generator
+) -> dict[str, tuple[Found, Evidence]]:
+    """What these gradients are where the subject is now, by name; those that cannot be had are left out."""
+    try:
+        output, claimed = subject.output(), subject.gradients(grad_output)
+    except SubjectError:
+        return {}  # a point that the target does not take
+    if output.shape != grad_output.shape or not _are_usable(output):
+        return {}
+    found = {}
+    x = subject.arrays[subject.input].copy()
+    for name in names:
+        gradient, array = claimed[name], subject.arrays[name]
+        if gradient is None or gradient.size != array.size or not _are_usable(gradient):
+            continue
+        gradient = gradient.reshape(array.shape)
+        evidence = Evidence(subject, name, gradient, grad_output, output, {}, x, grad_output, rng)
+        try:
+            found[name] = _look_at(evidence), evidence
+        except (SubjectError, ShapeError):
+            continue
+    return found
+
+
+def blame(
+    subject: Subject, name: str, point: Point, grad_output: Array, rng: np.random.Generator
+) -> tuple[str, dict[str, Array]]:
+    """Where a gradient that is wrong at a point is wrong, in words, and what to move to be there: one array will do."""
+    if point.words:
+        return point.words, point.moved
+    for key, values in point.moved.items():
+        with subject.at({key: values}):
+            found = look(subject, [name], grad_output, rng)
+        if name in found and found[name][0] is Found.WRONG:
+            return where_moved(subject, key, values), {key: values}
+    return ", ".join(where_moved(subject, key, values) for key, values in point.moved.items()), point.moved
+
+
+def _look_at(evidence: Evidence) -> Found:
+    gradient, differences, rng = evidence.gradient, evidence.differences, evidence.rng
+    assert gradient is not None
+    direction = differences.scales["wide"] * rng.uniform(-1.0, 1.0, gradient.shape)
+    terms = gradient * direction
+    slope, size = float(terms.sum()), float(np.sqrt(np.square(terms).sum()))
+    quotients = [differences.quotient_along(direction, evidence.grad_output, step) for step, _ in SCREEN]
+    if size == 0.0 and not any(quotients):
+        return Found.NOTHING
+    if any(abs(slope - q) <= share * size for q, (_, share) in zip(quotients, SCREEN, strict=True)):
+        return Found.RIGHT
+    mask = _sample(evidence)
+    slopes, status = examine(evidence, mask)
+    with np.errstate(invalid="ignore"):
+        value = slopes.value[mask]
+        typical = np.sqrt(max(np.nanmean(np.square(value)), np.mean(np.square(gradient[mask]))))
+        blunder = (status == OFF) & (np.abs(gradient - slopes.value) - slopes.bound > BLUNDER * typical)
+    if blunder.any():
+        evidence.slopes, evidence.status = slopes, status
+        return Found.WRONG
+    fine = np.isin(status[mask], (AGREES, COARSE, KINK, NEARLY)).all()
+    return Found.RIGHT if fine and np.any(gradient[mask]) else Found.UNKNOWN
+
+
+def _are_usable(numbers: Array) -> bool:
+    """Whether their squares are finite, and so they themselves."""
+    return bool(np.all(np.abs(numbers) < LARGEST))
+
+
+def _sample(evidence: Evidence) -> Mask:
+    size = evidence.array.size
+    mask = np.ones(size, np.bool_)
+    if evidence.differences.groups > EVALUATIONS and size > SAMPLES:
+        mask[:] = False
+        mask[evidence.rng.choice(size, SAMPLES, replace=False)] = True
+    return mask.reshape(evidence.array.shape)

@@ -1,0 +1,156 @@
+"""Other points at which a gradient must be right too: where a random input does not go, and no constant hides it.
+
+A branch that only small, large or rare inputs enter is not seen at one random input; a factor that is 1 at first, or a
+term that is 0, is not seen until training moves it. The points are chosen with care for what an argument may mean: an
+input is scaled by a positive factor, or averaged with its neighbours in the batch, which leaves signs, symmetry and
+sums of probabilities alone; a parameter moves only where all of it is one number, and keeps its sign.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+
+from numpy_nn.gradcheck.measure.derivatives import Array
+from numpy_nn.subjects.subject import Subject, SubjectError
+
+# How far a bend is looked for, in multiples of the input; and how far beside it the gradient is checked.
+REACH = 2.0 ** np.linspace(-6.0, 4.0, 26)
+BESIDE = (2.0**-5, 2.0**-9)
+
+# After so many halvings of the distance the change of slope of a smooth function is 2^-12 of what it was, at a kink
+# all of what it was, or most.
+HALVINGS, STAYS = 12, 2.0**-4
+
+# Of an output that is no function of its own entry of the input alone, so many bends are looked at.
+BENDS = 2
+
+
+class Point(NamedTuple):
+    """Values for some of a subject's arrays, and where that is, in words that follow "wrong"."""
+
+    words: str
+    moved: dict[str, Array]
+
+
+def other_points(subject: Subject, output: Array, elementwise: bool, rng: np.random.Generator) -> Iterator[Point]:
+    """Points near the one where the subject is, and not so near."""
+    name, x = subject.input, subject.arrays[subject.input].copy()
+    yield Point("at a tenth of this input", {name: 0.1 * x})
+    # The probability of a label soon becomes so small that what keeps its logarithm finite is all that is left.
+    large = 2.0 if output.size == 1 or subject.targets is not None else 10.0
+    yield Point(f"at {large:g} times this input", {name: large * x})
+    if x.ndim and len(x) > 1:
+        yield Point("at the means of neighbouring rows of this input", {name: 0.5 * (x + np.roll(x, 1, axis=0))})
+    if constants := {key: array for key, array in subject.arrays.items() if key != name and _is_constant(array)}:
+        yield Point("", {key: _spread(array, rng) for key, array in constants.items()})
+    yield from _beside_bends(subject, x, elementwise)
+
+
+def far_points(subject: Subject, rng: np.random.Generator) -> Iterator[Point]:
+    """More inputs, for a function that does not move near this one."""
+    name, x = subject.input, subject.arrays[subject.input].copy()
+    for size in (1.0, 30.0):
+        yield Point(f"at a random input of size {size:g}", {name: size * rng.standard_normal(x.shape)})
+    for factor in (100.0, 1000.0):
+        yield Point(f"at {factor:g} times this input", {name: factor * x})
+
+
+def where_moved(subject: Subject, name: str, values: Array) -> str:
+    """In words: a parameter that is one number is so no longer."""
+    was = float(subject.arrays[name].flat[0])
+    if values.size == 1:
+        return f"where {name} is {values.item():.3g}, not {was:g}"
+    return f"where {name} is not {was:g} throughout: moved to {values.min():.3g} .. {values.max():.3g}"
+
+
+def _is_constant(array: Array) -> bool:
+    return array.size > 0 and bool(np.all(array == array.flat[0]))
+
+
+def _spread(array: Array, rng: np.random.Generator) -> Array:
+    """Other numbers of the same sign and about the same size; around 0 for zeros."""
+    if not np.any(array):
+        return rng.uniform(-0.5, 0.5, array.shape)
+    return np.asarray(array * rng.uniform(0.6, 1.8, array.shape))
+
+
+def _beside_bends(subject: Subject, x: Array, elementwise: bool) -> Iterator[Point]:
+    """On both sides of kinks along the line from 0 through the input."""
+    name = subject.input
+
+    def output_at(factors: Array | float) -> Array:
+        with subject.at({name: x * factors}):
+            try:
+                return subject.output()
+            except SubjectError:
+                return np.full(1, np.nan)
+
+    scan = [output_at(t) for t in REACH]
+    if any(values.shape != scan[0].shape for values in scan):
+        return
+    lines = np.stack(scan).reshape(len(REACH), -1)
+    if elementwise:
+        found = _bends(lines, lambda factors: output_at(factors.reshape(x.shape)).ravel())
+        if np.isnan(found).all():
+            return
+        at = float(x.flat[np.flatnonzero(~np.isnan(found))[0]] * found[~np.isnan(found)][0])
+        for beside in (1.0 + s * d for d in BESIDE for s in (1.0, -1.0)):
+            factors = np.where(np.isnan(found), 1.0, found * beside).reshape(x.shape)
+            yield Point(f"beside a bend of the function, as at {at:.3g}", {name: x * factors})
+        return
+    with np.errstate(all="ignore"):
+        change = _changes(lines, REACH[:, None]).max(axis=0)
+    largest = np.argsort(np.nan_to_num(change, nan=-1.0))[::-1][:BENDS]
+
+    def chosen(factors: Array) -> Array:
+        return np.array([_entry(output_at(t), k) for t, k in zip(factors, largest, strict=True)])
+
+    for t in _bends(lines[:, largest], chosen):
+        if not np.isnan(t):
+            for beside in (1.0 + BESIDE[1], 1.0 - BESIDE[1]):
+                yield Point(
+                    f"beside a bend of the function, at {t * beside:.4g} times this input", {name: t * beside * x}
+                )
+
+
+def _entry(values: Array, index: int) -> float:
+    return float(values.flat[index]) if values.size > index else np.nan
+
+
+def _changes(values: Array, at: Array) -> Array:
+    """By how much the slope changes at every inner point."""
+    return np.asarray(np.abs(np.diff(np.diff(values, axis=0) / np.diff(at, axis=0), axis=0)))
+
+
+def _bends(lines: Array, evaluate: Callable[[Array], Array]) -> Array:
+    """For each column of ``lines`` the t of its sharpest kink, NaN if it has none; ``evaluate`` takes a t for each."""
+    columns = np.arange(lines.shape[1])
+    with np.errstate(all="ignore"):
+        slopes = np.abs(np.diff(lines, axis=0) / np.diff(REACH)[:, None])
+        change = np.nan_to_num(_changes(lines, REACH[:, None]), nan=-1.0)
+        # A curve changes its slope everywhere, a kink in one place.
+        curvature = np.diff(np.diff(lines, axis=0) / np.diff(REACH)[:, None], axis=0) / np.diff(REACH)[1:, None]
+        around = sliding_window_view(np.pad(curvature, ((2, 2), (0, 0)), "reflect"), 5, axis=0)
+        k = np.nan_to_num(np.abs(curvature - np.median(around, axis=-1)), nan=-1.0).argmax(axis=0)
+        first = change[k, columns]
+        hopeful = first > 1e-6 * np.nan_to_num(slopes, nan=0.0).max(axis=0)
+        if not hopeful.any():
+            return np.full(len(columns), np.nan)
+        t = np.stack([REACH[k], REACH[k + 1], REACH[k + 2]])
+        values = np.stack([lines[k + i, columns] for i in range(3)])
+        last = first
+        for _ in range(HALVINGS):
+            between = 0.5 * (t[:-1] + t[1:])
+            extra = np.stack([evaluate(row) for row in between])
+            t = np.stack([t[0], between[0], t[1], between[1], t[2]])
+            values = np.stack([values[0], extra[0], values[1], extra[1], values[2]])
+            change = np.nan_to_num(_changes(values, t), nan=-1.0)
+            k = change.argmax(axis=0)
+            last = change[k, columns]
+            t = np.stack([t[k + i, columns] for i in range(3)])
+            values = np.stack([values[k + i, columns] for i in range(3)])
+    return np.where(hopeful & (last > STAYS * first), t[1], np.nan)

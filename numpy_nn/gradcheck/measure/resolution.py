@@ -1,0 +1,101 @@
+"""How finely a function tells its arguments apart: the height of the steps in which its output moves.
+
+A function that rounds inside, to float32 or to a few decimals, is a staircase: next to the point it is flat, and its
+slope shows only across many steps. What the steps take from a difference is bounded by their height, wherever the two
+points lie. So the height is measured, and counts as rounding of the output. Differences of order 4 and 5 over a few
+equally spaced points leave of a smooth function a remainder that grows with the fourth power of the spacing, and of a
+staircase its height, at every spacing beyond its width. A kink would look like a step, but only where it is: it spoils
+one of several windows, and steps spoil all.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+
+from numpy_nn.gradcheck.measure.derivatives import Array
+
+# From one spacing to the next a smooth remainder grows by 16^4 and one of kinks by 16 at least; beyond a bend that is
+# narrower than the spacing it falls again. A height stays within this factor over three of them.
+SPACINGS = 2.0 ** np.arange(-28.0, -3.0, 4.0)
+STAYS = 12.0
+
+# So close together points lie within a step, and what is left is the rounding of float64, which is measured apart. A
+# height counts only if it is so many times as large.
+FINEST = 2.0**-44
+EXCESS = 16.0
+
+# At this spacing a staircase that is too coarse for the first test is flat on both sides, and at the last one it moves.
+FLAT = 2.0**-20
+
+# Windows of so many points, three on each side; of what they show the third smallest, which two kinks cannot spoil.
+WINDOW, RANK = 6, 2
+WINDOWS = tuple((sign, start * WINDOW) for start in range(3) for sign in (1.0, -1.0))
+
+# Each estimate is made of three differences, and may be small by chance.
+ROOM = 2.0
+
+# A step of less than this share of the output is rounding in float64, which is measured apart.
+OF_FLOAT64 = 2.0**-40
+
+
+def heights(evaluate: Callable[[float], Array], center: Array) -> Array:
+    """The standard deviation of what steps in each output of ``evaluate(t)`` put on top of a smooth function.
+
+    0 where there are none. ``t`` runs over both sides of 0, up to 1.1 in size; what is not finite does not count.
+    """
+    seen = {spacing: _windows(evaluate, spacing) for spacing in (*SPACINGS, FINEST)}
+    levels = np.stack([_level(seen[spacing], RANK) for spacing in SPACINGS])
+    three = np.stack([levels[:-2], levels[1:-1], levels[2:]])
+    low, high = three.min(axis=0), three.max(axis=0)
+    stays = (low > EXCESS * _level(seen[FINEST], -1)) & (high <= STAYS * low)
+    height = np.max(np.where(stays, high, 0.0), axis=0)
+    flat = np.all(seen[FLAT] == center, axis=(0, 1))
+    moves = np.all(np.any(seen[SPACINGS[-1]][:2] != center, axis=1), axis=0)
+    return np.asarray(ROOM * np.where(flat & moves, np.maximum(height, levels[-2:].max(axis=0)), height))
+
+
+def _windows(evaluate: Callable[[float], Array], spacing: float) -> Array:
+    """The outputs at the points of every window: (windows, points, ...)."""
+    with np.errstate(all="ignore"):
+        return np.stack(
+            [np.stack([evaluate(sign * spacing * (start + 1.0 + i)) for i in range(WINDOW)]) for sign, start in WINDOWS]
+        )
+
+
+def _level(windows: Array, rank: int) -> Array:
+    """What differences of order 4 and 5 leave in the window of this rank, the smallest first."""
+    with np.errstate(all="ignore"):
+        fourth = np.diff(windows, 4, axis=1)
+        found = np.maximum(_deviation(fourth, 4), _deviation(np.diff(fourth, axis=1), 5))
+    level = np.sort(np.nan_to_num(found, nan=np.inf), axis=0)[rank]
+    return np.asarray(np.where(np.isfinite(level), level, 0.0))
+
+
+def _deviation(differences: Array, order: int) -> Array:
+    """That of the values whose differences these are, along axis 1."""
+    mean = np.sqrt(np.mean(np.square(differences), axis=1))
+    return np.asarray(mean * (math.factorial(order) / math.sqrt(math.factorial(2 * order))))
+
+
+def steps_of(evaluate: Callable[[float], Array], center: Array) -> tuple[Array, float]:
+    """For each output what steps may move it by, and the typical share of the output that this is; zeros if none.
+
+    Where a third of the outputs that move are seen to do so in steps, all are taken to: how well steps are seen
+    depends on where they happen to lie.
+    """
+    size = np.abs(center)
+    height = heights(evaluate, center)
+    scale = float(np.max(size, initial=0.0, where=np.isfinite(size)))
+    height = np.where(height > OF_FLOAT64 * np.maximum(size, 2.0**-20 * scale), height, 0.0)
+    found = height > 0.0
+    if not found.any():
+        return height, 0.0
+    nonzero = found & (size > 0.0)
+    share = min(1.0, float(np.median(height[nonzero] / size[nonzero]))) if nonzero.any() else 1.0
+    moving = found | (evaluate(2.0**-4) != center)
+    if 3 * found.sum() >= moving.sum():
+        height = np.maximum(height, np.maximum(share * size, np.where(found, 0.0, np.median(height[found]))))
+    return height, share
