@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from numpy_nn.gradcheck import check_gradients
+from scripts.proof.gradient_cases import GradientCase
 from scripts.proof.planted_bugs import CORRECT, PLANTED, Case, PlantedBug
-from scripts.proof.problems import Problem
 from scripts.proof.random_networks import kinks, random_network
 from scripts.proof.rivals import RIVALS
 
@@ -151,7 +151,7 @@ def verdict_of(checker: str, target: Any, x: NDArray[Any], targets: NDArray[Any]
     """What a checker, ours or a rival, says of a target."""
     if checker == OURS:
         return check(target, x, targets).verdict
-    return WRONG if RIVALS[checker](Problem(target, x, targets), np.random.default_rng(0)) else RIGHT
+    return WRONG if RIVALS[checker](GradientCase(target, x, targets), np.random.default_rng(0)) else RIGHT
 
 
 def compare(seed: int, repeats: int, networks: int) -> Iterator[dict[str, Score]]:

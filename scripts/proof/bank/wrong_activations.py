@@ -33,7 +33,7 @@ class ReLUPassesAll(ReLU):
 
 
 @planted("grad_output_ignored", "input")  # haifengl/smile #528
-class ReLUIgnoresUpstream(ReLU):
+class ReLUIgnoresGradOutput(ReLU):
     def backward(self, g: Array) -> Array:
         return self.df()
 
@@ -45,7 +45,7 @@ class ReLUMaskInverted(ReLU):
 
 
 @planted("mask_wrong_tensor", "input")
-class ReLUMasksUpstream(ReLU):
+class ReLUMasksByGradOutput(ReLU):
     def backward(self, g: Array) -> Array:
         return np.where(g > 0.0, g, 0.0)
 
@@ -206,13 +206,13 @@ class LogSoftmaxDot(LogSoftmax):
         return g - (g * np.log(self.p)).sum(axis=1, keepdims=True)
 
 
-@planted("mask_inverted", "input", known=False)
+@planted("mask_inverted", "input")
 class ELUSidesSwapped(ELU):
     def df(self) -> Array:
         return np.where(self.x > 0.0, np.exp(-np.abs(self.x)), 1.0)
 
 
-@planted("derivative_at_input", "input", known=False)
+@planted("derivative_at_input", "input")
 class ELUInputPlusOne(ELU):
     """ELU's derivative is y + 1 on the negative side; here it is x + 1."""
 
@@ -261,7 +261,7 @@ class SoftmaxFirstRow(Softmax):
         return dx
 
 
-@planted("derivative_at_input", "input", known=False)
+@planted("derivative_at_input", "input")
 class SoftmaxOfInput(Softmax):
     """The formula in terms of the output is given the input."""
 

@@ -148,8 +148,8 @@ class LayerNormScaleForgotten(LayerNorm):
         return np.zeros_like(self.params["gamma"])
 
 
-@planted("mask_wrong_tensor", "input", known=False)
-class DropoutMasksUpstream(Dropout):
+@planted("mask_wrong_tensor", "input")
+class DropoutMasksByGradOutput(Dropout):
     def backward(self, g: Array) -> Array:
         return np.where(g > 0.0, g, 0.0) / self.keep
 

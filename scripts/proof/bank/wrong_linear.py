@@ -29,7 +29,7 @@ class LinearDescentDirection(Linear):
         return -self.x.T @ g
 
 
-@planted("factor", "W", "b")
+@planted("learning_rate", "W", "b")
 class LinearLearningRateInside(Linear):
     lr = 0.01
 
@@ -57,13 +57,13 @@ class LinearBiasUnsummed(Linear):
         return g
 
 
-@planted("wrong_shape", "b")  # rasbt/stat453-deep-learning-ss21 #5
+@planted("wrong_axis_sum", "b")  # rasbt/stat453-deep-learning-ss21 #5
 class LinearBiasOneSum(Linear):
     def db(self, g: Array) -> Array:
         return np.asarray(g.sum())
 
 
-@planted("wrong_shape", "b")  # after deeplearning4j/deeplearning4j #364: "on wrong dimension"
+@planted("wrong_axis_sum", "b")  # after deeplearning4j/deeplearning4j #364: "on wrong dimension"
 class LinearBiasWrongAxis(Linear):
     @classmethod
     def draw(cls, rng: np.random.Generator) -> Case:
@@ -172,7 +172,7 @@ class LinearFirstColumnOnly(Linear):
 
 
 @planted("grad_output_ignored", "W")
-class LinearIgnoresUpstream(Linear):
+class LinearIgnoresGradOutput(Linear):
     def dW(self, g: Array) -> Array:
         return self.x.T @ np.ones_like(g)
 
@@ -207,7 +207,7 @@ class LinearBiasCountsRows(Linear):
         return np.full(g.shape[1], float(len(g)))
 
 
-@planted("transposed", "W", known=False)
+@planted("transposed", "W")
 class LinearReshaped(Linear):
     """The product the wrong way round, made to fit by a reshape."""
 
