@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from numpy_nn.gradcheck.explain.predictions import Found, Prediction
 from numpy_nn.gradcheck.measure.evidence import Evidence
@@ -18,8 +22,24 @@ def calls(e: Evidence) -> Iterator[Found | Prediction]:
         if e.fits(previous) and e.hangs_on_previous():
             yield Found("stale_input", e.everywhere("that of the call before"))
     for name, kept in e.subject.kept_arrays():
-        if kept.shape == e.x.shape and e.fits(e.vjp(e.grad_output, kept)):
+        if _is_mask(kept) and kept.shape == e.output.shape == e.gradient.shape and e.fits(e.grad_output * kept):
+            if _stays(e, name):
+                yield Found("stale_input", e.everywhere(f"grad_output times the mask {name}, which no call renews"))
+        elif kept.shape == e.x.shape and e.fits(e.vjp(e.grad_output, kept)):
             text = e.everywhere(f"the one at the input that is kept in {name}, which is not the present one")
             yield Found("stale_input", text)
     if e.fits(e.vjp(e.grad_output, e.previous_x)) and e.hangs_on_previous():
         yield Found("stale_input", e.everywhere("the one at the input of the call before"))
+
+
+def _is_mask(kept: NDArray[Any]) -> bool:
+    return kept.dtype.kind == "b" or bool(np.isin(kept, (0, 1)).all())
+
+
+def _stays(e: Evidence, name: str) -> bool:
+    """Whether an array that the subject keeps is the same after a call with the input's sign turned."""
+    before = dict(e.subject.kept_arrays())[name]
+    with e.subject.at({e.subject.input: -e.x}):
+        e.subject.output()
+        after = dict(e.subject.kept_arrays()).get(name)
+    return after is not None and np.array_equal(before, after)

@@ -95,26 +95,27 @@ def as_rows(e: Evidence) -> Evidence:
 
 
 def in_columns(e: Evidence) -> bool | None:
-    """Whether column j of the output hangs on column j of the input alone, while its rows mix those of the input.
+    """Whether samples are in columns.
 
-    None if nobody can tell: softmax of columns does that, and so does batch norm of rows. Parameters tell, as they
-    act on all samples.
+    Parameters tell: they act on all samples, and so an axis of theirs goes with an axis of the output only if it is one
+    of features. Else, column j of the output hangs on column j of the input alone, while its rows mix those of the
+    input: without parameters nobody can tell, None, as softmax of columns does that, and so does batch norm of rows.
     """
     x, y = e.x, e.output
     if x.ndim != 2:
         return False
-    if y.ndim == 2:
-        if x.shape[1] != y.shape[1]:
-            return False
-        aligned = Differences(e.subject, e.subject.input, e.rng).aligned
-        if (1, 1) not in aligned or (0, 0) in aligned:
-            return False
-        parameters = [name for name in e.subject.arrays if name != e.subject.input]
-        for name in parameters:
-            if any(out_axis == 1 for _, out_axis in Differences(e.subject, name, e.rng).aligned):
-                return False
-        return True if parameters else None
-    return y.size == 1 and e.subject.targets is not None and _loss_in_columns(e)
+    if y.ndim != 2:
+        return y.size == 1 and e.subject.targets is not None and _loss_in_columns(e)
+    if x.shape[1] != y.shape[1]:
+        return False
+    parameters = [name for name in e.subject.arrays if name != e.subject.input]
+    features = {out_axis for name in parameters for _, out_axis in Differences(e.subject, name, e.rng).aligned}
+    if features:
+        return features == {0}
+    aligned = Differences(e.subject, e.subject.input, e.rng).aligned
+    if (1, 1) not in aligned or (0, 0) in aligned:
+        return False
+    return True if parameters else None
 
 
 def _loss_in_columns(e: Evidence) -> bool:

@@ -61,7 +61,8 @@ def hypotheses(e: Evidence) -> list[Found]:
         predictions += asked.predictions
     two = list(_two_mistakes(e, predictions))
     if two:
-        return two
+        fewest = min(found.cause.count("+") for found in two)
+        return [found for found in two if found.cause.count("+") == fewest]
     if not e.narrow():
         return []
     found = [

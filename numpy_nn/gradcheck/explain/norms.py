@@ -127,10 +127,7 @@ def _epsilon(e: Evidence, norm: Norm) -> Iterator[Prediction]:
     for name, array in e.subject.arrays.items():
         if name != e.subject.input and array.ndim <= x.ndim and array.size > 1:
             scales.append(array)
-    for scale in scales:
-        gamma = _spread(scale, x.shape)
-        if gamma is None:
-            continue
+    for gamma in (gamma for scale in scales for gamma in _spread(scale, x.shape)):
         for eps in EPSILONS:
             roots = {
                 "sqrt(var + eps)": np.sqrt(variance + eps),
@@ -157,16 +154,14 @@ def _parallel(rest: Array, gamma: Array) -> Array:
     return np.asarray(rest.mean(axis=along, keepdims=True))
 
 
-def _spread(array: Array, shape: tuple[int, ...]) -> Array | None:
-    """An array in a shape that broadcasts to ``shape``: as it is, or along the one axis of its length."""
-    if array.ndim == 0 or array.ndim == len(shape):
-        fits = all(
-            own in (1, length) for own, length in zip(array.shape, shape[-array.ndim or len(shape) :], strict=False)
-        )
-        return array if fits else None
-    if array.ndim > 1:
-        return None
-    for axis in range(len(shape) - 1, -1, -1):
-        if shape[axis] == array.size:
-            return array.reshape([-1 if other == axis else 1 for other in range(len(shape))])
-    return None
+def _spread(array: Array, shape: tuple[int, ...]) -> Iterator[Array]:
+    """An array in the shapes that broadcast to ``shape``: as it is, or along each axis of its length."""
+    if array.ndim == 0:
+        yield array
+    elif array.ndim == len(shape):
+        if all(own in (1, length) for own, length in zip(array.shape, shape, strict=True)):
+            yield array
+    elif array.ndim == 1:
+        for axis, length in enumerate(shape):
+            if length == array.size:
+                yield array.reshape([-1 if other == axis else 1 for other in range(len(shape))])

@@ -70,17 +70,19 @@ def _of_a_parameter(e: Evidence) -> Iterator[Found]:
         reach = max(_reach(part, axis, step) for step, part in enumerate(inputs) if part is not None)
         if not 1 <= reach < steps:
             continue
-        right = []
+        right, largest = [], np.abs(e.truth[e.looked_at]).max()
         for step, claim in enumerate(claims):
             own = claim[e.name]
             if own is None or own.size != e.array.size:
                 return
             truth = e.vjp(_only(e.grad_output, out_axis, step))
             off = np.abs(own.reshape(e.array.shape) - truth)[e.looked_at]
-            right.append(bool(off.max() <= FIT * np.abs(truth[e.looked_at]).max()))
-        if all(right[:reach]) and not any(right[reach:]):
+            right.append(bool(off.max() <= FIT * largest))
+        # The step before the first adds nothing to the gradient of a weight that meets a state of zeros there.
+        first = right.index(False) if False in right else steps
+        if first in (reach, reach + 1) and not any(right[first:]):
             text = (
-                f"right for the outputs of the first {reach} of {steps} steps (axis {axis}) and wrong for the later "
+                f"right for the outputs of the first {first} of {steps} steps (axis {axis}) and wrong for the later "
                 f"ones, whose gradients go back {reach} steps in the input too"
             )
             yield Found("truncated", text)

@@ -6,11 +6,11 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from numpy_nn.gradcheck.explain.predictions import Found, Prediction
+from numpy_nn.gradcheck.explain.predictions import Prediction
 from numpy_nn.gradcheck.measure.evidence import Evidence, common_ratio
 
 
-def dropout(e: Evidence) -> Iterator[Found | Prediction]:
+def dropout(e: Evidence) -> Iterator[Prediction]:
     """Outputs that are 0 or a multiple of the input: what backward does with the mask and its scale."""
     if not e.is_input or e.output.shape != e.x.shape:
         return
@@ -20,16 +20,16 @@ def dropout(e: Evidence) -> Iterator[Found | Prediction]:
     scale = common_ratio(e.output[kept], e.x[kept])
     if scale is None or scale <= 1.0 + 1e-9:
         return
-    if e.fits(e.grad_output * kept):
-        yield Found("dropout_scale", f"forward multiplies by {scale:.6g} or 0, backward by 1 or 0")
+    formula = f"1 or 0 times grad_output, where forward multiplies by {scale:.6g} or 0"
+    yield Prediction("dropout_scale", formula, e.grad_output * kept)
     for factor in (scale, 1.0):
         formula = f"{factor:.6g} grad_output where forward made the output 0"
         yield Prediction("mask_inverted", formula, e.grad_output * factor * ~kept)
         for seen in (e.grad_output > 0, e.grad_output < 0):
             formula = f"{factor:.6g} grad_output where grad_output has one sign"
             yield Prediction("mask_wrong_tensor", formula, e.grad_output * factor * seen)
-        if e.fits(e.grad_output * factor):
-            yield Found("dropout_mask", f"forward makes {(~kept).sum()} of {kept.size} entries 0, backward none")
+        formula = f"{factor:.6g} grad_output, where forward makes {(~kept).sum()} of {kept.size} entries 0"
+        yield Prediction("dropout_mask", formula, e.grad_output * factor)
 
 
 def softmax(e: Evidence) -> Iterator[Prediction]:

@@ -6,12 +6,14 @@ from __future__ import annotations
 from math import erf, pi
 
 import numpy as np
+from numpy.typing import NDArray
 
 from scripts.proof.bank.planting import OTHER, planted
 from scripts.proof.bank.right_layers import (
     ELU,
     GELU,
     Array,
+    Case,
     LeakyReLU,
     LogSoftmax,
     ReLU,
@@ -277,3 +279,48 @@ class SoftmaxOfInput(Softmax):
 class GELUOneMillionth(GELU):
     def df(self) -> Array:
         return super().df() * (1.0 - 1e-6)
+
+
+# Masks of nothing, and two mistakes at once.
+
+
+@planted("zero", "input")
+class ReLUMaskOfZeros(ReLU):
+    """The mask is made in an array that is never filled."""
+
+    def df(self) -> Array:
+        return np.where(np.zeros_like(self.x) > 0.0, 1.0, 0.0)
+
+
+@planted("stale_input", "input")
+class ReLUMaskOfFirstBatch(ReLU):
+    """Makes its mask only once, and has seen a batch already."""
+
+    mask: NDArray[np.bool_]
+
+    @classmethod
+    def draw(cls, rng: np.random.Generator) -> Case:
+        layer, x, _ = super().draw(rng)
+        layer.mask = rng.permuted(x > 0.0, axis=1)
+        return (layer, x, None) if np.any(layer.mask != (x > 0.0)) else cls.draw(rng)
+
+    def df(self) -> Array:
+        return np.where(self.mask, 1.0, 0.0)
+
+
+@planted("derivative_missing+sign", "input")
+class TanhPassesAllSign(Tanh):
+    def backward(self, g: Array) -> Array:
+        return -g
+
+
+@planted("derivative_at_input+factor", "input")
+class SigmoidOfInputHalved(Sigmoid):
+    def df(self) -> Array:
+        return 0.5 * self.x * (1.0 - self.x)
+
+
+@planted("sign+factor", "input")
+class TanhMinusTwo(Tanh):
+    def df(self) -> Array:
+        return -2.0 * (1.0 - self.y**2)
