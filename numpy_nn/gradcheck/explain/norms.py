@@ -40,7 +40,7 @@ class Norm:
 def normalisation(e: Evidence) -> Iterator[Found | Prediction]:
     """What is taken as a constant, the means over wrong axes, and the place of eps."""
     x, g = e.x, e.grad_output
-    if not e.is_input or not 2 <= x.ndim <= 4 or e.output.shape != x.shape:
+    if not e.is_input or not 2 <= x.ndim <= 4 or e.output.shape != x.shape or e.differences.elementwise:
         return
     for norm in _norms(e):
         h, normal = g * norm.gamma, norm.normal
