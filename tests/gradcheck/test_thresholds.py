@@ -8,7 +8,7 @@ import pytest
 from numpy_nn.gradcheck.explain import columns, factors, hypotheses, indices, norms, parts, sequences, shapes, windows
 from numpy_nn.gradcheck.explain.predictions import Prediction, ask
 from numpy_nn.gradcheck.measure.evidence import Evidence
-from numpy_nn.subjects.subject import as_subject
+from numpy_nn.subjects import Hints, as_subject
 
 ROWS, COLUMNS = 5, 4
 
@@ -19,11 +19,11 @@ def rng():
 
 def evidence(f, claimed, x, targets=None):
     """What is known about a claimed gradient of f at x: an array, or a function of the numerical one."""
-    subject = as_subject((f, lambda x, *_: np.zeros_like(x)), x.copy(), targets, None, ())
+    subject = as_subject((f, lambda x, *_: np.zeros_like(x)), (x.copy(),), targets, Hints())
     generator = rng()
     output = subject.output()
     grad_output = subject.random_grad_output(generator, output.shape)
-    e = Evidence(subject, "input", x, grad_output, output, {}, 0.75 * x, grad_output, generator)
+    e = Evidence(subject, subject.input, x, grad_output, output, {}, 0.75 * x, grad_output, generator)
     e.gradient = np.array(claimed(e.truth) if callable(claimed) else claimed)
     return e
 
@@ -130,7 +130,7 @@ def test_a_norm_is_one_that_people_clip_to(norm, size, named):
         return norm * size * right / np.linalg.norm(right)
 
     x = rng().standard_normal((ROWS, COLUMNS))
-    subject = as_subject((np.sin, vjp), x, None, None, ())
+    subject = as_subject((np.sin, vjp), (x,), None, Hints())
     g = np.ones(x.shape)
     e = Evidence(subject, "input", vjp(x, g), g, np.sin(x), {}, x, g, rng())
     assert (factors.scaled_to_norm(e, 0.5) is not None) == named

@@ -22,18 +22,18 @@ class ColumnsAsRows(Subject):
     """Another subject with all of its matrices transposed: the arrays are views of the same live numbers."""
 
     def __init__(self, subject: Subject) -> None:
-        super().__init__(subject.label, None, subject.arrays[subject.input])
+        arrays = {name: transposed(array) for name, array in subject.arrays.items()}
+        super().__init__(subject.label, (), arrays)
         self._subject = subject
         self.is_loss = subject.is_loss
         self.input = subject.input
-        self.arrays = {name: transposed(array) for name, array in subject.arrays.items()}
         self.targets = _targets_as_rows(subject.targets)
 
     def output(self) -> Array:
         return transposed(self._subject.output())
 
-    def gradients(self, grad_output: Array) -> dict[str, NDArray[Any] | None]:
-        claimed = self._subject.gradients(transposed(grad_output))
+    def gradients(self, grad_output: Array, *, other_draws: bool = False) -> dict[str, NDArray[Any] | None]:
+        claimed = self._subject.gradients(transposed(grad_output), other_draws=other_draws)
         return {name: None if g is None else transposed(g) for name, g in claimed.items()}
 
     def random_grad_output(self, rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
