@@ -32,7 +32,7 @@ from threadpoolctl import threadpool_limits
 from scripts.command_line import Parser, number
 from scripts.proof import speed as gradcheck_speed
 from scripts.proof import trials as gradcheck_trials
-from scripts.proof.planted_bugs import CORRECT, OTHER, PLANTED
+from scripts.proof.planted_bugs import CORRECT, OTHER, PLANTED, VARIANTS
 from scripts.proof.random_networks import kinks
 from scripts.proof.rivals import HAS_TORCH
 from scripts.proof.trials import CLOSE, CRASHED, KINDS, OURS, RIGHT, UNDECIDED, WRONG, Outcome, is_found
@@ -95,7 +95,9 @@ def false_alarms(console: Console, args: argparse.Namespace) -> bool:
 
 def bank_outcomes(args: argparse.Namespace) -> list[list[Outcome]]:
     """For every bug its outcomes."""
-    tasks = [(index, args.seed, repeat) for index in range(len(PLANTED)) for repeat in range(args.repeats)]
+    tasks = [
+        (index, args.seed, repeat, args.variant) for index in range(len(PLANTED)) for repeat in range(args.repeats)
+    ]
     runs = gradcheck_trials.run(gradcheck_trials.check_bug, tasks, args.jobs)
     outcomes = list(shown(runs, len(tasks), "planted bugs"))
     return [outcomes[start : start + args.repeats] for start in range(0, len(outcomes), args.repeats)]
@@ -117,7 +119,9 @@ def bank(console: Console, args: argparse.Namespace, outcomes: list[list[Outcome
     made.add_section()
     made.add_row("all", "", *(str(totals[kind]) for kind in ("found", UNDECIDED, "missed", "alarms")))
     console.print(made)
-    tasks = [(index, args.seed, repeat) for index in range(len(CORRECT)) for repeat in range(args.repeats)]
+    tasks = [
+        (index, args.seed, repeat, args.variant) for index in range(len(CORRECT)) for repeat in range(args.repeats)
+    ]
     controls = Counter(run.verdict for run in gradcheck_trials.run(gradcheck_trials.check_control, tasks, args.jobs))
     said = ", ".join(f"{times} {verdict}" for verdict, times in controls.items())
     console.print(f"{len(CORRECT)} right layers and losses as often: {said}")
@@ -242,6 +246,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--repeats", type=number(int, 1), default=20, metavar="N", help="draws of each bug")
     parser.add_argument("--rounds", type=number(int, 1), default=3, metavar="N", help="of the measurement of speed")
     parser.add_argument("--seed", type=number(int, 0), default=0, metavar="N", help="of everything random")
+    parser.add_argument("--variant", choices=tuple(VARIANTS), default="float64", help="of the bank: its numbers inside")
     parser.add_argument(
         "--jobs", type=number(int, 1), default=1, metavar="N", help="processes; speed takes one at a time"
     )

@@ -1,6 +1,6 @@
-"""Other gradient checkers, at their default settings, on anything that is a ``Problem``.
+"""Other gradient checkers, at their default settings, on anything that is a ``GradientCase``.
 
-Each is a function that gets a problem and a generator, and returns whether it calls the gradient wrong. The recipes
+Each is a function that gets a case and a generator, and returns whether it calls the gradient wrong. The recipes
 are stated anew here from their sources; only torch's is called, where it is installed.
 """
 
@@ -11,31 +11,31 @@ from collections.abc import Callable
 
 import numpy as np
 
-from scripts.proof.problems import Array, Problem, differences
+from scripts.proof.gradient_cases import Array, GradientCase, differences
 
-Checker = Callable[[Problem, np.random.Generator], bool]
+Checker = Callable[[GradientCase, np.random.Generator], bool]
 HAS_TORCH = importlib.util.find_spec("torch") is not None
 
 
-def hips_autograd(problem: Problem, rng: np.random.Generator) -> bool:
+def hips_autograd(case: GradientCase, rng: np.random.Generator) -> bool:
     """``check_vjp`` of HIPS autograd's test_util.py: one random direction for all arguments together.
 
     For random v and u, <u, (f(x + v eps/2) - f(x - v eps/2)) / eps> against <v, vjp(u)>, with eps = 1e-6; they agree if
     |a - b| < 1e-6 or |a - b| / |a + b| < 1e-6. A gradient of another shape is wrong.
     """
     eps, tolerance = 1e-6, 1e-6
-    home = {name: array.copy() for name, array in problem.arrays.items()}
+    home = {name: array.copy() for name, array in case.arrays.items()}
     direction = {name: rng.standard_normal(array.shape) for name, array in home.items()}
-    grad_output = rng.standard_normal(problem.forward().shape)
-    claimed = problem.backward(grad_output)
+    grad_output = rng.standard_normal(case.forward().shape)
+    claimed = case.backward(grad_output)
     if any(claimed[name].shape != array.shape for name, array in home.items()):
         return True
     exact = sum(float(np.sum(direction[name] * gradient)) for name, gradient in claimed.items())
 
     def at(t: float) -> Array:
-        for name, array in problem.arrays.items():
+        for name, array in case.arrays.items():
             array[...] = home[name] + t * direction[name]
-        return problem.forward()
+        return case.forward()
 
     numeric = float(np.sum(grad_output * ((at(eps / 2) - at(-eps / 2)) / eps)))
     at(0.0)
@@ -51,10 +51,10 @@ def cs231n(threshold: float) -> Checker:
     """
     h = 1e-5
 
-    def check(problem: Problem, rng: np.random.Generator) -> bool:
-        grad_output = rng.standard_normal(problem.forward().shape)
-        for name, claimed in problem.backward(grad_output).items():
-            numeric = differences(problem, name, lambda at: np.sum((at(h) - at(-h)) * grad_output) / (2.0 * h))
+    def check(case: GradientCase, rng: np.random.Generator) -> bool:
+        grad_output = rng.standard_normal(case.forward().shape)
+        for name, claimed in case.backward(grad_output).items():
+            numeric = differences(case, name, lambda at: np.sum((at(h) - at(-h)) * grad_output) / (2.0 * h))
             if claimed.shape != numeric.shape:
                 return True
             error = np.abs(claimed - numeric) / np.maximum(1e-8, np.abs(claimed) + np.abs(numeric))

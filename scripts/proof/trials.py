@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from numpy_nn.gradcheck import check_gradients
-from scripts.proof.planted_bugs import CORRECT, PLANTED, Case, PlantedBug
-from scripts.proof.problems import Problem
+from scripts.proof.gradient_cases import GradientCase
+from scripts.proof.planted_bugs import CORRECT, PLANTED, VARIANTS, Case, PlantedBug
 from scripts.proof.random_networks import kinks, random_network
 from scripts.proof.rivals import RIVALS
 
@@ -78,16 +78,16 @@ def case(make: Callable[[np.random.Generator], Case], seed: int, repeat: int) ->
     return make(np.random.default_rng((seed, repeat)))
 
 
-def check_bug(task: tuple[int, int, int]) -> Outcome:
-    """The bug of that index in the bank, with the shapes and data of a seed and a repeat."""
-    index, seed, repeat = task
-    return check(*case(PLANTED[index].make, seed, repeat))
+def check_bug(task: tuple[int, int, int, str]) -> Outcome:
+    """The bug of that index in the bank, with the shapes and data of a seed and a repeat, as one of the variants."""
+    index, seed, repeat, variant = task
+    return check(*VARIANTS[variant](case(PLANTED[index].make, seed, repeat)))
 
 
-def check_control(task: tuple[int, int, int]) -> Outcome:
+def check_control(task: tuple[int, int, int, str]) -> Outcome:
     """The right layer or loss of that index."""
-    index, seed, repeat = task
-    return check(*case(CORRECT[index][1], seed, repeat))
+    index, seed, repeat, variant = task
+    return check(*VARIANTS[variant](case(CORRECT[index][1], seed, repeat)))
 
 
 def run(function: Callable[[Task], Result], tasks: Sequence[Task], jobs: int) -> Iterator[Result]:
@@ -151,7 +151,7 @@ def verdict_of(checker: str, target: Any, x: NDArray[Any], targets: NDArray[Any]
     """What a checker, ours or a rival, says of a target."""
     if checker == OURS:
         return check(target, x, targets).verdict
-    return WRONG if RIVALS[checker](Problem(target, x, targets), np.random.default_rng(0)) else RIGHT
+    return WRONG if RIVALS[checker](GradientCase(target, x, targets), np.random.default_rng(0)) else RIGHT
 
 
 def compare(seed: int, repeats: int, networks: int) -> Iterator[dict[str, Score]]:

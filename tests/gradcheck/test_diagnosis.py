@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 from numpy_nn.gradcheck import check_gradients
 from numpy_nn.gradcheck.__main__ import main
 from numpy_nn.gradcheck.explain.causes import WORDS
+from numpy_nn.gradcheck.explain.first_wrong import first_wrong
 from numpy_nn.gradcheck.measure.evidence import common_ratio
+from numpy_nn.gradcheck.report import RIGHT, WRONG, Entry
 from numpy_nn.testing import assert_gradients, batches, labels
 
 STUDENT = '''
@@ -199,3 +201,125 @@ def test_batches_without_kinks(x):
 def test_bad_arguments_of_a_strategy_are_refused_at_once(arguments):
     with pytest.raises((TypeError, ValueError)):
         batches(**arguments)
+
+
+# What the subject's own code raises when it is asked for a cause.
+
+
+class Doubled:
+    """tanh with twice its gradient, and a subclass's reason to refuse other inputs than it was made for."""
+
+    def forward(self, x):
+        self.refuse(x)
+        self.y = np.tanh(x)
+        return self.y
+
+    def refuse(self, x):
+        pass
+
+    def backward(self, grad):
+        self.refuse_gradient(grad)
+        return 2 * grad * (1 - self.y**2)
+
+    def refuse_gradient(self, grad):
+        pass
+
+
+def raising(error):
+    def refuse(_, array):
+        if len(array) != 5:
+            raise error
+
+    return refuse
+
+
+@pytest.mark.parametrize(
+    "error", [ValueError("rows"), KeyError(5), ZeroDivisionError(), RuntimeError("no"), np.linalg.LinAlgError()]
+)
+@pytest.mark.parametrize("where", ["refuse", "refuse_gradient"])
+def test_code_that_raises_for_another_number_of_rows_is_diagnosed_all_the_same(error, where):
+    layer = type("Refusing", (Doubled,), {where: raising(error)})()
+    entry = check_gradients(layer, np.random.default_rng(0).standard_normal((5, 3)))["input"]
+    assert (entry.verdict, entry.cause) == ("wrong", "factor")
+
+
+def test_a_product_whose_shapes_fit_no_formula_is_left_to_the_others():
+    class Columns:
+        """W x for samples in columns, as many as inputs, which fits the formulas for rows in part."""
+
+        def __init__(self):
+            self.W = np.random.default_rng(0).standard_normal((3, 4))
+
+        def forward(self, x):
+            self.x = x
+            return self.W @ x
+
+        def backward(self, grad):
+            self.dW = grad @ self.x.T / grad.shape[1]
+            return self.W.T @ grad
+
+    report = check_gradients(Columns(), np.random.default_rng(1).standard_normal((4, 6)))
+    assert [entry.verdict for entry in report.entries] == ["right", "wrong"]
+    assert report["W"].cause == "batch_mean_twice"
+    assert "courses" in str(report)
+    assert "samples in rows, where this code has them in columns" in str(report)
+
+
+# Where a network goes wrong first.
+
+
+def entries(*names, wrong=()):
+    """Entries by name, those in ``wrong`` wrong."""
+    return [
+        Entry(name, WRONG if name in wrong else RIGHT, (1,), 1, 1, 0, 0, 0, 0.0, None, 0.0, 0.0, 0.0) for name in names
+    ]
+
+
+NAMES = ("input", "layers[0].W", "layers[0].b", "layers[1].W", "layers[1].b")
+
+
+@pytest.mark.parametrize(
+    ("names", "wrong", "sentence"),
+    [
+        (NAMES, (), ""),
+        (("input",), ("input",), ""),
+        (("W", "b"), ("W",), ""),
+        (
+            NAMES,
+            ("input", "layers[0].W", "layers[0].b", "layers[1].W"),
+            "from the loss back, the first wrong gradient is that of layers[1].W; "
+            "what comes after it (layers[0].*, input) can be a consequence",
+        ),
+        (
+            NAMES,
+            ("input", "layers[0].b", "layers[1].W", "layers[1].b"),
+            "from the loss back, the first wrong gradients are those of layers[1].W and layers[1].b; "
+            "what comes after them (layers[0].b, input) can be a consequence",
+        ),
+        (
+            NAMES,
+            ("layers[1].W",),
+            "from the loss back, the first wrong gradient is that of layers[1].W; "
+            "what backward computes after it is right",
+        ),
+        (
+            NAMES,
+            ("input",),
+            "from the loss back, the first wrong gradient is that of input; what is nearer to the loss is right",
+        ),
+        (
+            ("W1", "b1", "W2", "b2", "input"),
+            ("W1", "b1", "input"),
+            "from the loss back, the first wrong gradients are those of W1 and b1; "
+            "what comes after them (input) can be a consequence",
+        ),
+        (
+            ("input", "0.weight", "2.weight"),
+            ("0.weight", "2.weight"),
+            "from the loss back, the first wrong gradient is that of 2.weight; "
+            "what comes after it (0.weight) can be a consequence",
+        ),
+    ],
+)
+def test_the_first_wrong_gradient_from_the_loss_back_is_named(names, wrong, sentence):
+    assert first_wrong(entries(*names, wrong=wrong)) == sentence

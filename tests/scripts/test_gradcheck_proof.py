@@ -29,7 +29,7 @@ def test_no_random_network_is_called_wrong_and_hardly_any_is_left_undecided(caps
 def test_every_planted_bug_is_found_no_right_entry_called_wrong_and_the_causes_are_named(monkeypatch, capsys):
     @functools.cache
     def outcomes():
-        return bank_outcomes(argparse.Namespace(repeats=1, seed=1, jobs=1))
+        return bank_outcomes(argparse.Namespace(repeats=1, seed=1, jobs=1, variant="float64"))
 
     # Both tables from one run of the bank.
     bank_outcomes = gradcheck_proof.bank_outcomes
@@ -141,7 +141,7 @@ def test_a_diagnosis_that_knows_what_can_be_known_passes_and_one_that_is_never_s
 @pytest.mark.parametrize("cause", sorted({bug.cause for bug in PLANTED} - {OTHER}))
 def test_a_cause_may_be_missed_once_and_no_more(cause, monkeypatch, capsys):
     bug = next(index for index, bug in enumerate(PLANTED) if bug.cause == cause and bug.known)
-    missed = [(bug, 0, 0)]
+    missed = [(bug, 0, 0, "float64")]
 
     def check_bug(task):
         right = diagnosed(PLANTED[task[0]])
@@ -153,7 +153,7 @@ def test_a_cause_may_be_missed_once_and_no_more(cause, monkeypatch, capsys):
 
     monkeypatch.setattr(gradcheck_trials, "check_bug", check_bug)
     assert main(["--part", "diagnosis", "--repeats", "2"]) == 0
-    missed.append((bug, 0, 1))
+    missed.append((bug, 0, 1, "float64"))
     assert main(["--part", "diagnosis", "--repeats", "2"]) == 1
     assert f"missed more than once, and too often: {cause}\n" in capsys.readouterr().out
 

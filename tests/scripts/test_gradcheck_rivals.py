@@ -1,4 +1,4 @@
-"""What the proof of the gradient checker stands on: problems of every form, the other checkers, random networks."""
+"""What the proof of the gradient checker stands on: cases of every form, the other checkers, random networks."""
 
 import needs
 import numpy as np
@@ -8,8 +8,8 @@ import numpy_nn as nn
 from scripts.proof.bank.right_layers import Linear
 from scripts.proof.bank.right_losses import MSE
 from scripts.proof.bank.wrong_linear import LinearBiasUnsummed, LinearOneMillionth
+from scripts.proof.gradient_cases import GradientCase, differences
 from scripts.proof.planted_bugs import CORRECT, PLANTED
-from scripts.proof.problems import Problem, differences
 from scripts.proof.random_networks import kinks, random_network
 from scripts.proof.rivals import RIVALS
 
@@ -23,15 +23,17 @@ def test_a_rival_clears_right_layers_and_finds_a_flipped_sign(name):
     for seed in range(3):
         # Normalization bends so sharply that the strict threshold of a fixed step does not hold there.
         kept = [make for make in makes if "Norm" not in make.__qualname__ or "1e-7" not in name]
-        said = [RIVALS[name](Problem(*make(np.random.default_rng(seed))), np.random.default_rng(0)) for make in kept]
+        said = [
+            RIVALS[name](GradientCase(*make(np.random.default_rng(seed))), np.random.default_rng(0)) for make in kept
+        ]
         assert not any(said)
-        assert RIVALS[name](Problem(*flipped(np.random.default_rng(seed))), np.random.default_rng(0))
+        assert RIVALS[name](GradientCase(*flipped(np.random.default_rng(seed))), np.random.default_rng(0))
 
 
 @needs.torch
 def test_rivals_see_what_their_tolerance_lets_them_see():
     def says(name, cls):
-        return RIVALS[name](Problem(*cls.draw(np.random.default_rng(0))), np.random.default_rng(0))
+        return RIVALS[name](GradientCase(*cls.draw(np.random.default_rng(0))), np.random.default_rng(0))
 
     # One part in a million is far below torch's rtol of 1e-3, and far above the strict threshold of CS231n.
     assert not says("torch.autograd.gradcheck", LinearOneMillionth)
@@ -41,34 +43,30 @@ def test_rivals_see_what_their_tolerance_lets_them_see():
     assert says("CS231n's recipe, 1e-4", LinearBiasUnsummed)
 
 
-def test_a_problem_gives_outputs_gradients_and_differences_of_every_form():
+def test_a_case_gives_outputs_gradients_and_differences_of_every_form():
     rng = np.random.default_rng(0)
     x, grad_output = rng.standard_normal((4, 3)), rng.standard_normal((4, 2))
     ours = nn.Linear(3, 2, rng=0, dtype=np.float64)
     assert ours.bias is not None
     student = Linear(ours.weight.data.copy(), ours.bias.data.copy())
     pair = (ours.forward, lambda _, g: ours.backward(g))
-    problems = [Problem(target, x, None) for target in (ours, student, pair)]
-    for problem in problems:
-        np.testing.assert_array_equal(problem.forward(), x @ student.params["W"] + student.params["b"])
-        np.testing.assert_array_equal(problem.backward(grad_output)["input"], grad_output @ student.params["W"].T)
-    assert [list(problem.arrays) for problem in problems] == [
-        ["input", "weight", "bias"],
-        ["input", "W", "b"],
-        ["input"],
-    ]
-    slopes = differences(problems[1], "b", lambda at: (at(0.5) - at(-0.5)).sum())
+    cases = [GradientCase(target, x, None) for target in (ours, student, pair)]
+    for case in cases:
+        np.testing.assert_array_equal(case.forward(), x @ student.params["W"] + student.params["b"])
+        np.testing.assert_array_equal(case.backward(grad_output)["input"], grad_output @ student.params["W"].T)
+    assert [list(case.arrays) for case in cases] == [["input", "weight", "bias"], ["input", "W", "b"], ["input"]]
+    slopes = differences(cases[1], "b", lambda at: (at(0.5) - at(-0.5)).sum())
     np.testing.assert_allclose(slopes, [4.0, 4.0])
-    loss = Problem(MSE(), x, np.zeros_like(x))
+    loss = GradientCase(MSE(), x, np.zeros_like(x))
     assert loss.forward().shape == ()
     np.testing.assert_allclose(loss.backward(np.array(3.0))["input"], 6.0 * x / 4)
 
 
 def test_dropout_of_ours_draws_one_mask():
-    problem = Problem(nn.Sequential(nn.Dropout(0.5, rng=0)), np.ones((5, 6)), None)
-    first = problem.forward()
+    case = GradientCase(nn.Sequential(nn.Dropout(0.5, rng=0)), np.ones((5, 6)), None)
+    first = case.forward()
     assert set(np.unique(first)) == {0.0, 2.0}
-    np.testing.assert_array_equal(problem.forward(), first)
+    np.testing.assert_array_equal(case.forward(), first)
 
 
 def test_random_networks_hold_every_layer_and_every_loss_and_are_finite():
@@ -94,23 +92,23 @@ def test_one_seed_gives_one_network():
     np.testing.assert_array_equal(one.net(one.x), other.net(other.x))
 
 
-def one_sided(problem, grad_output, step):
-    return differences(problem, "input", lambda at: np.sum(grad_output * (at(step) - at(0.0))) / step)
+def one_sided(case, grad_output, step):
+    return differences(case, "input", lambda at: np.sum(grad_output * (at(step) - at(0.0))) / step)
 
 
 def test_the_kinks_are_kinks():
     """Quotients to the left and to the right differ somewhere, and the claimed gradient lies between them."""
     rng = np.random.default_rng(0)
     *functions, (_, network, zeros, _) = kinks(rng)
-    for name, *case in functions:
-        problem = Problem(*case)
-        grad_output = rng.standard_normal(problem.forward().shape)
-        claimed = problem.backward(grad_output)["input"]
-        left, right = (one_sided(problem, grad_output, side) for side in (-STEP, STEP))
+    for name, *parts in functions:
+        case = GradientCase(*parts)
+        grad_output = rng.standard_normal(case.forward().shape)
+        claimed = case.backward(grad_output)["input"]
+        left, right = (one_sided(case, grad_output, side) for side in (-STEP, STEP))
         assert np.abs(right - left).max() > 0.01, name
         # Quotients are off by STEP f'' / 2 where f is curved, and by rounding, 2^-53 / STEP times the sum's size.
         assert np.all(claimed >= np.minimum(left, right) - 10.0 * STEP), name
         assert np.all(claimed <= np.maximum(left, right) + 10.0 * STEP), name
     # In the network each ReLU is at its kink, and backpropagation goes on from the 0 that each one gives.
     assert not np.any(network[0].forward(zeros))
-    assert not np.any(Problem(network, zeros, None).backward(np.ones((4, 3)))["input"])
+    assert not np.any(GradientCase(network, zeros, None).backward(np.ones((4, 3)))["input"])

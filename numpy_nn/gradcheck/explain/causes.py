@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-Found = tuple[str, str]  # a cause, and the evidence in words
-
 WORDS: dict[str, tuple[str, str]] = {
     "zero": ("the gradient is 0 everywhere", "write it: is the result of backward stored, and under the right name?"),
     "not_finite": (
@@ -99,5 +97,77 @@ WORDS: dict[str, tuple[str, str]] = {
     "partly_filled": ("only a part of the gradient is filled in, the rest is 0", "write the other rows or columns too"),
     "one_example": ("one row of the batch alone is used", "sum over all rows: dW = x^T dy"),
     "grad_output_ignored": ("grad_output is ignored: this is the gradient for ones", "multiply by grad_output"),
+    "fused_activation": (
+        "this is the gradient with respect to the scores before softmax or sigmoid, not to the probabilities",
+        "it is right if the backward pass of softmax or sigmoid is left out; with it, divide by its derivative",
+    ),
+    "target_broadcast": (
+        "the targets have another shape than the output, and are broadcast: every output meets every target",
+        "give both the same shape, say with targets.reshape(output.shape), so that the difference has it too",
+    ),
+    "epsilon": (
+        "a small number, epsilon, stands in forward and not in backward, or elsewhere there",
+        "differentiate what forward computes: sqrt(var + eps) is not sqrt(var) + eps, nor log(p + eps) log(p)",
+    ),
+    "repeated_index": (
+        "an entry that is used more than once gets the gradient of one use: = (or [index] +=) keeps the last",
+        "add up all uses: np.add.at(dx, index, grad), or += for each window",
+    ),
+    "picked": (
+        "of several gradients that belong to one entry, one is picked",
+        "add them up: an entry that forward copies to several places gets the sum of their gradients",
+    ),
+    "axes_exchanged": (
+        "two axes are exchanged, such as height and width, rows and columns",
+        "follow the axes by name through forward and backward; reshape does not transpose",
+    ),
+    "stride_missing": (
+        "the stride is left out of backward: the windows start at i instead of i * stride",
+        "let the window of output i start at i * stride, as in forward",
+    ),
+    "overwritten_windows": (
+        "windows that overlap overwrite one another's gradients",
+        "use += where a window's gradient is written",
+    ),
+    "kernel_flipped": (
+        "the kernel is flipped the wrong way round in the gradient of the convolution's input",
+        "use the kernel turned by 180 degrees with a full correlation, or add up kernel * grad for each window",
+    ),
+    "clipped": (
+        "the gradient's entries are clipped",
+        "leave clipping to the training loop, after all gradients are there",
+    ),
+    "norm_clipped": (
+        "the gradient is scaled to a fixed norm",
+        "leave clipping to the training loop, after all gradients are there",
+    ),
+    "learning_rate": (
+        "the gradient is multiplied by a small constant, such as a learning rate",
+        "return the gradient itself, and let the optimizer multiply by the learning rate",
+    ),
+    "truncated": (
+        "backpropagation through time stops after some steps back",
+        "go back to the first step; if it is truncated on purpose, it is an approximation, not the gradient",
+    ),
+    "wrong_axis_sum": (
+        "the sum runs over the wrong axis",
+        "sum over the axes along which the array is repeated, and over no other: for a bias, over the batch",
+    ),
+    "broadcast_not_summed": (
+        "the gradient has the shape after broadcasting, and is not summed back",
+        "sum over the axes along which forward repeats the array",
+    ),
+    "straight_through": (
+        "a straight-through estimator: the function is a staircase, whose gradient is 0, and grad_output is passed on",
+        "it is deliberately not the gradient: say so where it is used, and check the parts around it",
+    ),
+    "argument_order": (
+        "this is the gradient with respect to another argument",
+        "return the gradients in the order of the arguments, each under its own name",
+    ),
+    "product_exchanged": (
+        "the matrix product @ and the product entry by entry * are exchanged",
+        "use @ in backward where forward has @, and * where it has *",
+    ),
     "wrong_shape": ("the gradient has not the shape of what it belongs to", "give it the same shape"),
 }

@@ -7,34 +7,72 @@ from collections.abc import Iterator
 import numpy as np
 
 from numpy_nn.gradcheck.explain.causes import WORDS
-from numpy_nn.gradcheck.explain.hypotheses import hypotheses, of_wrong_shape
+from numpy_nn.gradcheck.explain.columns import as_rows, in_columns
+from numpy_nn.gradcheck.explain.hypotheses import hypotheses
+from numpy_nn.gradcheck.explain.predictions import DROPPED, Found
+from numpy_nn.gradcheck.explain.shapes import of_wrong_shape
 from numpy_nn.gradcheck.measure.evidence import Evidence
 from numpy_nn.gradcheck.report import Diagnosis
 
 
 def diagnose(evidence: Evidence) -> Diagnosis:
-    """The best explanation of a wrong gradient."""
-    found: list[tuple[str, str]] = []
-    gradient = evidence.gradient
+    """The best explanation of a wrong gradient; two causes, joined by +, where two mistakes explain it together.
+
+    What the subject's code raises when it is asked leaves out the question.
+    """
+    found: list[Found] = []
+    gradient, partial = evidence.gradient, False
     if gradient is None:
-        found.append(("zero", "no gradient was written"))
-    elif gradient.shape != evidence.array.shape:
-        found += of_wrong_shape(evidence)
-    elif not np.isfinite(gradient).all():
+        found.append(Found("zero", "no gradient was written"))
+    elif not np.isfinite(gradient).all() and gradient.shape == evidence.array.shape:
         where = np.argwhere(~np.isfinite(gradient))[0].tolist()
-        found.append(("not_finite", f"{(~np.isfinite(gradient)).sum()} of {gradient.size}, the first at {where}"))
+        found.append(Found("not_finite", f"{(~np.isfinite(gradient)).sum()} of {gradient.size}, the first at {where}"))
     else:
-        found += hypotheses(evidence)
+        for view in _views(evidence):
+            found, partial = _explained(view), view.partial
+            if view is not evidence:
+                found = [Found(cause, f"{text}; {_AS_ROWS}", sure) for cause, text, sure in found]
+            if found:
+                break
     if not found:
         return Diagnosis("unknown", _UNKNOWN, pattern(evidence), _LOOK, False)
-    cause, text = found[0]
-    others = list(dict.fromkeys(name for name, _ in found[1:] if name != cause))
-    statement, remedy = WORDS[cause]
-    return Diagnosis(cause, statement, text, remedy, not (others or evidence.partial), others)
+    cause, text, sure = found[0]
+    others = list(dict.fromkeys(other.cause for other in found[1:] if other.cause != cause))
+    words = [WORDS[part] for part in cause.split("+")]
+    statement, remedy = ("; and ".join(part[i] for part in words) for i in (0, 1))
+    return Diagnosis(cause, statement, text, remedy, sure and not (others or partial), others)
 
 
 _UNKNOWN = "none of the known mistakes explains these numbers"
+_AS_ROWS = "written as for samples in rows, where this code has them in columns"
 _LOOK = "compare the rows and columns named above with the formula; check one layer at a time"
+
+
+def _views(evidence: Evidence) -> Iterator[Evidence]:
+    """The evidence as it is, and as if samples were in rows, if they are in columns: the likelier one first."""
+    homes = {name: array.copy() for name, array in evidence.subject.arrays.items()}
+    try:
+        columns = in_columns(evidence)
+    except DROPPED:
+        columns = False
+        for name, values in homes.items():
+            evidence.subject.arrays[name][...] = values
+    if columns is True:
+        yield as_rows(evidence)
+    yield evidence
+    if columns is None:
+        yield as_rows(evidence)
+
+
+def _explained(evidence: Evidence) -> list[Found]:
+    assert evidence.gradient is not None
+    if evidence.gradient.shape == evidence.array.shape:
+        return hypotheses(evidence)
+    try:
+        return list(of_wrong_shape(evidence))
+    except DROPPED:
+        text = f"shape {evidence.gradient.shape} instead of {evidence.array.shape}"
+        return [Found("wrong_shape", text)]
 
 
 def pattern(evidence: Evidence) -> str:

@@ -108,4 +108,79 @@ class Hinge(Loss):
         return broken - broken.sum(axis=1, keepdims=True) * one_hot(self.target, self.output.shape[1])
 
 
-LOSSES: tuple[type[Loss], ...] = (CrossEntropy, MSE, BCEWithLogits, Hinge)
+class BinaryOfProbabilities(Loss):
+    """-(t log p + (1 - t) log(1 - p)), summed over the columns, of probabilities p."""
+
+    @classmethod
+    def draw(cls, rng: np.random.Generator) -> Case:
+        shape = sizes(rng)
+        return cls(), rng.uniform(0.1, 0.9, shape), rng.integers(0, 2, shape).astype(np.float64)
+
+    def rows(self) -> Array:
+        p, t = self.output, self.target
+        return -(t * np.log(p) + (1.0 - t) * np.log(1.0 - p)).sum(axis=1)
+
+    def gradient(self) -> Array:
+        return (self.output - self.target) / (self.output * (1.0 - self.output))
+
+
+class CategoricalOfProbabilities(Loss):
+    """-sum_c t_c log p_c of rows of probabilities."""
+
+    @classmethod
+    def draw(cls, rng: np.random.Generator) -> Case:
+        batch, classes = sizes(rng)
+        p = softmax(rng.standard_normal((batch, classes)))
+        return cls(), p, one_hot(rng.integers(0, classes, batch), classes)
+
+    def rows(self) -> Array:
+        return -(self.target * np.log(self.output)).sum(axis=1)
+
+    def gradient(self) -> Array:
+        return -self.target / self.output
+
+
+class CrossEntropyWithEpsilon(CrossEntropy):
+    """-log(p + eps) at the label."""
+
+    eps = 1e-7
+
+    def rows(self) -> Array:
+        return -np.log((softmax(self.output) * self.one_hot()).sum(axis=1) + self.eps)
+
+    def gradient(self) -> Array:
+        p = (softmax(self.output) * self.one_hot()).sum(axis=1, keepdims=True)
+        return super().gradient() * p / (p + self.eps)
+
+
+class OneColumn(Loss):
+    """(o - t)^2 of one column o of shape (batch, 1), and targets of shape (batch,)."""
+
+    @classmethod
+    def draw(cls, rng: np.random.Generator) -> Case:
+        batch = int(rng.integers(3, 10))
+        return cls(), rng.standard_normal((batch, 1)), rng.standard_normal(batch)
+
+    def goal(self) -> Array:
+        return np.asarray(self.target.reshape(self.output.shape), np.float64)
+
+    def rows(self) -> Array:
+        return (self.output - self.goal()) ** 2
+
+    def gradient(self) -> Array:
+        return 2.0 * (self.output - self.goal())
+
+
+class Flat(OneColumn):
+    """(o - t)^2 with o and t of shape (batch,)."""
+
+    @classmethod
+    def draw(cls, rng: np.random.Generator) -> Case:
+        batch = int(rng.integers(3, 10))
+        return cls(), rng.standard_normal(batch), rng.standard_normal(batch)
+
+
+LOSSES: tuple[type[Loss], ...] = (
+    *(CrossEntropy, MSE, BCEWithLogits, Hinge, BinaryOfProbabilities, CategoricalOfProbabilities),
+    *(CrossEntropyWithEpsilon, OneColumn, Flat),
+)

@@ -6,12 +6,14 @@ from __future__ import annotations
 from math import erf, pi
 
 import numpy as np
+from numpy.typing import NDArray
 
 from scripts.proof.bank.planting import OTHER, planted
 from scripts.proof.bank.right_layers import (
     ELU,
     GELU,
     Array,
+    Case,
     LeakyReLU,
     LogSoftmax,
     ReLU,
@@ -33,7 +35,7 @@ class ReLUPassesAll(ReLU):
 
 
 @planted("grad_output_ignored", "input")  # haifengl/smile #528
-class ReLUIgnoresUpstream(ReLU):
+class ReLUIgnoresGradOutput(ReLU):
     def backward(self, g: Array) -> Array:
         return self.df()
 
@@ -45,7 +47,7 @@ class ReLUMaskInverted(ReLU):
 
 
 @planted("mask_wrong_tensor", "input")
-class ReLUMasksUpstream(ReLU):
+class ReLUMasksByGradOutput(ReLU):
     def backward(self, g: Array) -> Array:
         return np.where(g > 0.0, g, 0.0)
 
@@ -206,13 +208,13 @@ class LogSoftmaxDot(LogSoftmax):
         return g - (g * np.log(self.p)).sum(axis=1, keepdims=True)
 
 
-@planted("mask_inverted", "input", known=False)
+@planted("mask_inverted", "input")
 class ELUSidesSwapped(ELU):
     def df(self) -> Array:
         return np.where(self.x > 0.0, np.exp(-np.abs(self.x)), 1.0)
 
 
-@planted("derivative_at_input", "input", known=False)
+@planted("derivative_at_input", "input")
 class ELUInputPlusOne(ELU):
     """ELU's derivative is y + 1 on the negative side; here it is x + 1."""
 
@@ -261,7 +263,7 @@ class SoftmaxFirstRow(Softmax):
         return dx
 
 
-@planted("derivative_at_input", "input", known=False)
+@planted("derivative_at_input", "input")
 class SoftmaxOfInput(Softmax):
     """The formula in terms of the output is given the input."""
 
@@ -277,3 +279,48 @@ class SoftmaxOfInput(Softmax):
 class GELUOneMillionth(GELU):
     def df(self) -> Array:
         return super().df() * (1.0 - 1e-6)
+
+
+# Masks of nothing, and two mistakes at once.
+
+
+@planted("zero", "input")
+class ReLUMaskOfZeros(ReLU):
+    """The mask is made in an array that is never filled."""
+
+    def df(self) -> Array:
+        return np.where(np.zeros_like(self.x) > 0.0, 1.0, 0.0)
+
+
+@planted("stale_input", "input")
+class ReLUMaskOfFirstBatch(ReLU):
+    """Makes its mask only once, and has seen a batch already."""
+
+    mask: NDArray[np.bool_]
+
+    @classmethod
+    def draw(cls, rng: np.random.Generator) -> Case:
+        layer, x, _ = super().draw(rng)
+        layer.mask = rng.permuted(x > 0.0, axis=1)
+        return (layer, x, None) if np.any(layer.mask != (x > 0.0)) else cls.draw(rng)
+
+    def df(self) -> Array:
+        return np.where(self.mask, 1.0, 0.0)
+
+
+@planted("derivative_missing+sign", "input")
+class TanhPassesAllSign(Tanh):
+    def backward(self, g: Array) -> Array:
+        return -g
+
+
+@planted("derivative_at_input+factor", "input")
+class SigmoidOfInputHalved(Sigmoid):
+    def df(self) -> Array:
+        return 0.5 * self.x * (1.0 - self.x)
+
+
+@planted("sign+factor", "input")
+class TanhMinusTwo(Tanh):
+    def df(self) -> Array:
+        return -2.0 * (1.0 - self.y**2)

@@ -148,8 +148,8 @@ class LayerNormScaleForgotten(LayerNorm):
         return np.zeros_like(self.params["gamma"])
 
 
-@planted("mask_wrong_tensor", "input", known=False)
-class DropoutMasksUpstream(Dropout):
+@planted("mask_wrong_tensor", "input")
+class DropoutMasksByGradOutput(Dropout):
     def backward(self, g: Array) -> Array:
         return np.where(g > 0.0, g, 0.0) / self.keep
 
@@ -220,3 +220,26 @@ class MLPBackThroughHiddenBias(MLP):
     def df(self) -> Array:
         s = sigmoid(self.z - self.params["b1"])
         return s * (1.0 - s)
+
+
+# Two mistakes at once.
+
+
+@planted("derivative_missing+batch_mean_twice", "W1", also=("derivative_missing+bias_averaged",))
+class MLPNoDerivativeAveraged(MLP):
+    def backward(self, g: Array) -> Array:
+        dx = super().backward(g)
+        self.grads["W1"] = self.x.T @ (g @ self.params["W2"].T) / len(g)
+        return dx
+
+
+@planted("derivative_at_output+sign", "W1", "b1", "input")
+class MLPDerivativeOfOutputSign(MLP):
+    def df(self) -> Array:
+        return -sigmoid(self.h) * (1.0 - sigmoid(self.h))
+
+
+@planted("dropout_mask+sign", "input", also=("derivative_missing+sign",))
+class DropoutPassesAllSign(Dropout):
+    def backward(self, g: Array) -> Array:
+        return -g / self.keep

@@ -29,7 +29,7 @@ class LinearDescentDirection(Linear):
         return -self.x.T @ g
 
 
-@planted("factor", "W", "b")
+@planted("learning_rate", "W", "b")
 class LinearLearningRateInside(Linear):
     lr = 0.01
 
@@ -57,13 +57,13 @@ class LinearBiasUnsummed(Linear):
         return g
 
 
-@planted("wrong_shape", "b")  # rasbt/stat453-deep-learning-ss21 #5
+@planted("wrong_axis_sum", "b")  # rasbt/stat453-deep-learning-ss21 #5
 class LinearBiasOneSum(Linear):
     def db(self, g: Array) -> Array:
         return np.asarray(g.sum())
 
 
-@planted("wrong_shape", "b")  # after deeplearning4j/deeplearning4j #364: "on wrong dimension"
+@planted("wrong_axis_sum", "b")  # after deeplearning4j/deeplearning4j #364: "on wrong dimension"
 class LinearBiasWrongAxis(Linear):
     @classmethod
     def draw(cls, rng: np.random.Generator) -> Case:
@@ -172,7 +172,7 @@ class LinearFirstColumnOnly(Linear):
 
 
 @planted("grad_output_ignored", "W")
-class LinearIgnoresUpstream(Linear):
+class LinearIgnoresGradOutput(Linear):
     def dW(self, g: Array) -> Array:
         return self.x.T @ np.ones_like(g)
 
@@ -207,7 +207,7 @@ class LinearBiasCountsRows(Linear):
         return np.full(g.shape[1], float(len(g)))
 
 
-@planted("transposed", "W", known=False)
+@planted("transposed", "W")
 class LinearReshaped(Linear):
     """The product the wrong way round, made to fit by a reshape."""
 
@@ -227,3 +227,109 @@ class LinearCentered(Linear):
 
     def dW(self, g: Array) -> Array:
         return (self.x - self.x.mean(axis=0)).T @ g
+
+
+# Sums over other axes, products entry by entry, clipping.
+
+
+class Square:
+    """As many rows as inputs and outputs, which lets much through."""
+
+    @classmethod
+    def draw(cls, rng: np.random.Generator) -> Case:
+        width = int(rng.integers(2, 8))
+        return cls.of(rng, width, width), rng.standard_normal((width, width)), None  # type: ignore[attr-defined]
+
+
+@planted("wrong_axis_sum", "b")
+class LinearBiasSumsRows(Square, Linear):
+    def db(self, g: Array) -> Array:
+        return g.sum(axis=1)
+
+
+@planted("wrong_axis_sum", "b")
+class LinearBiasSumsAll(Linear):
+    """Summed over everything and broadcast again."""
+
+    def db(self, g: Array) -> Array:
+        return np.full(g.shape[1], g.sum())
+
+
+@planted("wrong_axis_sum", "W")
+class LinearWeightSummed(Linear):
+    """Summed over the inputs, and the same for each of them."""
+
+    def dW(self, g: Array) -> Array:
+        return np.broadcast_to((self.x.T @ g).sum(axis=0), self.params["W"].shape)
+
+
+@planted("product_exchanged", "W")
+class LinearWeightEntryByEntry(Square, Linear):
+    def dW(self, g: Array) -> Array:
+        return self.x.T * g
+
+
+@planted("product_exchanged", "input")
+class LinearInputEntryByEntry(Square, Linear):
+    def dx(self, g: Array) -> Array:
+        return g * self.params["W"].T
+
+
+@planted("clipped", "W")
+class LinearWeightClipped(Linear):
+    @classmethod
+    def draw(cls, rng: np.random.Generator) -> Case:
+        fan_in, fan_out = int(rng.integers(4, 9)), int(rng.integers(4, 9))
+        return cls.of(rng, fan_in, fan_out), rng.standard_normal((int(rng.integers(2, 10)), fan_in)), None
+
+    def dW(self, g: Array) -> Array:
+        right = self.x.T @ g
+        return np.clip(right, -0.6, 0.6)
+
+
+@planted("norm_clipped", "W")
+class LinearWeightNormClipped(Linear):
+    def dW(self, g: Array) -> Array:
+        right = self.x.T @ g
+        return right / max(1.0, float(np.linalg.norm(right)))
+
+
+@planted("wrong_shape", "b")
+class LinearBiasOfOneMore(Linear):
+    def db(self, g: Array) -> Array:
+        return np.append(g.sum(axis=0), 0.0)
+
+
+@planted("argument_order", "input", "W")
+class LinearArgumentsExchanged(Square, Linear):
+    """The gradients of input and weight, each where the other belongs."""
+
+    def backward(self, g: Array) -> Array:
+        self.grads = {"W": self.dx(g), "b": self.db(g)}
+        return self.dW(g)
+
+
+# Two mistakes at once.
+
+
+@planted("transposed+sign", "W")
+class LinearTransposedSign(Linear):
+    def dW(self, g: Array) -> Array:
+        return -(g.T @ self.x)
+
+
+@planted("sign+learning_rate", "W")
+class LinearStep(Linear):
+    def dW(self, g: Array) -> Array:
+        return -0.1 * self.x.T @ g
+
+
+@planted("one_example+sign", "W")
+class LinearFirstExampleSign(Linear):
+    @classmethod
+    def draw(cls, rng: np.random.Generator) -> Case:
+        batch, fan_in, fan_out = int(rng.integers(2, 10)), int(rng.integers(3, 9)), int(rng.integers(3, 9))
+        return cls.of(rng, fan_in, fan_out), rng.standard_normal((batch, fan_in)), None
+
+    def dW(self, g: Array) -> Array:
+        return -np.outer(self.x[0], g[0])

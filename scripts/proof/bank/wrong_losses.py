@@ -7,7 +7,17 @@ import numpy as np
 
 from scripts.proof.bank.planting import OTHER, planted
 from scripts.proof.bank.right_layers import Array, Case, sigmoid, softmax
-from scripts.proof.bank.right_losses import MSE, BCEWithLogits, CrossEntropy, Hinge, one_hot
+from scripts.proof.bank.right_losses import (
+    MSE,
+    BCEWithLogits,
+    BinaryOfProbabilities,
+    CategoricalOfProbabilities,
+    CrossEntropy,
+    CrossEntropyWithEpsilon,
+    Hinge,
+    OneColumn,
+    one_hot,
+)
 
 # Losses: the gradient of the mean over the batch.
 
@@ -170,3 +180,83 @@ class HingeCountsOnce(Hinge):
     def gradient(self) -> Array:
         broken = np.where(self.margins() > 0.0, 1.0, 0.0)
         return broken - np.minimum(broken.sum(axis=1, keepdims=True), 1.0) * one_hot(self.target, self.output.shape[1])
+
+
+# Losses of probabilities, with the gradient by the scores.
+
+
+@planted("fused_activation", "input")
+class BinaryFusedWithSigmoid(BinaryOfProbabilities):
+    def gradient(self) -> Array:
+        return self.output - self.target
+
+
+@planted("fused_activation", "input")
+class CategoricalFusedWithSoftmax(CategoricalOfProbabilities):
+    def gradient(self) -> Array:
+        return self.output - self.target
+
+
+@planted("fused_activation+batch_mean_missing", "input")
+class CategoricalFusedNotAveraged(CategoricalOfProbabilities):
+    def backward(self) -> Array:
+        return self.output - self.target
+
+
+@planted("target_minus_prediction", "input")
+class BinaryOfProbabilitiesSign(BinaryOfProbabilities):
+    def gradient(self) -> Array:
+        return -super().gradient()
+
+
+# Shapes and epsilons.
+
+
+@planted("target_broadcast", "input")
+class OneColumnForwardBroadcasts(OneColumn):
+    """The difference of (batch, 1) and (batch,) is (batch, batch)."""
+
+    def rows(self) -> Array:
+        return (self.output - self.target) ** 2
+
+
+@planted("target_broadcast", "input")
+class OneColumnBackwardBroadcasts(OneColumn):
+    def gradient(self) -> Array:
+        return 2.0 * (self.output - self.target)
+
+
+@planted("epsilon", "input")
+class CrossEntropyEpsilonForgotten(CrossEntropyWithEpsilon):
+    def gradient(self) -> Array:
+        return softmax(self.output) - self.one_hot()
+
+
+@planted("epsilon", "input")
+class CrossEntropyEpsilonInBackward(CrossEntropyWithEpsilon):
+    """Forward without it."""
+
+    def rows(self) -> Array:
+        return -np.log((softmax(self.output) * self.one_hot()).sum(axis=1))
+
+
+# Two mistakes at once.
+
+
+@planted("target_minus_prediction+batch_mean_missing", "input")
+class CrossEntropySignNotAveraged(CrossEntropy):
+    def backward(self) -> Array:
+        return self.one_hot() - softmax(self.output)
+
+
+@planted("target_minus_prediction+factor", "input")
+class MSESignWithoutTwo(MSE):
+    def gradient(self) -> Array:
+        return self.target - self.output
+
+
+@planted("derivative_twice+batch_mean_missing", "input")
+class BCESigmoidDerivativeNotAveraged(BCEWithLogits):
+    def backward(self) -> Array:
+        s = sigmoid(self.output)
+        return (s - self.target) * s * (1.0 - s)

@@ -13,7 +13,7 @@ import numpy_nn as nn
 Array = NDArray[np.float64]
 
 
-class Problem:
+class GradientCase:
     """A function of the arrays in ``arrays`` ("input" and every parameter, by name), and its claimed gradient.
 
     The target is a layer or network of numpy_nn, an object with ``forward``, ``backward``, ``params`` and ``grads``, a
@@ -61,18 +61,18 @@ class Problem:
         return {name: np.array(gradient, np.float64) for name, gradient in gradients.items()}
 
 
-def differences(problem: Problem, name: str, quotient: Callable[[Callable[[float], Array]], Any]) -> NDArray[Any]:
+def differences(case: GradientCase, name: str, quotient: Callable[[Callable[[float], Array]], Any]) -> NDArray[Any]:
     """``quotient(at)`` for every entry of an array, where ``at(t)`` is the output with t added to that entry."""
-    flat = problem.arrays[name].reshape(-1)
+    flat = case.arrays[name].reshape(-1)
     results = []
     for index in range(flat.size):
         home = flat[index]
 
         def at(t: float, index: int = index, home: float = home) -> Array:
             flat[index] = home + t
-            output = problem.forward()
+            output = case.forward()
             flat[index] = home
             return output
 
         results.append(quotient(at))
-    return np.array(results).reshape(*problem.arrays[name].shape, *np.shape(results[0]))
+    return np.array(results).reshape(*case.arrays[name].shape, *np.shape(results[0]))

@@ -1,0 +1,45 @@
+"""Mistakes that only show from one call to the next."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from numpy_nn.gradcheck.explain.predictions import Found, Prediction
+from numpy_nn.gradcheck.measure.evidence import Evidence
+
+
+def calls(e: Evidence) -> Iterator[Found | Prediction]:
+    """Gradients that are added up, and inputs of a call before."""
+    assert e.gradient is not None
+    previous = e.previous
+    if previous is not None and previous.size == e.gradient.size:
+        previous = previous.reshape(e.gradient.shape)
+        yield Prediction("accumulated", "the numerical one plus the claimed one of the call before", e.truth + previous)
+        if e.fits(previous) and e.hangs_on_previous():
+            yield Found("stale_input", e.everywhere("that of the call before"))
+    for name, kept in e.subject.kept_arrays():
+        if _is_mask(kept) and kept.shape == e.output.shape == e.gradient.shape and e.fits(e.grad_output * kept):
+            if _stays(e, name):
+                yield Found("stale_input", e.everywhere(f"grad_output times the mask {name}, which no call renews"))
+        elif kept.shape == e.x.shape and e.fits(e.vjp(e.grad_output, kept)):
+            text = e.everywhere(f"the one at the input that is kept in {name}, which is not the present one")
+            yield Found("stale_input", text)
+    if e.fits(e.vjp(e.grad_output, e.previous_x)) and e.hangs_on_previous():
+        yield Found("stale_input", e.everywhere("the one at the input of the call before"))
+
+
+def _is_mask(kept: NDArray[Any]) -> bool:
+    return kept.dtype.kind == "b" or bool(np.isin(kept, (0, 1)).all())
+
+
+def _stays(e: Evidence, name: str) -> bool:
+    """Whether an array that the subject keeps is the same after a call with the input's sign turned."""
+    before = dict(e.subject.kept_arrays())[name]
+    with e.subject.at({e.subject.input: -e.x}):
+        e.subject.output()
+        after = dict(e.subject.kept_arrays()).get(name)
+    return after is not None and np.array_equal(before, after)

@@ -1,0 +1,75 @@
+"""Mistakes in y = f(x), entry by entry, and in functions that are staircases."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from numpy_nn.activations import ACTIVATIONS, Activation
+from numpy_nn.gradcheck.explain.predictions import Found, Prediction
+from numpy_nn.gradcheck.measure.derivatives import Array
+from numpy_nn.gradcheck.measure.evidence import Evidence
+
+
+def elementwise(e: Evidence) -> Iterator[Prediction]:
+    """What may have been taken for f'(x)."""
+    g, x, y = e.grad_output, e.x, e.output
+    yield Prediction("grad_output_ignored", "the one for grad_output = 1", e.vjp(np.ones_like(g)))
+    if not e.is_input or x.shape != y.shape:
+        return
+    yield Prediction("derivative_missing", "grad_output itself", g)
+    if e.fits(g) or not e.differences.elementwise:
+        return
+    slope = e.truth / g
+    yield Prediction("derivative_twice", "grad_output f'(x)^2", g * slope**2)
+    levels = np.unique(np.round(slope[np.isfinite(slope)], 6))
+    # Among wrong coordinates alone, any other mask looks inverted.
+    if len(levels) == 2 and not e.narrowed:
+        exchanged = g * (levels.sum() - slope)
+        formula = f"that with the slopes {levels[0]:g} and {levels[1]:g} exchanged"
+        yield Prediction("mask_inverted", formula, exchanged)
+    for mask in (g > 0, g < 0):
+        for values in (g * mask, g * mask * slope):
+            yield Prediction("mask_wrong_tensor", "grad_output where grad_output has one sign", values)
+    straight = np.isclose(slope, 1.0)
+    if straight.any() and not straight.all() and not e.narrowed:
+        yield Prediction("mask_inverted", "grad_output f'(-x)", e.vjp(g, -x))
+    guesses = {
+        "x (1 - x)": x * (1.0 - x),
+        "1 - x^2": 1.0 - x**2,
+        "1, or x + 1 where x < 0": np.where(x > 0, 1.0, x + 1.0),
+    }
+    for formula, guess in guesses.items():
+        yield Prediction("derivative_at_input", f"grad_output times {formula}, with x the input", g * guess)
+    yield Prediction("derivative_at_output", "grad_output f'(f(x))", e.vjp(g, y))
+    for name, activation in ACTIVATIONS.items():
+        if activation.elementwise and name != "identity":
+            values = g * activation.derivative(x, **default_options(activation))
+            yield Prediction("other_activation", f"grad_output times the derivative of {name}", values)
+
+
+def staircase(e: Evidence) -> Iterator[Found]:
+    """A function whose gradient is 0 wherever it has one, and a backward pass that lets grad_output through."""
+    assert e.gradient is not None
+    if not e.is_input or e.x.shape != e.output.shape or np.any(e.truth[e.looked_at] != 0.0):
+        return
+    a, g, x = e.gradient[e.looked_at], e.grad_output[e.looked_at], e.x[e.looked_at]
+    passed = a == g
+    if passed.all():
+        yield Found("straight_through", e.everywhere("grad_output itself, and the numerical one 0"))
+    elif passed.any() and np.all(passed | (a == 0.0)) and _is_interval(x, passed):
+        low, high = x[passed].min(), x[passed].max()
+        text = e.everywhere(f"grad_output where the input is between {low:.3g} and {high:.3g}, else 0; the numerical 0")
+        yield Found("straight_through", text)
+
+
+def _is_interval(x: Array, passed: Array) -> bool:
+    """Whether the numbers that are let through are all those of an interval."""
+    inside = (x >= x[passed].min()) & (x <= x[passed].max())
+    return bool(np.array_equal(inside, passed))
+
+
+def default_options(activation: Activation) -> dict[str, Array]:
+    """What the function needs beside x, at its default."""
+    return {"weight": np.array(0.25)} if activation.name == "prelu" else {}

@@ -1,0 +1,185 @@
+"""One constant times the right gradient: which constant, and what it has to do with the lengths of the arrays."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from fractions import Fraction
+
+import numpy as np
+
+from numpy_nn.gradcheck.explain.predictions import DROPPED, Found, is_parameter_row, ratio_at_another_batch
+from numpy_nn.gradcheck.measure.evidence import Evidence, common_ratio
+
+# Learning rates that people write down, and norms that gradients are clipped to.
+LEARNING_RATES = (0.1, 0.05, 0.03, 0.02, 0.01, 0.005, 0.003, 0.002, 0.001, 5e-4, 3e-4, 2e-4, 1e-4, 1e-5)
+NORMS = (0.1, 0.25, 0.5, 1.0, 2.0, 3.0, 5.0, 10.0, 15.0, 20.0, 50.0, 100.0)
+
+# A norm after clipping is exact but for rounding, or for the 1e-6 that torch adds to the norm that it divides by.
+NORM_TOLERANCE = 2e-6
+
+Other = tuple[int, float] | None
+"""Another number of rows, and the factor there."""
+
+
+def factors(e: Evidence) -> Iterator[Found]:
+    """The causes for one factor between the claimed and the numerical gradient."""
+    ratio = e.ratio()
+    if ratio is None:
+        return
+    seen = int(e.looked_at.sum())
+    text = f"claimed / numerical = {ratio:.7g} at all {seen} coordinates looked at"
+    clipped = scaled_to_norm(e, ratio)
+    if clipped is not None:
+        yield Found("norm_clipped", f"{text}; {clipped}")
+        return
+    # Of one number, or two, any other number is a multiple: is it the same one elsewhere?
+    if seen < 3 and not _constant(e, ratio):
+        return
+    for cause, words, sure in factor_causes(e, ratio, ratio_at_another_batch(e)):
+        yield Found(cause, text + words, sure)
+
+
+def factor_causes(e: Evidence, ratio: float, other: Other) -> Iterator[tuple[str, str, bool]]:
+    """The cause (two joined by + for a sign with a factor), the words and whether they are sure, for a factor."""
+    flipped = "target_minus_prediction" if getattr(e.subject, "targets", None) is not None else "sign"
+    if abs(ratio + 1.0) < 1e-6:
+        yield flipped, "", True
+        return
+    sign = f"{flipped}+" if ratio < 0.0 else ""
+    size = abs(ratio)
+    at = "" if other is None else f"; {other[1]:.6g} with {other[0]} rows instead of {e.batch}"
+    counted = None if e.batch == 1 else _count_of_rows_or_columns(e, size, other)
+    known = _named(size)
+    if counted is not None:
+        cause, words = counted
+        yield sign + cause, f"{words}{at}{_convention(e, cause)}", True
+        columns_alone = cause == "elements_mean" and _near(size * math.prod(e.x.shape[1:]), 1.0)
+        # Nothing tells it from a constant that is the same number.
+        if other is None or (columns_alone and known):
+            yield f"{sign}factor", f"{known}{at}", True
+        return
+    length = _product_of_lengths(e, size)
+    steady = other is None or _near(other[1], ratio)
+    rate = next((rate for rate in LEARNING_RATES if _near(size, rate)), None)
+    if rate is not None and steady and not length:
+        yield f"{sign}learning_rate", f", which is {sign and '-'}{rate:g}{at}", True
+        return
+    yield f"{sign}factor", f"{known}{length}{at}", steady
+
+
+def scaled_to_norm(e: Evidence, ratio: float) -> str | None:
+    """What norm the gradient, or all of them together, is scaled down to, in words; None if none of the usual ones."""
+    assert e.gradient is not None
+    if not 0.0 < ratio < 1.0 or e.gradient.size < 2:
+        return None
+    norm = float(np.sqrt(np.sum(np.square(e.gradient))))
+    others = [g for g in e.subject.gradients(e.grad_output).values() if g is not None]
+    together = float(np.sqrt(sum(np.sum(np.square(g)) for g in others)))
+    parameters = math.sqrt(max(0.0, together**2 - _square_of_input(e)))
+    kinds = ((norm, "its norm"), (together, "the norm of all together"), (parameters, "the parameters' norm together"))
+    for size, whose in kinds:
+        for usual in NORMS:
+            if abs(size - usual) <= NORM_TOLERANCE * usual:
+                return f"{whose} is {usual:g}, that of the right one larger"
+    return None
+
+
+def _square_of_input(e: Evidence) -> float:
+    own = e.subject.gradients(e.grad_output)[e.subject.input]
+    return 0.0 if own is None else float(np.sum(np.square(own)))
+
+
+def _constant(e: Evidence, ratio: float) -> bool:
+    """Whether the factor is the same, or goes with the number of rows, at another input and grad_output."""
+    home = e.x.copy()
+    try:
+        e.x[...] = e.previous_x
+        grad_output = e.subject.random_grad_output(e.rng, e.output.shape)
+        gradient = e.subject.gradients(grad_output)[e.name]
+        if gradient is None or gradient.size != e.array.size:
+            return False
+        again = common_ratio(gradient.reshape(e.array.shape), e.vjp(grad_output, e.previous_x))
+    except DROPPED:
+        return False
+    finally:
+        e.x[...] = home
+    return again is not None and _near(again, ratio)
+
+
+def _count_of_rows_or_columns(e: Evidence, ratio: float, other: Other) -> tuple[str, str] | None:
+    """The cause and the words for a ratio that is a number of rows, columns or both, or 1 over it."""
+    n, columns = e.batch, math.prod(e.x.shape[1:])
+    loss = e.subject.is_loss or e.output.size == 1
+
+    def goes_as(power: int, factor: float) -> bool:
+        """Whether the ratio is factor * rows^power, also at another number of rows."""
+        here = _near(ratio, factor * n**power)
+        return here and (other is None or _near(abs(other[1]), factor * other[0] ** power))
+
+    if goes_as(1, 1.0):
+        return "batch_mean_missing", ", the batch size"
+    if goes_as(-1, 1.0):
+        bias = is_parameter_row(e) and not loss
+        return ("bias_averaged" if bias else "batch_mean_twice"), ", 1 / the batch size"
+    if columns <= 1:
+        return None
+    if goes_as(1, 1.0 / columns) and columns != n:
+        return "wrong_axis_mean", f" = {n} / {columns}, rows / columns"
+    if goes_as(-1, 1.0 / columns):
+        return "elements_mean", ", 1 / the number of elements"
+    if goes_as(0, 1.0 / columns) and loss:
+        return "elements_mean", ", 1 / the number of columns"
+    if goes_as(1, float(columns)):
+        return "batch_mean_missing", ", the number of elements"
+    return None
+
+
+def _convention(e: Evidence, cause: str) -> str:
+    """What to add where a layer averages its parameters' gradients, and not that of the input: a convention."""
+    if e.is_input or cause not in ("batch_mean_twice", "bias_averaged"):
+        return ""
+    try:
+        own = e.subject.gradients(e.grad_output)[e.subject.input]
+        if own is None or own.size != e.x.size:
+            return ""
+        inward = Evidence(
+            e.subject, e.subject.input, own.reshape(e.x.shape), e.grad_output, e.output, {}, e.x, e.grad_output, e.rng
+        )
+        right = common_ratio(inward.gradient, inward.truth)  # type: ignore[arg-type]
+    except DROPPED:
+        return ""
+    if right is None or not _near(right, 1.0):
+        return ""
+    return (
+        "; the gradient of the input is not divided: so do courses in which each layer averages over the batch, "
+        "which is right with a loss that sums over it, and wrong with one that averages"
+    )
+
+
+def _near(a: float, b: float) -> bool:
+    return abs(a - b) <= 1e-5 * abs(b)
+
+
+def _named(ratio: float) -> str:
+    """The factor as a whole number or a fraction of small ones."""
+    fraction = Fraction(ratio).limit_denominator(1000)
+    # Small numbers lie closely together where the denominators are large: a chance hit must stay unlikely.
+    if fraction.numerator == 0 or abs(ratio - fraction) > 1e-7 * ratio or fraction.numerator > 1000:
+        return ""
+    return f", which is {fraction}"
+
+
+def _product_of_lengths(e: Evidence, ratio: float) -> str:
+    """The factor, or 1 over it, as a product of neighbouring lengths of an array's shape."""
+    wanted = round(ratio) if ratio > 1.0 else round(1.0 / ratio)
+    if wanted < 2 or not (_near(ratio, wanted) or _near(ratio * wanted, 1.0)):
+        return ""
+    for name, shape in ((e.name, e.array.shape), ("output", e.output.shape), ("input", e.x.shape)):
+        for length in range(1, len(shape) + 1):
+            for first in range(len(shape) - length + 1):
+                part = shape[first : first + length]
+                if math.prod(part) == wanted and 1 not in part:
+                    product = f"{wanted} = {' * '.join(map(str, part))}, " if len(part) > 1 else f"{wanted} is "
+                    return f"; {product}of the shape {shape} of {name}"
+    return ""

@@ -1,0 +1,167 @@
+"""Mistakes in normalizations: y = gamma x^ + beta, with mean and variance over any axes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+
+from numpy_nn.gradcheck.explain.losses import EPSILONS
+from numpy_nn.gradcheck.explain.predictions import Found, Prediction
+from numpy_nn.gradcheck.measure.derivatives import Array
+from numpy_nn.gradcheck.measure.evidence import Evidence
+
+Axes = tuple[int, ...]
+
+# Where eps is not known, a prediction may be off by this share of what is wrong: the room that eps / var needs.
+ROOM = 0.02
+# A straight line through (x^, y) with eps left out of x^ is off by about eps / var of y, at most by this share.
+STRAIGHT = 1e-3
+# And to rounding, where eps is known.
+EXACT = 1e-10
+
+
+@dataclass
+class Norm:
+    """A normalization that explains the output: over which axes, x^, the scale of each entry, and the deviation."""
+
+    axes: Axes
+    normal: Array
+    gamma: Array
+    std: Array
+
+    def mean(self, values: Array, axes: Axes | None = None) -> Array:
+        """The mean over the axes, or over others."""
+        return np.asarray(values.mean(axis=self.axes if axes is None else axes, keepdims=True))
+
+
+def normalisation(e: Evidence) -> Iterator[Found | Prediction]:
+    """What is taken as a constant, the means over wrong axes, and the place of eps."""
+    x, g = e.x, e.grad_output
+    if not e.is_input or not 2 <= x.ndim <= 4 or e.output.shape != x.shape or e.differences.elementwise:
+        return
+    for norm in _norms(e):
+        h, normal = g * norm.gamma, norm.normal
+        mean, spread = norm.mean(h), normal * norm.mean(h * normal)
+        over = _words(norm.axes, x.ndim)
+        guesses = [
+            ("batch_norm_constant_statistics", f"that for statistics over {over} held fixed", h),
+            ("batch_norm_variance_constant", f"that for a variance over {over} held fixed", h - mean),
+            ("batch_norm_mean_constant", f"that for a mean over {over} held fixed", h - spread),
+        ]
+        for other in _subsets(x.ndim):
+            if other == norm.axes:
+                continue
+            formula = f"that with means over {_words(other, x.ndim)} where {over} should be"
+            other_mean, other_spread = norm.mean(h, other), normal * norm.mean(h * normal, other)
+            for values in (h - other_mean - other_spread, h - other_mean - spread, h - mean - other_spread):
+                guesses.append(("wrong_axis_mean", formula, values))
+        found = False
+        for cause, formula, values in guesses:
+            if _roughly(e, values / norm.std):
+                yield Found(cause, e.everywhere(formula))
+                found = True
+            elif cause != "wrong_axis_mean":
+                yield Prediction(cause, formula, values / norm.std)
+        if not found:
+            yield from _epsilon(e, norm)
+
+
+def _norms(e: Evidence) -> Iterator[Norm]:
+    """The normalizations that explain the output, but for eps."""
+    x, y = e.x, e.output
+    for axes in _subsets(x.ndim):
+        if int(np.prod([x.shape[axis] for axis in axes])) < 3:
+            continue
+        std = x.std(axis=axes, keepdims=True)
+        if not (std > 0).all():
+            continue
+        normal = (x - x.mean(axis=axes, keepdims=True)) / std
+        for shared in _subsets(x.ndim, most=x.ndim):
+            line = _line(normal, y, shared)
+            # eps makes y a little smaller than gamma x^; the line takes that into gamma.
+            if line is not None and np.abs(normal * line[0] + line[1] - y).max() <= STRAIGHT * np.abs(y).max():
+                yield Norm(axes, normal, line[0], std)
+                break
+
+
+def _line(normal: Array, y: Array, shared: Axes) -> tuple[Array, Array] | None:
+    """gamma and beta with y = gamma x^ + beta by least squares, each the same along the axes ``shared``."""
+    if int(np.prod([y.shape[axis] for axis in shared])) < 3:
+        return None
+    centred = normal - normal.mean(axis=shared, keepdims=True)
+    power = np.square(centred).sum(axis=shared, keepdims=True)
+    if not (power > 1e-12).all():
+        return None
+    gamma = (centred * y).sum(axis=shared, keepdims=True) / power
+    return gamma, (y - gamma * normal).mean(axis=shared, keepdims=True)
+
+
+def _subsets(ndim: int, most: int | None = None) -> Iterator[Axes]:
+    """Every choice of some axes, and of all where ``most`` allows that many, in the order of their number."""
+    for number in range(1, (ndim - 1 if most is None else most) + 1):
+        yield from combinations(range(ndim), number)
+
+
+def _words(axes: Axes, ndim: int) -> str:
+    if ndim == 2:
+        return "the batch" if axes == (0,) else "each row"
+    return f"axis {axes[0]}" if len(axes) == 1 else f"axes {', '.join(map(str, axes))}"
+
+
+def _roughly(e: Evidence, prediction: Array) -> bool:
+    """As ``fits``, but with room for the eps in sqrt(var + eps), which is not known."""
+    assert e.gradient is not None
+    off, wrong = np.abs(e.gradient - prediction), np.abs(e.gradient - e.truth)
+    return bool(off[e.looked_at].max() < ROOM * wrong[e.looked_at].max())
+
+
+def _epsilon(e: Evidence, norm: Norm) -> Iterator[Prediction]:
+    """eps inside the root in forward and outside in backward, the other way round, or in one of them alone."""
+    x, y = e.x, e.output
+    centred = x - norm.mean(x)
+    variance = norm.mean(centred**2)
+    scales = [np.ones(())]
+    for name, array in e.subject.arrays.items():
+        if name != e.subject.input and array.ndim <= x.ndim and array.size > 1:
+            scales.append(array)
+    for gamma in (gamma for scale in scales for gamma in _spread(scale, x.shape)):
+        for eps in EPSILONS:
+            roots = {
+                "sqrt(var + eps)": np.sqrt(variance + eps),
+                "sqrt(var) + eps": np.sqrt(variance) + eps,
+                "sqrt(var)": np.sqrt(variance),
+            }
+            for forward, std in roots.items():
+                rest = y - gamma * centred / std
+                rest = rest - norm.mean(rest) if gamma.ndim == 0 else rest - _parallel(rest, gamma)
+                if np.abs(rest).max() > EXACT * np.abs(y).max():
+                    continue
+                for backward, used in roots.items():
+                    h, normal = e.grad_output * gamma, centred / used
+                    values = (h - norm.mean(h) - normal * norm.mean(h * normal)) / used
+                    formula = f"the usual formula with {backward}, where forward has {forward}, eps = {eps:.0e}"
+                    yield Prediction("epsilon", formula, values)
+                if forward == "sqrt(var)":
+                    return  # every eps would do
+
+
+def _parallel(rest: Array, gamma: Array) -> Array:
+    """The part of what is left that is as constant as gamma is: beta."""
+    along = tuple(axis for axis in range(rest.ndim) if axis >= gamma.ndim or gamma.shape[axis] == 1)
+    return np.asarray(rest.mean(axis=along, keepdims=True))
+
+
+def _spread(array: Array, shape: tuple[int, ...]) -> Iterator[Array]:
+    """An array in the shapes that broadcast to ``shape``: as it is, or along each axis of its length."""
+    if array.ndim == 0:
+        yield array
+    elif array.ndim == len(shape):
+        if all(own in (1, length) for own, length in zip(array.shape, shape, strict=True)):
+            yield array
+    elif array.ndim == 1:
+        for axis, length in enumerate(shape):
+            if length == array.size:
+                yield array.reshape([-1 if other == axis else 1 for other in range(len(shape))])

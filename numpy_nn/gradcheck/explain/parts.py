@@ -1,0 +1,69 @@
+"""Gradients that are right in part: partly 0, clipped, or with something added."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from numpy_nn.gradcheck.explain.predictions import Found
+from numpy_nn.gradcheck.measure.derivatives import Array
+from numpy_nn.gradcheck.measure.evidence import FIT, Evidence, common_ratio
+
+# So many entries of exactly one size are more than chance.
+CLIPPED = 3
+
+
+def regularised(e: Evidence) -> Iterator[Found]:
+    """A multiple of the parameter that is left in."""
+    if e.is_input:
+        return
+    assert e.gradient is not None
+    extra = (e.gradient - e.truth)[e.looked_at]
+    for shown, values in (("the parameter", e.array), ("its sign", np.sign(e.array))):
+        rate = common_ratio(extra, values[e.looked_at])
+        # Next to numbers that are all the same, whatever is added everywhere looks like a multiple of them.
+        if rate is not None and np.ptp(values[e.looked_at]) > 0.0:
+            text = f"claimed minus numerical is {rate:.6g} times {shown} at all coordinates looked at"
+            yield Found("weight_decay", text)
+
+
+def partly_filled(e: Evidence) -> Iterator[Found]:
+    """Some rows or columns right, the others 0."""
+    assert e.gradient is not None
+    empty = (e.gradient == 0.0) & (np.abs(e.truth) > 1e-9 * e.size)
+    if not empty.any() or empty.all() or not e.fits(np.where(empty, 0.0, e.truth)):
+        return
+    where = ""
+    for axis in range(empty.ndim):
+        others = tuple(a for a in range(empty.ndim) if a != axis)
+        lines = np.flatnonzero(empty.any(axis=others))
+        if len(lines) < empty.shape[axis]:
+            kind = ("rows", "columns")[axis] if empty.ndim == 2 else "entries"
+            where = f", in {kind} {', '.join(map(str, lines[:8]))}{' ...' if len(lines) > 8 else ''}"
+    text = f"0 at {int(empty.sum())} of {empty.size} coordinates{where}, right at the others"
+    yield Found("partly_filled", text)
+
+
+def clipped(e: Evidence) -> Iterator[Found]:
+    """No entry beyond some c, and those that should be, at c exactly."""
+    assert e.gradient is not None
+    a, n = e.gradient[e.looked_at], e.truth[e.looked_at]
+    limit = float(np.abs(a).max())
+    at_limit = np.abs(a) == limit
+    number = int(at_limit.sum())
+    if limit == 0.0:
+        return
+    text = f"{number} of {a.size} entries are exactly {limit:.6g} in size, and none is larger"
+    beyond = bool(np.all(np.abs(n[at_limit]) > (1.0 - FIT) * limit))
+    if beyond and e.fits(np.clip(e.truth, -limit, limit)):
+        # A single entry at the limit could be there by another mistake, and if all are, there is nothing to compare.
+        # A limit that right entries have by themselves is no limit: numbers are counted, or are all of one size.
+        by_itself = np.any(np.abs(np.abs(n) - limit) <= FIT * limit)
+        yield Found("clipped", f"{text}; the others are right", 2 <= number < a.size and not by_itself)
+    elif number >= CLIPPED and np.ptp(np.abs(n[at_limit])) > FIT * np.abs(n[at_limit]).max() and _both_signs(a, limit):
+        yield Found("clipped", f"{text}; the others are not the numerical ones", sure=False)
+
+
+def _both_signs(a: Array, limit: float) -> bool:
+    return bool((a == limit).any() and (a == -limit).any())

@@ -1,0 +1,126 @@
+"""Backpropagation through time that stops after some steps."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from numpy_nn.gradcheck.explain.predictions import Found, Prediction
+from numpy_nn.gradcheck.measure.derivatives import Array
+from numpy_nn.gradcheck.measure.differences import Differences
+from numpy_nn.gradcheck.measure.evidence import FIT, Evidence
+
+# Longer sequences than this are left alone: each step is a numerical gradient.
+LONGEST = 40
+
+
+def sequences(e: Evidence) -> Iterator[Found | Prediction]:
+    """For an input with an axis of time: each output sees so many steps back and no further."""
+    if e.x.ndim < 2 or e.output.ndim < 1:
+        return
+    if e.is_input:
+        yield from _of_the_input(e)
+        yield from _of_the_last_output(e)
+    else:
+        yield from _of_a_parameter(e)
+
+
+def _of_the_input(e: Evidence) -> Iterator[Prediction]:
+    for axis, out_axis in _axes_of_time(e):
+        steps = e.x.shape[axis]
+        apart = [e.vjp(_only(e.grad_output, out_axis, step)) for step in range(steps)]
+        if not _causal(apart, axis):
+            continue
+        for back in range(1, steps):
+            values = sum((_last(part, axis, step, back) for step, part in enumerate(apart)), np.zeros_like(e.x))
+            formula = f"that of each output with respect to its last {back} of {steps} steps (axis {axis}), 0 before"
+            yield Prediction("truncated", formula, values)
+
+
+def _of_the_last_output(e: Evidence) -> Iterator[Found]:
+    """One output after all steps: the first steps get nothing."""
+    assert e.gradient is not None
+    if e.x.ndim != 3 or e.output.ndim > 2:
+        return
+    for axis in (0, 1):
+        aligned = [own for own, _ in e.differences.aligned]
+        others = tuple(other for other in range(3) if other != axis)
+        empty = np.all(e.gradient == 0.0, axis=others)
+        first = int(np.argmin(empty))
+        if axis in aligned or not first > 0 or empty[first:].any():
+            continue
+        kept = np.arange(len(empty)).reshape([-1 if other == axis else 1 for other in range(3)]) >= first
+        if e.fits(e.truth * kept):
+            text = f"right for the last {len(empty) - first} of {len(empty)} steps (axis {axis}), 0 before"
+            yield Found("truncated", text)
+
+
+def _of_a_parameter(e: Evidence) -> Iterator[Found]:
+    """The parameter's gradient is right for the first outputs, and the input's shows how far back the others go."""
+    for axis, out_axis in _axes_of_time(e):
+        steps = e.x.shape[axis]
+        inward = Differences(e.subject, e.subject.input, e.rng)
+        if not _causal([inward.quick(_only(e.grad_output, out_axis, step)).value for step in range(steps)], axis):
+            continue
+        claims = [e.subject.gradients(_only(e.grad_output, out_axis, step)) for step in range(steps)]
+        inputs = [claim[e.subject.input] for claim in claims]
+        if any(part is None or part.shape != e.x.shape for part in inputs):
+            continue
+        reach = max(_reach(part, axis, step) for step, part in enumerate(inputs) if part is not None)
+        if not 1 <= reach < steps:
+            continue
+        right, largest = [], np.abs(e.truth[e.looked_at]).max()
+        for step, claim in enumerate(claims):
+            own = claim[e.name]
+            if own is None or own.size != e.array.size:
+                return
+            truth = e.vjp(_only(e.grad_output, out_axis, step))
+            off = np.abs(own.reshape(e.array.shape) - truth)[e.looked_at]
+            right.append(bool(off.max() <= FIT * largest))
+        # The step before the first adds nothing to the gradient of a weight that meets a state of zeros there.
+        first = right.index(False) if False in right else steps
+        if first in (reach, reach + 1) and not any(right[first:]):
+            text = (
+                f"right for the outputs of the first {first} of {steps} steps (axis {axis}) and wrong for the later "
+                f"ones, whose gradients go back {reach} steps in the input too"
+            )
+            yield Found("truncated", text)
+
+
+def _axes_of_time(e: Evidence) -> Iterator[tuple[int, int]]:
+    """Axes of input and output that may be time: as long as each other, and each step moves more than its own."""
+    for axis in range(min(e.x.ndim, 2)):
+        for out_axis in range(min(e.output.ndim, 2)):
+            length = e.x.shape[axis]
+            if 3 <= length == e.output.shape[out_axis] and length <= LONGEST and axis == out_axis:
+                yield axis, out_axis
+
+
+def _only(grad_output: Array, axis: int, step: int) -> Array:
+    only = np.zeros_like(grad_output)
+    index = (slice(None),) * axis + (step,)
+    only[index] = grad_output[index]
+    return only
+
+
+def _last(part: Array, axis: int, step: int, back: int) -> Array:
+    """The gradient of the output of a step, where the input is at most ``back`` steps old, this one included."""
+    numbers = np.arange(part.shape[axis]).reshape([-1 if other == axis else 1 for other in range(part.ndim)])
+    return np.where(numbers > step - back, part, 0.0)
+
+
+def _causal(apart: list[Array], axis: int) -> bool:
+    """Whether outputs hang on their own step and earlier ones only, and on some earlier ones at least."""
+    later = earlier = False
+    for step, part in enumerate(apart):
+        moved = np.any(np.moveaxis(part, axis, 0).reshape(part.shape[axis], -1) != 0.0, axis=1)
+        later |= bool(moved[step + 1 :].any())
+        earlier |= bool(moved[:step].any())
+    return earlier and not later
+
+
+def _reach(part: Array, axis: int, step: int) -> int:
+    """How many steps back the gradient of the output of a step goes, this one included."""
+    moved = np.flatnonzero(np.any(np.moveaxis(part, axis, 0).reshape(part.shape[axis], -1) != 0.0, axis=1))
+    return step - int(moved[0]) + 1 if moved.size else 0
