@@ -15,6 +15,7 @@ from numpy_nn.gradcheck.report import GradientReport
 from numpy_nn.layers import Layer
 from numpy_nn.network import Sequential
 from numpy_nn.subjects import Hints, LiveSubject, Subject, SubjectError, SurrogateSubject, as_subject, several
+from numpy_nn.subjects.jax_functions import jax_subject
 from numpy_nn.subjects.state import in_float64
 
 
@@ -96,6 +97,8 @@ def _subjects(target: Any, x: Any, targets: Any, hints: Hints, report: GradientR
     """What there is to check of a target that is called with ``x``."""
     if isinstance(target, Subject):
         return iter([("", target)])
+    if (of_jax := jax_subject(target, x, targets)) is not None:
+        return iter([("", of_jax)])
     if x is None:
         raise TypeError("x: expected the argument of the forward pass, got None")
     if hints.cost is not None and targets is None:
