@@ -73,7 +73,7 @@ def check_gradients(
     report = GradientReport("", [], [], [], 0, 0.0)
     live = None
     try:
-        if named.keys() <= {"x", "targets"} and arrays is None:
+        if named.keys() <= {"x", "targets"} and arrays is None and not callable(x):
             x, targets = named.get("x", x), named.get("targets", targets)
             hints = Hints(parameters, constants, () if rng is None else (rng,), loss)
             subjects = _subjects(target, x, targets, hints, report)
