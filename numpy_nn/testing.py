@@ -7,29 +7,54 @@
     def test_my_layer(x):
         assert_gradients(MyLinear(4, 3), x)
 
+    def test_my_functions():
+        assert_gradients((attention, attention_vjp), (queries, keys, values))
+
 Hypothesis is imported by the strategies only, when they are called.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import ArrayLike, DTypeLike
+from numpy.typing import DTypeLike
 
 from numpy_nn._support.checks import count, float_dtype
-from numpy_nn.gradcheck import GradientReport, check_gradients
+from numpy_nn.gradcheck import GradientError, GradientReport, check_gradients
+from numpy_nn.gradcheck.report import UNDECIDED, WRONG
 
 if TYPE_CHECKING:
     from hypothesis.strategies import SearchStrategy
 
 
-def assert_gradients(target: Any, x: ArrayLike, targets: Any = None, **options: Any) -> GradientReport:
-    """:func:`~numpy_nn.gradcheck.check_gradients`, and an AssertionError that holds its report unless all is right."""
+# How many failed gradients a message shows in full; a network may have hundreds.
+SHOWN = 4
+
+
+def assert_gradients(target: Any, x: Any = None, targets: Any = None, /, **options: Any) -> GradientReport:
+    """:func:`~numpy_nn.gradcheck.check_gradients`, and a GradientError, an AssertionError, unless all is right.
+
+    Every form that ``check_gradients`` takes is taken: several inputs as a tuple, ``run`` and ``grads`` with arrays by
+    name. The message is the report of what failed; the whole report is returned where nothing did.
+    """
     __tracebackhide__ = True  # pytest then shows the test's own line
     report = check_gradients(target, x, targets, **options)
-    report.raise_if_failed()
+    try:
+        report.raise_if_failed()
+    except GradientError:
+        raise GradientError(f"\n{_failures(report)}") from None
     return report
+
+
+def _failures(report: GradientReport) -> GradientReport:
+    """The report without the gradients that are right, and with the first few of the others."""
+    failed = [entry for entry in report.entries if entry.verdict in (WRONG, UNDECIDED)]
+    right, more = len(report.entries) - len(failed), len(failed) - SHOWN
+    counted = [f"{right} more gradients are right"] if right else []
+    counted += [f"{more} more gradients are not: print(check_gradients(...)) shows them"] if more > 0 else []
+    return replace(report, entries=failed[:SHOWN], notes=[*report.notes, *counted])
 
 
 def batches(

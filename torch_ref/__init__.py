@@ -1,5 +1,6 @@
 """torch_ref: the same networks in PyTorch, and the comparison of every number with numpy_nn's."""
 
+from torch_ref.gradcheck import gradcheck, gradgradcheck
 from torch_ref.models import ScratchMLP, TorchPerceptron, concise_mlp
 from torch_ref.parity import ParityReport, Row, parity
 from torch_ref.twin import (

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,8 @@ from numpy_nn.gradcheck.measure.derivatives import Array
 from numpy_nn.gradcheck.report import GradientReport
 from numpy_nn.layers import Layer
 from numpy_nn.network import Sequential
-from numpy_nn.subjects import Hints, LiveSubject, Subject, SubjectError, as_subject, several
+from numpy_nn.subjects import Hints, LiveSubject, Subject, SubjectError, SurrogateSubject, as_subject, several
+from numpy_nn.subjects.jax_functions import jax_subject
 from numpy_nn.subjects.state import in_float64
 
 
@@ -29,6 +30,7 @@ def check_gradients(
     parameters: Mapping[str, str] | None = None,
     constants: Sequence[str] = (),
     samples: int | str | None = None,
+    surrogate: Callable[..., Any] | Subject | None = None,
     rng: Any = None,
     seed: Seed = 0,
     **named: Any,
@@ -57,6 +59,8 @@ def check_gradients(
     a loss, the loss.
     ``samples`` limits the coordinates of each array that are checked: a number drawn by chance, "all", or by default
     all up to 200,000 evaluations and 2,000 beyond; the others are then checked together, along random directions.
+    ``surrogate`` is the function whose gradient backward is meant to give, if that is not forward's own, as for a
+    straight-through estimator: ``check_gradients(target, x, surrogate=lambda x: x)``.
     ``rng`` is the generator, if any, that a function draws from, ``seed`` sets the check's own random numbers.
 
     Raises TypeError for a target of no such form and ValueError for an ``x`` that is empty or not finite; what the
@@ -69,14 +73,14 @@ def check_gradients(
     report = GradientReport("", [], [], [], 0, 0.0)
     live = None
     try:
-        if named.keys() <= {"x", "targets"} and arrays is None:
+        if named.keys() <= {"x", "targets"} and arrays is None and not callable(x):
             x, targets = named.get("x", x), named.get("targets", targets)
             hints = Hints(parameters, constants, () if rng is None else (rng,), loss)
             subjects = _subjects(target, x, targets, hints, report)
         else:
             live = _live(target, x, {**named, **(arrays or {})}, () if rng is None else (rng,))
             subjects = iter([("", live)])
-        for prefix, subject in subjects:
+        for prefix, subject in subjects if surrogate is None else _declared(subjects, surrogate):
             check(subject, prefix, report, draws, samples)
             report.evaluations += subject.evaluations
             report.target = report.target or subject.label
@@ -91,6 +95,10 @@ def check_gradients(
 
 def _subjects(target: Any, x: Any, targets: Any, hints: Hints, report: GradientReport) -> Iterator[tuple[str, Subject]]:
     """What there is to check of a target that is called with ``x``."""
+    if isinstance(target, Subject):
+        return iter([("", target)])
+    if (of_jax := jax_subject(target, x, targets)) is not None:
+        return iter([("", of_jax)])
     if x is None:
         raise TypeError("x: expected the argument of the forward pass, got None")
     if hints.cost is not None and targets is None:
@@ -106,6 +114,14 @@ def _subjects(target: Any, x: Any, targets: Any, hints: Hints, report: GradientR
 def _is_of_several(x: Any) -> bool:
     """Whether it is a tuple of arguments, or an argument that is a list of arrays."""
     return isinstance(x, tuple) or (isinstance(x, list) and any(isinstance(part, np.ndarray) for part in x))
+
+
+def _declared(subjects: Iterator[tuple[str, Subject]], surrogate: Any) -> Iterator[tuple[str, Subject]]:
+    """The subject as one whose gradients are those of the surrogate."""
+    for prefix, subject in subjects:
+        if prefix:
+            raise ValueError("surrogate: expected a single layer or function with it, got a Sequential")
+        yield prefix, SurrogateSubject(subject, surrogate)
 
 
 def _live(run: Any, grads: Any, arrays: Mapping[str, Any], generators: Sequence[Any]) -> LiveSubject:

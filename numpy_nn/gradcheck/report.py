@@ -105,6 +105,10 @@ class GradientReport:
         """Whether the verdict is "right"."""
         return self.verdict == RIGHT
 
+    def __bool__(self) -> bool:
+        """``ok``, so that ``assert check_gradients(...)`` says what it seems to say."""
+        return self.ok
+
     def __getitem__(self, name: str) -> Entry:
         """The entry of that name. KeyError if there is none.
 

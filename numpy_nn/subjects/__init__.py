@@ -3,5 +3,6 @@
 from numpy_nn.subjects.live import LiveSubject
 from numpy_nn.subjects.recognise import Hints, as_subject, several
 from numpy_nn.subjects.subject import Subject, SubjectError
+from numpy_nn.subjects.surrogate import SurrogateSubject
 
-__all__ = ["Hints", "LiveSubject", "Subject", "SubjectError", "as_subject", "several"]
+__all__ = ["Hints", "LiveSubject", "Subject", "SubjectError", "SurrogateSubject", "as_subject", "several"]

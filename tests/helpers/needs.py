@@ -41,12 +41,15 @@ def files_that_import(*modules: str) -> list[str]:
 
 
 # What pytest does not collect, and why; conftest.py hands it on.
-collect_ignore: list[str] = []
-missing = ""
+left_out: dict[str, list[str]] = {}
 if not HAS_TORCH:
-    collect_ignore, missing = files_that_import("torch", "torch_ref", "scripts.scale.worker"), "torch"
+    left_out["torch"] = files_that_import("torch", "torch_ref", "scripts.scale.worker")
 elif not HAS_TORCHVISION:
-    collect_ignore, missing = files_that_import("torchvision", "torch_ref.data"), "torchvision"
+    left_out["torchvision"] = files_that_import("torchvision", "torch_ref.data")
+for package in ("jax", "autograd"):
+    if importlib.util.find_spec(package) is None:
+        left_out[package] = files_that_import(package)
+collect_ignore = sorted({file for files in left_out.values() for file in files})
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
@@ -59,9 +62,10 @@ def pytest_itemcollected(item: pytest.Item) -> None:
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """One line about the files that are left out."""
+    """A line for each package about the files that are left out without it."""
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")
-    if missing and reporter is not None:
+    if left_out and reporter is not None:
         reporter.write_line("")
-        left_out = f"{missing} is not installed: {len(collect_ignore)} files of tests that compare with it are left out"
-        reporter.write_line(left_out, yellow=True)
+        for package, files in left_out.items():
+            text = f"{package} is not installed: {len(files)} files of tests that compare with it are left out"
+            reporter.write_line(text, yellow=True)

@@ -3,7 +3,9 @@
 import re
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import needs
 import pytest
@@ -45,7 +47,7 @@ def test_a_readme_is_read_in_five_minutes(name):
 @pytest.mark.slow
 @pytest.mark.parametrize("page", ["docs/gradcheck.md", "docs/zh/gradcheck.md"])
 def test_the_student_s_layer_gets_the_diagnosis_that_is_printed(page, tmp_path):
-    (_, layer), (_, command), (_, shown) = blocks(read(page))
+    (_, layer), (_, command), (_, shown) = blocks(read(page))[:3]
     (tmp_path / "my_layers.py").write_text(layer)
     arguments = command.split()[1:]
     run = subprocess.run([sys.executable, *arguments], cwd=tmp_path, capture_output=True, text=True, check=False)
@@ -57,6 +59,26 @@ def test_the_student_s_layer_gets_the_diagnosis_that_is_printed(page, tmp_path):
 def steady(text):
     """The report without what depends on the machine."""
     return re.sub(r"\d\.?\d*e-\d+|[\d.]+ s$|[\d,]+ evaluations| +", " ", text, flags=re.MULTILINE).split()
+
+
+@pytest.mark.parametrize("page", ["docs/gradcheck.md", "docs/zh/gradcheck.md"])
+def test_the_checks_of_other_frameworks_that_are_shown_find_what_is_said(page):
+    shown = [text for language, text in blocks(read(page)) if language == "python"][1:]
+    assert len(shown) == 5
+    for text in shown:
+        packages = set(re.findall(r"^(?:import|from) (jax|torch|torch_ref|autograd)\b", text, re.MULTILINE))
+        if any(find_spec(package.removesuffix("_ref")) is None for package in packages):
+            continue
+        names: dict[str, Any] = {}
+        exec(text, names)
+        if "torch" in packages:
+            assert [entry.name for entry in names["report"].entries] == ["input", "0.weight", "0.bias"]
+            assert names["report"]
+        if "test_scale" in names:
+            names["test_scale"]()
+            names["scale_vjp"] = lambda x, w, g: (g * w, g * x)
+            with pytest.raises(AssertionError, match="w: expected a gradient of shape"):
+                names["test_scale"]()
 
 
 def test_the_readme_asks_about_the_student_s_layer_as_its_page_does():

@@ -29,6 +29,7 @@ ORDER = [
 RANK = {room: rank for rank, rooms in enumerate(ORDER) for room in rooms}
 IN_GRADCHECK = [
     "report",
+    "page",
     "progress",
     "measure",
     "explain",

@@ -1,0 +1,109 @@
+"""A report as a page and as JSON: all that it says, nothing from elsewhere, readable on a phone and in the dark."""
+
+import html.parser
+import json
+import re
+
+import numpy as np
+import pytest
+from contrasts import CONTRASTS
+
+from numpy_nn.gradcheck import check_gradients
+from numpy_nn.gradcheck.page import to_html, to_json
+from numpy_nn.gradcheck.report import Diagnosis, Entry, GradientReport
+
+
+@pytest.fixture(scope="module")
+def report():
+    """One gradient that is wrong, one that is right, one that is undecided, with findings of every kind."""
+    x, w = np.random.default_rng(0).standard_normal((2, 3, 4))
+    made = check_gradients((lambda x, w: x * w, lambda x, w, g: (-g * w, g * x)), (x, w))
+    nan = float("nan")
+    made.entries.append(
+        Entry("<b>&", "undecided", (2, 2), 4, 2, 0, 2, 1, float("inf"), (0, 1), 1.0, nan, float("-inf"), "why <not>")
+    )
+    assert made.entries[0].diagnosis is not None
+    made.entries[0].diagnosis.alternatives.append("transposed")
+    made.problems, made.warnings, made.notes = ["a <problem>"], ["a warning"], ["a note that says: größer"]
+    return made
+
+
+class Checker(html.parser.HTMLParser):
+    """Every element is closed in order; the text, and the addresses that are asked for."""
+
+    def __init__(self):
+        super().__init__()
+        self.opened, self.text, self.addresses = [], [], []
+
+    def handle_starttag(self, tag, attrs):
+        if tag not in ("meta", "link", "br"):
+            self.opened.append(tag)
+        self.addresses += [value for name, value in attrs if name in ("src", "href")]
+
+    def handle_endtag(self, tag):
+        assert self.opened.pop() == tag
+
+    def handle_data(self, data):
+        self.text.append(data)
+
+
+def test_the_page_says_all_that_the_report_says(report):
+    page = Checker()
+    page.feed(to_html(report))
+    assert page.opened == []
+    assert page.addresses == ["data:,"]
+    text = " ".join(" ".join(page.text).split())
+    diagnosis = report["x"].diagnosis
+    for said in (
+        *("wrong", "right", "undecided", "why <not>", "a <problem>", "a warning", "a note that says: größer", "<b>&"),
+        *(diagnosis.statement, diagnosis.evidence, diagnosis.remedy, "The numbers would also fit: transposed"),
+        *(f"{report['x'].analytic:.9g}", f"{report['x'].numerical:.9g}", "2 of 4", "[0, 1]", "-inf"),
+    ):
+        assert said in text, said
+    # What is not right comes first, and open.
+    assert re.findall(r"<details( open)?><summary><code>(.*?)</code>", to_html(report)) == [
+        (" open", "x"),
+        (" open", "&lt;b&gt;&amp;"),
+        ("", "w"),
+    ]
+
+
+def test_a_report_without_entries_has_a_page_and_json():
+    empty = GradientReport("nothing", [], ["not repeatable"], [], 5, 0.1)
+    assert "not repeatable" in to_html(empty)
+    assert json.loads(to_json(empty))["verdict"] == "undecided"
+
+
+def test_json_is_strict_and_loses_nothing(report):
+    def refuse(constant):
+        raise AssertionError(constant)
+
+    read = json.loads(to_json(report), parse_constant=refuse)
+    assert read["verdict"] == "wrong"
+    assert [entry["name"] for entry in read["entries"]] == ["x", "w", "<b>&"]
+    last = read["entries"][-1]
+    assert (last["error"], last["numerical"], last["bound"]) == ("Infinity", "NaN", "-Infinity")
+    assert [float(last[name]) for name in ("error", "bound")] == [np.inf, -np.inf]
+    assert (last["index"], last["shape"], last["diagnosis"]) == ([0, 1], [2, 2], None)
+    assert Diagnosis(**read["entries"][0]["diagnosis"]) == report["x"].diagnosis
+    assert read["entries"][1]["numerical"] == report["w"].numerical
+    assert read["notes"] == report.notes
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [375, 1280])
+def test_it_reads_well_in_a_browser(browse, report, tmp_path, width, scheme):
+    path = tmp_path / "report.html"
+    path.write_text(to_html(report), encoding="utf-8")
+    page = browse(path, width=width, scheme=scheme)
+    page.execute_script("document.querySelectorAll('details').forEach((d) => { d.open = true; })")
+    wide, window = page.execute_script("const d = document.documentElement; return [d.scrollWidth, d.clientWidth]")
+    assert wide <= window
+    contrasts = page.execute_script(CONTRASTS)
+    assert len(contrasts) > 30
+    # WCAG 2.2, 1.4.3: 4.5 for text of this size.
+    assert [c for c in contrasts if c[0] < 4.5] == []
+    asked = [json.loads(entry["message"])["message"] for entry in page.get_log("performance")]
+    urls = [e["params"]["request"]["url"] for e in asked if e["method"] == "Network.requestWillBeSent"]
+    assert [url for url in urls if not url.startswith(("file:", "data:", "about:"))] == []
+    assert page.get_log("browser") == []

@@ -1,0 +1,42 @@
+"""Primitives of HIPS autograd with a rule of their own, by the arrays that they live with."""
+
+import autograd.numpy as anp
+import numpy as np
+import pytest
+from autograd import make_vjp
+from autograd.extend import defvjp, primitive
+
+from numpy_nn.gradcheck import check_gradients
+
+
+def log_sum_exp(factor):
+    """A primitive; its rule is multiplied by ``factor``."""
+
+    @primitive
+    def function(x):
+        top = x.max()
+        return top + np.log(np.sum(np.exp(x - top)))
+
+    defvjp(function, lambda answer, x: lambda g: factor * g * anp.exp(x - answer))
+    return function
+
+
+@pytest.mark.parametrize(
+    ("dtype", "factor", "verdict"),
+    [(np.float64, 1.0, "right"), (np.float64, -1.0, "wrong"), (np.float32, -1.0, "wrong")],
+)
+def test_a_primitive(dtype, factor, verdict):
+    x, w = np.random.default_rng(0).standard_normal((2, 6)).astype(dtype)
+    function = log_sum_exp(factor)
+
+    def run():
+        return function(x * w)
+
+    def grads(grad_output):
+        pull_back, _ = make_vjp(lambda both: function(both[0] * both[1]))((x, w))
+        return pull_back(grad_output)
+
+    report = check_gradients(run, grads, x=x, w=w)
+    assert [(entry.name, entry.verdict) for entry in report.entries] == [("x", verdict), ("w", verdict)]
+    if verdict == "wrong" and dtype == np.float64:
+        assert report["x"].cause == "sign"

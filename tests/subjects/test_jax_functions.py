@@ -1,0 +1,172 @@
+"""JAX's functions and rules of their own, told from others, judged in float64 where they take it."""
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from numpy_nn.gradcheck import check_gradients
+
+X = np.random.default_rng(0).standard_normal((3, 4))
+W = np.random.default_rng(1).standard_normal((4, 2))
+
+
+def dense(x, w):
+    return jnp.tanh(x @ w)
+
+
+def dense_fwd(x, w):
+    return dense(x, w), (x, w)
+
+
+def dense_bwd(residuals, g):
+    x, w = residuals
+    g = g * (1 - jnp.tanh(x @ w) ** 2)
+    return g @ w.T, x.T @ g
+
+
+def wrong_bwd(residuals, g):
+    x, w = residuals
+    g = g * (1 - jnp.tanh(jnp.tanh(x @ w)) ** 2)
+    return g @ w.T, x.T @ g
+
+
+def ruled(fwd, bwd):
+    function = jax.custom_vjp(dense)
+    function.defvjp(fwd, bwd)
+    return function
+
+
+@pytest.fixture(params=["as JAX is by default", "jax_enable_x64"])
+def precision(request):
+    """Both settings; the one in force is left as it was."""
+    with jax.enable_x64(request.param == "jax_enable_x64"):
+        yield request.param
+
+
+@pytest.mark.parametrize("form", ["custom_vjp", "jit", "pair", "list", "partial"])
+def test_a_rule_of_its_own_in_every_form(form, precision):
+    def made(bwd):
+        forms = {
+            "custom_vjp": lambda: ruled(dense_fwd, bwd),
+            "jit": lambda: jax.jit(ruled(dense_fwd, bwd)),
+            "pair": lambda: (dense_fwd, bwd),
+            "list": lambda: [dense_fwd, lambda residuals, g: list(bwd(residuals, g))],
+            "partial": lambda: partial(ruled(dense_fwd, bwd)),
+        }
+        return forms[form]()
+
+    report = check_gradients(made(dense_bwd), (X, W))
+    assert report, report
+    assert [entry.name for entry in report.entries] == ["x", "w"]
+    # The digits of the verdict are those of float64, whatever JAX is set to.
+    assert report["w"].bound < 1e-9
+    assert any("computed in float64" in note for note in report.notes) == (precision == "as JAX is by default")
+    report = check_gradients(made(wrong_bwd), (X[:2, :2], W[:2]))
+    assert {entry.cause for entry in report.entries} == {"derivative_at_output"}
+
+
+def test_the_setting_is_left_as_it_was():
+    assert jnp.ones(1).dtype == jnp.float32
+    check_gradients(dense, (X, W))
+    assert jnp.ones(1).dtype == jnp.float32
+
+
+def test_custom_jvp():
+    @jax.custom_jvp
+    def cube(x):
+        return x**3
+
+    cube.defjvp(lambda primals, tangents: (primals[0] ** 3, 3 * primals[0] ** 2 * tangents[0]))
+    assert check_gradients(cube, X)
+    cube.defjvp(lambda primals, tangents: (primals[0] ** 3, 2 * primals[0] ** 2 * tangents[0]))
+    assert check_gradients(cube, X).verdict == "wrong"
+
+
+@pytest.mark.parametrize("arrays", [np.asarray, jnp.asarray])
+def test_a_plain_function_of_trees_with_several_outputs(arrays):
+    def network(x, params, power):
+        hidden = jax.nn.relu(x @ params["w"] + params["b"])
+        return {"sum": hidden.sum(), "power": [hidden**power], "largest": jnp.argmax(hidden)}
+
+    report = check_gradients(network, (arrays(X), {"w": arrays(W), "b": arrays([0.5, -0.5])}, 2))
+    assert report, report
+    assert sorted(entry.name for entry in report.entries) == ["params['b']", "params['w']", "x"]
+
+
+def test_a_function_that_says_nothing_of_jax_is_told_by_its_arrays():
+    report = check_gradients(lambda a, b: a * b, (jnp.asarray(X), jnp.asarray(X) + 1.0))
+    assert report
+    assert [entry.name for entry in report.entries] == ["a", "b"]
+
+
+def test_a_loss_with_labels_in_either_order():
+    labels = jnp.array([0, 3, 1])
+
+    def loss(logits, labels):
+        return -jax.nn.log_softmax(logits)[jnp.arange(3), labels].mean()
+
+    assert check_gradients(loss, X, labels)
+    report = check_gradients(lambda labels, logits: loss(logits, labels), X, labels)
+    assert report
+    assert [entry.name for entry in report.entries] == ["logits"]
+
+
+def test_a_pair_of_function_and_vjp():
+    assert check_gradients((jnp.tanh, lambda x, g: g * (1 - jnp.tanh(x) ** 2)), X)
+    assert check_gradients((jnp.tanh, lambda x, g: g * (1 - jnp.tanh(x))), X).verdict == "wrong"
+
+
+def test_a_forward_pass_of_the_rule_that_is_another_function_is_a_problem():
+    def other_fwd(x, w):
+        return dense(x, w) + 0.01 * x.sum(), (x, w)
+
+    report = check_gradients(ruled(other_fwd, dense_bwd), (X, W))
+    assert report.verdict == "undecided"
+    assert any("fwd, returns something else" in problem for problem in report.problems)
+
+
+def test_what_takes_float32_only_is_checked_in_float32():
+    def narrow(x):
+        if x.dtype != jnp.float32:
+            raise TypeError("expected float32")
+        return jnp.exp(x)
+
+    def double(x):
+        return x * 2
+
+    function = jax.custom_vjp(narrow)
+    function.defvjp(lambda x: (narrow(x), narrow(x)), lambda y, g: (double(g * y),))
+    report = check_gradients(function, X)
+    assert report.verdict == "wrong"
+    assert any("does not take float64 (expected float32)" in note for note in report.notes)
+
+
+def test_a_declared_surrogate():
+    sign = jax.custom_vjp(jnp.sign)
+    sign.defvjp(lambda x: (jnp.sign(x), None), lambda _, g: (g,))
+    assert check_gradients(sign, X).verdict == "wrong"
+    assert check_gradients(sign, X, surrogate=lambda x: x)
+
+
+@pytest.mark.parametrize(
+    ("function", "x", "error", "text"),
+    [
+        (jnp.abs, jnp.array([1j]), TypeError, "real numbers, got complex64"),
+        (jnp.fft.rfft, X, TypeError, "output of real numbers"),
+        (jnp.argmax, X, TypeError, "output of floats"),
+        (jnp.abs, jnp.array([1, 2]), TypeError, "array of floats among the arguments"),
+        (jnp.abs, jnp.array([1.0, jnp.nan]), ValueError, "finite numbers"),
+    ],
+)
+def test_what_cannot_be_checked_is_refused_in_a_line(function, x, error, text):
+    with pytest.raises(error, match=text):
+        check_gradients(function, x)
+
+
+def test_numpy_s_functions_stay_numpy_s():
+    report = check_gradients((np.tanh, lambda x, g: g * (1 - np.tanh(x) ** 2)), X)
+    assert report
+    assert not report.notes

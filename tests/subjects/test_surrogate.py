@@ -1,0 +1,89 @@
+"""A declared surrogate: gradients are judged as those of the function that they are meant to belong to."""
+
+import numpy as np
+import pytest
+
+import numpy_nn as nn
+from numpy_nn.gradcheck import check_gradients
+
+X = np.random.default_rng(0).standard_normal((5, 4))
+
+
+def straight_through(x, grad_output):
+    return grad_output * (np.abs(x) <= 1.0)
+
+
+def hard_tanh(x):
+    return np.clip(x, -1.0, 1.0)
+
+
+def test_without_it_a_straight_through_estimator_is_wrong_and_with_it_right():
+    assert check_gradients((np.sign, straight_through), X).verdict == "wrong"
+    report = check_gradients((np.sign, straight_through), X, surrogate=hard_tanh)
+    assert report, report
+    assert "note: checked as the gradient of the surrogate hard_tanh, not of forward" in str(report)
+
+
+@pytest.mark.parametrize("surrogate", [lambda z: z, np.tanh, lambda z: 2.0 * np.clip(z, -1.0, 1.0)])
+def test_the_gradient_of_another_surrogate_is_wrong(surrogate):
+    report = check_gradients((np.sign, straight_through), X, surrogate=surrogate)
+    assert report.verdict == "wrong"
+    assert "surrogate" in str(report)
+
+
+class BinaryDense:
+    """x sign(W) + b, the gradient with respect to W as if it were x W + b, or wrong."""
+
+    def __init__(self, factor=1.0):
+        self.W, self.b, self.factor = np.random.default_rng(1).standard_normal((4, 3)), np.zeros(3), factor
+
+    def forward(self, x):
+        self.x = x
+        return x @ np.sign(self.W) + self.b
+
+    def backward(self, grad_output):
+        self.dW, self.db = self.factor * self.x.T @ grad_output, grad_output.sum(axis=0)
+        return grad_output @ np.sign(self.W).T
+
+
+def test_arguments_that_are_named_as_the_arrays_are_get_those():
+    layer = BinaryDense()
+    signs = np.sign(layer.W)
+
+    def soft(inputs, W, b):
+        # sign(W) where the weights are, and moving with them.
+        return inputs @ (signs + (W - layer.W)) + b
+
+    # No small change of W moves the output, so that it has to be named.
+    named = {"W": "dW", "b": "db"}
+    report = check_gradients(layer, X, surrogate=soft, parameters=named)
+    assert report, report
+    assert [entry.name for entry in report.entries] == ["x", "W", "b"]
+    report = check_gradients(BinaryDense(2.0), X, surrogate=soft, parameters=named)
+    assert [entry.verdict for entry in report.entries] == ["right", "wrong", "right"]
+
+
+def test_with_arrays_that_live_anywhere_it_takes_no_arguments():
+    w = np.random.default_rng(2).standard_normal(6)
+    step = lambda: (w > 0.0).astype(float)  # noqa: E731 - one line beside the other
+    soft = lambda: 1.0 / (1.0 + np.exp(-w))  # noqa: E731
+    grads = lambda g: g * soft() * (1.0 - soft())  # noqa: E731
+    assert check_gradients(step, grads, w=w).verdict == "wrong"
+    assert check_gradients(step, grads, w=w, surrogate=soft)
+
+
+def test_of_several_inputs_each_is_checked():
+    y = np.random.default_rng(3).standard_normal((5, 4))
+    report = check_gradients(
+        (lambda a, b: np.round(a) * b, lambda a, b, g: (g * b, g * a)), (X, y), surrogate=lambda a, b: a * b
+    )
+    assert [(entry.name, entry.verdict) for entry in report.entries] == [("a", "right"), ("b", "right")]
+
+
+def test_a_mistake_in_the_declaration_is_told_in_a_line():
+    with pytest.raises(ValueError, match=r"output of the shape of forward's, \(5, 4\), got \(5, 1\)"):
+        check_gradients((np.sign, straight_through), X, surrogate=lambda x: x.sum(axis=1, keepdims=True))
+    with pytest.raises(TypeError, match="arguments among x, got x, y"):
+        check_gradients((np.sign, straight_through), X, surrogate=lambda x, y: x + y)
+    with pytest.raises(ValueError, match="single layer or function"):
+        check_gradients(nn.Sequential(nn.Linear(4, 3, rng=0)), X, surrogate=lambda x: x)

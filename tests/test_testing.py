@@ -1,0 +1,88 @@
+"""The assertion for other people's tests: every form is taken, and a failure reads well."""
+
+import re
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import numpy_nn as nn
+from numpy_nn.gradcheck import GradientError
+from numpy_nn.testing import SHOWN, assert_gradients
+
+X, Y = np.random.default_rng(0).standard_normal((2, 3, 4))
+
+
+def product(a, b):
+    return a * b
+
+
+def wrong_vjp(_, b, g):
+    return g * b, g * b
+
+
+def test_several_inputs_and_several_outputs():
+    assert assert_gradients((product, lambda a, b, g: (g * b, g * a)), (X, Y)).ok
+    assert_gradients((lambda x: (x**2, x**3), lambda x, g, h: 2 * x * g + 3 * x**2 * h), X)
+    with pytest.raises(GradientError) as failed:
+        assert_gradients((product, wrong_vjp), (X, Y))
+    shown = str(failed.value)
+    assert shown.startswith("\nproduct: WRONG\n")
+    assert "\n  b " in shown
+    assert "\n  a " not in shown
+    assert "note: 1 more gradients are right" in shown
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_arrays_that_live_anywhere(dtype):
+    w = np.array([0.5, -1.5, 2.0], dtype)
+    if dtype == np.float64:
+        assert_gradients(lambda: w**2, lambda g: 2 * w * g, w=w)
+        assert_gradients(lambda: w**2, lambda g: 2 * w * g, x=w)
+    with pytest.raises(GradientError, match="WRONG"):
+        assert_gradients(lambda: w**2, lambda g: -2 * w * g, arrays={"w": w})
+    np.testing.assert_array_equal(w, [0.5, -1.5, 2.0])
+
+
+def test_a_loss_and_a_declared_surrogate():
+    assert_gradients(nn.CrossEntropyLoss(), X, np.array([0, 1, 2]))
+    assert_gradients((np.sign, lambda _, g: g), X, surrogate=lambda x: x)
+
+
+def test_of_many_failures_a_few_are_shown():
+    class Forgetful(nn.Linear):
+        def backward(self, grad_output):
+            return -super().backward(grad_output)
+
+    net = nn.Sequential(*(Forgetful(4, 4, rng=i) for i in range(6)))
+    with pytest.raises(GradientError) as failed:
+        assert_gradients(net, X)
+    lines = str(failed.value).splitlines()
+    assert len([line for line in lines if "remedy:" in line]) == SHOWN
+    assert sum("note:" in line and "more gradients are" in line for line in lines) == 2
+
+
+def test_an_undecided_check_fails_too():
+    with pytest.raises(GradientError, match="UNDECIDED"):
+        assert_gradients((lambda x: x * np.random.default_rng().random(), lambda x, g: g), X)  # noqa: ARG005
+
+
+@pytest.mark.slow
+def test_pytest_shows_the_test_s_own_line_and_the_report(tmp_path):
+    (tmp_path / "test_mine.py").write_text(
+        "import numpy as np\n"
+        "from numpy_nn.testing import assert_gradients\n\n"
+        "def test_sin():\n"
+        "    assert_gradients((np.sin, lambda x, g: -g * np.cos(x)), np.ones((2, 3)))\n",
+        encoding="utf-8",
+    )
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "test_mine.py"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert ">       assert_gradients((np.sin, " in done.stdout
+    assert re.search(r"^E +sin: WRONG$", done.stdout, re.MULTILINE)
+    # No line of the checker's own code stands between them.
+    assert "def assert_gradients" not in done.stdout
+    assert "raise_if_failed" not in done.stdout
+    assert len(done.stdout.splitlines()) < 40

@@ -1,0 +1,149 @@
+"""The gradient checker for torch: called as torch.autograd.gradcheck is, without tolerances to choose.
+
+import torch_ref
+print(torch_ref.gradcheck(MyFunction, (x, weight)))
+torch_ref.gradcheck(my_module, x).raise_if_failed()
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from numpy_nn._support.checks import Seed
+from numpy_nn.gradcheck import GradientReport, check_gradients
+from numpy_nn.subjects import SubjectError
+from numpy_nn.subjects.subject import Array
+from torch_ref.torch_subject import TensorFunction, TorchGenerator, TorchSubject, torch_subject
+
+
+def gradcheck(
+    fn: Any,
+    inputs: Any,
+    *,
+    dtype: torch.dtype | None = None,
+    surrogate: Callable[..., Any] | None = None,
+    samples: int | str | None = None,
+    seed: Seed = 0,
+) -> GradientReport:
+    """Compare the gradients that autograd gives for ``fn`` with numerical derivatives, and say what is wrong.
+
+    ``fn`` is a class derived from ``autograd.Function``, a module, or any function of tensors; ``inputs`` is a tensor
+    or a tuple of arguments. As in torch, the tensors of floats that require grad are differentiated, and all else is
+    passed on. Of a module also the parameters that require grad are, by their names; it is copied, and the copy is
+    run. Entries have the names of forward's arguments.
+
+    Where numbers are narrower than float64 the code is run in float64 if it takes that, which gives the sharpest
+    verdict on its formulas, and else as the inputs are; a note says which. ``dtype`` settles it. Random functions get
+    the same draws at every run, and torch's generators are put back afterwards.
+
+    ``surrogate`` is a function of the same inputs whose gradient backward is meant to give instead of that of ``fn``;
+    ``samples`` and ``seed`` are those of :func:`numpy_nn.gradcheck.check_gradients`. The report counts as true if all
+    is right.
+
+    Raises ValueError if nothing requires grad, TypeError for complex or sparse tensors; what ``fn`` raises comes
+    through.
+    """
+    arguments = _arguments(inputs)
+    with _as_before():
+        subject = torch_subject(lambda kind: TensorFunction.of(fn, len(arguments), kind), arguments, dtype)
+        subject.leave_out_unused()
+        declared = None if surrogate is None else _surrogate(surrogate, subject)
+        return check_gradients(subject, surrogate=declared, samples=samples, seed=seed)
+
+
+def gradgradcheck(
+    fn: Any,
+    inputs: Any,
+    grad_outputs: Any = None,
+    *,
+    dtype: torch.dtype | None = None,
+    samples: int | str | None = None,
+    seed: Seed = 0,
+) -> GradientReport:
+    """The same of the second derivatives: whether backward itself is differentiated rightly.
+
+    Checked is the function of the inputs and of ``grad_outputs`` that backward is; they are drawn at random where they
+    are not given. Each output of that function is a gradient of ``fn``.
+    """
+    arguments = _arguments(inputs)
+    with _as_before():
+        first = torch_subject(lambda kind: TensorFunction.of(fn, len(arguments), kind), arguments, dtype)
+        if grad_outputs is None:
+            rng = np.random.default_rng(0)
+            grads = [
+                _drawn_like(output, first.random_grad_output(rng, output.shape)) for output in first.output_tensors
+            ]
+        else:
+            grads = [grad.detach().requires_grad_() for grad in _arguments(grad_outputs)]
+        second = torch_subject(
+            lambda kind: TensorFunction.of(fn, len(arguments), kind).differentiated(len(grads)),
+            (*arguments, *grads),
+            first.dtype,
+        )
+        second.leave_out_unused()
+        second.notes[:0] = first.notes
+        return check_gradients(second, samples=samples, seed=seed)
+
+
+def from_command_line(
+    target: Any,
+    inputs: Sequence[Any],
+    *,
+    init: Sequence[Any] = (),
+    settings: Mapping[str, Any] | None = None,
+    second: bool = False,
+    dtype: torch.dtype | None = None,
+    samples: int | str | None = None,
+    seed: int = 0,
+) -> GradientReport:
+    """The check of what a user has named on a command line, with inputs that were drawn as arrays.
+
+    A class of modules is called with ``init`` and ``settings`` under torch's ``seed``. Arrays of floats become tensors
+    that require grad, arrays of integers tensors that do not. With ``second``, :func:`gradgradcheck`.
+    """
+    if isinstance(target, type) and issubclass(target, nn.Module):
+        with _as_before():
+            torch.manual_seed(seed)
+            target = target(*init, **(settings or {}))
+    elif init or settings:
+        raise TypeError(f"--init: {getattr(target, '__name__', target)} is no class of modules, and takes no arguments")
+    tensors = tuple(torch.from_numpy(value) if isinstance(value, np.ndarray) else value for value in inputs)
+    for tensor in tensors:
+        if isinstance(tensor, Tensor) and tensor.is_floating_point():
+            tensor.requires_grad_()
+    check = gradgradcheck if second else gradcheck
+    return check(target, tensors, dtype=dtype, samples=samples, seed=seed)
+
+
+def _arguments(inputs: Any) -> tuple[Any, ...]:
+    return tuple(inputs) if isinstance(inputs, (tuple, list)) else (inputs,)
+
+
+def _surrogate(surrogate: Callable[..., Any], like: TorchSubject) -> TorchSubject:
+    """The surrogate as a function of the same arguments, by the same names, in the same dtype."""
+    function = TensorFunction.of(surrogate, len(like.inputs), like.dtype)
+    return TorchSubject(replace(function, names=like.function.names, all_outputs=True), like.inputs, like.dtype)
+
+
+def _drawn_like(output: Tensor, values: Array) -> Tensor:
+    return torch.from_numpy(values).to(output.device, output.dtype).requires_grad_()
+
+
+@contextmanager
+def _as_before() -> Iterator[None]:
+    """Leave torch's generators as they were, and let what the user's code raises come through as itself."""
+    generator = TorchGenerator()
+    state = generator.getstate()
+    try:
+        yield
+    except SubjectError as error:
+        raise error.__cause__ or error from None
+    finally:
+        generator.setstate(state)

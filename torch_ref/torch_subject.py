@@ -1,0 +1,333 @@
+"""A function of tensors as a Subject: its output and the gradients that autograd claims, by named arrays."""
+
+from __future__ import annotations
+
+import copy
+import inspect
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from numpy_nn.subjects import Subject, SubjectError
+from numpy_nn.subjects.names import positional
+from numpy_nn.subjects.state import reachable, restorer
+from numpy_nn.subjects.subject import Array
+
+
+@dataclass(frozen=True)
+class TensorFunction:
+    """Something to call with tensors, the names of its arguments, and the parameters that it reads beside them.
+
+    With ``all_outputs`` also outputs that do not require grad are looked at, with a claimed gradient of zero.
+    """
+
+    label: str
+    call: Callable[..., Any]
+    names: Sequence[str]
+    module: nn.Module | None = None
+    parameters: Mapping[str, nn.Parameter] = field(default_factory=dict)
+    all_outputs: bool = False
+
+    @classmethod
+    def of(cls, fn: Any, count: int, dtype: torch.dtype | None) -> TensorFunction:
+        """``fn`` with ``count`` arguments; of a module, or a method of one, a copy of it in that dtype."""
+        if isinstance(fn, type):
+            if not issubclass(fn, torch.autograd.Function):
+                raise TypeError(f"fn: expected an object of {fn.__name__}, got the class; call it: {fn.__name__}()")
+            return cls(fn.__name__, fn.apply, _names(_forward_of(fn), count))
+        if not callable(fn):
+            raise TypeError(f"fn: expected a function of tensors, got {type(fn).__name__}")
+        owner = fn if isinstance(fn, nn.Module) else getattr(fn, "__self__", None)
+        if not isinstance(owner, nn.Module):
+            return cls(getattr(fn, "__name__", type(fn).__name__), fn, _names(fn, count))
+        module = copy.deepcopy(owner)
+        if dtype is not None:
+            module.to(dtype)
+        call = module if fn is owner else getattr(module, fn.__name__)
+        names = _names(module.forward if fn is owner else call, count)
+        taken = {
+            f"{type(module).__name__}.{name}" if name in names else name: parameter
+            for name, parameter in module.named_parameters()
+            if parameter.requires_grad
+        }
+        return cls(type(module).__name__, call, names, module, taken)
+
+    def differentiated(self, outputs: int) -> TensorFunction:
+        """The function of the inputs and the gradients of so many outputs that backward is."""
+
+        def backward(*arguments: Any) -> list[Tensor]:
+            inputs, grad_outputs = arguments[: len(self.names)], arguments[len(self.names) :]
+            results = floating_outputs(self.call(*inputs), self.all_outputs)
+            leaves = [a for a in (*inputs, *self.parameters.values()) if isinstance(a, Tensor) and a.requires_grad]
+            found = torch.autograd.grad(results, leaves, grad_outputs, create_graph=True, allow_unused=True)
+            return [gradient for gradient in found if gradient is not None]
+
+        more = ["grad_output"] if outputs == 1 else [f"grad_output {i}" for i in range(outputs)]
+        return replace(
+            self, label=f"backward of {self.label}", call=backward, names=[*self.names, *more], all_outputs=True
+        )
+
+
+class TorchGenerator:
+    """torch's global generators, on every device in use, with the methods by which state is saved and put back."""
+
+    def getstate(self) -> list[Any]:
+        """Their states."""
+        cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else None
+        mps = torch.mps.get_rng_state() if torch.backends.mps.is_available() else None
+        return [torch.get_rng_state(), cuda, mps]
+
+    def setstate(self, state: Sequence[Any]) -> None:
+        """Have them draw again what they drew from that state on."""
+        cpu, cuda, mps = state
+        torch.set_rng_state(cpu)
+        if cuda is not None:
+            torch.cuda.set_rng_state_all(cuda)
+        if mps is not None:
+            torch.mps.set_rng_state(mps)
+
+    def random(self) -> float:
+        """A number, so that the next ones are others; drawn on every device."""
+        if torch.cuda.is_initialized():
+            for device in range(torch.cuda.device_count()):
+                torch.rand((), device=f"cuda:{device}")
+        if torch.backends.mps.is_available():
+            torch.rand((), device="mps")
+        return float(torch.rand(()))
+
+
+class _OwnGenerator:
+    """A torch.Generator that the code keeps, with the same methods."""
+
+    def __init__(self, generator: torch.Generator) -> None:
+        self._generator = generator
+        self.getstate, self.setstate = generator.get_state, generator.set_state
+
+    def random(self) -> float:
+        return float(torch.rand((), generator=self._generator, device=self._generator.device))
+
+
+class TorchSubject(Subject):
+    """``function`` of ``inputs``, whose floating tensors are in ``dtype``, or as they are if that is None.
+
+    Differentiated are the inputs and parameters that require grad. The first input is among ``arrays`` also if it does
+    not, as the batch of which the rest of the check makes others. Values are kept in float64 and rounded on the way in.
+    """
+
+    def __init__(self, function: TensorFunction, inputs: Sequence[Any], dtype: torch.dtype | None) -> None:
+        self.function, self.inputs, self.dtype = function, tuple(inputs), dtype
+        self._by_name = dict(zip(function.names, inputs, strict=True))
+        arrays: dict[str, Array] = {}
+        for index, (name, value) in enumerate(self._by_name.items()):
+            if isinstance(value, Tensor):
+                refuse_odd_tensors(value, name)
+                if value.is_floating_point() and (value.requires_grad or index == 0):
+                    arrays[name] = as_array(value)
+        arrays |= {name: as_array(parameter) for name, parameter in function.parameters.items()}
+        super().__init__(function.label, [function.call], arrays)
+        kept = [_OwnGenerator(thing) for thing in reachable(function.call) if isinstance(thing, torch.Generator)]
+        self._generators += kept
+        self._restore += [restorer(generator) for generator in kept]
+        self._buffers = [(b, b.clone()) for b in function.module.buffers()] if function.module is not None else []
+        self._leaves: dict[str, Tensor] = {}
+        self._outputs: list[Tensor] = []
+        self.without_gradient: set[str] = set()
+
+    @property
+    def claims_something(self) -> bool:
+        """Whether anything is differentiated."""
+        tensors = [v for v in self._by_name.values() if isinstance(v, Tensor) and v.is_floating_point()]
+        return bool(self.function.parameters) or any(tensor.requires_grad for tensor in tensors)
+
+    @property
+    def output_tensors(self) -> list[Tensor]:
+        """The outputs of the latest run."""
+        return self._outputs
+
+    def complex_output(self, x: NDArray[np.complexfloating[Any]]) -> None:
+        """None: tensors of floats hold no complex numbers."""
+
+    def leave_out_unused(self) -> None:
+        """Take out the arrays without a gradient that the output does not depend on, and say so of the others."""
+        if not self.make_repeatable():
+            return
+        home, unused = self.output(), []
+        for name in sorted(self.without_gradient & self.arrays.keys()):
+            with self.at({name: 1.125 * self.arrays[name] + 0.0625}):
+                same = np.array_equal(self.output(), home, equal_nan=True)
+            if same:
+                unused.append(name)
+            else:
+                self.notes.append(f"backward returns None for {name}, which counts as zeros")
+        if unused:
+            self.notes.append(f"the output does not depend on {', '.join(unused)}: not checked")
+            for name in unused:
+                del self.arrays[name]
+            self.input = self.input if self.input in self.arrays else next(iter(self.arrays), self.input)
+
+    def _make_repeatable(self) -> bool:
+        if not self._repeats():
+            self._generators.append(TorchGenerator())
+            self._restore.append(restorer(self._generators[-1]))
+        return super()._make_repeatable()
+
+    def _run(self, _: Mapping[str, NDArray[Any]]) -> Sequence[Any]:
+        for buffer, values in self._buffers:
+            buffer.copy_(values)
+        self._leaves = {}
+        arguments = {name: self._argument(name, value) for name, value in self._by_name.items()}
+        for name, parameter in self.function.parameters.items():
+            if name in self.arrays:
+                fill(parameter, self.arrays[name])
+                self._leaves[name] = parameter
+        before = {name: a.detach().clone() for name, a in arguments.items() if isinstance(a, Tensor)}
+        with torch.enable_grad():
+            result = self.function.call(*arguments.values())
+        for name, values in before.items():
+            if not torch.equal(values.nan_to_num(), arguments[name].detach().nan_to_num()):
+                self.warn(f"forward changes {name} in place")
+        self._outputs = floating_outputs(result, self.function.all_outputs)
+        return [as_array(output) for output in self._outputs]
+
+    def _argument(self, name: str, value: Any) -> Any:
+        """The argument in the run that begins: a leaf with the values of its array, or what was given."""
+        if not isinstance(value, Tensor):
+            return value
+        dtype = self.dtype if value.is_floating_point() and self.dtype is not None else value.dtype
+        if name not in self.arrays:
+            return value.detach().to(dtype, copy=True).requires_grad_(value.requires_grad)
+        rows = self.arrays[name]
+        shaped = value.detach() if rows.shape == value.shape else value.new_empty(rows.shape)
+        leaf = torch.empty_like(shaped, dtype=dtype)
+        fill(leaf, rows)
+        if value.requires_grad:
+            self._leaves[name] = leaf.requires_grad_()
+        return leaf
+
+    def _claim(self, grad_outputs: Sequence[Array]) -> Mapping[str, Any]:
+        pairs = [
+            (output, torch.as_tensor(g).to(output.device, output.dtype))
+            for output, g in zip(self._outputs, grad_outputs, strict=True)
+            if output.requires_grad
+        ]
+        claimed: list[Tensor | None] = [None] * len(self._leaves)
+        if pairs:
+            outputs, gradients = zip(*pairs, strict=True)
+            claimed = list(torch.autograd.grad(outputs, list(self._leaves.values()), gradients, allow_unused=True))
+        found = dict(zip(self._leaves, claimed, strict=True))
+        self.without_gradient |= {name for name, gradient in found.items() if gradient is None}
+        return {n: np.zeros(self.arrays[n].shape) if g is None else as_array(g) for n, g in found.items()}
+
+
+def torch_subject(
+    function: Callable[[torch.dtype | None], TensorFunction], inputs: Sequence[Any], dtype: torch.dtype | None
+) -> TorchSubject:
+    """The subject in ``dtype``; if that is None in float64 where the code takes it, else as the inputs are.
+
+    What the code raises with its inputs as they are comes through.
+    """
+    narrow = narrowest(inputs, function(None))
+    if dtype is None and narrow not in (None, torch.float64):
+        subject = TorchSubject(function(torch.float64), inputs, torch.float64)
+        name = str(narrow).removeprefix("torch.")
+        try:
+            _try_out(subject)
+        except SubjectError as error:
+            subject = TorchSubject(function(None), inputs, None)
+            _try_out(subject)
+            subject.notes.append(f"computed in {name}, as {subject.label} does not take float64 ({error.__cause__})")
+        else:
+            subject.notes.append(f"computed in float64, which {subject.label} takes, and not in {name} as given")
+        return subject
+    subject = TorchSubject(function(dtype), inputs, dtype)
+    _try_out(subject)
+    return subject
+
+
+def _try_out(subject: TorchSubject) -> None:
+    """A pass forward and one backward. SubjectError if the code raises."""
+    if not subject.claims_something:
+        raise ValueError("inputs: expected at least one tensor that requires grad, or a module with parameters")
+    output = subject.output()
+    subject.gradients(np.ones(output.shape))
+
+
+def narrowest(inputs: Sequence[Any], function: TensorFunction) -> torch.dtype | None:
+    """Of the floating dtypes of the inputs and parameters the one with the fewest digits; None without any."""
+    tensors = [value for value in (*inputs, *function.parameters.values()) if isinstance(value, Tensor)]
+    dtypes = {tensor.dtype for tensor in tensors if tensor.is_floating_point()}
+    return max(dtypes, key=lambda dtype: torch.finfo(dtype).eps, default=None)
+
+
+def floating_outputs(result: Any, every: bool) -> list[Tensor]:
+    """The tensors of floats in what a function returns that require grad, or every one. TypeError if one is complex."""
+    found = [tensor for tensor in _tensors(result) if tensor.is_floating_point() or tensor.is_complex()]
+    for tensor in found:
+        refuse_odd_tensors(tensor, "fn's output")
+    chosen = [tensor for tensor in found if every or tensor.requires_grad]
+    if not chosen:
+        raise ValueError(f"fn: expected an output that requires grad, got {_described(result)}")
+    return chosen
+
+
+def _tensors(result: Any) -> Iterator[Tensor]:
+    if isinstance(result, Tensor):
+        yield result
+    elif isinstance(result, (tuple, list)):
+        for part in result:
+            yield from _tensors(part)
+    elif isinstance(result, Mapping):
+        for part in result.values():
+            yield from _tensors(part)
+
+
+def _described(result: Any) -> str:
+    tensors = list(_tensors(result))
+    return ", ".join(f"a tensor of {t.dtype} that does not" for t in tensors) or type(result).__name__
+
+
+def refuse_odd_tensors(tensor: Tensor, name: str) -> None:
+    """TypeError for a tensor whose entries are no plain array of real numbers."""
+    if tensor.is_complex():
+        raise TypeError(
+            f"{name}: expected real numbers, got {tensor.dtype}; torch.autograd.gradcheck takes complex ones"
+        )
+    if tensor.layout != torch.strided:
+        raise TypeError(f"{name}: expected a dense tensor, got one of layout {tensor.layout}")
+
+
+def as_array(tensor: Tensor) -> Array:
+    """The numbers of a tensor on any device, as an array of its own."""
+    return np.array(tensor.detach().to("cpu", torch.float64).numpy())
+
+
+def fill(tensor: Tensor, values: Array) -> None:
+    """Write the values into a tensor, rounded to its dtype."""
+    with torch.no_grad():
+        tensor.copy_(torch.from_numpy(np.ascontiguousarray(values).reshape(values.shape)))
+
+
+def _names(function: Callable[..., Any], count: int) -> list[str]:
+    spec = positional(function)
+    names = [] if spec is None else [*spec[0], *spec[1]]
+    if len(names) >= count:
+        return names[:count]
+    return ["input"] if count == 1 else [f"input {i}" for i in range(count)]
+
+
+def _forward_of(function: type[torch.autograd.Function]) -> Callable[..., Any]:
+    """The forward of an autograd.Function as apply is called: without ctx, which it takes if nothing else sets it."""
+    forward: Callable[..., Any] = function.forward
+    if function.setup_context is not torch.autograd.Function.setup_context:
+        return forward
+    parameters = list(inspect.signature(forward).parameters.values())
+
+    def described(*_: Any) -> None: ...
+
+    described.__signature__ = inspect.Signature(parameters[1:])  # type: ignore[attr-defined]
+    return described
