@@ -42,23 +42,6 @@ def test_a_readme_is_read_in_five_minutes(name):
     assert len((ROOT / name).read_bytes()) <= 9000
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("page", ["docs/gradcheck.md", "docs/zh/gradcheck.md"])
-def test_the_student_s_layer_gets_the_diagnosis_that_is_printed(page, tmp_path):
-    (_, layer), (_, command), (_, shown) = blocks(read(page))
-    (tmp_path / "my_layers.py").write_text(layer)
-    arguments = command.split()[1:]
-    run = subprocess.run([sys.executable, *arguments], cwd=tmp_path, capture_output=True, text=True, check=False)
-    assert run.returncode == 1
-    # Bounds are measured from rounding errors and times from a clock: those may differ in their digits.
-    assert steady(run.stdout) == steady(shown)
-
-
-def steady(text):
-    """The report without what depends on the machine."""
-    return re.sub(r"\d\.?\d*e-\d+|[\d.]+ s$|[\d,]+ evaluations| +", " ", text, flags=re.MULTILINE).split()
-
-
 def test_the_readme_asks_about_the_student_s_layer_as_its_page_does():
     assert blocks(section("README.md", "Check your own gradients"))[0] == blocks(read("docs/gradcheck.md"))[1]
 
