@@ -214,10 +214,14 @@ class CodeSubject(CalledCode):
     def _input_likeness(
         self, name: str, index: int, path: Path, shape: tuple[int, ...], count: int, only_one: bool
     ) -> Callable[[Leaf], float]:
+        parameters = {self.arrays[name].shape for name in self._places}
+
         def like(leaf: Leaf) -> float:
             if path:  # one array of a list
                 return 0.9 if leaf.returned and leaf.path in (path, (Step(index, True), *path)) else 0.0
             if leaf.returned and not leaf.path:
+                if leaf.value.shape != shape and leaf.value.shape in parameters:
+                    return 0.0  # gradient(x, y) of a model with one parameter returns the gradient of that
                 return 1.0 if index == 0 and not (self._places and not only_one) else 0.0
             if count == 1 or (leaf.path and isinstance(leaf.path[-1].key, str)):
                 return input_likeness(name, leaf, shape, False)

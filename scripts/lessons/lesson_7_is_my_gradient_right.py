@@ -159,6 +159,37 @@ print(report)
 # %%
 print(check_gradients(net, x[:5], y[:5], loss=nn.CrossEntropyLoss()))
 
+# %% [markdown]
+# ## The same for your own code
+#
+# Nothing here asks for our layers. This is a layer as one writes it in a first course, with nothing but NumPy, and its
+# mistake is as easy to make: a gradient is summed over the batch, and the loss alone divides by its size. The checker
+# moves every array of the object to see on which of them the output depends, here `W` and `b`, and finds `dW` and `db`
+# by their names.
+
+
+# %%
+class Dense:
+    """A layer in plain NumPy, with a mistake in its backward pass."""
+
+    def __init__(self, in_features, out_features):
+        self.W = np.random.default_rng(0).normal(size=(in_features, out_features))
+        self.b = np.zeros(out_features)
+
+    def forward(self, x):
+        self.x = x
+        self.out = np.tanh(x @ self.W + self.b)
+        return self.out
+
+    def backward(self, grad_output):
+        grad = grad_output * (1.0 - self.out**2)
+        self.dW = self.x.T @ grad
+        self.db = grad.mean(axis=0)  # should be grad.sum(axis=0)
+        return grad @ self.W.T
+
+
+print(check_gradients(Dense(4, 3), rng.normal(size=(5, 4))))
+
 # %%
 figure, (panels,) = plotting.panels(1, 3, 4.2, 3.9)
 for (name, error), style in zip(errors.items(), plotting.CURVES, strict=False):

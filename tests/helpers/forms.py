@@ -524,6 +524,25 @@ def a_network_whose_cost_is_not_written(wrong):
 
 
 @form
+def a_model_whose_gradient_is_that_of_its_one_parameter(wrong):
+    class Logistic:
+        def __init__(self):
+            self.w = array(4)
+
+        def predict(self, x):
+            return 1 / (1 + np.exp(-x @ self.w))
+
+        def loss(self, x, y):
+            p = self.predict(x)
+            return -np.mean(y * np.log(p) + (1 - y) * np.log(1 - p))
+
+        def gradient(self, x, y):
+            return wrong * x.T @ (self.predict(x) - y) / len(y)
+
+    return (Logistic(), array(5, 4), np.array([0.0, 1.0, 1.0, 0.0, 1.0])), {}, "w"
+
+
+@form
 def columns_and_caches_in_functions(wrong):
     def linear_activation_forward(A_prev, W, b):
         Z = W @ A_prev + b

@@ -161,8 +161,14 @@ def test_7_is_my_gradient_right_and_without_a_display_it_saves_and_says_where(tm
     assert error <= bound < 1e-10
     assert numbers(output, r"^float64: .* relative error (\S+)$") < 1e-8 < numbers(output, r"^float32: .* error (\S+)$")
     assert "ReLU(): RIGHT" in output
-    assert output.count("WRONG") == 2
+    assert output.count("WRONG") == 3
     assert output.count("the gradient is made with a matrix that should be transposed") == 2
+    _, own = output.split("\nDense: WRONG\n")
+    assert re.findall(r"^  (\w+) +(right|wrong) ", own, re.MULTILINE) == [
+        ("x", "right"),
+        ("W", "right"),
+        ("b", "wrong"),
+    ]
     for loss in numbers(output, r"^trained with the .*: loss (\S+) after")[:, 0]:
         assert loss < 0.1
 

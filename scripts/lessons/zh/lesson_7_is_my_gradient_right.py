@@ -142,6 +142,34 @@ print(report)
 # %%
 print(check_gradients(net, x[:5], y[:5], loss=nn.CrossEntropyLoss()))
 
+# %% [markdown]
+# ## 检查你自己的代码
+#
+# 以上并不要求用我们的层。下面是入门课里常写的那种层，只用 NumPy；它的错误也很容易犯：梯度要对整批求和，只有损失才除以批的大小。检查程序把对象里的每个数组移动一点点，看输出依赖于哪些（这里是 `W` 和 `b`），再凭名字找到 `dW` 和 `db`。
+
+
+# %%
+class Dense:
+    """A layer in plain NumPy, with a mistake in its backward pass."""
+
+    def __init__(self, in_features, out_features):
+        self.W = np.random.default_rng(0).normal(size=(in_features, out_features))
+        self.b = np.zeros(out_features)
+
+    def forward(self, x):
+        self.x = x
+        self.out = np.tanh(x @ self.W + self.b)
+        return self.out
+
+    def backward(self, grad_output):
+        grad = grad_output * (1.0 - self.out**2)
+        self.dW = self.x.T @ grad
+        self.db = grad.mean(axis=0)  # should be grad.sum(axis=0)
+        return grad @ self.W.T
+
+
+print(check_gradients(Dense(4, 3), rng.normal(size=(5, 4))))
+
 # %%
 figure, (panels,) = plotting.panels(1, 3, 4.2, 3.9)
 for (name, error), style in zip(errors.items(), plotting.CURVES, strict=False):
