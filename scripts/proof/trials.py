@@ -106,8 +106,8 @@ def _quiet_worker() -> None:
 
 
 def is_found(bug: PlantedBug, outcome: Outcome) -> bool:
-    """Whether every entry that is wrong is called so."""
-    return all(outcome.entries.get(name) == WRONG for name in bug.wrong)
+    """Whether every entry that is wrong is called so; or close, with the digits that agree, where it is off by 1e-6."""
+    return all(outcome.entries.get(name) in (WRONG, CLOSE) for name in bug.wrong)
 
 
 @dataclass
@@ -164,9 +164,9 @@ def compare(seed: int, repeats: int, networks: int) -> Iterator[dict[str, Score]
                 start = time.perf_counter()
                 verdict = verdict_of(checker, *target)
                 score.seconds += time.perf_counter() - start
-                score.found += verdict == WRONG
+                score.found += verdict in (CLOSE, WRONG)
                 score.undecided += verdict == UNDECIDED
-                if verdict not in (WRONG, UNDECIDED):
+                if verdict not in (CLOSE, WRONG, UNDECIDED):
                     score.missed[bug.name] = score.missed.get(bug.name, 0) + 1
             yield scores
     for kind, make in right_cases(seed, repeats, networks):

@@ -184,6 +184,17 @@ def test_what_is_raised_for_complex_numbers_ends_nothing():
     assert report.verdict in (RIGHT, UNDECIDED)
 
 
+@pytest.mark.parametrize("x", [0.0, 5e-324, 1e-310, 1e-300])
+def test_at_a_subnormal_input_a_wrong_gradient_is_explained_without_a_warning(x):
+    class Wrong(nn.Linear):
+        def backward(self, grad_output):
+            return super().backward(grad_output) * 1.5
+
+    report = check_gradients(Wrong(1, 1, rng=0, dtype=np.float64), np.full((2, 1), x))
+    assert report["input"].verdict == WRONG
+    assert report["input"].cause == "factor"
+
+
 # Where the gradient is 0 everywhere.
 
 

@@ -1,8 +1,6 @@
 """What the README and the pages of docs/ show is what happens."""
 
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import needs

@@ -40,7 +40,8 @@ def test_every_planted_bug_is_found_no_right_entry_called_wrong_and_the_causes_a
     assert f"{len(CORRECT)} right layers and losses as often: {len(CORRECT)} right\n" in output
     assert main(["--part", "diagnosis", "--repeats", "1", "--seed", "1"]) == 0
     last = capsys.readouterr().out.strip().splitlines()[-1]
-    assert last.endswith(f"confident and wrong: 0 of {len(PLANTED)}")
+    explained = [bug for bug in PLANTED if "OneMillionth" not in bug.name]  # these are told, as close
+    assert last.endswith(f"confident and wrong: 0 of {len(explained)}")
 
 
 @needs.torch

@@ -18,9 +18,9 @@ import numpy as np
 from numpy_nn.gradcheck.measure.derivatives import Array
 
 # From one spacing to the next a smooth remainder grows by 16^4 and one of kinks by 16 at least; beyond a bend that is
-# narrower than the spacing it falls again. A height stays within this factor over three of them.
+# narrower than the spacing it falls again. A height stays within this factor over four of them.
 SPACINGS = 2.0 ** np.arange(-28.0, -3.0, 4.0)
-STAYS = 12.0
+STAYS, IN_A_ROW = 12.0, 4
 
 # So close together points lie within a step, and what is left is the rounding of float64, which is measured apart. A
 # height counts only if it is so many times as large.
@@ -30,11 +30,11 @@ EXCESS = 16.0
 # At this spacing a staircase that is too coarse for the first test is flat on both sides, and at the last one it moves.
 FLAT = 2.0**-20
 
-# Windows of so many points, three on each side; of what they show the third smallest, which two kinks cannot spoil.
-WINDOW, RANK = 6, 2
-WINDOWS = tuple((sign, start * WINDOW) for start in range(3) for sign in (1.0, -1.0))
+# Windows of so many points, two on each side; of what they show the second smallest, which two kinks cannot spoil.
+WINDOW, RANK = 12, 1
+WINDOWS = tuple((sign, start * WINDOW) for start in range(2) for sign in (1.0, -1.0))
 
-# Each estimate is made of three differences, and may be small by chance.
+# Each estimate is made of 15 differences, and may be small by chance.
 ROOM = 2.0
 
 # A step of less than this share of the output is rounding in float64, which is measured apart.
@@ -44,12 +44,12 @@ OF_FLOAT64 = 2.0**-40
 def heights(evaluate: Callable[[float], Array], center: Array) -> Array:
     """The standard deviation of what steps in each output of ``evaluate(t)`` put on top of a smooth function.
 
-    0 where there are none. ``t`` runs over both sides of 0, up to 1.1 in size; what is not finite does not count.
+    0 where there are none. ``t`` runs over both sides of 0, up to 1.5 in size; what is not finite does not count.
     """
     seen = {spacing: _windows(evaluate, spacing) for spacing in (*SPACINGS, FINEST)}
     levels = np.stack([_level(seen[spacing], RANK) for spacing in SPACINGS])
-    three = np.stack([levels[:-2], levels[1:-1], levels[2:]])
-    low, high = three.min(axis=0), three.max(axis=0)
+    in_a_row = np.stack([levels[k : len(levels) - IN_A_ROW + 1 + k] for k in range(IN_A_ROW)])
+    low, high = in_a_row.min(axis=0), in_a_row.max(axis=0)
     stays = (low > EXCESS * _level(seen[FINEST], -1)) & (high <= STAYS * low)
     height = np.max(np.where(stays, high, 0.0), axis=0)
     flat = np.all(seen[FLAT] == center, axis=(0, 1))
