@@ -54,11 +54,13 @@ def check(target: Any, x: NDArray[Any], targets: NDArray[Any] | None = None) -> 
         return Outcome(CRASHED, reasons=[f"{type(error).__name__}: {error}"])
     outcome = Outcome(report.verdict, reasons=list(report.problems))
     for entry in report.entries:
-        outcome.entries[entry.name] = entry.verdict
+        # The checker calls what is differentiated by the name of its argument; the bank calls it input.
+        name = "input" if entry.name == report.input else entry.name
+        outcome.entries[name] = entry.verdict
         if entry.verdict in (CLOSE, UNDECIDED):
             outcome.reasons.append(entry.reason)
         if (found := entry.diagnosis) is not None:
-            outcome.diagnoses[entry.name] = Named(found.cause, found.confident, tuple(found.alternatives))
+            outcome.diagnoses[name] = Named(found.cause, found.confident, tuple(found.alternatives))
     return outcome
 
 

@@ -23,7 +23,9 @@ def losses(e: Evidence) -> Iterator[Found | Prediction]:
     if targets is None or not e.is_input:
         return
     assert e.gradient is not None
-    x, extra = e.x, e.gradient - e.truth
+    # The gradient of the loss itself, whatever it is multiplied by.
+    unit = float(e.grad_output.ravel()[0]) if e.grad_output.size == 1 else 1.0
+    x, extra = e.x, (e.gradient - e.truth) / unit
     yield from _broadcast(e, np.asarray(targets))
     goal = _as_scores(np.asarray(targets), x.shape)
     if goal is None:
@@ -37,7 +39,7 @@ def losses(e: Evidence) -> Iterator[Found | Prediction]:
     fused = list(_fused(e)) if np.all((x > 0.0) & (x < 1.0)) else []
     yield from fused
     of_probabilities = any(common_ratio(e.gradient, guess.values) is not None for guess in fused)
-    scaled = None if of_probabilities else common_ratio(e.gradient, x - goal)
+    scaled = None if of_probabilities else common_ratio(e.gradient / unit, x - goal)
     if scaled is not None and scaled > 0 and common_ratio(e.truth, x - goal) is None:
         yield Found("softmax_missing", f"the claimed gradient is {scaled:.6g} (x - target)")
     p = np.exp(x - x.max(axis=-1, keepdims=True))
