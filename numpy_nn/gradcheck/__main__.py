@@ -6,7 +6,10 @@
     python -m numpy_nn.gradcheck my_functions.py:affine_forward,affine_backward --input 5x4 --input 4x3 --input 3
     python -m numpy_nn.gradcheck my_functions.py:embed --input ids=6:int10 --input table=10x4
 
-Exit status: 0 if every gradient is right, 1 if one is wrong, 2 if the check is undecided or could not be made.
+    python -m numpy_nn.gradcheck my_functions.py:MyFunction --torch --input 5x4
+
+Exit status: 0 if every gradient is right, or right to the digits that are told; 1 if one is wrong, 2 if the check is
+undecided or could not be made.
 """
 
 from __future__ import annotations
@@ -20,12 +23,13 @@ from typing import Any
 import numpy as np
 
 from numpy_nn.gradcheck import check_gradients
-from numpy_nn.gradcheck.files import UsageError, load
+from numpy_nn.gradcheck.files import UsageError, arguments, find, load
 from numpy_nn.gradcheck.inputs import KINDS, Drawn, drawn
-from numpy_nn.gradcheck.report import RIGHT, WRONG, GradientReport
+from numpy_nn.gradcheck.page import to_html, to_json
+from numpy_nn.gradcheck.report import CLOSE, RIGHT, WRONG, GradientReport
 from numpy_nn.subjects.names import positional
 
-_EXIT = {RIGHT: 0, WRONG: 1}
+_EXIT = {RIGHT: 0, CLOSE: 0, WRONG: 1}
 _UNUSABLE = 2
 
 
@@ -45,8 +49,22 @@ def main(arguments: list[str] | None = None) -> int:
     except Exception as error:  # whatever the user's code raises
         print(_their_traceback(error), file=sys.stderr)
         return _UNUSABLE
-    print(report)
+    # A report that is asked for on stdout stands there alone.
+    print(report, file=sys.stderr if "-" in (options.json, options.html) else sys.stdout)
+    try:
+        for name, text in ((options.json, to_json), (options.html, to_html)):
+            _write(name, text(report) if name else "")
+    except OSError as error:
+        print(f"gradcheck: {error}", file=sys.stderr)
+        return _UNUSABLE
     return _EXIT.get(report.verdict, _UNUSABLE)
+
+
+def _write(name: str, text: str) -> None:
+    if name == "-":
+        print(text, end="")
+    elif name:
+        Path(name).write_text(text, encoding="utf-8")
 
 
 def _report(options: argparse.Namespace) -> GradientReport:
@@ -54,6 +72,8 @@ def _report(options: argparse.Namespace) -> GradientReport:
     # Drawn before anything else draws, so that the same command always checks the same numbers.
     inputs = _inputs(options, rng)
     targets = _targets(options, rng)
+    if options.torch:
+        return _of_torch(options, inputs)
     target, notes = load(options.target, options.init, rng)
     names = [one.name for one in options.input]
     if any(names) and isinstance(target, tuple):
@@ -64,6 +84,27 @@ def _report(options: argparse.Namespace) -> GradientReport:
         targets,
         parameters=dict(options.parameter) if options.parameter else None,
         constants=options.constant,
+        samples=options.samples,
+        seed=options.seed,
+    )
+    report.notes += notes
+    return report
+
+
+def _of_torch(options: argparse.Namespace, inputs: tuple[Any, ...]) -> GradientReport:
+    """The same for a function or module of torch."""
+    try:
+        from torch_ref.gradcheck import from_command_line
+    except ModuleNotFoundError as error:
+        raise UsageError(f"--torch: {error}") from None
+    target, notes = find(options.target)
+    positional, named = arguments(options.init, np.random.default_rng(options.seed))
+    report = from_command_line(
+        target,
+        inputs,
+        init=positional,
+        settings=named,
+        second=options.second,
         samples=options.samples,
         seed=options.seed,
     )
@@ -92,6 +133,10 @@ def _parser() -> argparse.ArgumentParser:
     add("--parameter", action="append", type=_pair, metavar="W:dW", help="a parameter and its gradient; repeatable")
     add("--constant", action="append", default=[], metavar="NAME", help="an array that is not learned; repeatable")
     add("--samples", type=_samples, help="how many coordinates of each array to check, or 'all'")
+    add("--torch", action="store_true", help="an autograd.Function, a module or a function of torch's tensors")
+    add("--second", action="store_true", help="with --torch: the gradients of the gradients")
+    add("--json", default="", metavar="FILE", help="write the report as JSON too; - is stdout")
+    add("--html", default="", metavar="FILE", help="write the report as an HTML page too; - is stdout")
     add("--seed", type=int, default=0)
     return parser
 

@@ -26,26 +26,31 @@ def load(text: str, init: list[str], rng: np.random.Generator) -> tuple[Any, lis
 
     A function that has a gradient beside it, such as ``relu`` and ``relu_backward``, comes with that.
     """
+    found, notes = find(text)
+    name = text.rpartition(":")[2]
+    if isinstance(found, type):
+        return _made(found, init, rng), notes
+    if init:
+        raise UsageError(f"--init: {name} is no class, and takes no arguments here")
+    module = inspect.getmodule(found)
+    if inspect.isfunction(found) and module is not None and (partner := _partner(name, module)):
+        return (found, getattr(module, partner)), [*notes, f"checked with {partner}, by its name"]
+    return found, notes
+
+
+def find(text: str) -> tuple[Any, list[str]]:
+    """What ``text`` names in its file or module, as it is there, or a tuple of it; and notes on how it came about."""
     place, _, names = text.rpartition(":") if _names_something(text) else (text, "", "")
     module, notes = _module(place)
     if not names:
-        raise UsageError(
-            f"{place} has {_listed(module) or 'nothing to check'}; say which: {place}:NAME, or {place}:f,g"
-        )
+        has = _listed(module) or "nothing to check"
+        raise UsageError(f"{place} has {has}; say which: {place}:NAME, or {place}:f,g")
     found = []
     for name in names.split(","):
         if not hasattr(module, name):
             raise UsageError(f"{place} has no {name}; it has {_listed(module) or 'nothing to call'}")
         found.append(getattr(module, name))
-    if len(found) > 1:
-        return tuple(found), notes
-    if isinstance(found[0], type):
-        return _made(found[0], init, rng), notes
-    if init:
-        raise UsageError(f"--init: {names} is no class, and takes no arguments here")
-    if inspect.isfunction(found[0]) and (partner := _partner(names, module)):
-        return (found[0], getattr(module, partner)), [*notes, f"checked with {partner}, by its name"]
-    return found[0], notes
+    return tuple(found) if len(found) > 1 else found[0], notes
 
 
 def _names_something(text: str) -> bool:
@@ -91,14 +96,9 @@ def _partner(name: str, module: ModuleType) -> str | None:
 
 
 def _made(kind: type, init: list[str], rng: np.random.Generator) -> Any:
-    positional = [word for word in init if not _NAMED.match(word)]
-    named = dict(word.split("=", 1) for word in init if _NAMED.match(word))
-    arrays = any(_MATRIX.fullmatch(word) for word in [*positional, *named.values()])
+    positional, named = arguments(init, rng)
     try:
-        return kind(
-            *(_value("", word, arrays, rng) for word in positional),
-            **{name: _value(name, word, arrays, rng) for name, word in named.items()},
-        )
+        return kind(*positional, **named)
     except TypeError as error:
         try:
             inspect.signature(kind).bind(*positional, **named)
@@ -106,6 +106,17 @@ def _made(kind: type, init: list[str], rng: np.random.Generator) -> Any:
             wanted = f"{kind.__name__}{inspect.signature(kind)}"
             raise UsageError(f"{error}; {wanted}: give its arguments, such as --init 4 3 or --init W=4x3 b=3") from None
         raise
+
+
+def arguments(init: list[str], rng: np.random.Generator) -> tuple[list[Any], dict[str, Any]]:
+    """The arguments that words stand for, those without a name and those with one."""
+    positional = [word for word in init if not _NAMED.match(word)]
+    named = dict(word.split("=", 1) for word in init if _NAMED.match(word))
+    arrays = any(_MATRIX.fullmatch(word) for word in [*positional, *named.values()])
+    return (
+        [_value("", word, arrays, rng) for word in positional],
+        {name: _value(name, word, arrays, rng) for name, word in named.items()},
+    )
 
 
 _NAMED = re.compile(r"[A-Za-z_]\w*=")

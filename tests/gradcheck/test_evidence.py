@@ -9,17 +9,17 @@ from numpy_nn.gradcheck.measure.differences import Differences
 from numpy_nn.gradcheck.measure.evidence import FIT, Evidence, common_ratio
 from numpy_nn.gradcheck.measure.kinds import AGREES, KINK, OFF
 from numpy_nn.gradcheck.report import CLOSE, RIGHT, UNDECIDED, WRONG, Entry, GradientReport
-from numpy_nn.subjects.subject import as_subject
+from numpy_nn.subjects import Hints, as_subject
 
 X = np.random.default_rng(0).uniform(0.5, 1.5, (4, 3))
 
 
-def evidence(f=np.sin, vjp=lambda x, g: 2.0 * g * np.cos(x), x=X, name="input"):
+def evidence(f=np.sin, vjp=lambda x, g: 2.0 * g * np.cos(x), x=X):
     rng = np.random.default_rng(0)
-    subject = as_subject((f, vjp), x.copy(), None, None, ())
+    subject = as_subject((f, vjp), (x.copy(),), None, Hints())
     output = subject.output()
     g = subject.random_grad_output(rng, output.shape)
-    return Evidence(subject, name, subject.gradients(g)[name], g, output, {}, 0.5 * x, g, rng)
+    return Evidence(subject, subject.input, subject.gradients(g)[subject.input], g, output, {}, 0.5 * x, g, rng)
 
 
 def test_a_prediction_fits_if_it_is_off_by_no_more_than_a_share_of_the_largest_number():
@@ -171,10 +171,18 @@ class Remembers:
 
 def test_a_gradient_that_hangs_on_the_call_before_is_told():
     for stale, hangs in ((True, False), (False, False)):
-        subject = as_subject(Remembers(stale), X.copy(), None, None, ())
+        subject = as_subject(Remembers(stale), (X.copy(),), None, Hints())
         g = np.ones(X.shape)
         e = Evidence(
-            subject, "input", subject.gradients(g)["input"], g, subject.output(), {}, X, g, np.random.default_rng(0)
+            subject,
+            subject.input,
+            subject.gradients(g)[subject.input],
+            g,
+            subject.output(),
+            {},
+            X,
+            g,
+            np.random.default_rng(0),
         )
         assert e.hangs_on_previous() == hangs
 
@@ -184,10 +192,18 @@ def test_a_gradient_that_hangs_on_the_call_before_is_told():
             self.kept = self.last
             return np.sin(x)
 
-    subject = as_subject(Swaps(False), X.copy(), None, None, ())
+    subject = as_subject(Swaps(False), (X.copy(),), None, Hints())
     g = np.ones(X.shape)
     e = Evidence(
-        subject, "input", subject.gradients(g)["input"], g, subject.output(), {}, X, g, np.random.default_rng(0)
+        subject,
+        subject.input,
+        subject.gradients(g)[subject.input],
+        g,
+        subject.output(),
+        {},
+        X,
+        g,
+        np.random.default_rng(0),
     )
     assert e.hangs_on_previous()
 
@@ -220,8 +236,8 @@ def test_at_an_input_that_the_target_refuses_the_numerical_gradient_is_not_known
 )
 def test_what_moves_alone_is_found(f, shape, aligned, groups):
     x = np.random.default_rng(0).standard_normal(shape)
-    subject = as_subject((f, lambda _, g: g), x, None, None, ())
-    differences = Differences(subject, "input", np.random.default_rng(0))
+    subject = as_subject((f, lambda _, g: g), (x,), None, Hints())
+    differences = Differences(subject, subject.input, np.random.default_rng(0))
     assert differences.aligned == aligned
     assert differences.groups == groups
 
@@ -229,16 +245,16 @@ def test_what_moves_alone_is_found(f, shape, aligned, groups):
 def test_a_close_look_believes_the_finer_steps_where_the_function_bends_in_between():
     # A step of height 2^-30 and of that width: at distances from 2^-24 on it is not seen.
     subject = as_subject(
-        (lambda x: x + 2.0**-30 * np.tanh(2.0**30 * (x - 1.0)), lambda _, g: g), np.array([1.0, 2.0]), None, None, ()
+        (lambda x: x + 2.0**-30 * np.tanh(2.0**30 * (x - 1.0)), lambda _, g: g), (np.array([1.0, 2.0]),), None, Hints()
     )
-    differences = Differences(subject, "input", np.random.default_rng(0))
+    differences = Differences(subject, subject.input, np.random.default_rng(0))
     slopes = differences.close(np.ones(2), np.ones(2, np.bool_))
     np.testing.assert_allclose(slopes.value, [2.0, 1.0], rtol=1e-4)
 
 
 def test_a_slope_along_a_direction_and_its_kink():
-    subject = as_subject((lambda x: np.abs(x) + x**2, lambda _, g: g), np.array([0.0, 2.0]), None, None, ())
-    differences = Differences(subject, "input", np.random.default_rng(0))
+    subject = as_subject((lambda x: np.abs(x) + x**2, lambda _, g: g), (np.array([0.0, 2.0]),), None, Hints())
+    differences = Differences(subject, subject.input, np.random.default_rng(0))
     slope, bound, kink = differences.along(np.array([0.0, 1.0]), np.array([1.0, 3.0]))
     assert abs(slope - 15.0) <= bound < 1e-8
     assert not kink
