@@ -10,6 +10,7 @@ import numpy as np
 
 from numpy_nn._support.checks import Seed, generator
 from numpy_nn.gradcheck.entry import check
+from numpy_nn.gradcheck.explain.first_wrong import first_wrong
 from numpy_nn.gradcheck.measure.derivatives import Array
 from numpy_nn.gradcheck.report import GradientReport
 from numpy_nn.layers import Layer
@@ -89,6 +90,8 @@ def check_gradients(
     finally:
         if live is not None:
             live.close()
+    if sentence := first_wrong(report.entries, (report.input,)):
+        report.notes.insert(0, sentence)
     report.seconds = time.perf_counter() - started
     return report
 

@@ -311,7 +311,8 @@ NAMES = ("input", "layers[0].W", "layers[0].b", "layers[1].W", "layers[1].b")
             ("W1", "b1", "W2", "b2", "input"),
             ("W1", "b1", "input"),
             "from the loss back, the first wrong gradients are those of W1 and b1; "
-            "what comes after them (input) can be a consequence",
+            "what comes after them (input) can be a consequence; "
+            "if its own formula is right, the gradient that reaches it from the loss is wrong",
         ),
         (
             ("input", "0.weight", "2.weight"),

@@ -26,9 +26,11 @@ def first_wrong(entries: Sequence[Entry], inputs: Sequence[str] = ("input",)) ->
     sentence = f"from the loss back, the first wrong gradient{'s' * (len(names) > 1)} {verb} of {_listed(names)}"
     later = [name for layer, name in wrong if layer != last]
     if later:
-        return (
-            f"{sentence}; what comes after {'it' if len(names) == 1 else 'them'} ({_shown(later)}) can be a consequence"
-        )
+        sentence += f"; what comes after {'it' if len(names) == 1 else 'them'} ({_shown(later)}) can be a consequence"
+        if last != layers[-1] and layers.count(last) == len(names):
+            # A layer all of whose gradients are wrong may be right itself, and be handed a wrong gradient.
+            sentence += "; if its own formula is right, the gradient that reaches it from the loss is wrong"
+        return sentence
     if layers[0] == last:
         return f"{sentence}; what is nearer to the loss is right"
     return f"{sentence}; what backward computes after {'it' if len(names) == 1 else 'them'} is right"
