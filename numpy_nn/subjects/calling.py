@@ -212,6 +212,8 @@ class CalledCode(Subject):
     def _put_back(self, kept: Mapping[str, Array], by: str) -> None:
         """Undo what the code did to its parameters, and say so."""
         self._moved = {}
+        if by == "backward":
+            self.updated = {}
         for name, values in kept.items():
             if name in self._places:
                 place, array = self._places[name], self.arrays[name]
@@ -221,6 +223,8 @@ class CalledCode(Subject):
                 continue
             if not np.array_equal(np.asarray(place.read()), values, equal_nan=True):
                 self._moved[name] = values
+                if by == "backward" and name in self.arrays:
+                    self.updated[name] = np.array(place.read(), np.float64)
                 self.warn(
                     f"{by} changes {name}: it updates its parameters; judged are the gradients at the values before"
                 )

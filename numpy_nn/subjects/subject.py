@@ -41,6 +41,8 @@ class Subject:
         self.notes: list[str] = []
         # Arrays that the output depends on and of which no gradient was found: name, what it is, how many numbers.
         self.unchecked: list[tuple[str, str, int]] = []
+        # What the last backward pass made of the parameters that it changed, before they were put back.
+        self.updated: dict[str, Array] = {}
         self.evaluations = 0
         self.watch: Callable[[int], None] | None = None  # told of every evaluation
         self._roots = roots

@@ -320,3 +320,27 @@ def test_a_loss_of_columns_is_divided_by_their_number():
     assert named((loss, lambda z, y: softmax(z) - y), z, y) == ("batch_mean_missing", True)
     one = (lambda a, y: ((a - y) ** 2).sum() / a.shape[1], lambda a, y: 2 * (a - y))
     assert named(one, numbers(1, 5), 1 + numbers(1, 5) ** 2) == ("batch_mean_missing", True)
+
+
+@pytest.mark.parametrize("rebinds", [False, True])
+def test_parameters_that_are_updated_before_they_are_used_are_named(rebinds):
+    class Dense:
+        def __init__(self):
+            self.W, self.lr = np.random.default_rng(0).standard_normal((4, 3)), 0.1
+
+        def forward(self, x):
+            self.x = x
+            return np.tanh(x @ self.W)
+
+        def backward(self, g):
+            g = g * (1 - np.tanh(self.x @ self.W) ** 2)
+            if rebinds:
+                self.W = self.W - self.lr * self.x.T @ g
+            else:
+                self.W -= self.lr * self.x.T @ g
+            return g @ self.W.T
+
+    report = check_gradients(Dense(), np.random.default_rng(1).standard_normal((5, 4)))
+    assert report["W"].verdict == "right"
+    assert report["x"].verdict == "wrong"
+    assert report["x"].cause == "updated_too_early"

@@ -32,6 +32,17 @@ def calls(e: Evidence) -> Iterator[Found | Prediction]:
         yield Found("stale_input", e.everywhere("the one at the input of the call before"))
 
 
+def updates(e: Evidence) -> Iterator[Prediction]:
+    """A backward pass that updates its parameters before it uses them."""
+    if not e.is_input:
+        return
+    e.subject.gradients(e.grad_output)
+    if changed := dict(e.subject.updated):
+        with e.subject.at(changed):
+            values = e.vjp(e.grad_output, e.x)
+        yield Prediction("updated_too_early", f"that at the values of {', '.join(changed)} after the update", values)
+
+
 def _is_mask(kept: NDArray[Any]) -> bool:
     return kept.dtype.kind == "b" or bool(np.isin(kept, (0, 1)).all())
 

@@ -65,6 +65,10 @@ WORDS: dict[str, tuple[str, str]] = {
         "the gradient is that of the previous batch's input",
         "store the input in every forward call, before it is used",
     ),
+    "updated_too_early": (
+        "the gradient is computed with the parameters after their update, not with those of the forward pass",
+        "compute every gradient first, the input's too, and update the parameters after that",
+    ),
     "accumulated": (
         "the gradient is added to that of the call before",
         "assign it instead of using +=, or offer zero_grad() and call it before backward",

@@ -17,7 +17,8 @@ def first_wrong(entries: Sequence[Entry], inputs: Sequence[str] = ("input",)) ->
     """
     ordered = sorted(entries, key=lambda entry: entry.name not in inputs)
     layers = [layer_of(entry.name) for entry in ordered]
-    if len(set(layers)) < 2 or all(entry.verdict != WRONG for entry in ordered):
+    own = {layer for layer, entry in zip(layers, ordered, strict=True) if entry.name not in inputs}
+    if len(own) < 2 or all(entry.verdict != WRONG for entry in ordered):
         return ""
     wrong = [(layer, entry.name) for layer, entry in zip(layers, ordered, strict=True) if entry.verdict == WRONG]
     last = wrong[-1][0]

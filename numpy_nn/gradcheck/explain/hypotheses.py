@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from numpy_nn.gradcheck.explain.calls import calls
+from numpy_nn.gradcheck.explain.calls import calls, updates
 from numpy_nn.gradcheck.explain.dense import dense
 from numpy_nn.gradcheck.explain.elementwise import elementwise, staircase
 from numpy_nn.gradcheck.explain.factors import factor_causes, factors
@@ -35,6 +35,7 @@ GENERAL: tuple[Family, ...] = (
         sums,
         other_arguments,
         exchanged_axes,
+        updates,
         calls,
         regularised,
         partly_filled,
