@@ -145,6 +145,16 @@ def test_several_outputs_and_arguments_that_are_no_tensors():
     assert [entry.name for entry in report.entries] == ["x"]
 
 
+def test_masks_and_sparse_constants_are_passed_on():
+    mask, graph = torch.tensor([True, False, True]), torch.eye(3, dtype=torch.float32).to_sparse()
+
+    def mixed(x, mask, graph):
+        return torch.sparse.mm(graph, x) * mask[:, None]
+
+    assert gradcheck(mixed, (drawn(3, 2), mask, graph.double()))
+    assert gradcheck(mixed, (drawn(3, 2, dtype=torch.float32), mask, graph))
+
+
 def test_the_parameters_of_a_module_are_checked_by_their_names():
     net = nn.Sequential(nn.Linear(4, 3), nn.Tanh(), nn.Linear(3, 2))
     net[2].bias.requires_grad_(False)
