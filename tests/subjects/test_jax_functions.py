@@ -134,14 +134,13 @@ def test_what_takes_float32_only_is_checked_in_float32():
             raise TypeError("expected float32")
         return jnp.exp(x)
 
-    def double(x):
-        return x * 2
-
-    function = jax.custom_vjp(narrow)
-    function.defvjp(lambda x: (narrow(x), narrow(x)), lambda y, g: (double(g * y),))
-    report = check_gradients(function, X)
-    assert report.verdict == "wrong"
+    report = check_gradients(narrow, X)
+    assert report
+    assert (report["x"].digits or 0.0) >= 2.0
     assert any("does not take float64 (expected float32)" in note for note in report.notes)
+    function = jax.custom_vjp(narrow)
+    function.defvjp(lambda x: (narrow(x), narrow(x)), lambda y, g: (2 * g * y,))
+    assert check_gradients(function, X).verdict == "wrong"
 
 
 def test_a_declared_surrogate():

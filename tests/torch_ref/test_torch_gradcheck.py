@@ -122,6 +122,16 @@ def test_a_function_of_ones_own(dtype):
     assert any("computed in float64" in note for note in report.notes) == (dtype == torch.float32)
 
 
+def test_in_float32_the_verdict_says_to_how_many_digits():
+    inputs = drawn(5, 4, dtype=torch.float32), drawn(4, 3, dtype=torch.float32, seed=1)
+    report = gradcheck(Dense, inputs, dtype=torch.float32)
+    assert report
+    assert all((entry.digits or 0.0) >= 2.0 for entry in report.entries)
+    assert gradcheck(AtTheOutput, inputs, dtype=torch.float32).verdict == "wrong"
+    assert gradcheck(nn.Linear(4, 3), inputs[0], dtype=torch.float32)
+    assert gradcheck(Dense, tuple(t.detach().double().requires_grad_() for t in inputs), dtype=torch.float32)
+
+
 def test_only_what_requires_grad_is_differentiated():
     x, w = drawn(5, 4), drawn(4, 3, seed=1)
     assert [entry.name for entry in gradcheck(Dense, (x, w.detach())).entries] == ["x"]
@@ -233,6 +243,9 @@ def test_a_backward_that_draws_numbers_of_its_own_cannot_be_judged():
 
 
 def test_what_takes_float32_only_is_checked_in_float32():
+    report = gradcheck(Narrow, drawn(3, 4, dtype=torch.float32))
+    assert report
+    assert (report["x"].digits or 0.0) >= 2.0
     report = gradcheck(NarrowDoubled, drawn(3, 4, dtype=torch.float32))
     assert report["x"].verdict == "wrong"
     assert any("does not take float64 (expected scalar type Float)" in note for note in report.notes)
