@@ -165,6 +165,17 @@ def test_what_cannot_be_checked_is_refused_in_a_line(function, x, error, text):
         check_gradients(function, x)
 
 
+def test_an_error_in_the_rule_comes_through():
+    function = jax.custom_vjp(jnp.exp)
+
+    def raises(*_):
+        raise ZeroDivisionError("of my own")
+
+    function.defvjp(lambda x: (jnp.exp(x), None), raises)
+    with pytest.raises(ZeroDivisionError, match="of my own"):
+        check_gradients(function, X)
+
+
 def test_numpy_s_functions_stay_numpy_s():
     report = check_gradients((np.tanh, lambda x, g: g * (1 - np.tanh(x) ** 2)), X)
     assert report
