@@ -124,10 +124,10 @@ class TorchSubject(Subject):
         self._by_name = dict(zip(function.names, inputs, strict=True))
         arrays: dict[str, Array] = {}
         for index, (name, value) in enumerate(self._by_name.items()):
-            if isinstance(value, Tensor):
+            if isinstance(value, Tensor) and value.requires_grad:
                 refuse_odd_tensors(value, name)
-                if value.is_floating_point() and (value.requires_grad or index == 0):
-                    arrays[name] = as_array(value)
+            if _is_dense(value) and (value.requires_grad or index == 0):
+                arrays[name] = as_array(value)
         arrays |= {name: as_array(parameter) for name, parameter in function.parameters.items()}
         super().__init__(function.label, [function.call], arrays)
         kept = [_OwnGenerator(thing) for thing in reachable(function.call) if isinstance(thing, torch.Generator)]
@@ -185,11 +185,11 @@ class TorchSubject(Subject):
             if name in self.arrays:
                 fill(parameter, self.arrays[name])
                 self._leaves[name] = parameter
-        before = {name: a.detach().clone() for name, a in arguments.items() if isinstance(a, Tensor)}
+        before = {name: as_array(argument) for name, argument in arguments.items() if _is_dense(argument)}
         with torch.enable_grad():
             result = self.function.call(*arguments.values())
-        for name, values in before.items():
-            if not torch.equal(values.nan_to_num(), arguments[name].detach().nan_to_num()):
+        for name, kept in before.items():
+            if not np.array_equal(kept, as_array(arguments[name]), equal_nan=True):
                 self.warn(f"forward changes {name} in place")
         self._outputs = floating_outputs(result, self.function.all_outputs)
         return [as_array(output) for output in self._outputs]
@@ -299,6 +299,11 @@ def refuse_odd_tensors(tensor: Tensor, name: str) -> None:
         )
     if tensor.layout != torch.strided:
         raise TypeError(f"{name}: expected a dense tensor, got one of layout {tensor.layout}")
+
+
+def _is_dense(value: Any) -> bool:
+    """Whether it is a tensor of floats with a number for every entry."""
+    return isinstance(value, Tensor) and value.is_floating_point() and value.layout == torch.strided
 
 
 def as_array(tensor: Tensor) -> Array:

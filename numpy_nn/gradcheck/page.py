@@ -8,7 +8,9 @@ from collections.abc import Iterator, Sequence
 from html import escape
 from typing import Any
 
-from numpy_nn.gradcheck.report import RIGHT, Diagnosis, Entry, GradientReport
+from numpy_nn.gradcheck.report import CLOSE, RIGHT, Diagnosis, Entry, GradientReport
+
+HOLDS = (RIGHT, CLOSE)
 
 
 def to_json(report: GradientReport) -> str:
@@ -27,30 +29,30 @@ def _strict(value: Any) -> Any:
 
 
 def to_html(report: GradientReport) -> str:
-    """The report as a page of its own. What is not right is open, what is right can be opened."""
-    shown = "".join(_entry(entry) for entry in sorted(report.entries, key=lambda entry: entry.verdict == RIGHT))
+    """The report as a page of its own. What fails is open, what holds can be opened."""
+    shown = "".join(_entry(entry) for entry in sorted(report.entries, key=lambda entry: entry.verdict in HOLDS))
     findings = [("Problems", report.problems), ("Beside the gradients", report.warnings), ("Notes", report.notes)]
     return _PAGE.format(
-        title=escape(f"{report.target}: {report.verdict}"),
+        title=escape(f"{report.target}: {report.verdict_in_words}"),
         style=_STYLE,
         target=escape(report.target),
-        verdict=_badge(report.verdict),
+        verdict=_badge(report),
         cost=escape(f"{report.evaluations:,} evaluations, {report.seconds:.2g} s"),
         entries=shown,
         findings="".join(_list(heading, texts) for heading, texts in findings),
     )
 
 
-def _badge(verdict: str) -> str:
-    return f'<span class="verdict {escape(verdict)}">{escape(verdict)}</span>'
+def _badge(judged: Entry | GradientReport) -> str:
+    return f'<span class="verdict {escape(judged.verdict)}">{escape(judged.verdict_in_words)}</span>'
 
 
 def _entry(entry: Entry) -> str:
     numbers = "".join(f"<div><dt>{name}</dt><dd>{escape(text)}</dd></div>" for name, text in _numbers(entry))
     reason = f"<p>{escape(entry.reason)}</p>" if entry.reason else ""
     cause = "" if entry.diagnosis is None else _diagnosis(entry.diagnosis)
-    opened = "" if entry.verdict == RIGHT else " open"
-    heading = f"<summary><code>{escape(entry.name)}</code> {_badge(entry.verdict)}</summary>"
+    opened = "" if entry.verdict in HOLDS else " open"
+    heading = f"<summary><code>{escape(entry.name)}</code> {_badge(entry)}</summary>"
     return f"<details{opened}>{heading}{reason}{cause}<dl>{numbers}</dl></details>\n"
 
 
@@ -117,7 +119,7 @@ code { font-family: ui-monospace, monospace; }
 details { border-top: 1px solid var(--line); padding: 0.5rem 0; }
 summary { cursor: pointer; }
 .verdict { color: var(--other); font-weight: 700; }
-.verdict.right { color: var(--right); } .verdict.wrong { color: var(--wrong); }
+.verdict.right, .verdict.close { color: var(--right); } .verdict.wrong { color: var(--wrong); }
 dl { display: grid; grid-template-columns: repeat(auto-fill, minmax(9rem, 1fr)); gap: 0.5rem; }
 dt { color: var(--faint); font-size: 0.875rem; }
 dd { margin: 0; font-variant-numeric: tabular-nums; }

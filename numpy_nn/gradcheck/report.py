@@ -133,7 +133,7 @@ class GradientReport:
 
     def __str__(self) -> str:
         widths = [max(len(row[i]) for row in self._rows()) for i in range(len(_COLUMNS))]
-        lines = [f"{self.target}: {self._verdict_in_words().upper()}"]
+        lines = [f"{self.target}: {self.verdict_in_words.upper()}"]
         for row in self._rows():
             cells = [
                 cell.ljust(w) if i < 3 else cell.rjust(w) for i, (cell, w) in enumerate(zip(row, widths, strict=True))
@@ -148,10 +148,12 @@ class GradientReport:
         cells = "".join(f"<th>{html.escape(cell)}</th>" for cell in head)
         rows = "".join("<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>" for row in body)
         texts = "".join(f"<p>{html.escape(text)}</p>" for text in self._texts())
-        title = html.escape(f"{self.target}: {self._verdict_in_words()}")
+        title = html.escape(f"{self.target}: {self.verdict_in_words}")
         return f"<b>{title}</b><table><thead><tr>{cells}</tr></thead><tbody>{rows}</tbody></table>{texts}"
 
-    def _verdict_in_words(self) -> str:
+    @property
+    def verdict_in_words(self) -> str:
+        """The verdict, and for one that holds to some digits only, to how many."""
         if self.verdict != CLOSE:
             return self.verdict
         close = (entry for entry in self.entries if entry.verdict == CLOSE)

@@ -60,12 +60,24 @@ def test_the_page_says_all_that_the_report_says(report):
         *(f"{report['x'].analytic:.9g}", f"{report['x'].numerical:.9g}", "2 of 4", "[0, 1]", "-inf"),
     ):
         assert said in text, said
-    # What is not right comes first, and open.
+    # What fails comes first, and open.
     assert re.findall(r"<details( open)?><summary><code>(.*?)</code>", to_html(report)) == [
         (" open", "x"),
         (" open", "&lt;b&gt;&amp;"),
         ("", "w"),
     ]
+
+
+def test_a_verdict_that_holds_to_some_digits_says_to_how_many():
+    x = np.random.default_rng(0).standard_normal((3, 4))
+    narrow = check_gradients((lambda x: np.tanh(x).astype(np.float32), lambda x, g: g * (1 - np.tanh(x) ** 2)), x)
+    assert f">{narrow.entries[0].verdict_in_words}</span>" in to_html(narrow)
+    assert "right to " in to_html(narrow)
+    close = check_gradients((np.sin, lambda x, g: (1 + 1e-7) * g * np.cos(x)), x)
+    assert close.verdict == "close"
+    assert f"<title>sin: {close.verdict_in_words}</title>" in to_html(close)
+    assert "<details open>" not in to_html(close)
+    assert json.loads(to_json(close))["entries"][0]["digits"] == close.entries[0].digits
 
 
 def test_a_report_without_entries_has_a_page_and_json():

@@ -33,6 +33,7 @@ IN_GRADCHECK = [
     "progress",
     "measure",
     "explain",
+    "elsewhere",
     "entry",
     "checker",
     "gradcheck",

@@ -122,6 +122,16 @@ def test_a_function_of_ones_own(dtype):
     assert any("computed in float64" in note for note in report.notes) == (dtype == torch.float32)
 
 
+def test_in_float32_the_verdict_says_to_how_many_digits():
+    inputs = drawn(5, 4, dtype=torch.float32), drawn(4, 3, dtype=torch.float32, seed=1)
+    report = gradcheck(Dense, inputs, dtype=torch.float32)
+    assert report
+    assert all((entry.digits or 0.0) >= 2.0 for entry in report.entries)
+    assert gradcheck(AtTheOutput, inputs, dtype=torch.float32).verdict == "wrong"
+    assert gradcheck(nn.Linear(4, 3), inputs[0], dtype=torch.float32)
+    assert gradcheck(Dense, tuple(t.detach().double().requires_grad_() for t in inputs), dtype=torch.float32)
+
+
 def test_only_what_requires_grad_is_differentiated():
     x, w = drawn(5, 4), drawn(4, 3, seed=1)
     assert [entry.name for entry in gradcheck(Dense, (x, w.detach())).entries] == ["x"]
@@ -143,6 +153,16 @@ def test_several_outputs_and_arguments_that_are_no_tensors():
     report = gradcheck(two, (drawn(3, 4), 3, torch.tensor([1, 0, 3])))
     assert report
     assert [entry.name for entry in report.entries] == ["x"]
+
+
+def test_masks_and_sparse_constants_are_passed_on():
+    mask, graph = torch.tensor([True, False, True]), torch.eye(3, dtype=torch.float32).to_sparse()
+
+    def mixed(x, mask, graph):
+        return torch.sparse.mm(graph, x) * mask[:, None]
+
+    assert gradcheck(mixed, (drawn(3, 2), mask, graph.double()))
+    assert gradcheck(mixed, (drawn(3, 2, dtype=torch.float32), mask, graph))
 
 
 def test_the_parameters_of_a_module_are_checked_by_their_names():
@@ -223,6 +243,9 @@ def test_a_backward_that_draws_numbers_of_its_own_cannot_be_judged():
 
 
 def test_what_takes_float32_only_is_checked_in_float32():
+    report = gradcheck(Narrow, drawn(3, 4, dtype=torch.float32))
+    assert report
+    assert (report["x"].digits or 0.0) >= 2.0
     report = gradcheck(NarrowDoubled, drawn(3, 4, dtype=torch.float32))
     assert report["x"].verdict == "wrong"
     assert any("does not take float64 (expected scalar type Float)" in note for note in report.notes)
