@@ -148,6 +148,12 @@ def test_what_the_names_tell_comes_first_and_is_tried_once():
     assert len({convention for convention, _ in found}) == len(found) > 1
 
 
+def test_where_the_names_do_not_tell_all_is_tried():
+    found = list(conventions(taking("x"), taking("thing"), ["x"], None, ONES))
+    assert [by_name for _, by_name in found] == [False] * 3
+    assert [convention.arguments for convention, _ in found] == [(GRADS,), ("x",), (OUTPUT,)]
+
+
 def test_one_function_has_one_convention_and_outputs_that_may_be_a_cache_two():
     assert list(conventions(taking("x"), None, ["x"], None, (1.0, ONES))) == [(Convention(("x",), 1, None, None), True)]
     outputs = [c.outputs for c, _ in conventions(taking("x"), taking("dh", "dc"), ["x"], None, (ONES, ONES))]

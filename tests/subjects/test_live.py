@@ -144,7 +144,8 @@ def test_changes_by_run_and_by_grads_are_said_and_undone():
 
 def test_code_that_changes_nothing_is_not_warned_of():
     code = Code()
-    subject = LiveSubject(code.run, code.gradients, code.live())
+    code.x[0, 0] = code.W[0, 0] = np.nan  # which is not equal to itself
+    subject = LiveSubject(code.run, code.gradients, {"x": code.x, "W": (code, "W")})
     subject.gradients(G)
     assert subject.warnings == []
 
