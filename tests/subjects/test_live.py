@@ -104,8 +104,7 @@ def test_also_where_the_code_raises_in_the_middle():
             raise KeyError("no other point")
         return code.run()
 
-    with pytest.raises(KeyError, match="no other point"):
-        check_gradients(run, code.gradients, **code.live())
+    assert check_gradients(run, code.gradients, **code.live())["W"].verdict == "undecided"
     assert np.array_equal(code.W, before)
 
     def fails(_):
