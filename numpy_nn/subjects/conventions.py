@@ -23,9 +23,7 @@ def readings(result: Any, backward: Callable[..., Any] | None) -> list[int]:
         return [1]
     spec = positional(backward)
     wanted = sum(names.role(name) == names.GRAD for name in spec[0]) if spec is not None else 0
-    has_cache = spec is not None and any(names.role(name) == names.CACHE for name in spec[0])
-    likely = [min(wanted, floats)] if wanted > 1 or (wanted and has_cache) else []
-    return list(dict.fromkeys([*likely, 1, floats]))
+    return list(dict.fromkeys([min(max(wanted, 1), floats), 1, floats]))
 
 
 def _holds_floats(part: Any) -> bool:

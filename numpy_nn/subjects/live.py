@@ -52,10 +52,13 @@ class LiveSubject(Subject):
         for name, place in self._live.items():
             place.write(self.arrays[name])
         result = self._run_code()
+        # Copies, as an output may be the array that is put back.
+        outputs = [np.array(output) for output in (result if isinstance(result, (tuple, list)) else [result])]
         for name, place in self._live.items():
             if not place.holds(self.arrays[name]):
                 self.warn(f"run changes {name} in place")
-        return list(result) if isinstance(result, (tuple, list)) else [result]
+                place.write(self.arrays[name])
+        return outputs
 
     def _claim(self, grad_outputs: Sequence[Array]) -> Mapping[str, Any]:
         claimed = self._grads(*(g if g.ndim else float(g) for g in grad_outputs))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from collections.abc import Iterator, Mapping, MutableMapping, MutableSequence
 from typing import Any, NamedTuple
@@ -31,8 +32,8 @@ def written(path: Path) -> str:
 def parsed(text: str) -> Path:
     """The path that ``text`` is; a key after a dot may be that of a dict: ``grads.W`` as well as ``grads['W']``."""
     steps = []
-    for name, quoted, index in re.findall(r"""([^.\[\]]+)|\[['"]([^'"]+)['"]\]|\[(\d+)\]""", text):
-        steps.append(Step(name, False) if name else Step(quoted, True) if quoted else Step(int(index), True))
+    for name, key in re.findall(r"""([^.\[\]]+)|\[('[^']*'|"[^"]*"|-?\d+)\]""", text):
+        steps.append(Step(name, False) if name else Step(ast.literal_eval(key), True))
     return tuple(steps)
 
 

@@ -7,6 +7,7 @@ import inspect
 import random
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
+from types import CodeType
 from typing import Any
 
 import numpy as np
@@ -29,28 +30,37 @@ def in_float64(target: Any) -> Any:
     return target
 
 
-def _widen(thing: Any, done: dict[int, Any]) -> Any:
-    """``thing`` with every float32 array in its attributes and containers replaced; one array stays one array."""
+def _widen(thing: Any, done: dict[int, tuple[Any, Any]]) -> Any:
+    """``thing`` with every float32 array in its attributes and containers replaced; one array stays one array.
+
+    ``done`` has what was looked at, and so keeps it: another object could get the address of one that is gone.
+    """
     if id(thing) in done:
-        return done[id(thing)]
+        return done[id(thing)][1]
     if isinstance(thing, np.ndarray):
-        wide = thing.astype(np.float64) if thing.dtype in (np.float32, np.float16) else thing
-        done[id(thing)] = done[id(wide)] = wide
-        return wide
-    done[id(thing)] = thing
+        return _noted(thing, thing.astype(np.float64) if thing.dtype in (np.float32, np.float16) else thing, done)
+    _noted(thing, thing, done)
     if isinstance(thing, Layer):
         thing.to(np.float64)
     if isinstance(thing, dict):
         thing.update({key: _widen(value, done) for key, value in thing.items()})
     elif isinstance(thing, list):
         thing[:] = [_widen(value, done) for value in thing]
-    elif type(thing) is tuple:
-        return tuple(_widen(value, done) for value in thing)
+    elif isinstance(thing, tuple):
+        parts = [_widen(value, done) for value in thing]
+        if any(part is not value for part, value in zip(parts, thing, strict=True)):
+            # One with names for its parts takes them one by one.
+            return _noted(thing, type(thing)(*parts) if hasattr(thing, "_fields") else tuple(parts), done)
     elif not isinstance(thing, Layer) or type(thing).__module__.partition(".")[0] != "numpy_nn":
         for name, value in attributes(thing).items():
             if (wide := _widen(value, done)) is not value:
                 setattr(thing, name, wide)
     return thing
+
+
+def _noted(thing: Any, wide: Any, done: dict[int, tuple[Any, Any]]) -> Any:
+    done[id(thing)], done[id(wide)] = (thing, wide), (wide, wide)
+    return wide
 
 
 def attributes(thing: Any) -> dict[str, Any]:
@@ -79,6 +89,8 @@ def inner(thing: Any) -> Iterable[Any]:
         return thing
     if inspect.ismethod(thing):
         return (thing.__self__, thing.__func__)
+    if isinstance(thing, partial):
+        return (thing.func, *thing.args, *thing.keywords.values())
     if inspect.isfunction(thing):
         return _referred_to(thing)
     return attributes(thing).values()
@@ -87,8 +99,16 @@ def inner(thing: Any) -> Iterable[Any]:
 def _referred_to(function: Any) -> list[Any]:
     """The objects that a function's code can reach by name: in its closure, its defaults and its module."""
     cells = [cell.cell_contents for cell in function.__closure__ or () if _is_filled(cell)]
-    shared = [function.__globals__[name] for name in function.__code__.co_names if name in function.__globals__]
-    return [*cells, *(function.__defaults__ or ()), *shared]
+    shared = [function.__globals__[name] for name in _names_in(function.__code__) if name in function.__globals__]
+    return [*cells, *(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values(), *shared]
+
+
+def _names_in(code: CodeType) -> Iterator[str]:
+    """The names that code looks up, also within the functions and comprehensions in it."""
+    yield from code.co_names
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            yield from _names_in(constant)
 
 
 def _is_filled(cell: Any) -> bool:

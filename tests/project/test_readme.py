@@ -87,6 +87,34 @@ def test_the_check_in_the_readme_prints_what_is_shown(name, title, tmp_path, mon
     run_examples(with_numpy, {}, capsys)
 
 
+@needs.torch
+@pytest.mark.parametrize(("name", "title"), CHECKS)
+def test_the_check_of_a_torch_function_in_the_readme_runs(name, title, capsys):
+    given = """
+import torch
+
+
+class MyFunction(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x):
+        ctx.save_for_backward(x)
+        return x**2
+
+    @staticmethod
+    def backward(ctx, grad_output):
+        return 2 * grad_output * ctx.saved_tensors[0]
+
+
+x = torch.ones(2, 3, requires_grad=True)
+"""
+    names: dict[str, object] = {}
+    exec(given, names)
+    _, with_torch = parts(section(name, title))
+    (code,) = [text for _, text in blocks(with_torch)]
+    exec(code, names)
+    assert ": RIGHT" in capsys.readouterr().out
+
+
 def parts(text):
     """The Python of a section, each block with the output that follows it."""
     return re.findall(r"^```python\n.*?^```\n(?:\n```\n.*?^```\n)?", text, re.MULTILINE | re.DOTALL)

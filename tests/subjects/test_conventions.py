@@ -1,0 +1,161 @@
+"""In which orders code may want to be called: what the names tell, and what is tried where they do not."""
+
+import inspect
+from unittest.mock import Mock
+
+import numpy as np
+import pytest
+
+from numpy_nn.subjects.calling import CACHE, GRADS, OUTPUT, RATE, Convention
+from numpy_nn.subjects.conventions import Arguments, conventions, ordered_by_role, orders_of_inputs, plainly, readings
+
+ONES = np.ones((2, 3))
+
+
+def taking(*names):
+    """A function with arguments of these names: ``*args`` are any, ``dout=`` has a default."""
+
+    own = []
+    for name in names:
+        kind = inspect.Parameter.VAR_POSITIONAL if name[0] == "*" else inspect.Parameter.POSITIONAL_OR_KEYWORD
+        default = 1 if name[-1] == "=" else inspect.Parameter.empty
+        own.append(inspect.Parameter(name.strip("*="), kind, default=default))
+    function = Mock(__name__="function")  # it is looked at, never called
+    function.__signature__ = inspect.Signature(own)
+    return function
+
+
+@pytest.mark.parametrize(
+    ("result", "backward", "numbers"),
+    [
+        (ONES, taking("dout"), [1]),
+        ([1.0, 2.0], taking("dout"), [1]),
+        ((ONES, None), taking("dout", "cache"), [1]),
+        ((ONES, {"a": 1}), taking("dout", "cache"), [1]),
+        ((ONES, ONES), None, [1]),
+        ((ONES, ONES), taking("dout", "cache"), [1, 2]),
+        ((ONES, ONES), taking("dh", "dc"), [2, 1]),
+        ((ONES, ONES, (ONES, 1)), taking("dh", "dc", "cache"), [2, 1]),
+        ((ONES, ONES, ONES), taking("dh", "dc", "cache"), [2, 1, 3]),
+        ((ONES, ONES), taking("*args"), [1, 2]),
+        ([ONES, np.ones(2)], taking("dh", "dc"), [2, 1]),
+        ((ONES, np.arange(3), ONES), taking("g"), [1]),
+    ],
+)
+def test_how_many_of_the_things_that_are_returned_are_outputs(result, backward, numbers):
+    assert readings(result, backward) == numbers
+
+
+@pytest.mark.parametrize(
+    ("wanted", "order"),
+    [
+        (["y_pred", "y_true"], ("p", "t")), (["y_true", "y_pred"], ("t", "p")), (["x", "y"], ("p", "t")),
+        (["y", "a"], ("t", "p")), (["target", "thing"], ("t", "p")), (["y", "thing"], None), (["thing", "y"], None),
+        (["thing", "other"], None), ([], None), (["target"], None),
+    ],
+)  # fmt: skip
+def test_prediction_and_target_stand_where_the_names_want_them(wanted, order):
+    assert ordered_by_role(wanted, "p", "t") == order
+
+
+@pytest.mark.parametrize(
+    ("name", "sure"), [("target", True), ("y_true", True), ("y", False), ("T", False), ("_d", False)]
+)
+def test_y_alone_may_be_an_output(name, sure):
+    assert plainly(name) is sure
+
+
+def test_inputs_stand_as_they_are_given_unless_a_target_goes_first():
+    forward = taking("y_true", "y_pred")
+    assert orders_of_inputs(forward, ["y_pred", "y_true"], "y_true") == ("y_true", "y_pred")
+    assert orders_of_inputs(forward, ["y_true", "y_pred"], "y_true") == ("y_true", "y_pred")
+    assert orders_of_inputs(forward, ["b", "a"], None) == ("b", "a")
+    assert orders_of_inputs(taking("y_true", "a", "b"), ["a", "b", "y_true"], "y_true") == ("a", "b", "y_true")
+    assert orders_of_inputs(taking("u", "v"), ["u", "v"], "v") == ("u", "v")
+
+
+def by_name(backward, inputs=("x", "w"), target=None, grads=1, has_cache=False, is_scalar=False):
+    return Arguments(backward, inputs, target, grads, has_cache).by_name(is_scalar)
+
+
+def test_names_tell_the_roles_of_all_arguments():
+    assert by_name(taking("dout")) == (GRADS,)
+    assert by_name(taking("dout", "x", "w")) == (GRADS, "x", "w")
+    assert by_name(taking("x", "w", "dout")) == ("x", "w", GRADS)
+    assert by_name(taking("grad", "out")) == (GRADS, OUTPUT)
+    assert by_name(taking("dout", "lr")) == (GRADS, RATE)
+    assert by_name(taking()) == ()
+
+
+def test_a_name_that_tells_nothing_leaves_it_to_trying():
+    assert by_name(taking("dout", "thing")) is None
+    assert by_name(taking("*args")) is None
+
+
+def test_a_cache_is_one_only_where_forward_returned_one():
+    assert by_name(taking("dout", "cache"), has_cache=True) == (GRADS, CACHE)
+    assert by_name(taking("dout", "cache")) is None
+
+
+def test_the_gradients_of_several_outputs_are_one_role_where_they_stand_together():
+    assert by_name(taking("dh", "dc", "cache"), grads=2, has_cache=True) == (GRADS, CACHE)
+    assert by_name(taking("x", "dh", "dc"), grads=2) == ("x", GRADS)
+    assert by_name(taking("dh", "x", "dc"), grads=2) is None
+    assert by_name(taking("dh"), grads=2) is None
+    assert by_name(taking("dh", "dc"), grads=1) is None
+
+
+def test_an_optional_gradient_is_given_where_there_is_more_than_a_number():
+    backward = taking("dout=")
+    assert by_name(backward) == (GRADS,)
+    assert by_name(backward, is_scalar=True) == ()
+    assert by_name(taking("training=")) == ()
+
+
+def test_a_loss_gets_its_target_and_its_prediction():
+    assert by_name(taking("y_true", "y_pred"), ("p", "y_true"), "y_true", is_scalar=True) == ("y_true", "p")
+    assert by_name(taking("dvalues", "labels"), ("p", "t"), "t", is_scalar=True) == (GRADS, "t")
+
+
+def test_targets_that_backward_asks_for_and_nobody_gave_are_asked_for():
+    with pytest.raises(TypeError, match="function takes y: pass the targets too"):
+        by_name(taking("x", "y"), ("x",))
+    assert by_name(taking("dout", "y"), ("x",)) == (GRADS, OUTPUT)
+    assert by_name(taking("x", "y"), ("x", "y")) == ("x", "y")
+
+
+def test_what_is_tried_has_as_many_arguments_as_backward():
+    def orders(backward, inputs=("x", "w"), target=None, grads=1, has_cache=False):
+        return list(Arguments(backward, inputs, target, grads, has_cache).by_number())
+
+    assert orders(taking("a")) == [(GRADS,), (OUTPUT,)]
+    assert orders(taking("a"), has_cache=True) == [(GRADS,), (OUTPUT,), (CACHE,)]
+    assert orders(taking()) == [()]
+    assert orders(taking("a", "b", "c"))[:2] == [("x", "w", GRADS), (GRADS, "x", "w")]
+    assert orders(taking("a", "lr")) == [(GRADS, RATE), (OUTPUT, RATE)]
+    assert orders(taking("a", "b"), inputs=("x",), grads=2) == [(GRADS,), (OUTPUT,)]
+    assert ("t",) in orders(taking("a"), inputs=("p", "t"), target="t")
+    assert ("t",) not in orders(taking("a"), inputs=("p", "t"))
+    several = orders(taking("*args"))
+    assert len(several) > 5
+    assert not any(CACHE in order for order in several)
+
+
+def test_what_the_names_tell_comes_first_and_is_tried_once():
+    found = list(conventions(taking("x", "w"), taking("dout", "x", "w"), ["x", "w"], None, ONES))
+    assert found[0] == (Convention(("x", "w"), 1, None, (GRADS, "x", "w")), True)
+    assert [by_name for _, by_name in found[1:]] == [False] * (len(found) - 1)
+    assert len({convention for convention, _ in found}) == len(found) > 1
+
+
+def test_where_the_names_do_not_tell_all_is_tried():
+    found = list(conventions(taking("x"), taking("thing"), ["x"], None, ONES))
+    assert [by_name for _, by_name in found] == [False] * 3
+    assert [convention.arguments for convention, _ in found] == [(GRADS,), ("x",), (OUTPUT,)]
+
+
+def test_one_function_has_one_convention_and_outputs_that_may_be_a_cache_two():
+    assert list(conventions(taking("x"), None, ["x"], None, (1.0, ONES))) == [(Convention(("x",), 1, None, None), True)]
+    outputs = [c.outputs for c, _ in conventions(taking("x"), taking("dh", "dc"), ["x"], None, (ONES, ONES))]
+    assert set(outputs) == {1, 2}
+    assert outputs[0] == 2

@@ -1,0 +1,68 @@
+"""The losses that code leaves unsaid, against their formulas, and losses of what a forward pass returns."""
+
+import numpy as np
+import pytest
+
+from numpy_nn.subjects.costs import LossOfOutput, usual_costs
+
+A, Y = np.array([[0.25, 0.5], [0.75, 0.125]]), np.array([[0.0, 1.0], [1.0, 0.0]])
+SQUARES = 0.0625 + 0.25 + 0.0625 + 0.015625
+BINARY = -(np.log(0.75) + np.log(0.5) + np.log(0.75) + np.log(0.875))
+LIKELY = -(np.log(0.5) + np.log(0.75))
+VALUES = {
+    "sum((a - y)^2) / 2": SQUARES / 2,
+    "sum((a - y)^2)": SQUARES,
+    "-sum(y log a + (1 - y) log(1 - a))": BINARY,
+    "-sum(y log a)": LIKELY,
+    "sum((a - y)^2) / 2 / n": SQUARES / 4,
+    "sum((a - y)^2) / n": SQUARES / 2,
+    "-sum(y log a + (1 - y) log(1 - a)) / n": BINARY / 2,
+    "-sum(y log a) / n": LIKELY / 2,
+    "mean((a - y)^2)": SQUARES / 4,
+}
+OF_LABELS = {"-sum(log a[label])": LIKELY, "-sum(log a[label]) / n": LIKELY / 2}
+
+
+@pytest.mark.parametrize("formula", VALUES)
+def test_a_usual_cost_is_what_its_formula_says(formula):
+    # Sums of four terms, in one order or another.
+    assert dict(usual_costs(2))[formula](A, Y) == pytest.approx(VALUES[formula], rel=1e-15)
+
+
+@pytest.mark.parametrize("formula", OF_LABELS)
+def test_a_cost_of_labels_takes_labels_alone(formula):
+    cost = dict(usual_costs(2))[formula]
+    assert cost(A, np.array([1, 0])) == pytest.approx(OF_LABELS[formula], rel=1e-15)
+    for targets in (Y, np.array([1.0, 0.0]), np.array([1]), np.array([[1, 0]])):
+        with pytest.raises(ValueError, match="expected a label for each row"):
+            cost(A, targets)
+
+
+def test_these_are_all_and_each_has_a_formula_of_its_own():
+    formulas = [formula for formula, _ in usual_costs(2)]
+    assert sorted(formulas) == sorted({**VALUES, **OF_LABELS})
+
+
+def test_a_loss_of_the_output_is_the_loss_of_the_first_output():
+    def halves(x, w):
+        return x * w, "a cache"
+
+    chain = LossOfOutput(halves, lambda a, y: np.sum(a - y), None)
+    assert chain.loss(2.0, 3.0, 1.0) == 5.0
+    assert LossOfOutput(lambda x: 2 * x, lambda a, y: a - y, None).loss(2.0, 1.0) == 3.0
+
+
+def test_the_gradient_that_a_loss_returns_goes_to_the_network():
+    chain = LossOfOutput(lambda x: 2 * x, lambda a, y: (a - y, 7.0), lambda g: ("gradient", g))
+    assert chain.loss(2.0, 1.0) == 3.0
+    assert chain.backward() == ("gradient", 7.0)
+
+
+def test_without_a_gradient_or_someone_to_take_it_there_is_no_backward_pass():
+    silent = LossOfOutput(lambda x: x, lambda a, y: a - y, lambda g: g)
+    silent.loss(2.0, 1.0)
+    alone = LossOfOutput(lambda x: x, lambda a, y: (a - y, 7.0), None)
+    alone.loss(2.0, 1.0)
+    for chain in (silent, alone):
+        with pytest.raises(TypeError, match="the loss returns no gradient"):
+            chain.backward()

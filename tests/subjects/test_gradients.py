@@ -1,0 +1,164 @@
+"""Which array is the gradient of which: names and places first, then the numbers, then the order."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from numpy_nn.parameter import Parameter
+from numpy_nn.subjects.gradients import (
+    SURE,
+    Leaf,
+    ParameterGradient,
+    input_likeness,
+    leaves,
+    likeness,
+    matched,
+    values_of,
+)
+from numpy_nn.subjects.places import parsed
+
+
+def leaf(path, shape=(2, 3), *, returned=False, is_new=True):
+    return Leaf(returned, parsed(path), np.zeros(shape), is_new)
+
+
+SURE_PLACES = [
+    ("W", "dW"), ("W", "W_grad"), ("W.value", "W.grad"), ("W.data", "W.g"), ("layers[0].W", "layers[0].dW"),
+    ("weights[0]", "dweights[0]"), ("params['W']", "grads['W']"), ("params['W']", "grads['dW']"), ("W", "grads['W']"),
+    ("W", "grads['dW']"), ("params['W']", "dW"), ("layer.W", "layer.grads['W']"), ("params[0]", "grads[0]"),
+    ("params['W']", "dparams['W']"),
+]  # fmt: skip
+NO_PLACES = [
+    ("W", "db"), ("W", "velocity"), ("weights[0]", "dweights[1]"), ("params['W']", "grads['b']"), ("W", "layer.dW"),
+    ("params['W']", "cache['W']"), ("layers[0].W", "layers[1].dW"), ("params['W']", "cache['dW']"), ("W", "grads['b']"),
+    ("W", "cache['W']"), ("params['W']", "db"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("parameter", "path"), SURE_PLACES)
+def test_a_gradient_that_is_kept_is_known_by_its_name_and_place(parameter, path):
+    assert likeness(parsed(parameter), leaf(path), (2, 3)) >= SURE
+
+
+@pytest.mark.parametrize(("parameter", "path"), NO_PLACES)
+def test_what_is_kept_under_another_name_is_at_best_a_guess(parameter, path):
+    assert likeness(parsed(parameter), leaf(path), (2, 3)) == pytest.approx(0.2)
+    assert likeness(parsed(parameter), leaf(path, is_new=False), (2, 3)) == 0.0
+    assert likeness(parsed(parameter), leaf(path, (3, 2)), (2, 3)) == 0.0
+
+
+@pytest.mark.parametrize(
+    ("parameter", "path", "sure"),
+    [
+        ("W", "['W']", 1.0), ("params['W1']", "['W1']", 1.0), ("W", "['dW']", 1.0), ("W.value", "['W']", 1.0),
+        ("layers[0].W", "['layers[0].W']", 1.0), ("W", "[1]['grad_W']", 1.0), ("W", "['weight_grad']", 0.85),
+        ("W", "['b']", 0.3), ("W", "[1]", 0.3), ("W", "", 0.3),
+    ],
+)  # fmt: skip
+def test_a_gradient_that_is_returned_is_known_by_its_key(parameter, path, sure):
+    assert likeness(parsed(parameter), leaf(path, returned=True), (2, 3)) == pytest.approx(sure)
+
+
+def test_of_several_inner_dicts_the_one_of_the_same_name_is_likelier():
+    here, there = leaf("['first']['dw']", returned=True), leaf("['second']['dw']", returned=True)
+    path = parsed("first['W']")
+    assert likeness(path, here, (2, 3)) > likeness(path, there, (2, 3)) >= SURE
+
+
+def test_axes_of_length_one_do_not_count():
+    assert likeness(parsed("b"), leaf("[1]", (1, 3), returned=True), (3,)) > 0.0
+    assert likeness(parsed("b"), leaf("[1]", (3, 2), returned=True), (3,)) == 0.0
+
+
+@pytest.mark.parametrize(
+    ("path", "returned", "is_new", "sure"),
+    [
+        ("", True, True, 1.0), ("['x']", True, True, 1.0), ("['dx']", True, True, 1.0),
+        ("['dinputs']", True, True, 1.0),
+        ("['w']", True, True, 0.0), ("[0]", True, True, 0.9), ("[0][0]", True, True, 0.9), ("[1]", True, True, 0.0),
+        ("dx", False, True, 0.7), ("dinputs", False, True, 0.7), ("dx", False, False, 0.0), ("mask", False, True, 0.1),
+        ("mask", False, False, 0.0), ("layer.dx", False, True, 0.0),
+    ],
+)  # fmt: skip
+def test_the_gradient_of_an_argument(path, returned, is_new, sure):
+    assert input_likeness("x", leaf(path, returned=returned, is_new=is_new), (2, 3), False) == sure
+
+
+def test_the_gradient_of_an_argument_has_its_shape_where_its_name_does_not_tell():
+    assert input_likeness("x", leaf("[0]", (3, 2), returned=True), (2, 3), False) == 0.0
+    assert input_likeness("x", leaf("dx", (3, 2)), (2, 3), False) == 0.0
+    assert input_likeness("x", leaf("[0]", returned=True), (2, 3), True) == 0.0
+
+
+def test_leaves_are_all_that_is_returned_and_kept_and_say_what_is_new():
+    thing = SimpleNamespace(old=np.zeros(2), changed=np.zeros(2), n=0.5)
+    before = values_of(thing)
+    thing.changed[0], thing.new = 1.0, np.ones(3)
+    returned = ({"a": np.ones(1)}, [[1.0, 2.0], [3.0, 4.0]], 5.0, None, True, "text", [np.ones(2)])
+    found = {str(one): one for one in leaves(returned, thing, before)}
+    assert list(found) == [
+        "the returned [0]['a']", "the returned [1]", "the returned [2]", "the returned [6][0]", "old",
+        "changed", "n", "new",
+    ]  # fmt: skip
+    assert found["the returned [1]"].value.tolist() == [[1.0, 2.0], [3.0, 4.0]]
+    assert [name for name, one in found.items() if not one.is_new] == ["old", "n"]
+    assert leaves(np.ones(2), None, {})[0].path == ()
+    assert values_of(None) == {}
+
+
+def test_a_leaf_reads_the_last_backward_pass_and_none_where_there_is_nothing():
+    thing = SimpleNamespace(dW=1)
+    assert leaf("dW").read({"dW": 2}, thing) == 1
+    assert leaf("['dW']", returned=True).read({"dW": 2}, thing) == 2
+    assert leaf("db").read(None, thing) is None
+    assert leaf("[3]", returned=True).read((1, 2), thing) is None
+    assert leaf("[3]", returned=True).read(None, thing) is None
+    parameter = Parameter(np.ones(2))
+    assert ParameterGradient(parameter).read(None, thing) is parameter.grad
+
+
+def match(wanted, found, right=()):
+    """The names of what was matched; ``right`` are the pairs whose numbers agree."""
+    table = {name: (shape, lambda one, like=like: like.get(str(one), 0.0)) for name, (shape, like) in wanted.items()}
+    chosen = matched(table, found, lambda name, one: (name, str(one)) in right)
+    return {name: str(one) for name, one in chosen.items()}
+
+
+FIRST, SECOND = leaf("[0]", returned=True), leaf("[1]", returned=True)
+R0, R1 = "the returned [0]", "the returned [1]"
+
+
+def test_without_names_and_numbers_the_order_decides():
+    both = {R0: 0.3, R1: 0.3}
+    assert match({"a": ((2, 3), both), "b": ((2, 3), both)}, [FIRST, SECOND]) == {"a": R0, "b": R1}
+
+
+def test_numbers_decide_against_the_order():
+    both = {R0: 0.3, R1: 0.3}
+    assert match({"a": ((2, 3), both), "b": ((2, 3), both)}, [FIRST, SECOND], {("a", R1)}) == {"a": R1, "b": R0}
+
+
+def test_names_win_over_numbers_and_order():
+    wanted = {"a": ((2, 3), {R0: 0.3, R1: SURE}), "b": ((2, 3), {R0: 0.3, R1: 0.3})}
+    assert match(wanted, [FIRST, SECOND], {("a", R0), ("b", R1)}) == {"a": R1, "b": R0}
+    wanted["a"] = ((2, 3), {R0: 0.3, R1: SURE - 0.01})
+    assert match(wanted, [FIRST, SECOND], {("a", R0), ("b", R1)}) == {"a": R0, "b": R1}
+
+
+def test_the_surer_name_comes_first():
+    wanted = {"a": ((2, 3), {R0: 0.85}), "b": ((2, 3), {R0: 1.0, R1: 0.3})}
+    assert match(wanted, [FIRST, SECOND]) == {"b": R0}
+
+
+def test_a_guess_has_to_have_the_shape_and_a_name_does_not():
+    assert match({"a": ((3, 2), {R0: 0.3})}, [FIRST], {("a", R0)}) == {}
+    assert match({"a": ((3, 2), {R0: 1.0})}, [FIRST]) == {"a": R0}
+
+
+def test_what_is_kept_and_only_looks_like_it_is_taken_on_the_word_of_its_numbers_alone():
+    kept = leaf("cache")
+    assert match({"a": ((2, 3), {"cache": 0.2})}, [kept]) == {}
+    assert match({"a": ((2, 3), {"cache": 0.2})}, [kept], {("a", "cache")}) == {"a": "cache"}
+    assert match({"a": ((2, 3), {"cache": 0.5})}, [kept]) == {"a": "cache"}
+    assert match({"a": ((2, 3), {"cache": 0.0})}, [kept], {("a", "cache")}) == {}

@@ -1,0 +1,100 @@
+"""What names tell: roles of arguments, gradients of parameters, methods by their usual names."""
+
+from types import SimpleNamespace
+
+import pytest
+
+from numpy_nn.subjects import names
+from numpy_nn.subjects.names import BUFFER, is_gradient_of, method, plain, positional, role, role_in_loss
+
+
+@pytest.mark.parametrize(("name", "shown"), [("_W_", "w"), ("__dW", "dw"), ("d_W", "d_w"), ("", ""), (3, "3")])
+def test_a_plain_name_has_no_case_and_no_underscores_at_its_ends(name, shown):
+    assert plain(name) == shown
+
+
+ROLES = {
+    names.GRAD: "g dout dZ dA dL_dy grad grad_output gradOutput output_gradient delta d_out dnext_h dprev_h _dy DOUT "
+    "y_grad h_gradient error upstream dh1",
+    names.CACHE: "cache caches ctx linear_cache my_cache _cache saved residuals",
+    names.RATE: "lr learning_rate eta step_size _lr LR",
+    names.UNKNOWN: "x w W b ids table stride data done dim depth dropout training conv_param mean y t cached_x",
+}
+
+
+@pytest.mark.parametrize(
+    ("expected", "name"), [(found, name) for found, text in ROLES.items() for name in text.split()]
+)
+def test_the_role_of_an_argument_of_backward(expected, name):
+    assert role(name) == expected
+
+
+LOSS_ROLES = {
+    names.TARGET: "y t target targets y_true labels y_true_onehot target_ids label_ids true_y _y Y gt one_hot",
+    names.PREDICTION: "y_pred yhat y_hat pred predictions out p x z logits scores pred_y a y_pred_probs",
+    names.RATE: "lr learning_rate",
+    names.UNKNOWN: "w reg weight alpha axis eps reduction",
+}
+
+
+@pytest.mark.parametrize(
+    ("expected", "name"), [(found, name) for found, text in LOSS_ROLES.items() for name in text.split()]
+)
+def test_the_role_of_an_argument_of_a_loss(expected, name):
+    assert role_in_loss(name) == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "of", "sure"),
+    [
+        ("dW", "W", 1.0), ("d_W", "W", 1.0), ("grad_W", "W", 1.0), ("W_grad", "W", 1.0), ("W_gradient", "W", 1.0),
+        ("gW", "W", 1.0), ("nabla_b", "b", 1.0), ("dL_dW".lower(), "w", 1.0), ("dweights", "weights", 1.0),
+        ("dw", "W", 0.95), ("dL_dW", "W", 0.95), ("dJdW1", "W1", 0.95), ("_dw", "_w", 0.95), ("Grad_W", "W", 0.95),
+        ("grad_weight", "W", 0.85), ("dW", "weights", 0.85), ("db", "bias", 0.85), ("kernel_grad", "w", 0.85),
+        ("delta_W", "W", 0.5), ("W_delta", "W", 0.5), ("update_w", "W", 0.5), ("delta_w", "weight", 0.4),
+        ("dW", "b", 0.0), ("db", "W", 0.0), ("dW1", "W2", 0.0), ("W", "W", 0.0), ("dWx", "W", 0.0),
+        ("velocity", "W", 0.0),
+        ("W_momentum", "W", 0.0), ("m_W", "W", 0.0), ("dW", "", 0.0), (0, "W", 0.0), ("dW", 0, 0.0), (1, 1, 0.0),
+    ],
+)  # fmt: skip
+def test_how_surely_a_name_is_that_of_a_gradient(name, of, sure):
+    assert is_gradient_of(name, of) == pytest.approx(sure)
+
+
+@pytest.mark.parametrize("name", ["running_mean", "moving_var", "mean_running", "running", "Running_Var", "r_moving"])
+def test_running_statistics_are_known_by_their_names(name):
+    assert BUFFER.search(name)
+
+
+@pytest.mark.parametrize("name", ["mean", "W", "run", "gamma", "var"])
+def test_what_may_be_learned_is_no_running_statistic(name):
+    assert not BUFFER.search(name)
+
+
+def test_positional_arguments_without_and_with_a_default():
+    def f(a, /, b, c=1, *, d=2):
+        return a, b, c, d
+
+    assert positional(f) == (["a", "b"], ["c"])
+    assert positional(lambda: 0) == ([], [])
+    assert positional(lambda *args: args) is None
+    assert positional(lambda a, **named: (a, named)) == (["a"], [])
+    assert positional(3) is None
+
+
+def test_a_method_by_the_first_of_its_names_as_it_is_written_else_without_case():
+    thing = SimpleNamespace(Forward_=lambda: 1, predict=lambda: 2, call=3)
+    found = method(thing, names.FORWARDS)
+    assert found is thing.predict  # as it is written, before what is the same but for case
+    del thing.predict
+    assert method(thing, names.FORWARDS) is thing.Forward_
+    del thing.Forward_
+    assert method(thing, ["call", "forward"]) is None  # a number cannot be called
+
+
+def test_no_name_is_of_two_roles_and_none_is_written_with_capitals():
+    groups = [names._GRADS, names._CACHES, names._RATES]
+    for i, group in enumerate(groups):
+        assert all(plain(name) == name for name in group)
+        assert not set(group) & {name for other in groups[i + 1 :] for name in other}
+    assert not set(names._TARGETS) & set(names._PREDICTIONS)
