@@ -78,6 +78,7 @@ class CalledCode(Subject):
         self._guards = self._is_jacobian = False
         self._silent: dict[str, Place] = {}  # what stays as it is, and the output does not depend on
         self._lost: dict[str, tuple[Place, Any]] = {}
+        self._rate = 1.0  # what backward is given for a learning rate
         self._moved: dict[str, Array] = {}
         self._returned: Any = None
         self._tried: Callable[[], None] | None = None  # puts a moved array in the place that is looked at
@@ -192,7 +193,7 @@ class CalledCode(Subject):
             elif role == OUTPUT:
                 arguments += outputs
             elif role == RATE:
-                arguments.append(1.0)
+                arguments.append(self._rate)
             else:
                 arguments.append(self._argument(role, {}))
         assert self._backward is not None
@@ -212,8 +213,6 @@ class CalledCode(Subject):
     def _put_back(self, kept: Mapping[str, Array], by: str) -> None:
         """Undo what the code did to its parameters, and say so."""
         self._moved = {}
-        if by == "backward":
-            self.updated = {}
         for name, values in kept.items():
             if name in self._places:
                 place, array = self._places[name], self.arrays[name]
@@ -223,8 +222,6 @@ class CalledCode(Subject):
                 continue
             if not np.array_equal(np.asarray(place.read()), values, equal_nan=True):
                 self._moved[name] = values
-                if by == "backward" and name in self.arrays:
-                    self.updated[name] = np.array(place.read(), np.float64)
                 self.warn(
                     f"{by} changes {name}: it updates its parameters; judged are the gradients at the values before"
                 )

@@ -104,7 +104,8 @@ class CodeSubject(CalledCode):
             output = self.output()
             return output.shape == home.shape and not np.array_equal(output, home, equal_nan=True)
         except (SubjectError, TypeError, ValueError, AttributeError):
-            return False  # an integer that is an index, a size, or a setting: no parameter
+            # An integer that is an index, a size, or a setting is no parameter; floats that cannot be moved may be one.
+            return in_place
         finally:
             self._tried = None
             if in_place:
@@ -200,6 +201,21 @@ class CodeSubject(CalledCode):
             if name not in self._leaves and rate:
                 self._updates[name] = rate
 
+    def gradients_without_update(self, grad_output: Array) -> Mapping[str, Any]:
+        self.gradients(grad_output)
+        if not self._moved:
+            return {}
+        rates = rates_of(self._owner)
+        try:
+            self._rate = 0.0
+            for thing, name, _ in rates:
+                setattr(thing, name, 0.0)
+            return self.gradients(grad_output)
+        finally:
+            self._rate = 1.0
+            for thing, name, value in rates:
+                setattr(thing, name, value)
+
     def _says_none(self, name: str) -> bool:
         """Whether backward returns None in the place of this argument's gradient, as torch's functions do."""
         index = self.convention.inputs.index(name) if name in self.convention.inputs else -1
@@ -270,6 +286,8 @@ class CodeSubject(CalledCode):
         grad_output = self.random_grad_output(np.random.default_rng(2), output.shape)
         claimed = self.gradients(grad_output)
         shaped = {name: g for name, g in claimed.items() if g is not None and g.shape == self.arrays[name].shape}
+        if not any(np.any(g) for g in shaped.values()):
+            return 0, len(shaped)  # zeros agree with whatever is flat, by whatever they were made
         return sum(self._agrees(name, g, grad_output) for name, g in shaped.items()), len(shaped)
 
     def _give_up(self, name: str) -> None:
@@ -285,13 +303,15 @@ def _likeness_of(path: Path, shape: tuple[int, ...]) -> Callable[[Leaf], float]:
     return lambda leaf: likeness(path, leaf, shape)
 
 
-def rate_of(owner: Any) -> float:
-    """The learning rate that an object, or an optimizer in it, keeps under one of its usual names.
+def rates_of(owner: Any) -> list[tuple[Any, str, float]]:
+    """The learning rates that an object, or an optimizer in it, keeps under their usual names: where, and what."""
+    held = [(thing, name, value) for thing in reachable(owner) for name, value in attributes(thing).items()]
+    return [(t, n, float(v)) for t, n, v in held if names.role(n) == names.RATE and isinstance(v, (float, int))]
 
-    0 if there is none, or more than one.
-    """
-    held = [item for thing in reachable(owner) for item in attributes(thing).items()]
-    rates = {float(v) for name, v in held if names.role(name) == names.RATE and isinstance(v, (float, int))}
+
+def rate_of(owner: Any) -> float:
+    """The learning rate, if there is one and only one; else 0."""
+    rates = {value for _, _, value in rates_of(owner)}
     return rates.pop() if len(rates) == 1 else 0.0
 
 

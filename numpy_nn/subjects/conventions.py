@@ -141,6 +141,15 @@ class Arguments:
                 yield order
 
 
+def is_certain(convention: Convention, target: str | None) -> bool:
+    """Whether names that tell all roles can hardly mean anything else.
+
+    What may be an output is often something else, and what is called as a gradient in a loss is often the prediction.
+    """
+    arguments = convention.arguments or ()
+    return OUTPUT not in arguments and not (target is not None and GRADS in arguments)
+
+
 def conventions(
     forward: Callable[..., Any],
     backward: Callable[..., Any] | None,

@@ -15,7 +15,7 @@ from numpy_nn.losses import Loss
 from numpy_nn.subjects import names
 from numpy_nn.subjects.calling import Convention, as_given, is_differentiated
 from numpy_nn.subjects.code import CodeSubject, output_paths
-from numpy_nn.subjects.conventions import conventions, orders_of_inputs
+from numpy_nn.subjects.conventions import conventions, is_certain, orders_of_inputs
 from numpy_nn.subjects.costs import LossOfOutput, usual_costs
 from numpy_nn.subjects.names import method, positional
 from numpy_nn.subjects.places import follow
@@ -329,6 +329,8 @@ def _chosen(
             except (SubjectError, TypeError, ValueError) as error:
                 errors.append(error)
                 continue
+            if by_name and shaped and is_certain(called, target):
+                return subject  # wrong code must not be right because another order of its arguments happens to be
             if shaped and agreeing == shaped and (by_name or not tried or shaped >= max(t[0][1] for t in tried)):
                 return subject
             tried.append(((by_name, shaped), subject))

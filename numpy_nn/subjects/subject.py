@@ -41,8 +41,6 @@ class Subject:
         self.notes: list[str] = []
         # Arrays that the output depends on and of which no gradient was found: name, what it is, how many numbers.
         self.unchecked: list[tuple[str, str, int]] = []
-        # What the last backward pass made of the parameters that it changed, before they were put back.
-        self.updated: dict[str, Array] = {}
         self.evaluations = 0
         self.watch: Callable[[int], None] | None = None  # told of every evaluation
         self._roots = roots
@@ -106,6 +104,10 @@ class Subject:
         if not all(np.array_equal(a, b) for a, b in zip(given, kept, strict=True)):
             self.warn("backward changes the gradient that it is given in place")
         return {name: None if g is None else np.array(g, np.float64) for name, g in claimed.items()}
+
+    def gradients_without_update(self, _: Array) -> Mapping[str, NDArray[Any] | None]:
+        """The claimed gradients where the learning rate is 0; none for code that updates nothing."""
+        return {}
 
     @contextmanager
     def at(self, moved: Mapping[str, Array]) -> Iterator[None]:

@@ -50,7 +50,7 @@ def test_scores_without_softmax_are_still_named():
     assert named((loss, lambda z, y: z - y), z, y) == ("softmax_missing", True)
 
 
-@pytest.mark.parametrize("eps", [1e-7, 1e-4])
+@pytest.mark.parametrize("eps", [1e-3, 1e-4])
 def test_an_epsilon_in_the_logarithm_is_named(eps):
     def softmax(x):
         e = np.exp(x)
@@ -131,9 +131,9 @@ def test_clipping_and_learning_rates_are_named(change, expected):
 
 @pytest.mark.parametrize("stairs", [np.sign, np.round, np.floor])
 def test_a_straight_through_estimator_is_named_as_what_it_is(stairs):
-    x = np.round(3 * numbers(4, 3)) + 0.3
+    x = np.round(numbers(4, 3)) + 0.3
     assert named((stairs, lambda _, g: g), x) == ("straight_through", True)
-    assert named((stairs, lambda x, g: g * (np.abs(x) < 2)), x) == ("straight_through", True)
+    assert named((stairs, lambda x, g: g * (np.abs(x) < 1)), x) == ("straight_through", True)
     assert named((stairs, lambda _, g: g * np.linspace(1, 2, g.size).reshape(g.shape)), x)[0] != "straight_through"
 
 

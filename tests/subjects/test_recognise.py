@@ -1,5 +1,6 @@
 """Every form in which people write a backward pass is taken as it is, right or wrong."""
 
+import numpy as np
 import pytest
 from forms import FORMS
 
@@ -22,3 +23,16 @@ def test_wrong_code_of_every_form_is_wrong_in_that_gradient_alone(name):
         return  # a mistake behind all of them makes all of them wrong
     assert report[wrong].verdict == "wrong", report
     assert [entry.verdict for entry in report.entries].count("wrong") == 1, report
+
+
+@pytest.mark.parametrize(
+    "vjp",
+    [
+        lambda x, g: g * (np.abs(x) < 1),  # taken with the output and the gradient it would be 0, as sign's slope is
+        lambda g, _: 0.5 * g,
+        lambda dout, x: dout * x,
+    ],
+)
+def test_wrong_code_is_not_right_because_another_order_of_its_arguments_is(vjp):
+    x = np.array([[0.3, -0.7, 1.3, 0.4], [0.6, -1.2, 0.2, -0.1]])
+    assert check_gradients((np.sign, vjp), x).verdict == "wrong"

@@ -37,6 +37,10 @@ WINDOWS = tuple((sign, start * WINDOW) for start in range(2) for sign in (1.0, -
 # Each estimate is made of 15 differences, and may be small by chance.
 ROOM = 2.0
 
+# An output of so few values over all windows at the last spacing is no rounding of something smooth, but a function of
+# its own that is constant between jumps, such as round(x) or sign(x): its slope is 0.
+FEW_VALUES = 4
+
 # A step of less than this share of the output is rounding in float64, which is measured apart.
 OF_FLOAT64 = 2.0**-40
 
@@ -52,9 +56,19 @@ def heights(evaluate: Callable[[float], Array], center: Array) -> Array:
     low, high = in_a_row.min(axis=0), in_a_row.max(axis=0)
     stays = (low > EXCESS * _level(seen[FINEST], -1)) & (high <= STAYS * low)
     height = np.max(np.where(stays, high, 0.0), axis=0)
+    if _is_constant_between_jumps(seen[SPACINGS[-1]]):
+        return np.zeros_like(height)
     flat = np.all(seen[FLAT] == center, axis=(0, 1))
     moves = np.all(np.any(seen[SPACINGS[-1]][:2] != center, axis=1), axis=0)
     return np.asarray(ROOM * np.where(flat & moves, np.maximum(height, levels[-2:].max(axis=0)), height))
+
+
+def _is_constant_between_jumps(windows: Array) -> bool:
+    """Whether most of the outputs that move at all take a few values only."""
+    values = np.sort(windows.reshape(windows.shape[0] * windows.shape[1], -1), axis=0)
+    distinct = 1 + np.count_nonzero(np.diff(values, axis=0), axis=0)
+    moving = distinct[distinct > 1]
+    return bool(moving.size) and float(np.median(moving)) <= FEW_VALUES
 
 
 def _windows(evaluate: Callable[[float], Array], spacing: float) -> Array:
