@@ -47,12 +47,10 @@ NEAR = {
     "numpy_nn/training": "training/test_training",
     "numpy_nn/data": "data/test_batches",
     "numpy_nn/gradcheck": "gradcheck/test_gradcheck",
-    "numpy_nn/gradcheck/__main__.py": "gradcheck/test_diagnosis",
+    "numpy_nn/subjects": "subjects/test_recognise",
+    "numpy_nn/gradcheck/__main__.py": "gradcheck/test_command",
     "numpy_nn/gradcheck/measure": "gradcheck/test_gradcheck",
-    "numpy_nn/gradcheck/measure/evidence.py": "gradcheck/test_diagnosis",
-    "numpy_nn/gradcheck/measure/targets.py": "gradcheck/test_gradcheck_targets",
-    "numpy_nn/gradcheck/measure/parameters.py": "gradcheck/test_gradcheck_targets",
-    "numpy_nn/gradcheck/explain": "gradcheck/test_diagnosis",
+    "numpy_nn/gradcheck/explain": "gradcheck/test_thresholds",
     "torch_ref/bounds": "torch_ref/test_bounds",
 }
 

@@ -39,6 +39,13 @@ def ruled(fwd, bwd):
     return function
 
 
+@pytest.fixture(autouse=True)
+def default():
+    """JAX as it is by default, whatever another test of this process has set."""
+    with jax.enable_x64(False):
+        yield
+
+
 @pytest.fixture(params=["as JAX is by default", "jax_enable_x64"])
 def precision(request):
     """Both settings; the one in force is left as it was."""
