@@ -122,9 +122,12 @@ class Differences:
     def _steps(self) -> tuple[Array, float]:
         """How far steps in which the output moves may put each output off, and the typical share of it that this is."""
         # No powers of two: moved by these, a number keeps the digits that rounding to float32 takes from it.
-        signs = self._rng.choice([-1.0, 1.0], self.array.shape)
-        direction = signs * self.scales["wide"] * self._rng.uniform(0.5, 1.0, self.array.shape)
-        return steps_of(lambda t: self._evaluate(self.home + t * direction), self.center)
+        direction = self._rng.choice([-1.0, 1.0], self.array.shape) * self._rng.uniform(0.5, 1.0, self.array.shape)
+        scale = self.scales["wide"]
+        if np.array_equal(self._evaluate(self.home + 2.0**-4 * scale * direction), self.center, equal_nan=True):
+            # Within a step, or on a plateau: where it ends, the one shows its steps and the other none.
+            scale = np.maximum(scale, self.scales["unit"])
+        return steps_of(lambda t: self._evaluate(self.home + t * scale * direction), self.center)
 
     @property
     def coarseness(self) -> float:

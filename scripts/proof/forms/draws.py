@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -49,6 +49,8 @@ ACTIVATIONS: dict[str, tuple[Function, Function]] = {
 }
 """f and f', by name."""
 
+BOUNDED = ("tanh", "sin", "sigmoid")
+
 
 class Draws:
     """The shapes and numbers of a form: those that it is written with, or, with a generator, drawn by it.
@@ -81,11 +83,11 @@ class Draws:
         rng = np.random.default_rng(0) if self._rng is None else self._rng
         return rng.integers(0, 2, self._lengths.get(number, number)).astype(np.float64)
 
-    def activation(self, name: str) -> tuple[Function, Function]:
-        """An activation and its derivative: the one of this name, or any."""
+    def activation(self, name: str, among: Sequence[str] = tuple(ACTIVATIONS)) -> tuple[Function, Function]:
+        """An activation and its derivative: the one of this name, or any of those ``among`` which it is."""
         if self._rng is not None:
-            name = str(self._rng.choice(list(ACTIVATIONS)))
-        f, slope = ACTIVATIONS[name]
-        if self._dtype == np.float64:
+            name = str(self._rng.choice(among))
+        (f, slope), dtype = ACTIVATIONS[name], self._dtype
+        if dtype == np.float64:
             return f, slope
-        return (lambda z: f(z.astype(self._dtype))), (lambda z: slope(z.astype(self._dtype)))
+        return (lambda z: f(z.astype(dtype))), (lambda z: slope(z.astype(dtype)))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from scripts.proof.forms.draws import form
+from scripts.proof.forms.draws import BOUNDED, form
 
 
 @form
@@ -179,7 +179,7 @@ def several_outputs(d, wrong):
 
 @form
 def a_recurrent_network(d, wrong):
-    act, slope = d.activation("tanh")
+    act, slope = d.activation("tanh", BOUNDED)
 
     def rnn_forward(x, h0, Wx, Wh, b):
         zs, hs, h = [], [], h0
