@@ -45,7 +45,8 @@ OF_FLOAT64 = 2.0**-40
 def heights(evaluate: Callable[[float], Array], center: Array) -> Array:
     """The standard deviation of what steps in each output of ``evaluate(t)`` put on top of a smooth function.
 
-    0 where there are none that count. ``t`` runs over both sides of 0, up to 1.5 in size; what is not finite does not count.
+    0 where there are none that count, and where an output is not finite. ``t`` runs over both sides of 0, up to 1.5 in
+    size.
     """
     if not _may_move_in_steps(evaluate, center):
         return np.zeros(center.shape)
