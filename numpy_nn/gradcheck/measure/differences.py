@@ -118,6 +118,12 @@ class Differences:
         """How many evaluations move every coordinate once."""
         return math.prod(self._outer)
 
+    def some_groups(self, number: int) -> Mask:
+        """The coordinates of so many groups, drawn by chance."""
+        mask = np.zeros((self.groups, math.prod(self._shape) // self.groups), np.bool_)
+        mask[self._rng.choice(self.groups, min(number, self.groups), replace=False)] = True
+        return mask.reshape(self._shape).transpose(np.argsort(self._axes))
+
     @cached_property
     def _steps(self) -> tuple[Array, float]:
         """How far steps in which the output moves may put each output off, and the typical share of it that this is."""
