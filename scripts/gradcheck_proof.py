@@ -1,12 +1,13 @@
 """Prove the gradient checker: no false alarm, nothing missed, the cause named; beside other checkers; how fast.
 
-Part by part: random correct networks of numpy_nn, each with a loss (false-alarms); the bank of planted bugs, found or
-missed (bank), and the causes that were named for them (diagnosis); the same bank and right gradients through other
-checkers at their default settings (comparison); every parameter of a 784-64-10 network (speed). torch's checkers
-are left out where torch is not installed. Exits with 1 unless
+Part by part: random correct networks of numpy_nn, each with a loss (false-alarms); right code in the forms in which
+people write it, with random shapes, numbers and activations, in float64 and with float32 inside (forms); the bank of
+planted bugs, found or missed (bank), and the causes that were named for them (diagnosis); the same bank and right
+gradients through other checkers at their default settings (comparison); every parameter of a 784-64-10 network (speed).
+torch's and JAX's checkers are left out where these are not installed. Exits with 1 unless
 
-- false-alarms, comparison: no right gradient was called wrong, or close only, and at most 0.5% of the cases, or one,
-  left undecided;
+- false-alarms, forms, comparison: no right gradient was called wrong, or, in float64, close only, and at most 0.5% of
+  the cases, or one, left undecided, 5% of those with float32 inside;
 - bank, comparison: every bug was found; bank: no right entry or layer beside them was called anything but right;
 - diagnosis: no wrong cause was named with confidence; the right one came first in 90% of the runs, with confidence in
   80%, and for each cause by itself in 90% or in all but one, where the bank says that it is known;
@@ -32,13 +33,14 @@ from threadpoolctl import threadpool_limits
 from scripts.command_line import Parser, number
 from scripts.proof import speed as gradcheck_speed
 from scripts.proof import trials as gradcheck_trials
+from scripts.proof.forms import FORMS
 from scripts.proof.planted_bugs import CORRECT, OTHER, PLANTED, VARIANTS
 from scripts.proof.random_networks import kinks
-from scripts.proof.rivals import HAS_TORCH
+from scripts.proof.rivals import HAS_JAX, HAS_TORCH
 from scripts.proof.trials import CLOSE, CRASHED, KINDS, OURS, RIGHT, UNDECIDED, WRONG, Outcome, is_found
 
-PARTS = ("false-alarms", "bank", "diagnosis", "comparison", "speed")
-UNDECIDED_LIMIT = 0.005
+PARTS = ("false-alarms", "forms", "bank", "diagnosis", "comparison", "speed")
+UNDECIDED_LIMIT, COARSE_LIMIT = 0.005, 0.05
 RIGHT_FIRST_LIMIT, CONFIDENT_LIMIT, MISSED_LIMIT = 0.9, 0.8, 0.1
 
 Item = TypeVar("Item")
@@ -91,6 +93,39 @@ def false_alarms(console: Console, args: argparse.Namespace) -> bool:
     console.print(f"{time.perf_counter() - start:.1f} s\n")
     clean = verdicts[CLOSE] + verdicts[WRONG] + verdicts[CRASHED] == 0
     return clean and few(verdicts[UNDECIDED], UNDECIDED_LIMIT, args.networks)
+
+
+def forms(console: Console, args: argparse.Namespace) -> bool:
+    """Right code in every form in which people write it: right, or undecided with a reason, as random networks are."""
+    tasks = [(args.seed, index) for index in range(args.cases)]
+    verdicts: dict[str, Counter[str]] = {name: Counter() for name in FORMS}
+    total: dict[str, Counter[str]] = {}
+    seconds, odd = [], []
+    runs = gradcheck_trials.run(gradcheck_trials.check_form, tasks, args.jobs)
+    for (_, index), run in zip(tasks, shown(runs, len(tasks), "forms"), strict=True):
+        verdict = run.outcome.verdict
+        verdicts[run.form][verdict] += 1
+        total.setdefault(run.dtype, Counter())[verdict] += 1
+        seconds.append(run.seconds)
+        if verdict != RIGHT:
+            odd.append(f"{verdict}, {run.form}, {run.dtype}, N = {index}: {'; '.join(run.outcome.reasons)}")
+    kinds = (RIGHT, CLOSE, UNDECIDED, WRONG, CRASHED)
+    title = f"Right code in {len(FORMS)} forms: {args.cases:,} cases of random shapes, numbers and activations"
+    made = table(console, title, "form", *kinds)
+    for name, counts in (*verdicts.items(), *total.items()):
+        if name in total and name == next(iter(total)):
+            made.add_section()
+        made.add_row(name, *(f"{counts[kind]:,}" if counts[kind] else "" for kind in kinds))
+    console.print(made)
+    console.print(f"case N is that of trials.check_form(({args.seed}, N))")
+    for line in odd:
+        console.print(line, soft_wrap=True)
+    console.print(f"{sum(seconds):.1f} s; the median {np.median(seconds):.3f} s, the longest {max(seconds):.2f} s\n")
+    return all(
+        counts[CLOSE] * (dtype == "float64") + counts[WRONG] + counts[CRASHED] == 0
+        and few(counts[UNDECIDED], UNDECIDED_LIMIT if dtype == "float64" else COARSE_LIMIT, counts.total())
+        for dtype, counts in total.items()
+    )
 
 
 def bank_outcomes(args: argparse.Namespace) -> list[list[Outcome]]:
@@ -219,7 +254,7 @@ def comparison(console: Console, args: argparse.Namespace) -> bool:
         if score.missed:
             names = ", ".join(f"{name} {times}" for name, times in sorted(score.missed.items(), key=lambda i: -i[1]))
             console.print(f"missed by {checker}, of {args.repeats} each: {names}", soft_wrap=True)
-    called = "torch is called; " * HAS_TORCH
+    called = "torch is called; " * HAS_TORCH + "JAX is called; " * HAS_JAX
     console.print(f"{called}the recipes of HIPS autograd and of CS231n are stated anew from their sources\n")
     ours = scores[OURS]
     decided = few(sum(ours.unsettled.values()), UNDECIDED_LIMIT, points + networks)
@@ -245,6 +280,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = Parser("gradcheck_proof", __doc__)
     parser.add_argument("--part", choices=(*PARTS, "all"), default="all", help="what to run")
     parser.add_argument("--networks", type=number(int, 1), default=10_000, metavar="N", help="random correct networks")
+    parser.add_argument("--cases", type=number(int, 1), default=5_000, metavar="N", help="right code in all forms")
     parser.add_argument("--repeats", type=number(int, 1), default=20, metavar="N", help="draws of each bug")
     parser.add_argument("--rounds", type=number(int, 1), default=3, metavar="N", help="of the measurement of speed")
     parser.add_argument("--seed", type=number(int, 0), default=0, metavar="N", help="of everything random")
@@ -269,6 +305,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             warnings.simplefilter("ignore")
             if "false-alarms" in parts:
                 passed.append(false_alarms(console, args))
+            if "forms" in parts:
+                passed.append(forms(console, args))
             if "bank" in parts or "diagnosis" in parts:
                 start = time.perf_counter()
                 outcomes = bank_outcomes(args)

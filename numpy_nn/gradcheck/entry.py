@@ -36,6 +36,10 @@ from numpy_nn.subjects.subject import Subject, SubjectError
 # Up to so many evaluations' worth of coordinates all are checked by default, beyond so many of them, drawn by chance.
 ALL_UP_TO, SAMPLES = 200_000, 2_000
 
+# Each evaluation reads the array. Where all would read more numbers than this, so many groups of coordinates are
+# checked as fit, and no fewer than these: a share that is the same on every machine, as none by the clock would be.
+NUMBERS, FEW = 400_000_000, 20
+
 # Along so many random directions, in which all coordinates move, what a sample has left out is looked at as a whole.
 DIRECTIONS = 3
 
@@ -350,7 +354,10 @@ def _sample(differences: Differences, samples: Any, rng: np.random.Generator) ->
     """Which coordinates to check."""
     size = differences.array.size
     if samples is None:
-        samples = "all" if 6 * differences.groups <= ALL_UP_TO else SAMPLES
+        evaluations = 6 * differences.groups
+        if evaluations <= ALL_UP_TO and evaluations * size > NUMBERS:
+            return differences.some_groups(max(FEW, NUMBERS // (6 * size)))
+        samples = "all" if evaluations <= ALL_UP_TO else SAMPLES
     mask = np.ones(size, np.bool_)
     if samples != "all" and samples < size:
         mask[:] = False

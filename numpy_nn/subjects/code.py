@@ -161,7 +161,7 @@ class CodeSubject(CalledCode):
         def agrees(name: str, leaf: Leaf) -> bool:
             return self._agrees(name, leaf.value.reshape(self.arrays[name].shape), grad_output)
 
-        self._leaves |= matched(wanted, found, agrees)
+        self._leaves |= matched(wanted, [leaf for leaf in found if not self._is_of_silent(leaf)], agrees)
         self._add_silent(found)
         self._find_updates(self._moved)
         if self.input in self.arrays and self.input not in self._leaves:
@@ -172,6 +172,11 @@ class CodeSubject(CalledCode):
             for name, leaf in self._leaves.items()
             if isinstance(leaf, Leaf) and name in self.arrays
         )
+
+    def _is_of_silent(self, leaf: Leaf) -> bool:
+        """Whether its name says that it is the gradient of an array on which the output does not depend here."""
+        silent = ((place.path, np.shape(place.read())) for place in self._silent.values() if place.exists())
+        return any(leaf.value.shape == shape and likeness(path, leaf, shape) >= SURE for path, shape in silent)
 
     def _add_silent(self, found: Sequence[Leaf]) -> None:
         """Check also what the output does not depend on, if a gradient of it is claimed under a sure name."""
@@ -239,6 +244,8 @@ class CodeSubject(CalledCode):
                 if leaf.value.shape != shape and leaf.value.shape in parameters:
                     return 0.0  # gradient(x, y) of a model with one parameter returns the gradient of that
                 return 1.0 if index == 0 and not (self._places and not only_one) else 0.0
+            if len(leaf.path) > 1 and leaf.value.shape in parameters:
+                return 0.0  # ([db1, db2], [dW1, dW2]): the input's is not within a list of parameters' gradients
             if count == 1 or (leaf.path and isinstance(leaf.path[-1].key, str)):
                 return input_likeness(name, leaf, shape, False)
             if not leaf.returned:

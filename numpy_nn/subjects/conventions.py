@@ -169,6 +169,8 @@ def conventions(
         named = arguments.by_name(np.size(first) == 1)
         if named is not None:
             yield Convention(inputs, outputs, None, named), True
+        # What is called a gradient is one: code that takes it and leaves it out is wrong, and no derivative of f.
+        takes_grads = target is None and named is not None and GRADS in named
         for order in arguments.by_number():
-            if order != named:
+            if order != named and (GRADS in order or not takes_grads):
                 yield Convention(inputs, outputs, None, order), False

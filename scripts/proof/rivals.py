@@ -1,7 +1,7 @@
 """Other gradient checkers, at their default settings, on anything that is a ``GradientCase``.
 
 Each is a function that gets a case and a generator, and returns whether it calls the gradient wrong. The recipes
-are stated anew here from their sources; only torch's is called, where it is installed.
+are stated anew here from their sources; only torch's and JAX's are called, where they are installed.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from scripts.proof.gradient_cases import Array, GradientCase, differences
 
 Checker = Callable[[GradientCase, np.random.Generator], bool]
 HAS_TORCH = importlib.util.find_spec("torch") is not None
+HAS_JAX = importlib.util.find_spec("jax") is not None
 
 
 def hips_autograd(case: GradientCase, rng: np.random.Generator) -> bool:
@@ -70,6 +71,10 @@ RIVALS: dict[str, Checker] = {
     "CS231n's recipe, 1e-4": cs231n(1e-4),
     "CS231n's recipe, 1e-7": cs231n(1e-7),
 }
+if HAS_JAX:
+    from scripts.proof.jax_rival import jax_check_vjp
+
+    RIVALS = {"jax.test_util.check_vjp": jax_check_vjp} | RIVALS
 if HAS_TORCH:
     from scripts.proof.torch_rival import torch_gradcheck
 

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from numpy_nn.gradcheck import check_gradients
+from scripts.proof.forms import FORMS, Draws
 from scripts.proof.gradient_cases import GradientCase
 from scripts.proof.planted_bugs import CORRECT, PLANTED, VARIANTS, Case, PlantedBug
 from scripts.proof.random_networks import kinks, random_network
@@ -46,22 +47,43 @@ class Outcome:
     diagnoses: dict[str, Named] = field(default_factory=dict)
 
 
-def check(target: Any, x: NDArray[Any], targets: NDArray[Any] | None = None) -> Outcome:
+def check(target: Any, x: Any = None, targets: NDArray[Any] | None = None, /, **named: Any) -> Outcome:
     """Run the checker; what it raises is an outcome too, since these targets are all in order but for a gradient."""
     try:
-        report = check_gradients(target, x, targets=targets)
+        report = check_gradients(target, x, targets, **named)
     except Exception as error:
         return Outcome(CRASHED, reasons=[f"{type(error).__name__}: {error}"])
     outcome = Outcome(report.verdict, reasons=list(report.problems))
     for entry in report.entries:
-        # The checker calls what is differentiated by the name of its argument; the bank calls it input.
-        name = "input" if entry.name == report.input else entry.name
+        # The checker calls what is differentiated by the name of its argument, and a parameter by its path; the bank
+        # calls the one input, and the other by its key in params.
+        name = "input" if entry.name == report.input else re.sub(r"^params\['(.+)'\]$", r"\1", entry.name)
         outcome.entries[name] = entry.verdict
         if entry.verdict in (CLOSE, UNDECIDED):
             outcome.reasons.append(entry.reason)
         if (found := entry.diagnosis) is not None:
             outcome.diagnoses[name] = Named(found.cause, found.confident, tuple(found.alternatives))
     return outcome
+
+
+@dataclass
+class FormOutcome:
+    """What the checker said of right code in some form, and in how many seconds."""
+
+    form: str
+    dtype: str
+    outcome: Outcome
+    seconds: float
+
+
+def check_form(task: tuple[int, int]) -> FormOutcome:
+    """Right code in one of the forms, all in turn, with random shapes and numbers; every other round in float32."""
+    round_, index = divmod(task[1], len(FORMS))
+    name, dtype = list(FORMS)[index], ("float64", "float32")[round_ % 2]
+    arguments, named, _ = FORMS[name](Draws(np.random.default_rng(task), dtype), 1.0)
+    start = time.perf_counter()
+    outcome = check(*arguments, **named)
+    return FormOutcome(name, dtype, outcome, time.perf_counter() - start)
 
 
 def check_network(task: tuple[int, int]) -> Outcome:

@@ -4,8 +4,9 @@ import re
 from pathlib import Path
 
 import pytest
-from forms import FORMS
 from pages import examples, run_examples, write_files
+
+from scripts.proof.forms import FORMS
 
 ROOT = Path(__file__).parents[2]
 PAGES = ["docs/gradcheck.md", "docs/zh/gradcheck.md"]

@@ -2,21 +2,21 @@
 
 import numpy as np
 import pytest
-from forms import FORMS
 
 from numpy_nn.gradcheck import check_gradients
+from scripts.proof.forms import FORMS, Draws
 
 
 @pytest.mark.parametrize("name", FORMS)
 def test_right_code_of_every_form_is_right(name):
-    arguments, named, _ = FORMS[name](1.0)
+    arguments, named, _ = FORMS[name](Draws(), 1.0)
     report = check_gradients(*arguments, **named)
     assert report.ok, report
 
 
 @pytest.mark.parametrize("name", FORMS)
 def test_wrong_code_of_every_form_is_wrong_in_that_gradient_alone(name):
-    arguments, named, wrong = FORMS[name](3.0)
+    arguments, named, wrong = FORMS[name](Draws(), 3.0)
     report = check_gradients(*arguments, **named)
     assert report.verdict == "wrong", report
     if not wrong:

@@ -28,7 +28,7 @@ def calls(e: Evidence) -> Iterator[Found | Prediction]:
         elif kept.shape == e.x.shape and e.fits(e.vjp(e.grad_output, kept)):
             text = e.everywhere(f"the one at the input that is kept in {name}, which is not the present one")
             yield Found("stale_input", text)
-    if e.fits(e.vjp(e.grad_output, e.previous_x)) and e.hangs_on_previous():
+    if e.hangs_on_previous() and e.fits(e.vjp(e.grad_output, e.previous_x)):
         yield Found("stale_input", e.everywhere("the one at the input of the call before"))
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from numpy_nn.gradcheck.measure.derivatives import Array
-from numpy_nn.gradcheck.measure.differences import Differences, Slopes
+from numpy_nn.gradcheck.measure.differences import Slopes
 from numpy_nn.gradcheck.measure.evidence import Evidence
 from numpy_nn.subjects.subject import Subject, SubjectError
 
@@ -109,10 +109,10 @@ def in_columns(e: Evidence) -> bool | None:
     if x.shape[1] != y.shape[1]:
         return False
     parameters = [name for name in e.subject.arrays if name != e.subject.input]
-    features = {out_axis for name in parameters for _, out_axis in Differences(e.subject, name, e.rng).aligned}
+    features = {out_axis for name in parameters for _, out_axis in e.differences_by(name).aligned}
     if features:
         return features == {0}
-    aligned = Differences(e.subject, e.subject.input, e.rng).aligned
+    aligned = e.differences_by(e.subject.input).aligned
     if (1, 1) not in aligned or (0, 0) in aligned:
         return False
     return True if parameters else None

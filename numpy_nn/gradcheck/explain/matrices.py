@@ -9,7 +9,6 @@ import numpy as np
 
 from numpy_nn.gradcheck.explain.predictions import Found, Prediction
 from numpy_nn.gradcheck.measure.derivatives import Array
-from numpy_nn.gradcheck.measure.differences import Differences
 from numpy_nn.gradcheck.measure.evidence import Evidence
 
 
@@ -41,7 +40,7 @@ def _products(e: Evidence) -> Iterator[Prediction]:
     if e.is_input:
         for name, weight in e.subject.arrays.items():
             if weight.ndim == 2 and name != e.subject.input:
-                inward = (1, 1) in Differences(e.subject, name, e.rng).aligned  # (in, out), as for y = x W
+                inward = (1, 1) in e.differences_by(name).aligned  # (in, out), as for y = x W
                 for formula, matrix, right in ((f"{name}^T", weight.T, inward), (name, weight, not inward)):
                     if g.shape[1] == matrix.shape[0]:
                         cause = "derivative_missing" if right else "transposed"
@@ -112,7 +111,7 @@ def other_arguments(e: Evidence) -> Iterator[Prediction]:
     """The gradient with respect to another array of the same shape."""
     for name, array in e.subject.arrays.items():
         if name != e.name and array.shape == e.array.shape:
-            other = Differences(e.subject, name, e.rng).quick(e.grad_output).value
+            other = e.differences_by(name).quick(e.grad_output).value
             yield Prediction("argument_order", f"that with respect to {name}", other)
 
 

@@ -10,7 +10,6 @@ import numpy as np
 from numpy_nn.gradcheck.explain.factors import factor_causes
 from numpy_nn.gradcheck.explain.predictions import Found
 from numpy_nn.gradcheck.measure.derivatives import Array
-from numpy_nn.gradcheck.measure.differences import Differences
 from numpy_nn.gradcheck.measure.evidence import Evidence, common_ratio
 
 
@@ -55,7 +54,7 @@ def _by_numbers(e: Evidence, text: str) -> Iterator[Found]:
                     return
     for name, array in e.subject.arrays.items():
         if name != e.name and array.shape == gradient.shape:
-            other = Differences(e.subject, name, e.rng).quick(g).value
+            other = e.differences_by(name).quick(g).value
             if _ratio(gradient, other) is not None:
                 yield Found("argument_order", f"{text}; the numbers are those of the gradient with respect to {name}")
                 return

@@ -29,7 +29,7 @@ from numpy_nn.gradcheck.measure.derivatives import (
     rounding_of,
     scale_of,
 )
-from numpy_nn.gradcheck.measure.resolution import steps_of
+from numpy_nn.gradcheck.measure.resolution import FLAT, steps_of
 from numpy_nn.subjects.subject import Subject, SubjectError
 
 Mask = NDArray[np.bool_]
@@ -118,13 +118,28 @@ class Differences:
         """How many evaluations move every coordinate once."""
         return math.prod(self._outer)
 
+    def some_groups(self, number: int) -> Mask:
+        """The coordinates of so many groups, drawn by chance."""
+        mask = np.zeros((self.groups, math.prod(self._shape) // self.groups), np.bool_)
+        mask[self._rng.choice(self.groups, min(number, self.groups), replace=False)] = True
+        return mask.reshape(self._shape).transpose(np.argsort(self._axes))
+
     @cached_property
     def _steps(self) -> tuple[Array, float]:
         """How far steps in which the output moves may put each output off, and the typical share of it that this is."""
         # No powers of two: moved by these, a number keeps the digits that rounding to float32 takes from it.
-        signs = self._rng.choice([-1.0, 1.0], self.array.shape)
-        direction = signs * self.scales["wide"] * self._rng.uniform(0.5, 1.0, self.array.shape)
-        return steps_of(lambda t: self._evaluate(self.home + t * direction), self.center)
+        direction = self._rng.choice([-1.0, 1.0], self.array.shape) * self._rng.uniform(0.5, 1.0, self.array.shape)
+
+        def steps(scale: Array) -> tuple[Array, float]:
+            return steps_of(lambda t: self._evaluate(self.home + t * scale * direction), self.center)
+
+        wide, unit = self.scales["wide"], self.scales["unit"]
+        found = steps(wide)
+        if found[1] or np.all(wide >= unit):
+            return found
+        near = self._evaluate(self.home + FLAT * wide * direction)
+        # Within a step that is too wide to be seen as one, or on a plateau: further on the one shows steps, no other.
+        return steps(np.maximum(wide, unit)) if np.array_equal(near, self.center, equal_nan=True) else found
 
     @property
     def coarseness(self) -> float:

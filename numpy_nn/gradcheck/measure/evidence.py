@@ -47,11 +47,18 @@ class Evidence:
         self.reason = Reason.NONE
         # Hypotheses look at the wrong coordinates alone; what was found explains them, not why others are right.
         self.narrowed = self.partial = False
+        self._differences: dict[str, Differences] = {}
 
-    @cached_property
+    @property
     def differences(self) -> Differences:
         """The difference quotients at the point itself."""
-        return Differences(self.subject, self.name, self.rng)
+        return self.differences_by(self.name)
+
+    def differences_by(self, name: str) -> Differences:
+        """Those by any array of the subject, made once: what has been found of its structure is found once."""
+        if name not in self._differences:
+            self._differences[name] = Differences(self.subject, name, self.rng)
+        return self._differences[name]
 
     @property
     def x(self) -> Array:

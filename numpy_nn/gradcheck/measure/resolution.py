@@ -11,7 +11,7 @@ one of several windows, and steps spoil all.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -21,6 +21,7 @@ from numpy_nn.gradcheck.measure.derivatives import Array
 # narrower than the spacing it falls again. A height stays within this factor over four of them.
 SPACINGS = 2.0 ** np.arange(-28.0, -3.0, 4.0)
 STAYS, IN_A_ROW = 12.0, 4
+MIDDLE = float(SPACINGS[len(SPACINGS) - IN_A_ROW])
 
 # So close together points lie within a step, and what is left is the rounding of float64, which is measured apart. A
 # height counts only if it is so many times as large.
@@ -48,8 +49,11 @@ OF_FLOAT64 = 2.0**-40
 def heights(evaluate: Callable[[float], Array], center: Array) -> Array:
     """The standard deviation of what steps in each output of ``evaluate(t)`` put on top of a smooth function.
 
-    0 where there are none. ``t`` runs over both sides of 0, up to 1.5 in size; what is not finite does not count.
+    0 where there are none that count, and where an output is not finite. ``t`` runs over both sides of 0, up to 1.5 in
+    size.
     """
+    if not _may_move_in_steps(evaluate, center):
+        return np.zeros(center.shape)
     seen = {spacing: _windows(evaluate, spacing) for spacing in (*SPACINGS, FINEST)}
     levels = np.stack([_level(seen[spacing], RANK) for spacing in SPACINGS])
     in_a_row = np.stack([levels[k : len(levels) - IN_A_ROW + 1 + k] for k in range(IN_A_ROW)])
@@ -71,11 +75,35 @@ def _is_constant_between_jumps(windows: Array) -> bool:
     return bool(moving.size) and float(np.median(moving)) <= FEW_VALUES
 
 
-def _windows(evaluate: Callable[[float], Array], spacing: float) -> Array:
+def _may_move_in_steps(evaluate: Callable[[float], Array], center: Array) -> bool:
+    """Whether any height can be found that counts: for a smooth function a few evaluations deny it.
+
+    Every row of four spacings has the one in the middle, a second smallest window is no larger than the larger of two,
+    and an output that moves by the first step of a spacing is not flat there.
+    """
+    middle = _windows(evaluate, MIDDLE, WINDOWS[:2])
+    if not np.isfinite(middle).all() or np.any(ROOM * STAYS * _level(middle, RANK) > _rounding(center)):
+        return True
+    flat = evaluate(FLAT) == center
+    if flat.any():
+        flat &= np.all(np.any(_windows(evaluate, SPACINGS[-1], WINDOWS[:2]) != center, axis=1), axis=0)
+    return bool(flat.any())
+
+
+def _rounding(center: Array) -> Array:
+    """Of each output what counts as rounding in float64."""
+    size = np.abs(center)
+    scale = float(np.max(size, initial=0.0, where=np.isfinite(size)))
+    return np.asarray(OF_FLOAT64 * np.maximum(size, 2.0**-20 * scale))
+
+
+def _windows(
+    evaluate: Callable[[float], Array], spacing: float, windows: Sequence[tuple[float, int]] = WINDOWS
+) -> Array:
     """The outputs at the points of every window: (windows, points, ...)."""
     with np.errstate(all="ignore"):
         return np.stack(
-            [np.stack([evaluate(sign * spacing * (start + 1.0 + i)) for i in range(WINDOW)]) for sign, start in WINDOWS]
+            [np.stack([evaluate(sign * spacing * (start + 1.0 + i)) for i in range(WINDOW)]) for sign, start in windows]
         )
 
 
@@ -102,8 +130,7 @@ def steps_of(evaluate: Callable[[float], Array], center: Array) -> tuple[Array, 
     """
     size = np.abs(center)
     height = heights(evaluate, center)
-    scale = float(np.max(size, initial=0.0, where=np.isfinite(size)))
-    height = np.where(height > OF_FLOAT64 * np.maximum(size, 2.0**-20 * scale), height, 0.0)
+    height = np.where(height > _rounding(center), height, 0.0)
     found = height > 0.0
     if not found.any():
         return height, 0.0

@@ -173,9 +173,12 @@ def _right_nearby(evidence: Evidence, look: Mask) -> bool:
     def nearby(array: Array) -> Array:
         return array + 2.0**-7 * scale_of(array) * evidence.rng.uniform(-1.0, 1.0, array.shape)
 
-    for _ in range(2):
+    one = np.zeros(look.shape, np.bool_)
+    one.flat[np.flatnonzero(look)[0]] = True
+    # One that is wrong there too, as nearly always, settles it without the others.
+    for mask in (one, look, look):
         moved = {name: nearby(array) for name, array in evidence.subject.arrays.items()}
-        if _look_at(evidence, moved, look) in (_UNLIKE, _REFUSED):
+        if _look_at(evidence, moved, mask) in (_UNLIKE, _REFUSED):
             return False
     return True
 

@@ -1,0 +1,69 @@
+"""Losses: functions of an output and of targets."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from scripts.proof.forms.draws import form, softmax
+
+
+@form
+def a_loss_that_returns_its_gradient(d, wrong):
+    def softmax_loss(scores, y):
+        p = softmax(scores)
+        rows = np.arange(len(y))
+        loss = -np.log(p[rows, y]).mean()
+        p[rows, y] -= 1
+        return loss, wrong * p / len(y)
+
+    return (softmax_loss, d.array(5, 4), d.labels(5, 4)), {}, "scores"
+
+
+@form
+def a_loss_with_the_target_first(d, wrong):
+    def mse(y_true, y_pred):
+        return np.mean((y_true - y_pred) ** 2)
+
+    def mse_prime(y_true, y_pred):
+        return wrong * 2 * (y_pred - y_true) / y_true.size
+
+    return ((mse, mse_prime), d.array(5, 3), d.array(5, 3, seed=1)), {}, "y_pred"
+
+
+@form
+def a_loss_object_with_the_target_first(d, wrong):
+    class MSE:
+        def loss(self, y, y_pred):
+            return np.mean((y - y_pred) ** 2)
+
+        def gradient(self, y, y_pred):
+            return wrong * 2 * (y_pred - y) / y.size
+
+    return (MSE(), d.array(5, 3), d.array(5, 3, seed=1)), {}, "y_pred"
+
+
+@form
+def a_loss_with_state(d, wrong):
+    class SoftmaxWithLoss:
+        def forward(self, x, t):
+            self.y, self.t = softmax(x), t
+            return -np.log(self.y[np.arange(len(t)), t]).mean()
+
+        def backward(self, dout=1):
+            dx = self.y.copy()
+            dx[np.arange(len(dx)), self.t] -= 1
+            return wrong * dout * dx / len(dx)
+
+    return (SoftmaxWithLoss(), d.array(5, 4), d.labels(5, 4)), {}, "x"
+
+
+@form
+def a_loss_whose_backward_takes_both(d, wrong):
+    class Loss:
+        def forward(self, y_pred, y_true):
+            return ((y_pred - y_true) ** 2).mean()
+
+        def backward(self, dvalues, y_true):
+            self.dinputs = wrong * 2 * (dvalues - y_true) / dvalues.size
+
+    return (Loss(), d.array(5, 3), d.array(5, 3, seed=1)), {}, "y_pred"
