@@ -124,6 +124,9 @@ def test_one_undecided_network_is_none_too_many():
     assert [gradcheck_proof.few(n, 0.005, 1000) for n in (5, 6)] == [True, False]
 
 
+UNKNOWN = Named("unknown", False, ())
+
+
 def diagnosed(bug, confident=True):
     """The outcome of a diagnosis that is right wherever the bank says that it can be."""
     found = "unknown" if bug.cause == OTHER or not bug.known else bug.cause
@@ -140,21 +143,19 @@ def test_a_diagnosis_that_knows_what_can_be_known_passes_and_one_that_is_never_s
 
 
 @pytest.mark.parametrize("cause", sorted({bug.cause for bug in PLANTED} - {OTHER}))
-def test_a_cause_may_be_missed_once_and_no_more(cause, monkeypatch, capsys):
-    bug = next(index for index, bug in enumerate(PLANTED) if bug.cause == cause and bug.known)
-    missed = [(bug, 0, 0, "float64")]
+def test_a_cause_may_be_missed_in_a_tenth_of_the_runs_or_once_and_no_more(cause, monkeypatch, capsys):
+    bugs = [index for index, bug in enumerate(PLANTED) if bug.cause == cause]
+    tasks = [(index, 0, repeat, "float64") for index in bugs if PLANTED[index].known for repeat in range(2)]
+    allowed = max(1, 2 * len(bugs) // 10)
+    missed = tasks[:allowed]
 
     def check_bug(task):
-        right = diagnosed(PLANTED[task[0]])
-        return (
-            right
-            if task not in missed
-            else Outcome(WRONG, {}, [], {PLANTED[bug].wrong[0]: Named("unknown", False, ())})
-        )
+        bug = PLANTED[task[0]]
+        return diagnosed(bug) if task not in missed else Outcome(WRONG, {}, [], {bug.wrong[0]: UNKNOWN})
 
     monkeypatch.setattr(gradcheck_trials, "check_bug", check_bug)
     assert main(["--part", "diagnosis", "--repeats", "2"]) == 0
-    missed.append((bug, 0, 1, "float64"))
+    missed.append(tasks[allowed])
     assert main(["--part", "diagnosis", "--repeats", "2"]) == 1
     assert f"missed more than once, and too often: {cause}\n" in capsys.readouterr().out
 
