@@ -127,9 +127,27 @@ def _entries(
                 subject.problems.append(f"{shown}: two backward passes on the same input give different gradients")
                 continue
         judged.append((_entry(evidence, shown, samples), evidence))
+    judged = [_with_steps_of_others(entry, evidence, judged, samples) for entry, evidence in judged]
     subject.watch = None
     _look_elsewhere(subject, judged, output, rng)
     return [entry for entry, _ in judged]
+
+
+def _with_steps_of_others(
+    entry: Entry, evidence: Evidence, judged: list[tuple[Entry, Evidence]], samples: Any
+) -> tuple[Entry, Evidence]:
+    """Judge an array anew that seems wrong, if steps in the output are seen with another array and not with this one.
+
+    One output is rounded for all; how well its steps are seen depends on where they happen to lie.
+    """
+    share = max((e.differences.seen_coarseness for _, e in judged), default=0.0)
+    if entry.verdict not in (WRONG, UNDECIDED) or not share or not entry.checked:
+        return entry, evidence
+    if evidence.differences.coarseness >= share:
+        return entry, evidence
+    again = evidence.anew()
+    again.differences.assume(share)
+    return _entry(again, entry.name, samples), again
 
 
 def _look_elsewhere(

@@ -138,6 +138,7 @@ class CodeSubject(CalledCode):
         before = values_of(self._owner)
         grad_output = 0.75 * grad_output if self.convention.takes_grads else grad_output
         self._returned = returned = self._claimed(grad_output)
+        moved = dict(self._moved)  # by this backward pass, before others follow
         found = leaves(returned, self._owner, before)
         found = [leaf for leaf in found if leaf.returned or not self._is_parameter(leaf.path)]
         if named is not None:
@@ -163,7 +164,7 @@ class CodeSubject(CalledCode):
 
         self._leaves |= matched(wanted, [leaf for leaf in found if not self._is_of_silent(leaf)], agrees)
         self._add_silent(found)
-        self._find_updates(self._moved)
+        self._find_updates(moved)
         if self.input in self.arrays and self.input not in self._leaves:
             self._take_whatever_is_left(found)
         self._is_jacobian = any(

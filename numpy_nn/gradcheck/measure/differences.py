@@ -124,6 +124,10 @@ class Differences:
         mask[self._rng.choice(self.groups, min(number, self.groups), replace=False)] = True
         return mask.reshape(self._shape).transpose(np.argsort(self._axes))
 
+    def assume(self, share: float) -> None:
+        """Take the output to move in steps of this share of it, as it does with another array."""
+        self._steps = np.maximum(self._steps[0], share * np.abs(self.center)), max(self._steps[1], share)
+
     @cached_property
     def _steps(self) -> tuple[Array, float]:
         """How far steps in which the output moves may put each output off, and the typical share of it that this is."""
@@ -140,6 +144,11 @@ class Differences:
         near = self._evaluate(self.home + FLAT * wide * direction)
         # Within a step that is too wide to be seen as one, or on a plateau: further on the one shows steps, no other.
         return steps(np.maximum(wide, unit)) if np.array_equal(near, self.center, equal_nan=True) else found
+
+    @property
+    def seen_coarseness(self) -> float:
+        """The same as ``coarseness`` where it had to be measured already, else 0."""
+        return self.coarseness if "_steps" in vars(self) else 0.0
 
     @property
     def coarseness(self) -> float:

@@ -49,6 +49,12 @@ class Evidence:
         self.narrowed = self.partial = False
         self._differences: dict[str, Differences] = {}
 
+    def anew(self) -> Evidence:
+        """The same claim, of which nothing is found out yet."""
+        before = {self.name: self.previous}
+        given = self.subject, self.name, self.gradient, self.grad_output, self.output
+        return Evidence(*given, before, self.previous_x, self.previous_grad_output, self.rng)
+
     @property
     def differences(self) -> Differences:
         """The difference quotients at the point itself."""

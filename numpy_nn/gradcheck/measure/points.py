@@ -47,7 +47,9 @@ def other_points(subject: Subject, output: Array, elementwise: bool, rng: np.ran
         yield Point("at the means of neighbouring rows of this input", {name: 0.5 * (x + np.roll(x, 1, axis=0))})
     if constants := {key: array for key, array in subject.arrays.items() if key != name and _is_constant(array)}:
         yield Point("", {key: _spread(array, rng) for key, array in constants.items()})
-    yield from _beside_bends(subject, x, elementwise)
+    # A loss bends also where it saturates.
+    within = REACH <= (2.0 if subject.is_loss else REACH.max())  # noqa: SIM300 - the array is what is asked about
+    yield from _beside_bends(subject, x, elementwise, REACH[within])
 
 
 def far_points(subject: Subject, rng: np.random.Generator) -> Iterator[Point]:
@@ -78,7 +80,7 @@ def _spread(array: Array, rng: np.random.Generator) -> Array:
     return np.asarray(array * rng.uniform(0.6, 1.8, array.shape))
 
 
-def _beside_bends(subject: Subject, x: Array, elementwise: bool) -> Iterator[Point]:
+def _beside_bends(subject: Subject, x: Array, elementwise: bool, reach: Array) -> Iterator[Point]:
     """On both sides of kinks along the line from 0 through the input."""
     name = subject.input
 
@@ -89,12 +91,12 @@ def _beside_bends(subject: Subject, x: Array, elementwise: bool) -> Iterator[Poi
             except SubjectError:
                 return np.full(1, np.nan)
 
-    scan = [output_at(t) for t in REACH]
+    scan = [output_at(t) for t in reach]
     if any(values.shape != scan[0].shape for values in scan):
         return
-    lines = np.stack(scan).reshape(len(REACH), -1)
+    lines = np.stack(scan).reshape(len(reach), -1)
     if elementwise:
-        found = _bends(lines, lambda factors: output_at(factors.reshape(x.shape)).ravel())
+        found = _bends(reach, lines, lambda factors: output_at(factors.reshape(x.shape)).ravel())
         if np.isnan(found).all():
             return
         at = float(x.flat[np.flatnonzero(~np.isnan(found))[0]] * found[~np.isnan(found)][0])
@@ -103,13 +105,13 @@ def _beside_bends(subject: Subject, x: Array, elementwise: bool) -> Iterator[Poi
             yield Point(f"beside a bend of the function, as at {at:.3g}", {name: x * factors})
         return
     with np.errstate(all="ignore"):
-        change = _changes(lines, REACH[:, None]).max(axis=0)
+        change = _changes(lines, reach[:, None]).max(axis=0)
     largest = np.argsort(np.nan_to_num(change, nan=-1.0))[::-1][:BENDS]
 
     def chosen(factors: Array) -> Array:
         return np.array([_entry(output_at(t), k) for t, k in zip(factors, largest, strict=True)])
 
-    for t in _bends(lines[:, largest], chosen):
+    for t in _bends(reach, lines[:, largest], chosen):
         if not np.isnan(t):
             for beside in (1.0 + BESIDE[1], 1.0 - BESIDE[1]):
                 yield Point(
@@ -126,21 +128,21 @@ def _changes(values: Array, at: Array) -> Array:
     return np.asarray(np.abs(np.diff(np.diff(values, axis=0) / np.diff(at, axis=0), axis=0)))
 
 
-def _bends(lines: Array, evaluate: Callable[[Array], Array]) -> Array:
+def _bends(reach: Array, lines: Array, evaluate: Callable[[Array], Array]) -> Array:
     """For each column of ``lines`` the t of its sharpest kink, NaN if it has none; ``evaluate`` takes a t for each."""
     columns = np.arange(lines.shape[1])
     with np.errstate(all="ignore"):
-        slopes = np.abs(np.diff(lines, axis=0) / np.diff(REACH)[:, None])
-        change = np.nan_to_num(_changes(lines, REACH[:, None]), nan=-1.0)
+        slopes = np.abs(np.diff(lines, axis=0) / np.diff(reach)[:, None])
+        change = np.nan_to_num(_changes(lines, reach[:, None]), nan=-1.0)
         # A curve changes its slope everywhere, a kink in one place.
-        curvature = np.diff(np.diff(lines, axis=0) / np.diff(REACH)[:, None], axis=0) / np.diff(REACH)[1:, None]
+        curvature = np.diff(np.diff(lines, axis=0) / np.diff(reach)[:, None], axis=0) / np.diff(reach)[1:, None]
         around = sliding_window_view(np.pad(curvature, ((2, 2), (0, 0)), "reflect"), 5, axis=0)
         k = np.nan_to_num(np.abs(curvature - np.median(around, axis=-1)), nan=-1.0).argmax(axis=0)
         first = change[k, columns]
         hopeful = first > 1e-6 * np.nan_to_num(slopes, nan=0.0).max(axis=0)
         if not hopeful.any():
             return np.full(len(columns), np.nan)
-        t = np.stack([REACH[k], REACH[k + 1], REACH[k + 2]])
+        t = np.stack([reach[k], reach[k + 1], reach[k + 2]])
         values = np.stack([lines[k + i, columns] for i in range(3)])
         last = first
         for _ in range(HALVINGS):

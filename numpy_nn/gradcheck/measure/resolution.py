@@ -40,7 +40,7 @@ ROOM = 2.0
 
 # An output of so few values over all windows at the last spacing is no rounding of something smooth, but a function of
 # its own that is constant between jumps, such as round(x) or sign(x): its slope is 0.
-FEW_VALUES = 4
+FEW_VALUES = 9
 
 # A step of less than this share of the output is rounding in float64, which is measured apart.
 OF_FLOAT64 = 2.0**-40
