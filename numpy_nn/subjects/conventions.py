@@ -39,9 +39,10 @@ def _holds_floats(part: Any) -> bool:
 
 def orders_of_inputs(forward: Callable[..., Any], given: Sequence[str], target: str | None) -> tuple[str, ...]:
     """The given arguments in the order of forward's: a target goes where the names want it."""
-    if target is None or len(given) != 2:
-        return tuple(given)
     spec = positional(forward)
+    if target is None or len(given) != 2:
+        own = [] if spec is None else spec[0] + spec[1]
+        return tuple(sorted(given, key=own.index)) if set(given) <= set(own) else tuple(given)
     wanted = [] if spec is None else (spec[0] + spec[1])[:2]
     return ordered_by_role(wanted, given[0] if given[1] == target else given[1], target) or tuple(given)
 
@@ -160,8 +161,14 @@ def conventions(
         arguments = Arguments(backward, inputs, target, outputs, has_cache)
         first = result[0] if isinstance(result, tuple) and result else result
         named = arguments.by_name(np.size(first) == 1)
-        if named is not None:
-            yield Convention(inputs, outputs, None, named), True
-        for order in arguments.by_number():
-            if order != named:
-                yield Convention(inputs, outputs, None, order), False
+        orders = [] if named is None else [(named, True)]
+        orders += [(order, False) for order in arguments.by_number() if order != named]
+        caches = _caches(result[outputs:]) if has_cache else [None]
+        for order, by_name in orders:
+            for cache in caches if CACHE in order else [None]:
+                yield Convention(inputs, outputs, None, order, cache), by_name
+
+
+def _caches(rest: Sequence[Any]) -> list[int | None]:
+    """Which of the things after the outputs backward may be given: all, or one that is no array, the last first."""
+    return [None, *(i for i in reversed(range(len(rest))) if len(rest) > 1 and not isinstance(rest[i], np.ndarray))]

@@ -114,6 +114,92 @@ def gradient_and_output(wrong):
 
 
 @form
+def a_setting_that_backward_has_too(wrong):
+    def pool_forward(x, size, mode="max"):
+        parts = x.reshape(len(x), -1, size)
+        return (parts.max(axis=2) if mode == "max" else parts.mean(axis=2)), (parts, size)
+
+    def pool_backward(dout, cache, mode="max"):
+        parts, size = cache
+        mask = parts == parts.max(axis=2, keepdims=True) if mode == "max" else np.full(parts.shape, 1 / size)
+        return wrong * (mask * dout[:, :, None]).reshape(len(parts), -1)
+
+    return ((pool_forward, pool_backward), (array(5, 4), 2, "average")), {}, "x"
+
+
+@form
+def parameters_in_a_dict(wrong):
+    def cell_forward(x, parameters):
+        a = np.tanh(x @ parameters["W"] + parameters["b"])
+        return a, (x, a, parameters)
+
+    def cell_backward(da, cache):
+        x, a, parameters = cache
+        dz = da * (1 - a**2)
+        return {"dx": dz @ parameters["W"].T, "dW": wrong * x.T @ dz, "db": dz.sum(axis=0)}
+
+    parameters = {"W": array(4, 3), "b": array(3), "keep_prob": 1.0}
+    return ((cell_forward, cell_backward), (array(5, 4), parameters)), {}, "parameters['W']"
+
+
+@form
+def an_output_without_a_gradient_before_the_cache(wrong):
+    def step_forward(x, w):
+        h = np.tanh(x @ w)
+        return h, np.exp(h), (x, w, h)
+
+    def step_backward(dh_next, cache):
+        x, w, h = cache
+        dz = dh_next * (1 - h**2)
+        return dz @ w.T, wrong * x.T @ dz
+
+    return ((step_forward, step_backward), (array(5, 4), array(4, 3))), {}, "w"
+
+
+@form
+def gradients_before_the_value(wrong):
+    def propagate(w, b, X, Y):
+        A = 1 / (1 + np.exp(-(w.T @ X + b)))
+        cost = -np.mean(Y * np.log(A) + (1 - Y) * np.log(1 - A))
+        return {"dw": wrong * X @ (A - Y).T / Y.size, "db": np.mean(A - Y)}, cost
+
+    return (propagate, (array(4, 1), array(1, 1), array(4, 6), rng(3).uniform(0, 1, (1, 6)))), {}, "w"
+
+
+@form
+def a_gradient_of_one_argument_alone(wrong):
+    def cost(x, theta):
+        return float(np.sin(x @ theta))
+
+    def gradient(x, theta):
+        return wrong * x * np.cos(x @ theta)
+
+    return ((cost, gradient), (array(4), array(4, seed=1))), {}, "theta"
+
+
+@form
+def functions_whose_cost_is_another(wrong):
+    def network_forward(X, parameters):
+        A1 = np.tanh(parameters["W1"] @ X + parameters["b1"])
+        A2 = 1 / (1 + np.exp(-(parameters["W2"] @ A1 + parameters["b2"])))
+        return A2, (A1, A2)
+
+    def network_backward(AL, Y, cache, parameters, X):
+        A1, _ = cache
+        dZ2 = (AL - Y) / Y.shape[1]
+        dZ1 = parameters["W2"].T @ dZ2 * (1 - A1**2)
+        grads = {"dW2": dZ2 @ A1.T, "db2": np.squeeze(np.sum(dZ2))}
+        return grads | {"dW1": wrong * dZ1 @ X.T, "db1": dZ1.sum(axis=1, keepdims=True)}
+
+    def compute_cost(AL, Y):
+        return -np.mean(Y * np.log(AL) + (1 - Y) * np.log(1 - AL))
+
+    parameters = {"W1": array(3, 4), "b1": array(3, 1), "W2": array(1, 3), "b2": array(1, 1)}
+    target = (network_forward, network_backward)
+    return (target, (array(4, 6), parameters), rng(3).uniform(0, 1, (1, 6))), {"loss": compute_cost}, "parameters['W1']"
+
+
+@form
 def derivative_of_the_output(wrong):
     return ((np.tanh, lambda s: wrong * (1 - s**2)), array(5, 4)), {}, "x"
 
@@ -346,6 +432,26 @@ def other_names_and_a_learning_rate(wrong):
             return grad_input
 
     return (Dense(), array(5, 4)), {}, "W"
+
+
+@form
+def an_update_beside_a_kept_output(wrong):
+    class Layer:
+        def __init__(self):
+            self.weights, self.bias = array(4, 3), array(1, 3)
+
+        def forward_propagation(self, input_data):
+            self.input = input_data
+            self.output = self.input @ self.weights + self.bias
+            return self.output
+
+        def backward_propagation(self, output_error, learn_rate):
+            input_error = output_error @ self.weights.T
+            self.weights -= learn_rate * wrong * self.input.T @ output_error
+            self.bias -= learn_rate * output_error
+            return input_error
+
+    return (Layer(), array(1, 4)), {}, "weights"
 
 
 @form
