@@ -91,6 +91,7 @@ class CodeSubject(CalledCode):
             if self._depends(place, home):
                 self._add(name, place)
                 known.append(self.arrays[name])
+                home = self.output()  # which in float64 may have other last digits than it had
             elif isinstance(value, np.ndarray) and value.dtype.kind == "f" and self._stays(place):
                 self._silent[name] = place
 
@@ -166,7 +167,8 @@ class CodeSubject(CalledCode):
         only_one = isinstance(returned, np.ndarray)
         if only_one:
             inputs.sort(key=self._is_data)  # the single gradient of a loss is rather that of what is learned
-        for index, name in enumerate(inputs):
+        whole = self._container_of_gradients(inputs, returned)
+        for index, name in enumerate(inputs if whole is None else [whole]):
             for part, array in arrays_of(self._given[name]):
                 like = self._input_likeness(name, index, part, array.shape, len(inputs), only_one)
                 wanted[written_in(name, part)] = (array.shape, like)
@@ -228,6 +230,13 @@ class CodeSubject(CalledCode):
 
     def _is_parameter(self, path: Path) -> bool:
         return any(place.path == path for place in self._places.values())
+
+    def _container_of_gradients(self, inputs: Sequence[str], returned: Any) -> str | None:
+        """The list among several arguments, if what is returned has as many gradients as it has arrays."""
+        if not isinstance(returned, (list, tuple)) or len(returned) == len(inputs):
+            return None
+        lists = [name for name in inputs if isinstance(self._given[name], list)]
+        return next((name for name in lists if len(arrays_of(self._given[name])) == len(returned)), None)
 
     def _input_likeness(
         self, name: str, index: int, path: Path, shape: tuple[int, ...], count: int, only_one: bool
@@ -300,7 +309,13 @@ class CodeSubject(CalledCode):
         array = self.arrays.pop(name)
         self._lost[name] = (place, array)
         if isinstance(place.read(), np.ndarray):
-            self.unchecked.append((name, "buffer" if BUFFER.search(name) else "unchecked", array.size))
+            known = BUFFER.search(name) or self._is_mere_loss()
+            self.unchecked.append((name, "buffer" if known else "unchecked", array.size))
+
+    def _is_mere_loss(self) -> bool:
+        """Whether it is a loss without a forward pass whose gradient of the input is found: its arrays are weights."""
+        no_network = self.is_loss and names.method(self._owner, names.FORWARDS) is None
+        return no_network and self.input in self._leaves
 
 
 def _likeness_of(path: Path, shape: tuple[int, ...]) -> Callable[[Leaf], float]:

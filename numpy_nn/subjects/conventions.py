@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from itertools import permutations
 from typing import Any
 
 import numpy as np
@@ -126,6 +127,19 @@ class Arguments:
             return None
         return (*roles[:first], *roles[first + max(0, count - 1) :]) if count else tuple(roles)
 
+    def by_elimination(self) -> Iterator[tuple[str, ...]]:
+        """Where one or two names do not tell: what is left of the gradient and of forward's arguments, in order."""
+        found = [self._role(name) for name in self.wanted]
+        missing = [i for i, role in enumerate(found) if role is None]
+        left = [role for role in (*[GRADS] * (self.grads == 1), *self.inputs) if role not in found]
+        if self.any_number or not 0 < len(missing) <= 2 or len(left) > 8:
+            return
+        for roles in permutations(left, len(missing)):
+            chosen = dict(zip(missing, roles, strict=True))
+            order = tuple(chosen.get(i, role) for i, role in enumerate(found))
+            if GRADS in order:
+                yield tuple(role for role in order if role is not None)
+
     def by_number(self) -> Iterator[tuple[str, ...]]:
         """The usual orders that have as many arguments."""
         grads, inputs, rates = (GRADS,), self.inputs, (RATE,)
@@ -162,7 +176,8 @@ def conventions(
         first = result[0] if isinstance(result, tuple) and result else result
         named = arguments.by_name(np.size(first) == 1)
         orders = [] if named is None else [(named, True)]
-        orders += [(order, False) for order in arguments.by_number() if order != named]
+        guesses = dict.fromkeys([*arguments.by_number(), *arguments.by_elimination()])
+        orders += [(order, False) for order in guesses if order != named]
         caches = _caches(result[outputs:]) if has_cache else [None]
         for order, by_name in orders:
             for cache in caches if CACHE in order else [None]:

@@ -26,7 +26,7 @@ _GRADS = words(
     "output_error cotangent cotangents ct accum_grad top_diff dnext dprev v vjp_g"
 )
 _GRAD_PATTERN = re.compile(
-    r"^(d[A-Z]\w*|d_\w+|grad_?\w*|\w+_(grad|gradient|grads|cotangent)|d(next|prev)_?\w*|d[a-z]_\w+|d(out|y|z|a|h|l)\d*)$"
+    r"^(d[A-Z]\w*|d_\w+|grad_?\w*|\w+_(grad|gradient|grads|cotangent)|d(next|prev)_?\w*|d[a-z]_\w+|d[a-z]+_(prev|next|out|curr)|d(out|y|z|a|h|l)\d*)$"
 )
 _CACHES = words(
     "cache caches ctx context saved saved_tensors res residual residuals memory mem tape stash store cached "

@@ -92,6 +92,17 @@ def gradient_after_the_inputs(wrong):
 
 
 @form
+def arguments_of_backward_of_other_names(wrong):
+    def product(image, filt, bias):
+        return image @ filt + bias
+
+    def product_backward(dconv_prev, conv_in, filt):
+        return dconv_prev @ filt.T, wrong * conv_in.T @ dconv_prev, dconv_prev.sum(axis=0)
+
+    return ((product, product_backward), (array(5, 4), array(4, 3), array(3))), {}, "filt"
+
+
+@form
 def gradients_in_a_dict_of_other_names(wrong):
     def f(x, w):
         return x @ w
@@ -164,6 +175,18 @@ def gradients_before_the_value(wrong):
         return {"dw": wrong * X @ (A - Y).T / Y.size, "db": np.mean(A - Y)}, cost
 
     return (propagate, (array(4, 1), array(1, 1), array(4, 6), rng(3).uniform(0, 1, (1, 6)))), {}, "w"
+
+
+@form
+def a_list_of_gradients_before_the_value(wrong):
+    def step(image, label, params):
+        w, b = params
+        p = np.exp(image @ w + b)
+        p /= p.sum(axis=1, keepdims=True)
+        dz = p - label
+        return [wrong * image.T @ dz, dz.sum(axis=0)], -np.sum(label * np.log(p))
+
+    return (step, (array(5, 4), np.eye(3)[[0, 1, 2, 1, 0]], [array(4, 3), array(3)])), {}, "params[0]"
 
 
 @form
@@ -332,6 +355,21 @@ def softmax(z):
 
 
 @form
+def a_loss_with_weights_of_the_classes(wrong):
+    class Weighted:
+        def __init__(self):
+            self.weights = np.array([1.0, 2.0, 0.5])
+
+        def loss(self, logits, labels):
+            return np.sum(self.weights * (logits - labels) ** 2)
+
+        def grad(self, logits, labels):
+            return wrong * 2 * self.weights * (logits - labels)
+
+    return (Weighted(), array(5, 3), array(5, 3, seed=1)), {}, "logits"
+
+
+@form
 def a_loss_that_returns_its_gradient(wrong):
     def softmax_loss(scores, y):
         p = softmax(scores)
@@ -432,6 +470,26 @@ def other_names_and_a_learning_rate(wrong):
             return grad_input
 
     return (Dense(), array(5, 4)), {}, "W"
+
+
+@form
+def buffers_of_float32_in_a_dict(wrong):
+    class Layer:
+        def __init__(self):
+            self.params = {"w": array(4, 3).astype(np.float32), "b": array(3).astype(np.float32)}
+            self.grads, self.ctx = {}, {}
+
+        def forward(self, inputs):
+            columns = np.empty(inputs.shape, np.float32)
+            columns[...] = inputs
+            self.ctx = {"columns": columns}
+            return columns @ self.params["w"] + self.params["b"]
+
+        def backward(self, grad):
+            self.grads = {"w": wrong * self.ctx["columns"].T @ grad, "b": grad.sum(axis=0)}
+            return grad @ self.params["w"].T
+
+    return (Layer(), array(5, 4)), {}, "params['w']"
 
 
 @form
