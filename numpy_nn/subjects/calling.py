@@ -25,15 +25,15 @@ class Convention:
     """How code is called and read.
 
     ``inputs`` are forward's arguments by name, in its order. Of what it returns the first ``outputs`` are outputs and
-    the rest its cache; ``output_path`` leads to the output where it returns nothing. ``arguments`` are the roles of
-    backward's, or None if forward returns a value and its gradients; ``elementwise`` says that backward returns f'(x),
-    not yet multiplied by a gradient.
+    the rest its cache, or one thing of the rest, ``cache``; ``output_path`` leads to the output where it returns
+    nothing. ``arguments`` are the roles of backward's, or None if forward returns a value and its gradients.
     """
 
     inputs: tuple[str, ...]
     outputs: int = 1
     output_path: Path | None = None
     arguments: tuple[str, ...] | None = (GRADS,)
+    cache: int | None = None
 
     @property
     def takes_grads(self) -> bool:
@@ -129,11 +129,8 @@ class CalledCode(Subject):
         if name == self._targets_name:
             return self.targets
         value = self._given[name]
-        if isinstance(value, list) and (parts := arrays_of(value)):
-            value = list(value)
-            for path, array in parts:
-                value[path[0].key] = self.arrays.get(written_in(name, path), array).copy()
-            return value
+        if isinstance(value, (list, dict)):
+            return with_arrays(value, lambda path, array: self.arrays.get(written_in(name, path), array).copy())
         value = self.arrays.get(name, value)
         return value.copy() if isinstance(value, np.ndarray) else value
 
@@ -165,6 +162,8 @@ class CalledCode(Subject):
 
     def _times(self, value: Array, grad_outputs: Sequence[Array], name: str) -> Array:
         """A Jacobian, if it is one, times the gradient of the output."""
+        if self._is_jacobian and grad_outputs[0].ndim == 0:
+            return np.asarray(value * grad_outputs[0])  # whatever axes of length 1 it has lost
         if self._is_jacobian and value.shape == grad_outputs[0].shape + self.arrays[name].shape:
             return np.asarray(np.tensordot(grad_outputs[0], value, grad_outputs[0].ndim))
         return value
@@ -189,7 +188,8 @@ class CalledCode(Subject):
             if role == GRADS:
                 arguments += [g if g.ndim else float(g) for g in grad_outputs]
             elif role == CACHE:
-                arguments.append(cache[0] if len(cache) == 1 else cache)
+                one = 0 if len(cache) == 1 else self.convention.cache
+                arguments.append(cache if one is None else cache[one])
             elif role == OUTPUT:
                 arguments += outputs
             elif role == RATE:
@@ -250,14 +250,26 @@ def as_given(value: Any) -> Any:
     """An argument as the code gets it: float arrays in float64, whatever else unchanged."""
     if isinstance(value, (np.ndarray, np.floating)) and value.dtype.kind == "f":
         return np.array(value, np.float64)
-    return list(map(as_given, value)) if isinstance(value, list) else value
-
-
-def arrays_of(value: Any) -> list[tuple[Path, Array]]:
-    """The arrays of floats in an argument, by their places in it: it is one, or a list of some."""
     if isinstance(value, list):
-        return [((Step(i, True),), part) for i, part in enumerate(value) if is_differentiated(part)]
-    return [((), value)] if is_differentiated(value) else []
+        return list(map(as_given, value))
+    return {key: as_given(part) for key, part in value.items()} if type(value) is dict else value
+
+
+def arrays_of(value: Any, path: Path = ()) -> list[tuple[Path, Array]]:
+    """The arrays of floats in an argument, by their places in it: it is one, or a list or dict of some."""
+    if isinstance(value, (list, dict)):
+        parts = value.items() if isinstance(value, dict) else enumerate(value)
+        return [found for key, part in parts for found in arrays_of(part, (*path, Step(key, True)))]
+    return [(path, value)] if is_differentiated(value) else []
+
+
+def with_arrays(value: Any, put: Callable[[Path, Array], Array], path: Path = ()) -> Any:
+    """A copy of a list or dict with ``put(path, array)`` in the place of every array of floats."""
+    if isinstance(value, list):
+        return [with_arrays(part, put, (*path, Step(i, True))) for i, part in enumerate(value)]
+    if type(value) is dict:
+        return {key: with_arrays(part, put, (*path, Step(key, True))) for key, part in value.items()}
+    return put(path, value) if is_differentiated(value) else value
 
 
 def written_in(name: str, path: Path) -> str:

@@ -48,12 +48,27 @@ class CodeSubject(CalledCode):
         self._match(named)
         for name in [name for name in self._places if name not in {**self._leaves, **self._updates}]:
             self._give_up(name)
-        for name in [name for name in self.arrays if name not in self._places and name != self.input]:
-            if name not in self._leaves:
-                del self.arrays[name]
-                self.unchecked.append((name, "unclaimed" if self._says_none(name) else "unchecked", 0))
+        for name in [name for name in self.arrays if name not in self._places and name not in self._leaves]:
+            if name != self.input or (self._leaves and self._is_data(name)):
+                self._leave_out(name, constants)
         if self.input not in self.arrays:
             self.input = next(iter(self.arrays), self.input)
+
+    def _leave_out(self, name: str, constants: Sequence[str]) -> None:
+        """An argument of which no gradient was found is not checked; unless there is a reason for it, that is said."""
+        moved = self.arrays[name] * 1.125 + 0.0625
+        with self.at({name: moved}):
+            there = self.output()
+        matters = name in self._given or not np.array_equal(there, self.output(), equal_nan=True)
+        del self.arrays[name]
+        if matters and name not in constants:
+            kind = "unclaimed" if self._says_none(name) else "buffer" if BUFFER.search(name) else "unchecked"
+            self.unchecked.append((name, "data" if kind == "unchecked" and self._is_data(name) else kind, 0))
+
+    def _is_data(self, name: str) -> bool:
+        """Whether a function returns a number, and this argument of it is called as a network's input or target is."""
+        known = names.is_data(name) or names.role_in_loss(name) == names.TARGET
+        return self._owner is None and name in self._given and known and self.output().size == 1
 
     def _find_dependent(self, constants: Sequence[str]) -> None:
         if isinstance(self._owner, Composition):
@@ -76,6 +91,7 @@ class CodeSubject(CalledCode):
             if self._depends(place, home):
                 self._add(name, place)
                 known.append(self.arrays[name])
+                home = self.output()  # which in float64 may have other last digits than it had
             elif isinstance(value, np.ndarray) and value.dtype.kind == "f" and self._stays(place):
                 self._silent[name] = place
 
@@ -150,7 +166,10 @@ class CodeSubject(CalledCode):
         inputs = [n for n in self.convention.inputs if arrays_of(self._given[n]) and n != self._targets_name]
         wanted: dict[str, tuple[tuple[int, ...], Callable[[Leaf], float]]] = {}
         only_one = isinstance(returned, np.ndarray)
-        for index, name in enumerate(inputs):
+        if only_one:
+            inputs.sort(key=self._is_data)  # the single gradient of a loss is rather that of what is learned
+        whole = self._container_of_gradients(inputs, returned)
+        for index, name in enumerate(inputs if whole is None else [whole]):
             for part, array in arrays_of(self._given[name]):
                 like = self._input_likeness(name, index, part, array.shape, len(inputs), only_one)
                 wanted[written_in(name, part)] = (array.shape, like)
@@ -233,17 +252,27 @@ class CodeSubject(CalledCode):
     def _is_parameter(self, path: Path) -> bool:
         return any(place.path == path for place in self._places.values())
 
+    def _container_of_gradients(self, inputs: Sequence[str], returned: Any) -> str | None:
+        """The list among several arguments, if what is returned has as many gradients as it has arrays."""
+        if not isinstance(returned, (list, tuple)) or len(returned) == len(inputs):
+            return None
+        lists = [name for name in inputs if isinstance(self._given[name], list)]
+        return next((name for name in lists if len(arrays_of(self._given[name])) == len(returned)), None)
+
     def _input_likeness(
         self, name: str, index: int, path: Path, shape: tuple[int, ...], count: int, only_one: bool
     ) -> Callable[[Leaf], float]:
         parameters = {self.arrays[name].shape for name in self._places}
 
         def like(leaf: Leaf) -> float:
-            if path:  # one array of a list
-                return 0.9 if leaf.returned and leaf.path in (path, (Step(index, True), *path)) else 0.0
+            if path:  # one array of a list or dict
+                in_place = 0.9 if leaf.path in (path, (Step(index, True), *path)) else 0.0
+                return max(in_place, likeness(path, leaf, shape)) if leaf.returned else 0.0
             if leaf.returned and not leaf.path:
                 if leaf.value.shape != shape and leaf.value.shape in parameters:
                     return 0.0  # gradient(x, y) of a model with one parameter returns the gradient of that
+                if count > 1 and not self._places:
+                    return 0.7 if index == 0 else 0.6  # of one of the arguments: the numbers tell of which
                 return 1.0 if index == 0 and not (self._places and not only_one) else 0.0
             if len(leaf.path) > 1 and leaf.value.shape in parameters:
                 return 0.0  # ([db1, db2], [dW1, dW2]): the input's is not within a list of parameters' gradients
@@ -257,7 +286,8 @@ class CodeSubject(CalledCode):
 
     def _take_whatever_is_left(self, found: Sequence[Leaf]) -> None:
         """A single array that was returned is meant as the gradient of the input, whatever its shape."""
-        if not self._owner and len(found) == 1 and found[0].returned:
+        taken = any(leaf is found[0] for leaf in self._leaves.values()) if found else True
+        if not self._owner and len(found) == 1 and found[0].returned and not taken:
             self._leaves[self.input] = found[0]
 
     def _agrees(self, name: str, gradient: Array, grad_output: Array) -> bool:
@@ -304,7 +334,13 @@ class CodeSubject(CalledCode):
         array = self.arrays.pop(name)
         self._lost[name] = (place, array)
         if isinstance(place.read(), np.ndarray):
-            self.unchecked.append((name, "buffer" if BUFFER.search(name) else "unchecked", array.size))
+            known = BUFFER.search(name) or self._is_mere_loss()
+            self.unchecked.append((name, "buffer" if known else "unchecked", array.size))
+
+    def _is_mere_loss(self) -> bool:
+        """Whether it is a loss without a forward pass whose gradient of the input is found: its arrays are weights."""
+        no_network = self.is_loss and names.method(self._owner, names.FORWARDS) is None
+        return no_network and self.input in self._leaves
 
 
 def _likeness_of(path: Path, shape: tuple[int, ...]) -> Callable[[Leaf], float]:

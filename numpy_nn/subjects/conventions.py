@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from itertools import permutations
 from typing import Any
 
 import numpy as np
@@ -37,9 +38,10 @@ def _holds_floats(part: Any) -> bool:
 
 def orders_of_inputs(forward: Callable[..., Any], given: Sequence[str], target: str | None) -> tuple[str, ...]:
     """The given arguments in the order of forward's: a target goes where the names want it."""
-    if target is None or len(given) != 2:
-        return tuple(given)
     spec = positional(forward)
+    if target is None or len(given) != 2:
+        own = [] if spec is None else spec[0] + spec[1]
+        return tuple(sorted(given, key=own.index)) if set(given) <= set(own) else tuple(given)
     wanted = [] if spec is None else (spec[0] + spec[1])[:2]
     return ordered_by_role(wanted, given[0] if given[1] == target else given[1], target) or tuple(given)
 
@@ -123,6 +125,19 @@ class Arguments:
             return None
         return (*roles[:first], *roles[first + max(0, count - 1) :]) if count else tuple(roles)
 
+    def by_elimination(self) -> Iterator[tuple[str, ...]]:
+        """Where one or two names do not tell: what is left of the gradient and of forward's arguments, in order."""
+        found = [self._role(name) for name in self.wanted]
+        missing = [i for i, role in enumerate(found) if role is None]
+        left = [role for role in (*[GRADS] * (self.grads == 1), *self.inputs) if role not in found]
+        if self.any_number or not 0 < len(missing) <= 2 or len(left) > 8:
+            return
+        for roles in permutations(left, len(missing)):
+            chosen = dict(zip(missing, roles, strict=True))
+            order = tuple(chosen.get(i, role) for i, role in enumerate(found))
+            if GRADS in order:
+                yield tuple(role for role in order if role is not None)
+
     def by_number(self) -> Iterator[tuple[str, ...]]:
         """The usual orders that have as many arguments."""
         grads, inputs, rates = (GRADS,), self.inputs, (RATE,)
@@ -167,10 +182,17 @@ def conventions(
         arguments = Arguments(backward, inputs, target, outputs, has_cache)
         first = result[0] if isinstance(result, tuple) and result else result
         named = arguments.by_name(np.size(first) == 1)
-        if named is not None:
-            yield Convention(inputs, outputs, None, named), True
         # What is called a gradient is one: code that takes it and leaves it out is wrong, and no derivative of f.
         takes_grads = target is None and named is not None and GRADS in named
-        for order in arguments.by_number():
-            if order != named and (GRADS in order or not takes_grads):
-                yield Convention(inputs, outputs, None, order), False
+        guesses = dict.fromkeys([*arguments.by_number(), *arguments.by_elimination()])
+        orders = [] if named is None else [(named, True)]
+        orders += [(order, False) for order in guesses if order != named and (GRADS in order or not takes_grads)]
+        caches = _caches(result[outputs:]) if has_cache else [None]
+        for order, by_name in orders:
+            for cache in caches if CACHE in order else [None]:
+                yield Convention(inputs, outputs, None, order, cache), by_name
+
+
+def _caches(rest: Sequence[Any]) -> list[int | None]:
+    """Which of the things after the outputs backward may be given: all, or one that is no array, the last first."""
+    return [None, *(i for i in reversed(range(len(rest))) if len(rest) > 1 and not isinstance(rest[i], np.ndarray))]

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import inspect
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from numpy_nn.subjects import names
+from numpy_nn.subjects.names import positional
 
 Cost = Callable[[NDArray[Any], NDArray[Any]], Any]
 
@@ -37,28 +41,64 @@ def _of_labels(a: NDArray[Any], y: NDArray[Any]) -> Any:
 
 
 class LossOfOutput:
-    """A loss of what a forward pass returns, as one function of its arguments and the targets.
+    """A loss of what a forward pass returns, as one function of its arguments, which are ``named``, and the targets.
 
-    Where ``loss`` returns its own gradient beside its value, :meth:`backward` hands that to the network's ``gradient``.
+    A loss may want arguments of the forward pass too, by their names, such as the weights that it decays. Where
+    ``loss`` returns its own gradient beside its value, :meth:`backward` hands that to the network's ``gradient``.
     """
 
     def __init__(
-        self, forward: Callable[..., Any], loss: Callable[..., Any], gradient: Callable[..., Any] | None
+        self,
+        forward: Callable[..., Any],
+        loss: Callable[..., Any],
+        gradient: Callable[..., Any] | None,
+        named: Sequence[str] = (),
     ) -> None:
-        self._forward, self._loss, self._gradient = forward, loss, gradient
+        self._forward, self._loss, self._gradient, self._named = forward, loss, gradient, tuple(named)
         self._of_output: Any = None
+        self._output: Any = None
 
     def loss(self, *arguments: Any) -> Any:
-        """loss(forward(x), targets)."""
+        """loss(forward(x), targets), and after it what forward returned beside its output."""
         *inputs, targets = arguments
         output = self._forward(*inputs)
-        value = self._loss(output[0] if isinstance(output, tuple) else output, targets)
+        rest = output[1:] if isinstance(output, tuple) else ()
+        self._output = output[0] if isinstance(output, tuple) else output
+        value = self._loss(*self._in_order(self._output, targets, dict(zip(self._named, inputs, strict=False))))
         if isinstance(value, tuple):
             value, self._of_output = value[0], value[1]
-        return value
+        return (value, *rest) if rest else value
+
+    def _in_order(self, output: Any, targets: Any, given: Mapping[str, Any]) -> list[Any]:
+        """The arguments of the loss in the order of its names: the output, then the targets, if they do not tell."""
+        spec = positional(self._loss)
+        wanted = [] if spec is None else spec[0]
+        first_two = [output, targets]
+        if [names.role_in_loss(name) for name in wanted[:2]] == [names.TARGET, names.PREDICTION]:
+            first_two = [targets, output]
+        return [*first_two, *(given[name] for name in wanted[2:] if name in given)]
 
     def backward(self) -> Any:
         """The network's backward pass from the gradient that the loss has returned. TypeError if it returned none."""
         if self._of_output is None or self._gradient is None:
             raise TypeError("the loss returns no gradient")
         return self._gradient(self._of_output)
+
+    def given_output(self, gradient: Callable[..., Any]) -> Callable[..., Any]:
+        """A gradient function that wants the output of the forward pass, as one that gets it by itself."""
+        spec = positional(gradient)
+        wanted = [] if spec is None else spec[0]
+        free = [name for name in wanted if name not in self._named and names.role(name) == names.UNKNOWN]
+        found = [n for n in free if names.role_in_loss(n) == names.PREDICTION and not names.is_data(n)]
+        if len(found) != 1:
+            return gradient
+        place = wanted.index(found[0])
+
+        def with_output(*arguments: Any) -> Any:
+            return gradient(*arguments[:place], self._output, *arguments[place:])
+
+        signature = inspect.signature(gradient)
+        with_output.__signature__ = signature.replace(  # type: ignore[attr-defined]  # where inspect looks it up
+            parameters=[p for name, p in signature.parameters.items() if name != found[0]]
+        )
+        return with_output

@@ -26,7 +26,7 @@ _GRADS = words(
     "output_error cotangent cotangents ct accum_grad top_diff dnext dprev v vjp_g"
 )
 _GRAD_PATTERN = re.compile(
-    r"^(d[A-Z]\w*|d_\w+|grad_?\w*|\w+_(grad|gradient|grads|cotangent)|d(next|prev)_?\w*|d(out|y|z|a|h|l)\d*)$"
+    r"^(d[A-Z]\w*|d_\w+|grad_?\w*|\w+_(grad|gradient|grads|cotangent)|d(next|prev)_?\w*|d[a-z]_\w+|d[a-z]+_(prev|next|out|curr)|d(out|y|z|a|h|l)\d*)$"
 )
 _CACHES = words(
     "cache caches ctx context saved saved_tensors res residual residuals memory mem tape stash store cached "
@@ -40,7 +40,7 @@ _PREDICTIONS = words(
     "y_pred ypred yhat y_hat pred preds prediction predictions predicted output outputs out p probs prob "
     "probabilities a al x z logits logit scores score h o yp inp input inputs activations"
 )
-_RATES = words("lr learning_rate learningrate l_rate eta rate step_size alpha_lr")
+_RATES = words("lr learning_rate learningrate learn_rate learnrate l_rate lrate eta rate step_size stepsize alpha_lr")
 
 FORWARDS = words(
     "forward forward_pass fprop feedforward feed_forward forward_propagation forward_prop forward_propagate "
@@ -64,6 +64,7 @@ RESETS = words(
     "zero_grad zero_grads zero_gradient zero_gradients flush_gradients reset_gradients reset_grads reset_grad "
     "clear_gradients clear_grads cleargrads clear_grad"
 )
+_DATA = words("x input inputs data image images img feature features batch samples x_batch x_train xs")
 # Arguments that are no arrays, and what a forward pass in training is given for them.
 SETTINGS = {"training": True, "train": True, "is_training": True, "train_flg": True, "is_train": True, "mode": "train"}
 # Where a forward pass that returns nothing leaves its output, and a backward pass the gradient of its input.
@@ -116,6 +117,20 @@ def role_in_loss(name: str) -> str:
     if word in _PREDICTIONS or word.startswith(("y_pred", "pred")):
         return PREDICTION
     return UNKNOWN
+
+
+def with_target_at(last: int, own: Sequence[str]) -> list[str]:
+    """The names of a function's arguments with that of the target, if one alone is called so, in this place."""
+    found = [name for name in own[: last + 1] if role_in_loss(name) == TARGET]
+    if len(found) != 1:
+        return list(own)
+    others = [name for name in own if name != found[0]]
+    return [*others[:last], found[0], *others[last:]]
+
+
+def is_data(name: str) -> bool:
+    """Whether an argument of this name is likely to be the data that a network is applied to."""
+    return plain(name) in _DATA
 
 
 def is_gradient_of(name: Any, of: Any) -> float:

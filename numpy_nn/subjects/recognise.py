@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -17,6 +16,7 @@ from numpy_nn.subjects.calling import Convention, as_given, is_differentiated
 from numpy_nn.subjects.code import CodeSubject, output_paths
 from numpy_nn.subjects.conventions import conventions, is_certain, orders_of_inputs
 from numpy_nn.subjects.costs import LossOfOutput, usual_costs
+from numpy_nn.subjects.dressing import in_training, value_first, with_context, with_settings
 from numpy_nn.subjects.names import method, positional
 from numpy_nn.subjects.places import follow
 from numpy_nn.subjects.state import Snapshot, in_float64
@@ -52,46 +52,6 @@ def as_subject(target: Any, inputs: Sequence[Any], targets: Any, hints: Hints) -
     return _of_object(in_float64(target), inputs, targets, hints)
 
 
-class Context:
-    """What a forward pass written as torch's Functions are is given to keep things in."""
-
-    saved_tensors: tuple[Any, ...] = ()
-
-    def save_for_backward(self, *things: Any) -> None:
-        """Keep them as ``saved_tensors``."""
-        self.saved_tensors = things
-
-
-def with_context(forward: Any) -> Any:
-    """A forward pass whose first argument is a context, as one that returns it as its cache; any other as it is."""
-    spec = None if forward is None else positional(forward)
-    if spec is None or spec[0][:1] not in (["ctx"], ["context"]):
-        return forward
-
-    def with_cache(*arguments: Any) -> tuple[Any, ...]:
-        context = Context()
-        output = forward(context, *arguments)
-        return (*(output if isinstance(output, tuple) else (output,)), context)
-
-    signature = inspect.signature(forward)
-    with_cache.__signature__ = signature.replace(  # type: ignore[attr-defined]  # where inspect looks it up
-        parameters=list(signature.parameters.values())[1:]
-    )
-    return with_cache
-
-
-def in_training(forward: Any) -> Any:
-    """A forward pass that would not be that of training unless it is told: told so; any other as it is.
-
-    A backward pass is that of training, and of dropout and batch norm as they are there.
-    """
-    spec = None if forward is None else positional(forward)
-    flags = {name: names.SETTINGS[name] for name in ([] if spec is None else spec[1]) if name in names.SETTINGS}
-    defaults = inspect.signature(forward).parameters if flags else {}
-    flags = {name: value for name, value in flags.items() if defaults[name].default is False}
-    return partial(forward, **flags) if flags else forward
-
-
 def _is_function(target: Any) -> bool:
     """Whether a callable is a function, not an object with passes of its own."""
     return callable(target) and (
@@ -106,7 +66,9 @@ def names_of_passes(target: Any) -> bool:
 
 def _of_functions(f: Any, vjp: Any, inputs: Sequence[Any], targets: Any, hints: Hints) -> Subject:
     label = getattr(f, "__name__", type(f).__name__)
-    f = in_training(with_context(f))
+    f = in_training(with_context(f if vjp is not None else value_first(f)))
+    if targets is not None and vjp is not None and (hints.cost is not None or not _takes(f, len(inputs) + 1)):
+        return _with_unsaid_cost(label, f, vjp, inputs, targets, None, hints)
     given = named_arguments(f, inputs, targets)
     target = None if targets is None else list(given)[-1]
     return _chosen(label, f, vjp, given, target, None, hints)
@@ -120,6 +82,8 @@ def named_arguments(function: Callable[..., Any], inputs: Sequence[Any], targets
         roles = [names.role_in_loss(name) for name in own[:2]]
         if roles and roles[0] == names.TARGET and (len(roles) < 2 or roles[1] != names.TARGET):
             own[:2] = own[:2][::-1]
+    elif targets is not None:
+        own = names.with_target_at(len(inputs), own)
     values = [*inputs, *(() if targets is None else (targets,))]
     required = [] if spec is None else spec[0]
     settings = {name: names.SETTINGS[name] for name in required[len(values) :] if name in names.SETTINGS}
@@ -232,7 +196,8 @@ def _with_unsaid_cost(
     best, most = None, (0, 0)
     for formula, cost in costs:
         try:
-            subject = _chosen(label, LossOfOutput(forward, cost, None).loss, gradient, given, "targets", owner, hints)
+            chain = LossOfOutput(forward, cost, None, list(given)[:-1])
+            subject = _chosen(label, chain.loss, chain.given_output(gradient), given, "targets", owner, hints)
             agreement = subject.agreement()
         except (SubjectError, TypeError, ValueError):
             continue
@@ -312,6 +277,7 @@ def _chosen(
     """
     if owner is None and not any(is_differentiated(value) for value in given.values()):
         raise TypeError(f"{label}: expected an array of floats among the arguments, got none")
+    backward = with_settings(backward, given)
     before = Snapshot(owner if owner is not None else (forward, backward))
     result, paths = _first_result(label, forward, given, target, owner)
     if backward is None and not _is_value_and_gradients(result):
@@ -350,8 +316,8 @@ def _told(errors: Sequence[Exception], label: str, backward: Callable[..., Any] 
     """The error of the likeliest convention; the user's own, if it is one."""
     if not errors:
         return TypeError(f"{label}: expected a backward pass that takes a gradient, got {backward}{_HOW}")
-    first = errors[0]
-    return first
+    # That a cache has another length tells of a reading that was not meant.
+    return next((error for error in errors if "to unpack (" not in str(error)), errors[0])
 
 
 def _first_result(

@@ -70,7 +70,7 @@ def test_inputs_stand_as_they_are_given_unless_a_target_goes_first():
     assert orders_of_inputs(forward, ["y_pred", "y_true"], "y_true") == ("y_true", "y_pred")
     assert orders_of_inputs(forward, ["y_true", "y_pred"], "y_true") == ("y_true", "y_pred")
     assert orders_of_inputs(forward, ["b", "a"], None) == ("b", "a")
-    assert orders_of_inputs(taking("y_true", "a", "b"), ["a", "b", "y_true"], "y_true") == ("a", "b", "y_true")
+    assert orders_of_inputs(taking("y_true", "a", "b"), ["a", "b", "y_true"], "y_true") == ("y_true", "a", "b")
     assert orders_of_inputs(taking("u", "v"), ["u", "v"], "v") == ("u", "v")
 
 

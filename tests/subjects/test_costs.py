@@ -48,7 +48,7 @@ def test_a_loss_of_the_output_is_the_loss_of_the_first_output():
         return x * w, "a cache"
 
     chain = LossOfOutput(halves, lambda a, y: np.sum(a - y), None)
-    assert chain.loss(2.0, 3.0, 1.0) == 5.0
+    assert chain.loss(2.0, 3.0, 1.0) == (5.0, "a cache")
     assert LossOfOutput(lambda x: 2 * x, lambda a, y: a - y, None).loss(2.0, 1.0) == 3.0
 
 

@@ -1,0 +1,93 @@
+"""Functions dressed so that they can be called as others are: those that want a context, a flag, a setting."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from functools import partial, wraps
+from typing import Any
+
+import numpy as np
+
+from numpy_nn.subjects import names
+from numpy_nn.subjects.names import positional
+
+
+class Context:
+    """What a forward pass written as torch's Functions are is given to keep things in."""
+
+    saved_tensors: tuple[Any, ...] = ()
+
+    def save_for_backward(self, *things: Any) -> None:
+        """Keep them as ``saved_tensors``."""
+        self.saved_tensors = things
+
+
+def with_context(forward: Any) -> Any:
+    """A forward pass whose first argument is a context, as one that returns it as its cache; any other as it is."""
+    spec = None if forward is None else positional(forward)
+    if spec is None or spec[0][:1] not in (["ctx"], ["context"]):
+        return forward
+
+    signature = inspect.signature(forward)
+
+    def with_cache(*arguments: Any) -> tuple[Any, ...]:
+        context = Context()
+        bound = signature.bind(context, *arguments)
+        bound.apply_defaults()
+        for name, value in bound.arguments.items():
+            if not isinstance(value, (np.ndarray, Context)):
+                setattr(context, name, value)  # as frameworks do that hand settings on
+        output = forward(context, *arguments)
+        return (*(output if isinstance(output, tuple) else (output,)), context)
+
+    with_cache.__signature__ = signature.replace(  # type: ignore[attr-defined]  # where inspect looks it up
+        parameters=list(signature.parameters.values())[1:]
+    )
+    return with_cache
+
+
+def in_training(forward: Any) -> Any:
+    """A forward pass that would not be that of training unless it is told: told so; any other as it is.
+
+    A backward pass is that of training, and of dropout and batch norm as they are there.
+    """
+    spec = None if forward is None else positional(forward)
+    flags = {name: names.SETTINGS[name] for name in ([] if spec is None else spec[1]) if name in names.SETTINGS}
+    defaults = inspect.signature(forward).parameters if flags else {}
+    flags = {name: value for name, value in flags.items() if defaults[name].default is False}
+    return partial(forward, **flags) if flags else forward
+
+
+def with_settings(backward: Any, given: Mapping[str, Any]) -> Any:
+    """A backward pass with the settings that forward is given and it has under the same names, with defaults.
+
+    A ``mode="max"`` would otherwise be its default, whatever forward was told.
+    """
+    spec = None if backward is None else positional(backward)
+    shared = [name for name in ([] if spec is None else spec[1]) if isinstance(given.get(name), _SETTINGS)]
+    return partial(backward, **{name: given[name] for name in shared}) if shared else backward
+
+
+_SETTINGS = (bool, int, float, str, dict, tuple)
+
+
+def value_first(function: Any) -> Any:
+    """A function that may return (gradients, value): as one that returns the value first, as most do."""
+
+    @wraps(function)
+    def returning(*arguments: Any) -> Any:
+        result = function(*arguments)
+        if isinstance(result, tuple) and len(result) == 2 and _is_number(result[1]) and _is_of_arrays(result[0]):
+            return result[1], result[0]
+        return result
+
+    return returning
+
+
+def _is_number(thing: Any) -> bool:
+    return isinstance(thing, (float, np.floating)) or (isinstance(thing, np.ndarray) and thing.ndim == 0)
+
+
+def _is_of_arrays(thing: Any) -> bool:
+    return isinstance(thing, (Mapping, list, tuple)) or (isinstance(thing, np.ndarray) and thing.ndim > 0)
