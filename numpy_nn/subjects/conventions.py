@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from numpy_nn.subjects import names
 from numpy_nn.subjects.calling import CACHE, GRADS, OUTPUT, RATE, Convention
+from numpy_nn.subjects.costs import LossOfOutput
 from numpy_nn.subjects.names import positional
 
 _OUTPUT_NAMES = ("out", "output", "outputs", "y", "a", "s", "activation", "h_out", "probs")
@@ -67,9 +69,16 @@ class Arguments:
     """What backward can be given, and in which orders it may want it."""
 
     def __init__(
-        self, backward: Callable[..., Any], inputs: Sequence[str], target: str | None, grads: int, has_cache: bool
+        self,
+        backward: Callable[..., Any],
+        inputs: Sequence[str],
+        target: str | None,
+        grads: int,
+        has_cache: bool,
+        of_network: bool,
     ) -> None:
         self.inputs, self.target, self.grads, self.has_cache = tuple(inputs), target, grads, has_cache
+        self.of_network = of_network  # a loss of what a network returns, which backward may be given
         spec = positional(backward)
         self.any_number = spec is None
         self.wanted = [] if spec is None else spec[0]
@@ -112,6 +121,8 @@ class Arguments:
         if found == names.GRAD:
             return GRADS
         if self.target is not None and names.role_in_loss(name) == names.PREDICTION:
+            if self.of_network:
+                return OUTPUT
             return next(one for one in self.inputs if one != self.target)
         return OUTPUT if names.plain(name) in _OUTPUT_NAMES else None
 
@@ -157,11 +168,20 @@ def conventions(
         return
     for outputs in readings(result, backward):
         has_cache = isinstance(result, (tuple, list)) and len(result) > outputs
-        arguments = Arguments(backward, inputs, target, outputs, has_cache)
+        of_network = isinstance(getattr(forward, "__self__", None), LossOfOutput)
+        arguments = Arguments(backward, inputs, target, outputs, has_cache, of_network)
         first = result[0] if isinstance(result, tuple) and result else result
         named = arguments.by_name(np.size(first) == 1)
+        of_samples = target is not None and np.size(first) > 1
         if named is not None:
-            yield Convention(inputs, outputs, None, named), True
+            yield from _of_sum_and_mean(Convention(inputs, outputs, None, named), True, of_samples)
         for order in arguments.by_number():
             if order != named:
-                yield Convention(inputs, outputs, None, order), False
+                yield from _of_sum_and_mean(Convention(inputs, outputs, None, order), False, of_samples)
+
+
+def _of_sum_and_mean(convention: Convention, by_name: bool, of_samples: bool) -> Iterator[tuple[Convention, bool]]:
+    """The convention; and that of the mean, where forward returns the losses of samples, and backward takes none."""
+    yield convention, by_name
+    if of_samples and not convention.takes_grads:
+        yield replace(convention, averaged=True), by_name

@@ -47,12 +47,14 @@ class LossOfOutput:
     ) -> None:
         self._forward, self._loss, self._gradient = forward, loss, gradient
         self._of_output: Any = None
+        self.output: Any = None  # what the network has returned
 
     def loss(self, *arguments: Any) -> Any:
         """loss(forward(x), targets)."""
         *inputs, targets = arguments
         output = self._forward(*inputs)
-        value = self._loss(output[0] if isinstance(output, tuple) else output, targets)
+        self.output = output[0] if isinstance(output, tuple) or _is_list_of_unlike_arrays(output) else output
+        value = self._loss(self.output, targets)
         if isinstance(value, tuple):
             value, self._of_output = value[0], value[1]
         return value
@@ -62,3 +64,8 @@ class LossOfOutput:
         if self._of_output is None or self._gradient is None:
             raise TypeError("the loss returns no gradient")
         return self._gradient(self._of_output)
+
+
+def _is_list_of_unlike_arrays(output: Any) -> bool:
+    """Whether it is a list of an output and other things, not one of the outputs of samples."""
+    return isinstance(output, list) and len({np.shape(part) for part in output}) > 1
