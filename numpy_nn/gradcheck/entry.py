@@ -28,7 +28,7 @@ from numpy_nn.gradcheck.measure.kinds import (
 )
 from numpy_nn.gradcheck.measure.points import Point, far_points, other_points
 from numpy_nn.gradcheck.measure.resolution import OF_FLOAT64
-from numpy_nn.gradcheck.measure.verdicts import examine, sizes
+from numpy_nn.gradcheck.measure.verdicts import NEAR, examine, off_by, sizes
 from numpy_nn.gradcheck.progress import Progress
 from numpy_nn.gradcheck.report import CLOSE, RIGHT, UNDECIDED, WRONG, Diagnosis, Entry, GradientReport
 from numpy_nn.subjects.subject import Subject, SubjectError
@@ -300,7 +300,9 @@ def _judge_entry(entry: Entry, evidence: Evidence, slopes: Slopes, status: Statu
     elif (status == NEARLY).any():
         entry.verdict = CLOSE
         with np.errstate(divide="ignore", invalid="ignore"):
-            share = (np.abs(evidence.gradient - slopes.value) / np.abs(slopes.value))[status == NEARLY].max()
+            error, size = off_by(evidence.gradient, slopes)
+            shares = error / size
+            share = np.where(shares <= NEAR, shares, error / sizes(slopes))[status == NEARLY].max()
         entry.digits = float(-np.log10(share))
         entry.reason = _why_close(evidence, slopes, status, float(share))
     elif entry.checked < entry.size and not _right_along(evidence):
@@ -331,7 +333,8 @@ def _why_close(evidence: Evidence, slopes: Slopes, status: Status, share: float)
     if evidence.in_float32:
         return f"{off}: backward computes in float32"
     look = status == NEARLY
-    ratios = (evidence.gradient[look] / slopes.value[look]) - 1.0
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratios = (evidence.gradient[look] / slopes.value[look]) - 1.0
     if look.sum() > 1 and np.ptp(ratios) <= 0.01 * np.abs(ratios).max():
         factor = 1.0 + float(np.median(ratios))
         return f"{off}, all by the factor {factor:.10g}: a constant with few digits, or a small term in a divisor"
@@ -342,7 +345,7 @@ def _name_worst(entry: Entry, evidence: Evidence, slopes: Slopes, status: Status
     """Of the coordinates of the kind that the verdict is about, the one with the largest error."""
     gradient = evidence.gradient
     assert gradient is not None
-    error = np.abs(gradient - slopes.value)
+    error = np.abs(gradient - slopes.value) if entry.wrong else off_by(gradient, slopes)[0]
     kind = OFF if entry.wrong else UNRESOLVED if entry.undecided else NEARLY if entry.verdict == CLOSE else AGREES
     worst = np.where(status == kind, np.nan_to_num(error, nan=np.inf), -1.0)
     if not np.any(worst > 0.0):

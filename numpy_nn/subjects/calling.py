@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 
 from numpy_nn.layers.composition import Composition
 from numpy_nn.subjects import names
+from numpy_nn.subjects.costs import LossOfOutput
 from numpy_nn.subjects.gradients import Leaf, ParameterGradient
 from numpy_nn.subjects.places import Path, Place, Step, follow, written
 from numpy_nn.subjects.subject import Array, Subject
@@ -27,6 +29,7 @@ class Convention:
     ``inputs`` are forward's arguments by name, in its order. Of what it returns the first ``outputs`` are outputs and
     the rest its cache, or one thing of the rest, ``cache``; ``output_path`` leads to the output where it returns
     nothing. ``arguments`` are the roles of backward's, or None if forward returns a value and its gradients.
+    ``averaged`` says that the outputs are losses of samples, of whose mean backward gives the gradient.
     """
 
     inputs: tuple[str, ...]
@@ -34,6 +37,7 @@ class Convention:
     output_path: Path | None = None
     arguments: tuple[str, ...] | None = (GRADS,)
     cache: int | None = None
+    averaged: bool = False
 
     @property
     def takes_grads(self) -> bool:
@@ -85,7 +89,9 @@ class CalledCode(Subject):
 
     def random_grad_output(self, rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
         random = self.convention.takes_grads or self._is_jacobian
-        return super().random_grad_output(rng, shape) if random else np.ones(shape)
+        if random:
+            return super().random_grad_output(rng, shape)
+        return np.full(shape, 1.0 / math.prod(shape) if self.convention.averaged else 1.0)
 
     @property
     def has_parameters(self) -> bool:
@@ -136,7 +142,7 @@ class CalledCode(Subject):
 
     def gradients(self, grad_output: Array, *, other_draws: bool = False) -> dict[str, NDArray[Any] | None]:
         self._reset()
-        return super().gradients(grad_output, other_draws=other_draws)
+        return super().gradients(grad_output, other_draws=other_draws and not self._runs_forward)
 
     def _reset(self) -> None:
         """Begin a step, as a training loop does for code that adds up gradients until it is told to begin anew."""
@@ -191,13 +197,23 @@ class CalledCode(Subject):
                 one = 0 if len(cache) == 1 else self.convention.cache
                 arguments.append(cache if one is None else cache[one])
             elif role == OUTPUT:
-                arguments += outputs
+                chain = getattr(self._forward, "__self__", None)
+                arguments += [chain.output] if isinstance(chain, LossOfOutput) else outputs
             elif role == RATE:
                 arguments.append(self._rate)
             else:
                 arguments.append(self._argument(role, {}))
         assert self._backward is not None
+        if self._runs_forward:
+            self.restore_generators()
         return self._backward(*arguments)
+
+    @property
+    def _runs_forward(self) -> bool:
+        """Whether backward is a method that is given inputs and no gradient: it computes all it needs by itself."""
+        arguments = self.convention.arguments or ()
+        inputs = [name for name in self.convention.inputs if name != self._targets_name]
+        return self._owner is not None and GRADS not in arguments and any(i in arguments for i in inputs)
 
     def _install(self) -> None:
         """Have the code find our arrays in their places."""

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from numpy_nn.layers.composition import Composition
 from numpy_nn.subjects import names
@@ -81,6 +82,8 @@ class CodeSubject(CalledCode):
         home = self.output()
         known = [value for value in [*self._given.values(), *self.arrays.values()] if isinstance(value, np.ndarray)]
         for place in list(places(self._owner)):
+            if not place.exists():
+                continue  # made by a forward pass, and gone where every one starts from the state at the beginning
             name, value = str(place), place.read()
             if any(np.shares_memory(value, other) for other in known if isinstance(value, np.ndarray)):
                 continue
@@ -89,6 +92,10 @@ class CodeSubject(CalledCode):
             if name in constants:
                 continue
             if self._depends(place, home):
+                if self._home is not None and not self._stays(place):
+                    # Kept from call to call, and another array after each: a state, not what is learned.
+                    self.unchecked.append((name, "buffer", int(np.size(value))))
+                    continue
                 self._add(name, place)
                 known.append(self.arrays[name])
                 home = self.output()  # which in float64 may have other last digits than it had
@@ -97,9 +104,9 @@ class CodeSubject(CalledCode):
 
     def _stays(self, place: Place) -> bool:
         """Whether forward leaves what is in this place as it is: a gradient of it, if one is claimed, must be 0."""
-        before = place.read()
+        before = place.read() if place.exists() else None
         self.output()
-        return place.read() is before
+        return place.exists() and place.read() is before
 
     def _depends(self, place: Place, home: Array) -> bool:
         """Whether the output hangs on what is in this place, as it does not on what forward itself puts there."""
@@ -126,7 +133,7 @@ class CodeSubject(CalledCode):
             self._tried = None
             if in_place:
                 old[...] = kept
-            if place.read() is not old:
+            if place.exists() and place.read() is not old:
                 place.put(old)
 
     def _return_home(self, home: Snapshot) -> None:
@@ -186,9 +193,8 @@ class CodeSubject(CalledCode):
         self._find_updates(moved)
         if self.input in self.arrays and self.input not in self._leaves:
             self._take_whatever_is_left(found)
-        self._is_jacobian = any(
-            not self.convention.takes_grads
-            and leaf.value.shape == output.shape + self.arrays[name].shape != output.shape
+        self._is_jacobian = output.ndim > 0 and any(
+            not self.convention.takes_grads and leaf.value.shape == output.shape + self.arrays[name].shape
             for name, leaf in self._leaves.items()
             if isinstance(leaf, Leaf) and name in self.arrays
         )
@@ -292,6 +298,13 @@ class CodeSubject(CalledCode):
 
     def _agrees(self, name: str, gradient: Array, grad_output: Array) -> bool:
         """Whether a gradient is roughly that of the function, along four random directions together."""
+        slopes, claimed = self._along_directions(name, gradient, grad_output)
+        with np.errstate(all="ignore"):
+            off, size = np.linalg.norm(slopes - claimed), np.linalg.norm(slopes) + np.linalg.norm(claimed)
+        return bool(off <= 0.01 * size + 1e-12)
+
+    def _along_directions(self, name: str, gradient: Array, grad_output: Array) -> tuple[Array, Array]:
+        """The slopes along four random directions, and what they are by this gradient."""
         rng, array = np.random.default_rng(1), self.arrays[name]
         home = array.copy()
         scale = float(np.sqrt(np.mean(np.square(home)))) or 1.0
@@ -302,9 +315,7 @@ class CodeSubject(CalledCode):
             slopes.append(0.5 * (ends[0] - ends[1]))
             with np.errstate(all="ignore"):
                 claimed.append(float(np.sum(gradient * step)))
-        with np.errstate(all="ignore"):
-            off, size = np.linalg.norm(np.subtract(slopes, claimed)), np.linalg.norm(slopes) + np.linalg.norm(claimed)
-        return bool(off <= 0.01 * size + 1e-12)
+        return np.array(slopes), np.array(claimed)
 
     def _value_at(self, moved: Mapping[str, Array], grad_output: Array) -> float:
         """sum(grad_output * output) with arrays moved; NaN where the code has none."""
@@ -320,13 +331,31 @@ class CodeSubject(CalledCode):
         """Of how many arrays a gradient of the right shape was found, and of how many it agrees with the function."""
         if not self.make_repeatable():
             return 0, 0
-        output = self.output()
-        grad_output = self.random_grad_output(np.random.default_rng(2), output.shape)
-        claimed = self.gradients(grad_output)
-        shaped = {name: g for name, g in claimed.items() if g is not None and g.shape == self.arrays[name].shape}
+        grad_output, shaped = self._claimed_in_shape()
         if not any(np.any(g) for g in shaped.values()):
             return 0, len(shaped)  # zeros agree with whatever is flat, by whatever they were made
         return sum(self._agrees(name, g, grad_output) for name, g in shaped.items()), len(shaped)
+
+    def off_in_size(self) -> float:
+        """By which factor the claimed gradients are larger or smaller than the function's: the size of its logarithm.
+
+        Infinite where there is none.
+        """
+        grad_output, shaped = self._claimed_in_shape()
+        pairs = [self._along_directions(name, g, grad_output) for name, g in shaped.items()]
+        with np.errstate(all="ignore"):
+            slopes, claimed = (
+                (float(np.linalg.norm(part)) for part in zip(*pairs, strict=True)) if pairs else (0.0, 0.0)
+            )
+            off = float(np.abs(np.log(np.divide(claimed, slopes))))
+        return off if np.isfinite(off) else np.inf
+
+    def _claimed_in_shape(self) -> tuple[Array, dict[str, NDArray[Any]]]:
+        """A gradient of the output, and for it those claimed gradients that have the shape of what they belong to."""
+        output = self.output()
+        grad_output = self.random_grad_output(np.random.default_rng(2), output.shape)
+        claimed = self.gradients(grad_output)
+        return grad_output, {n: g for n, g in claimed.items() if g is not None and g.shape == self.arrays[n].shape}
 
     def _give_up(self, name: str) -> None:
         """No gradient of it was found: it is a buffer, a setting, or what the check could not do."""
@@ -361,5 +390,7 @@ def rate_of(owner: Any) -> float:
 
 def output_paths(owner: Any) -> list[Path]:
     """Where an object may have left its output: attributes by their usual names."""
-    found = {plain(place.path[0].key): place.path for place in places(owner) if len(place.path) == 1}
+    # Not by its places, of which an array that has two names has one: the identity's output is its input.
+    numbers = {name for name, value in attributes(owner).items() if isinstance(value, (np.ndarray, np.number, float))}
+    found: dict[str, Path] = {plain(name): (Step(name, False),) for name in attributes(owner) if name in numbers}
     return [found[name] for name in OUTPUTS if name in found]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from itertools import permutations
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy as np
 
 from numpy_nn.subjects import names
 from numpy_nn.subjects.calling import CACHE, GRADS, OUTPUT, RATE, Convention
+from numpy_nn.subjects.costs import LossOfOutput
 from numpy_nn.subjects.names import positional
 
 _OUTPUT_NAMES = ("out", "output", "outputs", "y", "a", "s", "activation", "h_out", "probs")
@@ -67,9 +69,16 @@ class Arguments:
     """What backward can be given, and in which orders it may want it."""
 
     def __init__(
-        self, backward: Callable[..., Any], inputs: Sequence[str], target: str | None, grads: int, has_cache: bool
+        self,
+        backward: Callable[..., Any],
+        inputs: Sequence[str],
+        target: str | None,
+        grads: int,
+        has_cache: bool,
+        of_network: bool,
     ) -> None:
         self.inputs, self.target, self.grads, self.has_cache = tuple(inputs), target, grads, has_cache
+        self.of_network = of_network  # a loss of what a network returns, which backward may be given
         spec = positional(backward)
         self.any_number = spec is None
         self.wanted = [] if spec is None else spec[0]
@@ -112,6 +121,8 @@ class Arguments:
         if found == names.GRAD:
             return GRADS
         if self.target is not None and names.role_in_loss(name) == names.PREDICTION:
+            if self.of_network:
+                return OUTPUT
             return next(one for one in self.inputs if one != self.target)
         return OUTPUT if names.plain(name) in _OUTPUT_NAMES else None
 
@@ -179,20 +190,29 @@ def conventions(
         return
     for outputs in readings(result, backward):
         has_cache = isinstance(result, (tuple, list)) and len(result) > outputs
-        arguments = Arguments(backward, inputs, target, outputs, has_cache)
+        of_network = isinstance(getattr(forward, "__self__", None), LossOfOutput)
+        arguments = Arguments(backward, inputs, target, outputs, has_cache, of_network)
         first = result[0] if isinstance(result, tuple) and result else result
         named = arguments.by_name(np.size(first) == 1)
         # What is called a gradient is one: code that takes it and leaves it out is wrong, and no derivative of f.
         takes_grads = target is None and named is not None and GRADS in named
+        of_samples = target is not None and np.size(first) > 1
         guesses = dict.fromkeys([*arguments.by_number(), *arguments.by_elimination()])
         orders = [] if named is None else [(named, True)]
         orders += [(order, False) for order in guesses if order != named and (GRADS in order or not takes_grads)]
         caches = _caches(result[outputs:]) if has_cache else [None]
         for order, by_name in orders:
             for cache in caches if CACHE in order else [None]:
-                yield Convention(inputs, outputs, None, order, cache), by_name
+                yield from _of_sum_and_mean(Convention(inputs, outputs, None, order, cache), by_name, of_samples)
 
 
 def _caches(rest: Sequence[Any]) -> list[int | None]:
     """Which of the things after the outputs backward may be given: all, or one that is no array, the last first."""
     return [None, *(i for i in reversed(range(len(rest))) if len(rest) > 1 and not isinstance(rest[i], np.ndarray))]
+
+
+def _of_sum_and_mean(convention: Convention, by_name: bool, of_samples: bool) -> Iterator[tuple[Convention, bool]]:
+    """The convention; and that of the mean, where forward returns the losses of samples, and backward takes none."""
+    yield convention, by_name
+    if of_samples and not convention.takes_grads:
+        yield replace(convention, averaged=True), by_name

@@ -56,15 +56,15 @@ class LossOfOutput:
     ) -> None:
         self._forward, self._loss, self._gradient, self._named = forward, loss, gradient, tuple(named)
         self._of_output: Any = None
-        self._output: Any = None
+        self.output: Any = None  # what the network has returned
 
     def loss(self, *arguments: Any) -> Any:
         """loss(forward(x), targets), and after it what forward returned beside its output."""
         *inputs, targets = arguments
         output = self._forward(*inputs)
         rest = output[1:] if isinstance(output, tuple) else ()
-        self._output = output[0] if isinstance(output, tuple) else output
-        value = self._loss(*self._in_order(self._output, targets, dict(zip(self._named, inputs, strict=False))))
+        self.output = output[0] if isinstance(output, tuple) or _is_list_of_unlike_arrays(output) else output
+        value = self._loss(*self._in_order(self.output, targets, dict(zip(self._named, inputs, strict=False))))
         if isinstance(value, tuple):
             value, self._of_output = value[0], value[1]
         return (value, *rest) if rest else value
@@ -95,10 +95,15 @@ class LossOfOutput:
         place = wanted.index(found[0])
 
         def with_output(*arguments: Any) -> Any:
-            return gradient(*arguments[:place], self._output, *arguments[place:])
+            return gradient(*arguments[:place], self.output, *arguments[place:])
 
         signature = inspect.signature(gradient)
         with_output.__signature__ = signature.replace(  # type: ignore[attr-defined]  # where inspect looks it up
             parameters=[p for name, p in signature.parameters.items() if name != found[0]]
         )
         return with_output
+
+
+def _is_list_of_unlike_arrays(output: Any) -> bool:
+    """Whether it is a list of an output and other things, not one of the outputs of samples."""
+    return isinstance(output, list) and len({np.shape(part) for part in output}) > 1

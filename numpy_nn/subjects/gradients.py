@@ -45,21 +45,23 @@ class ParameterGradient(NamedTuple):
         return self.parameter.grad
 
 
-def leaves(returned: Any, owner: Any, before: Mapping[str, Any]) -> list[Leaf]:
-    """Every array after a backward pass; ``before`` has those of the object by path as they were."""
+def leaves(returned: Any, owner: Any, before: Mapping[str, tuple[Any, NDArray[Any]]]) -> list[Leaf]:
+    """Every array after a backward pass; ``before`` has those of the object by path as they were: ``values_of``."""
     found = [Leaf(True, path, value, True) for path, value in _flat(returned, ())]
     for place in places(owner) if owner is not None else ():
         value = np.asarray(place.read())
         if value.dtype.kind == "f" or value.ndim:
             old = before.get(written(place.path))
-            is_new = old is None or old.shape != value.shape or not np.array_equal(old, value, equal_nan=True)
+            is_new = old is None or old[0] is not place.read() or not np.array_equal(old[1], value, equal_nan=True)
             found.append(Leaf(False, place.path, value, is_new))
     return found
 
 
-def values_of(owner: Any) -> dict[str, Any]:
-    """Copies of every array in an object, by path."""
-    return {} if owner is None else {written(place.path): np.array(place.read()) for place in places(owner)}
+def values_of(owner: Any) -> dict[str, tuple[Any, NDArray[Any]]]:
+    """Every array in an object, by path, and a copy of it."""
+    if owner is None:
+        return {}
+    return {written(place.path): (held := place.read(), np.array(held)) for place in places(owner)}
 
 
 def _flat(returned: Any, path: Path) -> Iterator[tuple[Path, NDArray[Any]]]:

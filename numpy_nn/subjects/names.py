@@ -48,7 +48,7 @@ FORWARDS = words(
 )
 BACKWARDS = words(
     "backward backward_pass bprop backprop back_prop backpropagation backward_propagation back_propagation "
-    "backpropagate backward_prop backward_propagate back bp bwd grad gradient derivative vjp prime"
+    "backpropagate backward_prop backward_propagate back bp bwd bptt grad gradient derivative vjp prime"
 )
 LOSSES = words(
     "loss compute_loss loss_function lossfunction cost compute_cost cost_function costfunction objective "
@@ -59,6 +59,8 @@ LOSS_GRADIENTS = BACKWARDS + words(
     "cost_function_prime costfunctionprime loss_gradient loss_grad d_loss dloss loss_prime cost_prime "
     "cost_derivative backprop backward backward_pass bprop backpropagation delta derivative prime acc_grad"
 )
+# Arguments that hold the data: of a function that returns a loss and its gradients they may have none.
+DATA = words("x xs data batch samples inputs features x_batch x_train x_dev")
 # What has to be called between two steps where gradients are added up, or inputs kept.
 RESETS = words(
     "zero_grad zero_grads zero_gradient zero_gradients flush_gradients reset_gradients reset_grads reset_grad "

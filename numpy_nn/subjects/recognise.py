@@ -214,9 +214,12 @@ def _with_unsaid_cost(
 
 
 def _takes(function: Callable[..., Any], number: int) -> bool:
-    """Whether a function can be called with so many arguments."""
+    """Whether a function can be called with so many arguments, beside settings."""
     spec = positional(function)
-    return spec is None or len(spec[0]) <= number <= len(spec[0]) + len(spec[1])
+    if spec is None:
+        return True
+    required, optional = ([name for name in part if name not in names.SETTINGS] for part in spec)
+    return len(required) <= number <= len(required) + len(optional)
 
 
 def _made(
@@ -283,8 +286,10 @@ def _chosen(
     if backward is None and not _is_value_and_gradients(result):
         raise TypeError(f"{label}: expected a backward pass, or (value, gradients) from one function{_HOW}")
     errors: list[Exception] = []
-    tried: list[tuple[tuple[int, int], CodeSubject]] = []
-    for convention, by_name in conventions(forward, backward, list(given), target, result):
+    tried: list[tuple[tuple[int, int, float], CodeSubject]] = []
+    ways = list(conventions(forward, backward, list(given), target, result))
+    is_mean_possible = any(convention.averaged for convention, _ in ways)
+    for convention, by_name in ways:
         for path in paths:
             called = replace(convention, output_path=path)
             try:
@@ -295,11 +300,15 @@ def _chosen(
             except (SubjectError, TypeError, ValueError) as error:
                 errors.append(error)
                 continue
-            if by_name and shaped and is_certain(called, target):
+            if convention.averaged:
+                subject.notes.append("forward returns a loss for each sample; judged is the gradient of their mean")
+            certain = is_certain(called, target) and not (is_mean_possible or convention.averaged)
+            if by_name and shaped and certain:
                 return subject  # wrong code must not be right because another order of its arguments happens to be
             if shaped and agreeing == shaped and (by_name or not tried or shaped >= max(t[0][1] for t in tried)):
                 return subject
-            tried.append(((by_name, shaped), subject))
+            # Of a sum and a mean that is meant of whose gradient the claimed one has the size.
+            tried.append(((by_name, shaped, -subject.off_in_size() if is_mean_possible else 0.0), subject))
     if not tried:
         before.restore()
         raise _told(errors, label, backward)

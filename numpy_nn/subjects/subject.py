@@ -140,14 +140,17 @@ class Subject:
         return self._repeatable
 
     def _make_repeatable(self) -> bool:
+        beginning = Snapshot(*self._roots)
         for generators in ([], global_generators()):
             self._generators += generators
             self._restore += [restorer(generator) for generator in generators]
+            # A state that is kept from call to call may come to rest after some calls, and then seem to be none.
+            self._return_home(beginning)
             if self._repeats():
                 if self._restore:
                     self.notes.append("the target draws random numbers: every evaluation gets the same draws")
                 return True
-        self._home = Snapshot(*self._roots)
+        self._home = beginning
         if self._repeats():
             self.notes.append("the output hangs on the calls before: every evaluation starts from the same state")
             return True

@@ -134,8 +134,8 @@ def test_an_error_of_one_part_in_a_million_is_told_and_a_hundred_of_them_are_wro
     layer(x)
     before = layer.backward(np.ones_like(layer(x)))
     gradient = before if entry == "input" else getattr(layer, entry).grad
-    if not np.any(gradient):
-        return  # nothing to be wrong by a factor
+    if np.abs(gradient).max() < 1e-30:
+        return  # nothing to be wrong by a factor, or so little next to the input that undecided is an answer
     report = check_gradients(scaled(layer, 1.0 + error, entry), x, seed=seed)
     if abs(error) < 1e-5:
         assert report[entry].verdict == "close", report

@@ -75,7 +75,7 @@ def test_inputs_stand_as_they_are_given_unless_a_target_goes_first():
 
 
 def by_name(backward, inputs=("x", "w"), target=None, grads=1, has_cache=False, is_scalar=False):
-    return Arguments(backward, inputs, target, grads, has_cache).by_name(is_scalar)
+    return Arguments(backward, inputs, target, grads, has_cache, False).by_name(is_scalar)
 
 
 def test_names_tell_the_roles_of_all_arguments():
@@ -126,7 +126,7 @@ def test_targets_that_backward_asks_for_and_nobody_gave_are_asked_for():
 
 def test_what_is_tried_has_as_many_arguments_as_backward():
     def orders(backward, inputs=("x", "w"), target=None, grads=1, has_cache=False):
-        return list(Arguments(backward, inputs, target, grads, has_cache).by_number())
+        return list(Arguments(backward, inputs, target, grads, has_cache, False).by_number())
 
     assert orders(taking("a")) == [(GRADS,), (OUTPUT,)]
     assert orders(taking("a"), has_cache=True) == [(GRADS,), (OUTPUT,), (CACHE,)]

@@ -37,7 +37,30 @@ class Point(NamedTuple):
 
 
 def other_points(subject: Subject, output: Array, elementwise: bool, rng: np.random.Generator) -> Iterator[Point]:
-    """Points near the one where the subject is, and not so near."""
+    """Points near the one where the subject is, and not so near; of a loss of probabilities none beyond 1."""
+    points = _other_points(subject, output, elementwise, rng)
+    if not _are_probabilities(subject):
+        yield from points
+        return
+    for point in points:
+        if np.all(point.moved.get(subject.input, 0.0) <= 1.0):
+            yield point
+
+
+def _are_probabilities(subject: Subject) -> bool:
+    """Whether the input and the targets of a loss all lie between 0 and 1; labels may be what they are."""
+    if subject.targets is None:
+        return False
+    x, targets = subject.arrays[subject.input], np.asarray(subject.targets)
+    labels = targets.dtype.kind in "iu" and targets.shape == x.shape[:-1]
+    return _in_unit(x) and (labels or (targets.dtype.kind in "fiub" and _in_unit(targets)))
+
+
+def _in_unit(array: Array) -> bool:
+    return bool(np.all((array >= 0.0) & (array <= 1.0)))
+
+
+def _other_points(subject: Subject, output: Array, elementwise: bool, rng: np.random.Generator) -> Iterator[Point]:
     name, x = subject.input, subject.arrays[subject.input].copy()
     yield Point("at a tenth of this input", {name: 0.1 * x})
     # The probability of a label soon becomes so small that what keeps its logarithm finite is all that is left.

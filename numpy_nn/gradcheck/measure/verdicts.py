@@ -37,6 +37,9 @@ NEAR = 1e-5
 # Steps in the output larger than this share of it are no rounding, not even to float16, but meant: as in np.round(x).
 MEANT = 2.0**-10
 
+# Rounding errors of a formula of some thirty operations, as a share of the numbers that it adds up.
+OF_FORMULAS = 32 * UNIT_ROUNDOFF
+
 # Beyond this size neighbouring numbers lie 2^-20 and more apart, and steps of some hundred of them 2^-12.
 GRAINY = 2.0**32
 
@@ -111,9 +114,13 @@ def _judge(evidence: Evidence, slopes: Slopes) -> Status:
     off = status == OFF
     if off.any() and np.isfinite(gradient).all():
         with np.errstate(invalid="ignore"):
-            error, in_float64 = np.abs(gradient - slopes.value), 32 * UNIT_ROUNDOFF * evidence.working_size
+            in_float64 = OF_FORMULAS * evidence.working_size
+            error, size = off_by(gradient, slopes)
             lost = error <= slopes.bound + SAFETY * np.maximum(SAFETY * evidence.gradient_noise, in_float64)
-            near = error <= NEAR * np.abs(slopes.value)
+            near = error <= NEAR * size
+            if 2 * (off & near).sum() >= off.sum():
+                # What is as little elsewhere is no more where the terms of a coordinate cancel.
+                near |= error <= np.minimum(NEAR * sizes(slopes), SAFETY * error[off & near].max(initial=0.0))
             if evidence.in_float32:
                 lost &= ~(near & (error > slopes.bound + SAFETY * in_float64))
         status[off & near] = NEARLY
@@ -152,6 +159,19 @@ def _agrees(gradient: Array, slopes: Slopes, resolution: float) -> Mask:
     with np.errstate(invalid="ignore"):
         close = np.abs(gradient - slopes.value) <= slopes.bound
     return np.asarray((close & _told(slopes, resolution)) | (slopes.flat & (gradient == 0.0)))
+
+
+def off_by(gradient: Array, slopes: Slopes) -> tuple[Array, Array]:
+    """By how much the claimed gradient is off, and the size that this is a share of.
+
+    Next to a kink what counts is how far it lies outside the one-sided derivatives.
+    """
+    with np.errstate(invalid="ignore"):
+        error, size = np.abs(gradient - slopes.value), np.abs(slopes.value)
+        outside = np.maximum(np.maximum(slopes.low - gradient, gradient - slopes.high), 0.0)
+        beside = slopes.kink & np.isfinite(slopes.side_bound)
+        larger = np.maximum(np.abs(slopes.low), np.abs(slopes.high))
+    return np.where(beside, outside, error), np.where(beside, larger, size)
 
 
 def _told(slopes: Slopes, resolution: float) -> Mask:
@@ -219,10 +239,12 @@ def _look_at(evidence: Evidence, moved: dict[str, Array], look: Mask) -> str:
         if differences.center.shape != evidence.output.shape:
             return _REFUSED
         slopes = differences.close(evidence.grad_output, look)
+        flat = np.abs(slopes.value) <= slopes.bound
+        flat &= slopes.bound <= RESOLUTION * natural
+        if flat[look].all() and np.all(np.abs(gradient[look]) <= OF_FORMULAS * natural):
+            return _CONSTANT
         if not np.any(gradient[look]):
-            flat = np.abs(slopes.value) <= slopes.bound
-            flat &= slopes.bound <= RESOLUTION * natural
-            return _CONSTANT if flat[look].all() else _UNLIKE
+            return _UNLIKE
         if _agrees(gradient, slopes, COARSE_RESOLUTION if differences.coarseness else RESOLUTION)[look].all():
             return _RIGHT
         largest = np.maximum(np.abs(gradient), np.abs(slopes.value) + slopes.bound)
