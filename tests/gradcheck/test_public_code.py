@@ -1,0 +1,58 @@
+"""What public code has shown: right gradients that were called wrong, each as the smallest code that shows it."""
+
+import numpy as np
+import pytest
+
+from numpy_nn.gradcheck import check_gradients
+from numpy_nn.gradcheck.report import CLOSE, RIGHT, WRONG
+
+X = np.random.default_rng(0).standard_normal((4, 3))
+
+
+@pytest.mark.parametrize("wrong", [1.0, 1.5])
+def test_the_gradient_of_a_loss_may_have_one_axis_more(wrong):
+    def loss(x, gamma):
+        return np.sum(np.sin(x * gamma)), (np.cos(x * gamma) * gamma, wrong * np.sum(np.cos(x * gamma) * x, 0)[None])
+
+    report = check_gradients(loss, (X, np.ones(3)))
+    assert report.verdict == (RIGHT if wrong == 1.0 else WRONG), report
+
+
+@pytest.mark.parametrize(("last", "verdict"), [(1e-7, CLOSE), (1e-5, WRONG)])
+def test_what_is_as_little_off_elsewhere_is_close_where_terms_cancel(last, verdict):
+    # All are off by 1e-7, which is 1e-4 of the last coordinate.
+    slope = np.array([1.0, -2.0, 1e-3])
+    off = np.array([1e-7, -1e-7, last])
+    report = check_gradients((lambda w: slope * w, lambda _, g: g * (slope + off)), np.array([0.4, 0.2, 0.1]))
+    assert report.verdict == verdict, report
+
+
+def test_a_loss_of_probabilities_is_not_looked_at_beyond_1():
+    def loss(p, t):
+        clipped = np.clip(p, 1e-7, 1 - 1e-7)
+        return -np.sum(t * np.log(clipped))
+
+    p = np.array([[0.7, 0.2, 0.1], [0.1, 0.3, 0.6]])
+    assert check_gradients((loss, lambda p, t: -t / p), p, np.eye(3)[[0, 2]]).verdict == RIGHT
+
+
+def test_what_a_norm_takes_away_has_the_gradient_0_also_where_rounding_leaves_some():
+    def loss(b):
+        z = X + b
+        return np.sum(np.sin((z - z.mean(axis=0)) / z.std(axis=0)))
+
+    report = check_gradients((loss, lambda _, g: g * np.array([6e-17, 0.0, -3e-17])), np.array([0.5, -0.25, 1.0]))
+    assert report.verdict == RIGHT, report
+
+
+@pytest.mark.parametrize(("share", "verdict"), [(1e-7, CLOSE), (1e-4, WRONG)])
+def test_what_is_little_off_is_close_at_a_kink_too(share, verdict):
+    x = np.array([0.7, 0.0, -1.3, 0.4])
+
+    def f(x):
+        return np.where(x > 0.0, 2.0 * x, x)
+
+    def vjp(x, g):
+        return g * np.where(x >= 0.0, 2.0, 1.0) * (1.0 + share)
+
+    assert check_gradients((f, vjp), x).verdict == verdict
