@@ -89,7 +89,10 @@ GRADIENT_FORMS = words(
 # What may as well be the step that is taken, or the sum of steps.
 DOUBTFUL_FORMS = words("delta_{} {}_delta delta{} deriv_{} diff_{} {}_diff update_{} {}_update")
 _SYNONYMS = ({"w", "weight", "weights", "kernel", "kernels", "wt"}, {"b", "bias", "biases", "offset"})
-BUFFER = re.compile(r"(running|moving)_?|_?(running|moving)$", re.IGNORECASE)
+# Statistics, states and masks: arrays that the output depends on and that are not learned.
+BUFFER = re.compile(
+    r"(running|moving)_?|_?(running|moving)$|(^|[._'])(hidden|hidden_state|state|mask)'?\]?$", re.IGNORECASE
+)
 
 
 def plain(name: Any) -> str:
