@@ -34,7 +34,9 @@ from scripts.machines.settings import Setting
 from scripts.machines.witness import FOLDER, Facts
 
 ROOT = Path(__file__).resolve().parent.parent
-NUMERICAL, QUICK = ("-m", "not slow or numerical"), ("-m", "not slow")
+NUMERICAL = ("-m", "not slow or numerical")
+# What the project's files and commands say does not hang on the processor.
+QUICK = ("-m", "not slow", "--ignore=tests/project", "--ignore=tests/scripts")
 # What a user, or the machine, may have set: none of it is part of a setting.
 OURS = re.compile(r"OPENBLAS_|OMP_|MKL_|ONEDNN_|ATEN_|NPY_|VECLIB_|HYPOTHESIS_|FLUSH_SUBNORMALS|PYTEST_")
 
