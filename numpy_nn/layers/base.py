@@ -94,15 +94,16 @@ class Layer(Composition, metaclass=LayerType):
         super().__init_subclass__(**options)
         put_between_checks(cls)
 
+    # Neither formula is abstract: a layer may be given one later, and one that is never trained needs no backward.
     def forward(self, x: FloatArray) -> FloatArray:
-        """The output for the batch ``x``."""
+        """The output for the batch ``x``. NotImplementedError in a class that gives no formula."""
         raise NotImplementedError(f"{type(self).__name__} has no forward")
 
     def backward(self, grad_output: FloatArray) -> FloatArray:
         """dL/dx from dL/d(output) of the last forward call; writes the parameters' ``grad``.
 
         ValueError before any forward call, or for a gradient that has not the output's shape; TypeError for another
-        dtype than the output's.
+        dtype than the output's. NotImplementedError in a class that gives no formula.
         """
         raise NotImplementedError(f"{type(self).__name__} has no backward")
 

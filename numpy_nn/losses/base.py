@@ -57,12 +57,16 @@ class Loss:
         self._terms_shape: tuple[int, ...] | None = None
         self._denominator = math.nan
 
+    # As a layer's, the formulas are not abstract: a loss that only judges needs no gradient.
     def terms(self, output: FloatArray, target: NDArray[Any]) -> FloatArray:
-        """One term for each row or entry of the output."""
+        """One term for each row or entry of the output. NotImplementedError in a class that gives no formula."""
         raise NotImplementedError(f"{type(self).__name__} has no terms")
 
     def gradient(self) -> FloatArray:
-        """The derivative of each term of the last call of :meth:`terms`, in the shape of the output."""
+        """The derivative of each term of the last call of :meth:`terms`, in the shape of the output.
+
+        NotImplementedError in a class that gives no formula.
+        """
         raise NotImplementedError(f"{type(self).__name__} has no gradient")
 
     def forward(self, output: FloatArray, target: NDArray[Any]) -> Any:

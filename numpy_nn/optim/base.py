@@ -17,6 +17,7 @@ what is assigned to it becomes that of every group.
 from __future__ import annotations
 
 import operator
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Generic, TypeVar, overload
 
@@ -65,7 +66,7 @@ class Setting(Generic[T]):
                 group["initial_lr"] = value
 
 
-class Optimizer:
+class Optimizer(ABC):
     """The base class: walks the parameters in blocks; a subclass updates one block.
 
     It follows ``net.parameters()`` of a Sequential: parameters may be converted, replaced or frozen after it was made,
@@ -104,12 +105,12 @@ class Optimizer:
         own = {name: number(settings[name], name, low=0.0) for name in ("lr", "weight_decay")}
         return settings | own
 
-    def _states(self, group: Group) -> Sequence[str]:  # noqa: ARG002, subclasses read it
+    @abstractmethod
+    def _states(self, group: Group) -> Sequence[str]:
         """The names of the arrays of the parameters' size that the method keeps with these settings; they begin at 0.
 
         They reach :meth:`_update` in this order.
         """
-        return ()
 
     def _lay_out(self) -> None:
         """Cut every parameter that learns, its gradient and its states into blocks."""
@@ -175,6 +176,7 @@ class Optimizer:
                 holder.refresh()
             holder.grad[...] = 0.0
 
+    @abstractmethod
     def _prepare(self, group: Group) -> None:
         """Compute what is the same for every block of a group in this step."""
 
@@ -186,9 +188,9 @@ class Optimizer:
         np.multiply(p, group["weight_decay"], out=out)
         return np.subtract(out, g, out=out) if group["maximize"] else np.add(out, g, out=out)
 
+    @abstractmethod
     def _update(self, group: Group, p: FloatArray, g: FloatArray, *arrays: FloatArray) -> None:
         """Update one block of a group: views of data, grad and each state, and two scratch rows of their length."""
-        raise NotImplementedError(f"{type(self).__name__} has no _update")
 
     def __getstate__(self) -> dict[str, Any]:
         # The blocks are views, which in a copy would be arrays of their own.

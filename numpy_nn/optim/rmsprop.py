@@ -57,18 +57,21 @@ class RMSprop(Optimizer):
         names += ["grad_avg"] if group["centered"] else []
         return names
 
+    def _prepare(self, group: Group) -> None:
+        self._share = 1.0 - group["alpha"]
+
     def _update(self, group: Group, p: FloatArray, g: FloatArray, *arrays: FloatArray) -> None:
         v, *others, changed, scratch = arrays
         alpha = group["alpha"]
         g = self._descent(group, p, g, changed)
         np.square(g, out=scratch)
-        scratch *= 1.0 - alpha
+        scratch *= self._share
         v *= alpha
         v += scratch
         if group["centered"]:
             m = others[-1]
             m *= alpha
-            m += np.multiply(g, 1.0 - alpha, out=scratch)
+            m += np.multiply(g, self._share, out=scratch)
             np.square(m, out=scratch)
             np.subtract(v, scratch, out=scratch)
             np.sqrt(scratch, out=scratch)

@@ -43,7 +43,10 @@ class Schedule:
             group["lr"] = self._lr(t, base_lr)
 
     def _lr(self, t: int, base_lr: float) -> float:
-        """The rate at step ``t`` of a group that begins with ``base_lr``; a subclass gives it."""
+        """The rate at step ``t`` of a group that begins with ``base_lr``.
+
+        A subclass gives it, unless it has a ``_set`` of its own, as a sequence of schedules has: so it is not abstract.
+        """
         raise NotImplementedError(f"{type(self).__name__} has no _lr")
 
 

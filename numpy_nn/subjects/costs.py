@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from numpy_nn.subjects import names
+from numpy_nn.subjects.dressing import Dressed
 from numpy_nn.subjects.names import positional
 
 Cost = Callable[[NDArray[Any], NDArray[Any]], Any]
@@ -98,10 +99,8 @@ class LossOfOutput:
             return gradient(*arguments[:place], self.output, *arguments[place:])
 
         signature = inspect.signature(gradient)
-        with_output.__signature__ = signature.replace(  # type: ignore[attr-defined]  # where inspect looks it up
-            parameters=[p for name, p in signature.parameters.items() if name != found[0]]
-        )
-        return with_output
+        others = [p for name, p in signature.parameters.items() if name != found[0]]
+        return Dressed(with_output, signature.replace(parameters=others))
 
 
 def _is_list_of_unlike_arrays(output: Any) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial, wraps
 from typing import Any
 
@@ -21,6 +21,16 @@ class Context:
     def save_for_backward(self, *things: Any) -> None:
         """Keep them as ``saved_tensors``."""
         self.saved_tensors = things
+
+
+class Dressed:
+    """A function that shows the signature of another: ``inspect.signature`` looks up ``__signature__``."""
+
+    def __init__(self, function: Callable[..., Any], signature: inspect.Signature) -> None:
+        self._function, self.__signature__ = function, signature
+
+    def __call__(self, *arguments: Any) -> Any:
+        return self._function(*arguments)
 
 
 def with_context(forward: Any) -> Any:
@@ -41,10 +51,7 @@ def with_context(forward: Any) -> Any:
         output = forward(context, *arguments)
         return (*(output if isinstance(output, tuple) else (output,)), context)
 
-    with_cache.__signature__ = signature.replace(  # type: ignore[attr-defined]  # where inspect looks it up
-        parameters=list(signature.parameters.values())[1:]
-    )
-    return with_cache
+    return Dressed(with_cache, signature.replace(parameters=list(signature.parameters.values())[1:]))
 
 
 def in_training(forward: Any) -> Any:

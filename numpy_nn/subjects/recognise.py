@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any
 
@@ -12,25 +11,14 @@ import numpy as np
 from numpy_nn.layers import Layer
 from numpy_nn.losses import Loss
 from numpy_nn.subjects import names
-from numpy_nn.subjects.calling import Convention, as_given, is_differentiated
-from numpy_nn.subjects.code import CodeSubject, output_paths
-from numpy_nn.subjects.conventions import conventions, is_certain, orders_of_inputs
+from numpy_nn.subjects.calling import GRADS, Convention
+from numpy_nn.subjects.choosing import HOW, Code, Hints, chosen, made
+from numpy_nn.subjects.code import CodeSubject
 from numpy_nn.subjects.costs import LossOfOutput, usual_costs
-from numpy_nn.subjects.dressing import in_training, value_first, with_context, with_settings
+from numpy_nn.subjects.dressing import in_training, value_first, with_context
 from numpy_nn.subjects.names import method, positional
-from numpy_nn.subjects.places import follow
-from numpy_nn.subjects.state import Snapshot, in_float64
+from numpy_nn.subjects.state import in_float64
 from numpy_nn.subjects.subject import Subject, SubjectError
-
-
-@dataclass(frozen=True)
-class Hints:
-    """What a user may say beside the target: see :func:`~numpy_nn.gradcheck.check_gradients`."""
-
-    parameters: Mapping[str, str] | None = None
-    constants: Sequence[str] = ()
-    generators: Sequence[Any] = field(default_factory=tuple)
-    cost: Callable[[Any, Any], Any] | None = None
 
 
 def as_subject(target: Any, inputs: Sequence[Any], targets: Any, hints: Hints) -> Subject:
@@ -70,8 +58,7 @@ def _of_functions(f: Any, vjp: Any, inputs: Sequence[Any], targets: Any, hints: 
     if targets is not None and vjp is not None and (hints.cost is not None or not _takes(f, len(inputs) + 1)):
         return _with_unsaid_cost(label, f, vjp, inputs, targets, None, hints)
     given = named_arguments(f, inputs, targets)
-    target = None if targets is None else list(given)[-1]
-    return _chosen(label, f, vjp, given, target, None, hints)
+    return chosen(Code(label, f, vjp, given, hints, None if targets is None else list(given)[-1]))
 
 
 def named_arguments(function: Callable[..., Any], inputs: Sequence[Any], targets: Any) -> dict[str, Any]:
@@ -100,16 +87,11 @@ def _of_object(target: Any, inputs: Sequence[Any], targets: Any, hints: Hints) -
     label = target.label if isinstance(target, Layer) else type(target).__name__
     if isinstance(target, Loss):
         given = {"input": inputs[0], "target": targets}
-        takes = () if target.reduction != "none" else ("<grads>",)
-        convention = Convention(("input", "target"), 1, None, takes)
-        return _made(label, target, target.backward, given, convention, "target", None, hints)
+        convention = Convention(("input", "target"), 1, None, () if target.reduction != "none" else (GRADS,))
+        return made(Code(label, target, target.backward, given, hints, "target"), convention)
     if isinstance(target, Layer) and targets is None:
-        subject = CodeSubject(
-            label, target.forward, target.backward, {"input": inputs[0]}, Convention(("input",)), owner=target,
-            generators=hints.generators,
-        )  # fmt: skip
-        subject.find_parameters(hints.parameters, hints.constants)
-        return subject
+        code = Code(label, target.forward, target.backward, {"input": inputs[0]}, hints, owner=target)
+        return made(code, Convention(("input",)))
     forward = in_training(with_context(method(target, names.FORWARDS)))
     if targets is not None:
         return _of_loss_object(label, target, forward, inputs, targets, hints)
@@ -120,14 +102,8 @@ def _of_object(target: Any, inputs: Sequence[Any], targets: Any, hints: Hints) -
                 f"{label} has {value.__name__}: pass the targets too, check_gradients({label}(), x, targets)"
             )
         missing = "backward" if forward is not None else "forward"
-        raise TypeError(f"target: expected forward and backward, got {label} without {missing}{_HOW}")
-    return _chosen(label, forward, backward, named_arguments(forward, inputs, None), None, target, hints)
-
-
-_HOW = """
-it becomes checkable as a pair of functions, or with its arrays by name:
-    check_gradients((f, vjp), x)                    # y = f(x), gradient = vjp(x, grad_output)
-    check_gradients(run, grads, x=x, W=net.W)       # run() returns the output, grads(grad_output) the gradients"""
+        raise TypeError(f"target: expected forward and backward, got {label} without {missing}{HOW}")
+    return chosen(Code(label, forward, backward, named_arguments(forward, inputs, None), hints, owner=target))
 
 
 def _of_loss_object(
@@ -142,7 +118,7 @@ def _of_loss_object(
     for function, backward in _ways_to_a_loss(forward, value, gradient, len(inputs)) if hints.cost is None else ():
         given = named_arguments(function, inputs, targets)
         try:
-            subject = _chosen(label, function, backward, given, list(given)[-1], target, hints)
+            subject = chosen(Code(label, function, backward, given, hints, list(given)[-1], target))
             agreement = subject.agreement()
         except (SubjectError, TypeError, ValueError) as error:
             errors.append(error)
@@ -159,7 +135,7 @@ def _of_loss_object(
     if forward is None or gradient is None:
         if errors:
             raise errors[0]
-        raise TypeError(f"target: expected a loss with forward and backward, or loss and grad, got {label}{_HOW}")
+        raise TypeError(f"target: expected a loss with forward and backward, or loss and grad, got {label}{HOW}")
     return _with_unsaid_cost(label, forward, gradient, inputs, targets, target, hints)
 
 
@@ -197,7 +173,7 @@ def _with_unsaid_cost(
     for formula, cost in costs:
         try:
             chain = LossOfOutput(forward, cost, None, list(given)[:-1])
-            subject = _chosen(label, chain.loss, chain.given_output(gradient), given, "targets", owner, hints)
+            subject = chosen(Code(label, chain.loss, chain.given_output(gradient), given, hints, "targets", owner))
             agreement = subject.agreement()
         except (SubjectError, TypeError, ValueError):
             continue
@@ -220,137 +196,6 @@ def _takes(function: Callable[..., Any], number: int) -> bool:
         return True
     required, optional = ([name for name in part if name not in names.SETTINGS] for part in spec)
     return len(required) <= number <= len(required) + len(optional)
-
-
-def _made(
-    label: str,
-    forward: Callable[..., Any],
-    backward: Callable[..., Any] | None,
-    given: Mapping[str, Any],
-    convention: Convention,
-    target: str | None,
-    owner: Any,
-    hints: Hints,
-    fresh: Snapshot | None = None,
-) -> CodeSubject:
-    subject = CodeSubject(
-        label, forward, backward, given, convention, owner=owner, target=target, generators=hints.generators
-    )
-    if fresh is not None:
-        subject.start_from(fresh)
-    subject.find_parameters(hints.parameters, hints.constants)
-    return subject
-
-
-def _made_even_once(
-    label: str,
-    forward: Callable[..., Any],
-    backward: Callable[..., Any] | None,
-    given: Mapping[str, Any],
-    convention: Convention,
-    target: str | None,
-    owner: Any,
-    hints: Hints,
-    before: Snapshot,
-) -> CodeSubject:
-    """The subject; where its code runs once and no more, one that always starts from the state at the beginning."""
-    before.restore()
-    try:
-        return _made(label, forward, backward, given, convention, target, owner, hints)
-    except SubjectError:
-        before.restore()
-        subject = _made(label, forward, backward, given, convention, target, owner, hints, before)
-        subject.notes.append("a second step raises an error: every evaluation starts from the state before the first")
-        return subject
-
-
-def _chosen(
-    label: str,
-    forward: Callable[..., Any],
-    backward: Callable[..., Any] | None,
-    given: Mapping[str, Any],
-    target: str | None,
-    owner: Any,
-    hints: Hints,
-) -> CodeSubject:
-    """The subject by the convention that the names tell, or else by the first whose gradients agree with the function.
-
-    Where none agrees, the first that can be run and gives gradients of the right shapes. What the code raises when it
-    is called by the likeliest one comes through if none can be run.
-    """
-    if owner is None and not any(is_differentiated(value) for value in given.values()):
-        raise TypeError(f"{label}: expected an array of floats among the arguments, got none")
-    backward = with_settings(backward, given)
-    before = Snapshot(owner if owner is not None else (forward, backward))
-    result, paths = _first_result(label, forward, given, target, owner)
-    if backward is None and not _is_value_and_gradients(result):
-        raise TypeError(f"{label}: expected a backward pass, or (value, gradients) from one function{_HOW}")
-    errors: list[Exception] = []
-    tried: list[tuple[tuple[int, int, float], CodeSubject]] = []
-    ways = list(conventions(forward, backward, list(given), target, result))
-    is_mean_possible = any(convention.averaged for convention, _ in ways)
-    for convention, by_name in ways:
-        for path in paths:
-            called = replace(convention, output_path=path)
-            try:
-                subject = _made_even_once(label, forward, backward, given, called, target, owner, hints, before)
-                if not subject.make_repeatable():
-                    return subject
-                agreeing, shaped = subject.agreement()
-            except (SubjectError, TypeError, ValueError) as error:
-                errors.append(error)
-                continue
-            if convention.averaged:
-                subject.notes.append("forward returns a loss for each sample; judged is the gradient of their mean")
-            certain = is_certain(called, target) and not (is_mean_possible or convention.averaged)
-            if by_name and shaped and certain:
-                return subject  # wrong code must not be right because another order of its arguments happens to be
-            if shaped and agreeing == shaped and (by_name or not tried or shaped >= max(t[0][1] for t in tried)):
-                return subject
-            # Of a sum and a mean that is meant of whose gradient the claimed one has the size.
-            tried.append(((by_name, shaped, -subject.off_in_size() if is_mean_possible else 0.0), subject))
-    if not tried:
-        before.restore()
-        raise _told(errors, label, backward)
-    best = max(tried, key=lambda trial: trial[0])[1]
-    return best
-
-
-def _is_value_and_gradients(result: Any) -> bool:
-    """Whether a function that has no backward pass returns a number, and its gradients after it."""
-    return isinstance(result, tuple) and len(result) > 1 and np.ndim(result[0]) == 0 and np.isrealobj(result[0])
-
-
-def _told(errors: Sequence[Exception], label: str, backward: Callable[..., Any] | None) -> Exception:
-    """The error of the likeliest convention; the user's own, if it is one."""
-    if not errors:
-        return TypeError(f"{label}: expected a backward pass that takes a gradient, got {backward}{_HOW}")
-    # That a cache has another length tells of a reading that was not meant.
-    return next((error for error in errors if "to unpack (" not in str(error)), errors[0])
-
-
-def _first_result(
-    label: str, forward: Callable[..., Any], given: Mapping[str, Any], target: str | None, owner: Any
-) -> tuple[Any, list[Any]]:
-    """What forward returns, and where its output is if it returns nothing."""
-    order = orders_of_inputs(forward, list(given), target)
-    try:
-        with np.errstate(all="ignore"):
-            result = forward(*(_copied(as_given(given[name])) for name in order))
-    except Exception as error:
-        raise SubjectError(f"{label}: {type(error).__name__}: {error}") from error
-    if result is not None:
-        return result, [None]
-    paths = output_paths(owner) if owner is not None else []
-    if not paths:
-        raise TypeError(f"{label}: expected forward to return its output, or to keep it as output, got nothing")
-    return np.asarray(follow(owner, paths[0])), paths
-
-
-def _copied(value: Any) -> Any:
-    if isinstance(value, list):
-        return list(map(_copied, value))
-    return value.copy() if isinstance(value, np.ndarray) else value
 
 
 def several(x: Any) -> tuple[Any, ...]:

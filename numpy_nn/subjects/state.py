@@ -7,7 +7,7 @@ import inspect
 import random
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
-from types import CodeType
+from types import CellType, CodeType
 from typing import Any
 
 import numpy as np
@@ -98,7 +98,7 @@ def inner(thing: Any) -> Iterable[Any]:
 
 def _referred_to(function: Any) -> list[Any]:
     """The objects that a function's code can reach by name: in its closure, its defaults and its module."""
-    cells = [cell.cell_contents for cell in function.__closure__ or () if _is_filled(cell)]
+    cells = [held for cell in function.__closure__ or () for held in _held_by(cell)]
     shared = [function.__globals__[name] for name in _names_in(function.__code__) if name in function.__globals__]
     return [*cells, *(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values(), *shared]
 
@@ -111,12 +111,12 @@ def _names_in(code: CodeType) -> Iterator[str]:
             yield from _names_in(constant)
 
 
-def _is_filled(cell: Any) -> bool:
+def _held_by(cell: CellType) -> list[Any]:
+    """What a cell of a closure holds; nothing, if its name is bound later only."""
     try:
-        cell.cell_contents  # noqa: B018 - to read it is to try it
+        return [cell.cell_contents]
     except ValueError:
-        return False
-    return True
+        return []
 
 
 def reachable(*things: Any) -> list[Any]:

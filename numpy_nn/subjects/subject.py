@@ -207,7 +207,11 @@ class Subject:
             self.warnings.append(text)
 
     def _run(self, replaced: Mapping[str, NDArray[Any]], /) -> Sequence[Any]:
-        """The outputs, with these in place of ``arrays`` of the same names; a subclass knows how to ask for them."""
+        """The outputs, with these in place of ``arrays`` of the same names; a subclass knows how to ask for them.
+
+        Not abstract, as :meth:`_claim` is not: a subject that shows another one has :meth:`output` and
+        :meth:`gradients` of its own, and needs neither.
+        """
         raise NotImplementedError(f"{type(self).__name__} has no _run")
 
     def _claim(self, grad_outputs: Sequence[Array]) -> Mapping[str, Any]:

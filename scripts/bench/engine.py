@@ -45,23 +45,23 @@ class Engine:
 
     def loss(self) -> float:
         """The mean loss of the first batch with the present parameters."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} cannot do it: loss")
 
     def parameters(self) -> list[NDArray[Any]]:
         """Copies of the parameters, each weight as (in, out) and then its bias."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} cannot do it: parameters")
 
     def forward(self) -> None:
         """Logits and loss of the first batch."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} cannot do it: forward")
 
     def backward(self) -> None:
         """The gradients of all parameters, after a forward pass."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} cannot do it: backward")
 
     def optimizer(self) -> None:
         """One update from the gradients of the last backward pass."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} cannot do it: optimizer")
 
     def step(self) -> None:
         """Forward, backward and update on the first batch, and its loss."""

@@ -292,7 +292,14 @@ def test_what_has_no_bound_is_refused_by_name(what):
         pass
 
     class StrangeOptimizer(nn.Optimizer):
-        pass
+        def _states(self, _):
+            return ()
+
+        def _prepare(self, _):
+            """Nothing is the same for a whole step."""
+
+        def _update(self, *_):
+            """It moves nothing."""
 
     parameter, x = nn.Parameter(X[0].copy()), as_rounded(X)
     calls = {

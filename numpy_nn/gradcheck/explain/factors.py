@@ -143,10 +143,9 @@ def _convention(e: Evidence, cause: str) -> str:
         own = e.subject.gradients(e.grad_output)[e.subject.input]
         if own is None or own.size != e.x.size:
             return ""
-        inward = Evidence(
-            e.subject, e.subject.input, own.reshape(e.x.shape), e.grad_output, e.output, {}, e.x, e.grad_output, e.rng
-        )
-        right = common_ratio(inward.gradient, inward.truth)  # type: ignore[arg-type]
+        own = own.reshape(e.x.shape)
+        inward = Evidence(e.subject, e.subject.input, own, e.grad_output, e.output, {}, e.x, e.grad_output, e.rng)
+        right = common_ratio(own, inward.truth)
     except DROPPED:
         return ""
     if right is None or not _near(right, 1.0):

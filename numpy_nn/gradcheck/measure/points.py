@@ -71,8 +71,8 @@ def _other_points(subject: Subject, output: Array, elementwise: bool, rng: np.ra
     if constants := {key: array for key, array in subject.arrays.items() if key != name and _is_constant(array)}:
         yield Point("", {key: _spread(array, rng) for key, array in constants.items()})
     # A loss bends also where it saturates.
-    within = REACH <= (2.0 if subject.is_loss else REACH.max())  # noqa: SIM300 - the array is what is asked about
-    yield from _beside_bends(subject, x, elementwise, REACH[within])
+    reach = REACH[: int(np.searchsorted(REACH, 2.0, "right"))] if subject.is_loss else REACH
+    yield from _beside_bends(subject, x, elementwise, reach)
 
 
 def far_points(subject: Subject, rng: np.random.Generator) -> Iterator[Point]:

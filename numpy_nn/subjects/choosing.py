@@ -1,0 +1,157 @@
+"""Which way to call somebody's code is meant: the one that its names tell, else the one that fits its numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from numpy_nn.subjects.calling import Convention, as_given, is_differentiated
+from numpy_nn.subjects.code import CodeSubject, output_paths
+from numpy_nn.subjects.conventions import conventions, is_certain, orders_of_inputs
+from numpy_nn.subjects.dressing import with_settings
+from numpy_nn.subjects.places import follow
+from numpy_nn.subjects.state import Snapshot
+from numpy_nn.subjects.subject import SubjectError
+
+
+@dataclass(frozen=True)
+class Hints:
+    """What a user may say beside the target: see :func:`~numpy_nn.gradcheck.check_gradients`."""
+
+    parameters: Mapping[str, str] | None = None
+    constants: Sequence[str] = ()
+    generators: Sequence[Any] = field(default_factory=tuple)
+    cost: Callable[[Any, Any], Any] | None = None
+
+
+@dataclass(frozen=True)
+class Code:
+    """A forward and a backward pass, with the ``given`` arguments by name.
+
+    ``backward`` is None where forward returns a value and its gradients, ``target`` the name of the argument that is
+    the target of a loss, ``owner`` the object whose methods they are.
+    """
+
+    label: str
+    forward: Callable[..., Any]
+    backward: Callable[..., Any] | None
+    given: Mapping[str, Any]
+    hints: Hints
+    target: str | None = None
+    owner: Any = None
+
+
+HOW = """
+it becomes checkable as a pair of functions, or with its arrays by name:
+    check_gradients((f, vjp), x)                    # y = f(x), gradient = vjp(x, grad_output)
+    check_gradients(run, grads, x=x, W=net.W)       # run() returns the output, grads(grad_output) the gradients"""
+
+
+def made(code: Code, convention: Convention, fresh: Snapshot | None = None) -> CodeSubject:
+    """The code called by a convention; with ``fresh``, from that state at every evaluation."""
+    subject = CodeSubject(
+        code.label,
+        code.forward,
+        code.backward,
+        code.given,
+        convention,
+        owner=code.owner,
+        target=code.target,
+        generators=code.hints.generators,
+    )
+    if fresh is not None:
+        subject.start_from(fresh)
+    subject.find_parameters(code.hints.parameters, code.hints.constants)
+    return subject
+
+
+def _made_even_once(code: Code, convention: Convention, before: Snapshot) -> CodeSubject:
+    """The subject; where its code runs once and no more, one that always starts from the state at the beginning."""
+    before.restore()
+    try:
+        return made(code, convention)
+    except SubjectError:
+        before.restore()
+        subject = made(code, convention, before)
+        subject.notes.append("a second step raises an error: every evaluation starts from the state before the first")
+        return subject
+
+
+def chosen(code: Code) -> CodeSubject:
+    """The subject by the convention that the names tell, or else by the first whose gradients agree with the function.
+
+    Where none agrees, the first that can be run and gives gradients of the right shapes. What the code raises when it
+    is called by the likeliest one comes through if none can be run.
+    """
+    if code.owner is None and not any(is_differentiated(value) for value in code.given.values()):
+        raise TypeError(f"{code.label}: expected an array of floats among the arguments, got none")
+    code = replace(code, backward=with_settings(code.backward, code.given))
+    before = Snapshot(code.owner if code.owner is not None else (code.forward, code.backward))
+    result, paths = _first_result(code)
+    if code.backward is None and not _is_value_and_gradients(result):
+        raise TypeError(f"{code.label}: expected a backward pass, or (value, gradients) from one function{HOW}")
+    errors: list[tuple[bool, Exception]] = []
+    tried: list[tuple[tuple[int, int, float], CodeSubject]] = []
+    ways = list(conventions(code.forward, code.backward, list(code.given), code.target, result))
+    is_mean_possible = any(convention.averaged for convention, _ in ways)
+    for convention, by_name in ways:
+        for path in paths:
+            called = replace(convention, output_path=path)
+            try:
+                subject = _made_even_once(code, called, before)
+                if not subject.make_repeatable():
+                    return subject
+                agreeing, shaped = subject.agreement()
+            except (SubjectError, TypeError, ValueError) as error:
+                errors.append((not by_name, error))
+                continue
+            if convention.averaged:
+                subject.notes.append("forward returns a loss for each sample; judged is the gradient of their mean")
+            certain = is_certain(called, code.target) and not (is_mean_possible or convention.averaged)
+            if by_name and shaped and certain:
+                return subject  # wrong code must not be right because another order of its arguments happens to be
+            if shaped and agreeing == shaped and (by_name or not tried or shaped >= max(t[0][1] for t in tried)):
+                return subject
+            # Of a sum and a mean that is meant of whose gradient the claimed one has the size.
+            tried.append(((by_name, shaped, -subject.off_in_size() if is_mean_possible else 0.0), subject))
+    if not tried:
+        before.restore()
+        raise _told(errors, code)
+    return max(tried, key=lambda trial: trial[0])[1]
+
+
+def _is_value_and_gradients(result: Any) -> bool:
+    """Whether a function that has no backward pass returns a number, and its gradients after it."""
+    return isinstance(result, tuple) and len(result) > 1 and np.ndim(result[0]) == 0 and np.isrealobj(result[0])
+
+
+def _told(errors: Sequence[tuple[bool, Exception]], code: Code) -> Exception:
+    """The error of the likeliest convention: one that names tell comes before one that was tried."""
+    if not errors:
+        return TypeError(f"{code.label}: expected a backward pass that takes a gradient, got {code.backward}{HOW}")
+    return min(errors, key=lambda error: error[0])[1]
+
+
+def _first_result(code: Code) -> tuple[Any, list[Any]]:
+    """What forward returns, and where its output is if it returns nothing."""
+    order = orders_of_inputs(code.forward, list(code.given), code.target)
+    try:
+        with np.errstate(all="ignore"):
+            result = code.forward(*(_copied(as_given(code.given[name])) for name in order))
+    except Exception as error:
+        raise SubjectError(f"{code.label}: {type(error).__name__}: {error}") from error
+    if result is not None:
+        return result, [None]
+    paths = output_paths(code.owner) if code.owner is not None else []
+    if not paths:
+        raise TypeError(f"{code.label}: expected forward to return its output, or to keep it as output, got nothing")
+    return np.asarray(follow(code.owner, paths[0])), paths
+
+
+def _copied(value: Any) -> Any:
+    if isinstance(value, list):
+        return list(map(_copied, value))
+    return value.copy() if isinstance(value, np.ndarray) else value
