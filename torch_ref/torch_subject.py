@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from numpy_nn.subjects import Subject, SubjectError
+from numpy_nn.subjects.dressing import Dressed
 from numpy_nn.subjects.names import positional
 from numpy_nn.subjects.state import reachable, restorer
 from numpy_nn.subjects.subject import Array
@@ -331,8 +332,4 @@ def _forward_of(function: type[torch.autograd.Function]) -> Callable[..., Any]:
     if function.setup_context is not torch.autograd.Function.setup_context:
         return forward
     parameters = list(inspect.signature(forward).parameters.values())
-
-    def described(*_: Any) -> None: ...
-
-    described.__signature__ = inspect.Signature(parameters[1:])  # type: ignore[attr-defined]
-    return described
+    return Dressed(forward, inspect.Signature(parameters[1:]))

@@ -79,7 +79,10 @@ class CalledCode(Subject):
         self.targets = None if target is None else self._given[target]
         self.is_loss = target is not None
         self._result: tuple[Sequence[Any], tuple[Any, ...]] = ((), ())
-        self._guards = self._is_jacobian = False
+        self._is_jacobian = False
+        # Forward changes parameters: they are put back after each call, and backward gets those that it left.
+        self._forward_updates = False
+        self._after_forward: dict[str, Array] = {}
         self._silent: dict[str, Place] = {}  # what stays as it is, and the output does not depend on
         self._lost: dict[str, tuple[Place, Any]] = {}
         self._rate = 1.0  # what backward is given for a learning rate
@@ -100,7 +103,7 @@ class CalledCode(Subject):
 
     def _run(self, replaced: Mapping[str, NDArray[Any]]) -> Sequence[Any]:
         self._install()
-        kept = self._kept() if self._guards else {}
+        kept = self._kept() if self._forward_updates else {}
         arguments = [self._argument(name, replaced) for name in self.convention.inputs]
         given = [a.copy() if isinstance(a, np.ndarray) else None for a in arguments]
         result = self._forward(*arguments)
@@ -108,7 +111,9 @@ class CalledCode(Subject):
             if before is not None and not np.array_equal(before, after, equal_nan=True):
                 text = "forward changes its input in place: the caller's array no longer holds what it held"
                 self.warn(text if name == self.input else f"forward changes {name} in place")
-        self._put_back(kept, "forward")
+        if self._forward_updates:
+            self._after_forward = self._kept()
+            self._put_back(kept, "forward")
         return self._read(result)
 
     def _read(self, result: Any) -> Sequence[Any]:
@@ -163,7 +168,7 @@ class CalledCode(Subject):
             leaf = self._leaves.get(name)
             value = None if leaf is None else leaf.read(returned, self._owner)
             claimed[name] = None if value is None else self._times(np.asarray(value, np.float64), grad_outputs, name)
-        self._put_back(kept, "backward")
+        self._moved = self._put_back(kept, self._updater)
         return claimed
 
     def _times(self, value: Array, grad_outputs: Sequence[Array], name: str) -> Array:
@@ -181,7 +186,7 @@ class CalledCode(Subject):
         kept = self._kept()
         with self._running():
             returned = self._call_backward(self._split(grad_output))
-        self._put_back(kept, "backward")
+        self._moved = self._put_back(kept, self._updater)
         return returned
 
     def _call_backward(self, grad_outputs: Sequence[Array]) -> Any:
@@ -206,7 +211,13 @@ class CalledCode(Subject):
         assert self._backward is not None
         if self._runs_forward:
             self.restore_generators()
+        for name, values in self._after_forward.items():
+            (self.arrays[name] if name in self.arrays else self._lost[name][1])[...] = values
         return self._backward(*arguments)
+
+    @property
+    def _updater(self) -> str:
+        return "forward" if self._forward_updates else "backward"
 
     @property
     def _runs_forward(self) -> bool:
@@ -226,9 +237,9 @@ class CalledCode(Subject):
             else:
                 place.put(array.item())
 
-    def _put_back(self, kept: Mapping[str, Array], by: str) -> None:
-        """Undo what the code did to its parameters, and say so."""
-        self._moved = {}
+    def _put_back(self, kept: Mapping[str, Array], by: str) -> dict[str, Array]:
+        """Undo what the code did to its parameters, and say so; returns those that it changed, as they were."""
+        moved = {}
         for name, values in kept.items():
             if name in self._places:
                 place, array = self._places[name], self.arrays[name]
@@ -237,12 +248,13 @@ class CalledCode(Subject):
             else:
                 continue
             if not np.array_equal(np.asarray(place.read()), values, equal_nan=True):
-                self._moved[name] = values
+                moved[name] = values
                 self.warn(
                     f"{by} changes {name}: it updates its parameters; judged are the gradients at the values before"
                 )
             array[...] = values
         self._install()
+        return moved
 
     def _kept(self) -> dict[str, Array]:
         """Copies of all that code may change and should not."""

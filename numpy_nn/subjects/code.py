@@ -22,8 +22,8 @@ from numpy_nn.subjects.gradients import (
     values_of,
 )
 from numpy_nn.subjects.names import BUFFER, OUTPUTS, plain
-from numpy_nn.subjects.places import Path, Place, Step, parsed, places
-from numpy_nn.subjects.state import Snapshot, attributes, reachable
+from numpy_nn.subjects.places import Path, Place, Step, parsed, places, written
+from numpy_nn.subjects.state import Snapshot, attributes, rate_of, rates_of
 from numpy_nn.subjects.subject import Array, SubjectError
 
 
@@ -39,6 +39,7 @@ class CodeSubject(CalledCode):
         A parameter is an array that the output depends on; a float is one if there is a gradient for it. Nothing is
         found where no two runs agree.
         """
+        start = values_of(self._owner)
         if not self.make_repeatable():
             return
         if named is not None:
@@ -46,6 +47,7 @@ class CodeSubject(CalledCode):
                 self._add(name, Place(self._owner, parsed(name)))
         elif self._owner is not None:
             self._find_dependent(constants)
+            self._undo_forward_updates(start)
         self._match(named)
         for name in [name for name in self._places if name not in {**self._leaves, **self._updates}]:
             self._give_up(name)
@@ -70,6 +72,14 @@ class CodeSubject(CalledCode):
         """Whether a function returns a number, and this argument of it is called as a network's input or target is."""
         known = names.is_data(name) or names.role_in_loss(name) == names.TARGET
         return self._owner is None and name in self._given and known and self.output().size == 1
+
+    def _undo_forward_updates(self, start: Mapping[str, tuple[Any, NDArray[Any]]]) -> None:
+        """Put back what forward has made of parameters, as one that clips its weights does, now and after each call."""
+        for name, place in self._places.items():
+            given = start.get(written(place.path), (None, self.arrays[name]))[1]
+            if given.shape == self.arrays[name].shape and not np.array_equal(given, self.arrays[name], equal_nan=True):
+                self._forward_updates = True
+                self.arrays[name][...] = given
 
     def _find_dependent(self, constants: Sequence[str]) -> None:
         if isinstance(self._owner, Composition):
@@ -161,7 +171,6 @@ class CodeSubject(CalledCode):
         before = values_of(self._owner)
         grad_output = 0.75 * grad_output if self.convention.takes_grads else grad_output
         self._returned = returned = self._claimed(grad_output)
-        moved = dict(self._moved)  # by this backward pass, before others follow
         found = leaves(returned, self._owner, before)
         found = [leaf for leaf in found if leaf.returned or not self._is_parameter(leaf.path)]
         if named is not None:
@@ -190,7 +199,7 @@ class CodeSubject(CalledCode):
 
         self._leaves |= matched(wanted, [leaf for leaf in found if not self._is_of_silent(leaf)], agrees)
         self._add_silent(found)
-        self._find_updates(moved)
+        self._find_updates()
         if self.input in self.arrays and self.input not in self._leaves:
             self._take_whatever_is_left(found)
         self._is_jacobian = output.ndim > 0 and any(
@@ -225,10 +234,10 @@ class CodeSubject(CalledCode):
         except (SubjectError, ValueError):
             self._claimed(grad_output)
 
-    def _find_updates(self, moved: Mapping[str, Array]) -> None:
+    def _find_updates(self) -> None:
         """Where no gradient is kept, but backward updates the parameter: the gradient is the step over the rate."""
         rate = 1.0 if RATE in (self.convention.arguments or ()) else rate_of(self._owner)
-        for name in moved:
+        for name in self._moved:
             if name not in self._leaves and rate:
                 self._updates[name] = rate
 
@@ -374,18 +383,6 @@ class CodeSubject(CalledCode):
 
 def _likeness_of(path: Path, shape: tuple[int, ...]) -> Callable[[Leaf], float]:
     return lambda leaf: likeness(path, leaf, shape)
-
-
-def rates_of(owner: Any) -> list[tuple[Any, str, float]]:
-    """The learning rates that an object, or an optimizer in it, keeps under their usual names: where, and what."""
-    held = [(thing, name, value) for thing in reachable(owner) for name, value in attributes(thing).items()]
-    return [(t, n, float(v)) for t, n, v in held if names.role(n) == names.RATE and isinstance(v, (float, int))]
-
-
-def rate_of(owner: Any) -> float:
-    """The learning rate, if there is one and only one; else 0."""
-    rates = {value for _, _, value in rates_of(owner)}
-    return rates.pop() if len(rates) == 1 else 0.0
 
 
 def output_paths(owner: Any) -> list[Path]:

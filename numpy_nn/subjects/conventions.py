@@ -159,7 +159,7 @@ class Arguments:
             (*inputs, OUTPUT, *grads), (*grads, CACHE, *inputs), (*inputs, OUTPUT),
         ]  # fmt: skip
         if self.target is not None:
-            orders += [(self.target,), (OUTPUT, self.target), (*inputs, OUTPUT)]
+            orders += [(self.target,), (OUTPUT, self.target)]
         for order in orders:
             order = (*order, *rates) if rate else order
             length = len(order) + (self.grads - 1) * (order.count(GRADS) + order.count(OUTPUT))

@@ -59,13 +59,12 @@ LOSS_GRADIENTS = BACKWARDS + words(
     "cost_function_prime costfunctionprime loss_gradient loss_grad d_loss dloss loss_prime cost_prime "
     "cost_derivative backprop backward backward_pass bprop backpropagation delta derivative prime acc_grad"
 )
-# Arguments that hold the data: of a function that returns a loss and its gradients they may have none.
-DATA = words("x xs data batch samples inputs features x_batch x_train x_dev")
 # What has to be called between two steps where gradients are added up, or inputs kept.
 RESETS = words(
     "zero_grad zero_grads zero_gradient zero_gradients flush_gradients reset_gradients reset_grads reset_grad "
     "clear_gradients clear_grads cleargrads clear_grad"
 )
+# Arguments that hold the data: of a function that returns a loss and its gradients they may have none.
 _DATA = words("x input inputs data image images img feature features batch samples x_batch x_train xs")
 # Arguments that are no arrays, and what a forward pass in training is given for them.
 SETTINGS = {"training": True, "train": True, "is_training": True, "train_flg": True, "is_train": True, "mode": "train"}

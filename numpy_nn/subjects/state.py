@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from numpy_nn.layers import Layer
+from numpy_nn.subjects import names
 
 Restorer = Callable[[], None]
 
@@ -144,6 +145,18 @@ GENERATORS = (np.random.Generator, np.random.RandomState, random.Random)
 def find_generators(*things: Any) -> list[Any]:
     """Every random generator that can be reached from these."""
     return [thing for thing in reachable(*things) if isinstance(thing, GENERATORS)]
+
+
+def rates_of(owner: Any) -> list[tuple[Any, str, float]]:
+    """The learning rates that an object, or an optimizer in it, keeps under their usual names: where, and what."""
+    held = [(thing, name, value) for thing in reachable(owner) for name, value in attributes(thing).items()]
+    return [(t, n, float(v)) for t, n, v in held if names.role(n) == names.RATE and isinstance(v, (float, int))]
+
+
+def rate_of(owner: Any) -> float:
+    """The learning rate, if there is one and only one; else 0."""
+    rates = {value for _, _, value in rates_of(owner)}
+    return rates.pop() if len(rates) == 1 else 0.0
 
 
 def restorer(generator: Any) -> Restorer:

@@ -36,3 +36,25 @@ def test_wrong_code_of_every_form_is_wrong_in_that_gradient_alone(name):
 def test_wrong_code_is_not_right_because_another_order_of_its_arguments_is(vjp):
     x = np.array([[0.3, -0.7, 1.3, 0.4], [0.6, -1.2, 0.2, -0.1]])
     assert check_gradients((np.sign, vjp), x).verdict == "wrong"
+
+
+@pytest.mark.parametrize(("wrong", "verdict"), [(1.0, "right"), (2.0, "wrong")])
+def test_a_forward_pass_that_changes_its_parameters_is_judged_at_those_before(wrong, verdict):
+    class Clips:
+        def __init__(self):
+            self.W = 0.3 * np.random.default_rng(0).standard_normal((4, 3))
+            self.W[0, 0] = 3.0
+
+        def forward(self, x):
+            np.clip(self.W, -1.0, 1.0, out=self.W)
+            self.x = x
+            return x @ self.W
+
+        def backward(self, g):
+            self.dW = wrong * self.x.T @ g
+            self.dW[0, 0] = 0.0  # beyond 1 the weight that is given does not matter
+            return g @ self.W.T
+
+    report = check_gradients(Clips(), np.random.default_rng(1).standard_normal((5, 4)))
+    assert report.verdict == verdict, report
+    assert any("forward changes W" in text for text in report.warnings)

@@ -38,8 +38,8 @@ WINDOWS = tuple((sign, start * WINDOW) for start in range(2) for sign in (1.0, -
 # Each estimate is made of 15 differences, and may be small by chance.
 ROOM = 2.0
 
-# An output of so few values over all windows at the last spacing is no rounding of something smooth, but a function of
-# its own that is constant between jumps, such as round(x) or sign(x): its slope is 0.
+# A decimal digit has ten values. An output that takes fewer over all windows at the last spacing has no digit left: it
+# is no rounding of something smooth, but a function of its own that is constant between jumps, such as round(x).
 FEW_VALUES = 9
 
 # A step of less than this share of the output is rounding in float64, which is measured apart.
