@@ -2,6 +2,7 @@
 
 import argparse
 import functools
+from collections import Counter
 
 import needs
 import pytest
@@ -48,11 +49,11 @@ def test_every_planted_bug_is_found_no_right_entry_called_wrong_and_the_causes_a
 @needs.torch
 @pytest.mark.slow
 def test_the_others_stand_beside_ours(monkeypatch, capsys):
-    # Ours alone sees the whole bank above; for the table a third of it is enough.
-    some = PLANTED[::3]
+    # Ours alone sees the whole bank above; for the table a tenth of it is enough.
+    some = PLANTED[::10]
     for module in (gradcheck_proof, gradcheck_trials):
         monkeypatch.setattr(module, "PLANTED", some)
-    assert main(["--part", "comparison", "--repeats", "1", "--networks", "100", "--seed", "1"]) == 0
+    assert main(["--part", "comparison", "--repeats", "1", "--networks", "40", "--seed", "1"]) == 0
     output = capsys.readouterr().out
     assert row(output, "ours")[1:4] == [str(len(some)), "0", "0"]
     for checker in gradcheck_trials.RIVALS:
@@ -143,7 +144,11 @@ def test_a_diagnosis_that_knows_what_can_be_known_passes_and_one_that_is_never_s
     assert ", with confidence: 0.0%; " in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("cause", sorted({bug.cause for bug in PLANTED} - {OTHER}))
+# The causes with the fewest planted mistakes, with the most, and one between.
+BY_SIZE = [cause for cause, _ in Counter(bug.cause for bug in PLANTED if bug.cause != OTHER).most_common()]
+
+
+@pytest.mark.parametrize("cause", [BY_SIZE[0], BY_SIZE[len(BY_SIZE) // 2], BY_SIZE[-1]])
 def test_a_cause_may_be_missed_in_a_tenth_of_the_runs_or_once_and_no_more(cause, monkeypatch, capsys):
     bugs = [index for index, bug in enumerate(PLANTED) if bug.cause == cause]
     tasks = [(index, 0, repeat, "float64") for index in bugs if PLANTED[index].known for repeat in range(2)]

@@ -109,7 +109,7 @@ def test_a_measurement_writes_numbers_figure_and_page(tmp_path, capsys, monkeypa
     monkeypatch.setattr(scaling, "measure", on_a_quiet_machine)
     page = tmp_path / "page.md"
     shutil.copy(ROOT / "docs" / "scaling.md", page)
-    options = ["--sizes", "784,16,10", "--batch", "64", "--processes", "2", "--steps", "5", "--rounds", "5"]
+    options = ["--sizes", "784,16,10", "--batch", "64", "--processes", "2", "--steps", "3", "--rounds", "2"]
     files = ["--json", str(tmp_path / "a.json"), "--png", str(tmp_path / "a.png"), "--page", str(page)]
     assert scaling.main([*options, *files]) == 0
     result = json.loads((tmp_path / "a.json").read_text())
