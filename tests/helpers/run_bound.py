@@ -25,10 +25,18 @@ Gradients = dict[str, Rounded]
 class RunBound(nn.Callback):
     """Stands among the callbacks of ``fit`` while one process trains; ``parameters()`` is what any run may end with."""
 
-    def __init__(self, net: nn.Sequential, loss: nn.Loss, loader: nn.DataLoader, size: int, epsilon: float = 0.0):
+    def __init__(
+        self,
+        net: nn.Sequential,
+        loss: nn.Loss,
+        loader: nn.DataLoader,
+        size: int,
+        epsilon: float = 0.0,
+        clip: float | None = None,
+    ) -> None:
         self.layers = [layer for layer in net.modules() if not isinstance(layer, nn.Sequential)]
         self.names = dict(net.named_parameters())
-        self.loss, self.size, self.epsilon = loss, size, epsilon
+        self.loss, self.size, self.epsilon, self.clip = loss, size, epsilon, clip
         self.batches = self._batches(copy.deepcopy(loader))
         self.steps: dict[str, bounds.OptimizerBound] = {}
         self.losses: list[tuple[Rounded, int]] = []
@@ -48,9 +56,14 @@ class RunBound(nn.Callback):
         shares = [Group(rank, self.size).slice_of(len(x)) for rank in range(self.size)]
         losses, parts = zip(*(self._gradients(as_rounded(x[rows]), y[rows]) for rows in shares), strict=True)
         self.losses += [(loss, len(x[rows])) for loss, rows in zip(losses, shares, strict=True)]
-        for name, step in self.steps.items():
+        gradients: Gradients = {}
+        for name in self.steps:
             weighted = [part[name] * (len(x[rows]) / len(x)) for part, rows in zip(parts, shares, strict=True)]
-            step.step(weighted[0] if self.size == 1 else stack(weighted).sum(axis=0))
+            gradients[name] = weighted[0] if self.size == 1 else stack(weighted).sum(axis=0)
+        if self.clip is not None:
+            gradients = clipped(gradients, self.clip)
+        for name, step in self.steps.items():
+            step.step(gradients[name])
 
     def on_epoch_end(self, _: Progress) -> None:
         """The epoch's mean loss of a row."""
@@ -108,6 +121,13 @@ def stack(arrays: list[Rounded]) -> Rounded:
     """Arrays of one shape as one."""
     values, errors = np.stack([a.value for a in arrays]), np.stack([a.error for a in arrays])
     return Rounded(values, errors, dtype=arrays[0].dtype)
+
+
+def clipped(gradients: Gradients, max_norm: float) -> Gradients:
+    """min(1, max_norm / (||g|| + 1e-6)) g."""
+    squares = [(g * g).sum() for g in gradients.values()]
+    factor = (max_norm / (stack(squares).sum().sqrt() + 1e-6)).minimum(1.0)
+    return {name: g * factor for name, g in gradients.items()}
 
 
 def perturb(x: Rounded, gradient: Rounded, epsilon: float) -> Rounded:
