@@ -10,7 +10,7 @@ as the network counts them:
 ``0.weight``           a parameter before the step, and ``0.weight.after`` after it
 ``loss.terms``         the loss before its reduction, one number for each row or entry
 ``loss.softmax``       the probabilities inside a cross-entropy loss
-``loss``               the loss, of shape ()
+``loss``               the loss, of shape (), and ``loss.after`` with the new parameters
 ``NAME.grad``          dL/d(NAME), for ``input``, every ``output`` and every parameter
 =====================  ====================================================================
 """
@@ -130,6 +130,8 @@ def record(net: Sequential, loss: Loss, optimizer: Optimizer, x: ArrayLike, targ
     for layer in layers:
         for name, p in layer.named_parameters():
             keep(f"{layer.name}.{name}.after", p.data)
+    # A copy goes forward again: neither a running mean moves nor does a generator draw.
+    keep("loss.after", copy.deepcopy(loss)(copy.deepcopy(net)(arrays["input"]), target))
     return Trace(
         tuple(_describe(layer) for layer in layers), repr(loss), type(optimizer).__name__, optimizer.lr, arrays
     )

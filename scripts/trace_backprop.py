@@ -17,7 +17,7 @@ import sys
 import zlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
@@ -26,7 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import numpy_nn as nn
-from numpy_nn.gradcheck import derivative
+from numpy_nn.gradcheck import derivative, one_sided
 from scripts.command_line import Parser, number, sizes
 
 TEMPLATE = Path(__file__).parent / "trace_page"
@@ -40,16 +40,30 @@ Array = NDArray[Any]
 NOT_SHOWN = {"hardsigmoid"}
 
 
-def numerical_gradients(net: nn.Sequential, x: Array, y: Array) -> dict[str, tuple[Array, Array]]:
-    """Value and bound of the numerical derivative of the loss by every entry of every array that has a gradient.
+class Numerical(NamedTuple):
+    """The numerical derivative by each entry of an array, its bound, and where the loss has a kink both sides.
+
+    ``sides`` maps row and column, as "0,3", to the derivatives on the left and on the right and their bound.
+    """
+
+    numerical: Array
+    bound: Array
+    sides: dict[str, tuple[float, float, float]]
+
+    def to_json(self) -> dict[str, Any]:
+        return {"numerical": self.numerical.tolist(), "bound": self.bound.tolist(), "sides": self.sides}
+
+
+def numerical_gradients(net: nn.Sequential, x: Array, y: Array) -> dict[str, Numerical]:
+    """The numerical derivative of the loss by every entry of every array that has a gradient.
 
     An output is varied by itself: the layers after it are run again, those before it are not asked.
     """
     loss, layers = nn.CrossEntropyLoss(), list(net)
 
-    def by(array: Array, run: Callable[[], Array]) -> tuple[Array, Array]:
+    def by(array: Array, run: Callable[[], Array]) -> Numerical:
         """The derivative of the loss of what ``run`` returns by each entry of ``array``, which it reads."""
-        values, bounds = np.empty(array.shape), np.empty(array.shape)
+        values, bounds, sides = np.empty(array.shape), np.empty(array.shape), {}
         for index in np.ndindex(array.shape):
             kept = float(array[index])
 
@@ -58,8 +72,13 @@ def numerical_gradients(net: nn.Sequential, x: Array, y: Array) -> dict[str, tup
                 return float(loss(run(), y))
 
             values[index], bounds[index] = derivative(f, kept)
+            left, right = one_sided(f, kept)
+            bound = float(left.bound + right.bound)
+            if abs(right.value - left.value) > bound:
+                row, column = (0, *index)[-2:]
+                sides[f"{row},{column}"] = float(left.value), float(right.value), bound
             array[index] = kept
-        return values, bounds
+        return Numerical(values, bounds, sides)
 
     def from_layer(k: int, array: Array) -> Array:
         for layer in layers[k:]:
@@ -74,7 +93,7 @@ def numerical_gradients(net: nn.Sequential, x: Array, y: Array) -> dict[str, tup
     for k, layer in enumerate(layers):
         output = layer(output).copy()
         result[f"{layer.name}.output"] = by(output, lambda k=k, output=output: from_layer(k + 1, output))  # type: ignore[misc]
-    return {f"{name}.grad": pair for name, pair in result.items()}
+    return {f"{name}.grad": numerical for name, numerical in result.items()}
 
 
 def has_torch() -> bool:
@@ -108,10 +127,7 @@ def torch_gradients(net: nn.Sequential, x: Array, y: Array) -> dict[str, Array]:
 def record(net: nn.Sequential, x: Array, y: Array, lr: float) -> dict[str, Any]:
     """What the page shows of one step of SGD on the cross-entropy: the recording, and both checks of its gradients."""
     check_size(net, x)
-    checks = {
-        name: {"numerical": value.tolist(), "bound": bound.tolist()}
-        for name, (value, bound) in numerical_gradients(net, x, y).items()
-    }
+    checks = {name: numerical.to_json() for name, numerical in numerical_gradients(net, x, y).items()}
     if has_torch():
         for name, gradient in torch_gradients(net, x, y).items():
             checks[name]["torch"] = gradient.tolist()

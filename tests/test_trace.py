@@ -46,13 +46,25 @@ def test_a_recorded_step_is_a_training_step(data, dtype, seed):
         np.testing.assert_array_equal(trace.arrays[name], before[name])
         np.testing.assert_array_equal(trace.arrays[f"{name}.grad"], gradients[name])
         np.testing.assert_array_equal(trace.arrays[f"{name}.after"], p.data)
+    # The loss after the step, and the network as if nobody had asked for it.
+    kept = {name: array.copy() for name, array in net.state_dict().items()}
+    for name, array in net_2.state_dict().items():
+        np.testing.assert_array_equal(kept[name], array)
+    assert trace.arrays["loss.after"] == loss_2(net_2(x), target)
 
 
 def test_every_array_of_a_step_is_there_with_its_shape():
     shapes = {name: array.shape for name, array in recorded().arrays.items()}
     parameters = {"0.weight": (4, 5), "0.bias": (5,), "2.weight": (5, 3), "2.bias": (3,)}
     outputs = {"0.output": (2, 5), "1.output": (2, 5), "2.output": (2, 3)}
-    expected = {"input": (2, 4), "target": (2,), "loss.terms": (2,), "loss.softmax": (2, 3), "loss": ()}
+    expected = {
+        "input": (2, 4),
+        "target": (2,),
+        "loss.terms": (2,),
+        "loss.softmax": (2, 3),
+        "loss": (),
+        "loss.after": (),
+    }
     expected |= parameters | outputs | {"input.grad": (2, 4)}
     expected |= {f"{name}.grad": shape for name, shape in (parameters | outputs).items()}
     expected |= {f"{name}.after": shape for name, shape in parameters.items()}

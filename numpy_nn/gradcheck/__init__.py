@@ -7,7 +7,7 @@ On the command line: ``python -m numpy_nn.gradcheck my_layers.py:MyLinear --init
 """
 
 from numpy_nn.gradcheck.checker import check_gradients
-from numpy_nn.gradcheck.measure.derivatives import Estimate, complex_step, derivative, jacobian
+from numpy_nn.gradcheck.measure.derivatives import Estimate, complex_step, derivative, jacobian, one_sided
 from numpy_nn.gradcheck.report import Diagnosis, Entry, GradientError, GradientReport
 
 __all__ = [
@@ -20,4 +20,5 @@ __all__ = [
     "complex_step",
     "derivative",
     "jacobian",
+    "one_sided",
 ]

@@ -157,6 +157,6 @@ print(f"page: {page}; open it in a browser")
 # ## A question
 #
 # Before you step there: which entries of $\partial L / \partial W_1$ are exactly 0? Then make the learning rate ten
-# times as large and step through the update: does the loss after it fall further? And at a hundred times?
+# times as large and go to the last step, which computes the loss again: does it fall further? And at a hundred times?
 #
 # This time there is no next lesson. The page has the answers.

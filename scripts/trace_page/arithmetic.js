@@ -117,6 +117,35 @@ const range = (n) => Array.from({ length: n }, (_, i) => i);
 
 const sum = (numbers) => numbers.reduce((total, x) => total + x, 0);
 
+// The same for the derivative on one side, of forward (sign 1) or backward (sign -1) quotients, whose error is a series
+// in the step itself.
+function oneSidedDerivative(f, x0, sign) {
+  const first = 0.05 * Math.max(1, Math.abs(x0));
+  const here = f(x0);
+  let best = [NaN, Infinity];
+  let last = [];
+  for (let k = 0; k < 20; k += 1) {
+    const there = x0 + (sign * first) / 2 ** k;
+    const value = f(there);
+    const rounding = (32 * Number.EPSILON * Math.max(Math.abs(value), Math.abs(here), 1)) / Math.abs(there - x0);
+    const row = [(value - here) / (there - x0)];
+    for (let j = 1; j <= k; j += 1) {
+      row.push(row[j - 1] + (row[j - 1] - last[j - 1]) / (2 ** j - 1));
+      const bound = 2 * Math.max(Math.abs(row[j] - row[j - 1]), Math.abs(row[j] - last[j - 1])) + 2 ** j * rounding;
+      if (bound < best[1]) best = [row[j], bound];
+    }
+    last = row;
+  }
+  return best;
+}
+
+// [left, right, bound] where the two differ, at a kink; else null.
+function sidesOfKink(f, x0) {
+  const [[left, leftBound], [right, rightBound]] = [oneSidedDerivative(f, x0, -1), oneSidedDerivative(f, x0, 1)];
+  const bound = leftBound + rightBound;
+  return Math.abs(right - left) > bound ? [left, right, bound] : null;
+}
+
 // [value, bound] of the derivative of f at x0, by central differences over halving steps, extrapolated (Ridders,
 // "Accurate computation of F'(x) and F'(x) F''(x)", 1982). The bound is twice the last change of the extrapolation, plus the rounding of f (taken as 16 units) as the
 // division by the step magnifies it; the entry of the tableau with the least bound wins.

@@ -151,22 +151,30 @@ class Asking {
     const checks = model.recording.checks[array.name];
     const edited = model.isEdited();
     const at = (kind) => asRows(checks[kind], array.shape, array.overSamples)[i][j];
-    const [numerical, bound] = edited
-      ? numericalDerivative((x) => model.lossWith(array.of, i, j, x), model.values[array.of][i][j])
-      : [at("numerical"), at("bound")];
+    const [loss, home] = [(x) => model.lossWith(array.of, i, j, x), model.values[array.of][i][j]];
+    const [numerical, bound] = edited ? numericalDerivative(loss, home) : [at("numerical"), at("bound")];
+    const sides = edited ? sidesOfKink(loss, home) : (checks.sides[`${i},${j}`] ?? null);
     const torch = edited || !checks.torch ? null : at("torch");
-    const agree = [ours, torch ?? ours].every((x) => Math.abs(x - numerical) <= bound);
+    const [low, high, error] = sides
+      ? [Math.min(sides[0], sides[1]), Math.max(sides[0], sides[1]), sides[2]]
+      : [numerical, numerical, bound];
+    const agree = [ours, torch ?? ours].every((x) => low - error <= x && x <= high + error);
     const table = element("table", { class: "comparison" });
     table.innerHTML =
       `<tr><th scope="row">ours</th><td>${resultText(ours)}</td><td></td></tr>` +
       (torch === null ? "" : `<tr><th scope="row">torch autograd</th><td>${resultText(torch)}</td>` +
         `<td>${ours === torch ? "the same to the last bit" : `differs by ${smallText(ours - torch)}`}</td></tr>`) +
-      `<tr><th scope="row">numerical</th><td>${resultText(numerical)}</td><td>± ${smallText(bound)}</td></tr>`;
+      (sides === null
+        ? `<tr><th scope="row">numerical</th><td>${resultText(numerical)}</td><td>± ${smallText(bound)}</td></tr>`
+        : `<tr><th scope="row">on the left</th><td>${resultText(sides[0])}</td><td>± ${smallText(error)}</td></tr>` +
+          `<tr><th scope="row">on the right</th><td>${resultText(sides[1])}</td><td>± ${smallText(error)}</td></tr>`);
     const verdict = element("p", { class: `verdict ${agree ? "agree" : "disagree"}` });
     const values = torch === null ? "Both values" : "The three values";
-    verdict.textContent = agree
-      ? `✓ ${values} agree: within the numerical derivative’s error bound.`
-      : `✗ ${values} do not agree. At a kink of the activation they need not.`;
+    const kink = "an activation has a kink here, and the numerical derivative two values";
+    const [right, wrong] = sides
+      ? [`Between the two sides: ${kink}. Either may be taken, and any between them.`, `Not between the two sides: ${kink}.`]
+      : [`${values} agree: within the numerical derivative’s error bound.`, `${values} do not agree.`];
+    verdict.textContent = agree ? `✓ ${right}` : `✗ ${wrong}`;
     const note = element("p", { class: "hint" });
     note.textContent = checks.torch
       ? "You changed a number: torch, which was asked when this was recorded, has no say here."

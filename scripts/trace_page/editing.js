@@ -51,7 +51,7 @@ class Editing {
     this.page.refresh();
   }
 
-  // The loss now and as recorded, once it is known.
+  // The loss now and as recorded, once it is known; in the end what the step has made of it.
   showLoss(step) {
     const { model } = this.page;
     const line = document.getElementById("loss");
@@ -62,6 +62,9 @@ class Editing {
       return;
     }
     const now = math(mi("L"), equals, mn(tidy(model.values.loss[0][0].toPrecision(7))));
-    line.innerHTML = edited ? `${now}, recorded ${tidy(model.recorded.loss[0][0].toPrecision(7))}` : now;
+    const known = edited ? `${now}, recorded ${tidy(model.recorded.loss[0][0].toPrecision(7))}` : now;
+    const again = model.arrays.get("loss.after").step <= step;
+    const after = tidy(model.values["loss.after"][0][0].toPrecision(7));
+    line.innerHTML = again ? `${known}; after the step ${math(mn(after))}` : known;
   }
 }

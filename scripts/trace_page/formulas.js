@@ -252,4 +252,10 @@ const STORY = {
       .join(",&emsp;"),
     text: "Against the gradient, by the learning rate η: downhill, for small steps.",
   }),
+  again: (model) => ({
+    title: "The loss again",
+    formula: math(model.symbol("loss.after"), equals, frac(mn(1), mi("N")), sumOver("n"), model.entry("loss.terms", "n", 0)),
+    text: "The same batch goes forward once more, with the new parameters. The loss is smaller, unless the learning " +
+      "rate is too large: try ten times as much, and a hundred times.",
+  }),
 };

@@ -92,6 +92,32 @@ function lossMaker(model) {
   };
 }
 
+// The loss of the same batch with the new parameters: the forward pass once more, each parameter read after the update.
+function lossAfterMaker(model) {
+  const value = (get) => {
+    const made = {};
+    const read = (name, i, j) => {
+      const after = `${name}.after`;
+      return name in made ? made[name][i][j] : get(model.arrays.has(after) ? after : name, i, j);
+    };
+    for (const { name, rows, cols, maker } of model.makers().filter((a) => a.lane === "forward")) {
+      made[name] = range(rows).map((i) => range(cols).map((j) => maker.value(i, j, read)));
+    }
+    return made.loss[0][0];
+  };
+  const parameters = () => [...model.arrays.values()].filter((a) => a.after && a.edge !== undefined);
+  return {
+    value: (_i, _j, get) => value(get),
+    formula: () => [
+      mi("L"), parens(parameters().map((a) => arraySymbol(a)).join(mo(",")), mo(","), mo("…")),
+    ],
+    numbers: (_i, _j, get) => {
+      const [before, now] = [get("loss", 0, 0), value(get)];
+      return [[number(before), mo(now < before ? "−" : "+"), number(Math.abs(now - before))]];
+    },
+  };
+}
+
 function logitsGradientMaker(model) {
   const n = model.samples;
   const hit = (i, c, get) => (get("target", i, 0) === c ? 1 : 0);

@@ -48,7 +48,7 @@ class Model {
     }
   }
 
-  // What there is, forward, then the loss, then backward, then the update.
+  // What there is, forward, then the loss, then backward, then the update, then the loss again.
   describe() {
     this.add("input", { letter: "x", column: 0, lane: "forward", unit: 0, editable: "number" });
     this.add("target", { letter: "y", column: 0, lane: "forward", editable: "label" });
@@ -58,6 +58,8 @@ class Model {
     this.lossSteps(links);
     for (const link of [...links].reverse()) this.backwardSteps(link);
     for (const link of links.filter((l) => l.layer.parameters.length)) this.updateStep(link);
+    const all = { units: [this.units], edges: range(this.units + 1) };
+    this.addStep([["loss.after", lossAfterMaker(this)]], STORY.again(this), all);
   }
 
   // Letters as in a textbook: layer k is Z = A W + b, and A after its activation.
@@ -88,6 +90,7 @@ class Model {
     this.add("loss.softmax", { ...place, letter: "p", unit: count });
     this.add("loss.terms", { ...place, letter: "ℓ" });
     this.add("loss", { ...place, letter: "L" });
+    this.add("loss.after", { ...place, lane: "update", letter: "L" });
     for (const link of links) {
       for (const name of [...link.layer.parameters.map((p) => `${link.layer.name}.${p}`), link.output]) {
         const { letter, index, column, unit, edge, primes } = this.arrays.get(name);

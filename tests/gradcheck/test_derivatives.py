@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 import numpy_nn as nn
-from numpy_nn.gradcheck import complex_step, derivative, jacobian
+from numpy_nn.gradcheck import complex_step, derivative, jacobian, one_sided
 from numpy_nn.gradcheck.measure.derivatives import STEPS, extrapolate, noise_level, own_scale_of, scale_of
 
 FUNCTIONS = {
@@ -162,3 +162,13 @@ def test_scales_are_powers_of_two_around_the_numbers():
     assert scale_of(x)[0] == scale_of(x)[2] == 32.0  # the root mean square is 50
     assert own_scale_of(x)[2] == 2.0**-10
     assert (scale_of(np.zeros(2)) == 1.0).all()
+
+
+def test_the_sides_of_a_kink_and_of_a_smooth_point():
+    x = np.array([0.0, 1.5, -2.0, 0.3])
+    left, right = one_sided(np.abs, x)
+    assert (np.abs(left.value - [-1.0, 1.0, -1.0, 1.0]) <= left.bound).all()
+    assert (np.abs(right.value - [1.0, 1.0, -1.0, 1.0]) <= right.bound).all()
+    for side in one_sided(np.tanh, x):
+        assert (np.abs(side.value - (1.0 - np.tanh(x) ** 2)) <= side.bound).all()
+        assert side.bound.max() < 1e-7

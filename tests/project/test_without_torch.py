@@ -125,7 +125,7 @@ def test_the_page_is_written_without_torch_s_gradients(run, tmp_path):
     assert output.endswith(f"\n{SAID}: its gradients are left out of the page\n")
     page = (tmp_path / "trace.html").read_text(encoding="utf-8")
     (recording,) = re.findall(r'<script type="application/json" id="recording"[^>]*>(.*?)</script>', page, re.DOTALL)
-    assert {tuple(check) for check in json.loads(recording)["checks"].values()} == {("numerical", "bound")}
+    assert {tuple(check) for check in json.loads(recording)["checks"].values()} == {("numerical", "bound", "sides")}
 
 
 def test_the_short_form_of_the_page_never_had_them(run, data):

@@ -58,6 +58,24 @@ def test_the_step_that_is_recorded_is_the_networks_own():
         np.testing.assert_array_equal(recording["arrays"][f"{name}.after"]["values"], p.data)
 
 
+@pytest.mark.parametrize(("activation", "kinked"), [(nn.ReLU, True), (nn.Tanh, False)])
+def test_at_a_kink_both_sides_are_recorded_and_nowhere_else(activation, kinked):
+    net, x, y = problem(
+        [nn.Linear(3, 4, rng=0, dtype=np.float64), activation(), nn.Linear(4, 2, rng=1, dtype=np.float64)]
+    )
+    net[0].weight.data[:, 1] = 0.0
+    net[0].bias.data[1] = 0.0
+    recording = trace_backprop.record(net, x, y, 0.25)
+    checks, ours = recording["checks"], recording["arrays"]["0.bias.grad"]["values"]
+    sides = checks["0.bias.grad"]["sides"]
+    assert sides.keys() == ({"0,1"} if kinked else set())
+    assert checks["2.bias.grad"]["sides"] == {}
+    if kinked:
+        left, right, bound = sides["0,1"]
+        assert min(left, right) - bound <= ours[1] <= max(left, right) + bound
+        assert bound < 1e-6 < abs(right - left)
+
+
 @pytest.mark.parametrize(
     ("f", "x0", "exact"),
     [(math.sin, 0.7, math.cos(0.7)), (math.exp, 3.0, math.exp(3.0)), (lambda x: x**3 - x, -2.0, 11.0)],

@@ -17,10 +17,10 @@ from scripts import trace_backprop
 def test_it_loads_and_steps_to_the_end_without_an_error_or_a_request(page, page_file):
     assert page_file.stat().st_size < 2_000_000
     last = last_step(page)
-    assert last == 15
+    assert last == 16
     for _ in range(last):
         page.find_element(By.ID, "forward").click()
-    assert page.find_element(By.ID, "position").text == "15 / 15"
+    assert page.find_element(By.ID, "position").text == "16 / 16"
     assert not page.find_element(By.ID, "forward").is_enabled()
     assert page.get_log("browser") == []
     events = [json.loads(entry["message"])["message"] for entry in page.get_log("performance")]
@@ -55,10 +55,10 @@ def test_buttons_keys_slider_and_play_all_step(page):
     press(page, Keys.ARROW_RIGHT, Keys.ARROW_RIGHT, Keys.ARROW_LEFT)
     assert step() == 1
     press(page, Keys.END)
-    assert step() == 15
+    assert step() == 16
     press(page, Keys.HOME)
     assert step() == 0
-    for name, expected in (("last", 15), ("back", 14), ("first", 0), ("forward", 1)):
+    for name, expected in (("last", 16), ("back", 15), ("first", 0), ("forward", 1)):
         page.find_element(By.ID, name).click()
         assert step() == expected
     slider = page.find_element(By.ID, "slider")
@@ -68,7 +68,7 @@ def test_buttons_keys_slider_and_play_all_step(page):
     page.find_element(By.ID, "play").click()
     assert page.find_element(By.ID, "play").text in ("Pause", "Play")
     page.execute_async_script("setTimeout(arguments[0], 400)")
-    assert step() == 15
+    assert step() == 16
     assert page.find_element(By.ID, "play").text == "Play"
 
 
@@ -83,7 +83,7 @@ def test_a_hovered_gradient_shows_its_formula_and_three_values_that_agree(page):
     assert len(maths) >= 4
     assert all(m.size["height"] > 0 for m in maths)
     ours = recording["arrays"]["0.weight.grad"]["values"][1][4]
-    checks = {kind: np.array(v)[1, 4] for kind, v in recording["checks"]["0.weight.grad"].items()}
+    checks = {kind: recording["checks"]["0.weight.grad"][kind][1][4] for kind in ("torch", "numerical")}
     rows = page.find_elements(By.CSS_SELECTOR, "#answer .comparison tr")
     shown = [number_in(r.find_elements(By.TAG_NAME, "td")[0].text) for r in rows]
     np.testing.assert_allclose(shown, [ours, checks["torch"], checks["numerical"]], rtol=1e-9)
@@ -221,6 +221,43 @@ def test_the_learning_rate_can_be_changed(page):
     expected = loss_of(recording, {}, lr=2.5)
     ours = page.execute_script("return page.model.values['0.weight.after']")
     np.testing.assert_allclose(ours, expected.arrays["0.weight.after"], atol=1e-12)
+    assert page.find_element(By.ID, "title").text == "The loss again"
+    (shown,) = re.findall(r"after the step\s*([\d.]+)", page.find_element(By.ID, "loss").text)
+    assert float(shown) == pytest.approx(float(expected.arrays["loss.after"]), rel=1e-6)
+
+
+def test_the_loss_falls_at_the_given_rate_and_not_at_every_larger_one(page):
+    recording = recording_in(page)
+    before = recording["arrays"]["loss"]["values"]
+    after = {}
+    for rate in (0.5, 5.0, 50.0):
+        page.execute_script("page.model.lr = arguments[0]; page.model.compute(); page.refresh()", rate)
+        after[rate] = page.execute_script("return page.model.values['loss.after'][0][0]")
+        expected = float(loss_of(recording, {}, lr=rate).arrays["loss.after"])
+        assert after[rate] == pytest.approx(expected, rel=1e-12)
+    assert after[0.5] < before < after[50.0]
+    go_to(page, last_step(page))
+    hover(page, cell(page, "loss.after"))
+    assert "made from 53 numbers" in answer(page)
+
+
+def test_at_a_kink_a_gradient_may_be_any_between_the_two_sides(page):
+    go_to(page, last_step(page))
+    # The first unit is at 0 for both samples: ReLU's kink.
+    page.execute_script(
+        "for (const line of page.model.values['0.weight']) line[0] = 0;"
+        "page.model.values['0.bias'][0][0] = 0; page.model.compute(); page.refresh()"
+    )
+    for name in ("0.bias.grad", "0.weight.grad", "0.output.grad"):
+        hover(page, cell(page, name))
+        text = answer(page)
+        assert "Between the two sides" in text, name
+        assert "on the left" in text
+    page.execute_script("page.model.values['0.bias.grad'][0][0] = 9")
+    hover(page, cell(page, "0.bias.grad"))
+    assert "Not between the two sides" in answer(page)
+    hover(page, cell(page, "2.bias.grad"))
+    assert "Both values agree" in answer(page)
 
 
 def test_what_is_no_number_or_no_class_is_not_taken(page):

@@ -30,7 +30,7 @@ def test_the_keyboard_alone_asks_and_changes(page):
 
 
 def test_a_tap_asks(browse, page_file):
-    page = browse(page_file, width=375, height=800, step=15)
+    page = browse(page_file, width=375, height=800, step=16)
     target = cell(page, "1.output.grad", 0, 1)
     page.execute_script("arguments[0].scrollIntoView({block: 'center', inline: 'center'})", target)
     place = target.rect
@@ -63,7 +63,7 @@ def test_a_screen_reader_finds_a_name_and_a_role_for_everything(page):
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [375, 1280])
 def test_contrast_is_aa_everywhere(browse, page_file, scheme, width):
-    page = browse(page_file, width=width, scheme=scheme, step=15)
+    page = browse(page_file, width=width, scheme=scheme, step=16)
     change(page, "0.weight", 0, 0, 2)
     for asked in (["0.output", 1, 2], ["0.weight.grad", 1, 4], ["input", 0, 0]):
         page.execute_script("page.asking.ask(arguments[0], true)", asked)
@@ -91,7 +91,7 @@ def test_the_button_turns_light_into_dark_and_back(browse, page_file, scheme):
 @pytest.mark.parametrize("width", [320, 375, 768, 1280])
 def test_nothing_but_the_strip_scrolls_sideways(browse, page_file, width):
     page = browse(page_file, width=width, height=800)
-    for step in (0, 7, 15):
+    for step in (0, 7, 16):
         go_to(page, step)
         page.execute_script("page.asking.ask(['0.weight.grad', 1, 4], true)")
         wide, window = page.execute_script("const d = document.documentElement; return [d.scrollWidth, d.clientWidth]")
@@ -102,7 +102,7 @@ def test_nothing_but_the_strip_scrolls_sideways(browse, page_file, width):
 def test_the_active_array_is_brought_into_view(browse, page_file, width, height):
     page = browse(page_file, width=width, height=height)
     page.execute_script("document.getElementById('strip').scrollIntoView()")
-    for step in range(1, 16):
+    for step in range(1, 17):
         go_to(page, step)
         left, right, top, start, first, last, low = page.execute_script(
             "const box = document.querySelector('.array.active').getBoundingClientRect();"

@@ -131,6 +131,23 @@ def derivative(f: Callable[[Any], ArrayLike], x: ArrayLike) -> Estimate:
     return Estimate(value, bound)
 
 
+def one_sided(f: Callable[[Any], ArrayLike], x: ArrayLike) -> tuple[Estimate, Estimate]:
+    """f'(x-) and f'(x+) entry by entry, of a function as in :func:`derivative`; at a kink the two differ."""
+    x = np.asarray(x, np.float64)
+    h = scale_of(x)
+
+    def towards(sign: float) -> Estimate:
+        with np.errstate(all="ignore"):
+            noise = noise_level(lambda t: np.asarray(f(x + sign * (1.0 + t) * 2.0**-20 * h), np.float64))
+            here, there = np.asarray(f(x), np.float64), np.stack([np.asarray(f(x + sign * t * h)) for t in STEPS])
+            t = STEPS.reshape(-1, *[1] * x.ndim)
+            rounding = 2.0 * rounding_of(noise, there, here) / t
+            table = extrapolate(sign * (there - here) / t, rounding, STEPS, order=1)
+        return _least_bound(table, h)
+
+    return towards(-1.0), towards(1.0)
+
+
 def jacobian(f: Callable[[Any], ArrayLike], x: ArrayLike) -> Estimate:
     """dF_k/dx_i at [k, i], of shape F.shape + x.shape, each with its bound, as in :func:`derivative`."""
     x = np.array(x, np.float64)
@@ -160,7 +177,11 @@ def _best(at: Callable[[float], Array], h: Array) -> Estimate:
         plus, minus = (np.stack([at(sign * t) for t in STEPS]) for sign in (1.0, -1.0))
         t = STEPS.reshape(-1, *[1] * (plus.ndim - 1))
         table = extrapolate((plus - minus) / (2.0 * t), rounding_of(noise, plus, minus) / t, STEPS, order=2)
-        bounds = SAFETY * np.where(np.isfinite(table.errors), table.errors, np.inf)
+    return _least_bound(table, h)
+
+
+def _least_bound(table: Table, h: Array) -> Estimate:
+    bounds = SAFETY * np.where(np.isfinite(table.errors), table.errors, np.inf)
     best = np.expand_dims(bounds.argmin(axis=0), 0)
     value, bound = (np.take_along_axis(array, best, 0)[0] / h for array in (table.values, bounds))
     return Estimate(value, bound)
