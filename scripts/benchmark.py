@@ -36,6 +36,7 @@ from scripts.bench.cases import CLASSES, DTYPES, KINDS, LEARNING_RATES, PIXELS, 
 from scripts.bench.engines import ENGINES, MODULES, ON_CUDA, has_cuda, make_engines, missing
 from scripts.bench.timing import run_rounds, settle
 from scripts.command_line import Parser, listed, number, positive, sizes
+from scripts.processors import usable_cores
 
 # The compiler takes half a minute for a case, more than all the rest of the quick suite.
 NOT_QUICK = ("torch.compile",)
@@ -184,7 +185,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--rounds", type=number(int, 1), default=9, metavar="N", help="turns of each engine (default: 9)")
     sample = "least length of a turn in milliseconds (default: 20)"
     made.add_argument("--sample-ms", type=positive(float), default=20.0, metavar="X", help=sample)
-    cores = machine.usable_cores()
+    cores = usable_cores()
     made.add_argument(
         "--threads", type=number(int, 1), default=cores, metavar="N", help=f"of every engine (default: {cores})"
     )

@@ -16,6 +16,7 @@ import numpy as np
 from threadpoolctl import threadpool_info
 
 from scripts.blas_kernels import AVX512_FLAGS, AVX512_KERNELS, VARIABLE, Choice, bundled_openblas, cpu_flags, probe
+from scripts.processors import usable_cores
 
 PACKAGES = ("numpy", "torch", "scikit-learn", "jax", "jaxlib")
 
@@ -39,11 +40,6 @@ def processor() -> str:
         lines = []
     names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
     return names[0] if names else platform.processor() or platform.machine()
-
-
-def usable_cores() -> int:
-    """The processors that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def busy_cores(seconds: float = 0.5, stat: str | os.PathLike[str] = "/proc/stat") -> float | None:

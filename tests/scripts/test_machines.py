@@ -6,9 +6,9 @@ import torch
 
 import numpy_nn as nn
 from numpy_nn.training import Metrics
-from scripts.bench.machine import usable_cores
 from scripts.mnist import machines
 from scripts.mnist.arguments import parse
+from scripts.processors import usable_cores
 from torch_ref.distributed import is_loss_of_a_process
 
 

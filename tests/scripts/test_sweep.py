@@ -12,7 +12,7 @@ import needs
 import pytest
 
 from scripts import train_mnist
-from scripts.bench.machine import usable_cores
+from scripts.processors import usable_cores
 
 pytestmark = pytest.mark.slow
 
