@@ -69,9 +69,10 @@ class Threads:
             raise ValueError("counts: expected at least one number of threads, got none")
         self.used: Counter[int] = Counter()
         self.trials = 0  # how many there were
-        self.settled = set_threads is None or len(counts) == 1  # no trial is going on
+        self.chooses = set_threads is not None and len(counts) > 1
+        self.settled = not self.chooses  # no trial is going on
         self._set_threads, self._clock = set_threads or (lambda _: None), clock
-        self._decisions = None if self.settled else self._decide(counts)
+        self._decisions = self._decide(counts) if self.chooses else None
         self.count = next(self._decisions) if self._decisions else counts[-1]
         self._since = 0.0  # when the clock was last read
         self._seconds, self._steps = 0.0, 0  # of the stretch so far, when the clock was last read
@@ -129,7 +130,8 @@ class Threads:
         self._since = self._clock()
 
     def _decide(self, counts: Sequence[int]) -> Decisions:
-        chosen, slow, patience = None, False, 1
+        chosen: int | None = None
+        slow, patience = False, 1
         while True:
             self.settled, self.trials = False, self.trials + 1
             before = chosen
@@ -189,10 +191,9 @@ def _lost(stretches: Iterable[Stretch], each: float) -> float:
 
 
 def describe(used: Counter[int]) -> str:
-    """How often each number was used, as "1 (98% of the steps) and 2 (2%)"."""
-    total = used.total()
-    shares = [f"{count} ({steps / total:.0%})" for count, steps in sorted(used.items())]
-    return " and ".join(shares)
+    """How often each number was used, as "1 in 98%, 2 in 2% of the steps"."""
+    shares = [f"{count} in {steps / used.total():.0%}" for count, steps in sorted(used.items())]
+    return f"{', '.join(shares)} of the steps"
 
 
 def blas_setter() -> Callable[[int], object] | None:

@@ -17,7 +17,8 @@ class Machine:
 
     def __init__(self, step, factors, counts=(1, 2, 4)):
         self.step, self.factors = step, factors
-        self.now, self.readings, self.set = 0.0, 0, []
+        self.now, self.readings = 0.0, 0
+        self.set: list[int] = []
         self.threads = Threads(counts, self.set.append, self.clock)
 
     def clock(self):
@@ -160,7 +161,7 @@ def test_numbers_to_try():
 
 
 def test_how_often_each_was_used_in_words():
-    assert threads.describe(Counter({2: 2, 1: 98})) == "1 (98%) and 2 (2%)"
+    assert threads.describe(Counter({2: 2, 1: 98})) == "1 in 98%, 2 in 2% of the steps"
 
 
 def blas_threads():
