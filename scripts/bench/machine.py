@@ -78,8 +78,8 @@ def busy_warning(busy: float | None, threads: int) -> str | None:
     )
 
 
-def describe(threads: int, cuda: bool = False) -> dict[str, Any]:
-    """The facts, as they stand in the JSON. ``cuda`` adds the device's."""
+def describe(threads: int, cuda: bool = False, auto: bool = False) -> dict[str, Any]:
+    """The facts, as they stand in the JSON. ``cuda`` adds the device's; with ``auto`` fewer threads are tried too."""
     versions = {"python": platform.python_version()}
     for package in PACKAGES:
         try:
@@ -90,6 +90,7 @@ def describe(threads: int, cuda: bool = False) -> dict[str, Any]:
         "processor": processor(),
         "cores": usable_cores(),
         "threads": threads,
+        "auto_threads": auto,
         "load": os.getloadavg()[0] if hasattr(os, "getloadavg") else None,
         "system": f"{platform.system()} {platform.release()}",
         "versions": versions,
@@ -138,6 +139,7 @@ def in_words(facts: dict[str, Any]) -> str:
     library = facts["blas"]
     kernels = f", {library['kernels']} kernels" if library.get("kernels") else ""
     threads = f"{facts['threads']} thread{'s' * (facts['threads'] != 1)} on {facts['cores']} cores"
+    threads = "1 to " * facts["auto_threads"] + threads
     versions = ", ".join(f"{name} {version}" for name, version in facts["versions"].items() if name != "jaxlib")
     words = f"{facts['processor']}, {threads}; {library.get('name')} {library.get('version')}{kernels}; {versions}"
     return words + (f"; {facts['cuda']['device']}" if "cuda" in facts else "")

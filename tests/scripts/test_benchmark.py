@@ -44,6 +44,7 @@ def test_results_are_printed_and_written(tmp_path, capsys):
     assert list(step) == ["floor", "by hand", "numpy_nn"]
     assert list(optimizer) == ["by hand", "numpy_nn"]
     for engine in step.values():
+        assert engine["threads"] == [1]
         assert len(engine["seconds"]) == 3
         assert engine["median"] == np.median(engine["seconds"])
         assert engine["flop_per_second"] == pytest.approx(content["results"][0]["operations"] / engine["median"])
@@ -53,6 +54,17 @@ def test_results_are_printed_and_written(tmp_path, capsys):
     markdown = (tmp_path / "new" / "markdown").read_text()
     assert markdown.count("| numpy_nn |") == 4
     assert (tmp_path / "new" / "png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.slow
+def test_each_engine_finds_its_number_of_threads_and_the_table_has_it(tmp_path, capsys):
+    options = [*ARGUMENTS[:-2], "--threads", "auto:2", *NUMPY, f"--json={tmp_path / 'json'}"]
+    assert benchmark.main(options) == 0
+    assert ", 1 to 2 threads on " in capsys.readouterr().out
+    content = json.loads((tmp_path / "json").read_text())
+    for engine in content["results"][0]["engines"].values():
+        assert engine["threads"]
+        assert set(engine["threads"]) <= {1, 2}
 
 
 def fixed_result(case, **seconds):
@@ -115,6 +127,7 @@ def test_durations_have_three_digits_and_a_unit(seconds, text):
         ["--sample-ms", "0"],
         ["--sample-ms", "nan"],
         ["--threads", "-1"],
+        ["--threads", "auto:0"],
         ["--rows", "none"],
     ],
 )
