@@ -26,15 +26,17 @@ PATIENCE = 0.03
 EQUAL = 1.03
 # A step is slow if it takes so many times as long as when the number was chosen.
 SLOW = 1.15
-# Seconds without a trial at least, and the share of the time that trials may lose.
-REST, SHARE = 2.0, 0.02
+# From a trial to the next there are so many seconds at least, and so many times as many as the trial took; and trials
+# lose no more than a share of the time.
+REST, RESTS, SHARE = 2.0, 10, 0.02
 
 
 class Stretch(NamedTuple):
-    """Steps that were timed together."""
+    """Steps that were timed together, and before them one that was not."""
 
     seconds: float
     steps: int
+    untimed: int = 0
 
     @property
     def each(self) -> float:
@@ -72,12 +74,13 @@ class Threads:
         self.chooses = set_threads is not None and len(counts) > 1
         self.settled = not self.chooses  # no trial is going on
         self._set_threads, self._clock = set_threads or (lambda _: None), clock
+        self._since = 0.0  # when the clock was last read
         self._decisions = self._decide(counts) if self.chooses else None
         self.count = next(self._decisions) if self._decisions else counts[-1]
-        self._since = 0.0  # when the clock was last read
         self._seconds, self._steps = 0.0, 0  # of the stretch so far, when the clock was last read
         self._ahead = self._left = 1  # steps from one reading to the next, and how many of them are to come
-        self._warm = False  # the first step with another number wakes threads, and is not timed
+        self._warm = False  # the first step with another number wakes threads, and counts only if it is a long one
+        self._untimed = 0
 
     @contextmanager
     def epoch(self) -> Iterator[None]:
@@ -103,13 +106,16 @@ class Threads:
         if steps == 0:
             return
         now = self._clock()
+        first = not self.used
         self.used[self.count] += steps
         seconds, self._since = now - self._since, now
         if self._decisions is None:
             return
         if not self._warm:
             self._warm = True
-            return
+            self._untimed = int(first or seconds < STRETCH)
+            if self._untimed:
+                return
         self._seconds += seconds
         self._steps += steps
         if self._seconds < STRETCH:
@@ -117,8 +123,8 @@ class Threads:
             missing = self._steps * (STRETCH - self._seconds) / self._seconds if self._seconds else self._steps
             self._ahead = self._left = max(1, min(self._steps, int(missing) + 1))
             return
-        stretch = Stretch(self._seconds, self._steps)
-        self._seconds, self._steps = 0.0, 0
+        stretch = Stretch(self._seconds, self._steps, self._untimed)
+        self._seconds, self._steps, self._untimed = 0.0, 0, 0
         count = self._decisions.send(stretch)
         if count == self.count:
             # A quarter of a stretch, so that one in which steps become slow is not four times as long.
@@ -135,13 +141,15 @@ class Threads:
         while True:
             self.settled, self.trials = False, self.trials + 1
             before = chosen
+            began = self._since
             chosen, each, cost = yield from self._trial(counts, before)
+            rest = max(REST, RESTS * (self._since - began), cost / SHARE)
             self.settled = True
             if chosen != before:
                 patience = 1
             elif slow:  # the number of threads was not the reason, and may not be the next time
                 patience = min(16, 2 * patience)
-            slow = yield from self._watch(chosen, each, cost, patience)
+            slow = yield from self._watch(chosen, each, rest, patience * max(PATIENCE, 3 * cost))
 
     def _trial(self, counts: Sequence[int], now: int | None) -> Generator[int, Stretch, tuple[int, float, float]]:
         """Time a few stretches with each number; returns the best, the seconds of its step, and what the rest lost."""
@@ -160,14 +168,14 @@ class Threads:
         each = max(_each(times[chosen]), fmean(stretch.each for stretch in times[chosen]))
         return chosen, each, sum(_lost(stretches, each) for stretches in times.values())
 
-    def _watch(self, count: int, each: float, cost: float, patience: int) -> Generator[int, Stretch, bool]:
+    def _watch(self, count: int, each: float, rest: float, patience: float) -> Generator[int, Stretch, bool]:
         """Go on until it is time for a trial; returns whether that is so because steps have become slow."""
         seconds = late = 0.0
-        while seconds < max(REST, cost / SHARE):
+        while seconds < rest:
             stretch = yield count
             seconds += stretch.seconds
             late = max(0.0, late + stretch.seconds - SLOW * each * stretch.steps)
-            if late > patience * max(PATIENCE, 3 * cost):
+            if late > patience:
                 return True
         return False
 
@@ -186,8 +194,8 @@ def _each(stretches: Iterable[Stretch]) -> float:
 
 
 def _lost(stretches: Iterable[Stretch], each: float) -> float:
-    """How much longer these stretches took than with so many seconds a step; the untimed step of each counts too."""
-    return max(0.0, sum((stretch.each - each) * (stretch.steps + 1) for stretch in stretches))
+    """How much longer these stretches took than with so many seconds a step, those that were not timed included."""
+    return max(0.0, sum((stretch.each - each) * (stretch.steps + stretch.untimed) for stretch in stretches))
 
 
 def describe(used: Counter[int]) -> str:

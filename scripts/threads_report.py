@@ -161,6 +161,29 @@ def limited_to(cores: float) -> Iterator[None]:
         group.rmdir()
 
 
+class Use(NamedTuple):
+    """What the machine's processors did so far, as Linux says it, and what this process had of them."""
+
+    stat: str | None
+    own: float
+    time: float
+
+
+def used_cores() -> Use:
+    """So far."""
+    stat = Path("/proc/stat")
+    text = stat.read_text(encoding="utf-8") if stat.exists() else None
+    return Use(text, time.process_time(), time.perf_counter())
+
+
+def others(before: Use, after: Use) -> str:
+    """How many cores other processes had in between, those that were started to be beside this one among them."""
+    if before.stat is None or after.stat is None:
+        return "?"
+    everybody = (os.cpu_count() or 1) * machine.busy_share(before.stat, after.stat)
+    return f"{max(0.0, everybody - (after.own - before.own) / (after.time - before.time)):.1f}"
+
+
 def measure(engine: str, network: str, counts: Sequence[int], args: argparse.Namespace) -> Iterator[list[str]]:
     """A row for each number of processes beside this one: the step's time each way, the ratio to the best, the bits."""
     ways = [*(make(engine, network, (count,)) for count in counts), make(engine, network, counts_up_to(counts[-1]))]
@@ -172,21 +195,22 @@ def measure(engine: str, network: str, counts: Sequence[int], args: argparse.Nam
     same = same_bits(engine, network, counts)
     for beside in args.beside:
         with busy(beside):
+            before = used_cores()
             used = ways[-1].threads.used.copy()
             times: dict[str, list[float]] = {way.name: [] for way in ways}
             for index in range(args.rounds):
                 for way, steps in running[index % len(running) :] + running[: index % len(running)]:
                     times[way.name].append(turn(way, steps, args.seconds))
             used = ways[-1].threads.used - used
+            elsewhere = others(before, used_cores())
         fixed = {name: median(taken) for name, taken in times.items() if name != "auto"}
         best = min(fixed, key=lambda name: fixed[name])
         # Round by round, so that what slows a whole round down does not count.
         ratio = median(auto / one for auto, one in zip(times["auto"], times[best], strict=True))
         cells = [duration(seconds) for seconds in fixed.values()]
-        load = f"{os.getloadavg()[0]:.1f}"
         yield [
             *(engine, network, str(beside), *cells, duration(median(times["auto"]))),
-            *(f"{ratio:.2f}", describe(used), load, "same" if same else "differ"),
+            *(f"{ratio:.2f}", describe(used), elsewhere, "same" if same else "differ"),
         ]
 
 
@@ -219,7 +243,17 @@ def report(args: argparse.Namespace) -> int:
     counts = counts_up_to(args.most or max(2, cores))
     print(f"{machine.in_words(machine.describe(counts[-1]))}; quota {quota():g}, {cores} usable", flush=True)
     names = [f"{count} thread{'s' * (count > 1)}" for count in counts]
-    heads = ["engine", "network", "busy beside", *names, "auto", "auto / best", "threads of auto", "load", "bits"]
+    heads = [
+        "engine",
+        "network",
+        "busy beside",
+        *names,
+        "auto",
+        "auto / best",
+        "threads of auto",
+        "cores of others",
+        "bits",
+    ]
     print(table_line(heads), table_line(["---"] * len(heads)), sep="\n", flush=True)
     with given_back():
         for engine in args.engines:

@@ -31,12 +31,20 @@ class Machine:
         while self.now < begun + seconds:
             with self.threads.epoch():
                 for _ in range(steps):
-                    self.now += self.step * self.factors[self.threads.count]
-                    self.threads.step()
+                    self.step_once()
             self.now += 5.0  # judged, written and printed, which is nobody's step
             begun += 5.0
             done += steps
-        return (self.now - begun) / done
+        taken = (self.now - begun) / done
+        while not self.threads.settled:
+            with self.threads.epoch():
+                self.step_once()
+        return taken
+
+    def step_once(self):
+        """A step, which takes its time."""
+        self.now += self.step * self.factors[self.threads.count]
+        self.threads.step()
 
 
 @pytest.mark.parametrize("step", [5e-5, 2e-3, 0.2])
@@ -45,9 +53,8 @@ class Machine:
 )
 def test_the_fastest_is_kept_and_of_equals_the_least(step, factors, best):
     machine = Machine(step, factors)
-    taken = machine.train(max(60.0, 500 * step))
+    taken = machine.train(max(15.0, 500 * step))
     assert machine.threads.count == best
-    assert machine.threads.settled
     assert taken <= 1.05 * step * factors[best]
 
 
@@ -72,8 +79,7 @@ def test_a_step_that_became_slow_is_noticed_at_once():
     machine.factors = BUSY
     with machine.threads.epoch():
         while machine.threads.count != 1:
-            machine.now += machine.step * machine.factors[machine.threads.count]
-            machine.threads.step()
+            machine.step_once()
     assert machine.now - before < 1.0  # far less than the time to the next trial
 
 
@@ -85,7 +91,7 @@ def test_steps_that_are_slow_on_any_number_do_not_make_it_flap():
     for turn in range(40):
         machine.factors = {count: factor * (2 if turn % 2 else 1) for count, factor in QUIET.items()}
         machine.train(1.0)
-        assert machine.threads.count == 4 or not machine.threads.settled
+        assert machine.threads.count == 4
     assert machine.threads.trials - trials <= 40.0 / REST + 5
     assert machine.threads.used[4] > 0.8 * machine.threads.used.total()
 
@@ -102,9 +108,8 @@ def test_a_single_odd_moment_changes_nothing():
     machine.train(10.0)
     with machine.threads.epoch():
         for index in range(1000):
-            machine.now += machine.step * machine.factors[machine.threads.count]
             machine.now += 0.2 * (index == 500)
-            machine.threads.step()
+            machine.step_once()
     assert machine.threads.count == 4
 
 
