@@ -30,6 +30,7 @@ import numpy as np
 import numpy_nn as nn
 from scripts.bench import machine
 from scripts.bench.report import duration, table_line
+from scripts.bench.timing import settle
 from scripts.command_line import Parser, listed, number, positive
 from scripts.processors import quota, usable_cores
 from scripts.threads import Threads, blas_setter, counts_up_to, describe, given_back
@@ -108,6 +109,7 @@ def make(engine: str, network: str, counts: Sequence[int]) -> Way:
 
 def turn(way: Way, steps: Iterator[None], seconds: float) -> float:
     """Train for so long; the seconds of a step."""
+    settle()  # threads of the turn before would go on waiting for work, and take a core meanwhile
     done, started = 0, time.perf_counter()
     with way.threads.epoch():
         while time.perf_counter() - started < seconds:
