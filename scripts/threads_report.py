@@ -18,6 +18,7 @@ if __name__ == "__main__":
     choose()  # before NumPy loads its BLAS
 
 import argparse
+import importlib.util
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -229,6 +230,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--most", type=positive(int), default=None, metavar="N", help=most_help)
     parser.add_argument("--quota", type=number(float, 0.01), default=None, metavar="X", help="cores' time a second")
     args = parser.parse_args(arguments)
+    if "torch" in args.engines and importlib.util.find_spec("torch") is None:
+        print("torch is not installed: its rows are left out")
+        args.engines.remove("torch")
     try:
         with limited_to(args.quota) if args.quota else ExitStack():
             return report(args)
