@@ -22,10 +22,12 @@ import importlib
 import json
 import re
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from threadpoolctl import threadpool_limits
 
@@ -33,7 +35,7 @@ import numpy_nn as nn
 from scripts import blas_kernels
 from scripts.bench import machine, memory, report
 from scripts.bench.cases import CLASSES, DTYPES, KINDS, LEARNING_RATES, PIXELS, SUITES, Case, Suite, Workload, adapted
-from scripts.bench.engines import ENGINES, MODULES, ON_CUDA, has_cuda, make_engines, missing
+from scripts.bench.engines import ENGINES, MODULES, ON_CUDA, does, has_cuda, make_engines, missing
 from scripts.bench.threads import OnThreads
 from scripts.bench.timing import run_rounds, settle
 from scripts.command_line import Parser, listed, number, positive, sizes, threads
@@ -47,11 +49,18 @@ NOT_QUICK = ("torch.compile",)
 TABLE_WIDTH = 150
 
 
-def measure(case: Case, names: Sequence[str], args: argparse.Namespace, mnist: nn.MNIST | None) -> report.Result:
-    """Make the engines, let them agree, and time them."""
+def measure(
+    case: Case,
+    names: Sequence[str],
+    args: argparse.Namespace,
+    mnist: nn.MNIST | None,
+    after_turn: Callable[[], None] = lambda: None,
+) -> report.Result:
+    """Make the engines, let them agree, and time them; ``after_turn`` is called for each of them and round."""
     engines = make_engines(Workload(case, mnist), names)
     ways = {name: OnThreads(engine, args.counts) for name, engine in engines.items()}
-    result = report.Result(case, run_rounds(ways, args.rounds, sample_seconds=args.sample_ms / 1000))
+    seconds = run_rounds(ways, args.rounds, sample_seconds=args.sample_ms / 1000, after_turn=after_turn)
+    result = report.Result(case, seconds)
     result.threads = {name: sorted(way.used) for name, way in ways.items()}
     for name, engine in engines.items():
         if engine.python_memory:
@@ -85,6 +94,23 @@ def uses_mnist(case: Case) -> bool:
     return case.kind in ("epoch", "inference") and (case.sizes[0], case.sizes[-1]) == (PIXELS, CLASSES)
 
 
+@contextmanager
+def turns(
+    cases: Sequence[Case], names: Sequence[str], rounds: int, console: Console
+) -> Generator[Callable[[], None], None, None]:
+    """A bar with the time left, in a terminal; what is given is to be called after each turn of an engine."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    # It is drawn between turns only: a thread that draws would disturb what is timed.
+    bar = Progress(*columns, console=console, transient=True, disable=not console.is_terminal, auto_refresh=False)
+    with bar:
+        task = bar.add_task("turns", total=rounds * sum(does(name, case) for case in cases for name in names))
+
+        def after_turn() -> None:
+            bar.update(task, advance=1, refresh=True)
+
+        yield after_turn
+
+
 def run(suite: Suite, cases: Sequence[Case], names: Sequence[str], args: argparse.Namespace, console: Console) -> int:
     """Measure, print as it goes, and write what was asked for; after Ctrl-C with the cases done so far.
 
@@ -98,12 +124,13 @@ def run(suite: Suite, cases: Sequence[Case], names: Sequence[str], args: argpars
     results: list[report.Result] = []
     started, status = time.perf_counter(), 0
     try:
-        for case in cases:
-            # Again for each case: what else the machine does can only make it less than it is.
-            peaks[case.dtype] = max(peaks.get(case.dtype, 0.0), peak_rate(case.dtype, args.counts))
-            result = measure(case, names, args, mnist if uses_mnist(case) else None)
-            results.append(result)
-            report.print_result(result, peaks, console)
+        with turns(cases, names, args.rounds, console) as after_turn:
+            for case in cases:
+                # Again for each case: what else the machine does can only make it less than it is.
+                peaks[case.dtype] = max(peaks.get(case.dtype, 0.0), peak_rate(case.dtype, args.counts))
+                result = measure(case, names, args, mnist if uses_mnist(case) else None, after_turn)
+                results.append(result)
+                report.print_result(result, peaks, console)
     except KeyboardInterrupt:
         console.print(f"interrupted after {len(results)} of {len(cases)} cases; writing what there is")
         status = 130

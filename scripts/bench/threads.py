@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 
 from scripts.bench.engine import Engine
+from scripts.bench.timing import settle
 from scripts.threads import Threads
 
 # A turn that takes so many times as long as the best is one in which threads waited for others' processes.
@@ -54,4 +55,6 @@ class OnThreads:
                 for _ in range(PIECES):
                     piece()
                     threads.step()
+        if len(self._counts) > 1:
+            settle()  # or the threads that wait for more would take a core from the next engine
         return threads.count
