@@ -22,10 +22,12 @@ import importlib
 import json
 import re
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from threadpoolctl import threadpool_limits
 
@@ -33,27 +35,50 @@ import numpy_nn as nn
 from scripts import blas_kernels
 from scripts.bench import machine, memory, report
 from scripts.bench.cases import CLASSES, DTYPES, KINDS, LEARNING_RATES, PIXELS, SUITES, Case, Suite, Workload, adapted
-from scripts.bench.engines import ENGINES, MODULES, ON_CUDA, has_cuda, make_engines, missing
+from scripts.bench.engines import ENGINES, MODULES, ON_CUDA, does, has_cuda, make_engines, missing
+from scripts.bench.threads import OnThreads
 from scripts.bench.timing import run_rounds, settle
-from scripts.command_line import Parser, listed, number, positive, sizes
+from scripts.command_line import Parser, listed, number, positive, sizes, threads
+from scripts.processors import usable_cores
+from scripts.threads import blas_setter, counts_up_to
 
 # The compiler takes half a minute for a case, more than all the rest of the quick suite.
 NOT_QUICK = ("torch.compile",)
 
 # A table in a file or a pipe needs no less room than in a wide window.
-TABLE_WIDTH = 130
+TABLE_WIDTH = 150
 
 
-def measure(case: Case, names: Sequence[str], args: argparse.Namespace, mnist: nn.MNIST | None) -> report.Result:
-    """Make the engines, let them agree, and time them."""
+def measure(
+    case: Case,
+    names: Sequence[str],
+    args: argparse.Namespace,
+    mnist: nn.MNIST | None,
+    after_turn: Callable[[], None] = lambda: None,
+) -> report.Result:
+    """Make the engines, let them agree, and time them; ``after_turn`` is called for each of them and round."""
     engines = make_engines(Workload(case, mnist), names)
-    result = report.Result(case, run_rounds(engines, args.rounds, sample_seconds=args.sample_ms / 1000))
+    ways = {name: OnThreads(engine, args.counts) for name, engine in engines.items()}
+    seconds = run_rounds(ways, args.rounds, sample_seconds=args.sample_ms / 1000, after_turn=after_turn)
+    result = report.Result(case, seconds)
+    result.threads = {name: sorted(way.used) for name, way in ways.items()}
     for name, engine in engines.items():
         if engine.python_memory:
             result.allocated[name] = memory.bytes_allocated(engine.work)
         if args.peak_memory:
             result.memory[name] = memory.peak_memory(name, case)
     return result
+
+
+def peak_rate(dtype: str, counts: Sequence[int]) -> float:
+    """The peak of the BLAS with one thread or with the most, whichever is higher: of a busy machine, one's."""
+    set_blas = blas_setter()
+    rates = []
+    for count in dict.fromkeys((counts[-1], counts[0])):
+        if set_blas is not None:
+            set_blas(count)
+        rates.append(machine.peak_rate(dtype))
+    return max(rates)
 
 
 def load_mnist_for(cases: Sequence[Case], root: Path) -> nn.MNIST | None:
@@ -69,25 +94,43 @@ def uses_mnist(case: Case) -> bool:
     return case.kind in ("epoch", "inference") and (case.sizes[0], case.sizes[-1]) == (PIXELS, CLASSES)
 
 
+@contextmanager
+def turns(
+    cases: Sequence[Case], names: Sequence[str], rounds: int, console: Console
+) -> Generator[Callable[[], None], None, None]:
+    """A bar with the time left, in a terminal; what is given is to be called after each turn of an engine."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    # It is drawn between turns only: a thread that draws would disturb what is timed.
+    bar = Progress(*columns, console=console, transient=True, disable=not console.is_terminal, auto_refresh=False)
+    with bar:
+        task = bar.add_task("turns", total=rounds * sum(does(name, case) for case in cases for name in names))
+
+        def after_turn() -> None:
+            bar.update(task, advance=1, refresh=True)
+
+        yield after_turn
+
+
 def run(suite: Suite, cases: Sequence[Case], names: Sequence[str], args: argparse.Namespace, console: Console) -> int:
     """Measure, print as it goes, and write what was asked for; after Ctrl-C with the cases done so far.
 
     Returns the exit status.
     """
     mnist = load_mnist_for(cases, args.data)
-    facts = machine.describe(args.threads, cuda=any(name in ON_CUDA for name in names))
+    facts = machine.describe(args.counts[-1], cuda=any(name in ON_CUDA for name in names), auto=len(args.counts) > 1)
     console.print(machine.in_words(facts))
     busy = [machine.busy_cores()]
     peaks: dict[str, float] = {}
     results: list[report.Result] = []
     started, status = time.perf_counter(), 0
     try:
-        for case in cases:
-            # Again for each case: what else the machine does can only make it less than it is.
-            peaks[case.dtype] = max(peaks.get(case.dtype, 0.0), machine.peak_rate(case.dtype))
-            result = measure(case, names, args, mnist if uses_mnist(case) else None)
-            results.append(result)
-            report.print_result(result, peaks, console)
+        with turns(cases, names, args.rounds, console) as after_turn:
+            for case in cases:
+                # Again for each case: what else the machine does can only make it less than it is.
+                peaks[case.dtype] = max(peaks.get(case.dtype, 0.0), peak_rate(case.dtype, args.counts))
+                result = measure(case, names, args, mnist if uses_mnist(case) else None, after_turn)
+                results.append(result)
+                report.print_result(result, peaks, console)
     except KeyboardInterrupt:
         console.print(f"interrupted after {len(results)} of {len(cases)} cases; writing what there is")
         status = 130
@@ -95,7 +138,7 @@ def run(suite: Suite, cases: Sequence[Case], names: Sequence[str], args: argpars
     settle()
     busy.append(machine.busy_cores())
     facts["busy_cores_before_and_after"] = busy
-    warnings = [line for number in busy if (line := machine.busy_warning(number, args.threads))][-1:]
+    warnings = [line for number in busy if (line := machine.busy_warning(number, args.counts[-1]))][-1:]
     warnings += [line for result in results for line in result.warnings()]
     for dtype, rate in peaks.items():
         console.print(f"measured peak of the BLAS, {dtype}: {rate / 1e9:.0f} GFLOP/s")
@@ -184,10 +227,11 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--rounds", type=number(int, 1), default=9, metavar="N", help="turns of each engine (default: 9)")
     sample = "least length of a turn in milliseconds (default: 20)"
     made.add_argument("--sample-ms", type=positive(float), default=20.0, metavar="X", help=sample)
-    cores = machine.usable_cores()
-    made.add_argument(
-        "--threads", type=number(int, 1), default=cores, metavar="N", help=f"of every engine (default: {cores})"
+    threads_help = (
+        "N of every engine, or auto: as many as are fastest for each, auto:N at most N (default: auto, at most "
+        f"{usable_cores()})"
     )
+    made.add_argument("--threads", type=threads, default="auto", metavar="auto[:N]|N", help=threads_help)
     made.add_argument("--peak-memory", action="store_true", help="of each engine, in a process of its own")
     made.add_argument("--data", type=Path, default=Path("data"), metavar="DIR", help="where MNIST is (default: data)")
     for kind in ("json", "markdown", "png"):
@@ -235,13 +279,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line ``arguments`` (sys.argv without its first by default); return the exit status."""
     command = parser()
     args = command.parse_args(arguments)
+    most = args.threads.most or usable_cores()
+    args.counts = counts_up_to(most) if args.threads.auto else (most,)
     if args.sizes is None and (args.kind or args.batch):
         command.error(f"argument --{'kind' if args.kind else 'batch'}: expected --sizes with it")
     console = Console(highlight=False, soft_wrap=True)
     console.width = max(console.width, TABLE_WIDTH)
     try:
         if args.blas:
-            show_blas(args.threads, console)
+            show_blas(most, console)
             return 0
         suite, cases = choose_cases(args)
         if args.gpu:
@@ -249,8 +295,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         names = choose_engines(args)
         if args.engines is None and (lacking := missing("torch")):
             console.print(f"{lacking}: its rows are left out")
-        set_threads(names, args.threads)
-        with threadpool_limits(args.threads):
+        set_threads(names, most)
+        with threadpool_limits(most):
             return run(suite, cases, names, args, console)
     except (OSError, ValueError) as error:
         print(f"benchmark: {error}", file=sys.stderr)

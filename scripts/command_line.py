@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import math
 from collections.abc import Callable, Sequence
-from typing import Any, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 
 class Parser(argparse.ArgumentParser):
@@ -45,6 +45,23 @@ def number(
 def positive(kind: type) -> Callable[[str], Any]:
     """A parser for finite numbers > 0 of this kind."""
     return number(kind, above=0)
+
+
+class Count(NamedTuple):
+    """A number of threads; with ``auto``, the most of them to try, where None is as many as there are processors."""
+
+    most: int | None
+    auto: bool
+
+
+def threads(text: str) -> Count:
+    """The number of threads: ``auto``, ``auto:N`` for at most N, or N."""
+    word, colon, most = text.rpartition(":")
+    if text == "auto":
+        return Count(None, True)
+    if (colon and word != "auto") or not most.isdecimal() or int(most) < 1:
+        raise argparse.ArgumentTypeError(f"expected auto, auto:N or a whole number > 0, got {text!r}")
+    return Count(int(most), bool(colon))
 
 
 def sizes(example: str, least: int = 2) -> Callable[[str], list[int]]:

@@ -30,6 +30,7 @@ from scripts.bench import machine
 from scripts.bench.report import table_line
 from scripts.command_line import Parser, positive
 from scripts.gpu.checks import Check, Outcome, perform
+from scripts.processors import usable_cores
 
 HEADINGS = ("check", "result", "seconds", "figure")
 
@@ -44,7 +45,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--device", choices=("cuda", "cpu"), default="cuda", help="what is checked")
     only_help = "only checks whose names hold one of these, such as parity, resume or captured"
     parser.add_argument("--only", default="", metavar="WORDS", help=only_help)
-    cores = machine.usable_cores()
+    cores = usable_cores()
     parser.add_argument("--threads", type=positive(int), default=cores, metavar="N", help="of NumPy and of torch")
     parser.add_argument("--data", type=Path, default=Path("data"), metavar="DIR", help="where MNIST is")
     out_help = "where the page and all runs go"

@@ -24,6 +24,7 @@ if __name__ == "__main__":
 
 from numpy_nn._support import checked_json, checkpoint
 from scripts.command_line import Parser, positive
+from scripts.processors import usable_cores
 
 COMMAND = [sys.executable, str(Path(__file__).resolve().with_name("train_mnist.py"))]
 # Seconds between two looks at whether the process has begun to write or has ended.
@@ -48,6 +49,8 @@ def parse(arguments: Sequence[str] | None) -> tuple[argparse.Namespace, list[str
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line ``arguments``; return the exit status."""
     args, training = parse(arguments)
+    # On a number of threads that is chosen as it trains, no two runs are alike; a number of one's own comes later.
+    training = ["--threads", str(usable_cores()), *training]
     moments = random.Random(args.moments)
     print(f"train_mnist.py {shlex.join(training)}")
     with tempfile.TemporaryDirectory() as folder:

@@ -29,6 +29,7 @@ from scripts.command_line import Parser, number
 from scripts.mutation.mutants import CORE, ROOT, Mutant, mutants_of
 from scripts.mutation.reach import Reach, missing
 from scripts.mutation.trials import KILLED, SURVIVED, TIMED_OUT, Trial, import_libraries, results, run_tests
+from scripts.processors import usable_cores
 
 LISTED = ROOT / "tests" / "equivalent_mutants.toml"
 GOAL = 0.95
@@ -101,8 +102,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("files", nargs="*", metavar="FILE", help="of the core; all of them if none is named")
     parser.add_argument("--sample", type=number(int, 0), default=200, metavar="N", help="mutants to try, 0 for all")
     parser.add_argument("--seed", type=number(int, 0), default=0, metavar="N", help="of the sample")
-    jobs = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    parser.add_argument("--jobs", type=number(int, 1), default=jobs, metavar="N", help="processes at a time")
+    parser.add_argument("--jobs", type=number(int, 1), default=usable_cores(), metavar="N", help="processes at a time")
     parser.add_argument("--listed", action="store_true", help="try those that are listed: none should be noticed")
     args = parser.parse_args(arguments)
     for file in args.files:

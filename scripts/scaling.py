@@ -23,8 +23,9 @@ if __name__ == "__main__":
 
     choose()  # for this process and its children
 
-from scripts.bench.machine import describe, in_words, usable_cores
+from scripts.bench.machine import describe, in_words
 from scripts.command_line import Parser, positive, sizes
+from scripts.processors import usable_cores
 from scripts.scale.model import fit_machine, fit_network, operations, parameters
 
 WORKER = Path(__file__).resolve().parent / "scale" / "worker.py"

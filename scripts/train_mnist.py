@@ -19,7 +19,6 @@ if __name__ == "__main__":
 from collections.abc import Sequence
 
 from rich.console import Console
-from threadpoolctl import threadpool_limits
 
 import numpy_nn as nn
 from scripts.mnist import machines
@@ -30,6 +29,7 @@ from scripts.mnist.recipe import prepare
 from scripts.mnist.run import make_trainers, run
 from scripts.mnist.sweep import sweep
 from scripts.mnist.table import images, over_seeds
+from scripts.threads import given_back
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -51,7 +51,7 @@ def train(arguments: Sequence[str] | None, process: Alone) -> int:
             return sweep(sys.argv[1:] if arguments is None else arguments, options, console)
         data = prepare(load(options), recipe)
         status, runs = 0, []
-        with threadpool_limits(place.threads):
+        with given_back():
             for seed in range(recipe.seed, recipe.seed + options.seeds):
                 one = options.of_seed(seed)
                 one.place.out.mkdir(exist_ok=True)

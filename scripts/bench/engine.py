@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 from numpy.typing import NDArray
 
 from scripts.bench.cases import Workload
+from scripts.threads import blas_setter
 
 
 class Engine:
@@ -17,17 +18,24 @@ class Engine:
     NotImplementedError for a kind that it cannot do, such as the forward pass of scikit-learn, whose fit is one call;
     ``scripts/bench/engines.py`` knows which those are, and leaves the engine out of such cases.
 
-    ``pool`` names the pool of threads that it computes with. ``python_memory`` says whether tracemalloc sees what it
-    allocates. All times are wall-clock times of finished work.
+    ``pool`` names the pool of threads that it computes with; ``set_threads`` sets how many there are in it, where that
+    can be done at any time, and ``adapts`` says whether an engine that was made for one number works with another.
+    ``python_memory`` says whether tracemalloc sees what it allocates. All times are wall-clock times of finished work.
     """
 
     pool: ClassVar[str] = "numpy"
     python_memory: ClassVar[bool] = True
+    adapts: bool = True
     mean_loss: Any = None  # of the last epoch's steps
 
     def __init__(self, workload: Workload) -> None:
         self.workload, self.case = workload, workload.case
+        self.set_threads = self.thread_setter()
         self.work: Callable[[], None] = getattr(self, self.case.kind)
+
+    def thread_setter(self) -> Callable[[int], object] | None:
+        """What ``set_threads`` is: for engines on NumPy, that of its BLAS."""
+        return blas_setter()
 
     def prepare(self) -> None:
         """What must come before the first call of the work: a forward pass before "backward", and the like."""

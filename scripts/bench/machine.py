@@ -16,6 +16,7 @@ import numpy as np
 from threadpoolctl import threadpool_info
 
 from scripts.blas_kernels import AVX512_FLAGS, AVX512_KERNELS, VARIABLE, Choice, bundled_openblas, cpu_flags, probe
+from scripts.processors import usable_cores
 
 PACKAGES = ("numpy", "torch", "scikit-learn", "jax", "jaxlib")
 
@@ -39,11 +40,6 @@ def processor() -> str:
         lines = []
     names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
     return names[0] if names else platform.processor() or platform.machine()
-
-
-def usable_cores() -> int:
-    """The processors that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def busy_cores(seconds: float = 0.5, stat: str | os.PathLike[str] = "/proc/stat") -> float | None:
@@ -82,8 +78,8 @@ def busy_warning(busy: float | None, threads: int) -> str | None:
     )
 
 
-def describe(threads: int, cuda: bool = False) -> dict[str, Any]:
-    """The facts, as they stand in the JSON. ``cuda`` adds the device's."""
+def describe(threads: int, cuda: bool = False, auto: bool = False) -> dict[str, Any]:
+    """The facts, as they stand in the JSON. ``cuda`` adds the device's; with ``auto`` fewer threads are tried too."""
     versions = {"python": platform.python_version()}
     for package in PACKAGES:
         try:
@@ -94,6 +90,7 @@ def describe(threads: int, cuda: bool = False) -> dict[str, Any]:
         "processor": processor(),
         "cores": usable_cores(),
         "threads": threads,
+        "auto_threads": auto,
         "load": os.getloadavg()[0] if hasattr(os, "getloadavg") else None,
         "system": f"{platform.system()} {platform.release()}",
         "versions": versions,
@@ -142,6 +139,7 @@ def in_words(facts: dict[str, Any]) -> str:
     library = facts["blas"]
     kernels = f", {library['kernels']} kernels" if library.get("kernels") else ""
     threads = f"{facts['threads']} thread{'s' * (facts['threads'] != 1)} on {facts['cores']} cores"
+    threads = "1 to " * facts["auto_threads"] + threads
     versions = ", ".join(f"{name} {version}" for name, version in facts["versions"].items() if name != "jaxlib")
     words = f"{facts['processor']}, {threads}; {library.get('name')} {library.get('version')}{kernels}; {versions}"
     return words + (f"; {facts['cuda']['device']}" if "cuda" in facts else "")

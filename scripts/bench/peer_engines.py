@@ -90,6 +90,7 @@ class Jax(Engine):
         super().__init__(workload)
         import jax
 
+        self.adapts = False  # its threads are counted when it first computes
         self.result: Any = ()  # what the last call is still computing
         jax.config.update("jax_platforms", "cpu")
         jax.config.update("jax_enable_x64", True)  # or float64 would silently be float32
@@ -114,6 +115,9 @@ class Jax(Engine):
             self.work()
         self.jax.block_until_ready(self.result)
         return time.perf_counter() - started
+
+    def thread_setter(self) -> None:
+        return None
 
     def prepare(self) -> None:
         self.gradient = self._grad(self.weights, self.x, self.y)

@@ -30,6 +30,7 @@ STYLES: dict[str, dict[str, Any]] = {
 
 HEADINGS = (
     "engine",
+    "threads",
     "time",
     "quartiles",
     f"over {OURS}",
@@ -43,10 +44,14 @@ HEADINGS = (
 
 @dataclass
 class Result:
-    """What was measured of one case: seconds by engine and round, and bytes allocated and peak memory by engine."""
+    """What was measured of one case.
+
+    Seconds by engine and round; and by engine the numbers of threads it was timed on, bytes allocated and peak memory.
+    """
 
     case: Case
     seconds: dict[str, list[float]]
+    threads: dict[str, list[int]] = field(default_factory=dict)
     allocated: dict[str, int] = field(default_factory=dict)
     memory: dict[str, int] = field(default_factory=dict)
 
@@ -93,6 +98,7 @@ def rows(result: Result, peaks: Mapping[str, float], memory: bool = False) -> li
         ratio = ours.get(name)
         cells = [
             name,
+            ", ".join(map(str, result.threads.get(name, []))),
             duration(summary.median),
             f"{summary.low / summary.median - 1:+.0%} {summary.high / summary.median - 1:+.0%}",
             f"{ratio.median:.2f}" if ratio else "",
@@ -216,6 +222,7 @@ def to_json(result: Result, peaks: Mapping[str, float]) -> dict[str, Any]:
     for name, summary in result.summaries().items():
         rate = result.rate(name)
         engines[name] = {
+            "threads": result.threads.get(name),
             "seconds": result.seconds[name],
             **summary._asdict(),
             "over_numpy_nn": ours[name]._asdict() if name in ours else None,

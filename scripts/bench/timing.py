@@ -151,11 +151,13 @@ def run_rounds(
     *,
     sample_seconds: float = SAMPLE_SECONDS,
     settle: Callable[[], None] = settle,
+    after_turn: Callable[[], None] = lambda: None,
 ) -> dict[str, list[float]]:
     """Seconds of one piece of work, for each engine and round.
 
     In each round every engine has its turn, in an order that rotates. Engines that share a pool of threads follow each
-    other; between pools the threads of the last one are given time to fall asleep.
+    other; between pools the threads of the last one are given time to fall asleep. ``after_turn`` is called when a turn
+    is over.
     """
     if rounds < 1:
         raise ValueError(f"rounds: expected at least 1, got {rounds}")
@@ -178,6 +180,7 @@ def run_rounds(
                 with without_collector():
                     engine.seconds(n // 10)  # to fill the caches and wake the threads
                     times[name].append(engine.seconds(n) / n)
+                after_turn()
     return times
 
 

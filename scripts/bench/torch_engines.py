@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 import torch
@@ -26,6 +27,8 @@ class TorchEngine(Engine):
             # What was compiled for other cases counts against a limit, beyond which torch quietly compiles no more.
             torch.compiler.reset()
         self.device = resolve_device(device)
+        # What is compiled is compiled for a number of threads.
+        self.adapts = self.device.type == "cpu" and not compile
         net, loss, optimizer = workload.network()
         self.model, self.criterion = to_torch(net, self.device), loss_to_torch(loss)
         # On the CPU, torch's fused kernel is the slower one for plain SGD, and only for it.
@@ -43,6 +46,9 @@ class TorchEngine(Engine):
             self._step_on_batch = GraphedStep(step, self.model, self._optimizer)
         self._infer = torch.compile(self.model, dynamic=False) if compile else self.model
         self._evaluate = torch.compile(self._forward, dynamic=False) if compile else self._forward
+
+    def thread_setter(self) -> Callable[[int], object]:
+        return torch.set_num_threads
 
     def seconds(self, n: int) -> float:
         if self.device.type != "cuda":

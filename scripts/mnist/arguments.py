@@ -11,18 +11,19 @@ from typing import Any, NamedTuple
 
 import numpy_nn as nn
 from numpy_nn.data.mnist_family import CLASSES
-from scripts.bench.machine import usable_cores
-from scripts.command_line import number, positive, sizes
+from scripts.command_line import number, positive, sizes, threads
 from scripts.mnist.machines import processes_here
 from scripts.mnist.options import Options, Place
 from scripts.mnist.presets import PRESETS
 from scripts.mnist.recipe import DISTORTIONS, OPTIMIZERS, Recipe
+from scripts.processors import usable_cores
 
 EPILOG = """
 A checkpoint is written to --out after every epoch, and the one before is kept. A run that was stopped, by whatever,
-ends with --resume as if it never was, to the last bit on the same machine with the same number of threads. More
---epochs than it had are possible with --schedule constant. The exit status is 0 for a run that ends, 2 for bad
-options, data or checkpoints and for a file that cannot be written, 3 for training that diverges, 130 after Ctrl-C.
+ends with --resume as if it never was: with --threads N to the last bit on the same machine, with --threads auto to
+rounding. More --epochs than it had are possible with --schedule constant. The exit status is 0 for a run that ends, 2
+for bad options, data or checkpoints and for a file that cannot be written, 3 for training that diverges, 130 after
+Ctrl-C.
 """
 
 
@@ -34,7 +35,7 @@ def parse(arguments: Sequence[str] | None, summary: str) -> Options:
     for refusal in REFUSALS:
         if refusal.applies(args):
             parser.error(f"argument {refusal.option}: {refusal.reason.format_map(vars(args))}")
-    values = _left_out(args) | vars(args) | {"hidden": tuple(args.hidden)}
+    values = _left_out(args) | vars(args) | {"hidden": tuple(args.hidden)} | _threads(args)
     recipe, place = ({field.name: values.pop(field.name) for field in fields(part)} for part in (Recipe, Place))
     return Options(Recipe(**recipe), Place(**place), **values)
 
@@ -155,8 +156,11 @@ def add_place(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--seeds", type=positive(int), default=1, metavar="N", help=seeds_help)
     jobs_help = "so many seeds at a time, each in a process of its own"
     group.add_argument("--jobs", type=positive(int), default=1, metavar="N", help=jobs_help)
-    threads_help = "of each process (default: the cores that it may use divided among the processes that share them)"
-    group.add_argument("--threads", type=positive(int), default=argparse.SUPPRESS, metavar="N", help=threads_help)
+    threads_help = (
+        "of each process: N, or auto for as many as are found to be fastest while it trains, auto:N for at most N "
+        "(by default the cores that the process may use, divided among the processes that share them)"
+    )
+    group.add_argument("--threads", type=threads, default="auto", metavar="auto[:N]|N", help=threads_help)
     data_help = "where the data sets are, in torchvision's layout"
     group.add_argument("--data", type=Path, default=Path("data"), metavar="DIR", help=data_help)
     group.add_argument("--out", type=Path, default=Path("runs/mnist"), metavar="DIR", help="where results go")
@@ -240,6 +244,11 @@ def _left_out(args: argparse.Namespace) -> dict[str, Any]:
         values["engine"] = "both" if importlib.util.find_spec("torch") else "numpy"
         if values["engine"] == "numpy":
             print("torch is not installed: numpy_nn trains alone")
-    if "threads" not in args:
-        values["threads"] = max(1, usable_cores() // (processes_here() * min(args.jobs, args.seeds)))
     return values
+
+
+def _threads(args: argparse.Namespace) -> dict[str, Any]:
+    """How many threads, and whether fewer are tried; of a single one there is nothing to try."""
+    share = max(1, usable_cores() // (processes_here() * min(args.jobs, args.seeds)))
+    most = share if args.threads.most is None else args.threads.most
+    return {"threads": most, "auto_threads": args.threads.auto and most > 1}

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from numpy_nn._support import checkpoint
 from scripts.mnist.options import Options
+from scripts.mnist.table import threads_used
 from scripts.mnist.trainer import Trainer
 
 # The entry of a checkpoint that is none of a trainer's: settings and history, as JSON in an array of text.
@@ -83,6 +84,11 @@ class Checkpoints:
             then, now = run["settings"].get(name), self._settings[name]
             if then != now:
                 notes.append(f"--{name} was {then}, is {now}: the run goes on to rounding, not to the last bit")
+        if self._settings["threads"] == "auto" == run["settings"].get("threads"):
+            used = {n for trainer in trainers for n in threads_used(run["epochs"], trainer.name)}
+            if used:  # not on CUDA, where they make no difference
+                had = ", ".join(map(str, sorted(used)))
+                notes.append(f"--threads auto had {had} so far: the run goes on to rounding, not to the last bit")
         return run["epochs"], notes
 
     def unfinished(self) -> str | None:

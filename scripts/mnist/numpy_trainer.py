@@ -12,6 +12,7 @@ import numpy_nn as nn
 from numpy_nn.training import GradientFunction, Metrics, Progress, compute_gradients, train_epoch
 from scripts.mnist.machines import Alone
 from scripts.mnist.recipe import Recipe, build, make_loader, numpy_distortion, one_cycle
+from scripts.threads import blas_setter
 
 
 class Ticks(nn.Callback):
@@ -31,6 +32,7 @@ class NumpyTrainer:
 
     def __init__(self, recipe: Recipe, data: nn.MNIST, process: Alone) -> None:
         self.process, self.epochs = process, recipe.epochs
+        self.set_threads = blas_setter()
         self.loader = process.share_batches(make_loader(recipe, data, numpy_distortion(recipe, data)))
         self.test = process.share_rows(data.x_test, data.y_test)
         self.net, self.loss, self.optimizer = build(recipe)

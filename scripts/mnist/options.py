@@ -15,7 +15,8 @@ class Place:
     """Where a run is computed and kept; a run that goes on may do so in another place."""
 
     device: str
-    threads: int
+    threads: int  # or the most of them to try
+    auto_threads: bool
     data: Path
     out: Path
     resume: bool
@@ -39,4 +40,6 @@ class Options:
     def settings(self) -> dict[str, Any]:
         """All of them by the names that the command line has, as JSON gives them back."""
         parts = asdict(self)
+        if parts["place"].pop("auto_threads"):
+            parts["place"]["threads"] = "auto"
         return dict(json.loads(json.dumps(parts.pop("recipe") | parts.pop("place") | parts, default=str)))

@@ -5,8 +5,10 @@ from __future__ import annotations
 import platform
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -24,6 +26,7 @@ from scripts.mnist.recipe import sizes
 from scripts.mnist.table import format_row, header, images, largest_difference, summarize
 from scripts.mnist.torch_trainer import TorchTrainer
 from scripts.mnist.trainer import Trainer
+from scripts.threads import Threads, counts_up_to
 
 # A progress bar that moved at every batch would take as long as the batch.
 BATCHES_PER_TICK = 50
@@ -39,12 +42,20 @@ def make_trainers(options: Options, data: nn.MNIST, process: Alone) -> list[Trai
 
 
 def train(
-    trainers: Sequence[Trainer], first: int, epochs: int, every: int, steps: int, console: Console
+    trainers: Sequence[Trainer],
+    first: int,
+    epochs: int,
+    every: int,
+    steps: int,
+    counts: Sequence[int],
+    console: Console,
 ) -> Generator[dict[str, Any], None, None]:
     """Train epoch by epoch with each in turn, from the ``first`` on; yields a row after each epoch.
 
-    The figures of a test are None but for every ``every``-th row and the last.
+    The figures of a test are None but for every ``every``-th row and the last. Of several ``counts`` of threads the
+    fastest is found for each trainer, and a row says how many steps were taken with which.
     """
+    threads = [Threads(counts, trainer.set_threads) for trainer in trainers]
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     # The time left is that of the whole run, at the speed of the last quarter of an hour.
     with Progress(
@@ -53,21 +64,24 @@ def train(
         ticks = (first - 1) * len(trainers) * steps
         task = progress.add_task("", total=epochs * len(trainers) * steps, completed=ticks)
 
-        def after_batch() -> None:
+        def after_batch(step: Callable[[], None]) -> None:
             nonlocal ticks
+            step()
             ticks += 1
             if ticks % BATCHES_PER_TICK == 0:
                 progress.update(task, completed=ticks)
 
         for epoch in range(first, epochs + 1):
             row: dict[str, Any] = {"epoch": epoch}
-            for trainer in trainers:
+            for trainer, own in zip(trainers, threads, strict=True):
+                before = Counter(own.used)
                 progress.update(task, completed=ticks, description=f"epoch {epoch} of {epochs} {trainer.name}")
                 # A run that diverges is told by its trainer, in one line, not by NumPy's warnings.
                 with np.errstate(over="ignore", invalid="ignore"):
                     started = time.perf_counter()
                     try:
-                        train_loss, train_accuracy = trainer.train_epoch(epoch, after_batch)
+                        with own.epoch():
+                            train_loss, train_accuracy = trainer.train_epoch(epoch, partial(after_batch, own.step))
                     except nn.Divergence as error:
                         where = error.epoch, error.batch, error.layer, error.gradient_norm
                         raise nn.Divergence(f"{trainer.name}: {error}", *where) from None
@@ -81,6 +95,8 @@ def train(
                     "test_accuracy": test_accuracy,
                     "seconds": seconds,
                 }
+                if own.chooses:
+                    row[trainer.name]["threads"] = {str(n): steps for n, steps in sorted((own.used - before).items())}
             if len(trainers) == 2:
                 row["largest_difference"] = largest_difference(*(trainer.parameters() for trainer in trainers))
             yield row
@@ -129,7 +145,11 @@ def _run(
     network = "-".join(map(str, sizes(recipe)))
     title = f"{recipe.data_set.upper()}, {network}, {recipe.activation}, batch {recipe.batch_size}, {recipe.optimizer}"
     title = f"{title}, lr {recipe.lr:g}, {recipe.dtype}"
-    console.print(f"{title}; {place.threads} threads" + (f"; torch on {device}" if "torch" in names else ""))
+    counts = counts_up_to(place.threads) if place.auto_threads else (place.threads,)
+    threads = f"{'1 to ' * place.auto_threads}{place.threads} thread{'s' * (place.threads > 1)}"
+    console.print(f"{title}; {threads}" + (f"; torch on {device}" if "torch" in names else ""))
+    if any(trainer.name == "numpy" and trainer.set_threads is None for trainer in trainers):
+        console.print("threadpoolctl finds no BLAS of NumPy's, or is not installed: its threads are the environment's")
     rows = _rows_so_far(trainers, options, console, checkpoints)
     tutorial = PRESETS[options.preset].tutorial if options.preset else {}
     console.print(header(names, tutorial))
@@ -137,7 +157,7 @@ def _run(
     try:
         # Closed, so that the bar is gone before a line about what went wrong.
         steps = -(-trained // recipe.batch_size)
-        with closing(train(trainers, len(rows) + 1, recipe.epochs, recipe.every, steps, console)) as epochs:
+        with closing(train(trainers, len(rows) + 1, recipe.epochs, recipe.every, steps, counts, console)) as epochs:
             for row in epochs:
                 rows.append(row)
                 if not is_shown(row["epoch"], recipe.epochs, recipe.every):

@@ -104,7 +104,8 @@ def sweep(arguments: Sequence[str], options: Options, console: Console) -> int:
 def _command(arguments: Sequence[str], options: Options, seed: int) -> list[str]:
     """The same command for one seed; the last of two equal options counts."""
     place = options.of_seed(seed).place
-    own = {"--seed": seed, "--seeds": 1, "--jobs": 1, "--threads": place.threads, "--out": place.out}
+    threads = f"auto:{place.threads}" if place.auto_threads else place.threads
+    own = {"--seed": seed, "--seeds": 1, "--jobs": 1, "--threads": threads, "--out": place.out}
     return [sys.executable, "-u", str(SCRIPT), *arguments, *(str(part) for pair in own.items() for part in pair)]
 
 

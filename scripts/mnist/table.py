@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -9,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scripts.mnist.recipe import Recipe
+from scripts.threads import describe
 
 
 def largest_difference(a: dict[str, NDArray[Any]], b: dict[str, NDArray[Any]]) -> float:
@@ -40,6 +42,20 @@ def images(recipe: Recipe) -> str:
     return f"{recipe.held_out:,} held-out training images" if recipe.held_out else "test images"
 
 
+def threads_used(rows: Sequence[dict[str, Any]], name: str) -> Counter[int]:
+    """How many steps of the engine were taken with which number of threads; nothing where it was fixed."""
+    used: Counter[int] = Counter()
+    for row in rows:
+        used.update({int(number): steps for number, steps in row[name].get("threads", {}).items()})
+    return used
+
+
+def on_threads(rows: Sequence[dict[str, Any]], name: str) -> str:
+    """The same in words."""
+    used = threads_used(rows, name)
+    return f"; threads: {describe(used)}" if used else ""
+
+
 def summarize(rows: Sequence[dict[str, Any]], names: Sequence[str], device: str, judged_by: str) -> str:
     """What came out, in a few lines."""
     seconds = {n: float(np.median([row[n]["seconds"] for row in rows])) for n in names}
@@ -48,7 +64,8 @@ def summarize(rows: Sequence[dict[str, Any]], names: Sequence[str], device: str,
         where = f" on {device}" if n == "torch" else ""
         # Of --every so many, a run that was interrupted may have some at its end that were not judged.
         accuracy = [row[n]["test_accuracy"] for row in rows if row[n]["test_accuracy"] is not None][-1]
-        lines.append(f"{n}{where}: {accuracy:.2%} of the {judged_by}, {seconds[n]:.3f} s an epoch (median)")
+        line = f"{n}{where}: {accuracy:.2%} of the {judged_by}, {seconds[n]:.3f} s an epoch (median)"
+        lines.append(line + on_threads(rows, n))
     if len(names) == 2:
         ratio = np.median([row["torch"]["seconds"] / row["numpy"]["seconds"] for row in rows])
         difference = max(row["largest_difference"] for row in rows)

@@ -35,6 +35,9 @@ class TorchTrainer:
         torch.set_num_threads(place.threads)
         torch.manual_seed(recipe.seed)  # of the masks of dropout
         self.device = resolve_device(place.device)
+        # What was compiled was compiled for this number of threads.
+        on_cpu = self.device.type == "cpu" and not recipe.compile
+        self.set_threads: Callable[[int], object] | None = torch.set_num_threads if on_cpu else None
         net, loss, optimizer = build(recipe)
         self.model, self.loss = to_torch(net, self.device), loss_to_torch(loss)
         self.optimizer = optimizer_to_torch(

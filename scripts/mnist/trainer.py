@@ -15,6 +15,8 @@ class Trainer(Protocol):
     """An engine with a network that it trains, as the main loop sees NumPy and torch alike."""
 
     name: str
+    # Sets how many threads it computes with; None where nobody can, or where it makes no difference.
+    set_threads: Callable[[int], object] | None
 
     def train_epoch(self, epoch: int, after_batch: Callable[[], None]) -> Metrics:
         """One pass over the training images, the ``epoch``-th from 1; running loss and accuracy."""

@@ -198,6 +198,14 @@ def test_the_accuracy_report_has_our_columns(run):
     assert len(re.findall(r"^silu'? +float\d\d +\d", output, re.MULTILINE)) == 4
 
 
+def test_the_report_on_threads_has_our_rows(run):
+    short = ["--networks", "784-64-10", "--beside", "0", "--rounds", "1", "--seconds", "0.001", "--most", "2"]
+    output = well(run(SCRIPTS / "threads_report.py", *short))
+    assert output.startswith(f"{SAID}: its rows are left out\n")
+    assert "\n| numpy | 784-64-10 | 0 |" in output
+    assert "| torch |" not in output
+
+
 def test_the_proof_of_the_checker_compares_it_with_the_others(run):
     # A tenth of the bank of bugs, for speed.
     code = (

@@ -82,15 +82,19 @@ class FakeEngine:
 def test_rounds_alternate_and_give_the_time_of_one_call():
     turns: list[tuple[str, int]] = []
     settled: list[int] = []
+    over: list[int] = []
     made = [("a", "p", 0.001), ("b", "q", 0.5), ("c", "p", 0.003)]
     fakes = {name: FakeEngine(name, pool, seconds, turns) for name, pool, seconds in made}
-    seconds = timing.run_rounds(fakes, 4, sample_seconds=0.02, settle=lambda: settled.append(len(turns)))
+    seconds = timing.run_rounds(
+        fakes, 4, sample_seconds=0.02, settle=lambda: settled.append(len(turns)), after_turn=lambda: over.append(1)
+    )
     for name, _, each in made:
         assert seconds[name] == pytest.approx([each] * 4)
     measured = [name for name, n in turns if n == {"a": 32, "b": 1, "c": 8}[name]][-12:]
     assert measured == [*"acb", *"bca", *"acb", *"bca"]
     # Once for each pool when the repetitions are found, and before each pool's turn in every round.
     assert len(settled) == 2 + 4 * 2
+    assert len(over) == 4 * len(fakes)
 
 
 def test_a_piece_of_work_is_repeated_until_it_fills_a_sample():

@@ -1,5 +1,6 @@
 """The benchmark's command: what it prints, writes and refuses. Nothing here depends on the clock."""
 
+import io
 import json
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from typing import Any
 import needs
 import numpy as np
 import pytest
+from rich.console import Console
 
 from scripts import benchmark
 from scripts.bench import engines as registry
@@ -44,6 +46,7 @@ def test_results_are_printed_and_written(tmp_path, capsys):
     assert list(step) == ["floor", "by hand", "numpy_nn"]
     assert list(optimizer) == ["by hand", "numpy_nn"]
     for engine in step.values():
+        assert engine["threads"] == [1]
         assert len(engine["seconds"]) == 3
         assert engine["median"] == np.median(engine["seconds"])
         assert engine["flop_per_second"] == pytest.approx(content["results"][0]["operations"] / engine["median"])
@@ -53,6 +56,35 @@ def test_results_are_printed_and_written(tmp_path, capsys):
     markdown = (tmp_path / "new" / "markdown").read_text()
     assert markdown.count("| numpy_nn |") == 4
     assert (tmp_path / "new" / "png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.slow
+def test_each_engine_finds_its_number_of_threads_and_the_table_has_it(tmp_path, capsys):
+    options = [*ARGUMENTS[:-2], "--threads", "auto:2", *NUMPY, f"--json={tmp_path / 'json'}"]
+    assert benchmark.main(options) == 0
+    assert ", 1 to 2 threads on " in capsys.readouterr().out
+    content = json.loads((tmp_path / "json").read_text())
+    for engine in content["results"][0]["engines"].values():
+        assert engine["threads"]
+        assert set(engine["threads"]) <= {1, 2}
+
+
+def test_the_bar_counts_the_turns_and_says_what_is_left():
+    shown = io.StringIO()
+    console = Console(file=shown, force_terminal=True, width=100)
+    cases = [Case("step", (6, 4, 3)), Case("optimizer", (6, 4, 3))]  # the floor has no optimizer
+    with benchmark.turns(cases, ["floor", "numpy_nn"], 3, console) as after_turn:
+        for _ in range(9):
+            after_turn()
+    assert "9/9" in shown.getvalue()
+    assert "0:00:00" in shown.getvalue()
+
+
+def test_there_is_no_bar_in_a_file():
+    shown = io.StringIO()
+    with benchmark.turns([Case("step", (6, 4, 3))], ["numpy_nn"], 1, Console(file=shown)) as after_turn:
+        after_turn()
+    assert shown.getvalue() == ""
 
 
 def fixed_result(case, **seconds):
@@ -115,6 +147,7 @@ def test_durations_have_three_digits_and_a_unit(seconds, text):
         ["--sample-ms", "0"],
         ["--sample-ms", "nan"],
         ["--threads", "-1"],
+        ["--threads", "auto:0"],
         ["--rows", "none"],
     ],
 )

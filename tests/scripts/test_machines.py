@@ -6,9 +6,9 @@ import torch
 
 import numpy_nn as nn
 from numpy_nn.training import Metrics
-from scripts.bench.machine import usable_cores
-from scripts.mnist import machines
+from scripts.mnist import arguments, machines, sweep
 from scripts.mnist.arguments import parse
+from scripts.processors import usable_cores
 from torch_ref.distributed import is_loss_of_a_process
 
 
@@ -46,6 +46,32 @@ def test_rank_1_neither_prints_nor_takes_all_cores():
     assert not machines.Launched(None).is_first
     assert parse([], "").place.threads == max(1, usable_cores() // 2)
     assert parse(["--threads", "7"], "").place.threads == 7
+
+
+@pytest.mark.parametrize(
+    ("options", "threads", "auto"),
+    [([], 8, True), (["auto"], 8, True), (["auto:3"], 3, True), (["auto:1"], 1, False), (["5"], 5, False)],
+)
+def test_as_many_threads_as_are_asked_for_or_at_most_as_many_as_there_are_processors(
+    monkeypatch, options, threads, auto
+):
+    monkeypatch.setattr(arguments, "usable_cores", lambda: 8)
+    place = parse(["--threads", *options] if options else [], "").place
+    assert (place.threads, place.auto_threads) == (threads, auto)
+
+
+def test_seeds_at_a_time_divide_the_processors(monkeypatch):
+    monkeypatch.setattr(arguments, "usable_cores", lambda: 8)
+    options = parse(["--seeds", "4", "--jobs", "2"], "")
+    command = sweep._command([], options, 1)
+    assert command[command.index("--threads") + 1] == "auto:4"
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "auto:0", "auto:", "few", "auto:few", "fixed:2", "1.5"])
+def test_other_words_for_threads_are_refused(capsys, text):
+    with pytest.raises(SystemExit):
+        parse(["--threads", text], "")
+    assert f"expected auto, auto:N or a whole number > 0, got '{text}'" in capsys.readouterr().err
 
 
 @pytest.mark.usefixtures("second_of_two")

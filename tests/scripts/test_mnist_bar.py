@@ -13,6 +13,7 @@ class Slow:
     """A trainer that takes a while for an epoch, so that the bar is seen."""
 
     name = "slow"
+    set_threads = None
 
     def train_epoch(self, _epoch, after_batch):
         for _ in range(run.BATCHES_PER_TICK):
@@ -27,12 +28,12 @@ class Slow:
 def test_the_bar_shows_the_epoch_and_the_time_left_of_the_whole_run():
     shown = io.StringIO()
     console = Console(file=shown, force_terminal=True, width=100)
-    assert [row["epoch"] for row in run.train([Slow()], 2, 3, 1, run.BATCHES_PER_TICK, console)] == [2, 3]
+    assert [row["epoch"] for row in run.train([Slow()], 2, 3, 1, run.BATCHES_PER_TICK, (1,), console)] == [2, 3]
     for text in ("epoch 2 of 3 slow", "epoch 3 of 3 slow", "100/150", "0:00:0"):
         assert text in shown.getvalue()
 
 
 def test_no_bar_where_there_is_no_terminal():
     shown = io.StringIO()
-    list(run.train([Slow()], 1, 1, 1, run.BATCHES_PER_TICK, Console(file=shown)))
+    list(run.train([Slow()], 1, 1, 1, run.BATCHES_PER_TICK, (1,), Console(file=shown)))
     assert shown.getvalue() == ""

@@ -189,6 +189,38 @@ def test_another_number_of_threads_is_allowed_and_told(tmp_path, capsys):
     assert "--threads was 1, is 2: the run goes on to rounding" in capsys.readouterr().out
 
 
+def test_a_run_that_finds_its_number_of_threads_says_which_it_had_and_that_it_goes_on_to_rounding(tmp_path, capsys):
+    assert train(tmp_path, *RUN, "--threads", "auto:2", "--epochs", "2") == 0
+    assert "1 to 2 threads" in capsys.readouterr().out
+    assert train(tmp_path, *RUN, "--threads", "auto:2", "--resume") == 0
+    said = capsys.readouterr().out
+    history = json.loads((tmp_path / "history.json").read_text())
+    assert history["settings"]["threads"] == "auto"
+    steps = [row["numpy"]["threads"] for row in history["epochs"]]
+    assert [sum(counts.values()) for counts in steps] == [4] * EPOCHS
+    had = ", ".join(sorted({number for counts in steps[:2] for number in counts}))
+    assert f"--threads auto had {had} so far: the run goes on to rounding, not to the last bit\n" in said
+    assert train(tmp_path, *RUN, "--threads", "1", "--resume") == 0
+    assert "--threads was auto, is 1: the run goes on to rounding" in capsys.readouterr().out
+
+
+def test_of_one_thread_there_is_nothing_to_find(tmp_path, capsys):
+    assert train(tmp_path, *RUN, "--threads", "auto:1") == 0
+    assert train(tmp_path, *RUN, "--threads", "1", "--resume") == 0
+    assert "rounding" not in capsys.readouterr().out
+    history = json.loads((tmp_path / "history.json").read_text())
+    assert history["settings"]["threads"] == 1
+    assert all("threads" not in row["numpy"] for row in history["epochs"])
+
+
+def test_without_threadpoolctl_the_threads_are_the_environments(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(numpy_trainer, "blas_setter", lambda: None)
+    assert train(tmp_path, *RUN, "--threads", "auto:2") == 0
+    assert "its threads are the environment's\n" in capsys.readouterr().out
+    history = json.loads((tmp_path / "history.json").read_text())
+    assert all("threads" not in row["numpy"] for row in history["epochs"])
+
+
 def test_seeds_are_runs_of_their_own(tmp_path, capsys):
     with pytest.raises(SystemExit) as exit_:
         train(tmp_path, "--seeds", "2", "--resume")

@@ -12,7 +12,6 @@ import needs
 import pytest
 
 from scripts import train_mnist
-from scripts.bench.machine import usable_cores
 
 pytestmark = pytest.mark.slow
 
@@ -21,20 +20,20 @@ SMALL = ["--engine", "numpy", "--hidden", "8", "--batch-size", "1000", "--data",
 
 
 def test_seeds_at_a_time_are_the_seeds_one_by_one(tmp_path, capsys):
-    options = [*SMALL, "--epochs", "1", "--seeds", "3", "--seed", "5"]
+    # On a number of threads that is found while it trains, runs are alike to rounding only.
+    options = [*SMALL, "--epochs", "1", "--seeds", "3", "--seed", "5", "--threads", "1"]
     assert train_mnist.main([*options, "--jobs", "2", "--out", str(tmp_path)]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["seed-5", "seed-6", "seed-7"]
     losses = []
     for seed in (5, 6, 7):
         history = json.loads((tmp_path / f"seed-{seed}" / "history.json").read_text())
-        threads = history["settings"]["threads"]
-        assert threads == max(1, usable_cores() // 2)
+        assert history["settings"]["threads"] == 1
         assert history["settings"]["seed"] == seed
         losses.append(history["epochs"][0]["numpy"]["train_loss"])
         assert sum(line.startswith(f"seed {seed}  MNIST, 784-8-10") for line in lines) == 1
         # The same as alone, to the last bit: with as many threads the sums have the same order.
-        alone = ["--epochs", "1", "--seed", str(seed), "--threads", str(threads), "--out", str(tmp_path / "one")]
+        alone = ["--epochs", "1", "--seed", str(seed), "--threads", "1", "--out", str(tmp_path / "one")]
         assert train_mnist.main([*SMALL, *alone]) == 0
         one = json.loads((tmp_path / "one" / "history.json").read_text())
         assert losses[-1] == one["epochs"][0]["numpy"]["train_loss"]

@@ -19,8 +19,8 @@ from ranks import Ranks
 from run_bound import RunBound
 
 import numpy_nn as nn
-from scripts.bench.machine import usable_cores
 from scripts.mnist.machines import Alone
+from scripts.processors import usable_cores
 from torch_ref.distributed import Group, ShardedLoader, Share
 
 ROOT = Path(__file__).parents[2]
@@ -232,7 +232,7 @@ def test_one_process_prints_and_writes(engine, tmp_path):
     assert out.count("written: ") == 1
     history = json.loads((written / "history.json").read_text())
     # The cores are divided among the processes of a machine.
-    assert history["settings"]["threads"] == max(1, usable_cores() // 2)
+    assert history["settings"]["threads"] == ("auto" if usable_cores() // 2 > 1 else 1)
     saved = {"numpy": "numpy.npz", "torch": "torch.pt"}[engine]
     assert sorted(os.listdir(written)) == sorted(["checkpoint-1.npz", "curves.png", "history.json", saved])
     assert complaints(err) == []
@@ -327,7 +327,7 @@ def test_under_torchrun_one_process_prints_and_writes_and_ctrl_c_leaves_what_the
     assert complaints(err) == []
     history = json.loads((tmp_path / "history.json").read_text())
     assert len(history["epochs"]) >= 2
-    assert history["settings"]["threads"] == max(1, usable_cores() // 2)
+    assert history["settings"]["threads"] == ("auto" if usable_cores() // 2 > 1 else 1)
     nn.MLP([784, 8, 10]).load(tmp_path / "numpy.npz")
 
 

@@ -1,0 +1,46 @@
+"""The report on ``--threads auto``, made short; nothing here depends on the clock."""
+
+import pytest
+
+from scripts import threads_report
+
+SHORT = ("--rounds", "1", "--seconds", "0.001", "--most", "2")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("engine", ["numpy", "torch"])
+def test_a_row_for_each_number_of_busy_processes(engine, capsys):
+    options = [*SHORT, "--engines", engine, "--networks", "784-64-10", "--beside", "0,1"]
+    assert threads_report.main(options) == 0
+    machine, head, _, *rows = capsys.readouterr().out.splitlines()
+    assert "usable" in machine
+    assert "| 1 thread | 2 threads | auto | auto / best |" in head
+    assert [row.split(" | ")[:3] for row in rows] == [[f"| {engine}", "784-64-10", beside] for beside in "01"]
+    assert all(row.endswith(("| same |", "| differ |")) for row in rows)
+
+
+@pytest.mark.parametrize("engine", ["numpy", "torch"])
+def test_a_training_is_the_same_each_time_on_one_thread(engine):
+    assert threads_report.same_bits(engine, "784-64-10", [1, 1])
+
+
+def test_the_two_engines_train_the_same_network():
+    ways = [threads_report.make(engine, "784-64-10", (1,)) for engine in ("numpy", "torch")]
+    before = ways[0].parameters()
+    assert before == ways[1].parameters()
+    for way in ways:
+        next(way.steps())
+        assert way.parameters() != before
+
+
+def test_without_control_groups_a_quota_is_refused(monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(threads_report, "GROUPS", (tmp_path,))
+    assert threads_report.main([*SHORT, "--quota", "1"]) == 2
+    assert capsys.readouterr().err == "threads_report: --quota: no control groups are mounted here\n"
+
+
+@pytest.mark.parametrize("option", ["--networks", "--engines", "--beside", "--rounds", "--quota"])
+def test_other_words_are_refused(option, capsys):
+    with pytest.raises(SystemExit):
+        threads_report.main([option, "none"])
+    assert option in capsys.readouterr().err
