@@ -26,7 +26,7 @@ class RunBound(nn.Callback):
     """Stands among the callbacks of ``fit`` while one process trains; ``parameters()`` is what any run may end with."""
 
     def __init__(self, net: nn.Sequential, loss: nn.Loss, loader: nn.DataLoader, size: int, epsilon: float = 0.0):
-        self.layers = [layer for layer in net.modules() if not isinstance(layer, nn.Sequential)]
+        self.layers = net.leaves()
         self.names = dict(net.named_parameters())
         self.loss, self.size, self.epsilon = loss, size, epsilon
         self.batches = self._batches(copy.deepcopy(loader))
@@ -85,7 +85,7 @@ class RunBound(nn.Callback):
         return (loss + moved) * 0.5, {name: (first[name] + second[name]) * 0.5 for name in first}
 
     def _own(self, layer: nn.Layer) -> Gradients:
-        return {n.split(".")[-1]: s.p for n, s in self.steps.items() if n.startswith(f"{layer.name}.")}
+        return {n.removeprefix(f"{layer.name}."): s.p for n, s in self.steps.items() if n.startswith(f"{layer.name}.")}
 
     def _forward(self, x: Rounded) -> tuple[list[Rounded], Rounded]:
         inputs = []
