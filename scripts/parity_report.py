@@ -4,6 +4,10 @@ Prints a row for each output, each gradient and each parameter after some steps:
 apart, the bound that rounding allows them, and how many times smaller it could be before it failed. With --networks
 it compares as many random networks, and prints a row for each kind of quantity. Exits with 0 if all are within their
 bounds, with 1 if one is not.
+
+With --mine it compares a network in a file of yours with one of torch's, or with another in --theirs. A row then is
+"same", "differ" or "cannot be told", by how far rounding was seen to move the result; exits with 0 if all are the same,
+with 1 if not, with 2 where it cannot be done.
 """
 
 from __future__ import annotations
@@ -21,11 +25,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 import numpy_nn as nn
+from numpy_nn.gradcheck.files import UsageError
+from numpy_nn.gradcheck.inputs import Drawn, drawn
 from scripts.command_line import Parser, number, sizes
 from scripts.proof.random_networks import random_network
 
 if TYPE_CHECKING:
-    from torch_ref import ParityReport, Row
+    from torch_ref import NetworkReport, ParityReport, Row
 
 LOSSES = ("cross-entropy", "mse", "bce", "perceptron")
 
@@ -54,13 +60,27 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     """The command line."""
     parser = Parser("parity_report", __doc__)
     parser.add_argument(
-        "--sizes", type=sizes("784,64,10"), default="784,64,10", metavar="N,N[,N...]", help="of input, layers, output"
+        "--sizes",
+        type=sizes("784,64,10"),
+        default=argparse.SUPPRESS,
+        metavar="N,N[,N...]",
+        help="of input, layers, output (default: 784,64,10; with --mine, the whole numbers in --init)",
     )
-    activations = sorted(nn.ACTIVATION_LAYERS)
-    parser.add_argument("--activation", choices=activations, default="relu", help="after each hidden layer")
+    mine = parser.add_argument_group("a network of your own, beside torch")
+    mine.add_argument("--mine", metavar="FILE:NAME", help="a class, an object, or two functions FILE:f,g")
+    mine.add_argument("--init", nargs="*", default=[], metavar="ARG", help="of the class, such as 784 64 10 or W=4x3")
+    mine.add_argument("--theirs", metavar="FILE:NAME", help="another network; without it, torch's that fits")
+    mine.add_argument("--input", type=_drawn, action="append", default=[], metavar="5x4", help="of functions")
+    parser.add_argument(
+        "--activation", choices=sorted(nn.ACTIVATION_LAYERS), default=argparse.SUPPRESS,
+        help="after each hidden layer (default: relu; with --mine, the one that fits)",
+    )
     parser.add_argument("--batch-norm", action="store_true", help="before each activation")
     parser.add_argument("--dropout", type=number(float, 0, 1), default=0.0, metavar="P", help="after each activation")
-    parser.add_argument("--loss", choices=LOSSES, default="cross-entropy", help="to the mean over the batch")
+    parser.add_argument(
+        "--loss", choices=LOSSES, default=argparse.SUPPRESS,
+        help="to the mean over the batch (default: cross-entropy; with --mine, the one that fits)",
+    )
     parser.add_argument(
         "--label-smoothing", type=number(float, 0, 1), default=0.0, metavar="X", help="of cross-entropy"
     )
@@ -77,6 +97,11 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         "--networks", type=number(int, 1), metavar="N", help="random ones, with all layers, losses and optimizers"
     )
     args = parser.parse_args(arguments)
+    given = vars(args).copy()
+    args.sizes = given.get("sizes", [784, 64, 10])
+    args.activation, args.loss = given.get("activation", "relu"), given.get("loss", "cross-entropy")
+    args.given = given
+    _refuse_what_does_not_go_together(parser, args)
     if args.label_smoothing and args.loss != "cross-entropy":
         parser.error(f"argument --label-smoothing: goes with --loss cross-entropy, not {args.loss}")
     if args.batch == 1 and args.batch_norm and len(args.sizes) > 2:
@@ -90,6 +115,40 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     except ValueError as error:
         parser.error(f"argument --{error}")
     return args
+
+
+def _drawn(text: str) -> Drawn:
+    try:
+        return drawn(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def _refuse_what_does_not_go_together(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
+    """The options of one's own network need it, and those of ours do not go with it."""
+    if args.mine is None:
+        if name := next((name for name in ("init", "theirs", "input") if getattr(args, name)), None):
+            parser.error(f"argument --{name}: goes with --mine FILE:NAME")
+        return
+    for name in ("batch_norm", "dropout", "label_smoothing", "networks"):
+        if getattr(args, name):
+            parser.error(f"argument --{name.replace('_', '-')}: is of networks of ours, and does not go with --mine")
+    if args.given.get("loss") == "perceptron":
+        parser.error("argument --loss: expected cross-entropy, mse or bce with --mine, got perceptron")
+    if args.input and args.theirs is None:
+        parser.error("argument --input: expected --theirs FILE:NAME with it, got none")
+
+
+def compare_mine(args: argparse.Namespace) -> NetworkReport:
+    """The reader's own network beside another one."""
+    from torch_ref.foreign_parity.command import Request, compare_file
+
+    return compare_file(
+        Request(
+            args.mine, args.init, args.theirs, args.given.get("sizes"), args.given.get("activation"),
+            args.given.get("loss"), tuple(args.input), args.batch, args.lr, args.steps, args.seed,
+        )
+    )
 
 
 def compare_one(args: argparse.Namespace) -> ParityReport:
@@ -147,7 +206,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             kinds = compare_many(args)
             print(table(kinds))
             return 0 if all(row.ok for rows in kinds.values() for row in rows) else 1
-        report = compare_one(args)
+        report: ParityReport | NetworkReport = compare_mine(args) if args.mine else compare_one(args)
+    except UsageError as error:
+        print(f"parity_report: {error}", file=sys.stderr)
+        return 2
     except KeyboardInterrupt:
         print("parity_report: interrupted", file=sys.stderr)
         return 130

@@ -14,6 +14,7 @@ import copy
 import functools
 import math
 import statistics
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -116,17 +117,23 @@ class ParityReport:
         lines = [head]
         for r in self.rows:
             numbers = (f"{r.ours:.9g}", f"{r.torch:.9g}", f"{r.ulps:.3g}", f"{r.difference:.2e}", f"{r.bound:.2e}")
-            lines.append((r.quantity, _show(r.shape), _show(r.index), *numbers, f"{r.room:.3g}", r.verdict))
-        widths = [max(len(line[column]) for line in lines) for column in range(len(head))]
-        aligned = (str.ljust,) * 3 + (str.rjust,) * 6 + (str.ljust,)
-        table = ("  ".join(a(cell, w) for a, cell, w in zip(aligned, line, widths, strict=True)) for line in lines)
+            lines.append((r.quantity, shown(r.shape), shown(r.index), *numbers, f"{r.room:.3g}", r.verdict))
         failed = sum(not row.ok for row in self.rows)
         verdict = "all within their bounds" if self.ok else f"{failed} out of bounds"
         last = f"{len(self.rows)} quantities: {verdict}, which could be {self.median_room:.2g} times smaller (median)"
-        return "\n".join([self.title, *(line.rstrip() for line in table), last])
+        return "\n".join([self.title, *in_columns(lines), last])
 
 
-def _show(numbers: tuple[int, ...]) -> str:
+def in_columns(lines: Sequence[Sequence[str]]) -> list[str]:
+    """The lines of a table: three columns of words, then numbers, and the verdict last."""
+    widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
+    aligned = [str.ljust] * 3 + [str.rjust] * (len(widths) - 4) + [str.ljust]
+    table = ("  ".join(a(cell, w) for a, cell, w in zip(aligned, line, widths, strict=True)) for line in lines)
+    return [line.rstrip() for line in table]
+
+
+def shown(numbers: tuple[int, ...]) -> str:
+    """A shape or an index, as tables have it."""
     return " x ".join(map(str, numbers)) if numbers else "-"
 
 
