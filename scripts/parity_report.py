@@ -59,28 +59,19 @@ def loss_and_target(
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     """The command line."""
     parser = Parser("parity_report", __doc__)
-    parser.add_argument(
-        "--sizes",
-        type=sizes("784,64,10"),
-        default=argparse.SUPPRESS,
-        metavar="N,N[,N...]",
-        help="of input, layers, output (default: 784,64,10; with --mine, the whole numbers in --init)",
-    )
-    mine = parser.add_argument_group("a network of your own, beside torch")
+    mine = parser.add_argument_group("a network of your own, beside torch; what is not said is what fits it")
     mine.add_argument("--mine", metavar="FILE:NAME", help="a class, an object, or two functions FILE:f,g")
     mine.add_argument("--init", nargs="*", default=[], metavar="ARG", help="of the class, such as 784 64 10 or W=4x3")
-    mine.add_argument("--theirs", metavar="FILE:NAME", help="another network; without it, torch's that fits")
-    mine.add_argument("--input", type=_drawn, action="append", default=[], metavar="5x4", help="of functions")
+    mine.add_argument("--theirs", metavar="FILE:NAME", help="another network, in the place of torch's")
+    mine.add_argument("--input", type=_drawn, action="append", default=[], metavar="5x4", help="arrays for functions")
     parser.add_argument(
-        "--activation", choices=sorted(nn.ACTIVATION_LAYERS), default=argparse.SUPPRESS,
-        help="after each hidden layer (default: relu; with --mine, the one that fits)",
+        "--sizes", type=sizes("784,64,10"), default="784,64,10", metavar="N,N[,N...]", help="of input, layers, output"
     )
+    activations = sorted(nn.ACTIVATION_LAYERS)
+    parser.add_argument("--activation", choices=activations, default="relu", help="after each hidden layer")
     parser.add_argument("--batch-norm", action="store_true", help="before each activation")
     parser.add_argument("--dropout", type=number(float, 0, 1), default=0.0, metavar="P", help="after each activation")
-    parser.add_argument(
-        "--loss", choices=LOSSES, default=argparse.SUPPRESS,
-        help="to the mean over the batch (default: cross-entropy; with --mine, the one that fits)",
-    )
+    parser.add_argument("--loss", choices=LOSSES, default="cross-entropy", help="to the mean over the batch")
     parser.add_argument(
         "--label-smoothing", type=number(float, 0, 1), default=0.0, metavar="X", help="of cross-entropy"
     )
@@ -97,10 +88,8 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         "--networks", type=number(int, 1), metavar="N", help="random ones, with all layers, losses and optimizers"
     )
     args = parser.parse_args(arguments)
-    given = vars(args).copy()
-    args.sizes = given.get("sizes", [784, 64, 10])
-    args.activation, args.loss = given.get("activation", "relu"), given.get("loss", "cross-entropy")
-    args.given = given
+    # What stands there already is not overwritten by defaults.
+    args.given = vars(parser.parse_args(arguments, argparse.Namespace(**dict.fromkeys(vars(args)))))
     _refuse_what_does_not_go_together(parser, args)
     if args.label_smoothing and args.loss != "cross-entropy":
         parser.error(f"argument --label-smoothing: goes with --loss cross-entropy, not {args.loss}")
@@ -130,10 +119,10 @@ def _refuse_what_does_not_go_together(parser: argparse.ArgumentParser, args: arg
         if name := next((name for name in ("init", "theirs", "input") if getattr(args, name)), None):
             parser.error(f"argument --{name}: goes with --mine FILE:NAME")
         return
-    for name in ("batch_norm", "dropout", "label_smoothing", "networks"):
-        if getattr(args, name):
+    for name in ("batch_norm", "dropout", "label_smoothing", "networks", "dtype", "device"):
+        if args.given[name] is not None:
             parser.error(f"argument --{name.replace('_', '-')}: is of networks of ours, and does not go with --mine")
-    if args.given.get("loss") == "perceptron":
+    if args.given["loss"] == "perceptron":
         parser.error("argument --loss: expected cross-entropy, mse or bce with --mine, got perceptron")
     if args.input and args.theirs is None:
         parser.error("argument --input: expected --theirs FILE:NAME with it, got none")
@@ -143,12 +132,10 @@ def compare_mine(args: argparse.Namespace) -> NetworkReport:
     """The reader's own network beside another one."""
     from torch_ref.foreign_parity.command import Request, compare_file
 
-    return compare_file(
-        Request(
-            args.mine, args.init, args.theirs, args.given.get("sizes"), args.given.get("activation"),
-            args.given.get("loss"), tuple(args.input), args.batch, args.lr, args.steps, args.seed,
-        )
-    )
+    given = {name: args.given[name] for name in ("sizes", "activation", "loss")}
+    optimizer = OPTIMIZERS[args.optimizer]([nn.Parameter(np.zeros(1))], args.lr) if args.given["optimizer"] else None
+    same = {name: getattr(args, name) for name in ("mine", "init", "theirs", "batch", "lr", "steps", "seed")}
+    return compare_file(Request(**same, **given, inputs=tuple(args.input), optimizer=optimizer))
 
 
 def compare_one(args: argparse.Namespace) -> ParityReport:

@@ -35,23 +35,24 @@ def parity(
 
 
 @overload
-def parity(
-    net: Any, x: Any, target: Any, loss: Any = None, optimizer: Any = None, /, *more: Any, **settings: Any
-) -> NetworkReport: ...
+def parity(mine: Any, theirs: Any, x: Any, y: Any = None, loss: Any = None, **settings: Any) -> NetworkReport: ...
 
 
-def parity(
-    net: Any, x: Any, target: Any, loss: Any = None, optimizer: Any = None, *more: Any, **settings: Any
-) -> ParityReport | NetworkReport:
+@overload
+def parity(mine: Any, theirs: Any, x: Any, y: Any, loss: Any, optimizer: Any, **settings: Any) -> NetworkReport: ...
+
+
+def parity(*networks_and_data: Any, **settings: Any) -> ParityReport | NetworkReport:
     """Compare a network with another, number by number: with its torch twin, or with a network that is given.
 
     ``parity(net, x, target, loss, optimizer)`` holds a network of numpy_nn and the twin made from it to derived bounds,
     layer by layer: see :func:`torch_ref.parity.parity`. ``parity(mine, theirs, x, y, loss, optimizer)`` compares any
     two networks: see :func:`compare_networks`.
     """
-    if _is_network(x):
-        return compare_networks(net, x, target, loss, optimizer, *more, **settings)
-    return layer_by_layer(net, x, target, loss, optimizer, *more, **settings)
+    given = networks_and_data
+    if "theirs" in settings or (len(given) > 1 and _is_network(given[1])):
+        return compare_networks(*given, **settings)
+    return layer_by_layer(*given, **settings)
 
 
 def _is_network(thing: Any) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 
 import numpy_nn as nn
 from numpy_nn.subjects import Hints, Subject, SubjectError, as_subject
-from numpy_nn.subjects.names import LOSSES, TARGET, method, positional, role_in_loss
+from numpy_nn.subjects.names import BACKWARDS, GRAD, LOSSES, TARGET, method, positional, role, role_in_loss
 from torch_ref.foreign_parity.sides import Side
 from torch_ref.torch_subject import TensorFunction, TorchSubject
 from torch_ref.twin import loss_to_torch
@@ -29,13 +30,10 @@ def side_of(network: Any, inputs: Sequence[Any], targets: Any, loss: Any, hints:
     if isinstance(network, torch.nn.Module):
         return _of_torch(network, inputs, targets, loss, more)
     if callable(network) and hasattr(network, "__code__"):
-        try:
-            return _of_torch(network, inputs, targets, loss, more)
-        except (SubjectError, TypeError, ValueError) as error:
-            try:
-                return _of_numpy(network, inputs, targets, loss, hints)
-            except (SubjectError, TypeError, ValueError):
-                raise error from None
+        return first_that_runs(
+            lambda: _of_torch(network, inputs, targets, loss, more),
+            lambda: _of_numpy(network, inputs, targets, loss, hints),
+        )
     return _of_numpy(network, inputs, targets, loss, hints)
 
 
@@ -47,14 +45,36 @@ def _of_numpy(network: Any, inputs: Sequence[Any], targets: Any, loss: Any, hint
     if targets is not None and (loss is None or (spec is not None and len(spec[0]) == len(inputs) + 1)):
         subject = as_subject(network, inputs, targets, hints)
         return _ended(subject, inputs, targets, None, False)
-    try:
+
+    def plain() -> Side:
         return _ended(as_subject(network, inputs, None, hints), inputs, targets, loss, False)
-    except (SubjectError, TypeError, ValueError):
-        if targets is None or loss is None:
-            raise
-        # Its backward pass takes targets: it is that of a loss which the code leaves unsaid.
+
+    def unsaid() -> Side:
         cost = Hints(hints.parameters, hints.constants, hints.generators, _cost(loss))
         return _ended(as_subject(network, inputs, targets, cost), inputs, targets, None, False)
+
+    if targets is None or loss is None:
+        return plain()
+    return first_that_runs(*((unsaid, plain) if _backward_takes_targets(network) else (plain, unsaid)))
+
+
+def first_that_runs(first: Callable[[], Side], second: Callable[[], Side]) -> Side:
+    """The first way to build a side, or the second where that raises; what the first raised if both do."""
+    try:
+        return first()
+    except (SubjectError, TypeError, ValueError) as error:
+        raised = error
+    with suppress(SubjectError, TypeError, ValueError):
+        return second()
+    raise raised  # not "from": a SubjectError has the user's own for its cause
+
+
+def _backward_takes_targets(network: Any) -> bool:
+    """Whether its backward pass is that of a loss which the code leaves unsaid: it wants targets, and no gradient."""
+    function = network[1] if isinstance(network, (tuple, list)) else method(network, BACKWARDS)
+    wanted = (None if function is None else positional(function)) or ([], [])
+    roles = [(role(name), role_in_loss(name)) for name in wanted[0]]
+    return any(r != GRAD and in_loss == TARGET for r, in_loss in roles)
 
 
 def _of_torch(network: Any, inputs: Sequence[Any], targets: Any, loss: Any, more: Sequence[Array]) -> Side:

@@ -15,13 +15,18 @@ import numpy_nn as nn
 from numpy_nn.gradcheck.files import UsageError, arguments, find, load
 from numpy_nn.gradcheck.inputs import Drawn
 from numpy_nn.subjects import Hints, SubjectError
+from numpy_nn.subjects.code import CodeSubject
 from torch_ref.foreign_parity.building import side_of
 from torch_ref.foreign_parity.comparing import compare_networks, their_side
 from torch_ref.foreign_parity.pairing import alike, pair
 from torch_ref.foreign_parity.report import NetworkReport
+from torch_ref.foreign_parity.sides import Side
 from torch_ref.twin import TO_TORCH
 
 Array = NDArray[Any]
+
+# What a network raises that does not fit: its code, or what is said of it here.
+RAISED = (SubjectError, TypeError, ValueError, IndexError, ArithmeticError, RuntimeError, AttributeError, LookupError)
 
 
 class Picked(torch.nn.Module):
@@ -81,10 +86,23 @@ class Request:
     activation: str | None = None
     loss: str | None = None
     inputs: tuple[Drawn, ...] = ()
+    optimizer: nn.Optimizer | None = None
     batch: int = 64
     lr: float = 0.1
     steps: int = 3
     seed: int = 0
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What mine is compared with and on what: their network, the batch, the targets, the loss, and words on them."""
+
+    theirs: Any
+    x: tuple[Any, ...]
+    y: Any
+    loss: torch.nn.Module
+    words: list[str]
+    fits: float = 0.0
 
 
 def compare_file(request: Request) -> NetworkReport:
@@ -95,58 +113,74 @@ def compare_file(request: Request) -> NetworkReport:
     """
     rng = np.random.default_rng(request.seed)
     mine, notes = load(request.mine, request.init, rng)
+    found = _fitting(request, mine, rng)
+    x = found.x if len(found.x) > 1 else found.x[0]
+    settings: Any = {"lr": request.lr, "steps": request.steps, "seed": request.seed}
     try:
-        found = list(itertools.islice(_attempts(request, mine, rng), 1))
-    except SubjectError as error:
-        raise UsageError(f"--mine: {error}") from None
-    if not found:
-        raise UsageError(f"--mine: {request.mine} fits no network that was tried; name one with --theirs FILE:NAME")
-    theirs, x, y, loss, words = found[0]
-    try:
-        report = compare_networks(mine, theirs, x, y, loss, lr=request.lr, steps=request.steps, seed=request.seed)
-    except (TypeError, ValueError) as error:
-        raise UsageError(str(error).splitlines()[0]) from None
-    report.notes[:0] = [*notes, *words]
+        report = compare_networks(mine, found.theirs, x, found.y, found.loss, request.optimizer, **settings)
+    except RAISED as error:
+        raise UsageError(_line(error)) from None
+    report.notes[:0] = [*notes, *found.words]
     return report
 
 
-def _attempts(request: Request, mine: Any, rng: np.random.Generator) -> Iterator[tuple[Any, Any, Any, Any, list[str]]]:
-    """Their network, the batch, the targets, the loss and words on them: first what fits, then the first that runs."""
+def _fitting(request: Request, mine: Any, rng: np.random.Generator) -> Setting:
+    """The setting in which outputs and gradients fit best: the first in which they do, if there is one."""
+    best: Setting | None = None
+    for setting in _settings(request, mine, rng):
+        if best is None or setting.fits > best.fits:
+            best = setting
+        if setting.fits == 2.0:
+            break
+    if best is None:
+        raise UsageError(f"--mine: {request.mine} could be run with no loss that was tried; name another with --loss")
+    if best.fits < 1.0 and request.theirs is None:
+        best.words.append("no network of the usual activations and losses has the output of mine; this is one of them")
+    return best
+
+
+def _settings(request: Request, mine: Any, rng: np.random.Generator) -> Iterator[Setting]:
+    """Every setting that can be run; its ``fits`` is 1 for the same output, and what share of my gradients is right."""
     sizes = _sizes(request, rng) if not request.inputs else []
-    x: Any = rng.standard_normal((request.batch, sizes[0])) if sizes else tuple(d.draw(rng) for d in request.inputs)
+    batch: tuple[Any, ...] = tuple(one.draw(rng) for one in request.inputs)
+    batch = batch or (rng.standard_normal((request.batch, sizes[0])),)
     classes = sizes[-1] if sizes else 2
-    labels = rng.integers(0, classes, request.batch)
-    error: Exception | None = None
-    running: list[tuple[Any, Any, Any, Any, list[str]]] = []
-    for ending, columns in itertools.product(ENDINGS, (False, True)):
-        name, takes_labels, last, loss = ending
-        if (columns and not sizes) or (request.loss not in (None, name)):
+    labels, failed, ran = rng.integers(0, classes, request.batch), None, False
+    for (name, takes_labels, last, loss), columns in itertools.product(ENDINGS, (False, True)):
+        if (columns and not sizes) or request.loss not in (None, name):
             continue
-        y = labels if takes_labels else _targets(labels, classes)
-        batch, targets = (x.T.copy(), y.T.copy() if y.ndim == 2 else y) if columns else (x, y)
-        if not sizes:
-            targets = None
+        y: Any = (labels if takes_labels else _targets(labels, classes)) if sizes else None
+        x = tuple(np.ascontiguousarray(part.T) for part in batch) if columns else batch
+        y = np.ascontiguousarray(y.T) if columns and y is not None else y
         try:
-            own = side_of(mine, batch if isinstance(batch, tuple) else (batch,), targets, loss(), Hints(), ())
-        except (SubjectError, TypeError, ValueError, IndexError) as failed:
-            error = error or failed
+            own = side_of(mine, x, y, loss(), Hints(), ())
+            right = _share_of_right(own)
+        except RAISED as error:
+            failed = failed or error
             continue
         for theirs, words in _networks(request, sizes, last):
             try:
-                others = their_side(theirs, own, batch if isinstance(batch, tuple) else (batch,), targets, loss())
+                others = their_side(theirs, own, x, y, loss())
                 pair(own, others, None)
-            except (SubjectError, TypeError, ValueError, IndexError) as failed:
-                error = error or failed
+            except RAISED as error:
+                failed = failed or error
                 continue
-            found = theirs, batch, targets, loss(), words
-            if alike(own, others):
-                yield found
-            running.append(found)
-    if running:
-        *first, words = running[0]
-        yield (*first, [*words, "no network of the usual activations and losses has the output of mine; this is one"])
-    if error is not None:
-        raise UsageError(f"--mine: {str(error).splitlines()[0]}") from None
+            ran = True
+            yield Setting(theirs, x, y, loss(), words, float(alike(own, others)) + right)
+    if failed is not None and not ran:
+        raise UsageError(f"--mine: {_line(failed)}")
+
+
+def _share_of_right(own: Side) -> float:
+    """How many of my gradients are roughly those of my output."""
+    agreeing, shaped = own.network.agreement() if isinstance(own.network, CodeSubject) else (1, 1)
+    return agreeing / shaped if shaped else 0.0
+
+
+def _line(error: Exception) -> str:
+    cause = error.__cause__ if isinstance(error, SubjectError) and error.__cause__ else error
+    text = str(cause).splitlines() or [""]
+    return text[0] if isinstance(cause, (TypeError, ValueError)) else f"{type(cause).__name__}: {text[0]}"
 
 
 def _targets(labels: Array, classes: int) -> Array:

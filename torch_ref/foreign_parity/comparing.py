@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from numpy_nn.subjects import Hints, SubjectError, several
-from torch_ref.foreign_parity.building import side_of
+from torch_ref.foreign_parity.building import first_that_runs, side_of
 from torch_ref.foreign_parity.derived import derived_bounds
 from torch_ref.foreign_parity.pairing import Pair, pair
 from torch_ref.foreign_parity.partings import cause_of, first_parting, relation
@@ -73,18 +73,17 @@ def _is_floats(value: Any) -> bool:
 def their_side(theirs: Any, own: Side, inputs: Sequence[Any], targets: Any, loss: Any) -> Side:
     """Their side; with samples in rows where mine has them in columns, and the other way round, if it wants that."""
     more = [own.network.arrays[name] for name in own.parameters]
-    try:
-        return _at_the_same(side_of(theirs, inputs, targets, loss, Hints(), more), own)
-    except (SubjectError, TypeError, ValueError) as error:
-        turned = (_turned(inputs[0]), *inputs[1:])
-        if turned[0] is inputs[0]:
-            raise
-        try:
-            side = side_of(theirs, turned, _turned(targets), loss, Hints(), more)
-        except (SubjectError, TypeError, ValueError):
-            raise error from None
+    turned = (_turned(inputs[0]), *inputs[1:])
+
+    def in_columns() -> Side:
+        side = side_of(theirs, turned, _turned(targets), loss, Hints(), more)
         side.notes.append("theirs has the samples in rows where mine has them in columns, or the other way round")
         return _at_the_same(side, own)
+
+    def alike() -> Side:
+        return _at_the_same(side_of(theirs, inputs, targets, loss, Hints(), more), own)
+
+    return alike() if turned[0] is inputs[0] else first_that_runs(alike, in_columns)
 
 
 def _turned(value: Any) -> Any:

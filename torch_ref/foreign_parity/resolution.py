@@ -19,8 +19,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from torch_ref.foreign_parity.sides import GRAD_OUTPUT, LOSS, OUTPUT, Array, Side, Update, gradient_of, gradients_in
 from torch_ref.foreign_parity.safety import safety_factor
+from torch_ref.foreign_parity.sides import LOSS, Array, Side, Update, gradient_of, gradients_in
 
 RUNS, ORDERS = 16, 2
 
