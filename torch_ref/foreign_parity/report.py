@@ -94,7 +94,8 @@ class NetworkReport:
             digits = "all" if r.digits == math.inf else f"{r.digits:.1f}"
             numbers = (f"{r.mine:.9g}", f"{r.theirs:.9g}", f"{r.difference:.2e}", f"{r.resolution:.2e}", digits)
             lines.append((r.quantity, shown(r.shape), shown(r.index), *numbers, r.in_words))
-        texts = [f"{row.quantity}: {row.hint}" for row in self.rows if row.hint]
+        hints = dict.fromkeys(row.hint for row in self.rows if row.hint)
+        texts = [f"{', '.join(row.quantity for row in self.rows if row.hint == hint)}: {hint}" for hint in hints]
         if self.first:
             texts.append(f"the two part first at the {self.first}{': ' + self.cause if self.cause else ''}")
         counts = {one: sum(row.verdict == one for row in self.rows) for one in (SAME, DIFFER, CANNOT_BE_TOLD)}
