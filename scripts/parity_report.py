@@ -4,6 +4,10 @@ Prints a row for each output, each gradient and each parameter after some steps:
 apart, the bound that rounding allows them, and how many times smaller it could be before it failed. With --networks
 it compares as many random networks, and prints a row for each kind of quantity. Exits with 0 if all are within their
 bounds, with 1 if one is not.
+
+With --mine it compares a network in a file of yours with one of torch's, or with another in --theirs. A row then is
+"same", "differ" or "cannot be told", by how far rounding was seen to move the result; exits with 0 if all are the same,
+with 1 if not, with 2 where it cannot be done.
 """
 
 from __future__ import annotations
@@ -21,11 +25,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 import numpy_nn as nn
+from numpy_nn.gradcheck.files import UsageError
+from numpy_nn.gradcheck.inputs import Drawn, drawn
 from scripts.command_line import Parser, number, sizes
 from scripts.proof.random_networks import random_network
 
 if TYPE_CHECKING:
-    from torch_ref import ParityReport, Row
+    from torch_ref import NetworkReport, ParityReport, Row
 
 LOSSES = ("cross-entropy", "mse", "bce", "perceptron")
 
@@ -53,6 +59,11 @@ def loss_and_target(
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     """The command line."""
     parser = Parser("parity_report", __doc__)
+    mine = parser.add_argument_group("a network of your own, beside torch; what is not said is what fits it")
+    mine.add_argument("--mine", metavar="FILE:NAME", help="a class, an object, or two functions FILE:f,g")
+    mine.add_argument("--init", nargs="*", default=[], metavar="ARG", help="of the class, such as 784 64 10 or W=4x3")
+    mine.add_argument("--theirs", metavar="FILE:NAME", help="another network, in the place of torch's")
+    mine.add_argument("--input", type=_drawn, action="append", default=[], metavar="5x4", help="arrays for functions")
     parser.add_argument(
         "--sizes", type=sizes("784,64,10"), default="784,64,10", metavar="N,N[,N...]", help="of input, layers, output"
     )
@@ -77,6 +88,9 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         "--networks", type=number(int, 1), metavar="N", help="random ones, with all layers, losses and optimizers"
     )
     args = parser.parse_args(arguments)
+    # What stands there already is not overwritten by defaults.
+    args.given = vars(parser.parse_args(arguments, argparse.Namespace(**dict.fromkeys(vars(args)))))
+    _refuse_what_does_not_go_together(parser, args)
     if args.label_smoothing and args.loss != "cross-entropy":
         parser.error(f"argument --label-smoothing: goes with --loss cross-entropy, not {args.loss}")
     if args.batch == 1 and args.batch_norm and len(args.sizes) > 2:
@@ -90,6 +104,38 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     except ValueError as error:
         parser.error(f"argument --{error}")
     return args
+
+
+def _drawn(text: str) -> Drawn:
+    try:
+        return drawn(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def _refuse_what_does_not_go_together(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
+    """The options of one's own network need it, and those of ours do not go with it."""
+    if args.mine is None:
+        if name := next((name for name in ("init", "theirs", "input") if getattr(args, name)), None):
+            parser.error(f"argument --{name}: goes with --mine FILE:NAME")
+        return
+    for name in ("batch_norm", "dropout", "label_smoothing", "networks", "dtype", "device"):
+        if args.given[name] is not None:
+            parser.error(f"argument --{name.replace('_', '-')}: is of networks of ours, and does not go with --mine")
+    if args.given["loss"] == "perceptron":
+        parser.error("argument --loss: expected cross-entropy, mse or bce with --mine, got perceptron")
+    if args.input and args.theirs is None:
+        parser.error("argument --input: expected --theirs FILE:NAME with it, got none")
+
+
+def compare_mine(args: argparse.Namespace) -> NetworkReport:
+    """The reader's own network beside another one."""
+    from torch_ref.foreign_parity.command import Request, compare_file
+
+    given = {name: args.given[name] for name in ("sizes", "activation", "loss")}
+    optimizer = OPTIMIZERS[args.optimizer]([nn.Parameter(np.zeros(1))], args.lr) if args.given["optimizer"] else None
+    same = {name: getattr(args, name) for name in ("mine", "init", "theirs", "batch", "lr", "steps", "seed")}
+    return compare_file(Request(**same, **given, inputs=tuple(args.input), optimizer=optimizer))
 
 
 def compare_one(args: argparse.Namespace) -> ParityReport:
@@ -147,7 +193,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             kinds = compare_many(args)
             print(table(kinds))
             return 0 if all(row.ok for rows in kinds.values() for row in rows) else 1
-        report = compare_one(args)
+        report: ParityReport | NetworkReport = compare_mine(args) if args.mine else compare_one(args)
+    except UsageError as error:
+        print(f"parity_report: {error}", file=sys.stderr)
+        return 2
     except KeyboardInterrupt:
         print("parity_report: interrupted", file=sys.stderr)
         return 130

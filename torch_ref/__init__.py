@@ -2,7 +2,7 @@
 
 from torch_ref.gradcheck import gradcheck, gradgradcheck
 from torch_ref.models import ScratchMLP, TorchPerceptron, concise_mlp
-from torch_ref.parity import ParityReport, Row, parity
+from torch_ref.parity import ParityReport, Row
 from torch_ref.twin import (
     from_torch,
     loss_to_torch,
@@ -11,3 +11,4 @@ from torch_ref.twin import (
     parameters_as_numpy,
     to_torch,
 )
+from torch_ref.foreign_parity import Comparison, NetworkReport, compare_networks, parity  # isort: skip

@@ -14,6 +14,7 @@ import copy
 import functools
 import math
 import statistics
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -116,17 +117,23 @@ class ParityReport:
         lines = [head]
         for r in self.rows:
             numbers = (f"{r.ours:.9g}", f"{r.torch:.9g}", f"{r.ulps:.3g}", f"{r.difference:.2e}", f"{r.bound:.2e}")
-            lines.append((r.quantity, _show(r.shape), _show(r.index), *numbers, f"{r.room:.3g}", r.verdict))
-        widths = [max(len(line[column]) for line in lines) for column in range(len(head))]
-        aligned = (str.ljust,) * 3 + (str.rjust,) * 6 + (str.ljust,)
-        table = ("  ".join(a(cell, w) for a, cell, w in zip(aligned, line, widths, strict=True)) for line in lines)
+            lines.append((r.quantity, shown(r.shape), shown(r.index), *numbers, f"{r.room:.3g}", r.verdict))
         failed = sum(not row.ok for row in self.rows)
         verdict = "all within their bounds" if self.ok else f"{failed} out of bounds"
         last = f"{len(self.rows)} quantities: {verdict}, which could be {self.median_room:.2g} times smaller (median)"
-        return "\n".join([self.title, *(line.rstrip() for line in table), last])
+        return "\n".join([self.title, *in_columns(lines), last])
 
 
-def _show(numbers: tuple[int, ...]) -> str:
+def in_columns(lines: Sequence[Sequence[str]]) -> list[str]:
+    """The lines of a table: three columns of words, then numbers, and the verdict last."""
+    widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
+    aligned = [str.ljust] * 3 + [str.rjust] * (len(widths) - 4) + [str.ljust]
+    table = ("  ".join(a(cell, w) for a, cell, w in zip(aligned, line, widths, strict=True)) for line in lines)
+    return [line.rstrip() for line in table]
+
+
+def shown(numbers: tuple[int, ...]) -> str:
+    """A shape or an index, as tables have it."""
     return " x ".join(map(str, numbers)) if numbers else "-"
 
 
@@ -231,17 +238,16 @@ def _compare_passes(net: nn.Sequential, x: Array, target: Array, loss: nn.Loss, 
 def _compare_forward(steps: _Pass, i: int, layer: nn.Layer) -> None:
     """The output of a layer on the input that ours has, and the running statistics that it moves."""
     x = steps.inputs[i]
-    running = {}
-    if isinstance(layer, nn.BatchNorm1d) and layer.training:
-        running = bounds.running_statistics(layer, as_rounded(x))
+    module, before = steps.modules[i], {name: array.copy() for name, array in layer.named_buffers()}
     output = layer(x)
-    if isinstance(layer, nn.Dropout):
-        steps.modules[i] = _Masked(layer.mask, steps.device)
-    module = steps.modules[i]
+    for name, inner in layer.named_modules():
+        if isinstance(inner, nn.Dropout):
+            _drop_alike(module.get_submodule(name), inner.mask, steps.device)
     theirs = module(_tensor(x, steps.device))
     steps.compare(f"{_name(layer)} output", output, theirs, bounds.forward(layer, as_rounded(x)))
-    for name, bound in running.items():
-        steps.compare(f"{_name(layer)} {name}", getattr(layer, name), getattr(module, name), bound)
+    buffers = dict(layer.named_buffers())
+    for name, bound in bounds.running_statistics(layer, as_rounded(x), before).items():
+        steps.compare(f"{_name(layer)} {name}", buffers[name], module.get_buffer(name), bound)
     steps.inputs.append(output)
     steps.chained.append(bounds.forward(layer, steps.chained[i]))
 
@@ -264,14 +270,14 @@ def _compare_backward(steps: _Pass, i: int, layer: nn.Layer) -> None:
     x, grad_output, module = steps.inputs[i], steps.gradient, steps.modules[i]
     steps.gradient = layer.backward(grad_output)
     leaf = _tensor(x, steps.device).requires_grad_()
-    names = [name for name, _ in layer.named_parameters()]
-    wanted = [leaf, *(getattr(module, name) for name in names)]
+    ours = dict(layer.named_parameters())
+    wanted = [leaf, *(module.get_parameter(name) for name in ours)]
     theirs = torch.autograd.grad(module(leaf), wanted, _tensor(grad_output, steps.device))
     input_bound, parameter_bounds = bounds.backward(layer, as_rounded(x), as_rounded(grad_output))
     steps.compare(f"{_name(layer)} input gradient", steps.gradient, theirs[0], input_bound)
-    for name, gradient in zip(names, theirs[1:], strict=True):
-        ours, transpose = getattr(layer, name).grad, isinstance(layer, nn.Linear)
-        steps.compare(f"{_name(layer)} {name} gradient", ours, gradient, parameter_bounds[name], transpose)
+    for (name, p), gradient in zip(ours.items(), theirs[1:], strict=True):
+        transpose = isinstance(owner(layer, name), nn.Linear)
+        steps.compare(f"{_name(layer)} {name} gradient", p.grad, gradient, parameter_bounds[name], transpose)
 
 
 def _compare_steps(
@@ -298,15 +304,10 @@ def _compare_steps(
     ]
 
 
-class _Masked(torch.nn.Module):
-    """Dropout with the mask that our layer drew."""
-
-    def __init__(self, mask: Array | None, device: Device) -> None:
-        super().__init__()
-        self.mask = None if mask is None else _tensor(mask, device)
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return x if self.mask is None else x * self.mask
+def _drop_alike(dropout: torch.nn.Module, mask: Array | None, device: Device) -> None:
+    """Give torch's Dropout the mask that our layer drew."""
+    factor = None if mask is None else _tensor(mask, device)
+    dropout.forward = lambda x: x if factor is None else x * factor
 
 
 def _fresh(optimizer: nn.Optimizer, given: nn.Sequential, net: nn.Sequential) -> nn.Optimizer:

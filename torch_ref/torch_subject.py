@@ -137,6 +137,7 @@ class TorchSubject(Subject):
         self._buffers = [(b, b.clone()) for b in function.module.buffers()] if function.module is not None else []
         self._leaves: dict[str, Tensor] = {}
         self._outputs: list[Tensor] = []
+        self._targets_name: str | None = None
         self.without_gradient: set[str] = set()
 
     @property
@@ -152,6 +153,10 @@ class TorchSubject(Subject):
 
     def complex_output(self, x: NDArray[np.complexfloating[Any]]) -> None:
         """None: tensors of floats hold no complex numbers."""
+
+    def take_targets(self, name: str) -> None:
+        """Have the argument of this name be what ``targets`` holds, an array."""
+        self._targets_name, self.targets = name, np.array(self._by_name[name].detach().cpu().numpy())
 
     def leave_out_unused(self) -> None:
         """Take out the arrays without a gradient that the output does not depend on, and say so of the others."""
@@ -199,6 +204,8 @@ class TorchSubject(Subject):
         """The argument in the run that begins: a leaf with the values of its array, or what was given."""
         if not isinstance(value, Tensor):
             return value
+        if name == self._targets_name:
+            value = torch.from_numpy(self.targets).to(value.device)
         dtype = self.dtype if value.is_floating_point() and self.dtype is not None else value.dtype
         if name not in self.arrays:
             return value.detach().to(dtype, copy=True).requires_grad_(value.requires_grad)

@@ -16,6 +16,7 @@ from torch import Tensor
 
 import numpy_nn as nn
 from torch_ref.models import perceptron_loss
+from torch_ref.own_layers import OwnLayer, is_own
 
 Device = str | torch.device | None
 
@@ -58,11 +59,19 @@ FROM_TORCH = {theirs: (ours, names) for ours, theirs, names in COUNTERPARTS}
 def to_torch(net: nn.Layer, device: Device = None) -> Any:
     """The torch twin of a Sequential or layer, with the same weights, dtype and modes, on ``device``.
 
-    Returns a ``torch.nn.Sequential`` for a Sequential, else the module of the layer. TypeError, naming it, for a layer
-    without a counterpart.
+    Returns a ``torch.nn.Sequential`` for a Sequential, else the module of the layer: of one of your own the module that
+    runs its forward on tensors, with twins of the layers that it holds (:mod:`torch_ref.own_layers`). TypeError, naming
+    it, for a layer without a counterpart.
     """
+    return _to_torch(net, device, {})
+
+
+def _to_torch(net: nn.Layer, device: Device, held: dict[int, Any]) -> Any:
+    """``held`` has what was made of layers and parameters so far, by their ids, since own layers may share them."""
+    if is_own(net):
+        return OwnLayer(net, held, lambda layer: _to_torch(layer, device, held), device)
     if isinstance(net, nn.Sequential):
-        module: torch.nn.Module = torch.nn.Sequential(*(to_torch(layer, device) for layer in net))
+        module: torch.nn.Module = torch.nn.Sequential(*(_to_torch(layer, device, held) for layer in net))
         module.training = net.training  # not train(), which would set the layers' own modes too
         return module
     if type(net) not in TO_TORCH:
@@ -138,7 +147,10 @@ def turned(layer: nn.Layer | torch.nn.Module, array: NDArray[Any]) -> NDArray[An
 
 def owner(net: Any, name: str) -> Any:
     """The layer of a network, of either engine, that has the parameter of that name, such as "0.weight"."""
-    return dict(net.named_modules())[name.rpartition(".")[0]]
+    modules, path = dict(net.named_modules()), name.rpartition(".")[0]
+    while path not in modules:  # of a parameter in a list, "3.scales.0"
+        path = path.rpartition(".")[0]
+    return modules[path]
 
 
 def _data(layer: nn.Layer) -> list[tuple[str, NDArray[Any]]]:
@@ -271,7 +283,8 @@ def optimizer_to_torch(
         if tensor_lr:
             raise ValueError("tensor_lr: expected an optimizer with one group, got several")
         parameters = [{"params": []} | optimizer_settings(optimizer, i) for i in range(len(optimizer.param_groups))]
-        for index, p in zip(groups_of(optimizer, net), module.parameters(), strict=True):
-            parameters[index]["params"].append(p)
+        theirs = dict(module.named_parameters())
+        for index, (name, _) in zip(groups_of(optimizer, net), net.named_parameters(), strict=True):
+            parameters[index]["params"].append(theirs[name])
     made: torch.optim.Optimizer = OPTIMIZERS[type(optimizer)](parameters, **settings)
     return made

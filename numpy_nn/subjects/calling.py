@@ -88,6 +88,7 @@ class CalledCode(Subject):
         self._rate = 1.0  # what backward is given for a learning rate
         self._moved: dict[str, Array] = {}
         self._returned: Any = None
+        self.latest: Any = None  # what backward returned
         self._tried: Callable[[], None] | None = None  # puts a moved array in the place that is looked at
 
     def random_grad_output(self, rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
@@ -159,7 +160,7 @@ class CalledCode(Subject):
 
     def _claim(self, grad_outputs: Sequence[Array]) -> Mapping[str, Any]:
         kept = self._kept()
-        returned = self._call_backward(grad_outputs)
+        self.latest = returned = self._call_backward(grad_outputs)
         claimed: dict[str, Any] = {}
         for name in self.arrays:
             if name in self._updates:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from numpy_nn.layers.composition import Composition
 from numpy_nn.subjects import names
-from numpy_nn.subjects.calling import RATE, CalledCode, arrays_of, written_in
+from numpy_nn.subjects.calling import RATE, arrays_of, written_in
 from numpy_nn.subjects.gradients import (
     SURE,
     Leaf,
@@ -25,9 +25,10 @@ from numpy_nn.subjects.names import BUFFER, OUTPUTS, plain
 from numpy_nn.subjects.places import Path, Place, Step, parsed, places, written
 from numpy_nn.subjects.state import Snapshot, attributes, rate_of, rates_of
 from numpy_nn.subjects.subject import Array, SubjectError
+from numpy_nn.subjects.updating import UpdatingCode
 
 
-class CodeSubject(CalledCode):
+class CodeSubject(UpdatingCode):
     """Called code, of which the parameters are found as the arrays that the output depends on.
 
     Or as they are named, with their gradients. What no gradient is found of is listed in ``unchecked``.

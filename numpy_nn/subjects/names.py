@@ -64,6 +64,12 @@ RESETS = words(
     "zero_grad zero_grads zero_gradient zero_gradients flush_gradients reset_gradients reset_grads reset_grad "
     "clear_gradients clear_grads cleargrads clear_grad"
 )
+# A step of training that an object makes by itself.
+UPDATES = words(
+    "update step update_params update_parameters update_weights update_parameter apply_gradients apply_grads "
+    "apply_update optimize optimizer_step gradient_step sgd_step gradient_descent descend train_step training_step "
+    "train_on_batch train_batch fit_batch"
+)
 # Arguments that hold the data: of a function that returns a loss and its gradients they may have none.
 _DATA = words("x input inputs data image images img feature features batch samples x_batch x_train xs")
 # Arguments that are no arrays, and what a forward pass in training is given for them.

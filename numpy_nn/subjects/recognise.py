@@ -94,7 +94,9 @@ def _of_object(target: Any, inputs: Sequence[Any], targets: Any, hints: Hints) -
         return made(code, Convention(("input",)))
     forward = in_training(with_context(method(target, names.FORWARDS)))
     if targets is not None:
-        return _of_loss_object(label, target, forward, inputs, targets, hints)
+        loss = _of_loss_object(label, target, forward, inputs, targets, hints)
+        loss.predictor = forward if forward is not None and _takes(forward, len(inputs)) else None
+        return loss
     backward = method(target, names.BACKWARDS)
     if forward is None or backward is None:
         if (value := method(target, names.LOSSES)) is not None:
@@ -108,7 +110,7 @@ def _of_object(target: Any, inputs: Sequence[Any], targets: Any, hints: Hints) -
 
 def _of_loss_object(
     label: str, target: Any, forward: Callable[..., Any] | None, inputs: Sequence[Any], targets: Any, hints: Hints
-) -> Subject:
+) -> CodeSubject:
     """An object that is asked for a loss: by a method of such a name, by forward(x, y), or by no method at all."""
     value = in_training(method(target, names.LOSSES))
     own = value.func if isinstance(value, partial) else value
@@ -164,7 +166,7 @@ def _with_unsaid_cost(
     targets: Any,
     owner: Any,
     hints: Hints,
-) -> Subject:
+) -> CodeSubject:
     """A network with gradients of a loss which it does not compute: the user's, or the usual one that fits."""
     rows = max(np.shape(inputs[0])[:1] or (1,))
     costs = list(usual_costs(rows)) if hints.cost is None else [("", hints.cost)]

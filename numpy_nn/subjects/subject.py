@@ -168,6 +168,10 @@ class Subject:
         for array, value in values:
             array[...] = value
 
+    def snapshot(self) -> Snapshot:
+        """The state of all that the code keeps, to be put back by its ``restore``."""
+        return Snapshot(*self._roots)
+
     def start_from(self, state: Snapshot) -> None:
         """Have every evaluation start from this state of what the code keeps."""
         self._home = state

@@ -10,8 +10,8 @@ import numpy_nn as nn
 class Scale(nn.Layer):
     """The layer of the contract's text."""
 
-    def __init__(self, features):
-        self.weight = nn.Parameter(np.ones(features))
+    def __init__(self, features, dtype=np.float64):
+        self.weight = nn.Parameter(np.ones(features, dtype))
 
     def forward(self, x):
         self.saved = x
@@ -30,7 +30,7 @@ class Residual(nn.Layer):
         super().__init__()
         self.norm = nn.BatchNorm1d(width, dtype=dtype)
         self.steps = [nn.Linear(width, width, rng=0, dtype=dtype), nn.Tanh()]
-        self.more: dict[str, Any] = {"drop": nn.Dropout(0.5, rng=0), "pair": (Scale(width),)}
+        self.more: dict[str, Any] = {"drop": nn.Dropout(0.5, rng=0), "pair": (Scale(width, dtype),)}
         self.shift = nn.Parameter(np.zeros(width, dtype))
 
     def chain(self):

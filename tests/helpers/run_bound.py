@@ -34,7 +34,7 @@ class RunBound(nn.Callback):
         epsilon: float = 0.0,
         clip: float | None = None,
     ) -> None:
-        self.layers = [layer for layer in net.modules() if not isinstance(layer, nn.Sequential)]
+        self.layers = net.leaves()
         self.names = dict(net.named_parameters())
         self.loss, self.size, self.epsilon, self.clip = loss, size, epsilon, clip
         self.batches = self._batches(copy.deepcopy(loader))
@@ -98,7 +98,7 @@ class RunBound(nn.Callback):
         return (loss + moved) * 0.5, {name: (first[name] + second[name]) * 0.5 for name in first}
 
     def _own(self, layer: nn.Layer) -> Gradients:
-        return {n.split(".")[-1]: s.p for n, s in self.steps.items() if n.startswith(f"{layer.name}.")}
+        return {n.removeprefix(f"{layer.name}."): s.p for n, s in self.steps.items() if n.startswith(f"{layer.name}.")}
 
     def _forward(self, x: Rounded) -> tuple[list[Rounded], Rounded]:
         inputs = []

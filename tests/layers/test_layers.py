@@ -80,7 +80,7 @@ def test_running_statistics_follow_torch_batch_by_batch(data, momentum, batches,
     rng = np.random.default_rng(data.draw(our.seeds))
     for _ in range(batches):
         x = (rng.standard_normal((int(rng.integers(2, 20)), 3)) * 3 + 1).astype(dtype)
-        held = bounds.running_statistics(layer, as_rounded(x))
+        held = bounds.running_statistics(layer, as_rounded(x), dict(layer.named_buffers()))
         layer(x)
         twin(torch.tensor(x))
         for name, bound in held.items():

@@ -1,5 +1,8 @@
 """The comparison from the command line: its table, its exit status, and what it refuses."""
 
+import re
+from pathlib import Path
+
 import pytest
 import torch
 from hypothesis import given
@@ -154,3 +157,78 @@ def test_a_failure_among_random_networks_is_counted_and_the_status_is_1(monkeypa
     compared, failed, room, _ = row[44:].split()
     assert 0 < int(failed) <= int(compared)
     assert float(room) < 1.0
+
+
+MINE = str(Path(__file__).parents[1] / "helpers" / "my_mlp.py")
+SIZES = ["--init", "5", "4", "3"]
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "said"),
+    [
+        ("TwoLayerNet", SIZES, "params['W1'] is 0.weight transposed"),
+        ("Columns", ["--init", "[5,4,3]"], "samples in rows where mine has them in columns"),
+        ("Probabilities", SIZES, "theirs: Linear(in_features=5, out_features=4, bias=True), Tanh(), "),
+        (
+            "Probabilities",
+            [*SIZES, "--steps", "2", "--lr", "0.5"],
+            "mine by its own update(), theirs by SGD with lr 0.5",
+        ),
+        ("TwoLayerNet", [*SIZES, "--optimizer", "adam"], "the steps: Adam"),
+        ("affine", ["--input", "6x4", "--input", "w=4x3", "--theirs", f"{MINE}:other"], "checked with affine_backward"),
+    ],
+)
+def test_a_network_of_one_s_own_needs_no_line_of_code(name, options, said, capsys):
+    assert main(["--mine", f"{MINE}:{name}", "--batch", "8", *options]) == 0
+    output = capsys.readouterr().out
+    assert said in output
+    count = re.search(r"\n(\d+) quantities: (\d+) same\n$", output)
+    assert count
+    assert count[1] == count[2]
+
+
+def test_a_wrong_network_of_one_s_own_is_shown_with_its_cause_and_the_status_is_1(capsys):
+    assert main(["--mine", f"{MINE}:Forgets", *SIZES, "--batch", "8"]) == 1
+    output = capsys.readouterr().out
+    assert "gradient with respect to params['W2']: mine is 8 times theirs, and 8 is the number of rows" in output
+    assert "the two part first at the gradient with respect to params['W2']: the checker finds mine wrong: " in output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([f"{MINE}:Nothing"], f"{MINE} has no Nothing; it has TwoLayerNet, Forgets"),
+        (["nowhere.py:Net"], "no such file: nowhere.py"),
+        ([MINE], f"{MINE} has TwoLayerNet, "),
+        ([f"{MINE}:TwoLayerNet", "--init", "5"], "TwoLayerNet.__init__() missing 2 required positional arguments"),
+        ([f"{MINE}:NoBackward", "--init", "5", "3"], "--mine: target: expected forward and backward, got NoBackward"),
+        ([f"{MINE}:Breaks", "--init", "5", "3"], "--mine: RuntimeError: no such thing"),
+        ([f"{MINE}:TwoLayerNet", *SIZES, "--sizes", "6,4,3"], "--mine: matmul: "),
+        ([f"{MINE}:TwoLayerNet", *SIZES, "--sizes", "5,3"], "--mine: the weights do not fit one to one: mine are "),
+        ([f"{MINE}:affine"], "--sizes: expected those of the layers, which --init does not tell"),
+        ([f"{MINE}:affine", "--init", "5"], "--init: affine is no class, and takes no arguments here"),
+        ([f"{MINE}:TwoLayerNet", *SIZES, "--theirs", f"{MINE}:Nothing"], f"{MINE} has no Nothing"),
+    ],
+)
+def test_what_cannot_be_compared_is_said_in_one_line(arguments, message, capsys):
+    assert main(["--mine", *arguments, "--batch", "8"]) == 2
+    streams = capsys.readouterr()
+    assert streams.out == ""
+    assert streams.err.startswith(f"parity_report: {message}")
+    assert streams.err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--init", "5"], "argument --init: goes with --mine FILE:NAME"),
+        (["--theirs", "a.py:B"], "argument --theirs: goes with --mine FILE:NAME"),
+        (["--mine", "a.py:B", "--dropout", "0.1"], "argument --dropout: is of networks of ours"),
+        (["--mine", "a.py:B", "--dtype", "float32"], "argument --dtype: is of networks of ours"),
+        (["--mine", "a.py:B", "--loss", "perceptron"], "argument --loss: expected cross-entropy, mse or bce"),
+        (["--mine", "a.py:B", "--input", "5x"], "argument --input: expected a shape such as 5x4"),
+        (["--mine", "a.py:B", "--input", "5x4"], "argument --input: expected --theirs FILE:NAME with it, got none"),
+    ],
+)
+def test_options_that_do_not_go_together_are_refused(arguments, message, capsys):
+    test_bad_arguments_give_one_line_that_names_them(arguments, message, capsys)

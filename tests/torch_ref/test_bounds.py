@@ -46,7 +46,7 @@ def of_layer(layer):
         gradient, gradients = bounds.backward(layer, x, g, p)
         results = {"output": bounds.forward(layer, x, p), "input gradient": gradient}
         if isinstance(layer, nn.BatchNorm1d) and layer.training:
-            results |= bounds.running_statistics(layer, x)
+            results |= bounds.running_statistics(layer, x, dict(layer.named_buffers()))
         return results | {f"{name} gradient": gradient for name, gradient in gradients.items()}
 
     return formula

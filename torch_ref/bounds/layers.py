@@ -127,16 +127,16 @@ def _batch_norm_backward(layer: nn.BatchNorm1d, x: Rounded, g: Rounded, p: Param
     return ours.either(theirs), gradients
 
 
-def running_statistics(layer: nn.BatchNorm1d, x: Rounded) -> dict[str, Rounded]:
-    """The running statistics after a forward call in training mode, from the layer's present ones."""
-    if layer.running_mean is None or layer.running_var is None or layer.num_batches_tracked is None:
+def running_statistics(layer: nn.BatchNorm1d, x: Rounded, before: Mapping[str, Any]) -> dict[str, Rounded]:
+    """The running statistics after a forward call in training mode, from those before it."""
+    if not before:
         return {}
     mean, centered = _mean_and_centered(x)
     var = (centered * centered).sum(axis=0) / (x.shape[0] - 1.0)
-    rate = 1.0 / (int(layer.num_batches_tracked) + 1) if layer.momentum is None else layer.momentum
+    rate = 1.0 / (int(before["num_batches_tracked"]) + 1) if layer.momentum is None else layer.momentum
     return {
-        "running_mean": (1.0 - rate) * x.lift(layer.running_mean) + rate * mean,
-        "running_var": (1.0 - rate) * x.lift(layer.running_var) + rate * var,
+        "running_mean": (1.0 - rate) * x.lift(before["running_mean"]) + rate * mean,
+        "running_var": (1.0 - rate) * x.lift(before["running_var"]) + rate * var,
     }
 
 

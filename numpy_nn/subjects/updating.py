@@ -1,0 +1,84 @@
+"""Code that learns: the step of training that an object makes by itself, and what it predicts beside its loss."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from numpy_nn.subjects import names
+from numpy_nn.subjects.calling import CalledCode
+from numpy_nn.subjects.state import rate_of
+from numpy_nn.subjects.subject import Array
+
+
+class UpdatingCode(CalledCode):
+    """Called code, with the updates of its object."""
+
+    predictor: Callable[..., Any] | None = None  # of a loss: what makes the output of the input alone
+
+    def prediction(self) -> Array | None:
+        """For a loss whose object has a forward pass beside it: what that makes of the input; else None."""
+        if self.predictor is None:
+            return None
+        self.restore_generators()
+        self._install()
+        with self._running():
+            result = self.predictor(*(self._argument(name, {}) for name in self._inputs))
+        first = result[0] if isinstance(result, tuple) and result else result
+        return None if first is None else np.array(first, np.float64)
+
+    @property
+    def updates_in_backward(self) -> float | None:
+        """The learning rate with which backward itself updates the parameters; None if it does not."""
+        return next(iter(self._updates.values()), None)
+
+    @property
+    def own_update(self) -> str:
+        """The name of the object's method that makes a step of training, such as ``update(lr)``; "" if it has none."""
+        required, _ = self._arguments_of_update()
+        untold = self._targets_name is None and any(names.role_in_loss(name) == names.TARGET for name in required)
+        return "" if self._updater_method is None or untold else str(getattr(self._updater_method, "__name__", "step"))
+
+    @property
+    def own_rate(self) -> float | None:
+        """The learning rate of the object's own update, where that is not given one; None if it is, or has none."""
+        given = any(names.role(name) == names.RATE for part in self._arguments_of_update() for name in part)
+        return None if given or self._updater_method is None else rate_of(self._owner) or None
+
+    def update(self, lr: float) -> None:
+        """A step of the object's own update, after :meth:`gradients`: ``arrays`` then hold what it has made of them.
+
+        Its arguments go by their names: a learning rate gets ``lr``, a gradient what backward returned, targets and
+        input themselves. TypeError if there is none, SubjectError if it raises.
+        """
+        if self._updater_method is None:
+            raise TypeError(f"{self.label}: expected a method such as update(lr) or step(), got none")
+        required, optional = self._arguments_of_update()
+        meant = {name: self._meant(name, lr) for name in required}
+        meant |= {name: lr for name in optional if names.role(name) == names.RATE}
+        with self._running():
+            self._updater_method(**meant)
+            values = {name: np.array(place.read(), np.float64) for name, place in self._places.items()}
+        for name, value in values.items():
+            self.arrays[name][...] = value
+        self._install()
+
+    @property
+    def _inputs(self) -> list[str]:
+        return [name for name in self.convention.inputs if name != self._targets_name]
+
+    @property
+    def _updater_method(self) -> Callable[..., Any] | None:
+        return None if self._owner is None else names.method(self._owner, names.UPDATES)
+
+    def _arguments_of_update(self) -> tuple[list[str], list[str]]:
+        return (None if self._updater_method is None else names.positional(self._updater_method)) or ([], [])
+
+    def _meant(self, name: str, lr: float) -> Any:
+        if names.role(name) == names.RATE:
+            return lr
+        if self._targets_name is not None and names.role_in_loss(name) == names.TARGET:
+            return self.targets
+        return self.latest if names.role(name) == names.GRAD else self._argument(self._inputs[0], {})
