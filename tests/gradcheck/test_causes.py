@@ -311,6 +311,18 @@ def test_samples_in_columns_are_diagnosed_like_rows(methods, entry, cause):
     assert named(layer, numbers(4, 6), entry=entry) == (cause, True)
 
 
+def test_columns_that_are_refused_at_any_other_input_are_diagnosed():
+    x = numbers(4, 6)
+
+    class OfOneBatch(InColumns):
+        def weight(self, delta):
+            if not np.array_equal(self.x, x):
+                raise ValueError("no labels for this batch")
+            return self.x @ delta.T
+
+    assert named(OfOneBatch(), x.copy(), entry="W") == ("transposed", True)
+
+
 def test_a_loss_of_columns_is_divided_by_their_number():
     def softmax(z):
         e = np.exp(z)
