@@ -10,12 +10,15 @@ not used, as it changes functions only: neither the constants of a module nor a 
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
+from itertools import accumulate
 from pathlib import Path
 
 import libcst as cst
+from libcst.metadata import CodeRange, WhitespaceInclusivePositionProvider
 from mutmut.mutation import mutators
 
 ROOT = Path(__file__).parent.parent.parent
@@ -65,32 +68,34 @@ class Mutant:
 def mutants_of(file: str) -> list[Mutant]:
     """All mutants of a file of :data:`CORE`."""
     text = (ROOT / file).read_text(encoding="utf-8")
-    module = cst.parse_module(text)
-    parts = ["".join(module.code_for_node(line) for line in module.header)]
-    parts += [module.code_for_node(statement) for statement in module.body]
-    tail = "".join(module.code_for_node(line) for line in module.footer)
-    assert "".join(parts) + tail == text, f"{file}: libcst does not give back what it has read"
-    found, before = [], parts[0]
-    for statement, part in zip(module.body, parts[1:], strict=True):
-        after = text[len(before) + len(part) :]
-        visitor = _Changes()
-        statement.visit(visitor)
-        for function, node, replacement in visitor.found:
-            changed = module.code_for_node(statement.deep_replace(node, replacement))
-            first, was, becomes = _changed_lines(part.split("\n"), changed.split("\n"))
-            line = before.count("\n") + first + 1
-            found.append(Mutant(file, function, line, was, becomes, before + changed + after))
-        before += part
-    return found
+    wrapper = cst.MetadataWrapper(cst.parse_module(text), unsafe_skip_copy=True)
+    visitor = _Changes(wrapper.module, wrapper.resolve(WhitespaceInclusivePositionProvider))
+    wrapper.module.visit(visitor)
+    ends = list(accumulate(map(len, text.splitlines(keepends=True)), initial=0))
+    mutants = []
+    for function, place, code, replacement in visitor.found:
+        start, end = (ends[at.line - 1] + at.column for at in (place.start, place.end))
+        assert text[start:end] == code, f"{file}: libcst does not give back what it has read"
+        source = text[:start] + replacement + text[end:]
+        lines = slice(ends[place.start.line - 1], ends[place.end.line])
+        old, new = text[lines], source[lines.start : lines.stop + len(replacement) - len(code)]
+        first, was, becomes = _changed_lines(old.split("\n"), new.split("\n"))
+        mutants.append(Mutant(file, function, place.start.line + first, was, becomes, source))
+    return mutants
 
 
 class _Changes(cst.CSTVisitor):
-    """Collects function, node and replacement for each change in a statement."""
+    """Collects for each change the function, the place, and the code that is there and that replaces it.
 
-    def __init__(self) -> None:
+    Only what changes is written out as code: a whole module, or a class, for every change would take minutes.
+    """
+
+    def __init__(self, module: cst.Module, places: Mapping[cst.CSTNode, CodeRange]) -> None:
         super().__init__()
-        self.found: list[tuple[str, cst.CSTNode, cst.CSTNode]] = []
+        self.found: list[tuple[str, CodeRange, str, str]] = []
+        self._module, self._places = module, places
         self._names: list[str] = []
+        self._indent = ""
 
     def on_visit(self, node: cst.CSTNode) -> bool:
         if isinstance(node, (cst.Annotation, cst.Decorator)):
@@ -100,15 +105,24 @@ class _Changes(cst.CSTVisitor):
             return False
         if isinstance(node, (cst.ClassDef, cst.FunctionDef)):
             self._names.append(node.name.value)
+        if isinstance(node, cst.IndentedBlock):
+            self._indent += self._module.default_indent
         function = ".".join(self._names)
         for kind, change in mutators.mutation_operators:
             if change in CHANGES and isinstance(node, kind):
-                self.found += [(function, node, replacement) for replacement in change(node)]
+                for replacement in change(node):
+                    self.found.append((function, self._places[node], self._code(node), self._code(replacement)))
         return True
 
     def on_leave(self, original_node: cst.CSTNode) -> None:
         if isinstance(original_node, (cst.ClassDef, cst.FunctionDef)):
             self._names.pop()
+        if isinstance(original_node, cst.IndentedBlock):
+            self._indent = self._indent.removesuffix(self._module.default_indent)
+
+    def _code(self, node: cst.CSTNode) -> str:
+        """The node as code, its lines after the first indented as the block is in which it stands."""
+        return re.sub(r"\n(?!\n)", f"\n{self._indent}", self._module.code_for_node(node))
 
 
 def _changed_lines(old: list[str], new: list[str]) -> tuple[int, str, str]:

@@ -280,6 +280,9 @@ class InColumns:
     def weight(self, delta):
         return delta @ self.x.T
 
+    def added_up(self, delta):
+        return getattr(self, "dW", 0.0) + delta @ self.x.T
+
     def bias(self, delta):
         return delta.sum(axis=1, keepdims=True)
 
@@ -300,11 +303,24 @@ class InColumns:
         ({"weight": lambda self, d: np.outer(d[:, 0], self.x[:, 0])}, "W", "one_example"),
         ({"weight": lambda self, d: -d @ self.x.T / d.shape[1]}, "W", "sign+batch_mean_twice"),
         ({"weight": lambda self, d: d @ self.x.T / 6}, "W", "factor"),
+        ({"weight": InColumns.added_up}, "W", "accumulated"),
     ],
 )
 def test_samples_in_columns_are_diagnosed_like_rows(methods, entry, cause):
     layer = type("Changed", (InColumns,), methods)()
     assert named(layer, numbers(4, 6), entry=entry) == (cause, True)
+
+
+def test_columns_that_are_refused_at_any_other_input_are_diagnosed():
+    x = numbers(4, 6)
+
+    class OfOneBatch(InColumns):
+        def weight(self, delta):
+            if not np.array_equal(self.x, x):
+                raise ValueError("no labels for this batch")
+            return self.x @ delta.T
+
+    assert named(OfOneBatch(), x.copy(), entry="W") == ("transposed", True)
 
 
 def test_a_loss_of_columns_is_divided_by_their_number():

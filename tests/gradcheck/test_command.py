@@ -144,17 +144,18 @@ def test_a_file_that_exits_is_checked_as_far_as_it_goes(tmp_path, capsys):
     assert "sys.exit(0): nothing was checked" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("shape", [(4, 4), (3, 4, 4)])
 @pytest.mark.parametrize("kind", KINDS)
-def test_every_kind_of_input_is_what_it_is_called(kind):
-    array = drawn(f"a=4x4:{kind}").draw(np.random.default_rng(0))
-    assert array.shape == (4, 4)
+def test_every_kind_of_input_is_what_it_is_called(kind, shape):
+    array = drawn(f"a={'x'.join(map(str, shape))}:{kind}").draw(np.random.default_rng(0))
+    assert array.shape == shape
     holds = {
         "positive": (array > 0).all(),
         "unit": ((array >= 0) & (array < 1)).all(),
-        "probabilities": np.allclose(array.sum(axis=1), 1.0) and (array > 0).all(),
-        "onehot": (np.sort(array, axis=1)[:, -2:] == [0, 1]).all(),
+        "probabilities": np.allclose(array.sum(axis=-1), 1.0) and (array > 0).all(),
+        "onehot": (np.sort(array, axis=-1)[..., -2:] == [0, 1]).all(),
         "binary": set(np.unique(array)) <= {0.0, 1.0},
-        "definite": np.array_equal(array, array.T) and (np.linalg.eigvalsh(array) > 0).all(),
+        "definite": np.array_equal(array, np.swapaxes(array, -1, -2)) and (np.linalg.eigvalsh(array) > 0).all(),
     }
     assert holds.get(kind, array.std() > 0)
 

@@ -130,6 +130,15 @@ def test_the_noise_of_the_claimed_gradient_is_measured(size):
     assert evidence().gradient_noise.max() < 1e-15
 
 
+def test_a_gradient_that_is_refused_beside_the_input_is_taken_to_have_no_noise():
+    def vjp(x, g):
+        if not np.array_equal(x, X):
+            raise ValueError("not the batch of this step")
+        return 2.0 * g * np.cos(x)
+
+    assert not evidence(vjp=vjp).gradient_noise.any()
+
+
 def test_what_is_looked_at_has_no_kink_and_narrows_to_what_is_wrong():
     e = evidence()
     assert e.looked_at.all()

@@ -84,6 +84,7 @@ def test_running_statistics_follow_torch_batch_by_batch(data, momentum, batches,
         layer(x)
         twin(torch.tensor(x))
         for name, bound in held.items():
+            assert (np.abs(getattr(layer, name) - bound.value) <= bound.reach).all()
             # From one batch to the next torch starts where it stands; its distance from us only shrinks by 1 - rate.
             row = compare(name, getattr(layer, name), getattr(twin, name), bound)
             assert row.share <= batches

@@ -221,6 +221,18 @@ def test_tests_that_fail_without_a_change_end_it_in_a_line(survivors, monkeypatc
     assert errors == "mutants: without a change, too, fails tests/test_a.py::test_b\n"
 
 
+@pytest.mark.usefixtures("survivors")
+def test_what_has_no_tests_here_is_left_out_and_said_to_be(monkeypatch, capsys):
+    monkeypatch.setattr(command, "OPTIONAL", {CONSTRAINTS: "a_library_that_nobody_has"})
+    assert command.main([CONSTRAINTS, "numpy_nn/training/callbacks.py"]) == 0
+    output, errors = capsys.readouterr()
+    assert (
+        errors
+        == f"mutants: {CONSTRAINTS} is left out: a_library_that_nobody_has, which its tests need, is not installed\n"
+    )
+    assert CONSTRAINTS not in output
+
+
 def test_a_file_that_is_not_of_the_core_is_refused_in_a_line(capsys):
     with pytest.raises(SystemExit) as end:
         command.main(["numpy_nn/constraint.py"])

@@ -66,3 +66,11 @@ def test_without_a_gradient_or_someone_to_take_it_there_is_no_backward_pass():
     for chain in (silent, alone):
         with pytest.raises(TypeError, match="the loss returns no gradient"):
             chain.backward()
+
+
+def test_a_loss_that_names_its_target_first_is_given_it_first_and_then_what_else_it_names():
+    def loss(y_true, y_pred, w):
+        return y_true - 10.0 * y_pred + 100.0 * w
+
+    chain = LossOfOutput(lambda x, w: x * w, loss, None, ("x", "w"))
+    assert chain.loss(2.0, 3.0, 1.0) == 1.0 - 60.0 + 300.0
