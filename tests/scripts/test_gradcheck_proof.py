@@ -36,7 +36,7 @@ def test_every_planted_bug_is_found_no_right_entry_called_wrong_and_the_causes_a
     monkeypatch.setattr(gradcheck_proof, "bank_outcomes", lambda _: outcomes())
     assert main(["--part", "bank", "--repeats", "1", "--seed", "1"]) == 0
     output = capsys.readouterr().out
-    assert row(output, "all") == ["all", str(len(PLANTED)), "0", "0", "0"]
+    assert row(output, "all") == ["all", str(len(PLANTED)), "0", "0", "0", "0"]
     assert f"{len(CORRECT)} right layers and losses as often: {len(CORRECT)} right\n" in output
     assert main(["--part", "diagnosis", "--repeats", "1", "--seed", "1"]) == 0
     last = capsys.readouterr().out.strip().splitlines()[-1]
