@@ -30,10 +30,13 @@ def test_no_third_party_package_but_numpy_is_imported():
     assert set(run(code).split()) <= {"numpy", "numpy_nn"}
 
 
-def test_it_takes_under_50_ms_beyond_numpys_own_import():
-    code = "import time, numpy; t = time.process_time(); import numpy_nn; print(time.process_time() - t)"
-    # The processor's time, and the best of several: the first compiles, and other processes share the machine.
-    assert min(float(run(code)) for _ in range(7)) < 0.050
+def test_it_takes_less_than_numpys_own_import():
+    code = (
+        "import time; a = time.process_time(); import numpy; b = time.process_time(); import numpy_nn\n"
+        "print((time.process_time() - b) / (b - a))"
+    )
+    # Of the processor's time, which a busy machine stretches for both; the best of several, as the first compiles.
+    assert min(float(run(code)) for _ in range(5)) < 1.0
 
 
 def test_it_leaves_the_environment_the_error_state_and_the_global_generator_alone():
