@@ -6,6 +6,7 @@ CUDA, captured once as a CUDA graph and replayed.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import nullcontext
 from itertools import chain
@@ -114,6 +115,9 @@ def make_update(
             return output, loss(output, y)
 
     if compile:
+        if device == "cpu":
+            # The compiler asks where CUDA is also for the CPU alone, and this is where that is warned of.
+            logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)
         forward = torch.compile(forward, dynamic=False)
 
     def update(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:

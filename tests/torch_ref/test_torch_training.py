@@ -1,5 +1,6 @@
 """Training in PyTorch: the loop by hand, the same order of batches as numpy_nn, and the same weights after epochs."""
 
+import logging
 from functools import partial
 from pathlib import Path
 
@@ -280,6 +281,20 @@ def test_fused_optimizers_take_the_same_steps(optimizer):
     for model, seen in zip(models, metrics, strict=True):
         held.check(dict(parameters_as_numpy(model)), [epoch.loss for epoch in seen], tightness)
     assert [epoch.accuracy for epoch in metrics[0]] == [epoch.accuracy for epoch in metrics[1]]
+
+
+def test_on_the_cpu_the_compiler_does_not_warn_that_there_is_no_cuda():
+    logger = logging.getLogger("torch.utils.cpp_extension")
+    before = logger.level
+    try:
+        logger.setLevel(logging.NOTSET)
+        assert logger.isEnabledFor(logging.WARNING)
+        ours, (model, _), _ = networks_for_steps("sgd")
+        make_step(model, CROSS_ENTROPY, optimizer_to_torch(ours, model), compile=True)
+        assert not logger.isEnabledFor(logging.WARNING)
+        assert logger.isEnabledFor(logging.ERROR)
+    finally:
+        logger.setLevel(before)
 
 
 @pytest.mark.slow
