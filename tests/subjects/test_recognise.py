@@ -58,3 +58,4 @@ def test_a_forward_pass_that_changes_its_parameters_is_judged_at_those_before(wr
     report = check_gradients(Clips(), np.random.default_rng(1).standard_normal((5, 4)))
     assert report.verdict == verdict, report
     assert any("forward changes W" in text for text in report.warnings)
+    assert not any("backward changes" in text for text in report.warnings)
