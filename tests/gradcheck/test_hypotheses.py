@@ -97,6 +97,14 @@ def test_an_inverted_mask_is_named(slope):
     assert named(inverted) == ("mask_inverted", True)
 
 
+@pytest.mark.parametrize("mask", [lambda g: g > 0, lambda g: g < 0])
+def test_a_mask_of_grad_output_is_named(mask):
+    def relu(x):
+        return np.maximum(x, 0.0)
+
+    assert named((relu, lambda _, g: g * mask(g))) == ("mask_wrong_tensor", True)
+
+
 def test_an_inverted_mask_is_not_named_for_a_factor_on_a_function_of_two_slopes():
     doubled = changed(ReLU, backward=lambda self, grad: 2 * ReLU.backward(self, grad))
     assert named(doubled) == ("factor", True)

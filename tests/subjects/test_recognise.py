@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from numpy_nn.gradcheck import check_gradients
+from numpy_nn.subjects.recognise import named_arguments
 from scripts.proof.forms import FORMS, Draws
 
 
@@ -58,3 +59,9 @@ def test_a_forward_pass_that_changes_its_parameters_is_judged_at_those_before(wr
     report = check_gradients(Clips(), np.random.default_rng(1).standard_normal((5, 4)))
     assert report.verdict == verdict, report
     assert any("forward changes W" in text for text in report.warnings)
+    assert not any("backward changes" in text for text in report.warnings)
+
+
+def test_arguments_that_have_no_names_to_be_read_are_called_inputs():
+    assert named_arguments(max, (1.0, 2.0), None) == {"input": 1.0, "input 1": 2.0}
+    assert named_arguments(max, (1.0,), 2.0) == {"input": 1.0, "targets": 2.0}
