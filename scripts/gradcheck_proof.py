@@ -8,7 +8,8 @@ torch's and JAX's checkers are left out where these are not installed. Exits wit
 
 - false-alarms, forms, comparison: no right gradient was called wrong, or, in float64, close only, and at most 0.5% of
   the cases, or one, left undecided, 5% of those with float32 inside;
-- bank, comparison: every bug was found; bank: no right entry or layer beside them was called anything but right;
+- bank, comparison: every bug was found; bank: no right entry or layer beside them was called anything but right; with
+  float32 inside a bug that is smaller than the digits that were told may hide, and 5% of the rest be undecided;
 - diagnosis: no wrong cause was named with confidence; the right one came first in 90% of the runs, with confidence in
   80%, and for each cause by itself in 90% or in all but one, where the bank says that it is known;
 - speed: the network's gradients were called right.
@@ -34,14 +35,16 @@ from scripts.command_line import Parser, number
 from scripts.proof import speed as gradcheck_speed
 from scripts.proof import trials as gradcheck_trials
 from scripts.proof.forms import FORMS
-from scripts.proof.planted_bugs import CORRECT, OTHER, PLANTED, VARIANTS
+from scripts.proof.planted_bugs import CORRECT, OTHER, PLANTED, VARIANTS, PlantedBug
 from scripts.proof.random_networks import kinks
 from scripts.proof.rivals import HAS_JAX, HAS_TORCH
-from scripts.proof.trials import CLOSE, CRASHED, KINDS, OURS, RIGHT, UNDECIDED, WRONG, Outcome, is_found
+from scripts.proof.trials import CLOSE, CRASHED, KINDS, OURS, RIGHT, UNDECIDED, WRONG, Outcome, is_found, is_hidden
 
 PARTS = ("false-alarms", "forms", "bank", "diagnosis", "comparison", "speed")
 UNDECIDED_LIMIT, COARSE_LIMIT = 0.005, 0.05
 RIGHT_FIRST_LIMIT, CONFIDENT_LIMIT, MISSED_LIMIT = 0.9, 0.8, 0.1
+
+BANK_KINDS = ("found", "hidden", UNDECIDED, "missed", "alarms")
 
 Item = TypeVar("Item")
 
@@ -138,21 +141,27 @@ def bank_outcomes(args: argparse.Namespace) -> list[list[Outcome]]:
     return [outcomes[start : start + args.repeats] for start in range(0, len(outcomes), args.repeats)]
 
 
+def found_as(bug: PlantedBug, run: Outcome) -> Iterator[tuple[str, bool]]:
+    """What may have become of a bug, and whether it has, the best first."""
+    yield "found", is_found(bug, run)
+    yield "hidden", is_hidden(bug, run)
+    yield UNDECIDED, run.verdict == UNDECIDED
+    yield "missed", True
+
+
 def bank(console: Console, args: argparse.Namespace, outcomes: list[list[Outcome]]) -> bool:
     """Every bug found or missed, and the right layers and losses as controls."""
     start = time.perf_counter()
     title = f"Nothing missed: {len(PLANTED)} planted bugs, each on {args.repeats} random shapes and data"
-    made = table(console, title, "bug", "cause", "found", "undecided", "missed", "right entries called wrong")
+    made = table(console, title, "bug", "cause", "found", "hidden", "undecided", "missed", "right entries called wrong")
     totals: Counter[str] = Counter()
     for bug, runs in zip(PLANTED, outcomes, strict=True):
-        counts = Counter(
-            "found" if is_found(bug, run) else UNDECIDED if run.verdict == UNDECIDED else "missed" for run in runs
-        )
+        counts = Counter(next(kind for kind, holds in found_as(bug, run) if holds) for run in runs)
         counts["alarms"] = sum(v == WRONG and name not in bug.wrong for run in runs for name, v in run.entries.items())
         totals += counts
-        made.add_row(bug.name, bug.cause, *(str(counts[k] or "") for k in ("found", UNDECIDED, "missed", "alarms")))
+        made.add_row(bug.name, bug.cause, *(str(counts[k] or "") for k in BANK_KINDS))
     made.add_section()
-    made.add_row("all", "", *(str(totals[kind]) for kind in ("found", UNDECIDED, "missed", "alarms")))
+    made.add_row("all", "", *(str(totals[kind]) for kind in BANK_KINDS))
     console.print(made)
     tasks = [
         (index, args.seed, repeat, args.variant) for index in range(len(CORRECT)) for repeat in range(args.repeats)
@@ -161,7 +170,14 @@ def bank(console: Console, args: argparse.Namespace, outcomes: list[list[Outcome
     said = ", ".join(f"{times} {verdict}" for verdict, times in controls.items())
     console.print(f"{len(CORRECT)} right layers and losses as often: {said}")
     console.print(f"{time.perf_counter() - start + args.bank_seconds:.1f} s\n")
-    return totals["found"] == len(PLANTED) * args.repeats and not totals["alarms"] and set(controls) <= {RIGHT}
+    if totals["alarms"] or totals["missed"]:
+        return False
+    if args.variant == "float64":
+        return totals["found"] == len(PLANTED) * args.repeats and set(controls) <= {RIGHT}
+    undecided = totals[UNDECIDED] + controls[UNDECIDED]
+    return set(controls) <= {RIGHT, CLOSE, UNDECIDED} and few(
+        undecided, COARSE_LIMIT, totals.total() + controls.total()
+    )
 
 
 def diagnosis(console: Console, args: argparse.Namespace, outcomes: list[list[Outcome]]) -> bool:

@@ -8,10 +8,11 @@ from enum import Enum, auto
 import numpy as np
 
 from numpy_nn.gradcheck.measure.derivatives import Array
-from numpy_nn.gradcheck.measure.differences import Mask, ShapeError
+from numpy_nn.gradcheck.measure.differences import ShapeError
 from numpy_nn.gradcheck.measure.evidence import Evidence
 from numpy_nn.gradcheck.measure.kinds import AGREES, COARSE, KINK, NEARLY, OFF
 from numpy_nn.gradcheck.measure.points import Point, where_moved
+from numpy_nn.gradcheck.measure.slopes import Mask
 from numpy_nn.gradcheck.measure.verdicts import examine
 from numpy_nn.subjects.subject import Subject, SubjectError
 
@@ -22,6 +23,10 @@ BLUNDER = 5e-3
 # A difference quotient along a random direction, with such a step, that is the claimed one's up to such a share of its
 # size shows no blunder. The shares leave room for what a quotient leaves out, and where it fails, all is looked at.
 SCREEN = ((2.0**-11, 2e-5), (2.0**-7, 1e-4))
+
+# The same across steps of the output, by the scale of the array or by 1; and how much of the size these may add.
+ACROSS = (("wide", 2.0**-7, 1e-4), ("unit", 2.0**-7, 1e-4), ("unit", 2.0**-5, 1e-3))
+ROOM_FOR_STEPS = BLUNDER / 2.5
 
 # What is larger than this is no place to look for mistakes: squares of it overflow.
 LARGEST = 1e100
@@ -40,9 +45,12 @@ class Found(Enum):
 
 
 def look(
-    subject: Subject, names: Iterable[str], grad_output: Array, rng: np.random.Generator
+    subject: Subject, names: Iterable[str], grad_output: Array, share: float, rng: np.random.Generator
 ) -> dict[str, tuple[Found, Evidence]]:
-    """What these gradients are where the subject is now, by name; those that cannot be had are left out."""
+    """What these gradients are where the subject is now, by name; those that cannot be had are left out.
+
+    ``share`` is that of the output which steps are that it was seen to move in: one that saturates shows none.
+    """
     try:
         output, claimed = subject.output(), subject.gradients(grad_output)
     except SubjectError:
@@ -57,28 +65,29 @@ def look(
             continue
         gradient = gradient.reshape(array.shape)
         evidence = Evidence(subject, name, gradient, grad_output, output, {}, x, grad_output, rng)
+        evidence.at_point_given = False
         try:
-            found[name] = _look_at(evidence), evidence
+            found[name] = _look_at(evidence, share), evidence
         except (SubjectError, ShapeError):
             continue
     return found
 
 
 def blame(
-    subject: Subject, name: str, point: Point, grad_output: Array, rng: np.random.Generator
+    subject: Subject, name: str, point: Point, grad_output: Array, share: float, rng: np.random.Generator
 ) -> tuple[str, dict[str, Array]]:
     """Where a gradient that is wrong at a point is wrong, in words, and what to move to be there: one array will do."""
     if point.words:
         return point.words, point.moved
     for key, values in point.moved.items():
         with subject.at({key: values}):
-            found = look(subject, [name], grad_output, rng)
+            found = look(subject, [name], grad_output, share, rng)
         if name in found and found[name][0] is Found.WRONG:
             return where_moved(subject, key, values), {key: values}
     return ", ".join(where_moved(subject, key, values) for key, values in point.moved.items()), point.moved
 
 
-def _look_at(evidence: Evidence) -> Found:
+def _look_at(evidence: Evidence, share: float) -> Found:
     gradient, differences, rng = evidence.gradient, evidence.differences, evidence.rng
     assert gradient is not None
     direction = differences.scales["wide"] * rng.uniform(-1.0, 1.0, gradient.shape)
@@ -87,8 +96,12 @@ def _look_at(evidence: Evidence) -> Found:
     quotients = [differences.quotient_along(direction, evidence.grad_output, step) for step, _ in SCREEN]
     if size == 0.0 and not any(quotients):
         return Found.NOTHING
-    if any(abs(slope - q) <= share * size for q, (_, share) in zip(quotients, SCREEN, strict=True)):
+    if any(abs(slope - q) <= room * size for q, (_, room) in zip(quotients, SCREEN, strict=True)):
         return Found.RIGHT
+    if share and _right_across_steps(evidence, direction, share):
+        return Found.RIGHT
+    if share:
+        differences.assume(share)
     mask = _sample(evidence)
     slopes, status = examine(evidence, mask)
     with np.errstate(invalid="ignore"):
@@ -100,6 +113,22 @@ def _look_at(evidence: Evidence) -> Found:
         return Found.WRONG
     fine = np.isin(status[mask], (AGREES, COARSE, KINK, NEARLY)).all()
     return Found.RIGHT if fine and np.any(gradient[mask]) else Found.UNKNOWN
+
+
+def _right_across_steps(evidence: Evidence, direction: Array, share: float) -> bool:
+    """The same by wider quotients, with room for what steps of this share of the output may add."""
+    gradient, differences = evidence.gradient, evidence.differences
+    assert gradient is not None
+    height = share * float(np.abs(evidence.grad_output * evidence.output).sum())
+    for scale, step, room in ACROSS:
+        along = direction * (differences.scales[scale] / differences.scales["wide"])
+        terms, of_steps = gradient * along, height / step
+        size = float(np.sqrt(np.square(terms).sum()))
+        if of_steps <= ROOM_FOR_STEPS * size:
+            quotient = differences.quotient_along(along, evidence.grad_output, step)
+            if abs(float(terms.sum()) - quotient) <= room * size + of_steps:
+                return True
+    return False
 
 
 def _are_usable(numbers: Array) -> bool:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy_nn.gradcheck.elsewhere import Found, blame, look
 from numpy_nn.gradcheck.explain.diagnosis import diagnose
 from numpy_nn.gradcheck.measure.derivatives import UNIT_ROUNDOFF, Array
-from numpy_nn.gradcheck.measure.differences import Differences, Mask, Slopes
+from numpy_nn.gradcheck.measure.differences import Differences
 from numpy_nn.gradcheck.measure.evidence import NOISE_OF_FLOAT32, Evidence
 from numpy_nn.gradcheck.measure.kinds import (
     AGREES,
@@ -28,6 +28,7 @@ from numpy_nn.gradcheck.measure.kinds import (
 )
 from numpy_nn.gradcheck.measure.points import Point, far_points, other_points
 from numpy_nn.gradcheck.measure.resolution import OF_FLOAT64
+from numpy_nn.gradcheck.measure.slopes import Mask, Slopes
 from numpy_nn.gradcheck.measure.verdicts import NEAR, examine, off_by, sizes
 from numpy_nn.gradcheck.progress import Progress
 from numpy_nn.gradcheck.report import CLOSE, RIGHT, UNDECIDED, WRONG, Diagnosis, Entry, GradientReport
@@ -145,11 +146,21 @@ def _with_steps_of_others(
     share = max((e.differences.seen_coarseness for _, e in judged), default=0.0)
     if entry.verdict not in (WRONG, UNDECIDED) or not share or not entry.checked:
         return entry, evidence
-    if evidence.differences.coarseness >= share:
+    if evidence.differences.coarseness >= share or _stays_wrong(evidence, share):
         return entry, evidence
     again = evidence.anew()
     again.differences.assume(share)
     return _entry(again, entry.name, samples), again
+
+
+def _stays_wrong(evidence: Evidence, share: float) -> bool:
+    """Whether a coordinate is off by more than its bound is with steps of this share: bounds grow as steps do."""
+    slopes, own = evidence.slopes, evidence.differences.coarseness
+    if slopes is None or evidence.gradient is None or not own:
+        return False
+    with np.errstate(invalid="ignore"):
+        off = off_by(evidence.gradient, slopes)[0] > (share / own) * np.maximum(slopes.bound, slopes.side_bound)
+    return bool(np.any(off & (evidence.status == OFF)))
 
 
 def _look_elsewhere(
@@ -163,15 +174,16 @@ def _look_elsewhere(
     grad_output = next(iter(pending.values()))[1].grad_output
     vacuous = {name for name, (entry, e) in pending.items() if entry.verdict == RIGHT and not np.any(e.gradient)}
     seen: dict[str, list[Found]] = {name: [] for name in vacuous}
+    share = max(evidence.differences.seen_coarseness for _, evidence in judged)
 
     def visit(point: Point, names: Iterable[str]) -> None:
         with subject.at(point.moved):
-            found = look(subject, names, grad_output, rng)
+            found = look(subject, names, grad_output, share, rng)
         for name, (kind, _) in found.items():
             if name in seen:
                 seen[name].append(kind)
             if kind is Found.WRONG:
-                _wrong_elsewhere(pending.pop(name)[0], subject, name, point, grad_output, rng)
+                _wrong_elsewhere(pending.pop(name)[0], subject, name, point, grad_output, share, rng)
 
     for point in other_points(subject, output, elementwise, rng):
         visit(point, list(pending))
@@ -188,12 +200,12 @@ def _look_elsewhere(
 
 
 def _wrong_elsewhere(
-    entry: Entry, subject: Subject, name: str, point: Point, grad_output: Array, rng: np.random.Generator
+    entry: Entry, subject: Subject, name: str, point: Point, grad_output: Array, share: float, rng: np.random.Generator
 ) -> None:
     """Turn an entry that is right at the point given into one that is wrong at another."""
-    words, moved = blame(subject, name, point, grad_output, rng)
+    words, moved = blame(subject, name, point, grad_output, share, rng)
     with subject.at(moved):
-        kind, evidence = look(subject, [name], grad_output, rng)[name]
+        kind, evidence = look(subject, [name], grad_output, share, rng)[name]
         if kind is not Found.WRONG:
             return
         slopes, status = evidence.slopes, evidence.status

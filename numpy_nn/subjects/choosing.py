@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from numpy_nn.subjects.agreement import CLOSELY, agreement, off_in_size
 from numpy_nn.subjects.calling import Convention, as_given, is_differentiated
 from numpy_nn.subjects.code import CodeSubject, output_paths
 from numpy_nn.subjects.conventions import conventions, is_certain, orders_of_inputs
@@ -94,7 +95,7 @@ def chosen(code: Code) -> CodeSubject:
     if code.backward is None and not _is_value_and_gradients(result):
         raise TypeError(f"{code.label}: expected a backward pass, or (value, gradients) from one function{HOW}")
     errors: list[tuple[bool, Exception]] = []
-    tried: list[tuple[tuple[int, int, float], CodeSubject]] = []
+    tried: list[tuple[tuple[int, bool, int, float], CodeSubject]] = []
     ways = list(conventions(code.forward, code.backward, list(code.given), code.target, result))
     is_mean_possible = any(convention.averaged for convention, _ in ways)
     for convention, by_name in ways:
@@ -104,7 +105,7 @@ def chosen(code: Code) -> CodeSubject:
                 subject = _made_even_once(code, called, before)
                 if not subject.make_repeatable():
                     return subject
-                agreeing, shaped = subject.agreement()
+                agreeing, shaped, digits = agreement(subject)
             except (SubjectError, TypeError, ValueError) as error:
                 errors.append((not by_name, error))
                 continue
@@ -113,10 +114,14 @@ def chosen(code: Code) -> CodeSubject:
             certain = is_certain(called, code.target) and not (is_mean_possible or convention.averaged)
             if by_name and shaped and certain:
                 return subject  # wrong code must not be right because another order of its arguments happens to be
-            if shaped and agreeing == shaped and (by_name or not tried or shaped >= max(t[0][1] for t in tried)):
+            agrees = shaped and agreeing == shaped
+            agrees = agrees and (by_name or not tried or shaped >= max(trial[0][2] for trial in tried))
+            if agrees and digits == CLOSELY:
                 return subject
-            # Of a sum and a mean that is meant of whose gradient the claimed one has the size.
-            tried.append(((by_name, shaped, -subject.off_in_size() if is_mean_possible else 0.0), subject))
+            # Another way may agree better with what agrees by chance to a few digits. Of a sum and a mean that is meant
+            # of whose gradient the claimed one has the size.
+            off = -off_in_size(subject) if is_mean_possible else 0.0
+            tried.append(((digits if agrees else 0, by_name, shaped, off), subject))
     if not tried:
         before.restore()
         raise _told(errors, code)

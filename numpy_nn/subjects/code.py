@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from numpy_nn.layers.composition import Composition
 from numpy_nn.subjects import names
+from numpy_nn.subjects.agreement import ROUGHLY, digits
 from numpy_nn.subjects.calling import RATE, arrays_of, written_in
 from numpy_nn.subjects.gradients import (
     SURE,
@@ -196,7 +197,7 @@ class CodeSubject(UpdatingCode):
                 wanted[name] = (shape, _likeness_of(place.path, shape))
 
         def agrees(name: str, leaf: Leaf) -> bool:
-            return self._agrees(name, leaf.value.reshape(self.arrays[name].shape), grad_output)
+            return digits(self, name, leaf.value.reshape(self.arrays[name].shape), grad_output) >= ROUGHLY
 
         self._leaves |= matched(wanted, [leaf for leaf in found if not self._is_of_silent(leaf)], agrees)
         self._add_silent(found)
@@ -305,67 +306,6 @@ class CodeSubject(UpdatingCode):
         taken = any(leaf is found[0] for leaf in self._leaves.values()) if found else True
         if not self._owner and len(found) == 1 and found[0].returned and not taken:
             self._leaves[self.input] = found[0]
-
-    def _agrees(self, name: str, gradient: Array, grad_output: Array) -> bool:
-        """Whether a gradient is roughly that of the function, along four random directions together."""
-        slopes, claimed = self._along_directions(name, gradient, grad_output)
-        with np.errstate(all="ignore"):
-            off, size = np.linalg.norm(slopes - claimed), np.linalg.norm(slopes) + np.linalg.norm(claimed)
-        return bool(off <= 0.01 * size + 1e-12)
-
-    def _along_directions(self, name: str, gradient: Array, grad_output: Array) -> tuple[Array, Array]:
-        """The slopes along four random directions, and what they are by this gradient."""
-        rng, array = np.random.default_rng(1), self.arrays[name]
-        home = array.copy()
-        scale = float(np.sqrt(np.mean(np.square(home)))) or 1.0
-        slopes, claimed = [], []
-        for _ in range(4):
-            step = 2.0**-13 * scale * rng.standard_normal(array.shape)
-            ends = [self._value_at({name: home + sign * step}, grad_output) for sign in (1.0, -1.0)]
-            slopes.append(0.5 * (ends[0] - ends[1]))
-            with np.errstate(all="ignore"):
-                claimed.append(float(np.sum(gradient * step)))
-        return np.array(slopes), np.array(claimed)
-
-    def _value_at(self, moved: Mapping[str, Array], grad_output: Array) -> float:
-        """sum(grad_output * output) with arrays moved; NaN where the code has none."""
-        with self.at(moved):
-            try:
-                output = self.output()
-            except SubjectError:
-                return np.nan
-        with np.errstate(all="ignore"):
-            return float(np.sum(grad_output * output)) if output.shape == grad_output.shape else np.nan
-
-    def agreement(self) -> tuple[int, int]:
-        """Of how many arrays a gradient of the right shape was found, and of how many it agrees with the function."""
-        if not self.make_repeatable():
-            return 0, 0
-        grad_output, shaped = self._claimed_in_shape()
-        if not any(np.any(g) for g in shaped.values()):
-            return 0, len(shaped)  # zeros agree with whatever is flat, by whatever they were made
-        return sum(self._agrees(name, g, grad_output) for name, g in shaped.items()), len(shaped)
-
-    def off_in_size(self) -> float:
-        """By which factor the claimed gradients are larger or smaller than the function's: the size of its logarithm.
-
-        Infinite where there is none.
-        """
-        grad_output, shaped = self._claimed_in_shape()
-        pairs = [self._along_directions(name, g, grad_output) for name, g in shaped.items()]
-        with np.errstate(all="ignore"):
-            slopes, claimed = (
-                (float(np.linalg.norm(part)) for part in zip(*pairs, strict=True)) if pairs else (0.0, 0.0)
-            )
-            off = float(np.abs(np.log(np.divide(claimed, slopes))))
-        return off if np.isfinite(off) else np.inf
-
-    def _claimed_in_shape(self) -> tuple[Array, dict[str, NDArray[Any]]]:
-        """A gradient of the output, and for it those claimed gradients that have the shape of what they belong to."""
-        output = self.output()
-        grad_output = self.random_grad_output(np.random.default_rng(2), output.shape)
-        claimed = self.gradients(grad_output)
-        return grad_output, {n: g for n, g in claimed.items() if g is not None and g.shape == self.arrays[n].shape}
 
     def _give_up(self, name: str) -> None:
         """No gradient of it was found: it is a buffer, a setting, or what the check could not do."""

@@ -121,9 +121,9 @@ class Arguments:
         if found == names.GRAD:
             return GRADS
         if self.target is not None and names.role_in_loss(name) == names.PREDICTION:
-            if self.of_network:
-                return OUTPUT
-            return next(one for one in self.inputs if one != self.target)
+            own = [one for one in self.inputs if one != self.target]
+            # backprop(x, y) of a network with feedforward(a) takes the data, though the x of a loss is an output.
+            return OUTPUT if self.of_network and not (names.is_data(name) and len(own) == 1) else own[0]
         return OUTPUT if names.plain(name) in _OUTPUT_NAMES else None
 
     def _with_grads_together(self, roles: list[str]) -> tuple[str, ...] | None:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy_nn.layers import Layer
 from numpy_nn.losses import Loss
 from numpy_nn.subjects import names
+from numpy_nn.subjects.agreement import Agreement, agreement
 from numpy_nn.subjects.calling import GRADS, Convention
 from numpy_nn.subjects.choosing import HOW, Code, Hints, chosen, made
 from numpy_nn.subjects.code import CodeSubject
@@ -115,20 +116,20 @@ def _of_loss_object(
     value = in_training(method(target, names.LOSSES))
     own = value.func if isinstance(value, partial) else value
     gradient = method(target, [name for name in names.LOSS_GRADIENTS if method(target, [name]) != own])
-    found: list[tuple[bool, tuple[int, int], CodeSubject]] = []
+    found: list[tuple[bool, Agreement, CodeSubject]] = []
     errors: list[Exception] = []
     for function, backward in _ways_to_a_loss(forward, value, gradient, len(inputs)) if hints.cost is None else ():
         given = named_arguments(function, inputs, targets)
         try:
             subject = chosen(Code(label, function, backward, given, hints, list(given)[-1], target))
-            agreement = subject.agreement()
+            agrees = agreement(subject)
         except (SubjectError, TypeError, ValueError) as error:
             errors.append(error)
             continue
-        if not subject.make_repeatable() or agreement[0] == agreement[1] > 0:
+        if not subject.make_repeatable() or agrees.agreeing == agrees.shaped > 0:
             return subject
         # What reaches the object's own arrays is meant, rather than a loss of what it is given.
-        found.append((subject.has_parameters, agreement, subject))
+        found.append((subject.has_parameters, agrees, subject))
     if found:
         return max(found, key=lambda one: one[:2])[2]
     if errors and (forward is None or not _takes(forward, len(inputs))):
@@ -171,19 +172,19 @@ def _with_unsaid_cost(
     rows = max(np.shape(inputs[0])[:1] or (1,))
     costs = list(usual_costs(rows)) if hints.cost is None else [("", hints.cost)]
     given = named_arguments(forward, inputs, None) | {"targets": targets}
-    best, most = None, (0, 0)
+    best, most = None, Agreement(0, 0, 0)
     for formula, cost in costs:
         try:
             chain = LossOfOutput(forward, cost, None, list(given)[:-1])
             subject = chosen(Code(label, chain.loss, chain.given_output(gradient), given, hints, "targets", owner))
-            agreement = subject.agreement()
+            agrees = agreement(subject)
         except (SubjectError, TypeError, ValueError):
             continue
         if formula:
             subject.notes.append(f"the loss is not written in the code; the gradients are judged as those of {formula}")
-        if best is None or agreement > most:
-            best, most = subject, agreement
-    if best is None or (hints.cost is None and not most[0]):
+        if best is None or agrees > most:
+            best, most = subject, agrees
+    if best is None or (hints.cost is None and not most.agreeing):
         raise TypeError(
             f"target: {label} has gradients of a loss that it does not compute, and they are those of none of the "
             "usual ones; pass loss=, a function loss(output, targets) that returns a number"

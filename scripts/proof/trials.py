@@ -39,12 +39,16 @@ class Named:
 
 @dataclass
 class Outcome:
-    """What the checker said of one target: its verdict, that on each entry, reasons, and diagnoses by entry."""
+    """What the checker said of one target: its verdict, that on each entry, reasons, and diagnoses by entry.
+
+    ``coarse`` are the entries of which it was said that no more than a few digits could be told.
+    """
 
     verdict: str
     entries: dict[str, str] = field(default_factory=dict)
     reasons: list[str] = field(default_factory=list)
     diagnoses: dict[str, Named] = field(default_factory=dict)
+    coarse: set[str] = field(default_factory=set)
 
 
 def check(target: Any, x: Any = None, targets: NDArray[Any] | None = None, /, **named: Any) -> Outcome:
@@ -59,6 +63,8 @@ def check(target: Any, x: Any = None, targets: NDArray[Any] | None = None, /, **
         # calls the one input, and the other by its key in params.
         name = "input" if entry.name == report.input else re.sub(r"^params\['(.+)'\]$", r"\1", entry.name)
         outcome.entries[name] = entry.verdict
+        if entry.verdict == RIGHT and entry.digits is not None:
+            outcome.coarse.add(name)
         if entry.verdict in (CLOSE, UNDECIDED):
             outcome.reasons.append(entry.reason)
         if (found := entry.diagnosis) is not None:
@@ -132,6 +138,11 @@ def _quiet_worker() -> None:
 def is_found(bug: PlantedBug, outcome: Outcome) -> bool:
     """Whether every entry that is wrong is called so; or close, with the digits that agree, where it is off by 1e-6."""
     return all(outcome.entries.get(name) in (WRONG, CLOSE) for name in bug.wrong)
+
+
+def is_hidden(bug: PlantedBug, outcome: Outcome) -> bool:
+    """Whether what is wrong was called right to a few digits, where float32 has no more."""
+    return all(outcome.entries.get(name) in (WRONG, CLOSE) or name in outcome.coarse for name in bug.wrong)
 
 
 @dataclass

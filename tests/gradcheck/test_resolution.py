@@ -209,3 +209,29 @@ def test_an_output_whose_steps_are_not_seen_is_taken_to_have_those_of_the_others
     height, share = steps_of(*line(function))
     np.testing.assert_array_less(2.0**-27, height)
     assert height[3, 0] >= share * 3.0
+
+
+def in_float32(f):
+    return lambda *arrays: f(*(array.astype(np.float32) for array in arrays))
+
+
+@pytest.mark.parametrize(
+    ("vjp", "cause"),
+    [
+        (lambda x, g: g * (1 - np.tanh(np.tanh(x)) ** 2), "derivative_at_output"),
+        (lambda x, g: 3.0 * g * (1 - np.tanh(x) ** 2), "factor"),
+        (lambda x, g: -g * (1 - np.tanh(x) ** 2), "sign"),
+        (lambda _, g: g, "derivative_missing"),
+    ],
+)
+def test_the_cause_is_told_of_code_in_float32_too(vjp, cause):
+    entry = check_gradients((in_float32(np.tanh), in_float32(vjp)), X)["input"]
+    assert (entry.verdict, entry.cause) == (WRONG, cause)
+    assert entry.diagnosis.confident
+
+
+def test_few_steps_are_looked_at_where_finer_ones_show_those_of_the_output_alone():
+    report = check_gradients((in_float32(np.tanh), in_float32(tanh_vjp)), X)
+    # Six at first, some 400 to measure the output's steps, twenty for each entry of a row, and twice as many elsewhere.
+    assert report["input"].digits > 2.0
+    assert report.evaluations < 1000

@@ -7,7 +7,7 @@ import pytest
 
 from numpy_nn.gradcheck.explain import columns, factors, hypotheses, indices, norms, parts, sequences, shapes, windows
 from numpy_nn.gradcheck.explain.predictions import Prediction, ask
-from numpy_nn.gradcheck.measure.evidence import Evidence
+from numpy_nn.gradcheck.measure.evidence import FIT, Evidence
 from numpy_nn.subjects import Hints, as_subject
 
 ROWS, COLUMNS = 5, 4
@@ -35,8 +35,8 @@ def evidence(f, claimed, x, targets=None):
     ("ratio", "near"), [(1 + 0.9e-5, True), (1 + 1.1e-5, False), (1 - 0.9e-5, True), (1 - 1.1e-5, False)]
 )
 def test_a_factor_is_near_to_one_hundred_thousandth(ratio, near):
-    assert factors._near(ratio, 1.0) == near
-    assert factors._near(-10.0 * ratio, -10.0) == near
+    assert factors._near(ratio, 1.0, FIT) == near
+    assert factors._near(-10.0 * ratio, -10.0, FIT) == near
 
 
 @pytest.mark.parametrize(
@@ -56,7 +56,7 @@ def test_a_factor_is_near_to_one_hundred_thousandth(ratio, near):
     ],
 )
 def test_a_factor_is_a_fraction_of_small_numbers_or_of_none(ratio, words):
-    assert factors._named(ratio) == words
+    assert factors._named(ratio, FIT) == words
 
 
 @pytest.mark.parametrize(
@@ -74,7 +74,7 @@ def test_a_factor_is_a_fraction_of_small_numbers_or_of_none(ratio, words):
 )
 def test_a_factor_is_a_product_of_neighbouring_lengths(shape, ratio, words):
     array = np.zeros(shape)
-    e = SimpleNamespace(name="input", array=array, output=np.zeros(()), x=array)
+    e = SimpleNamespace(name="input", array=array, output=np.zeros(()), x=array, fit=FIT)
     assert factors._product_of_lengths(e, ratio) == words
 
 

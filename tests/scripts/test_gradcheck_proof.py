@@ -42,7 +42,7 @@ def test_the_tables_of_bank_and_diagnosis_count_what_is_found_called_wrong_and_n
     monkeypatch.setattr(gradcheck_proof, "bank_outcomes", lambda _: outcomes())
     assert main(["--part", "bank", "--repeats", "1", "--seed", "1"]) == 0
     output = capsys.readouterr().out
-    assert row(output, "all") == ["all", str(len(some)), "0", "0", "0"]
+    assert row(output, "all") == ["all", str(len(some)), "0", "0", "0", "0"]
     assert f"{len(right)} right layers and losses as often: {len(right)} right\n" in output
     assert main(["--part", "diagnosis", "--repeats", "1", "--seed", "1"]) == 0
     last = capsys.readouterr().out.strip().splitlines()[-1]

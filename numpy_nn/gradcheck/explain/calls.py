@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from numpy_nn.gradcheck.explain.predictions import Found, Prediction
-from numpy_nn.gradcheck.measure.evidence import FIT, Evidence
+from numpy_nn.gradcheck.measure.evidence import Evidence
 
 
 def calls(e: Evidence) -> Iterator[Found | Prediction]:
@@ -38,7 +38,7 @@ def updates(e: Evidence) -> Iterator[Found]:
     if still is None or still.shape != e.array.shape:
         return
     off = np.abs(still - e.truth)[e.looked_at]
-    if (off <= FIT * e.size).all():
+    if (off <= e.fit * e.size).all():
         yield Found("updated_too_early", "with a learning rate of 0 the claimed gradient is the numerical one")
 
 

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from numpy_nn.gradcheck.measure.derivatives import Array
-from numpy_nn.gradcheck.measure.differences import Slopes
 from numpy_nn.gradcheck.measure.evidence import Evidence
+from numpy_nn.gradcheck.measure.slopes import Slopes
 from numpy_nn.subjects.subject import Subject, SubjectError
 
 # Two columns act on a loss apart if what they do together differs from the sum of both by less than this share.

@@ -80,7 +80,7 @@ def _find_dense(e: Evidence) -> Dense | None:
                 y = f.function(z, **default_options(f))
                 if len(weights) == 2:
                     y = y @ weights[1] + biases[1]
-            if np.allclose(y, e.output, rtol=1e-9, atol=1e-9 * float(np.abs(e.output).max())):
+            if y.shape == e.output.shape and e.recognises(y, e.output):
                 return Dense(f, z, weights[0], grad_hidden)
     return None
 

@@ -23,7 +23,7 @@ def elementwise(e: Evidence) -> Iterator[Prediction]:
         return
     slope = e.truth / g
     yield Prediction("derivative_twice", "grad_output f'(x)^2", g * slope**2)
-    levels = np.unique(np.round(slope[np.isfinite(slope)], 6))
+    levels = np.unique(np.round(slope[np.isfinite(slope)], e.decimals))
     # Among wrong coordinates alone, any other mask looks inverted.
     if len(levels) == 2 and not e.narrowed:
         exchanged = g * (levels.sum() - slope)
@@ -32,7 +32,7 @@ def elementwise(e: Evidence) -> Iterator[Prediction]:
     for mask in (g > 0, g < 0):
         for values in (g * mask, g * mask * slope):
             yield Prediction("mask_wrong_tensor", "grad_output where grad_output has one sign", values)
-    straight = np.isclose(slope, 1.0)
+    straight = np.isclose(slope, 1.0, e.fit)
     if straight.any() and not straight.all() and not e.narrowed:
         yield Prediction("mask_inverted", "grad_output f'(-x)", e.vjp(g, -x))
     guesses = {

@@ -9,7 +9,7 @@ from fractions import Fraction
 import numpy as np
 
 from numpy_nn.gradcheck.explain.predictions import DROPPED, Found, is_parameter_row, ratio_at_another_batch
-from numpy_nn.gradcheck.measure.evidence import Evidence, common_ratio
+from numpy_nn.gradcheck.measure.evidence import FIT, Evidence
 
 # Learning rates that people write down, and norms that gradients are clipped to.
 LEARNING_RATES = (0.1, 0.05, 0.03, 0.02, 0.01, 0.005, 0.003, 0.002, 0.001, 5e-4, 3e-4, 2e-4, 1e-4, 1e-5)
@@ -43,25 +43,25 @@ def factors(e: Evidence) -> Iterator[Found]:
 def factor_causes(e: Evidence, ratio: float, other: Other) -> Iterator[tuple[str, str, bool]]:
     """The cause (two joined by + for a sign with a factor), the words and whether they are sure, for a factor."""
     flipped = "target_minus_prediction" if getattr(e.subject, "targets", None) is not None else "sign"
-    if abs(ratio + 1.0) < 1e-6:
+    if abs(ratio + 1.0) < 0.1 * e.fit:
         yield flipped, "", True
         return
     sign = f"{flipped}+" if ratio < 0.0 else ""
     size = abs(ratio)
     at = "" if other is None else f"; {other[1]:.6g} with {other[0]} rows instead of {e.batch}"
     counted = None if e.batch == 1 else _count_of_rows_or_columns(e, size, other)
-    known = _named(size)
+    known = _named(size, e.fit)
     if counted is not None:
         cause, words = counted
         yield sign + cause, f"{words}{at}{_convention(e, cause)}", True
-        columns_alone = cause == "elements_mean" and _near(size * math.prod(e.x.shape[1:]), 1.0)
+        columns_alone = cause == "elements_mean" and _near(size * math.prod(e.x.shape[1:]), 1.0, e.fit)
         # Nothing tells it from a constant that is the same number.
         if other is None or (columns_alone and known):
             yield f"{sign}factor", f"{known}{at}", True
         return
     length = _product_of_lengths(e, size)
-    steady = other is None or _near(other[1], ratio)
-    rate = next((rate for rate in LEARNING_RATES if _near(size, rate)), None)
+    steady = other is None or _near(other[1], ratio, e.fit)
+    rate = next((rate for rate in LEARNING_RATES if _near(size, rate, e.fit)), None)
     if rate is not None and steady and not length:
         yield f"{sign}learning_rate", f", which is {sign and '-'}{rate:g}{at}", True
         return
@@ -99,12 +99,12 @@ def _constant(e: Evidence, ratio: float) -> bool:
         gradient = e.subject.gradients(grad_output)[e.name]
         if gradient is None or gradient.size != e.array.size:
             return False
-        again = common_ratio(gradient.reshape(e.array.shape), e.vjp(grad_output, e.previous_x))
+        again = e.common_ratio(gradient.reshape(e.array.shape), e.vjp(grad_output, e.previous_x))
     except DROPPED:
         return False
     finally:
         e.x[...] = home
-    return again is not None and _near(again, ratio)
+    return again is not None and _near(again, ratio, e.fit)
 
 
 def _count_of_rows_or_columns(e: Evidence, ratio: float, other: Other) -> tuple[str, str] | None:
@@ -114,8 +114,8 @@ def _count_of_rows_or_columns(e: Evidence, ratio: float, other: Other) -> tuple[
 
     def goes_as(power: int, factor: float) -> bool:
         """Whether the ratio is factor * rows^power, also at another number of rows."""
-        here = _near(ratio, factor * n**power)
-        return here and (other is None or _near(abs(other[1]), factor * other[0] ** power))
+        here = _near(ratio, factor * n**power, e.fit)
+        return here and (other is None or _near(abs(other[1]), factor * other[0] ** power, e.fit))
 
     if goes_as(1, 1.0):
         return "batch_mean_missing", ", the batch size"
@@ -145,10 +145,10 @@ def _convention(e: Evidence, cause: str) -> str:
             return ""
         own = own.reshape(e.x.shape)
         inward = Evidence(e.subject, e.subject.input, own, e.grad_output, e.output, {}, e.x, e.grad_output, e.rng)
-        right = common_ratio(own, inward.truth)
+        right = e.common_ratio(own, inward.truth)
     except DROPPED:
         return ""
-    if right is None or not _near(right, 1.0):
+    if right is None or not _near(right, 1.0, e.fit):
         return ""
     return (
         "; the gradient of the input is not divided: so do courses in which each layer averages over the batch, "
@@ -156,15 +156,17 @@ def _convention(e: Evidence, cause: str) -> str:
     )
 
 
-def _near(a: float, b: float) -> bool:
-    return abs(a - b) <= 1e-5 * abs(b)
+def _near(a: float, b: float, fit: float) -> bool:
+    return abs(a - b) <= fit * abs(b)
 
 
-def _named(ratio: float) -> str:
+def _named(ratio: float, fit: float) -> str:
     """The factor as a whole number or a fraction of small ones."""
-    fraction = Fraction(ratio).limit_denominator(1000)
     # Small numbers lie closely together where the denominators are large: a chance hit must stay unlikely.
-    if fraction.numerator == 0 or abs(ratio - fraction) > 1e-7 * ratio or fraction.numerator > 1000:
+    near = 1e-7 if fit == FIT else fit
+    largest = round(math.sqrt(1e-1 / near))
+    fraction = Fraction(ratio).limit_denominator(largest)
+    if fraction.numerator == 0 or abs(ratio - fraction) > near * ratio or fraction.numerator > largest:
         return ""
     return f", which is {fraction}"
 
@@ -172,7 +174,7 @@ def _named(ratio: float) -> str:
 def _product_of_lengths(e: Evidence, ratio: float) -> str:
     """The factor, or 1 over it, as a product of neighbouring lengths of an array's shape."""
     wanted = round(ratio) if ratio > 1.0 else round(1.0 / ratio)
-    if wanted < 2 or not (_near(ratio, wanted) or _near(ratio * wanted, 1.0)):
+    if wanted < 2 or not (_near(ratio, wanted, e.fit) or _near(ratio * wanted, 1.0, e.fit)):
         return ""
     for name, shape in ((e.name, e.array.shape), ("output", e.output.shape), ("input", e.x.shape)):
         for length in range(1, len(shape) + 1):

@@ -23,7 +23,7 @@ from numpy_nn.gradcheck.explain.sequences import sequences
 from numpy_nn.gradcheck.explain.softmax import dropout, softmax
 from numpy_nn.gradcheck.explain.windows import windows
 from numpy_nn.gradcheck.measure.derivatives import Array
-from numpy_nn.gradcheck.measure.evidence import Evidence, common_ratio
+from numpy_nn.gradcheck.measure.evidence import Evidence
 
 # These know the function; a general name for the same numbers would say less.
 SPECIAL: tuple[Family, ...] = (losses, dropout, normalisation, softmax, dense, windows, staircase, sequences)
@@ -78,7 +78,7 @@ def hypotheses(e: Evidence) -> list[Found]:
 def _zero(e: Evidence) -> Found:
     text = f"0 at all {e.array.size} coordinates; the numerical one is up to {np.nanmax(np.abs(e.truth)):.3g}"
     if e.is_input and e.output.shape == e.x.shape and e.differences.elementwise:
-        slope = np.round(e.truth / e.grad_output, 6)
+        slope = np.round(e.truth / e.grad_output, e.decimals)
         if len(np.unique(slope)) == 2 and np.any(slope == 0.0):
             text += "; the function passes some entries on and blocks the others: is the mask 0 everywhere?"
     return Found("zero", text)
@@ -108,7 +108,7 @@ def _ratio(e: Evidence, prediction: Array) -> float | None:
     a, p = e.gradient[e.looked_at], prediction[e.looked_at]
     if not np.isfinite(p).all() or np.count_nonzero(np.abs(p) > 1e-9 * np.abs(p).max(initial=0.0)) < FEWEST:
         return None
-    ratio = common_ratio(a, p)
+    ratio = e.common_ratio(a, p)
     return ratio if ratio is not None and e.fits(ratio * prediction) else None
 
 

@@ -45,7 +45,8 @@ def indices(e: Evidence) -> Iterator[Prediction]:
 def terms_of(e: Evidence) -> Array:
     """grad_output times the derivative of each output by each entry of the array: (outputs, entries)."""
     array, home = e.array, e.array.copy()
-    step = STEP * scale_of(home)
+    # With steps of the output's own, what those add is as large as what the square leaves out.
+    step = max(STEP, float(np.cbrt(e.differences.seen_coarseness))) * scale_of(home)
     terms = np.zeros((e.output.size, home.size))
     try:
         for entry, index in enumerate(np.ndindex(home.shape)):

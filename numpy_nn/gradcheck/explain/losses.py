@@ -11,7 +11,7 @@ from numpy_nn.activations import ACTIVATIONS
 from numpy_nn.gradcheck.explain.predictions import DROPPED, Found, Prediction
 from numpy_nn.gradcheck.measure.derivatives import Array
 from numpy_nn.gradcheck.measure.differences import Differences
-from numpy_nn.gradcheck.measure.evidence import Evidence, common_ratio
+from numpy_nn.gradcheck.measure.evidence import Evidence
 
 # What is added within a logarithm or a root so that it stays finite.
 EPSILONS = tuple(10.0**-power for power in range(2, 16))
@@ -30,7 +30,7 @@ def losses(e: Evidence) -> Iterator[Found | Prediction]:
     goal = _as_scores(np.asarray(targets), x.shape)
     if goal is None:
         return
-    ratio = common_ratio(extra, goal)
+    ratio = e.common_ratio(extra, goal)
     if ratio is not None and ratio > 0:
         yield Found("target_missing", f"claimed minus numerical is {ratio:.6g} times the target")
     if goal.shape and goal.shape[-1] > 1:
@@ -38,9 +38,9 @@ def losses(e: Evidence) -> Iterator[Found | Prediction]:
         yield Prediction("target_missing", formula, np.where(goal == 1.0, 0.0, e.truth))
     fused = list(_fused(e)) if np.all((x > 0.0) & (x < 1.0)) else []
     yield from fused
-    of_probabilities = any(common_ratio(e.gradient, guess.values) is not None for guess in fused)
-    scaled = None if of_probabilities else common_ratio(e.gradient / unit, x - goal)
-    if scaled is not None and scaled > 0 and common_ratio(e.truth, x - goal) is None:
+    of_probabilities = any(e.common_ratio(e.gradient, guess.values) is not None for guess in fused)
+    scaled = None if of_probabilities else e.common_ratio(e.gradient / unit, x - goal)
+    if scaled is not None and scaled > 0 and e.common_ratio(e.truth, x - goal) is None:
         yield Found("softmax_missing", f"the claimed gradient is {scaled:.6g} (x - target)")
     p = np.exp(x - x.max(axis=-1, keepdims=True))
     p /= p.sum(axis=-1, keepdims=True)
@@ -85,17 +85,18 @@ def _broadcast(e: Evidence, targets: NDArray[np.generic]) -> Iterator[Found | Pr
     given = e.subject.targets
     try:
         e.subject.targets = targets.reshape(x.shape)
-        alike = Differences(e.subject, e.name, e.rng).quick(e.grad_output).value
+        alike = Differences(e.subject, e.name, e.rng).few(e.grad_output).value
         claimed = e.subject.gradients(e.grad_output)[e.name]
     except DROPPED:
         return
     finally:
         e.subject.targets = given
     assert e.gradient is not None
+    near = max(1e-6, 0.1 * e.fit)
     if e.fits(alike):
         text = e.everywhere("the numerical one for targets of the output's shape")
         yield Found("target_broadcast", f"{shapes}; {text}: forward broadcasts them")
-    elif claimed is not None and claimed.size == x.size and np.allclose(claimed.reshape(x.shape), alike, 1e-6, 1e-12):
+    elif claimed is not None and claimed.size == x.size and np.allclose(claimed.reshape(x.shape), alike, near, 1e-12):
         yield Found("target_broadcast", f"{shapes}; with targets of the output's shape the gradient is right")
 
 

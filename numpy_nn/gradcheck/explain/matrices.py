@@ -27,7 +27,7 @@ def matrices(e: Evidence) -> Iterator[Found | Prediction]:
             alone = e.vjp(only)
             # A bias is added to the output as it is: what one row gives is that row of grad_output.
             seen = e.looked_at.ravel()
-            bias = alone.size == g[row].size and np.allclose(alone.ravel()[seen], g[row].ravel()[seen])
+            bias = alone.size == g[row].size and np.allclose(alone.ravel()[seen], g[row].ravel()[seen], e.fit, e.fit)
             kind = "bias_not_summed" if bias else "one_example"
             yield Prediction(kind, f"that of row {row} of the batch alone", alone)
 
@@ -111,7 +111,7 @@ def other_arguments(e: Evidence) -> Iterator[Prediction]:
     """The gradient with respect to another array of the same shape."""
     for name, array in e.subject.arrays.items():
         if name != e.name and array.shape == e.array.shape:
-            other = e.differences_by(name).quick(e.grad_output).value
+            other = e.differences_by(name).few(e.grad_output).value
             yield Prediction("argument_order", f"that with respect to {name}", other)
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from numpy_nn.gradcheck.explain.predictions import Found
 from numpy_nn.gradcheck.measure.derivatives import Array
-from numpy_nn.gradcheck.measure.evidence import FIT, Evidence, common_ratio
+from numpy_nn.gradcheck.measure.evidence import COARSEST_FIT, FIT, Evidence, common_ratio
 
 # So many entries of exactly one size are more than chance.
 CLIPPED = 3
@@ -20,8 +20,11 @@ def regularised(e: Evidence) -> Iterator[Found]:
         return
     assert e.gradient is not None
     extra = (e.gradient - e.truth)[e.looked_at]
+    # What is left of a difference is off by as much as the numbers that it is of.
+    largest = float(np.abs(extra).max())
+    fit = e.fit if e.fit == FIT or not largest else min(COARSEST_FIT, e.fit * max(1.0, e.size / largest))
     for shown, values in (("the parameter", e.array), ("its sign", np.sign(e.array))):
-        rate = common_ratio(extra, values[e.looked_at])
+        rate = common_ratio(extra, values[e.looked_at], fit)
         # Next to numbers that are all the same, whatever is added everywhere looks like a multiple of them.
         if rate is not None and np.ptp(values[e.looked_at]) > 0.0:
             text = f"claimed minus numerical is {rate:.6g} times {shown} at all coordinates looked at"
@@ -55,14 +58,18 @@ def clipped(e: Evidence) -> Iterator[Found]:
     if limit == 0.0:
         return
     text = f"{number} of {a.size} entries are exactly {limit:.6g} in size, and none is larger"
-    beyond = bool(np.all(np.abs(n[at_limit]) > (1.0 - FIT) * limit))
+    beyond = bool(np.all(np.abs(n[at_limit]) > (1.0 - e.fit) * limit))
     if beyond and e.fits(np.clip(e.truth, -limit, limit)):
         # A single entry at the limit could be there by another mistake, and if all are, there is nothing to compare.
         # A limit that right entries have by themselves is no limit: numbers are counted, or are all of one size.
-        by_itself = np.any(np.abs(np.abs(n) - limit) <= FIT * limit)
+        by_itself = np.any(np.abs(np.abs(n) - limit) <= e.fit * limit)
         yield Found("clipped", f"{text}; the others are right", 2 <= number < a.size and not by_itself)
-    elif number >= CLIPPED and np.ptp(np.abs(n[at_limit])) > FIT * np.abs(n[at_limit]).max() and _both_signs(a, limit):
+    elif number >= CLIPPED and _differ(np.abs(n[at_limit]), e.fit) and _both_signs(a, limit):
         yield Found("clipped", f"{text}; the others are not the numerical ones", sure=False)
+
+
+def _differ(sizes: Array, fit: float) -> bool:
+    return bool(np.ptp(sizes) > fit * sizes.max())
 
 
 def _both_signs(a: Array, limit: float) -> bool:

@@ -8,7 +8,7 @@ import numpy as np
 
 from numpy_nn.gradcheck.explain.predictions import Found, Prediction
 from numpy_nn.gradcheck.measure.derivatives import Array
-from numpy_nn.gradcheck.measure.evidence import FIT, Evidence
+from numpy_nn.gradcheck.measure.evidence import Evidence
 
 # Longer sequences than this are left alone: each step is a numerical gradient.
 LONGEST = 40
@@ -71,7 +71,7 @@ def _of_a_parameter(e: Evidence) -> Iterator[Found]:
                 return
             truth = e.vjp(_only(e.grad_output, out_axis, step))
             off = np.abs(own.reshape(e.array.shape) - truth)[e.looked_at]
-            right.append(bool(off.max() <= FIT * largest))
+            right.append(bool(off.max() <= e.fit * largest))
         # The step before the first adds nothing to the gradient of a weight that meets a state of zeros there.
         first = right.index(False) if False in right else steps
         if first in (reach, reach + 1) and not any(right[first:]):

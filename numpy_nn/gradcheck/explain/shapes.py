@@ -10,7 +10,7 @@ import numpy as np
 from numpy_nn.gradcheck.explain.factors import factor_causes
 from numpy_nn.gradcheck.explain.predictions import Found
 from numpy_nn.gradcheck.measure.derivatives import Array
-from numpy_nn.gradcheck.measure.evidence import Evidence, common_ratio
+from numpy_nn.gradcheck.measure.evidence import Evidence
 
 
 def of_wrong_shape(e: Evidence) -> Iterator[Found]:
@@ -42,20 +42,20 @@ def _by_numbers(e: Evidence, text: str) -> Iterator[Found]:
     assert e.gradient is not None
     gradient, g = e.gradient, e.grad_output
     summed = _summed_to(gradient, e.array.shape)
-    if summed is not None and _ratio(summed, e.truth) is not None:
+    if summed is not None and _ratio(e, summed, e.truth) is not None:
         yield from _mended(e, "broadcast_not_summed", f"{text}; summed to that shape", summed)
         return
     if not e.is_input:
         for number in range(1, g.ndim + 1):
             for axes in combinations(range(g.ndim), number):
                 total = g.sum(axis=axes)
-                if total.size == gradient.size and np.allclose(total.ravel(), gradient.ravel(), 1e-9, 1e-12):
+                if total.size == gradient.size and e.recognises(total.ravel(), gradient.ravel()):
                     yield Found("wrong_axis_sum", f"{text}; the numbers are the sum of grad_output over axes {axes}")
                     return
     for name, array in e.subject.arrays.items():
         if name != e.name and array.shape == gradient.shape:
-            other = e.differences_by(name).quick(g).value
-            if _ratio(gradient, other) is not None:
+            other = e.differences_by(name).few(g).value
+            if _ratio(e, gradient, other) is not None:
                 yield Found("argument_order", f"{text}; the numbers are those of the gradient with respect to {name}")
                 return
     yield Found("wrong_shape", text)
@@ -63,10 +63,10 @@ def _by_numbers(e: Evidence, text: str) -> Iterator[Found]:
 
 def _mended(e: Evidence, cause: str, text: str, mended: Array) -> Iterator[Found]:
     """The cause, with a factor that is left when the shape is mended; unsure if other numbers are left."""
-    ratio = _ratio(mended, e.truth)
+    ratio = _ratio(e, mended, e.truth)
     if ratio is None:
         yield Found(cause, f"{text}; the numbers are not right either", sure=False)
-    elif abs(ratio - 1.0) < 1e-6:
+    elif abs(ratio - 1.0) < 0.1 * e.fit:
         yield Found(cause, text)
     else:
         for more, words, _ in factor_causes(e, ratio, None):
@@ -74,8 +74,8 @@ def _mended(e: Evidence, cause: str, text: str, mended: Array) -> Iterator[Found
             return
 
 
-def _ratio(a: Array, n: Array) -> float | None:
-    return common_ratio(a, n) if a.shape == n.shape and a.size else None
+def _ratio(e: Evidence, a: Array, n: Array) -> float | None:
+    return e.common_ratio(a, n) if a.shape == n.shape and a.size else None
 
 
 def _summed_to(gradient: Array, shape: tuple[int, ...]) -> Array | None:

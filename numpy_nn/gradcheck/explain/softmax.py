@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from numpy_nn.gradcheck.explain.predictions import Prediction
-from numpy_nn.gradcheck.measure.evidence import Evidence, common_ratio
+from numpy_nn.gradcheck.measure.evidence import Evidence
 
 
 def dropout(e: Evidence) -> Iterator[Prediction]:
@@ -17,7 +17,7 @@ def dropout(e: Evidence) -> Iterator[Prediction]:
     kept = e.output != 0.0
     if not kept.any() or kept.all():
         return
-    scale = common_ratio(e.output[kept], e.x[kept])
+    scale = e.common_ratio(e.output[kept], e.x[kept])
     if scale is None or scale <= 1.0 + 1e-9:
         return
     formula = f"1 or 0 times grad_output, where forward multiplies by {scale:.6g} or 0"
@@ -37,9 +37,9 @@ def softmax(e: Evidence) -> Iterator[Prediction]:
     x, y, g = e.x, e.output, e.grad_output
     if not e.is_input or x.ndim < 1 or y.shape != x.shape or x.shape[-1] < 2:
         return
-    if np.allclose(y.sum(axis=-1), 1.0) and (y >= 0).all():
+    if np.allclose(y.sum(axis=-1), 1.0, max(1e-5, e.grain)) and (y >= 0).all():
         s, log = y, False
-    elif np.allclose(np.exp(y).sum(axis=-1), 1.0):
+    elif np.allclose(np.exp(y).sum(axis=-1), 1.0, max(1e-5, e.grain)):
         s, log = np.exp(y), True
     else:
         return

@@ -66,7 +66,7 @@ def _pooling(e: Evidence, x: Array, y: Array, g: Array) -> Iterator[tuple[str, s
         return
     for w in _shapes(x, y, padded=False):
         for kind, pooled in (("max", w.views().max(axis=(4, 5))), ("mean", w.views().mean(axis=(4, 5)))):
-            if w.size < 2 or not np.allclose(pooled, y, rtol=1e-9, atol=1e-12):
+            if w.size < 2 or not e.recognises(pooled, y):
                 continue
             name = f"{kind} pooling with windows of {w.size} x {w.size} and stride {w.stride}"
 
@@ -89,7 +89,7 @@ def _convolution(e: Evidence, x: Array, y: Array, g: Array, last: bool) -> Itera
             if w.size != kernel.shape[2]:
                 continue
             rest = y - np.einsum("nchwij,ocij->nohw", w.views(), kernel)
-            if not np.allclose(rest, rest[:1, :, :1, :1], rtol=0.0, atol=1e-9 * float(np.abs(y).max())):
+            if not np.allclose(rest, rest[:1, :, :1, :1], rtol=0.0, atol=e.grain * float(np.abs(y).max())):
                 continue
             name = f"the convolution with windows of {w.size} x {w.size} and stride {w.stride}"
             if e.is_input:

@@ -10,29 +10,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from numpy_nn.gradcheck.measure.derivatives import (
-    RATIO,
-    SAFETY,
-    STEPS,
-    Array,
-    Table,
-    extrapolate,
-    noise_level,
-    own_scale_of,
-    rounding_of,
-    scale_of,
-)
+from numpy_nn.gradcheck.measure.derivatives import RATIO, STEPS, Array, noise_level, own_scale_of, scale_of
 from numpy_nn.gradcheck.measure.resolution import FLAT, steps_of
+from numpy_nn.gradcheck.measure.slopes import Mask, Slopes, resolved, summarise
 from numpy_nn.subjects.subject import Subject, SubjectError
-
-Mask = NDArray[np.bool_]
 
 # Three steps suffice where the function is smooth over a distance of 2^-9 of the size of its argument.
 QUICK_STEPS = 2.0**-9 * RATIO ** -np.arange(3.0)
@@ -40,34 +27,18 @@ QUICK_STEPS = 2.0**-9 * RATIO ** -np.arange(3.0)
 # Where the output moves in steps that finer ones cannot cross, the coarsest four decide most.
 ROUGH_STEPS = STEPS[:4]
 
+# A step so many times the share of the output that its own steps are: with it a slope has a digit, if no more.
+FINEST_ROUGH = 8.0
+
+# There a slope with so small a bound has digits enough, and one with so large a bound has hardly any.
+FEW_DIGITS, NO_DIGIT = 1e-3, 1e-2
+
 # How many numbers an extrapolation table holds at most, within a factor of two.
 CHUNK = 2**20
 
 
 class ShapeError(ValueError):
     """The output has another shape than at the point where the differences start."""
-
-
-@dataclass
-class Slopes:
-    """Derivatives along each coordinate, in the shape of the array, NaN where they were not asked for.
-
-    ``low`` and ``high`` are what a choice between the one-sided derivatives of each output can give; they and ``kink``
-    are only there after a close look.
-    """
-
-    value: Array
-    bound: Array
-    flat: Mask
-    kink: Mask
-    low: Array
-    high: Array
-    side_bound: Array
-
-    def replace(self, where: Mask, other: Slopes) -> None:
-        """Take these coordinates from ``other``."""
-        for field, numbers in vars(self).items():
-            numbers[where] = getattr(other, field)[where]
 
 
 class Differences:
@@ -124,8 +95,11 @@ class Differences:
         mask[self._rng.choice(self.groups, min(number, self.groups), replace=False)] = True
         return mask.reshape(self._shape).transpose(np.argsort(self._axes))
 
-    def assume(self, share: float) -> None:
-        """Take the output to move in steps of this share of it, as it does with another array."""
+    def assume(self, share: float, *, unmeasured: bool = False) -> None:
+        """Take the output to move in steps of this share of it, as it does with another array or elsewhere."""
+        if unmeasured:
+            self._steps = share * np.abs(self.center), share
+            return
         self._steps = np.maximum(self._steps[0], share * np.abs(self.center)), max(self._steps[1], share)
 
     @cached_property
@@ -164,23 +138,31 @@ class Differences:
         """Six evaluations for each group of coordinates."""
         return self._slopes(grad_output, mask, QUICK_STEPS, "wide")
 
-    def rough(self, grad_output: Array, mask: Mask) -> Slopes:
+    def few(self, grad_output: Array, mask: Mask | None = None) -> Slopes:
+        """``rough`` where the output was seen to move in steps, else ``quick``."""
+        return (self.rough if self.seen_coarseness else self.quick)(grad_output, mask)
+
+    def rough(self, grad_output: Array, mask: Mask | None = None) -> Slopes:
         """Eight evaluations for each group of coordinates, for a function that moves in steps."""
-        return self._slopes(grad_output, mask, ROUGH_STEPS, "wide", floor=self._steps[0])
+        return self._across_steps(grad_output, mask, ROUGH_STEPS, sides=False)
 
     def close(self, grad_output: Array, mask: Mask) -> Slopes:
         """Twenty-four evaluations and more: steps from 2^-2 to 2^-24 of the size of the entry, then 2^24 times finer.
 
         Where the steps leave the slope unresolved, as many with the size of the array's entries, then with 1. Where the
         finer steps contradict the others they are believed: the function bends in between. What steps in the output may
-        add counts as rounding at every distance, so that differences within a step tell nothing.
+        add counts as rounding at every distance, so that differences within a step tell nothing: there a few wide ones
+        are all that is taken.
         """
         floor = self._steps[0]
+        if self.coarseness:
+            # Finer steps than these show nothing but those of the output.
+            telling = STEPS[FINEST_ROUGH * self.coarseness <= STEPS]
+            return self._across_steps(grad_output, mask, telling if len(telling) > 2 else ROUGH_STEPS, sides=True)
         slopes = self._slopes(grad_output, mask, STEPS, "own", sides=True, floor=floor)
         tried = [self.scales["own"]]
         for scale in ("wide", "unit"):
-            reference = np.nanmax(np.abs(slopes.value[mask]), initial=0.0)
-            unresolved = mask & ~(slopes.bound <= 1e-9 * np.maximum(np.abs(slopes.value), reference))
+            unresolved = mask & ~resolved(slopes, mask, 1e-9)
             unresolved &= np.all([other != self.scales[scale] for other in tried], axis=0)
             if unresolved.any():
                 other = self._slopes(grad_output, unresolved, STEPS, scale, sides=True, floor=floor)
@@ -190,6 +172,21 @@ class Differences:
         with np.errstate(invalid="ignore"):
             contradicts = np.abs(fine.value - slopes.value) > fine.bound + slopes.bound
         slopes.replace(mask & contradicts & ~slopes.kink, fine)
+        return slopes
+
+    def _across_steps(self, grad_output: Array, mask: Mask | None, steps: Array, *, sides: bool) -> Slopes:
+        """The slopes by differences across many of the output's own steps.
+
+        They are of the array's size; where these leave few digits, of size 1, where none, of that of the entry.
+        """
+        mask = np.ones(self.array.shape, np.bool_) if mask is None else mask
+        floor = self._steps[0]
+        slopes = self._slopes(grad_output, mask, steps, "wide", sides=sides, floor=floor)
+        for scale, share in (("unit", FEW_DIGITS), ("own", NO_DIGIT)):
+            unresolved = mask & ~resolved(slopes, mask, share) & (self.scales[scale] != self.scales["wide"])
+            if unresolved.any():
+                other = self._slopes(grad_output, unresolved, steps, scale, sides=sides, floor=floor)
+                slopes.replace(unresolved & ~(other.bound >= slopes.bound), other)
         return slopes
 
     def along(self, direction: Array, grad_output: Array) -> tuple[float, float, bool]:
@@ -204,7 +201,7 @@ class Differences:
         outputs = np.stack([[at(sign * t) for t in STEPS] for sign in (1.0, -1.0)])
         center, weights = self.center.reshape(shape[1:]), grad_output.reshape(shape[1:])
         rounding = np.maximum(noise[0], self._steps[0].reshape(shape[1:]))
-        found = _summarise(outputs, center, STEPS, weights, rounding, sides=True)
+        found = summarise(outputs, center, STEPS, weights, rounding, sides=True)
         return found["value"].item(), found["bound"].item(), bool(found["kink"].item())
 
     def quotient_along(self, direction: Array, grad_output: Array, step: float) -> float:
@@ -312,7 +309,7 @@ class Differences:
         grad_output, center = self._fold(grad_output), self._fold(self.center)
         for groups in self._chunks(chosen, steps):
             outputs = self._moved_outputs(groups, chosen, steps, center)
-            part = _summarise(outputs, center, steps, grad_output, noise, sides)
+            part = summarise(outputs, center, steps, grad_output, noise, sides)
             self._put(part, groups, self.scales[scale].transpose(self._axes), folded)
         back = np.argsort(self._axes)
         slopes = Slopes(*(array.transpose(back) for array in vars(folded).values()))
@@ -341,42 +338,3 @@ class Differences:
             if name not in ("flat", "kink"):
                 numbers = numbers / h[rows].reshape(shape)
             getattr(folded, name)[rows] = numbers
-
-
-def _summarise(
-    outputs: Array, center: Array, steps: Array, grad_output: Array, noise: Array, sides: bool
-) -> dict[str, Array]:
-    """Slopes of sum(grad_output * output) in units of the scale, from outputs (2, steps, groups, slices, entries)."""
-    plus, minus = outputs
-    t = steps.reshape(-1, 1, 1, 1)
-    with np.errstate(all="ignore"):
-        rounding = rounding_of(noise, plus, minus) / t
-        value, bound = _choose(extrapolate((plus - minus) / (2.0 * t), rounding, steps, order=2), grad_output)
-        found = {"value": value.sum(axis=-1), "bound": bound, "flat": np.all(plus == minus, axis=(0, 3))}
-        if not sides:
-            return found
-        quotients = ((plus - center) / t, (center - minus) / t)
-        chosen = [_choose(extrapolate(q, 2.0 * rounding, steps, order=1), grad_output) for q in quotients]
-        (right, right_bound), (left, left_bound) = chosen
-        side_bound = right_bound + left_bound
-        found |= {
-            "low": np.minimum(right, left).sum(axis=-1),
-            "high": np.maximum(right, left).sum(axis=-1),
-            "side_bound": side_bound,
-            "kink": np.abs(right - left).sum(axis=-1) > side_bound,
-        }
-        # At the edge of the function's domain there is one side only.
-        for own, own_bound, other_bound in ((right, right_bound, left_bound), (left, left_bound, right_bound)):
-            edge = np.isinf(other_bound) & np.isfinite(own_bound) & ~np.isfinite(bound)
-            found["value"] = np.where(edge, own.sum(axis=-1), found["value"])
-            found["bound"] = np.where(edge, own_bound, found["bound"])
-    return found
-
-
-def _choose(table: Table, grad_output: Array) -> tuple[Array, Array]:
-    """For each (group, slice), grad_output times the values in the table with the least bound, and that bound."""
-    bounds = SAFETY * (table.errors * np.abs(grad_output)).sum(axis=-1)
-    bounds = np.where(np.isfinite(bounds), bounds, np.inf)
-    best = bounds.argmin(axis=0)[None]
-    values = np.take_along_axis(table.values, best[..., None], 0)[0]
-    return values * grad_output, np.take_along_axis(bounds, best, 0)[0]

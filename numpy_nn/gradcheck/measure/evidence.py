@@ -3,21 +3,30 @@
 from __future__ import annotations
 
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from numpy_nn.gradcheck.measure.derivatives import TINY, Array, noise_level, scale_of
-from numpy_nn.gradcheck.measure.differences import Differences, Slopes
+from numpy_nn.gradcheck.measure.differences import Differences
 from numpy_nn.gradcheck.measure.kinds import AGREES, OFF, Reason, Status
+from numpy_nn.gradcheck.measure.slopes import Slopes
 from numpy_nn.subjects.subject import Subject, SubjectError
 
 # A prediction fits if no coordinate is off by more than this share of the gradient's size. Predictions are made from
 # numerical derivatives good to 1e-7; a chance agreement of several coordinates to 1e-5 does not happen.
 FIT = 1e-5
 
+# Where the output moves in steps no prediction is that good; one that may be off by more than this is none.
+COARSEST_FIT = 1e-2
+
 # The share of a number that rounding to float32, once or some hundred times, is seen to leave as noise.
 NOISE_OF_FLOAT32 = (2.0**-29, 2.0**-18)
+
+
+# So many operations of a formula may each round.
+OPERATIONS = 32
 
 
 class Evidence:
@@ -45,6 +54,7 @@ class Evidence:
         self.slopes: Slopes | None = None
         self.status: Status | None = None
         self.reason = Reason.NONE
+        self.at_point_given = True
         # Hypotheses look at the wrong coordinates alone; what was found explains them, not why others are right.
         self.narrowed = self.partial = False
         self._differences: dict[str, Differences] = {}
@@ -169,9 +179,43 @@ class Evidence:
         return mask.reshape(self.array.shape)
 
     @cached_property
+    def numerical(self) -> Slopes:
+        """The numerical gradient for ``grad_output``, with its bounds."""
+        if self.slopes is not None:
+            return self.slopes
+        differences = self.differences
+        return (differences.rough if differences.coarseness else differences.quick)(self.grad_output, self.looked_at)
+
+    @cached_property
     def truth(self) -> Array:
         """The numerical gradient for ``grad_output``."""
-        return self.slopes.value if self.slopes is not None else self.vjp(self.grad_output)
+        return self.numerical.value
+
+    @cached_property
+    def fit(self) -> float:
+        """The share of the gradient's size that a prediction may be off by: FIT, more where the output is coarse."""
+        bounds = self.numerical.bound[self.looked_at]
+        if not self.differences.seen_coarseness or not self.size or not np.isfinite(bounds).any():
+            return FIT
+        return min(COARSEST_FIT, max(FIT, float(np.nanmedian(bounds)) / self.size))
+
+    @property
+    def decimals(self) -> int:
+        """To how many decimals two slopes of size 1 are told apart."""
+        return 6 if self.fit == FIT else int(-np.log10(self.fit))
+
+    @property
+    def grain(self) -> float:
+        """The share of the output's size up to which a formula for it may be off by rounding."""
+        return max(1e-9, OPERATIONS * self.differences.coarseness)
+
+    def recognises(self, guess: NDArray[Any], numbers: NDArray[Any]) -> bool:
+        """Whether the guess is these numbers, outputs or gradients, but for rounding."""
+        return bool(np.allclose(guess, numbers, self.grain, self.grain * float(np.abs(numbers).max(initial=0.0))))
+
+    def common_ratio(self, a: Array, n: Array) -> float | None:
+        """The r for which a = r n as far as can be told; None if there is none."""
+        return common_ratio(a, n, self.fit)
 
     @cached_property
     def size(self) -> float:
@@ -182,7 +226,7 @@ class Evidence:
     def vjp(self, grad_output: Array, x: Array | None = None) -> Array:
         """The numerical gradient for another grad_output, or at another input."""
         if x is None:
-            return self.differences.quick(grad_output, self.looked_at).value
+            return self.differences.few(grad_output, self.looked_at).value
         with self.subject.at({self.subject.input: x}):
             try:
                 differences = Differences(self.subject, self.name, self.rng)
@@ -190,7 +234,9 @@ class Evidence:
                 differences = None  # an input that the target does not take
             if differences is None or differences.center.shape != self.output.shape:
                 return np.full(self.array.shape, np.nan)
-            return differences.quick(grad_output, self.looked_at).value
+            if share := self.differences.seen_coarseness:
+                differences.assume(share, unmeasured=True)
+            return differences.few(grad_output, self.looked_at).value
 
     def narrow(self, *, undo: bool = False) -> bool:
         """Look at the wrong coordinates alone, where others are right; returns whether there are enough of them."""
@@ -223,7 +269,7 @@ class Evidence:
         size = max(float(np.abs(p).max()), float(np.abs(a).max()))
         off = np.abs(a - p)
         # What is named must explain most of what is wrong, also where a gradient is wrong by little.
-        return bool((off <= FIT * size).all() and off.max() <= 0.05 * np.abs(a - n).max())
+        return bool((off <= self.fit * size).all() and off.max() <= 0.05 * np.abs(a - n).max())
 
     def hangs_on_previous(self) -> bool:
         """Whether the claimed gradient is another one after a call on another input."""
@@ -239,7 +285,7 @@ class Evidence:
         """The factor between the claimed and the numerical gradient, if there is one for all coordinates."""
         assert self.gradient is not None
         a, n = self.gradient[self.looked_at], self.truth[self.looked_at]
-        ratio = common_ratio(a, n)
+        ratio = self.common_ratio(a, n)
         # It must explain most of what is wrong, also where that is little.
         if ratio is None or np.nanmax(np.abs(a - ratio * n)) > 0.05 * np.nanmax(np.abs(a - n)):
             return None
@@ -248,7 +294,7 @@ class Evidence:
     def ratio_at_another_batch(self) -> tuple[int, float] | None:
         """The same factor for a batch of another number of rows, with that number; None if it cannot be had."""
         rows = self.batch - 1 if self.batch > 2 else 2 * self.batch
-        subject = self.subject
+        subject, fit = self.subject, self.fit
         with subject.resized(rows) as possible:
             if not possible:
                 return None
@@ -259,15 +305,19 @@ class Evidence:
                 return None
             if gradient is None or gradient.shape != subject.arrays[self.name].shape:
                 return None
-            truth = Differences(subject, self.name, self.rng).quick(grad_output).value
-        ratio = common_ratio(gradient, truth)
+            differences = Differences(subject, self.name, self.rng)
+            if share := self.differences.seen_coarseness:
+                differences.assume(share, unmeasured=True)
+            truth = differences.few(grad_output).value
+        ratio = common_ratio(gradient, truth, fit)
         return None if ratio is None else (rows, ratio)
 
 
-def common_ratio(a: Array, n: Array) -> float | None:
-    """The r for which a = r n to rounding; None if there is none."""
+def common_ratio(a: Array, n: Array, fit: float = FIT) -> float | None:
+    """The r for which a = r n to rounding, or but for this share of the size of n; None if there is none."""
     size = float(np.nanmax(np.abs(n), initial=0.0))
-    large = np.abs(n) > 1e-2 * size
+    # What is off by a share of the largest is off by more of a smaller one.
+    large = np.abs(n) > (1e-2 if fit == FIT else 0.5) * size
     if not large.any() or not np.isfinite(a).all():
         return None
     with np.errstate(over="ignore"):
@@ -277,6 +327,6 @@ def common_ratio(a: Array, n: Array) -> float | None:
         return None
     spread = float(np.abs(ratios - middle).max())
     rest = np.abs(a - middle * n)[~large & np.isfinite(n)]
-    if spread > FIT * abs(middle) or np.any(rest > FIT * size * max(1.0, abs(middle))):
+    if spread > (1.0 if fit == FIT else 2.0) * fit * abs(middle) or np.any(rest > fit * size * max(1.0, abs(middle))):
         return None
     return middle

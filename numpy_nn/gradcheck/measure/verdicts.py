@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from numpy_nn.gradcheck.measure.derivatives import SAFETY, UNIT_ROUNDOFF, Array, scale_of
-from numpy_nn.gradcheck.measure.differences import Differences, Mask, Slopes
-from numpy_nn.gradcheck.measure.evidence import Evidence
+from numpy_nn.gradcheck.measure.differences import Differences
+from numpy_nn.gradcheck.measure.evidence import NOISE_OF_FLOAT32, OPERATIONS, Evidence
 from numpy_nn.gradcheck.measure.kinds import (
     AGREES,
     COARSE,
@@ -21,6 +21,7 @@ from numpy_nn.gradcheck.measure.kinds import (
     Reason,
     Status,
 )
+from numpy_nn.gradcheck.measure.slopes import Mask, Slopes
 from numpy_nn.subjects.subject import SubjectError
 
 # A coordinate agrees if its bound is below this share of it, or of the root mean square of its array: a gradient that
@@ -37,8 +38,8 @@ NEAR = 1e-5
 # Steps in the output larger than this share of it are no rounding, not even to float16, but meant: as in np.round(x).
 MEANT = 2.0**-10
 
-# Rounding errors of a formula of some thirty operations, as a share of the numbers that it adds up.
-OF_FORMULAS = 32 * UNIT_ROUNDOFF
+# Rounding errors of a formula, as a share of the numbers that it adds up.
+OF_FORMULAS = OPERATIONS * UNIT_ROUNDOFF
 
 # Beyond this size neighbouring numbers lie 2^-20 and more apart, and steps of some hundred of them 2^-12.
 GRAINY = 2.0**32
@@ -73,7 +74,8 @@ def examine(evidence: Evidence, mask: Mask) -> tuple[Slopes, Status]:
         elif wrong.any():
             # One wrong coordinate is enough. If all that were looked at are, the others in doubt may count as wrong.
             status[status == DOUBTFUL] = OFF if wrong.sum() == look.sum() else ""
-    _tell_elsewhere(evidence, status)
+    if evidence.at_point_given:
+        _tell_elsewhere(evidence, status)
     return slopes, status
 
 
@@ -114,15 +116,19 @@ def _judge(evidence: Evidence, slopes: Slopes) -> Status:
     off = status == OFF
     if off.any() and np.isfinite(gradient).all():
         with np.errstate(invalid="ignore"):
-            in_float64 = OF_FORMULAS * evidence.working_size
+            # Where forward computes in float32, backward may, too, and far away lose all digits by it.
+            coarseness = evidence.differences.coarseness
+            may_lose = not evidence.at_point_given and coarseness < NOISE_OF_FLOAT32[1]
+            unit = max(UNIT_ROUNDOFF, coarseness if may_lose else 0.0)
+            of_formula = OPERATIONS * unit * evidence.working_size
             error, size = off_by(gradient, slopes)
-            lost = error <= slopes.bound + SAFETY * np.maximum(SAFETY * evidence.gradient_noise, in_float64)
+            lost = error <= slopes.bound + SAFETY * np.maximum(SAFETY * evidence.gradient_noise, of_formula)
             near = error <= NEAR * size
             if 2 * (off & near).sum() >= off.sum():
                 # What is as little elsewhere is no more where the terms of a coordinate cancel.
                 near |= error <= np.minimum(NEAR * sizes(slopes), SAFETY * error[off & near].max(initial=0.0))
             if evidence.in_float32:
-                lost &= ~(near & (error > slopes.bound + SAFETY * in_float64))
+                lost &= ~(near & (error > slopes.bound + SAFETY * of_formula))
         status[off & near] = NEARLY
         status[off & lost] = LOST
         # Next to such a number the finest step is wider than a bend of the function may be.
@@ -233,6 +239,8 @@ def _look_at(evidence: Evidence, moved: dict[str, Array], look: Mask) -> str:
             if gradient is None or gradient.shape != look.shape or not np.isfinite(gradient).all():
                 return _UNLIKE
             differences = Differences(subject, evidence.name, evidence.rng)
+            if share := evidence.differences.seen_coarseness:
+                differences.assume(share, unmeasured=True)
             natural = evidence.slope_of(differences.center)
         except SubjectError:
             return _REFUSED

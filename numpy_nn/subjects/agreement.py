@@ -1,0 +1,104 @@
+"""How well claimed gradients agree with the function, as far as a few evaluations tell."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from numpy_nn.subjects.subject import Array, Subject, SubjectError
+
+# So many digits of claimed and numerical may be the same by chance, or for a cost that is not meant; and so many show
+# that they belong together, as far as quotients of two values tell.
+ROUGHLY, CLOSELY = 2, 4
+
+# How far apart the two values are, in units of the array's size: near by, else further off.
+LENGTHS = (2.0**-13, 2.0**-6, 2.0**-3)
+
+
+class Agreement(NamedTuple):
+    """Of how many arrays the gradient agrees with the function, of how many it has the right shape, to how many digits.
+
+    ``digits`` are those of the array with the fewest, no more than CLOSELY.
+    """
+
+    agreeing: int
+    shaped: int
+    digits: int
+
+
+def agreement(subject: Subject) -> Agreement:
+    """How well the claimed gradients agree with the function."""
+    if not subject.make_repeatable():
+        return Agreement(0, 0, 0)
+    grad_output, shaped = _claimed_in_shape(subject)
+    if not any(np.any(g) for g in shaped.values()):
+        return Agreement(0, len(shaped), 0)  # zeros agree with whatever is flat, by whatever they were made
+    found = [digits(subject, name, g, grad_output) for name, g in shaped.items()]
+    return Agreement(sum(d >= ROUGHLY for d in found), len(shaped), min(found))
+
+
+def off_in_size(subject: Subject) -> float:
+    """By which factor the claimed gradients are larger or smaller than the function's: the size of its logarithm.
+
+    Infinite where there is none.
+    """
+    grad_output, shaped = _claimed_in_shape(subject)
+    pairs = [_along_directions(subject, name, g, grad_output, LENGTHS[0]) for name, g in shaped.items()]
+    with np.errstate(all="ignore"):
+        slopes, claimed = (float(np.linalg.norm(part)) for part in zip(*pairs, strict=True)) if pairs else (0.0, 0.0)
+        off = float(np.abs(np.log(np.divide(claimed, slopes))))
+    return off if np.isfinite(off) else np.inf
+
+
+def digits(subject: Subject, name: str, gradient: Array, grad_output: Array) -> int:
+    """To how many digits a gradient is that of the function, along four random directions: to CLOSELY at most."""
+    most = 0
+    for length in LENGTHS:
+        changes, claimed = _along_directions(subject, name, gradient, grad_output, length)
+        with np.errstate(all="ignore"):
+            off, size = np.linalg.norm(changes - claimed), np.linalg.norm(changes) + np.linalg.norm(claimed)
+        most = max(most, *(d for d in range(CLOSELY + 1) if d == 0 or off <= 10.0**-d * size + 1e-12))
+        if most >= ROUGHLY:
+            break
+    return most
+
+
+def _claimed_in_shape(subject: Subject) -> tuple[Array, dict[str, NDArray[Any]]]:
+    """A gradient of the output, and for it those claimed gradients that have the shape of what they belong to."""
+    output = subject.output()
+    grad_output = subject.random_grad_output(np.random.default_rng(2), output.shape)
+    claimed = subject.gradients(grad_output)
+    return grad_output, {n: g for n, g in claimed.items() if g is not None and g.shape == subject.arrays[n].shape}
+
+
+def _along_directions(
+    subject: Subject, name: str, gradient: Array, grad_output: Array, length: float
+) -> tuple[Array, Array]:
+    """The changes along four random directions, and what they are by this gradient."""
+    rng, array = np.random.default_rng(1), subject.arrays[name]
+    home = array.copy()
+    scale = float(np.sqrt(np.mean(np.square(home)))) or 1.0
+    if length != LENGTHS[0]:
+        scale = max(scale, 1.0)  # what is lost in the steps of an output of float32 may be seen at distances of 1
+    changes, claimed = [], []
+    for _ in range(4):
+        step = length * scale * rng.standard_normal(array.shape)
+        ends = [_value_at(subject, {name: home + sign * step}, grad_output) for sign in (1.0, -1.0)]
+        changes.append(0.5 * (ends[0] - ends[1]))
+        with np.errstate(all="ignore"):
+            claimed.append(float(np.sum(gradient * step)))
+    return np.array(changes), np.array(claimed)
+
+
+def _value_at(subject: Subject, moved: Mapping[str, Array], grad_output: Array) -> float:
+    """sum(grad_output * output) with arrays moved; NaN where the code has none."""
+    with subject.at(moved):
+        try:
+            output = subject.output()
+        except SubjectError:
+            return np.nan
+    with np.errstate(all="ignore"):
+        return float(np.sum(grad_output * output)) if output.shape == grad_output.shape else np.nan
