@@ -15,6 +15,7 @@ import numpy_nn as nn
 from numpy_nn.gradcheck.files import UsageError, arguments, find, load
 from numpy_nn.gradcheck.inputs import Drawn
 from numpy_nn.subjects import Hints, SubjectError
+from numpy_nn.subjects.agreement import agreement
 from numpy_nn.subjects.code import CodeSubject
 from torch_ref.foreign_parity.building import side_of
 from torch_ref.foreign_parity.comparing import compare_networks, their_side
@@ -173,8 +174,10 @@ def _settings(request: Request, mine: Any, rng: np.random.Generator) -> Iterator
 
 def _share_of_right(own: Side) -> float:
     """How many of my gradients are roughly those of my output."""
-    agreeing, shaped = own.network.agreement() if isinstance(own.network, CodeSubject) else (1, 1)
-    return agreeing / shaped if shaped else 0.0
+    if not isinstance(own.network, CodeSubject):
+        return 1.0
+    found = agreement(own.network)
+    return found.agreeing / found.shaped if found.shaped else 0.0
 
 
 def _line(error: Exception) -> str:
