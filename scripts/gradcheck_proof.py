@@ -37,7 +37,7 @@ from scripts.proof import trials as gradcheck_trials
 from scripts.proof.forms import FORMS
 from scripts.proof.planted_bugs import CORRECT, OTHER, PLANTED, VARIANTS, PlantedBug
 from scripts.proof.random_networks import kinks
-from scripts.proof.rivals import HAS_JAX, HAS_TORCH
+from scripts.proof.rivals import HAS_AUTOGRAD, HAS_JAX, HAS_TORCH, lines_of_set_up
 from scripts.proof.trials import CLOSE, CRASHED, KINDS, OURS, RIGHT, UNDECIDED, WRONG, Outcome, is_found, is_hidden
 
 PARTS = ("false-alarms", "forms", "bank", "diagnosis", "comparison", "speed")
@@ -236,6 +236,11 @@ def diagnosis(console: Console, args: argparse.Namespace, outcomes: list[list[Ou
     return wrong == 0 and share >= RIGHT_FIRST_LIMIT and sure >= CONFIDENT_LIMIT and not often
 
 
+def set_up(checker: str) -> str:
+    """How many lines had to be written for it; none for ours, and a recipe is all its own code."""
+    return "0" if checker == OURS else "" if "recipe" in checker else str(lines_of_set_up(checker))
+
+
 def comparison(console: Console, args: argparse.Namespace) -> bool:
     """The same bank and the same right gradients through the other checkers; whether ours made no mistake."""
     networks = args.networks // 50
@@ -257,6 +262,7 @@ def comparison(console: Console, args: argparse.Namespace) -> bool:
         "missed",
         *(f"false alarms {kind}" for kind in KINDS),
         "seconds",
+        "set-up",
     )
     for checker, score in scores.items():
         cells = []
@@ -264,14 +270,23 @@ def comparison(console: Console, args: argparse.Namespace) -> bool:
             unsettled = f" ({score.unsettled[kind]} undecided)" if score.unsettled.get(kind) else ""
             cells.append(f"{score.alarms.get(kind, 0)} of {score.cases.get(kind, 0)}{unsettled}")
         missed = sum(score.missed.values())
-        made.add_row(checker, str(score.found), str(score.undecided), str(missed), *cells, f"{score.seconds:.1f}")
+        made.add_row(
+            checker,
+            str(score.found),
+            str(score.undecided),
+            str(missed),
+            *cells,
+            f"{score.seconds:.1f}",
+            set_up(checker),
+        )
     console.print(made)
     for checker, score in scores.items():
         if score.missed:
             names = ", ".join(f"{name} {times}" for name, times in sorted(score.missed.items(), key=lambda i: -i[1]))
             console.print(f"missed by {checker}, of {args.repeats} each: {names}", soft_wrap=True)
-    called = "torch is called; " * HAS_TORCH + "JAX is called; " * HAS_JAX
-    console.print(f"{called}the recipes of HIPS autograd and of CS231n are stated anew from their sources\n")
+    called = "torch is called; " * HAS_TORCH + "JAX is called; " * HAS_JAX + "autograd is called; " * HAS_AUTOGRAD
+    console.print(f"{called}the recipes of HIPS autograd and of CS231n are stated anew from their sources")
+    console.print("set-up: lines of code that had to be written around the same layers and losses; recipes are code\n")
     ours = scores[OURS]
     decided = few(sum(ours.unsettled.values()), UNDECIDED_LIMIT, points + networks)
     return ours.found == bugs and not any(ours.alarms.values()) and decided

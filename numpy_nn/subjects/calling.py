@@ -106,7 +106,12 @@ class CalledCode(Subject):
         self._install()
         kept = self._kept() if self._forward_updates else {}
         arguments = [self._argument(name, replaced) for name in self.convention.inputs]
-        given = [a.copy() if isinstance(a, np.ndarray) else None for a in arguments]
+        # What is taken from our arrays is a copy already.
+        ours = self.arrays.keys() - replaced.keys()
+        given = [
+            self.arrays[name] if name in ours else a.copy() if isinstance(a, np.ndarray) else None
+            for name, a in zip(self.convention.inputs, arguments, strict=True)
+        ]
         result = self._forward(*arguments)
         for name, before, after in zip(self.convention.inputs, given, arguments, strict=True):
             if before is not None and not np.array_equal(before, after, equal_nan=True):

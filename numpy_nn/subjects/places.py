@@ -41,13 +41,17 @@ def follow(root: Any, path: Path) -> Any:
     """What the path leads to from ``root``. LookupError if it leads nowhere."""
     thing = root
     for key, is_item in path:
-        if is_item or (isinstance(thing, Mapping) and not hasattr(thing, str(key))):
+        found = _NOTHING if is_item else getattr(thing, str(key), _NOTHING)
+        if found is not _NOTHING:
+            thing = found
+        elif is_item or isinstance(thing, Mapping):
             thing = thing[key]
-        elif hasattr(thing, str(key)):
-            thing = getattr(thing, key)
         else:
             raise LookupError(f"{type(thing).__name__} has no {key}")
     return thing
+
+
+_NOTHING = object()
 
 
 class Place:

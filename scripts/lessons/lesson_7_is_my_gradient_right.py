@@ -190,6 +190,21 @@ class Dense:
 
 print(check_gradients(Dense(4, 3), rng.normal(size=(5, 4))))
 
+# %% [markdown]
+# Two functions are as good as a class: the first computes, the second gets `grad_output` and what the first got.
+
+
+# %%
+def scale(x, w):
+    return x * w
+
+
+def scale_backward(grad_output, x, w):
+    return grad_output * w, (grad_output * x).sum(axis=0)
+
+
+print(check_gradients((scale, scale_backward), (rng.normal(size=(5, 3)), rng.normal(size=3))))
+
 # %%
 figure, (panels,) = plotting.panels(1, 3, 4.2, 3.9)
 for (name, error), style in zip(errors.items(), plotting.CURVES, strict=False):

@@ -1,12 +1,14 @@
 """Other gradient checkers, at their default settings, on anything that is a ``GradientCase``.
 
 Each is a function that gets a case and a generator, and returns whether it calls the gradient wrong. The recipes
-are stated anew here from their sources; only torch's and JAX's are called, where they are installed.
+are stated anew here from their sources; torch's, JAX's and autograd's are called, where they are installed.
 """
 
 from __future__ import annotations
 
+import ast
 import importlib.util
+import inspect
 from collections.abc import Callable
 
 import numpy as np
@@ -16,6 +18,7 @@ from scripts.proof.gradient_cases import Array, GradientCase, differences
 Checker = Callable[[GradientCase, np.random.Generator], bool]
 HAS_TORCH = importlib.util.find_spec("torch") is not None
 HAS_JAX = importlib.util.find_spec("jax") is not None
+HAS_AUTOGRAD = importlib.util.find_spec("autograd") is not None
 
 
 def hips_autograd(case: GradientCase, rng: np.random.Generator) -> bool:
@@ -71,6 +74,10 @@ RIVALS: dict[str, Checker] = {
     "CS231n's recipe, 1e-4": cs231n(1e-4),
     "CS231n's recipe, 1e-7": cs231n(1e-7),
 }
+if HAS_AUTOGRAD:
+    from scripts.proof.hips_rival import hips_check_grads
+
+    RIVALS = {"autograd.test_util.check_grads": hips_check_grads} | RIVALS
 if HAS_JAX:
     from scripts.proof.jax_rival import jax_check_vjp
 
@@ -79,3 +86,18 @@ if HAS_TORCH:
     from scripts.proof.torch_rival import torch_gradcheck
 
     RIVALS = {"torch.autograd.gradcheck": torch_gradcheck} | RIVALS
+
+
+def lines_of_set_up(checker: str) -> int:
+    """How many lines were written so that it could be called: code, in its file and in that of ``GradientCase``."""
+    modules = [inspect.getmodule(thing) for thing in (RIVALS[checker], GradientCase)]
+    return sum(_lines(inspect.getsource(module)) for module in modules if module is not None)
+
+
+def _lines(source: str) -> int:
+    """The lines of code in a file, without docstrings, comments and blank ones."""
+    tree = ast.parse(source)
+    for node in ast.walk(tree):
+        if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef)) and ast.get_docstring(node) is not None:
+            node.body = node.body[1:] or [ast.Pass()]
+    return len(ast.unparse(tree).splitlines())

@@ -234,5 +234,6 @@ def test_the_cause_is_told_of_code_in_float32_too(vjp, cause):
 def test_few_steps_are_looked_at_where_finer_ones_show_those_of_the_output_alone():
     report = check_gradients((in_float32(np.tanh), in_float32(tanh_vjp)), X)
     # Six at first, some 400 to measure the output's steps, twenty for each entry of a row, and twice as many elsewhere.
-    assert (report["input"].digits or 0.0) > 2.0
+    assert report.verdict == RIGHT
+    assert report["input"].digits is not None
     assert report.evaluations < 1000

@@ -164,6 +164,8 @@ def test_7_is_my_gradient_right_and_without_a_display_it_saves_and_says_where(tm
     assert output.count("WRONG") == 3
     assert output.count("the gradient is made with a matrix that should be transposed") == 2
     _, own = output.split("\nDense: WRONG\n")
+    own, pair = own.split("\nscale: RIGHT\n")
+    assert re.findall(r"^  (\w+) +right ", pair, re.MULTILINE) == ["x", "w"]
     assert re.findall(r"^  (\w+) +(right|wrong) ", own, re.MULTILINE) == [
         ("x", "right"),
         ("W", "right"),

@@ -170,6 +170,21 @@ class Dense:
 
 print(check_gradients(Dense(4, 3), rng.normal(size=(5, 4))))
 
+# %% [markdown]
+# 两个函数与一个类一样可以检验：第一个计算，第二个得到 `grad_output` 以及第一个所得到的。
+
+
+# %%
+def scale(x, w):
+    return x * w
+
+
+def scale_backward(grad_output, x, w):
+    return grad_output * w, (grad_output * x).sum(axis=0)
+
+
+print(check_gradients((scale, scale_backward), (rng.normal(size=(5, 3)), rng.normal(size=3))))
+
 # %%
 figure, (panels,) = plotting.panels(1, 3, 4.2, 3.9)
 for (name, error), style in zip(errors.items(), plotting.CURVES, strict=False):
