@@ -39,3 +39,13 @@ def test_a_mistake_is_found_where_it_is_and_its_cause_comes_first(index):
 @pytest.mark.parametrize("index", range(len(CORRECT)), ids=lambda index: CORRECT[index][0])
 def test_what_is_right_is_called_right(index):
     assert check_control((index, SEED, 0, "float64")).verdict == RIGHT
+
+
+@pytest.mark.parametrize(
+    "name", ["LinearBiasOneSum", "LinearBiasOneSumInColumns", "CrossEntropyMeanOfClassesInColumns"]
+)
+def test_over_which_axis_is_told_of_code_in_float32_too(name):
+    # Once "another shape", as a sum that nearly cancels has other digits, and "a factor", as columns were not seen.
+    index = next(index for index, bug in enumerate(PLANTED) if bug.name == name)
+    bug, outcome = PLANTED[index], check_bug((index, 6, 0, "float32"))
+    assert outcome.diagnoses[bug.wrong[0]].cause == bug.cause

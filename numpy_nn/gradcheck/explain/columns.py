@@ -91,6 +91,8 @@ def as_rows(e: Evidence) -> Evidence:
     if e.slopes is not None and e.status is not None:
         view.slopes = Slopes(*(transposed(numbers) for numbers in vars(e.slopes).values()))
         view.status = transposed(e.status)
+    if e.differences.seen_coarseness:
+        view.differences.see_coarseness()  # by which it is judged whether a prediction fits
     return view
 
 
@@ -144,4 +146,4 @@ def _act_apart(e: Evidence, axis: int) -> bool:
     finally:
         e.x[...] = home
     one, other, both, none = values
-    return abs((both - none) - (one - none) - (other - none)) <= APART * max(map(abs, values))
+    return abs((both - none) - (one - none) - (other - none)) <= max(APART, e.grain) * max(map(abs, values))
