@@ -32,7 +32,8 @@ MISTAKES = [(name, what) for name, make in STYLES.items() for what in make(np.ra
 @our.fewer(0.05)
 def test_right_networks_are_never_called_different(name, seed):
     report = compared_in(name, seed)
-    assert report.verdict == SAME, report
+    # In float32 a unit that stands on ReLU's kink leaves the precision open, and with it what can be told.
+    assert report.verdict == SAME or (name == "in_float32" and report.verdict == CANNOT_BE_TOLD), report
     assert not report.first
     assert any(" after 3 steps" in row.quantity for row in report.rows)
 
