@@ -26,7 +26,7 @@ class NoCounterpartError(TypeError):
     """A formula of a layer of one's own that cannot be run on what stands for its arrays."""
 
 
-def is_own(layer: nn.Layer) -> bool:
+def has_own_forward(layer: nn.Layer) -> bool:
     """Whether a layer's forward is the reader's own, not one of numpy_nn's that it has inherited."""
     return not inspect.unwrap(type(layer).forward).__module__.startswith("numpy_nn.")
 

@@ -16,7 +16,7 @@ from torch import Tensor
 
 import numpy_nn as nn
 from torch_ref.models import perceptron_loss
-from torch_ref.own_layers import OwnLayer, is_own
+from torch_ref.own_layers import OwnLayer, has_own_forward
 
 Device = str | torch.device | None
 
@@ -54,6 +54,11 @@ COUNTERPARTS: tuple[tuple[type[nn.Layer], type[torch.nn.Module], tuple[str, ...]
 )
 TO_TORCH = {ours: (theirs, names) for ours, theirs, names in COUNTERPARTS}
 FROM_TORCH = {theirs: (ours, names) for ours, theirs, names in COUNTERPARTS}
+
+
+def is_own(layer: nn.Layer) -> bool:
+    """Whether it is a layer of the reader's own, for which there is no counterpart but its own forward."""
+    return type(layer) not in TO_TORCH and has_own_forward(layer)
 
 
 def to_torch(net: nn.Layer, device: Device = None) -> Any:

@@ -220,7 +220,7 @@ def in_float32(rng, off):
 
     x, y = batch(rng)
     x = x.astype(np.float32)
-    return (Net32(), torch_net(), x, y, nn.CrossEntropyLoss()), {}, ["w2", "b1", "output"]
+    return (Net32(), torch_net(), x, y, nn.CrossEntropyLoss()), {}, ["w2", "output"]
 
 
 @style

@@ -32,7 +32,8 @@ MISTAKES = [(name, what) for name, make in STYLES.items() for what in make(np.ra
 @our.fewer(0.05)
 def test_right_networks_are_never_called_different(name, seed):
     report = compared_in(name, seed)
-    assert report.verdict == SAME, report
+    # In float32 a unit that stands on ReLU's kink leaves the precision open, and with it what can be told.
+    assert report.verdict == SAME or (name == "in_float32" and report.verdict == CANNOT_BE_TOLD), report
     assert not report.first
     assert any(" after 3 steps" in row.quantity for row in report.rows)
 
@@ -89,6 +90,22 @@ def test_what_rounding_decides_cannot_be_told():
     assert report["W2 after 1 step"].verdict == SAME
     assert report.verdict == CANNOT_BE_TOLD
     assert not report
+
+
+@every_style
+def test_the_precision_of_the_code_is_found(name):
+    for row in compared_in(name).rows:
+        # Two units of the last operation at the least, where anything before was in float32.
+        single = row.resolution >= 2.0**-23 * abs(row.mine)
+        assert single == (name == "in_float32") or row.hint, row
+
+
+def test_units_that_saturate_are_not_called_different():
+    # 1 - tanh(z)^2 near 0: moves of last bits leave tanh as it is, and two libraries differ in its last bit.
+    report = compared_in("attributes_with_rows_of_biases", seed=211)
+    row = report["gradient with respect to x"]
+    assert row.verdict == SAME
+    assert row.difference < 0.5 * row.resolution
 
 
 def two_layers(rng):
@@ -234,7 +251,7 @@ def test_the_tail_is_that_of_students_distribution(freedom):
 
 
 def test_the_safety_factor_is_passed_with_the_stated_chance():
-    assert abs(tail(safety_factor(16, 1), 15) - CHANCE) < 1e-9
+    assert abs(tail(safety_factor(16, 1), 15) / CHANCE - 1) < 1e-6
     assert safety_factor(16, 1000) > safety_factor(16, 1) > safety_factor(64, 1)
     with pytest.raises(ValueError, match="runs: expected at least 2"):
         safety_factor(1, 1)

@@ -17,8 +17,9 @@ import numpy as np
 import numpy_nn as nn
 from torch_ref.bounds import layers
 from torch_ref.bounds.layers import Gradients, Parameters
-from torch_ref.own_layers import Stand, is_own, refused, stand_in
+from torch_ref.own_layers import Stand, refused, stand_in
 from torch_ref.rounding import Rounded
+from torch_ref.twin import is_own
 
 Pull = Callable[[Rounded], Sequence[Rounded]]
 

@@ -15,7 +15,7 @@ import math
 import numpy as np
 
 # That two arrays which are the same are called different by chance.
-CHANCE = 1e-4
+CHANCE = 1e-9
 
 # The tail's integral is a sum over so many midpoints.
 POINTS = 4096

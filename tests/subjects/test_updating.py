@@ -1,0 +1,92 @@
+"""The steps that code makes by itself, and what it predicts beside its loss."""
+
+import numpy as np
+import pytest
+
+from numpy_nn.subjects import Hints, SubjectError, as_subject
+
+X, Y = np.arange(6.0).reshape(3, 2) / 5 - 0.4, np.array([[1.0], [0.0], [2.0]])
+
+
+class Linear:
+    """One weight, and a loss of its own."""
+
+    def __init__(self):
+        self.W, self.lr = np.array([[0.5], [-0.25]]), 0.25
+
+    def forward(self, x):
+        return x @ self.W
+
+    def loss(self, x, y):
+        d = x @ self.W - y
+        return 0.5 * (d**2).sum(), {"W": x.T @ d}
+
+
+class WithRate(Linear):
+    def update(self, lr):
+        self.W = self.W - lr * self.W
+
+
+class WithGradient(Linear):
+    def step(self, grads, lr=0.1):
+        self.W = self.W - lr * grads["W"]
+
+
+class WithItsOwnRate(Linear):
+    def update(self):
+        self.W = self.W - self.lr
+
+
+class WithData(Linear):
+    def train_step(self, x, y):
+        self.W = self.W - self.lr * self.loss(x, y)[1]["W"]
+
+
+class Fails(Linear):
+    def update(self, lr):
+        raise RuntimeError(f"no step of {lr}")
+
+
+def subject_of(kind):
+    subject = as_subject(kind(), (X,), Y, Hints())
+    gradient = subject.gradients(np.ones(()))["W"]
+    return subject, gradient
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "rate", "expected"),
+    [
+        (WithRate, "update", None, lambda w, _: w - 0.5 * w),
+        (WithGradient, "step", None, lambda w, g: w - 0.5 * g),
+        (WithItsOwnRate, "update", 0.25, lambda w, _: w - 0.25),
+        (WithData, "train_step", 0.25, lambda w, g: w - 0.25 * g),
+    ],
+)
+def test_a_step_is_that_of_the_object(kind, name, rate, expected):
+    subject, gradient = subject_of(kind)
+    before = subject.arrays["W"].copy()
+    assert (subject.own_update, subject.own_rate) == (name, rate)
+    subject.update(0.5)
+    np.testing.assert_array_equal(subject.arrays["W"], expected(before, gradient))
+    subject.arrays["W"][...] = before
+    np.testing.assert_array_equal(subject.gradients(np.ones(()))["W"], gradient)
+
+
+def test_without_a_step_there_is_none():
+    subject, _ = subject_of(Linear)
+    assert (subject.own_update, subject.own_rate, subject.updates_in_backward) == ("", None, None)
+    with pytest.raises(TypeError, match=r"Linear: expected a method such as update\(lr\) or step\(\), got none"):
+        subject.update(0.1)
+
+
+def test_what_a_step_raises_is_the_codes_own():
+    subject, _ = subject_of(Fails)
+    with pytest.raises(SubjectError, match=r"RuntimeError: no step of 0\.1"):
+        subject.update(0.1)
+
+
+def test_a_prediction_is_what_forward_makes_of_the_present_input():
+    subject, _ = subject_of(Linear)
+    np.testing.assert_array_equal(subject.prediction(), X @ subject.arrays["W"])
+    with subject.at({"W": 2 * subject.arrays["W"]}):
+        np.testing.assert_array_equal(subject.prediction(), X @ subject.arrays["W"])
