@@ -76,18 +76,25 @@ class Asking {
   clear() {
     Object.assign(this, { asked: null, pinned: false });
     this.page.mark(null, [], []);
-    this.panel.innerHTML =
-      "<p class='hint'>Hover, tap or focus any number to ask where it comes from. " +
-      "An underlined one can be changed.</p>";
+    this.tell();
+  }
+
+  // While nothing is asked: what the step does, for those whose window has scrolled past the story.
+  tell() {
+    const { title, formula } = this.page.model.steps[this.page.step];
+    const told = element("p", { class: "told", "aria-hidden": "true" });
+    told.innerHTML = `<strong>${title}</strong> ${formula}`;
+    const hint = "Hover, tap or focus any number to ask where it comes from. An underlined one can be changed.";
+    this.panel.replaceChildren(told, element("p", { class: "hint" }, hint));
   }
 
   refresh() {
-    if (!this.asked) return;
+    if (!this.asked) return this.tell();
     const { model } = this.page;
     const [sources, dependents] = [model.sources(...this.asked), model.dependents(...this.asked)];
     this.page.mark(this.asked, sources, dependents);
-    if (this.panel.contains(document.activeElement) && document.activeElement.matches("input")) return;
-    this.panel.replaceChildren(...this.answer(model.arrays.get(this.asked[0]), sources, dependents));
+    if (this.panel.contains(document.activeElement) && document.activeElement.matches("input")) return undefined;
+    return this.panel.replaceChildren(...this.answer(model.arrays.get(this.asked[0]), sources, dependents));
   }
 
   answer(array, sources, dependents) {

@@ -7,10 +7,7 @@ class Editing {
     this.rate = document.getElementById("lr");
     this.reset = document.getElementById("reset");
     this.rate.value = page.model.lr;
-    this.rate.addEventListener("input", () => {
-      const lr = this.rate.valueAsNumber;
-      if (this.accept(this.rate, lr >= 0, "a number ≥ 0")) this.change(() => (page.model.lr = lr));
-    });
+    this.whileTyping(this.rate, (lr) => lr >= 0, "a number ≥ 0", () => page.model.lr, (lr) => (page.model.lr = lr));
     this.reset.addEventListener("click", () => {
       page.model.load();
       this.rate.value = page.model.lr;
@@ -24,25 +21,37 @@ class Editing {
     const { model } = this.page;
     const label = array.editable === "label";
     const input = element("input", { type: "number", step: label ? 1 : "any", value: model.values[array.name][i][j] });
-    const wanted = label ? `a class, 0 to ${model.classes - 1}` : "a number";
+    const wanted = label ? `a class, 0 to ${model.classes - 1}` : "a number, −1,000,000 to 1,000,000";
     if (label) Object.assign(input, { min: 0, max: model.classes - 1 });
     input.setAttribute("aria-label", spokenEntry(array, i, j));
-    input.addEventListener("input", () => {
-      const x = input.valueAsNumber;
-      const aClass = Number.isInteger(x) && x >= 0 && x < model.classes;
-      const fine = label ? aClass : Math.abs(x) <= 1e6;
-      if (this.accept(input, fine, wanted)) this.change(() => (model.values[array.name][i][j] = x));
-    });
+    const aClass = (x) => Number.isInteger(x) && x >= 0 && x < model.classes;
+    const fine = label ? aClass : (x) => Math.abs(x) <= 1e6;
+    const set = (x) => (model.values[array.name][i][j] = x);
+    this.whileTyping(input, fine, wanted, () => model.values[array.name][i][j], set);
     const symbol = element("span");
     symbol.innerHTML = math(entrySymbol(array, i, j), equals);
     const hint = element("span", { class: "hint" }, `${wanted}; all that depends on it follows`);
     return element("p", { class: "field" }, element("label", {}, symbol, " ", input), " ", hint);
   }
 
-  accept(input, fine, wanted) {
-    input.setCustomValidity(fine ? "" : `expected ${wanted}`);
-    input.reportValidity();
-    return fine;
+  // What is typed counts at once, as long as it is fine. When it no longer is, what it began with, such as the 1 of 1e9,
+  // does not stay: the number is again what it was before.
+  whileTyping(input, isFine, wanted, get, set) {
+    let before = get();
+    input.addEventListener("focus", () => (before = get()));
+    input.addEventListener("input", () => {
+      const x = input.valueAsNumber;
+      const fine = isFine(x);
+      input.setCustomValidity(fine ? "" : `expected ${wanted}`);
+      input.reportValidity();
+      const value = fine ? x : before;
+      if (value !== get()) this.change(() => set(value));
+    });
+    input.addEventListener("blur", () => {
+      if (input.validity.valid) return;
+      input.value = get();
+      input.setCustomValidity("");
+    });
   }
 
   change(set) {

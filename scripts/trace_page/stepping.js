@@ -1,7 +1,8 @@
 "use strict";
 // Forward and back: buttons, arrow keys, a slider, play, and the address's #step=7.
 
-const SECONDS_A_STEP = 1.8;
+// To read a step's sentence and find its array takes a while; who knows them, or wants more time, can say so.
+const PACES = { slow: 8, steady: 4, quick: 1.5 };
 
 class Stepping {
   constructor(page) {
@@ -10,6 +11,10 @@ class Stepping {
     this.timer = null;
     const at = (id) => document.getElementById(id);
     [this.slider, this.position, this.playButton] = [at("slider"), at("position"), at("play")];
+    this.pace = at("pace");
+    for (const name of Object.keys(PACES)) this.pace.append(element("option", { value: name }, name));
+    this.pace.value = "steady";
+    this.pace.addEventListener("change", () => this.timer && this.start());
     this.slider.max = this.last;
     this.slider.addEventListener("input", () => this.userGoesTo(Number(this.slider.value)));
     const targets = { first: () => 0, back: () => page.step - 1, forward: () => page.step + 1, last: () => this.last };
@@ -27,7 +32,7 @@ class Stepping {
   }
 
   key(event, targets) {
-    if (event.altKey || event.ctrlKey || event.metaKey || event.target.closest("input, td[data-name]")) return;
+    if (event.altKey || event.ctrlKey || event.metaKey || event.target.closest("input, select, td[data-name]")) return;
     const name = { Home: "first", ArrowLeft: "back", ArrowRight: "forward", End: "last" }[event.key];
     if (name) {
       event.preventDefault();
@@ -45,11 +50,16 @@ class Stepping {
   toggle() {
     if (this.timer) return this.stop();
     if (this.page.step === this.last) this.page.goTo(0);
+    return this.start();
+  }
+
+  start() {
+    clearInterval(this.timer);
     this.timer = setInterval(() => {
       this.page.goTo(this.page.step + 1);
       if (this.page.step === this.last) this.stop();
-    }, SECONDS_A_STEP * 1000);
-    return this.showPlaying();
+    }, PACES[this.pace.value] * 1000);
+    this.showPlaying();
   }
 
   stop() {
@@ -62,7 +72,9 @@ class Stepping {
     this.playButton.textContent = this.timer ? "Pause" : "Play";
   }
 
+  // The address follows, so that it can be kept or sent: it opens at this step.
   show(step) {
+    if (location.hash !== `#step=${step}` && (step || location.hash)) history.replaceState(null, "", `#step=${step}`);
     this.slider.value = step;
     const { title, formula, text } = this.page.model.steps[step];
     this.slider.setAttribute("aria-valuetext", `${step} of ${this.last}: ${title}`);

@@ -58,7 +58,7 @@ class Strip {
   }
 
   // Bring a part of the strip into view: sideways inside the strip; up and down, between what is fixed above and the
-  // answer below, if the reader is looking at the strip or the network stays in view anyway.
+  // answer below.
   follow(part) {
     const behavior = calm() ? "auto" : "smooth";
     const [outer, inner] = [this.root.getBoundingClientRect(), part.getBoundingClientRect()];
@@ -69,7 +69,6 @@ class Strip {
     const fixed = document.body.classList.contains("stays");
     const top = (fixed ? at("stage") : at("controls")).getBoundingClientRect().bottom + 52;
     const bottom = at("asked").getBoundingClientRect().top - 8;
-    if (!fixed && outer.top > innerHeight / 2) return;
     if (inner.bottom > bottom) scrollBy({ top: Math.min(inner.bottom - bottom, inner.top - top), behavior });
     else if (inner.top < top) scrollBy({ top: inner.top - top, behavior });
   }

@@ -270,6 +270,44 @@ def test_what_is_no_number_or_no_class_is_not_taken(page):
         press(page, Keys.ESCAPE)
 
 
+@pytest.mark.parametrize("typed", ["1e7", "1e400", "12345678"])
+def test_what_a_number_too_large_begins_with_does_not_stay(page, typed):
+    before = page.execute_script("return page.model.values['0.weight'][0][0]")
+    change(page, "0.weight", 0, 0, typed)
+    field = page.find_element(By.CSS_SELECTOR, "#answer input")
+    assert "−1,000,000 to 1,000,000" in page.execute_script("return arguments[0].validationMessage", field)
+    assert page.execute_script("return page.model.values['0.weight'][0][0]") == before
+    page.execute_script("arguments[0].blur()", field)
+    assert float(field.get_attribute("value")) == before
+    assert page.execute_script("return arguments[0].validity.valid", field)
+
+
+def test_the_address_follows_the_steps_and_opens_there(browse, page_file):
+    page = browse(page_file, step=3)
+    press(page, Keys.ARROW_RIGHT, Keys.ARROW_RIGHT)
+    assert page.current_url.endswith("#step=5")
+    page.refresh()
+    assert page.execute_script("return page.step") == 5
+    title = page.find_element(By.ID, "title").text
+    assert page.execute_script("return document.querySelector('.told strong').textContent") == title
+
+
+def test_the_pace_of_playing_can_be_changed_while_it_plays(page):
+    page.execute_script(
+        "const wait = setInterval; window.paces = []; window.setInterval = (f, ms) => (paces.push(ms), wait(f, ms))"
+    )
+    page.find_element(By.ID, "play").click()
+    for name in ("slow", "quick"):
+        page.execute_script(
+            "const pace = document.getElementById('pace'); pace.value = arguments[0];"
+            "pace.dispatchEvent(new Event('change'))",
+            name,
+        )
+    page.find_element(By.ID, "play").click()
+    assert page.execute_script("return paces") == [4000, 8000, 1500]
+    assert page.find_element(By.ID, "play").text == "Play"
+
+
 def test_a_damaged_recording_is_refused_in_one_line_and_no_number_is_shown(browse, tmp_path):
     path = tmp_path / "page.html"
     assert trace_backprop.main(["--sizes", "2,2", "--batch", "1", "--out", str(path)]) == 0

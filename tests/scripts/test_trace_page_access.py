@@ -98,10 +98,11 @@ def test_nothing_but_the_strip_scrolls_sideways(browse, page_file, width):
         assert wide <= window
 
 
-@pytest.mark.parametrize(("width", "height"), [(1280, 1000), (1440, 800), (375, 800)])
+@pytest.mark.parametrize(
+    ("width", "height"), [(1280, 1000), (1440, 800), (1366, 657), (1280, 720), (1024, 768), (375, 667)]
+)
 def test_the_active_array_is_brought_into_view(browse, page_file, width, height):
     page = browse(page_file, width=width, height=height)
-    page.execute_script("document.getElementById('strip').scrollIntoView()")
     for step in range(1, 17):
         go_to(page, step)
         left, right, top, start, first, last, low = page.execute_script(
