@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import base64
+import copy
 import importlib.util
 import json
 import os
@@ -16,6 +17,7 @@ import re
 import sys
 import zlib
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -41,9 +43,10 @@ NOT_SHOWN = {"hardsigmoid"}
 
 
 class Numerical(NamedTuple):
-    """The numerical derivative by each entry of an array, its bound, and where the loss has a kink both sides.
+    """The numerical derivative by each entry of an array, and its bound.
 
-    ``sides`` maps row and column, as "0,3", to the derivatives on the left and on the right and their bound.
+    Where ours is another, as at a kink, ``sides`` maps row and column, as "0,3", to the derivatives on the left and on
+    the right and their bound.
     """
 
     numerical: Array
@@ -54,14 +57,14 @@ class Numerical(NamedTuple):
         return {"numerical": self.numerical.tolist(), "bound": self.bound.tolist(), "sides": self.sides}
 
 
-def numerical_gradients(net: nn.Sequential, x: Array, y: Array) -> dict[str, Numerical]:
-    """The numerical derivative of the loss by every entry of every array that has a gradient.
+def numerical_gradients(net: nn.Sequential, x: Array, y: Array, ours: dict[str, Array]) -> dict[str, Numerical]:
+    """The numerical derivative of the loss by every entry of every array that has a gradient, ``ours`` by "NAME.grad".
 
     An output is varied by itself: the layers after it are run again, those before it are not asked.
     """
     loss, layers = nn.CrossEntropyLoss(), list(net)
 
-    def by(array: Array, run: Callable[[], Array]) -> Numerical:
+    def by(name: str, array: Array, run: Callable[[], Array]) -> Numerical:
         """The derivative of the loss of what ``run`` returns by each entry of ``array``, which it reads."""
         values, bounds, sides = np.empty(array.shape), np.empty(array.shape), {}
         for index in np.ndindex(array.shape):
@@ -72,11 +75,12 @@ def numerical_gradients(net: nn.Sequential, x: Array, y: Array) -> dict[str, Num
                 return float(loss(run(), y))
 
             values[index], bounds[index] = derivative(f, kept)
-            left, right = one_sided(f, kept)
-            bound = float(left.bound + right.bound)
-            if abs(right.value - left.value) > bound:
-                row, column = (0, *index)[-2:]
-                sides[f"{row},{column}"] = float(left.value), float(right.value), bound
+            if abs(ours[f"{name}.grad"][index] - values[index]) > bounds[index]:
+                left, right = one_sided(f, kept)
+                bound = float(left.bound + right.bound)
+                if abs(right.value - left.value) > bound:
+                    row, column = (0, *index)[-2:]
+                    sides[f"{row},{column}"] = float(left.value), float(right.value), bound
             array[index] = kept
         return Numerical(values, bounds, sides)
 
@@ -86,13 +90,14 @@ def numerical_gradients(net: nn.Sequential, x: Array, y: Array) -> dict[str, Num
         return array
 
     entry = x.copy()
-    result = {"input": by(entry, lambda: net(entry))}
+    result = {"input": by("input", entry, lambda: net(entry))}
     for name, p in net.named_parameters():
-        result[name] = by(p.data, lambda: net(x))
+        result[name] = by(name, p.data, lambda: net(x))
     output = x
     for k, layer in enumerate(layers):
         output = layer(output).copy()
-        result[f"{layer.name}.output"] = by(output, lambda k=k, output=output: from_layer(k + 1, output))  # type: ignore[misc]
+        name, run = f"{layer.name}.output", partial(from_layer, k + 1, output)
+        result[name] = by(name, output, run)
     return {f"{name}.grad": numerical for name, numerical in result.items()}
 
 
@@ -127,11 +132,12 @@ def torch_gradients(net: nn.Sequential, x: Array, y: Array) -> dict[str, Array]:
 def record(net: nn.Sequential, x: Array, y: Array, lr: float) -> dict[str, Any]:
     """What the page shows of one step of SGD on the cross-entropy: the recording, and both checks of its gradients."""
     check_size(net, x)
-    checks = {name: numerical.to_json() for name, numerical in numerical_gradients(net, x, y).items()}
-    if has_torch():
-        for name, gradient in torch_gradients(net, x, y).items():
-            checks[name]["torch"] = gradient.tolist()
+    before = copy.deepcopy(net)
     trace = nn.trace.record(net, nn.CrossEntropyLoss(), nn.SGD(net.parameters(), lr), x, y)
+    checks = {name: found.to_json() for name, found in numerical_gradients(before, x, y, trace.arrays).items()}
+    if has_torch():
+        for name, gradient in torch_gradients(before, x, y).items():
+            checks[name]["torch"] = gradient.tolist()
     return {**json.loads(trace.to_json()), "checks": checks}
 
 
