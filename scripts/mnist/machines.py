@@ -219,7 +219,9 @@ def _status(job: Callable[[Launched], int]) -> int:
         process.complain(f"rank {rank}: lost another process of this run, which ended or hangs; ending too")
         return 1
     except Ended:
-        process.complain(f"rank {rank}: told to end by torchrun, as when another process of the run has died")
+        # Before the processes have met, nobody knows whether another one has said why: torchrun names it in any case.
+        if isinstance(process, Launched):
+            process.complain(f"rank {rank}: told to end by torchrun, as when another process of the run has died")
         return 128 + signal.SIGTERM
     finally:
         for number, handler in handlers.items():
