@@ -24,7 +24,9 @@ def compared_in(name, seed=0, off=None, **settings) -> NetworkReport:
     return report
 
 
-MISTAKES = [(name, what) for name, make in STYLES.items() for what in make(np.random.default_rng(0), Off())[2]]
+# Every other one: each takes two seconds.
+EVERY = [(name, what) for name, make in STYLES.items() for what in make(np.random.default_rng(0), Off())[2]]
+MISTAKES = EVERY[::2]
 
 
 @every_style
@@ -38,6 +40,8 @@ def test_right_networks_are_never_called_different(name, seed):
     assert any(" after 3 steps" in row.quantity for row in report.rows)
 
 
+@pytest.mark.slow
+@pytest.mark.numerical
 @pytest.mark.parametrize(("name", "what"), MISTAKES)
 def test_a_mistake_of_a_millionth_is_found_where_it_is_first(name, what):
     off = 1e-4 if name == "in_float32" else 1e-6
