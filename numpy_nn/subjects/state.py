@@ -179,7 +179,7 @@ def global_generators() -> list[Any]:
 def equal(first: Any, second: Any) -> bool:
     """Whether two arrays have the same shape and the same numbers, with NaN where the other has NaN."""
     first, second = np.asarray(first), np.asarray(second)
-    # Looking for NaN takes many times as long as comparing, and hardly ever has anything to find.
+    # Looking for NaN takes several times as long as comparing, and hardly ever finds any.
     if first.shape == second.shape and not np.count_nonzero(first != second):
         return True
     return np.array_equal(first, second, equal_nan=True)

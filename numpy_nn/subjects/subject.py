@@ -249,7 +249,7 @@ class Subject:
 
 
 class _Running:
-    """What :meth:`Subject._running` returns: a class, as one made of a generator takes thrice as long to enter."""
+    """What :meth:`Subject._running` returns; a class, as every evaluation enters it and a generator takes longer."""
 
     __slots__ = ("_errstate", "_label")
 
