@@ -17,7 +17,7 @@ from numpy_nn.layers import Layer
 from numpy_nn.network import Sequential
 from numpy_nn.subjects import Hints, LiveSubject, Subject, SubjectError, SurrogateSubject, as_subject, several
 from numpy_nn.subjects.jax_functions import jax_subject
-from numpy_nn.subjects.state import in_float64
+from numpy_nn.subjects.state import equal, in_float64
 
 
 def check_gradients(
@@ -170,8 +170,8 @@ def _chain(net: Sequential, x: Array, loss: Any, targets: Any, report: GradientR
     grad_output = subject.random_grad_output(np.random.default_rng(0), whole.shape)
     end_to_end: dict[str, Any] = subject.gradients(grad_output)
     steps = _backward_step_by_step(net, grad_output)
-    same = np.array_equal(whole, output, equal_nan=True)
-    same &= all(np.array_equal(end_to_end[name], steps[name], equal_nan=True) for name in steps)
+    same = equal(whole, output)
+    same &= all(equal(end_to_end[name], steps[name]) for name in steps)
     if not same:
         report.problems.append("the network's forward or backward is not that of its layers one after the other")
     report.evaluations += subject.evaluations

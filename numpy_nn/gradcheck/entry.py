@@ -32,6 +32,7 @@ from numpy_nn.gradcheck.measure.slopes import Mask, Slopes
 from numpy_nn.gradcheck.measure.verdicts import NEAR, examine, off_by, sizes
 from numpy_nn.gradcheck.progress import Progress
 from numpy_nn.gradcheck.report import CLOSE, RIGHT, UNDECIDED, WRONG, Diagnosis, Entry, GradientReport
+from numpy_nn.subjects.state import equal
 from numpy_nn.subjects.subject import Subject, SubjectError
 
 # Up to so many evaluations' worth of coordinates all are checked by default, beyond so many of them, drawn by chance.
@@ -234,7 +235,7 @@ def _call_before(subject: Subject, grad_output: Array) -> tuple[Array, dict[str,
 
 
 def _equal(first: Array | None, second: Array | None) -> bool:
-    return first is not None and second is not None and np.array_equal(first, second, equal_nan=True)
+    return first is not None and second is not None and equal(first, second)
 
 
 def _adds_up(first: Array, second: Array | None, previous: Array | None) -> bool:
@@ -393,8 +394,7 @@ def _sample(differences: Differences, samples: Any, rng: np.random.Generator) ->
         if evaluations <= ALL_UP_TO and evaluations * size > NUMBERS:
             return differences.some_groups(max(FEW, NUMBERS // (6 * size)))
         samples = "all" if evaluations <= ALL_UP_TO else SAMPLES
-    mask = np.ones(size, np.bool_)
-    if samples != "all" and samples < size:
-        mask[:] = False
+    mask = np.full(size, samples == "all" or samples >= size)
+    if not mask.all():
         mask[rng.choice(size, samples, replace=False)] = True
     return mask.reshape(differences.array.shape)

@@ -15,6 +15,7 @@ from numpy_nn.subjects import names
 from numpy_nn.subjects.costs import LossOfOutput
 from numpy_nn.subjects.gradients import Leaf, ParameterGradient
 from numpy_nn.subjects.places import Path, Place, Step, follow, written
+from numpy_nn.subjects.state import equal
 from numpy_nn.subjects.subject import Array, Subject
 
 # Roles of backward's arguments, beside the names of forward's: the gradients of the outputs, what forward returned
@@ -105,16 +106,18 @@ class CalledCode(Subject):
     def _run(self, replaced: Mapping[str, NDArray[Any]]) -> Sequence[Any]:
         self._install()
         kept = self._kept() if self._forward_updates else {}
-        arguments = [self._argument(name, replaced) for name in self.convention.inputs]
-        # What is taken from our arrays is a copy already.
-        ours = self.arrays.keys() - replaced.keys()
-        given = [
-            self.arrays[name] if name in ours else a.copy() if isinstance(a, np.ndarray) else None
-            for name, a in zip(self.convention.inputs, arguments, strict=True)
-        ]
+        arguments, given = [], []
+        for name in self.convention.inputs:
+            arguments.append(argument := self._argument(name, replaced))
+            # What is taken from our arrays is a copy already.
+            before = None if name in replaced else self.arrays.get(name)
+            if before is None and isinstance(argument, np.ndarray):
+                before = argument.copy()
+            if before is not None:
+                given.append((name, before, argument))
         result = self._forward(*arguments)
-        for name, before, after in zip(self.convention.inputs, given, arguments, strict=True):
-            if before is not None and not np.array_equal(before, after, equal_nan=True):
+        for name, before, after in given:
+            if not equal(before, after):
                 text = "forward changes its input in place: the caller's array no longer holds what it held"
                 self.warn(text if name == self.input else f"forward changes {name} in place")
         if self._forward_updates:
@@ -234,14 +237,10 @@ class CalledCode(Subject):
 
     def _install(self) -> None:
         """Have the code find our arrays in their places."""
-        ours = [(place, self.arrays[name]) for name, place in self._places.items()]
-        for place, array in [*ours, *self._lost.values()]:
-            held = place.read()
-            if isinstance(held, np.ndarray) and held.ndim == array.ndim:
-                if held is not array and not _same_memory(held, array):
-                    place.put(array)
-            else:
-                place.put(array.item())
+        for name, place in self._places.items():
+            _put(place, self.arrays[name])
+        for place, array in self._lost.values():
+            _put(place, array)
 
     def _put_back(self, kept: Mapping[str, Array], by: str) -> dict[str, Array]:
         """Undo what the code did to its parameters, and say so; returns those that it changed, as they were."""
@@ -253,7 +252,7 @@ class CalledCode(Subject):
                 place, array = self._lost[name]
             else:
                 continue
-            if not np.array_equal(np.asarray(place.read()), values, equal_nan=True):
+            if not equal(place.read(), values):
                 moved[name] = values
                 self.warn(
                     f"{by} changes {name}: it updates its parameters; judged are the gradients at the values before"
@@ -266,6 +265,17 @@ class CalledCode(Subject):
         """Copies of all that code may change and should not."""
         lost = {name: array for name, (_, array) in self._lost.items()}
         return {name: array.copy() for name, array in {**self.arrays, **lost}.items()}
+
+
+def _put(place: Place, array: NDArray[Any]) -> None:
+    """Have the code find this array in its place, or the number in it where a number was."""
+    held = place.read()
+    if held is array:
+        return
+    if not isinstance(held, np.ndarray) or held.ndim != array.ndim:
+        place.put(array.item())
+    elif not _same_memory(held, array):
+        place.put(array)
 
 
 def _same_memory(first: NDArray[Any], second: NDArray[Any]) -> bool:

@@ -24,7 +24,7 @@ from numpy_nn.subjects.gradients import (
 )
 from numpy_nn.subjects.names import BUFFER, OUTPUTS, plain
 from numpy_nn.subjects.places import Path, Place, Step, parsed, places, written
-from numpy_nn.subjects.state import Snapshot, attributes, rate_of, rates_of
+from numpy_nn.subjects.state import Snapshot, attributes, equal, rate_of, rates_of
 from numpy_nn.subjects.subject import Array, SubjectError
 from numpy_nn.subjects.updating import UpdatingCode
 
@@ -64,7 +64,7 @@ class CodeSubject(UpdatingCode):
         moved = self.arrays[name] * 1.125 + 0.0625
         with self.at({name: moved}):
             there = self.output()
-        matters = name in self._given or not np.array_equal(there, self.output(), equal_nan=True)
+        matters = name in self._given or not equal(there, self.output())
         del self.arrays[name]
         if matters and name not in constants:
             kind = "unclaimed" if self._says_none(name) else "buffer" if BUFFER.search(name) else "unchecked"
@@ -79,7 +79,7 @@ class CodeSubject(UpdatingCode):
         """Put back what forward has made of parameters, as one that clips its weights does, now and after each call."""
         for name, place in self._places.items():
             given = start.get(written(place.path), (None, self.arrays[name]))[1]
-            if given.shape == self.arrays[name].shape and not np.array_equal(given, self.arrays[name], equal_nan=True):
+            if given.shape == self.arrays[name].shape and not equal(given, self.arrays[name]):
                 self._forward_updates = True
                 self.arrays[name][...] = given
 
@@ -137,7 +137,7 @@ class CodeSubject(UpdatingCode):
             move()
             self._tried = move
             output = self.output()
-            return output.shape == home.shape and not np.array_equal(output, home, equal_nan=True)
+            return output.shape == home.shape and not equal(output, home)
         except (SubjectError, TypeError, ValueError, AttributeError):
             # An integer that is an index, a size, or a setting is no parameter; floats that cannot be moved may be one.
             return in_place

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from numpy_nn.parameter import Parameter
 from numpy_nn.subjects.names import GRADIENT_CONTAINERS, INPUT_GRADIENTS, PARAMETER_GRADIENTS, is_gradient_of, plain
 from numpy_nn.subjects.places import PARAMETER_VALUES, Path, Step, follow, places, written
+from numpy_nn.subjects.state import equal
 
 # Below it a match rests on a shape, or on a name that may mean something else: numbers must speak for it.
 SURE = 0.8
@@ -52,7 +53,7 @@ def leaves(returned: Any, owner: Any, before: Mapping[str, tuple[Any, NDArray[An
         value = np.asarray(place.read())
         if value.dtype.kind == "f" or value.ndim:
             old = before.get(written(place.path))
-            is_new = old is None or old[0] is not place.read() or not np.array_equal(old[1], value, equal_nan=True)
+            is_new = old is None or old[0] is not place.read() or not equal(old[1], value)
             found.append(Leaf(False, place.path, value, is_new))
     return found
 

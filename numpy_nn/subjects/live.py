@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from numpy_nn.subjects.places import Place, parsed
-from numpy_nn.subjects.state import Snapshot
+from numpy_nn.subjects.state import Snapshot, equal
 from numpy_nn.subjects.subject import Array, Subject
 
 
@@ -91,7 +91,7 @@ class _InPlace:
         self._array[...] = values
 
     def holds(self, values: Array) -> bool:
-        return np.array_equal(self._array, values.astype(self._array.dtype), equal_nan=True)
+        return equal(self._array, values.astype(self._array.dtype))
 
 
 class _Bound:
@@ -107,7 +107,7 @@ class _Bound:
         self._place.put(values.copy())
 
     def holds(self, values: Array) -> bool:
-        return np.array_equal(self.read(), values, equal_nan=True)
+        return equal(self.read(), values)
 
 
 def _place(name: str, value: Any) -> _InPlace | _Bound:

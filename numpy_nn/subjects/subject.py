@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from numpy_nn.subjects.state import Snapshot, attributes, find_generators, global_generators, restorer
+from numpy_nn.subjects.state import Snapshot, attributes, equal, find_generators, global_generators, restorer
 
 Array = NDArray[np.float64]
 
@@ -63,7 +63,7 @@ class Subject:
             self._return_home(self._home)
         self.restore_generators()
         with self._running():
-            outputs = [np.array(output) for output in self._run({})]
+            outputs = list(map(np.array, self._run({})))
         for output in outputs:
             if output.dtype.kind != "f":
                 raise TypeError(f"{self.label}: expected an output of floats, got an array of {output.dtype}")
@@ -179,7 +179,7 @@ class Subject:
     def _repeats(self) -> bool:
         """Whether five runs agree: more than two, as the draws of a few numbers may agree by chance."""
         first = self.output()
-        return all(np.array_equal(first, self.output(), equal_nan=True) for _ in range(4))
+        return all(equal(first, self.output()) for _ in range(4))
 
     @contextmanager
     def resized(self, rows: int) -> Iterator[bool]:
@@ -222,16 +222,9 @@ class Subject:
         """The gradients that the target claims, by the names of the arrays; a subclass knows how to ask for them."""
         raise NotImplementedError(f"{type(self).__name__} has no _claim")
 
-    @contextmanager
-    def _running(self) -> Iterator[None]:
+    def _running(self) -> _Running:
         """The subject's own code, without NumPy's warnings; what it raises becomes a SubjectError."""
-        try:
-            with np.errstate(all="ignore"):
-                yield
-        except SubjectError:
-            raise
-        except Exception as error:
-            raise SubjectError(f"{self.label}: {type(error).__name__}: {error}") from error
+        return _Running(self.label)
 
     def _joined(self, outputs: Sequence[NDArray[Any]]) -> NDArray[Any]:
         """Several outputs as one array: side by side if all have the rows of the first, else end to end."""
@@ -253,3 +246,20 @@ class Subject:
 
     def _in_rows(self) -> bool:
         return all(len(shape) > 1 and shape[0] == self._shapes[0][0] for shape in self._shapes)
+
+
+class _Running:
+    """What :meth:`Subject._running` returns; a class, as every evaluation enters it and a generator takes longer."""
+
+    __slots__ = ("_errstate", "_label")
+
+    def __init__(self, label: str) -> None:
+        self._label, self._errstate = label, np.errstate(all="ignore")
+
+    def __enter__(self) -> None:
+        self._errstate.__enter__()
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: Any) -> None:
+        self._errstate.__exit__(kind, error, trace)
+        if isinstance(error, Exception) and not isinstance(error, SubjectError):
+            raise SubjectError(f"{self._label}: {type(error).__name__}: {error}") from error

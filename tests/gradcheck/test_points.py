@@ -6,7 +6,7 @@ from foreign import Foreign
 
 import numpy_nn as nn
 from numpy_nn.gradcheck import check_gradients
-from numpy_nn.gradcheck.measure.points import far_points, other_points
+from numpy_nn.gradcheck.measure.points import far_points, median, other_points
 from numpy_nn.gradcheck.report import CLOSE, RIGHT, UNDECIDED, WRONG
 from numpy_nn.subjects import Hints, as_subject
 
@@ -306,3 +306,10 @@ def test_for_a_function_that_does_not_move_there_are_inputs_of_every_size():
     sizes = [np.abs(next(iter(p.moved.values()))).max() for p in far_points(subject, np.random.default_rng(0))]
     assert min(sizes) < 5.0
     assert max(sizes) == 1000.0 * np.abs(X).max()
+
+
+def test_the_median_is_numpys_also_of_nan_and_infinities():
+    windows = np.random.default_rng(0).choice(
+        [-np.inf, -1.0, 0.5, 2.0, np.inf, np.nan], (400, 3, 5), p=[0.18] * 5 + [0.1]
+    )
+    np.testing.assert_array_equal(median(windows), np.median(windows, axis=-1))

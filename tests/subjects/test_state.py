@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import numpy_nn as nn
-from numpy_nn.subjects.state import Snapshot, attributes, find_generators, in_float64, reachable, restorer
+from numpy_nn.subjects.state import Snapshot, attributes, equal, find_generators, in_float64, reachable, restorer
 
 MODULE_RNG = np.random.default_rng(0)
 Pair = namedtuple("Pair", "first second")
@@ -261,3 +261,20 @@ def test_what_cannot_be_copied_is_refused_with_the_way_out():
 
 def test_classes_functions_and_modules_have_no_attributes_of_their_own():
     assert [attributes(thing) for thing in (Slotted, in_globals, np, everything().items)] == [{}] * 4
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "are_equal"),
+    [
+        ([1.0, 2.0], [1.0, 2.0], True),
+        ([1.0, np.nan], [1.0, np.nan], True),
+        ([np.nan, 1.0], [1.0, np.nan], False),
+        ([1.0, 2.0], [1.0, 3.0], False),
+        ([1.0, 1.0], [1.0], False),
+        ([], [[]], False),
+        (0.0, -0.0, True),
+        (np.array([1, 2]), np.array([1.0, 2.0]), True),
+    ],
+)
+def test_arrays_are_equal_by_shape_and_numbers_with_nan_beside_nan(first, second, are_equal):
+    assert equal(first, second) is equal(second, first) is are_equal

@@ -54,27 +54,33 @@ def extrapolate(quotients: Array, rounding: Array, steps: Array, order: int) -> 
     more than ratio^(k order), as the series does: so three entries that agree by chance are not taken for converged.
     ``rounding`` is how far rounding may have moved each quotient; how far it moves the entry is added.
     """
-    ratio = float(steps[0] / steps[1])
+    ratio, shape = float(steps[0] / steps[1]), quotients.shape[1:]
+    quotients, rounding = quotients.reshape(len(steps), -1), rounding.reshape(len(steps), -1)
     nothing = np.zeros_like(quotients[0])
     row, rounding_row, error_row = [quotients[0]], [rounding[0]], [nothing]
-    values, errors = [], []
+    # Filled in place, and as little else made as can be: new memory takes longer to get than to compute in.
+    values, errors = np.empty((2, len(steps) * (len(steps) - 1) // 2, nothing.size))
+    entries = zip(values, errors, strict=True)
     for quotient, own_rounding in zip(quotients[1:], rounding[1:], strict=True):
         new, new_rounding, new_error = [quotient], [own_rounding], [nothing]
         for k, (above, rounding_above) in enumerate(zip(row, rounding_row, strict=True), start=1):
             factor = 1.0 / (ratio ** (k * order) - 1.0)
+            value, error_and_rounding = next(entries)
             change = new[-1] - above
-            new.append(new[-1] + change * factor)
-            new_rounding.append(new_rounding[-1] * (1.0 + factor) + rounding_above * factor)
+            new.append(np.add(new[-1], np.multiply(change, factor, out=value), out=value))
+            own = new_rounding[-1] * (1.0 + factor)
+            own += rounding_above * factor
+            new_rounding.append(own)
             # |T_jk - T_j-1,k-1|, the larger distance of the two.
-            error = np.abs(change) * (1.0 + factor)
+            error = np.abs(change, out=change)
+            error *= 1.0 + factor
             if k < len(error_row):
                 # Where coarser steps have left the function's domain, there is no error to go by.
-                error = np.where(np.isnan(error), error, np.fmax(error, error_row[k] / ratio ** (k * order)))
+                np.fmax(error, error_row[k] / ratio ** (k * order), out=error, where=~np.isnan(error))
             new_error.append(error)
-            values.append(new[-1])
-            errors.append(error + new_rounding[-1])
+            np.add(error, own, out=error_and_rounding)
         row, rounding_row, error_row = new, new_rounding, new_error
-    return Table(np.stack(values), np.stack(errors))
+    return Table(values.reshape(-1, *shape), errors.reshape(-1, *shape))
 
 
 def scale_of(x: Array) -> Array:
@@ -88,7 +94,8 @@ def own_scale_of(x: Array) -> Array:
     """The size of each entry by itself; of the numbers around it where it is 0 or smaller than ``TINY``."""
     size = np.abs(x)
     vanishing = size < TINY
-    return np.asarray(np.where(vanishing, scale_of(x), np.exp2(np.floor(np.log2(np.where(vanishing, 1.0, size))))))
+    own = np.exp2(np.floor(np.log2(np.where(vanishing, 1.0, size))))
+    return np.asarray(np.where(vanishing, scale_of(x), own) if vanishing.any() else own)
 
 
 def noise_level(evaluate: Callable[[float], Array], points: int = 9) -> Array:
@@ -189,7 +196,12 @@ def _least_bound(table: Table, h: Array) -> Estimate:
 
 def rounding_of(noise: Array, plus: Array, minus: Array) -> Array:
     """How far rounding may move half the difference of these two: the noise that was measured, at least half a unit."""
-    return np.asarray(noise + UNIT_ROUNDOFF * np.maximum(np.abs(plus), np.abs(minus)) + SMALLEST)
+    found = np.asarray(np.abs(plus))
+    np.maximum(found, np.abs(minus), out=found)
+    found *= UNIT_ROUNDOFF
+    found += noise
+    found += SMALLEST
+    return found
 
 
 def complex_step(f: Callable[[Any], ArrayLike], x: ArrayLike) -> Array:

@@ -160,7 +160,7 @@ def _bends(reach: Array, lines: Array, evaluate: Callable[[Array], Array]) -> Ar
         # A curve changes its slope everywhere, a kink in one place.
         curvature = np.diff(np.diff(lines, axis=0) / np.diff(reach)[:, None], axis=0) / np.diff(reach)[1:, None]
         around = sliding_window_view(np.pad(curvature, ((2, 2), (0, 0)), "reflect"), 5, axis=0)
-        k = np.nan_to_num(np.abs(curvature - np.median(around, axis=-1)), nan=-1.0).argmax(axis=0)
+        k = np.nan_to_num(np.abs(curvature - median(around)), nan=-1.0).argmax(axis=0)
         first = change[k, columns]
         hopeful = first > 1e-6 * np.nan_to_num(slopes, nan=0.0).max(axis=0)
         if not hopeful.any():
@@ -179,3 +179,12 @@ def _bends(reach: Array, lines: Array, evaluate: Callable[[Array], Array]) -> Ar
             t = np.stack([t[k + i, columns] for i in range(3)])
             values = np.stack([values[k + i, columns] for i in range(3)])
     return np.where(hopeful & (last > STAYS * first), t[1], np.nan)
+
+
+def median(windows: Array) -> Array:
+    """The median along the last axis, of an odd length; NaN where there is a NaN.
+
+    NumPy's own loads the masked arrays at its first call, which takes longer than all that is done here.
+    """
+    ordered = np.sort(windows, axis=-1)
+    return np.where(np.isnan(ordered[..., -1]), np.nan, ordered[..., ordered.shape[-1] // 2])

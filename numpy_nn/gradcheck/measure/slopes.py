@@ -41,13 +41,16 @@ def summarise(
     plus, minus = outputs
     t = steps.reshape(-1, 1, 1, 1)
     with np.errstate(all="ignore"):
-        rounding = rounding_of(noise, plus, minus) / t
-        value, bound = _choose(extrapolate((plus - minus) / (2.0 * t), rounding, steps, order=2), grad_output)
+        rounding = rounding_of(noise, plus, minus)
+        rounding /= t
+        quotients = plus - minus
+        quotients /= 2.0 * t
+        value, bound = _choose(extrapolate(quotients, rounding, steps, order=2), grad_output)
         found = {"value": value.sum(axis=-1), "bound": bound, "flat": np.all(plus == minus, axis=(0, 3))}
         if not sides:
             return found
-        quotients = ((plus - center) / t, (center - minus) / t)
-        chosen = [_choose(extrapolate(q, 2.0 * rounding, steps, order=1), grad_output) for q in quotients]
+        one_sided = ((plus - center) / t, (center - minus) / t)
+        chosen = [_choose(extrapolate(q, 2.0 * rounding, steps, order=1), grad_output) for q in one_sided]
         (right, right_bound), (left, left_bound) = chosen
         side_bound = right_bound + left_bound
         found |= {
