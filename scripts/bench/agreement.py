@@ -185,6 +185,11 @@ def check_arrays(
 ) -> None:
     """ValueError, naming the engine and the array, for the first that is further from the expected than rounding."""
     given = list(got)
+    if len(given) != 2 * len(workload.weights):
+        raise ValueError(
+            f"{workload.case.label}: {name}, {what}: expected {2 * len(workload.weights)} arrays, got {len(given)}; "
+            "nothing was timed"
+        )
     for array, right, tolerance, value in zip(names_of(workload), expected, tolerances, given, strict=True):
         if np.shape(value) != right.shape:
             raise ValueError(
@@ -206,3 +211,15 @@ def check_steps(engines: Mapping[str, Callable[[Workload], Any]], workload: Work
         engine = make(right.probe)
         engine.step()
         check_arrays(name, "after a step", workload, right.after, right.of_after, engine.parameters())
+    if workload.case.kind == "backward":
+        _check_gradients(engines, workload, right)
+
+
+def _check_gradients(engines: Mapping[str, Callable[[Workload], Any]], workload: Workload, right: Reference) -> None:
+    """The same of what a backward pass returns, which need not be what a step uses."""
+    probe = copy.copy(right.probe)
+    probe.case = replace(probe.case, kind="backward")
+    for name, make in engines.items():
+        found = make(probe).returned_gradients()
+        if found is not None:
+            check_arrays(name, "backward", workload, right.gradients, right.of_gradients, found)

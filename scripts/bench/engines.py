@@ -54,6 +54,8 @@ KIND_LIMITS: dict[str, frozenset[str]] = {
     "scikit-learn": frozenset({"step", "epoch", "inference"}),
     "jax": frozenset(KINDS) - {"backward"},
 }
+# What steps by SGD alone.
+SGD_ONLY: set[str] = set()
 
 
 def missing(name: str) -> str | None:
@@ -80,6 +82,8 @@ def does(name: str, case: Case) -> bool:
     if name == FLOOR:
         return case.kind != "optimizer"
     if name == "scikit-learn" and case.sizes[-1] < 3:
+        return False
+    if name in SGD_ONLY and case.kind in ("step", "epoch") and case.optimizer != "sgd":
         return False
     return case.kind in KIND_LIMITS.get(name, KINDS)
 
