@@ -23,7 +23,7 @@ import json
 import re
 import time
 from collections.abc import Callable, Generator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 from rich.console import Console
@@ -36,6 +36,7 @@ from scripts import blas_kernels
 from scripts.bench import machine, memory, report
 from scripts.bench.cases import CLASSES, DTYPES, KINDS, LEARNING_RATES, PIXELS, SUITES, Case, Suite, Workload, adapted
 from scripts.bench.engines import ENGINES, MODULES, ON_CUDA, does, has_cuda, make_engines, missing
+from scripts.bench.mine import left_out, registered
 from scripts.bench.threads import OnThreads
 from scripts.bench.timing import run_rounds, settle
 from scripts.command_line import Parser, listed, number, positive, sizes, threads
@@ -66,7 +67,8 @@ def measure(
         if engine.python_memory:
             result.allocated[name] = memory.bytes_allocated(engine.work)
         if args.peak_memory:
-            result.memory[name] = memory.peak_memory(name, case)
+            result.memory[name] = memory.peak_memory(name, case, args.mine_words if name == args.mine_name else ())
+        result.notes += engine.notes
     return result
 
 
@@ -223,6 +225,11 @@ def parser() -> argparse.ArgumentParser:
     names = tuple(ENGINES)
     engines = f"out of {', '.join(names)} (default: all that are installed; quick goes without {', '.join(NOT_QUICK)})"
     made.add_argument("--engines", type=listed(names), metavar="NAMES", help=engines)
+    mine = "a class of your own beside them, with step(x, y, lr), set_weights(weights), loss(x, y)"
+    made.add_argument("--mine", metavar="FILE:CLASS", help=mine)
+    made.add_argument(
+        "--init", nargs="+", default=[], metavar="WORD", help="with --mine: what the class is called with"
+    )
     made.add_argument("--gpu", action="store_true", help="torch on CUDA too; all results go into runs/")
     made.add_argument("--rounds", type=number(int, 1), default=9, metavar="N", help="turns of each engine (default: 9)")
     sample = "least length of a turn in milliseconds (default: 20)"
@@ -253,12 +260,12 @@ def choose_cases(args: argparse.Namespace) -> tuple[Suite, list[Case]]:
 def choose_engines(args: argparse.Namespace) -> list[str]:
     """The engines, in the order of the tables. ValueError for one that cannot run here."""
     if args.engines is None:
-        left_out = (() if args.gpu else ON_CUDA) + (NOT_QUICK if args.suite == "quick" and not args.sizes else ())
-        return [name for name in ENGINES if name not in left_out and missing(name) is None]
+        without = (() if args.gpu else ON_CUDA) + (NOT_QUICK if args.suite == "quick" and not args.sizes else ())
+        return [name for name in ENGINES if name not in without and missing(name) is None]
     for name in args.engines:
         if lacking := missing(name):
             raise ValueError(f"--engines: {lacking}")
-    return [name for name in ENGINES if name in args.engines]
+    return [name for name in ENGINES if name in args.engines or name == args.mine_name]
 
 
 def prepare_for_gpu(args: argparse.Namespace, suite: str) -> None:
@@ -283,8 +290,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     args.counts = counts_up_to(most) if args.threads.auto else (most,)
     if args.sizes is None and (args.kind or args.batch):
         command.error(f"argument --{'kind' if args.kind else 'batch'}: expected --sizes with it")
+    if args.init and not args.mine:
+        command.error("argument --init: expected --mine with it")
     console = Console(highlight=False, soft_wrap=True)
     console.width = max(console.width, TABLE_WIDTH)
+    args.mine_name, args.mine_words = None, [args.mine, *args.init]
+    with ExitStack() as stack:
+        return carried_out(args, most, console, stack)
+
+
+def carried_out(args: argparse.Namespace, most: int, console: Console, stack: ExitStack) -> int:
+    """Do what was asked for; return the exit status."""
     try:
         if args.blas:
             show_blas(most, console)
@@ -292,6 +308,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         suite, cases = choose_cases(args)
         if args.gpu:
             prepare_for_gpu(args, suite.name)
+        if args.mine:
+            args.mine_name, notes = stack.enter_context(registered(args.mine, args.init))
+            for line in [*notes, *left_out(args.mine_name, cases)]:
+                console.print(line)
         names = choose_engines(args)
         if args.engines is None and (lacking := missing("torch")):
             console.print(f"{lacking}: its rows are left out")

@@ -36,8 +36,8 @@ PIXELS, CLASSES = 784, 10
 class Case:
     """One piece of work: ``kind`` on a perceptron of these ``sizes`` with ReLU and cross-entropy.
 
-    ``rows`` counts for "epoch" and "inference" only; the other kinds work on one batch. ValueError for a setting that
-    does not exist.
+    ``rows`` counts for "epoch" and "inference" only; the other kinds work on one batch. ``rate`` is the learning rate,
+    0 for that of ``LEARNING_RATES``. ValueError for a setting that does not exist.
     """
 
     kind: str
@@ -46,6 +46,7 @@ class Case:
     dtype: str = "float32"
     optimizer: str = "sgd"
     rows: int = 0
+    rate: float = 0.0
 
     def __post_init__(self) -> None:
         for name, value, known in (
@@ -79,7 +80,7 @@ class Case:
     @property
     def learning_rate(self) -> float:
         """The optimizer's."""
-        return LEARNING_RATES[self.optimizer]
+        return self.rate or LEARNING_RATES[self.optimizer]
 
     @property
     def batches(self) -> list[int]:

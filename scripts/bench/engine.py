@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
 from numpy.typing import NDArray
@@ -27,11 +27,12 @@ class Engine:
     python_memory: ClassVar[bool] = True
     adapts: bool = True
     mean_loss: Any = None  # of the last epoch's steps
+    notes: Sequence[str] = ()  # what its numbers are to be read with
 
     def __init__(self, workload: Workload) -> None:
         self.workload, self.case = workload, workload.case
         self.set_threads = self.thread_setter()
-        self.work: Callable[[], None] = getattr(self, self.case.kind)
+        self.work: Callable[[], object] = getattr(self, self.case.kind)
 
     def thread_setter(self) -> Callable[[int], object] | None:
         """What ``set_threads`` is: for engines on NumPy, that of its BLAS."""
@@ -58,6 +59,10 @@ class Engine:
     def parameters(self) -> list[NDArray[Any]]:
         """Copies of the parameters, each weight as (in, out) and then its bias."""
         raise NotImplementedError(f"{type(self).__name__} cannot do it: parameters")
+
+    def returned_gradients(self) -> list[NDArray[Any]] | None:
+        """The gradients of the parameters on the first batch, in their order, where they can be seen beside a step."""
+        return None
 
     def forward(self) -> None:
         """Logits and loss of the first batch."""

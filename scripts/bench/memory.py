@@ -8,12 +8,14 @@ import os
 import subprocess
 import sys
 import tracemalloc
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
 
 from scripts.bench.cases import Case, Workload
 from scripts.bench.engines import ENGINES, ON_CUDA
+from scripts.bench.mine import registered
 
 
 def bytes_allocated(work: Callable[[], object]) -> int:
@@ -52,16 +54,17 @@ def peak_of_this_process() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
-def peak_memory(engine: str, case: Case) -> int:
+def peak_memory(engine: str, case: Case, mine: Sequence[str] = ()) -> int:
     """The peak of a process that imports the engine and does the case's work once, on random numbers, in bytes.
 
-    Of an engine on CUDA, it is the device's memory that its tensors took.
+    ``mine`` are the file and class of an engine of the user's, and the words for its arguments. Of an engine on CUDA,
+    it is the device's memory that its tensors took.
 
     OSError, with what it said, if the process fails.
     """
     root = Path(__file__).resolve().parents[2]
     paths = os.pathsep.join([str(root), *filter(None, [os.environ.get("PYTHONPATH")])])
-    command = [sys.executable, "-m", "scripts.bench.memory", engine, json.dumps(asdict(case))]
+    command = [sys.executable, "-m", "scripts.bench.memory", engine, json.dumps(asdict(case)), *mine]
     done = subprocess.run(command, env={**os.environ, "PYTHONPATH": paths}, capture_output=True, text=True, check=False)
     if done.returncode:
         raise OSError(f"{case.label}: the process of {engine} failed: {done.stderr.strip().splitlines()[-1]}")
@@ -69,10 +72,13 @@ def peak_memory(engine: str, case: Case) -> int:
 
 
 def main() -> None:
-    """Do the work of the case in argv[2] with the engine in argv[1]; print the peak."""
+    """Do the work of the case in argv[2] with the engine in argv[1], which may be in argv[3]; print the peak."""
     settings = json.loads(sys.argv[2])
     workload = Workload(Case(**{**settings, "sizes": tuple(settings["sizes"])}))
-    engine = ENGINES[sys.argv[1]](workload)
+    with ExitStack() as stack:
+        if sys.argv[3:]:
+            stack.enter_context(registered(sys.argv[3], sys.argv[4:]))
+        engine = ENGINES[sys.argv[1]](workload)
     engine.prepare()
     engine.seconds(1)
     if sys.argv[1] in ON_CUDA:

@@ -54,6 +54,7 @@ class Result:
     threads: dict[str, list[int]] = field(default_factory=dict)
     allocated: dict[str, int] = field(default_factory=dict)
     memory: dict[str, int] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
 
     def summaries(self) -> dict[str, Summary]:
         """Median and quartiles of each engine's seconds."""
@@ -68,8 +69,8 @@ class Result:
         return self.case.operations / self.summaries()[name].median if self.case.operations else None
 
     def warnings(self) -> list[str]:
-        """What cannot be told apart, if anything."""
-        return [f"{self.case.label}: {line}" for line in noise_warnings(self.over(OURS), OURS)]
+        """What the numbers are to be read with, and what cannot be told apart, if anything."""
+        return [f"{self.case.label}: {line}" for line in [*self.notes, *noise_warnings(self.over(OURS), OURS)]]
 
 
 def duration(seconds: float) -> str:
