@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
@@ -25,7 +26,7 @@ from numpy_nn.subjects.gradients import (
 )
 from numpy_nn.subjects.names import BUFFER, OUTPUTS, plain
 from numpy_nn.subjects.places import Path, Place, Step, parsed, places, written
-from numpy_nn.subjects.state import Snapshot, attributes, rate_of, rates_of
+from numpy_nn.subjects.state import Snapshot, attributes, rate_of
 from numpy_nn.subjects.subject import Array, SubjectError
 from numpy_nn.subjects.updating import UpdatingCode
 
@@ -68,6 +69,29 @@ class CodeSubject(UpdatingCode):
         """Have nothing of it checked, for this reason."""
         self._repeatable = False
         self.complain(why)
+
+    def settings(self) -> dict[str, float]:
+        """The numbers by which the code can be set: among the arguments, and attributes that have no gradient."""
+        given = {name: value for name, value in self._given.items() if type(value) in (int, float)}
+        return given | {name: array.item() for name, (_, array) in self._lost.items() if array.ndim == 0}
+
+    @contextmanager
+    def with_setting(self, name: str, value: float) -> Iterator[None]:
+        """The same code with another number for one of :meth:`settings`; as before afterwards."""
+        before = self.settings()[name]
+
+        def put(number: float) -> None:
+            if name in self._lost:
+                self._lost[name][1][...] = number
+            else:
+                self._given[name] = number
+            self._install()
+
+        try:
+            put(value)
+            yield
+        finally:
+            put(before)
 
     def _leave_out(self, name: str, constants: Sequence[str]) -> None:
         """An argument of which no gradient was found is not checked; unless there is a reason for it, that is said."""
@@ -289,21 +313,6 @@ class CodeSubject(UpdatingCode):
         for name in self._moved:
             if name not in self._leaves and rate:
                 self._updates[name] = rate
-
-    def gradients_without_update(self, grad_output: Array) -> Mapping[str, Any]:
-        self.gradients(grad_output)
-        if not self._moved:
-            return {}
-        rates = rates_of(self._owner)
-        try:
-            self._rate = 0.0
-            for thing, name, _ in rates:
-                setattr(thing, name, 0.0)
-            return self.gradients(grad_output)
-        finally:
-            self._rate = 1.0
-            for thing, name, value in rates:
-                setattr(thing, name, value)
 
     def _says_none(self, name: str) -> bool:
         """Whether backward returns None in the place of this argument's gradient, as torch's functions do."""

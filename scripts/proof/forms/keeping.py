@@ -69,38 +69,35 @@ def private_slots(d, wrong):
     return (Dense(), d.array(5, 4)), {}, "_Dense__W"
 
 
-def flat_dense(d):
+class FlatDense:
     """A dense layer whose weight and bias are views of one vector, without a backward pass."""
-    weight, bias = d.array(4, 3), d.array(3)
 
-    class FlatDense:
-        def __init__(self):
-            self.theta = np.concatenate([weight.ravel(), bias])
-            self.W = self.theta[: weight.size].reshape(weight.shape)
-            self.b = self.theta[weight.size :]
+    def __init__(self, d):
+        weight, bias = d.array(4, 3), d.array(3)
+        self.theta = np.concatenate([weight.ravel(), bias])
+        self.W = self.theta[: weight.size].reshape(weight.shape)
+        self.b = self.theta[weight.size :]
 
-        def forward(self, x):
-            self.x = x
-            return x @ self.W + self.b
-
-    return FlatDense
+    def forward(self, x):
+        self.x = x
+        return x @ self.W + self.b
 
 
 @form
 def a_flat_vector_with_views(d, wrong):
-    class Dense(flat_dense(d)):
+    class Dense(FlatDense):
         def backward(self, g):
             self.grad = np.concatenate([wrong * (self.x.T @ g).ravel(), g.sum(axis=0)])
             return g @ self.W.T
 
-    return (Dense(), d.array(5, 4)), {}, "theta"
+    return (Dense(d), d.array(5, 4)), {}, "theta"
 
 
 @form
 def views_of_a_flat_vector(d, wrong):
-    class Dense(flat_dense(d)):
+    class Dense(FlatDense):
         def backward(self, g):
             self.dW, self.db = wrong * self.x.T @ g, g.sum(axis=0)
             return g @ self.W.T
 
-    return (Dense(), d.array(5, 4)), {}, "W"
+    return (Dense(d), d.array(5, 4)), {}, "W"
