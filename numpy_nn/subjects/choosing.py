@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from numpy_nn.subjects.agreement import CLOSELY, agreement, off_in_size
-from numpy_nn.subjects.calling import Convention, as_given, is_differentiated
+from numpy_nn.subjects.calling import CACHE, Convention, as_given, is_differentiated
 from numpy_nn.subjects.code import CodeSubject, output_paths
 from numpy_nn.subjects.conventions import conventions, is_certain, orders_of_inputs
 from numpy_nn.subjects.dressing import with_settings
@@ -97,6 +97,7 @@ def chosen(code: Code) -> CodeSubject:
     errors: list[tuple[bool, Exception]] = []
     tried: list[tuple[tuple[int, bool, int, float], CodeSubject]] = []
     ways = list(conventions(code.forward, code.backward, list(code.given), code.target, result))
+    lacking: CodeSubject | None = None
     is_mean_possible = any(convention.averaged for convention, _ in ways)
     for convention, by_name in ways:
         for path in paths:
@@ -107,6 +108,10 @@ def chosen(code: Code) -> CodeSubject:
                     return subject
                 agreeing, shaped, digits = agreement(subject)
             except (SubjectError, TypeError, ValueError) as error:
+                if _has_no_cache(called, result):
+                    lacking = lacking or _without_cache(code, called, error)
+                    if by_name:
+                        return lacking
                 errors.append((not by_name, error))
                 continue
             if convention.averaged:
@@ -122,10 +127,30 @@ def chosen(code: Code) -> CodeSubject:
             # of whose gradient the claimed one has the size.
             off = -off_in_size(subject) if is_mean_possible else 0.0
             tried.append(((digits if agrees else 0, by_name, shaped, off), subject))
+    if lacking is not None:
+        return lacking
     if not tried:
         before.restore()
         raise _told(errors, code)
     return max(tried, key=lambda trial: trial[0])[1]
+
+
+def _has_no_cache(convention: Convention, result: Any) -> bool:
+    """Whether backward would be given forward's cache, and that is None."""
+    rest = result[convention.outputs :] if isinstance(result, (tuple, list)) else ()
+    return CACHE in (convention.arguments or ()) and len(rest) > 0 and all(part is None for part in rest)
+
+
+def _without_cache(code: Code, convention: Convention, error: Exception) -> CodeSubject:
+    """A subject with nothing to check: a forward pass that keeps nothing, as in test mode, has no backward pass."""
+    subject = CodeSubject(
+        code.label, code.forward, code.backward, code.given, convention, owner=code.owner, target=code.target
+    )
+    subject.refuse(
+        f"{', '.join(subject.arrays)}: not checked: forward returns None for its cache, as many do outside of training,"
+        f" and backward cannot do without it ({error.__cause__ or error}); check it as it is called in training"
+    )
+    return subject
 
 
 def _is_value_and_gradients(result: Any) -> bool:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -24,7 +26,7 @@ from numpy_nn.subjects.gradients import (
 )
 from numpy_nn.subjects.names import BUFFER, OUTPUTS, plain
 from numpy_nn.subjects.places import Path, Place, Step, parsed, places, written
-from numpy_nn.subjects.state import Snapshot, attributes, equal, rate_of, rates_of
+from numpy_nn.subjects.state import Snapshot, attributes, equal, rate_of
 from numpy_nn.subjects.subject import Array, SubjectError
 from numpy_nn.subjects.updating import UpdatingCode
 
@@ -34,6 +36,10 @@ class CodeSubject(UpdatingCode):
 
     Or as they are named, with their gradients. What no gradient is found of is listed in ``unchecked``.
     """
+
+    def __init__(self, *given: Any, **named: Any) -> None:
+        super().__init__(*given, **named)
+        self._overlapping: dict[str, Place] = {}  # arrays that share memory with parameters
 
     def find_parameters(self, named: Mapping[str, str] | None = None, constants: Sequence[str] = ()) -> None:
         """Find the owner's parameters and what is the gradient of what. SubjectError if the code cannot be run.
@@ -58,6 +64,34 @@ class CodeSubject(UpdatingCode):
                 self._leave_out(name, constants)
         if self.input not in self.arrays:
             self.input = next(iter(self.arrays), self.input)
+
+    def refuse(self, why: str) -> None:
+        """Have nothing of it checked, for this reason."""
+        self._repeatable = False
+        self.complain(why)
+
+    def settings(self) -> dict[str, float]:
+        """The numbers by which the code can be set: among the arguments, and attributes that have no gradient."""
+        given = {name: value for name, value in self._given.items() if type(value) in (int, float)}
+        return given | {name: array.item() for name, (_, array) in self._lost.items() if array.ndim == 0}
+
+    @contextmanager
+    def with_setting(self, name: str, value: float) -> Iterator[None]:
+        """The same code with another number for one of :meth:`settings`; as before afterwards."""
+        before = self.settings()[name]
+
+        def put(number: float) -> None:
+            if name in self._lost:
+                self._lost[name][1][...] = number
+            else:
+                self._given[name] = number
+            self._install()
+
+        try:
+            put(value)
+            yield
+        finally:
+            put(before)
 
     def _leave_out(self, name: str, constants: Sequence[str]) -> None:
         """An argument of which no gradient was found is not checked; unless there is a reason for it, that is said."""
@@ -92,12 +126,18 @@ class CodeSubject(UpdatingCode):
                 return
             constants = [*constants, *(name for module in self._owner.modules() for name in module.buffers)]
         home = self.output()
-        known = [value for value in [*self._given.values(), *self.arrays.values()] if isinstance(value, np.ndarray)]
+        given = [value for value in self._given.values() if isinstance(value, np.ndarray)]
         for place in list(places(self._owner)):
             if not place.exists():
                 continue  # made by a forward pass, and gone where every one starts from the state at the beginning
             name, value = str(place), place.read()
-            if any(np.shares_memory(value, other) for other in known if isinstance(value, np.ndarray)):
+            if isinstance(value, np.ndarray) and any(np.shares_memory(value, other) for other in given):
+                continue
+            if ours := [
+                a for a in self.arrays.values() if isinstance(value, np.ndarray) and np.shares_memory(value, a)
+            ]:
+                if value.dtype == np.float64 and all(_is_part_or_vector(value, other) for other in ours):
+                    self._overlapping[name] = place
                 continue
             if name in self.arrays:
                 name = f"{type(self._owner).__name__}.{name}"
@@ -109,7 +149,6 @@ class CodeSubject(UpdatingCode):
                     self.unchecked.append((name, "buffer", int(np.size(value))))
                     continue
                 self._add(name, place)
-                known.append(self.arrays[name])
                 home = self.output()  # which in float64 may have other last digits than it had
             elif isinstance(value, np.ndarray) and value.dtype.kind == "f" and self._stays(place):
                 self._silent[name] = place
@@ -200,6 +239,7 @@ class CodeSubject(UpdatingCode):
             return digits(self, name, leaf.value.reshape(self.arrays[name].shape), grad_output) >= ROUGHLY
 
         self._leaves |= matched(wanted, [leaf for leaf in found if not self._is_of_silent(leaf)], agrees)
+        self._match_overlapping(found, agrees)
         self._add_silent(found)
         self._find_updates()
         if self.input in self.arrays and self.input not in self._leaves:
@@ -209,6 +249,37 @@ class CodeSubject(UpdatingCode):
             for name, leaf in self._leaves.items()
             if isinstance(leaf, Leaf) and name in self.arrays
         )
+
+    def _match_overlapping(self, found: Sequence[Leaf], agrees: Callable[[str, Leaf], bool]) -> None:
+        """Gradients of arrays that share their memory with parameters: of views of a flat vector, or of the vector.
+
+        Both may be claimed. What has no gradient by itself is checked where all of it is part of what has one.
+        """
+        main = list(self._places)
+        missing = any(name not in self._leaves for name in main)
+        for name, place in self._overlapping.items():
+            self._add(name, place)
+
+        def like(name: str, leaf: Leaf) -> float:
+            path, array = self._places[name].path, self.arrays[name]
+            likely = likeness(path, leaf, array.shape)
+            if missing and array.ndim == 1 and leaf.is_new and len(leaf.path) == 1 and leaf.value.shape == array.shape:
+                likely = max(likely, SURE * (plain(leaf.path[0].key) in ("grad", "grads", "gradient", "gradients")))
+            return likely if missing or likely >= SURE else 0.0
+
+        if self._overlapping:
+            wanted = {n: (self.arrays[n].shape, partial(like, n)) for n in self._places if n not in self._leaves}
+            taken = list(map(id, self._leaves.values()))
+            self._leaves |= matched(wanted, [leaf for leaf in found if id(leaf) not in taken], agrees)
+        for name in [name for name in self._places if name not in self._leaves]:
+            if name in self._overlapping or self._is_part_of_checked(name):
+                del self._places[name], self.arrays[name]
+
+    def _is_part_of_checked(self, name: str) -> bool:
+        """Whether each number of this parameter is one of those of arrays of which a gradient was found."""
+        checked = [n for n in self._places if n in self._leaves and n != name]
+        with self.at({n: np.full_like(self.arrays[n], np.nan) for n in checked}):
+            return bool(np.isnan(self.arrays[name]).all())
 
     def _is_of_silent(self, leaf: Leaf) -> bool:
         """Whether its name says that it is the gradient of an array on which the output does not depend here."""
@@ -242,21 +313,6 @@ class CodeSubject(UpdatingCode):
         for name in self._moved:
             if name not in self._leaves and rate:
                 self._updates[name] = rate
-
-    def gradients_without_update(self, grad_output: Array) -> Mapping[str, Any]:
-        self.gradients(grad_output)
-        if not self._moved:
-            return {}
-        rates = rates_of(self._owner)
-        try:
-            self._rate = 0.0
-            for thing, name, _ in rates:
-                setattr(thing, name, 0.0)
-            return self.gradients(grad_output)
-        finally:
-            self._rate = 1.0
-            for thing, name, value in rates:
-                setattr(thing, name, value)
 
     def _says_none(self, name: str) -> bool:
         """Whether backward returns None in the place of this argument's gradient, as torch's functions do."""
@@ -320,6 +376,11 @@ class CodeSubject(UpdatingCode):
         """Whether it is a loss without a forward pass whose gradient of the input is found: its arrays are weights."""
         no_network = self.is_loss and names.method(self._owner, names.FORWARDS) is None
         return no_network and self.input in self._leaves
+
+
+def _is_part_or_vector(array: Array, of: Array) -> bool:
+    """Whether it is not just the same numbers in another order, as a transpose is."""
+    return array.size != of.size or (array.ndim != of.ndim and 1 in (array.ndim, of.ndim))
 
 
 def _likeness_of(path: Path, shape: tuple[int, ...]) -> Callable[[Leaf], float]:

@@ -99,7 +99,7 @@ def likeness(parameter: Path, leaf: Leaf, shape: tuple[int, ...]) -> float:
 
 def _returned(parameter: Path, path: Path) -> float:
     """For a dict that was returned, by its keys."""
-    if not path or not isinstance(path[-1].key, str):
+    if not path or not isinstance(path[-1].key, (str, tuple)):
         return 0.0
     key = path[-1].key
     names = [step.key for step in parameter if step.key not in PARAMETER_VALUES] or [parameter[-1].key]

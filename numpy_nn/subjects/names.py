@@ -57,7 +57,8 @@ LOSSES = words(
 LOSS_GRADIENTS = BACKWARDS + words(
     "gradient gradients grad grads compute_gradients compute_gradient compute_grads gradient_function "
     "cost_function_prime costfunctionprime loss_gradient loss_grad d_loss dloss loss_prime cost_prime "
-    "cost_derivative backprop backward backward_pass bprop backpropagation delta derivative prime acc_grad"
+    "cost_derivative backprop backward backward_pass bprop backpropagation delta derivative prime acc_grad "
+    "input_grad input_gradient grad_input gradient_input"
 )
 # What has to be called between two steps where gradients are added up, or inputs kept.
 RESETS = words(
@@ -101,8 +102,12 @@ BUFFER = re.compile(
 
 
 def plain(name: Any) -> str:
-    """The name without case and without underscores at its ends."""
-    return str(name).strip("_").lower()
+    """The name without case and without underscores at its ends; that of a private attribute as it is written."""
+    return _MANGLED.sub("", str(name)).strip("_").lower()
+
+
+# What Python puts before a private name: self.__W of a class Net is kept as _Net__W.
+_MANGLED = re.compile(r"^_[A-Za-z]\w*?(?=__[A-Za-z])")
 
 
 def role(name: str) -> str:
@@ -144,7 +149,13 @@ def is_data(name: str) -> bool:
 
 
 def is_gradient_of(name: Any, of: Any) -> float:
-    """How surely ``name`` is that of the gradient of ``of``: 1 for the usual forms, 0 for no relation."""
+    """How surely ``name`` is that of the gradient of ``of``: 1 for the usual forms, 0 for no relation.
+
+    Of two tuples, as ``("dW", 1)`` and ``("W", 1)``, one part tells, and the others are the same.
+    """
+    if isinstance(name, tuple) and isinstance(of, tuple) and len(name) == len(of):
+        apart = [(a, b) for a, b in zip(name, of, strict=True) if a != b]
+        return is_gradient_of(*apart[0]) if len(apart) == 1 else 0.0
     if not (isinstance(name, str) and isinstance(of, str)):
         return 0.0
     if any(form.format(of) == name for form in GRADIENT_FORMS):

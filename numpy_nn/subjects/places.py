@@ -32,7 +32,7 @@ def written(path: Path) -> str:
 def parsed(text: str) -> Path:
     """The path that ``text`` is; a key after a dot may be that of a dict: ``grads.W`` as well as ``grads['W']``."""
     steps = []
-    for name, key in re.findall(r"""([^.\[\]]+)|\[('[^']*'|"[^"]*"|-?\d+)\]""", text):
+    for name, key in re.findall(r"""([^.\[\]]+)|\[('[^']*'|"[^"]*"|-?\d+|\([^()]*\))\]""", text):
         steps.append(Step(name, False) if name else Step(ast.literal_eval(key), True))
     return tuple(steps)
 

@@ -11,6 +11,7 @@ from types import CellType, CodeType
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from numpy_nn.layers import Layer
 from numpy_nn.subjects import names
@@ -21,7 +22,7 @@ Restorer = Callable[[], None]
 def in_float64(target: Any) -> Any:
     """A deep copy whose float32 arrays are float64. TypeError if the target cannot be copied."""
     try:
-        target = copy.deepcopy(target)
+        target = copy.deepcopy(target, _views_kept(target))
     except Exception as error:
         raise TypeError(
             f"target: {type(target).__name__} cannot be copied ({error}), and the check works on a copy; "
@@ -29,6 +30,45 @@ def in_float64(target: Any) -> Any:
         ) from error
     _widen(target, {})
     return target
+
+
+def _views_kept(target: Any) -> dict[int, Any]:
+    """For deepcopy: copies of arrays of which others in the target are views, and the same views of the copies.
+
+    deepcopy by itself makes of a view an array of its own, which a flat vector of parameters then no longer moves.
+    """
+    arrays = [thing for thing in reachable(target) if isinstance(thing, np.ndarray) and type(thing) is np.ndarray]
+    sharing: dict[int, list[NDArray[Any]]] = {}
+    for array in arrays:
+        sharing.setdefault(id(_root(array)), []).append(array)
+    memo: dict[int, Any] = {}
+    for group in sharing.values():
+        root = _root(group[0])
+        if len(group) > 1 and root.dtype.kind == "f" and all(array.dtype == root.dtype for array in group):
+            memo |= _copied_together(root, group)
+    return memo
+
+
+def _root(array: NDArray[Any]) -> NDArray[Any]:
+    """The array whose memory it is."""
+    while isinstance(array.base, np.ndarray):
+        array = array.base
+    return array
+
+
+def _copied_together(root: NDArray[Any], group: list[NDArray[Any]]) -> dict[int, Any]:
+    """Copies of arrays that share the memory of ``root``, which share that of its copy, in float64 at least."""
+    flat = root.ravel(order="K")
+    if not np.shares_memory(flat, root):  # its own memory has gaps
+        return {}
+    wide = flat.astype(np.promote_types(root.dtype, np.float64))
+    start, size = root.__array_interface__["data"][0], root.itemsize
+    copies: dict[int, Any] = {}
+    for array in group:
+        offset = (array.__array_interface__["data"][0] - start) // size * wide.itemsize
+        strides = tuple(stride // size * wide.itemsize for stride in array.strides)
+        copies[id(array)] = np.ndarray(array.shape, wide.dtype, wide.data, offset, strides)
+    return copies
 
 
 def _widen(thing: Any, done: dict[int, tuple[Any, Any]]) -> Any:
@@ -76,10 +116,14 @@ def attributes(thing: Any) -> dict[str, Any]:
 
 
 def slots(thing: Any) -> Iterator[str]:
-    """The names in the ``__slots__`` of an object's classes."""
+    """The names in the ``__slots__`` of an object's classes, those of private ones as Python mangles them."""
     for kind in type(thing).__mro__:
-        names = vars(kind).get("__slots__", ())
-        yield from (name for name in ((names,) if isinstance(names, str) else names) if not name.startswith("__"))
+        own = vars(kind).get("__slots__", ())
+        for name in (own,) if isinstance(own, str) else own:
+            if not name.startswith("__"):
+                yield name
+            elif not name.endswith("__"):
+                yield f"_{kind.__name__.lstrip('_')}{name}"
 
 
 def inner(thing: Any) -> Iterable[Any]:

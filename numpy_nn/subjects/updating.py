@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 
 from numpy_nn.subjects import names
 from numpy_nn.subjects.calling import CalledCode
-from numpy_nn.subjects.state import rate_of
+from numpy_nn.subjects.state import rate_of, rates_of
 from numpy_nn.subjects.subject import Array
 
 
@@ -64,6 +64,21 @@ class UpdatingCode(CalledCode):
         for name, value in values.items():
             self.arrays[name][...] = value
         self._install()
+
+    def gradients_without_update(self, grad_output: Array) -> Mapping[str, Any]:
+        self.gradients(grad_output)
+        if not self._moved:
+            return {}
+        rates = rates_of(self._owner)
+        try:
+            self._rate = 0.0
+            for thing, name, _ in rates:
+                setattr(thing, name, 0.0)
+            return self.gradients(grad_output)
+        finally:
+            self._rate = 1.0
+            for thing, name, value in rates:
+                setattr(thing, name, value)
 
     @property
     def _inputs(self) -> list[str]:

@@ -48,6 +48,10 @@ WORDS: dict[str, tuple[str, str]] = {
         "this is the derivative of another activation",
         "use the derivative of the function that forward computes",
     ),
+    "alpha_missing": (
+        "alpha is left out of the derivative where the input is negative",
+        "for f(x) = alpha (exp(x) - 1) it is alpha exp(x), which is f(x) + alpha",
+    ),
     "mask_inverted": (
         "the mask is inverted: the gradient passes where it should not",
         "let it pass where forward let the value pass",
@@ -86,6 +90,14 @@ WORDS: dict[str, tuple[str, str]] = {
     "weight_decay": (
         "a multiple of the parameter itself is left in: weight decay or another regulariser",
         "leave it to the optimizer, or add it to the loss",
+    ),
+    "penalty_factor": (
+        "the gradient of the penalty (weight decay, a regulariser) is off by a factor",
+        "differentiate what the loss has: the gradient of reg sum(W^2) is 2 reg W, that of 0.5 reg sum(W^2) is reg W",
+    ),
+    "penalty_missing": (
+        "the loss has a penalty on the parameter (weight decay, a regulariser), and its gradient is left out",
+        "add it: the gradient of reg sum(W^2) is 2 reg W, that of 0.5 reg sum(W^2) is reg W",
     ),
     "dropout_scale": ("dropout's scale 1 / (1 - p) is forgotten", "multiply by the same scaled mask as in forward"),
     "dropout_mask": ("dropout's mask is not applied", "multiply by the same scaled mask as in forward"),

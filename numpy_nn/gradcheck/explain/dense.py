@@ -42,6 +42,10 @@ def dense(e: Evidence) -> Iterator[Prediction]:
         ("derivative_at_input", "z (1 - z) for the derivative, with z the activation's input", z * (1.0 - z)),
         ("derivative_at_input", "1 - z^2 for the derivative, with z the activation's input", 1.0 - z**2),
     ]
+    if f.name == "elu":
+        guesses.insert(
+            0, ("alpha_missing", "f(z), without + alpha, for the derivative below 0", np.where(z > 0, 1.0, h))
+        )
     guesses += [
         ("other_activation", f"the derivative of {name}", other.derivative(z, **default_options(other)))
         for name, other in ACTIVATIONS.items()

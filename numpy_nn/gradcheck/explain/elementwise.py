@@ -42,11 +42,29 @@ def elementwise(e: Evidence) -> Iterator[Prediction]:
     }
     for formula, guess in guesses.items():
         yield Prediction("derivative_at_input", f"grad_output times {formula}, with x the input", g * guess)
+    yield from _exponential(e)
     yield Prediction("derivative_at_output", "grad_output f'(f(x))", e.vjp(g, y))
     for name, activation in ACTIVATIONS.items():
         if activation.elementwise and name != "identity":
             values = g * activation.derivative(x, **default_options(activation))
             yield Prediction("other_activation", f"grad_output times the derivative of {name}", values)
+
+
+def _exponential(e: Evidence) -> Iterator[Prediction]:
+    """An ELU, x or alpha (exp(x) - 1), and a derivative in which its alpha is left out, in one of two ways."""
+    x, y, g = e.x, e.output, e.grad_output
+    below = x < 0.0
+    if not below.any() or not e.recognises(y[~below], x[~below]):
+        return
+    alpha = e.common_ratio(y[below], np.expm1(x[below]))
+    if alpha is None or alpha <= 0.0:
+        return
+    slopes = {"f(x), without + alpha,": y}
+    if abs(alpha - 1.0) > e.fit:
+        slopes |= {"exp(x), without alpha,": np.exp(x), "f(x) + 1, not + alpha,": y + 1.0}
+    for formula, slope in slopes.items():
+        words = f"grad_output times {formula} where x < 0 (f is an ELU with alpha = {alpha:.6g})"
+        yield Prediction("alpha_missing", words, g * np.where(below, slope, 1.0))
 
 
 def staircase(e: Evidence) -> Iterator[Found]:

@@ -17,7 +17,8 @@ from numpy_nn.gradcheck.explain.indices import indices
 from numpy_nn.gradcheck.explain.losses import losses
 from numpy_nn.gradcheck.explain.matrices import exchanged_axes, matrices, other_arguments, sums
 from numpy_nn.gradcheck.explain.norms import normalisation
-from numpy_nn.gradcheck.explain.parts import clipped, partly_filled, regularised
+from numpy_nn.gradcheck.explain.parts import clipped, partly_filled
+from numpy_nn.gradcheck.explain.penalties import penalties, regularised
 from numpy_nn.gradcheck.explain.predictions import Family, Found, Prediction, ask, at_another_batch
 from numpy_nn.gradcheck.explain.sequences import sequences
 from numpy_nn.gradcheck.explain.softmax import dropout, softmax
@@ -26,7 +27,7 @@ from numpy_nn.gradcheck.measure.derivatives import Array
 from numpy_nn.gradcheck.measure.evidence import Evidence
 
 # These know the function; a general name for the same numbers would say less.
-SPECIAL: tuple[Family, ...] = (losses, dropout, normalisation, softmax, dense, windows, staircase, sequences)
+SPECIAL: tuple[Family, ...] = (penalties, losses, dropout, normalisation, softmax, dense, windows, staircase, sequences)
 GENERAL: tuple[Family, ...] = (
     *(
         factors,

@@ -1,4 +1,4 @@
-"""Gradients that are right in part: partly 0, clipped, or with something added."""
+"""Gradients that are right in part: partly 0, or clipped."""
 
 from __future__ import annotations
 
@@ -8,27 +8,10 @@ import numpy as np
 
 from numpy_nn.gradcheck.explain.predictions import Found
 from numpy_nn.gradcheck.measure.derivatives import Array
-from numpy_nn.gradcheck.measure.evidence import COARSEST_FIT, FIT, Evidence, common_ratio
+from numpy_nn.gradcheck.measure.evidence import Evidence
 
 # So many entries of exactly one size are more than chance.
 CLIPPED = 3
-
-
-def regularised(e: Evidence) -> Iterator[Found]:
-    """A multiple of the parameter that is left in."""
-    if e.is_input:
-        return
-    assert e.gradient is not None
-    extra = (e.gradient - e.truth)[e.looked_at]
-    # What is left of a difference is off by as much as the numbers that it is of.
-    largest = float(np.abs(extra).max())
-    fit = e.fit if e.fit == FIT or not largest else min(COARSEST_FIT, e.fit * max(1.0, e.size / largest))
-    for shown, values in (("the parameter", e.array), ("its sign", np.sign(e.array))):
-        rate = common_ratio(extra, values[e.looked_at], fit)
-        # Next to numbers that are all the same, whatever is added everywhere looks like a multiple of them.
-        if rate is not None and np.ptp(values[e.looked_at]) > 0.0:
-            text = f"claimed minus numerical is {rate:.6g} times {shown} at all coordinates looked at"
-            yield Found("weight_decay", text)
 
 
 def partly_filled(e: Evidence) -> Iterator[Found]:

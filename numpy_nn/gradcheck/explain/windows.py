@@ -75,6 +75,7 @@ def _pooling(e: Evidence, x: Array, y: Array, g: Array) -> Iterator[tuple[str, s
                 return np.asarray(share * grad[:, :, None, None] * np.ones_like(window))
 
             yield from _written(w, g, part, name)
+            yield from _exchanged(w, g, part, name)
 
 
 def _convolution(e: Evidence, x: Array, y: Array, g: Array, last: bool) -> Iterator[tuple[str, str, Array]]:
@@ -118,6 +119,40 @@ def _written(w: Windows, g: Array, part: Part, name: str) -> Iterator[tuple[str,
     if w.stride < w.size:
         overwritten = _scatter(w, g, part, w.stride, add=False)
         yield "overwritten_windows", f"that for {name} with = where windows overlap", overwritten
+
+
+def _exchanged(w: Windows, g: Array, part: Part, name: str) -> Iterator[tuple[str, str, Array]]:
+    """Height and width exchanged by a reshape: in what is read of grad_output, in the result, or where the windows are.
+
+    Square images let some of it through unseen.
+    """
+    (n, c, rows, columns), (height, width) = g.shape, w.x.shape[2:]
+    turned = g.reshape(n, c, columns, rows).swapaxes(2, 3)
+    yield (
+        "axes_exchanged",
+        f"that for {name} with grad_output read as width times height",
+        _scatter(w, turned, part, w.stride),
+    )
+    right = _scatter(w, g, part, w.stride)
+    for formula, values in (
+        ("made as width times height", right.reshape(n, c, width, height).swapaxes(2, 3)),
+        ("turned and then made height times width", right.swapaxes(2, 3).reshape(right.shape)),
+    ):
+        yield "axes_exchanged", f"that for {name}, {formula}", values
+    if w.stride == w.size and (height, width) == (rows * w.size, columns * w.size):
+        # Windows in a row, of which there are as many in a column of the image as the image has in a row.
+        tiles = right.reshape(n, c, rows, w.size, columns, w.size).swapaxes(3, 4)
+        for formula, order in (
+            ("the windows laid out as width times height", tiles.reshape(n, c, columns, rows, w.size, w.size)),
+            (
+                "the windows laid out down the columns",
+                tiles.reshape(n, c, columns, rows, w.size, w.size).swapaxes(2, 3),
+            ),
+        ):
+            laid = order.swapaxes(3, 4).reshape(right.shape)
+            yield "axes_exchanged", f"that for {name}, {formula}", laid
+        within = tiles.swapaxes(4, 5).swapaxes(3, 4).reshape(right.shape)
+        yield "axes_exchanged", f"that for {name}, each window turned", within
 
 
 def _scatter(w: Windows, g: Array, part: Part, stride: int, *, add: bool = True) -> Array:

@@ -43,6 +43,18 @@ def a_loss_object_with_the_target_first(d, wrong):
 
 
 @form
+def a_loss_object_with_input_grad(d, wrong):
+    class MSE:
+        def loss(self, Y, Y_pred):
+            return np.mean((Y - Y_pred) ** 2)
+
+        def input_grad(self, Y, Y_pred):
+            return wrong * 2 * (Y_pred - Y) / Y.size
+
+    return (MSE(), d.array(5, 3), d.array(5, 3, seed=1)), {}, "Y_pred"
+
+
+@form
 def a_loss_with_state(d, wrong):
     class SoftmaxWithLoss:
         def forward(self, x, t):

@@ -1,0 +1,96 @@
+"""The penalty of a loss: what its gradient should be times, and what it is, by the setting that it goes with."""
+
+import numpy as np
+import pytest
+
+from numpy_nn.gradcheck import check_gradients
+
+RNG = np.random.default_rng(0)
+X, W, Y = RNG.standard_normal((6, 5)), 0.3 * RNG.standard_normal((5, 4)), RNG.integers(0, 4, 6)
+ROWS = np.arange(6)
+
+
+def diagnosed(entry):
+    """The diagnosis of an entry, which must be wrong."""
+    assert entry.verdict == "wrong", entry
+    assert entry.diagnosis is not None
+    return entry.diagnosis
+
+
+def hinge(in_loss, in_gradient, off=0.0):
+    def svm_loss(W, X, y, reg):
+        margins = np.maximum(0, X @ W - (X @ W)[ROWS, y][:, None] + 1)
+        margins[ROWS, y] = 0
+        counts = (margins > 0).astype(float)
+        counts[ROWS, y] = -counts.sum(axis=1)
+        loss = margins.sum() / len(X) + in_loss * reg * np.sum(W * W)
+        return loss, X.T @ counts / len(X) + in_gradient * reg * W + off * W**3
+
+    return svm_loss
+
+
+class Network:
+    def __init__(self, in_loss, in_gradient):
+        # In functions, as numbers would be settings of their own.
+        self.penalty, self.decay, self.reg = (lambda p: in_loss * p), (lambda p: in_gradient * p), 0.2
+        self.params = {"W1": W.copy(), "b1": np.zeros(4), "W2": W[:4].copy()}
+
+    def loss(self, X, y):
+        h = np.tanh(X @ self.params["W1"] + self.params["b1"])
+        scores = h @ self.params["W2"]
+        p = np.exp(scores) / np.exp(scores).sum(axis=1, keepdims=True)
+        penalty = sum(np.sum(self.params[name] ** 2) for name in ("W1", "W2"))
+        loss = -np.log(p[ROWS, y]).mean() + self.reg * self.penalty(penalty)
+        p[ROWS, y] -= 1
+        p /= len(X)
+        dh = p @ self.params["W2"].T * (1 - h**2)
+        decay = {name: self.reg * self.decay(self.params[name]) for name in ("W1", "W2")}
+        return loss, {"W1": X.T @ dh + decay["W1"], "b1": dh.sum(axis=0), "W2": h.T @ p + decay["W2"]}
+
+
+CAUSES = [
+    (1.0, 1.0, "penalty_factor", "has 2 reg times the parameter, the claimed one 1 reg"),
+    (0.5, 2.0, "penalty_factor", "has 1 reg times the parameter, the claimed one 2 reg"),
+    (0.5, 1 / 6, "penalty_factor", "0.166667 times as much"),
+    (1.0, 0.0, "penalty_missing", "has 2 reg times the parameter, the claimed one none"),
+    (0.0, 1.0, "weight_decay", "1 reg times the parameter, which the loss knows nothing of"),
+]
+
+
+@pytest.mark.parametrize(("in_loss", "in_gradient", "cause", "words"), CAUSES)
+def test_the_factor_of_the_penalty_is_named_by_its_setting(in_loss, in_gradient, cause, words):
+    found = diagnosed(check_gradients(hinge(in_loss, in_gradient), (W, X, Y, 0.1))["W"])
+    assert (found.cause, found.confident) == (cause, True)
+    assert words in found.evidence
+
+
+@pytest.mark.parametrize(("in_loss", "in_gradient", "cause", "words"), CAUSES)
+def test_the_same_in_a_network_that_keeps_the_setting(in_loss, in_gradient, cause, words):
+    report = check_gradients(Network(in_loss, in_gradient), X, Y)
+    for name in ("params['W1']", "params['W2']"):
+        assert diagnosed(report[name]).cause == cause
+        if in_loss:  # else the loss does not hang on reg, which then is not known for a setting
+            assert words in diagnosed(report[name]).evidence
+    assert report["params['b1']"].verdict == "right"
+
+
+def test_what_is_right_or_no_multiple_of_the_parameter_is_no_penalty():
+    assert check_gradients(hinge(0.5, 1.0), (W, X, Y, 0.1)).ok
+    assert check_gradients(Network(0.5, 1.0), X, Y).entries[0].verdict == "right"
+    assert diagnosed(check_gradients(hinge(0.5, 1.0, off=0.1), (W, X, Y, 0.1))["W"]).cause == "unknown"
+
+
+@pytest.mark.parametrize(("off", "cause", "confident"), [(0.1, "weight_decay", True), (-0.1, "penalty_missing", False)])
+def test_without_a_setting_only_the_difference_is_known(off, cause, confident):
+    def loss(W, X, y):
+        value, gradient = hinge(0.5, 1.0)(W, X, y, 0.2)
+        return value, gradient + off * W
+
+    found = diagnosed(check_gradients(loss, (W, X, Y))["W"])
+    assert (found.cause, found.confident) == (cause, confident)
+
+
+def test_the_setting_is_as_it_was_afterwards():
+    net = Network(1.0, 1.0)
+    check_gradients(net, X, Y)
+    assert net.reg == 0.2
