@@ -2,36 +2,22 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 
 from numpy_nn.gradcheck.elsewhere import Found, blame, look
-from numpy_nn.gradcheck.explain.diagnosis import diagnose
-from numpy_nn.gradcheck.measure.derivatives import UNIT_ROUNDOFF, Array
+from numpy_nn.gradcheck.judging import computes_in, diagnosis, judge, name_worst
+from numpy_nn.gradcheck.measure.derivatives import Array
 from numpy_nn.gradcheck.measure.differences import Differences
-from numpy_nn.gradcheck.measure.evidence import NOISE_OF_FLOAT32, Evidence
-from numpy_nn.gradcheck.measure.kinds import (
-    AGREES,
-    COARSE,
-    ELSEWHERE,
-    FLAT,
-    KINK,
-    LOST,
-    NEARLY,
-    OFF,
-    UNRESOLVED,
-    Reason,
-    Status,
-)
+from numpy_nn.gradcheck.measure.evidence import Evidence
+from numpy_nn.gradcheck.measure.kinds import COARSE, ELSEWHERE, FLAT, LOST, OFF, Reason
 from numpy_nn.gradcheck.measure.points import Point, far_points, other_points
-from numpy_nn.gradcheck.measure.resolution import OF_FLOAT64
-from numpy_nn.gradcheck.measure.slopes import Mask, Slopes
-from numpy_nn.gradcheck.measure.verdicts import NEAR, examine, off_by, sizes
+from numpy_nn.gradcheck.measure.slopes import Mask
+from numpy_nn.gradcheck.measure.verdicts import examine, off_by, sizes
 from numpy_nn.gradcheck.progress import Progress
-from numpy_nn.gradcheck.report import CLOSE, RIGHT, UNDECIDED, WRONG, Diagnosis, Entry, GradientReport
+from numpy_nn.gradcheck.report import CLOSE, RIGHT, UNDECIDED, WRONG, Entry, GradientReport
 from numpy_nn.subjects.state import equal
 from numpy_nn.subjects.subject import Subject, SubjectError
 
@@ -42,14 +28,8 @@ ALL_UP_TO, SAMPLES = 200_000, 2_000
 # checked as fit, and no fewer than these: a share that is the same on every machine, as none by the clock would be.
 NUMBERS, FEW = 400_000_000, 20
 
-# Along so many random directions, in which all coordinates move, what a sample has left out is looked at as a whole.
-DIRECTIONS = 3
-
 # A gradient that is 0 at so many other points is that of a function that does not depend on the array.
 ENOUGH = 4
-
-# The shares of a number that rounding to float32, once or some hundred times, is seen to leave in it.
-FINER_THAN_FLOAT32, COARSER_THAN_FLOAT32 = NOISE_OF_FLOAT32
 
 _WEAKER = {
     COARSE: "rounding hides all but a few digits, which agree",
@@ -214,8 +194,8 @@ def _wrong_elsewhere(
         assert status is not None
         entry.reason = f"{entry.verdict_in_words} at the point given, but wrong {words}"
         entry.verdict, entry.digits, entry.wrong = WRONG, None, int((status == OFF).sum())
-        entry.diagnosis = _diagnosis(evidence)
-        _name_worst(entry, evidence, slopes, status)
+        entry.diagnosis = diagnosis(evidence)
+        name_worst(entry, evidence, slopes, status)
 
 
 def _call_before(subject: Subject, grad_output: Array) -> tuple[Array, dict[str, Array | None]]:
@@ -253,36 +233,24 @@ def _entry(evidence: Evidence, name: str, samples: Any) -> Entry:
         shape = None if evidence.gradient is None else evidence.gradient.shape
         entry.verdict = WRONG
         entry.reason = f"expected a gradient of shape {array.shape}, got {shape}"
-        entry.diagnosis = _diagnosis(evidence)
+        entry.diagnosis = diagnosis(evidence)
         return entry
     mask = _sample(evidence.differences, samples, evidence.rng)
     progress = Progress(f"{evidence.subject.label}, {name}", 6 * evidence.differences.groups)
     evidence.subject.watch = progress.advance
     slopes, status = examine(evidence, mask)
     progress.close()
-    _judge_entry(entry, evidence, slopes, status)
+    judge(entry, evidence, slopes, status)
     if entry.verdict == RIGHT and (status == COARSE).any() and evidence.differences.coarseness:
         with np.errstate(divide="ignore", invalid="ignore"):
             entry.digits = float(-np.log10((slopes.bound / sizes(slopes))[status == COARSE].max()))
     for kind, text in _WEAKER.items():
         if number := int((status == kind).sum()):
-            computes = _computes_in(evidence.differences.coarseness) if kind == COARSE else ""
+            computes = computes_in(evidence.differences.coarseness) if kind == COARSE else ""
             text = f"{text}: the forward pass {computes}" if computes else text
             evidence.subject.notes.append(f"{name}, {number:,} coordinates: {text}")
-    _name_worst(entry, evidence, slopes, status)
+    name_worst(entry, evidence, slopes, status)
     return entry
-
-
-def _diagnosis(evidence: Evidence) -> Diagnosis:
-    """The diagnosis of a wrong gradient; that it is wrong stands also where its target takes no further questions."""
-    try:
-        # Numbers made up for a hypothesis may overflow, or be too much alike for a fit.
-        with np.errstate(all="ignore"), warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            return diagnose(evidence)
-    except SubjectError as error:
-        text = f"the target's own code raised at an input made up to find the cause: {error}"
-        return Diagnosis("unknown", "the cause was not found", text, "check at another input", False)
 
 
 def _has_shape_of(array: Array, evidence: Evidence) -> bool:
@@ -293,92 +261,6 @@ def _has_shape_of(array: Array, evidence: Evidence) -> bool:
     if _squeezed(gradient.shape) != _squeezed(array.shape):
         return False
     evidence.gradient = gradient.reshape(array.shape)
-    return True
-
-
-def _judge_entry(entry: Entry, evidence: Evidence, slopes: Slopes, status: Status) -> None:
-    """The verdict on an array from those on its coordinates, and the diagnosis if it is wrong."""
-    assert evidence.gradient is not None
-    entry.checked = int((status != "").sum())
-    entry.wrong, entry.undecided, entry.kinks = (int((status == kind).sum()) for kind in (OFF, UNRESOLVED, KINK))
-    if entry.wrong:
-        entry.verdict = WRONG
-        evidence.slopes, evidence.status = slopes, status
-        entry.diagnosis = _diagnosis(evidence)
-        if entry.wrong < entry.checked:
-            entry.reason = f"wrong at {entry.wrong:,} of {entry.checked:,} coordinates"
-    elif entry.undecided:
-        entry.verdict = UNDECIDED
-        entry.reason = _why_undecided(evidence)
-    elif (status == NEARLY).any():
-        entry.verdict = CLOSE
-        with np.errstate(divide="ignore", invalid="ignore"):
-            error, size = off_by(evidence.gradient, slopes)
-            shares = error / size
-            share = np.where(shares <= NEAR, shares, error / sizes(slopes))[status == NEARLY].max()
-        entry.digits = float(-np.log10(share))
-        entry.reason = _why_close(evidence, slopes, status, float(share))
-    elif entry.checked < entry.size and not _right_along(evidence):
-        entry.verdict = WRONG
-        entry.reason = "right where it was looked at, but not along a random direction: look at more samples"
-
-
-def _why_undecided(evidence: Evidence) -> str:
-    computes = _computes_in(evidence.differences.coarseness)
-    return f"{evidence.reason}; the forward pass {computes}" if computes else str(evidence.reason)
-
-
-def _computes_in(coarseness: float) -> str:
-    """What a function does whose output moves in steps of this share of it."""
-    if coarseness <= OF_FLOAT64:
-        return ""
-    if coarseness < COARSER_THAN_FLOAT32:
-        return "computes in float32" if coarseness > FINER_THAN_FLOAT32 else "rounds to fewer digits than float64 has"
-    return "rounds to float16 or to a few decimals"
-
-
-def _why_close(evidence: Evidence, slopes: Slopes, status: Status, share: float) -> str:
-    """What differs between the passes, as far as the numbers tell, where they agree to five digits and more."""
-    assert evidence.gradient is not None
-    off = f"claimed and numerical differ by up to {share:.1e} of a coordinate"
-    if computes := _computes_in(evidence.differences.coarseness):
-        return f"{off}: the forward pass {computes}"
-    if evidence.in_float32:
-        return f"{off}: backward computes in float32"
-    look = status == NEARLY
-    with np.errstate(divide="ignore", invalid="ignore"):
-        ratios = (evidence.gradient[look] / slopes.value[look]) - 1.0
-    if look.sum() > 1 and np.ptp(ratios) <= 0.01 * np.abs(ratios).max():
-        factor = 1.0 + float(np.median(ratios))
-        return f"{off}, all by the factor {factor:.10g}: a constant with few digits, or a small term in a divisor"
-    return f"{off}: an epsilon, or a constant with few digits, that one pass has and the other has not"
-
-
-def _name_worst(entry: Entry, evidence: Evidence, slopes: Slopes, status: Status) -> None:
-    """Of the coordinates of the kind that the verdict is about, the one with the largest error."""
-    gradient = evidence.gradient
-    assert gradient is not None
-    error = np.abs(gradient - slopes.value) if entry.wrong else off_by(gradient, slopes)[0]
-    kind = OFF if entry.wrong else UNRESOLVED if entry.undecided else NEARLY if entry.verdict == CLOSE else AGREES
-    worst = np.where(status == kind, np.nan_to_num(error, nan=np.inf), -1.0)
-    if not np.any(worst > 0.0):
-        worst = np.where(status != "", np.abs(gradient), -1.0)
-    index = tuple(int(i) for i in np.unravel_index(int(worst.argmax()), gradient.shape))
-    entry.index, entry.error, entry.bound = index, float(error[index]), float(slopes.bound[index])
-    entry.analytic, entry.numerical = float(gradient[index]), float(slopes.value[index])
-
-
-def _right_along(evidence: Evidence) -> bool:
-    """Whether the slope along a few random directions is the claimed one; what has a kink there is not counted."""
-    gradient, scale = evidence.gradient, evidence.differences.scales["wide"]
-    assert gradient is not None
-    for _ in range(DIRECTIONS):
-        direction = scale * evidence.rng.uniform(-1.0, 1.0, gradient.shape)
-        slope, bound, kink = evidence.differences.along(direction, evidence.grad_output)
-        terms = gradient * direction
-        rounding = gradient.size * UNIT_ROUNDOFF * float(np.abs(terms).sum())
-        if not kink and abs(float(terms.sum()) - slope) > bound + rounding:
-            return False
     return True
 
 

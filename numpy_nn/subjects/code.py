@@ -256,12 +256,15 @@ class CodeSubject(UpdatingCode):
         Both may be claimed. What has no gradient by itself is checked where all of it is part of what has one.
         """
         main = list(self._places)
-        missing = any(name not in self._leaves for name in main)
+        claimed = [name for name in main if name in self._leaves]
+        missing = len(claimed) < len(main)
         for name, place in self._overlapping.items():
             self._add(name, place)
 
         def like(name: str, leaf: Leaf) -> float:
             path, array = self._places[name].path, self.arrays[name]
+            if any(self.arrays[n].size == array.size and np.shares_memory(self.arrays[n], array) for n in claimed):
+                return 0.0  # the same numbers once more, of which the gradient is known
             likely = likeness(path, leaf, array.shape)
             if missing and array.ndim == 1 and leaf.is_new and len(leaf.path) == 1 and leaf.value.shape == array.shape:
                 likely = max(likely, SURE * (plain(leaf.path[0].key) in ("grad", "grads", "gradient", "gradients")))

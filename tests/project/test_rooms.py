@@ -34,6 +34,7 @@ IN_GRADCHECK = [
     "measure",
     "explain",
     "elsewhere",
+    "judging",
     "entry",
     "checker",
     "gradcheck",

@@ -92,3 +92,25 @@ def test_a_transposed_gradient_is_not_right_because_a_transpose_is_kept():
             return g @ self.W.T, (self.x.T @ g).T
 
     assert not check_gradients(Transposing(), X).ok
+
+
+@pytest.mark.parametrize("claims", ["whole", "both"])
+def test_the_same_numbers_in_another_shape_are_checked_once(claims):
+    class Whole:
+        def __init__(self):
+            self.theta = np.random.default_rng(1).standard_normal(12)
+            self.W = self.theta.reshape(4, 3)
+
+        def forward(self, x):
+            self.x = x
+            return x @ self.W
+
+        def backward(self, g):
+            self.dW = 2.0 * self.x.T @ g
+            if claims == "both":
+                self.dtheta = self.dW.ravel()
+            return g @ self.W.T
+
+    report = check_gradients(Whole(), X)
+    assert [entry.name for entry in report.entries] == ["x", "theta" if claims == "both" else "W"]
+    assert [entry.verdict for entry in report.entries] == ["right", "wrong"]
