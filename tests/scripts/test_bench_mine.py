@@ -1,6 +1,7 @@
 """A class of the user's in the benchmark: right ones are timed, wrong ones refused in a line."""
 
 import json
+import re
 from functools import partial
 from pathlib import Path
 
@@ -172,6 +173,25 @@ def test_init_without_a_class_is_refused(capsys):
     with pytest.raises(SystemExit):
         benchmark.main(["--init", "3"])
     assert "argument --init: expected --mine with it" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("page", ["docs/benchmark.md", "docs/zh/benchmark.md"])
+def test_the_class_on_the_page_is_timed_and_its_wrong_form_refused_in_those_words(page, tmp_path):
+    text = (Path(__file__).parents[2] / page).read_text(encoding="utf-8")
+    (code,) = re.findall(r"```python\n(# my_mlp\.py\n.*?)```", text, re.DOTALL)
+    (message,) = re.findall(r"```text\nbenchmark: (.*)\n```", text)
+    one = Case("step", (784, 64, 10))
+    for right, source in ((True, code), (False, code.replace("* d.sum(axis=0)", "* d.sum(axis=0) / len(y)"))):
+        (tmp_path / f"my_{right}.py").write_text(source, encoding="utf-8")
+        with registered(f"{tmp_path / f'my_{right}.py'}:MyMLP", []):
+            if right:
+                assert make_engines(Workload(one), ["MyMLP"])["MyMLP"].seconds(1) > 0.0
+                continue
+            with pytest.raises(ValueError, match="MyMLP, after a step: b2 is") as raised:
+                make_engines(Workload(one), ["MyMLP"])
+            # The numbers are this machine's in their last digits.
+            said = re.compile(r"\d\.\d+e[+-]\d+")
+            assert said.sub("", str(raised.value)) == said.sub("", message)
 
 
 @pytest.mark.slow
