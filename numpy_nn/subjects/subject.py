@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from numpy_nn.subjects.places import places
 from numpy_nn.subjects.state import Snapshot, attributes, equal, find_generators, global_generators, restorer
 
 Array = NDArray[np.float64]
@@ -152,6 +153,7 @@ class Subject:
                 return True
         self._home = beginning
         if self._repeats():
+            self._begin_after_what_is_made_once(beginning)
             self.notes.append("the output hangs on the calls before: every evaluation starts from the same state")
             return True
         self._home = None
@@ -160,6 +162,24 @@ class Subject:
             "make it deterministic, or pass the generator that it draws from as rng="
         )
         return False
+
+    def _begin_after_what_is_made_once(self, beginning: Snapshot) -> None:
+        """Begin after the first call where it makes arrays that stay, as parameters that wait to see an input."""
+        beginning.restore()
+        before = self._arrays_held()
+        self.output()
+        made = {place: array for place, array in self._arrays_held().items() if place not in before}
+        after, self._home = self.snapshot(), None
+        self.output()
+        held = self._arrays_held()
+        self._home = after if any(held.get(place) is array for place, array in made.items()) else beginning
+
+    def _arrays_held(self) -> dict[str, NDArray[Any]]:
+        """The arrays that the code holds, by their places; but for those in lists, to which a state may be added."""
+        found = {
+            str(place): place for root in self._roots for place in places(root) if not isinstance(place.owner, list)
+        }
+        return {name: value for name, place in found.items() if isinstance(value := place.read(), np.ndarray)}
 
     def _return_home(self, home: Snapshot) -> None:
         """Put back what the code kept at the beginning, but for the arrays whose values are the point."""
