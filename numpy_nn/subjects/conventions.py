@@ -109,10 +109,11 @@ class Arguments:
             raise TypeError(f"{self.label} takes {asked[0]}: pass the targets too, check_gradients(net, x, targets)")
 
     def _role(self, name: str) -> str | None:
-        if self.target is not None and names.role_in_loss(name) == names.TARGET:
-            return self.target
+        # Forward's own names come first: of loss(y, t), y is the prediction in gradient(y, t) as well.
         if name in self.inputs:
             return name
+        if self.target is not None and names.role_in_loss(name) == names.TARGET:
+            return self.target
         found = names.role(name)
         if found == names.RATE:
             return RATE

@@ -6,6 +6,7 @@ from unittest.mock import Mock
 import numpy as np
 import pytest
 
+from numpy_nn.gradcheck import check_gradients
 from numpy_nn.subjects.calling import CACHE, GRADS, OUTPUT, RATE, Convention
 from numpy_nn.subjects.conventions import Arguments, conventions, ordered_by_role, orders_of_inputs, plainly, readings
 
@@ -159,3 +160,13 @@ def test_one_function_has_one_convention_and_outputs_that_may_be_a_cache_two():
     outputs = [c.outputs for c, _ in conventions(taking("x"), taking("dh", "dc"), ["x"], None, (ONES, ONES))]
     assert set(outputs) == {1, 2}
     assert outputs[0] == 2
+
+
+def test_y_beside_t_is_the_prediction_in_both_functions():
+    # Both are names of targets; once the gradient got the target twice, and was "0 everywhere".
+    rng = np.random.default_rng(0)
+    y, t = rng.random((5, 3)), (rng.random((5, 3)) > 0.5) * 1.0
+    pair = (lambda y, t: np.mean((t - y) ** 2), lambda y, t: 3.0 * 2.0 * (y - t) / y.size)
+    entry = check_gradients(pair, y, t)["y"]
+    assert (entry.verdict, entry.cause) == ("wrong", "factor")
+    assert "= 3 at all 15 coordinates" in str(entry.diagnosis)
