@@ -13,11 +13,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from numpy_nn.subjects import Subject, SubjectError
+from numpy_nn.subjects import SubjectError
 from numpy_nn.subjects.dressing import Dressed
 from numpy_nn.subjects.names import positional
 from numpy_nn.subjects.state import reachable, restorer
-from numpy_nn.subjects.subject import Array
+from numpy_nn.subjects.subject import Array, ClaimingSubject
 
 
 @dataclass(frozen=True)
@@ -113,7 +113,7 @@ class _OwnGenerator:
         return float(torch.rand((), generator=self._generator, device=self._generator.device))
 
 
-class TorchSubject(Subject):
+class TorchSubject(ClaimingSubject):
     """``function`` of ``inputs``, whose floating tensors are in ``dtype``, or as they are if that is None.
 
     Differentiated are the inputs and parameters that require grad. The first input is among ``arrays`` also if it does

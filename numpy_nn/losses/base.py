@@ -11,6 +11,7 @@ empty batch, shapes that do not fit, labels out of range, and ``backward()`` bef
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -36,7 +37,7 @@ class Score(NamedTuple):
     weight: float
 
 
-class Loss:
+class Loss(ABC):
     """The base class: a subclass gives the terms and their derivatives, the reduction is made here.
 
     ``terms(output, target)`` returns one term for each row or entry, and keeps in ``saved`` what ``gradient()`` needs:
@@ -57,17 +58,13 @@ class Loss:
         self._terms_shape: tuple[int, ...] | None = None
         self._denominator = math.nan
 
-    # As a layer's, the formulas are not abstract: a loss that only judges needs no gradient.
+    @abstractmethod
     def terms(self, output: FloatArray, target: NDArray[Any]) -> FloatArray:
-        """One term for each row or entry of the output. NotImplementedError in a class that gives no formula."""
-        raise NotImplementedError(f"{type(self).__name__} has no terms")
+        """One term for each row or entry of the output."""
 
+    @abstractmethod
     def gradient(self) -> FloatArray:
-        """The derivative of each term of the last call of :meth:`terms`, in the shape of the output.
-
-        NotImplementedError in a class that gives no formula.
-        """
-        raise NotImplementedError(f"{type(self).__name__} has no gradient")
+        """The derivative of each term of the last call of :meth:`terms`, in the shape of the output."""
 
     def forward(self, output: FloatArray, target: NDArray[Any]) -> Any:
         """The loss: a float, or an array of terms for reduction "none"."""

@@ -7,6 +7,7 @@ Call ``step()`` after ``optimizer.step()``, once an epoch or once a batch, as th
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from bisect import bisect_right
 from collections.abc import Sequence
 
@@ -14,8 +15,8 @@ from numpy_nn._support.checks import choice, count, number
 from numpy_nn.optim.base import Group, Optimizer
 
 
-class Schedule:
-    """The base class: counts the steps t = 0, 1, 2, ... and sets the rate of each group to what :meth:`_lr` says.
+class Schedule(ABC):
+    """The base class: counts the steps t = 0, 1, 2, ...; a subclass sets what holds at each, by :meth:`_set`.
 
     ``base_lrs`` are the rates lr_0 that the groups had before any schedule changed them, kept in each group as
     "initial_lr", as in torch: of two schedules of one optimizer, the second begins with the rates of the first.
@@ -38,19 +39,24 @@ class Schedule:
         self._set(t)
         self.t = t
 
+    @abstractmethod
+    def _set(self, t: int) -> None:
+        """Have the optimizer's groups be as they are at step ``t``."""
+
+
+class RateFormula(Schedule):
+    """A schedule whose rate of each group is a formula of the step and of the group's first rate."""
+
     def _set(self, t: int) -> None:
         for group, base_lr in zip(self.optimizer.param_groups, self.base_lrs, strict=True):
             group["lr"] = self._lr(t, base_lr)
 
+    @abstractmethod
     def _lr(self, t: int, base_lr: float) -> float:
-        """The rate at step ``t`` of a group that begins with ``base_lr``.
-
-        A subclass gives it, unless it has a ``_set`` of its own, as a sequence of schedules has: so it is not abstract.
-        """
-        raise NotImplementedError(f"{type(self).__name__} has no _lr")
+        """The rate at step ``t`` of a group that begins with ``base_lr``."""
 
 
-class StepLR(Schedule):
+class StepLR(RateFormula):
     """lr_t = lr_0 gamma^floor(t / step_size)."""
 
     def __init__(self, optimizer: Optimizer, step_size: int, gamma: float = 0.1) -> None:
@@ -62,7 +68,7 @@ class StepLR(Schedule):
         return base_lr * self.gamma ** (t // self.step_size)
 
 
-class LinearLR(Schedule):
+class LinearLR(RateFormula):
     """lr_t = lr_0 (a + (b - a) min(t, n) / n): a way up, or down, from a lr_0 to b lr_0 in n steps.
 
     a, b and n are ``start_factor``, ``end_factor`` and ``total_iters``. The rate warms up before another schedule
@@ -82,7 +88,7 @@ class LinearLR(Schedule):
         return base_lr * (self.start_factor + (self.end_factor - self.start_factor) * share)
 
 
-class CosineAnnealingLR(Schedule):
+class CosineAnnealingLR(RateFormula):
     """lr_t = eta_min + (lr_0 - eta_min) (1 + cos(pi t / T_max)) / 2 (Loshchilov and Hutter, "SGDR", 2017, eq. 5)."""
 
     def __init__(self, optimizer: Optimizer, T_max: int, eta_min: float = 0.0) -> None:
@@ -94,7 +100,7 @@ class CosineAnnealingLR(Schedule):
         return self.eta_min + (base_lr - self.eta_min) * (1.0 + math.cos(math.pi * t / self.T_max)) / 2.0
 
 
-class CosineAnnealingWarmRestarts(Schedule):
+class CosineAnnealingWarmRestarts(RateFormula):
     """The first half of :class:`CosineAnnealingLR` again and again: T_0 steps, then T_0 T_mult, T_0 T_mult^2, ...
 
     Loshchilov and Hutter, "SGDR: Stochastic gradient descent with warm restarts" (2017), section 3.
@@ -116,7 +122,7 @@ class CosineAnnealingWarmRestarts(Schedule):
         return self.eta_min + (base_lr - self.eta_min) * (1.0 + math.cos(math.pi * t / length)) / 2.0
 
 
-class OneCycleLR(Schedule):
+class OneCycleLR(RateFormula):
     """Up from max_lr / div_factor to max_lr, then down to that initial rate / final_div_factor, in total_steps steps.
 
     The way up takes the fraction ``pct_start`` of the steps; both ways follow a half cosine or a straight line

@@ -16,7 +16,7 @@ from numpy_nn.subjects.costs import LossOfOutput
 from numpy_nn.subjects.gradients import Leaf, ParameterGradient
 from numpy_nn.subjects.places import Path, Place, Step, follow, written
 from numpy_nn.subjects.state import equal
-from numpy_nn.subjects.subject import Array, Subject
+from numpy_nn.subjects.subject import Array, ClaimingSubject
 
 # Roles of backward's arguments, beside the names of forward's: the gradients of the outputs, what forward returned
 # beside them, the outputs themselves, the learning rate.
@@ -46,7 +46,7 @@ class Convention:
         return self.arguments is not None and GRADS in self.arguments
 
 
-class CalledCode(Subject):
+class CalledCode(ClaimingSubject):
     """``forward`` and ``backward`` of any form, with the ``given`` arguments by name, of which floats are arrays.
 
     ``owner`` is the object whose methods they are, if any; ``target`` names the argument that is the target of a loss.

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from numpy_nn.subjects.names import positional
 from numpy_nn.subjects.recognise import named_arguments, names_of_passes
 from numpy_nn.subjects.state import inner
-from numpy_nn.subjects.subject import Array, Subject, SubjectError
+from numpy_nn.subjects.subject import Array, ClaimingSubject, SubjectError
 
 
 def jax_subject(target: Any, x: Any, targets: Any) -> JaxSubject | None:
@@ -55,7 +55,7 @@ def jax_subject(target: Any, x: Any, targets: Any) -> JaxSubject | None:
     return JaxSubject(jax, function, functions[0], values, held, False)
 
 
-class JaxSubject(Subject):
+class JaxSubject(ClaimingSubject):
     """``function`` of ``values`` by the names of its arguments, each an array or a tree of them.
 
     Arrays of floats are differentiated but for those in ``held``; the claimed gradients are what ``jax.vjp`` gives, by

@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 
 from numpy_nn.subjects.places import Place, parsed
 from numpy_nn.subjects.state import Snapshot, equal
-from numpy_nn.subjects.subject import Array, Subject
+from numpy_nn.subjects.subject import Array, ClaimingSubject
 
 
-class LiveSubject(Subject):
+class LiveSubject(ClaimingSubject):
     """``run()`` reads ``live`` arrays and returns the output or outputs; ``grads(*grad_outputs)`` their gradients.
 
     ``live`` has by name an array, in which the check writes, or ``(object, "attribute")`` for one that the code binds

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -21,7 +22,7 @@ class SubjectError(Exception):
     """The subject's own code has raised ``__cause__``: at a point that the user gave it is his, else no verdict."""
 
 
-class Subject:
+class Subject(ABC):
     """The base class. ``arrays`` are the live arrays that forward reads: writing into them moves the point.
 
     ``input`` names the one in which a batch arrives; it is the first. ``is_loss`` says that the output is a loss: a
@@ -50,61 +51,29 @@ class Subject:
         self._restore = [restorer(g) for g in self._generators]
         self._repeatable: bool | None = None
         self._home: Snapshot | None = None
-        self._shapes: list[tuple[int, ...]] = []
 
+    @abstractmethod
     def output(self) -> Array:
         """The output at the present values of ``arrays``, as an array of its own; with the same random draws each time.
 
         In-place changes of the arrays are noted once, and undone. SubjectError if the subject's code raises.
         """
-        self.evaluations += 1
-        if self.watch is not None:
-            self.watch(1)
-        if self._home is not None:
-            self._return_home(self._home)
-        self.restore_generators()
-        with self._running():
-            outputs = list(map(np.array, self._run({})))
-        for output in outputs:
-            if output.dtype.kind != "f":
-                raise TypeError(f"{self.label}: expected an output of floats, got an array of {output.dtype}")
-        return self._joined(outputs).astype(np.float64, copy=False)
 
-    def restore_generators(self) -> None:
-        """Have every generator draw again what it drew for the first output."""
-        for restore in self._restore:
-            restore()
-
-    def complex_output(self, x: NDArray[np.complexfloating[Any]]) -> NDArray[np.complexfloating[Any]] | None:
-        """The output for a complex input; None if the target does not take one and answer in kind."""
-        before = Snapshot(*self._roots)
-        with np.errstate(all="ignore"), warnings.catch_warnings():
-            warnings.simplefilter("error", np.exceptions.ComplexWarning)
-            try:
-                with self._running():
-                    output = self._joined([np.asarray(output) for output in self._run({self.input: x})])
-            except (SubjectError, TypeError, ValueError):
-                return None
-            finally:
-                before.restore()
-        return output if np.iscomplexobj(output) else None
-
+    @abstractmethod
     def gradients(self, grad_output: Array, *, other_draws: bool = False) -> dict[str, NDArray[Any] | None]:
         """The claimed gradients of sum(grad_output * output), as copies; None where none is given.
 
         With ``other_draws`` a backward pass that draws random numbers by itself gets others than it did before.
         """
-        self.output()
-        if other_draws:
-            for drawing in self._generators:
-                drawing.random()
-        given = self._split(grad_output)
-        kept = [part.copy() for part in given]
-        with self._running():
-            claimed = self._claim(given)
-        if not all(np.array_equal(a, b) for a, b in zip(given, kept, strict=True)):
-            self.warn("backward changes the gradient that it is given in place")
-        return {name: None if g is None else np.array(g, np.float64) for name, g in claimed.items()}
+
+    def complex_output(self, _: NDArray[np.complexfloating[Any]]) -> NDArray[np.complexfloating[Any]] | None:
+        """The output for a complex input; None if the target does not take one and answer in kind."""
+        return None
+
+    def restore_generators(self) -> None:
+        """Have every generator draw again what it drew for the first output."""
+        for restore in self._restore:
+            restore()
 
     def gradients_without_update(self, _: Array) -> Mapping[str, NDArray[Any] | None]:
         """The claimed gradients where the learning rate is 0; none for code that updates nothing."""
@@ -230,17 +199,44 @@ class Subject:
         if text not in self.warnings:
             self.warnings.append(text)
 
+
+class RunSubject(Subject):
+    """A subject whose code is run here: a subclass says how it gives its outputs, by :meth:`_run`."""
+
+    def __init__(self, *given: Any, **named: Any) -> None:
+        super().__init__(*given, **named)
+        self._shapes: list[tuple[int, ...]] = []
+
+    def output(self) -> Array:
+        self.evaluations += 1
+        if self.watch is not None:
+            self.watch(1)
+        if self._home is not None:
+            self._return_home(self._home)
+        self.restore_generators()
+        with self._running():
+            outputs = list(map(np.array, self._run({})))
+        for output in outputs:
+            if output.dtype.kind != "f":
+                raise TypeError(f"{self.label}: expected an output of floats, got an array of {output.dtype}")
+        return self._joined(outputs).astype(np.float64, copy=False)
+
+    def complex_output(self, x: NDArray[np.complexfloating[Any]]) -> NDArray[np.complexfloating[Any]] | None:
+        before = Snapshot(*self._roots)
+        with np.errstate(all="ignore"), warnings.catch_warnings():
+            warnings.simplefilter("error", np.exceptions.ComplexWarning)
+            try:
+                with self._running():
+                    output = self._joined([np.asarray(output) for output in self._run({self.input: x})])
+            except (SubjectError, TypeError, ValueError):
+                return None
+            finally:
+                before.restore()
+        return output if np.iscomplexobj(output) else None
+
+    @abstractmethod
     def _run(self, replaced: Mapping[str, NDArray[Any]], /) -> Sequence[Any]:
-        """The outputs, with these in place of ``arrays`` of the same names; a subclass knows how to ask for them.
-
-        Not abstract, as :meth:`_claim` is not: a subject that shows another one has :meth:`output` and
-        :meth:`gradients` of its own, and needs neither.
-        """
-        raise NotImplementedError(f"{type(self).__name__} has no _run")
-
-    def _claim(self, grad_outputs: Sequence[Array]) -> Mapping[str, Any]:
-        """The gradients that the target claims, by the names of the arrays; a subclass knows how to ask for them."""
-        raise NotImplementedError(f"{type(self).__name__} has no _claim")
+        """The outputs, with these in place of ``arrays`` of the same names."""
 
     def _running(self) -> _Running:
         """The subject's own code, without NumPy's warnings; what it raises becomes a SubjectError."""
@@ -268,8 +264,29 @@ class Subject:
         return all(len(shape) > 1 and shape[0] == self._shapes[0][0] for shape in self._shapes)
 
 
+class ClaimingSubject(RunSubject):
+    """One that claims its gradients by itself, after a run: a subclass says which, by :meth:`_claim`."""
+
+    def gradients(self, grad_output: Array, *, other_draws: bool = False) -> dict[str, NDArray[Any] | None]:
+        self.output()
+        if other_draws:
+            for drawing in self._generators:
+                drawing.random()
+        given = self._split(grad_output)
+        kept = [part.copy() for part in given]
+        with self._running():
+            claimed = self._claim(given)
+        if not all(np.array_equal(a, b) for a, b in zip(given, kept, strict=True)):
+            self.warn("backward changes the gradient that it is given in place")
+        return {name: None if g is None else np.array(g, np.float64) for name, g in claimed.items()}
+
+    @abstractmethod
+    def _claim(self, grad_outputs: Sequence[Array]) -> Mapping[str, Any]:
+        """The gradients that the target claims, by the names of the arrays."""
+
+
 class _Running:
-    """What :meth:`Subject._running` returns; a class, as every evaluation enters it and a generator takes longer."""
+    """What :meth:`RunSubject._running` returns; a class, as every evaluation enters it and a generator takes longer."""
 
     __slots__ = ("_errstate", "_label")
 

@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from numpy_nn.subjects.names import positional
-from numpy_nn.subjects.subject import Array, Subject
+from numpy_nn.subjects.subject import Array, RunSubject, Subject
 
 
-class SurrogateSubject(Subject):
+class SurrogateSubject(RunSubject):
     """``target`` with the output of ``surrogate`` in the place of its own, and with its own claimed gradients.
 
     ``surrogate`` is a function. An argument that bears the name of one of the target's arrays gets that array; the
