@@ -94,7 +94,10 @@ class Layer(Composition, metaclass=LayerType):
         super().__init_subclass__(**options)
         put_between_checks(cls)
 
-    # Neither formula is abstract: a layer may be given one later, and one that is never trained needs no backward.
+    # Of two abstract formulas, Python would refuse to make a layer that lacks one. That is too early, as in
+    # torch.nn.Module, whose forward is not abstract either: a class may get its formula after it is defined, from a
+    # reader who writes it cell by cell, and a layer that only predicts has no backward. So a formula that is missing is
+    # named when it is asked for.
     def forward(self, x: FloatArray) -> FloatArray:
         """The output for the batch ``x``. NotImplementedError in a class that gives no formula."""
         raise NotImplementedError(f"{type(self).__name__} has no forward")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
@@ -12,10 +13,10 @@ from scripts.bench.cases import Workload
 from scripts.threads import blas_setter
 
 
-class Engine:
-    """One way to do the work of a case. A subclass has a method for each kind of work that it can do.
+class Engine(ABC):
+    """One way to do the work of a case: it has a method of the name of each kind of work that it can do.
 
-    NotImplementedError for a kind that it cannot do, such as the forward pass of scikit-learn, whose fit is one call;
+    Some kinds not every engine can do, such as the forward pass of scikit-learn, whose fit is one call;
     ``scripts/bench/engines.py`` knows which those are, and leaves the engine out of such cases.
 
     ``pool`` names the pool of threads that it computes with; ``set_threads`` sets how many there are in it, where that
@@ -38,11 +39,9 @@ class Engine:
         """What ``set_threads`` is: for engines on NumPy, that of its BLAS."""
         return blas_setter()
 
+    @abstractmethod
     def prepare(self) -> None:
-        """What must come before the first call of the work: a forward pass before "backward", and the like."""
-        if self.case.kind in ("backward", "optimizer"):
-            self.forward()
-            self.backward()
+        """What must come before the first call of the work."""
 
     def seconds(self, n: int) -> float:
         """Do the work ``n`` times; the seconds it took."""
@@ -52,41 +51,55 @@ class Engine:
             work()
         return time.perf_counter() - started
 
+    @abstractmethod
+    def step(self) -> None:
+        """Forward, backward and update on the first batch, and its loss."""
+
+    @abstractmethod
+    def epoch(self) -> None:
+        """A step on each batch, in a new order, and the mean loss."""
+
+    @abstractmethod
+    def inference(self) -> None:
+        """The logits of all rows."""
+
+
+class NetworkEngine(Engine):
+    """An engine that trains a network, which the others' can be compared with."""
+
+    @abstractmethod
     def loss(self) -> float:
         """The mean loss of the first batch with the present parameters."""
-        raise NotImplementedError(f"{type(self).__name__} cannot do it: loss")
 
+    @abstractmethod
     def parameters(self) -> list[NDArray[Any]]:
         """Copies of the parameters, each weight as (in, out) and then its bias."""
-        raise NotImplementedError(f"{type(self).__name__} cannot do it: parameters")
 
     def returned_gradients(self) -> list[NDArray[Any]] | None:
         """The gradients of the parameters on the first batch, in their order, where they can be seen beside a step."""
         return None
 
+
+class TwoPassEngine(NetworkEngine):
+    """An engine whose passes and update can be had one by one."""
+
+    def prepare(self) -> None:
+        """The passes that must come before "backward" and "optimizer"."""
+        if self.case.kind in ("backward", "optimizer"):
+            self.forward()
+            self.backward()
+
+    @abstractmethod
     def forward(self) -> None:
         """Logits and loss of the first batch."""
-        raise NotImplementedError(f"{type(self).__name__} cannot do it: forward")
 
+    @abstractmethod
     def backward(self) -> None:
         """The gradients of all parameters, after a forward pass."""
-        raise NotImplementedError(f"{type(self).__name__} cannot do it: backward")
 
+    @abstractmethod
     def optimizer(self) -> None:
         """One update from the gradients of the last backward pass."""
-        raise NotImplementedError(f"{type(self).__name__} cannot do it: optimizer")
-
-    def step(self) -> None:
-        """Forward, backward and update on the first batch, and its loss."""
-        raise NotImplementedError
-
-    def epoch(self) -> None:
-        """A step on each batch, in a new order, and the mean loss."""
-        raise NotImplementedError
-
-    def inference(self) -> None:
-        """The logits of all rows."""
-        raise NotImplementedError
 
 
 def rows_of(order: Any, batch: int) -> list[Any]:

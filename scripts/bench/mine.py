@@ -15,7 +15,7 @@ from numpy_nn.gradcheck.files import UsageError, arguments, find
 from numpy_nn.subjects.places import Place, places
 from scripts.bench import engines
 from scripts.bench.cases import KINDS, Case, Workload
-from scripts.bench.engine import Engine, rows_of
+from scripts.bench.engine import NetworkEngine, rows_of
 from scripts.bench.numpy_engines import ByHand
 
 # What each kind of case calls, with its arguments.
@@ -30,7 +30,7 @@ CALLS = {
 Array = NDArray[Any]
 
 
-class Mine(Engine):
+class Mine(NetworkEngine):
     """The user's object. What is timed is a call of its own method, as for every other engine.
 
     Its parameters are read from its attributes, where numbers given to ``set_weights`` are found again; without that

@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 import numpy_nn as nn
 from numpy_nn._support.workspace import FloatArray, aligned_empty, aligned_zeros
 from scripts.bench.cases import MOMENTUM, Workload
-from scripts.bench.engine import Engine, rows_of
+from scripts.bench.engine import Engine, TwoPassEngine, rows_of
 
 # Two factors and where their product goes.
 Product = tuple[FloatArray, FloatArray, FloatArray]
 
 
-class Ours(Engine):
+class Ours(TwoPassEngine):
     """numpy_nn, by its public functions."""
 
     def __init__(self, workload: Workload) -> None:
@@ -54,7 +54,7 @@ class Ours(Engine):
         self.net.predict(self.workload.x, self.case.batch)
 
 
-class ByHand(Engine):
+class ByHand(TwoPassEngine):
     """What a careful programmer would write for this one network, without layers, checks or choices.
 
     Every array is made beforehand and every operation writes into one. The parameters are one vector, the gradients

@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scripts.bench.cases import MOMENTUM, Workload
-from scripts.bench.engine import Engine
+from scripts.bench.engine import NetworkEngine
 
 
-class ScikitLearn(Engine):
+class ScikitLearn(NetworkEngine):
     """MLPClassifier.partial_fit: a step is a call with one batch, an epoch a call with all rows.
 
     It begins with weights of its own; they are overwritten in place, and what its optimizer remembers of the first
@@ -52,6 +52,9 @@ class ScikitLearn(Engine):
         if case.optimizer == "adam":
             optimizer.t = 0
 
+    def prepare(self) -> None:
+        """Nothing: a fit begins by itself."""
+
     def loss(self) -> float:
         p = self.net.predict_proba(self.x).astype(np.float64)
         return float(-np.log(p[np.arange(len(p)), self.y]).mean())
@@ -80,7 +83,7 @@ def limit_jax_threads(threads: int) -> None:
     os.environ["NPROC"] = str(threads)
 
 
-class Jax(Engine):
+class Jax(NetworkEngine):
     """JAX on the CPU: a step, and an epoch as one scan over the batches, each compiled as a whole."""
 
     pool: ClassVar[str] = "xla"

@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from scripts.bench.cases import Workload
-from scripts.bench.engine import Engine, rows_of
+from scripts.bench.engine import TwoPassEngine, rows_of
 from torch_ref import loss_to_torch, optimizer_to_torch, parameters_as_numpy, to_torch
 from torch_ref.training import GraphedStep, make_update, resolve_device, synchronize
 
 
-class TorchEngine(Engine):
+class TorchEngine(TwoPassEngine):
     """torch as fast as it goes: data resident on the device, fused optimizers, no waiting for the device in a loop."""
 
     pool: ClassVar[str] = "openmp"

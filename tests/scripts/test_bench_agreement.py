@@ -6,6 +6,7 @@ import pytest
 from scripts.bench import engines as registry
 from scripts.bench.agreement import names_of, reference
 from scripts.bench.cases import Case, Workload
+from scripts.bench.engine import NetworkEngine
 from scripts.bench.engines import ENGINES, make_engines, missing
 from scripts.bench.numpy_engines import ByHand, Ours
 
@@ -30,6 +31,7 @@ def test_the_tolerance_is_below_a_relative_error_of_1e_4_and_above_rounding(case
         assert tolerance < 1e-4 * rate * np.linalg.norm(gradient)
     for name in EAGER:
         engine = ENGINES[name](right.probe)
+        assert isinstance(engine, NetworkEngine)
         engine.step()
         for array, expected, tolerance in zip(engine.parameters(), right.after, right.of_after, strict=True):
             # Engines sum in better orders than one that has nothing to do with the terms.
