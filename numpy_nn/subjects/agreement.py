@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -30,14 +30,40 @@ class Agreement(NamedTuple):
 
 
 def agreement(subject: Subject) -> Agreement:
-    """How well the claimed gradients agree with the function."""
+    """How well the claimed gradients agree with the function, at the point given or where they are not all 0.
+
+    Zeros, as of units that are all off, agree with whatever is flat, by whatever way they were made.
+    """
     if not subject.make_repeatable():
         return Agreement(0, 0, 0)
     grad_output, shaped = _claimed_in_shape(subject)
-    if not any(np.any(g) for g in shaped.values()):
-        return Agreement(0, len(shaped), 0)  # zeros agree with whatever is flat, by whatever they were made
+    if any(np.any(g) for g in shaped.values()):
+        return _agreement_of(subject, grad_output, shaped)
+    for moved in _other_inputs(subject):
+        with subject.at(moved):
+            try:
+                grad_output, there = _claimed_in_shape(subject)
+            except SubjectError:
+                continue  # an input that the code does not take
+            if any(np.any(g) for g in there.values()):
+                return _agreement_of(subject, grad_output, there)
+    return Agreement(0, len(shaped), 0)
+
+
+def _agreement_of(subject: Subject, grad_output: Array, shaped: Mapping[str, NDArray[Any]]) -> Agreement:
     found = [digits(subject, name, g, grad_output) for name, g in shaped.items()]
     return Agreement(sum(d >= ROUGHLY for d in found), len(shaped), min(found))
+
+
+def _other_inputs(subject: Subject) -> Iterator[dict[str, Array]]:
+    """The input with its signs turned round, and random ones of size 1 and larger."""
+    x = subject.arrays.get(subject.input)
+    if x is None:
+        return
+    rng = np.random.default_rng(3)
+    yield {subject.input: -x}
+    for size in (1.0, 30.0):
+        yield {subject.input: size * rng.standard_normal(x.shape)}
 
 
 def off_in_size(subject: Subject) -> float:

@@ -18,6 +18,8 @@ from scripts.proof.forms import FORMS, Draws
         ("a_list_of_layers_with_a_loss", "float32", (102, 105)),  # steps are not seen where the output saturates
         ("a_recurrent_network", "float32", (102, 202)),  # the same
         ("a_list_of_layers_with_a_loss", "float32", (103, 609)),  # steps hide which way to call the code agrees
+        ("a_list_of_layers_with_a_loss", "float64", (301, 4602)),  # all units are off, and zeros fit any way to call it
+        ("a_list_of_layers_with_a_loss", "float64", (302, 1428)),  # the same
     ],
 )
 def test_what_was_once_not_called_right_is(form, dtype, seed):

@@ -70,7 +70,8 @@ def heights(evaluate: Callable[[float], Array], center: Array) -> Array:
 def _is_constant_between_jumps(windows: Array) -> bool:
     """Whether most of the outputs that move at all take a few values only."""
     values = np.sort(windows.reshape(windows.shape[0] * windows.shape[1], -1), axis=0)
-    distinct = 1 + np.count_nonzero(np.diff(values, axis=0), axis=0)
+    with np.errstate(invalid="ignore"):  # of infinities, which are as good as any other value here
+        distinct = 1 + np.count_nonzero(np.diff(values, axis=0), axis=0)
     moving = distinct[distinct > 1]
     return bool(moving.size) and float(np.median(moving)) <= FEW_VALUES
 
