@@ -92,7 +92,7 @@ def as_rows(e: Evidence) -> Evidence:
         view.slopes = Slopes(*(transposed(numbers) for numbers in vars(e.slopes).values()))
         view.status = transposed(e.status)
     if e.differences.seen_coarseness:
-        view.differences.see_coarseness()  # by which it is judged whether a prediction fits
+        view.differences.assume(e.differences.seen_coarseness)  # by which it is judged whether a prediction fits
     return view
 
 

@@ -127,10 +127,6 @@ class Differences:
         """The same as ``coarseness`` where it had to be measured already, else 0."""
         return self.coarseness if "_steps" in vars(self) else 0.0
 
-    def see_coarseness(self) -> float:
-        """Measure ``coarseness`` now, which is then seen."""
-        return self._steps[1]
-
     @property
     def coarseness(self) -> float:
         """The share of the output that the steps are in which it moves, as where it is rounded to float32; else 0."""
