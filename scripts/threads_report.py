@@ -109,11 +109,12 @@ def make(engine: str, network: str, counts: Sequence[int]) -> Way:
 
 
 def turn(way: Way, steps: Iterator[None], seconds: float) -> float:
-    """Train for so long; the seconds of a step."""
+    """Train for so long, one step at least; the seconds of a step."""
     settle()  # threads of the turn before would go on waiting for work, and take a core meanwhile
     done, started = 0, time.perf_counter()
     with way.threads.epoch():
-        while time.perf_counter() - started < seconds:
+        # Setting the threads alone may take longer than that on a busy machine.
+        while not done or time.perf_counter() - started < seconds:
             next(steps)
             way.threads.step()
             done += 1

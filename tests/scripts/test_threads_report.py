@@ -33,6 +33,13 @@ def test_the_two_engines_train_the_same_network():
         assert way.parameters() != before
 
 
+def test_a_turn_takes_a_step_however_short_it_is():
+    way = threads_report.make("numpy", "784-64-10", (1,))
+    before = way.parameters()
+    assert threads_report.turn(way, way.steps(), 0.0) > 0.0
+    assert way.parameters() != before
+
+
 def test_without_control_groups_a_quota_is_refused(monkeypatch, tmp_path, capsys):
     monkeypatch.setattr(threads_report, "GROUPS", (tmp_path,))
     assert threads_report.main([*SHORT, "--quota", "1"]) == 2
