@@ -35,9 +35,9 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
+from numpy_nn.commands.command_line import Parser, number
 from scripts.accuracy.exact_activations import CASES, ActivationCase
 from scripts.accuracy.ulp import Array
-from scripts.command_line import Parser, number
 
 DTYPES = (np.float32, np.float64)
 HAS_TORCH = importlib.util.find_spec("torch") is not None

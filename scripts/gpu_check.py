@@ -13,7 +13,7 @@ from pathlib import Path
 
 if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-    from scripts.blas_kernels import choose
+    from numpy_nn.commands.machine.blas_kernels import choose
 
     choose()  # before NumPy loads its BLAS
 
@@ -26,11 +26,11 @@ from typing import Any
 
 from threadpoolctl import threadpool_limits
 
-from scripts.bench import machine
-from scripts.bench.report import table_line
-from scripts.command_line import Parser, positive
+from numpy_nn.commands.benchmark.report import table_line
+from numpy_nn.commands.command_line import Parser, positive
+from numpy_nn.commands.machine import description as machine
+from numpy_nn.commands.machine.processors import usable_cores
 from scripts.gpu.checks import Check, Outcome, perform
-from scripts.processors import usable_cores
 
 HEADINGS = ("check", "result", "seconds", "figure")
 

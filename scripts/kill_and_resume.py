@@ -23,8 +23,8 @@ if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from numpy_nn._support import checked_json, checkpoint
-from scripts.command_line import Parser, positive
-from scripts.processors import usable_cores
+from numpy_nn.commands.command_line import Parser, positive
+from numpy_nn.commands.machine.processors import usable_cores
 
 COMMAND = [sys.executable, str(Path(__file__).resolve().with_name("train_mnist.py"))]
 # Seconds between two looks at whether the process has begun to write or has ended.

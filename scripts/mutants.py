@@ -26,11 +26,11 @@ from rich.table import Table
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from scripts.command_line import Parser, number
+from numpy_nn.commands.command_line import Parser, number
+from numpy_nn.commands.machine.processors import usable_cores
 from scripts.mutation.mutants import CORE, ROOT, Mutant, mutants_of
 from scripts.mutation.reach import Reach, missing
 from scripts.mutation.trials import KILLED, SURVIVED, TIMED_OUT, Trial, import_libraries, results, run_tests
-from scripts.processors import usable_cores
 
 # Modules whose tests are left out where this is not installed: no mutant of theirs would be noticed.
 OPTIONAL = {"numpy_nn/subjects/jax_functions.py": "jax"}

@@ -28,7 +28,7 @@ if __name__ == "__main__":
 from rich.console import Console
 from rich.table import Table
 
-from scripts.command_line import Parser, positive
+from numpy_nn.commands.command_line import Parser, positive
 from scripts.machines import settings, versions
 from scripts.machines.settings import Setting
 from scripts.machines.witness import FOLDER, Facts

@@ -19,13 +19,13 @@ from typing import Any
 
 if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-    from scripts.blas_kernels import choose
+    from numpy_nn.commands.machine.blas_kernels import choose
 
     choose()  # for this process and its children
 
-from scripts.bench.machine import describe, in_words
-from scripts.command_line import Parser, positive, sizes
-from scripts.processors import usable_cores
+from numpy_nn.commands.command_line import Parser, positive, sizes
+from numpy_nn.commands.machine.description import describe, in_words
+from numpy_nn.commands.machine.processors import usable_cores
 from scripts.scale.model import fit_machine, fit_network, operations, parameters
 
 WORKER = Path(__file__).resolve().parent / "scale" / "worker.py"

@@ -13,7 +13,7 @@ from pathlib import Path
 
 if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-    from scripts.blas_kernels import choose
+    from numpy_nn.commands.machine.blas_kernels import choose
 
     choose()  # before NumPy loads its BLAS
 
@@ -29,12 +29,12 @@ from typing import NamedTuple
 import numpy as np
 
 import numpy_nn as nn
-from scripts.bench import machine
-from scripts.bench.report import duration, table_line
-from scripts.bench.timing import settle
-from scripts.command_line import Parser, listed, number, positive
-from scripts.processors import quota, usable_cores
-from scripts.threads import Threads, blas_setter, counts_up_to, describe, given_back
+from numpy_nn.commands.benchmark.report import duration, table_line
+from numpy_nn.commands.benchmark.timing import settle
+from numpy_nn.commands.command_line import Parser, listed, number, positive
+from numpy_nn.commands.machine import description as machine
+from numpy_nn.commands.machine.processors import quota, usable_cores
+from numpy_nn.commands.machine.threads import Threads, blas_setter, counts_up_to, describe, given_back
 
 NETWORKS = {"784-64-10": 64, "784-512-10": 64, "784-1024-1024-1024-10": 256}
 ENGINES = ("numpy", "torch")

@@ -12,7 +12,7 @@ from pathlib import Path
 
 if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-    from scripts.blas_kernels import choose
+    from numpy_nn.commands.machine.blas_kernels import choose
 
     choose()  # before NumPy loads its BLAS
 
@@ -21,6 +21,7 @@ from collections.abc import Sequence
 from rich.console import Console
 
 import numpy_nn as nn
+from numpy_nn.commands.machine.threads import given_back
 from scripts.mnist import machines
 from scripts.mnist.arguments import parse
 from scripts.mnist.machines import Alone
@@ -29,7 +30,6 @@ from scripts.mnist.recipe import prepare
 from scripts.mnist.run import make_trainers, run
 from scripts.mnist.sweep import sweep
 from scripts.mnist.table import images, over_seeds
-from scripts.threads import given_back
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -111,7 +111,7 @@ def few(mnist):
 @pytest.fixture(scope="session")
 def page_file(tmp_path_factory):
     """The page of the README."""
-    from scripts import trace_backprop
+    from numpy_nn.commands.trace import command as trace_backprop
 
     path = tmp_path_factory.mktemp("trace") / "trace.html"
     assert trace_backprop.main(["--sizes", "4,5,3", "--batch", "2", "--seed", "0", "--out", str(path)]) == 0

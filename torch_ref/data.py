@@ -26,7 +26,7 @@ def mnist_dataset(root: str | os.PathLike[str] = "data", *, train: bool = True) 
     try:
         return MNIST(os.fspath(root), train=train, transform=ToTensor(), download=False)
     except RuntimeError as error:
-        command = f"'python scripts/fetch_mnist.py --root {os.fspath(root)}' gets MNIST"
+        command = f"'python -m numpy_nn fetch-mnist --root {os.fspath(root)}' gets MNIST"
         raise FileNotFoundError(f"no MNIST under {os.fspath(root)}; {command} ({error})") from None
 
 

@@ -69,7 +69,7 @@ class Activation:
 # activation further needs its layer (numpy_nn/layers/activation.py, which MLP walks), and where it is compared its
 # counterpart (torch_ref/twin.py), its bound (torch_ref/bounds/activations.py), its exact value and case
 # (scripts/accuracy/exact_activations.py) and its limits (tests/activations/test_activations.py); if it works entry by
-# entry also its formulas on the page of the traced step (scripts/trace_page/arithmetic.js and formulas.js).
+# entry also its formulas on the page of the traced step (numpy_nn/commands/trace/page/arithmetic.js and formulas.js).
 ACTIVATIONS: dict[str, Activation] = {
     entry.name: entry
     for entry in (

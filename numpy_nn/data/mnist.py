@@ -1,4 +1,4 @@
-"""Reading IDX files, MNIST's format, and MNIST as arrays. ``scripts/fetch_mnist.py`` gets the files."""
+"""Reading IDX files, MNIST's format, and MNIST as arrays. ``numpy-nn fetch-mnist`` gets the files."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def read_split(root: str | os.PathLike[str], split: str) -> tuple[NDArray[np.uin
 
 def _read(root: str | os.PathLike[str], name: str) -> NDArray[np.uint8]:
     folder = Path(root) / "MNIST" / "raw"
-    remedy = f"'python scripts/fetch_mnist.py --root {os.fspath(root)}' gets MNIST"
+    remedy = f"'python -m numpy_nn fetch-mnist --root {os.fspath(root)}' gets MNIST"
     for path in (folder / name, folder / f"{name}.gz"):
         if path.is_file():
             try:

@@ -7,7 +7,8 @@ from collections.abc import Callable
 import numpy as np
 
 import numpy_nn as nn
-from scripts import parity_report
+from numpy_nn.commands.parity.arguments import LOSSES, OPTIMIZERS, parse
+from numpy_nn.commands.parity.command import compare_many, compare_one, table
 from scripts.gpu.checks import Check, Failed
 from torch_ref import ParityReport, parity
 
@@ -20,9 +21,9 @@ def parity_checks(device: str) -> list[Check]:
     # What is compared, its options, and what its own quantities have in their names.
     rows = [(f"layer {name}", ["--activation", name], layer.__name__) for name, layer in nn.ACTIVATION_LAYERS.items()]
     rows += [("layer batch norm", ["--batch-norm"], "BatchNorm1d"), ("layer dropout", ["--dropout", "0.5"], "Dropout")]
-    rows += [(f"loss {name}", ["--loss", name], "loss") for name in parity_report.LOSSES]
+    rows += [(f"loss {name}", ["--loss", name], "loss") for name in LOSSES]
     rows += [("loss cross-entropy, labels smoothed", ["--label-smoothing", "0.1"], "loss")]
-    rows += [(f"optimizer {name}", ["--optimizer", name], "steps") for name in parity_report.OPTIMIZERS]
+    rows += [(f"optimizer {name}", ["--optimizer", name], "steps") for name in OPTIMIZERS]
     return [
         Check("parity: layers linear and flatten", lambda: _within_bounds(_flattened(device), "")),
         Check("parity: layer layer norm", lambda: _within_bounds(_normalized(device), "LayerNorm")),
@@ -34,8 +35,8 @@ def parity_checks(device: str) -> list[Check]:
 def _compare(device: str, options: list[str], about: str) -> Callable[[], str]:
     def run() -> str:
         arguments = ["--device", device, *options]
-        parsed = [parity_report.parse([*arguments, "--dtype", dtype]) for dtype in DTYPES]
-        return _within_bounds([parity_report.compare_one(args) for args in parsed], about)
+        parsed = [parse([*arguments, "--dtype", dtype]) for dtype in DTYPES]
+        return _within_bounds([compare_one(args) for args in parsed], about)
 
     return run
 
@@ -76,8 +77,8 @@ def _random_networks(device: str) -> str:
     shares = []
     for dtype in DTYPES:
         arguments = ["--device", device, "--networks", str(RANDOM_NETWORKS), "--dtype", dtype]
-        kinds = parity_report.compare_many(parity_report.parse(arguments))
+        kinds = compare_many(parse(arguments))
         shares += [row.worst_share for rows in kinds.values() for row in rows]
         if not all(row.ok for rows in kinds.values() for row in rows):
-            raise Failed(parity_report.table(kinds))
+            raise Failed(table(kinds))
     return f"{max(shares):.2f} of the bound at most, {len(shares)} quantities"

@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from scripts.bench.report import duration
+from numpy_nn.commands.benchmark.report import duration
 from scripts.gpu.checks import Check, Failed, run_process
 from scripts.kill_and_resume import differences
 

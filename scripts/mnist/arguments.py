@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy_nn as nn
+from numpy_nn.commands.command_line import number, positive, sizes, threads
+from numpy_nn.commands.machine.processors import usable_cores
 from numpy_nn.data.mnist_family import CLASSES
-from scripts.command_line import number, positive, sizes, threads
 from scripts.mnist.machines import processes_here
 from scripts.mnist.options import Options, Place
 from scripts.mnist.presets import PRESETS
 from scripts.mnist.recipe import DISTORTIONS, OPTIMIZERS, Recipe
-from scripts.processors import usable_cores
 
 EPILOG = """
 A checkpoint is written to --out after every epoch, and the one before is kept. A run that was stopped, by whatever,

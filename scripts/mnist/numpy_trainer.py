@@ -9,10 +9,10 @@ from typing import Any
 from numpy.typing import NDArray
 
 import numpy_nn as nn
+from numpy_nn.commands.machine.threads import blas_setter
 from numpy_nn.training import GradientFunction, Metrics, Progress, compute_gradients, train_epoch
 from scripts.mnist.machines import Alone
 from scripts.mnist.recipe import Recipe, build, make_loader, numpy_distortion, one_cycle
-from scripts.threads import blas_setter
 
 
 class Ticks(nn.Callback):

@@ -17,6 +17,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 import numpy_nn as nn
 from numpy_nn._support import checked_json
+from numpy_nn.commands.machine.threads import Threads, counts_up_to
 from scripts.mnist.checkpoints import Checkpoints
 from scripts.mnist.machines import Alone
 from scripts.mnist.numpy_trainer import NumpyTrainer
@@ -26,7 +27,6 @@ from scripts.mnist.recipe import sizes
 from scripts.mnist.table import format_row, header, images, largest_difference, summarize
 from scripts.mnist.torch_trainer import TorchTrainer
 from scripts.mnist.trainer import Trainer
-from scripts.threads import Threads, counts_up_to
 
 # A progress bar that moved at every batch would take as long as the batch.
 BATCHES_PER_TICK = 50

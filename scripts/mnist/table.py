@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from numpy_nn.commands.machine.threads import describe
 from scripts.mnist.recipe import Recipe
-from scripts.threads import describe
 
 
 def largest_difference(a: dict[str, NDArray[Any]], b: dict[str, NDArray[Any]]) -> float:

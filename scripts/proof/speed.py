@@ -15,7 +15,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 import numpy_nn as nn
-from scripts.bench.memory import peak_of_this_process
+from numpy_nn.commands.benchmark.memory import peak_of_this_process
 from scripts.proof.rivals import HAS_TORCH
 
 SIZES, BATCH, THREADS = (784, 64, 10), 8, 2

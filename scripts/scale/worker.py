@@ -13,7 +13,7 @@ from typing import Any
 
 if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
-    from scripts.blas_kernels import choose
+    from numpy_nn.commands.machine.blas_kernels import choose
 
     choose()  # before NumPy loads its BLAS
 

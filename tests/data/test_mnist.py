@@ -73,7 +73,7 @@ def test_a_wrong_file_is_refused_by_name(content, message, tmp_path):
 
 
 def test_a_missing_file_names_the_command_that_gets_it(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"train-images-idx3-ubyte is missing; 'python scripts/fetch_mnist.py"):
+    with pytest.raises(FileNotFoundError, match=r"train-images-idx3-ubyte is missing; 'python -m numpy_nn fetch-mnist"):
         nn.load_mnist(tmp_path)
 
 

@@ -18,9 +18,12 @@ from idx_files import idx, write_mnist
 
 import numpy_nn as nn
 from numpy_nn._support import checkpoint
+from numpy_nn.commands import fetch_mnist
+from numpy_nn.commands.benchmark import command as benchmark
+from numpy_nn.commands.trace import command as trace_backprop
 from numpy_nn.gradcheck.__main__ import main as gradcheck
 from numpy_nn.training import Epoch
-from scripts import benchmark, distortion_figure, fetch_mnist, trace_backprop, train_mnist
+from scripts import distortion_figure, train_mnist
 from scripts.mnist.arguments import parse
 from scripts.mnist.checkpoints import Checkpoints
 from torch_ref.data import mnist_dataset
@@ -136,7 +139,7 @@ def test_mnist_has_its_very_pixels_and_labels_or_is_refused_with_the_remedy(smal
     if zipped:
         path.unlink()
         path, content = path.with_suffix(".gz"), gzip.compress(content, mtime=0)
-    remedy = f"'python scripts/fetch_mnist.py --root {tmp_path}' gets MNIST"
+    remedy = f"'python -m numpy_nn fetch-mnist --root {tmp_path}' gets MNIST"
     for cases in (cut(content), changed(content, LOWEST)):
         refused = refused_or_same(cases, path, load, expected, [str(path), remedy])
         assert refused == len(cases) or (zipped and refused > len(cases) / 2)
@@ -363,6 +366,6 @@ def test_the_page_of_a_damaged_checkpoint_is_one_line(tmp_path, capsys, damage):
     path.write_bytes(damage(path.read_bytes()))
     assert trace_backprop.main(["--sizes", "784,1,10", "--checkpoint", str(path), "--out", str(out)]) == 2
     error = capsys.readouterr().err
-    assert error.startswith(f"trace_backprop: {path}: not a whole zip file")
+    assert error.startswith(f"trace: {path}: not a whole zip file")
     assert error.count("\n") == 1
     assert not out.exists()

@@ -1,11 +1,14 @@
 """Importing numpy_nn: NumPy alone, fast, and without side effects."""
 
+import ast
 import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+import numpy_nn as nn
 
 pytestmark = pytest.mark.slow
 
@@ -23,7 +26,7 @@ def run(code):
 
 def test_no_third_party_package_but_numpy_is_imported():
     code = (
-        "import sys; before = set(sys.modules); import numpy_nn\n"
+        "import sys; before = set(sys.modules); import numpy_nn as nn; [getattr(nn, name) for name in nn.__all__]\n"
         "names = {name.partition('.')[0] for name in set(sys.modules) - before}\n"
         "print(*sorted(names - set(sys.stdlib_module_names)))"
     )
@@ -32,7 +35,8 @@ def test_no_third_party_package_but_numpy_is_imported():
 
 def test_it_takes_less_than_numpys_own_import():
     code = (
-        "import time; a = time.process_time(); import numpy; b = time.process_time(); import numpy_nn\n"
+        "import time; a = time.process_time(); import numpy; b = time.process_time()\n"
+        "import numpy_nn as nn; [getattr(nn, name) for name in nn.__all__]\n"
         "print((time.process_time() - b) / (b - a))"
     )
     # Of the processor's time, which a busy machine stretches for both; the best of several, as the first compiles.
@@ -43,6 +47,23 @@ def test_it_leaves_the_environment_the_error_state_and_the_global_generator_alon
     code = (
         "import os, numpy as np\n"
         "def state(): return dict(os.environ), np.geterr(), np.random.get_state()[1].tolist()\n"
-        "before = state(); import numpy_nn; print(state() == before)"
+        "before = state(); import numpy_nn as nn; nn.MLP; print(state() == before)"
     )
     assert run(code).strip() == "True"
+
+
+def test_numpy_is_loaded_with_the_first_public_name():
+    code = "import sys, numpy_nn as nn; print('numpy' in sys.modules); nn.Linear; print('numpy' in sys.modules)"
+    assert run(code).split() == ["False", "True"]
+
+
+def test_the_public_names_are_those_that_the_package_shows_to_a_type_checker():
+    tree = ast.parse(Path(nn.__file__).read_text(encoding="utf-8"))
+    (block,) = (node for node in tree.body if isinstance(node, ast.If))
+    shown = [alias.name for node in block.body if isinstance(node, ast.ImportFrom) for alias in node.names]
+    assert sorted(shown) == sorted(nn.__all__)
+    assert {*nn.__all__} <= {*dir(nn)}
+    for name in shown:
+        assert getattr(nn, name) is not None
+    with pytest.raises(AttributeError, match=r"module 'numpy_nn' has no attribute 'Liner'"):
+        nn.Liner  # noqa: B018

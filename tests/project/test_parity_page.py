@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from scripts.parity_report import main
+from numpy_nn.commands.parity.command import main
 
 ROOT = Path(__file__).parents[2]
 BLOCK = re.compile(r"^```{}\n(.*?)^```\n\n```\n(.*?)^```", re.MULTILINE | re.DOTALL)

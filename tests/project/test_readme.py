@@ -164,5 +164,8 @@ def test_every_file_of_a_room_stands_in_the_room_s_line(name):
         for room, what in re.findall(r"^\| `(.*?)/` \|(.*)", read(name), re.M)
     }
     found = [path.relative_to(ROOT) for path in (ROOT / "numpy_nn").rglob("*.py") if path.name != "__init__.py"]
+    # What each command's room has is said once, in the line of all of them.
+    common = {"arguments.py", "command.py"}
     for folder in {path.parent for path in found}:
-        assert rooms[folder.as_posix()] == {path.name for path in found if path.parent == folder}
+        in_folder = {path.name for path in found if path.parent == folder}
+        assert rooms.get(folder.as_posix(), set()) - common == in_folder - common

@@ -25,6 +25,8 @@ ORDER = [
     {"gradcheck"},
     {"testing"},
     {"numpy_nn"},
+    {"commands"},
+    {"__main__"},
 ]
 RANK = {room: rank for rank, rooms in enumerate(ORDER) for room in rooms}
 IN_GRADCHECK = [
@@ -40,7 +42,6 @@ IN_GRADCHECK = [
     "gradcheck",
     "inputs",
     "files",
-    "__main__",
 ]
 
 
@@ -63,6 +64,8 @@ IMPORTS = {name: set(imported(path.read_text(encoding="utf-8"))) for name, path 
 def part(module: str, depth: int) -> str:
     """The name of a module's room, or of the module itself where it is the front of the rooms."""
     parts = module.split(".")
+    if depth == 1 and parts[-1] == "__main__":  # a door to the commands, whichever room it stands in
+        return "__main__"
     return parts[depth] if len(parts) > depth else parts[-1]
 
 

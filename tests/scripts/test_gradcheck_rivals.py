@@ -5,12 +5,12 @@ import numpy as np
 import pytest
 
 import numpy_nn as nn
+from numpy_nn.commands.parity.random_networks import kinks, random_network
 from scripts.proof.bank.right_layers import Linear
 from scripts.proof.bank.right_losses import MSE
 from scripts.proof.bank.wrong_linear import LinearBiasUnsummed, LinearOneMillionth
 from scripts.proof.gradient_cases import GradientCase, differences
 from scripts.proof.planted_bugs import CORRECT, PLANTED
-from scripts.proof.random_networks import kinks, random_network
 from scripts.proof.rivals import RIVALS
 
 STEP = 2.0**-20

@@ -5,10 +5,10 @@ import pytest
 import torch
 
 import numpy_nn as nn
+from numpy_nn.commands.machine.processors import usable_cores
 from numpy_nn.training import Metrics
 from scripts.mnist import arguments, machines, sweep
 from scripts.mnist.arguments import parse
-from scripts.processors import usable_cores
 from torch_ref.distributed import is_loss_of_a_process
 
 

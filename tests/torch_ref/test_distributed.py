@@ -19,8 +19,8 @@ from ranks import Ranks
 from run_bound import RunBound
 
 import numpy_nn as nn
+from numpy_nn.commands.machine.processors import usable_cores
 from scripts.mnist.machines import Alone
-from scripts.processors import usable_cores
 from torch_ref.distributed import Group, ShardedLoader, Share
 
 ROOT = Path(__file__).parents[2]

@@ -15,8 +15,9 @@ from fake_gpu import CUDA, Generator, MixedDevices, fake_gpu
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 import numpy_nn as nn
-from scripts.bench.cases import KINDS, Case, Workload
-from scripts.bench.torch_engines import TorchEngine
+from numpy_nn.commands.benchmark.cases import KINDS, Case
+from numpy_nn.commands.benchmark.torch_engines import TorchEngine
+from numpy_nn.commands.benchmark.workload import Workload
 from scripts.mnist.arguments import parse
 from scripts.mnist.machines import Alone
 from scripts.mnist.presets import PRESETS

@@ -93,5 +93,5 @@ def test_the_loader_takes_the_rows_of_numpy_nn_s_batches(small):
 
 @pytest.mark.parametrize("load", [mnist_dataset, mnist_loader, mnist_tensors])
 def test_missing_files_are_said_with_the_command_that_gets_them(load, tmp_path):
-    with pytest.raises(FileNotFoundError, match=re.escape(f"'python scripts/fetch_mnist.py --root {tmp_path}'")):
+    with pytest.raises(FileNotFoundError, match=re.escape(f"'python -m numpy_nn fetch-mnist --root {tmp_path}'")):
         load(tmp_path)

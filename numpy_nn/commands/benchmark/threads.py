@@ -1,0 +1,60 @@
+"""Engines on the number of threads that is the fastest for them, each on its own; or all on a fixed one."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+
+from numpy_nn.commands.benchmark.engine import Engine
+from numpy_nn.commands.benchmark.timing import settle
+from numpy_nn.commands.machine.threads import Threads
+
+# A turn that takes so many times as long as the best is one in which threads waited for others' processes.
+DISTURBED = 3.0
+# Pieces of work between two looks at whether the number is found.
+PIECES = 8
+
+
+class OnThreads:
+    """An engine that is timed on as many threads as were found to be the fastest for it, out of ``counts``.
+
+    The number is found before the engine is timed, and anew after a turn in which it was disturbed. ``used`` counts the
+    turns on each. An engine that cannot have several has the last of them.
+    """
+
+    def __init__(self, engine: Engine, counts: Sequence[int], clock: Callable[[], float] = time.perf_counter) -> None:
+        self.engine, self.pool = engine, engine.pool
+        self.used: Counter[int] = Counter()
+        self._counts = counts if engine.adapts else counts[-1:]
+        self._clock = clock
+        self._best = float("inf")
+        self._count: int | None = None
+
+    def seconds(self, n: int) -> float:
+        """Do the work ``n`` times; the seconds it took."""
+        if self._count is None:
+            self._count = self._find()
+        if self.engine.set_threads is not None:
+            self.engine.set_threads(self._count)
+        if n == 0:
+            return 0.0
+        self.used[self._count] += 1
+        seconds = self.engine.seconds(n)
+        self._best = min(self._best, seconds / n)
+        if len(self._counts) > 1 and seconds / n > DISTURBED * self._best:
+            self._count = None
+        return seconds
+
+    def _find(self) -> int:
+        # An epoch is too long to be tried out, and is made of steps.
+        piece = self.engine.step if self.engine.case.kind == "epoch" else self.engine.work
+        threads = Threads(self._counts, self.engine.set_threads, self._clock)
+        while not threads.settled:
+            with threads.epoch():
+                for _ in range(PIECES):
+                    piece()
+                    threads.step()
+        if len(self._counts) > 1:
+            settle()  # or the threads that wait for more would take a core from the next engine
+        return threads.count

@@ -1,0 +1,1 @@
+"""The check of gradients on the command line."""

@@ -1,0 +1,145 @@
+"""What ``numpy-nn gradcheck`` does: it loads the user's code, draws the inputs, checks and reports."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from numpy_nn.commands.gradcheck.arguments import parse
+from numpy_nn.gradcheck import check_gradients
+from numpy_nn.gradcheck.files import UsageError, arguments, find, load
+from numpy_nn.gradcheck.inputs import Drawn
+from numpy_nn.gradcheck.page import to_html, to_json
+from numpy_nn.gradcheck.report import CLOSE, RIGHT, WRONG, GradientReport
+from numpy_nn.subjects.names import positional
+
+_EXIT = {RIGHT: 0, CLOSE: 0, WRONG: 1}
+_UNUSABLE = 2
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line ``arguments`` (sys.argv without its first by default); return the exit status."""
+    return run(parse(arguments))
+
+
+def run(options: argparse.Namespace) -> int:
+    """Check and print; return the exit status."""
+    try:
+        report = _report(options)
+    except UsageError as error:
+        print(f"gradcheck: {error}", file=sys.stderr)
+        return _UNUSABLE
+    except SystemExit as error:
+        print(
+            f"gradcheck: your code ended the program with sys.exit({error.code}): nothing was checked", file=sys.stderr
+        )
+        return _UNUSABLE
+    except Exception as error:  # whatever the user's code raises
+        print(_their_traceback(error), file=sys.stderr)
+        return _UNUSABLE
+    # A report that is asked for on stdout stands there alone.
+    print(report, file=sys.stderr if "-" in (options.json, options.html) else sys.stdout)
+    try:
+        for name, text in ((options.json, to_json), (options.html, to_html)):
+            _write(name, text(report) if name else "")
+    except OSError as error:
+        print(f"gradcheck: {error}", file=sys.stderr)
+        return _UNUSABLE
+    return _EXIT.get(report.verdict, _UNUSABLE)
+
+
+def _write(name: str, text: str) -> None:
+    if name == "-":
+        print(text, end="")
+    elif name:
+        Path(name).write_text(text, encoding="utf-8")
+
+
+def _report(options: argparse.Namespace) -> GradientReport:
+    rng = np.random.default_rng(options.seed)
+    # Drawn before anything else draws, so that the same command always checks the same numbers.
+    inputs = _inputs(options, rng)
+    targets = _targets(options, rng)
+    if options.torch:
+        return _of_torch(options, inputs)
+    target, notes = load(options.target, options.init, rng)
+    names = [one.name for one in options.input]
+    if any(names) and isinstance(target, tuple):
+        inputs = _in_order_of(target[0], names, inputs)
+    report = check_gradients(
+        target,
+        inputs if len(inputs) > 1 or not isinstance(inputs[0], np.ndarray) else inputs[0],
+        targets,
+        parameters=dict(options.parameter) if options.parameter else None,
+        constants=options.constant,
+        samples=options.samples,
+        seed=options.seed,
+    )
+    report.notes += notes
+    return report
+
+
+def _of_torch(options: argparse.Namespace, inputs: tuple[Any, ...]) -> GradientReport:
+    """The same for a function or module of torch."""
+    try:
+        from torch_ref.gradcheck import from_command_line
+    except ModuleNotFoundError as error:
+        raise UsageError(f"--torch: {error}") from None
+    target, notes = find(options.target)
+    positional, named = arguments(options.init, np.random.default_rng(options.seed))
+    report = from_command_line(
+        target,
+        inputs,
+        init=positional,
+        settings=named,
+        second=options.second,
+        samples=options.samples,
+        seed=options.seed,
+    )
+    report.notes += notes
+    return report
+
+
+def _inputs(options: argparse.Namespace, rng: np.random.Generator) -> tuple[Any, ...]:
+    inputs = [one.draw(rng, options.scale) for one in options.input]
+    if options.positive:
+        inputs[0] = np.abs(inputs[0])
+    return tuple(inputs)
+
+
+def _targets(options: argparse.Namespace, rng: np.random.Generator) -> Any:
+    if options.labels is not None:
+        if options.labels < 1:
+            raise UsageError(f"--labels: expected a number of classes >= 1, got {options.labels}")
+        return rng.integers(0, options.labels, options.input[0].shape[0])
+    if options.targets is None:
+        return None
+    wanted: Drawn = options.targets
+    return Drawn(wanted.name, wanted.shape, "unit" if wanted.kind == "normal" else wanted.kind).draw(rng)
+
+
+def _in_order_of(function: Any, names: list[str], inputs: tuple[Any, ...]) -> tuple[Any, ...]:
+    """The inputs in the order of the function's arguments, where all of them are named."""
+    spec = positional(function)
+    own = [] if spec is None else spec[0] + spec[1]
+    if not all(name in own for name in names):
+        unknown = next(name or "an input without a name" for name in names if name not in own)
+        raise UsageError(f"--input: {function.__name__} takes {', '.join(own)}, not {unknown}")
+    return tuple(value for _, value in sorted(zip(names, inputs, strict=True), key=lambda item: own.index(item[0])))
+
+
+def _their_traceback(error: Exception) -> str:
+    """The part of the traceback that lies in the user's own code, and the error."""
+    ours = tuple(str(Path(__file__).resolve().parents[2] / room) for room in ("commands", "gradcheck", "subjects"))
+    frames = [f for f in traceback.extract_tb(error.__traceback__) if not f.filename.startswith((*ours, "<frozen"))]
+    head = ["gradcheck: the check stopped in your code:"] if frames else []
+    last = "".join(traceback.format_exception_only(error)).strip()
+    return "\n".join(
+        [*head, *"".join(traceback.format_list(frames)).splitlines(), last if head else f"gradcheck: {last}"]
+    )

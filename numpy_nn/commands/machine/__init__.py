@@ -1,0 +1,1 @@
+"""The machine that a command runs on: its processors, the kernels of its BLAS, how many threads pay."""

@@ -1,0 +1,57 @@
+"""Write one HTML page on which the backward pass of a small network can be stepped through, and every number asked.
+
+The page is a recording of one real training step (numpy_nn.trace), with numerical derivatives and, where torch is
+installed, torch's gradients beside ours. It needs no network and no server. What is larger than 4 weight layers, 16
+units and 4 rows is drawn in a short form if it takes MNIST's 784 pixels, and refused if not.
+
+Nothing here loads NumPy, so that ``--help`` is quick.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+from numpy_nn.commands.command_line import Parser, number, program, sizes
+from numpy_nn.commands.names import ACTIVATIONS, NOT_ON_THE_PAGE
+
+MAX_LINEAR_LAYERS, MAX_UNITS, MAX_ROWS = 4, 16, 4
+PIXELS = 784
+EXAMPLES = ("", "--sizes 2,3,2 --activation tanh --out step.html", "--sizes 784,64,10 --checkpoint net.npz")
+
+
+def check_limits(weight_layers: int, widths: Sequence[int], rows: int) -> None:
+    """Refuse, by ValueError, what is too large to be drawn number by number."""
+    if not 1 <= weight_layers <= MAX_LINEAR_LAYERS:
+        raise ValueError(f"expected 1 to {MAX_LINEAR_LAYERS} weight layers, got {weight_layers}")
+    if max(widths) > MAX_UNITS:
+        limit = f"at most {MAX_UNITS} units, or an input of {PIXELS} (MNIST)"
+        raise ValueError(f"expected layers of {limit}, got {max(widths)}")
+    if rows > MAX_ROWS:
+        raise ValueError(f"expected a batch of at most {MAX_ROWS} rows, got {rows}")
+
+
+def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    """The options of the command line."""
+    parser = Parser("trace", __doc__, prog=program("trace"), examples=EXAMPLES)
+    parser.add_argument(
+        "--sizes", type=sizes("4,5,3"), default="4,5,3", metavar="N,N[,N...]", help="of input, layers, output"
+    )
+    names = [name for name in ACTIVATIONS if name not in NOT_ON_THE_PAGE]
+    parser.add_argument("--activation", choices=names, default="relu", help="after each hidden layer")
+    parser.add_argument("--batch", type=number(int, 1), metavar="N", help="rows; 2 by default, 64 on MNIST")
+    parser.add_argument("--lr", type=number(float, 0), default=0.5, metavar="X", help="learning rate")
+    parser.add_argument("--seed", type=number(int, 0), default=0, metavar="N", help="of the weights and the batch")
+    parser.add_argument("--data", type=Path, default=Path("data"), metavar="DIR", help="where MNIST is, for 784 inputs")
+    checkpoint_help = "weights of an MNIST network, as scripts/train_mnist.py writes them (numpy.npz)"
+    parser.add_argument("--checkpoint", type=Path, metavar="FILE", help=checkpoint_help)
+    parser.add_argument("--out", type=Path, default=Path("trace.html"), metavar="FILE", help="the page")
+    args = parser.parse_args(arguments)
+    mnist = args.sizes[0] == PIXELS
+    if args.checkpoint is not None and not mnist:
+        parser.error(f"argument --checkpoint: goes with MNIST's {PIXELS} inputs, got --sizes with {args.sizes[0]}")
+    if mnist and args.sizes[-1] != 10:
+        parser.error(f"argument --sizes: expected 10 outputs for MNIST's digits, got {args.sizes[-1]}")
+    args.batch = args.batch or (64 if mnist else 2)
+    return args

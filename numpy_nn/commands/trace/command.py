@@ -1,0 +1,67 @@
+"""What ``numpy-nn trace`` does: a small network or one for MNIST, its recording, and the page."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+import numpy_nn as nn
+from numpy_nn.commands.trace.arguments import PIXELS, check_limits, parse
+from numpy_nn.commands.trace.recording import has_torch, record
+from numpy_nn.commands.trace.render import render
+from numpy_nn.commands.trace.shortened import shorten
+
+Array = NDArray[Any]
+
+
+def small_problem(args: argparse.Namespace) -> tuple[nn.Sequential, Array, Array]:
+    """A network and a batch whose numbers have two decimals, so that a reader can redo a product by hand."""
+    check_limits(len(args.sizes) - 1, args.sizes, args.batch)  # before anything large is made
+    rng = np.random.default_rng(args.seed)
+    net = nn.MLP(args.sizes, args.activation, rng=rng, dtype=np.float64)
+    for p in net.parameters():
+        np.round(p.data, 2, out=p.data)
+    x = rng.standard_normal((args.batch, args.sizes[0])).round(2)
+    return net, x, np.resize(rng.permutation(args.sizes[-1]), args.batch)
+
+
+def mnist_problem(args: argparse.Namespace) -> tuple[nn.Sequential, Array, Array]:
+    """A network for MNIST, with the weights of a checkpoint if one is given, and the first images."""
+    net = nn.MLP(args.sizes, args.activation, rng=args.seed)
+    if args.checkpoint is not None:
+        net.load(args.checkpoint)
+    data = nn.load_mnist(args.data)
+    return net, data.x_train[: args.batch], data.y_train[: args.batch]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line ``arguments`` (sys.argv without its first by default); return the exit status."""
+    return run(parse(arguments))
+
+
+def run(args: argparse.Namespace) -> int:
+    """Write the page; return the exit status."""
+    network = f"{'-'.join(map(str, args.sizes))}, {args.activation}"
+    subtitle = f"{network}, cross-entropy, batch {args.batch}, learning rate {args.lr:g}, seed {args.seed}"
+    try:
+        # What overflows is refused, with its name, when it is written down.
+        with np.errstate(all="ignore"):
+            if args.sizes[0] == PIXELS:
+                recording = shorten(*mnist_problem(args), args.lr)
+            else:
+                recording = record(*small_problem(args), args.lr)
+        html = render(recording, subtitle)
+        args.out.write_text(html, encoding="utf-8", newline="\n")
+    except (OSError, ValueError, MemoryError) as error:
+        print(f"trace: {error}", file=sys.stderr)
+        return 2
+    print(f"written: {args.out} ({os.path.getsize(args.out) / 1000:.0f} kB)")
+    if "checks" in recording and not has_torch():
+        print("torch is not installed: its gradients are left out of the page")
+    return 0

@@ -1,0 +1,132 @@
+"""The recording of one training step that the page shows, with numerical derivatives and torch's gradients."""
+
+from __future__ import annotations
+
+import copy
+import importlib.util
+import json
+from collections.abc import Callable
+from functools import partial
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+import numpy_nn as nn
+from numpy_nn.commands.trace.arguments import check_limits
+from numpy_nn.gradcheck import derivative, one_sided
+
+Array = NDArray[Any]
+
+
+class Numerical(NamedTuple):
+    """The numerical derivative by each entry of an array, and its bound.
+
+    Where ours is another, as at a kink, ``sides`` maps row and column, as "0,3", to the derivatives on the left and on
+    the right and their bound.
+    """
+
+    numerical: Array
+    bound: Array
+    sides: dict[str, tuple[float, float, float]]
+
+    def to_json(self) -> dict[str, Any]:
+        return {"numerical": self.numerical.tolist(), "bound": self.bound.tolist(), "sides": self.sides}
+
+
+def numerical_gradients(net: nn.Sequential, x: Array, y: Array, ours: dict[str, Array]) -> dict[str, Numerical]:
+    """The numerical derivative of the loss by every entry of every array that has a gradient, ``ours`` by "NAME.grad".
+
+    An output is varied by itself: the layers after it are run again, those before it are not asked.
+    """
+    loss, layers = nn.CrossEntropyLoss(), list(net)
+
+    def by(name: str, array: Array, run: Callable[[], Array]) -> Numerical:
+        """The derivative of the loss of what ``run`` returns by each entry of ``array``, which it reads."""
+        values, bounds, sides = np.empty(array.shape), np.empty(array.shape), {}
+        for index in np.ndindex(array.shape):
+            kept = float(array[index])
+
+            def f(value: float, index: tuple[int, ...] = index) -> float:
+                array[index] = value
+                return float(loss(run(), y))
+
+            values[index], bounds[index] = derivative(f, kept)
+            if abs(ours[f"{name}.grad"][index] - values[index]) > bounds[index]:
+                left, right = one_sided(f, kept)
+                bound = float(left.bound + right.bound)
+                if abs(right.value - left.value) > bound:
+                    row, column = (0, *index)[-2:]
+                    sides[f"{row},{column}"] = float(left.value), float(right.value), bound
+            array[index] = kept
+        return Numerical(values, bounds, sides)
+
+    def from_layer(k: int, array: Array) -> Array:
+        for layer in layers[k:]:
+            array = layer(array)
+        return array
+
+    entry = x.copy()
+    result = {"input": by("input", entry, lambda: net(entry))}
+    for name, p in net.named_parameters():
+        result[name] = by(name, p.data, lambda: net(x))
+    output = x
+    for k, layer in enumerate(layers):
+        output = layer(output).copy()
+        name, run = f"{layer.name}.output", partial(from_layer, k + 1, output)
+        result[name] = by(name, output, run)
+    return {f"{name}.grad": numerical for name, numerical in result.items()}
+
+
+def has_torch() -> bool:
+    """Whether torch is installed, and its gradients stand on the page."""
+    return importlib.util.find_spec("torch") is not None
+
+
+def torch_gradients(net: nn.Sequential, x: Array, y: Array) -> dict[str, Array]:
+    """The same gradients by torch's autograd, on the network's twin."""
+    import torch
+
+    from torch_ref import to_torch
+
+    value = torch.tensor(x, requires_grad=True)
+    tensors = {"input": value}
+    twin = to_torch(net)
+    for name, module in twin.named_children():
+        value = module(value)
+        value.retain_grad()
+        tensors[f"{name}.output"] = value
+    torch.nn.functional.cross_entropy(value, torch.tensor(y)).backward()
+    tensors |= dict(twin.named_parameters())
+    # A weight is the other way round in torch; a batch is not.
+    return {
+        f"{name}.grad": tensor.grad.numpy().T if name.endswith(".weight") else tensor.grad.numpy()
+        for name, tensor in tensors.items()
+        if tensor.grad is not None
+    }
+
+
+def record(net: nn.Sequential, x: Array, y: Array, lr: float) -> dict[str, Any]:
+    """What the page shows of one step of SGD on the cross-entropy: the recording, and both checks of its gradients."""
+    check_size(net, x)
+    before = copy.deepcopy(net)
+    trace = nn.trace.record(net, nn.CrossEntropyLoss(), nn.SGD(net.parameters(), lr), x, y)
+    checks = {name: found.to_json() for name, found in numerical_gradients(before, x, y, trace.arrays).items()}
+    if has_torch():
+        for name, gradient in torch_gradients(before, x, y).items():
+            checks[name]["torch"] = gradient.tolist()
+    return {**json.loads(trace.to_json()), "checks": checks}
+
+
+def check_size(net: nn.Sequential, x: Array) -> None:
+    """Refuse, by ValueError or TypeError, a network that the page cannot draw number by number."""
+    widths = []
+    for layer in net:
+        activation = getattr(layer, "activation", None)
+        if not (isinstance(layer, nn.Linear) or (activation is not None and activation.elementwise)):
+            raise TypeError(f"expected layers that are Linear or elementwise activations, got {layer!r}")
+        if isinstance(layer, nn.Linear):
+            widths += [layer.in_features, layer.out_features]
+    check_limits(len(widths) // 2, widths, len(x))
+    if x.dtype != np.float64 or any(p.dtype != np.float64 for p in net.parameters()):
+        raise TypeError("expected float64: build the network with dtype=numpy.float64")

@@ -1,0 +1,140 @@
+"""The page without a mouse, on a phone, in the dark, and for a network on MNIST."""
+
+import re
+from pathlib import Path
+
+import pytest
+from contrasts import CONTRASTS
+from selenium.webdriver.common.action_chains import ActionChains
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
+from trace_page import answer, cell, change, go_to, last_step, press, recording_in
+
+from numpy_nn.commands.trace import command as trace_backprop
+
+ROOT = Path(__file__).parents[3]
+
+
+def test_the_keyboard_alone_asks_and_changes(page):
+    cell(page, "0.weight").send_keys(Keys.ARROW_RIGHT)
+    press(page, Keys.ARROW_DOWN)
+    assert page.execute_script("return document.activeElement.ariaLabel").startswith("W 1, row 1, column 1: ")
+    assert page.execute_script("return page.step") == 0
+    press(page, Keys.ENTER)
+    ActionChains(page).key_down(Keys.CONTROL).send_keys("a").key_up(Keys.CONTROL).send_keys("2").perform()
+    assert page.execute_script("return page.model.values['0.weight'][1][1]") == 2
+    press(page, Keys.ESCAPE)
+    assert page.execute_script("return document.activeElement.ariaLabel") == "W 1, row 1, column 1: 2"
+    press(page, Keys.ESCAPE, Keys.ARROW_RIGHT)
+    assert page.execute_script("return page.step") == 1
+
+
+def test_a_tap_asks(browse, page_file):
+    page = browse(page_file, width=375, height=800, step=16)
+    target = cell(page, "1.output.grad", 0, 1)
+    page.execute_script("arguments[0].scrollIntoView({block: 'center', inline: 'center'})", target)
+    place = target.rect
+    offset = page.execute_script("return [scrollX, scrollY]")
+    at = {"x": place["x"] - offset[0] + 9, "y": place["y"] - offset[1] + 9}
+    page.execute_cdp_cmd("Emulation.setTouchEmulationEnabled", {"enabled": True})
+    page.execute_cdp_cmd("Input.dispatchTouchEvent", {"type": "touchStart", "touchPoints": [at]})
+    page.execute_cdp_cmd("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+    page.execute_async_script("setTimeout(arguments[0], 300)")
+    page.execute_cdp_cmd("Emulation.setTouchEmulationEnabled", {"enabled": False})
+    assert "gradient of the loss by A 1, row 0, column 1" in answer(page)
+
+
+def test_a_screen_reader_finds_a_name_and_a_role_for_everything(page):
+    nameless = page.execute_script("""
+        const name = (e) => e.ariaLabel || e.textContent.trim() || e.labels?.[0]?.textContent.trim() || "";
+        return [...document.querySelectorAll("button, input, td[data-name], table[role=grid], svg[role=img]")]
+          .filter((e) => !name(e)).map((e) => e.outerHTML);
+    """)
+    assert nameless == []
+    cells = page.find_elements(By.CSS_SELECTOR, "td[data-name]")
+    assert all(c.get_attribute("role") == "gridcell" for c in cells)
+    assert cell(page, "0.weight", 1, 2).get_attribute("aria-label").startswith("W 1, row 1, column 2: 0.")
+    assert cell(page, "2.output", 0, 1).get_attribute("aria-label") == "Z 2, row 0, column 1: not computed yet"
+    # One cell of each array is reached by the tab key, the others by arrows.
+    in_order = page.find_elements(By.CSS_SELECTOR, ".array td[tabindex='0']")
+    assert len(in_order) == len(page.find_elements(By.CSS_SELECTOR, ".array"))
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [375, 1280])
+def test_contrast_is_aa_everywhere(browse, page_file, scheme, width):
+    page = browse(page_file, width=width, scheme=scheme, step=16)
+    change(page, "0.weight", 0, 0, 2)
+    for asked in (["0.output", 1, 2], ["0.weight.grad", 1, 4], ["input", 0, 0]):
+        page.execute_script("page.asking.ask(arguments[0], true)", asked)
+        contrasts = page.execute_script(CONTRASTS)
+        assert len(contrasts) > 250
+        # WCAG 2.2, 1.4.3: 4.5 for text of this size.
+        assert [c for c in contrasts if c[0] < 4.5] == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_button_turns_light_into_dark_and_back(browse, page_file, scheme):
+    page = browse(page_file, scheme=scheme)
+
+    def brightness():
+        colour = page.execute_script("return getComputedStyle(document.body).backgroundColor")
+        return sum(map(int, re.findall(r"\d+", colour)[:3])) / 3
+
+    assert (brightness() > 128) == (scheme == "light")
+    page.find_element(By.ID, "theme").click()
+    assert (brightness() > 128) == (scheme == "dark")
+    page.find_element(By.ID, "theme").click()
+    assert (brightness() > 128) == (scheme == "light")
+
+
+@pytest.mark.parametrize("width", [320, 375, 768, 1280])
+def test_nothing_but_the_strip_scrolls_sideways(browse, page_file, width):
+    page = browse(page_file, width=width, height=800)
+    for step in (0, 7, 16):
+        go_to(page, step)
+        page.execute_script("page.asking.ask(['0.weight.grad', 1, 4], true)")
+        wide, window = page.execute_script("const d = document.documentElement; return [d.scrollWidth, d.clientWidth]")
+        assert wide <= window
+
+
+@pytest.mark.parametrize(
+    ("width", "height"), [(1280, 1000), (1440, 800), (1366, 657), (1280, 720), (1024, 768), (375, 667)]
+)
+def test_the_active_array_is_brought_into_view(browse, page_file, width, height):
+    page = browse(page_file, width=width, height=height)
+    for step in range(1, 17):
+        go_to(page, step)
+        left, right, top, start, first, last, low = page.execute_script(
+            "const box = document.querySelector('.array.active').getBoundingClientRect();"
+            "const panel = document.getElementById('asked').getBoundingClientRect();"
+            "const bar = document.getElementById('controls').getBoundingClientRect();"
+            "return [box.left, box.right, box.top, bar.top, bar.bottom, panel.top, box.bottom]"
+        )
+        assert left >= 0
+        assert right <= width
+        assert 0 <= start < first <= top
+        assert low <= last
+
+
+@pytest.mark.usefixtures("mnist")
+def test_mnist_gets_the_short_form(browse, tmp_path):
+    path = tmp_path / "mnist.html"
+    sizes = ["--sizes", "784,32,10", "--data", str(ROOT / "data"), "--lr", "0.1"]
+    assert trace_backprop.main([*sizes, "--out", str(path)]) == 0
+    assert path.stat().st_size < 2_000_000
+    page = browse(path)
+    for _ in range(last_step(page)):
+        press(page, Keys.ARROW_RIGHT)
+    assert page.get_log("browser") == []
+    summary = recording_in(page)["summary"]
+    boxes = page.find_elements(By.CSS_SELECTOR, ".histogram")
+    assert len(boxes) == len(summary)
+    assert all("norm" in box.text for box in boxes)
+    for canvas in page.find_elements(By.CSS_SELECTOR, "#drawing canvas"):
+        assert canvas.is_displayed()
+        painted = "return new Set(arguments[0].getContext('2d').getImageData(0, 0, 28, 28).data).size"
+        assert page.execute_script(painted, canvas) > 20
+    page.execute_script("document.querySelector('[data-array=\"0.weight.grad\"] .histogram').focus()")
+    assert "25088 numbers" in answer(page)
+    assert [c for c in page.execute_script(CONTRASTS) if c[0] < 4.5] == []
