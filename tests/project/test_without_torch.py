@@ -129,6 +129,9 @@ def test_the_page_is_written_without_torch_s_gradients(run, tmp_path):
 
 
 def test_the_short_form_of_the_page_never_had_them(run, data):
+    mine = f"{ROOT / 'tests' / 'helpers' / 'my_mlp.py'}:TwoLayerNet"
+    line = refused(run(SCRIPTS / "trace_backprop.py", "--mine", mine, "--init", "4", "5", "3"))
+    assert line == f"trace: --mine: {SAID}, which finds your network's twin\n"
     assert SAID not in well(run(SCRIPTS / "trace_backprop.py", "--sizes", "784,64,10", "--data", data))
 
 

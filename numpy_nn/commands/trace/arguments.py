@@ -18,7 +18,12 @@ from numpy_nn.commands.names import ACTIVATIONS, NOT_ON_THE_PAGE
 
 MAX_LINEAR_LAYERS, MAX_UNITS, MAX_ROWS = 4, 16, 4
 PIXELS = 784
-EXAMPLES = ("", "--sizes 2,3,2 --activation tanh --out step.html", "--sizes 784,64,10 --checkpoint net.npz")
+EXAMPLES = (
+    "",
+    "--sizes 2,3,2 --activation tanh --out step.html",
+    "--sizes 784,64,10 --checkpoint net.npz",
+    "--mine my_mlp.py:TwoLayerNet --init 4 5 3",
+)
 
 
 def check_limits(weight_layers: int, widths: Sequence[int], rows: int) -> None:
@@ -47,7 +52,14 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     checkpoint_help = "weights of an MNIST network, as scripts/train_mnist.py writes them (numpy.npz)"
     parser.add_argument("--checkpoint", type=Path, metavar="FILE", help=checkpoint_help)
     parser.add_argument("--out", type=Path, default=Path("trace.html"), metavar="FILE", help="the page")
+    mine = parser.add_argument_group("a network of your own, if torch is installed")
+    mine.add_argument("--mine", metavar="FILE:CLASS", help="its numbers, beside ours, torch's and the numerical ones")
+    mine.add_argument("--init", nargs="*", default=[], metavar="ARG", help="of the class, such as 4 5 3 or W=4x3")
     args = parser.parse_args(arguments)
+    if args.init and args.mine is None:
+        parser.error("argument --init: goes with --mine FILE:CLASS")
+    if args.mine is not None:
+        return args
     mnist = args.sizes[0] == PIXELS
     if args.checkpoint is not None and not mnist:
         parser.error(f"argument --checkpoint: goes with MNIST's {PIXELS} inputs, got --sizes with {args.sizes[0]}")

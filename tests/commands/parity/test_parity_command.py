@@ -169,6 +169,9 @@ SIZES = ["--init", "5", "4", "3"]
     [
         ("TwoLayerNet", SIZES, "params['W1'] is 0.weight transposed"),
         ("Columns", ["--init", "[5,4,3]"], "samples in rows where mine has them in columns"),
+        # As many samples as outputs: the shapes do not tell the rows from the columns.
+        ("Columns", ["--init", "[5,4,3]", "--batch", "3"], "samples in rows where mine has them in columns"),
+        ("ColumnsOfProbabilities", ["--init", "[5,4,3]"], "Softmax(dim=1)"),
         ("Probabilities", SIZES, "theirs: Linear(in_features=5, out_features=4, bias=True), Tanh(), "),
         (
             "Probabilities",

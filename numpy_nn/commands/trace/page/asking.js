@@ -104,6 +104,9 @@ class Asking {
     if (!array.maker) parts.push(this.page.editing.field(array, i, j));
     else parts.push(this.formula(array, i, j, array.step <= step));
     if (array.gradient && array.step <= step) parts.push(this.comparison(array, i, j));
+    else if (array.step <= step && this.page.mine.value(array.name, i, j) !== null) {
+      parts.push(this.page.mine.besideOurs(array.name, i, j));
+    }
     if (array.maker && array.step > step) parts.push(this.later(array));
     return parts;
   }
@@ -165,9 +168,13 @@ class Asking {
     const [low, high, error] = sides
       ? [Math.min(sides[0], sides[1]), Math.max(sides[0], sides[1]), sides[2]]
       : [numerical, numerical, bound];
-    const agree = [ours, torch ?? ours].every((x) => low - error <= x && x <= high + error);
+    const own = this.page.mine.value(array.name, i, j);
+    const fits = (x) => low - error <= x && x <= high + error;
+    const others = fits(ours) && fits(torch ?? ours);
+    const agree = others && fits(own ?? ours);
     const table = element("table", { class: "comparison" });
     table.innerHTML =
+      this.page.mine.line(array.name, i, j, ours) +
       `<tr><th scope="row">ours</th><td>${resultText(ours)}</td><td></td></tr>` +
       (torch === null ? "" : `<tr><th scope="row">torch autograd</th><td>${resultText(torch)}</td>` +
         `<td>${ours === torch ? "the same to the last bit" : `differs by ${smallText(ours - torch)}`}</td></tr>`) +
@@ -176,11 +183,13 @@ class Asking {
         : `<tr><th scope="row">on the left</th><td>${resultText(sides[0])}</td><td>± ${smallText(error)}</td></tr>` +
           `<tr><th scope="row">on the right</th><td>${resultText(sides[1])}</td><td>± ${smallText(error)}</td></tr>`);
     const verdict = element("p", { class: `verdict ${agree ? "agree" : "disagree"}` });
-    const values = torch === null ? "Both values" : "The three values";
+    const count = 2 + (torch !== null) + (own !== null);
+    const values = count === 2 ? "Both values" : `The ${count === 3 ? "three" : "four"} values`;
     const kink = "an activation has a kink here, and the numerical derivative two values";
     const [right, wrong] = sides
       ? [`Between the two sides: ${kink}. Either may be taken, and any between them.`, `Not between the two sides: ${kink}.`]
-      : [`${values} agree: within the numerical derivative’s error bound.`, `${values} do not agree.`];
+      : [`${values} agree: within the numerical derivative’s error bound.`,
+         others ? "Yours is wrong: the others agree." : `${values} do not agree.`];
     verdict.textContent = agree ? `✓ ${right}` : `✗ ${wrong}`;
     const note = element("p", { class: "hint" });
     note.textContent = checks.torch

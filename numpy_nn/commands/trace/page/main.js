@@ -4,15 +4,17 @@
 class Page {
   constructor(recording) {
     this.model = new Model(recording);
+    this.mine = new Mine(this.model);
     this.step = 0;
     this.sample = 0;
-    this.tables = new Tables(this.model);
+    this.tables = new Tables(this.model, this.mine);
     this.strip = new Strip(this.model, document.getElementById("strip"), this.tables);
     this.network = new Network(this.model, document.getElementById("drawing"));
     this.editing = new Editing(this);
     this.asking = new Asking(this);
     this.stepping = new Stepping(this);
     this.chooseSample();
+    this.mine.tell(document.getElementById("mine"), (step) => this.goTo(step));
     this.stepping.fromAddress();
     keepStage();
     addEventListener("resize", () => {
@@ -28,6 +30,7 @@ class Page {
   }
 
   refresh() {
+    this.mine.refresh();
     this.strip.show(this.step);
     this.stepping.show(this.step);
     this.editing.showLoss(this.step);

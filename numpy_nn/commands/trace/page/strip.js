@@ -86,8 +86,9 @@ const calm = () => matchMedia("(prefers-reduced-motion: reduce)").matches;
 
 // The contents of a frame as a table of numbers, each of which can be asked.
 class Tables {
-  constructor(model) {
+  constructor(model, mine) {
     this.model = model;
+    this.mine = mine;
     this.cells = new Map(); // "name/i/j" to its td
   }
 
@@ -117,13 +118,15 @@ class Tables {
     for (const i of range(array.rows)) {
       for (const j of range(array.cols)) {
         const cell = this.cell(array.name, i, j);
-        const x = values[i][j];
+        const x = this.mine.value(array.name, i, j) ?? values[i][j];
         const tinted = computed && array.name !== "target";
         cell.textContent = computed ? cellText(x) : "";
         cell.dataset.sign = !tinted || x === 0 ? "" : x > 0 ? "positive" : "negative";
         cell.style.setProperty("--share", tinted && Number.isFinite(x) ? Math.abs(x) / largest : 0);
-        cell.classList.toggle("moved", computed && Math.abs(x - recorded[i][j]) > 1e-9 * Math.max(1, Math.abs(x)));
-        const said = computed ? cellText(x) : "not computed yet";
+        cell.classList.toggle("moved", computed && Math.abs(values[i][j] - recorded[i][j]) > 1e-9 * Math.max(1, Math.abs(x)));
+        const wrong = computed && this.mine.isWrong(array.name, i, j);
+        cell.classList.toggle("wrong", wrong);
+        const said = computed ? cellText(x) + (wrong ? ", which is wrong" : "") : "not computed yet";
         cell.setAttribute("aria-label", `${spokenEntry(array, i, j)}: ${said}`);
       }
     }
