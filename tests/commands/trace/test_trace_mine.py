@@ -31,7 +31,8 @@ def page_of(tmp_path_factory):
 
 
 def recorded(path):
-    return json.loads(re.search(r'id="recording"[^>]*>(.*?)</script>', path.read_text(encoding="utf-8"), re.S)[1])
+    (text,) = re.findall(r'id="recording"[^>]*>(.*?)</script>', path.read_text(encoding="utf-8"), re.DOTALL)
+    return json.loads(text)
 
 
 @pytest.mark.parametrize(
@@ -67,7 +68,8 @@ def test_the_first_number_that_is_wrong_is_named_with_the_checker_s_words(page_o
 def test_the_page_shows_them(browse, page_of):
     page = browse(page_of("Forgets", "4", "5", "3"))
     told = page.find_element(By.ID, "mine")
-    assert re.sub(r"\s+", " ", told.text).startswith("✗ Forgets: the first that is wrong is the gradient with respect to ")
+    said = " ".join(told.text.split())
+    assert said.startswith("✗ Forgets: the first that is wrong is the gradient with respect to ")
     assert told.text.endswith("the gradient is not divided by the batch size")
     told.find_element(By.TAG_NAME, "button").click()
     assert "weights of layer 2" in page.find_element(By.ID, "title").text
