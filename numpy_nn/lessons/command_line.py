@@ -21,6 +21,7 @@ from threadpoolctl import threadpool_limits
 
 import numpy_nn as nn
 
+# The folder of the checkout; without one, of what pip installs.
 ROOT = Path(__file__).resolve().parents[2]
 
 # Where figures go with neither a display nor --out.
@@ -72,6 +73,15 @@ class Lesson:
             self.fail(f"cannot write {path} ({error.strerror})")
         plt.close(figure)
         print(f"figure: {path}{why}")
+
+    def beside(self, name: str) -> Path:
+        """Where a file that is no figure goes: into the folder of the figures, which is made if it is not there."""
+        folder = self._file.parent if self._file else FALLBACK
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            self.fail(f"cannot write {folder / name} ({error.strerror})")
+        return folder / name
 
     def load_mnist(self) -> nn.MNIST:
         """MNIST in float32; where it is missing, one line that names the command that gets it, and status 2."""
