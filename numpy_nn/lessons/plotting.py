@@ -198,7 +198,7 @@ def arrow_between(start: Axes, end: Axes, **style: Any) -> None:
     """An arrow from one panel to the next one in its row, on either side."""
     forwards = start.get_subplotspec().colspan.start < end.get_subplotspec().colspan.start
     leaves, arrives = ((1.02, 0.5), (-0.02, 0.5)) if forwards else ((-0.02, 0.5), (1.02, 0.5))
-    arrow = {"arrowstyle": "-|>", "mutation_scale": 16, "linewidth": 2.0, "clip_on": False}
+    arrow: dict[str, Any] = {"arrowstyle": "-|>", "mutation_scale": 16, "linewidth": 2.0, "clip_on": False}
     start.figure.add_artist(
         ConnectionPatch(leaves, arrives, start.transAxes, end.transAxes, axesA=start, axesB=end, **arrow, **style)
     )
