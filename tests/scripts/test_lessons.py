@@ -211,7 +211,7 @@ def fails_in_one_line(done, *words):
 
 @pytest.mark.parametrize("number", [5, 6])
 def test_without_mnist_it_names_the_command_that_gets_it(number, tmp_path):
-    fails_in_one_line(run(number, "--data", str(tmp_path)), str(tmp_path), "fetch_mnist.py")
+    fails_in_one_line(run(number, "--data", str(tmp_path)), str(tmp_path), "fetch-mnist")
 
 
 def test_a_figure_that_cannot_be_written_is_said_at_once(tmp_path):

@@ -5,13 +5,12 @@
 
 # %%
 import copy
-import subprocess
-import sys
 import time
 
 import numpy as np
 
 import numpy_nn as nn
+from numpy_nn.commands.main import start as numpy_nn_command
 from numpy_nn.gradcheck import derivative
 from numpy_nn.lessons import command_line, plotting
 
@@ -144,10 +143,8 @@ lesson.show(figure)
 # %%
 page = lesson.beside("trace.html")
 options = ["--sizes", "4,5,3", "--activation", "relu", "--batch", "2", "--seed", "0", "--out", str(page)]
-script = command_line.ROOT / "scripts" / "trace_backprop.py"
-done = subprocess.run([sys.executable, str(script), *options], check=False)
-if done.returncode != 0:
-    lesson.fail(f"{script.name} ended with status {done.returncode}")
+if numpy_nn_command("trace", options) != 0:
+    lesson.fail("the page could not be made")
 print(f"page: {page}; open it in a browser")
 
 # %% [markdown]
