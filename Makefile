@@ -19,7 +19,7 @@ ifneq ($(filter-out none $(shell cat $(READY) 2>/dev/null),$(TORCH)),)
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help demo lessons test check test-machines benchmark gpu-check coverage mutants lint mnist clean
+.PHONY: help demo lessons notebooks test check test-machines benchmark gpu-check coverage mutants lint mnist clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1 - \2/p' Makefile
@@ -32,6 +32,9 @@ demo: mnist ## train both engines on MNIST; EPOCHS=5, ARGS='more options of scri
 lessons: mnist ## run every lesson and draw its figures into docs/figures/
 	@for lesson in scripts/lessons/lesson_*.py; do \
 	    echo "==> $$lesson"; MPLBACKEND=agg $(IN_VENV) $$lesson --out docs/figures/ || exit; done
+
+notebooks: mnist ## make docs/notebooks/ from the lessons, executed
+	$(IN_VENV) scripts/notebooks.py
 
 test: mnist ## run the tests; TEST_ARGS='more options of pytest'
 	$(IN_VENV) -m pytest -n 2 --dist worksteal $(TEST_ARGS)

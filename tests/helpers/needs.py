@@ -11,6 +11,10 @@ import pytest
 HAS_TORCH, HAS_TORCHVISION = (importlib.util.find_spec(name) is not None for name in ("torch", "torchvision"))
 
 torch = pytest.mark.skipif(not HAS_TORCH, reason="needs torch")
+book = pytest.mark.skipif(
+    any(importlib.util.find_spec(name) is None for name in ("jupytext", "nbclient", "ipykernel", "sphinx", "myst_nb")),
+    reason="needs the packages that make notebooks and the site",
+)
 torchvision = pytest.mark.skipif(not HAS_TORCHVISION, reason="needs torchvision")
 posix = pytest.mark.skipif(os.name != "posix", reason="needs the signals, limits and commands of POSIX")
 linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs Linux's /proc")

@@ -116,7 +116,7 @@ def test_lesson_5_leaves_it_out_and_has_a_column_less(run, tmp_path, data):
     output = of_lesson(run, tmp_path, data, LESSONS[4], TIMES[LESSONS[4]])
     heading, *rows = re.findall(r"^ +(?:step|\d+) .*$", output, re.MULTILINE)
     assert heading.split()[:3] == ["step", "ours", "tutorial"]
-    assert [len(row.split()) for row in rows] == [6] * 10
+    assert [len(row.split()) for row in rows if " .. " in row] == [6] * 10
 
 
 def test_the_page_is_written_without_torch_s_gradients(run, tmp_path):
