@@ -8,10 +8,12 @@ class Page {
     this.sample = 0;
     this.tables = new Tables(this.model);
     this.strip = new Strip(this.model, document.getElementById("strip"), this.tables);
+    this.training = new Training(this.model);
     this.network = new Network(this.model, document.getElementById("drawing"));
     this.editing = new Editing(this);
     this.asking = new Asking(this);
     this.stepping = new Stepping(this);
+    this.running = new Running(this);
     this.chooseSample();
     this.stepping.fromAddress();
     keepStage();
@@ -31,6 +33,7 @@ class Page {
     this.strip.show(this.step);
     this.stepping.show(this.step);
     this.editing.showLoss(this.step);
+    this.running.show();
     this.drawNetwork();
     this.asking.refresh();
   }
