@@ -1,8 +1,11 @@
 """What a reader does with the page of one training step: points, presses, changes a number, reads the answer."""
 
+import numpy as np
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
+
+import numpy_nn as nn
 
 
 def recording_in(page):
@@ -51,3 +54,16 @@ def change(page, name, i, j, value):
     field = page.find_element(By.CSS_SELECTOR, "#answer input")
     field.send_keys(Keys.CONTROL, "a")
     field.send_keys(str(value))
+
+
+def loss_of(recording, edits, lr=None):
+    """NumPy's own recording of the same step after the edits."""
+    arrays = {name: np.array(a["values"]) for name, a in recording["arrays"].items()}
+    for (name, i, j), value in edits.items():
+        index = i if name == "target" else j if arrays[name].ndim == 1 else (i, j)
+        arrays[name][index] = value
+    net = nn.MLP([4, 5, 3], "relu", dtype=np.float64)
+    for name, p in net.named_parameters():
+        p.data[...] = arrays[name]
+    optimizer = nn.SGD(net.parameters(), recording["lr"] if lr is None else lr)
+    return nn.trace.record(net, nn.CrossEntropyLoss(), optimizer, arrays["input"], arrays["target"])

@@ -125,7 +125,7 @@ def test_what_the_page_cannot_draw_is_refused(layers, n, message):
         (["--seed", "1.5"], "--seed: expected a whole number >= 0, got '1.5'"),
         (["--out", "no/such/folder/trace.html"], "no/such/folder/trace.html"),
         (["--checkpoint", "weights.npz"], "--checkpoint: goes with MNIST's 784 inputs"),
-        (["--sizes", "784,64,10", "--data", "nowhere"], "fetch-mnist"),
+        (["--sizes", "784,64,10", "--data", "nowhere"], "numpy_nn fetch-mnist"),
     ],
 )
 def test_bad_input_is_one_line_and_exit_status_2(arguments, message, capsys, tmp_path, monkeypatch):

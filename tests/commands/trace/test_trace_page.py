@@ -8,9 +8,8 @@ import numpy as np
 import pytest
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
-from trace_page import answer, cell, change, go_to, hover, last_step, marked, number_in, press, recording_in
+from trace_page import answer, cell, change, go_to, hover, last_step, loss_of, marked, number_in, press, recording_in
 
-import numpy_nn as nn
 from numpy_nn.commands.trace import command as trace_backprop
 from numpy_nn.commands.trace import recording
 
@@ -163,19 +162,6 @@ def test_a_number_that_is_not_computed_yet_says_which_step_does(page):
     page.find_element(By.CSS_SELECTOR, "#answer p button").click()
     assert page.execute_script("return page.step") == 8
     assert "agree" in answer(page)
-
-
-def loss_of(recording, edits, lr=None):
-    """NumPy's own recording of the same step after the edits."""
-    arrays = {name: np.array(a["values"]) for name, a in recording["arrays"].items()}
-    for (name, i, j), value in edits.items():
-        index = i if name == "target" else j if arrays[name].ndim == 1 else (i, j)
-        arrays[name][index] = value
-    net = nn.MLP([4, 5, 3], "relu", dtype=np.float64)
-    for name, p in net.named_parameters():
-        p.data[...] = arrays[name]
-    optimizer = nn.SGD(net.parameters(), recording["lr"] if lr is None else lr)
-    return nn.trace.record(net, nn.CrossEntropyLoss(), optimizer, arrays["input"], arrays["target"])
 
 
 @pytest.mark.parametrize(

@@ -117,8 +117,15 @@ const range = (n) => Array.from({ length: n }, (_, i) => i);
 
 const sum = (numbers) => numbers.reduce((total, x) => total + x, 0);
 
-// The same for the derivative on one side, of forward (sign 1) or backward (sign -1) quotients, whose error is a series
-// in the step itself.
+// term(0) + ... + term(n - 1), in this order.
+function sumOf(n, term) {
+  let total = 0;
+  for (let k = 0; k < n; k += 1) total += term(k);
+  return total;
+}
+
+// [value, bound] of the derivative on one side, as numericalDerivative has it below, of forward (sign 1) or backward
+// (sign -1) quotients, whose error is a series in the step itself.
 function oneSidedDerivative(f, x0, sign) {
   const first = 0.05 * Math.max(1, Math.abs(x0));
   const here = f(x0);
@@ -147,8 +154,9 @@ function sidesOfKink(f, x0) {
 }
 
 // [value, bound] of the derivative of f at x0, by central differences over halving steps, extrapolated (Ridders,
-// "Accurate computation of F'(x) and F'(x) F''(x)", 1982). The bound is twice the last change of the extrapolation, plus the rounding of f (taken as 16 units) as the
-// division by the step magnifies it; the entry of the tableau with the least bound wins.
+// "Accurate computation of F'(x) and F'(x) F''(x)", 1982). The bound is twice the last change of the extrapolation, plus
+// the rounding of f (taken as 16 units) as the division by the step magnifies it; the entry of the tableau with the least
+// bound wins.
 function numericalDerivative(f, x0) {
   const first = 0.05 * Math.max(1, Math.abs(x0));
   let best = [NaN, Infinity];

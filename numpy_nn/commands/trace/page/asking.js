@@ -33,7 +33,7 @@ class Asking {
   click(event) {
     const cell = this.cellOf(event.target);
     if (cell) this.ask(cell, true);
-    else if (!event.composedPath().some((node) => node.matches?.("#asked, #controls, header"))) this.clear();
+    else if (!event.composedPath().some((node) => node.matches?.("#asked, #controls, #training, #take, header"))) this.clear();
   }
 
   // In an array the arrow keys go from cell to cell; Enter goes to the answer, Escape back, and then lets go.
@@ -193,7 +193,9 @@ class Asking {
     verdict.textContent = agree ? `✓ ${right}` : `✗ ${wrong}`;
     const note = element("p", { class: "hint" });
     note.textContent = checks.torch
-      ? "You changed a number: torch, which was asked when this was recorded, has no say here."
+      ? this.page.training.at
+        ? say.torchOnlyFirst
+        : "You changed a number: torch, which was asked when this was recorded, has no say here."
       : "torch was not installed where this was recorded.";
     return element("div", { class: "comparing" }, table, verdict, ...(torch === null ? [note] : []));
   }

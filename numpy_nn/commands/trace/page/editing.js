@@ -10,9 +10,9 @@ class Editing {
     this.whileTyping(this.rate, (lr) => lr >= 0, "a number ≥ 0", () => page.model.lr, (lr) => (page.model.lr = lr));
     this.reset.addEventListener("click", () => {
       page.model.load();
-      this.rate.value = page.model.lr;
+      page.training.restart();
       this.rate.setCustomValidity("");
-      page.refresh();
+      page.running.goTo(0);
     });
   }
 
@@ -56,22 +56,25 @@ class Editing {
 
   change(set) {
     set();
+    this.page.running.pause();
     this.page.model.compute();
+    this.page.training.changed();
     this.page.refresh();
   }
 
   // The loss now and as recorded, once it is known; in the end what the step has made of it.
   showLoss(step) {
-    const { model } = this.page;
+    const { model, training } = this.page;
     const line = document.getElementById("loss");
     const edited = model.isEdited();
     this.reset.hidden = !edited;
+    if (document.activeElement !== this.rate) this.rate.value = model.lr;
     if (model.arrays.get("loss").step > step) {
-      line.innerHTML = edited ? "changed" : "";
+      line.innerHTML = edited && training.at === 0 ? "changed" : "";
       return;
     }
     const now = math(mi("L"), equals, mn(tidy(model.values.loss[0][0].toPrecision(7))));
-    const known = edited ? `${now}, recorded ${tidy(model.recorded.loss[0][0].toPrecision(7))}` : now;
+    const known = edited && training.at === 0 ? `${now}, recorded ${tidy(model.recorded.loss[0][0].toPrecision(7))}` : now;
     const again = model.arrays.get("loss.after").step <= step;
     const after = tidy(model.values["loss.after"][0][0].toPrecision(7));
     line.innerHTML = again ? `${known}; after the step ${math(mn(after))}` : known;

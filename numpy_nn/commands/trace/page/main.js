@@ -9,10 +9,12 @@ class Page {
     this.sample = 0;
     this.tables = new Tables(this.model, this.mine);
     this.strip = new Strip(this.model, document.getElementById("strip"), this.tables);
+    this.training = new Training(this.model);
     this.network = new Network(this.model, document.getElementById("drawing"));
     this.editing = new Editing(this);
     this.asking = new Asking(this);
     this.stepping = new Stepping(this);
+    this.running = new Running(this);
     this.chooseSample();
     this.mine.tell(document.getElementById("mine"), (step) => this.goTo(step));
     this.stepping.fromAddress();
@@ -34,6 +36,7 @@ class Page {
     this.strip.show(this.step);
     this.stepping.show(this.step);
     this.editing.showLoss(this.step);
+    this.running.show();
     this.drawNetwork();
     this.asking.refresh();
   }

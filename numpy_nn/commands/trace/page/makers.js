@@ -8,7 +8,7 @@ function linearMaker(model, layer, input) {
   const biased = layer.parameters.includes("bias");
   return {
     value: (n, j, get) =>
-      sum(range(width).map((i) => get(input, n, i) * get(weight, i, j))) + (biased ? get(bias, 0, j) : 0),
+      sumOf(width, (i) => get(input, n, i) * get(weight, i, j)) + (biased ? get(bias, 0, j) : 0),
     formula: (n, j) => [
       sumOver("i"), model.entry(input, n, "i"), model.entry(weight, "i", j),
       ...(biased ? [mo("+"), model.entry(bias, 0, j)] : []),
@@ -52,7 +52,7 @@ function softmaxMaker(model, logits) {
   const largest = (n, get) => Math.max(...range(classes).map((c) => get(logits, n, c)));
   const e = (n, c, get) => Math.exp(get(logits, n, c) - largest(n, get));
   return {
-    value: (n, c, get) => e(n, c, get) / sum(range(classes).map((k) => e(n, k, get))),
+    value: (n, c, get) => e(n, c, get) / sumOf(classes, (k) => e(n, k, get)),
     formula: (n, c) => [frac(exp(model.entry(logits, n, c)), row(sumOver("k"), exp(model.entry(logits, n, "k"))))],
     numbers: (n, c, get) => {
       const each = range(classes).map((k) => exp(number(get(logits, n, k))));
@@ -84,7 +84,7 @@ function termMaker(model, logits) {
 function lossMaker(model) {
   const n = model.samples;
   return {
-    value: (_i, _j, get) => sum(range(n).map((k) => get("loss.terms", k, 0))) / n,
+    value: (_i, _j, get) => sumOf(n, (k) => get("loss.terms", k, 0)) / n,
     formula: () => [frac(mn(1), mi("N")), sumOver("n"), model.entry("loss.terms", "n", 0)],
     numbers: (_i, _j, get) => [
       [frac(range(n).map((k) => number(get("loss.terms", k, 0))).join(mo("+")), mn(n))],
@@ -136,7 +136,7 @@ function logitsGradientMaker(model) {
 function weightGradientMaker(model, input, output) {
   const gradient = `${output}.grad`;
   return {
-    value: (i, j, get) => sum(range(model.samples).map((n) => get(input, n, i) * get(gradient, n, j))),
+    value: (i, j, get) => sumOf(model.samples, (n) => get(input, n, i) * get(gradient, n, j)),
     formula: (i, j) => [sumOver("n"), model.entry(input, "n", i), model.entry(gradient, "n", j)],
     numbers: (i, j, get) =>
       range(model.samples).map((n) => [factor(get(input, n, i)), times, factor(get(gradient, n, j))]),
@@ -146,7 +146,7 @@ function weightGradientMaker(model, input, output) {
 function biasGradientMaker(model, output) {
   const gradient = `${output}.grad`;
   return {
-    value: (_, j, get) => sum(range(model.samples).map((n) => get(gradient, n, j))),
+    value: (_, j, get) => sumOf(model.samples, (n) => get(gradient, n, j)),
     formula: (_, j) => [sumOver("n"), model.entry(gradient, "n", j)],
     numbers: (_, j, get) => range(model.samples).map((n) => [factor(get(gradient, n, j))]),
   };
@@ -156,7 +156,7 @@ function inputGradientMaker(model, layer, output) {
   const [gradient, weight] = [`${output}.grad`, `${layer.name}.weight`];
   const width = model.arrays.get(weight).cols;
   return {
-    value: (n, i, get) => sum(range(width).map((j) => get(gradient, n, j) * get(weight, i, j))),
+    value: (n, i, get) => sumOf(width, (j) => get(gradient, n, j) * get(weight, i, j)),
     formula: (n, i) => [sumOver("j"), model.entry(gradient, n, "j"), model.entry(weight, i, "j")],
     numbers: (n, i, get) => range(width).map((j) => [factor(get(gradient, n, j)), times, factor(get(weight, i, j))]),
   };

@@ -25,6 +25,7 @@ class Model {
     this.describe();
     this.load();
     this.recorded = this.values;
+    this.baseline = this.recorded; // what the reader found, before changing anything
     this.load();
   }
 
@@ -162,7 +163,8 @@ class Model {
   compute(values = this.values, makers = this.makers()) {
     const get = (name, i, j) => values[name][i][j];
     for (const { name, rows, cols, maker } of makers) {
-      values[name] = range(rows).map((i) => range(cols).map((j) => maker.value(i, j, get)));
+      values[name] = Array.from({ length: rows }, (_, i) =>
+        Array.from({ length: cols }, (__, j) => maker.value(i, j, get)));
     }
     return values;
   }

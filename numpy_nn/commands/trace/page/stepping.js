@@ -1,5 +1,5 @@
 "use strict";
-// Forward and back: buttons, arrow keys, a slider, play, and the address's #step=7.
+// Forward and back: buttons, arrow keys, a slider, play, and the address's #step=7&training=120.
 
 // To read a step's sentence and find its array takes a while; who knows them, or wants more time, can say so.
 const PACES = { slow: 8, steady: 4, quick: 1.5 };
@@ -27,8 +27,10 @@ class Stepping {
   }
 
   fromAddress() {
-    const found = /^#step=(\d+)$/.exec(location.hash);
-    this.page.goTo(found ? Number(found[1]) : 0);
+    const asked = (key) => Number(new RegExp(`\\b${key}=(\\d+)`).exec(location.hash)?.[1] ?? 0);
+    const [step, training] = ["step", "training"].map(asked);
+    this.page.goTo(step);
+    if (training !== (this.page.training?.at ?? training)) this.page.running.goTo(training);
   }
 
   key(event, targets) {
@@ -74,7 +76,11 @@ class Stepping {
 
   // The address follows, so that it can be kept or sent: it opens at this step.
   show(step) {
-    if (location.hash !== `#step=${step}` && (step || location.hash)) history.replaceState(null, "", `#step=${step}`);
+    const training = this.page.training?.at ? `&training=${this.page.training.at}` : "";
+    const address = `#step=${step}${training}`;
+    if (!this.page.running?.frame && location.hash !== address && (step || training || location.hash)) history.replaceState(null, "", address);
+    if (step === this.shown) return;
+    this.shown = step;
     this.slider.value = step;
     const { title, formula, text } = this.page.model.steps[step];
     this.slider.setAttribute("aria-valuetext", `${step} of ${this.last}: ${title}`);

@@ -90,6 +90,7 @@ class Tables {
     this.model = model;
     this.mine = mine;
     this.cells = new Map(); // "name/i/j" to its td
+    this.written = new Map(); // a td to what stands in it
   }
 
   draw(array) {
@@ -110,26 +111,41 @@ class Tables {
     return table;
   }
 
-  // Tinted by sign and by size within the array. `moved` marks what is not as recorded.
+  // Tinted by sign and by size within the array. `moved` marks what a change has made another than it was when the reader came to
+  // this training step.
   fill(array, _, computed) {
     const values = this.model.values[array.name];
-    const recorded = this.model.recorded[array.name];
+    const before = this.model.baseline[array.name];
     const largest = Math.max(...values.flat().map(Math.abs)) || 1;
     for (const i of range(array.rows)) {
       for (const j of range(array.cols)) {
-        const cell = this.cell(array.name, i, j);
         const x = this.mine.value(array.name, i, j) ?? values[i][j];
         const tinted = computed && array.name !== "target";
-        cell.textContent = computed ? cellText(x) : "";
-        cell.dataset.sign = !tinted || x === 0 ? "" : x > 0 ? "positive" : "negative";
-        cell.style.setProperty("--share", tinted && Number.isFinite(x) ? Math.abs(x) / largest : 0);
-        cell.classList.toggle("moved", computed && Math.abs(values[i][j] - recorded[i][j]) > 1e-9 * Math.max(1, Math.abs(x)));
-        const wrong = computed && this.mine.isWrong(array.name, i, j);
-        cell.classList.toggle("wrong", wrong);
-        const said = computed ? cellText(x) + (wrong ? ", which is wrong" : "") : "not computed yet";
-        cell.setAttribute("aria-label", `${spokenEntry(array, i, j)}: ${said}`);
+        this.write(this.cell(array.name, i, j), array, i, j, {
+          text: computed ? cellText(x) : "",
+          sign: !tinted || x === 0 ? "" : x > 0 ? "positive" : "negative",
+          share: tinted && Number.isFinite(x) ? (Math.abs(x) / largest).toFixed(2) : "0",
+          moved: computed && Math.abs(values[i][j] - before[i][j]) > 1e-9 * Math.max(1, Math.abs(x)),
+          wrong: computed && this.mine.isWrong(array.name, i, j),
+        });
       }
     }
+  }
+
+  // Only what is another than last time: what is written costs the browser much more than what is computed.
+  write(cell, array, i, j, now) {
+    const last = this.written.get(cell) ?? {};
+    if (now.text !== last.text || now.wrong !== last.wrong) {
+      cell.textContent = now.text;
+      const said = (now.text || "not computed yet") + (now.wrong ? ", which is wrong" : "");
+      cell.setAttribute("aria-label", `${spokenEntry(array, i, j)}: ${said}`);
+    }
+    if (now.sign !== last.sign) cell.dataset.sign = now.sign;
+    if (now.share !== last.share) cell.style.setProperty("--share", now.share);
+    for (const mark of ["moved", "wrong"]) {
+      if (now[mark] !== last[mark]) cell.classList.toggle(mark, now[mark]);
+    }
+    this.written.set(cell, now);
   }
 
   cell(name, i, j) {

@@ -1,0 +1,91 @@
+"use strict";
+// The second clock: the next training step, ten, a hundred, running and pausing, back to any step, and the address's
+// &training=120.
+
+// How long many steps are computed before the page shows where they are: this, or as long as showing takes.
+const COMPUTING_MS = 20;
+
+class Running {
+  constructor(page) {
+    [this.page, this.training] = [page, page.training];
+    const at = (id) => document.getElementById(id);
+    [this.runButton, this.slider, this.position, this.message] = ["run", "moment", "training-at", "diverged"].map(at);
+    this.painting = 0;
+    this.curve = new LossCurve(this.training, at("curve"), (step) => this.goTo(step));
+    const further = { "next-step": 1, "ten-steps": 10, "hundred-steps": 100 };
+    for (const [id, count] of Object.entries(further)) {
+      at(id).addEventListener("click", () => this.runTo(this.training.at + count));
+    }
+    at("take").addEventListener("click", () => this.runTo(this.training.at + 1));
+    at("training-first").addEventListener("click", () => this.goTo(0));
+    this.runButton.addEventListener("click", () => (this.frame ? this.pause() : this.run()));
+    this.slider.addEventListener("input", () => this.goTo(Number(this.slider.value)));
+    addEventListener("resize", () => this.curve.draw());
+  }
+
+  // Back to a step that was made, or on to one that was not.
+  goTo(step) {
+    this.pause();
+    if (step > this.training.latest) return this.runTo(step);
+    this.training.goTo(step);
+    return this.page.refresh();
+  }
+
+  // As many steps as come in the time of a frame, then the page, until the target.
+  runTo(target) {
+    this.follow(() => Math.min(target, MOST_STEPS), COMPUTING_MS);
+  }
+
+  // A step a frame at first, so that the eye can follow; later a hundredth of those made.
+  run() {
+    this.follow(() => Math.min(this.training.at + Math.ceil((this.training.at + 1) / 100), MOST_STEPS), Infinity, MOST_STEPS);
+  }
+
+  follow(nextTarget, time, last = nextTarget()) {
+    this.pause();
+    const frame = () => {
+      this.frame = null;
+      const target = nextTarget();
+      const until = performance.now() + Math.max(time, this.painting);
+      do {
+        if (this.training.at >= target) break;
+        this.training.step();
+      } while (performance.now() < until && !this.training.hasDiverged());
+      this.training.settle();
+      if (this.training.at < last && !this.training.hasDiverged()) this.frame = requestAnimationFrame(frame);
+      const before = performance.now();
+      this.page.refresh();
+      this.painting = performance.now() - before;
+    };
+    frame();
+  }
+
+  pause() {
+    cancelAnimationFrame(this.frame);
+    this.frame = null;
+    this.show();
+  }
+
+  show() {
+    const { at, latest, losses } = this.training;
+    const known = this.page.step === this.page.model.steps.length - 1;
+    document.getElementById("take").hidden = !known || at === MOST_STEPS;
+    document.getElementById("take").title = say.takeTheStep(at + 1);
+    this.runButton.textContent = this.frame ? say.pause : say.run;
+    Object.assign(this.slider, { max: Math.max(latest, 1), value: at });
+    this.slider.setAttribute("aria-valuetext", say.trainingStep(at));
+    this.position.textContent = `${say.trainingStep(at)}, L = ${tidy(losses[at].toPrecision(5))}`;
+    const ended = at >= MOST_STEPS || this.training.hasDiverged();
+    for (const id of ["next-step", "ten-steps", "hundred-steps", "run"]) document.getElementById(id).disabled = ended;
+    document.getElementById("training-first").disabled = at === 0;
+    this.message.textContent = this.verdict();
+    this.curve.draw();
+  }
+
+  verdict() {
+    const { at, losses } = this.training;
+    if (this.training.hasDiverged()) return say.notFinite(at);
+    if (losses[at] > 2 * losses[0]) return say.grown;
+    return at >= MOST_STEPS ? say.mostSteps(MOST_STEPS) : "";
+  }
+}

@@ -1,0 +1,87 @@
+"use strict";
+// Training over time: one step after another on the same batch, the loss of each, and the way back. What is given (the
+// batch, the parameters, the learning rate) is kept every few steps; what lies between is computed again.
+
+const KEEP_EVERY = 10;
+const MOST_STEPS = 10000;
+
+class Training {
+  constructor(model) {
+    this.model = model;
+    // What one step needs: neither the gradient by the data nor the loss once more.
+    this.needed = model.makers().filter(({ name }) => name !== "input.grad" && name !== "loss.after");
+    this.parameters = [...model.arrays.values()].filter((array) => array.after).map((array) => array.of);
+    this.restart();
+  }
+
+  restart() {
+    this.at = 0;
+    this.losses = [this.loss()];
+    this.kept = new Map([[0, this.given()]]);
+    this.settle();
+  }
+
+  loss() {
+    return this.model.values.loss[0][0];
+  }
+
+  given() {
+    const { model } = this;
+    const names = [...model.arrays.values()].filter((array) => array.editable).map(({ name }) => name);
+    return { lr: model.lr, values: names.map((name) => [name, model.values[name].map((line) => [...line])]) };
+  }
+
+  // The parameters after the step become those before the next one; where a change was made, it is made again.
+  step() {
+    const { model } = this;
+    this.at += 1;
+    if (this.kept.has(this.at)) this.take(this.kept.get(this.at));
+    else for (const name of this.parameters) model.values[name] = model.values[`${name}.after`];
+    model.compute(model.values, this.needed);
+    this.losses[this.at] = this.loss();
+    if (this.at % KEEP_EVERY === 0 && !this.kept.has(this.at)) this.kept.set(this.at, this.given());
+  }
+
+  take({ lr, values }) {
+    this.model.lr = lr;
+    for (const [name, lines] of values) this.model.values[name] = lines.map((line) => [...line]);
+  }
+
+  // Go back to what was kept last before `target`; numbers that were recorded come back to the last bit.
+  restore(target) {
+    const { model } = this;
+    this.at = Math.max(...[...this.kept.keys()].filter((at) => at <= target));
+    this.take(this.kept.get(this.at));
+    if (model.isEdited()) model.compute(model.values, this.needed);
+    else model.load();
+  }
+
+  goTo(target) {
+    if (target < this.at) this.restore(target);
+    while (this.at < target) this.step();
+    this.settle();
+  }
+
+  // All numbers of the step at which training stands; a change is one from these.
+  settle() {
+    const { model } = this;
+    if (this.at) model.compute();
+    model.baseline = this.at === 0 ? model.recorded : structuredClone(model.values);
+  }
+
+  // A change of what is given: the steps before it stay, those after it are forgotten.
+  changed() {
+    this.losses.length = this.at;
+    this.losses[this.at] = this.loss();
+    for (const at of this.kept.keys()) if (at > this.at) this.kept.delete(at);
+    this.kept.set(this.at, this.given());
+  }
+
+  get latest() {
+    return this.losses.length - 1;
+  }
+
+  hasDiverged() {
+    return !Number.isFinite(this.losses[this.at]);
+  }
+}
