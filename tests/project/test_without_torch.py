@@ -10,7 +10,7 @@ from types import SimpleNamespace
 
 import pytest
 from idx_files import idx
-from needs import path_without_torch
+from needs import HANGS, path_without_torch
 
 from numpy_nn.data.mnist import FILES, read_split
 
@@ -66,7 +66,7 @@ def runner(here, data):
             capture_output=True,
             text=True,
             check=False,
-            timeout=300,
+            timeout=HANGS,
         )
 
     return start

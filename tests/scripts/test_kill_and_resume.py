@@ -27,7 +27,7 @@ def test_killed_at_random_moments_it_ends_as_if_never_stopped(capsys, monkeypatc
     assert sum(line.startswith("kill ") for line in lines) == kills
     assert re.fullmatch(
         rf"{kills} kills, [1-9] of them with a checkpoint to go on from, \d while a file was being written; "
-        r"(\d) of \1 runs end alike",
+        r"(\d+) of \1 runs end alike",
         lines[-1],
     )
 

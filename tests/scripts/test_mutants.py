@@ -1,9 +1,9 @@
 """The mutants of the numerical core: what is changed, that trials see the change, and what the command says of it."""
 
 import os
+import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -134,16 +134,15 @@ def test_a_trial_runs_the_tests_that_it_is_given_against_the_mutant(tmp_path):
 
 
 def waits():
-    time.sleep(60)
+    signal.pause()
     return 0
 
 
 @forks
 def test_a_trial_that_waits_is_ended_and_the_others_go_on():
-    started = time.monotonic()
-    run = [Trial(lambda: 0, 60.0, "passes"), Trial(waits, 0.5, "waits"), Trial(lambda: 1, 60.0, "fails")]
+    patient = needs.HANGS
+    run = [Trial(lambda: 0, patient, "passes"), Trial(waits, 0.5, "waits"), Trial(lambda: 1, patient, "fails")]
     assert dict(trials.results(run, 2)) == {"passes": SURVIVED, "waits": TIMED_OUT, "fails": KILLED}
-    assert time.monotonic() - started < 50
 
 
 @pytest.fixture

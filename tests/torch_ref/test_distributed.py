@@ -5,11 +5,11 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from unittest import mock
 
 import mnist_worker
+import needs
 import numpy as np
 import pytest
 import torch
@@ -259,7 +259,7 @@ def test_what_is_refused_is_said_once(options, said, tmp_path):
 @pytest.mark.slow
 def test_torchrun_passes_on_what_is_refused_and_the_status(tmp_path):
     launcher = under_torchrun("--engine", "both", "--out", str(tmp_path))
-    _, err = launcher.communicate(timeout=120)
+    _, err = launcher.communicate(timeout=needs.HANGS)
     assert launcher.returncode != 0
     assert "exitcode  : 2" in err  # of the rank that torchrun calls the root cause
     assert len(complaints(err)) == 1
@@ -271,13 +271,13 @@ FOREVER = ["--hidden", "8", "--epochs", "100000"]
 @pytest.mark.slow
 @pytest.mark.parametrize(("engine", "victim"), [("numpy", 1), ("numpy", 0), ("torch", 1)])
 def test_a_killed_rank_ends_the_run_with_one_line(engine, victim, tmp_path):
-    both = start(2, tmp_path, "--engine", engine, *FOREVER, "--out", str(tmp_path / "out"))
+    # A closed connection is noticed without waiting for an answer, which would take longer than this test may.
+    both = start(
+        2, tmp_path, "--engine", engine, *FOREVER, "--out", str(tmp_path / "out"), TEST_TIMEOUT=str(2 * needs.HANGS)
+    )
     both.lines(3)
     both.processes[victim].kill()
-    killed = time.monotonic()
     statuses, out, err = both.wait()
-    # Far below the time-out of an answer: a closed connection is noticed at once.
-    assert time.monotonic() - killed < 20.0
     assert (statuses[victim], statuses[1 - victim]) == (-signal.SIGKILL, 1)
     assert_one_line_of_the_survivor(1 - victim, out, err)
 
@@ -288,7 +288,7 @@ def test_torchrun_ends_what_a_killed_rank_leaves(tmp_path):
     first_epochs(launcher)
     survivor = ranks(launcher)[0]
     os.kill(ranks(launcher)[1], signal.SIGKILL)
-    out, err = launcher.communicate(timeout=60)
+    out, err = launcher.communicate(timeout=needs.HANGS)
     assert launcher.returncode != 0
     assert_one_line_of_the_survivor(0, out, err)
     assert not Path(f"/proc/{survivor}").exists()
@@ -304,10 +304,8 @@ def assert_one_line_of_the_survivor(rank, out, err):
 @pytest.mark.slow
 def test_a_rank_that_hangs_ends_the_run_too(tmp_path):
     options = ["--engine", "numpy", *FOREVER, "--out", str(tmp_path / "out")]
-    both = start(2, tmp_path, *options, TEST_TIMEOUT="2")
-    both.lines(3)
-    os.kill(both.processes[1].pid, signal.SIGSTOP)
-    both.processes[0].join(60)
+    both = start(2, tmp_path, *options, TEST_HANG="20")
+    both.processes[0].join(needs.HANGS)
     both.processes[1].kill()
     statuses, _, err = both.wait()
     assert statuses == [1, -signal.SIGKILL]
@@ -320,7 +318,7 @@ def test_under_torchrun_one_process_prints_and_writes_and_ctrl_c_leaves_what_the
     launcher = under_torchrun("--engine", "numpy", *FOREVER, "--out", str(tmp_path))
     first = "".join(first_epochs(launcher, epochs=2))
     launcher.send_signal(signal.SIGINT)
-    out, err = launcher.communicate(timeout=60)
+    out, err = launcher.communicate(timeout=needs.HANGS)
     assert launcher.returncode != 0
     assert (first + out).count("MNIST, 784-8-10") == 1
     assert out.count("interrupted after") == 1, (launcher.returncode, err)
