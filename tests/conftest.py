@@ -1,5 +1,6 @@
 """What the whole suite shares: threads, hypothesis, MNIST, and a browser with the page of one training step."""
 
+import gc
 import os
 import shutil
 import signal
@@ -14,8 +15,7 @@ os.environ.setdefault("VECLIB_MAXIMUM_THREADS", "1")
 
 import pytest
 from hypothesis import HealthCheck, Phase, settings
-from needs import HANGS
-from needs import collect_ignore, pytest_itemcollected, pytest_sessionfinish  # noqa: F401, for pytest to find
+from needs import HANGS, collect_ignore, pytest_itemcollected, pytest_sessionfinish  # noqa: F401, for pytest to find
 
 import numpy_nn as nn
 
@@ -26,9 +26,10 @@ os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
-# No deadline, and examples may be drawn slowly: the machine's speed is not what is tested. In CI the examples are the same at every run, so that a red
-# build means a change; elsewhere they are new each time. HYPOTHESIS_PROFILE=thorough looks twenty times as long, quick
-# less than half as long. (Where CI is set hypothesis begins with settings of its own, which would not heed a seed.)
+# No deadline, and examples may be drawn slowly: the machine's speed is not what is tested. In CI the examples are the
+# same at every run, so that a red build means a change; elsewhere they are new each time. HYPOTHESIS_PROFILE=thorough
+# looks twenty times as long, quick less than half as long. (Where CI is set hypothesis begins with settings of its own,
+# which would not heed a seed.)
 settings.register_profile(
     "default",
     deadline=None,
@@ -59,6 +60,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.slow)
             if "browser" not in PROMISED and find_browser() is None:
                 item.add_marker(pytest.mark.skip(reason=NO_BROWSER))
+
+
+def pytest_collection_finish() -> None:
+    """What is there before the first test stays, and the collector need not look at its millions of objects again."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)

@@ -46,6 +46,7 @@ def train(rows, options, process):
 def hang_at(call):
     """Rank 1 stops for good in place of so many-th all-reduce, and only then does rank 0 lose patience."""
     from torch import distributed
+
     from torch_ref.distributed import Group
 
     calls, sum_ = itertools.count(1), Group.sum_

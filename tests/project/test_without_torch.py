@@ -13,6 +13,7 @@ from idx_files import idx
 from needs import HANGS, path_without_torch
 
 from numpy_nn.data.mnist import FILES, read_split
+from scripts.train_mnist import main
 
 ROOT = Path(__file__).parents[2]
 SCRIPTS = ROOT / "scripts"
@@ -230,15 +231,15 @@ def test_every_script_tells_its_options(done, script):
     assert "--help" in well(done[str(script), "--help"])
 
 
-def test_images_one_by_one_are_all_that_needs_torchvision(tmp_path, data):
+@pytest.mark.usefixtures("few")
+def test_images_one_by_one_are_all_that_needs_torchvision(tmp_path, monkeypatch, capsys):
     pytest.importorskip("torch", reason="what torch does without torchvision")
-    code = (
-        f"import sys; sys.modules['torchvision'] = None\n{takes(data)}"
-        "from scripts.train_mnist import main\n"
-        "arguments = ['--engine', 'torch', '--device', 'cpu', '--epochs', '1', '--batch-size', '500']\n"
-        f"arguments += ['--data', {data!r}, '--out', {str(tmp_path)!r}]\n"
-        "print(main(arguments), main([*arguments, '--loader', 'plain']))"
-    )
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
-    assert done.stdout.splitlines()[-1] == "0 2", done.stderr
-    assert done.stderr == "train_mnist: torchvision is not installed; --loader resident does without it\n"
+    for name in [name for name in sys.modules if name.partition(".")[0] == "torchvision"]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.delitem(sys.modules, "torch_ref.data", raising=False)
+    monkeypatch.setitem(sys.modules, "torchvision", None)
+    arguments = ["--engine", "torch", "--device", "cpu", "--epochs", "1", "--hidden", "8", "--out", str(tmp_path)]
+    assert main(arguments) == 0
+    assert main([*arguments, "--loader", "plain"]) == 2
+    error = capsys.readouterr().err
+    assert error == "train_mnist: torchvision is not installed; --loader resident does without it\n"
