@@ -104,7 +104,7 @@ class Forked:
         self.folder.cleanup()
 
 
-def run_forked(command, stdout=None, check=True):
+def run_forked(command, stdout=subprocess.PIPE, check=True):
     """As much of ``subprocess.run``."""
     with Forked(command, stdout) as process:
         process.communicate()
