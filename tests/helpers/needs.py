@@ -19,6 +19,9 @@ torchvision = pytest.mark.skipif(not HAS_TORCHVISION, reason="needs torchvision"
 posix = pytest.mark.skipif(os.name != "posix", reason="needs the signals, limits and commands of POSIX")
 linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs Linux's /proc")
 
+# In seconds: a process that takes longer hangs, however busy the machine is.
+HANGS = 1800.0
+
 
 def path_without_torch(folder: Path) -> str:
     """A PYTHONPATH by way of this folder, with which a process finds no torch, nor do those that it starts."""

@@ -22,7 +22,9 @@ def run(number, *arguments, cwd=ROOT, path=ROOT):
     """The finished process of a lesson."""
     environment = os.environ | {"MPLBACKEND": "Agg", "PYTHONPATH": str(path)}
     command = [sys.executable, str(LESSONS[number]), *arguments]
-    return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, check=False, timeout=300)
+    return subprocess.run(
+        command, cwd=cwd, env=environment, capture_output=True, text=True, check=False, timeout=needs.HANGS
+    )
 
 
 def printed(number, here, path=None):
