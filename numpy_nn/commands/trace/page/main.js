@@ -11,6 +11,7 @@ class Page {
     this.training = new Training(this.model);
     this.network = new Network(this.model, document.getElementById("drawing"));
     this.editing = new Editing(this);
+    this.slope = new SlopePicture(this);
     this.asking = new Asking(this);
     this.stepping = new Stepping(this);
     this.running = new Running(this);

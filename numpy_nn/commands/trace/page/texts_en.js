@@ -1,6 +1,8 @@
 "use strict";
 // What the page says, in English. The other languages have the same keys.
 
+const KINK = "an activation has a kink here, and the numerical derivative two values";
+
 const TEXTS_EN = {
   run: "Run",
   pause: "Pause",
@@ -12,6 +14,26 @@ const TEXTS_EN = {
   grown: "The loss is more than twice what it was at first: the learning rate is too large.",
   mostSteps: (most) => `After ${most} steps the page stops.`,
   torchOnlyFirst: "torch was asked at training step 0 only; from there on the numerical derivative is this page’s own.",
+  torchNotInstalled: "torch was not installed where this was recorded.",
+  torchBeforeChange: "You changed a number: torch, which was asked when this was recorded, has no say here.",
+  ours: "ours",
+  torchAutograd: "torch autograd",
+  numerical: "numerical",
+  onTheLeft: "on the left",
+  onTheRight: "on the right",
+  sameToTheBit: "the same to the last bit",
+  differsBy: (difference) => `differs by ${difference}`,
+  agree: (count) =>
+    `${count === 2 ? "Both" : `The ${count === 3 ? "three" : count}`} values agree: within the numerical derivative’s error bound.`,
+  disagree: (count) => `${count === 2 ? "Both" : `The ${count === 3 ? "three" : count}`} values do not agree.`,
+  nothingFinite: "A value is not finite: there is nothing to compare.",
+  betweenTheSides: `Between the two sides: ${KINK}. Either may be taken, and any between them.`,
+  notBetweenTheSides: `Not between the two sides: ${KINK}.`,
+  slopeSaid: (entry, home, slope) => `The loss over ${entry}: it is now ${home}, and the slope there ${slope}`,
+  lossOver: "L as this number alone varies.",
+  oneSlope: (slope) => `Slope: ${slope}.`,
+  twoSlopes: (left, right) => `Slope on the left: ${left}, on the right: ${right}.`,
+  dragIt: "Drag the point.",
 };
 
 const say = TEXTS_EN;
