@@ -114,7 +114,11 @@ class Asking {
     const checks = this.checks(array, i, j);
     if (array.gradient && checks) parts.push(comparison(this.page, array, i, j, checks));
     if (array.maker && array.step > step) parts.push(this.later(array));
-    else if (checks !== undefined) parts.push(this.page.slope.show(SlopePicture.subject(this.page.model, array.name), i, j, checks));
+    else if (checks !== undefined) {
+      const of = SlopePicture.subject(this.page.model, array.name);
+      parts.push(this.page.slope.show(of, i, j, checks));
+      if (checks) parts.push(this.page.pathsView.show(of, i, j));
+    }
     return parts;
   }
 

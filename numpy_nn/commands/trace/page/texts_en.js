@@ -34,6 +34,16 @@ const TEXTS_EN = {
   oneSlope: (slope) => `Slope: ${slope}.`,
   twoSlopes: (left, right) => `Slope on the left: ${left}, on the right: ${right}.`,
   dragIt: "Drag the point.",
+  asPaths: (count) => (count === 1 ? "One path to the loss" : `A sum over ${count.toLocaleString("en")} paths to the loss`),
+  tooManyPaths: (count) => `${count.toLocaleString("en")} paths are too many to be listed, and to be walked one by one.`,
+  morePaths: (count, total) => `and ${count} smaller ones, together ${total}`,
+  sumOfPaths: "The sum of them all is the gradient:",
+  thatIsBackpropagation:
+    "Paths that meet in a unit share all that comes after it. That shared part is the unit’s own gradient: to compute it " +
+    "once, from the loss backward, and to use it for all that leads there is backpropagation.",
+  costs: (parameters, paths, evaluations, backward) =>
+    `Multiplications for the gradients of all ${parameters} parameters: path by path ${paths}; one evaluation of the ` +
+    `loss for each parameter ${evaluations}; backward ${backward}.`,
 };
 
 const say = TEXTS_EN;
