@@ -93,8 +93,16 @@ class Asking {
     const { model } = this.page;
     const [sources, dependents] = [model.sources(...this.asked), model.dependents(...this.asked)];
     this.page.mark(this.asked, sources, dependents);
-    if (this.panel.contains(document.activeElement) && document.activeElement.matches("input")) return undefined;
+    if (this.panel.contains(document.activeElement) && document.activeElement.matches("input")) return this.refreshPicture();
     return this.panel.replaceChildren(...this.answer(model.arrays.get(this.asked[0]), sources, dependents));
+  }
+
+  // While a number is typed its field stays as it is.
+  refreshPicture() {
+    const [name, i, j] = this.asked;
+    const array = this.page.model.arrays.get(name);
+    const checks = this.checks(array, i, j);
+    if (checks !== undefined) this.page.slope.show(SlopePicture.subject(this.page.model, name), i, j, checks);
   }
 
   answer(array, sources, dependents) {
@@ -103,12 +111,27 @@ class Asking {
     const parts = [this.heading(array, i, j, sources, dependents)];
     if (!array.maker) parts.push(this.page.editing.field(array, i, j));
     else parts.push(this.formula(array, i, j, array.step <= step));
-    if (array.gradient && array.step <= step) parts.push(this.comparison(array, i, j));
+    const checks = this.checks(array, i, j);
+    if (array.gradient && checks) parts.push(comparison(this.page, array, i, j, checks));
     else if (array.step <= step && this.page.mine.value(array.name, i, j) !== null) {
       parts.push(this.page.mine.besideOurs(array.name, i, j));
     }
     if (array.maker && array.step > step) parts.push(this.later(array));
+    else if (checks !== undefined) {
+      const of = SlopePicture.subject(this.page.model, array.name);
+      parts.push(this.page.slope.show(of, i, j, checks));
+      if (checks) parts.push(this.page.pathsView.show(of, i, j));
+    }
     return parts;
+  }
+
+  // What is known of the gradient that belongs to an entry: undefined where there is none, null where it comes later.
+  checks(array, i, j) {
+    const { model, step } = this.page;
+    const of = SlopePicture.subject(model, array.name);
+    if (of === undefined) return undefined;
+    const gradient = model.arrays.get(`${of}.grad`);
+    return gradient.step <= step ? checksOf(this.page, gradient, i, j) : null;
   }
 
   heading(array, i, j, sources, dependents) {
@@ -152,51 +175,5 @@ class Asking {
     relations.innerHTML =
       `<span class="key source"></span> ${from} <span class="key dependent"></span> ${into}`;
     return relations;
-  }
-
-  // What two others say of a gradient: as recorded, or, after a change, what this page can compute itself.
-  comparison(array, i, j) {
-    const { model } = this.page;
-    const ours = model.values[array.name][i][j];
-    const checks = model.recording.checks[array.name];
-    const edited = model.isEdited();
-    const at = (kind) => asRows(checks[kind], array.shape, array.overSamples)[i][j];
-    const [loss, home] = [(x) => model.lossWith(array.of, i, j, x), model.values[array.of][i][j]];
-    const [numerical, bound] = edited ? numericalDerivative(loss, home) : [at("numerical"), at("bound")];
-    const sides = edited ? sidesOfKink(loss, home) : (checks.sides[`${i},${j}`] ?? null);
-    const torch = edited || !checks.torch ? null : at("torch");
-    const [low, high, error] = sides
-      ? [Math.min(sides[0], sides[1]), Math.max(sides[0], sides[1]), sides[2]]
-      : [numerical, numerical, bound];
-    const own = this.page.mine.value(array.name, i, j);
-    const fits = (x) => low - error <= x && x <= high + error;
-    const others = fits(ours) && fits(torch ?? ours);
-    const agree = others && fits(own ?? ours);
-    const table = element("table", { class: "comparison" });
-    table.innerHTML =
-      this.page.mine.line(array.name, i, j, ours) +
-      `<tr><th scope="row">ours</th><td>${resultText(ours)}</td><td></td></tr>` +
-      (torch === null ? "" : `<tr><th scope="row">torch autograd</th><td>${resultText(torch)}</td>` +
-        `<td>${ours === torch ? "the same to the last bit" : `differs by ${smallText(ours - torch)}`}</td></tr>`) +
-      (sides === null
-        ? `<tr><th scope="row">numerical</th><td>${resultText(numerical)}</td><td>± ${smallText(bound)}</td></tr>`
-        : `<tr><th scope="row">on the left</th><td>${resultText(sides[0])}</td><td>± ${smallText(error)}</td></tr>` +
-          `<tr><th scope="row">on the right</th><td>${resultText(sides[1])}</td><td>± ${smallText(error)}</td></tr>`);
-    const verdict = element("p", { class: `verdict ${agree ? "agree" : "disagree"}` });
-    const count = 2 + (torch !== null) + (own !== null);
-    const values = count === 2 ? "Both values" : `The ${count === 3 ? "three" : "four"} values`;
-    const kink = "an activation has a kink here, and the numerical derivative two values";
-    const [right, wrong] = sides
-      ? [`Between the two sides: ${kink}. Either may be taken, and any between them.`, `Not between the two sides: ${kink}.`]
-      : [`${values} agree: within the numerical derivative’s error bound.`,
-         others ? "Yours is wrong: the others agree." : `${values} do not agree.`];
-    verdict.textContent = agree ? `✓ ${right}` : `✗ ${wrong}`;
-    const note = element("p", { class: "hint" });
-    note.textContent = checks.torch
-      ? this.page.training.at
-        ? say.torchOnlyFirst
-        : "You changed a number: torch, which was asked when this was recorded, has no say here."
-      : "torch was not installed where this was recorded.";
-    return element("div", { class: "comparing" }, table, verdict, ...(torch === null ? [note] : []));
   }
 }

@@ -44,7 +44,7 @@ class LossCurve {
     label(this.left - 6, bottom, "end", cellText(this.lowest));
     label(this.left, bottom + 16, "start", "0");
     label(this.width - 12, bottom + 16, "end", String(this.steps));
-    if (this.logarithmic) label(this.left + 6, this.top + 5, "start", say.logarithmic);
+    if (this.logarithmic) label((this.left + this.width - 12) / 2, bottom + 16, "middle", say.logarithmic);
     if (Number.isFinite(losses[at])) {
       const [x, y] = [this.x(at), this.y(losses[at])];
       picture.append(svg("path", { d: `M${x},${this.top}V${bottom}`, class: "now" }));

@@ -12,6 +12,8 @@ class Page {
     this.training = new Training(this.model);
     this.network = new Network(this.model, document.getElementById("drawing"));
     this.editing = new Editing(this);
+    this.slope = new SlopePicture(this);
+    this.pathsView = new PathsView(this);
     this.asking = new Asking(this);
     this.stepping = new Stepping(this);
     this.running = new Running(this);
@@ -48,6 +50,10 @@ class Page {
 
   mark(...marks) {
     this.marks = marks;
+    this.light(...marks);
+  }
+
+  light(...marks) {
     this.tables.mark(...marks);
     this.network.mark(...marks, this.sample);
   }

@@ -31,19 +31,15 @@ class Mine {
     return !this.gone && this.wrong.has(`${name}/${i}/${j}`);
   }
 
-  // A line of the table in which an entry's values are compared.
-  line(name, i, j, ours) {
-    const own = this.value(name, i, j);
-    if (own === null) return "";
-    const differs = own === ours ? "the same to the last bit" : `differs by ${smallText(own - ours)}`;
-    return `<tr><th scope="row">yours</th><td>${resultText(own)}</td><td>${differs}</td></tr>`;
-  }
-
   // Of an output or the loss, for which nobody else has been asked.
   besideOurs(name, i, j) {
-    const ours = this.model.values[name][i][j];
+    const [ours, yours] = [this.model.values[name][i][j], this.value(name, i, j)];
+    const remark = yours === ours ? say.sameToTheBit : say.differsBy(smallText(yours - ours));
     const table = element("table", { class: "comparison" });
-    table.innerHTML = `<tr><th scope="row">ours</th><td>${resultText(ours)}</td><td></td></tr>${this.line(name, i, j, ours)}`;
+    for (const [whose, x, text] of [[say.ours, ours, ""], [say.yours, yours, remark]]) {
+      const cells = [element("td", {}, resultText(x)), element("td", {}, text)];
+      table.append(element("tr", {}, element("th", { scope: "row" }, whose), ...cells));
+    }
     return table;
   }
 
@@ -54,12 +50,12 @@ class Mine {
     holder.hidden = false;
     const known = Object.keys(this.values).map((one) => math(arraySymbol(this.model.arrays.get(one)))).join(", ");
     if (!this.wrong.size) {
-      holder.innerHTML = `✓ Every number that <code></code> gives is right: ${known}. The others are ours.`;
+      holder.innerHTML = say.yoursIsRight(known);
       holder.querySelector("code").textContent = name;
       return;
     }
     const at = this.model.arrays.get(first || [...this.wrong][0].split("/")[0]);
-    holder.innerHTML = "✗ <code></code>: the first that is wrong is the <button type=\"button\"></button> ";
+    holder.innerHTML = `${say.firstOfYours} <button type="button"></button>`;
     holder.querySelector("code").textContent = name;
     const button = holder.querySelector("button");
     button.innerHTML = `${names[at.name]} ${math(arraySymbol(at))}`;

@@ -54,6 +54,7 @@ class Model {
     this.add("input", { letter: "x", column: 0, lane: "forward", unit: 0, editable: "number" });
     this.add("target", { letter: "y", column: 0, lane: "forward", editable: "label" });
     const links = this.nameLayers();
+    this.links = links;
     this.addStep([], STORY.given(), { units: [], edges: [] });
     for (const link of links) this.forwardStep(link);
     this.lossSteps(links);

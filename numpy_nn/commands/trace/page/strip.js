@@ -137,7 +137,7 @@ class Tables {
     const last = this.written.get(cell) ?? {};
     if (now.text !== last.text || now.wrong !== last.wrong) {
       cell.textContent = now.text;
-      const said = (now.text || "not computed yet") + (now.wrong ? ", which is wrong" : "");
+      const said = (now.text || "not computed yet") + (now.wrong ? say.whichIsWrong : "");
       cell.setAttribute("aria-label", `${spokenEntry(array, i, j)}: ${said}`);
     }
     if (now.sign !== last.sign) cell.dataset.sign = now.sign;
