@@ -196,6 +196,19 @@ def test_a_browser_finds_no_fault_and_asks_for_nothing_from_elsewhere(site, brow
     assert {name: found for name, found in faults.items() if found} == {}
 
 
+def test_a_fault_is_noticed(tmp_path, browse):
+    path = tmp_path / "page.html"
+    path.write_text(
+        '<body style="margin: 0"><article><p>costs $5\n<p><code>$HOME</code><span class="formula">x^2</span>'
+        '<div style="width: 3000px">wide</div><script>no.such()</script>',
+        encoding="utf-8",
+    )
+    chrome = browse(path)
+    assert chrome.execute_script(FAULTS) == ["not set: x^2", "raw: costs $5"]
+    assert chrome.execute_script(WIDER) == ["DIV. 3000"]
+    assert len(chrome.get_log("browser")) == 1
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_every_text_has_the_contrast_that_can_be_read(site, browse, scheme):
     for name in ("lessons/lesson_3_activations.html", "reference/layers.html"):
