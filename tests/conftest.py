@@ -46,7 +46,7 @@ settings.register_profile("mutants", parent=settings.get_profile("ci"), phases=(
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci" if os.environ.get("CI") else "default"))
 
 # What a test must not be left out for the want of, by name: in CI all that a test may want.
-PROMISED = os.environ.get("TESTS_PROMISED", "browser" if os.environ.get("CI") else "").split()
+PROMISED = os.environ.get("TESTS_PROMISED", "browser site" if os.environ.get("CI") else "").split()
 NO_BROWSER = (
     "no Chromium with its driver on the PATH; on Debian: apt-get install -y chromium chromium-driver, on Ubuntu: "
     "apt-get install -y chromium-browser chromium-chromedriver, on macOS: brew install --cask chromium chromedriver"
