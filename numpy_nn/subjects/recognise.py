@@ -116,7 +116,7 @@ def _of_loss_object(
     value = in_training(method(target, names.LOSSES))
     own = value.func if isinstance(value, partial) else value
     gradient = method(target, [name for name in names.LOSS_GRADIENTS if method(target, [name]) != own])
-    found: list[tuple[bool, Agreement, CodeSubject]] = []
+    found: list[tuple[bool, Agreement, bool, CodeSubject]] = []
     errors: list[Exception] = []
     for function, backward in _ways_to_a_loss(forward, value, gradient, len(inputs)) if hints.cost is None else ():
         given = named_arguments(function, inputs, targets)
@@ -128,10 +128,12 @@ def _of_loss_object(
             continue
         if not subject.make_repeatable() or agrees.agreeing == agrees.shaped > 0:
             return subject
-        # What reaches the object's own arrays is meant, rather than a loss of what it is given.
-        found.append((subject.has_parameters, agrees, subject))
+        # What reaches the object's own arrays is meant, rather than a loss of what it is given; and a gradient that the
+        # loss returns beside its value, where nothing else tells.
+        handed_on = isinstance(getattr(backward, "__self__", None), LossOfOutput)
+        found.append((subject.has_parameters, agrees, handed_on, subject))
     if found:
-        return max(found, key=lambda one: one[:2])[2]
+        return max(found, key=lambda one: one[:3])[3]
     if errors and (forward is None or not _takes(forward, len(inputs))):
         raise errors[0]
     gradient = method(target, ["backprop", *names.LOSS_GRADIENTS])

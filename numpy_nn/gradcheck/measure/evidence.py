@@ -55,6 +55,7 @@ class Evidence:
         self.status: Status | None = None
         self.reason = Reason.NONE
         self.at_point_given = True
+        self.independent = False  # the output does not depend on the array
         # Hypotheses look at the wrong coordinates alone; what was found explains them, not why others are right.
         self.narrowed = self.partial = False
         self._differences: dict[str, Differences] = {}
