@@ -14,32 +14,38 @@ VALUES = {
     "sum((a - y)^2)": SQUARES,
     "-sum(y log a + (1 - y) log(1 - a))": BINARY,
     "-sum(y log a)": LIKELY,
-    "sum((a - y)^2) / 2 / n": SQUARES / 4,
-    "sum((a - y)^2) / n": SQUARES / 2,
-    "-sum(y log a + (1 - y) log(1 - a)) / n": BINARY / 2,
-    "-sum(y log a) / n": LIKELY / 2,
+    "sum((a - y)^2) / 2 / n, with n = 2": SQUARES / 4,
+    "sum((a - y)^2) / n, with n = 2": SQUARES / 2,
+    "-sum(y log a + (1 - y) log(1 - a)) / n, with n = 2": BINARY / 2,
+    "-sum(y log a) / n, with n = 2": LIKELY / 2,
     "mean((a - y)^2)": SQUARES / 4,
 }
-OF_LABELS = {"-sum(log a[label])": LIKELY, "-sum(log a[label]) / n": LIKELY / 2}
+OF_LABELS = {"-sum(log a[label])": LIKELY, "-sum(log a[label]) / n, with n = 2": LIKELY / 2}
 
 
 @pytest.mark.parametrize("formula", VALUES)
 def test_a_usual_cost_is_what_its_formula_says(formula):
     # Sums of four terms, in one order or another.
-    assert dict(usual_costs(2))[formula](A, Y) == pytest.approx(VALUES[formula], rel=1e-15)
+    assert dict(usual_costs((2,)))[formula](A, Y) == pytest.approx(VALUES[formula], rel=1e-15)
 
 
 @pytest.mark.parametrize("formula", OF_LABELS)
 def test_a_cost_of_labels_takes_labels_alone(formula):
-    cost = dict(usual_costs(2))[formula]
+    cost = dict(usual_costs((2,)))[formula]
     assert cost(A, np.array([1, 0])) == pytest.approx(OF_LABELS[formula], rel=1e-15)
     for targets in (Y, np.array([1.0, 0.0]), np.array([1]), np.array([[1, 0]])):
         with pytest.raises(ValueError, match="expected a label for each row"):
             cost(A, targets)
 
 
+def test_samples_may_be_in_rows_or_in_columns():
+    formulas = [formula for formula, _ in usual_costs((2, 3))]
+    assert {"sum((a - y)^2) / n, with n = 2", "sum((a - y)^2) / n, with n = 3"} < set(formulas)
+    assert len(formulas) == len(set(formulas))
+
+
 def test_these_are_all_and_each_has_a_formula_of_its_own():
-    formulas = [formula for formula, _ in usual_costs(2)]
+    formulas = [formula for formula, _ in usual_costs((2,))]
     assert sorted(formulas) == sorted({**VALUES, **OF_LABELS})
 
 
