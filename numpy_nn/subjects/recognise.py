@@ -195,7 +195,7 @@ def _with_unsaid_cost(
             agrees = agreement(subject)
         except (SubjectError, TypeError, ValueError):
             continue
-        if subject.convention.takes_grads:
+        if subject.convention.takes_grads or (_wants_gradient(gradient) and agrees.agreeing < agrees.shaped):
             wanting = subject
             continue  # it wants the gradient of a loss that does not give it
         if beside is not None and formula == beside[0]:
@@ -215,6 +215,13 @@ def _with_unsaid_cost(
             "usual ones; pass loss=, a function loss(output, targets) that returns a number"
         )
     return best
+
+
+def _wants_gradient(function: Callable[..., Any]) -> bool:
+    """Whether the names of its arguments say that a function takes a gradient, and no targets to make one of."""
+    own = (positional(function) or ([], []))[0]
+    targets = any(names.role_in_loss(name) == names.TARGET for name in own)
+    return not targets and any(names.role(name) == names.GRAD for name in own)
 
 
 def _takes(function: Callable[..., Any], number: int) -> bool:
