@@ -187,7 +187,7 @@ def _with_unsaid_cost(
     costs = list(usual_costs(np.shape(inputs[0])[:2] or (1,))) if hints.cost is None else [("", hints.cost)]
     costs = [*([] if beside is None else [beside]), *costs]
     given = named_arguments(forward, inputs, None) | {"targets": targets}
-    best, most, wanting = None, Agreement(0, 0, 0), None
+    best, most, wants_gradient = None, Agreement(0, 0, 0), False
     for formula, cost in costs:
         try:
             chain = LossOfOutput(forward, cost, None, list(given)[:-1])
@@ -196,7 +196,7 @@ def _with_unsaid_cost(
         except (SubjectError, TypeError, ValueError):
             continue
         if subject.convention.takes_grads or (_wants_gradient(gradient) and agrees.agreeing < agrees.shaped):
-            wanting = subject
+            wants_gradient = True
             continue  # it wants the gradient of a loss that does not give it
         if beside is not None and formula == beside[0]:
             subject.notes.append(f"judged as the gradients of {formula}, the one loss in the same file")
@@ -204,7 +204,7 @@ def _with_unsaid_cost(
             subject.notes.append(f"the loss is not written in the code; the gradients are judged as those of {formula}")
         if best is None or agrees > most:
             best, most = subject, agrees
-    if best is None and wanting is not None:
+    if best is None and wants_gradient:
         raise TypeError(
             f"target: {label}'s backward pass wants the gradient of the loss by the output, which loss= does not "
             "give: check it without targets, and the loss by itself as a pair (loss, gradient)"

@@ -114,7 +114,7 @@ def test_no_name_is_of_two_roles_and_none_is_written_with_capitals():
 )
 def test_two_passes_are_known_by_what_sets_their_names_apart(forward, backward):
     thing = type("Thing", (), {forward: lambda _: 1, backward: lambda _: 2, "forward_hook": lambda _: 3})()
-    assert [found() for found in names.passes(thing)] == [1, 2]
+    assert [found() for found in names.passes(thing) if found is not None] == [1, 2]
 
 
 def test_one_pass_alone_is_no_pair():
