@@ -204,6 +204,15 @@ panels[1].legend(loc="lower right")
 lesson.show(figure, "gradients")
 
 # %% [markdown]
+# ## 练习
+#
+# - **3.1** sigmoid 在 x = log 3 处的导数是多少？
+# - **3.2** 写 softsign_derivative(x)，x 是数组，softsign(x) = x / (1 + |x|)。
+# - **3.3** 写 elu_derivative(x, alpha)，x 是数组。
+#
+# 把答案写进一个文件，`numpy-nn exercise 3.1 my_answer.py --language zh` 会告诉你哪里不对；加上 `--solution` 才显示解答。
+
+# %% [markdown]
 # ## 思考题
 #
 # 如果干脆不要激活函数呢？那就没有饱和，也没有什么会消失。比如一个有三个线性层 $W_1$、$W_2$、$W_3$ 的网络：它能学会什么单独一层学不会的东西？

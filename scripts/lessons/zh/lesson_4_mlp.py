@@ -184,6 +184,15 @@ panels[1].legend()
 lesson.show(figure)
 
 # %% [markdown]
+# ## 练习
+#
+# - **4.1** 一个样本的 logits 是 (log 2, 0, 0)，标签是 0。它的交叉熵是多少？
+# - **4.2** 写 grad_logits(z, y)：平均交叉熵对 logits z（形状为 (n, 类别数)）的梯度。
+# - **4.3** 写类 Linear，用 Linear() 构造，W 的形状为 (4, 3)，另有 b；forward(x) 返回 x W + b，backward(grad_output) 返回对 x 的梯度，并设置 dW 和 db。
+#
+# 把答案写进一个文件，`numpy-nn exercise 4.1 my_answer.py --language zh` 会告诉你哪里不对；加上 `--solution` 才显示解答。
+
+# %% [markdown]
 # ## 思考题
 #
 # $P$ 的每一行加起来是 1，$Y$ 的每一行也是，所以 $\bar Z_2$ 的每一行加起来是 0。假设一个网络一无所知，对十个类别都说 $P = 1/10$：它的损失是多少？如果一个没有训练过的网络，损失不是大约这个数，而是 80，那一定发生了什么？

@@ -160,6 +160,15 @@ histogram.legend()
 lesson.show(figure)
 
 # %% [markdown]
+# ## 练习
+#
+# - **5.1** 一张图片 x 满足 |x| = 6，128 个 ReLU 隐藏单元，所有权重取自 N(0, 0.1^2)，偏置为 0。一个 logit 的标准差是多少？
+# - **5.2** 写 stable_loss(z, y)：logits z 与标签 y 的平均交叉熵。logits 可以大到 1000。
+# - **5.3** 写 dead_units(x, w, b)：隐藏单元是 x w + b 的 ReLU，其中有多少个对 x 的每一行都关着。
+#
+# 把答案写进一个文件，`numpy-nn exercise 5.1 my_answer.py --language zh` 会告诉你哪里不对；加上 `--solution` 才显示解答。
+
+# %% [markdown]
 # ## 思考题
 #
 # 如果权重小一百倍，取自 $N(0, 0.01^2)$，第一个损失会是多少？先算出来再看：这时 $s$ 是多少？

@@ -225,6 +225,15 @@ for ax in panels[:2]:
 lesson.show(figure)
 
 # %% [markdown]
+# ## 练习
+#
+# - **7.1** x^3 在 x = 2 处、h = 0.1 的中心差分是多少？
+# - **7.2** 写 central(f, x, h)：f 在 x 处的中心差分。
+# - **7.3** 写 tanh_forward(x)，返回 tanh(x) 和缓存；再写 tanh_backward(grad_output, cache)，返回对 x 的梯度。
+#
+# 把答案写进一个文件，`numpy-nn exercise 7.1 my_answer.py --language zh` 会告诉你哪里不对；加上 `--solution` 才显示解答。
+
+# %% [markdown]
 # ## 思考题
 #
 # 检查一个权重要两次前向。第 6 课的网络有 50,890 个权重，全部检查要多少次？如果一次前向的时间是反向传播一步的一半，那么它的 4,690 步都用这种办法来做，要多久？

@@ -148,6 +148,15 @@ if numpy_nn_command("trace", options) != 0:
 print(f"page: {page}; open it in a browser")
 
 # %% [markdown]
+# ## 练习
+#
+# - **8.1** 两个样本在输入 i 处是 0.5 和 -2；在隐藏单元 j 处，对 z 的梯度是 0.2 和 0.1。从 i 到 j 的权重的梯度是多少？
+# - **8.2** 对网络 relu(x w1 + b1) w2 + b2 写 backward_pass(x, w1, b1, w2, grad_output)：依次返回对 w1、b1、w2、b2 的梯度。
+# - **8.3** 用中心差分求 2-3-1 网络全部参数的梯度，需要多少次前向？
+#
+# 把答案写进一个文件，`numpy-nn exercise 8.1 my_answer.py --language zh` 会告诉你哪里不对；加上 `--solution` 才显示解答。
+
+# %% [markdown]
 # ## 思考题
 #
 # 走到那一步之前先想一想：$\partial L / \partial W_1$ 的哪些元素恰好是 0？然后把学习率放大十倍，走到最后一步，那里损失又算了一遍：它降得更低吗？放大一百倍呢？
