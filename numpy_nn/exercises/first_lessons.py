@@ -170,7 +170,7 @@ EXERCISES = {
                 16,
                 (
                     "one of them you have just seen in lesson 2, and it has a twin",
-                    "其中一种你在第 2 课刚见过，它还有一个孪生兄弟",
+                    "其中一种你在第 2 课刚见过，与它恰好相反的那一种也一样",
                 ),
             ),
             (15, ("exchange the classes of the one that you found", "把你找到的那一种的两个类别对调一下再看")),

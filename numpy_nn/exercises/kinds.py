@@ -107,7 +107,7 @@ def backward(
             wanted = right(made, *given)
             output = made.forward(*copy.deepcopy(given))
             if not _same(np.asarray(output), wanted):
-                return [("the forward pass is wrong already", "前向过程就已经不对了")]
+                return [("the forward pass is wrong already", "前向传播就已经不对了")]
             report = check_gradients(made, given)
         except KeyError as error:
             return [(f"the file should define {error.args[0]}", f"文件里应当定义 {error.args[0]}")]

@@ -36,7 +36,7 @@ for name in ("sigmoid", "relu", "tanh"):
 #
 # ## 每一个激活函数：我们的与 torch 的画在一起
 #
-# 每个激活函数都是一个层，有我们自己写的 `forward` 和 `backward`；它在 torch 里的孪生则用自动求导算出导数。记 $s$ 为 sigmoid，$\Phi$ 和 $\varphi$ 为正态分布的分布函数和密度，$[\,\cdot\,]$ 在条件成立时为 1、否则为 0，各选项取默认值：
+# 每个激活函数都是一个层，有我们自己写的 `forward` 和 `backward`；torch 里与它对应的层则用自动求导算出导数。记 $s$ 为 sigmoid，$\Phi$ 和 $\varphi$ 为正态分布的分布函数和密度，$[\,\cdot\,]$ 在条件成立时为 1、否则为 0，各选项取默认值：
 #
 # $$
 # \begin{aligned}

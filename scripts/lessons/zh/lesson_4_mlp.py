@@ -49,7 +49,7 @@ bent = np.abs(net.predict(many) - (np.hstack([many, np.ones((1000, 1))]) @ best)
 print(f"4-5-3 with ReLU against the one layer that fits it best: largest difference {bent:.1e}")
 
 # %% [markdown]
-# ## 手工前向
+# ## 手工计算：前向传播
 #
 # 两个样本，类别是 0 和 2。最后一步把输出 $Z_2$（logits）变成概率，再取交叉熵：
 #
@@ -70,7 +70,7 @@ for name, array in (("Z1", z1), ("H", h), ("Z2", z2), ("P", p)):
 print(f"L = {value:.10f}")
 
 # %% [markdown]
-# ## 手工反向
+# ## 手工计算：反向传播
 #
 # 用 $\bar A$ 表示 $\partial L / \partial A$，它与 $A$ 形状相同。我们从 $L$ 走到 $X$，每一步都只用链式法则：输入动一点，输出动多少，再乘上这有多重要。
 #
@@ -133,7 +133,7 @@ for layer in reversed(net.layers):
     gradient = layer.backward(gradient)
 
 # %% [markdown]
-# torch 也得到同样的结果：它的自动求导记录了前向过程，自己推出反向过程。下面依次是手工、我们的层、torch：
+# torch 也得到同样的结果：它的自动求导记录了前向传播，自己推出反向传播。下面依次是手工、我们的层、torch：
 
 # %%
 losses = {"by hand": value, "layers": loss_value}

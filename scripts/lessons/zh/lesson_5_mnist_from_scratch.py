@@ -31,9 +31,9 @@ def initial_weights(seed):
 
 
 # %% [markdown]
-# 前向过程与第 4 课相同，只有一处不同。$e^{80}$ 还是个数，$e^{800}$ 就不是了（float64 的尽头在 $e^{709}$ 附近，float32 在 $e^{88}$ 附近）。一行的 logits 同时加减一个数，softmax 不变，所以我们从每一行减去其中最大的：这样指数就不会大于 0。
+# 前向传播与第 4 课相同，只有一处不同。$e^{80}$ 还是个数，$e^{800}$ 就不是了（float64 的尽头在 $e^{709}$ 附近，float32 在 $e^{88}$ 附近）。一行的 logits 同时加减一个数，softmax 不变，所以我们从每一行减去其中最大的：这样指数就不会大于 0。
 #
-# 反向过程与第 4 课逐行相同，更新是 $\theta \leftarrow \theta - \eta\,\bar\theta$，其中 $\eta = 1$。
+# 反向传播与第 4 课逐行相同，更新是 $\theta \leftarrow \theta - \eta\,\bar\theta$，其中 $\eta = 1$。
 
 
 # %%
