@@ -116,7 +116,7 @@ def chosen(code: Code) -> CodeSubject:
                 continue
             if convention.averaged:
                 subject.notes.append("forward returns a loss for each sample; judged is the gradient of their mean")
-            certain = is_certain(called, code.target) and not (is_mean_possible or convention.averaged)
+            certain = is_certain(called, code.target, code.backward) and not (is_mean_possible or convention.averaged)
             if by_name and shaped and certain:
                 return subject  # wrong code must not be right because another order of its arguments happens to be
             agrees = shaped and agreeing == shaped

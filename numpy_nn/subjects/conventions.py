@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from itertools import permutations
@@ -169,12 +170,23 @@ class Arguments:
                 yield order
 
 
-def is_certain(convention: Convention, target: str | None) -> bool:
+def may_be_gradient(backward: Callable[..., Any], arguments: Sequence[str], inputs: Sequence[str]) -> bool:
+    """Whether the only argument of a backward pass is called as forward's, and may be that or the gradient.
+
+    So it is with ``forward(z)`` and ``backward(z)`` of a layer; a derivative takes what its function takes.
+    """
+    alone = len(arguments) == 1 and arguments[0] in inputs
+    return alone and inspect.ismethod(backward) and names.is_backward(backward.__name__)
+
+
+def is_certain(convention: Convention, target: str | None, backward: Callable[..., Any] | None = None) -> bool:
     """Whether names that tell all roles can hardly mean anything else.
 
     What may be an output is often something else, and what is called as a gradient in a loss is often the prediction.
     """
     arguments = convention.arguments or ()
+    if backward is not None and may_be_gradient(backward, arguments, convention.inputs):
+        return False
     return OUTPUT not in arguments and not (target is not None and GRADS in arguments)
 
 
@@ -200,6 +212,8 @@ def conventions(
         takes_grads = target is None and named is not None and GRADS in named
         of_samples = target is not None and np.size(first) > 1
         guesses = dict.fromkeys([*arguments.by_number(), *arguments.by_elimination()])
+        if named is not None and may_be_gradient(backward, named, inputs):
+            guesses = dict.fromkeys([(GRADS,)])
         orders = [] if named is None else [(named, True)]
         orders += [(order, False) for order in guesses if order != named and (GRADS in order or not takes_grads)]
         caches = _caches(result[outputs:]) if has_cache else [None]

@@ -79,7 +79,11 @@ UPDATES = words(
 # Arguments that hold the data: of a function that returns a loss and its gradients they may have none.
 _DATA = words("x input inputs data image images img feature features batch samples x_batch x_train xs")
 # Arguments that are no arrays, and what a forward pass in training is given for them.
-SETTINGS = {"training": True, "train": True, "is_training": True, "train_flg": True, "is_train": True, "mode": "train"}
+SETTINGS = {
+    **dict.fromkeys(("training", "train", "is_training", "train_flg", "is_train"), True),
+    **dict.fromkeys(("save_cache", "keep_cache", "store_cache", "save_for_backward"), True),
+    "mode": "train",
+}
 # Where a forward pass that returns nothing leaves its output, and a backward pass the gradient of its input.
 OUTPUTS = words("output out outputs y a activation result top z h")
 INPUT_GRADIENTS = words(
@@ -225,6 +229,11 @@ def kept(thing: Any, names: Sequence[str]) -> Any:
     if not found:
         raise AttributeError(f"{type(thing).__name__} returns nothing and has no {names[0]}")
     return getattr(thing, found[0])
+
+
+def is_backward(name: str) -> bool:
+    """Whether a name says that it is a backward pass, not a derivative."""
+    return re.search("back|bprop|bwd|vjp", _squeezed(name)) is not None
 
 
 def is_loss(name: str) -> bool:

@@ -55,7 +55,8 @@ def test_the_tables_of_bank_and_diagnosis_count_what_is_found_called_wrong_and_n
 @pytest.mark.slow
 def test_the_others_stand_beside_ours(monkeypatch, capsys):
     # Ours alone sees the whole bank elsewhere; for the table a few of it are enough.
-    some = PLANTED[::25]
+    small = [bug for bug in PLANTED if bug.name == "GELUOneMillionth"]  # within torch's tolerance
+    some = [*PLANTED[::25], *small]
     for module in (gradcheck_proof, gradcheck_trials):
         monkeypatch.setattr(module, "PLANTED", some)
     assert main(["--part", "comparison", "--repeats", "1", "--networks", "10", "--seed", "1"]) == 0

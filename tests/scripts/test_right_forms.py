@@ -20,6 +20,8 @@ from scripts.proof.forms import FORMS, Draws
         ("a_list_of_layers_with_a_loss", "float32", (103, 609)),  # steps hide which way to call the code agrees
         ("a_list_of_layers_with_a_loss", "float64", (301, 4602)),  # all units are off, and zeros fit any way to call it
         ("a_list_of_layers_with_a_loss", "float64", (302, 1428)),  # the same
+        ("a_list_of_layers_with_a_loss", "float64", (401, 1014)),  # the same, at more inputs
+        ("a_model_whose_gradient_is_that_of_its_one_parameter", "float32", (302, 3980)),  # log(1 - p) in jumps
     ],
 )
 def test_what_was_once_not_called_right_is(form, dtype, seed):

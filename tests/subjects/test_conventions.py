@@ -170,3 +170,25 @@ def test_y_beside_t_is_the_prediction_in_both_functions():
     entry = check_gradients(pair, y, t)["y"]
     assert (entry.verdict, entry.cause) == ("wrong", "factor")
     assert "= 3 at all 15 coordinates" in str(entry.diagnosis)
+
+
+@pytest.mark.parametrize("kind", ["gradient", "derivative"])
+@pytest.mark.parametrize(("wrong", "verdict"), [(1.0, "right"), (2.0, "wrong")])
+def test_an_argument_that_is_called_as_the_input_may_be_the_gradient(kind, wrong, verdict):
+    class Flatten:
+        def forward(self, z):
+            self.shape = z.shape
+            return z.reshape(len(z), -1)
+
+        def backward(self, z):
+            return wrong * z.reshape(self.shape)
+
+    class Tanh:
+        def forward(self, z):
+            return np.tanh(z)
+
+        def backward(self, z):
+            return wrong * (1 - np.tanh(z) ** 2)
+
+    x = np.random.default_rng(0).standard_normal((3, 2, 2))
+    assert check_gradients((Flatten if kind == "gradient" else Tanh)(), x).verdict == verdict

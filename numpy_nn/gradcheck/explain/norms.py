@@ -19,6 +19,8 @@ Axes = tuple[int, ...]
 ROOM = 0.02
 # A straight line through (x^, y) with eps left out of x^ is off by about eps / var of y, at most by this share.
 STRAIGHT = 1e-3
+# What is taken for gamma there is off by as much: one that differs by more than this is no 1.
+GAMMA = 0.05
 # And to rounding, where eps is known.
 EXACT = 1e-10
 
@@ -52,10 +54,10 @@ def normalisation(e: Evidence) -> Iterator[Found | Prediction]:
             ("batch_norm_mean_constant", f"that for a mean over {over} held fixed", h - spread),
         ]
         without = g - norm.mean(g) - normal * norm.mean(g * normal)
-        guesses += [
-            ("gamma_outside", "gamma times that for gamma = 1", norm.gamma * without),
-            ("gamma_missing", "that for gamma = 1", without),
-        ]
+        if np.ptp(norm.gamma) > GAMMA:
+            guesses.append(("gamma_outside", "gamma times that for gamma = 1", norm.gamma * without))
+        if np.abs(norm.gamma - 1.0).max() > GAMMA:
+            guesses.append(("gamma_missing", "that for gamma = 1", without))
         for other in _subsets(x.ndim):
             if other == norm.axes:
                 continue

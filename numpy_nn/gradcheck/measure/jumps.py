@@ -76,6 +76,8 @@ def jumps_explain(evidence: Evidence, slopes: Slopes, wrong: Mask) -> bool:
     size = float(np.abs(evidence.grad_output * evidence.output).sum())
     # A function that is flat wherever it does not jump is meant to be so, unless its jumps are as small as rounding is.
     flat = evidence.at_point_given and not np.any(slopes.value[np.isfinite(slopes.value)])
+    if flat and evidence.output.size > 1:
+        return False  # the jumps of many entries are small beside the sum of all
     finest = FINEST_ROUGH * evidence.differences.seen_coarseness
     # How high steps are is an estimate, which now and then is too low by far, or misses them.
     in_steps = bool(np.all((np.abs(evidence.gradient - slopes.value) <= ROOM * slopes.bound)[wrong]))

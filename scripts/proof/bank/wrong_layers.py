@@ -72,7 +72,7 @@ class BatchNormShiftAveraged(BatchNorm):
         return g.mean(axis=0)
 
 
-@planted(OTHER, "input")  # denizyuret/Knet.jl #288
+@planted("gamma_missing", "input")  # denizyuret/Knet.jl #288
 class BatchNormScaleForgotten(BatchNorm):
     def dx(self, g: Array) -> Array:
         return super().dx(g / self.params["gamma"])
@@ -256,11 +256,5 @@ class LayerNormGammaOutside(LayerNorm):
 
 @planted("gamma_missing", "input")
 class LayerNormGammaMissing(LayerNorm):
-    def dx(self, h: Array) -> Array:
-        return (h - self.mean(h) - self.x_hat * self.mean(h * self.x_hat)) / self.std
-
-
-@planted("gamma_missing", "input")
-class BatchNormGammaMissing(BatchNorm):
     def dx(self, h: Array) -> Array:
         return (h - self.mean(h) - self.x_hat * self.mean(h * self.x_hat)) / self.std
