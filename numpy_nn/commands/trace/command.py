@@ -48,7 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def run(args: argparse.Namespace) -> int:
     """Write the page; return the exit status."""
     network = f"{'-'.join(map(str, args.sizes))}, {args.activation}"
-    subtitle = f"{network}, cross-entropy, batch {args.batch}, learning rate {args.lr:g}, seed {args.seed}"
+    about = {"network": network, "loss": "cross-entropy", "batch": args.batch, "lr": args.lr, "seed": args.seed}
     try:
         # What overflows is refused, with its name, when it is written down.
         with np.errstate(all="ignore"):
@@ -56,7 +56,9 @@ def run(args: argparse.Namespace) -> int:
                 recording = shorten(*mnist_problem(args), args.lr)
             else:
                 recording = record(*small_problem(args), args.lr)
-        html = render(recording, subtitle)
+                if args.mistake is not None:
+                    recording["mistake"] = args.mistake
+        html = render(recording, about, args.lang)
         args.out.write_text(html, encoding="utf-8", newline="\n")
     except (OSError, ValueError, MemoryError) as error:
         print(f"trace: {error}", file=sys.stderr)

@@ -122,6 +122,8 @@ def test_what_the_page_cannot_draw_is_refused(layers, n, message):
         (["--activation", "softmax"], "--activation: invalid choice: 'softmax'"),
         (["--lr", "-1"], "--lr: expected a number >= 0, got '-1'"),
         (["--lr", "nan"], "--lr: expected a number >= 0, got 'nan'"),
+        (["--mistake", "typo"], "--mistake: invalid choice: 'typo'"),
+        (["--sizes", "784,64,10", "--mistake", "sign"], "--mistake: goes with a small network"),
         (["--seed", "1.5"], "--seed: expected a whole number >= 0, got '1.5'"),
         (["--out", "no/such/folder/trace.html"], "no/such/folder/trace.html"),
         (["--checkpoint", "weights.npz"], "--checkpoint: goes with MNIST's 784 inputs"),

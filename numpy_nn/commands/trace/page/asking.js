@@ -33,7 +33,7 @@ class Asking {
   click(event) {
     const cell = this.cellOf(event.target);
     if (cell) this.ask(cell, true);
-    else if (!event.composedPath().some((node) => node.matches?.("#asked, #controls, #training, #take, header"))) this.clear();
+    else if (!event.composedPath().some((node) => node.matches?.("#asked, #controls, #training, #hunt, header"))) this.clear();
   }
 
   // In an array the arrow keys go from cell to cell; Enter goes to the answer, Escape back, and then lets go.
@@ -84,8 +84,13 @@ class Asking {
     const { title, formula } = this.page.model.steps[this.page.step];
     const told = element("p", { class: "told", "aria-hidden": "true" });
     told.innerHTML = `<strong>${title}</strong> ${formula}`;
-    const hint = "Hover, tap or focus any number to ask where it comes from. An underlined one can be changed.";
-    this.panel.replaceChildren(told, element("p", { class: "hint" }, hint));
+    this.panel.replaceChildren(told, element("p", { class: "hint" }, say.hint));
+  }
+
+  // What the reader is told of the step marked, in place of an answer.
+  tellVerdict(text, right) {
+    this.clear();
+    this.panel.replaceChildren(element("p", { class: `verdict ${right ? "agree" : "disagree"}` }, text));
   }
 
   refresh() {
@@ -117,7 +122,7 @@ class Asking {
     else if (checks !== undefined) {
       const of = SlopePicture.subject(this.page.model, array.name);
       parts.push(this.page.slope.show(of, i, j, checks));
-      if (checks) parts.push(this.page.pathsView.show(of, i, j));
+      if (checks && !this.page.model.wrong) parts.push(this.page.pathsView.show(of, i, j));
     }
     return parts;
   }
@@ -134,7 +139,7 @@ class Asking {
   heading(array, i, j, sources, dependents) {
     const spoken = element("span", { class: "spoken" }, spokenEntry(array, i, j));
     const heading = element("h2", {}, spoken, this.relations(sources, dependents));
-    const close = element("button", { type: "button", "aria-label": "Let go (Escape)", class: "close" }, "×");
+    const close = element("button", { type: "button", "aria-label": say.letGo, class: "close" }, "×");
     close.addEventListener("click", () => this.clear());
     heading.append(close);
     return heading;
@@ -154,21 +159,21 @@ class Asking {
     if (!computed) return lines;
     const terms = array.maker.numbers(i, j, get);
     line("numbers", terms.map((term, k) => math(infix(k ? "+" : "="), ...term)).join(" "));
-    line("result", math(infix("="), mn(resultText(model.values[array.name][i][j]))));
+    const result = mn(resultText(model.values[array.name][i][j]));
+    line("result", model.wrong && array.gradient ? `${say.programHas} ${math(result)}` : math(infix("="), result));
     return lines;
   }
 
   later(array) {
-    const button = element("button", { type: "button" }, `Step ${array.step} computes it: go there`);
+    const button = element("button", { type: "button" }, say.computedBy(array.step));
     button.addEventListener("click", () => this.page.goTo(array.step));
     return element("p", {}, button);
   }
 
   relations(sources, dependents) {
-    const count = (n) => (n === 1 ? "1 number" : `${n} numbers`);
     const relations = element("span", { class: "relations" });
-    const from = sources.length ? `made from ${count(sources.length)}` : "given";
-    const into = dependents.length ? `goes into ${count(dependents.length)}` : "goes into none";
+    const from = sources.length ? say.madeFrom(sources.length) : say.isGiven;
+    const into = say.goesInto(dependents.length);
     relations.innerHTML =
       `<span class="key source"></span> ${from} <span class="key dependent"></span> ${into}`;
     return relations;

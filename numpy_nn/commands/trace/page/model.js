@@ -18,7 +18,7 @@ class Model {
     this.recording = recording;
     this.lr = recording.lr;
     this.arrays = new Map(); // by name, in the order in which they are made
-    this.columns = [{ title: "Data" }]; // of the strip: the data, each layer, the loss
+    this.columns = [{ title: say.data }]; // of the strip: the data, each layer, the loss
     this.steps = [];
     this.samples = recording.arrays.input.shape[0];
     this.classes = recording.arrays["loss.softmax"].shape[1];
@@ -54,6 +54,7 @@ class Model {
     this.add("input", { letter: "x", column: 0, lane: "forward", unit: 0, editable: "number" });
     this.add("target", { letter: "y", column: 0, lane: "forward", editable: "label" });
     const links = this.nameLayers();
+    this.gradients = []; // in the order of the backward pass: the name of each, its kind, layer, input and output
     this.links = links;
     this.addStep([], STORY.given(), { units: [], edges: [] });
     for (const link of links) this.forwardStep(link);
@@ -74,7 +75,7 @@ class Model {
       primes = linear || position === 0 || layers[position - 1].activation === null ? 0 : primes + 1;
       const column = position + 1;
       const place = { index: count, column, lane: "forward", unit: count };
-      const title = linear ? `Linear ${layer.name}` : `${layer.type} ${layer.name}`;
+      const title = linear ? say.linearColumn(count) : say.activationColumn(layer.type, count);
       this.columns.push({ title });
       for (const name of layer.parameters) {
         const letter = linear ? name[0] : "α";
@@ -87,7 +88,7 @@ class Model {
       input = output;
       return link;
     });
-    this.columns.push({ title: "Loss" });
+    this.columns.push({ title: say.loss });
     const place = { column: this.columns.length - 1, lane: "forward" };
     this.add("loss.softmax", { ...place, letter: "p", unit: count });
     this.add("loss.terms", { ...place, letter: "ℓ" });
@@ -118,6 +119,7 @@ class Model {
     this.addStep([["loss.softmax", softmaxMaker(this, logits)]], STORY.softmax(this, logits), lights);
     const loss = [["loss.terms", termMaker(this, logits)], ["loss", lossMaker(this)]];
     this.addStep(loss, STORY.loss(this, logits), lights);
+    this.gradients.push({ name: `${logits}.grad`, kind: "logits", output: logits });
     this.addStep([[`${logits}.grad`, logitsGradientMaker(this)]], STORY.logitsGradient(this, logits), lights);
   }
 
@@ -130,12 +132,14 @@ class Model {
           ? weightGradientMaker(this, input, output)
           : biasGradientMaker(this, output);
       const kind = linear ? name : "slope";
+      this.gradients.push({ name: `${layer.name}.${name}.grad`, kind, layer, input, output });
       const story = STORY[`${kind}Gradient`](this, layer, input, output);
       this.addStep([[`${layer.name}.${name}.grad`, maker]], story, kind === "weight" ? edges : units);
     }
     const maker = linear
       ? inputGradientMaker(this, layer, output)
       : activationGradientMaker(this, layer, input, output);
+    this.gradients.push({ name: `${input}.grad`, kind: linear ? "input" : "activation", layer, input, output });
     const story = STORY[linear ? "inputGradient" : "activationGradient"](this, layer, input, output);
     this.addStep([[`${input}.grad`, maker]], story, { units: [inputUnit], edges: linear ? [unit] : [] });
   }
@@ -146,7 +150,8 @@ class Model {
     this.addStep(outputs, STORY.update(this, layer), lights);
   }
 
-  // The recorded numbers: what is given as given, and all the rest as the engine computed it.
+  // The recorded numbers: what is given as given, and all the rest as the engine computed it, unless a formula of the
+  // page's own is wrong on purpose.
   load() {
     this.values = {};
     for (const array of this.arrays.values()) {
@@ -154,6 +159,7 @@ class Model {
       if (values !== undefined) this.values[array.name] = asRows(values, shape, array.overSamples);
     }
     this.lr = this.recording.lr;
+    if (this.wrong) this.compute();
   }
 
   makers() {
@@ -178,7 +184,7 @@ class Model {
       found.set(`${source}/${k}/${l}`, [source, k, l]);
       return this.values[source][k][l];
     };
-    if (maker) maker.value(i, j, get);
+    if (maker) (maker.reads ?? maker.value)(i, j, get);
     return [...found.values()];
   }
 
@@ -203,6 +209,11 @@ class Model {
 
   entry(name, i, j) {
     return entrySymbol(this.arrays.get(name), i, j);
+  }
+
+  // Layers are counted as their symbols are: an activation belongs to the linear layer before it.
+  number(layer) {
+    return this.arrays.get(`${layer.name}.output`).index;
   }
 
   symbol(name) {

@@ -2,8 +2,6 @@
 // The computation as a strip: a column for the data, each layer and the loss; three lanes, forward, backward and
 // update, so that the gradient of an array lies under the array. What is in the frame of an array its `contents` draw.
 
-const LANES = { forward: "Forward →", backward: "← Backward", update: "Update" };
-
 const element = (tag, attributes = {}, ...children) => {
   const node = document.createElement(tag);
   for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
@@ -18,7 +16,7 @@ class Strip {
     const grid = element("div", { class: "lanes" });
     grid.style.setProperty("--columns", model.columns.length);
     for (const { title } of model.columns) grid.append(element("h3", {}, title));
-    for (const [lane, title] of Object.entries(LANES)) {
+    for (const [lane, title] of Object.entries(say.lanes)) {
       grid.append(element("p", { class: "lane" }, element("span", {}, title)));
       for (const column of model.columns.keys()) {
         const cell = element("div", { class: "place" });
@@ -34,7 +32,7 @@ class Strip {
   frame(array) {
     const figure = element("figure", { class: "array", "data-array": array.name });
     const caption = element("figcaption");
-    const shape = array.shape.join(" × ") || "number";
+    const shape = array.shape.join(" × ") || say.single;
     caption.innerHTML = `${math(arraySymbol(array))} <span class="shape">${shape}</span>`;
     figure.append(caption, this.contents.draw(array));
     this.frames.set(array.name, figure);
@@ -93,7 +91,7 @@ class Tables {
   }
 
   draw(array) {
-    const said = `${spokenName(array)}, ${array.shape.join(" by ") || "a number"}`;
+    const said = `${spokenName(array)}, ${array.shape.join(say.by) || say.aNumber}`;
     const table = element("table", { role: "grid", "aria-label": said });
     for (const i of range(array.rows)) {
       const line = element("tr", { role: "row" });
@@ -135,7 +133,7 @@ class Tables {
     const last = this.written.get(cell) ?? {};
     if (now.text !== last.text) {
       cell.textContent = now.text;
-      cell.setAttribute("aria-label", `${spokenEntry(array, i, j)}: ${now.text || "not computed yet"}`);
+      cell.setAttribute("aria-label", `${spokenEntry(array, i, j)}: ${now.text || say.notYet}`);
     }
     if (now.sign !== last.sign) cell.dataset.sign = now.sign;
     if (now.share !== last.share) cell.style.setProperty("--share", now.share);

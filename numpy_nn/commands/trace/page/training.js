@@ -66,7 +66,7 @@ class Training {
   settle() {
     const { model } = this;
     if (this.at) model.compute();
-    model.baseline = this.at === 0 ? model.recorded : structuredClone(model.values);
+    model.baseline = this.at === 0 && !model.wrong ? model.recorded : structuredClone(model.values);
   }
 
   // A change of what is given: the steps before it stay, those after it are forgotten.
