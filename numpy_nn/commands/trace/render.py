@@ -18,8 +18,8 @@ TEMPLATE = Path(__file__).parent / "page"
 def render(recording: dict[str, Any], about: dict[str, Any], language: str = "en") -> str:
     """The page as one file: the template with its styles, its scripts and the recording put in.
 
-    ``about`` is what the line below the heading says of the network; ``language`` is "en" or "zh". The recording's CRC-32
-    stands beside it, and the page shows no numbers if they do not belong together.
+    ``about`` is what the line below the heading says of the network; ``language`` is "en" or "zh". The recording's
+    CRC-32 stands beside it, and the page shows no numbers if they do not belong together.
     """
 
     def inline(tag: str) -> Callable[[re.Match[str]], str]:
