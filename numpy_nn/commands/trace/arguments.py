@@ -42,6 +42,7 @@ MISTAKES = (
     "sign",
     "target_minus_prediction",
 )
+LOSSES, OPTIMIZERS = ("cross-entropy", "mse", "bce"), ("sgd", "momentum", "adam")
 EXAMPLES = ("", "--sizes 2,3,2 --activation tanh --out step.html", "--sizes 784,64,10 --checkpoint net.npz")
 
 
@@ -70,6 +71,8 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--data", type=Path, default=Path("data"), metavar="DIR", help="where MNIST is, for 784 inputs")
     checkpoint_help = "weights of an MNIST network, as scripts/train_mnist.py writes them (numpy.npz)"
     parser.add_argument("--checkpoint", type=Path, metavar="FILE", help=checkpoint_help)
+    parser.add_argument("--loss", choices=LOSSES, default="cross-entropy", help="what is minimized")
+    parser.add_argument("--optimizer", choices=OPTIMIZERS, default="sgd", help="how; momentum is SGD with 0.9 of it")
     mistake_help = "hide a mistake in the page's backward pass, for the reader to find"
     parser.add_argument("--mistake", choices=MISTAKES, help=mistake_help)
     parser.add_argument("--lang", choices=("en", "zh"), default="en", help="the page's language at first")
@@ -78,8 +81,9 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     mnist = args.sizes[0] == PIXELS
     if args.checkpoint is not None and not mnist:
         parser.error(f"argument --checkpoint: goes with MNIST's {PIXELS} inputs, got --sizes with {args.sizes[0]}")
-    if args.mistake is not None and mnist:
-        parser.error("argument --mistake: goes with a small network, not with MNIST's 784 inputs")
+    for option, usual in (("mistake", None), ("loss", "cross-entropy"), ("optimizer", "sgd")):
+        if getattr(args, option) != usual and mnist:
+            parser.error(f"argument --{option}: goes with a small network, not with MNIST's {PIXELS} inputs")
     if mnist and args.sizes[-1] != 10:
         parser.error(f"argument --sizes: expected 10 outputs for MNIST's digits, got {args.sizes[-1]}")
     args.batch = args.batch or (64 if mnist else 2)

@@ -20,7 +20,7 @@ TEXTS = """
 # Names, symbols and what the keyboard calls its keys are in Latin letters in Chinese too.
 LATIN = """
     torch autograd softmax logits ReLU NumPy Home End Enter Esc Escape relu English e W b X x y Y Z z A a P p L N n c k
-    i j f new max min ln scripts trace_backprop py
+    i j f new SGD max min ln scripts trace_backprop py
 """
 
 

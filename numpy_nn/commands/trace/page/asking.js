@@ -114,7 +114,8 @@ class Asking {
     const [, i, j] = this.asked;
     const { step } = this.page;
     const parts = [this.heading(array, i, j, sources, dependents)];
-    if (!array.maker) parts.push(this.page.editing.field(array, i, j));
+    if (array.editable) parts.push(this.page.editing.field(array, i, j));
+    else if (!array.maker) parts.push(element("p", { class: "hint" }, say.keptFromBefore));
     else parts.push(this.formula(array, i, j, array.step <= step));
     const checks = this.checks(array, i, j);
     if (array.gradient && checks) parts.push(comparison(this.page, array, i, j, checks));

@@ -21,11 +21,12 @@ class Editing {
     const { model } = this.page;
     const label = array.editable === "label";
     const input = element("input", { type: "number", step: label ? 1 : "any", value: model.values[array.name][i][j] });
-    const wanted = label ? say.aClass(model.classes - 1) : say.anyNumber;
+    const share = array.editable === "probability";
+    const wanted = label ? say.aClass(model.classes - 1) : share ? say.aShare : say.anyNumber;
     if (label) Object.assign(input, { min: 0, max: model.classes - 1 });
     input.setAttribute("aria-label", spokenEntry(array, i, j));
     const aClass = (x) => Number.isInteger(x) && x >= 0 && x < model.classes;
-    const fine = label ? aClass : (x) => Math.abs(x) <= 1e6;
+    const fine = label ? aClass : share ? (x) => x >= 0 && x <= 1 : (x) => Math.abs(x) <= 1e6;
     const set = (x) => (model.values[array.name][i][j] = x);
     this.whileTyping(input, fine, wanted, () => model.values[array.name][i][j], set);
     const symbol = element("span");

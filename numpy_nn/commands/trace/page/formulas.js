@@ -6,7 +6,7 @@ function decorated(array, letter, below, mark = "") {
   const marks = [];
   if (array.index) marks.push(mo("("), mn(array.index), mo(")"));
   if (array.primes) marks.push(mo("′".repeat(array.primes)));
-  if (array.after) marks.push("<mtext>&#x2009;new</mtext>");
+  if (array.renewed) marks.push("<mtext>&#x2009;new</mtext>");
   if (mark) marks.push(mark);
   const base = mi(letter);
   if (marks.length && below) return `<msubsup>${base}${row(below)}${row(...marks)}</msubsup>`;
@@ -35,7 +35,7 @@ function entrySymbol(array, i, j) {
 function spokenName(array) {
   const letter = array.axes === "both" ? array.letter.toUpperCase() : array.letter;
   const name = `${letter}${array.index ? ` ${array.index}` : ""}${say.prime.repeat(array.primes ?? 0)}`;
-  return array.gradient ? say.gradientBy(name) : array.after ? say.afterUpdate(name) : name;
+  return array.gradient ? say.gradientBy(name) : array.renewed ? say.afterUpdate(name) : name;
 }
 
 function spokenEntry(array, i, j) {
@@ -182,22 +182,17 @@ const STORY = {
     ),
     text: say.softmax,
   }),
-  loss: (model) => ({
-    title: say.lossTitle,
+  loss: (model, { title, term, text }) => ({
+    title,
     formula: math(
-      mi("L"), equals, frac(mn(1), mi("N")), sumOver("n"), model.entry("loss.terms", "n", 0), mo(","), mo("&nbsp;"),
-      model.entry("loss.terms", "n", 0), equals, mo("−"),
-      call("ln", model.entry("loss.softmax", "n", row(model.entry("target", "n", 0)))),
+      mi("L"), equals, ...meanOfTerms(model), mo(","), mo("&nbsp;"), model.entry("loss.terms", "n", "c"), equals, ...term,
     ),
-    text: say.lossText,
+    text,
   }),
-  logitsGradient: (model, logits) => ({
-    title: say.logitsGradientTitle,
-    formula: math(
-      model.entry(`${logits}.grad`, "n", "c"), equals, frac(mn(1), mi("N")),
-      parens(model.entry("loss.softmax", "n", "c"), mo("−"), bracket(model.entry("target", "n", 0), equals, mi("c"))),
-    ),
-    text: say.logitsGradient,
+  outputGradient: (model, logits, { title, written, text }) => ({
+    title,
+    formula: math(model.entry(`${logits}.grad`, "n", "c"), equals, ...written),
+    text,
   }),
   weightGradient: (model, layer, input, output) => ({
     title: say.weightGradientTitle(model.number(layer)),
@@ -239,18 +234,23 @@ const STORY = {
     ),
     text: say.slopeGradient,
   }),
-  update: (model, layer) => ({
+  // By one entry where an optimizer keeps something, else by whole arrays.
+  update: (model, layer, outputs) => ({
     title: say.updateTitle(model.number(layer)),
-    formula: layer.parameters
-      .map((p) => `${layer.name}.${p}`)
-      .map((p) => [`${p}.after`, p, `${p}.grad`].map((name) => model.symbol(name)))
-      .map(([after, before, gradient]) => math(after, equals, before, mo("−"), mi("η"), gradient))
-      .join(",&emsp;"),
-    text: say.update,
+    formula: model.kept.length
+      ? outputs.filter(([name]) => name.startsWith(`${layer.name}.${layer.parameters[0]}.`))
+        .map(([name, maker]) => math(model.entry(name, "i", "j"), equals, ...maker.formula("i", "j")))
+        .join(",&emsp;")
+      : layer.parameters
+        .map((p) => `${layer.name}.${p}`)
+        .map((p) => [`${p}.after`, p, `${p}.grad`].map((name) => model.symbol(name)))
+        .map(([after, before, gradient]) => math(after, equals, before, mo("−"), mi("η"), gradient))
+        .join(",&emsp;"),
+    text: model.optimizer.text(),
   }),
   again: (model) => ({
     title: say.againTitle,
-    formula: math(model.symbol("loss.after"), equals, frac(mn(1), mi("N")), sumOver("n"), model.entry("loss.terms", "n", 0)),
+    formula: math(model.symbol("loss.after"), equals, ...meanOfTerms(model)),
     text: say.again,
   }),
 };

@@ -8,7 +8,7 @@ const slopeAt = ({ layer }, x, options) => ACTIVATIONS[layer.activation].derivat
 
 const MISTAKES = {
   bias_averaged: { kind: "bias", wrong: ({ right, model }) => right() / model.samples },
-  elements_mean: { kind: "logits", wrong: ({ right, model }) => right() / model.classes },
+  elements_mean: { kind: "logits", losses: ["cross-entropy"], wrong: ({ right, model }) => right() / model.classes },
   batch_mean_twice: { kind: "weight", wrong: ({ right, model }) => right() / model.samples },
   updated_too_early: {
     kind: "input",
@@ -35,7 +35,7 @@ const MISTAKES = {
   },
   batch_mean_missing: { kind: "logits", wrong: ({ right, model }) => right() * model.samples },
   learning_rate: { kind: "weight", wrong: ({ right, model }) => right() * model.lr },
-  softmax_elementwise: { kind: "logits", wrong: ({ right }, n, c, get) => right() * hitOf(n, c, get) },
+  softmax_elementwise: { kind: "logits", losses: ["cross-entropy"], wrong: ({ right }, n, c, get) => right() * hitOf(n, c, get) },
   mask_wrong_tensor: {
     kind: "activation",
     only: ["relu"],
@@ -67,9 +67,10 @@ const MISTAKES = {
     only: ["relu"],
     wrong: ({ input, output }, n, j, get) => (get(input, n, j) > 0 ? 0 : get(`${output}.grad`, n, j)),
   },
-  target_missing: { kind: "logits", wrong: ({ model }, n, c, get) => get("loss.softmax", n, c) / model.samples },
+  target_missing: { kind: "logits", losses: ["cross-entropy"], wrong: ({ model }, n, c, get) => get("loss.softmax", n, c) / model.samples },
   softmax_missing: {
     kind: "logits",
+    losses: ["cross-entropy"],
     wrong: ({ output, model }, n, c, get) => (get(output, n, c) - hitOf(n, c, get)) / model.samples,
   },
   sign: { kind: "weight", wrong: ({ right }) => -right() },
@@ -79,7 +80,8 @@ const MISTAKES = {
 // The gradients in which a mistake can be made, nearest to the loss first. That by the data is none: nothing learns
 // from it.
 function placesFor(name, model) {
-  const { kind, only, fits } = MISTAKES[name];
+  const { kind, only, fits, losses } = MISTAKES[name];
+  if (losses && !losses.some((loss) => LOSSES[loss] === model.loss)) return [];
   return model.gradients.filter((place) =>
     place.kind === kind && place.name !== "input.grad" && (!only || only.includes(place.layer.activation)) &&
     (!fits || fits({ ...place, model })));

@@ -8,8 +8,8 @@ const number_en = (n) => n.toLocaleString("en");
 const TEXTS_EN = {
   // the head of the page
   heading: "Backpropagation, step by step",
-  subtitle: ({ network, loss, batch, lr, seed }) =>
-    `${network}, ${loss}, batch ${batch}, learning rate ${lr}, seed ${seed}`,
+  subtitle: ({ network, loss, optimizer, batch, lr, seed }) =>
+    `${network}, ${{ "cross-entropy": "cross-entropy", mse: "mean squared error", bce: "binary cross-entropy" }[loss]}, ${optimizer}, batch ${batch}, learning rate ${lr}, seed ${seed}`,
   damaged: "This file is damaged, and shows no numbers; scripts/trace_backprop.py writes it anew.",
   lightOrDark: "Switch between light and dark",
   otherLanguage: "中文",
@@ -85,6 +85,13 @@ const TEXTS_EN = {
   lossText: "One number: how surprised the network is by the labels, on average over the samples.",
   logitsGradientTitle: "Backward: through the loss and the softmax",
   logitsGradient: "Probability minus truth. The exponential and the logarithm cancel, which is why the two belong together.",
+  mseTitle: "The loss: mean squared error",
+  mseText: "One number: how far the outputs are from their targets, squared, on average over all of them.",
+  bceTitle: "The loss: binary cross-entropy",
+  bceText: "Each output is a question with the answer yes (1) or no (0); its sigmoid σ is the probability of yes.",
+  outputGradientTitle: "Backward: through the loss",
+  mseGradient: "Prediction minus target, twice: the derivative of a square. C counts the outputs.",
+  bceGradient: "Probability minus truth, as with softmax: the sigmoid’s derivative cancels. C counts the outputs.",
   weightGradientTitle: (k) => `Backward: the weights of layer ${k}`,
   weightGradient:
     "What went into an edge, times the gradient at its far end, summed over the samples. The edges drawn are these gradients.",
@@ -100,6 +107,12 @@ const TEXTS_EN = {
   slopeGradient: "The slope only matters where its input was negative. It gathers over all entries that share it.",
   updateTitle: (k) => `Update: layer ${k}`,
   update: "Against the gradient, by the learning rate η: downhill, for small steps.",
+  momentum:
+    "The gradients of the steps before are remembered, each less than the next, in v: a ball that rolls downhill. At first v is 0.",
+  adam:
+    "m averages the gradient over the steps, v its square; each is divided by what it lacks, having begun at 0. Each number " +
+    "moves by about η, however large its gradient is.",
+  keptFromBefore: "The optimizer keeps this from the step before; at training step 0 it is 0.",
   againTitle: "The loss again",
   again:
     "The same batch goes forward once more, with the new parameters. The loss is smaller, unless the learning rate is too " +
@@ -114,6 +127,7 @@ const TEXTS_EN = {
   isGiven: "given",
   goesInto: (n) => (n === 0 ? "goes into none" : n === 1 ? "goes into 1 number" : `goes into ${n} numbers`),
   aClass: (last) => `a class, 0 to ${last}`,
+  aShare: "a number, 0 to 1",
   anyNumber: "a number, −1,000,000 to 1,000,000",
   anyRate: "a number ≥ 0",
   expected: (wanted) => `expected ${wanted}`,

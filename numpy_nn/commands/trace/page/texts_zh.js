@@ -6,8 +6,8 @@ const number_zh = (n) => n.toLocaleString("en");
 
 const TEXTS_ZH = {
   heading: "一步一步看反向传播",
-  subtitle: ({ network, loss, batch, lr, seed }) =>
-    `${network}，${{ "cross-entropy": "交叉熵" }[loss] ?? loss}，批大小 ${batch}，学习率 ${lr}，种子 ${seed}`,
+  subtitle: ({ network, loss, optimizer, batch, lr, seed }) =>
+    `${network}，${{ "cross-entropy": "交叉熵", mse: "均方误差", bce: "二元交叉熵" }[loss]}，${optimizer}，批大小 ${batch}，学习率 ${lr}，种子 ${seed}`,
   damaged: "文件已损坏，不显示任何数；scripts/trace_backprop.py 可以重新写出。",
   lightOrDark: "切换浅色与深色",
   otherLanguage: "English",
@@ -76,6 +76,13 @@ const TEXTS_ZH = {
   lossText: "一个数：网络看到标签时有多意外，对样本取平均。",
   logitsGradientTitle: "反向：穿过损失与 softmax",
   logitsGradient: "概率减去真值。指数与对数互相抵消，所以这两者总是合在一起。",
+  mseTitle: "损失：均方误差",
+  mseText: "一个数：输出与目标相差多少，取平方，再对全部输出取平均。",
+  bceTitle: "损失：二元交叉熵",
+  bceText: "每个输出是一个问题，答案为是（1）或否（0）；它的 sigmoid（σ）就是“是”的概率。",
+  outputGradientTitle: "反向：穿过损失",
+  mseGradient: "预测减去目标，再乘以 2：平方的导数。C 是输出的个数。",
+  bceGradient: "概率减去真值，与 softmax 相同：sigmoid 的导数抵消了。C 是输出的个数。",
   weightGradientTitle: (k) => `反向：第 ${k} 层的权重`,
   weightGradient: "进入一条边的数，乘以边的另一端的梯度，对样本求和。图中的边画的就是这些梯度。",
   biasGradientTitle: (k) => `反向：第 ${k} 层的偏置`,
@@ -89,6 +96,9 @@ const TEXTS_ZH = {
   slopeGradient: "只有输入为负的地方斜率才起作用。共用它的各个元素，梯度都加在一起。",
   updateTitle: (k) => `更新：第 ${k} 层`,
   update: "逆着梯度的方向走，步长由学习率 η 决定：只要步子小，就是下坡。",
+  momentum: "v 记住以往各步的梯度，越早的越淡：像一个滚下坡的球。开始时 v 为 0。",
+  adam: "m 是梯度对各步的平均，v 是梯度平方的平均；两者都从 0 开始，所以要除以所欠的那部分。不论梯度多大，每个数都大约移动 η。",
+  keptFromBefore: "这是优化器从上一步留下的；在训练第 0 步是 0。",
   againTitle: "再算一次损失",
   again: "同一批数据用新的参数再前向一次。损失变小了，除非学习率太大：试试十倍，再试试一百倍。",
 
@@ -100,6 +110,7 @@ const TEXTS_ZH = {
   isGiven: "给定",
   goesInto: (n) => (n === 0 ? "不再用到" : `用于算出 ${n} 个数`),
   aClass: (last) => `类别，0 到 ${last}`,
+  aShare: "一个数，0 到 1",
   anyNumber: "一个数，−1,000,000 到 1,000,000",
   anyRate: "不小于 0 的数",
   expected: (wanted) => `应为${wanted}`,
