@@ -19,7 +19,7 @@ ifneq ($(filter-out none $(shell cat $(READY) 2>/dev/null),$(TORCH)),)
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help demo lessons test check test-machines benchmark gpu-check coverage mutants lint mnist clean
+.PHONY: help demo lessons notebooks site test check test-machines benchmark gpu-check coverage mutants lint mnist clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1 - \2/p' Makefile
@@ -32,6 +32,12 @@ demo: mnist ## train both engines on MNIST; EPOCHS=5, ARGS='more options of scri
 lessons: mnist ## run every lesson and draw its figures into docs/figures/
 	@for lesson in scripts/lessons/lesson_*.py; do \
 	    echo "==> $$lesson"; MPLBACKEND=agg $(IN_VENV) $$lesson --out docs/figures/ || exit; done
+
+notebooks: mnist ## make docs/notebooks/ from the lessons, executed
+	$(IN_VENV) scripts/notebooks.py
+
+site: $(READY) ## build the site into build/site, to be read without a network: lessons, docs, every public name
+	$(IN_VENV) scripts/make_site.py $(ARGS)
 
 test: mnist ## run the tests; TEST_ARGS='more options of pytest'
 	$(IN_VENV) -m pytest -n 2 --dist worksteal $(TEST_ARGS)
@@ -58,7 +64,7 @@ lint: $(READY) ## check style, format, types and the workflow of hosted CI
 	$(IN_VENV) -m ruff check .
 	$(IN_VENV) -m ruff format --check .
 	$(IN_VENV) -m mypy
-	$(IN_VENV) -m check_jsonschema --builtin-schema vendor.github-workflows .github/workflows/tests.yml
+	$(IN_VENV) -m check_jsonschema --builtin-schema vendor.github-workflows .github/workflows/tests.yml .github/workflows/site.yml
 
 mnist: $(READY) ## get MNIST into data/, if it is not there
 	@$(IN_VENV) scripts/fetch_mnist.py

@@ -1,6 +1,7 @@
 """Change the numerical core in small ways, one at a time, and see whether the tests notice.
 
 Takes a random sample of the changes by default. Prints those that no test noticed, as patches, and a table by file.
+What was tried is kept in runs/mutants until a source or a test changes: a run that was interrupted goes on.
 Changes that make no difference to anybody are listed in tests/equivalent_mutants.toml with the reason, and not tried.
 Exits with 1 if fewer than 95% of the others were noticed, or if one that is listed there cannot be made any more.
 """
@@ -17,6 +18,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from importlib.util import find_spec
+from itertools import chain
 from pathlib import Path
 from typing import TypeVar
 
@@ -29,13 +31,15 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 from numpy_nn.commands.command_line import Parser, number
 from numpy_nn.commands.machine.processors import usable_cores
 from scripts.mutation.mutants import CORE, ROOT, Mutant, mutants_of
-from scripts.mutation.reach import Reach, missing
+from scripts.mutation.reach import Outcomes, Reach, missing
 from scripts.mutation.trials import KILLED, SURVIVED, TIMED_OUT, Trial, import_libraries, results, run_tests
 
 # Modules whose tests are left out where this is not installed: no mutant of theirs would be noticed.
 OPTIONAL = {"numpy_nn/subjects/jax_functions.py": "jax"}
 LISTED = ROOT / "tests" / "equivalent_mutants.toml"
 GOAL = 0.95
+# So many are tried out to the end before the next, so that what is known of them is not lost with the rest.
+AT_A_TIME = 20
 
 Item = TypeVar("Item")
 
@@ -66,12 +70,18 @@ def measure(jobs: int, folder: Path) -> Reach:
 
 def try_out(mutants: Sequence[Mutant], reach: Reach, jobs: int, folder: Path) -> Iterator[tuple[Mutant, str]]:
     """How each mutant ended: after a few tests that are near, or, where none of those noticed it, after all others."""
+    for start in range(0, len(mutants), AT_A_TIME):
+        yield from _try_out(mutants[start : start + AT_A_TIME], reach, jobs, folder)
+
+
+def _try_out(mutants: Sequence[Mutant], reach: Reach, jobs: int, folder: Path) -> Iterator[tuple[Mutant, str]]:
     left = {mutant: reach.batches(mutant) for mutant in mutants}
     for part in (0, 1):
         trials = []
         for index, (mutant, batches) in enumerate(left.items()):
             run = partial(run_tests, batches[part], mutant, folder / f"{part}-{index}")
-            trials.append(Trial(run, 120 + 20 * sum(batches[part].values()), mutant))
+            # By the clock on the wall only what waits is ended: a test that takes long has a limit to its own time.
+            trials.append(Trial(run, 600 + 100 * sum(batches[part].values()), mutant))
         for mutant, outcome in results(trials, jobs):
             if part == 1 or outcome != SURVIVED:
                 del left[mutant]
@@ -150,7 +160,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
             if reach.failed:
                 print(f"mutants: without a change, too, fails {', '.join(reach.failed)}", file=sys.stderr)
                 return 2
-            for mutant, outcome in shown(try_out(chosen, reach, args.jobs, Path(folder)), len(chosen), "mutants"):
+            outcomes = Outcomes()
+            before = [(mutant, outcomes.known[mutant.patch]) for mutant in chosen if mutant.patch in outcomes.known]
+            left = [mutant for mutant in chosen if mutant.patch not in outcomes.known]
+            ends = chain(before, outcomes.kept(try_out(left, reach, args.jobs, Path(folder))))
+            for mutant, outcome in shown(ends, len(chosen), "mutants"):
                 tried[mutant.file][outcome] += 1
                 if (outcome == SURVIVED) != args.listed:
                     print(f"{outcome}, line {mutant.line}:\n{mutant.patch}\n", flush=True)

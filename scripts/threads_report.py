@@ -109,16 +109,18 @@ def make(engine: str, network: str, counts: Sequence[int]) -> Way:
 
 
 def turn(way: Way, steps: Iterator[None], seconds: float) -> float:
-    """Train for so long, one step at least; the seconds of a step."""
+    """Train for so long, one step at least, and until the clock has moved; the seconds of a step."""
     settle()  # threads of the turn before would go on waiting for work, and take a core meanwhile
     done, started = 0, time.perf_counter()
     with way.threads.epoch():
+        taken = 0.0
         # Setting the threads alone may take longer than that on a busy machine.
-        while not done or time.perf_counter() - started < seconds:
+        while not done or taken < seconds or not taken:
             next(steps)
             way.threads.step()
             done += 1
-    return (time.perf_counter() - started) / done
+            taken = time.perf_counter() - started
+    return taken / done
 
 
 def same_bits(engine: str, network: str, counts: Sequence[int]) -> bool:

@@ -1,5 +1,6 @@
 """What the whole suite shares: threads, hypothesis, MNIST, and a browser with the page of one training step."""
 
+import gc
 import os
 import shutil
 import signal
@@ -14,7 +15,7 @@ os.environ.setdefault("VECLIB_MAXIMUM_THREADS", "1")
 
 import pytest
 from hypothesis import HealthCheck, Phase, settings
-from needs import collect_ignore, pytest_itemcollected, pytest_sessionfinish  # noqa: F401, for pytest to find
+from needs import HANGS, collect_ignore, pytest_itemcollected, pytest_sessionfinish  # noqa: F401, for pytest to find
 
 import numpy_nn as nn
 
@@ -25,24 +26,27 @@ os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
-# No deadline: the machine's speed is not what is tested. In CI the examples are the same at every run, so that a red
-# build means a change; elsewhere they are new each time. HYPOTHESIS_PROFILE=thorough looks twenty times as long, quick
-# less than half as long. (Where CI is set hypothesis begins with settings of its own, which would not heed a seed.)
-settings.register_profile("default", deadline=None, max_examples=25, print_blob=True, derandomize=False)
+# No deadline, and examples may be drawn slowly: the machine's speed is not what is tested. In CI the examples are the
+# same at every run, so that a red build means a change; elsewhere they are new each time. HYPOTHESIS_PROFILE=thorough
+# looks twenty times as long, quick less than half as long. (Where CI is set hypothesis begins with settings of its own,
+# which would not heed a seed.)
+settings.register_profile(
+    "default",
+    deadline=None,
+    suppress_health_check=(HealthCheck.too_slow,),
+    max_examples=25,
+    print_blob=True,
+    derandomize=False,
+)
 settings.register_profile("ci", parent=settings.get_profile("default"), derandomize=True)
 settings.register_profile("quick", parent=settings.get_profile("default"), max_examples=10)
 settings.register_profile("thorough", parent=settings.get_profile("default"), max_examples=500)
-# For a mutant it counts whether a test fails, not how small the example is, on a machine that may be busy.
-settings.register_profile(
-    "mutants",
-    parent=settings.get_profile("ci"),
-    phases=(Phase.explicit, Phase.generate),
-    suppress_health_check=(HealthCheck.too_slow,),
-)
+# For a mutant it counts whether a test fails, not how small the example is.
+settings.register_profile("mutants", parent=settings.get_profile("ci"), phases=(Phase.explicit, Phase.generate))
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci" if os.environ.get("CI") else "default"))
 
 # What a test must not be left out for the want of, by name: in CI all that a test may want.
-PROMISED = os.environ.get("TESTS_PROMISED", "browser" if os.environ.get("CI") else "").split()
+PROMISED = os.environ.get("TESTS_PROMISED", "browser site" if os.environ.get("CI") else "").split()
 NO_BROWSER = (
     "no Chromium with its driver on the PATH; on Debian: apt-get install -y chromium chromium-driver, on Ubuntu: "
     "apt-get install -y chromium-browser chromium-chromedriver, on macOS: brew install --cask chromium chromedriver"
@@ -56,6 +60,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.slow)
             if "browser" not in PROMISED and find_browser() is None:
                 item.add_marker(pytest.mark.skip(reason=NO_BROWSER))
+
+
+def pytest_collection_finish() -> None:
+    """What is there before the first test stays, and the collector need not look at its millions of objects again."""
+    gc.collect()
+    gc.freeze()
+
+
+def pytest_unconfigure() -> None:
+    """Nothing is kept from being taken down at the end."""
+    gc.unfreeze()
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
@@ -140,6 +155,8 @@ def chromium():
         options.add_argument(argument)
     options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
     chrome = webdriver.Chrome(options=options, service=webdriver.ChromeService(driver))
+    chrome.set_script_timeout(HANGS)
+    chrome.set_page_load_timeout(HANGS)
     yield chrome
     chrome.quit()
 

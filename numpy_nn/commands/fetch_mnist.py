@@ -157,8 +157,7 @@ class _Transfer(threading.Thread):
                         self.error = f"sends more than {LARGEST} bytes"
                         return
         except (OSError, http.client.HTTPException) as error:
-            # URLError wraps the error that tells more; its subclass HTTPError has the status in its own text.
-            self.error = str(error.reason if type(error) is urllib.error.URLError else error)
+            self.error = _why(error, self.patience)
 
 
 class _NoRedirects(urllib.request.HTTPRedirectHandler):
@@ -184,12 +183,22 @@ def _download(url: str, patience: float) -> bytes:
                 received, heard = len(transfer.content), time.monotonic()
                 _show(f"{name} {100 * received // transfer.size} %" if transfer.size else name)
             elif time.monotonic() - heard > patience:
-                raise SourceError(f"sent nothing for {patience:g} s")
+                raise SourceError(_silence(patience))
     finally:
         _show("")
     if transfer.error is not None:
         raise SourceError(transfer.error)
     return bytes(transfer.content)
+
+
+def _why(error: Exception, patience: float) -> str:
+    # URLError wraps the error that tells more; its subclass HTTPError has the status in its own text.
+    reason = error.reason if type(error) is urllib.error.URLError else error
+    return _silence(patience) if isinstance(reason, TimeoutError) else str(reason)
+
+
+def _silence(patience: float) -> str:
+    return f"sent nothing for {patience:g} s"
 
 
 def _show(progress: str) -> None:

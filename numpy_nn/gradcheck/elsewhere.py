@@ -28,6 +28,9 @@ SCREEN = ((2.0**-11, 2e-5), (2.0**-7, 1e-4))
 ACROSS = (("wide", 2.0**-7, 1e-4), ("unit", 2.0**-7, 1e-4), ("unit", 2.0**-5, 1e-3))
 ROOM_FOR_STEPS = BLUNDER / 2.5
 
+# There it is off only beyond so many times its bound: how high the steps are is an estimate, at each point anew.
+ROOM_IN_STEPS = 4.0
+
 # What is larger than this is no place to look for mistakes: squares of it overflow.
 LARGEST = 1e100
 
@@ -107,7 +110,8 @@ def _look_at(evidence: Evidence, share: float) -> Found:
     with np.errstate(invalid="ignore"):
         value = slopes.value[mask]
         typical = np.sqrt(max(np.nanmean(np.square(value)), np.mean(np.square(gradient[mask]))))
-        blunder = (status == OFF) & (np.abs(gradient - slopes.value) - slopes.bound > BLUNDER * typical)
+        bound = (ROOM_IN_STEPS if share else 1.0) * slopes.bound
+        blunder = (status == OFF) & (np.abs(gradient - slopes.value) - bound > BLUNDER * typical)
     if blunder.any():
         evidence.slopes, evidence.status = slopes, status
         return Found.WRONG

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -25,21 +24,17 @@ from numpy_nn.subjects.gradients import (
     values_of,
 )
 from numpy_nn.subjects.names import BUFFER, OUTPUTS, plain
+from numpy_nn.subjects.overlapping import OverlappingCode, is_part_or_vector
 from numpy_nn.subjects.places import Path, Place, Step, parsed, places, written
 from numpy_nn.subjects.state import Snapshot, attributes, equal, rate_of
 from numpy_nn.subjects.subject import Array, SubjectError
-from numpy_nn.subjects.updating import UpdatingCode
 
 
-class CodeSubject(UpdatingCode):
+class CodeSubject(OverlappingCode):
     """Called code, of which the parameters are found as the arrays that the output depends on.
 
     Or as they are named, with their gradients. What no gradient is found of is listed in ``unchecked``.
     """
-
-    def __init__(self, *given: Any, **named: Any) -> None:
-        super().__init__(*given, **named)
-        self._overlapping: dict[str, Place] = {}  # arrays that share memory with parameters
 
     def find_parameters(self, named: Mapping[str, str] | None = None, constants: Sequence[str] = ()) -> None:
         """Find the owner's parameters and what is the gradient of what. SubjectError if the code cannot be run.
@@ -56,6 +51,7 @@ class CodeSubject(UpdatingCode):
         elif self._owner is not None:
             self._find_dependent(constants)
             self._undo_forward_updates(start)
+        self._note_sharing()
         self._match(named)
         for name in [name for name in self._places if name not in {**self._leaves, **self._updates}]:
             self._give_up(name)
@@ -136,7 +132,7 @@ class CodeSubject(UpdatingCode):
             if ours := [
                 a for a in self.arrays.values() if isinstance(value, np.ndarray) and np.shares_memory(value, a)
             ]:
-                if value.dtype == np.float64 and all(_is_part_or_vector(value, other) for other in ours):
+                if value.dtype == np.float64 and all(is_part_or_vector(value, other) for other in ours):
                     self._overlapping[name] = place
                 continue
             if name in self.arrays:
@@ -194,17 +190,6 @@ class CodeSubject(UpdatingCode):
         if self._tried is not None:
             self._tried()
 
-    def _add(self, name: str, place: Place) -> None:
-        """Have the code use an array of ours, of float64, in this place."""
-        try:
-            found: Any = place.read()
-        except LookupError:
-            raise ValueError(f"parameters: {self.label} has no {name}") from None
-        if not isinstance(found, (np.ndarray, float, np.floating)) or np.asarray(found).dtype.kind not in "fiu":
-            raise TypeError(f"parameters: expected {name} to be an array of floats, got {type(found).__name__}")
-        self.arrays[name] = np.require(found, np.float64, "W")
-        self._places[name] = place
-
     def _match(self, named: Mapping[str, str] | None) -> None:
         output = self.output()
         rng = np.random.default_rng(0)
@@ -215,7 +200,7 @@ class CodeSubject(UpdatingCode):
         grad_output = 0.75 * grad_output if self.convention.takes_grads else grad_output
         self._returned = returned = self._claimed(grad_output)
         found = leaves(returned, self._owner, before)
-        found = [leaf for leaf in found if leaf.returned or not self._is_parameter(leaf.path)]
+        found = [leaf for leaf in found if leaf.returned or not self._holds_parameter(leaf.path)]
         if named is not None:
             for name, path in named.items():
                 leaf = Leaf(False, parsed(path), np.empty(0), True)
@@ -241,7 +226,7 @@ class CodeSubject(UpdatingCode):
             return digits(self, name, leaf.value.reshape(self.arrays[name].shape), grad_output) >= ROUGHLY
 
         self._leaves |= matched(wanted, [leaf for leaf in found if not self._is_of_silent(leaf)], agrees)
-        self._match_overlapping(found, agrees)
+        self._match_overlapping(found, agrees, lambda: self._claimed(grad_output))
         self._add_silent(found)
         self._find_updates()
         if self.input in self.arrays and self.input not in self._leaves:
@@ -251,40 +236,6 @@ class CodeSubject(UpdatingCode):
             for name, leaf in self._leaves.items()
             if isinstance(leaf, Leaf) and name in self.arrays
         )
-
-    def _match_overlapping(self, found: Sequence[Leaf], agrees: Callable[[str, Leaf], bool]) -> None:
-        """Gradients of arrays that share their memory with parameters: of views of a flat vector, or of the vector.
-
-        Both may be claimed. What has no gradient by itself is checked where all of it is part of what has one.
-        """
-        main = list(self._places)
-        claimed = [name for name in main if name in self._leaves]
-        missing = len(claimed) < len(main)
-        for name, place in self._overlapping.items():
-            self._add(name, place)
-
-        def like(name: str, leaf: Leaf) -> float:
-            path, array = self._places[name].path, self.arrays[name]
-            if any(self.arrays[n].size == array.size and np.shares_memory(self.arrays[n], array) for n in claimed):
-                return 0.0  # the same numbers once more, of which the gradient is known
-            likely = likeness(path, leaf, array.shape)
-            if missing and array.ndim == 1 and leaf.is_new and len(leaf.path) == 1 and leaf.value.shape == array.shape:
-                likely = max(likely, SURE * (plain(leaf.path[0].key) in ("grad", "grads", "gradient", "gradients")))
-            return likely if missing or likely >= SURE else 0.0
-
-        if self._overlapping:
-            wanted = {n: (self.arrays[n].shape, partial(like, n)) for n in self._places if n not in self._leaves}
-            taken = list(map(id, self._leaves.values()))
-            self._leaves |= matched(wanted, [leaf for leaf in found if id(leaf) not in taken], agrees)
-        for name in [name for name in self._places if name not in self._leaves]:
-            if name in self._overlapping or self._is_part_of_checked(name):
-                del self._places[name], self.arrays[name]
-
-    def _is_part_of_checked(self, name: str) -> bool:
-        """Whether each number of this parameter is one of those of arrays of which a gradient was found."""
-        checked = [n for n in self._places if n in self._leaves and n != name]
-        with self.at({n: np.full_like(self.arrays[n], np.nan) for n in checked}):
-            return bool(np.isnan(self.arrays[name]).all())
 
     def _is_of_silent(self, leaf: Leaf) -> bool:
         """Whether its name says that it is the gradient of an array on which the output does not depend here."""
@@ -316,7 +267,7 @@ class CodeSubject(UpdatingCode):
         """Where no gradient is kept, but backward updates the parameter: the gradient is the step over the rate."""
         rate = 1.0 if RATE in (self.convention.arguments or ()) else rate_of(self._owner)
         for name in self._moved:
-            if name not in self._leaves and rate:
+            if name in self._places and name not in self._leaves and rate:
                 self._updates[name] = rate
 
     def _says_none(self, name: str) -> bool:
@@ -327,8 +278,9 @@ class CodeSubject(UpdatingCode):
             return name in returned and returned[name] is None
         return isinstance(returned, (tuple, list)) and 0 <= index < len(returned) and returned[index] is None
 
-    def _is_parameter(self, path: Path) -> bool:
-        return any(place.path == path for place in self._places.values())
+    def _holds_parameter(self, path: Path) -> bool:
+        """Whether a parameter is kept there, or what shares its memory."""
+        return any(place.path == path for place in (*self._places.values(), *(place for place, _ in self._sharing)))
 
     def _container_of_gradients(self, inputs: Sequence[str], returned: Any) -> str | None:
         """The list among several arguments, if what is returned has as many gradients as it has arrays."""
@@ -381,11 +333,6 @@ class CodeSubject(UpdatingCode):
         """Whether it is a loss without a forward pass whose gradient of the input is found: its arrays are weights."""
         no_network = self.is_loss and names.method(self._owner, names.FORWARDS) is None
         return no_network and self.input in self._leaves
-
-
-def _is_part_or_vector(array: Array, of: Array) -> bool:
-    """Whether it is not just the same numbers in another order, as a transpose is."""
-    return array.size != of.size or (array.ndim != of.ndim and 1 in (array.ndim, of.ndim))
 
 
 def _likeness_of(path: Path, shape: tuple[int, ...]) -> Callable[[Leaf], float]:

@@ -105,13 +105,16 @@ class Place:
 PARAMETER_VALUES = ("value", "data", "val", "array", "values", "param", "v")
 
 
-def places(root: Any) -> Iterator[Place]:
-    """Every array of numbers and every float in ``root``, in the order in which they were set, each object once."""
+def places(root: Any, *, repeated: bool = False) -> Iterator[Place]:
+    """Every array of numbers and every float in ``root``, in the order in which they were set.
+
+    Each object once, an array with ``repeated`` wherever it is held.
+    """
     seen: set[int] = set()
 
     def walk(thing: Any, path: Path) -> Iterator[Place]:
         if isinstance(thing, np.ndarray):
-            if thing.dtype.kind in "fiu" and thing.size and id(thing) not in seen:
+            if thing.dtype.kind in "fiu" and thing.size and (repeated or id(thing) not in seen):
                 seen.add(id(thing))
                 yield Place(root, path)
             return

@@ -40,16 +40,16 @@ def _views_kept(target: Any) -> dict[int, Any]:
     arrays = [thing for thing in reachable(target) if isinstance(thing, np.ndarray) and type(thing) is np.ndarray]
     sharing: dict[int, list[NDArray[Any]]] = {}
     for array in arrays:
-        sharing.setdefault(id(_root(array)), []).append(array)
+        sharing.setdefault(id(memory_of(array)), []).append(array)
     memo: dict[int, Any] = {}
     for group in sharing.values():
-        root = _root(group[0])
+        root = memory_of(group[0])
         if len(group) > 1 and root.dtype.kind == "f" and all(array.dtype == root.dtype for array in group):
             memo |= _copied_together(root, group)
     return memo
 
 
-def _root(array: NDArray[Any]) -> NDArray[Any]:
+def memory_of(array: NDArray[Any]) -> NDArray[Any]:
     """The array whose memory it is."""
     while isinstance(array.base, np.ndarray):
         array = array.base

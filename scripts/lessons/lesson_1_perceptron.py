@@ -19,7 +19,7 @@
 import numpy as np
 
 import numpy_nn as nn
-from scripts.lessons import command_line, plotting
+from numpy_nn.lessons import command_line, plotting
 
 lesson = command_line.start("lesson-1-perceptron")
 torch = lesson.torch()  # None where torch is not installed: then its part is left out
@@ -152,8 +152,7 @@ print(f"made: {sum(mistakes)} in the order above; {min(counts)} to {max(counts)}
 figure, axes = plotting.panels(2, 3, 3.4, 3.4)
 for number, (ax, (epoch, point, w, b)) in enumerate(zip(axes.flat, updates, strict=False), start=1):
     plotting.plane(ax, -0.3, 1.6, f"update {number}, epoch {epoch}")
-    plotting.regions(ax, lambda p, w=w, b=b: p @ w + b)
-    plotting.points(ax, x, y)
+    plotting.classifier(ax, lambda p, w=w, b=b: p @ w + b, x, y)
     ax.scatter(*point, s=260, facecolor="none", edgecolor=plotting.BLACK, linewidths=1.2, label="point that was wrong")
 last = axes.flat[len(updates)]
 plotting.plane(last, -0.3, 1.6, f"mistakes by epoch: {', '.join(map(str, mistakes))}")

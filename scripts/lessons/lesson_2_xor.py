@@ -8,12 +8,10 @@
 # differ (exclusive or, in the $-1/+1$ form).
 
 # %%
-from itertools import pairwise
-
 import numpy as np
 
 import numpy_nn as nn
-from scripts.lessons import command_line, plotting
+from numpy_nn.lessons import command_line, plotting
 
 lesson = command_line.start("lesson-2-xor")
 
@@ -125,40 +123,31 @@ hidden = np.tanh(x @ net[0].weight.data + net[0].bias.data)
 for point, h, f in zip(x, hidden, net.predict(x)[:, 0], strict=True):
     print(f"({point[0]:+.0f}, {point[1]:+.0f})  the hidden units say ({h[0]:+.3f}, {h[1]:+.3f})  output {f:+.2f}")
 
+# %% [markdown]
+# Above, the perceptron after each of its first three updates: the next circles bring the same lines again. Below, its
+# weights, then the two hidden units: their lines among the inputs, and the corners as these units see them.
+
 # %%
 figure, axes = plotting.panels(2, 3, 3.5, 3.6)
-names = ("class $-1$", "class $+1$")
-for number, ax in enumerate(axes[0]):
-    w, b = states[number, :2], states[number, 2]
-    plotting.plane(ax, -2, 2, f"after updates {number + 1}, {number + 5}, {number + 9}, ...")
-    plotting.regions(ax, lambda p, w=w, b=b: p @ w + b)
-    plotting.points(ax, x, y, names)
+for number, (ax, (*w, b)) in enumerate(zip(axes[0], states, strict=False), start=1):
+    plotting.plane(ax, -2, 2, f"after updates {number}, {number + 4}, {number + 8}, ...")
+    plotting.classifier(ax, lambda p, w=w, b=b: p @ w + b, x, y)
 
-walk, learned, seen = axes[1]
-plotting.plane(walk, -2, 2, "its weights walk in a circle", ("$w_1$", "$w_2$"))
-walk.set_xlim(-1, 3)
-corners = np.vstack([np.zeros(3), states[:period]])
-for start, end in pairwise(corners):
-    walk.annotate("", end[:2], start[:2], arrowprops={"arrowstyle": "-|>", "shrinkA": 5, "shrinkB": 5, "lw": 1.8})
-for w1, w2, b in states[:period]:
-    walk.plot(w1, w2, "o", color=plotting.BLACK)
-    outwards = (28 * (w1 - 1), 18 * w2)
-    walk.annotate(f"$b = {b:.0f}$", (w1, w2), outwards, textcoords="offset points", ha="center", va="center")
+circle, learned, seen = axes[1]
+plotting.plane(circle, -2, 2, "its weights walk in a circle", ("$w_1$", "$w_2$"))
+circle.set_xlim(-1, 3)
+plotting.walk(circle, states[:period])
 
 plotting.plane(learned, -2, 2, "two hidden units: the inputs")
-plotting.regions(learned, lambda p: net.predict(p)[:, 0])
-plotting.points(learned, x, y, names)
-for unit in range(2):
+plotting.classifier(learned, lambda p: net.predict(p)[:, 0], x, y)
+for unit, style in enumerate(plotting.CURVES[3:5]):
     weight, bias = net[0].weight.data[:, unit], net[0].bias.data[unit]
-    style = plotting.CURVES[unit + 1]
-    plotting.line(learned, weight, bias, **(style | {"linestyle": "--"}), label=f"hidden unit {unit + 1} says 0")
+    plotting.line(learned, weight, bias, **style, label=f"hidden unit {unit + 1} says 0")
 
 plotting.plane(seen, -1.3, 1.3, "what the hidden units see", ("$h_1$", "$h_2$"))
-plotting.regions(seen, lambda h: h @ net[2].weight.data[:, 0] + net[2].bias.data[0])
-plotting.points(seen, hidden, y, names)
-for h, name in ((hidden[0], "(1, 1)"), (hidden[1:4:2].mean(axis=0), "(-1, 1)\n(1, -1)"), (hidden[2], "(-1, -1)")):
-    side = "left" if h[0] < 0 else "right"
-    seen.annotate(name, h, (10 if h[0] < 0 else -10, 4), textcoords="offset points", fontsize=9, ha=side)
+plotting.classifier(seen, lambda h: h @ net[2].weight.data[:, 0] + net[2].bias.data[0], hidden, y)
+corners = [hidden[0], hidden[1:4:2].mean(axis=0), hidden[2]]
+plotting.names_beside(seen, corners, ["(1, 1)", "(-1, 1)\n(1, -1)", "(-1, -1)"])
 figure.legend(*learned.get_legend_handles_labels(), loc="outside lower center", ncols=4)
 lesson.show(figure)
 

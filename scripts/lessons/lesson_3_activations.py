@@ -6,7 +6,9 @@
 # tenth little is left. ReLU's derivative is 1 wherever the unit is on. This lesson first draws every activation that
 # `numpy_nn` knows, then measures what this means in a network of ten layers.
 #
-# The three of the tutorial first:
+# These lessons follow, in their order, a chapter of a Chinese course in deep learning with PyTorch: the perceptron,
+# XOR, and the multilayer perceptron, at the end on MNIST. We call it the tutorial, and its numbers stand beside ours.
+# Its three activations first:
 #
 # $$
 # \begin{aligned}
@@ -20,7 +22,7 @@
 import numpy as np
 
 import numpy_nn as nn
-from scripts.lessons import command_line, plotting
+from numpy_nn.lessons import command_line, plotting
 
 lesson = command_line.start("lesson-3-activations")
 torch = lesson.torch()  # None where torch is not installed: then its part is left out
@@ -40,7 +42,37 @@ for name in ("sigmoid", "relu", "tanh"):
 # ## Every one of them, ours over torch's
 #
 # Each activation is a layer, with a `forward` and a `backward` of our own. Its twin in torch computes the derivative by
-# autograd. Softmax and log-softmax do not work entry by entry: they take a whole row. For these we draw the first entry
+# autograd. With $s$ for the sigmoid, $\Phi$ and $\varphi$ for the distribution function and the density of the normal
+# distribution, $[\,\cdot\,]$ for 1 where the condition holds and 0 where not, and the options at their defaults:
+#
+# $$
+# \begin{aligned}
+# &\text{identity} & f(x) &= x & f'(x) &= 1 \\
+# &\text{LeakyReLU} & f(x) &= \max(x, 0) + 0.01 \min(x, 0) & f'(x) &= 1 \text{ or } 0.01 \\
+# &\text{PReLU} & f(x) &= \max(x, 0) + a \min(x, 0), \; a \text{ learned} & f'(x) &= 1 \text{ or } a \\
+# &\text{ELU} & f(x) &= \max(x, 0) + e^{\min(x, 0)} - 1 & f'(x) &= 1 \text{ or } e^x \\
+# &\text{SELU} & f(x) &= \lambda\,\bigl(\max(x, 0) + \alpha\,(e^{\min(x, 0)} - 1)\bigr)
+#   & f'(x) &= \lambda \text{ or } \lambda\,\alpha\, e^x \\
+# &\text{GELU} & f(x) &= x\, \Phi(x) & f'(x) &= \Phi(x) + x\, \varphi(x) \\
+# &\text{SiLU} & f(x) &= x\, s(x) & f'(x) &= s(x)\,(1 + x\, s(-x)) \\
+# &\text{Mish} & f(x) &= x \tanh(\log(1 + e^x)), \; t = f(x) / x & f'(x) &= t + x\,(1 - t^2)\, s(x) \\
+# &\text{Softplus} & f(x) &= \log(1 + e^x) & f'(x) &= s(x) \\
+# &\text{LogSigmoid} & f(x) &= -\log(1 + e^{-x}) & f'(x) &= s(-x) \\
+# &\text{Softsign} & f(x) &= x / (1 + |x|) & f'(x) &= 1 / (1 + |x|)^2 \\
+# &\text{Hardtanh} & f(x) &= \min(\max(x, -1), 1) & f'(x) &= [-1 < x < 1] \\
+# &\text{ReLU6} & f(x) &= \min(\max(x, 0), 6) & f'(x) &= [0 < x < 6] \\
+# &\text{Hardsigmoid} & f(x) &= \min(\max(x + 3, 0), 6) / 6 & f'(x) &= [-3 < x < 3] / 6 \\
+# &\text{Hardswish} & f(x) &= x \min(\max(x + 3, 0), 6) / 6 & f'(x) &= 0, \; (2x + 3) / 6 \text{ or } 1 \\
+# &\text{softmax} & p_i &= e^{x_i} / \textstyle\sum_k e^{x_k} & \partial p_i / \partial x_j &= p_i\,([i = j] - p_j) \\
+# &\text{log-softmax} & l_i &= x_i - \log \textstyle\sum_k e^{x_k} & \partial l_i / \partial x_j &= [i = j] - p_j
+# \end{aligned}
+# $$
+#
+# Where two derivatives are given, the first holds for $x > 0$, the second for $x < 0$; Hardswish's three hold below
+# $-3$, between, and above $3$. SELU's $\lambda \approx 1.0507$ and $\alpha \approx 1.6733$ are such that mean 0 and
+# variance 1 stay from layer to layer.
+#
+# Softmax and log-softmax do not work entry by entry: they take a whole row. For these we draw the first entry
 # of the answer for the rows $(x, 0, 0)$, and its derivative by $x$. One difference below is far above the others: torch
 # has the 1/6 of Hardsigmoid's derivative in single precision, whatever the type of the numbers.
 

@@ -15,7 +15,7 @@
 import numpy as np
 
 import numpy_nn as nn
-from scripts.lessons import command_line, plotting
+from numpy_nn.lessons import command_line, plotting
 
 lesson = command_line.start("lesson-4-mlp")
 torch = lesson.torch()  # None where torch is not installed: then its part is left out
@@ -98,10 +98,31 @@ grad_z1 = np.where(z1 > 0, grad_h, 0.0)
 grad_w1 = x.T @ grad_z1
 grad_b1 = grad_z1.sum(axis=0)
 grad_x = grad_z1 @ w1.T
-print(f"gradient of Z2 {grad_z2.shape}\n{grad_z2}")
-print(f"gradient of H {grad_h.shape}\n{grad_h}")
-print(f"gradient of Z1 {grad_z1.shape}\n{grad_z1}")
-print(f"gradient of W1 {grad_w1.shape}\n{grad_w1}")
+walked = ("Z2", "W2", "b2", "H", "Z1", "W1", "b1", "X")
+arrays = (grad_z2, grad_w2, grad_b2, grad_h, grad_z1, grad_w1, grad_b1, grad_x)
+for name, array in zip(walked, arrays, strict=True):
+    print(f"gradient of {name} {array.shape}\n{array}")
+
+# %% [markdown]
+# The same as a picture: values go to the right, gradients come back to the left. Each array's gradient is made from the
+# one on its right, and at every $\bar Z$ those of a weight and a bias branch off.
+
+# %%
+figure, ((panel,),) = plotting.panels(1, 1, 10.4, 3.6)
+plotting.chain(
+    panel,
+    ["$X$", "$Z_1$", "$H$", "$Z_2$", "$L$"],
+    ["$X W_1 + b_1$", "ReLU", "$H W_2 + b_2$", "softmax,\ncross-entropy"],
+    [r"$\bar Z_1 W_1^\top$", r"$\bar H \odot [Z_1 > 0]$", r"$\bar Z_2 W_2^\top$", "$(P - Y) / n$"],
+    [
+        r"$\bar W_1 = X^\top \bar Z_1$" + "\n" + r"$\bar b_1 = \sum_n \bar Z_{1, n}$",
+        "",
+        r"$\bar W_2 = H^\top \bar Z_2$" + "\n" + r"$\bar b_2 = \sum_n \bar Z_{2, n}$",
+        "",
+    ],
+)
+panel.set_title("forward (solid) and backward (dashed)")
+lesson.show(figure, "backward")
 
 # %% [markdown]
 # ## The chain rule as code

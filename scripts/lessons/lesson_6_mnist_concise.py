@@ -6,13 +6,15 @@
 # at most 0.125 to that). All ten are next to 0, every class gets about $1/10$, and the loss is $\log 10 \approx 2.303$.
 #
 # The same network again, from layers this time. Weights from $N(0, 0.01^2)$, biases torch's default, learning rate
-# 0.1, again 1000 steps on one batch of 64 images. Then all of MNIST, which is when it begins to learn.
+# 0.1, again 1000 steps on one batch of 64 images, as the tutorial has it: the Chinese course's chapter on the
+# perceptron, XOR and the multilayer perceptron that these lessons follow. Then all of MNIST, which is when it begins to
+# learn.
 
 # %%
 import numpy as np
 
 import numpy_nn as nn
-from scripts.lessons import command_line, plotting
+from numpy_nn.lessons import command_line, plotting
 
 lesson = command_line.start("lesson-6-mnist-concise")
 mnist = lesson.load_mnist()

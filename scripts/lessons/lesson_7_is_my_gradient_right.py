@@ -29,7 +29,7 @@ import numpy as np
 
 import numpy_nn as nn
 from numpy_nn.gradcheck import check_gradients, complex_step, derivative
-from scripts.lessons import command_line, plotting
+from numpy_nn.lessons import command_line, plotting
 
 lesson = command_line.start("lesson-7-is-my-gradient-right")
 
@@ -191,19 +191,41 @@ class Dense:
 print(check_gradients(Dense(4, 3), rng.normal(size=(5, 4))))
 
 # %% [markdown]
-# Two functions are as good as a class: the first computes, the second gets `grad_output` and what the first got.
+# Two functions are as good as a class: the first computes and keeps what the second will need, the second gets
+# `grad_output` and what was kept. This pair has a mistake as well, and a single one, though all three gradients are
+# wrong: the walk back begins behind the ReLU, as if it were not there.
 
 
 # %%
-def scale(x, w):
-    return x * w
+def hidden(x, w, b):
+    """A layer with ReLU, and what its backward pass will need."""
+    h = np.maximum(x @ w + b, 0.0)
+    return h, (x, w, h)
 
 
-def scale_backward(grad_output, x, w):
-    return grad_output * w, (grad_output * x).sum(axis=0)
+def hidden_backward(grad_output, cache):
+    """The gradients with respect to x, w and b, with a mistake."""
+    x, w, _ = cache
+    grad = grad_output  # should be grad_output * (h > 0)
+    return grad @ w.T, x.T @ grad, grad.sum(axis=0)
 
 
-print(check_gradients((scale, scale_backward), (rng.normal(size=(5, 3)), rng.normal(size=3))))
+arguments = rng.normal(size=(5, 3)), rng.normal(size=(3, 4)), rng.normal(size=4)
+print(check_gradients((hidden, hidden_backward), arguments))
+
+# %% [markdown]
+# And put right:
+
+
+# %%
+def right_backward(grad_output, cache):
+    """The gradients with respect to x, w and b."""
+    x, w, h = cache
+    grad = grad_output * (h > 0.0)
+    return grad @ w.T, x.T @ grad, grad.sum(axis=0)
+
+
+print(check_gradients((hidden, right_backward), arguments))
 
 # %%
 figure, (panels,) = plotting.panels(1, 3, 4.2, 3.9)
@@ -216,10 +238,12 @@ for (name, error), style in zip(network_errors.items(), plotting.CURVES, strict=
 panels[1].set(title="one weight of a network", xlabel="step $h$", ylabel="relative error of the gradient")
 panels[1].set_ylim(1e-17, 10)
 for (name, losses), style in zip(curves.items(), plotting.CURVES, strict=False):
-    panels[2].semilogy(losses, label=name, **style)
-panels[2].set(title="would you have noticed?", xlabel="step", ylabel="cross-entropy")
-for ax, place in zip(panels, ("upper center", "lower left", "lower left"), strict=True):
+    panels[2].plot(losses, label=name, **style)
+panels[2].set(title="would you have noticed?", xlabel="step", ylabel="cross-entropy", ylim=(0, None))
+for ax, place in zip(panels, ("upper center", "lower left", "upper right"), strict=True):
     ax.legend(loc=place)
+for ax in panels[:2]:
+    ax.set_xticks(10.0 ** np.arange(-15, 1, 3))
 lesson.show(figure)
 
 # %% [markdown]

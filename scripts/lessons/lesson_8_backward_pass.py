@@ -6,16 +6,14 @@
 
 # %%
 import copy
-import subprocess
-import sys
 import time
-from pathlib import Path
 
 import numpy as np
 
 import numpy_nn as nn
+from numpy_nn.commands.main import start as numpy_nn_command
 from numpy_nn.gradcheck import derivative
-from scripts.lessons import command_line, plotting
+from numpy_nn.lessons import command_line, plotting
 
 lesson = command_line.start("lesson-8-backward-pass")
 torch = lesson.torch()  # None where torch is not installed: then its part is left out
@@ -108,31 +106,45 @@ print("they agree" if agree else "they DISAGREE")
 # ## The picture
 #
 # Above, the values as they come, from left to right. Below them the gradients, which come from right to left, each in
-# the shape of what it belongs to. A column of $\bar Z_1$ that is 0 belongs to a unit that was off for both samples:
-# nothing flows through it, and the same column of $\bar W_1$ is 0 too.
+# the shape of what it belongs to; they begin with $(P - Y) / n$, so that the labels stand where the answer stood. A
+# column of $\partial L / \partial Z_1$ that is 0 belongs to a unit that was off for both samples: nothing flows through
+# it, and the same column of $\partial L / \partial W_1$ and $\partial L / \partial b_1$ is 0 too. The last rows are the
+# parameters, their gradients, and what is left after $\theta - 0.5\, \partial L / \partial \theta$. A 0 without
+# decimals is exact.
 
 # %%
-figure, axes = plotting.panels(3, 5, 2.7, 1.9)
-probability = nn.activations.softmax(arrays["Z2"])
-shown = [
-    [(f"${name[0]}_{name[1]}$" if len(name) > 1 else f"${name}$", arrays[name]) for name in ("X", "Z1", "H", "Z2")]
-    + [("$P$, the answer", probability)],
-    [
-        (rf"$\partial L / \partial {name[0]}{'_' + name[1] if len(name) > 1 else ''}$", gradients[name])
-        for name in ("X", "Z1", "H", "Z2")
-    ]
-    + [("$Y$, the labels", np.eye(3)[y])],
-    [
-        ("$W_1$", arrays["W1"]),
-        (r"$\partial L / \partial W_1$", gradients["W1"]),
-        ("$W_2$", arrays["W2"]),
-        (r"$\partial L / \partial W_2$", gradients["W2"]),
-        ("$W_2$ after the step", named["W2"].data),
-    ],
-]
-for row, line in zip(axes, shown, strict=True):
-    for ax, (title, array) in zip(row, line, strict=True):
-        plotting.cells(ax, array, title)
+figure, axes = plotting.panels(5, 5, 2.6, 1.5)
+figure.get_layout_engine().set(wspace=0.14)  # room for arrows
+
+
+def symbol(name):
+    """The name of an array as a formula."""
+    return name if len(name) == 1 else f"{name[0]}_{name[1]}"
+
+
+def heat_map(ax, name, array, rows):
+    plotting.cells(ax, array, f"${name}$", rows)
+
+
+walked = ("X", "Z1", "H", "Z2")
+for column, name in enumerate(walked):
+    sample = "" if column else "sample"
+    heat_map(axes[0, column], symbol(name), arrays[name], sample)
+    heat_map(axes[1, column], rf"\partial L / \partial {symbol(name)}", gradients[name], sample)
+plotting.cells(axes[0, 4], nn.activations.softmax(arrays["Z2"]), "$P$, the answer")
+plotting.cells(axes[1, 4], np.eye(3)[y], "$Y$, the labels")
+for column, (name, p) in enumerate(named.items()):
+    unit = {"W1": "input", "W2": "hidden"}.get(name, "")
+    heat_map(axes[2, column], symbol(name), arrays[name], unit)
+    heat_map(axes[3, column], rf"\partial L / \partial {symbol(name)}", gradients[name], unit)
+    heat_map(axes[4, column], f"{symbol(name)}^{{\\mathrm{{new}}}}", p.data, unit)
+for ax in axes[2:, 4]:
+    ax.set_axis_off()
+for left, right in zip(range(4), range(1, 5), strict=True):
+    plotting.arrow_between(axes[0, left], axes[0, right], **plotting.FORWARD)
+    plotting.arrow_between(axes[1, right], axes[1, left], **plotting.BACKWARD)
+for ax, label in zip(axes[:, 0], ("values", "gradients", "parameters", "gradients", "after the step"), strict=True):
+    ax.set_ylabel(label, fontweight="bold")
 lesson.show(figure)
 
 # %% [markdown]
@@ -144,13 +156,10 @@ lesson.show(figure)
 # everything is computed anew. After the last step you can train on, or have a mistake hidden and find it.
 
 # %%
-page = Path("runs") / "lessons" / "trace.html"
-page.parent.mkdir(parents=True, exist_ok=True)
+page = lesson.beside("trace.html")
 options = ["--sizes", "4,5,3", "--activation", "relu", "--batch", "2", "--seed", "0", "--out", str(page)]
-script = command_line.ROOT / "scripts" / "trace_backprop.py"
-done = subprocess.run([sys.executable, str(script), *options], check=False)
-if done.returncode != 0:
-    lesson.fail(f"{script.name} ended with status {done.returncode}")
+if numpy_nn_command("trace", options) != 0:
+    lesson.fail("the page could not be made")
 print(f"page: {page}; open it in a browser")
 
 # %% [markdown]

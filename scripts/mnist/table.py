@@ -67,9 +67,11 @@ def summarize(rows: Sequence[dict[str, Any]], names: Sequence[str], device: str,
         line = f"{n}{where}: {accuracy:.2%} of the {judged_by}, {seconds[n]:.3f} s an epoch (median)"
         lines.append(line + on_threads(rows, n))
     if len(names) == 2:
-        ratio = np.median([row["torch"]["seconds"] / row["numpy"]["seconds"] for row in rows])
+        # An epoch of a few images may be over before the clock has moved.
+        ratios = [row["torch"]["seconds"] / row["numpy"]["seconds"] for row in rows if row["numpy"]["seconds"]]
         difference = max(row["largest_difference"] for row in rows)
-        lines.append(f"torch takes {ratio:.2f} times as long as numpy (median of the epochs' ratios)")
+        if ratios:
+            lines.append(f"torch takes {np.median(ratios):.2f} times as long as numpy (median of the epochs' ratios)")
         lines.append(f"largest difference between two parameters in any epoch: {difference:.2e}")
     return "\n".join(lines)
 

@@ -57,7 +57,11 @@ NEAR = {
 # At most how many seconds of tests a mutant has to pass at first, and then.
 FIRST, REST = 3.0, 60.0
 
-TESTS = [path for path in sorted((ROOT / "tests").rglob("test_*.py")) if path.stem.removeprefix("test_") not in OTHER]
+TESTS = [
+    path
+    for path in sorted((ROOT / "tests").rglob("test_*.py"))
+    if path.stem.removeprefix("test_") not in OTHER and ROOT / "tests" / "commands" not in path.parents
+]
 
 
 def nearest(file: str) -> str:
@@ -106,6 +110,27 @@ class Reach:
         order = sorted(tests, key=lambda test: self.seconds[test])
         times = [self.seconds[test] for test in order]
         return dict(zip(order[: bisect(list(accumulate(times)), limit)], times, strict=False))
+
+
+class Outcomes:
+    """How mutants ended that were tried with these sources and tests: a run that was interrupted goes on from there."""
+
+    def __init__(self, path: Path | None = None) -> None:
+        self.path = path or KEPT / f"outcomes.{_digest((*_shared(), *TESTS))[:16]}.jsonl"
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self.path.touch()
+        text = self.path.read_text(encoding="utf-8")
+        # Where a write was cut short, the last line has no end.
+        whole = text[: text.rfind("\n") + 1]
+        self.path.write_text(whole, encoding="utf-8")
+        self.known: dict[str, str] = dict(map(json.loads, whole.splitlines()))
+
+    def kept(self, ends: Iterable[tuple[Mutant, str]]) -> Iterator[tuple[Mutant, str]]:
+        """What is handed in, as soon as it is written down."""
+        for mutant, outcome in ends:
+            with self.path.open("a", encoding="utf-8") as file:
+                file.write(json.dumps([mutant.patch, outcome]) + "\n")
+            yield mutant, outcome
 
 
 def missing(folder: Path) -> Iterator[Trial]:

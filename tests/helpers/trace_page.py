@@ -39,6 +39,12 @@ def hover(page, element):
     ActionChains(page).move_to_element(element).perform()
 
 
+def until(page, condition):
+    """Wait until this is true in the page, however long it takes."""
+    look = f"const done = arguments[0], look = () => {condition} ? done() : setTimeout(look, 5); look()"
+    page.execute_async_script(look)
+
+
 def answer(page):
     return page.find_element(By.ID, "answer").text
 

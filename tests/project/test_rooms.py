@@ -26,6 +26,7 @@ ORDER = [
     {"testing"},
     {"numpy_nn"},
     {"commands"},
+    {"lessons"},
     {"__main__"},
 ]
 RANK = {room: rank for rank, rooms in enumerate(ORDER) for room in rooms}

@@ -18,9 +18,9 @@ from scripts.proof.trials import RIGHT, UNDECIDED, WRONG, Named, Outcome
 @pytest.mark.slow
 @pytest.mark.numerical
 def test_no_random_network_is_called_wrong_and_hardly_any_is_left_undecided(capsys):
-    assert main(["--part", "false-alarms", "--networks", "20", "--seed", "1"]) == 0
+    assert main(["--part", "false-alarms", "--networks", "8", "--seed", "1"]) == 0
     output = capsys.readouterr().out
-    assert output.startswith("No false alarm: 20 random correct networks and their losses\n")
+    assert output.startswith("No false alarm: 8 random correct networks and their losses\n")
     assert " ".join(row(output, "wrong")) == "wrong 0 0.00%"
     assert " ".join(row(output, "crashed")) == "crashed 0 0.00%"
 
@@ -54,11 +54,11 @@ def test_the_tables_of_bank_and_diagnosis_count_what_is_found_called_wrong_and_n
 @needs.torch
 @pytest.mark.slow
 def test_the_others_stand_beside_ours(monkeypatch, capsys):
-    # Ours alone sees the whole bank above; for the table a tenth of it is enough.
-    some = PLANTED[::10]
+    # Ours alone sees the whole bank elsewhere; for the table a few of it are enough.
+    some = PLANTED[::25]
     for module in (gradcheck_proof, gradcheck_trials):
         monkeypatch.setattr(module, "PLANTED", some)
-    assert main(["--part", "comparison", "--repeats", "1", "--networks", "40", "--seed", "1"]) == 0
+    assert main(["--part", "comparison", "--repeats", "1", "--networks", "10", "--seed", "1"]) == 0
     output = capsys.readouterr().out
     assert row(output, "ours")[1:4] == [str(len(some)), "0", "0"]
     for checker in gradcheck_trials.RIVALS:

@@ -12,27 +12,32 @@ from scripts import kill_and_resume
 
 pytestmark = pytest.mark.slow
 
-SMALL = ("--hidden", "8", "--batch-size", "2000", "--threads", "1", "--device", "cpu")
+SMALL = ("--hidden", "8", "--batch-size", "200", "--images", "2000", "--threads", "1", "--device", "cpu")
+
+
+def forked(monkeypatch):
+    """Fork what the script starts: what a process imports takes it ten times as long as to train."""
+    ready()
+    monkeypatch.setattr(kill_and_resume.subprocess, "Popen", Forked)
+    monkeypatch.setattr(kill_and_resume.subprocess, "run", run_forked)
 
 
 @pytest.mark.parametrize(("engine", "kills", "epochs"), [("numpy", 2, 8), ("torch", 1, 4)])
 def test_killed_at_random_moments_it_ends_as_if_never_stopped(capsys, monkeypatch, engine, kills, epochs):
-    if engine == "torch":  # to import it takes each process ten times as long as to train
-        ready()
-        monkeypatch.setattr(kill_and_resume.subprocess, "Popen", Forked)
-        monkeypatch.setattr(kill_and_resume.subprocess, "run", run_forked)
+    forked(monkeypatch)
     arguments = [*SMALL, "--engine", engine, "--epochs", str(epochs), "--optimizer", "adam", "--lr", "0.003"]
     assert kill_and_resume.main(["--kills", str(kills), *arguments, "--schedule", "one-cycle"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert sum(line.startswith("kill ") for line in lines) == kills
     assert re.fullmatch(
         rf"{kills} kills, [1-9] of them with a checkpoint to go on from, \d while a file was being written; "
-        r"(\d) of \1 runs end alike",
+        r"(\d+) of \1 runs end alike",
         lines[-1],
     )
 
 
-def test_a_run_that_ends_otherwise_is_found(tmp_path):
+def test_a_run_that_ends_otherwise_is_found(tmp_path, monkeypatch):
+    forked(monkeypatch)
     arguments = [*SMALL, "--engine", "numpy", "--epochs", "1"]
     for folder, seed in (("one", "0"), ("again", "0"), ("other", "1")):
         kill_and_resume.train_whole([*arguments, "--seed", seed], tmp_path / folder)

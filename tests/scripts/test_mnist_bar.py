@@ -1,6 +1,7 @@
 """The progress bar of train_mnist: the epoch, and the time left of the whole run."""
 
 import io
+import re
 import time
 
 from rich.console import Console
@@ -10,15 +11,20 @@ from scripts.mnist import run
 
 
 class Slow:
-    """A trainer that takes a while for an epoch, so that the bar is seen."""
+    """A trainer whose epoch is over when the bar shows it, if there is one."""
 
     name = "slow"
     set_threads = None
 
-    def train_epoch(self, _epoch, after_batch):
+    def __init__(self, shown=None):
+        self.shown = shown
+
+    def train_epoch(self, epoch, after_batch):
         for _ in range(run.BATCHES_PER_TICK):
             after_batch()
-        time.sleep(0.25)
+        bar = re.compile(rf"epoch {epoch} of 3 slow[^\r]*{epoch * run.BATCHES_PER_TICK}/150")
+        while self.shown is not None and not bar.search(self.shown.getvalue()):
+            time.sleep(0.01)
         return Metrics(1.0, 0.5)
 
     def evaluate(self):
@@ -28,9 +34,8 @@ class Slow:
 def test_the_bar_shows_the_epoch_and_the_time_left_of_the_whole_run():
     shown = io.StringIO()
     console = Console(file=shown, force_terminal=True, width=100)
-    assert [row["epoch"] for row in run.train([Slow()], 2, 3, 1, run.BATCHES_PER_TICK, (1,), console)] == [2, 3]
-    for text in ("epoch 2 of 3 slow", "epoch 3 of 3 slow", "100/150", "0:00:0"):
-        assert text in shown.getvalue()
+    assert [row["epoch"] for row in run.train([Slow(shown)], 2, 3, 1, run.BATCHES_PER_TICK, (1,), console)] == [2, 3]
+    assert "0:00:00" in shown.getvalue()
 
 
 def test_no_bar_where_there_is_no_terminal():

@@ -58,12 +58,12 @@ def test_one_that_is_killed_ends_the_others_and_is_named(tmp_path):
         [*command, "--jobs", "2", "--out", str(tmp_path)], cwd=ROOT, stdout=PIPE, stderr=PIPE, text=True
     )
     assert process.stdout is not None
-    while process.stdout.readline().split()[:3] != ["seed", "1", "1"]:
-        pass  # until seed 1 is in its table
+    while (line := process.stdout.readline()).split()[:3] != ["seed", "1", "1"]:  # until seed 1 is in its table
+        assert line, "the seeds have ended"
     children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
     (victim,) = (int(child) for child in children if b"seed-1" in Path(f"/proc/{child}/cmdline").read_bytes())
     os.kill(victim, signal.SIGKILL)
-    _, err = process.communicate(timeout=60)
+    _, err = process.communicate(timeout=needs.HANGS)
     assert process.returncode == 1
     assert err == "train_mnist: seed 1 was killed by SIGKILL, without a word\n"
 
@@ -82,7 +82,7 @@ def test_ctrl_c_ends_all_with_what_they_have(tmp_path):
             seen.add(words[1])
     children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
     process.send_signal(signal.SIGINT)
-    out, _ = process.communicate(timeout=60)
+    out, _ = process.communicate(timeout=needs.HANGS)
     assert process.returncode == 130
     assert out.count("interrupted after") == 2
     assert sorted(path.name for path in tmp_path.iterdir()) == ["seed-0", "seed-1"]

@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from functools import partial
 
 import needs
@@ -30,7 +29,7 @@ def test_both_engines_agree_and_everything_is_written(tmp_path, capsys):
         assert row["largest_difference"] < 1e-10
         assert row["numpy"]["train_loss"] == pytest.approx(row["torch"]["train_loss"], rel=1e-10)
         assert row["numpy"]["test_accuracy"] == row["torch"]["test_accuracy"]
-        assert row["numpy"]["seconds"] > 0.0
+        assert row["numpy"]["seconds"] >= 0.0
     written = ["checkpoint-2.npz", "checkpoint-3.npz", "curves.png", "history.json", "numpy.npz", "torch.pt"]
     assert sorted(os.listdir(tmp_path)) == written
     net = nn.MLP([784, 32, 16, 10], dtype=np.float64)
@@ -141,9 +140,8 @@ def test_ctrl_c_ends_it_cleanly_with_what_it_has(tmp_path):
     process = subprocess.Popen([*command, "--out", str(tmp_path)], cwd=ROOT, stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     lines = [process.stdout.readline() for _ in range(4)]
-    time.sleep(0.2)
     process.send_signal(signal.SIGINT)
-    rest, _ = process.communicate(timeout=60)
+    rest, _ = process.communicate(timeout=needs.HANGS)
     assert process.returncode == 130, rest
     assert lines[2].split()[0] == "1"
     assert "interrupted after" in rest

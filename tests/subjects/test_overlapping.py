@@ -114,3 +114,71 @@ def test_the_same_numbers_in_another_shape_are_checked_once(claims):
     report = check_gradients(Whole(), X)
     assert [entry.name for entry in report.entries] == ["x", "theta" if claims == "both" else "W"]
     assert [entry.verdict for entry in report.entries] == ["right", "wrong"]
+
+
+class Unit:
+    def __init__(self, weights):
+        self.weights = weights
+
+    def forward(self, x):
+        self.x = x
+        return x @ self.weights
+
+
+class Rows:
+    """Units that hold a row of one matrix, and bind others when they learn, with a rate that is nowhere to be seen."""
+
+    def __init__(self):
+        self.W = np.random.default_rng(3).standard_normal((1, 3))
+        self.units = [Unit(self.W[0, :]) for _ in range(5)]
+
+    def forward(self, x):
+        return np.array([unit.forward(x[i : i + 3]) for i, unit in enumerate(self.units)])
+
+    def backward(self, g):
+        dx = np.zeros(7)
+        for i, unit in enumerate(self.units):
+            dx[i : i + 3] += g[i] * unit.weights
+        self.learn(sum(unit.x * h for unit, h in zip(self.units, g, strict=True)), g)
+        return dx
+
+    def learn(self, step, g):
+        del g
+        for unit in self.units:
+            unit.weights = unit.weights - 0.1 * step
+
+
+def test_units_that_share_a_row_share_it_again_in_every_evaluation():
+    report = check_gradients(Rows(), np.random.default_rng(7).standard_normal(7))
+    assert report["x"].verdict == "right"
+    assert report.verdict == "undecided"  # the rate is nowhere to be seen, and so neither is the gradient
+
+
+def test_units_that_end_apart_are_not_judged_as_one_array():
+    class Apart(Rows):
+        lr = 0.1
+
+        def learn(self, step, g):
+            del step
+            for unit, h in zip(self.units, g, strict=True):
+                unit.weights = unit.weights - self.lr * h * unit.x
+
+    report = check_gradients(Apart(), np.random.default_rng(7).standard_normal(7))
+    assert report["x"].verdict == "right"
+    assert all(entry.verdict == "right" for entry in report.entries)
+    assert report.verdict == "undecided"
+
+
+@pytest.mark.parametrize(("wrong", "verdict"), [(1.0, "right"), (2.0, "wrong")])
+def test_the_step_of_a_shared_row_is_read_where_it_is_bound_anew(wrong, verdict):
+    class Learning(Rows):
+        def __init__(self):
+            super().__init__()
+            self.lr = 0.25
+
+        def learn(self, step, g):
+            del g
+            for unit in self.units:
+                unit.weights = unit.weights - self.lr * wrong * step
+
+    assert check_gradients(Learning(), np.random.default_rng(7).standard_normal(7)).verdict == verdict

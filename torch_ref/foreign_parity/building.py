@@ -50,7 +50,7 @@ def _of_numpy(network: Any, inputs: Sequence[Any], targets: Any, loss: Any, hint
         return _ended(as_subject(network, inputs, None, hints), inputs, targets, loss, False)
 
     def unsaid() -> Side:
-        cost = Hints(hints.parameters, hints.constants, hints.generators, _cost(loss))
+        cost = Hints(hints.parameters, hints.constants, hints.generators, _cost(loss, inputs))
         return _ended(as_subject(network, inputs, targets, cost), inputs, targets, None, False)
 
     if targets is None or loss is None:
@@ -107,16 +107,28 @@ def _ended(subject: Subject, inputs: Sequence[Any], targets: Any, loss: Any, is_
     output = subject.output()
     if subject.is_loss or (loss is None and targets is not None and output.size == 1):
         return Side(subject, computes_loss=True)
-    columns = output.ndim == 2 and _in_columns(subject, inputs, output)
+    x = subject.arrays.get(subject.input, np.asarray(inputs[0]))
+    columns = in_columns(x, output)
     if loss is None or targets is None:
         grad_output = subject.random_grad_output(np.random.default_rng(0), output.shape)
         return Side(subject, grad_output=grad_output, columns=columns)
-    return Side(subject, _loss(loss, output, targets, is_torch), columns=columns)
+    return Side(subject, _loss(_of_columns(loss) if columns else loss, output, targets, is_torch), columns=columns)
 
 
-def _in_columns(subject: Subject, inputs: Sequence[Any], output: NDArray[np.float64]) -> bool:
-    x = subject.arrays.get(subject.input, np.asarray(inputs[0]))
-    return x.ndim == 2 and x.shape[0] != output.shape[0] and x.shape[1] == output.shape[1]
+def in_columns(x: Array, output: Array) -> bool:
+    """Whether the samples of a batch and its output stand in columns, as the shapes tell."""
+    return x.ndim == output.ndim == 2 and x.shape[0] != output.shape[0] and x.shape[1] == output.shape[1]
+
+
+def _of_columns(loss: Any) -> Callable[[torch.Tensor, torch.Tensor], torch.Tensor]:
+    """The loss, which has samples in rows, of predictions and targets that have them in columns."""
+    in_rows = loss_to_torch(loss) if isinstance(loss, nn.Loss) else loss
+
+    def turned(prediction: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+        value: torch.Tensor = in_rows(prediction.T, target.T if target.ndim == 2 else target)
+        return value
+
+    return turned
 
 
 def _loss(loss: Any, output: NDArray[np.float64], targets: Any, is_torch: bool) -> Subject:
@@ -145,11 +157,16 @@ def _loss_of_torch(loss: Callable[..., Any], output: NDArray[np.float64], target
     return subject
 
 
-def _cost(loss: Any) -> Callable[[Any, Any], float]:
+def _cost(loss: Any, inputs: Sequence[Any]) -> Callable[[Any, Any], float]:
     """The loss as a function of two arrays, for the checker's ``loss=``."""
     if isinstance(loss, nn.Loss) or not callable(loss):
         return loss if callable(loss) else loss.forward
-    return lambda a, y: float(loss(torch.as_tensor(np.asarray(a)), _tensor(y, False)))
+
+    def cost(a: Any, y: Any) -> float:
+        own = _of_columns(loss) if in_columns(np.asarray(inputs[0]), np.asarray(a)) else loss
+        return float(own(torch.as_tensor(np.asarray(a)), _tensor(y, False)))
+
+    return cost
 
 
 def _tensor(value: Any, differentiated: bool = True) -> Any:

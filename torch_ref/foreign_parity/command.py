@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,7 +19,7 @@ from numpy_nn.subjects.agreement import agreement
 from numpy_nn.subjects.code import CodeSubject
 from torch_ref.foreign_parity.building import side_of
 from torch_ref.foreign_parity.comparing import compare_networks, their_side
-from torch_ref.foreign_parity.pairing import alike, pair
+from torch_ref.foreign_parity.pairing import Pair, alike, pair
 from torch_ref.foreign_parity.report import NetworkReport
 from torch_ref.foreign_parity.sides import Side
 from torch_ref.twin import TO_TORCH
@@ -78,7 +78,11 @@ ACTIVATIONS = ("relu", "tanh", "sigmoid")
 
 @dataclass(frozen=True)
 class Request:
-    """What was asked for; None for what is to be found. ``inputs`` are those of functions, in the place of a batch."""
+    """What was asked for; None for what is to be found. ``inputs`` are those of functions, in the place of a batch.
+
+    ``batch`` is a number of rows, or several, of which the first is taken that is no size of the network: a square
+    batch does not tell whether its samples are its rows or its columns.
+    """
 
     mine: str
     init: list[str]
@@ -88,7 +92,7 @@ class Request:
     loss: str | None = None
     inputs: tuple[Drawn, ...] = ()
     optimizer: nn.Optimizer | None = None
-    batch: int = 64
+    batch: int | Sequence[int] = (64, 65, 66)
     lr: float = 0.1
     steps: int = 3
     seed: int = 0
@@ -96,18 +100,50 @@ class Request:
 
 @dataclass(frozen=True)
 class Setting:
-    """What mine is compared with and on what: their network, the batch, the targets, the loss, and words on them."""
+    """What mine is compared with and on what: their network, the batch, the targets, the loss, and words on them.
+
+    ``ending`` is the name of the loss.
+    """
 
     theirs: Any
     x: tuple[Any, ...]
     y: Any
     loss: torch.nn.Module
+    ending: str
     words: list[str]
     fits: float = 0.0
 
 
-def compare_file(request: Request) -> NetworkReport:
-    """The comparison of the class, object or functions in a file with another network.
+@dataclass(frozen=True)
+class Fitted:
+    """Mine, as it was made from the file, and the setting that fits it best."""
+
+    mine: Any
+    setting: Setting
+    request: Request
+
+    def compare(self) -> NetworkReport:
+        """The comparison. UsageError, in a line, for what cannot be carried out."""
+        found, asked = self.setting, self.request
+        x = found.x if len(found.x) > 1 else found.x[0]
+        settings: Any = {"lr": asked.lr, "steps": asked.steps, "seed": asked.seed}
+        try:
+            report = compare_networks(self.mine, found.theirs, x, found.y, found.loss, asked.optimizer, **settings)
+        except RAISED as error:
+            raise UsageError(_line(error)) from None
+        report.notes[:0] = found.words
+        return report
+
+    def sides(self) -> tuple[Side, Side, list[Pair]]:
+        """Both sides with my weights in both, and whose weight is whose."""
+        found = self.setting
+        own = side_of(self.mine, found.x, found.y, found.loss, Hints(), ())
+        others = their_side(found.theirs, own, found.x, found.y, found.loss)
+        return own, others, pair(own, others, None)[0]
+
+
+def fitted(request: Request) -> Fitted:
+    """The class, object or functions in a file, and another network for them.
 
     That is ``theirs``, from a file as well, or the Sequential of torch, of the usual ones, whose output is that of
     mine for the same weights. UsageError, in a line, for what cannot be carried out.
@@ -115,14 +151,8 @@ def compare_file(request: Request) -> NetworkReport:
     rng = np.random.default_rng(request.seed)
     mine, notes = load(request.mine, request.init, rng)
     found = _fitting(request, mine, rng)
-    x = found.x if len(found.x) > 1 else found.x[0]
-    settings: Any = {"lr": request.lr, "steps": request.steps, "seed": request.seed}
-    try:
-        report = compare_networks(mine, found.theirs, x, found.y, found.loss, request.optimizer, **settings)
-    except RAISED as error:
-        raise UsageError(_line(error)) from None
-    report.notes[:0] = [*notes, *found.words]
-    return report
+    found.words[:0] = notes
+    return Fitted(mine, found, request)
 
 
 def _fitting(request: Request, mine: Any, rng: np.random.Generator) -> Setting:
@@ -144,9 +174,10 @@ def _settings(request: Request, mine: Any, rng: np.random.Generator) -> Iterator
     """Every setting that can be run; its ``fits`` is 1 for the same output, and what share of my gradients is right."""
     sizes = _sizes(request, rng) if not request.inputs else []
     batch: tuple[Any, ...] = tuple(one.draw(rng) for one in request.inputs)
-    batch = batch or (rng.standard_normal((request.batch, sizes[0])),)
+    rows = request.batch if isinstance(request.batch, int) else _first_free(request.batch, sizes)
+    batch = batch or (rng.standard_normal((rows, sizes[0])),)
     classes = sizes[-1] if sizes else 2
-    labels, failed, ran = rng.integers(0, classes, request.batch), None, False
+    labels, failed, ran = rng.integers(0, classes, rows), None, False
     for (name, takes_labels, last, loss), columns in itertools.product(ENDINGS, (False, True)):
         if (columns and not sizes) or request.loss not in (None, name):
             continue
@@ -167,9 +198,13 @@ def _settings(request: Request, mine: Any, rng: np.random.Generator) -> Iterator
                 failed = failed or error
                 continue
             ran = True
-            yield Setting(theirs, x, y, loss(), words, float(alike(own, others)) + right)
+            yield Setting(theirs, x, y, loss(), name, words, float(alike(own, others)) + right)
     if failed is not None and not ran:
         raise UsageError(f"--mine: {_line(failed)}")
+
+
+def _first_free(rows: Sequence[int], sizes: Sequence[int]) -> int:
+    return next((one for one in rows if one not in (sizes[0], sizes[-1])), rows[0]) if sizes else rows[0]
 
 
 def _share_of_right(own: Side) -> float:

@@ -77,6 +77,7 @@ def their_side(theirs: Any, own: Side, inputs: Sequence[Any], targets: Any, loss
 
     def in_columns() -> Side:
         side = side_of(theirs, turned, _turned(targets), loss, Hints(), more)
+        side.turned = True
         side.notes.append("theirs has the samples in rows where mine has them in columns, or the other way round")
         return _at_the_same(side, own)
 
@@ -93,12 +94,10 @@ def _turned(value: Any) -> Any:
 def _at_the_same(side: Side, own: Side) -> Side:
     """The side with the gradient of the output that mine gets, where there is no loss."""
     if side.grad_output is not None and own.grad_output is not None:
-        grad_output = own.grad_output
-        if side.grad_output.shape != grad_output.shape and side.grad_output.shape != grad_output.shape[::-1]:
-            raise ValueError(
-                f"the outputs have other shapes: {grad_output.shape} is mine, {side.grad_output.shape} is theirs"
-            )
-        side.grad_output = grad_output if side.grad_output.shape == grad_output.shape else grad_output.T.copy()
+        mine, theirs = own.grad_output, side.grad_output
+        if theirs.shape != mine.shape and theirs.shape != mine.shape[::-1]:
+            raise ValueError(f"the outputs have other shapes: {mine.shape} is mine, {theirs.shape} is theirs")
+        side.grad_output = mine.T.copy() if side.turned or theirs.shape != mine.shape else mine
     return side
 
 
@@ -127,7 +126,7 @@ def _compared(
     names = _their_names(own, others, pairs, steps)
     for name, (their_name, one) in names.items():
         if name in a.values and their_name in b.values:
-            report.rows.append(_row(name, their_name, one, a, b, bounds, rows, runs))
+            report.rows.append(_row(name, their_name, one, a, b, bounds, rows, runs, others.turned))
     for whose, alone in (
         ("mine", names.keys() & a.values),
         ("theirs", {n for n, (t, _) in names.items() if t in b.values}),
@@ -174,6 +173,7 @@ def _row(
     bounds: Mapping[str, Array],
     rows: int,
     runs: int,
+    turned: bool,
 ) -> Comparison:
     """The two results, theirs as mine lies, and how they compare."""
     mine = a.values[name]
@@ -181,7 +181,7 @@ def _row(
     scale = max(float(np.max(np.abs(a.values[key]))) for key in gradients) if name in gradients else 0.0
     zero = np.zeros(b.values[their_name].shape)
     found = (b.values[their_name], b.variances[their_name], b.floors.get(their_name, zero))
-    theirs, spread, floor = (_as_mine(array, mine.shape, one) for array in found)
+    theirs, spread, floor = (_as_mine(array, mine.shape, one, turned) for array in found)
     if theirs is None or spread is None or floor is None:
         raise ValueError(f"{name}: mine has shape {mine.shape}, theirs {b.values[their_name].shape}")
     unit = max(a.units[name], b.units[their_name])
@@ -193,11 +193,12 @@ def _row(
     return replace(row, hint=relation(mine, theirs, allowed, rows)) if row.verdict == DIFFER else row
 
 
-def _as_mine(array: Array, shape: tuple[int, ...], one: Pair | None) -> Array | None:
+def _as_mine(array: Array, shape: tuple[int, ...], one: Pair | None, turned: bool) -> Array | None:
     if one is not None:
         return one.to_mine(array, shape)
+    # A square array has the shape of its transpose: only who turned the batch knows.
+    if array.ndim == 2 and array.shape[::-1] == shape and (turned or array.shape != shape):
+        return array.T
     if array.shape == shape:
         return array
-    if array.ndim == 2 and array.shape[::-1] == shape:
-        return array.T
     return array.reshape(shape) if [n for n in array.shape if n != 1] == [n for n in shape if n != 1] else None

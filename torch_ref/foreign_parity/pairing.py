@@ -130,8 +130,9 @@ def copy_across(mine: Side, theirs: Side, pairs: Sequence[Pair]) -> None:
 
 
 def _seen(side: Side) -> dict[str, Any]:
+    """Output and loss, with the samples as they lie on the other side."""
     found = side.run()
-    return {name: found[name] for name in (OUTPUT, LOSS) if name in found}
+    return {name: found[name].T if side.turned else found[name] for name in (OUTPUT, LOSS) if name in found}
 
 
 def _distance(mine: Mapping[str, Array], theirs: Mapping[str, Array]) -> float:

@@ -43,7 +43,8 @@ class Side:
     """A network, and how it is run.
 
     ``network`` gives the output, or the loss itself if it ``computes_loss``; ``loss`` that of the output, else
-    ``grad_output`` is the gradient that backward gets. ``columns`` says that the samples stand in columns.
+    ``grad_output`` is the gradient that backward gets. ``columns`` says that the samples stand in columns, ``turned``
+    that they lie the other way round than on the side that this one is compared with.
     """
 
     network: Subject
@@ -51,6 +52,7 @@ class Side:
     grad_output: Array | None = None
     computes_loss: bool = False
     columns: bool = False
+    turned: bool = False
     notes: list[str] = field(default_factory=list)
 
     @property

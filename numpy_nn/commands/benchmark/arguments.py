@@ -26,6 +26,7 @@ EXAMPLES = (
     "",
     "--sizes 784,512,10 --kind step,epoch --engines numpy_nn,torch",
     "--mine my_mlp.py:MyMLP --init 784 64 10 --sizes 784,64,10",
+    "--mine my_mlp.py:MyMLP --sizes 784,64,10 --profile",
     "--blas",
 )
 
@@ -54,6 +55,8 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     made.add_argument(
         "--init", nargs="+", default=[], metavar="WORD", help="with --mine: what the class is called with"
     )
+    profile = "with --mine: what its step is made of, beside ours, and what to change first; nothing else is timed"
+    made.add_argument("--profile", action="store_true", help=profile)
     made.add_argument("--gpu", action="store_true", help="torch on CUDA too; all results go into runs/")
     made.add_argument("--rounds", type=number(int, 1), default=9, metavar="N", help="turns of each engine (default: 9)")
     sample = "least length of a turn in milliseconds (default: 20)"
@@ -75,5 +78,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         made.error(f"argument --{'kind' if args.kind else 'batch'}: expected --sizes with it")
     if args.init and not args.mine:
         made.error("argument --init: expected --mine with it")
+    if args.profile and not args.mine:
+        made.error("argument --profile: expected --mine with it")
     args.mine_name, args.mine_words = None, [args.mine, *args.init]
     return args

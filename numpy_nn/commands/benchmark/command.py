@@ -19,7 +19,7 @@ from rich.table import Table
 from threadpoolctl import threadpool_limits
 
 import numpy_nn as nn
-from numpy_nn.commands.benchmark import memory, report
+from numpy_nn.commands.benchmark import memory, profile, report
 from numpy_nn.commands.benchmark.arguments import NOT_QUICK, parse
 from numpy_nn.commands.benchmark.cases import CLASSES, DTYPES, PIXELS, SUITES, Case, Suite, adapted
 from numpy_nn.commands.benchmark.engines import ENGINES, MODULES, ON_CUDA, does, has_cuda, missing
@@ -261,6 +261,8 @@ def carried_out(args: argparse.Namespace, console: Console, stack: ExitStack) ->
             console.print(f"{lacking}: its rows are left out")
         set_threads(names, most)
         with threadpool_limits(most):
+            if args.profile:
+                return show_profiles(cases, args.mine_name, console)
             return run_cases(suite, cases, names, args, console)
     except (OSError, ValueError) as error:
         print(f"benchmark: {error}", file=sys.stderr)
@@ -268,6 +270,17 @@ def carried_out(args: argparse.Namespace, console: Console, stack: ExitStack) ->
     except KeyboardInterrupt:
         print("benchmark: interrupted before the first case", file=sys.stderr)
         return 130
+
+
+def show_profiles(cases: Sequence[Case], name: str, console: Console) -> int:
+    """What the user's step is made of, in each case that is a step and that it agrees with the others in."""
+    steps = [case for case in cases if case.kind == "step" and does(name, case)]
+    if not steps:
+        raise ValueError("--profile: expected --kind step, of which it tells the parts")
+    for case in steps:
+        make_engines(Workload(case), [name])
+        profile.show(case, name, console)
+    return 0
 
 
 def set_threads(names: Sequence[str], threads: int) -> None:

@@ -162,12 +162,16 @@ def gemm_rate(m: int, k: int, n: int, dtype: str, seconds: float = 0.3) -> float
     best = float("inf")
     stop, samples = time.perf_counter() + seconds, 0
     while time.perf_counter() < stop or samples < 5:
-        samples += 1
         started = time.perf_counter()
         for _ in range(repeat):
             np.matmul(a, b, out=out)
-        best = min(best, time.perf_counter() - started)
-    return 2.0 * m * k * n * repeat / best
+        taken = time.perf_counter() - started
+        if taken <= 0.0:  # the clock has not moved
+            repeat *= 2
+            continue
+        samples += 1
+        best = min(best, taken / repeat)
+    return 2.0 * m * k * n / best
 
 
 def peak_rate(dtype: str) -> float:

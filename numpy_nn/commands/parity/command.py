@@ -45,12 +45,14 @@ def loss_and_target(
 
 def compare_mine(args: argparse.Namespace) -> NetworkReport:
     """The reader's own network beside another one."""
-    from torch_ref.foreign_parity.command import Request, compare_file
+    from torch_ref.foreign_parity.command import Request, fitted
 
     given = {name: args.given[name] for name in ("sizes", "activation", "loss")}
     optimizer = OPTIMIZERS[args.optimizer]([nn.Parameter(np.zeros(1))], args.lr) if args.given["optimizer"] else None
-    same = {name: getattr(args, name) for name in ("mine", "init", "theirs", "batch", "lr", "steps", "seed")}
-    return compare_file(Request(**same, **given, inputs=tuple(args.input), optimizer=optimizer))
+    same = {name: getattr(args, name) for name in ("mine", "init", "theirs", "lr", "steps", "seed")}
+    if args.given["batch"] is not None:
+        same["batch"] = args.batch
+    return fitted(Request(**same, **given, inputs=tuple(args.input), optimizer=optimizer)).compare()
 
 
 def compare_one(args: argparse.Namespace) -> ParityReport:

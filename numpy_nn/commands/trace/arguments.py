@@ -43,7 +43,12 @@ MISTAKES = (
     "target_minus_prediction",
 )
 LOSSES, OPTIMIZERS = ("cross-entropy", "mse", "bce"), ("sgd", "momentum", "adam")
-EXAMPLES = ("", "--sizes 2,3,2 --activation tanh --out step.html", "--sizes 784,64,10 --checkpoint net.npz")
+EXAMPLES = (
+    "",
+    "--sizes 2,3,2 --activation tanh --out step.html",
+    "--sizes 784,64,10 --checkpoint net.npz",
+    "--mine my_mlp.py:TwoLayerNet --init 4 5 3",
+)
 
 
 def check_limits(weight_layers: int, widths: Sequence[int], rows: int) -> None:
@@ -77,13 +82,23 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--mistake", choices=MISTAKES, help=mistake_help)
     parser.add_argument("--lang", choices=("en", "zh"), default="en", help="the page's language at first")
     parser.add_argument("--out", type=Path, default=Path("trace.html"), metavar="FILE", help="the page")
+    mine = parser.add_argument_group("a network of your own, if torch is installed")
+    mine.add_argument("--mine", metavar="FILE:CLASS", help="its numbers, beside ours, torch's and the numerical ones")
+    mine.add_argument("--init", nargs="*", default=[], metavar="ARG", help="of the class, such as 4 5 3 or W=4x3")
     args = parser.parse_args(arguments)
+    if args.init and args.mine is None:
+        parser.error("argument --init: goes with --mine FILE:CLASS")
+    usual = {"mistake": None, "loss": "cross-entropy", "optimizer": "sgd"}
+    chosen = [name for name, value in usual.items() if getattr(args, name) != value]
+    if args.mine is not None:
+        if chosen:
+            parser.error(f"argument --{chosen[0]}: goes with a network of ours, not with --mine")
+        return args
     mnist = args.sizes[0] == PIXELS
     if args.checkpoint is not None and not mnist:
         parser.error(f"argument --checkpoint: goes with MNIST's {PIXELS} inputs, got --sizes with {args.sizes[0]}")
-    for option, usual in (("mistake", None), ("loss", "cross-entropy"), ("optimizer", "sgd")):
-        if getattr(args, option) != usual and mnist:
-            parser.error(f"argument --{option}: goes with a small network, not with MNIST's {PIXELS} inputs")
+    if mnist and chosen:
+        parser.error(f"argument --{chosen[0]}: goes with a small network, not with MNIST's {PIXELS} inputs")
     if mnist and args.sizes[-1] != 10:
         parser.error(f"argument --sizes: expected 10 outputs for MNIST's digits, got {args.sizes[-1]}")
     args.batch = args.batch or (64 if mnist else 2)

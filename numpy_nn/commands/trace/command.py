@@ -13,9 +13,11 @@ from numpy.typing import NDArray
 
 import numpy_nn as nn
 from numpy_nn.commands.trace.arguments import PIXELS, check_limits, parse
+from numpy_nn.commands.trace.mine import record_mine
 from numpy_nn.commands.trace.recording import has_torch, record
 from numpy_nn.commands.trace.render import render
 from numpy_nn.commands.trace.shortened import shorten
+from numpy_nn.gradcheck.files import UsageError
 
 Array = NDArray[Any]
 
@@ -66,7 +68,9 @@ def run(args: argparse.Namespace) -> int:
     try:
         # What overflows is refused, with its name, when it is written down.
         with np.errstate(all="ignore"):
-            if args.sizes[0] == PIXELS:
+            if args.mine is not None:
+                recording, about = record_mine(args)
+            elif args.sizes[0] == PIXELS:
                 recording = shorten(*mnist_problem(args), args.lr)
             else:
                 recording = record(*small_problem(args), args.lr, args.loss, args.optimizer)
@@ -74,8 +78,11 @@ def run(args: argparse.Namespace) -> int:
                     recording["mistake"] = args.mistake
         html = render(recording, about, args.lang)
         args.out.write_text(html, encoding="utf-8", newline="\n")
-    except (OSError, ValueError, MemoryError) as error:
+    except (OSError, ValueError, MemoryError, UsageError) as error:
         print(f"trace: {error}", file=sys.stderr)
+        return 2
+    except ModuleNotFoundError as error:
+        print(f"trace: --mine: {error.name} is not installed, which finds your network's twin", file=sys.stderr)
         return 2
     print(f"written: {args.out} ({os.path.getsize(args.out) / 1000:.0f} kB)")
     if "checks" in recording and not has_torch():

@@ -9,7 +9,7 @@ Reid, 1974). That structure is found by probing, not assumed.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -171,6 +171,8 @@ class Differences:
                 other = self._slopes(grad_output, unresolved, STEPS, scale, sides=True, floor=floor)
                 slopes.replace(unresolved & ~(other.bound >= slopes.bound), other)
             tried.append(self.scales[scale])
+        # Within a step of what rounds on the way there is no noise to be seen: that of wider distances stays.
+        floor = np.maximum(floor, self._noise_beside("own"))
         fine = self._slopes(grad_output, mask, STEPS, "fine", sides=True, floor=floor)
         with np.errstate(invalid="ignore"):
             contradicts = np.abs(fine.value - slopes.value) > fine.bound + slopes.bound
@@ -206,6 +208,15 @@ class Differences:
         rounding = np.maximum(noise[0], self._steps[0].reshape(shape[1:]))
         found = summarise(outputs, center, STEPS, weights, rounding, sides=True)
         return found["value"].item(), found["bound"].item(), bool(found["kink"].item())
+
+    def value_along(self, direction: Array, grad_output: Array) -> Callable[[float], float]:
+        """sum(grad_output * output) as a function of the distance along a direction; NaN where it fails."""
+
+        def value(t: float) -> float:
+            with np.errstate(all="ignore"):
+                return float(np.sum(grad_output * self._evaluate(self.home + t * direction)))
+
+        return value
 
     def quotient_along(self, direction: Array, grad_output: Array, step: float) -> float:
         """One difference quotient along a direction, from two evaluations and without a bound; NaN where it fails."""
@@ -279,6 +290,16 @@ class Differences:
         direction = 2.0**-20 * self.scales[scale] * self._rng.choice([-1.0, 1.0], self.array.shape)
         with np.errstate(all="ignore"):
             return np.nan_to_num(noise_level(lambda t: self._evaluate(self.home + t * direction)), nan=np.inf)
+
+    def _noise_beside(self, scale: str) -> Array:
+        """The same on both sides of the point, the smaller of the two: a kink is at most on one of them."""
+        direction = 2.0**-20 * self.scales[scale] * self._rng.uniform(0.5, 1.0, self.array.shape)
+
+        def noise(sign: float) -> Array:
+            return noise_level(lambda t: self._evaluate(self.home + sign * (1.0 + t) * direction))
+
+        with np.errstate(all="ignore"):
+            return np.nan_to_num(np.fmin(noise(1.0), noise(-1.0)), nan=0.0, posinf=0.0)
 
     def _needed(self, mask: NDArray[Any]) -> list[tuple[int, ...]]:
         """The groups that hold a coordinate of ``mask``, which has its axes in the order of ``self._axes``."""

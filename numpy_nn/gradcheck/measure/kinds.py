@@ -31,6 +31,10 @@ class Reason(Enum):
     INNER_KINK = (
         "a kink, or a bend too sharp for numbers of this size; a little beside this point the gradient is right"
     )
+    JUMPS = (
+        "the output jumps close to this point, as log(1 - p) does where 1 - p has lost its digits: across the jumps it "
+        "moves as the gradient says, between them it does not; check at a smaller input"
+    )
     STAIRS = "the output moves in steps: between them its derivative is 0, across them it is not"
     VACUOUS = (
         "the gradient is 0 at every coordinate here, claimed and numerical: nothing was tested; check at another input"

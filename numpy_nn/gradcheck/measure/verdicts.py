@@ -7,6 +7,7 @@ import numpy as np
 from numpy_nn.gradcheck.measure.derivatives import SAFETY, UNIT_ROUNDOFF, Array, scale_of
 from numpy_nn.gradcheck.measure.differences import Differences
 from numpy_nn.gradcheck.measure.evidence import NOISE_OF_FLOAT32, OPERATIONS, Evidence
+from numpy_nn.gradcheck.measure.jumps import MEANT, jumps_explain
 from numpy_nn.gradcheck.measure.kinds import (
     AGREES,
     COARSE,
@@ -34,9 +35,6 @@ CLOSE = 256
 # Outside its bound a gradient is nearly right if it is off by no more than this share of every coordinate: as much as
 # rounding to float32, an epsilon that one of the two passes has, or a constant of six digits may do.
 NEAR = 1e-5
-
-# Steps in the output larger than this share of it are no rounding, not even to float16, but meant: as in np.round(x).
-MEANT = 2.0**-10
 
 # Rounding errors of a formula, as a share of the numbers that it adds up.
 OF_FORMULAS = OPERATIONS * UNIT_ROUNDOFF
@@ -71,6 +69,9 @@ def examine(evidence: Evidence, mask: Mask) -> tuple[Slopes, Status]:
         if wrong.any() and np.isfinite(gradient).all() and _right_nearby(evidence, wrong):
             status[wrong] = UNRESOLVED
             evidence.reason = Reason.INNER_KINK
+        elif wrong.any() and np.isfinite(gradient).all() and jumps_explain(evidence, slopes, wrong):
+            status[wrong] = UNRESOLVED
+            evidence.reason = Reason.JUMPS
         elif wrong.any():
             # One wrong coordinate is enough. If all that were looked at are, the others in doubt may count as wrong.
             status[status == DOUBTFUL] = OFF if wrong.sum() == look.sum() else ""

@@ -3,7 +3,7 @@
 #
 # **上一课思考题的答案。** 是导数的大小。sigmoid 的导数最多是 $1/4$，离开 0 就几乎没有了。反向经过许多层时，每一层都要给梯度乘上这样一个因子，到第十层已所剩无几。而 ReLU 只要单元是开着的，导数就是 1。本课先画出 `numpy_nn` 认识的每一个激活函数，再在一个十层的网络里测量这意味着什么。
 #
-# 先看教程里的三个：
+# 这几课的顺序来自一门用 PyTorch 讲深度学习的中文课程里的一章：感知机、异或、多层感知机，最后用在 MNIST 上。下文把它称作“教程”，它的数字会列在我们的旁边。先看教程里的三个激活函数：
 #
 # $$
 # \begin{aligned}
@@ -17,7 +17,7 @@
 import numpy as np
 
 import numpy_nn as nn
-from scripts.lessons import command_line, plotting
+from numpy_nn.lessons import command_line, plotting
 
 lesson = command_line.start("lesson-3-activations")
 torch = lesson.torch()  # None where torch is not installed: then its part is left out
@@ -36,7 +36,34 @@ for name in ("sigmoid", "relu", "tanh"):
 #
 # ## 每一个激活函数：我们的与 torch 的画在一起
 #
-# 每个激活函数都是一个层，有我们自己写的 `forward` 和 `backward`；它在 torch 里的孪生则用自动求导算出导数。softmax 和 log-softmax 不是逐个元素计算的，它们要看整行。对这两个，我们画的是对于行 $(x, 0, 0)$ 的输出的第一个元素，以及它对 $x$ 的导数。下面有一个差别远大于其余的：无论数是什么类型，torch 在 Hardsigmoid 的导数里用的 1/6 总是单精度的。
+# 每个激活函数都是一个层，有我们自己写的 `forward` 和 `backward`；它在 torch 里的孪生则用自动求导算出导数。记 $s$ 为 sigmoid，$\Phi$ 和 $\varphi$ 为正态分布的分布函数和密度，$[\,\cdot\,]$ 在条件成立时为 1、否则为 0，各选项取默认值：
+#
+# $$
+# \begin{aligned}
+# &\text{恒等} & f(x) &= x & f'(x) &= 1 \\
+# &\text{LeakyReLU} & f(x) &= \max(x, 0) + 0.01 \min(x, 0) & f'(x) &= 1 \text{ 或 } 0.01 \\
+# &\text{PReLU} & f(x) &= \max(x, 0) + a \min(x, 0), \; a \text{ 由学习得到} & f'(x) &= 1 \text{ 或 } a \\
+# &\text{ELU} & f(x) &= \max(x, 0) + e^{\min(x, 0)} - 1 & f'(x) &= 1 \text{ 或 } e^x \\
+# &\text{SELU} & f(x) &= \lambda\,\bigl(\max(x, 0) + \alpha\,(e^{\min(x, 0)} - 1)\bigr)
+#   & f'(x) &= \lambda \text{ 或 } \lambda\,\alpha\, e^x \\
+# &\text{GELU} & f(x) &= x\, \Phi(x) & f'(x) &= \Phi(x) + x\, \varphi(x) \\
+# &\text{SiLU} & f(x) &= x\, s(x) & f'(x) &= s(x)\,(1 + x\, s(-x)) \\
+# &\text{Mish} & f(x) &= x \tanh(\log(1 + e^x)), \; t = f(x) / x & f'(x) &= t + x\,(1 - t^2)\, s(x) \\
+# &\text{Softplus} & f(x) &= \log(1 + e^x) & f'(x) &= s(x) \\
+# &\text{LogSigmoid} & f(x) &= -\log(1 + e^{-x}) & f'(x) &= s(-x) \\
+# &\text{Softsign} & f(x) &= x / (1 + |x|) & f'(x) &= 1 / (1 + |x|)^2 \\
+# &\text{Hardtanh} & f(x) &= \min(\max(x, -1), 1) & f'(x) &= [-1 < x < 1] \\
+# &\text{ReLU6} & f(x) &= \min(\max(x, 0), 6) & f'(x) &= [0 < x < 6] \\
+# &\text{Hardsigmoid} & f(x) &= \min(\max(x + 3, 0), 6) / 6 & f'(x) &= [-3 < x < 3] / 6 \\
+# &\text{Hardswish} & f(x) &= x \min(\max(x + 3, 0), 6) / 6 & f'(x) &= 0, \; (2x + 3) / 6 \text{ 或 } 1 \\
+# &\text{softmax} & p_i &= e^{x_i} / \textstyle\sum_k e^{x_k} & \partial p_i / \partial x_j &= p_i\,([i = j] - p_j) \\
+# &\text{log-softmax} & l_i &= x_i - \log \textstyle\sum_k e^{x_k} & \partial l_i / \partial x_j &= [i = j] - p_j
+# \end{aligned}
+# $$
+#
+# 写出两个导数的，前一个用于 $x > 0$，后一个用于 $x < 0$；Hardswish 的三个依次用于 $-3$ 以下、中间和 $3$ 以上。SELU 的 $\lambda \approx 1.0507$ 和 $\alpha \approx 1.6733$ 取得恰好能让均值 0、方差 1 逐层保持下去。
+#
+# softmax 和 log-softmax 不是逐个元素计算的，它们要看整行。对这两个，我们画的是对于行 $(x, 0, 0)$ 的输出的第一个元素，以及它对 $x$ 的导数。下面有一个差别远大于其余的：无论数是什么类型，torch 在 Hardsigmoid 的导数里用的 1/6 总是单精度的。
 
 
 # %%

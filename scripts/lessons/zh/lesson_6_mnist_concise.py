@@ -3,13 +3,13 @@
 #
 # **上一课思考题的答案。** 权重小一百倍，$z_1$ 的标准差是 $0.01 \cdot 9.2 = 0.092$，logits 的标准差是 $0.01 \cdot 0.092 \cdot \sqrt{32} \approx 0.005$（torch 默认的偏置最多再加 0.125）。十个都接近 0，每个类别得到大约 $1/10$，损失就是 $\log 10 \approx 2.303$。
 #
-# 还是那个网络，这次用层来搭。权重取自 $N(0, 0.01^2)$，偏置用 torch 的默认值，学习率 0.1，仍然在一批 64 张图片上走 1000 步。然后是整个 MNIST，到那时它才开始学习。
+# 还是那个网络，这次用层来搭。权重取自 $N(0, 0.01^2)$，偏置用 torch 的默认值，学习率 0.1，仍然在一批 64 张图片上走 1000 步，与教程（这几课所依照的那门中文课程里讲感知机、异或和多层感知机的一章）相同。然后是整个 MNIST，到那时它才开始学习。
 
 # %%
 import numpy as np
 
 import numpy_nn as nn
-from scripts.lessons import command_line, plotting
+from numpy_nn.lessons import command_line, plotting
 
 lesson = command_line.start("lesson-6-mnist-concise")
 mnist = lesson.load_mnist()

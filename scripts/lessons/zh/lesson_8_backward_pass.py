@@ -5,16 +5,14 @@
 
 # %%
 import copy
-import subprocess
-import sys
 import time
-from pathlib import Path
 
 import numpy as np
 
 import numpy_nn as nn
+from numpy_nn.commands.main import start as numpy_nn_command
 from numpy_nn.gradcheck import derivative
-from scripts.lessons import command_line, plotting
+from numpy_nn.lessons import command_line, plotting
 
 lesson = command_line.start("lesson-8-backward-pass")
 torch = lesson.torch()  # None where torch is not installed: then its part is left out
@@ -100,30 +98,41 @@ print("they agree" if agree else "they DISAGREE")
 # %% [markdown]
 # ## 图
 #
-# 第一行是各个值，从左到右依次产生。第二行是梯度，从右到左依次到来，每个梯度的形状与它所属的数组相同。$\bar Z_1$ 中为 0 的一列属于对两个样本都关着的单元：没有什么流过它，$\bar W_1$ 的同一列也是 0。
+# 第一行是各个值，从左到右依次产生。第二行是梯度，从右到左依次到来，每个梯度的形状与它所属的数组相同；它们从 $(P - Y) / n$ 开始，所以标签放在回答的正下方。$\partial L / \partial Z_1$ 中为 0 的一列属于对两个样本都关着的单元：没有什么流过它，$\partial L / \partial W_1$ 和 $\partial L / \partial b_1$ 的同一列也是 0。最后三行是参数、参数的梯度，以及走完 $\theta - 0.5\, \partial L / \partial \theta$ 这一步之后的参数。不带小数的 0 是精确的 0。
 
 # %%
-figure, axes = plotting.panels(3, 5, 2.7, 1.9)
-probability = nn.activations.softmax(arrays["Z2"])
-shown = [
-    [(f"${name[0]}_{name[1]}$" if len(name) > 1 else f"${name}$", arrays[name]) for name in ("X", "Z1", "H", "Z2")]
-    + [("$P$, the answer", probability)],
-    [
-        (rf"$\partial L / \partial {name[0]}{'_' + name[1] if len(name) > 1 else ''}$", gradients[name])
-        for name in ("X", "Z1", "H", "Z2")
-    ]
-    + [("$Y$, the labels", np.eye(3)[y])],
-    [
-        ("$W_1$", arrays["W1"]),
-        (r"$\partial L / \partial W_1$", gradients["W1"]),
-        ("$W_2$", arrays["W2"]),
-        (r"$\partial L / \partial W_2$", gradients["W2"]),
-        ("$W_2$ after the step", named["W2"].data),
-    ],
-]
-for row, line in zip(axes, shown, strict=True):
-    for ax, (title, array) in zip(row, line, strict=True):
-        plotting.cells(ax, array, title)
+figure, axes = plotting.panels(5, 5, 2.6, 1.5)
+figure.get_layout_engine().set(wspace=0.14)  # room for arrows
+
+
+def symbol(name):
+    """The name of an array as a formula."""
+    return name if len(name) == 1 else f"{name[0]}_{name[1]}"
+
+
+def heat_map(ax, name, array, rows):
+    plotting.cells(ax, array, f"${name}$", rows)
+
+
+walked = ("X", "Z1", "H", "Z2")
+for column, name in enumerate(walked):
+    sample = "" if column else "sample"
+    heat_map(axes[0, column], symbol(name), arrays[name], sample)
+    heat_map(axes[1, column], rf"\partial L / \partial {symbol(name)}", gradients[name], sample)
+plotting.cells(axes[0, 4], nn.activations.softmax(arrays["Z2"]), "$P$, the answer")
+plotting.cells(axes[1, 4], np.eye(3)[y], "$Y$, the labels")
+for column, (name, p) in enumerate(named.items()):
+    unit = {"W1": "input", "W2": "hidden"}.get(name, "")
+    heat_map(axes[2, column], symbol(name), arrays[name], unit)
+    heat_map(axes[3, column], rf"\partial L / \partial {symbol(name)}", gradients[name], unit)
+    heat_map(axes[4, column], f"{symbol(name)}^{{\\mathrm{{new}}}}", p.data, unit)
+for ax in axes[2:, 4]:
+    ax.set_axis_off()
+for left, right in zip(range(4), range(1, 5), strict=True):
+    plotting.arrow_between(axes[0, left], axes[0, right], **plotting.FORWARD)
+    plotting.arrow_between(axes[1, right], axes[1, left], **plotting.BACKWARD)
+for ax, label in zip(axes[:, 0], ("values", "gradients", "parameters", "gradients", "after the step"), strict=True):
+    ax.set_ylabel(label, fontweight="bold")
 lesson.show(figure)
 
 # %% [markdown]
@@ -132,13 +141,10 @@ lesson.show(figure)
 # 同一个网络、同一步训练，做成一张可以在上面行走的网页：用按钮、方向键或滑块前进和后退。把鼠标悬停在任何一个数上，或者点它，或者把焦点移到它上面，它就会说出自己的公式、代入数字后的公式；如果是梯度，还有那三个答案。改变一个输入、标签、权重或学习率，一切都会重新计算。最后一步之后还可以接着训练，或者藏一处错误来找。页首的按钮把网页切换到中文；打开 `trace.html#lang=zh` 则直接是中文。
 
 # %%
-page = Path("runs") / "lessons" / "trace.html"
-page.parent.mkdir(parents=True, exist_ok=True)
+page = lesson.beside("trace.html")
 options = ["--sizes", "4,5,3", "--activation", "relu", "--batch", "2", "--seed", "0", "--out", str(page)]
-script = command_line.ROOT / "scripts" / "trace_backprop.py"
-done = subprocess.run([sys.executable, str(script), *options], check=False)
-if done.returncode != 0:
-    lesson.fail(f"{script.name} ended with status {done.returncode}")
+if numpy_nn_command("trace", options) != 0:
+    lesson.fail("the page could not be made")
 print(f"page: {page}; open it in a browser")
 
 # %% [markdown]

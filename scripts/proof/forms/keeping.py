@@ -101,3 +101,32 @@ def views_of_a_flat_vector(d, wrong):
             return g @ self.W.T
 
     return (Dense(d), d.array(5, 4)), {}, "W"
+
+
+@form
+def one_row_that_every_unit_binds_anew(d, wrong):
+    class Unit:
+        def __init__(self, weights):
+            self.weights = weights
+
+        def forward(self, x):
+            self.x = x
+            return x @ self.weights
+
+    class Convolution:
+        def __init__(self):
+            self.kernel, self.lr = d.fixed(3), 0.125
+            self.units = [Unit(self.kernel[:]) for _ in range(4)]
+
+        def forward(self, x):
+            return np.array([unit.forward(x[i : i + 3]) for i, unit in enumerate(self.units)])
+
+        def backward(self, g):
+            dx, step = np.zeros(6), wrong * sum(unit.x * h for unit, h in zip(self.units, g, strict=True))
+            for i, unit in enumerate(self.units):
+                dx[i : i + 3] += g[i] * unit.weights
+            for unit in self.units:
+                unit.weights = unit.weights - self.lr * step
+            return dx
+
+    return (Convolution(), d.fixed(6)), {}, "kernel"

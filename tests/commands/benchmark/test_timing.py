@@ -102,6 +102,19 @@ def test_a_piece_of_work_is_repeated_until_it_fills_a_sample():
     assert timing.repetitions(FakeEngine("a", "p", 1.0, []), 0.02) == 1
 
 
+def test_a_turn_in_which_the_clock_does_not_move_is_made_longer():
+    class Coarse:
+        """Its clock ticks every 15 ms; it took long when the repetitions were counted, as others were at work."""
+
+        pool, asked = "p", 0
+
+        def seconds(self, n):
+            self.asked += 1
+            return 1.0 if self.asked <= 2 else n // 15 * 0.015
+
+    assert timing.run_rounds({"a": Coarse()}, 3, settle=lambda: None) == {"a": pytest.approx([0.015 / 16] * 3)}
+
+
 def test_no_rounds_are_refused():
     with pytest.raises(ValueError, match="rounds: expected at least 1, got 0"):
         timing.run_rounds({}, 0)

@@ -162,20 +162,25 @@ def test_a_failure_among_random_networks_is_counted_and_the_status_is_1(monkeypa
 
 MINE = str(Path(__file__).parents[2] / "helpers" / "my_mlp.py")
 SIZES = ["--init", "5", "4", "3"]
+# What is said is said of any number.
+ONE_STEP = ["--steps", "1"]
 
 
 @pytest.mark.parametrize(
     ("name", "options", "said"),
     [
-        ("TwoLayerNet", SIZES, "params['W1'] is 0.weight transposed"),
-        ("Columns", ["--init", "[5,4,3]"], "samples in rows where mine has them in columns"),
-        ("Probabilities", SIZES, "theirs: Linear(in_features=5, out_features=4, bias=True), Tanh(), "),
+        ("TwoLayerNet", [*SIZES, *ONE_STEP], "params['W1'] is 0.weight transposed"),
+        ("Columns", ["--init", "[5,4,3]", *ONE_STEP], "samples in rows where mine has them in columns"),
+        # As many samples as outputs: the shapes do not tell the rows from the columns.
+        ("Columns", ["--init", "[5,4,3]", "--batch", "3", *ONE_STEP], "samples in rows where mine has them in columns"),
+        ("ColumnsOfProbabilities", ["--init", "[5,4,3]", *ONE_STEP], "Softmax(dim=1)"),
+        ("Probabilities", [*SIZES, *ONE_STEP], "theirs: Linear(in_features=5, out_features=4, bias=True), Tanh(), "),
         (
             "Probabilities",
             [*SIZES, "--steps", "2", "--lr", "0.5"],
             "mine by its own update(), theirs by SGD with lr 0.5",
         ),
-        ("TwoLayerNet", [*SIZES, "--optimizer", "adam"], "the steps: Adam"),
+        ("TwoLayerNet", [*SIZES, "--optimizer", "adam", *ONE_STEP], "the steps: Adam"),
         ("affine", ["--input", "6x4", "--input", "w=4x3", "--theirs", f"{MINE}:other"], "checked with affine_backward"),
     ],
 )

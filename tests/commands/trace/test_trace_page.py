@@ -21,6 +21,7 @@ from trace_page import (
     number_in,
     press,
     recording_in,
+    until,
 )
 
 from numpy_nn.commands.trace import command as trace_backprop
@@ -80,9 +81,7 @@ def test_buttons_keys_slider_and_play_all_step(page):
     page.execute_script("const wait = setInterval; window.setInterval = (f) => wait(f, 5)")
     page.find_element(By.ID, "play").click()
     assert page.find_element(By.ID, "play").text in ("Pause", "Play")
-    page.execute_async_script("setTimeout(arguments[0], 400)")
-    assert step() == 16
-    assert page.find_element(By.ID, "play").text == "Play"
+    until(page, "page.step === 16 && document.getElementById('play').textContent === 'Play'")
 
 
 @needs.torch

@@ -8,7 +8,7 @@ from contrasts import CONTRASTS
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
-from trace_page import answer, cell, change, go_to, last_step, press, recording_in
+from trace_page import answer, cell, change, go_to, last_step, press, recording_in, until
 
 from numpy_nn.commands.trace import command as trace_backprop
 
@@ -39,7 +39,7 @@ def test_a_tap_asks(browse, page_file):
     page.execute_cdp_cmd("Emulation.setTouchEmulationEnabled", {"enabled": True})
     page.execute_cdp_cmd("Input.dispatchTouchEvent", {"type": "touchStart", "touchPoints": [at]})
     page.execute_cdp_cmd("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
-    page.execute_async_script("setTimeout(arguments[0], 300)")
+    until(page, "document.getElementById('answer').textContent.includes('gradient')")
     page.execute_cdp_cmd("Emulation.setTouchEmulationEnabled", {"enabled": False})
     assert "gradient of the loss by A 1, row 0, column 1" in answer(page)
 

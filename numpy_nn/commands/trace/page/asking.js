@@ -119,6 +119,9 @@ class Asking {
     else parts.push(this.formula(array, i, j, array.step <= step));
     const checks = this.checks(array, i, j);
     if (array.gradient && checks) parts.push(comparison(this.page, array, i, j, checks));
+    else if (array.step <= step && this.page.mine.value(array.name, i, j) !== null) {
+      parts.push(this.page.mine.besideOurs(array.name, i, j));
+    }
     if (array.maker && array.step > step) parts.push(this.later(array));
     else if (checks !== undefined) {
       const of = SlopePicture.subject(this.page.model, array.name);

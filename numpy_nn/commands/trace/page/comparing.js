@@ -18,21 +18,25 @@ function checksOf(page, array, i, j) {
 }
 
 // [whose, value, remark] of each value that is to agree, ours first. Whoever has one more puts in one more line.
-function valuesToCompare(ours, { torch }) {
+function valuesToCompare(ours, { torch }, yours) {
   const remark = (x) => (x === ours ? say.sameToTheBit : say.differsBy(smallText(ours - x)));
   return [
     [say.ours, ours, ""],
     [say.torchAutograd, torch, remark(torch)],
+    [say.yours, yours, remark(yours)],
   ].filter(([, value]) => value !== null);
 }
 
 function comparison(page, array, i, j, checks) {
-  const values = valuesToCompare(page.model.values[array.name][i][j], checks);
+  const yours = page.mine.value(array.name, i, j);
+  const values = valuesToCompare(page.model.values[array.name][i][j], checks, yours);
   const { numerical, bound, sides } = checks;
   const [low, high, error] = sides
     ? [Math.min(sides[0], sides[1]), Math.max(sides[0], sides[1]), sides[2]]
     : [numerical, numerical, bound];
-  const agree = values.every(([, x]) => low - error <= x && x <= high + error);
+  const fits = ([, x]) => low - error <= x && x <= high + error;
+  const agree = values.every(fits);
+  const othersAgree = yours !== null && values.slice(0, -1).every(fits);
   const measured = sides
     ? [[say.onTheLeft, sides[0], error], [say.onTheRight, sides[1], error]]
     : [[say.numerical, numerical, bound]];
@@ -47,7 +51,7 @@ function comparison(page, array, i, j, checks) {
   const [right, wrong] = sides
     ? [say.betweenTheSides, say.notBetweenTheSides]
     : [say.agree(values.length + 1), finite ? say.disagree(values.length + 1) : say.nothingFinite];
-  verdict.textContent = agree ? `✓ ${right}` : `✗ ${wrong}`;
+  verdict.textContent = agree ? `✓ ${right}` : `✗ ${othersAgree ? say.yoursIsWrong : wrong}`;
   const note = element("p", { class: "hint" }, whyNoTorch(page, array));
   return element("div", { class: "comparing" }, table, verdict, ...(checks.torch === null ? [note] : []));
 }

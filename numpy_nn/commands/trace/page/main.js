@@ -4,9 +4,10 @@
 class Page {
   constructor(recording) {
     this.model = new Model(recording);
+    this.mine = new Mine(this.model);
     this.step = 0;
     this.sample = 0;
-    this.tables = new Tables(this.model);
+    this.tables = new Tables(this.model, this.mine);
     this.strip = new Strip(this.model, document.getElementById("strip"), this.tables);
     this.training = new Training(this.model);
     this.network = new Network(this.model, document.getElementById("drawing"));
@@ -18,6 +19,7 @@ class Page {
     this.hunt = new Hunt(this);
     this.running = new Running(this);
     this.chooseSample();
+    this.mine.tell(document.getElementById("mine"), (step) => this.goTo(step));
     this.stepping.fromAddress();
     keepStage();
     addEventListener("resize", () => {
@@ -33,6 +35,7 @@ class Page {
   }
 
   refresh() {
+    this.mine.refresh();
     this.strip.show(this.step);
     this.stepping.show(this.step);
     this.editing.showLoss(this.step);

@@ -84,8 +84,9 @@ const calm = () => matchMedia("(prefers-reduced-motion: reduce)").matches;
 
 // The contents of a frame as a table of numbers, each of which can be asked.
 class Tables {
-  constructor(model) {
+  constructor(model, mine) {
     this.model = model;
+    this.mine = mine;
     this.cells = new Map(); // "name/i/j" to its td
     this.written = new Map(); // a td to what stands in it
   }
@@ -116,13 +117,14 @@ class Tables {
     const largest = Math.max(...values.flat().map(Math.abs)) || 1;
     for (const i of range(array.rows)) {
       for (const j of range(array.cols)) {
-        const x = values[i][j];
+        const x = this.mine.value(array.name, i, j) ?? values[i][j];
         const tinted = computed && array.name !== "target";
         this.write(this.cell(array.name, i, j), array, i, j, {
           text: computed ? cellText(x) : "",
           sign: !tinted || x === 0 ? "" : x > 0 ? "positive" : "negative",
           share: tinted && Number.isFinite(x) ? (Math.abs(x) / largest).toFixed(2) : "0",
-          moved: computed && Math.abs(x - before[i][j]) > 1e-9 * Math.max(1, Math.abs(x)),
+          moved: computed && Math.abs(values[i][j] - before[i][j]) > 1e-9 * Math.max(1, Math.abs(x)),
+          wrong: computed && this.mine.isWrong(array.name, i, j),
         });
       }
     }
@@ -131,13 +133,16 @@ class Tables {
   // Only what is another than last time: what is written costs the browser much more than what is computed.
   write(cell, array, i, j, now) {
     const last = this.written.get(cell) ?? {};
-    if (now.text !== last.text) {
+    if (now.text !== last.text || now.wrong !== last.wrong) {
       cell.textContent = now.text;
-      cell.setAttribute("aria-label", `${spokenEntry(array, i, j)}: ${now.text || say.notYet}`);
+      const said = (now.text || say.notYet) + (now.wrong ? say.whichIsWrong : "");
+      cell.setAttribute("aria-label", `${spokenEntry(array, i, j)}: ${said}`);
     }
     if (now.sign !== last.sign) cell.dataset.sign = now.sign;
     if (now.share !== last.share) cell.style.setProperty("--share", now.share);
-    if (now.moved !== last.moved) cell.classList.toggle("moved", now.moved);
+    for (const mark of ["moved", "wrong"]) {
+      if (now[mark] !== last[mark]) cell.classList.toggle(mark, now[mark]);
+    }
     this.written.set(cell, now);
   }
 

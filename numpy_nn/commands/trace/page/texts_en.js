@@ -2,7 +2,7 @@
 // What the page says, in English. Every language has the same keys; what is in <> in a text is HTML.
 
 const KINK_EN = "an activation has a kink here, and the numerical derivative two values";
-const values_en = (count) => (count === 2 ? "Both values" : `The ${count === 3 ? "three" : count} values`);
+const values_en = (count) => (count === 2 ? "Both values" : `The ${["three", "four"][count - 3]} values`);
 const number_en = (n) => n.toLocaleString("en");
 
 const TEXTS_EN = {
@@ -138,6 +138,11 @@ const TEXTS_EN = {
   torchBeforeChange: "You changed a number: torch, which was asked when this was recorded, has no say here.",
   torchOnlyFirst: "torch was asked at training step 0 only; from there on the numerical derivative is this page’s own.",
   ours: "ours",
+  yours: "yours",
+  yoursIsWrong: "Yours is wrong: the others agree.",
+  whichIsWrong: ", which is wrong",
+  yoursIsRight: (known) => `✓ Every number that <code></code> gives is right: ${known}. The others are ours.`,
+  firstOfYours: "✗ <code></code>: the first that is wrong is the",
   torchAutograd: "torch autograd",
   numerical: "numerical",
   onTheLeft: "on the left",

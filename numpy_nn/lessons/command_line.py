@@ -20,8 +20,11 @@ from matplotlib.figure import Figure
 from threadpoolctl import threadpool_limits
 
 import numpy_nn as nn
+from numpy_nn.commands import fetch_mnist
 
-ROOT = Path(__file__).resolve().parents[2]
+# Where MNIST is: in the checkout; where the package was installed without one, below the working directory.
+_ROOT = Path(__file__).resolve().parents[2]
+DATA = _ROOT / "data" if (_ROOT / "setup.cfg").is_file() else Path("data")
 
 # Where figures go with neither a display nor --out.
 FALLBACK = Path("runs") / "lessons"
@@ -34,7 +37,7 @@ class Lesson:
     first figure is called NAME.png. A further figure has its part appended, as in NAME-regions.png.
     """
 
-    def __init__(self, name: str, out: str | None = None, data: Path = ROOT / "data") -> None:
+    def __init__(self, name: str, out: str | None = None, data: Path = DATA) -> None:
         self.name, self.data = name, data
         self._file: Path | None = None
         if out is not None:
@@ -73,11 +76,25 @@ class Lesson:
         plt.close(figure)
         print(f"figure: {path}{why}")
 
-    def load_mnist(self) -> nn.MNIST:
-        """MNIST in float32; where it is missing, one line that names the command that gets it, and status 2."""
+    def beside(self, name: str) -> Path:
+        """Where a file that is no figure goes: into the folder of the figures, which is made if it is not there."""
+        folder = self._file.parent if self._file else FALLBACK
         try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            self.fail(f"cannot write {folder / name} ({error.strerror})")
+        return folder / name
+
+    def load_mnist(self) -> nn.MNIST:
+        """MNIST in float32; where it is missing, one line that names the command that gets it, and status 2.
+
+        A notebook gets it by itself: there is no command line beside it.
+        """
+        try:
+            if _in_notebook() and not (self.data / "MNIST").is_dir():
+                fetch_mnist.fetch(self.data)
             return nn.load_mnist(self.data)
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, fetch_mnist.FetchError) as error:
             self.fail(str(error))
 
     def torch(self) -> Any:
@@ -103,15 +120,19 @@ def start(name: str) -> Lesson:
     gives, most of all on a busy machine.
     """
     threadpool_limits(1)
-    if hasattr(builtins, "__IPYTHON__"):  # the arguments are the notebook kernel's own
+    if _in_notebook():  # the arguments are the notebook kernel's own
         return Lesson(name)
     parser = argparse.ArgumentParser(description="A lesson: prints what it finds and draws it.")
     parser.add_argument("--out", metavar="FILE", help="save the figure there, or in that folder, and do not show it")
-    parser.add_argument("--data", type=Path, default=ROOT / "data", metavar="DIR", help="where MNIST is")
+    parser.add_argument("--data", type=Path, default=DATA, metavar="DIR", help="where MNIST is")
     args = parser.parse_args()
     lesson = Lesson(name, args.out, args.data)
     lesson.check()
     return lesson
+
+
+def _in_notebook() -> bool:
+    return hasattr(builtins, "__IPYTHON__")
 
 
 def _can_show() -> bool:

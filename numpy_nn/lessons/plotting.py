@@ -7,6 +7,7 @@ grey, class and curve are told by marker, filling, line style and lightness.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from typing import Any
 
 import matplotlib.pyplot as plt
@@ -14,6 +15,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
+from matplotlib.patches import ConnectionPatch
 from numpy.typing import NDArray
 
 Array = NDArray[Any]
@@ -31,7 +33,14 @@ CURVES: tuple[dict[str, Any], ...] = (
     {"color": GREY, "linestyle": "-"},
 )
 
-# Class 0: open orange squares on a light ground. Class 1: filled blue circles on a darker one.
+# The two directions of a network: values go forward, gradients back.
+FORWARD: dict[str, Any] = {"color": BLUE, "linestyle": "-"}
+BACKWARD: dict[str, Any] = {"color": ORANGE, "linestyle": (0, (4, 2))}
+
+# The classes of the first lessons.
+CLASSES = ("class $-1$", "class $+1$")
+
+# Class -1 or 0: open orange squares on a light ground. Class 1: filled blue circles on a darker one.
 MARKS: tuple[dict[str, Any], ...] = (
     {"marker": "s", "facecolor": "white", "edgecolor": ORANGE},
     {"marker": "o", "facecolor": BLUE, "edgecolor": BLUE},
@@ -72,8 +81,8 @@ def plane(axes: Axes, low: float, high: float, title: str = "", names: tuple[str
     axes.locator_params(nbins=5)
 
 
-def points(axes: Axes, x: Array, y: Array, names: tuple[str, str] = ("class 0", "class 1"), size: float = 60.0) -> None:
-    """Points in the plane, class 0 (or -1) as open squares and class 1 as filled circles."""
+def points(axes: Axes, x: Array, y: Array, names: tuple[str, str] = CLASSES, size: float = 60.0) -> None:
+    """Points in the plane, class -1 (or 0) as open squares and class +1 as filled circles."""
     for mark, name, chosen in zip(MARKS, names, (y <= 0, y > 0), strict=True):
         axes.scatter(x[chosen, 0], x[chosen, 1], s=size, linewidths=1.8, zorder=3, label=name, **mark)
 
@@ -105,6 +114,30 @@ def regions(axes: Axes, decide: Callable[[Array], Array], grid: int = 200) -> No
     else:
         axes.text(0.04, 0.04, "the line lies outside", transform=axes.transAxes, style="italic")
     axes.grid(False)
+
+
+def classifier(axes: Axes, decide: Callable[[Array], Array], x: Array, y: Array) -> None:
+    """What ``decide`` makes of a piece of the plane, and the points that it should tell apart."""
+    regions(axes, decide)
+    points(axes, x, y)
+
+
+def walk(axes: Axes, states: Array) -> None:
+    """Weights (w_1, w_2, b) that walk through the plane of w from 0 on, an arrow a step, b beside where they arrive."""
+    for start, end in pairwise(np.vstack([np.zeros(3), states])):
+        axes.annotate("", end[:2], start[:2], arrowprops={"arrowstyle": "-|>", "shrinkA": 5, "shrinkB": 5, "lw": 1.8})
+    middle = states[:, :2].mean(axis=0)
+    for w, b in zip(states[:, :2], states[:, 2], strict=True):
+        axes.plot(*w, "o", color=BLACK)
+        outwards = np.array([28.0, 18.0]) * (w - middle)
+        axes.annotate(f"$b = {b:.0f}$", w, outwards, textcoords="offset points", ha="center", va="center")
+
+
+def names_beside(axes: Axes, x: Array, names: Sequence[str]) -> None:
+    """A name beside each point, on the side towards the middle of the plane."""
+    for point, name in zip(x, names, strict=True):
+        side, away = ("left", 10) if point[0] < 0 else ("right", -10)
+        axes.annotate(name, point, (away, 4), textcoords="offset points", fontsize=9, ha=side)
 
 
 def images(axes: Array, pixels: Array, titles: Sequence[str] = ()) -> None:
@@ -141,17 +174,65 @@ def table(axes: Axes, counts: Array, title: str, names: tuple[str, str]) -> None
     axes.grid(False)
 
 
-def cells(axes: Axes, array: Array, title: str) -> None:
-    """A matrix as cells with their numbers, the darker the lower; 0 lies in the middle of the scale."""
+def cells(axes: Axes, array: Array, title: str, rows: str = "") -> None:
+    """A matrix as cells with their numbers, the darker the lower; 0 lies in the middle of the scale.
+
+    ``rows`` is what a row is: "sample", say, numbers them as sample 0, sample 1, ... A vector is one row.
+    """
+    shape, array = array.shape, np.atleast_2d(array)
     limit = float(np.abs(array).max()) or 1.0
     axes.imshow(array, cmap="cividis", vmin=-limit, vmax=limit, aspect="auto")
     for (row, column), value in np.ndenumerate(array):
         colour = "white" if value < -0.1 * limit else "black"
         text = f"{value:.3f}" if value else "0"  # a 0 that is exact looks different from a small number
         axes.text(column, row, text, ha="center", va="center", fontsize=8, color=colour)
-    axes.set(xticks=[], yticks=[], title=f"{title}  {array.shape}")
+    axes.set(xticks=[], yticks=[], title=f"{title}  {shape}")
+    if rows:
+        axes.set_yticks(range(len(array)), [f"{rows} {row}" for row in range(len(array))], fontsize=8)
+        axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
     axes.grid(False)
+
+
+def arrow_between(start: Axes, end: Axes, **style: Any) -> None:
+    """An arrow from one panel to the next one in its row, on either side."""
+    forwards = start.get_position().x0 < end.get_position().x0
+    leaves, arrives = ((1.02, 0.5), (-0.02, 0.5)) if forwards else ((-0.02, 0.5), (1.02, 0.5))
+    arrow: dict[str, Any] = {"arrowstyle": "-|>", "mutation_scale": 16, "linewidth": 2.0, "clip_on": False}
+    start.figure.add_artist(
+        ConnectionPatch(leaves, arrives, start.transAxes, end.transAxes, axesA=start, axesB=end, **arrow, **style)
+    )
+
+
+def chain(
+    axes: Axes, values: Sequence[str], steps: Sequence[str], back: Sequence[str], parameters: Sequence[str]
+) -> None:
+    """The two directions of a network: its arrays from left to right, their gradients below from right to left.
+
+    An array has a box for its value and, but for the last, the loss, one for its gradient. ``steps`` and ``back`` are
+    what happens between neighbours, forward and back; ``parameters``, below, the gradients that branch off at the
+    array on the right of each step, empty where there are none.
+    """
+    box = {"boxstyle": "round,pad=0.45", "facecolor": "white", "linewidth": 1.8}
+    gap = 0.22
+    for place, value in enumerate(values):
+        last = place + 1 == len(values)
+        axes.text(place, 1.0, value, ha="center", va="center", bbox=box | {"edgecolor": BLUE}, fontsize=12)
+        gradient = r"$\bar L = 1$" if last else rf"$\bar{{{value[1]}}}{value[2:-1]}$"
+        dashed = box | {"edgecolor": ORANGE, "linestyle": "--"}
+        axes.text(place, 0.0, gradient, ha="center", va="center", bbox=dashed, fontsize=12)
+    for place, (forward, backward, below) in enumerate(zip(steps, back, parameters, strict=True)):
+        arrow = {"arrowstyle": "-|>", "mutation_scale": 16, "lw": 2.0}
+        axes.annotate("", (place + 1 - gap, 1.0), (place + gap, 1.0), arrowprops=arrow | FORWARD)
+        behind = place + 1 - gap - 0.05 * (place + 2 == len(values))
+        axes.annotate("", (place + gap, 0.0), (behind, 0.0), arrowprops=arrow | BACKWARD)
+        axes.text(place + 0.5, 1.14, forward, ha="center", va="bottom", color=BLUE)
+        axes.text(place + 0.5, 0.14, backward, ha="center", va="bottom", color=ORANGE)
+        if below:
+            axes.annotate("", (place + 1, -0.62), (place + 1, -0.2), arrowprops=arrow | BACKWARD)
+            axes.text(place + 1, -0.68, below, ha="center", va="top", color=ORANGE)
+    axes.set(xlim=(-0.4, len(values) - 0.6), ylim=(-1.15, 1.5))
+    axes.set_axis_off()
 
 
 def network(axes: Axes, sizes: Sequence[int], captions: Sequence[str], between: Sequence[str]) -> None:

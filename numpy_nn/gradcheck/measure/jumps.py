@@ -1,0 +1,181 @@
+"""Jumps in the output close to a point, as where ``1 - p`` has a digit or two left next to p = 1.
+
+A logarithm of such a number is a staircase with steps as high as 0.7. Between two of its jumps its derivative is 0, and
+across some of them that of the formula which it computes: there a difference quotient within a step says nothing. But
+what the output changes by along a line is the integral of its gradient, and a jump puts it off by its height at most.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+
+from numpy_nn.gradcheck.measure.derivatives import UNIT_ROUNDOFF, Array
+from numpy_nn.gradcheck.measure.differences import FINEST_ROUGH
+from numpy_nn.gradcheck.measure.evidence import Evidence
+from numpy_nn.gradcheck.measure.slopes import Mask, Slopes
+from numpy_nn.subjects.subject import SubjectError
+
+# So many random lines are followed to both sides, over the array's size or, where the output is not finite there, over
+# a part of it, in so many steps.
+LINES, REACHES, STEPS = 4, (1.0, 0.5, 0.25, 0.125), 16
+
+# The claimed gradient explains a change if its integral is off by no more than this share of what the slopes here would
+# be off by: as a median over the sides, of which there must be two at least.
+SHARE, FEWEST = 0.25, 2
+
+# The output has left the line of its slope where the chord is off by this share of the error.
+LEAVES = 0.25
+
+# After so many halvings of an interval nothing but a jump is left of a change that is so many times that of the slopes.
+HALVINGS, STEEP = 30, 64.0
+
+# What is off by no more than so many times its bound may be so by steps in the output, which then are a larger share.
+ROOM, IN_STEPS = 32.0, 0.5
+
+# Steps in the output larger than this share of it are no rounding, not even to float16, but meant: as in np.round(x).
+MEANT = 2.0**-10
+
+# A jump counts from so many units in the last place of what is added up.
+UNITS = 64.0
+
+
+class Sample(NamedTuple):
+    """How far along a direction a point is, and the output there, weighted with grad_output, and its claimed slope."""
+
+    t: float
+    value: float
+    slope: float
+
+
+class Side(NamedTuple):
+    """Points along a direction, the first of them that where the subject is."""
+
+    direction: Array
+    samples: list[Sample]
+
+    @property
+    def unexplained(self) -> float:
+        """What is left of the change along it, by its length, when the integral of the claimed slope is taken off.
+
+        By Simpson's rule, of an even number of steps.
+        """
+        _, values, slopes = np.array(self.samples).T
+        mean = (slopes[0] + slopes[-1] + 4.0 * slopes[1:-1:2].sum() + 2.0 * slopes[2:-1:2].sum()) / (3.0 * STEPS)
+        return float((values[-1] - values[0]) / self.samples[-1].t - mean)
+
+
+def jumps_explain(evidence: Evidence, slopes: Slopes, wrong: Mask) -> bool:
+    """Whether the output jumps near by, and across its jumps moves as the claimed gradient has it, not as the slopes.
+
+    It is followed along random lines in the coordinates in ``wrong``.
+    """
+    assert evidence.gradient is not None
+    size = float(np.abs(evidence.grad_output * evidence.output).sum())
+    # A function that is flat wherever it does not jump is meant to be so, unless its jumps are as small as rounding is.
+    flat = evidence.at_point_given and not np.any(slopes.value[np.isfinite(slopes.value)])
+    finest = FINEST_ROUGH * evidence.differences.seen_coarseness
+    # How high steps are is an estimate, which now and then is too low by far, or misses them.
+    in_steps = bool(np.all((np.abs(evidence.gradient - slopes.value) <= ROOM * slopes.bound)[wrong]))
+    share = IN_STEPS if in_steps else SHARE
+    left, errors, jumps = [], [], 0
+    for side in _sides(evidence, wrong):
+        claimed, slope = (float(np.sum((part * side.direction)[wrong])) for part in (evidence.gradient, slopes.value))
+        error, unexplained = abs(claimed - slope), abs(side.unexplained)
+        if abs(side.samples[-1].t) < REACHES[0] and unexplained > share * error:
+            continue  # where the domain ends soon, it may end between two jumps
+        left.append(unexplained)
+        errors.append(error)
+        if len(left) >= LINES and np.median(left) > share * np.median(errors):
+            return False
+        height = max(UNITS * UNIT_ROUNDOFF * size, finest * error)
+        jump = in_steps or _jump(evidence, side, slope, error) > height
+        jumps += jump and not (flat and _nearest(evidence, side) > MEANT * size)
+        if len(left) - jumps > LINES:
+            return False
+    return len(left) >= FEWEST and bool(np.median(left) <= share * np.median(errors)) and 2 * jumps >= len(left)
+
+
+def _sides(evidence: Evidence, wrong: Mask) -> Iterator[Side]:
+    """Sides of random lines, each as far as the output is finite on it."""
+    for _ in range(LINES):
+        along = evidence.differences.scales["wide"] * evidence.rng.uniform(-1.0, 1.0, wrong.shape)
+        direction = np.where(wrong, along, 0.0)
+        for sign in (1.0, -1.0):
+            for reach in REACHES:
+                samples = [_at(evidence, direction, t) for t in _points(0.0, sign * reach)]
+                if np.isfinite(samples).all():
+                    yield Side(direction, samples)
+                    break
+
+
+def _at(evidence: Evidence, direction: Array, t: float) -> Sample:
+    """The point so far along a direction; NaN where the target gives no output or gradient."""
+    subject, name, home = evidence.subject, evidence.name, evidence.differences.home
+    with subject.at({name: home + t * direction}), np.errstate(all="ignore"):
+        try:
+            gradient, output = subject.gradients(evidence.grad_output)[name], subject.output()
+        except SubjectError:
+            return Sample(t, np.nan, np.nan)
+        if gradient is None or gradient.size != home.size or output.shape != evidence.grad_output.shape:
+            return Sample(t, np.nan, np.nan)
+        slope = np.sum(gradient.reshape(home.shape) * direction)
+        return Sample(t, float(np.sum(evidence.grad_output * output)), float(slope))
+
+
+def _jump(evidence: Evidence, side: Side, slope: float, error: float) -> float:
+    """The height of the largest jump by which the output leaves the line of its slope at the point; 0 without one.
+
+    It does so where the chord from the point begins to be off by a part of the error: what is smooth leaves the line
+    little by little.
+    """
+    value, start = evidence.differences.value_along(side.direction, evidence.grad_output), side.samples[0].value
+
+    def is_off(t: float) -> bool:
+        return abs(value(t) - start - slope * t) > LEAVES * error * abs(t)
+
+    distances = [side.samples[-1].t * 2.0**-k for k in range(HALVINGS)]
+    off = [is_off(t) for t in distances]
+    heights = [0.0]
+    for high, low, leaves, follows in zip(distances, distances[1:], off, off[1:], strict=False):
+        if not leaves or follows:
+            continue
+        for _ in range(HALVINGS):
+            middle = 0.5 * (low + high)
+            low, high = (low, middle) if is_off(middle) else (middle, high)
+        height = abs(value(high) - value(low))
+        heights.append(height if height > STEEP * (abs(slope) + error) * abs(high - low) else 0.0)
+    if all(off[HALVINGS // 2 :]) and _is_dense(evidence, side, error):
+        heights.append(_nearest(evidence, side))
+    return max(heights)
+
+
+def _is_dense(evidence: Evidence, side: Side, error: float) -> bool:
+    """Whether no line is followed, as near to the point as may be: jumps are dense, or the output flat.
+
+    Beside a kink it would be another line, and the same at all distances.
+    """
+    value, start = evidence.differences.value_along(side.direction, evidence.grad_output), side.samples[0].value
+    near = [side.samples[-1].t * 2.0**-k for k in range(HALVINGS // 2, HALVINGS)]
+    chords = [(value(t) - start) / t for t in near]
+    return bool(np.ptp(chords) > LEAVES * error) or not any(chords)
+
+
+def _nearest(evidence: Evidence, side: Side) -> float:
+    """The height of the first jump on a side, of a function that is flat between its jumps; of a few where it is dense.
+
+    What steps as small as rounding make is seen next to the point.
+    """
+    value, start = evidence.differences.value_along(side.direction, evidence.grad_output), side.samples[0].value
+    end = side.samples[1].t
+    for _ in range(HALVINGS):
+        if value(0.5 * end) == start:
+            break
+        end *= 0.5
+    return abs(value(end) - start)
+
+
+def _points(start: float, end: float) -> list[float]:
+    return np.linspace(start, end, STEPS + 1).tolist()

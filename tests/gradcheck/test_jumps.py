@@ -1,0 +1,67 @@
+"""Numbers that saturate: where log(1 - p) jumps, right code is not called wrong, and wrong code is not spared."""
+
+import numpy as np
+import pytest
+
+from numpy_nn.gradcheck import check_gradients
+
+
+class Logistic:
+    """A logistic regression whose loss is written with log(1 - p), as in textbooks; its gradient times ``wrong``."""
+
+    def __init__(self, w, wrong=1.0, dtype=np.float64):
+        self.w, self.wrong, self.dtype = w, wrong, dtype
+
+    def predict(self, x):
+        return 1 / (1 + np.exp(-(x.astype(self.dtype) @ self.w.astype(self.dtype))))
+
+    def loss(self, x, y):
+        p = self.predict(x)
+        return -np.mean(y * np.log(p) + (1 - y) * np.log(1 - p))
+
+    def gradient(self, x, y):
+        return self.wrong * x.T @ (self.predict(x) - y) / len(y)
+
+
+def saturated(logit, **given):
+    """A model, samples and targets of which the first is as far off as ``logit`` says."""
+    rng = np.random.default_rng(3)
+    x, w = rng.standard_normal((6, 5)), rng.standard_normal(5)
+    x[0] *= logit / (x[0] @ w)
+    return Logistic(w, **given), x, np.array([0.0, 1.0, 1.0, 0.0, 1.0, 0.0])
+
+
+@pytest.mark.parametrize("logit", [17.0, 18.12, 30.0, 36.24])
+def test_a_right_gradient_is_not_wrong_where_the_loss_jumps(logit):
+    assert check_gradients(*saturated(logit)).verdict in ("right", "undecided")
+
+
+@pytest.mark.parametrize("logit", [9.0, 10.6])
+def test_nor_where_it_jumps_in_float32(logit):
+    assert check_gradients(*saturated(logit, dtype=np.float32)).verdict in ("right", "undecided")
+
+
+def test_at_a_point_where_half_of_the_loss_has_no_digits_the_reason_is_told():
+    found = check_gradients(*saturated(36.24))["w"]
+    assert found.verdict == "undecided"
+    assert "jumps" in found.reason
+
+
+@pytest.mark.parametrize("wrong", [1.5, -1.0])
+@pytest.mark.parametrize("logit", [17.0, 36.24])
+def test_a_wrong_gradient_stays_wrong(wrong, logit):
+    assert check_gradients(*saturated(logit, wrong=wrong)).verdict == "wrong"
+
+
+def test_a_function_that_is_meant_to_jump_has_the_gradient_0():
+    x = np.random.default_rng(0).standard_normal((4, 3))
+    assert check_gradients((np.round, lambda grad_output: grad_output), x).verdict == "wrong"
+
+
+def test_a_jump_near_by_does_not_excuse_a_sign():
+    def hard_shrink(x):
+        return np.where(np.abs(x) > 0.5, x, 0.0)
+
+    x = np.random.default_rng(0).standard_normal((4, 3))
+    assert check_gradients((hard_shrink, lambda x, g: g * (np.abs(x) > 0.5)), x).ok
+    assert check_gradients((hard_shrink, lambda x, g: -g * (np.abs(x) > 0.5)), x).verdict == "wrong"
