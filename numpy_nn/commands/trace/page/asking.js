@@ -15,6 +15,7 @@ class Asking {
     });
     document.addEventListener("click", (event) => this.click(event));
     document.addEventListener("keydown", (event) => this.key(event));
+    document.addEventListener("mousedown", (event) => this.press(event));
     this.clear();
   }
 
@@ -36,6 +37,13 @@ class Asking {
     else if (!event.composedPath().some((node) => node.matches?.("#asked, #controls, #training, #hunt, header"))) this.clear();
   }
 
+  // A number pressed with the mouse is asked, but not focused: the arrow keys go on stepping.
+  press(event) {
+    if (!event.target.closest("td[data-name]")) return;
+    document.activeElement.blur();
+    event.preventDefault();
+  }
+
   // In an array the arrow keys go from cell to cell; Enter goes to the answer, Escape back, and then lets go.
   key(event) {
     if (event.key === "Escape" && this.asked) {
@@ -44,6 +52,7 @@ class Asking {
       document.activeElement.blur();
     }
     const cell = event.target.matches("td[data-name]") && this.cellOf(event.target);
+    if (!cell && event.key === "Enter" && event.target === document.body && this.pinned) this.toAnswer(event);
     if (!cell) return undefined;
     const [name, i, j] = cell;
     const move = { ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowDown: [1, 0] }[event.key];
@@ -56,10 +65,14 @@ class Asking {
         next.focus();
       }
     } else if (event.key === "Enter") {
-      event.preventDefault();
-      this.panel.querySelector(".field input, p button")?.focus();
+      this.toAnswer(event);
     }
     return undefined;
+  }
+
+  toAnswer(event) {
+    event.preventDefault();
+    this.panel.querySelector(".field input, p button")?.focus();
   }
 
   ask(cell, pinned) {

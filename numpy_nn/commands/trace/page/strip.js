@@ -9,6 +9,9 @@ const element = (tag, attributes = {}, ...children) => {
   return node;
 };
 
+// Of A4 and of Letter, in CSS pixels, without the margins.
+const PAPER_WIDTH = 960;
+
 class Strip {
   constructor(model, root, contents) {
     [this.model, this.root, this.contents] = [model, root, contents];
@@ -27,6 +30,13 @@ class Strip {
       }
     }
     root.replaceChildren(grid);
+    addEventListener("beforeprint", () => this.fitPaper(grid));
+    this.fitPaper(grid);
+  }
+
+  // How much smaller the strip must be to fit a landscape sheet.
+  fitPaper(grid) {
+    grid.style.setProperty("--on-paper", Math.min(1, PAPER_WIDTH / Math.max(grid.scrollWidth, 1)).toFixed(3));
   }
 
   frame(array) {
