@@ -153,7 +153,7 @@ lesson.show(figure)
 # The same network and the same step, as a page on which you can walk: forward and back with the buttons, the arrow keys
 # or the slider. Hover over any number, tap it or move the focus to it, and it tells its formula, the formula with the
 # numbers put in, and for a gradient the three answers. Change an input, a label, a weight or the learning rate, and
-# everything is computed anew.
+# everything is computed anew. After the last step you can train on, or have a mistake hidden and find it.
 
 # %%
 page = lesson.beside("trace.html")

@@ -18,6 +18,31 @@ from numpy_nn.commands.names import ACTIVATIONS, NOT_ON_THE_PAGE
 
 MAX_LINEAR_LAYERS, MAX_UNITS, MAX_ROWS = 4, 16, 4
 PIXELS = 784
+# Causes of the gradient checker that the page can hide: page/mistakes.js has their wrong formulas.
+MISTAKES = (
+    "bias_averaged",
+    "elements_mean",
+    "batch_mean_twice",
+    "updated_too_early",
+    "weight_decay",
+    "derivative_missing",
+    "one_example",
+    "derivative_twice",
+    "derivative_at_output",
+    "batch_mean_missing",
+    "learning_rate",
+    "softmax_elementwise",
+    "mask_wrong_tensor",
+    "transposed",
+    "derivative_at_input",
+    "grad_output_ignored",
+    "mask_inverted",
+    "target_missing",
+    "softmax_missing",
+    "sign",
+    "target_minus_prediction",
+)
+LOSSES, OPTIMIZERS = ("cross-entropy", "mse", "bce"), ("sgd", "momentum", "adam")
 EXAMPLES = (
     "",
     "--sizes 2,3,2 --activation tanh --out step.html",
@@ -51,6 +76,11 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--data", type=Path, default=Path("data"), metavar="DIR", help="where MNIST is, for 784 inputs")
     checkpoint_help = "weights of an MNIST network, as scripts/train_mnist.py writes them (numpy.npz)"
     parser.add_argument("--checkpoint", type=Path, metavar="FILE", help=checkpoint_help)
+    parser.add_argument("--loss", choices=LOSSES, default="cross-entropy", help="what is minimized")
+    parser.add_argument("--optimizer", choices=OPTIMIZERS, default="sgd", help="how; momentum is SGD with 0.9 of it")
+    mistake_help = "hide a mistake in the page's backward pass, for the reader to find"
+    parser.add_argument("--mistake", choices=MISTAKES, help=mistake_help)
+    parser.add_argument("--lang", choices=("en", "zh"), default="en", help="the page's language at first")
     parser.add_argument("--out", type=Path, default=Path("trace.html"), metavar="FILE", help="the page")
     mine = parser.add_argument_group("a network of your own, if torch is installed")
     mine.add_argument("--mine", metavar="FILE:CLASS", help="its numbers, beside ours, torch's and the numerical ones")
@@ -58,11 +88,17 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     args = parser.parse_args(arguments)
     if args.init and args.mine is None:
         parser.error("argument --init: goes with --mine FILE:CLASS")
+    usual = {"mistake": None, "loss": "cross-entropy", "optimizer": "sgd"}
+    chosen = [name for name, value in usual.items() if getattr(args, name) != value]
     if args.mine is not None:
+        if chosen:
+            parser.error(f"argument --{chosen[0]}: goes with a network of ours, not with --mine")
         return args
     mnist = args.sizes[0] == PIXELS
     if args.checkpoint is not None and not mnist:
         parser.error(f"argument --checkpoint: goes with MNIST's {PIXELS} inputs, got --sizes with {args.sizes[0]}")
+    if mnist and chosen:
+        parser.error(f"argument --{chosen[0]}: goes with a small network, not with MNIST's {PIXELS} inputs")
     if mnist and args.sizes[-1] != 10:
         parser.error(f"argument --sizes: expected 10 outputs for MNIST's digits, got {args.sizes[-1]}")
     args.batch = args.batch or (64 if mnist else 2)

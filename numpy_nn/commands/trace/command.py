@@ -23,14 +23,21 @@ Array = NDArray[Any]
 
 
 def small_problem(args: argparse.Namespace) -> tuple[nn.Sequential, Array, Array]:
-    """A network and a batch whose numbers have two decimals, so that a reader can redo a product by hand."""
+    """A network and a batch with targets for its loss; the numbers have two decimals, for products by hand."""
     check_limits(len(args.sizes) - 1, args.sizes, args.batch)  # before anything large is made
     rng = np.random.default_rng(args.seed)
     net = nn.MLP(args.sizes, args.activation, rng=rng, dtype=np.float64)
     for p in net.parameters():
         np.round(p.data, 2, out=p.data)
     x = rng.standard_normal((args.batch, args.sizes[0])).round(2)
-    return net, x, np.resize(rng.permutation(args.sizes[-1]), args.batch)
+    if args.loss == "cross-entropy":
+        return net, x, np.resize(rng.permutation(args.sizes[-1]), args.batch)
+    shape = args.batch, args.sizes[-1]
+    return (
+        net,
+        x,
+        rng.standard_normal(shape).round(2) if args.loss == "mse" else rng.integers(0, 2, shape).astype(float),
+    )
 
 
 def mnist_problem(args: argparse.Namespace) -> tuple[nn.Sequential, Array, Array]:
@@ -50,17 +57,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def run(args: argparse.Namespace) -> int:
     """Write the page; return the exit status."""
     network = f"{'-'.join(map(str, args.sizes))}, {args.activation}"
-    subtitle = f"{network}, cross-entropy, batch {args.batch}, learning rate {args.lr:g}, seed {args.seed}"
+    about = {
+        "network": network,
+        "optimizer": {"sgd": "SGD", "momentum": "momentum", "adam": "Adam"}[args.optimizer],
+        "loss": args.loss,
+        "batch": args.batch,
+        "lr": args.lr,
+        "seed": args.seed,
+    }
     try:
         # What overflows is refused, with its name, when it is written down.
         with np.errstate(all="ignore"):
             if args.mine is not None:
-                recording, subtitle = record_mine(args)
+                recording, about = record_mine(args)
             elif args.sizes[0] == PIXELS:
                 recording = shorten(*mnist_problem(args), args.lr)
             else:
-                recording = record(*small_problem(args), args.lr)
-        html = render(recording, subtitle)
+                recording = record(*small_problem(args), args.lr, args.loss, args.optimizer)
+                if args.mistake is not None:
+                    recording["mistake"] = args.mistake
+        html = render(recording, about, args.lang)
         args.out.write_text(html, encoding="utf-8", newline="\n")
     except (OSError, ValueError, MemoryError, UsageError) as error:
         print(f"trace: {error}", file=sys.stderr)

@@ -23,8 +23,8 @@ Array = NDArray[np.float64]
 LOSS = "cross-entropy"
 
 
-def record_mine(args: argparse.Namespace) -> tuple[dict[str, Any], str]:
-    """The recording of a step of the network of ours that is the user's, with his numbers in it, and a line on it.
+def record_mine(args: argparse.Namespace) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The recording of a step of the network of ours that is the user's, with his numbers in it, and what to say of it.
 
     Under ``mine`` the recording has the ``name`` of his code; by the names of its arrays the ``values`` that his code
     gives, what they are called there (``names``) and which entries are ``wrong``; the array that is wrong ``first``,
@@ -60,7 +60,8 @@ def record_mine(args: argparse.Namespace) -> tuple[dict[str, Any], str]:
     recording["mine"] = {"name": own.network.label, **_numbers(results, pairs, places, recording, found.compare())}
     widths = [x.shape[1], *(layer.out_features for layer in net if isinstance(layer, nn.Linear))]
     sizes = "-".join(map(str, widths))
-    return recording, f"{own.network.label}: {sizes}, {LOSS}, batch {len(x)}, learning rate {args.lr:g}"
+    about = {"network": f"{own.network.label}: {sizes}", "loss": LOSS, "optimizer": "SGD", "batch": len(x)}
+    return recording, about | {"lr": args.lr, "seed": args.seed}
 
 
 def _places(own: Side, pairs: list[Pair], probabilities: bool, net: nn.Sequential) -> Iterator[tuple[str, str]]:

@@ -34,12 +34,26 @@ class Numerical(NamedTuple):
         return {"numerical": self.numerical.tolist(), "bound": self.bound.tolist(), "sides": self.sides}
 
 
-def numerical_gradients(net: nn.Sequential, x: Array, y: Array, ours: dict[str, Array]) -> dict[str, Numerical]:
+LOSSES: dict[str, Callable[[], nn.Loss]] = {
+    "cross-entropy": nn.CrossEntropyLoss,
+    "mse": nn.MSELoss,
+    "bce": nn.BCEWithLogitsLoss,
+}
+OPTIMIZERS: dict[str, Callable[..., nn.Optimizer]] = {
+    "sgd": nn.SGD,
+    "momentum": partial(nn.SGD, momentum=0.9),
+    "adam": nn.Adam,
+}
+
+
+def numerical_gradients(
+    net: nn.Sequential, loss: nn.Loss, x: Array, y: Array, ours: dict[str, Array]
+) -> dict[str, Numerical]:
     """The numerical derivative of the loss by every entry of every array that has a gradient, ``ours`` by "NAME.grad".
 
     An output is varied by itself: the layers after it are run again, those before it are not asked.
     """
-    loss, layers = nn.CrossEntropyLoss(), list(net)
+    layers = list(net)
 
     def by(name: str, array: Array, run: Callable[[], Array]) -> Numerical:
         """The derivative of the loss of what ``run`` returns by each entry of ``array``, which it reads."""
@@ -83,7 +97,7 @@ def has_torch() -> bool:
     return importlib.util.find_spec("torch") is not None
 
 
-def torch_gradients(net: nn.Sequential, x: Array, y: Array) -> dict[str, Array]:
+def torch_gradients(net: nn.Sequential, loss: str, x: Array, y: Array) -> dict[str, Array]:
     """The same gradients by torch's autograd, on the network's twin."""
     import torch
 
@@ -96,7 +110,13 @@ def torch_gradients(net: nn.Sequential, x: Array, y: Array) -> dict[str, Array]:
         value = module(value)
         value.retain_grad()
         tensors[f"{name}.output"] = value
-    torch.nn.functional.cross_entropy(value, torch.tensor(y)).backward()
+    functional = torch.nn.functional
+    losses: dict[str, Callable[..., Any]] = {
+        "cross-entropy": functional.cross_entropy,
+        "mse": functional.mse_loss,
+        "bce": functional.binary_cross_entropy_with_logits,
+    }
+    losses[loss](value, torch.tensor(y)).backward()
     tensors |= dict(twin.named_parameters())
     # A weight is the other way round in torch; a batch is not.
     return {
@@ -106,16 +126,26 @@ def torch_gradients(net: nn.Sequential, x: Array, y: Array) -> dict[str, Array]:
     }
 
 
-def record(net: nn.Sequential, x: Array, y: Array, lr: float) -> dict[str, Any]:
-    """What the page shows of one step of SGD on the cross-entropy: the recording, and both checks of its gradients."""
+def settings(kind: str, optimizer: nn.Optimizer) -> dict[str, Any]:
+    """What the page needs to know of an optimizer, to make the same step."""
+    wanted = {"sgd": (), "momentum": ("momentum",), "adam": ("betas", "eps")}[kind]
+    return {"kind": kind, **{name: getattr(optimizer, name) for name in wanted}}
+
+
+def record(
+    net: nn.Sequential, x: Array, y: Array, lr: float, loss: str = "cross-entropy", optimizer: str = "sgd"
+) -> dict[str, Any]:
+    """What the page shows of one step: the recording, and both checks of its gradients."""
     check_size(net, x)
-    before = copy.deepcopy(net)
-    trace = nn.trace.record(net, nn.CrossEntropyLoss(), nn.SGD(net.parameters(), lr), x, y)
-    checks = {name: found.to_json() for name, found in numerical_gradients(before, x, y, trace.arrays).items()}
+    before, objective = copy.deepcopy(net), LOSSES[loss]()
+    stepping = OPTIMIZERS[optimizer](net.parameters(), lr)
+    trace = nn.trace.record(net, objective, stepping, x, y)
+    numerical = numerical_gradients(before, objective, x, y, trace.arrays)
+    checks = {name: found.to_json() for name, found in numerical.items()}
     if has_torch():
-        for name, gradient in torch_gradients(before, x, y).items():
+        for name, gradient in torch_gradients(before, loss, x, y).items():
             checks[name]["torch"] = gradient.tolist()
-    return {**json.loads(trace.to_json()), "checks": checks}
+    return {**json.loads(trace.to_json()), "checks": checks, "update": settings(optimizer, stepping)}
 
 
 def check_size(net: nn.Sequential, x: Array) -> None:

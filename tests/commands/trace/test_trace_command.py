@@ -53,6 +53,20 @@ def test_torch_and_the_numerical_derivative_agree_with_every_gradient(activation
         assert bound.max() < 1e-8, name
 
 
+@needs.torch
+@pytest.mark.parametrize("loss", ["mse", "bce"])
+def test_so_they_do_for_the_other_losses(loss):
+    net = nn.MLP([3, 2, 2], "tanh", rng=2, dtype=np.float64)
+    rng = np.random.default_rng(3)
+    recording = record(net, rng.standard_normal((2, 3)), rng.integers(0, 2, (2, 2)).astype(float), 0.1, loss, "adam")
+    assert recording["update"] == {"kind": "adam", "betas": (0.9, 0.999), "eps": 1e-8}
+    for name, check in recording["checks"].items():
+        ours = np.array(recording["arrays"][name]["values"])
+        torch, numerical, bound = (np.array(check[k]) for k in ("torch", "numerical", "bound"))
+        assert (np.abs(ours - numerical) <= bound).all(), name
+        assert (np.abs(torch - numerical) <= bound).all(), name
+
+
 def test_the_step_that_is_recorded_is_the_networks_own():
     net, x, y = problem([nn.Linear(3, 4, rng=0, dtype=np.float64), nn.Tanh(), nn.Linear(4, 2, rng=1, dtype=np.float64)])
     before = net.state_dict()
@@ -122,6 +136,10 @@ def test_what_the_page_cannot_draw_is_refused(layers, n, message):
         (["--activation", "softmax"], "--activation: invalid choice: 'softmax'"),
         (["--lr", "-1"], "--lr: expected a number >= 0, got '-1'"),
         (["--lr", "nan"], "--lr: expected a number >= 0, got 'nan'"),
+        (["--mistake", "typo"], "--mistake: invalid choice: 'typo'"),
+        (["--sizes", "784,64,10", "--mistake", "sign"], "--mistake: goes with a small network"),
+        (["--loss", "hinge"], "--loss: invalid choice: 'hinge'"),
+        (["--sizes", "784,64,10", "--optimizer", "adam"], "--optimizer: goes with a small network"),
         (["--seed", "1.5"], "--seed: expected a whole number >= 0, got '1.5'"),
         (["--out", "no/such/folder/trace.html"], "no/such/folder/trace.html"),
         (["--checkpoint", "weights.npz"], "--checkpoint: goes with MNIST's 784 inputs"),

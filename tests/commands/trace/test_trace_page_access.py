@@ -138,3 +138,42 @@ def test_mnist_gets_the_short_form(browse, tmp_path):
     page.execute_script("document.querySelector('[data-array=\"0.weight.grad\"] .histogram').focus()")
     assert "25088 numbers" in answer(page)
     assert [c for c in page.execute_script(CONTRASTS) if c[0] < 4.5] == []
+
+
+def test_after_a_click_on_a_number_the_arrow_keys_still_step(page):
+    cell(page, "0.weight", 1, 1).click()
+    assert "W 1, row 1, column 1" in answer(page)
+    press(page, Keys.ARROW_RIGHT)
+    assert page.execute_script("return page.step") == 1
+    press(page, Keys.ENTER)
+    assert page.execute_script("return document.activeElement.ariaLabel") == "W 1, row 1, column 1"
+    cell(page, "0.weight", 2, 2).click()
+    assert "W 1, row 2, column 2" in answer(page)
+
+
+def media(page, kind="", **features):
+    listed = [{"name": name.replace("_", "-"), "value": value} for name, value in features.items()]
+    page.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": kind, "features": listed})
+
+
+def test_on_paper_the_whole_computation_stands_and_no_buttons(browse, page_file):
+    page = browse(page_file, step=16)
+    media(page, "print")
+    wide = page.execute_script("return document.querySelector('.lanes').getBoundingClientRect().width")
+    assert wide <= 961
+    assert not page.find_element(By.ID, "controls").is_displayed()
+    assert not page.find_element(By.ID, "language").is_displayed()
+    assert page.find_element(By.CSS_SELECTOR, "[data-array='loss.after']").is_displayed()
+    media(page)
+
+
+def test_forced_colours_keep_the_marks(browse, page_file):
+    page = browse(page_file, step=16)
+    media(page, forced_colors="active")
+    page.execute_script("page.asking.ask(['0.weight.grad', 1, 4], true)")
+    for mark, style in (("asked", "solid"), ("source", "double"), ("dependent", "dashed")):
+        shown = page.execute_script(
+            f"return [...document.querySelectorAll('td.{mark}')].map((td) => getComputedStyle(td).outlineStyle)"
+        )
+        assert set(shown) == {style}, mark
+    media(page)

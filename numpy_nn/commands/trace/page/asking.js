@@ -15,6 +15,7 @@ class Asking {
     });
     document.addEventListener("click", (event) => this.click(event));
     document.addEventListener("keydown", (event) => this.key(event));
+    document.addEventListener("mousedown", (event) => this.press(event));
     this.clear();
   }
 
@@ -33,7 +34,14 @@ class Asking {
   click(event) {
     const cell = this.cellOf(event.target);
     if (cell) this.ask(cell, true);
-    else if (!event.composedPath().some((node) => node.matches?.("#asked, #controls, #training, #take, header"))) this.clear();
+    else if (!event.composedPath().some((node) => node.matches?.("#asked, #controls, #training, #hunt, header"))) this.clear();
+  }
+
+  // A number pressed with the mouse is asked, but not focused: the arrow keys go on stepping.
+  press(event) {
+    if (!event.target.closest("td[data-name]")) return;
+    document.activeElement.blur();
+    event.preventDefault();
   }
 
   // In an array the arrow keys go from cell to cell; Enter goes to the answer, Escape back, and then lets go.
@@ -44,6 +52,7 @@ class Asking {
       document.activeElement.blur();
     }
     const cell = event.target.matches("td[data-name]") && this.cellOf(event.target);
+    if (!cell && event.key === "Enter" && event.target === document.body && this.pinned) this.toAnswer(event);
     if (!cell) return undefined;
     const [name, i, j] = cell;
     const move = { ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowDown: [1, 0] }[event.key];
@@ -56,10 +65,14 @@ class Asking {
         next.focus();
       }
     } else if (event.key === "Enter") {
-      event.preventDefault();
-      this.panel.querySelector(".field input, p button")?.focus();
+      this.toAnswer(event);
     }
     return undefined;
+  }
+
+  toAnswer(event) {
+    event.preventDefault();
+    this.panel.querySelector(".field input, p button")?.focus();
   }
 
   ask(cell, pinned) {
@@ -84,8 +97,13 @@ class Asking {
     const { title, formula } = this.page.model.steps[this.page.step];
     const told = element("p", { class: "told", "aria-hidden": "true" });
     told.innerHTML = `<strong>${title}</strong> ${formula}`;
-    const hint = "Hover, tap or focus any number to ask where it comes from. An underlined one can be changed.";
-    this.panel.replaceChildren(told, element("p", { class: "hint" }, hint));
+    this.panel.replaceChildren(told, element("p", { class: "hint" }, say.hint));
+  }
+
+  // What the reader is told of the step marked, in place of an answer.
+  tellVerdict(text, right) {
+    this.clear();
+    this.panel.replaceChildren(element("p", { class: `verdict ${right ? "agree" : "disagree"}` }, text));
   }
 
   refresh() {
@@ -109,7 +127,8 @@ class Asking {
     const [, i, j] = this.asked;
     const { step } = this.page;
     const parts = [this.heading(array, i, j, sources, dependents)];
-    if (!array.maker) parts.push(this.page.editing.field(array, i, j));
+    if (array.editable) parts.push(this.page.editing.field(array, i, j));
+    else if (!array.maker) parts.push(element("p", { class: "hint" }, say.keptFromBefore));
     else parts.push(this.formula(array, i, j, array.step <= step));
     const checks = this.checks(array, i, j);
     if (array.gradient && checks) parts.push(comparison(this.page, array, i, j, checks));
@@ -120,7 +139,7 @@ class Asking {
     else if (checks !== undefined) {
       const of = SlopePicture.subject(this.page.model, array.name);
       parts.push(this.page.slope.show(of, i, j, checks));
-      if (checks) parts.push(this.page.pathsView.show(of, i, j));
+      if (checks && !this.page.model.wrong) parts.push(this.page.pathsView.show(of, i, j));
     }
     return parts;
   }
@@ -137,7 +156,7 @@ class Asking {
   heading(array, i, j, sources, dependents) {
     const spoken = element("span", { class: "spoken" }, spokenEntry(array, i, j));
     const heading = element("h2", {}, spoken, this.relations(sources, dependents));
-    const close = element("button", { type: "button", "aria-label": "Let go (Escape)", class: "close" }, "×");
+    const close = element("button", { type: "button", "aria-label": say.letGo, class: "close" }, "×");
     close.addEventListener("click", () => this.clear());
     heading.append(close);
     return heading;
@@ -157,21 +176,21 @@ class Asking {
     if (!computed) return lines;
     const terms = array.maker.numbers(i, j, get);
     line("numbers", terms.map((term, k) => math(infix(k ? "+" : "="), ...term)).join(" "));
-    line("result", math(infix("="), mn(resultText(model.values[array.name][i][j]))));
+    const result = mn(resultText(model.values[array.name][i][j]));
+    line("result", model.wrong && array.gradient ? `${say.programHas} ${math(result)}` : math(infix("="), result));
     return lines;
   }
 
   later(array) {
-    const button = element("button", { type: "button" }, `Step ${array.step} computes it: go there`);
+    const button = element("button", { type: "button" }, say.computedBy(array.step));
     button.addEventListener("click", () => this.page.goTo(array.step));
     return element("p", {}, button);
   }
 
   relations(sources, dependents) {
-    const count = (n) => (n === 1 ? "1 number" : `${n} numbers`);
     const relations = element("span", { class: "relations" });
-    const from = sources.length ? `made from ${count(sources.length)}` : "given";
-    const into = dependents.length ? `goes into ${count(dependents.length)}` : "goes into none";
+    const from = sources.length ? say.madeFrom(sources.length) : say.isGiven;
+    const into = say.goesInto(dependents.length);
     relations.innerHTML =
       `<span class="key source"></span> ${from} <span class="key dependent"></span> ${into}`;
     return relations;

@@ -7,7 +7,7 @@ class Editing {
     this.rate = document.getElementById("lr");
     this.reset = document.getElementById("reset");
     this.rate.value = page.model.lr;
-    this.whileTyping(this.rate, (lr) => lr >= 0, "a number ≥ 0", () => page.model.lr, (lr) => (page.model.lr = lr));
+    this.whileTyping(this.rate, (lr) => lr >= 0, say.anyRate, () => page.model.lr, (lr) => (page.model.lr = lr));
     this.reset.addEventListener("click", () => {
       page.model.load();
       page.training.restart();
@@ -21,16 +21,17 @@ class Editing {
     const { model } = this.page;
     const label = array.editable === "label";
     const input = element("input", { type: "number", step: label ? 1 : "any", value: model.values[array.name][i][j] });
-    const wanted = label ? `a class, 0 to ${model.classes - 1}` : "a number, −1,000,000 to 1,000,000";
+    const share = array.editable === "probability";
+    const wanted = label ? say.aClass(model.classes - 1) : share ? say.aShare : say.anyNumber;
     if (label) Object.assign(input, { min: 0, max: model.classes - 1 });
     input.setAttribute("aria-label", spokenEntry(array, i, j));
     const aClass = (x) => Number.isInteger(x) && x >= 0 && x < model.classes;
-    const fine = label ? aClass : (x) => Math.abs(x) <= 1e6;
+    const fine = label ? aClass : share ? (x) => x >= 0 && x <= 1 : (x) => Math.abs(x) <= 1e6;
     const set = (x) => (model.values[array.name][i][j] = x);
     this.whileTyping(input, fine, wanted, () => model.values[array.name][i][j], set);
     const symbol = element("span");
     symbol.innerHTML = math(entrySymbol(array, i, j), equals);
-    const hint = element("span", { class: "hint" }, `${wanted}; all that depends on it follows`);
+    const hint = element("span", { class: "hint" }, say.allFollows(wanted));
     return element("p", { class: "field" }, element("label", {}, symbol, " ", input), " ", hint);
   }
 
@@ -42,7 +43,7 @@ class Editing {
     input.addEventListener("input", () => {
       const x = input.valueAsNumber;
       const fine = isFine(x);
-      input.setCustomValidity(fine ? "" : `expected ${wanted}`);
+      input.setCustomValidity(fine ? "" : say.expected(wanted));
       input.reportValidity();
       const value = fine ? x : before;
       if (value !== get()) this.change(() => set(value));
@@ -70,13 +71,13 @@ class Editing {
     this.reset.hidden = !edited;
     if (document.activeElement !== this.rate) this.rate.value = model.lr;
     if (model.arrays.get("loss").step > step) {
-      line.innerHTML = edited && training.at === 0 ? "changed" : "";
+      line.innerHTML = edited && training.at === 0 ? say.changed : "";
       return;
     }
     const now = math(mi("L"), equals, mn(tidy(model.values.loss[0][0].toPrecision(7))));
-    const known = edited && training.at === 0 ? `${now}, recorded ${tidy(model.recorded.loss[0][0].toPrecision(7))}` : now;
+    const known = edited && training.at === 0 ? `${now}, ${say.recorded(tidy(model.recorded.loss[0][0].toPrecision(7)))}` : now;
     const again = model.arrays.get("loss.after").step <= step;
     const after = tidy(model.values["loss.after"][0][0].toPrecision(7));
-    line.innerHTML = again ? `${known}; after the step ${math(mn(after))}` : known;
+    line.innerHTML = again ? `${known}; ${say.afterTheStep} ${math(mn(after))}` : known;
   }
 }

@@ -6,7 +6,7 @@ function decorated(array, letter, below, mark = "") {
   const marks = [];
   if (array.index) marks.push(mo("("), mn(array.index), mo(")"));
   if (array.primes) marks.push(mo("′".repeat(array.primes)));
-  if (array.after) marks.push("<mtext>&#x2009;new</mtext>");
+  if (array.renewed) marks.push("<mtext>&#x2009;new</mtext>");
   if (mark) marks.push(mark);
   const base = mi(letter);
   if (marks.length && below) return `<msubsup>${base}${row(below)}${row(...marks)}</msubsup>`;
@@ -34,13 +34,13 @@ function entrySymbol(array, i, j) {
 // The same for a screen reader and for the window's title.
 function spokenName(array) {
   const letter = array.axes === "both" ? array.letter.toUpperCase() : array.letter;
-  const name = `${letter}${array.index ? ` ${array.index}` : ""}${" prime".repeat(array.primes ?? 0)}`;
-  return array.gradient ? `gradient of the loss by ${name}` : array.after ? `${name} after the update` : name;
+  const name = `${letter}${array.index ? ` ${array.index}` : ""}${say.prime.repeat(array.primes ?? 0)}`;
+  return array.gradient ? say.gradientBy(name) : array.renewed ? say.afterUpdate(name) : name;
 }
 
 function spokenEntry(array, i, j) {
-  const place = { both: `row ${i}, column ${j}`, row: `row ${i}`, column: `column ${j}`, none: "" }[array.axes];
-  return place ? `${spokenName(array)}, ${place}` : spokenName(array);
+  const place = { both: say.rowAndColumn(i, j), row: say.row(i), column: say.column(j), none: "" }[array.axes];
+  return place ? `${spokenName(array)}${say.comma}${place}` : spokenName(array);
 }
 
 const sigma = (...parts) => row(mi("σ"), mo("&ApplyFunction;"), parens(...parts));
@@ -153,109 +153,104 @@ const transposed = (array) => decorated(array, array.letter.toUpperCase(), "", m
 // A step's title, formula and sentence.
 const STORY = {
   given: () => ({
-    title: "What is given",
+    title: say.givenTitle,
     formula: "",
-    text: "A batch with its labels, and the weights as they are before the step. Nothing is computed yet.",
+    text: say.given,
   }),
   linear: (model, layer, input, output) => ({
-    title: `Forward: layer ${layer.name}, linear`,
+    title: say.linearTitle(model.number(layer)),
     formula: math(
       model.symbol(output), equals, model.symbol(input), model.symbol(`${layer.name}.weight`),
       ...(layer.parameters.includes("bias") ? [mo("+"), model.symbol(`${layer.name}.bias`)] : []),
     ),
-    text: "Each unit sums its inputs, every one times the weight of its edge" +
-      (layer.parameters.includes("bias") ? ", and adds its bias." : "."),
+    text: say.linear(layer.parameters.includes("bias")),
   }),
   activation: (model, layer, input, output) => ({
-    title: `Forward: layer ${layer.name}, ${layer.type}`,
+    title: say.activationTitle(model.number(layer), layer.type),
     formula: math(
       mi("f"), parens(mi("z")), equals,
       WRITTEN[layer.activation].value(mi("z"), layer.options, mi("α")), mo(","), mo("&nbsp;"),
       model.symbol(output), equals, mi("f"), parens(model.symbol(input)),
     ),
-    text: "Entry by entry: no unit sees another one here.",
+    text: say.activation,
   }),
   softmax: (model, logits) => ({
-    title: "Forward: probabilities",
+    title: say.softmaxTitle,
     formula: math(
       model.entry("loss.softmax", "n", "c"), equals,
       frac(exp(model.entry(logits, "n", "c")), row(sumOver("k"), exp(model.entry(logits, "n", "k")))),
     ),
-    text: "Softmax makes each sample's outputs, its logits, into probabilities that sum to 1.",
+    text: say.softmax,
   }),
-  loss: (model) => ({
-    title: "The loss: cross-entropy",
+  loss: (model, { title, term, text }) => ({
+    title,
     formula: math(
-      mi("L"), equals, frac(mn(1), mi("N")), sumOver("n"), model.entry("loss.terms", "n", 0), mo(","), mo("&nbsp;"),
-      model.entry("loss.terms", "n", 0), equals, mo("−"),
-      call("ln", model.entry("loss.softmax", "n", row(model.entry("target", "n", 0)))),
+      mi("L"), equals, ...meanOfTerms(model), mo(","), mo("&nbsp;"), model.entry("loss.terms", "n", "c"), equals, ...term,
     ),
-    text: "One number: how surprised the network is by the labels, on average over the samples.",
+    text,
   }),
-  logitsGradient: (model, logits) => ({
-    title: "Backward: through the loss and the softmax",
-    formula: math(
-      model.entry(`${logits}.grad`, "n", "c"), equals, frac(mn(1), mi("N")),
-      parens(model.entry("loss.softmax", "n", "c"), mo("−"), bracket(model.entry("target", "n", 0), equals, mi("c"))),
-    ),
-    text: "Probability minus truth. The exponential and the logarithm cancel, which is why the two belong together.",
+  outputGradient: (model, logits, { title, written, text }) => ({
+    title,
+    formula: math(model.entry(`${logits}.grad`, "n", "c"), equals, ...written),
+    text,
   }),
   weightGradient: (model, layer, input, output) => ({
-    title: `Backward: the weights of layer ${layer.name}`,
+    title: say.weightGradientTitle(model.number(layer)),
     formula: math(
       model.symbol(`${layer.name}.weight.grad`), equals,
       transposed(model.arrays.get(input)), model.symbol(`${output}.grad`),
     ),
-    text: "What went into an edge, times the gradient at its far end, summed over the samples. " +
-      "The edges drawn are these gradients.",
+    text: say.weightGradient,
   }),
   biasGradient: (model, layer, _, output) => ({
-    title: `Backward: the biases of layer ${layer.name}`,
+    title: say.biasGradientTitle(model.number(layer)),
     formula: math(
       model.entry(`${layer.name}.bias.grad`, 0, "j"), equals, sumOver("n"), model.entry(`${output}.grad`, "n", "j"),
     ),
-    text: "A bias adds to every sample alike, so it gathers the gradients of all.",
+    text: say.biasGradient,
   }),
   inputGradient: (model, layer, input, output) => ({
-    title: `Backward: through layer ${layer.name}, linear`,
+    title: say.inputGradientTitle(model.number(layer)),
     formula: math(
       model.symbol(`${input}.grad`), equals, model.symbol(`${output}.grad`),
       transposed(model.arrays.get(`${layer.name}.weight`)),
     ),
-    text: input === "input"
-      ? "The same edges, walked the other way, to the data itself. Training has no use for this last one."
-      : "The same edges, walked the other way: each unit sums the gradients that it caused, times the weights.",
+    text: input === "input" ? say.inputGradientOfData : say.inputGradient,
   }),
   activationGradient: (model, layer, input, output) => ({
-    title: `Backward: through layer ${layer.name}, ${layer.type}`,
+    title: say.activationGradientTitle(model.number(layer), layer.type),
     formula: math(
       model.symbol(`${input}.grad`), equals, model.symbol(`${output}.grad`), mo("⊙"), mi("f′"),
       parens(model.symbol(input)), mo(","), mo("&nbsp;"), mi("f′"), parens(mi("z")), equals,
       WRITTEN[layer.activation].derivative(mi("z"), layer.options, mi("α")),
     ),
-    text: "Entry by entry: the gradient from above, times the slope of the activation at that point.",
+    text: say.activationGradient,
   }),
   slopeGradient: (model, layer, input, output) => ({
-    title: `Backward: the slope of layer ${layer.name}, ${layer.type}`,
+    title: say.slopeGradientTitle(model.number(layer), layer.type),
     formula: math(
       byTheLoss(mi("α")), equals, sumOver("n,j"), model.entry(`${output}.grad`, "n", "j"), times,
       min0(model.entry(input, "n", "j")),
     ),
-    text: "The slope only matters where its input was negative. It gathers over all entries that share it.",
+    text: say.slopeGradient,
   }),
-  update: (model, layer) => ({
-    title: `Update: layer ${layer.name}`,
-    formula: layer.parameters
-      .map((p) => `${layer.name}.${p}`)
-      .map((p) => [`${p}.after`, p, `${p}.grad`].map((name) => model.symbol(name)))
-      .map(([after, before, gradient]) => math(after, equals, before, mo("−"), mi("η"), gradient))
-      .join(",&emsp;"),
-    text: "Against the gradient, by the learning rate η: downhill, for small steps.",
+  // By one entry where an optimizer keeps something, else by whole arrays.
+  update: (model, layer, outputs) => ({
+    title: say.updateTitle(model.number(layer)),
+    formula: model.kept.length
+      ? outputs.filter(([name]) => name.startsWith(`${layer.name}.${layer.parameters[0]}.`))
+        .map(([name, maker]) => math(model.entry(name, "i", "j"), equals, ...maker.formula("i", "j")))
+        .join(",&emsp;")
+      : layer.parameters
+        .map((p) => `${layer.name}.${p}`)
+        .map((p) => [`${p}.after`, p, `${p}.grad`].map((name) => model.symbol(name)))
+        .map(([after, before, gradient]) => math(after, equals, before, mo("−"), mi("η"), gradient))
+        .join(",&emsp;"),
+    text: model.optimizer.text(),
   }),
   again: (model) => ({
-    title: "The loss again",
-    formula: math(model.symbol("loss.after"), equals, frac(mn(1), mi("N")), sumOver("n"), model.entry("loss.terms", "n", 0)),
-    text: "The same batch goes forward once more, with the new parameters. The loss is smaller, unless the learning " +
-      "rate is too large: try ten times as much, and a hundred times.",
+    title: say.againTitle,
+    formula: math(model.symbol("loss.after"), equals, ...meanOfTerms(model)),
+    text: say.again,
   }),
 };

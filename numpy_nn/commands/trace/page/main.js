@@ -16,6 +16,7 @@ class Page {
     this.pathsView = new PathsView(this);
     this.asking = new Asking(this);
     this.stepping = new Stepping(this);
+    this.hunt = new Hunt(this);
     this.running = new Running(this);
     this.chooseSample();
     this.mine.tell(document.getElementById("mine"), (step) => this.goTo(step));
@@ -39,6 +40,7 @@ class Page {
     this.stepping.show(this.step);
     this.editing.showLoss(this.step);
     this.running.show();
+    this.hunt.show(this.step);
     this.drawNetwork();
     this.asking.refresh();
   }
@@ -106,12 +108,11 @@ function isIntact({ textContent, dataset }) {
 function start() {
   const holder = document.getElementById("recording");
   if (!isIntact(holder)) {
-    document.getElementById("subtitle").textContent =
-      "This file is damaged, and shows no numbers; scripts/trace_backprop.py writes it anew.";
+    document.getElementById("subtitle").textContent = say.damaged;
     return null;
   }
   const recording = JSON.parse(holder.textContent);
-  document.getElementById("subtitle").textContent = recording.subtitle;
+  document.getElementById("subtitle").textContent = say.subtitle(recording.about);
   chooseTheme();
   if (recording.summary) return new Shortened(recording);
   return new Page(recording);

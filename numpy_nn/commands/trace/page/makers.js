@@ -81,13 +81,23 @@ function termMaker(model, logits) {
   };
 }
 
+// The mean over samples, and over outputs where each has a term.
+function meanOfTerms(model) {
+  const single = model.arrays.get("loss.terms").axes === "row";
+  return single
+    ? [frac(mn(1), mi("N")), sumOver("n"), model.entry("loss.terms", "n", 0)]
+    : [frac(mn(1), row(mi("N"), mi("C"))), sumOver("n,c"), model.entry("loss.terms", "n", "c")];
+}
+
 function lossMaker(model) {
-  const n = model.samples;
+  const { rows, cols } = model.arrays.get("loss.terms");
+  const count = rows * cols;
+  const term = (k, get) => get("loss.terms", Math.floor(k / cols), k % cols);
   return {
-    value: (_i, _j, get) => sumOf(n, (k) => get("loss.terms", k, 0)) / n,
-    formula: () => [frac(mn(1), mi("N")), sumOver("n"), model.entry("loss.terms", "n", 0)],
+    value: (_i, _j, get) => sumOf(count, (k) => term(k, get)) / count,
+    formula: () => meanOfTerms(model),
     numbers: (_i, _j, get) => [
-      [frac(range(n).map((k) => number(get("loss.terms", k, 0))).join(mo("+")), mn(n))],
+      [frac(range(count).map((k) => number(term(k, get))).join(mo("+")), mn(count))],
     ],
   };
 }

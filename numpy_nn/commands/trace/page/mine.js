@@ -1,6 +1,6 @@
 "use strict";
 // The reader's own network, if the page was made of one: its numbers stand in the place of ours, and those that are
-// wrong are marked. After a change there are none: the page cannot run his code.
+// wrong are marked. After a change, or with a mistake hidden in ours, there are none: the page cannot run his code.
 
 class Mine {
   constructor(model) {
@@ -19,7 +19,7 @@ class Mine {
   }
 
   refresh() {
-    this.gone = this.recorded !== null && this.model.isEdited();
+    this.gone = this.recorded !== null && (this.model.isEdited() || Boolean(this.model.wrong));
   }
 
   // The number of the reader's code for this entry, or null.

@@ -18,10 +18,16 @@ class Model {
     this.recording = recording;
     this.lr = recording.lr;
     this.arrays = new Map(); // by name, in the order in which they are made
-    this.columns = [{ title: "Data" }]; // of the strip: the data, each layer, the loss
+    this.columns = [{ title: say.data }]; // of the strip: the data, each layer, the loss
     this.steps = [];
     this.samples = recording.arrays.input.shape[0];
-    this.classes = recording.arrays["loss.softmax"].shape[1];
+    this.logits = recording.layers.length ? `${recording.layers.at(-1).name}.output` : "input";
+    this.classes = recording.arrays[this.logits].shape[1];
+    this.loss = lossOf(recording);
+    this.settings = recording.update ?? { kind: "sgd" };
+    this.optimizer = OPTIMIZERS[this.settings.kind];
+    this.kept = []; // what the optimizer keeps: [name, name of the same after this step]
+    this.time = 0; // steps that the optimizer has made
     this.describe();
     this.load();
     this.recorded = this.values;
@@ -30,14 +36,15 @@ class Model {
   }
 
   add(name, place) {
-    const shape = this.recording.arrays[name].shape;
-    const overSamples = name === "target" || name === "loss.terms";
+    const shape = place.shape ?? this.recording.arrays[name].shape;
+    const overSamples = shape.length === 1 && (name === "target" || name === "loss.terms");
     const [rows, cols] =
       shape.length === 2 ? shape : shape.length === 0 ? [1, 1] : overSamples ? [shape[0], 1] : [1, shape[0]];
     const axes = shape.length === 2 ? "both" : shape.length === 0 ? "none" : overSamples ? "row" : "column";
     const array = { name, shape, rows, cols, axes, overSamples, maker: null, step: 0, ...place };
     array.gradient = name.endsWith(".grad");
     array.after = name.endsWith(".after");
+    array.renewed = array.after || name.endsWith(".next");
     this.arrays.set(name, array);
     return array;
   }
@@ -52,12 +59,13 @@ class Model {
   // What there is, forward, then the loss, then backward, then the update, then the loss again.
   describe() {
     this.add("input", { letter: "x", column: 0, lane: "forward", unit: 0, editable: "number" });
-    this.add("target", { letter: "y", column: 0, lane: "forward", editable: "label" });
+    this.add("target", { letter: "y", column: 0, lane: "forward", editable: this.loss.target });
     const links = this.nameLayers();
+    this.gradients = []; // in the order of the backward pass: the name of each, its kind, layer, input and output
     this.links = links;
     this.addStep([], STORY.given(), { units: [], edges: [] });
     for (const link of links) this.forwardStep(link);
-    this.lossSteps(links);
+    this.lossSteps();
     for (const link of [...links].reverse()) this.backwardSteps(link);
     for (const link of links.filter((l) => l.layer.parameters.length)) this.updateStep(link);
     const all = { units: [this.units], edges: range(this.units + 1) };
@@ -74,7 +82,7 @@ class Model {
       primes = linear || position === 0 || layers[position - 1].activation === null ? 0 : primes + 1;
       const column = position + 1;
       const place = { index: count, column, lane: "forward", unit: count };
-      const title = linear ? `Linear ${layer.name}` : `${layer.type} ${layer.name}`;
+      const title = linear ? say.linearColumn(count) : say.activationColumn(layer.type, count);
       this.columns.push({ title });
       for (const name of layer.parameters) {
         const letter = linear ? name[0] : "α";
@@ -87,9 +95,9 @@ class Model {
       input = output;
       return link;
     });
-    this.columns.push({ title: "Loss" });
+    this.columns.push({ title: say.loss });
     const place = { column: this.columns.length - 1, lane: "forward" };
-    this.add("loss.softmax", { ...place, letter: "p", unit: count });
+    if (this.loss.softmax) this.add("loss.softmax", { ...place, letter: "p", unit: count });
     this.add("loss.terms", { ...place, letter: "ℓ" });
     this.add("loss", { ...place, letter: "L" });
     this.add("loss.after", { ...place, lane: "update", letter: "L" });
@@ -98,12 +106,22 @@ class Model {
         const { letter, index, column, unit, edge, primes } = this.arrays.get(name);
         const same = { letter, index, column, unit, edge, primes };
         this.add(`${name}.grad`, { ...same, lane: "backward", of: name });
-        if (name !== link.output) this.add(`${name}.after`, { ...same, lane: "update", of: name });
+        if (name === link.output) continue;
+        this.addKept(name, { index, column, lane: "update", shape: this.recording.arrays[name].shape });
+        this.add(`${name}.after`, { ...same, lane: "update", of: name });
       }
     }
     this.add("input.grad", { letter: "x", column: 0, unit: 0, lane: "backward", of: "input" });
     this.units = count;
     return links;
+  }
+
+  addKept(name, place) {
+    for (const [kept, letter] of this.optimizer.kept) {
+      this.add(keptName(name, kept), { ...place, letter });
+      this.add(nextName(name, kept), { ...place, letter });
+      this.kept.push([keptName(name, kept), nextName(name, kept)]);
+    }
   }
 
   forwardStep({ layer, linear, input, output, unit }) {
@@ -112,13 +130,18 @@ class Model {
     this.addStep([[output, maker]], story, { units: [unit], edges: linear ? [unit] : [] });
   }
 
-  lossSteps(links) {
-    const logits = links.length ? links.at(-1).output : "input";
+  lossSteps() {
+    const { logits } = this;
     const lights = { units: [this.units], edges: [] };
-    this.addStep([["loss.softmax", softmaxMaker(this, logits)]], STORY.softmax(this, logits), lights);
-    const loss = [["loss.terms", termMaker(this, logits)], ["loss", lossMaker(this)]];
-    this.addStep(loss, STORY.loss(this, logits), lights);
-    this.addStep([[`${logits}.grad`, logitsGradientMaker(this)]], STORY.logitsGradient(this, logits), lights);
+    if (this.loss.softmax) {
+      this.addStep([["loss.softmax", softmaxMaker(this, logits)]], STORY.softmax(this, logits), lights);
+    }
+    const made = [["loss.terms", this.loss.terms(this, logits)], ["loss", lossMaker(this)]];
+    this.addStep(made, STORY.loss(this, this.loss.story(this, logits)), lights);
+    this.gradients.push({ name: `${logits}.grad`, kind: "logits", output: logits });
+    const gradient = [[`${logits}.grad`, this.loss.gradient(this, logits)]];
+    Object.assign(this.arrays.get(`${logits}.grad`), { maker: gradient[0][1] });
+    this.addStep(gradient, STORY.outputGradient(this, logits, this.loss.gradientStory(this, logits)), lights);
   }
 
   backwardSteps({ layer, linear, input, output, unit, inputUnit }) {
@@ -130,30 +153,41 @@ class Model {
           ? weightGradientMaker(this, input, output)
           : biasGradientMaker(this, output);
       const kind = linear ? name : "slope";
+      this.gradients.push({ name: `${layer.name}.${name}.grad`, kind, layer, input, output });
       const story = STORY[`${kind}Gradient`](this, layer, input, output);
       this.addStep([[`${layer.name}.${name}.grad`, maker]], story, kind === "weight" ? edges : units);
     }
     const maker = linear
       ? inputGradientMaker(this, layer, output)
       : activationGradientMaker(this, layer, input, output);
+    this.gradients.push({ name: `${input}.grad`, kind: linear ? "input" : "activation", layer, input, output });
     const story = STORY[linear ? "inputGradient" : "activationGradient"](this, layer, input, output);
     this.addStep([[`${input}.grad`, maker]], story, { units: [inputUnit], edges: linear ? [unit] : [] });
   }
 
   updateStep({ layer, linear, unit }) {
-    const outputs = layer.parameters.map((p) => [`${layer.name}.${p}.after`, updateMaker(this, `${layer.name}.${p}`)]);
+    const outputs = layer.parameters.map((p) => `${layer.name}.${p}`).flatMap((name) => [
+      ...this.optimizer.next(this, name, this.settings).map(([kept, maker]) => [nextName(name, kept), maker]),
+      [`${name}.after`, this.optimizer.update(this, name, this.settings)],
+    ]);
     const lights = linear ? { units: [], edges: [unit] } : { units: [unit], edges: [] };
-    this.addStep(outputs, STORY.update(this, layer), lights);
+    this.addStep(outputs, STORY.update(this, layer, outputs), lights);
   }
 
-  // The recorded numbers: what is given as given, and all the rest as the engine computed it.
+  // The recorded numbers: what is given as given, and all the rest as the engine computed it, unless a formula of the
+  // page's own is wrong on purpose.
   load() {
     this.values = {};
-    for (const array of this.arrays.values()) {
-      const { values, shape } = this.recording.arrays[array.name];
-      if (values !== undefined) this.values[array.name] = asRows(values, shape, array.overSamples);
+    for (const { name, rows, cols, overSamples } of this.arrays.values()) {
+      const { values, shape } = this.recording.arrays[name] ?? {};
+      if (values !== undefined) this.values[name] = asRows(values, shape, overSamples);
+      // What an optimizer keeps is 0 at first, and after the step what the page makes of it.
+      else if (!shape) this.values[name] = range(rows).map(() => range(cols).map(() => 0));
     }
     this.lr = this.recording.lr;
+    this.time = 0;
+    if (this.wrong) this.compute();
+    else this.compute(this.values, this.kept.map(([, next]) => this.arrays.get(next)));
   }
 
   makers() {
@@ -178,7 +212,7 @@ class Model {
       found.set(`${source}/${k}/${l}`, [source, k, l]);
       return this.values[source][k][l];
     };
-    if (maker) maker.value(i, j, get);
+    if (maker) (maker.reads ?? maker.value)(i, j, get);
     return [...found.values()];
   }
 
@@ -203,6 +237,11 @@ class Model {
 
   entry(name, i, j) {
     return entrySymbol(this.arrays.get(name), i, j);
+  }
+
+  // Layers are counted as their symbols are: an activation belongs to the linear layer before it.
+  number(layer) {
+    return this.arrays.get(`${layer.name}.output`).index;
   }
 
   symbol(name) {

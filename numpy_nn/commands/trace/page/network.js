@@ -41,7 +41,7 @@ class Network {
     const y = (column, unit) => 40 + pitch * (tall / 2 + unit - (this.widths[column] - 1) / 2 - 0.5) + h / 2;
 
     const picture = svg("svg", { width, height, viewBox: `0 0 ${width} ${height}`, role: "img" });
-    const said = `The network ${this.widths.join("-")}; every number in it stands in the computation below`;
+    const said = say.networkSaid(this.widths.join("-"));
     picture.setAttribute("aria-label", said);
     const shown = this.edges.map((of) => (of.length ? this.newest(of, this.edgeStep(of, step)) : null));
     for (const column of range(columns).slice(1)) this.drawEdges(picture, column, shown[column], lights, x, y, w);

@@ -72,6 +72,6 @@ class PathsView {
 
   costs() {
     const { paths, evaluations, parameters, backward } = this.paths.costs();
-    return element("p", {}, say.costs(...[parameters, paths, evaluations, backward].map((n) => n.toLocaleString("en"))));
+    return element("p", {}, say.costs(parameters, paths, evaluations, backward));
   }
 }

@@ -70,7 +70,7 @@ class Running {
     const { at, latest, losses } = this.training;
     const known = this.page.step === this.page.model.steps.length - 1;
     document.getElementById("take").hidden = !known || at === MOST_STEPS;
-    document.getElementById("take").title = say.takeTheStep(at + 1);
+    document.getElementById("take").title = say.onTo(at + 1);
     this.runButton.textContent = this.frame ? say.pause : say.run;
     Object.assign(this.slider, { max: Math.max(latest, 1), value: at });
     this.slider.setAttribute("aria-valuetext", say.trainingStep(at));

@@ -20,7 +20,7 @@ class Histograms {
   fill(array, _, computed) {
     const box = this.boxes.get(array.name);
     const { norm, counts, low, high } = this.model.recording.summary[array.name];
-    box.setAttribute("aria-label", `${spokenName(array)}: ${computed ? `norm ${cellText(norm)}` : "not computed yet"}`);
+    box.setAttribute("aria-label", `${spokenName(array)}: ${computed ? say.norm(cellText(norm)) : say.notYet}`);
     const [width, height, bars] = [150, 44, counts.length];
     const picture = svg("svg", { width, height: height + 14, "aria-hidden": "true" });
     if (computed) {
@@ -34,7 +34,7 @@ class Histograms {
       picture.append(svg("text", { x: 0, y: height + 12 }, cellText(low)));
       picture.append(svg("text", { x: width, y: height + 12, "text-anchor": "end" }, cellText(high)));
     }
-    box.replaceChildren(picture, element("p", {}, computed ? `norm ${cellText(norm)}` : " "));
+    box.replaceChildren(picture, element("p", {}, computed ? say.norm(cellText(norm)) : " "));
   }
 }
 
@@ -57,9 +57,8 @@ class Images {
     this.canvases = ["weight", "gradient"].map((kind) => {
       const figure = element("figure", { class: "images" });
       const canvas = element("canvas", { role: "img" });
-      const what = kind === "weight" ? "Weights" : "Gradient by the weights";
-      const some = total > units ? `; the first ${units} of ${total}` : "";
-      const caption = element("figcaption", {}, `${what} of the first layer, an image a unit${some}`);
+      const what = kind === "weight" ? say.weightImages : say.gradientImages;
+      const caption = element("figcaption", {}, say.imagesOf(what, units, total));
       canvas.setAttribute("aria-label", caption.textContent);
       figure.append(caption, canvas);
       root.append(figure);
@@ -111,7 +110,7 @@ class Shortened {
     document.getElementById("lr").closest("label").hidden = true;
     document.getElementById("samples").hidden = true;
     this.panel = document.getElementById("answer");
-    this.panel.innerHTML = "<p class='hint'>Hover, tap or focus any histogram to ask where its numbers come from.</p>";
+    this.panel.replaceChildren(element("p", { class: "hint" }, say.hintShort));
     this.stepping = new Stepping(this);
     this.stepping.fromAddress();
     keepStage();
@@ -150,9 +149,10 @@ class Shortened {
     }
     const numbers = element("p", {});
     numbers.textContent = array.step <= this.step
-      ? `${size} numbers from ${cellText(low)} to ${cellText(high)}, mean ${cellText(mean)}, ` +
-        `norm ${cellText(norm)}, ${((100 * zeros) / size).toFixed(1)} % of them 0`
-      : `Step ${array.step} computes it.`;
+      ? size === 1
+        ? say.oneNumber(cellText(mean))
+        : say.summary(size, ...[low, high, mean, norm].map(cellText), ((100 * zeros) / size).toFixed(1))
+      : say.computedByStep(array.step);
     const heading = element("h2", {}, element("span", { class: "spoken" }, spokenName(array)));
     this.panel.replaceChildren(heading, formula, numbers);
   }

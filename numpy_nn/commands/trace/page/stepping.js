@@ -12,7 +12,7 @@ class Stepping {
     const at = (id) => document.getElementById(id);
     [this.slider, this.position, this.playButton] = [at("slider"), at("position"), at("play")];
     this.pace = at("pace");
-    for (const name of Object.keys(PACES)) this.pace.append(element("option", { value: name }, name));
+    for (const name of Object.keys(PACES)) this.pace.append(element("option", { value: name }, say.paces[name]));
     this.pace.value = "steady";
     this.pace.addEventListener("change", () => this.timer && this.start());
     this.slider.max = this.last;
@@ -71,19 +71,20 @@ class Stepping {
   }
 
   showPlaying() {
-    this.playButton.textContent = this.timer ? "Pause" : "Play";
+    this.playButton.textContent = this.timer ? say.pause : say.play;
   }
 
   // The address follows, so that it can be kept or sent: it opens at this step.
   show(step) {
     const training = this.page.training?.at ? `&training=${this.page.training.at}` : "";
-    const address = `#step=${step}${training}`;
+    const chosen = languageOfAddress() ? `&lang=${language}` : "";
+    const address = `#step=${step}${training}${chosen}`;
     if (!this.page.running?.frame && location.hash !== address && (step || training || location.hash)) history.replaceState(null, "", address);
     if (step === this.shown) return;
     this.shown = step;
     this.slider.value = step;
     const { title, formula, text } = this.page.model.steps[step];
-    this.slider.setAttribute("aria-valuetext", `${step} of ${this.last}: ${title}`);
+    this.slider.setAttribute("aria-valuetext", say.stepOf(step, this.last, title));
     this.position.textContent = `${step} / ${this.last}`;
     document.getElementById("title").textContent = title;
     document.getElementById("formula").innerHTML = formula;

@@ -2,14 +2,15 @@
 // The computation as a strip: a column for the data, each layer and the loss; three lanes, forward, backward and
 // update, so that the gradient of an array lies under the array. What is in the frame of an array its `contents` draw.
 
-const LANES = { forward: "Forward →", backward: "← Backward", update: "Update" };
-
 const element = (tag, attributes = {}, ...children) => {
   const node = document.createElement(tag);
   for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
   node.append(...children);
   return node;
 };
+
+// Of A4 and of Letter, in CSS pixels, without the margins.
+const PAPER_WIDTH = 960;
 
 class Strip {
   constructor(model, root, contents) {
@@ -18,7 +19,7 @@ class Strip {
     const grid = element("div", { class: "lanes" });
     grid.style.setProperty("--columns", model.columns.length);
     for (const { title } of model.columns) grid.append(element("h3", {}, title));
-    for (const [lane, title] of Object.entries(LANES)) {
+    for (const [lane, title] of Object.entries(say.lanes)) {
       grid.append(element("p", { class: "lane" }, element("span", {}, title)));
       for (const column of model.columns.keys()) {
         const cell = element("div", { class: "place" });
@@ -29,12 +30,19 @@ class Strip {
       }
     }
     root.replaceChildren(grid);
+    addEventListener("beforeprint", () => this.fitPaper(grid));
+    this.fitPaper(grid);
+  }
+
+  // How much smaller the strip must be to fit a landscape sheet.
+  fitPaper(grid) {
+    grid.style.setProperty("--on-paper", Math.min(1, PAPER_WIDTH / Math.max(grid.scrollWidth, 1)).toFixed(3));
   }
 
   frame(array) {
     const figure = element("figure", { class: "array", "data-array": array.name });
     const caption = element("figcaption");
-    const shape = array.shape.join(" × ") || "number";
+    const shape = array.shape.join(" × ") || say.single;
     caption.innerHTML = `${math(arraySymbol(array))} <span class="shape">${shape}</span>`;
     figure.append(caption, this.contents.draw(array));
     this.frames.set(array.name, figure);
@@ -94,7 +102,7 @@ class Tables {
   }
 
   draw(array) {
-    const said = `${spokenName(array)}, ${array.shape.join(" by ") || "a number"}`;
+    const said = `${spokenName(array)}, ${array.shape.join(say.by) || say.aNumber}`;
     const table = element("table", { role: "grid", "aria-label": said });
     for (const i of range(array.rows)) {
       const line = element("tr", { role: "row" });
@@ -137,7 +145,7 @@ class Tables {
     const last = this.written.get(cell) ?? {};
     if (now.text !== last.text || now.wrong !== last.wrong) {
       cell.textContent = now.text;
-      const said = (now.text || "not computed yet") + (now.wrong ? say.whichIsWrong : "");
+      const said = (now.text || say.notYet) + (now.wrong ? say.whichIsWrong : "");
       cell.setAttribute("aria-label", `${spokenEntry(array, i, j)}: ${said}`);
     }
     if (now.sign !== last.sign) cell.dataset.sign = now.sign;

@@ -11,6 +11,7 @@ class Training {
     // What one step needs: neither the gradient by the data nor the loss once more.
     this.needed = model.makers().filter(({ name }) => name !== "input.grad" && name !== "loss.after");
     this.parameters = [...model.arrays.values()].filter((array) => array.after).map((array) => array.of);
+    this.renewed = [...this.parameters.map((name) => [name, `${name}.after`]), ...model.kept];
     this.restart();
   }
 
@@ -27,7 +28,8 @@ class Training {
 
   given() {
     const { model } = this;
-    const names = [...model.arrays.values()].filter((array) => array.editable).map(({ name }) => name);
+    const editable = [...model.arrays.values()].filter((array) => array.editable).map(({ name }) => name);
+    const names = [...editable, ...model.kept.map(([name]) => name)];
     return { lr: model.lr, values: names.map((name) => [name, model.values[name].map((line) => [...line])]) };
   }
 
@@ -36,7 +38,8 @@ class Training {
     const { model } = this;
     this.at += 1;
     if (this.kept.has(this.at)) this.take(this.kept.get(this.at));
-    else for (const name of this.parameters) model.values[name] = model.values[`${name}.after`];
+    else for (const [name, next] of this.renewed) model.values[name] = model.values[next];
+    model.time = this.at;
     model.compute(model.values, this.needed);
     this.losses[this.at] = this.loss();
     if (this.at % KEEP_EVERY === 0 && !this.kept.has(this.at)) this.kept.set(this.at, this.given());
@@ -52,6 +55,7 @@ class Training {
     const { model } = this;
     this.at = Math.max(...[...this.kept.keys()].filter((at) => at <= target));
     this.take(this.kept.get(this.at));
+    model.time = this.at;
     if (model.isEdited()) model.compute(model.values, this.needed);
     else model.load();
   }
@@ -66,7 +70,7 @@ class Training {
   settle() {
     const { model } = this;
     if (this.at) model.compute();
-    model.baseline = this.at === 0 ? model.recorded : structuredClone(model.values);
+    model.baseline = this.at === 0 && !model.wrong ? model.recorded : structuredClone(model.values);
   }
 
   // A change of what is given: the steps before it stay, those after it are forgotten.

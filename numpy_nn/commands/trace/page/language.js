@@ -1,0 +1,27 @@
+"use strict";
+// Which language the page speaks: that of the file, or that of the address's &lang=zh, which the button chooses.
+
+const LANGUAGES = { en: TEXTS_EN, zh: TEXTS_ZH };
+
+const languageOfAddress = () => /\blang=(\w+)/.exec(location.hash)?.[1];
+
+const language = languageOfAddress() in LANGUAGES ? languageOfAddress() : document.documentElement.dataset.lang;
+
+const say = LANGUAGES[language];
+
+// The texts of the elements that are there from the start.
+function speak() {
+  document.documentElement.lang = { en: "en", zh: "zh-CN" }[language];
+  document.title = say.heading;
+  for (const node of document.querySelectorAll("[data-text]")) node.innerHTML = say[node.dataset.text];
+  for (const node of document.querySelectorAll("[data-said]")) node.setAttribute("aria-label", say[node.dataset.said]);
+  for (const node of document.querySelectorAll("[data-title]")) node.title = say[node.dataset.title];
+  document.getElementById("language").addEventListener("click", () => {
+    const other = Object.keys(LANGUAGES).find((name) => name !== language);
+    const rest = location.hash.slice(1).split("&").filter((part) => part && !part.startsWith("lang="));
+    history.replaceState(null, "", `#${[...rest, `lang=${other}`].join("&")}`);
+    location.reload();
+  });
+}
+
+speak();

@@ -1,0 +1,103 @@
+"use strict";
+// The losses by name, each with the makers of its terms and of the gradient by the network's output, and their words.
+// n counts samples, c outputs; the terms are one a sample for the cross-entropy, else one an output.
+
+const targetIs = (model, n, c) => bracket(model.entry("target", n, 0), equals, typeof c === "number" ? mn(c) : mi(c));
+
+const LOSSES = {
+  "cross-entropy": {
+    softmax: true,
+    target: "label",
+    terms: termMaker,
+    gradient: logitsGradientMaker,
+    story: (model) => ({
+      title: say.lossTitle,
+      term: [mo("−"), call("ln", model.entry("loss.softmax", "n", row(model.entry("target", "n", 0))))],
+      text: say.lossText,
+    }),
+    gradientStory: (model) => ({
+      title: say.logitsGradientTitle,
+      written: [
+        frac(mn(1), mi("N")), parens(model.entry("loss.softmax", "n", "c"), mo("−"), targetIs(model, "n", "c")),
+      ],
+      text: say.logitsGradient,
+    }),
+  },
+  mse: {
+    target: "number",
+    terms: (model, output) => entrywise({
+      value: (n, c, get) => (get(output, n, c) - get("target", n, c)) ** 2,
+      written: (z, y) => [sup(parens(z, mo("−"), y), mn(2))],
+    }, model, output),
+    gradient: (model, output) => {
+      const count = model.samples * model.classes;
+      return entrywise({
+        value: (n, c, get) => (2 * (get(output, n, c) - get("target", n, c))) / count,
+        written: (z, y) => [frac(mn(2), row(mi("N"), mi("C"))), parens(z, mo("−"), y)],
+        put: (z, y) => [frac(mn(2), mn(count)), parens(z, mo("−"), y)],
+      }, model, output);
+    },
+    story: (model, output) => ({
+      title: say.mseTitle,
+      term: [sup(parens(model.entry(output, "n", "c"), mo("−"), model.entry("target", "n", "c")), mn(2))],
+      text: say.mseText,
+    }),
+    gradientStory: (model, output) => ({
+      title: say.outputGradientTitle,
+      written: model.arrays.get(`${output}.grad`).maker.formula("n", "c"),
+      text: say.mseGradient,
+    }),
+  },
+  bce: {
+    target: "probability",
+    terms: (model, output) => entrywise({
+      value: (n, c, get) => {
+        const [z, y] = [get(output, n, c), get("target", n, c)];
+        return (1 - y) * Math.max(z, 0) + y * Math.max(-z, 0) + Math.log1p(Math.exp(-Math.abs(z)));
+      },
+      written: bceWritten,
+    }, model, output),
+    gradient: (model, output) => {
+      const count = model.samples * model.classes;
+      return entrywise({
+        value: (n, c, get) => {
+          const [z, y] = [get(output, n, c), get("target", n, c)];
+          return ((1 - y) * sigmoid(z) - y * sigmoid(-z)) / count;
+        },
+        written: (z, y) => [frac(mn(1), row(mi("N"), mi("C"))), parens(sigma(z), mo("−"), y)],
+        put: (z, y) => [frac(mn(1), mn(count)), parens(sigma(z), mo("−"), y)],
+      }, model, output);
+    },
+    story: (model, output) => ({
+      title: say.bceTitle,
+      term: bceWritten(model.entry(output, "n", "c"), model.entry("target", "n", "c")),
+      text: say.bceText,
+    }),
+    gradientStory: (model, output) => ({
+      title: say.outputGradientTitle,
+      written: model.arrays.get(`${output}.grad`).maker.formula("n", "c"),
+      text: say.bceGradient,
+    }),
+  },
+};
+
+function bceWritten(z, y) {
+  const no = parens(mn(1), mo("−"), y);
+  return [mo("−"), y, call("ln", sigma(z)), mo("−"), no, call("ln", mn(1), mo("−"), sigma(z))];
+}
+
+// A maker of one entry from the output's and the target's at the same place, written once with symbols and once with
+// numbers (`put`, where that is another).
+function entrywise({ value, written, put = written }, model, output) {
+  return {
+    value,
+    formula: (n, c) => written(model.entry(output, n, c), model.entry("target", n, c)),
+    numbers: (n, c, get) => [put(factor(get(output, n, c)), factor(get("target", n, c)))],
+  };
+}
+
+// What a recording was made with, by the name of its class.
+function lossOf(recording) {
+  const names = { MSELoss: "mse", BCEWithLogitsLoss: "bce" };
+  return LOSSES[names[/^\w+/.exec(recording.loss ?? "")?.[0]] ?? "cross-entropy"];
+}
