@@ -199,18 +199,20 @@ _ROOMS = (
 )
 
 
-def __getattr__(name: str) -> Any:
-    # NumPy is loaded with the first public name: a command can show its help or choose the BLAS's kernels before.
-    if name in _ROOMS:
-        return import_module(f"numpy_nn.{name}")
-    if name in __all__:
-        for room in _ROOMS:
-            module = import_module(f"numpy_nn.{room}")
-            if hasattr(module, name):
-                globals()[name] = getattr(module, name)
-                return globals()[name]
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+if not TYPE_CHECKING:  # to a type checker, a name that is not among these is a mistake
+
+    def __getattr__(name: str) -> Any:
+        # NumPy is loaded with the first public name: a command can show its help or choose the BLAS's kernels before.
+        if name in _ROOMS:
+            return import_module(f"numpy_nn.{name}")
+        if name in __all__:
+            for room in _ROOMS:
+                module = import_module(f"numpy_nn.{room}")
+                if hasattr(module, name):
+                    globals()[name] = getattr(module, name)
+                    return globals()[name]
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return [*__all__, "__version__"]
+    return sorted({*globals(), *__all__, *_ROOMS})

@@ -219,8 +219,13 @@ def MLP(
 
 def _make_activation(activation: str | Layer | Callable[[], Layer], dtype: DTypeLike) -> Layer:
     if isinstance(activation, Layer):
-        return copy.deepcopy(activation)
+        return copy.deepcopy(activation).to(dtype)
     if callable(activation):
-        return activation()
+        try:
+            made = activation()
+        except TypeError as error:
+            expected = "expected a name, a layer or what makes a layer when it is called without arguments"
+            raise TypeError(f"activation: {expected}, got {activation!r}: {error}") from error
+        return made.to(dtype) if isinstance(made, Layer) else made
     layer = ACTIVATION_LAYERS[choice(activation, "activation", ACTIVATION_LAYERS)]
     return layer(dtype=dtype) if layer is PReLU else layer()

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from numpy_nn._support.checks import float_array, float_dtype
+from numpy_nn._support.checks import float_array, float_dtype, is_float, no_tensor
 from numpy_nn._support.workspace import FloatArray, aligned_empty
 
 
@@ -20,19 +20,20 @@ def _write(target: FloatArray, value: FloatArray, name: str) -> None:
         return
     if value is None:
         raise TypeError(f"Parameter: {name} cannot be None; a backward pass overwrites grad, so nothing needs a reset")
+    no_tensor(value, f"Parameter: {name}")
     array = np.asarray(value)
     if array.shape != target.shape:
         raise ValueError(f"Parameter: expected {name} of shape {target.shape}, got {array.shape}")
     if array.dtype != target.dtype:
-        raise TypeError(
-            f"Parameter: expected {name} of {target.dtype}, got {array.dtype}; convert it with "
-            f".astype(numpy.{target.dtype}), or the whole network with .to(numpy.{array.dtype})"
-        )
+        remedy = f"convert it with .astype(numpy.{target.dtype})"
+        if is_float(array.dtype):
+            remedy += f", or the whole network with .to(numpy.{array.dtype})"
+        raise TypeError(f"Parameter: expected {name} of {target.dtype}, got {array.dtype}; {remedy}")
     target[...] = array
 
 
 class Structure:
-    """How often any layer has got a parameter or a layer as an attribute: what was found before may be outdated."""
+    """How often a parameter was made, or a layer got one, or a layer: what was found before may be outdated."""
 
     version = 0
 
@@ -55,10 +56,12 @@ class Parameter:
     __slots__ = ("_data", "_grad", "requires_grad")
 
     def __init__(self, data: FloatArray) -> None:
+        no_tensor(data, "Parameter: data")
         # An optimizer walks the numbers in memory order.
         self._data = np.require(float_array(data, "Parameter: data"), requirements=("C", "W"))
         self._grad = np.zeros_like(self._data)
         self.requires_grad = True
+        structure.version += 1  # it may be put in a list, where no layer notices it
 
     @property
     def data(self) -> FloatArray:

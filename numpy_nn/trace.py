@@ -18,13 +18,15 @@ as the network counts them:
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from numpy_nn._support.checks import float_array
+from numpy_nn._support.workspace import FloatArray
 from numpy_nn.activations import softmax
 from numpy_nn.layers import ActivationLayer, Layer
 from numpy_nn.losses import CrossEntropyLoss, Loss
@@ -98,43 +100,59 @@ def record(net: Sequential, loss: Loss, optimizer: Optimizer, x: ArrayLike, targ
     for layer in layers:
         if isinstance(layer, Sequential):
             raise TypeError(f"record: expected a Sequential, got its subclass {type(layer).__name__}")
-    arrays: dict[str, NDArray[Any]] = {}
-
-    def keep(name: str, array: ArrayLike) -> None:
-        arrays[name] = np.array(array)
-
-    output, target = float_array(x, "record: x"), np.asarray(target)
-    keep("input", output)
-    keep("target", target)
-    for layer in layers:
-        for name, p in layer.named_parameters():
-            keep(f"{layer.name}.{name}", p.data)
-        output = layer.forward(output)
-        keep(f"{layer.name}.output", output)
-    terms = copy.deepcopy(loss)
-    terms.reduction = "none"
-    keep("loss.terms", terms(output, target))
-    if isinstance(loss, CrossEntropyLoss):
-        keep("loss.softmax", softmax(output))
-    keep("loss", loss(output, target))
-
-    gradient = loss.backward()
-    for layer in reversed(layers):
-        keep(f"{layer.name}.output.grad", gradient)
-        gradient = layer.backward(gradient)
-        for name, p in layer.named_parameters():
-            keep(f"{layer.name}.{name}.grad", p.grad)
-    keep("input.grad", gradient)
-
+    x, target = float_array(x, "record: x"), np.asarray(target)
+    kept = _Kept({})
+    kept.keep("input", x)
+    kept.keep("target", target)
+    output = _forward(layers, x, kept)
+    _loss(loss, output, target, kept)
+    _backward(layers, loss.backward(), kept)
     optimizer.step()
     for layer in layers:
-        for name, p in layer.named_parameters():
-            keep(f"{layer.name}.{name}.after", p.data)
+        kept.keep_parameters(layer, "data", ".after")
     # A copy goes forward again: neither a running mean moves nor does a generator draw.
-    keep("loss.after", copy.deepcopy(loss)(copy.deepcopy(net)(arrays["input"]), target))
-    return Trace(
-        tuple(_describe(layer) for layer in layers), repr(loss), type(optimizer).__name__, optimizer.lr, arrays
-    )
+    kept.keep("loss.after", copy.deepcopy(loss)(copy.deepcopy(net)(kept.arrays["input"]), target))
+    described = tuple(_describe(layer) for layer in layers)
+    return Trace(described, repr(loss), type(optimizer).__name__, optimizer.lr, kept.arrays)
+
+
+class _Kept(NamedTuple):
+    """Copies of arrays, by their names in a :class:`Trace`."""
+
+    arrays: dict[str, NDArray[Any]]
+
+    def keep(self, name: str, array: ArrayLike) -> None:
+        self.arrays[name] = np.array(array)
+
+    def keep_parameters(self, layer: Layer, which: str, suffix: str) -> None:
+        """The ``data`` or the ``grad`` of each of the layer's parameters."""
+        for name, p in layer.named_parameters():
+            self.keep(f"{layer.name}.{name}{suffix}", getattr(p, which))
+
+
+def _forward(layers: Sequence[Layer], output: FloatArray, kept: _Kept) -> FloatArray:
+    for layer in layers:
+        kept.keep_parameters(layer, "data", "")
+        output = layer.forward(output)
+        kept.keep(f"{layer.name}.output", output)
+    return output
+
+
+def _loss(loss: Loss, output: FloatArray, target: NDArray[Any], kept: _Kept) -> None:
+    terms = copy.deepcopy(loss)
+    terms.reduction = "none"
+    kept.keep("loss.terms", terms(output, target))
+    if isinstance(loss, CrossEntropyLoss):
+        kept.keep("loss.softmax", softmax(output))
+    kept.keep("loss", loss(output, target))
+
+
+def _backward(layers: Sequence[Layer], gradient: FloatArray, kept: _Kept) -> None:
+    for layer in reversed(layers):
+        kept.keep(f"{layer.name}.output.grad", gradient)
+        gradient = layer.backward(gradient)
+        kept.keep_parameters(layer, "grad", ".grad")
+    kept.keep("input.grad", gradient)
 
 
 def _describe(layer: Layer) -> LayerRecord:

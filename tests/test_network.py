@@ -298,3 +298,24 @@ def test_a_parameter_keeps_an_array_that_an_optimizer_can_walk_and_copies_any_ot
 def test_a_parameter_of_another_dtype_is_refused(data):
     with pytest.raises(TypeError, match="Parameter: data: expected an array of float32 or float64"):
         nn.Parameter(data)
+
+
+def test_an_integer_array_for_a_parameter_is_refused_with_a_remedy_that_works():
+    p = nn.Parameter(np.zeros(3))
+    with pytest.raises(TypeError, match=r"float64, got int64; convert it with .astype\(numpy.float64\)$"):
+        p.data = np.arange(3, dtype=np.int64)
+    with pytest.raises(TypeError, match=r"or the whole network with .to\(numpy.float32\)$"):
+        p.data = np.zeros(3, np.float32)
+
+
+@pytest.mark.parametrize("activation", [nn.PReLU, nn.PReLU(), "prelu"], ids=["class", "layer", "name"])
+def test_the_activation_of_an_mlp_has_its_dtype(activation):
+    net = nn.MLP([2, 3, 1], activation=activation, rng=0, dtype=np.float64)
+    assert net(np.ones((4, 2))).dtype == np.float64
+    assert {p.dtype for p in net.parameters()} == {np.dtype(np.float64)}
+
+
+@pytest.mark.parametrize("activation", [np.tanh, nn.activations.relu])
+def test_a_function_as_the_activation_of_an_mlp_is_refused(activation):
+    with pytest.raises(TypeError, match="activation: expected a name, a layer or what makes a layer"):
+        nn.MLP([2, 3, 1], activation=activation)

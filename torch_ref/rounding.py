@@ -39,7 +39,7 @@ class Rounded:
 
     def __init__(self, value: ArrayLike, error: ArrayLike = 0.0, *, dtype: DTypeLike) -> None:
         self.value: Array = np.asarray(value, np.float64)
-        # No number (0 times inf, say) means that nothing is known of the error.
+        # NaN (0 times inf, say) means that nothing is known of the error.
         known = np.where(np.isnan(error), np.inf, np.asarray(error, np.float64))
         self.error: Array = np.broadcast_to(known, self.value.shape)
         self.dtype = np.dtype(dtype)

@@ -104,6 +104,26 @@ def make_update(
     if amp and dtype != torch.float32:
         raise ValueError(f"amp: expected a model in float32, got one in {dtype}")
 
+    forward = _make_forward(model, loss, device, amp=amp, compile=compile)
+
+    def update(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        optimizer.zero_grad()
+        if epsilon is None:
+            output, value = forward(x, y)
+            value.backward()
+        else:
+            output, value = _adversarial_gradients(model, forward, x, y, epsilon)
+        if max_norm is not None:
+            torch.nn.utils.clip_grad_norm_(parameters, max_norm)
+        optimizer.step()
+        return value.detach(), output.detach()
+
+    return update
+
+
+def _make_forward(model: torch.nn.Module, loss: LossFunction, device: str, *, amp: bool, compile: bool) -> StepFunction:
+    """The output and the loss of a batch, as :func:`make_update` has them computed."""
+
     def forward(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         # Without autocast's cache of parameters in bfloat16: within another autocast it would outlive the step that
         # changes them, and a captured graph would read it for good.
@@ -119,29 +139,23 @@ def make_update(
             # The compiler asks where CUDA is also for the CPU alone, and this is where that is warned of.
             logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)
         forward = torch.compile(forward, dynamic=False)
+    return forward
 
-    def update(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-        optimizer.zero_grad()
-        if epsilon is None:
-            output, value = forward(x, y)
-            value.backward()
-        else:
-            original = x.detach().requires_grad_()
-            # Of several processes, only the second backward pass exchanges the gradients, which are then of both.
-            with model.no_sync() if isinstance(model, DistributedDataParallel) else nullcontext():
-                first = 0.5 * forward(original, y)[1]
-                first.backward()
-            assert original.grad is not None
-            output, second = forward(perturb(x, original.grad, epsilon), y)
-            second = 0.5 * second
-            second.backward()
-            value = first + second
-        if max_norm is not None:
-            torch.nn.utils.clip_grad_norm_(parameters, max_norm)
-        optimizer.step()
-        return value.detach(), output.detach()
 
-    return update
+def _adversarial_gradients(
+    model: torch.nn.Module, forward: StepFunction, x: Tensor, y: Tensor, epsilon: float
+) -> tuple[Tensor, Tensor]:
+    """Leave the gradients of :class:`numpy_nn.AdversarialTraining`; the output at the batch moved, and its loss."""
+    original = x.detach().requires_grad_()
+    # Of several processes, only the second backward pass exchanges the gradients, which are then of both.
+    with model.no_sync() if isinstance(model, DistributedDataParallel) else nullcontext():
+        first = 0.5 * forward(original, y)[1]
+        first.backward()
+    assert original.grad is not None
+    output, second = forward(perturb(x, original.grad, epsilon), y)
+    second = 0.5 * second
+    second.backward()
+    return output, first + second
 
 
 def make_step(

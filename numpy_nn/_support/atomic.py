@@ -19,7 +19,7 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     """
     shown = os.fspath(path)
     try:
-        with _replacing(os.path.abspath(shown)) as file:
+        with _replacing(os.path.abspath(os.fsdecode(path))) as file:
             yield file
     except OSError as error:
         if error.errno is None:

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from numpy_nn._support.atomic import atomic_write
+from numpy_nn._support.checks import no_tensor
 
 MARK = "numpy_nn.format"
 VERSION = 1
@@ -35,7 +36,7 @@ def read(path: str | os.PathLike[str]) -> dict[str, NDArray[Any]]:
 
     ValueError, naming the file, if it is no whole file that :func:`write` made; OSError if it cannot be read.
     """
-    content = io.BytesIO(Path(path).read_bytes())
+    content = io.BytesIO(Path(os.fsdecode(path)).read_bytes())
     try:
         check_zip(content)
         with np.load(content, allow_pickle=False) as archive:
@@ -78,11 +79,7 @@ def check_matches(state: Mapping[str, NDArray[Any]], own: Mapping[str, NDArray[A
     TypeError for a tensor of torch's: in square layers nothing else would tell that its weights are transposed.
     """
     for name, array in state.items():
-        if type(array).__module__.split(".")[0] == "torch":
-            raise TypeError(
-                f"{name}: expected an array, got a tensor of torch's, whose weights lie the other way round; "
-                "torch_ref.from_torch makes a network of a torch.nn.Sequential"
-            )
+        no_tensor(array, name)
     problems = [f"{name} is missing" for name in own if name not in state]
     problems += [f"{name} is unexpected" for name in state if name not in own]
     for name, array in own.items():

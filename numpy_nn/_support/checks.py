@@ -31,7 +31,8 @@ def float_array(x: ArrayLike, name: str) -> FloatArray:
     """``x`` as an array, which must hold float32 or float64 in native byte order; it is not copied if it is one."""
     array = np.asarray(x)
     if not is_float(array.dtype):
-        raise TypeError(f"{name}: expected an array of float32 or float64, got {_describe(x, array)}")
+        remedy = "; .astype(numpy.float32) makes one" if isinstance(x, np.ndarray) and array.dtype.kind in "iuf" else ""
+        raise TypeError(f"{name}: expected an array of float32 or float64, got {_describe(x, array)}{remedy}")
     return array
 
 
@@ -41,6 +42,24 @@ def same_dtype(x: ArrayLike, dtype: np.dtype[Any], name: str) -> FloatArray:
     if array.dtype != dtype:
         raise TypeError(f"{name}: expected {dtype}, got {array.dtype}; convert it with .astype(numpy.{dtype})")
     return array
+
+
+def no_tensor(value: object, name: str) -> None:
+    """TypeError for a tensor of torch's: in square layers nothing else would tell that its weights are transposed.
+
+    What ``tensor.numpy()`` makes is one too, unless it has a single axis, or is transposed.
+    """
+    turned = "whose weights lie the other way round; "
+    if _is_tensor(value):
+        remedy = "torch_ref.from_torch makes a network of a torch.nn.Sequential, and tensor.numpy().T turns one weight"
+        raise TypeError(f"{name}: expected an array, got a tensor of torch's, {turned}{remedy}")
+    if isinstance(value, np.ndarray) and value.ndim == 2 and value.flags.c_contiguous and _is_tensor(value.base):
+        remedy = "give its .T, or, if it is turned already, a copy"
+        raise TypeError(f"{name}: expected an array, got one that is a tensor of torch's, {turned}{remedy}")
+
+
+def _is_tensor(value: object) -> bool:
+    return type(value).__module__.split(".")[0] == "torch"
 
 
 def label_array(y: ArrayLike, name: str) -> NDArray[np.integer[Any]]:

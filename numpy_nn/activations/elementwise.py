@@ -161,7 +161,7 @@ def prelu(x: ArrayLike, weight: ArrayLike, out: Out = None, work: Work = None) -
 
 
 def prelu_derivative(x: ArrayLike, weight: ArrayLike, out: Out = None, work: Work = None) -> FloatArray:
-    """The derivative by x: 1 for x > 0, weight for x <= 0. The one by weight is min(x, 0)."""
+    """The derivative with respect to x: 1 for x > 0, weight for x <= 0. That with respect to weight is min(x, 0)."""
     x, out, work = prepare(x, out, work)
     return _two_slopes_derivative(x, _slope(x, weight), out, work)
 

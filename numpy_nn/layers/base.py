@@ -88,7 +88,8 @@ class Layer(Composition, metaclass=LayerType):
     _in_backward = False
 
     def __init__(self) -> None:
-        """Nothing: a layer of your own may leave ``super().__init__()`` out."""
+        # Nothing: a layer of your own may leave super().__init__() out.
+        pass
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)

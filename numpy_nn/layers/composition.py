@@ -5,7 +5,8 @@ from __future__ import annotations
 import inspect
 import os
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections import UserDict, UserList, deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, ClassVar, Self
 
@@ -21,8 +22,9 @@ class Composition:
     """A tree of layers, each of which holds parameters, buffers and further layers.
 
     A parameter or a layer is one that is an attribute, or that stands in a list, tuple or dict which is one. Where an
-    element of such a list is replaced, ``parameters()`` sees it when it is called next. Names are
-    paths, as in torch: "weight", "fc.weight", "blocks.0.fc.weight". What stands in two places is found at the first.
+    element of such a list is replaced, ``parameters()`` sees it when it is called next; TypeError for one in a set, a
+    deque or an array. Names are paths, as in torch: "weight", "fc.weight", "blocks.0.fc.weight". What stands in two
+    places is found at the first.
     ``buffers`` names the attributes that are arrays of the state which are not learned.
     """
 
@@ -30,6 +32,11 @@ class Composition:
     # Of a class, so that a layer of one's own that forgets super().__init__() has them too.
     training: bool = True
     name: str = ""  # its place in the network, such as "0" or "2.1"; the network fills it in
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        if cls.__dict__.get("__slots__"):
+            raise TypeError(f"{cls.__name__}: expected no __slots__, in which no parameter or layer would be found")
 
     def __setattr__(self, name: str, value: Any) -> None:
         old = self.__dict__.get(name)
@@ -224,6 +231,8 @@ class Composition:
 NOT_COPIED = ("saved", "_output", "_work", "_vector")
 # What may be, or hold, a parameter or a layer.
 HELD = (Parameter, Composition, list, tuple, dict)
+# Not searched for them, so that what stands there is refused: not all of these have an order, or names.
+NOT_SEARCHED = (set, frozenset, deque, UserList, UserDict, np.ndarray)
 ONE_AT_A_TIME = threading.RLock()
 
 
@@ -244,3 +253,12 @@ def _found(container: Any, kind: type) -> Iterator[tuple[str, Any]]:
             yield str(name), value
         elif isinstance(value, (list, tuple, dict)):
             yield from ((f"{name}.{inner}", found) for inner, found in _found(value, kind))
+        elif isinstance(value, NOT_SEARCHED) and any(isinstance(item, kind) for item in _items(value)):
+            held = type(value).__name__
+            raise TypeError(f"{name}: expected a list, tuple or dict of parameters and layers, got a {held} of them")
+
+
+def _items(value: Any) -> Iterable[Any]:
+    if isinstance(value, np.ndarray):
+        return value.flat if value.dtype == object else ()
+    return value.values() if isinstance(value, Mapping) else value

@@ -1,4 +1,4 @@
-"""The losses, each a number that says how far off the outputs are, and its gradient by them."""
+"""The losses, each a number that says how far off the outputs are, and its gradient with respect to them."""
 
 from numpy_nn.losses.base import Loss, Score
 from numpy_nn.losses.mse import MSELoss

@@ -2,7 +2,8 @@
 
 ``loss(output, target)`` returns a Python float for ``reduction="mean"`` and "sum", an array with one entry for each
 term for "none". ``loss.backward()`` then returns dL/d(output), in the shape and dtype of the output. With "none" it
-takes the gradient of each term, ones if none is given; else it takes none. What is returned is the caller's.
+takes the gradient of each term, ones if none is given; else it takes none. What is returned is the caller's. What is
+given stays the caller's as well, but must stay as it is until the backward call, which reads it again.
 
 TypeError is raised for outputs that are not float32 or float64 and for targets of the wrong kind, ValueError for an
 empty batch, shapes that do not fit, labels out of range, and ``backward()`` before a forward call.

@@ -14,8 +14,8 @@ from numpy_nn.losses.base import Loss, same_shape
 class PerceptronLoss(Loss):
     """max(0, -y f) for outputs f and targets y in {-1, +1} of one shape: the hinge at zero.
 
-    The derivative by f is -y where y f <= 0, else 0. At the kink, f = 0, it is -y, not 0, so that one step of SGD
-    with batch size 1 is Rosenblatt's update, which counts f = 0 as a mistake.
+    The derivative with respect to f is -y where y f <= 0, else 0. At the kink, f = 0, it is -y, not 0, so that one
+    step of SGD with batch size 1 is Rosenblatt's update, which counts f = 0 as a mistake.
     """
 
     def terms(self, f: FloatArray, y: NDArray[Any]) -> FloatArray:

@@ -23,7 +23,7 @@ class RMSprop(Optimizer):
         b <- mu b + g / s,  p <- p - lr b if mu > 0
 
     With ``centered``, gradients that hardly change leave a difference v - m^2 that is mostly rounding and may be
-    negative: the root is then no number, as in torch. ValueError for a negative or non-finite setting.
+    negative: the root is then NaN, as in torch. ValueError for a negative or non-finite setting.
     """
 
     alpha = Setting[float]()

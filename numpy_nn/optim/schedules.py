@@ -260,7 +260,7 @@ class ReduceLROnPlateau:
         self.t = 0
 
     def step(self, metrics: float) -> None:
-        """Take the metric of one more epoch, which may be no number: that is no better."""
+        """Take the metric of one more epoch, which may be NaN: that is no better."""
         value = float(metrics)
         self.t += 1
         if self._is_better(value):

@@ -62,7 +62,7 @@ class EarlyStopping(Callback):
             for name, array in self._pairs(progress.net):
                 self.best_state[name][...] = array
         progress.stop = progress.stop or self._is_over(epoch.epoch)
-        # Without a best epoch, as where every value is no number, there is nothing to go back to.
+        # Without a best epoch, as where every value is NaN, there is nothing to go back to.
         if self.best_epoch and (progress.stop or epoch.epoch == progress.epochs):
             for name, array in self._pairs(progress.net):
                 array[...] = self.best_state[name]

@@ -1,6 +1,7 @@
 """What a layer is made of: layers and parameters found inside it, and what happens when they change."""
 
 import copy
+from collections import UserDict, UserList, deque
 
 import numpy as np
 import pytest
@@ -172,3 +173,55 @@ def test_max_norm_leaves_frozen_weights_alone():
         callbacks=[nn.MaxNorm(1e-3)],
     )
     np.testing.assert_array_equal(net[0].weight.data, kept)
+
+
+def object_array(items):
+    array = np.empty(len(items), object)
+    array[:] = items
+    return array
+
+
+class Holding(nn.Layer):
+    """A layer that keeps what it is given, as it is."""
+
+    def __init__(self, kept):
+        self.kept = kept
+
+
+@pytest.mark.parametrize(
+    "kind", [set, frozenset, deque, UserList, lambda items: UserDict(enumerate(items)), object_array]
+)
+@pytest.mark.parametrize("item", [nn.Parameter(np.ones(2)), nn.ReLU()], ids=["parameter", "layer"])
+def test_parameters_and_layers_where_they_would_not_be_found_are_refused(kind, item):
+    layer = Holding(kind([item]))
+    with pytest.raises(TypeError, match="kept: expected a list, tuple or dict of parameters and layers, got a "):
+        list(layer.named_modules() if isinstance(item, nn.Layer) else layer.named_parameters())
+    assert list(Holding(kind([1.0])).named_parameters()) == []
+
+
+def test_slots_are_refused_as_nothing_would_be_found_in_them():
+    with pytest.raises(TypeError, match="Slotted: expected no __slots__, in which no parameter or layer"):
+
+        class Slotted(nn.Layer):
+            __slots__ = ("inner",)
+
+
+def test_an_optimizer_follows_a_parameter_that_is_replaced_in_a_list():
+    class Gain(nn.Layer):
+        def __init__(self):
+            self.gains = [nn.Parameter(np.ones(3))]
+
+        def forward(self, x):
+            return x * self.gains[0].data
+
+        def backward(self, grad_output):
+            self.gains[0].grad = (grad_output * self.saved).sum(axis=0)
+            return grad_output * self.gains[0].data
+
+    net = nn.Sequential(Gain())
+    optimizer = nn.SGD(net.parameters(), 1.0)
+    net[0].gains[0] = nn.Parameter(np.full(3, 5.0))
+    net(np.ones((2, 3)))
+    net.backward(np.ones((2, 3)))
+    optimizer.step()
+    np.testing.assert_array_equal(net[0].gains[0].data, 3.0)

@@ -35,15 +35,15 @@ def test_value_and_gradient_equal_torch_within_the_derived_bound(data, shape, dt
 
 
 @given(data=st.data(), shape=sizes, dtype=our.dtypes)
-def test_the_upstream_gradient_of_the_terms_multiplies_each(data, shape, dtype):
+def test_the_gradient_of_the_terms_multiplies_each(data, shape, dtype):
     output = data.draw(our.float_arrays(shape, dtype, limit=10.0, laid_out=False))
     loss, target = data.draw(our.losses_with_targets(shape, dtype))
     loss.reduction = "none"
     terms = loss(output, target).copy()
     plain = loss.backward().copy()
-    upstream = np.random.default_rng(0).standard_normal(terms.shape).astype(dtype)
-    expected = plain * upstream.reshape(upstream.shape + (1,) * (plain.ndim - upstream.ndim))
-    np.testing.assert_array_equal(loss.backward(upstream), expected)
+    grad_output = np.random.default_rng(0).standard_normal(terms.shape).astype(dtype)
+    expected = plain * grad_output.reshape(grad_output.shape + (1,) * (plain.ndim - grad_output.ndim))
+    np.testing.assert_array_equal(loss.backward(grad_output), expected)
 
 
 @given(data=st.data(), shape=sizes)
@@ -183,7 +183,7 @@ def test_bad_input_is_named(call, error, message):
         call()
 
 
-def test_an_upstream_gradient_that_does_not_fit_is_refused():
+def test_a_gradient_of_the_terms_that_does_not_fit_is_refused():
     loss = nn.MSELoss()
     loss(ones(2), ones(2))
     with pytest.raises(ValueError, match='"none" only, not "mean"'):

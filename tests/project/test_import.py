@@ -62,10 +62,13 @@ def test_numpy_is_loaded_with_the_first_public_name():
 
 def test_the_public_names_are_those_that_the_package_shows_to_a_type_checker():
     tree = ast.parse(Path(nn.__file__).read_text(encoding="utf-8"))
-    (block,) = (node for node in tree.body if isinstance(node, ast.If))
+    block, hidden = (node for node in tree.body if isinstance(node, ast.If))
     shown = [alias.name for node in block.body if isinstance(node, ast.ImportFrom) for alias in node.names]
     assert sorted(shown) == sorted(nn.__all__)
-    assert {*nn.__all__} <= {*dir(nn)}
+    # A __getattr__ would have a type checker take any name, nn.Linera too.
+    assert ast.unparse(hidden.test) == "not TYPE_CHECKING"
+    assert [node.name for node in hidden.body if isinstance(node, ast.FunctionDef)] == ["__getattr__"]
+    assert {*nn.__all__, "layers", "losses", "optim", "training", "data"} <= {*dir(nn)}
     for name in shown:
         assert getattr(nn, name) is not None
     with pytest.raises(AttributeError, match=r"module 'numpy_nn' has no attribute 'Liner'"):

@@ -195,3 +195,12 @@ def test_the_format_has_a_number_that_files_keep(tmp_path):
         assert archive["numpy_nn.format"] == 1
     np.savez(tmp_path / "by-hand.npz", **{"numpy_nn.format": np.int64(1), "a": np.arange(3)})
     np.testing.assert_array_equal(checkpoint.read(tmp_path / "by-hand.npz")["a"], np.arange(3))
+
+
+def test_a_path_may_be_bytes(tmp_path):
+    net = nn.MLP([2, 3], rng=0)
+    path = os.fsencode(tmp_path / "net.npz")
+    net.save(path)
+    other = nn.MLP([2, 3], rng=1)
+    other.load(path)
+    np.testing.assert_array_equal(other.parameters().data, net.parameters().data)

@@ -37,7 +37,7 @@ def loss_terms(loss: nn.Loss, o: Rounded, target: NDArray[Any]) -> tuple[Rounded
 
 
 def reduced_loss(loss: nn.Loss, o: Rounded, target: NDArray[Any]) -> tuple[Rounded, Rounded]:
-    """The loss after its reduction, and its gradient by the output (for "none": that of the sum)."""
+    """The loss after its reduction, and its gradient with respect to the output (for "none": that of the sum)."""
     terms, gradient = loss_terms(loss, o, target)
     if loss.reduction == "none":
         return terms, gradient

@@ -33,9 +33,30 @@ EXAMPLES = (
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     """The options of the command line."""
+    made = _options()
+    args = made.parse_args(arguments)
+    most = args.threads.most or usable_cores()
+    args.counts = counts_up_to(most) if args.threads.auto else (most,)
+    if args.sizes is None and (args.kind or args.batch):
+        made.error(f"argument --{'kind' if args.kind else 'batch'}: expected --sizes with it")
+    if args.init and not args.mine:
+        made.error("argument --init: expected --mine with it")
+    if args.profile and not args.mine:
+        made.error("argument --profile: expected --mine with it")
+    args.mine_name, args.mine_words = None, [args.mine, *args.init]
+    return args
+
+
+def _options() -> Parser:
     about = "; ".join(f"{suite.name}: {suite.about}" for suite in SUITES.values())
     made = Parser("benchmark", __doc__, prog=program("benchmark"), epilog=f"Suites: {about}.", examples=EXAMPLES)
     made.add_argument("--suite", choices=tuple(SUITES), default="quick", help="which cases (default: quick)")
+    _say_what_is_timed(made)
+    _say_how(made)
+    return made
+
+
+def _say_what_is_timed(made: Parser) -> None:
     own = "one network of your own instead of a suite"
     made.add_argument("--sizes", type=sizes("784,64,10"), metavar="N,N[,N...]", help=own)
     kinds = f"with --sizes: what to time, out of {', '.join(KINDS)} (default: step)"
@@ -57,6 +78,9 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     )
     profile = "with --mine: what its step is made of, beside ours, and what to change first; nothing else is timed"
     made.add_argument("--profile", action="store_true", help=profile)
+
+
+def _say_how(made: Parser) -> None:
     made.add_argument("--gpu", action="store_true", help="torch on CUDA too; all results go into runs/")
     made.add_argument("--rounds", type=number(int, 1), default=9, metavar="N", help="turns of each engine (default: 9)")
     sample = "least length of a turn in milliseconds (default: 20)"
@@ -71,14 +95,3 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     for kind in ("json", "markdown", "png"):
         made.add_argument(f"--{kind}", type=Path, metavar="FILE", help=f"write the results as {kind}")
     made.add_argument("--blas", action="store_true", help="only show OpenBLAS's kernels and what each set gives")
-    args = made.parse_args(arguments)
-    most = args.threads.most or usable_cores()
-    args.counts = counts_up_to(most) if args.threads.auto else (most,)
-    if args.sizes is None and (args.kind or args.batch):
-        made.error(f"argument --{'kind' if args.kind else 'batch'}: expected --sizes with it")
-    if args.init and not args.mine:
-        made.error("argument --init: expected --mine with it")
-    if args.profile and not args.mine:
-        made.error("argument --profile: expected --mine with it")
-    args.mine_name, args.mine_words = None, [args.mine, *args.init]
-    return args

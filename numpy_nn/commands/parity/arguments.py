@@ -32,6 +32,25 @@ OPTIMIZERS = ("sgd", "momentum", "nesterov", "adam", "adamw")
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     """The options of the command line."""
+    parser = _options()
+    args = parser.parse_args(arguments)
+    # What stands there already is not overwritten by defaults.
+    args.given = vars(parser.parse_args(arguments, argparse.Namespace(**dict.fromkeys(vars(args)))))
+    _refuse_what_does_not_go_together(parser, args)
+    try:
+        from torch_ref.training import resolve_device
+
+        args.device = resolve_device(args.device)
+    except ModuleNotFoundError as error:
+        parser.error(
+            f"{error.name} is not installed, and it is what numpy_nn is compared with; pip install {error.name}"
+        )
+    except ValueError as error:
+        parser.error(f"argument --{error}")
+    return args
+
+
+def _options() -> Parser:
     parser = Parser("parity", __doc__, prog=program("parity"), examples=EXAMPLES)
     mine = parser.add_argument_group("a network of your own, beside torch; what is not said is what fits it")
     mine.add_argument("--mine", metavar="FILE:NAME", help="a class, an object, or two functions FILE:f,g")
@@ -58,29 +77,15 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--networks", type=number(int, 1), metavar="N", help="random ones, with all layers, losses and optimizers"
     )
-    args = parser.parse_args(arguments)
-    # What stands there already is not overwritten by defaults.
-    args.given = vars(parser.parse_args(arguments, argparse.Namespace(**dict.fromkeys(vars(args)))))
-    _refuse_what_does_not_go_together(parser, args)
+    return parser
+
+
+def _refuse_what_does_not_go_together(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
+    """The options of one's own network need it, and those of ours do not go with it; nor do some of ours together."""
     if args.label_smoothing and args.loss != "cross-entropy":
         parser.error(f"argument --label-smoothing: goes with --loss cross-entropy, not {args.loss}")
     if args.batch == 1 and args.batch_norm and len(args.sizes) > 2:
         parser.error("argument --batch: expected at least 2 rows with --batch-norm, which takes their variance")
-    try:
-        from torch_ref.training import resolve_device
-
-        args.device = resolve_device(args.device)
-    except ModuleNotFoundError as error:
-        parser.error(
-            f"{error.name} is not installed, and it is what numpy_nn is compared with; pip install {error.name}"
-        )
-    except ValueError as error:
-        parser.error(f"argument --{error}")
-    return args
-
-
-def _refuse_what_does_not_go_together(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
-    """The options of one's own network need it, and those of ours do not go with it."""
     if args.mine is None:
         if name := next((name for name in ("init", "theirs", "input") if getattr(args, name)), None):
             parser.error(f"argument --{name}: goes with --mine FILE:NAME")

@@ -36,16 +36,32 @@ def random_network(rng: np.random.Generator, dtype: Any = None) -> RandomNetwork
     batch, depth = int(rng.integers(1, 9)), int(rng.integers(1, 7))
     widths = [int(width) for width in rng.integers(1, 9, depth + 1)]
     training = rng.random() < 0.8
-    layers: list[nn.Layer] = []
     shape: tuple[int, ...] = (batch, widths[0])
+    layers: list[nn.Layer] = []
     if rng.random() < 0.1:
         layers.append(nn.Flatten())
         shape = (batch, 2, widths[0])
         widths[0] *= 2
+    layers += _random_layers(rng, widths, dtype, norms=batch > 1 or not training)
+    split = int(rng.integers(len(layers)))
+    if rng.random() < 0.1:
+        layers[split:] = [nn.Sequential(*layers[split:])]
+    net = nn.Sequential(*layers).train(training)
+    x = _random_numbers(rng, net, shape).astype(dtype)
+    states = [(layer.rng, layer.rng.bit_generator.state) for layer in net.modules() if isinstance(layer, nn.Dropout)]
+    output = net(x).astype(np.float64)
+    for generator, state in states:
+        generator.bit_generator.state = state
+    return RandomNetwork(net, x, *loss_at(rng, output))
+
+
+def _random_layers(rng: np.random.Generator, widths: list[int], dtype: Any, *, norms: bool) -> list[nn.Layer]:
+    """The Linear layers with what stands between them; BatchNorm1d only with ``norms``, as it needs two rows."""
+    layers: list[nn.Layer] = []
     for fan_in, fan_out in pairwise(widths):
         layers.append(nn.Linear(fan_in, fan_out, bool(rng.random() < 0.8), rng=rng, dtype=dtype))
         norm = rng.random()
-        if norm < 0.2 and (batch > 1 or not training):
+        if norm < 0.2 and norms:
             layers.append(nn.BatchNorm1d(fan_out, dtype=dtype))
         elif norm > 0.9:
             layers.append(nn.LayerNorm(fan_out, dtype=dtype))
@@ -53,10 +69,11 @@ def random_network(rng: np.random.Generator, dtype: Any = None) -> RandomNetwork
             layers.append(activation(rng, fan_out, dtype))
         if rng.random() < 0.2:
             layers.append(nn.Dropout(float(rng.choice([0.0, 0.2, 0.5, 1.0])), rng=rng))
-    split = int(rng.integers(len(layers)))
-    if rng.random() < 0.1:
-        layers[split:] = [nn.Sequential(*layers[split:])]
-    net = nn.Sequential(*layers).train(training)
+    return layers
+
+
+def _random_numbers(rng: np.random.Generator, net: nn.Sequential, shape: tuple[int, ...]) -> Array:
+    """A batch of that shape; the network's parameters are moved as well."""
     x = rng.standard_normal(shape)
     parameters = net.parameters()
     parameters.data[:] += 0.3 * rng.standard_normal(parameters.size)
@@ -69,12 +86,7 @@ def random_network(rng: np.random.Generator, dtype: Any = None) -> RandomNetwork
     elif kind < 0.5:
         for p in parameters:
             p.data *= 10.0 ** rng.uniform(-6.0, 6.0)
-    x = x.astype(dtype)
-    states = [(layer.rng, layer.rng.bit_generator.state) for layer in net.modules() if isinstance(layer, nn.Dropout)]
-    output = net(x).astype(np.float64)
-    for generator, state in states:
-        generator.bit_generator.state = state
-    return RandomNetwork(net, x, *loss_at(rng, output))
+    return x
 
 
 def activation(rng: np.random.Generator, width: int, dtype: Any) -> nn.Layer:

@@ -20,7 +20,7 @@ Array = NDArray[Any]
 
 
 class Numerical(NamedTuple):
-    """The numerical derivative by each entry of an array, and its bound.
+    """The numerical derivative with respect to each entry of an array, and its bound.
 
     Where ours is another, as at a kink, ``sides`` maps row and column, as "0,3", to the derivatives on the left and on
     the right and their bound.

@@ -68,7 +68,7 @@ def _epsilon(e: Evidence, goal: Array, softmax: Array) -> Iterator[Prediction]:
 
 
 def _fused(e: Evidence) -> Iterator[Prediction]:
-    """For a loss of probabilities: its gradient by the scores that softmax or sigmoid made them of."""
+    """For a loss of probabilities: its gradient with respect to the scores that softmax or sigmoid made them of."""
     p, n = e.x, e.truth
     formula = "that by the scores z, for probabilities sigmoid(z): the numerical one times p (1 - p)"
     yield Prediction("fused_activation", formula, n * p * (1.0 - p))
