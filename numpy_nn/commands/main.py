@@ -31,6 +31,9 @@ def _command(about: str, room: str, *needs: str) -> Command:
 COMMANDS = {
     "gradcheck": _command("are the gradients of my code right, and if not, what is wrong?", "gradcheck"),
     "trace": _command("show a training step, number by number, as a page for the browser", "trace"),
+    "exercise": Command(
+        "is my answer to a lesson's exercise right?", "numpy_nn.exercises.arguments", "numpy_nn.exercises.command"
+    ),
     "fetch-mnist": Command("get MNIST into data/", "numpy_nn.commands.fetch_mnist", "numpy_nn.commands.fetch_mnist"),
     "parity": _command("are these the numbers of torch?", "parity"),
     "benchmark": _command("how fast is it, beside torch and others?", "benchmark", "rich", "threadpoolctl"),

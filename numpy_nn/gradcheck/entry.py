@@ -12,10 +12,10 @@ from numpy_nn.gradcheck.judging import computes_in, diagnosis, judge, name_worst
 from numpy_nn.gradcheck.measure.derivatives import Array
 from numpy_nn.gradcheck.measure.differences import Differences
 from numpy_nn.gradcheck.measure.evidence import Evidence
-from numpy_nn.gradcheck.measure.kinds import COARSE, ELSEWHERE, FLAT, LOST, OFF, Reason
+from numpy_nn.gradcheck.measure.kinds import COARSE, ELSEWHERE, FLAT, INDEPENDENT, LOST, OFF, Reason
 from numpy_nn.gradcheck.measure.points import Point, far_points, other_points
 from numpy_nn.gradcheck.measure.slopes import Mask
-from numpy_nn.gradcheck.measure.verdicts import examine, off_by, sizes
+from numpy_nn.gradcheck.measure.verdicts import examine, is_independent, off_by, sizes
 from numpy_nn.gradcheck.progress import Progress
 from numpy_nn.gradcheck.report import CLOSE, RIGHT, UNDECIDED, WRONG, Entry, GradientReport
 from numpy_nn.subjects.state import equal
@@ -28,6 +28,9 @@ ALL_UP_TO, SAMPLES = 200_000, 2_000
 # checked as fit, and no fewer than these: a share that is the same on every machine, as none by the clock would be.
 NUMBERS, FEW = 400_000_000, 20
 
+# Two backward passes may differ by this share of the largest entry: rounding of some thousand terms in another order.
+REORDERED = 2.0**-40
+
 # A gradient that is 0 at so many other points is that of a function that does not depend on the array.
 ENOUGH = 4
 
@@ -35,6 +38,7 @@ _WEAKER = {
     COARSE: "rounding hides all but a few digits, which agree",
     FLAT: "the output does not move beyond its rounding, nor would it by the claimed gradient",
     LOST: "the claimed gradient, or the function, has lost digits to cancellation; another formula could keep them",
+    INDEPENDENT: "the output does not depend on it, so that the gradient is 0: so is the claimed one, but for rounding",
     ELSEWHERE: "rounding hides the derivative here; the formula is right at a multiple of this input",
 }
 
@@ -100,7 +104,7 @@ def _entries(
                 "numbers of its own; keep what forward drew"
             )
             continue
-        if gradient is not None and not _equal(gradient, again[name]):
+        if gradient is not None and not _equal_but_for_rounding(gradient, again[name]):
             # A gradient that hangs on the calls before is wrong, one that varies by itself cannot be judged.
             x[...] = previous_x
             subject.gradients(previous_grad_output)
@@ -153,6 +157,7 @@ def _look_elsewhere(
         return
     elementwise = any(e.is_input and e.gradient is not None and e.differences.elementwise for _, e in judged)
     grad_output = next(iter(pending.values()))[1].grad_output
+    pending = {name: found for name, found in pending.items() if not found[1].independent}
     vacuous = {name for name, (entry, e) in pending.items() if entry.verdict == RIGHT and not np.any(e.gradient)}
     seen: dict[str, list[Found]] = {name: [] for name in vacuous}
     share = max(evidence.differences.seen_coarseness for _, evidence in judged)
@@ -176,6 +181,8 @@ def _look_elsewhere(
             subject.notes.append(f"{entry.name}: 0 at every coordinate here; judged by other inputs, where it is right")
         elif len(seen[name]) >= ENOUGH and set(seen[name]) == {Found.NOTHING}:
             subject.notes.append(f"{entry.name}: 0 here and wherever else it was looked at, claimed and numerical")
+        elif is_independent(pending[name][1]):
+            subject.notes.append(f"{entry.name}: {_WEAKER[INDEPENDENT]}")
         else:
             entry.verdict, entry.reason = UNDECIDED, str(Reason.VACUOUS)
 
@@ -218,6 +225,14 @@ def _equal(first: Array | None, second: Array | None) -> bool:
     return first is not None and second is not None and equal(first, second)
 
 
+def _equal_but_for_rounding(first: Array, second: Array | None) -> bool:
+    """Whether they differ by no more than sums do that are added up in another order, as that of a set."""
+    if second is None or first.shape != second.shape:
+        return False
+    with np.errstate(invalid="ignore"):
+        return bool(np.abs(first - second).max(initial=0.0) <= REORDERED * np.abs(first).max(initial=0.0))
+
+
 def _adds_up(first: Array, second: Array | None, previous: Array | None) -> bool:
     """Whether each call adds its gradient to that of the call before."""
     if second is None or previous is None or not first.shape == second.shape == previous.shape:
@@ -241,6 +256,7 @@ def _entry(evidence: Evidence, name: str, samples: Any) -> Entry:
     slopes, status = examine(evidence, mask)
     progress.close()
     judge(entry, evidence, slopes, status)
+    evidence.independent = bool((status == INDEPENDENT).any())
     if entry.verdict == RIGHT and (status == COARSE).any() and evidence.differences.coarseness:
         with np.errstate(divide="ignore", invalid="ignore"):
             entry.digits = float(-np.log10((slopes.bound / sizes(slopes))[status == COARSE].max()))

@@ -56,13 +56,14 @@ def _agreement_of(subject: Subject, grad_output: Array, shaped: Mapping[str, NDA
 
 
 def _other_inputs(subject: Subject) -> Iterator[dict[str, Array]]:
-    """The input with its signs turned round, and random ones of size 1 and larger."""
+    """The input with its signs turned round, larger, and random ones of size 1 and larger."""
     x = subject.arrays.get(subject.input)
     if x is None:
         return
     rng = np.random.default_rng(3)
-    yield {subject.input: -x}
-    for size in (1.0, 30.0):
+    for factor in (-1.0, 4.0, -4.0):
+        yield {subject.input: factor * x}
+    for size in (1.0, 1.0, 1.0, 30.0):
         yield {subject.input: size * rng.standard_normal(x.shape)}
 
 

@@ -105,6 +105,7 @@ class Arguments:
     def _refuse_missing_targets(self, wanted: Sequence[str]) -> None:
         """TypeError for a backward pass that takes targets in the place of a gradient, where none were given."""
         asked = [name for name in wanted if name not in self.inputs and names.role_in_loss(name) == names.TARGET]
+        asked = [name for name in asked if plainly(name) or len(wanted) > 1]  # backward(d) may want its gradient
         if asked and not any(self._role(name) == GRADS for name in wanted):
             raise TypeError(f"{self.label} takes {asked[0]}: pass the targets too, check_gradients(net, x, targets)")
 

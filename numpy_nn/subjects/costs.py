@@ -16,8 +16,11 @@ from numpy_nn.subjects.names import positional
 Cost = Callable[[NDArray[Any], NDArray[Any]], Any]
 
 
-def usual_costs(rows: int) -> Iterator[tuple[str, Cost]]:
-    """The losses of courses and books, with n samples: squared errors and cross-entropies of probabilities."""
+def usual_costs(samples: Sequence[int]) -> Iterator[tuple[str, Cost]]:
+    """The losses of courses and books: squared errors and cross-entropies of probabilities.
+
+    ``samples`` are the numbers that n may be: samples are in rows, or in columns.
+    """
     sums: list[tuple[str, Cost]] = [
         ("sum((a - y)^2) / 2", lambda a, y: 0.5 * np.sum((a - y) ** 2)),
         ("sum((a - y)^2)", lambda a, y: np.sum((a - y) ** 2)),
@@ -26,9 +29,22 @@ def usual_costs(rows: int) -> Iterator[tuple[str, Cost]]:
         ("-sum(log a[label])", lambda a, y: -np.sum(np.log(_of_labels(a, y)))),
     ]
     yield from sums
-    for formula, cost in sums:
-        yield f"{formula} / n", _divided(cost, rows)
+    for n in dict.fromkeys(samples):
+        for formula, cost in sums:
+            yield f"{formula} / n, with n = {n}", _divided(cost, n)
     yield "mean((a - y)^2)", lambda a, y: np.mean((a - y) ** 2)
+
+
+def cost_beside(function: Callable[..., Any]) -> tuple[str, Cost] | None:
+    """The loss of an output and targets in the module of a function, with its name; None if there is not one alone."""
+    function = getattr(function, "__func__", function)
+    own = getattr(function, "__globals__", {})
+    found = {}
+    for name, value in own.items():
+        spec = positional(value) if inspect.isfunction(value) and value.__module__ == function.__module__ else None
+        if spec is not None and len(spec[0]) == 2 and names.is_loss(name) and value is not function:
+            found[name] = value
+    return next(iter(found.items())) if len(found) == 1 else None
 
 
 def _divided(cost: Cost, by: int) -> Cost:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial, wraps
 from typing import Any
 
@@ -31,6 +31,36 @@ class Dressed:
 
     def __call__(self, *arguments: Any) -> Any:
         return self._function(*arguments)
+
+
+class Chain:
+    """Layers one after the other, as one: those of a list, or of a list of pairs such as (layer, activation)."""
+
+    def __init__(self, layers: Sequence[Any]) -> None:
+        self.layers = layers
+
+    def forward(self, x: Any) -> Any:
+        """Through all of them; a layer whose forward pass returns nothing keeps its ``output``."""
+        for layer in flat_layers(self.layers):
+            forward = in_training(names.passes(layer)[0])
+            result = forward(x)
+            x = names.kept(layer, names.OUTPUTS) if result is None else result
+        return x
+
+    def backward(self, grad_output: Any) -> Any:
+        """Back through all of them; of a tuple the first is the gradient of the input."""
+        for layer in reversed(flat_layers(self.layers)):
+            backward = names.passes(layer)[1]
+            assert backward is not None
+            result = backward(grad_output)
+            result = names.kept(layer, names.INPUT_GRADIENTS) if result is None else result
+            grad_output = result[0] if isinstance(result, tuple) else result
+        return grad_output
+
+
+def flat_layers(layers: Any) -> list[Any]:
+    """The layers in a list of layers and of lists of them."""
+    return [one for part in layers for one in (flat_layers(part) if isinstance(part, (tuple, list)) else [part])]
 
 
 def with_context(forward: Any) -> Any:

@@ -44,12 +44,17 @@ _RATES = words("lr learning_rate learningrate learn_rate learnrate l_rate lrate 
 
 FORWARDS = words(
     "forward forward_pass fprop feedforward feed_forward forward_propagation forward_prop forward_propagate "
-    "propagate apply predict fp fwd activate call function fn __call__"
+    "forwards forward_step propagate apply predict fp fwd ff activate call function fn f compute calculate calc value "
+    "__call__"
 )
 BACKWARDS = words(
     "backward backward_pass bprop backprop back_prop backpropagation backward_propagation back_propagation "
-    "backpropagate backward_prop backward_propagate back bp bwd bptt grad gradient derivative vjp prime"
+    "backpropagate back_propagate backward_prop backward_propagate backwards backward_step backward_propagate_error "
+    "back_propagate_error back bp bwd bptt grad gradient derivative vjp prime df f_prime deriv compute_grad "
+    "compute_gradient compute_gradients calc_grad calculate_gradient"
 )
+# By which of these words the names of two passes may differ.
+OPPOSITE = (("forward", "backward"), ("forward", "backprop"), ("fwd", "bwd"), ("fprop", "bprop"), ("feed", "back"))
 LOSSES = words(
     "loss compute_loss loss_function lossfunction cost compute_cost cost_function costfunction objective "
     "error loss_and_gradient loss_and_gradients loss_and_grad loss_and_grads"
@@ -187,8 +192,46 @@ def method(thing: Any, names: Sequence[str]) -> Callable[..., Any] | None:
     for name in names:
         if callable(found := getattr(thing, name, None)):
             return found
-    public = {plain(name): name for name in dir(thing) if not name.startswith("__")}
-    for name in names:
+    public = {_squeezed(name): name for name in dir(thing) if not name.startswith("__")}
+    for name in map(_squeezed, names):
         if name in public and callable(found := getattr(thing, public[name], None)):
             return found
     return None
+
+
+def passes(thing: Any) -> tuple[Callable[..., Any] | None, Callable[..., Any] | None]:
+    """The forward and the backward pass of an object, by the usual names, else by two names that differ in that word.
+
+    So ``model_forward`` goes with ``model_backward``; of several such pairs the one with the shortest name is meant.
+    """
+    found = method(thing, FORWARDS), method(thing, BACKWARDS)
+    if None not in found:
+        return found
+    public = {_squeezed(name): name for name in dir(thing) if not name.startswith("__")}
+    for name in sorted(public, key=len):
+        for forward, backward in OPPOSITE:
+            partner = name.replace(forward, backward)
+            if forward in name and partner in public:
+                pair = getattr(thing, public[name], None), getattr(thing, public[partner], None)
+                if all(map(callable, pair)):
+                    return pair
+    return found
+
+
+def kept(thing: Any, names: Sequence[str]) -> Any:
+    """What an object keeps under the first of these names that it has. AttributeError if it has none of them."""
+    own = {plain(name): name for name in getattr(thing, "__dict__", {})}
+    found = [own[name] for name in names if name in own]
+    if not found:
+        raise AttributeError(f"{type(thing).__name__} returns nothing and has no {names[0]}")
+    return getattr(thing, found[0])
+
+
+def is_loss(name: str) -> bool:
+    """Whether a function of this name is likely to compute a loss."""
+    return _squeezed(name) in map(_squeezed, LOSSES) or re.search(r"(^|_)(loss|cost)$", plain(name)) is not None
+
+
+def _squeezed(name: Any) -> str:
+    """The name in small letters without underscores, so that forwardPass is forward_pass."""
+    return plain(name).replace("_", "")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any
@@ -10,13 +11,14 @@ import numpy as np
 
 from numpy_nn.layers import Layer
 from numpy_nn.losses import Loss
+from numpy_nn.network import Sequential
 from numpy_nn.subjects import names
 from numpy_nn.subjects.agreement import Agreement, agreement
 from numpy_nn.subjects.calling import GRADS, Convention
 from numpy_nn.subjects.choosing import HOW, Code, Hints, chosen, made
 from numpy_nn.subjects.code import CodeSubject
-from numpy_nn.subjects.costs import LossOfOutput, usual_costs
-from numpy_nn.subjects.dressing import in_training, value_first, with_context
+from numpy_nn.subjects.costs import LossOfOutput, cost_beside, usual_costs
+from numpy_nn.subjects.dressing import Chain, flat_layers, in_training, value_first, with_context
 from numpy_nn.subjects.names import method, positional
 from numpy_nn.subjects.state import in_float64
 from numpy_nn.subjects.subject import Subject, SubjectError
@@ -30,6 +32,10 @@ def as_subject(target: Any, inputs: Sequence[Any], targets: Any, hints: Hints) -
     if isinstance(targets, np.ndarray) and targets.dtype == np.float32:
         targets = targets.astype(np.float64)
     if isinstance(target, (tuple, list)):
+        if target and all(isinstance(layer, Layer) for layer in flat_layers(target)):
+            return _of_object(in_float64(Sequential(*flat_layers(target))), inputs, targets, hints)
+        if target and all(map(_is_layer, flat_layers(target))):
+            return _of_object(in_float64(Chain(target)), inputs, targets, hints)
         if len(target) != 2 or not all(map(callable, target)):
             raise TypeError(f"target: expected a pair of functions (f, vjp), got {target!r}")
         f, vjp = target
@@ -41,6 +47,11 @@ def as_subject(target: Any, inputs: Sequence[Any], targets: Any, hints: Hints) -
     return _of_object(in_float64(target), inputs, targets, hints)
 
 
+def _is_layer(thing: Any) -> bool:
+    """Whether it is an object with both passes."""
+    return not isinstance(thing, type) and not inspect.isroutine(thing) and None not in names.passes(thing)
+
+
 def _is_function(target: Any) -> bool:
     """Whether a callable is a function, not an object with passes of its own."""
     return callable(target) and (
@@ -50,7 +61,7 @@ def _is_function(target: Any) -> bool:
 
 def names_of_passes(target: Any) -> bool:
     """Whether an object has something that may be a backward pass or a loss."""
-    return method(target, [*names.BACKWARDS, *names.LOSSES]) is not None
+    return names.passes(target)[1] is not None or method(target, names.LOSSES) is not None
 
 
 def _of_functions(f: Any, vjp: Any, inputs: Sequence[Any], targets: Any, hints: Hints) -> Subject:
@@ -93,12 +104,12 @@ def _of_object(target: Any, inputs: Sequence[Any], targets: Any, hints: Hints) -
     if isinstance(target, Layer) and targets is None:
         code = Code(label, target.forward, target.backward, {"input": inputs[0]}, hints, owner=target)
         return made(code, Convention(("input",)))
-    forward = in_training(with_context(method(target, names.FORWARDS)))
+    forward, backward = names.passes(target)
+    forward = in_training(with_context(forward))
     if targets is not None:
         loss = _of_loss_object(label, target, forward, inputs, targets, hints)
         loss.predictor = forward if forward is not None and _takes(forward, len(inputs)) else None
         return loss
-    backward = method(target, names.BACKWARDS)
     if forward is None or backward is None:
         if (value := method(target, names.LOSSES)) is not None:
             raise TypeError(
@@ -116,7 +127,8 @@ def _of_loss_object(
     value = in_training(method(target, names.LOSSES))
     own = value.func if isinstance(value, partial) else value
     gradient = method(target, [name for name in names.LOSS_GRADIENTS if method(target, [name]) != own])
-    found: list[tuple[bool, Agreement, CodeSubject]] = []
+    gradient = gradient or names.passes(target)[1]
+    found: list[tuple[bool, Agreement, bool, CodeSubject]] = []
     errors: list[Exception] = []
     for function, backward in _ways_to_a_loss(forward, value, gradient, len(inputs)) if hints.cost is None else ():
         given = named_arguments(function, inputs, targets)
@@ -128,13 +140,15 @@ def _of_loss_object(
             continue
         if not subject.make_repeatable() or agrees.agreeing == agrees.shaped > 0:
             return subject
-        # What reaches the object's own arrays is meant, rather than a loss of what it is given.
-        found.append((subject.has_parameters, agrees, subject))
+        # What reaches the object's own arrays is meant, rather than a loss of what it is given; and a gradient that the
+        # loss returns beside its value, where nothing else tells.
+        handed_on = isinstance(getattr(backward, "__self__", None), LossOfOutput)
+        found.append((subject.has_parameters, agrees, handed_on, subject))
     if found:
-        return max(found, key=lambda one: one[:2])[2]
+        return max(found, key=lambda one: one[:3])[3]
     if errors and (forward is None or not _takes(forward, len(inputs))):
         raise errors[0]
-    gradient = method(target, ["backprop", *names.LOSS_GRADIENTS])
+    gradient = method(target, ["backprop", *names.LOSS_GRADIENTS]) or names.passes(target)[1]
     if forward is None or gradient is None:
         if errors:
             raise errors[0]
@@ -168,11 +182,12 @@ def _with_unsaid_cost(
     owner: Any,
     hints: Hints,
 ) -> CodeSubject:
-    """A network with gradients of a loss which it does not compute: the user's, or the usual one that fits."""
-    rows = max(np.shape(inputs[0])[:1] or (1,))
-    costs = list(usual_costs(rows)) if hints.cost is None else [("", hints.cost)]
+    """A network with gradients of a loss which it does not compute: the user's, the one beside it, or the usual one."""
+    beside = cost_beside(getattr(forward, "func", forward)) if hints.cost is None else None
+    costs = list(usual_costs(np.shape(inputs[0])[:2] or (1,))) if hints.cost is None else [("", hints.cost)]
+    costs = [*([] if beside is None else [beside]), *costs]
     given = named_arguments(forward, inputs, None) | {"targets": targets}
-    best, most = None, Agreement(0, 0, 0)
+    best, most, wants_gradient = None, Agreement(0, 0, 0), False
     for formula, cost in costs:
         try:
             chain = LossOfOutput(forward, cost, None, list(given)[:-1])
@@ -180,16 +195,33 @@ def _with_unsaid_cost(
             agrees = agreement(subject)
         except (SubjectError, TypeError, ValueError):
             continue
-        if formula:
+        if subject.convention.takes_grads or (_wants_gradient(gradient) and agrees.agreeing < agrees.shaped):
+            wants_gradient = True
+            continue  # it wants the gradient of a loss that does not give it
+        if beside is not None and formula == beside[0]:
+            subject.notes.append(f"judged as the gradients of {formula}, the one loss in the same file")
+        elif formula:
             subject.notes.append(f"the loss is not written in the code; the gradients are judged as those of {formula}")
         if best is None or agrees > most:
             best, most = subject, agrees
+    if best is None and wants_gradient:
+        raise TypeError(
+            f"target: {label}'s backward pass wants the gradient of the loss by the output, which loss= does not "
+            "give: check it without targets, and the loss by itself as a pair (loss, gradient)"
+        )
     if best is None or (hints.cost is None and not most.agreeing):
         raise TypeError(
             f"target: {label} has gradients of a loss that it does not compute, and they are those of none of the "
             "usual ones; pass loss=, a function loss(output, targets) that returns a number"
         )
     return best
+
+
+def _wants_gradient(function: Callable[..., Any]) -> bool:
+    """Whether the names of its arguments say that a function takes a gradient, and no targets to make one of."""
+    own = (positional(function) or ([], []))[0]
+    targets = any(names.role_in_loss(name) == names.TARGET for name in own)
+    return not targets and any(names.role(name) == names.GRAD for name in own)
 
 
 def _takes(function: Callable[..., Any], number: int) -> bool:

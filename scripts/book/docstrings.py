@@ -13,11 +13,13 @@ END = re.compile(r"(,? (?:with|computed|after|which|as|for|of|by|if|along)\b|(?<
 
 def escaped(text: str) -> str:
     """Text in which a star, a bar or a last underscore mean themselves; what is marked up stays."""
+    if re.match(r"(\w|\d+)[.)]( |$)", text):  # no list: "x." is the whole docstring of identity
+        text = "\x00" + text
     parts = MARKED.split(text)
     for index in range(0, len(parts), 2):
         plain = parts[index].replace("\\", "\\\\").replace("*", "\\*").replace("|", "\\|")
         parts[index] = re.sub(r"_(?!\w)", r"\\_", plain)
-    return "".join(parts)
+    return "".join(parts).replace("\x00", "\\")
 
 
 def with_formula(first: str) -> str:

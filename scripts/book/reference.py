@@ -33,7 +33,7 @@ TITLES = {
     "initializers": ("Initial values", "初始化"),
     "parameter": ("Parameters", "参数"),
     "perceptron": ("The perceptron", "感知机"),
-    "gradcheck": ("The gradient checker", "梯度检查"),
+    "gradcheck": ("The gradient checker", "梯度检验"),
     "subjects": ("Code of any form", "各种形式的代码"),
     "trace": ("Recorded steps", "记录下来的一步"),
     "testing": ("For tests", "用于测试"),

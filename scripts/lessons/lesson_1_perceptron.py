@@ -165,6 +165,18 @@ figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncol
 lesson.show(figure)
 
 # %% [markdown]
+# ## Exercises
+#
+# - **1.1** The point x = (2, 1) has the label y = -1; the weights are w = (1, -1), the bias is b = 0.5. Visit it once
+#   by Rosenblatt's rule. What is f(x) = w . x + b afterwards?
+# - **1.2** Write update(w, b, x, y): the weights and the bias after one visit of the point x with the label y, +1 or
+#   -1.
+# - **1.3** Write novikoff(x, y, w, b): the bound (R / gamma)^2 for the rows x, their labels y and a separating line.
+#
+# Write an answer into a file, and `numpy-nn exercise 1.1 my_answer.py` says what is wrong with it; `--solution` shows
+# one.
+
+# %% [markdown]
 # ## A question
 #
 # The rule stops when a line separates the points. What does it do if no line does: does it settle on a line with few

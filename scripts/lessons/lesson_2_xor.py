@@ -152,6 +152,17 @@ figure.legend(*learned.get_legend_handles_labels(), loc="outside lower center", 
 lesson.show(figure)
 
 # %% [markdown]
+# ## Exercises
+#
+# - **2.1** What does the network by hand, f = h1 + h2 - 1, say at the point (2, -0.5)?
+# - **2.2** Write hidden(x): what the two hidden units of the network by hand say of each row of x, of shape (n, 2).
+# - **2.3** There are 16 ways to give the four corners of the square the classes +1 and -1. How many can one line tell
+#   apart?
+#
+# Write an answer into a file, and `numpy-nn exercise 2.1 my_answer.py` says what is wrong with it; `--solution` shows
+# one.
+
+# %% [markdown]
 # ## A question
 #
 # We trained with $\tanh$ and built by hand with $\max(0, \cdot)$. Deep networks were long thought hopeless to train

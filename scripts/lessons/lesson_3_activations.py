@@ -226,6 +226,16 @@ panels[1].legend(loc="lower right")
 lesson.show(figure, "gradients")
 
 # %% [markdown]
+# ## Exercises
+#
+# - **3.1** What is the derivative of the sigmoid at x = log 3?
+# - **3.2** Write softsign_derivative(x) for an array x, where softsign(x) = x / (1 + |x|).
+# - **3.3** Write elu_derivative(x, alpha) for an array x.
+#
+# Write an answer into a file, and `numpy-nn exercise 3.1 my_answer.py` says what is wrong with it; `--solution` shows
+# one.
+
+# %% [markdown]
 # ## A question
 #
 # What if we leave the activation out altogether? Then nothing saturates and nothing dies: a network of, say, three

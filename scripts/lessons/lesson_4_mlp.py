@@ -196,6 +196,18 @@ panels[1].legend()
 lesson.show(figure)
 
 # %% [markdown]
+# ## Exercises
+#
+# - **4.1** One sample has the logits (log 2, 0, 0) and the label 0. What is its cross-entropy?
+# - **4.2** Write grad_logits(z, y): the gradient of the mean cross-entropy with respect to the logits z, of shape (n,
+#   classes).
+# - **4.3** Write a class Linear with W of shape (4, 3) and b, made by Linear(); forward(x) returns x W + b,
+#   backward(grad_output) the gradient with respect to x, and sets dW and db.
+#
+# Write an answer into a file, and `numpy-nn exercise 4.1 my_answer.py` says what is wrong with it; `--solution` shows
+# one.
+
+# %% [markdown]
 # ## A question
 #
 # The rows of $P$ add up to 1 and so do the rows of $Y$. So the rows of $\bar Z_2$ add up to 0. Suppose a network knows

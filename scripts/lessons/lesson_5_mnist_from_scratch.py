@@ -179,6 +179,17 @@ histogram.legend()
 lesson.show(figure)
 
 # %% [markdown]
+# ## Exercises
+#
+# - **5.1** An image x with |x| = 6, 128 hidden units with ReLU, all weights from N(0, 0.1^2), biases 0. What is the
+#   standard deviation of a logit?
+# - **5.2** Write stable_loss(z, y): the mean cross-entropy of the logits z with the labels y. Logits may be 1000.
+# - **5.3** Write dead_units(x, w, b): how many hidden units, ReLU of x w + b, are off for every row of x.
+#
+# Write an answer into a file, and `numpy-nn exercise 5.1 my_answer.py` says what is wrong with it; `--solution` shows
+# one.
+
+# %% [markdown]
 # ## A question
 #
 # What would the first loss be if the weights were a hundred times smaller, from $N(0, 0.01^2)$? Work it out before you

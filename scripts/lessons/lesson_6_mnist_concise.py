@@ -160,6 +160,17 @@ panel.set_title("the first layer's weights, one image a hidden unit")
 lesson.show(figure, "first-layer")
 
 # %% [markdown]
+# ## Exercises
+#
+# - **6.1** How many parameters has a network of 784, 32 and 10 units?
+# - **6.2** Write confusion(y, answer, classes): a matrix of counts with a row for each true class and a column for each
+#   answer.
+# - **6.3** Write accuracy(z, y): which part, from 0 to 1, of the rows of z has its largest entry at the label.
+#
+# Write an answer into a file, and `numpy-nn exercise 6.1 my_answer.py` says what is wrong with it; `--solution` shows
+# one.
+
+# %% [markdown]
 # ## A question
 #
 # All this rests on a handful of formulas for the gradient. Suppose one of them had a mistake: a factor of 2, a

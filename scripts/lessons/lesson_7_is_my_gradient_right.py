@@ -247,6 +247,17 @@ for ax in panels[:2]:
 lesson.show(figure)
 
 # %% [markdown]
+# ## Exercises
+#
+# - **7.1** What does the central difference of x^3 at x = 2 with h = 0.1 say?
+# - **7.2** Write central(f, x, h): the central difference of f at x.
+# - **7.3** Write tanh_forward(x), which returns tanh(x) and a cache, and tanh_backward(grad_output, cache), the
+#   gradient with respect to x.
+#
+# Write an answer into a file, and `numpy-nn exercise 7.1 my_answer.py` says what is wrong with it; `--solution` shows
+# one.
+
+# %% [markdown]
 # ## A question
 #
 # For one weight we needed two forward passes. How many for all 50,890 weights of lesson 6's network, and how long would

@@ -163,6 +163,19 @@ if numpy_nn_command("trace", options) != 0:
 print(f"page: {page}; open it in a browser")
 
 # %% [markdown]
+# ## Exercises
+#
+# - **8.1** Two samples have 0.5 and -2 at input i; at hidden unit j the gradients with respect to z are 0.2 and 0.1.
+#   What is the gradient with respect to the weight from i to j?
+# - **8.2** Write backward_pass(x, w1, b1, w2, grad_output) for the network relu(x w1 + b1) w2 + b2: the gradients with
+#   respect to w1, b1, w2 and b2, in this order.
+# - **8.3** How many forward passes do central differences need for the gradient of all parameters of a network of 2, 3
+#   and 1 units?
+#
+# Write an answer into a file, and `numpy-nn exercise 8.1 my_answer.py` says what is wrong with it; `--solution` shows
+# one.
+
+# %% [markdown]
 # ## A question
 #
 # Before you step there: which entries of $\partial L / \partial W_1$ are exactly 0? Then make the learning rate ten

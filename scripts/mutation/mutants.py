@@ -24,8 +24,8 @@ from mutmut.mutation import mutators
 ROOT = Path(__file__).parent.parent.parent
 # Of the reference, what the comparison of the two engines rests on.
 REFERENCE = ("bounds/*.py", "parity.py", "rounding.py", "twin.py")
-# Of the engine, what prints, times and draws: no numbers come from there.
-ASIDE = ("numpy_nn/commands/", "numpy_nn/__main__.py")
+# What prints, times, draws and teaches.
+ASIDE = ("numpy_nn/commands/", "numpy_nn/lessons/", "numpy_nn/__main__.py")
 
 
 def _core() -> Iterator[str]:

@@ -201,7 +201,28 @@ def test_of_two_numbers_nothing_is_a_norm(shape, found):
     assert any(norm.axes == (1,) for norm in norms._norms(e)) == found
 
 
+def test_a_gradient_reaches_back_to_the_first_step_that_it_is_not_0_at():
+    part = np.zeros((2, 5, 3))
+    assert sequences._reach(part, axis=1, step=4) == 0
+    part[1, 3, 2] = 1.0
+    assert sequences._reach(part, axis=1, step=3) == 1
+    part[0, 1, 0] = -2.0
+    assert sequences._reach(part, axis=1, step=3) == 3
+    assert sequences._reach(part, axis=0, step=1) == 2
+
+
 # Samples in columns.
+def test_what_is_known_of_columns_is_turned_round_also_that_of_the_call_before():
+    x = np.arange(12.0).reshape(3, 4)
+    e = evidence(lambda x, _: np.sin(x), lambda n: 2.0 * n, x, np.zeros((3, 4)))
+    assert columns.as_rows(e).previous is None
+    e.previous = np.arange(12.0).reshape(3, 4) ** 2
+    rows = columns.as_rows(e)
+    assert rows.name == e.name
+    for name in ("gradient", "grad_output", "output", "previous", "previous_x", "previous_grad_output"):
+        np.testing.assert_array_equal(getattr(rows, name), getattr(e, name).T, err_msg=name)
+    e.gradient = None
+    assert columns.as_rows(e).gradient is None
 
 
 @pytest.mark.parametrize(("coupling", "apart"), [(0.0, True), (1e-12, True), (1e-6, False), (1.0, False)])

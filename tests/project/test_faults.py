@@ -171,7 +171,7 @@ def test_a_command_that_finds_mnist_damaged_says_so_in_one_line(
     error = capsys.readouterr().err
     assert error.count("\n") == 1
     assert f"{path} is damaged, or not MNIST's" in error
-    assert "fetch_mnist.py" in error
+    assert "fetch-mnist" in error
 
 
 def arrays(state):

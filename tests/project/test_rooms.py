@@ -26,7 +26,7 @@ ORDER = [
     {"testing"},
     {"numpy_nn"},
     {"commands"},
-    {"lessons"},
+    {"lessons", "exercises"},
     {"__main__"},
 ]
 RANK = {room: rank for rank, rooms in enumerate(ORDER) for room in rooms}

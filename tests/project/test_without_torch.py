@@ -173,7 +173,7 @@ def test_the_page_is_written_without_torch_s_gradients(run, tmp_path):
 def test_the_short_form_of_the_page_never_had_them(run, data):
     mine = f"{ROOT / 'tests' / 'helpers' / 'my_mlp.py'}:TwoLayerNet"
     line = refused(run(SCRIPTS / "trace_backprop.py", "--mine", mine, "--init", "4", "5", "3"))
-    assert line == f"trace: --mine: {SAID}, which finds your network's twin\n"
+    assert line == f"trace: --mine: {SAID}, which finds your network's twin; pip install torch\n"
     assert SAID not in well(run(SCRIPTS / "trace_backprop.py", "--sizes", "784,64,10", "--data", data))
 
 
@@ -199,7 +199,7 @@ def test_who_asks_for_torch_is_refused(run, data):
 
 
 ABOUT_TORCH = {
-    "parity_report.py": "and it is what numpy_nn is compared with",
+    "parity_report.py": "and it is what numpy_nn is compared with; pip install torch",
     "scaling.py": "and it is what carries gradients between processes",
     "gpu_check.py": "and it is what runs on a GPU",
     "mutants.py": "and half of the tests compare with it",

@@ -75,9 +75,17 @@ def test_a_docstring_is_set_and_its_plain_text_left():
     ]
 
 
-@pytest.mark.parametrize("first", ["Train for ``epochs`` epochs.", "x.", "1."])
-def test_a_first_line_without_a_formula_stays_text(first):
-    assert as_rest([first]) == [first]
+@pytest.mark.parametrize(
+    ("first", "text"),
+    [
+        ("Train for ``epochs`` epochs.", "Train for ``epochs`` epochs."),
+        ("x.", r"\x."),
+        ("1.", r"\1."),
+        ("a) b", r"\a) b"),
+    ],
+)
+def test_a_first_line_without_a_formula_stays_text_and_is_no_list(first, text):
+    assert as_rest([first]) == [text]
 
 
 @pytest.mark.parametrize(

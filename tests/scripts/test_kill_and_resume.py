@@ -4,11 +4,12 @@ import re
 
 import pytest
 import torch
+from mnist_runs import only_few, undrawn
 from ranks import Forked, ready, run_forked
 
 import numpy_nn as nn
 from numpy_nn._support import checked_json
-from scripts import kill_and_resume
+from scripts import kill_and_resume, train_mnist
 
 pytestmark = pytest.mark.slow
 
@@ -36,11 +37,11 @@ def test_killed_at_random_moments_it_ends_as_if_never_stopped(capsys, monkeypatc
     )
 
 
-def test_a_run_that_ends_otherwise_is_found(tmp_path, monkeypatch):
-    forked(monkeypatch)
-    arguments = [*SMALL, "--engine", "numpy", "--epochs", "1"]
-    for folder, seed in (("one", "0"), ("again", "0"), ("other", "1")):
-        kill_and_resume.train_whole([*arguments, "--seed", seed], tmp_path / folder)
+def test_a_run_that_ends_otherwise_is_found(tmp_path, mnist):
+    with only_few(mnist), undrawn():
+        for folder, seed in (("one", "0"), ("again", "0"), ("other", "1")):
+            arguments = [*SMALL, "--engine", "numpy", "--epochs", "1", "--seed", seed, "--out", str(tmp_path / folder)]
+            assert train_mnist.main(arguments) == 0
     assert kill_and_resume.differences(tmp_path / "one", tmp_path / "again") == []
     names = ("0.weight", "0.bias", "2.weight", "2.bias")
     expected = [*(f"numpy's {name} differs" for name in names), "the history differs"]

@@ -47,7 +47,7 @@ def test_the_first_that_fails_ends_the_others_and_says_why(tmp_path, capfd):
     assert train_mnist.main(options) == 2
     out, err = capfd.readouterr()
     assert err.count("\n") == 1
-    assert "fetch_mnist.py" in err
+    assert "fetch-mnist" in err
     assert out == ""
 
 

@@ -184,7 +184,7 @@ def test_missing_data_names_the_command_that_gets_it(tmp_path, capsys):
     assert train_mnist.main(["--data", str(tmp_path), "--out", str(tmp_path / "out")]) == 2
     error = capsys.readouterr().err
     assert error.count("\n") == 1
-    assert "fetch_mnist.py" in error
+    assert "fetch-mnist" in error
 
 
 def test_an_unwritable_folder_is_said_before_training(tmp_path, capsys):

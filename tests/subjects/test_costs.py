@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from numpy_nn.gradcheck import check_gradients
 from numpy_nn.subjects.costs import LossOfOutput, usual_costs
 
 A, Y = np.array([[0.25, 0.5], [0.75, 0.125]]), np.array([[0.0, 1.0], [1.0, 0.0]])
@@ -14,32 +15,38 @@ VALUES = {
     "sum((a - y)^2)": SQUARES,
     "-sum(y log a + (1 - y) log(1 - a))": BINARY,
     "-sum(y log a)": LIKELY,
-    "sum((a - y)^2) / 2 / n": SQUARES / 4,
-    "sum((a - y)^2) / n": SQUARES / 2,
-    "-sum(y log a + (1 - y) log(1 - a)) / n": BINARY / 2,
-    "-sum(y log a) / n": LIKELY / 2,
+    "sum((a - y)^2) / 2 / n, with n = 2": SQUARES / 4,
+    "sum((a - y)^2) / n, with n = 2": SQUARES / 2,
+    "-sum(y log a + (1 - y) log(1 - a)) / n, with n = 2": BINARY / 2,
+    "-sum(y log a) / n, with n = 2": LIKELY / 2,
     "mean((a - y)^2)": SQUARES / 4,
 }
-OF_LABELS = {"-sum(log a[label])": LIKELY, "-sum(log a[label]) / n": LIKELY / 2}
+OF_LABELS = {"-sum(log a[label])": LIKELY, "-sum(log a[label]) / n, with n = 2": LIKELY / 2}
 
 
 @pytest.mark.parametrize("formula", VALUES)
 def test_a_usual_cost_is_what_its_formula_says(formula):
     # Sums of four terms, in one order or another.
-    assert dict(usual_costs(2))[formula](A, Y) == pytest.approx(VALUES[formula], rel=1e-15)
+    assert dict(usual_costs((2,)))[formula](A, Y) == pytest.approx(VALUES[formula], rel=1e-15)
 
 
 @pytest.mark.parametrize("formula", OF_LABELS)
 def test_a_cost_of_labels_takes_labels_alone(formula):
-    cost = dict(usual_costs(2))[formula]
+    cost = dict(usual_costs((2,)))[formula]
     assert cost(A, np.array([1, 0])) == pytest.approx(OF_LABELS[formula], rel=1e-15)
     for targets in (Y, np.array([1.0, 0.0]), np.array([1]), np.array([[1, 0]])):
         with pytest.raises(ValueError, match="expected a label for each row"):
             cost(A, targets)
 
 
+def test_samples_may_be_in_rows_or_in_columns():
+    formulas = [formula for formula, _ in usual_costs((2, 3))]
+    assert {"sum((a - y)^2) / n, with n = 2", "sum((a - y)^2) / n, with n = 3"} < set(formulas)
+    assert len(formulas) == len(set(formulas))
+
+
 def test_these_are_all_and_each_has_a_formula_of_its_own():
-    formulas = [formula for formula, _ in usual_costs(2)]
+    formulas = [formula for formula, _ in usual_costs((2,))]
     assert sorted(formulas) == sorted({**VALUES, **OF_LABELS})
 
 
@@ -74,3 +81,41 @@ def test_a_loss_that_names_its_target_first_is_given_it_first_and_then_what_else
 
     chain = LossOfOutput(lambda x, w: x * w, loss, None, ("x", "w"))
     assert chain.loss(2.0, 3.0, 1.0) == 1.0 - 60.0 + 300.0
+
+
+def model(X, W):
+    return 1 / (1 + np.exp(-X @ W)), X
+
+
+def model_loss(a, y):
+    return -np.sum(y * np.log(a) + (1 - y) * np.log(1 - a)) / 7  # a divisor that no usual loss has
+
+
+def model_gradient(a, y, X):
+    return {"dW": X.T @ (a - y) / 7}
+
+
+def test_the_one_loss_in_the_file_of_two_functions_is_theirs():
+    rng = np.random.default_rng(0)
+    X, W, y = rng.standard_normal((5, 4)), rng.standard_normal((4, 2)), rng.uniform(0, 1, (5, 2))
+    report = check_gradients((model, model_gradient), (X, W), y)
+    assert report.ok, report
+    assert any("model_loss" in note for note in report.notes)
+
+
+def test_a_loss_without_a_gradient_is_refused_where_backward_wants_one():
+    class Dense:
+        def __init__(self):
+            self.W = np.random.default_rng(0).standard_normal((4, 3))
+
+        def forward(self, x):
+            self.x = x
+            return x @ self.W
+
+        def backward(self, grad_output):
+            self.dW = self.x.T @ grad_output
+            return grad_output @ self.W.T
+
+    x, y = np.random.default_rng(1).standard_normal((5, 4)), np.zeros((5, 3))
+    with pytest.raises(TypeError, match="wants the gradient of the loss by the output"):
+        check_gradients(Dense(), x, y, loss=lambda a, y: ((a - y) ** 2).sum())

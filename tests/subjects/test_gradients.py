@@ -41,6 +41,23 @@ def test_a_gradient_that_is_kept_is_known_by_its_name_and_place(parameter, path)
     assert likeness(parsed(parameter), leaf(path), (2, 3)) >= SURE
 
 
+@pytest.mark.parametrize(
+    ("parameter", "nearest_first"),
+    [
+        ("W", ["dW", "grads['dW']", "velocity"]),
+        ("params['W']", ["dparams['W']", "grads['W']", "dW", "cache['W']"]),
+        ("params['W']", ["dparams['W']", "grads['dW']", "dW", "db"]),
+        ("params[0]", ["dparams[0]", "grads[0]", "grads[1]"]),
+        ("layer.W", ["layer.dW", "layer.grads['W']", "layer.cache['W']"]),
+    ],
+)
+def test_of_two_arrays_that_may_be_the_gradient_the_nearer_is_likelier(parameter, nearest_first):
+    found = [likeness(parsed(parameter), leaf(path), (2, 3)) for path in nearest_first]
+    assert found == sorted(set(found), reverse=True)
+    assert found[0] == 1.0
+    assert found[-1] < SURE <= found[-2]
+
+
 @pytest.mark.parametrize(("parameter", "path"), NO_PLACES)
 def test_what_is_kept_under_another_name_is_at_best_a_guess(parameter, path):
     assert likeness(parsed(parameter), leaf(path), (2, 3)) == pytest.approx(0.2)

@@ -98,3 +98,25 @@ def test_no_name_is_of_two_roles_and_none_is_written_with_capitals():
         assert all(plain(name) == name for name in group)
         assert not set(group) & {name for other in groups[i + 1 :] for name in other}
     assert not set(names._TARGETS) & set(names._PREDICTIONS)
+
+
+@pytest.mark.parametrize(
+    ("forward", "backward"),
+    [
+        ("forwardPropagation", "backPropagation"),
+        ("forward_propagate", "back_propagate"),
+        ("compute_forward", "compute_backward"),
+        ("forward_cpu", "backward_cpu"),
+        ("layerForward", "layerBackward"),
+        ("forward_all", "backprop_all"),
+        ("f", "df"),
+    ],
+)
+def test_two_passes_are_known_by_what_sets_their_names_apart(forward, backward):
+    thing = type("Thing", (), {forward: lambda _: 1, backward: lambda _: 2, "forward_hook": lambda _: 3})()
+    assert [found() for found in names.passes(thing) if found is not None] == [1, 2]
+
+
+def test_one_pass_alone_is_no_pair():
+    thing = type("Thing", (), {"linear_forward": lambda _: 1, "activation_backward": lambda _: 2})()
+    assert names.passes(thing) == (None, None)

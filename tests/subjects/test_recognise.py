@@ -65,3 +65,22 @@ def test_a_forward_pass_that_changes_its_parameters_is_judged_at_those_before(wr
 def test_arguments_that_have_no_names_to_be_read_are_called_inputs():
     assert named_arguments(max, (1.0, 2.0), None) == {"input": 1.0, "input 1": 2.0}
     assert named_arguments(max, (1.0,), 2.0) == {"input": 1.0, "targets": 2.0}
+
+
+def test_a_gradient_that_the_loss_returns_is_handed_on_also_where_every_unit_is_off():
+    class Model:
+        def __init__(self):
+            self.W = np.array([[0.5, -1.0], [1.0, 0.25]])
+
+        def forward(self, x):
+            self.x, self.z = x, x @ self.W
+            return np.maximum(self.z, 0.0)
+
+        def compute_loss(self, y, t):
+            return ((y - t) ** 2).mean(), 2 * (y - t) / y.size
+
+        def backward(self, grad):
+            self.dW = self.x.T @ (grad * (self.z > 0))
+
+    x, t = np.array([[-1.0, -0.4]]) @ np.linalg.inv([[0.5, -1.0], [1.0, 0.25]]), np.array([[0.3, -0.7]])
+    assert check_gradients(Model(), x, t).ok

@@ -71,7 +71,9 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
 
         args.device = resolve_device(args.device)
     except ModuleNotFoundError as error:
-        parser.error(f"{error.name} is not installed, and it is what numpy_nn is compared with")
+        parser.error(
+            f"{error.name} is not installed, and it is what numpy_nn is compared with; pip install {error.name}"
+        )
     except ValueError as error:
         parser.error(f"argument --{error}")
     return args

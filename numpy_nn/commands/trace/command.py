@@ -82,7 +82,10 @@ def run(args: argparse.Namespace) -> int:
         print(f"trace: {error}", file=sys.stderr)
         return 2
     except ModuleNotFoundError as error:
-        print(f"trace: --mine: {error.name} is not installed, which finds your network's twin", file=sys.stderr)
+        print(
+            f"trace: --mine: {error.name} is not installed, which finds your network's twin; pip install {error.name}",
+            file=sys.stderr,
+        )
         return 2
     print(f"written: {args.out} ({os.path.getsize(args.out) / 1000:.0f} kB)")
     if "checks" in recording and not has_torch():

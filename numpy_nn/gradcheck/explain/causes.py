@@ -110,6 +110,14 @@ WORDS: dict[str, tuple[str, str]] = {
         "the variance is taken as a constant, though it depends on x",
         "subtract x^ mean(h x^) as well",
     ),
+    "gamma_missing": (
+        "gamma is left out of the gradient of a normalization's input",
+        "begin with h = dy gamma: dx = (h - mean(h) - x^ mean(h x^)) / sqrt(var + eps)",
+    ),
+    "gamma_outside": (
+        "gamma is multiplied after the means are taken, though it varies along what they are taken over",
+        "begin with h = dy gamma: dx = (h - mean(h) - x^ mean(h x^)) / sqrt(var + eps)",
+    ),
     "partly_filled": ("only a part of the gradient is filled in, the rest is 0", "write the other rows or columns too"),
     "one_example": ("one row of the batch alone is used", "sum over all rows: dW = x^T dy"),
     "grad_output_ignored": ("grad_output is ignored: this is the gradient for ones", "multiply by grad_output"),

@@ -48,6 +48,8 @@ def elementwise(e: Evidence) -> Iterator[Prediction]:
         if activation.elementwise and name != "identity":
             values = g * activation.derivative(x, **default_options(activation))
             yield Prediction("other_activation", f"grad_output times the derivative of {name}", values)
+    values = g * ACTIVATIONS["gelu"].derivative(x, approximate="tanh")
+    yield Prediction("other_activation", "grad_output times the derivative of gelu's approximation by tanh", values)
 
 
 def _exponential(e: Evidence) -> Iterator[Prediction]:

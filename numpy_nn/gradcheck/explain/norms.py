@@ -51,6 +51,11 @@ def normalisation(e: Evidence) -> Iterator[Found | Prediction]:
             ("batch_norm_variance_constant", f"that for a variance over {over} held fixed", h - mean),
             ("batch_norm_mean_constant", f"that for a mean over {over} held fixed", h - spread),
         ]
+        without = g - norm.mean(g) - normal * norm.mean(g * normal)
+        guesses += [
+            ("gamma_outside", "gamma times that for gamma = 1", norm.gamma * without),
+            ("gamma_missing", "that for gamma = 1", without),
+        ]
         for other in _subsets(x.ndim):
             if other == norm.axes:
                 continue

@@ -60,5 +60,7 @@ def softmax(e: Evidence) -> Iterator[Prediction]:
     yield Prediction("wrong_axis_mean", formula, s * (g - (g * s).sum()))
     yield Prediction("softmax_elementwise", "grad_output times softmax(x), without - sum(g s)", g * s)
     yield Prediction("derivative_missing", "grad_output itself", g)
+    formula = "grad_output times x (1 - x), with x the input in place of softmax(x)"
+    yield Prediction("derivative_at_input", formula, g * x * (1.0 - x))
     at_input = x * (g - (g * x).sum(axis=-1, keepdims=True))
     yield Prediction("derivative_at_input", "x (g - sum(g x)), with x the input in place of softmax(x)", at_input)

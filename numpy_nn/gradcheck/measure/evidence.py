@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from numpy_nn.gradcheck.measure.derivatives import TINY, Array, noise_level, scale_of
 from numpy_nn.gradcheck.measure.differences import Differences
 from numpy_nn.gradcheck.measure.kinds import AGREES, OFF, Reason, Status
+from numpy_nn.gradcheck.measure.points import are_probabilities
 from numpy_nn.gradcheck.measure.slopes import Slopes
 from numpy_nn.subjects.subject import Subject, SubjectError
 
@@ -27,6 +28,10 @@ NOISE_OF_FLOAT32 = (2.0**-29, 2.0**-18)
 
 # So many operations of a formula may each round.
 OPERATIONS = 32
+
+
+# Multiples of the input at which a gradient is looked at that the input itself does not show.
+PARTS = (0.25, 0.0625, 1 / 64, 1 / 256)
 
 
 class Evidence:
@@ -55,6 +60,7 @@ class Evidence:
         self.status: Status | None = None
         self.reason = Reason.NONE
         self.at_point_given = True
+        self.independent = False  # the output does not depend on the array
         # Hypotheses look at the wrong coordinates alone; what was found explains them, not why others are right.
         self.narrowed = self.partial = False
         self._differences: dict[str, Differences] = {}
@@ -102,9 +108,11 @@ class Evidence:
         return float(np.sqrt(np.mean(np.square(self.grad_output * output)))) / argument
 
     def multiples(self) -> list[Array]:
-        """Other inputs: this one scaled to size 1 and to parts of itself, and a random one."""
+        """Other inputs: this one scaled to size 1 and to parts of itself, and a random one; probabilities stay such."""
+        if are_probabilities(self.subject):
+            return [*(part * self.x for part in PARTS), self.rng.uniform(0.05, 0.95, self.x.shape)]
         size = float(np.abs(self.x).max())
-        parts = (1.0 / size if size > TINY else 1.0, 0.25, 0.0625, 1 / 64, 1 / 256)
+        parts = (1.0 / size if size > TINY else 1.0, *PARTS)
         return [*(part * self.x for part in parts), self.rng.standard_normal(self.x.shape)]
 
     @cached_property

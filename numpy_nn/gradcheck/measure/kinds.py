@@ -15,6 +15,7 @@ KINK = "k"  # the one-sided derivatives differ, and the claimed one lies between
 FLAT = "f"  # the output does not move beyond its rounding, and the claimed gradient would not move it either
 COARSE = "c"  # within the bound, but the bound leaves only a few digits
 ELSEWHERE = "e"  # within the bound, which is too large to mean much, but right at a multiple of the input
+INDEPENDENT = "i"  # the output does not depend on the array, and the claimed gradient is 0 but for rounding
 LOST = "l"  # outside the bound, but by no more than rounding errors of the terms that such a formula adds up
 NEARLY = "n"  # outside the bound, but by less than a share of 1e-5 of the coordinate
 OFF = "w"  # outside the bound

@@ -39,7 +39,7 @@ class Point(NamedTuple):
 def other_points(subject: Subject, output: Array, elementwise: bool, rng: np.random.Generator) -> Iterator[Point]:
     """Points near the one where the subject is, and not so near; of a loss of probabilities none beyond 1."""
     points = _other_points(subject, output, elementwise, rng)
-    if not _are_probabilities(subject):
+    if not are_probabilities(subject):
         yield from points
         return
     for point in points:
@@ -47,7 +47,7 @@ def other_points(subject: Subject, output: Array, elementwise: bool, rng: np.ran
             yield point
 
 
-def _are_probabilities(subject: Subject) -> bool:
+def are_probabilities(subject: Subject) -> bool:
     """Whether the input and the targets of a loss all lie between 0 and 1; labels may be what they are."""
     if subject.targets is None:
         return False

@@ -14,6 +14,7 @@ from numpy_nn.gradcheck.measure.kinds import (
     DOUBTFUL,
     ELSEWHERE,
     FLAT,
+    INDEPENDENT,
     KINK,
     LOST,
     NEARLY,
@@ -38,6 +39,10 @@ NEAR = 1e-5
 
 # Rounding errors of a formula, as a share of the numbers that it adds up.
 OF_FORMULAS = OPERATIONS * UNIT_ROUNDOFF
+
+# A gradient that is no larger than so many times its own noise is nothing but rounding; and so far an array is moved to
+# see whether anything depends on it.
+NOISES, FAR = 16.0, (1.0, -1.0, 30.0, -30.0, 1000.0, -1000.0)
 
 # Beyond this size neighbouring numbers lie 2^-20 and more apart, and steps of some hundred of them 2^-12.
 GRAINY = 2.0**32
@@ -221,6 +226,9 @@ def _tell_elsewhere(evidence: Evidence, status: Status) -> None:
         hidden |= np.isin(status, (FLAT, LOST))
     if not hidden.any():
         return
+    if not np.isin(status, (AGREES, KINK, COARSE, NEARLY, OFF)).any() and is_independent(evidence):
+        status[status != ""] = INDEPENDENT
+        return
     found = [_look_at(evidence, {evidence.subject.input: moved}, hidden) for moved in evidence.multiples()]
     found = [kind for kind in found if kind != _REFUSED]
     if _RIGHT in found or (found and all(kind == _CONSTANT for kind in found)):
@@ -228,6 +236,31 @@ def _tell_elsewhere(evidence: Evidence, status: Status) -> None:
     else:
         evidence.reason = Reason.FLAT if (status[hidden] != UNRESOLVED).any() else Reason.ROUNDING
         status[hidden] = UNRESOLVED
+
+
+def is_independent(evidence: Evidence) -> bool:
+    """Whether the output stays what it is wherever the array is moved, and the claimed gradient is 0 but for rounding.
+
+    So it is with a bias whose mean is subtracted again. What is flat only near by moves far away.
+    """
+    gradient, differences = evidence.gradient, evidence.differences
+    assert gradient is not None
+    rounding = max(OF_FORMULAS * evidence.working_size, NOISES * float(evidence.gradient_noise.max(initial=0.0)))
+    if not np.abs(gradient).max(initial=0.0) <= rounding:
+        return False
+    scale = np.maximum(differences.scales["wide"], differences.scales["unit"])
+    for far in FAR:
+        direction = (
+            scale * evidence.rng.uniform(0.5, 1.0, gradient.shape) * evidence.rng.choice([-1.0, 1.0], scale.shape)
+        )
+        with evidence.subject.at({evidence.name: differences.home + far * direction}):
+            try:
+                output = evidence.subject.output()
+            except SubjectError:
+                return False
+        if output.shape != evidence.output.shape or not evidence.recognises(output, evidence.output):
+            return False
+    return True
 
 
 def _look_at(evidence: Evidence, moved: dict[str, Array], look: Mask) -> str:

@@ -153,6 +153,15 @@ figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncol
 lesson.show(figure)
 
 # %% [markdown]
+# ## 练习
+#
+# - **1.1** 点 x = (2, 1) 的标签是 y = -1；权重 w = (1, -1)，偏置 b = 0.5。按 Rosenblatt 的规则看它一次。之后的 f(x) = w . x + b 是多少？
+# - **1.2** 写 update(w, b, x, y)：看一次标签为 y（+1 或 -1）的点 x 之后的权重和偏置。
+# - **1.3** 写 novikoff(x, y, w, b)：对于各行 x、标签 y 和一条能分开它们的直线，求上界 (R / gamma)^2。
+#
+# 把答案写进一个文件，`numpy-nn exercise 1.1 my_answer.py --language zh` 会告诉你哪里不对；加上 `--solution` 才显示解答。
+
+# %% [markdown]
 # ## 思考题
 #
 # 有直线能分开这些点时，规则会停下来。如果没有这样的直线，它会怎样：停在一条错得不多的直线上，越走越远，还是别的什么？第 2 课用最小的这样一组点来回答。

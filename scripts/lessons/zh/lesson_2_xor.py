@@ -140,6 +140,15 @@ figure.legend(*learned.get_legend_handles_labels(), loc="outside lower center", 
 lesson.show(figure)
 
 # %% [markdown]
+# ## 练习
+#
+# - **2.1** 手工构造的网络 f = h1 + h2 - 1 在点 (2, -0.5) 处给出多少？
+# - **2.2** 写 hidden(x)：手工构造的网络的两个隐藏单元对 x 的每一行的输出，形状为 (n, 2)。
+# - **2.3** 给正方形的四个角标上 +1 或 -1，共有 16 种标法。其中有多少种可以用一条直线分开？
+#
+# 把答案写进一个文件，`numpy-nn exercise 2.1 my_answer.py --language zh` 会告诉你哪里不对；加上 `--solution` 才显示解答。
+
+# %% [markdown]
 # ## 思考题
 #
 # 训练时我们用了 $\tanh$，手工构造时用了 $\max(0, \cdot)$。长期以来人们认为，用 $\tanh$ 和 sigmoid 这样的函数几乎没有希望训练深的网络，而用 $\max(0, \cdot)$ 就容易。它们都能把平面折弯，那么是它们的*导数*中的什么造成了这种差别？

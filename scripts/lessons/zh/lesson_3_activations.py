@@ -36,7 +36,7 @@ for name in ("sigmoid", "relu", "tanh"):
 #
 # ## 每一个激活函数：我们的与 torch 的画在一起
 #
-# 每个激活函数都是一个层，有我们自己写的 `forward` 和 `backward`；它在 torch 里的孪生则用自动求导算出导数。记 $s$ 为 sigmoid，$\Phi$ 和 $\varphi$ 为正态分布的分布函数和密度，$[\,\cdot\,]$ 在条件成立时为 1、否则为 0，各选项取默认值：
+# 每个激活函数都是一个层，有我们自己写的 `forward` 和 `backward`；torch 里与它对应的层则用自动求导算出导数。记 $s$ 为 sigmoid，$\Phi$ 和 $\varphi$ 为正态分布的分布函数和密度，$[\,\cdot\,]$ 在条件成立时为 1、否则为 0，各选项取默认值：
 #
 # $$
 # \begin{aligned}
@@ -202,6 +202,15 @@ for ax, found, title in zip(
 panels[0].legend(loc="lower right")
 panels[1].legend(loc="lower right")
 lesson.show(figure, "gradients")
+
+# %% [markdown]
+# ## 练习
+#
+# - **3.1** sigmoid 在 x = log 3 处的导数是多少？
+# - **3.2** 写 softsign_derivative(x)，x 是数组，softsign(x) = x / (1 + |x|)。
+# - **3.3** 写 elu_derivative(x, alpha)，x 是数组。
+#
+# 把答案写进一个文件，`numpy-nn exercise 3.1 my_answer.py --language zh` 会告诉你哪里不对；加上 `--solution` 才显示解答。
 
 # %% [markdown]
 # ## 思考题

@@ -49,7 +49,7 @@ bent = np.abs(net.predict(many) - (np.hstack([many, np.ones((1000, 1))]) @ best)
 print(f"4-5-3 with ReLU against the one layer that fits it best: largest difference {bent:.1e}")
 
 # %% [markdown]
-# ## 手工前向
+# ## 手工计算：前向传播
 #
 # 两个样本，类别是 0 和 2。最后一步把输出 $Z_2$（logits）变成概率，再取交叉熵：
 #
@@ -70,7 +70,7 @@ for name, array in (("Z1", z1), ("H", h), ("Z2", z2), ("P", p)):
 print(f"L = {value:.10f}")
 
 # %% [markdown]
-# ## 手工反向
+# ## 手工计算：反向传播
 #
 # 用 $\bar A$ 表示 $\partial L / \partial A$，它与 $A$ 形状相同。我们从 $L$ 走到 $X$，每一步都只用链式法则：输入动一点，输出动多少，再乘上这有多重要。
 #
@@ -133,7 +133,7 @@ for layer in reversed(net.layers):
     gradient = layer.backward(gradient)
 
 # %% [markdown]
-# torch 也得到同样的结果：它的自动求导记录了前向过程，自己推出反向过程。下面依次是手工、我们的层、torch：
+# torch 也得到同样的结果：它的自动求导记录了前向传播，自己推出反向传播。下面依次是手工、我们的层、torch：
 
 # %%
 losses = {"by hand": value, "layers": loss_value}
@@ -182,6 +182,15 @@ panels[1].set(
 )
 panels[1].legend()
 lesson.show(figure)
+
+# %% [markdown]
+# ## 练习
+#
+# - **4.1** 一个样本的 logits 是 (log 2, 0, 0)，标签是 0。它的交叉熵是多少？
+# - **4.2** 写 grad_logits(z, y)：平均交叉熵对 logits z（形状为 (n, 类别数)）的梯度。
+# - **4.3** 写类 Linear，用 Linear() 构造，W 的形状为 (4, 3)，另有 b；forward(x) 返回 x W + b，backward(grad_output) 返回对 x 的梯度，并设置 dW 和 db。
+#
+# 把答案写进一个文件，`numpy-nn exercise 4.1 my_answer.py --language zh` 会告诉你哪里不对；加上 `--solution` 才显示解答。
 
 # %% [markdown]
 # ## 思考题

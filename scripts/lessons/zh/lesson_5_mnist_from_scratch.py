@@ -31,9 +31,9 @@ def initial_weights(seed):
 
 
 # %% [markdown]
-# 前向过程与第 4 课相同，只有一处不同。$e^{80}$ 还是个数，$e^{800}$ 就不是了（float64 的尽头在 $e^{709}$ 附近，float32 在 $e^{88}$ 附近）。一行的 logits 同时加减一个数，softmax 不变，所以我们从每一行减去其中最大的：这样指数就不会大于 0。
+# 前向传播与第 4 课相同，只有一处不同。$e^{80}$ 还是个数，$e^{800}$ 就不是了（float64 的尽头在 $e^{709}$ 附近，float32 在 $e^{88}$ 附近）。一行的 logits 同时加减一个数，softmax 不变，所以我们从每一行减去其中最大的：这样指数就不会大于 0。
 #
-# 反向过程与第 4 课逐行相同，更新是 $\theta \leftarrow \theta - \eta\,\bar\theta$，其中 $\eta = 1$。
+# 反向传播与第 4 课逐行相同，更新是 $\theta \leftarrow \theta - \eta\,\bar\theta$，其中 $\eta = 1$。
 
 
 # %%
@@ -158,6 +158,15 @@ histogram.axvline(tutorial[0], color=plotting.ORANGE, linestyle=":", label=f"tut
 histogram.set(title="the first loss of 200 random starts", xlabel="cross-entropy at step 0", ylabel="runs")
 histogram.legend()
 lesson.show(figure)
+
+# %% [markdown]
+# ## 练习
+#
+# - **5.1** 一张图片 x 满足 |x| = 6，128 个 ReLU 隐藏单元，所有权重取自 N(0, 0.1^2)，偏置为 0。一个 logit 的标准差是多少？
+# - **5.2** 写 stable_loss(z, y)：logits z 与标签 y 的平均交叉熵。logits 可以大到 1000。
+# - **5.3** 写 dead_units(x, w, b)：隐藏单元是 x w + b 的 ReLU，其中有多少个对 x 的每一行都关着。
+#
+# 把答案写进一个文件，`numpy-nn exercise 5.1 my_answer.py --language zh` 会告诉你哪里不对；加上 `--solution` 才显示解答。
 
 # %% [markdown]
 # ## 思考题

@@ -151,6 +151,15 @@ panel.set_title("the first layer's weights, one image a hidden unit")
 lesson.show(figure, "first-layer")
 
 # %% [markdown]
+# ## 练习
+#
+# - **6.1** 784-32-10 的网络有多少个参数？
+# - **6.2** 写 confusion(y, answer, classes)：计数矩阵，每行是一个真实类别，每列是一个回答。
+# - **6.3** 写 accuracy(z, y)：z 的各行中最大元素正好在标签处的比例，从 0 到 1。
+#
+# 把答案写进一个文件，`numpy-nn exercise 6.1 my_answer.py --language zh` 会告诉你哪里不对；加上 `--solution` 才显示解答。
+
+# %% [markdown]
 # ## 思考题
 #
 # 这一切都建立在几个梯度公式上。假如其中一个错了：差一个因子 2，碰巧是方阵的矩阵忘了转置，该取平均的地方取了和。训练也许仍能进行，只是变差一些。如果手边没有 torch，你怎样发现？

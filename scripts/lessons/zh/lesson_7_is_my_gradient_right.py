@@ -1,7 +1,7 @@
 # %% [markdown]
 # # 第 7 课：我的梯度对吗？
 #
-# **上一课思考题的答案。** 直接问损失。把一个权重移动一点点，看损失变了多少，再与公式的说法比较。这只需要前向过程，而前向过程很难错了还不被发现。难处在于“一点点”：本课讲的就是一点点是多少。
+# **上一课思考题的答案。** 直接问损失。把一个权重移动一点点，看损失变了多少，再与公式的说法比较。这只需要前向传播，而前向传播很难错了还不被发现。难处在于“一点点”：本课讲的就是一点点是多少。
 #
 # ## 太远与太近
 #
@@ -58,7 +58,7 @@ print(f"complex_step    {complex_step(f, x0):.15f}  error {abs(complex_step(f, x
 # %% [markdown]
 # ## 在网络上做同样的事
 #
-# 一个用 $\tanh$ 的小网络里的一个权重，移动 $h$，看前后的损失，分别用 float64 和 float32，与我们的反向过程比较。float32 的舍入来得太早，没有哪个步长能给出四五位以上的正确数字：无论用什么精度训练，**都要用 float64 检查梯度**。
+# 一个用 $\tanh$ 的小网络里的一个权重，移动 $h$，看前后的损失，分别用 float64 和 float32，与我们的反向传播比较。float32 的舍入来得太早，没有哪个步长能给出四五位以上的正确数字：无论用什么精度训练，**都要用 float64 检查梯度**。
 
 # %%
 x, y = nn.datasets.moons(200, rng=0, dtype=np.float64)
@@ -87,7 +87,7 @@ for dtype in (np.float64, np.float32):
 # %% [markdown]
 # ## 尖点
 #
-# ReLU 在 0 处没有导数，但中心差分在那里毫不为难：它给出 $1/2$，正好在两侧的斜率 0 和 1 之间。拿它与公式的 0 比较的检查程序就会误报。诚实的回答是：在那里 0 到 1 之间的任何数都对；`check_gradients` 把这样的元素计为尖点（kink）。
+# ReLU 在 0 处没有导数，但中心差分在那里毫不为难：它给出 $1/2$，正好在两侧的斜率 0 和 1 之间。拿它与公式的 0 比较的检验器就会误报。诚实的回答是：在那里 0 到 1 之间的任何数都对；`check_gradients` 把这样的元素计为尖点（kink）。
 
 # %%
 relu = nn.activations.relu
@@ -97,7 +97,7 @@ print(check_gradients(nn.ReLU(), np.array([[-1.0, 0.0, 2.0]])))
 # %% [markdown]
 # ## 故意埋下的错误
 #
-# 下面是一个线性层，它的反向过程是有人匆忙写成的。权重是方阵，所以少了转置也乘得起来。
+# 下面是一个线性层，它的反向传播是有人匆忙写成的。权重是方阵，所以少了转置也乘得起来。
 
 
 # %%
@@ -129,7 +129,7 @@ for name, middle in (("the right gradient", nn.Linear), ("the mistake", Careless
     print(f"trained with {name}: loss {curves[name][-1]:.4f} after 1000 steps, {hits} of 200 points right")
 
 # %% [markdown]
-# 两者的损失都在下降，只看曲线谁也发现不了这个错误。这一层自己的权重的梯度、它后面一层的梯度都是对的；第一层虽然被推向错误的方向，后面这两层把它弥补了过来。所以要问检查程序。先单独检查这一层：
+# 两者的损失都在下降，只看曲线谁也发现不了这个错误。这一层自己的权重的梯度、它后面一层的梯度都是对的；第一层虽然被推向错误的方向，后面这两层把它弥补了过来。所以要问检验器。先单独检查这一层：
 
 # %%
 rng = np.random.default_rng(0)
@@ -145,7 +145,7 @@ print(check_gradients(net, x[:5], y[:5], loss=nn.CrossEntropyLoss()))
 # %% [markdown]
 # ## 检查你自己的代码
 #
-# 以上并不要求用我们的层。下面是入门课里常写的那种层，只用 NumPy；它的错误也很容易犯：梯度要对整批求和，只有损失才除以批的大小。检查程序把对象里的每个数组移动一点点，看输出依赖于哪些（这里是 `W` 和 `b`），再凭名字找到 `dW` 和 `db`。
+# 以上并不要求用我们的层。下面是入门课里常写的那种层，只用 NumPy；它的错误也很容易犯：梯度要对整批求和，只有损失才除以批的大小。检验器把对象里的每个数组移动一点点，看输出依赖于哪些（这里是 `W` 和 `b`），再凭名字找到 `dW` 和 `db`。
 
 
 # %%
@@ -223,6 +223,15 @@ for ax, place in zip(panels, ("upper center", "lower left", "upper right"), stri
 for ax in panels[:2]:
     ax.set_xticks(10.0 ** np.arange(-15, 1, 3))
 lesson.show(figure)
+
+# %% [markdown]
+# ## 练习
+#
+# - **7.1** x^3 在 x = 2 处、h = 0.1 的中心差分是多少？
+# - **7.2** 写 central(f, x, h)：f 在 x 处的中心差分。
+# - **7.3** 写 tanh_forward(x)，返回 tanh(x) 和缓存；再写 tanh_backward(grad_output, cache)，返回对 x 的梯度。
+#
+# 把答案写进一个文件，`numpy-nn exercise 7.1 my_answer.py --language zh` 会告诉你哪里不对；加上 `--solution` 才显示解答。
 
 # %% [markdown]
 # ## 思考题

@@ -138,7 +138,7 @@ lesson.show(figure)
 # %% [markdown]
 # ## 网页
 #
-# 同一个网络、同一步训练，做成一张可以在上面行走的网页：用按钮、方向键或滑块前进和后退。把鼠标悬停在任何一个数上，或者点它，或者把焦点移到它上面，它就会说出自己的公式、代入数字后的公式；如果是梯度，还有那三个答案。改变一个输入、标签、权重或学习率，一切都会重新计算。最后一步之后还可以接着训练，或者藏一处错误来找。页首的按钮把网页切换到中文；打开 `trace.html#lang=zh` 则直接是中文。
+# 同一个网络、同一步训练，做成一张可以逐步演示的网页：用按钮、方向键或滑块前进和后退。把鼠标悬停在任何一个数上，或者点它，或者把焦点移到它上面，它就会说出自己的公式、代入数字后的公式；如果是梯度，还有那三个答案。改变一个输入、标签、权重或学习率，一切都会重新计算。最后一步之后还可以接着训练，或者藏一处错误来找。页首的按钮把网页切换到中文；打开 `trace.html#lang=zh` 则直接是中文。
 
 # %%
 page = lesson.beside("trace.html")
@@ -146,6 +146,15 @@ options = ["--sizes", "4,5,3", "--activation", "relu", "--batch", "2", "--seed",
 if numpy_nn_command("trace", options) != 0:
     lesson.fail("the page could not be made")
 print(f"page: {page}; open it in a browser")
+
+# %% [markdown]
+# ## 练习
+#
+# - **8.1** 两个样本在输入 i 处是 0.5 和 -2；在隐藏单元 j 处，对 z 的梯度是 0.2 和 0.1。从 i 到 j 的权重的梯度是多少？
+# - **8.2** 对网络 relu(x w1 + b1) w2 + b2 写 backward_pass(x, w1, b1, w2, grad_output)：依次返回对 w1、b1、w2、b2 的梯度。
+# - **8.3** 用中心差分求 2-3-1 网络全部参数的梯度，需要多少次前向？
+#
+# 把答案写进一个文件，`numpy-nn exercise 8.1 my_answer.py --language zh` 会告诉你哪里不对；加上 `--solution` 才显示解答。
 
 # %% [markdown]
 # ## 思考题

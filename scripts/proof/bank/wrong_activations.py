@@ -324,3 +324,43 @@ class SigmoidOfInputHalved(Sigmoid):
 class TanhMinusTwo(Tanh):
     def df(self) -> Array:
         return -2.0 * (1.0 - self.y**2)
+
+
+# Causes that come with one function alone.
+
+
+@planted("alpha_missing", "input")
+class ELUOutputAsDerivative(ELU):
+    """Below 0 the derivative is y + alpha; here it is y."""
+
+    def df(self) -> Array:
+        return np.where(self.x > 0.0, 1.0, self.y)
+
+
+@planted("not_finite", "input")
+class ReLUQuotient(ReLU):
+    """1 as a quotient of the output by itself, which is 0 / 0 where the unit is off."""
+
+    def df(self) -> Array:
+        with np.errstate(invalid="ignore"):
+            return self.y / self.y
+
+
+@planted("derivative_at_input", "input")
+class SoftmaxSlopeOfScores(Softmax):
+    """x (1 - x), as of the sigmoid's output, and of the scores at that."""
+
+    def forward(self, x: Array) -> Array:
+        self.x = x
+        return super().forward(x)
+
+    def backward(self, g: Array) -> Array:
+        return g * self.x * (1.0 - self.x)
+
+
+@planted("other_activation", "input")
+class GELUExactWithSlopeOfTanh(GELU):
+    """x Phi(x) in forward, and the derivative of the approximation by tanh."""
+
+    def f(self, x: Array) -> Array:
+        return x * np.vectorize(lambda v: 0.5 * (1.0 + erf(v / 2.0**0.5)))(x)

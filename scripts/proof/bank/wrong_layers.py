@@ -243,3 +243,24 @@ class MLPDerivativeOfOutputSign(MLP):
 class DropoutPassesAllSign(Dropout):
     def backward(self, g: Array) -> Array:
         return -g / self.keep
+
+
+@planted("gamma_outside", "input")
+class LayerNormGammaOutside(LayerNorm):
+    """Right for batch norm, where gamma is the same along the batch."""
+
+    def dx(self, h: Array) -> Array:
+        means = h - self.mean(h) - self.x_hat * self.mean(h * self.x_hat)
+        return self.params["gamma"] * means / self.std
+
+
+@planted("gamma_missing", "input")
+class LayerNormGammaMissing(LayerNorm):
+    def dx(self, h: Array) -> Array:
+        return (h - self.mean(h) - self.x_hat * self.mean(h * self.x_hat)) / self.std
+
+
+@planted("gamma_missing", "input")
+class BatchNormGammaMissing(BatchNorm):
+    def dx(self, h: Array) -> Array:
+        return (h - self.mean(h) - self.x_hat * self.mean(h * self.x_hat)) / self.std

@@ -256,3 +256,45 @@ def a_second_step_that_fails(d, wrong):
             return g @ self.W.T
 
     return (Once(), d.array(5, 4)), {}, "W"
+
+
+@form
+def passes_that_differ_in_one_word(d, wrong):
+    class Dense:
+        def __init__(self):
+            self.W = d.fixed(4, 3)
+
+        def forwardPropagateLayer(self, x):
+            self.x = x
+            return x @ self.W
+
+        def backwardPropagateLayer(self, d):
+            self.dW = wrong * self.x.T @ d
+            return d @ self.W.T
+
+    return (Dense(), d.fixed(5, 4)), {}, "W"
+
+
+@form
+def layers_in_a_list(d, wrong):
+    class Dense:
+        def __init__(self, n_in, n_out, factor):
+            self.W, self.factor = d.fixed(n_in, n_out), factor
+
+        def forward(self, inputs):
+            self.inputs = inputs
+            self.output = inputs @ self.W
+
+        def backward(self, dvalues):
+            self.dW = self.factor * self.inputs.T @ dvalues
+            self.dinputs = dvalues @ self.W.T
+
+    class Tanh:
+        def forward_pass(self, x):
+            self.y = np.tanh(x)
+            return self.y
+
+        def back_propagate(self, error):
+            return error * (1 - self.y**2)
+
+    return ([(Dense(4, 5, wrong), Tanh()), (Dense(5, 3, 1.0), Tanh())], d.fixed(6, 4)), {}, "layers[0][0].W"

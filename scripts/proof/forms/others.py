@@ -174,3 +174,23 @@ def an_update_beside_a_kept_output(d, wrong):
             return input_error
 
     return (Layer(), d.fixed(1, 4)), {}, "weights"
+
+
+@form
+def a_cost_beside_the_model(d, wrong):
+    class Model:
+        def __init__(self):
+            self.W, self.b = d.fixed(1, 4), d.fixed(1, 1)
+
+        def L_model_forward(self, X):
+            self.X, self.AL = X, 1 / (1 + np.exp(-(self.W @ X + self.b)))
+            return self.AL
+
+        def compute_cost(self, AL, Y):
+            return -np.mean(Y * np.log(AL) + (1 - Y) * np.log(1 - AL))
+
+        def L_model_backward(self, AL, Y):
+            dZ = (AL - Y) / Y.shape[1]
+            self.dW, self.db = wrong * dZ @ self.X.T, dZ.sum(axis=1, keepdims=True)
+
+    return (Model(), d.fixed(4, 6), np.random.default_rng(3).uniform(0, 1, (1, 6))), {}, "W"

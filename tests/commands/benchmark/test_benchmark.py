@@ -198,7 +198,7 @@ def test_missing_data_names_the_command_that_gets_it(tmp_path, capsys):
     assert benchmark.main(["--suite", "mnist", *NUMPY, "--data", str(tmp_path)]) == 2
     error = capsys.readouterr().err
     assert error.count("\n") == 1
-    assert "fetch_mnist.py" in error
+    assert "fetch-mnist" in error
 
 
 def test_an_epoch_runs_over_mnist(mnist):

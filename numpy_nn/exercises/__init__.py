@@ -1,0 +1,1 @@
+"""Exercises to the lessons, and the checker that says in words what is wrong with an answer."""

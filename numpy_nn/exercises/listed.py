@@ -1,0 +1,8 @@
+"""All exercises by their numbers, three to a lesson: one by hand and two for the machine, or the other way round."""
+
+from __future__ import annotations
+
+from numpy_nn.exercises import first_lessons, last_lessons
+from numpy_nn.exercises.kinds import Exercise
+
+EXERCISES: dict[str, Exercise] = {**first_lessons.EXERCISES, **last_lessons.EXERCISES}
