@@ -303,7 +303,7 @@ def test_a_parameter_of_another_dtype_is_refused(data):
 def test_an_integer_array_for_a_parameter_is_refused_with_a_remedy_that_works():
     p = nn.Parameter(np.zeros(3))
     with pytest.raises(TypeError, match=r"float64, got int64; convert it with .astype\(numpy.float64\)$"):
-        p.data = np.arange(3, dtype=np.int64)
+        setattr(p, "data", np.arange(3))  # noqa: B010
     with pytest.raises(TypeError, match=r"or the whole network with .to\(numpy.float32\)$"):
         p.data = np.zeros(3, np.float32)
 

@@ -32,8 +32,8 @@ def test_a_parameter_takes_no_weight_that_is_not_transposed(given):
 @pytest.mark.parametrize("turned", [lambda v: v.T, lambda v: v.T.copy()], ids=["view", "copy"])
 def test_transposed_weights_are_loaded(turned):
     net = nn.Sequential(nn.Linear(3, 3, rng=0)).to(np.float64)
-    double = torch.nn.Sequential(torch.nn.Linear(3, 3)).double()
-    arrays = {name: v.numpy() for name, v in double.state_dict().items()}
+    linear = torch.nn.Linear(3, 3).double()
+    arrays = {f"0.{name}": v.numpy() for name, v in linear.state_dict().items()}
     net.load_state_dict({name: turned(v) if v.ndim == 2 else v for name, v in arrays.items()})
-    np.testing.assert_array_equal(net[0].weight.data, double[0].weight.detach().numpy().T)
-    np.testing.assert_array_equal(net[0].bias.data, double[0].bias.detach().numpy())
+    np.testing.assert_array_equal(net[0].weight.data, linear.weight.detach().numpy().T)
+    np.testing.assert_array_equal(net[0].bias.data, linear.bias.detach().numpy())
