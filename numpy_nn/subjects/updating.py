@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -27,7 +27,8 @@ class UpdatingCode(CalledCode):
         with self._running():
             result = self.predictor(*(self._argument(name, {}) for name in self._inputs))
         first = result[0] if isinstance(result, tuple) and result else result
-        return None if first is None else np.array(first, np.float64)
+        # Whole numbers are the classes that it decides for.
+        return None if first is None or np.asarray(first).dtype.kind != "f" else np.array(first, np.float64)
 
     @property
     def updates_in_backward(self) -> float | None:
@@ -50,13 +51,14 @@ class UpdatingCode(CalledCode):
     def update(self, lr: float) -> None:
         """A step of the object's own update, after :meth:`gradients`: ``arrays`` then hold what it has made of them.
 
-        Its arguments go by their names: a learning rate gets ``lr``, a gradient what backward returned, targets and
-        input themselves. TypeError if there is none, SubjectError if it raises.
+        Its arguments go by their names: a learning rate gets ``lr``, a gradient what backward returned, or as many
+        gradients as that has parts one each, targets and input themselves. TypeError if there is none, SubjectError if
+        it raises.
         """
         if self._updater_method is None:
             raise TypeError(f"{self.label}: expected a method such as update(lr) or step(), got none")
         required, optional = self._arguments_of_update()
-        meant = {name: self._meant(name, lr) for name in required}
+        meant = {name: self._meant(name, lr) for name in required} | self._parts(required)
         meant |= {name: lr for name in optional if names.role(name) == names.RATE}
         with self._running():
             self._updater_method(**meant)
@@ -90,6 +92,17 @@ class UpdatingCode(CalledCode):
 
     def _arguments_of_update(self) -> tuple[list[str], list[str]]:
         return (None if self._updater_method is None else names.positional(self._updater_method)) or ([], [])
+
+    def _parts(self, required: Sequence[str]) -> dict[str, Any]:
+        """What backward returned, one part for each of several arguments that are gradients: by name, else in order."""
+        others = (names.is_data, lambda name: names.role_in_loss(name) == names.TARGET)
+        wanted = [n for n in required if names.role(n) != names.RATE and not any(is_other(n) for is_other in others)]
+        given = self.latest
+        if len(wanted) < 2 or not isinstance(given, (tuple, list, dict)) or len(given) != len(wanted):
+            return {}
+        if isinstance(given, dict):
+            return {name: given[name] for name in wanted} if set(wanted) == set(given) else {}
+        return dict(zip(wanted, given, strict=True))
 
     def _meant(self, name: str, lr: float) -> Any:
         if names.role(name) == names.RATE:

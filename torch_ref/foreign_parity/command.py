@@ -15,9 +15,7 @@ import numpy_nn as nn
 from numpy_nn.gradcheck.files import UsageError, arguments, find, load
 from numpy_nn.gradcheck.inputs import Drawn
 from numpy_nn.subjects import Hints, SubjectError
-from numpy_nn.subjects.agreement import agreement
-from numpy_nn.subjects.code import CodeSubject
-from torch_ref.foreign_parity.building import side_of
+from torch_ref.foreign_parity.building import share_of_right, side_of
 from torch_ref.foreign_parity.comparing import compare_networks, their_side
 from torch_ref.foreign_parity.pairing import Pair, alike, pair
 from torch_ref.foreign_parity.report import NetworkReport
@@ -186,7 +184,7 @@ def _settings(request: Request, mine: Any, rng: np.random.Generator) -> Iterator
         y = np.ascontiguousarray(y.T) if columns and y is not None else y
         try:
             own = side_of(mine, x, y, loss(), Hints(), ())
-            right = _share_of_right(own)
+            right = share_of_right(own)
         except RAISED as error:
             failed = failed or error
             continue
@@ -205,14 +203,6 @@ def _settings(request: Request, mine: Any, rng: np.random.Generator) -> Iterator
 
 def _first_free(rows: Sequence[int], sizes: Sequence[int]) -> int:
     return next((one for one in rows if one not in (sizes[0], sizes[-1])), rows[0]) if sizes else rows[0]
-
-
-def _share_of_right(own: Side) -> float:
-    """How many of my gradients are roughly those of my output."""
-    if not isinstance(own.network, CodeSubject):
-        return 1.0
-    found = agreement(own.network)
-    return found.agreeing / found.shaped if found.shaped else 0.0
 
 
 def _line(error: Exception) -> str:
