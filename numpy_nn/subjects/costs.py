@@ -98,14 +98,18 @@ class LossOfOutput:
     def loss(self, *arguments: Any) -> Any:
         """loss(forward(x), targets), and after it what forward returned beside its output."""
         *inputs, targets = arguments
-        self._x, self._returned = inputs[0], self._forward(*inputs)
-        parts = list(self._returned) if self._is_several() else [self._returned]
-        self.output = parts.pop(_last_array(parts) if self._takes_last else 0)
-        rest = parts if isinstance(self._returned, tuple) else ()
+        rest = self.run(*inputs)
         value = self._loss(*self._in_order(self.output, targets, dict(zip(self._named, inputs, strict=False))))
         if isinstance(value, tuple):
             value, self._of_output = value[0], value[1]
         return (value, *rest) if rest else value
+
+    def run(self, *inputs: Any) -> Sequence[Any]:
+        """The forward pass alone, which leaves ``output``; what it returned beside it."""
+        self._x, self._returned = inputs[0], self._forward(*inputs)
+        parts = list(self._returned) if self._is_several() else [self._returned]
+        self.output = parts.pop(_last_array(parts) if self._takes_last else 0)
+        return parts if isinstance(self._returned, tuple) else ()
 
     def _is_several(self) -> bool:
         return isinstance(self._returned, tuple) or _is_list_of_unlike_arrays(self._returned)

@@ -8,7 +8,9 @@ from typing import Any
 import numpy as np
 
 from numpy_nn.subjects import names
-from numpy_nn.subjects.calling import CalledCode
+from numpy_nn.subjects.calling import CACHE, OUTPUT, RATE, CalledCode
+from numpy_nn.subjects.costs import LossOfOutput
+from numpy_nn.subjects.places import Place, places
 from numpy_nn.subjects.state import rate_of, rates_of
 from numpy_nn.subjects.subject import Array
 
@@ -66,6 +68,57 @@ class UpdatingCode(CalledCode):
         for name, value in values.items():
             self.arrays[name][...] = value
         self._install()
+
+    @property
+    def parameter_places(self) -> Mapping[str, Sequence[Place]]:
+        """Where the code keeps each of its parameters: in all places that hold the array."""
+        everywhere = list(places(self._owner, repeated=True))
+        arrays = {name: place.read() for name, place in self._places.items()}
+        return {
+            name: [self._places[name], *(one for one in everywhere if one.read() is array)]
+            for name, array in arrays.items()
+        }
+
+    def train(self, x: Any, targets: Any, lr: float) -> None:
+        """A step as a training loop makes it: forward, backward and update, with nothing copied, watched or undone.
+
+        The parameters are those that the code holds in :attr:`parameter_places`. Where it has no update of its own,
+        each of them has ``lr`` times its gradient taken off. The code must not be given the gradient of its output.
+        """
+        self._reset()
+        given = {self._inputs[0]: x, self._targets_name: targets}
+        chain = getattr(self._forward, "__self__", None)
+        if isinstance(chain, LossOfOutput) and self._backward is not None:
+            rest, output = chain.run(x), chain.output
+        else:
+            result = self._forward(*(given[name] for name in self.convention.inputs))
+            output, *rest = result if isinstance(result, tuple) else (result,)
+        self.latest = self._backward_raw(given, output, rest, lr)
+        if self.updates_in_backward is not None:
+            return
+        if self.own_update and self._updater_method is not None:
+            required, optional = self._arguments_of_update()
+            meant: dict[str, Any] = self._parts(required)
+            for name in [n for n in required if n not in meant] + [n for n in optional if names.role(n) == names.RATE]:
+                role = names.role(name)
+                if role in (names.RATE, names.GRAD):
+                    meant[name] = lr if role == names.RATE else self.latest
+                else:
+                    meant[name] = targets if names.role_in_loss(name) == names.TARGET else x
+            self._updater_method(**meant)
+            return
+        for name, place in self._places.items():
+            gradient = self._leaves[name].read(self.latest, self._owner)
+            array = np.asarray(place.read())
+            array -= lr * np.reshape(gradient, array.shape)
+
+    def _backward_raw(self, given: Mapping[Any, Any], output: Any, rest: Sequence[Any], lr: float) -> Any:
+        roles = self.convention.arguments
+        if roles is None or self._backward is None:
+            return rest[0] if len(rest) == 1 else tuple(rest)
+        one = 0 if len(rest) == 1 else self.convention.cache
+        known = {RATE: lr, OUTPUT: output, CACHE: tuple(rest) if one is None or not rest else rest[one]}
+        return self._backward(*(known[role] if role in known else given[role] for role in roles))
 
     def gradients_without_update(self, grad_output: Array) -> Mapping[str, Any]:
         self.gradients(grad_output)

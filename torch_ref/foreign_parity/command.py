@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -148,7 +149,17 @@ def fitted(request: Request) -> Fitted:
     """
     rng = np.random.default_rng(request.seed)
     mine, notes = load(request.mine, request.init, rng)
-    found = _fitting(request, mine, rng)
+    try:
+        found = _fitting(request, mine, rng)
+    except UsageError:
+        if isinstance(request.batch, int) or request.inputs:
+            raise
+        one = replace(request, batch=1)
+        with suppress(UsageError):  # code may be written for one sample at a time, as of a book
+            found = _fitting(one, mine, rng)
+            found.words[:0] = [*notes, "one sample: mine cannot be run on more at a time"]
+            return Fitted(mine, found, one)
+        raise
     found.words[:0] = notes
     return Fitted(mine, found, request)
 
