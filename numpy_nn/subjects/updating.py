@@ -27,7 +27,12 @@ class UpdatingCode(CalledCode):
         self.restore_generators()
         self._install()
         with self._running():
-            result = self.predictor(*(self._argument(name, {}) for name in self._inputs))
+            given = [self._argument(name, {}) for name in self._inputs]
+            if self._chain is not None:
+                self._chain.run(*given)
+                result = self._chain.output
+            else:
+                result = self.predictor(*given)
         first = result[0] if isinstance(result, tuple) and result else result
         # Whole numbers are the classes that it decides for.
         return None if first is None or np.asarray(first).dtype.kind != "f" else np.array(first, np.float64)
@@ -87,9 +92,8 @@ class UpdatingCode(CalledCode):
         """
         self._reset()
         given = {self._inputs[0]: x, self._targets_name: targets}
-        chain = getattr(self._forward, "__self__", None)
-        if isinstance(chain, LossOfOutput) and self._backward is not None:
-            rest, output = chain.run(x), chain.output
+        if self._chain is not None and self._backward is not None:
+            rest, output = self._chain.run(x), self._chain.output
         else:
             result = self._forward(*(given[name] for name in self.convention.inputs))
             output, *rest = result if isinstance(result, tuple) else (result,)
@@ -134,6 +138,12 @@ class UpdatingCode(CalledCode):
             self._rate = 1.0
             for thing, name, value in rates:
                 setattr(thing, name, value)
+
+    @property
+    def _chain(self) -> LossOfOutput | None:
+        """The network and the loss, where the loss is of what the network returns."""
+        chain = getattr(self._forward, "__self__", None)
+        return chain if isinstance(chain, LossOfOutput) else None
 
     @property
     def _inputs(self) -> list[str]:

@@ -87,7 +87,7 @@ class Trained:
         if best is None:
             raise ValueError(
                 f"{name}: found no way to train it: expected a method step(x, y, lr), or a forward and a backward pass "
-                "of the cross-entropy that numpy-nn gradcheck finds right"
+                "that numpy-nn gradcheck finds right, of ReLU, softmax and cross-entropy as all engines have them"
             )
         return best
 
