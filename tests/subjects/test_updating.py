@@ -1,5 +1,7 @@
 """The steps that code makes by itself, and what it predicts beside its loss."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -134,7 +136,7 @@ def test_a_prediction_is_what_forward_makes_of_the_present_input():
 def test_several_gradients_go_to_as_many_arguments_and_biases_of_a_softmax_are_parameters():
     """Biases that are 0 are moved by unequal amounts: a softmax is blind to the same for all."""
     subject = as_subject(Softmax(), (X,), np.eye(3), Hints())
-    gradients = subject.gradients(np.ones(()))
+    gradients: Any = subject.gradients(np.ones(()))
     before = {name: subject.arrays[name].copy() for name in ("W", "b")}
     subject.update(0.5)
     for name, values in before.items():

@@ -69,7 +69,7 @@ class Trained:
         if self._latest[0] is not x or self._latest[1] is not y:
             targets: Array = np.eye(self._classes, dtype=x.dtype)[y] if self._one_hot else y
             given = (x.T, targets.T) if self._columns else (x, targets)
-            self._latest = (x, y, *(np.ascontiguousarray(array) for array in given))
+            self._latest = (x, y, np.ascontiguousarray(given[0]), np.ascontiguousarray(given[1]))
         return self._latest[2], self._latest[3]
 
     def _found(self, net: Any, name: str, inputs: int) -> tuple[CodeSubject, bool, bool]:

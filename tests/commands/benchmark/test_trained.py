@@ -37,7 +37,7 @@ def test_a_step_is_made_of_what_the_class_has(name, words, kind):
     if kind == "step":
         both["by hand"].seconds(1)
         for p, q in zip(both[name].parameters(), both["by hand"].parameters(), strict=True):
-            np.testing.assert_allclose(p, q, rtol=0, atol=20 * np.finfo(np.float32).eps)
+            np.testing.assert_allclose(p, q, rtol=0, atol=20 * float(np.finfo(np.float32).eps))
 
 
 @pytest.mark.parametrize(
