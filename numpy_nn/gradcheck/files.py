@@ -31,7 +31,8 @@ def load(text: str, init: list[str], rng: np.random.Generator) -> tuple[Any, lis
     if isinstance(found, type):
         return _made(found, init, rng), notes
     if init:
-        raise UsageError(f"--init: {name} is no class, and takes no arguments here")
+        more = "; functions get their arrays by --input, or as a class that holds them"
+        raise UsageError(f"--init: {name} is no class, and takes no arguments here{more}")
     module = inspect.getmodule(found)
     if inspect.isfunction(found) and module is not None and (partner := _partner(name, module)):
         return (found, getattr(module, partner)), [*notes, f"checked with {partner}, by its name"]

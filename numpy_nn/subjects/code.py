@@ -161,7 +161,8 @@ class CodeSubject(OverlappingCode):
         """Whether the output hangs on what is in this place, as it does not on what forward itself puts there."""
         old = place.read()
         kept: Any = old.copy() if isinstance(old, np.ndarray) else old
-        moved: Any = np.asarray(old, np.float64) * 1.125 + 0.0625 * np.sign(np.asarray(old) + 0.5)
+        uneven = np.linspace(1.0, 2.0, np.size(old)).reshape(np.shape(old))  # a softmax does not see an even shift
+        moved: Any = np.asarray(old, np.float64) * 1.125 + 0.0625 * uneven * np.sign(np.asarray(old) + 0.5)
         in_place = isinstance(old, np.ndarray) and old.dtype.kind == "f" and old.flags.writeable
 
         def move() -> None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import inspect
+import textwrap
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -22,9 +25,9 @@ def usual_costs(samples: Sequence[int]) -> Iterator[tuple[str, Cost]]:
     ``samples`` are the numbers that n may be: samples are in rows, or in columns.
     """
     sums: list[tuple[str, Cost]] = [
-        ("sum((a - y)^2) / 2", lambda a, y: 0.5 * np.sum((a - y) ** 2)),
-        ("sum((a - y)^2)", lambda a, y: np.sum((a - y) ** 2)),
-        ("-sum(y log a + (1 - y) log(1 - a))", lambda a, y: -np.sum(y * np.log(a) + (1.0 - y) * np.log(1.0 - a))),
+        ("sum((a - y)^2) / 2", lambda a, y: 0.5 * np.sum((a - _of_classes(a, y)) ** 2)),
+        ("sum((a - y)^2)", lambda a, y: np.sum((a - _of_classes(a, y)) ** 2)),
+        ("-sum(y log a + (1 - y) log(1 - a))", lambda a, y: _binary(a, _of_classes(a, y))),
         ("-sum(y log a)", lambda a, y: -np.sum(y * np.log(a))),
         ("-sum(log a[label])", lambda a, y: -np.sum(np.log(_of_labels(a, y)))),
     ]
@@ -32,7 +35,18 @@ def usual_costs(samples: Sequence[int]) -> Iterator[tuple[str, Cost]]:
     for n in dict.fromkeys(samples):
         for formula, cost in sums:
             yield f"{formula} / n, with n = {n}", _divided(cost, n)
-    yield "mean((a - y)^2)", lambda a, y: np.mean((a - y) ** 2)
+    yield "mean((a - y)^2)", lambda a, y: np.mean((a - _of_classes(a, y)) ** 2)
+
+
+def _binary(a: NDArray[Any], y: NDArray[Any]) -> Any:
+    return -np.sum(y * np.log(a) + (1.0 - y) * np.log(1.0 - a))
+
+
+def _of_classes(a: NDArray[Any], y: NDArray[Any]) -> NDArray[Any]:
+    """The targets; of labels, where there is an output for each class, rows with one 1."""
+    if np.ndim(a) == 2 and np.ndim(y) == 1 and np.asarray(y).dtype.kind in "iu" and len(y) == len(a):
+        return np.eye(np.shape(a)[1])[y]
+    return y
 
 
 def cost_beside(function: Callable[..., Any]) -> tuple[str, Cost] | None:
@@ -70,21 +84,40 @@ class LossOfOutput:
         loss: Callable[..., Any],
         gradient: Callable[..., Any] | None,
         named: Sequence[str] = (),
+        *,
+        takes_last: bool = False,
     ) -> None:
         self._forward, self._loss, self._gradient, self._named = forward, loss, gradient, tuple(named)
+        self._takes_last = takes_last
         self._of_output: Any = None
         self.output: Any = None  # what the network has returned
+        self._returned: Any = None
+        self._x: Any = None
+        self._names = returned_names(forward)
 
     def loss(self, *arguments: Any) -> Any:
         """loss(forward(x), targets), and after it what forward returned beside its output."""
         *inputs, targets = arguments
-        output = self._forward(*inputs)
-        rest = output[1:] if isinstance(output, tuple) else ()
-        self.output = output[0] if isinstance(output, tuple) or _is_list_of_unlike_arrays(output) else output
+        rest = self.run(*inputs)
         value = self._loss(*self._in_order(self.output, targets, dict(zip(self._named, inputs, strict=False))))
         if isinstance(value, tuple):
             value, self._of_output = value[0], value[1]
         return (value, *rest) if rest else value
+
+    def run(self, *inputs: Any) -> Sequence[Any]:
+        """The forward pass alone, which leaves ``output``; what it returned beside it."""
+        self._x, self._returned = inputs[0], self._forward(*inputs)
+        parts = list(self._returned) if self._is_several() else [self._returned]
+        self.output = parts.pop(_last_array(parts) if self._takes_last else 0)
+        return parts if isinstance(self._returned, tuple) else ()
+
+    def _is_several(self) -> bool:
+        return isinstance(self._returned, tuple) or _is_list_of_unlike_arrays(self._returned)
+
+    @property
+    def may_be_the_last(self) -> bool:
+        """Whether forward returned several arrays, such as those of all layers, of which the last is the output."""
+        return self._is_several() and _last_array(self._returned) > 0
 
     def _in_order(self, output: Any, targets: Any, given: Mapping[str, Any]) -> list[Any]:
         """The arguments of the loss in the order of its names: the output, then the targets, if they do not tell."""
@@ -102,21 +135,79 @@ class LossOfOutput:
         return self._gradient(self._of_output)
 
     def given_output(self, gradient: Callable[..., Any]) -> Callable[..., Any]:
-        """A gradient function that wants the output of the forward pass, as one that gets it by itself."""
+        """A gradient function that wants the output of the forward pass, as one that gets it by itself.
+
+        And whatever else forward has returned, where its source has the same name for it, and the number of samples.
+        Where its own source names what it returns after the arguments of forward, as dW1, they have those names.
+        """
         spec = positional(gradient)
         wanted = [] if spec is None else spec[0]
         free = [name for name in wanted if name not in self._named and names.role(name) == names.UNKNOWN]
-        found = [n for n in free if names.role_in_loss(n) == names.PREDICTION and not names.is_data(n)]
-        if len(found) != 1:
+        found: dict[str, Callable[[], Any]] = {}
+        for name in free:
+            if name in self._names and names.role_in_loss(name) != names.TARGET:
+                found[name] = partial(self._result, self._names.index(name))
+            elif name in _COUNTS:
+                found[name] = self._samples
+        predictions = [
+            name
+            for name in free
+            if name not in found and names.role_in_loss(name) == names.PREDICTION and not names.is_data(name)
+        ]
+        if len(predictions) == 1:
+            found[predictions[0]] = self._whole
+        of = returned_names(gradient)
+        told = len(of) > 1 and all(max(names.is_gradient_of(g, name) for name in self._named) > 0.5 for g in of)
+        if not found and not told:
             return gradient
-        place = wanted.index(found[0])
+        others = [p for name, p in inspect.signature(gradient).parameters.items() if name not in found]
+        left = [name for name in wanted if name not in found]
 
         def with_output(*arguments: Any) -> Any:
-            return gradient(*arguments[:place], self.output, *arguments[place:])
+            given = dict(zip(left, arguments, strict=False)) | {name: get() for name, get in found.items()}
+            gradients = gradient(*(given[name] for name in wanted), *arguments[len(left) :])
+            return dict(zip(of, gradients, strict=True)) if told else gradients
 
-        signature = inspect.signature(gradient)
-        others = [p for name, p in signature.parameters.items() if name != found[0]]
-        return Dressed(with_output, signature.replace(parameters=others))
+        return Dressed(with_output, inspect.signature(gradient).replace(parameters=others))
+
+    def _result(self, place: int) -> Any:
+        return self._returned[place]
+
+    def _whole(self) -> Any:
+        """The output, or the list of all activations of which it is the last."""
+        return self._returned if self._takes_last and isinstance(self._returned, list) else self.output
+
+    def _samples(self) -> int:
+        return number_of_samples(self._x, self.output)
+
+
+# What a gradient function may call the number of samples.
+_COUNTS = ("m", "n", "batch_size", "n_samples", "num_samples", "n_examples", "num_examples", "m_samples")
+
+
+def number_of_samples(x: Any, output: Any) -> int:
+    """Those of a batch and what a network, or whoever labelled it, has made of it: in rows, or in columns."""
+    a, b = np.shape(x), np.shape(output)
+    in_columns = len(a) == len(b) == 2 and a[0] != b[0] and a[1] == b[1]
+    return a[1] if in_columns else max(a[:1] or (1,))
+
+
+def returned_names(function: Any) -> list[str]:
+    """What a function calls the things that it returns, as its source has it; none where that does not tell."""
+    try:
+        tree = ast.parse(textwrap.dedent(inspect.getsource(function)))
+    except (OSError, TypeError, SyntaxError):
+        return []
+    returned = [node.value for node in ast.walk(tree) if isinstance(node, ast.Return)]
+    parts = returned[-1].elts if returned and isinstance(returned[-1], ast.Tuple) else []
+    found = [part.id if isinstance(part, ast.Name) else getattr(part, "attr", "") for part in parts]
+    return found if len(set(found)) == len(found) else []
+
+
+def _last_array(parts: Sequence[Any]) -> int:
+    """The place of the last of the matrices with which what forward returned begins."""
+    others = (i for i, part in enumerate(parts) if not (isinstance(part, np.ndarray) and part.ndim > 1))
+    return max(next(others, len(parts)) - 1, 0)
 
 
 def _is_list_of_unlike_arrays(output: Any) -> bool:

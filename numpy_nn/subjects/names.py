@@ -34,7 +34,8 @@ _CACHES = words(
 )
 _TARGETS = words(
     "t y target targets label labels y_true ytrue true y_t actual actuals expected truth gt ground_truth "
-    "desired teacher targ y_real y_actual lbl one_hot onehot d"
+    "desired teacher targ y_real y_actual lbl one_hot onehot d y_train y_batch yb targets_list labels_list "
+    "one_hot_y y_one_hot y_onehot onehot_y y_enc"
 )
 _PREDICTIONS = words(
     "y_pred ypred yhat y_hat pred preds prediction predictions predicted output outputs out p probs prob "

@@ -108,7 +108,7 @@ def _of_object(target: Any, inputs: Sequence[Any], targets: Any, hints: Hints) -
     forward = in_training(with_context(forward))
     if targets is not None:
         loss = _of_loss_object(label, target, forward, inputs, targets, hints)
-        loss.predictor = forward if forward is not None and _takes(forward, len(inputs)) else None
+        loss.predictor = _predictor(target, forward, len(inputs))
         return loss
     if forward is None or backward is None:
         if (value := method(target, names.LOSSES)) is not None:
@@ -118,6 +118,15 @@ def _of_object(target: Any, inputs: Sequence[Any], targets: Any, hints: Hints) -
         missing = "backward" if forward is not None else "forward"
         raise TypeError(f"target: expected forward and backward, got {label} without {missing}{HOW}")
     return chosen(Code(label, forward, backward, named_arguments(forward, inputs, None), hints, owner=target))
+
+
+def _predictor(target: Any, forward: Callable[..., Any] | None, number: int) -> Callable[..., Any] | None:
+    """What gives an object's output for the inputs alone: its loss, where that may be asked without targets."""
+    value = method(target, names.LOSSES)
+    required, optional = (None if value is None else positional(value)) or ([], [])
+    if len(required) == number and names.role_in_loss(next(iter(optional), "")) == names.TARGET:
+        return value
+    return forward if forward is not None and _takes(forward, number) else None
 
 
 def _of_loss_object(
@@ -187,23 +196,29 @@ def _with_unsaid_cost(
     costs = list(usual_costs(np.shape(inputs[0])[:2] or (1,))) if hints.cost is None else [("", hints.cost)]
     costs = [*([] if beside is None else [beside]), *costs]
     given = named_arguments(forward, inputs, None) | {"targets": targets}
-    best, most, wants_gradient = None, Agreement(0, 0, 0), False
-    for formula, cost in costs:
-        try:
-            chain = LossOfOutput(forward, cost, None, list(given)[:-1])
-            subject = chosen(Code(label, chain.loss, chain.given_output(gradient), given, hints, "targets", owner))
-            agrees = agreement(subject)
-        except (SubjectError, TypeError, ValueError):
-            continue
-        if subject.convention.takes_grads or (_wants_gradient(gradient) and agrees.agreeing < agrees.shaped):
-            wants_gradient = True
-            continue  # it wants the gradient of a loss that does not give it
-        if beside is not None and formula == beside[0]:
-            subject.notes.append(f"judged as the gradients of {formula}, the one loss in the same file")
-        elif formula:
-            subject.notes.append(f"the loss is not written in the code; the gradients are judged as those of {formula}")
-        if best is None or agrees > most:
-            best, most = subject, agrees
+    best, most, words, wants_gradient, several = None, Agreement(0, 0, 0), "", False, False
+    # Of several arrays that forward returns the first is the output, or else the last.
+    for takes_last in (False, True):
+        for formula, cost in costs if several or not takes_last else ():
+            chain = LossOfOutput(forward, cost, None, list(given)[:-1], takes_last=takes_last)
+            try:
+                subject = chosen(Code(label, chain.loss, chain.given_output(gradient), given, hints, "targets", owner))
+                agrees = agreement(subject)
+            except (SubjectError, TypeError, ValueError):
+                continue
+            finally:
+                several = several or chain.may_be_the_last
+            if subject.convention.takes_grads or (_wants_gradient(gradient) and agrees.agreeing < agrees.shaped):
+                wants_gradient = True
+                continue  # it wants the gradient of a loss that does not give it
+            if best is None or agrees > most:
+                best, most, words = subject, agrees, formula
+        if best is not None and most.agreeing == most.shaped:
+            break
+    if best is not None and beside is not None and words == beside[0]:
+        best.notes.append(f"judged as the gradients of {words}, the one loss in the same file")
+    elif best is not None and words:
+        best.notes.append(f"the loss is not written in the code; the gradients are judged as those of {words}")
     if best is None and wants_gradient:
         raise TypeError(
             f"target: {label}'s backward pass wants the gradient of the loss by the output, which loss= does not "

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from numpy_nn.subjects import names
-from numpy_nn.subjects.calling import CalledCode
+from numpy_nn.subjects.calling import CACHE, OUTPUT, RATE, CalledCode
+from numpy_nn.subjects.costs import LossOfOutput
+from numpy_nn.subjects.places import Place, places
 from numpy_nn.subjects.state import rate_of, rates_of
 from numpy_nn.subjects.subject import Array
 
@@ -25,9 +27,15 @@ class UpdatingCode(CalledCode):
         self.restore_generators()
         self._install()
         with self._running():
-            result = self.predictor(*(self._argument(name, {}) for name in self._inputs))
+            given = [self._argument(name, {}) for name in self._inputs]
+            if self._chain is not None:
+                self._chain.run(*given)
+                result = self._chain.output
+            else:
+                result = self.predictor(*given)
         first = result[0] if isinstance(result, tuple) and result else result
-        return None if first is None else np.array(first, np.float64)
+        # Whole numbers are the classes that it decides for.
+        return None if first is None or np.asarray(first).dtype.kind != "f" else np.array(first, np.float64)
 
     @property
     def updates_in_backward(self) -> float | None:
@@ -50,13 +58,14 @@ class UpdatingCode(CalledCode):
     def update(self, lr: float) -> None:
         """A step of the object's own update, after :meth:`gradients`: ``arrays`` then hold what it has made of them.
 
-        Its arguments go by their names: a learning rate gets ``lr``, a gradient what backward returned, targets and
-        input themselves. TypeError if there is none, SubjectError if it raises.
+        Its arguments go by their names: a learning rate gets ``lr``, a gradient what backward returned, or as many
+        gradients as that has parts one each, targets and input themselves. TypeError if there is none, SubjectError if
+        it raises.
         """
         if self._updater_method is None:
             raise TypeError(f"{self.label}: expected a method such as update(lr) or step(), got none")
         required, optional = self._arguments_of_update()
-        meant = {name: self._meant(name, lr) for name in required}
+        meant = {name: self._meant(name, lr) for name in required} | self._parts(required)
         meant |= {name: lr for name in optional if names.role(name) == names.RATE}
         with self._running():
             self._updater_method(**meant)
@@ -64,6 +73,56 @@ class UpdatingCode(CalledCode):
         for name, value in values.items():
             self.arrays[name][...] = value
         self._install()
+
+    @property
+    def parameter_places(self) -> Mapping[str, Sequence[Place]]:
+        """Where the code keeps each of its parameters: in all places that hold the array."""
+        everywhere = list(places(self._owner, repeated=True))
+        arrays = {name: place.read() for name, place in self._places.items()}
+        return {
+            name: [self._places[name], *(one for one in everywhere if one.read() is array)]
+            for name, array in arrays.items()
+        }
+
+    def train(self, x: Any, targets: Any, lr: float) -> None:
+        """A step as a training loop makes it: forward, backward and update, with nothing copied, watched or undone.
+
+        The parameters are those that the code holds in :attr:`parameter_places`. Where it has no update of its own,
+        each of them has ``lr`` times its gradient taken off. The code must not be given the gradient of its output.
+        """
+        self._reset()
+        given = {self._inputs[0]: x, self._targets_name: targets}
+        if self._chain is not None and self._backward is not None:
+            rest, output = self._chain.run(x), self._chain.output
+        else:
+            result = self._forward(*(given[name] for name in self.convention.inputs))
+            output, *rest = result if isinstance(result, tuple) else (result,)
+        self.latest = self._backward_raw(given, output, rest, lr)
+        if self.updates_in_backward is not None:
+            return
+        if self.own_update and self._updater_method is not None:
+            required, optional = self._arguments_of_update()
+            meant: dict[str, Any] = self._parts(required)
+            for name in [n for n in required if n not in meant] + [n for n in optional if names.role(n) == names.RATE]:
+                role = names.role(name)
+                if role in (names.RATE, names.GRAD):
+                    meant[name] = lr if role == names.RATE else self.latest
+                else:
+                    meant[name] = targets if names.role_in_loss(name) == names.TARGET else x
+            self._updater_method(**meant)
+            return
+        for name, place in self._places.items():
+            gradient = self._leaves[name].read(self.latest, self._owner)
+            array = np.asarray(place.read())
+            array -= lr * np.reshape(gradient, array.shape)
+
+    def _backward_raw(self, given: Mapping[Any, Any], output: Any, rest: Sequence[Any], lr: float) -> Any:
+        roles = self.convention.arguments
+        if roles is None or self._backward is None:
+            return rest[0] if len(rest) == 1 else tuple(rest)
+        one = 0 if len(rest) == 1 else self.convention.cache
+        known = {RATE: lr, OUTPUT: output, CACHE: tuple(rest) if one is None or not rest else rest[one]}
+        return self._backward(*(known[role] if role in known else given[role] for role in roles))
 
     def gradients_without_update(self, grad_output: Array) -> Mapping[str, Any]:
         self.gradients(grad_output)
@@ -81,6 +140,12 @@ class UpdatingCode(CalledCode):
                 setattr(thing, name, value)
 
     @property
+    def _chain(self) -> LossOfOutput | None:
+        """The network and the loss, where the loss is of what the network returns."""
+        chain = getattr(self._forward, "__self__", None)
+        return chain if isinstance(chain, LossOfOutput) else None
+
+    @property
     def _inputs(self) -> list[str]:
         return [name for name in self.convention.inputs if name != self._targets_name]
 
@@ -90,6 +155,17 @@ class UpdatingCode(CalledCode):
 
     def _arguments_of_update(self) -> tuple[list[str], list[str]]:
         return (None if self._updater_method is None else names.positional(self._updater_method)) or ([], [])
+
+    def _parts(self, required: Sequence[str]) -> dict[str, Any]:
+        """What backward returned, one part for each of several arguments that are gradients: by name, else in order."""
+        others = (names.is_data, lambda name: names.role_in_loss(name) == names.TARGET)
+        wanted = [n for n in required if names.role(n) != names.RATE and not any(is_other(n) for is_other in others)]
+        given = self.latest
+        if len(wanted) < 2 or not isinstance(given, (tuple, list, dict)) or len(given) != len(wanted):
+            return {}
+        if isinstance(given, dict):
+            return {name: given[name] for name in wanted} if set(wanted) == set(given) else {}
+        return dict(zip(wanted, given, strict=True))
 
     def _meant(self, name: str, lr: float) -> Any:
         if names.role(name) == names.RATE:

@@ -119,3 +119,48 @@ def test_a_loss_without_a_gradient_is_refused_where_backward_wants_one():
     x, y = np.random.default_rng(1).standard_normal((5, 4)), np.zeros((5, 3))
     with pytest.raises(TypeError, match="wants the gradient of the loss by the output"):
         check_gradients(Dense(), x, y, loss=lambda a, y: ((a - y) ** 2).sum())
+
+
+class SquaresOfLabels:
+    """All layers are returned, the output last, and handed back by their names; the targets are labels."""
+
+    def __init__(self):
+        rng = np.random.default_rng(0)
+        self.V, self.W = rng.standard_normal((4, 5)), rng.standard_normal((5, 3))
+
+    def forward(self, X):
+        hidden = np.tanh(X @ self.V)
+        scores_out = hidden @ self.W
+        return hidden, scores_out
+
+    def backward(self, X, hidden, scores_out, y, m):
+        d = 2 * (scores_out - np.eye(3)[y]) / m
+        return X.T @ (d @ self.W.T * (1 - hidden**2)), hidden.T @ d
+
+
+def affine(X, W, b):
+    Z = X @ W + b
+    A = 1 / (1 + np.exp(-Z))
+    return Z, A
+
+
+def affine_backward(Z, A, W, Y, X):
+    dZ = (A - Y) * np.ones_like(Z)
+    db, dW, dX = dZ.sum(axis=0), X.T @ dZ, dZ @ W.T
+    return db, dW, dX
+
+
+def test_what_forward_returns_goes_to_backward_by_its_name_and_the_last_may_be_the_output():
+    x = np.random.default_rng(1).standard_normal((6, 4))
+    report = check_gradients(SquaresOfLabels(), x, np.array([0, 1, 2, 2, 1, 0]))
+    assert report.verdict == "right"
+    assert {"V", "W"} <= {entry.name for entry in report.entries}
+    assert any("sum((a - y)^2) / n, with n = 6" in note for note in report.notes)
+
+
+def test_gradients_that_are_named_after_the_arguments_are_theirs_in_any_order():
+    rng = np.random.default_rng(1)
+    x, w, b = rng.standard_normal((6, 3)), rng.standard_normal((3, 3)), rng.standard_normal(3)
+    report = check_gradients((affine, affine_backward), (x, w, b), rng.random((6, 3)))
+    assert report.verdict == "right"
+    assert [entry.name for entry in report.entries] == ["X", "W", "b"]

@@ -1,5 +1,7 @@
 """The steps that code makes by itself, and what it predicts beside its loss."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -47,6 +49,45 @@ class Fails(Linear):
         raise RuntimeError(f"no step of {lr}")
 
 
+class Softmax:
+    """Layers of weights and biases, with what courses have: a gradient for each argument of the step."""
+
+    def __init__(self):
+        self.W, self.b = np.array([[0.5, -0.25, 1.0], [0.125, 0.75, -1.0]]), np.zeros(3)
+
+    def forward(self, X):
+        e = np.exp(X @ self.W + self.b)
+        self.p = e / e.sum(axis=1, keepdims=True)
+        return self.p
+
+    def backward(self, X, y_train):
+        d = (self.p - y_train) / len(X)
+        return X.T @ d, d.sum(axis=0)
+
+    def update_parameters(self, dW, db, learning_rate):
+        self.W = self.W - learning_rate * dW
+        self.b = self.b - learning_rate * db
+
+
+class Scores(Linear):
+    """A loss that returns its scores where it gets no targets, and a prediction that is no output."""
+
+    def predict(self, x):
+        return (x @ self.W > 0).astype(int)
+
+    def loss(self, x, y=None):
+        return super().loss(x, y) if y is not None else x @ self.W
+
+
+class Classes(Linear):
+    """The only prediction that it makes is of classes."""
+
+    forward = None
+
+    def predict(self, x):
+        return (x @ self.W > 0).astype(int)
+
+
 def subject_of(kind):
     subject = as_subject(kind(), (X,), Y, Hints())
     gradient = subject.gradients(np.ones(()))["W"]
@@ -90,3 +131,19 @@ def test_a_prediction_is_what_forward_makes_of_the_present_input():
     np.testing.assert_array_equal(subject.prediction(), X @ subject.arrays["W"])
     with subject.at({"W": 2 * subject.arrays["W"]}):
         np.testing.assert_array_equal(subject.prediction(), X @ subject.arrays["W"])
+
+
+def test_several_gradients_go_to_as_many_arguments_and_biases_of_a_softmax_are_parameters():
+    """Biases that are 0 are moved by unequal amounts: a softmax is blind to the same for all."""
+    subject = as_subject(Softmax(), (X,), np.eye(3), Hints())
+    gradients: Any = subject.gradients(np.ones(()))
+    before = {name: subject.arrays[name].copy() for name in ("W", "b")}
+    subject.update(0.5)
+    for name, values in before.items():
+        np.testing.assert_array_equal(subject.arrays[name], values - 0.5 * gradients[name])
+
+
+def test_a_prediction_is_what_a_loss_gives_without_targets_and_never_classes():
+    subject, _ = subject_of(Scores)
+    np.testing.assert_array_equal(subject.prediction(), X @ subject.arrays["W"])
+    assert subject_of(Classes)[0].prediction() is None

@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 
 import numpy_nn as nn
 from numpy_nn.subjects import Hints, Subject, SubjectError, as_subject
+from numpy_nn.subjects.agreement import agreement
+from numpy_nn.subjects.code import CodeSubject
 from numpy_nn.subjects.names import BACKWARDS, GRAD, LOSSES, TARGET, method, positional, role, role_in_loss
 from torch_ref.foreign_parity.sides import Side
 from torch_ref.torch_subject import TensorFunction, TorchSubject
@@ -41,8 +43,7 @@ def _of_numpy(network: Any, inputs: Sequence[Any], targets: Any, loss: Any, hint
     if isinstance(network, (nn.Layer, tuple, list)) and (loss is not None or targets is None):
         return _ended(as_subject(network, inputs, None, hints), inputs, targets, loss, False)
     value = None if isinstance(network, (tuple, list)) else method(network, LOSSES)
-    spec = None if value is None else positional(value)
-    if targets is not None and (loss is None or (spec is not None and len(spec[0]) == len(inputs) + 1)):
+    if targets is not None and (loss is None or _takes_targets_too(value, len(inputs))):
         subject = as_subject(network, inputs, targets, hints)
         return _ended(subject, inputs, targets, None, False)
 
@@ -55,7 +56,35 @@ def _of_numpy(network: Any, inputs: Sequence[Any], targets: Any, loss: Any, hint
 
     if targets is None or loss is None:
         return plain()
-    return first_that_runs(*((unsaid, plain) if _backward_takes_targets(network) else (plain, unsaid)))
+    return likelier(*((unsaid, plain) if _backward_takes_targets(network) else (plain, unsaid)))
+
+
+def _takes_targets_too(loss: Callable[..., Any] | None, inputs: int) -> bool:
+    """Whether a loss wants so many inputs and the targets, which it may do without."""
+    spec = None if loss is None else positional(loss)
+    if spec is None:
+        return False
+    required, optional = spec
+    wanted = len(required) - inputs
+    return wanted == 1 or (wanted == 0 and role_in_loss(next(iter(optional), "")) == TARGET)
+
+
+def likelier(first: Callable[[], Side], second: Callable[[], Side]) -> Side:
+    """The first way to build a side; the second where the first raises, or where its gradients agree with more."""
+    side = first_that_runs(first, second)
+    if (share := share_of_right(side)) < 1.0:
+        with suppress(SubjectError, TypeError, ValueError):
+            other = second()
+            return other if share_of_right(other) > share else side
+    return side
+
+
+def share_of_right(side: Side) -> float:
+    """How many of a side's gradients are roughly those of its output."""
+    if not isinstance(side.network, CodeSubject):
+        return 1.0
+    found = agreement(side.network)
+    return found.agreeing / found.shaped if found.shaped else 0.0
 
 
 def first_that_runs(first: Callable[[], Side], second: Callable[[], Side]) -> Side:

@@ -15,9 +15,11 @@ from numpy_nn.commands.benchmark import engines
 from numpy_nn.commands.benchmark.cases import KINDS, Case
 from numpy_nn.commands.benchmark.engine import NetworkEngine, rows_of
 from numpy_nn.commands.benchmark.numpy_engines import ByHand
+from numpy_nn.commands.benchmark.trained import Trained
 from numpy_nn.commands.benchmark.workload import Workload
 from numpy_nn.gradcheck.files import UsageError, arguments, find
 from numpy_nn.subjects.places import Place, places
+from numpy_nn.subjects.recognise import names_of_passes
 
 # What each kind of case calls, with its arguments.
 CALLS = {
@@ -44,6 +46,10 @@ class Mine(NetworkEngine):
         self.name = name
         with self._running("the class"):
             self.net = make(self.case.sizes)
+        notes: list[str] = []
+        if not hasattr(self.net, "step") and workload.case.kind in ("step", "epoch"):
+            self.net = Trained(self.net, name, self.case.sizes[0], self.case.sizes[-1])
+            notes += self.net.notes
         self.x, self.y = (array.copy() for array in workload.first_batch)
         self._rng, self._rate = workload.orders(), self.case.learning_rate
         self._places: list[tuple[Place, bool]] = []
@@ -54,7 +60,7 @@ class Mine(NetworkEngine):
         else:
             self._fill(workload.weights)
         kept = {array.dtype.name for array in self._read()} - {self.case.dtype}
-        self.notes = [f"{name} keeps its parameters in {', '.join(sorted(kept))}"] if kept else []
+        self.notes = [*notes, *([f"{name} keeps its parameters in {', '.join(sorted(kept))}"] if kept else [])]
         method = CALLS.get(self.case.kind, ("", ""))[0]
         if self.case.kind in ("step", "forward", "backward"):
             rate = (self._rate,) if method == "step" else ()
@@ -92,11 +98,15 @@ class Mine(NetworkEngine):
 
         A square one is (out, in) if others are.
         """
-        free = [place for place in places(self.net) if np.asarray(place.read()).ndim]
+        held = list(self.net.parameter_places.values() if isinstance(self.net, Trained) else [])
+        found = [many[0] for many in held] if held else list(places(self.net))
+        free = [place for place in found if np.asarray(place.read()).ndim]
         there = {np.asarray(place.read()).shape for place in free}
         all_turned = any(w.shape not in there for w, _ in weights)
         for index, array in enumerate(array for layer in weights for array in layer):
-            shapes = (array.shape, array.shape[::-1]) if array.ndim == 2 else (array.shape, (1, array.size))
+            shapes = (
+                (array.shape, array.shape[::-1]) if array.ndim == 2 else (array.shape, (1, array.size), (array.size, 1))
+            )
             fits = [(place, s) for s in shapes for place in free if np.asarray(place.read()).shape == s]
             if not fits:
                 raise ValueError(
@@ -107,7 +117,9 @@ class Mine(NetworkEngine):
             square = array.ndim == 2 and shape[0] == shape[1]
             turned = array.ndim == 2 and (all_turned if square else shape != array.shape)
             free = [one for one in free if one is not place]
-            place.put(np.ascontiguousarray(array.T if turned else array.reshape(shape)).copy())
+            value = np.ascontiguousarray(array.T if turned else array.reshape(shape)).copy()
+            for one in next((many for many in held if many[0] is place), [place]):
+                one.put(value)
             self._places.append((place, turned))
 
     def _read(self) -> list[Array]:
@@ -212,9 +224,12 @@ def maker(text: str, init: Sequence[str]) -> tuple[str, Callable[[Sequence[int]]
     if name in engines.ENGINES:
         raise ValueError(f"--mine: {name} is the name of another engine; call the class something else")
     step = getattr(kind, "step", None)
-    if not callable(step) or not _takes(step, 4):
-        has = f", has step{inspect.signature(step)}" if callable(step) else ""
-        raise ValueError(f"--mine: expected {name} with a method step(x, y, lr){has}")
+    if callable(step) and not _takes(step, 4):
+        raise ValueError(f"--mine: expected {name} with a method step(x, y, lr), has step{inspect.signature(step)}")
+    if not callable(step):
+        if not names_of_passes(kind):
+            raise ValueError(f"--mine: expected {name} with a method step(x, y, lr), or with a backward pass or a loss")
+        return name, partial(_made, kind, list(init)), frozenset(("step", "epoch")), notes
     can = frozenset(case for case, (method, _) in CALLS.items() if callable(getattr(kind, method, None)))
     return name, partial(_made, kind, list(init)), can, notes
 

@@ -121,7 +121,12 @@ def _targets(options: argparse.Namespace, rng: np.random.Generator) -> Any:
     if options.targets is None:
         return None
     wanted: Drawn = options.targets
-    return Drawn(wanted.name, wanted.shape, "unit" if wanted.kind == "normal" else wanted.kind).draw(rng)
+    kind = "unit" if wanted.kind == "normal" else wanted.kind
+    x, shape = options.input[0].shape, wanted.shape
+    if len(x) == len(shape) == 2 and x[0] != shape[0] and x[1] == shape[1]:
+        # Samples in columns: of each the probabilities, or the one 1, stand below each other.
+        return np.ascontiguousarray(Drawn(wanted.name, shape[::-1], kind).draw(rng).T)
+    return Drawn(wanted.name, shape, kind).draw(rng)
 
 
 def _in_order_of(function: Any, names: list[str], inputs: tuple[Any, ...]) -> tuple[Any, ...]:

@@ -212,7 +212,7 @@ def test_a_wrong_network_of_one_s_own_is_shown_with_its_cause_and_the_status_is_
         ([f"{MINE}:TwoLayerNet", *SIZES, "--sizes", "6,4,3"], "--mine: matmul: "),
         ([f"{MINE}:TwoLayerNet", *SIZES, "--sizes", "5,3"], "--mine: the weights do not fit one to one: mine are "),
         ([f"{MINE}:affine"], "--sizes: expected those of the layers, which --init does not tell"),
-        ([f"{MINE}:affine", "--init", "5"], "--init: affine is no class, and takes no arguments here"),
+        ([f"{MINE}:affine", "--init", "5"], "--init: affine is no class, and takes no arguments here; functions"),
         ([f"{MINE}:TwoLayerNet", *SIZES, "--theirs", f"{MINE}:Nothing"], f"{MINE} has no Nothing"),
     ],
 )
