@@ -82,7 +82,7 @@ class Scores(Linear):
 class Classes(Linear):
     """The only prediction that it makes is of classes."""
 
-    forward = None
+    forward: Any = None
 
     def predict(self, x):
         return (x @ self.W > 0).astype(int)
@@ -135,7 +135,7 @@ def test_a_prediction_is_what_forward_makes_of_the_present_input():
 
 def test_several_gradients_go_to_as_many_arguments_and_biases_of_a_softmax_are_parameters():
     """Biases that are 0 are moved by unequal amounts: a softmax is blind to the same for all."""
-    subject = as_subject(Softmax(), (X,), np.eye(3), Hints())
+    subject: Any = as_subject(Softmax(), (X,), np.eye(3), Hints())
     gradients: Any = subject.gradients(np.ones(()))
     before = {name: subject.arrays[name].copy() for name in ("W", "b")}
     subject.update(0.5)
