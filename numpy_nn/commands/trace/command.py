@@ -79,7 +79,8 @@ def run(args: argparse.Namespace) -> int:
         html = render(recording, about, args.lang)
         args.out.write_text(html, encoding="utf-8", newline="\n")
     except (OSError, ValueError, MemoryError, UsageError) as error:
-        print(f"trace: {error}", file=sys.stderr)
+        file = isinstance(error, OSError) and error.strerror and error.filename
+        print(f"trace: {f'{error.filename}: {error.strerror}' if file else error}", file=sys.stderr)
         return 2
     except ModuleNotFoundError as error:
         print(
