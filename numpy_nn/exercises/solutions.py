@@ -45,4 +45,16 @@ SOLUTIONS = {
     "    grad_z = np.where(z > 0, grad_output @ w2.T, 0)\n"
     "    return x.T @ grad_z, grad_z.sum(axis=0), h.T @ grad_output, grad_output.sum(axis=0)\n",
     "8.3": "answer = 2 * (2 * 3 + 3 + 3 * 1 + 1)  # two for each parameter\n",
+    "9.1": "import math\n\nz = 300 * 0.05**2 * 3**2  # mean square before ReLU, which keeps half of it\n"
+    "answer = math.sqrt(z / 2)\n",
+    "9.2": _NUMPY + "def batch_norm(x, eps):\n    centered = x - x.mean(axis=0)\n"
+    "    return centered / np.sqrt((centered**2).mean(axis=0) + eps)\n",
+    "9.3": _NUMPY + "class LayerNorm:\n    def __init__(self):\n        self.g, self.b = np.ones(4), np.zeros(4)\n\n"
+    "    def forward(self, x):\n        centered = x - x.mean(axis=1, keepdims=True)\n"
+    "        self.r = 1 / np.sqrt((centered**2).mean(axis=1, keepdims=True) + 1e-5)\n"
+    "        self.x_hat = centered * self.r\n        return self.x_hat * self.g + self.b\n\n"
+    "    def backward(self, grad_output):\n        self.dg = (grad_output * self.x_hat).sum(axis=0)\n"
+    "        self.db = grad_output.sum(axis=0)\n        h = grad_output * self.g\n"
+    "        slope = (h * self.x_hat).mean(axis=1, keepdims=True)\n"
+    "        return self.r * (h - h.mean(axis=1, keepdims=True) - self.x_hat * slope)\n",
 }
