@@ -1,4 +1,4 @@
-"""The exercises of lesson 9: initialization and normalization."""
+"""The exercises of lessons 9 and 10: initialization and normalization, optimizers."""
 
 from __future__ import annotations
 
@@ -25,8 +25,26 @@ def layer_norm(answer: Answer) -> Any:
     return made
 
 
+def momentum(p: Array, v: Array, g: Array, lr: float, mu: float) -> tuple[Array, Array]:
+    """10.2: a step of gradient descent with momentum."""
+    v = mu * v + g
+    return p - lr * v, v
+
+
+def adam(p: Array, m: Array, s: Array, g: Array, t: int, lr: float, correct: tuple[bool, bool] = (True, True)) -> Any:
+    """10.3: Adam's step t."""
+    m, s = 0.9 * m + 0.1 * g, 0.999 * s + 0.001 * g**2
+    first = 1.0 - 0.9**t if correct[0] else 1.0
+    second = 1.0 - 0.999**t if correct[1] else 1.0
+    return p - lr * (m / first) / (np.sqrt(s / second) + 1e-8), m, s
+
+
 _RNG = np.random.default_rng(0)
 # An eps as large as 0.1 shows where it was added.
+_P, _M, _G = _RNG.normal(size=(3, 4))
+MOMENTUM = [(_P, _M, _G, 0.1, 0.9), (_P, 0.0 * _P, _G, 0.01, 0.5)]
+# A gradient next to 0 shows where eps was added.
+ADAM = [(_P, 0.0 * _P, 0.0 * _P, 1e-8 * _G, 1, 0.1), (_P, _M, _M**2, _G, 7, 0.01)]
 COLUMNS = [(_RNG.normal(2.0, 3.0, size=(6, 4)), 0.1), (_RNG.normal(-1.0, 0.5, size=(3, 5)), 1e-5)]
 
 EXERCISES = {
@@ -93,6 +111,80 @@ EXERCISES = {
             layer_norm,
             lambda: (np.random.default_rng(0).normal(2.0, 3.0, size=(5, 4)),),
             lambda made, x: batch_norm(x, 1e-5, axis=1) * made.g + made.b,
+        ),
+    ),
+    "10.1": Exercise(
+        (
+            "A weight is 1, its first gradient is -4. What is the weight after Adam's first step with lr = 0.1?",
+            "一个权重是 1，它的第一个梯度是 -4。用 lr = 0.1 的 Adam 走第一步之后，这个权重是多少？",
+        ),
+        number(
+            1.1,
+            (
+                1.4,
+                (
+                    "that is gradient descent; Adam divides by the gradient's size",
+                    "这是梯度下降；Adam 要除以梯度的大小",
+                ),
+            ),
+            (0.9, ("a step goes against the gradient", "一步要逆着梯度走")),
+            (1.0 + 0.1 * 0.1 / math.sqrt(0.001), ("the correction is left out", "漏掉了修正")),
+            (1.01, ("m is corrected as well as s", "m 与 s 一样要修正")),
+        ),
+    ),
+    "10.2": Exercise(
+        (
+            "Write momentum(p, v, g, lr, mu): the new p and the new v.",
+            "写 momentum(p, v, g, lr, mu)：返回新的 p 和新的 v。",
+        ),
+        function(
+            "momentum",
+            momentum,
+            MOMENTUM,
+            (
+                lambda p, v, g, lr, mu: (p - lr * v, mu * v + g),
+                ("p is moved by the old v; it should be the new one", "p 用的是旧的 v，应当用新的"),
+            ),
+            (
+                lambda p, v, g, lr, mu: momentum(p, v, (1.0 - mu) * g, lr, mu),
+                ("v is no mean here: g is added whole", "这里的 v 不是平均：g 要整个加上去"),
+            ),
+            (
+                lambda p, v, g, lr, mu: (p - lr * g, mu * v + g),
+                ("p is moved by the gradient alone", "p 只按梯度移动了，没有用 v"),
+            ),
+            (lambda p, v, g, lr, mu: momentum(p, v, g, lr, mu)[::-1], ("p comes first, then v", "先返回 p，再返回 v")),
+        ),
+    ),
+    "10.3": Exercise(
+        (
+            "Write adam(p, m, s, g, t, lr): the new p, m and s after step t (1 is the first), with betas 0.9 and 0.999 "
+            "and eps = 1e-8.",
+            "写 adam(p, m, s, g, t, lr)：返回第 t 步（第一步 t = 1）之后的新的 p、m 和 s，两个 beta 是 0.9 和 0.999，"
+            "eps = 1e-8。",
+        ),
+        function(
+            "adam",
+            adam,
+            ADAM,
+            (lambda *given: adam(*given, correct=(False, False)), ("the correction is left out", "漏掉了修正")),
+            (lambda *given: adam(*given, correct=(True, False)), ("s is not corrected", "s 没有修正")),
+            (lambda *given: adam(*given, correct=(False, True)), ("m is not corrected", "m 没有修正")),
+            (
+                lambda p, m, s, g, t, lr: adam(p, m, s, g, t + 1, lr),
+                ("the first step has t = 1 already", "第一步就已经是 t = 1"),
+            ),
+            (
+                lambda p, m, s, g, t, lr: (
+                    p
+                    - lr
+                    * adam(p, m, s, g, t, lr)[1]
+                    / (1 - 0.9**t)
+                    / np.sqrt((0.999 * s + 0.001 * g**2) / (1 - 0.999**t) + 1e-8),
+                    *adam(p, m, s, g, t, lr)[1:],
+                ),
+                ("eps is added behind the root", "eps 要在开方之后再加"),
+            ),
         ),
     ),
 }

@@ -57,4 +57,9 @@ SOLUTIONS = {
     "        self.db = grad_output.sum(axis=0)\n        h = grad_output * self.g\n"
     "        slope = (h * self.x_hat).mean(axis=1, keepdims=True)\n"
     "        return self.r * (h - h.mean(axis=1, keepdims=True) - self.x_hat * slope)\n",
+    "10.1": "answer = 1 + 0.1 * 4 / abs(-4)  # corrected, m is g and s is g squared\n",
+    "10.2": "def momentum(p, v, g, lr, mu):\n    v = mu * v + g\n    return p - lr * v, v\n",
+    "10.3": _NUMPY + "def adam(p, m, s, g, t, lr):\n    m = 0.9 * m + 0.1 * g\n    s = 0.999 * s + 0.001 * g**2\n"
+    "    m_hat, s_hat = m / (1 - 0.9**t), s / (1 - 0.999**t)\n"
+    "    return p - lr * m_hat / (np.sqrt(s_hat) + 1e-8), m, s\n",
 }

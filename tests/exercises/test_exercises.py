@@ -34,7 +34,7 @@ def test_the_solution_is_right_and_is_asked_in_both_languages(number):
 
 
 def test_there_are_three_for_each_lesson_and_a_solution_for_each():
-    assert [*EXERCISES] == [f"{lesson}.{exercise}" for lesson in range(1, 10) for exercise in range(1, 4)]
+    assert [*EXERCISES] == [f"{lesson}.{exercise}" for lesson in range(1, 11) for exercise in range(1, 4)]
     assert EXERCISES.keys() == SOLUTIONS.keys()
 
 
@@ -122,6 +122,13 @@ WRONG = [
     ("9.2", SOLUTIONS["9.2"].replace("axis=0", "axis=1, keepdims=True"), "that is layer normalization"),
     ("9.3", SOLUTIONS["9.3"].replace(" - self.x_hat * slope", ""), "the gradient with respect to x"),
     ("9.3", SOLUTIONS["9.3"].replace("+ 1e-5", ""), "the forward pass is wrong already"),
+    ("10.1", "answer = 1.4", "that is gradient descent"),
+    ("10.1", "answer = 1.3162", "the correction is left out"),
+    ("10.2", "def momentum(p, v, g, lr, mu): return p - lr * v, mu * v + g", "the old v"),
+    ("10.2", SOLUTIONS["10.2"].replace("+ g", "+ (1 - mu) * g"), "g is added whole"),
+    ("10.3", SOLUTIONS["10.3"].replace(" / (1 - 0.999**t)", ""), "s is not corrected"),
+    ("10.3", SOLUTIONS["10.3"].replace("np.sqrt(s_hat) + 1e-8", "np.sqrt(s_hat + 1e-8)"), "behind the root"),
+    ("10.3", SOLUTIONS["10.3"].replace("m = 0.9 * m", "m *= 0.9; m = m"), "adam changes its arguments"),
 ]
 
 

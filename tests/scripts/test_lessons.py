@@ -240,6 +240,21 @@ def test_9_initialization_and_normalization(tmp_path):
     assert last.max() < 0.1 < float(ends["without"]) < 0.69
 
 
+@needs.torch
+def test_10_optimizers(tmp_path):
+    output = printed(10, tmp_path)
+    factors = numbers(output, r"multiplies by (\S+) and (\S+);")
+    assert factors[0].max() < 1 < factors[1].max()
+    rows = numbers(output, r"lr \S+ +loss 33 -> (\S+) +off by hand: ours (\S+), torch (\S+)$")
+    assert rows.shape == (4, 3)
+    # Sixty steps from numbers of at most 4, in which nothing grows, some units in the last place each.
+    assert rows[:, 1:].max() < 1e-12
+    assert rows[0, 0] == rows[:, 0].max() < 0.1
+    excess = dict(re.findall(r"^step +(\d+): without the correction (\S+) times", output, re.MULTILINE))
+    assert float(excess["1"]) == pytest.approx(0.1 / 0.001**0.5, abs=0.005)
+    assert max(excess, key=lambda step: float(excess[step])) == "12"
+
+
 def fails_in_one_line(done, *words):
     assert done.returncode == 2
     assert done.stdout == ""
