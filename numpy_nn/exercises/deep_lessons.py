@@ -167,9 +167,12 @@ EXERCISES = {
             "adam",
             adam,
             ADAM,
-            (lambda *given: adam(*given, correct=(False, False)), ("the correction is left out", "漏掉了修正")),
-            (lambda *given: adam(*given, correct=(True, False)), ("s is not corrected", "s 没有修正")),
-            (lambda *given: adam(*given, correct=(False, True)), ("m is not corrected", "m 没有修正")),
+            (
+                lambda p, m, s, g, t, lr: adam(p, m, s, g, t, lr, (False, False)),
+                ("the correction is left out", "漏掉了修正"),
+            ),
+            (lambda p, m, s, g, t, lr: adam(p, m, s, g, t, lr, (True, False)), ("s is not corrected", "s 没有修正")),
+            (lambda p, m, s, g, t, lr: adam(p, m, s, g, t, lr, (False, True)), ("m is not corrected", "m 没有修正")),
             (
                 lambda p, m, s, g, t, lr: adam(p, m, s, g, t + 1, lr),
                 ("the first step has t = 1 already", "第一步就已经是 t = 1"),
