@@ -45,4 +45,21 @@ SOLUTIONS = {
     "    grad_z = np.where(z > 0, grad_output @ w2.T, 0)\n"
     "    return x.T @ grad_z, grad_z.sum(axis=0), h.T @ grad_output, grad_output.sum(axis=0)\n",
     "8.3": "answer = 2 * (2 * 3 + 3 + 3 * 1 + 1)  # two for each parameter\n",
+    "9.1": "import math\n\nz = 300 * 0.05**2 * 3**2  # mean square before ReLU, which keeps half of it\n"
+    "answer = math.sqrt(z / 2)\n",
+    "9.2": _NUMPY + "def batch_norm(x, eps):\n    centered = x - x.mean(axis=0)\n"
+    "    return centered / np.sqrt((centered**2).mean(axis=0) + eps)\n",
+    "9.3": _NUMPY + "class LayerNorm:\n    def __init__(self):\n        self.g, self.b = np.ones(4), np.zeros(4)\n\n"
+    "    def forward(self, x):\n        centered = x - x.mean(axis=1, keepdims=True)\n"
+    "        self.r = 1 / np.sqrt((centered**2).mean(axis=1, keepdims=True) + 1e-5)\n"
+    "        self.x_hat = centered * self.r\n        return self.x_hat * self.g + self.b\n\n"
+    "    def backward(self, grad_output):\n        self.dg = (grad_output * self.x_hat).sum(axis=0)\n"
+    "        self.db = grad_output.sum(axis=0)\n        h = grad_output * self.g\n"
+    "        slope = (h * self.x_hat).mean(axis=1, keepdims=True)\n"
+    "        return self.r * (h - h.mean(axis=1, keepdims=True) - self.x_hat * slope)\n",
+    "10.1": "answer = 1 + 0.1 * 4 / abs(-4)  # corrected, m is g and s is g squared\n",
+    "10.2": "def momentum(p, v, g, lr, mu):\n    v = mu * v + g\n    return p - lr * v, v\n",
+    "10.3": _NUMPY + "def adam(p, m, s, g, t, lr):\n    m = 0.9 * m + 0.1 * g\n    s = 0.999 * s + 0.001 * g**2\n"
+    "    m_hat, s_hat = m / (1 - 0.9**t), s / (1 - 0.999**t)\n"
+    "    return p - lr * m_hat / (np.sqrt(s_hat) + 1e-8), m, s\n",
 }

@@ -155,7 +155,8 @@ def gather(language: Language, folder: Path) -> list[str]:
         text = (ROOT / file).read_text(encoding="utf-8")
         _write(folder / f"{page}.md", with_links_of_the_site(text, file, page, language))
         names.append(page)
-    for notebook in sorted((ROOT / f"docs/notebooks{language.lessons}").glob("*.ipynb")):
+    notebooks = (ROOT / f"docs/notebooks{language.lessons}").glob("*.ipynb")
+    for notebook in sorted(notebooks, key=lambda path: int(path.stem.split("_")[1])):
         (folder / "lessons").mkdir(exist_ok=True)
         shutil.copyfile(notebook, folder / "lessons" / notebook.name)
         names.append(f"lessons/{notebook.stem}")

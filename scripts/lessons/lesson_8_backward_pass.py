@@ -181,4 +181,5 @@ print(f"page: {page}; open it in a browser")
 # Before you step there: which entries of $\partial L / \partial W_1$ are exactly 0? Then make the learning rate ten
 # times as large and go to the last step, which computes the loss again: does it fall further? And at a hundred times?
 #
-# This time there is no next lesson. The page has the answers.
+# The page has the answers. One question is left for the next lesson: here the gradient came back through two layers.
+# What is left of it after twenty?

@@ -34,7 +34,7 @@ def test_the_solution_is_right_and_is_asked_in_both_languages(number):
 
 
 def test_there_are_three_for_each_lesson_and_a_solution_for_each():
-    assert [*EXERCISES] == [f"{lesson}.{exercise}" for lesson in range(1, 9) for exercise in range(1, 4)]
+    assert [*EXERCISES] == [f"{lesson}.{exercise}" for lesson in range(1, 11) for exercise in range(1, 4)]
     assert EXERCISES.keys() == SOLUTIONS.keys()
 
 
@@ -114,6 +114,21 @@ WRONG = [
     ),
     ("8.2", "def backward_pass(*given): return 1, 2, 3, 'four'", "result 0: the shape should be (4, 5)"),
     ("8.3", "answer = 13", "looks at two points"),
+    ("9.1", "answer = 6.75**0.5", "before ReLU"),
+    ("9.1", "answer = 3.375", "mean square; take its root"),
+    ("9.1", "answer = 1.299", "not the RMS"),
+    ("9.2", "def batch_norm(x, eps): return (x - x.mean(0)) / (x.std(0) + eps)", "inside the root"),
+    ("9.2", "def batch_norm(x, eps): return (x - x.mean(0)) / np.sqrt(x.var(0, ddof=1) + eps)", "not by n - 1"),
+    ("9.2", SOLUTIONS["9.2"].replace("axis=0", "axis=1, keepdims=True"), "that is layer normalization"),
+    ("9.3", SOLUTIONS["9.3"].replace(" - self.x_hat * slope", ""), "the gradient with respect to x"),
+    ("9.3", SOLUTIONS["9.3"].replace("+ 1e-5", ""), "the forward pass is wrong already"),
+    ("10.1", "answer = 1.4", "that is gradient descent"),
+    ("10.1", "answer = 1.3162", "the correction is left out"),
+    ("10.2", "def momentum(p, v, g, lr, mu): return p - lr * v, mu * v + g", "the old v"),
+    ("10.2", SOLUTIONS["10.2"].replace("+ g", "+ (1 - mu) * g"), "g is added whole"),
+    ("10.3", SOLUTIONS["10.3"].replace(" / (1 - 0.999**t)", ""), "s is not corrected"),
+    ("10.3", SOLUTIONS["10.3"].replace("np.sqrt(s_hat) + 1e-8", "np.sqrt(s_hat + 1e-8)"), "behind the root"),
+    ("10.3", SOLUTIONS["10.3"].replace("m = 0.9 * m", "m *= 0.9; m = m"), "adam changes its arguments"),
 ]
 
 

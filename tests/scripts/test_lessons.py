@@ -203,6 +203,58 @@ def test_8_the_backward_pass_step_by_step(tmp_path):
     assert f"{before:.6f}"[:-1] in page  # the same network, to the digit before the rounded one
 
 
+@needs.torch
+def test_9_initialization_and_normalization(tmp_path):
+    output = printed(9, tmp_path)
+    # At layers 1, 10 and 20: values, gradients at z, gradients of the weights.
+    sizes = {
+        (name, c): numbers(output, rf"^{name}, {c} times the right s" + r" +(\S+)" * 9 + "$")[0].reshape(3, 3)
+        for name in ("relu", "tanh")
+        for c in ("0.5", "1", "2")
+    }
+    for c in ("0.5", "2"):
+        quotient = sizes["relu", c] / sizes["relu", "1"]
+        powers = np.array([[1, 10, 20], [19, 10, 0], [19, 19, 19]])
+        # ReLU commutes with a factor: the powers are exact. Two printed digits are right to a twentieth.
+        np.testing.assert_allclose(quotient, float(c) ** powers, rtol=0.11)
+    saturated = sizes["tanh", "2"]
+    assert saturated[0].min() > 0.7
+    assert saturated[1, 0] > 10 * saturated[1, 2]
+    # A chain of twenty layers multiplies the rounding of each by some units in the last place.
+    assert numbers(output, r"from by hand: layers (\S+), torch (\S+)$").max() < 1e-13
+    rows = numbers(output, r"^  (?:y|gradient of \w+) +([-+]\S+)  ([-+]\S+)  ([-+]\S+)  (\S+)$")
+    assert rows.shape == (8, 4)
+    assert (rows[:, :3] == rows[:, :1]).all()
+    assert rows[:, 3].max() < 1e-14
+    for name in ("batch norm", "layer norm"):
+        scaled = numbers(output, rf"^{name}, \S+ times He's s" + r" +(\S+)" * 3 + "$")
+        # One network, to a hundredth, where without it they are a factor of 2^19 apart. Not to the last digit: eps
+        # weighs more beside a smaller variance, and may turn a unit on or off.
+        np.testing.assert_allclose(scaled, scaled[[1, 1, 1]], rtol=0.01)
+        assert (scaled[:, 0] > 10 * scaled[:, 2]).all() == (name == "batch norm")
+    ends = dict(re.findall(r"^(with\w*) batch norm, 1 times He's s .* last (\S+)$", output, re.MULTILINE))
+    assert re.search(r"^without batch norm, 0.5 times .* last 0\.693$", output, re.MULTILINE)
+    assert re.search(r"^without batch norm, 2 times .* last not a number at step \d$", output, re.MULTILINE)
+    last = numbers(output, r"^with batch norm, .* last (\S+)$")[:, 0]
+    assert last.shape == (3,)
+    assert last.max() < 0.1 < float(ends["without"]) < 0.69
+
+
+@needs.torch
+def test_10_optimizers(tmp_path):
+    output = printed(10, tmp_path)
+    factors = numbers(output, r"multiplies by (\S+) and (\S+);")
+    assert factors[0].max() < 1 < factors[1].max()
+    rows = numbers(output, r"lr \S+ +loss 33 -> (\S+) +off by hand: ours (\S+), torch (\S+)$")
+    assert rows.shape == (4, 3)
+    # Sixty steps from numbers of at most 4, in which nothing grows, some units in the last place each.
+    assert rows[:, 1:].max() < 1e-12
+    assert rows[0, 0] == rows[:, 0].max() < 0.1
+    excess = dict(re.findall(r"^step +(\d+): without the correction (\S+) times", output, re.MULTILINE))
+    assert float(excess["1"]) == pytest.approx(0.1 / 0.001**0.5, abs=0.005)
+    assert max(excess, key=lambda step: float(excess[step])) == "12"
+
+
 def fails_in_one_line(done, *words):
     assert done.returncode == 2
     assert done.stdout == ""

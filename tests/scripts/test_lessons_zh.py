@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-ENGLISH = sorted((ROOT / "scripts" / "lessons").glob("lesson_*.py"))
+ENGLISH = sorted((ROOT / "scripts" / "lessons").glob("lesson_*.py"), key=lambda path: int(path.stem.split("_")[1]))
 
 
 def sync(folder, *arguments):
