@@ -132,3 +132,10 @@ def drawn(text: str) -> Any:
         return inputs.drawn(text)
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def in_a_line(error: BaseException) -> str:
+    """What an error says; of a file, its name and what is wrong with it, without the system's number."""
+    if isinstance(error, OSError) and error.filename and error.strerror:
+        return f"{error.filename}: {error.strerror}"
+    return str(error)

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import numpy_nn as nn
+from numpy_nn.commands.command_line import in_a_line
 from numpy_nn.commands.trace.arguments import PIXELS, check_limits, parse
 from numpy_nn.commands.trace.mine import record_mine
 from numpy_nn.commands.trace.recording import has_torch, record
@@ -79,8 +80,7 @@ def run(args: argparse.Namespace) -> int:
         html = render(recording, about, args.lang)
         args.out.write_text(html, encoding="utf-8", newline="\n")
     except (OSError, ValueError, MemoryError, UsageError) as error:
-        file = isinstance(error, OSError) and error.strerror and error.filename
-        print(f"trace: {f'{error.filename}: {error.strerror}' if file else error}", file=sys.stderr)
+        print(f"trace: {in_a_line(error)}", file=sys.stderr)
         return 2
     except ModuleNotFoundError as error:
         print(
