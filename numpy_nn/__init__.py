@@ -215,4 +215,4 @@ if not TYPE_CHECKING:  # to a type checker, a name that is not among these is a 
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__, *_ROOMS})
+    return sorted({*globals(), *__all__, *_ROOMS} - {"Any", "TYPE_CHECKING", "import_module"})

@@ -25,7 +25,7 @@ ROOT = Path(__file__).parent.parent.parent
 # Of the reference, what the comparison of the two engines rests on.
 REFERENCE = ("bounds/*.py", "parity.py", "rounding.py", "twin.py")
 # What prints, times, draws and teaches.
-ASIDE = ("numpy_nn/commands/", "numpy_nn/lessons/", "numpy_nn/__main__.py")
+ASIDE = ("numpy_nn/commands/", "numpy_nn/exercises/", "numpy_nn/lessons/", "numpy_nn/__main__.py")
 
 
 def _core() -> Iterator[str]:

@@ -57,7 +57,7 @@ def test_a_data_set_is_torchvisions(name, tmp_path):
 
 
 def test_mnist_is_load_mnists(tmp_path):
-    with pytest.raises(FileNotFoundError, match="fetch_mnist"):
+    with pytest.raises(FileNotFoundError, match="fetch-mnist"):
         nn.load_data_set("mnist", tmp_path)
 
 

@@ -26,7 +26,7 @@ def test_the_figure_is_drawn(tmp_path):
         (["--sigma", "1e9"], "sigma: expected a finite number <= 1e+06 and > 0, got 1000000000.0"),
         (["--sigma", "0"], "sigma: expected a finite number <= 1e+06 and > 0, got 0.0"),
         (["--scale", "1"], "scale: expected a finite number >= 0 and < 1, got 1.0"),
-        (["--data", "nowhere"], "fetch_mnist.py"),
+        (["--data", "nowhere"], "fetch-mnist"),
         (["--out", "file/x.png"], "exists"),
     ],
 )
