@@ -34,7 +34,7 @@ settings.register_profile(
     "default",
     deadline=None,
     suppress_health_check=(HealthCheck.too_slow,),
-    max_examples=25,
+    max_examples=20,
     print_blob=True,
     derandomize=False,
 )
