@@ -34,7 +34,7 @@ COMMANDS = {
     "exercise": Command(
         "is my answer to a lesson's exercise right?", "numpy_nn.exercises.arguments", "numpy_nn.exercises.command"
     ),
-    "fetch-mnist": Command("get MNIST into data/", "numpy_nn.commands.fetch_mnist", "numpy_nn.commands.fetch_mnist"),
+    "fetch-mnist": _command("get MNIST into data/", "fetch_mnist"),
     "parity": _command("are these the numbers of torch?", "parity"),
     "benchmark": _command("how fast is it, beside torch and others?", "benchmark", "rich", "threadpoolctl"),
 }

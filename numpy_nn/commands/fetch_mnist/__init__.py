@@ -1,0 +1,1 @@
+"""MNIST, fetched from where it can be had."""
