@@ -407,7 +407,8 @@ def test_an_interrupt_ends_it_cleanly(servers, tmp_path):
     server.pause, server.piece = never, 20
     program = (
         "import functools, sys; from numpy_nn.commands.fetch_mnist import command as script; "
-        f"script.fetch = functools.partial(script.fetch, mirrors=[{server.url!r}], files={DIGESTS!r}, patience={needs.HANGS});"
+        f"script.fetch = functools.partial(script.fetch, mirrors=[{server.url!r}], files={DIGESTS!r}, "
+        f"patience={needs.HANGS});"
         f"sys.exit(script.main(['--root', {str(tmp_path)!r}]))"
     )
     process = subprocess.Popen(
