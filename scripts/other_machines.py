@@ -36,7 +36,8 @@ from scripts.machines.witness import FOLDER, Facts
 ROOT = Path(__file__).resolve().parent.parent
 NUMERICAL = ("-m", "not slow or numerical")
 # What the project's files and commands say does not hang on the processor.
-QUICK = ("-m", "not slow", "--ignore=tests/project", "--ignore=tests/scripts")
+ASIDE = ("project", "scripts", "commands", "exercises", "lessons")
+QUICK = ("-m", "not slow", *(f"--ignore=tests/{room}" for room in ASIDE))
 # What a user, or the machine, may have set: none of it is part of a setting.
 OURS = re.compile(r"OPENBLAS_|OMP_|MKL_|ONEDNN_|ATEN_|NPY_|VECLIB_|HYPOTHESIS_|FLUSH_SUBNORMALS|PYTEST_")
 
