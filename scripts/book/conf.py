@@ -1,4 +1,4 @@
-"""Sphinx's settings for the site, the same for both languages; scripts/site.py calls it with what differs."""
+"""Sphinx's settings for the site, the same for both languages; scripts/make_site.py calls it with what differs."""
 
 import json
 import os
@@ -8,7 +8,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
-from scripts.book import extension  # noqa: E402
+from scripts.book import extension  # noqa: E402, Sphinx runs this file with no path to the project: the lines above make one
 
 OTHER_PAGES = json.loads(os.environ.get("BOOK_OTHER_PAGES", "[]"))
 CHINESE = os.environ.get("BOOK_LANGUAGE") == "zh"

@@ -93,7 +93,8 @@ def _keep_subnormals_in_draws() -> None:
     """What a test draws while it runs is drawn by hypothesis, too, which offers no other place to step in."""
     from hypothesis.internal.conjecture.data import ConjectureData
 
-    # mypy does not let a method be replaced, which is what is meant here.
+    # mypy refuses any method that is replaced from outside. There is no other place: this is not for what a test
+    # computes, and hypothesis has no hook around what it draws.
     ConjectureData.draw = _with_flushing(False, ConjectureData.draw)  # type: ignore[method-assign]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 import numpy as np
 
@@ -13,6 +13,15 @@ from scripts.proof.bank.right_layers import Case
 Make = Callable[[np.random.Generator], Case]
 OTHER = "other"
 """The cause of mistakes that no cause names: they must be found, and no cause be named with confidence."""
+
+
+class Drawn(Protocol):
+    """What a class in the bank has."""
+
+    @classmethod
+    def draw(cls, rng: np.random.Generator, /) -> Case:
+        """One with random shapes and data, its input, and its targets or None."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -34,14 +43,14 @@ class PlantedBug:
 
 
 PLANTED: list[PlantedBug] = []
-Class = TypeVar("Class", bound=type)
+Class = TypeVar("Class", bound="type[Drawn]")
 
 
 def planted(cause: str, *wrong: str, also: tuple[str, ...] = (), known: bool = True) -> Callable[[Class], Class]:
     """Put the class into the bank."""
 
     def add(cls: Class) -> Class:
-        PLANTED.append(PlantedBug(cls.__name__, cause, cls.draw, wrong, also, known))  # type: ignore[attr-defined]
+        PLANTED.append(PlantedBug(cls.__name__, cause, cls.draw, wrong, also, known))
         return cls
 
     return add

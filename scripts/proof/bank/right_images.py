@@ -5,6 +5,7 @@ As ``right_layers``: images are (N, C, H, W), except where channels are said to 
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from typing import Any
 
 import numpy as np
@@ -47,12 +48,12 @@ class Windowed(Layer):
     def counts(self, x: Array) -> tuple[int, int]:
         return (x.shape[2] - self.size) // self.stride + 1, (x.shape[3] - self.size) // self.stride + 1
 
-    def value(self, window: Array) -> Array:
-        raise NotImplementedError
+    @abstractmethod
+    def value(self, window: Array) -> Array: ...
 
+    @abstractmethod
     def share(self, window: Array) -> Array:
         """The derivative of the value by each entry of the window."""
-        raise NotImplementedError
 
     def forward(self, x: Array) -> Array:
         self.x = x

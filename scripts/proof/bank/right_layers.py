@@ -12,6 +12,7 @@ the batch size and by the number of classes look alike where they are equal.
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from typing import Any, Self
 
 import numpy as np
@@ -49,18 +50,18 @@ def softmax(z: Array) -> Array:
     return e / e.sum(axis=1, keepdims=True)
 
 
-class Layer:
+class Layer(ABC):
     """What every layer has."""
 
     def __init__(self) -> None:
         self.params: dict[str, Array] = {}
         self.grads: dict[str, Array] = {}
 
-    def forward(self, x: Array) -> Array:
-        raise NotImplementedError
+    @abstractmethod
+    def forward(self, x: Array) -> Array: ...
 
-    def backward(self, g: Array) -> Array:
-        raise NotImplementedError
+    @abstractmethod
+    def backward(self, g: Array) -> Array: ...
 
     @classmethod
     def draw(cls, rng: np.random.Generator) -> Case:
@@ -105,11 +106,11 @@ class Linear(Layer):
 class Activation(Layer):
     """f entry by entry; ``df`` is f' from the input x or the output y."""
 
-    def f(self, x: Array) -> Array:
-        raise NotImplementedError
+    @abstractmethod
+    def f(self, x: Array) -> Array: ...
 
-    def df(self) -> Array:
-        raise NotImplementedError
+    @abstractmethod
+    def df(self) -> Array: ...
 
     def forward(self, x: Array) -> Array:
         self.x = x

@@ -5,6 +5,7 @@ As ``right_layers``: a loss is ``forward(output, target)``, a float, and ``backw
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ def one_hot(labels: NDArray[Any], classes: int) -> Array:
     return np.eye(classes)[labels]
 
 
-class Loss:
+class Loss(ABC):
     """The mean over the rows of the batch of each row's loss."""
 
     def forward(self, output: Array, target: NDArray[Any]) -> float:
@@ -28,12 +29,12 @@ class Loss:
     def backward(self) -> Array:
         return self.gradient() / len(self.output)
 
-    def rows(self) -> Array:
-        raise NotImplementedError
+    @abstractmethod
+    def rows(self) -> Array: ...
 
+    @abstractmethod
     def gradient(self) -> Array:
         """The derivative of each row's loss by that row of the output."""
-        raise NotImplementedError
 
     @classmethod
     def draw(cls, rng: np.random.Generator) -> Case:

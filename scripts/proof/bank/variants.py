@@ -41,7 +41,7 @@ class InColumns(Layer):
         return dx
 
 
-class LossInColumns(Loss):
+class LossInColumns:
     """A loss of scores of shape (classes, batch)."""
 
     def __init__(self, inner: Loss) -> None:
@@ -79,7 +79,7 @@ class InFloat32(Layer):
         return dx
 
 
-class LossInFloat32(Loss):
+class LossInFloat32:
     """A loss that casts its output to float32."""
 
     def __init__(self, inner: Loss) -> None:

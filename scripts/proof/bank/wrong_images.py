@@ -15,6 +15,7 @@ from scripts.proof.bank.right_images import (
     LayerNormOfImages,
     MaxPool,
     UpSample,
+    Windowed,
     apart,
 )
 from scripts.proof.bank.right_layers import Array, Case
@@ -32,13 +33,13 @@ class AveragePoolStrideMissing(AveragePool):
         return row, column
 
 
-class Overlapping:
+class Overlapping(Windowed):
     """Windows of 3 with a stride of 2."""
 
     @classmethod
     def draw(cls, rng: np.random.Generator) -> Case:
         shape = (int(rng.integers(2, 4)), int(rng.integers(1, 3)), *(int(n) for n in rng.permutation([5, 7])))
-        return cls(3, 2), apart(rng, shape), None  # type: ignore[call-arg]
+        return cls(3, 2), apart(rng, shape), None
 
 
 @planted("overwritten_windows", "input")
@@ -65,26 +66,26 @@ class AveragePoolNotDivided(AveragePool):
         return np.ones_like(window)
 
 
-class Strided:
+class Strided(Conv2d):
     """A stride of 2."""
 
     @classmethod
     def draw(cls, rng: np.random.Generator) -> Case:
         while True:
-            layer, x, _ = super().draw(rng)  # type: ignore[misc]
+            layer, x, _ = super().draw(rng)
             if layer.stride == 2:
                 return layer, x, None
 
 
 @planted("stride_missing", "W")
-class ConvWeightStrideMissing(Strided, Conv2d):
+class ConvWeightStrideMissing(Strided):
     def dW(self, g: Array) -> Array:
         places = self.places(g, 1)
         return np.sum([np.einsum("no,ncij->ocij", g[:, :, r, c], self.x[place]) for r, c, place in places], axis=0)
 
 
 @planted("stride_missing", "input")
-class ConvInputStrideMissing(Strided, Conv2d):
+class ConvInputStrideMissing(Strided):
     def dx(self, g: Array) -> Array:
         dx = np.zeros_like(self.x)
         for row, column, place in self.places(g, 1):

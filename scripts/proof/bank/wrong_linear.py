@@ -232,17 +232,17 @@ class LinearCentered(Linear):
 # Sums over other axes, products entry by entry, clipping.
 
 
-class Square:
+class Square(Linear):
     """As many rows as inputs and outputs, which lets much through."""
 
     @classmethod
     def draw(cls, rng: np.random.Generator) -> Case:
         width = int(rng.integers(2, 8))
-        return cls.of(rng, width, width), rng.standard_normal((width, width)), None  # type: ignore[attr-defined]
+        return cls.of(rng, width, width), rng.standard_normal((width, width)), None
 
 
 @planted("wrong_axis_sum", "b")
-class LinearBiasSumsRows(Square, Linear):
+class LinearBiasSumsRows(Square):
     def db(self, g: Array) -> Array:
         return g.sum(axis=1)
 
@@ -264,13 +264,13 @@ class LinearWeightSummed(Linear):
 
 
 @planted("product_exchanged", "W")
-class LinearWeightEntryByEntry(Square, Linear):
+class LinearWeightEntryByEntry(Square):
     def dW(self, g: Array) -> Array:
         return self.x.T * g
 
 
 @planted("product_exchanged", "input")
-class LinearInputEntryByEntry(Square, Linear):
+class LinearInputEntryByEntry(Square):
     def dx(self, g: Array) -> Array:
         return g * self.params["W"].T
 
@@ -301,7 +301,7 @@ class LinearBiasOfOneMore(Linear):
 
 
 @planted("argument_order", "input", "W")
-class LinearArgumentsExchanged(Square, Linear):
+class LinearArgumentsExchanged(Square):
     """The gradients of input and weight, each where the other belongs."""
 
     def backward(self, g: Array) -> Array:
