@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from types import SimpleNamespace
 from typing import Any
 
@@ -39,7 +40,7 @@ class OptimizerBound:
         return self.p
 
 
-class _Steps:
+class _Steps(ABC):
     """One engine's steps; the states begin at 0."""
 
     def __init__(self, group: dict[str, Any], p: Rounded, decoupled: bool) -> None:
@@ -57,8 +58,8 @@ class _Steps:
             g = g + self.o.weight_decay * self.p
         self.update(g)
 
-    def update(self, g: Rounded) -> None:
-        raise NotImplementedError
+    @abstractmethod
+    def update(self, g: Rounded) -> None: ...
 
 
 class _SGD(_Steps):
@@ -118,8 +119,8 @@ class _OurAdam(_Steps):
 class _RMSprop(_Steps):
     """The two engines differ in the running mean of the gradient alone, where torch's lerp starts at the nearer end."""
 
-    def mean(self, g: Rounded) -> Rounded:
-        raise NotImplementedError
+    @abstractmethod
+    def mean(self, g: Rounded) -> Rounded: ...
 
     def update(self, g: Rounded) -> None:
         alpha = self.o.alpha
