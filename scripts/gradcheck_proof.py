@@ -32,10 +32,10 @@ from rich.table import Table
 from threadpoolctl import threadpool_limits
 
 from numpy_nn.commands.command_line import Parser, number
-from numpy_nn.commands.parity.random_networks import kinks
 from scripts.proof import speed as gradcheck_speed
 from scripts.proof import trials as gradcheck_trials
 from scripts.proof.forms import FORMS
+from scripts.proof.kinks import kinks
 from scripts.proof.planted_bugs import CORRECT, OTHER, PLANTED, VARIANTS, PlantedBug
 from scripts.proof.rivals import HAS_AUTOGRAD, HAS_JAX, HAS_TORCH, lines_of_set_up
 from scripts.proof.trials import CLOSE, CRASHED, KINDS, OURS, RIGHT, UNDECIDED, WRONG, Outcome, is_found, is_hidden

@@ -13,7 +13,7 @@ from scripts.gpu.checks import Check, Failed
 from torch_ref import ParityReport, parity
 
 DTYPES = ("float32", "float64")
-RANDOM_NETWORKS = 10
+RANDOM_NETWORKS = 60
 
 
 def parity_checks(device: str) -> list[Check]:

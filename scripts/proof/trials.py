@@ -15,10 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from numpy_nn.commands.parity.random_networks import kinks, random_network
+from numpy_nn.commands.parity.random_networks import random_network
 from numpy_nn.gradcheck import check_gradients
 from scripts.proof.forms import FORMS, Draws
 from scripts.proof.gradient_cases import GradientCase
+from scripts.proof.kinks import kinks
 from scripts.proof.planted_bugs import CORRECT, PLANTED, VARIANTS, Case, PlantedBug
 from scripts.proof.rivals import RIVALS
 

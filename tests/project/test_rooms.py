@@ -62,6 +62,21 @@ def imported(source: str) -> Iterator[str]:
 IMPORTS = {name: set(imported(path.read_text(encoding="utf-8"))) for name, path in FILES.items()}
 
 
+def roots(source: str) -> set[str]:
+    """The first names of all modules that a source imports."""
+    nodes = list(ast.walk(ast.parse(source)))
+    plain = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
+    named = {str(node.module) for node in nodes if isinstance(node, ast.ImportFrom)}
+    return {name.split(".")[0] for name in plain | named}
+
+
+@pytest.mark.parametrize("package", ["numpy_nn", "torch_ref"])
+def test_what_is_installed_imports_nothing_that_is_not(package):
+    left_behind = {"scripts", "tests", *(path.stem for path in (ROOT / "tests" / "helpers").glob("*.py"))}
+    for path in (ROOT / package).rglob("*.py"):
+        assert not roots(path.read_text(encoding="utf-8")) & left_behind, path
+
+
 def part(module: str, depth: int) -> str:
     """The name of a module's room, or of the module itself where it is the front of the rooms."""
     parts = module.split(".")

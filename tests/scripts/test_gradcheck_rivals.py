@@ -5,11 +5,12 @@ import numpy as np
 import pytest
 
 import numpy_nn as nn
-from numpy_nn.commands.parity.random_networks import kinks, random_network
+from numpy_nn.commands.parity.random_networks import random_network
 from scripts.proof.bank.right_layers import Linear
 from scripts.proof.bank.right_losses import MSE
 from scripts.proof.bank.wrong_linear import LinearBiasUnsummed, LinearOneMillionth
 from scripts.proof.gradient_cases import GradientCase, differences
+from scripts.proof.kinks import kinks
 from scripts.proof.planted_bugs import CORRECT, PLANTED
 from scripts.proof.rivals import RIVALS
 
@@ -83,7 +84,10 @@ def test_random_networks_hold_every_layer_and_every_loss_and_are_finite():
         *(nn.Linear, nn.Flatten, nn.Dropout, nn.BatchNorm1d, nn.LayerNorm, nn.Sequential),
         *nn.ACTIVATION_LAYERS.values(),
     }
-    assert losses == {nn.CrossEntropyLoss, nn.MSELoss, nn.BCEWithLogitsLoss, nn.PerceptronLoss}
+    assert losses == {
+        *(nn.CrossEntropyLoss, nn.NLLLoss, nn.MSELoss, nn.L1Loss, nn.HuberLoss),
+        *(nn.BCEWithLogitsLoss, nn.PerceptronLoss),
+    }
     assert depths == set(range(1, 7))
 
 

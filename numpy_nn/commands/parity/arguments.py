@@ -20,14 +20,15 @@ from collections.abc import Sequence
 from numpy_nn.commands.command_line import Parser, drawn, number, program, sizes
 from numpy_nn.commands.names import ACTIVATIONS
 
-LOSSES = ("cross-entropy", "mse", "bce", "perceptron")
+LOSSES = ("cross-entropy", "mse", "l1", "huber", "bce", "perceptron")
+LOSSES_OF_MINE = ("cross-entropy", "mse", "bce")
 EXAMPLES = (
     "",
     "--sizes 784,512,10 --optimizer adam --dtype float64",
     "--networks 100",
     "--mine my_mlp.py:TwoLayerNet --init 784 64 10",
 )
-OPTIMIZERS = ("sgd", "momentum", "nesterov", "adam", "adamw")
+OPTIMIZERS = ("sgd", "momentum", "nesterov", "adam", "adamw", "rmsprop")
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -93,7 +94,7 @@ def _refuse_what_does_not_go_together(parser: argparse.ArgumentParser, args: arg
     for name in ("batch_norm", "dropout", "label_smoothing", "networks", "dtype", "device"):
         if args.given[name] is not None:
             parser.error(f"argument --{name.replace('_', '-')}: is of networks of ours, and does not go with --mine")
-    if args.given["loss"] == "perceptron":
-        parser.error("argument --loss: expected cross-entropy, mse or bce with --mine, got perceptron")
+    if args.given["loss"] not in (None, *LOSSES_OF_MINE):
+        parser.error(f"argument --loss: expected cross-entropy, mse or bce with --mine, got {args.loss}")
     if args.input and args.theirs is None:
         parser.error("argument --input: expected --theirs FILE:NAME with it, got none")

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 import numpy_nn as nn
 from numpy_nn.commands.parity.arguments import parse
-from numpy_nn.commands.parity.random_networks import random_network
+from numpy_nn.commands.parity.random_networks import random_network, random_optimizer
 from numpy_nn.gradcheck.files import UsageError
 
 if TYPE_CHECKING:
@@ -28,7 +28,10 @@ OPTIMIZERS: dict[str, Callable[[Any, float], nn.Optimizer]] = {
     "nesterov": lambda parameters, lr: nn.SGD(parameters, lr, momentum=0.9, nesterov=True),
     "adam": lambda parameters, lr: nn.Adam(parameters, lr),
     "adamw": lambda parameters, lr: nn.AdamW(parameters, lr),
+    "rmsprop": lambda parameters, lr: nn.RMSprop(parameters, lr),
 }
+# Of outputs and targets of one shape, each a real number.
+REAL_LOSSES: dict[str, Callable[[], nn.Loss]] = {"mse": nn.MSELoss, "l1": nn.L1Loss, "huber": nn.HuberLoss}
 
 
 def loss_and_target(
@@ -37,8 +40,8 @@ def loss_and_target(
     """The loss, and random targets for outputs of that shape."""
     if args.loss == "cross-entropy":
         return nn.CrossEntropyLoss(label_smoothing=args.label_smoothing), rng.integers(0, shape[1], shape[0])
-    if args.loss == "mse":
-        return nn.MSELoss(), rng.standard_normal(shape).astype(args.dtype)
+    if args.loss in REAL_LOSSES:
+        return REAL_LOSSES[args.loss](), rng.standard_normal(shape).astype(args.dtype)
     bits = rng.integers(0, 2, shape).astype(args.dtype)
     return (nn.BCEWithLogitsLoss(), bits) if args.loss == "bce" else (nn.PerceptronLoss(), 2 * bits - 1)
 
@@ -76,11 +79,10 @@ def compare_many(args: argparse.Namespace) -> dict[str, list[Row]]:
     kinds = defaultdict(list)
     for i in range(args.networks):
         drawn = random_network(np.random.default_rng([args.seed, i]), args.dtype)
-        target = drawn.targets.astype(args.dtype) if drawn.targets.dtype.kind == "f" else drawn.targets
         optimizer = None
         if drawn.net.parameters().size:
-            optimizer = list(OPTIMIZERS.values())[i % len(OPTIMIZERS)](drawn.net.parameters(), args.lr)
-        report = parity(drawn.net, drawn.x, target, drawn.loss, optimizer, steps=args.steps, device=args.device)
+            optimizer = random_optimizer(np.random.default_rng([args.seed, i, 1]), drawn.net.parameters(), args.lr)
+        report = parity(drawn.net, drawn.x, drawn.targets, drawn.loss, optimizer, steps=args.steps, device=args.device)
         for row in report.rows:
             kind = re.sub(r"^[\d.]+[ .]", "", row.quantity)
             kinds[f"{type(drawn.loss).__name__} {kind[5:]}".strip() if kind.startswith("loss") else kind].append(row)

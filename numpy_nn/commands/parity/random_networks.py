@@ -1,8 +1,8 @@
-"""Correct networks of numpy_nn by chance, with a loss each, and points on kinks: what no checker may call wrong."""
+"""Correct networks of numpy_nn by chance, with a loss and an optimizer each: what no comparison may call wrong."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from itertools import pairwise
 from typing import Any, NamedTuple
 
@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 import numpy_nn as nn
-from scripts.proof.bank import right_layers
 
 Array = NDArray[np.float64]
 
@@ -30,8 +29,9 @@ def random_network(rng: np.random.Generator, dtype: Any = None) -> RandomNetwork
 
     One in four has its numbers rounded to multiples of 1/2, so that sums lie exactly on 0 and on +-1 and entries are
     equal; in one in four each layer's parameters are multiplied by a number from 1e-6 to 1e6. One in five is in
-    evaluation mode. The dtype is float32 or float64 by chance, unless it is given.
+    evaluation mode. The dtype is float32 or float64 by chance, and that of the loss float64, unless it is given.
     """
+    of_loss = dtype or np.float64
     dtype = dtype or str(rng.choice(["float32", "float64"]))
     batch, depth = int(rng.integers(1, 9)), int(rng.integers(1, 7))
     widths = [int(width) for width in rng.integers(1, 9, depth + 1)]
@@ -49,7 +49,7 @@ def random_network(rng: np.random.Generator, dtype: Any = None) -> RandomNetwork
     net = nn.Sequential(*layers).train(training)
     x = _random_numbers(rng, net, shape).astype(dtype)
     states = [(layer.rng, layer.rng.bit_generator.state) for layer in net.modules() if isinstance(layer, nn.Dropout)]
-    output = net(x).astype(np.float64)
+    output = net(x).astype(of_loss)
     for generator, state in states:
         generator.bit_generator.state = state
     return RandomNetwork(net, x, *loss_at(rng, output))
@@ -105,53 +105,48 @@ def activation(rng: np.random.Generator, width: int, dtype: Any) -> nn.Layer:
 
 
 def loss_at(rng: np.random.Generator, output: Array) -> tuple[nn.Loss, Array, NDArray[Any]]:
-    """Any loss with the output and random targets."""
+    """Any loss, with any options, with the output and random targets."""
     reduction = str(rng.choice(["mean", "sum"]))
-    kind = int(rng.integers(4))
-    if kind == 0:
-        smoothing = float(rng.choice([0.0, 0.1, 1.0]))
-        labels = rng.integers(0, output.shape[1], len(output))
-        return nn.CrossEntropyLoss(reduction=reduction, label_smoothing=smoothing), output, labels
-    if kind == 1:
-        # Some targets are met exactly.
-        return nn.MSELoss(reduction), output, np.where(rng.random(output.shape) < 0.2, output, rng.random(output.shape))
-    if kind == 2:
-        targets = rng.choice([0.0, 0.25, 1.0], output.shape)
-        return nn.BCEWithLogitsLoss(reduction=reduction), output, targets
-    return nn.PerceptronLoss(reduction), output, rng.choice([-1.0, 1.0], output.shape)
+    rows, classes = output.shape
+    labels: NDArray[Any] = np.asarray(rng.integers(0, classes, rows))
+    weight = np.asarray(rng.uniform(0.5, 2.0, classes), output.dtype) if rng.random() < 0.3 else None
+    # Some targets are met exactly.
+    values = np.where(rng.random(output.shape) < 0.2, output, rng.random(output.shape)).astype(output.dtype)
+    losses: list[Callable[[], tuple[nn.Loss, NDArray[Any]]]] = [
+        lambda: _cross_entropy(rng, reduction, weight, labels, classes),
+        lambda: (nn.NLLLoss(weight, reduction=reduction), labels),
+        lambda: (nn.MSELoss(reduction), values),
+        lambda: (nn.L1Loss(reduction), values),
+        lambda: (nn.HuberLoss(reduction, float(rng.choice([0.5, 1.0]))), values),
+        lambda: (nn.BCEWithLogitsLoss(weight, reduction, weight), rng.choice([0.0, 0.25, 1.0], output.shape)),
+        lambda: (nn.PerceptronLoss(reduction), rng.choice([-1.0, 1.0], output.shape)),
+    ]
+    loss, targets = losses[int(rng.integers(len(losses)))]()
+    return loss, output, targets.astype(output.dtype) if targets.dtype.kind == "f" else targets
 
 
-def kinks(rng: np.random.Generator) -> Iterator[tuple[str, Any, Array, NDArray[Any] | None]]:
-    """Right gradients at points where a function has a kink: a name, the target, its input, its targets or None."""
-    x = rng.standard_normal((4, 5))
-    zeros = x.copy()
-    zeros[1, 2] = zeros[3, 0] = 0.0
-    ends = np.where(np.abs(x) > 1.0, np.sign(x), x)
-    ends[0, :2] = -1.0, 1.0
-    ties = x.copy()
-    ties[:, 3] = ties[:, 1] = 3.0
-    layers: tuple[nn.Layer, ...] = (nn.ReLU(), nn.LeakyReLU(), nn.ELU(2.0), nn.SELU(), nn.PReLU(dtype=np.float64))
-    for layer in layers:
-        yield f"{type(layer).__name__} at 0", layer, zeros, None
-    yield "a student's ReLU at 0", right_layers.ReLU(), zeros, None
-    yield "Hardtanh at -1 and 1", nn.Hardtanh(), ends, None
-    yield "PerceptronLoss at 0", nn.PerceptronLoss(), zeros, np.where(x > 0.0, 1.0, -1.0)
-    yield "abs at 0", (np.abs, lambda x, g: g * np.sign(x)), zeros, None
-    yield "max of a row, with ties", (row_max, row_max_vjp), ties, None
-    net = nn.Sequential(
-        nn.Linear(5, 6, rng=rng, dtype=np.float64), nn.ReLU(), nn.Linear(6, 3, rng=rng, dtype=np.float64)
-    )
-    net[0].bias.data[:] = 0.0
-    yield "a network of ReLU at x = 0, b = 0", net, np.zeros((4, 5)), None
+def _cross_entropy(
+    rng: np.random.Generator, reduction: str, weight: Array | None, labels: NDArray[Any], classes: int
+) -> tuple[nn.Loss, NDArray[Any]]:
+    """Of labels, of which the first row's may count for nothing, or of probabilities."""
+    smoothing = float(rng.choice([0.0, 0.1, 1.0]))
+    if rng.random() < 0.25:
+        return nn.CrossEntropyLoss(weight, -100, reduction, smoothing), rng.dirichlet(np.ones(classes), len(labels))
+    if len(labels) > 1 and rng.random() < 0.25:
+        labels[0] = -100
+    return nn.CrossEntropyLoss(weight, -100, reduction, smoothing), labels
 
 
-def row_max(x: Array) -> Array:
-    """The largest entry of each row."""
-    return x.max(axis=1)
-
-
-def row_max_vjp(x: Array, g: Array) -> Array:
-    """The gradient goes to the first of the largest."""
-    gradient = np.zeros_like(x)
-    gradient[np.arange(len(x)), x.argmax(axis=1)] = g
-    return gradient
+def random_optimizer(rng: np.random.Generator, parameters: Any, lr: float) -> nn.Optimizer:
+    """Any optimizer, with any options."""
+    decay = float(rng.choice([0.0, 0.1]))
+    momentum = float(rng.choice([0.0, 0.9]))
+    maximize, variant = bool(rng.random() < 0.2), bool(rng.random() < 0.5)
+    makers: list[Callable[[], nn.Optimizer]] = [
+        lambda: nn.SGD(parameters, lr, momentum, 0.5 * variant, decay, maximize=maximize),
+        lambda: nn.SGD(parameters, lr, 0.9, 0.0, decay, nesterov=True, maximize=maximize),
+        lambda: nn.RMSprop(parameters, lr, weight_decay=decay, momentum=momentum, centered=variant, maximize=maximize),
+        lambda: nn.Adam(parameters, lr, weight_decay=decay, amsgrad=variant, maximize=maximize),
+        lambda: nn.AdamW(parameters, lr, weight_decay=decay, amsgrad=variant, maximize=maximize),
+    ]
+    return makers[int(rng.integers(len(makers)))]()
