@@ -11,7 +11,7 @@ import re
 import subprocess
 import sys
 import sysconfig
-from importlib import metadata
+from configparser import ConfigParser
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -27,7 +27,9 @@ class VersionError(Exception):
 
 def oldest_numpy() -> str:
     """The oldest NumPy that this package allows, such as "2.0.0"."""
-    (needed,) = (text for text in metadata.requires("numpy-nn") or [] if re.match(r"numpy\b", text))
+    setup = ConfigParser()
+    setup.read(ROOT / "setup.cfg", encoding="utf-8")
+    (needed,) = setup["options"]["install_requires"].split()
     found = re.fullmatch(r"numpy>=([\d.]+)", needed)
     assert found is not None
     return ".".join([*found[1].split("."), "0", "0"][:3])

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor
+from torch._subclasses import fake_tensor
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -154,7 +155,8 @@ def fake_gpu() -> Iterator[FakeGPU]:
     """Two CUDA devices in this process, on which nothing is computed; the first is the current one."""
     gpu, generators = FakeGPU(), (Generator("cuda:0"), Generator("cuda:1"))
     with _FakeTensors(allow_non_fake_inputs=True), gpu, _Generators(), pytest.MonkeyPatch.context() as patch:
-        torch.empty(0, device=CUDA)  # the first one looks for a real device
+        # The first fake tensor of a device would look for a real one.
+        patch.setattr(fake_tensor, "init_gpu_context", lambda _: None)
         on_tensors: dict[str, Any] = {"numpy": _numpy, "backward": _backward, "__deepcopy__": _deepcopy}
         for name, value in on_tensors.items():
             patch.setattr(Tensor, name, value)

@@ -1,5 +1,7 @@
 """Layers one by one: forward and backward against torch, the contract that all keep, and what each refuses."""
 
+import re
+
 import numpy as np
 import pytest
 import strategies as our
@@ -196,7 +198,10 @@ def test_the_gradients_of_layer_norm_are_right(shape):
     ],
 )
 def test_repr_is_torchs(layer):
-    assert repr(layer) == repr(to_torch(layer))
+    ours, theirs = repr(layer), repr(to_torch(layer))
+    if isinstance(layer, nn.LayerNorm) and "bias" not in theirs:  # older versions of torch did not show it
+        ours = re.sub(r", bias=\w+", "", ours)
+    assert ours == theirs
 
 
 def test_repr_of_dropout_and_batch_norm_begins_as_torchs():

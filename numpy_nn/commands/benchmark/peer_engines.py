@@ -35,7 +35,7 @@ class ScikitLearn(NetworkEngine):
             activation="relu",
             solver="adam" if case.optimizer == "adam" else "sgd",
             alpha=0.0,
-            batch_size=case.batches[0],
+            batch_size=min(case.batches[0], len(self.x)),
             learning_rate_init=case.learning_rate,
             momentum=MOMENTUM if case.optimizer == "momentum" else 0.0,
             nesterovs_momentum=False,
