@@ -75,7 +75,7 @@ def nearest(file: str) -> str:
 
 
 class Reach:
-    """Which tests reach which line, from all that was measured."""
+    """Which tests reach which line, from all that was measured, but for those that fail without a change, too."""
 
     def __init__(self) -> None:
         self.seconds: dict[str, float] = {}
@@ -83,11 +83,12 @@ class Reach:
         self._lines: dict[str, dict[int, set[str]]] = {file: {} for file in CORE}
         for path in TESTS:
             kept = json.loads(_kept(path).read_text())
-            self.seconds |= kept["seconds"]
-            self.failed += kept["failed"]
+            failed = set(kept["failed"])
+            self.seconds |= {test: seconds for test, seconds in kept["seconds"].items() if test not in failed}
+            self.failed += sorted(failed)
             for file, lines in kept["lines"].items():
                 for line, tests in lines.items():
-                    self._lines[file].setdefault(int(line), set()).update(tests)
+                    self._lines[file].setdefault(int(line), set()).update(set(tests) - failed)
 
     def batches(self, mutant: Mutant) -> tuple[dict[str, float], dict[str, float]]:
         """The tests that reach the change, with their times: a few quick ones of those that are near, then others.
