@@ -165,6 +165,7 @@ def fake_gpu() -> Iterator[FakeGPU]:
             "is_bf16_supported": lambda: True,
             "device_count": lambda: 2,
             "current_device": lambda: 0,
+            "is_current_stream_capturing": lambda: False,
             "synchronize": lambda _: None,
             "get_device_name": lambda _: "no GPU",
             "default_generators": generators,
