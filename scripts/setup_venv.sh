@@ -25,7 +25,7 @@ fail_with_log() {
         fail "$1: the disk is full ($left MB left in $PWD; pip also needs room in ${TMPDIR:-/tmp})"
     elif grep -qE 'NewConnectionError|ConnectTimeout|NameResolutionError|ProxyError' "$log"; then
         fail "$1: pip cannot reach its package index, see $log; what is installed already needs no network"
-    elif wanted=$(grep -oE 'No matching distribution found for torch==.*' "$log" | grep -oE 'torch==[^ ]*'); then
+    elif wanted=$(grep -oE '(No matching distribution found for|The user requested) torch==[^ ]*' "$log" | grep -oE 'torch==.*'); then
         fail "$1: pip's index has no $wanted; name one that has, as in: make demo TORCH=cpu PIP_EXTRA_INDEX_URL=ADDRESS"
     fi
     fail "$1, see $log; its last error: $(grep -i error "$log" | tail -n 1 | grep . || tail -n 1 "$log")"

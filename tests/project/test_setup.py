@@ -198,13 +198,19 @@ def test_a_venv_made_by_hand_is_completed(checkout):
             "pip's index has no torch==9.9+cpu; name one that has, as in: make demo TORCH=cpu PIP_EXTRA_INDEX_URL=",
         ),
         (
+            "ERROR: Cannot install torch==9.9+cpu because these package versions have conflicting dependencies.\n"
+            "    The user requested torch==9.9+cpu\n    The user requested (constraint) torch==2.15.0\n"
+            "ERROR: ResolutionImpossible: for help visit ...",
+            "pip's index has no torch==9.9+cpu; name one that has, as in: make demo TORCH=cpu PIP_EXTRA_INDEX_URL=",
+        ),
+        (
             "ERROR: Could not install packages due to an OSError: [Errno 28] No space left on device",
             r"the disk is full (\d+ MB left in .*; pip also needs room in ",
         ),
         ("ERROR: one\nERROR: two\nand then", "see setup.log; its last error: ERROR: two"),
         ("Killed", "see setup.log; its last error: Killed"),
     ],
-    ids=["offline", "no such wheel", "disk full", "another error", "no error at all"],
+    ids=["offline", "no such wheel", "no such wheel, in other words", "disk full", "another error", "no error at all"],
 )
 def test_why_the_installation_failed_is_one_line(checkout, said, told):
     (checkout / "said.txt").write_text(f"{said}\n", encoding="utf-8")
