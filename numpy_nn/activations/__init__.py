@@ -30,7 +30,7 @@ from numpy_nn.activations.elementwise import (
     tanh,
     tanh_derivative,
 )
-from numpy_nn.activations.gelu import gelu, gelu_derivative
+from numpy_nn.activations.gelu import gelu, gelu_derivative, gelu_derivative_after
 from numpy_nn.activations.piecewise import (
     hardsigmoid,
     hardsigmoid_derivative,
@@ -55,6 +55,8 @@ class Activation:
     """A registry entry: the function, its derivative, and what a generic test or plot must know of it.
 
     ``options`` are the names of its keyword arguments; ``kinks`` the points without a derivative, at default options.
+    ``derivative_after`` is a shorter way to the same derivative, from what ``function``, called just before with the
+    same arguments, has left in ``work``.
     """
 
     name: str
@@ -63,6 +65,7 @@ class Activation:
     options: tuple[str, ...] = ()
     kinks: tuple[float, ...] = ()
     elementwise: bool = True
+    derivative_after: Callable[..., FloatArray] | None = None
 
 
 # An entry is all that the checker's diagnosis, the lessons' figures, the command lines and most tests need. A new
@@ -81,7 +84,7 @@ ACTIVATIONS: dict[str, Activation] = {
         Activation("prelu", prelu, prelu_derivative, ("weight",), (0.0,)),
         Activation("elu", elu, elu_derivative, ("alpha",)),
         Activation("selu", selu, selu_derivative, kinks=(0.0,)),
-        Activation("gelu", gelu, gelu_derivative, ("approximate",)),
+        Activation("gelu", gelu, gelu_derivative, ("approximate",), derivative_after=gelu_derivative_after),
         Activation("silu", silu, silu_derivative),
         Activation("softplus", softplus, softplus_derivative, ("beta",)),
         Activation("hardtanh", hardtanh, hardtanh_derivative, ("min_val", "max_val"), (-1.0, 1.0)),

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 from numpy_nn._support.checks import choice
 from numpy_nn._support.workspace import FloatArray, Workspace
 from numpy_nn.activations.elementwise import Out, Work, prepare, restore_tail, sigmoid, sigmoid_derivative
-from numpy_nn.activations.normal import normal_pdf_and_cdf
+from numpy_nn.activations.normal import normal_pdf_and_cdf, pdf_and_cdf_in
 
 # Hendrycks and Gimpel, "Gaussian Error Linear Units" (2016), section 2: the tanh form's two constants.
 TANH_SCALE = math.sqrt(2.0 / math.pi)
@@ -45,17 +45,26 @@ def gelu_derivative(x: ArrayLike, approximate: str = "none", out: Out = None, wo
     """Phi(x) + x phi(x); s(w) + x s'(w) w'(x) if ``approximate="tanh"``."""
     x, out, work = prepare(x, out, work)
     if choice(approximate, "approximate", ("none", "tanh")) == "none":
-        slope, gate = normal_pdf_and_cdf(x, work)
-        # Beyond 40 the density is 0; the clip spares it the product 0 inf.
-        slope *= np.clip(x, -40.0, 40.0, out=work.like("gelu.x", slope))
-    else:
-        w, slope = _tanh_argument(x, work)
-        slope *= sigmoid_derivative(w, out=work.like("gelu.gate", w), work=work)
-        gate = sigmoid(w, out=work.like("gelu.gate", w), work=work)
+        normal_pdf_and_cdf(x, work)
+        return gelu_derivative_after(x, out=out, work=work)
+    w, slope = _tanh_argument(x, work)
+    slope *= sigmoid_derivative(w, out=work.like("gelu.gate", w), work=work)
+    gate = sigmoid(w, out=work.like("gelu.gate", w), work=work)
     np.add(gate, slope, out=out, casting="same_kind")
-    if approximate == "tanh" and x.dtype == np.float64:
+    if x.dtype == np.float64:
         restore_tail(out, x, _tanh_tail(x, w, work), work)
     return out
+
+
+def gelu_derivative_after(x: FloatArray, approximate: str = "none", *, out: FloatArray, work: Workspace) -> FloatArray:
+    """The same where ``gelu(x, approximate, work=work)`` was the last call: phi and Phi are in ``work`` already."""
+    if approximate == "tanh":
+        return gelu_derivative(x, approximate, out, work)
+    pdf, cdf = pdf_and_cdf_in(work, x.shape)
+    # Beyond 40 the density is 0; the clip spares it the product 0 inf.
+    slope = np.clip(x, -40.0, 40.0, out=work.like("gelu.slope", pdf))
+    slope *= pdf
+    return np.add(cdf, slope, out=out, casting="same_kind")
 
 
 def _tanh_argument(x: FloatArray, work: Workspace) -> tuple[FloatArray, FloatArray]:

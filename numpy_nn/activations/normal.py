@@ -34,7 +34,7 @@ def normal_pdf_and_cdf(x: FloatArray, work: Workspace) -> tuple[FloatArray, Floa
     """
     shape, double = x.shape, np.float64
     t, s, v = (work(name, shape, double) for name in ("normal.t", "normal.s", "normal.v"))
-    pdf, cdf = work("normal.pdf", shape, double), work("normal.cdf", shape, double)
+    pdf, cdf = pdf_and_cdf_in(work, shape)
 
     # Beyond 40 both phi and the tail are 0 in float64, and a finite t keeps inf - inf out of what follows.
     np.minimum(np.abs(x, out=t), 40.0, out=t)
@@ -71,3 +71,8 @@ def normal_pdf_and_cdf(x: FloatArray, work: Workspace) -> tuple[FloatArray, Floa
     v *= np.greater(x, 0.0, out=s)
     cdf += v
     return pdf, cdf
+
+
+def pdf_and_cdf_in(work: Workspace, shape: tuple[int, ...]) -> tuple[FloatArray, FloatArray]:
+    """Where :func:`normal_pdf_and_cdf` leaves its two results."""
+    return work("normal.pdf", shape, np.float64), work("normal.cdf", shape, np.float64)

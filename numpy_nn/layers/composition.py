@@ -203,6 +203,7 @@ class Composition:
         """Have every layer drop what its last forward call left for a backward call, which then needs a new one."""
         for module in self.modules():
             module.saved = module._output = None
+            module.__dict__.pop("_left_by", None)
 
     def to(self, dtype: DTypeLike) -> Self:
         """Convert parameters, gradients and buffers of floats to float32 or float64; returns the layer."""
@@ -228,7 +229,7 @@ class Composition:
 
 
 # What a forward call leaves, and what it and a copy must not both write to.
-NOT_COPIED = ("saved", "_output", "_work", "_vector")
+NOT_COPIED = ("saved", "_output", "_left_by", "_work", "_vector")
 # What may be, or hold, a parameter or a layer.
 HELD = (Parameter, Composition, list, tuple, dict)
 # Not searched for them, so that what stands there is refused: not all of these have an order, or names.
