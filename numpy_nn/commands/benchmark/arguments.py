@@ -27,6 +27,7 @@ EXAMPLES = (
     "--sizes 784,512,10 --kind step,epoch --engines numpy_nn,torch",
     "--mine my_mlp.py:MyMLP --init 784 64 10 --sizes 784,64,10",
     "--mine my_mlp.py:MyMLP --sizes 784,64,10 --profile",
+    "--layers --threads 1",
     "--blas",
 )
 
@@ -37,8 +38,10 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     args = made.parse_args(arguments)
     most = args.threads.most or usable_cores()
     args.counts = counts_up_to(most) if args.threads.auto else (most,)
-    if args.sizes is None and (args.kind or args.batch):
+    if args.sizes is None and (args.kind or (args.batch and not args.layers)):
         made.error(f"argument --{'kind' if args.kind else 'batch'}: expected --sizes with it")
+    if args.layers and args.sizes and len(args.sizes) < 3:
+        made.error("argument --layers: expected --sizes with a hidden width, as in 784,64,10")
     if args.init and not args.mine:
         made.error("argument --init: expected --mine with it")
     if args.profile and not args.mine:
@@ -94,4 +97,6 @@ def _say_how(made: Parser) -> None:
     made.add_argument("--data", type=Path, default=Path("data"), metavar="DIR", help="where MNIST is (default: data)")
     for kind in ("json", "markdown", "png"):
         made.add_argument(f"--{kind}", type=Path, metavar="FILE", help=f"write the results as {kind}")
+    layers = "only show what every layer costs beside its floor, at --sizes' hidden widths (default: 64 and 512)"
+    made.add_argument("--layers", action="store_true", help=layers)
     made.add_argument("--blas", action="store_true", help="only show OpenBLAS's kernels and what each set gives")

@@ -19,7 +19,7 @@ from rich.table import Table
 from threadpoolctl import threadpool_limits
 
 import numpy_nn as nn
-from numpy_nn.commands.benchmark import memory, profile, report
+from numpy_nn.commands.benchmark import layer_costs, memory, profile, report
 from numpy_nn.commands.benchmark.arguments import NOT_QUICK, parse
 from numpy_nn.commands.benchmark.cases import CLASSES, DTYPES, PIXELS, SUITES, Case, Suite, adapted
 from numpy_nn.commands.benchmark.engines import ENGINES, MODULES, ON_CUDA, does, has_cuda, missing
@@ -34,6 +34,7 @@ from numpy_nn.commands.machine.threads import blas_setter
 
 # A table in a file or a pipe needs no less room than in a wide window.
 TABLE_WIDTH = 150
+LAYER_WIDTHS = (64, 512)
 
 
 def measure(
@@ -194,6 +195,16 @@ def show_blas(threads: int, console: Console) -> None:
         console.print(table)
 
 
+def show_layers(args: argparse.Namespace, console: Console) -> None:
+    """What every layer costs, at each width and dtype."""
+    most = args.counts[-1]
+    console.print(machine.in_words(machine.describe(most)))
+    with threadpool_limits(most):
+        for width in dict.fromkeys(args.sizes[1:-1] if args.sizes else LAYER_WIDTHS):
+            for dtype in args.dtype or DTYPES[:1]:
+                layer_costs.show(args.batch or 64, width, dtype, args.rounds, args.sample_ms / 1000, console)
+
+
 def choose_cases(args: argparse.Namespace) -> tuple[Suite, list[Case]]:
     """The suite, or one made of ``--sizes``, with the dtypes, optimizers and rows of the command line."""
     suite = SUITES[args.suite]
@@ -248,6 +259,9 @@ def carried_out(args: argparse.Namespace, console: Console, stack: ExitStack) ->
     try:
         if args.blas:
             show_blas(most, console)
+            return 0
+        if args.layers:
+            show_layers(args, console)
             return 0
         suite, cases = choose_cases(args)
         if args.gpu:
