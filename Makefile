@@ -18,6 +18,10 @@ ifneq ($(filter-out none $(shell cat $(READY) 2>/dev/null),$(TORCH)),)
 .PHONY: $(READY)
 endif
 
+# The suite starts Python some hundred times: what one process has compiled is there for the next. (Not so for mutants,
+# files that change within the second by which Python tells what it compiled from what is new.)
+test check test-machines coverage: export PYTHONDONTWRITEBYTECODE =
+
 .DEFAULT_GOAL := help
 .PHONY: help demo lessons notebooks site test check test-machines benchmark gpu-check coverage mutants lint mnist clean
 
