@@ -15,9 +15,22 @@ def test_the_figure_is_drawn(tmp_path):
     assert pixels.shape[0] > 300
     assert pixels.shape[1] > 600
     assert pixels[..., :3].min() == 0.0
-    other = tmp_path / "other.png"
-    assert distortion_figure.main(["--data", DATA, "--out", str(other), "--seed", "1"]) == 0
-    assert other.read_bytes() != path.read_bytes()
+
+
+def test_every_kind_is_drawn_anew_from_another_seed(monkeypatch, mnist):
+    drawn = []
+    digit = mnist.x_train[:1].reshape(1, 28, 28)
+    monkeypatch.setattr(distortion_figure.nn, "load_mnist", lambda _: mnist)
+    monkeypatch.setattr(
+        distortion_figure, "draw", lambda _, kinds, __: drawn.append([distort(digit).copy() for _, distort in kinds])
+    )
+    for seed in ("0", "0", "1"):
+        assert distortion_figure.main(["--seed", seed]) == 0
+    one, again, other = drawn
+    assert len(one) == 3
+    for mine, same, different in zip(one, again, other, strict=True):
+        assert (mine == same).all()
+        assert (mine != different).any()
 
 
 @pytest.mark.parametrize(
