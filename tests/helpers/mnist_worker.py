@@ -16,6 +16,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 import numpy_nn as nn
 from scripts import train_mnist
+from scripts.mnist import curves
 from scripts.mnist.arguments import parse
 from scripts.mnist.run import make_trainers
 
@@ -72,5 +73,7 @@ if __name__ == "__main__":
     def load_mnist(_root, *, dtype):
         return images(int(sys.argv[1]), dtype)
 
-    with mock.patch.object(train_mnist.nn, "load_mnist", load_mnist):
+    # The figure is an empty file: to draw it takes ten times as long as a short run.
+    undrawn = mock.patch.object(curves, "draw", lambda _rows, _names, _title, path, _tutorial: path.touch())
+    with mock.patch.object(train_mnist.nn, "load_mnist", load_mnist), undrawn:
         sys.exit(train_mnist.main(sys.argv[2:]))

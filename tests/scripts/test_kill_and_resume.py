@@ -1,6 +1,8 @@
 """A small share of scripts/kill_and_resume.py, whose --kills N does as much as one likes."""
 
 import re
+import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -13,12 +15,14 @@ from scripts import kill_and_resume, train_mnist
 
 pytestmark = pytest.mark.slow
 
-SMALL = ("--hidden", "8", "--batch-size", "200", "--images", "2000", "--threads", "1", "--device", "cpu")
+SMALL = ("--hidden", "8", "--batch-size", "200", "--threads", "1", "--device", "cpu")
 
 
 def forked(monkeypatch):
-    """Fork what the script starts: what a process imports takes it ten times as long as to train."""
+    """Fork what the script starts, on a few made-up images: all but the training takes ten times as long as that."""
     ready()
+    worker = Path(__file__).parents[1] / "helpers" / "mnist_worker.py"
+    monkeypatch.setattr(kill_and_resume, "COMMAND", [sys.executable, str(worker), "2000"])
     monkeypatch.setattr(kill_and_resume.subprocess, "Popen", Forked)
     monkeypatch.setattr(kill_and_resume.subprocess, "run", run_forked)
 
