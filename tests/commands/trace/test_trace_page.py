@@ -165,11 +165,9 @@ def test_a_number_that_is_not_computed_yet_says_which_step_does(page):
 @pytest.mark.parametrize(
     "edits",
     [
-        {("0.weight", 2, 1): 1.75},
-        {("2.bias", 0, 1): -0.5},
         {("input", 1, 3): -2.25},
         {("target", 0, 0): 0},
-        {("0.weight", 0, 0): 3, ("2.weight", 4, 2): -1.5, ("target", 1, 0): 2},
+        {("0.weight", 2, 1): 1.75, ("2.weight", 4, 2): -1.5, ("2.bias", 0, 1): -0.5, ("target", 1, 0): 2},
     ],
     ids=str,
 )
