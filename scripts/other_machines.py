@@ -35,9 +35,14 @@ from scripts.machines.witness import FOLDER, Facts
 
 ROOT = Path(__file__).resolve().parent.parent
 NUMERICAL = ("-m", "not slow or numerical")
-# What the project's files and commands say does not hang on the processor.
-ASIDE = ("project", "scripts", "commands", "exercises", "lessons")
-QUICK = ("-m", "not slow", *(f"--ignore=tests/{room}" for room in ASIDE))
+# What hangs little on the processor, or not at all: what files and commands say, how anybody's code is called, in which
+# words a wrong gradient is explained, on which device a tensor lies.
+ASIDE = (
+    *("project", "scripts", "commands", "exercises", "lessons", "subjects", "support", "data"),
+    *(f"gradcheck/test_{name}.py" for name in ("causes", "hypotheses", "diagnosis", "thresholds", "penalties", "page")),
+    *("torch_ref/test_fake_cuda.py", "torch_ref/test_foreign_parity.py"),
+)
+QUICK = ("-m", "not slow", *(f"--ignore=tests/{path}" for path in ASIDE))
 # What a user, or the machine, may have set: none of it is part of a setting.
 OURS = re.compile(r"OPENBLAS_|OMP_|MKL_|ONEDNN_|ATEN_|NPY_|VECLIB_|HYPOTHESIS_|FLUSH_SUBNORMALS|PYTEST_")
 

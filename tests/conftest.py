@@ -28,7 +28,7 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 # No deadline, and examples may be drawn slowly: the machine's speed is not what is tested. In CI the examples are the
 # same at every run, so that a red build means a change; elsewhere they are new each time. HYPOTHESIS_PROFILE=thorough
-# looks twenty times as long, quick less than half as long. (Where CI is set hypothesis begins with settings of its own,
+# looks 25 times as long, quick a quarter as long. (Where CI is set hypothesis begins with settings of its own,
 # which would not heed a seed.)
 settings.register_profile(
     "default",
@@ -39,7 +39,7 @@ settings.register_profile(
     derandomize=False,
 )
 settings.register_profile("ci", parent=settings.get_profile("default"), derandomize=True)
-settings.register_profile("quick", parent=settings.get_profile("default"), max_examples=10)
+settings.register_profile("quick", parent=settings.get_profile("default"), max_examples=5)
 settings.register_profile("thorough", parent=settings.get_profile("default"), max_examples=500)
 # For a mutant it counts whether a test fails, not how small the example is.
 settings.register_profile("mutants", parent=settings.get_profile("ci"), phases=(Phase.explicit, Phase.generate))

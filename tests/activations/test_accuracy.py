@@ -54,6 +54,8 @@ def samples(elementwise, dtype):
     return hnp.arrays(dtype, shape, elements=entries(dtype), fill=st.nothing())
 
 
+@pytest.mark.slow
+@pytest.mark.numerical
 @pytest.mark.parametrize("dtype", our.DTYPES)
 @pytest.mark.parametrize("name", CASES)
 @given(data=st.data())

@@ -244,6 +244,8 @@ class LayerNorm:
         return (g - self.terms(g)) / self.s
 
 
+@pytest.mark.slow
+@pytest.mark.numerical
 @pytest.mark.parametrize("shape", [(5, 4), (2, 5, 4), (2, 3, 2, 4)])
 @pytest.mark.parametrize(
     ("methods", "cause"),
@@ -292,6 +294,8 @@ class InColumns:
         return self.W.T @ delta
 
 
+@pytest.mark.slow
+@pytest.mark.numerical
 @pytest.mark.parametrize(
     ("methods", "entry", "cause"),
     [

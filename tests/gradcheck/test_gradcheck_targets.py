@@ -18,6 +18,8 @@ FORMS = {
 }
 
 
+@pytest.mark.slow
+@pytest.mark.numerical
 @pytest.mark.parametrize("dtype", our.DTYPES)
 @pytest.mark.parametrize("form", FORMS)
 def test_parameters_are_found_in_every_form(form, dtype):

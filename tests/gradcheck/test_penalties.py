@@ -64,6 +64,8 @@ def test_the_factor_of_the_penalty_is_named_by_its_setting(in_loss, in_gradient,
     assert words in found.evidence
 
 
+@pytest.mark.slow
+@pytest.mark.numerical
 @pytest.mark.parametrize(("in_loss", "in_gradient", "cause", "words"), CAUSES)
 def test_the_same_in_a_network_that_keeps_the_setting(in_loss, in_gradient, cause, words):
     report = check_gradients(Network(in_loss, in_gradient), X, Y)

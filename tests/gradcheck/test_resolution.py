@@ -73,6 +73,8 @@ def test_wrong_code_that_computes_in_float32_is_wrong(name, factor):
     assert report.verdict == WRONG, report
 
 
+@pytest.mark.slow
+@pytest.mark.numerical
 @pytest.mark.parametrize(
     "rounded",
     [lambda y: y.astype(np.float16), lambda y: np.round(y, 3), lambda y: np.round(y, 5), lambda y: np.round(y, 2)],

@@ -240,6 +240,7 @@ class Counting:
         self.count[...] = state["count"]
 
 
+@pytest.mark.slow
 def test_a_run_goes_on_from_its_newest_good_checkpoint_and_from_no_other_numbers(tmp_path):
     options = parse(["--out", str(tmp_path), "--epochs", "9", "--device", "cpu", "--threads", "1"], "")
     trainer, checkpoints = Counting(), Checkpoints(options)

@@ -16,6 +16,8 @@ def read(page):
     return (ROOT / page).read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
+@pytest.mark.numerical
 def test_what_the_page_shows_is_what_happens(tmp_path, monkeypatch, capsys):
     text = read(PAGES[0])
     write_files(text, tmp_path)

@@ -17,6 +17,8 @@ from scripts.proof.rivals import RIVALS
 STEP = 2.0**-20
 
 
+@pytest.mark.slow
+@pytest.mark.numerical
 @pytest.mark.parametrize("name", RIVALS)
 def test_a_rival_clears_right_layers_and_finds_a_flipped_sign(name):
     def says(make, seed):
@@ -69,6 +71,8 @@ def test_dropout_of_ours_draws_one_mask():
     np.testing.assert_array_equal(case.forward(), first)
 
 
+@pytest.mark.slow
+@pytest.mark.numerical
 def test_random_networks_hold_every_layer_and_every_loss_and_are_finite():
     layers, losses, depths = set(), set(), set()
     for seed in range(400):

@@ -39,6 +39,7 @@ def plain(mnist, tmp_path_factory):
         return alike(tmp_path_factory.mktemp("plain"))["epochs"][0]
 
 
+@pytest.mark.slow
 @needs.torch
 @pytest.mark.usefixtures("few")
 @pytest.mark.parametrize(
@@ -141,6 +142,7 @@ def test_the_options_stay_what_they_are_and_each_seed_has_its_own():
     assert (settings["seed"], settings["out"], settings["hidden"]) == (5, "there", [8, 9])
 
 
+@pytest.mark.slow
 def test_what_a_recipe_is_made_of(mnist):
     recipe = parse(["--preset", "fast", "--held-out", "5000"], "").recipe
     data = prepare(mnist, recipe)

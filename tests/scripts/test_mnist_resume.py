@@ -47,6 +47,7 @@ def with_batch_norm_and_dropout(monkeypatch):
         monkeypatch.setattr(trainer, "build", build)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("keep_all")
 @pytest.mark.parametrize("engine", ["numpy", "torch"])
 @pytest.mark.parametrize(("optimizer", "schedule"), [("momentum", "one-cycle"), ("adam", "constant")])

@@ -155,6 +155,8 @@ def test_the_quick_run_is_an_old_processor_with_a_seed_of_its_own():
     # CI's own profile has the same examples at every run, whatever the seed.
     assert setting.environment(DEFAULT)["HYPOTHESIS_PROFILE"] == "quick"
     assert setting.missing({"seed": None})[-1] == "hypothesis's seed: nothing"
+    # A name that is gone leaves nothing aside.
+    assert all((other_machines.ROOT / "tests" / path).exists() for path in other_machines.ASIDE)
 
 
 def test_where_torch_is_not_installed_a_setting_claims_nothing_of_it():

@@ -7,6 +7,8 @@ from numpy_nn.gradcheck import check_gradients
 from scripts.proof.forms import FORMS, Draws
 
 
+@pytest.mark.slow
+@pytest.mark.numerical
 @pytest.mark.parametrize(
     ("form", "dtype", "seed"),
     [

@@ -16,6 +16,7 @@ import numpy_nn as nn
 from scripts import train_mnist
 
 
+@pytest.mark.slow
 @needs.torch
 @pytest.mark.usefixtures("few")
 def test_both_engines_agree_and_everything_is_written(tmp_path, capsys):

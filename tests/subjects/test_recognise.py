@@ -15,6 +15,8 @@ def test_right_code_of_every_form_is_right(name):
     assert report.ok, report
 
 
+@pytest.mark.slow
+@pytest.mark.numerical
 @pytest.mark.parametrize("name", FORMS)
 def test_wrong_code_of_every_form_is_wrong_in_that_gradient_alone(name):
     arguments, named, wrong = FORMS[name](Draws(), 3.0)

@@ -195,6 +195,7 @@ OPTIONS = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options", OPTIONS)
 def test_a_run_stays_on_the_device_and_waits_only_at_the_end_of_an_epoch(options, gpu):
     made = trainer(*options.split())
@@ -231,6 +232,7 @@ def concise_mlp_on_the_device():
         return concise_mlp(784, 5, 10)
 
 
+@pytest.mark.slow
 def test_more_batches_are_no_more_waiting(gpu):
     model = concise_mlp_on_the_device()
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
@@ -353,6 +355,7 @@ class Captures:
         return nullcontext()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["cuda:0", "cuda:1"])
 @pytest.mark.parametrize("options", [{}, {"amp": True}, {"adversarial": 1.0}, {"clip_grad_norm": 1.0}])
 def test_a_step_is_captured_on_the_models_device_and_asks_the_host_for_nothing(name, options, gpu, monkeypatch):

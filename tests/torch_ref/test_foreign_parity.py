@@ -37,6 +37,8 @@ MISTAKES = {(name, whats[index % len(whats)]) for index, (name, whats) in enumer
 MISTAKES |= {(next(n for n in STYLES if what in WHATS[n]), what) for what in ("output", "x", "step")}
 
 
+@pytest.mark.slow
+@pytest.mark.numerical
 @every_style
 @given(seed=our.seeds)
 @our.fewer(0.05)
@@ -64,6 +66,8 @@ def test_a_mistake_of_a_millionth_is_found_where_it_is_first(name, what):
         report.raise_if_failed()
 
 
+@pytest.mark.slow
+@pytest.mark.numerical
 @pytest.mark.parametrize(
     ("factor", "hint"),
     [
@@ -79,6 +83,8 @@ def test_a_factor_is_said(factor, hint):
     assert f"gradient with respect to W1: {hint}" in str(report)
 
 
+@pytest.mark.slow
+@pytest.mark.numerical
 def test_the_table_says_how_weights_were_copied_and_which_steps_were_taken():
     text = str(as_it_is("attributes_with_rows_of_biases"))
     assert "note: weights: W1 is 0.weight transposed; b1 is 0.bias; W2 is 2.weight transposed; b2 is 2.bias\n" in text
@@ -104,6 +110,8 @@ def test_what_rounding_decides_cannot_be_told():
     assert not report
 
 
+@pytest.mark.slow
+@pytest.mark.numerical
 @every_style
 def test_the_precision_of_the_code_is_found(name):
     for row in as_it_is(name).rows:
@@ -144,6 +152,8 @@ def ours(dtype=np.float64):
     return nn.Sequential(nn.Linear(IN, HIDDEN, dtype=dtype), nn.Tanh(), nn.Linear(HIDDEN, OUT, dtype=dtype))
 
 
+@pytest.mark.slow
+@pytest.mark.numerical
 @pytest.mark.parametrize(
     ("theirs", "loss"),
     [
@@ -170,6 +180,8 @@ def test_theirs_may_be_of_any_kind_and_stays_as_it_is(theirs, loss):
         np.testing.assert_array_equal(p.data, value)
 
 
+@pytest.mark.slow
+@pytest.mark.numerical
 @pytest.mark.parametrize(
     "optimizer",
     [

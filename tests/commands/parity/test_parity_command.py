@@ -29,6 +29,8 @@ def device():
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
+@pytest.mark.slow
+@pytest.mark.numerical
 @given(
     sizes=st.lists(st.integers(1, 12), min_size=2, max_size=4),
     batch=st.integers(2, 20),
@@ -138,6 +140,8 @@ def test_ctrl_c_ends_it_in_one_line(monkeypatch, capsys):
     assert capsys.readouterr().err == "parity: interrupted\n"
 
 
+@pytest.mark.slow
+@pytest.mark.numerical
 def test_random_networks_give_a_row_for_each_kind_of_quantity(capsys):
     assert main(["--networks", "12", "--dtype", "float64", "--seed", "3"]) == 0
     head, *rows, last = capsys.readouterr().out.splitlines()
@@ -166,6 +170,8 @@ SIZES = ["--init", "5", "4", "3"]
 ONE_STEP = ["--steps", "1"]
 
 
+@pytest.mark.slow
+@pytest.mark.numerical
 @pytest.mark.parametrize(
     ("name", "options", "said"),
     [
@@ -193,6 +199,8 @@ def test_a_network_of_one_s_own_needs_no_line_of_code(name, options, said, capsy
     assert count[1] == count[2]
 
 
+@pytest.mark.slow
+@pytest.mark.numerical
 def test_a_wrong_network_of_one_s_own_is_shown_with_its_cause_and_the_status_is_1(capsys):
     assert main(["--mine", f"{MINE}:Forgets", *SIZES, "--batch", "8"]) == 1
     output = capsys.readouterr().out
