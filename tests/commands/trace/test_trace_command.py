@@ -2,9 +2,7 @@
 
 import json
 import math
-import os
 import re
-import subprocess
 import sys
 from pathlib import Path
 
@@ -38,7 +36,9 @@ def problem(layers, n=2, seed=1):
 @needs.torch
 @pytest.mark.parametrize("activation", SHOWN)
 def test_torch_and_the_numerical_derivative_agree_with_every_gradient(activation):
-    net = nn.MLP([2, 3, 2, 3], activation, rng=2, dtype=np.float64)
+    # Two hidden layers of one activation; of the others, whose derivatives are compared elsewhere, one.
+    sizes = [2, 3, 2, 3] if activation == "gelu" else [2, 2, 3]
+    net = nn.MLP(sizes, activation, rng=2, dtype=np.float64)
     rng = np.random.default_rng(3)
     recording = record(net, rng.standard_normal((2, 2)), np.array([2, 0]), 0.1)
     gradients = {name for name in recording["arrays"] if name.endswith(".grad")}
@@ -157,15 +157,6 @@ def test_bad_input_is_one_line_and_exit_status_2(arguments, message, capsys, tmp
     assert captured.err.count("\n") == 1
     assert message in captured.err
     assert list(tmp_path.iterdir()) == []
-
-
-@pytest.mark.slow
-def test_it_runs_as_a_command(tmp_path):
-    command = [sys.executable, str(ROOT / "scripts" / "trace_backprop.py"), "--sizes", "3,2", "--out", "page.html"]
-    environment = os.environ | {"PYTHONPATH": str(ROOT)}
-    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
-    assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.startswith("written: page.html (")
 
 
 def test_the_committed_page_is_what_the_script_writes(page_file):
