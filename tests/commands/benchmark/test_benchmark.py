@@ -166,7 +166,6 @@ def test_bad_arguments_give_one_line_that_names_them(arguments, capsys):
     assert f"argument {arguments[0]}" in capsys.readouterr().err.splitlines()[-1]
 
 
-@pytest.mark.slow
 def test_without_cuda_a_line_says_so_and_the_cpu_runs(tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(benchmark, "has_cuda", lambda: False)
@@ -212,7 +211,6 @@ def test_an_epoch_runs_over_mnist(mnist):
         Workload(Case("epoch", (784, 4, 10), rows=60_001), mnist)
 
 
-@pytest.mark.slow
 def test_ctrl_c_writes_the_cases_that_are_done(tmp_path, capsys, monkeypatch):
     measure = benchmark.measure
     done: list[report.Result] = []

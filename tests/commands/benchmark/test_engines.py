@@ -219,14 +219,12 @@ def test_cases_are_adapted_without_repetitions():
     assert [(case.dtype, case.optimizer) for case in dtypes] == [("float32", "sgd"), ("float64", "sgd")]
 
 
-@pytest.mark.slow
 def test_bytes_allocated_are_counted():
     assert 8_000 <= memory.bytes_allocated(lambda: np.empty(1000)) < 9_000
     kept = np.empty(100_000)
     assert memory.bytes_allocated(lambda: np.negative(kept, out=kept)) < 1_000
 
 
-@pytest.mark.slow
 def test_a_training_step_of_ours_allocates_nothing_that_grows():
     allocated = []
     for batch, width in ((64, 512), (256, 512), (64, 2048)):
