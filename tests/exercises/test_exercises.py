@@ -34,7 +34,7 @@ def test_the_solution_is_right_and_is_asked_in_both_languages(number):
 
 
 def test_there_are_three_for_each_lesson_and_a_solution_for_each():
-    assert [*EXERCISES] == [f"{lesson}.{exercise}" for lesson in range(1, 11) for exercise in range(1, 4)]
+    assert [*EXERCISES] == [f"{lesson}.{exercise}" for lesson in range(1, 12) for exercise in range(1, 4)]
     assert EXERCISES.keys() == SOLUTIONS.keys()
 
 
@@ -129,6 +129,16 @@ WRONG = [
     ("10.3", SOLUTIONS["10.3"].replace(" / (1 - 0.999**t)", ""), "s is not corrected"),
     ("10.3", SOLUTIONS["10.3"].replace("np.sqrt(s_hat) + 1e-8", "np.sqrt(s_hat + 1e-8)"), "behind the root"),
     ("10.3", SOLUTIONS["10.3"].replace("m = 0.9 * m", "m *= 0.9; m = m"), "adam changes its arguments"),
+    ("11.1", "answer = 20_000_000", "that is what it should be"),
+    ("11.1", "answer = 2**23", "1 can still be added"),
+    ("11.1", "answer = 2**53", "too large"),
+    ("11.2", SOLUTIONS["11.2"].replace(" / (1 - n * u)", ""), "the first term only"),
+    ("11.2", "def dot_bound(x, y, u): return len(x) * u / (1 - len(x) * u) * abs(x @ y)", "terms may cancel"),
+    ("11.2", "def dot_bound(x, y, u): return ((1 + u) ** len(x) - 1) * (abs(x) @ abs(y))", "a sharper one"),
+    ("11.2", SOLUTIONS["11.2"].replace("n = len(x)", "n = len(x) - 1"), "and one of the product"),
+    ("11.3", "def bce(z, y): return np.log(1 + np.exp(np.where(y == 1, -z, z)))", "e^1000 overflows, and a tiny"),
+    ("11.3", SOLUTIONS["11.3"].replace("np.log1p(", "np.log(1 + "), "a tiny loss becomes 0"),
+    ("11.3", "def bce(z, y): return np.logaddexp(0, np.where(y == 1, z, -z))", "the wrong way round"),
 ]
 
 

@@ -255,6 +255,39 @@ def test_10_optimizers(tmp_path):
     assert max(excess, key=lambda step: float(excess[step])) == "12"
 
 
+@needs.torch
+def test_11_floating_point(tmp_path):
+    output = printed(11, tmp_path)
+    assert "(1 + u) + u - 1: 0.0   1 + (u + u) - 1: 1.19" in output
+    sums = numbers(output, r"^(?:both signs|positive|the bound)\D* +([\d.]+) +([\d.]+) +([\d.]+)$")
+    assert sums.shape == (4, 3)
+    assert (sums[:3] <= sums[3]).all()
+    shares = numbers(output, r"of what is allowed: ours (\S+), torch (\S+), apart (\S+)$")
+    assert shares.shape == (3, 3)
+    assert shares.max() <= 1
+    assert shares[:, :2].min() > 0
+    jumps, high, low = numbers(output, r"^two orders: another sign in (\d+) .* median (\S+) .* most (\S+) in all")[0]
+    assert jumps > 10
+    assert high > 1e3 * low
+    nearest, possible = numbers(output, r"^jumps at \|z\| of up to (\S+) .* possible up to (\S+)$")[0]
+    assert nearest <= possible
+    variances = numbers(output, r"^ +(\d+) +([\d.]+) +([-\d.]+) +([\d.]+) +([\d.]+) +([\d.]+)$")
+    assert variances.shape == (5, 6)
+    mean, exact = variances[:, :2].T
+    # A mean of 1000 numbers is off by gamma_1001 times their size, and the variance by its square and by some
+    # gamma_1003 of itself; 5 decimals are printed.
+    gamma = 1003 * 2.0**-24 / (1 - 1003 * 2.0**-24)
+    allowed = (gamma * (mean + 5)) ** 2 + gamma + 1e-5
+    assert (np.abs(variances[:, 3:] - exact[:, None]) <= allowed[:, None]).all()
+    assert abs(variances[-1, 2] - exact[-1]) > 1
+    assert re.search(r"^-120 +inf +inf +120 +120 +120 +120$", output, re.MULTILINE)
+    assert re.search(r"^  95 +nan +-?0 +0 +\S+ +0 +0$", output, re.MULTILINE)
+    quotients = numbers(output, r"derived h = (\S+), error (\S+); found h = (\S+), error (\S+)$")
+    assert quotients.shape == (2, 4)
+    # NumPy's exp is good to 4 units in the last place, which are 8 u at most.
+    assert (quotients[:, 3] <= 8 * quotients[:, 1]).all()
+
+
 def fails_in_one_line(done, *words):
     assert done.returncode == 2
     assert done.stdout == ""
