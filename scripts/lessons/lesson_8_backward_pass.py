@@ -34,7 +34,7 @@ print(f"4690 steps by numerical derivatives: {seconds * digits.parameters().size
 # it is possible because the same products are used again and again: the gradient that arrives at a layer serves every
 # weight in it, and everything in front of it.
 #
-# This last lesson has one small network, 4-5-3 with ReLU, two samples, and one step of training. First as two loops
+# This lesson has one small network, 4-5-3 with ReLU, two samples, and one step of training. First as two loops
 # over its layers, in which we keep every array. The inputs and the weights are rounded to two decimals, so that you can
 # redo a product by hand.
 

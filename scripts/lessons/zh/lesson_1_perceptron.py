@@ -28,7 +28,7 @@ for point, label in zip(x, sign, strict=True):
     print(f"point ({point[0]}, {point[1]})   label {label:+d}")
 
 # %% [markdown]
-# 四个点，每类两个。下面看规则如何运作：每一行是看一次点。
+# 四个点，每类两个。下面看规则如何运作，每一行记录看一个点的经过。
 
 # %%
 perceptron = nn.Perceptron(2, dtype=np.float64)
@@ -50,7 +50,7 @@ while not mistakes or mistakes[-1] > 0:
 print(f"\nmistakes by epoch: {mistakes}, {sum(mistakes)} in all; the last epoch has none, so the rule stops")
 
 # %% [markdown]
-# 第一次看点时 $f = 0$，并不 $> 0$，所以算作错误；否则这条规则永远不会开始。`Perceptron.fit` 就是这个循环：
+# 看第一个点时 $f = 0$，并不大于 0，所以算作分错；否则这条规则永远不会动起来。`Perceptron.fit` 就是这个循环：
 
 # %%
 again = nn.Perceptron(2, dtype=np.float64)
@@ -64,7 +64,7 @@ print("fit:", history, "the same weights:", np.array_equal(again.weight, percept
 #
 # $$ L(w, b) = \max(0, \; -y\,(w \cdot x + b)) . $$
 #
-# 点分错时，$\partial L / \partial w = -y\,x$，$\partial L / \partial b = -y$；分对时两者都是 0。学习率为 1 的一步梯度下降减去的正是它们，所以这*就是*上面的规则。我们让三者同步走：规则本身；我们自己的层加上损失 `PerceptronLoss` 和优化器 `SGD`；以及 torch，它的自动求导并不知道什么规则。（在 $f = 0$ 处损失有一个尖点，三者都取分错那一侧的斜率。）
+# 点分错时，$\partial L / \partial w = -y\,x$，$\partial L / \partial b = -y$；分对时两者都是 0。学习率为 1 的一步梯度下降减去的正是它们，所以这*就是*上面的规则。我们让三者同步走：规则本身；我们自己的层加上损失 `PerceptronLoss` 和优化器 `SGD`；以及 torch，它的自动求导并不知道什么规则。（在 $f = 0$ 处损失有一个折点，三者都取分错那一侧的斜率。）
 
 # %%
 rule = nn.Perceptron(2, dtype=np.float64)
