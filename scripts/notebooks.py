@@ -46,6 +46,7 @@ TIMES = (
     re.compile(r"(\d evaluations, )[\d.e-]+( s)\b"),
     re.compile(r"(backpropagation: )[\d.]+( s)\b"),
     re.compile(r"(numerical derivatives: )\d+( hours)\b"),
+    re.compile(r"(a step: )[\d.]+( ms)\b"),
 )
 COLOURS = 48
 

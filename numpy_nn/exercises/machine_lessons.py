@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -29,6 +30,20 @@ def _bce(z: Array, y: Array, log: Any = np.log1p, one: float = 0.0, far: bool = 
     return np.maximum(-d, 0.0) + log(one + np.exp(-np.abs(d))) if far else log(one + np.exp(-d))
 
 
+def combined(gradients: Sequence[Array], rows: Sequence[int]) -> Array:
+    """12.2: the gradient of the mean over all rows."""
+    return np.average(gradients, axis=0, weights=rows)
+
+
+def reduce_scatter(pieces: Array, exchanges: int | None = None, shift: int = 1) -> Array:
+    """12.3: the first half of a ring's all-reduce."""
+    p, held = len(pieces), pieces.copy()
+    for s in range(p - 1 if exchanges is None else exchanges):
+        for r in range(p):
+            held[r, (r - s - shift) % p] += held[r - 1, (r - s - shift) % p]
+    return held
+
+
 _RNG = np.random.default_rng(0)
 # An u of 0.01 shows the denominator.
 DOTS = [(*_RNG.normal(size=(2, 10)), 2.0**-24), (*_RNG.normal(size=(2, 7)), 0.01)]
@@ -36,6 +51,8 @@ LOGITS = [
     (np.array([1000.0, -1000.0, 2.0, -0.5]), np.array([0, 1, 1, 0])),
     (np.array([40.0, -38.0]), np.array([1, 0])),  # tiny losses by themselves, as large ones would hide their digits
 ]
+PARTS = [(list(_RNG.normal(size=(3, 4))), [2, 3, 3]), (list(_RNG.normal(size=(2, 5))), [5, 1])]
+PIECES = [(_RNG.normal(size=(4, 4)),), (_RNG.normal(size=(3, 3)),)]
 
 EXERCISES = {
     "11.1": Exercise(
@@ -125,6 +142,90 @@ EXERCISES = {
                 ),
             ),
             (lambda z, y: bce(z, 1 - y), ("the labels are the wrong way round", "标签弄反了")),
+        ),
+    ),
+    "12.1": Exercise(
+        (
+            "A gradient of one million float32 numbers is summed in a ring of 5 processes. How many bytes does each of "
+            "them send?",
+            "一百万个 float32 数组成的梯度，在 5 个进程的环里求和。每个进程发送多少字节？",
+        ),
+        number(
+            2 * 4 / 5 * 4e6,
+            (2 * 4 / 5 * 1e6, ("those are numbers, not bytes", "这是数的个数，不是字节数")),
+            (
+                4 / 5 * 4e6,
+                (
+                    "that is one half: after it each process has one piece of the sum, and the others are to go round",
+                    "这只是一半：之后每个进程只有和的一段，其余各段还要绕环传递",
+                ),
+            ),
+            (5 * 2 * 4 / 5 * 4e6, ("that is what is sent by all of them together", "这是所有进程合起来发送的")),
+            (
+                2 * 4 * 4e6,
+                ("each exchange passes on one piece, not all of the gradient", "每次交换只传一段，不是整个梯度"),
+            ),
+        ),
+    ),
+    "12.2": Exercise(
+        (
+            "Write combined(gradients, rows): the gradient of the mean over a whole batch, from a list with the "
+            "gradient of the mean over each part, and a list with how many rows each part has.",
+            "写 combined(gradients, rows)：gradients 是一个列表，其中是各部分的平均损失的梯度，rows 是各部分行数的"
+            "列表，返回整批的平均损失的梯度。",
+        ),
+        function(
+            "combined",
+            combined,
+            PARTS,
+            (
+                lambda gradients, _: np.mean(gradients, axis=0),
+                ("the mean of the means: right for equal parts only", "这是平均的平均：只有各部分一样大时才对"),
+            ),
+            (
+                lambda gradients, _: np.sum(gradients, axis=0),
+                ("each part counts as if it were the whole batch", "每个部分都被当成了整批"),
+            ),
+            (
+                lambda gradients, rows: sum(rows) * combined(gradients, rows),
+                ("that is the gradient of the sum; divide by the rows of all parts", "这是和的梯度；还要除以总行数"),
+            ),
+            (
+                lambda gradients, rows: np.average(gradients, axis=0, weights=1.0 / np.array(rows)),
+                ("a part with more rows should count more, not less", "行数多的部分应当占得更多，而不是更少"),
+            ),
+        ),
+    ),
+    "12.3": Exercise(
+        (
+            "Write reduce_scatter(pieces): row r of the array, of shape (p, p), holds the p pieces of process r. "
+            "Return them after the first p - 1 exchanges: in exchange s = 0, 1, ... process r adds to its piece "
+            "r - s - 1 what process r - 1 has of that piece, all indices mod p.",
+            "写 reduce_scatter(pieces)：数组的形状是 (p, p)，第 r 行是进程 r 的 p 段。返回前 p - 1 次交换之后的数组："
+            "在第 s = 0, 1, ... 次交换中，进程 r 把进程 r - 1 的第 r - s - 1 段加到自己的同一段上，"
+            "所有下标都对 p 取模。",
+        ),
+        function(
+            "reduce_scatter",
+            reduce_scatter,
+            PIECES,
+            (
+                lambda pieces: np.tile(pieces.sum(axis=0), (len(pieces), 1)),
+                (
+                    "that is the end of the second half; here each process has one whole piece of the sum",
+                    "那是后一半结束时的样子；这时每个进程只有和的一段是完整的",
+                ),
+            ),
+            (lambda pieces: reduce_scatter(pieces, len(pieces)), ("one exchange too many", "多交换了一次")),
+            (lambda pieces: reduce_scatter(pieces, len(pieces) - 2), ("one exchange is missing", "少交换了一次")),
+            (
+                lambda pieces: reduce_scatter(pieces, shift=0),
+                ("another piece is passed on: process r adds to r - s - 1", "传错了段：进程 r 加的是第 r - s - 1 段"),
+            ),
+            (
+                lambda pieces: reduce_scatter(pieces[::-1])[::-1],
+                ("what comes from process r + 1 should come from r - 1", "应当从进程 r - 1 得到，而不是 r + 1"),
+            ),
         ),
     ),
 }

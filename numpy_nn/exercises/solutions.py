@@ -67,4 +67,10 @@ SOLUTIONS = {
     "    return n * u / (1 - n * u) * np.sum(np.abs(x) * np.abs(y))\n",
     "11.3": _NUMPY + "def bce(z, y):\n    d = np.where(y == 1, z, -z)  # the loss is log(1 + e^-d)\n"
     "    return np.maximum(-d, 0) + np.log1p(np.exp(-np.abs(d)))\n",
+    "12.1": "answer = 2 * (5 - 1) * 4 * 1_000_000 / 5  # 2 (p - 1) exchanges of a piece of a fifth\n",
+    "12.2": "def combined(gradients, rows):\n    n = sum(rows)\n"
+    "    return sum(rows_of_one / n * one for rows_of_one, one in zip(rows, gradients))\n",
+    "12.3": "def reduce_scatter(pieces):\n    p, held = len(pieces), pieces.copy()\n    for s in range(p - 1):\n"
+    "        for r in range(p):  # no piece is read in the exchange in which it is changed\n"
+    "            held[r, (r - s - 1) % p] += held[r - 1, (r - s - 1) % p]\n    return held\n",
 }

@@ -161,7 +161,9 @@ def gather(language: Language, folder: Path) -> list[str]:
         shutil.copyfile(notebook, folder / "lessons" / notebook.name)
         names.append(f"lessons/{notebook.stem}")
     shutil.copytree(ROOT / "docs" / "figures", folder / "figures", dirs_exist_ok=True)
-    shutil.copyfile(ROOT / "docs" / STEP_PAGE, folder / STEP_PAGE)
+    # The page is the same in both languages, and says in one place with which of them it begins.
+    step = (ROOT / "docs" / STEP_PAGE).read_text(encoding="utf-8")
+    _write(folder / STEP_PAGE, step.replace('data-lang="en"', f'data-lang="{language.code}"', 1))
     words = language.words
     _write(
         folder / "backward-pass.md",

@@ -98,7 +98,7 @@ def network(s, norm=None, activation=nn.ReLU):
     for w in s * noise:
         linear = nn.Linear(WIDTH, WIDTH, bias=False, dtype=np.float64)
         linear.weight.data[...] = w
-        layers += [linear, norm(WIDTH, dtype=np.float64), activation()] if norm else [linear, activation()]
+        layers += [linear, norm(WIDTH, eps=0.0, dtype=np.float64), activation()] if norm else [linear, activation()]
     return nn.Sequential(*layers)
 
 
@@ -229,7 +229,8 @@ for name, axis, layer in (
 # ## Twenty layers again
 #
 # A normalization takes out whatever factor the weights had: with $c W$ in place of $W$, $\hat x$ stays (but for
-# $\varepsilon$). So the three networks of before become one. But is its gradient of the same size everywhere?
+# $\varepsilon$, which is 0 here). So the three networks of before become one, and its gradient with respect to $z$ is
+# $1 / c$ times as large: to the last bit, as a factor of 2 rounds nothing. But is it of the same size in every layer?
 
 # %%
 normalized = {}

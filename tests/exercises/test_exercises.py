@@ -34,7 +34,7 @@ def test_the_solution_is_right_and_is_asked_in_both_languages(number):
 
 
 def test_there_are_three_for_each_lesson_and_a_solution_for_each():
-    assert [*EXERCISES] == [f"{lesson}.{exercise}" for lesson in range(1, 12) for exercise in range(1, 4)]
+    assert [*EXERCISES] == [f"{lesson}.{exercise}" for lesson in range(1, 13) for exercise in range(1, 4)]
     assert EXERCISES.keys() == SOLUTIONS.keys()
 
 
@@ -139,6 +139,17 @@ WRONG = [
     ("11.3", "def bce(z, y): return np.log(1 + np.exp(np.where(y == 1, -z, z)))", "e^1000 overflows, and a tiny"),
     ("11.3", SOLUTIONS["11.3"].replace("np.log1p(", "np.log(1 + "), "a tiny loss becomes 0"),
     ("11.3", "def bce(z, y): return np.logaddexp(0, np.where(y == 1, z, -z))", "the wrong way round"),
+    ("12.1", "answer = 1.6e6", "numbers, not bytes"),
+    ("12.1", "answer = 3.2e6", "one half"),
+    ("12.1", "answer = 32e6", "all of them together"),
+    ("12.1", "answer = 8e6", "too large"),
+    ("12.2", "def combined(gradients, rows): return np.mean(gradients, axis=0)", "the mean of the means"),
+    ("12.2", "def combined(gradients, rows): return sum(n * g for n, g in zip(rows, gradients))", "by the rows of all"),
+    ("12.2", "def combined(gradients, rows): return np.average(gradients, axis=0, weights=1 / np.array(rows))", "more"),
+    ("12.3", "def reduce_scatter(pieces): return np.tile(pieces.sum(axis=0), (len(pieces), 1))", "second half"),
+    ("12.3", SOLUTIONS["12.3"].replace("range(p - 1)", "range(p)"), "one exchange too many"),
+    ("12.3", SOLUTIONS["12.3"].replace("(r - s - 1) % p", "(r - s) % p"), "another piece"),
+    ("12.3", SOLUTIONS["12.3"].replace("pieces.copy()", "pieces"), "reduce_scatter changes its arguments"),
 ]
 
 

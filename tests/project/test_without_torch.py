@@ -160,7 +160,7 @@ def of_lesson(lessons, lesson):
 
 # How often each says so; the eighth also starts the script that writes the page. Two do not ask torch: their own tests,
 # in test_lessons.py, do without it.
-TIMES = dict(zip(LESSONS, (1, 0, 1, 1, 1, 1, 0, 2, 1, 1, 1), strict=True))
+TIMES = dict(zip(LESSONS, (1, 0, 1, 1, 1, 1, 0, 2, 1, 1, 1, 1), strict=True))
 
 
 @pytest.mark.parametrize("lesson", [lesson for lesson in LESSONS if TIMES[lesson] and lesson is not LESSONS[4]])

@@ -125,6 +125,12 @@ def test_every_page_is_there_in_both_languages(site, pages):
             assert (site / other).resolve() in links, name
 
 
+def test_the_page_of_a_step_begins_in_the_language_of_its_site(site):
+    for folder, code in (("", "en"), ("zh", "zh")):
+        page = (site / folder / make_site.STEP_PAGE).read_text(encoding="utf-8")
+        assert f'data-lang="{code}"' in page.split("<head>")[0]
+
+
 def test_every_public_name_is_documented(site, pages):
     names = public_names()
     # What a reader finds after import, whatever the rule of the reference is.

@@ -12,8 +12,8 @@
 #
 # 再看激活函数。ReLU 把一半的 $z$ 变成 0，均方因此减半；反向时，同样那一半的梯度也变成 0。$\tanh$ 在 $z$ 很小时近似于恒等映射，什么也不减。输出与输入一样多时，两个方向的要求相同：
 #
-# $$ \text{ReLU：} \frac{n s^2}{2} = 1, \quad s = \sqrt{2 / n} \ \text{（He）} ; \qquad
-# \tanh\text{：} n s^2 = 1, \quad s = \sqrt{1 / n} \ \text{（Xavier）} . $$
+# $$ \text{ReLU: } \frac{n s^2}{2} = 1, \quad s = \sqrt{2 / n} \ \text{(He)} ; \qquad
+# \tanh\text{: } n s^2 = 1, \quad s = \sqrt{1 / n} \ \text{(Xavier)} . $$
 #
 # 当 $n \ne m$ 时两者不可兼得：Xavier 取折中，$s^2 = 2 / (n + m)$；He 只顾一个方向。如果把权重放大到 $c$ 倍，那么每过一层，值的均方根（RMS）就乘以 $c$，梯度的均方根也乘以 $c$。
 
@@ -31,7 +31,7 @@ print("the factor of 20 layers:", ", ".join(f"{c}^20 = {float(c) ** 20:.1e}" for
 # %% [markdown]
 # ## 二十层，手工计算
 #
-# 让一批正态噪声前向通过网络，在每个激活函数之后记下它的大小；再让正态噪声作为梯度反向传回来，在它到达每个 $z$ 时记下。还要记第三样东西，更新的一步正是由它构成的：权重的梯度 $\bar W = X^\top \bar Z$。
+# 让一批正态噪声前向通过网络，在每个激活函数之后记下它的大小；再让正态噪声作为梯度反向传回来，在它到达每个 $z$ 时记下。还要记第三样东西，即权重的梯度 $\bar W = X^\top \bar Z$，更新用的正是它。
 
 # %%
 rng = np.random.default_rng(0)
@@ -82,7 +82,7 @@ def network(s, norm=None, activation=nn.ReLU):
     for w in s * noise:
         linear = nn.Linear(WIDTH, WIDTH, bias=False, dtype=np.float64)
         linear.weight.data[...] = w
-        layers += [linear, norm(WIDTH, dtype=np.float64), activation()] if norm else [linear, activation()]
+        layers += [linear, norm(WIDTH, eps=0.0, dtype=np.float64), activation()] if norm else [linear, activation()]
     return nn.Sequential(*layers)
 
 
@@ -203,7 +203,7 @@ for name, axis, layer in (
 # %% [markdown]
 # ## 再看二十层
 #
-# 权重带有什么倍数，归一化都会把它除掉：用 $c W$ 代替 $W$，$\hat x$ 不变（除了 $\varepsilon$ 的影响）。所以前面的三个网络变成了同一个。但是各层的梯度一样大了吗？
+# 权重带有什么倍数，归一化都会把它除掉：用 $c W$ 代替 $W$，$\hat x$ 不变（除了 $\varepsilon$ 的影响，这里取 $\varepsilon = 0$）。所以前面的三个网络变成了同一个，只是对 $z$ 的梯度变成 $1 / c$ 倍，而且每一位都不差，因为乘以 2 或除以 2 不引起舍入。但是各层的梯度一样大了吗？
 
 # %%
 normalized = {}
