@@ -160,10 +160,12 @@ EXERCISES = {
                     "这只是一半：之后每个进程只有和的一段，其余各段还要绕环传递",
                 ),
             ),
-            (5 * 2 * 4 / 5 * 4e6, ("that is what is sent by all of them together", "这是所有进程合起来发送的")),
             (
                 2 * 4 * 4e6,
-                ("each exchange passes on one piece, not all of the gradient", "每次交换只传一段，不是整个梯度"),
+                (
+                    "that is what all of them together send; one process passes on one piece in each exchange",
+                    "这是所有进程合起来发送的；每次交换，一个进程只传一段",
+                ),
             ),
         ),
     ),

@@ -53,8 +53,8 @@ print(f"(0.1 + 0.7) - 0.8: {(a + b) + c}   0.1 + (0.7 - 0.8): {a + (b + c):.3e}"
 #
 # Nothing was chosen here, and no order was asked for: the bound holds for ours, for torch's and for that of any machine
 # (Higham, *Accuracy and Stability of Numerical Algorithms*, chapter 3). Let us see what is really lost, in
-# $\sum |x_i y_i|$: in numbers of both signs added from left to right, in positive ones, and in the same positive ones
-# added in pairs, pairs of pairs and so on, where each product is part of $\log_2 n$ sums only.
+# $\sum |x_i y_i|$: with numbers of both signs added from left to right, with positive ones, and with positive ones that
+# are added in pairs, pairs of pairs and so on, where each product is part of $\log_2 n$ sums only.
 
 # %%
 rng = np.random.default_rng(0)
