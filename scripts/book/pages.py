@@ -161,6 +161,8 @@ def gather(language: Language, folder: Path) -> list[str]:
         shutil.copyfile(notebook, folder / "lessons" / notebook.name)
         names.append(f"lessons/{notebook.stem}")
     shutil.copytree(ROOT / "docs" / "figures", folder / "figures", dirs_exist_ok=True)
+    # A copy, as Sphinx writes what it makes of a catalogue beside it.
+    shutil.copytree(ROOT / "scripts" / "book" / "locales", folder / "locales", dirs_exist_ok=True)
     # The page is the same in both languages, and says in one place with which of them it begins.
     step = (ROOT / "docs" / STEP_PAGE).read_text(encoding="utf-8")
     _write(folder / STEP_PAGE, step.replace('data-lang="en"', f'data-lang="{language.code}"', 1))

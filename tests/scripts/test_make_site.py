@@ -125,10 +125,12 @@ def test_every_page_is_there_in_both_languages(site, pages):
             assert (site / other).resolve() in links, name
 
 
-def test_the_page_of_a_step_begins_in_the_language_of_its_site(site):
-    for folder, code in (("", "en"), ("zh", "zh")):
-        page = (site / folder / make_site.STEP_PAGE).read_text(encoding="utf-8")
-        assert f'data-lang="{code}"' in page.split("<head>")[0]
+def test_what_stands_around_a_page_and_the_page_of_a_step_are_in_the_language_of_the_site(site):
+    for folder, code, words in (("", "en", ("Next", "On this page")), ("zh", "zh", ("下一页", "本页内容"))):
+        step = (site / folder / make_site.STEP_PAGE).read_text(encoding="utf-8")
+        assert f'data-lang="{code}"' in step.split("<head>")[0]
+        page = (site / folder / "lessons" / "lesson_2_xor.html").read_text(encoding="utf-8")
+        assert all(word in page for word in words)
 
 
 def test_every_public_name_is_documented(site, pages):
@@ -172,6 +174,10 @@ FAULTS = """
       ...(document.querySelector("article, main") ? [] : ["no page"]),
       ...faults.map((e) => `not set: ${e.textContent}`),
       ...(text.textContent.match(/.{0,20}\\$.{0,20}/g) ?? []).map((found) => `raw: ${found}`),
+      ...[...document.querySelectorAll("span.formula")]
+        .filter((e) => e.querySelectorAll(".katex-base").length === 1 && /^[，。、）]/.test(e.nextSibling?.data ?? "") &&
+          getComputedStyle(e.parentNode).whiteSpace !== "nowrap")
+        .map((e) => `a mark may begin a line: ${e.textContent}`),
       ...[...document.images].filter((e) => e.complete && !e.naturalWidth).map((e) => `no image: ${e.src}`),
     ];
 """
