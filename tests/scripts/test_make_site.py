@@ -175,8 +175,8 @@ FAULTS = """
       ...faults.map((e) => `not set: ${e.textContent}`),
       ...(text.textContent.match(/.{0,20}\\$.{0,20}/g) ?? []).map((found) => `raw: ${found}`),
       ...[...document.querySelectorAll("span.formula")]
-        .filter((e) => e.querySelectorAll(".katex-base").length === 1 && /^[，。、）]/.test(e.nextSibling?.data ?? "") &&
-          getComputedStyle(e.parentNode).whiteSpace !== "nowrap")
+        .filter((e) => e.querySelectorAll(".katex-base").length === 1 && /^[，。、）]/.test(e.nextSibling?.data ?? ""))
+        .filter((e) => getComputedStyle(e.parentNode).whiteSpace !== "nowrap")
         .map((e) => `a mark may begin a line: ${e.textContent}`),
       ...[...document.images].filter((e) => e.complete && !e.naturalWidth).map((e) => `no image: ${e.src}`),
     ];
