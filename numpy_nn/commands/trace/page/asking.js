@@ -81,19 +81,19 @@ class Asking {
     if (same) return;
     this.asked = cell;
     const array = this.page.model.arrays.get(cell[0]);
-    if (array.axes === "both" && array.unit !== undefined && !array.edge) this.page.showSample(cell[1]);
+    if (array.batch) this.page.showSample(cell[1]);
     this.refresh();
     if (pinned) this.page.strip.follow(this.page.tables.cell(...cell));
   }
 
   clear() {
     Object.assign(this, { asked: null, pinned: false });
-    this.page.mark(null, [], []);
     this.tell();
   }
 
   // While nothing is asked: what the step does, for those whose window has scrolled past the story.
   tell() {
+    this.page.mark(null, [], []);
     const { title, formula } = this.page.model.steps[this.page.step];
     const told = element("p", { class: "told", "aria-hidden": "true" });
     told.innerHTML = `<strong>${title}</strong> ${formula}`;
@@ -127,6 +127,7 @@ class Asking {
     const [, i, j] = this.asked;
     const { step } = this.page;
     const parts = [this.heading(array, i, j, sources, dependents)];
+    if (sources.length) parts.push(copiesOf(this.page, sources));
     if (array.editable) parts.push(this.page.editing.field(array, i, j));
     else if (!array.maker) parts.push(element("p", { class: "hint" }, say.keptFromBefore));
     else parts.push(this.formula(array, i, j, array.step <= step));
@@ -175,7 +176,8 @@ class Asking {
     line("symbols", `${math(entrySymbol(array, i, j))} ${math(infix("="), ...array.maker.formula(i, j))}`);
     if (!computed) return lines;
     const terms = array.maker.numbers(i, j, get);
-    line("numbers", terms.map((term, k) => math(infix(k ? "+" : "="), ...term)).join(" "));
+    const written = terms.length > MOST_TERMS ? [...terms.slice(0, 8), [mo("…")]] : terms;
+    line("numbers", written.map((term, k) => math(infix(k ? "+" : "="), ...term)).join(" "));
     const result = mn(resultText(model.values[array.name][i][j]));
     line("result", model.wrong && array.gradient ? `${say.programHas} ${math(result)}` : math(infix("="), result));
     return lines;

@@ -18,10 +18,15 @@ function speak() {
   for (const node of document.querySelectorAll("[data-title]")) node.title = say[node.dataset.title];
   document.getElementById("language").addEventListener("click", () => {
     const other = Object.keys(LANGUAGES).find((name) => name !== language);
-    const rest = location.hash.slice(1).split("&").filter((part) => part && !part.startsWith("lang="));
-    history.replaceState(null, "", `#${[...rest, `lang=${other}`].join("&")}`);
-    location.reload();
+    openWith("lang", other);
   });
+}
+
+// The page anew, with another value of the address's; all else in it stays.
+function openWith(key, value) {
+  const rest = location.hash.slice(1).split("&").filter((part) => part && !part.startsWith(`${key}=`));
+  history.replaceState(null, "", `#${[...rest, ...(value ? [`${key}=${value}`] : [])].join("&")}`);
+  location.reload();
 }
 
 speak();

@@ -12,11 +12,14 @@ class Page {
     this.training = new Training(this.model);
     this.network = new Network(this.model, document.getElementById("drawing"));
     this.editing = new Editing(this);
+    this.predict = { isBlank: () => false };
     this.slope = new SlopePicture(this);
     this.pathsView = new PathsView(this);
     this.asking = new Asking(this);
     this.stepping = new Stepping(this);
     this.hunt = new Hunt(this);
+    this.plane = new Plane(this);
+    this.health = new Health(this);
     this.running = new Running(this);
     this.chooseSample();
     this.mine.tell(document.getElementById("mine"), (step) => this.goTo(step));
@@ -41,13 +44,13 @@ class Page {
     this.editing.showLoss(this.step);
     this.running.show();
     this.hunt.show(this.step);
-    this.drawNetwork();
+    this.plane?.draw();
+    this.health?.show(this.step);
     this.asking.refresh();
   }
 
   drawNetwork() {
     this.network.draw(this.step, this.sample);
-    if (this.marks) this.network.mark(...this.marks, this.sample);
   }
 
   mark(...marks) {
@@ -57,13 +60,22 @@ class Page {
 
   light(...marks) {
     this.tables.mark(...marks);
-    this.network.mark(...marks, this.sample);
+    this.network.marks = marks;
+    this.drawNetwork();
   }
 
   // Which row of the batch the network shows.
   chooseSample() {
     const box = document.getElementById("samples");
     box.hidden = this.model.samples === 1;
+    if (this.model.windowed) {
+      const number = element("input", { type: "number", min: 0, value: 0, step: 1, id: "sample", "aria-label": say.sample });
+      number.addEventListener("input", () => {
+        if (number.valueAsNumber in range(this.model.samples)) this.showSample(number.valueAsNumber);
+      });
+      box.append(number);
+      return;
+    }
     for (const n of range(this.model.samples)) {
       const input = element("input", { type: "radio", name: "sample", value: n });
       input.checked = n === 0;
@@ -75,8 +87,17 @@ class Page {
   showSample(n) {
     if (n === this.sample) return;
     this.sample = n;
-    document.querySelector(`#samples input[value="${n}"]`).checked = true;
-    this.drawNetwork();
+    const { asked } = this.asking;
+    if (asked && this.model.arrays.get(asked[0]).batch) this.asking.asked = [asked[0], n, asked[2]];
+    if (!this.model.windowed) {
+      document.querySelector(`#samples input[value="${n}"]`).checked = true;
+      this.drawNetwork();
+      return;
+    }
+    this.tables.sample = n;
+    const number = document.getElementById("sample");
+    if (document.activeElement !== number) number.value = n;
+    this.refresh();
   }
 }
 
@@ -88,6 +109,7 @@ function chooseTheme() {
   };
   document.getElementById("theme").addEventListener("click", () => {
     document.documentElement.style.colorScheme = dark() ? "light" : "dark";
+    page.plane?.draw();
   });
 }
 
@@ -111,7 +133,9 @@ function start() {
     document.getElementById("subtitle").textContent = say.damaged;
     return null;
   }
-  const recording = JSON.parse(holder.textContent);
+  const recorded = JSON.parse(holder.textContent);
+  const asked = recorded.summary ? null : networkOfAddress();
+  const recording = asked ? remade(recorded, asked) : recorded;
   document.getElementById("subtitle").textContent = say.subtitle(recording.about);
   chooseTheme();
   if (recording.summary) return new Shortened(recording);

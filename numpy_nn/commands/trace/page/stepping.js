@@ -77,7 +77,8 @@ class Stepping {
   // The address follows, so that it can be kept or sent: it opens at this step.
   show(step) {
     const training = this.page.training?.at ? `&training=${this.page.training.at}` : "";
-    const chosen = languageOfAddress() ? `&lang=${language}` : "";
+    const net = this.page.model.recording.remade ? `&net=${networkOfAddress().join()}` : "";
+    const chosen = (languageOfAddress() ? `&lang=${language}` : "") + net;
     const address = `#step=${step}${training}${chosen}`;
     if (!this.page.running?.frame && location.hash !== address && (step || training || location.hash)) history.replaceState(null, "", address);
     if (step === this.shown) return;

@@ -9,6 +9,9 @@ const element = (tag, attributes = {}, ...children) => {
   return node;
 };
 
+// What the answer takes beside the strip, with the margins: 27rem and what copies.css leaves free.
+const ASIDE = 490;
+
 // Of A4 and of Letter, in CSS pixels, without the margins.
 const PAPER_WIDTH = 960;
 
@@ -42,7 +45,7 @@ class Strip {
   frame(array) {
     const figure = element("figure", { class: "array", "data-array": array.name });
     const caption = element("figcaption");
-    const shape = array.shape.join(" × ") || say.single;
+    const shape = this.model.windowed && array.batch ? say.oneOfMany(array.cols) : array.shape.join(" × ") || say.single;
     caption.innerHTML = `${math(arraySymbol(array))} <span class="shape">${shape}</span>`;
     figure.append(caption, this.contents.draw(array));
     this.frames.set(array.name, figure);
@@ -76,7 +79,8 @@ class Strip {
     const at = (id) => document.getElementById(id);
     const fixed = document.body.classList.contains("stays");
     const top = (fixed ? at("stage") : at("controls")).getBoundingClientRect().bottom + 52;
-    const bottom = at("asked").getBoundingClientRect().top - 8;
+    const beside = document.body.classList.contains("beside");
+    const bottom = beside ? innerHeight - 8 : at("asked").getBoundingClientRect().top - 8;
     if (inner.bottom > bottom) scrollBy({ top: Math.min(inner.bottom - bottom, inner.top - top), behavior });
     else if (inner.top < top) scrollBy({ top: inner.top - top, behavior });
   }
@@ -88,6 +92,8 @@ function keepStage() {
   const [controls, story, network] = ids.map((id) => document.getElementById(id).offsetHeight);
   const height = controls + Math.max(story, network);
   document.body.classList.toggle("stays", innerWidth >= 1000 && height <= innerHeight * 0.45);
+  const computation = document.querySelector(".lanes").scrollWidth;
+  document.body.classList.toggle("beside", innerWidth >= computation + ASIDE);
 }
 
 const calm = () => matchMedia("(prefers-reduced-motion: reduce)").matches;
@@ -99,12 +105,13 @@ class Tables {
     this.mine = mine;
     this.cells = new Map(); // "name/i/j" to its td
     this.written = new Map(); // a td to what stands in it
+    this.sample = 0;
   }
 
   draw(array) {
     const said = `${spokenName(array)}, ${array.shape.join(say.by) || say.aNumber}`;
     const table = element("table", { role: "grid", "aria-label": said });
-    for (const i of range(array.rows)) {
+    for (const i of range(this.isWindow(array) ? 1 : array.rows)) {
       const line = element("tr", { role: "row" });
       for (const j of range(array.cols)) {
         const tabindex = i === 0 && j === 0 ? 0 : -1;
@@ -124,8 +131,8 @@ class Tables {
   fill(array, _, computed) {
     const values = this.model.values[array.name];
     const before = this.model.baseline[array.name];
-    const largest = Math.max(...values.flat().map(Math.abs)) || 1;
-    for (const i of range(array.rows)) {
+    const largest = largestOf(values);
+    for (const i of this.isWindow(array) ? [this.sample] : range(array.rows)) {
       for (const j of range(array.cols)) {
         const x = this.mine.value(array.name, i, j) ?? values[i][j];
         const tinted = computed && array.name !== "target";
@@ -133,7 +140,8 @@ class Tables {
           text: computed ? cellText(x) : "",
           sign: !tinted || x === 0 ? "" : x > 0 ? "positive" : "negative",
           share: tinted && Number.isFinite(x) ? (Math.abs(x) / largest).toFixed(2) : "0",
-          moved: computed && Math.abs(values[i][j] - before[i][j]) > 1e-9 * Math.max(1, Math.abs(x)),
+          row: i,
+          moved: computed && Math.abs(values[i][j] - (before[i]?.[j] ?? NaN)) > 1e-9 * Math.max(1, Math.abs(x)),
           wrong: computed && this.mine.isWrong(array.name, i, j),
         });
       }
@@ -143,7 +151,8 @@ class Tables {
   // Only what is another than last time: what is written costs the browser much more than what is computed.
   write(cell, array, i, j, now) {
     const last = this.written.get(cell) ?? {};
-    if (now.text !== last.text || now.wrong !== last.wrong) {
+    if (now.row !== last.row) cell.dataset.row = i;
+    if (now.row !== last.row || now.text !== last.text || now.wrong !== last.wrong) {
       cell.textContent = now.text;
       const said = (now.text || say.notYet) + (now.wrong ? say.whichIsWrong : "");
       cell.setAttribute("aria-label", `${spokenEntry(array, i, j)}: ${said}`);
@@ -156,15 +165,20 @@ class Tables {
     this.written.set(cell, now);
   }
 
+  // Whether of this array one sample's row is shown, and the others are not.
+  isWindow(array) {
+    return this.model.windowed && array.batch;
+  }
+
   cell(name, i, j) {
-    return this.cells.get(`${name}/${i}/${j}`);
+    if (!this.isWindow(this.model.arrays.get(name))) return this.cells.get(`${name}/${i}/${j}`);
+    return i === this.sample ? this.cells.get(`${name}/0/${j}`) : undefined;
   }
 
   mark(asked, sources, dependents) {
+    for (const [cell, mark] of this.marked ?? []) cell.classList.remove(mark);
     const marks = [["asked", asked ? [asked] : []], ["source", sources], ["dependent", dependents]];
-    for (const [mark, cells] of marks) {
-      for (const marked of this.cells.values()) marked.classList.remove(mark);
-      for (const cell of cells) this.cell(...cell).classList.add(mark);
-    }
+    this.marked = marks.flatMap(([mark, cells]) => cells.map((cell) => [this.cell(...cell), mark])).filter(([cell]) => cell);
+    for (const [cell, mark] of this.marked) cell.classList.add(mark);
   }
 }

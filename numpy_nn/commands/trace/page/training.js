@@ -10,7 +10,7 @@ class Training {
     this.model = model;
     // What one step needs: neither the gradient by the data nor the loss once more.
     this.needed = model.makers().filter(({ name }) => name !== "input.grad" && name !== "loss.after");
-    this.parameters = [...model.arrays.values()].filter((array) => array.after).map((array) => array.of);
+    this.parameters = [...model.arrays.values()].filter((array) => array.after && array.of).map((array) => array.of);
     this.renewed = [...this.parameters.map((name) => [name, `${name}.after`]), ...model.kept];
     this.restart();
   }
@@ -30,7 +30,16 @@ class Training {
     const { model } = this;
     const editable = [...model.arrays.values()].filter((array) => array.editable).map(({ name }) => name);
     const names = [...editable, ...model.kept.map(([name]) => name)];
-    return { lr: model.lr, values: names.map((name) => [name, model.values[name].map((line) => [...line])]) };
+    const values = names.map((name) => [name, this.copied(name)]);
+    this.copies = new Map(values);
+    return { lr: model.lr, values };
+  }
+
+  // A copy of an array, or the last one that was made, if it has not changed: points rarely do.
+  copied(name) {
+    const [now, last] = [this.model.values[name], this.copies?.get(name)];
+    const same = last?.length === now.length && now.every((line, i) => line.every((x, j) => x === last[i][j]));
+    return same ? last : now.map((line) => [...line]);
   }
 
   // The parameters after the step become those before the next one; where a change was made, it is made again.
@@ -48,6 +57,7 @@ class Training {
   take({ lr, values }) {
     this.model.lr = lr;
     for (const [name, lines] of values) this.model.values[name] = lines.map((line) => [...line]);
+    this.model.setSamples(this.model.values.input.length);
   }
 
   // Go back to what was kept last before `target`; numbers that were recorded come back to the last bit.
@@ -70,7 +80,7 @@ class Training {
   settle() {
     const { model } = this;
     if (this.at) model.compute();
-    model.baseline = this.at === 0 && !model.wrong ? model.recorded : structuredClone(model.values);
+    model.baseline = this.at === 0 && !model.wrong ? model.recorded : { ...model.values, ...Object.fromEntries(this.given().values) };
   }
 
   // A change of what is given: the steps before it stay, those after it are forgotten.
