@@ -6,6 +6,7 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -91,10 +92,8 @@ def run(args: argparse.Namespace) -> int:
                 recording = shorten(*mnist_problem(args), args.lr)
             elif args.on_points:
                 recording = record_points(*points_problem(args), args.lr, args.loss, args.optimizer)
-                about["batch"], about["network"] = (
-                    len(recording["arrays"]["input"]["values"]),
-                    f"{network}, {args.data}",
-                )
+                about["batch"] = len(recording["arrays"]["input"]["values"])
+                about["network"] = f"{network}, {Path(args.data).name}"
             else:
                 recording = record(*small_problem(args), args.lr, args.loss, args.optimizer)
             if args.mistake is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 from numpy_nn.commands.trace.arguments import MAX_POINTS
 from numpy_nn.data import datasets
 
-Points = tuple[NDArray[np.float64], NDArray[np.int64]]
+Points = tuple[NDArray[np.floating[Any]], NDArray[np.int64]]
 
 
 def quadrants(n: int, rng: np.random.Generator) -> Points:
@@ -60,7 +61,7 @@ def points(source: str, n: int, seed: int) -> Points:
 
 
 def read(path: Path) -> Points:
-    """The points of a CSV file: x, y and the class, a whole number from 0 on, in each line; a first line of names may be."""
+    """The points of a CSV file: in each line x, y and the class, a whole number from 0 on; the first may have names."""
     with path.open(encoding="utf-8", newline="") as file:
         lines = [line for line in csv.reader(file) if line]
     found = []

@@ -1,5 +1,6 @@
 """The script that writes the page of one training step: what it records, what it refuses, what is committed."""
 
+import base64
 import json
 import math
 import re
@@ -187,6 +188,13 @@ def test_the_short_form_summarizes_the_step(mnist):
     net.backward(loss.backward())
     gradient = net[0].weight.grad
     summary = recording["summary"]["0.weight.grad"]
-    assert summary["norm"] == pytest.approx(np.linalg.norm(gradient), rel=1e-5)
+    assert summary["rms"] == pytest.approx(np.sqrt(np.mean(gradient**2)), rel=1e-5)
     assert sum(summary["counts"]) == summary["size"] == 784 * 8
     assert summary["zeros"] == np.count_nonzero(gradient == 0)
+    assert recording["summary"]["target"] == {"size": 16, "labels": np.bincount(y, minlength=10).tolist()}
+    logits = net(x)
+    digits = recording["digits"]
+    assert [digit["label"] for digit in digits] == y[:8].tolist()
+    assert [digit["prediction"] for digit in digits] == logits[:8].argmax(axis=1).tolist()
+    pixels = np.frombuffer(base64.b64decode(digits[2]["pixels"]), np.uint8)
+    np.testing.assert_array_equal(pixels, np.rint(255 * x[2] / x[2].max()))

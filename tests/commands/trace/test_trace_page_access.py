@@ -130,13 +130,18 @@ def test_mnist_gets_the_short_form(browse, tmp_path):
     summary = recording_in(page)["summary"]
     boxes = page.find_elements(By.CSS_SELECTOR, ".histogram")
     assert len(boxes) == len(summary)
-    assert all("norm" in box.text for box in boxes)
-    for canvas in page.find_elements(By.CSS_SELECTOR, "#drawing canvas"):
+    texts = dict(zip(summary, (box.text for box in boxes), strict=False))
+    assert sum("RMS" in text for text in texts.values()) == len(summary) - 3  # not of the labels, nor of the two losses
+    assert "64 labels" in {box.text.splitlines()[-1] for box in boxes}
+    assert "label 5, taken for" in page.find_element(By.CSS_SELECTOR, ".digits .verdict").text
+    for canvas in page.find_elements(By.CSS_SELECTOR, "#drawing .images:not(.digits) canvas"):
         assert canvas.is_displayed()
         painted = "return new Set(arguments[0].getContext('2d').getImageData(0, 0, 28, 28).data).size"
         assert page.execute_script(painted, canvas) > 20
     page.execute_script("document.querySelector('[data-array=\"0.weight.grad\"] .histogram').focus()")
     assert "25088 numbers" in answer(page)
+    page.execute_script("document.querySelector('[data-array=\"target\"] .histogram').focus()")
+    assert "How often each label occurs: 0: 7, 1: 8" in answer(page)
     assert [c for c in page.execute_script(CONTRASTS) if c[0] < 4.5] == []
 
 

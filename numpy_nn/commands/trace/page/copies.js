@@ -10,7 +10,7 @@ function copiesOf(page, sources) {
   for (const [name, i, j] of sources.slice(0, MOST_COPIES)) {
     const array = model.arrays.get(name);
     const value = model.values[name][i][j];
-    const blank = page.predict.isBlank(name, i, j);
+    const blank = array.step <= page.step && page.predict.isBlank(name, i, j);
     const known = array.step <= page.step && !blank;
     const copy = element("button", { type: "button", class: "copy", "data-sign": known ? signOf(value) : "zero" });
     copy.style.setProperty("--share", known && Number.isFinite(value) ? Math.abs(value) / largestOf(model.values[name]) : 0);

@@ -7,8 +7,9 @@ const rms = (lines) => Math.sqrt(sum(lines.map((line) => sum(line.map((x) => x *
 
 class Health {
   constructor(page) {
-    [this.page, this.model] = [page, page.model];
-    this.body = document.getElementById("health-layers");
+    this.page = page;
+    this.model = page.model;
+    this.body = byId("health-layers");
     this.rows = this.model.links.filter(({ kind }) => kind.edges).map((link) => this.row(link));
     this.choose();
   }
@@ -48,7 +49,7 @@ class Health {
     const sizes = this.rows.map(({ link }) => rms(values[`${link.layer.name}.weight.grad`]));
     const logs = sizes.filter((x) => x > 0 && Number.isFinite(x)).map((x) => Math.log10(x));
     const [low, high] = [Math.floor(Math.min(-6, ...logs)), Math.ceil(Math.max(0, ...logs))];
-    put(document.getElementById("health-axis"), "text", say.healthAxis(low, high));
+    put(byId("health-axis"), "text", say.healthAxis(low, high));
     for (const [k, { link, acting, bar, size, update, dead, saturated }] of this.rows.entries()) {
       const weight = `${link.layer.name}.weight`;
       const there = known(`${weight}.grad`);
@@ -67,11 +68,11 @@ class Health {
 
   choose() {
     const chosen = networkOfAddress();
-    const form = document.getElementById("another");
+    const form = byId("another");
     form.hidden = Boolean(this.model.recording.mine);
     const names = ["net-depth", "net-activation", "net-initial"];
     const options = [range(MOST_HIDDEN + 1), Object.keys(REMADE_ACTIVATIONS), Object.keys(INITIALIZERS)];
-    const [depth, activation, initial] = names.map((id) => document.getElementById(id));
+    const [depth, activation, initial] = names.map(byId);
     initial.append(element("option", { value: "" }, say.asRecorded));
     for (const [k, select] of [depth, activation, initial].entries()) {
       for (const name of options[k]) select.append(element("option", { value: name }, say.initializers[name] ?? String(name)));

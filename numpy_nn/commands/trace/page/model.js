@@ -7,6 +7,48 @@
 // symbols, numbers(i, j, get) with the numbers put in. Which cells go into an entry is not told a fourth time: they are
 // those that `value` asks `get` for.
 
+/**
+ * @typedef {number[][]} Rows an array as a list of rows
+ * @typedef {(name: string, i: number, j: number) => number} Get an entry of an array
+ * @typedef {object} Maker how an array is made: `value` or, of a whole array at once, `whole`
+ * @property {(i: number, j: number, get: Get) => number} [value]
+ * @property {(values: Record<string, Rows>) => Rows} [whole]
+ * @property {(i: number, j: number, get: Get) => unknown} [reads] what goes in, where `value` reads something else
+ * @property {(i: number | string, j: number | string) => string[]} formula
+ * @property {(i: number, j: number, get: Get) => string[][]} numbers
+ *
+ * @typedef {object} Link a layer, with its kind and its place
+ * @property {{ name: string, type: string, activation: string | null, parameters: string[], options: any }} layer
+ * @property {any} kind
+ * @property {string} input
+ * @property {string} output
+ * @property {number} unit
+ * @property {number} inputUnit
+ *
+ * @typedef {object} ArrayInfo one array of the computation: its shape, its symbol, its place in the strip and the drawing
+ * @property {string} name
+ * @property {number[]} shape
+ * @property {number} rows
+ * @property {number} cols
+ * @property {"both" | "row" | "column" | "none"} axes
+ * @property {boolean} overSamples
+ * @property {boolean} batch
+ * @property {boolean} gradient
+ * @property {boolean} after
+ * @property {boolean} renewed
+ * @property {Maker | null} maker
+ * @property {number} step
+ * @property {string} letter
+ * @property {number} column
+ * @property {"forward" | "backward" | "update"} lane
+ * @property {number} [index]
+ * @property {number} [unit]
+ * @property {number} [edge]
+ * @property {number} [primes]
+ * @property {string} [of]
+ * @property {"number" | "label" | "probability"} [editable]
+ */
+
 function asRows(values, shape, overSamples) {
   if (shape.length === 0) return [[values]];
   if (shape.length === 2) return values.map((line) => [...line]);
@@ -17,7 +59,12 @@ class Model {
   constructor(recording) {
     this.recording = recording;
     this.lr = recording.lr;
+    /** @type {Map<string, ArrayInfo>} */
     this.arrays = new Map(); // by name, in the order in which they are made
+    /** @type {Record<string, Rows>} */
+    this.values = {};
+    /** @type {Link[]} */
+    this.links = [];
     this.columns = [{ title: say.data }]; // of the strip: the data, each layer, the loss
     this.steps = [];
     this.samples = recording.arrays.input.shape[0];
@@ -28,6 +75,7 @@ class Model {
     this.loss = lossOf(recording);
     this.settings = recording.update ?? { kind: "sgd" };
     this.optimizer = OPTIMIZERS[this.settings.kind];
+    this.wrong = false; // whether a formula is wrong on purpose
     this.kept = []; // what the optimizer keeps: [name, name of the same after this step]
     this.time = 0; // steps that the optimizer has made
     this.describe();
@@ -78,12 +126,12 @@ class Model {
 
   // Letters as in a textbook: layer k is Z = A W + b, and A after its activation.
   nameLayers() {
-    let [count, primes, input] = [0, 0, "input"];
+    let [count, acting, input] = [0, 0, "input"];
     const { layers } = this.recording;
     const links = layers.map((layer, position) => {
       const kind = kindOf(layer);
       if (kind.edges) count += 1;
-      primes = kind.edges || position === 0 || kindOf(layers[position - 1]).edges ? 0 : primes + 1;
+      acting = kind.edges || position === 0 || kindOf(layers[position - 1]).edges ? 0 : acting + 1;
       const column = position + 1;
       const place = { index: count, column, lane: "forward", unit: count };
       this.columns.push({ title: kind.column(layer, count) });
@@ -92,7 +140,7 @@ class Model {
         this.add(`${layer.name}.${name}`, { ...place, letter: kind.parameter(name), edge, editable: "number" });
       }
       const output = `${layer.name}.output`;
-      this.add(output, { ...place, letter: kind.output, primes });
+      this.add(output, { ...place, letter: kind.output, primes: acting });
       const link = { layer, kind, input, output, unit: count, inputUnit: kind.edges ? count - 1 : count };
       input = output;
       return link;
@@ -219,6 +267,7 @@ class Model {
   }
 
   // Compute again every array that has a maker, in the order of the steps, from what is given.
+  /** @param {Record<string, Rows>} values @param {ArrayInfo[]} makers */
   compute(values = this.values, makers = this.makers()) {
     const get = (name, i, j) => values[name][i][j];
     for (const { name, rows, cols, maker } of makers) {

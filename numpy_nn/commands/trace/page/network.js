@@ -6,6 +6,7 @@
 
 const SVG = "http://www.w3.org/2000/svg";
 
+/** @returns {any} */
 function svg(tag, attributes = {}, text = "") {
   const node = document.createElementNS(SVG, tag);
   for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
@@ -27,7 +28,8 @@ const signOf = (x) => (x < 0 ? "negative" : x > 0 ? "positive" : "zero");
 
 class Network {
   constructor(model, root) {
-    [this.model, this.root] = [model, root];
+    this.model = model;
+    this.root = root;
     const arrays = [...model.arrays.values()];
     const columns = range(model.units + 1);
     this.layers = columns.map((unit) => arrays.filter((a) => a.axes === "both" && !a.edge && a.unit === unit));
@@ -36,7 +38,7 @@ class Network {
     this.losses = arrays.filter(({ name }) => name === "loss" || name === "loss.after");
     this.widths = this.layers.map((of) => of[0].cols);
     this.marks = [null, [], []];
-    this.isBlank = () => false;
+    this.isBlank = /** @type {(name: string, i: number, j: number) => boolean} */ (() => false);
   }
 
   // Of some arrays, the one that was made last by this step; undefined if none is there yet.
@@ -81,7 +83,9 @@ class Network {
     const { width, height, columns, x, w } = at;
     const key = [width, height, at.w].join();
     if (key === this.key) return;
-    [this.key, this.at, this.places] = [key, at, new Map()];
+    this.key = key;
+    this.at = at;
+    this.places = new Map();
     const picture = svg("svg", { width, height, viewBox: `0 0 ${width} ${height}`, role: "img" });
     picture.setAttribute("aria-label", say.networkSaid(this.widths.join("-")));
     const units = range(columns).map((column) => this.buildUnits(column));

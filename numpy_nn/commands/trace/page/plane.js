@@ -8,25 +8,26 @@ const CLASS_COLOURS = ["--negative", "--positive", "--source", "--dependent"];
 
 class Plane {
   constructor(page) {
-    [this.page, this.model] = [page, page.model];
-    this.root = document.getElementById("plane");
+    this.page = page;
+    this.model = page.model;
+    this.root = byId("plane");
+    this.small = element("canvas", { width: GRID, height: GRID });
     this.root.hidden = this.model.arrays.get("input").cols !== 2;
     if (this.root.hidden) return;
-    const at = (id) => document.getElementById(id);
-    [this.message, this.brush] = [at("plane-message"), at("brush")];
+    this.message = byId("plane-message");
+    this.brush = byId("brush");
     this.canvas = this.picture("plane-data", 260, say.planeSaid);
-    at("plane-main").prepend(this.canvas);
+    byId("plane-main").prepend(this.canvas);
     this.hidden = this.model.links.slice(0, -1).filter(({ layer }, k, all) => layer.activation !== null || k === all.length - 1);
     this.units = this.hidden.flatMap((link) => range(this.model.arrays.get(link.output).cols).map((unit) => ({ link, unit })));
-    for (const one of this.units) this.addUnit(one, at("plane-units"));
+    for (const one of this.units) this.addUnit(one, byId("plane-units"));
     this.spaces = this.hidden.filter(({ output }) => this.model.arrays.get(output).cols === 2).map((link) => this.addSpace(link));
     this.offerPoints();
     this.canvas.addEventListener("click", (event) => this.click(event));
   }
 
   picture(name, size, said) {
-    const canvas = element("canvas", { width: size, height: size, role: "img", "aria-label": said, class: name });
-    return canvas;
+    return element("canvas", { width: size, height: size, role: "img", "aria-label": said, class: name });
   }
 
   addUnit(one, root) {
@@ -42,7 +43,7 @@ class Plane {
     const canvas = this.picture("plane-space", 200, say.spaceSaid);
     const figure = element("figure", {}, canvas, element("figcaption"));
     figure.lastChild.innerHTML = `${say.spaceOf} ${math(entrySymbol(array, "n", 0))}, ${math(entrySymbol(array, "n", 1))}`;
-    document.getElementById("plane-main").append(figure);
+    byId("plane-main").append(figure);
     return { link, canvas };
   }
 
@@ -50,9 +51,9 @@ class Plane {
   offerPoints() {
     const { classes } = this;
     for (const c of range(classes)) this.brush.append(element("option", { value: c }, String(c)));
-    const adding = document.getElementById("adding");
+    const adding = byId("adding");
     adding.hidden = !this.model.windowed;
-    document.getElementById("add-point").addEventListener("click", () => {
+    byId("add-point").addEventListener("click", () => {
       const [x, y] = this.model.values.input[this.page.sample];
       this.add(x, y);
     });
@@ -93,7 +94,10 @@ class Plane {
     const { model } = this;
     const points = model.values.input;
     const key = String(points);
-    if (key !== this.key) [this.key, this.view] = [key, this.frame(points)];
+    if (key !== this.key) {
+      this.key = key;
+      this.view = this.frame(points);
+    }
     const scheme = getComputedStyle(this.root).color;
     if (scheme !== this.scheme) {
       this.scheme = scheme;
@@ -123,7 +127,6 @@ class Plane {
   }
 
   paint(canvas, colourAt) {
-    this.small ??= Object.assign(document.createElement("canvas"), { width: GRID, height: GRID });
     const pen = this.small.getContext("2d");
     const image = pen.createImageData(GRID, GRID);
     for (let k = 0; k < GRID * GRID; k += 1) {
@@ -190,13 +193,19 @@ class Plane {
   click(event) {
     const box = this.canvas.getBoundingClientRect();
     const [x, y] = [(event.clientX - box.left) / box.width, (event.clientY - box.top) / box.height];
-    const far = ([a, b]) => Math.hypot(a - x * 100, b - y * 100);
-    const places = this.model.values.input.map((point) => far(this.view.toCanvas(point, 100)));
+    const places = this.model.values.input.map((point) => {
+      const [a, b] = this.view.toCanvas(point, 100);
+      return Math.hypot(a - x * 100, b - y * 100);
+    });
     const nearest = places.indexOf(Math.min(...places));
     if (places[nearest] < 4 || !this.model.windowed) this.page.showSample(nearest);
-    else this.add(...this.view.toPoint(x, y).map((at) => Number(at.toFixed(2))));
+    else {
+      const [a, b] = this.view.toPoint(x, y);
+      this.add(Number(a.toFixed(2)), Number(b.toFixed(2)));
+    }
   }
 
+  /** @param {number} x @param {number} y */
   add(x, y) {
     if (this.model.samples >= MOST_POINTS) return;
     this.page.editing.change(() => this.model.addSample([x, y], [Number(this.brush.value)]));

@@ -27,6 +27,7 @@ function drawing(seed) {
 }
 
 // What the address asks for: [hidden layers, activation, initializer], or null.
+/** @returns {[number, string, string] | null} */
 function networkOfAddress() {
   const [, hidden, activation, initializer] = /\bnet=(\d),(\w+),(\w+)/.exec(location.hash) ?? [];
   return REMADE_ACTIVATIONS[activation] && INITIALIZERS[initializer] ? [Number(hidden), activation, initializer] : null;

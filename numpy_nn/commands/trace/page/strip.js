@@ -2,6 +2,7 @@
 // The computation as a strip: a column for the data, each layer and the loss; three lanes, forward, backward and
 // update, so that the gradient of an array lies under the array. What is in the frame of an array its `contents` draw.
 
+/** @type {(tag: string, attributes?: object, ...children: (Node | string)[]) => any} */
 const element = (tag, attributes = {}, ...children) => {
   const node = document.createElement(tag);
   for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
@@ -17,7 +18,9 @@ const PAPER_WIDTH = 960;
 
 class Strip {
   constructor(model, root, contents) {
-    [this.model, this.root, this.contents] = [model, root, contents];
+    this.model = model;
+    this.root = root;
+    this.contents = contents;
     this.frames = new Map();
     const grid = element("div", { class: "lanes" });
     grid.style.setProperty("--columns", model.columns.length);
@@ -76,11 +79,10 @@ class Strip {
     if (inner.left < outer.left || inner.right > outer.right) {
       this.root.scrollBy({ left: inner.left + inner.width / 2 - outer.left - outer.width / 2, behavior });
     }
-    const at = (id) => document.getElementById(id);
     const fixed = document.body.classList.contains("stays");
-    const top = (fixed ? at("stage") : at("controls")).getBoundingClientRect().bottom + 52;
+    const top = (fixed ? byId("stage") : byId("controls")).getBoundingClientRect().bottom + 52;
     const beside = document.body.classList.contains("beside");
-    const bottom = beside ? innerHeight - 8 : at("asked").getBoundingClientRect().top - 8;
+    const bottom = beside ? innerHeight - 8 : byId("asked").getBoundingClientRect().top - 8;
     if (inner.bottom > bottom) scrollBy({ top: Math.min(inner.bottom - bottom, inner.top - top), behavior });
     else if (inner.top < top) scrollBy({ top: inner.top - top, behavior });
   }
@@ -89,7 +91,7 @@ class Strip {
 // Whether the steps and the network stay in view: on wide windows, where they leave half of the height to the strip.
 function keepStage() {
   const ids = ["controls", "story", "network"];
-  const [controls, story, network] = ids.map((id) => document.getElementById(id).offsetHeight);
+  const [controls, story, network] = ids.map((id) => byId(id).offsetHeight);
   const height = controls + Math.max(story, network);
   document.body.classList.toggle("stays", innerWidth >= 1000 && height <= innerHeight * 0.45);
   const computation = document.querySelector(".lanes").scrollWidth;
@@ -106,6 +108,7 @@ class Tables {
     this.cells = new Map(); // "name/i/j" to its td
     this.written = new Map(); // a td to what stands in it
     this.sample = 0;
+    this.isBlank = /** @type {(name: string, i: number, j: number) => boolean} */ (() => false);
   }
 
   draw(array) {
@@ -135,13 +138,15 @@ class Tables {
     for (const i of this.isWindow(array) ? [this.sample] : range(array.rows)) {
       for (const j of range(array.cols)) {
         const x = this.mine.value(array.name, i, j) ?? values[i][j];
-        const tinted = computed && array.name !== "target";
+        const blank = computed && this.isBlank(array.name, i, j);
+        const tinted = computed && !blank && array.name !== "target";
         this.write(this.cell(array.name, i, j), array, i, j, {
-          text: computed ? cellText(x) : "",
+          text: blank ? "?" : computed ? cellText(x) : "",
           sign: !tinted || x === 0 ? "" : x > 0 ? "positive" : "negative",
           share: tinted && Number.isFinite(x) ? (Math.abs(x) / largest).toFixed(2) : "0",
           row: i,
-          moved: computed && Math.abs(values[i][j] - (before[i]?.[j] ?? NaN)) > 1e-9 * Math.max(1, Math.abs(x)),
+          blank,
+          moved: computed && !blank && Math.abs(values[i][j] - (before[i]?.[j] ?? NaN)) > 1e-9 * Math.max(1, Math.abs(x)),
           wrong: computed && this.mine.isWrong(array.name, i, j),
         });
       }
@@ -159,7 +164,7 @@ class Tables {
     }
     if (now.sign !== last.sign) cell.dataset.sign = now.sign;
     if (now.share !== last.share) cell.style.setProperty("--share", now.share);
-    for (const mark of ["moved", "wrong"]) {
+    for (const mark of ["moved", "wrong", "blank"]) {
       if (now[mark] !== last[mark]) cell.classList.toggle(mark, now[mark]);
     }
     this.written.set(cell, now);

@@ -221,6 +221,27 @@ const TEXTS_EN = {
   initializers: { xavier: "Xavier", kaiming: "Kaiming (He)", small: "normal, 0.01", large: "normal, 1", zeros: "zeros" },
   torchNotHere: "This network was made by the page: torch was not asked.",
 
+  // predict
+  predict: "Predict before you see",
+  worksheet: "Print as a worksheet, answers on a second sheet",
+  predicting: (open, all) => `Some numbers are blank (?): point at one, and type what it will be. ${all - open} of ${all} so far.`,
+  showIt: "Show it",
+  checkIt: "Check",
+  typeANumber: "Type a number, to three digits.",
+  notThatNumber: "Not that number. Put the numbers above into the formula.",
+  answers: "Answers",
+  slips: {
+    biasMissing: "The bias is missing.",
+    activationMissing: "That is the number before the activation.",
+    notNormalized: "Divide by the sum over all classes, so that the probabilities sum to 1.",
+    summedNotMean: "That is the sum: the loss is the mean.",
+    minusMissing: "The sign: it is minus the logarithm.",
+    decimalLogarithm: "That is the logarithm to the base 10: the natural one is meant.",
+    rateMissing: "The gradient is to be multiplied by the learning rate.",
+    uphill: "That goes uphill: the step is against the gradient.",
+    signMissed: "The size is right, the sign is not.",
+  },
+
   // find the mistake
   findTheMistake: "Find the mistake",
   hideOne: "Hide one in the backward pass:",
@@ -241,14 +262,18 @@ const TEXTS_EN = {
   innocent: "No. The numbers of this step are right: compare them with the numerical derivatives.",
 
   // the short form
-  norm: (norm) => `norm ${norm}`,
+  rms: (x) => `RMS ${x}`,
+  labels: (count) => `${count} labels`,
+  labelCounts: (counts) => `How often each label occurs: ${counts}`,
+  digits: "The first digits, and what the network takes them for before this step",
+  digitSaid: (label, prediction, probability) => `label ${label}, taken for ${prediction} (${probability})`,
   weightImages: "Weights",
   gradientImages: "Gradient by the weights",
   imagesOf: (what, units, total) =>
     `${what} of the first layer, an image a unit${total > units ? `; the first ${units} of ${total}` : ""}`,
   hintShort: "Hover, tap or focus any histogram to ask where its numbers come from.",
   oneNumber: (x) => `one number: ${x}`,
-  summary: (size, low, high, mean, norm, zeros) =>
-    `${size} numbers from ${low} to ${high}, mean ${mean}, norm ${norm}, ${zeros} % of them 0`,
+  summary: (size, low, high, mean, rootMeanSquare, zeros) =>
+    `${size} numbers from ${low} to ${high}, mean ${mean}, root mean square ${rootMeanSquare}, ${zeros} % of them 0`,
   computedByStep: (step) => `Step ${step} computes it.`,
 };

@@ -198,6 +198,26 @@ const TEXTS_ZH = {
   initializers: { xavier: "Xavier", kaiming: "Kaiming（He）", small: "正态，0.01", large: "正态，1", zeros: "全为 0" },
   torchNotHere: "这个网络是网页自己造的：没有问过 torch。",
 
+  predict: "先猜后看",
+  worksheet: "打印成习题，答案另页",
+  predicting: (open, all) => `有些数空着（?）：把指针移上去，填入你算出的数。已完成 ${all - open} / ${all}。`,
+  showIt: "显示答案",
+  checkIt: "检查",
+  typeANumber: "请填一个数，三位有效数字即可。",
+  notThatNumber: "不是这个数。把上面的数代入公式。",
+  answers: "答案",
+  slips: {
+    biasMissing: "漏加了偏置。",
+    activationMissing: "这是激活函数之前的数。",
+    notNormalized: "要除以对所有类别的和，概率之和才是 1。",
+    summedNotMean: "这是总和：损失是平均值。",
+    minusMissing: "符号：应取对数的相反数。",
+    decimalLogarithm: "这是以 10 为底的对数：应当用自然对数。",
+    rateMissing: "梯度要乘以学习率。",
+    uphill: "这是上坡：步子要逆着梯度走。",
+    signMissed: "大小对了，符号不对。",
+  },
+
   findTheMistake: "找出错误",
   hideOne: "在反向传播中藏一处错误：",
   noMistake: "无",
@@ -234,13 +254,17 @@ const TEXTS_ZH = {
   handedWrong: "不是。这一步的数是错的，但它的公式是对的：错误是传进来的。到离损失更近的地方去找。",
   innocent: "不是。这一步的数是对的：与数值导数比一比就知道。",
 
-  norm: (norm) => `范数 ${norm}`,
+  rms: (x) => `均方根 ${x}`,
+  labels: (count) => `${count} 个标签`,
+  labelCounts: (counts) => `各标签出现的次数：${counts}`,
+  digits: "最前面的几个数字，以及这一步之前网络把它们看作什么",
+  digitSaid: (label, prediction, probability) => `标签 ${label}，看作 ${prediction}（${probability}）`,
   weightImages: "第一层的权重",
   gradientImages: "第一层权重的梯度",
   imagesOf: (what, units, total) => `${what}，每个单元一幅图${total > units ? `；共 ${total} 个，这里是前 ${units} 个` : ""}`,
   hintShort: "把指针移到任意一幅直方图上，或点按它，就能问其中的数从哪里来。",
   oneNumber: (x) => `一个数：${x}`,
-  summary: (size, low, high, mean, norm, zeros) =>
-    `${size} 个数，从 ${low} 到 ${high}，均值 ${mean}，范数 ${norm}，其中 ${zeros}% 为 0`,
+  summary: (size, low, high, mean, rootMeanSquare, zeros) =>
+    `${size} 个数，从 ${low} 到 ${high}，均值 ${mean}，均方根 ${rootMeanSquare}，其中 ${zeros}% 为 0`,
   computedByStep: (step) => `第 ${step} 步计算它。`,
 };
