@@ -7,6 +7,7 @@ class Asking {
     this.page = page;
     this.panel = byId("answer");
     this.asked = null;
+    this.told = null;
     this.pinned = false;
     document.addEventListener("pointerover", (event) => this.hover(event));
     document.addEventListener("focusin", (event) => {
@@ -96,8 +97,11 @@ class Asking {
   tell() {
     this.page.mark(null, [], []);
     const { title, formula } = this.page.model.steps[this.page.step];
+    if (this.panel.firstChild === this.told && this.toldOf === this.page.step) return;
     const told = element("p", { class: "told", "aria-hidden": "true" });
     told.innerHTML = `<strong>${title}</strong> ${formula}`;
+    this.told = told;
+    this.toldOf = this.page.step;
     this.panel.replaceChildren(told, element("p", { class: "hint" }, say.hint));
   }
 

@@ -3,7 +3,7 @@
 // hidden unit makes of it; and for two hidden units the plane that they make. A click on a point has its sample in the
 // tables, one beside all points adds a point.
 
-const GRID = 48; // pictures are computed at so many places each way
+const GRID = 40; // pictures are computed at so many places each way
 const CLASS_COLOURS = ["--negative", "--positive", "--source", "--dependent"];
 
 class Plane {
@@ -22,6 +22,12 @@ class Plane {
     this.units = this.hidden.flatMap((link) => range(this.model.arrays.get(link.output).cols).map((unit) => ({ link, unit })));
     for (const one of this.units) this.addUnit(one, byId("plane-units"));
     this.spaces = this.hidden.filter(({ output }) => this.model.arrays.get(output).cols === 2).map((link) => this.addSpace(link));
+    this.seen = true;
+    new IntersectionObserver(([{ isIntersecting }]) => {
+      const came = isIntersecting && !this.seen;
+      this.seen = isIntersecting;
+      if (came) this.draw();
+    }).observe(this.root);
     this.offerPoints();
     this.canvas.addEventListener("click", (event) => this.click(event));
   }
@@ -90,7 +96,7 @@ class Plane {
   }
 
   draw() {
-    if (this.root.hidden) return;
+    if (this.root.hidden || (this.page.running?.frame && !this.seen)) return;
     const { model } = this;
     const points = model.values.input;
     const key = String(points);

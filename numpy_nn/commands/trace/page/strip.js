@@ -16,6 +16,9 @@ const ASIDE = 490;
 // Of A4 and of Letter, in CSS pixels, without the margins.
 const PAPER_WIDTH = 960;
 
+// Below this height the steps do not stay in view (narrow.css).
+const LOW = 420;
+
 class Strip {
   constructor(model, root, contents) {
     this.model = model;
@@ -80,7 +83,8 @@ class Strip {
       this.root.scrollBy({ left: inner.left + inner.width / 2 - outer.left - outer.width / 2, behavior });
     }
     const fixed = document.body.classList.contains("stays");
-    const top = (fixed ? byId("stage") : byId("controls")).getBoundingClientRect().bottom + 52;
+    const bar = (fixed ? byId("stage") : byId("controls")).getBoundingClientRect().bottom;
+    const top = innerHeight < LOW ? 8 : bar + 52;
     const beside = document.body.classList.contains("beside");
     const bottom = beside ? innerHeight - 8 : byId("asked").getBoundingClientRect().top - 8;
     if (inner.bottom > bottom) scrollBy({ top: Math.min(inner.bottom - bottom, inner.top - top), behavior });

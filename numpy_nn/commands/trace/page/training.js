@@ -9,7 +9,8 @@ class Training {
   constructor(model) {
     this.model = model;
     // What one step needs: neither the gradient by the data nor the loss once more.
-    this.needed = model.makers().filter(({ name }) => name !== "input.grad" && name !== "loss.after");
+    this.rest = model.makers().filter(({ name }) => name === "input.grad" || name === "loss.after");
+    this.needed = model.makers().filter((array) => !this.rest.includes(array));
     this.parameters = [...model.arrays.values()].filter((array) => array.after && array.of).map((array) => array.of);
     this.renewed = [...this.parameters.map((name) => [name, `${name}.after`]), ...model.kept];
     this.restart();
@@ -79,7 +80,7 @@ class Training {
   // All numbers of the step at which training stands; a change is one from these.
   settle() {
     const { model } = this;
-    if (this.at) model.compute();
+    if (this.at) model.compute(model.values, this.rest);
     model.baseline = this.at === 0 && !model.wrong ? model.recorded : { ...model.values, ...Object.fromEntries(this.given().values) };
   }
 
