@@ -8,7 +8,7 @@ from contrasts import CONTRASTS
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
-from trace_page import answer, cell, change, go_to, last_step, press, recording_in, until
+from trace_page import answer, cell, change, go_to, hover, last_step, press, recording_in, until
 
 from numpy_nn.commands.trace import command as trace_backprop
 
@@ -220,6 +220,7 @@ def test_after_a_click_on_a_number_the_arrow_keys_still_step(page):
     assert page.execute_script("return page.step") == 1
     press(page, Keys.ENTER)
     assert page.execute_script("return document.activeElement.ariaLabel") == "W 1, row 1, column 1"
+    hover(page, cell(page, "0.weight", 2, 2))
     cell(page, "0.weight", 2, 2).click()
     assert "W 1, row 2, column 2" in answer(page)
 
