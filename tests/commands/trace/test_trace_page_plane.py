@@ -62,7 +62,8 @@ def test_the_plane_is_coloured_as_the_network_tells_the_classes(browse, moons_fi
     assert len(page.find_elements(By.CSS_SELECTOR, "#plane canvas.plane-unit")) == 5
     assert len(page.find_elements(By.CSS_SELECTOR, "#plane canvas.plane-space")) == 1
     for canvas in page.find_elements(By.CSS_SELECTOR, "#plane canvas"):
-        painted = "return new Set(arguments[0].getContext('2d').getImageData(0, 0, 40, 40).data).size"
+        painted = "const { width, height } = arguments[0];"
+        painted += "return new Set(arguments[0].getContext('2d').getImageData(0, 0, width, height).data).size"
         assert page.execute_script(painted, canvas) > 20
     assert [c for c in page.execute_script(CONTRASTS) if c[0] < 4.5] == []
     assert page.get_log("browser") == []

@@ -204,8 +204,15 @@ class Network {
         const place = placeOf(i, j);
         const node = this.places.get(place);
         const value = values[i][j];
+        const mark = marks.get(place) ?? "";
+        const { drawn } = node;
+        if (
+          drawn && drawn.value === value && drawn.largest === largest && drawn.mark === mark && drawn.lit === lit &&
+          drawn.array === array
+        ) continue;
+        node.drawn = { value, largest, mark, lit, array };
         put(node, "stroke-width", (0.4 + (thickest * Math.abs(value)) / largest).toFixed(2));
-        put(node, "class", `${value < 0 ? "negative" : "positive"}${lit ? " lit" : ""}${marks.get(place) ?? ""}`);
+        put(node, "class", `${value < 0 ? "negative" : "positive"}${lit ? " lit" : ""}${mark}`);
         this.name(node, array, i, j);
       }
     }

@@ -142,16 +142,22 @@ class Tables {
     for (const i of this.isWindow(array) ? [this.sample] : range(array.rows)) {
       for (const j of range(array.cols)) {
         const x = this.mine.value(array.name, i, j) ?? values[i][j];
+        const cell = this.cell(array.name, i, j);
         const blank = computed && this.isBlank(array.name, i, j);
+        const wrong = computed && this.mine.isWrong(array.name, i, j);
+        const was = before[i]?.[j] ?? NaN;
+        const last = this.written.get(cell);
+        if (
+          last && last.x === x && last.was === was && last.largest === largest && last.computed === computed &&
+          last.blank === blank && last.wrong === wrong && last.row === i
+        ) continue;
         const tinted = computed && !blank && array.name !== "target";
-        this.write(this.cell(array.name, i, j), array, i, j, {
+        this.write(cell, array, i, j, {
+          x, was, largest, computed, blank, wrong, row: i,
           text: blank ? "?" : computed ? cellText(x) : "",
           sign: !tinted || x === 0 ? "" : x > 0 ? "positive" : "negative",
           share: tinted && Number.isFinite(x) ? (Math.abs(x) / largest).toFixed(2) : "0",
-          row: i,
-          blank,
-          moved: computed && !blank && Math.abs(values[i][j] - (before[i]?.[j] ?? NaN)) > 1e-9 * Math.max(1, Math.abs(x)),
-          wrong: computed && this.mine.isWrong(array.name, i, j),
+          moved: computed && !blank && Math.abs(values[i][j] - was) > 1e-9 * Math.max(1, Math.abs(x)),
         });
       }
     }
