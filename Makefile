@@ -23,7 +23,7 @@ endif
 test check test-machines coverage: export PYTHONDONTWRITEBYTECODE =
 
 .DEFAULT_GOAL := help
-.PHONY: help demo lessons notebooks site test check test-machines benchmark gpu-check coverage mutants lint mnist clean
+.PHONY: help demo lessons notebooks site test check test-machines benchmark gpu-check coverage mutants lint lint-page mnist clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1 - \2/p' Makefile
@@ -69,6 +69,11 @@ lint: $(READY) ## check style, format, types and the workflow of hosted CI
 	$(IN_VENV) -m ruff format --check .
 	$(IN_VENV) -m mypy
 	$(IN_VENV) -m check_jsonschema --builtin-schema vendor.github-workflows .github/workflows/tests.yml .github/workflows/site.yml
+
+lint-page: ## check the types and the style of the page's JavaScript, where npm is installed
+	mkdir -p build/page_lint
+	cp scripts/page_lint/* build/page_lint/
+	cd build/page_lint && npm ci --ignore-scripts --no-audit --no-fund --silent && npm run --silent check
 
 mnist: $(READY) ## get MNIST into data/, if it is not there
 	@$(IN_VENV) scripts/fetch_mnist.py

@@ -16,7 +16,8 @@ from pathlib import Path
 from numpy_nn.commands.command_line import Parser, number, program, sizes
 from numpy_nn.commands.names import ACTIVATIONS, NOT_ON_THE_PAGE
 
-MAX_LINEAR_LAYERS, MAX_UNITS, MAX_ROWS = 4, 16, 4
+MAX_LINEAR_LAYERS, MAX_UNITS, MAX_ROWS, MAX_POINTS = 10, 16, 4, 400
+POINTS = ("xor", "moons", "spirals", "circles")
 PIXELS = 784
 # Causes of the gradient checker that the page can hide: page/mistakes.js has their wrong formulas.
 MISTAKES = (
@@ -46,34 +47,42 @@ LOSSES, OPTIMIZERS = ("cross-entropy", "mse", "bce"), ("sgd", "momentum", "adam"
 EXAMPLES = (
     "",
     "--sizes 2,3,2 --activation tanh --out step.html",
+    "--data moons --activation tanh",
     "--sizes 784,64,10 --checkpoint net.npz",
     "--mine my_mlp.py:TwoLayerNet --init 4 5 3",
 )
 
 
-def check_limits(weight_layers: int, widths: Sequence[int], rows: int) -> None:
+def check_limits(weight_layers: int, widths: Sequence[int], rows: int, most_rows: int = MAX_ROWS) -> None:
     """Refuse, by ValueError, what is too large to be drawn number by number."""
     if not 1 <= weight_layers <= MAX_LINEAR_LAYERS:
         raise ValueError(f"expected 1 to {MAX_LINEAR_LAYERS} weight layers, got {weight_layers}")
     if max(widths) > MAX_UNITS:
         limit = f"at most {MAX_UNITS} units, or an input of {PIXELS} (MNIST)"
         raise ValueError(f"expected layers of {limit}, got {max(widths)}")
-    if rows > MAX_ROWS:
-        raise ValueError(f"expected a batch of at most {MAX_ROWS} rows, got {rows}")
+    if rows > most_rows:
+        raise ValueError(f"expected a batch of at most {most_rows} rows, got {rows}")
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     """The options of the command line."""
     parser = Parser("trace", __doc__, prog=program("trace"), examples=EXAMPLES)
     parser.add_argument(
-        "--sizes", type=sizes("4,5,3"), default="4,5,3", metavar="N,N[,N...]", help="of input, layers, output"
+        "--sizes",
+        type=sizes("4,5,3"),
+        metavar="N,N[,N...]",
+        help="of input, layers, output; 4,5,3, or 2,8,8,2 on points",
     )
     names = [name for name in ACTIVATIONS if name not in NOT_ON_THE_PAGE]
     parser.add_argument("--activation", choices=names, default="relu", help="after each hidden layer")
-    parser.add_argument("--batch", type=number(int, 1), metavar="N", help="rows; 2 by default, 64 on MNIST")
+    batch_help = "rows; 2 by default, 64 on MNIST, 200 points in the plane"
+    parser.add_argument("--batch", type=number(int, 1), metavar="N", help=batch_help)
     parser.add_argument("--lr", type=number(float, 0), default=0.5, metavar="X", help="learning rate")
     parser.add_argument("--seed", type=number(int, 0), default=0, metavar="N", help="of the weights and the batch")
-    parser.add_argument("--data", type=Path, default=Path("data"), metavar="DIR", help="where MNIST is, for 784 inputs")
+    data_help = (
+        "points in the plane: xor, moons, spirals, circles or FILE.csv (x,y,class); for 784 inputs, where MNIST is"
+    )
+    parser.add_argument("--data", metavar="DATA", help=data_help)
     checkpoint_help = "weights of an MNIST network, as scripts/train_mnist.py writes them (numpy.npz)"
     parser.add_argument("--checkpoint", type=Path, metavar="FILE", help=checkpoint_help)
     parser.add_argument("--loss", choices=LOSSES, default="cross-entropy", help="what is minimized")
@@ -94,12 +103,21 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         if chosen:
             parser.error(f"argument --{chosen[0]}: goes with a network of ours, not with --mine")
         return args
+    args.on_points = args.data is not None and (args.data in POINTS or args.data.endswith(".csv"))
+    outputs = 2 if args.loss == "cross-entropy" else 1
+    args.sizes = args.sizes or ([2, 8, 8, outputs] if args.on_points else [4, 5, 3])
     mnist = args.sizes[0] == PIXELS
+    if args.on_points and args.sizes[0] != 2:
+        parser.error(f"argument --data: {args.data} goes with two inputs, got --sizes with {args.sizes[0]}")
+    if args.data is not None and not args.on_points and not mnist:
+        wanted = f"{', '.join(POINTS)} or FILE.csv, or a folder with MNIST for {PIXELS} inputs"
+        parser.error(f"argument --data: expected {wanted}, got {args.data!r}")
     if args.checkpoint is not None and not mnist:
         parser.error(f"argument --checkpoint: goes with MNIST's {PIXELS} inputs, got --sizes with {args.sizes[0]}")
     if mnist and chosen:
         parser.error(f"argument --{chosen[0]}: goes with a small network, not with MNIST's {PIXELS} inputs")
     if mnist and args.sizes[-1] != 10:
         parser.error(f"argument --sizes: expected 10 outputs for MNIST's digits, got {args.sizes[-1]}")
-    args.batch = args.batch or (64 if mnist else 2)
+    args.batch = args.batch or (64 if mnist else 200 if args.on_points else 2)
+    args.data = args.data or "data"
     return args

@@ -6,6 +6,7 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,9 +14,10 @@ from numpy.typing import NDArray
 
 import numpy_nn as nn
 from numpy_nn.commands.command_line import in_a_line
-from numpy_nn.commands.trace.arguments import PIXELS, check_limits, parse
+from numpy_nn.commands.trace.arguments import MAX_POINTS, PIXELS, check_limits, parse
 from numpy_nn.commands.trace.mine import record_mine
-from numpy_nn.commands.trace.recording import has_torch, record
+from numpy_nn.commands.trace.points import points
+from numpy_nn.commands.trace.recording import has_torch, record, record_points
 from numpy_nn.commands.trace.render import render
 from numpy_nn.commands.trace.shortened import shorten
 from numpy_nn.gradcheck.files import UsageError
@@ -41,6 +43,21 @@ def small_problem(args: argparse.Namespace) -> tuple[nn.Sequential, Array, Array
     )
 
 
+def points_problem(args: argparse.Namespace) -> tuple[nn.Sequential, Array, Array]:
+    """A network of two inputs, and points in the plane with their classes as targets for its loss."""
+    check_limits(len(args.sizes) - 1, args.sizes, args.batch, MAX_POINTS)
+    x, y = points(args.data, args.batch, args.seed)
+    classes, outputs = int(y.max()) + 1, args.sizes[-1]
+    if args.loss == "cross-entropy" and classes > outputs:
+        raise ValueError(f"--sizes: expected an output for each of the {classes} classes of {args.data}, got {outputs}")
+    if args.loss != "cross-entropy" and (classes > 2 or outputs != 1):
+        raise ValueError(f"--loss {args.loss}: expected two classes and one output, got {classes} and {outputs}")
+    net = nn.MLP(args.sizes, args.activation, rng=np.random.default_rng(args.seed), dtype=np.float64)
+    for p in net.parameters():
+        np.round(p.data, 2, out=p.data)
+    return net, x, y if args.loss == "cross-entropy" else y[:, None].astype(float)
+
+
 def mnist_problem(args: argparse.Namespace) -> tuple[nn.Sequential, Array, Array]:
     """A network for MNIST, with the weights of a checkpoint if one is given, and the first images."""
     net = nn.MLP(args.sizes, args.activation, rng=args.seed)
@@ -57,7 +74,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def run(args: argparse.Namespace) -> int:
     """Write the page; return the exit status."""
-    network = f"{'-'.join(map(str, args.sizes))}, {args.activation}"
+    network = f"{'-'.join(map(str, args.sizes or ()))}, {args.activation}"
     about = {
         "network": network,
         "optimizer": {"sgd": "SGD", "momentum": "momentum", "adam": "Adam"}[args.optimizer],
@@ -73,10 +90,14 @@ def run(args: argparse.Namespace) -> int:
                 recording, about = record_mine(args)
             elif args.sizes[0] == PIXELS:
                 recording = shorten(*mnist_problem(args), args.lr)
+            elif args.on_points:
+                recording = record_points(*points_problem(args), args.lr, args.loss, args.optimizer)
+                about["batch"] = len(recording["arrays"]["input"]["values"])
+                about["network"] = f"{network}, {Path(args.data).name}"
             else:
                 recording = record(*small_problem(args), args.lr, args.loss, args.optimizer)
-                if args.mistake is not None:
-                    recording["mistake"] = args.mistake
+            if args.mistake is not None:
+                recording["mistake"] = args.mistake
         html = render(recording, about, args.lang)
         args.out.write_text(html, encoding="utf-8", newline="\n")
     except (OSError, ValueError, MemoryError, UsageError) as error:

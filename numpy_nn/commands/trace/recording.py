@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import numpy_nn as nn
-from numpy_nn.commands.trace.arguments import check_limits
+from numpy_nn.commands.trace.arguments import MAX_POINTS, MAX_ROWS, check_limits
 from numpy_nn.gradcheck import derivative, one_sided
 
 Array = NDArray[Any]
@@ -47,11 +47,12 @@ OPTIMIZERS: dict[str, Callable[..., nn.Optimizer]] = {
 
 
 def numerical_gradients(
-    net: nn.Sequential, loss: nn.Loss, x: Array, y: Array, ours: dict[str, Array]
+    net: nn.Sequential, loss: nn.Loss, x: Array, y: Array, ours: dict[str, Array], parameters_only: bool = False
 ) -> dict[str, Numerical]:
     """The numerical derivative of the loss by every entry of every array that has a gradient, ``ours`` by "NAME.grad".
 
-    An output is varied by itself: the layers after it are run again, those before it are not asked.
+    An output is varied by itself: the layers after it are run again, those before it are not asked. With
+    ``parameters_only`` neither outputs nor the input are varied.
     """
     layers = list(net)
 
@@ -81,9 +82,10 @@ def numerical_gradients(
         return array
 
     entry = x.copy()
-    result = {"input": by("input", entry, lambda: net(entry))}
-    for name, p in net.named_parameters():
-        result[name] = by(name, p.data, lambda: net(x))
+    result = {name: by(name, p.data, lambda: net(x)) for name, p in net.named_parameters()}
+    if parameters_only:
+        return {f"{name}.grad": numerical for name, numerical in result.items()}
+    result["input"] = by("input", entry, lambda: net(entry))
     output = x
     for k, layer in enumerate(layers):
         output = layer(output).copy()
@@ -148,7 +150,32 @@ def record(
     return {**json.loads(trace.to_json()), "checks": checks, "update": settings(optimizer, stepping)}
 
 
-def check_size(net: nn.Sequential, x: Array) -> None:
+def record_points(
+    net: nn.Sequential, x: Array, y: Array, lr: float, loss: str = "cross-entropy", optimizer: str = "sgd"
+) -> dict[str, Any]:
+    """The same of a step on many points in the plane: what is given, and both checks of the parameters' gradients.
+
+    What follows from what is given the page computes by itself: thousands of numbers would make the file large.
+    """
+    check_size(net, x, MAX_POINTS)
+    before, objective = copy.deepcopy(net), LOSSES[loss]()
+    stepping = OPTIMIZERS[optimizer](net.parameters(), lr)
+    trace = nn.trace.record(net, objective, stepping, x, y)
+    numerical = numerical_gradients(before, objective, x, y, trace.arrays, parameters_only=True)
+    checks = {name: found.to_json() for name, found in numerical.items()}
+    if has_torch():
+        for name, gradient in torch_gradients(before, loss, x, y).items():
+            if name in checks:
+                checks[name]["torch"] = gradient.tolist()
+    recording = json.loads(trace.to_json())
+    given = {"input", "target", *(name for name, _ in net.named_parameters())}
+    for name, array in recording["arrays"].items():
+        if name not in given:
+            del array["values"]
+    return {**recording, "checks": checks, "update": settings(optimizer, stepping), "points": True}
+
+
+def check_size(net: nn.Sequential, x: Array, most_rows: int = MAX_ROWS) -> None:
     """Refuse, by ValueError or TypeError, a network that the page cannot draw number by number."""
     widths = []
     for layer in net:
@@ -157,6 +184,6 @@ def check_size(net: nn.Sequential, x: Array) -> None:
             raise TypeError(f"expected layers that are Linear or elementwise activations, got {layer!r}")
         if isinstance(layer, nn.Linear):
             widths += [layer.in_features, layer.out_features]
-    check_limits(len(widths) // 2, widths, len(x))
+    check_limits(len(widths) // 2, widths, len(x), most_rows)
     if x.dtype != np.float64 or any(p.dtype != np.float64 for p in net.parameters()):
         raise TypeError("expected float64: build the network with dtype=numpy.float64")

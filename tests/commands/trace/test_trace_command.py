@@ -1,5 +1,6 @@
 """The script that writes the page of one training step: what it records, what it refuses, what is committed."""
 
+import base64
 import json
 import math
 import re
@@ -107,7 +108,7 @@ def test_the_bound_of_the_numerical_derivative_holds(f, x0, exact):
     ("layers", "n", "message"),
     [
         ([nn.Linear(17, 2, dtype=np.float64)], 2, "at most 16 units.*got 17"),
-        ([nn.Linear(2, 2, dtype=np.float64) for _ in range(5)], 2, "1 to 4 weight layers, got 5"),
+        ([nn.Linear(2, 2, dtype=np.float64) for _ in range(11)], 2, "1 to 10 weight layers, got 11"),
         ([nn.Linear(2, 2, dtype=np.float64)], 5, "at most 4 rows, got 5"),
         ([nn.Linear(2, 2, dtype=np.float64), nn.Softmax()], 2, "elementwise activations, got Softmax"),
         ([nn.Linear(2, 2, dtype=np.float64), nn.Dropout(0.5)], 2, "elementwise activations, got Dropout"),
@@ -128,7 +129,13 @@ def test_what_the_page_cannot_draw_is_refused(layers, n, message):
         (["--sizes", "4,0,3"], "--sizes: expected two or more"),
         (["--sizes", "4,17,3"], "at most 16 units"),
         (["--sizes", "4,99999999999,3"], "at most 16 units"),
-        (["--sizes", "4,4,4,4,4,3"], "1 to 4 weight layers, got 5"),
+        (["--sizes", "4,4,4,4,4,4,4,4,4,4,4,3"], "1 to 10 weight layers, got 11"),
+        (["--data", "moon"], "--data: expected xor, moons, spirals, circles or FILE.csv"),
+        (["--data", "moons", "--sizes", "3,2"], "--data: moons goes with two inputs, got --sizes with 3"),
+        (["--data", "moons", "--sizes", "2,3,1"], "expected an output for each of the 2 classes of moons, got 1"),
+        (["--data", "xor", "--loss", "bce", "--sizes", "2,3,2"], "expected two classes and one output, got 2 and 2"),
+        (["--data", "xor", "--batch", "401"], "at most 400 rows, got 401"),
+        (["--data", "none.csv"], "none.csv"),
         (["--sizes", "784,64,3"], "expected 10 outputs for MNIST's digits, got 3"),
         (["--batch", "5"], "at most 4 rows, got 5"),
         (["--batch", "0"], "--batch: expected a whole number >= 1, got '0'"),
@@ -181,6 +188,13 @@ def test_the_short_form_summarizes_the_step(mnist):
     net.backward(loss.backward())
     gradient = net[0].weight.grad
     summary = recording["summary"]["0.weight.grad"]
-    assert summary["norm"] == pytest.approx(np.linalg.norm(gradient), rel=1e-5)
+    assert summary["rms"] == pytest.approx(np.sqrt(np.mean(gradient**2)), rel=1e-5)
     assert sum(summary["counts"]) == summary["size"] == 784 * 8
     assert summary["zeros"] == np.count_nonzero(gradient == 0)
+    assert recording["summary"]["target"] == {"size": 16, "labels": np.bincount(y, minlength=10).tolist()}
+    logits = net(x)
+    digits = recording["digits"]
+    assert [digit["label"] for digit in digits] == y[:8].tolist()
+    assert [digit["prediction"] for digit in digits] == logits[:8].argmax(axis=1).tolist()
+    pixels = np.frombuffer(base64.b64decode(digits[2]["pixels"]), np.uint8)
+    np.testing.assert_array_equal(pixels, np.rint(255 * x[2] / x[2].max()))

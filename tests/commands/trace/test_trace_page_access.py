@@ -8,7 +8,7 @@ from contrasts import CONTRASTS
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
-from trace_page import answer, cell, change, go_to, last_step, press, recording_in, until
+from trace_page import answer, cell, change, go_to, hover, last_step, press, recording_in, until
 
 from numpy_nn.commands.trace import command as trace_backprop
 
@@ -117,6 +117,74 @@ def test_the_active_array_is_brought_into_view(browse, page_file, width, height)
         assert low <= last
 
 
+@pytest.mark.parametrize(("width", "height"), [(1920, 1080), (1366, 657), (375, 667)])
+def test_copies_of_what_a_number_is_made_from_are_in_view_and_lead_there(browse, page_file, width, height):
+    page = browse(page_file, width=width, height=height, step=16)
+    page.execute_script("page.asking.ask(['0.output', 1, 2], true)")
+    copies = page.find_elements(By.CSS_SELECTOR, "#answer .copy")
+    assert len(copies) == 9
+    boxes = page.execute_script("return arguments[0].map((copy) => copy.getBoundingClientRect().toJSON())", copies)
+    panel = page.execute_script("return document.getElementById('asked').getBoundingClientRect().toJSON()")
+    assert all(panel["top"] <= box["top"] and box["bottom"] <= height and box["right"] <= width for box in boxes)
+    # Where there is room for it, the answer stands beside the computation.
+    lanes = page.execute_script("return document.querySelector('.lanes').getBoundingClientRect().right")
+    assert (panel["left"] >= lanes) == (width == 1920)
+    label = copies[1].get_attribute("aria-label")
+    assert label == "W 1, row 0, column 2: −0.460"
+    copies[1].click()
+    assert answer(page).startswith("W 1, row 0, column 2")
+
+
+def test_magnified_four_times_the_computation_can_be_seen(browse, page_file):
+    """1280 by 1024 at 400 % is a window of 320 by 256."""
+    page = browse(page_file, width=320, height=256)
+    for step in (4, 9, 16):
+        go_to(page, step)
+        top, panel = page.execute_script(
+            "return [document.querySelector('.array.active').getBoundingClientRect().top,"
+            "document.getElementById('asked').getBoundingClientRect().top]"
+        )
+        assert 0 <= top < panel - 20
+    page.execute_script("page.asking.ask(['0.weight.grad', 1, 4], true)")
+    wide, window = page.execute_script("const d = document.documentElement; return [d.scrollWidth, d.clientWidth]")
+    assert wide <= window
+
+
+def test_the_captions_of_four_layers_do_not_overlap_on_a_phone(browse, page_file):
+    page = browse(page_file, width=375, height=667)
+    page.execute_script("history.replaceState(null, '', '#step=9&net=3,relu,kaiming')")
+    page.refresh()
+    boxes = page.execute_script(
+        "return [...document.querySelectorAll('#drawing .caption math')].map((m) => m.getBoundingClientRect().toJSON())"
+    )
+    assert len(boxes) >= 9
+    for k, a in enumerate(boxes):
+        for b in boxes[:k]:
+            apart = (
+                a["left"] >= b["right"] or b["left"] >= a["right"] or a["top"] >= b["bottom"] or b["top"] >= a["bottom"]
+            )
+            assert apart, (a, b)
+
+
+def test_the_network_shows_the_asked_number_its_bias_and_the_loss(browse, page_file):
+    page = browse(page_file, step=16)
+    page.execute_script("page.asking.ask(['0.output', 1, 2], true)")
+
+    def shown(place):
+        node = page.find_element(By.CSS_SELECTOR, f"[data-place='{place}']")
+        return [node.get_attribute(f"data-{key}") for key in ("name", "row", "col")], node.get_attribute("class")
+
+    # In the last step the units would show their gradients.
+    assert shown("unit 1 2") == (["0.output", "1", "2"], "unit positive asked")
+    assert shown("unit 0 3")[0] == ["input", "1", "3"]
+    assert "source" in shown("bias 1 2")[1]
+    page.execute_script("page.asking.ask(['loss.terms', 0, 0], true)")
+    assert "dependent" in shown("loss")[1]
+    page.execute_script("page.asking.clear()")
+    assert shown("loss")[0] == ["loss.after", "0", "0"]
+    assert shown("unit 1 2")[0][0] == "0.output.grad"
+
+
 @pytest.mark.usefixtures("mnist")
 def test_mnist_gets_the_short_form(browse, tmp_path):
     path = tmp_path / "mnist.html"
@@ -130,13 +198,18 @@ def test_mnist_gets_the_short_form(browse, tmp_path):
     summary = recording_in(page)["summary"]
     boxes = page.find_elements(By.CSS_SELECTOR, ".histogram")
     assert len(boxes) == len(summary)
-    assert all("norm" in box.text for box in boxes)
-    for canvas in page.find_elements(By.CSS_SELECTOR, "#drawing canvas"):
+    texts = dict(zip(summary, (box.text for box in boxes), strict=False))
+    assert sum("RMS" in text for text in texts.values()) == len(summary) - 3  # not of the labels, nor of the two losses
+    assert "64 labels" in {box.text.splitlines()[-1] for box in boxes}
+    assert "label 5, taken for" in page.find_element(By.CSS_SELECTOR, ".digits .verdict").text
+    for canvas in page.find_elements(By.CSS_SELECTOR, "#drawing .images:not(.digits) canvas"):
         assert canvas.is_displayed()
         painted = "return new Set(arguments[0].getContext('2d').getImageData(0, 0, 28, 28).data).size"
         assert page.execute_script(painted, canvas) > 20
     page.execute_script("document.querySelector('[data-array=\"0.weight.grad\"] .histogram').focus()")
     assert "25088 numbers" in answer(page)
+    page.execute_script("document.querySelector('[data-array=\"target\"] .histogram').focus()")
+    assert "How often each label occurs: 0: 7, 1: 8" in answer(page)
     assert [c for c in page.execute_script(CONTRASTS) if c[0] < 4.5] == []
 
 
@@ -147,6 +220,7 @@ def test_after_a_click_on_a_number_the_arrow_keys_still_step(page):
     assert page.execute_script("return page.step") == 1
     press(page, Keys.ENTER)
     assert page.execute_script("return document.activeElement.ariaLabel") == "W 1, row 1, column 1"
+    hover(page, cell(page, "0.weight", 2, 2))
     cell(page, "0.weight", 2, 2).click()
     assert "W 1, row 2, column 2" in answer(page)
 

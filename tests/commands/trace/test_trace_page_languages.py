@@ -19,7 +19,8 @@ TEXTS = """
 # Names, symbols and what the keyboard calls its keys are in Latin letters in Chinese too.
 LATIN = """
     torch autograd softmax logits ReLU NumPy Home End Enter Esc Escape relu English e W b X x y Y Z z A a P p L N n c k
-    i j f new SGD max min ln scripts trace_backprop py
+    i j f new SGD max min ln scripts trace_backprop py leaky_relu tanh sigmoid gelu silu elu softsign identity Xavier
+    Kaiming He
 """
 
 
@@ -64,6 +65,10 @@ def test_in_chinese_nothing_is_left_in_english(browse, tmp_path):
         texts |= set(page.execute_script(TEXTS))
     change(page, "0.weight", 0, 0, 2)
     page.execute_script("page.running.runTo(1); page.hunt.hide('sign'); page.goTo(12); page.hunt.judge()")
+    texts |= set(page.execute_script(TEXTS))
+    page.execute_script(
+        "page.hunt.hide(''); page.goTo(16); page.predict.turn(true); page.asking.ask(['loss', 0, 0], true)"
+    )
     texts |= set(page.execute_script(TEXTS))
     english = {text for text in texts if set(re.findall(r"[A-Za-z_]+", text)) - {*LATIN.split()}}
     assert english == set()

@@ -5,8 +5,9 @@
 class Asking {
   constructor(page) {
     this.page = page;
-    this.panel = document.getElementById("answer");
+    this.panel = byId("answer");
     this.asked = null;
+    this.told = null;
     this.pinned = false;
     document.addEventListener("pointerover", (event) => this.hover(event));
     document.addEventListener("focusin", (event) => {
@@ -34,13 +35,13 @@ class Asking {
   click(event) {
     const cell = this.cellOf(event.target);
     if (cell) this.ask(cell, true);
-    else if (!event.composedPath().some((node) => node.matches?.("#asked, #controls, #training, #hunt, header"))) this.clear();
+    else if (!event.composedPath().some((node) => node.matches?.("#asked, #controls, #training, #prediction, #plane, #health, #hunt, header"))) this.clear();
   }
 
   // A number pressed with the mouse is asked, but not focused: the arrow keys go on stepping.
   press(event) {
     if (!event.target.closest("td[data-name]")) return;
-    document.activeElement.blur();
+    focused().blur();
     event.preventDefault();
   }
 
@@ -49,7 +50,7 @@ class Asking {
     if (event.key === "Escape" && this.asked) {
       if (this.panel.contains(event.target)) return this.page.tables.cell(...this.asked).focus();
       this.clear();
-      document.activeElement.blur();
+      focused().blur();
     }
     const cell = event.target.matches("td[data-name]") && this.cellOf(event.target);
     if (!cell && event.key === "Enter" && event.target === document.body && this.pinned) this.toAnswer(event);
@@ -80,23 +81,27 @@ class Asking {
     this.pinned = pinned;
     if (same) return;
     this.asked = cell;
+    if (this.panel.contains(focused())) focused().blur();
     const array = this.page.model.arrays.get(cell[0]);
-    if (array.axes === "both" && array.unit !== undefined && !array.edge) this.page.showSample(cell[1]);
+    if (array.batch) this.page.showSample(cell[1]);
     this.refresh();
     if (pinned) this.page.strip.follow(this.page.tables.cell(...cell));
   }
 
   clear() {
     Object.assign(this, { asked: null, pinned: false });
-    this.page.mark(null, [], []);
     this.tell();
   }
 
   // While nothing is asked: what the step does, for those whose window has scrolled past the story.
   tell() {
+    this.page.mark(null, [], []);
     const { title, formula } = this.page.model.steps[this.page.step];
+    if (this.panel.firstChild === this.told && this.toldOf === this.page.step) return;
     const told = element("p", { class: "told", "aria-hidden": "true" });
     told.innerHTML = `<strong>${title}</strong> ${formula}`;
+    this.told = told;
+    this.toldOf = this.page.step;
     this.panel.replaceChildren(told, element("p", { class: "hint" }, say.hint));
   }
 
@@ -111,7 +116,7 @@ class Asking {
     const { model } = this.page;
     const [sources, dependents] = [model.sources(...this.asked), model.dependents(...this.asked)];
     this.page.mark(this.asked, sources, dependents);
-    if (this.panel.contains(document.activeElement) && document.activeElement.matches("input")) return this.refreshPicture();
+    if (this.panel.contains(focused()) && focused().matches("input")) return this.refreshPicture();
     return this.panel.replaceChildren(...this.answer(model.arrays.get(this.asked[0]), sources, dependents));
   }
 
@@ -127,6 +132,10 @@ class Asking {
     const [, i, j] = this.asked;
     const { step } = this.page;
     const parts = [this.heading(array, i, j, sources, dependents)];
+    if (array.step <= step && this.page.predict.isBlank(array.name, i, j)) {
+      return [...parts, copiesOf(this.page, sources), this.formula(array, i, j, false), this.page.predict.field(array, i, j)];
+    }
+    if (sources.length) parts.push(copiesOf(this.page, sources));
     if (array.editable) parts.push(this.page.editing.field(array, i, j));
     else if (!array.maker) parts.push(element("p", { class: "hint" }, say.keptFromBefore));
     else parts.push(this.formula(array, i, j, array.step <= step));
@@ -175,7 +184,8 @@ class Asking {
     line("symbols", `${math(entrySymbol(array, i, j))} ${math(infix("="), ...array.maker.formula(i, j))}`);
     if (!computed) return lines;
     const terms = array.maker.numbers(i, j, get);
-    line("numbers", terms.map((term, k) => math(infix(k ? "+" : "="), ...term)).join(" "));
+    const written = terms.length > MOST_TERMS ? [...terms.slice(0, 8), [mo("…")]] : terms;
+    line("numbers", written.map((term, k) => math(infix(k ? "+" : "="), ...term)).join(" "));
     const result = mn(resultText(model.values[array.name][i][j]));
     line("result", model.wrong && array.gradient ? `${say.programHas} ${math(result)}` : math(infix("="), result));
     return lines;

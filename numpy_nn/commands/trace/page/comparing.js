@@ -57,6 +57,9 @@ function comparison(page, array, i, j, checks) {
 }
 
 function whyNoTorch(page, array) {
-  if (!page.model.recording.checks[array.name]?.torch) return say.torchNotInstalled;
+  const { checks, remade: madeHere } = page.model.recording;
+  if (madeHere) return say.torchNotHere;
+  if (Object.values(checks).every(({ torch }) => !torch)) return say.torchNotInstalled;
+  if (!checks[array.name]) return say.torchOnlyParameters;
   return page.training.at ? say.torchOnlyFirst : say.torchBeforeChange;
 }

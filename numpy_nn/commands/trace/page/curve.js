@@ -3,7 +3,8 @@
 
 class LossCurve {
   constructor(training, root, onChoose) {
-    [this.training, this.root] = [training, root];
+    this.training = training;
+    this.root = root;
     root.addEventListener("click", (event) => {
       const { left } = root.getBoundingClientRect();
       const at = Math.round(this.stepAt(event.clientX - left));
@@ -18,7 +19,9 @@ class LossCurve {
     this.logarithmic = least > 0 && most > 100 * least;
     const scale = this.logarithmic ? Math.log : (x) => x;
     const [low, high] = this.logarithmic ? [scale(least), scale(most)] : [0, most || 1];
-    [this.left, this.top, this.height] = [58, 12, 120];
+    this.left = 58;
+    this.top = 12;
+    this.height = 120;
     this.width = Math.max(this.root.clientWidth, 260);
     this.steps = Math.max(10, this.training.latest);
     this.lowest = this.logarithmic ? least : 0;

@@ -4,8 +4,8 @@
 class Editing {
   constructor(page) {
     this.page = page;
-    this.rate = document.getElementById("lr");
-    this.reset = document.getElementById("reset");
+    this.rate = byId("lr");
+    this.reset = byId("reset");
     this.rate.value = page.model.lr;
     this.whileTyping(this.rate, (lr) => lr >= 0, say.anyRate, () => page.model.lr, (lr) => (page.model.lr = lr));
     this.reset.addEventListener("click", () => {
@@ -66,11 +66,11 @@ class Editing {
   // The loss now and as recorded, once it is known; in the end what the step has made of it.
   showLoss(step) {
     const { model, training } = this.page;
-    const line = document.getElementById("loss");
+    const line = byId("loss");
     const edited = model.isEdited();
     this.reset.hidden = !edited;
-    if (document.activeElement !== this.rate) this.rate.value = model.lr;
-    if (model.arrays.get("loss").step > step) {
+    if (focused() !== this.rate) this.rate.value = model.lr;
+    if (model.arrays.get("loss").step > step || this.page.predict.isBlank("loss", 0, 0)) {
       line.innerHTML = edited && training.at === 0 ? say.changed : "";
       return;
     }

@@ -5,8 +5,9 @@
 class Hunt {
   constructor(page) {
     this.page = page;
-    const at = (id) => document.getElementById(id);
-    [this.menu, this.accuse, this.message] = [at("mistake"), at("accuse"), at("mistake-message")];
+    this.menu = byId("mistake");
+    this.accuse = byId("accuse");
+    this.message = byId("mistake-message");
     this.known = Object.keys(MISTAKES).filter((name) => whereItShows(name, page.model));
     this.menu.append(element("option", { value: "" }, say.noMistake));
     for (const [k, name] of this.known.entries()) this.menu.append(element("option", { value: name }, say.mistake(k + 1)));

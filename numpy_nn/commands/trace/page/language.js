@@ -1,6 +1,12 @@
 "use strict";
 // Which language the page speaks: that of the file, or that of the address's &lang=zh, which the button chooses.
 
+// An element of page.html, whichever it is.
+const byId = /** @type {(id: string) => any} */ ((id) => document.getElementById(id));
+const focused = /** @type {() => any} */ (() => document.activeElement);
+
+const allThat = /** @type {(selector: string) => any} */ ((selector) => document.querySelectorAll(selector));
+
 const LANGUAGES = { en: TEXTS_EN, zh: TEXTS_ZH };
 
 const languageOfAddress = () => /\blang=(\w+)/.exec(location.hash)?.[1];
@@ -13,15 +19,20 @@ const say = LANGUAGES[language];
 function speak() {
   document.documentElement.lang = { en: "en", zh: "zh-CN" }[language];
   document.title = say.heading;
-  for (const node of document.querySelectorAll("[data-text]")) node.innerHTML = say[node.dataset.text];
-  for (const node of document.querySelectorAll("[data-said]")) node.setAttribute("aria-label", say[node.dataset.said]);
-  for (const node of document.querySelectorAll("[data-title]")) node.title = say[node.dataset.title];
-  document.getElementById("language").addEventListener("click", () => {
+  for (const node of allThat("[data-text]")) node.innerHTML = say[node.dataset.text];
+  for (const node of allThat("[data-said]")) node.setAttribute("aria-label", say[node.dataset.said]);
+  for (const node of allThat("[data-title]")) node.title = say[node.dataset.title];
+  byId("language").addEventListener("click", () => {
     const other = Object.keys(LANGUAGES).find((name) => name !== language);
-    const rest = location.hash.slice(1).split("&").filter((part) => part && !part.startsWith("lang="));
-    history.replaceState(null, "", `#${[...rest, `lang=${other}`].join("&")}`);
-    location.reload();
+    openWith("lang", other);
   });
+}
+
+// The page anew, with another value of the address's; all else in it stays.
+function openWith(key, value) {
+  const rest = location.hash.slice(1).split("&").filter((part) => part && !part.startsWith(`${key}=`));
+  history.replaceState(null, "", `#${[...rest, ...(value ? [`${key}=${value}`] : [])].join("&")}`);
+  location.reload();
 }
 
 speak();

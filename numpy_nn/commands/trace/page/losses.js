@@ -7,6 +7,13 @@ const targetIs = (model, n, c) => bracket(model.entry("target", n, 0), equals, t
 const LOSSES = {
   "cross-entropy": {
     softmax: true,
+    // How sure an output is of each class; one output is a question with the answers 0 and 1.
+    shares: (z) => {
+      const most = Math.max(...z);
+      const powers = z.map((x) => Math.exp(x - most));
+      const total = sum(powers);
+      return powers.map((power) => power / total);
+    },
     target: "label",
     terms: termMaker,
     gradient: logitsGradientMaker,
@@ -25,16 +32,17 @@ const LOSSES = {
   },
   mse: {
     target: "number",
+    shares: (z) => sharesOf(z.map((x) => Math.min(Math.max(x, 0), 1))),
     terms: (model, output) => entrywise({
       value: (n, c, get) => (get(output, n, c) - get("target", n, c)) ** 2,
       written: (z, y) => [sup(parens(z, mo("−"), y), mn(2))],
     }, model, output),
     gradient: (model, output) => {
-      const count = model.samples * model.classes;
+      const count = () => model.samples * model.classes;
       return entrywise({
-        value: (n, c, get) => (2 * (get(output, n, c) - get("target", n, c))) / count,
+        value: (n, c, get) => (2 * (get(output, n, c) - get("target", n, c))) / count(),
         written: (z, y) => [frac(mn(2), row(mi("N"), mi("C"))), parens(z, mo("−"), y)],
-        put: (z, y) => [frac(mn(2), mn(count)), parens(z, mo("−"), y)],
+        put: (z, y) => [frac(mn(2), mn(count())), parens(z, mo("−"), y)],
       }, model, output);
     },
     story: (model, output) => ({
@@ -50,6 +58,7 @@ const LOSSES = {
   },
   bce: {
     target: "probability",
+    shares: (z) => sharesOf(z.map(sigmoid)),
     terms: (model, output) => entrywise({
       value: (n, c, get) => {
         const [z, y] = [get(output, n, c), get("target", n, c)];
@@ -58,14 +67,14 @@ const LOSSES = {
       written: bceWritten,
     }, model, output),
     gradient: (model, output) => {
-      const count = model.samples * model.classes;
+      const count = () => model.samples * model.classes;
       return entrywise({
         value: (n, c, get) => {
           const [z, y] = [get(output, n, c), get("target", n, c)];
-          return ((1 - y) * sigmoid(z) - y * sigmoid(-z)) / count;
+          return ((1 - y) * sigmoid(z) - y * sigmoid(-z)) / count();
         },
         written: (z, y) => [frac(mn(1), row(mi("N"), mi("C"))), parens(sigma(z), mo("−"), y)],
-        put: (z, y) => [frac(mn(1), mn(count)), parens(sigma(z), mo("−"), y)],
+        put: (z, y) => [frac(mn(1), mn(count())), parens(sigma(z), mo("−"), y)],
       }, model, output);
     },
     story: (model, output) => ({
@@ -80,6 +89,8 @@ const LOSSES = {
     }),
   },
 };
+
+const sharesOf = (sure) => (sure.length === 1 ? [1 - sure[0], sure[0]] : sure.map((x) => x / (sum(sure) || 1)));
 
 function bceWritten(z, y) {
   const no = parens(mn(1), mo("−"), y);

@@ -8,18 +8,23 @@ class Page {
     this.step = 0;
     this.sample = 0;
     this.tables = new Tables(this.model, this.mine);
-    this.strip = new Strip(this.model, document.getElementById("strip"), this.tables);
+    this.strip = new Strip(this.model, byId("strip"), this.tables);
     this.training = new Training(this.model);
-    this.network = new Network(this.model, document.getElementById("drawing"));
+    this.network = new Network(this.model, byId("drawing"));
     this.editing = new Editing(this);
+    this.predict = new Predict(this);
+    this.network.isBlank = (...cell) => this.predict.isBlank(...cell);
+    this.tables.isBlank = this.network.isBlank;
     this.slope = new SlopePicture(this);
     this.pathsView = new PathsView(this);
     this.asking = new Asking(this);
     this.stepping = new Stepping(this);
     this.hunt = new Hunt(this);
+    this.plane = new Plane(this);
+    this.health = new Health(this);
     this.running = new Running(this);
     this.chooseSample();
-    this.mine.tell(document.getElementById("mine"), (step) => this.goTo(step));
+    this.mine.tell(byId("mine"), (step) => this.goTo(step));
     this.stepping.fromAddress();
     keepStage();
     addEventListener("resize", () => {
@@ -35,19 +40,22 @@ class Page {
   }
 
   refresh() {
+    if (this.sample >= this.model.samples) return this.showSample(0); // a point that was added is gone
     this.mine.refresh();
     this.strip.show(this.step);
     this.stepping.show(this.step);
     this.editing.showLoss(this.step);
     this.running.show();
     this.hunt.show(this.step);
-    this.drawNetwork();
+    this.plane?.draw();
+    this.health?.show(this.step);
+    this.predict.show();
     this.asking.refresh();
+    return undefined;
   }
 
   drawNetwork() {
     this.network.draw(this.step, this.sample);
-    if (this.marks) this.network.mark(...this.marks, this.sample);
   }
 
   mark(...marks) {
@@ -57,13 +65,22 @@ class Page {
 
   light(...marks) {
     this.tables.mark(...marks);
-    this.network.mark(...marks, this.sample);
+    this.network.marks = marks;
+    this.drawNetwork();
   }
 
   // Which row of the batch the network shows.
   chooseSample() {
-    const box = document.getElementById("samples");
+    const box = byId("samples");
     box.hidden = this.model.samples === 1;
+    if (this.model.windowed) {
+      const number = element("input", { type: "number", min: 0, value: 0, step: 1, id: "sample", "aria-label": say.sample });
+      number.addEventListener("input", () => {
+        if (number.valueAsNumber in range(this.model.samples)) this.showSample(number.valueAsNumber);
+      });
+      box.append(number);
+      return;
+    }
     for (const n of range(this.model.samples)) {
       const input = element("input", { type: "radio", name: "sample", value: n });
       input.checked = n === 0;
@@ -75,8 +92,17 @@ class Page {
   showSample(n) {
     if (n === this.sample) return;
     this.sample = n;
-    document.querySelector(`#samples input[value="${n}"]`).checked = true;
-    this.drawNetwork();
+    const { asked } = this.asking;
+    if (asked && this.model.arrays.get(asked[0]).batch) this.asking.asked = [asked[0], n, asked[2]];
+    if (!this.model.windowed) {
+      allThat(`#samples input[value="${n}"]`)[0].checked = true;
+      this.drawNetwork();
+      return;
+    }
+    this.tables.sample = n;
+    const number = byId("sample");
+    if (focused() !== number) number.value = n;
+    this.refresh();
   }
 }
 
@@ -86,8 +112,9 @@ function chooseTheme() {
     const chosen = document.documentElement.style.colorScheme;
     return chosen ? chosen === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
   };
-  document.getElementById("theme").addEventListener("click", () => {
+  byId("theme").addEventListener("click", () => {
     document.documentElement.style.colorScheme = dark() ? "light" : "dark";
+    if (page instanceof Page) page.plane.draw();
   });
 }
 
@@ -106,13 +133,15 @@ function isIntact({ textContent, dataset }) {
 }
 
 function start() {
-  const holder = document.getElementById("recording");
+  const holder = byId("recording");
   if (!isIntact(holder)) {
-    document.getElementById("subtitle").textContent = say.damaged;
+    byId("subtitle").textContent = say.damaged;
     return null;
   }
-  const recording = JSON.parse(holder.textContent);
-  document.getElementById("subtitle").textContent = say.subtitle(recording.about);
+  const recorded = JSON.parse(holder.textContent);
+  const asked = recorded.summary ? null : networkOfAddress();
+  const recording = asked ? remade(recorded, asked) : recorded;
+  byId("subtitle").textContent = say.subtitle(recording.about);
   chooseTheme();
   if (recording.summary) return new Shortened(recording);
   return new Page(recording);

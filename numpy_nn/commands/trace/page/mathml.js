@@ -45,3 +45,7 @@ const smallText = (x) => (x === 0 ? "0" : withExponent(x.toExponential(1)));
 // A number inside a formula; a negative one in brackets, unless it stands first.
 const number = (x) => mn(formulaText(x));
 const factor = (x) => (x < 0 || /e/.test(formulaText(x)) ? parens(number(x)) : number(x));
+
+// A sum of many terms is written with its first ones.
+const MOST_TERMS = 20;
+const added = (terms) => (terms.length > MOST_TERMS ? [...terms.slice(0, 8), mo("…")] : terms).join(mo("+"));

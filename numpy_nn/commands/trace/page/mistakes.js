@@ -4,7 +4,7 @@
 // output. The names are those of the gradient checker, whose words explain them.
 
 const hitOf = (i, c, get) => (get("target", i, 0) === c ? 1 : 0);
-const slopeAt = ({ layer }, x, options) => ACTIVATIONS[layer.activation].derivative(x, options);
+const derivativeAt = ({ layer }, x, options) => ACTIVATIONS[layer.activation].derivative(x, options);
 
 const MISTAKES = {
   bias_averaged: { kind: "bias", wrong: ({ right, model }) => right() / model.samples },
@@ -26,12 +26,12 @@ const MISTAKES = {
   },
   derivative_twice: {
     kind: "activation",
-    wrong: (place, n, j, get) => place.right() * slopeAt(place, get(place.input, n, j), place.options(j, get)),
+    wrong: (place, n, j, get) => place.right() * derivativeAt(place, get(place.input, n, j), place.options(j, get)),
   },
   derivative_at_output: {
     kind: "activation",
     wrong: (place, n, j, get) =>
-      get(`${place.output}.grad`, n, j) * slopeAt(place, get(place.output, n, j), place.options(j, get)),
+      get(`${place.output}.grad`, n, j) * derivativeAt(place, get(place.output, n, j), place.options(j, get)),
   },
   batch_mean_missing: { kind: "logits", wrong: ({ right, model }) => right() * model.samples },
   learning_rate: { kind: "weight", wrong: ({ right, model }) => right() * model.lr },
@@ -60,7 +60,7 @@ const MISTAKES = {
   },
   grad_output_ignored: {
     kind: "activation",
-    wrong: (place, n, j, get) => slopeAt(place, get(place.input, n, j), place.options(j, get)),
+    wrong: (place, n, j, get) => derivativeAt(place, get(place.input, n, j), place.options(j, get)),
   },
   mask_inverted: {
     kind: "activation",
@@ -93,7 +93,7 @@ function wrongMaker(name, place, maker, model) {
   const options = (j, get) => optionsOf(place.layer, j, get, model);
   const value = (i, j, get) =>
     MISTAKES[name].wrong({ ...place, model, options, right: () => maker.value(i, j, get) }, i, j, get);
-  return { ...maker, value, reads: maker.value };
+  return { ...maker, value, whole: undefined, reads: maker.value };
 }
 
 // Where a mistake changes a number of the network as it is: the first such place, or undefined.

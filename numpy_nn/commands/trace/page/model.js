@@ -7,6 +7,48 @@
 // symbols, numbers(i, j, get) with the numbers put in. Which cells go into an entry is not told a fourth time: they are
 // those that `value` asks `get` for.
 
+/**
+ * @typedef {number[][]} Rows an array as a list of rows
+ * @typedef {(name: string, i: number, j: number) => number} Get an entry of an array
+ * @typedef {object} Maker how an array is made: `value` or, of a whole array at once, `whole`
+ * @property {(i: number, j: number, get: Get) => number} [value]
+ * @property {(values: Record<string, Rows>) => Rows} [whole]
+ * @property {(i: number, j: number, get: Get) => unknown} [reads] what goes in, where `value` reads something else
+ * @property {(i: number | string, j: number | string) => string[]} formula
+ * @property {(i: number, j: number, get: Get) => string[][]} numbers
+ *
+ * @typedef {object} Link a layer, with its kind and its place
+ * @property {{ name: string, type: string, activation: string | null, parameters: string[], options: any }} layer
+ * @property {any} kind
+ * @property {string} input
+ * @property {string} output
+ * @property {number} unit
+ * @property {number} inputUnit
+ *
+ * @typedef {object} ArrayInfo one array of the computation: its shape, its symbol, its place in the strip and the drawing
+ * @property {string} name
+ * @property {number[]} shape
+ * @property {number} rows
+ * @property {number} cols
+ * @property {"both" | "row" | "column" | "none"} axes
+ * @property {boolean} overSamples
+ * @property {boolean} batch
+ * @property {boolean} gradient
+ * @property {boolean} after
+ * @property {boolean} renewed
+ * @property {Maker | null} maker
+ * @property {number} step
+ * @property {string} letter
+ * @property {number} column
+ * @property {"forward" | "backward" | "update"} lane
+ * @property {number} [index]
+ * @property {number} [unit]
+ * @property {number} [edge]
+ * @property {number} [primes]
+ * @property {string} [of]
+ * @property {"number" | "label" | "probability"} [editable]
+ */
+
 function asRows(values, shape, overSamples) {
   if (shape.length === 0) return [[values]];
   if (shape.length === 2) return values.map((line) => [...line]);
@@ -17,15 +59,23 @@ class Model {
   constructor(recording) {
     this.recording = recording;
     this.lr = recording.lr;
+    /** @type {Map<string, ArrayInfo>} */
     this.arrays = new Map(); // by name, in the order in which they are made
+    /** @type {Record<string, Rows>} */
+    this.values = {};
+    /** @type {Link[]} */
+    this.links = [];
     this.columns = [{ title: say.data }]; // of the strip: the data, each layer, the loss
     this.steps = [];
     this.samples = recording.arrays.input.shape[0];
+    // Of many samples the tables show one.
+    this.windowed = Boolean(recording.points);
     this.logits = recording.layers.length ? `${recording.layers.at(-1).name}.output` : "input";
     this.classes = recording.arrays[this.logits].shape[1];
     this.loss = lossOf(recording);
     this.settings = recording.update ?? { kind: "sgd" };
     this.optimizer = OPTIMIZERS[this.settings.kind];
+    this.wrong = false; // whether a formula is wrong on purpose
     this.kept = []; // what the optimizer keeps: [name, name of the same after this step]
     this.time = 0; // steps that the optimizer has made
     this.describe();
@@ -42,6 +92,7 @@ class Model {
       shape.length === 2 ? shape : shape.length === 0 ? [1, 1] : overSamples ? [shape[0], 1] : [1, shape[0]];
     const axes = shape.length === 2 ? "both" : shape.length === 0 ? "none" : overSamples ? "row" : "column";
     const array = { name, shape, rows, cols, axes, overSamples, maker: null, step: 0, ...place };
+    array.batch = /(^|\.)(input|target|output|softmax|terms)(\.grad)?$/.test(name); // a row for each sample
     array.gradient = name.endsWith(".grad");
     array.after = name.endsWith(".after");
     array.renewed = array.after || name.endsWith(".next");
@@ -68,30 +119,29 @@ class Model {
     this.lossSteps();
     for (const link of [...links].reverse()) this.backwardSteps(link);
     for (const link of links.filter((l) => l.layer.parameters.length)) this.updateStep(link);
+    this.forward = this.makers().filter(({ lane }) => lane === "forward");
     const all = { units: [this.units], edges: range(this.units + 1) };
     this.addStep([["loss.after", lossAfterMaker(this)]], STORY.again(this), all);
   }
 
   // Letters as in a textbook: layer k is Z = A W + b, and A after its activation.
   nameLayers() {
-    let [count, primes, input] = [0, 0, "input"];
+    let [count, acting, input] = [0, 0, "input"];
     const { layers } = this.recording;
     const links = layers.map((layer, position) => {
-      const linear = layer.activation === null;
-      if (linear) count += 1;
-      primes = linear || position === 0 || layers[position - 1].activation === null ? 0 : primes + 1;
+      const kind = kindOf(layer);
+      if (kind.edges) count += 1;
+      acting = kind.edges || position === 0 || kindOf(layers[position - 1]).edges ? 0 : acting + 1;
       const column = position + 1;
       const place = { index: count, column, lane: "forward", unit: count };
-      const title = linear ? say.linearColumn(count) : say.activationColumn(layer.type, count);
-      this.columns.push({ title });
+      this.columns.push({ title: kind.column(layer, count) });
       for (const name of layer.parameters) {
-        const letter = linear ? name[0] : "α";
-        const edge = linear && name === "weight" ? count : undefined;
-        this.add(`${layer.name}.${name}`, { ...place, letter, edge, editable: "number" });
+        const edge = kind.edges && name === "weight" ? count : undefined;
+        this.add(`${layer.name}.${name}`, { ...place, letter: kind.parameter(name), edge, editable: "number" });
       }
       const output = `${layer.name}.output`;
-      this.add(output, { ...place, letter: linear ? "z" : "a", primes: linear ? 0 : primes });
-      const link = { layer, linear, input, output, unit: count, inputUnit: linear ? count - 1 : count };
+      this.add(output, { ...place, letter: kind.output, primes: acting });
+      const link = { layer, kind, input, output, unit: count, inputUnit: kind.edges ? count - 1 : count };
       input = output;
       return link;
     });
@@ -124,10 +174,14 @@ class Model {
     }
   }
 
-  forwardStep({ layer, linear, input, output, unit }) {
-    const maker = linear ? linearMaker(this, layer, input) : activationMaker(this, layer, input);
-    const story = linear ? STORY.linear(this, layer, input, output) : STORY.activation(this, layer, input, output);
-    this.addStep([[output, maker]], story, { units: [unit], edges: linear ? [unit] : [] });
+  // What is lit of a layer: the edges before its units, or these.
+  lights({ kind, unit }) {
+    return kind.edges ? { units: [], edges: [unit] } : { units: [unit], edges: [] };
+  }
+
+  forwardStep(link) {
+    const { maker, story } = link.kind.forward(this, link);
+    this.addStep([[link.output, maker]], story, { ...this.lights(link), units: [link.unit] });
   }
 
   lossSteps() {
@@ -144,39 +198,34 @@ class Model {
     this.addStep(gradient, STORY.outputGradient(this, logits, this.loss.gradientStory(this, logits)), lights);
   }
 
-  backwardSteps({ layer, linear, input, output, unit, inputUnit }) {
-    const [units, edges] = [{ units: [unit], edges: [] }, { units: [], edges: [unit] }];
-    for (const name of layer.parameters) {
-      const maker = !linear
-        ? slopeGradientMaker(this, layer, input)
-        : name === "weight"
-          ? weightGradientMaker(this, input, output)
-          : biasGradientMaker(this, output);
-      const kind = linear ? name : "slope";
-      this.gradients.push({ name: `${layer.name}.${name}.grad`, kind, layer, input, output });
-      const story = STORY[`${kind}Gradient`](this, layer, input, output);
-      this.addStep([[`${layer.name}.${name}.grad`, maker]], story, kind === "weight" ? edges : units);
+  backwardSteps(link) {
+    const { layer, kind, input, unit, inputUnit } = link;
+    for (const parameter of layer.parameters) {
+      const gradient = kind.byParameter(this, link, parameter);
+      const atEdges = this.arrays.get(`${layer.name}.${parameter}`).edge !== undefined;
+      this.gradientStep(`${layer.name}.${parameter}.grad`, gradient, link, atEdges ? this.lights(link) : { units: [unit], edges: [] });
     }
-    const maker = linear
-      ? inputGradientMaker(this, layer, output)
-      : activationGradientMaker(this, layer, input, output);
-    this.gradients.push({ name: `${input}.grad`, kind: linear ? "input" : "activation", layer, input, output });
-    const story = STORY[linear ? "inputGradient" : "activationGradient"](this, layer, input, output);
-    this.addStep([[`${input}.grad`, maker]], story, { units: [inputUnit], edges: linear ? [unit] : [] });
+    this.gradientStep(`${input}.grad`, kind.byInput(this, link), link, { edges: this.lights(link).edges, units: [inputUnit] });
   }
 
-  updateStep({ layer, linear, unit }) {
+  gradientStep(name, { kind, maker, story }, { layer, input, output }, lights) {
+    this.gradients.push({ name, kind, layer, input, output });
+    this.addStep([[name, maker]], story, lights);
+  }
+
+  updateStep(link) {
+    const { layer } = link;
     const outputs = layer.parameters.map((p) => `${layer.name}.${p}`).flatMap((name) => [
       ...this.optimizer.next(this, name, this.settings).map(([kept, maker]) => [nextName(name, kept), maker]),
       [`${name}.after`, this.optimizer.update(this, name, this.settings)],
     ]);
-    const lights = linear ? { units: [], edges: [unit] } : { units: [unit], edges: [] };
-    this.addStep(outputs, STORY.update(this, layer, outputs), lights);
+    this.addStep(outputs, STORY.update(this, layer, outputs), this.lights(link));
   }
 
   // The recorded numbers: what is given as given, and all the rest as the engine computed it, unless a formula of the
   // page's own is wrong on purpose.
   load() {
+    this.setSamples(this.recording.arrays.input.shape[0]);
     this.values = {};
     for (const { name, rows, cols, overSamples } of this.arrays.values()) {
       const { values, shape } = this.recording.arrays[name] ?? {};
@@ -186,8 +235,31 @@ class Model {
     }
     this.lr = this.recording.lr;
     this.time = 0;
-    if (this.wrong) this.compute();
+    if (!this.values.input) return; // the short form has no numbers
+    if (this.wrong || this.makers().some(({ name }) => !(name in this.values))) this.compute();
     else this.compute(this.values, this.kept.map(([, next]) => this.arrays.get(next)));
+  }
+
+  setSamples(count) {
+    if (count === this.samples) return;
+    this.samples = count;
+    this.readers = null;
+    for (const array of this.arrays.values()) {
+      if (array.batch) Object.assign(array, { rows: count, shape: [count, ...array.shape.slice(1)] });
+    }
+  }
+
+  addSample(inputs, target) {
+    this.values.input.push(inputs);
+    this.values.target.push(target);
+    this.setSamples(this.samples + 1);
+  }
+
+  // The outputs of the layers for other inputs, row by row: of all, or of those behind the link at `from`.
+  outputsFor(rows, from = 0) {
+    const values = { ...this.values, [this.links[from].input]: rows };
+    for (const { output } of this.links.slice(from)) values[output] = this.arrays.get(output).maker.whole(values);
+    return values;
   }
 
   makers() {
@@ -195,11 +267,11 @@ class Model {
   }
 
   // Compute again every array that has a maker, in the order of the steps, from what is given.
+  /** @param {Record<string, Rows>} values @param {ArrayInfo[]} makers */
   compute(values = this.values, makers = this.makers()) {
     const get = (name, i, j) => values[name][i][j];
     for (const { name, rows, cols, maker } of makers) {
-      values[name] = Array.from({ length: rows }, (_, i) =>
-        Array.from({ length: cols }, (__, j) => maker.value(i, j, get)));
+      values[name] = maker.whole?.(values) ?? range(rows).map((i) => range(cols).map((j) => maker.value(i, j, get)));
     }
     return values;
   }
@@ -250,10 +322,11 @@ class Model {
 
   // The loss if one entry of an array were x and everything after it were computed from that.
   lossWith(name, i, j, x) {
-    const values = { ...this.values, [name]: this.values[name].map((line) => [...line]) };
+    const values = { ...this.values, [name]: [...this.values[name]] };
+    values[name][i] = [...values[name][i]];
     values[name][i][j] = x;
     const { step } = this.arrays.get(name);
-    const after = this.makers().filter((a) => a.lane === "forward" && a.step > step);
+    const after = this.forward.filter((a) => a.step > step);
     return this.compute(values, after).loss[0][0];
   }
 

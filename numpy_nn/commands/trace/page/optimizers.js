@@ -6,7 +6,7 @@ const keptName = (name, kept) => `${name}.${kept}`;
 const nextName = (name, kept) => `${name}.${kept}.next`;
 
 // b x + (1 - b) g, as Adam averages; with another last factor, as momentum adds.
-function averageMaker(model, name, kept, { beta, share, square }) {
+function averageMaker(model, name, kept, { beta, share, square = false }) {
   const [now, gradient] = [keptName(name, kept), `${name}.grad`];
   const of = (g) => (square ? g * g : g);
   const written = (g) => (square ? sup(g, mn(2)) : g);

@@ -18,31 +18,22 @@ class Paths {
   // Where the paths of an entry begin: [position of the link after whose output, row, unit, first factors].
   starts(name, i, j) {
     const { links } = this;
-    const rows = range(this.model.samples);
     const made = links.findIndex(({ output }) => output === name);
     if (made >= 0) return [[made, i, j, []]];
     if (name === "input") return this.onward(-1, i, j).map(([unit, factor]) => [0, i, unit, [factor]]);
     const k = links.findIndex(({ layer }) => name.startsWith(`${layer.name}.`));
-    const { layer, linear, input } = links[k];
-    if (linear && name.endsWith(".weight")) return rows.map((n) => [k, n, j, [this.value(input, n, i)]]);
-    if (linear) return rows.map((n) => [k, n, j, []]);
-    const { cols } = this.model.arrays.get(name);
-    const units = cols === 1 ? range(this.model.arrays.get(input).cols) : [j];
-    return rows.flatMap((n) => units.map((unit) => [k, n, unit, [Math.min(this.value(input, n, unit), 0)]]));
+    return links[k].kind.starts(this.model, links[k], name, i, j).map(([n, unit, factors]) => [k, n, unit, factors]);
   }
 
-  // From a unit of a link's output to those of the next one: [unit, derivative] each.
+  // From a unit of a link's output to those of the next one: [unit, derivative, weights between] each.
   onward(k, n, unit) {
-    const { layer, linear, input } = this.links[k + 1];
-    if (linear) return this.model.values[`${layer.name}.weight`][unit].map((weight, j) => [j, weight]);
-    const get = (name, row, column) => this.value(name, row, column);
-    const options = optionsOf(layer, unit, get, this.model);
-    return [[unit, ACTIVATIONS[layer.activation].derivative(get(input, n, unit), options)]];
+    const link = this.links[k + 1];
+    return link.kind.onward(this.model, link, n, unit);
   }
 
   // How many paths an entry has, without walking them.
   count(name, i, j) {
-    const widths = (k) => this.links.slice(k + 1).filter(({ linear }) => linear)
+    const widths = (k) => this.links.slice(k + 1).filter(({ kind }) => kind.edges)
       .map(({ output }) => this.model.arrays.get(output).cols);
     return sum(this.starts(name, i, j).map(([k]) => widths(k).reduce((product, width) => product * width, 1)));
   }
@@ -58,9 +49,8 @@ class Paths {
         found.push({ row: n, units, weights: path.weights, factors, product: factors.reduce((a, x) => a * x, 1) });
         return;
       }
-      const { layer, linear } = this.links[k + 1];
-      for (const [next, factor] of this.onward(k, n, unit)) {
-        const weights = linear ? [...path.weights, [`${layer.name}.weight`, unit, next]] : path.weights;
+      for (const [next, factor, between] of this.onward(k, n, unit)) {
+        const weights = [...path.weights, ...between];
         walk(k + 1, n, next, { units, weights, factors: [...path.factors, factor] });
       }
     };
@@ -80,7 +70,7 @@ class Paths {
   // where each weight is used twice a row.
   costs() {
     const { model, links } = this;
-    const weights = links.filter(({ linear }) => linear).map(({ layer }) => model.arrays.get(`${layer.name}.weight`));
+    const weights = links.filter(({ kind }) => kind.edges).map(({ layer }) => model.arrays.get(`${layer.name}.weight`));
     const forward = model.samples * sum(weights.map(({ rows, cols }) => rows * cols));
     const parameters = [...model.arrays.values()].filter(({ after, of }) => after && of);
     const each = parameters.map(({ of, rows, cols }) => {

@@ -7,17 +7,20 @@ const COMPUTING_MS = 20;
 
 class Running {
   constructor(page) {
-    [this.page, this.training] = [page, page.training];
-    const at = (id) => document.getElementById(id);
-    [this.runButton, this.slider, this.position, this.message] = ["run", "moment", "training-at", "diverged"].map(at);
+    this.page = page;
+    this.training = page.training;
+    this.runButton = byId("run");
+    this.slider = byId("moment");
+    this.position = byId("training-at");
+    this.message = byId("diverged");
     this.painting = 0;
-    this.curve = new LossCurve(this.training, at("curve"), (step) => this.goTo(step));
+    this.curve = new LossCurve(this.training, byId("curve"), (step) => this.goTo(step));
     const further = { "next-step": 1, "ten-steps": 10, "hundred-steps": 100 };
     for (const [id, count] of Object.entries(further)) {
-      at(id).addEventListener("click", () => this.runTo(this.training.at + count));
+      byId(id).addEventListener("click", () => this.runTo(this.training.at + count));
     }
-    at("take").addEventListener("click", () => this.runTo(this.training.at + 1));
-    at("training-first").addEventListener("click", () => this.goTo(0));
+    byId("take").addEventListener("click", () => this.runTo(this.training.at + 1));
+    byId("training-first").addEventListener("click", () => this.goTo(0));
     this.runButton.addEventListener("click", () => (this.frame ? this.pause() : this.run()));
     this.slider.addEventListener("input", () => this.goTo(Number(this.slider.value)));
     addEventListener("resize", () => this.curve.draw());
@@ -69,15 +72,15 @@ class Running {
   show() {
     const { at, latest, losses } = this.training;
     const known = this.page.step === this.page.model.steps.length - 1;
-    document.getElementById("take").hidden = !known || at === MOST_STEPS;
-    document.getElementById("take").title = say.onTo(at + 1);
+    byId("take").hidden = !known || at === MOST_STEPS;
+    byId("take").title = say.onTo(at + 1);
     this.runButton.textContent = this.frame ? say.pause : say.run;
     Object.assign(this.slider, { max: Math.max(latest, 1), value: at });
     this.slider.setAttribute("aria-valuetext", say.trainingStep(at));
     this.position.textContent = `${say.trainingStep(at)}, L = ${tidy(losses[at].toPrecision(5))}`;
     const ended = at >= MOST_STEPS || this.training.hasDiverged();
-    for (const id of ["next-step", "ten-steps", "hundred-steps", "run"]) document.getElementById(id).disabled = ended;
-    document.getElementById("training-first").disabled = at === 0;
+    for (const id of ["next-step", "ten-steps", "hundred-steps", "run"]) byId(id).disabled = ended;
+    byId("training-first").disabled = at === 0;
     this.message.textContent = this.verdict();
     this.curve.draw();
   }

@@ -2,10 +2,12 @@
 // The shortened form, for a network on MNIST: the same steps, but of each array its size, its histogram and what a
 // histogram hides; in place of the units, the first layer's weights and their gradient as images.
 
-// The contents of a frame: a histogram of the array's numbers, blue above 0 and orange below, and their norm.
+// The contents of a frame: a histogram of the array's numbers, blue above 0 and orange below, and their root mean square;
+// of labels how often each occurs.
 class Histograms {
   constructor(model, onAsk) {
-    [this.model, this.onAsk] = [model, onAsk];
+    this.model = model;
+    this.onAsk = onAsk;
     this.boxes = new Map();
   }
 
@@ -19,22 +21,24 @@ class Histograms {
 
   fill(array, _, computed) {
     const box = this.boxes.get(array.name);
-    const { norm, counts, low, high } = this.model.recording.summary[array.name];
-    box.setAttribute("aria-label", `${spokenName(array)}: ${computed ? say.norm(cellText(norm)) : say.notYet}`);
+    const { size, mean, rms: typical, labels, counts = labels, low = 0, high = labels?.length - 1 } =
+      this.model.recording.summary[array.name];
+    const text = labels ? say.labels(size) : size === 1 ? cellText(mean) : say.rms(cellText(typical));
+    box.setAttribute("aria-label", `${spokenName(array)}: ${computed ? text : say.notYet}`);
     const [width, height, bars] = [150, 44, counts.length];
     const picture = svg("svg", { width, height: height + 14, "aria-hidden": "true" });
-    if (computed) {
+    if (computed && size > 1) {
       const most = Math.max(...counts);
       for (const [k, count] of counts.entries()) {
         const [from, to] = [k, k + 1].map((edge) => low + (edge * (high - low)) / bars);
         const tall = (count / most) * height;
         const place = { x: (k * width) / bars + 0.5, width: width / bars - 1, y: height - tall, height: tall };
-        picture.append(svg("rect", { ...place, class: to <= 0 ? "negative" : from >= 0 ? "positive" : "around0" }));
+        picture.append(svg("rect", { ...place, class: labels ? "around0" : to <= 0 ? "negative" : from >= 0 ? "positive" : "around0" }));
       }
       picture.append(svg("text", { x: 0, y: height + 12 }, cellText(low)));
       picture.append(svg("text", { x: width, y: height + 12, "text-anchor": "end" }, cellText(high)));
     }
-    box.replaceChildren(picture, element("p", {}, computed ? say.norm(cellText(norm)) : " "));
+    box.replaceChildren(picture, element("p", {}, computed ? text : " "));
   }
 }
 
@@ -64,7 +68,27 @@ class Images {
       root.append(figure);
       return [kind, figure, canvas];
     });
-    [this.side, this.units] = [side, units];
+    this.side = side;
+    this.units = units;
+    root.append(this.drawDigits(recording.digits));
+  }
+
+  // The first digits, each with its label and what the network takes it for before the step.
+  drawDigits(digits) {
+    const figure = element("figure", { class: "images digits" }, element("figcaption", {}, say.digits));
+    for (const { pixels, label, prediction, probability } of digits) {
+      const canvas = element("canvas", { role: "img", width: this.side, height: this.side });
+      const said = say.digitSaid(label, prediction, probability.toFixed(2));
+      canvas.setAttribute("aria-label", said);
+      const pen = canvas.getContext("2d");
+      const image = pen.createImageData(this.side, this.side);
+      for (const [k, character] of [...atob(pixels)].entries()) image.data.set([0, 0, 0, character.charCodeAt(0)], 4 * k);
+      pen.putImageData(image, 0, 0);
+      const text = element("span", { class: prediction === label ? "verdict agree" : "verdict disagree" });
+      text.textContent = `${prediction === label ? "✓" : "✗"} ${said}`;
+      figure.append(element("p", {}, canvas, text));
+    }
+    return figure;
   }
 
   draw(step, gradientStep) {
@@ -105,11 +129,11 @@ class Shortened {
     this.model = new Model(recording);
     this.step = 0;
     const histograms = new Histograms(this.model, (name) => this.ask(name));
-    this.strip = new Strip(this.model, document.getElementById("strip"), histograms);
-    this.images = new Images(recording, document.getElementById("drawing"));
-    document.getElementById("lr").closest("label").hidden = true;
-    document.getElementById("samples").hidden = true;
-    this.panel = document.getElementById("answer");
+    this.strip = new Strip(this.model, byId("strip"), histograms);
+    this.images = new Images(recording, byId("drawing"));
+    byId("lr").closest("label").hidden = true;
+    byId("samples").hidden = true;
+    this.panel = byId("answer");
     this.panel.replaceChildren(element("p", { class: "hint" }, say.hintShort));
     this.stepping = new Stepping(this);
     this.stepping.fromAddress();
@@ -132,14 +156,14 @@ class Shortened {
     this.images.draw(this.step, this.model.arrays.get(`${first.name}.weight.grad`).step);
     const { loss } = this.model.recording.summary;
     const known = this.model.arrays.get("loss").step <= this.step;
-    document.getElementById("loss").innerHTML = known ? math(mi("L"), equals, mn(tidy(loss.mean.toPrecision(7)))) : "";
+    byId("loss").innerHTML = known ? math(mi("L"), equals, mn(tidy(loss.mean.toPrecision(7)))) : "";
     if (this.asked) this.ask(this.asked);
   }
 
   ask(name) {
     this.asked = name;
     const array = this.model.arrays.get(name);
-    const { norm, mean, zeros, size, low, high } = this.model.recording.summary[name];
+    const { rms: typical, mean, zeros, size, low, high, labels } = this.model.recording.summary[name];
     const formula = element("div", { class: "formula" });
     const indices = { both: ["n", "j"], row: ["n", 0], column: [0, "j"], none: [0, 0] }[array.axes];
     const [i, j] = array.edge !== undefined ? ["i", "j"] : indices;
@@ -149,9 +173,11 @@ class Shortened {
     }
     const numbers = element("p", {});
     numbers.textContent = array.step <= this.step
-      ? size === 1
-        ? say.oneNumber(cellText(mean))
-        : say.summary(size, ...[low, high, mean, norm].map(cellText), ((100 * zeros) / size).toFixed(1))
+      ? labels
+        ? say.labelCounts(labels.map((count, label) => `${label}: ${count}`).join(", "))
+        : size === 1
+          ? say.oneNumber(cellText(mean))
+          : say.summary(size, ...[low, high, mean, typical].map(cellText), ((100 * zeros) / size).toFixed(1))
       : say.computedByStep(array.step);
     const heading = element("h2", {}, element("span", { class: "spoken" }, spokenName(array)));
     this.panel.replaceChildren(heading, formula, numbers);

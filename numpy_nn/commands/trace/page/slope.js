@@ -42,7 +42,10 @@ class SlopePicture {
     this.points = at.map((x) => [x, model.lossWith(...this.place, x)]).filter(([, loss]) => Number.isFinite(loss));
     const [low, high] = this.points.length ? extremes(this.points.map(([, loss]) => loss)) : [0, 1];
     const room = 0.08 * (high - low) || 0.1;
-    [this.from, this.to, this.low, this.high] = [this.home - half, this.home + half, low - room, high + room];
+    this.from = this.home - half;
+    this.to = this.home + half;
+    this.low = low - room;
+    this.high = high + room;
   }
 
   x(value) {

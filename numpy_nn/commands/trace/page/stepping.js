@@ -9,9 +9,10 @@ class Stepping {
     this.page = page;
     this.last = page.model.steps.length - 1;
     this.timer = null;
-    const at = (id) => document.getElementById(id);
-    [this.slider, this.position, this.playButton] = [at("slider"), at("position"), at("play")];
-    this.pace = at("pace");
+    this.slider = byId("slider");
+    this.position = byId("position");
+    this.playButton = byId("play");
+    this.pace = byId("pace");
     for (const name of Object.keys(PACES)) this.pace.append(element("option", { value: name }, say.paces[name]));
     this.pace.value = "steady";
     this.pace.addEventListener("change", () => this.timer && this.start());
@@ -19,11 +20,12 @@ class Stepping {
     this.slider.addEventListener("input", () => this.userGoesTo(Number(this.slider.value)));
     const targets = { first: () => 0, back: () => page.step - 1, forward: () => page.step + 1, last: () => this.last };
     for (const [id, target] of Object.entries(targets)) {
-      at(id).addEventListener("click", () => this.userGoesTo(target()));
+      byId(id).addEventListener("click", () => this.userGoesTo(target()));
     }
     this.playButton.addEventListener("click", () => this.toggle());
     document.addEventListener("keydown", (event) => this.key(event, targets));
-    addEventListener("hashchange", () => this.fromAddress());
+    const network = String(networkOfAddress());
+    addEventListener("hashchange", () => (String(networkOfAddress()) === network ? this.fromAddress() : location.reload()));
   }
 
   fromAddress() {
@@ -77,7 +79,8 @@ class Stepping {
   // The address follows, so that it can be kept or sent: it opens at this step.
   show(step) {
     const training = this.page.training?.at ? `&training=${this.page.training.at}` : "";
-    const chosen = languageOfAddress() ? `&lang=${language}` : "";
+    const net = this.page.model.recording.remade ? `&net=${networkOfAddress().join()}` : "";
+    const chosen = (languageOfAddress() ? `&lang=${language}` : "") + net;
     const address = `#step=${step}${training}${chosen}`;
     if (!this.page.running?.frame && location.hash !== address && (step || training || location.hash)) history.replaceState(null, "", address);
     if (step === this.shown) return;
@@ -86,10 +89,10 @@ class Stepping {
     const { title, formula, text } = this.page.model.steps[step];
     this.slider.setAttribute("aria-valuetext", say.stepOf(step, this.last, title));
     this.position.textContent = `${step} / ${this.last}`;
-    document.getElementById("title").textContent = title;
-    document.getElementById("formula").innerHTML = formula;
-    document.getElementById("text").textContent = text;
-    document.getElementById("first").disabled = document.getElementById("back").disabled = step === 0;
-    document.getElementById("forward").disabled = document.getElementById("last").disabled = step === this.last;
+    byId("title").textContent = title;
+    byId("formula").innerHTML = formula;
+    byId("text").textContent = text;
+    byId("first").disabled = byId("back").disabled = step === 0;
+    byId("forward").disabled = byId("last").disabled = step === this.last;
   }
 }

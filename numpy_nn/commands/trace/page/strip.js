@@ -2,6 +2,7 @@
 // The computation as a strip: a column for the data, each layer and the loss; three lanes, forward, backward and
 // update, so that the gradient of an array lies under the array. What is in the frame of an array its `contents` draw.
 
+/** @type {(tag: string, attributes?: object, ...children: (Node | string)[]) => any} */
 const element = (tag, attributes = {}, ...children) => {
   const node = document.createElement(tag);
   for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
@@ -9,12 +10,20 @@ const element = (tag, attributes = {}, ...children) => {
   return node;
 };
 
+// What the answer takes beside the strip, with the margins: 27rem and what copies.css leaves free.
+const ASIDE = 490;
+
 // Of A4 and of Letter, in CSS pixels, without the margins.
 const PAPER_WIDTH = 960;
 
+// Below this height the steps do not stay in view (narrow.css).
+const LOW = 420;
+
 class Strip {
   constructor(model, root, contents) {
-    [this.model, this.root, this.contents] = [model, root, contents];
+    this.model = model;
+    this.root = root;
+    this.contents = contents;
     this.frames = new Map();
     const grid = element("div", { class: "lanes" });
     grid.style.setProperty("--columns", model.columns.length);
@@ -42,7 +51,7 @@ class Strip {
   frame(array) {
     const figure = element("figure", { class: "array", "data-array": array.name });
     const caption = element("figcaption");
-    const shape = array.shape.join(" × ") || say.single;
+    const shape = this.model.windowed && array.batch ? say.oneOfMany(array.cols) : array.shape.join(" × ") || say.single;
     caption.innerHTML = `${math(arraySymbol(array))} <span class="shape">${shape}</span>`;
     figure.append(caption, this.contents.draw(array));
     this.frames.set(array.name, figure);
@@ -73,10 +82,11 @@ class Strip {
     if (inner.left < outer.left || inner.right > outer.right) {
       this.root.scrollBy({ left: inner.left + inner.width / 2 - outer.left - outer.width / 2, behavior });
     }
-    const at = (id) => document.getElementById(id);
     const fixed = document.body.classList.contains("stays");
-    const top = (fixed ? at("stage") : at("controls")).getBoundingClientRect().bottom + 52;
-    const bottom = at("asked").getBoundingClientRect().top - 8;
+    const bar = (fixed ? byId("stage") : byId("controls")).getBoundingClientRect().bottom;
+    const top = innerHeight < LOW ? 8 : bar + 52;
+    const beside = document.body.classList.contains("beside");
+    const bottom = beside ? innerHeight - 8 : byId("asked").getBoundingClientRect().top - 8;
     if (inner.bottom > bottom) scrollBy({ top: Math.min(inner.bottom - bottom, inner.top - top), behavior });
     else if (inner.top < top) scrollBy({ top: inner.top - top, behavior });
   }
@@ -85,9 +95,11 @@ class Strip {
 // Whether the steps and the network stay in view: on wide windows, where they leave half of the height to the strip.
 function keepStage() {
   const ids = ["controls", "story", "network"];
-  const [controls, story, network] = ids.map((id) => document.getElementById(id).offsetHeight);
+  const [controls, story, network] = ids.map((id) => byId(id).offsetHeight);
   const height = controls + Math.max(story, network);
   document.body.classList.toggle("stays", innerWidth >= 1000 && height <= innerHeight * 0.45);
+  const computation = document.querySelector(".lanes").scrollWidth;
+  document.body.classList.toggle("beside", innerWidth >= computation + ASIDE);
 }
 
 const calm = () => matchMedia("(prefers-reduced-motion: reduce)").matches;
@@ -99,12 +111,14 @@ class Tables {
     this.mine = mine;
     this.cells = new Map(); // "name/i/j" to its td
     this.written = new Map(); // a td to what stands in it
+    this.sample = 0;
+    this.isBlank = /** @type {(name: string, i: number, j: number) => boolean} */ (() => false);
   }
 
   draw(array) {
     const said = `${spokenName(array)}, ${array.shape.join(say.by) || say.aNumber}`;
     const table = element("table", { role: "grid", "aria-label": said });
-    for (const i of range(array.rows)) {
+    for (const i of range(this.isWindow(array) ? 1 : array.rows)) {
       const line = element("tr", { role: "row" });
       for (const j of range(array.cols)) {
         const tabindex = i === 0 && j === 0 ? 0 : -1;
@@ -124,17 +138,26 @@ class Tables {
   fill(array, _, computed) {
     const values = this.model.values[array.name];
     const before = this.model.baseline[array.name];
-    const largest = Math.max(...values.flat().map(Math.abs)) || 1;
-    for (const i of range(array.rows)) {
+    const largest = largestOf(values);
+    for (const i of this.isWindow(array) ? [this.sample] : range(array.rows)) {
       for (const j of range(array.cols)) {
         const x = this.mine.value(array.name, i, j) ?? values[i][j];
-        const tinted = computed && array.name !== "target";
-        this.write(this.cell(array.name, i, j), array, i, j, {
-          text: computed ? cellText(x) : "",
+        const cell = this.cell(array.name, i, j);
+        const blank = computed && this.isBlank(array.name, i, j);
+        const wrong = computed && this.mine.isWrong(array.name, i, j);
+        const was = before[i]?.[j] ?? NaN;
+        const last = this.written.get(cell);
+        if (
+          last && last.x === x && last.was === was && last.largest === largest && last.computed === computed &&
+          last.blank === blank && last.wrong === wrong && last.row === i
+        ) continue;
+        const tinted = computed && !blank && array.name !== "target";
+        this.write(cell, array, i, j, {
+          x, was, largest, computed, blank, wrong, row: i,
+          text: blank ? "?" : computed ? cellText(x) : "",
           sign: !tinted || x === 0 ? "" : x > 0 ? "positive" : "negative",
           share: tinted && Number.isFinite(x) ? (Math.abs(x) / largest).toFixed(2) : "0",
-          moved: computed && Math.abs(values[i][j] - before[i][j]) > 1e-9 * Math.max(1, Math.abs(x)),
-          wrong: computed && this.mine.isWrong(array.name, i, j),
+          moved: computed && !blank && Math.abs(values[i][j] - was) > 1e-9 * Math.max(1, Math.abs(x)),
         });
       }
     }
@@ -143,28 +166,34 @@ class Tables {
   // Only what is another than last time: what is written costs the browser much more than what is computed.
   write(cell, array, i, j, now) {
     const last = this.written.get(cell) ?? {};
-    if (now.text !== last.text || now.wrong !== last.wrong) {
+    if (now.row !== last.row) cell.dataset.row = i;
+    if (now.row !== last.row || now.text !== last.text || now.wrong !== last.wrong) {
       cell.textContent = now.text;
       const said = (now.text || say.notYet) + (now.wrong ? say.whichIsWrong : "");
       cell.setAttribute("aria-label", `${spokenEntry(array, i, j)}: ${said}`);
     }
     if (now.sign !== last.sign) cell.dataset.sign = now.sign;
     if (now.share !== last.share) cell.style.setProperty("--share", now.share);
-    for (const mark of ["moved", "wrong"]) {
+    for (const mark of ["moved", "wrong", "blank"]) {
       if (now[mark] !== last[mark]) cell.classList.toggle(mark, now[mark]);
     }
     this.written.set(cell, now);
   }
 
+  // Whether of this array one sample's row is shown, and the others are not.
+  isWindow(array) {
+    return this.model.windowed && array.batch;
+  }
+
   cell(name, i, j) {
-    return this.cells.get(`${name}/${i}/${j}`);
+    if (!this.isWindow(this.model.arrays.get(name))) return this.cells.get(`${name}/${i}/${j}`);
+    return i === this.sample ? this.cells.get(`${name}/0/${j}`) : undefined;
   }
 
   mark(asked, sources, dependents) {
+    for (const [cell, mark] of this.marked ?? []) cell.classList.remove(mark);
     const marks = [["asked", asked ? [asked] : []], ["source", sources], ["dependent", dependents]];
-    for (const [mark, cells] of marks) {
-      for (const marked of this.cells.values()) marked.classList.remove(mark);
-      for (const cell of cells) this.cell(...cell).classList.add(mark);
-    }
+    this.marked = marks.flatMap(([mark, cells]) => cells.map((cell) => [this.cell(...cell), mark])).filter(([cell]) => cell);
+    for (const [cell, mark] of this.marked) cell.classList.add(mark);
   }
 }

@@ -51,6 +51,7 @@ const TEXTS_EN = {
   linearColumn: (k) => `Linear ${k}`,
   activationColumn: (type, k) => `${type} ${k}`,
   single: "number",
+  oneOfMany: (cols) => `one sample × ${cols}`,
   notYet: "not computed yet",
   aNumber: "a number",
   by: " by ",
@@ -124,6 +125,7 @@ const TEXTS_EN = {
   letGo: "Let go (Escape)",
   computedBy: (step) => `Step ${step} computes it: go there`,
   madeFrom: (n) => (n === 1 ? "made from 1 number" : `made from ${n} numbers`),
+  andMore: (n) => `and ${n} more`,
   isGiven: "given",
   goesInto: (n) => (n === 0 ? "goes into none" : n === 1 ? "goes into 1 number" : `goes into ${n} numbers`),
   aClass: (last) => `a class, 0 to ${last}`,
@@ -134,6 +136,7 @@ const TEXTS_EN = {
   allFollows: (wanted) => `${wanted}; all that depends on it follows`,
 
   // a gradient beside what others say of it
+  torchOnlyParameters: "Of so many points torch was asked for the gradients of the parameters only.",
   torchNotInstalled: "torch was not installed where this was recorded.",
   torchBeforeChange: "You changed a number: torch, which was asked when this was recorded, has no say here.",
   torchOnlyFirst: "torch was asked at training step 0 only; from there on the numerical derivative is this page’s own.",
@@ -190,6 +193,55 @@ const TEXTS_EN = {
   grown: "The loss is more than twice what it was at first: the learning rate is too large.",
   mostSteps: (most) => `After ${number_en(most)} steps the page stops.`,
 
+  // the plane
+  thePlane: "The plane: what the network makes of every point",
+  planeSaid: "The plane of the two inputs, in the colours of the classes as the network tells them, with the points",
+  unitSaid: "What a hidden unit makes of the plane",
+  spaceSaid: "The plane of two hidden units, with the points in it",
+  spaceOf: "The plane of",
+  pointsRight: (right, all) => `${right} of ${all} points are in the colour of their class.`,
+  clickAdds: "A click on a point has its sample in the tables; a click elsewhere adds a point",
+  ofClass: "of class",
+  addHere: "Add one at the shown sample",
+
+  // the health of the layers
+  theHealth: "The health of training, layer by layer",
+  layer: "layer",
+  healthAxis: (low, high) => `1e${low} to 1e${high}`.replaceAll("-", "−"),
+  rmsOfGradient: "gradient, RMS",
+  updateOverWeight: "update / weight",
+  deadUnits: "dead units",
+  saturated: "saturated",
+  outOf: (few, all) => `${few} of ${all}`,
+  another: "Another network on this batch:",
+  hiddenLayers: "hidden layers",
+  activationChoice: "activation",
+  initialValues: "initial values",
+  asRecorded: "as recorded",
+  initializers: { xavier: "Xavier", kaiming: "Kaiming (He)", small: "normal, 0.01", large: "normal, 1", zeros: "zeros" },
+  torchNotHere: "This network was made by the page: torch was not asked.",
+
+  // predict
+  predict: "Predict before you see",
+  worksheet: "Print as a worksheet, answers on a second sheet",
+  predicting: (open, all) => `Some numbers are blank (?): point at one, and type what it will be. ${all - open} of ${all} so far.`,
+  showIt: "Show it",
+  checkIt: "Check",
+  typeANumber: "Type a number, to three digits.",
+  notThatNumber: "Not that number. Put the numbers above into the formula.",
+  answers: "Answers",
+  slips: {
+    biasMissing: "The bias is missing.",
+    activationMissing: "That is the number before the activation.",
+    notNormalized: "Divide by the sum over all classes, so that the probabilities sum to 1.",
+    summedNotMean: "That is the sum: the loss is the mean.",
+    minusMissing: "The sign: it is minus the logarithm.",
+    decimalLogarithm: "That is the logarithm to the base 10: the natural one is meant.",
+    rateMissing: "The gradient is to be multiplied by the learning rate.",
+    uphill: "That goes uphill: the step is against the gradient.",
+    signMissed: "The size is right, the sign is not.",
+  },
+
   // find the mistake
   findTheMistake: "Find the mistake",
   hideOne: "Hide one in the backward pass:",
@@ -210,14 +262,18 @@ const TEXTS_EN = {
   innocent: "No. The numbers of this step are right: compare them with the numerical derivatives.",
 
   // the short form
-  norm: (norm) => `norm ${norm}`,
+  rms: (x) => `RMS ${x}`,
+  labels: (count) => `${count} labels`,
+  labelCounts: (counts) => `How often each label occurs: ${counts}`,
+  digits: "The first digits, and what the network takes them for before this step",
+  digitSaid: (label, prediction, probability) => `label ${label}, taken for ${prediction} (${probability})`,
   weightImages: "Weights",
   gradientImages: "Gradient by the weights",
   imagesOf: (what, units, total) =>
     `${what} of the first layer, an image a unit${total > units ? `; the first ${units} of ${total}` : ""}`,
   hintShort: "Hover, tap or focus any histogram to ask where its numbers come from.",
   oneNumber: (x) => `one number: ${x}`,
-  summary: (size, low, high, mean, norm, zeros) =>
-    `${size} numbers from ${low} to ${high}, mean ${mean}, norm ${norm}, ${zeros} % of them 0`,
+  summary: (size, low, high, mean, rootMeanSquare, zeros) =>
+    `${size} numbers from ${low} to ${high}, mean ${mean}, root mean square ${rootMeanSquare}, ${zeros} % of them 0`,
   computedByStep: (step) => `Step ${step} computes it.`,
 };

@@ -9,8 +9,9 @@ class Training {
   constructor(model) {
     this.model = model;
     // What one step needs: neither the gradient by the data nor the loss once more.
-    this.needed = model.makers().filter(({ name }) => name !== "input.grad" && name !== "loss.after");
-    this.parameters = [...model.arrays.values()].filter((array) => array.after).map((array) => array.of);
+    this.rest = model.makers().filter(({ name }) => name === "input.grad" || name === "loss.after");
+    this.needed = model.makers().filter((array) => !this.rest.includes(array));
+    this.parameters = [...model.arrays.values()].filter((array) => array.after && array.of).map((array) => array.of);
     this.renewed = [...this.parameters.map((name) => [name, `${name}.after`]), ...model.kept];
     this.restart();
   }
@@ -30,7 +31,16 @@ class Training {
     const { model } = this;
     const editable = [...model.arrays.values()].filter((array) => array.editable).map(({ name }) => name);
     const names = [...editable, ...model.kept.map(([name]) => name)];
-    return { lr: model.lr, values: names.map((name) => [name, model.values[name].map((line) => [...line])]) };
+    const values = names.map((name) => [name, this.copied(name)]);
+    this.copies = new Map(values);
+    return { lr: model.lr, values };
+  }
+
+  // A copy of an array, or the last one that was made, if it has not changed: points rarely do.
+  copied(name) {
+    const [now, last] = [this.model.values[name], this.copies?.get(name)];
+    const same = last?.length === now.length && now.every((line, i) => line.every((x, j) => x === last[i][j]));
+    return same ? last : now.map((line) => [...line]);
   }
 
   // The parameters after the step become those before the next one; where a change was made, it is made again.
@@ -48,6 +58,7 @@ class Training {
   take({ lr, values }) {
     this.model.lr = lr;
     for (const [name, lines] of values) this.model.values[name] = lines.map((line) => [...line]);
+    this.model.setSamples(this.model.values.input.length);
   }
 
   // Go back to what was kept last before `target`; numbers that were recorded come back to the last bit.
@@ -69,8 +80,8 @@ class Training {
   // All numbers of the step at which training stands; a change is one from these.
   settle() {
     const { model } = this;
-    if (this.at) model.compute();
-    model.baseline = this.at === 0 && !model.wrong ? model.recorded : structuredClone(model.values);
+    if (this.at) model.compute(model.values, this.rest);
+    model.baseline = this.at === 0 && !model.wrong ? model.recorded : { ...model.values, ...Object.fromEntries(this.given().values) };
   }
 
   // A change of what is given: the steps before it stay, those after it are forgotten.

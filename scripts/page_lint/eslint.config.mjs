@@ -1,0 +1,35 @@
+// The page's scripts share one scope, in the order of page.html: TypeScript knows what each of them defines, ESLint looks
+// at each for itself.
+export default [
+  {
+    files: ["**/*.js"],
+    languageOptions: { ecmaVersion: 2023, sourceType: "script" },
+    linterOptions: { reportUnusedDisableDirectives: "error" },
+    rules: {
+      "array-callback-return": "error",
+      "consistent-return": "error",
+      "default-case": "error",
+      eqeqeq: "error",
+      "max-lines": ["error", 400],
+      "no-constant-condition": "error",
+      "no-dupe-keys": "error",
+      "no-else-return": "error",
+      "no-eval": "error",
+      "no-fallthrough": "error",
+      "no-implied-eval": "error",
+      "no-param-reassign": "error",
+      "no-self-compare": "error",
+      "no-shadow": "error",
+      "no-unreachable": "error",
+      "no-unused-expressions": "error",
+      "no-unused-vars": ["error", { vars: "local", argsIgnorePattern: "^_" }],
+      "no-use-before-define": ["error", { functions: false, classes: false, variables: false }],
+      "no-var": "error",
+      "object-shorthand": "error",
+      "prefer-const": "error",
+      "prefer-template": "error",
+      radix: "error",
+      strict: ["error", "global"],
+    },
+  },
+];
