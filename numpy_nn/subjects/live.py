@@ -33,15 +33,16 @@ class LiveSubject(ClaimingSubject):
         if not live:
             raise ValueError("arrays: expected at least one array by name")
         self._live = {name: _place(name, value) for name, value in live.items()}
-        self._before = Snapshot(run, grads, [value[0] for value in live.values() if isinstance(value, tuple)])
+        before = Snapshot(run, grads, [value[0] for value in live.values() if isinstance(value, tuple)])
         self._first = {name: np.array(place.read()) for name, place in self._live.items()}
         arrays = {name: values.astype(np.float64) for name, values in self._first.items()}
         super().__init__(label or getattr(run, "__name__", type(run).__name__), [run, grads], arrays, generators)
+        self.restored_in_the_end(before)
         self._run_code, self._grads = run, grads
 
     def close(self) -> None:
         """Put back what the arrays held, and what else the code keeps."""
-        self._before.restore()
+        super().close()
         for name, place in self._live.items():
             place.write(self._first[name])
 

@@ -20,7 +20,7 @@ from numpy_nn.subjects.code import CodeSubject
 from numpy_nn.subjects.costs import LossOfOutput, cost_beside, usual_costs
 from numpy_nn.subjects.dressing import Chain, flat_layers, in_training, value_first, with_context
 from numpy_nn.subjects.names import method, positional
-from numpy_nn.subjects.state import in_float64
+from numpy_nn.subjects.owners import are_of_another, made_ours, owned, to_be_restored
 from numpy_nn.subjects.subject import Subject, SubjectError
 
 
@@ -31,11 +31,23 @@ def as_subject(target: Any, inputs: Sequence[Any], targets: Any, hints: Hints) -
     """
     if isinstance(targets, np.ndarray) and targets.dtype == np.float32:
         targets = targets.astype(np.float64)
+    before = to_be_restored(target)
+    try:
+        subject = _recognised(target, inputs, targets, hints)
+    except BaseException:
+        if before is not None:
+            before.restore()
+        raise
+    subject.restored_in_the_end(before)
+    return subject
+
+
+def _recognised(target: Any, inputs: Sequence[Any], targets: Any, hints: Hints) -> Subject:
     if isinstance(target, (tuple, list)):
         if target and all(isinstance(layer, Layer) for layer in flat_layers(target)):
-            return _of_object(in_float64(Sequential(*flat_layers(target))), inputs, targets, hints)
+            return _of_object(made_ours(Sequential(*flat_layers(target))), inputs, targets, hints)
         if target and all(map(_is_layer, flat_layers(target))):
-            return _of_object(in_float64(Chain(target)), inputs, targets, hints)
+            return _of_object(made_ours(Chain(target)), inputs, targets, hints)
         if len(target) != 2 or not all(map(callable, target)):
             raise TypeError(f"target: expected a pair of functions (f, vjp), got {target!r}")
         f, vjp = target
@@ -44,7 +56,7 @@ def as_subject(target: Any, inputs: Sequence[Any], targets: Any, hints: Hints) -
         raise TypeError(f"target: expected an object of {target.__name__}, got the class; call it: {target.__name__}()")
     if _is_function(target):
         return _of_functions(target, None, inputs, targets, hints)
-    return _of_object(in_float64(target), inputs, targets, hints)
+    return _of_object(made_ours(target), inputs, targets, hints)
 
 
 def _is_layer(thing: Any) -> bool:
@@ -66,11 +78,15 @@ def names_of_passes(target: Any) -> bool:
 
 def _of_functions(f: Any, vjp: Any, inputs: Sequence[Any], targets: Any, hints: Hints) -> Subject:
     label = getattr(f, "__name__", type(f).__name__)
+    f, vjp, owner, entirely = owned(f, vjp)
     f = in_training(with_context(f if vjp is not None else value_first(f)))
     if targets is not None and vjp is not None and (hints.cost is not None or not _takes(f, len(inputs) + 1)):
-        return _with_unsaid_cost(label, f, vjp, inputs, targets, None, hints)
+        return _with_unsaid_cost(label, f, vjp, inputs, targets, owner, hints)
     given = named_arguments(f, inputs, targets)
-    return chosen(Code(label, f, vjp, given, hints, None if targets is None else list(given)[-1]))
+    subject = chosen(Code(label, f, vjp, given, hints, None if targets is None else list(given)[-1], owner))
+    if not entirely:
+        subject.take_for_granted()
+    return subject
 
 
 def named_arguments(function: Callable[..., Any], inputs: Sequence[Any], targets: Any) -> dict[str, Any]:
@@ -105,6 +121,8 @@ def _of_object(target: Any, inputs: Sequence[Any], targets: Any, hints: Hints) -
         code = Code(label, target.forward, target.backward, {"input": inputs[0]}, hints, owner=target)
         return made(code, Convention(("input",)))
     forward, backward = names.passes(target)
+    if forward is not None and backward is not None and are_of_another(target, forward, backward):
+        return _of_functions(forward, backward, inputs, targets, hints)
     forward = in_training(with_context(forward))
     if targets is not None:
         loss = _of_loss_object(label, target, forward, inputs, targets, hints)
