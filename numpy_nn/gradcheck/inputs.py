@@ -1,9 +1,13 @@
-"""Random arrays from words on the command line: ``5x4``, ``w=4x3``, ``ids=6:int10``, ``p=5x3:probabilities``."""
+"""Inputs from words on the command line: ``5x4``, ``w=4x3``, ``ids=6:int10``, ``p=5x3:probabilities``.
+
+And ``parameters=initialize(2,4,1)``, what a function of the user's own file returns.
+"""
 
 from __future__ import annotations
 
+import ast
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,11 +16,22 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Drawn:
-    """An array to draw: its name, if it has one, its shape, and of what kind its entries are."""
+    """An array to draw: its name, if it has one, its shape, and of what kind its entries are; or a ``call`` to make."""
 
     name: str
     shape: tuple[int, ...]
     kind: str
+    call: str = ""
+
+    def made(self, module: Mapping[str, Any]) -> Any:
+        """What the call gives with this module's function. ValueError where there is none, or its words are no numbers."""
+        call = ast.parse(self.call, mode="eval").body
+        assert isinstance(call, ast.Call)
+        function = module.get(ast.unparse(call.func))
+        if not callable(function):
+            raise ValueError(f"--input {self.call}: there is no function {ast.unparse(call.func)} in the file")
+        positional = [ast.literal_eval(argument) for argument in call.args]
+        return function(*positional, **{word.arg: ast.literal_eval(word.value) for word in call.keywords if word.arg})
 
     def draw(self, rng: np.random.Generator, scale: float = 1.0) -> Any:
         """The array."""
@@ -56,6 +71,8 @@ KINDS: dict[str, tuple[str, Draw]] = {
 
 def drawn(text: str) -> Drawn:
     """The array that a word asks for. ValueError, with the forms there are, if it asks for none."""
+    if call := re.fullmatch(r"(?:([A-Za-z_]\w*)=)?([A-Za-z_]\w*\(.*\))", text.strip()):
+        return Drawn(call[1] or "", (), "normal", _checked_call(call[2], text))
     match = re.fullmatch(r"(?:([A-Za-z_]\w*)=)?(\d+(?:x\d+)*),?(?::(\w+))?", text.strip())
     kind = (match[3] or "normal") if match else ""
     shape = tuple(int(part) for part in match[2].split("x")) if match else ()
@@ -66,3 +83,16 @@ def drawn(text: str) -> Drawn:
             f"expected a shape such as 5x4, w=4x3, ids=6:int10 or p=5x3:probabilities ({kinds}), got {text!r}"
         )
     return Drawn(match[1] or "", shape, kind)
+
+
+def _checked_call(call: str, text: str) -> str:
+    """The call, if it is one of a function by its name with numbers, words in quotes, lists and tuples of them."""
+    try:
+        parsed = ast.parse(call, mode="eval").body
+        if not isinstance(parsed, ast.Call) or not isinstance(parsed.func, ast.Name):
+            raise ValueError
+        for value in (*parsed.args, *(word.value for word in parsed.keywords)):
+            ast.literal_eval(value)
+    except (SyntaxError, ValueError):
+        raise ValueError(f"expected a call such as parameters=initialize(2,4,1), got {text!r}") from None
+    return call

@@ -46,14 +46,18 @@ _RATES = words("lr learning_rate learningrate learn_rate learnrate l_rate lrate 
 FORWARDS = words(
     "forward forward_pass fprop feedforward feed_forward forward_propagation forward_prop forward_propagate "
     "forwards forward_step propagate apply predict fp fwd ff activate call function fn f compute calculate calc value "
-    "__call__"
+    "__call__ evaluate output outputs compute_output func"
 )
 BACKWARDS = words(
     "backward backward_pass bprop backprop back_prop backpropagation backward_propagation back_propagation "
     "backpropagate back_propagate backward_prop backward_propagate backwards backward_step backward_propagate_error "
     "back_propagate_error back bp bwd bptt grad gradient derivative vjp prime df f_prime deriv compute_grad "
-    "compute_gradient compute_gradients calc_grad calculate_gradient"
+    "compute_gradient compute_gradients calc_grad calculate_gradient gradients grads"
 )
+# What a name may begin with beside one of these words: get_output, compute_loss.
+_VERBS = re.compile("^(get|compute|calculate|calc|do|run)(?=.)")
+# What a function and its derivative may differ by.
+_DERIVATIVES = words("derivative deriv prime gradient grad backward")
 # By which of these words the names of two passes may differ.
 OPPOSITE = (("forward", "backward"), ("forward", "backprop"), ("fwd", "bwd"), ("fprop", "bprop"), ("feed", "back"))
 LOSSES = words(
@@ -63,7 +67,7 @@ LOSSES = words(
 LOSS_GRADIENTS = BACKWARDS + words(
     "gradient gradients grad grads compute_gradients compute_gradient compute_grads gradient_function "
     "cost_function_prime costfunctionprime loss_gradient loss_grad d_loss dloss loss_prime cost_prime "
-    "cost_derivative backprop backward backward_pass bprop backpropagation delta derivative prime acc_grad "
+    "cost_derivative error_prime error_derivative error_grad error_gradient backprop backward backward_pass bprop backpropagation delta derivative prime acc_grad "
     "input_grad input_gradient grad_input gradient_input"
 )
 # What has to be called between two steps where gradients are added up, or inputs kept.
@@ -201,13 +205,18 @@ def method(thing: Any, names: Sequence[str]) -> Callable[..., Any] | None:
     for name in map(_squeezed, names):
         if name in public and callable(found := getattr(thing, public[name], None)):
             return found
+    public = {_VERBS.sub("", short): name for short, name in public.items() if _VERBS.match(short)}
+    for name in map(_squeezed, names):
+        if name in public and callable(found := getattr(thing, public[name], None)):
+            return found
     return None
 
 
 def passes(thing: Any) -> tuple[Callable[..., Any] | None, Callable[..., Any] | None]:
     """The forward and the backward pass of an object, by the usual names, else by two names that differ in that word.
 
-    So ``model_forward`` goes with ``model_backward``; of several such pairs the one with the shortest name is meant.
+    So ``model_forward`` goes with ``model_backward``; of several such pairs the one with the shortest name is meant. Or
+    by the only two that are called as a function and its derivative, as ``activation`` and ``activation_prime``.
     """
     found = method(thing, FORWARDS), method(thing, BACKWARDS)
     if None not in found:
@@ -220,6 +229,10 @@ def passes(thing: Any) -> tuple[Callable[..., Any] | None, Callable[..., Any] | 
                 pair = getattr(thing, public[name], None), getattr(thing, public[partner], None)
                 if all(map(callable, pair)):
                     return pair
+    derived = [(name, name + ending) for name in public for ending in _DERIVATIVES if name + ending in public]
+    if len(derived) == 1 and found[0] is None:
+        pair = getattr(thing, public[derived[0][0]], None), getattr(thing, public[derived[0][1]], None)
+        return pair if all(map(callable, pair)) else found
     return found
 
 

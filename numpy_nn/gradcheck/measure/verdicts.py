@@ -140,7 +140,7 @@ def _judge(evidence: Evidence, slopes: Slopes) -> Status:
             if evidence.in_float32:
                 lost &= ~(near & (error > slopes.bound + SAFETY * of_formula))
         status[off & near] = NEARLY
-        if evidence.at_point_given and _is_saturated(evidence, slopes):
+        if _is_saturated(evidence, slopes):
             status[off] = UNRESOLVED
             evidence.reason = Reason.FLAT
         status[off & lost] = LOST
@@ -159,13 +159,16 @@ def _judge(evidence: Evidence, slopes: Slopes) -> Status:
 
 
 def _is_saturated(evidence: Evidence, slopes: Slopes) -> bool:
-    """Whether the output, computed in float32, does not move at all, and would by rounding's share if it were exact."""
+    """Whether the output, computed in float32, does not move at all, and would by rounding's share if it were exact.
+
+    Of numbers of size 1 at least: the logarithm of a probability that is rounded to 1 is 0.
+    """
     gradient = evidence.gradient
     assert gradient is not None
     known = slopes.value[np.isfinite(slopes.value)]
     if np.any(known) or not evidence.in_float32 or not equal(evidence.output, evidence.output.astype(np.float32)):
         return False
-    return float(np.abs(gradient).max()) <= OPERATIONS * UNIT_OF_FLOAT32 * evidence.working_size
+    return float(np.abs(gradient).max()) <= OPERATIONS * UNIT_OF_FLOAT32 * max(evidence.working_size, 1.0)
 
 
 def _confirm(evidence: Evidence, status: Status) -> None:
