@@ -1,6 +1,7 @@
 """Inputs from words on the command line: ``5x4``, ``w=4x3``, ``ids=6:int10``, ``p=5x3:probabilities``.
 
-And ``parameters=initialize(2,4,1)``, what a function of the user's own file returns.
+And ``parameters=initialize(2,4,1)``, what a function of the user's own file returns; and values as Python has them,
+``dropout=0.5``, ``mode='max'``, ``options={'stride': 1}``.
 """
 
 from __future__ import annotations
@@ -16,20 +17,21 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Drawn:
-    """An array to draw: its name, if it has one, its shape, and of what kind its entries are; or a ``call`` to make."""
+    """An array to draw: its name, if it has one, its shape, and of what kind its entries are; or ``code`` that makes one."""
 
     name: str
     shape: tuple[int, ...]
     kind: str
-    call: str = ""
+    code: str = ""
 
     def made(self, module: Mapping[str, Any]) -> Any:
-        """What the call gives with this module's function. ValueError where there is none, or its words are no numbers."""
-        call = ast.parse(self.call, mode="eval").body
-        assert isinstance(call, ast.Call)
+        """What the code is: a value, or a call of this module's function. ValueError where there is no such function."""
+        call = ast.parse(self.code, mode="eval").body
+        if not isinstance(call, ast.Call):
+            return ast.literal_eval(call)
         function = module.get(ast.unparse(call.func))
         if not callable(function):
-            raise ValueError(f"--input {self.call}: there is no function {ast.unparse(call.func)} in the file")
+            raise ValueError(f"--input {self.code}: there is no function {ast.unparse(call.func)} in the file")
         positional = [ast.literal_eval(argument) for argument in call.args]
         return function(*positional, **{word.arg: ast.literal_eval(word.value) for word in call.keywords if word.arg})
 
@@ -71,8 +73,8 @@ KINDS: dict[str, tuple[str, Draw]] = {
 
 def drawn(text: str) -> Drawn:
     """The array that a word asks for. ValueError, with the forms there are, if it asks for none."""
-    if call := re.fullmatch(r"(?:([A-Za-z_]\w*)=)?([A-Za-z_]\w*\(.*\))", text.strip()):
-        return Drawn(call[1] or "", (), "normal", _checked_call(call[2], text))
+    if (own := re.fullmatch(r"(?:([A-Za-z_]\w*)=)?(.+)", text.strip())) and _is_code(own[2]):
+        return Drawn(own[1] or "", (), "normal", own[2])
     match = re.fullmatch(r"(?:([A-Za-z_]\w*)=)?(\d+(?:x\d+)*),?(?::(\w+))?", text.strip())
     kind = (match[3] or "normal") if match else ""
     shape = tuple(int(part) for part in match[2].split("x")) if match else ()
@@ -80,19 +82,22 @@ def drawn(text: str) -> Drawn:
     if match is None or min(shape, default=0) < 1 or not known:
         kinds = ", ".join([*KINDS, "int10"])
         raise ValueError(
-            f"expected a shape such as 5x4, w=4x3, ids=6:int10 or p=5x3:probabilities ({kinds}), got {text!r}"
+            f"expected a shape such as 5x4, w=4x3, ids=6:int10 or p=5x3:probabilities ({kinds}), a value such as rate=0.5, or "
+            f"a call such as parameters=initialize(2,4,1), got {text!r}"
         )
     return Drawn(match[1] or "", shape, kind)
 
 
-def _checked_call(call: str, text: str) -> str:
-    """The call, if it is one of a function by its name with numbers, words in quotes, lists and tuples of them."""
+def _is_code(text: str) -> bool:
+    """Whether it is a value that is no shape, or a call of a function by its name with values."""
+    if re.fullmatch(r"\d+(x\d+)*,?(:\w+)?", text):
+        return False
     try:
-        parsed = ast.parse(call, mode="eval").body
-        if not isinstance(parsed, ast.Call) or not isinstance(parsed.func, ast.Name):
-            raise ValueError
-        for value in (*parsed.args, *(word.value for word in parsed.keywords)):
+        parsed = ast.parse(text, mode="eval").body
+        call = isinstance(parsed, ast.Call) and isinstance(parsed.func, ast.Name)
+        values = (*parsed.args, *(word.value for word in parsed.keywords)) if isinstance(parsed, ast.Call) else (parsed,)
+        for value in values:
             ast.literal_eval(value)
     except (SyntaxError, ValueError):
-        raise ValueError(f"expected a call such as parameters=initialize(2,4,1), got {text!r}") from None
-    return call
+        return False
+    return call or not isinstance(parsed, ast.Call)

@@ -70,6 +70,11 @@ LOSS_GRADIENTS = BACKWARDS + words(
     "cost_derivative error_prime error_derivative error_grad error_gradient backprop backward backward_pass bprop backpropagation delta derivative prime acc_grad "
     "input_grad input_gradient grad_input gradient_input"
 )
+# By which argument a function is told to give its derivative.
+DERIVATIVE_FLAGS = words(
+    "derivative deriv derive der prime grad gradient diff differentiate is_derivative return_derivative get_derivative "
+    "backward backprop d"
+)
 # What has to be called between two steps where gradients are added up, or inputs kept.
 RESETS = words(
     "zero_grad zero_grads zero_gradient zero_gradients flush_gradients reset_gradients reset_grads reset_grad "
@@ -89,6 +94,8 @@ SETTINGS = {
     **dict.fromkeys(("save_cache", "keep_cache", "store_cache", "save_for_backward"), True),
     "mode": "train",
 }
+# What is False in an object that is not in training.
+TRAINING_FLAGS = words("training train is_training train_flg is_train train_mode training_mode istraining in_training")
 # Where a forward pass that returns nothing leaves its output, and a backward pass the gradient of its input.
 OUTPUTS = words("output out outputs y a activation result top z h")
 INPUT_GRADIENTS = words(
@@ -187,13 +194,35 @@ def is_gradient_of(name: Any, of: Any) -> float:
 def positional(function: Callable[..., Any]) -> tuple[list[str], list[str]] | None:
     """The names of the positional arguments without and with a default; None if it does not tell, or takes any."""
     try:
-        parameters = inspect.signature(function).parameters.values()
+        parameters = signature(function).parameters.values()
     except (TypeError, ValueError):
         return None
     if any(p.kind is p.VAR_POSITIONAL for p in parameters):
         return None
     own = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
     return [p.name for p in own if p.default is p.empty], [p.name for p in own if p.default is not p.empty]
+
+
+def unwrapped(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Of a decorator's ``wrapper(*args, **kwargs)`` the one function that it holds; any other as it is."""
+    bare = getattr(function, "__func__", function)
+    if not inspect.isfunction(bare) or hasattr(bare, "__wrapped__"):
+        return bare
+    kinds = [p.kind for p in inspect.signature(bare).parameters.values()]
+    if kinds != [inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD]:
+        return bare
+    held = inspect.getclosurevars(bare).nonlocals.values()
+    wrapped = [value for value in held if inspect.isfunction(value) and value is not bare]
+    return wrapped[0] if len(wrapped) == 1 else bare
+
+
+def signature(function: Callable[..., Any]) -> inspect.Signature:
+    """Its signature, of what a decorator has wrapped that of the function. TypeError or ValueError if there is none."""
+    bare = getattr(function, "__func__", function)
+    if (inner := unwrapped(function)) is bare:
+        return inspect.signature(function)
+    own = inspect.signature(inner)
+    return own.replace(parameters=list(own.parameters.values())[1:]) if bare is not function else own
 
 
 def method(thing: Any, names: Sequence[str]) -> Callable[..., Any] | None:

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from numpy_nn.layers import Layer
 from numpy_nn.subjects import names
 from numpy_nn.subjects.places import places
 from numpy_nn.subjects.state import GENERATORS, Snapshot, attributes, in_float64, reachable, referred_to, widen
@@ -72,6 +73,17 @@ def to_be_restored(target: Any) -> Snapshot | None:
     parts = target if isinstance(target, (tuple, list)) else (target,)
     functions = any(inspect.isroutine(part) or isinstance(part, partial) for part in parts)
     return Snapshot(target) if functions or any(map(_stays, parts)) else None
+
+
+def put_in_training(target: Any) -> bool:
+    """Set whatever says that an object, or one in it, is not in training; says whether there was anything."""
+    found = False
+    for thing in reachable(target):
+        for name, value in attributes(thing).items() if not isinstance(thing, Layer) else ():
+            if value is False and names.plain(name) in names.TRAINING_FLAGS:
+                setattr(thing, name, True)
+                found = True
+    return found
 
 
 def _stays(target: Any) -> bool:

@@ -18,9 +18,10 @@ from numpy_nn.subjects.calling import GRADS, Convention
 from numpy_nn.subjects.choosing import HOW, Code, Hints, chosen, made
 from numpy_nn.subjects.code import CodeSubject
 from numpy_nn.subjects.costs import LossOfOutput, cost_beside, usual_costs
-from numpy_nn.subjects.dressing import Chain, flat_layers, in_training, value_first, with_context
+from numpy_nn.subjects.dressing import Chain, flat_layers, in_training, value_first, with_context, with_derivative
 from numpy_nn.subjects.names import method, positional
-from numpy_nn.subjects.owners import are_of_another, made_ours, owned, to_be_restored
+from numpy_nn.subjects.owners import are_of_another, made_ours, owned, put_in_training, to_be_restored
+from numpy_nn.subjects.state import Snapshot
 from numpy_nn.subjects.subject import Subject, SubjectError
 
 
@@ -77,8 +78,10 @@ def names_of_passes(target: Any) -> bool:
 
 
 def _of_functions(f: Any, vjp: Any, inputs: Sequence[Any], targets: Any, hints: Hints) -> Subject:
-    label = getattr(f, "__name__", type(f).__name__)
+    label = getattr(names.unwrapped(f), "__name__", type(f).__name__)
     f, vjp, owner, entirely = owned(f, vjp)
+    if vjp is None and (both := with_derivative(f)) is not None:
+        f, vjp = both
     f = in_training(with_context(f if vjp is not None else value_first(f)))
     if targets is not None and vjp is not None and (hints.cost is not None or not _takes(f, len(inputs) + 1)):
         return _with_unsaid_cost(label, f, vjp, inputs, targets, owner, hints)
@@ -121,6 +124,8 @@ def _of_object(target: Any, inputs: Sequence[Any], targets: Any, hints: Hints) -
         code = Code(label, target.forward, target.backward, {"input": inputs[0]}, hints, owner=target)
         return made(code, Convention(("input",)))
     forward, backward = names.passes(target)
+    if forward is not None and backward is None and (both := with_derivative(forward)) is not None:
+        forward, backward = both
     if forward is not None and backward is not None and are_of_another(target, forward, backward):
         return _of_functions(forward, backward, inputs, targets, hints)
     forward = in_training(with_context(forward))
@@ -135,7 +140,57 @@ def _of_object(target: Any, inputs: Sequence[Any], targets: Any, hints: Hints) -
             )
         missing = "backward" if forward is not None else "forward"
         raise TypeError(f"target: expected forward and backward, got {label} without {missing}{HOW}")
-    return chosen(Code(label, forward, backward, named_arguments(forward, inputs, None), hints, owner=target))
+    return _called_as_it_runs(label, target, forward, backward, inputs, hints)
+
+
+def _called_as_it_runs(
+    label: str, target: Any, forward: Callable[..., Any], backward: Any, inputs: Sequence[Any], hints: Hints
+) -> CodeSubject:
+    """By its forward pass; or, if backward cannot do without what only ``__call__`` keeps, by that.
+
+    Where its gradients are those of training, and it is not in training, it is put there.
+    """
+
+    def called_by(function: Callable[..., Any]) -> CodeSubject:
+        return chosen(Code(label, function, backward, named_arguments(function, inputs, None), hints, owner=target))
+
+    before = Snapshot(target)
+    own_call = getattr(forward, "__name__", "") != "__call__" and "__call__" in dir(target)
+    try:
+        subject = called_by(forward)
+    except (SubjectError, TypeError, ValueError):
+        before.restore()
+        if not own_call:
+            raise
+        forward = in_training(target.__call__)
+        try:
+            subject = called_by(forward)
+        except (SubjectError, TypeError, ValueError):
+            before.restore()
+            subject = None
+        if subject is None:
+            raise
+    return _in_training_if_meant(subject, target, lambda: called_by(forward), before)
+
+
+def _in_training_if_meant(
+    subject: CodeSubject, target: Any, again: Callable[[], CodeSubject], before: Snapshot
+) -> CodeSubject:
+    if not subject.make_repeatable():
+        return subject
+    as_given = Snapshot(target)
+    try:
+        agrees = agreement(subject)
+        if agrees.agreeing < agrees.shaped and put_in_training(target):
+            in_training_mode = again()
+            there = agreement(in_training_mode)
+            if there.agreeing > agrees.agreeing:
+                in_training_mode.notes.append("the object is not in training, and the gradients are: it is put there")
+                return in_training_mode
+    except (SubjectError, TypeError, ValueError):
+        pass  # it stays as it was given
+    as_given.restore()
+    return subject
 
 
 def _predictor(target: Any, forward: Callable[..., Any] | None, number: int) -> Callable[..., Any] | None:

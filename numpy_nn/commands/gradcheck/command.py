@@ -108,7 +108,7 @@ def _of_torch(options: argparse.Namespace, inputs: tuple[Any, ...]) -> GradientR
 
 
 def _inputs(options: argparse.Namespace, rng: np.random.Generator) -> tuple[Any, ...]:
-    inputs = [None if one.call else one.draw(rng, options.scale) for one in options.input]
+    inputs = [None if one.code else one.draw(rng, options.scale) for one in options.input]
     if options.positive:
         inputs[0] = np.abs(inputs[0])
     return tuple(inputs)
@@ -131,13 +131,13 @@ def _targets(options: argparse.Namespace, rng: np.random.Generator) -> Any:
 
 
 def _made(options: argparse.Namespace, inputs: tuple[Any, ...], target: Any) -> tuple[Any, ...]:
-    """The inputs, with those that are calls of functions beside the target made by them."""
+    """The inputs, with those that are written as code made: values, and calls of functions beside the target."""
     first = target[0] if isinstance(target, tuple) else target
     module = inspect.getmodule(first if inspect.isroutine(first) else type(first))
     made = []
     for one, value in zip(options.input, inputs, strict=True):
         try:
-            made.append(one.made(vars(module) if module is not None else {}) if one.call else value)
+            made.append(one.made(vars(module) if module is not None else {}) if one.code else value)
         except ValueError as error:
             raise UsageError(str(error)) from None
     return tuple(made)
