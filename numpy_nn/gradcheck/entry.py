@@ -71,7 +71,9 @@ def _count_unchecked(subject: Subject, label: str, report: GradientReport) -> No
     if buffers := [name for name, kind, _ in subject.unchecked if kind == "buffer"]:
         report.notes.append(f"{label}not learned, and not checked: {', '.join(buffers)}")
     if granted := [name for name, kind, _ in subject.unchecked if kind == "granted"]:
-        report.notes.append(f"{label}used by the functions, and no gradient is claimed of {', '.join(granted)}: not checked")
+        report.notes.append(
+            f"{label}used by the functions, and no gradient is claimed of {', '.join(granted)}: not checked"
+        )
     if data := [name for name, kind, _ in subject.unchecked if kind == "data"]:
         report.notes.append(f"{label}no gradient is returned of {', '.join(data)}: taken for data, and not checked")
     if refused := [name for name, kind, _ in subject.unchecked if kind == "unclaimed"]:

@@ -17,7 +17,7 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Drawn:
-    """An array to draw: its name, if it has one, its shape, and of what kind its entries are; or ``code`` that makes one."""
+    """An array to draw: its name, if it has one, its shape, and the kind of its entries; or ``code`` that makes one."""
 
     name: str
     shape: tuple[int, ...]
@@ -25,7 +25,7 @@ class Drawn:
     code: str = ""
 
     def made(self, module: Mapping[str, Any]) -> Any:
-        """What the code is: a value, or a call of this module's function. ValueError where there is no such function."""
+        """What the code is: a value, or a call of this module's function. ValueError if it has none."""
         call = ast.parse(self.code, mode="eval").body
         if not isinstance(call, ast.Call):
             return ast.literal_eval(call)
@@ -82,8 +82,8 @@ def drawn(text: str) -> Drawn:
     if match is None or min(shape, default=0) < 1 or not known:
         kinds = ", ".join([*KINDS, "int10"])
         raise ValueError(
-            f"expected a shape such as 5x4, w=4x3, ids=6:int10 or p=5x3:probabilities ({kinds}), a value such as rate=0.5, or "
-            f"a call such as parameters=initialize(2,4,1), got {text!r}"
+            f"expected a shape such as 5x4, w=4x3, ids=6:int10 or p=5x3:probabilities ({kinds}), a value such as "
+            f"rate=0.5, or a call such as parameters=initialize(2,4,1), got {text!r}"
         )
     return Drawn(match[1] or "", shape, kind)
 
@@ -95,7 +95,9 @@ def _is_code(text: str) -> bool:
     try:
         parsed = ast.parse(text, mode="eval").body
         call = isinstance(parsed, ast.Call) and isinstance(parsed.func, ast.Name)
-        values = (*parsed.args, *(word.value for word in parsed.keywords)) if isinstance(parsed, ast.Call) else (parsed,)
+        values = (
+            (*parsed.args, *(word.value for word in parsed.keywords)) if isinstance(parsed, ast.Call) else (parsed,)
+        )
         for value in values:
             ast.literal_eval(value)
     except (SyntaxError, ValueError):

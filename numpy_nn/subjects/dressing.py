@@ -97,7 +97,7 @@ def in_training(forward: Any) -> Any:
 
 
 def with_derivative(function: Any) -> tuple[Any, Any] | None:
-    """Of a function that gives its derivative if it is told to, as ``f(x, derivative=True)``: both, as two functions."""
+    """Of a function that gives its derivative if told to, as ``f(x, derivative=True)``: both, as two functions."""
     spec = positional(function)
     flags = [] if spec is None else [name for name in spec[1] if names.plain(name) in names.DERIVATIVE_FLAGS]
     own = names.signature(function) if len(flags) == 1 else inspect.Signature()

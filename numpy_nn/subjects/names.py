@@ -67,7 +67,8 @@ LOSSES = words(
 LOSS_GRADIENTS = BACKWARDS + words(
     "gradient gradients grad grads compute_gradients compute_gradient compute_grads gradient_function "
     "cost_function_prime costfunctionprime loss_gradient loss_grad d_loss dloss loss_prime cost_prime "
-    "cost_derivative error_prime error_derivative error_grad error_gradient backprop backward backward_pass bprop backpropagation delta derivative prime acc_grad "
+    "cost_derivative error_prime error_derivative error_grad error_gradient backprop backward backward_pass bprop "
+    "backpropagation delta derivative prime acc_grad "
     "input_grad input_gradient grad_input gradient_input"
 )
 # By which argument a function is told to give its derivative.
@@ -80,6 +81,8 @@ RESETS = words(
     "zero_grad zero_grads zero_gradient zero_gradients flush_gradients reset_gradients reset_grads reset_grad "
     "clear_gradients clear_grads cleargrads clear_grad"
 )
+# What makes an object's parameters once it is told the shape of its input.
+BUILDS = words("build setup initialize init_params init_parameters init_weights initialize_parameters")
 # A step of training that an object makes by itself.
 UPDATES = words(
     "update step update_params update_parameters update_weights update_parameter apply_gradients apply_grads "

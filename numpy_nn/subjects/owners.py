@@ -79,8 +79,8 @@ def put_in_training(target: Any) -> bool:
     """Set whatever says that an object, or one in it, is not in training; says whether there was anything."""
     found = False
     for thing in reachable(target):
-        for name, value in attributes(thing).items() if not isinstance(thing, Layer) else ():
-            if value is False and names.plain(name) in names.TRAINING_FLAGS:
+        for name in dir(thing) if attributes(thing) and not isinstance(thing, Layer) else ():
+            if names.plain(name) in names.TRAINING_FLAGS and getattr(thing, name) is False:
                 setattr(thing, name, True)
                 found = True
     return found

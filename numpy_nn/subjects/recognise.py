@@ -24,6 +24,8 @@ from numpy_nn.subjects.owners import are_of_another, made_ours, owned, put_in_tr
 from numpy_nn.subjects.state import Snapshot
 from numpy_nn.subjects.subject import Subject, SubjectError
 
+_PUT_IN_TRAINING = "the object is not in training, and its gradients are those of training: it is put there"
+
 
 def as_subject(target: Any, inputs: Sequence[Any], targets: Any, hints: Hints) -> Subject:
     """The subject for a target with the arguments of its forward pass, and the targets if it is a loss.
@@ -154,28 +156,53 @@ def _called_as_it_runs(
     def called_by(function: Callable[..., Any]) -> CodeSubject:
         return chosen(Code(label, function, backward, named_arguments(function, inputs, None), hints, owner=target))
 
+    _build(target, forward, inputs)
     before = Snapshot(target)
-    own_call = getattr(forward, "__name__", "") != "__call__" and "__call__" in dir(target)
     try:
         subject = called_by(forward)
-    except (SubjectError, TypeError, ValueError):
+    except (SubjectError, TypeError, ValueError) as error:
         before.restore()
-        if not own_call:
-            raise
-        forward = in_training(target.__call__)
+        subject, forward = _called_otherwise(target, forward, called_by, error)
+    return _in_training_if_meant(subject, target, lambda: called_by(forward))
+
+
+def _called_otherwise(
+    target: Any, forward: Callable[..., Any], called_by: Callable[[Callable[..., Any]], CodeSubject], error: Exception
+) -> tuple[CodeSubject, Callable[..., Any]]:
+    """Put in training, or by its ``__call__``; the error where neither helps."""
+    before = Snapshot(target)
+    ways = [forward] if put_in_training(target) else []
+    if getattr(forward, "__name__", "") != "__call__" and "__call__" in dir(target):
+        ways.append(in_training(target.__call__))
+    for function in ways:
         try:
-            subject = called_by(forward)
+            subject = called_by(function)
         except (SubjectError, TypeError, ValueError):
-            before.restore()
-            subject = None
-        if subject is None:
-            raise
-    return _in_training_if_meant(subject, target, lambda: called_by(forward), before)
+            continue
+        if function is forward:
+            subject.notes.append(_PUT_IN_TRAINING)
+        return subject, function
+    before.restore()
+    raise error
 
 
-def _in_training_if_meant(
-    subject: CodeSubject, target: Any, again: Callable[[], CodeSubject], before: Snapshot
-) -> CodeSubject:
+def _build(target: Any, forward: Callable[..., Any], inputs: Sequence[Any]) -> None:
+    """Have an object whose forward pass fails before it has seen a shape make its parameters, if it has a method to."""
+    build = method(target, names.BUILDS)
+    if build is None or len(inputs) != 1 or len((positional(build) or ([], []))[0]) != 1:
+        return
+    before = Snapshot(target)
+    try:
+        forward(inputs[0].copy())
+    except Exception:
+        before.restore()
+        build(np.shape(inputs[0]))
+    else:
+        before.restore()
+
+
+def _in_training_if_meant(subject: CodeSubject, target: Any, again: Callable[[], CodeSubject]) -> CodeSubject:
+    """The subject, or one of the same object in training, where that agrees better."""
     if not subject.make_repeatable():
         return subject
     as_given = Snapshot(target)
@@ -185,7 +212,7 @@ def _in_training_if_meant(
             in_training_mode = again()
             there = agreement(in_training_mode)
             if there.agreeing > agrees.agreeing:
-                in_training_mode.notes.append("the object is not in training, and the gradients are: it is put there")
+                in_training_mode.notes.append(_PUT_IN_TRAINING)
                 return in_training_mode
     except (SubjectError, TypeError, ValueError):
         pass  # it stays as it was given
@@ -247,7 +274,7 @@ def _ways_to_a_loss(
     """What computes the loss, and its gradients: loss(x, y), forward(x, y) or loss(forward(x), y)."""
     for function in (value, forward):
         if function is not None and _takes(function, number + 1):
-            yield function, gradient
+            yield function if gradient is not None else value_first(function), gradient
     if value is not None and forward is not None and _takes(value, 2) and _takes(forward, number):
         chain = LossOfOutput(forward, value, gradient)
         yield chain.loss, gradient

@@ -102,10 +102,10 @@ def test_a_right_gradient_is_not_wrong_where_the_last_jumps_of_float32_are_near(
 
 def test_nor_where_the_loss_of_float32_is_0_and_stays_so():
     class Certain(Saturated):
-        def loss(self, x, y):
+        def loss(self, x, _):
             return -np.sum(np.log(self.predict(x)))
 
-        def gradient(self, x, y):
+        def gradient(self, x, _):
             dz = self.predict(x) - 1
             p = np.exp(-(x @ self.w + self.b)).astype(np.float32)  # 1 - p, with all its digits
             return {"w": x.astype(np.float32).T @ (dz - p), "b": (dz - p).sum(keepdims=True)}

@@ -75,7 +75,7 @@ def _report(options: argparse.Namespace) -> GradientReport:
         inputs = _in_order_of(target[0] if isinstance(target, tuple) else target, options.input, inputs)
     report = check_gradients(
         target,
-        inputs if len(inputs) > 1 or not isinstance(inputs[0], np.ndarray) else inputs[0],
+        inputs[0] if len(inputs) == 1 and _is_of_floats(inputs[0]) else inputs,
         targets,
         parameters=dict(options.parameter) if options.parameter else None,
         constants=options.constant,
@@ -84,6 +84,10 @@ def _report(options: argparse.Namespace) -> GradientReport:
     )
     report.notes += notes
     return report
+
+
+def _is_of_floats(value: Any) -> bool:
+    return isinstance(value, np.ndarray) and value.dtype.kind == "f"
 
 
 def _of_torch(options: argparse.Namespace, inputs: tuple[Any, ...]) -> GradientReport:
@@ -109,7 +113,7 @@ def _of_torch(options: argparse.Namespace, inputs: tuple[Any, ...]) -> GradientR
 
 def _inputs(options: argparse.Namespace, rng: np.random.Generator) -> tuple[Any, ...]:
     inputs = [None if one.code else one.draw(rng, options.scale) for one in options.input]
-    if options.positive:
+    if options.positive and isinstance(inputs[0], np.ndarray):
         inputs[0] = np.abs(inputs[0])
     return tuple(inputs)
 
