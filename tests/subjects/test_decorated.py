@@ -140,3 +140,8 @@ def test_a_loss_object_that_is_called_may_return_its_gradient_first():
             return (y_pred - y) / len(y), 0.5 * np.sum((y_pred - y) ** 2) / len(y)
 
     assert check_gradients(Loss(), X, np.ones((5, 4))).ok
+
+
+@pytest.mark.parametrize(("slope", "verdict"), [(2.0, "right"), (1.0, "wrong")])
+def test_a_derivative_that_is_one_number_holds_for_every_entry(slope, verdict):
+    assert check_gradients((lambda x: 2.0 * x, lambda _: slope), X).verdict == verdict
