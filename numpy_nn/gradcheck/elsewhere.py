@@ -114,7 +114,7 @@ def _look_at(evidence: Evidence, share: float) -> Found:
         bound = (ROOM_IN_STEPS if share else 1.0) * slopes.bound
         blunder = (status == OFF) & (np.abs(gradient - slopes.value) - bound > BLUNDER * typical)
     if blunder.any():
-        if differences.seen_coarseness and jumps_more_than_rounding(evidence, slopes, blunder):
+        if jumps_more_than_rounding(evidence, slopes, blunder):
             return Found.UNKNOWN
         evidence.slopes, evidence.status = slopes, status
         return Found.WRONG

@@ -8,7 +8,7 @@ from numpy_nn.gradcheck import check_gradients
 X = np.random.default_rng(0).standard_normal((5, 4))
 
 
-calls: dict = {}
+calls: dict[object, int] = {}
 
 
 def logged(function):

@@ -14,7 +14,7 @@ import numpy as np
 
 from numpy_nn.gradcheck.measure.derivatives import UNIT_ROUNDOFF, Array
 from numpy_nn.gradcheck.measure.differences import FINEST_ROUGH
-from numpy_nn.gradcheck.measure.evidence import Evidence
+from numpy_nn.gradcheck.measure.evidence import NOISE_OF_FLOAT32, Evidence
 from numpy_nn.gradcheck.measure.slopes import Mask, Slopes
 from numpy_nn.subjects.subject import SubjectError
 
@@ -95,7 +95,24 @@ def jumps_explain(evidence: Evidence, slopes: Slopes, wrong: Mask) -> bool:
             return True
         if not (jumps or steps):
             return False
-    return False
+    return evidence.differences.seen_coarseness > 0.0 and _is_within_jumps(evidence, slopes, wrong, larger)
+
+
+def _is_within_jumps(evidence: Evidence, slopes: Slopes, wrong: Mask, scale: Array) -> bool:
+    """Whether on half of the sides, of an output that moves in steps, there are jumps by many times their height.
+
+    And no more is left of the change along these than a jump may leave: the last of the jumps of log(1 - p + eps), next
+    to which it is flat, are as large as all else.
+    """
+    assert evidence.gradient is not None
+    high = ROOM * evidence.differences.seen_coarseness * float(np.abs(evidence.grad_output * evidence.output).sum())
+    sides = found = 0
+    for side in _sides(evidence, wrong, scale):
+        claimed, slope = (float(np.sum((part * side.direction)[wrong])) for part in (evidence.gradient, slopes.value))
+        jump = _jump(evidence, side, slope, abs(claimed - slope))
+        sides += 1
+        found += jump > high and abs(side.unexplained * side.samples[-1].t) <= jump
+    return 2 * found >= sides > 0
 
 
 def jumps_more_than_rounding(evidence: Evidence, slopes: Slopes, wrong: Mask) -> bool:
@@ -105,7 +122,12 @@ def jumps_more_than_rounding(evidence: Evidence, slopes: Slopes, wrong: Mask) ->
     """
     assert evidence.gradient is not None
     size = float(np.abs(evidence.grad_output * evidence.output).sum())
-    high = ROOM * evidence.differences.seen_coarseness * size
+    coarseness = evidence.differences.seen_coarseness
+    if not coarseness and not np.any(slopes.value[wrong]) and evidence.in_float32:
+        coarseness = NOISE_OF_FLOAT32[1]  # where it is flat no steps are seen
+    if not coarseness:
+        return False
+    high = ROOM * coarseness * size
     larger = np.maximum(evidence.differences.scales["wide"], 1.0)
     for scale in (larger, LONGER * larger):
         for side in _sides(evidence, wrong, scale):
