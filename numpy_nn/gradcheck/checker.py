@@ -73,24 +73,24 @@ def check_gradients(
         raise ValueError(f'samples: expected a number >= 1, "all" or None, got {samples!r}')
     draws = generator(seed)
     report = GradientReport("", [], [], [], 0, 0.0)
-    live = None
+    opened: list[Subject] = []
     try:
         if named.keys() <= {"x", "targets"} and arrays is None and not callable(x):
             x, targets = named.get("x", x), named.get("targets", targets)
             hints = Hints(parameters, constants, () if rng is None else (rng,), loss)
             subjects = _subjects(target, x, targets, hints, report)
         else:
-            live = _live(target, x, {**named, **(arrays or {})}, () if rng is None else (rng,))
-            subjects = iter([("", live)])
+            subjects = iter([("", _live(target, x, {**named, **(arrays or {})}, () if rng is None else (rng,)))])
         for prefix, subject in subjects if surrogate is None else _declared(subjects, surrogate):
+            opened.append(subject)
             check(subject, prefix, report, draws, samples)
             report.evaluations += subject.evaluations
             report.target = report.target or subject.label
     except SubjectError as error:
         raise error.__cause__ or error from None
     finally:
-        if live is not None:
-            live.close()
+        for subject in opened:
+            subject.close()
     if sentence := first_wrong(report.entries, (report.input,)):
         report.notes.insert(0, sentence)
     report.seconds = time.perf_counter() - started

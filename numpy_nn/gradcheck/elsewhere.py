@@ -10,6 +10,7 @@ import numpy as np
 from numpy_nn.gradcheck.measure.derivatives import Array
 from numpy_nn.gradcheck.measure.differences import ShapeError
 from numpy_nn.gradcheck.measure.evidence import Evidence
+from numpy_nn.gradcheck.measure.jumps import jumps_more_than_rounding
 from numpy_nn.gradcheck.measure.kinds import AGREES, COARSE, KINK, NEARLY, OFF
 from numpy_nn.gradcheck.measure.points import Point, where_moved
 from numpy_nn.gradcheck.measure.slopes import Mask
@@ -113,6 +114,8 @@ def _look_at(evidence: Evidence, share: float) -> Found:
         bound = (ROOM_IN_STEPS if share else 1.0) * slopes.bound
         blunder = (status == OFF) & (np.abs(gradient - slopes.value) - bound > BLUNDER * typical)
     if blunder.any():
+        if jumps_more_than_rounding(evidence, slopes, blunder):
+            return Found.UNKNOWN
         evidence.slopes, evidence.status = slopes, status
         return Found.WRONG
     fine = np.isin(status[mask], (AGREES, COARSE, KINK, NEARLY)).all()

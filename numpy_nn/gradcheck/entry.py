@@ -10,7 +10,7 @@ import numpy as np
 from numpy_nn.gradcheck.elsewhere import Found, blame, look
 from numpy_nn.gradcheck.judging import computes_in, diagnosis, judge, name_worst
 from numpy_nn.gradcheck.measure.derivatives import Array
-from numpy_nn.gradcheck.measure.differences import Differences
+from numpy_nn.gradcheck.measure.differences import REORDERED, Differences
 from numpy_nn.gradcheck.measure.evidence import Evidence
 from numpy_nn.gradcheck.measure.kinds import COARSE, ELSEWHERE, FLAT, INDEPENDENT, LOST, OFF, Reason
 from numpy_nn.gradcheck.measure.points import Point, far_points, other_points
@@ -27,9 +27,6 @@ ALL_UP_TO, SAMPLES = 200_000, 2_000
 # Each evaluation reads the array. Where all would read more numbers than this, so many groups of coordinates are
 # checked as fit, and no fewer than these: a share that is the same on every machine, as none by the clock would be.
 NUMBERS, FEW = 400_000_000, 20
-
-# Two backward passes may differ by this share of the largest entry: rounding of some thousand terms in another order.
-REORDERED = 2.0**-40
 
 # A gradient that is 0 at so many other points is that of a function that does not depend on the array.
 ENOUGH = 4
@@ -73,6 +70,10 @@ def _count_unchecked(subject: Subject, label: str, report: GradientReport) -> No
         )
     if buffers := [name for name, kind, _ in subject.unchecked if kind == "buffer"]:
         report.notes.append(f"{label}not learned, and not checked: {', '.join(buffers)}")
+    if granted := [name for name, kind, _ in subject.unchecked if kind == "granted"]:
+        report.notes.append(
+            f"{label}used by the functions, and no gradient is claimed of {', '.join(granted)}: not checked"
+        )
     if data := [name for name, kind, _ in subject.unchecked if kind == "data"]:
         report.notes.append(f"{label}no gradient is returned of {', '.join(data)}: taken for data, and not checked")
     if refused := [name for name, kind, _ in subject.unchecked if kind == "unclaimed"]:

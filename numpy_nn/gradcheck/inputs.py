@@ -1,9 +1,14 @@
-"""Random arrays from words on the command line: ``5x4``, ``w=4x3``, ``ids=6:int10``, ``p=5x3:probabilities``."""
+"""Inputs from words on the command line: ``5x4``, ``w=4x3``, ``ids=6:int10``, ``p=5x3:probabilities``.
+
+And ``parameters=initialize(2,4,1)``, what a function of the user's own file returns; and values as Python has them,
+``dropout=0.5``, ``mode='max'``, ``options={'stride': 1}``.
+"""
 
 from __future__ import annotations
 
+import ast
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,11 +17,23 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Drawn:
-    """An array to draw: its name, if it has one, its shape, and of what kind its entries are."""
+    """An array to draw: its name, if it has one, its shape, and the kind of its entries; or ``code`` that makes one."""
 
     name: str
     shape: tuple[int, ...]
     kind: str
+    code: str = ""
+
+    def made(self, module: Mapping[str, Any]) -> Any:
+        """What the code is: a value, or a call of this module's function. ValueError if it has none."""
+        call = ast.parse(self.code, mode="eval").body
+        if not isinstance(call, ast.Call):
+            return ast.literal_eval(call)
+        function = module.get(ast.unparse(call.func))
+        if not callable(function):
+            raise ValueError(f"--input {self.code}: there is no function {ast.unparse(call.func)} in the file")
+        positional = [ast.literal_eval(argument) for argument in call.args]
+        return function(*positional, **{word.arg: ast.literal_eval(word.value) for word in call.keywords if word.arg})
 
     def draw(self, rng: np.random.Generator, scale: float = 1.0) -> Any:
         """The array."""
@@ -56,6 +73,8 @@ KINDS: dict[str, tuple[str, Draw]] = {
 
 def drawn(text: str) -> Drawn:
     """The array that a word asks for. ValueError, with the forms there are, if it asks for none."""
+    if (own := re.fullmatch(r"(?:([A-Za-z_]\w*)=)?(.+)", text.strip())) and _is_code(own[2]):
+        return Drawn(own[1] or "", (), "normal", own[2])
     match = re.fullmatch(r"(?:([A-Za-z_]\w*)=)?(\d+(?:x\d+)*),?(?::(\w+))?", text.strip())
     kind = (match[3] or "normal") if match else ""
     shape = tuple(int(part) for part in match[2].split("x")) if match else ()
@@ -63,6 +82,24 @@ def drawn(text: str) -> Drawn:
     if match is None or min(shape, default=0) < 1 or not known:
         kinds = ", ".join([*KINDS, "int10"])
         raise ValueError(
-            f"expected a shape such as 5x4, w=4x3, ids=6:int10 or p=5x3:probabilities ({kinds}), got {text!r}"
+            f"expected a shape such as 5x4, w=4x3, ids=6:int10 or p=5x3:probabilities ({kinds}), a value such as "
+            f"rate=0.5, or a call such as parameters=initialize(2,4,1), got {text!r}"
         )
     return Drawn(match[1] or "", shape, kind)
+
+
+def _is_code(text: str) -> bool:
+    """Whether it is a value that is no shape, or a call of a function by its name with values."""
+    if re.fullmatch(r"\d+(x\d+)*,?(:\w+)?", text):
+        return False
+    try:
+        parsed = ast.parse(text, mode="eval").body
+        call = isinstance(parsed, ast.Call) and isinstance(parsed.func, ast.Name)
+        values = (
+            (*parsed.args, *(word.value for word in parsed.keywords)) if isinstance(parsed, ast.Call) else (parsed,)
+        )
+        for value in values:
+            ast.literal_eval(value)
+    except (SyntaxError, ValueError):
+        return False
+    return call or not isinstance(parsed, ast.Call)

@@ -181,7 +181,10 @@ class CalledCode(ClaimingSubject):
         return claimed
 
     def _times(self, value: Array, grad_outputs: Sequence[Array], name: str) -> Array:
-        """A Jacobian, if it is one, times the gradient of the output."""
+        """A Jacobian, if it is one, times the gradient of the output; a derivative that is one number, everywhere."""
+        of_each_entry = self.targets is None and not self.convention.takes_grads and grad_outputs[0].ndim > 0
+        if value.ndim == 0 and of_each_entry and grad_outputs[0].shape == self.arrays[name].shape:
+            return np.full(self.arrays[name].shape, value)
         if self._is_jacobian and grad_outputs[0].ndim == 0:
             return np.asarray(value * grad_outputs[0])  # whatever axes of length 1 it has lost
         if self._is_jacobian and value.shape == grad_outputs[0].shape + self.arrays[name].shape:

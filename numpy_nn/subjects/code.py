@@ -66,6 +66,10 @@ class CodeSubject(OverlappingCode):
         self._repeatable = False
         self.complain(why)
 
+    def take_for_granted(self) -> None:
+        """Have arrays without a gradient count as what a function uses, and was not asked about."""
+        self.unchecked = [(name, "granted" if kind == "unchecked" else kind, n) for name, kind, n in self.unchecked]
+
     def settings(self) -> dict[str, float]:
         """The numbers by which the code can be set: among the arguments, and attributes that have no gradient."""
         given = {name: value for name, value in self._given.items() if type(value) in (int, float)}

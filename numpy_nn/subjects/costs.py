@@ -50,13 +50,18 @@ def _of_classes(a: NDArray[Any], y: NDArray[Any]) -> NDArray[Any]:
 
 
 def cost_beside(function: Callable[..., Any]) -> tuple[str, Cost] | None:
-    """The loss of an output and targets in the module of a function, with its name; None if there is not one alone."""
+    """The loss in the module of a function, with its name; None if there is not one alone.
+
+    It takes an output, targets and, where it wants more, what the function has under the same names.
+    """
     function = getattr(function, "__func__", function)
     own = getattr(function, "__globals__", {})
+    given = set((positional(function) or ([], []))[0])
     found = {}
     for name, value in own.items():
         spec = positional(value) if inspect.isfunction(value) and value.__module__ == function.__module__ else None
-        if spec is not None and len(spec[0]) == 2 and names.is_loss(name) and value is not function:
+        takes = spec is not None and len(spec[0]) >= 2 and set(spec[0][2:]) <= given
+        if takes and names.is_loss(name) and value is not function:
             found[name] = value
     return next(iter(found.items())) if len(found) == 1 else None
 

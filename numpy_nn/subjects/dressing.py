@@ -29,8 +29,8 @@ class Dressed:
     def __init__(self, function: Callable[..., Any], signature: inspect.Signature) -> None:
         self._function, self.__signature__ = function, signature
 
-    def __call__(self, *arguments: Any) -> Any:
-        return self._function(*arguments)
+    def __call__(self, *arguments: Any, **named: Any) -> Any:
+        return self._function(*arguments, **named)
 
 
 class Chain:
@@ -91,9 +91,20 @@ def in_training(forward: Any) -> Any:
     """
     spec = None if forward is None else positional(forward)
     flags = {name: names.SETTINGS[name] for name in ([] if spec is None else spec[1]) if name in names.SETTINGS}
-    defaults = inspect.signature(forward).parameters if flags else {}
+    defaults = names.signature(forward).parameters if flags else {}
     flags = {name: value for name, value in flags.items() if defaults[name].default is False}
     return partial(forward, **flags) if flags else forward
+
+
+def with_derivative(function: Any) -> tuple[Any, Any] | None:
+    """Of a function that gives its derivative if told to, as ``f(x, derivative=True)``: both, as two functions."""
+    spec = positional(function)
+    flags = [] if spec is None else [name for name in spec[1] if names.plain(name) in names.DERIVATIVE_FLAGS]
+    own = names.signature(function) if len(flags) == 1 else inspect.Signature()
+    if len(flags) != 1 or own.parameters[flags[0]].default is not False:
+        return None
+    rest = own.replace(parameters=[p for p in own.parameters.values() if p.name != flags[0]])
+    return Dressed(partial(function, **{flags[0]: False}), rest), Dressed(partial(function, **{flags[0]: True}), rest)
 
 
 def with_settings(backward: Any, given: Mapping[str, Any]) -> Any:

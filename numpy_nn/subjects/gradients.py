@@ -92,7 +92,9 @@ def _is_numbers(returned: Sequence[Any]) -> bool:
 def likeness(parameter: Path, leaf: Leaf, shape: tuple[int, ...]) -> float:
     """How likely a leaf is the gradient of the parameter: from its name and place, 1 for the usual ones, else less."""
     likely = _returned(parameter, leaf.path) if leaf.returned else _beside(parameter, leaf.path)
-    if likely == 0.0 and leaf.is_new and _same_but_ones(leaf.value.shape, shape):
+    # One number that is kept may be anything: an epsilon's gradient is none of those that happen to be one number.
+    may_be_by_shape = leaf.is_new and (leaf.returned or shape != ())
+    if likely == 0.0 and may_be_by_shape and _same_but_ones(leaf.value.shape, shape):
         return 0.2 + 0.1 * leaf.returned
     return likely
 

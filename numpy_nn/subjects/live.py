@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -33,17 +34,35 @@ class LiveSubject(ClaimingSubject):
         if not live:
             raise ValueError("arrays: expected at least one array by name")
         self._live = {name: _place(name, value) for name, value in live.items()}
-        self._before = Snapshot(run, grads, [value[0] for value in live.values() if isinstance(value, tuple)])
+        before = Snapshot(run, grads, [value[0] for value in live.values() if isinstance(value, tuple)])
         self._first = {name: np.array(place.read()) for name, place in self._live.items()}
         arrays = {name: values.astype(np.float64) for name, values in self._first.items()}
         super().__init__(label or getattr(run, "__name__", type(run).__name__), [run, grads], arrays, generators)
+        self.restored_in_the_end(before)
         self._run_code, self._grads = run, grads
+        self._ignores: bool | None = None
 
     def close(self) -> None:
         """Put back what the arrays held, and what else the code keeps."""
-        self._before.restore()
+        super().close()
         for name, place in self._live.items():
             place.write(self._first[name])
+
+    def random_grad_output(self, rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
+        # Of a loss, gradients are often given as they are where its own gradient is 1.
+        if math.prod(shape) == 1 and self._is_loss_alone(shape):
+            return np.ones(shape)
+        return super().random_grad_output(rng, shape)
+
+    def _is_loss_alone(self, shape: tuple[int, ...]) -> bool:
+        """Whether the gradients of a single number are the same whatever grad_output they are given."""
+        if self._ignores is None:
+            first, second = (self.gradients(np.full(shape, value)) for value in (1.0, 2.0))
+            given = [name for name, gradient in first.items() if gradient is not None]
+            self._ignores = bool(given) and all(equal(first[name], second[name]) for name in given)
+            if self._ignores and any(np.any(first[name]) for name in given):
+                self.notes.append("grads leaves its grad_output aside: judged as the gradients of a loss")
+        return self._ignores
 
     def complex_output(self, x: NDArray[np.complexfloating[Any]]) -> None:
         """None: arrays of floats hold no complex numbers."""

@@ -46,14 +46,18 @@ _RATES = words("lr learning_rate learningrate learn_rate learnrate l_rate lrate 
 FORWARDS = words(
     "forward forward_pass fprop feedforward feed_forward forward_propagation forward_prop forward_propagate "
     "forwards forward_step propagate apply predict fp fwd ff activate call function fn f compute calculate calc value "
-    "__call__"
+    "__call__ evaluate output outputs compute_output func"
 )
 BACKWARDS = words(
     "backward backward_pass bprop backprop back_prop backpropagation backward_propagation back_propagation "
     "backpropagate back_propagate backward_prop backward_propagate backwards backward_step backward_propagate_error "
     "back_propagate_error back bp bwd bptt grad gradient derivative vjp prime df f_prime deriv compute_grad "
-    "compute_gradient compute_gradients calc_grad calculate_gradient"
+    "compute_gradient compute_gradients calc_grad calculate_gradient gradients grads"
 )
+# What a name may begin with beside one of these words: get_output, compute_loss.
+_VERBS = re.compile("^(get|compute|calculate|calc|do|run)(?=.)")
+# What a function and its derivative may differ by.
+_DERIVATIVES = words("derivative deriv prime gradient grad backward")
 # By which of these words the names of two passes may differ.
 OPPOSITE = (("forward", "backward"), ("forward", "backprop"), ("fwd", "bwd"), ("fprop", "bprop"), ("feed", "back"))
 LOSSES = words(
@@ -63,14 +67,22 @@ LOSSES = words(
 LOSS_GRADIENTS = BACKWARDS + words(
     "gradient gradients grad grads compute_gradients compute_gradient compute_grads gradient_function "
     "cost_function_prime costfunctionprime loss_gradient loss_grad d_loss dloss loss_prime cost_prime "
-    "cost_derivative backprop backward backward_pass bprop backpropagation delta derivative prime acc_grad "
+    "cost_derivative error_prime error_derivative error_grad error_gradient backprop backward backward_pass bprop "
+    "backpropagation delta derivative prime acc_grad "
     "input_grad input_gradient grad_input gradient_input"
+)
+# By which argument a function is told to give its derivative.
+DERIVATIVE_FLAGS = words(
+    "derivative deriv derive der prime grad gradient diff differentiate is_derivative return_derivative get_derivative "
+    "backward backprop d"
 )
 # What has to be called between two steps where gradients are added up, or inputs kept.
 RESETS = words(
     "zero_grad zero_grads zero_gradient zero_gradients flush_gradients reset_gradients reset_grads reset_grad "
     "clear_gradients clear_grads cleargrads clear_grad"
 )
+# What makes an object's parameters once it is told the shape of its input.
+BUILDS = words("build setup initialize init_params init_parameters init_weights initialize_parameters")
 # A step of training that an object makes by itself.
 UPDATES = words(
     "update step update_params update_parameters update_weights update_parameter apply_gradients apply_grads "
@@ -85,6 +97,8 @@ SETTINGS = {
     **dict.fromkeys(("save_cache", "keep_cache", "store_cache", "save_for_backward"), True),
     "mode": "train",
 }
+# What is False in an object that is not in training.
+TRAINING_FLAGS = words("training train is_training train_flg is_train train_mode training_mode istraining in_training")
 # Where a forward pass that returns nothing leaves its output, and a backward pass the gradient of its input.
 OUTPUTS = words("output out outputs y a activation result top z h")
 INPUT_GRADIENTS = words(
@@ -183,13 +197,35 @@ def is_gradient_of(name: Any, of: Any) -> float:
 def positional(function: Callable[..., Any]) -> tuple[list[str], list[str]] | None:
     """The names of the positional arguments without and with a default; None if it does not tell, or takes any."""
     try:
-        parameters = inspect.signature(function).parameters.values()
+        parameters = signature(function).parameters.values()
     except (TypeError, ValueError):
         return None
     if any(p.kind is p.VAR_POSITIONAL for p in parameters):
         return None
     own = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
     return [p.name for p in own if p.default is p.empty], [p.name for p in own if p.default is not p.empty]
+
+
+def unwrapped(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Of a decorator's ``wrapper(*args, **kwargs)`` the one function that it holds; any other as it is."""
+    bare = getattr(function, "__func__", function)
+    if not inspect.isfunction(bare) or hasattr(bare, "__wrapped__"):
+        return bare
+    kinds = [p.kind for p in inspect.signature(bare).parameters.values()]
+    if kinds != [inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD]:
+        return bare
+    held = inspect.getclosurevars(bare).nonlocals.values()
+    wrapped = [value for value in held if inspect.isfunction(value) and value is not bare]
+    return wrapped[0] if len(wrapped) == 1 else bare
+
+
+def signature(function: Callable[..., Any]) -> inspect.Signature:
+    """Its signature, of what a decorator has wrapped that of the function. TypeError or ValueError if there is none."""
+    bare = getattr(function, "__func__", function)
+    if (inner := unwrapped(function)) is bare:
+        return inspect.signature(function)
+    own = inspect.signature(inner)
+    return own.replace(parameters=list(own.parameters.values())[1:]) if bare is not function else own
 
 
 def method(thing: Any, names: Sequence[str]) -> Callable[..., Any] | None:
@@ -201,13 +237,18 @@ def method(thing: Any, names: Sequence[str]) -> Callable[..., Any] | None:
     for name in map(_squeezed, names):
         if name in public and callable(found := getattr(thing, public[name], None)):
             return found
+    public = {_VERBS.sub("", short): name for short, name in public.items() if _VERBS.match(short)}
+    for name in map(_squeezed, names):
+        if name in public and callable(found := getattr(thing, public[name], None)):
+            return found
     return None
 
 
 def passes(thing: Any) -> tuple[Callable[..., Any] | None, Callable[..., Any] | None]:
     """The forward and the backward pass of an object, by the usual names, else by two names that differ in that word.
 
-    So ``model_forward`` goes with ``model_backward``; of several such pairs the one with the shortest name is meant.
+    So ``model_forward`` goes with ``model_backward``; of several such pairs the one with the shortest name is meant. Or
+    by the only two that are called as a function and its derivative, as ``activation`` and ``activation_prime``.
     """
     found = method(thing, FORWARDS), method(thing, BACKWARDS)
     if None not in found:
@@ -220,6 +261,10 @@ def passes(thing: Any) -> tuple[Callable[..., Any] | None, Callable[..., Any] | 
                 pair = getattr(thing, public[name], None), getattr(thing, public[partner], None)
                 if all(map(callable, pair)):
                     return pair
+    derived = [(name, name + ending) for name in public for ending in _DERIVATIVES if name + ending in public]
+    if len(derived) == 1 and found[0] is None:
+        pair = getattr(thing, public[derived[0][0]], None), getattr(thing, public[derived[0][1]], None)
+        return pair if all(map(callable, pair)) else found
     return found
 
 

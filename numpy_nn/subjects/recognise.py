@@ -18,10 +18,13 @@ from numpy_nn.subjects.calling import GRADS, Convention
 from numpy_nn.subjects.choosing import HOW, Code, Hints, chosen, made
 from numpy_nn.subjects.code import CodeSubject
 from numpy_nn.subjects.costs import LossOfOutput, cost_beside, usual_costs
-from numpy_nn.subjects.dressing import Chain, flat_layers, in_training, value_first, with_context
+from numpy_nn.subjects.dressing import Chain, flat_layers, in_training, value_first, with_context, with_derivative
 from numpy_nn.subjects.names import method, positional
-from numpy_nn.subjects.state import in_float64
+from numpy_nn.subjects.owners import are_of_another, made_ours, owned, put_in_training, to_be_restored
+from numpy_nn.subjects.state import Snapshot
 from numpy_nn.subjects.subject import Subject, SubjectError
+
+_PUT_IN_TRAINING = "the object is not in training, and its gradients are those of training: it is put there"
 
 
 def as_subject(target: Any, inputs: Sequence[Any], targets: Any, hints: Hints) -> Subject:
@@ -31,11 +34,23 @@ def as_subject(target: Any, inputs: Sequence[Any], targets: Any, hints: Hints) -
     """
     if isinstance(targets, np.ndarray) and targets.dtype == np.float32:
         targets = targets.astype(np.float64)
+    before = to_be_restored(target)
+    try:
+        subject = _recognised(target, inputs, targets, hints)
+    except BaseException:
+        if before is not None:
+            before.restore()
+        raise
+    subject.restored_in_the_end(before)
+    return subject
+
+
+def _recognised(target: Any, inputs: Sequence[Any], targets: Any, hints: Hints) -> Subject:
     if isinstance(target, (tuple, list)):
         if target and all(isinstance(layer, Layer) for layer in flat_layers(target)):
-            return _of_object(in_float64(Sequential(*flat_layers(target))), inputs, targets, hints)
+            return _of_object(made_ours(Sequential(*flat_layers(target))), inputs, targets, hints)
         if target and all(map(_is_layer, flat_layers(target))):
-            return _of_object(in_float64(Chain(target)), inputs, targets, hints)
+            return _of_object(made_ours(Chain(target)), inputs, targets, hints)
         if len(target) != 2 or not all(map(callable, target)):
             raise TypeError(f"target: expected a pair of functions (f, vjp), got {target!r}")
         f, vjp = target
@@ -44,7 +59,7 @@ def as_subject(target: Any, inputs: Sequence[Any], targets: Any, hints: Hints) -
         raise TypeError(f"target: expected an object of {target.__name__}, got the class; call it: {target.__name__}()")
     if _is_function(target):
         return _of_functions(target, None, inputs, targets, hints)
-    return _of_object(in_float64(target), inputs, targets, hints)
+    return _of_object(made_ours(target), inputs, targets, hints)
 
 
 def _is_layer(thing: Any) -> bool:
@@ -65,12 +80,18 @@ def names_of_passes(target: Any) -> bool:
 
 
 def _of_functions(f: Any, vjp: Any, inputs: Sequence[Any], targets: Any, hints: Hints) -> Subject:
-    label = getattr(f, "__name__", type(f).__name__)
+    label = getattr(names.unwrapped(f), "__name__", type(f).__name__)
+    f, vjp, owner, entirely = owned(f, vjp)
+    if vjp is None and (both := with_derivative(f)) is not None:
+        f, vjp = both
     f = in_training(with_context(f if vjp is not None else value_first(f)))
     if targets is not None and vjp is not None and (hints.cost is not None or not _takes(f, len(inputs) + 1)):
-        return _with_unsaid_cost(label, f, vjp, inputs, targets, None, hints)
+        return _with_unsaid_cost(label, f, vjp, inputs, targets, owner, hints)
     given = named_arguments(f, inputs, targets)
-    return chosen(Code(label, f, vjp, given, hints, None if targets is None else list(given)[-1]))
+    subject = chosen(Code(label, f, vjp, given, hints, None if targets is None else list(given)[-1], owner))
+    if not entirely:
+        subject.take_for_granted()
+    return subject
 
 
 def named_arguments(function: Callable[..., Any], inputs: Sequence[Any], targets: Any) -> dict[str, Any]:
@@ -105,6 +126,10 @@ def _of_object(target: Any, inputs: Sequence[Any], targets: Any, hints: Hints) -
         code = Code(label, target.forward, target.backward, {"input": inputs[0]}, hints, owner=target)
         return made(code, Convention(("input",)))
     forward, backward = names.passes(target)
+    if forward is not None and backward is None and (both := with_derivative(forward)) is not None:
+        forward, backward = both
+    if forward is not None and backward is not None and are_of_another(target, forward, backward):
+        return _of_functions(forward, backward, inputs, targets, hints)
     forward = in_training(with_context(forward))
     if targets is not None:
         loss = _of_loss_object(label, target, forward, inputs, targets, hints)
@@ -117,7 +142,82 @@ def _of_object(target: Any, inputs: Sequence[Any], targets: Any, hints: Hints) -
             )
         missing = "backward" if forward is not None else "forward"
         raise TypeError(f"target: expected forward and backward, got {label} without {missing}{HOW}")
-    return chosen(Code(label, forward, backward, named_arguments(forward, inputs, None), hints, owner=target))
+    return _called_as_it_runs(label, target, forward, backward, inputs, hints)
+
+
+def _called_as_it_runs(
+    label: str, target: Any, forward: Callable[..., Any], backward: Any, inputs: Sequence[Any], hints: Hints
+) -> CodeSubject:
+    """By its forward pass; or, if backward cannot do without what only ``__call__`` keeps, by that.
+
+    Where its gradients are those of training, and it is not in training, it is put there.
+    """
+
+    def called_by(function: Callable[..., Any]) -> CodeSubject:
+        return chosen(Code(label, function, backward, named_arguments(function, inputs, None), hints, owner=target))
+
+    _build(target, forward, inputs)
+    before = Snapshot(target)
+    try:
+        subject = called_by(forward)
+    except (SubjectError, TypeError, ValueError) as error:
+        before.restore()
+        subject, forward = _called_otherwise(target, forward, called_by, error)
+    return _in_training_if_meant(subject, target, lambda: called_by(forward))
+
+
+def _called_otherwise(
+    target: Any, forward: Callable[..., Any], called_by: Callable[[Callable[..., Any]], CodeSubject], error: Exception
+) -> tuple[CodeSubject, Callable[..., Any]]:
+    """Put in training, or by its ``__call__``; the error where neither helps."""
+    before = Snapshot(target)
+    ways = [forward] if put_in_training(target) else []
+    if getattr(forward, "__name__", "") != "__call__" and "__call__" in dir(target):
+        ways.append(in_training(target.__call__))
+    for function in ways:
+        try:
+            subject = called_by(function)
+        except (SubjectError, TypeError, ValueError):
+            continue
+        if function is forward:
+            subject.notes.append(_PUT_IN_TRAINING)
+        return subject, function
+    before.restore()
+    raise error
+
+
+def _build(target: Any, forward: Callable[..., Any], inputs: Sequence[Any]) -> None:
+    """Have an object whose forward pass fails before it has seen a shape make its parameters, if it has a method to."""
+    build = method(target, names.BUILDS)
+    if build is None or len(inputs) != 1 or len((positional(build) or ([], []))[0]) != 1:
+        return
+    before = Snapshot(target)
+    try:
+        forward(inputs[0].copy())
+    except Exception:
+        before.restore()
+        build(np.shape(inputs[0]))
+    else:
+        before.restore()
+
+
+def _in_training_if_meant(subject: CodeSubject, target: Any, again: Callable[[], CodeSubject]) -> CodeSubject:
+    """The subject, or one of the same object in training, where that agrees better."""
+    if not subject.make_repeatable():
+        return subject
+    as_given = Snapshot(target)
+    try:
+        agrees = agreement(subject)
+        if agrees.agreeing < agrees.shaped and put_in_training(target):
+            in_training_mode = again()
+            there = agreement(in_training_mode)
+            if there.agreeing > agrees.agreeing:
+                in_training_mode.notes.append(_PUT_IN_TRAINING)
+                return in_training_mode
+    except (SubjectError, TypeError, ValueError):
+        pass  # it stays as it was given
+    as_given.restore()
+    return subject
 
 
 def _predictor(target: Any, forward: Callable[..., Any] | None, number: int) -> Callable[..., Any] | None:
@@ -174,7 +274,7 @@ def _ways_to_a_loss(
     """What computes the loss, and its gradients: loss(x, y), forward(x, y) or loss(forward(x), y)."""
     for function in (value, forward):
         if function is not None and _takes(function, number + 1):
-            yield function, gradient
+            yield function if gradient is not None else value_first(function), gradient
     if value is not None and forward is not None and _takes(value, 2) and _takes(forward, number):
         chain = LossOfOutput(forward, value, gradient)
         yield chain.loss, gradient

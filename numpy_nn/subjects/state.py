@@ -28,8 +28,13 @@ def in_float64(target: Any) -> Any:
             f"target: {type(target).__name__} cannot be copied ({error}), and the check works on a copy; "
             "pass run, grads and its arrays by name"
         ) from error
-    _widen(target, {})
+    widen(target)
     return target
+
+
+def widen(target: Any) -> None:
+    """Have every float32 array that a target keeps replaced by one of float64, in place."""
+    _widen(target, {})
 
 
 def _views_kept(target: Any) -> dict[int, Any]:
@@ -137,11 +142,11 @@ def inner(thing: Any) -> Iterable[Any]:
     if isinstance(thing, partial):
         return (thing.func, *thing.args, *thing.keywords.values())
     if inspect.isfunction(thing):
-        return _referred_to(thing)
+        return referred_to(thing)
     return attributes(thing).values()
 
 
-def _referred_to(function: Any) -> list[Any]:
+def referred_to(function: Any) -> list[Any]:
     """The objects that a function's code can reach by name: in its closure, its defaults and its module."""
     cells = [held for cell in function.__closure__ or () for held in _held_by(cell)]
     shared = [function.__globals__[name] for name in _names_in(function.__code__) if name in function.__globals__]

@@ -51,6 +51,16 @@ class Subject(ABC):
         self._restore = [restorer(g) for g in self._generators]
         self._repeatable: bool | None = None
         self._home: Snapshot | None = None
+        self._before: Snapshot | None = None
+
+    def restored_in_the_end(self, before: Snapshot | None) -> None:
+        """Have :meth:`close` put back this state, of what of the user's the check works on."""
+        self._before = before
+
+    def close(self) -> None:
+        """Put back what code of the user's keeps that is no copy."""
+        if self._before is not None:
+            self._before.restore()
 
     @abstractmethod
     def output(self) -> Array:

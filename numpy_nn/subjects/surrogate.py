@@ -33,6 +33,9 @@ class SurrogateSubject(RunSubject):
         named = f" {name}" if name not in ("", "<lambda>") else ""
         self.notes.append(f"checked as the gradient of the surrogate{named}, not of forward")
 
+    def close(self) -> None:
+        self._target.close()
+
     def gradients(self, grad_output: Array, *, other_draws: bool = False) -> dict[str, NDArray[Any] | None]:
         before = self._target.evaluations
         self._target.targets = self.targets

@@ -46,19 +46,27 @@ class GradientCase:
         return np.array(output, np.float64)
 
     def backward(self, grad_output: Array) -> dict[str, Array]:
-        """The claimed gradient of sum(grad_output * output) by each array, after a forward call at the same point."""
+        """The claimed gradient of sum(grad_output * output) by each array, after a forward call at the same point.
+
+        A step that backward takes is undone.
+        """
+        homes = {name: array.copy() for name, array in self.arrays.items()}
         self.forward()
         if isinstance(self.target, tuple):
             gradients = {"input": self.target[1](self.x, grad_output)}
         elif self.targets is not None:
             gradients = {"input": grad_output * self.target.backward()}
+            gradients |= {name: grad_output * self.target.grads[name] for name in getattr(self.target, "params", {})}
         elif isinstance(self.target, nn.Layer):
             gradients = {"input": self.target.backward(grad_output)}
             gradients |= {name: p.grad for name, p in self.target.named_parameters()}
         else:
             gradients = {"input": self.target.backward(grad_output)}
             gradients |= {name: self.target.grads[name] for name in self.target.params}
-        return {name: np.array(gradient, np.float64) for name, gradient in gradients.items()}
+        claimed = {name: np.array(gradient, np.float64) for name, gradient in gradients.items()}
+        for name, values in homes.items():
+            self.arrays[name][...] = values
+        return claimed
 
 
 def differences(case: GradientCase, name: str, quotient: Callable[[Callable[[float], Array]], Any]) -> NDArray[Any]:

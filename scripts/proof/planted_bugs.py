@@ -14,6 +14,7 @@ from scripts.proof.bank import (  # noqa: F401 - they fill PLANTED
     wrong_layers,
     wrong_linear,
     wrong_losses,
+    wrong_models,
     wrong_sequences,
 )
 from scripts.proof.bank.planting import OTHER, PLANTED, Make, PlantedBug
@@ -28,6 +29,7 @@ columns.plant()
 CORRECT: list[tuple[str, Make]] = [
     *((layer.__name__, layer.draw) for layer in (*LAYERS, *IMAGE_LAYERS, *SEQUENCE_LAYERS)),
     *((loss.__name__, loss.draw) for loss in LOSSES),
+    ("Ridge", wrong_models.Ridge.draw),
     *columns.right(),
 ]
 """The right ones, as negative controls: pairs of a name and its ``make``."""

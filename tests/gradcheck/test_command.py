@@ -67,6 +67,24 @@ def cross_entropy_grad(p, t):
     return -t / p
 
 
+def initialize_parameters(n_x, n_y):
+    return {"W": np.ones((n_y, n_x)), "b": np.zeros((n_y, 1))}
+
+
+def forward_propagation(X, parameters):
+    A = 1 / (1 + np.exp(-(parameters["W"] @ X + parameters["b"])))
+    return A, {"A": A}
+
+
+def compute_cost(A, Y, parameters):
+    return -np.mean(Y * np.log(A) + (1 - Y) * np.log(1 - A))
+
+
+def backward_propagation(parameters, cache, X, Y):
+    dZ = cache["A"] - Y
+    return {"dW": dZ @ X.T / X.shape[1], "db": dZ.mean(axis=1, keepdims=True)}
+
+
 class Logistic:
     def __init__(self, n):
         self.w = rng.standard_normal(n)
@@ -97,6 +115,11 @@ def theirs(tmp_path):
         ("affine_forward --input b=3 --input w=4x3 --input x=5x4", "x "),
         ("embed --input ids=6:int4 --input table=4x3", "table"),
         ("cross_entropy --input p=5x3:probabilities --targets 5x3:onehot", "p "),
+        (
+            "forward_propagation --input X=3x5 --input parameters=initialize_parameters(3,1) --targets 1x5:binary",
+            "judged as the gradients of compute_cost",
+        ),
+        ("forward_propagation --input 3x5 --input W=1x3 --input b=1x1 --targets 1x5:binary", "parameters['b']"),
         ("Logistic --init 4 --input 5x4 --targets 5:binary", "the loss is not written in the code"),
     ],
 )
@@ -108,6 +131,13 @@ def test_natural_commands_give_a_verdict(theirs, capsys, command, shown):
     assert shown in out
 
 
+@pytest.mark.parametrize("call", ["made(n)", "made(", "os.system('ls')", "[f(1)](2)", "made(f(2))"])
+def test_an_input_that_is_made_is_a_call_with_numbers(theirs, capsys, call):
+    with pytest.raises(SystemExit, match="2"):
+        main([f"{theirs}:embed", "--input", f"table={call}"])
+    assert "expected a " in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("command", "message"),
     [
@@ -116,6 +146,8 @@ def test_natural_commands_give_a_verdict(theirs, capsys, command, shown):
         ("Logistic --init 4 --input 5x4", "gradient takes y: pass the targets too"),
         ("affine_forward --input 5x4", "expected x, w, b, got 1 of them"),
         ("affine_forward --input y=5x4 --input w=4x3 --input b=3", "affine_forward takes x, w, b, not y"),
+        ("embed --input ids=6:int4 --input table=made(3)", "there is no function made in the file"),
+        ("embed --input ids=6:int4 --input 4x3 --input 2x2", "embed takes ids, table"),
         ("cross_entropy_grad --input 5x3 --targets 5x3", "expected a backward pass, or (value, gradients)"),
     ],
 )

@@ -324,3 +324,14 @@ NAMES = ("input", "layers[0].W", "layers[0].b", "layers[1].W", "layers[1].b")
 )
 def test_the_first_wrong_gradient_from_the_loss_back_is_named(names, wrong, sentence):
     assert first_wrong(entries(*names, wrong=wrong)) == sentence
+
+
+def test_a_factor_that_goes_with_the_columns_is_told_with_their_number():
+    rng = np.random.default_rng(0)
+
+    def cost(y_pred, y):
+        return np.sum((y_pred - y) ** 2) / (2 * y.shape[1])
+
+    report = check_gradients((cost, lambda y_pred, y: y_pred - y), rng.standard_normal((3, 5)), np.ones((3, 5)))
+    assert report["y_pred"].cause == "factor"
+    assert "4 with 4 columns instead of 5: the batch size, if samples are in columns" in str(report)

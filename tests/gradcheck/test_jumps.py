@@ -65,3 +65,51 @@ def test_a_jump_near_by_does_not_excuse_a_sign():
     x = np.random.default_rng(0).standard_normal((4, 3))
     assert check_gradients((hard_shrink, lambda x, g: g * (np.abs(x) > 0.5)), x).ok
     assert check_gradients((hard_shrink, lambda x, g: -g * (np.abs(x) > 0.5)), x).verdict == "wrong"
+
+
+class Saturated:
+    """A model that computes in float32, whose loss is that of probabilities; with an epsilon, or without."""
+
+    def __init__(self, w, b, eps, wrong=1.0):
+        self.w, self.b, self.eps, self.wrong = w, np.array([b]), eps, wrong
+
+    def predict(self, x):
+        z = (x.astype(np.float32) @ self.w.astype(np.float32) + self.b.astype(np.float32)).astype(np.float32)
+        return 1 / (1 + np.exp(-z))
+
+    def loss(self, x, y):
+        p, y, eps = self.predict(x), y.astype(np.float32), np.float32(self.eps)
+        return -np.sum(y * np.log(p + eps) + (1 - y) * np.log(1 - p + eps))
+
+    def gradient(self, x, y):
+        p, y, eps = self.predict(x), y.astype(np.float32), np.float32(self.eps)
+        dz = (-y / (p + eps) + (1 - y) / (1 - p + eps)) * p * (1 - p)
+        return {"w": self.wrong * x.astype(np.float32).T @ dz, "b": dz.sum(keepdims=True)}
+
+
+def saturated_in_float32(seed, **given):
+    rng = np.random.default_rng(seed)
+    size, eps = 10.0 ** rng.uniform(0.5, 1.8), float(rng.choice([1e-7, 1e-8]))
+    x, y = rng.standard_normal((4, 3)), rng.integers(0, 2, 4).astype(np.float64)
+    return Saturated(size * rng.standard_normal(3), 0.1 * rng.standard_normal(), eps, **given), x, y
+
+
+@pytest.mark.parametrize("seed", [2, 4])
+def test_a_right_gradient_is_not_wrong_where_the_last_jumps_of_float32_are_near(seed):
+    assert check_gradients(*saturated_in_float32(seed)).verdict in ("right", "undecided")
+    assert check_gradients(*saturated_in_float32(seed, wrong=1.5)).verdict in ("wrong", "undecided")
+
+
+def test_nor_where_the_loss_of_float32_is_0_and_stays_so():
+    class Certain(Saturated):
+        def loss(self, x, _):
+            return -np.sum(np.log(self.predict(x)))
+
+        def gradient(self, x, _):
+            dz = self.predict(x) - 1
+            p = np.exp(-(x @ self.w + self.b)).astype(np.float32)  # 1 - p, with all its digits
+            return {"w": x.astype(np.float32).T @ (dz - p), "b": (dz - p).sum(keepdims=True)}
+
+    report = check_gradients(Certain(np.array([9.0, 5.0]), 1.0, 0.0), np.full((3, 2), 1.5), np.ones(3))
+    assert report.verdict == "undecided"
+    assert "does not move at all here" in report["w"].reason

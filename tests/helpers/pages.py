@@ -1,6 +1,7 @@
 """The examples of a page of Markdown: the files, commands and Python that it shows, run as a reader would run them."""
 
 import re
+import shlex
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
@@ -66,7 +67,7 @@ def run_examples(text: str, names: dict[str, Any], capsys: pytest.CaptureFixture
             exec(compile(example.code, "<page>", "exec"), names)
             said = "".join(capsys.readouterr())
         else:
-            status = main(example.code.split())
+            status = main(shlex.split(example.code))
             said = "".join(capsys.readouterr())
             verdict = said.partition("\n")[0].rpartition(" ")[2]
             assert verdict == "RIGHT" or example.shown, f"{example.code}: {said}"

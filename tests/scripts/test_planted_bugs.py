@@ -68,6 +68,9 @@ CAUSES = {
     "argument_order",
     "product_exchanged",
     "wrong_shape",
+    "penalty_factor",
+    "penalty_missing",
+    "updated_too_early",
 }
 
 

@@ -191,3 +191,13 @@ def test_gradients_of_something_else_are_refused(claimed, message):
     code = Code()
     with pytest.raises(SubjectError, match=message):
         LiveSubject(code.run, lambda _: claimed, code.live()).gradients(G)
+
+
+@pytest.mark.parametrize(("wrong", "verdict"), [(1.0, "right"), (2.0, "wrong")])
+def test_gradients_of_a_loss_may_leave_grad_output_aside(wrong, verdict):
+    w = np.array([0.5, -1.0, 2.0])
+    report = check_gradients(lambda: float(np.sum(w**3)), lambda _: wrong * 3 * w**2, w=w)
+    assert report["w"].verdict == verdict
+    assert any("leaves its grad_output aside" in note for note in report.notes)
+    several = check_gradients(lambda: w**3, lambda _: 3 * w**2, w=w)
+    assert several["w"].verdict == "wrong"

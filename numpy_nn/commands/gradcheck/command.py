@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import inspect
 import sys
 import traceback
 from collections.abc import Sequence
@@ -17,7 +18,7 @@ from numpy_nn.gradcheck.files import UsageError, arguments, find, load
 from numpy_nn.gradcheck.inputs import Drawn
 from numpy_nn.gradcheck.page import to_html, to_json
 from numpy_nn.gradcheck.report import CLOSE, RIGHT, WRONG, GradientReport
-from numpy_nn.subjects.names import positional
+from numpy_nn.subjects.names import TARGET, positional, role_in_loss
 
 _EXIT = {RIGHT: 0, CLOSE: 0, WRONG: 1}
 _UNUSABLE = 2
@@ -69,12 +70,12 @@ def _report(options: argparse.Namespace) -> GradientReport:
     if options.torch:
         return _of_torch(options, inputs)
     target, notes = load(options.target, options.init, rng)
-    names = [one.name for one in options.input]
-    if any(names) and isinstance(target, tuple):
-        inputs = _in_order_of(target[0], names, inputs)
+    inputs = _made(options, inputs, target)
+    if any(one.name for one in options.input) and (isinstance(target, tuple) or inspect.isroutine(target)):
+        inputs = _in_order_of(target[0] if isinstance(target, tuple) else target, options.input, inputs)
     report = check_gradients(
         target,
-        inputs if len(inputs) > 1 or not isinstance(inputs[0], np.ndarray) else inputs[0],
+        inputs[0] if len(inputs) == 1 and _is_of_floats(inputs[0]) else inputs,
         targets,
         parameters=dict(options.parameter) if options.parameter else None,
         constants=options.constant,
@@ -83,6 +84,10 @@ def _report(options: argparse.Namespace) -> GradientReport:
     )
     report.notes += notes
     return report
+
+
+def _is_of_floats(value: Any) -> bool:
+    return isinstance(value, np.ndarray) and value.dtype.kind == "f"
 
 
 def _of_torch(options: argparse.Namespace, inputs: tuple[Any, ...]) -> GradientReport:
@@ -107,8 +112,8 @@ def _of_torch(options: argparse.Namespace, inputs: tuple[Any, ...]) -> GradientR
 
 
 def _inputs(options: argparse.Namespace, rng: np.random.Generator) -> tuple[Any, ...]:
-    inputs = [one.draw(rng, options.scale) for one in options.input]
-    if options.positive:
+    inputs = [None if one.code else one.draw(rng, options.scale) for one in options.input]
+    if options.positive and isinstance(inputs[0], np.ndarray):
         inputs[0] = np.abs(inputs[0])
     return tuple(inputs)
 
@@ -129,14 +134,40 @@ def _targets(options: argparse.Namespace, rng: np.random.Generator) -> Any:
     return Drawn(wanted.name, shape, kind).draw(rng)
 
 
-def _in_order_of(function: Any, names: list[str], inputs: tuple[Any, ...]) -> tuple[Any, ...]:
-    """The inputs in the order of the function's arguments, where all of them are named."""
+def _made(options: argparse.Namespace, inputs: tuple[Any, ...], target: Any) -> tuple[Any, ...]:
+    """The inputs, with those that are written as code made: values, and calls of functions beside the target."""
+    first = target[0] if isinstance(target, tuple) else target
+    module = inspect.getmodule(first if inspect.isroutine(first) else type(first))
+    made = []
+    for one, value in zip(options.input, inputs, strict=True):
+        try:
+            made.append(one.made(vars(module) if module is not None else {}) if one.code else value)
+        except ValueError as error:
+            raise UsageError(str(error)) from None
+    return tuple(made)
+
+
+def _in_order_of(function: Any, given: Sequence[Drawn], inputs: tuple[Any, ...]) -> tuple[Any, ...]:
+    """The inputs in the order of the function's arguments; those without a name are the first that have none.
+
+    Several with names that are none of its arguments' are the dict that one argument is, if one and no more is missing.
+    """
     spec = positional(function)
     own = [] if spec is None else spec[0] + spec[1]
-    if not all(name in own for name in names):
-        unknown = next(name or "an input without a name" for name in names if name not in own)
+    by_name = {one.name: value for one, value in zip(given, inputs, strict=True) if one.name}
+    left = [name for name in own if name not in by_name]
+    unnamed = [value for one, value in zip(given, inputs, strict=True) if not one.name]
+    found = dict(zip(left, unnamed, strict=False)) | {name: by_name[name] for name in own if name in by_name}
+    others = {name: value for name, value in by_name.items() if name not in own}
+    missing = [name for name in own if name not in found]
+    # Targets are no argument of --input.
+    missing = [name for name in missing if role_in_loss(name) != TARGET] if len(missing) > 1 else missing
+    if len(others) > 1 and len(missing) == 1:
+        found[missing[0]] = others
+    elif others or len(unnamed) > len(left):
+        unknown = next(iter(others), "as many inputs")
         raise UsageError(f"--input: {function.__name__} takes {', '.join(own)}, not {unknown}")
-    return tuple(value for _, value in sorted(zip(names, inputs, strict=True), key=lambda item: own.index(item[0])))
+    return tuple(found[name] for name in own if name in found)
 
 
 def _their_traceback(error: Exception) -> str:

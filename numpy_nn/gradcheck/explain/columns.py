@@ -111,10 +111,10 @@ def in_columns(e: Evidence) -> bool | None:
     if x.shape[1] != y.shape[1]:
         return False
     parameters = [name for name in e.subject.arrays if name != e.subject.input]
-    features = {out_axis for name in parameters for _, out_axis in e.differences_by(name).aligned}
+    features = {out_axis for name in parameters for _, out_axis in e.differences_by(name).nearly_aligned}
     if features:
         return features == {0}
-    aligned = e.differences_by(e.subject.input).aligned
+    aligned = e.differences_by(e.subject.input).nearly_aligned
     if (1, 1) not in aligned or (0, 0) in aligned:
         return False
     return True if parameters else None

@@ -9,7 +9,7 @@ import numpy as np
 from numpy_nn.gradcheck.explain.causes import WORDS
 from numpy_nn.gradcheck.explain.columns import as_rows, in_columns
 from numpy_nn.gradcheck.explain.hypotheses import hypotheses
-from numpy_nn.gradcheck.explain.predictions import DROPPED, Found
+from numpy_nn.gradcheck.explain.predictions import DROPPED, Found, ratio_at_another_batch
 from numpy_nn.gradcheck.explain.shapes import of_wrong_shape
 from numpy_nn.gradcheck.measure.evidence import Evidence
 from numpy_nn.gradcheck.report import Diagnosis
@@ -34,6 +34,7 @@ def diagnose(evidence: Evidence) -> Diagnosis:
                 found = [Found(cause, f"{text}; {_AS_ROWS}", sure) for cause, text, sure in found]
             if found:
                 break
+        found = list(_by_columns(evidence, found)) or found
     if not found:
         return Diagnosis("unknown", _UNKNOWN, pattern(evidence), _LOOK, False)
     cause, text, sure = found[0]
@@ -46,6 +47,25 @@ def diagnose(evidence: Evidence) -> Diagnosis:
 _UNKNOWN = "none of the known mistakes explains these numbers"
 _AS_ROWS = "written as for samples in rows, where this code has them in columns"
 _LOOK = "compare the rows and columns named above with the formula; check one layer at a time"
+
+
+def _by_columns(evidence: Evidence, found: list[Found]) -> Iterator[Found]:
+    """A mere factor with the words that it goes with the number of columns, where it does."""
+    if not found or found[0].cause.split("+")[-1] != "factor" or evidence.x.ndim != 2:
+        return
+    view = as_rows(evidence)
+    try:
+        other, ratio = ratio_at_another_batch(view), view.ratio()
+    except DROPPED:
+        return
+    if other is None or ratio is None or abs(other[1] - ratio) <= evidence.fit * abs(ratio):
+        return
+    rows, factor = other
+    of_columns = (
+        f"; {factor:.6g} with {rows} columns instead of {view.batch}: the batch size, if samples are in columns"
+    )
+    yield Found(found[0].cause, found[0].text + of_columns, found[0].sure)
+    yield from found[1:]
 
 
 def _views(evidence: Evidence) -> Iterator[Evidence]:

@@ -34,6 +34,9 @@ FINEST_ROUGH = 8.0
 # There a slope with so small a bound has digits enough, and one with so large a bound has hardly any.
 FEW_DIGITS, NO_DIGIT = 1e-3, 1e-2
 
+# The share of an output by which rounding in another order may move it.
+REORDERED = 2.0**-40
+
 # How many numbers an extrapolation table holds at most, within a factor of two. Its rows are read again and again, so
 # that those of a larger one would be fetched from memory each time, which is slower and takes more of it.
 CHUNK = 2**18
@@ -63,7 +66,12 @@ class Differences:
     @cached_property
     def aligned(self) -> list[tuple[int, int]]:
         """Pairs of an axis of the array and one of the output such that slice s of the one moves slice s alone."""
-        return self._aligned_axes()
+        return self._aligned_axes(0.0)
+
+    @cached_property
+    def nearly_aligned(self) -> list[tuple[int, int]]:
+        """The same but for rounding, as of a softmax from which the largest of all entries is subtracted first."""
+        return self._aligned_axes(REORDERED)
 
     @cached_property
     def _axes(self) -> list[int]:
@@ -256,7 +264,7 @@ class Differences:
             )
         return output
 
-    def _aligned_axes(self) -> list[tuple[int, int]]:
+    def _aligned_axes(self, rounding: float) -> list[tuple[int, int]]:
         """Pairs of an axis of the array and one of the output such that slice s of the one moves slice s alone.
 
         For each bit of the slices' numbers, all slices with that bit are moved, then all without: an output slice
@@ -266,11 +274,13 @@ class Differences:
         for axis, length in enumerate(self.array.shape):
             for out_axis, out_length in enumerate(self.center.shape):
                 free = all(axis != a and out_axis != o for a, o in pairs)
-                if free and length == out_length > 1 and self._moves_alone(axis, out_axis):
+                if free and length == out_length > 1 and self._moves_alone(axis, out_axis, rounding):
                     pairs.append((axis, out_axis))
         return pairs
 
-    def _moves_alone(self, axis: int, out_axis: int) -> bool:
+    def _moves_alone(self, axis: int, out_axis: int, rounding: float) -> bool:
+        """Whether no other slice changes, by more than this share of the largest output."""
+        most = rounding * np.abs(self.center).max()
         numbers = np.arange(self.array.shape[axis])
         for size in (0.25 * self.scales["wide"], 2.0**-9 * self.scales["wide"], 0.25 * self.scales["unit"]):
             for bit in range(int(numbers[-1]).bit_length()):
@@ -280,8 +290,8 @@ class Differences:
                     shape = [1] * self.array.ndim
                     shape[axis] = -1
                     moved = self._evaluate(self.home + shift * chosen.reshape(shape))
-                    others = np.compress(~chosen, moved, axis=out_axis)
-                    if not equal(others, np.compress(~chosen, self.center, axis=out_axis)):
+                    now, before = (np.compress(~chosen, output, axis=out_axis) for output in (moved, self.center))
+                    if not (equal(now, before) or (most > 0.0 and np.all(np.abs(now - before) <= most))):
                         return False
         return True
 

@@ -14,13 +14,16 @@ import numpy as np
 
 from numpy_nn.gradcheck.measure.derivatives import UNIT_ROUNDOFF, Array
 from numpy_nn.gradcheck.measure.differences import FINEST_ROUGH
-from numpy_nn.gradcheck.measure.evidence import Evidence
+from numpy_nn.gradcheck.measure.evidence import NOISE_OF_FLOAT32, Evidence
 from numpy_nn.gradcheck.measure.slopes import Mask, Slopes
 from numpy_nn.subjects.subject import SubjectError
 
 # So many random lines are followed to both sides, over the array's size or, where the output is not finite there, over
 # a part of it, in so many steps.
 LINES, REACHES, STEPS = 4, (1.0, 0.5, 0.25, 0.125), 16
+
+# The longest lines are so many times the array's size, or 1.
+LONGER = 4.0
 
 # The claimed gradient explains a change if its integral is off by no more than this share of what the slopes here would
 # be off by: as a median over the sides, of which there must be two at least.
@@ -56,6 +59,15 @@ class Side(NamedTuple):
     direction: Array
     samples: list[Sample]
 
+    def error(self, claimed: float, slope: float) -> float:
+        """What a claimed slope that is wrong by the same factor everywhere would be off by on average along it.
+
+        Where the claimed slope grows along the side, that counts only if at the point itself there is none.
+        """
+        mean = float(np.mean([abs(sample.slope) for sample in self.samples]))
+        factor = mean / abs(claimed) if claimed else 1.0
+        return abs(claimed - slope) * (factor if slope == 0.0 else min(1.0, factor))
+
     @property
     def unexplained(self) -> float:
         """What is left of the change along it, by its length, when the integral of the claimed slope is taken off.
@@ -70,40 +82,96 @@ class Side(NamedTuple):
 def jumps_explain(evidence: Evidence, slopes: Slopes, wrong: Mask) -> bool:
     """Whether the output jumps near by, and across its jumps moves as the claimed gradient has it, not as the slopes.
 
-    It is followed along random lines in the coordinates in ``wrong``.
+    It is followed along random lines in the coordinates in ``wrong``: lines of the array's size, and where these show
+    jumps, or nothing, longer ones.
     """
+    assert evidence.gradient is not None
+    wide = evidence.differences.scales["wide"]
+    larger = np.maximum(wide, 1.0)
+    steps = evidence.differences.seen_coarseness > 0.0 or not np.any(slopes.value[wrong])
+    for scale in (wide, larger, LONGER * larger):
+        explained, jumps = _explained_along(evidence, slopes, wrong, scale)
+        if explained:
+            return True
+        if not (jumps or steps):
+            return False
+    return evidence.differences.seen_coarseness > 0.0 and _is_within_jumps(evidence, slopes, wrong, larger)
+
+
+def _is_within_jumps(evidence: Evidence, slopes: Slopes, wrong: Mask, scale: Array) -> bool:
+    """Whether on half of the sides, of an output that moves in steps, there are jumps by many times their height.
+
+    And no more is left of the change along these than a jump may leave: the last of the jumps of log(1 - p + eps), next
+    to which it is flat, are as large as all else.
+    """
+    assert evidence.gradient is not None
+    high = ROOM * evidence.differences.seen_coarseness * float(np.abs(evidence.grad_output * evidence.output).sum())
+    sides = found = 0
+    for side in _sides(evidence, wrong, scale):
+        claimed, slope = (float(np.sum((part * side.direction)[wrong])) for part in (evidence.gradient, slopes.value))
+        jump = _jump(evidence, side, slope, abs(claimed - slope))
+        sides += 1
+        found += jump > high and abs(side.unexplained * side.samples[-1].t) <= jump
+    return 2 * found >= sides > 0
+
+
+def jumps_more_than_rounding(evidence: Evidence, slopes: Slopes, wrong: Mask) -> bool:
+    """Whether near by the output, which moves in steps, jumps by many times their height.
+
+    So does log(1 - p + eps) of float32 before 1 - p is 0: one of its jumps may be all that a line crosses.
+    """
+    assert evidence.gradient is not None
+    size = float(np.abs(evidence.grad_output * evidence.output).sum())
+    coarseness = evidence.differences.seen_coarseness
+    if not coarseness and not np.any(slopes.value[wrong]) and evidence.in_float32:
+        coarseness = NOISE_OF_FLOAT32[1]  # where it is flat no steps are seen
+    if not coarseness:
+        return False
+    high = ROOM * coarseness * size
+    larger = np.maximum(evidence.differences.scales["wide"], 1.0)
+    for scale in (larger, LONGER * larger):
+        for side in _sides(evidence, wrong, scale):
+            claimed, slope = (np.sum((part * side.direction)[wrong]) for part in (evidence.gradient, slopes.value))
+            if _jump(evidence, side, float(slope), float(abs(claimed - slope))) > high:
+                return True
+    return False
+
+
+def _explained_along(evidence: Evidence, slopes: Slopes, wrong: Mask, scale: Array) -> tuple[bool, int]:
+    """The same along lines of this size; and on how many sides of them the output was seen to jump."""
     assert evidence.gradient is not None
     size = float(np.abs(evidence.grad_output * evidence.output).sum())
     # A function that is flat wherever it does not jump is meant to be so, unless its jumps are as small as rounding is.
     flat = evidence.at_point_given and not np.any(slopes.value[np.isfinite(slopes.value)])
     if flat and evidence.output.size > 1:
-        return False  # the jumps of many entries are small beside the sum of all
+        return False, 0  # the jumps of many entries are small beside the sum of all
     finest = FINEST_ROUGH * evidence.differences.seen_coarseness
     # How high steps are is an estimate, which now and then is too low by far, or misses them.
     in_steps = bool(np.all((np.abs(evidence.gradient - slopes.value) <= ROOM * slopes.bound)[wrong]))
     share = IN_STEPS if in_steps else SHARE
     left, errors, jumps = [], [], 0
-    for side in _sides(evidence, wrong):
+    for side in _sides(evidence, wrong, scale):
         claimed, slope = (float(np.sum((part * side.direction)[wrong])) for part in (evidence.gradient, slopes.value))
-        error, unexplained = abs(claimed - slope), abs(side.unexplained)
+        error, unexplained = side.error(claimed, slope), abs(side.unexplained)
         if abs(side.samples[-1].t) < REACHES[0] and unexplained > share * error:
             continue  # where the domain ends soon, it may end between two jumps
         left.append(unexplained)
         errors.append(error)
         if len(left) >= LINES and np.median(left) > share * np.median(errors):
-            return False
+            return False, jumps
         height = max(UNITS * UNIT_ROUNDOFF * size, finest * error)
-        jump = in_steps or _jump(evidence, side, slope, error) > height
+        jump = in_steps or _jump(evidence, side, slope, abs(claimed - slope)) > height
         jumps += jump and not (flat and _nearest(evidence, side) > MEANT * size)
         if len(left) - jumps > LINES:
-            return False
-    return len(left) >= FEWEST and bool(np.median(left) <= share * np.median(errors)) and 2 * jumps >= len(left)
+            return False, jumps
+    explained = len(left) >= FEWEST and bool(np.median(left) <= share * np.median(errors)) and 2 * jumps >= len(left)
+    return explained, jumps
 
 
-def _sides(evidence: Evidence, wrong: Mask) -> Iterator[Side]:
+def _sides(evidence: Evidence, wrong: Mask, scale: Array) -> Iterator[Side]:
     """Sides of random lines, each as far as the output is finite on it."""
     for _ in range(LINES):
-        along = evidence.differences.scales["wide"] * evidence.rng.uniform(-1.0, 1.0, wrong.shape)
+        along = scale * evidence.rng.uniform(-1.0, 1.0, wrong.shape)
         direction = np.where(wrong, along, 0.0)
         for sign in (1.0, -1.0):
             for reach in REACHES:

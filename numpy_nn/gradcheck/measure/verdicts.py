@@ -24,6 +24,7 @@ from numpy_nn.gradcheck.measure.kinds import (
     Status,
 )
 from numpy_nn.gradcheck.measure.slopes import Mask, Slopes
+from numpy_nn.subjects.state import equal
 from numpy_nn.subjects.subject import SubjectError
 
 # A coordinate agrees if its bound is below this share of it, or of the root mean square of its array: a gradient that
@@ -39,6 +40,9 @@ NEAR = 1e-5
 
 # Rounding errors of a formula, as a share of the numbers that it adds up.
 OF_FORMULAS = OPERATIONS * UNIT_ROUNDOFF
+
+# The unit roundoff of float32.
+UNIT_OF_FLOAT32 = 2.0**-24
 
 # A gradient that is no larger than so many times its own noise is nothing but rounding; and so far an array is moved to
 # see whether anything depends on it.
@@ -136,6 +140,9 @@ def _judge(evidence: Evidence, slopes: Slopes) -> Status:
             if evidence.in_float32:
                 lost &= ~(near & (error > slopes.bound + SAFETY * of_formula))
         status[off & near] = NEARLY
+        if _is_saturated(evidence, slopes):
+            status[off] = UNRESOLVED
+            evidence.reason = Reason.FLAT
         status[off & lost] = LOST
         # Next to such a number the finest step is wider than a bend of the function may be.
         too_large = (status == OFF) & (np.abs(evidence.array) > GRAINY)
@@ -149,6 +156,19 @@ def _judge(evidence: Evidence, slopes: Slopes) -> Status:
     status[_agrees(gradient, slopes, RESOLUTION)] = AGREES
     status[~np.isfinite(gradient)] = OFF
     return status
+
+
+def _is_saturated(evidence: Evidence, slopes: Slopes) -> bool:
+    """Whether the output, computed in float32, does not move at all, and would by rounding's share if it were exact.
+
+    Of numbers of size 1 at least: the logarithm of a probability that is rounded to 1 is 0.
+    """
+    gradient = evidence.gradient
+    assert gradient is not None
+    known = slopes.value[np.isfinite(slopes.value)]
+    if np.any(known) or not evidence.in_float32 or not equal(evidence.output, evidence.output.astype(np.float32)):
+        return False
+    return float(np.abs(gradient).max()) <= OPERATIONS * UNIT_OF_FLOAT32 * max(evidence.working_size, 1.0)
 
 
 def _confirm(evidence: Evidence, status: Status) -> None:

@@ -276,6 +276,53 @@ def passes_that_differ_in_one_word(d, wrong):
 
 
 @form
+def an_output_and_its_gradients(d, wrong):
+    class Dense:
+        def __init__(self):
+            self.W = d.fixed(4, 3)
+
+        def get_output(self, x):
+            self.x = x
+            return x @ self.W
+
+        def compute_gradients(self, grad_output):
+            self.dW = wrong * self.x.T @ grad_output
+            return grad_output @ self.W.T
+
+    return (Dense(), d.fixed(5, 4)), {}, "W"
+
+
+@form
+def a_function_of_a_class_and_its_derivative(d, wrong):
+    class Sine:
+        def activation(self, x):
+            return np.sin(x)
+
+        def activation_prime(self, x):
+            return wrong * np.cos(x)
+
+    return (Sine(), d.array(5, 4)), {}, "x"
+
+
+@form
+def methods_of_one_object(d, wrong):
+    class Dense:
+        def __init__(self):
+            self.W = d.fixed(4, 3)
+
+        def forward(self, x):
+            self.x = x
+            return x @ self.W
+
+        def backward(self, grad_output):
+            self.dW = wrong * self.x.T @ grad_output
+            return grad_output @ self.W.T
+
+    dense = Dense()
+    return ((dense.forward, lambda grad_output: dense.backward(grad_output)), d.fixed(5, 4)), {}, "W"
+
+
+@form
 def layers_in_a_list(d, wrong):
     class Dense:
         def __init__(self, n_in, n_out, factor):

@@ -122,6 +122,24 @@ def functions_whose_cost_is_another(d, wrong):
 
 
 @form
+def functions_of_parameters_cache_data_and_targets(d, wrong):
+    def forward_propagation(X, parameters):
+        A1 = np.tanh(parameters["W1"] @ X + parameters["b1"])
+        A2 = 1 / (1 + np.exp(-(parameters["W2"] @ A1 + parameters["b2"])))
+        return A2, {"A1": A1, "A2": A2}
+
+    def backward_propagation(parameters, cache, X, Y):
+        dZ2 = (cache["A2"] - Y) / Y.shape[1]
+        dZ1 = parameters["W2"].T @ dZ2 * (1 - cache["A1"] ** 2)
+        grads = {"dW2": dZ2 @ cache["A1"].T, "db2": dZ2.sum(axis=1, keepdims=True)}
+        return grads | {"dW1": wrong * dZ1 @ X.T, "db1": dZ1.sum(axis=1, keepdims=True)}
+
+    parameters = {"W1": d.fixed(3, 4), "b1": d.fixed(3, 1), "W2": d.fixed(1, 3), "b2": d.fixed(1, 1)}
+    Y = np.random.default_rng(3).integers(0, 2, (1, 6)).astype(np.float64)
+    return ((forward_propagation, backward_propagation), (d.fixed(4, 6), parameters), Y), {}, "parameters['W1']"
+
+
+@form
 def a_loss_with_weights_of_the_classes(d, wrong):
     class Weighted:
         def __init__(self):
