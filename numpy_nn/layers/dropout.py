@@ -32,11 +32,15 @@ class Dropout(FloatLayer):
         if not self.training or self.p == 0.0:
             return x
         self.saved = mask = self._work.like("mask", x)
-        self.rng.random(out=mask, dtype=x.dtype.type)
+        self._draw(mask)
         np.greater_equal(mask, self.p, out=mask)
         if self.p < 1.0:
             mask *= 1.0 / (1.0 - self.p)
         return np.multiply(x, mask, out=self._work.like("y", x))
+
+    def _draw(self, out: FloatArray) -> None:
+        """Fill with numbers that are uniform on [0, 1)."""
+        self.rng.random(out=out, dtype=out.dtype.type)
 
     def backward(self, grad_output: FloatArray) -> FloatArray:
         """G m."""
