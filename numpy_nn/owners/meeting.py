@@ -14,9 +14,8 @@ from numpy.typing import NDArray
 # sleeps, and how many seconds it sleeps at first and at most. On a quiet machine a meeting is over within the first;
 # where others want the processor, the one that is waited for may be waiting for just that.
 SPINS, OFFERS, FIRST_SLEEP, LONGEST_SLEEP = 1000, 1000, 5e-5, 1e-3
-# Integers of 8 bytes, of which those of each process have cache lines of their own.
-LINE, RING = 16, 16
-WORDS_EACH = 2 * LINE
+# Integers from one counter to the next, so that no two lie in one cache line; and how many orders may be ahead.
+APART, RING = 16, 16
 
 _offer: Callable[[], object] = getattr(os, "sched_yield", lambda: time.sleep(0.0))
 _lock = threading.Lock()
@@ -24,33 +23,30 @@ _lock = threading.Lock()
 
 def words_for(size: int) -> int:
     """How many integers ``size`` processes need."""
-    return LINE + RING + WORDS_EACH * size
+    return APART * (2 + 2 * size)
 
 
 def _fence() -> None:
-    """What was written before is seen by whoever sees what is written after, on any processor.
+    """Whoever sees what is written after this sees what was written before, on any processor.
 
-    Taking a lock and giving it back lets what stands before and after move inside; two of them one after the other do
-    not let it pass both.
+    What stands before and after a lock that is taken and given back may move inside, but not past two of them.
     """
     for _ in range(2):
-        _lock.acquire()
-        _lock.release()
+        with _lock:
+            pass
 
 
 class Meetings:
-    """The counters, as process ``rank`` of ``size`` sees them; process 0 gives orders, which all others take in turn.
+    """The counters, as process ``rank`` of ``size`` sees them; process 0 gives orders, which the others take in turn.
 
-    ``words`` are :func:`words_for` integers of shared memory that begin at 0. Whoever waits for longer than a moment
+    ``words`` are :func:`words_for` integers in shared memory that begin at 0. Whoever waits for longer than a moment
     calls ``check`` again and again, which raises if there is nobody left to wait for.
     """
 
     def __init__(self, words: NDArray[np.int64], rank: int, size: int, check: Callable[[], None]) -> None:
-        self._words = memoryview(words)
-        self._check = check
-        places = [LINE + RING + WORDS_EACH * r for r in range(size)]
-        self._own = places[rank]
-        self._others = [place for place in places if place != self._own]
+        self._words, self._check = memoryview(words), check
+        self._own, *_ = places = [APART * (2 + 2 * r) for r in (rank, *(r for r in range(size) if r != rank))]
+        self._others = places[1:]
         self._meetings = self._orders = 0
 
     def meet(self) -> None:
@@ -65,19 +61,19 @@ class Meetings:
     def order(self, what: int) -> None:
         """Have the others do it after all that was ordered before."""
         self._orders += 1
-        for other in self._others:  # which may be so far behind that its order would be overwritten
-            self._wait(other + LINE, self._orders - RING)
-        self._words[LINE + self._orders % RING] = what
+        for other in self._others:  # so that no order is overwritten that one of them has not taken yet
+            self._wait(other + APART, self._orders - RING)
+        self._words[APART + self._orders % RING] = what
         _fence()
         self._words[0] = self._orders
 
     def next_order(self) -> int:
-        """Wait for process 0's next order."""
-        self._words[self._own + LINE] = self._orders
+        """Process 0's next order, once it is given."""
+        self._words[self._own + APART] = self._orders
         self._orders += 1
         self._wait(0, self._orders)
         _fence()
-        return int(self._words[LINE + self._orders % RING])
+        return int(self._words[APART + self._orders % RING])
 
     def _wait(self, index: int, value: int) -> None:
         words = self._words

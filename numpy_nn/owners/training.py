@@ -8,7 +8,7 @@ import pickle
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import IO, Any, Self
@@ -17,63 +17,60 @@ import numpy as np
 from numpy.typing import NDArray
 
 from numpy_nn._support.checks import count
-from numpy_nn._support.workspace import LINE, FloatArray
+from numpy_nn._support.workspace import FloatArray
 from numpy_nn.data.batches import DataLoader
-from numpy_nn.layers import Layer
+from numpy_nn.layers import Layer, Linear
 from numpy_nn.losses import Loss, Score
 from numpy_nn.network import Sequential
 from numpy_nn.optim import Optimizer
 from numpy_nn.optim.base import Group
-from numpy_nn.owners.division import DividedLinear, by_parameter, check, divide
+from numpy_nn.owners.division import Part, check, divide, join
 from numpy_nn.owners.meeting import words_for
-from numpy_nn.owners.owner import MEET, READ, UPDATE, Job, Owner, Specs, layer_settings, make_memory, set_layer
-from numpy_nn.parameter import Parameter, holders
+from numpy_nn.owners.owner import GIVE, SET, TAKE, UPDATE, Owner, make_memory
 from numpy_nn.training.loop import compute_gradients
 
-MAIL = 1 << 16
 COMMAND = "from numpy_nn.owners.owner import work; work()"
 # What tells a BLAS, before NumPy loads it, on how many threads it computes.
 THREADS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "BLIS_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 
 
 class OwnerLost(RuntimeError):
-    """A process that owned a part of the network has ended; what it said last is in the message."""
+    """The processes are not together any more: one has ended, with what it said last, or a step ended early."""
 
 
 class OwnedTraining:
-    """Trains ``net`` with ``loss`` and ``optimizer`` in several processes, of which this one is the first::
+    """Trains ``net`` with ``loss`` and ``optimizer`` in several processes, of which this one is the first.
+
+    ::
 
         with OwnedTraining(net, loss, optimizer, processes=2) as owned:
             nn.fit(net, loss, optimizer, owned.batches(loader), 5, test=test, gradients=owned.gradients)
 
     or, step by step, ``owned.step(x, y)``. While it lasts, ``optimizer.step()`` has every process update what it owns.
     ``net`` and ``optimizer`` are what the processes have made of them after each epoch of :meth:`batches`, at the end
-    of the ``with``, and when :meth:`collect` is called; in between they are as they were. Who changes them in between
-    calls :meth:`distribute`.
+    of the ``with``, and when :meth:`collect` is called; in between they are as they were. Who changes them in between,
+    but for the optimizer's settings, calls :meth:`distribute`.
 
     The processes begin at the first batch, each with one thread of the BLAS; this one too, if threadpoolctl is
     installed. ValueError, in one line, for what cannot be divided; :class:`OwnerLost` if a process ends. Whatever ends
-    a step early ends the others, and leaves ``net`` as it was collected last. Nothing is left behind, whichever process
-    is killed.
+    a step early leaves ``net`` as it was collected last. Nothing stays behind, whichever process is killed.
     """
 
     def __init__(self, net: Sequential, loss: Loss, optimizer: Optimizer, processes: int = 2) -> None:
         self.size = count(processes, "processes", low=2)
-        check(net, self.size)
         for thing, room in ((loss, "losses"), (optimizer, "optim")):
             if not type(thing).__module__.startswith(f"numpy_nn.{room}."):
                 raise ValueError(f"processes: {type(thing).__name__} is not of numpy_nn.{room}, which is all they have")
-        ours = {id(p) for p in net.parameters()}
-        if any(id(p) not in ours for p, _ in by_parameter(optimizer)):
-            raise ValueError("processes: the optimizer has parameters that are not of this network")
+        check(net, optimizer, self.size)
         self.net, self.loss, self.optimizer = net, loss, optimizer
         self.active = True  # else this process trains alone, and the others sleep
+        self.whole = True  # no step ended early
         self._owner: Owner | None = None
-        self._workers: list[tuple[subprocess.Popen[bytes], IO[bytes]]] = []
-        self._whole = True  # no step is half done
+        self._workers: list[subprocess.Popen[bytes]] = []
+        self._said: list[IO[bytes]] = []
         self._told: list[Group] = []
         self._ready: tuple[Any, Any] = (None, None)  # the batch that lies in shared memory
-        self._threads = ExitStack()
+        self._open = ExitStack()  # what is closed at the end: files, and a limit of threads
         optimizer.step = self._update  # type: ignore[method-assign]
 
     def __enter__(self) -> Self:
@@ -115,25 +112,26 @@ class OwnedTraining:
     def _update(self) -> None:
         """The optimizer's step, by all processes."""
         if not self.active:
-            return type(self.optimizer).step(self.optimizer)
-        told = self._settings()
-        if told != self._told:
-            if self._states() != self._names:  # arrays for which there is no room yet
-                self._end()
-                self.start(*self._largest)
-            self._tell(told, {})
+            type(self.optimizer).step(self.optimizer)
+            return
         with self._together() as owner:
+            settings = self._settings()
+            if settings != self._told:
+                owner.meetings.order(SET)
+                self._send([settings] * len(self._workers))
+                owner.set(settings)
+                self._told = settings
             owner.meetings.order(UPDATE)
             owner.update()
 
     @contextmanager
     def _together(self) -> Iterator[Owner]:
         """What the processes do together: if it ends early, they are not together any more."""
-        if self._owner is None or not self._whole:
+        if self._owner is None or not self.whole:
             raise OwnerLost("processes: expected a batch before, and no step that ended early")
-        self._whole = False
+        self.whole = False
         yield self._owner
-        self._whole = True
+        self.whole = True
 
     def start(self, x: FloatArray, y: NDArray[Any]) -> None:
         """Begin the processes, unless they have room for a batch like this one already."""
@@ -142,146 +140,110 @@ class OwnedTraining:
             if all(a.dtype == b.dtype and a.shape[2:] == b.shape[1:] and len(b) <= a.shape[1] for a, b in room):
                 return
             self._end()
-        self._largest, self._names = (x, y), self._states()
-        self._parts = [divide(self.net, rank, self.size) for rank in range(self.size)]
-        self._starts, specs = self._lay_out(x, y)
+        dtype, rows = self.net.parameters().dtype, len(x)
+        specs: dict[str, tuple[tuple[int, ...], Any]] = {
+            "words": ((words_for(self.size),), np.int64),
+            "x": ((2, *x.shape), x.dtype),
+            "y": ((2, *y.shape), y.dtype),
+        }
+        for index, leaf in enumerate(self.net.leaves()):
+            if isinstance(leaf, Linear):
+                specs[f"products {index}"] = ((2, self.size, rows, leaf.out_features), dtype)
+                specs[f"whole {index}"] = ((rows, leaf.out_features), dtype)
         descriptor = make_memory(specs)
-        places = {id(p): place for place, p in enumerate(self.net.parameters())}
-        groups = [
-            [places[id(p)] for holder in holders(group["params"]) for p in holder.members()]
-            for group in self.optimizer.param_groups
-        ]
-        own = (self.loss, type(self.optimizer), groups, self._names)
-        jobs = [
-            Job(rank, self.size, os.getpid(), descriptor, specs, part.net, *own, start)
-            for rank, (part, start) in enumerate(zip(self._parts, self._starts, strict=True))
-        ]
         try:
-            self._workers += [_started(job) for job in jobs[1:]]
-            self._owner = Owner(jobs[0], self._check_workers)
+            for _ in range(1, self.size):
+                self._said.append(self._open.enter_context(tempfile.TemporaryFile()))
+                self._workers.append(_started(descriptor, self._said[-1]))
+            jobs = [(rank, self.size, descriptor, specs, self.loss) for rank in range(self.size)]
+            self._send([(os.getpid(), *job) for job in jobs[1:]])
+            self._owner = Owner(*jobs[0], self._check_workers)
         finally:
             os.close(descriptor)
         if importlib.util.find_spec("threadpoolctl"):
             from threadpoolctl import threadpool_limits
 
-            self._threads.enter_context(threadpool_limits(1, "blas"))
-        self._whole = True
+            self._open.enter_context(threadpool_limits(1, "blas"))
+        self.whole = True
         self.distribute()
-
-    def _lay_out(self, x: FloatArray, y: NDArray[Any]) -> tuple[list[int], Specs]:
-        """Where each process's own numbers begin in the shared vectors, and all arrays in shared memory."""
-        dtype, starts, stop = self.net.parameters().dtype, [], 0
-        for part in self._parts:
-            starts.append(stop)
-            own = part.net.parameters().size + sum(b.size for _, b in part.net.named_buffers())
-            stop += -(-own // LINE) * LINE
-        specs: dict[str, tuple[tuple[int, ...], Any]] = {
-            "words": ((words_for(self.size),), np.int64),
-            "mail": ((MAIL,), np.uint8),
-            "x": ((2, *x.shape), x.dtype),
-            "y": ((2, *y.shape), y.dtype),
-            "vectors": ((2 + len(self._names), stop), dtype),
-        }
-        for index, leaf in enumerate(self._parts[0].net):
-            if isinstance(leaf, DividedLinear):
-                specs[f"parts {index}"] = ((2, self.size, len(x), leaf.out_features), dtype)
-                specs[f"whole {index}"] = ((len(x), leaf.out_features), dtype)
-        return starts, specs
-
-    def _owned(self, owner: Owner) -> Iterator[tuple[FloatArray, FloatArray]]:
-        """What each process owns of each array of network and optimizer, and where it lies in shared memory."""
-        if not self.optimizer._laid_out():
-            self.optimizer._lay_out()
-        vectors, leaves = owner.arrays["vectors"], self.net.leaves()
-        states = {id(p): arrays for p, arrays in by_parameter(self.optimizer)}
-        for part, stop in zip(self._parts, self._starts, strict=True):
-            for leaf, name, index in part.pieces:
-                array = getattr(leaves[leaf], name)
-                rows = [array]
-                if isinstance(array, Parameter):
-                    kept = states.get(id(array), {})
-                    rows = [array.data, array.grad, *(kept.get(state) for state in self._names)]
-                size = rows[0][index].size
-                for row, whole in enumerate(rows):
-                    if whole is not None:
-                        yield whole[index], vectors[row, stop : stop + size].reshape(whole[index].shape)
-                stop += size
-
-    def collect(self) -> None:
-        """Bring ``net`` and ``optimizer`` to where the processes are; nothing if they have not begun."""
-        if self._owner is None or not self.active:
-            return
-        self._meet()
-        for own, shared in self._owned(self._owner):
-            own[...] = shared
-        for layer, part in zip(self.net.leaves(), self._owner.net, strict=True):
-            set_layer(layer, *layer_settings(part))
-        if self._owner.optimizer is not None:
-            self.optimizer.steps = self._owner.optimizer.steps
-            for index, group in zip(self._owner.groups, self._owner.optimizer.param_groups, strict=True):
-                self.optimizer.param_groups[index].update(_without_params(group))
 
     def distribute(self) -> None:
         """Give the processes what ``net`` and ``optimizer`` are now; nothing if they have not begun."""
         if self._owner is None or not self.active:
             return
-        self._meet()
-        for own, shared in self._owned(self._owner):
-            shared[...] = own
-        layers = [layer_settings(layer) for layer in self.net.leaves()]
-        learning = [p.requires_grad for p in self.net.parameters()]
-        groups = [_without_params(group) for group in self.optimizer.param_groups]
-        self._tell(groups, {"steps": self.optimizer.steps, "layers": layers, "learning": learning})
-
-    def _tell(self, groups: list[Group], message: dict[str, Any]) -> None:
-        """Have all take these settings of the groups, and what else the message says."""
-        self._meet()  # so that the message before has been read
-        self._told = self._settings()
         with self._together() as owner:
-            text = pickle.dumps({"groups": groups, **message})
-            if len(text) > MAIL:
-                raise ValueError(f"processes: settings of {len(text)} bytes do not fit into {MAIL}")
-            owner.arrays["mail"][: len(text)] = np.frombuffer(text, np.uint8)
-            owner.meetings.order(READ)
-            owner.take(pickle.loads(text))
-
-    def _meet(self) -> None:
-        """Wait until all have done what was ordered."""
-        with self._together() as owner:
-            owner.meetings.order(MEET)
+            owner.meetings.order(TAKE)
+            own, *others = [divide(self.net, self.optimizer, rank, self.size) for rank in range(self.size)]
             owner.meetings.meet()
+            self._send(others)
+            owner.take(own)
+            self._told = self._settings()
+
+    def collect(self) -> None:
+        """Bring ``net`` and ``optimizer`` to where the processes are; nothing if they have not begun."""
+        if self._owner is None or not self.active:
+            return
+        with self._together() as owner:
+            owner.meetings.order(GIVE)
+            parts: list[Part] = [owner.part, *map(self._received, self._workers)]
+            for part in parts:
+                join(part, self.net, self.optimizer)
+
+    def _send(self, things: Sequence[Any]) -> None:
+        """To each worker one."""
+        for worker, thing in zip(self._workers, things, strict=True):
+            assert worker.stdin is not None
+            with self._loss_explained(worker):
+                pickle.dump(thing, worker.stdin, pickle.HIGHEST_PROTOCOL)
+                worker.stdin.flush()
+
+    def _received(self, worker: subprocess.Popen[bytes]) -> Any:
+        """What a worker sends."""
+        assert worker.stdout is not None
+        with self._loss_explained(worker):
+            return pickle.load(worker.stdout)
+
+    @contextmanager
+    def _loss_explained(self, worker: subprocess.Popen[bytes]) -> Iterator[None]:
+        """A pipe is closed where its process ends."""
+        try:
+            yield
+        except (BrokenPipeError, EOFError, pickle.UnpicklingError):
+            worker.wait()
+        self._check_workers()
+
+    def _check_workers(self) -> None:
+        for rank, (worker, said) in enumerate(zip(self._workers, self._said, strict=True), start=1):
+            if worker.poll() is not None:
+                said.seek(0)
+                last = (said.read().decode(errors="replace").strip().splitlines() or ["it said nothing"])[-1]
+                raise OwnerLost(f"process {rank} of {self.size} has ended with status {worker.returncode}: {last}")
 
     def _settings(self) -> list[Group]:
         """Of each group of the optimizer, what may be set: not what it keeps there for itself."""
         kind = type(self.optimizer)
         return [{n: value for n, value in g.items() if hasattr(kind, n)} for g in self.optimizer.param_groups]
 
-    def _states(self) -> list[str]:
-        """The names of the arrays that the optimizer keeps with its settings of now."""
-        groups = self.optimizer.param_groups
-        return list(dict.fromkeys(name for group in groups for name in self.optimizer._states(group)))
-
     def batches(self, loader: DataLoader) -> DataLoader:
         """The loader's batches, in memory that the next but one takes again; each epoch ends with :meth:`collect`."""
         return _OwnedLoader(loader, self)
 
-    def _gather(self, loader: DataLoader, rows: Any) -> tuple[FloatArray, NDArray[Any]]:
-        """The rows of a loader, where all processes see them."""
-        if self._owner is None:
-            self.start(loader.x[: loader.batch_size], loader.y[: loader.batch_size])
+    def gather(self, loader: DataLoader, rows: Any) -> tuple[FloatArray, NDArray[Any]]:
+        """These rows of a loader, where all processes see them."""
+        self.start(loader.x[: loader.batch_size], loader.y[: loader.batch_size])
         assert self._owner is not None
-        gathered = []
-        for name, source in (("x", loader.x), ("y", loader.y)):
-            if isinstance(rows, slice):
-                rows = np.arange(*rows.indices(len(source)))
-            room = self._owner.arrays[name][1 - self._owner.turn, : len(rows)]
-            # Every row exists; the mode spares NumPy a copy made in case one does not.
-            gathered.append(source.take(rows, axis=0, out=room, mode="clip"))
-        self._ready = gathered[0], gathered[1]
-        return self._ready
+        if isinstance(rows, slice):
+            rows = np.arange(*rows.indices(len(loader.x)))
+        # Every row exists; the mode spares NumPy a copy made in case one does not.
+        x, y = (
+            source.take(rows, axis=0, out=self._owner.arrays[name][1 - self._owner.turn, : len(rows)], mode="clip")
+            for name, source in (("x", loader.x), ("y", loader.y))
+        )
+        self._ready = x, y
+        return x, y
 
     def pause(self) -> None:
-        """Train alone from now on, until :meth:`resume`; the others sleep."""
+        """Collect, and train alone from now on, until :meth:`resume`; the other processes sleep."""
         self.collect()
         self.active = False
 
@@ -290,26 +252,18 @@ class OwnedTraining:
         self.active = True
         self.distribute()
 
-    def _check_workers(self) -> None:
-        for rank, (worker, words) in enumerate(self._workers, start=1):
-            if worker.poll() is not None:
-                words.seek(0)
-                last = (words.read().decode(errors="replace").strip().splitlines() or ["it said nothing"])[-1]
-                raise OwnerLost(f"process {rank} of {self.size} has ended with status {worker.returncode}: {last}")
-
     def _end(self) -> None:
         """Collect, unless a step ended early, and end the processes."""
         try:
-            if self._whole:
+            if self.whole:
                 self.collect()
         finally:
-            for worker, words in self._workers:
+            for worker in self._workers:
                 worker.kill()
-                worker.wait()
-                words.close()
-            self._workers.clear()
-            self._owner = None
-            self._threads.close()
+                with worker:  # closes its pipes, and waits
+                    pass
+            self._workers, self._said, self._owner = [], [], None
+            self._open.close()
 
 
 class _OwnedLoader(DataLoader):
@@ -325,31 +279,22 @@ class _OwnedLoader(DataLoader):
             for number, rows in enumerate(self.indices()):
                 if number == 0:
                     owned.distribute()  # what was changed since the last epoch
-                x, y = owned._gather(self, rows) if owned.active else (self.x[rows], self.y[rows])
+                x, y = owned.gather(self, rows) if owned.active else (self.x[rows], self.y[rows])
                 yield x if self.transform is None else self.transform(x), y
         finally:
-            if owned._whole:
+            if owned.whole:
                 owned.collect()
 
 
-def _without_params(group: Group) -> Group:
-    return {name: value for name, value in group.items() if name != "params"}
-
-
-def _started(job: Job) -> tuple[subprocess.Popen[bytes], IO[bytes]]:
-    """A worker with its job, and the file of what it says when it fails."""
-    words = tempfile.TemporaryFile()
+def _started(descriptor: int, said: IO[bytes]) -> subprocess.Popen[bytes]:
+    """A worker that has the memory; what it complains of goes into the file."""
     path = os.pathsep.join(filter(None, (str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH"))))
-    with tempfile.TemporaryFile() as given:
-        pickle.dump(job, given)
-        given.seek(0)
-        worker = subprocess.Popen(
-            [sys.executable, "-c", COMMAND],
-            stdin=given,
-            stdout=words,
-            stderr=words,
-            pass_fds=(job.descriptor,),
-            env={**os.environ, **dict.fromkeys(THREADS, "1"), "PYTHONPATH": path},
-            start_new_session=True,  # Ctrl-C is the first process's
-        )
-    return worker, words
+    return subprocess.Popen(
+        [sys.executable, "-c", COMMAND],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=said,
+        pass_fds=(descriptor,),
+        env={**os.environ, **dict.fromkeys(THREADS, "1"), "PYTHONPATH": path},
+        start_new_session=True,  # Ctrl-C is the first process's
+    )
