@@ -22,6 +22,9 @@ from numpy_nn.parameter import Parameter, holders
 # The attribute that says how many units there are.
 COUNTS: dict[type, str] = {Linear: "out_features", BatchNorm1d: "num_features", PReLU: "num_parameters"}
 
+# What a group has beside the optimizer's settings that is not the optimizer's own.
+SET = ("params", "initial_lr")
+
 
 class DividedLinear(Linear):
     """y = sum_r x_r W_r + b, with the rows W_r of W and the units x_r of x that process r owns.
@@ -213,8 +216,9 @@ def join(part: Part, net: Sequential, optimizer: Optimizer) -> None:
             if buffer.ndim == 0:
                 buffer[...] = getattr(other, name)
     optimizer.steps = part.optimizer.steps
-    for group, other_group in zip(optimizer.param_groups, part.optimizer.param_groups, strict=True):
-        group.update({name: value for name, value in other_group.items() if name != "params"})
+    for group, own_group in zip(optimizer.param_groups, part.optimizer.param_groups, strict=True):
+        # What the optimizer keeps there for itself; the rest is set by whoever trains.
+        group.update({n: v for n, v in own_group.items() if n not in SET and not hasattr(type(optimizer), n)})
 
 
 def _kept(
@@ -225,8 +229,9 @@ def _kept(
     theirs, ours = by_parameter(optimizer), by_parameter(own)
     for leaf, name, index in pieces:
         p, q = getattr(leaves[leaf], name), getattr(mine[leaf], name)
-        for state, array in theirs.get(id(p), {}).items():
-            yield array[index], ours[id(q)][state]
+        before, kept = theirs.get(id(p), {}), ours.get(id(q), {})
+        for state in before.keys() & kept.keys():
+            yield before[state][index], kept[state]
 
 
 def by_parameter(optimizer: Optimizer) -> dict[int, dict[str, FloatArray]]:

@@ -44,7 +44,7 @@ class Meetings:
     """
 
     def __init__(self, words: NDArray[np.int64], rank: int, size: int, check: Callable[[], None]) -> None:
-        self._words, self._check = memoryview(words), check
+        self._words, self._check = words.data, check
         self._own, *_ = places = [APART * (2 + 2 * r) for r in (rank, *(r for r in range(size) if r != rank))]
         self._others = places[1:]
         self._meetings = self._orders = 0

@@ -102,7 +102,7 @@ def work() -> None:
         if os.getppid() != parent:
             os._exit(1)
 
-    owner = Owner(*job, check)
+    owner = Owner(*job, check=check)
 
     def take() -> None:
         owner.meetings.meet()

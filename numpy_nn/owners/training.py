@@ -7,11 +7,10 @@ import os
 import pickle
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import IO, Any, Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +29,7 @@ from numpy_nn.owners.owner import GIVE, SET, TAKE, UPDATE, Owner, make_memory
 from numpy_nn.training.loop import compute_gradients
 
 COMMAND = "from numpy_nn.owners.owner import work; work()"
+APART = "processes: expected a batch before, and no step that ended early"
 # What tells a BLAS, before NumPy loads it, on how many threads it computes.
 THREADS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "BLIS_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 
@@ -67,10 +67,9 @@ class OwnedTraining:
         self.whole = True  # no step ended early
         self._owner: Owner | None = None
         self._workers: list[subprocess.Popen[bytes]] = []
-        self._said: list[IO[bytes]] = []
         self._told: list[Group] = []
         self._ready: tuple[Any, Any] = (None, None)  # the batch that lies in shared memory
-        self._open = ExitStack()  # what is closed at the end: files, and a limit of threads
+        self._threads = ExitStack()
         optimizer.step = self._update  # type: ignore[method-assign]
 
     def __enter__(self) -> Self:
@@ -128,13 +127,17 @@ class OwnedTraining:
     def _together(self) -> Iterator[Owner]:
         """What the processes do together: if it ends early, they are not together any more."""
         if self._owner is None or not self.whole:
-            raise OwnerLost("processes: expected a batch before, and no step that ended early")
+            raise OwnerLost(APART)
         self.whole = False
         yield self._owner
         self.whole = True
 
     def start(self, x: FloatArray, y: NDArray[Any]) -> None:
         """Begin the processes, unless they have room for a batch like this one already."""
+        if not self.whole:
+            raise OwnerLost(APART)
+        if len(x) != len(y):
+            raise ValueError(f"batch: expected x and y with equally many rows, got {x.shape} and {y.shape}")
         if self._owner is not None:
             room = zip((self._owner.arrays["x"], self._owner.arrays["y"]), (x, y), strict=True)
             if all(a.dtype == b.dtype and a.shape[2:] == b.shape[1:] and len(b) <= a.shape[1] for a, b in room):
@@ -153,8 +156,7 @@ class OwnedTraining:
         descriptor = make_memory(specs)
         try:
             for _ in range(1, self.size):
-                self._said.append(self._open.enter_context(tempfile.TemporaryFile()))
-                self._workers.append(_started(descriptor, self._said[-1]))
+                self._workers.append(_started(descriptor))
             jobs = [(rank, self.size, descriptor, specs, self.loss) for rank in range(self.size)]
             self._send([(os.getpid(), *job) for job in jobs[1:]])
             self._owner = Owner(*jobs[0], self._check_workers)
@@ -163,8 +165,7 @@ class OwnedTraining:
         if importlib.util.find_spec("threadpoolctl"):
             from threadpoolctl import threadpool_limits
 
-            self._open.enter_context(threadpool_limits(1, "blas"))
-        self.whole = True
+            self._threads.enter_context(threadpool_limits(1, "blas"))
         self.distribute()
 
     def distribute(self) -> None:
@@ -213,10 +214,9 @@ class OwnedTraining:
         self._check_workers()
 
     def _check_workers(self) -> None:
-        for rank, (worker, said) in enumerate(zip(self._workers, self._said, strict=True), start=1):
-            if worker.poll() is not None:
-                said.seek(0)
-                last = (said.read().decode(errors="replace").strip().splitlines() or ["it said nothing"])[-1]
+        for rank, worker in enumerate(self._workers, start=1):
+            if worker.poll() is not None and worker.stderr is not None:
+                last = (worker.stderr.read().decode(errors="replace").strip().splitlines() or ["it said nothing"])[-1]
                 raise OwnerLost(f"process {rank} of {self.size} has ended with status {worker.returncode}: {last}")
 
     def _settings(self) -> list[Group]:
@@ -262,8 +262,8 @@ class OwnedTraining:
                 worker.kill()
                 with worker:  # closes its pipes, and waits
                     pass
-            self._workers, self._said, self._owner = [], [], None
-            self._open.close()
+            self._workers, self._owner = [], None
+            self._threads.close()
 
 
 class _OwnedLoader(DataLoader):
@@ -286,14 +286,14 @@ class _OwnedLoader(DataLoader):
                 owned.collect()
 
 
-def _started(descriptor: int, said: IO[bytes]) -> subprocess.Popen[bytes]:
-    """A worker that has the memory; what it complains of goes into the file."""
+def _started(descriptor: int) -> subprocess.Popen[bytes]:
+    """A worker that has the memory of this descriptor."""
     path = os.pathsep.join(filter(None, (str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH"))))
     return subprocess.Popen(
-        [sys.executable, "-c", COMMAND],
+        [sys.executable, "-W", "ignore", "-c", COMMAND],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
-        stderr=said,
+        stderr=subprocess.PIPE,  # for the words with which it ends, if it fails
         pass_fds=(descriptor,),
         env={**os.environ, **dict.fromkeys(THREADS, "1"), "PYTHONPATH": path},
         start_new_session=True,  # Ctrl-C is the first process's

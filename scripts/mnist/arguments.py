@@ -161,6 +161,11 @@ def add_place(group: argparse._ArgumentGroup) -> None:
         "(by default the cores that the process may use, divided among the processes that share them)"
     )
     group.add_argument("--threads", type=threads, default="auto", metavar="auto[:N]|N", help=threads_help)
+    processes_help = (
+        "train numpy_nn's network in N processes, each of which owns some units of every layer, with one thread each; "
+        "auto for as many as there are cores if that is found to be fastest while it trains"
+    )
+    group.add_argument("--processes", type=threads, default="1", metavar="auto[:N]|N", help=processes_help)
     data_help = "where the data sets are, in torchvision's layout"
     group.add_argument("--data", type=Path, default=Path("data"), metavar="DIR", help=data_help)
     group.add_argument("--out", type=Path, default=Path("runs/mnist"), metavar="DIR", help="where results go")
@@ -171,6 +176,11 @@ def add_place(group: argparse._ArgumentGroup) -> None:
 def distorts(args: argparse.Namespace) -> bool:
     """Whether images are distorted at all."""
     return any(getattr(args, name) for name in DISTORTIONS)
+
+
+def several(args: argparse.Namespace) -> bool:
+    """Whether several processes own the network, or may."""
+    return bool(args.processes.auto or args.processes.most > 1)
 
 
 class Refusal(NamedTuple):
@@ -224,6 +234,17 @@ REFUSALS = (
         lambda args: args.weights_std and args.batch_norm,
         "biases would be 0, and batch norm's factors too, use it without batch norm",
     ),
+    Refusal(
+        "--processes",
+        lambda args: several(args) and vars(args).get("engine") != "numpy",
+        "divide numpy_nn's network, use it with --engine numpy",
+    ),
+    Refusal(
+        "--processes",
+        lambda args: several(args) and (args.adversarial or args.average or args.clip_norm or args.max_norm),
+        "own a part of the network each, use it without adversarial, average, clip-norm and max-norm",
+    ),
+    Refusal("--processes", lambda args: several(args) and processes_here() > 1, "and torchrun's exclude each other"),
     Refusal("--images", lambda args: args.images and args.held_out, "are the first of all, use it without --held-out"),
 )
 
@@ -251,4 +272,10 @@ def _threads(args: argparse.Namespace) -> dict[str, Any]:
     """How many threads, and whether fewer are tried; of a single one there is nothing to try."""
     share = max(1, usable_cores() // (processes_here() * min(args.jobs, args.seeds)))
     most = share if args.threads.most is None else args.threads.most
-    return {"threads": most, "auto_threads": args.threads.auto and most > 1}
+    processes = share if args.processes.most is None else args.processes.most
+    return {
+        "threads": most,
+        "auto_threads": args.threads.auto and most > 1,
+        "processes": processes,
+        "auto_processes": args.processes.auto and processes > 1,
+    }

@@ -80,8 +80,9 @@ class Checkpoints:
             raise ValueError(f"{path}: {trainer.name}: {error}") from None
         self.last = path
         notes = [f"{problem}; falling back on the one before" for problem in problems]
-        for name in ("device", "threads"):
-            then, now = run["settings"].get(name), self._settings[name]
+        before = {"processes": 1} | run["settings"]  # what there was before it was an option
+        for name in ("device", "threads", "processes"):
+            then, now = before.get(name), self._settings[name]
             if then != now:
                 notes.append(f"--{name} was {then}, is {now}: the run goes on to rounding, not to the last bit")
         if self._settings["threads"] == "auto" == run["settings"].get("threads"):

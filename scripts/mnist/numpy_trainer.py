@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +10,10 @@ from numpy.typing import NDArray
 
 import numpy_nn as nn
 from numpy_nn.commands.machine.threads import blas_setter
+from numpy_nn.owners import OwnedTraining
 from numpy_nn.training import GradientFunction, Metrics, Progress, compute_gradients, train_epoch
 from scripts.mnist.machines import Alone
+from scripts.mnist.options import Place
 from scripts.mnist.recipe import Recipe, build, make_loader, numpy_distortion, one_cycle
 
 
@@ -30,9 +32,9 @@ class NumpyTrainer:
 
     name = "numpy"
 
-    def __init__(self, recipe: Recipe, data: nn.MNIST, process: Alone) -> None:
+    def __init__(self, recipe: Recipe, place: Place, data: nn.MNIST, process: Alone) -> None:
         self.process, self.epochs = process, recipe.epochs
-        self.set_threads = blas_setter()
+        self._set_blas = self.set_threads = blas_setter()
         self.loader = process.share_batches(make_loader(recipe, data, numpy_distortion(recipe, data)))
         self.test = process.share_rows(data.x_test, data.y_test)
         self.net, self.loss, self.optimizer = build(recipe)
@@ -53,13 +55,44 @@ class NumpyTrainer:
         self.training = nn.TrainingState(
             self.net, self.optimizer, self.loader, schedule=self.schedule, average=self.average
         )
+        # Several processes train the network, or may, if the BLAS can be told on how many threads this one computes.
+        self.owned: OwnedTraining | None = None
+        self.batches, self.alone_too = self.loader, place.auto_processes
+        if place.processes > 1 and (self._set_blas is not None or not self.alone_too):
+            self.owned = OwnedTraining(self.net, self.loss, self.optimizer, place.processes)
+            self.batches, self.gradients = self.owned.batches(self.loader), self.owned.gradients
+            self.owned.active = False
+            self.set_threads = self._set_processes
+
+    def counts(self, threads: Sequence[int]) -> Sequence[int]:
+        """These, but for a number of processes that is fixed; and that number, if there are several."""
+        if self.owned is None:
+            return threads
+        return (*(threads if self.alone_too else ()), -self.owned.size)
+
+    def _set_processes(self, number: int) -> None:
+        """Train on so many threads; or in -number processes, which have one each."""
+        assert self.owned is not None
+        if number > 0 and self.owned.active:
+            self.owned.pause()
+        if self._set_blas is not None:
+            self._set_blas(max(1, number))
+        if number < 0 and not self.owned.active:
+            rows = slice(self.loader.batch_size)
+            self.owned.start(self.loader.x[rows], self.loader.y[rows])
+            self.owned.resume()
+
+    def close(self) -> None:
+        """End the other processes."""
+        if self.owned is not None:
+            self.owned.close()
 
     def train_epoch(self, epoch: int, after_batch: Callable[[], None]) -> Metrics:
         """One epoch of :func:`numpy_nn.training.train_epoch`."""
         parallel = self.process.all_reduce(self.net, self.loss, self.loader)
         callbacks = [*([] if parallel is None else [parallel]), *self.each_step, Ticks(after_batch)]
         progress = Progress(self.net, self.optimizer, nn.History(), self.epochs, len(self.loader), epoch)
-        metrics = train_epoch(progress, self.loss, self.loader, self.schedule, callbacks, self.gradients)
+        metrics = train_epoch(progress, self.loss, self.batches, self.schedule, callbacks, self.gradients)
         if parallel is None:
             return metrics
         if self.average is not None:

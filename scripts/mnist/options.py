@@ -17,6 +17,8 @@ class Place:
     device: str
     threads: int  # or the most of them to try
     auto_threads: bool
+    processes: int  # that train one network in numpy_nn, or may if they are faster
+    auto_processes: bool
     data: Path
     out: Path
     resume: bool
@@ -42,4 +44,6 @@ class Options:
         parts = asdict(self)
         if parts["place"].pop("auto_threads"):
             parts["place"]["threads"] = "auto"
+        if parts["place"].pop("auto_processes"):
+            parts["place"]["processes"] = "auto"
         return dict(json.loads(json.dumps(parts.pop("recipe") | parts.pop("place") | parts, default=str)))

@@ -18,6 +18,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 import numpy_nn as nn
 from numpy_nn._support import checked_json
 from numpy_nn.commands.machine.threads import Threads, counts_up_to
+from numpy_nn.owners import OwnerLost
 from scripts.mnist.checkpoints import Checkpoints
 from scripts.mnist.machines import Alone
 from scripts.mnist.numpy_trainer import NumpyTrainer
@@ -35,7 +36,7 @@ BATCHES_PER_TICK = 50
 def make_trainers(options: Options, data: nn.MNIST, process: Alone) -> list[Trainer]:
     """Those of the engines that were asked for, at their start."""
     makers: dict[str, Callable[[], Trainer]] = {
-        "numpy": lambda: NumpyTrainer(options.recipe, data, process),
+        "numpy": lambda: NumpyTrainer(options.recipe, options.place, data, process),
         "torch": lambda: TorchTrainer(options.recipe, options.place, data, process),
     }
     return [make() for name, make in makers.items() if options.recipe.engine in (name, "both")]
@@ -55,7 +56,7 @@ def train(
     The figures of a test are None but for every ``every``-th row and the last. Of several ``counts`` of threads the
     fastest is found for each trainer, and a row says how many steps were taken with which.
     """
-    threads = [Threads(counts, trainer.set_threads) for trainer in trainers]
+    threads = [Threads(trainer.counts(counts), trainer.set_threads) for trainer in trainers]
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     # The time left is that of the whole run, at the speed of the last quarter of an hour.
     with Progress(
@@ -114,17 +115,20 @@ def run(
 
     ``trained`` is the number of training images, of which the bar makes its steps.
 
-    A file that cannot be written, or training that diverges, is one line on stderr, with the last good checkpoint.
-    ValueError if no checkpoint is good, or if it is that of a run with other settings.
+    A file that cannot be written, training that diverges, or an owner that is lost is one line on stderr, with the
+    last good checkpoint. ValueError if no checkpoint is good, or if it is that of a run with other settings.
     """
     checkpoints = Checkpoints(options)
     try:
         return _run(trainers, options, console, checkpoints, trained, process)
-    except (nn.Divergence, OSError) as error:
+    except (nn.Divergence, OwnerLost, OSError) as error:
         last = checkpoints.last
         kept = f"the last good checkpoint is {last}" if last else "there is no checkpoint yet"
         process.complain(f"{error}; {kept}")
         return 3 if isinstance(error, nn.Divergence) else 2, []
+    finally:
+        for trainer in trainers:
+            trainer.close()
 
 
 def _run(
@@ -147,6 +151,10 @@ def _run(
     title = f"{title}, lr {recipe.lr:g}, {recipe.dtype}"
     counts = counts_up_to(place.threads) if place.auto_threads else (place.threads,)
     threads = f"{'1 to ' * place.auto_threads}{place.threads} thread{'s' * (place.threads > 1)}"
+    if place.processes > 1:
+        threads = (
+            f"{threads} or {place.processes} processes" if place.auto_processes else f"{place.processes} processes"
+        )
     console.print(f"{title}; {threads}" + (f"; torch on {device}" if "torch" in names else ""))
     if any(trainer.name == "numpy" and trainer.set_threads is None for trainer in trainers):
         console.print("threadpoolctl finds no BLAS of NumPy's, or is not installed: its threads are the environment's")

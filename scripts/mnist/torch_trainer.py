@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -86,6 +86,13 @@ class TorchTrainer:
             )
         else:
             self.batches = lambda: ((self.distort(a), b) for a, b in resident_batches(x, y, loader.indices()))
+
+    def counts(self, threads: Sequence[int]) -> Sequence[int]:
+        """All of these."""
+        return threads
+
+    def close(self) -> None:
+        """Nothing: there is nothing else."""
 
     def train_epoch(self, epoch: int, after_batch: Callable[[], None]) -> Metrics:
         """One epoch, which is over when the device is done."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -18,8 +18,14 @@ class Trainer(Protocol):
     # Sets how many threads it computes with; None where nobody can, or where it makes no difference.
     set_threads: Callable[[int], object] | None
 
+    def counts(self, threads: Sequence[int]) -> Sequence[int]:
+        """On how many it may compute, of these that the user has in mind; -N stands for N processes."""
+
     def train_epoch(self, epoch: int, after_batch: Callable[[], None]) -> Metrics:
         """One pass over the training images, the ``epoch``-th from 1; running loss and accuracy."""
+
+    def close(self) -> None:
+        """End whatever else it runs."""
 
     def evaluate(self) -> Metrics:
         """Loss and accuracy on the test images."""

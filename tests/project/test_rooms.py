@@ -22,7 +22,7 @@ ORDER = [
     {"losses", "optim"},
     {"network"},
     {"training", "trace", "subjects"},
-    {"gradcheck"},
+    {"gradcheck", "owners"},
     {"testing"},
     {"numpy_nn"},
     {"commands"},

@@ -56,7 +56,8 @@ def counts_up_to(most: int) -> tuple[int, ...]:
 class Threads:
     """Sets the number of threads of a training, which says when an epoch begins and ends and when a step is over.
 
-    Of ``counts``, in ascending order, it finds the fastest; a single one is set and kept. ``set_threads`` sets the
+    Of ``counts``, in ascending order, it finds the fastest; a single one is set and kept. A count -N at their end
+    stands for N processes of one thread each. ``set_threads`` sets the
     number; None where it cannot be set or makes no difference, and then nothing is timed either. ``used`` counts the
     steps that were taken with each number. ValueError for no counts.
     """
@@ -199,8 +200,11 @@ def _lost(stretches: Iterable[Stretch], each: float) -> float:
 
 
 def describe(used: Counter[int]) -> str:
-    """How often each number was used, as "1 in 98%, 2 in 2% of the steps"."""
-    shares = [f"{count} in {steps / used.total():.0%}" for count, steps in sorted(used.items())]
+    """How often each number was used, as "1 in 98%, 2 in 2% of the steps"; -N is one thread in each of N processes."""
+    names = {count: str(count) if count > 0 else f"{-count} processes" for count in used}
+    shares = [
+        f"{names[count]} in {used[count] / used.total():.0%}" for count in sorted(used, key=lambda n: (n < 0, abs(n)))
+    ]
     return f"{', '.join(shares)} of the steps"
 
 

@@ -167,6 +167,7 @@ def test_numbers_to_try():
 
 def test_how_often_each_was_used_in_words():
     assert threads.describe(Counter({2: 2, 1: 98})) == "1 in 98%, 2 in 2% of the steps"
+    assert threads.describe(Counter({-2: 5, 1: 3, 2: 2})) == "1 in 30%, 2 in 20%, 2 processes in 50% of the steps"
 
 
 def blas_threads():
