@@ -96,13 +96,13 @@ class Owner:
 def work() -> None:
     """A worker: what it needs comes by the standard input, and orders from process 0 as long as that is there."""
     receive, send = sys.stdin.buffer, sys.stdout.buffer
-    parent, *job = pickle.load(receive)
+    parent, rank, size, descriptor, specs, loss = pickle.load(receive)
 
     def check() -> None:
         if os.getppid() != parent:
             os._exit(1)
 
-    owner = Owner(*job, check=check)
+    owner = Owner(rank, size, descriptor, specs, loss, check)
 
     def take() -> None:
         owner.meetings.meet()

@@ -37,9 +37,9 @@ def fit(made, epochs=1, processes=None, **options):
 
 
 def begun(processes=2):
-    made = exact([3, 4, 2], lambda net: nn.SGD(net.parameters(), 0.25))
-    owned = OwnedTraining(*made[:3], processes)
-    x, t = made[3].x, made[3].y
+    net, loss, optimizer, loader = made = exact([3, 4, 2], lambda net: nn.SGD(net.parameters(), 0.25))
+    owned = OwnedTraining(net, loss, optimizer, processes)
+    x, t = loader.x, loader.y
     owned.step(x[:8], t[:8])
     owned.collect()
     return made, owned, (x[:8], t[:8])

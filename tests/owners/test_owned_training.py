@@ -218,6 +218,7 @@ def test_the_others_end_when_the_first_process_does(end):
     with subprocess.Popen(
         [sys.executable, "-c", PARENT.format(path=paths)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as parent:
+        assert parent.stdout is not None
         workers = [Path("/proc", pid) for pid in parent.stdout.readline().split()]
         assert len(workers) == 2
         parent.send_signal(end)
