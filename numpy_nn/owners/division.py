@@ -145,7 +145,8 @@ def _check_hidden(leaf: Layer, size: int) -> None:
 
 def divide(net: Sequential, optimizer: Optimizer, rank: int, size: int) -> Part:
     """A copy of what process ``rank`` of ``size`` owns."""
-    leaves = copy.deepcopy(net).leaves()
+    # The parameters are cut out of the network's own, not of copies.
+    leaves = copy.deepcopy(net, {id(p): p for p in net.parameters()}).leaves()
     linears = [index for index, leaf in enumerate(leaves) if isinstance(leaf, Linear)]
     pieces: list[Piece] = []
     units, width = slice(0, 0), 0

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 # How often a counter is read before the processor is offered to others, how often it is offered before the process
 # sleeps, and how many seconds it sleeps at first and at most. On a quiet machine a meeting is over within the first;
 # where others want the processor, the one that is waited for may be waiting for just that.
-SPINS, OFFERS, FIRST_SLEEP, LONGEST_SLEEP = 1000, 1000, 5e-5, 1e-3
+SPINS, OFFERS, FIRST_SLEEP, LONGEST_SLEEP = 1000, 1000, 5e-5, 2e-3
 # Integers from one counter to the next, so that no two lie in one cache line; and how many orders may be ahead.
 APART, RING = 16, 16
 

@@ -30,6 +30,8 @@ from numpy_nn.training.loop import compute_gradients
 
 COMMAND = "from numpy_nn.owners.owner import work; work()"
 APART = "processes: expected a batch before, and no step that ended early"
+# Bytes that a pipe holds, so that a part is sent in few pieces.
+PIPE = 1 << 20
 # What tells a BLAS, before NumPy loads it, on how many threads it computes.
 THREADS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "BLIS_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 
@@ -65,6 +67,7 @@ class OwnedTraining:
         self.net, self.loss, self.optimizer = net, loss, optimizer
         self.active = True  # else this process trains alone, and the others sleep
         self.whole = True  # no step ended early
+        self._ahead = False  # the processes have computed something that was not collected yet
         self._owner: Owner | None = None
         self._workers: list[subprocess.Popen[bytes]] = []
         self._told: list[Group] = []
@@ -102,6 +105,7 @@ class OwnedTraining:
             for name, given, ready in zip("xy", (x, y), self._ready, strict=True):
                 if given is not ready:
                     owner.arrays[name][1 - owner.turn, : len(x)] = given
+            self._ahead = True
             owner.meetings.order(len(x))
             score = owner.gradients(len(x))
         if not np.isfinite(score.loss):
@@ -120,6 +124,7 @@ class OwnedTraining:
                 self._send([settings] * len(self._workers))
                 owner.set(settings)
                 self._told = settings
+            self._ahead = True
             owner.meetings.order(UPDATE)
             owner.update()
 
@@ -179,16 +184,18 @@ class OwnedTraining:
             self._send(others)
             owner.take(own)
             self._told = self._settings()
+        self._ahead = False
 
     def collect(self) -> None:
-        """Bring ``net`` and ``optimizer`` to where the processes are; nothing if they have not begun."""
-        if self._owner is None or not self.active:
+        """Bring ``net`` and ``optimizer`` to where the processes are, if these did anything since they were last."""
+        if self._owner is None or not self.active or not self._ahead:
             return
         with self._together() as owner:
             owner.meetings.order(GIVE)
             parts: list[Part] = [owner.part, *map(self._received, self._workers)]
             for part in parts:
                 join(part, self.net, self.optimizer)
+        self._ahead = False
 
     def _send(self, things: Sequence[Any]) -> None:
         """To each worker one."""
@@ -294,6 +301,7 @@ def _started(descriptor: int) -> subprocess.Popen[bytes]:
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,  # for the words with which it ends, if it fails
+        pipesize=PIPE,
         pass_fds=(descriptor,),
         env={**os.environ, **dict.fromkeys(THREADS, "1"), "PYTHONPATH": path},
         start_new_session=True,  # Ctrl-C is the first process's

@@ -229,3 +229,16 @@ def test_the_others_end_when_the_first_process_does(end):
         assert time.monotonic() < limit
         time.sleep(0.01)
     assert set(os.listdir("/dev/shm")) <= shared
+
+
+def test_what_is_changed_after_an_epoch_stays():
+    alone, together = (exact([3, 4, 2], lambda net: nn.SGD(net.parameters(), 0.25)) for _ in range(2))
+
+    class Halve(nn.Callback):
+        def on_epoch_end(self, progress):
+            progress.net.parameters().data *= 0.5
+
+    # Between two epochs the others are told; after the last one nothing is collected that would undo it.
+    fit(alone, 2, callbacks=[Halve()])
+    fit(together, 2, 2, callbacks=[Halve()])
+    np.testing.assert_array_equal(together[0].parameters().data, alone[0].parameters().data)
