@@ -93,6 +93,31 @@ def test_the_tests_of_a_change_are_those_that_reach_its_statement(module):
     assert lines == {3: range(3, 4), 10: range(9, 11), 11: range(9, 12), 15: range(15, 16), 19: range(19, 20)}
 
 
+@pytest.fixture
+def measured(module, monkeypatch):
+    """Which tests reach which line of the core of one file: near ones, and others."""
+    lines = {3: {"", "near::imports first"}, 10: {"near::quick", "near::slow", "other::quick", "other::slow"}}
+    known = object.__new__(reach.Reach)
+    known._lines = {module: lines | {19: {"near::fill"}}}
+    known.seconds = {test: 50.0 if "slow" in test else 0.1 for tests in known._lines[module].values() for test in tests}
+    monkeypatch.setattr(reach, "nearest", lambda _: "near")
+    return lambda line: known.batches(next(mutant for mutant in mutants_of(module) if mutant.line == line))
+
+
+def test_a_change_is_tried_by_the_quick_tests_that_are_near_and_then_by_the_slower_and_the_others(measured):
+    first, rest = measured(10)
+    assert list(first) == ["near::quick"]
+    # Of either kind as many as take a minute.
+    assert set(rest) == {"near::slow", "other::quick", "other::slow"}
+    assert [*measured(19)] == [{"near::fill": 0.1}, {}]
+
+
+def test_a_constant_is_tried_by_all_tests_of_its_module_not_by_the_one_that_imports_it_first(measured):
+    first, rest = measured(3)
+    assert set(first) == {"near::imports first", "near::quick", "near::fill"}
+    assert set(rest) == {"near::slow", "other::quick", "other::slow"}
+
+
 def test_every_listed_mutant_changes_a_line_that_is_there_and_says_why_nobody_could_tell():
     for patch, reason in command.listed().items():
         head, *lines = patch.split("\n")
