@@ -58,6 +58,14 @@ def test_a_common_ratio_may_spread_by_so_much(spread, found):
         assert ratio == pytest.approx(3.0, rel=1e-12)
 
 
+@pytest.mark.parametrize(("spread", "found"), [(1.9, True), (2.1, False)])
+@pytest.mark.parametrize("fit", [1e-4, 1e-3])
+def test_of_a_coarse_output_a_common_ratio_may_spread_by_twice_the_share_that_numbers_are_off_by(spread, found, fit):
+    n = np.array([1.0, 2.0, -3.0, 4.0, 5.0])
+    off = spread * fit * np.array([0.0, 0.0, 0.0, 0.0, 1.0])
+    assert (common_ratio(3.0 * n * (1.0 + off), n, fit) is not None) == found
+
+
 def test_small_numbers_need_not_have_the_ratio_to_all_digits_but_must_be_as_small():
     n = np.array([1.0, 2.0, 3.0, 1e-3, 0.0])
     assert common_ratio(np.array([2.0, 4.0, 6.0, 2.02e-3, 2e-5]), n) == pytest.approx(2.0)

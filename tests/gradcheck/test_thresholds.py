@@ -4,6 +4,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from claims import evidence
 
 from numpy_nn.gradcheck.explain import columns, factors, hypotheses, indices, norms, parts, sequences, shapes, windows
 from numpy_nn.gradcheck.explain.predictions import Prediction, ask
@@ -15,17 +16,6 @@ ROWS, COLUMNS = 5, 4
 
 def rng():
     return np.random.default_rng(0)
-
-
-def evidence(f, claimed, x, targets=None):
-    """What is known about a claimed gradient of f at x: an array, or a function of the numerical one."""
-    subject = as_subject((f, lambda x, *_: np.zeros_like(x)), (x.copy(),), targets, Hints())
-    generator = rng()
-    output = subject.output()
-    grad_output = subject.random_grad_output(generator, output.shape)
-    e = Evidence(subject, subject.input, x, grad_output, output, {}, 0.75 * x, grad_output, generator)
-    e.gradient = np.array(claimed(e.truth) if callable(claimed) else claimed)
-    return e
 
 
 # Factors.
@@ -101,6 +91,17 @@ def test_a_factor_is_a_product_of_neighbouring_lengths(shape, ratio, words):
 def test_a_factor_has_its_cause(ratio, cause):
     e = evidence(np.sin, lambda n: n, rng().standard_normal((ROWS, COLUMNS)))
     assert next(factors.factor_causes(e, ratio, None))[0] == cause
+
+
+@pytest.mark.parametrize(
+    "rate", [0.1, 0.05, 0.03, 0.02, 0.01, 0.005, 0.003, 0.002, 0.001, 0.0005, 0.0003, 0.0002, 0.0001, 0.00001]
+)
+def test_a_gradient_times_a_usual_learning_rate_is_told_from_any_other_factor(rate):
+    e = evidence(np.sin, lambda n: n, rng().standard_normal((7, 3)))
+    assert next(factors.factor_causes(e, rate, None)) == ("learning_rate", f", which is {rate:g}", True)
+    assert next(factors.factor_causes(e, -rate, None)) == ("sign+learning_rate", f", which is -{rate:g}", True)
+    for off in (1.0 + 1.1e-5, 1.0 - 1.1e-5):
+        assert next(factors.factor_causes(e, off * rate, None))[0] == "factor"
 
 
 @pytest.mark.parametrize(
@@ -225,10 +226,11 @@ def test_what_is_known_of_columns_is_turned_round_also_that_of_the_call_before()
     assert columns.as_rows(e).gradient is None
 
 
+@pytest.mark.parametrize("size", [1e-6, 1.0, 1e6])
 @pytest.mark.parametrize(("coupling", "apart"), [(0.0, True), (1e-12, True), (1e-6, False), (1.0, False)])
-def test_columns_act_apart_if_the_loss_is_a_sum_over_them(coupling, apart):
+def test_columns_act_apart_if_the_loss_is_a_sum_over_them(coupling, apart, size):
     def loss(x, _):
-        return np.square(x).sum() + coupling * x[:, 0].sum() * x[:, -1].sum()
+        return size * (np.square(x).sum() + coupling * x[:, 0].sum() * x[:, -1].sum())
 
     x = rng().uniform(0.5, 1.0, (3, 4))
     e = evidence(loss, lambda n: n, x, np.zeros((3, 4)))

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from numpy_nn.gradcheck import check_gradients
-from numpy_nn.subjects.costs import LossOfOutput, usual_costs
+from numpy_nn.subjects.costs import LossOfOutput, number_of_samples, usual_costs
 
 A, Y = np.array([[0.25, 0.5], [0.75, 0.125]]), np.array([[0.0, 1.0], [1.0, 0.0]])
 SQUARES = 0.0625 + 0.25 + 0.0625 + 0.015625
@@ -43,6 +43,24 @@ def test_samples_may_be_in_rows_or_in_columns():
     formulas = [formula for formula, _ in usual_costs((2, 3))]
     assert {"sum((a - y)^2) / n, with n = 2", "sum((a - y)^2) / n, with n = 3"} < set(formulas)
     assert len(formulas) == len(set(formulas))
+
+
+@pytest.mark.parametrize(
+    ("x", "output", "samples"),
+    [
+        ((5, 4), (5, 3), 5),
+        ((5, 4), (5, 4), 5),
+        ((5, 4), (5,), 5),
+        ((5, 4), (3, 2), 5),
+        ((5,), (5, 2), 5),
+        ((5, 2, 4), (3, 2, 4), 5),
+        ((4, 5), (3, 5), 5),
+        ((4, 5), (1, 5), 5),
+        ((), (), 1),
+    ],
+)
+def test_the_number_of_samples_is_that_of_rows_or_of_columns_where_only_these_stay_as_many(x, output, samples):
+    assert number_of_samples(np.zeros(x), np.zeros(output)) == samples
 
 
 def test_these_are_all_and_each_has_a_formula_of_its_own():
