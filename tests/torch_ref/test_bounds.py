@@ -215,6 +215,17 @@ def test_the_bounds_of_an_activation_are_not_much_wider_than_what_the_worst_mach
 
 
 @pytest.mark.parametrize("dtype", our.DTYPES)
+def test_the_bound_of_a_mean_loss_has_room_for_a_division_by_the_number_and_for_a_product_with_its_inverse(dtype):
+    output, target = np.random.default_rng(0).standard_normal((2, 3, 1)).astype(dtype)
+    o = as_rounded(output)
+    value, _ = bounds.reduced_loss(nn.MSELoss(), o, target)
+    terms = (o - target) * (o - target)
+    for mean in (terms.sum() / 3.0, terms.sum() * (1.0 / 3.0)):
+        assert abs(value.value - mean.value) <= 4.0 * np.finfo(np.float64).eps * mean.value
+        assert value.error >= (1.0 - 1e-12) * mean.error
+
+
+@pytest.mark.parametrize("dtype", our.DTYPES)
 def test_the_inverse_deviation_has_room_for_two_units_in_the_last_place_of_a_gpu_s_and_no_more(dtype):
     layer = nn.BatchNorm1d(3, dtype=dtype).eval()
     layer.running_var[...] = [0.3, 1.0, 20.0]
