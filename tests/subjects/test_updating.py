@@ -89,15 +89,18 @@ class Backward(Linear):
     """A loss that is a number, and a backward pass after it."""
 
     def loss(self, x, y):
-        value, self.grads = super().loss(x, y)
-        return value
+        self.x, self.d = x, x @ self.W - y
+        return 0.5 * (self.d**2).sum()
 
     def backward(self):
-        self.dW = self.grads["W"]
+        self.dW = self.x.T @ self.d
 
 
-class Gradient(Backward):
+class Gradient(Linear):
     """The same in one function of the data."""
+
+    def loss(self, x, y):
+        return super().loss(x, y)[0]
 
     def gradient(self, x, y):
         return {"W": x.T @ (x @ self.W - y)}
