@@ -6,12 +6,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from claims import evidence
 from hypothesis import given
 from hypothesis import strategies as st
 
 from numpy_nn.gradcheck import check_gradients
 from numpy_nn.gradcheck.__main__ import main
 from numpy_nn.gradcheck.explain.causes import WORDS
+from numpy_nn.gradcheck.explain.diagnosis import pattern
 from numpy_nn.gradcheck.explain.first_wrong import first_wrong
 from numpy_nn.gradcheck.measure.evidence import common_ratio
 from numpy_nn.gradcheck.report import RIGHT, WRONG, Entry
@@ -172,6 +174,16 @@ def test_a_common_ratio_is_found_and_only_that(r, seed):
     largest = np.abs(n).argmax()
     a[largest] *= 1.1
     assert common_ratio(a, n) is None
+
+
+def test_the_pattern_of_a_wrong_gradient_is_how_claimed_and_numerical_compare():
+    x = np.arange(1.0, 6.0)
+    e = evidence(lambda x: x**2, lambda n: n * [1.0, 1.5, -2.0, 2.5, 3.0], x)
+    correlation = np.corrcoef(e.gradient, e.truth)[0, 1]
+    assert pattern(e) == (
+        "claimed / numerical is -2 .. 3, half of it in 1 .. 2.5, median 1.5; the sign agrees at 80%; "
+        f"correlation {correlation:.3f}"
+    )
 
 
 @given(x=batches(features=3), y=st.data())

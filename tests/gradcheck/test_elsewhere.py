@@ -18,3 +18,17 @@ def test_a_slope_across_steps_tells_only_where_the_steps_add_little(share, facto
     e.gradient = factor * e.grad_output * np.cos(X)
     direction = e.differences.scales["wide"] * np.sign(e.gradient)
     assert _right_across_steps(e, direction, share) == right
+
+
+@pytest.mark.parametrize(
+    ("size", "share"), [(1000.0, 1e-10), (1e-3, 1e-10), (1.0, 5e-9)], ids=["wide", "unit", "a larger step"]
+)
+def test_a_slope_across_steps_is_looked_at_over_the_size_of_the_numbers_or_of_1(size, share):
+    # Only over one of these distances the output changes by more than its steps.
+    period = max(size, 1.0)
+    e = evidence(lambda x: 1000.0 + np.sin(x / period), lambda n: n, size * X)
+    e.gradient = e.grad_output * np.cos(e.x / period) / period
+    direction = e.differences.scales["wide"] * np.sign(e.gradient)
+    assert _right_across_steps(e, direction, share)
+    e.gradient *= 1.02
+    assert not _right_across_steps(e, direction, share)

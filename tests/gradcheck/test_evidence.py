@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from numpy_nn.gradcheck import check_gradients
+from numpy_nn.gradcheck.entry import REORDERED, _equal_but_for_rounding
 from numpy_nn.gradcheck.measure.derivatives import extrapolate
 from numpy_nn.gradcheck.measure.differences import Differences
 from numpy_nn.gradcheck.measure.evidence import FIT, Evidence, common_ratio
@@ -304,3 +305,12 @@ def test_the_report_says_to_how_many_digits():
     assert str(report).startswith("target: RIGHT TO 6 DIGITS")
     assert "right to 6 digits" in report._repr_html_()
     report.raise_if_failed()
+
+
+def test_gradients_that_differ_as_sums_in_another_order_do_are_the_same_and_what_is_missing_is_not():
+    near, off = X * (1.0 + 0.9 * REORDERED), X * (1.0 + 1.1 * REORDERED)
+    assert _equal_but_for_rounding(X, X.copy())
+    assert _equal_but_for_rounding(X, near)
+    assert not _equal_but_for_rounding(X, off)
+    for first, second in ((None, X), (X, None), (None, None), (X, X[:1]), (X, np.full(X.shape, np.nan))):
+        assert not _equal_but_for_rounding(first, second)

@@ -105,6 +105,20 @@ def test_a_gradient_times_a_usual_learning_rate_is_told_from_any_other_factor(ra
 
 
 @pytest.mark.parametrize(
+    ("f", "targets", "cause"),
+    [
+        (lambda x: np.sin(x).sum(), None, "elements_mean"),
+        (lambda x, _: np.sin(x).sum(axis=1), np.zeros(ROWS), "elements_mean"),
+        (np.sin, None, "factor"),
+    ],
+    ids=["a number", "a loss of samples", "no loss"],
+)
+def test_only_a_loss_is_divided_by_the_number_of_columns(f, targets, cause):
+    e = evidence(f, lambda n: n, rng().standard_normal((ROWS, COLUMNS)), targets)
+    assert next(factors.factor_causes(e, 1 / COLUMNS, None))[0] == cause
+
+
+@pytest.mark.parametrize(
     ("here", "there", "cause", "sure"),
     [
         (1 / ROWS, 1 / 4, "batch_mean_twice", True),
@@ -300,6 +314,7 @@ def test_a_limit_that_right_entries_have_by_themselves_is_no_sure_one():
     e.truth, e.gradient = right, np.clip(right, -0.5, 0.5)
     (found,) = parts.clipped(e)
     assert not found.sure
+    assert found.text.endswith("; the others are right")
 
 
 @pytest.mark.parametrize(("other", "found"), [(0.1, True), (0.11, False)])

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from numpy_nn.gradcheck import check_gradients
-from numpy_nn.subjects.costs import LossOfOutput, number_of_samples, usual_costs
+from numpy_nn.subjects.costs import LossOfOutput, _last_array, number_of_samples, usual_costs
 
 A, Y = np.array([[0.25, 0.5], [0.75, 0.125]]), np.array([[0.0, 1.0], [1.0, 0.0]])
 SQUARES = 0.0625 + 0.25 + 0.0625 + 0.015625
@@ -61,6 +61,14 @@ def test_samples_may_be_in_rows_or_in_columns():
 )
 def test_the_number_of_samples_is_that_of_rows_or_of_columns_where_only_these_stay_as_many(x, output, samples):
     assert number_of_samples(np.zeros(x), np.zeros(output)) == samples
+
+
+@pytest.mark.parametrize(
+    ("shapes", "last"), [([(3, 2)], 0), ([(3, 2), (3, 4), (3, 1)], 2), ([(3, 2), (3,), (3, 4)], 0), ([(3,), (3, 2)], 0)]
+)
+def test_the_last_of_several_outputs_is_the_last_matrix_of_those_that_come_first(shapes, last):
+    parts = [np.zeros(shape) for shape in shapes]
+    assert _last_array(parts) == _last_array([*parts, {"a": "cache"}, np.zeros((2, 2))]) == last
 
 
 def test_these_are_all_and_each_has_a_formula_of_its_own():

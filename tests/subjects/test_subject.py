@@ -67,3 +67,12 @@ def test_an_argument_that_nothing_was_returned_for_leaves_the_check_undecided_un
     assert report.verdict == "undecided"
     assert "no gradient was found of size;" in report.problems[0]
     assert report.notes == ["no gradient is returned of x: taken for data, and not checked"]
+
+
+def test_whoever_watches_is_told_of_each_evaluation():
+    subject, told = Several([X]), []
+    subject.watch = told.append
+    subject.output()
+    subject.gradients(X)
+    assert told == [1, 1]
+    assert subject.evaluations == 2
