@@ -60,6 +60,15 @@ def test_constants_conditions_defaults_and_properties_change_but_no_text_and_no_
     ]
 
 
+def test_a_length_that_is_left_to_a_reshape_is_none_of_another_negative_number(tmp_path, monkeypatch):
+    monkeypatch.setattr(mutants, "ROOT", tmp_path)
+    (tmp_path / "module.py").write_text("a = x.reshape(-1, y.shape[-1])\nb = x.reshape([-1 if i else 2 for i in z])\n")
+    changed = {m.becomes for m in mutants_of("module.py")}
+    assert {"a = x.reshape(-1, y.shape[-2])", "a = x.reshape(+1, y.shape[-1])"} < changed
+    assert "b = x.reshape([-1 if i else 3 for i in z])" in changed
+    assert not any("reshape(-2" in line or "[-2 if" in line for line in changed)
+
+
 def test_the_core_is_the_engine_and_what_the_comparison_rests_on():
     parts = {"/".join(file.split("/")[:2]) if file.startswith("torch_ref") else "numpy_nn" for file in mutants.CORE}
     assert parts == {"numpy_nn", *(f"torch_ref/{name}" for name in ("bounds", "parity.py", "rounding.py", "twin.py"))}
