@@ -232,8 +232,13 @@ def test_the_inverse_deviation_has_room_for_two_units_in_the_last_place_of_a_gpu
     x = as_rounded(np.zeros((2, 3), dtype))
     _, _, inverse = layers._statistics(layer, x)
     in_two_steps = 1.0 / (x.lift(layer.running_var) + layer.eps).sqrt()
-    room = (inverse.error - in_two_steps.error) / np.abs(inverse.value)
-    np.testing.assert_allclose(room, 2.0 * np.finfo(dtype).eps, rtol=1e-9)
+    rows = as_rounded(np.array([[0.0, 0.1, 0.7], [2.0, -1.0, 0.3]], dtype))
+    own = nn.LayerNorm(3, dtype=dtype)
+    _, _, centered, of_rows = layers._rows(own, rows)
+    rows_in_two_steps = 1.0 / ((centered * centered).mean(axis=1, keepdims=True) + own.eps).sqrt()
+    for found, without in ((inverse, in_two_steps), (of_rows, rows_in_two_steps)):
+        room = (found.error - without.error) / np.abs(found.value)
+        np.testing.assert_allclose(room, 2.0 * np.finfo(dtype).eps, rtol=1e-9)
 
 
 def test_gelus_bound_in_float64_knows_nothing_of_the_polynomial_behind_float32():
