@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 
 from numpy_nn.gradcheck import check_gradients
 from numpy_nn.gradcheck.__main__ import main
+from numpy_nn.gradcheck.explain import diagnosis
 from numpy_nn.gradcheck.explain.causes import WORDS
-from numpy_nn.gradcheck.explain.diagnosis import pattern
 from numpy_nn.gradcheck.explain.first_wrong import first_wrong
+from numpy_nn.gradcheck.explain.predictions import Found
 from numpy_nn.gradcheck.measure.evidence import common_ratio
 from numpy_nn.gradcheck.report import RIGHT, WRONG, Entry
 from numpy_nn.testing import assert_gradients, batches, labels
@@ -176,11 +177,38 @@ def test_a_common_ratio_is_found_and_only_that(r, seed):
     assert common_ratio(a, n) is None
 
 
+@pytest.mark.parametrize(
+    ("found", "partial", "confident", "others"),
+    [
+        ([("sign", True)], False, True, []),
+        ([("sign", False)], False, False, []),
+        ([("sign", True)], True, False, []),
+        ([("sign", True), ("sign", False)], False, True, []),
+        ([("sign", True), ("transposed", True)], False, False, ["transposed"]),
+        (
+            [("sign", False), ("transposed", True), ("clipped", True), ("transposed", False)],
+            False,
+            False,
+            ["transposed", "clipped"],
+        ),
+        ([], False, False, []),
+    ],
+)
+def test_a_cause_is_named_with_confidence_if_it_is_sure_and_the_only_one_and_explains_all(
+    found, partial, confident, others, monkeypatch
+):
+    e = evidence(np.sin, lambda n: -n, np.ones((3, 4)))
+    e.partial = partial
+    monkeypatch.setattr(diagnosis, "hypotheses", lambda _: [Found(cause, "words", sure) for cause, sure in found])
+    told = diagnosis.diagnose(e)
+    assert (told.cause, told.confident, told.alternatives) == (found[0][0] if found else "unknown", confident, others)
+
+
 def test_the_pattern_of_a_wrong_gradient_is_how_claimed_and_numerical_compare():
     x = np.arange(1.0, 6.0)
     e = evidence(lambda x: x**2, lambda n: n * [1.0, 1.5, -2.0, 2.5, 3.0], x)
     correlation = np.corrcoef(e.gradient, e.truth)[0, 1]
-    assert pattern(e) == (
+    assert diagnosis.pattern(e) == (
         "claimed / numerical is -2 .. 3, half of it in 1 .. 2.5, median 1.5; the sign agrees at 80%; "
         f"correlation {correlation:.3f}"
     )
