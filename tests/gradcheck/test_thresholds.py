@@ -240,6 +240,31 @@ def test_what_is_known_of_columns_is_turned_round_also_that_of_the_call_before()
     assert columns.as_rows(e).gradient is None
 
 
+def softmax(x, axis):
+    e = np.exp(x)
+    return e / e.sum(axis, keepdims=True)
+
+
+@pytest.mark.parametrize(
+    ("f", "parameters", "found"),
+    [
+        (lambda x, w: w @ x, [(3, 4)], True),
+        (lambda x, w: w @ x, [(4, 4)], True),
+        (lambda x, w: x @ w, [(4, 4)], False),
+        (lambda x, w, b: w @ x + b, [(3, 4), (3, 1)], True),
+        (lambda x, w: x @ w, [(4, 3)], False),
+        (lambda x: softmax(x, 0), [], None),
+        (lambda x: softmax(x, 1), [], False),
+        (np.sin, [], False),
+        (lambda x: x[0], [], False),
+    ],
+    ids=["w x", "square w x", "square x w", "w x + b", "x w", "softmax of columns", "of rows", "sin", "one axis"],
+)
+def test_samples_are_in_columns_where_parameters_act_on_the_rows(f, parameters, found):
+    x, *others = (rng().standard_normal(shape) for shape in [(4, 4), *parameters])
+    assert columns.in_columns(evidence(f, lambda n: n, x, others=others)) is found
+
+
 @pytest.mark.parametrize("size", [1e-6, 1.0, 1e6])
 @pytest.mark.parametrize(("coupling", "apart"), [(0.0, True), (1e-12, True), (1e-6, False), (1.0, False)])
 def test_columns_act_apart_if_the_loss_is_a_sum_over_them(coupling, apart, size):
