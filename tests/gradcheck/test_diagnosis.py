@@ -14,7 +14,7 @@ from numpy_nn.gradcheck import check_gradients
 from numpy_nn.gradcheck.__main__ import main
 from numpy_nn.gradcheck.explain import diagnosis
 from numpy_nn.gradcheck.explain.causes import WORDS
-from numpy_nn.gradcheck.explain.first_wrong import first_wrong
+from numpy_nn.gradcheck.explain.first_wrong import _listed, first_wrong
 from numpy_nn.gradcheck.explain.predictions import Found
 from numpy_nn.gradcheck.measure.evidence import common_ratio
 from numpy_nn.gradcheck.report import RIGHT, WRONG, Entry
@@ -202,6 +202,11 @@ def test_a_cause_is_named_with_confidence_if_it_is_sure_and_the_only_one_and_exp
     monkeypatch.setattr(diagnosis, "hypotheses", lambda _: [Found(cause, "words", sure) for cause, sure in found])
     told = diagnosis.diagnose(e)
     assert (told.cause, told.confident, told.alternatives) == (found[0][0] if found else "unknown", confident, others)
+
+
+@pytest.mark.parametrize(("names", "words"), [("a", "a"), ("ab", "a and b"), ("abcd", "a, b, c and d")])
+def test_names_are_listed_as_a_sentence_has_them(names, words):
+    assert _listed(list(names)) == words
 
 
 def test_the_pattern_of_a_wrong_gradient_is_how_claimed_and_numerical_compare():

@@ -1,14 +1,17 @@
 """What explanations stand on: when a prediction fits, what a common factor is, and what is measured once more."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
 from numpy_nn.gradcheck import check_gradients
-from numpy_nn.gradcheck.entry import REORDERED, _equal_but_for_rounding
+from numpy_nn.gradcheck.entry import REORDERED, _equal_but_for_rounding, _stays_wrong
 from numpy_nn.gradcheck.measure.derivatives import extrapolate
 from numpy_nn.gradcheck.measure.differences import Differences
 from numpy_nn.gradcheck.measure.evidence import FIT, Evidence, common_ratio
 from numpy_nn.gradcheck.measure.kinds import AGREES, KINK, OFF
+from numpy_nn.gradcheck.measure.slopes import Slopes
 from numpy_nn.gradcheck.report import CLOSE, RIGHT, UNDECIDED, WRONG, Entry, GradientReport
 from numpy_nn.subjects import Hints, as_subject
 
@@ -314,3 +317,16 @@ def test_gradients_that_differ_as_sums_in_another_order_do_are_the_same_and_what
     assert not _equal_but_for_rounding(X, off)
     for first, second in ((None, X), (X, None), (None, None), (X, X[:1]), (X, np.full(X.shape, np.nan))):
         assert not _equal_but_for_rounding(first, second)
+
+
+@pytest.mark.parametrize(("growth", "wrong"), [(1.0, True), (90.0, True), (110.0, False)])
+def test_a_coordinate_stays_wrong_unless_bounds_that_grow_as_the_steps_do_hold_it(growth, wrong):
+    no, ones = np.zeros(3, np.bool_), np.ones(3)
+    slopes = Slopes(ones, 1e-6 * ones, no, no, ones, ones, 1e-7 * ones)
+    status = np.array([AGREES, OFF, AGREES])
+    differences = SimpleNamespace(coarseness=1e-8)
+    known = SimpleNamespace(slopes=slopes, status=status, differences=differences)
+    known.gradient = ones + np.array([1e-2, 1e-4, 0.0])  # also off, but not looked at, is the first
+    assert _stays_wrong(known, growth * 1e-8) == wrong
+    known.slopes = None
+    assert not _stays_wrong(known, growth * 1e-8)

@@ -5,7 +5,7 @@ import pytest
 
 from numpy_nn.gradcheck import check_gradients
 from numpy_nn.gradcheck.measure.evidence import Evidence
-from numpy_nn.gradcheck.measure.jumps import jumps_explain
+from numpy_nn.gradcheck.measure.jumps import STEPS, Sample, Side, jumps_explain
 from numpy_nn.gradcheck.measure.slopes import Slopes
 from numpy_nn.subjects import Hints, as_subject
 
@@ -78,6 +78,17 @@ def test_a_number_that_is_flat_between_steps_as_small_as_rounding_has_the_slope_
     # Larger steps are meant, and of many entries each has its own.
     assert not in_steps(2.0**-4, np.sum)
     assert not in_steps(2.0**-14, np.asarray)
+
+
+@pytest.mark.parametrize("end", [1.0, -0.25])
+@pytest.mark.parametrize("jump", [0.0, 0.375])
+def test_what_the_integral_of_the_slope_leaves_of_a_change_is_its_jump(end, jump):
+    # Simpson's rule is exact for a cubic.
+    samples = [
+        Sample(t, 2.0 * t**3 - t**2 + 3.0 * t + jump * (abs(t) > 0.1), 6.0 * t**2 - 2.0 * t + 3.0)
+        for t in np.linspace(0.0, end, STEPS + 1).tolist()
+    ]
+    assert Side(np.ones(1), samples).unexplained == pytest.approx(jump / end, abs=1e-14)
 
 
 def test_a_jump_near_by_does_not_excuse_a_sign():
