@@ -4,7 +4,14 @@ import numpy as np
 import pytest
 
 from numpy_nn.gradcheck import check_gradients
-from numpy_nn.subjects.costs import LossOfOutput, _last_array, number_of_samples, usual_costs
+from numpy_nn.subjects.costs import (
+    LossOfOutput,
+    _last_array,
+    _of_classes,
+    number_of_samples,
+    returned_names,
+    usual_costs,
+)
 
 A, Y = np.array([[0.25, 0.5], [0.75, 0.125]]), np.array([[0.0, 1.0], [1.0, 0.0]])
 SQUARES = 0.0625 + 0.25 + 0.0625 + 0.015625
@@ -37,6 +44,48 @@ def test_a_cost_of_labels_takes_labels_alone(formula):
     for targets in (Y, np.array([1.0, 0.0]), np.array([1]), np.array([[1, 0]])):
         with pytest.raises(ValueError, match="expected a label for each row"):
             cost(A, targets)
+
+
+def test_labels_become_rows_with_one_1_and_other_targets_stay_what_they_are():
+    np.testing.assert_array_equal(_of_classes(A, np.array([1, 0])), Y)
+    np.testing.assert_array_equal(_of_classes(A, np.array([1, 0], np.uint8)), Y)
+    for output, targets in (
+        (A, Y),
+        (A, np.array([1.0, 0.0])),
+        (A, np.array([[1, 0], [0, 1]])),
+        (A, np.array([1, 0, 1])),
+        (A, np.array(1)),
+        (A[0], np.array([1, 0])),
+        (np.stack([A, A]), np.array([1, 0])),
+    ):
+        assert _of_classes(output, targets) is targets
+
+
+def several(x):
+    first, Second = x, x
+    return first, Second, np.shape, x[0]
+
+
+def the_same_twice(x):
+    return x, x
+
+
+def one(x):
+    return x
+
+
+@pytest.mark.parametrize(
+    ("function", "found"),
+    [
+        (several, ["first", "Second", "shape", ""]),
+        (the_same_twice, []),
+        (one, []),
+        (len, []),
+        (eval("lambda: (1, 2)"), []),
+    ],
+)
+def test_what_is_returned_has_the_names_that_the_source_has_for_it_if_these_differ(function, found):
+    assert returned_names(function) == found
 
 
 def test_samples_may_be_in_rows_or_in_columns():
