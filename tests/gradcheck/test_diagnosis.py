@@ -204,6 +204,15 @@ def test_a_cause_is_named_with_confidence_if_it_is_sure_and_the_only_one_and_exp
     assert (told.cause, told.confident, told.alternatives) == (found[0][0] if found else "unknown", confident, others)
 
 
+@pytest.mark.parametrize(
+    ("in_columns", "turned"), [(True, [True, False]), (False, [False]), (None, [False, True])], ids=str
+)
+def test_what_may_be_in_columns_is_looked_at_as_rows_too_the_likelier_first(in_columns, turned, monkeypatch):
+    e = evidence(np.sin, lambda n: -n, np.ones((3, 4)))
+    monkeypatch.setattr(diagnosis, "in_columns", lambda _: in_columns)
+    assert [view.x.shape == (4, 3) for view in diagnosis._views(e)] == turned
+
+
 @pytest.mark.parametrize(("names", "words"), [("a", "a"), ("ab", "a and b"), ("abcd", "a, b, c and d")])
 def test_names_are_listed_as_a_sentence_has_them(names, words):
     assert _listed(list(names)) == words

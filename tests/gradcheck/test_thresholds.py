@@ -226,6 +226,14 @@ def test_a_gradient_reaches_back_to_the_first_step_that_it_is_not_0_at():
     assert sequences._reach(part, axis=0, step=1) == 2
 
 
+@pytest.mark.parametrize("axis", [0, 1, 2])
+def test_the_last_steps_are_those_that_go_so_many_back(axis):
+    part = rng().standard_normal((5, 5, 5))
+    kept = np.moveaxis(np.zeros(part.shape), axis, 0)
+    kept[2:] = np.moveaxis(part, axis, 0)[2:]
+    np.testing.assert_array_equal(sequences._last(part, axis, step=3, back=2), np.moveaxis(kept, 0, axis))
+
+
 # Samples in columns.
 def test_what_is_known_of_columns_is_turned_round_also_that_of_the_call_before():
     x = np.arange(12.0).reshape(3, 4)
