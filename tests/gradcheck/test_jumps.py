@@ -80,6 +80,11 @@ def test_a_number_that_is_flat_between_steps_as_small_as_rounding_has_the_slope_
     assert not in_steps(2.0**-14, np.asarray)
 
 
+def test_a_gradient_that_is_the_slope_across_steps_on_one_side_alone_is_not_explained():
+    start = np.random.default_rng(0).uniform(0.5, 1.5, 4).sum()
+    assert not in_steps(2.0**-14, lambda x: x.sum() + 2.0 * min(x.sum() - start, 0.0))
+
+
 @pytest.mark.parametrize("end", [1.0, -0.25])
 @pytest.mark.parametrize("jump", [0.0, 0.375])
 def test_what_the_integral_of_the_slope_leaves_of_a_change_is_its_jump(end, jump):
