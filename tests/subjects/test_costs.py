@@ -8,6 +8,7 @@ from numpy_nn.subjects.costs import (
     LossOfOutput,
     _last_array,
     _of_classes,
+    cost_beside,
     number_of_samples,
     returned_names,
     usual_costs,
@@ -169,6 +170,27 @@ def test_the_one_loss_in_the_file_of_two_functions_is_theirs():
     report = check_gradients((model, model_gradient), (X, W), y)
     assert report.ok, report
     assert any("model_loss" in note for note in report.notes)
+
+
+@pytest.mark.parametrize(
+    ("source", "name"),
+    [
+        ("def my_loss(a, y): return a - y", "my_loss"),
+        ("def my_loss(a, y): return a - y\ndef other_cost(a, y): return a + y", None),
+        (
+            "def my_loss(a, y): return a - y\ntotal_loss = 3.0\nclass Loss:\n    def __init__(self, a, y): pass",
+            "my_loss",
+        ),
+        ("def my_loss(a): return a", None),
+        ("def error_of(a, y): return a - y", None),
+        ("", None),
+    ],
+)
+def test_the_loss_beside_a_function_is_the_only_one_that_its_own_module_defines(source, name):
+    module = {"__name__": "a_module", "imported_loss": model_loss}
+    exec(f"def forward_loss(x, y): return x\n{source}", module)
+    found = cost_beside(module["forward_loss"])
+    assert found == (None if name is None else (name, module[name]))
 
 
 def test_a_loss_without_a_gradient_is_refused_where_backward_wants_one():

@@ -56,7 +56,7 @@ def test_an_output_may_be_written_as_nested_lists():
     assert report["x"].checked == X.size
 
 
-def test_an_argument_that_nothing_was_returned_for_leaves_the_check_undecided_unless_it_is_called_as_data_are():
+def test_arguments_without_a_gradient_are_named_and_taken_for_data_only_where_they_are_called_so():
     def loss(w, size, x):
         return size[0] * np.sum((x @ w) ** 2)
 
@@ -64,9 +64,11 @@ def test_an_argument_that_nothing_was_returned_for_leaves_the_check_undecided_un
         return 2.0 * size[0] * x.T @ (x @ w)
 
     report = check_gradients((loss, gradient), (np.ones(4), np.array([3.0, 1.0]), X))
-    assert report.verdict == "undecided"
-    assert "no gradient was found of size;" in report.problems[0]
-    assert report.notes == ["no gradient is returned of x: taken for data, and not checked"]
+    assert [entry.name for entry in report.entries] == ["w"]
+    assert report.notes == [
+        "used by the functions, and no gradient is claimed of size: not checked",
+        "no gradient is returned of x: taken for data, and not checked",
+    ]
 
 
 def test_whoever_watches_is_told_of_each_evaluation():
