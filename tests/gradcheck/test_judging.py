@@ -31,8 +31,8 @@ class Known:
 def test_the_coordinate_that_is_shown_is_the_worst_of_those_that_the_verdict_is_about(verdict, kinds, off, shown):
     status, zeros, no = np.array(kinds), np.zeros((2, 3)), np.zeros((2, 3), np.bool_)
     value = Known.gradient - np.multiply(0.0625, off)
-    counts = [int((status == kind).sum()) for kind in (OFF, UNRESOLVED)]
-    entry = Entry("x", verdict, (2, 3), 6, 6, *counts, 0, 0.0, None, np.nan, np.nan, np.nan)
+    wrong, undecided = (int((status == kind).sum()) for kind in (OFF, UNRESOLVED))
+    entry = Entry("x", verdict, (2, 3), 6, 6, wrong, undecided, 0, 0.0, None, np.nan, np.nan, np.nan)
     name_worst(entry, Known, Slopes(value, zeros + 1e-9, no, no, value, value, zeros), status)
     assert entry.index == shown
     assert (entry.analytic, entry.numerical, entry.bound) == (Known.gradient[shown], value[shown], 1e-9)

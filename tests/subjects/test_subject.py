@@ -1,5 +1,8 @@
 """Several outputs as one array, and their gradients apart again."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -14,7 +17,8 @@ class Several(ClaimingSubject):
 
     def __init__(self, parts):
         super().__init__("several", (), {"input": X})
-        self.parts, self.given = parts, ()
+        self.parts = parts
+        self.given: Sequence[Any] = ()
 
     def _run(self, _):
         return self.parts
@@ -72,7 +76,8 @@ def test_arguments_without_a_gradient_are_named_and_taken_for_data_only_where_th
 
 
 def test_whoever_watches_is_told_of_each_evaluation():
-    subject, told = Several([X]), []
+    subject = Several([X])
+    told: list[int] = []
     subject.watch = told.append
     subject.output()
     subject.gradients(X)

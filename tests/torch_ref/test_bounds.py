@@ -228,7 +228,7 @@ def test_the_bound_of_a_mean_loss_has_room_for_a_division_by_the_number_and_for_
 @pytest.mark.parametrize("dtype", our.DTYPES)
 def test_the_inverse_deviation_has_room_for_two_units_in_the_last_place_of_a_gpu_s_and_no_more(dtype):
     layer = nn.BatchNorm1d(3, dtype=dtype).eval()
-    layer.running_var[...] = [0.3, 1.0, 20.0]
+    layer.running_var = np.array([0.3, 1.0, 20.0], dtype)
     x = as_rounded(np.zeros((2, 3), dtype))
     _, _, inverse = layers._statistics(layer, x)
     in_two_steps = 1.0 / (x.lift(layer.running_var) + layer.eps).sqrt()
