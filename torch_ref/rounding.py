@@ -57,11 +57,9 @@ class Rounded:
         return self.error * (1.0 + 2.0**-53 / self.u)
 
     def lift(self, other: Rounded | ArrayLike) -> Rounded:
-        """A constant as a Rounded: exact if it is an array of the dtype, else rounded to it once."""
+        """A constant as a Rounded: rounded to the dtype once, which leaves an array of the dtype exact."""
         if isinstance(other, Rounded):
             return other
-        if isinstance(other, np.ndarray) and other.dtype == self.dtype:
-            return Rounded(other, dtype=self.dtype)
         value = np.asarray(other, np.float64)
         return Rounded(value, np.abs(value.astype(self.dtype) - value), dtype=self.dtype)
 

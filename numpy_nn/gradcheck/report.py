@@ -26,7 +26,7 @@ class Diagnosis:
     statement: str
     evidence: str
     remedy: str
-    confident: bool = True
+    confident: bool
     alternatives: list[str] = field(default_factory=list)
 
 

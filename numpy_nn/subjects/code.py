@@ -239,7 +239,7 @@ class CodeSubject(OverlappingCode):
         self._is_jacobian = output.ndim > 0 and any(
             not self.convention.takes_grads and leaf.value.shape == output.shape + self.arrays[name].shape
             for name, leaf in self._leaves.items()
-            if isinstance(leaf, Leaf) and name in self.arrays
+            if isinstance(leaf, Leaf)
         )
 
     def _is_of_silent(self, leaf: Leaf) -> bool:

@@ -120,7 +120,7 @@ def _of_object(target: Any, inputs: Sequence[Any], targets: Any, hints: Hints) -
     label = target.label if isinstance(target, Layer) else type(target).__name__
     if isinstance(target, Loss):
         given = {"input": inputs[0], "target": targets}
-        convention = Convention(("input", "target"), 1, None, () if target.reduction != "none" else (GRADS,))
+        convention = Convention(("input", "target"), arguments=() if target.reduction != "none" else (GRADS,))
         return made(Code(label, target, target.backward, given, hints, "target"), convention)
     if isinstance(target, Layer) and targets is None:
         code = Code(label, target.forward, target.backward, {"input": inputs[0]}, hints, owner=target)

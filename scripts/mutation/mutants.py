@@ -98,6 +98,7 @@ class _Changes(cst.CSTVisitor):
         self.found: list[tuple[str, CodeRange, str, str]] = []
         self._module, self._places = module, places
         self._names: list[str] = []
+        self._lengths: set[cst.CSTNode] = set()
         self._indent = ""
 
     def on_visit(self, node: cst.CSTNode) -> bool:
@@ -106,13 +107,17 @@ class _Changes(cst.CSTVisitor):
         # strict=True of zip makes no difference to anybody: it is there in case lengths differ that never do.
         if isinstance(node, cst.Arg) and node.keyword is not None and node.keyword.value == "strict":
             return False
+        # Nor does another negative length than -1 of a reshape: NumPy takes any for the one that is left to it.
+        if isinstance(node, cst.Call) and isinstance(node.func, cst.Attribute) and node.func.attr.value == "reshape":
+            for argument in node.args:
+                argument.visit(_LengthsLeft(self._lengths))
         if isinstance(node, (cst.ClassDef, cst.FunctionDef)):
             self._names.append(node.name.value)
         if isinstance(node, cst.IndentedBlock):
             self._indent += self._module.default_indent
         function = ".".join(self._names)
         for kind, change in mutators.mutation_operators:
-            if change in CHANGES and isinstance(node, kind):
+            if change in CHANGES and isinstance(node, kind) and node not in self._lengths:
                 for replacement in change(node):
                     self.found.append((function, self._places[node], self._code(node), self._code(replacement)))
         return True
@@ -126,6 +131,24 @@ class _Changes(cst.CSTVisitor):
     def _code(self, node: cst.CSTNode) -> str:
         """The node as code, its lines after the first indented as the block is in which it stands."""
         return re.sub(r"\n(?!\n)", f"\n{self._indent}", self._module.code_for_node(node))
+
+
+class _LengthsLeft(cst.CSTVisitor):
+    """Collects the 1 of each -1 among the lengths of a reshape, not of an index from the end."""
+
+    def __init__(self, found: set[cst.CSTNode]) -> None:
+        super().__init__()
+        self.found = found
+
+    def visit_UnaryOperation(self, node: cst.UnaryOperation) -> None:
+        if isinstance(node.operator, cst.Minus) and isinstance(node.expression, cst.Integer):
+            self.found.add(node.expression)
+
+    def visit_Call(self, node: cst.Call) -> bool:  # noqa: ARG002, libcst passes it
+        return False
+
+    def visit_Subscript(self, node: cst.Subscript) -> bool:  # noqa: ARG002
+        return False
 
 
 def _changed_lines(old: list[str], new: list[str]) -> tuple[int, str, str]:

@@ -54,7 +54,7 @@ NEAR = {
     "torch_ref/bounds": "torch_ref/test_bounds",
 }
 
-# At most how many seconds of tests a mutant has to pass at first, and then.
+# At most how many seconds of tests a mutant has to pass at first, and then: of those that are near, and of the others.
 FIRST, REST = 3.0, 60.0
 
 TESTS = [
@@ -94,18 +94,19 @@ class Reach:
         """The tests that reach the change, with their times: a few quick ones of those that are near, then others.
 
         Near are those in the file :func:`nearest` to the module. The quickest come first, and what would take more than
-        a minute in all is left out. For what runs at import, before any test, the tests count that reach the module;
-        for a module in which nothing else runs, all tests.
+        a minute is left out, of the near ones and of the others each. What runs at import runs before any test, or in
+        the one that happens to be the first: there the tests count that reach the module; for a module in which nothing
+        else runs, all tests.
         """
         lines = self._lines[mutant.file]
         found = set().union(*(lines.get(line, ()) for line in statement_lines(mutant)))
-        if found == {""}:
+        if "" in found:
             found = set().union(*lines.values())
         if found == {""}:
             found = set(self.seconds)
-        near = f"{nearest(mutant.file)}::"
-        first = self._quickest({test for test in found if test.startswith(near)}, FIRST)
-        return first, self._quickest(found - {"", *first}, REST)
+        near = {test for test in found if test.startswith(f"{nearest(mutant.file)}::")}
+        first = self._quickest(near, FIRST)
+        return first, self._quickest(near - {*first}, REST) | self._quickest(found - {"", *near}, REST)
 
     def _quickest(self, tests: Iterable[str], limit: float) -> dict[str, float]:
         order = sorted(tests, key=lambda test: self.seconds[test])

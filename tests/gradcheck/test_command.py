@@ -186,7 +186,7 @@ def test_every_kind_of_input_is_what_it_is_called(kind, shape):
         "unit": ((array >= 0) & (array < 1)).all(),
         "probabilities": np.allclose(array.sum(axis=-1), 1.0) and (array > 0).all(),
         "onehot": (np.sort(array, axis=-1)[..., -2:] == [0, 1]).all(),
-        "binary": set(np.unique(array)) <= {0.0, 1.0},
+        "binary": set(np.unique(array)) == {0.0, 1.0},
         "definite": np.array_equal(array, np.swapaxes(array, -1, -2)) and (np.linalg.eigvalsh(array) > 0).all(),
     }
     assert holds.get(kind, array.std() > 0)

@@ -6,13 +6,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from claims import evidence
 from hypothesis import given
 from hypothesis import strategies as st
 
 from numpy_nn.gradcheck import check_gradients
 from numpy_nn.gradcheck.__main__ import main
+from numpy_nn.gradcheck.explain import diagnosis
 from numpy_nn.gradcheck.explain.causes import WORDS
-from numpy_nn.gradcheck.explain.first_wrong import first_wrong
+from numpy_nn.gradcheck.explain.first_wrong import _listed, first_wrong
+from numpy_nn.gradcheck.explain.predictions import Found
 from numpy_nn.gradcheck.measure.evidence import common_ratio
 from numpy_nn.gradcheck.report import RIGHT, WRONG, Entry
 from numpy_nn.testing import assert_gradients, batches, labels
@@ -172,6 +175,57 @@ def test_a_common_ratio_is_found_and_only_that(r, seed):
     largest = np.abs(n).argmax()
     a[largest] *= 1.1
     assert common_ratio(a, n) is None
+
+
+@pytest.mark.parametrize(
+    ("found", "partial", "confident", "others"),
+    [
+        ([("sign", True)], False, True, []),
+        ([("sign", False)], False, False, []),
+        ([("sign", True)], True, False, []),
+        ([("sign", True), ("sign", False)], False, True, []),
+        ([("sign", True), ("transposed", True)], False, False, ["transposed"]),
+        (
+            [("sign", False), ("transposed", True), ("clipped", True), ("transposed", False)],
+            False,
+            False,
+            ["transposed", "clipped"],
+        ),
+        ([], False, False, []),
+    ],
+)
+def test_a_cause_is_named_with_confidence_if_it_is_sure_and_the_only_one_and_explains_all(
+    found, partial, confident, others, monkeypatch
+):
+    e = evidence(np.sin, lambda n: -n, np.ones((3, 4)))
+    e.partial = partial
+    monkeypatch.setattr(diagnosis, "hypotheses", lambda _: [Found(cause, "words", sure) for cause, sure in found])
+    told = diagnosis.diagnose(e)
+    assert (told.cause, told.confident, told.alternatives) == (found[0][0] if found else "unknown", confident, others)
+
+
+@pytest.mark.parametrize(
+    ("in_columns", "turned"), [(True, [True, False]), (False, [False]), (None, [False, True])], ids=str
+)
+def test_what_may_be_in_columns_is_looked_at_as_rows_too_the_likelier_first(in_columns, turned, monkeypatch):
+    e = evidence(np.sin, lambda n: -n, np.ones((3, 4)))
+    monkeypatch.setattr(diagnosis, "in_columns", lambda _: in_columns)
+    assert [view.x.shape == (4, 3) for view in diagnosis._views(e)] == turned
+
+
+@pytest.mark.parametrize(("names", "words"), [("a", "a"), ("ab", "a and b"), ("abcd", "a, b, c and d")])
+def test_names_are_listed_as_a_sentence_has_them(names, words):
+    assert _listed(list(names)) == words
+
+
+def test_the_pattern_of_a_wrong_gradient_is_how_claimed_and_numerical_compare():
+    x = np.arange(1.0, 6.0)
+    e = evidence(lambda x: x**2, lambda n: n * [1.0, 1.5, -2.0, 2.5, 3.0], x)
+    correlation = np.corrcoef(e.gradient, e.truth)[0, 1]
+    assert diagnosis.pattern(e) == (
+        "claimed / numerical is -2 .. 3, half of it in 1 .. 2.5, median 1.5; the sign agrees at 80%; "
+        f"correlation {correlation:.3f}"
+    )
 
 
 @given(x=batches(features=3), y=st.data())

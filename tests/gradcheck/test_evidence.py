@@ -1,13 +1,17 @@
 """What explanations stand on: when a prediction fits, what a common factor is, and what is measured once more."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
 from numpy_nn.gradcheck import check_gradients
+from numpy_nn.gradcheck.entry import REORDERED, _equal_but_for_rounding, _stays_wrong
 from numpy_nn.gradcheck.measure.derivatives import extrapolate
 from numpy_nn.gradcheck.measure.differences import Differences
 from numpy_nn.gradcheck.measure.evidence import FIT, Evidence, common_ratio
 from numpy_nn.gradcheck.measure.kinds import AGREES, KINK, OFF
+from numpy_nn.gradcheck.measure.slopes import Slopes
 from numpy_nn.gradcheck.report import CLOSE, RIGHT, UNDECIDED, WRONG, Entry, GradientReport
 from numpy_nn.subjects import Hints, as_subject
 
@@ -56,6 +60,14 @@ def test_a_common_ratio_may_spread_by_so_much(spread, found):
     assert (ratio is not None) == found
     if ratio is not None:
         assert ratio == pytest.approx(3.0, rel=1e-12)
+
+
+@pytest.mark.parametrize(("spread", "found"), [(1.9, True), (2.1, False)])
+@pytest.mark.parametrize("fit", [1e-4, 1e-3])
+def test_of_a_coarse_output_a_common_ratio_may_spread_by_twice_the_share_that_numbers_are_off_by(spread, found, fit):
+    n = np.array([1.0, 2.0, -3.0, 4.0, 5.0])
+    off = spread * fit * np.array([0.0, 0.0, 0.0, 0.0, 1.0])
+    assert (common_ratio(3.0 * n * (1.0 + off), n, fit) is not None) == found
 
 
 def test_small_numbers_need_not_have_the_ratio_to_all_digits_but_must_be_as_small():
@@ -296,3 +308,25 @@ def test_the_report_says_to_how_many_digits():
     assert str(report).startswith("target: RIGHT TO 6 DIGITS")
     assert "right to 6 digits" in report._repr_html_()
     report.raise_if_failed()
+
+
+def test_gradients_that_differ_as_sums_in_another_order_do_are_the_same_and_what_is_missing_is_not():
+    near, off = X * (1.0 + 0.9 * REORDERED), X * (1.0 + 1.1 * REORDERED)
+    assert _equal_but_for_rounding(X, X.copy())
+    assert _equal_but_for_rounding(X, near)
+    assert not _equal_but_for_rounding(X, off)
+    for first, second in ((None, X), (X, None), (None, None), (X, X[:1]), (X, np.full(X.shape, np.nan))):
+        assert not _equal_but_for_rounding(first, second)
+
+
+@pytest.mark.parametrize(("growth", "wrong"), [(1.0, True), (90.0, True), (110.0, False)])
+def test_a_coordinate_stays_wrong_unless_bounds_that_grow_as_the_steps_do_hold_it(growth, wrong):
+    no, ones = np.zeros(3, np.bool_), np.ones(3)
+    slopes = Slopes(ones, 1e-6 * ones, no, no, ones, ones, 1e-7 * ones)
+    status = np.array([AGREES, OFF, AGREES])
+    differences = SimpleNamespace(coarseness=1e-8)
+    known = SimpleNamespace(slopes=slopes, status=status, differences=differences)
+    known.gradient = ones + np.array([1e-2, 1e-4, 0.0])  # also off, but not looked at, is the first
+    assert _stays_wrong(known, growth * 1e-8) == wrong
+    known.slopes = None
+    assert not _stays_wrong(known, growth * 1e-8)

@@ -4,6 +4,10 @@ import numpy as np
 import pytest
 
 from numpy_nn.gradcheck import check_gradients
+from numpy_nn.gradcheck.measure.evidence import Evidence
+from numpy_nn.gradcheck.measure.jumps import STEPS, Sample, Side, jumps_explain
+from numpy_nn.gradcheck.measure.slopes import Slopes
+from numpy_nn.subjects import Hints, as_subject
 
 
 class Logistic:
@@ -56,6 +60,40 @@ def test_a_wrong_gradient_stays_wrong(wrong, logit):
 def test_a_function_that_is_meant_to_jump_has_the_gradient_0():
     x = np.random.default_rng(0).standard_normal((4, 3))
     assert check_gradients((np.round, lambda grad_output: grad_output), x).verdict == "wrong"
+
+
+def in_steps(height, f):
+    """Whether the gradient of f is explained where its output, flat in between, moves in steps of this height."""
+    rng = np.random.default_rng(0)
+    x, no, zeros = rng.uniform(0.5, 1.5, 4), np.zeros(4, np.bool_), np.zeros(4)
+    pair = lambda x: height * np.round(f(x) / height), lambda _, g: g * np.ones(4)
+    subject = as_subject(pair, (x,), None, Hints())
+    g = np.ones(subject.output().shape)
+    e = Evidence(subject, subject.input, np.ones(4), g, subject.output(), {}, x, g, rng)
+    return jumps_explain(e, Slopes(zeros, zeros, ~no, no, zeros, zeros, zeros), ~no)
+
+
+def test_a_number_that_is_flat_between_steps_as_small_as_rounding_has_the_slope_across_them():
+    assert in_steps(2.0**-14, np.sum)
+    # Larger steps are meant, and of many entries each has its own.
+    assert not in_steps(2.0**-4, np.sum)
+    assert not in_steps(2.0**-14, np.asarray)
+
+
+def test_a_gradient_that_is_the_slope_across_steps_on_one_side_alone_is_not_explained():
+    start = np.random.default_rng(0).uniform(0.5, 1.5, 4).sum()
+    assert not in_steps(2.0**-14, lambda x: x.sum() + 2.0 * min(x.sum() - start, 0.0))
+
+
+@pytest.mark.parametrize("end", [1.0, -0.25])
+@pytest.mark.parametrize("jump", [0.0, 0.375])
+def test_what_the_integral_of_the_slope_leaves_of_a_change_is_its_jump(end, jump):
+    # Simpson's rule is exact for a cubic.
+    samples = [
+        Sample(t, 2.0 * t**3 - t**2 + 3.0 * t + jump * (abs(t) > 0.1), 6.0 * t**2 - 2.0 * t + 3.0)
+        for t in np.linspace(0.0, end, STEPS + 1).tolist()
+    ]
+    assert Side(np.ones(1), samples).unexplained == pytest.approx(jump / end, abs=1e-14)
 
 
 def test_a_jump_near_by_does_not_excuse_a_sign():

@@ -4,6 +4,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from claims import evidence
 
 from numpy_nn.gradcheck.explain import columns, factors, hypotheses, indices, norms, parts, sequences, shapes, windows
 from numpy_nn.gradcheck.explain.predictions import Prediction, ask
@@ -15,17 +16,6 @@ ROWS, COLUMNS = 5, 4
 
 def rng():
     return np.random.default_rng(0)
-
-
-def evidence(f, claimed, x, targets=None):
-    """What is known about a claimed gradient of f at x: an array, or a function of the numerical one."""
-    subject = as_subject((f, lambda x, *_: np.zeros_like(x)), (x.copy(),), targets, Hints())
-    generator = rng()
-    output = subject.output()
-    grad_output = subject.random_grad_output(generator, output.shape)
-    e = Evidence(subject, subject.input, x, grad_output, output, {}, 0.75 * x, grad_output, generator)
-    e.gradient = np.array(claimed(e.truth) if callable(claimed) else claimed)
-    return e
 
 
 # Factors.
@@ -101,6 +91,31 @@ def test_a_factor_is_a_product_of_neighbouring_lengths(shape, ratio, words):
 def test_a_factor_has_its_cause(ratio, cause):
     e = evidence(np.sin, lambda n: n, rng().standard_normal((ROWS, COLUMNS)))
     assert next(factors.factor_causes(e, ratio, None))[0] == cause
+
+
+@pytest.mark.parametrize(
+    "rate", [0.1, 0.05, 0.03, 0.02, 0.01, 0.005, 0.003, 0.002, 0.001, 0.0005, 0.0003, 0.0002, 0.0001, 0.00001]
+)
+def test_a_gradient_times_a_usual_learning_rate_is_told_from_any_other_factor(rate):
+    e = evidence(np.sin, lambda n: n, rng().standard_normal((7, 3)))
+    assert next(factors.factor_causes(e, rate, None)) == ("learning_rate", f", which is {rate:g}", True)
+    assert next(factors.factor_causes(e, -rate, None)) == ("sign+learning_rate", f", which is -{rate:g}", True)
+    for off in (1.0 + 1.1e-5, 1.0 - 1.1e-5):
+        assert next(factors.factor_causes(e, off * rate, None))[0] == "factor"
+
+
+@pytest.mark.parametrize(
+    ("f", "targets", "cause"),
+    [
+        (lambda x: np.sin(x).sum(), None, "elements_mean"),
+        (lambda x, _: np.sin(x).sum(axis=1), np.zeros(ROWS), "elements_mean"),
+        (np.sin, None, "factor"),
+    ],
+    ids=["a number", "a loss of samples", "no loss"],
+)
+def test_only_a_loss_is_divided_by_the_number_of_columns(f, targets, cause):
+    e = evidence(f, lambda n: n, rng().standard_normal((ROWS, COLUMNS)), targets)
+    assert next(factors.factor_causes(e, 1 / COLUMNS, None))[0] == cause
 
 
 @pytest.mark.parametrize(
@@ -211,6 +226,14 @@ def test_a_gradient_reaches_back_to_the_first_step_that_it_is_not_0_at():
     assert sequences._reach(part, axis=0, step=1) == 2
 
 
+@pytest.mark.parametrize("axis", [0, 1, 2])
+def test_the_last_steps_are_those_that_go_so_many_back(axis):
+    part = rng().standard_normal((5, 5, 5))
+    kept = np.moveaxis(np.zeros(part.shape), axis, 0)
+    kept[2:] = np.moveaxis(part, axis, 0)[2:]
+    np.testing.assert_array_equal(sequences._last(part, axis, step=3, back=2), np.moveaxis(kept, 0, axis))
+
+
 # Samples in columns.
 def test_what_is_known_of_columns_is_turned_round_also_that_of_the_call_before():
     x = np.arange(12.0).reshape(3, 4)
@@ -225,10 +248,36 @@ def test_what_is_known_of_columns_is_turned_round_also_that_of_the_call_before()
     assert columns.as_rows(e).gradient is None
 
 
+def softmax(x, axis):
+    e = np.exp(x)
+    return e / e.sum(axis, keepdims=True)
+
+
+@pytest.mark.parametrize(
+    ("f", "parameters", "found"),
+    [
+        (lambda x, w: w @ x, [(3, 4)], True),
+        (lambda x, w: w @ x, [(4, 4)], True),
+        (lambda x, w: x @ w, [(4, 4)], False),
+        (lambda x, w, b: w @ x + b, [(3, 4), (3, 1)], True),
+        (lambda x, w: x @ w, [(4, 3)], False),
+        (lambda x: softmax(x, 0), [], None),
+        (lambda x: softmax(x, 1), [], False),
+        (np.sin, [], False),
+        (lambda x: x[0], [], False),
+    ],
+    ids=["w x", "square w x", "square x w", "w x + b", "x w", "softmax of columns", "of rows", "sin", "one axis"],
+)
+def test_samples_are_in_columns_where_parameters_act_on_the_rows(f, parameters, found):
+    x, *others = (rng().standard_normal(shape) for shape in [(4, 4), *parameters])
+    assert columns.in_columns(evidence(f, lambda n: n, x, others=others)) is found
+
+
+@pytest.mark.parametrize("size", [1e-6, 1.0, 1e6])
 @pytest.mark.parametrize(("coupling", "apart"), [(0.0, True), (1e-12, True), (1e-6, False), (1.0, False)])
-def test_columns_act_apart_if_the_loss_is_a_sum_over_them(coupling, apart):
+def test_columns_act_apart_if_the_loss_is_a_sum_over_them(coupling, apart, size):
     def loss(x, _):
-        return np.square(x).sum() + coupling * x[:, 0].sum() * x[:, -1].sum()
+        return size * (np.square(x).sum() + coupling * x[:, 0].sum() * x[:, -1].sum())
 
     x = rng().uniform(0.5, 1.0, (3, 4))
     e = evidence(loss, lambda n: n, x, np.zeros((3, 4)))
@@ -298,6 +347,7 @@ def test_a_limit_that_right_entries_have_by_themselves_is_no_sure_one():
     e.truth, e.gradient = right, np.clip(right, -0.5, 0.5)
     (found,) = parts.clipped(e)
     assert not found.sure
+    assert found.text.endswith("; the others are right")
 
 
 @pytest.mark.parametrize(("other", "found"), [(0.1, True), (0.11, False)])

@@ -60,6 +60,15 @@ def test_constants_conditions_defaults_and_properties_change_but_no_text_and_no_
     ]
 
 
+def test_a_length_that_is_left_to_a_reshape_is_none_of_another_negative_number(tmp_path, monkeypatch):
+    monkeypatch.setattr(mutants, "ROOT", tmp_path)
+    (tmp_path / "module.py").write_text("a = x.reshape(-1, y.shape[-1])\nb = x.reshape([-1 if i else 2 for i in z])\n")
+    changed = {m.becomes for m in mutants_of("module.py")}
+    assert {"a = x.reshape(-1, y.shape[-2])", "a = x.reshape(+1, y.shape[-1])"} < changed
+    assert "b = x.reshape([-1 if i else 3 for i in z])" in changed
+    assert not any("reshape(-2" in line or "[-2 if" in line for line in changed)
+
+
 def test_the_core_is_the_engine_and_what_the_comparison_rests_on():
     parts = {"/".join(file.split("/")[:2]) if file.startswith("torch_ref") else "numpy_nn" for file in mutants.CORE}
     assert parts == {"numpy_nn", *(f"torch_ref/{name}" for name in ("bounds", "parity.py", "rounding.py", "twin.py"))}
@@ -91,6 +100,31 @@ def test_a_mutant_is_its_file_with_only_those_lines_changed(module):
 def test_the_tests_of_a_change_are_those_that_reach_its_statement(module):
     lines = {mutant.line: statement_lines(mutant) for mutant in mutants_of(module)}
     assert lines == {3: range(3, 4), 10: range(9, 11), 11: range(9, 12), 15: range(15, 16), 19: range(19, 20)}
+
+
+@pytest.fixture
+def measured(module, monkeypatch):
+    """Which tests reach which line of the core of one file: near ones, and others."""
+    lines = {3: {"", "near::imports first"}, 10: {"near::quick", "near::slow", "other::quick", "other::slow"}}
+    known = object.__new__(reach.Reach)
+    known._lines = {module: lines | {19: {"near::fill"}}}
+    known.seconds = {test: 50.0 if "slow" in test else 0.1 for tests in known._lines[module].values() for test in tests}
+    monkeypatch.setattr(reach, "nearest", lambda _: "near")
+    return lambda line: known.batches(next(mutant for mutant in mutants_of(module) if mutant.line == line))
+
+
+def test_a_change_is_tried_by_the_quick_tests_that_are_near_and_then_by_the_slower_and_the_others(measured):
+    first, rest = measured(10)
+    assert list(first) == ["near::quick"]
+    # Of either kind as many as take a minute.
+    assert set(rest) == {"near::slow", "other::quick", "other::slow"}
+    assert [*measured(19)] == [{"near::fill": 0.1}, {}]
+
+
+def test_a_constant_is_tried_by_all_tests_of_its_module_not_by_the_one_that_imports_it_first(measured):
+    first, rest = measured(3)
+    assert set(first) == {"near::imports first", "near::quick", "near::fill"}
+    assert set(rest) == {"near::slow", "other::quick", "other::slow"}
 
 
 def test_every_listed_mutant_changes_a_line_that_is_there_and_says_why_nobody_could_tell():

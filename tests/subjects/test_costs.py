@@ -4,7 +4,15 @@ import numpy as np
 import pytest
 
 from numpy_nn.gradcheck import check_gradients
-from numpy_nn.subjects.costs import LossOfOutput, usual_costs
+from numpy_nn.subjects.costs import (
+    LossOfOutput,
+    _last_array,
+    _of_classes,
+    cost_beside,
+    number_of_samples,
+    returned_names,
+    usual_costs,
+)
 
 A, Y = np.array([[0.25, 0.5], [0.75, 0.125]]), np.array([[0.0, 1.0], [1.0, 0.0]])
 SQUARES = 0.0625 + 0.25 + 0.0625 + 0.015625
@@ -39,10 +47,71 @@ def test_a_cost_of_labels_takes_labels_alone(formula):
             cost(A, targets)
 
 
+def test_labels_become_rows_with_one_1_and_other_targets_stay_what_they_are():
+    np.testing.assert_array_equal(_of_classes(A, np.array([1, 0])), Y)
+    np.testing.assert_array_equal(_of_classes(A, np.array([1, 0], np.uint8)), Y)
+    for output, targets in (
+        (A, Y),
+        (A, np.array([1.0, 0.0])),
+        (A, np.array([[1, 0], [0, 1]])),
+        (A, np.array([1, 0, 1])),
+        (A, np.array(1)),
+        (A[0], np.array([1, 0])),
+        (np.stack([A, A]), np.array([1, 0])),
+    ):
+        assert _of_classes(output, targets) is targets
+
+
+def several(x):
+    first, Second = x, x
+    return first, Second, np.shape, x[0]
+
+
+def the_same_twice(x):
+    return x, x
+
+
+def one(x):
+    return x
+
+
+@pytest.mark.parametrize(
+    ("function", "found"), [(several, ["first", "Second", "shape", ""]), (the_same_twice, []), (one, []), (len, [])]
+)
+def test_what_is_returned_has_the_names_that_the_source_has_for_it_if_these_differ(function, found):
+    assert returned_names(function) == found
+
+
 def test_samples_may_be_in_rows_or_in_columns():
     formulas = [formula for formula, _ in usual_costs((2, 3))]
     assert {"sum((a - y)^2) / n, with n = 2", "sum((a - y)^2) / n, with n = 3"} < set(formulas)
     assert len(formulas) == len(set(formulas))
+
+
+@pytest.mark.parametrize(
+    ("x", "output", "samples"),
+    [
+        ((5, 4), (5, 3), 5),
+        ((5, 4), (5, 4), 5),
+        ((5, 4), (5,), 5),
+        ((5, 4), (3, 2), 5),
+        ((5,), (5, 2), 5),
+        ((5, 2, 4), (3, 2, 4), 5),
+        ((4, 5), (3, 5), 5),
+        ((4, 5), (1, 5), 5),
+        ((), (), 1),
+    ],
+)
+def test_the_number_of_samples_is_that_of_rows_or_of_columns_where_only_these_stay_as_many(x, output, samples):
+    assert number_of_samples(np.zeros(x), np.zeros(output)) == samples
+
+
+@pytest.mark.parametrize(
+    ("shapes", "last"), [([(3, 2)], 0), ([(3, 2), (3, 4), (3, 1)], 2), ([(3, 2), (3,), (3, 4)], 0), ([(3,), (3, 2)], 0)]
+)
+def test_the_last_of_several_outputs_is_the_last_matrix_of_those_that_come_first(shapes, last):
+    parts = [np.zeros(shape) for shape in shapes]
+    assert _last_array(parts) == _last_array([*parts, {"a": "cache"}, np.zeros((2, 2))]) == last
 
 
 def test_these_are_all_and_each_has_a_formula_of_its_own():
@@ -101,6 +170,27 @@ def test_the_one_loss_in_the_file_of_two_functions_is_theirs():
     report = check_gradients((model, model_gradient), (X, W), y)
     assert report.ok, report
     assert any("model_loss" in note for note in report.notes)
+
+
+@pytest.mark.parametrize(
+    ("source", "name"),
+    [
+        ("def my_loss(a, y): return a - y", "my_loss"),
+        ("def my_loss(a, y): return a - y\ndef other_cost(a, y): return a + y", None),
+        (
+            "def my_loss(a, y): return a - y\ntotal_loss = 3.0\nclass Loss:\n    def __init__(self, a, y): pass",
+            "my_loss",
+        ),
+        ("def my_loss(a): return a", None),
+        ("def error_of(a, y): return a - y", None),
+        ("", None),
+    ],
+)
+def test_the_loss_beside_a_function_is_the_only_one_that_its_own_module_defines(source, name):
+    module = {"__name__": "a_module", "imported_loss": model_loss}
+    exec(f"def forward_loss(x, y): return x\n{source}", module)
+    found = cost_beside(module["forward_loss"])
+    assert found == (None if name is None else (name, module[name]))
 
 
 def test_a_loss_without_a_gradient_is_refused_where_backward_wants_one():

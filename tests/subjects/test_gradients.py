@@ -81,6 +81,8 @@ def test_of_several_inner_dicts_the_one_of_the_same_name_is_likelier():
     here, there = leaf("['first']['dw']", returned=True), leaf("['second']['dw']", returned=True)
     path = parsed("first['W']")
     assert likeness(path, here, (2, 3)) > likeness(path, there, (2, 3)) >= SURE
+    # Under the usual name it is as likely as can be, wherever it is.
+    assert likeness(path, leaf("['first']['dW']", returned=True), (2, 3)) == 1.0
 
 
 def test_axes_of_length_one_do_not_count():

@@ -117,6 +117,18 @@ def test_two_passes_are_known_by_what_sets_their_names_apart(forward, backward):
     assert [found() for found in names.passes(thing) if found is not None] == [1, 2]
 
 
+@pytest.mark.parametrize(
+    ("name", "loss"),
+    [
+        ("loss", True), ("compute_cost", True), ("costFunction", True), ("mse_loss", True), ("L2_Loss", True),
+        ("total_cost", True), ("objective", True), ("forward", False), ("loss_weight", False), ("gloss", False),
+        ("predict", False),
+    ],
+)  # fmt: skip
+def test_a_loss_is_known_by_its_name(name, loss):
+    assert names.is_loss(name) == loss
+
+
 def test_one_pass_alone_is_no_pair():
     thing = type("Thing", (), {"linear_forward": lambda _: 1, "activation_backward": lambda _: 2})()
     assert names.passes(thing) == (None, None)

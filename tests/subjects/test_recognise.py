@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from numpy_nn.gradcheck import check_gradients
-from numpy_nn.subjects.recognise import named_arguments
+from numpy_nn.subjects.recognise import named_arguments, several
 from scripts.proof.forms import FORMS, Draws
 
 
@@ -86,3 +86,12 @@ def test_a_gradient_that_the_loss_returns_is_handed_on_also_where_every_unit_is_
 
     x, t = np.array([[-1.0, -0.4]]) @ np.linalg.inv([[0.5, -1.0], [1.0, 0.25]]), np.array([[0.3, -0.7]])
     assert check_gradients(Model(), x, t).ok
+
+
+def test_a_tuple_is_several_arguments_if_arrays_are_among_them_and_else_one_array():
+    x = np.ones(3)
+    for arguments in ((x, 2.0), (2.0, x), ({"W": x}, 1.0), ([x, x],), (None, 1.0)):
+        assert several(arguments) is arguments
+    for one in ((1.0, 2.0), (), x, [x, x], {"W": x}):
+        (only,) = several(one)
+        assert only is one

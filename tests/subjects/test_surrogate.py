@@ -5,6 +5,8 @@ import pytest
 
 import numpy_nn as nn
 from numpy_nn.gradcheck import check_gradients
+from numpy_nn.subjects import Hints, as_subject
+from numpy_nn.subjects.surrogate import SurrogateSubject
 
 X = np.random.default_rng(0).standard_normal((5, 4))
 
@@ -78,6 +80,13 @@ def test_of_several_inputs_each_is_checked():
         (lambda a, b: np.round(a) * b, lambda a, b, g: (g * b, g * a)), (X, y), surrogate=lambda a, b: a * b
     )
     assert [(entry.name, entry.verdict) for entry in report.entries] == [("a", "right"), ("b", "right")]
+
+
+def test_a_surrogate_that_is_a_function_is_looked_at_with_complex_numbers_and_a_subject_is_not():
+    target, other = (as_subject((f, straight_through), (X.copy(),), None, Hints()) for f in (np.sign, np.tanh))
+    z = X + 1e-3j
+    np.testing.assert_allclose(SurrogateSubject(target, np.tanh).complex_output(z), np.tanh(z), rtol=1e-14)
+    assert SurrogateSubject(target, other).complex_output(z) is None
 
 
 def test_a_mistake_in_the_declaration_is_told_in_a_line():

@@ -79,6 +79,33 @@ class Scores(Linear):
         return super().loss(x, y) if y is not None else x @ self.W
 
 
+class ScoresAlone(Scores):
+    """The same without a forward pass beside it."""
+
+    forward: Any = None
+
+
+class Backward(Linear):
+    """A loss that is a number, and a backward pass after it."""
+
+    def loss(self, x, y):
+        self.x, self.d = x, x @ self.W - y
+        return 0.5 * (self.d**2).sum()
+
+    def backward(self):
+        self.dW = self.x.T @ self.d
+
+
+class Gradient(Linear):
+    """The same in one function of the data."""
+
+    def loss(self, x, y):
+        return super().loss(x, y)[0]
+
+    def gradient(self, x, y):
+        return {"W": x.T @ (x @ self.W - y)}
+
+
 class Classes(Linear):
     """The only prediction that it makes is of classes."""
 
@@ -113,6 +140,27 @@ def test_a_step_is_that_of_the_object(kind, name, rate, expected):
     np.testing.assert_array_equal(subject.gradients(np.ones(()))["W"], gradient)
 
 
+@pytest.mark.parametrize(
+    ("kind", "expected"),
+    [
+        (Linear, lambda w, g: w - 0.5 * g),
+        (Backward, lambda w, g: w - 0.5 * g),
+        (Gradient, lambda w, g: w - 0.5 * g),
+        (WithRate, lambda w, _: w - 0.5 * w),
+        (WithGradient, lambda w, g: w - 0.5 * g),
+        (WithItsOwnRate, lambda w, _: w - 0.25),
+        (WithData, lambda w, g: w - 0.25 * g),
+    ],
+)
+def test_a_step_of_training_is_a_forward_and_a_backward_pass_and_an_update(kind, expected):
+    subject, _ = subject_of(kind)
+    (place, *_) = subject.parameter_places["W"]
+    for x in (X, 2.0 * X):
+        before = place.read().copy()
+        subject.train(x, Y, 0.5)
+        np.testing.assert_allclose(place.read(), expected(before, x.T @ (x @ before - Y)), rtol=1e-13)
+
+
 def test_without_a_step_there_is_none():
     subject, _ = subject_of(Linear)
     assert (subject.own_update, subject.own_rate, subject.updates_in_backward) == ("", None, None)
@@ -145,5 +193,7 @@ def test_several_gradients_go_to_as_many_arguments_and_biases_of_a_softmax_are_p
 
 def test_a_prediction_is_what_a_loss_gives_without_targets_and_never_classes():
     subject, _ = subject_of(Scores)
+    np.testing.assert_array_equal(subject.prediction(), X @ subject.arrays["W"])
+    subject, _ = subject_of(ScoresAlone)
     np.testing.assert_array_equal(subject.prediction(), X @ subject.arrays["W"])
     assert subject_of(Classes)[0].prediction() is None

@@ -17,6 +17,7 @@ from machine import Arithmetic, Machine, Worst
 import numpy_nn as nn
 from scripts.accuracy.exact_activations import CASES
 from torch_ref import bounds
+from torch_ref.bounds import layers
 from torch_ref.rounding import Rounded, as_rounded
 
 
@@ -211,6 +212,33 @@ def test_the_bounds_of_an_activation_are_not_much_wider_than_what_the_worst_mach
     options = case.arguments(np.float32)
     x = np.concatenate([np.linspace(-8, 8, 33), RNG.standard_normal(31)]).astype(np.float32)
     assert_not_wide(lambda x: {"value": value(x, **options), "derivative": derivative(x, **options)}, [x])
+
+
+@pytest.mark.parametrize("dtype", our.DTYPES)
+def test_the_bound_of_a_mean_loss_has_room_for_a_division_by_the_number_and_for_a_product_with_its_inverse(dtype):
+    output, target = np.random.default_rng(0).standard_normal((2, 3, 1)).astype(dtype)
+    o = as_rounded(output)
+    value, _ = bounds.reduced_loss(nn.MSELoss(), o, target)
+    terms = (o - target) * (o - target)
+    for mean in (terms.sum() / 3.0, terms.sum() * (1.0 / 3.0)):
+        assert abs(value.value - mean.value) <= 4.0 * np.finfo(np.float64).eps * mean.value
+        assert value.error >= (1.0 - 1e-12) * mean.error
+
+
+@pytest.mark.parametrize("dtype", our.DTYPES)
+def test_the_inverse_deviation_has_room_for_two_units_in_the_last_place_of_a_gpu_s_and_no_more(dtype):
+    layer = nn.BatchNorm1d(3, dtype=dtype).eval()
+    layer.running_var = np.array([0.3, 1.0, 20.0], dtype)
+    x = as_rounded(np.zeros((2, 3), dtype))
+    _, _, inverse = layers._statistics(layer, x)
+    in_two_steps = 1.0 / (x.lift(layer.running_var) + layer.eps).sqrt()
+    rows = as_rounded(np.array([[0.0, 0.1, 0.7], [2.0, -1.0, 0.3]], dtype))
+    own = nn.LayerNorm(3, dtype=dtype)
+    _, _, centered, of_rows = layers._rows(own, rows)
+    rows_in_two_steps = 1.0 / ((centered * centered).mean(axis=1, keepdims=True) + own.eps).sqrt()
+    for found, without in ((inverse, in_two_steps), (of_rows, rows_in_two_steps)):
+        room = (found.error - without.error) / np.abs(found.value)
+        np.testing.assert_allclose(room, 2.0 * np.finfo(dtype).eps, rtol=1e-9)
 
 
 def test_gelus_bound_in_float64_knows_nothing_of_the_polynomial_behind_float32():

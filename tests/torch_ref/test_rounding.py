@@ -288,6 +288,18 @@ def test_arrays_are_exact_and_so_is_all_that_only_moves_them(data, dtype):
         assert moved.dtype == dtype
 
 
+@pytest.mark.parametrize("dtype", our.DTYPES)
+def test_a_constant_array_is_off_by_what_the_dtype_cannot_hold_of_it(dtype):
+    r = as_rounded(np.ones(3, dtype))
+    own, finer = np.array([0.1, 0.5, -3.0], dtype), np.array([0.1, 0.5, -1.0 / 3.0])
+    np.testing.assert_array_equal(r.lift(own).value, own)
+    np.testing.assert_array_equal(r.lift(own).error, 0.0)
+    np.testing.assert_array_equal(r.lift(finer).value, finer)
+    np.testing.assert_array_equal(r.lift(finer).error, np.abs(finer.astype(dtype) - finer))
+    assert np.any(r.lift(finer).error) == (dtype is np.float32)
+    assert r.lift(r) is r
+
+
 @given(data=st.data(), dtype=our.dtypes)
 def test_picking_is_exact_but_for_subnormal_numbers_which_a_machine_may_take_for_0(data, dtype):
     x = data.draw(numbers(dtype, (3, 4)))

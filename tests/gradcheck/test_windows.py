@@ -1,0 +1,157 @@
+"""Mistakes in pooling and convolution: each prediction against loops over the windows."""
+
+import numpy as np
+import pytest
+from claims import evidence, predicted
+
+from numpy_nn.gradcheck.explain.windows import windows
+
+SIZE = 2
+# Two rows of three windows: height and width must not be taken for each other.
+IMAGES = np.random.default_rng(0).standard_normal((2, 3, 4, 6))
+
+
+def places(size, stride, x):
+    """The windows, as (row, column, place in the images), in the order of reading."""
+    rows, columns = ((length - size) // stride + 1 for length in x.shape[2:])
+    for row in range(rows):
+        for column in range(columns):
+            top, left = row * stride, column * stride
+            yield row, column, (..., slice(top, top + size), slice(left, left + size))
+
+
+def pool(kind, size, stride):
+    """Pooling of images with channels first."""
+
+    def f(x):
+        y = np.empty((*x.shape[:2], *((length - size) // stride + 1 for length in x.shape[2:])))
+        for row, column, place in places(size, stride, x):
+            y[:, :, row, column] = getattr(x[place], kind)(axis=(2, 3))
+        return y
+
+    return f
+
+
+def share(kind, window):
+    """What each number of a window has of the gradient of its output."""
+    return (
+        window == window.max((2, 3), keepdims=True) if kind == "max" else np.full(window.shape, 1.0 / window[0, 0].size)
+    )
+
+
+@pytest.mark.parametrize("kind", ["max", "mean"])
+def test_height_for_width_in_pooling(kind):
+    e = evidence(pool(kind, SIZE, SIZE), np.cos(IMAGES), IMAGES)
+    g, (n, c, height, width) = e.grad_output, IMAGES.shape
+    rows, columns = height // SIZE, width // SIZE
+    found = list(places(SIZE, SIZE, IMAGES))
+    # The gradient of each window, in the order of reading.
+    parts = [share(kind, IMAGES[place]) * g[:, :, row, column, None, None] for row, column, place in found]
+
+    def laid(order, rows, columns):
+        """Each window at its place of this order in an image of so many rows and columns of windows."""
+        image = np.zeros((n, c, rows * SIZE, columns * SIZE))
+        for part, (row, column) in zip(parts, order, strict=True):
+            image[..., row * SIZE : (row + 1) * SIZE, column * SIZE : (column + 1) * SIZE] = part
+        return image
+
+    of_reading = [divmod(k, columns) for k in range(rows * columns)]
+    right = laid(of_reading, rows, columns)
+    np.testing.assert_allclose(right, e.truth, atol=1e-9)
+    read_turned = np.empty_like(g)
+    for k, value in enumerate(np.moveaxis(g.reshape(n, c, -1), 2, 0)):
+        read_turned[:, :, k % rows, k // rows] = value
+    grads = [share(kind, IMAGES[place]) * read_turned[:, :, row, column, None, None] for row, column, place in found]
+    one_by_one = np.moveaxis(right.reshape(n, c, -1), 2, 0)
+    made_turned, turned = np.empty_like(right), np.empty((height * width, n, c))
+    for k, value in enumerate(one_by_one):
+        made_turned[:, :, k % height, k // height] = value
+        row, column = divmod(k, width)
+        turned[column * height + row] = value
+    name = f"that for {kind} pooling with windows of 2 x 2 and stride 2"
+    expected = {
+        f"{name}, made as width times height": made_turned,
+        f"{name}, turned and then made height times width": np.moveaxis(turned, 0, 2).reshape(right.shape),
+        f"{name}, the windows laid out as width times height": laid(
+            [divmod(k, rows) for k in range(rows * columns)], columns, rows
+        ).reshape(right.shape),
+        f"{name}, the windows laid out down the columns": laid(
+            [(k % rows, k // rows) for k in range(rows * columns)], rows, columns
+        ),
+    }
+    parts = [part.swapaxes(2, 3) for part in parts]
+    expected[f"{name}, each window turned"] = laid(of_reading, rows, columns)
+    parts = grads
+    expected[f"{name} with grad_output read as width times height"] = laid(of_reading, rows, columns)
+    guesses = {formula: guess for formula, guess in predicted(windows, e).items() if guess.cause == "axes_exchanged"}
+    assert guesses.keys() == expected.keys()
+    for formula, values in expected.items():
+        np.testing.assert_allclose(guesses[formula].values, values, rtol=1e-12, atol=1e-12, err_msg=formula)
+
+
+@pytest.mark.parametrize("last", [False, True], ids=["channels first", "channels last"])
+@pytest.mark.parametrize("kind", ["max", "mean"])
+def test_windows_that_overlap_and_a_stride_that_backward_forgets(kind, last):
+    size, stride, images = 3, 2, np.random.default_rng(1).standard_normal((2, 1, 7, 5))
+    axes = (0, 2, 3, 1) if last else (0, 1, 2, 3)
+    own = pool(kind, size, stride)
+    back = tuple(np.argsort(axes))
+    e = evidence(
+        lambda x: own(x.transpose(back)).transpose(axes), np.cos(images.transpose(axes)), images.transpose(axes)
+    )
+    g = e.grad_output.transpose(back)
+    written, forgotten = np.zeros_like(images), np.zeros_like(images)
+    for row, column, place in places(size, stride, images):
+        written[place] = share(kind, images[place]) * g[:, :, row, column, None, None]
+        near = (..., slice(row, row + size), slice(column, column + size))
+        forgotten[near] += share(kind, images[near]) * g[:, :, row, column, None, None]
+    name = f"that for {kind} pooling with windows of 3 x 3 and stride 2"
+    guesses = predicted(windows, e)
+    for formula, cause, values in (
+        (f"{name} with = where windows overlap", "overwritten_windows", written),
+        (f"{name} taken with stride 1", "stride_missing", forgotten),
+    ):
+        assert guesses[formula].cause == cause
+        np.testing.assert_allclose(guesses[formula].values, values.transpose(axes), rtol=1e-12, atol=1e-12)
+
+
+def convolve(stride, padding):
+    """The convolution of images with kernels (out, in, size, size), channels first."""
+
+    def f(x, weight):
+        padded = np.pad(x, ((0, 0), (0, 0), (padding, padding), (padding, padding)))
+        found = list(places(weight.shape[2], stride, padded))
+        y = np.empty((len(x), len(weight), found[-1][0] + 1, found[-1][1] + 1))
+        for row, column, place in found:
+            y[:, :, row, column] = np.einsum("ncij,ocij->no", padded[place], weight)
+        return y
+
+    return f
+
+
+@pytest.mark.parametrize(("stride", "padding"), [(1, 1), (2, 0), (2, 1)])
+def test_a_convolution_with_its_kernel_flipped_its_windows_overwritten_or_its_stride_forgotten(stride, padding):
+    rng = np.random.default_rng(2)
+    images, kernel = rng.standard_normal((2, 2, 5, 7)), rng.standard_normal((3, 2, 3, 3))
+    e = evidence(convolve(stride, padding), np.cos(images), images, others=(kernel,))
+    g = e.grad_output
+    padded = np.pad(images, ((0, 0), (0, 0), (padding, padding), (padding, padding)))
+    flipped, written, forgotten = np.zeros((3, *padded.shape))
+    for row, column, place in places(3, stride, padded):
+        part = np.einsum("no,ocij->ncij", g[:, :, row, column], kernel)
+        flipped[place] += np.einsum("no,ocij->ncij", g[:, :, row, column], kernel[:, :, ::-1, ::-1])
+        written[place] = part
+        forgotten[..., row : row + 3, column : column + 3] += part
+    name = f"that for the convolution with windows of 3 x 3 and stride {stride}"
+    expected = {
+        f"{name} with the kernel flipped": ("kernel_flipped", flipped),
+        f"{name} with = where windows overlap": ("overwritten_windows", written),
+    }
+    if stride > 1:
+        expected[f"{name} taken with stride 1"] = "stride_missing", forgotten
+    guesses = predicted(windows, e)
+    assert expected.keys() <= guesses.keys()
+    inside = slice(padding, None if padding == 0 else -padding)
+    for formula, (cause, values) in expected.items():
+        assert guesses[formula].cause == cause
+        np.testing.assert_allclose(guesses[formula].values, values[..., inside, inside], rtol=1e-12, atol=1e-12)

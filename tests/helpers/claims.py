@@ -1,0 +1,36 @@
+"""What is known about a gradient that is claimed of a function, for calls of single hypotheses."""
+
+import numpy as np
+
+from numpy_nn.gradcheck.explain.predictions import Found, Prediction
+from numpy_nn.gradcheck.measure.evidence import Evidence
+from numpy_nn.subjects import Hints, as_subject
+
+
+def evidence(f, claimed, x, targets=None, others=()):
+    """What is known about a claimed gradient of f at x: an array, or a function of the numerical one.
+
+    ``others`` are f's further arguments, which are parameters.
+    """
+
+    def zeros(*arguments):
+        gradients = tuple(np.zeros_like(array) for array in arguments[: 1 + len(others)])
+        return gradients if others else gradients[0]
+
+    subject = as_subject((f, zeros), (x.copy(), *others), targets, Hints())
+    rng = np.random.default_rng(0)
+    output = subject.output()
+    grad_output = subject.random_grad_output(rng, output.shape)
+    e = Evidence(subject, subject.input, x, grad_output, output, {}, 0.75 * x, grad_output, rng)
+    e.gradient = np.array(claimed(e.truth) if callable(claimed) else claimed)
+    return e
+
+
+def found(family, e):
+    """What a hypothesis has found by itself: the causes with their words."""
+    return [(guess.cause, guess.text) for guess in family(e) if isinstance(guess, Found)]
+
+
+def predicted(family, e):
+    """What it predicts, by the formulas."""
+    return {guess.formula: guess for guess in family(e) if isinstance(guess, Prediction)}
