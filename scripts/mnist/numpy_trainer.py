@@ -57,9 +57,16 @@ class NumpyTrainer:
         )
         # Several processes train the network, or may, if the BLAS can be told on how many threads this one computes.
         self.owned: OwnedTraining | None = None
+        self.undivided = ""
         self.batches, self.alone_too = self.loader, place.auto_processes
         if place.processes > 1 and (self._set_blas is not None or not self.alone_too):
-            self.owned = OwnedTraining(self.net, self.loss, self.optimizer, place.processes)
+            try:
+                self.owned = OwnedTraining(self.net, self.loss, self.optimizer, place.processes)
+            except ValueError as error:
+                if not self.alone_too:
+                    raise
+                self.undivided = str(error)
+        if self.owned is not None:
             self.batches, self.gradients = self.owned.batches(self.loader), self.owned.gradients
             self.owned.active = False
             self.set_threads = self._set_processes

@@ -156,6 +156,8 @@ def _run(
             f"{threads} or {place.processes} processes" if place.auto_processes else f"{place.processes} processes"
         )
     console.print(f"{title}; {threads}" + (f"; torch on {device}" if "torch" in names else ""))
+    for reason in filter(None, (trainer.undivided for trainer in trainers)):
+        console.print(f"one process trains: {reason}")
     if any(trainer.name == "numpy" and trainer.set_threads is None for trainer in trainers):
         console.print("threadpoolctl finds no BLAS of NumPy's, or is not installed: its threads are the environment's")
     rows = _rows_so_far(trainers, options, console, checkpoints)

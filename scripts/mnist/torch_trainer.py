@@ -21,6 +21,7 @@ class TorchTrainer:
     """PyTorch, from the torch twin of the same network."""
 
     name = "torch"
+    undivided = ""
 
     def __init__(self, recipe: Recipe, place: Place, data: nn.MNIST, process: Alone) -> None:
         import torch

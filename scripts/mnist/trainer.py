@@ -17,6 +17,8 @@ class Trainer(Protocol):
     name: str
     # Sets how many threads it computes with; None where nobody can, or where it makes no difference.
     set_threads: Callable[[int], object] | None
+    # Why one process trains, although several might have; "" otherwise.
+    undivided: str
 
     def counts(self, threads: Sequence[int]) -> Sequence[int]:
         """On how many it may compute, of these that the user has in mind; -N stands for N processes."""

@@ -50,6 +50,15 @@ def test_auto_tries_both_and_says_how_often_it_took_which(tmp_path, capsys):
     assert "2 processes in" in capsys.readouterr().out
 
 
+def test_auto_trains_in_one_process_what_cannot_be_divided_and_says_why(tmp_path, capsys):
+    options = ("--engine", "numpy", "--activation", "prelu", "--epochs", "1", "--processes", "auto:2")
+    status, history = run(tmp_path, *options, "--threads", "1")
+    assert (status, len(history["epochs"])) == (0, 1)
+    said = capsys.readouterr().out
+    assert "one process trains: processes: layer 1, PReLU" in said
+    assert "one slope for all units" in said
+
+
 def test_divergence_and_a_lost_process_are_a_line_each(tmp_path, capsys, monkeypatch):
     assert train(tmp_path / "diverges", *RUN, "--processes", "2", "--lr", "1e30") == 3
     assert "the loss is" in capsys.readouterr().err
