@@ -162,15 +162,25 @@ def chromium():
 
 
 @pytest.fixture
-def browse(chromium):
-    """Opens a page in a window of some size, light or dark, without scrolling that takes time."""
+def show(chromium):
+    """Makes the window one of some size, light or dark, without scrolling that takes time; the page stays as it is."""
 
-    def open_page(path, width=1280, height=1000, scheme="light", step=None):
+    def show(width=1280, height=1000, scheme="light"):
         size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600}
         chromium.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
         media = {"prefers-color-scheme": scheme, "prefers-reduced-motion": "reduce"}
         features = [{"name": name, "value": value} for name, value in media.items()]
         chromium.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
+
+    return show
+
+
+@pytest.fixture
+def browse(chromium, show):
+    """Opens a page, in a window as :func:`show` makes it."""
+
+    def open_page(path, width=1280, height=1000, scheme="light", step=None):
+        show(width, height, scheme)
         chromium.get("about:blank")
         for kind in ("browser", "performance"):
             chromium.get_log(kind)

@@ -8,9 +8,15 @@ CONTRASTS = """
       for (const c of colours) { pen.fillStyle = c; pen.fillRect(0, 0, 1, 1); }
       return [...pen.getImageData(0, 0, 1, 1).data].slice(0, 3);
     };
-    const light = (rgb) => {
-      const [r, g, b] = rgb.map((v) => v / 255).map((v) => (v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4));
-      return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+    const known = new Map(); // a page has few colours, and to read a pixel takes long
+    const light = (colours) => {
+      const key = colours.join();
+      if (!known.has(key)) {
+        const linear = (v) => (v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4);
+        const [r, g, b] = paint(colours).map((v) => linear(v / 255));
+        known.set(key, 0.2126 * r + 0.7152 * g + 0.0722 * b);
+      }
+      return known.get(key);
     };
     const behind = (e) => {
       const layers = [];
@@ -27,7 +33,7 @@ CONTRASTS = """
       const style = getComputedStyle(e);
       const ink = e.matches("svg text") ? style.fill : style.color;
       const layers = behind(e);
-      const [a, b] = [light(paint([...layers, ink])), light(paint(layers))].sort((p, q) => q - p);
+      const [a, b] = [light([...layers, ink]), light(layers)].sort((p, q) => q - p);
       found.push([(a + 0.05) / (b + 0.05), text.textContent.trim().slice(0, 30), e.className?.baseVal ?? e.className]);
     }
     return found;

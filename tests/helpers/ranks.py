@@ -12,10 +12,11 @@ from tempfile import TemporaryDirectory
 import matplotlib
 import torch.distributed as dist
 from needs import HANGS
+from torch.distributed import run
 
 FORKED = multiprocessing.get_context("forkserver")
 # torch imports the second of these, which takes as long as torch itself, as soon as there is an optimizer.
-FORKED.set_forkserver_preload(["torch", "torch._dynamo", "matplotlib.pyplot"])
+FORKED.set_forkserver_preload(["torch", "torch._dynamo", "matplotlib.pyplot", "torch_ref", "scripts.train_mnist"])
 
 
 class Ranks:
@@ -25,19 +26,23 @@ class Ranks:
     """
 
     def __init__(self, size, folder, script, *arguments, **environment):
-        folder.mkdir(parents=True, exist_ok=True)
-        self.files = folder / "printed", folder / "complained"
         self.store = dist.TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)
         shared = {"WORLD_SIZE": size, "LOCAL_WORLD_SIZE": size, "OMP_NUM_THREADS": 1}
         shared |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": self.store.port}
         shared |= {"TORCHELASTIC_USE_AGENT_STORE": True, "TORCHELASTIC_RESTART_COUNT": 0}
-        self.processes = []
-        for rank in range(size):
-            own = {name: str(value) for name, value in (shared | {"RANK": rank, "LOCAL_RANK": rank}).items()}
-            told = [str(script), *map(str, arguments)]
-            process = FORKED.Process(target=_become, args=(told, own | environment, self.files), daemon=True)
+        own = ({name: str(v) for name, v in (shared | {"RANK": k, "LOCAL_RANK": k}).items()} for k in range(size))
+        self.start(folder, [script, *arguments], [one | environment for one in own])
+
+    def start(self, folder, command, environments):
+        """A process for each of the environments."""
+        folder.mkdir(parents=True, exist_ok=True)
+        self.files = folder / "printed", folder / "complained"
+        told = [*map(str, command)]
+        self.processes = [
+            FORKED.Process(target=_become, args=(told, one, self.files), daemon=True) for one in environments
+        ]
+        for process in self.processes:
             process.start()
-            self.processes.append(process)
 
     def lines(self, count):
         """The first lines that are printed, as soon as there are so many."""
@@ -54,6 +59,14 @@ class Ranks:
             process.join(HANGS)
             assert process.exitcode is not None, "still running"
         return [process.exitcode for process in self.processes], *(path.read_text() for path in self.files)
+
+
+class Torchrun(Ranks):
+    """torchrun itself, the one process, which starts so many that run the script."""
+
+    def __init__(self, size, folder, script, *arguments, **environment):
+        options = ["--standalone", "--nproc-per-node", size]
+        self.start(folder, [run.__file__, *options, script, *arguments], [environment])
 
 
 def finished(script, *arguments, cwd):

@@ -66,10 +66,10 @@ def last_step(page):
 
 
 def marked(page, mark):
-    return {
-        (c.get_attribute("data-name"), int(c.get_attribute("data-row")), int(c.get_attribute("data-col")))
-        for c in page.find_elements(By.CSS_SELECTOR, f"td.{mark}")
-    }
+    cells = page.execute_script(
+        "return [...document.querySelectorAll(`td.${arguments[0]}`)].map(({ dataset }) => ({ ...dataset }))", mark
+    )
+    return {(c["name"], int(c["row"]), int(c["col"])) for c in cells}
 
 
 def change(page, name, i, j, value):

@@ -3,8 +3,6 @@
 import json
 import os
 import signal
-import subprocess
-import sys
 from pathlib import Path
 from unittest import mock
 
@@ -15,7 +13,7 @@ import pytest
 import torch
 from hypothesis import assume, given
 from hypothesis import strategies as st
-from ranks import Ranks
+from ranks import Ranks, Torchrun
 from run_bound import RunBound
 
 import numpy_nn as nn
@@ -25,8 +23,7 @@ from torch_ref.distributed import Group, ShardedLoader, Share
 
 ROOT = Path(__file__).parents[2]
 WORKER = ROOT / "tests" / "helpers" / "mnist_worker.py"
-TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node"]
-ENVIRONMENT = os.environ | {"PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests' / 'helpers'}", "OMP_NUM_THREADS": "1"}
+ENVIRONMENT = {"PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests' / 'helpers'}", "OMP_NUM_THREADS": "1"}
 
 # Rows and options: shares that are equal, shares that are not, and a last batch that is smaller. Smooth activations,
 # as rounding decides on which side of a kink a number lies; few steps, as worst cases multiply from step to step.
@@ -147,20 +144,17 @@ def test_the_average_that_is_judged_is_one_network_too(together):
 
 @needs.posix
 @pytest.mark.slow
-def test_a_process_that_is_done_ends_without_the_interpreters_shutdown():
-    # What threads of torch's do to a shutdown by chance, this does always. Two processes, but torch is imported once.
-    code = (
-        "import atexit, os, torch; from scripts.mnist import machines; atexit.register(os.abort)\n"
+def test_a_process_that_is_done_ends_without_the_interpreters_shutdown(tmp_path):
+    # What threads of torch's do to a shutdown by chance, this does always. What was printed is not lost.
+    (tmp_path / "ends.py").write_text(
+        "import os; from scripts.mnist import machines\n"
         "for status in (0, 2):\n"
-        "    if os.fork() == 0: machines.together(lambda _: print('done') or status)\n"
-        "    print(os.waitstatus_to_exitcode(os.wait()[1]), flush=True)\n"
-        "os._exit(0)"
+        "    if os.fork() == 0:\n"
+        "        try: machines.together(lambda _: print('done, ', end='') or status)\n"
+        "        finally: os.abort()\n"
+        "    print(os.waitstatus_to_exitcode(os.wait()[1]))\n"
     )
-    torchrun_sets = {"RANK": "0", "WORLD_SIZE": "1", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "0"}
-    done = subprocess.run(
-        [sys.executable, "-c", code], env=ENVIRONMENT | torchrun_sets, capture_output=True, text=True, check=False
-    )
-    assert (done.returncode, done.stdout, done.stderr) == (0, "done\n0\ndone\n2\n", "")
+    assert Ranks(1, tmp_path, tmp_path / "ends.py").wait() == ([0], "done, 0\ndone, 2\n", "")
 
 
 @given(st.integers(1, 60), st.integers(1, 60), st.integers(1, 8), st.booleans(), st.booleans(), st.integers(0, 99))
@@ -192,12 +186,6 @@ def two_epochs(loader):
     return [(x.copy(), y.copy()) for _ in range(2) for x, y in loader]
 
 
-def under_torchrun(*options):
-    """The command on 150 rows in two processes that torchrun starts."""
-    command = [*TORCHRUN, "2", str(WORKER), "150", "--device", "cpu", *options]
-    return subprocess.Popen(command, env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-
-
 def start(processes, folder, *options, **environment):
     """The command on 150 rows in so many processes, without torchrun and the seconds that it takes."""
     return Ranks(processes, folder, WORKER, 150, "--device", "cpu", *options, **environment)
@@ -206,12 +194,6 @@ def start(processes, folder, *options, **environment):
 def complaints(stderr):
     """The lines that are ours, among torchrun's own."""
     return [line for line in stderr.splitlines() if line.startswith("train_mnist:")]
-
-
-def first_epochs(launcher, epochs=1):
-    """Wait until rank 0 has printed so many rows of its table."""
-    assert launcher.stdout is not None
-    return [launcher.stdout.readline() for _ in range(2 + epochs)]
 
 
 @pytest.mark.slow
@@ -299,13 +281,14 @@ def test_a_rank_that_hangs_ends_the_run_too(tmp_path):
 
 @pytest.mark.slow
 def test_under_torchrun_one_process_prints_and_writes_and_ctrl_c_leaves_what_there_is(tmp_path):
-    launcher = under_torchrun("--engine", "numpy", *FOREVER, "--out", str(tmp_path))
-    first = "".join(first_epochs(launcher, epochs=2))
-    launcher.send_signal(signal.SIGINT)
-    out, err = launcher.communicate(timeout=needs.HANGS)
-    assert launcher.returncode != 0
-    assert (first + out).count("MNIST, 784-8-10") == 1
-    assert out.count("interrupted after") == 1, (launcher.returncode, err)
+    options = ("--engine", "numpy", *FOREVER, "--out", str(tmp_path))
+    launcher = Torchrun(2, tmp_path / "printed", WORKER, 150, "--device", "cpu", *options, **ENVIRONMENT)
+    launcher.lines(4)  # two epochs
+    os.kill(launcher.processes[0].pid, signal.SIGINT)
+    (status,), out, err = launcher.wait()
+    assert status not in (0, None)
+    assert out.count("MNIST, 784-8-10") == 1
+    assert out.count("interrupted after") == 1, (status, err)
     assert complaints(err) == []
     history = json.loads((tmp_path / "history.json").read_text())
     assert len(history["epochs"]) >= 2

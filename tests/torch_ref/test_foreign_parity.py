@@ -9,6 +9,7 @@ import strategies as our
 import torch
 from foreign_networks import HIDDEN, IN, OUT, ROWS, STYLES, Off, batch, drawn, torch_net
 from hypothesis import given
+from hypothesis import strategies as st
 
 import numpy_nn as nn
 from torch_ref import Comparison, NetworkReport, compare_networks, parity, to_torch
@@ -31,7 +32,7 @@ def as_it_is(name) -> NetworkReport:
     return compared_in(name)
 
 
-# Each takes two seconds: every style with one of its gradients, and in one of them the output, the input and the step.
+# Each takes a second: every style with one of its gradients, and in one of them the output, the input and the step.
 WHATS = {name: make(np.random.default_rng(0), Off())[2] for name, make in STYLES.items()}
 MISTAKES = {(name, whats[index % len(whats)]) for index, (name, whats) in enumerate(WHATS.items())}
 MISTAKES |= {(next(n for n in STYLES if what in WHATS[n]), what) for what in ("output", "x", "step")}
@@ -40,10 +41,19 @@ MISTAKES |= {(next(n for n in STYLES if what in WHATS[n]), what) for what in ("o
 @pytest.mark.slow
 @pytest.mark.numerical
 @every_style
-@given(seed=our.seeds)
-@our.fewer(0.05)
-def test_right_networks_are_never_called_different(name, seed):
-    report = compared_in(name, seed)
+def test_right_networks_are_not_called_different(name):
+    assert_right(name, as_it_is(name))
+
+
+@pytest.mark.slow
+@pytest.mark.numerical
+@given(st.sampled_from(sorted(STYLES)), our.seeds)
+@our.fewer(0.2)
+def test_right_networks_with_any_weights_are_never_called_different(name, seed):
+    assert_right(name, compared_in(name, seed))
+
+
+def assert_right(name, report):
     # In float32 a unit that stands on ReLU's kink leaves the precision open, and with it what can be told.
     assert report.verdict == SAME or (name == "in_float32" and report.verdict == CANNOT_BE_TOLD), report
     assert not report.first
@@ -55,7 +65,8 @@ def test_right_networks_are_never_called_different(name, seed):
 @pytest.mark.parametrize(("name", "what"), sorted(MISTAKES))
 def test_a_mistake_of_a_millionth_is_found_where_it_is_first(name, what):
     off = 1e-4 if name == "in_float32" else 1e-6
-    report = compared_in(name, off={what: 1 + off})
+    # Only of the steps is it asked whether a mistake is found in several; what else parts comes before the first.
+    report = compared_in(name, off={what: 1 + off}, steps=3 if what == "step" else 1)
     assert report.verdict == DIFFER, report
     first = {"output": "output", "step": " after 3 steps", "loss": "loss"}.get(what, "gradient with respect to ")
     assert first in report.first
@@ -172,7 +183,7 @@ def test_theirs_may_be_of_any_kind_and_stays_as_it_is(theirs, loss):
     before = {name: value.copy() for name, value in vars(mine).items()}
     weights = [p.data.copy() for p in other.parameters()] if isinstance(other, nn.Sequential) else []
     y = None if loss is None else rng.standard_normal((ROWS, OUT))
-    report = parity(mine, other, x, y, loss)
+    report = parity(mine, other, x, y, loss, steps=1)
     assert report.verdict == SAME, report
     assert len(report.rows) == (10 if loss is None else 12)
     assert all(np.array_equal(vars(mine)[name], value) for name, value in before.items())

@@ -27,12 +27,6 @@ ARGUMENTS = ("--sizes", "6,4,3", "--batch", "4", "--rounds", "3", "--sample-ms",
 NUMPY = ("--engines", "floor,by hand,numpy_nn")
 
 
-@pytest.fixture(autouse=True)
-def small_peak(monkeypatch):
-    """Multiply small matrices for the peak: how fast this machine is, is not asked here."""
-    monkeypatch.setattr(machine, "PEAK_SIZE", 64)
-
-
 @pytest.mark.slow
 def test_results_are_printed_and_written(tmp_path, capsys):
     files = [f"--{kind}={tmp_path / 'new' / kind}" for kind in ("json", "markdown", "png")]

@@ -16,17 +16,10 @@ from numpy_nn.commands.benchmark.cases import Case
 from numpy_nn.commands.benchmark.making import make_engines
 from numpy_nn.commands.benchmark.mine import Mine, left_out, maker, registered
 from numpy_nn.commands.benchmark.workload import Workload
-from numpy_nn.commands.machine import description as machine
 
 FILE = str(Path(theirs.__file__))
 OPTIONS = ["--batch", "8", "--rounds", "1", "--sample-ms", "0.1", "--threads", "1", "--engines", "by hand,numpy_nn"]
 KINDS = ["step", "epoch", "forward", "backward", "inference"]
-
-
-@pytest.fixture(autouse=True)
-def small_peak(monkeypatch):
-    """Multiply small matrices for the peak: how fast this machine is, is not asked here."""
-    monkeypatch.setattr(machine, "PEAK_SIZE", 64)
 
 
 def case(kind="step", **settings):

@@ -46,20 +46,20 @@ def test_each_step_lights_its_arrays_in_both_views_and_shows_what_is_computed(pa
     assert page.find_elements(By.CSS_SELECTOR, ".array.active") == []
     for step in range(1, last_step(page) + 1):
         press(page, Keys.ARROW_RIGHT)
-        outputs = page.execute_script("return page.model.steps[page.step].outputs")
-        lit = [a.get_attribute("data-array") for a in page.find_elements(By.CSS_SELECTOR, ".array.active")]
-        assert lit == outputs
-        assert page.find_elements(By.CSS_SELECTOR, "#drawing .lit"), f"nothing is lit in the network at step {step}"
-        shown, hidden = page.execute_script(
-            "const of = (waiting) => [...document.querySelectorAll('.array td')]"
-            ".filter((td) => Boolean(td.closest('.waiting')) === waiting).map((td) => td.textContent);"
-            "return [of(false), of(true)]"
+        outputs, lit, drawn, shown, hidden, computed, there = page.execute_script(
+            "const all = (selector) => [...document.querySelectorAll(selector)];"
+            "const of = (waiting) => all('.array td').filter((td) => Boolean(td.closest('.waiting')) === waiting)"
+            ".map((td) => td.textContent);"
+            "return [page.model.steps[page.step].outputs, all('.array.active').map((a) => a.dataset.array),"
+            " all('#drawing .lit').length, of(false), of(true),"
+            " page.model.steps.slice(0, page.step + 1).flatMap((s) => s.outputs), all('.array:not(.waiting)').length]"
         )
+        assert lit == outputs
+        assert drawn > 0, f"nothing is lit in the network at step {step}"
         assert all(shown)
         assert not any(hidden)
-        computed = page.execute_script("return page.model.steps.slice(0, page.step + 1).flatMap((s) => s.outputs)")
         # The batch, the labels and four parameters are there from the start.
-        assert len(page.find_elements(By.CSS_SELECTOR, ".array:not(.waiting)")) == 6 + len(computed)
+        assert there == 6 + len(computed)
 
 
 def test_buttons_keys_slider_and_play_all_step(page):
@@ -177,8 +177,9 @@ def test_an_edit_changes_everything_to_what_numpy_computes(page, edits):
     for (name, i, j), value in edits.items():
         change(page, name, i, j, value)
     expected = loss_of(recording, edits)
+    values = page.execute_script("return page.model.values")
     for name, array in expected.arrays.items():
-        ours = np.array(page.execute_script("return page.model.values[arguments[0]]", name)).reshape(array.shape)
+        ours = np.array(values[name]).reshape(array.shape)
         np.testing.assert_allclose(ours, array, rtol=1e-6, atol=1e-6, err_msg=name)
     (shown,) = re.findall(r"L\s*=\s*([\d.]+)", page.find_element(By.ID, "loss").text)
     assert float(shown) == pytest.approx(float(expected.arrays["loss"]), abs=1e-6)

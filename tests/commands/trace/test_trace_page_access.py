@@ -1,6 +1,7 @@
 """The page without a mouse, on a phone, in the dark, and for a network on MNIST."""
 
 import re
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -51,8 +52,8 @@ def test_a_screen_reader_finds_a_name_and_a_role_for_everything(page):
           .filter((e) => !name(e)).map((e) => e.outerHTML);
     """)
     assert nameless == []
-    cells = page.find_elements(By.CSS_SELECTOR, "td[data-name]")
-    assert all(c.get_attribute("role") == "gridcell" for c in cells)
+    roles = page.execute_script("return [...document.querySelectorAll('td[data-name]')].map((td) => td.role)")
+    assert set(roles) == {"gridcell"}
     assert cell(page, "0.weight", 1, 2).get_attribute("aria-label").startswith("W 1, row 1, column 2: 0.")
     assert cell(page, "2.output", 0, 1).get_attribute("aria-label") == "Z 2, row 0, column 1: not computed yet"
     # One cell of each array is reached by the tab key, the others by arrows.
@@ -60,17 +61,17 @@ def test_a_screen_reader_finds_a_name_and_a_role_for_everything(page):
     assert len(in_order) == len(page.find_elements(By.CSS_SELECTOR, ".array"))
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [375, 1280])
-def test_contrast_is_aa_everywhere(browse, page_file, scheme, width):
-    page = browse(page_file, width=width, scheme=scheme, step=16)
+def test_contrast_is_aa_everywhere(browse, show, page_file):
+    page = browse(page_file, step=16)
     change(page, "0.weight", 0, 0, 2)
-    for asked in (["0.output", 1, 2], ["0.weight.grad", 1, 4], ["input", 0, 0]):
-        page.execute_script("page.asking.ask(arguments[0], true)", asked)
-        contrasts = page.execute_script(CONTRASTS)
-        assert len(contrasts) > 250
-        # WCAG 2.2, 1.4.3: 4.5 for text of this size.
-        assert [c for c in contrasts if c[0] < 4.5] == []
+    for width, scheme in product((1280, 375), ("light", "dark")):
+        show(width=width, scheme=scheme)
+        for asked in (["0.output", 1, 2], ["0.weight.grad", 1, 4], ["input", 0, 0]):
+            page.execute_script("page.asking.ask(arguments[0], true)", asked)
+            contrasts = page.execute_script(CONTRASTS)
+            assert len(contrasts) > 250
+            # WCAG 2.2, 1.4.3: 4.5 for text of this size.
+            assert [c for c in contrasts if c[0] < 4.5] == [], (width, scheme)
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -88,33 +89,37 @@ def test_the_button_turns_light_into_dark_and_back(browse, page_file, scheme):
     assert (brightness() > 128) == (scheme == "light")
 
 
-@pytest.mark.parametrize("width", [320, 375, 768, 1280])
-def test_nothing_but_the_strip_scrolls_sideways(browse, page_file, width):
-    page = browse(page_file, width=width, height=800)
-    for step in (0, 7, 16):
-        go_to(page, step)
-        page.execute_script("page.asking.ask(['0.weight.grad', 1, 4], true)")
-        wide, window = page.execute_script("const d = document.documentElement; return [d.scrollWidth, d.clientWidth]")
-        assert wide <= window
+def test_nothing_but_the_strip_scrolls_sideways(page, show):
+    for width in (1280, 768, 375, 320):
+        show(width, height=800)
+        assert page.execute_script("return innerWidth") == width
+        for step in (0, 7, 16):
+            go_to(page, step)
+            page.execute_script("page.asking.ask(['0.weight.grad', 1, 4], true)")
+            wide, window = page.execute_script(
+                "const d = document.documentElement; return [d.scrollWidth, d.clientWidth]"
+            )
+            assert wide <= window, (width, step)
 
 
-@pytest.mark.parametrize(
-    ("width", "height"), [(1280, 1000), (1440, 800), (1366, 657), (1280, 720), (1024, 768), (375, 667)]
-)
-def test_the_active_array_is_brought_into_view(browse, page_file, width, height):
-    page = browse(page_file, width=width, height=height)
-    for step in range(1, 17):
-        go_to(page, step)
-        left, right, top, start, first, last, low = page.execute_script(
-            "const box = document.querySelector('.array.active').getBoundingClientRect();"
-            "const panel = document.getElementById('asked').getBoundingClientRect();"
-            "const bar = document.getElementById('controls').getBoundingClientRect();"
-            "return [box.left, box.right, box.top, bar.top, bar.bottom, panel.top, box.bottom]"
-        )
-        assert left >= 0
-        assert right <= width
-        assert 0 <= start < first <= top
-        assert low <= last
+def test_the_active_array_is_brought_into_view(page, show):
+    for width, height in ((1280, 1000), (1440, 800), (1366, 657), (1280, 720), (1024, 768), (375, 667)):
+        show(width, height)
+        assert page.execute_script("return [innerWidth, innerHeight]") == [width, height]
+        boxes = page.execute_script("""
+            const boxOf = (selector) => document.querySelector(selector).getBoundingClientRect();
+            return page.model.steps.slice(1).map((_, k) => {
+              page.goTo(k + 1);
+              const [box, panel, bar] = [".array.active", "#asked", "#controls"].map(boxOf);
+              return [box.left, box.right, box.top, bar.top, bar.bottom, panel.top, box.bottom];
+            });
+        """)
+        assert len(boxes) == 16
+        for left, right, top, start, first, last, low in boxes:
+            assert left >= 0
+            assert right <= width
+            assert 0 <= start < first <= top
+            assert low <= last
 
 
 @pytest.mark.parametrize(("width", "height"), [(1920, 1080), (1366, 657), (375, 667)])

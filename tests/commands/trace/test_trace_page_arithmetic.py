@@ -11,6 +11,13 @@ ELEMENTWISE = sorted(name for name, a in nn.ACTIVATIONS.items() if a.elementwise
 ARCHITECTURES = [[3, 2], [4, 5, 3], [2, 3, 1, 4], [16, 16, 16, 16, 16]]
 
 
+@pytest.fixture(scope="module")
+def page(chromium, page_file):
+    """The page, opened once: only its functions are called, and nothing on it changes."""
+    chromium.get(page_file.as_uri())
+    return chromium
+
+
 def layered(*layers):
     """Layers in float64: a tuple holds the arguments of a Linear, an activation stands for itself."""
     return [nn.Linear(*e, rng=k, dtype=np.float64) if isinstance(e, tuple) else e for k, e in enumerate(layers)]
