@@ -46,6 +46,7 @@ NEAR = {
     "numpy_nn/optim": "optim/test_optimizers",
     "numpy_nn/training": "training/test_training",
     "numpy_nn/data": "data/test_batches",
+    "numpy_nn/owners": "owners/test_owned_training",
     "numpy_nn/gradcheck": "gradcheck/test_gradcheck",
     "numpy_nn/subjects": "subjects/test_recognise",
     "numpy_nn/gradcheck/__main__.py": "gradcheck/test_command",
