@@ -73,7 +73,8 @@ class OwnedTraining:
         self._told: list[Group] = []
         self._ready: tuple[Any, Any] = (None, None)  # the batch that lies in shared memory
         self._threads = ExitStack()
-        optimizer.step = self._update  # type: ignore[method-assign]
+        # Of this optimizer alone, until close(): fit and the reader's own loop call optimizer.step() as ever.
+        vars(optimizer)["step"] = self._update
 
     def __enter__(self) -> Self:
         return self

@@ -195,6 +195,8 @@ def _build(target: Any, forward: Callable[..., Any], inputs: Sequence[Any]) -> N
     try:
         forward(inputs[0].copy())
     except Exception:
+        # Any: without its parameters the reader's code fails in whatever way it happens to. An error that has another
+        # reason comes again at the first pass after this, and is told there.
         before.restore()
         build(np.shape(inputs[0]))
     else:

@@ -147,7 +147,7 @@ class _LengthsLeft(cst.CSTVisitor):
     def visit_Call(self, node: cst.Call) -> bool:  # noqa: ARG002, libcst passes it
         return False
 
-    def visit_Subscript(self, node: cst.Subscript) -> bool:  # noqa: ARG002
+    def visit_Subscript(self, node: cst.Subscript) -> bool:  # noqa: ARG002, libcst passes it
         return False
 
 

@@ -101,6 +101,7 @@ class Generator(torch.Generator):
     def __init__(self, device: Any = "cpu") -> None:
         self.made_on, self.states = torch.device(device), list[Tensor]()
 
+    # torch declares an attribute, which is the CPU's for every generator that can be made without a driver.
     @property
     def device(self) -> torch.device:  # type: ignore[override]
         return self.made_on
