@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from collections.abc import Callable, Hashable
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 FloatArray = NDArray[np.floating[Any]]
+T = TypeVar("T")
 
 
 # Bytes in a cache line, which are also those of a vector register of AVX-512.
@@ -44,10 +46,12 @@ class Workspace:
     dimensions or another dtype replaces it. So what a layer passes on within a network is valid until its next call.
     """
 
-    __slots__ = ("_arrays",)
+    __slots__ = ("_arrays", "_group", "_key")
 
     def __init__(self) -> None:
         self._arrays: dict[str, NDArray[Any]] = {}
+        self._key: tuple[Hashable, ...] | None = None
+        self._group: Any = None
 
     def __call__(self, name: str, shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
         array = self._arrays.get(name)
@@ -62,6 +66,13 @@ class Workspace:
     def like(self, name: str, x: NDArray[Any]) -> NDArray[Any]:
         """An array of the shape and dtype of ``x``."""
         return self(name, x.shape, x.dtype)
+
+    def group(self, make: Callable[..., T], *key: Hashable) -> T:
+        """What ``make(*key)`` returned, made again when the key is another: many small arrays for one look."""
+        if key != self._key:
+            self._key, self._group = key, make(*key)
+        group: T = self._group
+        return group
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Workspace:
         return Workspace()

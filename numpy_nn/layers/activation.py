@@ -70,6 +70,10 @@ class ReLU(ActivationLayer):
 
     activation = ACTIVATIONS["relu"]
 
+    def forward(self, x: FloatArray) -> FloatArray:
+        """max(x, 0): the registry's function, without its checks, which take longer than a small layer."""
+        return np.maximum(x, 0.0, out=self._work.like("y", x))
+
     def backward(self, grad_output: FloatArray) -> FloatArray:
         """G [x > 0]: a comparison, a third of the time of the registry's derivative, which passes NaN on."""
         x = self.saved

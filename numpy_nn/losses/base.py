@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from numpy_nn._support.checks import choice, float_array, same_dtype
+from numpy_nn._support.checks import choice, float_array, is_float, same_dtype
 from numpy_nn._support.workspace import FloatArray, Workspace
 
 REDUCTIONS = ("mean", "sum", "none")
@@ -69,10 +69,12 @@ class Loss(ABC):
 
     def forward(self, output: FloatArray, target: NDArray[Any]) -> Any:
         """The loss: a float, or an array of terms for reduction "none"."""
-        name = type(self).__name__
-        output = float_array(output, f"{name}: output")
+        output = np.asarray(output)
+        if not is_float(output.dtype):  # the name is made for the message alone
+            float_array(output, f"{type(self).__name__}: output")
         if output.ndim == 0 or output.size == 0:
-            raise ValueError(f"{name}: expected a batch of at least one row, got output of shape {output.shape}")
+            expected = "expected a batch of at least one row"
+            raise ValueError(f"{type(self).__name__}: {expected}, got output of shape {output.shape}")
         self._terms_shape = self.row_weights = self.left_out = None
         terms = self.terms(output, np.asarray(target))
         if self.left_out is not None:
@@ -106,19 +108,25 @@ class Loss(ABC):
         name = type(self).__name__
         if self._terms_shape is None:
             raise ValueError(f"{name}: backward needs a forward call before it")
-        gradient = self.gradient().copy()
+        gradient = self.gradient()
+        # What is returned is the caller's.
+        own = np.empty(gradient.shape, gradient.dtype)
         if grad_output is not None:
             if self.reduction != "none":
                 raise ValueError(f'{name}: grad_output goes with reduction "none" only, not "{self.reduction}"')
             grad_output = same_dtype(grad_output, gradient.dtype, f"{name}: grad_output")
             if grad_output.shape != self._terms_shape:
                 raise ValueError(f"{name}: expected grad_output of shape {self._terms_shape}, got {grad_output.shape}")
-            gradient *= grad_output.reshape(grad_output.shape + (1,) * (gradient.ndim - grad_output.ndim))
+            np.multiply(
+                gradient, grad_output.reshape(grad_output.shape + (1,) * (own.ndim - grad_output.ndim)), out=own
+            )
         elif self.reduction == "mean":
-            gradient *= 1.0 / self._denominator
+            np.multiply(gradient, 1.0 / self._denominator, out=own)
+        else:
+            np.copyto(own, gradient)
         if self.left_out is not None:
-            gradient[self.left_out] = 0.0
-        return gradient
+            own[self.left_out] = 0.0
+        return own
 
     def __getstate__(self) -> dict[str, Any]:
         # A copy begins before any forward call.

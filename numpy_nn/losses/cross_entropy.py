@@ -8,9 +8,26 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from numpy_nn._support.checks import number
-from numpy_nn._support.workspace import FloatArray
+from numpy_nn._support.workspace import FloatArray, aligned_empty
 from numpy_nn.losses.base import same_shape
 from numpy_nn.losses.labels import LabelLoss
+
+
+class _Arrays:
+    """The arrays that a batch of n rows needs, with a row for each class, and flat where single entries are picked."""
+
+    def __init__(self, n: int, classes: int, dtype: np.dtype[Any]) -> None:
+        self.shifted, self.e, self.softmax = (aligned_empty((classes, n), dtype) for _ in range(3))
+        self.flat_shifted, self.flat_softmax = self.shifted.reshape(-1), self.softmax.reshape(-1)
+        self.total, self.terms, self.label, self.at_label = (aligned_empty(n, dtype) for _ in range(4))
+        self._columns, self._picked = np.arange(n), aligned_empty(n, np.intp)
+
+    def places(self, y: NDArray[np.integer[Any]]) -> NDArray[np.intp]:
+        """Where the label of each sample stands in the flat arrays: both passes pick out just those entries."""
+        # y may be of 8 bits.
+        picked = np.multiply(y, y.size, out=self._picked, dtype=np.intp, casting="unsafe")
+        picked += self._columns
+        return picked
 
 
 class CrossEntropyLoss(LabelLoss):
@@ -40,21 +57,27 @@ class CrossEntropyLoss(LabelLoss):
     ) -> None:
         super().__init__(weight, ignore_index, reduction)
         self.label_smoothing = number(label_smoothing, "CrossEntropyLoss: label_smoothing", low=0.0, high=1.0)
-        self._samples = np.zeros(0, np.intp)
 
     def terms(self, z: FloatArray, target: NDArray[Any]) -> FloatArray:
         picked, q, label_shifted = None, None, None
+        classes = self._count_classes(z)
+        arrays = self._work.group(_Arrays, len(z), classes, z.dtype)
         if target.dtype.kind == "f":
             q = self._q_of_probabilities(z, target)
         else:
-            picked = self._places(self._read_labels(z, target))
+            picked = arrays.places(self._read_labels(z, target))
             if self.label_smoothing:  # else q is one-hot, and never written down
                 q = self._q_of_labels(z, picked)
-        shifted, e, total = self._exponentials(z)
-        log_total = np.log(total, out=self._work.like("terms", total))
+        # A class in each row, here and in all that follows: sums over ten classes are then sums of ten long rows, not
+        # of many short ones.
+        shifted, e, total = arrays.shifted, arrays.e, arrays.total
+        np.copyto(shifted, z.T)
+        shifted -= np.maximum.reduce(shifted, axis=0, out=total)
+        np.exp(shifted, out=e)
+        log_total = np.log(np.add.reduce(e, axis=0, out=total), out=arrays.terms)
         if picked is not None:
-            label_shifted = shifted.reshape(-1).take(picked, out=self._work.like("label", total), mode="clip")
-        self.saved = e, total, picked, q, label_shifted, shifted, z, target
+            label_shifted = arrays.flat_shifted.take(picked, out=arrays.label, mode="clip")
+        self.saved = arrays, picked, q, label_shifted, z, target
         if q is not None:
             return self._terms_of_q(q, shifted, log_total)
         log_total -= label_shifted
@@ -64,30 +87,20 @@ class CrossEntropyLoss(LabelLoss):
 
     def gradient(self) -> FloatArray:
         """s softmax(z) - q, or weight_y (softmax(z) - q) for a one-hot q."""
-        e, total, picked, q, *_ = self.saved
-        softmax = np.divide(e, total, out=self._work.like("by class", e))
+        arrays, picked, q, *_ = self.saved
+        softmax = np.divide(arrays.e, arrays.total, out=arrays.softmax)
         if q is None:
-            gradient = self._less_one_hot(softmax, picked)
+            # Less 1 at the label. Not `flat[picked] -= 1`, which makes an array on its way.
+            at_label = arrays.flat_softmax.take(picked, out=arrays.at_label, mode="clip")
+            at_label -= 1.0
+            arrays.flat_softmax[picked] = at_label
             if self.row_weights is not None:
-                gradient *= self.row_weights
+                softmax *= self.row_weights
         else:
-            softmax *= np.add.reduce(q, axis=0, out=self._work.like("s", total))
-            gradient = np.subtract(softmax, q, out=softmax)
-        rows = self._work("gradient", e.shape[::-1], e.dtype)
-        np.copyto(rows, gradient.T)
-        return rows
-
-    # A class in each row, here and in all that follows: sums over ten classes are then sums of ten long rows, not of
-    # many short ones.
-    def _exponentials(self, z: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
-        """z - m, exp(z - m) and its sum over the classes."""
-        work, (n, classes) = self._work, z.shape
-        shifted, e = work("shifted", (classes, n), z.dtype), work("exp", (classes, n), z.dtype)
-        total = work("total", (n,), z.dtype)
-        np.copyto(shifted, z.T)
-        shifted -= np.maximum.reduce(shifted, axis=0, out=total)
-        np.exp(shifted, out=e)
-        return shifted, e, np.add.reduce(e, axis=0, out=total)
+            softmax *= np.add.reduce(q, axis=0, out=self._work.like("s", arrays.total))
+            softmax -= q
+        gradient: FloatArray = softmax.T
+        return gradient
 
     def _terms_of_q(self, q: FloatArray, shifted: FloatArray, log_total: FloatArray) -> FloatArray:
         """-sum_c q_c log softmax(z)_c."""
@@ -95,15 +108,6 @@ class CrossEntropyLoss(LabelLoss):
         log_softmax *= q
         terms = np.add.reduce(log_softmax, axis=0, out=log_total)
         return np.negative(terms, out=terms)
-
-    def _less_one_hot(self, softmax: FloatArray, picked: NDArray[np.intp]) -> FloatArray:
-        """softmax(z) - q for a q that is 1 at the label, else 0."""
-        # Not `flat[picked] -= 1`, which makes an array on its way.
-        flat = softmax.reshape(-1)
-        at_label = flat.take(picked, out=self._work("at label", picked.shape, softmax.dtype), mode="clip")
-        at_label -= 1.0
-        flat[picked] = at_label
-        return softmax
 
     def _q_of_labels(self, z: FloatArray, picked: NDArray[np.intp]) -> FloatArray:
         q = self._work("q", z.shape[::-1], z.dtype)
@@ -135,23 +139,12 @@ class CrossEntropyLoss(LabelLoss):
             q *= weight[:, None]
         return q
 
-    def _places(self, y: NDArray[np.integer[Any]]) -> NDArray[np.intp]:
-        """Where the label of each sample stands in the flattened arrays: both passes pick out just those entries."""
-        n = y.size
-        if self._samples.size < n:
-            self._samples = np.arange(n)
-        picked = self._work("picked", (n,), self._samples.dtype)
-        np.copyto(picked, y, casting="unsafe")  # first, as y may be of 8 bits
-        picked *= n
-        picked += self._samples[:n]
-        return picked
-
     def _count_correct(self) -> int:
         """Rows whose largest logit, of several the first, is that of the label or of the most probable class."""
-        _, _, picked, _, label_shifted, shifted, z, target = self.saved
+        arrays, picked, _, label_shifted, z, target = self.saved
         if picked is None:
             return self._count_right(z.argmax(axis=1) == target.argmax(axis=1))
-        n = picked.size
+        n, shifted = picked.size, arrays.shifted
         if shifted.size - np.count_nonzero(shifted) == n:  # z_c - m is 0 at one place in each row
             right = n - np.count_nonzero(label_shifted)
             return int(right) if self.left_out is None else self._count_right(label_shifted == 0.0)

@@ -39,7 +39,9 @@ class LabelLoss(Loss):
     def _read_labels(self, output: FloatArray, labels: NDArray[Any]) -> NDArray[np.integer[Any]]:
         """The labels, 0 in rows that do not count, after finding what each row weighs."""
         name, classes = type(self).__name__, self._count_classes(output)
-        y = label_array(labels, f"{name}: target")
+        y = labels
+        if y.dtype.kind not in "iu" or not y.dtype.isnative:
+            y = label_array(labels, f"{name}: target")
         if y.shape != output.shape[:1]:
             raise ValueError(f"{name}: expected target of shape {output.shape[:1]}, got {y.shape}")
         ignored = None

@@ -29,7 +29,7 @@ from numpy_nn.parameter import Parameter, ParameterVector, holders
 
 # A step makes several passes over its arrays. In blocks of this many numbers, all passes but the first find their
 # operands in the level-2 cache; shorter blocks would cost more in calls than they save.
-BLOCK = 32768
+BLOCK = 65536
 
 # What a step finds laid out, and a copy lays out anew.
 LAID_OUT = ("_blocks", "_homes", "_learning", "_members", "_named")
