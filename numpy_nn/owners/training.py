@@ -24,6 +24,7 @@ from numpy_nn.network import Sequential
 from numpy_nn.optim import Optimizer
 from numpy_nn.optim.base import Group
 from numpy_nn.owners.division import Part, check, divide, join
+from numpy_nn.owners.elsewhere import Elsewhere
 from numpy_nn.owners.meeting import words_for
 from numpy_nn.owners.owner import GIVE, SET, TAKE, UPDATE, Owner, make_memory
 from numpy_nn.training.loop import compute_gradients
@@ -50,8 +51,11 @@ class OwnedTraining:
 
     or, step by step, ``owned.step(x, y)``. While it lasts, ``optimizer.step()`` has every process update what it owns.
     ``net`` and ``optimizer`` are what the processes have made of them after each epoch of :meth:`batches`, at the end
-    of the ``with``, and when :meth:`collect` is called; in between they are as they were. Who changes them in between,
-    but for the optimizer's settings, calls :meth:`distribute`.
+    of the ``with``, when :meth:`collect` is called, and when a parameter's ``data`` or ``grad`` is looked at between
+    two steps, say by a callback. What was looked at may have been changed, and is distributed anew at the next step:
+    right, but slower than one process if it happens at each. Running statistics and the optimizer's arrays, looked at
+    alone, are as they were collected last; who changes those in between, or freezes a parameter, calls :meth:`collect`
+    before and :meth:`distribute` after.
 
     The processes begin at the first batch, each with one thread of the BLAS; this one too, if threadpoolctl is
     installed. ValueError, in one line, for what cannot be divided; :class:`OwnerLost` if a process ends. Whatever ends
@@ -68,6 +72,8 @@ class OwnedTraining:
         self.active = True  # else this process trains alone, and the others sleep
         self.whole = True  # no step ended early
         self._ahead = False  # the processes have computed something that was not collected yet
+        self._seen = False  # somebody has looked at the parameters, and may have changed them
+        self._elsewhere = Elsewhere(self._fetch)
         self._owner: Owner | None = None
         self._workers: list[subprocess.Popen[bytes]] = []
         self._told: list[Group] = []
@@ -102,11 +108,11 @@ class OwnedTraining:
         if not self.active:
             return compute_gradients(net, loss, x, y)
         self.start(x, y)
+        self._go_ahead()
         with self._together() as owner:
             for name, given, ready in zip("xy", (x, y), self._ready, strict=True):
                 if given is not ready:
                     owner.arrays[name][1 - owner.turn, : len(x)] = given
-            self._ahead = True
             owner.meetings.order(len(x))
             score = owner.gradients(len(x))
         if not np.isfinite(score.loss):
@@ -118,6 +124,7 @@ class OwnedTraining:
         if not self.active:
             type(self.optimizer).step(self.optimizer)
             return
+        self._go_ahead()
         with self._together() as owner:
             settings = self._settings()
             if settings != self._told:
@@ -125,9 +132,23 @@ class OwnedTraining:
                 self._send([settings] * len(self._workers))
                 owner.set(settings)
                 self._told = settings
-            self._ahead = True
             owner.meetings.order(UPDATE)
             owner.update()
+
+    def _go_ahead(self) -> None:
+        """From here on the processes have what ``net`` has not."""
+        if self._seen:
+            self.distribute()
+        if not self._ahead:
+            self._ahead = True
+            self._elsewhere.begin(self.net.parameters())
+
+    def _fetch(self) -> None:
+        """Somebody looks at the parameters. After a step that ended early they are as they were collected last."""
+        if self.whole:
+            self.collect()
+        self._elsewhere.end()
+        self._seen = True
 
     @contextmanager
     def _together(self) -> Iterator[Owner]:
@@ -178,6 +199,7 @@ class OwnedTraining:
         """Give the processes what ``net`` and ``optimizer`` are now; nothing if they have not begun."""
         if self._owner is None or not self.active:
             return
+        self.collect()
         with self._together() as owner:
             owner.meetings.order(TAKE)
             own, *others = [divide(self.net, self.optimizer, rank, self.size) for rank in range(self.size)]
@@ -185,7 +207,7 @@ class OwnedTraining:
             self._send(others)
             owner.take(own)
             self._told = self._settings()
-        self._ahead = False
+        self._ahead = self._seen = False
 
     def collect(self) -> None:
         """Bring ``net`` and ``optimizer`` to where the processes are, if these did anything since they were last."""
@@ -194,6 +216,7 @@ class OwnedTraining:
         with self._together() as owner:
             owner.meetings.order(GIVE)
             parts: list[Part] = [owner.part, *map(self._received, self._workers)]
+            self._elsewhere.end()
             for part in parts:
                 join(part, self.net, self.optimizer)
         self._ahead = False
@@ -266,6 +289,7 @@ class OwnedTraining:
             if self.whole:
                 self.collect()
         finally:
+            self._elsewhere.end()
             for worker in self._workers:
                 worker.kill()
                 with worker:  # closes its pipes, and waits
