@@ -20,8 +20,9 @@ from numpy_nn.commands.command_line import Parser, listed, number, positive, pro
 from numpy_nn.commands.machine.processors import usable_cores
 from numpy_nn.commands.machine.threads import counts_up_to
 
-# The compiler takes half a minute for a case, more than all the rest of the quick suite.
-NOT_QUICK = ("torch.compile",)
+# The compiler takes half a minute for a case, more than all the rest of the quick suite; processes take a second to
+# begin, and are for networks larger than most of it.
+NOT_QUICK = ("torch.compile", "processes")
 EXAMPLES = (
     "",
     "--sizes 784,512,10 --kind step,epoch --engines numpy_nn,torch",

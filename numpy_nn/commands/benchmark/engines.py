@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 from collections.abc import Callable
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from numpy_nn.commands.benchmark.cases import KINDS, Case
+from numpy_nn.commands.machine.processors import usable_cores
 
 if TYPE_CHECKING:
     from numpy_nn.commands.benchmark.engine import Engine
     from numpy_nn.commands.benchmark.workload import Workload
 
-OURS, FLOOR = "numpy_nn", "floor"
+OURS, FLOOR, PROCESSES = "numpy_nn", "floor", "processes"
 
 
 def _engine(module: str, name: str, **options: Any) -> Callable[[Workload], Engine]:
@@ -30,6 +32,7 @@ ENGINES: dict[str, Callable[[Workload], Engine]] = {
     FLOOR: _engine("numpy_engines", "Floor"),
     "by hand": _engine("numpy_engines", "ByHand"),
     OURS: _engine("numpy_engines", "Ours"),
+    PROCESSES: _engine("owned_engine", "InProcesses"),
     "torch": _engine("torch_engines", "TorchEngine"),
     "torch.compile": _engine("torch_engines", "TorchEngine", compile=True),
     "scikit-learn": _engine("peer_engines", "ScikitLearn"),
@@ -40,6 +43,7 @@ ENGINES: dict[str, Callable[[Workload], Engine]] = {
 ON_CUDA = ("torch cuda", "torch cuda graph")
 MODULES = dict.fromkeys(("torch", "torch.compile", *ON_CUDA), "torch") | {"scikit-learn": "sklearn", "jax": "jax"}
 KIND_LIMITS: dict[str, frozenset[str]] = {
+    PROCESSES: frozenset({"step", "epoch"}),
     # Their backward pass is part of a compiled or captured step, or not reachable from outside.
     "torch.compile": frozenset(KINDS) - {"backward", "optimizer"},
     "torch cuda graph": frozenset({"step", "epoch"}),
@@ -55,6 +59,8 @@ def missing(name: str) -> str | None:
     module = MODULES.get(name)
     if module is not None and importlib.util.find_spec(module) is None:
         return f"{name} is not installed here (module {module})"
+    if name == PROCESSES and os.name != "posix":
+        return f"{name} needs what POSIX has: memory that is handed to another process"
     if name in ON_CUDA and not has_cuda():
         return f"{name} needs CUDA, and torch finds none here"
     return None
@@ -70,11 +76,16 @@ def has_cuda() -> bool:
 
 
 def does(name: str, case: Case) -> bool:
-    """Whether that engine can do the case. The optimizer has no floor; scikit-learn has one output for two classes."""
+    """Whether that engine can do the case.
+
+    The optimizer has no floor; scikit-learn has one output for two classes; hidden layers are divided by processes.
+    """
     if name == FLOOR:
         return case.kind != "optimizer"
     if name == "scikit-learn" and case.sizes[-1] < 3:
         return False
+    if name == PROCESSES and not (1 < usable_cores() <= min(case.sizes[1:-1], default=0)):
+        return False  # nothing to share, or nobody to share it with
     if name in SGD_ONLY and case.kind in ("step", "epoch") and case.optimizer != "sgd":
         return False
     return case.kind in KIND_LIMITS.get(name, KINDS)

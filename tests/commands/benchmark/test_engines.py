@@ -1,5 +1,8 @@
 """The benchmark's engines compute the same, its cases count the same operations, and memory is counted."""
 
+import gc
+
+import needs
 import numpy as np
 import pytest
 import torch
@@ -8,15 +11,17 @@ from numpy_nn.commands.benchmark import engines as registry
 from numpy_nn.commands.benchmark import memory
 from numpy_nn.commands.benchmark.cases import KINDS, LEARNING_RATES, SUITES, Case, adapted, x_value
 from numpy_nn.commands.benchmark.engine import NetworkEngine
-from numpy_nn.commands.benchmark.engines import ENGINES, FLOOR, OURS, does, missing
+from numpy_nn.commands.benchmark.engines import ENGINES, FLOOR, OURS, PROCESSES, does, missing
 from numpy_nn.commands.benchmark.making import make_engines
 from numpy_nn.commands.benchmark.numpy_engines import ByHand, Floor, Ours
+from numpy_nn.commands.benchmark.owned_engine import InProcesses
 from numpy_nn.commands.benchmark.torch_engines import TorchEngine
 from numpy_nn.commands.benchmark.workload import Workload
 
 INSTALLED = [name for name in ENGINES if missing(name) is None]
 # The compiler takes seconds for a case; tests/torch_ref/test_torch_training.py holds a compiled step to the eager one.
-QUICK = [name for name in INSTALLED if name != "torch.compile"]
+# Processes take a second to begin, and have a test of their own below.
+QUICK = [name for name in INSTALLED if name not in ("torch.compile", PROCESSES)]
 
 
 def tiny(kind="step", **settings):
@@ -243,3 +248,46 @@ def test_peak_memory_is_that_of_a_process_of_its_own():
     assert large - small > 2 * 36_000_000
     with pytest.raises(OSError, match="the process of nobody failed"):
         memory.peak_memory("nobody", tiny())
+
+
+@pytest.mark.slow
+@needs.posix
+def test_processes_train_as_one_does_on_any_number_of_threads(monkeypatch):
+    monkeypatch.setattr(registry, "usable_cores", lambda: 2)
+    workload = Workload(tiny("epoch"))
+    alone, together = Ours(workload), InProcesses(workload)
+    sizes = []
+    for count in (2, 1, 2):
+        assert together.set_threads is not None
+        together.set_threads(count)
+        together.step()
+        alone.step()
+        together.seconds(1)
+        alone.seconds(1)
+        # Fifteen steps round a sum of some ten numbers below 1 in another order; u = 1.1e-16.
+        for p, q in zip(together.parameters(), alone.parameters(), strict=True):
+            np.testing.assert_allclose(p, q, rtol=0, atol=1e-14)
+        assert together.mean_loss == pytest.approx(alone.mean_loss, rel=1e-13)
+        sizes.append(together.owned.size if together.owned else 1)
+    assert sizes == [2, 1, 2]
+    owned = together.owned
+    assert owned is not None
+    workers = list(owned._workers)
+    del together
+    gc.collect()
+    assert len(workers) == 1
+    assert workers[0].returncode is not None
+    assert vars(owned.optimizer).get("step") is None
+
+
+def test_processes_are_timed_where_there_are_units_to_divide(monkeypatch):
+    monkeypatch.setattr(registry, "usable_cores", lambda: 2)
+    assert does(PROCESSES, tiny("step"))
+    for kind in KINDS:
+        assert does(PROCESSES, tiny(kind)) == (kind in ("step", "epoch"))
+    assert not does(PROCESSES, tiny("step", sizes=(5, 3)))
+    assert not does(PROCESSES, tiny("step", sizes=(5, 1, 3)))
+    monkeypatch.setattr(registry, "usable_cores", lambda: 1)
+    assert not does(PROCESSES, tiny("step"))
+    monkeypatch.setattr(registry.os, "name", "nt")
+    assert "POSIX" in (missing(PROCESSES) or "")
