@@ -182,9 +182,13 @@ class Threads:
 
 
 def _promising(left: Sequence[int], times: Mapping[int, Sequence[Stretch]]) -> list[int]:
-    """Those that have not lost too much so far; where one is too many for what else goes on, so are all above it."""
+    """Those that have not lost too much; where one is too many for what else goes on, so are all above it.
+
+    The best stays, though a stretch of its own in which somebody else was at work is a loss as well.
+    """
     best = min((count for count in left if count in times), key=lambda count: _each(times[count]))
-    poor = [count for count in left if count in times and _lost(times[count], _each(times[best])) > PATIENCE]
+    each = _each(times[best])
+    poor = [count for count in left if count in times and count != best and _lost(times[count], each) > PATIENCE]
     too_many = min((count for count in poor if count > best), default=math.inf)
     return [count for count in left if count not in poor and count < too_many]
 

@@ -3,7 +3,10 @@
 import sys
 from collections import Counter
 
+import numpy as np
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 from threadpoolctl import threadpool_info
 
 from numpy_nn.commands.machine import threads
@@ -111,6 +114,19 @@ def test_a_single_odd_moment_changes_nothing():
             machine.now += 0.2 * (index == 500)
             machine.step_once()
     assert machine.threads.count == 4
+
+
+@given(st.integers(0, 2**32 - 1), st.sampled_from([1e-3, 0.02]), st.sampled_from([(1, 2), (1, 2, 4)]))
+@example(seed=0, step=0.02, counts=(1, 2))  # every number was given up: min() of nothing
+def test_moments_of_others_during_the_trials_leave_a_number(seed, step, counts):
+    rng = np.random.default_rng(seed)
+    machine = Machine(step, {1: 1.0, 2: 0.9, 4: 0.9}, counts)
+    for odd in rng.choice([0.0, 0.05, 0.4], size=200, p=[0.7, 0.2, 0.1]):
+        with machine.threads.epoch():
+            machine.now += odd
+            machine.step_once()
+    assert machine.threads.count in counts
+    assert machine.threads.used.total() == 200
 
 
 def test_the_clock_is_not_read_at_every_small_step():
