@@ -19,7 +19,7 @@ from rich.table import Table
 from threadpoolctl import threadpool_limits
 
 import numpy_nn as nn
-from numpy_nn.commands.benchmark import layer_costs, memory, profile, report
+from numpy_nn.commands.benchmark import layer_costs, memory, products, profile, report
 from numpy_nn.commands.benchmark.arguments import NOT_QUICK, parse
 from numpy_nn.commands.benchmark.cases import CLASSES, DTYPES, PIXELS, SUITES, Case, Suite, adapted
 from numpy_nn.commands.benchmark.engines import ENGINES, MODULES, ON_CUDA, does, has_cuda, missing
@@ -35,6 +35,8 @@ from numpy_nn.commands.machine.threads import blas_setter
 # A table in a file or a pipe needs no less room than in a wide window.
 TABLE_WIDTH = 150
 LAYER_WIDTHS = (64, 512)
+# Where products are nearly all there is.
+LARGE_SIZES, LARGE_BATCH = (784, 2048, 2048, 10), 256
 
 
 def measure(
@@ -195,6 +197,14 @@ def show_blas(threads: int, console: Console) -> None:
         console.print(table)
 
 
+def show_products(args: argparse.Namespace, console: Console) -> None:
+    """The products of a step, of NumPy's BLAS and of torch's."""
+    sizes, batch = tuple(args.sizes or LARGE_SIZES), args.batch or (64 if args.sizes else LARGE_BATCH)
+    for dtype in args.dtype or DTYPES[:1]:
+        case = Case("step", sizes, batch=batch, dtype=dtype)
+        products.show(case, args.counts[-1], args.rounds, args.sample_ms / 1000, console)
+
+
 def show_layers(args: argparse.Namespace, console: Console) -> None:
     """What every layer costs, at each width and dtype."""
     most = args.counts[-1]
@@ -259,6 +269,7 @@ def carried_out(args: argparse.Namespace, console: Console, stack: ExitStack) ->
     try:
         if args.blas:
             show_blas(most, console)
+            show_products(args, console)
             return 0
         if args.layers:
             show_layers(args, console)

@@ -7,7 +7,6 @@ moves, has its three matrix products for a floor, and the distortion of images o
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -19,27 +18,12 @@ from rich.table import Table
 import numpy_nn as nn
 from numpy_nn._support.workspace import FloatArray
 from numpy_nn.commands.benchmark.report import duration
-from numpy_nn.commands.benchmark.timing import Interval, ratios, run_rounds
+from numpy_nn.commands.benchmark.timing import Interval, Piece, ratios, run_rounds
 
 COPIES = 2.5
 # Of MNIST's images, those of the preset "record".
 DISTORTED = {"rotation": 10.0, "scale": 0.1, "shift": 2.0, "alpha": 36.0, "sigma": 6.0}
 SIDE = 28
-
-
-@dataclass(frozen=True)
-class Piece:
-    """A piece of work that can be timed."""
-
-    work: Callable[[], object]
-    pool: str = "numpy"
-
-    def seconds(self, n: int) -> float:
-        """Do the work ``n`` times; the seconds it took."""
-        started = time.perf_counter()
-        for _ in range(n):
-            self.work()
-        return time.perf_counter() - started
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ import gc
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -24,6 +25,21 @@ class Timed(Protocol):
 
     def seconds(self, n: int) -> float:
         """Do the work ``n`` times; the seconds it took."""
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A piece of work that can be timed."""
+
+    work: Callable[[], object]
+    pool: str = "numpy"
+
+    def seconds(self, n: int) -> float:
+        """Do the work ``n`` times; the seconds it took."""
+        started = time.perf_counter()
+        for _ in range(n):
+            self.work()
+        return time.perf_counter() - started
 
 
 class Summary(NamedTuple):

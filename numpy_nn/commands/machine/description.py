@@ -6,6 +6,7 @@ import importlib.metadata
 import json
 import os
 import platform
+import signal
 import subprocess
 import sys
 import time
@@ -37,6 +38,8 @@ BUSY_LIMIT = 0.1
 # Rows, inner length, columns: the products of an MNIST network at batch 64, and a large one.
 BLAS_SHAPES = ((64, 784, 64), (64, 784, 512), (784, 64, 512), (1024, 1024, 1024))
 # AVX2 kernels and the sets for AVX-512, named as OPENBLAS_CORETYPE takes them.
+# With which status a process ends that meets one: minus the signal's number, or Windows' own.
+ILLEGAL_INSTRUCTION = (-signal.SIGILL, 0xC000001D)
 KERNELS = ("Haswell", "Zen", AVX512_KERNELS, "Cooperlake", "SapphireRapids")
 
 
@@ -182,8 +185,9 @@ def peak_rate(dtype: str) -> float:
 def rates_of_kernels(threads: int, rounds: int = 3) -> list[dict[str, Any]]:
     """What each set of kernels gives, measured in processes of their own: OpenBLAS's own choice first, then the others.
 
-    A set that OpenBLAS does not have, for which it takes another one, is left out. The sets take turns, and the best
-    rate of ``rounds`` turns counts.
+    A set that OpenBLAS does not have, for which it takes another one, is left out, and so is one with instructions that
+    this processor has not. The sets take turns, and the best rate of ``rounds`` turns counts. OSError, in one line, if
+    a process fails in another way.
     """
     library = bundled_openblas()
     others = [kernels for kernels in KERNELS if library is not None and probe(library, kernels) == kernels]
@@ -191,22 +195,28 @@ def rates_of_kernels(threads: int, rounds: int = 3) -> list[dict[str, Any]]:
     for _ in range(rounds):
         for kernels in (None, *others):
             row = _rates_in_a_process(kernels, threads)
+            if row is None:
+                continue
             before = best.setdefault(kernels, {"asked": kernels, **row})["rates"]
             for dtype, rates in row["rates"].items():
                 before[dtype] = {shape: max(rate, before[dtype][shape]) for shape, rate in rates.items()}
     return list(best.values())
 
 
-def _rates_in_a_process(kernels: str | None, threads: int) -> dict[str, Any]:
+def _rates_in_a_process(kernels: str | None, threads: int) -> dict[str, Any] | None:
+    """None if the process was ended for an instruction that this processor has not."""
     environment = {name: value for name, value in os.environ.items() if name != VARIABLE}
     if kernels is not None:
         environment[VARIABLE] = kernels
-    root = Path(__file__).resolve().parents[2]
+    root = Path(__file__).resolve().parents[3]
     environment["PYTHONPATH"] = os.pathsep.join([str(root), *filter(None, [os.environ.get("PYTHONPATH")])])
     command = [sys.executable, "-m", "numpy_nn.commands.machine.description", str(threads)]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    if kernels is not None and done.returncode in ILLEGAL_INSTRUCTION:
+        return None
     if done.returncode:
-        raise OSError(f"measuring the {kernels or 'default'} kernels failed: {done.stderr.strip().splitlines()[-1]}")
+        last = (done.stderr.strip().splitlines() or [f"it ended with status {done.returncode}"])[-1]
+        raise OSError(f"measuring the {kernels or 'default'} kernels failed: {last}")
     row: dict[str, Any] = json.loads(done.stdout)
     return row
 

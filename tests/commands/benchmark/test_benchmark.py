@@ -15,7 +15,7 @@ from rich.console import Console
 
 from numpy_nn.commands.benchmark import command as benchmark
 from numpy_nn.commands.benchmark import engines as registry
-from numpy_nn.commands.benchmark import report
+from numpy_nn.commands.benchmark import products, report
 from numpy_nn.commands.benchmark.cases import Case
 from numpy_nn.commands.benchmark.engines import ENGINES
 from numpy_nn.commands.benchmark.workload import Workload
@@ -241,11 +241,43 @@ def test_blas_shows_what_was_found_and_what_each_set_gives(capsys, monkeypatch):
     monkeypatch.setattr(machine, "_rates_in_a_process", lambda kernels, _: {"kernels": kernels, "rates": rates})
     monkeypatch.setattr(machine, "bundled_openblas", lambda: "libopenblas.so")
     monkeypatch.setattr(machine, "probe", lambda _, kernels: "Haswell" if kernels == "Zen" else kernels)
-    assert benchmark.main(["--blas"]) == 0
+    assert benchmark.main(["--blas", "--sizes", "6,5,4,3", "--batch", "7", "--rounds", "2", "--sample-ms", "0.01"]) == 0
     output = capsys.readouterr().out
+    of_a_step = [
+        line.split("│")[1].strip() for line in output.split("products of a step")[1].splitlines() if "│" in line
+    ]
+    assert of_a_step == [
+        *("y1 = x1 W1", "y2 = x2 W2", "y3 = x3 W3"),
+        *("dW3 = x3^T G3", "dx3 = G3 W3^T", "dW2 = x2^T G2", "dx2 = G2 W2^T", "dW1 = x1^T G1"),
+        "all of them",
+    ]
     assert "found: not asked; chosen: nothing (NumPy was loaded already)" in output
     assert "SkylakeX" in output
     assert "Zen" not in output.split("GFLOP/s", 1)[1]
+
+
+def test_the_products_of_a_step_are_its_operations_and_without_torch_those_of_numpy_alone(monkeypatch):
+    case = Case("step", (6, 5, 4, 3), batch=7)
+    assert sum(time.operations for time in products.product_times(case, 1, 1, 1e-6)) == case.operations
+    monkeypatch.setattr(products.importlib.util, "find_spec", lambda _: None)
+    assert {tuple(time.seconds) for time in products.product_times(case, 1, 1, 1e-6)} == {("NumPy",)}
+    assert all(time.over is None for time in products.product_times(case, 1, 1, 1e-6))
+
+
+def test_kernels_that_the_processor_cannot_run_are_left_out_and_another_end_is_told(monkeypatch):
+    ends = {"Haswell": (0, '{"kernels": "Haswell", "rates": {}}'), "SkylakeX": (-4, ""), "Zen": (-9, "")}
+
+    def run(command, env, **_):
+        status, output = ends[env.get("OPENBLAS_CORETYPE", "Haswell")]
+        return subprocess.CompletedProcess(command, status, output, "")
+
+    monkeypatch.setattr(machine.subprocess, "run", run)
+    monkeypatch.setattr(machine, "bundled_openblas", lambda: "libopenblas.so")
+    monkeypatch.setattr(machine, "probe", lambda _, kernels: kernels if kernels == "SkylakeX" else None)
+    assert [row["asked"] for row in machine.rates_of_kernels(1)] == [None]
+    monkeypatch.setattr(machine, "probe", lambda _, kernels: kernels if kernels == "Zen" else None)
+    with pytest.raises(OSError, match=r"^measuring the Zen kernels failed: it ended with status -9$"):
+        machine.rates_of_kernels(1)
 
 
 def test_rates_of_kernels_are_the_best_of_their_turns(monkeypatch):
