@@ -22,7 +22,7 @@ import numpy_nn as nn
 from numpy_nn.commands.benchmark import layer_costs, memory, products, profile, report
 from numpy_nn.commands.benchmark.arguments import NOT_QUICK, parse
 from numpy_nn.commands.benchmark.cases import CLASSES, DTYPES, PIXELS, SUITES, Case, Suite, adapted
-from numpy_nn.commands.benchmark.engines import ENGINES, MODULES, ON_CUDA, does, has_cuda, missing
+from numpy_nn.commands.benchmark.engines import ENGINES, MODULES, ON_CUDA, PROCESSES, does, has_cuda, missing
 from numpy_nn.commands.benchmark.making import make_engines
 from numpy_nn.commands.benchmark.mine import left_out, registered
 from numpy_nn.commands.benchmark.threads import OnThreads
@@ -229,6 +229,7 @@ def choose_engines(args: argparse.Namespace) -> list[str]:
     """The engines, in the order of the tables. ValueError for one that cannot run here."""
     if args.engines is None:
         without = (() if args.gpu else ON_CUDA) + (NOT_QUICK if args.suite == "quick" and not args.sizes else ())
+        without += (PROCESSES,) * (args.counts[-1] == 1)  # it would be one process, as numpy_nn is
         return [name for name in ENGINES if name not in without and missing(name) is None]
     for name in args.engines:
         if lacking := missing(name):

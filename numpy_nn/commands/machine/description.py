@@ -83,9 +83,10 @@ def busy_warning(busy: float | None, threads: int) -> str | None:
     cores = usable_cores()
     if busy is None or busy < BUSY_LIMIT or cores - busy >= threads:
         return None
+    what, fewer = ("one thread", "") if threads == 1 else (f"{threads} threads", ", or use fewer --threads")
     return (
-        f"other processes keep {busy:.1f} of {cores} cores busy: {threads} threads cannot run undisturbed, "
-        "and neither times nor ratios mean much; wait, or use fewer --threads"
+        f"other processes keep {busy:.1f} of {cores} cores busy: {what} cannot run undisturbed, and neither times nor "
+        f"ratios mean much; wait{fewer}"
     )
 
 

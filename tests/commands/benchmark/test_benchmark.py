@@ -307,6 +307,21 @@ def test_the_share_of_busy_time_is_known(tmp_path, monkeypatch):
     warning = machine.busy_warning(0.9, 2)
     assert warning is not None
     assert "keep 0.9 of 2 cores busy: 2 threads" in warning
+    assert warning.endswith("wait, or use fewer --threads")
+    alone = machine.busy_warning(1.6, 1) or ""
+    assert "busy: one thread cannot" in alone
+    assert alone.endswith("wait")
+
+
+def test_by_default_processes_are_timed_where_more_than_one_thread_is_and_not_in_the_quick_suite(monkeypatch):
+    monkeypatch.setattr(benchmark, "missing", lambda name: None if name in ("numpy_nn", "processes") else "missing")
+    for arguments, timed in {
+        "": ["numpy_nn"],
+        "--sizes 4,3,2 --threads 1": ["numpy_nn"],
+        "--sizes 4,3,2 --threads 2": ["numpy_nn", "processes"],
+        "--threads 1 --engines processes": ["processes"],
+    }.items():
+        assert benchmark.choose_engines(benchmark.parse(arguments.split())) == timed
 
 
 @pytest.mark.slow
