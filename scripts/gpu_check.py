@@ -45,12 +45,15 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--device", choices=("cuda", "cpu"), default="cuda", help="what is checked")
     only_help = "only checks whose names hold one of these, such as parity, resume or captured"
     parser.add_argument("--only", default="", metavar="WORDS", help=only_help)
-    cores = usable_cores()
-    parser.add_argument("--threads", type=positive(int), default=cores, metavar="N", help="of NumPy and of torch")
+    threads_help = "of NumPy and of torch (default: all cores, but 1 with --device cpu, which only tries the command)"
+    parser.add_argument("--threads", type=positive(int), default=None, metavar="N", help=threads_help)
     parser.add_argument("--data", type=Path, default=Path("data"), metavar="DIR", help="where MNIST is")
     out_help = "where the page and all runs go"
     parser.add_argument("--out", type=Path, default=Path("runs/gpu-check"), metavar="DIR", help=out_help)
-    return parser.parse_args(arguments)
+    args = parser.parse_args(arguments)
+    if args.threads is None:
+        args.threads = usable_cores() if args.device == "cuda" else 1
+    return args
 
 
 def without_tf32() -> None:

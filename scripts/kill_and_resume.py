@@ -24,7 +24,6 @@ if __name__ == "__main__":
 
 from numpy_nn._support import checked_json, checkpoint
 from numpy_nn.commands.command_line import Parser, positive
-from numpy_nn.commands.machine.processors import usable_cores
 
 COMMAND = [sys.executable, str(Path(__file__).resolve().with_name("train_mnist.py"))]
 # Seconds between two looks at whether the process has begun to write or has ended.
@@ -49,8 +48,9 @@ def parse(arguments: Sequence[str] | None) -> tuple[argparse.Namespace, list[str
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line ``arguments``; return the exit status."""
     args, training = parse(arguments)
-    # On a number of threads that is chosen as it trains, no two runs are alike; a number of one's own comes later.
-    training = ["--threads", str(usable_cores()), *training]
+    # On a number of threads that is chosen as it trains, no two runs are alike; a number of one's own comes later. Of
+    # several threads, one that has to wait for its processor would stop all.
+    training = ["--threads", "1", *training]
     moments = random.Random(args.moments)
     print(f"train_mnist.py {shlex.join(training)}")
     with tempfile.TemporaryDirectory() as folder:

@@ -99,6 +99,12 @@ def test_the_page_is_named_after_the_device(monkeypatch, tmp_path):
     assert "NVIDIA H100 80GB HBM3, 79 GiB; CUDA 13.2; TF32 off." in page
 
 
+def test_a_trial_without_a_gpu_is_on_one_thread_and_a_check_of_one_on_all_cores(monkeypatch):
+    monkeypatch.setattr(gpu_check, "usable_cores", lambda: 16)
+    for arguments, threads in {"": 16, "--device cpu": 1, "--device cpu --threads 3": 3, "--threads 2": 2}.items():
+        assert gpu_check.parse(arguments.split()).threads == threads
+
+
 def test_no_gpu_is_one_line(monkeypatch, tmp_path, capsys):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     assert gpu_check.main(["--out", str(tmp_path)]) == 2

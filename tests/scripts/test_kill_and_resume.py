@@ -57,7 +57,7 @@ def test_a_command_that_fails_is_told(capsys):
     out, err = capsys.readouterr()
     assert "kill_and_resume: train_mnist.py ended with status 2" in err
     # On a fixed number of threads, as otherwise no two runs are alike.
-    assert re.match(r"train_mnist.py --threads \d+ --engine numpy", out)
+    assert out.startswith("train_mnist.py --threads 1 --engine numpy")
 
 
 @pytest.mark.parametrize("name", ["history.json", "numpy.npz", "torch.pt"])
