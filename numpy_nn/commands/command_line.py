@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import math
 import re
 import sys
@@ -46,6 +47,16 @@ class Parser(argparse.ArgumentParser):
             options["epilog"] = "\n\n".join([*filter(None, [options.get("epilog")]), f"Examples:{lines}"])
         super().__init__(description=(doc or "").split("\n\n")[0], **options)
         self.name = name
+
+    def parse_known_args(self, *args: Any, **options: Any) -> Any:
+        """As every parser's. From here on no letter ends the command that the output's encoding lacks.
+
+        What is printed holds names of the user's, in any script; a letter is then written as its number, as Python does
+        on the standard error.
+        """
+        if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
+            sys.stdout.reconfigure(errors="backslashreplace")
+        return super().parse_known_args(*args, **options)
 
     def error(self, message: str) -> NoReturn:
         """End with the exit status 2."""

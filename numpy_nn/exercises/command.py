@@ -15,6 +15,12 @@ from numpy_nn.exercises.solutions import SOLUTIONS
 def run(args: argparse.Namespace) -> int:
     """0 if the answer is right or nothing was answered, 1 if it is wrong, 2 if it cannot be run or answers nothing."""
     chinese = args.language == "zh"
+    if chinese and not _has_chinese(sys.stdout.encoding):
+        print(
+            f"exercise: the output's encoding, {sys.stdout.encoding}, has no Chinese; set PYTHONIOENCODING=utf-8",
+            file=sys.stderr,
+        )
+        return 2
     if args.exercise is None:
         for number, exercise in EXERCISES.items():
             print(f"{number}  {exercise.text[chinese]}")
@@ -43,6 +49,14 @@ def run(args: argparse.Namespace) -> int:
     for complaint in complaints:
         print(f"  {complaint[chinese]}")
     return 1
+
+
+def _has_chinese(encoding: str | None) -> bool:
+    try:
+        "对".encode(encoding or "utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -120,7 +120,7 @@ def arguments(init: list[str], rng: np.random.Generator) -> tuple[list[Any], dic
     )
 
 
-_NAMED = re.compile(r"[A-Za-z_]\w*=")
+_NAMED = re.compile(r"[^\W\d]\w*=")
 _MATRIX = re.compile(r"\d+(x\d+)+(:\w+)?")
 # Beside an array by its shape, one number for such a name is the length of another.
 _VECTOR_NAMES = re.compile(r"(b|w|bias|biases|weight|weights|beta|gamma|offset)\d*", re.IGNORECASE)

@@ -73,9 +73,9 @@ KINDS: dict[str, tuple[str, Draw]] = {
 
 def drawn(text: str) -> Drawn:
     """The array that a word asks for. ValueError, with the forms there are, if it asks for none."""
-    if (own := re.fullmatch(r"(?:([A-Za-z_]\w*)=)?(.+)", text.strip())) and _is_code(own[2]):
+    if (own := re.fullmatch(r"(?:([^\W\d]\w*)=)?(.+)", text.strip())) and _is_code(own[2]):
         return Drawn(own[1] or "", (), "normal", own[2])
-    match = re.fullmatch(r"(?:([A-Za-z_]\w*)=)?(\d+(?:x\d+)*),?(?::(\w+))?", text.strip())
+    match = re.fullmatch(r"(?:([^\W\d]\w*)=)?(\d+(?:x\d+)*),?(?::(\w+))?", text.strip())
     kind = (match[3] or "normal") if match else ""
     shape = tuple(int(part) for part in match[2].split("x")) if match else ()
     known = kind in KINDS or (_INTEGERS.fullmatch(kind) is not None and int(kind[3:]) > 0)

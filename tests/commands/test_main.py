@@ -1,6 +1,7 @@
 """``numpy-nn`` itself: which commands there are, their help, what they say where something is not installed."""
 
 import importlib.util
+import io
 import subprocess
 import sys
 from pathlib import Path
@@ -108,3 +109,35 @@ def test_examples_and_paragraphs_stand_apart(capsys):
     assert "a number (default: 0)\n" in shown
     assert "another\n" in shown
     assert "More" not in shown
+
+
+NAMED_IN_CHINESE = """
+def affine(x, 权重):
+    return x @ 权重, (x, 权重)
+
+
+def affine_backward(grad_output, cache):
+    x, 权重 = cache
+    return grad_output @ 权重.T, x.T @ grad_output
+"""
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "cp1252"])
+def test_names_in_any_script_are_taken_and_end_no_command(tmp_path, monkeypatch, encoding):
+    (tmp_path / "own.py").write_text(NAMED_IN_CHINESE, encoding="utf-8")
+    out = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(out, encoding))
+    words = ["gradcheck", f"{tmp_path / 'own.py'}:affine", "--input", "x=3x4", "--input", "权重=4x2"]
+    assert commands.main(words) == 0
+    sys.stdout.flush()
+    shown = out.getvalue().decode(encoding)
+    assert "权重".encode(encoding, "backslashreplace").decode(encoding) in shown
+
+
+def test_chinese_is_refused_in_a_line_where_the_output_cannot_hold_it(monkeypatch, capfd):
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(io.BytesIO(), "cp1252"))
+    assert commands.main(["exercise", "--lang", "zh"]) == 2
+    said = "exercise: the output's encoding, cp1252, has no Chinese; set PYTHONIOENCODING=utf-8\n"
+    assert capfd.readouterr().err == said
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(io.BytesIO(), "gbk"))
+    assert commands.main(["exercise", "--lang", "zh"]) == 0
