@@ -1,6 +1,7 @@
 """What the whole suite shares: threads, hypothesis, MNIST, and a browser with the page of one training step."""
 
 import gc
+import itertools
 import os
 import shutil
 import signal
@@ -175,16 +176,19 @@ def show(chromium):
     return show
 
 
+# How often a page was opened: an address that was never gone to is loaded, where another step of one would only be shown.
+visits = itertools.count()
+
+
 @pytest.fixture
 def browse(chromium, show):
     """Opens a page, in a window as :func:`show` makes it."""
 
     def open_page(path, width=1280, height=1000, scheme="light", step=None):
         show(width, height, scheme)
-        chromium.get("about:blank")
         for kind in ("browser", "performance"):
             chromium.get_log(kind)
-        chromium.get(f"{path.as_uri()}#step={step or 0}")
+        chromium.get(f"{path.as_uri()}?{next(visits)}#step={step or 0}")
         return chromium
 
     return open_page
@@ -194,3 +198,9 @@ def browse(chromium, show):
 def page(browse, page_file):
     """The page of the README, at its first step."""
     return browse(page_file)
+
+
+@pytest.fixture
+def functions(browse, page_file, chromium):
+    """The page as a place to call its functions, where nothing that it shows is looked at: it may be open already."""
+    return chromium if chromium.current_url.startswith(page_file.as_uri()) else browse(page_file)

@@ -11,13 +11,6 @@ ELEMENTWISE = sorted(name for name, a in nn.ACTIVATIONS.items() if a.elementwise
 ARCHITECTURES = [[3, 2], [4, 5, 3], [2, 3, 1, 4], [16, 16, 16, 16, 16]]
 
 
-@pytest.fixture(scope="module")
-def page(chromium, page_file):
-    """The page, opened once: only its functions are called, and nothing on it changes."""
-    chromium.get(page_file.as_uri())
-    return chromium
-
-
 def layered(*layers):
     """Layers in float64: a tuple holds the arguments of a Linear, an activation stands for itself."""
     return [nn.Linear(*e, rng=k, dtype=np.float64) if isinstance(e, tuple) else e for k, e in enumerate(layers)]
@@ -51,9 +44,9 @@ def assert_recomputed(page, recording):
 
 
 @pytest.mark.parametrize("activation", ELEMENTWISE)
-def test_the_page_computes_what_numpy_does(page, activation):
+def test_the_page_computes_what_numpy_does(functions, activation):
     for sizes in ARCHITECTURES:
-        assert_recomputed(page, step_of(nn.MLP(sizes, activation, rng=5, dtype=np.float64)))
+        assert_recomputed(functions, step_of(nn.MLP(sizes, activation, rng=5, dtype=np.float64)))
 
 
 @pytest.mark.parametrize(
@@ -72,10 +65,10 @@ def test_the_page_computes_what_numpy_does(page, activation):
     ],
     ids=lambda layers: " ".join(str(e) if isinstance(e, tuple) else repr(e) for e in layers),
 )
-def test_the_page_computes_any_small_sequential(page, layers):
-    assert_recomputed(page, step_of(nn.Sequential(*layered(*layers))))
+def test_the_page_computes_any_small_sequential(functions, layers):
+    assert_recomputed(functions, step_of(nn.Sequential(*layered(*layers))))
 
 
-def test_the_pages_arithmetic_survives_large_numbers(page):
+def test_the_pages_arithmetic_survives_large_numbers(functions):
     """Logits near 1000 overflow a softmax that forgets to subtract the largest."""
-    assert_recomputed(page, step_of(nn.Sequential(*layered((3, 4), nn.Softplus(), (4, 2))), scale=1e3))
+    assert_recomputed(functions, step_of(nn.Sequential(*layered((3, 4), nn.Softplus(), (4, 2))), scale=1e3))

@@ -52,14 +52,14 @@ def test_every_mistake_is_found_at_its_step_and_nowhere_else(browse, tmp_path, n
     assert page.get_log("browser") == []
 
 
-def test_every_mistake_shows_in_some_network(page):
+def test_every_mistake_shows_in_some_network(functions):
     recordings = []
     for sizes, activation in (([4, 5, 3], "relu"), ([3, 4, 4, 2], "tanh")):
         net = nn.MLP(sizes, activation, rng=3, dtype=np.float64)
         x = np.random.default_rng(1).standard_normal((3, sizes[0]))
         trace = nn.trace.record(net, nn.CrossEntropyLoss(), nn.SGD(net.parameters(), 0.1), x, np.array([0, 1, 1]))
         recordings.append({**json.loads(trace.to_json()), "checks": {}})
-    names, shown = page.execute_script(
+    names, shown = functions.execute_script(
         "const models = arguments[0].map((recording) => new Model(recording));"
         "const names = Object.keys(MISTAKES);"
         "return [names, names.filter((name) => models.some((model) => whereItShows(name, model)))]",

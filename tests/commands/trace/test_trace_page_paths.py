@@ -28,13 +28,13 @@ SUMS = """
     [[nn.ReLU(), nn.Tanh()], [nn.PReLU(4, dtype=np.float64), nn.PReLU(dtype=np.float64)], [nn.SiLU(), nn.GELU()]],
     ids=repr,
 )
-def test_the_products_of_all_paths_sum_to_the_gradient(page, activations):
+def test_the_products_of_all_paths_sum_to_the_gradient(functions, activations):
     first, second = activations
     layers = [nn.Linear(3, 4, rng=0, dtype=np.float64), first, nn.Linear(4, 3, rng=1, dtype=np.float64), second]
     net = nn.Sequential(*layers, nn.Linear(3, 2, rng=2, dtype=np.float64))
     x = np.random.default_rng(3).standard_normal((2, 3))
     trace = nn.trace.record(net, nn.CrossEntropyLoss(), nn.SGD(net.parameters(), 0.1), x, np.array([0, 1]))
-    found = page.execute_script(SUMS, {**json.loads(trace.to_json()), "checks": {}})
+    found = functions.execute_script(SUMS, {**json.loads(trace.to_json()), "checks": {}})
     counts = {name: count for name, count, *_ in found}
     # A weight of the first layer: two samples, three units and two outputs after its unit; an input has four more.
     assert counts["0.weight"] == 2 * 3 * 2

@@ -62,15 +62,15 @@ def thousand_steps(page, activation, loss="cross-entropy", optimizer="sgd", lr=0
     return max(relative_error(parameters[name], p.data) for name, p in net.named_parameters())
 
 
-def test_after_a_thousand_steps_the_parameters_are_numpys(page):
+def test_after_a_thousand_steps_the_parameters_are_numpys(functions):
     """A step adds some units in the last place; a thousand of them, were they all of one sign, some 1e-13."""
-    errors = {activation: thousand_steps(page, activation) for activation in ELEMENTWISE}
+    errors = {activation: thousand_steps(functions, activation) for activation in ELEMENTWISE}
     assert max(errors.values()) <= 1e-12, errors
 
 
-def test_after_a_thousand_steps_of_each_optimizer_on_each_loss_too(page):
+def test_after_a_thousand_steps_of_each_optimizer_on_each_loss_too(functions):
     kinds = [("mse", "momentum"), ("bce", "adam")]
-    errors = {kind: thousand_steps(page, "tanh", *kind, lr=0.02) for kind in kinds}
+    errors = {kind: thousand_steps(functions, "tanh", *kind, lr=0.02) for kind in kinds}
     assert max(errors.values()) <= 1e-12, errors
 
 
