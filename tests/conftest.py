@@ -176,7 +176,7 @@ def show(chromium):
     return show
 
 
-# How often a page was opened: an address that was never gone to is loaded, where another step of one would only be shown.
+# How often a page was opened: an address that was not gone to before is loaded, of another step only that is shown.
 visits = itertools.count()
 
 

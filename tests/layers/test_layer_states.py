@@ -2,6 +2,7 @@
 
 import copy
 import pickle
+from itertools import product
 
 import numpy as np
 import pytest
@@ -14,8 +15,7 @@ from torch_ref import to_torch
 from torch_ref.parity import parity
 
 every_layer = pytest.mark.parametrize("name", LAYERS)
-every_dtype = pytest.mark.parametrize("dtype", our.DTYPES)
-both_ways = pytest.mark.parametrize(("start", "end"), [our.DTYPES, our.DTYPES[::-1]])
+BOTH_WAYS = (our.DTYPES, our.DTYPES[::-1])
 
 
 def state(layer):
@@ -42,20 +42,20 @@ def test_before_the_first_call_there_is_nothing_to_go_back_from(name):
 
 
 @every_layer
-@every_dtype
-def test_before_the_first_call_the_state_is_torchs_and_gradients_are_zero(name, dtype):
-    layer = LAYERS[name](dtype)
-    twin = to_torch(layer)
-    theirs = {key: tensor.numpy().T for key, tensor in twin.state_dict().items()}
-    ours = state(layer)
-    gradients = {key: ours.pop(key) for key in list(ours) if key.endswith(".grad")}
-    assert ours.keys() == theirs.keys()
-    for key, array in ours.items():
-        np.testing.assert_array_equal(array, theirs[key])
-        assert array.dtype == theirs[key].dtype
-    for key, grad in gradients.items():
-        assert grad.dtype == dtype
-        np.testing.assert_array_equal(grad, np.zeros_like(ours[key.removesuffix(".grad")]))
+def test_before_the_first_call_the_state_is_torchs_and_gradients_are_zero(name):
+    for dtype in our.DTYPES:
+        layer = LAYERS[name](dtype)
+        twin = to_torch(layer)
+        theirs = {key: tensor.numpy().T for key, tensor in twin.state_dict().items()}
+        ours = state(layer)
+        gradients = {key: ours.pop(key) for key in list(ours) if key.endswith(".grad")}
+        assert ours.keys() == theirs.keys()
+        for key, array in ours.items():
+            np.testing.assert_array_equal(array, theirs[key])
+            assert array.dtype == theirs[key].dtype
+        for key, grad in gradients.items():
+            assert grad.dtype == dtype
+            np.testing.assert_array_equal(grad, np.zeros_like(ours[key.removesuffix(".grad")]))
 
 
 @every_layer
@@ -77,18 +77,18 @@ def test_before_the_first_call_modes_shapes_and_words_are_those_after_it(name):
 
 
 @every_layer
-@every_dtype
-def test_a_copy_from_before_the_first_call_does_what_the_layer_does(name, dtype):
-    layer = LAYERS[name](dtype)
-    copies = copy.deepcopy(layer), pickle.loads(pickle.dumps(layer))
-    x = batch(dtype)
-    output = layer(x).copy()
-    gradient = layer.backward(np.cos(output)).copy()
-    for other in copies:
-        np.testing.assert_array_equal(other(x), output)
-        np.testing.assert_array_equal(other.backward(np.cos(output)), gradient)
-        for key, array in state(layer).items():
-            np.testing.assert_array_equal(state(other)[key], array)
+def test_a_copy_from_before_the_first_call_does_what_the_layer_does(name):
+    for dtype in our.DTYPES:
+        layer = LAYERS[name](dtype)
+        copies = copy.deepcopy(layer), pickle.loads(pickle.dumps(layer))
+        x = batch(dtype)
+        output = layer(x).copy()
+        gradient = layer.backward(np.cos(output)).copy()
+        for other in copies:
+            np.testing.assert_array_equal(other(x), output)
+            np.testing.assert_array_equal(other.backward(np.cos(output)), gradient)
+            for key, array in state(layer).items():
+                np.testing.assert_array_equal(state(other)[key], array)
 
 
 @every_layer
@@ -113,67 +113,66 @@ def test_a_network_is_used_and_kept_before_its_first_training_step(name, tmp_pat
 
 
 @every_layer
-@both_ways
-@pytest.mark.parametrize("called", [False, True], ids=["new", "called"])
-def test_a_converted_layer_is_a_fresh_one_of_that_dtype(name, start, end, called):
-    layer = LAYERS[name](start)
-    if called:
-        layer.backward(np.sin(layer(batch(start))))
-    before = {key: array.copy() for key, array in state(layer).items()}
-    assert layer.to(end) is layer
-    for key, array in state(layer).items():
-        assert array.dtype == (end if before[key].dtype == start else before[key].dtype)
-        np.testing.assert_array_equal(array, before[key].astype(array.dtype))
+def test_a_converted_layer_is_a_fresh_one_of_that_dtype(name):
+    for (start, end), called in product(BOTH_WAYS, (False, True)):
+        layer = LAYERS[name](start)
+        if called:
+            layer.backward(np.sin(layer(batch(start))))
+        before = {key: array.copy() for key, array in state(layer).items()}
+        assert layer.to(end) is layer
+        for key, array in state(layer).items():
+            assert array.dtype == (end if before[key].dtype == start else before[key].dtype)
+            np.testing.assert_array_equal(array, before[key].astype(array.dtype))
 
-    fresh = LAYERS[name](end)
-    for key, array in state(fresh).items():
-        array[...] = state(layer)[key]
-    for ours, theirs in zip(generators(layer), generators(fresh), strict=True):
-        theirs.bit_generator.state = ours.bit_generator.state
-    with pytest.raises(ValueError, match="backward needs a forward call before it"):
-        layer.backward(batch(end))
-    x = batch(end, rows=7)  # more rows than before, then as many
-    for rows in (x, x[:5]):
-        output = layer(rows)
-        assert output.dtype == end
-        np.testing.assert_array_equal(output, fresh(rows))
-        gradient = layer.backward(np.cos(output))
-        assert gradient.dtype == end
-        np.testing.assert_array_equal(gradient, fresh.backward(np.cos(output)))
+        fresh = LAYERS[name](end)
         for key, array in state(fresh).items():
-            assert state(layer)[key].dtype == array.dtype
-            np.testing.assert_array_equal(state(layer)[key], array)
+            array[...] = state(layer)[key]
+        for ours, theirs in zip(generators(layer), generators(fresh), strict=True):
+            theirs.bit_generator.state = ours.bit_generator.state
+        with pytest.raises(ValueError, match="backward needs a forward call before it"):
+            layer.backward(batch(end))
+        x = batch(end, rows=7)  # more rows than before, then as many
+        for rows in (x, x[:5]):
+            output = layer(rows)
+            assert output.dtype == end
+            np.testing.assert_array_equal(output, fresh(rows))
+            gradient = layer.backward(np.cos(output))
+            assert gradient.dtype == end
+            np.testing.assert_array_equal(gradient, fresh.backward(np.cos(output)))
+            for key, array in state(fresh).items():
+                assert state(layer)[key].dtype == array.dtype
+                np.testing.assert_array_equal(state(layer)[key], array)
 
 
 @every_layer
-@both_ways
-def test_a_converted_layer_is_torchs_within_the_bounds_of_its_new_dtype(name, start, end):
-    net = nn.Sequential(LAYERS[name](start))
-    net.backward(net(batch(start)))
-    x = batch(end)
-    output = net.to(end).predict(x) if "bare" not in name else net.to(end)(x)
-    report = parity(net, x, np.zeros_like(output), nn.MSELoss())
-    assert report.ok, report
-    vector = net.parameters()
-    assert vector.data.dtype == vector.grad.dtype == (end if vector.size else np.float32)
-    assert all(np.shares_memory(p.data, vector.data) and np.shares_memory(p.grad, vector.grad) for p in vector)
+def test_a_converted_layer_is_torchs_within_the_bounds_of_its_new_dtype(name):
+    for start, end in BOTH_WAYS:
+        net = nn.Sequential(LAYERS[name](start))
+        net.backward(net(batch(start)))
+        x = batch(end)
+        output = net.to(end).predict(x) if "bare" not in name else net.to(end)(x)
+        report = parity(net, x, np.zeros_like(output), nn.MSELoss())
+        assert report.ok, report
+        vector = net.parameters()
+        assert vector.data.dtype == vector.grad.dtype == (end if vector.size else np.float32)
+        assert all(np.shares_memory(p.data, vector.data) and np.shares_memory(p.grad, vector.grad) for p in vector)
 
 
 @pytest.mark.parametrize(
     "name", [name for name in LAYERS if list(LAYERS[name](np.float32).parameters()) or "bare" in name]
 )
-@both_ways
-def test_a_converted_layer_refuses_its_old_dtype(name, start, end):
-    layer = LAYERS[name](start).to(end)
-    with pytest.raises(TypeError, match=f"expected {np.dtype(end)} input, got {np.dtype(start)}"):
-        layer(batch(start))
+def test_a_converted_layer_refuses_its_old_dtype(name):
+    for start, end in BOTH_WAYS:
+        layer = LAYERS[name](start).to(end)
+        with pytest.raises(TypeError, match=f"expected {np.dtype(end)} input, got {np.dtype(start)}"):
+            layer(batch(start))
 
 
-@pytest.mark.parametrize("bad", [np.float16, int, None, "double precision"])
 @every_layer
-def test_another_dtype_is_refused_and_nothing_is_changed(name, bad):
+def test_another_dtype_is_refused_and_nothing_is_changed(name):
     layer = LAYERS[name](np.float32)
-    with pytest.raises(TypeError, match="dtype: expected float32 or float64"):
-        layer.to(bad)
+    for bad in (np.float16, int, None, "double precision"):
+        with pytest.raises(TypeError, match="dtype: expected float32 or float64"):
+            layer.to(bad)
     assert {array.dtype.kind for array in state(layer).values()} <= {"f", "i"}
     assert layer(batch(np.float32)).dtype == np.float32

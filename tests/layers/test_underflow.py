@@ -5,6 +5,8 @@ machine that flushes such numbers it is 0. That is all that may be lost: no norm
 gradient vanishes where the exact one is larger than that.
 """
 
+from itertools import product
+
 import numpy as np
 import pytest
 from layer_cases import LAYERS, WIDTH, batch
@@ -20,29 +22,29 @@ SMALL = [name for name in LAYERS if name not in ("Dropout", "Sequential")]
 SIZES = [1e-45, 1e-42, 1e-38, 1e-30, 1e-25, 1e-20]
 
 
-def assert_near(single, double, roundings, magnified=1.0):
+def assert_near(single, double, roundings, magnified=1.0, where=()):
     """Off by so many roundings of the largest of these numbers, and as often by 2^-126 ``magnified`` times."""
     assert single.dtype == np.float32
     bound = roundings * (U * np.abs(double).max() + magnified * TINY)
-    assert np.abs(single - double).max() <= bound, (single, double)
+    assert np.abs(single - double).max() <= bound, (where, single, double)
 
 
-@pytest.mark.parametrize("grad_output", [1.0, 1e-25, 1e-40])
-@pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("name", SMALL)
-def test_a_layer_of_small_numbers_is_right_forwards_and_backwards(name, size, grad_output):
-    single, double = LAYERS[name](np.float32), LAYERS[name](np.float32).to(np.float64)
-    x = batch(np.float32) * np.float32(size)
-    output, exact = single(x), double(x.astype(np.float64))
-    g = (np.cos(np.arange(output.size)).reshape(output.shape) * grad_output).astype(np.float32)
-    gradient, exact_gradient = single.backward(g), double.backward(g.astype(np.float64))
-    # Sums of at most five terms, each a product, and a mean that is taken off: some dozen roundings. The normalized x
-    # is x / sqrt(eps) here, and so are its errors.
-    magnified = 1.0 / np.sqrt(single.eps) if isinstance(single, (nn.BatchNorm1d, nn.LayerNorm)) else 1.0
-    assert_near(output, exact, 12, magnified)
-    assert_near(gradient, exact_gradient, 12, magnified)
-    for p, q in zip(single.parameters(), double.parameters(), strict=True):
-        assert_near(p.grad, q.grad, 12, magnified)
+def test_a_layer_of_small_numbers_is_right_forwards_and_backwards(name):
+    for size, grad_output in product(SIZES, [1.0, 1e-25, 1e-40]):
+        single, double = LAYERS[name](np.float32), LAYERS[name](np.float32).to(np.float64)
+        x = batch(np.float32) * np.float32(size)
+        output, exact = single(x), double(x.astype(np.float64))
+        g = (np.cos(np.arange(output.size)).reshape(output.shape) * grad_output).astype(np.float32)
+        gradient, exact_gradient = single.backward(g), double.backward(g.astype(np.float64))
+        # Sums of at most five terms, each a product, and a mean that is taken off: some dozen roundings. The normalized
+        # x is x / sqrt(eps) here, and so are its errors.
+        magnified = 1.0 / np.sqrt(single.eps) if isinstance(single, (nn.BatchNorm1d, nn.LayerNorm)) else 1.0
+        where = (size, grad_output)
+        assert_near(output, exact, 12, magnified, where)
+        assert_near(gradient, exact_gradient, 12, magnified, where)
+        for p, q in zip(single.parameters(), double.parameters(), strict=True):
+            assert_near(p.grad, q.grad, 12, magnified, where)
 
 
 @pytest.mark.parametrize("spread", [1e-38, 1e-25, 1e-10, 1e-4])
