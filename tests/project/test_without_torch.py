@@ -175,41 +175,10 @@ def test_lesson_5_leaves_it_out_and_has_a_column_less(lessons):
     assert [len(row.split()) for row in rows if " .. " in row] == [6] * 10
 
 
-def test_the_page_is_written_without_torch_s_gradients(run, tmp_path):
-    output = well(run(SCRIPTS / "trace_backprop.py"))
-    assert output.startswith("written: trace.html (")
-    assert output.endswith(f"\n{SAID}: its gradients are left out of the page\n")
-    page = (tmp_path / "trace.html").read_text(encoding="utf-8")
-    (recording,) = re.findall(r'<script type="application/json" id="recording"[^>]*>(.*?)</script>', page, re.DOTALL)
-    assert {tuple(check) for check in json.loads(recording)["checks"].values()} == {("numerical", "bound", "sides")}
-
-
-def test_the_short_form_of_the_page_never_had_them(run, data):
-    mine = f"{ROOT / 'tests' / 'helpers' / 'my_mlp.py'}:TwoLayerNet"
-    line = refused(run(SCRIPTS / "trace_backprop.py", "--mine", mine, "--init", "4", "5", "3"))
-    assert line == f"trace: --mine: {SAID}, which finds your network's twin; pip install torch\n"
-    assert SAID not in well(run(SCRIPTS / "trace_backprop.py", "--sizes", "784,64,10", "--data", data))
-
-
 def test_the_gradient_checker_does_not_need_it(run, tmp_path):
     code = "import numpy as np\n\n\ndef f(x):\n    return x**3\n\n\ndef f_vjp(x, g):\n    return 3 * x**2 * g\n"
     (tmp_path / "mine.py").write_text(code, encoding="utf-8")
     assert "RIGHT" in well(run("-m", "numpy_nn.gradcheck", "mine.py:f,f_vjp", "--input", "5"))
-
-
-def test_numpy_nn_trains_alone_and_says_so(run, tmp_path, data):
-    arguments = ["--epochs", "1", "--hidden", "8", "--batch-size", "1000", "--data", data, "--out", "out"]
-    output = well(run(SCRIPTS / "train_mnist.py", *arguments))
-    assert output.startswith(f"{SAID}: numpy_nn trains alone\nMNIST, 784-8-10, ")
-    (epoch,) = json.loads((tmp_path / "out" / "history.json").read_text(encoding="utf-8"))["epochs"]
-    assert epoch.keys() == {"epoch", "numpy"}
-    # Asked for, numpy_nn alone is nothing to speak of.
-    assert SAID not in well(run(SCRIPTS / "train_mnist.py", "--engine", "numpy", *arguments))
-
-
-def test_who_asks_for_torch_is_refused(run, data):
-    line = refused(run(SCRIPTS / "train_mnist.py", "--engine", "torch", "--data", data))
-    assert line == f"train_mnist: {SAID}; --engine numpy does without torch\n"
 
 
 ABOUT_TORCH = {
@@ -222,10 +191,11 @@ COMMANDS = [path for path in sorted(SCRIPTS.glob("*.py")) if "if __name__ ==" in
 
 # Runs commands one after the other in one process: what all of them import, most of the time, is imported once.
 ALL = """
-import contextlib, io, json, runpy, sys
+import contextlib, io, json, os, runpy, sys
 
-results = []
+results, here = [], os.getcwd()
 for command in json.loads(sys.argv[1]):
+    os.chdir(here)  # which mutants.py leaves
     sys.argv = command
     with contextlib.redirect_stdout(io.StringIO()) as out, contextlib.redirect_stderr(io.StringIO()) as err:
         try:
@@ -237,22 +207,69 @@ print(json.dumps(results))
 """
 
 
+TRAIN = (str(SCRIPTS / "train_mnist.py"),)
+BRIEFLY = ("--epochs", "1", "--hidden", "8", "--batch-size", "1000")
+PAGE = (str(SCRIPTS / "trace_backprop.py"),)
+MINE = (*PAGE, "--mine", f"{ROOT / 'tests' / 'helpers' / 'my_mlp.py'}:TwoLayerNet", "--init", "4", "5", "3")
+SHORT = (*PAGE, "--sizes", "784,64,10", "--out", "short.html", "--data")
+ALONE, ASKED, REFUSED = (*TRAIN, *BRIEFLY, "--out", "alone", "--data"), (*TRAIN, *BRIEFLY, "--data"), (*TRAIN, "--data")
+ACCURACY = (str(SCRIPTS / "accuracy_report.py"), "--points", "64", "--only", "silu", "softmax", "--speed")
+
+
 @pytest.fixture(scope="module")
 def done(tmp_path_factory, data):
-    """How each command ends that is asked for its options, and each that is about torch."""
+    """How each command ends: asked for its options, or about torch, or with a part of which torch has none.
+
+    One that ends with --data gets the images, and after them what is behind it. And the folder in which all ran.
+    """
+    here = tmp_path_factory.mktemp("all")
     asked = [(str(path), "--help") for path in COMMANDS] + [(str(SCRIPTS / name),) for name in ABOUT_TORCH]
-    printed = well(runner(tmp_path_factory.mktemp("all"), data)("-c", ALL, json.dumps(asked)))
-    return {command: SimpleNamespace(**end) for command, end in zip(asked, json.loads(printed), strict=True)}
+    asked += [PAGE, MINE, SHORT, ALONE, (*ASKED, "--engine", "numpy"), (*REFUSED, "--engine", "torch"), ACCURACY]
+    given = [list(command) for command in asked]
+    for command in given:
+        command[:] = [word for part in command for word in ([part, data] if part == "--data" else [part])]
+    printed = well(runner(here, data)("-c", ALL, json.dumps(given), data))
+    return {command: SimpleNamespace(**end) for command, end in zip(asked, json.loads(printed), strict=True)}, here
+
+
+def test_the_page_is_written_without_torch_s_gradients(done):
+    ends, here = done
+    output = well(ends[PAGE])
+    assert output.startswith("written: trace.html (")
+    assert output.endswith(f"\n{SAID}: its gradients are left out of the page\n")
+    page = (here / "trace.html").read_text(encoding="utf-8")
+    (recording,) = re.findall(r'<script type="application/json" id="recording"[^>]*>(.*?)</script>', page, re.DOTALL)
+    assert {tuple(check) for check in json.loads(recording)["checks"].values()} == {("numerical", "bound", "sides")}
+
+
+def test_the_short_form_of_the_page_never_had_them(done):
+    ends, _ = done
+    assert refused(ends[MINE]) == f"trace: --mine: {SAID}, which finds your network's twin; pip install torch\n"
+    assert SAID not in well(ends[SHORT])
+
+
+def test_numpy_nn_trains_alone_and_says_so(done):
+    ends, here = done
+    assert well(ends[ALONE]).startswith(f"{SAID}: numpy_nn trains alone\nMNIST, 784-8-10, ")
+    (epoch,) = json.loads((here / "alone" / "history.json").read_text(encoding="utf-8"))["epochs"]
+    assert epoch.keys() == {"epoch", "numpy"}
+    # Asked for, numpy_nn alone is nothing to speak of.
+    assert SAID not in well(ends[(*ASKED, "--engine", "numpy")])
+
+
+def test_who_asks_for_torch_is_refused(done):
+    line = refused(done[0][(*REFUSED, "--engine", "torch")])
+    assert line == f"train_mnist: {SAID}; --engine numpy does without torch\n"
 
 
 @pytest.mark.parametrize("script", ABOUT_TORCH)
 def test_what_is_about_torch_is_refused(done, script):
     name = {"parity_report.py": "parity"}.get(script, Path(script).stem)
-    assert refused(done[str(SCRIPTS / script),]) == f"{name}: {SAID}, {ABOUT_TORCH[script]}\n"
+    assert refused(done[0][str(SCRIPTS / script),]) == f"{name}: {SAID}, {ABOUT_TORCH[script]}\n"
 
 
-def test_the_accuracy_report_has_our_columns(run):
-    output = well(run(SCRIPTS / "accuracy_report.py", "--points", "64", "--only", "silu", "softmax", "--speed"))
+def test_the_accuracy_report_has_our_columns(done):
+    output = well(done[0][ACCURACY])
     assert f"\n{SAID}: its errors are left out\n" in output
     assert "torch" not in output.replace(SAID, "")
     assert len(re.findall(r"^silu'? +float\d\d +\d", output, re.MULTILINE)) == 4
@@ -284,7 +301,7 @@ def test_the_proof_of_the_checker_compares_it_with_the_others(run):
 
 @pytest.mark.parametrize("script", COMMANDS, ids=lambda path: path.stem)
 def test_every_script_tells_its_options(done, script):
-    assert "--help" in well(done[str(script), "--help"])
+    assert "--help" in well(done[0][str(script), "--help"])
 
 
 @pytest.mark.usefixtures("few")
