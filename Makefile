@@ -46,7 +46,7 @@ site: $(READY) ## build the site into build/site, to be read without a network: 
 test: mnist ## run the tests; TEST_ARGS='more options of pytest'
 	$(IN_VENV) -m pytest -n 2 --dist worksteal $(TEST_ARGS)
 
-check: mnist ## run the tests that start no processes, with fewer examples; TEST_ARGS as above
+check: mnist ## run the quick tests, which start no processes, with fewer examples; TEST_ARGS as above
 	HYPOTHESIS_PROFILE=quick $(IN_VENV) -m pytest -n 2 --dist worksteal -m 'not slow' $(TEST_ARGS)
 
 test-machines: mnist ## run the numerical tests as on other machines; ARGS='--quick', or other options of scripts/other_machines.py

@@ -29,7 +29,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import track
@@ -178,6 +177,8 @@ def draw(measured: Sequence[Measured], path: Path) -> None:
 
     Shown are the activations that are ever off by more than 1 ulp, or all if none is.
     """
+    from matplotlib.figure import Figure
+
     rough = {m.name.rstrip("'") for m in measured if max(m.worst(engine)[0] for engine in m.errors) > 1.0}
     # A row for each activation: value and derivative in float32, then in float64.
     shown = [m for m in measured if m.name.rstrip("'") in rough] or list(measured)

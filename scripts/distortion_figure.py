@@ -11,11 +11,7 @@ from typing import Any
 if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-import matplotlib
-
-matplotlib.use("Agg")
 import numpy as np
-from matplotlib import pyplot as plt
 
 import numpy_nn as nn
 from scripts.mnist.presets import PRESETS
@@ -54,6 +50,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def draw(data: nn.MNIST, kinds: Sequence[tuple[str, nn.Distortion]], path: Path) -> None:
     """A row for each of the first digits: the image, then some draws of each kind of distortion."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot as plt
+
     images = data.x_train[:DIGITS].reshape(DIGITS, 28, 28)
     columns: list[tuple[str, Any]] = [("MNIST", images)]
     for title, distort in kinds:

@@ -3,6 +3,7 @@
 import gc
 import itertools
 import os
+import re
 import shutil
 import signal
 import sys
@@ -52,6 +53,17 @@ NO_BROWSER = (
     "no Chromium with its driver on the PATH; on Debian: apt-get install -y chromium chromium-driver, on Ubuntu: "
     "apt-get install -y chromium-browser chromium-chromedriver, on macOS: brew install --cask chromium chromedriver"
 )
+
+
+# How a file says that all of its tests are slow.
+SLOW_FILE = re.compile(r"^pytestmark = .*\bpytest\.mark\.slow\b", re.MULTILINE)
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """``make check`` does not even import a file that is slow as a whole, nor what that file imports."""
+    if collection_path.suffix != ".py" or config.option.markexpr != "not slow":
+        return None
+    return True if SLOW_FILE.search(collection_path.read_text(encoding="utf-8")) else None
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -7,12 +7,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import matplotlib
-
-matplotlib.use("Agg")
-from matplotlib import pyplot as plt
-from matplotlib.ticker import MaxNLocator
-
 # So many marks on a curve, at most.
 MARKS = 25
 
@@ -21,6 +15,13 @@ def draw(
     rows: Sequence[dict[str, Any]], names: Sequence[str], title: str, path: Path, tutorial: Mapping[int, float]
 ) -> None:
     """Loss, test accuracy and the engines' divergence by epoch; the losses of the ``tutorial``, if any, beside ours."""
+    # Here, as a process that only trains waits for no matplotlib.
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot as plt
+    from matplotlib.ticker import MaxNLocator
+
     epochs = [row["epoch"] for row in rows]
     every = math.ceil(len(rows) / MARKS)
     panels = ["train_loss", "test_accuracy"] + ["largest_difference"] * (len(names) == 2)

@@ -2,6 +2,7 @@
 
 import math
 
+import needs
 import numpy as np
 import pytest
 import strategies as our
@@ -11,8 +12,6 @@ from hypothesis import assume, example, given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from torch.nn.functional import conv2d, grid_sample
-from torchvision.transforms.v2 import InterpolationMode
-from torchvision.transforms.v2 import functional as vision
 
 import numpy_nn as nn
 from numpy_nn._support.workspace import Workspace
@@ -40,8 +39,13 @@ def test_resampling_is_torchs_grid_sample(data, dtype, shape):
     assert error.max() <= distance(images, field, 1, 5)
 
 
+@needs.torchvision
+@pytest.mark.slow
+@pytest.mark.numerical
 @given(data=st.data(), dtype=our.dtypes, shape=stacks, alpha=st.floats(0.0, 30.0), sigma=st.floats(0.5, 6.0))
 def test_elastic_distortion_is_torchvisions_on_the_same_displacements(data, dtype, shape, alpha, sigma):
+    from torchvision.transforms.v2 import functional as vision
+
     n, height, width = shape
     images = data.draw(our.float_arrays(shape, dtype))
     noise = np.random.default_rng(data.draw(our.seeds)).uniform(-alpha, alpha, (2, *shape)).astype(dtype)
@@ -62,6 +66,9 @@ def identities(n):
     return affine_matrices(np.zeros(n), np.ones((n, 2)), np.zeros(n), np.zeros((n, 2)))
 
 
+@needs.torchvision
+@pytest.mark.slow
+@pytest.mark.numerical
 @given(
     data=st.data(),
     dtype=our.dtypes,
@@ -73,6 +80,9 @@ def identities(n):
 )
 @example(data=None, dtype=np.float64, shape=(1, 9, 5), angle=30.0, scale=1.1, shear=0.2, shift=(1.0, 2.0))
 def test_affine_distortion_is_torchvisions(data, dtype, shape, angle, scale, shear, shift):
+    from torchvision.transforms.v2 import InterpolationMode
+    from torchvision.transforms.v2 import functional as vision
+
     n, height, width = shape
     images = np.ones(shape, dtype) if data is None else data.draw(our.float_arrays(shape, dtype))
     matrices = affine_matrices(*(np.repeat(np.array(v)[None], n, 0) for v in (angle, [scale, scale], shear, shift)))

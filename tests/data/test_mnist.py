@@ -2,6 +2,7 @@
 
 import gzip
 
+import needs
 import numpy as np
 import pytest
 from hypothesis import given
@@ -11,7 +12,6 @@ from idx_files import idx
 
 import numpy_nn as nn
 from numpy_nn.data.mnist import IDX_DTYPES
-from torch_ref.data import mnist_tensors
 
 
 @given(data=st.data(), code=st.sampled_from(sorted(IDX_DTYPES)), zipped=st.booleans())
@@ -87,8 +87,11 @@ def test_files_that_do_not_hold_what_they_should_are_refused_by_name(tmp_path):
         nn.load_mnist(tmp_path)
 
 
+@needs.torchvision
 @pytest.mark.slow
 def test_mnist_is_torchvisions(mnist):
+    from torch_ref.data import mnist_tensors
+
     for ours, theirs in zip(mnist, mnist_tensors("data"), strict=True):
         np.testing.assert_array_equal(ours, theirs.numpy())
     assert [array.shape for array in mnist] == [(60000, 784), (60000,), (10000, 784), (10000,)]

@@ -37,7 +37,8 @@ def test_a_data_set_is_read_from_its_folder(name, zipped, tmp_path):
     assert nn.load_data_set(name, tmp_path).x_train.dtype == np.float32
 
 
-@needs.torch
+@needs.torchvision
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["fashion-mnist", "kmnist", "emnist-letters", "emnist-balanced"])
 def test_a_data_set_is_torchvisions(name, tmp_path):
     from torchvision import datasets
@@ -101,7 +102,8 @@ def test_a_path_may_be_bytes(tmp_path):
             nn.read_idx(bytes(path))
 
 
-@needs.torch
+@needs.torchvision
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["fashion-mnist", "emnist-letters"])
 def test_both_engines_train_on_it_alike(name, tmp_path):
     folder, names = PLACES[name]

@@ -5,6 +5,8 @@ import pytest
 
 from numpy_nn.gradcheck import check_gradients
 
+pytestmark = [pytest.mark.slow, pytest.mark.numerical]
+
 
 def rng():
     return np.random.default_rng(0)
@@ -244,8 +246,6 @@ class LayerNorm:
         return (g - self.terms(g)) / self.s
 
 
-@pytest.mark.slow
-@pytest.mark.numerical
 @pytest.mark.parametrize("shape", [(5, 4), (2, 5, 4), (2, 3, 2, 4)])
 @pytest.mark.parametrize(
     ("methods", "cause"),
@@ -294,8 +294,6 @@ class InColumns:
         return self.W.T @ delta
 
 
-@pytest.mark.slow
-@pytest.mark.numerical
 @pytest.mark.parametrize(
     ("methods", "entry", "cause"),
     [

@@ -287,6 +287,8 @@ def raising(error):
     return refuse
 
 
+@pytest.mark.slow
+@pytest.mark.numerical
 @pytest.mark.parametrize(
     "error", [ValueError("rows"), KeyError(5), ZeroDivisionError(), RuntimeError("no"), np.linalg.LinAlgError()]
 )

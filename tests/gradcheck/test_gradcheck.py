@@ -148,6 +148,8 @@ def test_an_error_of_one_part_in_a_million_is_told_and_a_hundred_of_them_are_wro
     assert all(e.verdict == "right" for e in report.entries if e.name != entry)
 
 
+@pytest.mark.slow
+@pytest.mark.numerical
 @pytest.mark.parametrize("weight", [0.0, 5e-324, 1e-320, 2e-308, 1e-250, 1e-199])
 def test_next_to_a_subnormal_parameter_a_wrong_gradient_is_found_without_a_warning(weight):
     layer = nn.PReLU(1, dtype=np.float64)
@@ -287,6 +289,8 @@ def test_numbers_that_are_not_finite_are_named(bad):
     assert report["input"].cause == "not_finite"
 
 
+@pytest.mark.slow
+@pytest.mark.numerical
 def test_the_composition_of_a_network_is_checked():
     class Twice(nn.Sequential):
         def backward(self, grad_output):
@@ -319,6 +323,8 @@ def test_samples_limit_the_coordinates():
     assert check_gradients(layer, x, samples=7, seed=3).to_dict().keys() == check_gradients(layer, x).to_dict().keys()
 
 
+@pytest.mark.slow
+@pytest.mark.numerical
 def test_a_sample_is_completed_by_random_directions():
     class OneWrong(Foreign):
         def backward(self, grad):

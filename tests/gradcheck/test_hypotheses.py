@@ -10,6 +10,8 @@ from numpy_nn.gradcheck import check_gradients
 from numpy_nn.gradcheck.measure.differences import Differences
 from numpy_nn.subjects import Hints, as_subject
 
+pytestmark = [pytest.mark.slow, pytest.mark.numerical]
+
 
 def rng():
     return np.random.default_rng(0)

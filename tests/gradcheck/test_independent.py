@@ -7,6 +7,8 @@ import pytest
 
 from numpy_nn.gradcheck import check_gradients
 
+pytestmark = [pytest.mark.slow, pytest.mark.numerical]
+
 
 class BiasBeforeBatchNorm:
     """tanh(BatchNorm(x W + b)) V: the mean that is subtracted takes b with it."""

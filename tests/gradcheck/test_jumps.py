@@ -9,6 +9,8 @@ from numpy_nn.gradcheck.measure.jumps import STEPS, Sample, Side, jumps_explain
 from numpy_nn.gradcheck.measure.slopes import Slopes
 from numpy_nn.subjects import Hints, as_subject
 
+pytestmark = [pytest.mark.slow, pytest.mark.numerical]
+
 
 class Logistic:
     """A logistic regression whose loss is written with log(1 - p), as in textbooks; its gradient times ``wrong``."""

@@ -93,6 +93,8 @@ ROOTS = {
 }
 
 
+@pytest.mark.slow
+@pytest.mark.numerical
 @pytest.mark.parametrize("axis", [0, 1])
 @pytest.mark.parametrize("scaled", [False, True])
 @pytest.mark.parametrize("forward", ROOTS)

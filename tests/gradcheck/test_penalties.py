@@ -5,6 +5,8 @@ import pytest
 
 from numpy_nn.gradcheck import check_gradients
 
+pytestmark = [pytest.mark.slow, pytest.mark.numerical]
+
 RNG = np.random.default_rng(0)
 X, W, Y = RNG.standard_normal((6, 5)), 0.3 * RNG.standard_normal((5, 4)), RNG.integers(0, 4, 6)
 ROWS = np.arange(6)
@@ -64,8 +66,6 @@ def test_the_factor_of_the_penalty_is_named_by_its_setting(in_loss, in_gradient,
     assert words in found.evidence
 
 
-@pytest.mark.slow
-@pytest.mark.numerical
 @pytest.mark.parametrize(("in_loss", "in_gradient", "cause", "words"), CAUSES)
 def test_the_same_in_a_network_that_keeps_the_setting(in_loss, in_gradient, cause, words):
     report = check_gradients(Network(in_loss, in_gradient), X, Y)

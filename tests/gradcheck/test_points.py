@@ -10,6 +10,8 @@ from numpy_nn.gradcheck.measure.points import far_points, median, other_points
 from numpy_nn.gradcheck.report import CLOSE, RIGHT, UNDECIDED, WRONG
 from numpy_nn.subjects import Hints, as_subject
 
+pytestmark = [pytest.mark.slow, pytest.mark.numerical]
+
 X = np.random.default_rng(0).standard_normal((3, 4))
 # No entry between -0.2 and 0.2, and none beyond 1 in size.
 INSIDE = np.sign(X) * (0.2 + 0.6 * np.random.default_rng(1).random(X.shape))

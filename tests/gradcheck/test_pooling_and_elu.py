@@ -5,6 +5,8 @@ import pytest
 
 from numpy_nn.gradcheck import check_gradients
 
+pytestmark = [pytest.mark.slow, pytest.mark.numerical]
+
 
 def diagnosed(entry):
     """The diagnosis of an entry, which must be wrong."""

@@ -7,6 +7,8 @@ from numpy_nn.gradcheck import check_gradients
 from numpy_nn.gradcheck.measure.resolution import OF_FLOAT64, steps_of
 from numpy_nn.gradcheck.report import CLOSE, RIGHT, UNDECIDED, WRONG
 
+pytestmark = [pytest.mark.slow, pytest.mark.numerical]
+
 X = np.random.default_rng(0).standard_normal((3, 4))
 W = np.random.default_rng(1).standard_normal((4, 6))
 V = np.random.default_rng(2).standard_normal((6, 2))
@@ -73,8 +75,6 @@ def test_wrong_code_that_computes_in_float32_is_wrong(name, factor):
     assert report.verdict == WRONG, report
 
 
-@pytest.mark.slow
-@pytest.mark.numerical
 @pytest.mark.parametrize(
     "rounded",
     [lambda y: y.astype(np.float16), lambda y: np.round(y, 3), lambda y: np.round(y, 5), lambda y: np.round(y, 2)],

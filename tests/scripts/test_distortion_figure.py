@@ -6,8 +6,9 @@ from mnist_runs import DATA
 
 from scripts import distortion_figure
 
+pytestmark = pytest.mark.slow
 
-@pytest.mark.slow
+
 def test_the_figure_is_drawn(tmp_path):
     path = tmp_path / "made" / "distortion.png"
     assert distortion_figure.main(["--data", DATA, "--out", str(path)]) == 0

@@ -68,6 +68,7 @@ def test_an_option_means_the_same_in_both_engines_and_changes_the_run(tmp_path, 
     assert changed["epochs"][0]["numpy"]["test_loss"] != plain["numpy"]["test_loss"]
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("few")
 @pytest.mark.parametrize("engine", ["numpy", "torch"])
 @pytest.mark.parametrize(
@@ -238,6 +239,7 @@ def test_too_little_memory_on_a_gpu_is_one_line(tmp_path, capsys, monkeypatch):
         train_mnist.main(["--data", DATA, "--out", str(tmp_path), "--engine", "torch"])
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("few")
 def test_the_preset_fast_is_judged_over_its_seeds(tmp_path, capsys):
     status = train_mnist.main(

@@ -65,6 +65,7 @@ def test_a_resumed_run_is_one_that_was_never_stopped(tmp_path, monkeypatch, engi
         assert_same_run(whole, out)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("keep_all")
 @pytest.mark.parametrize("engine", ["numpy", "torch"])
 def test_whatever_a_recipe_does_goes_on(tmp_path, engine):

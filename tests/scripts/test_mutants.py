@@ -16,6 +16,8 @@ from scripts.mutation import mutants, reach, trials
 from scripts.mutation.mutants import mutants_of, statement_lines
 from scripts.mutation.trials import KILLED, SURVIVED, TIMED_OUT, Trial
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 SOURCE = '''"""A module."""
 
@@ -158,7 +160,6 @@ forks = pytest.mark.skipif(not hasattr(os, "fork"), reason="a trial is a fork of
 
 @forks
 @needs.torch
-@pytest.mark.slow
 def test_a_trial_runs_the_tests_that_it_is_given_against_the_mutant(tmp_path):
     """In a process that has imported numpy_nn, as the command has for its options."""
     command = [sys.executable, "-c", TRIALS, str(tmp_path)]

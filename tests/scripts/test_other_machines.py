@@ -173,6 +173,7 @@ def test_where_torch_is_not_installed_a_setting_claims_nothing_of_it():
     assert of_torch.for_installed(alone).missing(alone) == ["MKL's CNR: nothing"]
 
 
+@pytest.mark.slow
 def test_the_witness_tells_what_is_in_force_twice_alike():
     facts = witness.facts()
     assert facts == witness.facts()

@@ -41,6 +41,8 @@ def test_what_is_right_is_called_right(index):
     assert check_control((index, SEED, 0, "float64")).verdict == RIGHT
 
 
+@pytest.mark.slow
+@pytest.mark.numerical
 @pytest.mark.parametrize(
     "name", ["LinearBiasOneSum", "LinearBiasOneSumInColumns", "CrossEntropyMeanOfClassesInColumns"]
 )

@@ -55,6 +55,7 @@ def test_one_seed_gives_one_run_whatever_the_engines(tmp_path):
 
 
 @needs.torchvision
+@pytest.mark.slow
 @pytest.mark.usefixtures("few")
 def test_the_tutorials_loader_gives_the_same_batches(tmp_path):
     runs = {
@@ -87,6 +88,7 @@ def test_compiled_and_fused_is_the_same_training(tmp_path, monkeypatch):
             assert epoch["torch"]["test_accuracy"] == expected["torch"]["test_accuracy"]
 
 
+@pytest.mark.slow
 @needs.torch
 @pytest.mark.usefixtures("few")
 def test_mixed_precision_learns_and_is_in_the_settings(tmp_path):

@@ -240,6 +240,7 @@ def affine_backward(Z, A, W, Y, X):
     return db, dW, dX
 
 
+@pytest.mark.slow
 def test_what_forward_returns_goes_to_backward_by_its_name_and_the_last_may_be_the_output():
     x = np.random.default_rng(1).standard_normal((6, 4))
     report = check_gradients(SquaresOfLabels(), x, np.array([0, 1, 2, 2, 1, 0]))
@@ -248,6 +249,7 @@ def test_what_forward_returns_goes_to_backward_by_its_name_and_the_last_may_be_t
     assert any("sum((a - y)^2) / n, with n = 6" in note for note in report.notes)
 
 
+@pytest.mark.slow
 def test_gradients_that_are_named_after_the_arguments_are_theirs_in_any_order():
     rng = np.random.default_rng(1)
     x, w, b = rng.standard_normal((6, 3)), rng.standard_normal((3, 3)), rng.standard_normal(3)

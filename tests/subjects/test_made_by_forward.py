@@ -31,6 +31,7 @@ class Cell:
         return g @ self.params["W"].T
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("in_a_list", [True, False])
 def test_they_are_checked_and_the_states_are_not(in_a_list):
     report = check_gradients(Cell(in_a_list, 1.0), X)

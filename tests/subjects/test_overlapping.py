@@ -42,6 +42,7 @@ class Flat:
 CLAIMS = {"flat": ["theta"], "returned": ["theta"], "views": ["W", "b"], "flat and views": ["theta", "W", "b"]}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("bound_anew", [False, True])
 @pytest.mark.parametrize("claims", CLAIMS)
 def test_a_flat_vector_and_its_views_are_checked_where_a_gradient_is_claimed(claims, bound_anew):

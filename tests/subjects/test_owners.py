@@ -58,6 +58,7 @@ FORMS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("kind", "dtype"), [(Net, np.float64), (Patched, np.float32)])
 @pytest.mark.parametrize("form", FORMS)
 def test_the_parameters_of_the_object_are_checked_and_it_is_left_as_it_was(form, kind, dtype):

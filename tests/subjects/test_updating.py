@@ -181,6 +181,7 @@ def test_a_prediction_is_what_forward_makes_of_the_present_input():
         np.testing.assert_array_equal(subject.prediction(), X @ subject.arrays["W"])
 
 
+@pytest.mark.slow
 def test_several_gradients_go_to_as_many_arguments_and_biases_of_a_softmax_are_parameters():
     """Biases that are 0 are moved by unequal amounts: a softmax is blind to the same for all."""
     subject: Any = as_subject(Softmax(), (X,), np.eye(3), Hints())

@@ -197,6 +197,8 @@ def test_the_bounds_of_a_layer_are_not_much_wider_than_what_the_worst_machine_re
     assert_not_wide(of_layer(layer), arrays, CEILING_OF_STATISTICS if by_statistics else CEILING)
 
 
+@pytest.mark.slow
+@pytest.mark.numerical
 @pytest.mark.parametrize("fan_in", [784, 4096])
 def test_the_bound_of_a_wide_layer_is_not_much_wider_either(fan_in, monkeypatch):
     monkeypatch.setitem(globals(), "DRAWS", 4)

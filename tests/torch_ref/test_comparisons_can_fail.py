@@ -227,8 +227,18 @@ SEARCH = settings(
 )
 
 
+def marks_of(test):
+    """What of a test's marks holds wherever it is called."""
+    return [mark for mark in getattr(test, "pytestmark", []) if mark.name in ("slow", "numerical", "skipif")]
+
+
 @pytest.mark.parametrize(
-    ("name", "dtype"), [(name, dtype) for name, plant in PLANTED.items() for dtype in plant.dtypes]
+    ("name", "dtype"),
+    [
+        pytest.param(name, dtype, marks=marks_of(plant.test))
+        for name, plant in PLANTED.items()
+        for dtype in plant.dtypes
+    ],
 )
 def test_a_small_error_planted_in_a_value_is_found(name, dtype, monkeypatch):
     plant = PLANTED[name]

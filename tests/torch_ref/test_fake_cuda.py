@@ -8,6 +8,7 @@ from contextlib import nullcontext
 from types import SimpleNamespace
 from typing import Any
 
+import needs
 import numpy as np
 import pytest
 import torch
@@ -34,7 +35,6 @@ from torch_ref import (
     to_torch,
 )
 from torch_ref.augment import Distortion
-from torch_ref.data import mnist_loader, mnist_tensors
 from torch_ref.resume import TrainingState
 from torch_ref.training import GraphedStep, evaluate, make_step, resident_batches, train_epoch
 from torch_ref.twin import COUNTERPARTS
@@ -132,6 +132,7 @@ def test_the_tutorials_models_train_on_the_device():
     assert devices(perceptron, *models) == {CUDA}
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("gpu")
 def test_parity_compares_on_the_device():
     net, rng = nn.MLP([4, 5, 3], "prelu", batch_norm=True, dropout=0.5, rng=0), np.random.default_rng(0)
@@ -212,8 +213,12 @@ def test_a_run_stays_on_the_device_and_waits_only_at_the_end_of_an_epoch(options
     assert all(array.dtype in (np.float32, np.float64) for array in made.parameters().values())
 
 
+@needs.torchvision
+@pytest.mark.slow
 @pytest.mark.usefixtures("mnist")
 def test_the_tutorials_loader_feeds_the_device(gpu):
+    from torch_ref.data import mnist_loader, mnist_tensors
+
     x, y, x_test, y_test = mnist_tensors(device="cuda")
     assert devices(x, y, x_test, y_test) == {CUDA}
     model = concise_mlp_on_the_device()

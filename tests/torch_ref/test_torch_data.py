@@ -11,6 +11,8 @@ from idx_files import write_mnist
 import numpy_nn as nn
 from torch_ref.data import mnist_dataset, mnist_loader, mnist_tensors
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2] / "data"
 
 

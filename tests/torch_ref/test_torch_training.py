@@ -4,6 +4,7 @@ import logging
 from functools import partial
 from pathlib import Path
 
+import needs
 import numpy as np
 import pytest
 import strategies as our
@@ -18,7 +19,6 @@ import numpy_nn as nn
 from torch_ref import concise_mlp, loss_to_torch, optimizer_to_torch, parameters_as_numpy, to_torch
 from torch_ref.averaging import AveragedModel
 from torch_ref.constraints import max_norm_
-from torch_ref.data import mnist_loader, mnist_tensors
 from torch_ref.training import (
     device_name,
     evaluate,
@@ -208,8 +208,13 @@ def test_a_length_that_nothing_can_be_clipped_to_is_refused(clip):
         make_step(model, CROSS_ENTROPY, torch.optim.SGD(model.parameters()), clip_grad_norm=clip)
 
 
+@needs.torchvision
+@pytest.mark.slow
+@pytest.mark.numerical
 @pytest.mark.usefixtures("mnist")
 def test_the_tutorial_s_loader_trains_as_the_resident_tensors_do():
+    from torch_ref.data import mnist_loader, mnist_tensors
+
     # With weights 0 the logits are 0 in any order of summation, so that only the sums of the gradient can differ.
     models = [torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(784, 10)) for _ in range(2)]
     images = Subset(mnist_loader(ROOT, train=False).dataset, range(64))
@@ -227,8 +232,12 @@ def test_the_tutorial_s_loader_trains_as_the_resident_tensors_do():
         assert p.any()
 
 
+@needs.torchvision
+@pytest.mark.slow
 @pytest.mark.usefixtures("mnist")
 def test_an_epoch_of_the_tutorial_s_loader_learns():
+    from torch_ref.data import mnist_loader
+
     model = concise_mlp(generator=torch.Generator().manual_seed(0))
     loader = mnist_loader(ROOT, batches=np.arange(640).reshape(40, 16))
     first = train_epoch(model, CROSS_ENTROPY, torch.optim.SGD(model.parameters(), lr=0.1), loader)

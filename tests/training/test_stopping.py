@@ -77,6 +77,8 @@ class Run:
         return self
 
 
+@pytest.mark.slow
+@pytest.mark.numerical
 def test_a_run_ends_with_its_best_epoch_and_goes_on_to_the_bit(tmp_path):
     whole = Run().fit()
     losses = [epoch.test_loss for epoch in whole.state.history.epochs]

@@ -32,6 +32,8 @@ def test_an_mlp_learns_xor(seed):
     assert history.epochs[-1].train_loss < 0.05 < history.epochs[0].train_loss
 
 
+@pytest.mark.slow
+@pytest.mark.numerical
 @pytest.mark.parametrize("loss", [nn.BCEWithLogitsLoss(), nn.PerceptronLoss(), nn.MSELoss()])
 def test_every_loss_learns_the_moons(loss):
     x, labels = nn.datasets.moons(200, 0.1, rng=0)

@@ -94,6 +94,7 @@ def fixed_result(case, **seconds):
     return report.Result(case, {name: [value] * 3 for name, value in seconds.items()})
 
 
+@pytest.mark.slow
 def test_slopes_and_plot_have_a_line_for_each_engine(tmp_path, monkeypatch):
     cases = [Case("step", (784, width, 10)) for width in (64, 16, 256)]
     results = [
@@ -160,6 +161,7 @@ def test_bad_arguments_give_one_line_that_names_them(arguments, capsys):
     assert f"argument {arguments[0]}" in capsys.readouterr().err.splitlines()[-1]
 
 
+@pytest.mark.slow
 def test_without_cuda_a_line_says_so_and_the_cpu_runs(tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(benchmark, "has_cuda", lambda: False)
@@ -205,6 +207,7 @@ def test_an_epoch_runs_over_mnist(mnist):
         Workload(Case("epoch", (784, 4, 10), rows=60_001), mnist)
 
 
+@pytest.mark.slow
 def test_ctrl_c_writes_the_cases_that_are_done(tmp_path, capsys, monkeypatch):
     measure = benchmark.measure
     done: list[report.Result] = []

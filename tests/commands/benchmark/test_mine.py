@@ -150,6 +150,7 @@ def test_arguments_of_the_class_are_given_or_asked_for():
         made("ManyArguments", case())
 
 
+@pytest.mark.slow
 def test_what_is_missing_is_said_in_a_line_and_left_out(tmp_path, capsys):
     path = tmp_path / "json"
     options = ["--kind", "step,forward,optimizer", "--optimizer", "sgd,adam", "--json", str(path)]

@@ -11,6 +11,8 @@ from numpy_nn.commands.benchmark.making import make_engines
 from numpy_nn.commands.benchmark.mine import registered
 from numpy_nn.commands.benchmark.workload import Workload
 
+pytestmark = pytest.mark.slow
+
 FILE = str(Path(theirs.__file__))
 
 
@@ -25,8 +27,7 @@ def made(name, kind="step"):
     [
         ("LossAndGradients", ["taking lr times the gradient off each array"], "step"),
         ("LossAndGradients", ["taking lr times the gradient off each array"], "epoch"),
-        # What is looked for among rows first, and as rows with one 1, takes seconds.
-        pytest.param("InColumns", ["its own update_parameters()"], "step", marks=pytest.mark.slow),
+        ("InColumns", ["its own update_parameters()"], "step"),
         ("SumsAndUpdates", ["its backward pass, which updates", "lr over their number is its rate"], "step"),
         ("SumsAndUpdates", ["its backward pass, which updates", "lr over their number is its rate"], "epoch"),
     ],
@@ -45,7 +46,7 @@ def test_a_step_is_made_of_what_the_class_has(name, words, kind):
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        pytest.param("WrongBias", "WrongBias, after a step: b1 is .* nothing was timed", marks=pytest.mark.slow),
+        ("WrongBias", "WrongBias, after a step: b1 is .* nothing was timed"),
         ("OnlyALoss", r"OnlyALoss: found no way to train it: expected a method step\(x, y, lr\), or a forward and"),
     ],
 )

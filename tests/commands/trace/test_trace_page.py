@@ -27,6 +27,8 @@ from trace_page import (
 from numpy_nn.commands.trace import command as trace_backprop
 from numpy_nn.commands.trace import recording
 
+pytestmark = pytest.mark.slow
+
 
 def test_it_loads_and_steps_to_the_end_without_an_error_or_a_request(page, page_file):
     assert page_file.stat().st_size < 2_000_000

@@ -13,6 +13,8 @@ from trace_page import answer, cell, change, go_to, hover, last_step, press, rec
 
 from numpy_nn.commands.trace import command as trace_backprop
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[3]
 
 

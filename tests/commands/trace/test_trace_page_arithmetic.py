@@ -7,6 +7,8 @@ import pytest
 
 import numpy_nn as nn
 
+pytestmark = pytest.mark.slow
+
 ELEMENTWISE = sorted(name for name, a in nn.ACTIVATIONS.items() if a.elementwise)
 ARCHITECTURES = [[3, 2], [4, 5, 3], [2, 3, 1, 4], [16, 16, 16, 16, 16]]
 

@@ -8,6 +8,8 @@ from trace_page import answer, go_to, last_step, number_in
 
 import numpy_nn as nn
 
+pytestmark = pytest.mark.slow
+
 
 def rms(array):
     return np.sqrt(np.mean(np.square(array)))

@@ -2,12 +2,15 @@
 
 import re
 
+import pytest
 from contrasts import CONTRASTS
 from selenium.webdriver.common.by import By
 from trace_page import change, go_to, last_step
 
 from numpy_nn.commands.trace import command as trace_backprop
 from numpy_nn.commands.trace.arguments import MISTAKES
+
+pytestmark = pytest.mark.slow
 
 # Every text on the page that is seen or read aloud.
 TEXTS = """

@@ -12,6 +12,8 @@ from numpy_nn.commands.trace import command as trace_backprop
 from numpy_nn.commands.trace.arguments import MISTAKES
 from numpy_nn.gradcheck.explain.causes import WORDS
 
+pytestmark = pytest.mark.slow
+
 # What is said of every step of the backward pass, for every mistake of the menu; and the loss before and after a while.
 JUDGED = """
     const { hunt, model, training } = page;

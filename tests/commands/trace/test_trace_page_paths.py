@@ -9,6 +9,8 @@ from trace_page import answer, last_step, recording_in
 
 import numpy_nn as nn
 
+pytestmark = pytest.mark.slow
+
 SUMS = """
     const model = new Model(arguments[0]);
     const paths = new Paths(model);

@@ -9,6 +9,8 @@ from trace_page import answer, cell, press, recording_in
 import numpy_nn as nn
 from numpy_nn.commands.trace import command as trace_backprop
 
+pytestmark = pytest.mark.slow
+
 WHOLE = """
     page.training.goTo(2);
     const { model } = page;

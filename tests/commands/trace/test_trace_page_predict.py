@@ -1,10 +1,13 @@
 """Predict before you see: blank numbers, what is said of a wrong one, and the worksheet."""
 
+import pytest
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from trace_page import cell, press
 
 from numpy_nn.gradcheck.explain.causes import WORDS
+
+pytestmark = pytest.mark.slow
 
 # Every blank number: what is said of it right, to three digits, and wrong; and of the known slips.
 EVERY_BLANK = """

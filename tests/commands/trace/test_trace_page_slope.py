@@ -6,6 +6,8 @@ from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
 from trace_page import answer, last_step, loss_of, recording_in
 
+pytestmark = pytest.mark.slow
+
 PICTURE = """
     page.asking.ask(arguments[0], true);
     const { points, after, size } = page.slope;

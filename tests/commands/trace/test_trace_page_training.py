@@ -11,6 +11,8 @@ import numpy_nn as nn
 from numpy_nn.commands.trace import command as trace_backprop
 from numpy_nn.commands.trace.recording import LOSSES, OPTIMIZERS, settings
 
+pytestmark = pytest.mark.slow
+
 STEPS = 1000
 ELEMENTWISE = sorted(name for name, a in nn.ACTIVATIONS.items() if a.elementwise)
 PARITY = """
@@ -45,8 +47,8 @@ def batch(loss, n=2, width=2):
     return x, rng.integers(0, 2, n) if loss == "cross-entropy" else rng.integers(0, 2, (n, width)).astype(float)
 
 
-def thousand_steps(page, activation, loss="cross-entropy", optimizer="sgd", lr=0.1):
-    """The worst error of a parameter after a thousand steps in the page, by the largest of its array."""
+def error_after(steps, page, activation, loss="cross-entropy", optimizer="sgd", lr=0.1):
+    """The worst error of a parameter after so many steps in the page, by the largest of its array."""
     net = nn.MLP([2, 2, 2], activation, rng=4, dtype=np.float64)
     x, y = batch(loss)
     start = net.state_dict()
@@ -54,23 +56,24 @@ def thousand_steps(page, activation, loss="cross-entropy", optimizer="sgd", lr=0
     trace = nn.trace.record(net, LOSSES[loss](), stepping, x, y)
     recording = {**json.loads(trace.to_json()), "checks": {}, "update": settings(optimizer, stepping)}
     net.load_state_dict(start)
-    expected = trained(net, OPTIMIZERS[optimizer](net.parameters(), lr), LOSSES[loss](), x, y, STEPS)
-    losses, parameters = page.execute_script(PARITY, recording, STEPS)
+    expected = trained(net, OPTIMIZERS[optimizer](net.parameters(), lr), LOSSES[loss](), x, y, steps)
+    losses, parameters = page.execute_script(PARITY, recording, steps)
     assert expected[-1] < expected[0]
     # A loss that falls to 1e-30 has no digits left, squared as it is.
     np.testing.assert_allclose(losses, expected, rtol=1e-10, atol=1e-12 * expected[0], err_msg=activation)
     return max(relative_error(parameters[name], p.data) for name, p in net.named_parameters())
 
 
-def test_after_a_thousand_steps_the_parameters_are_numpys(functions):
+def test_after_many_steps_the_parameters_are_numpys(functions):
     """A step adds some units in the last place; a thousand of them, were they all of one sign, some 1e-13."""
-    errors = {activation: thousand_steps(functions, activation) for activation in ELEMENTWISE}
+    # What another activation would round otherwise shows in its first steps.
+    errors = {name: error_after(STEPS if name == "tanh" else STEPS // 10, functions, name) for name in ELEMENTWISE}
     assert max(errors.values()) <= 1e-12, errors
 
 
 def test_after_a_thousand_steps_of_each_optimizer_on_each_loss_too(functions):
     kinds = [("mse", "momentum"), ("bce", "adam")]
-    errors = {kind: thousand_steps(functions, "tanh", *kind, lr=0.02) for kind in kinds}
+    errors = {kind: error_after(STEPS, functions, "tanh", *kind, lr=0.02) for kind in kinds}
     assert max(errors.values()) <= 1e-12, errors
 
 
