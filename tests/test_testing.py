@@ -49,6 +49,7 @@ def test_a_loss_and_a_declared_surrogate():
     assert_gradients((np.sign, lambda _, g: g), X, surrogate=lambda x: x)
 
 
+@pytest.mark.slow
 def test_of_many_failures_a_few_are_shown():
     class Forgetful(nn.Linear):
         def backward(self, grad_output):

@@ -99,6 +99,7 @@ def test_mnist_is_torchvisions(mnist):
     assert (mnist.x_train.min(), mnist.x_train.max()) == (0.0, 1.0)
 
 
+@pytest.mark.slow
 def test_the_dtypes_are_the_same_pixels(mnist):
     double = nn.load_mnist("data", dtype=np.float64)
     assert double.x_test.dtype == np.float64

@@ -128,6 +128,7 @@ def small_mnist(tmp_path, monkeypatch):
     return write_mnist(tmp_path, monkeypatch, {"train": 1, "t10k": 1})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["train-images-idx3-ubyte", "t10k-labels-idx1-ubyte"])
 @pytest.mark.parametrize("zipped", [False, True])
 def test_mnist_has_its_very_pixels_and_labels_or_is_refused_with_the_remedy(small_mnist, tmp_path, name, zipped):

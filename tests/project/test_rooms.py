@@ -2,6 +2,7 @@
 
 import ast
 from collections.abc import Iterator
+from functools import cache
 from graphlib import TopologicalSorter
 from pathlib import Path
 
@@ -46,12 +47,19 @@ IN_GRADCHECK = [
 ]
 
 
-def imported(source: str) -> Iterator[str]:
-    """The modules of the package that a source imports, wherever in it the import stands."""
-    for node in ast.walk(ast.parse(source)):
+@cache
+def imports_in(path: Path) -> list[ast.Import | ast.ImportFrom]:
+    """What stands for an import in a source, wherever in it."""
+    nodes = ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+    return [node for node in nodes if isinstance(node, (ast.Import, ast.ImportFrom))]
+
+
+def imported(path: Path) -> Iterator[str]:
+    """The modules of the package that a source imports."""
+    for node in imports_in(path):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names if alias.name in FILES)
-        elif isinstance(node, ast.ImportFrom):
+        else:
             assert node.level == 0, "an import from a place relative to the file"
             for alias in node.names:
                 submodule = f"{node.module}.{alias.name}"
@@ -62,12 +70,12 @@ def imported(source: str) -> Iterator[str]:
 @pytest.fixture(scope="module")
 def imports():
     """What each module imports, by its name: not read before a test asks for it."""
-    return {name: set(imported(path.read_text(encoding="utf-8"))) for name, path in FILES.items()}
+    return {name: set(imported(path)) for name, path in FILES.items()}
 
 
-def roots(source: str) -> set[str]:
+def roots(path: Path) -> set[str]:
     """The first names of all modules that a source imports."""
-    nodes = list(ast.walk(ast.parse(source)))
+    nodes = imports_in(path)
     plain = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
     named = {str(node.module) for node in nodes if isinstance(node, ast.ImportFrom)}
     return {name.split(".")[0] for name in plain | named}
@@ -77,7 +85,7 @@ def roots(source: str) -> set[str]:
 def test_what_is_installed_imports_nothing_that_is_not(package):
     left_behind = {"scripts", "tests", *(path.stem for path in (ROOT / "tests" / "helpers").glob("*.py"))}
     for path in (ROOT / package).rglob("*.py"):
-        assert not roots(path.read_text(encoding="utf-8")) & left_behind, path
+        assert not roots(path) & left_behind, path
 
 
 def part(module: str, depth: int) -> str:

@@ -126,6 +126,8 @@ def test_right_layers_and_losses_are_right(name, make):
 
 
 # In one draw, as tests/scripts/test_planted_causes.py looks at each in others.
+@pytest.mark.slow
+@pytest.mark.numerical
 @pytest.mark.parametrize("bug", PLANTED, ids=lambda bug: bug.name)
 def test_every_bug_is_wrong_where_it_says_and_nowhere_else(bug):
     rng = np.random.default_rng([PLANTED.index(bug) % len(SEEDS), 1])

@@ -8,6 +8,8 @@ from numpy_nn.subjects.recognise import named_arguments, several
 from scripts.proof.forms import FORMS, Draws
 
 
+@pytest.mark.slow
+@pytest.mark.numerical
 @pytest.mark.parametrize("name", FORMS)
 def test_right_code_of_every_form_is_right(name):
     arguments, named, _ = FORMS[name](Draws(), 1.0)

@@ -121,6 +121,7 @@ def test_a_loss_takes_output_and_target_on_the_device(loss, reduction):
         theirs(output, target)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("gpu")
 def test_the_tutorials_models_train_on_the_device():
     with torch.device(CUDA):

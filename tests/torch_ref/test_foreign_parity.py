@@ -105,6 +105,8 @@ def test_the_table_says_how_weights_were_copied_and_which_steps_were_taken():
     assert "mine by its backward pass, which updates" in str(as_it_is("backward_that_updates"))
 
 
+@pytest.mark.slow
+@pytest.mark.numerical
 def test_a_gradient_that_is_0_is_the_same_and_hides_no_other():
     report = as_it_is("beside_another_in_numpy")
     assert report["gradient with respect to b1"].hint == "both are 0 but for rounding"
@@ -112,6 +114,8 @@ def test_a_gradient_that_is_0_is_the_same_and_hides_no_other():
         assert row.resolution < 1e-12, row
 
 
+@pytest.mark.slow
+@pytest.mark.numerical
 def test_what_rounding_decides_cannot_be_told():
     # Without its epsilon Adam makes steps of one size of a gradient that is 0 but for rounding.
     report = compared_in("beside_another_in_numpy", optimizer=lambda ps: torch.optim.Adam(ps, eps=1e-30), steps=1)
@@ -131,6 +135,8 @@ def test_the_precision_of_the_code_is_found(name):
         assert single == (name == "in_float32") or row.hint, row
 
 
+@pytest.mark.slow
+@pytest.mark.numerical
 def test_units_that_saturate_are_not_called_different():
     # 1 - tanh(z)^2 near 0: moves of last bits leave tanh as it is, and two libraries differ in its last bit.
     report = compared_in("attributes_with_rows_of_biases", seed=211)
@@ -213,6 +219,8 @@ def test_steps_are_those_of_the_optimizer_that_is_given(optimizer):
     assert moved.mine != plain["W1 after 2 steps"].mine
 
 
+@pytest.mark.slow
+@pytest.mark.numerical
 def test_networks_of_our_layers_are_held_to_the_derived_bounds():
     rng = np.random.default_rng(0)
     net = ours(np.float32)
@@ -229,6 +237,8 @@ def test_networks_of_our_layers_are_held_to_the_derived_bounds():
     assert "same (bound)" in str(report)
 
 
+@pytest.mark.slow
+@pytest.mark.numerical
 def test_names_say_whose_weight_is_whose():
     square = nn.Sequential(
         nn.Linear(4, 4, rng=0, dtype=np.float64), nn.Tanh(), nn.Linear(4, 4, rng=1, dtype=np.float64)

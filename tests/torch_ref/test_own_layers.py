@@ -93,6 +93,8 @@ def drawn(rng, dtype, rows=6):
     return rng.standard_normal((rows, 3)).astype(dtype), np.arange(rows) % 2
 
 
+@pytest.mark.slow
+@pytest.mark.numerical
 @every_block
 @given(seed=our.seeds, dtype=our.dtypes, rows=st.integers(2, 12))
 @our.fewer(0.1)
@@ -134,6 +136,8 @@ def test_a_twin_has_the_names_the_state_and_the_modes(name):
         np.testing.assert_array_equal(array, before[key])
 
 
+@pytest.mark.slow
+@pytest.mark.numerical
 @every_block
 def test_blocks_end_some_steps_of_training_where_their_twins_do(name):
     net = network(name, np.float64)

@@ -8,6 +8,8 @@ from torch import nn
 from torch_ref import gradcheck, gradgradcheck
 from torch_ref.gradcheck import from_command_line
 
+pytestmark = [pytest.mark.slow, pytest.mark.numerical]
+
 
 def drawn(*shape, dtype=torch.float64, seed=0):
     generator = torch.Generator().manual_seed(seed)

@@ -304,6 +304,7 @@ def test_fused_optimizers_take_the_same_steps(optimizer):
     assert [epoch.accuracy for epoch in metrics[0]] == [epoch.accuracy for epoch in metrics[1]]
 
 
+@pytest.mark.slow
 def test_on_the_cpu_the_compiler_does_not_warn_that_there_is_no_cuda():
     logger = logging.getLogger("torch.utils.cpp_extension")
     before = logger.level

@@ -131,6 +131,7 @@ def test_the_largest_gain_comes_first():
     assert changes(ours, slow, case) == []
 
 
+@pytest.mark.slow
 def test_a_loop_over_rows_is_named(file):
     case = Case("step", (6, 5, 3), batch=40)
     found = changes(of(file, "Rows", case), profile.profile(case, engines.OURS), case)

@@ -77,6 +77,8 @@ def test_the_step_that_is_recorded_is_the_networks_own():
         np.testing.assert_array_equal(recording["arrays"][f"{name}.after"]["values"], p.data)
 
 
+@pytest.mark.slow
+@pytest.mark.numerical
 @pytest.mark.parametrize(("activation", "kinked"), [(nn.ReLU, True), (nn.Tanh, False)])
 def test_at_a_kink_both_sides_are_recorded_and_nowhere_else(activation, kinked):
     net, x, y = problem(
