@@ -11,6 +11,8 @@ from numpy_nn.gradcheck.explain.predictions import Prediction, ask
 from numpy_nn.gradcheck.measure.evidence import FIT, Evidence
 from numpy_nn.subjects import Hints, as_subject
 
+pytestmark = [pytest.mark.slow, pytest.mark.numerical]
+
 ROWS, COLUMNS = 5, 4
 
 
@@ -273,8 +275,6 @@ def test_samples_are_in_columns_where_parameters_act_on_the_rows(f, parameters, 
     assert columns.in_columns(evidence(f, lambda n: n, x, others=others)) is found
 
 
-@pytest.mark.slow
-@pytest.mark.numerical
 @pytest.mark.parametrize("size", [1e-6, 1.0, 1e6])
 @pytest.mark.parametrize(("coupling", "apart"), [(0.0, True), (1e-12, True), (1e-6, False), (1.0, False)])
 def test_columns_act_apart_if_the_loss_is_a_sum_over_them(coupling, apart, size):
@@ -290,8 +290,6 @@ def test_columns_act_apart_if_the_loss_is_a_sum_over_them(coupling, apart, size)
 # Repeated entries, sequences, windows.
 
 
-@pytest.mark.slow
-@pytest.mark.numerical
 @pytest.mark.parametrize(("entries", "asked"), [(indices.ENTRIES, True), (indices.ENTRIES + 1, False)])
 def test_a_jacobian_is_made_for_few_entries_only(entries, asked):
     e = evidence(lambda x: np.concatenate([x, x])[:1200], lambda n: n, rng().standard_normal(entries))
