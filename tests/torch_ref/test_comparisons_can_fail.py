@@ -24,6 +24,8 @@ from tests.training import test_accumulation, test_adversarial, test_averaging, 
 from torch_ref import averaging as their_averaging
 from torch_ref import training as their_training
 
+pytestmark = [pytest.mark.slow, pytest.mark.numerical]
+
 ERRORS = {"float32": 1e-4, "float64": 1e-6}
 
 
@@ -227,15 +229,15 @@ SEARCH = settings(
 )
 
 
-def marks_of(test):
-    """What of a test's marks holds wherever it is called."""
-    return [mark for mark in getattr(test, "pytestmark", []) if mark.name in ("slow", "numerical", "skipif")]
+def needs_of(test):
+    """What a test needs, wherever it is called."""
+    return [mark for mark in getattr(test, "pytestmark", []) if mark.name == "skipif"]
 
 
 @pytest.mark.parametrize(
     ("name", "dtype"),
     [
-        pytest.param(name, dtype, marks=marks_of(plant.test))
+        pytest.param(name, dtype, marks=needs_of(plant.test))
         for name, plant in PLANTED.items()
         for dtype in plant.dtypes
     ],

@@ -15,6 +15,8 @@ import numpy_nn as nn
 from scripts.accuracy.exact_activations import CASES
 from torch_ref import loss_to_torch, parity
 
+pytestmark = [pytest.mark.slow, pytest.mark.numerical]
+
 PLANTED = {np.float32: 1e-4, np.float64: 1e-6}
 # 784 additions in any order may be off by 785 u |x||W|, in float32 some ten thousandths of an output of this layer.
 WIDE, PLANTED_IN_WIDE = "a wide Linear", 1e-3

@@ -74,6 +74,7 @@ def wrong_engine(array, factor):
     return Wrong
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("optimizer", ["sgd", "momentum", "adam"])
 @pytest.mark.parametrize("kind", ["step", "epoch", "backward", "optimizer"])
 @pytest.mark.parametrize(("array", "factor"), [(1, 1 / 64), (5, 1 / 64), (0, 1 + 1e-4), (3, 1 - 1e-4), (4, 0.0)])
