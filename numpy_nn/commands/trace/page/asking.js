@@ -8,6 +8,8 @@ class Asking {
     this.panel = byId("answer");
     this.asked = null;
     this.told = null;
+    this.took = 0; // milliseconds of the last answer
+    this.waited = 0; // pictures of the page since
     this.pinned = false;
     document.addEventListener("pointerover", (event) => this.hover(event));
     document.addEventListener("focusin", (event) => {
@@ -111,8 +113,23 @@ class Asking {
     this.panel.replaceChildren(element("p", { class: `verdict ${right ? "agree" : "disagree"}` }, text));
   }
 
+  // While training runs the answer is made anew at times: it takes as many pictures of the page as it takes milliseconds.
+  canWait() {
+    this.waited += 1;
+    return this.page.isRunning && this.waited < this.took;
+  }
+
   refresh() {
     if (!this.asked) return this.tell();
+    if (this.canWait()) return this.page.drawNetwork();
+    const before = performance.now();
+    this.makeAnswer();
+    this.took = performance.now() - before;
+    this.waited = 0;
+    return undefined;
+  }
+
+  makeAnswer() {
     const { model } = this.page;
     const [sources, dependents] = [model.sources(...this.asked), model.dependents(...this.asked)];
     this.page.mark(this.asked, sources, dependents);

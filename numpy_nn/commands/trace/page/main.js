@@ -27,10 +27,7 @@ class Page {
     this.mine.tell(byId("mine"), (step) => this.goTo(step));
     this.stepping.fromAddress();
     keepStage();
-    addEventListener("resize", () => {
-      this.drawNetwork();
-      keepStage();
-    });
+    addEventListener("resize", keepStage);
   }
 
   goTo(step) {
@@ -42,6 +39,7 @@ class Page {
   refresh() {
     if (this.sample >= this.model.samples) return this.showSample(0); // a point that was added is gone
     this.mine.refresh();
+    this.tables.hurried = this.isRunning;
     this.strip.show(this.step);
     this.stepping.show(this.step);
     this.editing.showLoss(this.step);
@@ -52,6 +50,11 @@ class Page {
     this.predict.show();
     this.asking.refresh();
     return undefined;
+  }
+
+  // Whether another frame of training follows this one.
+  get isRunning() {
+    return Boolean(this.running?.frame);
   }
 
   drawNetwork() {
@@ -114,7 +117,6 @@ function chooseTheme() {
   };
   byId("theme").addEventListener("click", () => {
     document.documentElement.style.colorScheme = dark() ? "light" : "dark";
-    if (page instanceof Page) page.plane.draw();
   });
 }
 

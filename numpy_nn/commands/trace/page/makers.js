@@ -3,20 +3,24 @@
 // outputs, c classes. `whole`, where there is one, computes the entire array with the same operations in the same order,
 // which a thousand points and sixty pictures a second need; a test holds it to `value`, bit for bit.
 
-// From each row of an array a new one of `width` numbers.
-function byRows(rows, width, entry) {
-  return rows.map((line, n) => {
-    const made = new Array(width);
-    for (let j = 0; j < width; j += 1) made[j] = entry(line, j, n);
-    return made;
-  });
+// An array of `rows` by `cols`, entry by entry.
+function rowsOf(rows, cols, entry) {
+  const made = new Array(rows);
+  for (let i = 0; i < rows; i += 1) {
+    const line = new Array(cols);
+    for (let j = 0; j < cols; j += 1) line[j] = entry(i, j);
+    made[i] = line;
+  }
+  return made;
 }
 
-const dot = (line, matrix, j) => {
-  let total = 0;
-  for (let i = 0; i < line.length; i += 1) total += line[i] * matrix[i][j];
-  return total;
-};
+// From each row of an array a new one of `width` numbers.
+const byRows = (rows, width, entry) => rowsOf(rows.length, width, (n, j) => entry(rows[n], j, n));
+
+// Add a row, so many times, to another: what a product of matrices is made of, in the order of memory.
+function addTimes(sums, factor, line) {
+  for (let j = 0; j < sums.length; j += 1) sums[j] += factor * line[j];
+}
 
 function linearMaker(model, layer, input) {
   const [weight, bias] = [`${layer.name}.weight`, `${layer.name}.bias`];
@@ -25,8 +29,12 @@ function linearMaker(model, layer, input) {
   return {
     whole: (values) => {
       const matrix = values[weight];
-      const added = biased ? values[bias][0] : null;
-      return byRows(values[input], matrix[0].length, (line, j) => dot(line, matrix, j) + (added ? added[j] : 0));
+      return values[input].map((line) => {
+        const sums = new Array(matrix[0].length).fill(0);
+        for (let i = 0; i < width; i += 1) addTimes(sums, line[i], matrix[i]);
+        if (biased) addTimes(sums, 1, values[bias][0]);
+        return sums;
+      });
     },
     value: (n, j, get) =>
       sumOf(width, (i) => get(input, n, i) * get(weight, i, j)) + (biased ? get(bias, 0, j) : 0),
@@ -182,11 +190,9 @@ function weightGradientMaker(model, input, output) {
   return {
     whole: (values) => {
       const [rows, gradients] = [values[input], values[gradient]];
-      return rows[0].map((_, i) => gradients[0].map((__, j) => {
-        let total = 0;
-        for (let n = 0; n < rows.length; n += 1) total += rows[n][i] * gradients[n][j];
-        return total;
-      }));
+      const sums = rowsOf(rows[0].length, gradients[0].length, () => 0);
+      for (let n = 0; n < rows.length; n += 1) for (let i = 0; i < sums.length; i += 1) addTimes(sums[i], rows[n][i], gradients[n]);
+      return sums;
     },
     value: (i, j, get) => sumOf(model.samples, (n) => get(input, n, i) * get(gradient, n, j)),
     formula: (i, j) => [sumOver("n"), model.entry(input, "n", i), model.entry(gradient, "n", j)],

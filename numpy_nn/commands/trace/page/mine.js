@@ -28,7 +28,7 @@ class Mine {
   }
 
   isWrong(name, i, j) {
-    return !this.gone && this.wrong.has(`${name}/${i}/${j}`);
+    return this.wrong.size > 0 && !this.gone && this.wrong.has(`${name}/${i}/${j}`);
   }
 
   // Of an output or the loss, for which nobody else has been asked.

@@ -55,6 +55,11 @@ function asRows(values, shape, overSamples) {
   return overSamples ? values.map((x) => [x]) : [[...values]];
 }
 
+function sameRows(a, b) {
+  if (a === b) return true;
+  return a.length === b.length && a.every((line, i) => line.every((x, j) => x === b[i][j]));
+}
+
 class Model {
   constructor(recording) {
     this.recording = recording;
@@ -271,7 +276,7 @@ class Model {
   compute(values = this.values, makers = this.makers()) {
     const get = (name, i, j) => values[name][i][j];
     for (const { name, rows, cols, maker } of makers) {
-      values[name] = maker.whole?.(values) ?? range(rows).map((i) => range(cols).map((j) => maker.value(i, j, get)));
+      values[name] = maker.whole?.(values) ?? rowsOf(rows, cols, (i, j) => maker.value(i, j, get));
     }
     return values;
   }
@@ -332,11 +337,10 @@ class Model {
 
   // Which arrays are not as they were recorded.
   isEdited() {
-    const { arrays, lr } = this.recording;
-    const given = [...this.arrays.values()].filter((array) => array.editable);
-    return (
-      this.lr !== lr ||
-      given.some((a) => String(this.values[a.name]) !== String(asRows(arrays[a.name].values, a.shape, a.overSamples)))
-    );
+    if (this.lr !== this.recording.lr) return true;
+    for (const { name, editable } of this.arrays.values()) {
+      if (editable && !sameRows(this.values[name], this.recorded[name])) return true;
+    }
+    return false;
   }
 }

@@ -39,6 +39,7 @@ class Network {
     this.widths = this.layers.map((of) => of[0].cols);
     this.marks = [null, [], []];
     this.isBlank = /** @type {(name: string, i: number, j: number) => boolean} */ (() => false);
+    this.room = new WidthOf(root, () => this.drawn && this.draw(...this.drawn));
   }
 
   // Of some arrays, the one that was made last by this step; undefined if none is there yet.
@@ -59,7 +60,7 @@ class Network {
 
   measure() {
     const columns = this.widths.length;
-    const width = Math.max(this.root.clientWidth, (columns + 1) * 58);
+    const width = Math.max(this.room.now, (columns + 1) * 58);
     const tall = Math.max(...this.widths);
     const round = tall <= 8 && width / columns > 110;
     const [w, h] = round ? [43, 43] : [48, 22];
@@ -79,11 +80,10 @@ class Network {
 
   // The drawing without its numbers.
   build() {
+    if (this.room.now === this.builtFor) return;
+    this.builtFor = this.room.now;
     const at = this.measure();
     const { width, height, columns, x, w } = at;
-    const key = [width, height, at.w].join();
-    if (key === this.key) return;
-    this.key = key;
     this.at = at;
     this.places = new Map();
     const picture = svg("svg", { width, height, viewBox: `0 0 ${width} ${height}`, role: "img" });
@@ -156,6 +156,7 @@ class Network {
   }
 
   draw(step, sample) {
+    this.drawn = [step, sample];
     this.build();
     const { lights } = this.model.steps[step];
     const marks = this.placesOfMarks(sample);

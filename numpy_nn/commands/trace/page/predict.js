@@ -60,10 +60,11 @@ class Predict {
   }
 
   show() {
-    const { model, step } = this.page;
+    const { step } = this.page;
+    if (!this.on) return put(this.message, "text", "");
     const blanks = this.blanks().filter(({ array }) => array.step <= step);
     const open = blanks.filter(({ array, i, j }) => this.isBlank(array.name, i, j)).length;
-    put(this.message, "text", this.on ? say.predicting(open, blanks.length, model.steps.length - 1) : "");
+    return put(this.message, "text", say.predicting(open, blanks.length));
   }
 
   blanks() {

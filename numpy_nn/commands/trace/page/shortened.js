@@ -42,17 +42,6 @@ class Histograms {
   }
 }
 
-// What a colour of the style sheet is just now, in red, green and blue.
-function colourOf(variable) {
-  const pen = Object.assign(document.createElement("canvas"), { width: 1, height: 1 }).getContext("2d");
-  const probe = element("span", { style: `color: var(${variable})` });
-  document.body.append(probe);
-  pen.fillStyle = getComputedStyle(probe).color;
-  probe.remove();
-  pen.fillRect(0, 0, 1, 1);
-  return pen.getImageData(0, 0, 1, 1).data;
-}
-
 // A layer's weights as one image a unit, 28 by 28, each unit's largest weight at full colour.
 class Images {
   constructor(recording, root) {
@@ -139,8 +128,7 @@ class Shortened {
     this.stepping.fromAddress();
     keepStage();
     addEventListener("resize", keepStage);
-    new MutationObserver(() => this.refresh()).observe(document.documentElement, { attributes: true });
-    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.refresh());
+    whenColoursChange(() => this.refresh());
   }
 
   goTo(step) {
