@@ -115,7 +115,17 @@ def test_the_last_step_offers_to_take_it(page):
     assert page.execute_script("return page.step") == last_step(page)
 
 
+# The cells in which another number stands than the model has, or another is said.
+STALE = """
+    return [...allThat("td[data-name]")].filter(({ ariaLabel, textContent, dataset: { name, row, col } }) => {
+      const text = cellText(page.model.values[name][row][col]);
+      return textContent !== text || !ariaLabel.endsWith(`: ${text}`);
+    }).length;
+"""
+
+
 def test_running_can_be_paused_and_goes_on_from_there(page):
+    page.execute_script("page.goTo(99); page.asking.ask(['2.weight.grad', 0, 0], true)")
     page.execute_script("window.requestAnimationFrame = (f) => { window.next = f; return 1 }")
     click(page, "run")
     for _ in range(4):
@@ -124,6 +134,10 @@ def test_running_can_be_paused_and_goes_on_from_there(page):
     click(page, "run")
     assert page.find_element(By.ID, "run").text == "Run"
     assert page.execute_script("return page.training.at") == 5
+    # What could wait while it ran is there: each number, what a screen reader hears, and the answer.
+    assert page.execute_script(STALE) == 0
+    gradient = page.execute_script("return resultText(page.model.values['2.weight.grad'][0][0])")
+    assert gradient in page.find_element(By.CSS_SELECTOR, "#answer .result").text
     click(page, "run")
     assert page.execute_script("return page.training.at") == 6
 

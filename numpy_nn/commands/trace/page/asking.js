@@ -165,7 +165,7 @@ class Asking {
     else if (checks !== undefined) {
       const of = SlopePicture.subject(this.page.model, array.name);
       parts.push(this.page.slope.show(of, i, j, checks));
-      if (checks && !this.page.model.wrong) parts.push(this.page.pathsView.show(of, i, j));
+      if (checks && !this.page.model.wrong && !this.page.predict.isOpen()) parts.push(this.page.pathsView.show(of, i, j));
     }
     return parts;
   }
@@ -191,7 +191,7 @@ class Asking {
   // Each term is a <math> of its own, so that a long sum can go over several lines.
   formula(array, i, j, computed) {
     const { model } = this.page;
-    const get = (name, k, l) => model.values[name][k][l];
+    const get = (name, k, l) => this.page.predict.told(name, k, l);
     const lines = element("div", { class: "formula" });
     const line = (name, html) => {
       const p = element("p", { class: name });
@@ -200,7 +200,7 @@ class Asking {
     };
     line("symbols", `${math(entrySymbol(array, i, j))} ${math(infix("="), ...array.maker.formula(i, j))}`);
     if (!computed) return lines;
-    const terms = array.maker.numbers(i, j, get);
+    const terms = array.maker.numbers(i, j, get).map((term) => term.map(this.page.predict.hide));
     const written = terms.length > MOST_TERMS ? [...terms.slice(0, 8), [mo("…")]] : terms;
     line("numbers", written.map((term, k) => math(infix(k ? "+" : "="), ...term)).join(" "));
     const result = mn(resultText(model.values[array.name][i][j]));

@@ -58,7 +58,7 @@ class Page {
   }
 
   drawNetwork() {
-    this.network.draw(this.step, this.sample);
+    if (this.network.seen || !this.isRunning) this.network.draw(this.step, this.sample);
   }
 
   mark(...marks) {

@@ -250,7 +250,9 @@ function activationGradientMaker(model, layer, input, output) {
       const [gradOutput, z] = [factor(get(gradient, n, j)), get(input, n, j)];
       const slope = options.weight === undefined ? "" : factor(options.weight);
       const put = asFactor(written(factor(z), layer.options, slope));
-      return [[gradOutput, times, put, equals, gradOutput, times, factor(derivative(z, options))]];
+      // Of an unknown number the slope is unknown too, though a comparison would say 0.
+      const slopeThere = Number.isNaN(z) ? NaN : derivative(z, options);
+      return [[gradOutput, times, put, equals, gradOutput, times, factor(slopeThere)]];
     },
   };
 }

@@ -39,6 +39,11 @@ class Network {
     this.widths = this.layers.map((of) => of[0].cols);
     this.marks = [null, [], []];
     this.isBlank = /** @type {(name: string, i: number, j: number) => boolean} */ (() => false);
+    this.seen = true;
+    whenSeen(root, (seen) => {
+      this.seen = seen;
+      if (seen && this.drawn) this.draw(...this.drawn);
+    });
     this.room = new WidthOf(root, () => this.drawn && this.draw(...this.drawn));
   }
 
@@ -102,6 +107,7 @@ class Network {
     loss.append(this.buildUnit("loss", columns, 0));
     picture.append(...edges, toLoss, ...units, loss, ...this.captions, ...this.edgeCaptions);
     this.root.replaceChildren(picture);
+    this.root.style.containIntrinsicHeight = `auto ${height}px`;
   }
 
   buildEdges(column) {
@@ -204,7 +210,7 @@ class Network {
       for (const j of range(values[i].length)) {
         const place = placeOf(i, j);
         const node = this.places.get(place);
-        const value = values[i][j];
+        const value = this.isBlank(array.name, i, j) ? 0 : values[i][j];
         const mark = marks.get(place) ?? "";
         const { drawn } = node;
         if (

@@ -59,10 +59,25 @@ class Predict {
     return this.on && this.isChosen(this.page.model.arrays.get(name), i, j) && !this.known.has([name, i, j].join("/"));
   }
 
+  // A number for a formula: of a blank one none, which is written as a question mark.
+  told(name, i, j) {
+    return this.isBlank(name, i, j) ? NaN : this.page.model.values[name][i][j];
+  }
+
+  hide = (/** @type {string} */ html) => (this.on ? html.replaceAll(mn("NaN"), mn("?")) : html);
+
+  // The blanks that are there by this step, and whether one of them is open.
+  reached() {
+    return this.blanks().filter(({ array }) => array.step <= this.page.step);
+  }
+
+  isOpen() {
+    return this.on && this.reached().some(({ array, i, j }) => this.isBlank(array.name, i, j));
+  }
+
   show() {
-    const { step } = this.page;
     if (!this.on) return put(this.message, "text", "");
-    const blanks = this.blanks().filter(({ array }) => array.step <= step);
+    const blanks = this.reached();
     const open = blanks.filter(({ array, i, j }) => this.isBlank(array.name, i, j)).length;
     return put(this.message, "text", say.predicting(open, blanks.length));
   }

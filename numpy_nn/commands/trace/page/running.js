@@ -84,7 +84,9 @@ class Running {
     put(this.slider, "max", Math.max(latest, 1));
     this.slider.value = at;
     put(this.slider, "aria-valuetext", say.trainingStep(at));
-    put(this.position, "text", `${say.trainingStep(at)}, L = ${tidy(losses[at].toPrecision(5))}`);
+    const blank = this.page.predict.isBlank("loss", 0, 0);
+    put(this.position, "text", `${say.trainingStep(at)}, L = ${blank ? "?" : tidy(losses[at].toPrecision(5))}`);
+    this.curve.picture.style.visibility = blank ? "hidden" : "visible";
     for (const button of this.further) button.disabled = ended;
     this.firstButton.disabled = at === 0;
     put(this.message, "text", this.verdict());

@@ -28,6 +28,9 @@ class Strip {
     this.root = root;
     this.contents = contents;
     this.frames = new Map();
+    this.unseen = new Set(); // arrays out of sight, which while training runs can wait
+    /** @type {number | undefined} */
+    this.step = undefined;
     const grid = element("div", { class: "lanes" });
     grid.style.setProperty("--columns", model.columns.length);
     for (const { title } of model.columns) grid.append(element("h3", {}, title));
@@ -74,18 +77,26 @@ class Strip {
     caption.innerHTML = `${math(arraySymbol(array))} <span class="shape">${shape}</span>`;
     figure.append(caption, this.contents.draw(array));
     this.frames.set(array.name, figure);
+    whenSeen(figure, (seen) => {
+      if (!seen) this.unseen.add(array.name);
+      else if (this.unseen.delete(array.name) && this.step !== undefined) this.fill(array, this.step);
+    });
     return figure;
+  }
+
+  fill(array, step) {
+    this.contents.fill(array, this.frames.get(array.name), array.step <= step);
   }
 
   // What is computed by now, with the arrays of this step lit.
   show(step) {
     const { outputs } = this.model.steps[step];
+    this.step = step;
     for (const [name, figure] of this.frames) {
       const array = this.model.arrays.get(name);
-      const computed = array.step <= step;
       figure.classList.toggle("active", outputs.includes(name));
-      figure.classList.toggle("waiting", !computed);
-      this.contents.fill(array, figure, computed);
+      figure.classList.toggle("waiting", array.step > step);
+      if (!(this.contents.hurried && this.unseen.has(name))) this.fill(array, step);
     }
   }
 
@@ -121,6 +132,11 @@ class WidthOf {
       if (this.now !== before) changed();
     }).observe(root);
   }
+}
+
+// Tells whether an element with content-visibility comes into sight or goes out of it.
+function whenSeen(node, tell) {
+  node.addEventListener("contentvisibilityautostatechange", ({ skipped }) => tell(!skipped));
 }
 
 // Whether the steps and the network stay in view: on wide windows, where they leave half of the height to the strip.
