@@ -6,7 +6,7 @@ from scripts.page_speed import measure
 
 
 def test_a_frame_and_a_keystroke_are_measured_with_their_parts(chromium, tmp_path):
-    told = []
+    told: list[str] = []
     measure(chromium, tmp_path, 2, 1, told.append)
     assert [line.split(",")[0] for line in told] == ["a frame", "a keystroke"]
     for line in told:

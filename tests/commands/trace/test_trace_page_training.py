@@ -9,7 +9,8 @@ from trace_page import EVERY_NUMBER, answer, last_step, loss_of, marked, recordi
 
 import numpy_nn as nn
 from numpy_nn.commands.trace import command as trace_backprop
-from numpy_nn.commands.trace.recording import LOSSES, OPTIMIZERS, settings
+from numpy_nn.commands.trace.recording import LOSSES, OPTIMIZERS, settings, with_options
+from numpy_nn.commands.trace.same_mask import with_same_masks
 
 STEPS = 1000
 ELEMENTWISE = sorted(name for name, a in nn.ACTIVATIONS.items() if a.elementwise)
@@ -45,14 +46,16 @@ def batch(loss, n=2, width=2):
     return x, rng.integers(0, 2, n) if loss == "cross-entropy" else rng.integers(0, 2, (n, width)).astype(float)
 
 
-def thousand_steps(page, activation, loss="cross-entropy", optimizer="sgd", lr=0.1):
+def thousand_steps(page, activation, loss="cross-entropy", optimizer="sgd", lr=0.1, hidden=2, n=2, **extras):
     """The worst error of a parameter after a thousand steps in the page, by the largest of its array."""
-    net = nn.MLP([2, 2, 2], activation, rng=4, dtype=np.float64)
-    x, y = batch(loss)
+    net = with_same_masks(nn.MLP([2, hidden, 2], activation, rng=4, dtype=np.float64, **extras))
+    x, y = batch(loss, n)
+    net(x)  # draws the masks
     start = net.state_dict()
     stepping = OPTIMIZERS[optimizer](net.parameters(), lr)
     trace = nn.trace.record(net, LOSSES[loss](), stepping, x, y)
     recording = {**json.loads(trace.to_json()), "checks": {}, "update": settings(optimizer, stepping)}
+    recording = with_options(recording, net)
     net.load_state_dict(start)
     expected = trained(net, OPTIMIZERS[optimizer](net.parameters(), lr), LOSSES[loss](), x, y, STEPS)
     losses, parameters = page.execute_script(PARITY, recording, STEPS)
@@ -72,6 +75,13 @@ def test_after_a_thousand_steps_of_each_optimizer_on_each_loss_too(page):
     kinds = [("mse", "momentum"), ("bce", "adam")]
     errors = {kind: thousand_steps(page, "tanh", *kind, lr=0.02) for kind in kinds}
     assert max(errors.values()) <= 1e-12, errors
+
+
+def test_after_a_thousand_steps_with_batch_norm_and_dropout_too(page):
+    """What a bias before a batch norm adds is taken away again: its gradient is rounding alone, and it stays put."""
+    for extras in ({"batch_norm": True}, {"dropout": 0.3}, {"batch_norm": True, "dropout": 0.3}):
+        error = thousand_steps(page, "tanh", lr=0.02, hidden=4, n=6, **extras)
+        assert error <= 1e-12, (extras, error)
 
 
 def click(page, name):

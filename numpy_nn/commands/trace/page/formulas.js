@@ -234,6 +234,45 @@ const STORY = {
     ),
     text: say.slopeGradient,
   }),
+  batchNorm: (model, layer, made) => ({
+    title: say.batchNormTitle(model.number(layer)),
+    formula: made.map(([name, maker]) => math(model.entry(name, "n", "j"), equals, ...maker.formula("n", "j"))).join(",&emsp;"),
+    text: say.batchNorm,
+  }),
+  dropout: (model, layer, input, output) => ({
+    title: say.dropoutTitle(model.number(layer)),
+    formula: math(model.symbol(output), equals, model.symbol(input), mo("⊙"), model.symbol(`${layer.name}.mask`)),
+    text: say.dropout(layer.options.p),
+  }),
+  dropoutGradient: (model, layer, input, output) => ({
+    title: say.dropoutGradientTitle(model.number(layer)),
+    formula: math(
+      model.symbol(`${input}.grad`), equals, model.symbol(`${output}.grad`), mo("⊙"), model.symbol(`${layer.name}.mask`),
+    ),
+    text: say.dropoutGradient,
+  }),
+  scaleGradient: (model, layer, output) => ({
+    title: say.scaleGradientTitle(model.number(layer)),
+    formula: math(
+      model.entry(`${layer.name}.weight.grad`, 0, "j"), equals,
+      sumOver("n"), model.entry(`${output}.grad`, "n", "j"), times, model.entry(`${layer.name}.normalized`, "n", "j"),
+    ),
+    text: say.scaleGradient,
+  }),
+  shiftGradient: (model, layer, output) => ({
+    title: say.shiftGradientTitle(model.number(layer)),
+    formula: math(
+      model.entry(`${layer.name}.bias.grad`, 0, "j"), equals, sumOver("n"), model.entry(`${output}.grad`, "n", "j"),
+    ),
+    text: say.shiftGradient,
+  }),
+  batchNormGradient: (model, layer, input, output) => ({
+    title: say.batchNormGradientTitle(model.number(layer)),
+    formula: math(
+      model.entry(`${input}.grad`, "n", "j"), equals, ...batchNormGradientMaker(model, layer, output).formula("n", "j"),
+    ),
+    text: say.batchNormGradient,
+  }),
   // By one entry where an optimizer keeps something, else by whole arrays.
   update: (model, layer, outputs) => ({
     title: say.updateTitle(model.number(layer)),

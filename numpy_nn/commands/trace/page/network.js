@@ -34,7 +34,7 @@ class Network {
     const columns = range(model.units + 1);
     this.layers = columns.map((unit) => arrays.filter((a) => a.axes === "both" && !a.edge && a.unit === unit));
     this.edges = columns.map((unit) => arrays.filter((a) => a.edge === unit));
-    this.biases = columns.map((unit) => arrays.filter((a) => /\.bias(\.|$)/.test(a.name) && a.unit === unit));
+    this.biases = columns.map((unit) => arrays.filter((a) => a.bias && a.unit === unit));
     this.losses = arrays.filter(({ name }) => name === "loss" || name === "loss.after");
     this.widths = this.layers.map((of) => of[0].cols);
     this.marks = [null, [], []];
@@ -249,11 +249,11 @@ class Network {
 
   // Where a cell is in the drawing, if it is.
   placeOf([name, i, j], sample) {
-    const { edge, unit, axes, of } = this.model.arrays.get(name);
+    const { edge, unit, axes, bias } = this.model.arrays.get(name);
     if (edge) return `edge ${edge} ${i} ${j}`;
     if (name === "loss" || name === "loss.after") return "loss";
     if (axes === "both") return i === sample ? `unit ${unit} ${j}` : "";
-    return /\.bias$/.test(of ?? name) ? `bias ${unit} ${j}` : "";
+    return bias ? `bias ${unit} ${j}` : "";
   }
 
   placesOfMarks(sample) {

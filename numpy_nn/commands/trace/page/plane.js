@@ -23,7 +23,8 @@ class Plane {
     this.brush = byId("brush");
     this.canvas = this.picture("plane-data", 260, say.planeSaid);
     byId("plane-main").prepend(this.canvas);
-    this.hidden = this.model.links.slice(0, -1).filter(({ layer }, k, all) => layer.activation !== null || k === all.length - 1);
+    this.hidden = this.model.links.slice(0, -1).filter(({ layer, kind }, k, all) =>
+      layer.activation !== null || (kind.edges && k === all.length - 1));
     this.units = this.hidden.flatMap((link) => range(this.model.arrays.get(link.output).cols).map((unit) => ({ link, unit })));
     for (const one of this.units) this.addUnit(one, byId("plane-units"));
     this.spaces = this.hidden.filter(({ output }) => this.model.arrays.get(output).cols === 2).map((link) => this.addSpace(link));
@@ -126,7 +127,8 @@ class Plane {
     const whole = () => {
       this.paintRegions(this.canvas, values[model.logits]);
       this.paintPoints(this.canvas, this.view, points);
-      const right = range(model.samples).filter((n) => this.guess(model.values[model.logits][n]) === this.classOf(n)).length;
+      const told = model.outputsFor(points)[model.logits];
+      const right = told.filter((output, n) => this.guess(output) === this.classOf(n)).length;
       put(this.message, "text", say.pointsRight(right, model.samples));
     };
     const units = this.units.map(({ link, unit, canvas }) => () => this.paintUnit(canvas, values[link.output], unit));
