@@ -198,13 +198,13 @@ class Asking {
       p.innerHTML = html;
       lines.append(p);
     };
-    line("symbols", `${math(entrySymbol(array, i, j))} ${math(infix("="), ...array.maker.formula(i, j))}`);
+    line("symbols", `${ml.math(entrySymbol(array, i, j))} ${ml.math(ml.infix("="), ...array.maker.formula(i, j))}`);
     if (!computed) return lines;
     const terms = array.maker.numbers(i, j, get).map((term) => term.map(this.page.predict.hide));
-    const written = terms.length > MOST_TERMS ? [...terms.slice(0, 8), [mo("…")]] : terms;
-    line("numbers", written.map((term, k) => math(infix(k ? "+" : "="), ...term)).join(" "));
-    const result = mn(resultText(model.values[array.name][i][j]));
-    line("result", model.wrong && array.gradient ? `${say.programHas} ${math(result)}` : math(infix("="), result));
+    const written = terms.length > MOST_TERMS ? [...terms.slice(0, 8), [ml.mo("…")]] : terms;
+    line("numbers", written.map((term, k) => ml.math(ml.infix(k ? "+" : "="), ...term)).join(" "));
+    const result = ml.mn(resultText(model.values[array.name][i][j]));
+    line("result", model.wrong && array.gradient ? `${say.programHas} ${ml.math(result)}` : ml.math(ml.infix("="), result));
     return lines;
   }
 

@@ -30,7 +30,7 @@ class Editing {
     const set = (x) => (model.values[array.name][i][j] = x);
     this.whileTyping(input, fine, wanted, () => model.values[array.name][i][j], set);
     const symbol = element("span");
-    symbol.innerHTML = math(entrySymbol(array, i, j), equals);
+    symbol.innerHTML = ml.math(entrySymbol(array, i, j), ml.equals);
     const hint = element("span", { class: "hint" }, say.allFollows(wanted));
     return element("p", { class: "field" }, element("label", {}, symbol, " ", input), " ", hint);
   }
@@ -73,9 +73,9 @@ class Editing {
     const changed = edited && training.at === 0;
     if (!known) return this.write(changed ? say.changed : "", []);
     const again = model.arrays.get("loss.after").step <= step && !this.page.predict.isBlank("loss.after", 0, 0);
-    const number = math(mn(""));
+    const number = ml.math(ml.mn(""));
     const parts = [
-      [math(mi("L"), equals, mn("")), model.values],
+      [ml.math(ml.mi("L"), ml.equals, ml.mn("")), model.values],
       ...(changed ? [[`, ${say.recorded(number)}`, model.recorded]] : []),
       ...(again ? [[`; ${say.afterTheStep} ${number}`, { loss: model.values["loss.after"] }]] : []),
     ];

@@ -20,7 +20,7 @@ class Health {
     const width = behind.findIndex(({ kind }) => kind.edges);
     const acting = behind.slice(0, width < 0 ? behind.length : width).find(({ layer }) => layer.activation !== null) ?? null;
     const [title, bar, size, update, dead, saturated] = ["th", "td", "td", "td", "td", "td"].map((tag) => element(tag));
-    title.innerHTML = `${math(arraySymbol(this.model.arrays.get(`${link.layer.name}.weight`)))}`;
+    title.innerHTML = `${ml.math(arraySymbol(this.model.arrays.get(`${link.layer.name}.weight`)))}`;
     title.setAttribute("scope", "row");
     bar.append(element("div", { class: "bar" }));
     this.body.append(element("tr", {}, title, bar, size, update, dead, saturated));
@@ -29,7 +29,7 @@ class Health {
 
   // The places at which an activation's slope is 0 for the whole batch, and those at which it is next to nothing.
   slopes({ layer, input }) {
-    const { derivative } = ACTIVATIONS[layer.activation];
+    const { derivative } = arithmetic.activations[layer.activation];
     const get = (name, i, j) => this.model.values[name][i][j];
     const steepest = Math.max(...range(161).map((k) => Math.abs(derivative(k / 10 - 8, optionsOf(layer, 0, get, this.model)))));
     const { cols } = this.model.arrays.get(input);

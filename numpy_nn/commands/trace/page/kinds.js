@@ -131,5 +131,5 @@ const kindOf = (layer) => KINDS[layer.activation === null ? OTHER_KINDS[layer.ty
 // An activation's derivative at z, for the unit j.
 function slopeAt(model, layer, j, z) {
   const get = (name, row, column) => model.values[name][row][column];
-  return ACTIVATIONS[layer.activation].derivative(z, optionsOf(layer, j, get, model));
+  return arithmetic.activations[layer.activation].derivative(z, optionsOf(layer, j, get, model));
 }

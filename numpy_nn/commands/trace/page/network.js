@@ -158,7 +158,7 @@ class Network {
 
   writeCaption({ firstChild }, array, lit) {
     put(firstChild, "class", lit ? "caption lit" : "caption");
-    put(firstChild, "html", array ? math(arraySymbol(array)) : "");
+    put(firstChild, "html", array ? ml.math(arraySymbol(array)) : "");
   }
 
   draw(step, sample) {

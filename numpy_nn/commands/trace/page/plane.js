@@ -50,7 +50,7 @@ class Plane {
     const array = this.model.arrays.get(one.link.output);
     one.canvas = this.picture("plane-unit", GRID, `${say.unitSaid}: ${spokenEntry(array, "n", one.unit)}`);
     const figure = element("figure", {}, one.canvas, element("figcaption"));
-    figure.lastChild.innerHTML = math(entrySymbol(array, "n", one.unit));
+    figure.lastChild.innerHTML = ml.math(entrySymbol(array, "n", one.unit));
     root.append(figure);
   }
 
@@ -58,7 +58,7 @@ class Plane {
     const array = this.model.arrays.get(link.output);
     const canvas = this.picture("plane-space", 200, say.spaceSaid);
     const figure = element("figure", {}, canvas, element("figcaption"));
-    figure.lastChild.innerHTML = `${say.spaceOf} ${math(entrySymbol(array, "n", 0))}, ${math(entrySymbol(array, "n", 1))}`;
+    figure.lastChild.innerHTML = `${say.spaceOf} ${ml.math(entrySymbol(array, "n", 0))}, ${ml.math(entrySymbol(array, "n", 1))}`;
     byId("plane-main").append(figure);
     return { link, canvas };
   }

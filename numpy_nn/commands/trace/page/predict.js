@@ -64,7 +64,7 @@ class Predict {
     return this.isBlank(name, i, j) ? NaN : this.page.model.values[name][i][j];
   }
 
-  hide = (/** @type {string} */ html) => (this.on ? html.replaceAll(mn("NaN"), mn("?")) : html);
+  hide = (/** @type {string} */ html) => (this.on ? html.replaceAll(ml.mn("NaN"), ml.mn("?")) : html);
 
   // The blanks that are there by this step, and whether one of them is open.
   reached() {
@@ -106,7 +106,7 @@ class Predict {
     check.addEventListener("click", judge);
     input.addEventListener("keydown", (event) => event.key === "Enter" && judge());
     const symbol = element("span");
-    symbol.innerHTML = math(entrySymbol(array, i, j), equals);
+    symbol.innerHTML = ml.math(entrySymbol(array, i, j), ml.equals);
     return element("p", { class: "field" }, element("label", {}, symbol, " ", input), " ", check, " ", give, " ", verdict);
   }
 
@@ -139,7 +139,7 @@ class Predict {
     for (const { array, i, j } of this.blanks()) {
       const line = element("p");
       const value = this.page.model.values[array.name][i][j];
-      line.innerHTML = math(entrySymbol(array, i, j), equals, mn(cellText(value)));
+      line.innerHTML = ml.math(entrySymbol(array, i, j), ml.equals, ml.mn(cellText(value)));
       this.answers.append(line);
     }
   }

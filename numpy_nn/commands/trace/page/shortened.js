@@ -112,11 +112,10 @@ class Images {
   }
 }
 
-class Shortened {
+class Shortened extends BasePage {
   constructor(recording) {
+    super(recording);
     document.body.classList.add("shortened");
-    this.model = new Model(recording);
-    this.step = 0;
     const histograms = new Histograms(this.model, (name) => this.ask(name));
     this.strip = new Strip(this.model, byId("strip"), histograms);
     this.images = new Images(recording, byId("drawing"));
@@ -124,27 +123,17 @@ class Shortened {
     byId("samples").hidden = true;
     this.panel = byId("answer");
     this.panel.replaceChildren(element("p", { class: "hint" }, say.hintShort));
-    this.stepping = new Stepping(this);
-    this.stepping.fromAddress();
-    keepStage();
-    addEventListener("resize", keepStage);
+    this.begin();
     whenColoursChange(() => this.refresh());
   }
 
-  goTo(step) {
-    this.step = Math.min(Math.max(step, 0), this.model.steps.length - 1);
-    this.refresh();
-    this.strip.followStep(this.step);
-  }
-
   refresh() {
-    this.strip.show(this.step);
-    this.stepping.show(this.step);
+    super.refresh();
     const [first] = this.model.recording.layers.filter((layer) => layer.activation === null);
     this.images.draw(this.step, this.model.arrays.get(`${first.name}.weight.grad`).step);
     const { loss } = this.model.recording.summary;
     const known = this.model.arrays.get("loss").step <= this.step;
-    byId("loss").innerHTML = known ? math(mi("L"), equals, mn(tidy(loss.mean.toPrecision(7)))) : "";
+    byId("loss").innerHTML = known ? ml.math(ml.mi("L"), ml.equals, ml.mn(tidy(loss.mean.toPrecision(7)))) : "";
     if (this.asked) this.ask(this.asked);
   }
 
@@ -156,8 +145,8 @@ class Shortened {
     const indices = { both: ["n", "j"], row: ["n", 0], column: [0, "j"], none: [0, 0] }[array.axes];
     const [i, j] = array.edge !== undefined ? ["i", "j"] : indices;
     if (array.maker) {
-      const right = math(infix("="), ...array.maker.formula(i, j));
-      formula.innerHTML = `<p>${math(entrySymbol(array, i, j))} ${right}</p>`;
+      const right = ml.math(ml.infix("="), ...array.maker.formula(i, j));
+      formula.innerHTML = `<p>${ml.math(entrySymbol(array, i, j))} ${right}</p>`;
     }
     const numbers = element("p", {});
     numbers.textContent = array.step <= this.step

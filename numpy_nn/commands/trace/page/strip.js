@@ -74,7 +74,7 @@ class Strip {
     const figure = element("figure", { class: "array", "data-array": array.name });
     const caption = element("figcaption");
     const shape = this.model.windowed && array.batch ? say.oneOfMany(array.cols) : array.shape.join(" × ") || say.single;
-    caption.innerHTML = `${math(arraySymbol(array))} <span class="shape">${shape}</span>`;
+    caption.innerHTML = `${ml.math(arraySymbol(array))} <span class="shape">${shape}</span>`;
     figure.append(caption, this.contents.draw(array));
     this.frames.set(array.name, figure);
     whenSeen(figure, (seen) => {
