@@ -75,6 +75,9 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     )
     names = [name for name in ACTIVATIONS if name not in NOT_ON_THE_PAGE]
     parser.add_argument("--activation", choices=names, default="relu", help="after each hidden layer")
+    parser.add_argument("--batch-norm", action="store_true", help="a BatchNorm1d before each activation")
+    dropout_help = "leave out each hidden unit's output with this probability, by one mask at every step"
+    parser.add_argument("--dropout", type=number(float, 0, 0.9), default=0.0, metavar="P", help=dropout_help)
     batch_help = "rows; 2 by default, 64 on MNIST, 200 points in the plane"
     parser.add_argument("--batch", type=number(int, 1), metavar="N", help=batch_help)
     parser.add_argument("--lr", type=number(float, 0), default=0.5, metavar="X", help="learning rate")
@@ -97,11 +100,12 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     args = parser.parse_args(arguments)
     if args.init and args.mine is None:
         parser.error("argument --init: goes with --mine FILE:CLASS")
-    usual = {"mistake": None, "loss": "cross-entropy", "optimizer": "sgd"}
+    usual = {"mistake": None, "batch_norm": False, "dropout": 0.0, "loss": "cross-entropy", "optimizer": "sgd"}
     chosen = [name for name, value in usual.items() if getattr(args, name) != value]
+    option = chosen[0].replace("_", "-") if chosen else ""
     if args.mine is not None:
         if chosen:
-            parser.error(f"argument --{chosen[0]}: goes with a network of ours, not with --mine")
+            parser.error(f"argument --{option}: goes with a network of ours, not with --mine")
         return args
     args.on_points = args.data is not None and (args.data in POINTS or args.data.endswith(".csv"))
     outputs = 2 if args.loss == "cross-entropy" else 1
@@ -115,7 +119,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     if args.checkpoint is not None and not mnist:
         parser.error(f"argument --checkpoint: goes with MNIST's {PIXELS} inputs, got --sizes with {args.sizes[0]}")
     if mnist and chosen:
-        parser.error(f"argument --{chosen[0]}: goes with a small network, not with MNIST's {PIXELS} inputs")
+        parser.error(f"argument --{option}: goes with a small network, not with MNIST's {PIXELS} inputs")
     if mnist and args.sizes[-1] != 10:
         parser.error(f"argument --sizes: expected 10 outputs for MNIST's digits, got {args.sizes[-1]}")
     args.batch = args.batch or (64 if mnist else 200 if args.on_points else 2)

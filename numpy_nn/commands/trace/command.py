@@ -28,8 +28,8 @@ Array = NDArray[Any]
 def small_problem(args: argparse.Namespace) -> tuple[nn.Sequential, Array, Array]:
     """A network and a batch with targets for its loss; the numbers have two decimals, for products by hand."""
     check_limits(len(args.sizes) - 1, args.sizes, args.batch)  # before anything large is made
-    rng = np.random.default_rng(args.seed)
-    net = nn.MLP(args.sizes, args.activation, rng=rng, dtype=np.float64)
+    rng, extras = np.random.default_rng(args.seed), {"batch_norm": args.batch_norm, "dropout": args.dropout}
+    net = nn.MLP(args.sizes, args.activation, **extras, rng=rng, dtype=np.float64)
     for p in net.parameters():
         np.round(p.data, 2, out=p.data)
     x = rng.standard_normal((args.batch, args.sizes[0])).round(2)
@@ -52,7 +52,8 @@ def points_problem(args: argparse.Namespace) -> tuple[nn.Sequential, Array, Arra
         raise ValueError(f"--sizes: expected an output for each of the {classes} classes of {args.data}, got {outputs}")
     if args.loss != "cross-entropy" and (classes > 2 or outputs != 1):
         raise ValueError(f"--loss {args.loss}: expected two classes and one output, got {classes} and {outputs}")
-    net = nn.MLP(args.sizes, args.activation, rng=np.random.default_rng(args.seed), dtype=np.float64)
+    rng, extras = np.random.default_rng(args.seed), {"batch_norm": args.batch_norm, "dropout": args.dropout}
+    net = nn.MLP(args.sizes, args.activation, **extras, rng=rng, dtype=np.float64)
     for p in net.parameters():
         np.round(p.data, 2, out=p.data)
     return net, x, y if args.loss == "cross-entropy" else y[:, None].astype(float)
@@ -74,7 +75,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def run(args: argparse.Namespace) -> int:
     """Write the page; return the exit status."""
-    network = f"{'-'.join(map(str, args.sizes or ()))}, {args.activation}"
+    network = f"{'-'.join(map(str, args.sizes or ()))}, {args.activation}{', BatchNorm1d' * args.batch_norm}"
+    network += f", Dropout({args.dropout:g})" if args.dropout else ""
     about = {
         "network": network,
         "optimizer": {"sgd": "SGD", "momentum": "momentum", "adam": "Adam"}[args.optimizer],

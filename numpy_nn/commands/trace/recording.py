@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 import numpy_nn as nn
 from numpy_nn.commands.trace.arguments import MAX_POINTS, MAX_ROWS, check_limits
+from numpy_nn.commands.trace.same_mask import SameMask, with_same_masks
 from numpy_nn.gradcheck import derivative, one_sided
 
 Array = NDArray[Any]
@@ -107,9 +108,10 @@ def torch_gradients(net: nn.Sequential, loss: str, x: Array, y: Array) -> dict[s
 
     value = torch.tensor(x, requires_grad=True)
     tensors = {"input": value}
-    twin = to_torch(net)
+    masks = {layer.name: layer.kept for layer in net if isinstance(layer, SameMask)}
+    twin = to_torch(nn.Sequential(*(nn.Identity() if layer.name in masks else layer for layer in net)))
     for name, module in twin.named_children():
-        value = module(value)
+        value = value * torch.tensor(masks[name]) if name in masks else module(value)
         value.retain_grad()
         tensors[f"{name}.output"] = value
     functional = torch.nn.functional
@@ -139,6 +141,8 @@ def record(
 ) -> dict[str, Any]:
     """What the page shows of one step: the recording, and both checks of its gradients."""
     check_size(net, x)
+    net = with_same_masks(net)
+    net(x)  # draws the masks
     before, objective = copy.deepcopy(net), LOSSES[loss]()
     stepping = OPTIMIZERS[optimizer](net.parameters(), lr)
     trace = nn.trace.record(net, objective, stepping, x, y)
@@ -147,7 +151,8 @@ def record(
     if has_torch():
         for name, gradient in torch_gradients(before, loss, x, y).items():
             checks[name]["torch"] = gradient.tolist()
-    return {**json.loads(trace.to_json()), "checks": checks, "update": settings(optimizer, stepping)}
+    recording = {**json.loads(trace.to_json()), "checks": checks, "update": settings(optimizer, stepping)}
+    return with_options(recording, before)
 
 
 def record_points(
@@ -158,6 +163,8 @@ def record_points(
     What follows from what is given the page computes by itself: thousands of numbers would make the file large.
     """
     check_size(net, x, MAX_POINTS)
+    net = with_same_masks(net)
+    net(x)  # draws the masks
     before, objective = copy.deepcopy(net), LOSSES[loss]()
     stepping = OPTIMIZERS[optimizer](net.parameters(), lr)
     trace = nn.trace.record(net, objective, stepping, x, y)
@@ -172,7 +179,20 @@ def record_points(
     for name, array in recording["arrays"].items():
         if name not in given:
             del array["values"]
-    return {**recording, "checks": checks, "update": settings(optimizer, stepping), "points": True}
+    recording |= {"checks": checks, "update": settings(optimizer, stepping), "points": True}
+    return with_options(recording, before)
+
+
+def with_options(recording: dict[str, Any], net: nn.Sequential) -> dict[str, Any]:
+    """The recording, with what the page needs to know of a batch norm (eps) and of a dropout (p and the mask)."""
+    for described, layer in zip(recording["layers"], net, strict=True):
+        if isinstance(layer, nn.BatchNorm1d):
+            described["options"] = {"eps": layer.eps}
+        elif isinstance(layer, SameMask) and layer.kept is not None:
+            described |= {"type": "Dropout", "options": {"p": layer.p}}
+            mask = {"shape": list(layer.kept.shape), "values": layer.kept.tolist()}
+            recording["arrays"][f"{described['name']}.mask"] = mask
+    return recording
 
 
 def check_size(net: nn.Sequential, x: Array, most_rows: int = MAX_ROWS) -> None:
@@ -180,8 +200,12 @@ def check_size(net: nn.Sequential, x: Array, most_rows: int = MAX_ROWS) -> None:
     widths = []
     for layer in net:
         activation = getattr(layer, "activation", None)
-        if not (isinstance(layer, nn.Linear) or (activation is not None and activation.elementwise)):
-            raise TypeError(f"expected layers that are Linear or elementwise activations, got {layer!r}")
+        known = type(layer) in (nn.Linear, nn.Dropout) or (
+            isinstance(layer, nn.BatchNorm1d) and layer.weight is not None
+        )
+        if not (known or (activation is not None and activation.elementwise)):
+            wanted = "Linear, elementwise activations, Dropout or BatchNorm1d with weights"
+            raise TypeError(f"expected layers that are {wanted}, got {layer!r}")
         if isinstance(layer, nn.Linear):
             widths += [layer.in_features, layer.out_features]
     check_limits(len(widths) // 2, widths, len(x), most_rows)

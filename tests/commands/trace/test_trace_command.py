@@ -112,8 +112,8 @@ def test_the_bound_of_the_numerical_derivative_holds(f, x0, exact):
         ([nn.Linear(17, 2, dtype=np.float64)], 2, "at most 16 units.*got 17"),
         ([nn.Linear(2, 2, dtype=np.float64) for _ in range(11)], 2, "1 to 10 weight layers, got 11"),
         ([nn.Linear(2, 2, dtype=np.float64)], 5, "at most 4 rows, got 5"),
-        ([nn.Linear(2, 2, dtype=np.float64), nn.Softmax()], 2, "elementwise activations, got Softmax"),
-        ([nn.Linear(2, 2, dtype=np.float64), nn.Dropout(0.5)], 2, "elementwise activations, got Dropout"),
+        ([nn.Linear(2, 2, dtype=np.float64), nn.Softmax()], 2, "BatchNorm1d with weights, got Softmax"),
+        ([nn.Linear(2, 2, dtype=np.float64), nn.LayerNorm(2, dtype=np.float64)], 2, "with weights, got LayerNorm"),
         ([nn.Linear(2, 2)], 2, "expected float64"),
     ],
 )

@@ -1,6 +1,7 @@
 """Predict before you see: blank numbers, what is said of a wrong one, and the worksheet."""
 
 import pytest
+from contrasts import CONTRASTS
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from trace_page import cell, press
@@ -29,6 +30,27 @@ EVERY_BLANK = """
       type(say3(model.values[array.name][i][j]));
       return [array.name, wrong, predict.isBlank(array.name, i, j), shownBefore];
     });
+"""
+
+
+# Ask every number; those in whose answer five digits of a blank stand that are no other number's.
+LEAKS = """
+    const { predict, model } = page;
+    const digits = (x) => formulaText(Math.abs(x));
+    const open = predict.blanks().map(({ array, i, j }) => [array.name, i, j]).filter((b) => predict.isBlank(...b));
+    const isOpen = new Set(open.map(String));
+    const shown = new Set(allThat("td[data-name]").values().map(({ dataset: { name, row, col } }) => [name, row, col])
+      .filter((c) => !isOpen.has(String(c))).map(([name, i, j]) => digits(model.values[name][i][j])));
+    const secrets = open.map(([name, i, j]) => digits(model.values[name][i][j]))
+      .filter((text) => text.length > 5 && !shown.has(text));
+    const leaks = [];
+    for (const { dataset: { name, row, col } } of allThat("td[data-name]")) {
+      page.asking.ask([name, Number(row), Number(col)], true);
+      for (const details of allThat("#answer details")) details.open = true;
+      const text = document.body.innerText;
+      for (const secret of secrets) if (text.includes(secret)) leaks.push([name, row, col, secret]);
+    }
+    return [secrets.length, leaks];
 """
 
 
@@ -88,11 +110,17 @@ def test_a_wrong_number_is_told_which_rule_was_missed(browse, page_file):
     assert WORDS["batch_mean_missing"][0] in said("2.output.grad", 2 * value("2.output.grad"))
 
 
-def test_what_is_blank_stands_nowhere_and_can_be_shown(browse, page_file):
+def test_what_is_blank_stands_nowhere_and_can_be_shown(browse, show, page_file):
     page = browse(page_file, step=16)
     press_predict(page)
     assert page.find_element(By.ID, "loss").text == ""
     assert cell(page, "loss").text == "?"
+    secrets, leaks = page.execute_script(LEAKS)
+    assert secrets > 20
+    assert leaks == []
+    for scheme in ("light", "dark"):
+        show(scheme=scheme)
+        assert [c for c in page.execute_script(CONTRASTS) if c[0] < 4.5] == [], scheme
     i, j = page.execute_script(
         "const b = page.predict.blanks().find(({ array }) => array.name === '0.output'); return [b.i, b.j]"
     )

@@ -9,7 +9,8 @@ from trace_page import EVERY_NUMBER, answer, last_step, loss_of, marked, recordi
 
 import numpy_nn as nn
 from numpy_nn.commands.trace import command as trace_backprop
-from numpy_nn.commands.trace.recording import LOSSES, OPTIMIZERS, settings
+from numpy_nn.commands.trace.recording import LOSSES, OPTIMIZERS, settings, with_options
+from numpy_nn.commands.trace.same_mask import with_same_masks
 
 pytestmark = pytest.mark.slow
 
@@ -47,17 +48,19 @@ def batch(loss, n=2, width=2):
     return x, rng.integers(0, 2, n) if loss == "cross-entropy" else rng.integers(0, 2, (n, width)).astype(float)
 
 
-def error_after(steps, page, activation, loss="cross-entropy", optimizer="sgd", lr=0.1):
-    """The worst error of a parameter after so many steps in the page, by the largest of its array."""
-    net = nn.MLP([2, 2, 2], activation, rng=4, dtype=np.float64)
-    x, y = batch(loss)
+def thousand_steps(page, activation, loss="cross-entropy", optimizer="sgd", lr=0.1, hidden=2, n=2, **extras):
+    """The worst error of a parameter after a thousand steps in the page, by the largest of its array."""
+    net = with_same_masks(nn.MLP([2, hidden, 2], activation, rng=4, dtype=np.float64, **extras))
+    x, y = batch(loss, n)
+    net(x)  # draws the masks
     start = net.state_dict()
     stepping = OPTIMIZERS[optimizer](net.parameters(), lr)
     trace = nn.trace.record(net, LOSSES[loss](), stepping, x, y)
     recording = {**json.loads(trace.to_json()), "checks": {}, "update": settings(optimizer, stepping)}
+    recording = with_options(recording, net)
     net.load_state_dict(start)
-    expected = trained(net, OPTIMIZERS[optimizer](net.parameters(), lr), LOSSES[loss](), x, y, steps)
-    losses, parameters = page.execute_script(PARITY, recording, steps)
+    expected = trained(net, OPTIMIZERS[optimizer](net.parameters(), lr), LOSSES[loss](), x, y, STEPS)
+    losses, parameters = page.execute_script(PARITY, recording, STEPS)
     assert expected[-1] < expected[0]
     # A loss that falls to 1e-30 has no digits left, squared as it is.
     np.testing.assert_allclose(losses, expected, rtol=1e-10, atol=1e-12 * expected[0], err_msg=activation)
@@ -66,14 +69,21 @@ def error_after(steps, page, activation, loss="cross-entropy", optimizer="sgd", 
 
 def test_after_a_thousand_steps_of_each_activation_the_parameters_are_numpys(functions):
     """A step adds some units in the last place; a thousand of them, were they all of one sign, some 1e-13."""
-    errors = {name: error_after(STEPS, functions, name) for name in ELEMENTWISE}
+    errors = {name: thousand_steps(functions, name) for name in ELEMENTWISE}
     assert max(errors.values()) <= 1e-12, errors
 
 
 def test_after_a_thousand_steps_of_each_optimizer_on_each_loss_too(functions):
     kinds = [("mse", "momentum"), ("bce", "adam")]
-    errors = {kind: error_after(STEPS, functions, "tanh", *kind, lr=0.02) for kind in kinds}
+    errors = {kind: thousand_steps(functions, "tanh", *kind, lr=0.02) for kind in kinds}
     assert max(errors.values()) <= 1e-12, errors
+
+
+def test_after_a_thousand_steps_with_batch_norm_and_dropout_too(page):
+    """What a bias before a batch norm adds is taken away again: its gradient is rounding alone, and it stays put."""
+    for extras in ({"batch_norm": True}, {"dropout": 0.3}, {"batch_norm": True, "dropout": 0.3}):
+        error = thousand_steps(page, "tanh", lr=0.02, hidden=4, n=6, **extras)
+        assert error <= 1e-12, (extras, error)
 
 
 def click(page, name):
@@ -117,7 +127,17 @@ def test_the_last_step_offers_to_take_it(page):
     assert page.execute_script("return page.step") == last_step(page)
 
 
+# The cells in which another number stands than the model has, or another is said.
+STALE = """
+    return [...allThat("td[data-name]")].filter(({ ariaLabel, textContent, dataset: { name, row, col } }) => {
+      const text = cellText(page.model.values[name][row][col]);
+      return textContent !== text || !ariaLabel.endsWith(`: ${text}`);
+    }).length;
+"""
+
+
 def test_running_can_be_paused_and_goes_on_from_there(page):
+    page.execute_script("page.goTo(99); page.asking.ask(['2.weight.grad', 0, 0], true)")
     page.execute_script("window.requestAnimationFrame = (f) => { window.next = f; return 1 }")
     click(page, "run")
     for _ in range(4):
@@ -126,6 +146,10 @@ def test_running_can_be_paused_and_goes_on_from_there(page):
     click(page, "run")
     assert page.find_element(By.ID, "run").text == "Run"
     assert page.execute_script("return page.training.at") == 5
+    # What could wait while it ran is there: each number, what a screen reader hears, and the answer.
+    assert page.execute_script(STALE) == 0
+    gradient = page.execute_script("return resultText(page.model.values['2.weight.grad'][0][0])")
+    assert gradient in page.find_element(By.CSS_SELECTOR, "#answer .result").text
     click(page, "run")
     assert page.execute_script("return page.training.at") == 6
 

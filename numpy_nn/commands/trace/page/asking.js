@@ -8,6 +8,8 @@ class Asking {
     this.panel = byId("answer");
     this.asked = null;
     this.told = null;
+    this.took = 0; // milliseconds of the last answer
+    this.waited = 0; // pictures of the page since
     this.pinned = false;
     document.addEventListener("pointerover", (event) => this.hover(event));
     document.addEventListener("focusin", (event) => {
@@ -111,8 +113,23 @@ class Asking {
     this.panel.replaceChildren(element("p", { class: `verdict ${right ? "agree" : "disagree"}` }, text));
   }
 
+  // While training runs the answer is made anew at times: it takes as many pictures of the page as it takes milliseconds.
+  canWait() {
+    this.waited += 1;
+    return this.page.isRunning && this.waited < this.took;
+  }
+
   refresh() {
     if (!this.asked) return this.tell();
+    if (this.canWait()) return this.page.drawNetwork();
+    const before = performance.now();
+    this.makeAnswer();
+    this.took = performance.now() - before;
+    this.waited = 0;
+    return undefined;
+  }
+
+  makeAnswer() {
     const { model } = this.page;
     const [sources, dependents] = [model.sources(...this.asked), model.dependents(...this.asked)];
     this.page.mark(this.asked, sources, dependents);
@@ -148,7 +165,7 @@ class Asking {
     else if (checks !== undefined) {
       const of = SlopePicture.subject(this.page.model, array.name);
       parts.push(this.page.slope.show(of, i, j, checks));
-      if (checks && !this.page.model.wrong) parts.push(this.page.pathsView.show(of, i, j));
+      if (checks && !this.page.model.wrong && !this.page.predict.isOpen()) parts.push(this.page.pathsView.show(of, i, j));
     }
     return parts;
   }
@@ -174,20 +191,20 @@ class Asking {
   // Each term is a <math> of its own, so that a long sum can go over several lines.
   formula(array, i, j, computed) {
     const { model } = this.page;
-    const get = (name, k, l) => model.values[name][k][l];
+    const get = (name, k, l) => this.page.predict.told(name, k, l);
     const lines = element("div", { class: "formula" });
     const line = (name, html) => {
       const p = element("p", { class: name });
       p.innerHTML = html;
       lines.append(p);
     };
-    line("symbols", `${math(entrySymbol(array, i, j))} ${math(infix("="), ...array.maker.formula(i, j))}`);
+    line("symbols", `${ml.math(entrySymbol(array, i, j))} ${ml.math(ml.infix("="), ...array.maker.formula(i, j))}`);
     if (!computed) return lines;
-    const terms = array.maker.numbers(i, j, get);
-    const written = terms.length > MOST_TERMS ? [...terms.slice(0, 8), [mo("…")]] : terms;
-    line("numbers", written.map((term, k) => math(infix(k ? "+" : "="), ...term)).join(" "));
-    const result = mn(resultText(model.values[array.name][i][j]));
-    line("result", model.wrong && array.gradient ? `${say.programHas} ${math(result)}` : math(infix("="), result));
+    const terms = array.maker.numbers(i, j, get).map((term) => term.map(this.page.predict.hide));
+    const written = terms.length > MOST_TERMS ? [...terms.slice(0, 8), [ml.mo("…")]] : terms;
+    line("numbers", written.map((term, k) => ml.math(ml.infix(k ? "+" : "="), ...term)).join(" "));
+    const result = ml.mn(resultText(model.values[array.name][i][j]));
+    line("result", model.wrong && array.gradient ? `${say.programHas} ${ml.math(result)}` : ml.math(ml.infix("="), result));
     return lines;
   }
 

@@ -9,8 +9,8 @@ function checksOf(page, array, i, j) {
   const loss = (x) => model.lossWith(array.of, i, j, x);
   const home = model.values[array.of][i][j];
   if (model.isEdited() || !checks) {
-    const [numerical, bound] = numericalDerivative(loss, home);
-    return { numerical, bound, sides: sidesOfKink(loss, home), torch: null };
+    const [numerical, bound] = arithmetic.numericalDerivative(loss, home);
+    return { numerical, bound, sides: arithmetic.sidesOfKink(loss, home), torch: null };
   }
   const at = (kind) => asRows(checks[kind], array.shape, array.overSamples)[i][j];
   const torch = checks.torch ? at("torch") : null;

@@ -14,7 +14,7 @@ function copiesOf(page, sources) {
     const known = array.step <= page.step && !blank;
     const copy = element("button", { type: "button", class: "copy", "data-sign": known ? signOf(value) : "zero" });
     copy.style.setProperty("--share", known && Number.isFinite(value) ? Math.abs(value) / largestOf(model.values[name]) : 0);
-    copy.innerHTML = `${math(entrySymbol(array, i, j))}<span>${known ? cellText(value) : blank ? "?" : "&nbsp;"}</span>`;
+    copy.innerHTML = `${ml.math(entrySymbol(array, i, j))}<span>${known ? cellText(value) : blank ? "?" : "&nbsp;"}</span>`;
     copy.setAttribute("aria-label", `${spokenEntry(array, i, j)}: ${known ? cellText(value) : say.notYet}`);
     copy.addEventListener("click", (event) => {
       event.stopPropagation();

@@ -30,7 +30,7 @@ class Editing {
     const set = (x) => (model.values[array.name][i][j] = x);
     this.whileTyping(input, fine, wanted, () => model.values[array.name][i][j], set);
     const symbol = element("span");
-    symbol.innerHTML = math(entrySymbol(array, i, j), equals);
+    symbol.innerHTML = ml.math(entrySymbol(array, i, j), ml.equals);
     const hint = element("span", { class: "hint" }, say.allFollows(wanted));
     return element("p", { class: "field" }, element("label", {}, symbol, " ", input), " ", hint);
   }
@@ -56,8 +56,8 @@ class Editing {
   }
 
   change(set) {
-    set();
     this.page.running.pause();
+    set();
     this.page.model.compute();
     this.page.training.changed();
     this.page.refresh();
@@ -66,18 +66,26 @@ class Editing {
   // The loss now and as recorded, once it is known; in the end what the step has made of it.
   showLoss(step) {
     const { model, training } = this.page;
-    const line = byId("loss");
     const edited = model.isEdited();
     this.reset.hidden = !edited;
     if (focused() !== this.rate) this.rate.value = model.lr;
-    if (model.arrays.get("loss").step > step || this.page.predict.isBlank("loss", 0, 0)) {
-      line.innerHTML = edited && training.at === 0 ? say.changed : "";
-      return;
-    }
-    const now = math(mi("L"), equals, mn(tidy(model.values.loss[0][0].toPrecision(7))));
-    const known = edited && training.at === 0 ? `${now}, ${say.recorded(tidy(model.recorded.loss[0][0].toPrecision(7)))}` : now;
-    const again = model.arrays.get("loss.after").step <= step;
-    const after = tidy(model.values["loss.after"][0][0].toPrecision(7));
-    line.innerHTML = again ? `${known}; ${say.afterTheStep} ${math(mn(after))}` : known;
+    const known = model.arrays.get("loss").step <= step && !this.page.predict.isBlank("loss", 0, 0);
+    const changed = edited && training.at === 0;
+    if (!known) return this.write(changed ? say.changed : "", []);
+    const again = model.arrays.get("loss.after").step <= step && !this.page.predict.isBlank("loss.after", 0, 0);
+    const number = ml.math(ml.mn(""));
+    const parts = [
+      [ml.math(ml.mi("L"), ml.equals, ml.mn("")), model.values],
+      ...(changed ? [[`, ${say.recorded(number)}`, model.recorded]] : []),
+      ...(again ? [[`; ${say.afterTheStep} ${number}`, { loss: model.values["loss.after"] }]] : []),
+    ];
+    return this.write(parts.map(([html]) => html).join(""), parts.map(([, { loss }]) => tidy(loss[0][0].toPrecision(7))));
+  }
+
+  // Numbers in a line of which all else seldom changes: MathML is not parsed at each step of training.
+  write(html, numbers) {
+    const line = byId("loss");
+    put(line, "html", html);
+    for (const [k, node] of line.querySelectorAll("mn").entries()) put(node, "text", numbers[k]);
   }
 }

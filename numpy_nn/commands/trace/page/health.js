@@ -16,18 +16,20 @@ class Health {
 
   row(link) {
     const { links } = this.model;
-    const next = links[links.indexOf(link) + 1];
+    const behind = links.slice(links.indexOf(link) + 1);
+    const width = behind.findIndex(({ kind }) => kind.edges);
+    const acting = behind.slice(0, width < 0 ? behind.length : width).find(({ layer }) => layer.activation !== null) ?? null;
     const [title, bar, size, update, dead, saturated] = ["th", "td", "td", "td", "td", "td"].map((tag) => element(tag));
-    title.innerHTML = `${math(arraySymbol(this.model.arrays.get(`${link.layer.name}.weight`)))}`;
+    title.innerHTML = `${ml.math(arraySymbol(this.model.arrays.get(`${link.layer.name}.weight`)))}`;
     title.setAttribute("scope", "row");
     bar.append(element("div", { class: "bar" }));
     this.body.append(element("tr", {}, title, bar, size, update, dead, saturated));
-    return { link, acting: next && !next.kind.edges ? next : null, bar: bar.firstChild, size, update, dead, saturated };
+    return { link, acting, bar: bar.firstChild, size, update, dead, saturated };
   }
 
   // The places at which an activation's slope is 0 for the whole batch, and those at which it is next to nothing.
   slopes({ layer, input }) {
-    const { derivative } = ACTIVATIONS[layer.activation];
+    const { derivative } = arithmetic.activations[layer.activation];
     const get = (name, i, j) => this.model.values[name][i][j];
     const steepest = Math.max(...range(161).map((k) => Math.abs(derivative(k / 10 - 8, optionsOf(layer, 0, get, this.model)))));
     const { cols } = this.model.arrays.get(input);

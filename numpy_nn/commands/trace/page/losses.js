@@ -2,7 +2,7 @@
 // The losses by name, each with the makers of its terms and of the gradient by the network's output, and their words.
 // n counts samples, c outputs; the terms are one a sample for the cross-entropy, else one an output.
 
-const targetIs = (model, n, c) => bracket(model.entry("target", n, 0), equals, typeof c === "number" ? mn(c) : mi(c));
+const targetIs = (model, n, c) => ml.bracket(model.entry("target", n, 0), ml.equals, typeof c === "number" ? ml.mn(c) : ml.mi(c));
 
 const LOSSES = {
   "cross-entropy": {
@@ -19,13 +19,13 @@ const LOSSES = {
     gradient: logitsGradientMaker,
     story: (model) => ({
       title: say.lossTitle,
-      term: [mo("−"), call("ln", model.entry("loss.softmax", "n", row(model.entry("target", "n", 0))))],
+      term: [ml.mo("−"), ml.call("ln", model.entry("loss.softmax", "n", ml.row(model.entry("target", "n", 0))))],
       text: say.lossText,
     }),
     gradientStory: (model) => ({
       title: say.logitsGradientTitle,
       written: [
-        frac(mn(1), mi("N")), parens(model.entry("loss.softmax", "n", "c"), mo("−"), targetIs(model, "n", "c")),
+        ml.frac(ml.mn(1), ml.mi("N")), ml.parens(model.entry("loss.softmax", "n", "c"), ml.mo("−"), targetIs(model, "n", "c")),
       ],
       text: say.logitsGradient,
     }),
@@ -35,19 +35,19 @@ const LOSSES = {
     shares: (z) => sharesOf(z.map((x) => Math.min(Math.max(x, 0), 1))),
     terms: (model, output) => entrywise({
       value: (n, c, get) => (get(output, n, c) - get("target", n, c)) ** 2,
-      written: (z, y) => [sup(parens(z, mo("−"), y), mn(2))],
+      written: (z, y) => [ml.sup(ml.parens(z, ml.mo("−"), y), ml.mn(2))],
     }, model, output),
     gradient: (model, output) => {
       const count = () => model.samples * model.classes;
       return entrywise({
         value: (n, c, get) => (2 * (get(output, n, c) - get("target", n, c))) / count(),
-        written: (z, y) => [frac(mn(2), row(mi("N"), mi("C"))), parens(z, mo("−"), y)],
-        put: (z, y) => [frac(mn(2), mn(count())), parens(z, mo("−"), y)],
+        written: (z, y) => [ml.frac(ml.mn(2), ml.row(ml.mi("N"), ml.mi("C"))), ml.parens(z, ml.mo("−"), y)],
+        put: (z, y) => [ml.frac(ml.mn(2), ml.mn(count())), ml.parens(z, ml.mo("−"), y)],
       }, model, output);
     },
     story: (model, output) => ({
       title: say.mseTitle,
-      term: [sup(parens(model.entry(output, "n", "c"), mo("−"), model.entry("target", "n", "c")), mn(2))],
+      term: [ml.sup(ml.parens(model.entry(output, "n", "c"), ml.mo("−"), model.entry("target", "n", "c")), ml.mn(2))],
       text: say.mseText,
     }),
     gradientStory: (model, output) => ({
@@ -58,7 +58,7 @@ const LOSSES = {
   },
   bce: {
     target: "probability",
-    shares: (z) => sharesOf(z.map(sigmoid)),
+    shares: (z) => sharesOf(z.map(arithmetic.sigmoid)),
     terms: (model, output) => entrywise({
       value: (n, c, get) => {
         const [z, y] = [get(output, n, c), get("target", n, c)];
@@ -71,10 +71,10 @@ const LOSSES = {
       return entrywise({
         value: (n, c, get) => {
           const [z, y] = [get(output, n, c), get("target", n, c)];
-          return ((1 - y) * sigmoid(z) - y * sigmoid(-z)) / count();
+          return ((1 - y) * arithmetic.sigmoid(z) - y * arithmetic.sigmoid(-z)) / count();
         },
-        written: (z, y) => [frac(mn(1), row(mi("N"), mi("C"))), parens(sigma(z), mo("−"), y)],
-        put: (z, y) => [frac(mn(1), mn(count())), parens(sigma(z), mo("−"), y)],
+        written: (z, y) => [ml.frac(ml.mn(1), ml.row(ml.mi("N"), ml.mi("C"))), ml.parens(sigma(z), ml.mo("−"), y)],
+        put: (z, y) => [ml.frac(ml.mn(1), ml.mn(count())), ml.parens(sigma(z), ml.mo("−"), y)],
       }, model, output);
     },
     story: (model, output) => ({
@@ -93,8 +93,8 @@ const LOSSES = {
 const sharesOf = (sure) => (sure.length === 1 ? [1 - sure[0], sure[0]] : sure.map((x) => x / (sum(sure) || 1)));
 
 function bceWritten(z, y) {
-  const no = parens(mn(1), mo("−"), y);
-  return [mo("−"), y, call("ln", sigma(z)), mo("−"), no, call("ln", mn(1), mo("−"), sigma(z))];
+  const no = ml.parens(ml.mn(1), ml.mo("−"), y);
+  return [ml.mo("−"), y, ml.call("ln", sigma(z)), ml.mo("−"), no, ml.call("ln", ml.mn(1), ml.mo("−"), sigma(z))];
 }
 
 // A maker of one entry from the output's and the target's at the same place, written once with symbols and once with
@@ -103,7 +103,7 @@ function entrywise({ value, written, put = written }, model, output) {
   return {
     value,
     formula: (n, c) => written(model.entry(output, n, c), model.entry("target", n, c)),
-    numbers: (n, c, get) => [put(factor(get(output, n, c)), factor(get("target", n, c)))],
+    numbers: (n, c, get) => [put(ml.factor(get(output, n, c)), ml.factor(get("target", n, c)))],
   };
 }
 

@@ -1,11 +1,10 @@
 "use strict";
 // Puts the page together: one model, the views that show it at a step, and what the reader can do.
 
-class Page {
+class Page extends BasePage {
   constructor(recording) {
-    this.model = new Model(recording);
+    super(recording);
     this.mine = new Mine(this.model);
-    this.step = 0;
     this.sample = 0;
     this.tables = new Tables(this.model, this.mine);
     this.strip = new Strip(this.model, byId("strip"), this.tables);
@@ -18,32 +17,23 @@ class Page {
     this.slope = new SlopePicture(this);
     this.pathsView = new PathsView(this);
     this.asking = new Asking(this);
-    this.stepping = new Stepping(this);
     this.hunt = new Hunt(this);
     this.plane = new Plane(this);
     this.health = new Health(this);
     this.running = new Running(this);
     this.chooseSample();
     this.mine.tell(byId("mine"), (step) => this.goTo(step));
-    this.stepping.fromAddress();
-    keepStage();
-    addEventListener("resize", () => {
-      this.drawNetwork();
-      keepStage();
-    });
-  }
-
-  goTo(step) {
-    this.step = Math.min(Math.max(step, 0), this.model.steps.length - 1);
-    this.refresh();
-    this.strip.followStep(this.step);
+    this.begin();
   }
 
   refresh() {
-    if (this.sample >= this.model.samples) return this.showSample(0); // a point that was added is gone
+    if (this.sample >= this.model.samples) { // a point that was added is gone
+      this.showSample(0);
+      return;
+    }
     this.mine.refresh();
-    this.strip.show(this.step);
-    this.stepping.show(this.step);
+    this.tables.hurried = this.isRunning;
+    super.refresh();
     this.editing.showLoss(this.step);
     this.running.show();
     this.hunt.show(this.step);
@@ -51,11 +41,23 @@ class Page {
     this.health?.show(this.step);
     this.predict.show();
     this.asking.refresh();
-    return undefined;
+  }
+
+  get trained() {
+    return this.training.at;
+  }
+
+  trainTo(step) {
+    this.running.goTo(step);
+  }
+
+  // Whether another frame of training follows this one.
+  get isRunning() {
+    return Boolean(this.running?.frame);
   }
 
   drawNetwork() {
-    this.network.draw(this.step, this.sample);
+    if (this.network.seen || !this.isRunning) this.network.draw(this.step, this.sample);
   }
 
   mark(...marks) {
@@ -114,7 +116,6 @@ function chooseTheme() {
   };
   byId("theme").addEventListener("click", () => {
     document.documentElement.style.colorScheme = dark() ? "light" : "dark";
-    if (page instanceof Page) page.plane.draw();
   });
 }
 

@@ -3,20 +3,24 @@
 // outputs, c classes. `whole`, where there is one, computes the entire array with the same operations in the same order,
 // which a thousand points and sixty pictures a second need; a test holds it to `value`, bit for bit.
 
-// From each row of an array a new one of `width` numbers.
-function byRows(rows, width, entry) {
-  return rows.map((line, n) => {
-    const made = new Array(width);
-    for (let j = 0; j < width; j += 1) made[j] = entry(line, j, n);
-    return made;
-  });
+// An array of `rows` by `cols`, entry by entry.
+function rowsOf(rows, cols, entry) {
+  const made = new Array(rows);
+  for (let i = 0; i < rows; i += 1) {
+    const line = new Array(cols);
+    for (let j = 0; j < cols; j += 1) line[j] = entry(i, j);
+    made[i] = line;
+  }
+  return made;
 }
 
-const dot = (line, matrix, j) => {
-  let total = 0;
-  for (let i = 0; i < line.length; i += 1) total += line[i] * matrix[i][j];
-  return total;
-};
+// From each row of an array a new one of `width` numbers.
+const byRows = (rows, width, entry) => rowsOf(rows.length, width, (n, j) => entry(rows[n], j, n));
+
+// Add a row, so many times, to another: what a product of matrices is made of, in the order of memory.
+function addTimes(sums, factor, line) {
+  for (let j = 0; j < sums.length; j += 1) sums[j] += factor * line[j];
+}
 
 function linearMaker(model, layer, input) {
   const [weight, bias] = [`${layer.name}.weight`, `${layer.name}.bias`];
@@ -25,18 +29,22 @@ function linearMaker(model, layer, input) {
   return {
     whole: (values) => {
       const matrix = values[weight];
-      const added = biased ? values[bias][0] : null;
-      return byRows(values[input], matrix[0].length, (line, j) => dot(line, matrix, j) + (added ? added[j] : 0));
+      return values[input].map((line) => {
+        const sums = new Array(matrix[0].length).fill(0);
+        for (let i = 0; i < width; i += 1) addTimes(sums, line[i], matrix[i]);
+        if (biased) addTimes(sums, 1, values[bias][0]);
+        return sums;
+      });
     },
     value: (n, j, get) =>
       sumOf(width, (i) => get(input, n, i) * get(weight, i, j)) + (biased ? get(bias, 0, j) : 0),
     formula: (n, j) => [
-      sumOver("i"), model.entry(input, n, "i"), model.entry(weight, "i", j),
-      ...(biased ? [mo("+"), model.entry(bias, 0, j)] : []),
+      ml.sumOver("i"), model.entry(input, n, "i"), model.entry(weight, "i", j),
+      ...(biased ? [ml.mo("+"), model.entry(bias, 0, j)] : []),
     ],
     numbers: (n, j, get) => [
-      ...range(width).map((i) => [factor(get(input, n, i)), times, factor(get(weight, i, j))]),
-      ...(biased ? [[factor(get(bias, 0, j))]] : []),
+      ...range(width).map((i) => [ml.factor(get(input, n, i)), ml.times, ml.factor(get(weight, i, j))]),
+      ...(biased ? [[ml.factor(get(bias, 0, j))]] : []),
     ],
   };
 }
@@ -55,7 +63,7 @@ function slopeEntry(model, layer, j) {
 }
 
 function activationMaker(model, layer, input) {
-  const { value } = ACTIVATIONS[layer.activation];
+  const { value } = arithmetic.activations[layer.activation];
   const written = WRITTEN[layer.activation].value;
   const { cols } = model.arrays.get(input);
   return {
@@ -67,7 +75,7 @@ function activationMaker(model, layer, input) {
     formula: (n, j) => [written(model.entry(input, n, j), layer.options, slopeEntry(model, layer, j))],
     numbers: (n, j, get) => {
       const { weight } = optionsOf(layer, j, get, model);
-      return [[written(factor(get(input, n, j)), layer.options, weight === undefined ? "" : factor(weight))]];
+      return [[written(ml.factor(get(input, n, j)), layer.options, weight === undefined ? "" : ml.factor(weight))]];
     },
   };
 }
@@ -85,10 +93,10 @@ function softmaxMaker(model, logits) {
       return powers.map((power) => power / total);
     }),
     value: (n, c, get) => e(n, c, get) / sumOf(classes, (k) => e(n, k, get)),
-    formula: (n, c) => [frac(exp(model.entry(logits, n, c)), row(sumOver("k"), exp(model.entry(logits, n, "k"))))],
+    formula: (n, c) => [ml.frac(ml.exp(model.entry(logits, n, c)), ml.row(ml.sumOver("k"), ml.exp(model.entry(logits, n, "k"))))],
     numbers: (n, c, get) => {
-      const each = range(classes).map((k) => exp(number(get(logits, n, k))));
-      return [[frac(exp(number(get(logits, n, c))), each.join(mo("+")))]];
+      const each = range(classes).map((k) => ml.exp(ml.number(get(logits, n, k))));
+      return [[ml.frac(ml.exp(ml.number(get(logits, n, c))), each.join(ml.mo("+")))]];
     },
   };
 }
@@ -106,13 +114,13 @@ function termMaker(model, logits) {
       return Math.log(sum(z.map((x) => Math.exp(x - largest)))) - (z[get("target", n, 0)] - largest);
     },
     formula: (n) => [
-      mo("−"), call("ln", model.entry("loss.softmax", n, row(model.entry("target", n, 0)))), equals,
-      call("ln", sumOver("c"), exp(model.entry(logits, n, "c"))), mo("−"),
-      model.entry(logits, n, row(model.entry("target", n, 0))),
+      ml.mo("−"), ml.call("ln", model.entry("loss.softmax", n, ml.row(model.entry("target", n, 0)))), ml.equals,
+      ml.call("ln", ml.sumOver("c"), ml.exp(model.entry(logits, n, "c"))), ml.mo("−"),
+      model.entry(logits, n, ml.row(model.entry("target", n, 0))),
     ],
     numbers: (n, _, get) => {
-      const each = range(classes).map((c) => exp(number(get(logits, n, c))));
-      return [[call("ln", each.join(mo("+"))), mo("−"), factor(get(logits, n, get("target", n, 0)))]];
+      const each = range(classes).map((c) => ml.exp(ml.number(get(logits, n, c))));
+      return [[ml.call("ln", each.join(ml.mo("+"))), ml.mo("−"), ml.factor(get(logits, n, get("target", n, 0)))]];
     },
   };
 }
@@ -121,8 +129,8 @@ function termMaker(model, logits) {
 function meanOfTerms(model) {
   const single = model.arrays.get("loss.terms").axes === "row";
   return single
-    ? [frac(mn(1), mi("N")), sumOver("n"), model.entry("loss.terms", "n", 0)]
-    : [frac(mn(1), row(mi("N"), mi("C"))), sumOver("n,c"), model.entry("loss.terms", "n", "c")];
+    ? [ml.frac(ml.mn(1), ml.mi("N")), ml.sumOver("n"), model.entry("loss.terms", "n", 0)]
+    : [ml.frac(ml.mn(1), ml.row(ml.mi("N"), ml.mi("C"))), ml.sumOver("n,c"), model.entry("loss.terms", "n", "c")];
 }
 
 function lossMaker(model) {
@@ -133,7 +141,7 @@ function lossMaker(model) {
     value: (_i, _j, get) => sumOf(count(), (k) => term(k, get)) / count(),
     formula: () => meanOfTerms(model),
     numbers: (_i, _j, get) => [
-      [frac(added(range(count()).map((k) => number(term(k, get)))), mn(count()))],
+      [ml.frac(ml.added(range(count()).map((k) => ml.number(term(k, get)))), ml.mn(count()))],
     ],
   };
 }
@@ -154,11 +162,11 @@ function lossAfterMaker(model) {
     whole: (values) => [[after(values)]],
     reads,
     formula: () => [
-      mi("L"), parens(parameters().map((a) => arraySymbol(a)).join(mo(",")), mo(","), mo("…")),
+      ml.mi("L"), ml.parens(parameters().map((a) => arraySymbol(a)).join(ml.mo(",")), ml.mo(","), ml.mo("…")),
     ],
     numbers: (_i, _j, get) => {
       const [before, now] = [get("loss", 0, 0), get("loss.after", 0, 0)];
-      return [[number(before), mo(now < before ? "−" : "+"), number(Math.abs(now - before))]];
+      return [[ml.number(before), ml.mo(now < before ? "−" : "+"), ml.number(Math.abs(now - before))]];
     },
   };
 }
@@ -168,11 +176,11 @@ function logitsGradientMaker(model) {
   return {
     value: (i, c, get) => (get("loss.softmax", i, c) - hit(i, c, get)) / model.samples,
     formula: (i, c) => [
-      frac(mn(1), mi("N")),
-      parens(model.entry("loss.softmax", i, c), mo("−"), bracket(model.entry("target", i, 0), equals, mn(c))),
+      ml.frac(ml.mn(1), ml.mi("N")),
+      ml.parens(model.entry("loss.softmax", i, c), ml.mo("−"), ml.bracket(model.entry("target", i, 0), ml.equals, ml.mn(c))),
     ],
     numbers: (i, c, get) => [
-      [frac(mn(1), mn(model.samples)), parens(number(get("loss.softmax", i, c)), mo("−"), mn(hit(i, c, get)))],
+      [ml.frac(ml.mn(1), ml.mn(model.samples)), ml.parens(ml.number(get("loss.softmax", i, c)), ml.mo("−"), ml.mn(hit(i, c, get)))],
     ],
   };
 }
@@ -182,16 +190,14 @@ function weightGradientMaker(model, input, output) {
   return {
     whole: (values) => {
       const [rows, gradients] = [values[input], values[gradient]];
-      return rows[0].map((_, i) => gradients[0].map((__, j) => {
-        let total = 0;
-        for (let n = 0; n < rows.length; n += 1) total += rows[n][i] * gradients[n][j];
-        return total;
-      }));
+      const sums = rowsOf(rows[0].length, gradients[0].length, () => 0);
+      for (let n = 0; n < rows.length; n += 1) for (let i = 0; i < sums.length; i += 1) addTimes(sums[i], rows[n][i], gradients[n]);
+      return sums;
     },
     value: (i, j, get) => sumOf(model.samples, (n) => get(input, n, i) * get(gradient, n, j)),
-    formula: (i, j) => [sumOver("n"), model.entry(input, "n", i), model.entry(gradient, "n", j)],
+    formula: (i, j) => [ml.sumOver("n"), model.entry(input, "n", i), model.entry(gradient, "n", j)],
     numbers: (i, j, get) =>
-      range(model.samples).map((n) => [factor(get(input, n, i)), times, factor(get(gradient, n, j))]),
+      range(model.samples).map((n) => [ml.factor(get(input, n, i)), ml.times, ml.factor(get(gradient, n, j))]),
   };
 }
 
@@ -199,8 +205,8 @@ function biasGradientMaker(model, output) {
   const gradient = `${output}.grad`;
   return {
     value: (_, j, get) => sumOf(model.samples, (n) => get(gradient, n, j)),
-    formula: (_, j) => [sumOver("n"), model.entry(gradient, "n", j)],
-    numbers: (_, j, get) => range(model.samples).map((n) => [factor(get(gradient, n, j))]),
+    formula: (_, j) => [ml.sumOver("n"), model.entry(gradient, "n", j)],
+    numbers: (_, j, get) => range(model.samples).map((n) => [ml.factor(get(gradient, n, j))]),
   };
 }
 
@@ -217,16 +223,16 @@ function inputGradientMaker(model, layer, output) {
       });
     },
     value: (n, i, get) => sumOf(width, (j) => get(gradient, n, j) * get(weight, i, j)),
-    formula: (n, i) => [sumOver("j"), model.entry(gradient, n, "j"), model.entry(weight, i, "j")],
-    numbers: (n, i, get) => range(width).map((j) => [factor(get(gradient, n, j)), times, factor(get(weight, i, j))]),
+    formula: (n, i) => [ml.sumOver("j"), model.entry(gradient, n, "j"), model.entry(weight, i, "j")],
+    numbers: (n, i, get) => range(width).map((j) => [ml.factor(get(gradient, n, j)), ml.times, ml.factor(get(weight, i, j))]),
   };
 }
 
 function activationGradientMaker(model, layer, input, output) {
   const gradient = `${output}.grad`;
-  const { derivative } = ACTIVATIONS[layer.activation];
+  const { derivative } = arithmetic.activations[layer.activation];
   const { derivative: written, single } = WRITTEN[layer.activation];
-  const asFactor = (html) => (single ? html : parens(html));
+  const asFactor = (html) => (single ? html : ml.parens(html));
   const { cols } = model.arrays.get(input);
   return {
     whole: (values) => {
@@ -236,15 +242,17 @@ function activationGradientMaker(model, layer, input, output) {
     },
     value: (n, j, get) => get(gradient, n, j) * derivative(get(input, n, j), optionsOf(layer, j, get, model)),
     formula: (n, j) => [
-      model.entry(gradient, n, j), times,
+      model.entry(gradient, n, j), ml.times,
       asFactor(written(model.entry(input, n, j), layer.options, slopeEntry(model, layer, j))),
     ],
     numbers: (n, j, get) => {
       const options = optionsOf(layer, j, get, model);
-      const [gradOutput, z] = [factor(get(gradient, n, j)), get(input, n, j)];
-      const slope = options.weight === undefined ? "" : factor(options.weight);
-      const put = asFactor(written(factor(z), layer.options, slope));
-      return [[gradOutput, times, put, equals, gradOutput, times, factor(derivative(z, options))]];
+      const [gradOutput, z] = [ml.factor(get(gradient, n, j)), get(input, n, j)];
+      const slope = options.weight === undefined ? "" : ml.factor(options.weight);
+      const put = asFactor(written(ml.factor(z), layer.options, slope));
+      // Of an unknown number the slope is unknown too, though a comparison would say 0.
+      const slopeThere = Number.isNaN(z) ? NaN : derivative(z, options);
+      return [[gradOutput, ml.times, put, ml.equals, gradOutput, ml.times, ml.factor(slopeThere)]];
     },
   };
 }
@@ -258,20 +266,20 @@ function slopeGradientMaker(model, layer, input) {
     value: (_, k, get) => sum(cells(k).map(([n, j]) => get(gradient, n, j) * Math.min(get(input, n, j), 0))),
     formula: (_, k) => {
       const j = shared ? "j" : k;
-      const below = call("min", model.entry(input, "n", j), mo(","), mn(0));
-      return [sumOver(shared ? "n,j" : "n"), model.entry(gradient, "n", j), times, below];
+      const below = ml.call("min", model.entry(input, "n", j), ml.mo(","), ml.mn(0));
+      return [ml.sumOver(shared ? "n,j" : "n"), model.entry(gradient, "n", j), ml.times, below];
     },
     numbers: (_, k, get) =>
-      cells(k).map(([n, j]) => [factor(get(gradient, n, j)), times, factor(Math.min(get(input, n, j), 0))]),
+      cells(k).map(([n, j]) => [ml.factor(get(gradient, n, j)), ml.times, ml.factor(Math.min(get(input, n, j), 0))]),
   };
 }
 
 function updateMaker(model, name) {
   return {
     value: (i, j, get) => get(name, i, j) - model.lr * get(`${name}.grad`, i, j),
-    formula: (i, j) => [model.entry(name, i, j), mo("−"), mi("η"), model.entry(`${name}.grad`, i, j)],
+    formula: (i, j) => [model.entry(name, i, j), ml.mo("−"), ml.mi("η"), model.entry(`${name}.grad`, i, j)],
     numbers: (i, j, get) => [
-      [number(get(name, i, j)), mo("−"), number(model.lr), times, factor(get(`${name}.grad`, i, j))],
+      [ml.number(get(name, i, j)), ml.mo("−"), ml.number(model.lr), ml.times, ml.factor(get(`${name}.grad`, i, j))],
     ],
   };
 }

@@ -28,7 +28,7 @@ class Mine {
   }
 
   isWrong(name, i, j) {
-    return !this.gone && this.wrong.has(`${name}/${i}/${j}`);
+    return this.wrong.size > 0 && !this.gone && this.wrong.has(`${name}/${i}/${j}`);
   }
 
   // Of an output or the loss, for which nobody else has been asked.
@@ -48,7 +48,7 @@ class Mine {
     if (!this.recorded) return;
     const { first, words, names, name } = this.recorded;
     holder.hidden = false;
-    const known = Object.keys(this.values).map((one) => math(arraySymbol(this.model.arrays.get(one)))).join(", ");
+    const known = Object.keys(this.values).map((one) => ml.math(arraySymbol(this.model.arrays.get(one)))).join(", ");
     if (!this.wrong.size) {
       holder.innerHTML = say.yoursIsRight(known);
       holder.querySelector("code").textContent = name;
@@ -58,7 +58,7 @@ class Mine {
     holder.innerHTML = `${say.firstOfYours} <button type="button"></button>`;
     holder.querySelector("code").textContent = name;
     const button = holder.querySelector("button");
-    button.innerHTML = `${names[at.name]} ${math(arraySymbol(at))}`;
+    button.innerHTML = `${names[at.name]} ${ml.math(arraySymbol(at))}`;
     button.addEventListener("click", () => goTo(at.step));
     holder.append(words ? `: ${words}` : "");
   }

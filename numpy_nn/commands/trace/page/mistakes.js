@@ -4,7 +4,7 @@
 // output. The names are those of the gradient checker, whose words explain them.
 
 const hitOf = (i, c, get) => (get("target", i, 0) === c ? 1 : 0);
-const derivativeAt = ({ layer }, x, options) => ACTIVATIONS[layer.activation].derivative(x, options);
+const derivativeAt = ({ layer }, x, options) => arithmetic.activations[layer.activation].derivative(x, options);
 
 const MISTAKES = {
   bias_averaged: { kind: "bias", wrong: ({ right, model }) => right() / model.samples },

@@ -44,6 +44,8 @@
  * @property {number} [index]
  * @property {number} [unit]
  * @property {number} [edge]
+ * @property {boolean} [bias]
+ * @property {boolean} [given]
  * @property {number} [primes]
  * @property {string} [of]
  * @property {"number" | "label" | "probability"} [editable]
@@ -53,6 +55,11 @@ function asRows(values, shape, overSamples) {
   if (shape.length === 0) return [[values]];
   if (shape.length === 2) return values.map((line) => [...line]);
   return overSamples ? values.map((x) => [x]) : [[...values]];
+}
+
+function sameRows(a, b) {
+  if (a === b) return true;
+  return a.length === b.length && a.every((line, i) => line.every((x, j) => x === b[i][j]));
 }
 
 class Model {
@@ -92,7 +99,7 @@ class Model {
       shape.length === 2 ? shape : shape.length === 0 ? [1, 1] : overSamples ? [shape[0], 1] : [1, shape[0]];
     const axes = shape.length === 2 ? "both" : shape.length === 0 ? "none" : overSamples ? "row" : "column";
     const array = { name, shape, rows, cols, axes, overSamples, maker: null, step: 0, ...place };
-    array.batch = /(^|\.)(input|target|output|softmax|terms)(\.grad)?$/.test(name); // a row for each sample
+    array.batch = /(^|\.)(input|target|output|normalized|mask|softmax|terms)(\.grad)?$/.test(name); // a row for each sample
     array.gradient = name.endsWith(".grad");
     array.after = name.endsWith(".after");
     array.renewed = array.after || name.endsWith(".next");
@@ -126,20 +133,31 @@ class Model {
 
   // Letters as in a textbook: layer k is Z = A W + b, and A after its activation.
   nameLayers() {
-    let [count, acting, input] = [0, 0, "input"];
-    const { layers } = this.recording;
+    let [count, input] = [0, "input"];
+    let acted = []; // the kinds of the layers since the last linear one
+    const { layers, arrays: recordedArrays } = this.recording;
     const links = layers.map((layer, position) => {
       const kind = kindOf(layer);
       if (kind.edges) count += 1;
-      acting = kind.edges || position === 0 || kindOf(layers[position - 1]).edges ? 0 : acting + 1;
+      if (kind.edges) acted = [];
+      const acting = acted.filter((one) => one === kind).length;
+      acted.push(kind);
       const column = position + 1;
       const place = { index: count, column, lane: "forward", unit: count };
       this.columns.push({ title: kind.column(layer, count) });
       for (const name of layer.parameters) {
         const edge = kind.edges && name === "weight" ? count : undefined;
-        this.add(`${layer.name}.${name}`, { ...place, letter: kind.parameter(name), edge, editable: "number" });
+        const bias = kind.edges && name === "bias";
+        this.add(`${layer.name}.${name}`, { ...place, letter: kind.parameter(name), edge, bias, editable: "number" });
       }
       const output = `${layer.name}.output`;
+      const { shape } = recordedArrays[output];
+      for (const [end, letter] of kind.given) {
+        this.add(`${layer.name}.${end}`, { ...place, letter, primes: acting, editable: "number", given: true });
+      }
+      for (const [end, letter, each] of kind.between) {
+        this.add(`${layer.name}.${end}`, { ...place, letter, primes: acting, shape: each ? shape : shape.slice(1) });
+      }
       this.add(output, { ...place, letter: kind.output, primes: acting });
       const link = { layer, kind, input, output, unit: count, inputUnit: kind.edges ? count - 1 : count };
       input = output;
@@ -153,8 +171,8 @@ class Model {
     this.add("loss.after", { ...place, lane: "update", letter: "L" });
     for (const link of links) {
       for (const name of [...link.layer.parameters.map((p) => `${link.layer.name}.${p}`), link.output]) {
-        const { letter, index, column, unit, edge, primes } = this.arrays.get(name);
-        const same = { letter, index, column, unit, edge, primes };
+        const { letter, index, column, unit, edge, bias, primes } = this.arrays.get(name);
+        const same = { letter, index, column, unit, edge, bias, primes };
         this.add(`${name}.grad`, { ...same, lane: "backward", of: name });
         if (name === link.output) continue;
         this.addKept(name, { index, column, lane: "update", shape: this.recording.arrays[name].shape });
@@ -180,8 +198,8 @@ class Model {
   }
 
   forwardStep(link) {
-    const { maker, story } = link.kind.forward(this, link);
-    this.addStep([[link.output, maker]], story, { ...this.lights(link), units: [link.unit] });
+    const { made, story } = link.kind.forward(this, link);
+    this.addStep(made, story, { ...this.lights(link), units: [link.unit] });
   }
 
   lossSteps() {
@@ -227,11 +245,12 @@ class Model {
   load() {
     this.setSamples(this.recording.arrays.input.shape[0]);
     this.values = {};
+    const kept = new Set(this.kept.flat());
     for (const { name, rows, cols, overSamples } of this.arrays.values()) {
       const { values, shape } = this.recording.arrays[name] ?? {};
       if (values !== undefined) this.values[name] = asRows(values, shape, overSamples);
       // What an optimizer keeps is 0 at first, and after the step what the page makes of it.
-      else if (!shape) this.values[name] = range(rows).map(() => range(cols).map(() => 0));
+      else if (!shape && kept.has(name)) this.values[name] = range(rows).map(() => range(cols).map(() => 0));
     }
     this.lr = this.recording.lr;
     this.time = 0;
@@ -252,12 +271,15 @@ class Model {
   addSample(inputs, target) {
     this.values.input.push(inputs);
     this.values.target.push(target);
+    // Of what else is given by samples, such as a dropout's mask, the new one has what the first has.
+    for (const { name, given } of this.arrays.values()) if (given) this.values[name].push([...this.values[name][0]]);
     this.setSamples(this.samples + 1);
   }
 
   // The outputs of the layers for other inputs, row by row: of all, or of those behind the link at `from`.
   outputsFor(rows, from = 0) {
-    const values = { ...this.values, [this.links[from].input]: rows };
+    /** @type {any} */
+    const values = { ...this.values, [this.links[from].input]: rows, evaluating: true };
     for (const { output } of this.links.slice(from)) values[output] = this.arrays.get(output).maker.whole(values);
     return values;
   }
@@ -271,7 +293,7 @@ class Model {
   compute(values = this.values, makers = this.makers()) {
     const get = (name, i, j) => values[name][i][j];
     for (const { name, rows, cols, maker } of makers) {
-      values[name] = maker.whole?.(values) ?? range(rows).map((i) => range(cols).map((j) => maker.value(i, j, get)));
+      values[name] = maker.whole?.(values) ?? rowsOf(rows, cols, (i, j) => maker.value(i, j, get));
     }
     return values;
   }
@@ -332,11 +354,10 @@ class Model {
 
   // Which arrays are not as they were recorded.
   isEdited() {
-    const { arrays, lr } = this.recording;
-    const given = [...this.arrays.values()].filter((array) => array.editable);
-    return (
-      this.lr !== lr ||
-      given.some((a) => String(this.values[a.name]) !== String(asRows(arrays[a.name].values, a.shape, a.overSamples)))
-    );
+    if (this.lr !== this.recording.lr) return true;
+    for (const { name, editable } of this.arrays.values()) {
+      if (editable && !sameRows(this.values[name], this.recorded[name])) return true;
+    }
+    return false;
   }
 }

@@ -34,11 +34,17 @@ class Network {
     const columns = range(model.units + 1);
     this.layers = columns.map((unit) => arrays.filter((a) => a.axes === "both" && !a.edge && a.unit === unit));
     this.edges = columns.map((unit) => arrays.filter((a) => a.edge === unit));
-    this.biases = columns.map((unit) => arrays.filter((a) => /\.bias(\.|$)/.test(a.name) && a.unit === unit));
+    this.biases = columns.map((unit) => arrays.filter((a) => a.bias && a.unit === unit));
     this.losses = arrays.filter(({ name }) => name === "loss" || name === "loss.after");
     this.widths = this.layers.map((of) => of[0].cols);
     this.marks = [null, [], []];
     this.isBlank = /** @type {(name: string, i: number, j: number) => boolean} */ (() => false);
+    this.seen = true;
+    whenSeen(root, (seen) => {
+      this.seen = seen;
+      if (seen && this.drawn) this.draw(...this.drawn);
+    });
+    this.room = new WidthOf(root, () => this.drawn && this.draw(...this.drawn));
   }
 
   // Of some arrays, the one that was made last by this step; undefined if none is there yet.
@@ -59,7 +65,7 @@ class Network {
 
   measure() {
     const columns = this.widths.length;
-    const width = Math.max(this.root.clientWidth, (columns + 1) * 58);
+    const width = Math.max(this.room.now, (columns + 1) * 58);
     const tall = Math.max(...this.widths);
     const round = tall <= 8 && width / columns > 110;
     const [w, h] = round ? [43, 43] : [48, 22];
@@ -79,11 +85,10 @@ class Network {
 
   // The drawing without its numbers.
   build() {
+    if (this.room.now === this.builtFor) return;
+    this.builtFor = this.room.now;
     const at = this.measure();
     const { width, height, columns, x, w } = at;
-    const key = [width, height, at.w].join();
-    if (key === this.key) return;
-    this.key = key;
     this.at = at;
     this.places = new Map();
     const picture = svg("svg", { width, height, viewBox: `0 0 ${width} ${height}`, role: "img" });
@@ -102,6 +107,7 @@ class Network {
     loss.append(this.buildUnit("loss", columns, 0));
     picture.append(...edges, toLoss, ...units, loss, ...this.captions, ...this.edgeCaptions);
     this.root.replaceChildren(picture);
+    this.root.style.containIntrinsicHeight = `auto ${height}px`;
   }
 
   buildEdges(column) {
@@ -152,10 +158,11 @@ class Network {
 
   writeCaption({ firstChild }, array, lit) {
     put(firstChild, "class", lit ? "caption lit" : "caption");
-    put(firstChild, "html", array ? math(arraySymbol(array)) : "");
+    put(firstChild, "html", array ? ml.math(arraySymbol(array)) : "");
   }
 
   draw(step, sample) {
+    this.drawn = [step, sample];
     this.build();
     const { lights } = this.model.steps[step];
     const marks = this.placesOfMarks(sample);
@@ -203,7 +210,7 @@ class Network {
       for (const j of range(values[i].length)) {
         const place = placeOf(i, j);
         const node = this.places.get(place);
-        const value = values[i][j];
+        const value = this.isBlank(array.name, i, j) ? 0 : values[i][j];
         const mark = marks.get(place) ?? "";
         const { drawn } = node;
         if (
@@ -242,11 +249,11 @@ class Network {
 
   // Where a cell is in the drawing, if it is.
   placeOf([name, i, j], sample) {
-    const { edge, unit, axes, of } = this.model.arrays.get(name);
+    const { edge, unit, axes, bias } = this.model.arrays.get(name);
     if (edge) return `edge ${edge} ${i} ${j}`;
     if (name === "loss" || name === "loss.after") return "loss";
     if (axes === "both") return i === sample ? `unit ${unit} ${j}` : "";
-    return /\.bias$/.test(of ?? name) ? `bias ${unit} ${j}` : "";
+    return bias ? `bias ${unit} ${j}` : "";
   }
 
   placesOfMarks(sample) {

@@ -9,15 +9,15 @@ const nextName = (name, kept) => `${name}.${kept}.next`;
 function averageMaker(model, name, kept, { beta, share, square = false }) {
   const [now, gradient] = [keptName(name, kept), `${name}.grad`];
   const of = (g) => (square ? g * g : g);
-  const written = (g) => (square ? sup(g, mn(2)) : g);
-  const weight = share === 1 ? [] : [number(share), times];
+  const written = (g) => (square ? ml.sup(g, ml.mn(2)) : g);
+  const weight = share === 1 ? [] : [ml.number(share), ml.times];
   return {
     value: (i, j, get) => beta * get(now, i, j) + share * of(get(gradient, i, j)),
     formula: (i, j) => [
-      number(beta), times, model.entry(now, i, j), mo("+"), ...weight, written(model.entry(gradient, i, j)),
+      ml.number(beta), ml.times, model.entry(now, i, j), ml.mo("+"), ...weight, written(model.entry(gradient, i, j)),
     ],
     numbers: (i, j, get) => [
-      [number(beta), times, factor(get(now, i, j))], [...weight, written(factor(get(gradient, i, j)))],
+      [ml.number(beta), ml.times, ml.factor(get(now, i, j))], [...weight, written(ml.factor(get(gradient, i, j)))],
     ],
   };
 }
@@ -27,10 +27,10 @@ function stepMaker(model, name, { value, written }, reads) {
   return {
     value: (i, j, get) => get(name, i, j) - model.lr * value(...reads.map((read) => get(read, i, j))),
     formula: (i, j) => [
-      model.entry(name, i, j), mo("−"), mi("η"), times, written(...reads.map((read) => model.entry(read, i, j))),
+      model.entry(name, i, j), ml.mo("−"), ml.mi("η"), ml.times, written(...reads.map((read) => model.entry(read, i, j))),
     ],
     numbers: (i, j, get) => [[
-      number(get(name, i, j)), mo("−"), number(model.lr), times, written(...reads.map((read) => factor(get(read, i, j)))),
+      ml.number(get(name, i, j)), ml.mo("−"), ml.number(model.lr), ml.times, written(...reads.map((read) => ml.factor(get(read, i, j)))),
     ]],
   };
 }
@@ -65,8 +65,8 @@ const OPTIMIZERS = {
           return m / c1 / (Math.sqrt(v / c2) + eps);
         },
         written: (m, v) => {
-          const [c1, c2] = corrections().map((c) => number(c));
-          return frac(row(m, mo("/"), c1), row(`<msqrt>${row(v, mo("/"), c2)}</msqrt>`, mo("+"), number(eps)));
+          const [c1, c2] = corrections().map((c) => ml.number(c));
+          return ml.frac(ml.row(m, ml.mo("/"), c1), ml.row(`<msqrt>${ml.row(v, ml.mo("/"), c2)}</msqrt>`, ml.mo("+"), ml.number(eps)));
         },
       }, ["mean", "square"].map((kept) => nextName(name, kept)));
     },

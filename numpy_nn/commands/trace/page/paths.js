@@ -20,12 +20,12 @@ class Paths {
     const { links } = this;
     const made = links.findIndex(({ output }) => output === name);
     if (made >= 0) return [[made, i, j, []]];
-    if (name === "input") return this.onward(-1, i, j).map(([unit, factor]) => [0, i, unit, [factor]]);
+    if (name === "input") return this.onward(-1, i, j).map(([unit, factor, , n = i]) => [0, n, unit, [factor]]);
     const k = links.findIndex(({ layer }) => name.startsWith(`${layer.name}.`));
     return links[k].kind.starts(this.model, links[k], name, i, j).map(([n, unit, factors]) => [k, n, unit, factors]);
   }
 
-  // From a unit of a link's output to those of the next one: [unit, derivative, weights between] each.
+  // From a unit of a link's output to those of the next one, as kinds.js has it.
   onward(k, n, unit) {
     const link = this.links[k + 1];
     return link.kind.onward(this.model, link, n, unit);
@@ -33,9 +33,8 @@ class Paths {
 
   // How many paths an entry has, without walking them.
   count(name, i, j) {
-    const widths = (k) => this.links.slice(k + 1).filter(({ kind }) => kind.edges)
-      .map(({ output }) => this.model.arrays.get(output).cols);
-    return sum(this.starts(name, i, j).map(([k]) => widths(k).reduce((product, width) => product * width, 1)));
+    const after = (k) => this.links.slice(k + 1).reduce((product, link) => product * link.kind.branches(this.model, link), 1);
+    return sum(this.starts(name, i, j).map(([k]) => after(k)));
   }
 
   // Every path: its row of the batch, the units that it passes and the weights between them, the factors, their product.
@@ -49,9 +48,9 @@ class Paths {
         found.push({ row: n, units, weights: path.weights, factors, product: factors.reduce((a, x) => a * x, 1) });
         return;
       }
-      for (const [next, factor, between] of this.onward(k, n, unit)) {
+      for (const [next, factor, between, m = n] of this.onward(k, n, unit)) {
         const weights = [...path.weights, ...between];
-        walk(k + 1, n, next, { units, weights, factors: [...path.factors, factor] });
+        walk(k + 1, m, next, { units, weights, factors: [...path.factors, factor] });
       }
     };
     for (const [k, n, unit, factors] of this.starts(name, i, j)) walk(k, n, unit, { units: [], weights: [], factors });

@@ -24,7 +24,7 @@ class PathsView {
   contents(of, i, j, count) {
     const { model } = this.page;
     const gradient = model.arrays.get(`${of}.grad`);
-    const symbol = math(entrySymbol(gradient, i, j));
+    const symbol = ml.math(entrySymbol(gradient, i, j));
     const listed = count <= MOST_PATHS ? this.list(of, i, j, symbol) : [element("p", {}, say.tooManyPaths(count))];
     return [...listed, ...this.together(of, i, j, symbol), this.costs()];
   }
@@ -37,17 +37,17 @@ class PathsView {
     const parts = [table];
     if (rest.length) parts.push(element("p", {}, say.morePaths(rest.length, formulaText(sum(rest.map((p) => p.product))))));
     const total = element("p");
-    total.innerHTML = `${say.sumOfPaths} ${math(mn(resultText(sum(all.map((p) => p.product)))))} = ${symbol}`;
+    total.innerHTML = `${say.sumOfPaths} ${ml.math(ml.mn(resultText(sum(all.map((p) => p.product)))))} = ${symbol}`;
     return [...parts, total];
   }
 
   // Pointed at or focused, a path is lit in the network and in the arrays.
   line(path) {
     const { page } = this;
-    const units = path.units.map(([name, n, unit]) => math(entrySymbol(page.model.arrays.get(name), n, unit)));
-    const product = math(path.factors.map(factor).join(times), infix("="), mn(formulaText(path.product)));
+    const units = path.units.map(([name, n, unit]) => ml.math(entrySymbol(page.model.arrays.get(name), n, unit)));
+    const product = ml.math(path.factors.map(ml.factor).join(ml.times), ml.infix("="), ml.mn(formulaText(path.product)));
     const line = element("tr", { tabindex: 0 });
-    line.innerHTML = `<td>${[...units, math(mi("L"))].join(" → ")}</td><td>${product}</td>`;
+    line.innerHTML = `<td>${[...units, ml.math(ml.mi("L"))].join(" → ")}</td><td>${product}</td>`;
     const light = () => {
       page.showSample(path.row);
       page.light(page.asking.asked, [...path.units, ...path.weights], []);
@@ -63,10 +63,10 @@ class PathsView {
     const text = element("p", {}, say.thatIsBackpropagation);
     if (this.paths.links.some(({ output }) => output === of)) return [text];
     const terms = this.paths.collapsed(of, i, j).slice(0, PATHS_SHOWN);
-    const more = this.paths.starts(of, i, j).length > PATHS_SHOWN ? mo("+ …") : "";
+    const more = this.paths.starts(of, i, j).length > PATHS_SHOWN ? ml.mo("+ …") : "";
     const line = element("p");
-    const shown = terms.map(([first, rest]) => row(factor(first), times, factor(rest))).join(mo("+"));
-    line.innerHTML = `${symbol} ${math(infix("="), shown, more)}`;
+    const shown = terms.map(([first, rest]) => ml.row(ml.factor(first), ml.times, ml.factor(rest))).join(ml.mo("+"));
+    line.innerHTML = `${symbol} ${ml.math(ml.infix("="), shown, more)}`;
     return [text, line];
   }
 

@@ -4,6 +4,8 @@
 // tables, one beside all points adds a point.
 
 const GRID = 40; // pictures are computed at so many places each way
+const TINTS = 127; // of each sign
+const FRAMES_A_ROUND = 4; // in which all pictures have their turn
 const CLASS_COLOURS = ["--negative", "--positive", "--source", "--dependent"];
 
 class Plane {
@@ -12,13 +14,17 @@ class Plane {
     this.model = page.model;
     this.root = byId("plane");
     this.small = element("canvas", { width: GRID, height: GRID });
+    this.image = new ImageData(GRID, GRID);
+    this.dots = new Uint32Array(this.image.data.buffer);
+    this.turns = []; // pictures that are still to be painted
     this.root.hidden = this.model.arrays.get("input").cols !== 2;
     if (this.root.hidden) return;
     this.message = byId("plane-message");
     this.brush = byId("brush");
     this.canvas = this.picture("plane-data", 260, say.planeSaid);
     byId("plane-main").prepend(this.canvas);
-    this.hidden = this.model.links.slice(0, -1).filter(({ layer }, k, all) => layer.activation !== null || k === all.length - 1);
+    this.hidden = this.model.links.slice(0, -1).filter(({ layer, kind }, k, all) =>
+      layer.activation !== null || (kind.edges && k === all.length - 1));
     this.units = this.hidden.flatMap((link) => range(this.model.arrays.get(link.output).cols).map((unit) => ({ link, unit })));
     for (const one of this.units) this.addUnit(one, byId("plane-units"));
     this.spaces = this.hidden.filter(({ output }) => this.model.arrays.get(output).cols === 2).map((link) => this.addSpace(link));
@@ -28,6 +34,10 @@ class Plane {
       this.seen = isIntersecting;
       if (came) this.draw();
     }).observe(this.root);
+    whenColoursChange(() => {
+      this.colours = null;
+      this.draw();
+    });
     this.offerPoints();
     this.canvas.addEventListener("click", (event) => this.click(event));
   }
@@ -40,7 +50,7 @@ class Plane {
     const array = this.model.arrays.get(one.link.output);
     one.canvas = this.picture("plane-unit", GRID, `${say.unitSaid}: ${spokenEntry(array, "n", one.unit)}`);
     const figure = element("figure", {}, one.canvas, element("figcaption"));
-    figure.lastChild.innerHTML = math(entrySymbol(array, "n", one.unit));
+    figure.lastChild.innerHTML = ml.math(entrySymbol(array, "n", one.unit));
     root.append(figure);
   }
 
@@ -48,7 +58,7 @@ class Plane {
     const array = this.model.arrays.get(link.output);
     const canvas = this.picture("plane-space", 200, say.spaceSaid);
     const figure = element("figure", {}, canvas, element("figcaption"));
-    figure.lastChild.innerHTML = `${say.spaceOf} ${math(entrySymbol(array, "n", 0))}, ${math(entrySymbol(array, "n", 1))}`;
+    figure.lastChild.innerHTML = `${say.spaceOf} ${ml.math(entrySymbol(array, "n", 0))}, ${ml.math(entrySymbol(array, "n", 1))}`;
     byId("plane-main").append(figure);
     return { link, canvas };
   }
@@ -95,27 +105,46 @@ class Plane {
     };
   }
 
+  // While training runs the pictures take turns, a few a frame, all of them of the same moment.
   draw() {
-    if (this.root.hidden || (this.page.running?.frame && !this.seen)) return;
+    if (this.root.hidden || (this.page.isRunning && !this.seen)) return;
+    if (!this.page.isRunning) this.turns.length = 0;
+    if (this.turns.length === 0) this.turns.push(...this.pictures());
+    const now = this.page.isRunning ? Math.ceil((this.units.length + 1) / FRAMES_A_ROUND) : this.turns.length;
+    for (const paint of this.turns.splice(0, now)) paint();
+  }
+
+  // What paints each picture, of the network as it is now.
+  pictures() {
     const { model } = this;
     const points = model.values.input;
-    const key = String(points);
-    if (key !== this.key) {
-      this.key = key;
+    if (!this.framed || !sameRows(this.framed, points)) {
+      this.framed = points.map((point) => [...point]);
       this.view = this.frame(points);
     }
-    const scheme = getComputedStyle(this.root).color;
-    if (scheme !== this.scheme) {
-      this.scheme = scheme;
-      this.colours = Object.fromEntries(["--raised", "--ink", ...CLASS_COLOURS].map((name) => [name, colourOf(name)]));
-    }
+    this.colours ??= this.readColours();
     const values = model.outputsFor(this.view.places);
-    this.paintRegions(this.canvas, values[model.logits]);
-    this.paintPoints(this.canvas, this.view, points);
-    for (const { link, unit, canvas } of this.units) this.paintUnit(canvas, values[link.output], unit);
-    for (const { link, canvas } of this.spaces) this.drawSpace(link, canvas);
-    const right = range(model.samples).filter((n) => this.guess(model.values[model.logits][n]) === this.classOf(n)).length;
-    this.message.textContent = say.pointsRight(right, model.samples);
+    const whole = () => {
+      this.paintRegions(this.canvas, values[model.logits]);
+      this.paintPoints(this.canvas, this.view, points);
+      const told = model.outputsFor(points)[model.logits];
+      const right = told.filter((output, n) => this.guess(output) === this.classOf(n)).length;
+      put(this.message, "text", say.pointsRight(right, model.samples));
+    };
+    const units = this.units.map(({ link, unit, canvas }) => () => this.paintUnit(canvas, values[link.output], unit));
+    return [whole, ...units, ...this.spaces.map(({ link, canvas }) => () => this.drawSpace(link, canvas))];
+  }
+
+  // The style sheet's colours; and from one sign to the other, by way of the paper, as the canvas has its dots.
+  readColours() {
+    const colours = Object.fromEntries(["--raised", "--ink", ...CLASS_COLOURS].map((name) => [name, colourOf(name)]));
+    const [paper, negative, positive] = ["--raised", "--negative", "--positive"].map((name) => colours[name]);
+    this.tints = Uint32Array.from(range(2 * TINTS + 1), (_, k) => {
+      const share = k / TINTS - 1;
+      const ink = share < 0 ? negative : positive;
+      return dot32(range(3).map((c) => paper[c] + Math.abs(share) * (ink[c] - paper[c])));
+    });
+    return colours;
   }
 
   // The plane of two hidden units: the points there, and what the layers behind make of each place.
@@ -132,40 +161,31 @@ class Plane {
     return shares.indexOf(Math.max(...shares));
   }
 
-  paint(canvas, colourAt) {
-    const pen = this.small.getContext("2d");
-    const image = pen.createImageData(GRID, GRID);
-    for (let k = 0; k < GRID * GRID; k += 1) {
-      colourAt(k, image.data, 4 * k);
-      image.data[4 * k + 3] = 255;
-    }
-    pen.putImageData(image, 0, 0);
-    canvas.getContext("2d").drawImage(this.small, 0, 0, canvas.width, canvas.height);
-  }
-
   // Between the classes' colours, as far as the network is sure of each.
   paintRegions(canvas, outputs) {
     const paper = this.colours["--raised"];
     const inks = CLASS_COLOURS.map((name) => this.colours[name]);
-    this.paint(canvas, (k, data, at) => {
+    const mixed = [0, 0, 0];
+    for (let k = 0; k < this.dots.length; k += 1) {
       const shares = this.model.loss.shares(outputs[k]);
       for (let colour = 0; colour < 3; colour += 1) {
-        let mixed = 0;
-        for (let c = 0; c < shares.length; c += 1) mixed += shares[c] * inks[c % inks.length][colour];
-        data[at + colour] = paper[colour] + 0.55 * (mixed - paper[colour]);
+        let ink = 0;
+        for (let c = 0; c < shares.length; c += 1) ink += shares[c] * inks[c % inks.length][colour];
+        mixed[colour] = paper[colour] + 0.55 * (ink - paper[colour]);
       }
-    });
+      this.dots[k] = dot32(mixed);
+    }
+    const pen = this.small.getContext("2d");
+    pen.putImageData(this.image, 0, 0);
+    canvas.getContext("2d").drawImage(this.small, 0, 0, canvas.width, canvas.height);
   }
 
   paintUnit(canvas, outputs, unit) {
     let largest = 0;
     for (const line of outputs) largest = Math.max(largest, Math.abs(line[unit]));
-    const [paper, negative, positive] = ["--raised", "--negative", "--positive"].map((name) => this.colours[name]);
-    this.paint(canvas, (k, data, at) => {
-      const share = outputs[k][unit] / (largest || 1);
-      const ink = share < 0 ? negative : positive;
-      for (let colour = 0; colour < 3; colour += 1) data[at + colour] = paper[colour] + Math.abs(share) * (ink[colour] - paper[colour]);
-    });
+    const scale = TINTS / (largest || 1);
+    for (let k = 0; k < this.dots.length; k += 1) this.dots[k] = this.tints[Math.round(outputs[k][unit] * scale) + TINTS];
+    canvas.getContext("2d").putImageData(this.image, 0, 0);
   }
 
   // Discs, squares, triangles and diamonds, so that the colour-blind tell them apart; the sample in the tables is larger.

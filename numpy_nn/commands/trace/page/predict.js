@@ -59,11 +59,27 @@ class Predict {
     return this.on && this.isChosen(this.page.model.arrays.get(name), i, j) && !this.known.has([name, i, j].join("/"));
   }
 
+  // A number for a formula: of a blank one none, which is written as a question mark.
+  told(name, i, j) {
+    return this.isBlank(name, i, j) ? NaN : this.page.model.values[name][i][j];
+  }
+
+  hide = (/** @type {string} */ html) => (this.on ? html.replaceAll(ml.mn("NaN"), ml.mn("?")) : html);
+
+  // The blanks that are there by this step, and whether one of them is open.
+  reached() {
+    return this.blanks().filter(({ array }) => array.step <= this.page.step);
+  }
+
+  isOpen() {
+    return this.on && this.reached().some(({ array, i, j }) => this.isBlank(array.name, i, j));
+  }
+
   show() {
-    const { model, step } = this.page;
-    const blanks = this.blanks().filter(({ array }) => array.step <= step);
+    if (!this.on) return put(this.message, "text", "");
+    const blanks = this.reached();
     const open = blanks.filter(({ array, i, j }) => this.isBlank(array.name, i, j)).length;
-    put(this.message, "text", this.on ? say.predicting(open, blanks.length, model.steps.length - 1) : "");
+    return put(this.message, "text", say.predicting(open, blanks.length));
   }
 
   blanks() {
@@ -90,7 +106,7 @@ class Predict {
     check.addEventListener("click", judge);
     input.addEventListener("keydown", (event) => event.key === "Enter" && judge());
     const symbol = element("span");
-    symbol.innerHTML = math(entrySymbol(array, i, j), equals);
+    symbol.innerHTML = ml.math(entrySymbol(array, i, j), ml.equals);
     return element("p", { class: "field" }, element("label", {}, symbol, " ", input), " ", check, " ", give, " ", verdict);
   }
 
@@ -123,7 +139,7 @@ class Predict {
     for (const { array, i, j } of this.blanks()) {
       const line = element("p");
       const value = this.page.model.values[array.name][i][j];
-      line.innerHTML = math(entrySymbol(array, i, j), equals, mn(cellText(value)));
+      line.innerHTML = ml.math(entrySymbol(array, i, j), ml.equals, ml.mn(cellText(value)));
       this.answers.append(line);
     }
   }

@@ -15,15 +15,17 @@ class Running {
     this.message = byId("diverged");
     this.painting = 0;
     this.curve = new LossCurve(this.training, byId("curve"), (step) => this.goTo(step));
+    this.takeButton = byId("take");
+    this.firstButton = byId("training-first");
     const further = { "next-step": 1, "ten-steps": 10, "hundred-steps": 100 };
+    this.further = [...Object.keys(further).map(byId), this.runButton];
     for (const [id, count] of Object.entries(further)) {
       byId(id).addEventListener("click", () => this.runTo(this.training.at + count));
     }
-    byId("take").addEventListener("click", () => this.runTo(this.training.at + 1));
-    byId("training-first").addEventListener("click", () => this.goTo(0));
+    this.takeButton.addEventListener("click", () => this.runTo(this.training.at + 1));
+    this.firstButton.addEventListener("click", () => this.goTo(0));
     this.runButton.addEventListener("click", () => (this.frame ? this.pause() : this.run()));
     this.slider.addEventListener("input", () => this.goTo(Number(this.slider.value)));
-    addEventListener("resize", () => this.curve.draw());
   }
 
   // Back to a step that was made, or on to one that was not.
@@ -63,25 +65,31 @@ class Running {
     frame();
   }
 
+  // While it runs the page leaves out what can wait; now nothing can.
   pause() {
+    const ran = this.frame;
     cancelAnimationFrame(this.frame);
     this.frame = null;
-    this.show();
+    if (ran) this.page.refresh();
+    else this.show();
   }
 
   show() {
     const { at, latest, losses } = this.training;
     const known = this.page.step === this.page.model.steps.length - 1;
-    byId("take").hidden = !known || at === MOST_STEPS;
-    byId("take").title = say.onTo(at + 1);
-    this.runButton.textContent = this.frame ? say.pause : say.run;
-    Object.assign(this.slider, { max: Math.max(latest, 1), value: at });
-    this.slider.setAttribute("aria-valuetext", say.trainingStep(at));
-    this.position.textContent = `${say.trainingStep(at)}, L = ${tidy(losses[at].toPrecision(5))}`;
     const ended = at >= MOST_STEPS || this.training.hasDiverged();
-    for (const id of ["next-step", "ten-steps", "hundred-steps", "run"]) byId(id).disabled = ended;
-    byId("training-first").disabled = at === 0;
-    this.message.textContent = this.verdict();
+    this.takeButton.hidden = !known || at === MOST_STEPS;
+    put(this.takeButton, "title", say.onTo(at + 1));
+    put(this.runButton, "text", this.frame ? say.pause : say.run);
+    put(this.slider, "max", Math.max(latest, 1));
+    this.slider.value = at;
+    put(this.slider, "aria-valuetext", say.trainingStep(at));
+    const blank = this.page.predict.isBlank("loss", 0, 0);
+    put(this.position, "text", `${say.trainingStep(at)}, L = ${blank ? "?" : tidy(losses[at].toPrecision(5))}`);
+    this.curve.picture.style.visibility = blank ? "hidden" : "visible";
+    for (const button of this.further) button.disabled = ended;
+    this.firstButton.disabled = at === 0;
+    put(this.message, "text", this.verdict());
     this.curve.draw();
   }
 

@@ -42,17 +42,6 @@ class Histograms {
   }
 }
 
-// What a colour of the style sheet is just now, in red, green and blue.
-function colourOf(variable) {
-  const pen = Object.assign(document.createElement("canvas"), { width: 1, height: 1 }).getContext("2d");
-  const probe = element("span", { style: `color: var(${variable})` });
-  document.body.append(probe);
-  pen.fillStyle = getComputedStyle(probe).color;
-  probe.remove();
-  pen.fillRect(0, 0, 1, 1);
-  return pen.getImageData(0, 0, 1, 1).data;
-}
-
 // A layer's weights as one image a unit, 28 by 28, each unit's largest weight at full colour.
 class Images {
   constructor(recording, root) {
@@ -123,11 +112,10 @@ class Images {
   }
 }
 
-class Shortened {
+class Shortened extends BasePage {
   constructor(recording) {
+    super(recording);
     document.body.classList.add("shortened");
-    this.model = new Model(recording);
-    this.step = 0;
     const histograms = new Histograms(this.model, (name) => this.ask(name));
     this.strip = new Strip(this.model, byId("strip"), histograms);
     this.images = new Images(recording, byId("drawing"));
@@ -135,28 +123,17 @@ class Shortened {
     byId("samples").hidden = true;
     this.panel = byId("answer");
     this.panel.replaceChildren(element("p", { class: "hint" }, say.hintShort));
-    this.stepping = new Stepping(this);
-    this.stepping.fromAddress();
-    keepStage();
-    addEventListener("resize", keepStage);
-    new MutationObserver(() => this.refresh()).observe(document.documentElement, { attributes: true });
-    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.refresh());
-  }
-
-  goTo(step) {
-    this.step = Math.min(Math.max(step, 0), this.model.steps.length - 1);
-    this.refresh();
-    this.strip.followStep(this.step);
+    this.begin();
+    whenColoursChange(() => this.refresh());
   }
 
   refresh() {
-    this.strip.show(this.step);
-    this.stepping.show(this.step);
+    super.refresh();
     const [first] = this.model.recording.layers.filter((layer) => layer.activation === null);
     this.images.draw(this.step, this.model.arrays.get(`${first.name}.weight.grad`).step);
     const { loss } = this.model.recording.summary;
     const known = this.model.arrays.get("loss").step <= this.step;
-    byId("loss").innerHTML = known ? math(mi("L"), equals, mn(tidy(loss.mean.toPrecision(7)))) : "";
+    byId("loss").innerHTML = known ? ml.math(ml.mi("L"), ml.equals, ml.mn(tidy(loss.mean.toPrecision(7)))) : "";
     if (this.asked) this.ask(this.asked);
   }
 
@@ -168,8 +145,8 @@ class Shortened {
     const indices = { both: ["n", "j"], row: ["n", 0], column: [0, "j"], none: [0, 0] }[array.axes];
     const [i, j] = array.edge !== undefined ? ["i", "j"] : indices;
     if (array.maker) {
-      const right = math(infix("="), ...array.maker.formula(i, j));
-      formula.innerHTML = `<p>${math(entrySymbol(array, i, j))} ${right}</p>`;
+      const right = ml.math(ml.infix("="), ...array.maker.formula(i, j));
+      formula.innerHTML = `<p>${ml.math(entrySymbol(array, i, j))} ${right}</p>`;
     }
     const numbers = element("p", {});
     numbers.textContent = array.step <= this.step

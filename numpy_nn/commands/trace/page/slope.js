@@ -22,11 +22,12 @@ class SlopePicture {
   // The picture of an entry; `checks` are those of its gradient, if it is computed by now.
   show(of, i, j, checks) {
     const { model, step } = this.page;
-    const known = (name) => model.arrays.has(name) && model.arrays.get(name).step <= step;
+    const known = (name) =>
+      model.arrays.has(name) && model.arrays.get(name).step <= step && !this.page.predict.isBlank(name, i, j);
     this.place = [of, i, j];
     this.home = model.values[of][i][j];
     this.gradient = known(`${of}.grad`) ? model.values[`${of}.grad`][i][j] : null;
-    this.sides = checks?.sides ?? null;
+    this.sides = this.gradient === null ? null : checks?.sides ?? null;
     this.after = known(`${of}.after`) ? model.values[`${of}.after`][i][j] : null;
     if (!this.dragging) this.measure();
     this.draw();

@@ -32,7 +32,7 @@ class Stepping {
     const asked = (key) => Number(new RegExp(`\\b${key}=(\\d+)`).exec(location.hash)?.[1] ?? 0);
     const [step, training] = ["step", "training"].map(asked);
     this.page.goTo(step);
-    if (training !== (this.page.training?.at ?? training)) this.page.running.goTo(training);
+    if (training !== this.page.trained) this.page.trainTo(training);
   }
 
   key(event, targets) {
@@ -78,11 +78,11 @@ class Stepping {
 
   // The address follows, so that it can be kept or sent: it opens at this step.
   show(step) {
-    const training = this.page.training?.at ? `&training=${this.page.training.at}` : "";
+    const training = this.page.trained ? `&training=${this.page.trained}` : "";
     const net = this.page.model.recording.remade ? `&net=${networkOfAddress().join()}` : "";
     const chosen = (languageOfAddress() ? `&lang=${language}` : "") + net;
     const address = `#step=${step}${training}${chosen}`;
-    if (!this.page.running?.frame && location.hash !== address && (step || training || location.hash)) history.replaceState(null, "", address);
+    if (!this.page.isRunning && location.hash !== address && (step || training || location.hash)) history.replaceState(null, "", address);
     if (step === this.shown) return;
     this.shown = step;
     this.slider.value = step;

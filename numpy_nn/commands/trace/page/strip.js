@@ -16,6 +16,9 @@ const ASIDE = 490;
 // Of A4 and of Letter, in CSS pixels, without the margins.
 const PAPER_WIDTH = 960;
 
+// Of a tint, as many as the eye tells apart.
+const SHADES = 25;
+
 // Below this height the steps do not stay in view (narrow.css).
 const LOW = 420;
 
@@ -25,6 +28,9 @@ class Strip {
     this.root = root;
     this.contents = contents;
     this.frames = new Map();
+    this.unseen = new Set(); // arrays out of sight, which while training runs can wait
+    /** @type {number | undefined} */
+    this.step = undefined;
     const grid = element("div", { class: "lanes" });
     grid.style.setProperty("--columns", model.columns.length);
     for (const { title } of model.columns) grid.append(element("h3", {}, title));
@@ -41,6 +47,22 @@ class Strip {
     root.replaceChildren(grid);
     addEventListener("beforeprint", () => this.fitPaper(grid));
     this.fitPaper(grid);
+    this.keepSizes();
+    matchMedia("(width < 640px)").addEventListener("change", () => this.keepSizes());
+  }
+
+  // What is out of sight the browser need not lay out, if it knows how large it is (strip.css). The cells are of another
+  // size in narrow windows.
+  keepSizes() {
+    const figures = [...this.frames.values()];
+    this.root.classList.remove("sized");
+    const sizes = figures.map((figure) => {
+      const { paddingLeft, paddingRight, paddingTop, paddingBottom } = getComputedStyle(figure);
+      const [across, up] = [[paddingLeft, paddingRight], [paddingTop, paddingBottom]].map((both) => sum(both.map(parseFloat)));
+      return `auto ${figure.clientWidth - across}px auto ${figure.clientHeight - up}px`;
+    });
+    for (const [k, figure] of figures.entries()) figure.style.containIntrinsicSize = sizes[k];
+    this.root.classList.add("sized");
   }
 
   // How much smaller the strip must be to fit a landscape sheet.
@@ -52,21 +74,29 @@ class Strip {
     const figure = element("figure", { class: "array", "data-array": array.name });
     const caption = element("figcaption");
     const shape = this.model.windowed && array.batch ? say.oneOfMany(array.cols) : array.shape.join(" × ") || say.single;
-    caption.innerHTML = `${math(arraySymbol(array))} <span class="shape">${shape}</span>`;
+    caption.innerHTML = `${ml.math(arraySymbol(array))} <span class="shape">${shape}</span>`;
     figure.append(caption, this.contents.draw(array));
     this.frames.set(array.name, figure);
+    whenSeen(figure, (seen) => {
+      if (!seen) this.unseen.add(array.name);
+      else if (this.unseen.delete(array.name) && this.step !== undefined) this.fill(array, this.step);
+    });
     return figure;
+  }
+
+  fill(array, step) {
+    this.contents.fill(array, this.frames.get(array.name), array.step <= step);
   }
 
   // What is computed by now, with the arrays of this step lit.
   show(step) {
     const { outputs } = this.model.steps[step];
+    this.step = step;
     for (const [name, figure] of this.frames) {
       const array = this.model.arrays.get(name);
-      const computed = array.step <= step;
       figure.classList.toggle("active", outputs.includes(name));
-      figure.classList.toggle("waiting", !computed);
-      this.contents.fill(array, figure, computed);
+      figure.classList.toggle("waiting", array.step > step);
+      if (!(this.contents.hurried && this.unseen.has(name))) this.fill(array, step);
     }
   }
 
@@ -92,6 +122,23 @@ class Strip {
   }
 }
 
+// How wide an element is, without asking the browser for its layout each time; `changed` hears of another width.
+class WidthOf {
+  constructor(root, changed) {
+    this.now = root.clientWidth;
+    new ResizeObserver(() => {
+      const before = this.now;
+      this.now = root.clientWidth;
+      if (this.now !== before) changed();
+    }).observe(root);
+  }
+}
+
+// Tells whether an element with content-visibility comes into sight or goes out of it.
+function whenSeen(node, tell) {
+  node.addEventListener("contentvisibilityautostatechange", ({ skipped }) => tell(!skipped));
+}
+
 // Whether the steps and the network stay in view: on wide windows, where they leave half of the height to the strip.
 function keepStage() {
   const ids = ["controls", "story", "network"];
@@ -109,23 +156,26 @@ class Tables {
   constructor(model, mine) {
     this.model = model;
     this.mine = mine;
-    this.cells = new Map(); // "name/i/j" to its td
-    this.written = new Map(); // a td to what stands in it
+    this.cells = new Map(); // by name, row and column each td with what stands in it
     this.sample = 0;
+    this.hurried = false; // while training runs no screen reader could follow: what it hears is written at the end
     this.isBlank = /** @type {(name: string, i: number, j: number) => boolean} */ (() => false);
   }
 
   draw(array) {
     const said = `${spokenName(array)}, ${array.shape.join(say.by) || say.aNumber}`;
     const table = element("table", { role: "grid", "aria-label": said });
+    const rows = [];
+    this.cells.set(array.name, rows);
     for (const i of range(this.isWindow(array) ? 1 : array.rows)) {
       const line = element("tr", { role: "row" });
+      rows.push([]);
       for (const j of range(array.cols)) {
         const tabindex = i === 0 && j === 0 ? 0 : -1;
         const place = { "data-name": array.name, "data-row": i, "data-col": j };
         const cell = element("td", { role: "gridcell", tabindex, ...place });
         cell.classList.toggle("editable", Boolean(array.editable));
-        this.cells.set(`${array.name}/${i}/${j}`, cell);
+        rows[i].push({ cell, text: cell.appendChild(document.createTextNode("")), last: {} });
         line.append(cell);
       }
       table.append(line);
@@ -133,30 +183,33 @@ class Tables {
     return table;
   }
 
-  // Tinted by sign and by size within the array. `moved` marks what a change has made another than it was when the reader came to
-  // this training step.
+  // Tinted by sign and by size within the array. `moved` marks what a change has made another than it was when the reader
+  // came to this training step.
   fill(array, _, computed) {
-    const values = this.model.values[array.name];
-    const before = this.model.baseline[array.name];
+    const { name } = array;
+    const values = this.model.values[name];
+    const before = this.model.baseline[name];
     const largest = largestOf(values);
-    for (const i of this.isWindow(array) ? [this.sample] : range(array.rows)) {
-      for (const j of range(array.cols)) {
-        const x = this.mine.value(array.name, i, j) ?? values[i][j];
-        const cell = this.cell(array.name, i, j);
-        const blank = computed && this.isBlank(array.name, i, j);
-        const wrong = computed && this.mine.isWrong(array.name, i, j);
+    const rows = this.cells.get(name);
+    const windowed = this.isWindow(array);
+    for (let k = 0; k < rows.length; k += 1) {
+      const i = windowed ? this.sample : k;
+      for (let j = 0; j < rows[k].length; j += 1) {
+        const x = this.mine.value(name, i, j) ?? values[i][j];
         const was = before[i]?.[j] ?? NaN;
-        const last = this.written.get(cell);
+        const blank = computed && this.isBlank(name, i, j);
+        const wrong = computed && this.mine.isWrong(name, i, j);
+        const { last } = rows[k][j];
         if (
-          last && last.x === x && last.was === was && last.largest === largest && last.computed === computed &&
-          last.blank === blank && last.wrong === wrong && last.row === i
+          last.x === x && last.was === was && last.largest === largest && last.computed === computed &&
+          last.blank === blank && last.wrong === wrong && last.row === i && (last.said || this.hurried)
         ) continue;
-        const tinted = computed && !blank && array.name !== "target";
-        this.write(cell, array, i, j, {
-          x, was, largest, computed, blank, wrong, row: i,
+        const tinted = computed && !blank && name !== "target";
+        this.write(rows[k][j], array, j, {
+          x, was, largest, computed, blank, wrong, row: i, said: !this.hurried,
           text: blank ? "?" : computed ? cellText(x) : "",
           sign: !tinted || x === 0 ? "" : x > 0 ? "positive" : "negative",
-          share: tinted && Number.isFinite(x) ? (Math.abs(x) / largest).toFixed(2) : "0",
+          share: tinted && Number.isFinite(x) ? Math.round((SHADES * Math.abs(x)) / largest) / SHADES : 0,
           moved: computed && !blank && Math.abs(values[i][j] - was) > 1e-9 * Math.max(1, Math.abs(x)),
         });
       }
@@ -164,20 +217,23 @@ class Tables {
   }
 
   // Only what is another than last time: what is written costs the browser much more than what is computed.
-  write(cell, array, i, j, now) {
-    const last = this.written.get(cell) ?? {};
-    if (now.row !== last.row) cell.dataset.row = i;
-    if (now.row !== last.row || now.text !== last.text || now.wrong !== last.wrong) {
-      cell.textContent = now.text;
+  write(place, array, j, now) {
+    const { cell, text, last } = place;
+    if (now.row !== last.row) {
+      cell.dataset.row = now.row;
+      place.spoken = spokenEntry(array, now.row, j);
+    }
+    if (now.text !== last.text) text.data = now.text;
+    if (now.said && !(last.said && now.row === last.row && now.text === last.text && now.wrong === last.wrong)) {
       const said = (now.text || say.notYet) + (now.wrong ? say.whichIsWrong : "");
-      cell.setAttribute("aria-label", `${spokenEntry(array, i, j)}: ${said}`);
+      cell.setAttribute("aria-label", `${place.spoken}: ${said}`);
     }
     if (now.sign !== last.sign) cell.dataset.sign = now.sign;
     if (now.share !== last.share) cell.style.setProperty("--share", now.share);
     for (const mark of ["moved", "wrong", "blank"]) {
-      if (now[mark] !== last[mark]) cell.classList.toggle(mark, now[mark]);
+      if (now[mark] !== (last[mark] ?? false)) cell.classList.toggle(mark, now[mark]);
     }
-    this.written.set(cell, now);
+    place.last = now;
   }
 
   // Whether of this array one sample's row is shown, and the others are not.
@@ -186,8 +242,9 @@ class Tables {
   }
 
   cell(name, i, j) {
-    if (!this.isWindow(this.model.arrays.get(name))) return this.cells.get(`${name}/${i}/${j}`);
-    return i === this.sample ? this.cells.get(`${name}/0/${j}`) : undefined;
+    const rows = this.cells.get(name);
+    if (!this.isWindow(this.model.arrays.get(name))) return rows[i]?.[j]?.cell;
+    return i === this.sample ? rows[0][j]?.cell : undefined;
   }
 
   mark(asked, sources, dependents) {

@@ -80,6 +80,23 @@ const TEXTS_EN = {
     `Each unit sums its inputs, every one times the weight of its edge${biased ? ", and adds its bias." : "."}`,
   activationTitle: (k, type) => `Forward: layer ${k}, ${type}`,
   activation: "Entry by entry: no unit sees another one here.",
+  dropoutColumn: (k) => `Dropout ${k}`,
+  dropoutTitle: (k) => `Forward: layer ${k}, dropout`,
+  dropout: (p) =>
+    `The mask is 0 with probability ${p}, else 1/(1 − ${p}): on average nothing changes. Each step draws another mask; here one is kept, so that numbers can be compared.`,
+  dropoutGradientTitle: (k) => `Backward: through layer ${k}, dropout`,
+  dropoutGradient: "The same mask: what was left out learns nothing from this sample.",
+  batchNormColumn: (k) => `Batch norm ${k}`,
+  batchNormTitle: (k) => `Forward: layer ${k}, batch norm`,
+  batchNorm:
+    "Each unit is brought to mean 0 and variance 1 over the batch, then stretched by γ and shifted by β: here the samples meet.",
+  scaleGradientTitle: (k) => `Backward: the scale γ of layer ${k}, batch norm`,
+  scaleGradient: "What γ was multiplied by, times the gradient, summed over the samples.",
+  shiftGradientTitle: (k) => `Backward: the shift β of layer ${k}, batch norm`,
+  shiftGradient: "As with a bias: it adds to every sample alike.",
+  batchNormGradientTitle: (k) => `Backward: through layer ${k}, batch norm`,
+  batchNormGradient:
+    "Mean and variance hold what all samples could push together: of the gradient its mean is taken away, and its share along x̂.",
   softmaxTitle: "Forward: probabilities",
   softmax: "Softmax makes each sample’s outputs, its logits, into probabilities that sum to 1.",
   lossTitle: "The loss: cross-entropy",

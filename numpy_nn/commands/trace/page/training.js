@@ -17,6 +17,7 @@ class Training {
   }
 
   restart() {
+    this.changes = (this.changes ?? 0) + 1; // how often the losses that were there are no longer right
     this.at = 0;
     this.losses = [this.loss()];
     this.kept = new Map([[0, this.given()]]);
@@ -39,8 +40,7 @@ class Training {
   // A copy of an array, or the last one that was made, if it has not changed: points rarely do.
   copied(name) {
     const [now, last] = [this.model.values[name], this.copies?.get(name)];
-    const same = last?.length === now.length && now.every((line, i) => line.every((x, j) => x === last[i][j]));
-    return same ? last : now.map((line) => [...line]);
+    return last && sameRows(now, last) ? last : now.map((line) => [...line]);
   }
 
   // The parameters after the step become those before the next one; where a change was made, it is made again.
@@ -86,6 +86,7 @@ class Training {
 
   // A change of what is given: the steps before it stay, those after it are forgotten.
   changed() {
+    this.changes += 1;
     this.losses.length = this.at;
     this.losses[this.at] = this.loss();
     for (const at of this.kept.keys()) if (at > this.at) this.kept.delete(at);
