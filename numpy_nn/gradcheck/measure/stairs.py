@@ -1,0 +1,125 @@
+"""Whether the steps in which an output moves are all that speaks against a gradient.
+
+How high these steps are is measured at one point, and where a function saturates they grow along the way: those of
+log(1 - p) in float32 a hundredfold over the distance of a wide difference. So before a gradient is called wrong, its
+integral is taken off what the output changes by along each of the worst coordinates. Of a right gradient nothing is
+left but the steps themselves, which are as high as what is left jumps from one point to the next; of a wrong one there
+is a drift at every distance, as far as it stands out from those jumps.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from numpy_nn.gradcheck.measure.derivatives import Array
+from numpy_nn.gradcheck.measure.evidence import Evidence
+from numpy_nn.gradcheck.measure.slopes import Mask, Slopes
+from numpy_nn.subjects.subject import SubjectError
+
+# So many of the coordinates that are off by most of their bound are followed to both sides, over so many times the
+# array's size or 1, in so many intervals each.
+WORST, LENGTHS, INTERVALS = 3, 4.0 ** np.arange(1.0, -6.0, -1.0), 16
+
+# Beyond this part of the intervals without any change the output is not seen to move.
+STILL = 0.25
+
+# A drift can be told from none where the jumps put it off by no more than this share of it.
+TELLING = 1 / 3
+
+# The largest of 16 jumps may be so many times as high as that of 16 others.
+FINER = 2.0
+
+# Of points at equal distances the integral over each interval, from the slopes at four of them: exact for cubics.
+INNER, FIRST = np.array([-1.0, 13.0, 13.0, -1.0]) / 24.0, np.array([9.0, 19.0, -5.0, 1.0]) / 24.0
+
+
+class _Line(NamedTuple):
+    """The output, weighted with grad_output, and its claimed slope at equal distances along a direction."""
+
+    values: Array
+    slopes: Array
+
+    @property
+    def is_known(self) -> bool:
+        return bool(np.isfinite(self.values).all() and np.isfinite(self.slopes).all())
+
+    @property
+    def changes(self) -> Array:
+        return np.asarray(np.diff(self.values))
+
+    def left(self, length: float) -> Array:
+        """What is left of the changes without the integral of the claimed slope over an interval of this length."""
+        windows = np.lib.stride_tricks.sliding_window_view(self.slopes, 4)
+        integrals = np.concatenate(([windows[0] @ FIRST], windows @ INNER, [windows[-1] @ FIRST[::-1]]))
+        return np.asarray(self.changes - length * integrals)
+
+
+def steps_may_explain(evidence: Evidence, slopes: Slopes, wrong: Mask) -> bool:
+    """Whether of none of the worst coordinates in ``wrong`` it can be told that more than steps speaks against it."""
+    assert evidence.gradient is not None
+    with np.errstate(all="ignore"):
+        excess = np.where(wrong, np.abs(evidence.gradient - slopes.value) / slopes.bound, -1.0)
+    worst = np.argsort(excess, axis=None)[::-1][: min(WORST, int(wrong.sum()))]
+    return not any(_drifts(evidence, slopes, int(index)) for index in worst)
+
+
+def _drifts(evidence: Evidence, slopes: Slopes, index: int) -> bool:
+    """Whether the output leaves the integral of its claimed gradient, to both sides and at all distances that tell."""
+    assert evidence.gradient is not None
+    told = False
+    direction = np.zeros(evidence.array.shape)
+    direction.flat[index] = size = max(1.0, float(evidence.differences.scales["wide"].flat[index]))
+    claimed, slope = size * float(evidence.gradient.flat[index]), size * float(slopes.value.flat[index])
+    for sign in (1.0, -1.0):
+        for length in LENGTHS * evidence.rng.uniform(0.7, 1.0):
+            end = sign * float(length)
+            line = _along(evidence, direction, 0.0, end)
+            if not line.is_known or np.count_nonzero(line.changes == 0.0) > STILL * INTERVALS:
+                continue  # where the output does not move from point to point, there is nothing to be told
+            left = line.left(end / INTERVALS)
+            noise = _height(evidence, direction, left, end)
+            shares = np.abs(line.slopes).mean() / abs(claimed) if claimed else 0.0, 0.0
+            if slope:
+                shares = shares[0], np.abs(line.changes).mean() * INTERVALS / abs(length * slope)
+            if noise > TELLING * abs(claimed - slope) * length * min(1.0, max(shares)):
+                continue
+            residual, third = np.concatenate(([0.0], np.cumsum(left))), INTERVALS // 3
+            if abs(residual[-third:].mean() - residual[:third].mean()) <= noise:
+                return False
+            told = True
+    return told
+
+
+def _height(evidence: Evidence, direction: Array, left: Array, end: float) -> float:
+    """How high the jumps are that are left of the changes in the intervals up to ``end``.
+
+    The largest is looked at more finely: of a jump all remains, and of what is merely steep a part.
+    """
+    off = np.abs(left - np.median(left))
+    start = int(off.argmax()) * end / INTERVALS
+    finer = _along(evidence, direction, start, start + end / INTERVALS)
+    if not finer.is_known:
+        return float(off.max())
+    left = finer.left(end / INTERVALS**2)
+    return float(min(off.max(), FINER * np.abs(left - np.median(left)).max()))
+
+
+def _along(evidence: Evidence, direction: Array, start: float, end: float) -> _Line:
+    """NaN where the target gives no output or gradient."""
+    points = [_at(evidence, direction, t) for t in np.linspace(start, end, INTERVALS + 1)]
+    return _Line(*np.array(points).T)
+
+
+def _at(evidence: Evidence, direction: Array, t: float) -> tuple[float, float]:
+    """The output so far along a direction, weighted with grad_output, and its claimed slope by t there."""
+    subject, name, home = evidence.subject, evidence.name, evidence.differences.home
+    with subject.at({name: home + t * direction}), np.errstate(all="ignore"):
+        try:
+            gradient, output = subject.gradients(evidence.grad_output)[name], subject.output()
+        except SubjectError:
+            return np.nan, np.nan
+        if gradient is None or gradient.size != home.size or output.shape != evidence.grad_output.shape:
+            return np.nan, np.nan
+        return float(np.sum(evidence.grad_output * output)), float(np.sum(gradient.reshape(home.shape) * direction))
