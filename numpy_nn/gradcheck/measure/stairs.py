@@ -28,8 +28,15 @@ STILL = 0.25
 # A drift can be told from none where the jumps put it off by no more than this share of it.
 TELLING = 1 / 3
 
-# The largest of 16 jumps may be so many times as high as that of 16 others.
-FINER = 2.0
+# So many lines are followed on which all coordinates move.
+LINES = 2
+
+# A drift counts if it is seen so many times.
+FEWEST = 2
+
+# An interval is looked at so many times more finely. The largest of 16 jumps may be so many times as high as that of 16
+# others.
+FINER, OF_OTHERS = 3, 2.0
 
 # Of points at equal distances the integral over each interval, from the slopes at four of them: exact for cubics.
 INNER, FIRST = np.array([-1.0, 13.0, 13.0, -1.0]) / 24.0, np.array([9.0, 19.0, -5.0, 1.0]) / 24.0
@@ -51,9 +58,18 @@ class _Line(NamedTuple):
 
     def left(self, length: float) -> Array:
         """What is left of the changes without the integral of the claimed slope over an interval of this length."""
-        windows = np.lib.stride_tricks.sliding_window_view(self.slopes, 4)
-        integrals = np.concatenate(([windows[0] @ FIRST], windows @ INNER, [windows[-1] @ FIRST[::-1]]))
-        return np.asarray(self.changes - length * integrals)
+        return np.asarray(self.changes - length * _integrals(self.slopes))
+
+    def doubt(self, length: float) -> float:
+        """How far the integral from the start may be off: what becomes of it with every other slope alone."""
+        finer, coarser = _integrals(self.slopes), 2.0 * _integrals(self.slopes[::2])
+        return float(length * np.abs(np.cumsum(finer)[1::2] - np.cumsum(coarser)).max())
+
+
+def _integrals(slopes: Array) -> Array:
+    """Over each interval of length 1."""
+    windows = np.lib.stride_tricks.sliding_window_view(slopes, 4)
+    return np.concatenate(([windows[0] @ FIRST], windows @ INNER, [windows[-1] @ FIRST[::-1]]))
 
 
 def steps_may_explain(evidence: Evidence, slopes: Slopes, wrong: Mask) -> bool:
@@ -62,48 +78,78 @@ def steps_may_explain(evidence: Evidence, slopes: Slopes, wrong: Mask) -> bool:
     with np.errstate(all="ignore"):
         excess = np.where(wrong, np.abs(evidence.gradient - slopes.value) / slopes.bound, -1.0)
     worst = np.argsort(excess, axis=None)[::-1][: min(WORST, int(wrong.sum()))]
-    return not any(_drifts(evidence, slopes, int(index)) for index in worst)
+    jumps = _jumps_around(evidence)
+    return not any(_drifts(evidence, slopes, int(index), jumps) for index in worst)
 
 
-def _drifts(evidence: Evidence, slopes: Slopes, index: int) -> bool:
-    """Whether the output leaves the integral of its claimed gradient, to both sides and at all distances that tell."""
+def _jumps_around(evidence: Evidence) -> float:
+    """The height of the largest jump that is met along a few lines on which all coordinates move.
+
+    Along a single coordinate the point may lie on one step as far as is looked.
+    """
+    size, height = np.maximum(evidence.differences.scales["wide"], 1.0), 0.0
+    for _ in range(LINES):
+        direction = size * evidence.rng.uniform(-1.0, 1.0, size.shape)
+        for end in (*LENGTHS[:2], *-LENGTHS[:2]):
+            line = _along(evidence, direction, 0.0, end)
+            if line.is_known:
+                height = max(height, _height(evidence, direction, line.left(end / INTERVALS), end))
+    return height
+
+
+def _drifts(evidence: Evidence, slopes: Slopes, index: int, noise: float) -> bool:
+    """Whether the output leaves the integral of its claimed gradient, to both sides and at all distances that tell.
+
+    A jump that is seen further off may be one of those between which the point lies: its height counts nearer by, too,
+    as ``noise`` does, that of jumps elsewhere.
+    """
     assert evidence.gradient is not None
-    told = False
+    told = 0
     direction = np.zeros(evidence.array.shape)
     direction.flat[index] = size = max(1.0, float(evidence.differences.scales["wide"].flat[index]))
     claimed, slope = size * float(evidence.gradient.flat[index]), size * float(slopes.value.flat[index])
-    for sign in (1.0, -1.0):
-        for length in LENGTHS * evidence.rng.uniform(0.7, 1.0):
-            end = sign * float(length)
+    for length in LENGTHS * evidence.rng.uniform(0.7, 1.0):
+        drifts = []
+        for end in (float(length), -float(length)):
             line = _along(evidence, direction, 0.0, end)
             if not line.is_known or np.count_nonzero(line.changes == 0.0) > STILL * INTERVALS:
                 continue  # where the output does not move from point to point, there is nothing to be told
             left = line.left(end / INTERVALS)
-            noise = _height(evidence, direction, left, end)
             shares = np.abs(line.slopes).mean() / abs(claimed) if claimed else 0.0, 0.0
             if slope:
                 shares = shares[0], np.abs(line.changes).mean() * INTERVALS / abs(length * slope)
-            if noise > TELLING * abs(claimed - slope) * length * min(1.0, max(shares)):
-                continue
+            expected = abs(claimed - slope) * length * min(1.0, max(shares))
+            noise = max(noise, _height(evidence, direction, left, end, max(noise, 0.1 * TELLING * expected)))
             residual, third = np.concatenate(([0.0], np.cumsum(left))), INTERVALS // 3
-            if abs(residual[-third:].mean() - residual[:third].mean()) <= noise:
-                return False
-            told = True
-    return told
+            drift = abs(residual[-third:].mean() - residual[:third].mean())
+            drifts.append((expected, drift, line.doubt(abs(end) / INTERVALS)))
+        for expected, drift, doubt in drifts:
+            if noise + doubt <= TELLING * expected:
+                if drift <= noise + doubt:
+                    return False
+                told += 1
+    return told >= FEWEST
 
 
-def _height(evidence: Evidence, direction: Array, left: Array, end: float) -> float:
-    """How high the jumps are that are left of the changes in the intervals up to ``end``.
+def _height(evidence: Evidence, direction: Array, left: Array, end: float, enough: float = 0.0) -> float:
+    """How high the jumps are that are left of the changes in the intervals up to ``end``, if higher than is ``enough``.
 
-    The largest is looked at more finely: of a jump all remains, and of what is merely steep a part.
+    The largest is looked at more and more finely: of a jump all remains, and of what is merely steep, or bends, little.
     """
+    start, length = 0.0, end / INTERVALS
     off = np.abs(left - np.median(left))
-    start = int(off.argmax()) * end / INTERVALS
-    finer = _along(evidence, direction, start, start + end / INTERVALS)
-    if not finer.is_known:
-        return float(off.max())
-    left = finer.left(end / INTERVALS**2)
-    return float(min(off.max(), FINER * np.abs(left - np.median(left)).max()))
+    height = float(off.max())
+    for _ in range(FINER):
+        if height <= enough:
+            break
+        start, length = start + int(off.argmax()) * length, length / INTERVALS
+        finer = _along(evidence, direction, start, start + INTERVALS * length)
+        if not finer.is_known:
+            break
+        left = finer.left(length)
+        off = np.abs(left - np.median(left))
+        height = min(height, OF_OTHERS * float(off.max()))
+    return height
 
 
 def _along(evidence: Evidence, direction: Array, start: float, end: float) -> _Line:
