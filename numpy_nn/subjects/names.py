@@ -28,6 +28,7 @@ _GRADS = words(
 _GRAD_PATTERN = re.compile(
     r"^(d[A-Z]\w*|d_\w+|grad_?\w*|\w+_(grad|gradient|grads|cotangent)|d(next|prev)_?\w*|d[a-z]_\w+|d[a-z]+_(prev|next|out|curr)|d(out|y|z|a|h|l)\d*)$"
 )
+_OF_ALL = words("grads gradients grads_dict gradients_dict grad_dict gradient_dict param_grads parameter_gradients")
 _CACHES = words(
     "cache caches ctx context saved saved_tensors res residual residuals memory mem tape stash store cached "
     "linear_cache activation_cache"
@@ -165,6 +166,11 @@ def with_target_at(last: int, own: Sequence[str]) -> list[str]:
         return list(own)
     others = [name for name in own if name != found[0]]
     return [*others[:last], found[0], *others[last:]]
+
+
+def is_of_all(name: str) -> bool:
+    """Whether an argument of this name may hold the gradients of all parameters."""
+    return plain(name) in _OF_ALL
 
 
 def is_data(name: str) -> bool:
