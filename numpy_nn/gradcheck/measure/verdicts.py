@@ -92,8 +92,8 @@ def examine(evidence: Evidence, mask: Mask) -> tuple[Slopes, Status]:
 
 def _by_steps(evidence: Evidence, slopes: Slopes, wrong: Mask) -> Reason:
     """Why coordinates that seem wrong may be right, if jumps or steps in the output alone speak against them."""
-    if evidence.gradient is None or not np.isfinite(evidence.gradient).all():
-        return Reason.NONE
+    if evidence.gradient is None or not np.isfinite(evidence.gradient).all() or evidence.hangs_on_previous():
+        return Reason.NONE  # a gradient that is that of the call before is right along a line, a little late
     if jumps_explain(evidence, slopes, wrong):
         reason = Reason.JUMPS
     elif _may_be_coarse(evidence, slopes, wrong):
