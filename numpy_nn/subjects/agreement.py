@@ -87,6 +87,8 @@ def digits(subject: Subject, name: str, gradient: Array, grad_output: Array) -> 
         changes, claimed = _along_directions(subject, name, gradient, grad_output, length)
         with np.errstate(all="ignore"):
             off, size = np.linalg.norm(changes - claimed), np.linalg.norm(changes) + np.linalg.norm(claimed)
+        if not np.isfinite(size):
+            continue  # of an infinite change, as to log(0), everything is off by the same: by infinity
         most = max(most, *(d for d in range(CLOSELY + 1) if d == 0 or off <= 10.0**-d * size + 1e-12))
         if most >= ROUGHLY:
             break

@@ -19,8 +19,8 @@ from numpy_nn.subjects.state import equal
 from numpy_nn.subjects.subject import Array, ClaimingSubject
 
 # Roles of backward's arguments, beside the names of forward's: the gradients of the outputs, what forward returned
-# beside them, the outputs themselves, the learning rate.
-GRADS, CACHE, OUTPUT, RATE = "<grads>", "<cache>", "<output>", "<rate>"
+# beside them, the outputs themselves, the learning rate, a dict that it fills with gradients.
+GRADS, CACHE, OUTPUT, RATE, FILLED = "<grads>", "<cache>", "<output>", "<rate>", "<filled>"
 
 
 @dataclass(frozen=True)
@@ -207,6 +207,7 @@ class CalledCode(ClaimingSubject):
             rest: tuple[Any, ...] = cache
             return rest[0] if len(rest) == 1 else rest
         arguments: list[Any] = []
+        filled: dict[Any, Any] = {}
         for role in self.convention.arguments:
             if role == GRADS:
                 arguments += [g if g.ndim else float(g) for g in grad_outputs]
@@ -218,6 +219,8 @@ class CalledCode(ClaimingSubject):
                 arguments += [chain.output] if isinstance(chain, LossOfOutput) else outputs
             elif role == RATE:
                 arguments.append(self._rate)
+            elif role == FILLED:
+                arguments.append(filled)
             else:
                 arguments.append(self._argument(role, {}))
         assert self._backward is not None
@@ -225,7 +228,8 @@ class CalledCode(ClaimingSubject):
             self.restore_generators()
         for name, values in self._after_forward.items():
             (self.arrays[name] if name in self.arrays else self._lost[name][1])[...] = values
-        return self._backward(*arguments)
+        returned = self._backward(*arguments)
+        return (returned, filled) if filled else returned
 
     @property
     def _updater(self) -> str:

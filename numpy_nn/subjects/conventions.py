@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from numpy_nn.subjects import names
-from numpy_nn.subjects.calling import CACHE, GRADS, OUTPUT, RATE, Convention
+from numpy_nn.subjects.calling import CACHE, FILLED, GRADS, OUTPUT, RATE, Convention
 from numpy_nn.subjects.costs import LossOfOutput
 from numpy_nn.subjects.names import positional
 
@@ -122,12 +122,17 @@ class Arguments:
         if found == names.CACHE:
             return CACHE if self.has_cache else None
         if found == names.GRAD:
-            return GRADS
+            return FILLED if self._is_filled(name) else GRADS
         if self.target is not None and names.role_in_loss(name) == names.PREDICTION:
             own = [one for one in self.inputs if one != self.target]
             # backprop(x, y) of a network with feedforward(a) takes the data, though the x of a loss is an output.
             return OUTPUT if self.of_network and not (names.is_data(name) and len(own) == 1) else own[0]
         return OUTPUT if names.plain(name) in _OUTPUT_NAMES else None
+
+    def _is_filled(self, name: str) -> bool:
+        """Whether an argument called as all gradients are, beside that of the output, is a dict that backward fills."""
+        others = [other for other in self.wanted if names.role(other) == names.GRAD and not names.is_of_all(other)]
+        return self.grads == 1 and names.is_of_all(name) and len(others) == 1
 
     def _with_grads_together(self, roles: list[str]) -> tuple[str, ...] | None:
         """One role for the gradients of all outputs, which are given one after the other."""

@@ -198,15 +198,34 @@ def number_of_samples(x: Any, output: Any) -> int:
 
 
 def returned_names(function: Any) -> list[str]:
-    """What a function calls the things that it returns, as its source has it; none where that does not tell."""
+    """What a function calls the things that it returns last, as its source has it; none where that does not tell.
+
+    Where another of its returns has one of these names at another place, the name does not tell which place it is.
+    """
     try:
         tree = ast.parse(textwrap.dedent(inspect.getsource(function)))
     except (OSError, TypeError, SyntaxError):
         return []
-    returned = [node.value for node in ast.walk(tree) if isinstance(node, ast.Return)]
-    parts = returned[-1].elts if returned and isinstance(returned[-1], ast.Tuple) else []
-    found = [part.id if isinstance(part, ast.Name) else getattr(part, "attr", "") for part in parts]
-    return found if len(set(found)) == len(found) else []
+    returned = [[_name(part) for part in parts] for parts in _own_returns(tree)]
+    found = returned[-1] if returned else []
+    places = [[others.index(name) for others in returned if name in others] for name in found if name]
+    moved = any(len(set(found_at)) > 1 for found_at in places)
+    return found if len(set(found)) == len(found) and not moved else []
+
+
+def _name(part: ast.expr) -> str:
+    return part.id if isinstance(part, ast.Name) else getattr(part, "attr", "")
+
+
+def _own_returns(tree: ast.Module) -> Iterator[list[ast.expr]]:
+    """The tuples that a function returns, in the order of its source, without those of functions inside it."""
+    pending: list[ast.AST] = list(getattr(tree.body[0], "body", [])) if len(tree.body) == 1 else []
+    while pending:
+        node = pending.pop(0)
+        if isinstance(node, ast.Return):
+            yield node.value.elts if isinstance(node.value, ast.Tuple) else []
+        elif not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda)):
+            pending[:0] = ast.iter_child_nodes(node)
 
 
 def _last_array(parts: Sequence[Any]) -> int:

@@ -28,6 +28,8 @@ _GRADS = words(
 _GRAD_PATTERN = re.compile(
     r"^(d[A-Z]\w*|d_\w+|grad_?\w*|\w+_(grad|gradient|grads|cotangent)|d(next|prev)_?\w*|d[a-z]_\w+|d[a-z]+_(prev|next|out|curr)|d(out|y|z|a|h|l)\d*)$"
 )
+_HELD_LOSSES = words("loss loss_fn loss_func loss_function criterion cost cost_fn cost_func cost_function objective")
+_OF_ALL = words("grads gradients grads_dict gradients_dict grad_dict gradient_dict param_grads parameter_gradients")
 _CACHES = words(
     "cache caches ctx context saved saved_tensors res residual residuals memory mem tape stash store cached "
     "linear_cache activation_cache"
@@ -134,6 +136,17 @@ def plain(name: Any) -> str:
 _MANGLED = re.compile(r"^_[A-Za-z]\w*?(?=__[A-Za-z])")
 
 
+def held_loss(target: Any) -> Callable[..., Any] | None:
+    """The loss that a network holds as an object of its own or a function, such as ``self.criterion``; None without."""
+    for name, held in getattr(target, "__dict__", {}).items():
+        if plain(name) not in _HELD_LOSSES or held is None:
+            continue
+        found = held if inspect.isfunction(held) else method(held, LOSSES) or passes(held)[0]
+        if found is not None and len((positional(found) or ([], []))[0]) == 2:
+            return found
+    return None
+
+
 def role(name: str) -> str:
     """What an argument of this name of a backward pass is likely to be."""
     word = plain(name)
@@ -165,6 +178,11 @@ def with_target_at(last: int, own: Sequence[str]) -> list[str]:
         return list(own)
     others = [name for name in own if name != found[0]]
     return [*others[:last], found[0], *others[last:]]
+
+
+def is_of_all(name: str) -> bool:
+    """Whether an argument of this name may hold the gradients of all parameters."""
+    return plain(name) in _OF_ALL
 
 
 def is_data(name: str) -> bool:

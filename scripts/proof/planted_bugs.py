@@ -30,6 +30,7 @@ CORRECT: list[tuple[str, Make]] = [
     *((layer.__name__, layer.draw) for layer in (*LAYERS, *IMAGE_LAYERS, *SEQUENCE_LAYERS)),
     *((loss.__name__, loss.draw) for loss in LOSSES),
     ("Ridge", wrong_models.Ridge.draw),
+    ("DeepNet", wrong_models.DeepNet.draw),
     *columns.right(),
 ]
 """The right ones, as negative controls: pairs of a name and its ``make``."""

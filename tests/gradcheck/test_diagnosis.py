@@ -371,6 +371,17 @@ NAMES = ("input", "layers[0].W", "layers[0].b", "layers[1].W", "layers[1].b")
             "if its own formula is right, the gradient that reaches it from the loss is wrong",
         ),
         (
+            ("params['W1']", "params['b1']", "params['W2']", "params['b2']"),
+            ("params['W1']", "params['W2']"),
+            "from the loss back, the first wrong gradient is that of params['W2']; "
+            "what comes after it (params['W1']) can be a consequence",
+        ),
+        (
+            ("x", "W[0]", "b[0]", "W[1]", "b[1]"),
+            ("b[1]",),
+            "from the loss back, the first wrong gradient is that of b[1]; what backward computes after it is right",
+        ),
+        (
             ("input", "0.weight", "2.weight"),
             ("0.weight", "2.weight"),
             "from the loss back, the first wrong gradient is that of 2.weight; "

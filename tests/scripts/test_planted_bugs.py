@@ -71,6 +71,9 @@ CAUSES = {
     "penalty_factor",
     "penalty_missing",
     "updated_too_early",
+    "other_layer",
+    "weights_missing",
+    "layer_skipped",
 }
 
 

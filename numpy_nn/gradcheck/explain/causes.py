@@ -193,5 +193,17 @@ WORDS: dict[str, tuple[str, str]] = {
         "the matrix product @ and the product entry by entry * are exchanged",
         "use @ in backward where forward has @, and * where it has *",
     ),
+    "layer_skipped": (
+        "a layer is left out on the way back: what is handed on is the gradient that it has got, of its output",
+        "hand on the gradient with respect to its input: for y = f(x W), dz = dy f'(z) and dx = dz W^T",
+    ),
+    "other_layer": (
+        "what belongs to another layer is used: its weights, its input, or the derivative at its numbers",
+        "keep for each layer what its own forward pass has seen, and use that of layer l in layer l",
+    ),
+    "weights_missing": (
+        "the gradient is handed on without the weights of the layer after it",
+        "multiply by them: for y = x W, dx = dy W^T",
+    ),
     "wrong_shape": ("the gradient has not the shape of what it belongs to", "give it the same shape"),
 }

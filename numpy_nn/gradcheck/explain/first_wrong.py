@@ -38,11 +38,11 @@ def first_wrong(entries: Sequence[Entry], inputs: Sequence[str] = ("input",)) ->
 
 
 def layer_of(name: str) -> str:
-    """The layer in the name of an array: what stands before the last dot, or the number at its end."""
+    """The layer in the name of an array: what stands before the last dot, or the last number, as in params['W1']."""
     if "." in name:
         return name.rsplit(".", 1)[0]
-    number = re.search(r"\d+$", name)
-    return number.group() if number else name if name == "input" else ""
+    numbers = re.findall(r"\d+", name)
+    return numbers[-1] if numbers else name if name == "input" else ""
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -16,6 +16,7 @@ from numpy_nn.gradcheck.explain.factors import factor_causes, factors
 from numpy_nn.gradcheck.explain.indices import indices
 from numpy_nn.gradcheck.explain.losses import losses
 from numpy_nn.gradcheck.explain.matrices import exchanged_axes, matrices, other_arguments, sums
+from numpy_nn.gradcheck.explain.networks import networks
 from numpy_nn.gradcheck.explain.norms import normalisation
 from numpy_nn.gradcheck.explain.parts import clipped, partly_filled
 from numpy_nn.gradcheck.explain.penalties import penalties, regularised
@@ -44,7 +45,7 @@ GENERAL: tuple[Family, ...] = (
     ),
 )
 # These need many evaluations.
-COSTLY: tuple[Family, ...] = (indices,)
+COSTLY: tuple[Family, ...] = (networks, indices)
 
 # So many numbers must keep one proportion to a prediction before a second mistake is named beside it.
 FEWEST = 3

@@ -68,9 +68,9 @@ def _answers(e: Evidence, family: Family) -> Iterator[Prediction | Found]:
 
 
 @contextmanager
-def at_another_batch(e: Evidence) -> Iterator[Evidence | None]:
+def at_another_batch(e: Evidence, rows: int | None = None) -> Iterator[Evidence | None]:
     """What is known about the same gradient for a batch of another number of rows; None if it cannot be had."""
-    subject, rows = e.subject, e.batch - 1 if e.batch > 2 else 2 * e.batch
+    subject, rows = e.subject, rows or (e.batch - 1 if e.batch > 2 else 2 * e.batch)
     if not e.x.ndim or not e.batch:
         yield None
         return

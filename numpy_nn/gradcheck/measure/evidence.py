@@ -30,6 +30,9 @@ NOISE_OF_FLOAT32 = (2.0**-29, 2.0**-18)
 OPERATIONS = 32
 
 
+# A factor shows at so many coordinates.
+FOR_A_FACTOR = 200
+
 # Multiples of the input at which a gradient is looked at that the input itself does not show.
 PARTS = (0.25, 0.0625, 1 / 64, 1 / 256)
 
@@ -299,6 +302,14 @@ class Evidence:
             return None
         return ratio
 
+    def _some(self, shape: tuple[int, ...]) -> NDArray[np.bool_] | None:
+        """Of an array that is as large with another number of rows, some of the coordinates looked at: for a factor."""
+        if shape != self.looked_at.shape:
+            return None
+        mask = np.zeros(self.looked_at.size, np.bool_)
+        mask[self.rng.permutation(np.flatnonzero(self.looked_at))[:FOR_A_FACTOR]] = True
+        return mask.reshape(shape)
+
     def ratio_at_another_batch(self) -> tuple[int, float] | None:
         """The same factor for a batch of another number of rows, with that number; None if it cannot be had."""
         rows = self.batch - 1 if self.batch > 2 else 2 * self.batch
@@ -316,7 +327,7 @@ class Evidence:
             differences = Differences(subject, self.name, self.rng)
             if share := self.differences.seen_coarseness:
                 differences.assume(share, unmeasured=True)
-            truth = differences.few(grad_output).value
+            truth = differences.few(grad_output, self._some(gradient.shape)).value
         ratio = common_ratio(gradient, truth, fit)
         return None if ratio is None else (rows, ratio)
 

@@ -36,6 +36,10 @@ class Reason(Enum):
         "the output jumps close to this point, as log(1 - p) does where 1 - p has lost its digits: across the jumps it "
         "moves as the gradient says, between them it does not; check at a smaller input"
     )
+    STEPS = (
+        "the output moves in steps, which are higher further on, and across them as the gradient says, as far as they "
+        "let it be told; check at a smaller input"
+    )
     STAIRS = "the output moves in steps: between them its derivative is 0, across them it is not"
     VACUOUS = (
         "the gradient is 0 at every coordinate here, claimed and numerical: nothing was tested; check at another input"

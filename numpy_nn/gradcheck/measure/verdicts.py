@@ -24,6 +24,7 @@ from numpy_nn.gradcheck.measure.kinds import (
     Status,
 )
 from numpy_nn.gradcheck.measure.slopes import Mask, Slopes
+from numpy_nn.gradcheck.measure.stairs import steps_may_explain
 from numpy_nn.subjects.state import equal
 from numpy_nn.subjects.subject import SubjectError
 
@@ -78,15 +79,36 @@ def examine(evidence: Evidence, mask: Mask) -> tuple[Slopes, Status]:
         if wrong.any() and np.isfinite(gradient).all() and _right_nearby(evidence, wrong):
             status[wrong] = UNRESOLVED
             evidence.reason = Reason.INNER_KINK
-        elif wrong.any() and np.isfinite(gradient).all() and jumps_explain(evidence, slopes, wrong):
+        elif wrong.any() and (reason := _by_steps(evidence, slopes, wrong)) is not Reason.NONE:
             status[wrong] = UNRESOLVED
-            evidence.reason = Reason.JUMPS
+            evidence.reason = reason
         elif wrong.any():
             # One wrong coordinate is enough. If all that were looked at are, the others in doubt may count as wrong.
             status[status == DOUBTFUL] = OFF if wrong.sum() == look.sum() else ""
     if evidence.at_point_given:
         _tell_elsewhere(evidence, status)
     return slopes, status
+
+
+def _by_steps(evidence: Evidence, slopes: Slopes, wrong: Mask) -> Reason:
+    """Why coordinates that seem wrong may be right, if jumps or steps in the output alone speak against them."""
+    if evidence.gradient is None or not np.isfinite(evidence.gradient).all() or evidence.hangs_on_previous():
+        return Reason.NONE  # a gradient that is that of the call before is right along a line, a little late
+    if jumps_explain(evidence, slopes, wrong):
+        reason = Reason.JUMPS
+    elif _may_be_coarse(evidence, slopes, wrong):
+        reason = Reason.STEPS
+    else:
+        return Reason.NONE
+    return reason if steps_may_explain(evidence, slopes, wrong) else Reason.NONE
+
+
+def _may_be_coarse(evidence: Evidence, slopes: Slopes, wrong: Mask) -> bool:
+    """Whether the output may move in steps, seen or not; one that is flat between jumps that are seen is meant so."""
+    if evidence.differences.seen_coarseness:
+        return True
+    few_digits = bool(np.all((slopes.bound > RESOLUTION * sizes(slopes))[wrong]))
+    return (few_digits or evidence.in_float32) and bool(np.any(slopes.value[wrong]))
 
 
 def _settle_likewise(evidence: Evidence, slopes: Slopes, status: Status, look: Mask) -> None:
@@ -129,7 +151,9 @@ def _judge(evidence: Evidence, slopes: Slopes) -> Status:
             # Where forward computes in float32, backward may, too, and far away lose all digits by it.
             coarseness = evidence.differences.coarseness
             may_lose = not evidence.at_point_given and coarseness < NOISE_OF_FLOAT32[1]
-            unit = max(UNIT_ROUNDOFF, coarseness if may_lose else 0.0)
+            unit = max(
+                UNIT_ROUNDOFF, coarseness if may_lose else 0.0, UNIT_OF_FLOAT32 if _is_of_float32(evidence) else 0.0
+            )
             of_formula = OPERATIONS * unit * evidence.working_size
             error, size = off_by(gradient, slopes)
             lost = error <= slopes.bound + SAFETY * np.maximum(SAFETY * evidence.gradient_noise, of_formula)
@@ -166,9 +190,14 @@ def _is_saturated(evidence: Evidence, slopes: Slopes) -> bool:
     gradient = evidence.gradient
     assert gradient is not None
     known = slopes.value[np.isfinite(slopes.value)]
-    if np.any(known) or not evidence.in_float32 or not equal(evidence.output, evidence.output.astype(np.float32)):
+    if np.any(known) or not _is_of_float32(evidence):
         return False
     return float(np.abs(gradient).max()) <= OPERATIONS * UNIT_OF_FLOAT32 * max(evidence.working_size, 1.0)
+
+
+def _is_of_float32(evidence: Evidence) -> bool:
+    """Whether both passes compute in float32, as far as their numbers tell."""
+    return evidence.in_float32 and equal(evidence.output, evidence.output.astype(np.float32))
 
 
 def _confirm(evidence: Evidence, status: Status) -> None:

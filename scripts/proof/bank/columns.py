@@ -8,8 +8,9 @@ from scripts.proof.bank.planting import PLANTED, Make, PlantedBug
 from scripts.proof.bank.right_layers import MLP, BatchNorm, Case, LayerNorm, Linear, LogSoftmax, Softmax
 from scripts.proof.bank.right_losses import CrossEntropy
 from scripts.proof.bank.variants import in_columns
+from scripts.proof.bank.wrong_models import DeepNet
 
-MADE_FOR_COLUMNS = (Linear, MLP, Softmax, LogSoftmax, BatchNorm, LayerNorm, CrossEntropy)
+MADE_FOR_COLUMNS = (Linear, MLP, DeepNet, Softmax, LogSoftmax, BatchNorm, LayerNorm, CrossEntropy)
 
 
 def _turned(make: Make) -> Make:

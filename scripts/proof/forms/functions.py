@@ -265,6 +265,24 @@ def a_function_with_a_context(d, wrong):
 
 
 @form
+def a_dict_that_backward_fills(d, wrong):
+    class Dense:
+        def __init__(self):
+            self.name, self.held = "dense", {"dense/W": d.array(4, 3), "dense/b": d.array(3)}
+
+        def forward(self, x):
+            return x @ self.held["dense/W"] + self.held["dense/b"], {}
+
+        def backward(self, x, cache, output_gradient, gradients):
+            del cache
+            gradients[f"{self.name}/W"] = wrong * x.T @ output_gradient
+            gradients[f"{self.name}/b"] = output_gradient.sum(axis=0)
+            return output_gradient @ self.held["dense/W"].T
+
+    return (Dense(), d.array(5, 4)), {}, "held['dense/W']"
+
+
+@form
 def none_for_an_argument_without_gradient(d, wrong):
     def f(x, mask):
         return x * mask, mask

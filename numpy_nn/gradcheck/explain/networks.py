@@ -1,0 +1,132 @@
+"""Mistakes between the layers of a network: what one hands to the next on the way back is that of another.
+
+Of a single sample the gradients of a dense layer tell what it works with: that of its bias is the delta of its z, and
+that of its weights is the outer product of its input and this delta. So from numerical gradients alone the deltas, the
+inputs and the derivatives f'(z) of all layers are known, and with them the numbers that each mistake would give.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+
+from numpy_nn.gradcheck.explain.predictions import Found, at_another_batch
+from numpy_nn.gradcheck.measure.derivatives import Array
+from numpy_nn.gradcheck.measure.evidence import Evidence
+
+# Larger networks than these would take many evaluations; so many coordinates of a gradient are looked at, and so many
+# that are not 0 must fit.
+WIDTHS, COORDINATES, FEWEST = 2_000, 200, 3
+
+
+@dataclass
+class Chain:
+    """Dense layers one after the other, for a single sample: their arrays by name, and what they work with.
+
+    ``handed[k]`` is the gradient with respect to the output of layer k, ``slopes[k]`` its activation's derivative.
+    """
+
+    layers: list[tuple[str, str]]
+    weights: list[Array]
+    deltas: list[Array]
+    inputs: list[Array]
+
+    def __post_init__(self) -> None:
+        self.handed = [delta @ weight.T for delta, weight in zip(self.deltas[1:], self.weights[1:], strict=True)]
+        with np.errstate(all="ignore"):
+            found = zip(self.deltas, self.handed, strict=False)
+            self.slopes = [np.where(delta == 0.0, 0.0, delta / handed) for delta, handed in found]
+
+    def other_deltas(self, k: int) -> Iterator[tuple[str, str, Array]]:
+        """What layer k may have taken for the delta of its z, but for the last layer: with the cause, and in words."""
+        if k + 1 == len(self.layers):
+            return
+        after, weight, slope, handed = self.deltas[k + 1], self.weights[k + 1], self.slopes[k], self.handed[k]
+        yield "derivative_missing", "that without the derivative of its activation", handed
+        if weight.shape[0] == weight.shape[1]:
+            yield "weights_missing", f"that without the weights {self.layers[k + 1][0]}", after * slope
+            yield "transposed", f"that with {self.layers[k + 1][0]} instead of its transpose", (after @ weight) * slope
+        for j, other in enumerate(self.slopes):
+            if j != k and other.shape == slope.shape:
+                yield "other_layer", f"that with the activation's derivative of layer {j + 1}", handed * other
+        for j, other in enumerate(self.weights):
+            if j != k + 1 and other.shape == weight.shape:
+                yield (
+                    "other_layer",
+                    f"that with {self.layers[j][0]} for {self.layers[k + 1][0]}",
+                    (after @ other.T) * slope,
+                )
+        for j, other in enumerate(self.handed):
+            if j > k and other.shape == handed.shape:
+                yield "layer_skipped", f"that of what layer {j + 1} is handed, not of what it hands on", other * slope
+
+
+def networks(e: Evidence) -> Iterator[Found]:
+    """A gradient of a network of dense layers that is made with the numbers of another layer."""
+    layers = dense_layers(e)
+    place = next((k for k, names in enumerate(layers) if e.name in names), None)
+    if place is None or len(layers) < 2:
+        return
+    with at_another_batch(e, 1) as one:
+        if one is None or one.gradient is None:
+            return
+        if share := e.differences.seen_coarseness:
+            for name in one.subject.arrays:
+                one.differences_by(name).assume(share, unmeasured=True)
+        chain = _chain(one, layers)
+        own = chain.inputs[place]
+        is_weight = e.name == layers[place][0]
+        guesses = list(chain.other_deltas(place))
+        if is_weight:
+            guesses = [(cause, formula, np.outer(own, delta)) for cause, formula, delta in guesses]
+            guesses += [
+                ("other_layer", f"that with the input of layer {j + 1}", np.outer(other, chain.deltas[place]))
+                for j, other in enumerate(chain.inputs)
+                if j != place and other.shape == own.shape
+            ]
+        _look_at_some(one)
+        for cause, formula, guess in guesses:
+            guess = guess.reshape(one.gradient.shape)
+            if one.fits(guess):
+                told = bool(np.count_nonzero(guess[one.looked_at]) >= FEWEST)
+                yield Found(cause, f"the claimed gradient of layer {place + 1} is {formula}, for a single sample", told)
+
+
+def dense_layers(e: Evidence) -> list[tuple[str, str]]:
+    """The names of weights and bias of each layer, in the order of forward; none if the shapes are not of that kind."""
+    arrays = {name: array for name, array in e.subject.arrays.items() if name != e.subject.input}
+    weights = [name for name, array in arrays.items() if array.ndim == 2 and min(array.shape) > 1]
+    biases = [name for name, array in arrays.items() if array.size == max(array.shape, default=0)]
+    if e.x.ndim != 2 or len(weights) != len(biases) or len(weights) + len(biases) != len(arrays):
+        return []
+    widths = [arrays[name].shape for name in weights]
+    linked = all(first[1] == second[0] for first, second in pairwise(widths))
+    fitting = all(arrays[bias].size == width[1] for bias, width in zip(biases, widths, strict=True))
+    if not (linked and fitting and weights) or e.x.shape[1] != widths[0][0] or sum(map(sum, widths)) > WIDTHS:
+        return []
+    return list(zip(weights, biases, strict=True))
+
+
+def _chain(one: Evidence, layers: list[tuple[str, str]]) -> Chain:
+    weights, deltas, inputs = [], [], []
+    for weight, bias in layers:
+        delta = one.differences_by(bias).few(one.grad_output).value.reshape(-1)
+        array = one.subject.arrays[weight]
+        # One column of the outer product tells the input.
+        column = int(np.abs(delta).argmax())
+        mask = np.zeros(array.shape, np.bool_)
+        mask[:, column] = True
+        slopes = one.differences_by(weight).few(one.grad_output, mask).value[:, column]
+        weights.append(array.copy())
+        deltas.append(delta)
+        inputs.append(slopes / delta[column])
+    return Chain(layers, weights, deltas, inputs)
+
+
+def _look_at_some(one: Evidence) -> None:
+    mask = np.zeros(one.array.size, np.bool_)
+    mask[one.rng.permutation(mask.size)[:COORDINATES]] = True
+    one.looked_at = mask.reshape(one.array.shape)

@@ -1,0 +1,77 @@
+"""Mistakes between the layers of a network: the first that is wrong is named, with what it took from another."""
+
+import numpy as np
+import pytest
+
+from numpy_nn.gradcheck import check_gradients
+from numpy_nn.gradcheck.explain.networks import Chain, dense_layers
+from numpy_nn.gradcheck.measure.evidence import Evidence
+from numpy_nn.subjects import LiveSubject
+from scripts.proof.bank import wrong_models
+from scripts.proof.bank.wrong_models import DeepNet
+
+X = np.random.default_rng(1).standard_normal((6, 4))
+WRONG = {
+    "DeepNetDerivativeOfNextLayer": ("W2", "other_layer", "the activation's derivative of layer 3"),
+    "DeepNetOwnOutput": ("W2", "other_layer", "with the input of layer 3"),
+    "DeepNetWeightsOfOtherLayer": ("b2", "other_layer", "with params['W2'] for params['W3']"),
+    "DeepNetWithoutWeights": ("b2", "weights_missing", "without the weights params['W3']"),
+    "DeepNetLayerSkipped": ("W1", "layer_skipped", "what layer 2 is handed, not of what it hands on"),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_what_is_taken_from_another_layer_is_named_at_the_first_wrong_one_from_the_loss_back(name):
+    where, cause, words = WRONG[name]
+    report = check_gradients(getattr(wrong_models, name)(np.random.default_rng(0), [4, 5, 5, 5, 2]), X)
+    found = report[f"params['{where}']"].diagnosis
+    assert (found.cause, found.confident) == (cause, True)
+    assert words in found.evidence
+    (note,) = (note for note in report.notes if note.startswith("from the loss back"))
+    assert f"params['{where}']" in note.split(";")[0]
+
+
+def test_what_is_wrong_by_a_factor_in_a_network_keeps_its_name():
+    class Twice(DeepNet):
+        def taken(self, layer):
+            return super().taken(layer) * (1.0 + (layer == 2))
+
+    found = check_gradients(Twice(np.random.default_rng(0), [4, 5, 5, 5, 2]), X)["params['W2']"].diagnosis
+    assert found.cause == "factor"
+
+
+def layers(*names_and_shapes, x=(6, 4)):
+    arrays = {"x": np.ones(x)} | {name: np.ones(shape) for name, shape in names_and_shapes}
+    subject = LiveSubject(lambda: np.zeros(3), lambda g: {name: a * g[0] for name, a in arrays.items()}, arrays)
+    g = np.ones(3)
+    e = Evidence(subject, "x", arrays["x"], g, g, {}, arrays["x"], g, np.random.default_rng(0))
+    return dense_layers(e)
+
+
+def test_dense_layers_are_recognised_by_their_shapes():
+    assert layers(("W1", (4, 5)), ("b1", (5,)), ("W2", (5, 3)), ("b2", (1, 3))) == [("W1", "b1"), ("W2", "b2")]
+    assert layers(("W1", (4, 5)), ("W2", (5, 3)), ("b1", (5,)), ("b2", (3,))) == [("W1", "b1"), ("W2", "b2")]
+    assert layers(("W1", (4, 5)), ("b1", (5,)), ("W2", (4, 3)), ("b2", (3,))) == []
+    assert layers(("W1", (4, 5)), ("b1", (5,)), ("W2", (5, 3))) == []
+    assert layers(("W1", (4, 5)), ("b1", (4,))) == []
+    assert layers(("W1", (3, 5)), ("b1", (5,))) == []
+
+
+def test_of_a_chain_all_that_a_layer_may_take_for_its_delta_has_the_shape_of_it():
+    rng = np.random.default_rng(0)
+    weights = [rng.standard_normal(shape) for shape in ((4, 3), (3, 3), (3, 3), (3, 2))]
+    deltas = [rng.standard_normal(w.shape[1]) for w in weights]
+    chain = Chain([(f"W{k}", f"b{k}") for k in range(4)], weights, deltas, [])
+    found = list(chain.other_deltas(1))
+    assert {delta.shape for _, _, delta in found} == {(3,)}
+    assert {cause for cause, _, _ in found} == {
+        "derivative_missing",
+        "weights_missing",
+        "transposed",
+        "other_layer",
+        "layer_skipped",
+    }
+    np.testing.assert_allclose(found[0][2], deltas[2] @ weights[2].T)
+    # What is true is no mistake: with its own derivative it is the delta itself.
+    np.testing.assert_allclose(chain.handed[1] * chain.slopes[1], deltas[1])
+    assert list(chain.other_deltas(3)) == []
