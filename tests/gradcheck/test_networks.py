@@ -25,6 +25,7 @@ def test_what_is_taken_from_another_layer_is_named_at_the_first_wrong_one_from_t
     where, cause, words = WRONG[name]
     report = check_gradients(getattr(wrong_models, name)(np.random.default_rng(0), [4, 5, 5, 5, 2]), X)
     found = report[f"params['{where}']"].diagnosis
+    assert found is not None
     assert (found.cause, found.confident) == (cause, True)
     assert words in found.evidence
     (note,) = (note for note in report.notes if note.startswith("from the loss back"))
@@ -37,6 +38,7 @@ def test_what_is_wrong_by_a_factor_in_a_network_keeps_its_name():
             return super().taken(layer) * (1.0 + (layer == 2))
 
     found = check_gradients(Twice(np.random.default_rng(0), [4, 5, 5, 5, 2]), X)["params['W2']"].diagnosis
+    assert found is not None
     assert found.cause == "factor"
 
 

@@ -70,6 +70,7 @@ def explained(f, slope, error):
     subject = as_subject(pair, (x,), None, Hints())
     g = np.ones(subject.output().shape)
     claimed = subject.gradients(g)[subject.input]
+    assert claimed is not None
     e = Evidence(subject, subject.input, claimed, g, subject.output(), {}, x, g, np.random.default_rng(0))
     slopes = Slopes(claimed - [error, 0.0], np.full(2, 1e-9), no, no, claimed, claimed, np.full(2, 1e-9))
     return steps_may_explain(e, slopes, ~no)

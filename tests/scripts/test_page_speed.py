@@ -2,7 +2,11 @@
 
 import re
 
+import pytest
+
 from scripts.page_speed import measure
+
+pytestmark = pytest.mark.slow
 
 
 def test_a_frame_and_a_keystroke_are_measured_with_their_parts(chromium, tmp_path):

@@ -8,6 +8,8 @@ import numpy_nn as nn
 from numpy_nn.commands.trace import command as trace_backprop
 from numpy_nn.commands.trace.same_mask import SameMask
 
+pytestmark = pytest.mark.slow
+
 SUMS = """
     const { arrays, values } = page.model;
     const paths = new Paths(page.model);
