@@ -130,6 +130,17 @@ def test_of_an_elu_its_alpha_may_be_left_out(alpha, number):
         np.testing.assert_allclose(guess.values, np.where(below, g * expected[formula], g), rtol=1e-8, atol=1e-9)
 
 
+def test_0_is_not_below_0():
+    x = np.array([[-1.0, 0.0, 0.5], [0.3, -0.2, 0.0]])
+    e = evidence(elu(0.5), np.cos(x), x)
+    values = predicted(elementwise, e)[
+        "grad_output times exp(x), without alpha, where x < 0 (f is an ELU with alpha = 0.5)"
+    ].values
+    np.testing.assert_allclose(values, np.where(x < 0, e.grad_output * np.exp(x), e.grad_output), rtol=1e-12)
+    shown = "grad_output times 1, or x + 1 where x < 0, with x the input"
+    np.testing.assert_allclose(predicted(elementwise, e)[shown].values, e.grad_output * np.minimum(x + 1.0, 1.0))
+
+
 @pytest.mark.parametrize(
     "f",
     [

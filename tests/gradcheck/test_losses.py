@@ -39,6 +39,7 @@ def binary_of_probabilities(p, y):
 def of(loss, claimed, x, targets):
     """What is known of a gradient that is this function of the loss's own, whatever the loss is multiplied by."""
     e = evidence(loss, np.zeros_like(x), x, targets)
+    e.grad_output = np.asarray(3.0)
     e.gradient = np.array(e.grad_output * claimed(e.truth / e.grad_output))
     return e
 
@@ -116,6 +117,21 @@ def test_the_difference_of_probabilities_and_targets_is_no_softmax_that_is_missi
     p = 0.5 + 0.1 * SCORES
     e = of(binary_of_probabilities, lambda _: p - BITS, p, BITS)
     assert [cause for cause, _ in found(losses.losses, e)] == []
+
+
+def test_of_one_sample_all_is_predicted_along_its_classes():
+    z, hot = Z[0], HOT[0]
+    e = of(lambda z, t: np.log(np.exp(z).sum()) - z @ t, np.cos, z, hot)
+    p = softmax(z)
+    guesses = predicted(losses.losses, e)
+    twice = guesses["the numerical one times p (1 - p) with p = softmax(x)"].values
+    np.testing.assert_allclose(twice, e.truth * (p - p**2), rtol=1e-13)
+    target = guesses["the numerical one times (p + eps) / p with p = softmax(x) at the target, eps = 1e-02"].values
+    np.testing.assert_allclose(target, e.truth * (p[0] + 0.01) / p[0], rtol=1e-13)
+    probabilities = of(lambda p, t: -np.log(p) @ t, np.cos, softmax(z), hot)
+    n = probabilities.truth
+    (fused,) = (guess for formula, guess in predicted(losses.losses, probabilities).items() if "softmax(z)" in formula)
+    np.testing.assert_allclose(fused.values, p * (n - n @ p), rtol=1e-12)
 
 
 def test_epsilons_have_every_power_of_ten_from_2_to_15():
