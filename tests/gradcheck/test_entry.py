@@ -1,5 +1,6 @@
 """The check of a subject: what is told, what is sampled, and where else a gradient is looked at."""
 
+from contextlib import nullcontext
 from types import SimpleNamespace
 
 import numpy as np
@@ -264,3 +265,56 @@ def test_probabilities_lie_between_0_and_1_and_their_targets_too(x, targets, are
 def test_by_how_much_a_slope_changes():
     at = np.array([[0.0], [1.0], [3.0], [4.0]])
     np.testing.assert_allclose(points._changes(np.array([[0.0], [1.0], [5.0], [4.0]]), at), [[1.0], [3.0]])
+
+
+@pytest.mark.parametrize(
+    ("f", "targets", "large"),
+    [(np.sum, None, 2), (lambda x: x[:1], None, 2), (lambda x: x[:2], None, 10), (lambda x, _: np.sin(x), ONE, 2)],
+)
+def test_the_larger_input_is_not_so_large_for_a_loss(f, targets, large):
+    subject = as_subject((f, lambda x, *_: x), (ONE,), targets, Hints())
+    found = list(points._other_points(subject, subject.output(), False, np.random.default_rng(0)))
+    assert [point.words for point in found[:3]] == [
+        "at a tenth of this input",
+        f"at {large} times this input",
+        "at the means of neighbouring rows of this input",
+    ]
+    moved = [point.moved[subject.input] for point in found[:3]]
+    for values, expected in zip(moved, (0.1 * ONE, large * ONE, (ONE + ONE[[3, 0, 1, 2]]) / 2), strict=True):
+        np.testing.assert_allclose(values, expected, rtol=1e-15)
+
+
+def test_far_points_are_random_or_far_larger():
+    subject = subject_of()
+    found = list(points.far_points(subject, np.random.default_rng(0)))
+    rng = np.random.default_rng(0)
+    expected = [1.0 * rng.standard_normal(4), 30.0 * rng.standard_normal(4), 100.0 * ONE, 1000.0 * ONE]
+    words = ["a random input of size 1", "a random input of size 30", "100 times this input", "1000 times this input"]
+    assert [point.words for point in found] == [f"at {one}" for one in words]
+    for point, values in zip(found, expected, strict=True):
+        np.testing.assert_array_equal(point.moved[subject.input], values)
+
+
+def test_a_single_row_has_no_neighbours():
+    subject = subject_of(x=ONE[None])
+    found = points._other_points(subject, subject.output(), True, np.random.default_rng(0))
+    assert not any("neighbouring" in point.words for point in found)
+
+
+def test_a_parameter_that_is_blamed_is_one_that_alone_makes_it_wrong(monkeypatch):
+    subject = SimpleNamespace(arrays={"a": np.ones(2), "b": np.ones(2)}, at=lambda _: nullcontext())
+    both = points.Point("", {"a": np.array([2.0, 3.0]), "b": np.array([4.0, 5.0])})
+
+    def blamed(*kinds):
+        answers = iter(kinds)
+        monkeypatch.setattr(elsewhere, "look", lambda *_: {"x": (found, None)} if (found := next(answers)) else {})
+        return elsewhere.blame(subject, "x", both, ONE, 0.0, None)
+
+    wrong, right = elsewhere.Found.WRONG, elsewhere.Found.RIGHT
+    a, b = "where a is not 1 throughout: moved to 2 .. 3", "where b is not 1 throughout: moved to 4 .. 5"
+    assert blamed(wrong) == (a, {"a": both.moved["a"]})
+    assert blamed(right, wrong) == (b, {"b": both.moved["b"]})
+    assert blamed(None, wrong) == (b, {"b": both.moved["b"]})
+    assert blamed(right, None) == (f"{a}, {b}", both.moved)
+    told = points.Point("at a tenth of this input", {"a": ONE})
+    assert elsewhere.blame(subject, "x", told, ONE, 0.0, None) == (told.words, told.moved)

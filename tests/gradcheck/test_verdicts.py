@@ -195,6 +195,7 @@ def test_what_is_close_says_to_how_many_digits(errors, digits):
             ", all by the factor 1.000001: a constant with few digits, or a small term in a divisor",
         ),
         ({}, [1, 1, 1, 1.02], ": an epsilon, or a constant with few digits, that one pass has and the other has not"),
+        ({}, [1, 1, 0, 0], ", all by the factor 1.000001: a constant with few digits, or a small term in a divisor"),
         ({}, [1, 0, 0, 0], ": an epsilon, or a constant with few digits, that one pass has and the other has not"),
     ],
 )
