@@ -11,6 +11,7 @@ def test_arrays_lie_side_by_side_if_each_begins_where_the_one_before_ends():
     memory = np.arange(12.0)
     first, second, third = memory[2:4].reshape(1, 2), memory[4:8].reshape(2, 2), memory[8:9].reshape(1)
     found = _side_by_side([first, second, third])
+    assert found is not None
     np.testing.assert_array_equal(found, np.arange(2.0, 9.0))
     assert np.shares_memory(found, memory)
     found[0] = 7.0
