@@ -173,6 +173,7 @@ def test_the_complex_step_is_exact_where_the_target_takes_complex_numbers():
     found = Differences(subject, subject.input, np.random.default_rng(0))
     g, mask = np.random.default_rng(1).uniform(0.5, 1.5, X.shape), X > 0.8
     slopes = found.complex_step(g, mask)
+    assert slopes is not None
     np.testing.assert_allclose(slopes[mask], (g * np.exp(X) * (1.0 + X))[mask], rtol=1e-15)
     assert differences(lambda x: np.asarray(x, np.float64)).complex_step(g, mask) is None
 
@@ -182,7 +183,12 @@ def test_the_complex_step_is_exact_where_the_target_takes_complex_numbers():
 
 def test_windows_are_twelve_points_on_each_side_and_as_many_further_on():
     seen = []
-    found = resolution._windows(lambda t: seen.append(t) or np.array([t]), 0.5)
+
+    def evaluate(t):
+        seen.append(t)
+        return np.array([t])
+
+    found = resolution._windows(evaluate, 0.5)
     assert found.shape == (4, 12, 1)
     np.testing.assert_array_equal(found[0, :, 0], 0.5 * np.arange(1.0, 13.0))
     np.testing.assert_array_equal(found[1, :, 0], -0.5 * np.arange(1.0, 13.0))

@@ -193,7 +193,12 @@ def test_a_gradient_that_broadcasts_its_targets_is_told_if_it_is_right_without()
 def test_nothing_is_broadcast_of_other_targets(x, targets):
     asked = []
     e = of(square, np.cos, x, targets)
-    e.subject.gradients = lambda g: asked.append(g) or {e.name: None}
+
+    def gradients(g):
+        asked.append(g)
+        return {e.name: None}
+
+    e.subject.gradients = gradients
     assert list(losses._broadcast(e, targets)) == []
     assert asked == []
 
@@ -226,6 +231,7 @@ def test_labels_are_shown_as_rows_with_one_1(targets, shape, scores):
     if scores is None:
         assert made is None
     else:
+        assert made is not None
         assert made.dtype == np.float64
         np.testing.assert_array_equal(made, scores)
 

@@ -1,5 +1,7 @@
 """How code is called: the arrays in its arguments, and what is made of what it returns."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -58,7 +60,11 @@ def test_arrays_in_an_argument_are_named_by_their_places():
     assert found["p['layers'][0]"] is HALF
     assert [written_in("x", path) for path, _ in arrays_of(ONES)] == ["x"]
     assert arrays_of((ONES,)) == []
-    moved = with_arrays(value, lambda path, array: (written_in("p", path), array.shape))
+
+    def shown(path, array):
+        return written_in("p", path), array.shape
+
+    moved: Any = with_arrays(value, shown)
     assert moved["W"] == ("p['W']", (2, 3))
     assert moved["layers"][0] == ("p['layers'][0]", (2,))
     assert moved["layers"][1] is value["layers"][1]
