@@ -189,6 +189,7 @@ def test_a_line_is_found_by_least_squares_where_there_are_three_points_that_diff
     n = np.random.default_rng(0).standard_normal((3, 4))
     gamma, beta = np.array([[2.0], [-1.0], [0.5]]), np.array([[1.0], [0.0], [3.0]])
     found = _line(n, gamma * n + beta, (1,))
+    assert found is not None
     np.testing.assert_allclose(found[0], gamma, rtol=1e-13)
     np.testing.assert_allclose(found[1], beta, atol=1e-13)
     # Where it is not quite one, the slope is that of the least squares.
@@ -196,6 +197,7 @@ def test_a_line_is_found_by_least_squares_where_there_are_three_points_that_diff
     for axis in range(3):
         slope, start = np.polyfit(n[axis], bent[axis], 1)
         found = _line(n, bent, (1,))
+        assert found is not None
         np.testing.assert_allclose((found[0][axis, 0], found[1][axis, 0]), (slope, start), rtol=1e-10)
     assert _line(n, n, (0,)) is not None
     assert _line(n[:2], n[:2], (0,)) is None

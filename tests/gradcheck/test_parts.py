@@ -220,6 +220,7 @@ def test_a_gradient_is_summed_to_a_shape_that_would_be_repeated(shape, wanted, a
     if axes is None:
         assert made is None
     else:
+        assert made is not None
         assert made.shape == wanted
         np.testing.assert_allclose(made.ravel(), gradient.sum(axis=axes).ravel(), rtol=1e-14)
 
@@ -244,9 +245,9 @@ def called(gradient, *, previous=None, kept=(), hangs=False, after=None, f=np.si
     """What is said of a gradient, given that of the call before and the arrays that the subject keeps."""
     e = evidence(f, gradient if callable(gradient) else lambda _: gradient, X)
     e.previous = previous
+    at, output = {"home": True}, e.subject.output
     e.subject.kept_arrays = lambda: list(dict(kept if after is None or at["home"] else after).items())
     e.hangs_on_previous = lambda: hangs
-    at, output = {"home": True}, e.subject.output
 
     def called_again():
         at["home"] = not np.array_equal(e.x, -X)

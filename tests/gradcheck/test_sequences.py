@@ -228,7 +228,7 @@ def test_where_no_entry_has_two_uses_nothing_is_predicted(f, size):
 @pytest.mark.parametrize(("outputs", "made"), [(1, False), (2, True), (10_000, True), (10_001, False)])
 def test_a_jacobian_has_a_million_numbers_at_most(monkeypatch, outputs, made):
     asked = []
-    monkeypatch.setattr(indices, "terms_of", lambda e: asked.append(e) or np.zeros((2, 2)))
+    monkeypatch.setattr(indices, "terms_of", lambda e: (asked.append(e), np.zeros((2, 2)))[1])
     e = SimpleNamespace(array=np.zeros(100), output=np.zeros(outputs))
     assert list(indices.indices(e)) == []
     assert bool(asked) == made
@@ -337,7 +337,12 @@ def test_columns_that_are_moved_to_look_are_put_back_and_zeros_move_too():
     seen = []
     e = evidence(lambda x, _: np.square(x).sum(), lambda n: n, x, np.zeros((2, 3)))
     output = e.subject.output
-    e.subject.output = lambda: seen.append(e.x.copy()) or output()
+
+    def watched():
+        seen.append(e.x.copy())
+        return output()
+
+    e.subject.output = watched
     assert columns._act_apart(e, axis=1)
     np.testing.assert_array_equal(e.x, x)
     one, other, both, none = (np.abs(moved - x) for moved in seen[-4:])

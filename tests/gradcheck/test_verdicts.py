@@ -163,7 +163,7 @@ def test_what_is_wrong_says_at_how_many(monkeypatch):
     made = judged(claimed := Claimed(ONE), ONE, [OFF, UNRESOLVED, NEARLY, ""])
     assert (made.verdict, made.wrong, made.reason) == (WRONG, 1, "wrong at 1 of 3 coordinates")
     assert made.diagnosis is claimed.gradient
-    assert claimed.status[0] == OFF
+    assert vars(claimed)["status"][0] == OFF
     assert judged(Claimed(ONE), ONE, [OFF] * 4).reason == ""
 
 

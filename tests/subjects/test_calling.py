@@ -44,7 +44,7 @@ def test_gradients_are_wanted_of_arrays_of_floats(value, wanted):
 
 def test_float_arrays_are_given_in_float64_wherever_they_are_and_all_else_as_it_is():
     labels, settings = np.arange(3), object()
-    given = as_given([HALF, {"a": HALF, "n": 3}, labels, settings, np.float32(0.5)])
+    given: Any = as_given([HALF, {"a": HALF, "n": 3}, labels, settings, np.float32(0.5)])
     assert given[0].dtype == given[1]["a"].dtype == given[4].dtype == np.float64
     assert given[1]["n"] == 3
     assert given[2] is labels
@@ -54,7 +54,7 @@ def test_float_arrays_are_given_in_float64_wherever_they_are_and_all_else_as_it_
 
 
 def test_arrays_in_an_argument_are_named_by_their_places():
-    value = {"W": ONES, "layers": [HALF, np.arange(2), {"b": ONES}], "n": 3}
+    value: Any = {"W": ONES, "layers": [HALF, np.arange(2), {"b": ONES}], "n": 3}
     found = {written_in("p", path): array for path, array in arrays_of(value)}
     assert list(found) == ["p['W']", "p['layers'][0]", "p['layers'][2]['b']"]
     assert found["p['layers'][0]"] is HALF
