@@ -50,6 +50,12 @@ NEAR = {
     "numpy_nn/gradcheck": "gradcheck/test_gradcheck",
     "numpy_nn/subjects": "subjects/test_recognise",
     "numpy_nn/gradcheck/__main__.py": "gradcheck/test_command",
+    "numpy_nn/gradcheck/progress.py": "gradcheck/test_report",
+    "numpy_nn/gradcheck/measure/slopes.py": "gradcheck/test_verdicts",
+    "numpy_nn/gradcheck/explain/dense.py": "gradcheck/test_elementwise",
+    **{f"numpy_nn/gradcheck/explain/{name}.py": "gradcheck/test_parts" for name in ("calls", "shapes")},
+    **{f"numpy_nn/gradcheck/explain/{name}.py": "gradcheck/test_sequences" for name in ("columns", "indices")},
+    "numpy_nn/subjects/choosing.py": "subjects/test_calling",
     "numpy_nn/gradcheck/measure": "gradcheck/test_gradcheck",
     "numpy_nn/gradcheck/explain": "gradcheck/test_thresholds",
     "torch_ref/bounds": "torch_ref/test_bounds",
@@ -141,13 +147,18 @@ def missing(folder: Path) -> Iterator[Trial]:
     for path in TESTS:
         kept = _kept(path)
         if not kept.exists():
-            for old in KEPT.glob(f"{path.stem}.*.json"):
+            for old in KEPT.glob(f"{_name(path)}.*.json"):
                 old.unlink()
-            yield Trial(partial(_measure, path, kept, folder / path.stem), 3600.0, path.name)
+            yield Trial(partial(_measure, path, kept, folder / _name(path)), 3600.0, path.name)
 
 
 def _kept(path: Path) -> Path:
-    return KEPT / f"{path.stem}.{_digest((*_shared(), path))[:16]}.json"
+    return KEPT / f"{_name(path)}.{_digest((*_shared(), path))[:16]}.json"
+
+
+def _name(path: Path) -> str:
+    """A name for a file of tests that one in another folder has not."""
+    return "-".join(path.relative_to(ROOT / "tests").with_suffix("").parts)
 
 
 @cache

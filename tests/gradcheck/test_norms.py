@@ -4,7 +4,16 @@ import numpy as np
 import pytest
 from claims import evidence, found, predicted
 
-from numpy_nn.gradcheck.explain.norms import _epsilon, _norms, normalisation
+from numpy_nn.gradcheck.explain.norms import (
+    _epsilon,
+    _line,
+    _norms,
+    _parallel,
+    _spread,
+    _subsets,
+    _words,
+    normalisation,
+)
 
 ROWS, COLUMNS = 5, 4
 GAMMA, BETA = np.array([0.5, -1.5, 2.0, 0.8]), np.array([1.0, 0.0, -2.0, 0.3])
@@ -122,3 +131,137 @@ def test_eps_is_named_as_forward_has_it_and_backward_as_it_may_have_it(forward, 
     for words, values in expected.items():
         assert guesses[words].cause == "epsilon"
         np.testing.assert_allclose(guesses[words].values, values, rtol=1e-12, atol=1e-14, err_msg=words)
+
+
+@pytest.mark.parametrize(
+    ("axes", "ndim", "words"),
+    [
+        ((0,), 2, "the batch"),
+        ((1,), 2, "each row"),
+        ((1,), 3, "axis 1"),
+        ((0, 2), 3, "axes 0, 2"),
+        ((0, 1, 2), 4, "axes 0, 1, 2"),
+    ],
+)
+def test_axes_have_words(axes, ndim, words):
+    assert _words(axes, ndim) == words
+
+
+def test_statistics_are_over_some_axes_and_what_is_shared_may_be_over_all():
+    assert list(_subsets(2)) == [(0,), (1,)]
+    assert list(_subsets(3)) == [(0,), (1,), (2,), (0, 1), (0, 2), (1, 2)]
+    assert list(_subsets(2, most=2)) == [(0,), (1,), (0, 1)]
+
+
+@pytest.mark.parametrize(
+    ("shape", "shown"),
+    [
+        ((), [()]),
+        ((3, 4), [(3, 4)]),
+        ((1, 4), [(1, 4)]),
+        ((3, 1), [(3, 1)]),
+        ((1, 1), [(1, 1)]),
+        ((2, 4), []),
+        ((4, 3), []),
+        ((4,), [(1, 4)]),
+        ((3,), [(3, 1)]),
+        ((2,), []),
+    ],
+)
+def test_a_gamma_is_spread_along_each_axis_of_its_length(shape, shown):
+    made = list(_spread(np.arange(float(np.prod(shape))).reshape(shape), (3, 4)))
+    assert [array.shape for array in made] == shown
+    for array in made:
+        np.testing.assert_array_equal(array.ravel(), np.arange(array.size))
+    assert [array.shape for array in _spread(np.ones(3), (3, 3))] == [(3, 1), (1, 3)]
+    assert list(_spread(np.ones((3, 4)), (2, 3, 4))) == []
+
+
+@pytest.mark.parametrize(
+    ("gamma", "axes"), [((), (0, 1)), ((1, 4), (0,)), ((3, 1), (1,)), ((3, 4), ()), ((1, 1), (0, 1)), ((3,), (1,))]
+)
+def test_beta_is_as_constant_as_gamma(gamma, axes):
+    rest = np.random.default_rng(0).standard_normal((3, 4))
+    np.testing.assert_allclose(_parallel(rest, np.ones(gamma)), rest.mean(axes, keepdims=True), rtol=1e-14)
+
+
+def test_a_line_is_found_by_least_squares_where_there_are_three_points_that_differ():
+    n = np.random.default_rng(0).standard_normal((3, 4))
+    gamma, beta = np.array([[2.0], [-1.0], [0.5]]), np.array([[1.0], [0.0], [3.0]])
+    found = _line(n, gamma * n + beta, (1,))
+    assert found is not None
+    np.testing.assert_allclose(found[0], gamma, rtol=1e-13)
+    np.testing.assert_allclose(found[1], beta, atol=1e-13)
+    # Where it is not quite one, the slope is that of the least squares.
+    bent = n**2
+    for axis in range(3):
+        slope, start = np.polyfit(n[axis], bent[axis], 1)
+        found = _line(n, bent, (1,))
+        assert found is not None
+        np.testing.assert_allclose((found[0][axis, 0], found[1][axis, 0]), (slope, start), rtol=1e-10)
+    assert _line(n, n, (0,)) is not None
+    assert _line(n[:2], n[:2], (0,)) is None
+    assert _line(np.ones((3, 4)), n, (1,)) is None
+    assert _line(np.where(np.arange(3)[:, None] > 0, n, 1.0), n, (1,)) is None
+
+
+@pytest.mark.parametrize("kind", ["each entry", "each column"])
+def test_eps_is_named_beside_a_gamma_in_any_shape(kind):
+    eps, x = 1e-4, np.random.default_rng(1).standard_normal((ROWS, COLUMNS))
+    gamma = np.random.default_rng(2).uniform(0.5, 2.0, (ROWS, COLUMNS) if kind == "each entry" else (1, COLUMNS))
+
+    def f(x, gamma):
+        centred = x - mean(x, 0)
+        return gamma * centred / np.sqrt(mean(centred**2, 0) + eps)
+
+    e = evidence(f, np.cos(x), x, others=(gamma,))
+    guesses = predicted(lambda e: (guess for norm in _norms(e) for guess in _epsilon(e, norm)), e)
+    told = {formula for formula in guesses if "where forward has sqrt(var + eps), eps = 1e-04" in formula}
+    # A gamma for each entry is no straight line in x^ for any axis: only statistics that it is shared along are known.
+    assert len(told) == (0 if kind == "each entry" else 3)
+
+
+def test_of_images_the_axes_are_named_by_their_numbers():
+    x = np.random.default_rng(1).standard_normal((3, 2, 4))
+    e = evidence(lambda x: (x - mean(x, (0, 2))) / x.std((0, 2), keepdims=True), np.cos(x), x)
+    formulas = set(predicted(normalisation, e))
+    assert "that for statistics over axes 0, 2 held fixed" in formulas
+    e.gradient = (e.grad_output - mean(e.grad_output, 1)) / x.std((0, 2), keepdims=True)
+    e.gradient -= normal(x, (0, 2)) * mean(e.grad_output * normal(x, (0, 2)), 1) / x.std((0, 2), keepdims=True)
+    causes = found(normalisation, e)
+    words = (
+        "the claimed gradient is that with means over axis 1 where axes 0, 2 should be at all 24 coordinates looked at"
+    )
+    assert causes == [("wrong_axis_mean", words)]
+    # One that is found is all that is said: eps is not looked for.
+    assert not any("eps" in formula for formula in predicted(normalisation, e))
+
+
+@pytest.mark.parametrize(
+    "f",
+    [np.sin, lambda x: normal(x, 0)[:2], lambda x: normal(x, 0).sum(axis=1), lambda x: normal(x, 0)[None]],
+    ids=["entry by entry", "fewer rows", "sums", "more axes"],
+)
+def test_what_is_no_function_of_whole_rows_or_columns_is_no_norm(f):
+    x = np.random.default_rng(1).standard_normal((ROWS, COLUMNS))
+    assert list(normalisation(evidence(f, np.cos(x), x))) == []
+
+
+def test_one_axis_and_five_are_no_norm_and_neither_is_a_parameter_s_gradient():
+    row = np.random.default_rng(1).standard_normal(6)
+    assert list(normalisation(evidence(lambda x: normal(x, 0), np.cos(row), row))) == []
+    many = np.random.default_rng(1).standard_normal((4, 2, 1, 1, 1))
+    assert list(normalisation(evidence(lambda x: normal(x, 0), np.cos(many), many))) == []
+    four = many[..., 0]
+    assert list(normalisation(evidence(lambda x: normal(x, 0), np.cos(four), four))) != []
+    e = normalized(0)
+    e.name = "W"
+    e.subject.arrays["W"] = e.subject.arrays[e.subject.input]
+    assert list(normalisation(e)) == []
+
+
+def test_columns_that_do_not_vary_have_no_statistics():
+    x = np.random.default_rng(1).standard_normal((ROWS, COLUMNS))
+    x[:, 1] = 0.5
+    e = evidence(lambda x: normal(x, 1), np.cos(x), x)
+    assert [norm.axes for norm in _norms(e)] == [(1,)]

@@ -28,9 +28,11 @@ def evidence(f, claimed, x, targets=None, others=()):
 
 def found(family, e):
     """What a hypothesis has found by itself: the causes with their words."""
-    return [(guess.cause, guess.text) for guess in family(e) if isinstance(guess, Found)]
+    with np.errstate(all="ignore"):
+        return [(guess.cause, guess.text) for guess in family(e) if isinstance(guess, Found)]
 
 
 def predicted(family, e):
     """What it predicts, by the formulas."""
-    return {guess.formula: guess for guess in family(e) if isinstance(guess, Prediction)}
+    with np.errstate(all="ignore"):
+        return {guess.formula: guess for guess in family(e) if isinstance(guess, Prediction)}

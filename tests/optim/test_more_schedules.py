@@ -137,6 +137,23 @@ def test_a_plateau_is_torch_s_to_the_bit(metrics, options, first, second):
         assert (ours.cooldown_counter, ours.t) == (other.cooldown_counter, other.last_epoch)
 
 
+@pytest.mark.parametrize(
+    ("mode", "threshold_mode", "limit"),
+    [("min", "rel", 3.0), ("min", "abs", 3.75), ("max", "rel", 5.0), ("max", "abs", 4.25)],
+)
+def test_a_metric_is_better_by_a_share_of_the_best_or_by_so_much(mode, threshold_mode, limit):
+    sign = 1.0 if mode == "max" else -1.0
+    for past, reduced in ((0.01, False), (0.0, True), (-0.01, True)):
+        optimizer = optimizers()[0]
+        schedule = nn.ReduceLROnPlateau(
+            optimizer, mode, factor=0.5, patience=0, threshold=0.25, threshold_mode=threshold_mode
+        )
+        schedule.step(4.0)
+        schedule.step(limit + sign * past)
+        assert optimizer.lr == (0.05 if reduced else 0.1), past
+        assert schedule.best == (4.0 if reduced else limit + sign * past)
+
+
 def test_a_second_schedule_begins_with_the_rates_before_the_first_or_with_those_assigned():
     pair = optimizers(0.5, 0.25)
     for module, optimizer in ((nn, pair[0]), (theirs, pair[1])):

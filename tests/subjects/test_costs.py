@@ -13,6 +13,7 @@ from numpy_nn.subjects.costs import (
     returned_names,
     usual_costs,
 )
+from numpy_nn.subjects.names import positional
 
 A, Y = np.array([[0.25, 0.5], [0.75, 0.125]]), np.array([[0.0, 1.0], [1.0, 0.0]])
 SQUARES = 0.0625 + 0.25 + 0.0625 + 0.015625
@@ -296,3 +297,37 @@ def test_gradients_that_are_named_after_the_arguments_are_theirs_in_any_order():
     report = check_gradients((affine, affine_backward), (x, w, b), rng.random((6, 3)))
     assert report.verdict == "right"
     assert [entry.name for entry in report.entries] == ["X", "W", "b"]
+
+
+def test_a_gradient_function_is_given_what_it_names_and_shows_only_the_rest():
+    def hidden(x, w):
+        z = x * w
+        scores = z + 1.0
+        return scores, z
+
+    def loss(scores, y):
+        return np.sum(scores - y)
+
+    chain = LossOfOutput(hidden, loss, None, ("x", "w"))
+    x, w, y = np.ones((2, 3)), np.full((2, 3), 2.0), np.zeros((2, 3))
+    chain.loss(x, w, y)
+
+    def gradient(w, z, y_hat, n, y, rate=0.5):
+        return w[0, 0], z[0, 0], y_hat[0, 0], n, y[0, 0], rate
+
+    dressed = chain.given_output(gradient)
+    assert positional(dressed) == (["w", "y"], ["rate"])
+    assert dressed(w, y) == (2.0, 2.0, 3.0, 2, 0.0, 0.5)
+    assert dressed(w, y, 0.25)[-1] == 0.25
+
+    def plain(w, y):
+        return w, y
+
+    assert chain.given_output(plain) is plain
+
+    def named(w, x):
+        dx, dw = x, w
+        return dx, dw
+
+    assert list(chain.given_output(named)(w, x)) == ["dx", "dw"]
+    np.testing.assert_array_equal(chain.given_output(named)(w, x)["dx"], x)

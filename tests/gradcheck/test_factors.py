@@ -1,0 +1,224 @@
+"""One constant times the right gradient: the words for it, the norms it may come from, and what else must agree."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from claims import evidence, found
+
+from numpy_nn.gradcheck.explain import factors
+from numpy_nn.gradcheck.explain.factors import factor_causes, scaled_to_norm
+from numpy_nn.gradcheck.measure.evidence import FIT, Evidence
+from numpy_nn.subjects import Hints, SubjectError, as_subject
+
+ROWS, COLUMNS = 5, 4
+
+
+def numbers(*shape):
+    return np.random.default_rng(0).standard_normal(shape)
+
+
+def claims(gradient, **others):
+    """A claimed gradient of W beside those of other arrays."""
+    subject = SimpleNamespace(gradients=lambda _: {"W": gradient, **others}, input="x")
+    return SimpleNamespace(gradient=gradient, subject=subject, grad_output=None)
+
+
+@pytest.mark.parametrize("norm", [0.1, 0.25, 0.5, 1.0, 2.0, 3.0, 5.0, 10.0, 15.0, 20.0, 50.0, 100.0])
+def test_a_norm_to_clip_to_is_one_of_those_that_people_write_down(norm):
+    words = f"is {norm:g}, that of the right one larger"
+    own = norm * np.array([0.28, 0.96])
+    x = np.array([3.0, 4.0])
+    assert scaled_to_norm(claims(own, x=None), 0.5) == f"its norm {words}"
+    assert scaled_to_norm(claims(own[:1] * [1, 0], b=own[1:], x=None), 0.5) == f"the norm of all together {words}"
+    assert scaled_to_norm(claims(own[:1] * [1, 0], x=own[1:]), 0.5) == f"the norm of all together {words}"
+    parameters = claims(own[:1] * [1, 0], b=own[1:], x=x * np.sqrt(2.0))
+    assert scaled_to_norm(parameters, 0.5) == f"the parameters' norm together {words}"
+    for off in (1.01, 0.99):
+        assert scaled_to_norm(claims(off * own, x=None), 0.5) is None
+
+
+@pytest.mark.parametrize("ratio", [-0.5, 0.0, 1.0, 1.5])
+def test_what_is_clipped_is_smaller_than_it_was(ratio):
+    assert scaled_to_norm(claims(np.array([0.6, 0.8]), x=None), ratio) is None
+
+
+def test_one_number_has_no_norm_that_tells():
+    assert scaled_to_norm(claims(np.ones(1), x=None), 0.5) is None
+    assert scaled_to_norm(claims(np.sqrt([0.5, 0.5]), x=None), 0.5) is not None
+
+
+def of_layer(target, x, name=None):
+    """What is known of the gradient that a target claims with respect to an array of it, or to its input."""
+    subject = as_subject(target, (x,), None, Hints())
+    rng = np.random.default_rng(0)
+    output = subject.output()
+    g = subject.random_grad_output(rng, output.shape)
+    name = name or subject.input
+    return Evidence(subject, name, subject.gradients(g)[name], g, output, {}, 0.75 * x, g, rng)
+
+
+def test_a_factor_is_told_with_its_number_and_where_it_was_seen():
+    x = numbers(ROWS, COLUMNS)
+    text = "claimed / numerical = 3 at all 20 coordinates looked at, which is 3; 3 with 4 rows instead of 5"
+    assert found(factors.factors, of_layer((np.sin, lambda x, g: 3.0 * g * np.cos(x)), x)) == [("factor", text)]
+    assert found(factors.factors, evidence(np.sin, lambda n: n**2, x)) == []
+
+
+def test_a_norm_that_was_clipped_to_is_all_that_is_said_of_a_factor():
+    def vjp(x, g):
+        return g * np.cos(x) / np.linalg.norm(g * np.cos(x))
+
+    ((cause, text),) = found(factors.factors, of_layer((np.sin, vjp), numbers(ROWS, COLUMNS)))
+    assert cause == "norm_clipped"
+    assert text.endswith(" at all 20 coordinates looked at; its norm is 1, that of the right one larger")
+
+
+class Tripled:
+    """x w with three times the gradient, always or at one input alone."""
+
+    def __init__(self, w, at):
+        self.w, self.at = w, at
+
+    def forward(self, x):
+        self.x = x
+        return x @ self.w
+
+    def backward(self, grad_output):
+        dw = self.x.T @ grad_output
+        self.dw = 3.0 * dw if self.at is None or np.array_equal(self.x, self.at) else dw + 1.0
+        return grad_output @ self.w.T
+
+
+@pytest.mark.parametrize(("size", "always", "causes"), [(2, True, ["factor"]), (2, False, []), (3, False, ["factor"])])
+def test_of_two_numbers_a_factor_must_be_the_same_at_another_input(size, always, causes):
+    x = numbers(ROWS, size)
+    e = of_layer(Tripled(numbers(size, 1), None if always else x.copy()), x, "w")
+    home = e.x.copy()
+    assert [cause for cause, _ in found(factors.factors, e)] == causes
+    np.testing.assert_array_equal(e.x, home)
+
+
+@pytest.mark.parametrize("gradient", [None, np.ones(7), SubjectError("no")])
+def test_a_factor_that_cannot_be_had_at_another_input_is_no_constant(gradient):
+    e = evidence(np.sin, lambda n: 3.0 * n, numbers(1, 2))
+
+    def claimed(_):
+        if isinstance(gradient, SubjectError):
+            raise gradient
+        return {"x": gradient, "input": gradient}
+
+    home = e.x.copy()
+    e.subject.gradients = claimed
+    assert not factors._constant(e, 3.0)
+    np.testing.assert_array_equal(e.x, home)
+
+
+def of(shape, ratio, other=None, *, is_loss=False, output=2, name="W", array=(3, 3)):
+    """The first cause for a factor of an input of this shape."""
+    x = np.zeros(shape)
+    subject = SimpleNamespace(is_loss=is_loss, input="x", targets=None, gradients=lambda _: {"x": None})
+    e = SimpleNamespace(
+        x=x,
+        batch=shape[0] if shape else 1,
+        subject=subject,
+        output=np.zeros(output),
+        fit=FIT,
+        is_input=name == "x",
+        name=name,
+        array=np.zeros(array),
+        grad_output=None,
+    )
+    return list(factor_causes(e, ratio, other))
+
+
+@pytest.mark.parametrize(
+    ("shape", "ratio", "other", "cause", "words", "sure"),
+    [
+        ((5, 4), 5.0, None, "batch_mean_missing", ", the batch size", True),
+        ((5, 4), 5.0, (4, 4.0), "batch_mean_missing", ", the batch size", True),
+        ((5, 4), 0.2, (4, 0.25), "batch_mean_twice", ", 1 / the batch size", True),
+        ((5, 4), 1.25, (4, 1.0), "wrong_axis_mean", " = 5 / 4, rows / columns", True),
+        ((5, 4), 20.0, (4, 16.0), "batch_mean_missing", ", the number of elements", True),
+        ((5, 4), 0.05, (4, 0.0625), "elements_mean", ", 1 / the number of elements", True),
+        ((5, 2, 2), 1.25, None, "wrong_axis_mean", " = 5 / 4, rows / columns", True),
+        ((5, 4), -5.0, (4, -4.0), "sign+batch_mean_missing", ", the batch size", True),
+        # One row or one column is nothing to count.
+        ((1, 4), 1.0001, None, "factor", "", True),
+        ((1, 4), 0.25, None, "factor", ", which is 1/4; 4 is of the shape (1, 4) of input", True),
+        ((5, 1), 2.0, None, "factor", ", which is 2; 2 is of the shape (2,) of output", True),
+        ((4, 4), 1.0001, None, "factor", "", True),
+        # Neither is a factor that goes otherwise with the rows.
+        ((5, 4), 5.0, (4, 5.0), "factor", ", which is 5; 5 is of the shape (5, 4) of input", True),
+        ((5, 4), 5.0, (4, 3.0), "factor", ", which is 5; 5 is of the shape (5, 4) of input", False),
+        ((7, 2), 0.1, (4, 0.1), "learning_rate", ", which is 0.1", True),
+        ((7, 2), -0.1, None, "sign+learning_rate", ", which is -0.1", True),
+        ((7, 2), 0.1, (4, 0.2), "factor", ", which is 1/10", False),
+        ((7, 10), 0.1, (4, 0.1), "factor", ", which is 1/10; 10 is of the shape (7, 10) of input", True),
+    ],
+)
+def test_a_factor_is_counted_in_rows_and_columns(shape, ratio, other, cause, words, sure):
+    at = "" if other is None else f"; {other[1]:g} with 4 rows instead of {shape[0]}"
+    assert of(shape, ratio, other)[0] == (cause, words + at, sure)
+
+
+def test_what_nothing_tells_from_the_batch_size_may_be_a_constant_too():
+    assert [cause for cause, _, _ in of((5, 4), 5.0)] == ["batch_mean_missing", "factor"]
+    assert of((5, 4), 5.0)[1] == ("factor", ", which is 5", True)
+    assert [cause for cause, _, _ in of((5, 4), 5.0, (4, 4.0))] == ["batch_mean_missing"]
+    # Of a loss divided by its columns alone another number of rows tells nothing, if the number has a name.
+    assert [cause for cause, _, _ in of((5, 4), 0.25, (4, 0.25), is_loss=True)] == ["elements_mean", "factor"]
+    assert [cause for cause, _, _ in of((5, 4), 0.05, (4, 0.0625), is_loss=True)] == ["elements_mean"]
+    assert of((5, 4), -0.25, (4, -0.25), is_loss=True)[1][0] == "sign+factor"
+
+
+@pytest.mark.parametrize(
+    ("array", "name", "is_loss", "output", "cause"),
+    [
+        ((3,), "b", False, 2, "bias_averaged"),
+        ((1, 3), "b", False, 2, "bias_averaged"),
+        ((3, 3), "W", False, 2, "batch_mean_twice"),
+        ((3,), "x", False, 2, "batch_mean_twice"),
+        ((3,), "b", True, 2, "batch_mean_twice"),
+        ((3,), "b", False, 1, "batch_mean_twice"),
+    ],
+)
+def test_a_row_of_parameters_of_a_layer_is_averaged_where_anything_else_is_divided_twice(
+    array, name, is_loss, output, cause
+):
+    assert of((5, 4), 0.2, array=array, name=name, is_loss=is_loss, output=output)[0][0] == cause
+
+
+def averaging(inward):
+    """The words for a weight whose gradient is averaged, with this share of the input's right gradient."""
+    x, w = numbers(ROWS, COLUMNS), np.random.default_rng(1).standard_normal((COLUMNS, 3))
+    e = evidence(lambda x, w: x @ w, np.zeros((ROWS, COLUMNS)), x, others=(w,))
+    own = {name: array.shape for name, array in e.subject.arrays.items()}
+    (weight,) = (name for name, shape in own.items() if shape == w.shape)
+
+    def claimed(g):
+        return {e.subject.input: inward(g @ w.T), weight: x.T @ g / ROWS}
+
+    e.subject.gradients = claimed
+    e = Evidence(
+        e.subject, weight, claimed(e.grad_output)[weight], e.grad_output, e.output, {}, x, e.grad_output, e.rng
+    )
+    return factors._convention(e, "batch_mean_twice"), factors._convention(e, "batch_mean_missing")
+
+
+@pytest.mark.parametrize(
+    ("inward", "told"),
+    [
+        (lambda right: right, True),
+        (np.ravel, True),
+        (lambda right: right / ROWS, False),
+        (lambda right: right + 1.0, False),
+        (lambda _: None, False),
+        (lambda right: right[0], False),
+    ],
+)
+def test_a_course_in_which_layers_average_is_told_where_the_input_s_gradient_is_right(inward, told):
+    words, of_another_cause = averaging(inward)
+    assert words.startswith("; the gradient of the input is not divided: so do courses") == told
+    assert bool(words) == told
+    assert of_another_cause == ""

@@ -1,0 +1,367 @@
+"""Backpropagation through time that stops, entries that are used more than once, and samples in columns."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from claims import evidence, found, predicted
+
+from numpy_nn.gradcheck.explain import columns, indices, sequences
+from numpy_nn.subjects import SubjectError
+from numpy_nn.subjects.subject import Subject
+
+STEPS = 4
+X = np.random.default_rng(0).standard_normal((STEPS, 3))
+DECAY = np.array([[0.5 ** (t - s) if s <= t else 0.0 for s in range(STEPS)] for t in range(STEPS)])
+
+
+def memory(x):
+    """y_t = x_t + y_t-1 / 2."""
+    return DECAY @ x
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+def test_each_output_may_see_so_many_steps_back_and_no_further(axis):
+    x = X if axis == 0 else X.T.copy()
+    e = evidence((memory if axis == 0 else lambda x: memory(x.T).T), np.cos(x), x)
+    g = e.grad_output if axis == 0 else e.grad_output.T
+    guesses = predicted(sequences.sequences, e)
+    expected = {}
+    for back in range(1, STEPS):
+        kept = np.array([[t - s < back for s in range(STEPS)] for t in range(STEPS)])
+        made = (DECAY * kept).T @ g
+        formula = f"that of each output with respect to its last {back} of 4 steps (axis {axis}), 0 before"
+        expected[formula] = made if axis == 0 else made.T
+    assert guesses.keys() == expected.keys()
+    for formula, values in expected.items():
+        assert guesses[formula].cause == "truncated"
+        np.testing.assert_allclose(guesses[formula].values, values, rtol=1e-7, atol=1e-9, err_msg=formula)
+
+
+@pytest.mark.parametrize(
+    ("shape", "f", "axis"),
+    [
+        ((2, 5, 3), lambda x: x.sum(axis=1), 1),
+        ((5, 2, 3), lambda x: x.sum(axis=0), 0),
+        ((2, 5, 3), lambda x: x.sum(axis=(1, 2)), 1),
+        ((5, 2, 3), lambda x: x.sum(axis=(0, 2)), 0),
+    ],
+)
+@pytest.mark.parametrize("first", [1, 3, 4])
+def test_of_one_output_after_all_steps_the_first_steps_may_get_nothing(shape, f, axis, first):
+    x = np.random.default_rng(0).standard_normal(shape)
+    kept = (slice(None),) * axis + (slice(first, None),)
+
+    def truncated(n):
+        made = np.zeros_like(n)
+        made[kept] = n[kept]
+        return made
+
+    text = f"right for the last {5 - first} of 5 steps (axis {axis}), 0 before"
+    e = evidence(f, truncated, x)
+    assert list(sequences._of_the_last_output(e)) == [("truncated", text, True)]
+    # Not if it is wrong in what is left, or 0 in between or nowhere.
+    e.gradient = 1.1 * truncated(e.truth)
+    assert list(sequences._of_the_last_output(e)) == []
+    e.gradient = e.truth.copy()
+    assert list(sequences._of_the_last_output(e)) == []
+    if first < 3:
+        e.gradient = truncated(e.truth)
+        e.gradient[(slice(None),) * axis + (3,)] = 0.0
+        assert list(sequences._of_the_last_output(e)) == []
+
+
+def test_an_output_for_each_step_is_not_that_after_all():
+    x = np.random.default_rng(0).standard_normal((2, 5, 3))
+
+    def half(n):
+        made = n.copy()
+        made[:, :2] = 0.0
+        return made
+
+    assert list(sequences._of_the_last_output(evidence(np.sin, half, x))) == []
+    assert list(sequences._of_the_last_output(evidence(lambda x: x.sum(axis=2), half, x))) == []
+    flat = np.random.default_rng(0).standard_normal((5, 3))
+    e = evidence(lambda x: x.sum(axis=0), lambda n: n * (np.arange(5)[:, None] > 1), flat)
+    assert list(sequences._of_the_last_output(e)) == []
+
+
+def test_an_input_of_one_axis_and_an_output_of_none_are_no_sequence():
+    e = evidence(np.cumsum, lambda n: n, X[:, 0].copy())
+    assert list(sequences.sequences(e)) == []
+    e = evidence(np.sum, lambda n: n, X)
+    assert list(sequences.sequences(e)) == []
+
+
+class Recurrent:
+    """h_t = tanh(x_t + w h_t-1), an output for each step, as a subject; its gradients go so many steps back."""
+
+    def __init__(self, x, w):
+        self.x, self.w = x, w
+
+    def states(self):
+        h = np.zeros((STEPS + 1, 3))
+        for t in range(STEPS):
+            h[t + 1] = np.tanh(self.x[t] + h[t] @ self.w)
+        return h
+
+    def gradients(self, g, back, *, wrong=False):
+        h, dx, dw = self.states(), np.zeros_like(self.x), np.zeros_like(self.w)
+        for t in range(STEPS):
+            delta = g[t]
+            for s in range(t, max(t - back, -1), -1):
+                delta = delta * (1.0 - h[s + 1] ** 2)
+                dx[s] += delta
+                dw += np.outer(h[s], delta)
+                delta = delta @ self.w.T
+        return dx, dw + 1.0 * wrong
+
+
+def recurrent(back, *, wrong=False, inward=None):
+    """What is known of the gradient of w, for a backward pass that goes so many steps back."""
+    w = np.random.default_rng(1).standard_normal((3, 3))
+
+    def f(x, w):
+        return Recurrent(x, w).states()[1:]
+
+    e = evidence(f, np.zeros_like(X), X, others=(w,))
+    arrays = e.subject.arrays
+
+    def claimed(g):
+        dx, dw = Recurrent(arrays[e.subject.input], arrays["w"]).gradients(g, back, wrong=wrong)
+        return {e.subject.input: dx if inward is None else inward(dx), "w": dw}
+
+    e.subject.gradients = claimed
+    gradient = claimed(e.grad_output)["w"]
+    return type(e)(e.subject, "w", gradient, e.grad_output, e.output, {}, X, e.grad_output, e.rng)
+
+
+@pytest.mark.parametrize("back", [1, 2])
+def test_a_parameter_s_gradient_is_right_for_the_outputs_that_its_steps_reach(back):
+    # The state before the first step is 0, so that the step which would meet it adds nothing.
+    text = (
+        f"right for the outputs of the first {back + 1} of 4 steps (axis 0) and wrong for the later "
+        f"ones, whose gradients go back {back} steps in the input too"
+    )
+    assert found(sequences.sequences, recurrent(back)) == [("truncated", text)]
+
+
+def test_a_parameter_s_gradient_that_is_whole_wrong_or_has_none_beside_it_is_not_truncated():
+    assert found(sequences.sequences, recurrent(STEPS)) == []
+    assert found(sequences.sequences, recurrent(1, wrong=True)) == []
+    assert found(sequences.sequences, recurrent(1, inward=lambda _: None)) == []
+    assert found(sequences.sequences, recurrent(1, inward=lambda dx: dx[:2])) == []
+    assert found(sequences.sequences, recurrent(1, inward=np.zeros_like)) == []
+
+
+def test_what_moves_no_later_step_or_changes_its_length_is_no_sequence():
+    assert not sequences._causal(evidence(np.sin, np.cos(X), X), 0)
+    assert sequences._causal(evidence(memory, np.cos(X), X), 0)
+    assert not sequences._causal(evidence(memory, np.cos(X), X), 1)
+    assert not sequences._causal(evidence(lambda x: x[: int(np.sum(x) > X.sum()) + 1], np.cos(X), X), 0)
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2])
+def test_one_step_alone_is_what_is_left_of_grad_output(axis):
+    g = np.random.default_rng(1).standard_normal((3, 4, 5))
+    for step in (0, 2):
+        only = sequences._only(g, axis, step)
+        np.testing.assert_array_equal(only.take(step, axis), g.take(step, axis))
+        assert np.count_nonzero(only) == g.take(step, axis).size
+
+
+# Entries that are used more than once.
+
+INDEX = np.array([0, 2, 2, 4, 4, 4])
+
+
+def test_the_terms_are_grad_output_times_the_derivative_of_each_output():
+    x = np.random.default_rng(0).standard_normal((2, 3))
+    w = np.random.default_rng(1).standard_normal((3, 2))
+    e = evidence(lambda x: np.sin(x @ w), np.cos(x), x)
+    home = e.array.copy()
+    terms = indices.terms_of(e)
+    jacobian = np.einsum("ij,ik,lj->ijkl", np.cos(x @ w), np.eye(2), w).reshape(4, 6)
+    np.testing.assert_allclose(terms, e.grad_output.reshape(4, 1) * jacobian, rtol=1e-7, atol=1e-8)
+    np.testing.assert_array_equal(e.array, home)
+
+
+def test_of_uses_that_are_not_equally_many_the_last_the_first_and_the_mean_are_predicted():
+    x = np.random.default_rng(0).standard_normal(6)
+    e = evidence(lambda x: x[INDEX], np.cos(x), x)
+    g = e.grad_output
+    expected = {
+        "what the last use of each entry gives": ("repeated_index", [g[0], 0, g[2], 0, g[5], 0]),
+        "what use 1 of each entry's uses gives alone": ("picked", [g[0], 0, g[1], 0, g[3], 0]),
+        "the mean over each entry's uses": ("repeated_index", [g[0], 0, (g[1] + g[2]) / 2, 0, g[3:].mean(), 0]),
+    }
+    guesses = list(indices.indices(e))
+    assert [guess.formula for guess in guesses] == list(expected)
+    for guess in guesses:
+        assert guess.cause == expected[guess.formula][0]
+        np.testing.assert_allclose(guess.values, expected[guess.formula][1], rtol=1e-9, atol=1e-12)
+
+
+def test_of_equally_many_uses_each_is_predicted_and_the_last_is_said_last():
+    x = np.random.default_rng(0).standard_normal((1, 3))
+    e = evidence(lambda x: np.concatenate([x, x, x]), np.cos(x), x)
+    g = e.grad_output
+    guesses = list(indices.indices(e))
+    assert [(guess.cause, guess.formula) for guess in guesses] == [
+        ("picked", "what use 1 of each entry's uses gives alone"),
+        ("picked", "what use 2 of each entry's uses gives alone"),
+        ("picked", "what use 3 of each entry's uses gives alone"),
+        ("repeated_index", "what the last use of each entry gives"),
+    ]
+    for guess, values in zip(guesses, (g[:1], g[1:2], g[2:], g[2:]), strict=True):
+        np.testing.assert_allclose(guess.values, values, rtol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("f", "size"), [(np.sum, 3), (lambda x: x[:1], 3), (np.sin, 3)], ids=["a number", "one entry", "each once"]
+)
+def test_where_no_entry_has_two_uses_nothing_is_predicted(f, size):
+    e = evidence(f, np.zeros(size), np.random.default_rng(0).standard_normal(size))
+    assert list(indices.indices(e)) == []
+
+
+@pytest.mark.parametrize(("outputs", "made"), [(1, False), (2, True), (10_000, True), (10_001, False)])
+def test_a_jacobian_has_a_million_numbers_at_most(monkeypatch, outputs, made):
+    asked = []
+
+    def terms(e):
+        asked.append(e)
+        return np.zeros((2, 2))
+
+    monkeypatch.setattr(indices, "terms_of", terms)
+    e = SimpleNamespace(array=np.zeros(100), output=np.zeros(outputs))
+    assert list(indices.indices(e)) == []
+    assert bool(asked) == made
+
+
+def test_an_output_that_changes_its_shape_has_no_terms():
+    x = np.array([0.5, -0.5])
+    e = evidence(lambda x: np.concatenate([x, x])[: 4 if x[0] <= 0.5 else 3], np.cos(x), x)
+    assert not indices.terms_of(e).any()
+    e = evidence(lambda x: np.concatenate([x, x])[: 4 if x[0] == 0.5 else 3], np.cos(x), x)
+    assert not indices.terms_of(e).any()
+
+
+# Samples in columns.
+
+
+class Columns(Subject):
+    """W x of samples in columns, with targets in whatever shape, that insists on at least two samples."""
+
+    def __init__(self, targets):
+        super().__init__("columns", (), {"x": np.arange(6.0).reshape(2, 3), "W": np.ones((4, 2))})
+        self.input, self.targets, self.asked = "x", targets, []
+
+    def output(self):
+        self.asked.append((self.arrays["x"].shape, np.shape(self.targets)))
+        if self.arrays["x"].shape[1] < 2:
+            raise SubjectError("too few")
+        return self.arrays["W"] @ self.arrays["x"]
+
+    def gradients(self, grad_output, *, other_draws=False):  # noqa: ARG002, a subject has it
+        return {"x": self.arrays["W"].T @ grad_output, "W": None}
+
+    def kept_arrays(self):
+        return [("self.x", self.arrays["x"]), ("self.n", np.arange(3))]
+
+
+@pytest.mark.parametrize(
+    ("targets", "there"),
+    [(np.arange(3), (4,)), (np.arange(6).reshape(2, 3), (2, 4)), (np.arange(2), (2,)), (np.asarray(1), ()), (None, ())],
+)
+def test_another_number_of_samples_is_one_of_columns(targets, there):
+    own = Columns(targets)
+    view = columns.ColumnsAsRows(own)
+    home = own.arrays["x"]
+    with view.resized(4) as possible:
+        assert possible
+        np.testing.assert_array_equal(own.arrays["x"], home[:, [0, 1, 2, 0]])
+        assert view.arrays["x"].shape == (4, 2)
+        assert np.shares_memory(view.arrays["x"], own.arrays["x"])
+        if isinstance(targets, np.ndarray) and there == (4,):
+            np.testing.assert_array_equal(own.targets, [0, 1, 2, 0])
+        assert view.output().shape == (4, 4)
+        assert np.shape(view.targets) == there[::-1]
+    assert own.asked[-1] == ((2, 4), there)
+    assert own.arrays["x"] is home
+    assert view.arrays["x"].shape == (3, 2)
+    assert own.targets is targets
+    assert np.shape(view.targets) == np.shape(targets)[::-1]
+    with view.resized(1) as possible:
+        assert not possible
+    assert own.arrays["x"] is home
+
+
+def test_what_is_seen_of_columns_is_turned_round():
+    own = Columns(None)
+    view = columns.ColumnsAsRows(own)
+    assert (view.label, view.input, view.is_loss) == ("columns", "x", own.is_loss)
+    g = np.arange(12.0).reshape(3, 4)
+    claimed = view.gradients(g)
+    assert claimed["W"] is None
+    np.testing.assert_array_equal(claimed["x"], (np.ones((2, 4)) @ g.T).T)
+    assert [(name, array.shape) for name, array in view.kept_arrays()] == [("self.x", (3, 2)), ("self.n", (3,))]
+
+
+def loss_of(f, x, targets):
+    return columns.in_columns(evidence(f, lambda n: n, np.asarray(x, np.float64), targets))
+
+
+def test_a_loss_is_of_columns_if_it_adds_up_over_them_and_not_over_rows():
+    x = np.random.default_rng(0).uniform(0.5, 1.0, (3, 4))
+
+    def of_columns(x, _):
+        return np.prod(x, axis=0).sum()
+
+    def of_rows(x, _):
+        return np.prod(x, axis=1).sum()
+
+    assert loss_of(of_columns, x, np.zeros((3, 4))) is True
+    assert loss_of(of_rows, x, np.zeros((3, 4))) is False
+    assert loss_of(lambda x, _: np.square(x).sum(), x, np.zeros((3, 4))) is False
+    # A target for each row tells that samples are in rows; not in a square.
+    assert loss_of(of_columns, x, np.zeros(3)) is False
+    assert loss_of(of_columns, x[:, :3], np.zeros(3)) is True
+    assert loss_of(of_columns, x, np.zeros(4)) is True
+    # One row is one of samples if it has a target for each.
+    assert loss_of(lambda x, _: np.square(x).sum(), x[:1], np.zeros((1, 4))) is True
+    assert loss_of(lambda x, _: np.square(x).sum(), x[:1], np.zeros((1, 3))) is False
+    assert loss_of(lambda x, _: np.square(x).sum(), x[:1, :1], np.zeros((1, 1))) is False
+    assert loss_of(lambda x, _: np.prod(x), x[:, :1], np.zeros(2)) is False
+    # Without targets it is no loss.
+    assert columns.in_columns(evidence(lambda x: np.prod(x, axis=0).sum(), np.zeros((3, 4)), x)) is False
+
+
+def test_columns_that_are_moved_to_look_are_put_back_and_zeros_move_too():
+    x = np.array([[0.0, 1.0, -2.0], [3.0, 0.0, 0.5]])
+    seen = []
+    e = evidence(lambda x, _: np.square(x).sum(), lambda n: n, x, np.zeros((2, 3)))
+    output = e.subject.output
+
+    def watched():
+        seen.append(e.x.copy())
+        return output()
+
+    e.subject.output = watched
+    assert columns._act_apart(e, axis=1)
+    np.testing.assert_array_equal(e.x, x)
+    one, other, both, none = (np.abs(moved - x) for moved in seen[-4:])
+    assert (one[:, 0] > 0).all()
+    assert not one[:, 1:].any()
+    assert not other[:, 0].any()
+    assert (other[:, 1:] > 0).all()
+    np.testing.assert_array_equal(both, one + other)
+    assert not none.any()
+    size = np.where(x == 0.0, 1.0, np.abs(x))
+    assert (both >= 0.0499 * size).all()
+    assert (both <= 0.1001 * size).all()
+
+
+def test_a_family_of_evidence_that_is_no_matrix_is_in_no_columns():
+    e = SimpleNamespace(x=np.zeros(3), output=np.zeros(3))
+    assert columns.in_columns(e) is False

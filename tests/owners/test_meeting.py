@@ -1,0 +1,68 @@
+"""Counters in shared memory, by two sides of one process: what one orders the other takes, in turn."""
+
+import numpy as np
+import pytest
+
+from numpy_nn.owners.meeting import APART, RING, Meetings, words_for
+
+
+class NobodyCame(Exception):
+    """There is nobody left to wait for."""
+
+
+def nobody():
+    raise NobodyCame
+
+
+def sides(size=2):
+    words = np.zeros(words_for(size), np.int64)
+    return words, [Meetings(words, rank, size, nobody) for rank in range(size)]
+
+
+@pytest.mark.parametrize("size", [1, 2, 5])
+def test_each_process_has_two_counters_beside_those_of_all(size):
+    assert words_for(size) == 16 * (2 + 2 * size)
+    assert APART == RING == 16
+
+
+def test_orders_are_taken_in_turn_and_touch_no_counter_of_others():
+    words, (first, second) = sides()
+    for what in range(100, 140):
+        first.order(what)
+        assert second.next_order() == what
+    # Of those of processes, the second's alone has moved: that of the orders that it has begun to take.
+    assert words[32] == words[48] == words[64] == 0
+    assert words[80] == 39
+
+
+def test_as_many_orders_may_be_ahead_as_there_is_room_for():
+    _, (first, second) = sides()
+    for what in range(RING):
+        first.order(what)
+    with pytest.raises(NobodyCame):
+        first.order(RING)
+    assert [second.next_order() for _ in range(RING)] == list(range(RING))
+    with pytest.raises(NobodyCame):
+        second.next_order()
+
+
+def test_an_order_waits_for_the_slowest():
+    _, (first, second, third) = sides(3)
+    for what in range(RING):
+        first.order(what)
+        assert second.next_order() == what
+    with pytest.raises(NobodyCame):
+        first.order(RING)
+    assert third.next_order() == 0
+
+
+def test_a_meeting_is_over_when_all_are_there_and_not_before():
+    words, (first, second) = sides()
+    with pytest.raises(NobodyCame):
+        first.meet()
+    second.meet()
+    assert (words[32], words[64]) == (1, 1)
+    with pytest.raises(NobodyCame):
+        second.meet()
+    first.meet()
+    assert (words[32], words[64]) == (2, 2)
