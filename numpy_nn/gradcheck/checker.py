@@ -59,8 +59,8 @@ def check_gradients(
     differentiated is sum(grad_output * output) for a random grad_output, which is also what backward is given; for
     a loss, the loss.
     ``samples`` limits the coordinates of each array that are checked: a number drawn by chance, "all", or by default
-    all up to 200,000 evaluations, fewer of arrays beyond some 100,000 numbers, and 2,000 beyond; the others are then
-    checked together, along random directions.
+    all up to 200,000 evaluations, fewer where each reads tens of thousands of numbers, and 2,000 beyond; the others
+    are then checked together, along random directions.
     ``surrogate`` is the function whose gradient backward is meant to give, if that is not forward's own, as for a
     straight-through estimator: ``check_gradients(target, x, surrogate=lambda x: x)``.
     ``rng`` is the generator, if any, that a function draws from, ``seed`` sets the check's own random numbers.

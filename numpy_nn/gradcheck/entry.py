@@ -24,9 +24,9 @@ from numpy_nn.subjects.subject import Subject, SubjectError
 # Up to so many evaluations' worth of coordinates all are checked by default, beyond so many of them, drawn by chance.
 ALL_UP_TO, SAMPLES = 200_000, 2_000
 
-# Each evaluation reads the array. Where all would read more numbers than this, so many groups of coordinates are
+# Each evaluation reads all arrays. Where they would be more numbers than this in all, so many groups of coordinates are
 # checked as fit, and no fewer than these: a share that is the same on every machine, as none by the clock would be.
-NUMBERS, FEW = 400_000_000, 20
+NUMBERS, FEW = 300_000_000, 20
 
 # A gradient that is 0 at so many other points is that of a function that does not depend on the array.
 ENOUGH = 4
@@ -289,11 +289,11 @@ def _squeezed(shape: Iterable[int]) -> tuple[int, ...]:
 
 def _sample(differences: Differences, samples: Any, rng: np.random.Generator) -> Mask:
     """Which coordinates to check."""
-    size = differences.array.size
+    size, numbers = differences.array.size, differences.numbers
     if samples is None:
         evaluations = 6 * differences.groups
-        if evaluations <= ALL_UP_TO and evaluations * size > NUMBERS:
-            return differences.some_groups(max(FEW, NUMBERS // (6 * size)))
+        if evaluations <= ALL_UP_TO and evaluations * numbers > NUMBERS:
+            return differences.some_groups(max(FEW, NUMBERS // (6 * numbers)))
         samples = "all" if evaluations <= ALL_UP_TO else SAMPLES
     mask = np.full(size, samples == "all" or samples >= size)
     if not mask.all():

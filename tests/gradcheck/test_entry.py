@@ -73,7 +73,7 @@ def test_a_gradient_has_the_shape_of_its_array_but_for_axes_of_length_1(gradient
         assert evidence.gradient.shape == array
 
 
-def sampled(size, groups, samples):
+def sampled(size, groups, samples, others=0):
     """How many coordinates are checked, and how many groups were asked for."""
     asked = []
 
@@ -81,7 +81,9 @@ def sampled(size, groups, samples):
         asked.append(number)
         return np.ones(1, np.bool_)
 
-    differences = SimpleNamespace(array=np.zeros(size), groups=groups, some_groups=some_groups)
+    differences = SimpleNamespace(
+        array=np.zeros(size), groups=groups, some_groups=some_groups, numbers=size + others
+    )
     mask = entry._sample(differences, samples, np.random.default_rng(0))
     return (asked[0] if asked else None), int(mask.sum()), mask.shape
 
@@ -95,17 +97,20 @@ def sampled(size, groups, samples):
         (10, 10, 3, None, 3),
         (10, 10, None, None, 10),
         # All up to 200,000 evaluations, of which each group takes 6.
-        (11_000, 33_333, None, 6_060, 1),
+        (11_000, 33_333, None, 4_545, 1),
         (11_000, 33_334, None, None, 2_000),
-        # And up to 400 million numbers read.
-        (20_000, 3_333, None, None, 20_000),
-        (20_000, 3_334, None, 3_333, 1),
-        (1_000_000, 1_000, None, 66, 1),
+        # And up to 300 million numbers read.
+        (20_000, 2_500, None, None, 20_000),
+        (20_000, 2_501, None, 2_500, 1),
+        (1_000_000, 1_000, None, 50, 1),
         (10_000_000, 1_000, None, 20, 1),
     ],
 )
 def test_large_arrays_are_sampled(size, groups, samples, groups_asked, checked):
     asked, number, shape = sampled(size, groups, samples)
+    if size > 10:
+        # Small ones too, where others are read with them.
+        assert sampled(10, groups, samples, others=size - 10)[0] == groups_asked
     assert (asked, number) == (groups_asked, checked)
     assert groups_asked is not None or shape == (size,)
 

@@ -44,8 +44,9 @@ GENERAL: tuple[Family, ...] = (
         clipped,
     ),
 )
-# These need many evaluations.
-COSTLY: tuple[Family, ...] = (networks, indices)
+# These need many evaluations; and of a single sample, as networks looks at, a second mistake in the batch is not seen.
+COSTLY: tuple[Family, ...] = (indices,)
+LAST: tuple[Family, ...] = (networks,)
 
 # So many numbers must keep one proportion to a prediction before a second mistake is named beside it.
 FEWEST = 3
@@ -66,6 +67,8 @@ def hypotheses(e: Evidence) -> list[Found]:
     if two:
         fewest = min(found.cause.count("+") for found in two)
         return [found for found in two if found.cause.count("+") == fewest]
+    if last := ask(e, LAST).found:
+        return last
     if not e.narrow():
         return []
     found = [

@@ -100,6 +100,11 @@ class Differences:
         """How many evaluations move every coordinate once."""
         return math.prod(self._outer)
 
+    @property
+    def numbers(self) -> int:
+        """How many numbers an evaluation reads: those of all arrays."""
+        return sum(array.size for array in self._subject.arrays.values())
+
     def some_groups(self, number: int) -> Mask:
         """The coordinates of so many groups, drawn by chance."""
         mask = np.zeros((self.groups, math.prod(self._shape) // self.groups), np.bool_)
