@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from numpy_nn._support.checks import Seed, generator
+from numpy_nn._support.threads import on_one_thread
 from numpy_nn.gradcheck.entry import check
 from numpy_nn.gradcheck.explain.first_wrong import first_wrong
 from numpy_nn.gradcheck.measure.derivatives import Array
@@ -20,6 +21,7 @@ from numpy_nn.subjects.jax_functions import jax_subject
 from numpy_nn.subjects.state import equal, in_float64
 
 
+@on_one_thread
 def check_gradients(
     target: Any,
     x: Any = None,

@@ -24,9 +24,9 @@ from numpy_nn.subjects.subject import Subject, SubjectError
 # Up to so many evaluations' worth of coordinates all are checked by default, beyond so many of them, drawn by chance.
 ALL_UP_TO, SAMPLES = 200_000, 2_000
 
-# Each evaluation reads all arrays. Where they would be more numbers than this in all, so many groups of coordinates are
-# checked as fit, and no fewer than these: a share that is the same on every machine, as none by the clock would be.
-NUMBERS, FEW = 300_000_000, 20
+# Each evaluation reads all arrays. Where they would be more numbers than this in all, so many coordinates, or groups of
+# them, are checked as fit, and no fewer than these: as many on every machine, which none by the clock would be.
+NUMBERS, FEW = 150_000_000, 20
 
 # A gradient that is 0 at so many other points is that of a function that does not depend on the array.
 ENOUGH = 4
@@ -291,10 +291,10 @@ def _sample(differences: Differences, samples: Any, rng: np.random.Generator) ->
     """Which coordinates to check."""
     size, numbers = differences.array.size, differences.numbers
     if samples is None:
-        evaluations = 6 * differences.groups
+        evaluations, fit = 6 * differences.groups, max(FEW, NUMBERS // (6 * numbers))
         if evaluations <= ALL_UP_TO and evaluations * numbers > NUMBERS:
-            return differences.some_groups(max(FEW, NUMBERS // (6 * numbers)))
-        samples = "all" if evaluations <= ALL_UP_TO else SAMPLES
+            return differences.some_groups(fit)
+        samples = "all" if evaluations <= ALL_UP_TO else min(SAMPLES, fit)
     mask = np.full(size, samples == "all" or samples >= size)
     if not mask.all():
         mask[rng.choice(size, samples, replace=False)] = True

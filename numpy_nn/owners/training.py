@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import pickle
 import subprocess
@@ -16,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from numpy_nn._support.checks import count
+from numpy_nn._support.threads import one_thread
 from numpy_nn._support.workspace import FloatArray
 from numpy_nn.data.batches import DataLoader
 from numpy_nn.layers import Layer, Linear
@@ -189,10 +189,7 @@ class OwnedTraining:
             self._owner = Owner(*jobs[0], self._check_workers)
         finally:
             os.close(descriptor)
-        if importlib.util.find_spec("threadpoolctl"):
-            from threadpoolctl import threadpool_limits
-
-            self._threads.enter_context(threadpool_limits(1, "blas"))
+        self._threads.enter_context(one_thread())
         self.distribute()
 
     def distribute(self) -> None:

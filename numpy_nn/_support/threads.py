@@ -1,0 +1,44 @@
+"""One thread for what gains nothing from a second."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from functools import cache, wraps
+from typing import Any, ParamSpec, TypeVar
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def one_thread() -> AbstractContextManager[Any]:
+    """Inside the ``with``, NumPy's BLAS and torch compute on one thread; without threadpoolctl nothing changes.
+
+    The threads of a BLAS wait for each other actively. Beside other work, small products on two of them take ten times
+    as long as on one, and more.
+    """
+    if importlib.util.find_spec("threadpoolctl") is None:
+        return nullcontext()
+    limited: AbstractContextManager[Any] = _libraries("torch" in sys.modules).limit(limits=1)
+    return limited
+
+
+def on_one_thread(function: Callable[P, T]) -> Callable[P, T]:
+    """The function, which does all its work inside :func:`one_thread`."""
+
+    @wraps(function)
+    def limited(*args: P.args, **kwargs: P.kwargs) -> T:
+        with one_thread():
+            return function(*args, **kwargs)
+
+    return limited
+
+
+@cache
+def _libraries(with_torch: bool) -> Any:
+    """Those that are loaded by now, torch's too; looking for them takes milliseconds."""
+    from threadpoolctl import ThreadpoolController
+
+    return ThreadpoolController().select(user_api=["blas", "openmp"] if with_torch else "blas")

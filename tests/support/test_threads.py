@@ -1,0 +1,47 @@
+"""Work on one thread: the libraries are limited inside and get back what they had; without threadpoolctl nothing is."""
+
+import importlib.util
+import inspect
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from threadpoolctl import threadpool_info, threadpool_limits
+
+from numpy_nn._support import threads
+from numpy_nn.gradcheck import check_gradients
+
+
+def numbers():
+    return {library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas"}
+
+
+def test_inside_there_is_one_thread_and_afterwards_as_many_as_before():
+    with threadpool_limits(2, "blas"):
+        before = numbers()
+        with threads.one_thread():
+            assert numbers() == {1}
+        assert numbers() == before
+        with pytest.raises(ZeroDivisionError):
+            threads.on_one_thread(lambda: 1 / 0)()
+        assert numbers() == before
+
+
+def test_without_threadpoolctl_nothing_changes(monkeypatch):
+    monkeypatch.setattr(threads, "importlib", SimpleNamespace(util=SimpleNamespace(find_spec=lambda _: None)))
+    with threadpool_limits(2, "blas"):
+        before = numbers()
+        assert threads.on_one_thread(numbers)() == before
+    assert importlib.util.find_spec("threadpoolctl") is not None
+
+
+def test_gradients_are_checked_on_one_thread():
+    def f(x):
+        assert numbers() == {1}  # what it raises comes through
+        return x * x
+
+    with threadpool_limits(2, "blas"):
+        assert check_gradients((f, lambda x, g: 2.0 * x * g), np.array([1.0, 2.0])).ok
+        with pytest.raises(AssertionError):
+            f(2.0)
+    assert next(iter(inspect.signature(check_gradients).parameters)) == "target"
