@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from functools import cache, wraps
 from typing import Any, ParamSpec, TypeVar
+
+# What tells a library, before it is loaded, on how many threads it computes.
+VARIABLES = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "BLIS_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -23,6 +27,13 @@ def one_thread() -> AbstractContextManager[Any]:
         return nullcontext()
     limited: AbstractContextManager[Any] = _libraries("torch" in sys.modules).limit(limits=1)
     return limited
+
+
+def ask_for_one_thread() -> None:
+    """NumPy and torch, if they are not loaded yet, compute on one thread, unless the user has asked for a number."""
+    if "numpy" not in sys.modules:
+        for variable in VARIABLES:
+            os.environ.setdefault(variable, "1")
 
 
 def on_one_thread(function: Callable[P, T]) -> Callable[P, T]:

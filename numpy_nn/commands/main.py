@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from importlib import import_module
 from typing import NamedTuple
 
+from numpy_nn._support.threads import ask_for_one_thread
 from numpy_nn.commands.command_line import Parser
 from numpy_nn.commands.machine import blas_kernels
 
@@ -63,6 +64,8 @@ def start(name: str, arguments: Sequence[str] | None = None) -> int:
     args = import_module(command.parse).parse(arguments)
     if name == "benchmark":
         blas_kernels.choose()
+    else:
+        ask_for_one_thread()  # for its small arrays; the benchmark is told how many, or finds out
     missing = [package for package in command.needs if importlib.util.find_spec(package) is None]
     if missing:
         print(f"{name}: needs {' and '.join(missing)}; pip install {' '.join(missing)}", file=sys.stderr)

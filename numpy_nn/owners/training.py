@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from numpy_nn._support.checks import count
-from numpy_nn._support.threads import one_thread
+from numpy_nn._support.threads import VARIABLES, one_thread
 from numpy_nn._support.workspace import FloatArray
 from numpy_nn.data.batches import DataLoader
 from numpy_nn.layers import Layer, Linear
@@ -33,8 +33,6 @@ COMMAND = "from numpy_nn.owners.owner import work; work()"
 APART = "processes: expected a batch before, and no step that ended early"
 # Bytes that a pipe holds, so that a part is sent in few pieces.
 PIPE = 1 << 20
-# What tells a BLAS, before NumPy loads it, on how many threads it computes.
-THREADS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "BLIS_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 
 
 class OwnerLost(RuntimeError):
@@ -325,6 +323,6 @@ def _started(descriptor: int) -> subprocess.Popen[bytes]:
         stderr=subprocess.PIPE,  # for the words with which it ends, if it fails
         pipesize=PIPE,
         pass_fds=(descriptor,),
-        env={**os.environ, **dict.fromkeys(THREADS, "1"), "PYTHONPATH": path},
+        env={**os.environ, **dict.fromkeys(VARIABLES, "1"), "PYTHONPATH": path},
         start_new_session=True,  # Ctrl-C is the first process's
     )

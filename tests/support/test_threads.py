@@ -35,6 +35,16 @@ def test_without_threadpoolctl_nothing_changes(monkeypatch):
     assert importlib.util.find_spec("threadpoolctl") is not None
 
 
+def test_a_number_is_asked_for_before_numpy_is_loaded_and_the_user_s_stays(monkeypatch):
+    asked = {"OMP_NUM_THREADS": "3"}
+    monkeypatch.setattr(threads.os, "environ", asked)
+    threads.ask_for_one_thread()
+    assert asked == {"OMP_NUM_THREADS": "3"}  # it would come too late
+    monkeypatch.delitem(threads.sys.modules, "numpy")
+    threads.ask_for_one_thread()
+    assert asked == {**dict.fromkeys(threads.VARIABLES, "1"), "OMP_NUM_THREADS": "3"}
+
+
 def test_gradients_are_checked_on_one_thread():
     def f(x):
         assert numbers() == {1}  # what it raises comes through
