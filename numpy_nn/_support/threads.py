@@ -5,16 +5,12 @@ from __future__ import annotations
 import importlib.util
 import os
 import sys
-from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from functools import cache, wraps
-from typing import Any, ParamSpec, TypeVar
+from functools import cache
+from typing import Any
 
 # What tells a library, before it is loaded, on how many threads it computes.
 VARIABLES = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "BLIS_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
-
-P = ParamSpec("P")
-T = TypeVar("T")
 
 
 def one_thread() -> AbstractContextManager[Any]:
@@ -34,17 +30,6 @@ def ask_for_one_thread() -> None:
     if "numpy" not in sys.modules:
         for variable in VARIABLES:
             os.environ.setdefault(variable, "1")
-
-
-def on_one_thread(function: Callable[P, T]) -> Callable[P, T]:
-    """The function, which does all its work inside :func:`one_thread`."""
-
-    @wraps(function)
-    def limited(*args: P.args, **kwargs: P.kwargs) -> T:
-        with one_thread():
-            return function(*args, **kwargs)
-
-    return limited
 
 
 @cache

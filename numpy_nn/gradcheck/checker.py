@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from numpy_nn._support.checks import Seed, generator
-from numpy_nn._support.threads import on_one_thread
+from numpy_nn._support.threads import one_thread
 from numpy_nn.gradcheck.entry import check
 from numpy_nn.gradcheck.explain.first_wrong import first_wrong
 from numpy_nn.gradcheck.measure.derivatives import Array
@@ -21,7 +21,6 @@ from numpy_nn.subjects.jax_functions import jax_subject
 from numpy_nn.subjects.state import equal, in_float64
 
 
-@on_one_thread
 def check_gradients(
     target: Any,
     x: Any = None,
@@ -77,17 +76,18 @@ def check_gradients(
     report = GradientReport("", [], [], [], 0, 0.0)
     opened: list[Subject] = []
     try:
-        if named.keys() <= {"x", "targets"} and arrays is None and not callable(x):
-            x, targets = named.get("x", x), named.get("targets", targets)
-            hints = Hints(parameters, constants, () if rng is None else (rng,), loss)
-            subjects = _subjects(target, x, targets, hints, report)
-        else:
-            subjects = iter([("", _live(target, x, {**named, **(arrays or {})}, () if rng is None else (rng,)))])
-        for prefix, subject in subjects if surrogate is None else _declared(subjects, surrogate):
-            opened.append(subject)
-            check(subject, prefix, report, draws, samples)
-            report.evaluations += subject.evaluations
-            report.target = report.target or subject.label
+        with one_thread():
+            if named.keys() <= {"x", "targets"} and arrays is None and not callable(x):
+                x, targets = named.get("x", x), named.get("targets", targets)
+                hints = Hints(parameters, constants, () if rng is None else (rng,), loss)
+                subjects = _subjects(target, x, targets, hints, report)
+            else:
+                subjects = iter([("", _live(target, x, {**named, **(arrays or {})}, () if rng is None else (rng,)))])
+            for prefix, subject in subjects if surrogate is None else _declared(subjects, surrogate):
+                opened.append(subject)
+                check(subject, prefix, report, draws, samples)
+                report.evaluations += subject.evaluations
+                report.target = report.target or subject.label
     except SubjectError as error:
         raise error.__cause__ or error from None
     finally:
