@@ -190,20 +190,22 @@ class Composition:
         One thread at a time: another one that comes here waits, also with another network, which may share layers.
         """
         with ONE_AT_A_TIME:
+            # The walk takes longer than a small network's prediction: once is enough.
             modes = [(module, module.training) for module in self.modules()]
-            self.eval()
+            if any(mode for _, mode in modes):
+                self.eval()
             try:
                 yield
             finally:
                 for module, mode in modes:
-                    module.training = mode
-                self.forget()
+                    if module.training != mode:
+                        module.training = mode
+                    _forget(module)
 
     def forget(self) -> None:
         """Have every layer drop what its last forward call left for a backward call, which then needs a new one."""
         for module in self.modules():
-            module.saved = module._output = None
-            module.__dict__.pop("_left_by", None)
+            _forget(module)
 
     def to(self, dtype: DTypeLike) -> Self:
         """Convert parameters, gradients and buffers of floats to float32 or float64; returns the layer."""
@@ -241,6 +243,12 @@ def _computed(module: Composition, name: str) -> bool:
     """Whether the attribute is a property without a setter, which follows from what else is converted."""
     found = inspect.getattr_static(type(module), name, None)
     return isinstance(found, property) and found.fset is None
+
+
+def _forget(module: Any) -> None:
+    state = vars(module)  # as the other way of setting looks for parameters
+    state["saved"] = state["_output"] = None
+    state.pop("_left_by", None)
 
 
 def _joined(path: str, name: str) -> str:
