@@ -9,11 +9,13 @@ import numpy as np
 
 from numpy_nn._support.checks import number
 from numpy_nn._support.workspace import FloatArray
-from numpy_nn.optim.base import BLOCK
 from numpy_nn.parameter import Parameter, ParameterVector, holders
 
 # torch's guard against a division by 0.
 EPSILON = 1e-6
+
+# So many squares are added up in float32 before their sum goes on in float64: a longer sum would round more.
+SUMMED = 32768
 
 
 def grad_norm(parameters: Iterable[Parameter] | ParameterVector) -> float:
@@ -48,7 +50,7 @@ def _gradients(parameters: Iterable[Parameter] | ParameterVector) -> list[FloatA
 
 def _sum_of_squares(flat: FloatArray) -> float:
     # Sums of blocks, added in float64, round far less than one long sum in float32.
-    blocks = [flat[start : start + BLOCK] for start in range(0, flat.size, BLOCK)]
+    blocks = [flat[start : start + SUMMED] for start in range(0, flat.size, SUMMED)]
     with np.errstate(over="ignore"):
         total = sum(float(np.dot(block, block)) for block in blocks)
     # Squares of float32 overflow and underflow where the norm does neither. One that underflows is off by up to half of
