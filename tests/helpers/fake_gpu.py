@@ -20,6 +20,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+import numpy_nn as nn
 from torch_ref import augment
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda", 0)
@@ -184,3 +185,10 @@ def fake_gpu() -> Iterator[FakeGPU]:
         finally:
             for cached in (augment._pixels, augment.gaussian_matrix):
                 cached.cache_clear()
+
+
+def images(rows):
+    """Few and meaningless images, as train_mnist has them: so many to train on, and 40."""
+    rng = np.random.default_rng(0)
+    x, y = rng.random((rows + 40, 784), np.float32), rng.integers(0, 10, rows + 40)
+    return nn.MNIST(x[:rows], y[:rows], x[rows:], y[rows:])

@@ -12,7 +12,7 @@ import needs
 import numpy as np
 import pytest
 import torch
-from fake_gpu import CUDA, Generator, MixedDevices, fake_gpu
+from fake_gpu import CUDA, Generator, MixedDevices, fake_gpu, images
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 import numpy_nn as nn
@@ -170,18 +170,11 @@ def labels_on_the_device(n=2):
     return torch.zeros(n, dtype=torch.int64, device=CUDA)
 
 
-def images():
-    """Few and meaningless images, as train_mnist has them."""
-    rng = np.random.default_rng(0)
-    x, y = rng.random((ROWS + 40, 784), np.float32), rng.integers(0, 10, ROWS + 40)
-    return nn.MNIST(x[:ROWS], y[:ROWS], x[ROWS:], y[ROWS:])
-
-
 def trainer(*options):
     """PyTorch as train_mnist has it on a GPU, with a small network."""
     small = ["--device", "cuda", "--engine", "torch", "--batch-size", str(BATCH), "--threads", "1", "--epochs", "9"]
     parsed = parse([*options, *small, "--hidden", "8,8"], "")
-    return TorchTrainer(parsed.recipe, parsed.place, prepare(images(), parsed.recipe), Alone())
+    return TorchTrainer(parsed.recipe, parsed.place, prepare(images(ROWS), parsed.recipe), Alone())
 
 
 OPTIONS = [
