@@ -6,6 +6,7 @@ Nothing here loads NumPy: ``--help`` is quick, and the benchmark chooses its ker
 from __future__ import annotations
 
 import importlib.util
+import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -70,5 +71,11 @@ def start(name: str, arguments: Sequence[str] | None = None) -> int:
     if missing:
         print(f"{name}: needs {' and '.join(missing)}; pip install {' '.join(missing)}", file=sys.stderr)
         return 2
-    status: int = import_module(command.run).run(args)
+    try:
+        status: int = import_module(command.run).run(args)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Whoever reads the output, such as head, has enough of it; the rest, that of Python's end too, goes nowhere.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
     return status

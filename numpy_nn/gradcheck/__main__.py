@@ -2,7 +2,7 @@
 
 import sys
 
-from numpy_nn.commands.gradcheck.command import main
+from numpy_nn.commands.main import start
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(start("gradcheck"))

@@ -23,6 +23,11 @@ from numpy_nn.subjects.subject import Array, ClaimingSubject
 GRADS, CACHE, OUTPUT, RATE, FILLED = "<grads>", "<cache>", "<output>", "<rate>", "<filled>"
 
 
+def result_role(place: int) -> str:
+    """The role of an argument of backward that is what forward returned at this place."""
+    return f"<result {place}>"
+
+
 @dataclass(frozen=True)
 class Convention:
     """How code is called and read.
@@ -208,6 +213,7 @@ class CalledCode(ClaimingSubject):
             return rest[0] if len(rest) == 1 else rest
         arguments: list[Any] = []
         filled: dict[Any, Any] = {}
+        results = {result_role(i): result for i, result in enumerate((*outputs, *cache))}
         for role in self.convention.arguments:
             if role == GRADS:
                 arguments += [g if g.ndim else float(g) for g in grad_outputs]
@@ -221,6 +227,8 @@ class CalledCode(ClaimingSubject):
                 arguments.append(self._rate)
             elif role == FILLED:
                 arguments.append(filled)
+            elif role in results:
+                arguments.append(results[role])
             else:
                 arguments.append(self._argument(role, {}))
         assert self._backward is not None

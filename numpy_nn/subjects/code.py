@@ -13,14 +13,17 @@ from numpy_nn.layers.composition import Composition
 from numpy_nn.subjects import names
 from numpy_nn.subjects.agreement import ROUGHLY, digits
 from numpy_nn.subjects.calling import RATE, arrays_of, written_in
+from numpy_nn.subjects.costs import returned_names
 from numpy_nn.subjects.gradients import (
     SURE,
     Leaf,
+    Order,
     ParameterGradient,
     input_likeness,
     leaves,
     likeness,
     matched,
+    order_of,
     values_of,
 )
 from numpy_nn.subjects.names import BUFFER, OUTPUTS, plain
@@ -212,27 +215,33 @@ class CodeSubject(OverlappingCode):
                 if leaf.read(None, self._owner) is None:
                     raise ValueError(f"parameters: {self.label} has no {path}")
                 self._leaves[name] = leaf
-        inputs = [n for n in self.convention.inputs if arrays_of(self._given[n]) and n != self._targets_name]
-        wanted: dict[str, tuple[tuple[int, ...], Callable[[Leaf], float]]] = {}
-        only_one = isinstance(returned, np.ndarray)
-        if only_one:
-            inputs.sort(key=self._is_data)  # the single gradient of a loss is rather that of what is learned
-        whole = self._container_of_gradients(inputs, returned)
-        for index, name in enumerate(inputs if whole is None else [whole]):
-            for part, array in arrays_of(self._given[name]):
-                like = self._input_likeness(name, index, part, array.shape, len(inputs), only_one)
-                wanted[written_in(name, part)] = (array.shape, like)
-        for name, place in self._places.items():
-            if name not in self._leaves:
-                shape = self.arrays[name].shape
-                wanted[name] = (shape, _likeness_of(place.path, shape))
 
         def agrees(name: str, leaf: Leaf) -> bool:
             if not np.any(leaf.value):
                 return False  # zeros agree with whatever the output does not depend on here
             return digits(self, name, leaf.value.reshape(self.arrays[name].shape), grad_output) >= ROUGHLY
 
+        inputs = [n for n in self.convention.inputs if arrays_of(self._given[n]) and n != self._targets_name]
+        wanted: dict[str, tuple[tuple[int, ...], Callable[[Leaf], float]]] = {}
+        only_one = isinstance(returned, np.ndarray)
+        if only_one:
+            inputs.sort(key=self._is_data)  # the single gradient of a loss is rather that of what is learned
+        whole = self._container_of_gradients(inputs, returned)
+        given = {name: self._given[name] for name in (inputs if whole is None else [whole])}
+        shapes = {name: np.shape(value) if isinstance(value, np.ndarray) else None for name, value in given.items()}
+        order = order_of(shapes, returned, self._returned_names())
+        for name in given:
+            for part, array in arrays_of(self._given[name]):
+                like = self._input_likeness(name, order, part, len(inputs), agrees)
+                wanted[written_in(name, part)] = (array.shape, like)
+        for name, place in self._places.items():
+            if name not in self._leaves:
+                shape = self.arrays[name].shape
+                wanted[name] = (shape, _likeness_of(place.path, shape))
+
         self._leaves |= matched(wanted, [leaf for leaf in found if not self._is_of_silent(leaf)], agrees)
+        if not order.is_usual:
+            self.notes.append(f"backward returns the gradients of {', '.join(order.in_order)}, in this order")
         self._match_overlapping(found, agrees, lambda: self._claimed(grad_output))
         self._add_silent(found)
         self._find_updates()
@@ -297,9 +306,13 @@ class CodeSubject(OverlappingCode):
         return next((name for name in lists if len(arrays_of(self._given[name])) == len(returned)), None)
 
     def _input_likeness(
-        self, name: str, index: int, path: Path, shape: tuple[int, ...], count: int, only_one: bool
+        self, name: str, order: Order, path: Path, count: int, agrees: Callable[[str, Leaf], bool]
     ) -> Callable[[Leaf], float]:
         parameters = {self.arrays[name].shape for name in self._places}
+        index = order.places.get(name, -1)
+        only_one = isinstance(self._returned, np.ndarray)
+        shape = self.arrays[written_in(name, path)].shape
+        of_parameters = self._returns_one_of_each_parameter()
 
         def like(leaf: Leaf) -> float:
             if path:  # one array of a list or dict
@@ -313,13 +326,24 @@ class CodeSubject(OverlappingCode):
                 return 1.0 if index == 0 and not (self._places and not only_one) else 0.0
             if len(leaf.path) > 1 and leaf.value.shape in parameters:
                 return 0.0  # ([db1, db2], [dW1, dW2]): the input's is not within a list of parameters' gradients
-            if count == 1 or (leaf.path and isinstance(leaf.path[-1].key, str)):
+            if leaf.returned and of_parameters and not (leaf.value.shape == shape and agrees(name, leaf)):
+                return 0.0  # (dW1, dW2): there is none of the input
+            if count == 1 or not leaf.returned or (leaf.path and isinstance(leaf.path[-1].key, str)):
                 return input_likeness(name, leaf, shape, False)
-            if not leaf.returned:
-                return input_likeness(name, leaf, shape, False)
-            return 0.9 if leaf.path == (Step(index, True),) else 0.3
+            return order.likely if leaf.path == (Step(index, True),) else 0.3
 
         return like
+
+    def _returns_one_of_each_parameter(self) -> bool:
+        """Whether what backward returns are arrays in a list, one of the shape of each parameter and no more."""
+        returned = self._returned if isinstance(self._returned, (tuple, list)) else ()
+        shapes = [part.shape for part in returned if isinstance(part, np.ndarray)]
+        of_parameters = [self.arrays[name].shape for name in self._places]
+        return len(shapes) == len(returned) > 0 and sorted(shapes) == sorted(of_parameters)
+
+    def _returned_names(self) -> list[str]:
+        """What the source of backward calls the things that it returns."""
+        return [] if self._backward is None else returned_names(getattr(self._backward, "func", self._backward))
 
     def _take_whatever_is_left(self, found: Sequence[Leaf]) -> None:
         """A single array that was returned is meant as the gradient of the input, whatever its shape."""

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from numpy_nn.subjects import names
-from numpy_nn.subjects.calling import CACHE, FILLED, GRADS, OUTPUT, RATE, Convention
-from numpy_nn.subjects.costs import LossOfOutput
+from numpy_nn.subjects.calling import CACHE, FILLED, GRADS, OUTPUT, RATE, Convention, result_role
+from numpy_nn.subjects.costs import LossOfOutput, returned_names
 from numpy_nn.subjects.names import positional
 
 _OUTPUT_NAMES = ("out", "output", "outputs", "y", "a", "s", "activation", "h_out", "probs")
@@ -67,7 +67,10 @@ def plainly(name: str) -> bool:
 
 
 class Arguments:
-    """What backward can be given, and in which orders it may want it."""
+    """What backward can be given, and in which orders it may want it.
+
+    ``returned`` has a name for each of the things that forward returned, where its source tells, if it is not one.
+    """
 
     def __init__(
         self,
@@ -77,13 +80,15 @@ class Arguments:
         grads: int,
         has_cache: bool,
         of_network: bool,
+        returned: Sequence[str] = (),
     ) -> None:
         self.inputs, self.target, self.grads, self.has_cache = tuple(inputs), target, grads, has_cache
         self.of_network = of_network  # a loss of what a network returns, which backward may be given
+        self.returned = tuple(returned)
         spec = positional(backward)
         self.any_number = spec is None
         self.wanted = [] if spec is None else spec[0]
-        self.label = getattr(backward, "__name__", type(backward).__name__)
+        self.label, self.is_method = getattr(backward, "__name__", type(backward).__name__), inspect.ismethod(backward)
         self.optional = [] if spec is None else spec[1]
 
     def by_name(self, is_scalar: bool) -> tuple[str, ...] | None:
@@ -107,6 +112,9 @@ class Arguments:
         """TypeError for a backward pass that takes targets in the place of a gradient, where none were given."""
         asked = [name for name in wanted if name not in self.inputs and names.role_in_loss(name) == names.TARGET]
         asked = [name for name in asked if plainly(name) or len(wanted) > 1]  # backward(d) may want its gradient
+        # So does backward(d, cache), or a function of d, x and w.
+        if asked == ["d"] and (not self.is_method or any(names.role(name) == names.CACHE for name in wanted)):
+            asked = []
         if asked and not any(self._role(name) == GRADS for name in wanted):
             raise TypeError(f"{self.label} takes {asked[0]}: pass the targets too, check_gradients(net, x, targets)")
 
@@ -114,20 +122,33 @@ class Arguments:
         # Forward's own names come first: of loss(y, t), y is the prediction in gradient(y, t) as well.
         if name in self.inputs:
             return name
-        if self.target is not None and names.role_in_loss(name) == names.TARGET:
+        in_loss = names.UNKNOWN if self.target is None else self._role_in_loss(name)
+        if in_loss == names.TARGET:
             return self.target
         found = names.role(name)
+        if name in self.returned and found != names.CACHE and not self._is_only_gradient(name):
+            return result_role(self.returned.index(name))
         if found == names.RATE:
             return RATE
         if found == names.CACHE:
             return CACHE if self.has_cache else None
         if found == names.GRAD:
             return FILLED if self._is_filled(name) else GRADS
-        if self.target is not None and names.role_in_loss(name) == names.PREDICTION:
+        if in_loss == names.PREDICTION:
             own = [one for one in self.inputs if one != self.target]
             # backprop(x, y) of a network with feedforward(a) takes the data, though the x of a loss is an output.
             return OUTPUT if self.of_network and not (names.is_data(name) and len(own) == 1) else own[0]
         return OUTPUT if names.plain(name) in _OUTPUT_NAMES else None
+
+    def _role_in_loss(self, name: str) -> str:
+        """Of backward(y, d) of a network the output is y, though alone it would be the target."""
+        others = [other for other in self.wanted if names.plain(other) not in _OUTPUT_NAMES]
+        has_another = any(names.role_in_loss(other) == names.TARGET for other in others)
+        is_output = has_another and names.plain(name) in _OUTPUT_NAMES
+        return names.PREDICTION if is_output else names.role_in_loss(name)
+
+    def _is_only_gradient(self, name: str) -> bool:
+        return [other for other in self.wanted if names.role(other) == names.GRAD] == [name]
 
     def _is_filled(self, name: str) -> bool:
         """Whether an argument called as all gradients are, beside that of the output, is a dict that backward fills."""
@@ -149,6 +170,8 @@ class Arguments:
         found = [self._role(name) for name in self.wanted]
         missing = [i for i, role in enumerate(found) if role is None]
         left = [role for role in (*[GRADS] * (self.grads == 1), *self.inputs) if role not in found]
+        results = [role for role in self._results if role not in found]
+        left += results if len(left) + len(results) <= 8 else []
         if self.any_number or not 0 < len(missing) <= 2 or len(left) > 8:
             return
         for roles in permutations(left, len(missing)):
@@ -156,6 +179,10 @@ class Arguments:
             order = tuple(chosen.get(i, role) for i, role in enumerate(found))
             if GRADS in order:
                 yield tuple(role for role in order if role is not None)
+
+    @property
+    def _results(self) -> tuple[str, ...]:
+        return tuple(map(result_role, range(len(self.returned))))
 
     def by_number(self) -> Iterator[tuple[str, ...]]:
         """The usual orders that have as many arguments."""
@@ -168,6 +195,10 @@ class Arguments:
         ]  # fmt: skip
         if self.target is not None:
             orders += [(self.target,), (OUTPUT, self.target)]
+        # What forward returned, one by one: all of it, or all but the outputs.
+        for results in (self._results, self._results[self.grads :]) if self.returned else ():
+            for blocks in ((grads, results), (grads, results, inputs)):
+                orders += [sum(order, ()) for order in permutations(blocks)]
         for order in orders:
             order = (*order, *rates) if rate else order
             length = len(order) + (self.grads - 1) * (order.count(GRADS) + order.count(OUTPUT))
@@ -210,7 +241,8 @@ def conventions(
     for outputs in readings(result, backward):
         has_cache = isinstance(result, (tuple, list)) and len(result) > outputs
         of_network = isinstance(getattr(forward, "__self__", None), LossOfOutput)
-        arguments = Arguments(backward, inputs, target, outputs, has_cache, of_network)
+        returned = _returned(forward, result) if has_cache and not of_network else ()
+        arguments = Arguments(backward, inputs, target, outputs, has_cache, of_network, returned)
         first = result[0] if isinstance(result, tuple) and result else result
         named = arguments.by_name(np.size(first) == 1)
         # What is called a gradient is one: code that takes it and leaves it out is wrong, and no derivative of f.
@@ -225,6 +257,12 @@ def conventions(
         for order, by_name in orders:
             for cache in caches if CACHE in order else [None]:
                 yield from _of_sum_and_mean(Convention(inputs, outputs, None, order, cache), by_name, of_samples)
+
+
+def _returned(forward: Callable[..., Any], result: Sequence[Any]) -> tuple[str, ...]:
+    """What forward's source calls the things that it returned, in their order; nothing where it does not tell."""
+    found = returned_names(getattr(forward, "func", forward))
+    return tuple(found) if len(found) == len(result) else ("",) * len(result)
 
 
 def _caches(rest: Sequence[Any]) -> list[int | None]:

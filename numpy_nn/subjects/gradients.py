@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import permutations
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,6 +16,8 @@ from numpy_nn.subjects.state import equal
 
 # Below it a match rests on a shape, or on a name that may mean something else: numbers must speak for it.
 SURE = 0.8
+# What is returned in the place of an argument.
+IN_ORDER = 0.9
 
 
 class Leaf(NamedTuple):
@@ -150,6 +153,47 @@ def input_likeness(name: str, leaf: Leaf, shape: tuple[int, ...], alone: bool) -
     if is_gradient_of(key, name) or plain(key) in INPUT_GRADIENTS:
         return 0.7 if leaf.is_new and leaf.value.shape == shape else 0.0
     return 0.1 if leaf.is_new and leaf.value.shape == shape else 0.0
+
+
+class Order(NamedTuple):
+    """In which order a backward pass returns the gradients of its arguments: their places by name, and how surely."""
+
+    places: Mapping[str, int]
+    likely: float
+    is_usual: bool
+
+    @property
+    def in_order(self) -> list[str]:
+        """The arguments as their gradients are returned."""
+        return sorted(self.places, key=self.places.__getitem__)
+
+
+def order_of(wanted: Mapping[str, tuple[int, ...] | None], returned: Any, told: Sequence[str]) -> Order:
+    """The order of the arguments, unless names or shapes tell another.
+
+    ``wanted`` has the shapes of the arguments in their order, None for one that is no array; ``told`` what the source
+    calls the things that it returns. An order is not sure where several have the shapes, or fewer are returned.
+    """
+    usual = {name: i for i, name in enumerate(wanted)}
+    if not isinstance(returned, (list, tuple)) or len(wanted) < 2:
+        return Order(usual, IN_ORDER, True)
+    named = {of: i for i, name in enumerate(told) for of in wanted if is_gradient_of(name, of) >= SURE}
+    if len(named) == len(told) == len(returned):
+        return Order(named, IN_ORDER, all(usual[name] == i for name, i in named.items()))
+    shapes = [np.shape(part) if isinstance(part, np.ndarray) else None for part in returned]
+
+    def fits(order: Mapping[str, int]) -> bool:
+        pairs = [(wanted[name], shapes[i]) for name, i in order.items() if i < len(shapes)]
+        return all(of is None or shape is None or _same_but_ones(of, shape) for of, shape in pairs)
+
+    fewer = len(returned) < len(wanted)
+    if fits(usual) or None in wanted.values() or None in shapes or len(returned) > len(wanted) or len(wanted) > 6:
+        return Order(usual, IN_ORDER - 0.2 * fewer, True)
+    others = [dict(zip(names, range(len(returned)), strict=True)) for names in permutations(wanted, len(returned))]
+    others = [order for order in others if fits(order)]
+    if not others:
+        return Order(usual, IN_ORDER, True)
+    return Order(others[0], IN_ORDER if len(others) == 1 else IN_ORDER - 0.2, False)
 
 
 def matched(

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from numpy_nn.subjects import names
-from numpy_nn.subjects.calling import CACHE, OUTPUT, RATE, CalledCode
+from numpy_nn.subjects.calling import CACHE, OUTPUT, RATE, CalledCode, result_role
 from numpy_nn.subjects.costs import LossOfOutput
 from numpy_nn.subjects.places import Place, places
 from numpy_nn.subjects.state import rate_of, rates_of
@@ -122,6 +122,7 @@ class UpdatingCode(CalledCode):
             return rest[0] if len(rest) == 1 else tuple(rest)
         one = 0 if len(rest) == 1 else self.convention.cache
         known = {RATE: lr, OUTPUT: output, CACHE: tuple(rest) if one is None or not rest else rest[one]}
+        known |= {result_role(i): result for i, result in enumerate((output, *rest))}
         return self._backward(*(known[role] if role in known else given[role] for role in roles))
 
     def gradients_without_update(self, grad_output: Array) -> Mapping[str, Any]:

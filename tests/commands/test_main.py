@@ -2,6 +2,7 @@
 
 import importlib.util
 import io
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -46,6 +47,21 @@ def test_its_version_is_the_package_s(capsys):
         commands.main(["--version"])
     assert end.value.code == 0
     assert capsys.readouterr().out == f"{nn.__version__}\n"
+
+
+@pytest.mark.parametrize("report", [[], ["--json", "-"]])
+def test_a_reader_who_has_enough_ends_a_command_without_a_word(report, monkeypatch, capsys):
+    reading, writing = os.pipe()
+    os.close(reading)
+    net = f"{ROOT / 'tests' / 'helpers' / 'my_mlp.py'}:TwoLayerNet"
+    with os.fdopen(writing, "w") as closed:
+        monkeypatch.setattr(sys, "stdout", closed)
+        words = [net, "--init", "4", "5", "3", "--input", "6x4", "--labels", "3"]
+        assert commands.start("gradcheck", [*words, *report]) == 1
+        print("to nobody", flush=True)
+    error = capsys.readouterr().err
+    assert "Traceback" not in error
+    assert "Errno" not in error
 
 
 @pytest.mark.parametrize("name", commands.COMMANDS)

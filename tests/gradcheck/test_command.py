@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from numpy_nn.gradcheck.__main__ import main
+from numpy_nn.commands.gradcheck.command import main
 from numpy_nn.gradcheck.inputs import KINDS, drawn
 
 FILE = """

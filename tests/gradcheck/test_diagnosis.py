@@ -10,8 +10,8 @@ from claims import evidence
 from hypothesis import given
 from hypothesis import strategies as st
 
+from numpy_nn.commands.gradcheck.command import main
 from numpy_nn.gradcheck import check_gradients
-from numpy_nn.gradcheck.__main__ import main
 from numpy_nn.gradcheck.explain import diagnosis
 from numpy_nn.gradcheck.explain.causes import WORDS
 from numpy_nn.gradcheck.explain.predictions import Found

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from numpy_nn.gradcheck.__main__ import main
+from numpy_nn.commands.gradcheck.command import main
 
 COMMAND = ".venv/bin/python -m numpy_nn.gradcheck "
 

@@ -21,8 +21,8 @@ import numpy_nn as nn
 from numpy_nn._support import checkpoint
 from numpy_nn.commands.benchmark import command as benchmark
 from numpy_nn.commands.fetch_mnist import command as fetch_mnist
+from numpy_nn.commands.gradcheck.command import main as gradcheck
 from numpy_nn.commands.trace import command as trace_backprop
-from numpy_nn.gradcheck.__main__ import main as gradcheck
 from numpy_nn.training import Epoch
 from scripts import distortion_figure, train_mnist
 from scripts.mnist.arguments import parse

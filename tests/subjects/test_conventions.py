@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from numpy_nn.gradcheck import check_gradients
-from numpy_nn.subjects.calling import CACHE, GRADS, OUTPUT, RATE, Convention
+from numpy_nn.subjects.calling import CACHE, GRADS, OUTPUT, RATE, Convention, result_role
 from numpy_nn.subjects.conventions import Arguments, conventions, ordered_by_role, orders_of_inputs, plainly, readings
 
 ONES = np.ones((2, 3))
@@ -121,8 +121,48 @@ def test_a_loss_gets_its_target_and_its_prediction():
 def test_targets_that_backward_asks_for_and_nobody_gave_are_asked_for():
     with pytest.raises(TypeError, match="function takes y: pass the targets too"):
         by_name(taking("x", "y"), ("x",))
+    with pytest.raises(TypeError, match="layer takes d: pass the targets too"):
+        by_name(Named().layer, ("x",))
     assert by_name(taking("dout", "y"), ("x",)) == (GRADS, OUTPUT)
     assert by_name(taking("x", "y"), ("x", "y")) == ("x", "y")
+
+
+class Named:
+    def layer(self, x, d):
+        raise NotImplementedError
+
+
+def test_d_is_the_gradient_beside_a_cache_and_in_a_function_and_else_may_be_a_target():
+    assert by_name(taking("d", "cache"), has_cache=True) is None
+    assert by_name(taking("d", "x", "w")) is None
+    assert (GRADS, "x", "w") in Arguments(taking("d", "x", "w"), ("x", "w"), None, 1, False, False).by_elimination()
+    assert by_name(taking("y", "d"), ("a", "t"), "t") == ("a", "t")
+    assert Arguments(taking("y", "d"), ("x", "t"), "t", 1, False, True).by_name(True) == (OUTPUT, "t")
+    assert by_name(taking("y"), ("a", "t"), "t") == ("t",)
+
+
+def returned(backward, *names, inputs=("x",), grads=1):
+    return Arguments(backward, inputs, None, grads, True, False, names)
+
+
+def test_what_forward_returned_is_given_by_its_name_there():
+    assert returned(taking("x", "z", "da"), "a", "z").by_name(False) == ("x", result_role(1), GRADS)
+    assert returned(taking("da", "a"), "a", "z").by_name(False) == (GRADS, result_role(0))
+    # A cache is all of the rest, and what is called as a gradient is one where there is no other.
+    assert returned(taking("dout", "cache"), "out", "cache").by_name(False) == (GRADS, CACHE)
+    assert returned(taking("g"), "y", "g").by_name(False) == (GRADS,)
+    assert returned(taking("dh", "g"), "h", "g").by_name(False) == (GRADS, result_role(1))
+
+
+def test_or_in_its_order_with_the_outputs_or_without_them():
+    orders = list(returned(taking("p", "q", "r", "s"), "", "").by_number())
+    assert (result_role(0), result_role(1), "x", GRADS) in orders
+    assert (GRADS, "x", result_role(0), result_role(1)) in orders
+    orders = list(returned(taking("p", "q", "r"), "", "").by_number())
+    assert ("x", result_role(1), GRADS) in orders
+    assert (result_role(0), result_role(1), GRADS) in orders
+    left = list(returned(taking("x", "thing", "dout"), "", "").by_elimination())
+    assert left == [("x", result_role(0), GRADS), ("x", result_role(1), GRADS)]
 
 
 def test_what_is_tried_has_as_many_arguments_as_backward():

@@ -7,13 +7,16 @@ import pytest
 
 from numpy_nn.parameter import Parameter
 from numpy_nn.subjects.gradients import (
+    IN_ORDER,
     SURE,
     Leaf,
+    Order,
     ParameterGradient,
     input_likeness,
     leaves,
     likeness,
     matched,
+    order_of,
     values_of,
 )
 from numpy_nn.subjects.places import parsed
@@ -181,3 +184,47 @@ def test_what_is_kept_and_only_looks_like_it_is_taken_on_the_word_of_its_numbers
     assert match({"a": ((2, 3), {"cache": 0.2})}, [kept], {("a", "cache")}) == {"a": "cache"}
     assert match({"a": ((2, 3), {"cache": 0.5})}, [kept]) == {"a": "cache"}
     assert match({"a": ((2, 3), {"cache": 0.0})}, [kept], {("a", "cache")}) == {}
+
+
+THREE = {"x": (5, 4), "w": (4, 3), "b": (3,)}
+USUAL = {"x": 0, "w": 1, "b": 2}
+SQUARE = {"x": (3, 3), "w": (3, 3)}
+ALIKE = {"x": (5, 4), "b": (3,), "c": (3,)}
+LESS_SURE = IN_ORDER - 0.2
+
+
+def of(*shapes):
+    return tuple(None if shape is None else np.zeros(shape) for shape in shapes)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "returned", "told", "order"),
+    [
+        pytest.param(THREE, of((5, 4), (4, 3), 3), (), Order(USUAL, IN_ORDER, True), id="as they are given"),
+        pytest.param(THREE, of((4, 3), 3, (5, 4)), (), Order({"w": 0, "b": 1, "x": 2}, IN_ORDER, False), id="shapes"),
+        pytest.param(THREE, of((4, 3), 3), (), Order({"w": 0, "b": 1}, IN_ORDER, False), id="fewer"),
+        pytest.param(THREE, of((5, 4), (4, 3)), (), Order(USUAL, LESS_SURE, True), id="the first of them"),
+        pytest.param(THREE, of((4, 5), (4, 3), 3), (), Order(USUAL, IN_ORDER, True), id="a wrong shape"),
+        pytest.param(THREE, of((5, 4), None, 3), (), Order(USUAL, IN_ORDER, True), id="None for one"),
+        pytest.param(THREE, of((5, 4), (4, 3), 3, 3), (), Order(USUAL, IN_ORDER, True), id="more"),
+        pytest.param(THREE, np.zeros((5, 4)), (), Order(USUAL, IN_ORDER, True), id="one array"),
+        pytest.param({"x": (5, 4)}, of(3), (), Order({"x": 0}, IN_ORDER, True), id="one argument"),
+        pytest.param(SQUARE, of((3, 3), (3, 3)), ("dw", "dx"), Order({"w": 0, "x": 1}, IN_ORDER, False), id="names"),
+        pytest.param(SQUARE, of((3, 3), (3, 3)), ("dx", "dw"), Order({"x": 0, "w": 1}, IN_ORDER, True), id="usual"),
+        pytest.param(SQUARE, of((3, 3), (3, 3)), ("a", "dx"), Order({"x": 0, "w": 1}, IN_ORDER, True), id="one name"),
+        pytest.param(
+            ALIKE, of(3, 3, (5, 4)), (), Order({"b": 0, "c": 1, "x": 2}, LESS_SURE, False), id="two of a shape"
+        ),
+        pytest.param({"x": (5, 4), "p": None}, of(3, 3), (), Order({"x": 0, "p": 1}, IN_ORDER, True), id="no array"),
+    ],
+)
+def test_gradients_are_in_the_order_that_names_or_shapes_tell(wanted, returned, told, order):
+    assert order_of(wanted, returned, told) == order
+    assert order.in_order == sorted(order.places, key=order.places.get)
+
+
+def test_more_than_six_arguments_are_in_their_own_order():
+    wanted = {f"w{i}": (i + 1,) for i in range(7)}
+    assert order_of(wanted, of(*range(7, 0, -1)), ()).is_usual
+    del wanted["w6"]
+    assert not order_of(wanted, of(*range(6, 0, -1)), ()).is_usual

@@ -49,6 +49,8 @@ def run(options: argparse.Namespace) -> int:
     try:
         for name, text in ((options.json, to_json), (options.html, to_html)):
             _write(name, text(report) if name else "")
+    except BrokenPipeError:
+        raise
     except OSError as error:
         print(f"gradcheck: {error}", file=sys.stderr)
         return _UNUSABLE

@@ -1,4 +1,4 @@
-"""Forms of public code with a state, samples and networks of their own ways."""
+"""Forms of public code with a state, samples, networks, arguments and orders of their own ways."""
 
 from __future__ import annotations
 
@@ -136,3 +136,88 @@ def outputs_and_states_in_a_list(d, wrong):
             return [dU, wrong * o.T @ s[:-1]]
 
     return (Recurrent(), (np.array([0, 2, 2, 4]),), np.array([2, 2, 4, 5])), {}, "V"
+
+
+@form
+def results_of_forward_one_by_one(d, wrong):
+    def hidden(x, w):
+        z = x @ w
+        a = np.tanh(z)
+        return a, z
+
+    def hidden_backward(x, w, z, da):
+        dz = da * (1 - np.tanh(z) ** 2)
+        return dz @ w.T, wrong * x.T @ dz
+
+    return ((hidden, hidden_backward), (d.array(5, 4), d.array(4, 3))), {}, "w"
+
+
+@form
+def a_layer_that_is_given_what_it_returned(d, wrong):
+    class Layer:
+        def __init__(self):
+            self.w, self.v = d.array(4, 3), d.array(3, 2)
+
+        def forward(self, inputs):
+            hidden = np.tanh(inputs @ self.w)
+            return hidden @ self.v, hidden
+
+        def backward(self, preds, hiddens, inputs, out_grads):
+            assert preds.shape == out_grads.shape
+            grads = out_grads @ self.v.T * (1 - hiddens**2)
+            return inputs.T @ grads, wrong * hiddens.T @ out_grads
+
+    return (Layer(), d.array(5, 4)), {}, "v"
+
+
+@form
+def a_gradient_that_is_called_d(d, wrong):
+    def dense(x, w, b):
+        return x @ w + b, (x, w)
+
+    def dense_backward(d, cache):
+        x, w = cache
+        return d @ w.T, wrong * x.T @ d, d.sum(axis=0)
+
+    return ((dense, dense_backward), (d.array(5, 4), d.array(4, 3), d.array(3))), {}, "w"
+
+
+@form
+def gradients_in_an_order_of_their_own(d, wrong):
+    def dense(x, w, b):
+        return x @ w + b
+
+    def dense_backward(dout, x, w):
+        dx, dw, db = dout @ w.T, wrong * x.T @ dout, dout.sum(axis=0)
+        return dw, db, dx
+
+    return ((dense, dense_backward), (d.array(4, 4), d.array(4, 4), d.array(4))), {}, "w"
+
+
+@form
+def gradients_of_the_weights_alone(d, wrong):
+    def network(x, w, v):
+        return np.tanh(x @ w) @ v
+
+    def weights_gradients(dout, x, w, v):
+        hidden = np.tanh(x @ w)
+        return x.T @ (dout @ v.T * (1 - hidden**2)), wrong * hidden.T @ dout
+
+    return ((network, weights_gradients), (d.array(5, 4), d.array(4, 3), d.array(3, 2))), {}, "v"
+
+
+@form
+def a_network_whose_output_and_targets_have_one_letter(d, wrong):
+    class Net:
+        def __init__(self):
+            self.W, self.b = d.array(4, 2), d.array(2)
+
+        def forward(self, x):
+            self.x = x
+            return 1 / (1 + np.exp(-x @ self.W - self.b))
+
+        def backward(self, y, d):
+            delta = (y - d) * y * (1 - y)
+            self.dW, self.db = wrong * self.x.T @ delta, delta.sum(axis=0)
+
+    return (Net(), d.array(5, 4), d.array(5, 2)), {}, "W"
