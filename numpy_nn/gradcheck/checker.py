@@ -18,6 +18,7 @@ from numpy_nn.layers import Layer
 from numpy_nn.network import Sequential
 from numpy_nn.subjects import Hints, LiveSubject, Subject, SubjectError, SurrogateSubject, as_subject, several
 from numpy_nn.subjects.jax_functions import jax_subject
+from numpy_nn.subjects.own_tensors import is_tensor, tensor_subject
 from numpy_nn.subjects.state import equal, in_float64
 
 
@@ -77,7 +78,7 @@ def check_gradients(
     opened: list[Subject] = []
     try:
         with one_thread():
-            if named.keys() <= {"x", "targets"} and arrays is None and not callable(x):
+            if named.keys() <= {"x", "targets"} and arrays is None and (not callable(x) or is_tensor(x)):
                 x, targets = named.get("x", x), named.get("targets", targets)
                 hints = Hints(parameters, constants, () if rng is None else (rng,), loss)
                 subjects = _subjects(target, x, targets, hints, report)
@@ -105,6 +106,8 @@ def _subjects(target: Any, x: Any, targets: Any, hints: Hints, report: GradientR
         return iter([("", target)])
     if (of_jax := jax_subject(target, x, targets)) is not None:
         return iter([("", of_jax)])
+    if (of_tensors := tensor_subject(target, x, targets)) is not None:
+        return iter([("", of_tensors)])
     if x is None:
         raise TypeError("x: expected the argument of the forward pass, got None")
     if hints.cost is not None and targets is None:

@@ -123,7 +123,8 @@ class _Bound:
         return np.asarray(self._place.read())
 
     def write(self, values: Array) -> None:
-        self._place.put(values.copy())
+        is_number = isinstance(self._place.read(), (float, int))
+        self._place.put(values.item() if is_number else values.copy())
 
     def holds(self, values: Array) -> bool:
         return equal(self.read(), values)

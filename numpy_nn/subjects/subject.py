@@ -184,6 +184,9 @@ class Subject(ABC):
     def resized(self, rows: int) -> Iterator[bool]:
         """The same subject with another number of rows, some of them twice; says whether that can be run."""
         x, targets = self.arrays[self.input], self.targets
+        if not x.ndim:
+            yield False
+            return
         chosen = np.arange(rows) % x.shape[0]
         try:
             self.arrays[self.input] = x[chosen]

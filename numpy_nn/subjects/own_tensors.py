@@ -1,0 +1,246 @@
+"""Engines of one's own that differentiate by themselves: tensors with ``data``, ``grad`` and ``backward()``."""
+
+from __future__ import annotations
+
+import inspect
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from copy import deepcopy
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from numpy_nn.subjects import names
+from numpy_nn.subjects.live import LiveSubject
+from numpy_nn.subjects.names import positional, signature
+from numpy_nn.subjects.places import Path, Step, written
+from numpy_nn.subjects.state import attributes, equal
+from numpy_nn.subjects.subject import Array, ClaimingSubject
+
+
+def tensor_subject(target: Any, x: Any, targets: Any) -> TensorSubject | None:
+    """The subject for a function or an object that is given tensors of somebody's own engine; None for any other x."""
+    inputs = x if isinstance(x, tuple) else (x,)
+    if not any(is_tensor(part) for given in inputs for part in (given if isinstance(given, list) else [given])):
+        return None
+    if not callable(target):
+        forward = names.passes(target)[0]
+        if forward is None:
+            raise TypeError(f"target: expected a function of tensors, got {type(target).__name__} without forward")
+    else:
+        forward = target
+    return TensorSubject(target, forward, inputs if targets is None else (*inputs, targets))
+
+
+def is_tensor(thing: Any) -> bool:
+    """Whether it holds a number or an array of floats, as ``data``, and has a ``grad`` and ``backward()``."""
+    if isinstance(thing, (np.ndarray, type)) or type(thing).__module__.partition(".")[0] in ("torch", "jax", "jaxlib"):
+        return False
+    return _place(thing) is not None and hasattr(thing, "grad") and callable(getattr(thing, "backward", None))
+
+
+def _place(tensor: Any) -> str | None:
+    """The attribute in which a tensor holds its numbers."""
+    return next((name for name in _PLACES if _holds_floats(getattr(tensor, name, None))), None)
+
+
+_PLACES = ("data", "_data", "value", "_value", "val", "array")
+
+
+def _holds_floats(data: Any) -> bool:
+    is_number = isinstance(data, (float, int)) and not isinstance(data, bool)
+    return is_number or (isinstance(data, (np.ndarray, np.floating)) and data.dtype.kind == "f")
+
+
+def _held_by(tensor: Any) -> Any:
+    return getattr(tensor, _place(tensor) or "data")
+
+
+class TensorSubject(LiveSubject):
+    """A function of tensors: with respect to those that it is given, and those that it, or its object, holds.
+
+    Before each forward pass every gradient is 0, or None if it was None at the beginning. The gradient of the output
+    is handed to ``backward`` where it takes one. Where it takes none the output is multiplied by it, as a constant;
+    where that cannot be, what is judged is the gradient of the output's sum.
+    """
+
+    def __init__(self, target: Any, forward: Callable[..., Any], arguments: Sequence[Any]) -> None:
+        label = getattr(target, "__name__", type(target).__name__)
+        self._engine = _Engine(label, forward, arguments, _differentiated(target, forward, arguments))
+        live = {name: (tensor, _place(tensor)) for name, tensor in self._engine.tensors.items()}
+        super().__init__(self._engine.run, self._engine.grads, live, label=label)
+        self._is_first = True
+
+    def _claim(self, grad_outputs: Sequence[Array]) -> Mapping[str, Any]:
+        claimed = super()._claim(grad_outputs)
+        if self._is_first:
+            if not any(gradient is not None and np.any(gradient) for gradient in claimed.values()):
+                raise TypeError(
+                    f"{self.label}: backward() of its output leaves every gradient at 0; if another function runs it, "
+                    "check_gradients(run, grads, x=x.data) with grads(grad_output) calling that"
+                )
+            self._is_first = False
+            self._look_at_a_second_use(claimed, grad_outputs[0])
+        return claimed
+
+    def _look_at_a_second_use(self, once: Mapping[str, Any], grad_output: Array) -> None:
+        """Say it where f(x) + f(x) has the gradient of f(x)."""
+        twice = self._engine.grads_of_two(grad_output)
+        given = [name for name, gradient in once.items() if gradient is not None and np.any(gradient)]
+        if twice is not None and given and all(equal(np.asarray(twice[name]), once[name]) for name in given):
+            self.warn(
+                "f(x) + f(x) gets the gradient of f(x): of a tensor that is used twice the gradient is set (=) where "
+                "it has to be added up (+=)"
+            )
+
+    def random_grad_output(self, rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
+        if self._engine.takes_gradient:
+            return super().random_grad_output(rng, shape)
+        weights = ClaimingSubject.random_grad_output(self, rng, shape)
+        return np.ones(shape) if math.prod(shape) == 1 or self._engine.times(weights) is None else weights
+
+
+class _Engine:
+    """One forward and backward pass after the other, each from gradients as they were at first."""
+
+    def __init__(
+        self, label: str, forward: Callable[..., Any], arguments: Sequence[Any], tensors: Mapping[str, Any]
+    ) -> None:
+        self.label, self.tensors = label, tensors
+        self._forward, self._arguments = forward, arguments
+        self._grads = {name: _zeroed(tensor.grad) for name, tensor in tensors.items()}
+        self._output: Any = None
+
+    def run(self) -> Any:
+        self._forget()
+        self._output = self._apply()
+        return np.asarray(_held_by(self._output), np.float64)
+
+    def grads(self, grad_output: Any) -> dict[str, Any]:
+        if self.takes_gradient:
+            self._output.backward(grad_output)
+        elif np.all(grad_output == 1.0):
+            self._output.backward()
+        else:
+            self.times(grad_output).backward()
+        return {name: _numbers(tensor.grad) for name, tensor in self.tensors.items()}
+
+    def grads_of_two(self, grad_output: Any) -> dict[str, Any] | None:
+        """The gradients of f(x) + f(x); None where tensors of this engine cannot be added."""
+        self._forget()
+        try:
+            self._output = self._apply() + self._apply()
+        except (TypeError, AttributeError):
+            return None
+        return self.grads(grad_output) if is_tensor(self._output) else None
+
+    def times(self, weights: Any) -> Any:
+        """The output times constant weights, which has the gradient of sum(weights * output); None if that fails."""
+        try:
+            product = self._output * weights
+        except (TypeError, AttributeError, ValueError):
+            return None
+        return (
+            product
+            if is_tensor(product) and np.array_equal(_held_by(product), _held_by(self._output) * weights)
+            else None
+        )
+
+    def _forget(self) -> None:
+        for name, tensor in self.tensors.items():
+            tensor.grad = deepcopy(self._grads[name])
+
+    def _apply(self) -> Any:
+        output = self._forward(*self._arguments)
+        if isinstance(output, (list, tuple)) and len(found := list(filter(is_tensor, output))) == 1:
+            output = found[0]  # as of (largest, where)
+        if not is_tensor(output):
+            raise TypeError(f"{self.label}: expected one tensor as its output, got {type(output).__name__}")
+        return output
+
+    @property
+    def takes_gradient(self) -> bool:
+        """Whether ``backward`` of the output takes its gradient."""
+        required, optional = positional(self._output.backward) or ([], [])
+        # retain_grad=False is a setting.
+        defaults = signature(self._output.backward).parameters if optional else {}
+        optional = [name for name in optional if not isinstance(defaults[name].default, bool)]
+        return bool(required) or any(names.role(name) == names.GRAD for name in optional)
+
+
+def _differentiated(target: Any, forward: Callable[..., Any], arguments: Sequence[Any]) -> dict[str, Any]:
+    """The tensors by their names, each once."""
+    found: dict[str, Any] = {}
+    for name, tensor in (*_given(forward, arguments), *_held(target)):
+        if getattr(tensor, "requires_grad", True) and all(tensor is not other for other in found.values()):
+            found[name] = tensor
+    return found
+
+
+def _given(forward: Callable[..., Any], arguments: Sequence[Any]) -> Iterator[tuple[str, Any]]:
+    """The tensors among the arguments, by the names that the function has for them."""
+    required, optional = positional(forward) or ([], [])
+    own = [*required, *optional]
+    for index, argument in enumerate(arguments):
+        name = own[index] if index < len(own) else f"input {index}" if index else "input"
+        if is_tensor(argument):
+            yield name, argument
+        elif isinstance(argument, list):
+            yield from ((f"{name}[{i}]", part) for i, part in enumerate(argument) if is_tensor(part))
+
+
+def _held(target: Any) -> Iterator[tuple[str, Any]]:
+    """The tensors in an object, or in what a function refers to."""
+    if not inspect.isroutine(target):
+        yield from _tensors_in(target, "")
+        return
+    if (owner := getattr(target, "__self__", None)) is not None:
+        yield from _tensors_in(owner, "")
+    bare = getattr(target, "__func__", target)
+    variables = inspect.getclosurevars(bare) if inspect.isfunction(bare) else None
+    for name, value in ({**variables.globals, **variables.nonlocals} if variables else {}).items():
+        if is_tensor(value):
+            yield name, value
+        elif not inspect.isroutine(value) and not inspect.ismodule(value) and not isinstance(value, type):
+            yield from _tensors_in(value, name)
+
+
+def _tensors_in(thing: Any, prefix: str) -> Iterator[tuple[str, Any]]:
+    """Every tensor that an object, a list or a dict holds, but for those that it was computed from."""
+    seen: set[int] = set()
+
+    def walk(thing: Any, path: Path) -> Iterator[tuple[str, Any]]:
+        if id(thing) in seen or isinstance(thing, (str, bytes, type, np.ndarray)):
+            return
+        seen.add(id(thing))
+        if is_tensor(thing):
+            yield prefix + written(path) if path[0].is_item or not prefix else f"{prefix}.{written(path)}", thing
+        elif isinstance(thing, Mapping):
+            for key, value in thing.items():
+                yield from walk(value, (*path, Step(key, True)))
+        elif isinstance(thing, (list, tuple, set, frozenset)):
+            for index, value in enumerate(thing):
+                yield from walk(value, (*path, Step(index, True)))
+        else:
+            for name, value in attributes(thing).items():
+                yield from walk(value, (*path, Step(name, False)))
+
+    yield from walk(thing, ())
+
+
+def _zeroed(grad: Any) -> Any:
+    """A gradient of the same kind, before any backward pass."""
+    if isinstance(grad, (float, int, np.ndarray, np.number)):
+        return grad * 0
+    before = deepcopy(grad)
+    if grad is not None and (place := _place(grad)):
+        setattr(before, place, getattr(grad, place) * 0)
+    return before
+
+
+def _numbers(grad: Any) -> NDArray[Any] | None:
+    """What a gradient holds: an array, a number, or a tensor with one of them as its ``data``."""
+    if grad is None:
+        return None
+    return np.asarray(_held_by(grad) if _place(grad) and not isinstance(grad, np.ndarray) else grad)

@@ -1,0 +1,194 @@
+"""Engines of one's own: which tensors are found, what backward is handed, and what is said of what they do."""
+
+import operator
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from numpy_nn.gradcheck import check_gradients
+from numpy_nn.subjects.own_tensors import is_tensor, tensor_subject
+from scripts.proof.forms.tensors import Tensor, Value
+
+X = np.array([[0.5, -1.0, 2.0], [1.5, 0.25, -0.75]])
+
+
+class Times:
+    """A tensor whose backward takes no gradient, of an engine with * alone, unless it is told of more."""
+
+    def __init__(self, data, parents=(), requires_grad=True):
+        self.data, self.parents, self.requires_grad = np.asarray(data), parents, requires_grad
+        self.grad = np.zeros(self.data.shape)
+
+    def __mul__(self, other):
+        other = other if isinstance(other, Times) else type(self)(np.asarray(other), requires_grad=False)
+        return type(self)(self.data * other.data, (self, other))
+
+    def backward(self, retain_grad=False):
+        assert retain_grad is False
+        self.pass_on(np.ones(self.data.shape))
+
+    def pass_on(self, grad):
+        self.grad = self.grad + grad
+        if self.parents:
+            a, b = self.parents
+            a.pass_on(grad * b.data)
+            b.pass_on(grad * a.data)
+
+
+class Alone:
+    """An engine without a single operator."""
+
+    def __init__(self, data, back=None):
+        self.data, self.grad, self.back = np.asarray(data, np.float64), np.zeros(np.shape(data)), back
+
+    def backward(self):
+        self.back(np.ones(self.data.shape))
+
+
+def doubled(x):
+    def back(grad):
+        x.grad = x.grad + 2 * grad
+
+    return Alone(2 * x.data, back)
+
+
+@pytest.mark.parametrize(
+    "thing", [X, 0.5, None, Value, torch.ones(2, requires_grad=True), np.float64(0.5), Value("a"), Value(True)]
+)
+def test_arrays_and_tensors_of_others_are_none(thing):
+    assert not is_tensor(thing)
+    assert tensor_subject(np.tanh, thing, None) is None
+
+
+@pytest.mark.parametrize("name", ["data", "_data", "value", "val", "array"])
+def test_numbers_are_found_under_usual_names(name):
+    thing: Any = Alone(X)
+    del thing.data
+    if name == "_data":
+        thing.data = lambda: None  # a method that gives them
+    setattr(thing, name, X.copy())
+    assert is_tensor(thing)
+
+
+def test_whole_numbers_are_moved_as_floats_and_put_back():
+    a, b = Value(2), Value(-3)
+    a.grad = 7.0
+    report = check_gradients(operator.mul, (a, b))
+    assert report.verdict == "right"
+    assert [e.analytic for e in report.entries] == [-3.0, 2.0]
+    assert (a.data, b.data, a.grad) == (2, -3, 7.0)
+    assert isinstance(a.data, int)
+
+
+def test_tensors_of_objects_of_lists_and_of_closures_are_checked_each_once():
+    class Net:
+        def __init__(self):
+            self.layers = [{"w": Value(0.5)}, {"w": Value(-1)}]
+            self.tied = self.layers[0]["w"]
+
+        def forward(self, x):
+            return (x * self.layers[0]["w"]).tanh() * self.layers[1]["w"] + self.tied
+
+    net, scale = Net(), Value(1.5)
+    found = [entry.name for entry in check_gradients(net, Value(0.3)).entries]
+    assert found == ["x", "layers[0]['w']", "layers[1]['w']"]
+    report = check_gradients(lambda x: net.forward(x) * scale, Value(0.3))
+    assert {entry.name for entry in report.entries} == {
+        "<x>".strip("<>"),
+        "net.layers[0]['w']",
+        "net.layers[1]['w']",
+        "scale",
+    }
+    assert report.verdict == "right"
+    assert "layers[1]['w']" in [entry.name for entry in check_gradients(net.forward, Value(0.3)).entries]
+
+
+def test_the_output_is_multiplied_where_backward_takes_no_gradient():
+    report = check_gradients(operator.mul, (Times(X), Times(X + 1)))
+    assert report.verdict == "right"
+    # Not that of the sum, which is b itself.
+    assert abs(report.entries[0].analytic) not in np.abs(X + 1)
+
+
+def test_or_its_sum_is_judged_where_it_cannot_be():
+    report = check_gradients(doubled, Alone(X))
+    assert report.verdict == "right"
+    assert report.entries[0].analytic == 2.0
+
+
+def test_what_needs_no_gradient_is_left_out():
+    report = check_gradients(operator.mul, (Times(X), Times(X + 1, requires_grad=False)))
+    assert [entry.name for entry in report.entries] == ["a"]
+
+
+def test_targets_and_arrays_are_handed_on():
+    report = check_gradients(lambda x, t: x * t, Times(X), X - 2)
+    assert report.verdict == "right"
+    assert [entry.name for entry in report.entries] == ["x"]
+
+
+class SetsIt(Value):
+    def __mul__(self, other):
+        out = SetsIt(self.data * other.data, (self, other))
+
+        def pass_on():
+            self.grad = other.data * out.grad
+            other.grad = self.data * out.grad
+
+        out.pass_on = pass_on
+        return out
+
+    def __add__(self, other):
+        out = SetsIt(self.data + other.data, (self, other))
+
+        def pass_on():
+            self.grad, other.grad = out.grad, out.grad
+
+        out.pass_on = pass_on
+        return out
+
+
+def test_a_gradient_that_is_set_and_not_added_up_is_told_also_where_it_is_right_here():
+    report = check_gradients(operator.mul, (SetsIt(0.5), SetsIt(2.0)))
+    assert report.verdict == "right"
+    assert any("(=) where it has to be added up (+=)" in warning for warning in report.warnings)
+    assert check_gradients(lambda a: a * a + a, SetsIt(0.5)).verdict == "wrong"
+    assert not check_gradients(operator.mul, (Value(0.5), Value(2.0))).warnings
+
+
+def test_a_wrong_number_is_wrong():
+    assert check_gradients(lambda a: a.tanh(1.5), Value(0.5))["a"].verdict == "wrong"
+
+
+def test_an_engine_that_another_function_runs_is_not_judged():
+    with pytest.raises(TypeError, match="leaves every gradient at 0; if another function runs it"):
+        check_gradients(lambda x: Alone(x.data * 2, np.negative), Alone(X))
+
+
+def test_an_output_that_is_no_tensor_and_a_target_that_is_no_function_are_refused():
+    with pytest.raises(TypeError, match="expected one tensor as its output, got float"):
+        check_gradients(lambda x: x.data, Value(0.5))
+    with pytest.raises(TypeError, match="expected a function of tensors, got object without forward"):
+        check_gradients(object(), Value(0.5))
+
+
+def test_a_list_of_one_output_is_that_output_and_a_gradient_may_be_a_tensor():
+    class Nested(Alone):
+        def backward(self):
+            self.back(Alone(np.ones(self.data.shape)))
+
+    def tripled(x):
+        def back(grad):
+            x.grad = Alone(x.grad.data + 3 * grad.data if isinstance(x.grad, Alone) else 3 * grad.data)
+
+        return [Nested(3 * x.data, back)]
+
+    assert check_gradients(tripled, Nested(X)).verdict == "right"
+
+
+def test_tensors_that_take_their_gradient_get_a_random_one():
+    report = check_gradients(lambda x: Tensor(x.data * 4, lambda grad: x.backward(4 * grad)), Tensor(X))
+    assert report.verdict == "right"
+    assert abs(report.entries[0].analytic) != 4.0
