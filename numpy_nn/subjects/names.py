@@ -91,6 +91,8 @@ UPDATES = words(
     "apply_update optimize optimizer_step gradient_step sgd_step gradient_descent descend train_step training_step "
     "train_on_batch train_batch fit_batch"
 )
+# What makes such a step of data and targets: train() alone may be a mode.
+TRAINS = (*UPDATES, *words("train learn fit_step partial_fit"))
 # Arguments that hold the data: of a function that returns a loss and its gradients they may have none.
 _DATA = words("x input inputs data image images img feature features batch samples x_batch x_train xs")
 # Arguments that are no arrays, and what a forward pass in training is given for them.

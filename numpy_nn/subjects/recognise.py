@@ -260,11 +260,19 @@ def _of_loss_object(
     if errors and (forward is None or not _takes(forward, len(inputs))):
         raise errors[0]
     gradient = method(target, ["backprop", *names.LOSS_GRADIENTS]) or names.passes(target)[1]
+    gradient = gradient or _step_of_training(target, len(inputs) + 1)
     if forward is None or gradient is None:
         if errors:
             raise errors[0]
         raise TypeError(f"target: expected a loss with forward and backward, or loss and grad, got {label}{HOW}")
     return _with_unsaid_cost(label, forward, gradient, inputs, targets, target, hints)
+
+
+def _step_of_training(target: Any, number: int) -> Callable[..., Any] | None:
+    """A method that takes data and targets and updates, as ``train_step(x, y, lr)``: it goes through all by itself."""
+    found = method(target, names.TRAINS)
+    required = (None if found is None else positional(found)) or ([], [])
+    return found if len([name for name in required[0] if names.role(name) != names.RATE]) == number else None
 
 
 def _ways_to_a_loss(

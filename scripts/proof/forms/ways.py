@@ -221,3 +221,21 @@ def a_network_whose_output_and_targets_have_one_letter(d, wrong):
             self.dW, self.db = wrong * self.x.T @ delta, delta.sum(axis=0)
 
     return (Net(), d.array(5, 4), d.array(5, 2)), {}, "W"
+
+
+@form
+def a_step_of_training_alone(d, wrong):
+    class Net:
+        def __init__(self):
+            self.W, self.b = d.array(4, 3), d.array(3)
+
+        def predict(self, x):
+            return np.tanh(x @ self.W + self.b)
+
+        def train(self, x, y, eta):
+            a = self.predict(x)
+            delta = (a - y) * (1 - a**2) / len(x)
+            self.W -= eta * wrong * x.T @ delta
+            self.b -= eta * delta.sum(axis=0)
+
+    return (Net(), d.array(5, 4), d.array(5, 3)), {}, "W"
