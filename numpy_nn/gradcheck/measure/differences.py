@@ -318,7 +318,8 @@ class Differences:
 
     def _needed(self, mask: NDArray[Any]) -> list[tuple[int, ...]]:
         """The groups that hold a coordinate of ``mask``, which has its axes in the order of ``self._axes``."""
-        return [index for index in np.ndindex(*self._outer) if np.any(mask[index])]
+        needed = np.any(mask.reshape(*self._outer, -1), axis=-1)
+        return list(map(tuple, np.argwhere(needed).tolist()))
 
     def _chunks(self, mask: Array, steps: Array) -> Iterator[list[tuple[int, ...]]]:
         size = max(1, CHUNK // max(1, len(steps) ** 2 * self.center.size))
