@@ -112,16 +112,20 @@ def test_the_active_array_is_brought_into_view(page, show):
             const boxOf = (selector) => document.querySelector(selector).getBoundingClientRect();
             return page.model.steps.slice(1).map((_, k) => {
               page.goTo(k + 1);
-              const [box, panel, bar] = [".array.active", "#asked", "#controls"].map(boxOf);
-              return [box.left, box.right, box.top, bar.top, bar.bottom, panel.top, box.bottom];
+              const [box, panel, bar, stage] = [".array.active", "#asked", "#controls", "#stage"].map(boxOf);
+              const all = [...document.querySelectorAll(".array.active")].map((e) => e.getBoundingClientRect().bottom);
+              const fixed = Math.max(bar.bottom, document.body.classList.contains("stays") ? stage.bottom : 0);
+              return [box.left, box.right, box.top, bar.top, fixed, panel.top, box.bottom, Math.max(...all)];
             });
         """)
         assert len(boxes) == 16
-        for left, right, top, start, first, last, low in boxes:
+        for left, right, top, start, first, last, low, lowest in boxes:
             assert left >= 0
             assert right <= width
             assert 0 <= start < first <= top
             assert low <= last
+            # All arrays of the step, if there is room for them.
+            assert lowest <= last or lowest - top > last - first - 16
 
 
 @pytest.mark.parametrize(("width", "height"), [(1920, 1080), (1366, 657), (375, 667)])
@@ -245,6 +249,14 @@ def test_on_paper_the_whole_computation_stands_and_no_buttons(browse, page_file)
     assert not page.find_element(By.ID, "controls").is_displayed()
     assert not page.find_element(By.ID, "language").is_displayed()
     assert page.find_element(By.CSS_SELECTOR, "[data-array='loss.after']").is_displayed()
+    # The pictures are not wider than the paper: the browser would make everything smaller for them.
+    widths = page.execute_script("""
+        document.body.style.width = "900px";
+        const wide = ["#drawing svg", "#curve svg"].map((s) => document.querySelector(s).getBoundingClientRect().width);
+        document.body.style.width = "";
+        return wide;
+    """)
+    assert all(300 < width <= 900 for width in widths)
     media(page)
 
 
@@ -257,4 +269,12 @@ def test_forced_colours_keep_the_marks(browse, page_file):
             f"return [...document.querySelectorAll('td.{mark}')].map((td) => getComputedStyle(td).outlineStyle)"
         )
         assert set(shown) == {style}, mark
+    borders = page.execute_script(
+        "return [...document.querySelectorAll('.copy span')].map((copy) => getComputedStyle(copy).borderStyle)"
+    )
+    assert set(borders) == {"double"}
+    above, below = page.execute_script(
+        "return [...document.querySelectorAll('.legend .key')].map((key) => getComputedStyle(key).backgroundColor)"
+    )
+    assert above != below
     media(page)

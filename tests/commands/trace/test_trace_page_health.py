@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import Select
-from trace_page import answer, go_to, last_step, number_in
+from trace_page import answer, go_to, last_step, number_in, until
 
 import numpy_nn as nn
 
@@ -68,6 +68,24 @@ def test_such_a_network_is_numpys_too(browse, page_file):
     page.execute_script("page.asking.ask(['2.weight.grad', 0, 1], true)")
     assert "Both values agree" in answer(page)
     assert "made by the page" in answer(page)
+
+
+def test_what_comes_of_a_chosen_network_is_seen_at_once(browse, page_file):
+    page = browse(page_file, width=1366, height=768)
+    page.execute_script("history.replaceState(null, '', '#step=0&training=7')")
+    for menu, name in (("net-depth", "9"), ("net-activation", "sigmoid")):
+        Select(page.find_element(By.ID, menu)).select_by_value(name)
+    assert page.execute_script("return page.step") == last_step(page)
+    assert page.execute_script("return page.trained") == 0
+    first, last = (number_in(rows(page)[k][2]) for k in (0, 9))
+    assert first < 1e-4 * last
+    above = "byId('health').getBoundingClientRect().bottom <= byId('asked').getBoundingClientRect().top + 1"
+    until(page, above)
+    table, stage = page.execute_script(
+        "return ['health-layers', 'stage'].map((id) => byId(id).getBoundingClientRect().toJSON())"
+    )
+    # Between the stage and the answer there is room for eight of ten rows and the menus.
+    assert stage["bottom"] - table["top"] <= 0.4 * table["height"]
 
 
 def test_the_menus_choose_one_and_lead_back(page):

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from selenium.webdriver.common.by import By
 from trace_page import EVERY_NUMBER, recording_in
 
 import numpy_nn as nn
@@ -51,6 +52,18 @@ def test_every_number_can_be_asked_and_a_gradient_is_the_sum_over_paths_through_
     assert len(masks) == 1
     assert set(np.unique(masks[0])) <= {0, 1 / 0.6}
     assert page.get_log("browser") == []
+
+
+def test_a_letter_with_a_hat_or_a_square_is_a_letter_as_the_others_are(browse, kinds_file):
+    page = browse(kinds_file, step=2)
+    long = page.execute_script(
+        "return [...document.querySelectorAll('mi')].map((mi) => [mi.textContent, mi.getAttribute('mathvariant')])"
+        ".filter(([text]) => [...text].length > 1)"
+    )
+    # A single letter is set in italics, a text of more upright: these are names of functions.
+    assert {variant for _, variant in long} <= {"normal"}
+    caption = page.find_element(By.CSS_SELECTOR, "[data-array='1.normalized'] figcaption mover")
+    assert caption.get_property("textContent") == "X^"
 
 
 def test_the_plane_is_normalized_by_the_batch_and_nothing_is_left_out_of_it(browse, kinds_file):

@@ -10,6 +10,7 @@ from trace_page import answer
 import numpy_nn as nn
 from numpy_nn.commands.trace import command as trace_backprop
 from numpy_nn.commands.trace.arguments import MISTAKES
+from numpy_nn.commands.trace.recording import record
 from numpy_nn.gradcheck.explain.causes import WORDS
 
 pytestmark = pytest.mark.slow
@@ -30,16 +31,25 @@ JUDGED = """
       return [name, said, guilty, training.losses[0], training.losses[arguments[0]]];
     });
 """
+IN_NORM_AND_DROPOUT = {
+    *("batch_norm_constant_statistics", "batch_norm_mean_constant", "batch_norm_variance_constant"),
+    *("dropout_mask", "dropout_scale", "mask_inverted"),
+}
 LEARNS_STILL = MISTAKES[: MISTAKES.index("learning_rate") + 1]
 
 
-@pytest.mark.parametrize("network", [["--lr", "0.1"], ["--sizes", "2,3,3,2", "--activation", "tanh"]])
+NORM_AND_DROPOUT = ["--batch-norm", "--dropout", "0.25", "--batch", "4", "--activation", "tanh", "--lr", "0.1"]
+
+
+@pytest.mark.parametrize("network", [["--lr", "0.1"], ["--sizes", "2,3,3,2", "--activation", "tanh"], NORM_AND_DROPOUT])
 def test_every_mistake_is_found_at_its_step_and_nowhere_else(browse, tmp_path, network):
     path = tmp_path / "trace.html"
     assert trace_backprop.main([*network, "--out", str(path)]) == 0
     page = browse(path)
     judged = page.execute_script(JUDGED, 60)
     assert len(judged) >= 14
+    if network is NORM_AND_DROPOUT:
+        assert {name for name, *_ in judged} >= IN_NORM_AND_DROPOUT
     for name, said, guilty, before, after in judged:
         what, remedy = WORDS[name]
         assert said[guilty] == f"Yes, this step is the guilty one: {what}. The remedy: {remedy}."
@@ -61,6 +71,11 @@ def test_every_mistake_shows_in_some_network(functions):
         x = np.random.default_rng(1).standard_normal((3, sizes[0]))
         trace = nn.trace.record(net, nn.CrossEntropyLoss(), nn.SGD(net.parameters(), 0.1), x, np.array([0, 1, 1]))
         recordings.append({**json.loads(trace.to_json()), "checks": {}})
+    # The arrays of a batch norm and of a dropout are not in the trace alone.
+    linear = nn.Linear(3, 4, rng=3, dtype=np.float64), nn.Linear(4, 2, rng=3, dtype=np.float64)
+    norm = nn.BatchNorm1d(4, dtype=np.float64)
+    net = nn.Sequential(linear[0], norm, nn.Tanh(), nn.Dropout(0.4, rng=1), linear[1])
+    recordings.append(record(net, np.random.default_rng(1).standard_normal((4, 3)), np.array([0, 1, 1, 0]), 0.1))
     names, shown = functions.execute_script(
         "const models = arguments[0].map((recording) => new Model(recording));"
         "const names = Object.keys(MISTAKES);"

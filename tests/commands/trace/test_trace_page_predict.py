@@ -4,7 +4,7 @@ import pytest
 from contrasts import CONTRASTS
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
-from trace_page import cell, press
+from trace_page import cell, last_step, press
 
 from numpy_nn.gradcheck.explain.causes import WORDS
 
@@ -154,6 +154,23 @@ def test_on_paper_the_answers_stand_on_a_sheet_of_their_own(browse, page_file):
     )
     assert not page.find_element(By.ID, "asked").is_displayed()
     page.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": ""})
+
+
+def test_a_worksheet_goes_as_far_as_the_step_and_from_the_first_one_to_the_end(browse, page_file):
+    page = browse(page_file)
+    press_predict(page)
+    on_paper = (
+        "return [page.step, document.querySelectorAll('td.blank').length, page.predict.answers.children.length - 1]"
+    )
+    sheets = {}
+    for step in (0, 5):
+        page.execute_script("page.goTo(arguments[0]); dispatchEvent(new Event('beforeprint'))", step)
+        sheets[step] = page.execute_script(on_paper)
+        page.execute_script("dispatchEvent(new Event('afterprint'))")
+        assert page.execute_script("return page.step") == step
+    assert sheets[0][0] == last_step(page)
+    assert sheets[5][0] == 5
+    assert sheets[0][1] == sheets[0][2] > sheets[5][1] == sheets[5][2] > 3
 
 
 def test_the_keyboard_alone_predicts(browse, page_file):

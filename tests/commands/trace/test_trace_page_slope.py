@@ -69,3 +69,14 @@ def test_at_a_kink_each_side_has_its_slope(page):
     # On one side ReLU lets nothing pass.
     assert np.abs([left, right]).min() < 1e-9 < 1e-2 < np.abs([left, right]).max()
     assert "Slope on the left" in answer(page)
+
+
+def test_of_a_network_that_diverged_nothing_is_drawn_and_nothing_breaks(page):
+    page.execute_script("page.editing.change(() => { page.model.lr = 1e200 }); page.running.goTo(2)")
+    page.execute_script("page.goTo(arguments[0])", last_step(page))
+    assert not page.execute_script("return Number.isFinite(page.model.values.loss[0][0])")
+    for asked in ("0.weight", "0.weight.grad", "0.weight.after", "2.bias"):
+        page.execute_script("page.asking.ask([arguments[0], 0, 1], true)", asked)
+        assert page.find_elements(By.CSS_SELECTOR, ".slope .tangent") == []
+        assert not page.find_element(By.CSS_SELECTOR, ".slope .point").is_displayed()
+    assert page.get_log("browser") == []

@@ -5,6 +5,9 @@
 
 const rms = (lines) => Math.sqrt(sum(lines.map((line) => sum(line.map((x) => x * x)))) / (lines.length * lines[0].length));
 
+// More steps than there are: the page goes to its last one, where all of the table is known.
+const LAST_STEP = 999;
+
 class Health {
   constructor(page) {
     this.page = page;
@@ -68,6 +71,19 @@ class Health {
     }
   }
 
+  // The page was loaded anew for a network that was chosen here: the reader is to see what came of it.
+  comeBack() {
+    if (history.scrollRestoration !== "manual") return;
+    history.scrollRestoration = "auto";
+    const boxOf = (id) => byId(id).getBoundingClientRect();
+    const look = () => scrollBy({ top: boxOf("health").bottom - boxOf("asked").top, behavior: "instant" });
+    // Once more when what came into sight has been laid out.
+    requestAnimationFrame(() => {
+      look();
+      requestAnimationFrame(look);
+    });
+  }
+
   choose() {
     const chosen = networkOfAddress();
     const form = byId("another");
@@ -84,8 +100,9 @@ class Health {
     [depth.value, activation.value, initial.value] = [hidden, acting in REMADE_ACTIVATIONS ? acting : "relu", chosen?.[2] ?? ""];
     const remake = () => {
       if (initial.value === "" && !chosen) initial.value = "xavier";
-      else if (initial.value === "") return openWith("net", "");
-      return openWith("net", [depth.value, activation.value, initial.value].join());
+      const net = initial.value === "" ? "" : [depth.value, activation.value, initial.value].join();
+      history.scrollRestoration = "manual"; // comeBack sees it
+      openWith({ step: LAST_STEP, training: "", net });
     };
     for (const select of [depth, activation]) select.addEventListener("change", remake);
     initial.addEventListener("change", () => (initial.value === "" && !chosen ? undefined : remake()));

@@ -24,14 +24,15 @@ function speak() {
   for (const node of allThat("[data-title]")) node.title = say[node.dataset.title];
   byId("language").addEventListener("click", () => {
     const other = Object.keys(LANGUAGES).find((name) => name !== language);
-    openWith("lang", other);
+    openWith({ lang: other });
   });
 }
 
-// The page anew, with another value of the address's; all else in it stays.
-function openWith(key, value) {
-  const rest = location.hash.slice(1).split("&").filter((part) => part && !part.startsWith(`${key}=`));
-  history.replaceState(null, "", `#${[...rest, ...(value ? [`${key}=${value}`] : [])].join("&")}`);
+// The page anew, with other values in its address, or none where one is empty; all else in it stays.
+function openWith(changes) {
+  const rest = location.hash.slice(1).split("&").filter((part) => part && !(part.split("=")[0] in changes));
+  const changed = Object.entries(changes).filter(([, value]) => value !== "").map(([key, value]) => `${key}=${value}`);
+  history.replaceState(null, "", `#${[...rest, ...changed].join("&")}`);
   location.reload();
 }
 

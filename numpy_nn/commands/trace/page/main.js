@@ -24,6 +24,7 @@ class Page extends BasePage {
     this.chooseSample();
     this.mine.tell(byId("mine"), (step) => this.goTo(step));
     this.begin();
+    this.health.comeBack();
   }
 
   refresh() {

@@ -1,7 +1,8 @@
 "use strict";
-// The makers of dropout, which multiplies by a mask, forward and backward, and of batch normalization: h = γ x̂ + β with x̂ = (x - μ) / sqrt(v + ε), where μ and σ² are the mean and the
-// variance of each column of the batch. Backward (Ioffe and Szegedy, 2015, section 3) what comes through μ and σ² takes the
-// mean of the gradient away from it, and its share along x̂.
+// The makers of dropout, which multiplies by a mask, forward and backward, and of batch normalization: h = γ x̂ + β with
+// x̂ = (x - μ) / sqrt(σ² + ε), where μ and σ² are the mean and the variance of each column of the batch. Backward (Ioffe
+// and Szegedy, 2015, section 3) what comes through μ and σ² takes the mean of the gradient away from it, and its share
+// along x̂.
 
 const oneOverN = ml.frac(ml.mn(1), ml.mi("N"));
 

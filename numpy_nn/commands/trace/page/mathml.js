@@ -45,6 +45,10 @@ const ml = (() => {
   const times = mo("·");
   const infix = (sign) => `<mo form="infix">${sign}</mo>`;
   const equals = mo("=");
+  // A letter, which may end in a combining circumflex: a text of two characters would stand upright.
+  const letter = (text) => (text.endsWith("\u0302")
+    ? `<mover accent="true">${mi(text.slice(0, -1))}<mo stretchy="false">^</mo></mover>`
+    : mi(text));
   const root = (...parts) => `<msqrt>${row(...parts)}</msqrt>`;
 
   // A number inside a formula; a negative one in brackets, unless it stands first.
@@ -56,6 +60,6 @@ const ml = (() => {
 
   return Object.freeze({
     mi, mn, mo, row, sub, sup, frac, parens, bracket, sumOver,
-    call, exp, math, infix, number, factor, added, root, times, equals,
+    call, exp, math, infix, letter, number, factor, added, root, times, equals,
   });
 })();

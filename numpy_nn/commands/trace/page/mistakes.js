@@ -1,48 +1,65 @@
 "use strict";
-// Mistakes that are made in backward passes: of which kind of gradient the formula is wrong, and what it gives instead of
-// right(). Those with which a network still learns come first. `place` is the gradient: its layer, the layer's input and
-// output. The names are those of the gradient checker, whose words explain them.
+// Mistakes that are made in backward passes: of which kinds of gradients the formula is wrong, and what it gives instead
+// of right(). Those with which a network still learns come first. `place` is the gradient: its layer, the layer's input
+// and output; `only` names the activations, null where there is none. The names are those of the gradient checker, whose
+// words explain them.
 
 const hitOf = (i, c, get) => (get("target", i, 0) === c ? 1 : 0);
 const derivativeAt = ({ layer }, x, options) => arithmetic.activations[layer.activation].derivative(x, options);
 
+// Through a batch norm: how much of what comes by the mean and by the variance is taken away from the gradient.
+function throughNorm({ layer, output, model }, n, j, get, byMean, byVariance) {
+  const [x, weight, spread] = ["normalized", "weight", "var"].map((end) => `${layer.name}.${end}`);
+  const meanOf = (term) => sumOf(model.samples, (m) => get(`${output}.grad`, m, j) * term(m)) / model.samples;
+  const taken = byMean * meanOf(() => 1) + byVariance * get(x, n, j) * meanOf((m) => get(x, m, j));
+  return ((get(`${output}.grad`, n, j) - taken) * get(weight, 0, j)) / Math.sqrt(get(spread, 0, j) + layer.options.eps);
+}
+
 const MISTAKES = {
-  bias_averaged: { kind: "bias", wrong: ({ right, model }) => right() / model.samples },
-  elements_mean: { kind: "logits", losses: ["cross-entropy"], wrong: ({ right, model }) => right() / model.classes },
-  batch_mean_twice: { kind: "weight", wrong: ({ right, model }) => right() / model.samples },
+  bias_averaged: { kinds: ["bias", "norm bias"], wrong: ({ right, model }) => right() / model.samples },
+  elements_mean: { kinds: ["logits"], losses: ["cross-entropy"], wrong: ({ right, model }) => right() / model.classes },
+  batch_mean_twice: { kinds: ["weight", "norm weight"], wrong: ({ right, model }) => right() / model.samples },
   updated_too_early: {
-    kind: "input",
+    kinds: ["input"],
     wrong: ({ layer, output, model }, n, i, get) => {
       const weight = `${layer.name}.weight`;
       const after = (j) => get(weight, i, j) - model.lr * get(`${weight}.grad`, i, j);
       return sumOf(model.arrays.get(weight).cols, (j) => get(`${output}.grad`, n, j) * after(j));
     },
   },
-  weight_decay: { kind: "weight", wrong: ({ right, layer }, i, j, get) => right() + 0.1 * get(`${layer.name}.weight`, i, j) },
-  derivative_missing: { kind: "activation", wrong: ({ output }, n, j, get) => get(`${output}.grad`, n, j) },
+  weight_decay: { kinds: ["weight"], wrong: ({ right, layer }, i, j, get) => right() + 0.1 * get(`${layer.name}.weight`, i, j) },
+  derivative_missing: { kinds: ["activation"], wrong: ({ output }, n, j, get) => get(`${output}.grad`, n, j) },
+  batch_norm_constant_statistics: { kinds: ["norm"], wrong: (place, n, j, get) => throughNorm(place, n, j, get, 0, 0) },
+  batch_norm_mean_constant: { kinds: ["norm"], wrong: (place, n, j, get) => throughNorm(place, n, j, get, 0, 1) },
+  batch_norm_variance_constant: { kinds: ["norm"], wrong: (place, n, j, get) => throughNorm(place, n, j, get, 1, 0) },
+  dropout_mask: { kinds: ["mask"], wrong: ({ output }, n, j, get) => get(`${output}.grad`, n, j) },
+  dropout_scale: {
+    kinds: ["mask"],
+    wrong: ({ layer, output }, n, j, get) => (get(`${layer.name}.mask`, n, j) ? get(`${output}.grad`, n, j) : 0),
+  },
   one_example: {
-    kind: "weight",
+    kinds: ["weight"],
     wrong: ({ input, output }, i, j, get) => get(input, 0, i) * get(`${output}.grad`, 0, j),
   },
   derivative_twice: {
-    kind: "activation",
+    kinds: ["activation"],
     wrong: (place, n, j, get) => place.right() * derivativeAt(place, get(place.input, n, j), place.options(j, get)),
   },
   derivative_at_output: {
-    kind: "activation",
+    kinds: ["activation"],
     wrong: (place, n, j, get) =>
       get(`${place.output}.grad`, n, j) * derivativeAt(place, get(place.output, n, j), place.options(j, get)),
   },
-  batch_mean_missing: { kind: "logits", wrong: ({ right, model }) => right() * model.samples },
-  learning_rate: { kind: "weight", wrong: ({ right, model }) => right() * model.lr },
-  softmax_elementwise: { kind: "logits", losses: ["cross-entropy"], wrong: ({ right }, n, c, get) => right() * hitOf(n, c, get) },
+  batch_mean_missing: { kinds: ["logits"], wrong: ({ right, model }) => right() * model.samples },
+  learning_rate: { kinds: ["weight"], wrong: ({ right, model }) => right() * model.lr },
+  softmax_elementwise: { kinds: ["logits"], losses: ["cross-entropy"], wrong: ({ right }, n, c, get) => right() * hitOf(n, c, get) },
   mask_wrong_tensor: {
-    kind: "activation",
+    kinds: ["activation"],
     only: ["relu"],
     wrong: ({ output }, n, j, get) => Math.max(get(`${output}.grad`, n, j), 0),
   },
   transposed: {
-    kind: "input",
+    kinds: ["input"],
     fits: ({ layer, model }) => {
       const { rows, cols } = model.arrays.get(`${layer.name}.weight`);
       return rows === cols;
@@ -51,7 +68,7 @@ const MISTAKES = {
       sumOf(model.arrays.get(output).cols, (j) => get(`${output}.grad`, n, j) * get(`${layer.name}.weight`, j, i)),
   },
   derivative_at_input: {
-    kind: "activation",
+    kinds: ["activation"],
     only: ["sigmoid", "tanh"],
     wrong: ({ layer, input, output }, n, j, get) => {
       const z = get(input, n, j);
@@ -59,31 +76,35 @@ const MISTAKES = {
     },
   },
   grad_output_ignored: {
-    kind: "activation",
+    kinds: ["activation"],
     wrong: (place, n, j, get) => derivativeAt(place, get(place.input, n, j), place.options(j, get)),
   },
   mask_inverted: {
-    kind: "activation",
-    only: ["relu"],
-    wrong: ({ input, output }, n, j, get) => (get(input, n, j) > 0 ? 0 : get(`${output}.grad`, n, j)),
+    kinds: ["activation", "mask"],
+    only: ["relu", null],
+    wrong: ({ kind, layer, input, output }, n, j, get) => {
+      const gradient = get(`${output}.grad`, n, j);
+      if (kind === "activation") return get(input, n, j) > 0 ? 0 : gradient;
+      return get(`${layer.name}.mask`, n, j) ? 0 : gradient / (1 - layer.options.p);
+    },
   },
-  target_missing: { kind: "logits", losses: ["cross-entropy"], wrong: ({ model }, n, c, get) => get("loss.softmax", n, c) / model.samples },
+  target_missing: { kinds: ["logits"], losses: ["cross-entropy"], wrong: ({ model }, n, c, get) => get("loss.softmax", n, c) / model.samples },
   softmax_missing: {
-    kind: "logits",
+    kinds: ["logits"],
     losses: ["cross-entropy"],
     wrong: ({ output, model }, n, c, get) => (get(output, n, c) - hitOf(n, c, get)) / model.samples,
   },
-  sign: { kind: "weight", wrong: ({ right }) => -right() },
-  target_minus_prediction: { kind: "logits", wrong: ({ right }) => -right() },
+  sign: { kinds: ["weight"], wrong: ({ right }) => -right() },
+  target_minus_prediction: { kinds: ["logits"], wrong: ({ right }) => -right() },
 };
 
 // The gradients in which a mistake can be made, nearest to the loss first. That by the data is none: nothing learns
 // from it.
 function placesFor(name, model) {
-  const { kind, only, fits, losses } = MISTAKES[name];
+  const { kinds, only, fits, losses } = MISTAKES[name];
   if (losses && !losses.some((loss) => LOSSES[loss] === model.loss)) return [];
   return model.gradients.filter((place) =>
-    place.kind === kind && place.name !== "input.grad" && (!only || only.includes(place.layer.activation)) &&
+    kinds.includes(place.kind) && place.name !== "input.grad" && (!only || only.includes(place.layer.activation)) &&
     (!fits || fits({ ...place, model })));
 }
 

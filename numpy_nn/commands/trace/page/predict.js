@@ -35,7 +35,8 @@ class Predict {
     this.answers = byId("answers");
     this.button.addEventListener("click", () => this.turn(!this.on));
     byId("worksheet").addEventListener("click", () => print());
-    addEventListener("beforeprint", () => this.writeAnswers());
+    addEventListener("beforeprint", () => this.toPaper());
+    addEventListener("afterprint", () => this.fromPaper());
   }
 
   turn(on) {
@@ -131,12 +132,24 @@ class Predict {
     return slip && say.slips[slip];
   }
 
-  // The second sheet: every blank with its number.
+  // A worksheet goes as far as the step that is shown; before any blank, to the end.
+  toPaper() {
+    const { page } = this;
+    this.from = page.step;
+    if (this.on && !this.reached().length) page.goTo(page.model.steps.length - 1);
+    this.writeAnswers();
+  }
+
+  fromPaper() {
+    if (this.page.step !== this.from) this.page.goTo(this.from);
+  }
+
+  // The second sheet: every blank of the first one with its number.
   writeAnswers() {
     this.answers.replaceChildren();
     if (!this.on) return;
     this.answers.append(element("h2", {}, say.answers));
-    for (const { array, i, j } of this.blanks()) {
+    for (const { array, i, j } of this.reached()) {
       const line = element("p");
       const value = this.page.model.values[array.name][i][j];
       line.innerHTML = ml.math(entrySymbol(array, i, j), ml.equals, ml.mn(cellText(value)));

@@ -71,16 +71,21 @@ class SlopePicture {
     };
     if (this.points.length) line(this.points, "losses");
     const loss = this.page.model.values.loss[0][0];
-    for (const [slope, end] of this.tangents()) {
+    // Of a network that diverged there is nothing to be drawn.
+    const there = Number.isFinite(loss) && Number.isFinite(this.home);
+    for (const [slope, end] of there ? this.tangents() : []) {
       line([[this.home, loss], [end, loss + slope * (end - this.home)]], "tangent");
     }
     picture.append(svg("path", { d: `M${left},${top}V${top + height}H${left + width}`, class: "axis" }), plot);
-    this.label(picture, left - 5, top + 10, "end", cellText(this.high));
-    this.label(picture, left - 5, top + height, "end", cellText(this.low));
-    for (const [value, anchor] of [[this.from, "start"], [this.home, "middle"], [this.to, "end"]]) {
-      this.label(picture, left + this.x(value), top + height + 15, anchor, cellText(value));
+    if (this.points.length) {
+      this.label(picture, left - 5, top + 10, "end", cellText(this.high));
+      this.label(picture, left - 5, top + height, "end", cellText(this.low));
     }
-    const point = svg("circle", { cx: left + this.x(this.home), cy: top + this.y(loss), r: 5, class: "point" });
+    for (const [value, anchor] of [[this.from, "start"], [this.home, "middle"], [this.to, "end"]]) {
+      if (there) this.label(picture, left + this.x(value), top + height + 15, anchor, cellText(value));
+    }
+    const [x, y] = there ? [this.x(this.home), this.y(loss)] : [0, 0];
+    const point = svg("circle", { cx: left + x, cy: top + y, r: 5, class: "point", visibility: there ? "visible" : "hidden" });
     if (array.editable) {
       point.classList.add("movable");
       point.addEventListener("pointerdown", (event) => {
@@ -107,13 +112,13 @@ class SlopePicture {
   tangents() {
     if (this.gradient === null) return [];
     const [left, right] = this.sides ?? [this.gradient, this.gradient];
-    return [[left, this.from], [right, this.to]];
+    return [[left, this.from], [right, this.to]].filter(([slope]) => Number.isFinite(slope));
   }
 
   // From the point to that of the number after the update, if the two can be told apart.
   drawArrow(picture, loss) {
     const there = this.page.model.lossWith(...this.place, this.after);
-    if (![this.after, there].every(Number.isFinite)) return;
+    if (![this.after, there, loss].every(Number.isFinite)) return;
     const arrow = svg("svg", { x: this.size.left, y: this.size.top, width: this.size.width, height: this.size.height });
     const [x0, y0, x1, y1] = [this.x(this.home), this.y(loss), this.x(this.after), this.y(there)];
     const length = Math.hypot(x1 - x0, y1 - y0);

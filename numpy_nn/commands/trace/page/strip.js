@@ -101,22 +101,30 @@ class Strip {
   }
 
   followStep(step) {
-    this.follow(this.frames.get(this.model.steps[step].outputs[0] ?? "input"));
+    const { outputs } = this.model.steps[step];
+    this.follow(...(outputs.length ? outputs : ["input"]).map((name) => this.frames.get(name)));
   }
 
-  // Bring a part of the strip into view: sideways inside the strip; up and down, between what is fixed above and the
-  // answer below.
-  follow(part) {
+  // Bring parts of the strip into view, the first one before all: sideways inside the strip; up and down, between what is
+  // fixed above and the answer below.
+  follow(...parts) {
     const behavior = calm() ? "auto" : "smooth";
-    const [outer, inner] = [this.root.getBoundingClientRect(), part.getBoundingClientRect()];
+    const boxes = parts.map((part) => part.getBoundingClientRect());
+    const outer = this.root.getBoundingClientRect();
+    const inner = {
+      left: Math.min(...boxes.map((box) => box.left)), right: Math.max(...boxes.map((box) => box.right)),
+      top: boxes[0].top, bottom: Math.max(...boxes.map((box) => box.bottom)),
+    };
     if (inner.left < outer.left || inner.right > outer.right) {
-      this.root.scrollBy({ left: inner.left + inner.width / 2 - outer.left - outer.width / 2, behavior });
+      this.root.scrollBy({ left: (inner.left + inner.right) / 2 - outer.left - outer.width / 2, behavior });
     }
     const fixed = document.body.classList.contains("stays");
     const bar = (fixed ? byId("stage") : byId("controls")).getBoundingClientRect().bottom;
-    const top = innerHeight < LOW ? 8 : bar + 52;
     const beside = document.body.classList.contains("beside");
     const bottom = beside ? innerHeight - 8 : byId("asked").getBoundingClientRect().top - 8;
+    // The name of the lane above is seen as well, if there is room.
+    const named = inner.bottom - inner.top <= bottom - bar - 52;
+    const top = innerHeight < LOW ? 8 : bar + (named ? 52 : 8);
     if (inner.bottom > bottom) scrollBy({ top: Math.min(inner.bottom - bottom, inner.top - top), behavior });
     else if (inner.top < top) scrollBy({ top: inner.top - top, behavior });
   }

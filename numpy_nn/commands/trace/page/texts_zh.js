@@ -249,6 +249,13 @@ const TEXTS_ZH = {
     updated_too_early: ["梯度用的是更新之后的参数，而不是前向时的参数", "先算出所有梯度，包括输入的，再更新参数"],
     weight_decay: ["多了参数本身的若干倍：权重衰减或其他正则项", "把它交给优化器，或者加到损失里"],
     derivative_missing: ["漏掉了函数（例如激活函数）的导数", "乘以 f'(x)"],
+    batch_norm_constant_statistics: [
+      "把均值和方差当作常数，而它们都依赖于 x", "dx = (h - mean(h) - x^ mean(h x^)) / sqrt(var + eps)，其中 h = dy weight",
+    ],
+    batch_norm_mean_constant: ["把均值当作常数，而它依赖于 x", "还要减去 mean(h)"],
+    batch_norm_variance_constant: ["把方差当作常数，而它依赖于 x", "还要减去 x^ mean(h x^)"],
+    dropout_mask: ["没有乘上 dropout 的掩码", "乘以前向时用的、带缩放的同一个掩码"],
+    dropout_scale: ["忘了 dropout 的缩放 1 / (1 - p)", "乘以前向时用的、带缩放的同一个掩码"],
     one_example: ["只用了批次中的一行", "对所有行求和：dW = x^T dy"],
     derivative_twice: ["函数的导数乘了两次", "f'(x) 只乘一次"],
     derivative_at_output: ["导数取在输出 f(x) 处，而不是输入 x 处", "前向时保存输入，用在 f' 里"],
