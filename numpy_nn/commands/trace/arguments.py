@@ -114,6 +114,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         return args
     args.on_points = args.data is not None and (args.data in POINTS or args.data.endswith(".csv"))
     outputs = 2 if args.loss == "cross-entropy" else 1
+    args.outputs_by_classes = args.sizes is None and args.on_points and args.loss == "cross-entropy"
     args.sizes = args.sizes or ([2, 8, 8, outputs] if args.on_points else [4, 5, 3])
     mnist = args.sizes[0] == PIXELS
     if args.on_points and args.sizes[0] != 2:

@@ -47,7 +47,10 @@ def points_problem(args: argparse.Namespace) -> tuple[nn.Sequential, Array, Arra
     """A network of two inputs, and points in the plane with their classes as targets for its loss."""
     check_limits(len(args.sizes) - 1, args.sizes, args.batch, MAX_POINTS)
     x, y = points(args.data, args.batch, args.seed)
-    classes, outputs = int(y.max()) + 1, args.sizes[-1]
+    classes = int(y.max()) + 1
+    if args.outputs_by_classes:
+        args.sizes[-1] = max(classes, args.sizes[-1])
+    outputs = args.sizes[-1]
     if args.loss == "cross-entropy" and classes > outputs:
         raise ValueError(f"--sizes: expected an output for each of the {classes} classes of {args.data}, got {outputs}")
     if args.loss != "cross-entropy" and (classes > 2 or outputs != 1):
@@ -68,6 +71,21 @@ def mnist_problem(args: argparse.Namespace) -> tuple[nn.Sequential, Array, Array
     return net, data.x_train[: args.batch], data.y_train[: args.batch]
 
 
+def described(args: argparse.Namespace, recording: dict[str, Any]) -> dict[str, Any]:
+    """What the line below the page's heading says of a network of ours and its step."""
+    network = f"{'-'.join(map(str, args.sizes))}, {args.activation}{', BatchNorm1d' * args.batch_norm}"
+    network += f", Dropout({args.dropout:g})" if args.dropout else ""
+    network += f", {Path(args.data).name}" if args.on_points else ""
+    return {
+        "network": network,
+        "optimizer": {"sgd": "SGD", "momentum": "momentum", "adam": "Adam"}[args.optimizer],
+        "loss": args.loss,
+        "batch": recording["arrays"]["input"]["shape"][0],
+        "lr": args.lr,
+        "seed": args.seed,
+    }
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line ``arguments`` (sys.argv without its first by default); return the exit status."""
     return run(parse(arguments))
@@ -75,16 +93,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def run(args: argparse.Namespace) -> int:
     """Write the page; return the exit status."""
-    network = f"{'-'.join(map(str, args.sizes or ()))}, {args.activation}{', BatchNorm1d' * args.batch_norm}"
-    network += f", Dropout({args.dropout:g})" if args.dropout else ""
-    about = {
-        "network": network,
-        "optimizer": {"sgd": "SGD", "momentum": "momentum", "adam": "Adam"}[args.optimizer],
-        "loss": args.loss,
-        "batch": args.batch,
-        "lr": args.lr,
-        "seed": args.seed,
-    }
     try:
         # What overflows is refused, with its name, when it is written down.
         with np.errstate(all="ignore"):
@@ -94,10 +102,10 @@ def run(args: argparse.Namespace) -> int:
                 recording = shorten(*mnist_problem(args), args.lr)
             elif args.on_points:
                 recording = record_points(*points_problem(args), args.lr, args.loss, args.optimizer)
-                about["batch"] = len(recording["arrays"]["input"]["values"])
-                about["network"] = f"{network}, {Path(args.data).name}"
             else:
                 recording = record(*small_problem(args), args.lr, args.loss, args.optimizer)
+            if args.mine is None:
+                about = described(args, recording)
             if args.mistake is not None:
                 recording["mistake"] = args.mistake
         html = render(recording, about, args.lang)

@@ -10,8 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from numpy_nn.commands.trace.arguments import MAX_POINTS
+from numpy_nn.commands.trace.arguments import MAX_POINTS, MAX_UNITS
 from numpy_nn.data import datasets
+
+LARGEST = 1_000_000  # that the page takes for a number
 
 Points = tuple[NDArray[np.floating[Any]], NDArray[np.int64]]
 
@@ -48,6 +50,15 @@ MADE: dict[str, Callable[[int, np.random.Generator], Points]] = {
 }
 
 
+def is_number(text: str) -> bool:
+    """Whether this is a number as CSV files write it."""
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
 def points(source: str, n: int, seed: int) -> Points:
     """``n`` points of the set that ``source`` names, with two decimals, or all points of that CSV file.
 
@@ -56,24 +67,34 @@ def points(source: str, n: int, seed: int) -> Points:
     """
     if source not in MADE:
         return read(Path(source))
+    if n < 2:
+        raise ValueError(f"--batch: expected 2 to {MAX_POINTS} points of {source}, got {n}")
     x, y = MADE[source](n, np.random.default_rng(seed))
     return x.round(2), y
 
 
 def read(path: Path) -> Points:
-    """The points of a CSV file: in each line x, y and the class, a whole number from 0 on; the first may have names."""
-    with path.open(encoding="utf-8", newline="") as file:
-        lines = [line for line in csv.reader(file) if line]
+    """The points of a CSV file: in each line x, y and the class, a whole number from 0 on; the first may have names.
+
+    ValueError, with the line, for anything else, and for coordinates that the page could not change (beyond a million).
+    """
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:  # some programs begin a file with a byte order mark
+            lines = [line for line in csv.reader(file) if line]
+    except (UnicodeDecodeError, csv.Error):
+        raise ValueError(f"{path}: expected text in UTF-8, in each line x, y and a class") from None
     found = []
     for k, line in enumerate(lines, start=1):
         try:
             first, second, label = map(float, line)
         except ValueError:
-            if k == 1:
+            if k == 1 and not any(map(is_number, line)):
                 continue
             raise ValueError(f"{path}, line {k}: expected x, y and a class, got {','.join(line)!r}") from None
-        if not (np.isfinite([first, second]).all() and label >= 0 and label == int(label)):
-            raise ValueError(f"{path}, line {k}: expected two numbers and a class from 0 on, got {','.join(line)!r}")
+        in_range = all(abs(number) <= LARGEST for number in (first, second)) and 0 <= label < MAX_UNITS
+        if not (in_range and label == int(label)):
+            wanted = f"two numbers, at most {LARGEST:,}, and a class from 0 to {MAX_UNITS - 1}"
+            raise ValueError(f"{path}, line {k}: expected {wanted}, got {','.join(line)!r}")
         found.append((first, second, int(label)))
     if not 2 <= len(found) <= MAX_POINTS:
         raise ValueError(f"{path}: expected 2 to {MAX_POINTS} points, got {len(found)}")

@@ -47,7 +47,14 @@ def test_a_file_has_its_points_and_may_begin_with_names(tmp_path):
     ("text", "message"),
     [
         ("0,0,0\n1,2\n", "line 2: expected x, y and a class, got '1,2'"),
-        ("0,0,0\n1,nan,0\n", "line 2: expected two numbers and a class from 0 on, got '1,nan,0'"),
+        (
+            "0,0,0\n1,nan,0\n",
+            "line 2: expected two numbers, at most 1,000,000, and a class from 0 to 15, got '1,nan,0'",
+        ),
+        ("1e308,0,0\n1,1,0\n", "line 1: expected two numbers, at most 1,000,000"),
+        ("0,0,a\n1,1,1\n2,2,0\n", "line 1: expected x, y and a class, got '0,0,a'"),
+        ("x;y;class\n0;0;0\n", "line 2: expected x, y and a class, got '0;0;0'"),
+        ("0,0,16\n1,1,0\n", "line 1: expected two numbers"),
         ("0,0,0\n1,1,0.5\n", "line 2: expected two numbers"),
         ("0,0,-1\n1,1,0\n", "line 1: expected two numbers"),
         ("0,0,0\n", f"expected 2 to {MAX_POINTS} points, got 1"),
@@ -61,6 +68,32 @@ def test_what_is_no_file_of_points_is_refused_with_its_line(tmp_path, capsys, te
         read(path)
     assert main(["--data", str(path), "--out", str(tmp_path / "page.html")]) == 2
     assert message in capsys.readouterr().err
+
+
+def test_a_file_that_is_no_text_is_named(tmp_path):
+    path = tmp_path / "mine.csv"
+    for content in (b"\xff\xfe0,0", b'0,0,"' + b"1" * 200_000):
+        path.write_bytes(content)
+        with pytest.raises(ValueError, match=r"mine\.csv: expected text in UTF-8"):
+            read(path)
+
+
+def test_a_byte_order_mark_is_no_name(tmp_path):
+    path = tmp_path / "mine.csv"
+    path.write_bytes(b"\xef\xbb\xbf0,0,0\r\n1,1,1\r\n")
+    np.testing.assert_array_equal(read(path)[0], [[0, 0], [1, 1]])
+
+
+def test_of_one_point_nothing_is_made():
+    with pytest.raises(ValueError, match=r"--batch: expected 2 to 400 points of moons, got 1"):
+        points("moons", 1, seed=0)
+
+
+def test_a_network_that_is_not_chosen_has_an_output_for_each_class_of_a_file(tmp_path):
+    path, page = tmp_path / "mine.csv", tmp_path / "page.html"
+    path.write_text("0,0,0\n0,1,1\n1,0,2\n1,1,0\n", encoding="utf-8")
+    assert main(["--data", str(path), "--out", str(page)]) == 0
+    assert '"network": "2-8-8-3, relu, mine.csv"' in page.read_text(encoding="utf-8")
 
 
 def test_a_step_on_points_keeps_what_is_given_and_the_checks_of_the_parameters():
