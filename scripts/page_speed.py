@@ -1,12 +1,15 @@
 """What the page of `numpy-nn trace` costs: a frame while a network trains on 200 points, and a keystroke.
 
-The figures are time of the CPU on the browser's main thread, of which 16 ms are a frame at 60 a second. Of several
-rounds the least is told: what else the machine does can only add to it. Chromium and its driver are needed.
+The first figures are time of the CPU on the browser's main thread, of which 16 ms are a frame at 60 a second. The
+others are time that passed: from one frame to the next, as the browser asks for them, and from a key to the end of the
+frame that shows what came of it. Of several rounds the least is told: what else the machine does can only add to it.
+Chromium and its driver are needed.
 """
 
 from __future__ import annotations
 
 import argparse
+import math
 import shutil
 import sys
 import tempfile
@@ -22,12 +25,12 @@ from numpy_nn.commands.trace.command import main as trace
 FRAMES = """
     const [frames, done] = arguments;
     document.getElementById("plane").scrollIntoView({ block: "end" });
-    let seen = 0;
-    const next = () => {
-      seen += 1;
-      if (seen < frames) return requestAnimationFrame(next);
+    const times = [];
+    const next = (time) => {
+      times.push(time);
+      if (times.length <= frames) return requestAnimationFrame(next);
       page.running.pause();
-      return done();
+      return done(times.slice(1).map((later, k) => later - times[k]));
     };
     page.running.run();
     requestAnimationFrame(next);
@@ -37,13 +40,17 @@ KEYS = """
     const [keys, done] = arguments;
     page.asking.ask(["0.weight", 3, 3], true);
     const field = document.querySelector("#answer .field input");
-    let typed = 0;
+    const took = [];
     const next = () => {
-      if (typed === keys) return done();
-      typed += 1;
-      field.value = (0.1 + 0.01 * (typed % 8)).toFixed(2);
+      if (took.length === keys) return done(took);
+      const before = performance.now();
+      field.value = (0.1 + 0.01 * (took.length % 8)).toFixed(2);
       field.dispatchEvent(new Event("input", { bubbles: true }));
-      return requestAnimationFrame(() => setTimeout(next, 0));
+      const painted = () => {
+        took.push(performance.now() - before);
+        next();
+      };
+      return requestAnimationFrame(() => setTimeout(painted, 0));
     };
     next();
 """
@@ -65,16 +72,25 @@ def spent(driver: webdriver.Chrome) -> Cost:
     return Cost(*(by_name[f"{of}Duration"] for of in ("Task", "Script", "RecalcStyle", "Layout")))
 
 
-def least(driver: webdriver.Chrome, script: str, times: int, rounds: int) -> Cost:
-    """The cheapest of several rounds of ``script``, each of so many ``times``; the one before them does not count."""
+class Passed(NamedTuple):
+    """Milliseconds that passed: of the frame or key in the middle, and of the 95th of a hundred."""
 
-    def one_round() -> Cost:
+    median: float
+    late: float
+
+
+def least(driver: webdriver.Chrome, script: str, times: int, rounds: int) -> tuple[Cost, Passed]:
+    """The cheapest and the quickest of several rounds of ``script``, each of so many ``times``; one more warms up."""
+
+    def one_round() -> tuple[Cost, Passed]:
         before = spent(driver)
-        driver.execute_async_script(script, times)
-        return Cost(*(1000 * (b - a) / times for a, b in zip(before, spent(driver), strict=True)))
+        took = sorted(driver.execute_async_script(script, times))
+        cost = Cost(*(1000 * (b - a) / times for a, b in zip(before, spent(driver), strict=True)))
+        return cost, Passed(took[len(took) // 2], took[math.ceil(0.95 * len(took)) - 1])
 
     one_round()
-    return min(one_round() for _ in range(rounds))
+    costs, passed = zip(*(one_round() for _ in range(rounds)), strict=True)
+    return min(costs), min(passed)
 
 
 def measure(driver: webdriver.Chrome, folder: Path, times: int, rounds: int, tell: Callable[[str], object]) -> None:
@@ -90,9 +106,10 @@ def measure(driver: webdriver.Chrome, folder: Path, times: int, rounds: int, tel
             raise RuntimeError(f"no page was written with {' '.join(options)}")
         driver.get("about:blank")
         driver.get(f"{path.as_uri()}#step=99")
-        cost = least(driver, script, times, rounds)
+        cost, passed = least(driver, script, times, rounds)
         parts = f"scripts {cost.script:.1f}, styles {cost.style:.1f}, layout {cost.layout:.1f}"
         tell(f"{what}: {cost.whole:.1f} ms of CPU ({parts})")
+        tell(f"  passed: {passed.median:.1f} ms in the middle, {passed.late:.1f} ms of the 95th of a hundred")
     driver.execute_cdp_cmd("Performance.disable", {})
 
 
