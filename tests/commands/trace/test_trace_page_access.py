@@ -32,6 +32,18 @@ def test_the_keyboard_alone_asks_and_changes(page):
     assert page.execute_script("return page.step") == 1
 
 
+def test_the_page_stays_where_it_is_while_a_number_is_typed(browse, page_file):
+    page = browse(page_file, width=1366, height=657, step=16)
+    cell(page, "2.weight", 1, 1).send_keys("")
+    place = "return arguments[0].getBoundingClientRect().top"
+    before = page.execute_script(place, cell(page, "2.weight", 1, 1))
+    press(page, Keys.ENTER)
+    ActionChains(page).key_down(Keys.CONTROL).send_keys("a").key_up(Keys.CONTROL).send_keys("0.75").perform()
+    assert page.execute_script("return page.model.values['2.weight'][1][1]") == 0.75
+    assert page.execute_script(place, cell(page, "2.weight", 1, 1)) == pytest.approx(before, abs=1)
+    assert 0 < before < page.execute_script("return document.getElementById('asked').getBoundingClientRect().top")
+
+
 def test_a_tap_asks(browse, page_file):
     page = browse(page_file, width=375, height=800, step=16)
     target = cell(page, "1.output.grad", 0, 1)

@@ -7,7 +7,7 @@ function decorated(array, letter, below, mark = "") {
   if (letter.endsWith("²")) marks.push(ml.mn(2));
   if (array.index) marks.push(ml.mo("("), ml.mn(array.index), ml.mo(")"));
   if (array.primes) marks.push(ml.mo("′".repeat(array.primes)));
-  if (array.renewed) marks.push("<mtext>&#x2009;new</mtext>");
+  if (array.renewed) marks.push(`<mtext>&#x2009;${say.renewed}</mtext>`);
   if (mark) marks.push(mark);
   const base = ml.letter(letter.replace("²", ""));
   if (marks.length && below) return `<msubsup>${base}${ml.row(below)}${ml.row(...marks)}</msubsup>`;

@@ -124,7 +124,7 @@ class Predict {
     for (const name of Object.keys(MISTAKES)) {
       const place = placesFor(name, model).find((one) => one.name === array.name);
       const wrong = place && wrongMaker(name, place, array.maker, model).value(i, j, get);
-      if (wrong !== undefined && agrees(typed, wrong)) return say.causes[name].join("; ");
+      if (wrong !== undefined && agrees(typed, wrong)) return say.missed(say.causes[name]);
     }
     const link = model.links.find(({ output }) => output === array.name);
     const place = { array, name: array.name, link, model, plain: !model.kept.length };

@@ -65,6 +65,7 @@ const TEXTS_EN = {
 
   // what a screen reader hears
   gradientBy: (name) => `gradient of the loss by ${name}`,
+  renewed: "new",
   afterUpdate: (name) => `${name} after the update`,
   prime: " prime",
   comma: ", ",
@@ -247,6 +248,7 @@ const TEXTS_EN = {
   typeANumber: "Type a number, to three digits.",
   notThatNumber: "Not that number. Put the numbers above into the formula.",
   answers: "Answers",
+  missed: ([what, remedy]) => `${what}: ${remedy}.`,
   slips: {
     biasMissing: "The bias is missing.",
     activationMissing: "That is the number before the activation.",

@@ -58,6 +58,7 @@ const TEXTS_ZH = {
     "在数组中，方向键从一个数走到另一个数，<kbd>Enter</kbd> 改动给定的数，<kbd>Esc</kbd> 返回，再按一次放开。",
 
   gradientBy: (name) => `损失对 ${name} 的梯度`,
+  renewed: "新",
   afterUpdate: (name) => `更新后的 ${name}`,
   prime: "′",
   comma: "，",
@@ -221,6 +222,7 @@ const TEXTS_ZH = {
   typeANumber: "请填一个数，三位有效数字即可。",
   notThatNumber: "不是这个数。把上面的数代入公式。",
   answers: "答案",
+  missed: ([what, remedy]) => `${what}：${remedy}。`,
   slips: {
     biasMissing: "漏加了偏置。",
     activationMissing: "这是激活函数之前的数。",
