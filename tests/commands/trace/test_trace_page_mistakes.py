@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+from contrasts import CONTRASTS
 from selenium.webdriver.common.by import By
 from trace_page import answer
 
@@ -86,7 +87,7 @@ def test_every_mistake_shows_in_some_network(functions):
     assert tuple(shown) == MISTAKES
 
 
-def test_the_guilty_gradient_disagrees_and_the_student_marks_its_step(browse, tmp_path):
+def test_the_guilty_gradient_disagrees_and_the_student_marks_its_step(browse, show, tmp_path):
     path = tmp_path / "trace.html"
     assert trace_backprop.main(["--mistake", "derivative_missing", "--out", str(path)]) == 0
     page = browse(path, step=16)
@@ -108,6 +109,9 @@ def test_the_guilty_gradient_disagrees_and_the_student_marks_its_step(browse, tm
         page.execute_script("page.goTo(arguments[0])", step)
         page.find_element(By.ID, "accuse").click()
         assert expected.lower() in answer(page).lower()
+        for scheme in ("light", "dark"):
+            show(scheme=scheme)
+            assert [c for c in page.execute_script(CONTRASTS) if c[0] < 4.5] == [], (scheme, step)
     assert WORDS["derivative_missing"][1] in answer(page)
     page.execute_script("page.goTo(3)")
     assert not page.find_element(By.ID, "accuse").is_displayed()
