@@ -56,7 +56,7 @@ def look(
     ``share`` is that of the output which steps are that it was seen to move in: one that saturates shows none.
     """
     try:
-        output, claimed = subject.output(), subject.gradients(grad_output)
+        output, claimed = subject.output_and_gradients(grad_output)
     except SubjectError:
         return {}  # a point that the target does not take
     if output.shape != grad_output.shape or not _are_usable(output):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -163,13 +164,18 @@ class CalledCode(ClaimingSubject):
         self._reset()
         return super().gradients(grad_output, other_draws=other_draws and not self._runs_forward)
 
-    def _reset(self) -> None:
-        """Begin a step, as a training loop does for code that adds up gradients until it is told to begin anew."""
+    @cached_property
+    def _resets(self) -> Callable[[], Any] | None:
+        """The owner's method that begins a step."""
         reset = None if self._owner is None else names.method(self._owner, names.RESETS)
         # What every layer of numpy_nn has is never called by training, and would hide a layer that adds up gradients.
-        if reset is not None and getattr(reset, "__func__", None) is not Composition.zero_grad:
+        return None if getattr(reset, "__func__", None) is Composition.zero_grad else reset
+
+    def _reset(self) -> None:
+        """Begin a step, as a training loop does for code that adds up gradients until it is told to begin anew."""
+        if self._resets is not None:
             with self._running():
-                reset()
+                self._resets()
 
     def _claim(self, grad_outputs: Sequence[Array]) -> Mapping[str, Any]:
         kept = self._kept()

@@ -8,6 +8,7 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import Any
 
 
@@ -131,7 +132,12 @@ BUFFER = re.compile(
 
 def plain(name: Any) -> str:
     """The name without case and without underscores at its ends; that of a private attribute as it is written."""
-    return _MANGLED.sub("", str(name)).strip("_").lower()
+    return _plain(str(name))
+
+
+@lru_cache(maxsize=2**12)
+def _plain(name: str) -> str:
+    return _MANGLED.sub("", name).strip("_").lower()
 
 
 # What Python puts before a private name: self.__W of a class Net is kept as _Net__W.

@@ -76,6 +76,11 @@ class Subject(ABC):
         With ``other_draws`` a backward pass that draws random numbers by itself gets others than it did before.
         """
 
+    def output_and_gradients(self, grad_output: Array) -> tuple[Array, dict[str, NDArray[Any] | None]]:
+        """Both, from one run where gradients need one themselves."""
+        claimed = self.gradients(grad_output)
+        return self.output(), claimed
+
     def complex_output(self, _: NDArray[np.complexfloating[Any]]) -> NDArray[np.complexfloating[Any]] | None:
         """The output for a complex input; None if the target does not take one and answer in kind."""
         return None
@@ -280,8 +285,12 @@ class RunSubject(Subject):
 class ClaimingSubject(RunSubject):
     """One that claims its gradients by itself, after a run: a subclass says which, by :meth:`_claim`."""
 
+    def output_and_gradients(self, grad_output: Array) -> tuple[Array, dict[str, NDArray[Any] | None]]:
+        claimed = self.gradients(grad_output)
+        return self._ran, claimed
+
     def gradients(self, grad_output: Array, *, other_draws: bool = False) -> dict[str, NDArray[Any] | None]:
-        self.output()
+        self._ran = self.output()  # the output of the run that the gradients are of
         if other_draws:
             for drawing in self._generators:
                 drawing.random()
@@ -289,7 +298,7 @@ class ClaimingSubject(RunSubject):
         kept = [part.copy() for part in given]
         with self._running():
             claimed = self._claim(given)
-        if not all(np.array_equal(a, b) for a, b in zip(given, kept, strict=True)):
+        if not all(map(equal, given, kept)):
             self.warn("backward changes the gradient that it is given in place")
         return {name: None if g is None else np.array(g, np.float64) for name, g in claimed.items()}
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import html
 import re
+from functools import cache
 from typing import Any
 
 from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.search import languages
+from sphinx.search.en import SearchEnglish
 from sphinx.search.zh import SearchChinese
 
 from scripts.book.docstrings import as_rest
@@ -27,12 +29,19 @@ var splitQuery = (query) => (query.match(/[\u4e00-\u9fff]+|[\p{L}\p{N}_]+/gu) ||
 """
 
 
+class English(SearchEnglish):
+    """A word stands on many pages: its stem is looked for once."""
+
+    stem = cache(SearchEnglish.stem)
+
+
 class ChineseInPairs(SearchChinese):
     """Chinese text is found by its pairs of neighbouring characters: no dictionary, and every query finds its words."""
 
     js_splitter_code = SPLITTER
     # The stemmer that Sphinx writes into the page of the search is the English one; it looks for it by this name.
     language_name = "English"
+    stem = cache(SearchChinese.stem)
 
     def split(self, input: str) -> list[str]:
         pairs = [run[start : start + 2] for run in CHINESE.findall(input) for start in range(max(len(run) - 1, 1))]
@@ -63,5 +72,5 @@ def setup(app: Sphinx) -> dict[str, Any]:
     """Register all of it."""
     app.add_html_math_renderer(MATH, (formula, None), (displayed_formula, None))
     app.connect("autodoc-process-docstring", docstring)
-    languages["zh"] = ChineseInPairs
+    languages.update(en=English, zh=ChineseInPairs)
     return {"parallel_read_safe": True}

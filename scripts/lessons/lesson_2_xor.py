@@ -95,10 +95,10 @@ for point, label, f in zip(x, y, by_hand.predict(x)[:, 0], strict=True):
 target = (y[:, None] > 0).astype(np.float64)
 
 
-def train(hidden, seed, steps=1000):
+def train(hidden, seed, steps=250):
     """A 2 - hidden - 1 network after so many steps on all four corners, and whether all are right."""
     net = nn.MLP([2, hidden, 1], "tanh", rng=seed, dtype=np.float64)
-    loss, optimizer = nn.BCEWithLogitsLoss(), nn.SGD(net.parameters(), lr=0.5)
+    loss, optimizer = nn.BCEWithLogitsLoss(), nn.SGD(net.parameters(), lr=2.0)
     for _ in range(steps):
         nn.train_step(net, loss, optimizer, x, target)
     return net, nn.evaluate(net, loss, x, target).accuracy == 1.0
@@ -110,7 +110,7 @@ for hidden in (1, 2, 4):
 
 # %% [markdown]
 # One hidden unit draws one line again: its answer bends, its border does not. Two are enough, but from about every
-# second start they are still stuck after 1000 steps. A few more than enough makes it easy: that is one reason why
+# second start they are still stuck after 250 steps. A few more than enough makes it easy: that is one reason why
 # networks are made wider than they need to be.
 #
 # What do the hidden units see? Each is a line of its own in the plane of the inputs (dashed in the picture), and

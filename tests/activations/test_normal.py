@@ -2,6 +2,7 @@
 
 import mpmath
 import numpy as np
+import pytest
 
 from numpy_nn._support.workspace import Workspace
 from numpy_nn.activations.normal import MILLS, normal_pdf_and_cdf
@@ -34,6 +35,8 @@ def test_the_coefficients_are_the_chebyshev_interpolation_that_the_comment_names
         assert tuple(float(p) for p in powers) == MILLS
 
 
+@pytest.mark.slow
+@pytest.mark.numerical
 def test_density_and_distribution_function_are_good_to_six_units_in_the_last_place():
     magnitudes = np.concatenate([np.linspace(0, 8, 801), np.geomspace(1e-300, 37, 400)])
     x = np.concatenate([-magnitudes, magnitudes])

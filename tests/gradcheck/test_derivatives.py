@@ -56,6 +56,26 @@ def test_the_bound_is_small(name):
     assert (derivative(f, x).bound < (1e-7 if name == "far from 0" else 1e-10) * np.abs(exact(x))).all()
 
 
+def test_the_array_s_scale_is_looked_at_only_where_the_entry_s_own_does_not_tell():
+    def evaluations(f, x):
+        looked = []
+
+        def counted(x):
+            looked.append(x)
+            return f(x)
+
+        found = derivative(counted, x)
+        return len(looked), found
+
+    once, alone = evaluations(np.exp, 3.0)
+    assert evaluations(lambda x: 1e4 + np.cos(x), 1e-3)[0] == once  # the one number has no other scale
+    assert evaluations(np.exp, np.array([3.0, 2.0]))[0] == once
+    twice, found = evaluations(lambda x: 1e4 + np.sin(x), np.array([1e-9, 1.0]))
+    assert twice == 2 * once
+    assert abs(found.value[0] - 1.0) <= found.bound[0] < 1e-6
+    np.testing.assert_allclose(alone.value, np.exp(3.0), rtol=1e-10)
+
+
 def test_the_bound_is_infinite_where_the_function_has_no_values():
     value, bound = derivative(np.log, np.array([-1.0, 2.0]))
     assert np.isinf(bound[0])

@@ -141,6 +141,8 @@ def test_0_is_not_below_0():
     np.testing.assert_allclose(predicted(elementwise, e)[shown].values, e.grad_output * np.minimum(x + 1.0, 1.0))
 
 
+@pytest.mark.slow
+@pytest.mark.numerical
 @pytest.mark.parametrize(
     "f",
     [
@@ -161,6 +163,8 @@ def test_what_is_no_elu_has_no_alpha(f):
 # Staircases.
 
 
+@pytest.mark.slow
+@pytest.mark.numerical
 @pytest.mark.parametrize(
     ("passed", "text"),
     [
@@ -217,6 +221,8 @@ def layer(f, others, entry):
     return e
 
 
+@pytest.mark.slow
+@pytest.mark.numerical
 @pytest.mark.parametrize("entry", ["x", "w", "b"])
 @pytest.mark.parametrize(("f", "others"), [(one, (W, B)), (two, (W, B, V, C))], ids=["one layer", "two layers"])
 def test_in_a_dense_layer_these_are_taken_for_the_derivative(f, others, entry):
@@ -277,6 +283,8 @@ def test_without_a_bias_it_is_a_dense_layer_and_with_the_bias_of_one_of_two_it_i
     assert not predicted(dense, layer(lambda x, w, b, v: np.tanh(x @ w + b) @ v, (W, B, V), "w"))
 
 
+@pytest.mark.slow
+@pytest.mark.numerical
 @pytest.mark.parametrize(
     ("f", "others"),
     [

@@ -206,6 +206,8 @@ def averaging(inward):
     return factors._convention(e, "batch_mean_twice"), factors._convention(e, "batch_mean_missing")
 
 
+@pytest.mark.slow
+@pytest.mark.numerical
 @pytest.mark.parametrize(
     ("inward", "told"),
     [

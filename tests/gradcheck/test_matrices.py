@@ -154,6 +154,8 @@ def rows_alone(e):
     return {f.split()[3]: guess.cause for f, guess in guesses if f.endswith("of the batch alone")}
 
 
+@pytest.mark.slow
+@pytest.mark.numerical
 def test_one_row_alone_is_that_of_a_parameter_with_two_axes_at_most_and_of_a_batch():
     def shifted(x, b):
         return x + b
@@ -176,6 +178,8 @@ def test_one_entry_is_a_choice_of_the_axes_that_are_added_up():
     assert list(_choices(3)) == [(0,), (1,), (2,), (0, 1), (0, 2), (1, 2), (0, 1, 2)]
 
 
+@pytest.mark.slow
+@pytest.mark.numerical
 def test_a_bias_may_be_summed_over_the_wrong_axes():
     x = np.random.default_rng(1).standard_normal((4, 3, 3))
     e = of_parameter(lambda x, b: x + b, x, (np.ones(3),), "b")

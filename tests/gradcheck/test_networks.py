@@ -20,6 +20,8 @@ WRONG = {
 }
 
 
+@pytest.mark.slow
+@pytest.mark.numerical
 @pytest.mark.parametrize("name", WRONG)
 def test_what_is_taken_from_another_layer_is_named_at_the_first_wrong_one_from_the_loss_back(name):
     where, cause, words = WRONG[name]

@@ -293,6 +293,8 @@ def test_an_input_that_is_kept_is_named():
     assert told == [("stale_input", f"{words} at all 20 coordinates looked at")]
 
 
+@pytest.mark.slow
+@pytest.mark.numerical
 @pytest.mark.parametrize("dtype", [np.bool_, np.float64])
 @pytest.mark.parametrize("renewed", [True, False])
 def test_a_mask_that_no_call_renews_is_named(dtype, renewed):

@@ -38,6 +38,8 @@ def test_each_output_may_see_so_many_steps_back_and_no_further(axis):
         np.testing.assert_allclose(guesses[formula].values, values, rtol=1e-7, atol=1e-9, err_msg=formula)
 
 
+@pytest.mark.slow
+@pytest.mark.numerical
 @pytest.mark.parametrize(
     ("shape", "f", "axis"),
     [
@@ -146,6 +148,8 @@ def test_a_parameter_s_gradient_is_right_for_the_outputs_that_its_steps_reach(ba
     assert found(sequences.sequences, recurrent(back)) == [("truncated", text)]
 
 
+@pytest.mark.slow
+@pytest.mark.numerical
 def test_a_parameter_s_gradient_that_is_whole_wrong_or_has_none_beside_it_is_not_truncated():
     assert found(sequences.sequences, recurrent(STEPS)) == []
     assert found(sequences.sequences, recurrent(1, wrong=True)) == []
@@ -312,6 +316,8 @@ def loss_of(f, x, targets):
     return columns.in_columns(evidence(f, lambda n: n, np.asarray(x, np.float64), targets))
 
 
+@pytest.mark.slow
+@pytest.mark.numerical
 def test_a_loss_is_of_columns_if_it_adds_up_over_them_and_not_over_rows():
     x = np.random.default_rng(0).uniform(0.5, 1.0, (3, 4))
 

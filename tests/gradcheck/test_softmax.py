@@ -65,6 +65,8 @@ def test_of_log_softmax_the_sum_of_the_row_s_gradient_may_be_missing():
     )
 
 
+@pytest.mark.slow
+@pytest.mark.numerical
 @pytest.mark.parametrize(
     "f",
     [

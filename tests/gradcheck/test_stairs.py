@@ -52,12 +52,16 @@ class Saturating:
 STEEP = [("relu", 4, (3, 3, 3), 15.7, 10), ("sigmoid", 2, (5, 3, 2), 27.0, 48)]
 
 
+@pytest.mark.slow
+@pytest.mark.numerical
 @pytest.mark.parametrize("case", STEEP)
 def test_right_code_is_not_wrong_where_its_steps_grow(case):
     model = Saturating(*case)
     assert check_gradients(model, model.x, model.t).verdict in ("right", "undecided")
 
 
+@pytest.mark.slow
+@pytest.mark.numerical
 def test_nor_is_a_wrong_sign_right_there():
     model = Saturating(*STEEP[0], wrong=-1.0)
     assert check_gradients(model, model.x, model.t)["W1"].verdict == "wrong"
@@ -84,6 +88,8 @@ def in_steps(height):
 HEIGHTS = [lambda _: 1e-3, lambda x: 1e-4 * 16.0 ** min(np.round(2.0 * x), 2.0), lambda x: 0.02 if x > 0.1 else 1e-6]
 
 
+@pytest.mark.slow
+@pytest.mark.numerical
 @pytest.mark.parametrize("height", HEIGHTS)
 def test_steps_explain_what_they_put_a_right_slope_off_by_and_no_wrong_slope(height):
     assert explained(in_steps(height), np.exp, 0.1)

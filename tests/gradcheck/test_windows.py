@@ -89,6 +89,8 @@ def test_height_for_width_in_pooling(kind):
         np.testing.assert_allclose(guesses[formula].values, values, rtol=1e-12, atol=1e-12, err_msg=formula)
 
 
+@pytest.mark.slow
+@pytest.mark.numerical
 @pytest.mark.parametrize("last", [False, True], ids=["channels first", "channels last"])
 @pytest.mark.parametrize("kind", ["max", "mean"])
 def test_windows_that_overlap_and_a_stride_that_backward_forgets(kind, last):

@@ -149,6 +149,7 @@ def test_without_a_torchvision_for_the_cpu_it_is_left_out(checkout):
     assert (checkout / ".venv" / ".ready").read_text(encoding="utf-8") == "cpu\n"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("signal", ["INT", "KILL"])
 @pytest.mark.parametrize("update", [False, True], ids=["the first", "an update"])
 def test_what_was_interrupted_is_made_anew(checkout, update, signal):

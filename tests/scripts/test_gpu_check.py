@@ -159,6 +159,7 @@ def test_parity_has_a_row_for_every_layer_loss_and_optimizer():
     assert set(names) >= {"parity: layers linear and flatten", "parity: loss bce", "parity: optimizer adamw"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "about"), [("layer gelu", "GELU"), ("loss mse", "loss"), ("optimizer nesterov", "steps of SGD")]
 )
@@ -218,6 +219,7 @@ def graphs(monkeypatch):
     monkeypatch.setattr(step_checks, "GraphedStep", captured)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("graphs")
 @pytest.mark.parametrize(
     "kind", ["captured", "captured, rates read from the device", "captured as eager, with dropout"]

@@ -97,6 +97,7 @@ def says(of_right, of_bugs):
     return check
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("part", "right", "of_bugs", "status"),
     [
@@ -155,6 +156,7 @@ def test_a_diagnosis_that_knows_what_can_be_known_passes_and_one_that_is_never_s
 BY_SIZE = [cause for cause, _ in Counter(bug.cause for bug in PLANTED if bug.cause != OTHER).most_common()]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cause", [BY_SIZE[0], BY_SIZE[len(BY_SIZE) // 2], BY_SIZE[-1]])
 def test_a_cause_may_be_missed_in_a_tenth_of_the_runs_or_once_and_no_more(cause, monkeypatch, capsys):
     bugs = [index for index, bug in enumerate(PLANTED) if bug.cause == cause]

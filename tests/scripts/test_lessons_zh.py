@@ -43,7 +43,7 @@ def test_code_that_drifted_is_found_and_put_right(tmp_path):
     name = ENGLISH[1].name
     lesson = folder / "zh" / name
     right = lesson.read_text(encoding="utf-8")
-    lesson.write_text(right.replace("lr=0.5", "lr=0.4"), encoding="utf-8")
+    lesson.write_text(right.replace("lr=2.0", "lr=1.9"), encoding="utf-8")
     done = sync(folder, "--check")
     assert done.returncode == 1
     assert done.stdout == f"{name}: differs from the English code\n"

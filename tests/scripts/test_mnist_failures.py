@@ -41,6 +41,7 @@ def without_settings(path):
     checkpoint.write(path, {checkpoints.RUN: np.array("[]")})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("damage", [truncated, foreign, of_a_network_alone, without_settings])
 def test_a_damaged_checkpoint_is_told_and_the_one_before_is_taken(tmp_path, capsys, damage):
     whole, out = tmp_path / "whole", tmp_path / "out"

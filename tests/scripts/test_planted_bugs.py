@@ -152,6 +152,7 @@ def test_the_bank_holds_every_cause_and_names_each_bug_once():
     assert {part for bug in PLANTED for part in bug.cause.split("+")} == CAUSES | {OTHER}
 
 
+@pytest.mark.slow
 def test_shapes_differ_from_draw_to_draw_and_one_seed_gives_one_case():
     for bug in PLANTED:
         shapes = {bug.make(np.random.default_rng(seed))[1].shape for seed in range(20)}

@@ -95,6 +95,8 @@ def test_at_the_end_everything_holds_what_it_held(dtype):
     assert code.calls == 0
 
 
+@pytest.mark.slow
+@pytest.mark.numerical
 def test_also_where_the_code_raises_in_the_middle():
     code = Code()
     before = code.W.copy()
@@ -193,6 +195,8 @@ def test_gradients_of_something_else_are_refused(claimed, message):
         LiveSubject(code.run, lambda _: claimed, code.live()).gradients(G)
 
 
+@pytest.mark.slow
+@pytest.mark.numerical
 @pytest.mark.parametrize(("wrong", "verdict"), [(1.0, "right"), (2.0, "wrong")])
 def test_gradients_of_a_loss_may_leave_grad_output_aside(wrong, verdict):
     w = np.array([0.5, -1.0, 2.0])

@@ -170,6 +170,8 @@ def test_units_that_end_apart_are_not_judged_as_one_array():
     assert report.verdict == "undecided"
 
 
+@pytest.mark.slow
+@pytest.mark.numerical
 @pytest.mark.parametrize(("wrong", "verdict"), [(1.0, "right"), (2.0, "wrong")])
 def test_the_step_of_a_shared_row_is_read_where_it_is_bound_anew(wrong, verdict):
     class Learning(Rows):

@@ -54,6 +54,27 @@ def test_outputs_with_the_same_rows_lie_side_by_side_and_others_end_to_end(shape
         np.testing.assert_array_equal(given, part)
 
 
+class Squares(ClaimingSubject):
+    """x^2 and its gradient, at wherever x is."""
+
+    def _run(self, _):
+        return [self.arrays["input"] ** 2]
+
+    def _claim(self, grad_outputs):
+        return {"input": 2.0 * self.arrays["input"] * grad_outputs[0]}
+
+
+def test_an_output_comes_with_its_gradients_from_one_run_wherever_the_subject_is():
+    subject = Squares("squares", (), {"input": X.copy()})
+    for x in (X, 2.0 * X):
+        before = subject.evaluations
+        with subject.at({"input": x}):
+            output, claimed = subject.output_and_gradients(np.ones(X.shape))
+        assert subject.evaluations == before + 1
+        np.testing.assert_array_equal(output, x**2)
+        np.testing.assert_array_equal(claimed["input"], 2.0 * x)
+
+
 def test_an_output_may_be_written_as_nested_lists():
     report = check_gradients((lambda x: (2.0 * x).tolist(), lambda _, g: 2.0 * g), X)
     assert report.ok, report

@@ -26,6 +26,8 @@ def test_without_it_a_straight_through_estimator_is_wrong_and_with_it_right():
     assert "note: checked as the gradient of the surrogate hard_tanh, not of forward" in str(report)
 
 
+@pytest.mark.slow
+@pytest.mark.numerical
 @pytest.mark.parametrize("surrogate", [lambda z: z, np.tanh, lambda z: 2.0 * np.clip(z, -1.0, 1.0)])
 def test_the_gradient_of_another_surrogate_is_wrong(surrogate):
     report = check_gradients((np.sign, straight_through), X, surrogate=surrogate)

@@ -43,6 +43,7 @@ def test_a_number_is_asked_for_before_numpy_is_loaded_and_the_user_s_stays(monke
     assert asked == {**dict.fromkeys(threads.VARIABLES, "1"), "OMP_NUM_THREADS": "3"}
 
 
+@pytest.mark.slow
 def test_gradients_are_checked_on_one_thread():
     def f(x):
         assert numbers() == {1}  # what it raises comes through

@@ -86,6 +86,8 @@ def test_no_machine_leaves_the_bounds_of_layer_norm_over_any_axes(dtype, data, l
     hold(of_layer(layer), [x, g, *(p.data for p in layer.parameters())], Arithmetic(machine, dtype))
 
 
+@pytest.mark.slow
+@pytest.mark.numerical
 @pytest.mark.parametrize("dtype", our.DTYPES)
 @pytest.mark.parametrize("fan_in", [784, 4096])
 @given(machine=machines, seed=our.seeds, reach=st.sampled_from([1e-3, 1.0, 1e3]))
@@ -172,6 +174,8 @@ X, G = RNG.standard_normal((2, 8, 6)).astype(np.float32)
 WEIGHT = np.linspace(0.25, 2.0, 6, dtype=np.float32)
 
 
+@pytest.mark.slow
+@pytest.mark.numerical
 @pytest.mark.parametrize(
     "layer",
     [
@@ -252,6 +256,8 @@ def test_gelus_bound_in_float64_knows_nothing_of_the_polynomial_behind_float32()
         assert double.error.max() < 1e-6 * single.error.max()
 
 
+@pytest.mark.slow
+@pytest.mark.numerical
 @pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
 @pytest.mark.parametrize(
     ("kind", "target"),
@@ -289,6 +295,8 @@ def test_the_bounds_of_a_loss_are_not_much_wider_than_what_the_worst_machine_rea
     assert_not_wide(of_loss(kind(reduction=reduction), target), [2 * X])
 
 
+@pytest.mark.slow
+@pytest.mark.numerical
 @pytest.mark.parametrize(
     "make",
     [

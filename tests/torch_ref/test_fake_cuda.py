@@ -246,6 +246,7 @@ def test_more_batches_are_no_more_waiting(gpu):
     assert len(set(counts)) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [np.nan, np.inf])
 def test_divergence_is_told_from_the_device(number, gpu):
     made = trainer("--batch-norm", "--dropout", "0.5")
@@ -254,6 +255,7 @@ def test_divergence_is_told_from_the_device(number, gpu):
         made.train_epoch(1, lambda: None)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rng", [0, None, "cuda", "cuda:0"])
 def test_images_are_distorted_on_the_generators_device_with_or_without_an_index(rng, gpu):
     made = Generator(rng) if isinstance(rng, str) else rng
@@ -376,6 +378,7 @@ def test_a_step_is_captured_on_the_models_device_and_asks_the_host_for_nothing(n
     assert [len(generator.states) for generator in generators] == [2 * (i == device.index) for i in range(2)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("optimizer", ["sgd", "momentum", "adam"])
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_benchmark_works_on_the_device(kind, optimizer, gpu):

@@ -162,6 +162,8 @@ def test_blocks_end_some_steps_of_training_where_their_twins_do(name):
             assert (np.abs(engine[key] - rounded.value) <= rounded.reach).all(), key
 
 
+@pytest.mark.slow
+@pytest.mark.numerical
 @pytest.mark.parametrize("dtype", our.DTYPES)
 @pytest.mark.parametrize("what", ["scales.0", "fc.weight", "input"])
 def test_a_gradient_that_is_off_by_little_is_found(what, dtype):

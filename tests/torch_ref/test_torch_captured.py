@@ -20,6 +20,8 @@ def test_a_graph_needs_cuda():
         make_step(model, CROSS_ENTROPY, torch.optim.SGD(model.parameters()), graph=True)
 
 
+@pytest.mark.slow
+@pytest.mark.numerical
 @pytest.mark.parametrize("adversarial", [None, 0.3])
 @pytest.mark.parametrize("optimizer", KINDS)
 def test_a_captured_step_takes_the_same_steps(optimizer, adversarial, monkeypatch):

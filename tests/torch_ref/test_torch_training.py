@@ -289,6 +289,8 @@ def test_no_rows_are_refused():
         evaluate(model, CROSS_ENTROPY, x[:0], y[:0])
 
 
+@pytest.mark.slow
+@pytest.mark.numerical
 @pytest.mark.parametrize("optimizer", ["sgd", "momentum", "adam", "adamw"])
 def test_fused_optimizers_take_the_same_steps(optimizer):
     ours, models, batches = networks_for_steps(optimizer)

@@ -84,6 +84,8 @@ def assert_same_run(one, other):
         assert a[name].tobytes() == b[name].tobytes(), name
 
 
+@pytest.mark.slow
+@pytest.mark.numerical
 @given(
     optimizer=st.sampled_from(["sgd", "momentum", "adam", "adamw", "dampened", "amsgrad", "rmsprop"]),
     schedule=st.sampled_from(["none", "one-cycle", "cosine", "step", "warm-up", "plateau"]),

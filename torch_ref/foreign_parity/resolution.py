@@ -59,8 +59,12 @@ def measure(side: Side, update: Update | None, steps: int, seed: int, runs: int 
         with side.network.at(moved):
             return side.train(update, steps)
 
+    def without_steps(moved: Mapping[str, Array]) -> Results:
+        with side.network.at(moved):
+            return side.run()
+
     values = run({})
-    units = _units(side, run, values, rng)
+    units = _units(side, without_steps, values, rng)
     variances: Results = {}
     for unit in set(units.values()):
         rows = [run(moved_by(2.0 * unit, side, rng)) for _ in range(runs)]

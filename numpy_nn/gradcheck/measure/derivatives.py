@@ -132,8 +132,13 @@ def derivative(f: Callable[[Any], ArrayLike], x: ArrayLike) -> Estimate:
 
         return _best(at, h)
 
-    own, wide = estimate(own_scale_of(x)), estimate(scale_of(x))
-    unresolved = ~(own.bound <= 1e-7 * np.abs(own.value)) & (wide.bound < own.bound)
+    own_scale, wide_scale = own_scale_of(x), scale_of(x)
+    own = estimate(own_scale)
+    unresolved = ~(own.bound <= 1e-7 * np.abs(own.value)) & (wide_scale != own_scale)
+    if not unresolved.any():
+        return own
+    wide = estimate(wide_scale)
+    unresolved &= wide.bound < own.bound
     value, bound = (np.where(unresolved, w, o) for w, o in zip(wide, own, strict=True))
     return Estimate(value, bound)
 

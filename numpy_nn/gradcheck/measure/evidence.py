@@ -125,9 +125,10 @@ class Evidence:
         for moved in self.multiples():
             with self.subject.at({self.subject.input: moved}):
                 try:
-                    output, gradient = self.subject.output(), self.subject.gradients(self.grad_output)[self.name]
+                    output, claimed = self.subject.output_and_gradients(self.grad_output)
                 except SubjectError:
                     continue  # an input that the target does not take
+                gradient = claimed[self.name]
                 sizes.append(self.slope_of(output) if output.shape == self.grad_output.shape else 0.0)
                 sizes.append(0.0 if gradient is None else float(np.abs(gradient).max(initial=0.0)))
         return max(size for size in sizes if np.isfinite(size))

@@ -186,9 +186,10 @@ def _at(evidence: Evidence, direction: Array, t: float) -> Sample:
     subject, name, home = evidence.subject, evidence.name, evidence.differences.home
     with subject.at({name: home + t * direction}), np.errstate(all="ignore"):
         try:
-            gradient, output = subject.gradients(evidence.grad_output)[name], subject.output()
+            output, claimed = subject.output_and_gradients(evidence.grad_output)
         except SubjectError:
             return Sample(t, np.nan, np.nan)
+        gradient = claimed[name]
         if gradient is None or gradient.size != home.size or output.shape != evidence.grad_output.shape:
             return Sample(t, np.nan, np.nan)
         slope = np.sum(gradient.reshape(home.shape) * direction)

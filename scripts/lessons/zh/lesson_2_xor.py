@@ -88,10 +88,10 @@ for point, label, f in zip(x, y, by_hand.predict(x)[:, 0], strict=True):
 target = (y[:, None] > 0).astype(np.float64)
 
 
-def train(hidden, seed, steps=1000):
+def train(hidden, seed, steps=250):
     """A 2 - hidden - 1 network after so many steps on all four corners, and whether all are right."""
     net = nn.MLP([2, hidden, 1], "tanh", rng=seed, dtype=np.float64)
-    loss, optimizer = nn.BCEWithLogitsLoss(), nn.SGD(net.parameters(), lr=0.5)
+    loss, optimizer = nn.BCEWithLogitsLoss(), nn.SGD(net.parameters(), lr=2.0)
     for _ in range(steps):
         nn.train_step(net, loss, optimizer, x, target)
     return net, nn.evaluate(net, loss, x, target).accuracy == 1.0
@@ -102,7 +102,7 @@ for hidden in (1, 2, 4):
     print(f"{hidden} hidden unit(s): {len(solved):2d} of 20 starts end with all four corners right")
 
 # %% [markdown]
-# 只有一个隐藏单元，画出来的仍然是一条直线：输出是弯的，边界却不弯。两个就够了，但大约有一半的起点在 1000 步之后还卡在半路。再多几个就容易了：人们把网络做得比需要的更宽，这是原因之一。
+# 只有一个隐藏单元，画出来的仍然是一条直线：输出是弯的，边界却不弯。两个就够了，但大约有一半的起点在 250 步之后还卡在半路。再多几个就容易了：人们把网络做得比需要的更宽，这是原因之一。
 #
 # 隐藏单元看见了什么？每个单元在输入平面里有自己的一条直线（图中的虚线），它的回答是：这个点在哪一侧、离得多远。在它们的回答 $(h_1, h_2)$ 构成的平面里，四个角换了位置，在那里一条直线就够了，那就是输出单元的直线。
 

@@ -197,6 +197,7 @@ def test_missing_data_names_the_command_that_gets_it(tmp_path, capsys):
     assert "fetch-mnist" in error
 
 
+@pytest.mark.slow
 def test_an_epoch_runs_over_mnist(mnist):
     workload = Workload(Case("epoch", (784, 4, 10), rows=100), mnist)
     np.testing.assert_array_equal(workload.x, mnist.x_train[:100])

@@ -30,6 +30,7 @@ def tiny(kind="step", **settings):
     return Case(kind, **{"sizes": (12, 7, 5, 3), "batch": 8, "dtype": "float64", "rows": rows, **settings})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("optimizer", LEARNING_RATES)
 @pytest.mark.parametrize("kind", ["step", "epoch"])
 def test_engines_have_the_same_parameters_after_training(kind, optimizer):
@@ -53,6 +54,7 @@ def test_engines_have_the_same_parameters_after_training(kind, optimizer):
     np.testing.assert_allclose(losses, losses[:1] * len(losses), rtol=1e-12)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("batch", [1, 8])
 @pytest.mark.parametrize("kind", KINDS)

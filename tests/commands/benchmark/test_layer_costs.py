@@ -32,6 +32,7 @@ def test_the_floor_of_what_moves_numbers_is_two_and_a_half_copies_and_that_of_li
     assert costs["Distortion of 28 x 28"].over_floor.median == pytest.approx(4.0 / 2.0)
 
 
+@pytest.mark.slow
 def test_the_table_has_a_row_for_each_layer_at_each_hidden_width_and_dtype(capsys):
     options = ["--layers", "--rounds", "1", "--sample-ms", "0.000001", "--threads", "1", "--batch", "2"]
     assert command.main([*options, "--sizes", "5,3,2,2", "--dtype", "float32,float64"]) == 0

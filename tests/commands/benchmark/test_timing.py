@@ -19,6 +19,7 @@ def test_the_bootstrap_of_equal_values_has_no_width():
     assert timing.bootstrap_median([4.0]).width == 0.0
 
 
+@pytest.mark.slow
 def test_the_bootstrap_interval_holds_the_median_as_often_as_it_says():
     rng = np.random.default_rng(0)
     samples = rng.exponential(size=(400, 25))

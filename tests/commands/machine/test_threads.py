@@ -50,6 +50,7 @@ class Machine:
         self.threads.step()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("step", [5e-5, 2e-3, 0.2])
 @pytest.mark.parametrize(
     ("factors", "best"), [(QUIET, 4), (BUSY, 1), ({1: 1.0, 2: 0.7, 4: 0.9}, 2), ({1: 1.0, 2: 0.99, 4: 0.99}, 1)]
@@ -61,6 +62,7 @@ def test_the_fastest_is_kept_and_of_equals_the_least(step, factors, best):
     assert taken <= 1.05 * step * factors[best]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("step", [5e-5, 2e-3])
 def test_others_come_and_go(step):
     machine = Machine(step, QUIET)

@@ -54,6 +54,7 @@ def test_torch_and_the_numerical_derivative_agree_with_every_gradient(activation
         assert bound.max() < 1e-8, name
 
 
+@pytest.mark.slow
 @needs.torch
 @pytest.mark.parametrize("loss", ["mse", "bce"])
 def test_so_they_do_for_the_other_losses(loss):
@@ -168,6 +169,7 @@ def test_bad_input_is_one_line_and_exit_status_2(arguments, message, capsys, tmp
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_the_committed_page_is_what_the_script_writes(page_file):
     """The template to the letter, the recorded numbers to what another processor's sums may differ by."""
     recording = re.compile(r'(?<= id="recording") data-crc32="[0-9a-f]{8}">(.*?)(?=</script>)', re.DOTALL)
