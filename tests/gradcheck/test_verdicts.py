@@ -4,29 +4,16 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from known_slopes import known
 
 from numpy_nn.gradcheck import judging
 from numpy_nn.gradcheck.measure import slopes, verdicts
 from numpy_nn.gradcheck.measure.kinds import AGREES, COARSE, DOUBTFUL, KINK, LOST, NEARLY, OFF, UNRESOLVED, Reason
-from numpy_nn.gradcheck.measure.slopes import Slopes
 from numpy_nn.gradcheck.report import CLOSE, RIGHT, UNDECIDED, WRONG, Entry
 from numpy_nn.subjects import SubjectError
 
 ONE = np.array([1.0, 2.0, -2.0, 0.5])
 INF, NAN = np.inf, np.nan
-
-
-def known(value, bound=1e-12, *, flat=False, kink=False, low=None, high=None, side_bound=INF):
-    """Slopes with these numbers, or one of them everywhere."""
-    value = np.asarray(value, np.float64)
-
-    def spread(given, dtype=np.float64):
-        return np.array(np.broadcast_to(np.asarray(given, dtype), value.shape))
-
-    low, high = (value if given is None else given for given in (low, high))
-    return Slopes(
-        value, spread(bound), spread(flat, bool), spread(kink, bool), spread(low), spread(high), spread(side_bound)
-    )
 
 
 # Sizes and shares.

@@ -25,13 +25,11 @@ COARSEST_FIT = 1e-2
 # The share of a number that rounding to float32, once or some hundred times, is seen to leave as noise.
 NOISE_OF_FLOAT32 = (2.0**-29, 2.0**-18)
 
-
 # So many operations of a formula may each round.
 OPERATIONS = 32
 
-
-# A factor shows at so many coordinates.
-FOR_A_FACTOR = 200
+# Hypotheses are tried on so many coordinates at most, and a factor shows at so many.
+LOOKED_AT, FOR_A_FACTOR = 2_000, 200
 
 # Multiples of the input at which a gradient is looked at that the input itself does not show.
 PARTS = (0.25, 0.0625, 1 / 64, 1 / 256)
@@ -107,7 +105,7 @@ class Evidence:
 
     def slope_of(self, output: Array) -> float:
         """The same for another output of about the same argument."""
-        argument = max(1.0, float(np.abs(self.array).max(initial=0.0)))
+        argument = float(np.abs(self.array).max(initial=1.0))
         return float(np.sqrt(np.mean(np.square(self.grad_output * output)))) / argument
 
     def multiples(self) -> list[Array]:
@@ -170,7 +168,9 @@ class Evidence:
             if np.array_equal(self.gradient.astype(np.float32), self.gradient):
                 return True
         large = np.abs(self.gradient) > 1e-3 * np.abs(self.gradient).max(initial=0.0)
-        share = np.median(self.gradient_noise[large] / np.abs(self.gradient[large])) if large.any() else 0.0
+        if not large.any():
+            return False
+        share = np.median(self.gradient_noise[large] / np.abs(self.gradient[large]))
         return bool(NOISE_OF_FLOAT32[0] < share < NOISE_OF_FLOAT32[1])
 
     @property
@@ -180,12 +180,12 @@ class Evidence:
 
     @cached_property
     def looked_at(self) -> NDArray[np.bool_]:
-        """The coordinates on which hypotheses are tried: those checked, at most 2,000 of them, none on a kink."""
+        """The coordinates on which hypotheses are tried: those checked, a part of very many, none on a kink."""
         if self.status is None:
             return np.ones(self.array.shape, np.bool_)
         chosen = np.flatnonzero((self.status == AGREES) | (self.status == OFF))
-        if chosen.size > 2000:
-            chosen = self.rng.choice(chosen, 2000, replace=False)
+        if chosen.size > LOOKED_AT:
+            chosen = self.rng.choice(chosen, LOOKED_AT, replace=False)
         mask = np.zeros(self.array.size, np.bool_)
         mask[chosen] = True
         return mask.reshape(self.array.shape)

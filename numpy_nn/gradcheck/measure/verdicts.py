@@ -324,11 +324,11 @@ def _look_at(evidence: Evidence, moved: dict[str, Array], look: Mask) -> str:
             differences = Differences(subject, evidence.name, evidence.rng)
             if share := evidence.differences.seen_coarseness:
                 differences.assume(share, unmeasured=True)
-            natural = evidence.slope_of(differences.center)
         except SubjectError:
             return _REFUSED
         if differences.center.shape != evidence.output.shape:
             return _REFUSED
+        natural = evidence.slope_of(differences.center)
         slopes = differences.close(evidence.grad_output, look)
         flat = np.abs(slopes.value) <= slopes.bound
         flat &= slopes.bound <= RESOLUTION * natural
