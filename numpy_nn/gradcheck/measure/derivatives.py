@@ -200,9 +200,12 @@ def _least_bound(table: Table, h: Array) -> Estimate:
 
 
 def rounding_of(noise: Array, plus: Array, minus: Array) -> Array:
-    """How far rounding may move half the difference of these two: the noise that was measured, at least half a unit."""
+    """How far rounding may move half the difference of these two: the noise that was measured, at least half a unit.
+
+    Where one of the two is NaN, beyond the edge of the domain, it is that of the other.
+    """
     found = np.asarray(np.abs(plus))
-    np.maximum(found, np.abs(minus), out=found)
+    np.fmax(found, np.abs(minus), out=found)
     found *= UNIT_ROUNDOFF
     found += noise
     found += SMALLEST

@@ -166,27 +166,24 @@ class Differences:
         """Twenty-four evaluations and more: steps from 2^-2 to 2^-24 of the size of the entry, then 2^24 times finer.
 
         Where the steps leave the slope unresolved, as many with the size of the array's entries, then with 1. Where the
-        finer steps contradict the others they are believed: the function bends in between. What steps in the output may
-        add counts as rounding at every distance, so that differences within a step tell nothing: there a few wide ones
-        are all that is taken.
+        finer steps contradict the others they are believed: the function bends in between. Where the output moves in
+        steps, differences within a step tell nothing: there a few wide ones are all that is taken.
         """
-        floor = self._steps[0]
         if self.coarseness:
             # Finer steps than these show nothing but those of the output.
             telling = STEPS[FINEST_ROUGH * self.coarseness <= STEPS]
             return self._across_steps(grad_output, mask, telling if len(telling) > 2 else ROUGH_STEPS, sides=True)
-        slopes = self._slopes(grad_output, mask, STEPS, "own", sides=True, floor=floor)
+        slopes = self._slopes(grad_output, mask, STEPS, "own", sides=True)
         tried = [self.scales["own"]]
         for scale in ("wide", "unit"):
             unresolved = mask & ~resolved(slopes, mask, 1e-9)
             unresolved &= np.all([other != self.scales[scale] for other in tried], axis=0)
             if unresolved.any():
-                other = self._slopes(grad_output, unresolved, STEPS, scale, sides=True, floor=floor)
+                other = self._slopes(grad_output, unresolved, STEPS, scale, sides=True)
                 slopes.replace(unresolved & ~(other.bound >= slopes.bound), other)
             tried.append(self.scales[scale])
         # Within a step of what rounds on the way there is no noise to be seen: that of wider distances stays.
-        floor = np.maximum(floor, self._noise_beside("own"))
-        fine = self._slopes(grad_output, mask, STEPS, "fine", sides=True, floor=floor)
+        fine = self._slopes(grad_output, mask, STEPS, "fine", sides=True, floor=self._noise_beside("own"))
         with np.errstate(invalid="ignore"):
             contradicts = np.abs(fine.value - slopes.value) > fine.bound + slopes.bound
         slopes.replace(mask & contradicts & ~slopes.kink, fine)
