@@ -1,0 +1,413 @@
+"""What mistakes would give, in more than two dimensions and on both sides of every condition."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from claims import evidence, found, predicted
+
+from numpy_nn.gradcheck.explain import columns, diagnosis, elementwise, sequences
+from numpy_nn.gradcheck.explain.losses import losses
+from numpy_nn.gradcheck.explain.matrices import matrices, sums
+from numpy_nn.gradcheck.explain.networks import Chain, dense_layers, networks
+from numpy_nn.gradcheck.explain.predictions import Found
+from numpy_nn.gradcheck.explain.softmax import dropout, softmax
+from numpy_nn.gradcheck.measure.evidence import FIT
+from numpy_nn.gradcheck.measure.kinds import AGREES, OFF
+
+RNG = np.random.default_rng(0)
+CUBE = RNG.standard_normal((2, 3, 4))
+
+
+# Softmax and dropout.
+
+
+def probabilities(x):
+    e = np.exp(x - x.max(axis=-1, keepdims=True))
+    return e / e.sum(axis=-1, keepdims=True)
+
+
+def row_by_row(f, *arrays):
+    """f of each row along the last axis, in the shape of the first."""
+    made = np.empty_like(arrays[0])
+    for index in np.ndindex(arrays[0].shape[:-1]):
+        made[index] = f(*(array[index] for array in arrays))
+    return made
+
+
+@pytest.mark.parametrize("x", [CUBE, CUBE[0], CUBE[0, 0]], ids=["3", "2", "1"])
+def test_mistakes_in_softmax_along_the_last_axis(x):
+    e = evidence(probabilities, np.cos(x), x)
+    g, guesses = e.grad_output, predicted(softmax, e)
+    np.testing.assert_allclose(
+        guesses["x (g - sum(g x)), with x the input in place of softmax(x)"].values,
+        row_by_row(lambda x, g: x * (g - g @ x), x, g),
+    )
+    diagonal = row_by_row(lambda x, g: g * np.diag(np.diag(probabilities(x)) - np.outer(*[probabilities(x)] * 2)), x, g)
+    np.testing.assert_allclose(guesses["grad_output times the diagonal of the Jacobian"].values, diagonal)
+    assert {guess.cause for guess in guesses.values()} == {
+        "softmax_elementwise",
+        "wrong_axis_mean",
+        "derivative_missing",
+        "derivative_at_input",
+    }
+    over_batch = [guess for formula, guess in guesses.items() if "over the batch" in formula]
+    assert bool(over_batch) == (x.ndim > 1)
+
+
+@pytest.mark.parametrize("x", [CUBE, CUBE[0], CUBE[0, 0]], ids=["3", "2", "1"])
+def test_mistakes_in_log_softmax_along_the_last_axis(x):
+    e = evidence(lambda x: np.log(probabilities(x)), np.cos(x), x)
+    guesses = predicted(softmax, e)
+    assert {guess.cause for guess in guesses.values()} == {"softmax_elementwise", "log_softmax_row_sum"}
+    np.testing.assert_allclose(guesses["grad_output - softmax(x)"].values, e.grad_output - probabilities(x))
+    diagonal = e.grad_output * (1.0 - probabilities(x))
+    np.testing.assert_allclose(guesses["grad_output times the diagonal of the Jacobian"].values, diagonal)
+
+
+@pytest.mark.parametrize(
+    ("f", "x"),
+    [
+        (np.ones_like, np.ones((3, 1))),
+        (lambda x: probabilities(x)[:, :2], CUBE[0]),
+        (lambda x: probabilities(x) * 1.001, CUBE[0]),
+        (lambda x: x - x.mean(axis=-1, keepdims=True) + 0.25, CUBE[0] * 10.0),
+        (lambda x: probabilities(x.T).T, CUBE[0]),
+        (lambda x: np.log(probabilities(x.T).T), CUBE[0]),
+        (lambda x: 1.0 / x.size + 0.0 * x, np.array(2.0)),
+    ],
+)
+def test_what_has_no_rows_of_probabilities_is_no_softmax(f, x):
+    assert predicted(softmax, evidence(f, np.cos(x), x)) == {}
+
+
+def test_what_is_dropped_out():
+    x = RNG.uniform(0.5, 1.5, (4, 5)) * np.where(RNG.random((4, 5)) > 0.5, 1.0, -1.0)
+    mask = RNG.random((4, 5)) > 0.4
+    e = evidence(lambda x: 2.5 * x * mask, np.cos(x), x)
+    g, guesses = e.grad_output, predicted(dropout, e)
+    by_formula = {
+        "1 or 0 times grad_output, where forward multiplies by 2.5 or 0": ("dropout_scale", g * mask),
+        "2.5 grad_output where forward made the output 0": ("mask_inverted", 2.5 * g * ~mask),
+        "1 grad_output where forward made the output 0": ("mask_inverted", g * ~mask),
+        f"2.5 grad_output, where forward makes {(~mask).sum()} of 20 entries 0": ("dropout_mask", 2.5 * g),
+        f"1 grad_output, where forward makes {(~mask).sum()} of 20 entries 0": ("dropout_mask", g),
+    }
+    for formula, (cause, values) in by_formula.items():
+        assert guesses[formula].cause == cause
+        np.testing.assert_allclose(guesses[formula].values, values)
+    signs = [guess.values for guess in dropout(e) if guess.cause == "mask_wrong_tensor"]
+    expected = [2.5 * g * (g > 0), 2.5 * g * (g < 0), g * (g > 0), g * (g < 0)]
+    np.testing.assert_allclose(signs, expected)
+
+
+@pytest.mark.parametrize("scale", [1.0, 0.5, -2.0])
+def test_what_is_not_scaled_up_is_no_dropout(scale):
+    mask = np.array([True, False, True, True])
+    assert predicted(dropout, evidence(lambda x: scale * x * mask, np.cos(CUBE[0, 0]), CUBE[0, 0])) == {}
+
+
+@pytest.mark.parametrize("f", [lambda x: 2.0 * x, lambda x: 0.0 * x, lambda x: 2.0 * x[:2] * [1, 0], np.sin])
+def test_what_drops_all_or_nothing_is_no_dropout(f):
+    assert predicted(dropout, evidence(f, np.cos(CUBE[0, 0]), CUBE[0, 0])) == {}
+
+
+# Losses.
+
+ONE_HOT = np.eye(4)[RNG.integers(0, 4, (2, 3))]
+
+
+def squares(x, t):
+    return ((x - t) ** 2).sum() / 2.0
+
+
+@pytest.mark.parametrize("size", [0.5, 3.0])
+def test_a_target_that_is_missing_is_told_with_its_factor(size):
+    def claimed(n):
+        return n + size * unit * ONE_HOT
+
+    unit = float(evidence(squares, CUBE, CUBE, ONE_HOT).grad_output)
+    assert abs(unit) != 1.0
+    causes = dict(found(losses, evidence(squares, claimed, CUBE, ONE_HOT)))
+    assert causes["target_missing"] == f"claimed minus numerical is {size:g} times the target"
+    less = dict(found(losses, evidence(squares, lambda n: n - size * unit * ONE_HOT, CUBE, ONE_HOT)))
+    assert "target_missing" not in less
+
+
+def test_a_softmax_that_is_missing_is_told_with_its_factor():
+    x = probabilities(CUBE) * 3.0
+
+    def f(x, t):
+        return -(np.log(probabilities(x)) * t).sum()
+
+    unit = float(evidence(f, x, x, ONE_HOT).grad_output)
+    causes = dict(found(losses, evidence(f, 0.5 * unit * (x - ONE_HOT), x, ONE_HOT)))
+    assert causes["softmax_missing"] == "the claimed gradient is 0.5 (x - target)"
+    assert "softmax_missing" not in dict(found(losses, evidence(f, -0.5 * unit * (x - ONE_HOT), x, ONE_HOT)))
+
+
+@pytest.mark.parametrize("shape", [(2, 3, 4), (6, 4)])
+def test_derivatives_that_are_taken_twice_are_those_of_rows(shape):
+    x, t = CUBE.reshape(shape), ONE_HOT.reshape(shape)
+    guesses = predicted(losses, evidence(squares, np.cos(x), x, t))
+    p = row_by_row(probabilities, x)
+    twice = guesses["the numerical one times p (1 - p) with p = softmax(x)"]
+    assert twice.cause == "derivative_twice"
+    np.testing.assert_allclose(twice.values, evidence(squares, np.cos(x), x, t).truth * p * (1.0 - p), rtol=1e-9)
+    share = row_by_row(lambda p, t: np.full(4, (p @ t + 1e-3) / (p @ t)), p, t)
+    epsilon = guesses["the numerical one times (p + eps) / p with p = softmax(x) at the target, eps = 1e-03"]
+    np.testing.assert_allclose(epsilon.values, evidence(squares, np.cos(x), x, t).truth * share, rtol=1e-9)
+    masked = guesses["the numerical one, but for 0 in the column of the target"].values
+    np.testing.assert_array_equal(masked == 0.0, t == 1.0)
+
+
+def test_for_probabilities_the_scores_may_be_meant():
+    x = probabilities(CUBE)
+    e = evidence(squares, np.cos(x), x, ONE_HOT)
+    guesses = {formula: guess for formula, guess in predicted(losses, e).items() if guess.cause == "fused_activation"}
+    n = e.truth
+    expected = [n * x * (1.0 - x), row_by_row(lambda p, n: p * (n - p @ n), x, n)]
+    np.testing.assert_allclose([guess.values for guess in guesses.values()], expected, rtol=1e-9)
+    for off in (-1.0, 1.0):
+        y = np.array(x)
+        y[0, 0, 0] = 0.5 + 0.5 * off
+        beyond = predicted(losses, evidence(squares, np.cos(y), y, ONE_HOT))
+        assert not any(guess.cause == "fused_activation" for guess in beyond.values())
+
+
+def test_of_a_single_number_a_loss_has_no_columns():
+    e = evidence(squares, lambda n: n + 2.0, np.array(0.5), np.array(1.0))
+    assert not any("column" in formula for formula in predicted(losses, e))
+
+
+# Columns.
+
+
+@pytest.mark.parametrize(
+    ("targets", "rows", "cols", "apart", "found"),
+    [
+        (np.zeros(4), 1, 4, (), True),
+        (np.zeros((1, 4)), 1, 4, (), True),
+        (np.zeros(3), 1, 4, (), False),
+        (np.zeros(1), 1, 1, (), False),
+        (np.zeros(3), 3, 4, (True, False), False),
+        (np.zeros(4), 3, 4, (True, False), True),
+        (np.zeros(3), 3, 3, (True, False), True),
+        (np.zeros((3, 4)), 3, 4, (True, False), True),
+        (np.zeros((3, 4)), 3, 4, (True, True), False),
+        (np.zeros((3, 4)), 3, 4, (False, False), False),
+        (np.zeros((3, 1)), 3, 1, (True, False), False),
+    ],
+)
+def test_a_loss_adds_up_over_columns(monkeypatch, targets, rows, cols, apart, found):
+    e = SimpleNamespace(x=np.zeros((rows, cols)), subject=SimpleNamespace(targets=np.array(targets)))
+    monkeypatch.setattr(columns, "_act_apart", lambda _, axis: apart[1 - axis])
+    assert columns._loss_in_columns(e) == found
+
+
+@pytest.mark.parametrize(
+    ("f", "axis", "apart"),
+    [
+        (lambda x: np.sin(x).sum(), 0, True),
+        (lambda x: np.sin(x).sum(), 1, True),
+        (lambda x: np.sin(x.sum(axis=0)).sum(), 1, True),
+        (lambda x: np.sin(x.sum(axis=0)).sum(), 0, False),
+        (lambda x: np.sin(x.sum(axis=1)).sum(), 1, False),
+        (lambda x: x[0, 0] * x[-1, -1] + x.sum(), 0, False),
+    ],
+)
+def test_slices_act_apart_whose_outputs_add_up(f, axis, apart):
+    x = RNG.standard_normal((4, 6))
+    x[0, 1] = 0.0
+    e = evidence(f, np.cos(x), x)
+    assert columns._act_apart(e, axis) == apart
+    np.testing.assert_array_equal(e.x, x)
+
+
+# Networks.
+
+SQUARE = [RNG.standard_normal(shape) for shape in ((4, 3), (3, 3), (3, 3), (3, 2))]
+DELTAS = [RNG.standard_normal(w.shape[1]) for w in SQUARE]
+
+
+def test_all_that_a_layer_may_take_for_its_delta_is_named():
+    chain = Chain([(f"W{k}", f"b{k}") for k in range(4)], SQUARE, DELTAS, [])
+    handed = [DELTAS[k + 1] @ SQUARE[k + 1].T for k in range(3)]
+    slopes = [DELTAS[k] / handed[k] for k in range(3)]
+    found = {(cause, words): delta for cause, words, delta in chain.other_deltas(1)}
+    expected = {
+        ("derivative_missing", "that without the derivative of its activation"): handed[1],
+        ("weights_missing", "that without the weights W2"): DELTAS[2] * slopes[1],
+        ("transposed", "that with W2 instead of its transpose"): DELTAS[2] @ SQUARE[2] * slopes[1],
+        ("other_layer", "that with the activation's derivative of layer 1"): handed[1] * slopes[0],
+        ("other_layer", "that with the activation's derivative of layer 3"): handed[1] * slopes[2],
+        ("other_layer", "that with W1 for W2"): DELTAS[2] @ SQUARE[1].T * slopes[1],
+        ("layer_skipped", "that of what layer 3 is handed, not of what it hands on"): handed[2] * slopes[1],
+    }
+    assert found.keys() == expected.keys()
+    for key, values in expected.items():
+        np.testing.assert_allclose(found[key], values, err_msg=str(key))
+    last_but_one = {words for _, words, _ in chain.other_deltas(2)}
+    assert "that without the weights W3" not in last_but_one
+    assert not any("instead of its transpose" in words or "handed" in words for words in last_but_one)
+
+
+def test_where_nothing_comes_back_a_slope_is_0():
+    deltas = [DELTAS[0] * [1.0, 0.0, 1.0], DELTAS[1]]
+    weights = [SQUARE[0], np.array([[0.0, 0.0, 0.0], [0.0, 0.0, 0.0], [1.0, 1.0, 1.0]])]
+    assert Chain([("a", "b")] * 2, weights, deltas, []).slopes[0][1] == 0.0
+
+
+@pytest.mark.parametrize(
+    ("shapes", "x", "layers"),
+    [
+        ([(4, 5), (5,)], (6, 4), 1),
+        ([(4, 5), (1, 5), (5, 2), (2, 1)], (6, 4), 2),
+        ([(4, 5), ()], (6, 4), 0),
+        ([(4, 5)], (6, 4), 0),
+        ([], (6, 4), 0),
+        ([(4, 5), (5,), (2, 2, 2)], (6, 4), 0),
+        ([(4, 5), (5,)], (6, 4, 1), 0),
+        ([(4, 1995), (1995,)], (6, 4), 1),
+        ([(4, 1997), (1997,)], (6, 4), 0),
+        ([(4, 1996), (1996,)], (6, 4), 1),
+        ([(4, 1), (1,)], (6, 4), 0),
+    ],
+)
+def test_layers_are_weights_with_their_biases(shapes, x, layers):
+    arrays = {"x": np.zeros(x)} | {f"p{k}": np.zeros(shape) for k, shape in enumerate(shapes)}
+    e = SimpleNamespace(x=arrays["x"], subject=SimpleNamespace(arrays=arrays, input="x"))
+    assert len(dense_layers(e)) == layers
+    e.name = "x"
+    assert list(networks(e)) == []
+    if layers == 1:
+        e.name = "p0"
+        assert list(networks(e)) == []
+
+
+# Diagnoses.
+
+
+def by_columns(cause, other, ratio, *, ndim=2, monkeypatch):
+    e = SimpleNamespace(x=np.zeros((3,) * ndim), fit=FIT)
+    view = SimpleNamespace(batch=5, ratio=lambda: ratio)
+    monkeypatch.setattr(diagnosis, "as_rows", lambda _: view)
+    monkeypatch.setattr(diagnosis, "ratio_at_another_batch", lambda _: other)
+    return list(diagnosis._by_columns(e, [Found(cause, "text"), Found("other", "words")]))
+
+
+def test_a_factor_that_goes_with_the_columns_is_told_to_do_so(monkeypatch):
+    told = by_columns("factor", (4, 3.0), 2.0, monkeypatch=monkeypatch)
+    words = "; 3 with 4 columns instead of 5: the batch size, if samples are in columns"
+    assert told == [Found("factor", f"text{words}"), Found("other", "words")]
+    assert by_columns("sign+factor", (4, 3.0), 2.0, monkeypatch=monkeypatch)
+    assert by_columns("factor", (4, 2.0 * (1.0 + 1.1e-5)), 2.0, monkeypatch=monkeypatch)
+    for given in (
+        ("sign", (4, 3.0), 2.0),
+        ("factor", None, 2.0),
+        ("factor", (4, 3.0), None),
+        ("factor", (4, 2.0 * (1.0 + 0.9e-5)), 2.0),
+        ("factor", (4, 2.0), 2.0),
+    ):
+        assert by_columns(*given, monkeypatch=monkeypatch) == []
+    assert by_columns("factor", (4, 3.0), 2.0, ndim=3, monkeypatch=monkeypatch) == []
+    assert list(diagnosis._by_columns(SimpleNamespace(x=np.zeros((2, 2))), [])) == []
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ([[1, 1, 0], [0, 0, 0]], ["wrong only in rows 0", "wrong only in columns 0, 1"]),
+        ([[1, 0, 1], [0, 1, 0]], []),
+        ([[0, 1, 0], [0, 1, 0]], ["wrong only in columns 1"]),
+        ([[1, 1, 1], [0, 0, 0]], ["wrong only in rows 0"]),
+        ([[1, 1, 1], [1, 1, 1]], []),
+        ([1, 0, 1], []),
+        ([[1] * 8 + [0]] * 2, ["wrong only in columns 0, 1, 2, 3, 4, 5, 6, 7"]),
+        ([[1] * 9 + [0]] * 2, ["wrong only in columns 0, 1, 2, 3, 4, 5, 6, 7 ..."]),
+    ],
+)
+def test_where_what_is_wrong_lies(wrong, words):
+    status = np.where(np.array(wrong) == 1, OFF, AGREES)
+    assert list(diagnosis._where(SimpleNamespace(status=status))) == words
+    assert list(diagnosis._where(SimpleNamespace(status=None))) == []
+
+
+def test_the_pattern_of_what_nothing_explains():
+    a, n = np.array([2.0, -1.0, 3.0, 4.0, 9.0]), np.array([1.0, 1.0, 1.0, 2.0, 0.0])
+    e = SimpleNamespace(gradient=a, truth=n, status=None, size=1.0, looked_at=np.array([True] * 5))
+    assert diagnosis.pattern(e) == (
+        "claimed / numerical is -1 .. 3, half of it in 1.25 .. 2.25, median 2; the sign agrees at 75%; "
+        f"correlation {np.corrcoef(a[:4], n[:4])[0, 1]:.3f}"
+    )
+    e.looked_at = np.array([True, True, False, False, True])
+    assert diagnosis.pattern(e).endswith("median 0.5; the sign agrees at 50%")
+    e.truth = np.array([1.0, 1.0, 1.0, 1.0, 1.0])
+    assert "correlation" not in diagnosis.pattern(e)
+    e.truth = np.full(5, 1e-6)
+    assert diagnosis.pattern(e) == ""
+
+
+# Sequences, and functions of single entries.
+
+
+@pytest.mark.parametrize(
+    ("part", "step", "reach"),
+    [([0.0, 1.0, 1.0, 0.0], 2, 2), ([1.0, 0.0, 1.0, 0.0], 2, 3), ([0.0] * 4, 2, 0), ([0.0, 0.0, 0.0, 1.0], 3, 1)],
+)
+def test_how_far_back_a_gradient_goes(part, step, reach):
+    rows = np.array(part)[:, None] * [1.0, 0.0]
+    assert sequences._reach(rows, 0, step) == reach
+    assert sequences._reach(rows.T, 1, step) == reach
+
+
+@pytest.mark.parametrize(
+    ("f", "causal"),
+    [
+        (lambda x: np.cumsum(x, axis=0), True),
+        (lambda x: x**2, False),
+        (lambda x: np.cumsum(x[::-1], axis=0)[::-1], False),
+        (lambda x: x.mean(axis=0) + x, False),
+        (lambda x: np.cumsum(x, axis=0)[: 4 if abs(x[0, 0] - CUBE[0, 0, 0]) < 1e-9 else 3], False),
+    ],
+)
+def test_steps_are_causal_that_move_themselves_and_later_ones(f, causal):
+    x = CUBE[0].T.copy()
+    assert sequences._causal(evidence(f, np.cos(x), x), 0) == causal
+
+
+@pytest.mark.parametrize(
+    ("x", "passed", "interval"),
+    [([0.0, 1.0, 2.0], [0, 1, 0], True), ([0.0, 1.0, 2.0], [1, 0, 1], False), ([0.0, 2.0, 1.0], [0, 1, 1], True)],
+)
+def test_what_is_let_through_is_all_of_an_interval(x, passed, interval):
+    assert elementwise._is_interval(np.array(x), np.array(passed, np.bool_)) == interval
+
+
+def test_at_0_an_elu_is_the_line():
+    x = np.array([-1.0, 0.0, 2.0, -0.5])
+    e = evidence(lambda x: np.where(x < 0.0, 3.0 * np.expm1(x), x), np.cos(x), x)
+    guesses = {formula: guess.values for formula, guess in predicted(elementwise.elementwise, e).items()}
+    words = "grad_output times exp(x), without alpha, where x < 0 (f is an ELU with alpha = 3)"
+    np.testing.assert_allclose(guesses[words], e.grad_output * [np.exp(-1.0), 1.0, 1.0, np.exp(-0.5)])
+    words = "grad_output times f(x) + 1, not + alpha, where x < 0 (f is an ELU with alpha = 3)"
+    np.testing.assert_allclose(
+        guesses[words], e.grad_output * [3.0 * np.expm1(-1.0) + 1.0, 1.0, 1.0, 3.0 * np.expm1(-0.5) + 1.0]
+    )
+
+
+# Matrices.
+
+
+def test_of_numbers_for_each_sample_a_bias_is_looked_at_row_by_row_too():
+    x, b = RNG.standard_normal((4, 3)), np.array([0.5])
+    e = evidence(lambda x, b: x.sum(axis=1) + b[0], np.cos(x), x, others=(b,))
+    (e.name,) = (name for name, array in e.subject.arrays.items() if array.shape == (1,))
+    e.gradient = np.array([e.grad_output[0]])
+    rows = {guess.formula: guess for guess in matrices(e) if "row" in guess.formula}
+    assert rows.keys() == {"that of row 0 of the batch alone", "that of row 3 of the batch alone"}
+    for row in (0, 3):
+        guess = rows[f"that of row {row} of the batch alone"]
+        assert guess.cause == "bias_not_summed"
+        np.testing.assert_allclose(guess.values, [e.grad_output[row]])
+    assert list(sums(e)) == []
