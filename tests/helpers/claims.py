@@ -36,3 +36,17 @@ def predicted(family, e):
     """What it predicts, by the formulas."""
     with np.errstate(all="ignore"):
         return {guess.formula: guess for guess in family(e) if isinstance(guess, Prediction)}
+
+
+def probabilities(x):
+    """Softmax along the last axis."""
+    e = np.exp(x - x.max(axis=-1, keepdims=True))
+    return e / e.sum(axis=-1, keepdims=True)
+
+
+def row_by_row(f, *arrays):
+    """f of each row along the last axis, in the shape of the first."""
+    made = np.empty_like(arrays[0])
+    for index in np.ndindex(arrays[0].shape[:-1]):
+        made[index] = f(*(array[index] for array in arrays))
+    return made
