@@ -1,0 +1,205 @@
+"""Which array is whose gradient in anybody's code, piece by piece, and what is made of those that have none."""
+
+from contextlib import contextmanager
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from stand_ins import Here, leaf, stand_in
+
+from numpy_nn.subjects.calling import RATE, Convention
+from numpy_nn.subjects.code import CodeSubject, output_paths
+from numpy_nn.subjects.places import parsed
+from numpy_nn.subjects.subject import SubjectError
+
+ONE, TWO = np.ones(3), np.ones((2, 3))
+
+
+def input_likeness(one, *, index=0, path="", shape=(2, 3), count=1, only_one=False, parameters=(), name="x"):
+    subject = stand_in(_places=dict.fromkeys(map(str, range(len(parameters)))))
+    subject.arrays = {str(k): np.zeros(shape) for k, shape in enumerate(parameters)}
+    path = parsed(path) if path else ()
+    return CodeSubject._input_likeness(subject, name, index, path, shape, count, only_one)(one)
+
+
+@pytest.mark.parametrize(
+    ("one", "given", "like"),
+    [
+        # All that is returned.
+        (leaf(), {}, 1.0),
+        (leaf(), {"index": 1}, 0.0),
+        (leaf(), {"parameters": [(4,)]}, 0.0),
+        (leaf(), {"parameters": [(4,)], "only_one": True}, 1.0),
+        (leaf(value=np.ones(4)), {"parameters": [(4,)], "only_one": True}, 0.0),
+        (leaf(value=np.ones(5)), {"parameters": [(4,)], "only_one": True}, 1.0),
+        (leaf(), {"parameters": [(2, 3)], "only_one": True}, 1.0),
+        (leaf(), {"count": 2}, 0.7),
+        (leaf(), {"count": 2, "index": 1}, 0.6),
+        (leaf(), {"count": 2, "parameters": [(4,)], "only_one": True}, 1.0),
+        (leaf(), {"count": 2, "index": 1, "parameters": [(4,)], "only_one": True}, 0.0),
+        # One of several.
+        (leaf("[0]"), {}, 0.9),
+        (leaf("[1]"), {}, 0.0),
+        (leaf("[0]"), {"count": 2}, 0.9),
+        (leaf("[1]"), {"count": 2}, 0.3),
+        (leaf("[1]"), {"count": 2, "index": 1}, 0.9),
+        (leaf("[0]"), {"count": 2, "index": 1}, 0.3),
+        (leaf("['dx']"), {"count": 2, "index": 1}, 1.0),
+        (leaf("['dw']"), {"count": 2}, 0.0),
+        (leaf("[0][0]"), {"parameters": [(2, 3)]}, 0.0),
+        (leaf("[0][0]"), {"parameters": [(4,)]}, 0.9),
+        (leaf("[0]"), {"parameters": [(2, 3)]}, 0.9),
+        # What is kept.
+        (leaf("dx", returned=False), {}, 0.7),
+        (leaf("dx", returned=False), {"count": 2}, 0.7),
+        (leaf("mask", returned=False), {"count": 2}, 0.1),
+        # An array of a list.
+        (leaf("[1]"), {"path": "[1]"}, 0.9),
+        (leaf("[0][1]"), {"path": "[1]"}, 0.9),
+        (leaf("[1][1]"), {"path": "[1]", "index": 1}, 0.9),
+        (leaf("[1][1]"), {"path": "[1]"}, 0.3),
+        (leaf("[1]", returned=False), {"path": "[1]"}, 0.0),
+        (leaf("[0]['dW']"), {"path": "['W']"}, 1.0),
+    ],
+)
+def test_how_likely_an_array_is_the_gradient_of_an_argument(one, given, like):
+    assert input_likeness(one, **given) == pytest.approx(like)
+
+
+@pytest.mark.parametrize(
+    ("owner", "found", "taken", "left"),
+    [
+        (None, [leaf(value=ONE)], False, True),
+        (object(), [leaf(value=ONE)], False, False),
+        (None, [leaf(value=ONE)], True, False),
+        (None, [leaf(value=ONE, returned=False)], False, False),
+        (None, [leaf("[0]"), leaf("[1]")], False, False),
+        (None, [], False, False),
+    ],
+)
+def test_a_single_array_that_is_returned_is_the_gradient_of_the_input(owner, found, taken, left):
+    subject = stand_in(_owner=owner, input="x", _leaves={"w": found[0]} if taken else {})
+    CodeSubject._take_whatever_is_left(subject, found)
+    assert ("x" in subject._leaves) == left
+    if left:
+        assert subject._leaves["x"] is found[0]
+
+
+@pytest.mark.parametrize(
+    ("given", "returned", "name"),
+    [
+        ({"x": ONE, "ws": [ONE, TWO]}, [ONE, ONE, ONE], None),
+        ({"x": ONE, "ws": [ONE, TWO, ONE]}, [ONE, ONE, ONE], "ws"),
+        ({"x": ONE, "ws": [ONE, TWO, ONE]}, (ONE, ONE, ONE), "ws"),
+        ({"x": ONE, "ws": [ONE, TWO]}, [ONE, ONE], None),
+        ({"x": ONE, "ws": (ONE, TWO, ONE)}, [ONE, ONE, ONE], None),
+        ({"x": ONE, "ws": [ONE, TWO, ONE]}, {"a": ONE}, None),
+        ({"x": [ONE], "y": ONE, "ws": [ONE, TWO, ONE, ONE]}, [ONE] * 4, "ws"),
+    ],
+)
+def test_the_argument_whose_arrays_are_as_many_as_the_gradients(given, returned, name):
+    assert CodeSubject._container_of_gradients(stand_in(_given=given), list(given), returned) == name
+
+
+def test_a_parameter_is_held_at_its_place_and_where_its_memory_is_shared():
+    subject = stand_in(_places={"W": Here(ONE, "W")}, _sharing=[(Here(ONE, "V"), "W")])
+    held = [path for path in ("W", "V", "U") if CodeSubject._holds_parameter(subject, parsed(path))]
+    assert held == ["W", "V"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "owner", "rate"),
+    [((RATE,), SimpleNamespace(lr=0.5), 1.0), (None, SimpleNamespace(lr=0.5), 0.5), ((), SimpleNamespace(), None)],
+)
+def test_a_step_over_the_rate_is_the_gradient_of_what_is_updated(arguments, owner, rate):
+    subject = stand_in(convention=Convention(("x",), arguments=arguments), _owner=owner)
+    subject._moved, subject._places, subject._leaves = ["W", "b", "c"], {"W": 1, "b": 1}, {"b": 1}
+    CodeSubject._find_updates(subject)
+    assert subject._updates == ({} if rate is None else {"W": rate})
+
+
+def test_what_is_claimed_of_what_the_output_does_not_depend_on_is_checked_if_its_name_is_sure():
+    place, gone = Here(TWO, "W"), Here(TWO, "V", exists=False)
+    sure, unsure, flat = leaf("dW", returned=False), leaf("cache", returned=False), leaf("dW", ONE, returned=False)
+    subject = stand_in(_silent={"V": gone, "W": place})
+    subject._add = lambda name, where: subject._places.update({name: where})
+    for found in ([], [unsure], [flat], [leaf("dV", returned=False)]):
+        CodeSubject._add_silent(subject, found)
+        assert subject._leaves == {}
+        assert not any(CodeSubject._is_of_silent(subject, one) for one in found)
+    assert CodeSubject._is_of_silent(subject, sure)
+    CodeSubject._add_silent(subject, [unsure, sure, leaf("grad_W", returned=False)])
+    assert subject._leaves == {"W": sure}
+    assert subject._places == {"W": place}
+    subject._leaves, subject._places = {"other": sure}, {}
+    CodeSubject._add_silent(subject, [sure])
+    assert subject._places == {}
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "mere", "unchecked"),
+    [
+        ("W", ONE, False, [("W", "unchecked", 3)]),
+        ("W", ONE, True, [("W", "buffer", 3)]),
+        ("running_mean", ONE, False, [("running_mean", "buffer", 3)]),
+        ("eps", 0.5, False, []),
+    ],
+)
+def test_what_has_no_gradient_is_given_up_as_a_buffer_a_setting_or_unchecked(name, value, mere, unchecked):
+    place, array = Here(value, name), np.asarray(value)
+    subject = stand_in(_places={name: place}, arrays={name: array}, _is_mere_loss=lambda: mere)
+    CodeSubject._give_up(subject, name)
+    assert (subject._places, subject.arrays, subject._lost) == ({}, {}, {name: (place, array)})
+    assert subject.unchecked == unchecked
+
+
+@pytest.mark.parametrize(
+    ("is_loss", "owner", "found", "mere"),
+    [
+        (True, SimpleNamespace(loss=len), True, True),
+        (True, SimpleNamespace(forward=len), True, False),
+        (False, SimpleNamespace(loss=len), True, False),
+        (True, SimpleNamespace(loss=len), False, False),
+    ],
+)
+def test_a_mere_loss_has_no_forward_pass_and_a_gradient_of_its_input(is_loss, owner, found, mere):
+    subject = stand_in(is_loss=is_loss, _owner=owner, input="x", _leaves={"x": 1} if found else {})
+    assert CodeSubject._is_mere_loss(subject) == mere
+
+
+@pytest.mark.parametrize("error", [None, SubjectError("no"), ValueError("no")])
+def test_backward_is_called_at_another_input_first_where_it_takes_one(error):
+    subject, seen = stand_in(arrays={"x": np.array([4.0])}, input="x"), []
+
+    @contextmanager
+    def at(moved):
+        before = subject.arrays["x"]
+        subject.arrays["x"] = moved.get("x", before)
+        try:
+            yield
+        finally:
+            subject.arrays["x"] = before
+
+    def claimed(grad_output):
+        seen.append((float(subject.arrays["x"][0]), grad_output))
+        if error is not None and len(seen) == 1:
+            raise error
+
+    subject.at, subject._claimed = at, claimed
+    CodeSubject._claim_elsewhere(subject, "g")
+    assert seen == [(3.0, "g")] + [(4.0, "g")] * (error is not None)
+    subject.input = "y"
+    seen.clear()
+    error = None
+    CodeSubject._claim_elsewhere(subject, "g")
+    assert seen == [(4.0, "g")]
+
+
+def test_an_object_may_have_left_its_output_under_its_usual_names():
+    owner = SimpleNamespace(output=ONE, A_=1.5, out="text", W=ONE)
+    found = [path[0].key for path in output_paths(owner)]
+    assert found[0] == "output"
+    assert "out" not in found
+    assert "W" not in found
+    assert all(len(path) == 1 for path in output_paths(owner))
+    assert output_paths(SimpleNamespace()) == []
