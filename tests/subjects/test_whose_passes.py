@@ -1,0 +1,159 @@
+"""Whose passes functions are, what is copied and what restored, and what is put in training."""
+
+import math
+from functools import partial
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+import numpy_nn as nn
+from numpy_nn.subjects import owners
+from numpy_nn.subjects.owners import _changes, _held_by, _keeps_arrays, _objects_of, are_of_another, put_in_training
+from numpy_nn.subjects.state import Snapshot, rate_of
+
+ONE = np.ones((2, 3))
+
+
+class Net:
+    """With an array, and both passes."""
+
+    def __init__(self):
+        self.W = np.ones(3)
+
+    def forward(self, x):
+        return x * self.W
+
+    def backward(self, g):
+        return g * self.W
+
+
+NET, EMPTY = Net(), SimpleNamespace(rate=0.5)
+
+
+def closure(held):
+    return lambda: held
+
+
+@pytest.mark.parametrize(
+    ("thing", "keeps"),
+    [
+        (NET, True),
+        (EMPTY, False),
+        (SimpleNamespace(ids=np.arange(3)), False),
+        (np.ones(3), False),
+        (np.random.default_rng(0), False),
+        (3.0, False),
+    ],
+)
+def test_an_object_keeps_arrays_of_floats(thing, keeps):
+    assert _keeps_arrays(thing) == keeps
+
+
+def test_the_objects_of_a_function_are_those_that_it_is_a_method_of_or_refers_to():
+    assert list(_held_by(NET.forward)) == [NET]
+    assert list(_held_by(partial(NET.forward, 1.0, x=2.0))) == [NET, 1.0, 2.0]
+    assert list(_held_by(len)) == []
+    one, other, rate = Net(), Net(), 0.5
+
+    def both(x):
+        return rate * one.forward(x) + other.backward(x)
+
+    assert sorted(map(id, _objects_of(both))) == sorted(map(id, (one, other)))
+    method = one.forward
+
+    def twice(x):
+        return method(x) + one.backward(x)
+
+    assert _objects_of(twice) == [one]
+    assert _objects_of(EMPTY) == []
+
+
+@pytest.mark.parametrize(
+    ("target", "forward", "backward", "another"),
+    [
+        (EMPTY, NET.forward, NET.backward, True),
+        (NET, NET.forward, NET.backward, False),
+        (Net(), NET.forward, NET.backward, False),
+        (EMPTY, len, len, False),
+    ],
+)
+def test_passes_are_those_of_another_object_than_the_one_that_keeps_them(target, forward, backward, another):
+    assert are_of_another(target, forward, backward) == another
+
+
+@pytest.mark.parametrize(
+    ("thing", "changes"),
+    [
+        (np.ones(1), True),
+        ({}, True),
+        ([], True),
+        (NET, True),
+        (NET.forward, True),
+        (3.0, False),
+        (object(), False),
+        (np.random.default_rng(0), False),
+        (np.random.RandomState(0), False),
+        (math, False),
+        (Net, False),
+        (len, False),
+        (closure(1), False),
+    ],
+)
+def test_what_can_change(thing, changes):
+    assert _changes(thing) == changes
+
+
+@pytest.mark.parametrize(
+    ("target", "snapshot"),
+    [
+        (NET, False),
+        (NET.forward, True),
+        (partial(NET.forward), True),
+        ((NET, NET), False),
+        ((NET, NET.forward), True),
+        ([NET.forward], True),
+        (SimpleNamespace(forward=closure(NET)), True),
+        (SimpleNamespace(forward=closure(3.0)), False),
+    ],
+)
+def test_what_is_not_copied_is_restored(target, snapshot):
+    assert isinstance(owners.to_be_restored(target), Snapshot) == snapshot
+
+
+def test_all_that_says_that_it_is_not_in_training_is_put_there():
+    inner, plain, layer = SimpleNamespace(train=False, other=False), SimpleNamespace(training=0), nn.Dropout(0.5)
+    layer.eval()
+    net = SimpleNamespace(_Training_=False, inner=inner, plain=plain, layer=layer, is_train=True, W=ONE, mode=None)
+    assert put_in_training(net)
+    assert net._Training_ is True
+    assert inner.train is True
+    assert inner.other is False
+    assert plain.training == 0
+    assert not layer.training
+    assert not put_in_training(net)
+    assert not put_in_training(NET)
+    for owner, forward, backward in ((None, len, None), (None, NET.forward, len)):
+        assert owners.owned(forward, backward) == (forward, backward, owner, False)
+    found = owners.owned(NET.forward, NET.backward)
+    assert found.entirely
+    assert found.owner is not NET
+    assert found.forward.__self__ is found.owner
+    assert not owners.owned(NET.backward, NET.forward).entirely
+
+
+# Rates.
+
+
+@pytest.mark.parametrize(
+    ("owner", "rate"),
+    [
+        (SimpleNamespace(lr=0.5), 0.5),
+        (SimpleNamespace(lr=0.5, optimizer=SimpleNamespace(eta=0.5)), 0.5),
+        (SimpleNamespace(lr=0.5, optimizer=SimpleNamespace(eta=0.25)), 0.0),
+        (SimpleNamespace(), 0.0),
+        (SimpleNamespace(lr="fast"), 0.0),
+    ],
+)
+def test_the_rate_is_the_only_one_that_there_is(owner, rate):
+    assert rate_of(owner) == rate
