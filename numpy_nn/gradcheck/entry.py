@@ -295,7 +295,7 @@ def _sample(differences: Differences, samples: Any, rng: np.random.Generator) ->
         if evaluations <= ALL_UP_TO and evaluations * numbers > NUMBERS:
             return differences.some_groups(fit)
         samples = "all" if evaluations <= ALL_UP_TO else min(SAMPLES, fit)
-    mask = np.full(size, samples == "all" or samples >= size)
+    mask = np.full(size, samples == "all")
     if not mask.all():
-        mask[rng.choice(size, samples, replace=False)] = True
+        mask[rng.choice(size, min(samples, size), replace=False)] = True
     return mask.reshape(differences.array.shape)
