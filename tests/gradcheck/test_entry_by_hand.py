@@ -7,12 +7,11 @@ import numpy as np
 import pytest
 from known_slopes import known
 
-from numpy_nn.gradcheck import elsewhere, entry
+from numpy_nn.gradcheck import entry
 from numpy_nn.gradcheck.elsewhere import Found
 from numpy_nn.gradcheck.measure.kinds import AGREES, COARSE, ELSEWHERE, FLAT, INDEPENDENT, LOST, OFF, Reason
 from numpy_nn.gradcheck.measure.points import Point
-from numpy_nn.gradcheck.report import CLOSE, RIGHT, UNDECIDED, WRONG, Entry
-from numpy_nn.subjects import SubjectError
+from numpy_nn.gradcheck.report import CLOSE, RIGHT, UNDECIDED, WRONG, Entry, GradientReport
 
 ONE = np.array([1.0, 2.0, -2.0, 0.5])
 NAN = np.nan
@@ -206,6 +205,63 @@ def test_where_no_gradient_of_the_input_is_returned_that_is_said(monkeypatch):
     assert notes == ["backward returns no gradient of the input: it is not checked"]
 
 
+def test_every_array_is_checked_also_beside_one_that_cannot_be(monkeypatch):
+    draws = iter(np.random.default_rng(0).standard_normal((20, 3)))
+
+    class Subject:
+        input, watch = "x", None
+
+        def __init__(self):
+            self.arrays, self.problems, self.notes = {"x": A.copy()}, [], []
+
+        def random_grad_output(self, _, shape):
+            return np.ones(shape)
+
+        def gradients(self, _, *, other_draws=False):
+            own = B if other_draws else A
+            return {"x": None, "drawn": own, "random": next(draws), "W": A}
+
+    monkeypatch.setattr(entry, "_call_before", lambda subject, _: (2.0 * A, subject.gradients(None)))
+    monkeypatch.setattr(entry, "_entry", lambda _, shown, __: made(shown))
+    monkeypatch.setattr(entry, "_with_steps_of_others", lambda found, evidence, *_: (found, evidence))
+    monkeypatch.setattr(entry, "_look_elsewhere", lambda *_: None)
+    subject = Subject()
+    assert [one.name for one in entry._entries(subject, "", True, np.ones(()), None, None)] == ["W"]
+    assert [text.split(":")[0] for text in subject.problems] == ["drawn", "random"]
+
+
+@pytest.mark.parametrize(
+    ("prefix", "name", "earlier", "shown"),
+    [("", "x", (), "x"), ("0", "x", (), "0.x"), ("0", "input", (), "input"), ("1", "x", ("an entry",), "before")],
+)
+def test_the_input_of_a_report_is_that_of_its_first_layer(monkeypatch, prefix, name, earlier, shown):
+    report = GradientReport("net", list(earlier), ["p"], ["n"], 0, 0.0, input="before", warnings=["w"])
+    subject = SimpleNamespace(input=name, label="layer", make_repeatable=lambda: True, output=lambda: np.ones(1))
+    subject.problems, subject.warnings, subject.notes, subject.arrays, subject.unchecked = ["p"], ["w"], ["n"], {}, []
+    monkeypatch.setattr(entry, "_entries", lambda *given: [given[1:4]])
+    entry.check(subject, prefix, report, None, None)
+    assert report.input == shown
+    assert report.entries == [*earlier, (prefix, not earlier, np.ones(1))]
+    for found, word in ((report.problems, "p"), (report.warnings, "w"), (report.notes, "n")):
+        assert found == [word, f"layer: {word}" if prefix else word]
+    subject.make_repeatable = lambda: False
+    entry.check(subject, prefix, report, None, None)
+    assert len(report.entries) == len(earlier) + 1
+
+
+@pytest.mark.parametrize(
+    ("given", "stays"),
+    [({}, True), ({"slopes": None}, False), ({"gradient": None}, False), ({"coarseness": 0.0}, False)],
+)
+def test_only_what_is_measured_can_stay_wrong(given, stays):
+    own = {"gradient": ONE + 1.0, "slopes": known(ONE, 1e-9, side_bound=1e-9), "coarseness": 1e-6} | given
+    e = claim(**own)
+    e.status = np.array([OFF] * 4)
+    assert entry._stays_wrong(e, 2e-6) == stays
+    e.status = np.array([AGREES] * 4)
+    assert not entry._stays_wrong(e, 2e-6)
+
+
 # At other points.
 
 
@@ -308,81 +364,3 @@ def test_what_is_wrong_elsewhere_is_said_to_be_right_here(monkeypatch, kind):
         assert worst == [(found, e, slopes, status)]
     else:
         assert (found.verdict, found.digits, found.wrong, found.reason) == (CLOSE, 6.5, 0, "")
-
-
-# A look at another point, at first along one direction.
-
-
-def screened(monkeypatch, quotients, *, share=0.0, gradient=ONE, across=False, slopes=None, status=None, jumps=False):
-    """What is found where the quotients along a random direction are these multiples of the claimed slope."""
-    answers, assumed = iter(quotients), []
-
-    def quotient_along(direction, _, step):
-        assert step in (2.0**-11, 2.0**-7)
-        terms = gradient * direction
-        return next(answers) * float(np.sqrt(np.square(terms).sum())) + float(terms.sum())
-
-    differences = SimpleNamespace(
-        scales={"wide": np.full(4, 2.0)}, quotient_along=quotient_along, assume=assumed.append
-    )
-    e = SimpleNamespace(gradient=gradient, differences=differences, rng=np.random.default_rng(0), grad_output=ONE)
-    e.slopes = e.status = None
-    monkeypatch.setattr(elsewhere, "_right_across_steps", lambda *_: across)
-    monkeypatch.setattr(elsewhere, "_sample", lambda _: np.array([True, True, True, False]))
-    monkeypatch.setattr(elsewhere, "examine", lambda *_: (slopes, np.array(status)))
-    monkeypatch.setattr(elsewhere, "jumps_more_than_rounding", lambda *_: jumps)
-    found = elsewhere._look_at(e, share)
-    assert (e.slopes is not None) == (found is W)
-    assert assumed == ([share] if slopes is not None and share else [])
-    return found
-
-
-@pytest.mark.parametrize(
-    ("quotients", "found"),
-    [((1.9e-5, 9.0), R), ((-1.9e-5, 9.0), R), ((9.0, 0.9e-4), R), ((9.0, -0.9e-4), R), ((2.1e-5, 1.1e-4), U)],
-)
-def test_a_quotient_along_a_direction_shows_no_blunder(monkeypatch, quotients, found):
-    # Otherwise all is looked at: here nothing is known of it.
-    slopes, status = known(ONE, np.inf), ["u"] * 4
-    given = {} if found is R else {"slopes": slopes, "status": status}
-    assert screened(monkeypatch, quotients, **given) is found
-
-
-def test_with_no_claim_and_no_quotient_there_is_nothing(monkeypatch):
-    assert screened(monkeypatch, (0.0, 0.0), gradient=np.zeros(4)) is N
-    assert screened(monkeypatch, (9.0, 9.0), share=1e-6, across=True) is R
-    off = {"slopes": known(ONE, 1e-9), "status": [AGREES] * 3 + [""]}
-    assert screened(monkeypatch, (9.0, 9.0), share=1e-6, **off) is R
-    assert screened(monkeypatch, (9.0, 9.0), across=True, **off) is R
-
-
-@pytest.mark.parametrize(
-    ("off", "bound", "given", "found"),
-    [
-        # A blunder is off by half a percent of the root mean square beyond the bound, or four where there are steps.
-        (0.0049 * np.sqrt(3.0), 0.0, {}, U),
-        (0.0052 * np.sqrt(3.0), 0.0, {}, W),
-        (-0.0052 * np.sqrt(3.0), 0.0, {}, W),
-        (0.0052 * np.sqrt(3.0), 0.001, {}, U),
-        (1.0, 0.2, {"share": 1e-6}, W),
-        (1.0, 0.26, {"share": 1e-6}, U),
-        (1.0, 0.26, {}, W),
-        (1.0, 0.0, {"jumps": True}, U),
-        (1.0, 0.0, {"status": [AGREES, AGREES, AGREES, OFF]}, R),
-        (1.0, 0.0, {"status": [AGREES, "k", "n", ""]}, R),
-        (1.0, 0.0, {"status": [AGREES, COARSE, "u", ""]}, U),
-    ],
-)
-def test_elsewhere_a_blunder_is_what_is_off_by_more_than_its_bound(monkeypatch, off, bound, given, found):
-    value = ONE.copy()
-    value[0] -= off
-    given = {"status": [OFF, AGREES, AGREES, ""]} | given
-    assert screened(monkeypatch, (9.0, 9.0), slopes=known(value, bound), **given) is found
-
-
-def test_a_point_that_is_refused_or_says_nothing_new():
-    def refuses():
-        raise SubjectError("no")
-
-    subject = SimpleNamespace(output=refuses)
-    assert elsewhere.look(subject, ["x"], ONE, 0.0, None) == {}

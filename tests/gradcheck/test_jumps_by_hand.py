@@ -108,12 +108,12 @@ def test_sides_explain_a_gradient(follow, sides, found):
         (1024 * RISE, {"output": 1024.0}, False),
         (1025 * RISE, {"output": 1024.0}, True),
         # As high as a difference across steps needs them at least.
-        (0.125, {"coarseness": 2.0**-6}, False),
-        (0.126, {"coarseness": 2.0**-6}, True),
+        (0.25, {"coarseness": 2.0**-6}, False),
+        (0.251, {"coarseness": 2.0**-6}, True),
     ],
 )
 def test_a_jump_counts_from_some_units_in_the_last_place(follow, jump, given, counts):
-    follow(*[side(0.0, jump=jump)] * 4)
+    follow(*[side(0.0, jump=jump, error=2.0)] * 4)
     assert explained(**given) == (counts, 4 * counts)
 
 
@@ -243,6 +243,12 @@ def test_what_is_left_of_a_steep_piece_is_its_slope_and_of_a_jump_its_height(ris
     # A jump is 64 times as steep as the slopes and the error: 64 (2 + 0.1).
     e, side = valued(lambda t: 2.0 * t + rise * max(t - 0.3, 0.0))
     assert (jumps._jump(e, side, 2.0, 0.1) > 0.0) == jumps_there
+
+
+def test_a_jump_is_seen_up_to_the_end_of_a_side():
+    e, side = valued(lambda t: 5.0 + 2.0 * t + 0.5 * (t > 0.97))
+    assert jumps._jump(e, side, 2.0, 0.1) == pytest.approx(0.5, rel=1e-6)
+    assert side.unexplained == pytest.approx(2.5)
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from known_slopes import known
 
 from numpy_nn.gradcheck.measure import stairs
 from numpy_nn.gradcheck.measure.stairs import INTERVALS, LENGTHS, TELLING, _Line
+from numpy_nn.subjects import Hints, as_subject
 
 NAN = np.nan
 
@@ -41,19 +42,23 @@ def test_the_doubt_in_an_integral_is_what_becomes_of_it_with_every_other_slope_a
 # A drift along one coordinate.
 
 
-def drifts(monkeypatch, *, claimed, slope, actual, jump=0.0, noise=0.0, reach=np.inf, one_side=False, wide=1.0):
-    """Whether an output that moves by ``actual`` drifts from the claimed slope; it is known up to ``reach``."""
+def drifts(monkeypatch, *, claimed, slope, actual, jump=0.0, noise=0.0, reach=np.inf, lost=0.0, wide=1.0, on=None):
+    """Whether an output that moves by ``actual`` drifts from the claimed slope; it is known up to ``reach``.
+
+    On the side of the sign ``lost`` it is not, and farther on the slope that is claimed may be another, ``on``.
+    """
     asked = []
 
     def along(_, direction, start, end):
         np.testing.assert_array_equal(direction, [0.0, max(wide, 1.0)])
         assert start == 0.0
-        known_there = abs(end) <= reach and not (one_side and end < 0.0)
+        known_there = abs(end) <= reach and lost * end <= 0.0
         t = np.linspace(0.0, end, INTERVALS + 1)
-        return _Line(actual * t, np.full(INTERVALS + 1, claimed if known_there else NAN))
+        there = claimed if on is None else on
+        return _Line(actual * t, np.full(INTERVALS + 1, there if known_there else NAN))
 
     def height(_, __, left, end, enough):
-        np.testing.assert_allclose(left, (actual - claimed) * end / INTERVALS, atol=1e-12)
+        np.testing.assert_allclose(left, (actual - (claimed if on is None else on)) * end / INTERVALS, atol=1e-12)
         asked.append((end, enough))
         return jump
 
@@ -84,8 +89,9 @@ def drifts(monkeypatch, *, claimed, slope, actual, jump=0.0, noise=0.0, reach=np
         ({"claimed": 2.0, "slope": 1.0, "actual": 1.0, "noise": TELLING * 3.99}, True),
         ({"claimed": 2.0, "slope": 1.0, "actual": 1.0, "noise": TELLING * 4.01}, False),
         # Seen on one side alone it is seen once, at another distance again.
-        ({"claimed": 2.0, "slope": 1.0, "actual": 1.0, "jump": 1.0, "one_side": True}, False),
-        ({"claimed": 2.0, "slope": 1.0, "actual": 1.0, "jump": 0.3, "one_side": True}, True),
+        ({"claimed": 2.0, "slope": 1.0, "actual": 1.0, "jump": 1.0, "lost": -1.0}, False),
+        ({"claimed": 2.0, "slope": 1.0, "actual": 1.0, "jump": 0.3, "lost": 1.0}, True),
+        ({"claimed": 2.0, "slope": 1.0, "actual": 1.0, "jump": 0.3, "lost": -1.0}, True),
         ({"claimed": 2.0, "slope": 1.0, "actual": 1.0, "reach": 0.0}, False),
         ({"claimed": 2.0, "slope": 1.0, "actual": 1.0, "reach": 1.0}, True),
         ({"claimed": 2.0, "slope": 1.0, "actual": 1.0, "reach": 1.0, "jump": 0.5}, False),
@@ -99,6 +105,9 @@ def drifts(monkeypatch, *, claimed, slope, actual, jump=0.0, noise=0.0, reach=np
         ({"claimed": 0.0, "slope": 4.0, "actual": 1.0, "jump": TELLING * 4.01}, False),
         ({"claimed": 1.0, "slope": 0.0, "actual": 0.0}, True),
         ({"claimed": 1.0, "slope": 0.0, "actual": 0.0, "jump": TELLING * 4.01}, False),
+        ({"claimed": 2.0, "slope": 0.0, "actual": 0.0, "on": 0.5, "jump": TELLING * 1.99}, True),
+        ({"claimed": 2.0, "slope": 0.0, "actual": -1.0, "on": 0.5, "jump": TELLING * 1.99}, True),
+        ({"claimed": 2.0, "slope": 0.0, "actual": -1.0, "on": 0.5, "jump": TELLING * 2.01}, False),
         # But not to more than it is here.
         ({"claimed": 0.0, "slope": 1.0, "actual": 4.0, "jump": TELLING * 4.01}, False),
     ],
@@ -114,18 +123,19 @@ def test_jumps_are_looked_for_as_high_as_they_would_matter(monkeypatch):
     assert asked[-1][1] == 0.01
 
 
-def test_a_drift_that_the_integral_leaves_in_doubt_is_none(monkeypatch):
+@pytest.mark.parametrize(("height", "found"), [(1.0, True), (1000.0, False)])
+def test_a_drift_that_the_integral_leaves_in_doubt_is_none(monkeypatch, height, found):
     spike = np.full(INTERVALS + 1, 2.0)
-    spike[1] = 1000.0
+    spike[1] += height
 
     def along(_, direction, start, end):
-        return _Line(0.0 * np.linspace(start, end, INTERVALS + 1) * direction.sum(), spike)
+        return _Line(np.linspace(start, end, INTERVALS + 1) * direction.sum(), spike)
 
     monkeypatch.setattr(stairs, "_along", along)
     monkeypatch.setattr(stairs, "_height", lambda *_: 0.0)
     e = SimpleNamespace(gradient=np.array([2.0]), array=np.zeros(1), rng=SimpleNamespace(uniform=lambda *_: 1.0))
     e.differences = SimpleNamespace(scales={"wide": np.ones(1)})
-    assert not stairs._drifts(e, known([1.0]), 0, 0.0)
+    assert stairs._drifts(e, known([1.0]), 0, 0.0) == found
 
 
 # Which coordinates are followed.
@@ -216,6 +226,7 @@ def test_the_largest_of_the_jumps_is_looked_at_three_times_more_finely(monkeypat
     assert seen[1] == pytest.approx((5.0 + 7 / 16, 5.0 + 8 / 16))
     assert seen[2] == pytest.approx((5.0 + 7 / 16 + 7 / 256, 5.0 + 7 / 16 + 8 / 256))
     assert height(monkeypatch, [2.0 * jump] * 3, left)[0] == 3.0
+    assert height(monkeypatch, [jump + 7.0 * np.arange(17)] * 3, left)[0] == 2.0
     assert height(monkeypatch, [jump, 0.25 * jump, 4.0 * jump], left)[0] == 0.5
 
 
@@ -228,3 +239,19 @@ def test_no_longer_than_it_matters_or_is_known(monkeypatch):
     assert (found, len(seen)) == (2.0, 1)
     found, seen = height(monkeypatch, [None], left)
     assert (found, len(seen)) == (3.0, 1)
+
+
+def test_a_point_where_the_target_gives_another_shape_is_not_known():
+    subject = as_subject((np.sin, lambda x, g: g * np.cos(x)), (np.zeros(2),), None, Hints())
+    e = SimpleNamespace(subject=subject, name=subject.input, grad_output=np.array([1.0, 3.0]))
+    e.differences = SimpleNamespace(home=np.zeros(2))
+    direction = np.array([1.0, 0.0])
+    assert stairs._at(e, direction, 0.5) == pytest.approx((np.sin(0.5), np.cos(0.5)))
+    right = subject.gradients
+    for gradient in (None, np.ones(3)):
+        subject.gradients = lambda _, gradient=gradient: {e.name: gradient}
+        assert np.isnan(stairs._at(e, direction, 0.5)).all()
+    subject.gradients = lambda g: {e.name: right(g)[e.name][None]}
+    assert stairs._at(e, direction, 0.5) == pytest.approx((np.sin(0.5), np.cos(0.5)))
+    subject.output = lambda: np.ones(1)
+    assert np.isnan(stairs._at(e, direction, 0.5)).all()

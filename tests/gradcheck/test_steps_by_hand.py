@@ -114,6 +114,18 @@ def test_a_staircase_that_is_coarser_than_what_is_looked_at_has_the_height_that_
     assert height[1] == 0.0
 
 
+def test_steps_of_which_a_tenth_are_seen_within_the_last_spacing_are_no_jumps_of_a_constant():
+    height = resolution.heights(lambda t: np.array([1.0 + np.round(6.0 * t) * 1e-3]), np.array([1.0]))
+    assert height[0] > 1e-4
+    few = resolution.heights(lambda t: np.array([1.0 + np.round(2.0 * t) * 1e-3]), np.array([1.0]))
+    assert few[0] == 0.0
+
+
+def test_rounding_is_a_share_of_small_outputs_too():
+    np.testing.assert_array_equal(resolution._rounding(np.array([2.0**-10, 0.0])), [2.0**-50, 2.0**-70])
+    np.testing.assert_array_equal(resolution._rounding(np.array([np.inf, 0.0])), [np.inf, 0.0])
+
+
 # Slopes from outputs.
 
 

@@ -1,0 +1,90 @@
+"""A look at another point, at first along one direction, and then at coordinates."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from known_slopes import known
+
+from numpy_nn.gradcheck import elsewhere
+from numpy_nn.gradcheck.elsewhere import Found
+from numpy_nn.gradcheck.measure.kinds import AGREES, COARSE, OFF
+from numpy_nn.subjects import SubjectError
+
+ONE = np.array([1.0, 2.0, -2.0, 0.5])
+R, N, W, U = Found.RIGHT, Found.NOTHING, Found.WRONG, Found.UNKNOWN
+
+
+def screened(monkeypatch, quotients, *, share=0.0, gradient=ONE, across=False, slopes=None, status=None, jumps=False):
+    """What is found where the quotients along a random direction are these multiples of the claimed slope."""
+    answers, assumed = iter(quotients), []
+
+    def quotient_along(direction, _, step):
+        assert step in (2.0**-11, 2.0**-7)
+        terms = gradient * direction
+        return next(answers) * float(np.sqrt(np.square(terms).sum())) + float(terms.sum())
+
+    differences = SimpleNamespace(
+        scales={"wide": np.full(4, 2.0)}, quotient_along=quotient_along, assume=assumed.append
+    )
+    e = SimpleNamespace(gradient=gradient, differences=differences, rng=np.random.default_rng(0), grad_output=ONE)
+    e.slopes = e.status = None
+    monkeypatch.setattr(elsewhere, "_right_across_steps", lambda *_: across)
+    monkeypatch.setattr(elsewhere, "_sample", lambda _: np.array([True, True, True, False]))
+    monkeypatch.setattr(elsewhere, "examine", lambda *_: (slopes, np.array(status)))
+    monkeypatch.setattr(elsewhere, "jumps_more_than_rounding", lambda *_: jumps)
+    found = elsewhere._look_at(e, share)
+    assert (e.slopes is not None) == (found is W)
+    assert assumed == ([share] if slopes is not None and share else [])
+    return found
+
+
+@pytest.mark.parametrize(
+    ("quotients", "found"),
+    [((1.9e-5, 9.0), R), ((-1.9e-5, 9.0), R), ((9.0, 0.9e-4), R), ((9.0, -0.9e-4), R), ((2.1e-5, 1.1e-4), U)],
+)
+def test_a_quotient_along_a_direction_shows_no_blunder(monkeypatch, quotients, found):
+    # Otherwise all is looked at: here nothing is known of it.
+    slopes, status = known(ONE, np.inf), ["u"] * 4
+    given = {} if found is R else {"slopes": slopes, "status": status}
+    assert screened(monkeypatch, quotients, **given) is found
+
+
+def test_with_no_claim_and_no_quotient_there_is_nothing(monkeypatch):
+    assert screened(monkeypatch, (0.0, 0.0), gradient=np.zeros(4)) is N
+    assert screened(monkeypatch, (9.0, 9.0), share=1e-6, across=True) is R
+    off = {"slopes": known(ONE, 1e-9), "status": [AGREES] * 3 + [""]}
+    assert screened(monkeypatch, (9.0, 9.0), share=1e-6, **off) is R
+    assert screened(monkeypatch, (9.0, 9.0), across=True, **off) is R
+
+
+@pytest.mark.parametrize(
+    ("off", "bound", "given", "found"),
+    [
+        # A blunder is off by half a percent of the root mean square beyond the bound, or four where there are steps.
+        (0.0049 * np.sqrt(3.0), 0.0, {}, U),
+        (0.0052 * np.sqrt(3.0), 0.0, {}, W),
+        (-0.0052 * np.sqrt(3.0), 0.0, {}, W),
+        (0.0052 * np.sqrt(3.0), 0.001, {}, U),
+        (1.0, 0.2, {"share": 1e-6}, W),
+        (1.0, 0.26, {"share": 1e-6}, U),
+        (1.0, 0.26, {}, W),
+        (1.0, 0.0, {"jumps": True}, U),
+        (1.0, 0.0, {"status": [AGREES, AGREES, AGREES, OFF]}, R),
+        (1.0, 0.0, {"status": [AGREES, "k", "n", ""]}, R),
+        (1.0, 0.0, {"status": [AGREES, COARSE, "u", ""]}, U),
+    ],
+)
+def test_elsewhere_a_blunder_is_what_is_off_by_more_than_its_bound(monkeypatch, off, bound, given, found):
+    value = ONE.copy()
+    value[0] -= off
+    given = {"status": [OFF, AGREES, AGREES, ""]} | given
+    assert screened(monkeypatch, (9.0, 9.0), slopes=known(value, bound), **given) is found
+
+
+def test_a_point_that_is_refused_or_says_nothing_new():
+    def refuses():
+        raise SubjectError("no")
+
+    subject = SimpleNamespace(output=refuses)
+    assert elsewhere.look(subject, ["x"], ONE, 0.0, None) == {}
