@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from stand_ins import stand_in
 
-import numpy_nn as nn
-from numpy_nn.subjects import names, recognise
-from numpy_nn.subjects.calling import CACHE, FILLED, GRADS, OUTPUT, Convention
+from numpy_nn.subjects import choosing
+from numpy_nn.subjects.agreement import CLOSELY
+from numpy_nn.subjects.calling import CACHE, GRADS, Convention
 from numpy_nn.subjects.choosing import Code, Hints, _first_result, _has_no_cache, _is_value_and_gradients, _told, chosen
-from numpy_nn.subjects.conventions import Arguments, is_certain, may_be_gradient, orders_of_inputs, readings
+from numpy_nn.subjects.state import Snapshot
 from numpy_nn.subjects.subject import SubjectError
 
 ONE = np.ones((2, 3))
@@ -109,213 +109,89 @@ def test_code_without_an_array_of_floats_has_nothing_to_check():
         chosen(Code("net", lambda x: x, None, {"x": ONE}, Hints()))
 
 
-# Conventions.
+def choose(monkeypatch, *ways, certain=True, target=None, repeatable=True, lacks_cache=False):
+    """Which of these ways to call code is chosen: its number, or the words of the error.
+
+    Of each: whether names tell it, of how many gradients of the right shape how many agree and to how many digits; or
+    an error. And whether it is of a mean, and how far off in size.
+    """
+    named = [Convention((f"x{k}",), averaged=len(way) > 4 and way[4]) for k, way in enumerate(ways)]
+    found, tried = {}, []
+    for convention, way in zip(named, ways, strict=True):
+        found[convention.inputs] = stand_in(way=way, notes=[], make_repeatable=lambda: repeatable)
+
+    def make(_, convention, before):
+        assert isinstance(before, Snapshot)
+        tried.append(convention)
+        way = found[convention.inputs].way
+        if isinstance(way[1], Exception):
+            raise way[1]
+        return found[convention.inputs]
+
+    for name, value in {
+        "conventions": lambda *_: [(convention, way[0]) for convention, way in zip(named, ways, strict=True)],
+        "_made_even_once": make,
+        "agreement": lambda subject: (subject.way[2], subject.way[1], subject.way[3]),
+        "is_certain": lambda *_: certain,
+        "off_in_size": lambda subject: subject.way[5],
+        "_has_no_cache": lambda *_: lacks_cache,
+        "_without_cache": lambda *_: "lacking",
+    }.items():
+        monkeypatch.setattr(choosing, name, value)
+    code = Code("net", lambda x: x, lambda g: g, {"x": ONE}, Hints(), target)
+    try:
+        subject = chosen(code)
+    except (TypeError, ValueError) as error:
+        return str(error), len(tried)
+    if subject == "lacking":
+        return subject, len(tried)
+    number = next(k for k, one in enumerate(found.values()) if one is subject)
+    averaged = len(ways[number]) > 4 and ways[number][4]
+    assert len(subject.notes) == (1 if averaged and repeatable else 0)
+    return number, len(tried)
+
+
+C = CLOSELY
+WRONG_SHAPE, WRONG, RIGHT, ROUGH = (False, 0, 0, 0), (False, 2, 0, 0), (False, 2, 2, C), (False, 2, 2, C - 1)
+NAMED = (True, 2, 0, 0)
+NO, NO_BY_NAME = (False, ValueError("tried")), (True, ValueError("named"))
 
 
 @pytest.mark.parametrize(
-    ("function", "arguments", "inputs", "may"),
+    ("ways", "given", "number", "tried"),
     [
-        (NET.backward, ("x",), ("x",), True),
-        (NET.forward, ("x",), ("x",), False),
-        (NET.backward, ("x", "w"), ("x", "w"), False),
-        (NET.backward, (GRADS,), ("x",), False),
-        (NET.backward, (), ("x",), False),
-        (Net.backward, ("x",), ("x",), False),
+        # What names tell is taken, right or wrong, where they are certain.
+        ([NAMED, RIGHT], {}, 0, 1),
+        ([NAMED, RIGHT], {"certain": False}, 1, 2),
+        ([(True, 0, 0, 0), RIGHT], {}, 1, 2),
+        ([NAMED, WRONG], {"certain": False}, 0, 2),
+        # Else the first that agrees to all digits, or that which agrees best.
+        ([WRONG, RIGHT, RIGHT], {}, 1, 2),
+        ([WRONG, ROUGH, RIGHT], {}, 2, 3),
+        ([WRONG, ROUGH, WRONG], {}, 1, 3),
+        ([(False, 2, 1, C), WRONG], {}, 0, 2),
+        ([WRONG, (False, 3, 2, C - 1), (False, 2, 2, 2)], {}, 1, 3),
+        ([WRONG_SHAPE, WRONG], {}, 1, 2),
+        ([WRONG, WRONG], {}, 0, 2),
+        # One that has fewer gradients than another was found to have is no better for agreeing.
+        ([(False, 3, 0, 0), RIGHT], {}, 0, 2),
+        ([(False, 2, 0, 0), RIGHT], {}, 1, 2),
+        ([(False, 3, 0, 0), (True, 2, 2, C)], {"certain": False}, 1, 2),
+        # What cannot be run is left out; if nothing can, the error of the one that names tell comes through.
+        ([NO, RIGHT], {}, 1, 2),
+        ([NO, NO_BY_NAME, NO], {}, "named", 3),
+        ([NO], {}, "tried", 1),
+        ([NO, RIGHT], {"repeatable": False}, 1, 2),
+        ([WRONG, RIGHT], {"repeatable": False}, 0, 1),
+        # Where the cache is None, and backward wants it.
+        ([NO_BY_NAME, RIGHT], {"lacks_cache": True}, "lacking", 1),
+        ([NO, RIGHT], {"lacks_cache": True}, 1, 2),
+        ([NO, WRONG], {"lacks_cache": True}, "lacking", 2),
+        # Of a sum and a mean that is meant of whose gradient the claimed one has the size.
+        ([(True, 2, 0, 0, False, 3.0), (True, 2, 0, 0, True, 0.5)], {}, 1, 2),
+        ([(True, 2, 0, 0, False, 0.25), (True, 2, 0, 0, True, 0.5)], {}, 0, 2),
+        ([(True, 2, 0, 0, False, 0.25), (True, 2, 2, C, True, 0.5)], {}, 1, 2),
     ],
 )
-def test_the_only_argument_of_a_method_may_be_the_gradient(function, arguments, inputs, may):
-    assert may_be_gradient(function, arguments, inputs) == may
-    convention = Convention(inputs, arguments=arguments)
-    assert is_certain(convention, None, function) == (not may)
-
-
-@pytest.mark.parametrize(
-    ("arguments", "target", "certain"),
-    [
-        ((GRADS,), None, True),
-        ((GRADS, OUTPUT), None, False),
-        ((GRADS, "t"), "t", False),
-        (("x", "t"), "t", True),
-        (None, None, True),
-    ],
-)
-def test_names_are_certain_that_can_hardly_mean_anything_else(arguments, target, certain):
-    assert is_certain(Convention(("x",), arguments=arguments), target) == certain
-
-
-def test_a_dict_that_backward_fills_stands_beside_one_gradient():
-    def role(backward, name, grads=1):
-        return Arguments(backward, ("x",), None, grads, False, False)._role(name)
-
-    assert role(lambda dout, grads: (dout, grads), "grads") == FILLED
-    assert role(lambda grads: grads, "grads") == GRADS
-    assert role(lambda dout, grads: (dout, grads), "dout") == GRADS
-    assert role(lambda dout, dh, grads: (dout, dh, grads), "grads") == GRADS
-    assert role(lambda dout, grads: (dout, grads), "grads", 2) == GRADS
-
-
-@pytest.mark.parametrize(
-    ("name", "inputs", "of_network", "role"),
-    [
-        ("y_pred", ("x", "t"), True, OUTPUT),
-        ("y_pred", ("p", "t"), False, "p"),
-        ("x", ("a", "t"), True, "a"),
-        ("x", ("a", "b", "t"), True, OUTPUT),
-        ("x", ("a", "t"), False, "a"),
-        ("t", ("a", "t"), True, "t"),
-        ("y_true", ("a", "t"), True, "t"),
-    ],
-)
-def test_what_is_called_a_prediction_is_the_output_of_a_network_or_the_argument_of_a_loss(
-    name, inputs, of_network, role
-):
-    assert Arguments(lambda: 0, inputs, "t", 1, False, of_network)._role(name) == role
-
-
-def test_what_is_left_over_is_tried_where_one_or_two_names_do_not_tell():
-    def orders(backward, inputs=("x", "w"), grads=1):
-        return list(Arguments(backward, inputs, None, grads, False, False).by_elimination())
-
-    assert orders(lambda dout, thing: (dout, thing)) == [(GRADS, "x"), (GRADS, "w")]
-    assert orders(lambda thing: thing) == [(GRADS,)]
-    assert orders(lambda thing, w: (thing, w)) == [(GRADS, "w")]
-    assert orders(lambda one, two: (one, two)) == [(GRADS, "x"), (GRADS, "w"), ("x", GRADS), ("w", GRADS)]
-    assert orders(lambda one, two, three: (one, two, three)) == []
-    assert orders(lambda dout: dout) == []
-    assert orders(lambda *any_number: any_number) == []
-    assert orders(lambda thing: thing, tuple("abcdefg")) == [(GRADS,)]
-    assert orders(lambda thing: thing, tuple("abcdefgh")) == []
-    assert orders(lambda thing: thing, grads=2) == []
-
-
-def test_a_function_without_a_signature_takes_its_arguments_as_they_are_given():
-    assert orders_of_inputs(max, ["b", "a"], None) == ("b", "a")
-    assert orders_of_inputs(max, ["b", "t"], "t") == ("b", "t")
-    assert readings((ONE, ONE), max) == [1, 2]
-    assert readings((ONE, 3), lambda dh, dc: (dh, dc)) == [1]
-    assert readings((ONE,), lambda dh: dh) == [1]
-
-
-# Recognising.
-
-
-@pytest.mark.parametrize(
-    ("target", "has"), [(NET, True), (SimpleNamespace(loss=len), True), (SimpleNamespace(forward=len), False)]
-)
-def test_a_backward_pass_or_a_loss_makes_an_object_of_passes(target, has):
-    assert recognise.names_of_passes(target) == has
-
-
-def test_what_is_missing_is_named():
-    for target, missing in ((SimpleNamespace(forward=len), "backward"), (SimpleNamespace(backward=len), "forward")):
-        with pytest.raises(TypeError, match=f"got SimpleNamespace without {missing}"):
-            recognise.as_subject(target, (ONE,), None, Hints())
-    with pytest.raises(TypeError, match=r"SimpleNamespace has loss: pass the targets too|has len"):
-        recognise.as_subject(SimpleNamespace(loss=len), (ONE,), None, Hints())
-    assert recognise.as_subject(nn.Tanh(), (ONE,), None, Hints()).label == nn.Tanh().label
-
-
-@pytest.mark.parametrize("mode", ["training", "call", "neither"])
-def test_an_object_is_put_in_training_or_called_where_its_forward_pass_alone_does_not_do(mode):
-    class Target:
-        training = False
-
-        def __init__(self):
-            self.training = False
-
-        def forward(self, x):
-            return x
-
-        def __call__(self, x):
-            return x
-
-    target, error, tried = Target(), ValueError("first"), []
-
-    def called_by(function):
-        in_forward = getattr(function, "__name__", "") == "forward"
-        tried.append((in_forward, target.training))
-        if mode == "neither" or (mode == "call") == in_forward:
-            raise ValueError("no")
-        return stand_in(notes=[])
-
-    if mode == "neither":
-        with pytest.raises(ValueError, match="first"):
-            recognise._called_otherwise(target, target.forward, called_by, error)
-        assert target.training is False
-        return
-    subject, function = recognise._called_otherwise(target, target.forward, called_by, error)
-    assert tried == [(True, True)] + [(False, True)] * (mode == "call")
-    assert subject.notes == ([recognise._PUT_IN_TRAINING] if mode == "training" else [])
-    assert (function == target.forward) == (mode == "training")
-
-
-def test_parameters_that_wait_for_a_shape_are_made_by_a_method_that_does_so():
-    class Lazy:
-        def __init__(self):
-            self.W, self.built = None, []
-
-        def build(self, shape):
-            self.W = np.ones(shape[-1])
-            self.built.append(shape)
-
-        def forward(self, x):
-            return x * self.W
-
-    target = Lazy()
-    recognise._build(target, target.forward, (ONE, ONE))
-    assert target.built == []
-    recognise._build(target, target.forward, (ONE,))
-    assert target.built == [(2, 3)]
-    recognise._build(target, target.forward, (ONE,))
-    assert target.built == [(2, 3)]
-    recognise._build(NET, NET.forward, (ONE,))
-
-
-# Names of functions within others.
-
-
-def test_a_function_is_looked_at_within_its_wrappers():
-    def inner(x, w):
-        return x * w
-
-    def wrapped(*args, **kwargs):
-        return inner(*args, **kwargs)
-
-    def named(x, **kwargs):
-        return inner(x, **kwargs)
-
-    assert names.positional(inner) == (["x", "w"], [])
-    assert names.positional(named) == (["x"], [])
-    assert names.unwrapped(inner) is inner
-    assert names.unwrapped(named) is named
-    for function in (inner, wrapped, NET.forward):
-        assert names.positional(function) is None or names.positional(function)[0] in (["x", "w"], ["x"])
-
-
-def two(a, y):
-    return a - y
-
-
-@pytest.mark.parametrize(
-    ("held", "found"),
-    [
-        ({"loss_fn": two}, True),
-        ({"loss_fn": SimpleNamespace(loss=two)}, True),
-        ({"criterion": SimpleNamespace(forward=two)}, True),
-        ({"loss_fn": None, "criterion": two}, True),
-        ({"loss_fn": lambda a: a}, False),
-        ({"anything": two}, False),
-        ({"loss_fn": SimpleNamespace(n=3)}, False),
-    ],
-)
-def test_a_loss_that_an_object_holds(held, found):
-    assert names.held_loss(SimpleNamespace(**held)) is (two if found else None)
-
-
-def test_two_names_alone_that_are_a_function_and_its_derivative_are_passes():
-    pair = SimpleNamespace(activation=two, activation_prime=len)
-    assert names.passes(pair) == (two, len)
-    pair.activation_prime = 3
-    assert names.passes(pair) == (None, None)
-    several = SimpleNamespace(activation=two, activation_prime=len, cost=two, cost_prime=len)
-    assert names.passes(several) == (None, None)
+def test_the_way_to_call_code_is_the_one_that_names_tell_or_that_agrees(monkeypatch, ways, given, number, tried):
+    assert choose(monkeypatch, *ways, **given) == (number, tried)

@@ -1,0 +1,243 @@
+"""In which orders backward may want its arguments, and what objects are recognised by."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from stand_ins import stand_in
+
+import numpy_nn as nn
+from numpy_nn.subjects import names, recognise
+from numpy_nn.subjects.calling import FILLED, GRADS, OUTPUT, Convention
+from numpy_nn.subjects.choosing import Hints
+from numpy_nn.subjects.conventions import Arguments, is_certain, may_be_gradient, orders_of_inputs, readings
+
+ONE = np.ones((2, 3))
+
+
+class Net:
+    """With an array, and both passes."""
+
+    def __init__(self):
+        self.W = np.ones(3)
+
+    def forward(self, x):
+        return x * self.W
+
+    def backward(self, g):
+        return g * self.W
+
+
+NET, EMPTY = Net(), SimpleNamespace(rate=0.5)
+
+
+# Conventions.
+
+
+@pytest.mark.parametrize(
+    ("function", "arguments", "inputs", "may"),
+    [
+        (NET.backward, ("x",), ("x",), True),
+        (NET.forward, ("x",), ("x",), False),
+        (NET.backward, ("x", "w"), ("x", "w"), False),
+        (NET.backward, (GRADS,), ("x",), False),
+        (NET.backward, (), ("x",), False),
+        (Net.backward, ("x",), ("x",), False),
+    ],
+)
+def test_the_only_argument_of_a_method_may_be_the_gradient(function, arguments, inputs, may):
+    assert may_be_gradient(function, arguments, inputs) == may
+    convention = Convention(inputs, arguments=arguments)
+    assert is_certain(convention, None, function) == (not may)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "target", "certain"),
+    [
+        ((GRADS,), None, True),
+        ((GRADS, OUTPUT), None, False),
+        ((GRADS, "t"), "t", False),
+        (("x", "t"), "t", True),
+        (None, None, True),
+    ],
+)
+def test_names_are_certain_that_can_hardly_mean_anything_else(arguments, target, certain):
+    assert is_certain(Convention(("x",), arguments=arguments), target) == certain
+
+
+def test_a_dict_that_backward_fills_stands_beside_one_gradient():
+    def role(backward, name, grads=1):
+        return Arguments(backward, ("x",), None, grads, False, False)._role(name)
+
+    assert role(lambda dout, grads: (dout, grads), "grads") == FILLED
+    assert role(lambda grads: grads, "grads") == GRADS
+    assert role(lambda dout, grads: (dout, grads), "dout") == GRADS
+    assert role(lambda dout, dh, grads: (dout, dh, grads), "grads") == GRADS
+    assert role(lambda dout, grads: (dout, grads), "grads", 2) == GRADS
+
+
+@pytest.mark.parametrize(
+    ("name", "inputs", "of_network", "role"),
+    [
+        ("y_pred", ("x", "t"), True, OUTPUT),
+        ("y_pred", ("p", "t"), False, "p"),
+        ("x", ("a", "t"), True, "a"),
+        ("x", ("a", "b", "t"), True, OUTPUT),
+        ("x", ("a", "t"), False, "a"),
+        ("t", ("a", "t"), True, "t"),
+        ("y_true", ("a", "t"), True, "t"),
+    ],
+)
+def test_what_is_called_a_prediction_is_the_output_of_a_network_or_the_argument_of_a_loss(
+    name, inputs, of_network, role
+):
+    assert Arguments(lambda: 0, inputs, "t", 1, False, of_network)._role(name) == role
+
+
+def test_what_is_left_over_is_tried_where_one_or_two_names_do_not_tell():
+    def orders(backward, inputs=("x", "w"), grads=1):
+        return list(Arguments(backward, inputs, None, grads, False, False).by_elimination())
+
+    assert orders(lambda dout, thing: (dout, thing)) == [(GRADS, "x"), (GRADS, "w")]
+    assert orders(lambda thing: thing) == [(GRADS,)]
+    assert orders(lambda thing, w: (thing, w)) == [(GRADS, "w")]
+    assert orders(lambda one, two: (one, two)) == [(GRADS, "x"), (GRADS, "w"), ("x", GRADS), ("w", GRADS)]
+    assert orders(lambda one, two, three: (one, two, three)) == []
+    assert orders(lambda dout: dout) == []
+    assert orders(lambda *any_number: any_number) == []
+    assert orders(lambda thing: thing, tuple("abcdefg")) == [(GRADS,)]
+    assert orders(lambda thing: thing, tuple("abcdefgh")) == []
+    assert orders(lambda thing: thing, grads=2) == []
+
+
+def test_a_function_without_a_signature_takes_its_arguments_as_they_are_given():
+    assert orders_of_inputs(max, ["b", "a"], None) == ("b", "a")
+    assert orders_of_inputs(max, ["b", "t"], "t") == ("b", "t")
+    assert readings((ONE, ONE), max) == [1, 2]
+    assert readings((ONE, 3), lambda dh, dc: (dh, dc)) == [1]
+    assert readings((ONE,), lambda dh: dh) == [1]
+
+
+# Recognising.
+
+
+@pytest.mark.parametrize(
+    ("target", "has"), [(NET, True), (SimpleNamespace(loss=len), True), (SimpleNamespace(forward=len), False)]
+)
+def test_a_backward_pass_or_a_loss_makes_an_object_of_passes(target, has):
+    assert recognise.names_of_passes(target) == has
+
+
+def test_what_is_missing_is_named():
+    for target, missing in ((SimpleNamespace(forward=len), "backward"), (SimpleNamespace(backward=len), "forward")):
+        with pytest.raises(TypeError, match=f"got SimpleNamespace without {missing}"):
+            recognise.as_subject(target, (ONE,), None, Hints())
+    with pytest.raises(TypeError, match=r"SimpleNamespace has loss: pass the targets too|has len"):
+        recognise.as_subject(SimpleNamespace(loss=len), (ONE,), None, Hints())
+    assert recognise.as_subject(nn.Tanh(), (ONE,), None, Hints()).label == nn.Tanh().label
+
+
+@pytest.mark.parametrize("mode", ["training", "call", "neither"])
+def test_an_object_is_put_in_training_or_called_where_its_forward_pass_alone_does_not_do(mode):
+    class Target:
+        training = False
+
+        def __init__(self):
+            self.training = False
+
+        def forward(self, x):
+            return x
+
+        def __call__(self, x):
+            return x
+
+    target, error, tried = Target(), ValueError("first"), []
+
+    def called_by(function):
+        in_forward = getattr(function, "__name__", "") == "forward"
+        tried.append((in_forward, target.training))
+        if mode == "neither" or (mode == "call") == in_forward:
+            raise ValueError("no")
+        return stand_in(notes=[])
+
+    if mode == "neither":
+        with pytest.raises(ValueError, match="first"):
+            recognise._called_otherwise(target, target.forward, called_by, error)
+        assert target.training is False
+        return
+    subject, function = recognise._called_otherwise(target, target.forward, called_by, error)
+    assert tried == [(True, True)] + [(False, True)] * (mode == "call")
+    assert subject.notes == ([recognise._PUT_IN_TRAINING] if mode == "training" else [])
+    assert (function == target.forward) == (mode == "training")
+
+
+def test_parameters_that_wait_for_a_shape_are_made_by_a_method_that_does_so():
+    class Lazy:
+        def __init__(self):
+            self.W, self.built = None, []
+
+        def build(self, shape):
+            self.W = np.ones(shape[-1])
+            self.built.append(shape)
+
+        def forward(self, x):
+            return x * self.W
+
+    target = Lazy()
+    recognise._build(target, target.forward, (ONE, ONE))
+    assert target.built == []
+    recognise._build(target, target.forward, (ONE,))
+    assert target.built == [(2, 3)]
+    recognise._build(target, target.forward, (ONE,))
+    assert target.built == [(2, 3)]
+    recognise._build(NET, NET.forward, (ONE,))
+
+
+# Names of functions within others.
+
+
+def test_a_function_is_looked_at_within_its_wrappers():
+    def inner(x, w):
+        return x * w
+
+    def wrapped(*args, **kwargs):
+        return inner(*args, **kwargs)
+
+    def named(x, **kwargs):
+        return inner(x, **kwargs)
+
+    assert names.positional(inner) == (["x", "w"], [])
+    assert names.positional(named) == (["x"], [])
+    assert names.unwrapped(inner) is inner
+    assert names.unwrapped(named) is named
+    for function in (inner, wrapped, NET.forward):
+        assert names.positional(function) is None or names.positional(function)[0] in (["x", "w"], ["x"])
+
+
+def two(a, y):
+    return a - y
+
+
+@pytest.mark.parametrize(
+    ("held", "found"),
+    [
+        ({"loss_fn": two}, True),
+        ({"loss_fn": SimpleNamespace(loss=two)}, True),
+        ({"criterion": SimpleNamespace(forward=two)}, True),
+        ({"loss_fn": None, "criterion": two}, True),
+        ({"loss_fn": lambda a: a}, False),
+        ({"anything": two}, False),
+        ({"loss_fn": SimpleNamespace(n=3)}, False),
+    ],
+)
+def test_a_loss_that_an_object_holds(held, found):
+    assert names.held_loss(SimpleNamespace(**held)) is (two if found else None)
+
+
+def test_two_names_alone_that_are_a_function_and_its_derivative_are_passes():
+    pair = SimpleNamespace(activation=two, activation_prime=len)
+    assert names.passes(pair) == (two, len)
+    pair.activation_prime = 3
+    assert names.passes(pair) == (None, None)
+    several = SimpleNamespace(activation=two, activation_prime=len, cost=two, cost_prime=len)
+    assert names.passes(several) == (None, None)
