@@ -88,3 +88,37 @@ def test_a_point_that_is_refused_or_says_nothing_new():
 
     subject = SimpleNamespace(output=refuses)
     assert elsewhere.look(subject, ["x"], ONE, 0.0, None) == {}
+
+
+@pytest.mark.parametrize(
+    ("share", "off", "asked", "right"),
+    [
+        # Without steps a ten thousandth of the size, which is 2 and then 0.5, and a thousandth at the widest step.
+        (0.0, [1.9e-4], 1, True),
+        (0.0, [-1.9e-4], 1, True),
+        (0.0, [2.1e-4, 4.9e-5], 2, True),
+        (0.0, [2.1e-4, 5.1e-5, 4.9e-4], 3, True),
+        (0.0, [2.1e-4, 5.1e-5, 5.1e-4], 3, False),
+        # Steps may add 128 times, or 32 times their height, where that is no more than a part of a blunder.
+        (1e-5, [1.47e-3], 1, True),
+        (1e-5, [1.49e-3, 0.81e-3], 2, True),
+        (1e-5, [1.49e-3, 0.83e-3], 2, False),
+        (3.2e-5, [0.0], 0, False),
+        (3.1e-5, [4.1e-3], 1, True),
+        (5e-5, [0.0], 0, False),
+    ],
+)
+def test_across_steps_wider_quotients_show_no_blunder(share, off, asked, right):
+    seen = []
+
+    def quotient_along(along, grad_output, step):
+        assert grad_output is e.grad_output
+        seen.append((float(along[0]), step))
+        return 2.0 * float(along[0]) + off[len(seen) - 1]
+
+    scales = {"wide": np.array([4.0]), "unit": np.array([1.0])}
+    e = SimpleNamespace(gradient=np.array([2.0]), output=np.array([1.0, -2.0]), grad_output=np.array([-0.5, 0.25]))
+    e.differences = SimpleNamespace(scales=scales, quotient_along=quotient_along)
+    assert elsewhere._right_across_steps(e, np.array([1.0]), share) == right
+    every = [(1.0, 2.0**-7), (0.25, 2.0**-7), (0.25, 2.0**-5)]
+    assert seen == (every[:asked] if share == 0.0 else [every[0], every[2]][:asked])
