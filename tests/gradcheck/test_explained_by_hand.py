@@ -294,3 +294,16 @@ def test_a_prediction_is_roughly_right_if_a_fiftieth_of_what_is_wrong_is_left(of
     gradient, truth = np.array([3.0, 1.0, 9.0]), np.array([2.0, 1.0, 0.0])
     e = SimpleNamespace(gradient=gradient, truth=truth, looked_at=np.array([True, True, False]))
     assert norms._roughly(e, gradient + np.array([0.0, off, 5.0])) == roughly
+
+
+@pytest.mark.parametrize("size", [1e-4, 1.0, 1e4])
+def test_eps_is_recognised_at_every_size_of_the_output(size):
+    x = np.random.default_rng(0).standard_normal((6, 3))
+    gamma = size * np.array([1.0, 2.0, -1.5])
+
+    def f(x, gamma):
+        return gamma * (x - x.mean(axis=0)) / np.sqrt(x.var(axis=0) + 1e-5)
+
+    guesses = predicted(norms.normalisation, evidence(f, size * np.cos(x), x, others=(gamma,)))
+    assert any("eps = 1e-05" in formula for formula in guesses)
+    assert not any("eps = 1e-04" in formula for formula in guesses)

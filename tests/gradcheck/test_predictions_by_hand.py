@@ -250,8 +250,28 @@ def test_the_pattern_of_what_nothing_explains():
     assert diagnosis.pattern(e).endswith("median 0.5; the sign agrees at 50%")
     e.truth = np.array([1.0, 1.0, 1.0, 1.0, 1.0])
     assert "correlation" not in diagnosis.pattern(e)
+    e.looked_at = np.array([True] * 5)
+    assert "correlation" not in diagnosis.pattern(e)
+    e.truth, e.gradient = np.array([1.0, 2.0, 3.0, 4.0, 5.0]), np.ones(5)
+    assert "correlation" not in diagnosis.pattern(e)
     e.truth = np.full(5, 1e-6)
     assert diagnosis.pattern(e) == ""
+
+
+@pytest.mark.parametrize(("answer", "views"), [(True, "re"), (False, "e"), (None, "er"), (ValueError("no"), "e")])
+def test_samples_are_taken_to_be_in_rows_and_in_columns_the_likelier_first(monkeypatch, answer, views):
+    e = SimpleNamespace(subject=SimpleNamespace(arrays={"x": np.ones(3)}))
+
+    def in_columns(evidence):
+        evidence.subject.arrays["x"][0] = 7.0
+        if isinstance(answer, ValueError):
+            raise answer
+        return answer
+
+    monkeypatch.setattr(diagnosis, "in_columns", in_columns)
+    monkeypatch.setattr(diagnosis, "as_rows", lambda _: "rows")
+    assert ["e" if view is e else "r" for view in diagnosis._views(e)] == [*views]
+    assert e.subject.arrays["x"][0] == (1.0 if isinstance(answer, ValueError) else 7.0)
 
 
 # Sequences, and functions of single entries.
