@@ -46,7 +46,7 @@ def prepare(x: ArrayLike, out: Out, work: Work) -> tuple[FloatArray, FloatArray,
         raise ValueError(f"out: expected shape {array.shape}, got {out.shape}")
     elif out.dtype != array.dtype:
         raise TypeError(f"out: expected {array.dtype}, got {out.dtype}")
-    elif out is array or np.may_share_memory(out, array):
+    elif np.may_share_memory(out, array):
         array = array.copy()
     return array, out, Workspace() if work is None else work
 

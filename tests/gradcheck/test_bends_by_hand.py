@@ -1,5 +1,7 @@
 """Where bends are looked for, and which points beside them are taken."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
@@ -79,3 +81,10 @@ def test_probabilities_stay_below_1(largest, words):
     x[0, 0] = largest
     found = points_of(lambda x, t: np.sum((x - t) ** 2), x, targets=np.zeros((2, 2)))
     assert len([one for one, _ in found if "bend" not in one]) == words
+
+
+@pytest.mark.parametrize(("shape", "are"), [((2, 3), True), ((2,), False), ((2, 3, 4), False), ((3, 2), False)])
+def test_labels_are_as_many_as_there_are_rows_of_probabilities(shape, are):
+    targets = np.full(shape, 7)
+    subject = SimpleNamespace(targets=targets, input="x", arrays={"x": np.full((2, 3, 4), 0.25)})
+    assert points.are_probabilities(subject) == are
