@@ -1,0 +1,67 @@
+"""What a check counts and in which order it tells what it has found."""
+
+import numpy as np
+import pytest
+
+import numpy_nn as nn
+from numpy_nn.gradcheck import check_gradients, checker
+
+X = np.random.default_rng(0).standard_normal((3, 2))
+
+
+def test_where_a_network_goes_wrong_first_is_told_first(monkeypatch):
+    monkeypatch.setattr(checker, "first_wrong", lambda entries, names: f"first of {len(entries)}, {names}")
+    report = check_gradients((lambda x: x + np.random.random(), lambda _, g: g), X)  # noqa: NPY002
+    assert report.notes[0] == "first of 1, ('x',)"
+    assert len(report.notes) == 2
+    monkeypatch.setattr(checker, "first_wrong", lambda *_: "")
+    assert check_gradients((np.sin, lambda x, g: g * np.cos(x)), X).notes == []
+
+
+def test_evaluations_are_those_of_all_layers_and_of_the_chain():
+    net = nn.Sequential(nn.Linear(2, 3, rng=0), nn.Tanh())
+    alone = [check_gradients(layer, x).evaluations for layer, x in ((net[0], X), (net[1], X @ np.ones((2, 3))))]
+    together = check_gradients(net, X)
+    assert together.target == net.label
+    # Of the chain itself two runs and more, to see that it repeats itself, and one for its gradients.
+    assert together.evaluations > sum(alone)
+    assert together.entries[0].name == "input"
+
+
+@pytest.mark.parametrize(
+    ("samples", "taken"),
+    [(None, True), ("all", True), (1, True), (0, False), (-1, False), ("some", False), (1.5, False)],
+)
+def test_so_many_samples(samples, taken):
+    if taken:
+        assert check_gradients((np.sin, lambda x, g: g * np.cos(x)), X, samples=samples).ok
+    else:
+        with pytest.raises(ValueError, match='samples: expected a number >= 1, "all" or None'):
+            check_gradients((np.sin, lambda x, g: g * np.cos(x)), X, samples=samples)
+
+
+def test_a_report_begins_with_nothing():
+    report = check_gradients((np.sin, lambda x, g: g * np.cos(x)), X)
+    assert (report.problems, report.warnings, report.notes) == ([], [], [])
+    assert report.evaluations > 10
+
+
+@pytest.mark.parametrize(
+    ("x", "several"), [((X,), True), ([X, X], True), ([1.0, 2.0], False), (X, False), ([[1.0], X], True), ([], False)]
+)
+def test_what_is_several_arguments(x, several):
+    assert checker._is_of_several(x) == several
+
+
+def test_arguments_are_arrays_of_float64_where_they_hold_floats():
+    assert checker._argument(X.astype(np.float32)).dtype == np.float64
+    assert checker._argument(np.arange(3)).dtype.kind == "i"
+    assert isinstance(checker._argument([1.0, 2.0]), np.ndarray)
+    assert checker._argument([1, 2]) == [1, 2]
+    assert checker._argument([]) == []
+    assert checker._argument(3) == 3
+    for wrong, error in ((np.zeros(0), ValueError), (np.array([np.nan]), ValueError), (np.arange(3), TypeError)):
+        with pytest.raises(error, match="x: expected"):
+            checker._point(wrong)
+    assert checker._point([1, 2]).dtype == np.float64
+    np.testing.assert_array_equal(checker._point(3), 3.0)
