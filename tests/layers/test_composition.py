@@ -9,6 +9,7 @@ from layer_cases import batch
 from own_layers import NAMES, Residual, gradient_for, network
 
 import numpy_nn as nn
+from numpy_nn.layers.composition import structure
 
 
 def test_layers_and_parameters_are_found_wherever_they_stand():
@@ -225,3 +226,19 @@ def test_an_optimizer_follows_a_parameter_that_is_replaced_in_a_list():
     net.backward(np.ones((2, 3)))
     optimizer.step()
     np.testing.assert_array_equal(net[0].gains[0].data, 3.0)
+
+
+def test_no_structure_is_taken_for_one_before_it():
+    class Net(nn.Layer):
+        pass
+
+    net, seen = Net(), [structure.version]
+    for change in (
+        lambda: setattr(net, "fc", nn.Linear(2, 2)),
+        lambda: delattr(net, "fc"),
+        lambda: setattr(net, "fc", [nn.Linear(2, 2)]),
+        lambda: setattr(net, "fc", None),
+    ):
+        change()
+        seen.append(structure.version)
+    assert seen == sorted(set(seen))
