@@ -35,8 +35,13 @@ def test_noise_is_what_differences_of_order_four_to_six_leave():
     found = noise_level(lambda t: np.array([3.0 * (-1.0) ** t, t**3 - t]))
     np.testing.assert_allclose(found, [3.0 * 2.0**6 / np.sqrt(924.0), 0.0], atol=1e-12)
     assert noise_level(lambda t: np.array([t**4]))[0] == pytest.approx(24.0 / np.sqrt(70.0))
-    asked = []
-    noise_level(lambda t: np.array([asked.append(t) or 0.0]))
+    asked: list[float] = []
+
+    def evaluate(t):
+        asked.append(t)
+        return np.zeros(1)
+
+    noise_level(evaluate)
     assert asked == [float(t) for t in range(9)]
 
 

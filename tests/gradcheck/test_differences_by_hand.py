@@ -1,5 +1,7 @@
 """Which differences are taken of which coordinates, how far these are moved, and which slopes are believed."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from known_slopes import known
@@ -113,7 +115,12 @@ def test_axes_are_paired_once_and_only_if_they_are_as_long():
 
 def test_where_nothing_moves_next_to_the_point_it_is_looked_at_at_1(monkeypatch):
     x, made = np.array([0.25, 0.375]), []
-    monkeypatch.setattr(module, "steps_of", lambda evaluate, _: made.append(evaluate) or (np.zeros(2), 0.0))
+
+    def steps_of(evaluate, _):
+        made.append(evaluate)
+        return np.zeros(2), 0.0
+
+    monkeypatch.setattr(module, "steps_of", steps_of)
     found, seen = watched(x, np.floor)
     assert found.coarseness == 0.0
     (near,) = (values for values in seen if not np.array_equal(values, x))
@@ -133,7 +140,8 @@ class Scripted:
     """Differences whose slopes at each scale are given, and what was asked for."""
 
     def __init__(self, x, slopes, *, steps=0.0, noise=0.0):
-        self.found, self.asked = differences(lambda x: 2.0 * x, x), []
+        self.found = differences(lambda x: 2.0 * x, x)
+        self.asked: list[Any] = []
         self.found._steps = np.full(len(x), steps), steps
         self.found._noise_beside = lambda scale: f"noise of {scale}" if noise == 0.0 else noise
 

@@ -17,7 +17,8 @@ R, N, W, U = Found.RIGHT, Found.NOTHING, Found.WRONG, Found.UNKNOWN
 
 def screened(monkeypatch, quotients, *, share=0.0, gradient=ONE, across=False, slopes=None, status=None, jumps=False):
     """What is found where the quotients along a random direction are these multiples of the claimed slope."""
-    answers, assumed = iter(quotients), []
+    answers = iter(quotients)
+    assumed: list[float] = []
 
     def quotient_along(direction, _, step):
         assert step in (2.0**-11, 2.0**-7)
@@ -109,7 +110,7 @@ def test_a_point_that_is_refused_or_says_nothing_new():
     ],
 )
 def test_across_steps_wider_quotients_show_no_blunder(share, off, asked, right):
-    seen = []
+    seen: list[tuple[float, float]] = []
 
     def quotient_along(along, grad_output, step):
         assert grad_output is e.grad_output

@@ -2,6 +2,7 @@
 
 from contextlib import contextmanager
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -115,7 +116,8 @@ def test_what_is_weaker_than_right_is_noted(monkeypatch):
 def test_an_array_is_judged_anew_with_steps_that_are_seen_with_another(
     monkeypatch, verdict, own, others, checked, stays, anew
 ):
-    assumed, again = [], claim()
+    again = claim()
+    assumed: list[float] = []
     again.differences.assume = assumed.append
     e, found = claim(coarseness=own, anew=lambda: again), made(verdict=verdict, checked=checked)
     judged = [(made(), claim(coarseness=share)) for share in others]
@@ -145,7 +147,7 @@ def entries(monkeypatch, claims, *, name="x", prefix="", first=True, redrawn=Non
                 return {name: redrawn}
             return {name: next(answers)}
 
-    subject = Subject()
+    subject: Any = Subject()
     subject.problems, subject.notes = [], []
     monkeypatch.setattr(entry, "_call_before", lambda subject, _: (2.0 * x, subject.gradients(None)))
     monkeypatch.setattr(entry, "_entry", lambda _, shown, __: made(shown))
@@ -267,7 +269,8 @@ def test_only_what_is_measured_can_stay_wrong(given, stays):
 
 def looked_elsewhere(monkeypatch, judged, near, far=(), independent=False):
     """What is looked at at each point, given what is found of the arrays there; and the notes."""
-    seen, notes, kinds = [], [], iter([*near, *far])
+    seen, kinds = [], iter([*near, *far])
+    notes: list[str] = []
 
     @contextmanager
     def at(_):

@@ -217,7 +217,7 @@ def test_a_factor_of_minus_one_is_a_sign(ratio, targets, cause):
 def test_targets_in_the_shape_of_scores(targets, shape, scores):
     found = losses._as_scores(np.array(targets), shape)
     assert (found is None) == (scores is None)
-    if scores is not None:
+    if found is not None:
         assert found.dtype == np.float64
         np.testing.assert_array_equal(found, scores)
 
@@ -260,6 +260,7 @@ def test_the_line_of_least_squares_has_a_slope_and_a_height_along_the_axes_that_
     normal = np.random.default_rng(0).standard_normal((5, 3))
     gamma, beta = np.array([[2.0, -1.0, 0.5]]), np.array([[0.0, 3.0, -2.0]])
     line = norms._line(normal, gamma * normal + beta, (0,))
+    assert line is not None
     np.testing.assert_allclose(line[0], gamma)
     np.testing.assert_allclose(line[1], beta, atol=1e-12)
     assert norms._line(normal[:2], normal[:2], (0,)) is None

@@ -1,6 +1,7 @@
 """What one input cannot show is judged by others: where they lie, and what is made of what is found there."""
 
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -238,7 +239,8 @@ U, F, L = UNRESOLVED, FLAT, LOST
 def test_what_is_hidden_here_is_told_by_other_inputs(monkeypatch, status, reason, independent, kinds, expected, why):
     inputs = [float(k) for k in range(len(kinds or ()))]
     e = SimpleNamespace(reason=Reason[reason], subject=SimpleNamespace(input="x"), multiples=lambda: inputs)
-    statuses, seen = np.array([*status, ""]), []
+    statuses = np.array([*status, ""])
+    seen: list[Any] = []
 
     def look_at(given, moved, look):
         assert given is e

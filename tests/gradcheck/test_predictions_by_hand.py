@@ -1,6 +1,7 @@
 """What mistakes would give, in more than two dimensions and on both sides of every condition."""
 
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -159,7 +160,7 @@ def test_all_that_a_layer_may_take_for_its_delta_is_named():
 
 
 def test_where_nothing_comes_back_a_slope_is_0():
-    deltas = [DELTAS[0] * [1.0, 0.0, 1.0], DELTAS[1]]
+    deltas = [DELTAS[0] * np.array([1.0, 0.0, 1.0]), DELTAS[1]]
     weights = [SQUARE[0], np.array([[0.0, 0.0, 0.0], [0.0, 0.0, 0.0], [1.0, 1.0, 1.0]])]
     assert Chain([("a", "b")] * 2, weights, deltas, []).slopes[0][1] == 0.0
 
@@ -270,7 +271,7 @@ def test_samples_are_taken_to_be_in_rows_and_in_columns_the_likelier_first(monke
 
     monkeypatch.setattr(diagnosis, "in_columns", in_columns)
     monkeypatch.setattr(diagnosis, "as_rows", lambda _: "rows")
-    assert ["e" if view is e else "r" for view in diagnosis._views(e)] == [*views]
+    assert ["r" if view == "rows" else "e" for view in list[Any](diagnosis._views(e))] == [*views]
     assert e.subject.arrays["x"][0] == (1.0 if isinstance(answer, ValueError) else 7.0)
 
 
@@ -330,7 +331,7 @@ def test_of_numbers_for_each_sample_a_bias_is_looked_at_row_by_row_too():
     e = evidence(lambda x, b: x.sum(axis=1) + b[0], np.cos(x), x, others=(b,))
     (e.name,) = (name for name, array in e.subject.arrays.items() if array.shape == (1,))
     e.gradient = np.array([e.grad_output[0]])
-    rows = {guess.formula: guess for guess in matrices(e) if "row" in guess.formula}
+    rows = {formula: guess for formula, guess in predicted(matrices, e).items() if "row" in formula}
     assert rows.keys() == {"that of row 0 of the batch alone", "that of row 3 of the batch alone"}
     for row in (0, 3):
         guess = rows[f"that of row {row} of the batch alone"]

@@ -1,6 +1,7 @@
 """What steps may explain: lines whose numbers are made up, on both sides of every threshold."""
 
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -242,7 +243,7 @@ def test_no_longer_than_it_matters_or_is_known(monkeypatch):
 
 
 def test_a_point_where_the_target_gives_another_shape_is_not_known():
-    subject = as_subject((np.sin, lambda x, g: g * np.cos(x)), (np.zeros(2),), None, Hints())
+    subject: Any = as_subject((np.sin, lambda x, g: g * np.cos(x)), (np.zeros(2),), None, Hints())
     e = SimpleNamespace(subject=subject, name=subject.input, grad_output=np.array([1.0, 3.0]))
     e.differences = SimpleNamespace(home=np.zeros(2))
     direction = np.array([1.0, 0.0])

@@ -94,8 +94,8 @@ def alternating(size):
         (lambda t: np.nan if t > 5.0 * SPACING else t, True, 24),
         # What is flat near by, and moves further on, to both sides.
         (lambda t: 1.0 + np.round(t), True, 49),
-        (lambda t: 1.0 + max(np.round(t), 0.0), False, 49),
-        (lambda t: 1.0 + min(np.round(t), 0.0), False, 49),
+        (lambda t: 1.0 + np.maximum(np.round(t), 0.0), False, 49),
+        (lambda t: 1.0 + np.minimum(np.round(t), 0.0), False, 49),
         (lambda _: 1.0, False, 49),
         (lambda t: np.array([1.0 + t, 1.0]), False, 49),
         (lambda t: np.array([1.0 + t, 1.0 + np.round(t)]), True, 49),

@@ -68,8 +68,8 @@ def test_the_working_size_is_the_largest_of_those_that_can_be_had():
     assert sized([small] * 6, [None] * 6) == pytest.approx(3.0)
     assert sized([small] * 6, [np.zeros(0)] * 6) == pytest.approx(3.0)
     assert sized([small[:2]] * 6, [none] * 6) == pytest.approx(3.0)
-    for missing in ([small[:2]] * 6, [none] * 6), ([small] * 6, [None] * 6), ([small] * 6, [np.zeros(0)] * 6):
-        assert sized(*missing, here=0.001) == pytest.approx(0.001)
+    for output, gradient in (small[:2], none), (small, None), (small, np.zeros(0)):
+        assert sized([output] * 6, [gradient] * 6, 0.001) == pytest.approx(0.001)
     # What is refused is left out, and the next is asked for.
     assert sized(["refused", *[small] * 5], [none] * 4 + [np.full(X.shape, 5.0)]) == pytest.approx(5.0 * large)
     assert sized([small, np.full(X.shape, INF), *[small] * 4], [none, np.full(X.shape, NAN), *[none] * 4]) > 2.9

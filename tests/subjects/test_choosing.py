@@ -1,6 +1,7 @@
 """Which way to call code is meant, which error is told where none can be, and what objects are recognised by."""
 
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -140,7 +141,7 @@ def choose(monkeypatch, *ways, certain=True, target=None, repeatable=True, lacks
         monkeypatch.setattr(choosing, name, value)
     code = Code("net", lambda x: x, lambda g: g, {"x": ONE}, Hints(), target)
     try:
-        subject = chosen(code)
+        subject: Any = chosen(code)
     except (TypeError, ValueError) as error:
         return str(error), len(tried)
     if subject == "lacking":

@@ -1,6 +1,7 @@
 """What is found in anybody's code, piece by piece: what says None, what is data, and what moves the output."""
 
 from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 import pytest
@@ -121,11 +122,9 @@ def test_settings_are_numbers_among_the_arguments_and_what_has_no_gradient():
 # What moves the output.
 
 
-def depends(value, f, *, exists=True, home=None, put=None):
+def depends(value, f, *, exists=True, home=None):
     """Whether the output f of what is in a place hangs on it; and the place, as it is afterwards."""
     place = Here(value, exists=exists)
-    if put is not None:
-        place.put = put
     subject = stand_in(_tried=None)
     subject.output = lambda: np.asarray(f(place.value))
     home = subject.output() if home is None else home
@@ -163,11 +162,15 @@ def test_what_the_output_hangs_on(value, f, moves):
 
 def test_by_how_much_what_is_tried_is_moved():
     for value in (np.array([2.0, -2.0, 0.0]), np.array([2, -2, 0])):
-        seen = []
-        depends(value, lambda v, seen=seen: seen.append(np.array(v, np.float64)) or 0.0)
+        seen: list[Any] = []
+
+        def f(v, seen=seen):
+            seen.append(np.array(v, np.float64) if np.ndim(v) else v)
+            return 0.0
+
+        depends(value, f)
         np.testing.assert_allclose(seen[-1], [2.25 + 0.0625, -2.25 - 0.0625 * 1.5, 0.0625 * 2.0])
-    seen = []
-    depends(4.0, lambda v: seen.append(v) or 0.0)
+    depends(4.0, f)
     assert seen[-1] == 4.5 + 0.0625
     assert type(seen[-1]) is float
 

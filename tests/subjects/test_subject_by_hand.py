@@ -2,6 +2,7 @@
 
 import random
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -96,7 +97,8 @@ class Lazy:
     """Makes its weights at the first call, and counts its calls in a list or an array."""
 
     def __init__(self, in_list):
-        self.W, self.calls, self.in_list = None, [] if in_list else np.zeros(1), in_list
+        self.W, self.in_list = None, in_list
+        self.calls: Any = [] if in_list else np.zeros(1)
 
     def __call__(self, x):
         if self.W is None:
@@ -271,7 +273,7 @@ def unsaid(monkeypatch, *costs, cost=None, beside=None, wants=False, several=Fal
         subject = recognise._with_unsaid_cost("net", lambda x: x, lambda g: g, (X,), np.ones(4), None, hints)
     except TypeError as error:
         return str(error).split(";")[0].split(":")[1].split(",")[0].strip(), tried
-    return (subject.own, *subject.notes), tried
+    return (vars(subject)["own"], *subject.notes), tried
 
 
 JUDGED = "the loss is not written in the code; the gradients are judged as those of formula"

@@ -31,6 +31,10 @@ class Net:
 NET, EMPTY = Net(), SimpleNamespace(rate=0.5)
 
 
+def two(x, y):
+    return x * y
+
+
 def closure(held):
     return lambda: held
 
@@ -52,7 +56,7 @@ def test_an_object_keeps_arrays_of_floats(thing, keeps):
 
 def test_the_objects_of_a_function_are_those_that_it_is_a_method_of_or_refers_to():
     assert list(_held_by(NET.forward)) == [NET]
-    assert list(_held_by(partial(NET.forward, 1.0, x=2.0))) == [NET, 1.0, 2.0]
+    assert list(_held_by(partial(two, 1.0, y=2.0))) == [1.0, 2.0]
     assert list(_held_by(len)) == []
     one, other, rate = Net(), Net(), 0.5
 
@@ -138,7 +142,7 @@ def test_all_that_says_that_it_is_not_in_training_is_put_there():
     found = owners.owned(NET.forward, NET.backward)
     assert found.entirely
     assert found.owner is not NET
-    assert found.forward.__self__ is found.owner
+    assert getattr(found.forward, "__self__", None) is found.owner
     assert not owners.owned(NET.backward, NET.forward).entirely
 
 
