@@ -9,17 +9,22 @@ from stand_ins import Here, leaf, stand_in
 
 from numpy_nn.subjects.calling import RATE, Convention
 from numpy_nn.subjects.code import CodeSubject, output_paths
+from numpy_nn.subjects.gradients import Order
 from numpy_nn.subjects.places import parsed
 from numpy_nn.subjects.subject import SubjectError
 
 ONE, TWO = np.ones(3), np.ones((2, 3))
 
 
-def input_likeness(one, *, index=0, path="", shape=(2, 3), count=1, only_one=False, parameters=(), name="x"):
+def input_likeness(one, *, index=0, path="", count=1, only_one=False, parameters=(), of_parameters=None, likely=0.9):
+    """How likely it is the gradient of x; ``of_parameters``: one of each is returned, whose numbers agree or not."""
     subject = stand_in(_places=dict.fromkeys(map(str, range(len(parameters)))))
-    subject.arrays = {str(k): np.zeros(shape) for k, shape in enumerate(parameters)}
-    path = parsed(path) if path else ()
-    return CodeSubject._input_likeness(subject, name, index, path, shape, count, only_one)(one)
+    subject.arrays = {str(k): np.zeros(shape) for k, shape in enumerate(parameters)} | {f"x{path}": TWO}
+    subject._returned = ONE if only_one else (ONE,)
+    subject._returns_one_of_each_parameter = lambda: of_parameters is not None
+    order = Order({"x": index}, likely, True)
+    given = "x", order, parsed(path) if path else (), count, lambda name, _: name == "x" and bool(of_parameters)
+    return CodeSubject._input_likeness(subject, *given)(one)
 
 
 @pytest.mark.parametrize(
@@ -49,6 +54,12 @@ def input_likeness(one, *, index=0, path="", shape=(2, 3), count=1, only_one=Fal
         (leaf("[0][0]"), {"parameters": [(2, 3)]}, 0.0),
         (leaf("[0][0]"), {"parameters": [(4,)]}, 0.9),
         (leaf("[0]"), {"parameters": [(2, 3)]}, 0.9),
+        (leaf("[0]"), {"count": 2, "likely": 0.7}, 0.7),
+        # One of each parameter is returned, and none of the input, unless its numbers say otherwise.
+        (leaf("[0]"), {"of_parameters": False}, 0.0),
+        (leaf("[0]"), {"of_parameters": True}, 0.9),
+        (leaf("[0]", ONE), {"of_parameters": True}, 0.0),
+        (leaf("dx", returned=False), {"of_parameters": False}, 0.7),
         # What is kept.
         (leaf("dx", returned=False), {}, 0.7),
         (leaf("dx", returned=False), {"count": 2}, 0.7),
@@ -64,6 +75,25 @@ def input_likeness(one, *, index=0, path="", shape=(2, 3), count=1, only_one=Fal
 )
 def test_how_likely_an_array_is_the_gradient_of_an_argument(one, given, like):
     assert input_likeness(one, **given) == pytest.approx(like)
+
+
+@pytest.mark.parametrize(
+    ("returned", "of_each"),
+    [
+        ([TWO, ONE], True),
+        ((ONE, TWO), True),
+        ([ONE, ONE], False),
+        ([TWO], False),
+        ([TWO, ONE, ONE], False),
+        ([TWO, ONE, None], False),
+        ([TWO, 1.0], False),
+        (TWO, False),
+        ([], False),
+    ],
+)
+def test_one_of_each_parameter_is_returned(returned, of_each):
+    subject = stand_in(_places={"W": 1, "b": 1}, arrays={"x": TWO, "W": TWO, "b": ONE}, _returned=returned)
+    assert CodeSubject._returns_one_of_each_parameter(subject) == of_each
 
 
 @pytest.mark.parametrize(
