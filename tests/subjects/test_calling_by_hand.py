@@ -38,7 +38,9 @@ def test_a_jacobian_is_taken_times_the_gradient_of_the_output(value, grads, give
     convention = Convention(("x",), arguments=given.get("arguments", ("x",)))
     subject = stand_in(arrays={"x": np.zeros(given.get("shape", 2))}, convention=convention)
     subject.targets, subject._is_jacobian = given.get("targets"), given.get("jacobian", False)
-    np.testing.assert_array_equal(CalledCode._times(subject, np.asarray(value), [grads], "x"), found)
+    result = CalledCode._times(subject, np.asarray(value), [grads], "x")
+    assert result.shape == np.shape(found)
+    np.testing.assert_array_equal(result, found)
 
 
 def called(arguments, *, result=((W,), ()), cache=None, grads=(G,), returns=7, fill=False, **given):
