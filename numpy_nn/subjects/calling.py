@@ -36,7 +36,8 @@ class Convention:
     ``inputs`` are forward's arguments by name, in its order. Of what it returns the first ``outputs`` are outputs and
     the rest its cache, or one thing of the rest, ``cache``; ``output_path`` leads to the output where it returns
     nothing. ``arguments`` are the roles of backward's, or None if forward returns a value and its gradients.
-    ``averaged`` says that the outputs are losses of samples, of whose mean backward gives the gradient.
+    ``averaged`` says that the outputs are losses of samples, of whose mean backward gives the gradient. ``place`` is
+    that of a loss that is not the first of what forward returns.
     """
 
     inputs: tuple[str, ...]
@@ -45,6 +46,7 @@ class Convention:
     arguments: tuple[str, ...] | None = (GRADS,)
     cache: int | None = None
     averaged: bool = False
+    place: int = 0
 
     @property
     def takes_grads(self) -> bool:
@@ -140,8 +142,9 @@ class CalledCode(ClaimingSubject):
             outputs: Sequence[Any] = [follow(self._owner, path)]
             self._result = (outputs, ())
         elif isinstance(result, (tuple, list)) and (isinstance(result, tuple) or not _is_array_like(result)):
-            outputs = list(result[: self.convention.outputs])
-            self._result = (outputs, tuple(result[self.convention.outputs :]))
+            start, end = self.convention.place, self.convention.place + self.convention.outputs
+            outputs = list(result[start:end])
+            self._result = (outputs, (*result[:start], *result[end:]))
         else:
             outputs = [result]
             self._result = (outputs, ())
@@ -219,7 +222,9 @@ class CalledCode(ClaimingSubject):
             return rest[0] if len(rest) == 1 else rest
         arguments: list[Any] = []
         filled: dict[Any, Any] = {}
-        results = {result_role(i): result for i, result in enumerate((*outputs, *cache))}
+        place = self.convention.place
+        returned = (*cache[:place], *outputs, *cache[place:])
+        results = {result_role(i): result for i, result in enumerate(returned)}
         for role in self.convention.arguments:
             if role == GRADS:
                 arguments += [g if g.ndim else float(g) for g in grad_outputs]

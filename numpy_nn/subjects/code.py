@@ -302,6 +302,8 @@ class CodeSubject(OverlappingCode):
         """The list among several arguments, if what is returned has as many gradients as it has arrays."""
         if not isinstance(returned, (list, tuple)) or len(returned) == len(inputs):
             return None
+        if any(isinstance(part, (list, tuple, dict)) for part in returned):
+            return None  # ([dW1, dW2], [db1, db2]) has one list for each argument that is one
         lists = [name for name in inputs if isinstance(self._given[name], list)]
         return next((name for name in lists if len(arrays_of(self._given[name])) == len(returned)), None)
 

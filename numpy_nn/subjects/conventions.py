@@ -238,12 +238,15 @@ def conventions(
     if backward is None:
         yield Convention(inputs, 1, None, None), True
         return
-    for outputs in readings(result, backward):
+    if isinstance(result, list) and not _holds_floats(result):
+        result = tuple(result)  # [probabilities, loss]
+    place = _place_of_loss(result) if target is not None else 0
+    for outputs in [1] if place else readings(result, backward):
         has_cache = isinstance(result, (tuple, list)) and len(result) > outputs
         of_network = isinstance(getattr(forward, "__self__", None), LossOfOutput)
         returned = _returned(forward, result) if has_cache and not of_network else ()
         arguments = Arguments(backward, inputs, target, outputs, has_cache, of_network, returned)
-        first = result[0] if isinstance(result, tuple) and result else result
+        first = result[place] if isinstance(result, tuple) and result else result
         named = arguments.by_name(np.size(first) == 1)
         # What is called a gradient is one: code that takes it and leaves it out is wrong, and no derivative of f.
         takes_grads = target is None and named is not None and GRADS in named
@@ -253,10 +256,20 @@ def conventions(
             guesses = dict.fromkeys([(GRADS,)])
         orders = [] if named is None else [(named, True)]
         orders += [(order, False) for order in guesses if order != named and (GRADS in order or not takes_grads)]
-        caches = _caches(result[outputs:]) if has_cache else [None]
+        caches = _caches([*result[:place], *result[place + outputs :]]) if has_cache else [None]
         for order, by_name in orders:
             for cache in caches if CACHE in order else [None]:
-                yield from _of_sum_and_mean(Convention(inputs, outputs, None, order, cache), by_name, of_samples)
+                yield from _of_sum_and_mean(
+                    Convention(inputs, outputs, None, order, cache, place=place), by_name, of_samples
+                )
+
+
+def _place_of_loss(result: Any) -> int:
+    """Where among what a loss returned the loss is: the one number after arrays, as in (probabilities, loss)."""
+    if not isinstance(result, tuple) or not result or np.ndim(result[0]) == 0:
+        return 0
+    numbers = [i for i, part in enumerate(result) if isinstance(part, (float, np.floating))]
+    return numbers[0] if len(numbers) == 1 else 0
 
 
 def _returned(forward: Callable[..., Any], result: Sequence[Any]) -> tuple[str, ...]:

@@ -155,6 +155,13 @@ def held_loss(target: Any) -> Callable[..., Any] | None:
     return None
 
 
+def method_of_loss(target: Any) -> Callable[..., Any] | None:
+    """The one method of an object that is called as a loss, such as ``cross_entropy_loss``, of targets and output."""
+    found = [getattr(target, name) for name in dir(target) if not name.startswith("_") and is_loss(name)]
+    found = [loss for loss in found if callable(loss) and len((positional(loss) or ([], []))[0]) == 2]
+    return found[0] if len(found) == 1 else None
+
+
 def role(name: str) -> str:
     """What an argument of this name of a backward pass is likely to be."""
     word = plain(name)

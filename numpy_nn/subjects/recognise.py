@@ -235,7 +235,7 @@ def _of_loss_object(
     label: str, target: Any, forward: Callable[..., Any] | None, inputs: Sequence[Any], targets: Any, hints: Hints
 ) -> CodeSubject:
     """An object that is asked for a loss: by a method of such a name, by forward(x, y), or by no method at all."""
-    value = in_training(method(target, names.LOSSES) or names.held_loss(target))
+    value = in_training(method(target, names.LOSSES) or names.held_loss(target) or names.method_of_loss(target))
     own = value.func if isinstance(value, partial) else value
     gradient = method(target, [name for name in names.LOSS_GRADIENTS if method(target, [name]) != own])
     gradient = gradient or names.passes(target)[1]

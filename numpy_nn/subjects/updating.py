@@ -96,7 +96,8 @@ class UpdatingCode(CalledCode):
             rest, output = self._chain.run(x), self._chain.output
         else:
             result = self._forward(*(given[name] for name in self.convention.inputs))
-            output, *rest = result if isinstance(result, tuple) else (result,)
+            rest = list(result) if isinstance(result, tuple) else [result]
+            output = rest.pop(self.convention.place)
         self.latest = self._backward_raw(given, output, rest, lr)
         if self.updates_in_backward is not None:
             return
@@ -122,7 +123,8 @@ class UpdatingCode(CalledCode):
             return rest[0] if len(rest) == 1 else tuple(rest)
         one = 0 if len(rest) == 1 else self.convention.cache
         known = {RATE: lr, OUTPUT: output, CACHE: tuple(rest) if one is None or not rest else rest[one]}
-        known |= {result_role(i): result for i, result in enumerate((output, *rest))}
+        place = self.convention.place
+        known |= {result_role(i): result for i, result in enumerate((*rest[:place], output, *rest[place:]))}
         return self._backward(*(known[role] if role in known else given[role] for role in roles))
 
     def gradients_without_update(self, grad_output: Array) -> Mapping[str, Any]:

@@ -232,3 +232,25 @@ def test_an_argument_that_is_called_as_the_input_may_be_the_gradient(kind, wrong
 
     x = np.random.default_rng(0).standard_normal((3, 2, 2))
     assert check_gradients((Flatten if kind == "gradient" else Tanh)(), x).verdict == verdict
+
+
+@pytest.mark.parametrize(
+    ("result", "place"),
+    [
+        ((ONES, 0.5), 1),
+        ((ONES, [ONES], 0.5), 2),
+        ((ONES, np.float64(0.5), [ONES]), 1),
+        ((0.5, ONES), 0),
+        ((ONES, 0.5, 0.25), 0),  # which of them is not known
+        ((ONES, ONES), 0),
+        ((), 0),
+        (ONES, 0),
+        ([ONES, 0.5], 1),
+        ([0.5, 0.25], 0),
+    ],
+)
+def test_a_loss_may_stand_behind_the_output(result, place):
+    ways = list(conventions(taking("x", "y"), taking("x", "y"), ["x", "y"], "y", result))
+    assert {way.place for way, _ in ways} == {place}
+    # Without targets nothing is a loss.
+    assert {way.place for way, _ in conventions(taking("x"), taking("dout", "x"), ["x"], None, result)} == {0}

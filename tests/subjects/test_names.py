@@ -132,3 +132,24 @@ def test_a_loss_is_known_by_its_name(name, loss):
 def test_one_pass_alone_is_no_pair():
     thing = type("Thing", (), {"linear_forward": lambda _: 1, "activation_backward": lambda _: 2})()
     assert names.passes(thing) == (None, None)
+
+
+def test_one_method_of_two_arguments_may_be_called_as_a_loss():
+    class Network:
+        def cross_entropy_loss(self, y, output):
+            return -(y * output)
+
+        def _other_loss(self, y, output):
+            return y - output
+
+        def penalty_loss(self):
+            return 0.0
+
+    class Two(Network):
+        def mse_loss(self, y, output):
+            return (y - output) ** 2
+
+    net = Network()
+    assert names.method_of_loss(net) == net.cross_entropy_loss
+    assert names.method_of_loss(Two()) is None
+    assert names.method_of_loss(object()) is None

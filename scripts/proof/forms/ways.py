@@ -239,3 +239,50 @@ def a_step_of_training_alone(d, wrong):
             self.b -= eta * delta.sum(axis=0)
 
     return (Net(), d.array(5, 4), d.array(5, 3)), {}, "W"
+
+
+@form
+def a_loss_after_the_output(d, wrong):
+    def forward(x, y, weights, biases):
+        activations = [x]
+        for w, b in zip(weights[:-1], biases[:-1], strict=True):
+            activations.append(np.tanh(activations[-1] @ w + b))
+        probs = softmax(activations[-1] @ weights[-1] + biases[-1])
+        loss = -np.log(probs[range(len(x)), y]).mean()
+        return probs, loss, activations
+
+    def backward(x, y, weights, biases, activations, probs):
+        W_grad, b_grad = [np.empty(w.shape) for w in weights], [np.empty(b.shape) for b in biases]
+        delta = probs.copy()
+        delta[range(len(x)), y] -= 1
+        delta /= len(x)
+        for i in reversed(range(len(weights))):
+            h = activations[i]
+            W_grad[i], b_grad[i] = h.T @ delta, delta.sum(axis=0)
+            delta = delta @ weights[i].T * (1 - h**2)
+        W_grad[-1] *= wrong
+        return W_grad, b_grad
+
+    parameters = [d.fixed(4, 5), d.fixed(5, 3)], [0.1 * d.fixed(5), 0.1 * d.fixed(3)]
+    return ((forward, backward), (d.fixed(6, 4), *parameters), np.array([0, 2, 1, 1, 0, 2])), {}, "weights[1]"
+
+
+@form
+def a_network_with_a_loss_of_another_name(d, wrong):
+    class Network:
+        def __init__(self):
+            self.params, self.cache = {"W": d.fixed(3, 4), "b": 0.1 * d.fixed(3, 1)}, {}
+
+        def feed_forward(self, x):
+            self.cache["X"] = x
+            self.cache["A"] = softmax((self.params["W"] @ x.T + self.params["b"]).T).T
+            return self.cache["A"]
+
+        def back_propagate(self, y, output):
+            delta = (output - y.T) / len(y)
+            self.grads = {"W": wrong * delta @ self.cache["X"], "b": delta.sum(axis=1, keepdims=True)}
+
+        def cross_entropy_loss(self, y, output):
+            return -np.sum(y.T * np.log(output)) / len(y)
+
+    return (Network(), d.fixed(6, 4), np.eye(3)[[0, 2, 1, 1, 0, 2]]), {}, "params['W']"
