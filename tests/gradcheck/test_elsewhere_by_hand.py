@@ -84,10 +84,10 @@ def test_elsewhere_a_blunder_is_what_is_off_by_more_than_its_bound(monkeypatch, 
 
 
 def test_a_point_that_is_refused_or_says_nothing_new():
-    def refuses():
+    def refuses(_):
         raise SubjectError("no")
 
-    subject = SimpleNamespace(output=refuses)
+    subject = SimpleNamespace(output_and_gradients=refuses)
     assert elsewhere.look(subject, ["x"], ONE, 0.0, None) == {}
 
 

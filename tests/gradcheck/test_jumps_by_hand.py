@@ -276,11 +276,8 @@ def test_four_lines_are_followed_to_both_sides_over_their_whole_length():
         def at(self, _):
             return nullcontext()
 
-        def gradients(self, _):
-            return {"x": np.ones(2)}
-
-        def output(self):
-            return np.ones(())
+        def output_and_gradients(self, _):
+            return np.ones(()), {"x": np.ones(2)}
 
     e.subject = Anywhere()
     sides = list(jumps._sides(e, ONLY_FIRST, np.ones(2)))
