@@ -229,6 +229,27 @@ def test_finer_steps_are_believed_where_they_contradict_and_there_is_no_kink(fin
 
 
 @pytest.mark.parametrize(
+    ("finer", "kink", "bound"),
+    [
+        ((1.25, 2.0), False, 2.25),  # what lies between the two, and what the finer one leaves open
+        ((0.5, 2.0), False, 2.5),
+        ((1.0, 0.25), False, 0.5),
+        ((1.25, 2.0), True, 0.5),
+        ((NAN, 2.0), False, 0.5),
+        ((1.0, INF), False, 0.5),
+    ],
+)
+@pytest.mark.parametrize("bends", [True, False])
+def test_where_one_is_contradicted_none_is_known_better_than_the_finer_steps_tell(finer, kink, bound, bends):
+    own = ([1.0, 1.0], [0.5, 0.5], {"kink": [kink, False]})
+    fine = ([finer[0], 2.0 if bends else 1.0], [finer[1], 0.125])
+    found = Scripted(np.array([1.0, 1.0]), {"own": own, "wide": own, "unit": own, "fine": fine}).found
+    slopes = found.close(np.ones(2), np.ones(2, np.bool_))
+    assert slopes.bound[0] == (bound if bends else 0.5)
+    assert slopes.value[0] == 1.0
+
+
+@pytest.mark.parametrize(
     ("bounds", "unit", "own"),
     [
         ([1e-3, 1e-3], None, None),
