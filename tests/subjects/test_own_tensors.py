@@ -167,6 +167,14 @@ def test_an_engine_that_another_function_runs_is_not_judged():
         check_gradients(lambda x: Alone(x.data * 2, np.negative), Alone(X))
 
 
+def test_gradients_that_are_0_because_nothing_moves_are_judged():
+    def dead(x):
+        return Alone(np.maximum(x.data, 0), lambda grad: setattr(x, "grad", x.grad + grad * (x.data > 0)))
+
+    report = check_gradients(dead, Alone(-np.abs(X)))
+    assert report["x"].verdict in ("right", "undecided")
+
+
 def test_an_output_that_is_no_tensor_and_a_target_that_is_no_function_are_refused():
     with pytest.raises(TypeError, match="expected one tensor as its output, got float"):
         check_gradients(lambda x: x.data, Value(0.5))
