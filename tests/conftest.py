@@ -1,6 +1,7 @@
 """What the whole suite shares: threads, hypothesis, MNIST, and a browser with the page of one training step."""
 
 import gc
+import importlib.util
 import itertools
 import os
 import re
@@ -8,7 +9,9 @@ import shutil
 import signal
 import sys
 from collections.abc import Generator
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 # One thread for every library, here and in each process that a test starts: two workers with two threads each on two
 # cores wait for each other. Libraries read it when they are loaded, and this is before NumPy is. Yours wins.
@@ -101,15 +104,29 @@ quick: list[pytest.Item] = []
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
-    """Let :func:`refuse_processes` know what runs; give torch back the threads that a command may have taken."""
+    """Let :func:`refuse_processes` know what runs; give back the threads that a command may have taken."""
     quick[:] = [] if item.get_closest_marker("slow") else [item]
     torch = sys.modules.get("torch")
     threads = torch.get_num_threads() if torch else None
+    numbers = [(library, library.get_num_threads()) for library in products()]
     result = yield
     quick.clear()
     if torch:
         torch.set_num_threads(threads)
+    for library, number in numbers:
+        if library.get_num_threads() != number:
+            library.set_num_threads(number)
     return result
+
+
+@cache
+def products() -> list[Any]:
+    """The libraries of NumPy's products, as threadpoolctl knows them; none where it is not installed."""
+    if importlib.util.find_spec("threadpoolctl") is None:
+        return []
+    from threadpoolctl import ThreadpoolController
+
+    return list(ThreadpoolController().select(user_api="blas").lib_controllers)
 
 
 def refuse_processes(event: str, arguments: tuple[object, ...]) -> None:

@@ -12,7 +12,7 @@ import needs
 import numpy as np
 import pytest
 import torch
-from threadpoolctl import threadpool_info
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from tests import conftest
 
@@ -27,9 +27,12 @@ def test_every_library_has_as_many_threads_as_the_environment_says():
 
 @pytest.mark.parametrize("turn", ["takes more", "finds as many as before"])
 def test_threads_that_a_test_takes_are_given_back(turn):
-    assert torch.get_num_threads() == int(os.environ["OMP_NUM_THREADS"])
+    expected = int(os.environ["OMP_NUM_THREADS"])
+    assert torch.get_num_threads() == expected
+    assert {pool["num_threads"] for pool in threadpool_info()} == {expected}
     if turn == "takes more":
         torch.set_num_threads(3)
+        threadpool_limits(3, user_api="blas")
 
 
 def test_a_process_in_a_test_that_is_not_marked_slow_is_refused():
