@@ -16,8 +16,9 @@ from numpy_nn.subjects.state import equal
 
 # Below it a match rests on a shape, or on a name that may mean something else: numbers must speak for it.
 SURE = 0.8
-# What is returned in the place of an argument.
-IN_ORDER = 0.9
+# What is returned in the place of an argument: surely its gradient, or, where there are fewer gradients than arguments
+# or several places for them, so likely that the numbers must speak.
+IN_ORDER, PERHAPS = 0.9, 0.7
 
 
 class Leaf(NamedTuple):
@@ -188,12 +189,12 @@ def order_of(wanted: Mapping[str, tuple[int, ...] | None], returned: Any, told: 
 
     fewer = len(returned) < len(wanted)
     if fits(usual) or None in wanted.values() or None in shapes or len(returned) > len(wanted) or len(wanted) > 6:
-        return Order(usual, IN_ORDER - 0.2 * fewer, True)
+        return Order(usual, PERHAPS if fewer else IN_ORDER, True)
     others = [dict(zip(names, range(len(returned)), strict=True)) for names in permutations(wanted, len(returned))]
     others = [order for order in others if fits(order)]
     if not others:
         return Order(usual, IN_ORDER, True)
-    return Order(others[0], IN_ORDER if len(others) == 1 else IN_ORDER - 0.2, False)
+    return Order(others[0], IN_ORDER if len(others) == 1 else PERHAPS, False)
 
 
 def matched(

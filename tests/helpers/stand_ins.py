@@ -1,4 +1,4 @@
-"""What a method of a subject reads, in the place of the subject: so each can be called by itself."""
+"""What a method of a subject reads, in the place of the subject, so that each can be called by itself; a small net."""
 
 from types import SimpleNamespace
 
@@ -6,6 +6,24 @@ import numpy as np
 
 from numpy_nn.subjects.gradients import Leaf
 from numpy_nn.subjects.places import parsed
+
+ONE = np.ones((2, 3))
+
+
+class Net:
+    """With an array, and both passes."""
+
+    def __init__(self):
+        self.W = np.ones(3)
+
+    def forward(self, x):
+        return x * self.W
+
+    def backward(self, g):
+        return g * self.W
+
+
+NET, EMPTY = Net(), SimpleNamespace(rate=0.5)
 
 
 def leaf(path="", value=((1.0,) * 3,) * 2, *, returned=True, is_new=True):

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from stand_ins import stand_in
+from stand_ins import ONE, stand_in
 
 from numpy_nn.subjects import choosing
 from numpy_nn.subjects.agreement import CLOSELY
@@ -13,25 +13,6 @@ from numpy_nn.subjects.calling import CACHE, GRADS, Convention
 from numpy_nn.subjects.choosing import Code, Hints, _first_result, _has_no_cache, _is_value_and_gradients, _told, chosen
 from numpy_nn.subjects.state import Snapshot
 from numpy_nn.subjects.subject import SubjectError
-
-ONE = np.ones((2, 3))
-
-
-class Net:
-    """With an array, and both passes."""
-
-    def __init__(self):
-        self.W = np.ones(3)
-
-    def forward(self, x):
-        return x * self.W
-
-    def backward(self, g):
-        return g * self.W
-
-
-NET, EMPTY = Net(), SimpleNamespace(rate=0.5)
-
 
 # Choosing.
 

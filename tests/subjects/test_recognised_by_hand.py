@@ -4,32 +4,13 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from stand_ins import stand_in
+from stand_ins import NET, ONE, Net, stand_in
 
 import numpy_nn as nn
 from numpy_nn.subjects import names, recognise
 from numpy_nn.subjects.calling import FILLED, GRADS, OUTPUT, Convention
 from numpy_nn.subjects.choosing import Hints
 from numpy_nn.subjects.conventions import Arguments, is_certain, may_be_gradient, orders_of_inputs, readings
-
-ONE = np.ones((2, 3))
-
-
-class Net:
-    """With an array, and both passes."""
-
-    def __init__(self):
-        self.W = np.ones(3)
-
-    def forward(self, x):
-        return x * self.W
-
-    def backward(self, g):
-        return g * self.W
-
-
-NET, EMPTY = Net(), SimpleNamespace(rate=0.5)
-
 
 # Conventions.
 

@@ -6,29 +6,12 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from stand_ins import EMPTY, NET, ONE, Net
 
 import numpy_nn as nn
 from numpy_nn.subjects import owners
 from numpy_nn.subjects.owners import _changes, _held_by, _keeps_arrays, _objects_of, are_of_another, put_in_training
 from numpy_nn.subjects.state import Snapshot, rate_of
-
-ONE = np.ones((2, 3))
-
-
-class Net:
-    """With an array, and both passes."""
-
-    def __init__(self):
-        self.W = np.ones(3)
-
-    def forward(self, x):
-        return x * self.W
-
-    def backward(self, g):
-        return g * self.W
-
-
-NET, EMPTY = Net(), SimpleNamespace(rate=0.5)
 
 
 def two(x, y):
