@@ -15,6 +15,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -209,8 +210,10 @@ def check_steps(engines: Mapping[str, Callable[[Workload], Any]], workload: Work
     right = reference(workload)
     for name, make in engines.items():
         engine = make(right.probe)
-        engine.step()
-        check_arrays(name, "after a step", workload, right.after, right.of_after, engine.parameters())
+        # At once, and not when the collector finds it: torch.compile does not bear that the threads change meanwhile.
+        with closing(engine):
+            engine.step()
+            check_arrays(name, "after a step", workload, right.after, right.of_after, engine.parameters())
     if workload.case.kind == "backward":
         _check_gradients(engines, workload, right)
 
@@ -220,6 +223,7 @@ def _check_gradients(engines: Mapping[str, Callable[[Workload], Any]], workload:
     probe = copy.copy(right.probe)
     probe.case = replace(probe.case, kind="backward")
     for name, make in engines.items():
-        found = make(probe).returned_gradients()
+        with closing(make(probe)) as engine:
+            found = engine.returned_gradients()
         if found is not None:
             check_arrays(name, "backward", workload, right.gradients, right.of_gradients, found)

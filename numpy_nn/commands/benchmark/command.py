@@ -9,7 +9,7 @@ import re
 import sys
 import time
 from collections.abc import Callable, Generator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -48,16 +48,19 @@ def measure(
 ) -> report.Result:
     """Make the engines, let them agree, and time them; ``after_turn`` is called for each of them and round."""
     engines = make_engines(Workload(case, mnist), names)
-    ways = {name: OnThreads(engine, args.counts) for name, engine in engines.items()}
-    seconds = run_rounds(ways, args.rounds, sample_seconds=args.sample_ms / 1000, after_turn=after_turn)
-    result = report.Result(case, seconds)
-    result.threads = {name: sorted(way.used) for name, way in ways.items()}
-    for name, engine in engines.items():
-        if engine.python_memory:
-            result.allocated[name] = memory.bytes_allocated(engine.work)
-        if args.peak_memory:
-            result.memory[name] = memory.peak_memory(name, case, args.mine_words if name == args.mine_name else ())
-        result.notes += engine.notes
+    with ExitStack() as stack:
+        for engine in engines.values():
+            stack.enter_context(closing(engine))
+        ways = {name: OnThreads(engine, args.counts) for name, engine in engines.items()}
+        seconds = run_rounds(ways, args.rounds, sample_seconds=args.sample_ms / 1000, after_turn=after_turn)
+        result = report.Result(case, seconds)
+        result.threads = {name: sorted(way.used) for name, way in ways.items()}
+        for name, engine in engines.items():
+            if engine.python_memory:
+                result.allocated[name] = memory.bytes_allocated(engine.work)
+            if args.peak_memory:
+                result.memory[name] = memory.peak_memory(name, case, args.mine_words if name == args.mine_name else ())
+            result.notes += engine.notes
     return result
 
 
@@ -310,14 +313,21 @@ def show_profiles(cases: Sequence[Case], name: str, console: Console) -> int:
 
 
 def set_threads(names: Sequence[str], threads: int) -> None:
-    """Load the libraries, since threadpoolctl limits only what is there, and tell those that do not listen to it."""
+    """Load the libraries, since threadpoolctl limits only what is there, and tell those that do not listen to it.
+
+    ValueError for a peer that is installed and cannot be imported.
+    """
     if any(MODULES.get(name) == "torch" for name in names):
         import torch
 
         torch.set_num_threads(threads)
-    if "scikit-learn" in names:
-        importlib.import_module("sklearn.neural_network")
-    if "jax" in names:
-        from numpy_nn.commands.benchmark.peer_engines import limit_jax_threads
+    try:
+        if "scikit-learn" in names:
+            importlib.import_module("sklearn.neural_network")
+        if "jax" in names:
+            from numpy_nn.commands.benchmark.peer_engines import limit_jax_threads
 
-        limit_jax_threads(threads)
+            limit_jax_threads(threads)
+            importlib.import_module("jax")
+    except ImportError as error:
+        raise ValueError(f"a peer is installed, but not to be imported: {error}; name others by --engines") from error

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from typing import Any, ClassVar
 
 from numpy.typing import NDArray
@@ -32,6 +33,7 @@ class Engine(ABC):
 
     def __init__(self, workload: Workload) -> None:
         self.workload, self.case = workload, workload.case
+        self.held = ExitStack()
         self.set_threads = self.thread_setter()
         self.work: Callable[[], object] = getattr(self, self.case.kind)
 
@@ -50,6 +52,10 @@ class Engine(ABC):
         for _ in repeat:
             work()
         return time.perf_counter() - started
+
+    def close(self) -> None:
+        """Give back what it holds beside memory, once it is not needed any more."""
+        self.held.close()
 
     @abstractmethod
     def step(self) -> None:

@@ -34,11 +34,11 @@ class InProcesses(Ours):
             self._set_blas(1)
         if number == (self.owned.size if self.owned else 1):
             return
-        if self.owned:
-            self.owned.close()
+        self.close()
         self.owned = OwnedTraining(self.net, self.criterion, self._optimizer, number) if number > 1 else None
         if self.owned:
-            weakref.finalize(self, self.owned.close)
+            self.held.callback(self.owned.close)
+            weakref.finalize(self, self.held.close)
 
     def step(self) -> None:
         if self.owned:

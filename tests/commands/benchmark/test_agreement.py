@@ -95,3 +95,20 @@ def test_parameters_of_another_shape_are_refused(monkeypatch):
     monkeypatch.setitem(registry.ENGINES, "flat", Flat)
     with pytest.raises(ValueError, match=r"flat, after a step: expected W1 of shape \(5, 4\), got \(20,\)"):
         make_engines(Workload(Case("step", (5, 4, 3), batch=4)), ["flat"])
+
+
+def test_what_is_compared_is_closed_before_the_next_is_made(monkeypatch):
+    events = []
+
+    class Open(ByHand):
+        def __init__(self, workload):
+            super().__init__(workload)
+            events.append("made")
+            self.held.callback(events.append, "closed")
+
+    for name in ("one", "two"):
+        monkeypatch.setitem(registry.ENGINES, name, Open)
+    make_engines(Workload(Case("backward", (5, 4, 3), batch=4)), ["one", "two"])
+    assert events[:2] == ["made", "made"]  # those that are to be timed
+    assert events[2:] == ["made", "closed"] * (len(events) // 2 - 1)
+    assert len(events) == 10

@@ -184,6 +184,17 @@ def test_an_engine_on_cuda_where_there_is_none_is_refused(capsys, monkeypatch):
     assert capsys.readouterr().err == "benchmark: --engines: torch cuda needs CUDA, and torch finds none here\n"
 
 
+def test_a_peer_that_is_installed_and_broken_is_refused_in_a_line(capsys, monkeypatch, tmp_path):
+    (tmp_path / "jax.py").write_text("import a_module_that_nobody_has\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "jax", raising=False)
+    assert benchmark.main([*ARGUMENTS, "--engines", "numpy_nn,jax"]) == 2
+    assert capsys.readouterr().err == (
+        "benchmark: a peer is installed, but not to be imported: No module named 'a_module_that_nobody_has'; "
+        "name others by --engines\n"
+    )
+
+
 def test_an_engine_that_is_not_installed_is_refused(capsys, monkeypatch):
     monkeypatch.setitem(registry.MODULES, "jax", "a_module_that_nobody_has")
     assert benchmark.main([*ARGUMENTS, "--engines", "jax"]) == 2
