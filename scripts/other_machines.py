@@ -34,15 +34,20 @@ from scripts.machines.settings import Setting
 from scripts.machines.witness import FOLDER, Facts
 
 ROOT = Path(__file__).resolve().parent.parent
-NUMERICAL = ("-m", "not slow or numerical")
-# What hangs little on the processor, or not at all: what files and commands say, how anybody's code is called, in which
-# words a wrong gradient is explained, on which device a tensor lies.
-ASIDE = (
-    *("project", "scripts", "commands", "exercises", "lessons", "subjects", "support", "data"),
+# What does not hang on the processor: what files and commands say, how anybody's code is called.
+ASIDE = ("project", "scripts", "commands", "exercises", "lessons", "subjects", "support")
+# And what hangs on it little: in which words a wrong gradient is explained, on which device a tensor lies.
+LITTLE = (
     *(f"gradcheck/test_{name}.py" for name in ("causes", "hypotheses", "diagnosis", "thresholds", "penalties", "page")),
-    *("torch_ref/test_fake_cuda.py", "torch_ref/test_foreign_parity.py"),
+    *("torch_ref/test_fake_cuda.py", "torch_ref/test_foreign_parity.py", "data"),
 )
-QUICK = ("-m", "not slow", *(f"--ignore=tests/{path}" for path in ASIDE))
+TESTS = [
+    path.relative_to(ROOT).as_posix()
+    for path in sorted((ROOT / "tests").iterdir())
+    if path.name not in ASIDE and (path.name.startswith("test_") or any(path.glob("test_*.py")))
+]
+NUMERICAL = ("-m", "not slow or numerical")
+QUICK = ("-m", "not slow", *(f"--ignore=tests/{path}" for path in LITTLE))
 # What a user, or the machine, may have set: none of it is part of a setting.
 OURS = re.compile(r"OPENBLAS_|OMP_|MKL_|ONEDNN_|ATEN_|NPY_|VECLIB_|HYPOTHESIS_|FLUSH_SUBNORMALS|PYTEST_")
 
@@ -200,7 +205,7 @@ def show(rows: Sequence[Row], console: Console, markdown: Path | None) -> None:
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     """The command line."""
     parser = Parser("other_machines", __doc__)
-    parser.add_argument("tests", nargs="*", default=["tests"], help="what pytest is given to run")
+    parser.add_argument("tests", nargs="*", help="what pytest is given to run, if not all that are about numbers")
     parser.add_argument("--quick", action="store_true", help="only the setting that tells most, in a minute or two")
     parser.add_argument("--only", metavar="PATTERN", help="only settings whose names match this regular expression")
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3], metavar="N", help="hypothesis's seeds")
@@ -220,7 +225,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     console = Console(highlight=False)
     rows: list[Row] = []
     try:
-        runner = Runner(args.tests, args.workers, args.logs)
+        runner = Runner(args.tests or TESTS, args.workers, args.logs)
         for setting in chosen(args, runner.default):
             console.print(f"{setting.name} ...", end="")
             rows.append(runner.run(setting))

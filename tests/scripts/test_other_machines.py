@@ -156,7 +156,14 @@ def test_the_quick_run_is_an_old_processor_with_a_seed_of_its_own():
     assert setting.environment(DEFAULT)["HYPOTHESIS_PROFILE"] == "quick"
     assert setting.missing({"seed": None})[-1] == "hypothesis's seed: nothing"
     # A name that is gone leaves nothing aside.
-    assert all((other_machines.ROOT / "tests" / path).exists() for path in other_machines.ASIDE)
+    left_out = *other_machines.ASIDE, *other_machines.LITTLE
+    assert all((other_machines.ROOT / "tests" / path).exists() for path in left_out)
+
+
+def test_every_folder_and_file_of_tests_is_run_or_named_as_left_aside():
+    tests = other_machines.ROOT / "tests"
+    known = {Path(path).name for path in other_machines.TESTS} | {*other_machines.ASIDE}
+    assert {path.relative_to(tests).parts[0] for path in tests.rglob("test_*.py")} == known
 
 
 def test_where_torch_is_not_installed_a_setting_claims_nothing_of_it():
