@@ -60,6 +60,9 @@ NEAR = {
     "torch_ref/bounds": "torch_ref/test_bounds",
 }
 
+# Files of tests that look at defaults, which are made at import, without running a line.
+SIGNATURES = ("tests/project/test_signatures.py", "tests/activations/test_defaults.py")
+
 # At most how many seconds of tests a mutant has to pass at first, and then: of those that are near, and of the others.
 FIRST, REST = 3.0, 60.0
 
@@ -101,16 +104,19 @@ class Reach:
 
         Near are those in the file :func:`nearest` to the module. The quickest come first, and what would take more than
         a minute is left out, of the near ones and of the others each. What runs at import runs before any test, or in
-        the one that happens to be the first: there the tests count that reach the module; for a module in which nothing
-        else runs, all tests.
+        the one that happens to be the first: there the tests count that reach the module, and those that look at
+        signatures; for a module in which nothing else runs, all tests.
         """
         lines = self._lines[mutant.file]
         found = set().union(*(lines.get(line, ()) for line in statement_lines(mutant)))
+        files = [nearest(mutant.file)]
         if "" in found:
             found = set().union(*lines.values())
-        if found == {""}:
-            found = set(self.seconds)
-        near = {test for test in found if test.startswith(f"{nearest(mutant.file)}::")}
+            if found == {""}:
+                found = set(self.seconds)
+            files += SIGNATURES
+            found |= {test for test in self.seconds if test.partition("::")[0] in SIGNATURES}
+        near = {test for test in found if test.partition("::")[0] in files}
         first = self._quickest(near, FIRST)
         return first, self._quickest(near - {*first}, REST) | self._quickest(found - {"", *near}, REST)
 

@@ -111,6 +111,8 @@ def measured(module, monkeypatch):
     known = object.__new__(reach.Reach)
     known._lines = {module: lines | {19: {"near::fill"}}}
     known.seconds = {test: 50.0 if "slow" in test else 0.1 for tests in known._lines[module].values() for test in tests}
+    known.seconds["defaults::alike"] = 0.1
+    monkeypatch.setattr(reach, "SIGNATURES", ("defaults",))
     monkeypatch.setattr(reach, "nearest", lambda _: "near")
     return lambda line: known.batches(next(mutant for mutant in mutants_of(module) if mutant.line == line))
 
@@ -125,8 +127,13 @@ def test_a_change_is_tried_by_the_quick_tests_that_are_near_and_then_by_the_slow
 
 def test_a_constant_is_tried_by_all_tests_of_its_module_not_by_the_one_that_imports_it_first(measured):
     first, rest = measured(3)
-    assert set(first) == {"near::imports first", "near::quick", "near::fill"}
+    # Those that look at defaults run no line of the module.
+    assert set(first) == {"near::imports first", "near::quick", "near::fill", "defaults::alike"}
     assert set(rest) == {"near::slow", "other::quick", "other::slow"}
+
+
+def test_the_tests_of_defaults_are_there():
+    assert all((ROOT / path).exists() for path in reach.SIGNATURES)
 
 
 def test_every_listed_mutant_changes_a_line_that_is_there_and_says_why_nobody_could_tell():
