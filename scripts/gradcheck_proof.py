@@ -199,8 +199,8 @@ def diagnosis(console: Console, args: argparse.Namespace, outcomes: list[list[Ou
         row, others = rows.setdefault(bug.cause, Counter()), instead.setdefault(bug.cause, Counter())
         true = {bug.cause, *bug.also}
         for run in runs:
-            if run.verdict == CLOSE:
-                continue  # it agrees to five digits or more: there is a reason, and no cause to name
+            if run.verdict == CLOSE or (not run.diagnoses and is_hidden(bug, run)):
+                continue  # it agrees to five digits or more, or to all that float32 has: there is no cause to name
             row["runs"] += 1
             row["confident"] += any(
                 found.confident and found.cause not in true

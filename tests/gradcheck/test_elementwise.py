@@ -184,6 +184,16 @@ def test_a_staircase_lets_grad_output_through_in_an_interval(passed, text):
     assert found(staircase, e) == ([] if text is None else [("straight_through", words)])
 
 
+def test_what_a_backward_pass_in_float32_lets_through_is_grad_output_as_float32_has_it():
+    x = np.array([[-2.2, -1.2, 0.2], [0.3, 1.2, 2.2]])
+    e = evidence(np.floor, np.zeros_like(x), x)
+    e.gradient = e.grad_output.astype(np.float32).astype(np.float64)
+    assert (e.gradient != e.grad_output).any()
+    assert [cause for cause, _ in found(staircase, e)] == ["straight_through"]
+    e.gradient[0, 0] *= 1.0 + 2.0**-22
+    assert found(staircase, e) == []
+
+
 def test_what_moves_or_changes_its_shape_or_is_a_parameter_is_no_staircase():
     x = np.array([[-2.2, -1.2, 0.2], [0.3, 1.2, 2.2]])
     for f in (np.sin, lambda x: np.floor(x)[:1]):

@@ -5,6 +5,7 @@ import pytest
 from claims import evidence, found, predicted
 
 from numpy_nn.gradcheck.explain.norms import (
+    Norm,
     _epsilon,
     _line,
     _norms,
@@ -100,6 +101,38 @@ ROOTS = {
     "sqrt(var) + eps": lambda var, eps: np.sqrt(var) + eps,
     "sqrt(var)": lambda var, _: np.sqrt(var),
 }
+
+
+@pytest.mark.parametrize(
+    ("gamma", "shrinks"),
+    [
+        (lambda var: np.sqrt(var / (var + 1e-3)), True),
+        (lambda var: np.sqrt(var / (var + 1e-3 * np.array([1.0, 1.04, 1.0, 1.02]))), True),
+        (lambda var: np.sqrt(var / (var + 1e-3 * np.array([1.0, 1.06, 1.0, 1.02]))), False),
+        (lambda var: np.sqrt(var / (var + 0.019)), True),
+        (lambda var: np.sqrt(var / (var + 0.021)), False),
+        (lambda var: np.sqrt((var + 1e-3) / var), False),
+        (lambda var: -np.sqrt(var / (var + 1e-3)), False),
+        (lambda var: np.ones_like(var), False),
+        (lambda var: np.zeros_like(var), False),
+        (lambda var: np.full_like(var, 0.9), False),
+    ],
+)
+def test_a_scale_that_one_eps_explains_is_no_gamma(gamma, shrinks):
+    var = np.array([[0.01, 0.03, 0.02, 0.1]])
+    assert Norm((0,), np.zeros((5, 4)), gamma(var), np.sqrt(var)).shrinks() is shrinks
+
+
+def test_of_a_small_input_whose_eps_is_forgotten_gamma_is_not_said_to_be_missing():
+    x = 0.1 * np.random.default_rng(1).standard_normal((ROWS, COLUMNS))
+
+    def f(x):
+        return (x - mean(x, 1)) / np.sqrt(x.var(1, keepdims=True) + 1e-3)
+
+    e = evidence(f, np.cos(x), x)
+    causes = {guess.cause for guess in predicted(normalisation, e).values()}
+    assert "epsilon" in causes
+    assert not causes & {"gamma_missing", "gamma_outside"}
 
 
 @pytest.mark.slow

@@ -59,8 +59,8 @@ def factor_causes(e: Evidence, ratio: float, other: Other) -> Iterator[tuple[str
         if other is None or (columns_alone and known):
             yield f"{sign}factor", f"{known}{at}", True
         return
-    length = _product_of_lengths(e, size)
     steady = other is None or _near(other[1], ratio, e.fit)
+    length = _product_of_lengths(e, size, other is None or not steady)
     rate = next((rate for rate in LEARNING_RATES if _near(size, rate, e.fit)), None)
     if rate is not None and steady and not length:
         yield f"{sign}learning_rate", f", which is {sign and '-'}{rate:g}{at}", True
@@ -171,14 +171,17 @@ def _named(ratio: float, fit: float) -> str:
     return f", which is {fraction}"
 
 
-def _product_of_lengths(e: Evidence, ratio: float) -> str:
-    """The factor, or 1 over it, as a product of neighbouring lengths of an array's shape."""
+def _product_of_lengths(e: Evidence, ratio: float, rows: bool = True) -> str:
+    """The factor, or 1 over it, as a product of neighbouring lengths of an array's shape.
+
+    Without ``rows`` that of the batch is none of them: the factor is the same for another number of rows.
+    """
     wanted = round(ratio) if ratio > 1.0 else round(1.0 / ratio)
     if wanted < 2 or not (_near(ratio, wanted, e.fit) or _near(ratio * wanted, 1.0, e.fit)):
         return ""
     for name, shape in ((e.name, e.array.shape), ("output", e.output.shape), ("input", e.x.shape)):
         for length in range(1, len(shape) + 1):
-            for first in range(len(shape) - length + 1):
+            for first in range(0 if rows or (name == e.name and not e.is_input) else 1, len(shape) - length + 1):
                 part = shape[first : first + length]
                 if math.prod(part) == wanted and 1 not in part:
                     product = f"{wanted} = {' * '.join(map(str, part))}, " if len(part) > 1 else f"{wanted} is "

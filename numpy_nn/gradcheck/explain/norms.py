@@ -21,6 +21,8 @@ ROOM = 0.02
 STRAIGHT = 1e-3
 # What is taken for gamma there is off by as much: one that differs by more than this is no 1.
 GAMMA = 0.05
+# An eps found from one deviation is that from another up to this share; larger ones than this there are not.
+SAME, EPS = 0.05, 0.02
 # And to rounding, where eps is known.
 EXACT = 1e-10
 
@@ -38,6 +40,13 @@ class Norm:
         """The mean over the axes, or over others."""
         return np.asarray(values.mean(axis=self.axes if axes is None else axes, keepdims=True))
 
+    def shrinks(self) -> bool:
+        """Whether gamma is no more than what an eps leaves of 1: sqrt(var / (var + eps)), with one eps everywhere."""
+        with np.errstate(divide="ignore", over="ignore"):
+            eps = np.square(self.std) * (1.0 / np.square(self.gamma) - 1.0)
+        least, most = float(eps.min()), float(eps.max())
+        return bool((self.gamma > 0.0).all()) and 0.0 < least <= most < (1.0 + SAME) * least and most <= EPS
+
 
 def normalisation(e: Evidence) -> Iterator[Found | Prediction]:
     """What is taken as a constant, the means over wrong axes, and the place of eps."""
@@ -54,9 +63,9 @@ def normalisation(e: Evidence) -> Iterator[Found | Prediction]:
             ("batch_norm_mean_constant", f"that for a mean over {over} held fixed", h - spread),
         ]
         without = g - norm.mean(g) - normal * norm.mean(g * normal)
-        if np.ptp(norm.gamma) > GAMMA:
+        if np.ptp(norm.gamma) > GAMMA and not norm.shrinks():
             guesses.append(("gamma_outside", "gamma times that for gamma = 1", norm.gamma * without))
-        if np.abs(norm.gamma - 1.0).max() > GAMMA:
+        if np.abs(norm.gamma - 1.0).max() > GAMMA and not norm.shrinks():
             guesses.append(("gamma_missing", "that for gamma = 1", without))
         for other in _subsets(x.ndim):
             if other == norm.axes:
@@ -144,7 +153,7 @@ def _epsilon(e: Evidence, norm: Norm) -> Iterator[Prediction]:
             for forward, std in roots.items():
                 rest = y - gamma * centred / std
                 rest = rest - norm.mean(rest) if gamma.ndim == 0 else rest - _parallel(rest, gamma)
-                if np.abs(rest).max() > EXACT * np.abs(y).max():
+                if np.abs(rest).max() > max(EXACT, e.grain) * np.abs(y).max():
                     continue
                 for backward, used in roots.items():
                     h, normal = e.grad_output * gamma, centred / used
