@@ -7,6 +7,7 @@ from claims import evidence, found, predicted
 from numpy_nn.activations import ACTIVATIONS
 from numpy_nn.gradcheck.explain.dense import dense
 from numpy_nn.gradcheck.explain.elementwise import elementwise, staircase
+from numpy_nn.gradcheck.measure.kinds import COARSE, OFF
 
 X = np.random.default_rng(0).standard_normal((3, 4))
 OTHERS = "grad_output times the derivative of "
@@ -191,6 +192,14 @@ def test_what_a_backward_pass_in_float32_lets_through_is_grad_output_as_float32_
     assert (e.gradient != e.grad_output).any()
     assert [cause for cause, _ in found(staircase, e)] == ["straight_through"]
     e.gradient[0, 0] *= 1.0 + 2.0**-22
+    assert found(staircase, e) == []
+
+
+def test_a_relu_that_lets_all_through_is_no_staircase_where_float32_tells_a_few_digits_of_the_rest():
+    x = np.array([[-2.2, -1.2, 0.2], [0.3, 1.2, 2.2]])
+    e = evidence(lambda x: np.maximum(x, 0.0), np.zeros_like(x), x)
+    e.gradient = e.grad_output.copy()
+    e.status = np.where(x < 0, OFF, COARSE)
     assert found(staircase, e) == []
 
 

@@ -11,6 +11,7 @@ from numpy_nn.activations import ACTIVATIONS, Activation
 from numpy_nn.gradcheck.explain.predictions import Found, Prediction
 from numpy_nn.gradcheck.measure.derivatives import Array
 from numpy_nn.gradcheck.measure.evidence import Evidence
+from numpy_nn.gradcheck.measure.kinds import COARSE
 
 
 def elementwise(e: Evidence) -> Iterator[Prediction]:
@@ -73,7 +74,8 @@ def _exponential(e: Evidence) -> Iterator[Prediction]:
 def staircase(e: Evidence) -> Iterator[Found]:
     """A function whose gradient is 0 wherever it has one, and a backward pass that lets grad_output through."""
     assert e.gradient is not None
-    if not e.is_input or e.x.shape != e.output.shape or np.any(e.truth[e.looked_at] != 0.0):
+    known = e.looked_at if e.status is None else e.looked_at | (e.status == COARSE)
+    if not e.is_input or e.x.shape != e.output.shape or np.any(e.truth[known] != 0.0):
         return
     a, g, x = e.gradient[e.looked_at], e.grad_output[e.looked_at], e.x[e.looked_at]
     # Or, where backward computes in float32, as near as that is to it.
