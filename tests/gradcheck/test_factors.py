@@ -149,7 +149,7 @@ def of(shape, ratio, other=None, *, is_loss=False, output=2, name="W", array=(3,
         ((5, 1), 2.0, None, "factor", ", which is 2; 2 is of the shape (2,) of output", True),
         ((4, 4), 1.0001, None, "factor", "", True),
         # Neither is a factor that goes otherwise with the rows.
-        ((5, 4), 5.0, (4, 5.0), "factor", ", which is 5; 5 is of the shape (5, 4) of input", True),
+        ((5, 4), 5.0, (4, 5.0), "factor", ", which is 5", True),
         ((5, 4), 5.0, (4, 3.0), "factor", ", which is 5; 5 is of the shape (5, 4) of input", False),
         ((7, 2), 0.1, (4, 0.1), "learning_rate", ", which is 0.1", True),
         ((7, 2), -0.1, None, "sign+learning_rate", ", which is -0.1", True),
