@@ -36,8 +36,9 @@ def factors(e: Evidence) -> Iterator[Found]:
     # Of one number, or two, any other number is a multiple: is it the same one elsewhere?
     if seen < 3 and not _constant(e, ratio):
         return
+    # Where most of the others could not be told, what these have in common need not be a constant.
     for cause, words, sure in factor_causes(e, ratio, ratio_at_another_batch(e)):
-        yield Found(cause, text + words, sure)
+        yield Found(cause, text + words, sure and e.most_is_known)
 
 
 def factor_causes(e: Evidence, ratio: float, other: Other) -> Iterator[tuple[str, str, bool]]:

@@ -38,7 +38,9 @@ def losses(e: Evidence) -> Iterator[Found | Prediction]:
         yield Prediction("target_missing", formula, np.where(goal == 1.0, 0.0, e.truth))
     fused = list(_fused(e)) if np.all((x > 0.0) & (x < 1.0)) else []
     yield from fused
-    of_probabilities = any(e.common_ratio(e.gradient, guess.values) is not None for guess in fused)
+    # Where float32 hides what softmax makes of them, that they add up to 1 tells probabilities from scores.
+    add_up = bool(fused) and x.ndim > 1 and bool(np.allclose(x.sum(axis=-1), 1.0, rtol=0.0, atol=1e-5))
+    of_probabilities = add_up or any(e.common_ratio(e.gradient, guess.values) is not None for guess in fused)
     scaled = None if of_probabilities else e.common_ratio(e.gradient / unit, x - goal)
     if scaled is not None and scaled > 0 and e.common_ratio(e.truth, x - goal) is None:
         yield Found("softmax_missing", f"the claimed gradient is {scaled:.6g} (x - target)")

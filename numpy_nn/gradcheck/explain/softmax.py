@@ -18,7 +18,7 @@ def dropout(e: Evidence) -> Iterator[Prediction]:
     if not kept.any() or kept.all():
         return
     scale = e.common_ratio(e.output[kept], e.x[kept])
-    if scale is None or scale <= 1.0 + 1e-9:
+    if scale is None or scale <= 1.0 + e.grain:
         return
     formula = f"1 or 0 times grad_output, where forward multiplies by {scale:.6g} or 0"
     yield Prediction("dropout_scale", formula, e.grad_output * kept)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from numpy_nn.gradcheck.measure.derivatives import TINY, Array, noise_level, scale_of
 from numpy_nn.gradcheck.measure.differences import Differences
-from numpy_nn.gradcheck.measure.kinds import AGREES, COARSE, OFF, Reason, Status
+from numpy_nn.gradcheck.measure.kinds import AGREES, COARSE, LOST, OFF, UNRESOLVED, Reason, Status
 from numpy_nn.gradcheck.measure.points import are_probabilities
 from numpy_nn.gradcheck.measure.slopes import Slopes
 from numpy_nn.subjects.subject import Subject, SubjectError
@@ -189,6 +189,12 @@ class Evidence:
         mask = np.zeros(self.array.size, np.bool_)
         mask[chosen] = True
         return mask.reshape(self.array.shape)
+
+    @property
+    def most_is_known(self) -> bool:
+        """Whether at least as many coordinates are looked at as could not be told from what they should be."""
+        unknown = 0 if self.status is None else int(np.isin(self.status, (LOST, UNRESOLVED)).sum())
+        return int(self.looked_at.sum()) >= min(unknown, LOOKED_AT)
 
     @cached_property
     def numerical(self) -> Slopes:
