@@ -152,8 +152,14 @@ def _module(place: str) -> tuple[ModuleType, list[str]]:
     module = importlib.util.module_from_spec(spec)
     sys.modules[path.stem] = module  # copies of its objects look their class up there
     given, sys.argv = sys.argv, [place]
+    endless = _endless_loop(path)
     try:
-        spec.loader.exec_module(module)
+        if endless is None:
+            spec.loader.exec_module(module)
+        else:
+            tree, line = endless
+            exec(compile(tree, path, "exec"), vars(module))
+            return module, [f"{path.name} never ends: what it had defined until its loop in line {line} is checked"]
     except SystemExit as error:
         if not _listed(module):
             raise UsageError(
@@ -165,3 +171,27 @@ def _module(place: str) -> tuple[ModuleType, list[str]]:
     finally:
         sys.argv = given
     return module, []
+
+
+def _endless_loop(path: Path) -> tuple[ast.Module, int] | None:
+    """A script up to the loop in which it stays for ever, such as one that trains, and that loop's line; else None."""
+    try:
+        tree = ast.parse(path.read_bytes())
+    except (SyntaxError, ValueError):
+        return None  # told by Python as it runs the file
+    for index, node in enumerate(tree.body):
+        endless = isinstance(node, ast.While) and isinstance(node.test, ast.Constant) and bool(node.test.value)
+        if isinstance(node, ast.While) and endless and not any(_leaves(part, True) for part in node.body):
+            return ast.Module(tree.body[:index], tree.type_ignores), node.lineno
+    return None
+
+
+def _leaves(node: ast.AST, own: bool) -> bool:
+    """Whether a part of a loop's body can end the loop, of which a break is its ``own``, or the program."""
+    if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda)):
+        return False
+    ends = isinstance(node, ast.Raise) or (own and isinstance(node, ast.Break))
+    if isinstance(node, ast.Call):
+        ends = getattr(node.func, "id", getattr(node.func, "attr", "")) in ("exit", "quit", "_exit")
+    own = own and not isinstance(node, (ast.For, ast.While))
+    return ends or any(_leaves(child, own) for child in ast.iter_child_nodes(node))

@@ -97,6 +97,7 @@ class CalledCode(ClaimingSubject):
         self._rate = 1.0  # what backward is given for a learning rate
         self._moved: dict[str, Array] = {}
         self._returned: Any = None
+        self._sure: set[str] = set()  # of which gradients names tell
         self.latest: Any = None  # what backward returned
         self._tried: Callable[[], None] | None = None  # puts a moved array in the place that is looked at
 

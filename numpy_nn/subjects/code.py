@@ -13,24 +13,27 @@ from numpy_nn.layers.composition import Composition
 from numpy_nn.subjects import names
 from numpy_nn.subjects.agreement import ROUGHLY, digits
 from numpy_nn.subjects.calling import RATE, arrays_of, written_in
-from numpy_nn.subjects.costs import returned_names
 from numpy_nn.subjects.gradients import (
     SURE,
     Leaf,
     Order,
     ParameterGradient,
+    at_most_perhaps,
     input_likeness,
     leaves,
     likeness,
+    likeness_of,
     matched,
     order_of,
     values_of,
 )
-from numpy_nn.subjects.names import BUFFER, OUTPUTS, plain
+from numpy_nn.subjects.names import BUFFER
 from numpy_nn.subjects.overlapping import OverlappingCode, is_part_or_vector
-from numpy_nn.subjects.places import Path, Place, Step, parsed, places, written
-from numpy_nn.subjects.state import Snapshot, attributes, equal, rate_of
+from numpy_nn.subjects.places import Path, Place, Step, last_name, parsed, places, written
+from numpy_nn.subjects.returned import as_told, returned_names, told_by
+from numpy_nn.subjects.state import Snapshot, equal, rate_of
 from numpy_nn.subjects.subject import Array, SubjectError
+from numpy_nn.subjects.surroundings import Surroundings
 
 
 class CodeSubject(OverlappingCode):
@@ -73,6 +76,17 @@ class CodeSubject(OverlappingCode):
         """Have arrays without a gradient count as what a function uses, and was not asked about."""
         self.unchecked = [(name, "granted" if kind == "unchecked" else kind, n) for name, kind, n in self.unchecked]
 
+    @property
+    def names_tell_parameters(self) -> bool:
+        """Whether a parameter has its gradient by a name, or by an update, not by its shape alone."""
+        return any(name in self._sure or name in self._updates for name in self._places)
+
+    @property
+    def leaves_nothing_returned(self) -> bool:
+        """Whether each array that backward returned is taken for a gradient."""
+        taken = sum(isinstance(leaf, Leaf) and leaf.returned for leaf in self._leaves.values())
+        return taken == sum(leaf.returned for leaf in leaves(self._returned, None, {}))
+
     def settings(self) -> dict[str, float]:
         """The numbers by which the code can be set: among the arguments, and attributes that have no gradient."""
         given = {name: value for name, value in self._given.items() if type(value) in (int, float)}
@@ -110,7 +124,9 @@ class CodeSubject(OverlappingCode):
     def _is_data(self, name: str) -> bool:
         """Whether a function returns a number, and this argument of it is called as a network's input or target is."""
         known = names.is_data(name) or names.role_in_loss(name) == names.TARGET
-        return self._owner is None and name in self._given and known and self.output().size == 1
+        known = known or (names.is_state(name) and self.convention.arguments is None)
+        mine = name in self._given if self._owner is None else isinstance(self._owner, Surroundings)
+        return mine and known and self.output().size == 1
 
     def _undo_forward_updates(self, start: Mapping[str, tuple[Any, NDArray[Any]]]) -> None:
         """Put back what forward has made of parameters, as one that clips its weights does, now and after each call."""
@@ -222,23 +238,31 @@ class CodeSubject(OverlappingCode):
             return digits(self, name, leaf.value.reshape(self.arrays[name].shape), grad_output) >= ROUGHLY
 
         inputs = [n for n in self.convention.inputs if arrays_of(self._given[n]) and n != self._targets_name]
-        wanted: dict[str, tuple[tuple[int, ...], Callable[[Leaf], float]]] = {}
+        likely: dict[str, Callable[[Leaf], float]] = {}
+        called: dict[str, Any] = {}  # what each is called by whoever wrote it
         only_one = isinstance(returned, np.ndarray)
         if only_one:
             inputs.sort(key=self._is_data)  # the single gradient of a loss is rather that of what is learned
         whole = self._container_of_gradients(inputs, returned)
+        # Beside names around functions, inputs need not have their gradients first: where there are more, numbers tell.
+        around = isinstance(self._owner, Surroundings) and sum(leaf.returned for leaf in found) > len(inputs)
         given = {name: self._given[name] for name in (inputs if whole is None else [whole])}
         shapes = {name: np.shape(value) if isinstance(value, np.ndarray) else None for name, value in given.items()}
         order = order_of(shapes, returned, self._returned_names())
         for name in given:
-            for part, array in arrays_of(self._given[name]):
+            for part, _ in arrays_of(self._given[name]):
                 like = self._input_likeness(name, order, part, len(inputs), agrees)
-                wanted[written_in(name, part)] = (array.shape, like)
+                likely[written_in(name, part)] = at_most_perhaps(like) if around else like
+                called[written_in(name, part)] = part[-1].key if part else name
         for name, place in self._places.items():
             if name not in self._leaves:
-                shape = self.arrays[name].shape
-                wanted[name] = (shape, _likeness_of(place.path, shape))
+                likely[name] = likeness_of(place, is_setting=isinstance(self._owner, Surroundings))
+                called[name] = last_name(place.path)
+        told = told_by(self._backward, self._forward, 1 + len(self._result[1]))
+        likely = as_told(told, called, likely, only=self.convention.arguments is None)
+        wanted = {name: (self.arrays[name].shape, like) for name, like in likely.items()}
 
+        self._sure = {name for name, (_, like) in wanted.items() if any(like(leaf) >= SURE for leaf in found)}
         self._leaves |= matched(wanted, [leaf for leaf in found if not self._is_of_silent(leaf)], agrees)
         if not order.is_usual:
             self.notes.append(f"backward returns the gradients of {', '.join(order.in_order)}, in this order")
@@ -360,21 +384,10 @@ class CodeSubject(OverlappingCode):
         self._lost[name] = (place, array)
         if isinstance(place.read(), np.ndarray):
             known = BUFFER.search(name) or self._is_mere_loss()
-            self.unchecked.append((name, "buffer" if known else "unchecked", array.size))
+            kind = "buffer" if known else "data" if self._is_data(name) else "unchecked"
+            self.unchecked.append((name, kind, array.size))
 
     def _is_mere_loss(self) -> bool:
         """Whether it is a loss without a forward pass whose gradient of the input is found: its arrays are weights."""
         no_network = self.is_loss and names.method(self._owner, names.FORWARDS) is None
         return no_network and self.input in self._leaves
-
-
-def _likeness_of(path: Path, shape: tuple[int, ...]) -> Callable[[Leaf], float]:
-    return lambda leaf: likeness(path, leaf, shape)
-
-
-def output_paths(owner: Any) -> list[Path]:
-    """Where an object may have left its output: attributes by their usual names."""
-    # Not by its places, of which an array that has two names has one: the identity's output is its input.
-    numbers = {name for name, value in attributes(owner).items() if isinstance(value, (np.ndarray, np.number, float))}
-    found: dict[str, Path] = {plain(name): (Step(name, False),) for name in attributes(owner) if name in numbers}
-    return [found[name] for name in OUTPUTS if name in found]

@@ -12,8 +12,9 @@ import numpy as np
 
 from numpy_nn.subjects import names
 from numpy_nn.subjects.calling import CACHE, FILLED, GRADS, OUTPUT, RATE, Convention, result_role
-from numpy_nn.subjects.costs import LossOfOutput, returned_names
+from numpy_nn.subjects.costs import LossOfOutput
 from numpy_nn.subjects.names import positional
+from numpy_nn.subjects.returned import returned_names
 
 _OUTPUT_NAMES = ("out", "output", "outputs", "y", "a", "s", "activation", "h_out", "probs")
 

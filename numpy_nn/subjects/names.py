@@ -79,6 +79,10 @@ DERIVATIVE_FLAGS = words(
     "derivative deriv derive der prime grad gradient diff differentiate is_derivative return_derivative get_derivative "
     "backward backprop d"
 )
+_STATE = re.compile(
+    r"(h|c|s|hidden|cell|state|memory)_?(prev|0|init|initial|state|in|old|last)"
+    r"|(prev|init|initial|last)_?(h|c|s|hidden|cell|state|memory)(_?state)?"
+)
 # What has to be called between two steps where gradients are added up, or inputs kept.
 RESETS = words(
     "zero_grad zero_grads zero_gradient zero_gradients flush_gradients reset_gradients reset_grads reset_grad "
@@ -205,6 +209,11 @@ def is_data(name: str) -> bool:
     return plain(name) in _DATA
 
 
+def is_state(name: str) -> bool:
+    """Whether an argument of this name is likely to be the state from which a sequence begins."""
+    return _STATE.fullmatch(plain(name)) is not None
+
+
 def is_gradient_of(name: Any, of: Any) -> float:
     """How surely ``name`` is that of the gradient of ``of``: 1 for the usual forms, 0 for no relation.
 
@@ -318,6 +327,11 @@ def is_backward(name: str) -> bool:
 def is_loss(name: str) -> bool:
     """Whether a function of this name is likely to compute a loss."""
     return _squeezed(name) in map(_squeezed, LOSSES) or re.search(r"(^|_)(loss|cost)$", plain(name)) is not None
+
+
+def is_usual_loss(name: str) -> bool:
+    """Whether it is that of a loss that has a name of its own, such as ``cross_entropy`` or ``mse``."""
+    return re.search(r"(^|_)(cross_?entropy|mse|bce|mean_squared_error|squared_error)$", plain(name)) is not None
 
 
 def _squeezed(name: Any) -> str:

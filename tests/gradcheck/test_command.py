@@ -177,6 +177,41 @@ def test_a_file_that_exits_is_checked_as_far_as_it_goes(tmp_path, capsys):
     assert "sys.exit(0): nothing was checked" in capsys.readouterr().err
 
 
+SCRIPT = """import numpy as np
+W = np.eye(3)
+def loss(ids, x):
+    return np.sum((W[ids] - x) ** 2) / 2, np.eye(3)[ids].T @ (W[ids] - x), x - W[ids]
+step = 0
+while True:
+    step += 1
+    {body}
+"""
+
+
+@pytest.mark.parametrize(
+    ("body", "line"),
+    [("pass", 6), ("for i in (1,):\n        if i:\n            break", 6), ("def f():\n        raise OSError", 6)],
+)
+def test_a_script_that_never_ends_is_checked_up_to_its_loop(tmp_path, capsys, body, line):
+    path = tmp_path / "endless.py"
+    path.write_text(SCRIPT.format(body=body))
+    assert main([f"{path}:loss", "--input", "ids=[0,2,2]", "--input", "x=3x3"]) == 0
+    assert (
+        f"endless.py never ends: what it had defined until its loop in line {line} is checked"
+        in capsys.readouterr().out
+    )
+
+
+@pytest.mark.parametrize(
+    "body", ["break", "if step > 2:\n        break", "raise SystemExit", "for i in [0]:\n        exit(i)"]
+)
+def test_a_loop_that_is_left_is_run(tmp_path, capsys, body):
+    path = tmp_path / "ends.py"
+    path.write_text(SCRIPT.format(body=body) + "W = 2.0 * W\n")
+    assert main([f"{path}:loss", "--input", "ids=[0,2,2]", "--input", "x=3x3"]) == 0
+    assert "never ends" not in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("shape", [(4, 4), (3, 4, 4)])
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_kind_of_input_is_what_it_is_called(kind, shape):

@@ -8,9 +8,9 @@ import pytest
 from stand_ins import Here, leaf, stand_in
 
 from numpy_nn.subjects.calling import RATE, Convention
-from numpy_nn.subjects.code import CodeSubject, output_paths
+from numpy_nn.subjects.code import CodeSubject
 from numpy_nn.subjects.gradients import Order
-from numpy_nn.subjects.places import parsed
+from numpy_nn.subjects.places import output_paths, parsed
 from numpy_nn.subjects.subject import SubjectError
 
 ONE, TWO = np.ones(3), np.ones((2, 3))
@@ -167,17 +167,21 @@ def test_what_is_claimed_of_what_the_output_does_not_depend_on_is_checked_if_its
 
 
 @pytest.mark.parametrize(
-    ("name", "value", "mere", "unchecked"),
+    ("name", "value", "mere", "is_data", "unchecked"),
     [
-        ("W", ONE, False, [("W", "unchecked", 3)]),
-        ("W", ONE, True, [("W", "buffer", 3)]),
-        ("running_mean", ONE, False, [("running_mean", "buffer", 3)]),
-        ("eps", 0.5, False, []),
+        ("W", ONE, False, False, [("W", "unchecked", 3)]),
+        ("W", ONE, True, False, [("W", "buffer", 3)]),
+        ("running_mean", ONE, False, True, [("running_mean", "buffer", 3)]),
+        ("X", ONE, False, True, [("X", "data", 3)]),
+        ("eps", 0.5, False, False, []),
     ],
 )
-def test_what_has_no_gradient_is_given_up_as_a_buffer_a_setting_or_unchecked(name, value, mere, unchecked):
+def test_what_has_no_gradient_is_given_up_as_a_buffer_data_a_setting_or_unchecked(
+    name, value, mere, is_data, unchecked
+):
     place, array = Here(value, name), np.asarray(value)
     subject = stand_in(_places={name: place}, arrays={name: array}, _is_mere_loss=lambda: mere)
+    subject._is_data = lambda _: is_data
     CodeSubject._give_up(subject, name)
     assert (subject._places, subject.arrays, subject._lost) == ({}, {}, {name: (place, array)})
     assert subject.unchecked == unchecked
