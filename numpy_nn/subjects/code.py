@@ -259,7 +259,7 @@ class CodeSubject(OverlappingCode):
                 likely[name] = likeness_of(place, is_setting=isinstance(self._owner, Surroundings))
                 called[name] = last_name(place.path)
         told = told_by(self._backward, self._forward, 1 + len(self._result[1]))
-        likely = as_told(told, called, likely, only=self.convention.arguments is None)
+        likely = as_told(told, called, likely, only=self.convention.arguments is None, data=self.input)
         wanted = {name: (self.arrays[name].shape, like) for name, like in likely.items()}
 
         self._sure = {name for name, (_, like) in wanted.items() if any(like(leaf) >= SURE for leaf in found)}
@@ -355,7 +355,10 @@ class CodeSubject(OverlappingCode):
             if leaf.returned and of_parameters and not (leaf.value.shape == shape and agrees(name, leaf)):
                 return 0.0  # (dW1, dW2): there is none of the input
             if count == 1 or not leaf.returned or (leaf.path and isinstance(leaf.path[-1].key, str)):
-                return input_likeness(name, leaf, shape, False)
+                likely = input_likeness(name, leaf, shape, False)
+                # Beside the gradients of parameters, the only one of the input's shape may stand anywhere.
+                beside = leaf.returned and self._backward is not None and parameters and shape not in parameters
+                return likely or 0.3 * bool(beside and leaf.value.shape == shape)
             return order.likely if leaf.path == (Step(index, True),) else 0.3
 
         return like

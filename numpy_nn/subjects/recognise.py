@@ -19,9 +19,18 @@ from numpy_nn.subjects.calling import GRADS, Convention, arrays_of
 from numpy_nn.subjects.choosing import HOW, Code, Hints, chosen, made
 from numpy_nn.subjects.code import CodeSubject
 from numpy_nn.subjects.costs import LossOfOutput, cost_beside, usual_costs
-from numpy_nn.subjects.dressing import Chain, flat_layers, in_training, value_first, with_context, with_derivative
+from numpy_nn.subjects.dressing import (
+    Chain,
+    flat_layers,
+    in_training,
+    value_first,
+    with_context,
+    with_derivative,
+    with_input_kept,
+)
 from numpy_nn.subjects.names import method, positional
 from numpy_nn.subjects.owners import are_of_another, keeps_arrays, made_ours, owned, put_in_training, to_be_restored
+from numpy_nn.subjects.primitives import is_primitive, passes_of_primitive
 from numpy_nn.subjects.state import Snapshot, rate_of, widen
 from numpy_nn.subjects.subject import Subject, SubjectError
 from numpy_nn.subjects.surroundings import Surroundings, with_steps
@@ -57,6 +66,10 @@ def _recognised(target: Any, inputs: Sequence[Any], targets: Any, hints: Hints) 
             raise TypeError(f"target: expected a pair of functions (f, vjp), got {target!r}")
         f, vjp = target
         return _of_functions(f, vjp, inputs, targets, hints)
+    if is_primitive(target) and targets is None:
+        f, vjp, given = passes_of_primitive(target, tuple(inputs))
+        code = Code(getattr(target, "__name__", "primitive"), f, vjp, given, hints)
+        return made(code, Convention(tuple(given), arguments=(*given, GRADS)))
     if isinstance(target, type):
         raise TypeError(f"target: expected an object of {target.__name__}, got the class; call it: {target.__name__}()")
     if _is_function(target):
@@ -162,7 +175,7 @@ def _of_object(target: Any, inputs: Sequence[Any], targets: Any, hints: Hints) -
         forward, backward = both
     if forward is not None and backward is not None and are_of_another(target, forward, backward):
         return _of_functions(forward, backward, inputs, targets, hints)
-    forward = in_training(with_context(forward))
+    forward = in_training(with_context(with_input_kept(target, forward, inputs[0])))
     if targets is not None:
         loss = _of_loss_object(label, target, forward, inputs, targets, hints)
         loss.predictor = _predictor(target, forward, len(inputs))

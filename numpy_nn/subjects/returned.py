@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any
 
 from numpy_nn.subjects.gradients import SURE, Leaf
-from numpy_nn.subjects.names import is_gradient_of, is_loss
+from numpy_nn.subjects.names import INPUT_GRADIENTS, is_gradient_of, is_loss, plain
 from numpy_nn.subjects.places import Path, Step
 
 
@@ -55,24 +55,37 @@ def told_by(backward: Any, forward: Any, number: int) -> dict[Path, str]:
 
 
 def as_told(
-    told: Mapping[Path, str], of: Mapping[str, Any], likely: Mapping[str, Callable[[Leaf], float]], *, only: bool
+    told: Mapping[Path, str],
+    of: Mapping[str, Any],
+    likely: Mapping[str, Callable[[Leaf], float]],
+    *,
+    only: bool,
+    data: str = "",
 ) -> dict[str, Callable[[Leaf], float]]:
     """How likely a leaf is the gradient of each array, with what names in the source tell of what was returned.
 
-    ``of`` has what each array is called. What is called as the gradient of one is none of another; with ``only``, and
-    if one is called so, what is called otherwise is no gradient at all, such as the next state after gradients.
+    ``of`` has what each array is called, and ``data`` is the one that a gradient of the input is of. What is called as
+    the gradient of one is none of another; with ``only``, and if one is called so, what is called otherwise is no
+    gradient at all, such as the next state after gradients.
     """
     sure = {path: [n for n, own in of.items() if is_gradient_of(word, own) >= SURE] for path, word in told.items()}
+    for path, word in told.items():
+        if not sure[path] and data in of and plain(word) in _OF_INPUT:
+            sure[path] = [data]
     some = any(sure.values())
 
     def judged(name: str, leaf: Leaf) -> float:
         if not leaf.returned or leaf.path not in told:
             return likely[name](leaf)
         if sure[leaf.path]:
-            return is_gradient_of(told[leaf.path], of[name]) if name in sure[leaf.path] else 0.0
+            return max(SURE, is_gradient_of(told[leaf.path], of[name])) if name in sure[leaf.path] else 0.0
         return 0.0 if only and some else likely[name](leaf)
 
     return {name: partial(judged, name) for name in likely}
+
+
+# What may be the gradient of nothing but the input, whatever that is called.
+_OF_INPUT = [word for word in INPUT_GRADIENTS if "in" in word or "x" in word]
 
 
 def _tree(function: Any) -> ast.Module:

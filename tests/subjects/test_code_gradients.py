@@ -20,7 +20,7 @@ def input_likeness(one, *, index=0, path="", count=1, only_one=False, parameters
     """How likely it is the gradient of x; ``of_parameters``: one of each is returned, whose numbers agree or not."""
     subject = stand_in(_places=dict.fromkeys(map(str, range(len(parameters)))))
     subject.arrays = {str(k): np.zeros(shape) for k, shape in enumerate(parameters)} | {f"x{path}": TWO}
-    subject._returned = ONE if only_one else (ONE,)
+    subject._returned, subject._backward = ONE if only_one else (ONE,), len
     subject._returns_one_of_each_parameter = lambda: of_parameters is not None
     order = Order({"x": index}, likely, True)
     given = "x", order, parsed(path) if path else (), count, lambda name, _: name == "x" and bool(of_parameters)
@@ -45,6 +45,9 @@ def input_likeness(one, *, index=0, path="", count=1, only_one=False, parameters
         # One of several.
         (leaf("[0]"), {}, 0.9),
         (leaf("[1]"), {}, 0.0),
+        (leaf("[1]"), {"parameters": [(4,)]}, 0.3),
+        (leaf("[1]"), {"parameters": [(2, 3)]}, 0.0),
+        (leaf("[1]", ONE), {"parameters": [(4,)]}, 0.0),
         (leaf("[0]"), {"count": 2}, 0.9),
         (leaf("[1]"), {"count": 2}, 0.3),
         (leaf("[1]"), {"count": 2, "index": 1}, 0.9),

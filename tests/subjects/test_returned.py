@@ -100,3 +100,11 @@ def test_a_name_tells_whose_gradient_it_is_and_whose_it_is_not(place, only, like
 def test_what_is_kept_is_not_judged_by_what_is_returned():
     judged = as_told({path(0): "dW"}, {"w": "w"}, {"w": lambda _: 0.4}, only=True)["w"]
     assert judged(Leaf(False, path(0), np.ones(3), True)) == 0.4
+
+
+@pytest.mark.parametrize(("word", "likely"), [("input_grad", 0.8), ("dx", 0.8), ("grad", 0.3), ("delta", 0.3)])
+def test_the_gradient_of_the_input_may_be_called_so_whatever_the_input_is_called(word, likely):
+    judged = as_told(
+        {path(1): word}, {"seq": "seq", "W": "W"}, dict.fromkeys(["seq", "W"], lambda _: 0.3), only=False, data="seq"
+    )
+    assert judged["seq"](Leaf(True, path(1), np.ones(3), True)) == likely
