@@ -83,7 +83,10 @@ class TensorSubject(LiveSubject):
         return claimed
 
     def _run_by_another(self, grad_outputs: Sequence[Array]) -> Mapping[str, Any]:
-        """The gradients by the function that runs the backward pass, ``backward`` being a step of it. TypeError if none."""
+        """The gradients by the function beside that runs the backward pass, of which ``backward`` is one step.
+
+        TypeError if there is none.
+        """
         for function in self._engine.runners():
             self._engine.run_by = function
             self.output()
