@@ -44,7 +44,8 @@ _PREDICTIONS = words(
     "y_pred ypred yhat y_hat pred preds prediction predictions predicted output outputs out p probs prob "
     "probabilities a al x z logits logit scores score h o yp inp input inputs activations"
 )
-_RATES = words("lr learning_rate learningrate learn_rate learnrate l_rate lrate eta rate step_size stepsize alpha_lr")
+_RATES = words("lr eta rate step_size stepsize alpha_lr")
+_RATE_PATTERN = re.compile(r"l\w*rate")  # learning_rate, however it is written
 
 FORWARDS = words(
     "forward forward_pass fprop feedforward feed_forward forward_propagation forward_prop forward_propagate "
@@ -169,7 +170,7 @@ def method_of_loss(target: Any) -> Callable[..., Any] | None:
 def role(name: str) -> str:
     """What an argument of this name of a backward pass is likely to be."""
     word = plain(name)
-    if word in _RATES:
+    if word in _RATES or _RATE_PATTERN.fullmatch(word):
         return RATE
     if word in _CACHES or word.endswith("cache"):
         return CACHE
@@ -181,7 +182,7 @@ def role(name: str) -> str:
 def role_in_loss(name: str) -> str:
     """Whether an argument of a loss is the target or the prediction, as far as its name tells."""
     word = plain(name)
-    if word in _RATES:
+    if word in _RATES or _RATE_PATTERN.fullmatch(word):
         return RATE
     if word in _TARGETS or word.startswith(("y_true", "target", "label", "true_")):
         return TARGET
