@@ -299,9 +299,9 @@ def _put(place: Place, array: NDArray[Any]) -> None:
     held = place.read()
     if held is array:
         return
-    if not isinstance(held, np.ndarray) or held.ndim != array.ndim:
+    if not array.ndim and not (isinstance(held, np.ndarray) and not held.ndim):
         place.put(array.item())
-    elif not _same_memory(held, array):
+    elif not isinstance(held, np.ndarray) or held.ndim != array.ndim or not _same_memory(held, array):
         place.put(array)
 
 
