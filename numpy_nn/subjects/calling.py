@@ -202,8 +202,9 @@ class CalledCode(ClaimingSubject):
             return np.full(self.arrays[name].shape, value)
         if self._is_jacobian and grad_outputs[0].ndim == 0:
             return np.asarray(value * grad_outputs[0])  # whatever axes of length 1 it has lost
-        if self._is_jacobian and value.shape == grad_outputs[0].shape + self.arrays[name].shape:
-            return np.asarray(np.tensordot(grad_outputs[0], value, grad_outputs[0].ndim))
+        if self._is_jacobian and is_shape_of_jacobian(value.shape, grad_outputs[0].shape, self.arrays[name].shape):
+            matrix = value.reshape(grad_outputs[0].size, -1)
+            return np.asarray(grad_outputs[0].reshape(-1) @ matrix).reshape(self.arrays[name].shape)
         return value
 
     def _claimed(self, grad_output: Array) -> Any:
@@ -303,6 +304,12 @@ def _put(place: Place, array: NDArray[Any]) -> None:
         place.put(array.item())
     elif not isinstance(held, np.ndarray) or held.ndim != array.ndim or not _same_memory(held, array):
         place.put(array)
+
+
+def is_shape_of_jacobian(shape: tuple[int, ...], output: tuple[int, ...], array: tuple[int, ...]) -> bool:
+    """Whether a Jacobian has this shape: the output's, then the array's, without axes of length 1 or each as one."""
+    squeezed = [length for length in (*output, *array) if length != 1]
+    return [length for length in shape if length != 1] == squeezed or shape == (math.prod(output), math.prod(array))
 
 
 def _same_memory(first: NDArray[Any], second: NDArray[Any]) -> bool:

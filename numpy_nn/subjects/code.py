@@ -11,7 +11,7 @@ import numpy as np
 
 from numpy_nn.subjects import names
 from numpy_nn.subjects.agreement import ROUGHLY, digits
-from numpy_nn.subjects.calling import RATE, arrays_of, written_in
+from numpy_nn.subjects.calling import RATE, arrays_of, is_shape_of_jacobian, written_in
 from numpy_nn.subjects.depending import DependingCode
 from numpy_nn.subjects.gradients import (
     SURE,
@@ -183,9 +183,11 @@ class CodeSubject(DependingCode):
         self._add_silent(found)
         self._find_updates()
         if self.input in self.arrays and self.input not in self._leaves:
-            self._take_whatever_is_left(found)
+            self._take_whatever_is_left(found, output)
         self._is_jacobian = output.ndim > 0 and any(
-            not self.convention.takes_grads and leaf.value.shape == output.shape + self.arrays[name].shape
+            not self.convention.takes_grads
+            and leaf.value.shape != self.arrays[name].shape
+            and is_shape_of_jacobian(leaf.value.shape, output.shape, self.arrays[name].shape)
             for name, leaf in self._leaves.items()
             if isinstance(leaf, Leaf)
         )
@@ -309,11 +311,16 @@ class CodeSubject(DependingCode):
         """What the source of backward calls the things that it returns."""
         return [] if self._backward is None else returned_names(getattr(self._backward, "func", self._backward))
 
-    def _take_whatever_is_left(self, found: Sequence[Leaf]) -> None:
-        """A single array that was returned is meant as the gradient of the input, whatever its shape."""
+    def _take_whatever_is_left(self, found: Sequence[Leaf], output: Array) -> None:
+        """A single array that was returned is meant as the gradient of the input, whatever its shape.
+
+        But for a Jacobian that has the shape of one by another argument.
+        """
         taken = any(leaf is found[0] for leaf in self._leaves.values()) if found else True
         if not self._owner and len(found) == 1 and found[0].returned and not taken:
-            self._leaves[self.input] = found[0]
+            shape = found[0].value.shape
+            fitting = [n for n, a in self.arrays.items() if is_shape_of_jacobian(shape, output.shape, a.shape)]
+            self._leaves[fitting[0] if len(fitting) == 1 else self.input] = found[0]
 
     def _give_up(self, name: str) -> None:
         """No gradient of it was found: it is a buffer, a setting, or what the check could not do."""

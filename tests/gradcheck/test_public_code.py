@@ -86,3 +86,24 @@ def test_a_learning_rate_may_be_misspelt(rate):
     )
     report = check_gradients(type("Layer", (), layer)(), X)
     assert [(entry.name, entry.verdict) for entry in report.entries] == [("x", RIGHT), ("W", RIGHT)], report
+
+
+def softmax_of_a_column(x, w=None):
+    e = np.exp(x if w is None else w @ x)
+    return e / e.sum()
+
+
+@pytest.mark.parametrize(("wrong", "verdict"), [(1.0, RIGHT), (2.0, WRONG)])
+def test_a_jacobian_may_leave_axes_of_length_1_out_or_have_each_shape_as_one_axis(wrong, verdict):
+    def by_x(x):
+        s = softmax_of_a_column(x)
+        return wrong * (np.diag(s[:, 0]) - s @ s.T)
+
+    def by_w(x, w):
+        s = softmax_of_a_column(x, w)
+        return wrong * (np.diag(s[:, 0]) - s @ s.T) @ np.kron(np.eye(len(w)), x.T)
+
+    x, w = X[:1].T, X[:, :3]
+    assert check_gradients((softmax_of_a_column, by_x), x)["x"].verdict == verdict
+    report = check_gradients((softmax_of_a_column, by_w), (x, w))
+    assert [(entry.name, entry.verdict) for entry in report.entries] == [("w", verdict)], report

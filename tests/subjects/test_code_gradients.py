@@ -111,11 +111,28 @@ def test_one_of_each_parameter_is_returned(returned, of_each):
     ],
 )
 def test_a_single_array_that_is_returned_is_the_gradient_of_the_input(owner, found, taken, left):
-    subject = stand_in(_owner=owner, input="x", _leaves={"w": found[0]} if taken else {})
-    CodeSubject._take_whatever_is_left(subject, found)
+    subject = stand_in(_owner=owner, input="x", _leaves={"w": found[0]} if taken else {}, arrays={"x": TWO, "w": ONE})
+    CodeSubject._take_whatever_is_left(subject, found, np.zeros(4))
     assert ("x" in subject._leaves) == left
     if left:
         assert subject._leaves["x"] is found[0]
+
+
+@pytest.mark.parametrize(
+    ("jacobian", "shapes", "name"),
+    [
+        ((4, 12), {"x": (3, 1), "w": (4, 3)}, "w"),
+        ((4, 3), {"x": (3, 1), "w": (4, 3)}, "x"),
+        ((4, 3), {"x": (5,), "w": (3,)}, "w"),
+        ((4, 3), {"x": (5,), "w": (3,), "v": (3,)}, "x"),  # of either, so of neither
+        ((7,), {"x": (5,), "w": (3,)}, "x"),
+    ],
+)
+def test_a_single_jacobian_is_that_of_the_argument_that_has_its_shape(jacobian, shapes, name):
+    arrays = {of: np.zeros(shape) for of, shape in shapes.items()}
+    subject = stand_in(_owner=None, input="x", _leaves={}, arrays=arrays)
+    CodeSubject._take_whatever_is_left(subject, [leaf(value=np.zeros(jacobian))], np.zeros((4, 1)))
+    assert list(subject._leaves) == [name]
 
 
 @pytest.mark.parametrize(
