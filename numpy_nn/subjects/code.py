@@ -328,7 +328,7 @@ class CodeSubject(DependingCode):
         array = self.arrays.pop(name)
         self._lost[name] = (place, array)
         if isinstance(place.read(), np.ndarray):
-            known = BUFFER.search(name) or self._is_mere_loss()
+            known = BUFFER.search(name) or names.is_state(str(last_name(place.path))) or self._is_mere_loss()
             kind = "buffer" if known else "data" if self._is_data(name) else "unchecked"
             self.unchecked.append((name, kind, array.size))
 

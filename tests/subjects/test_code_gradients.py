@@ -192,6 +192,7 @@ def test_what_is_claimed_of_what_the_output_does_not_depend_on_is_checked_if_its
         ("W", ONE, False, False, [("W", "unchecked", 3)]),
         ("W", ONE, True, False, [("W", "buffer", 3)]),
         ("running_mean", ONE, False, True, [("running_mean", "buffer", 3)]),
+        ("h0", ONE, False, False, [("h0", "buffer", 3)]),
         ("X", ONE, False, True, [("X", "data", 3)]),
         ("eps", 0.5, False, False, []),
     ],
