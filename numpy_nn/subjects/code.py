@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from numpy_nn.subjects import names
-from numpy_nn.subjects.agreement import ROUGHLY, digits
+from numpy_nn.subjects.agreement import ROUGHLY, digits, factor_of
 from numpy_nn.subjects.calling import RATE, arrays_of, is_shape_of_jacobian, written_in
 from numpy_nn.subjects.depending import DependingCode
 from numpy_nn.subjects.gradients import (
@@ -181,7 +181,7 @@ class CodeSubject(DependingCode):
             self.notes.append(f"backward returns the gradients of {', '.join(order.in_order)}, in this order")
         self._match_overlapping(found, agrees, lambda: self._claimed(grad_output))
         self._add_silent(found)
-        self._find_updates()
+        self._find_updates(grad_output)
         if self.input in self.arrays and self.input not in self._leaves:
             self._take_whatever_is_left(found, output)
         self._is_jacobian = output.ndim > 0 and any(
@@ -240,12 +240,25 @@ class CodeSubject(DependingCode):
         except (SubjectError, ValueError):
             self._claimed(grad_output)
 
-    def _find_updates(self) -> None:
+    def _find_updates(self, grad_output: Array) -> None:
         """Where no gradient is kept, but backward updates the parameter: the gradient is the step over the rate."""
+        moved = [name for name in self._moved if name in self._places and name not in self._leaves]
         rate = 1.0 if RATE in (self.convention.arguments or ()) else rate_of(self._owner)
-        for name in self._moved:
-            if name in self._places and name not in self._leaves and rate:
-                self._updates[name] = rate
+        if moved and not rate and (rate := self._rate_of_steps(moved, grad_output)):
+            self.notes.append(f"no learning rate was found: what steps and gradients have in common is, {rate:.6g}")
+        if rate:
+            self._updates |= dict.fromkeys(moved, rate)
+
+    def _rate_of_steps(self, moved: Sequence[str], grad_output: Array) -> float:
+        """By how much the steps of more than half of the parameters are larger than their gradients; 0 if by no one."""
+        steps = {name: self._moved[name] - self._moved_to[name] for name in moved if name in self._moved_to}
+        found = [factor_of(self, name, step, grad_output) for name, step in steps.items()]
+        for factor in found:
+            alike = [other for other in found if abs(other - factor) <= 1e-3 * factor]
+            if factor > 0 and 2 * len(alike) > len(found):
+                lengths = self.arrays[self.input].shape if self.input in self.arrays else ()
+                return _as_written(float(np.mean(alike)), lengths)
+        return 0.0
 
     def _says_none(self, name: str) -> bool:
         """Whether backward returns None in the place of this argument's gradient, as torch's functions do."""
@@ -336,3 +349,12 @@ class CodeSubject(DependingCode):
         """Whether it is a loss without a forward pass whose gradient of the input is found: its arrays are weights."""
         no_network = self.is_loss and names.method(self._owner, names.FORWARDS) is None
         return no_network and self.input in self._leaves
+
+
+def _as_written(rate: float, lengths: Sequence[int]) -> float:
+    """The rate of two digits that is near this one, or such a rate over a number of samples; itself if none is."""
+    for number in (1, *lengths):
+        near = float(f"{rate * number:.1e}") / number
+        if abs(near - rate) <= 1e-4 * rate:
+            return near
+    return rate

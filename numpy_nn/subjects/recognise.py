@@ -25,6 +25,7 @@ from numpy_nn.subjects.dressing import (
     in_training,
     value_first,
     with_context,
+    with_data_held,
     with_derivative,
     with_input_kept,
 )
@@ -175,7 +176,8 @@ def _of_object(target: Any, inputs: Sequence[Any], targets: Any, hints: Hints) -
         forward, backward = both
     if forward is not None and backward is not None and are_of_another(target, forward, backward):
         return _of_functions(forward, backward, inputs, targets, hints)
-    forward = in_training(with_context(with_input_kept(target, forward, inputs[0])))
+    forward = with_data_held(target, with_input_kept(target, forward, inputs[0]), inputs[0])
+    forward = in_training(with_context(forward))
     if targets is not None:
         loss = _of_loss_object(label, target, forward, inputs, targets, hints)
         loss.predictor = _predictor(target, forward, len(inputs))

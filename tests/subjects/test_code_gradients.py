@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from stand_ins import Here, leaf, stand_in
 
+from numpy_nn.subjects import code
 from numpy_nn.subjects.calling import RATE, Convention
 from numpy_nn.subjects.code import CodeSubject
 from numpy_nn.subjects.gradients import Order
@@ -159,13 +160,44 @@ def test_a_parameter_is_held_at_its_place_and_where_its_memory_is_shared():
 
 @pytest.mark.parametrize(
     ("arguments", "owner", "rate"),
-    [((RATE,), SimpleNamespace(lr=0.5), 1.0), (None, SimpleNamespace(lr=0.5), 0.5), ((), SimpleNamespace(), None)],
+    [
+        ((RATE,), SimpleNamespace(lr=0.5), 1.0),
+        (None, SimpleNamespace(lr=0.5), 0.5),
+        ((), SimpleNamespace(), 0.25),
+        ((), SimpleNamespace(), None),
+    ],
 )
 def test_a_step_over_the_rate_is_the_gradient_of_what_is_updated(arguments, owner, rate):
     subject = stand_in(convention=Convention(("x",), arguments=arguments), _owner=owner)
     subject._moved, subject._places, subject._leaves = ["W", "b", "c"], {"W": 1, "b": 1}, {"b": 1}
-    CodeSubject._find_updates(subject)
+    subject.notes = []
+    subject._rate_of_steps = lambda moved, _: (rate or 0.0) if moved == ["W"] else 7.0
+    CodeSubject._find_updates(subject, ONE)
     assert subject._updates == ({} if rate is None else {"W": rate})
+
+
+@pytest.mark.parametrize(
+    ("factors", "rate"),
+    [
+        ([0.1, 0.1], 0.1),
+        ([0.10000002], 0.1),  # as it is written
+        ([0.0200001, 0.02], 0.02),
+        ([0.1 / 3, 0.1 / 3, 5.0], 0.1 / 3),  # over the number of samples; one is wrong
+        ([0.123456], 0.123456),
+        ([0.1, 0.2], 0.0),  # which is wrong?
+        ([0.0, 0.1, 0.0], 0.0),
+        ([-0.1, -0.1], 0.0),  # it goes up
+        ([], 0.0),
+    ],
+)
+def test_without_a_rate_steps_are_held_against_each_other(factors, rate, monkeypatch):
+    names = [f"W{i}" for i in range(len(factors))]
+    subject = stand_in(_moved=dict.fromkeys(names, ONE), _moved_to=dict.fromkeys(names, 0 * ONE))
+    subject.arrays, subject.input = {"x": np.ones((3, 2))}, "x"
+    monkeypatch.setattr(
+        code, "factor_of", lambda _, name, *given: factors[names.index(name)] if len(given) == 2 else None
+    )
+    assert CodeSubject._rate_of_steps(subject, names, ONE) == pytest.approx(rate, rel=1e-15)
 
 
 def test_what_is_claimed_of_what_the_output_does_not_depend_on_is_checked_if_its_name_is_sure():

@@ -178,3 +178,28 @@ def layers_around_functions(d, wrong):
         return first.backward(last.backward(grad) * (1 - hidden**2))
 
     return ((forward, backward), d.array(5, 4)), {}, "first.W"
+
+
+@form
+def data_that_the_network_holds(d, wrong):
+    class NeuralNetwork:
+        def __init__(self, x, y):
+            self.input, self.y = x, y
+            self.weights1, self.weights2 = d.array(4, 5), d.array(5, 2)
+            self.biases1 = d.array(5)
+            self.output = np.zeros(y.shape)
+
+        def feedforward(self):
+            self.layer1 = sigmoid(self.input @ self.weights1 + self.biases1)
+            self.output = sigmoid(self.layer1 @ self.weights2)
+            return self.output
+
+        def backprop(self):
+            delta = 2 * (self.y - self.output) * self.output * (1 - self.output)
+            hidden = delta @ self.weights2.T * self.layer1 * (1 - self.layer1)
+            self.weights2 += 0.1 * self.layer1.T @ delta
+            self.weights1 += 0.1 * wrong * self.input.T @ hidden
+            self.biases1 += 0.1 * hidden.sum(axis=0)
+
+    x, y = d.array(6, 4), d.array(6, 2)
+    return (NeuralNetwork(x, y), x, y), {}, "weights1"
