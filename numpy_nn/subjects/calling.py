@@ -250,7 +250,16 @@ class CalledCode(ClaimingSubject):
         for name, values in self._after_forward.items():
             (self.arrays[name] if name in self.arrays else self._lost[name][1])[...] = values
         returned = self._backward(*arguments)
+        if self._completes is not None:
+            self._completes()
         return (returned, filled) if filled else returned
+
+    @cached_property
+    def _completes(self) -> Callable[[], Any] | None:
+        """The owner's method that computes gradients after backward, without being given anything."""
+        own = [] if self._owner is None else [getattr(self._owner, name, None) for name in names.COMPLETES]
+        found = [one for one in own if callable(one) and one != self._backward and names.positional(one) == ([], [])]
+        return found[0] if found else None
 
     @property
     def _updater(self) -> str:

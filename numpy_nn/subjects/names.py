@@ -89,6 +89,11 @@ RESETS = words(
     "zero_grad zero_grads zero_gradient zero_gradients flush_gradients reset_gradients reset_grads reset_grad "
     "clear_gradients clear_grads cleargrads clear_grad"
 )
+# What computes the gradients of parameters after a backward pass that is for the input alone.
+COMPLETES = words(
+    "compute_gradients compute_grads compute_parameter_gradients compute_param_grads calculate_gradients "
+    "calculate_grads calc_gradients calc_grads update_gradients"
+)
 # What makes an object's parameters once it is told the shape of its input.
 BUILDS = words("build setup initialize init_params init_parameters init_weights initialize_parameters")
 # A step of training that an object makes by itself.
