@@ -162,9 +162,9 @@ class CodeSubject(DependingCode):
         shapes = {name: np.shape(value) if isinstance(value, np.ndarray) else None for name, value in given.items()}
         order = order_of(shapes, returned, self._returned_names())
         for name in given:
-            for part, _ in arrays_of(self._given[name]):
+            for part, array in arrays_of(self._given[name]):
                 like = self._input_likeness(name, order, part, len(inputs), agrees)
-                likely[written_in(name, part)] = at_most_perhaps(like) if around else like
+                likely[written_in(name, part)] = at_most_perhaps(like, array.shape) if around else like
                 called[written_in(name, part)] = part[-1].key if part else name
         for name, place in self._places.items():
             if name not in self._leaves:

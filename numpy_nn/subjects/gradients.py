@@ -168,12 +168,13 @@ def input_likeness(name: str, leaf: Leaf, shape: tuple[int, ...], alone: bool) -
     return 0.1 if leaf.is_new and leaf.value.shape == shape else 0.0
 
 
-def at_most_perhaps(like: Callable[[Leaf], float]) -> Callable[[Leaf], float]:
-    """The same likeness where a place among others says little: one of them is no more likely than ``PERHAPS``."""
+def at_most_perhaps(like: Callable[[Leaf], float], shape: tuple[int, ...]) -> Callable[[Leaf], float]:
+    """The same likeness where a place among others says little: any of the shape may be meant, and none is likelier."""
 
     def weaker(leaf: Leaf) -> float:
         in_place = leaf.returned and bool(leaf.path) and not isinstance(leaf.path[-1].key, str)
-        return min(like(leaf), PERHAPS) if in_place else like(leaf)
+        least = 0.3 if leaf.value.shape == shape else 0.0
+        return max(min(like(leaf), PERHAPS), least) if in_place else like(leaf)
 
     return weaker
 

@@ -381,7 +381,7 @@ def _with_unsaid_cost(
             f"target: {label}'s backward pass wants the gradient of the loss by the output, which loss= does not "
             "give: check it without targets, and the loss by itself as a pair (loss, gradient)"
         )
-    if best is not None and not most.shaped:
+    if best is not None and not most.shaped and best.updates_in_backward is None:
         raise TypeError(f"target: {label}'s backward pass leaves no gradient that is found, and changes no parameter")
     if best is None or (hints.cost is None and not most.agreeing):
         raise TypeError(

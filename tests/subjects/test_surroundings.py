@@ -128,6 +128,18 @@ def test_a_function_may_leave_gradients_of_its_loss_under_names(script):
     assert verdicts(check_gradients(module.step, X, Y)) == {"W": "wrong", "b": "right"}
 
 
+@pytest.mark.parametrize(("wrong", "verdict"), [(1.0, "right"), (3.0, "wrong")])
+def test_gradients_of_one_shape_may_be_returned_in_any_order_and_without_names(script, wrong, verdict):
+    module = script(
+        "U, V = rng.standard_normal((4, 4)), rng.standard_normal((4, 4))\n"
+        "def f(x): return np.tanh(x @ U) @ V\n"
+        "def g(d, x):\n    h = np.tanh(x @ U)\n    dz = d @ V.T * (1 - h ** 2)\n"
+        f"    return {wrong} * h.T @ d, x.T @ dz, dz @ U.T\n"
+    )
+    report = check_gradients((module.f, module.g), X[:4])
+    assert verdicts(report) == {"x": "right", "U": "right", "V": verdict}, report
+
+
 def test_a_number_without_gradients_is_refused_with_globals_as_well(script):
     module = script("def cost(X, y): return 0.5 * np.sum((X @ W + b - y) ** 2)\n")
     with pytest.raises(TypeError, match="expected a backward pass"):
