@@ -42,7 +42,7 @@ def load(text: str, init: list[str], rng: np.random.Generator) -> tuple[Any, lis
 def find(text: str) -> tuple[Any, list[str]]:
     """What ``text`` names in its file or module, as it is there, or a tuple of it; and notes on how it came about."""
     place, _, names = text.rpartition(":") if _names_something(text) else (text, "", "")
-    module, notes = _module(place)
+    module, notes = _module(place, names.split(",") if names else [])
     if not names:
         has = _listed(module) or "nothing to check"
         raise UsageError(f"{place} has {has}; say which: {place}:NAME, or {place}:f,g")
@@ -136,7 +136,7 @@ def _value(name: str, word: str, arrays: bool, rng: np.random.Generator) -> Any:
         return word
 
 
-def _module(place: str) -> tuple[ModuleType, list[str]]:
+def _module(place: str, names: list[str]) -> tuple[ModuleType, list[str]]:
     if not place.endswith(".py"):
         try:
             return importlib.import_module(place), []
@@ -152,8 +152,14 @@ def _module(place: str) -> tuple[ModuleType, list[str]]:
     module = importlib.util.module_from_spec(spec)
     sys.modules[path.stem] = module  # copies of its objects look their class up there
     given, sys.argv = sys.argv, [place]
+    training = _up_to_training(path, names)
     try:
-        spec.loader.exec_module(module)
+        if training is None:
+            spec.loader.exec_module(module)
+        else:
+            tree, line = training
+            exec(compile(tree, path, "exec"), vars(module))
+            return module, [f"{path.name} trains in its loop in line {line}: what it had defined until then is checked"]
     except SystemExit as error:
         if not _listed(module):
             raise UsageError(
@@ -165,3 +171,39 @@ def _module(place: str) -> tuple[ModuleType, list[str]]:
     finally:
         sys.argv = given
     return module, []
+
+
+def _up_to_training(path: Path, names: list[str]) -> tuple[ast.Module, int] | None:
+    """A script up to the loop in which it trains, and that loop's line; None if it has none.
+
+    That is a loop that nothing ends, or one that uses what is to be checked and was defined before.
+    """
+    try:
+        tree = ast.parse(path.read_bytes())
+    except (SyntaxError, ValueError):
+        return None  # told by Python as it runs the file
+    missing = set(names)
+    for index, node in enumerate(tree.body):
+        if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
+            missing.discard(node.name)
+        used = {part.id for part in ast.walk(node) if isinstance(part, ast.Name)} & set(names)
+        uses = isinstance(node, (ast.For, ast.While)) and bool(used) and not missing
+        if uses or (isinstance(node, ast.While) and _never_ends(node)):
+            return ast.Module(tree.body[:index], tree.type_ignores), node.lineno
+    return None
+
+
+def _never_ends(loop: ast.While) -> bool:
+    always = isinstance(loop.test, ast.Constant) and bool(loop.test.value)
+    return always and not any(_leaves(part, True) for part in loop.body)
+
+
+def _leaves(node: ast.AST, own: bool) -> bool:
+    """Whether a part of a loop's body can end the loop, of which a break is its ``own``, or the program."""
+    if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda)):
+        return False
+    ends = isinstance(node, ast.Raise) or (own and isinstance(node, ast.Break))
+    if isinstance(node, ast.Call):
+        ends = getattr(node.func, "id", getattr(node.func, "attr", "")) in ("exit", "quit", "_exit")
+    own = own and not isinstance(node, (ast.For, ast.While))
+    return ends or any(_leaves(child, own) for child in ast.iter_child_nodes(node))

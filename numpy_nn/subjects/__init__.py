@@ -2,7 +2,8 @@
 
 from numpy_nn.subjects.choosing import Hints
 from numpy_nn.subjects.live import LiveSubject
-from numpy_nn.subjects.recognise import as_subject, several
+from numpy_nn.subjects.arguments import several
+from numpy_nn.subjects.recognise import as_subject
 from numpy_nn.subjects.subject import Subject, SubjectError
 from numpy_nn.subjects.surrogate import SurrogateSubject
 

@@ -95,6 +95,15 @@ def digits(subject: Subject, name: str, gradient: Array, grad_output: Array) -> 
     return most
 
 
+def factor_of(subject: Subject, name: str, step: Array, grad_output: Array) -> float:
+    """By which factor an array is larger than the function's gradient; 0 if it is no multiple of that."""
+    changes, claimed = _along_directions(subject, name, step, grad_output, LENGTHS[0])
+    with np.errstate(all="ignore"):
+        factor = float(claimed @ changes / (changes @ changes))
+        off = np.linalg.norm(claimed - factor * changes) / np.linalg.norm(claimed)
+    return factor if off <= 1e-3 else 0.0
+
+
 def _claimed_in_shape(subject: Subject) -> tuple[Array, dict[str, NDArray[Any]]]:
     """A gradient of the output, and for it those claimed gradients that have the shape of what they belong to."""
     output = subject.output()

@@ -97,6 +97,7 @@ class CalledCode(ClaimingSubject):
         self._rate = 1.0  # what backward is given for a learning rate
         self._moved: dict[str, Array] = {}
         self._returned: Any = None
+        self._sure: set[str] = set()  # of which gradients names tell
         self.latest: Any = None  # what backward returned
         self._tried: Callable[[], None] | None = None  # puts a moved array in the place that is looked at
 
@@ -201,8 +202,9 @@ class CalledCode(ClaimingSubject):
             return np.full(self.arrays[name].shape, value)
         if self._is_jacobian and grad_outputs[0].ndim == 0:
             return np.asarray(value * grad_outputs[0])  # whatever axes of length 1 it has lost
-        if self._is_jacobian and value.shape == grad_outputs[0].shape + self.arrays[name].shape:
-            return np.asarray(np.tensordot(grad_outputs[0], value, grad_outputs[0].ndim))
+        if self._is_jacobian and is_shape_of_jacobian(value.shape, grad_outputs[0].shape, self.arrays[name].shape):
+            matrix = value.reshape(grad_outputs[0].size, -1)
+            return np.asarray(grad_outputs[0].reshape(-1) @ matrix).reshape(self.arrays[name].shape)
         return value
 
     def _claimed(self, grad_output: Array) -> Any:
@@ -248,7 +250,16 @@ class CalledCode(ClaimingSubject):
         for name, values in self._after_forward.items():
             (self.arrays[name] if name in self.arrays else self._lost[name][1])[...] = values
         returned = self._backward(*arguments)
+        if self._completes is not None:
+            self._completes()
         return (returned, filled) if filled else returned
+
+    @cached_property
+    def _completes(self) -> Callable[[], Any] | None:
+        """The owner's method that computes gradients after backward, without being given anything."""
+        own = [] if self._owner is None else [getattr(self._owner, name, None) for name in names.COMPLETES]
+        found = [one for one in own if callable(one) and one != self._backward and names.positional(one) == ([], [])]
+        return found[0] if found else None
 
     @property
     def _updater(self) -> str:
@@ -298,10 +309,16 @@ def _put(place: Place, array: NDArray[Any]) -> None:
     held = place.read()
     if held is array:
         return
-    if not isinstance(held, np.ndarray) or held.ndim != array.ndim:
+    if not array.ndim and not (isinstance(held, np.ndarray) and not held.ndim):
         place.put(array.item())
-    elif not _same_memory(held, array):
+    elif not isinstance(held, np.ndarray) or held.ndim != array.ndim or not _same_memory(held, array):
         place.put(array)
+
+
+def is_shape_of_jacobian(shape: tuple[int, ...], output: tuple[int, ...], array: tuple[int, ...]) -> bool:
+    """Whether a Jacobian has this shape: the output's, then the array's, without axes of length 1 or each as one."""
+    squeezed = [length for length in (*output, *array) if length != 1]
+    return [length for length in shape if length != 1] == squeezed or shape == (math.prod(output), math.prod(array))
 
 
 def _same_memory(first: NDArray[Any], second: NDArray[Any]) -> bool:

@@ -10,12 +10,13 @@ import numpy as np
 
 from numpy_nn.subjects.agreement import CLOSELY, agreement, off_in_size
 from numpy_nn.subjects.calling import CACHE, Convention, as_given, is_differentiated
-from numpy_nn.subjects.code import CodeSubject, output_paths
+from numpy_nn.subjects.code import CodeSubject
 from numpy_nn.subjects.conventions import conventions, is_certain, orders_of_inputs
 from numpy_nn.subjects.dressing import with_settings
-from numpy_nn.subjects.places import follow
+from numpy_nn.subjects.places import follow, output_paths
 from numpy_nn.subjects.state import Snapshot
 from numpy_nn.subjects.subject import SubjectError
+from numpy_nn.subjects.surroundings import Surroundings
 
 
 @dataclass(frozen=True)
@@ -92,7 +93,7 @@ def chosen(code: Code) -> CodeSubject:
     code = replace(code, backward=with_settings(code.backward, code.given))
     before = Snapshot(code.owner if code.owner is not None else (code.forward, code.backward))
     result, paths = _first_result(code)
-    if code.backward is None and not _is_value_and_gradients(result):
+    if code.backward is None and not (_is_value_and_gradients(result) or _may_leave_gradients(code, result)):
         raise TypeError(f"{code.label}: expected a backward pass, or (value, gradients) from one function{HOW}")
     errors: list[tuple[bool, Exception]] = []
     tried: list[tuple[tuple[int, bool, int, float], CodeSubject]] = []
@@ -156,6 +157,15 @@ def _without_cache(code: Code, convention: Convention, error: Exception) -> Code
 def _is_value_and_gradients(result: Any) -> bool:
     """Whether a function that has no backward pass returns a number, and its gradients after it."""
     return isinstance(result, tuple) and len(result) > 1 and np.ndim(result[0]) == 0 and np.isrealobj(result[0])
+
+
+def _may_leave_gradients(code: Code, result: Any) -> bool:
+    """Whether a function returns a number alone, and may leave its gradients under names around it."""
+    return (
+        isinstance(code.owner, Surroundings)
+        and isinstance(result, (float, np.floating, np.ndarray))
+        and (np.ndim(result) == 0)
+    )
 
 
 def _told(errors: Sequence[tuple[bool, Exception]], code: Code) -> Exception:

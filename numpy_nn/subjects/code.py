@@ -2,38 +2,39 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from numpy_nn.layers.composition import Composition
 from numpy_nn.subjects import names
-from numpy_nn.subjects.agreement import ROUGHLY, digits
-from numpy_nn.subjects.calling import RATE, arrays_of, written_in
-from numpy_nn.subjects.costs import returned_names
+from numpy_nn.subjects.agreement import ROUGHLY, digits, factor_of
+from numpy_nn.subjects.calling import RATE, arrays_of, is_shape_of_jacobian, written_in
+from numpy_nn.subjects.depending import DependingCode
 from numpy_nn.subjects.gradients import (
     SURE,
     Leaf,
     Order,
-    ParameterGradient,
+    at_most_perhaps,
     input_likeness,
     leaves,
     likeness,
+    likeness_of,
     matched,
     order_of,
     values_of,
 )
-from numpy_nn.subjects.names import BUFFER, OUTPUTS, plain
-from numpy_nn.subjects.overlapping import OverlappingCode, is_part_or_vector
-from numpy_nn.subjects.places import Path, Place, Step, parsed, places, written
-from numpy_nn.subjects.state import Snapshot, attributes, equal, rate_of
+from numpy_nn.subjects.names import BUFFER
+from numpy_nn.subjects.places import Path, Place, Step, last_name, parsed
+from numpy_nn.subjects.returned import as_told, returned_names, told_by
+from numpy_nn.subjects.state import equal, rate_of
 from numpy_nn.subjects.subject import Array, SubjectError
+from numpy_nn.subjects.surroundings import Surroundings
 
 
-class CodeSubject(OverlappingCode):
+class CodeSubject(DependingCode):
     """Called code, of which the parameters are found as the arrays that the output depends on.
 
     Or as they are named, with their gradients. What no gradient is found of is listed in ``unchecked``.
@@ -73,6 +74,17 @@ class CodeSubject(OverlappingCode):
         """Have arrays without a gradient count as what a function uses, and was not asked about."""
         self.unchecked = [(name, "granted" if kind == "unchecked" else kind, n) for name, kind, n in self.unchecked]
 
+    @property
+    def names_tell_parameters(self) -> bool:
+        """Whether a parameter has its gradient by a name, or by an update, not by its shape alone."""
+        return any(name in self._sure or name in self._updates for name in self._places)
+
+    @property
+    def leaves_nothing_returned(self) -> bool:
+        """Whether each array that backward returned is taken for a gradient."""
+        taken = sum(isinstance(leaf, Leaf) and leaf.returned for leaf in self._leaves.values())
+        return taken == sum(leaf.returned for leaf in leaves(self._returned, None, {}))
+
     def settings(self) -> dict[str, float]:
         """The numbers by which the code can be set: among the arguments, and attributes that have no gradient."""
         given = {name: value for name, value in self._given.items() if type(value) in (int, float)}
@@ -110,93 +122,9 @@ class CodeSubject(OverlappingCode):
     def _is_data(self, name: str) -> bool:
         """Whether a function returns a number, and this argument of it is called as a network's input or target is."""
         known = names.is_data(name) or names.role_in_loss(name) == names.TARGET
-        return self._owner is None and name in self._given and known and self.output().size == 1
-
-    def _undo_forward_updates(self, start: Mapping[str, tuple[Any, NDArray[Any]]]) -> None:
-        """Put back what forward has made of parameters, as one that clips its weights does, now and after each call."""
-        for name, place in self._places.items():
-            given = start.get(written(place.path), (None, self.arrays[name]))[1]
-            if given.shape == self.arrays[name].shape and not equal(given, self.arrays[name]):
-                self._forward_updates = True
-                self.arrays[name][...] = given
-
-    def _find_dependent(self, constants: Sequence[str]) -> None:
-        if isinstance(self._owner, Composition):
-            for name, p in self._owner.named_parameters():
-                self.arrays[name], self._places[name] = p.data, Place(p, (Step("data", False),))
-                self._leaves[name] = ParameterGradient(p)
-            if all(type(module).__module__.startswith("numpy_nn.") for module in self._owner.modules()):
-                return
-            constants = [*constants, *(name for module in self._owner.modules() for name in module.buffers)]
-        home = self.output()
-        given = [value for value in self._given.values() if isinstance(value, np.ndarray)]
-        for place in list(places(self._owner)):
-            if not place.exists():
-                continue  # made by a forward pass, and gone where every one starts from the state at the beginning
-            name, value = str(place), place.read()
-            if isinstance(value, np.ndarray) and any(np.shares_memory(value, other) for other in given):
-                continue
-            if ours := [
-                a for a in self.arrays.values() if isinstance(value, np.ndarray) and np.shares_memory(value, a)
-            ]:
-                if value.dtype == np.float64 and all(is_part_or_vector(value, other) for other in ours):
-                    self._overlapping[name] = place
-                continue
-            if name in self.arrays:
-                name = f"{type(self._owner).__name__}.{name}"
-            if name in constants:
-                continue
-            if self._depends(place, home):
-                if self._home is not None and not self._stays(place):
-                    # Kept from call to call, and another array after each: a state, not what is learned.
-                    self.unchecked.append((name, "buffer", int(np.size(value))))
-                    continue
-                self._add(name, place)
-                home = self.output()  # which in float64 may have other last digits than it had
-            elif isinstance(value, np.ndarray) and value.dtype.kind == "f" and self._stays(place):
-                self._silent[name] = place
-
-    def _stays(self, place: Place) -> bool:
-        """Whether forward leaves what is in this place as it is: a gradient of it, if one is claimed, must be 0."""
-        before = place.held() if place.exists() else None
-        home, self._home = self._home, None  # one call after the other, as a training has them
-        self.output()
-        self._home = home
-        return place.exists() and before is not None and place.held() == before
-
-    def _depends(self, place: Place, home: Array) -> bool:
-        """Whether the output hangs on what is in this place, as it does not on what forward itself puts there."""
-        old = place.read()
-        kept: Any = old.copy() if isinstance(old, np.ndarray) else old
-        uneven = np.linspace(1.0, 2.0, np.size(old)).reshape(np.shape(old))  # a softmax does not see an even shift
-        moved: Any = np.asarray(old, np.float64) * 1.125 + 0.0625 * uneven * np.sign(np.asarray(old) + 0.5)
-        in_place = isinstance(old, np.ndarray) and old.dtype.kind == "f" and old.flags.writeable
-
-        def move() -> None:
-            if in_place:
-                old[...] = moved
-            else:
-                place.put(moved.item() if np.ndim(old) == 0 else moved)
-
-        try:
-            move()
-            self._tried = move
-            output = self.output()
-            return output.shape == home.shape and not equal(output, home)
-        except (SubjectError, TypeError, ValueError, AttributeError):
-            # An integer that is an index, a size, or a setting is no parameter; floats that cannot be moved may be one.
-            return in_place
-        finally:
-            self._tried = None
-            if in_place:
-                old[...] = kept
-            if place.exists() and place.read() is not old:
-                place.put(old)
-
-    def _return_home(self, home: Snapshot) -> None:
-        super()._return_home(home)
-        if self._tried is not None:
-            self._tried()
+        known = known or (names.is_state(name) and self.convention.arguments is None)
+        mine = name in self._given if self._owner is None else isinstance(self._owner, Surroundings)
+        return mine and known and self.output().size == 1
 
     def _match(self, named: Mapping[str, str] | None) -> None:
         output = self.output()
@@ -222,36 +150,69 @@ class CodeSubject(OverlappingCode):
             return digits(self, name, leaf.value.reshape(self.arrays[name].shape), grad_output) >= ROUGHLY
 
         inputs = [n for n in self.convention.inputs if arrays_of(self._given[n]) and n != self._targets_name]
-        wanted: dict[str, tuple[tuple[int, ...], Callable[[Leaf], float]]] = {}
+        likely: dict[str, Callable[[Leaf], float]] = {}
+        called: dict[str, Any] = {}  # what each is called by whoever wrote it
         only_one = isinstance(returned, np.ndarray)
         if only_one:
             inputs.sort(key=self._is_data)  # the single gradient of a loss is rather that of what is learned
         whole = self._container_of_gradients(inputs, returned)
+        # Beside names around functions, inputs need not have their gradients first: where there are more, numbers tell.
+        around = isinstance(self._owner, Surroundings) and sum(leaf.returned for leaf in found) > len(inputs)
         given = {name: self._given[name] for name in (inputs if whole is None else [whole])}
         shapes = {name: np.shape(value) if isinstance(value, np.ndarray) else None for name, value in given.items()}
         order = order_of(shapes, returned, self._returned_names())
         for name in given:
             for part, array in arrays_of(self._given[name]):
                 like = self._input_likeness(name, order, part, len(inputs), agrees)
-                wanted[written_in(name, part)] = (array.shape, like)
+                likely[written_in(name, part)] = at_most_perhaps(like, array.shape) if around else like
+                called[written_in(name, part)] = part[-1].key if part else name
         for name, place in self._places.items():
             if name not in self._leaves:
-                shape = self.arrays[name].shape
-                wanted[name] = (shape, _likeness_of(place.path, shape))
+                likely[name] = likeness_of(place, is_setting=isinstance(self._owner, Surroundings))
+                called[name] = last_name(place.path)
+        told = told_by(self._backward, self._forward, 1 + len(self._result[1]))
+        likely = as_told(told, called, likely, only=self.convention.arguments is None, data=self.input)
+        wanted = {name: (self.arrays[name].shape, like) for name, like in likely.items()}
 
+        self._sure = {name for name, (_, like) in wanted.items() if any(like(leaf) >= SURE for leaf in found)}
         self._leaves |= matched(wanted, [leaf for leaf in found if not self._is_of_silent(leaf)], agrees)
+        self._broadcast_numbers(output)
         if not order.is_usual:
             self.notes.append(f"backward returns the gradients of {', '.join(order.in_order)}, in this order")
         self._match_overlapping(found, agrees, lambda: self._claimed(grad_output))
         self._add_silent(found)
-        self._find_updates()
+        self._find_updates(grad_output)
         if self.input in self.arrays and self.input not in self._leaves:
-            self._take_whatever_is_left(found)
+            self._take_whatever_is_left(found, output)
         self._is_jacobian = output.ndim > 0 and any(
-            not self.convention.takes_grads and leaf.value.shape == output.shape + self.arrays[name].shape
+            not self.convention.takes_grads
+            and leaf.value.shape != self.arrays[name].shape
+            and is_shape_of_jacobian(leaf.value.shape, output.shape, self.arrays[name].shape)
             for name, leaf in self._leaves.items()
             if isinstance(leaf, Leaf)
         )
+
+    def _broadcast_numbers(self, output: Array) -> None:
+        """Have a number that is to become an array, with a gradient for each feature, be that array."""
+        for name, place in self._places.items():
+            leaf, number = self._leaves.get(name), self.arrays[name]
+            if not isinstance(leaf, Leaf) or number.ndim or name not in self._sure or output.ndim < 2:
+                continue
+            if leaf.value.size not in (math.prod(output.shape[1:]), output.shape[1]) or leaf.value.size == 1:
+                continue
+            self.arrays[name] = np.full(leaf.value.shape, number)
+            if self._gives(output):
+                self.notes.append(f"{name} is one number, of which a gradient for each feature is claimed: checked so")
+            else:
+                self.arrays[name] = number
+                place.put(number.item())
+
+    def _gives(self, output: Array) -> bool:
+        """Whether the code runs as it is now, and gives this output."""
+        try:
+            return equal(self.output(), output)
+        except SubjectError:
+            return False
 
     def _is_of_silent(self, leaf: Leaf) -> bool:
         """Whether its name says that it is the gradient of an array on which the output does not depend here."""
@@ -279,12 +240,25 @@ class CodeSubject(OverlappingCode):
         except (SubjectError, ValueError):
             self._claimed(grad_output)
 
-    def _find_updates(self) -> None:
+    def _find_updates(self, grad_output: Array) -> None:
         """Where no gradient is kept, but backward updates the parameter: the gradient is the step over the rate."""
+        moved = [name for name in self._moved if name in self._places and name not in self._leaves]
         rate = 1.0 if RATE in (self.convention.arguments or ()) else rate_of(self._owner)
-        for name in self._moved:
-            if name in self._places and name not in self._leaves and rate:
-                self._updates[name] = rate
+        if moved and not rate and (rate := self._rate_of_steps(moved, grad_output)):
+            self.notes.append(f"no learning rate was found: what steps and gradients have in common is, {rate:.6g}")
+        if rate:
+            self._updates |= dict.fromkeys(moved, rate)
+
+    def _rate_of_steps(self, moved: Sequence[str], grad_output: Array) -> float:
+        """By how much the steps of more than half of the parameters are larger than their gradients; 0 if by no one."""
+        steps = {name: self._moved[name] - self._moved_to[name] for name in moved if name in self._moved_to}
+        found = [factor_of(self, name, step, grad_output) for name, step in steps.items()]
+        for factor in found:
+            alike = [other for other in found if abs(other - factor) <= 1e-3 * factor]
+            if factor > 0 and 2 * len(alike) > len(found):
+                lengths = self.arrays[self.input].shape if self.input in self.arrays else ()
+                return _as_written(float(np.mean(alike)), lengths)
+        return 0.0
 
     def _says_none(self, name: str) -> bool:
         """Whether backward returns None in the place of this argument's gradient, as torch's functions do."""
@@ -331,7 +305,10 @@ class CodeSubject(OverlappingCode):
             if leaf.returned and of_parameters and not (leaf.value.shape == shape and agrees(name, leaf)):
                 return 0.0  # (dW1, dW2): there is none of the input
             if count == 1 or not leaf.returned or (leaf.path and isinstance(leaf.path[-1].key, str)):
-                return input_likeness(name, leaf, shape, False)
+                likely = input_likeness(name, leaf, shape, False)
+                # Beside the gradients of parameters, the only one of the input's shape may stand anywhere.
+                beside = leaf.returned and self._backward is not None and parameters and shape not in parameters
+                return likely or 0.3 * bool(beside and leaf.value.shape == shape)
             return order.likely if leaf.path == (Step(index, True),) else 0.3
 
         return like
@@ -347,11 +324,16 @@ class CodeSubject(OverlappingCode):
         """What the source of backward calls the things that it returns."""
         return [] if self._backward is None else returned_names(getattr(self._backward, "func", self._backward))
 
-    def _take_whatever_is_left(self, found: Sequence[Leaf]) -> None:
-        """A single array that was returned is meant as the gradient of the input, whatever its shape."""
+    def _take_whatever_is_left(self, found: Sequence[Leaf], output: Array) -> None:
+        """A single array that was returned is meant as the gradient of the input, whatever its shape.
+
+        But for a Jacobian that has the shape of one by another argument.
+        """
         taken = any(leaf is found[0] for leaf in self._leaves.values()) if found else True
         if not self._owner and len(found) == 1 and found[0].returned and not taken:
-            self._leaves[self.input] = found[0]
+            shape = found[0].value.shape
+            fitting = [n for n, a in self.arrays.items() if is_shape_of_jacobian(shape, output.shape, a.shape)]
+            self._leaves[fitting[0] if len(fitting) == 1 else self.input] = found[0]
 
     def _give_up(self, name: str) -> None:
         """No gradient of it was found: it is a buffer, a setting, or what the check could not do."""
@@ -359,8 +341,9 @@ class CodeSubject(OverlappingCode):
         array = self.arrays.pop(name)
         self._lost[name] = (place, array)
         if isinstance(place.read(), np.ndarray):
-            known = BUFFER.search(name) or self._is_mere_loss()
-            self.unchecked.append((name, "buffer" if known else "unchecked", array.size))
+            known = BUFFER.search(name) or names.is_state(str(last_name(place.path))) or self._is_mere_loss()
+            kind = "buffer" if known else "data" if self._is_data(name) else "unchecked"
+            self.unchecked.append((name, kind, array.size))
 
     def _is_mere_loss(self) -> bool:
         """Whether it is a loss without a forward pass whose gradient of the input is found: its arrays are weights."""
@@ -368,13 +351,10 @@ class CodeSubject(OverlappingCode):
         return no_network and self.input in self._leaves
 
 
-def _likeness_of(path: Path, shape: tuple[int, ...]) -> Callable[[Leaf], float]:
-    return lambda leaf: likeness(path, leaf, shape)
-
-
-def output_paths(owner: Any) -> list[Path]:
-    """Where an object may have left its output: attributes by their usual names."""
-    # Not by its places, of which an array that has two names has one: the identity's output is its input.
-    numbers = {name for name, value in attributes(owner).items() if isinstance(value, (np.ndarray, np.number, float))}
-    found: dict[str, Path] = {plain(name): (Step(name, False),) for name in attributes(owner) if name in numbers}
-    return [found[name] for name in OUTPUTS if name in found]
+def _as_written(rate: float, lengths: Sequence[int]) -> float:
+    """The rate of two digits that is near this one, or such a rate over a number of samples; itself if none is."""
+    for number in (1, *lengths):
+        near = float(f"{rate * number:.1e}") / number
+        if abs(near - rate) <= 1e-4 * rate:
+            return near
+    return rate

@@ -12,8 +12,9 @@ import numpy as np
 
 from numpy_nn.subjects import names
 from numpy_nn.subjects.calling import CACHE, FILLED, GRADS, OUTPUT, RATE, Convention, result_role
-from numpy_nn.subjects.costs import LossOfOutput, returned_names
+from numpy_nn.subjects.costs import LossOfOutput
 from numpy_nn.subjects.names import positional
+from numpy_nn.subjects.returned import returned_names
 
 _OUTPUT_NAMES = ("out", "output", "outputs", "y", "a", "s", "activation", "h_out", "probs")
 
@@ -251,7 +252,8 @@ def conventions(
         # What is called a gradient is one: code that takes it and leaves it out is wrong, and no derivative of f.
         takes_grads = target is None and named is not None and GRADS in named
         of_samples = target is not None and np.size(first) > 1
-        guesses = dict.fromkeys([*arguments.by_number(), *arguments.by_elimination()])
+        # What names tell of some goes before what numbers of arguments allow.
+        guesses = dict.fromkeys([*arguments.by_elimination(), *arguments.by_number()])
         if named is not None and may_be_gradient(backward, named, inputs):
             guesses = dict.fromkeys([(GRADS,)])
         orders = [] if named is None else [(named, True)]

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import ast
 import inspect
-import textwrap
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
@@ -15,6 +13,7 @@ from numpy.typing import NDArray
 from numpy_nn.subjects import names
 from numpy_nn.subjects.dressing import Dressed
 from numpy_nn.subjects.names import positional
+from numpy_nn.subjects.returned import returned_names
 
 Cost = Callable[[NDArray[Any], NDArray[Any]], Any]
 
@@ -57,12 +56,15 @@ def cost_beside(function: Callable[..., Any]) -> tuple[str, Cost] | None:
     function = getattr(function, "__func__", function)
     own = getattr(function, "__globals__", {})
     given = set((positional(function) or ([], []))[0])
-    found = {}
+    found, usual = {}, {}
     for name, value in own.items():
         spec = positional(value) if inspect.isfunction(value) and value.__module__ == function.__module__ else None
         takes = spec is not None and len(spec[0]) >= 2 and set(spec[0][2:]) <= given
         if takes and names.is_loss(name) and value is not function:
             found[name] = value
+        elif takes and names.is_usual_loss(name):
+            usual[name] = value
+    found = found or usual
     return next(iter(found.items())) if len(found) == 1 else None
 
 
@@ -154,6 +156,10 @@ class LossOfOutput:
                 found[name] = partial(self._result, self._names.index(name))
             elif name in _COUNTS:
                 found[name] = self._samples
+        rest = [name for name in free if name not in found and names.role_in_loss(name) != names.TARGET]
+        without_name = [place for place, name in enumerate(self._names) if not name]
+        if len(rest) == len(without_name) == 1 and names.role_in_loss(rest[0]) == names.UNKNOWN:
+            found[rest[0]] = partial(self._result, without_name[0])  # what stands there as it is computed
         predictions = [
             name
             for name in free
@@ -195,37 +201,6 @@ def number_of_samples(x: Any, output: Any) -> int:
     a, b = np.shape(x), np.shape(output)
     in_columns = len(a) == len(b) == 2 and a[0] != b[0] and a[1] == b[1]
     return a[1] if in_columns else max(a[:1] or (1,))
-
-
-def returned_names(function: Any) -> list[str]:
-    """What a function calls the things that it returns last, as its source has it; none where that does not tell.
-
-    Where another of its returns has one of these names at another place, the name does not tell which place it is.
-    """
-    try:
-        tree = ast.parse(textwrap.dedent(inspect.getsource(function)))
-    except (OSError, TypeError, SyntaxError):
-        return []
-    returned = [[_name(part) for part in parts] for parts in _own_returns(tree)]
-    found = returned[-1] if returned else []
-    places = [[others.index(name) for others in returned if name in others] for name in found if name]
-    moved = any(len(set(found_at)) > 1 for found_at in places)
-    return found if len(set(found)) == len(found) and not moved else []
-
-
-def _name(part: ast.expr) -> str:
-    return part.id if isinstance(part, ast.Name) else getattr(part, "attr", "")
-
-
-def _own_returns(tree: ast.Module) -> Iterator[list[ast.expr]]:
-    """The tuples that a function returns, in the order of its source, without those of functions inside it."""
-    pending: list[ast.AST] = list(getattr(tree.body[0], "body", [])) if len(tree.body) == 1 else []
-    while pending:
-        node = pending.pop(0)
-        if isinstance(node, ast.Return):
-            yield node.value.elts if isinstance(node.value, ast.Tuple) else []
-        elif not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda)):
-            pending[:0] = ast.iter_child_nodes(node)
 
 
 def _last_array(parts: Sequence[Any]) -> int:

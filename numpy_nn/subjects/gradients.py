@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from numpy_nn.parameter import Parameter
 from numpy_nn.subjects.names import GRADIENT_CONTAINERS, INPUT_GRADIENTS, PARAMETER_GRADIENTS, is_gradient_of, plain
-from numpy_nn.subjects.places import PARAMETER_VALUES, Path, Step, follow, places, written
+from numpy_nn.subjects.places import PARAMETER_VALUES, Path, Place, Step, follow, places, written
 from numpy_nn.subjects.state import equal
 
 # Below it a match rests on a shape, or on a name that may mean something else: numbers must speak for it.
@@ -103,6 +103,18 @@ def likeness(parameter: Path, leaf: Leaf, shape: tuple[int, ...]) -> float:
     return likely
 
 
+def likeness_of(place: Place, *, is_setting: bool) -> Callable[[Leaf], float]:
+    """The same for the parameter in a place; of a number ``is_setting`` says that only a name tells a gradient."""
+    shape = np.shape(place.read())
+    least = SURE if is_setting and shape == () else 0.0
+
+    def like(leaf: Leaf) -> float:
+        likely = likeness(place.path, leaf, shape)
+        return likely if likely >= least else 0.0
+
+    return like
+
+
 def _returned(parameter: Path, path: Path) -> float:
     """For a dict that was returned, by its keys."""
     if not path or not isinstance(path[-1].key, (str, tuple)):
@@ -154,6 +166,17 @@ def input_likeness(name: str, leaf: Leaf, shape: tuple[int, ...], alone: bool) -
     if is_gradient_of(key, name) or plain(key) in INPUT_GRADIENTS:
         return 0.7 if leaf.is_new and leaf.value.shape == shape else 0.0
     return 0.1 if leaf.is_new and leaf.value.shape == shape else 0.0
+
+
+def at_most_perhaps(like: Callable[[Leaf], float], shape: tuple[int, ...]) -> Callable[[Leaf], float]:
+    """The same likeness where a place among others says little: any of the shape may be meant, and none is likelier."""
+
+    def weaker(leaf: Leaf) -> float:
+        in_place = leaf.returned and bool(leaf.path) and not isinstance(leaf.path[-1].key, str)
+        least = 0.3 if leaf.value.shape == shape else 0.0
+        return max(min(like(leaf), PERHAPS), least) if in_place else like(leaf)
+
+    return weaker
 
 
 class Order(NamedTuple):

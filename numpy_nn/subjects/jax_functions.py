@@ -15,8 +15,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from numpy_nn.subjects.arguments import named_arguments
 from numpy_nn.subjects.names import positional
-from numpy_nn.subjects.recognise import named_arguments, names_of_passes
+from numpy_nn.subjects.recognise import names_of_passes
 from numpy_nn.subjects.state import inner
 from numpy_nn.subjects.subject import Array, ClaimingSubject, SubjectError
 

@@ -44,7 +44,8 @@ _PREDICTIONS = words(
     "y_pred ypred yhat y_hat pred preds prediction predictions predicted output outputs out p probs prob "
     "probabilities a al x z logits logit scores score h o yp inp input inputs activations"
 )
-_RATES = words("lr learning_rate learningrate learn_rate learnrate l_rate lrate eta rate step_size stepsize alpha_lr")
+_RATES = words("lr eta rate step_size stepsize alpha_lr")
+_RATE_PATTERN = re.compile(r"l\w*rate")  # learning_rate, however it is written
 
 FORWARDS = words(
     "forward forward_pass fprop feedforward feed_forward forward_propagation forward_prop forward_propagate "
@@ -79,10 +80,19 @@ DERIVATIVE_FLAGS = words(
     "derivative deriv derive der prime grad gradient diff differentiate is_derivative return_derivative get_derivative "
     "backward backprop d"
 )
+_STATE = re.compile(
+    r"(h|c|s|hidden|cell|state|memory)_?(prev|0|init|initial|state|in|old|last)"
+    r"|(prev|init|initial|last)_?(h|c|s|hidden|cell|state|memory)(_?state)?"
+)
 # What has to be called between two steps where gradients are added up, or inputs kept.
 RESETS = words(
     "zero_grad zero_grads zero_gradient zero_gradients flush_gradients reset_gradients reset_grads reset_grad "
     "clear_gradients clear_grads cleargrads clear_grad"
+)
+# What computes the gradients of parameters after a backward pass that is for the input alone.
+COMPLETES = words(
+    "compute_gradients compute_grads compute_parameter_gradients compute_param_grads calculate_gradients "
+    "calculate_grads calc_gradients calc_grads update_gradients"
 )
 # What makes an object's parameters once it is told the shape of its input.
 BUILDS = words("build setup initialize init_params init_parameters init_weights initialize_parameters")
@@ -165,7 +175,7 @@ def method_of_loss(target: Any) -> Callable[..., Any] | None:
 def role(name: str) -> str:
     """What an argument of this name of a backward pass is likely to be."""
     word = plain(name)
-    if word in _RATES:
+    if word in _RATES or _RATE_PATTERN.fullmatch(word):
         return RATE
     if word in _CACHES or word.endswith("cache"):
         return CACHE
@@ -177,7 +187,7 @@ def role(name: str) -> str:
 def role_in_loss(name: str) -> str:
     """Whether an argument of a loss is the target or the prediction, as far as its name tells."""
     word = plain(name)
-    if word in _RATES:
+    if word in _RATES or _RATE_PATTERN.fullmatch(word):
         return RATE
     if word in _TARGETS or word.startswith(("y_true", "target", "label", "true_")):
         return TARGET
@@ -203,6 +213,11 @@ def is_of_all(name: str) -> bool:
 def is_data(name: str) -> bool:
     """Whether an argument of this name is likely to be the data that a network is applied to."""
     return plain(name) in _DATA
+
+
+def is_state(name: str) -> bool:
+    """Whether an argument of this name is likely to be the state from which a sequence begins."""
+    return _STATE.fullmatch(plain(name)) is not None
 
 
 def is_gradient_of(name: Any, of: Any) -> float:
@@ -318,6 +333,11 @@ def is_backward(name: str) -> bool:
 def is_loss(name: str) -> bool:
     """Whether a function of this name is likely to compute a loss."""
     return _squeezed(name) in map(_squeezed, LOSSES) or re.search(r"(^|_)(loss|cost)$", plain(name)) is not None
+
+
+def is_usual_loss(name: str) -> bool:
+    """Whether it is that of a loss that has a name of its own, such as ``cross_entropy`` or ``mse``."""
+    return re.search(r"(^|_)(cross_?entropy|mse|bce|mean_squared_error|squared_error)$", plain(name)) is not None
 
 
 def _squeezed(name: Any) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import math
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from copy import deepcopy
 from typing import Any
@@ -16,7 +17,7 @@ from numpy_nn.subjects.live import LiveSubject
 from numpy_nn.subjects.names import positional, signature
 from numpy_nn.subjects.places import Path, Step, written
 from numpy_nn.subjects.state import attributes, equal
-from numpy_nn.subjects.subject import Array, ClaimingSubject
+from numpy_nn.subjects.subject import Array, ClaimingSubject, SubjectError
 
 
 def tensor_subject(target: Any, x: Any, targets: Any) -> TensorSubject | None:
@@ -75,14 +76,33 @@ class TensorSubject(LiveSubject):
     def _claim(self, grad_outputs: Sequence[Array]) -> Mapping[str, Any]:
         claimed = super()._claim(grad_outputs)
         if self._is_first:
-            if not any(gradient is not None and np.any(gradient) for gradient in claimed.values()) and self._moves():
-                raise TypeError(
-                    f"{self.label}: backward() of its output leaves every gradient at 0; if another function runs it, "
-                    "check_gradients(run, grads, x=x.data) with grads(grad_output) calling that"
-                )
+            if _is_idle(claimed) and self._moves():
+                claimed = self._run_by_another(grad_outputs)
             self._is_first = False
             self._look_at_a_second_use(claimed, grad_outputs[0])
         return claimed
+
+    def _run_by_another(self, grad_outputs: Sequence[Array]) -> Mapping[str, Any]:
+        """The gradients by the function beside that runs the backward pass, of which ``backward`` is one step.
+
+        TypeError if there is none.
+        """
+        for function in self._engine.runners():
+            self._engine.run_by = function
+            self.output()
+            try:
+                with self._running():
+                    claimed = super()._claim(grad_outputs)
+            except SubjectError:
+                continue  # another function, which wants something else
+            if not _is_idle(claimed):
+                self.notes.append(f"the backward pass is run by {function.__name__}; backward() alone is a step of it")
+                return claimed
+        self._engine.run_by = None
+        raise TypeError(
+            f"{self.label}: backward() of its output leaves every gradient at 0; if another function runs it, "
+            "check_gradients(run, grads, x=x.data) with grads(grad_output) calling that"
+        )
 
     def _moves(self) -> bool:
         """Whether the output is another where every number is a little larger."""
@@ -107,6 +127,11 @@ class TensorSubject(LiveSubject):
         return np.ones(shape) if math.prod(shape) == 1 or self._engine.times(weights) is None else weights
 
 
+def _is_idle(claimed: Mapping[str, Any]) -> bool:
+    """Whether every gradient is 0, or none."""
+    return not any(gradient is not None and np.any(gradient) for gradient in claimed.values())
+
+
 class _Engine:
     """One forward and backward pass after the other, each from gradients as they were at first."""
 
@@ -117,6 +142,14 @@ class _Engine:
         self._forward, self._arguments = forward, arguments
         self._grads = {name: _zeroed(tensor.grad) for name, tensor in tensors.items()}
         self._output: Any = None
+        # The function that runs the backward pass, where the method is one step of it.
+        self.run_by: Callable[[Any], Any] | None = None
+
+    def runners(self) -> list[Callable[[Any], Any]]:
+        """The functions beside the tensors' class that are called as a backward pass, of one argument."""
+        module = sys.modules.get(type(self._output).__module__)
+        own = [f for n, f in vars(module).items() if names.is_backward(n) and inspect.isfunction(f)] if module else []
+        return [function for function in own if len((positional(function) or ([], []))[0]) == 1]
 
     def run(self) -> Any:
         self._forget()
@@ -124,12 +157,11 @@ class _Engine:
         return np.asarray(_held_by(self._output), np.float64)
 
     def grads(self, grad_output: Any) -> dict[str, Any]:
-        if self.takes_gradient:
+        if self.run_by is None and self.takes_gradient:
             self._output.backward(grad_output)
-        elif np.all(grad_output == 1.0):
-            self._output.backward()
         else:
-            self.times(grad_output).backward()
+            output = self._output if np.all(grad_output == 1.0) else self.times(grad_output)
+            output.backward() if self.run_by is None else self.run_by(output)
         return {name: _numbers(tensor.grad) for name, tensor in self.tensors.items()}
 
     def grads_of_two(self, grad_output: Any) -> dict[str, Any] | None:

@@ -48,7 +48,7 @@ def owned(forward: Callable[..., Any], backward: Callable[..., Any] | None) -> O
 def are_of_another(target: Any, forward: Any, backward: Any) -> bool:
     """Whether the passes that an object keeps are those of another object, and it keeps nothing else that counts."""
     others = [one for f in (forward, backward) for one in _objects_of(f)]
-    return bool(others) and not _keeps_arrays(target) and not any(one is target for one in others)
+    return bool(others) and not keeps_arrays(target) and not any(one is target for one in others)
 
 
 def made_ours(target: Any) -> Any:
@@ -101,7 +101,7 @@ def _changes(thing: Any) -> bool:
 def _objects_of(function: Any) -> list[Any]:
     """The objects with arrays that a function is a method of, or refers to."""
     found = list(_held_by(function))
-    return [one for i, one in enumerate(found) if not any(one is other for other in found[:i]) and _keeps_arrays(one)]
+    return [one for i, one in enumerate(found) if not any(one is other for other in found[:i]) and keeps_arrays(one)]
 
 
 def _held_by(function: Any) -> Iterator[Any]:
@@ -114,7 +114,8 @@ def _held_by(function: Any) -> Iterator[Any]:
             yield held.__self__ if inspect.ismethod(held) else held
 
 
-def _keeps_arrays(thing: Any) -> bool:
+def keeps_arrays(thing: Any) -> bool:
+    """Whether an object keeps an array of floats, in whatever it is."""
     if isinstance(thing, (np.ndarray, *GENERATORS)) or not attributes(thing):
         return False
     values = (place.read() for place in places(thing))

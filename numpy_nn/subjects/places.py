@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from numpy_nn.parameter import Parameter
+from numpy_nn.subjects.names import OUTPUTS, plain
 from numpy_nn.subjects.state import GENERATORS, attributes
 
 
@@ -105,6 +106,12 @@ class Place:
 PARAMETER_VALUES = ("value", "data", "val", "array", "values", "param", "v")
 
 
+def last_name(path: Path) -> Any:
+    """What is there is called: of a parameter object, that."""
+    keys = [step.key for step in path if step.key not in PARAMETER_VALUES]
+    return keys[-1] if keys else path[-1].key
+
+
 def places(root: Any, *, repeated: bool = False) -> Iterator[Place]:
     """Every array of numbers and every float in ``root``, in the order in which they were set.
 
@@ -145,3 +152,11 @@ def class_arrays(thing: Any) -> dict[str, Any]:
     for kind in reversed(type(thing).__mro__):
         found |= {name: value for name, value in vars(kind).items() if isinstance(value, np.ndarray)}
     return found
+
+
+def output_paths(owner: Any) -> list[Path]:
+    """Where an object may have left its output: attributes by their usual names."""
+    # Not by its places, of which an array that has two names has one: the identity's output is its input.
+    numbers = {name for name, value in attributes(owner).items() if isinstance(value, (np.ndarray, np.number, float))}
+    found: dict[str, Path] = {plain(name): (Step(name, False),) for name in attributes(owner) if name in numbers}
+    return [found[name] for name in OUTPUTS if name in found]

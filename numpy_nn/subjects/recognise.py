@@ -14,15 +14,27 @@ from numpy_nn.losses import Loss
 from numpy_nn.network import Sequential
 from numpy_nn.subjects import names
 from numpy_nn.subjects.agreement import Agreement, agreement
-from numpy_nn.subjects.calling import GRADS, Convention
+from numpy_nn.subjects.arguments import named_arguments, takes
+from numpy_nn.subjects.calling import GRADS, Convention, arrays_of
 from numpy_nn.subjects.choosing import HOW, Code, Hints, chosen, made
 from numpy_nn.subjects.code import CodeSubject
 from numpy_nn.subjects.costs import LossOfOutput, cost_beside, usual_costs
-from numpy_nn.subjects.dressing import Chain, flat_layers, in_training, value_first, with_context, with_derivative
+from numpy_nn.subjects.dressing import (
+    Chain,
+    flat_layers,
+    in_training,
+    value_first,
+    with_context,
+    with_data_held,
+    with_derivative,
+    with_input_kept,
+)
 from numpy_nn.subjects.names import method, positional
-from numpy_nn.subjects.owners import are_of_another, made_ours, owned, put_in_training, to_be_restored
-from numpy_nn.subjects.state import Snapshot
+from numpy_nn.subjects.owners import are_of_another, keeps_arrays, made_ours, owned, put_in_training, to_be_restored
+from numpy_nn.subjects.primitives import is_primitive, passes_of_primitive
+from numpy_nn.subjects.state import Snapshot, rate_of, widen
 from numpy_nn.subjects.subject import Subject, SubjectError
+from numpy_nn.subjects.surroundings import Surroundings, with_steps
 
 _PUT_IN_TRAINING = "the object is not in training, and its gradients are those of training: it is put there"
 
@@ -55,6 +67,10 @@ def _recognised(target: Any, inputs: Sequence[Any], targets: Any, hints: Hints) 
             raise TypeError(f"target: expected a pair of functions (f, vjp), got {target!r}")
         f, vjp = target
         return _of_functions(f, vjp, inputs, targets, hints)
+    if is_primitive(target) and targets is None:
+        f, vjp, given = passes_of_primitive(target, tuple(inputs))
+        code = Code(getattr(target, "__name__", "primitive"), f, vjp, given, hints)
+        return made(code, Convention(tuple(given), arguments=(*given, GRADS)))
     if isinstance(target, type):
         raise TypeError(f"target: expected an object of {target.__name__}, got the class; call it: {target.__name__}()")
     if _is_function(target):
@@ -80,40 +96,70 @@ def names_of_passes(target: Any) -> bool:
 
 
 def _of_functions(f: Any, vjp: Any, inputs: Sequence[Any], targets: Any, hints: Hints) -> Subject:
-    label = getattr(names.unwrapped(f), "__name__", type(f).__name__)
     f, vjp, owner, entirely = owned(f, vjp)
-    if vjp is None and (both := with_derivative(f)) is not None:
-        f, vjp = both
-    f = in_training(with_context(f if vjp is not None else value_first(f)))
-    if targets is not None and vjp is not None and (hints.cost is not None or not _takes(f, len(inputs) + 1)):
-        return _with_unsaid_cost(label, f, vjp, inputs, targets, owner, hints)
-    given = named_arguments(f, inputs, targets)
-    subject = chosen(Code(label, f, vjp, given, hints, None if targets is None else list(given)[-1], owner))
+    around = Surroundings(f, vjp) if owner is None else None
+    if around is not None and keeps_arrays(around):
+        return _of_surroundings(f, vjp, inputs, targets, around, hints)
+    subject = _of_passes(f, vjp, inputs, targets, owner, hints)
     if not entirely:
         subject.take_for_granted()
     return subject
 
 
-def named_arguments(function: Callable[..., Any], inputs: Sequence[Any], targets: Any) -> dict[str, Any]:
-    """The arguments of a function by the names that it has for them, the targets last."""
-    spec = positional(function)
-    own = [] if spec is None else spec[0] + spec[1]
-    if targets is not None and len(inputs) == 1:
-        roles = [names.role_in_loss(name) for name in own[:2]]
-        if roles and roles[0] == names.TARGET and (len(roles) < 2 or roles[1] != names.TARGET):
-            own[:2] = own[:2][::-1]
-    elif targets is not None:
-        own = names.with_target_at(len(inputs), own)
-    values = [*inputs, *(() if targets is None else (targets,))]
-    required = [] if spec is None else spec[0]
-    settings = {name: names.SETTINGS[name] for name in required[len(values) :] if name in names.SETTINGS}
-    if len(values) + len(settings) < len(required):
-        name = getattr(function, "__name__", type(function).__name__)
-        raise TypeError(f"{name}: expected {', '.join(required)}, got {len(values)} of them; give x as a tuple of all")
-    if len(own) < len(values):
-        own = ["input", "targets"] if targets is not None and len(values) == 2 else ["input"]
-        own += [f"input {i}" for i in range(1, len(values))]
-    return dict(zip(own, values, strict=False)) | settings
+def _of_surroundings(
+    f: Any, vjp: Any, inputs: Sequence[Any], targets: Any, around: Surroundings, hints: Hints
+) -> CodeSubject:
+    """Functions with the arrays around them as parameters where gradients of these are claimed; else by themselves."""
+    before = Snapshot(around)
+    used: list[tuple[str, str, int]] = []
+    failed: Exception | None = None
+    ways, rate = [f], rate_of(around)
+    if vjp is None and rate:
+        ways.append(with_steps(f, around, rate))
+    subject: CodeSubject | None = None
+    for function in ways:
+        widen(around)
+        try:
+            subject = _of_passes(function, vjp, inputs, targets, around, hints)
+        except (SubjectError, TypeError, ValueError) as error:
+            failed = failed or error
+        else:
+            used = subject.unchecked
+            if subject.parameter_places:
+                break
+        subject = None
+        before.restore()
+    if subject is not None:
+        found = agreement(subject)
+        if subject.names_tell_parameters or found.agreeing == found.shaped > 0:
+            return subject
+    try:
+        alone = _of_passes(f, vjp, inputs, targets, None, hints)
+    except (SubjectError, TypeError, ValueError):
+        if subject is not None:
+            return subject
+        if failed is not None and not any(arrays_of(value) for value in inputs):
+            raise failed from None  # without the arrays around there is nothing to differentiate
+        raise
+    # Shapes alone made arrays around parameters: they are where what is returned is not that of all the inputs.
+    if subject is not None and not (alone.leaves_nothing_returned and agreement(alone).shaped == len(alone.arrays)):
+        return subject
+    before.restore()
+    known = [name for name, _, _ in alone.unchecked]
+    alone.unchecked += [one for one in used if one[0] not in known and one[0] not in alone.arrays]
+    alone.take_for_granted()
+    return alone
+
+
+def _of_passes(f: Any, vjp: Any, inputs: Sequence[Any], targets: Any, owner: Any, hints: Hints) -> CodeSubject:
+    label = getattr(names.unwrapped(f), "__name__", type(f).__name__)
+    if vjp is None and (both := with_derivative(f)) is not None:
+        f, vjp = both
+    f = in_training(with_context(f if vjp is not None else value_first(f)))
+    if targets is not None and vjp is not None and (hints.cost is not None or not takes(f, len(inputs) + 1)):
+        return _with_unsaid_cost(label, f, vjp, inputs, targets, owner, hints)
+    given = named_arguments(f, inputs, targets)
+    return chosen(Code(label, f, vjp, given, hints, None if targets is None else list(given)[-1], owner))
 
 
 def _of_object(target: Any, inputs: Sequence[Any], targets: Any, hints: Hints) -> Subject:
@@ -130,6 +176,7 @@ def _of_object(target: Any, inputs: Sequence[Any], targets: Any, hints: Hints) -
         forward, backward = both
     if forward is not None and backward is not None and are_of_another(target, forward, backward):
         return _of_functions(forward, backward, inputs, targets, hints)
+    forward = with_data_held(target, with_input_kept(target, forward, inputs[0]), inputs[0])
     forward = in_training(with_context(forward))
     if targets is not None:
         loss = _of_loss_object(label, target, forward, inputs, targets, hints)
@@ -228,7 +275,7 @@ def _predictor(target: Any, forward: Callable[..., Any] | None, number: int) -> 
     required, optional = (None if value is None else positional(value)) or ([], [])
     if len(required) == number and names.role_in_loss(next(iter(optional), "")) == names.TARGET:
         return value
-    return forward if forward is not None and _takes(forward, number) else None
+    return forward if forward is not None and takes(forward, number) else None
 
 
 def _of_loss_object(
@@ -257,7 +304,7 @@ def _of_loss_object(
         found.append((subject.has_parameters, agrees, handed_on, subject))
     if found:
         return max(found, key=lambda one: one[:3])[3]
-    if errors and (forward is None or not _takes(forward, len(inputs))):
+    if errors and (forward is None or not takes(forward, len(inputs))):
         raise errors[0]
     gradient = method(target, ["backprop", *names.LOSS_GRADIENTS]) or names.passes(target)[1]
     gradient = gradient or _step_of_training(target, len(inputs) + 1)
@@ -283,9 +330,9 @@ def _ways_to_a_loss(
 ) -> Iterator[tuple[Callable[..., Any], Callable[..., Any] | None]]:
     """What computes the loss, and its gradients: loss(x, y), forward(x, y) or loss(forward(x), y)."""
     for function in (value, forward):
-        if function is not None and _takes(function, number + 1):
+        if function is not None and takes(function, number + 1):
             yield function if gradient is not None else value_first(function), gradient
-    if value is not None and forward is not None and _takes(value, 2) and _takes(forward, number):
+    if value is not None and forward is not None and takes(value, 2) and takes(forward, number):
         chain = LossOfOutput(forward, value, gradient)
         yield chain.loss, gradient
         if gradient is not None:
@@ -334,6 +381,8 @@ def _with_unsaid_cost(
             f"target: {label}'s backward pass wants the gradient of the loss by the output, which loss= does not "
             "give: check it without targets, and the loss by itself as a pair (loss, gradient)"
         )
+    if best is not None and not most.shaped and best.updates_in_backward is None:
+        raise TypeError(f"target: {label}'s backward pass leaves no gradient that is found, and changes no parameter")
     if best is None or (hints.cost is None and not most.agreeing):
         raise TypeError(
             f"target: {label} has gradients of a loss that it does not compute, and they are those of none of the "
@@ -347,19 +396,3 @@ def _wants_gradient(function: Callable[..., Any]) -> bool:
     own = (positional(function) or ([], []))[0]
     targets = any(names.role_in_loss(name) == names.TARGET for name in own)
     return not targets and any(names.role(name) == names.GRAD for name in own)
-
-
-def _takes(function: Callable[..., Any], number: int) -> bool:
-    """Whether a function can be called with so many arguments, beside settings."""
-    spec = positional(function)
-    if spec is None:
-        return True
-    required, optional = ([name for name in part if name not in names.SETTINGS] for part in spec)
-    return len(required) <= number <= len(required) + len(optional)
-
-
-def several(x: Any) -> tuple[Any, ...]:
-    """The arguments of forward in what a user gives for x: a tuple of them, or one."""
-    if isinstance(x, tuple) and any(isinstance(part, (np.ndarray, dict, list)) or part is None for part in x):
-        return x
-    return (x,)

@@ -7,7 +7,6 @@ import inspect
 import random
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
-from types import CellType, CodeType
 from typing import Any
 
 import numpy as np
@@ -15,6 +14,7 @@ from numpy.typing import NDArray
 
 from numpy_nn.layers import Layer
 from numpy_nn.subjects import names
+from numpy_nn.subjects.bindings import UNBOUND, bindings
 
 Restorer = Callable[[], None]
 
@@ -151,25 +151,9 @@ def inner(thing: Any) -> Iterable[Any]:
 
 def referred_to(function: Any) -> list[Any]:
     """The objects that a function's code can reach by name: in its closure, its defaults and its module."""
-    cells = [held for cell in function.__closure__ or () for held in _held_by(cell)]
-    shared = [function.__globals__[name] for name in _names_in(function.__code__) if name in function.__globals__]
-    return [*cells, *(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values(), *shared]
-
-
-def _names_in(code: CodeType) -> Iterator[str]:
-    """The names that code looks up, also within the functions and comprehensions in it."""
-    yield from code.co_names
-    for constant in code.co_consts:
-        if isinstance(constant, CodeType):
-            yield from _names_in(constant)
-
-
-def _held_by(cell: CellType) -> list[Any]:
-    """What a cell of a closure holds; nothing, if its name is bound later only."""
-    try:
-        return [cell.cell_contents]
-    except ValueError:
-        return []
+    named = (binding.read() for binding in bindings(function).values())
+    defaults = (*(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values())
+    return [*(held for held in named if held is not UNBOUND), *defaults]
 
 
 def reachable(*things: Any) -> list[Any]:
@@ -181,12 +165,13 @@ def reachable(*things: Any) -> list[Any]:
         if id(thing) in seen or inspect.ismodule(thing) or isinstance(thing, (type, str, bytes, int, float, complex)):
             continue
         seen[id(thing)] = thing
-        if not isinstance(thing, (np.ndarray, *GENERATORS)) and not _of_a_library(thing):
+        if not isinstance(thing, (np.ndarray, *GENERATORS)) and not of_a_library(thing):
             waiting += inner(thing)
     return list(seen.values())
 
 
-def _of_a_library(thing: Any) -> bool:
+def of_a_library(thing: Any) -> bool:
+    """Whether it is NumPy's or another library's own."""
     home = (getattr(thing, "__module__", None) if inspect.isroutine(thing) else type(thing).__module__) or ""
     return home.partition(".")[0] in ("numpy", "torch", "jax", "jaxlib", "scipy", "matplotlib", "threading", "logging")
 
@@ -244,8 +229,8 @@ def equal(first: Any, second: Any) -> bool:
 class Snapshot:
     """The state of everything that can be reached from ``things``; :meth:`restore` puts it back.
 
-    Containers and objects get back what they held, arrays and generators their values. An array that code has replaced
-    by another is the old one again.
+    Containers and objects get back what they held, arrays and generators their values, names outside of functions what
+    they were bound to. An array that code has replaced by another is the old one again.
     """
 
     def __init__(self, *things: Any) -> None:
@@ -268,6 +253,8 @@ class Snapshot:
             self._restorers.append(partial(_refill, thing, dict(thing)))
         elif isinstance(thing, list):
             self._restorers.append(partial(thing.__setitem__, slice(None), list(thing)))
+        elif inspect.isfunction(thing):
+            self._restorers += [partial(name.bind, name.read()) for name in bindings(thing).values()]
         elif not inspect.isroutine(thing) and attributes(thing):
             self._restorers.append(_attribute_restorer(thing))
 

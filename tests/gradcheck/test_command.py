@@ -177,6 +177,56 @@ def test_a_file_that_exits_is_checked_as_far_as_it_goes(tmp_path, capsys):
     assert "sys.exit(0): nothing was checked" in capsys.readouterr().err
 
 
+SCRIPT = """import numpy as np
+W = np.eye(3)
+def loss(ids, x):
+    return np.sum((W[ids] - x) ** 2) / 2, np.eye(3)[ids].T @ (W[ids] - x), x - W[ids]
+step = 0
+{loop}:
+    step += 1
+    {body}
+after = 1
+"""
+
+
+def checked_in(path, script):
+    path.write_text(script)
+    assert main([f"{path}:loss", "--input", "ids=[0,2,2]", "--input", "x=3x3"]) == 0
+
+
+@pytest.mark.parametrize(
+    ("loop", "body"),
+    [
+        ("while True", "pass"),
+        ("while 1", "for i in (1,):\n        if i:\n            break"),
+        ("while True", "def f():\n        raise OSError"),
+        ("while step < 2", "loss([1], np.eye(step))"),  # which fails
+        ("for step in loss", "pass"),
+    ],
+)
+def test_a_script_is_checked_up_to_the_loop_in_which_it_trains(tmp_path, capsys, loop, body):
+    checked_in(tmp_path / "trains.py", SCRIPT.format(loop=loop, body=body))
+    out = capsys.readouterr().out
+    assert "trains.py trains in its loop in line 6: what it had defined until then is checked" in out
+
+
+@pytest.mark.parametrize(
+    ("loop", "body"),
+    [
+        ("while True", "break"),
+        ("while True", "if step > 2:\n        break"),
+        ("while True", "raise SystemExit"),
+        ("while True", "for i in [0]:\n        exit(i)"),
+        ("while step < 2", "W = 2.0 * W"),
+        ("for step in range(2)", "print(step)"),
+        ("if True", "loss([0, 1, 2], np.eye(3))"),
+    ],
+)
+def test_any_other_loop_is_run(tmp_path, capsys, loop, body):
+    checked_in(tmp_path / "ends.py", SCRIPT.format(loop=loop, body=body))
+    assert "trains in its loop" not in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("shape", [(4, 4), (3, 4, 4)])
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_kind_of_input_is_what_it_is_called(kind, shape):

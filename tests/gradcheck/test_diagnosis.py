@@ -71,7 +71,7 @@ class Noisy(Dense):
 @pytest.fixture
 def student(tmp_path):
     """A student's file."""
-    path = tmp_path / "my_layers.py"
+    path = tmp_path / "wrong_layers.py"
     path.write_text(STUDENT)
     return str(path)
 

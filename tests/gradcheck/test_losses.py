@@ -222,6 +222,7 @@ def test_targets_that_code_refuses_in_another_shape_are_left_as_they_are():
         (np.array([2.0, 0.0]), (2, 3), None),
         (np.array([2, 0]), (3, 2), None),
         (np.array([2, 0]), (2, 3, 1), None),
+        (np.array([[1], [0]]), (2, 1, 2), [[[0, 1]], [[1, 0]]]),
         (np.array([2, 0]), (2,), [2, 0]),
         (np.ones((2, 3), np.bool_), (2, 3), [[1, 1, 1], [1, 1, 1]]),
     ],

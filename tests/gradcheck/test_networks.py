@@ -1,5 +1,7 @@
 """Mistakes between the layers of a network: the first that is wrong is named, with what it took from another."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
@@ -44,12 +46,65 @@ def test_what_is_wrong_by_a_factor_in_a_network_keeps_its_name():
     assert found.cause == "factor"
 
 
-def layers(*names_and_shapes, x=(6, 4)):
+class Relus:
+    """Layers of ReLU, with weights of (outputs, inputs) if ``turned``; some of their derivatives are 1 everywhere."""
+
+    def __init__(self, turned, without, sizes=(4, 6, 5, 3)):
+        rng = np.random.default_rng(2)
+        self.turned, self.without = turned, without
+        self.W = [rng.standard_normal((b, a) if turned else (a, b)) for a, b in pairwise(sizes)]
+        self.b = [0.1 * rng.standard_normal(b) for b in sizes[1:]]
+
+    def weights(self, k):
+        return self.W[k].T if self.turned else self.W[k]
+
+    def forward(self, x):
+        self.a = [x]
+        for k, b in enumerate(self.b):
+            z = self.a[-1] @ self.weights(k) + b
+            self.a.append(np.maximum(z, 0.0) if k + 1 < len(self.b) else z)
+        return self.a[-1]
+
+    def backward(self, grad):
+        self.dW, self.db = [np.empty(0)] * len(self.b), [np.empty(0)] * len(self.b)
+        for k in reversed(range(len(self.b))):
+            if k + 1 < len(self.b) and k not in self.without:
+                grad = grad * (self.a[k + 1] > 0)
+            dW = self.a[k].T @ grad
+            self.dW[k], self.db[k] = dW.T if self.turned else dW, grad.sum(axis=0)
+            grad = grad @ self.weights(k).T
+        return grad
+
+
+@pytest.mark.parametrize("turned", [False, True])
+@pytest.mark.parametrize(
+    ("without", "words"),
+    [
+        ((), {}),
+        ((0,), {0: "its activation"}),
+        ((1,), {1: "its activation", 0: "the activation of layer 2"}),
+        ((0, 1), {1: "its activation", 0: "the activation of layer 1 and of layer 2"}),
+    ],
+)
+def test_derivatives_that_are_left_out_are_named_in_every_layer_before(turned, without, words):
+    report = check_gradients(Relus(turned, without), X)
+    for k in range(3):
+        for name in ("W", "b"):
+            entry = report[f"{name}[{k}]"]
+            assert entry.verdict == ("wrong" if k in words else "right"), report
+            if k in words:
+                assert entry.diagnosis is not None
+                assert entry.cause == "derivative_missing"
+                text = f"gradient of layer {k + 1} is that without the derivative of {words[k]}, for a single sample"
+                assert text in entry.diagnosis.evidence
+
+
+def layers(*names_and_shapes, x=(6, 4), turned=False):
     arrays = {"x": np.ones(x)} | {name: np.ones(shape) for name, shape in names_and_shapes}
     subject = LiveSubject(lambda: np.zeros(3), lambda g: {name: a * g[0] for name, a in arrays.items()}, arrays)
     g = np.ones(3)
     e = Evidence(subject, "x", arrays["x"], g, g, {}, arrays["x"], g, np.random.default_rng(0))
-    return dense_layers(e)
+    return dense_layers(e, turned=turned)
 
 
 def test_dense_layers_are_recognised_by_their_shapes():
@@ -59,6 +114,13 @@ def test_dense_layers_are_recognised_by_their_shapes():
     assert layers(("W1", (4, 5)), ("b1", (5,)), ("W2", (5, 3))) == []
     assert layers(("W1", (4, 5)), ("b1", (4,))) == []
     assert layers(("W1", (3, 5)), ("b1", (5,))) == []
+
+
+def test_weights_may_have_their_outputs_first():
+    turned = ("W1", (5, 4)), ("b1", (5, 1)), ("W2", (3, 5)), ("b2", (3, 1))
+    assert layers(*turned, turned=True) == [("W1", "b1"), ("W2", "b2")]
+    assert layers(*turned) == []
+    assert layers(("W1", (4, 5)), ("b1", (5,)), turned=True) == []
 
 
 def test_of_a_chain_all_that_a_layer_may_take_for_its_delta_has_the_shape_of_it():

@@ -56,3 +56,54 @@ def test_what_is_little_off_is_close_at_a_kink_too(share, verdict):
         return g * np.where(x >= 0.0, 2.0, 1.0) * (1.0 + share)
 
     assert check_gradients((f, vjp), x).verdict == verdict
+
+
+def test_numbers_that_are_all_the_same_tell_no_two_mistakes():
+    w = np.array([[0.3], [-1.2], [0.8]])
+    report = check_gradients(
+        (lambda x, w: np.tanh(x @ w), lambda x, w, g: (g * (1 - np.tanh(x @ w) ** 2) @ w.T, np.full_like(w, 0.7))),
+        (X, w),
+    )
+    assert (report["w"].verdict, report["w"].cause) == (WRONG, "unknown"), report
+
+
+def test_a_layer_of_small_numbers_is_not_taken_for_an_activation_that_they_do_not_reach():
+    # hardtanh is x between -1 and 1, and 1 / 6 is the slope of hardsigmoid.
+    x, w = 0.1 * np.random.default_rng(0).standard_normal((6, 4)), 0.1 * np.ones((4, 3))
+    report = check_gradients((lambda x, w: x @ w, lambda x, w, g: (g @ w.T, x.T @ g / 6)), (x, w))
+    assert report["w"].cause in ("factor", "batch_mean_twice"), report
+
+
+@pytest.mark.parametrize("rate", ["leaning_rate", "learing_rate", "LearnRate"])
+def test_a_learning_rate_may_be_misspelt(rate):
+    layer: dict[str, object] = {}
+    exec(
+        f"def __init__(self): self.W = np.full((3, 3), 0.5)\n"
+        f"def forward(self, x):\n    self.x = x\n    return x @ self.W\n"
+        f"def backward(self, g, {rate}):\n    dx = g @ self.W.T\n    self.W -= {rate} * self.x.T @ g\n    return dx\n",
+        {"np": np},
+        layer,
+    )
+    report = check_gradients(type("Layer", (), layer)(), X)
+    assert [(entry.name, entry.verdict) for entry in report.entries] == [("x", RIGHT), ("W", RIGHT)], report
+
+
+def softmax_of_a_column(x, w=None):
+    e = np.exp(x if w is None else w @ x)
+    return e / e.sum()
+
+
+@pytest.mark.parametrize(("wrong", "verdict"), [(1.0, RIGHT), (2.0, WRONG)])
+def test_a_jacobian_may_leave_axes_of_length_1_out_or_have_each_shape_as_one_axis(wrong, verdict):
+    def by_x(x):
+        s = softmax_of_a_column(x)
+        return wrong * (np.diag(s[:, 0]) - s @ s.T)
+
+    def by_w(x, w):
+        s = softmax_of_a_column(x, w)
+        return wrong * (np.diag(s[:, 0]) - s @ s.T) @ np.kron(np.eye(len(w)), x.T)
+
+    x, w = X[:1].T, X[:, :3]
+    assert check_gradients((softmax_of_a_column, by_x), x)["x"].verdict == verdict
+    report = check_gradients((softmax_of_a_column, by_w), (x, w))
+    assert [(entry.name, entry.verdict) for entry in report.entries] == [("w", verdict)], report

@@ -54,7 +54,9 @@ def called(arguments, *, result=((W,), ()), cache=None, grads=(G,), returns=7, f
         return returns
 
     convention = Convention(("x",), arguments=arguments, cache=cache)
-    subject = stand_in(convention=convention, _result=result, _backward=backward, _forward=len, _runs_forward=False)
+    subject = stand_in(
+        convention=convention, _result=result, _backward=backward, _forward=len, _runs_forward=False, _completes=None
+    )
     subject._rate, subject._after_forward, subject._argument = 0.5, {}, lambda role, _: f"argument {role}"
     vars(subject).update(given)
     return seen, CalledCode._call_backward(subject, grads)
@@ -124,3 +126,25 @@ def test_a_surrogate_repeats_itself_if_its_target_does(monkeypatch, target):
     vars(own).update(vars(subject))
     monkeypatch.setattr(SurrogateSubject.__mro__[1], "_make_repeatable", lambda _: "its own", raising=False)
     assert own._make_repeatable() == ("its own" if target else False)
+
+
+class Twice:
+    def compute_grads(self, rate):
+        """No: it wants something."""
+
+    def calc_gradients(self):
+        """After backward."""
+
+
+def test_what_computes_gradients_after_backward_is_a_method_of_a_usual_name_that_wants_nothing():
+    owner = Twice()
+    found = vars(CalledCode)["_completes"].func(stand_in(_owner=owner, _backward=len))
+    assert found == owner.calc_gradients
+    assert vars(CalledCode)["_completes"].func(stand_in(_owner=owner, _backward=owner.calc_gradients)) is None
+    assert vars(CalledCode)["_completes"].func(stand_in(_owner=None, _backward=len)) is None
+
+
+def test_it_is_called_after_backward():
+    seen: list[Any] = []
+    called((GRADS,), _backward=lambda _: seen.append("backward"), _completes=lambda: seen.append("gradients"))
+    assert seen == ["backward", "gradients"]

@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 from stand_ins import Here, leaf, stand_in
 
+from numpy_nn.subjects import code
 from numpy_nn.subjects.calling import RATE, Convention
-from numpy_nn.subjects.code import CodeSubject, output_paths
+from numpy_nn.subjects.code import CodeSubject
 from numpy_nn.subjects.gradients import Order
-from numpy_nn.subjects.places import parsed
+from numpy_nn.subjects.places import output_paths, parsed
 from numpy_nn.subjects.subject import SubjectError
 
 ONE, TWO = np.ones(3), np.ones((2, 3))
@@ -20,7 +21,7 @@ def input_likeness(one, *, index=0, path="", count=1, only_one=False, parameters
     """How likely it is the gradient of x; ``of_parameters``: one of each is returned, whose numbers agree or not."""
     subject = stand_in(_places=dict.fromkeys(map(str, range(len(parameters)))))
     subject.arrays = {str(k): np.zeros(shape) for k, shape in enumerate(parameters)} | {f"x{path}": TWO}
-    subject._returned = ONE if only_one else (ONE,)
+    subject._returned, subject._backward = ONE if only_one else (ONE,), len
     subject._returns_one_of_each_parameter = lambda: of_parameters is not None
     order = Order({"x": index}, likely, True)
     given = "x", order, parsed(path) if path else (), count, lambda name, _: name == "x" and bool(of_parameters)
@@ -45,6 +46,9 @@ def input_likeness(one, *, index=0, path="", count=1, only_one=False, parameters
         # One of several.
         (leaf("[0]"), {}, 0.9),
         (leaf("[1]"), {}, 0.0),
+        (leaf("[1]"), {"parameters": [(4,)]}, 0.3),
+        (leaf("[1]"), {"parameters": [(2, 3)]}, 0.0),
+        (leaf("[1]", ONE), {"parameters": [(4,)]}, 0.0),
         (leaf("[0]"), {"count": 2}, 0.9),
         (leaf("[1]"), {"count": 2}, 0.3),
         (leaf("[1]"), {"count": 2, "index": 1}, 0.9),
@@ -108,11 +112,28 @@ def test_one_of_each_parameter_is_returned(returned, of_each):
     ],
 )
 def test_a_single_array_that_is_returned_is_the_gradient_of_the_input(owner, found, taken, left):
-    subject = stand_in(_owner=owner, input="x", _leaves={"w": found[0]} if taken else {})
-    CodeSubject._take_whatever_is_left(subject, found)
+    subject = stand_in(_owner=owner, input="x", _leaves={"w": found[0]} if taken else {}, arrays={"x": TWO, "w": ONE})
+    CodeSubject._take_whatever_is_left(subject, found, np.zeros(4))
     assert ("x" in subject._leaves) == left
     if left:
         assert subject._leaves["x"] is found[0]
+
+
+@pytest.mark.parametrize(
+    ("jacobian", "shapes", "name"),
+    [
+        ((4, 12), {"x": (3, 1), "w": (4, 3)}, "w"),
+        ((4, 3), {"x": (3, 1), "w": (4, 3)}, "x"),
+        ((4, 3), {"x": (5,), "w": (3,)}, "w"),
+        ((4, 3), {"x": (5,), "w": (3,), "v": (3,)}, "x"),  # of either, so of neither
+        ((7,), {"x": (5,), "w": (3,)}, "x"),
+    ],
+)
+def test_a_single_jacobian_is_that_of_the_argument_that_has_its_shape(jacobian, shapes, name):
+    arrays = {of: np.zeros(shape) for of, shape in shapes.items()}
+    subject = stand_in(_owner=None, input="x", _leaves={}, arrays=arrays)
+    CodeSubject._take_whatever_is_left(subject, [leaf(value=np.zeros(jacobian))], np.zeros((4, 1)))
+    assert list(subject._leaves) == [name]
 
 
 @pytest.mark.parametrize(
@@ -139,13 +160,44 @@ def test_a_parameter_is_held_at_its_place_and_where_its_memory_is_shared():
 
 @pytest.mark.parametrize(
     ("arguments", "owner", "rate"),
-    [((RATE,), SimpleNamespace(lr=0.5), 1.0), (None, SimpleNamespace(lr=0.5), 0.5), ((), SimpleNamespace(), None)],
+    [
+        ((RATE,), SimpleNamespace(lr=0.5), 1.0),
+        (None, SimpleNamespace(lr=0.5), 0.5),
+        ((), SimpleNamespace(), 0.25),
+        ((), SimpleNamespace(), None),
+    ],
 )
 def test_a_step_over_the_rate_is_the_gradient_of_what_is_updated(arguments, owner, rate):
     subject = stand_in(convention=Convention(("x",), arguments=arguments), _owner=owner)
     subject._moved, subject._places, subject._leaves = ["W", "b", "c"], {"W": 1, "b": 1}, {"b": 1}
-    CodeSubject._find_updates(subject)
+    subject.notes = []
+    subject._rate_of_steps = lambda moved, _: (rate or 0.0) if moved == ["W"] else 7.0
+    CodeSubject._find_updates(subject, ONE)
     assert subject._updates == ({} if rate is None else {"W": rate})
+
+
+@pytest.mark.parametrize(
+    ("factors", "rate"),
+    [
+        ([0.1, 0.1], 0.1),
+        ([0.10000002], 0.1),  # as it is written
+        ([0.0200001, 0.02], 0.02),
+        ([0.1 / 3, 0.1 / 3, 5.0], 0.1 / 3),  # over the number of samples; one is wrong
+        ([0.123456], 0.123456),
+        ([0.1, 0.2], 0.0),  # which is wrong?
+        ([0.0, 0.1, 0.0], 0.0),
+        ([-0.1, -0.1], 0.0),  # it goes up
+        ([], 0.0),
+    ],
+)
+def test_without_a_rate_steps_are_held_against_each_other(factors, rate, monkeypatch):
+    names = [f"W{i}" for i in range(len(factors))]
+    subject = stand_in(_moved=dict.fromkeys(names, ONE), _moved_to=dict.fromkeys(names, 0 * ONE))
+    subject.arrays, subject.input = {"x": np.ones((3, 2))}, "x"
+    monkeypatch.setattr(
+        code, "factor_of", lambda _, name, *given: factors[names.index(name)] if len(given) == 2 else None
+    )
+    assert CodeSubject._rate_of_steps(subject, names, ONE) == pytest.approx(rate, rel=1e-15)
 
 
 def test_what_is_claimed_of_what_the_output_does_not_depend_on_is_checked_if_its_name_is_sure():
@@ -167,17 +219,22 @@ def test_what_is_claimed_of_what_the_output_does_not_depend_on_is_checked_if_its
 
 
 @pytest.mark.parametrize(
-    ("name", "value", "mere", "unchecked"),
+    ("name", "value", "mere", "is_data", "unchecked"),
     [
-        ("W", ONE, False, [("W", "unchecked", 3)]),
-        ("W", ONE, True, [("W", "buffer", 3)]),
-        ("running_mean", ONE, False, [("running_mean", "buffer", 3)]),
-        ("eps", 0.5, False, []),
+        ("W", ONE, False, False, [("W", "unchecked", 3)]),
+        ("W", ONE, True, False, [("W", "buffer", 3)]),
+        ("running_mean", ONE, False, True, [("running_mean", "buffer", 3)]),
+        ("h0", ONE, False, False, [("h0", "buffer", 3)]),
+        ("X", ONE, False, True, [("X", "data", 3)]),
+        ("eps", 0.5, False, False, []),
     ],
 )
-def test_what_has_no_gradient_is_given_up_as_a_buffer_a_setting_or_unchecked(name, value, mere, unchecked):
+def test_what_has_no_gradient_is_given_up_as_a_buffer_data_a_setting_or_unchecked(
+    name, value, mere, is_data, unchecked
+):
     place, array = Here(value, name), np.asarray(value)
     subject = stand_in(_places={name: place}, arrays={name: array}, _is_mere_loss=lambda: mere)
+    subject._is_data = lambda _: is_data
     CodeSubject._give_up(subject, name)
     assert (subject._places, subject.arrays, subject._lost) == ({}, {}, {name: (place, array)})
     assert subject.unchecked == unchecked

@@ -1,11 +1,13 @@
 """Functions dressed for a call: signatures, contexts, flags; and whose passes they are."""
 
 import inspect
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 
+from numpy_nn.gradcheck import check_gradients
 from numpy_nn.subjects import Hints, as_subject
 from numpy_nn.subjects.dressing import (
     Chain,
@@ -14,7 +16,9 @@ from numpy_nn.subjects.dressing import (
     in_training,
     value_first,
     with_context,
+    with_data_held,
     with_derivative,
+    with_input_kept,
     with_settings,
 )
 from numpy_nn.subjects.names import positional
@@ -205,3 +209,72 @@ def test_evaluations_of_a_surrogate_are_those_of_both():
 
 def test_a_dressed_function_shows_the_signature_of_another():
     assert list(inspect.signature(with_context(lambda ctx, a, b: (ctx, a, b))).parameters) == ["a", "b"]
+
+
+class Filled:
+    """A layer whose input is kept by what trains it, and not by itself."""
+
+    def __init__(self, **kept):
+        self._input: Any = None
+        self.W, self.factor = np.full((3, 2), 0.5), 1.0
+        vars(self).update(kept)
+
+    def forward(self, x):
+        self.output = np.tanh(x @ self.W)
+        return self.output
+
+    def backward(self, grad):
+        dz = grad * (1 - self.output**2)
+        self.dW = self.factor * self._input.T @ dz
+        return dz @ self.W.T
+
+
+@pytest.mark.parametrize(("factor", "verdict"), [(1.0, "right"), (3.0, "wrong")])
+def test_a_place_for_the_input_that_forward_leaves_empty_is_filled(factor, verdict):
+    report = check_gradients(Filled(factor=factor), np.linspace(-1.0, 1.0, 12).reshape(4, 3))
+    assert (report["W"].verdict, report["x"].verdict) == (verdict, "right"), report
+
+
+def failing(x):
+    raise OSError(x)
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        SimpleNamespace(forward=len),  # none
+        SimpleNamespace(forward=len, x=1.0),  # one that holds something
+        SimpleNamespace(forward=len, x=None, input=None),  # two
+        SimpleNamespace(forward=failing, x=None),
+    ],
+)
+def test_any_other_forward_pass_is_called_as_it_is(target):
+    assert with_input_kept(target, target.forward, ONES) is target.forward
+    assert with_input_kept(target, None, ONES) is None
+
+
+def test_an_input_that_forward_keeps_is_its_own():
+    target = Filled()
+    assert with_input_kept(target, lambda x: setattr(target, "_input", x), ONES).__name__ == "<lambda>"
+    assert target._input is None
+
+
+@pytest.mark.parametrize(
+    ("forward", "x"),
+    [
+        (None, ONES),
+        (lambda: 1.0, [1.0]),  # no array
+        (lambda: 1.0, 2 * ONES),  # none that is held
+        (lambda x: x, ONES),
+        (lambda x=1: x, ONES),
+    ],
+)
+def test_a_forward_pass_that_is_given_its_data_or_does_not_hold_it_is_called_as_it_is(forward, x):
+    assert with_data_held(SimpleNamespace(data=ONES.copy()), forward, x) is forward
+
+
+def test_data_that_an_object_holds_is_put_there():
+    net = SimpleNamespace(inner=[ONES.copy()])
+    forward = with_data_held(net, lambda: 2 * net.inner[0], ONES)
+    assert positional(forward) == (["x"], [])
+    np.testing.assert_array_equal(forward(3 * ONES), 6 * ONES)

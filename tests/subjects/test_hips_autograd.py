@@ -38,3 +38,15 @@ def test_a_primitive(factor, verdict, dtype):
     assert [(entry.name, entry.verdict) for entry in report.entries] == [("x", verdict), ("w", verdict)]
     if verdict == "wrong" and dtype == np.float64:
         assert report["x"].cause == "sign"
+
+
+@pytest.mark.parametrize(("factor", "verdict"), [(1.0, "right"), (-1.0, "wrong")])
+def test_a_primitive_by_itself_is_checked_with_its_rule(factor, verdict):
+    report = check_gradients(log_sum_exp(factor), np.random.default_rng(0).standard_normal(6))
+    assert [(entry.name, entry.verdict) for entry in report.entries] == [("x", verdict)], report
+
+
+def test_a_primitive_of_several_arrays_and_a_setting():
+    a, b = np.random.default_rng(0).standard_normal((2, 3, 3))
+    assert [entry.name for entry in check_gradients(anp.dot, (a, b)).entries] == ["a", "b"]
+    assert check_gradients(anp.sum, (a, 1)).verdict == "right"

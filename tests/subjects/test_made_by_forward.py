@@ -40,3 +40,39 @@ def test_they_are_checked_and_the_states_are_not(in_a_list):
     # Once "right": before the first call there are no weights, and every evaluation began there.
     report = check_gradients(Cell(in_a_list, 2.0), X)
     assert [entry.name for entry in report.entries if entry.verdict == "wrong"] == ["params['W']"]
+
+
+class Scaled:
+    """x times a number that becomes an array with the first update: its gradient has an entry for each feature."""
+
+    def __init__(self, axes, wrong=1.0):
+        self.alpha, self.axes, self.wrong = 0.25, axes, wrong
+
+    def forward(self, x):
+        self.x = x
+        return np.tanh(self.alpha * x)
+
+    def backward(self, grad):
+        dz = grad * (1 - np.tanh(self.alpha * self.x) ** 2)
+        self.dalpha = self.wrong * (dz * self.x if self.axes is None else (dz * self.x).sum(axis=self.axes))
+        return dz * self.alpha
+
+
+@pytest.mark.parametrize(
+    ("axes", "wrong", "verdict"),
+    [
+        ((0, 1), 1.0, "right"),
+        ((0, 1), 2.0, "wrong"),
+        (0, 1.0, "right"),
+        (0, 2.0, "wrong"),
+        (1, 1.0, "wrong"),  # an entry for each sample
+        (None, 1.0, "wrong"),  # not summed at all
+    ],
+)
+def test_a_number_may_have_a_gradient_for_each_feature(axes, wrong, verdict):
+    report = check_gradients(Scaled(axes, wrong), np.linspace(-2.0, 2.0, 12).reshape(4, 3))
+    assert (report["alpha"].verdict, report["x"].verdict) == (verdict, "right"), report
+    told = [
+        note for note in report.notes if note.startswith("alpha is one number, of which a gradient for each feature")
+    ]
+    assert len(told) == (axes == 0)

@@ -167,6 +167,47 @@ def test_an_engine_that_another_function_runs_is_not_judged():
         check_gradients(lambda x: Alone(x.data * 2, np.negative), Alone(X))
 
 
+class Node:
+    """A tensor whose backward() is that of the operation that made it alone."""
+
+    def __init__(self, data, parents=(), pull=None):
+        self.data, self.parents, self.pull = data, parents, pull
+        self.grad = np.zeros_like(data)
+
+    def backward(self):
+        self.pull(self.grad)
+
+
+def backprop_forward(node, times):
+    """No backward pass: it wants two things."""
+    node.grad += times
+
+
+def backprop_nothing(node):
+    """One that leaves every gradient at 0."""
+
+
+def backprop_all(node):
+    node.grad = np.ones_like(node.data)
+    while node.parents:
+        node.backward()
+        (node,) = node.parents
+
+
+@pytest.mark.parametrize(("wrong", "verdict"), [(1.0, "right"), (3.0, "wrong")])
+def test_a_function_beside_the_engine_runs_its_backward_pass(wrong, verdict):
+    def cubed(x):
+        def pull(grad):
+            x.grad += wrong * 3 * x.data**2 * grad
+
+        return Node(2 * x.data**3, (x,), lambda grad: pull(2 * grad))
+
+    report = check_gradients(cubed, Node(X))
+    assert report["x"].verdict == verdict, report
+    assert not report.warnings
+    assert "the backward pass is run by backprop_all; backward() alone is a step of it" in report.notes
+
+
 def test_gradients_that_are_0_because_nothing_moves_are_judged():
     def dead(x):
         return Alone(np.maximum(x.data, 0), lambda grad: setattr(x, "grad", x.grad + grad * (x.data > 0)))

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from numpy_nn.gradcheck import check_gradients
-from numpy_nn.subjects.recognise import named_arguments, several
+from numpy_nn.subjects.arguments import named_arguments, several
 from scripts.proof.forms import FORMS, Draws
 
 
@@ -97,3 +97,20 @@ def test_a_tuple_is_several_arguments_if_arrays_are_among_them_and_else_one_arra
     for one in ((1.0, 2.0), (), x, [x, x], {"W": x}):
         (only,) = several(one)
         assert only is one
+
+
+def test_a_backward_pass_that_does_nothing_is_told_so():
+    class Idle:
+        def __init__(self):
+            self.W = np.ones((4, 2))
+
+        def forward(self, x):
+            return np.tanh(x @ self.W)
+
+        def backward(self, x, y):
+            self.W += 0.0 * (x.T @ y)
+
+    with pytest.raises(
+        TypeError, match="Idle's backward pass leaves no gradient that is found, and changes no parameter"
+    ):
+        check_gradients(Idle(), np.ones((3, 4)), np.ones((3, 2)))

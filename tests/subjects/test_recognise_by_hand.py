@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from stand_ins import stand_in
 
-from numpy_nn.subjects import agreement, names, recognise
+from numpy_nn.subjects import agreement, arguments, names, recognise
 from numpy_nn.subjects.calling import GRADS, CalledCode, Convention, _is_array_like, _same_memory
 from numpy_nn.subjects.costs import LossOfOutput, cost_beside, number_of_samples, usual_costs
 
@@ -42,14 +42,14 @@ ONE = np.ones(3)
     ],
 )
 def test_arguments_are_called_as_the_function_calls_them(function, inputs, targets, found):
-    assert [f"{name}={value}" for name, value in recognise.named_arguments(function, inputs, targets).items()] == found
+    assert [f"{name}={value}" for name, value in arguments.named_arguments(function, inputs, targets).items()] == found
 
 
 def test_a_function_that_wants_more_is_not_called():
     with pytest.raises(TypeError, match="expected x, w, b, got 1 of them"):
-        recognise.named_arguments(lambda x, w, b: x * w * b, (1,), None)
+        arguments.named_arguments(lambda x, w, b: x * w * b, (1,), None)
     with pytest.raises(TypeError, match="got 2 of them"):
-        recognise.named_arguments(lambda x, w, training, b: x * w * b * training, (1,), 2)
+        arguments.named_arguments(lambda x, w, training, b: x * w * b * training, (1,), 2)
 
 
 @pytest.mark.parametrize(
@@ -83,7 +83,7 @@ def test_a_target_that_alone_is_called_so_goes_to_its_place(last, own, found):
     ],
 )
 def test_how_many_arguments_a_function_takes(function, number, takes):
-    assert recognise._takes(function, number) == takes
+    assert arguments.takes(function, number) == takes
 
 
 @pytest.mark.parametrize(
@@ -158,8 +158,8 @@ def test_the_ways_to_a_loss(of_forward, value, gradient, ways):
     ("x", "one"), [((ONE, 2.0), False), ((1.0, 2.0), True), ((), True), (ONE, True), ((None, 1.0), False)]
 )
 def test_what_is_one_argument(x, one):
-    assert (recognise.several(x) is not x) == one
-    assert len(recognise.several(x)) == (1 if one else 2)
+    assert (arguments.several(x) is not x) == one
+    assert len(arguments.several(x)) == (1 if one else 2)
 
 
 # Losses.

@@ -10,7 +10,7 @@ from stand_ins import EMPTY, NET, ONE, Net
 
 import numpy_nn as nn
 from numpy_nn.subjects import owners
-from numpy_nn.subjects.owners import _changes, _held_by, _keeps_arrays, _objects_of, are_of_another, put_in_training
+from numpy_nn.subjects.owners import _changes, _held_by, _objects_of, are_of_another, keeps_arrays, put_in_training
 from numpy_nn.subjects.state import Snapshot, rate_of
 
 
@@ -33,8 +33,8 @@ def closure(held):
         (3.0, False),
     ],
 )
-def test_an_object_keeps_arrays_of_floats(thing, keeps):
-    assert _keeps_arrays(thing) == keeps
+def test_an_objectkeeps_arrays_of_floats(thing, keeps):
+    assert keeps_arrays(thing) == keeps
 
 
 def test_the_objects_of_a_function_are_those_that_it_is_a_method_of_or_refers_to():

@@ -82,6 +82,8 @@ def _find_dense(e: Evidence) -> Dense | None:
         if f.elementwise and name != "identity":
             with np.errstate(all="ignore"):
                 y = f.function(z, **default_options(f))
+                if e.recognises(y, z):
+                    continue  # nothing here tells it from no activation at all
                 if len(weights) == 2:
                     y = y @ weights[1] + biases[1]
             if y.shape == e.output.shape and e.recognises(y, e.output):

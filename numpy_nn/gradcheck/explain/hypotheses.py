@@ -113,6 +113,8 @@ def _ratio(e: Evidence, prediction: Array) -> float | None:
     a, p = e.gradient[e.looked_at], prediction[e.looked_at]
     if not np.isfinite(p).all() or np.count_nonzero(np.abs(p) > 1e-9 * np.abs(p).max(initial=0.0)) < FEWEST:
         return None
+    if np.ptp(np.abs(p)) <= e.fit * np.abs(p).max():
+        return None  # numbers of one size have a factor to any others of one size
     ratio = e.common_ratio(a, p)
     return ratio if ratio is not None and e.fits(ratio * prediction) else None
 

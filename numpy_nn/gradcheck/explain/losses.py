@@ -103,9 +103,9 @@ def _broadcast(e: Evidence, targets: NDArray[np.generic]) -> Iterator[Found | Pr
 
 
 def _as_scores(targets: NDArray[np.generic], shape: tuple[int, ...]) -> Array | None:
-    """The targets in the shape of the scores: labels as one-hot rows."""
+    """The targets in the shape of the scores, which may be those of sequences: labels as one-hot rows."""
     if targets.shape == shape:
         return targets.astype(np.float64)
-    if len(shape) == 2 and targets.shape == shape[:1] and targets.dtype.kind in "iu":
-        return np.eye(shape[1])[np.clip(targets.astype(np.intp), 0, shape[1] - 1)]
+    if len(shape) > 1 and targets.shape == shape[:-1] and targets.dtype.kind in "iu":
+        return np.eye(shape[-1])[np.clip(targets.astype(np.intp), 0, shape[-1] - 1)]
     return None

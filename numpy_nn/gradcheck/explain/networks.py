@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import combinations, pairwise
 
 import numpy as np
 
@@ -20,6 +20,9 @@ from numpy_nn.gradcheck.measure.evidence import Evidence
 # Larger networks than these would take many evaluations; so many coordinates of a gradient are looked at, and so many
 # that are not 0 must fit.
 WIDTHS, COORDINATES, FEWEST = 2_000, 200, 3
+
+# Of no more hidden layers all sets are tried whose derivatives may be left out.
+HIDDEN = 5
 
 
 @dataclass
@@ -45,7 +48,7 @@ class Chain:
         if k + 1 == len(self.layers):
             return
         after, weight, slope, handed = self.deltas[k + 1], self.weights[k + 1], self.slopes[k], self.handed[k]
-        yield "derivative_missing", "that without the derivative of its activation", handed
+        yield from self._without_derivatives(k)
         if weight.shape[0] == weight.shape[1]:
             yield "weights_missing", f"that without the weights {self.layers[k + 1][0]}", after * slope
             yield "transposed", f"that with {self.layers[k + 1][0]} instead of its transpose", (after @ weight) * slope
@@ -63,10 +66,26 @@ class Chain:
             if j > k and other.shape == handed.shape:
                 yield "layer_skipped", f"that of what layer {j + 1} is handed, not of what it hands on", other * slope
 
+    def _without_derivatives(self, k: int) -> Iterator[tuple[str, str, Array]]:
+        """The delta of layer k if the derivative of its activation, or of some that come after it, is left out."""
+        hidden = range(k, len(self.layers) - 1)
+        for number in range(1, len(hidden) + 1) if len(hidden) <= HIDDEN else ():
+            for missing in combinations(hidden, number):
+                delta = self.deltas[-1]
+                for j in reversed(hidden):
+                    delta = delta @ self.weights[j + 1].T * (1.0 if j in missing else self.slopes[j])
+                layers = " and ".join(f"of layer {j + 1}" for j in missing)
+                formula = "its activation" if missing == (k,) else f"the activation {layers}"
+                yield "derivative_missing", f"that without the derivative of {formula}", delta
+
 
 def networks(e: Evidence) -> Iterator[Found]:
     """A gradient of a network of dense layers that is made with the numbers of another layer."""
-    layers = dense_layers(e)
+    for turned in (False, True):
+        yield from _of_layers(e, dense_layers(e, turned=turned), turned)
+
+
+def _of_layers(e: Evidence, layers: list[tuple[str, str]], turned: bool) -> Iterator[Found]:
     place = next((k for k, names in enumerate(layers) if e.name in names), None)
     if place is None or len(layers) < 2:
         return
@@ -76,7 +95,7 @@ def networks(e: Evidence) -> Iterator[Found]:
         if share := e.differences.seen_coarseness:
             for name in one.subject.arrays:
                 one.differences_by(name).assume(share, unmeasured=True)
-        chain = _chain(one, layers)
+        chain = _chain(one, layers, turned)
         own = chain.inputs[place]
         is_weight = e.name == layers[place][0]
         guesses = list(chain.other_deltas(place))
@@ -89,20 +108,23 @@ def networks(e: Evidence) -> Iterator[Found]:
             ]
         _look_at_some(one)
         for cause, formula, guess in guesses:
-            guess = guess.reshape(one.gradient.shape)
+            guess = (guess.T if turned else guess).reshape(one.gradient.shape)
             if one.fits(guess):
                 told = bool(np.count_nonzero(guess[one.looked_at]) >= FEWEST)
                 yield Found(cause, f"the claimed gradient of layer {place + 1} is {formula}, for a single sample", told)
 
 
-def dense_layers(e: Evidence) -> list[tuple[str, str]]:
-    """The names of weights and bias of each layer, in the order of forward; none if the shapes are not of that kind."""
+def dense_layers(e: Evidence, *, turned: bool = False) -> list[tuple[str, str]]:
+    """The names of weights and bias of each layer, in the order of forward; none if the shapes are not of that kind.
+
+    Weights have the shape (inputs, outputs), or with ``turned`` (outputs, inputs).
+    """
     arrays = {name: array for name, array in e.subject.arrays.items() if name != e.subject.input}
     weights = [name for name, array in arrays.items() if array.ndim == 2 and min(array.shape) > 1]
     biases = [name for name, array in arrays.items() if array.size == max(array.shape, default=0)]
     if e.x.ndim != 2 or len(weights) != len(biases) or len(weights) + len(biases) != len(arrays):
         return []
-    widths = [arrays[name].shape for name in weights]
+    widths = [arrays[name].shape[:: -1 if turned else 1] for name in weights]
     linked = all(first[1] == second[0] for first, second in pairwise(widths))
     fitting = all(arrays[bias].size == width[1] for bias, width in zip(biases, widths, strict=True))
     if not (linked and fitting and weights) or e.x.shape[1] != widths[0][0] or sum(map(sum, widths)) > WIDTHS:
@@ -110,19 +132,20 @@ def dense_layers(e: Evidence) -> list[tuple[str, str]]:
     return list(zip(weights, biases, strict=True))
 
 
-def _chain(one: Evidence, layers: list[tuple[str, str]]) -> Chain:
+def _chain(one: Evidence, layers: list[tuple[str, str]], turned: bool) -> Chain:
     weights, deltas, inputs = [], [], []
     for weight, bias in layers:
         delta = one.differences_by(bias).few(one.grad_output).value.reshape(-1)
         array = one.subject.arrays[weight]
-        # One column of the outer product tells the input.
-        column = int(np.abs(delta).argmax())
+        # The inputs into one unit, of the outer product, tell the input.
+        unit = int(np.abs(delta).argmax())
+        inputs_of_unit = (unit, slice(None)) if turned else (slice(None), unit)
         mask = np.zeros(array.shape, np.bool_)
-        mask[:, column] = True
-        slopes = one.differences_by(weight).few(one.grad_output, mask).value[:, column]
-        weights.append(array.copy())
+        mask[inputs_of_unit] = True
+        slopes = one.differences_by(weight).few(one.grad_output, mask).value[inputs_of_unit]
+        weights.append(array.T.copy() if turned else array.copy())
         deltas.append(delta)
-        inputs.append(slopes / delta[column])
+        inputs.append(slopes / delta[unit])
     return Chain(layers, weights, deltas, inputs)
 
 

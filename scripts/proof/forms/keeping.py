@@ -130,3 +130,24 @@ def one_row_that_every_unit_binds_anew(d, wrong):
             return dx
 
     return (Convolution(), d.fixed(6)), {}, "kernel"
+
+
+@form
+def gradients_in_a_method_after_backward(d, wrong):
+    class Dense:
+        def __init__(self):
+            self.p, self.g, self.cache = {"W": d.array(4, 3), "b": d.array(3)}, {}, {}
+
+        def forward(self, A):
+            self.cache["X"] = A
+            return A @ self.p["W"] + self.p["b"]
+
+        def backward(self, dX):
+            self.cache["dZ"] = dX
+            return dX @ self.p["W"].T
+
+        def compute_gradients(self):
+            self.g["dW"] = wrong * self.cache["X"].T @ self.cache["dZ"]
+            self.g["db"] = self.cache["dZ"].sum(axis=0)
+
+    return (Dense(), d.array(5, 4)), {}, "p['W']"

@@ -1,0 +1,49 @@
+"""What a function is given: its arguments by the names that it has for them, and how many it takes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from numpy_nn.subjects import names
+from numpy_nn.subjects.names import positional
+
+
+def named_arguments(function: Callable[..., Any], inputs: Sequence[Any], targets: Any) -> dict[str, Any]:
+    """The arguments of a function by the names that it has for them, the targets last."""
+    spec = positional(function)
+    own = [] if spec is None else spec[0] + spec[1]
+    if targets is not None and len(inputs) == 1:
+        roles = [names.role_in_loss(name) for name in own[:2]]
+        if roles and roles[0] == names.TARGET and (len(roles) < 2 or roles[1] != names.TARGET):
+            own[:2] = own[:2][::-1]
+    elif targets is not None:
+        own = names.with_target_at(len(inputs), own)
+    values = [*inputs, *(() if targets is None else (targets,))]
+    required = [] if spec is None else spec[0]
+    settings = {name: names.SETTINGS[name] for name in required[len(values) :] if name in names.SETTINGS}
+    if len(values) + len(settings) < len(required):
+        name = getattr(function, "__name__", type(function).__name__)
+        raise TypeError(f"{name}: expected {', '.join(required)}, got {len(values)} of them; give x as a tuple of all")
+    if len(own) < len(values):
+        own = ["input", "targets"] if targets is not None and len(values) == 2 else ["input"]
+        own += [f"input {i}" for i in range(1, len(values))]
+    return dict(zip(own, values, strict=False)) | settings
+
+
+def takes(function: Callable[..., Any], number: int) -> bool:
+    """Whether a function can be called with so many arguments, beside settings."""
+    spec = positional(function)
+    if spec is None:
+        return True
+    required, optional = ([name for name in part if name not in names.SETTINGS] for part in spec)
+    return len(required) <= number <= len(required) + len(optional)
+
+
+def several(x: Any) -> tuple[Any, ...]:
+    """The arguments of forward in what a user gives for x: a tuple of them, or one."""
+    if isinstance(x, tuple) and any(isinstance(part, (np.ndarray, dict, list)) or part is None for part in x):
+        return x
+    return (x,)

@@ -1,0 +1,81 @@
+"""The names outside of a function that it reads or binds: those of its module, and of the functions around it."""
+
+from __future__ import annotations
+
+import dis
+from collections.abc import Iterator
+from functools import lru_cache
+from types import CellType, CodeType
+from typing import Any
+
+UNBOUND = object()
+"""What a name holds that is not bound, or not yet."""
+
+
+class Binding:
+    """One such name: in a module's namespace, or in a cell of a closure."""
+
+    __slots__ = ("_cell", "_name", "_namespace")
+
+    def __init__(self, name: str, namespace: dict[str, Any] | None = None, cell: CellType | None = None) -> None:
+        self._name, self._namespace, self._cell = name, namespace, cell
+
+    def read(self) -> Any:
+        """What it holds, or ``UNBOUND``."""
+        if self._cell is None:
+            assert self._namespace is not None
+            return self._namespace.get(self._name, UNBOUND)
+        try:
+            return self._cell.cell_contents
+        except ValueError:
+            return UNBOUND
+
+    def bind(self, value: Any) -> None:
+        """Have it hold a value; ``UNBOUND`` takes the name away."""
+        if self.read() is value:
+            return
+        if self._cell is not None:
+            if value is UNBOUND:
+                del self._cell.cell_contents
+            else:
+                self._cell.cell_contents = value
+        elif value is UNBOUND:
+            assert self._namespace is not None
+            del self._namespace[self._name]
+        else:
+            assert self._namespace is not None
+            self._namespace[self._name] = value
+
+
+def bindings(function: Any) -> dict[str, Binding]:
+    """Every such name of a function, in the order in which its code has them: also those that are not bound yet.
+
+    Names that are Python's own are none: a module's namespace does not hold them.
+    """
+    code, namespace = function.__code__, function.__globals__
+    cells = zip(code.co_freevars, function.__closure__ or (), strict=True)
+    found = {name: Binding(name, cell=cell) for name, cell in cells}
+    for name, is_bound in _global_names(code):
+        if is_bound or name in namespace:
+            found.setdefault(name, Binding(name, namespace))
+    return found
+
+
+@lru_cache(maxsize=2**10)
+def _global_names(code: CodeType) -> tuple[tuple[str, bool], ...]:
+    """The global names in code and in the functions within it, each with whether some of it binds them."""
+    read, bound = {}, set()
+    for name, binds in _instructions(code):
+        read[name] = True
+        if binds:
+            bound.add(name)
+    return tuple((name, name in bound) for name in read)
+
+
+def _instructions(code: CodeType) -> Iterator[tuple[str, bool]]:
+    for instruction in dis.get_instructions(code):
+        if instruction.opname in ("LOAD_GLOBAL", "LOAD_NAME", "STORE_GLOBAL", "DELETE_GLOBAL"):
+            yield str(instruction.argval), instruction.opname in ("STORE_GLOBAL", "DELETE_GLOBAL")
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            yield from _instructions(constant)

@@ -1,0 +1,106 @@
+"""Which of the arrays that an object keeps its output depends on: each is moved a little."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from numpy_nn.layers.composition import Composition
+from numpy_nn.subjects.gradients import ParameterGradient
+from numpy_nn.subjects.overlapping import OverlappingCode, is_part_or_vector
+from numpy_nn.subjects.places import Place, Step, places, written
+from numpy_nn.subjects.state import Snapshot, equal
+from numpy_nn.subjects.subject import Array, SubjectError
+
+
+class DependingCode(OverlappingCode):
+    """Called code, of which the parameters are the arrays that the output depends on."""
+
+    def _undo_forward_updates(self, start: Mapping[str, tuple[Any, NDArray[Any]]]) -> None:
+        """Put back what forward has made of parameters, as one that clips its weights does, now and after each call."""
+        for name, place in self._places.items():
+            given = start.get(written(place.path), (None, self.arrays[name]))[1]
+            if given.shape == self.arrays[name].shape and not equal(given, self.arrays[name]):
+                self._forward_updates = True
+                self.arrays[name][...] = given
+
+    def _find_dependent(self, constants: Sequence[str]) -> None:
+        if isinstance(self._owner, Composition):
+            for name, p in self._owner.named_parameters():
+                self.arrays[name], self._places[name] = p.data, Place(p, (Step("data", False),))
+                self._leaves[name] = ParameterGradient(p)
+            if all(type(module).__module__.startswith("numpy_nn.") for module in self._owner.modules()):
+                return
+            constants = [*constants, *(name for module in self._owner.modules() for name in module.buffers)]
+        home = self.output()
+        given = [value for value in self._given.values() if isinstance(value, np.ndarray)]
+        for place in list(places(self._owner)):
+            if not place.exists():
+                continue  # made by a forward pass, and gone where every one starts from the state at the beginning
+            name, value = str(place), place.read()
+            if isinstance(value, np.ndarray) and any(np.shares_memory(value, other) for other in given):
+                continue
+            if ours := [
+                a for a in self.arrays.values() if isinstance(value, np.ndarray) and np.shares_memory(value, a)
+            ]:
+                if value.dtype == np.float64 and all(is_part_or_vector(value, other) for other in ours):
+                    self._overlapping[name] = place
+                continue
+            if name in self.arrays:
+                name = f"{type(self._owner).__name__}.{name}"
+            if name in constants:
+                continue
+            if self._depends(place, home):
+                if self._home is not None and not self._stays(place):
+                    # Kept from call to call, and another array after each: a state, not what is learned.
+                    self.unchecked.append((name, "buffer", int(np.size(value))))
+                    continue
+                self._add(name, place)
+                home = self.output()  # which in float64 may have other last digits than it had
+            elif isinstance(value, np.ndarray) and value.dtype.kind == "f" and self._stays(place):
+                self._silent[name] = place
+
+    def _stays(self, place: Place) -> bool:
+        """Whether forward leaves what is in this place as it is: a gradient of it, if one is claimed, must be 0."""
+        before = place.held() if place.exists() else None
+        home, self._home = self._home, None  # one call after the other, as a training has them
+        self.output()
+        self._home = home
+        return place.exists() and before is not None and place.held() == before
+
+    def _depends(self, place: Place, home: Array) -> bool:
+        """Whether the output hangs on what is in this place, as it does not on what forward itself puts there."""
+        old = place.read()
+        kept: Any = old.copy() if isinstance(old, np.ndarray) else old
+        uneven = np.linspace(1.0, 2.0, np.size(old)).reshape(np.shape(old))  # a softmax does not see an even shift
+        moved: Any = np.asarray(old, np.float64) * 1.125 + 0.0625 * uneven * np.sign(np.asarray(old) + 0.5)
+        in_place = isinstance(old, np.ndarray) and old.dtype.kind == "f" and old.flags.writeable
+
+        def move() -> None:
+            if in_place:
+                old[...] = moved
+            else:
+                place.put(moved.item() if np.ndim(old) == 0 else moved)
+
+        try:
+            move()
+            self._tried = move
+            output = self.output()
+            return output.shape == home.shape and not equal(output, home)
+        except (SubjectError, TypeError, ValueError, AttributeError):
+            # An integer that is an index, a size, or a setting is no parameter; floats that cannot be moved may be one.
+            return in_place
+        finally:
+            self._tried = None
+            if in_place:
+                old[...] = kept
+            if place.exists() and place.read() is not old:
+                place.put(old)
+
+    def _return_home(self, home: Snapshot) -> None:
+        super()._return_home(home)
+        if self._tried is not None:
+            self._tried()

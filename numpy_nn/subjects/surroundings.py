@@ -1,0 +1,92 @@
+"""Functions whose parameters are names of their module, or of a function around them, as the passes of one object."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from functools import partial, wraps
+from typing import Any
+
+import numpy as np
+
+from numpy_nn.subjects import names
+from numpy_nn.subjects.bindings import UNBOUND, Binding, bindings
+from numpy_nn.subjects.places import places
+from numpy_nn.subjects.state import Snapshot, equal, of_a_library
+
+
+class Surroundings:
+    """What functions, and those that they call, read and bind outside of them, as attributes of an object.
+
+    Setting an attribute binds the name where it is; what is bound only later is an attribute from then on. A function
+    of the same module that zeroes gradients is one of them, too.
+    """
+
+    def __init__(self, *functions: Callable[..., Any] | None) -> None:
+        found: dict[str, Binding] = {}
+        seen: dict[int, Any] = {}
+        waiting = [_bare(function) for function in functions if function is not None]
+        for function in waiting:
+            if id(function) in seen or not inspect.isfunction(function) or of_a_library(function):
+                continue
+            seen[id(function)] = function
+            for name, binding in bindings(function).items():
+                found.setdefault(name, binding)
+                waiting.append(_bare(binding.read()))
+            space = function.__globals__
+            waiting += [space[name] for name in names.RESETS if inspect.isfunction(space.get(name))]
+        held = {function.__name__: function for function in seen.values()}
+        for name, value in (("_found", found), ("_functions", held)):
+            object.__setattr__(self, name, value)
+
+    @property
+    def __dict__(self) -> dict[str, Any]:  # type: ignore[override]
+        values = {name: binding.read() for name, binding in self._found.items()}
+        values = {name: value for name, value in values.items() if value is not UNBOUND and not _is_no_value(value)}
+        return {**self._functions, **values}
+
+    def __dir__(self) -> list[str]:
+        return list(self.__dict__)
+
+    def __getattr__(self, name: str) -> Any:
+        try:
+            return self.__dict__[name]
+        except KeyError:
+            raise AttributeError(name) from None
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        self._found[name].bind(value)
+
+
+def with_steps(function: Callable[..., Any], around: Surroundings, rate: float) -> Callable[..., Any]:
+    """A function that returns a loss and updates names around it, as one that returns the loss and its gradients.
+
+    These are the steps over the learning rate; the names hold afterwards what they held.
+    """
+
+    @wraps(function)
+    def stepping(*arguments: Any) -> tuple[Any, dict[str, Any]]:
+        before = Snapshot(around)
+        held = {str(place): np.array(place.read()) for place in places(around)}
+        loss = function(*arguments)
+        after = {str(place): np.asarray(place.read()) for place in places(around)}
+        steps = {name: (held[name] - after[name]) / rate for name in held if name in after if _moved(held, after, name)}
+        before.restore()
+        return loss, steps
+
+    return stepping
+
+
+def _moved(before: dict[str, Any], after: dict[str, Any], name: str) -> bool:
+    return before[name].shape == after[name].shape and not equal(before[name], after[name])
+
+
+def _is_no_value(value: Any) -> bool:
+    return inspect.ismodule(value) or isinstance(value, type) or inspect.isroutine(value)
+
+
+def _bare(function: Any) -> Any:
+    """The function in a partial or decorated one."""
+    while isinstance(function, partial):
+        function = function.func
+    return names.unwrapped(function) if inspect.isfunction(function) else function

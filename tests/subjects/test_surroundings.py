@@ -1,0 +1,211 @@
+"""Functions whose parameters are names around them are checked with these, and leave them as they were."""
+
+import linecache
+import sys
+from types import ModuleType
+
+import numpy as np
+import pytest
+
+from numpy_nn.gradcheck import check_gradients
+from numpy_nn.subjects.bindings import UNBOUND, bindings
+from numpy_nn.subjects.state import Snapshot, widen
+from numpy_nn.subjects.surroundings import Surroundings
+
+X = np.random.default_rng(1).standard_normal((5, 4))
+Y = np.random.default_rng(2).uniform(0.0, 1.0, (5, 3))
+
+BEGIN = "import numpy as np\nrng = np.random.default_rng(0)\nW, b = rng.standard_normal((4, 3)), np.zeros(3)\n"
+
+
+@pytest.fixture
+def script(request):
+    """A module of this source, whose functions have a source that can be looked up."""
+    made: list[str] = []
+
+    def of(source):
+        name = f"script_{len(made)}_{abs(hash(request.node.name))}"
+        module = ModuleType(name)
+        linecache.cache[f"<{name}>"] = (len(source), None, (BEGIN + source).splitlines(keepends=True), f"<{name}>")
+        exec(compile(BEGIN + source, f"<{name}>", "exec"), vars(module))
+        sys.modules[name] = module
+        made.append(name)
+        return module
+
+    yield of
+    for name in made:
+        del sys.modules[name], linecache.cache[f"<{name}>"]
+
+
+PAIR = """
+WRONG = 1.0
+unused = np.ones((4, 3))
+def forward(x):
+    global cached
+    cached = x
+    return np.tanh(x @ W + b)
+def backward(d):
+    global dW, db
+    dz = d * (1 - forward(cached) ** 2)
+    dW, db = WRONG * cached.T @ dz, dz.sum(axis=0)
+    return dz @ W.T
+"""
+
+
+def verdicts(report):
+    return {entry.name: entry.verdict for entry in report.entries}
+
+
+@pytest.mark.parametrize(("wrong", "verdict"), [(1.0, "right"), (3.0, "wrong")])
+def test_globals_are_parameters_and_are_as_they_were_afterwards(script, wrong, verdict):
+    module = script(PAIR)
+    module.WRONG, module.W = wrong, module.W.astype(np.float32)
+    before = dict(vars(module))
+    values = module.W.copy()
+    report = check_gradients((module.forward, module.backward), X)
+    assert verdicts(report) == {"x": "right", "W": verdict, "b": "right"}, report
+    assert vars(module).keys() == before.keys()
+    assert all(vars(module)[name] is before[name] for name in before)
+    np.testing.assert_array_equal(module.W, values)
+
+
+def test_what_has_no_gradient_beside_globals_that_have_is_a_problem_and_may_be_a_constant(script):
+    module = script(PAIR.replace("dW, db = WRONG * cached.T @ dz, dz.sum(axis=0)", "dW = cached.T @ dz"))
+    report = check_gradients((module.forward, module.backward), X)
+    assert report.verdict == "undecided"
+    assert "no gradient was found of b" in report.problems[0]
+    assert check_gradients((module.forward, module.backward), X, constants=["b"]).verdict == "right"
+
+
+@pytest.mark.parametrize(("wrong", "verdict"), [(1.0, "right"), (3.0, "wrong")])
+def test_globals_of_which_no_gradient_is_claimed_are_what_functions_use(script, wrong, verdict):
+    module = script(f"def f(x): return x @ W + b\ndef g(d): return {wrong} * d @ W.T\n")
+    report = check_gradients((module.f, module.g), X)
+    assert verdicts(report) == {"x": verdict}
+    assert any("no gradient is claimed of W, b: not checked" in note for note in report.notes), report
+
+
+@pytest.mark.parametrize(("wrong", "verdict"), [(1.0, "right"), (3.0, "wrong")])
+def test_an_input_of_the_shape_of_a_global_keeps_its_gradient(script, wrong, verdict):
+    module = script(
+        f"V = np.ones((4, 4))\ndef f(x): return np.sin(V @ x)\ndef g(x): return {wrong} * np.cos(V @ x) * V\n"
+    )
+    report = check_gradients((module.f, lambda x: np.diag(np.cos(module.V @ x)) @ module.V * wrong), X[0])
+    assert verdicts(report) == {"x": verdict}, report
+
+
+@pytest.mark.parametrize(("wrong", "verdict"), [(1.0, "right"), (3.0, "wrong")])
+@pytest.mark.parametrize(
+    "returned",
+    [
+        "loss, {wrong} * X.T @ d, d.sum(axis=0)",
+        "loss, {{'W': {wrong} * X.T @ d, 'b': d.sum(axis=0)}}",
+        "{{'W': {wrong} * X.T @ d, 'b': d.sum(axis=0)}}, loss",
+        "loss, dW, db",
+        "loss, db, dW",
+        "loss, [dW, db]",
+        "loss, listed",
+        "loss, dW, db, state",
+    ],
+)
+def test_a_loss_may_return_the_gradients_of_globals_in_any_way(script, returned, wrong, verdict):
+    module = script(
+        "def step(X, y, h0):\n"
+        "    d = (X @ W + b + h0 - y) / len(X)\n"
+        f"    dW, db, state, loss = {wrong} * X.T @ d, d.sum(axis=0), h0 + 1.0, 0.5 * np.sum(d ** 2) * len(X)\n"
+        f"    listed = (dW, db)\n    return {returned.format(wrong=wrong)}\n"
+    )
+    report = check_gradients(module.step, (X, Y, np.ones((5, 3))))
+    assert verdicts(report) == {"W": verdict, "b": "right"}, report
+    assert not report.problems
+
+
+def test_a_function_may_leave_gradients_of_its_loss_under_names(script):
+    module = script(
+        "def step(X, y):\n    global dW, db\n    d = X @ W + b - y\n    dW, db = 2 * X.T @ d, d.sum(axis=0)\n"
+        "    return 0.5 * np.sum(d ** 2)\n"
+    )
+    assert verdicts(check_gradients(module.step, X, Y)) == {"W": "wrong", "b": "right"}
+
+
+@pytest.mark.parametrize(("wrong", "verdict"), [(1.0, "right"), (3.0, "wrong")])
+def test_gradients_of_one_shape_may_be_returned_in_any_order_and_without_names(script, wrong, verdict):
+    module = script(
+        "U, V = rng.standard_normal((4, 4)), rng.standard_normal((4, 4))\n"
+        "def f(x): return np.tanh(x @ U) @ V\n"
+        "def g(d, x):\n    h = np.tanh(x @ U)\n    dz = d @ V.T * (1 - h ** 2)\n"
+        f"    return {wrong} * h.T @ d, x.T @ dz, dz @ U.T\n"
+    )
+    report = check_gradients((module.f, module.g), X[:4])
+    assert verdicts(report) == {"x": "right", "U": "right", "V": verdict}, report
+
+
+def test_a_number_without_gradients_is_refused_with_globals_as_well(script):
+    module = script("def cost(X, y): return 0.5 * np.sum((X @ W + b - y) ** 2)\n")
+    with pytest.raises(TypeError, match="expected a backward pass"):
+        check_gradients(module.cost, X, Y)
+
+
+@pytest.mark.parametrize(("wrong", "verdict"), [(1.0, "right"), (3.0, "wrong")])
+def test_gradients_that_are_added_up_are_zeroed_by_the_function_beside(script, wrong, verdict):
+    module = script(
+        PAIR.replace("dW, db = WRONG * cached.T @ dz, dz.sum(axis=0)", "dW += WRONG * cached.T @ dz; db += dz.sum(0)")
+        + "dW, db = np.zeros_like(W), np.zeros_like(b)\ndef zero_grad():\n    dW[...] = 0; db[...] = 0\n"
+    )
+    module.WRONG = wrong
+    report = check_gradients((module.forward, module.backward), X)
+    assert verdicts(report) == {"x": "right", "W": verdict, "b": "right"}, report
+
+
+def test_a_loss_among_the_functions_of_the_file_is_found_by_the_usual_names(script):
+    module = script(
+        "def forward(X): return 1 / (1 + np.exp(-(X @ W + b)))\n"
+        "def mse(p, y): return 3 * np.mean((p - y) ** 2)\n"
+        "def backward(X, y):\n    a = forward(X)\n    d = 6 * (a - y) * a * (1 - a) / y.size\n"
+        "    return X.T @ d, d.sum(axis=0)\n"
+    )
+    report = check_gradients((module.forward, module.backward), X, Y)
+    assert report.verdict == "right", report
+    assert "judged as the gradients of mse, the one loss in the same file" in report.notes
+
+
+def test_surroundings_are_the_names_that_functions_and_what_they_call_use(script):
+    module = script(
+        "lr = 0.1\ndef affine(x): return x @ W\n"
+        "def forward(x):\n    global late\n    late = affine(x) * lr\n    return late\n"
+    )
+    around = Surroundings(module.forward)
+    assert set(vars(around)) == {"forward", "affine", "W", "lr"}
+    assert (around.lr, around.W) == (0.1, module.W)
+    before = Snapshot(around)
+    module.forward(X)
+    np.testing.assert_array_equal(around.late, X @ module.W * 0.1)
+    around.W = module.W.astype(np.float32)
+    widen(around)
+    assert module.W.dtype == np.float64
+    before.restore()
+    assert not hasattr(around, "late")
+    assert "late" not in vars(module)
+    with pytest.raises(AttributeError, match="np"):
+        _ = around.np
+
+
+def test_names_of_a_closure_and_of_a_module_are_read_bound_and_taken_away():
+    value = 1.0
+    later = None
+
+    def function():
+        nonlocal later
+        later = (value, X, len)
+
+    found = bindings(function)
+    assert set(found) == {"value", "later", "X"}
+    before = Snapshot(function)
+    function()
+    assert found["later"].read() == (1.0, X, len)
+    before.restore()
+    assert found["later"].read() is None
+    found["value"].bind(UNBOUND)
+    assert found["value"].read() is UNBOUND
+    found["value"].bind(2.0)
+    assert value == 2.0
