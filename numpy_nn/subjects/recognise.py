@@ -85,9 +85,9 @@ def _is_layer(thing: Any) -> bool:
 
 def _is_function(target: Any) -> bool:
     """Whether a callable is a function, not an object with passes of its own."""
-    return callable(target) and (
-        hasattr(target, "__code__") or not (names_of_passes(target) or hasattr(target, "__dict__"))
-    )
+    if hasattr(target, "__code__") or isinstance(target, np.ufunc):
+        return True
+    return callable(target) and not (names_of_passes(target) or hasattr(target, "__dict__"))
 
 
 def names_of_passes(target: Any) -> bool:

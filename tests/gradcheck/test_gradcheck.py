@@ -372,7 +372,7 @@ def changing(x):
         (lambda: check_gradients(RELU, np.ones((0, 2))), ValueError, "x: expected at least one number"),
         (lambda: check_gradients(3, ROW), TypeError, "target: expected forward and backward, got int"),
         (lambda: check_gradients((np.sin,), ROW), TypeError, r"expected a pair of functions \(f, vjp\)"),
-        (lambda: check_gradients(np.sin, ROW), TypeError, "target: expected forward and backward"),
+        (lambda: check_gradients(np.sin, ROW), TypeError, "sin: expected a backward pass, or .value, gradients."),
         (lambda: check_gradients(object(), ROW, ROW), TypeError, "target: expected a loss"),
         (lambda: check_gradients(RELU, ROW, samples=0), ValueError, "samples: expected a number >= 1"),
         (lambda: check_gradients(RELU, ROW, samples="some"), ValueError, "samples"),
