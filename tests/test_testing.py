@@ -68,6 +68,13 @@ def test_an_undecided_check_fails_too():
         assert_gradients((lambda x: x * np.random.default_rng().random(), lambda x, g: g), X)  # noqa: ARG005
 
 
+def test_a_failure_is_shown_at_the_line_of_the_test():
+    with pytest.raises(GradientError) as failed:
+        assert_gradients((np.sin, lambda x, g: -g * np.cos(x)), X)
+    shown = [entry.path.name for entry in failed.traceback.filter(failed)]
+    assert shown == ["test_testing.py"]
+
+
 @pytest.mark.slow
 def test_pytest_shows_the_test_s_own_line_and_the_report(tmp_path):
     (tmp_path / "test_mine.py").write_text(

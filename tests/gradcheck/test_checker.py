@@ -47,6 +47,15 @@ def test_a_report_begins_with_nothing():
     assert report.evaluations > 10
 
 
+def test_input_and_targets_may_be_named():
+    loss = (lambda x, y: np.sum((x - y) ** 2), lambda x, y: 2.0 * (x - y))
+    assert check_gradients((np.sin, lambda x, g: g * np.cos(x)), x=X).ok
+    assert check_gradients(loss, X, targets=np.ones((3, 2))).ok
+    report = check_gradients(loss, x=X, targets=np.ones((3, 2)))
+    assert report.ok
+    assert [entry.name for entry in report.entries] == ["x"]
+
+
 @pytest.mark.parametrize(
     ("x", "several"), [((X,), True), ([X, X], True), ([1.0, 2.0], False), (X, False), ([[1.0], X], True), ([], False)]
 )

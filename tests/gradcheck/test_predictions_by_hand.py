@@ -121,6 +121,7 @@ def test_a_loss_adds_up_over_columns(monkeypatch, targets, rows, cols, apart, fo
         (lambda x: np.sin(x.sum(axis=0)).sum(), 0, False),
         (lambda x: np.sin(x.sum(axis=1)).sum(), 1, False),
         (lambda x: x[0, 0] * x[-1, -1] + x.sum(), 0, False),
+        (lambda x: 0.0 * x.sum(), 0, True),
     ],
 )
 def test_slices_act_apart_whose_outputs_add_up(f, axis, apart):

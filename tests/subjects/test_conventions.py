@@ -234,6 +234,18 @@ def test_an_argument_that_is_called_as_the_input_may_be_the_gradient(kind, wrong
     assert check_gradients((Flatten if kind == "gradient" else Tanh)(), x).verdict == verdict
 
 
+def test_only_the_losses_of_samples_may_be_averaged():
+    for result, both in ((np.ones(3), True), (np.ones(1), False), (0.5, False)):
+        found = list(conventions(taking("x", "t"), taking("x", "t"), ["x", "t"], "t", result))
+        assert (True in {way.averaged for way, _ in found}) == both
+        assert len({way for way, _ in found}) == len(found)
+        # Without targets there are no losses, and a backward pass that is given gradients needs no mean.
+        found = list(conventions(taking("x"), taking("dout"), ["x"], None, result))
+        assert {way.averaged for way, _ in found} == {False}
+        found = list(conventions(taking("x", "t"), taking("dout"), ["x", "t"], "t", result))
+        assert all(not way.averaged for way, _ in found if way.takes_grads)
+
+
 @pytest.mark.parametrize(
     ("result", "place"),
     [

@@ -71,6 +71,41 @@ def test_what_may_be_learned_is_no_running_statistic(name):
     assert not BUFFER.search(name)
 
 
+def test_of_a_wrapper_the_one_function_that_it_holds_is_meant():
+    def one(x, w):
+        raise NotImplementedError
+
+    def wraps(f):
+        def wrapper(*args, **kwargs):
+            return f(*args, **kwargs)
+
+        return wrapper
+
+    assert names.unwrapped(wraps(one)) is one
+    assert positional(wraps(one)) == (["x", "w"], [])
+    assert names.unwrapped(one) is one
+    assert names.unwrapped(len) is len
+
+    def of_two(f, g):
+        def wrapper(*args, **kwargs):
+            return f(*args, **kwargs), g(*args, **kwargs)
+
+        return wrapper
+
+    def of_none(*args, **kwargs):
+        raise NotImplementedError
+
+    def named(f):
+        def wrapper(x, *args, **kwargs):
+            return f(x, *args, **kwargs)
+
+        return wrapper
+
+    for other in (of_two(one, wraps(one)), of_none, named(one)):
+        assert names.unwrapped(other) is other
+        assert positional(other) is None
+
+
 def test_positional_arguments_without_and_with_a_default():
     def f(a, /, b, c=1, *, d=2):
         return a, b, c, d

@@ -14,6 +14,8 @@ from run_bound import RunBound
 
 import numpy_nn as nn
 from torch_ref import from_torch, loss_to_torch, optimizer_to_torch, parameters_as_numpy, parity, to_torch
+from torch_ref.bounds.own_layers import Traced
+from torch_ref.rounding import as_rounded
 
 WIDTH = 4
 
@@ -51,6 +53,12 @@ class Gated(nn.Layer):
         self.fc.weight.grad = self.fc.weight.grad * wrong.get("fc.weight", 1)
         through = left @ w[:, :WIDTH].T + right @ w[:, WIDTH:].T
         return (g + rows * (self.scales[1].data / WIDTH) + through) * wrong.get("input", 1)
+
+
+def test_an_array_with_a_bound_is_as_long_as_its_first_axis():
+    traced = Traced(as_rounded(np.zeros((5, 3))))
+    assert len(traced) == 5
+    assert (traced.shape, traced.ndim, traced.dtype) == ((5, 3), 2, np.float64)
 
 
 def together(left, right):
