@@ -95,6 +95,16 @@ def test_where_the_own_steps_do_not_resolve_a_slope_those_of_the_array_are_taken
     assert sharp.value[0] == pytest.approx(1e12 / np.cosh(0.1) ** 2, rel=1e-6)
 
 
+def test_of_two_ways_that_both_leave_a_slope_unresolved_the_better_is_kept():
+    def f(x):
+        return np.tanh(1e3 * x) + 1e-9 * np.sin(1e9 * x)
+
+    x = np.array([1e-3, 64.0])
+    together, alone = derivative(f, x), derivative(f, x[:1])
+    assert alone.bound[0] > 1e-7 * abs(alone.value[0])
+    assert (together.value[0], together.bound[0]) == (alone.value[0], alone.bound[0])
+
+
 def test_the_jacobian_leaves_its_argument_as_it_is():
     x = np.array([1.0, 2.0, 3.0])
     value, _ = jacobian(lambda x: np.array([x[0] * x[1], x[2]]), x)
