@@ -127,6 +127,14 @@ def test_a_method_by_the_first_of_its_names_as_it_is_written_else_without_case()
     assert method(thing, ["call", "forward"]) is None  # a number cannot be called
 
 
+def test_what_is_kept_goes_by_the_first_of_its_names_that_there_is():
+    thing = SimpleNamespace(Output_=1, y=2)
+    assert names.kept(thing, ["a", "output", "y"]) == 1
+    assert names.kept(thing, ["y", "output"]) == 2
+    with pytest.raises(AttributeError, match="SimpleNamespace returns nothing and has no a"):
+        names.kept(thing, ["a", "b"])
+
+
 def test_no_name_is_of_two_roles_and_none_is_written_with_capitals():
     groups = [names._GRADS, names._CACHES, names._RATES]
     for i, group in enumerate(groups):

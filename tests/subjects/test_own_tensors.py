@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from numpy_nn.gradcheck import check_gradients
-from numpy_nn.subjects.own_tensors import is_tensor, tensor_subject
+from numpy_nn.subjects.own_tensors import _tensors_in, _zeroed, is_tensor, tensor_subject
 from scripts.proof.forms.tensors import Tensor, Value
 
 X = np.array([[0.5, -1.0, 2.0], [1.5, 0.25, -0.75]])
@@ -116,6 +116,37 @@ def test_or_its_sum_is_judged_where_it_cannot_be():
     report = check_gradients(doubled, Alone(X))
     assert report.verdict == "right"
     assert report.entries[0].analytic == 2.0
+
+
+@pytest.mark.parametrize("grad", [3.0, 3, X, np.float64(3.0)])
+def test_a_gradient_before_any_backward_pass_is_0_of_the_same_kind(grad):
+    before = _zeroed(grad)
+    assert type(before) is type(grad)
+    np.testing.assert_array_equal(before, 0.0 * np.asarray(grad))
+
+
+def test_so_is_one_that_is_a_tensor_and_none_stays_none():
+    grad: Any = Alone(X)
+    before = _zeroed(grad)
+    np.testing.assert_array_equal(before.data, 0.0 * X)
+    np.testing.assert_array_equal(grad.data, X)
+    assert before.grad is not grad.grad
+    assert _zeroed(None) is None
+    other = [1.0]
+    assert _zeroed(other) == other
+
+
+def test_tensors_are_found_in_every_kind_of_container():
+    class Net:
+        def __init__(self):
+            self.layers = ({"w": Value(0.5)}, {Value(1.0)}, [Value(2.0)])
+
+    found = [name for name, _ in _tensors_in(Net(), "")]
+    assert found == ["layers[0]['w']", "layers[1][0]", "layers[2][0]"]
+    assert [name for name, _ in _tensors_in(Net(), "net")] == [f"net.{name}" for name in found]
+    assert [name for name, _ in _tensors_in(Net().layers, "net")] == ["net[0]['w']", "net[1][0]", "net[2][0]"]
+    shared = Value(0.5)
+    assert [name for name, _ in _tensors_in([shared, "text", b"bytes", Value, X, shared], "all")] == ["all[0]"]
 
 
 def test_what_needs_no_gradient_is_left_out():

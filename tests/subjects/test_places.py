@@ -108,6 +108,17 @@ def test_a_path_that_leads_nowhere_is_a_lookup_error(path):
         follow(holder(), parsed(path))
 
 
+def test_a_place_exists_as_long_as_its_path_leads_somewhere():
+    thing: SimpleNamespace = SimpleNamespace(
+        params={"W": np.ones(2)}, layers=[np.ones(2)], inner=SimpleNamespace(W=0.5)
+    )
+    found = list(places(thing))
+    assert [place.exists() for place in found] == [True] * 3
+    del thing.params["W"], thing.layers[0]
+    thing.inner = None
+    assert [place.exists() for place in found] == [False] * 3
+
+
 def test_an_object_s_parameter_goes_by_the_object_s_name():
     thing = SimpleNamespace(
         W=SimpleNamespace(value=np.ones(2), other=np.ones(2)), value=np.ones(1), d={"data": np.ones(1)}

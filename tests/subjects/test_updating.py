@@ -4,8 +4,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from stand_ins import stand_in
 
 from numpy_nn.subjects import Hints, SubjectError, as_subject
+from numpy_nn.subjects.calling import CACHE, OUTPUT, RATE, Convention, result_role
+from numpy_nn.subjects.updating import UpdatingCode
 
 X, Y = np.arange(6.0).reshape(3, 2) / 5 - 0.4, np.array([[1.0], [0.0], [2.0]])
 
@@ -172,6 +175,58 @@ def test_what_a_step_raises_is_the_codes_own():
     subject, _ = subject_of(Fails)
     with pytest.raises(SubjectError, match=r"RuntimeError: no step of 0\.1"):
         subject.update(0.1)
+
+
+G, H = np.ones(2), np.ones(3)
+
+
+@pytest.mark.parametrize(
+    ("required", "latest", "parts"),
+    [
+        (["dW", "db"], (G, H), {"dW": G, "db": H}),
+        (["dW", "db", "lr"], [G, H], {"dW": G, "db": H}),
+        (["x", "y", "dW", "db"], (G, H), {"dW": G, "db": H}),
+        (["dW", "db"], {"db": H, "dW": G}, {"dW": G, "db": H}),
+        (["dW", "db"], {"db": H, "W": G}, {}),
+        (["dW", "db"], (G, H, H), {}),
+        (["dW", "db"], G, {}),
+        (["dW", "lr"], (G,), {}),
+        (["dW"], [G], {}),
+    ],
+)
+def test_each_of_several_gradients_goes_to_the_argument_of_its_name_or_place(required, latest, parts):
+    assert UpdatingCode._parts(stand_in(latest=latest), required) == parts
+
+
+@pytest.mark.parametrize(
+    ("name", "target", "meant"),
+    [("lr", None, 0.5), ("y", "t", "targets"), ("y", None, "of x"), ("grads", "t", "gradients"), ("x", "t", "of x")],
+)
+def test_what_an_argument_of_a_step_means(name, target, meant):
+    subject = stand_in(_targets_name=target, targets="targets", latest="gradients", _inputs=["x"])
+    subject._argument = lambda name, _: f"of {name}"
+    assert UpdatingCode._meant(subject, name, 0.5) == meant
+
+
+def given_raw(arguments, rest, *, place=0, cache=None, backward=True):
+    """What backward is given in a step of training where forward returned all this beside its output."""
+    convention = Convention(("x", "t"), arguments=arguments, place=place, cache=cache)
+    subject = stand_in(convention=convention, _backward=(lambda *seen: seen) if backward else None)
+    return UpdatingCode._backward_raw(subject, {"x": "X", "t": "T"}, "out", rest, 0.5)
+
+
+def test_in_a_step_of_training_backward_is_given_what_its_roles_say():
+    assert given_raw(("x", "t", RATE, OUTPUT), []) == ("X", "T", 0.5, "out")
+    assert given_raw((CACHE,), ["a"]) == ("a",)
+    assert given_raw((CACHE,), ["a", "b"]) == (("a", "b"),)
+    assert given_raw((CACHE,), ["a", "b"], cache=1) == ("b",)
+    assert given_raw((CACHE,), [], cache=1) == ((),)
+    assert given_raw((result_role(0), result_role(1)), ["a"]) == ("out", "a")
+    assert given_raw((result_role(0), result_role(1), result_role(2)), ["a", "b"], place=1) == ("a", "out", "b")
+    # Without a backward pass the gradients are what forward returned beside the value.
+    assert given_raw(None, ["g"]) == "g"
+    assert given_raw(None, ["g", "h"]) == ("g", "h")
+    assert given_raw(("x",), ["g"], backward=False) == "g"
 
 
 def test_a_prediction_is_what_forward_makes_of_the_present_input():
