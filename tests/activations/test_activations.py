@@ -216,6 +216,13 @@ def test_bad_options_are_named(function, options, message):
             getattr(activations, part)(np.zeros((2, 2)), **options)
 
 
+def test_which_slopes_would_do_is_told():
+    with pytest.raises(ValueError, match=r"weight: expected shape \(\), \(1,\) or \(2,\), got \(3,\)"):
+        activations.prelu(np.zeros((4, 2)), np.zeros(3))
+    with pytest.raises(ValueError, match=r"weight: expected shape \(\), \(1,\) or \(5,\), got \(4,\)"):
+        activations.prelu(np.zeros((4, 2, 5)), np.zeros(4))
+
+
 def test_a_slope_of_another_dtype_is_refused():
     with pytest.raises(TypeError, match="weight: expected float32"):
         activations.prelu(np.zeros((2, 2), np.float32), np.zeros(2))

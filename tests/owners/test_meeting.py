@@ -25,7 +25,7 @@ def sides(size=2):
 
 
 def test_who_waits_offers_the_processor_to_others(monkeypatch):
-    offered = []
+    offered: list[object] = []
     monkeypatch.setattr(time, "sleep", offered.append)
     for has_yield in (True, False):
         if has_yield:

@@ -16,7 +16,12 @@ from numpy_nn.owners.owner import GIVE, SET, TAKE, UPDATE, Owner, arrays_in, mak
 
 pytestmark = needs.posix
 
-SPECS = {"words": ((64,), np.int64), "x": ((2, 3, 5), np.float32), "one": ((), np.float64), "none": ((0, 4), np.int8)}
+SPECS: dict[str, Any] = {
+    "words": ((64,), np.int64),
+    "x": ((2, 3, 5), np.float32),
+    "one": ((), np.float64),
+    "none": ((0, 4), np.int8),
+}
 
 
 def test_arrays_begin_at_cache_lines_hold_0_and_are_the_same_for_all_who_look():
@@ -39,19 +44,18 @@ def test_arrays_begin_at_cache_lines_hold_0_and_are_the_same_for_all_who_look():
 
 def test_settings_go_to_the_groups_in_their_order():
     groups: list[dict[str, Any]] = [{"lr": 0.1, "momentum": 0.5}, {"lr": 0.2}]
-    subject = SimpleNamespace(part=SimpleNamespace(optimizer=SimpleNamespace(param_groups=groups)))
-    Owner.set(subject, [{"lr": 1.0}, {"lr": 2.0, "momentum": 0.25}])  # type: ignore[arg-type]
+    subject: Any = SimpleNamespace(part=SimpleNamespace(optimizer=SimpleNamespace(param_groups=groups)))
+    Owner.set(subject, [{"lr": 1.0}, {"lr": 2.0, "momentum": 0.25}])
     assert groups == [{"lr": 1.0, "momentum": 0.5}, {"lr": 2.0, "momentum": 0.25}]
 
 
 def test_batches_lie_in_two_places_in_turn(monkeypatch):
-    seen: list[Any] = []
-    monkeypatch.setattr(owner, "compute_gradients", lambda *given: seen.append(given) or "score")
+    monkeypatch.setattr(owner, "compute_gradients", lambda *given: given)
     arrays = {"x": np.arange(12.0).reshape(2, 3, 2), "y": np.arange(6).reshape(2, 3)}
     subject: Any = SimpleNamespace(turn=0, arrays=arrays, part=SimpleNamespace(net="net"), loss="loss")
     for rows, turn in ((3, 1), (2, 0), (1, 1)):
-        assert Owner.gradients(subject, rows) == "score"
-        net, loss, x, y = seen[-1]
+        given: Any = Owner.gradients(subject, rows)
+        net, loss, x, y = given
         assert (net, loss) == ("net", "loss")
         np.testing.assert_array_equal(x, arrays["x"][turn, :rows])
         np.testing.assert_array_equal(y, arrays["y"][turn, :rows])

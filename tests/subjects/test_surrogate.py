@@ -1,5 +1,7 @@
 """A declared surrogate: gradients are judged as those of the function that they are meant to belong to."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -92,7 +94,7 @@ def test_a_surrogate_that_is_a_function_is_looked_at_with_complex_numbers_and_a_
 
 
 def test_gradients_are_the_targets_own_with_other_draws_only_where_they_are_asked_for():
-    target = as_subject((np.sign, straight_through), (X.copy(),), None, Hints())
+    target: Any = as_subject((np.sign, straight_through), (X.copy(),), None, Hints())
     subject, asked = SurrogateSubject(target, np.tanh), []
     own = target.gradients
 
@@ -101,7 +103,8 @@ def test_gradients_are_the_targets_own_with_other_draws_only_where_they_are_aske
         return own(grad_output)
 
     target.gradients, before = gradients, target.evaluations
-    np.testing.assert_array_equal(subject.gradients(np.ones(X.shape))["x"], straight_through(X, 1.0))
+    claimed: Any = subject.gradients(np.ones(X.shape))["x"]
+    np.testing.assert_array_equal(claimed, straight_through(X, 1.0))
     # What is moved here moves the target, whose evaluations count, one for its output and one for its gradients.
     assert subject.evaluations == target.evaluations - before == 2
     subject.gradients(np.ones(X.shape), other_draws=True)
