@@ -47,6 +47,20 @@ def test_a_report_begins_with_nothing():
     assert report.evaluations > 10
 
 
+def test_a_network_that_no_two_runs_repeat_is_a_problem_and_not_checked_layer_by_layer():
+    hidden = np.random.default_rng(0)
+
+    class Draws(nn.Tanh):
+        def forward(self, x):
+            return super().forward(x + hidden.random())
+
+    report = check_gradients(nn.Sequential(nn.Linear(2, 3, rng=0), Draws()), X)
+    assert len(report.problems) == 1
+    assert "not repeatable" in report.problems[0]
+    assert report.entries == []
+    assert report.target.startswith("Sequential")
+
+
 def test_input_and_targets_may_be_named():
     loss = (lambda x, y: np.sum((x - y) ** 2), lambda x, y: 2.0 * (x - y))
     assert check_gradients((np.sin, lambda x, g: g * np.cos(x)), x=X).ok

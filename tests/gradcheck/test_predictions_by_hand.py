@@ -196,6 +196,15 @@ def test_layers_are_weights_with_their_biases(shapes, x, layers):
 # Diagnoses.
 
 
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_numbers_that_are_not_finite_are_counted_and_the_first_is_told(bad):
+    gradient = np.zeros((2, 3))
+    gradient[0, 2] = gradient[1, 1] = bad
+    told = diagnosis.diagnose(SimpleNamespace(gradient=gradient, array=gradient))
+    assert (told.cause, told.evidence, told.confident) == ("not_finite", "2 of 6, the first at [0, 2]", True)
+    assert diagnosis.diagnose(SimpleNamespace(gradient=None, array=gradient)).evidence == "no gradient was written"
+
+
 def by_columns(cause, other, ratio, *, ndim=2, monkeypatch):
     e = SimpleNamespace(x=np.zeros((3,) * ndim), fit=FIT)
     view = SimpleNamespace(batch=5, ratio=lambda: ratio)

@@ -148,6 +148,13 @@ def test_a_parameter_s_gradient_is_right_for_the_outputs_that_its_steps_reach(ba
     assert found(sequences.sequences, recurrent(back)) == [("truncated", text)]
 
 
+def test_an_axis_along_which_nothing_goes_back_hides_no_other(monkeypatch):
+    monkeypatch.setattr(sequences, "_axes_of_time", lambda _: [(1, 1), (0, 0)])
+    ((cause, text),) = found(sequences.sequences, recurrent(1))
+    assert cause == "truncated"
+    assert "of 4 steps (axis 0)" in text
+
+
 @pytest.mark.slow
 @pytest.mark.numerical
 def test_a_parameter_s_gradient_that_is_whole_wrong_or_has_none_beside_it_is_not_truncated():
