@@ -103,6 +103,12 @@ def test_of_two_ways_that_both_leave_a_slope_unresolved_the_better_is_kept():
     together, alone = derivative(f, x), derivative(f, x[:1])
     assert alone.bound[0] > 1e-7 * abs(alone.value[0])
     assert (together.value[0], together.bound[0]) == (alone.value[0], alone.bound[0])
+    # What its own steps resolve is left at that, though others would do so too, and better.
+    x = np.array([1e-6, 1.0])
+    together, alone = (derivative(lambda x: 1.0 + 3.0 * x, part) for part in (x, x[:1]))
+    assert alone.bound[0] < 1e-7 * 3.0
+    assert together.bound[1] < 1e-2 * alone.bound[0]
+    assert (together.value[0], together.bound[0]) == (alone.value[0], alone.bound[0])
 
 
 def test_the_jacobian_leaves_its_argument_as_it_is():
