@@ -122,3 +122,5 @@ def test_the_complex_step_is_taken_at_every_size():
     x = np.array([1e-3, 2.0, -1e9, 0.0])
     np.testing.assert_allclose(complex_step(lambda x: x**2, x), 2.0 * x, rtol=1e-14)
     assert len(STEPS) == 12
+    # Of what becomes so small no digit of a step of 1e-220 would be left.
+    np.testing.assert_allclose(complex_step(lambda x: 1e-120 * x, np.array([1e120])), 1e-120, rtol=1e-12)
