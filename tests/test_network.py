@@ -319,3 +319,18 @@ def test_the_activation_of_an_mlp_has_its_dtype(activation):
 def test_a_function_as_the_activation_of_an_mlp_is_refused(activation):
     with pytest.raises(TypeError, match="activation: expected a name, a layer or what makes a layer"):
         nn.MLP([2, 3, 1], activation=activation)
+
+
+def test_of_an_activation_that_is_a_layer_each_place_has_a_whole_copy():
+    own = nn.PReLU(3, init=0.5, dtype=np.float64)
+    net = nn.MLP([2, 3, 3, 1], activation=own, rng=0)
+    weights = [net[1].weight, net[3].weight]
+    assert all(weight.dtype == np.float32 for weight in weights)
+    net[1].weight.data[...] = 7.0
+    assert own.weight.data.tolist() == net[3].weight.data.tolist() == [0.5] * 3
+    assert own.weight.dtype == np.float64
+
+
+def test_what_makes_no_layer_is_no_activation():
+    with pytest.raises(TypeError, match="got int"):
+        nn.MLP([2, 3, 1], activation=lambda: 3)

@@ -210,8 +210,8 @@ def test_rows_are_those_of_the_last_axis_in_arrays_of_any_shape():
         np.testing.assert_allclose(rows.sum(axis=-1), np.ones((30, 2)))
         # No column is left out.
         assert rows.max(axis=(0, 1)).min() > 0.5
-    squares = drawn("3x4x4:definite").draw(rng)
-    assert squares.shape == (3, 4, 4)
+    squares = drawn("2x3x4x4:definite").draw(rng)
+    assert squares.shape == (2, 3, 4, 4)
     assert np.linalg.eigvalsh(squares).min() > 1.0
     integers = drawn("500:int3").draw(rng)
     assert set(integers.tolist()) == {0, 1, 2}
