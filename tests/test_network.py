@@ -305,7 +305,8 @@ def test_an_integer_array_for_a_parameter_is_refused_with_a_remedy_that_works():
     p = nn.Parameter(np.zeros(3))
     with pytest.raises(TypeError, match=r"float64, got int64; convert it with .astype\(numpy.float64\)$"):
         setattr(p, "data", np.arange(3))  # noqa: B010
-    with pytest.raises(TypeError, match=r"or the whole network with .to\(numpy.float32\)$"):
+    remedy = r"it with .astype\(numpy.float64\), or the whole network with .to\(numpy.float32\)$"
+    with pytest.raises(TypeError, match=remedy):
         p.data = np.zeros(3, np.float32)
 
 

@@ -11,7 +11,7 @@ import needs
 import numpy as np
 import pytest
 
-from numpy_nn.owners import owner
+from numpy_nn.owners import OwnedTraining, owner
 from numpy_nn.owners.owner import GIVE, SET, TAKE, UPDATE, Owner, arrays_in, make_memory
 
 pytestmark = needs.posix
@@ -59,6 +59,16 @@ def test_batches_lie_in_two_places_in_turn(monkeypatch):
         assert (net, loss) == ("net", "loss")
         np.testing.assert_array_equal(x, arrays["x"][turn, :rows])
         np.testing.assert_array_equal(y, arrays["y"][turn, :rows])
+
+
+def test_who_pauses_has_collected_and_who_resumes_distributes():
+    told: list[str] = []
+    owned: Any = SimpleNamespace(active=True, collect=lambda: told.append("collect"))
+    owned.distribute = lambda: told.append("distribute")
+    OwnedTraining.pause(owned)
+    assert (told, owned.active) == (["collect"], False)
+    OwnedTraining.resume(owned)
+    assert (told, owned.active) == (["collect", "distribute"], True)
 
 
 class Stopped(Exception):

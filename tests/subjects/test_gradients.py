@@ -33,6 +33,25 @@ SURE_PLACES = [
     ("W", "grads['dW']"), ("params['W']", "dW"), ("layer.W", "layer.grads['W']"), ("params[0]", "grads[0]"),
     ("params['W']", "dparams['W']"),
 ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("parameter", "path", "sure"),
+    [
+        ("W.value", "W.grad", 1.0), ("W.data", "W.g", 1.0), ("W", "dW", 1.0), ("weights[0]", "dweights[0]", 1.0),
+        ("params['W']", "grads['W']", 0.95), ("params['W']", "grads['dW']", 0.95), ("W", "grads['W']", 0.9),
+        ("W", "grads['dW']", 0.9), ("params['W']", "dW", 0.9), ("params['W']", "dparams['W']", 1.0),
+        ("params['W']", "dparams['dW']", 0.95), ("a.b.W", "a.dW", 0.9), ("a.b.W", "dW", 0.0),
+        ("W", "a.grads['W']", 0.0), ("a.W", "grads['W']", 0.95), ("a.W", "cache['W']", 0.0),
+        ("a.W.value", "a.V.grad", 0.0), ("a[0].W", "b[1].dW", 0.0),
+        ("a[0].W", "a[1].W", 0.0),
+    ],
+)  # fmt: skip
+def test_how_sure_the_place_of_what_is_kept_is(parameter, path, sure):
+    found = likeness(parsed(parameter), leaf(path, is_new=False), (2, 3))
+    assert found == pytest.approx(sure)
+
+
 NO_PLACES = [
     ("W", "db"), ("W", "velocity"), ("weights[0]", "dweights[1]"), ("params['W']", "grads['b']"), ("W", "layer.dW"),
     ("params['W']", "cache['W']"), ("layers[0].W", "layers[1].dW"), ("params['W']", "cache['dW']"), ("W", "grads['b']"),

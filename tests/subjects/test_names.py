@@ -83,6 +83,9 @@ def test_of_a_wrapper_the_one_function_that_it_holds_is_meant():
 
     assert names.unwrapped(wraps(one)) is one
     assert positional(wraps(one)) == (["x", "w"], [])
+    method = type("Net", (), {"forward": wraps(one)})().forward
+    assert names.unwrapped(method) is one
+    assert positional(method) == (["w"], [])
     assert names.unwrapped(one) is one
     assert names.unwrapped(len) is len
 
