@@ -1,14 +1,16 @@
 """Engines of one's own: which tensors are found, what backward is handed, and what is said of what they do."""
 
 import operator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from stand_ins import stand_in
 
 from numpy_nn.gradcheck import check_gradients
-from numpy_nn.subjects.own_tensors import _tensors_in, _zeroed, is_tensor, tensor_subject
+from numpy_nn.subjects.own_tensors import TensorSubject, _Engine, _tensors_in, _zeroed, is_tensor, tensor_subject
 from scripts.proof.forms.tensors import Tensor, Value
 
 X = np.array([[0.5, -1.0, 2.0], [1.5, 0.25, -0.75]])
@@ -112,6 +114,37 @@ def test_the_output_is_multiplied_where_backward_takes_no_gradient():
     assert abs(report.entries[0].analytic) not in np.abs(X + 1)
 
 
+class Odd(Times):
+    """A product with it is what ``product`` makes of both."""
+
+    def __init__(self, product):
+        super().__init__(X)
+        self.product = product
+
+    def __mul__(self, other):
+        return self.product(X, other)
+
+
+@pytest.mark.parametrize(
+    ("product", "is_it"),
+    [
+        (lambda a, b: Times(a * b), True),
+        (lambda a, b: Times(a * b + 1.0), False),
+        (lambda a, b: Times((a * b)[0]), False),
+        (lambda a, b: a * b, False),
+        (lambda a, _: a + None, False),
+        (lambda a, b: a * b[:, :1].T @ b, False),
+        (lambda a, _: a.no_such_operation, False),
+    ],
+)
+def test_a_product_with_weights_is_one_if_it_is_a_tensor_of_these_numbers(product, is_it):
+    weights = np.cos(X)
+    found: Any = _Engine.times(stand_in(_output=Odd(product)), weights)
+    assert (found is not None) == is_it
+    if is_it:
+        np.testing.assert_array_equal(found.data, X * weights)
+
+
 def test_or_its_sum_is_judged_where_it_cannot_be():
     report = check_gradients(doubled, Alone(X))
     assert report.verdict == "right"
@@ -196,6 +229,24 @@ def test_a_wrong_number_is_wrong():
 def test_an_engine_that_another_function_runs_is_not_judged():
     with pytest.raises(TypeError, match="leaves every gradient at 0; if another function runs it"):
         check_gradients(lambda x: Alone(x.data * 2, np.negative), Alone(X))
+
+
+@pytest.mark.parametrize("moves", [True, False])
+def test_whether_an_output_moves_is_seen_a_little_to_the_side_of_every_number(moves):
+    arrays, seen = {"x": X.copy(), "w": np.zeros(2)}, []
+
+    @contextmanager
+    def at(moved):
+        seen.append(moved)
+        yield
+        seen.append("back")
+
+    subject = stand_in(arrays=arrays, at=at, output=lambda: np.ones(3) + (moves and len(seen) == 1))
+    assert TensorSubject._moves(subject) == moves
+    moved, back = seen
+    assert back == "back"
+    np.testing.assert_array_equal(moved["x"], X + X * 2.0**-12 + 2.0**-16)
+    np.testing.assert_array_equal(moved["w"], np.full(2, 2.0**-16))
 
 
 def test_gradients_that_are_0_because_nothing_moves_are_judged():
