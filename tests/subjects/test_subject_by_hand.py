@@ -191,6 +191,14 @@ def test_a_target_for_one_number_of_rows_is_not_resized():
         assert possible is False
 
 
+def test_a_number_has_no_rows():
+    subject = Run(lambda _, x: x)
+    subject.arrays["x"] = number = np.array(2.0)
+    with subject.resized(3) as possible:
+        assert possible is False
+    assert subject.arrays["x"] is number
+
+
 def test_complaints_and_warnings_are_told_once():
     subject = Run(lambda _, x: x)
     for _ in range(2):

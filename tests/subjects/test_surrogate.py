@@ -91,6 +91,7 @@ def test_a_surrogate_that_is_a_function_is_looked_at_with_complex_numbers_and_a_
     z = X + 1e-3j
     np.testing.assert_allclose(SurrogateSubject(target, np.tanh).complex_output(z), np.tanh(z), rtol=1e-14)
     assert SurrogateSubject(target, other).complex_output(z) is None
+    assert other.arrays["x"].dtype == np.float64
 
 
 def test_gradients_are_the_targets_own_with_other_draws_only_where_they_are_asked_for():
