@@ -275,6 +275,23 @@ def test_what_cannot_be_put_in_training_or_repeats_nothing_stays_as_it_is(monkey
         assert vars(target).get("training", False) is False
 
 
+@pytest.mark.parametrize(
+    ("method", "number", "is_one"),
+    [
+        (lambda x, y: x * y, 2, True),
+        (lambda x, y, lr: x * y * lr, 2, True),
+        (lambda x, y, lr, mode="a": x * y * lr * mode, 2, True),
+        (lambda x, y, lr: x * y * lr, 3, False),
+        (lambda x: x, 2, False),
+        (lambda x, y, z: x * y * z, 2, False),
+    ],
+)
+def test_a_step_of_training_takes_data_and_targets_beside_the_rate(method, number, is_one):
+    owner = SimpleNamespace(train_step=method)
+    assert (recognise._step_of_training(owner, number) is method) == is_one
+    assert recognise._step_of_training(SimpleNamespace(other=method), number) is None
+
+
 def asked_for_a_loss(monkeypatch, *ways, forward=None, gradient=None, cost=None):
     """What becomes of an object whose ways to a loss end so: an error, or a subject by its agreement."""
     made = [way if isinstance(way, Exception) else stand_in(**way) for way in ways]

@@ -1,5 +1,7 @@
 """The steps that code makes by itself, and what it predicts beside its loss."""
 
+from contextlib import nullcontext
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -175,6 +177,67 @@ def test_what_a_step_raises_is_the_codes_own():
     subject, _ = subject_of(Fails)
     with pytest.raises(SubjectError, match=r"RuntimeError: no step of 0\.1"):
         subject.update(0.1)
+
+
+@pytest.mark.parametrize(
+    ("result", "found"),
+    [
+        (X, X),
+        ((X, "cache"), X),
+        ((), []),
+        (None, None),
+        (np.arange(3), None),
+        (0.5, 0.5),
+        ([0.5, 1.5], [0.5, 1.5]),
+        ((np.arange(3), X), None),
+    ],
+)
+@pytest.mark.parametrize("chained", [True, False])
+def test_a_prediction_is_the_first_thing_that_is_returned_if_that_holds_floats(result, found, chained):
+    given: list[Any] = []
+
+    def predictor(*own):
+        given.extend(own)
+        return result
+
+    chain = SimpleNamespace(run=predictor, output=result) if chained else None
+    subject = stand_in(predictor=predictor, _chain=chain, _inputs=["x", "n"], _running=nullcontext)
+    subject._argument = lambda name, _: f"of {name}"
+    subject.restore_generators = subject._install = lambda: given.append("ready")
+    prediction = UpdatingCode.prediction(subject)
+    assert given == ["ready", "ready", "of x", "of n"]
+    assert (prediction is None) == (found is None)
+    if prediction is not None:
+        assert prediction.dtype == np.float64
+        assert prediction is not result
+        np.testing.assert_array_equal(prediction, np.asarray(found))
+
+
+def test_gradients_without_an_update_are_those_at_a_rate_of_0():
+    owner = SimpleNamespace(lr=0.5, optimizer=SimpleNamespace(eta=0.25, momentum=0.9))
+    seen: list[Any] = []
+
+    def gradients(_):
+        seen.append((subject._rate, owner.lr, owner.optimizer.eta, owner.optimizer.momentum))
+        if fails and len(seen) == 2:
+            raise SubjectError("no")
+        return f"call {len(seen)}"
+
+    subject = stand_in(_owner=owner, _rate=1.0, _moved={}, gradients=gradients)
+    fails = False
+    assert UpdatingCode.gradients_without_update(subject, G) == {}
+    assert len(seen) == 1
+    subject._moved = {"W": G}
+    for fails in (False, True):
+        seen.clear()
+        if fails:
+            with pytest.raises(SubjectError):
+                UpdatingCode.gradients_without_update(subject, G)
+        else:
+            found: Any = UpdatingCode.gradients_without_update(subject, G)
+            assert found == "call 2"
+        assert seen == [(1.0, 0.5, 0.25, 0.9), (0.0, 0.0, 0.0, 0.9)]
+        assert (subject._rate, owner.lr, owner.optimizer.eta) == (1.0, 0.5, 0.25)
 
 
 G, H = np.ones(2), np.ones(3)
