@@ -213,6 +213,14 @@ def test_of_uses_that_are_not_equally_many_the_last_the_first_and_the_mean_are_p
         np.testing.assert_allclose(guess.values, expected[guess.formula][1], rtol=1e-9, atol=1e-12)
 
 
+@pytest.mark.parametrize(("index", "varies"), [([0, 1, 1], True), ([0, 0, 1, 1], False), ([1, 1, 2, 2, 2], True)])
+def test_what_is_used_once_is_used_another_number_of_times_and_what_is_not_used_is_not(index, varies):
+    x = np.random.default_rng(0).standard_normal(3)
+    guesses = [guess.formula for guess in indices.indices(evidence(lambda x: x[index], np.cos(x), x))]
+    assert ("the mean over each entry's uses" in guesses) == varies
+    assert (guesses[0] == "what the last use of each entry gives") == varies
+
+
 def test_of_equally_many_uses_each_is_predicted_and_the_last_is_said_last():
     x = np.random.default_rng(0).standard_normal((1, 3))
     e = evidence(lambda x: np.concatenate([x, x, x]), np.cos(x), x)
