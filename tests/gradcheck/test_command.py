@@ -215,6 +215,7 @@ def test_rows_are_those_of_the_last_axis_in_arrays_of_any_shape():
     assert np.linalg.eigvalsh(squares).min() > 1.0
     integers = drawn("500:int3").draw(rng)
     assert set(integers.tolist()) == {0, 1, 2}
+    assert drawn("5:int1").draw(rng).tolist() == [0] * 5
     assert set(drawn("500:binary").draw(rng).tolist()) == {0.0, 1.0}
 
 

@@ -150,7 +150,8 @@ def test_a_parameter_s_gradient_is_right_for_the_outputs_that_its_steps_reach(ba
 
 def test_an_axis_along_which_nothing_goes_back_hides_no_other(monkeypatch):
     monkeypatch.setattr(sequences, "_axes_of_time", lambda _: [(1, 1), (0, 0)])
-    ((cause, text),) = found(sequences.sequences, recurrent(1))
+    # From column to column all goes back to the first.
+    ((cause, text),) = found(sequences.sequences, recurrent(2))
     assert cause == "truncated"
     assert "of 4 steps (axis 0)" in text
 

@@ -239,6 +239,22 @@ def test_gradients_that_come_in_another_order_are_told_by_their_shapes():
     assert "backward returns the gradients of w, x, in this order" in report.notes
 
 
+def test_what_backward_writes_in_place_is_seen_to_be_new_also_if_it_hangs_on_grad_output_alone():
+    class Shift:
+        def __init__(self):
+            self.b, self.collected, self.scale = np.zeros(3), np.zeros(3), 3.0
+
+        def forward(self, x):
+            return np.tanh(x) + self.b
+
+        def backward(self, x, grad):
+            self.collected[...] = grad.sum(axis=0)
+            return grad / np.cosh(x) ** 2
+
+    report = check_gradients(Shift(), np.random.default_rng(0).standard_normal((4, 3)))
+    assert {entry.name: entry.verdict for entry in report.entries} == {"x": "right", "b": "right"}
+
+
 def test_as_many_gradients_as_a_list_has_arrays_are_those_of_the_list():
     def layers(x, ws):
         return np.tanh(x * ws[0] + ws[1]) * ws[2]
