@@ -104,7 +104,7 @@ def test_of_two_ways_that_both_leave_a_slope_unresolved_the_better_is_kept():
     assert alone.bound[0] > 1e-7 * abs(alone.value[0])
     assert (together.value[0], together.bound[0]) == (alone.value[0], alone.bound[0])
     # What its own steps resolve is left at that, though others would do so too, and better.
-    x = np.array([1e-6, 1.0])
+    x = np.array([1e-6, 1.0, 1e-12])
     together, alone = (derivative(lambda x: 1.0 + 3.0 * x, part) for part in (x, x[:1]))
     assert alone.bound[0] < 1e-7 * 3.0
     assert together.bound[1] < 1e-2 * alone.bound[0]
