@@ -1,5 +1,7 @@
 """The checker's command line on files as people write them: inputs, partners by name, exits, what is asked for."""
 
+import runpy
+
 import numpy as np
 import pytest
 
@@ -235,3 +237,13 @@ def test_what_is_drawn_is_as_large_as_it_is_asked_to_be():
     one, four = (drawn("1000").draw(np.random.default_rng(0), *scale) for scale in ((), (4.0,)))
     assert 0.9 < one.std() < 1.1
     np.testing.assert_array_equal(four, 4.0 * one)
+
+
+def test_the_package_runs_as_a_program_and_is_imported_without_running(monkeypatch, capsys):
+    monkeypatch.setattr("sys.argv", ["gradcheck", "--help"])
+    with pytest.raises(SystemExit) as ended:
+        runpy.run_module("numpy_nn.gradcheck", run_name="__main__")
+    assert ended.value.code == 0
+    assert "usage:" in capsys.readouterr().out
+    assert "start" in runpy.run_module("numpy_nn.gradcheck.__main__", run_name="imported")
+    assert capsys.readouterr().out == ""
