@@ -89,6 +89,19 @@ def test_height_for_width_in_pooling(kind):
         np.testing.assert_allclose(guesses[formula].values, values, rtol=1e-12, atol=1e-12, err_msg=formula)
 
 
+@pytest.mark.parametrize(("shape", "size", "stride", "laid_out"), [
+    ((4, 6), 2, 2, True), ((5, 7), 2, 2, False), ((4, 6), 2, 1, False), ((3, 3), 3, 3, True),
+])  # fmt: skip
+def test_windows_are_laid_out_otherwise_only_where_they_fill_the_image(shape, size, stride, laid_out):
+    images = np.random.default_rng(0).standard_normal((2, 1, *shape))
+    guesses = predicted(windows, evidence(pool("mean", size, stride), np.cos(images), images))
+    name = f"mean pooling with windows of {size} x {size} and stride {stride}"
+    assert any(name in formula for formula in guesses)
+    laid = [formula for formula in guesses if "laid out" in formula or "each window turned" in formula]
+    assert len(laid) == (3 if laid_out else 0)
+    assert all(name in formula for formula in laid)
+
+
 @pytest.mark.slow
 @pytest.mark.numerical
 @pytest.mark.parametrize("last", [False, True], ids=["channels first", "channels last"])
