@@ -94,6 +94,7 @@ def test_what_is_kept_under_another_name_is_at_best_a_guess(parameter, path):
         ("W", "['W']", 1.0), ("params['W1']", "['W1']", 1.0), ("W", "['dW']", 1.0), ("W.value", "['W']", 1.0),
         ("layers[0].W", "['layers[0].W']", 1.0), ("W", "[1]['grad_W']", 1.0), ("W", "['weight_grad']", 0.85),
         ("W", "['b']", 0.3), ("W", "[1]", 0.3), ("W", "", 0.3),
+        ("value", "['value']", 1.0), ("data", "['data']", 1.0), ("value", "['dvalue']", 1.0), ("W.data", "['dW']", 1.0),
     ],
 )  # fmt: skip
 def test_a_gradient_that_is_returned_is_known_by_its_key(parameter, path, sure):

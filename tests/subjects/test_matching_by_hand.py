@@ -1,4 +1,4 @@
-"""What is made of all arrays and gradients of some code, step by step: what is checked, left out, given up and noted."""
+"""What is made of the arrays and gradients of some code, step by step: what is checked, left out and given up."""
 
 from types import SimpleNamespace
 from typing import Any
@@ -95,6 +95,21 @@ def test_a_single_gradient_is_that_of_what_is_learned_and_not_of_the_data():
     assert list(matched(loss, lambda x, w: 3.0 * gradient(x, w))[0]) == ["w"]
 
 
+@pytest.mark.parametrize("off", [1.0, 1.01, 1.5])
+@pytest.mark.parametrize("takes_grads", [True, False])
+def test_where_fewer_gradients_are_returned_the_numbers_tell_whose_they_are_to_two_digits(off, takes_grads):
+    def product(a, b, c):
+        return a * np.sin(b) * c if takes_grads else np.sum(a * np.sin(b) * c)
+
+    def vjp(a, b, c, g):
+        return off * g * a * np.cos(b) * c, off * g * a * np.sin(b)
+
+    backward = vjp if takes_grads else lambda a, b, c: vjp(a, b, c, 1.0)
+    found, _ = matched(product, backward, (X, W, X + W))
+    # By their order they would be those of the first two.
+    assert list(found) == (["b", "c"] if off < 1.1 else ["a", "b"])
+
+
 def test_zeros_are_nobodys_gradient_by_their_numbers():
     # Both are flat in what they are given, where only the order tells which zeros are whose.
     found, _ = matched(lambda x, w: 0.0 * x * w, lambda x, w, g: (0.0 * g * w, 0.0 * g * x))
@@ -114,6 +129,7 @@ def test_gradients_in_their_own_order_are_not_noted_and_those_in_another_are():
     [
         (lambda x: W @ x, lambda x: W + 0.0 * x[0], True),
         (lambda x: W @ x, lambda x, g: W.T @ g + 0.0 * x, False),
+        (lambda x: W @ x, lambda x, g: np.outer(g, x), False),
         (np.sin, np.cos, False),
         (lambda x: np.sum(x**2), lambda x: 2.0 * x, False),
     ],

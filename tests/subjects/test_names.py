@@ -55,6 +55,8 @@ def test_the_role_of_an_argument_of_a_loss(expected, name):
         ("dW", "b", 0.0), ("db", "W", 0.0), ("dW1", "W2", 0.0), ("W", "W", 0.0), ("dWx", "W", 0.0),
         ("velocity", "W", 0.0),
         ("W_momentum", "W", 0.0), ("m_W", "W", 0.0), ("dW", "", 0.0), (0, "W", 0.0), ("dW", 0, 0.0), (1, 1, 0.0),
+        (("dW", 1), ("W", 1), 1.0), (("dW", 1), ("W", 2), 0.0), (("dW", 1), "W", 0.0), ("dW", ("W", 1), 0.0),
+        (("dW", 1), ("W", 1, 2), 0.0), (("W", 1), ("W", 1), 0.0), ((1, "db"), (1, "b"), 1.0),
     ],
 )  # fmt: skip
 def test_how_surely_a_name_is_that_of_a_gradient(name, of, sure):
