@@ -57,6 +57,7 @@ def test_the_role_of_an_argument_of_a_loss(expected, name):
         ("W_momentum", "W", 0.0), ("m_W", "W", 0.0), ("dW", "", 0.0), (0, "W", 0.0), ("dW", 0, 0.0), (1, 1, 0.0),
         (("dW", 1), ("W", 1), 1.0), (("dW", 1), ("W", 2), 0.0), (("dW", 1), "W", 0.0), ("dW", ("W", 1), 0.0),
         (("dW", 1), ("W", 1, 2), 0.0), (("W", 1), ("W", 1), 0.0), ((1, "db"), (1, "b"), 1.0),
+        ("d0", 0, 0.0), (0, "0", 0.0),
     ],
 )  # fmt: skip
 def test_how_surely_a_name_is_that_of_a_gradient(name, of, sure):
@@ -89,7 +90,8 @@ def test_of_a_wrapper_the_one_function_that_it_holds_is_meant():
     assert names.unwrapped(method) is one
     assert positional(method) == (["w"], [])
     assert names.unwrapped(one) is one
-    assert names.unwrapped(len) is len
+    for builtin in (len, max):  # of the second nobody knows the arguments
+        assert names.unwrapped(builtin) is builtin
 
     def of_two(f, g):
         def wrapper(*args, **kwargs):
@@ -175,6 +177,14 @@ def test_two_passes_are_known_by_what_sets_their_names_apart(forward, backward):
 )  # fmt: skip
 def test_a_loss_is_known_by_its_name(name, loss):
     assert names.is_loss(name) == loss
+
+
+def test_a_function_and_its_derivative_are_passes_where_there_is_no_forward_pass():
+    both = {"activation": abs, "activation_prime": len}
+    assert names.passes(SimpleNamespace(**both)) == (abs, len)
+    assert names.passes(SimpleNamespace(**both, backward=max)) == (abs, len)
+    assert names.passes(SimpleNamespace(**both, forward=max)) == (max, None)
+    assert names.passes(SimpleNamespace(**both, cost=min, cost_prime=max)) == (None, None)
 
 
 def test_one_pass_alone_is_no_pair():
