@@ -70,6 +70,12 @@ def test_input_and_targets_may_be_named():
     assert [entry.name for entry in report.entries] == ["x"]
 
 
+@pytest.mark.parametrize(("run", "grads"), [(X, X), (X, np.sin), (lambda: X, X), (lambda: X, None)])
+def test_arrays_by_name_go_with_two_functions(run, grads):
+    with pytest.raises(TypeError, match="arrays by name go with two functions"):
+        check_gradients(run, grads, w=X.copy())
+
+
 @pytest.mark.parametrize(
     ("x", "several"), [((X,), True), ([X, X], True), ([1.0, 2.0], False), (X, False), ([[1.0], X], True), ([], False)]
 )

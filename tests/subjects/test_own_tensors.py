@@ -187,6 +187,15 @@ def test_what_needs_no_gradient_is_left_out():
     assert [entry.name for entry in report.entries] == ["a"]
 
 
+def test_tensors_have_the_names_of_the_arguments_or_are_numbered():
+    def product(*factors):
+        return factors[0] * factors[1]
+
+    report = check_gradients(product, (Times(X), Times(X + 1)))
+    assert [entry.name for entry in report.entries] == ["input", "input 1"]
+    assert [entry.name for entry in check_gradients(operator.mul, (Times(X), Times(X + 1))).entries] == ["a", "b"]
+
+
 def test_targets_and_arrays_are_handed_on():
     report = check_gradients(lambda x, t: x * t, Times(X), X - 2)
     assert report.verdict == "right"

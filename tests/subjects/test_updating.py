@@ -166,6 +166,18 @@ def test_a_step_of_training_is_a_forward_and_a_backward_pass_and_an_update(kind,
         np.testing.assert_allclose(place.read(), expected(before, x.T @ (x @ before - Y)), rtol=1e-13)
 
 
+def test_a_parameter_is_in_every_place_that_holds_its_array():
+    class Twice(Linear):
+        def __init__(self):
+            super().__init__()
+            self.again, self.other = {"W": self.W}, self.W.copy()
+
+    subject, _ = subject_of(Twice)
+    assert list(subject.parameter_places) == ["W"]
+    assert {str(place) for place in subject.parameter_places["W"]} == {"W", "again['W']"}
+    assert {str(place) for place in subject_of(Linear)[0].parameter_places["W"]} == {"W"}
+
+
 def test_without_a_step_there_is_none():
     subject, _ = subject_of(Linear)
     assert (subject.own_update, subject.own_rate, subject.updates_in_backward) == ("", None, None)
