@@ -202,6 +202,14 @@ def test_one_function_has_one_convention_and_outputs_that_may_be_a_cache_two():
     assert outputs[0] == 2
 
 
+def test_there_is_a_cache_where_more_is_returned_than_outputs():
+    ways = [way for way, _ in conventions(taking("x"), taking("a", "b"), ["x"], None, (ONES, ONES))]
+    for outputs, has_cache in ((1, True), (2, False)):
+        own = [way.arguments for way in ways if way.outputs == outputs]
+        assert own
+        assert any(CACHE in arguments for arguments in own) == has_cache
+
+
 def test_y_beside_t_is_the_prediction_in_both_functions():
     # Both are names of targets; once the gradient got the target twice, and was "0 everywhere".
     rng = np.random.default_rng(0)
