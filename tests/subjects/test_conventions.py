@@ -203,9 +203,9 @@ def test_one_function_has_one_convention_and_outputs_that_may_be_a_cache_two():
 
 
 def test_there_is_a_cache_where_more_is_returned_than_outputs():
-    ways = [way for way, _ in conventions(taking("x"), taking("a", "b"), ["x"], None, (ONES, ONES))]
+    ways = [way for way, _ in conventions(taking("x"), taking("p", "q", "r"), ["x"], None, (ONES, ONES))]
     for outputs, has_cache in ((1, True), (2, False)):
-        own = [way.arguments for way in ways if way.outputs == outputs]
+        own = [way.arguments or () for way in ways if way.outputs == outputs]
         assert own
         assert any(CACHE in arguments for arguments in own) == has_cache
 
