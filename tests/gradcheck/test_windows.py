@@ -203,3 +203,15 @@ def test_a_kernel_s_gradient_may_be_that_of_stride_1_if_its_stride_is_another(st
     words = "that for the convolution with windows of 3 x 3 and stride 2 taken with stride 1"
     assert (guess.cause, formula) == ("stride_missing", words)
     np.testing.assert_allclose(guess.values, made.transpose(2, 3, 1, 0) if last else made, rtol=1e-12, atol=1e-12)
+
+
+def test_an_array_of_four_axes_that_is_no_kernel_hides_none():
+    rng = np.random.default_rng(2)
+    images, kernel = rng.standard_normal((2, 2, 5, 7)), rng.standard_normal((3, 2, 3, 3))
+    convolved = convolve(1, 0)
+
+    def f(x, other, weight):
+        return convolved(x, weight) * other.size
+
+    e = evidence(f, np.cos(images), images, others=(np.ones((1, 1, 1, 1)), kernel))
+    assert "kernel_flipped" in {guess.cause for guess in predicted(windows, e).values()}
