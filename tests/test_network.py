@@ -1,6 +1,7 @@
 """Sequential and MLP: one vector of parameters, views into it, ownership of arrays, and no allocation in the loop."""
 
 import tracemalloc
+from typing import Any
 
 import numpy as np
 import pytest
@@ -304,7 +305,8 @@ def test_an_integer_array_for_a_parameter_is_refused_with_a_remedy_that_works():
     p = nn.Parameter(np.zeros(3))
     with pytest.raises(TypeError, match=r"float64, got int64; convert it with .astype\(numpy.float64\)$"):
         setattr(p, "data", np.arange(3))  # noqa: B010
-    with pytest.raises(TypeError, match=r"or the whole network with .to\(numpy.float32\)$"):
+    remedy = r"it with .astype\(numpy.float64\), or the whole network with .to\(numpy.float32\)$"
+    with pytest.raises(TypeError, match=remedy):
         p.data = np.zeros(3, np.float32)
 
 
@@ -319,3 +321,19 @@ def test_the_activation_of_an_mlp_has_its_dtype(activation):
 def test_a_function_as_the_activation_of_an_mlp_is_refused(activation):
     with pytest.raises(TypeError, match="activation: expected a name, a layer or what makes a layer"):
         nn.MLP([2, 3, 1], activation=activation)
+
+
+def test_of_an_activation_that_is_a_layer_each_place_has_a_whole_copy():
+    own = nn.PReLU(3, init=0.5, dtype=np.float64)
+    net = nn.MLP([2, 3, 3, 1], activation=own, rng=0)
+    weights = [net[1].weight, net[3].weight]
+    assert all(weight.dtype == np.float32 for weight in weights)
+    net[1].weight.data[...] = 7.0
+    assert own.weight.data.tolist() == net[3].weight.data.tolist() == [0.5] * 3
+    assert own.weight.dtype == np.float64
+
+
+def test_what_makes_no_layer_is_no_activation():
+    makes_a_number: Any = lambda: 3  # noqa: E731
+    with pytest.raises(TypeError, match="got int"):
+        nn.MLP([2, 3, 1], activation=makes_a_number)

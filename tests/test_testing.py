@@ -3,13 +3,15 @@
 import re
 import subprocess
 import sys
+from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
 
 import numpy_nn as nn
 from numpy_nn.gradcheck import GradientError
-from numpy_nn.testing import SHOWN, assert_gradients
+from numpy_nn.testing import SHOWN, assert_gradients, batches, labels
 
 X, Y = np.random.default_rng(0).standard_normal((2, 3, 4))
 
@@ -63,9 +65,75 @@ def test_of_many_failures_a_few_are_shown():
     assert sum("note:" in line and "more gradients are" in line for line in lines) == 2
 
 
+def drawn(strategy):
+    """What a strategy draws, many times."""
+    seen: list[Any] = []
+
+    @settings(max_examples=300, derandomize=True, database=None, deadline=None, suppress_health_check=list(HealthCheck))
+    @given(strategy)
+    def look(value):
+        seen.append(value)
+
+    look()
+    return seen
+
+
+SPECIAL = [-1.0, 0.0, 0.5, 1.0]
+
+
+def test_batches_are_of_one_to_eight_rows_and_columns_and_of_usual_sizes():
+    found = drawn(batches())
+    assert {len(x) for x in found} == {x.shape[1] for x in found} == set(range(1, 9))
+    assert {x.dtype for x in found} == {np.dtype(np.float64)}
+    assert max(np.abs(x).max() for x in found) <= 10.0
+    assert {x.shape[1] for x in drawn(batches(features=3))} == {3}
+    assert {len(x) for x in drawn(batches(min_rows=2, max_rows=3, dtype=np.float32))} == {2, 3}
+    assert {x.shape[1] for x in drawn(batches(max_features=2))} == {1, 2}
+
+
+def test_batches_hold_zeros_ones_and_ties_in_part_in_all_places_or_in_none():
+    found = drawn(batches(features=8, min_rows=5))
+    special = [np.isin(x, SPECIAL) for x in found]
+    assert {here.all() for here in special} == {here.any() for here in special} == {True, False}
+    assert any(here.any() and not here.all() for here in special)
+    whole = [x for x, here in zip(found, special, strict=True) if here.all()]
+    assert set(np.concatenate([x.ravel() for x in whole]).tolist()) == set(SPECIAL)
+
+
+def test_without_kinks_all_entries_differ_from_each_other_and_from_those():
+    found = drawn(batches(kinks=False))
+    assert all(len(np.unique(x)) == x.size and not np.isin(x, SPECIAL).any() for x in found)
+    # A tenth, one and three times what is usual.
+    sizes = np.array([np.sqrt(np.mean(x**2)) for x in found if x.size >= 24])
+    assert np.median(sizes[sizes < 0.4]) == pytest.approx(0.1, rel=0.15)
+    assert np.median(sizes[(sizes > 0.4) & (sizes < 1.7)]) == pytest.approx(1.0, rel=0.15)
+    assert np.median(sizes[sizes > 1.7]) == pytest.approx(3.0, rel=0.15)
+
+
+def test_a_limit_makes_numbers_smaller_and_not_equal():
+    found = drawn(batches(limit=0.25, kinks=False))
+    assert max(np.abs(x).max() for x in found) == pytest.approx(0.25)
+    assert all(len(np.unique(x)) == x.size for x in found)
+    assert min(np.abs(x).max() for x in found) < 0.2
+
+
+def test_labels_are_of_every_class():
+    found = drawn(labels(rows=6, classes=3))
+    assert {label for one in found for label in one.tolist()} == {0, 1, 2}
+    assert {(one.shape, one.dtype) for one in found} == {((6,), np.dtype(np.int64))}
+    assert {label for one in drawn(labels(1, 1)) for label in one.tolist()} == {0}
+
+
 def test_an_undecided_check_fails_too():
     with pytest.raises(GradientError, match="UNDECIDED"):
         assert_gradients((lambda x: x * np.random.default_rng().random(), lambda x, g: g), X)  # noqa: ARG005
+
+
+def test_a_failure_is_shown_at_the_line_of_the_test():
+    with pytest.raises(GradientError) as failed:
+        assert_gradients((np.sin, lambda x, g: -g * np.cos(x)), X)
+    shown = [str(entry.path) for entry in failed.traceback.filter(failed)]
+    assert shown == [__file__]
 
 
 @pytest.mark.slow

@@ -46,12 +46,12 @@ def orders_of_inputs(forward: Callable[..., Any], given: Sequence[str], target: 
     if target is None or len(given) != 2:
         own = [] if spec is None else spec[0] + spec[1]
         return tuple(sorted(given, key=own.index)) if set(given) <= set(own) else tuple(given)
-    wanted = [] if spec is None else (spec[0] + spec[1])[:2]
+    wanted = [] if spec is None else spec[0] + spec[1]
     return ordered_by_role(wanted, given[0] if given[1] == target else given[1], target) or tuple(given)
 
 
 def ordered_by_role(wanted: Sequence[str], prediction: str, target: str) -> tuple[str, ...] | None:
-    """Prediction and target in the order of two arguments of these names; None if the names do not tell."""
+    """Prediction and target in the order of the first two of these arguments; None if their names do not tell."""
     roles = [names.role_in_loss(name) for name in wanted]
     if roles[:2] == [names.PREDICTION, names.TARGET]:
         return (prediction, target)

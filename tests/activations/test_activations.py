@@ -2,6 +2,7 @@
 
 import warnings
 
+import mpmath
 import numpy as np
 import pytest
 import strategies as our
@@ -215,6 +216,13 @@ def test_bad_options_are_named(function, options, message):
             getattr(activations, part)(np.zeros((2, 2)), **options)
 
 
+def test_which_slopes_would_do_is_told():
+    with pytest.raises(ValueError, match=r"weight: expected shape \(\), \(1,\) or \(2,\), got \(3,\)"):
+        activations.prelu(np.zeros((4, 2)), np.zeros(3))
+    with pytest.raises(ValueError, match=r"weight: expected shape \(\), \(1,\) or \(5,\), got \(4,\)"):
+        activations.prelu(np.zeros((4, 2, 5)), np.zeros(4))
+
+
 def test_a_slope_of_another_dtype_is_refused():
     with pytest.raises(TypeError, match="weight: expected float32"):
         activations.prelu(np.zeros((2, 2), np.float32), np.zeros(2))
@@ -232,6 +240,34 @@ def test_softplus_with_any_beta_stays_between_relu_and_relu_plus_its_gap(beta, x
     value = float(activations.softplus(np.float32(x), beta))
     relu = max(float(np.float32(x)), 0.0)
     assert relu * (1 - 2**-23) <= value <= (relu + np.log(2.0) / beta) * (1 + 2**-20)
+
+
+@pytest.mark.parametrize("dtype", our.DTYPES)
+@pytest.mark.parametrize("beta", [2.0**-10, 1e-3, 0.7, 3.0, 1e3, 2.0**10])
+def test_softplus_of_any_beta_is_the_formula_to_the_last_digits(beta, dtype):
+    most, beta = (80.0 if dtype == np.float32 else 700.0), float(dtype(beta))
+    x = (np.linspace(-most, most, 141) / beta).astype(dtype)
+    with mpmath.workdps(40):
+        powers = [mpmath.exp(mpmath.mpf(float(number)) * beta) for number in x]
+        value = [float(mpmath.log1p(power) / beta) for power in powers]
+        derivative = [float(power / (1 + power)) for power in powers]
+    unit = 8 * np.finfo(dtype).eps
+    np.testing.assert_allclose(activations.softplus(x, beta), value, rtol=unit, atol=0)
+    np.testing.assert_allclose(activations.softplus_derivative(x, beta), derivative, rtol=unit, atol=0)
+
+
+def test_where_softplus_is_x_it_is_x_to_the_last_bit():
+    for x in (np.linspace(0.1, 3.0, 59), np.linspace(0.1, 3.0, 59, dtype=np.float32)):
+        np.testing.assert_array_equal(activations.softplus(x, 1e3), x)
+        np.testing.assert_array_equal(activations.softplus_derivative(x, 1e3), np.ones_like(x))
+
+
+@pytest.mark.parametrize("name", [name for name in ELEMENTWISE if name != "prelu"])
+def test_without_options_a_function_is_its_layer_without_options(name):
+    entry, layer = ACTIVATIONS[name], nn.ACTIVATION_LAYERS[name]()
+    x = np.linspace(-9.0, 9.0, 37)[None]
+    np.testing.assert_array_equal(entry.function(x), layer(x))
+    np.testing.assert_array_equal(entry.derivative(x), layer.backward(np.ones_like(x)))
 
 
 def test_every_entry_is_found_by_its_name_as_function_derivative_and_layer():

@@ -275,6 +275,13 @@ def test_bad_input_is_named(call, error, message):
         call()
 
 
+@pytest.mark.parametrize("name", ["rotation", "shear", "shift", "alpha", "sigma"])
+def test_a_setting_may_be_a_million_and_no_more(name):
+    assert getattr(Distortion(**{name: 1e6}), name) == 1e6
+    with pytest.raises(ValueError, match=name):
+        Distortion(**{name: np.nextafter(1e6, np.inf)})
+
+
 def test_images_are_not_written_over():
     images = np.zeros((2, 4))
     with pytest.raises(ValueError, match="out: expected memory apart"):

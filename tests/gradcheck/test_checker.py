@@ -47,6 +47,35 @@ def test_a_report_begins_with_nothing():
     assert report.evaluations > 10
 
 
+def test_a_network_that_no_two_runs_repeat_is_a_problem_and_not_checked_layer_by_layer():
+    hidden = np.random.default_rng(0)
+
+    class Draws(nn.Tanh):
+        def forward(self, x):
+            return super().forward(x + hidden.random())
+
+    report = check_gradients(nn.Sequential(nn.Linear(2, 3, rng=0), Draws()), X)
+    assert len(report.problems) == 1
+    assert "not repeatable" in report.problems[0]
+    assert report.entries == []
+    assert report.target.startswith("Sequential")
+
+
+def test_input_and_targets_may_be_named():
+    loss = (lambda x, y: np.sum((x - y) ** 2), lambda x, y: 2.0 * (x - y))
+    assert check_gradients((np.sin, lambda x, g: g * np.cos(x)), x=X).ok
+    assert check_gradients(loss, X, targets=np.ones((3, 2))).ok
+    report = check_gradients(loss, x=X, targets=np.ones((3, 2)))
+    assert report.ok
+    assert [entry.name for entry in report.entries] == ["x"]
+
+
+@pytest.mark.parametrize(("run", "grads"), [(X, X), (X, np.sin), (lambda: X, X), (lambda: X, None)])
+def test_arrays_by_name_go_with_two_functions(run, grads):
+    with pytest.raises(TypeError, match="arrays by name go with two functions"):
+        check_gradients(run, grads, w=X.copy())
+
+
 @pytest.mark.parametrize(
     ("x", "several"), [((X,), True), ([X, X], True), ([1.0, 2.0], False), (X, False), ([[1.0], X], True), ([], False)]
 )

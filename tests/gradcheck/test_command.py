@@ -1,5 +1,7 @@
 """The checker's command line on files as people write them: inputs, partners by name, exits, what is asked for."""
 
+import runpy
+
 import numpy as np
 import pytest
 
@@ -250,3 +252,48 @@ def test_integers_stay_below_their_limit_and_nonsense_is_refused():
     for text in ("", "0x2", "a=", "4:int0", "4:strange", "x"):
         with pytest.raises(ValueError, match="expected a shape such as"):
             drawn(text)
+
+
+def test_rows_are_those_of_the_last_axis_in_arrays_of_any_shape():
+    rng = np.random.default_rng(0)
+    for kind in ("probabilities", "onehot"):
+        rows = drawn(f"30x2x5:{kind}").draw(rng)
+        assert rows.shape == (30, 2, 5)
+        np.testing.assert_allclose(rows.sum(axis=-1), np.ones((30, 2)))
+        # No column is left out.
+        assert rows.max(axis=(0, 1)).min() > 0.5
+    squares = drawn("2x3x4x4:definite").draw(rng)
+    assert squares.shape == (2, 3, 4, 4)
+    assert np.linalg.eigvalsh(squares).min() > 1.0
+    integers = drawn("500:int3").draw(rng)
+    assert set(integers.tolist()) == {0, 1, 2}
+    assert drawn("5:int1").draw(rng).tolist() == [0] * 5
+    assert set(drawn("500:binary").draw(rng).tolist()) == {0.0, 1.0}
+
+
+def test_a_value_or_a_call_is_an_argument_of_that_name():
+    assert (drawn("rate=0.5").name, drawn("rate=0.5").code) == ("rate", "0.5")
+    assert (drawn("0.5").name, drawn("0.5").code) == ("", "0.5")
+    assert (drawn("w=3x4").name, drawn("w=3x4").code, drawn("w=3x4").shape) == ("w", "", (3, 4))
+    given = drawn("p=make(2, n=3)")
+    assert given.name == "p"
+    assert given.made({"make": lambda a, n: (a, n)}) == (2, 3)
+    assert drawn("[1, 2]").made({}) == [1, 2]
+    with pytest.raises(ValueError, match="there is no function make in the file"):
+        given.made({"make": 3})
+
+
+def test_what_is_drawn_is_as_large_as_it_is_asked_to_be():
+    one, four = (drawn("1000").draw(np.random.default_rng(0), *scale) for scale in ((), (4.0,)))
+    assert 0.9 < one.std() < 1.1
+    np.testing.assert_array_equal(four, 4.0 * one)
+
+
+def test_the_package_runs_as_a_program_and_is_imported_without_running(monkeypatch, capsys):
+    monkeypatch.setattr("sys.argv", ["gradcheck", "--help"])
+    with pytest.raises(SystemExit) as ended:
+        runpy.run_module("numpy_nn.gradcheck", run_name="__main__")
+    assert ended.value.code == 0
+    assert "usage:" in capsys.readouterr().out
+    assert "start" in runpy.run_module("numpy_nn.gradcheck.__main__", run_name="imported")
+    assert capsys.readouterr().out == ""

@@ -95,6 +95,22 @@ def test_where_the_own_steps_do_not_resolve_a_slope_those_of_the_array_are_taken
     assert sharp.value[0] == pytest.approx(1e12 / np.cosh(0.1) ** 2, rel=1e-6)
 
 
+def test_of_two_ways_that_both_leave_a_slope_unresolved_the_better_is_kept():
+    def f(x):
+        return np.tanh(1e3 * x) + 1e-9 * np.sin(1e9 * x)
+
+    x = np.array([1e-3, 64.0])
+    together, alone = derivative(f, x), derivative(f, x[:1])
+    assert alone.bound[0] > 1e-7 * abs(alone.value[0])
+    assert (together.value[0], together.bound[0]) == (alone.value[0], alone.bound[0])
+    # What its own steps resolve is left at that, though others would do so too, and better.
+    x = np.array([1e-6, 1.0, 1e-12])
+    together, alone = (derivative(lambda x: 1.0 + 3.0 * x, part) for part in (x, x[:1]))
+    assert alone.bound[0] < 1e-7 * 3.0
+    assert together.bound[1] < 1e-2 * alone.bound[0]
+    assert (together.value[0], together.bound[0]) == (alone.value[0], alone.bound[0])
+
+
 def test_the_jacobian_leaves_its_argument_as_it_is():
     x = np.array([1.0, 2.0, 3.0])
     value, _ = jacobian(lambda x: np.array([x[0] * x[1], x[2]]), x)
@@ -106,3 +122,5 @@ def test_the_complex_step_is_taken_at_every_size():
     x = np.array([1e-3, 2.0, -1e9, 0.0])
     np.testing.assert_allclose(complex_step(lambda x: x**2, x), 2.0 * x, rtol=1e-14)
     assert len(STEPS) == 12
+    # Of what becomes so small no digit of a step of 1e-220 would be left.
+    np.testing.assert_allclose(complex_step(lambda x: 1e-120 * x, np.array([1e120])), 1e-120, rtol=1e-12)

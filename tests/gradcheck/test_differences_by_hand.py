@@ -32,6 +32,30 @@ def watched(x, f=lambda x: x):
     return found, seen
 
 
+# Groups, whose coordinates are moved by one evaluation.
+
+
+@pytest.mark.parametrize(
+    ("f", "shape", "groups", "alike"),
+    [
+        # Rows that move rows alone: the coordinates of a column are moved together.
+        (lambda x: np.cumsum(x, axis=1), (3, 8), 8, 0),
+        (lambda x: np.cumsum(x, axis=0), (8, 3), 8, 1),
+        (np.sin, (3, 8), 1, None),
+        (lambda x: np.sin(x).sum(), (4, 2), 8, ()),
+    ],
+)
+def test_some_groups_are_so_many_different_ones_with_all_of_their_coordinates(f, shape, groups, alike):
+    found = differences(f, np.random.default_rng(0).standard_normal(shape))
+    assert found.groups == groups
+    for number in (1, 7, 8, 20):
+        mask = found.some_groups(number)
+        assert mask.shape == shape
+        assert mask.sum() == min(number, groups) * (mask.size // groups)
+        if alike is not None:
+            np.testing.assert_array_equal(mask.all(axis=alike), mask.any(axis=alike))
+
+
 # What x is moved by.
 
 LARGE = 8.0 * np.random.default_rng(0).uniform(1.0, 1.9, 400)

@@ -8,6 +8,7 @@ from known_slopes import known
 
 from numpy_nn.gradcheck import elsewhere
 from numpy_nn.gradcheck.elsewhere import Found
+from numpy_nn.gradcheck.measure.differences import ShapeError
 from numpy_nn.gradcheck.measure.kinds import AGREES, COARSE, OFF
 from numpy_nn.subjects import SubjectError
 
@@ -89,6 +90,42 @@ def test_a_point_that_is_refused_or_says_nothing_new():
 
     subject = SimpleNamespace(output_and_gradients=refuses)
     assert elsewhere.look(subject, ["x"], ONE, 0.0, None) == {}
+
+
+def looked_at(monkeypatch, *, output=ONE, claimed=ONE, raises=()):
+    """What is found of the gradients a, b, c and d, where that of b is this, and a look at some of them raises."""
+
+    def look_at(evidence, share):
+        assert (share, evidence.at_point_given, evidence.gradient.shape) == (1e-6, False, (4,))
+        if evidence.name in raises:
+            raise raises[evidence.name]
+        return R
+
+    monkeypatch.setattr(elsewhere, "_look_at", look_at)
+    gradients = dict.fromkeys("acd", ONE) | {"b": claimed}
+    subject = SimpleNamespace(output_and_gradients=lambda _: (output, gradients), input="a")
+    subject.arrays = dict.fromkeys("abcd", ONE)
+    return list(elsewhere.look(subject, "abc", ONE, 1e-6, np.random.default_rng(0)))
+
+
+def test_of_several_gradients_those_are_looked_at_that_can_be_had(monkeypatch):
+    assert looked_at(monkeypatch) == ["a", "b", "c"]
+    assert looked_at(monkeypatch, claimed=ONE.reshape(2, 2)) == ["a", "b", "c"]
+    for claimed in (None, ONE[:3], np.array([np.inf, 1.0, 1.0, 1.0]), np.array([np.nan, 1.0, 1.0, 1.0]), 1e100 * ONE):
+        assert looked_at(monkeypatch, claimed=claimed) == ["a", "c"]
+    for error in (SubjectError("no"), ShapeError("no")):
+        assert looked_at(monkeypatch, raises={"a": error}) == ["b", "c"]
+    for output in (ONE[:3], np.array([np.nan, 1.0, 1.0, 1.0]), 1e100 * ONE):
+        assert looked_at(monkeypatch, output=output) == []
+    assert looked_at(monkeypatch, output=0.9e100 * np.ones(4), claimed=-0.9e100 * np.ones(4)) == ["a", "b", "c"]
+
+
+@pytest.mark.parametrize(("groups", "size", "most"), [(33, 65, 64), (32, 65, 65), (33, 64, 64), (100, 1000, 64)])
+def test_of_what_takes_many_evaluations_some_coordinates_are_drawn(groups, size, most):
+    e = SimpleNamespace(array=np.zeros((size, 1)), differences=SimpleNamespace(groups=groups))
+    e.rng = np.random.default_rng(0)
+    mask = elsewhere._sample(e)
+    assert (mask.shape, mask.sum()) == ((size, 1), most)
 
 
 @pytest.mark.parametrize(

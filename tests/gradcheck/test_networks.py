@@ -1,11 +1,15 @@
 """Mistakes between the layers of a network: the first that is wrong is named, with what it took from another."""
 
+from contextlib import contextmanager, nullcontext
 from itertools import pairwise
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
 
 from numpy_nn.gradcheck import check_gradients
+from numpy_nn.gradcheck.explain import networks as module
 from numpy_nn.gradcheck.explain.networks import Chain, dense_layers
 from numpy_nn.gradcheck.measure.evidence import Evidence
 from numpy_nn.subjects import LiveSubject
@@ -121,6 +125,63 @@ def test_weights_may_have_their_outputs_first():
     assert layers(*turned, turned=True) == [("W1", "b1"), ("W2", "b2")]
     assert layers(*turned) == []
     assert layers(("W1", (4, 5)), ("b1", (5,)), turned=True) == []
+
+
+@pytest.mark.parametrize(("share", "assumed"), [(0.0, []), (1e-5, [("x", 1e-5, True), ("W1", 1e-5, True)])])
+@pytest.mark.parametrize("name", ["W1", "b1"])
+def test_what_is_taken_from_another_layer_is_found_for_a_single_sample(monkeypatch, share, assumed, name):
+    rng, seen = np.random.default_rng(0), []
+    weights = [rng.standard_normal((3, 3)) for _ in range(3)]
+    chain = Chain([(f"W{k}", f"b{k}") for k in range(3)], weights, *rng.standard_normal((2, 3, 3)))
+    if name == "W1":
+        cause, words, guess = (
+            "other_layer",
+            "that with the input of layer 3",
+            np.outer(chain.inputs[2], chain.deltas[1]),
+        )
+    else:
+        cause, words, guess = next(iter(chain.other_deltas(1)))
+    one: Any = SimpleNamespace(gradient=np.zeros(guess.shape), array=guess, rng=rng)
+    one.subject = SimpleNamespace(arrays={"x": 1, "W1": 2})
+    one.differences_by = lambda of: SimpleNamespace(
+        assume=lambda share, *, unmeasured: seen.append((of, share, unmeasured))
+    )
+    one.fits = lambda made: np.array_equal(made, guess)
+
+    @contextmanager
+    def at_another_batch(_, rows):
+        assert rows == 1
+        yield one
+
+    monkeypatch.setattr(module, "dense_layers", lambda _, turned: [] if turned else chain.layers)
+    monkeypatch.setattr(module, "at_another_batch", at_another_batch)
+    monkeypatch.setattr(module, "_chain", lambda *_: chain)
+    e: Any = SimpleNamespace(name=name, differences=SimpleNamespace(seen_coarseness=share))
+    text = f"the claimed gradient of layer 2 is {words}, for a single sample"
+    assert list(module.networks(e)) == [(cause, text, True)]
+    assert seen == assumed
+    one.gradient = None
+    assert list(module.networks(e)) == []
+
+
+@pytest.mark.parametrize(("filled", "sure"), [(3, True), (2, False)])
+def test_so_few_numbers_that_are_not_0_tell_nothing(monkeypatch, filled, sure):
+    guess = np.zeros((4, 3))
+    guess.flat[:filled] = 1.0
+    chain = SimpleNamespace(inputs=[np.ones(4)] * 2, other_deltas=lambda _: [("cause", "words", guess)])
+    one: Any = SimpleNamespace(gradient=guess, array=guess, rng=np.random.default_rng(0), fits=lambda _: True)
+    monkeypatch.setattr(module, "dense_layers", lambda _, turned: [] if turned else [("W1", "b1"), ("W2", "b2")])
+    monkeypatch.setattr(module, "at_another_batch", lambda *_: nullcontext(one))
+    monkeypatch.setattr(module, "_chain", lambda *_: chain)
+    e: Any = SimpleNamespace(name="b1", differences=SimpleNamespace(seen_coarseness=0.0))
+    assert [told for *_, told in module.networks(e)] == [sure]
+
+
+@pytest.mark.parametrize(("size", "looked_at"), [(200, 200), (201, 200), (7, 7)])
+def test_of_a_large_gradient_some_coordinates_are_looked_at(size, looked_at):
+    one: Any = SimpleNamespace(array=np.zeros((size, 1)), rng=np.random.default_rng(0))
+    module._look_at_some(one)
+    assert (one.looked_at.shape, one.looked_at.sum()) == ((size, 1), looked_at)
 
 
 def test_of_a_chain_all_that_a_layer_may_take_for_its_delta_has_the_shape_of_it():

@@ -102,6 +102,14 @@ def test_json_is_strict_and_loses_nothing(report):
     assert read["notes"] == report.notes
 
 
+def test_json_reads_well_in_any_language():
+    text = to_json(GradientReport("层", [], [], [], 5, 0.1))
+    lines = text.splitlines()
+    assert '  "target": "层",' in lines
+    assert {len(line) - len(line.lstrip(" ")) for line in lines} == {0, 2}
+    assert text.endswith("}\n")
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [375, 1280])
 def test_it_reads_well_in_a_browser(browse, report, tmp_path, width, scheme):

@@ -306,6 +306,8 @@ def test_a_mask_that_no_call_renews_is_named(dtype, renewed):
     assert called(e.grad_output * mask, kept=[("self.mask", mask)], after={})[1] == []
     assert called(e.grad_output * mask, kept=[("self.mask", mask[0])], after={"self.mask": mask[0]})[1] == []
     assert called(2.0 * e.grad_output * mask, kept=[("self.mask", mask)], after={"self.mask": mask})[1] == []
+    half = np.where(mask, 1.0, 0.5)
+    assert called(e.grad_output * half, kept=[("self.mask", mask)], after={"self.mask": mask})[1] == []
 
 
 @pytest.mark.parametrize(

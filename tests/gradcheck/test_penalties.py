@@ -1,9 +1,13 @@
 """The penalty of a loss: what its gradient should be times, and what it is, by the setting that it goes with."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
 from numpy_nn.gradcheck import check_gradients
+from numpy_nn.gradcheck.explain import penalties as module
+from numpy_nn.subjects.code import CodeSubject
 
 pytestmark = [pytest.mark.slow, pytest.mark.numerical]
 
@@ -90,6 +94,39 @@ def test_without_a_setting_only_the_difference_is_known(off, cause, confident):
 
     found = diagnosed(check_gradients(loss, (W, X, Y))["W"])
     assert (found.cause, found.confident) == (cause, confident)
+
+
+def settled(monkeypatch, *, rate=1.0, **found):
+    """What is said where a multiple of the parameter is left, and settings of these values have it so often."""
+    subject = CodeSubject.__new__(CodeSubject)
+    monkeypatch.setattr(subject, "settings", lambda: {name: value for name, (value, _) in found.items()}, raising=False)
+    monkeypatch.setattr(module, "multiples", lambda _: [("the parameter", W, rate)])
+    monkeypatch.setattr(module, "_of_setting", lambda _, name, *__: found[name][1])
+    return [(cause, text) for cause, text, _ in module.penalties(SimpleNamespace(subject=subject))]
+
+
+def test_the_setting_that_explains_what_is_left_is_named_whatever_others_there_are(monkeypatch):
+    missing = "the gradient of the loss has 2 reg times the parameter, the claimed one none"
+    unknown = "the claimed gradient has 2 reg times the parameter, which the loss knows nothing of"
+    twice = "the gradient of the loss has 2 reg times the parameter, the claimed one 4 reg times the parameter"
+    for others in ({}, {"eps": (1.0, None)}, {"scale": (1.0, (0.0, 5.0))}):
+        assert settled(monkeypatch, **others, reg=(0.5, (2.0, 0.0)), rate=-1.0) == [("penalty_missing", missing)]
+        assert settled(monkeypatch, **others, reg=(0.5, (0.0, 2.0))) == [("weight_decay", unknown)]
+        expected = [("penalty_factor", f"{twice}: 2 times as much")]
+        assert settled(monkeypatch, **others, reg=(0.5, (2.0, 4.0)), after=(0.25, (0.0, 4.0))) == expected
+        assert settled(monkeypatch, **others) == []
+
+
+@pytest.mark.parametrize("off", [0.9e-3, -0.9e-3, 1.1e-3, -1.1e-3])
+@pytest.mark.parametrize("rate", [1.0, -1.0])
+def test_a_setting_explains_what_is_left_to_a_thousandth(monkeypatch, off, rate):
+    found = settled(monkeypatch, reg=(0.5, (0.0, 2.0 * rate * (1.0 + off))), rate=rate)
+    assert bool(found) == (abs(off) < 1e-3)
+
+
+def test_only_code_has_settings(monkeypatch):
+    monkeypatch.setattr(module, "multiples", lambda _: [("the parameter", W, 1.0)])
+    assert list(module.penalties(SimpleNamespace(subject=SimpleNamespace()))) == []
 
 
 def test_the_setting_is_as_it_was_afterwards():

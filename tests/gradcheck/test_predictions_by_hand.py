@@ -121,6 +121,7 @@ def test_a_loss_adds_up_over_columns(monkeypatch, targets, rows, cols, apart, fo
         (lambda x: np.sin(x.sum(axis=0)).sum(), 0, False),
         (lambda x: np.sin(x.sum(axis=1)).sum(), 1, False),
         (lambda x: x[0, 0] * x[-1, -1] + x.sum(), 0, False),
+        (lambda x: 0.0 * x.sum(), 0, True),
     ],
 )
 def test_slices_act_apart_whose_outputs_add_up(f, axis, apart):
@@ -193,6 +194,15 @@ def test_layers_are_weights_with_their_biases(shapes, x, layers):
 
 
 # Diagnoses.
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_numbers_that_are_not_finite_are_counted_and_the_first_is_told(bad):
+    gradient = np.zeros((2, 3))
+    gradient[0, 2] = gradient[1, 1] = bad
+    told = diagnosis.diagnose(SimpleNamespace(gradient=gradient, array=gradient))
+    assert (told.cause, told.evidence, told.confident) == ("not_finite", "2 of 6, the first at [0, 2]", True)
+    assert diagnosis.diagnose(SimpleNamespace(gradient=None, array=gradient)).evidence == "no gradient was written"
 
 
 def by_columns(cause, other, ratio, *, ndim=2, monkeypatch):

@@ -148,6 +148,14 @@ def test_a_parameter_s_gradient_is_right_for_the_outputs_that_its_steps_reach(ba
     assert found(sequences.sequences, recurrent(back)) == [("truncated", text)]
 
 
+def test_an_axis_along_which_nothing_goes_back_hides_no_other(monkeypatch):
+    monkeypatch.setattr(sequences, "_axes_of_time", lambda _: [(1, 1), (0, 0)])
+    # From column to column all goes back to the first.
+    ((cause, text),) = found(sequences.sequences, recurrent(2))
+    assert cause == "truncated"
+    assert "of 4 steps (axis 0)" in text
+
+
 @pytest.mark.slow
 @pytest.mark.numerical
 def test_a_parameter_s_gradient_that_is_whole_wrong_or_has_none_beside_it_is_not_truncated():
@@ -204,6 +212,14 @@ def test_of_uses_that_are_not_equally_many_the_last_the_first_and_the_mean_are_p
     for guess in guesses:
         assert guess.cause == expected[guess.formula][0]
         np.testing.assert_allclose(guess.values, expected[guess.formula][1], rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize(("index", "varies"), [([0, 1, 1], True), ([0, 0, 1, 1], False), ([1, 1, 2, 2, 2], True)])
+def test_what_is_used_once_is_used_another_number_of_times_and_what_is_not_used_is_not(index, varies):
+    x = np.random.default_rng(0).standard_normal(3)
+    guesses = [guess.formula for guess in indices.indices(evidence(lambda x: x[index], np.cos(x), x))]
+    assert ("the mean over each entry's uses" in guesses) == varies
+    assert (guesses[0] == "what the last use of each entry gives") == varies
 
 
 def test_of_equally_many_uses_each_is_predicted_and_the_last_is_said_last():

@@ -240,3 +240,14 @@ def test_a_diagnosis_that_the_target_does_not_let_us_ask_for_is_unknown(monkeypa
 
 def test_a_status_that_is_on_the_way_is_none_of_those_at_the_end():
     assert len({AGREES, COARSE, DOUBTFUL, KINK, LOST, NEARLY, OFF, UNRESOLVED, ""}) == 9
+
+
+def test_what_is_not_asked_about_has_no_slope_and_no_kink():
+    steps = np.array([0.25, 0.0625, 0.015625])
+    t = steps.reshape(-1, 1, 1, 1)
+    center, noise = np.zeros((1, 1)), np.zeros((1, 1))
+    outputs = np.stack([np.abs(t), 3.0 * np.abs(t)])  # a kink at 0
+    for g, kink in ((1.0, True), (0.0, False)):
+        found = slopes.summarise(outputs, center, steps, np.full((1, 1), g), noise, sides=True)
+        assert found["kink"].ravel().tolist() == [kink]
+        assert (found["low"].item(), found["high"].item()) == pytest.approx((-3.0 * g, g))

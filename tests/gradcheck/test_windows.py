@@ -89,6 +89,19 @@ def test_height_for_width_in_pooling(kind):
         np.testing.assert_allclose(guesses[formula].values, values, rtol=1e-12, atol=1e-12, err_msg=formula)
 
 
+@pytest.mark.parametrize(("shape", "size", "stride", "laid_out"), [
+    ((4, 6), 2, 2, True), ((5, 7), 2, 2, False), ((4, 6), 2, 1, False), ((3, 3), 3, 3, True),
+])  # fmt: skip
+def test_windows_are_laid_out_otherwise_only_where_they_fill_the_image(shape, size, stride, laid_out):
+    images = np.random.default_rng(0).standard_normal((2, 1, *shape))
+    guesses = predicted(windows, evidence(pool("mean", size, stride), np.cos(images), images))
+    name = f"mean pooling with windows of {size} x {size} and stride {stride}"
+    assert any(name in formula for formula in guesses)
+    laid = [formula for formula in guesses if "laid out" in formula or "each window turned" in formula]
+    assert len(laid) == (3 if laid_out else 0)
+    assert all(name in formula for formula in laid)
+
+
 @pytest.mark.slow
 @pytest.mark.numerical
 @pytest.mark.parametrize("last", [False, True], ids=["channels first", "channels last"])
@@ -159,3 +172,46 @@ def test_a_convolution_with_its_kernel_flipped_its_windows_overwritten_or_its_st
     for formula, (cause, values) in expected.items():
         assert guesses[formula].cause == cause
         np.testing.assert_allclose(guesses[formula].values, values[..., inside, inside], rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("last", [False, True], ids=["channels first", "channels last"])
+@pytest.mark.parametrize(("stride", "padding"), [(1, 0), (2, 0), (2, 1)])
+def test_a_kernel_s_gradient_may_be_that_of_stride_1_if_its_stride_is_another(stride, padding, last):
+    rng = np.random.default_rng(2)
+    images, kernel = rng.standard_normal((2, 2, 5, 7)), rng.standard_normal((3, 2, 3, 3))
+    convolved = convolve(stride, padding)
+
+    def channels_last(x, weight):
+        return convolved(x.transpose(0, 3, 1, 2), weight.transpose(3, 2, 0, 1)).transpose(0, 2, 3, 1)
+
+    f = channels_last if last else convolved
+    x, weight = (images.transpose(0, 2, 3, 1), kernel.transpose(2, 3, 1, 0)) if last else (images, kernel)
+    e = evidence(f, np.cos(x), x, others=(weight,))
+    e = type(e)(e.subject, "weight", weight, e.grad_output, e.output, {}, x, e.grad_output, e.rng)
+    guesses = predicted(windows, e)
+    if stride == 1:
+        assert guesses == {}
+        return
+    g = e.grad_output.transpose(0, 3, 1, 2) if last else e.grad_output
+    padded = np.pad(images, ((0, 0), (0, 0), (padding, padding), (padding, padding)))
+    made = np.zeros_like(kernel)
+    for row in range(g.shape[2]):
+        for column in range(g.shape[3]):
+            near = padded[..., row : row + 3, column : column + 3]
+            made += np.einsum("no,ncij->ocij", g[:, :, row, column], near)
+    ((formula, guess),) = guesses.items()
+    words = "that for the convolution with windows of 3 x 3 and stride 2 taken with stride 1"
+    assert (guess.cause, formula) == ("stride_missing", words)
+    np.testing.assert_allclose(guess.values, made.transpose(2, 3, 1, 0) if last else made, rtol=1e-12, atol=1e-12)
+
+
+def test_an_array_of_four_axes_that_is_no_kernel_hides_none():
+    rng = np.random.default_rng(2)
+    images, kernel = rng.standard_normal((2, 2, 5, 7)), rng.standard_normal((3, 2, 3, 3))
+    convolved = convolve(1, 0)
+
+    def f(x, other, weight):
+        return convolved(x, weight) * other.size
+
+    e = evidence(f, np.cos(images), images, others=(np.ones((1, 1, 1, 1)), kernel))
+    assert "kernel_flipped" in {guess.cause for guess in predicted(windows, e).values()}

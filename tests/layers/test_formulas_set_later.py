@@ -110,6 +110,32 @@ def test_a_patch_is_in_force_in_a_network_and_gone_afterwards(layer, name, monke
     assert dict(vars(cls)) == before
 
 
+def called_by_networks(layer):
+    """The formulas of this one layer, in what networks call of it."""
+    return {name: value for name, value in vars(layer).items() if name[:4] in ("_for", "_bac")}
+
+
+def test_of_one_layer_the_formulas_that_it_was_given_are_called_and_no_others():
+    layer: Any = made(nn.Linear)
+    first, second, third, fourth = (lambda *_: None for _ in range(4))
+    layer.forward = first
+    assert called_by_networks(layer) == {"_forward": first}
+    layer.backward = second
+    assert called_by_networks(layer) == {"_forward": first, "_backward": second, "_backward_parameters": second}
+    del layer.forward
+    assert called_by_networks(layer) == {"_backward": second, "_backward_parameters": second}
+    del layer.backward
+    assert called_by_networks(layer) == {}
+    layer.backward_parameters = third
+    layer.backward = fourth
+    assert called_by_networks(layer) == {"_backward": fourth, "_backward_parameters": third}
+    del layer.backward
+    assert called_by_networks(layer) == {"_backward_parameters": third}
+    del layer.backward_parameters
+    assert called_by_networks(layer) == {}
+    layer(X)
+
+
 def test_a_class_that_loses_its_formulas_has_its_parents(kind):
     layer = made(kind)
     expected = gradients(made(nn.Linear))

@@ -204,6 +204,26 @@ def test_repr_is_torchs(layer):
     assert ours == theirs
 
 
+@pytest.mark.parametrize(
+    ("name", "sizes"),
+    [
+        ("Linear", (3, 2)), ("BatchNorm1d", (3,)), ("LayerNorm", (3,)), ("Dropout", ()), ("LeakyReLU", ()), ("ELU", ()),
+        ("GELU", ()), ("Hardtanh", ()), ("PReLU", ()),
+    ],
+)  # fmt: skip
+def test_what_is_not_said_of_a_layer_is_as_in_torch(name, sizes):
+    ours, theirs = to_torch(getattr(nn, name)(*sizes)), getattr(torch.nn, name)(*sizes)
+    assert repr(ours) == repr(theirs)
+    assert [p.shape for p in ours.parameters()] == [p.shape for p in theirs.parameters()]
+    if name == "PReLU":
+        assert ours.weight.item() == theirs.weight.item() == 0.25
+
+
+def test_softmax_is_of_the_last_axis_and_softplus_of_beta_1_if_nothing_else_is_said():
+    assert nn.Softmax().dim == nn.LogSoftmax().dim == -1
+    assert to_torch(nn.Softplus()).beta == torch.nn.Softplus().beta == 1.0
+
+
 def test_repr_of_dropout_and_batch_norm_begins_as_torchs():
     # torch shows a further setting of its own behind these.
     assert repr(nn.Dropout(0.25)) == "Dropout(p=0.25)"

@@ -110,6 +110,8 @@ def test_the_other_losses_count_the_right_side_or_nothing():
     f = np.array([[2.0], [-1.0], [0.0], [3.0]])
     binary, perceptron, squared = nn.BCEWithLogitsLoss(), nn.PerceptronLoss(), nn.MSELoss()
     assert binary.score(f, np.array([[1.0], [0.0], [1.0], [0.0]])).correct == 2
+    # The side of a half is that of no.
+    assert binary.score(f, np.array([[0.5], [0.25], [0.75], [0.25]])).correct == 1
     assert perceptron.score(f, np.array([[1], [-1], [1], [-1]])).correct == 2
     assert squared.score(f, f).correct is None
 

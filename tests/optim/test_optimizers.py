@@ -35,6 +35,13 @@ def test_each_optimizer_matches_torch_step_for_step(data, dtype, shapes, k):
             assert compare("parameter", p.data, t, h.p).ok
 
 
+@pytest.mark.parametrize("kind", TORCH)
+def test_what_is_not_set_is_set_as_in_torch(kind):
+    ours, theirs = kind([nn.Parameter(np.ones(1))]), TORCH[kind]([torch.ones(1)])
+    settings = optimizer_settings(ours)
+    assert settings == {name: theirs.defaults[name] for name in settings}
+
+
 @given(data=st.data(), block=st.integers(1, 50))
 def test_the_length_of_the_blocks_changes_no_bit(data, block):
     def after_steps(size):

@@ -160,6 +160,36 @@ def test_a_schedule_sets_the_rate_of_the_first_step_when_it_is_made(make, first)
     assert schedule.t == 0
 
 
+@pytest.mark.parametrize(
+    ("name", "asked"),
+    [
+        ("StepLR", {"step_size": 3}),
+        ("LinearLR", {}),
+        ("CosineAnnealingLR", {"T_max": 10}),
+        ("CosineAnnealingWarmRestarts", {"T_0": 3}),
+        ("OneCycleLR", {"max_lr": 0.5, "total_steps": 12}),
+    ],
+)
+def test_what_is_not_set_is_set_as_in_torch(name, asked):
+    pair = optimizers()
+    schedules = getattr(nn, name)(pair[0], **asked), getattr(torch.optim.lr_scheduler, name)(pair[1], **asked)
+    for _, ours, theirs in walk(schedules, pair, 10):
+        assert ours == pytest.approx(theirs, rel=1e-12)
+        momentum, their_momentum = momentum_of(*pair)
+        assert momentum == pytest.approx(their_momentum, rel=1e-12)
+
+
+@pytest.mark.parametrize("lr", [0.1, 1.5e-8, 1e-9])
+def test_a_plateau_that_nothing_is_set_of_is_that_of_torch(lr):
+    pair = optimizers(lr=lr)
+    schedules = nn.ReduceLROnPlateau(pair[0]), torch.optim.lr_scheduler.ReduceLROnPlateau(pair[1])
+    # Better by more than a ten thousandth, by less, and no better.
+    for value in [1.0, 1.0 - 2e-4, *[1.0 - 2.5e-4] * 9, 0.5, *[0.5] * 40]:
+        for schedule in schedules:
+            schedule.step(value)
+        assert pair[0].lr == pytest.approx(pair[1].param_groups[0]["lr"], rel=1e-12)
+
+
 @pytest.mark.parametrize("bad", [None, 0.1, torch.optim.SGD([torch.ones(1)]), nn.SGD])
 @pytest.mark.parametrize(
     "make",

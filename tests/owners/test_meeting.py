@@ -1,8 +1,13 @@
 """Counters in shared memory, by two sides of one process: what one orders the other takes, in turn."""
 
+import os
+import time
+from importlib.util import module_from_spec
+
 import numpy as np
 import pytest
 
+from numpy_nn.owners import meeting
 from numpy_nn.owners.meeting import APART, RING, Meetings, words_for
 
 
@@ -17,6 +22,22 @@ def nobody():
 def sides(size=2):
     words = np.zeros(words_for(size), np.int64)
     return words, [Meetings(words, rank, size, nobody) for rank in range(size)]
+
+
+def test_who_waits_offers_the_processor_to_others(monkeypatch):
+    offered: list[object] = []
+    monkeypatch.setattr(time, "sleep", offered.append)
+    for has_yield in (True, False):
+        if has_yield:
+            monkeypatch.setattr(os, "sched_yield", lambda: offered.append("yield"), raising=False)
+        else:
+            monkeypatch.delattr(os, "sched_yield")
+        assert meeting.__spec__ is not None
+        anew = module_from_spec(meeting.__spec__)
+        assert meeting.__spec__.loader is not None
+        meeting.__spec__.loader.exec_module(anew)
+        anew._offer()
+    assert offered == ["yield", 0.0]
 
 
 @pytest.mark.parametrize("size", [1, 2, 5])

@@ -30,6 +30,16 @@ def test_digits_are_a_share_of_both(share, found):
     assert digits_of(lambda x, g: (1.0 + 2.0 * share) * right(x, g)) == found
 
 
+@pytest.mark.parametrize(
+    ("share", "found", "evaluations"), [(0.0, 4, 8), (1.1e-3, 2, 8), (1.1e-2, 1, 24), (0.3, 0, 24)]
+)
+def test_further_off_is_looked_only_where_two_digits_do_not_agree_near_by(share, found, evaluations):
+    subject, g = subject_of(np.sin, right), np.ones(X.shape)
+    before = subject.evaluations
+    assert digits(subject, subject.input, (1.0 + 2.0 * share) * right(X, g), g) == found
+    assert subject.evaluations - before == evaluations
+
+
 def test_a_wrong_gradient_of_a_small_function_has_no_digits_and_of_none_has_all():
     assert digits_of(lambda x, _: 0.0 * x, lambda x: 0.0 * x) == 4
     assert digits_of(lambda x, _: 1e-3 * np.ones(x.shape), lambda x: 0.0 * x) == 0

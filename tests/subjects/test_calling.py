@@ -186,6 +186,15 @@ def test_what_forward_and_backward_change_in_place_is_said():
     subject = CalledCode("code", np.sin, backward, {"x": ONES}, Convention(("x",)))
     subject.gradients(np.ones((2, 3)))
     assert subject.warnings == ["backward changes the gradient that it is given in place"]
+
+    def replaced(x, n, y):
+        n[0], y[0] = 7, 7
+        return x * n[1]
+
+    given = {"x": ONES, "n": np.arange(2), "y": np.arange(2)}
+    subject = CalledCode("code", replaced, lambda g: g, given, Convention(("x", "n", "y")), target="y")
+    subject.output()
+    assert subject.warnings == ["forward changes n in place", "forward changes y in place"]
     quiet = CalledCode("code", np.sin, lambda g: g, {"x": ONES, "n": np.arange(2)}, Convention(("x",)))
     quiet.gradients(np.ones((2, 3)))
     assert quiet.warnings == []

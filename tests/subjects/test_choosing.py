@@ -10,7 +10,16 @@ from stand_ins import ONE, stand_in
 from numpy_nn.subjects import choosing
 from numpy_nn.subjects.agreement import CLOSELY
 from numpy_nn.subjects.calling import CACHE, GRADS, Convention
-from numpy_nn.subjects.choosing import Code, Hints, _first_result, _has_no_cache, _is_value_and_gradients, _told, chosen
+from numpy_nn.subjects.choosing import (
+    Code,
+    Hints,
+    _first_result,
+    _has_no_cache,
+    _is_value_and_gradients,
+    _told,
+    _without_cache,
+    chosen,
+)
 from numpy_nn.subjects.state import Snapshot
 from numpy_nn.subjects.subject import SubjectError
 
@@ -89,6 +98,19 @@ def test_code_without_an_array_of_floats_has_nothing_to_check():
         chosen(Code("net", lambda x: x, lambda g: g, {"x": np.arange(3)}, Hints()))
     with pytest.raises(TypeError, match="expected a backward pass, or"):
         chosen(Code("net", lambda x: x, None, {"x": ONE}, Hints()))
+
+
+def test_a_forward_pass_that_keeps_nothing_has_nothing_to_check():
+    cause, error = TypeError("no None"), SubjectError("net: TypeError: no None")
+    code = Code("net", lambda x: (x, None), lambda g, cache: (g, cache), {"x": ONE}, Hints())
+    for raised, words in ((error, "it (net: TypeError: no None);"), (SubjectError("outer"), "it (no None);")):
+        if raised is not error:
+            raised.__cause__ = cause
+        subject = _without_cache(code, Convention(("x",), arguments=(GRADS, CACHE)), raised)
+        assert not subject.make_repeatable()
+        (problem,) = subject.problems
+        assert problem.startswith("x: not checked: forward returns None for its cache")
+        assert words in problem
 
 
 def choose(monkeypatch, *ways, certain=True, target=None, repeatable=True, lacks_cache=False):

@@ -1,6 +1,7 @@
 """What is found in anybody's code, piece by piece: what says None, what is data, and what moves the output."""
 
 from contextlib import contextmanager
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -194,6 +195,75 @@ def test_an_array_that_cannot_be_written_is_replaced_and_put_back():
     found, place, _ = depends(value, lambda v: v * 2.0)
     assert found
     assert place.value is value
+
+
+class Parts:
+    """What is found among the parameters of an object: what moves the output, and what is noted of the others."""
+
+    def __init__(self, owner, moves, *, stays=(), state=False, given=(), constants=(), gone=None):
+        self.tried: list[str] = []
+        self.subject = subject = stand_in(_owner=owner, _given=dict(enumerate(given)), _overlapping={})
+        subject._home, subject.output = ("home" if state else None), lambda: ONE
+        subject._stays = lambda place: str(place) in stays
+
+        def depends(place, _):
+            self.tried.append(str(place))
+            if gone is not None:
+                vars(owner).pop(gone, None)
+            return str(place) in moves
+
+        def add(name, place):
+            subject._places[name], subject.arrays[name] = place, place.read()
+
+        subject._depends, subject._add = depends, add
+        subject.arrays = {"x": TWO}
+        CodeSubject._find_dependent(subject, constants)
+
+    @property
+    def found(self):
+        return {name: str(place) for name, place in self.subject._places.items()}
+
+
+def test_parameters_are_what_the_output_depends_on():
+    parts = Parts(SimpleNamespace(W=ONE.copy(), eps=0.5, b=TWO.copy(), n=np.arange(3)), ["W", "eps"], stays=["b", "n"])
+    assert parts.tried == ["W", "eps", "b", "n"]
+    assert parts.found == {"W": "W", "eps": "eps"}
+    assert list(parts.subject._silent) == ["b"]
+    assert parts.subject.unchecked == []
+
+
+def test_constants_and_what_is_an_argument_and_what_is_gone_are_passed_over():
+    def owner():
+        return SimpleNamespace(W=ONE.copy(), seen=TWO, view=TWO[0], c=ONE.copy(), made=ONE.copy(), b=ONE.copy())
+
+    everything = ["W", "seen", "view", "c", "made", "b"]
+    parts = Parts(owner(), everything, given=[TWO, 3, "text"], constants=["c"])
+    assert parts.tried == ["W", "made", "b"]
+    parts = Parts(owner(), everything, given=[TWO], gone="made")
+    assert parts.tried == ["W", "c", "b"]
+    assert list(parts.found) == ["W", "c", "b"]
+
+
+def test_what_shares_memory_with_a_parameter_overlaps_if_it_is_a_part_or_the_whole_of_it():
+    flat, small = np.ones(6), np.ones((2, 3), np.float32)
+    owner = SimpleNamespace(W=flat[:4].reshape(2, 2), theta=flat, WT=flat[:4].reshape(2, 2).T, V=small, row=small[0])
+    parts = Parts(owner, ["W", "theta", "WT", "V", "row"])
+    assert parts.found == {"W": "W", "V": "V"}
+    assert list(parts.subject._overlapping) == ["theta"]
+    # What no parameter has found yet is one by itself.
+    assert Parts(owner, ["theta"]).found == {"theta": "theta"}
+
+
+def test_a_parameter_of_the_name_of_an_argument_is_called_by_its_object_too():
+    assert Parts(SimpleNamespace(x=ONE.copy()), ["x"]).found == {"SimpleNamespace.x": "x"}
+
+
+def test_what_is_another_array_after_each_call_is_a_state_and_not_learned():
+    owner = SimpleNamespace(h=TWO.copy(), W=ONE.copy(), s=0.5)
+    parts = Parts(owner, ["h", "W", "s"], stays=["W"], state=True)
+    assert parts.found == {"W": "W"}
+    assert parts.subject.unchecked == [("h", "buffer", 6), ("s", "buffer", 1)]
+    assert Parts(owner, ["h", "W", "s"], stays=["W"]).subject.unchecked == []
 
 
 @pytest.mark.parametrize(

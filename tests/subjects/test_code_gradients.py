@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from stand_ins import Here, leaf, stand_in
 
+from numpy_nn.gradcheck import check_gradients
 from numpy_nn.subjects import code
 from numpy_nn.subjects.calling import RATE, Convention
 from numpy_nn.subjects.code import CodeSubject
@@ -280,6 +281,52 @@ def test_backward_is_called_at_another_input_first_where_it_takes_one(error):
     error = None
     CodeSubject._claim_elsewhere(subject, "g")
     assert seen == [(4.0, "g")]
+
+
+def test_gradients_that_come_in_another_order_are_told_by_their_shapes():
+    def product(x, w):
+        return np.tanh(x) @ w
+
+    def vjp(g, x, w):
+        return np.tanh(x).T @ g, g @ w.T / np.cosh(x) ** 2
+
+    rng = np.random.default_rng(0)
+    report = check_gradients((product, vjp), (rng.standard_normal((4, 3)), rng.standard_normal((3, 2))))
+    assert {entry.name: entry.verdict for entry in report.entries} == {"x": "right", "w": "right"}
+    assert "backward returns the gradients of w, x, in this order" in report.notes
+
+
+def test_what_backward_writes_in_place_is_seen_to_be_new_also_if_it_hangs_on_grad_output_alone():
+    class Shift:
+        def __init__(self):
+            self.b, self.collected, self.scale = np.zeros(3), np.zeros(3), 3.0
+
+        def forward(self, x):
+            return np.tanh(x) + self.b
+
+        def backward(self, x, grad):
+            self.collected[...] = grad.sum(axis=0)
+            return grad / np.cosh(x) ** 2
+
+    report = check_gradients(Shift(), np.random.default_rng(0).standard_normal((4, 3)))
+    assert {entry.name: entry.verdict for entry in report.entries} == {"x": "right", "b": "right"}
+
+
+def test_as_many_gradients_as_a_list_has_arrays_are_those_of_the_list():
+    def layers(x, ws):
+        return np.tanh(x * ws[0] + ws[1]) * ws[2]
+
+    def vjp(g, x, ws):
+        t = np.tanh(x * ws[0] + ws[1])
+        d = g * ws[2] * (1 - t**2)
+        return [d * x, d, g * t]
+
+    rng = np.random.default_rng(0)
+    x, *ws = rng.standard_normal((4, 2, 3))
+    report = check_gradients((layers, vjp), (x, ws))
+    assert {entry.name: entry.verdict for entry in report.entries} == dict.fromkeys(
+        ["ws[0]", "ws[1]", "ws[2]"], "right"
+    )
 
 
 def test_an_object_may_have_left_its_output_under_its_usual_names():

@@ -202,6 +202,14 @@ def test_one_function_has_one_convention_and_outputs_that_may_be_a_cache_two():
     assert outputs[0] == 2
 
 
+def test_there_is_a_cache_where_more_is_returned_than_outputs():
+    ways = [way for way, _ in conventions(taking("x"), taking("p", "q", "r"), ["x"], None, (ONES, ONES))]
+    for outputs, has_cache in ((1, True), (2, False)):
+        own = [way.arguments or () for way in ways if way.outputs == outputs]
+        assert own
+        assert any(CACHE in arguments for arguments in own) == has_cache
+
+
 def test_y_beside_t_is_the_prediction_in_both_functions():
     # Both are names of targets; once the gradient got the target twice, and was "0 everywhere".
     rng = np.random.default_rng(0)
@@ -232,6 +240,18 @@ def test_an_argument_that_is_called_as_the_input_may_be_the_gradient(kind, wrong
 
     x = np.random.default_rng(0).standard_normal((3, 2, 2))
     assert check_gradients((Flatten if kind == "gradient" else Tanh)(), x).verdict == verdict
+
+
+def test_only_the_losses_of_samples_may_be_averaged():
+    for result, both in ((np.ones(3), True), (np.ones(1), False), (0.5, False)):
+        found = list(conventions(taking("x", "t"), taking("x", "t"), ["x", "t"], "t", result))
+        assert (True in {way.averaged for way, _ in found}) == both
+        assert len({way for way, _ in found}) == len(found)
+        # Without targets there are no losses, and a backward pass that is given gradients needs no mean.
+        found = list(conventions(taking("x"), taking("dout"), ["x"], None, result))
+        assert {way.averaged for way, _ in found} == {False}
+        found = list(conventions(taking("x", "t"), taking("dout"), ["x", "t"], "t", result))
+        assert all(not way.averaged for way, _ in found if way.takes_grads)
 
 
 @pytest.mark.parametrize(

@@ -320,6 +320,19 @@ def test_a_gradient_function_is_given_what_it_names_and_shows_only_the_rest():
     assert dressed(w, y) == (2.0, 2.0, 3.0, 2, 0.0, 0.5)
     assert dressed(w, y, 0.25)[-1] == 0.25
 
+    # What is an argument of forward is one, also where forward returns it, and so is what is called as a gradient.
+    def returns_its_own(x, w):
+        dscores = x * w
+        return dscores, w
+
+    own = LossOfOutput(returns_its_own, loss, None, ("x", "w"))
+    own.loss(x, w, y)
+
+    def of_its_own(w, dscores, y):
+        return w, dscores, y
+
+    assert own.given_output(of_its_own) is of_its_own
+
     def plain(w, y):
         return w, y
 

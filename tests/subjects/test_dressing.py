@@ -134,6 +134,45 @@ def test_layers_in_lists_are_one_after_the_other():
     np.testing.assert_array_equal(chain.backward(ONES), 8.0 * ONES)
 
 
+def test_layers_of_a_chain_return_their_results_or_keep_them():
+    class Returns:
+        def forward(self, x):
+            return x + 1.0
+
+        def backward(self, g):
+            return 2.0 * g, "of its weights"
+
+    class Keeps:
+        def forward(self, x):
+            self.output = 3.0 * x
+
+        def backward(self, g):
+            self.dx = 5.0 * g
+
+    class Both(Keeps):
+        """Returns other things than it keeps."""
+
+        def forward(self, x):
+            super().forward(x)
+            return -x
+
+        def backward(self, g):
+            super().backward(g)
+            return -g
+
+    one = np.ones(2)
+    for layers, output, gradient in (
+        ([Returns()], 2.0, 2.0),
+        ([Keeps()], 3.0, 5.0),
+        ([Both()], -1.0, -1.0),
+        ([Returns(), [Keeps(), Returns()]], 7.0, 20.0),
+        ([Keeps(), Returns(), Both()], -4.0, -10.0),
+    ):
+        chain = Chain(layers)
+        np.testing.assert_array_equal(chain.forward(one), output * one)
+        np.testing.assert_array_equal(chain.backward(one), gradient * one)
+
+
 def test_a_layer_is_an_object_with_both_passes():
     class Forward:
         def forward(self, x):

@@ -33,6 +33,26 @@ SURE_PLACES = [
     ("W", "grads['dW']"), ("params['W']", "dW"), ("layer.W", "layer.grads['W']"), ("params[0]", "grads[0]"),
     ("params['W']", "dparams['W']"),
 ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("parameter", "path", "sure"),
+    [
+        ("W.value", "W.grad", 1.0), ("W.data", "W.g", 1.0), ("W", "dW", 1.0), ("weights[0]", "dweights[0]", 1.0),
+        ("params['W']", "grads['W']", 0.95), ("params['W']", "grads['dW']", 0.95), ("W", "grads['W']", 0.9),
+        ("W", "grads['dW']", 0.9), ("params['W']", "dW", 0.9), ("params['W']", "dparams['W']", 1.0),
+        ("params['W']", "dparams['dW']", 0.95), ("a.b.W", "a.dW", 0.9), ("a.b.W", "dW", 0.0),
+        ("W", "a.grads['W']", 0.0), ("a.W", "grads['W']", 0.95), ("a.W", "cache['W']", 0.0),
+        ("a.W.value", "a.V.grad", 0.0), ("a[0].W", "b[1].dW", 0.0),
+        ("a[0].W", "a[1].W", 0.0), ("a.W", "a.grad", 0.0), ("a.value", "a.velocity", 0.0), ("a.b.W", "c.dW", 0.0),
+        ("first['W']", "dfirst['dW']", 0.95), ("first['W']", "dsecond['dW']", 0.0), ("a.b.W", "c.d.dW", 0.0),
+    ],
+)  # fmt: skip
+def test_how_sure_the_place_of_what_is_kept_is(parameter, path, sure):
+    found = likeness(parsed(parameter), leaf(path, is_new=False), (2, 3))
+    assert found == pytest.approx(sure)
+
+
 NO_PLACES = [
     ("W", "db"), ("W", "velocity"), ("weights[0]", "dweights[1]"), ("params['W']", "grads['b']"), ("W", "layer.dW"),
     ("params['W']", "cache['W']"), ("layers[0].W", "layers[1].dW"), ("params['W']", "cache['dW']"), ("W", "grads['b']"),
@@ -75,6 +95,9 @@ def test_what_is_kept_under_another_name_is_at_best_a_guess(parameter, path):
         ("W", "['W']", 1.0), ("params['W1']", "['W1']", 1.0), ("W", "['dW']", 1.0), ("W.value", "['W']", 1.0),
         ("layers[0].W", "['layers[0].W']", 1.0), ("W", "[1]['grad_W']", 1.0), ("W", "['weight_grad']", 0.85),
         ("W", "['b']", 0.3), ("W", "[1]", 0.3), ("W", "", 0.3),
+        ("a.W", "['dw']", 0.95),
+        ("a['W']", "['a']['dw']", 0.96), ("a['W']", "['a']['b']", 0.01), ("a['W']", "['b']['dw']", 0.95),
+        ("value", "['value']", 1.0), ("data", "['data']", 1.0), ("value", "['dvalue']", 1.0), ("W.data", "['dW']", 1.0),
     ],
 )  # fmt: skip
 def test_a_gradient_that_is_returned_is_known_by_its_key(parameter, path, sure):
@@ -130,6 +153,18 @@ def test_leaves_are_all_that_is_returned_and_kept_and_say_what_is_new():
     assert values_of(None) == {}
 
 
+def test_nested_lists_of_numbers_are_arrays_and_tuples_are_several_things():
+    def found(returned):
+        return {str(one): one.value.tolist() for one in leaves(returned, None, {})}
+
+    assert found([1.0, 2.0]) == {"the returned": [1.0, 2.0]}
+    assert found([[1, 2], [3, 4]]) == {"the returned": [[1.0, 2.0], [3.0, 4.0]]}
+    assert found((1.0, 2.0)) == {"the returned [0]": 1.0, "the returned [1]": 2.0}
+    assert found([1.0, (2.0,)]) == {"the returned [0]": 1.0, "the returned [1][0]": 2.0}
+    assert found([True, 1.0]) == {"the returned [1]": 1.0}
+    assert found([]) == found(()) == found({}) == found(None) == {}
+
+
 def test_a_leaf_reads_the_last_backward_pass_and_none_where_there_is_nothing():
     thing = SimpleNamespace(dW=1)
     assert leaf("dW").read({"dW": 2}, thing) == 1
@@ -160,6 +195,13 @@ def test_without_names_and_numbers_the_order_decides():
 def test_numbers_decide_against_the_order():
     both = {R0: 0.3, R1: 0.3}
     assert match({"a": ((2, 3), both), "b": ((2, 3), both)}, [FIRST, SECOND], {("a", R1)}) == {"a": R1, "b": R0}
+
+
+def test_of_several_that_may_be_it_the_likelier_comes_first():
+    wanted = {"a": ((2, 3), {R0: 0.3, R1: 0.5})}
+    assert match(wanted, [FIRST, SECOND]) == {"a": R1}
+    assert match(wanted, [FIRST, SECOND], {("a", R0), ("a", R1)}) == {"a": R1}
+    assert match(wanted, [FIRST, SECOND], {("a", R0)}) == {"a": R0}
 
 
 def test_names_win_over_numbers_and_order():
@@ -208,6 +250,14 @@ def of(*shapes):
         pytest.param(THREE, of((5, 4), None, 3), (), Order(USUAL, IN_ORDER, True), id="None for one"),
         pytest.param(THREE, of((5, 4), (4, 3), 3, 3), (), Order(USUAL, IN_ORDER, True), id="more"),
         pytest.param(THREE, np.zeros((5, 4)), (), Order(USUAL, IN_ORDER, True), id="one array"),
+        pytest.param(
+            ALIKE, np.zeros((2, 3)), (), Order({"x": 0, "b": 1, "c": 2}, IN_ORDER, True), id="rows of one array"
+        ),
+        pytest.param({"a": (3,), "s": ()}, of(None, 3), (), Order({"a": 0, "s": 1}, IN_ORDER, True), id="None first"),
+        pytest.param(THREE, of((4, 3), None, (5, 4)), (), Order(USUAL, IN_ORDER, True), id="None among others"),
+        pytest.param(
+            {"x": (5, 4), "p": None}, of(3, (5, 4)), (), Order({"x": 0, "p": 1}, IN_ORDER, True), id="no array first"
+        ),
         pytest.param({"x": (5, 4)}, of(3), (), Order({"x": 0}, IN_ORDER, True), id="one argument"),
         pytest.param(SQUARE, of((3, 3), (3, 3)), ("dw", "dx"), Order({"w": 0, "x": 1}, IN_ORDER, False), id="names"),
         pytest.param(SQUARE, of((3, 3), (3, 3)), ("dx", "dw"), Order({"x": 0, "w": 1}, IN_ORDER, True), id="usual"),

@@ -195,6 +195,40 @@ def test_gradients_of_something_else_are_refused(claimed, message):
         LiveSubject(code.run, lambda _: claimed, code.live()).gradients(G)
 
 
+ASIDE = "grads leaves its grad_output aside: judged as the gradients of a loss"
+
+
+@pytest.mark.parametrize(
+    ("gradients", "alone", "notes"),
+    [
+        (lambda _: {"x": np.ones((2, 4)), "W": None}, True, [ASIDE]),
+        (lambda g: {"x": np.full((2, 4), g), "W": np.ones((4, 3))}, False, []),
+        (lambda g: {"x": np.full((2, 4), g), "W": None}, False, []),
+        (lambda _: {"x": np.zeros((2, 4)), "W": None}, True, []),
+        (lambda _: {"x": None, "W": None}, False, []),
+    ],
+)
+def test_gradients_are_those_of_a_loss_if_they_are_the_same_whatever_they_are_given(gradients, alone, notes):
+    code, asked = Code(), []
+
+    def grads(g):
+        asked.append(g)
+        return gradients(g)
+
+    subject = LiveSubject(lambda: code.run().sum(), grads, code.live())
+    rng = np.random.default_rng(0)
+    for shape in ((), (1,), (1, 1)):
+        given = subject.random_grad_output(rng, shape)
+        assert given.shape == shape
+        assert np.all(given == 1.0) == alone
+    # It is asked once, and not at all for an output of several numbers.
+    assert asked == [1.0, 2.0]
+    assert subject.notes == notes
+    other = LiveSubject(code.run, grads, code.live())
+    assert not np.any(other.random_grad_output(rng, (2, 3)) == 1.0)
+    assert len(asked) == 2
+
+
 @pytest.mark.slow
 @pytest.mark.numerical
 @pytest.mark.parametrize(("wrong", "verdict"), [(1.0, "right"), (2.0, "wrong")])

@@ -55,6 +55,9 @@ def test_the_role_of_an_argument_of_a_loss(expected, name):
         ("dW", "b", 0.0), ("db", "W", 0.0), ("dW1", "W2", 0.0), ("W", "W", 0.0), ("dWx", "W", 0.0),
         ("velocity", "W", 0.0),
         ("W_momentum", "W", 0.0), ("m_W", "W", 0.0), ("dW", "", 0.0), (0, "W", 0.0), ("dW", 0, 0.0), (1, 1, 0.0),
+        (("dW", 1), ("W", 1), 1.0), (("dW", 1), ("W", 2), 0.0), (("dW", 1), "W", 0.0), ("dW", ("W", 1), 0.0),
+        (("dW", 1), ("W", 1, 2), 0.0), (("W", 1), ("W", 1), 0.0), ((1, "db"), (1, "b"), 1.0),
+        ("d0", 0, 0.0), (0, "0", 0.0),
     ],
 )  # fmt: skip
 def test_how_surely_a_name_is_that_of_a_gradient(name, of, sure):
@@ -69,6 +72,45 @@ def test_running_statistics_are_known_by_their_names(name):
 @pytest.mark.parametrize("name", ["mean", "W", "run", "gamma", "var"])
 def test_what_may_be_learned_is_no_running_statistic(name):
     assert not BUFFER.search(name)
+
+
+def test_of_a_wrapper_the_one_function_that_it_holds_is_meant():
+    def one(x, w):
+        raise NotImplementedError
+
+    def wraps(f):
+        def wrapper(*args, **kwargs):
+            return f(*args, **kwargs)
+
+        return wrapper
+
+    assert names.unwrapped(wraps(one)) is one
+    assert positional(wraps(one)) == (["x", "w"], [])
+    method = type("Net", (), {"forward": wraps(one)})().forward
+    assert names.unwrapped(method) is one
+    assert positional(method) == (["w"], [])
+    assert names.unwrapped(one) is one
+    for builtin in (len, max):  # of the second nobody knows the arguments
+        assert names.unwrapped(builtin) is builtin
+
+    def of_two(f, g):
+        def wrapper(*args, **kwargs):
+            return f(*args, **kwargs), g(*args, **kwargs)
+
+        return wrapper
+
+    def of_none(*args, **kwargs):
+        raise NotImplementedError
+
+    def named(f):
+        def wrapper(x, *args, **kwargs):
+            return f(x, *args, **kwargs)
+
+        return wrapper
+
+    for other in (of_two(one, wraps(one)), of_none, named(one)):
+        assert names.unwrapped(other) is other
+        assert positional(other) is None
 
 
 def test_positional_arguments_without_and_with_a_default():
@@ -90,6 +132,14 @@ def test_a_method_by_the_first_of_its_names_as_it_is_written_else_without_case()
     assert method(thing, names.FORWARDS) is thing.Forward_
     del thing.Forward_
     assert method(thing, ["call", "forward"]) is None  # a number cannot be called
+
+
+def test_what_is_kept_goes_by_the_first_of_its_names_that_there_is():
+    thing = SimpleNamespace(Output_=1, y=2)
+    assert names.kept(thing, ["a", "output", "y"]) == 1
+    assert names.kept(thing, ["y", "output"]) == 2
+    with pytest.raises(AttributeError, match="SimpleNamespace returns nothing and has no a"):
+        names.kept(thing, ["a", "b"])
 
 
 def test_no_name_is_of_two_roles_and_none_is_written_with_capitals():
@@ -127,6 +177,14 @@ def test_two_passes_are_known_by_what_sets_their_names_apart(forward, backward):
 )  # fmt: skip
 def test_a_loss_is_known_by_its_name(name, loss):
     assert names.is_loss(name) == loss
+
+
+def test_a_function_and_its_derivative_are_passes_where_there_is_no_forward_pass():
+    both = {"activation": abs, "activation_prime": len}
+    assert names.passes(SimpleNamespace(**both)) == (abs, len)
+    assert names.passes(SimpleNamespace(**both, backward=max)) == (abs, len)
+    assert names.passes(SimpleNamespace(**both, forward=max)) == (max, None)
+    assert names.passes(SimpleNamespace(**both, cost=min, cost_prime=max)) == (None, None)
 
 
 def test_one_pass_alone_is_no_pair():

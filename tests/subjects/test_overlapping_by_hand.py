@@ -26,6 +26,35 @@ def test_a_part_or_a_vector_of_another(array, of, found):
     assert is_part_or_vector(np.zeros(array), np.zeros(of)) == found
 
 
+@pytest.mark.parametrize(
+    ("found", "kind"),
+    [("text", "str"), ([1.0], "list"), (np.ones(2, complex), "ndarray"), (np.array([True]), "ndarray"), (3, "int")],
+)
+def test_only_an_array_of_numbers_or_a_float_can_be_a_parameter(found, kind):
+    with pytest.raises(TypeError, match=f"parameters: expected W to be an array of floats, got {kind}"):
+        OverlappingCode._add(stand_in(label="net"), "W", Here(found))
+
+
+def test_what_is_a_parameter_is_checked_in_float64_and_in_place_where_it_can_be():
+    own, frozen = np.ones(2), np.ones(2)
+    frozen.flags.writeable = False
+    for found in (own, frozen, 0.5, np.float32(0.5), np.ones(2, np.float32), np.arange(3)):
+        subject, place = stand_in(label="net"), Here(found)
+        OverlappingCode._add(subject, "W", place)
+        array = subject.arrays["W"]
+        assert (array.dtype, array.flags.writeable) == (np.float64, True)
+        np.testing.assert_array_equal(array, found)
+        assert (array is own) == (found is own)
+        assert subject._places == {"W": place}
+
+    class Nowhere(Here):
+        def read(self):
+            raise LookupError
+
+    with pytest.raises(ValueError, match="parameters: net has no W"):
+        OverlappingCode._add(stand_in(label="net"), "W", Nowhere(None))
+
+
 def test_where_memory_of_parameters_is_held_is_noted():
     flat, other = np.arange(9.0), np.zeros(3)
     owner = SimpleNamespace(W=flat[:6].reshape(2, 3), b=flat[6:], theta=flat, other=other, n=3.0)

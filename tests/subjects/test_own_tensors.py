@@ -1,14 +1,16 @@
 """Engines of one's own: which tensors are found, what backward is handed, and what is said of what they do."""
 
 import operator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from stand_ins import stand_in
 
 from numpy_nn.gradcheck import check_gradients
-from numpy_nn.subjects.own_tensors import is_tensor, tensor_subject
+from numpy_nn.subjects.own_tensors import TensorSubject, _Engine, _tensors_in, _zeroed, is_tensor, tensor_subject
 from scripts.proof.forms.tensors import Tensor, Value
 
 X = np.array([[0.5, -1.0, 2.0], [1.5, 0.25, -0.75]])
@@ -112,15 +114,86 @@ def test_the_output_is_multiplied_where_backward_takes_no_gradient():
     assert abs(report.entries[0].analytic) not in np.abs(X + 1)
 
 
+class Odd(Times):
+    """A product with it is what ``product`` makes of both."""
+
+    def __init__(self, product):
+        super().__init__(X)
+        self.product = product
+
+    def __mul__(self, other):
+        return self.product(X, other)
+
+
+@pytest.mark.parametrize(
+    ("product", "is_it"),
+    [
+        (lambda a, b: Times(a * b), True),
+        (lambda a, b: Times(a * b + 1.0), False),
+        (lambda a, b: Times((a * b)[0]), False),
+        (lambda a, b: a * b, False),
+        (lambda a, _: a + None, False),
+        (lambda a, b: a * b[:, :1].T @ b, False),
+        (lambda a, _: a.no_such_operation, False),
+    ],
+)
+def test_a_product_with_weights_is_one_if_it_is_a_tensor_of_these_numbers(product, is_it):
+    weights = np.cos(X)
+    found: Any = _Engine.times(stand_in(_output=Odd(product)), weights)
+    assert (found is not None) == is_it
+    if is_it:
+        np.testing.assert_array_equal(found.data, X * weights)
+
+
 def test_or_its_sum_is_judged_where_it_cannot_be():
     report = check_gradients(doubled, Alone(X))
     assert report.verdict == "right"
     assert report.entries[0].analytic == 2.0
 
 
+@pytest.mark.parametrize("grad", [3.0, 3, X, np.float64(3.0)])
+def test_a_gradient_before_any_backward_pass_is_0_of_the_same_kind(grad):
+    before = _zeroed(grad)
+    assert type(before) is type(grad)
+    np.testing.assert_array_equal(before, 0.0 * np.asarray(grad))
+
+
+def test_so_is_one_that_is_a_tensor_and_none_stays_none():
+    grad: Any = Alone(X)
+    before = _zeroed(grad)
+    np.testing.assert_array_equal(before.data, 0.0 * X)
+    np.testing.assert_array_equal(grad.data, X)
+    assert before.grad is not grad.grad
+    assert _zeroed(None) is None
+    other = [1.0]
+    assert _zeroed(other) == other
+
+
+def test_tensors_are_found_in_every_kind_of_container():
+    class Net:
+        def __init__(self):
+            self.layers = ({"w": Value(0.5)}, {Value(1.0)}, [Value(2.0)])
+
+    found = [name for name, _ in _tensors_in(Net(), "")]
+    assert found == ["layers[0]['w']", "layers[1][0]", "layers[2][0]"]
+    assert [name for name, _ in _tensors_in(Net(), "net")] == [f"net.{name}" for name in found]
+    assert [name for name, _ in _tensors_in(Net().layers, "net")] == ["net[0]['w']", "net[1][0]", "net[2][0]"]
+    shared = Value(0.5)
+    assert [name for name, _ in _tensors_in([shared, "text", b"bytes", Value, X, shared], "all")] == ["all[0]"]
+
+
 def test_what_needs_no_gradient_is_left_out():
     report = check_gradients(operator.mul, (Times(X), Times(X + 1, requires_grad=False)))
     assert [entry.name for entry in report.entries] == ["a"]
+
+
+def test_tensors_have_the_names_of_the_arguments_or_are_numbered():
+    def product(*factors):
+        return factors[0] * factors[1]
+
+    report = check_gradients(product, (Times(X), Times(X + 1)))
+    assert [entry.name for entry in report.entries] == ["input", "input 1"]
+    assert [entry.name for entry in check_gradients(operator.mul, (Times(X), Times(X + 1))).entries] == ["a", "b"]
 
 
 def test_targets_and_arrays_are_handed_on():
@@ -206,6 +279,24 @@ def test_a_function_beside_the_engine_runs_its_backward_pass(wrong, verdict):
     assert report["x"].verdict == verdict, report
     assert not report.warnings
     assert "the backward pass is run by backprop_all; backward() alone is a step of it" in report.notes
+
+
+@pytest.mark.parametrize("moves", [True, False])
+def test_whether_an_output_moves_is_seen_a_little_to_the_side_of_every_number(moves):
+    arrays, seen = {"x": X.copy(), "w": np.zeros(2)}, []
+
+    @contextmanager
+    def at(moved):
+        seen.append(moved)
+        yield
+        seen.append("back")
+
+    subject = stand_in(arrays=arrays, at=at, output=lambda: np.ones(3) + (moves and len(seen) == 1))
+    assert TensorSubject._moves(subject) == moves
+    moved, back = seen
+    assert back == "back"
+    np.testing.assert_array_equal(moved["x"], X + X * 2.0**-12 + 2.0**-16)
+    np.testing.assert_array_equal(moved["w"], np.full(2, 2.0**-16))
 
 
 def test_gradients_that_are_0_because_nothing_moves_are_judged():

@@ -102,10 +102,44 @@ def test_after_a_dot_may_stand_the_key_of_a_dict_but_an_attribute_comes_first():
     assert follow(SimpleNamespace(grads=Mapped(W="the item")), parsed("grads['W']")) == "the item"
 
 
+def test_what_is_put_goes_where_it_is_read():
+    class Mapped(dict[str, float]):
+        W = 1.0
+
+    for owner, path in (
+        ({"W": 1.0}, "['W']"),
+        ({"items": 1.0}, "['items']"),
+        ({"W": 1.0}, "W"),
+        (Mapped(W=2.0), "['W']"),
+        (Mapped(W=2.0), "W"),
+        ([0.0, 1.0], "[1]"),
+        (SimpleNamespace(W=1.0), "W"),
+    ):
+        # Within another, as every place is.
+        place = Place(SimpleNamespace(own=owner), (Step("own", False), *parsed(path)))
+        place.put(7.0)
+        assert place.read() == 7.0, path
+        if isinstance(owner, Mapped):
+            assert (owner["W"], owner.W) == ((2.0, 7.0) if path == "W" else (7.0, 1.0))
+        elif isinstance(owner, dict):
+            assert list(owner.values()) == [7.0]
+
+
 @pytest.mark.parametrize("path", ["none", "params['none']", "params.none", "layers[1]", "a.none"])
 def test_a_path_that_leads_nowhere_is_a_lookup_error(path):
     with pytest.raises(LookupError):
         follow(holder(), parsed(path))
+
+
+def test_a_place_exists_as_long_as_its_path_leads_somewhere():
+    thing: SimpleNamespace = SimpleNamespace(
+        params={"W": np.ones(2)}, layers=[np.ones(2)], inner=SimpleNamespace(W=0.5)
+    )
+    found = list(places(thing))
+    assert [place.exists() for place in found] == [True] * 3
+    del thing.params["W"], thing.layers[0]
+    thing.inner = None
+    assert [place.exists() for place in found] == [False] * 3
 
 
 def test_an_object_s_parameter_goes_by_the_object_s_name():

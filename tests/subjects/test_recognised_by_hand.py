@@ -8,9 +8,12 @@ from stand_ins import NET, ONE, Net, stand_in
 
 import numpy_nn as nn
 from numpy_nn.subjects import names, recognise
+from numpy_nn.subjects.agreement import Agreement
 from numpy_nn.subjects.calling import FILLED, GRADS, OUTPUT, Convention
 from numpy_nn.subjects.choosing import Hints
 from numpy_nn.subjects.conventions import Arguments, is_certain, may_be_gradient, orders_of_inputs, readings
+from numpy_nn.subjects.costs import LossOfOutput
+from numpy_nn.subjects.subject import SubjectError
 
 # Conventions.
 
@@ -222,3 +225,140 @@ def test_two_names_alone_that_are_a_function_and_its_derivative_are_passes():
     assert names.passes(pair) == (None, None)
     several = SimpleNamespace(activation=two, activation_prime=len, cost=two, cost_prime=len)
     assert names.passes(several) == (None, None)
+
+
+# Objects that are asked for a loss, or put in training.
+
+
+@pytest.mark.parametrize(
+    ("given", "there", "taken"),
+    [
+        (Agreement(2, 3, 1), Agreement(3, 3, 4), True),
+        (Agreement(2, 3, 1), Agreement(2, 3, 4), False),
+        (Agreement(2, 3, 1), Agreement(1, 3, 4), False),
+        (Agreement(2, 3, 1), SubjectError("no"), False),
+        (Agreement(2, 3, 1), TypeError("no"), False),
+        (Agreement(2, 3, 1), ValueError("no"), False),
+        (Agreement(3, 3, 4), None, False),
+        (Agreement(0, 0, 0), None, False),
+    ],
+)
+def test_an_object_is_put_in_training_if_its_gradients_are_then_more_often_right(monkeypatch, given, there, taken):
+    def agreement(subject):
+        if isinstance(subject.agrees, Exception):
+            raise subject.agrees
+        return subject.agrees
+
+    def again():
+        assert there is not None
+        assert target.training is True
+        return other
+
+    monkeypatch.setattr(recognise, "agreement", agreement)
+    target = SimpleNamespace(training=False)
+    subject, other = (stand_in(agrees=one, notes=[], make_repeatable=lambda: True) for one in (given, there))
+    found = recognise._in_training_if_meant(subject, target, again)
+    assert found is (other if taken else subject)
+    assert target.training is taken
+    assert other.notes == ([recognise._PUT_IN_TRAINING] if taken else [])
+    assert subject.notes == []
+
+
+def test_what_cannot_be_put_in_training_or_repeats_nothing_stays_as_it_is(monkeypatch):
+    def never():
+        raise AssertionError
+
+    monkeypatch.setattr(recognise, "agreement", lambda _: Agreement(0, 1, 0))
+    for target, repeats in ((SimpleNamespace(), True), (SimpleNamespace(training=False), False)):
+        subject = stand_in(notes=[], make_repeatable=lambda repeats=repeats: repeats)
+        assert recognise._in_training_if_meant(subject, target, never) is subject
+        assert vars(target).get("training", False) is False
+
+
+@pytest.mark.parametrize(
+    ("method", "number", "is_one"),
+    [
+        (lambda x, y: x * y, 2, True),
+        (lambda x, y, lr: x * y * lr, 2, True),
+        (lambda x, y, lr, mode="a": x * y * lr * mode, 2, True),
+        (lambda x, y, lr: x * y * lr, 3, False),
+        (lambda x: x, 2, False),
+        (lambda x, y, z: x * y * z, 2, False),
+    ],
+)
+def test_a_step_of_training_takes_data_and_targets_beside_the_rate(method, number, is_one):
+    owner = SimpleNamespace(train_step=method)
+    assert (recognise._step_of_training(owner, number) is method) == is_one
+    assert recognise._step_of_training(SimpleNamespace(other=method), number) is None
+
+
+def asked_for_a_loss(monkeypatch, *ways, forward=None, gradient=None, cost=None):
+    """What becomes of an object whose ways to a loss end so: an error, or a subject by its agreement."""
+    made = [way if isinstance(way, Exception) else stand_in(**way) for way in ways]
+    left = iter(made)
+
+    def chosen(code):
+        # The target is the last of its arguments.
+        assert (code.target, code.owner) == ("t", owner)
+        found = next(left)
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+    owner = SimpleNamespace() if gradient is None else SimpleNamespace(backprop=gradient)
+    backward = [LossOfOutput(len, len, None).backward if getattr(one, "handed", False) else len for one in made]
+    monkeypatch.setattr(recognise, "_ways_to_a_loss", lambda *_: [(len, one) for one in backward])
+    monkeypatch.setattr(recognise, "named_arguments", lambda *_: {"x": 1, "t": 2})
+    monkeypatch.setattr(recognise, "chosen", chosen)
+    monkeypatch.setattr(recognise, "agreement", lambda one: one.agrees)
+    monkeypatch.setattr(recognise, "_with_unsaid_cost", lambda *_: "unsaid")
+    hints = Hints() if cost is None else Hints(cost=cost)
+    found = recognise._of_loss_object("net", owner, forward, (ONE,), ONE, hints)
+    return found if isinstance(found, str) else made.index(found)
+
+
+def way(agreeing, *, shaped=2, parameters=False, handed=False, repeats=True):
+    return {
+        "agrees": Agreement(agreeing, shaped, 0),
+        "has_parameters": parameters,
+        "handed": handed,
+        "make_repeatable": lambda: repeats,
+    }
+
+
+@pytest.mark.parametrize(
+    ("ways", "found"),
+    [
+        ([way(2), way(2, parameters=True)], 0),
+        ([way(1), way(2)], 1),
+        ([way(1), way(1, repeats=False), way(2)], 1),
+        ([way(0, shaped=0), way(2)], 1),
+        ([ValueError("no"), way(2)], 1),
+        ([SubjectError("no"), TypeError("no"), way(1)], 2),
+        # None is right: what reaches the object's own arrays, then what is right more often, then what is handed on.
+        ([way(0, parameters=True), way(1)], 0),
+        ([way(0), way(1), way(1)], 1),
+        ([way(1), way(1, handed=True)], 1),
+        ([way(1), way(0, handed=True)], 0),
+        ([way(0, shaped=0)], 0),
+    ],
+)
+def test_of_the_ways_to_a_loss_the_first_that_is_right_is_meant_or_the_best(monkeypatch, ways, found):
+    assert asked_for_a_loss(monkeypatch, *ways) == found
+
+
+@pytest.mark.parametrize("forward", [None, lambda x, y: x * y])
+def test_where_no_way_leads_to_a_loss_the_first_error_is_told(monkeypatch, forward):
+    with pytest.raises(ValueError, match="first"):
+        asked_for_a_loss(monkeypatch, ValueError("first"), TypeError("second"), forward=forward)
+
+
+def test_or_the_loss_may_be_one_that_is_not_written(monkeypatch):
+    forward = Net().forward
+    with pytest.raises(ValueError, match="first"):
+        asked_for_a_loss(monkeypatch, ValueError("first"), TypeError("second"), forward=forward)
+    with pytest.raises(TypeError, match="expected a loss with forward and backward, or loss and grad, got net"):
+        asked_for_a_loss(monkeypatch, forward=forward)
+    for ways in ([], [ValueError("first")]):
+        assert asked_for_a_loss(monkeypatch, *ways, forward=forward, gradient=lambda x, y: x * y) == "unsaid"
+    assert asked_for_a_loss(monkeypatch, way(2), forward=forward, gradient=lambda x, y: x * y, cost=len) == "unsaid"

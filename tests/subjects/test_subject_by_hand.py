@@ -122,6 +122,23 @@ def test_what_is_made_once_is_there_at_the_start_of_every_evaluation(in_list):
     assert lazy.W is made
 
 
+def test_what_every_call_makes_anew_is_not_there_at_the_start():
+    class Makes:
+        def __init__(self):
+            self.calls: Any = np.zeros(1)
+            self.seen = None
+
+        def __call__(self, x):
+            known, self.seen = self.seen is not None, x.copy()
+            self.calls = self.calls + 1.0
+            return x * self.calls + known
+
+    subject = Run(lambda root, x: root(x), Makes())
+    assert subject.make_repeatable()
+    # As a first call has it: nothing was seen before.
+    np.testing.assert_array_equal(subject.output(), X)
+
+
 def test_a_state_from_which_every_evaluation_starts():
     root = Counts(100.0)
     subject = Run(lambda root, x: root(x), root)
@@ -172,6 +189,14 @@ def test_a_target_for_one_number_of_rows_is_not_resized():
 
     with Run(f).resized(3) as possible:
         assert possible is False
+
+
+def test_a_number_has_no_rows():
+    subject = Run(lambda _, x: x)
+    subject.arrays["x"] = number = np.array(2.0)
+    with subject.resized(3) as possible:
+        assert possible is False
+    assert subject.arrays["x"] is number
 
 
 def test_complaints_and_warnings_are_told_once():

@@ -1,5 +1,7 @@
 """A declared surrogate: gradients are judged as those of the function that they are meant to belong to."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -89,6 +91,38 @@ def test_a_surrogate_that_is_a_function_is_looked_at_with_complex_numbers_and_a_
     z = X + 1e-3j
     np.testing.assert_allclose(SurrogateSubject(target, np.tanh).complex_output(z), np.tanh(z), rtol=1e-14)
     assert SurrogateSubject(target, other).complex_output(z) is None
+    assert other.arrays["x"].dtype == np.float64
+
+
+def test_gradients_are_the_targets_own_with_other_draws_only_where_they_are_asked_for():
+    target: Any = as_subject((np.sign, straight_through), (X.copy(),), None, Hints())
+    subject, asked = SurrogateSubject(target, np.tanh), []
+    own = target.gradients
+
+    def gradients(grad_output, *, other_draws):
+        asked.append(other_draws)
+        return own(grad_output)
+
+    target.gradients, before = gradients, target.evaluations
+    claimed: Any = subject.gradients(np.ones(X.shape))["x"]
+    np.testing.assert_array_equal(claimed, straight_through(X, 1.0))
+    # What is moved here moves the target, whose evaluations count, one for its output and one for its gradients.
+    assert subject.evaluations == target.evaluations - before == 2
+    subject.gradients(np.ones(X.shape), other_draws=True)
+    assert subject.evaluations == 4
+    assert asked == [False, True]
+
+
+def test_a_surrogate_that_is_a_subject_is_given_the_arrays_of_its_names():
+    y = np.random.default_rng(3).standard_normal((5, 4))
+    pair = (lambda a, b: a * b, lambda a, b, g: (g * b, g * a))
+    target = as_subject((lambda a, b: np.round(a) * b, pair[1]), (X.copy(), y), None, Hints())
+    other = as_subject((lambda b: 2.0 * b, lambda _, g: 2.0 * g), (y.copy(),), None, Hints())
+    subject = SurrogateSubject(target, other)
+    with subject.at({"b": y + 1.0}):
+        np.testing.assert_array_equal(subject.output(), 2.0 * (y + 1.0))
+    np.testing.assert_array_equal(subject.output(), 2.0 * y)
+    assert list(other.arrays) == ["b"]
 
 
 def test_a_mistake_in_the_declaration_is_told_in_a_line():

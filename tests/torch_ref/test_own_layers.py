@@ -14,6 +14,9 @@ from run_bound import RunBound
 
 import numpy_nn as nn
 from torch_ref import from_torch, loss_to_torch, optimizer_to_torch, parameters_as_numpy, parity, to_torch
+from torch_ref.bounds import own_layers
+from torch_ref.bounds.own_layers import Traced
+from torch_ref.rounding import as_rounded
 
 WIDTH = 4
 
@@ -51,6 +54,51 @@ class Gated(nn.Layer):
         self.fc.weight.grad = self.fc.weight.grad * wrong.get("fc.weight", 1)
         through = left @ w[:, :WIDTH].T + right @ w[:, WIDTH:].T
         return (g + rows * (self.scales[1].data / WIDTH) + through) * wrong.get("input", 1)
+
+
+def test_an_array_with_a_bound_is_as_long_as_its_first_axis():
+    traced = Traced(as_rounded(np.zeros((5, 3))))
+    assert len(traced) == 5
+    assert (traced.shape, traced.ndim) == ((5, 3), 2)
+    assert traced.dtype == np.float64
+
+
+MATRIX = np.arange(1.0, 13.0).reshape(3, 4) / 8.0
+FORMULAS = {
+    "2 + x": lambda x, _: 2.0 + x,
+    "3 - x": lambda x, _: 3.0 - x,
+    "x - y": lambda x, y: x - y,
+    "2 x": lambda x, _: 2.0 * x,
+    "1 / x": lambda x, _: 1.0 / x,
+    "x / y": lambda x, y: x / y,
+    "-x": lambda x, _: -x,
+    "y x twice": lambda x, y: x * y + x,
+    "x / sum of rows": lambda x, _: x / x.sum(1, True),
+    "x - mean": lambda x, _: x - x.mean(0),
+    "x y^T": lambda x, y: x @ y.T,
+    "a column": lambda x, _: x[:, 1:2] * x,
+    "reshaped": lambda x, y: x.reshape(4, 3) @ y,
+}
+
+
+@pytest.mark.parametrize("name", FORMULAS)
+def test_arrays_with_bounds_have_values_and_gradients_as_torchs_arrays_have(name):
+    theirs = [torch.tensor(array, requires_grad=True) for array in (MATRIX, MATRIX + 1.0)]
+    ours = [Traced(as_rounded(array.detach().numpy())) for array in theirs]
+    output, made = FORMULAS[name](*theirs), FORMULAS[name](*ours)
+    np.testing.assert_allclose(made.rounded.value, output.detach().numpy(), rtol=1e-14)
+    g = np.cos(np.arange(made.rounded.value.size)).reshape(made.shape)
+    gradients = own_layers._chain_rule(made, as_rounded(g))
+    for leaf, one in zip(theirs, ours, strict=True):
+        (gradient,) = torch.autograd.grad(output, leaf, torch.tensor(g), allow_unused=True, retain_graph=True)
+        assert (id(one) in gradients) == (gradient is not None)
+        if gradient is not None:
+            np.testing.assert_allclose(gradients[id(one)].value, gradient.numpy(), rtol=1e-13, atol=1e-15)
+
+
+def test_a_number_array_before_one_with_a_bound_is_multiplied_with_it():
+    made: Any = MATRIX.T @ Traced(as_rounded(MATRIX))
+    np.testing.assert_allclose(made.rounded.value, MATRIX.T @ MATRIX, rtol=1e-15)
 
 
 def together(left, right):

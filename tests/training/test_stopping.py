@@ -46,6 +46,17 @@ def test_it_stops_after_patience_epochs_without_a_better_one_and_gives_back_the_
     assert epochs_of(nn.EarlyStopping(patience, delta, monitor, restore_best_weights=False), values) == (last, last)
 
 
+@pytest.mark.parametrize(("monitor", "sign"), [("test_loss", 1.0), ("train_loss", 1.0), ("test_accuracy", -1.0)])
+def test_better_is_what_is_better_by_more_than_the_least_difference(monitor, sign):
+    for values, best_epoch in (([1.0, 0.75], 1), ([1.0, 0.5], 2), ([1.0, 0.875, 0.625], 3), ([1.0, 1.125], 1)):
+        stopping = nn.EarlyStopping(9, 0.25, monitor)
+        epochs_of(stopping, [sign * value for value in values])
+        assert stopping.best_epoch == best_epoch
+    stopping = nn.EarlyStopping(9, 0.0, monitor)
+    epochs_of(stopping, [sign, sign])
+    assert stopping.best_epoch == 1
+
+
 def test_the_first_epochs_of_a_longer_run_keep_their_weights():
     assert epochs_of(nn.EarlyStopping(5), [1.0, 2.0, 3.0], epochs=10) == (3, 3)
 

@@ -60,7 +60,7 @@ def _of_a_parameter(e: Evidence) -> Iterator[Found]:
         claims = [e.subject.gradients(_only(e.grad_output, out_axis, step)) for step in range(steps)]
         inputs = [claim[e.subject.input] for claim in claims]
         if any(part is None or part.shape != e.x.shape for part in inputs):
-            continue
+            return
         reach = max(_reach(part, axis, step) for step, part in enumerate(inputs) if part is not None)
         if not 1 <= reach < steps:
             continue

@@ -175,17 +175,20 @@ class Differences:
             return self._across_steps(grad_output, mask, telling if len(telling) > 2 else ROUGH_STEPS, sides=True)
         slopes = self._slopes(grad_output, mask, STEPS, "own", sides=True)
         tried = [self.scales["own"]]
+        used = self.scales["own"].copy()
         for scale in ("wide", "unit"):
+            size = self.scales[scale]
             unresolved = mask & ~resolved(slopes, mask, 1e-9)
-            unresolved &= np.all([other != self.scales[scale] for other in tried], axis=0)
+            unresolved &= np.all([other != size for other in tried], axis=0)
             if unresolved.any():
                 other = self._slopes(grad_output, unresolved, STEPS, scale, sides=True)
-                slopes.replace(unresolved & ~(other.bound >= slopes.bound), other)
-            tried.append(self.scales[scale])
+                better = np.where(_contradict(other, slopes), size < used, ~(other.bound >= slopes.bound))
+                slopes.replace(unresolved & better, other)
+                used = np.where(unresolved & better, size, used)
+            tried.append(size)
         # Within a step of what rounds on the way there is no noise to be seen: that of wider distances stays.
         fine = self._slopes(grad_output, mask, STEPS, "fine", sides=True, floor=self._noise_beside("own"))
-        with np.errstate(invalid="ignore"):
-            contradicts = np.abs(fine.value - slopes.value) > fine.bound + slopes.bound
+        contradicts = _contradict(fine, slopes)
         slopes.replace(mask & contradicts & ~slopes.kink, fine)
         if (mask & contradicts).any():
             # A bend that is seen at some coordinates may lie within the wider steps at all: none is known any better
@@ -386,3 +389,9 @@ class Differences:
             if name not in ("flat", "kink"):
                 numbers = numbers / h[rows].reshape(shape)
             getattr(folded, name)[rows] = numbers
+
+
+def _contradict(one: Slopes, other: Slopes) -> NDArray[np.bool_]:
+    """Where neither bound leaves room for the other slope."""
+    with np.errstate(invalid="ignore"):
+        return np.asarray(np.abs(one.value - other.value) > one.bound + other.bound)

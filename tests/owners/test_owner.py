@@ -1,0 +1,146 @@
+"""What a process that owns a part does, by itself: memory in lines, settings, and orders in the place of a worker."""
+
+import io
+import os
+import pickle
+import sys
+from types import SimpleNamespace
+from typing import Any
+
+import needs
+import numpy as np
+import pytest
+
+from numpy_nn.owners import OwnedTraining, owner
+from numpy_nn.owners.owner import GIVE, SET, TAKE, UPDATE, Owner, arrays_in, make_memory
+
+pytestmark = needs.posix
+
+SPECS: dict[str, Any] = {
+    "words": ((64,), np.int64),
+    "x": ((2, 3, 5), np.float32),
+    "one": ((), np.float64),
+    "none": ((0, 4), np.int8),
+}
+
+
+def test_arrays_begin_at_cache_lines_hold_0_and_are_the_same_for_all_who_look():
+    descriptor = make_memory(SPECS)
+    try:
+        first, second = arrays_in(descriptor, SPECS), arrays_in(descriptor, SPECS)
+        assert os.fstat(descriptor).st_size == 512 + 128 + 64
+    finally:
+        os.close(descriptor)
+    assert {name: (array.shape, array.dtype) for name, array in first.items()} == SPECS
+    start = first["words"].__array_interface__["data"][0]
+    places = [array.__array_interface__["data"][0] - start for array in first.values()]
+    assert places[:3] == [0, 512, 640]
+    for name, array in first.items():
+        assert not array.any()
+        array[...] = 3
+        np.testing.assert_array_equal(second[name], array)
+    np.testing.assert_array_equal(second["words"], np.full(64, 3))
+
+
+def test_settings_go_to_the_groups_in_their_order():
+    groups: list[dict[str, Any]] = [{"lr": 0.1, "momentum": 0.5}, {"lr": 0.2}]
+    subject: Any = SimpleNamespace(part=SimpleNamespace(optimizer=SimpleNamespace(param_groups=groups)))
+    Owner.set(subject, [{"lr": 1.0}, {"lr": 2.0, "momentum": 0.25}])
+    assert groups == [{"lr": 1.0, "momentum": 0.5}, {"lr": 2.0, "momentum": 0.25}]
+
+
+def test_batches_lie_in_two_places_in_turn(monkeypatch):
+    monkeypatch.setattr(owner, "compute_gradients", lambda *given: given)
+    arrays = {"x": np.arange(12.0).reshape(2, 3, 2), "y": np.arange(6).reshape(2, 3)}
+    subject: Any = SimpleNamespace(turn=0, arrays=arrays, part=SimpleNamespace(net="net"), loss="loss")
+    for rows, turn in ((3, 1), (2, 0), (1, 1)):
+        given: Any = Owner.gradients(subject, rows)
+        net, loss, x, y = given
+        assert (net, loss) == ("net", "loss")
+        np.testing.assert_array_equal(x, arrays["x"][turn, :rows])
+        np.testing.assert_array_equal(y, arrays["y"][turn, :rows])
+
+
+def test_who_pauses_has_collected_and_who_resumes_distributes():
+    told: list[str] = []
+    owned: Any = SimpleNamespace(active=True, collect=lambda: told.append("collect"))
+    owned.distribute = lambda: told.append("distribute")
+    OwnedTraining.pause(owned)
+    assert (told, owned.active) == (["collect"], False)
+    OwnedTraining.resume(owned)
+    assert (told, owned.active) == (["collect", "distribute"], True)
+
+
+class Stopped(Exception):
+    """Nothing more is ordered."""
+
+
+class Worker:
+    """In the place of an Owner: writes down what it is told, and takes these orders."""
+
+    orders: tuple[int, ...] = ()
+    made: "Worker"
+
+    def __init__(self, *given):
+        *self.given, self.check = given
+        self.told: list[Any] = []
+        self.part = "my part"
+        self.left, self.meetings = iter(self.orders), self
+        Worker.made = self
+
+    def next_order(self):
+        # Where a run diverges, it is told by process 0.
+        assert np.geterr()["over"] == "ignore"
+        for order in self.left:
+            return order
+        raise Stopped
+
+    def meet(self):
+        self.told.append("meet")
+
+    def take(self, part):
+        self.told.append(part)
+
+    def gradients(self, rows):
+        self.told.append(rows)
+
+    def update(self):
+        self.told.append("update")
+
+    def set(self, groups):
+        self.told.append(groups)
+
+
+def worked(monkeypatch, *orders, sent=(), parent=None):
+    """A worker after these orders, what it was sent beside them, and what it has sent back."""
+    parent = os.getppid() if parent is None else parent
+    receive = io.BytesIO(b"".join(map(pickle.dumps, [(parent, 1, 2, 7, "specs", "loss"), *sent])))
+    send = io.BytesIO()
+    monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=receive))
+    monkeypatch.setattr(sys, "stdout", SimpleNamespace(buffer=send))
+    monkeypatch.setattr(owner, "Owner", Worker)
+    monkeypatch.setattr(Worker, "orders", orders)
+    with pytest.raises(Stopped):
+        owner.work()
+    return Worker.made, send.getvalue()
+
+
+def test_a_worker_does_what_it_is_ordered_in_turn(monkeypatch):
+    groups = [{"lr": 0.5}]
+    worker, sent = worked(monkeypatch, TAKE, 5, UPDATE, 1, SET, GIVE, UPDATE, sent=["a part", groups])
+    assert worker.given == [1, 2, 7, "specs", "loss"]
+    assert worker.told == ["meet", "a part", 5, "update", 1, groups, "update"]
+    assert pickle.loads(sent) == "my part"
+    assert len({UPDATE, SET, TAKE, GIVE}) == 4
+    assert max(UPDATE, SET, TAKE, GIVE) < 0
+
+
+def test_a_worker_ends_if_the_process_that_gives_orders_is_gone(monkeypatch):
+    codes: list[int] = []
+    monkeypatch.setattr(os, "_exit", codes.append)
+    worker, _ = worked(monkeypatch)
+    worker.check()
+    assert codes == []
+    worker, _ = worked(monkeypatch, parent=os.getppid() + 1)
+    worker.check()
+    assert codes == [1]
