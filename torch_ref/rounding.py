@@ -222,6 +222,10 @@ class Rounded:
             gap = np.where(self.value == other.value, 0.0, np.abs(self.value - other.value))
         return Rounded(self.value, np.maximum(self.error, other.error + gap), dtype=self.dtype)
 
+    def or_off_by(self, room: Array) -> Rounded:
+        """What a machine computes that takes this formula, or another that is so far off at most."""
+        return Rounded(self.value, self.error + room, dtype=self.dtype)
+
     def or_within(self, roundings: float) -> Rounded:
         """What a machine computes that takes this formula, or another that is good to ``roundings`` u of the value."""
         return Rounded(self.value, self.error + roundings * self.u * np.abs(self.value), dtype=self.dtype)

@@ -36,7 +36,19 @@ def options_of(name, dtype):
 @given(data=st.data())
 def test_value_and_derivative_equal_torch_within_the_derived_bound(case, dtype, data):
     entry, options = CASES[case].activation, options_of(case, dtype)
-    x = data.draw(our.float_arrays(our.shapes, dtype))
+    assert_within_the_bound(case, entry, options, data.draw(our.float_arrays(our.shapes, dtype)))
+
+
+@pytest.mark.parametrize("dtype", our.DTYPES)
+@pytest.mark.parametrize("case", VARIANTS)
+def test_so_are_they_all_along_the_line(case, dtype):
+    # Random numbers may miss the few where a kernel is at its worst: oneDNN's GELU with AVX-512 has 1.1 times what a
+    # bound allowed that knew but its older polynomial.
+    x = np.linspace(-12.0, 12.0, 20_001, dtype=dtype)
+    assert_within_the_bound(case, CASES[case].activation, options_of(case, dtype), x)
+
+
+def assert_within_the_bound(case, entry, options, x):
     value, derivative = map(torch.from_numpy, by_torch(CASES[case], x))
     formula, formula_derivative = bounds.ACTIVATIONS[entry.name]
     with np.errstate(all="ignore"):

@@ -177,6 +177,10 @@ class Machine:
     def either(self, other):
         return self if self.how.coin() else other
 
+    def or_off_by(self, room):
+        sign = self.how.rng.choice([-1.0, 1.0], self.shape)
+        return self._new((1.0 - 2.0**-20) * sign * room + self.value) if self.how.coin() else self
+
     def or_within(self, roundings):
         return self._off(self, min(int(roundings) // 2, OURS_STEPS)) if self.how.coin() else self
 
