@@ -39,6 +39,7 @@ class Surroundings:
         for name, value in (("_found", found), ("_functions", held)):
             object.__setattr__(self, name, value)
 
+    # A property where Python has the dict itself: whoever walks an object by vars() then sees names that lie elsewhere.
     @property
     def __dict__(self) -> dict[str, Any]:  # type: ignore[override]
         values = {name: binding.read() for name, binding in self._found.items()}

@@ -224,3 +224,21 @@ def test_a_course_in_which_layers_average_is_told_where_the_input_s_gradient_is_
     assert words.startswith("; the gradient of the input is not divided: so do courses") == told
     assert bool(words) == told
     assert of_another_cause == ""
+
+
+@pytest.mark.parametrize(
+    ("ratio", "name", "words"),
+    [
+        (2.0, "input", ""),
+        (10.0, "input", ""),
+        (5.0, "input", "; 5 is of the shape (2, 5) of input"),
+        (10.0, "W", "; 10 is of the shape (10, 3) of W"),
+        (2.0, "W", ""),
+    ],
+)
+def test_a_factor_that_stays_for_another_number_of_rows_is_no_product_with_it(ratio, name, words):
+    array = np.zeros((10, 3)) if name == "W" else np.zeros((2, 5))
+    e = SimpleNamespace(
+        name=name, is_input=name == "input", array=array, output=np.zeros((2, 5)), x=np.zeros((2, 5)), fit=FIT
+    )
+    assert factors._product_of_lengths(e, ratio, rows=False) == words

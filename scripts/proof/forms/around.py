@@ -60,7 +60,7 @@ def globals_with_the_gradients_returned(d, wrong):
         Z2 = A1 @ W2 + b2
         return Z1, A1, Z2, softmax(Z2)
 
-    def backward(X, Y, Z1, A1, Z2, A2):  # noqa: ARG001
+    def backward(X, Y, Z1, A1, Z2, A2):  # noqa: ARG001, all that forward returned is handed on
         dZ2 = (A2 - Y) / len(X)
         dW2, db2 = A1.T @ dZ2, dZ2.sum(axis=0, keepdims=True)
         dZ1 = dZ2 @ W2.T * (1 - np.tanh(Z1) ** 2)
