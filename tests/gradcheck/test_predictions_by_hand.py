@@ -145,6 +145,12 @@ def test_all_that_a_layer_may_take_for_its_delta_is_named():
     found = {(cause, words): delta for cause, words, delta in chain.other_deltas(1)}
     expected = {
         ("derivative_missing", "that without the derivative of its activation"): handed[1],
+        ("derivative_missing", "that without the derivative of the activation of layer 3"): (
+            handed[2] @ SQUARE[2].T * slopes[1]
+        ),
+        ("derivative_missing", "that without the derivative of the activation of layer 2 and of layer 3"): (
+            handed[2] @ SQUARE[2].T
+        ),
         ("weights_missing", "that without the weights W2"): DELTAS[2] * slopes[1],
         ("transposed", "that with W2 instead of its transpose"): DELTAS[2] @ SQUARE[2] * slopes[1],
         ("other_layer", "that with the activation's derivative of layer 1"): handed[1] * slopes[0],
