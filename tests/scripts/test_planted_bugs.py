@@ -1,5 +1,7 @@
 """The bank of wrong gradients is what it says: each wrong where it says so, and nowhere else."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -160,3 +162,9 @@ def test_shapes_differ_from_draw_to_draw_and_one_seed_gives_one_case():
         assert all(1 <= length <= 9 for shape in shapes for length in shape), bug.name
         one, other = (bug.make(np.random.default_rng(3))[1] for _ in range(2))
         np.testing.assert_array_equal(one, other, err_msg=bug.name)
+
+
+def test_the_docs_say_how_many_there_are():
+    docs = Path(__file__).parents[2] / "docs"
+    for path, words in ((docs / "gradcheck.md", "planted mistakes"), (docs / "zh" / "gradcheck.md", "个埋下的错误")):
+        assert f"{len(PLANTED)} {words}" in path.read_text(encoding="utf-8")
