@@ -325,3 +325,12 @@ def test_a_layer_of_ones_own_needs_forward_and_backward():
         Nothing()(BATCH)
     with pytest.raises(NotImplementedError, match="Nothing has no backward"):
         Nothing().backward(BATCH)
+
+
+def test_flatten_is_advised_only_where_it_would_help():
+    layer = nn.Linear(12, 5, rng=0)
+    with pytest.raises(ValueError, match="put Flatten"):
+        layer(np.zeros((2, 3, 4), np.float32))
+    with pytest.raises(ValueError, match=r"got \(2, 3, 5\)$"):
+        layer(np.zeros((2, 3, 5), np.float32))
+    assert layer.output_shape((7, 12)) == (7, 5)
