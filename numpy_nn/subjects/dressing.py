@@ -99,7 +99,8 @@ def with_input_kept(target: Any, forward: Any, x: Any) -> Any:
         forward(x.copy() if isinstance(x, np.ndarray) else x)
         stays_empty = getattr(target, empty[0]) is None
     except Exception:
-        # Any: it is the reader's code, which is called again, and then what it raises is told.
+        # Any: the reader's code may want the very thing that is asked here. Nothing is hidden: forward is then taken as
+        # it is, called again at once, and what it raises there is told.
         stays_empty = False
     before.restore()
 

@@ -39,7 +39,8 @@ class Surroundings:
         for name, value in (("_found", found), ("_functions", held)):
             object.__setattr__(self, name, value)
 
-    # A property where Python has the dict itself: whoever walks an object by vars() then sees names that lie elsewhere.
+    # All that walks an object, to find, move and restore its arrays, asks vars(), which asks for this. The names lie
+    # in modules and closures, so that it is made anew at each look; mypy knows it as an attribute only.
     @property
     def __dict__(self) -> dict[str, Any]:  # type: ignore[override]
         values = {name: binding.read() for name, binding in self._found.items()}
