@@ -152,14 +152,15 @@ def _stays_wrong(evidence: Evidence, share: float) -> bool:
 def _look_elsewhere(
     subject: Subject, judged: list[tuple[Entry, Evidence]], output: Array, rng: np.random.Generator
 ) -> None:
-    """Look at what is right here at other points too: wrong there is wrong, and 0 everywhere here says nothing."""
-    pending = {evidence.name: (entry, evidence) for entry, evidence in judged if entry.verdict in (RIGHT, CLOSE)}
+    """Look at what is right or hidden here at other points: wrong there is wrong; 0 everywhere here says nothing."""
+    pending = {e.name: (entry, e) for entry, e in judged if entry.verdict in (RIGHT, CLOSE) or _is_hidden(entry, e)}
     if not pending:
         return
     elementwise = any(e.is_input and e.gradient is not None and e.differences.elementwise for _, e in judged)
     grad_output = next(iter(pending.values()))[1].grad_output
     pending = {name: found for name, found in pending.items() if not found[1].independent}
     vacuous = {name for name, (entry, e) in pending.items() if entry.verdict == RIGHT and not np.any(e.gradient)}
+    unseen = vacuous | {name for name, (entry, e) in pending.items() if _is_hidden(entry, e)}
     seen: dict[str, list[Found]] = {name: [] for name in vacuous}
     share = max(evidence.differences.seen_coarseness for _, evidence in judged)
 
@@ -174,8 +175,8 @@ def _look_elsewhere(
 
     for point in other_points(subject, output, elementwise, rng):
         visit(point, list(pending))
-    for point in far_points(subject, rng) if vacuous else ():
-        visit(point, [name for name in pending if name in vacuous and Found.RIGHT not in seen[name]])
+    for point in far_points(subject, rng) if unseen else ():
+        visit(point, [name for name in pending if name in unseen and Found.RIGHT not in seen.get(name, ())])
     for name in vacuous.intersection(pending):
         entry = pending[name][0]
         if Found.RIGHT in seen[name]:
@@ -186,6 +187,12 @@ def _look_elsewhere(
             subject.notes.append(f"{entry.name}: {_WEAKER[INDEPENDENT]}")
         else:
             entry.verdict, entry.reason = UNDECIDED, str(Reason.VACUOUS)
+
+
+def _is_hidden(entry: Entry, evidence: Evidence) -> bool:
+    """Whether a gradient is undecided only because nothing shows at the point given, and no steps are to blame."""
+    hidden = entry.verdict == UNDECIDED and evidence.reason in (Reason.ROUNDING, Reason.FLAT, Reason.STEPS)
+    return hidden and not evidence.differences.seen_coarseness
 
 
 def _wrong_elsewhere(

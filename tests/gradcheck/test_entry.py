@@ -288,15 +288,22 @@ def test_the_larger_input_is_not_so_large_for_a_loss(f, targets, large):
         np.testing.assert_allclose(values, expected, rtol=1e-15)
 
 
-def test_far_points_are_random_or_far_larger():
+def test_far_points_are_tiny_random_or_far_larger():
     subject = subject_of()
     found = list(points.far_points(subject, np.random.default_rng(0)))
-    rng = np.random.default_rng(0)
-    expected = [1.0 * rng.standard_normal(4), 30.0 * rng.standard_normal(4), 100.0 * ONE, 1000.0 * ONE]
-    words = ["a random input of size 1", "a random input of size 30", "100 times this input", "1000 times this input"]
+    rng, largest = np.random.default_rng(0), np.abs(ONE).max()
+    expected = [2.0**-6 / largest * ONE, 2.0**-12 / largest * ONE]
+    expected += [1.0 * rng.standard_normal(4), 30.0 * rng.standard_normal(4), 100.0 * ONE, 1000.0 * ONE]
+    words = ["this input scaled to size 0.016", "this input scaled to size 0.00024"]
+    words += ["a random input of size 1", "a random input of size 30", "100 times this input", "1000 times this input"]
     assert [point.words for point in found] == [f"at {one}" for one in words]
     for point, values in zip(found, expected, strict=True):
         np.testing.assert_array_equal(point.moved[subject.input], values)
+
+
+def test_zeros_are_not_made_tiny():
+    far = points.far_points(subject_of(x=np.zeros(4)), np.random.default_rng(0))
+    assert [point.words for point in far][:1] == ["at a random input of size 1"]
 
 
 def test_a_single_row_has_no_neighbours():

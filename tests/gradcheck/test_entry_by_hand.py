@@ -30,7 +30,7 @@ def claim(gradient=ONE, *, coarseness=0.0, name="x", **given):
     e = SimpleNamespace(
         gradient=gradient, subject=subject, name=name, rng=None, independent=False, is_input=name == "x"
     )
-    e.grad_output, e.differences = np.ones(2), differences
+    e.grad_output, e.differences, e.reason = np.ones(2), differences, Reason.NONE
     vars(e).update(given)
     return e
 
@@ -310,6 +310,20 @@ def test_what_is_right_here_is_looked_at_elsewhere_until_it_is_wrong(monkeypatch
     assert seen == [(["x", "b"], 0.25), (["x", "b"], 0.25), (["b"], 0.25)]
     assert (notes, blamed) == ([], [("x", "1")])
     assert looked_elsewhere(monkeypatch, judged[:1], [{}]) == ([], [], [])
+
+
+@pytest.mark.parametrize("reason", list(Reason), ids=lambda reason: reason.name)
+@pytest.mark.parametrize("coarseness", [0.0, 1e-7])
+def test_what_nothing_shows_here_is_looked_at_near_and_far_unless_steps_hide_it(monkeypatch, reason, coarseness):
+    judged = [(made("x", UNDECIDED), claim(reason=reason, coarseness=coarseness)), (made("b"), claim(name="b"))]
+    judged[1][1].grad_output = judged[0][1].grad_output
+    seen, notes, blamed = looked_elsewhere(monkeypatch, judged, [{"x": R, "b": R}], [{"x": R}, {"x": W}])
+    looks = [names for names, _ in seen]
+    if reason in {Reason.ROUNDING, Reason.FLAT, Reason.STEPS} and not coarseness:
+        assert (looks, blamed) == ([["x", "b"], ["x"], ["x"]], [("x", "1")])
+    else:
+        assert (looks, blamed) == ([["b"]], [])
+    assert notes == []
 
 
 @pytest.mark.parametrize(

@@ -84,3 +84,45 @@ def test_gradients_that_differ_by_more_than_rounding_are_not_judged():
     report = check_gradients(noisy, x)
     assert report.verdict == "undecided"
     assert "different gradients" in str(report)
+
+
+# Where the numbers are large a norm of two of them is flat, and so are tiny weights beside a bias.
+
+X = np.random.default_rng(3).standard_normal((4, 2))
+
+
+def norm(x):
+    centered = x - x.mean(axis=1, keepdims=True)
+    return centered / np.sqrt(np.square(centered).mean(axis=1, keepdims=True) + 1e-5)
+
+
+def norm_backward(factor):
+    def backward(g, x):
+        centered = x - x.mean(axis=1, keepdims=True)
+        std = np.sqrt(np.square(centered).mean(axis=1, keepdims=True) + 1e-5)
+        h = centered / std
+        return factor * (g - g.mean(axis=1, keepdims=True) - h * (g * h).mean(axis=1, keepdims=True)) / std
+
+    return backward
+
+
+@pytest.mark.parametrize("size", [1.0, 100.0, 1e4, 1e6])
+def test_a_norm_that_is_flat_here_is_right_where_its_input_is_tiny(size):
+    assert check_gradients((norm, norm_backward(1.0)), size * X).ok
+    # The coordinates that can be told here are too small to speak for the others.
+    assert check_gradients((norm, norm_backward(2.0)), size * X).verdict == "wrong"
+
+
+def test_where_a_gradient_is_wrong_that_nothing_shows_here_is_said():
+    (entry,) = check_gradients((norm, norm_backward(2.0)), 1e4 * X).entries
+    assert entry.reason == "undecided at the point given, but wrong at this input scaled to size 0.016"
+    assert entry.diagnosis is not None
+    assert entry.diagnosis.evidence.startswith("claimed / numerical = 2 at all 8 coordinates")
+
+
+@pytest.mark.parametrize("size", [1e-3, 1e-6, 1e-9])
+def test_tiny_weights_beside_a_large_bias_are_right_where_their_input_is_huge(size):
+    W = size * np.random.default_rng(4).standard_normal((2, 3))
+    assert check_gradients((lambda x, W: x @ W + 1e3, lambda g, x, W: (g @ W.T, x.T @ g)), X, W).ok
+    wrong = check_gradients((lambda x, W: x @ W + 1e3, lambda g, x, W: (2.0 * g @ W.T, x.T @ g)), X, W)
+    assert wrong["x"].verdict == "wrong"

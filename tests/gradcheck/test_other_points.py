@@ -238,7 +238,8 @@ U, F, L = UNRESOLVED, FLAT, LOST
 )
 def test_what_is_hidden_here_is_told_by_other_inputs(monkeypatch, status, reason, independent, kinds, expected, why):
     inputs = [float(k) for k in range(len(kinds or ()))]
-    e = SimpleNamespace(reason=Reason[reason], subject=SimpleNamespace(input="x"), multiples=lambda: inputs)
+    e = SimpleNamespace(reason=Reason[reason], subject=SimpleNamespace(input="x"), gradient=np.ones(3))
+    e.multiples, e.extremes = lambda: inputs[:1], lambda: inputs[1:]
     statuses = np.array([*status, ""])
     seen: list[Any] = []
 
@@ -257,6 +258,29 @@ def test_what_is_hidden_here_is_told_by_other_inputs(monkeypatch, status, reason
     assert statuses[2] == ""
     assert e.reason is Reason[why]
     assert seen == [{"x": moved} for moved in inputs]
+
+
+def test_extremes_are_asked_only_where_no_multiple_tells(monkeypatch):
+    e = SimpleNamespace(reason=Reason.ROUNDING, subject=SimpleNamespace(input="x"), gradient=np.ones(2))
+    e.multiples, e.extremes = lambda: [1.0, 2.0], lambda: pytest.fail("was looked at")
+    monkeypatch.setattr(verdicts, "_look_at", lambda *given: "right" if given[1]["x"] == 1.0 else "unlike")
+    statuses = np.array([U, AGREES])
+    verdicts._tell_elsewhere(e, statuses)
+    assert "".join(statuses) == ELSEWHERE + AGREES
+
+
+@pytest.mark.parametrize(
+    ("small", "large", "expected"), [(0.09, -1.0, U), (0.11, -1.0, F), (-0.09, 1.0, U), (-0.11, 1.0, F), (0.0, 0.0, F)]
+)
+def test_what_is_told_speaks_for_the_rest_unless_it_is_less_than_a_tenth_of_it(monkeypatch, small, large, expected):
+    e = SimpleNamespace(reason=Reason.ROUNDING, subject=SimpleNamespace(input="x"))
+    e.gradient = np.array([small, 0.1 * small, large, 0.2 * large])
+    e.multiples = e.extremes = lambda: [1.0]
+    monkeypatch.setattr(verdicts, "_look_at", lambda *_: "unlike")
+    monkeypatch.setattr(verdicts, "is_independent", lambda _: False)
+    statuses = np.array([COARSE, AGREES, F, F])
+    verdicts._tell_elsewhere(e, statuses)
+    assert "".join(statuses) == COARSE + AGREES + expected * 2
 
 
 # What does not depend on an array.

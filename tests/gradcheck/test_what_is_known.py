@@ -39,6 +39,21 @@ def test_of_probabilities_all_other_inputs_are_probabilities_too():
     assert 0.94 < random.max() <= 0.95
 
 
+def test_extreme_inputs_are_tiny_multiples_and_huge_random_numbers():
+    e = evidence(x=np.linspace(-5.0, 2.0, 400))
+    *small, large, larger = e.extremes()
+    for tiny, size in zip(small, (2.0**-6, 2.0**-12), strict=True):
+        np.testing.assert_allclose(tiny, size / 5.0 * e.x, rtol=1e-15)
+    # Of 400 normal numbers the standard deviation is within 1 +- 5 / sqrt(800), but once in two million.
+    np.testing.assert_allclose([large.std(), larger.std()], [2.0**10, 2.0**20], rtol=0.18)
+
+
+def test_extreme_inputs_of_zeros_are_finite_and_of_probabilities_there_are_none():
+    assert all(np.isfinite(x).all() for x in evidence(x=np.zeros(3)).extremes())
+    p = np.full((2, 4), 0.25)
+    assert evidence(lambda x, t: np.mean((x - t) ** 2), lambda x, t: 2.0 * (x - t) / x.size, p, p).extremes() == []
+
+
 def sized(output, gradient, here=3.0):
     """The working size where the output and the gradient at each other input are these; ``here`` is the output here."""
     e = evidence()

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from numpy_nn.gradcheck.measure.derivatives import TINY, Array, noise_level, scale_of
 from numpy_nn.gradcheck.measure.differences import Differences
 from numpy_nn.gradcheck.measure.kinds import AGREES, COARSE, LOST, OFF, UNRESOLVED, Reason, Status
-from numpy_nn.gradcheck.measure.points import are_probabilities
+from numpy_nn.gradcheck.measure.points import SMALL, are_probabilities
 from numpy_nn.gradcheck.measure.slopes import Slopes
 from numpy_nn.subjects.subject import Subject, SubjectError
 
@@ -33,6 +33,9 @@ LOOKED_AT, FOR_A_FACTOR = 2_000, 200
 
 # Multiples of the input at which a gradient is looked at that the input itself does not show.
 PARTS = (0.25, 0.0625, 1 / 64, 1 / 256)
+
+# Sizes of the input at which tiny weights show beside their bias.
+LARGE = (2.0**10, 2.0**20)
 
 
 class Evidence:
@@ -115,6 +118,14 @@ class Evidence:
         size = float(np.abs(self.x).max())
         parts = (1.0 / size if size > TINY else 1.0, *PARTS)
         return [*(part * self.x for part in parts), self.rng.standard_normal(self.x.shape)]
+
+    def extremes(self) -> list[Array]:
+        """The input made tiny, and random ones that are huge, for a gradient that none of the multiples shows."""
+        if are_probabilities(self.subject):
+            return []
+        size = max(float(np.abs(self.x).max()), TINY)
+        shape = self.x.shape
+        return [small / size * self.x for small in SMALL] + [large * self.rng.standard_normal(shape) for large in LARGE]
 
     @cached_property
     def working_size(self) -> float:

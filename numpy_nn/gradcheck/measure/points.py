@@ -29,6 +29,10 @@ HALVINGS, STAYS = 12, 2.0**-4
 BENDS = 2
 
 
+# Sizes of an input at which a norm of two numbers that lie apart is flat no more.
+SMALL = (2.0**-6, 2.0**-12)
+
+
 class Point(NamedTuple):
     """Values for some of a subject's arrays, and where that is, in words that follow "wrong"."""
 
@@ -78,6 +82,9 @@ def _other_points(subject: Subject, output: Array, elementwise: bool, rng: np.ra
 def far_points(subject: Subject, rng: np.random.Generator) -> Iterator[Point]:
     """More inputs, for a function that does not move near this one."""
     name, x = subject.input, subject.arrays[subject.input].copy()
+    if largest := float(np.abs(x).max(initial=0.0)):
+        for size in SMALL:
+            yield Point(f"at this input scaled to size {size:.2g}", {name: size / largest * x})
     for size in (1.0, 30.0):
         yield Point(f"at a random input of size {size:g}", {name: size * rng.standard_normal(x.shape)})
     for factor in (100.0, 1000.0):

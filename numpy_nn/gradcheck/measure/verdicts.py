@@ -32,6 +32,13 @@ from numpy_nn.subjects.subject import SubjectError
 # is wrong by 1e-6 of itself is then told from a right one. And the share that still tells a blunder.
 RESOLUTION, COARSE_RESOLUTION = 4e-7, 1e-2
 
+# The same at another input, for what this one does not show at all.
+RESOLUTION_ELSEWHERE = 1e-4
+
+# Coordinates that tell nothing are no worse beside ones that are told, unless all of those are smaller than this share
+# of them: then the gradient lies in what is not told.
+MOST = 0.1
+
 # So many coordinates in doubt get a close look at a time.
 CLOSE = 256
 
@@ -267,18 +274,26 @@ def _right_nearby(evidence: Evidence, look: Mask) -> bool:
 def _tell_elsewhere(evidence: Evidence, status: Status) -> None:
     """Judge by other inputs what this one cannot show: a gradient that is all but 0, or hidden by rounding.
 
-    What is in doubt here must be right at a multiple of the input, or at a random one. A function that is constant at
-    all of them has the gradient 0.
+    What is in doubt here must be right at a multiple of the input, or at a random one; where none of these shows it, at
+    a tiny or a huge one. A function that is constant at all of them has the gradient 0.
     """
+    gradient = evidence.gradient
+    assert gradient is not None
     hidden = (status == UNRESOLVED) & (evidence.reason is Reason.ROUNDING)
-    if not np.isin(status, (AGREES, KINK, COARSE, OFF)).any():
-        hidden |= np.isin(status, (FLAT, LOST))
+    told, untold = np.isin(status, (AGREES, KINK, COARSE, OFF)), np.isin(status, (FLAT, LOST))
+    most, rest = np.abs(gradient[told]).max(initial=0.0), np.abs(gradient[untold]).max(initial=0.0)
+    speaks = told.any() and most >= MOST * rest
+    if not speaks:
+        hidden |= untold
     if not hidden.any():
         return
-    if not np.isin(status, (AGREES, KINK, COARSE, NEARLY, OFF)).any() and is_independent(evidence):
+    if not speaks and not np.isin(status, (NEARLY, OFF)).any() and is_independent(evidence):
         status[status != ""] = INDEPENDENT
         return
-    found = [_look_at(evidence, {evidence.subject.input: moved}, hidden) for moved in evidence.multiples()]
+    found: list[str] = []
+    for points in (evidence.multiples, evidence.extremes):
+        if _RIGHT not in found:
+            found += [_look_at(evidence, {evidence.subject.input: moved}, hidden) for moved in points()]
     found = [kind for kind in found if kind != _REFUSED]
     if _RIGHT in found or (found and all(kind == _CONSTANT for kind in found)):
         status[hidden] = ELSEWHERE
@@ -322,21 +337,25 @@ def _look_at(evidence: Evidence, moved: dict[str, Array], look: Mask) -> str:
             if gradient is None or gradient.shape != look.shape or not np.isfinite(gradient).all():
                 return _UNLIKE
             differences = Differences(subject, evidence.name, evidence.rng)
-            if share := evidence.differences.seen_coarseness:
-                differences.assume(share, unmeasured=True)
         except SubjectError:
             return _REFUSED
         if differences.center.shape != evidence.output.shape:
             return _REFUSED
         natural = evidence.slope_of(differences.center)
         slopes = differences.close(evidence.grad_output, look)
+        # What agrees to so many digits does so whatever steps the output takes.
+        if np.any(gradient[look]) and _agrees(gradient, slopes, RESOLUTION_ELSEWHERE)[look].all():
+            return _RIGHT
+        if share := evidence.differences.seen_coarseness:
+            differences.assume(share, unmeasured=True)
+            slopes = differences.close(evidence.grad_output, look)
         flat = np.abs(slopes.value) <= slopes.bound
         flat &= slopes.bound <= RESOLUTION * natural
         if flat[look].all() and np.all(np.abs(gradient[look]) <= OF_FORMULAS * natural):
             return _CONSTANT
         if not np.any(gradient[look]):
             return _UNLIKE
-        if _agrees(gradient, slopes, COARSE_RESOLUTION if differences.coarseness else RESOLUTION)[look].all():
+        if differences.coarseness and _agrees(gradient, slopes, COARSE_RESOLUTION)[look].all():
             return _RIGHT
         largest = np.maximum(np.abs(gradient), np.abs(slopes.value) + slopes.bound)
         nothing = largest <= UNIT_ROUNDOFF * np.abs(claimed_here)
