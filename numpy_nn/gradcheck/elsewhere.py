@@ -25,6 +25,9 @@ BLUNDER = 5e-3
 # size shows no blunder. The shares leave room for what a quotient leaves out, and where it fails, all is looked at.
 SCREEN = ((2.0**-11, 2e-5), (2.0**-7, 1e-4))
 
+# A function that is flat between jumps, as one may be meant to be, does not move by so little.
+WITHIN_A_STEP = 2.0**-20
+
 # The same across steps of the output, by the scale of the array or by 1; and how much of the size these may add.
 ACROSS = (("wide", 2.0**-7, 1e-4), ("unit", 2.0**-7, 1e-4), ("unit", 2.0**-5, 1e-3))
 ROOM_FOR_STEPS = BLUNDER / 2.5
@@ -43,7 +46,7 @@ class Found(Enum):
     """What a gradient is at another point."""
 
     RIGHT = auto()
-    NOTHING = auto()  # 0 everywhere, claimed and numerical
+    NOTHING = auto()  # 0 everywhere, claimed and numerical, if only between jumps
     WRONG = auto()
     UNKNOWN = auto()
 
@@ -98,9 +101,11 @@ def _look_at(evidence: Evidence, share: float) -> Found:
     terms = gradient * direction
     slope, size = float(terms.sum()), float(np.sqrt(np.square(terms).sum()))
     quotients = [differences.quotient_along(direction, evidence.grad_output, step) for step, _ in SCREEN]
-    if size == 0.0 and not any(quotients):
+    if size == 0.0 and not (
+        any(quotients) and differences.quotient_along(direction, evidence.grad_output, WITHIN_A_STEP)
+    ):
         return Found.NOTHING
-    if any(abs(slope - q) <= room * size for q, (_, room) in zip(quotients, SCREEN, strict=True)):
+    if size > 0.0 and any(abs(slope - q) <= room * size for q, (_, room) in zip(quotients, SCREEN, strict=True)):
         return Found.RIGHT
     if share and _right_across_steps(evidence, direction, share):
         return Found.RIGHT
@@ -109,8 +114,8 @@ def _look_at(evidence: Evidence, share: float) -> Found:
     mask = _sample(evidence)
     slopes, status = examine(evidence, mask)
     with np.errstate(invalid="ignore"):
-        value = slopes.value[mask]
-        typical = np.sqrt(max(np.nanmean(np.square(value)), np.mean(np.square(gradient[mask]))))
+        known = slopes.value[mask & np.isfinite(slopes.value)]
+        typical = np.sqrt(max(np.square(known).sum() / max(known.size, 1), np.mean(np.square(gradient[mask]))))
         bound = (ROOM_IN_STEPS if share else 1.0) * slopes.bound
         blunder = (status == OFF) & (np.abs(gradient - slopes.value) - bound > BLUNDER * typical)
     if blunder.any():

@@ -9,12 +9,14 @@ is a drift at every distance, as far as it stands out from those jumps.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
 
 from numpy_nn.gradcheck.measure.derivatives import Array
 from numpy_nn.gradcheck.measure.evidence import Evidence
+from numpy_nn.gradcheck.measure.resolution import FEW_VALUES
 from numpy_nn.gradcheck.measure.slopes import Mask, Slopes
 from numpy_nn.subjects.subject import SubjectError
 
@@ -34,6 +36,11 @@ FEWEST = 2
 # An interval is looked at so many times more finely. The largest of 16 jumps may be so many times as high as that of 16
 # others.
 FINER, OF_OTHERS = 3, 2.0
+
+# How far from a point that may lie on a step the output is looked for to move, in multiples of its coordinate. What is
+# left of the change after so many halvings is a jump, if it is most of it. Around it there are some ten steps at least,
+# else the function is meant to be constant between jumps.
+AWAY, HALVINGS, LEFT, AROUND = 2.0 ** np.arange(-24.0, 5.0), 20, 0.25, 1.5 * np.linspace(-1.0, 1.0, 33)
 
 # Of points at equal distances the integral over each interval, from the slopes at four of them: exact for cubics.
 INNER, FIRST = np.array([-1.0, 13.0, 13.0, -1.0]) / 24.0, np.array([9.0, 19.0, -5.0, 1.0]) / 24.0
@@ -83,6 +90,42 @@ def steps_may_explain(evidence: Evidence, slopes: Slopes, wrong: Mask) -> bool:
     return not any(_drifts(evidence, slopes, index, jumps) for index in worst)
 
 
+def lies_on_a_step(evidence: Evidence, slopes: Slopes, wrong: Mask) -> bool:
+    """Whether, where the output is flat though it is claimed to move, that is one step of many in a row.
+
+    Along the coordinate that is off by most. Next to a kink, as that of a ReLU, it moves without a jump. At other
+    points than the one given, where one side may be all flat, one jump is enough.
+    """
+    assert evidence.gradient is not None
+    if np.any(slopes.value[wrong]):
+        return False
+    direction = np.zeros(evidence.array.shape)
+    index = int(np.where(wrong, np.abs(evidence.gradient), -1.0).argmax())
+    direction.flat[index] = evidence.differences.scales["own"].flat[index]
+
+    def value(t: float) -> float:
+        return _at(evidence, direction, t)[0]
+
+    height = max(_first_jump(value, 1.0), _first_jump(value, -1.0))
+    if not height or not evidence.at_point_given:
+        return height > 0.0
+    return bool(np.ptp([value(t) for t in AROUND]) > FEW_VALUES * height)
+
+
+def _first_jump(value: Callable[[float], float], sign: float) -> float:
+    """The height of the jump by which ``value`` leaves what it is at 0; 0 if it moves by none, or not at all."""
+    center = value(0.0)
+    for away in sign * AWAY:
+        if (change := abs(value(away) - center)) > 0.0:
+            near, far = 0.0, away
+            for _ in range(HALVINGS):
+                middle = 0.5 * (near + far)
+                near, far = (middle, far) if value(middle) == center else (near, middle)
+            left = abs(value(far) - center)
+            return left if left >= LEFT * change else 0.0
+    return 0.0
+
+
 def _jumps_around(evidence: Evidence) -> float:
     """The height of the largest jump that is met along a few lines on which all coordinates move.
 
@@ -120,12 +163,13 @@ def _drifts(evidence: Evidence, slopes: Slopes, index: int, noise: float) -> boo
             if slope:
                 shares = shares[0], np.abs(line.changes).mean() * INTERVALS / abs(length * slope)
             expected = abs(claimed - slope) * length * min(1.0, max(shares))
-            noise = max(noise, _height(evidence, direction, left, end, max(noise, 0.1 * TELLING * expected)))
+            noise = max(noise, _height(evidence, direction, left, end, noise))
             residual, third = np.concatenate(([0.0], np.cumsum(left))), INTERVALS // 3
             drift = abs(residual[-third:].mean() - residual[:third].mean())
             drifts.append((expected, drift, line.doubt(abs(end) / INTERVALS)))
         for expected, drift, doubt in drifts:
-            if noise + doubt <= TELLING * expected:
+            # The mean of the slopes, of which the drift is expected, is as much in doubt to both sides.
+            if noise + doubt <= TELLING * (expected - 2.0 * doubt):
                 if drift <= noise + doubt:
                     return False
                 told += 1

@@ -24,7 +24,7 @@ from numpy_nn.gradcheck.measure.kinds import (
     Status,
 )
 from numpy_nn.gradcheck.measure.slopes import Mask, Slopes
-from numpy_nn.gradcheck.measure.stairs import steps_may_explain
+from numpy_nn.gradcheck.measure.stairs import lies_on_a_step, steps_may_explain
 from numpy_nn.subjects.state import equal
 from numpy_nn.subjects.subject import SubjectError
 
@@ -112,7 +112,7 @@ def _by_steps(evidence: Evidence, slopes: Slopes, wrong: Mask) -> Reason:
 
 def _may_be_coarse(evidence: Evidence, slopes: Slopes, wrong: Mask) -> bool:
     """Whether the output may move in steps, seen or not; one that is flat between jumps that are seen is meant so."""
-    if evidence.differences.seen_coarseness:
+    if evidence.differences.seen_coarseness or lies_on_a_step(evidence, slopes, wrong):
         return True
     few_digits = bool(np.all((slopes.bound > RESOLUTION * sizes(slopes))[wrong]))
     return (few_digits or evidence.in_float32) and bool(np.any(slopes.value[wrong]))
