@@ -170,8 +170,8 @@ def _look_elsewhere(
         for name, (kind, _) in found.items():
             if name in seen:
                 seen[name].append(kind)
-            if kind is Found.WRONG:
-                _wrong_elsewhere(pending.pop(name)[0], subject, name, point, grad_output, share, rng)
+            if kind is Found.WRONG and _is_wrong_at(pending[name][0], subject, name, point, grad_output, share, rng):
+                del pending[name]
 
     for point in other_points(subject, output, elementwise, rng):
         visit(point, list(pending))
@@ -195,15 +195,15 @@ def _is_hidden(entry: Entry, evidence: Evidence) -> bool:
     return hidden and not evidence.differences.seen_coarseness
 
 
-def _wrong_elsewhere(
+def _is_wrong_at(
     entry: Entry, subject: Subject, name: str, point: Point, grad_output: Array, share: float, rng: np.random.Generator
-) -> None:
-    """Turn an entry that is right at the point given into one that is wrong at another."""
+) -> bool:
+    """Whether a second look finds an entry wrong at another point as well; then it is called so."""
     words, moved = blame(subject, name, point, grad_output, share, rng)
     with subject.at(moved):
         kind, evidence = look(subject, [name], grad_output, share, rng)[name]
         if kind is not Found.WRONG:
-            return
+            return False
         slopes, status = evidence.slopes, evidence.status
         assert slopes is not None
         assert status is not None
@@ -211,6 +211,7 @@ def _wrong_elsewhere(
         entry.verdict, entry.digits, entry.wrong = WRONG, None, int((status == OFF).sum())
         entry.diagnosis = diagnosis(evidence)
         name_worst(entry, evidence, slopes, status)
+    return True
 
 
 def _call_before(subject: Subject, grad_output: Array) -> tuple[Array, dict[str, Array | None]]:

@@ -267,7 +267,7 @@ def test_only_what_is_measured_can_stay_wrong(given, stays):
 # At other points.
 
 
-def looked_elsewhere(monkeypatch, judged, near, far=(), independent=False):
+def looked_elsewhere(monkeypatch, judged, near, far=(), independent=False, confirmed=True):
     """What is looked at at each point, given what is found of the arrays there; and the notes."""
     seen, kinds = [], iter([*near, *far])
     notes: list[str] = []
@@ -288,7 +288,12 @@ def looked_elsewhere(monkeypatch, judged, near, far=(), independent=False):
     monkeypatch.setattr(entry, "other_points", lambda *_: iter(points[0]))
     monkeypatch.setattr(entry, "far_points", lambda *_: iter(points[1]))
     monkeypatch.setattr(entry, "look", look)
-    monkeypatch.setattr(entry, "_wrong_elsewhere", lambda *given: blamed.append((given[2], given[3].words)))
+
+    def is_wrong_at(_, __, name, point, *___):
+        blamed.append((name, point.words))
+        return confirmed
+
+    monkeypatch.setattr(entry, "_is_wrong_at", is_wrong_at)
     monkeypatch.setattr(entry, "is_independent", lambda _: independent)
     entry._look_elsewhere(subject, judged, np.ones(2), None)
     return seen, notes, blamed
@@ -310,6 +315,16 @@ def test_what_is_right_here_is_looked_at_elsewhere_until_it_is_wrong(monkeypatch
     assert seen == [(["x", "b"], 0.25), (["x", "b"], 0.25), (["b"], 0.25)]
     assert (notes, blamed) == ([], [("x", "1")])
     assert looked_elsewhere(monkeypatch, judged[:1], [{}]) == ([], [], [])
+
+
+def test_what_a_second_look_does_not_find_wrong_is_looked_at_on(monkeypatch):
+    judged = [(made("x"), claim(np.zeros(4)))]
+    near = [{"x": N}, {"x": W}, {"x": N}, {"x": N}]
+    seen, notes, blamed = looked_elsewhere(monkeypatch, judged, near, confirmed=False)
+    assert [names for names, _ in seen] == [["x"]] * 4
+    assert blamed == [("x", "1")]
+    # And it is not 0 wherever it was looked at.
+    assert (judged[0][0].verdict, notes) == (UNDECIDED, [])
 
 
 @pytest.mark.parametrize("reason", list(Reason), ids=lambda reason: reason.name)
@@ -374,8 +389,9 @@ def test_what_is_wrong_elsewhere_is_said_to_be_right_here(monkeypatch, kind):
     monkeypatch.setattr(entry, "look", lambda *_: {"x": (kind, e)})
     monkeypatch.setattr(entry, "diagnosis", lambda evidence: evidence)
     monkeypatch.setattr(entry, "name_worst", lambda *given: worst.append(given))
-    entry._wrong_elsewhere(found, SimpleNamespace(at=at), "x", Point("", {}), ONE, 0.0, None)
-    if kind is Found.WRONG:
+    confirmed = entry._is_wrong_at(found, SimpleNamespace(at=at), "x", Point("", {}), ONE, 0.0, None)
+    assert confirmed == (kind is Found.WRONG)
+    if confirmed:
         assert found.reason == "right to 6 digits at the point given, but wrong at a tenth"
         assert (found.verdict, found.digits, found.wrong, found.diagnosis) == (WRONG, None, 2, e)
         assert worst == [(found, e, slopes, status)]

@@ -37,10 +37,10 @@ FEWEST = 2
 # others.
 FINER, OF_OTHERS = 3, 2.0
 
-# How far from a point that may lie on a step the output is looked for to move, in multiples of its coordinate. What is
-# left of the change after so many halvings is a jump, if it is most of it. Around it there are some ten steps at least,
-# else the function is meant to be constant between jumps.
-AWAY, HALVINGS, LEFT, AROUND = 2.0 ** np.arange(-24.0, 5.0), 20, 0.25, 1.5 * np.linspace(-1.0, 1.0, 33)
+# How far from a point that may lie on a step the output is looked for to move, in multiples of its coordinate. Where it
+# first moves is found by so many halvings; after as many again such a share of the change is left only of a jump. There
+# are some ten steps around it at least, else the function is meant to be constant between jumps.
+AWAY, HALVINGS, LEFT, AROUND = 2.0 ** np.arange(-24.0, 5.0), 10, 0.25, 1.5 * np.linspace(-1.0, 1.0, 33)
 
 # Of points at equal distances the integral over each interval, from the slopes at four of them: exact for cubics.
 INNER, FIRST = np.array([-1.0, 13.0, 13.0, -1.0]) / 24.0, np.array([9.0, 19.0, -5.0, 1.0]) / 24.0
@@ -115,15 +115,16 @@ def lies_on_a_step(evidence: Evidence, slopes: Slopes, wrong: Mask) -> bool:
 def _first_jump(value: Callable[[float], float], sign: float) -> float:
     """The height of the jump by which ``value`` leaves what it is at 0; 0 if it moves by none, or not at all."""
     center = value(0.0)
-    for away in sign * AWAY:
-        if (change := abs(value(away) - center)) > 0.0:
-            near, far = 0.0, away
-            for _ in range(HALVINGS):
-                middle = 0.5 * (near + far)
-                near, far = (middle, far) if value(middle) == center else (near, middle)
-            left = abs(value(far) - center)
-            return left if left >= LEFT * change else 0.0
-    return 0.0
+    away = next((t for t in sign * AWAY if value(t) != center), None)
+    if away is None:
+        return 0.0
+    near, far, heights = 0.0, float(away), []
+    for _ in range(2):
+        for _ in range(HALVINGS):
+            middle = 0.5 * (near + far)
+            near, far = (middle, far) if value(middle) == center else (near, middle)
+        heights.append(abs(value(far) - center))
+    return heights[1] if heights[1] >= LEFT * heights[0] else 0.0
 
 
 def _jumps_around(evidence: Evidence) -> float:

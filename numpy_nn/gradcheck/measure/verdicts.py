@@ -313,11 +313,14 @@ def is_independent(evidence: Evidence) -> bool:
     if not np.abs(gradient).max(initial=0.0) <= rounding:
         return False
     scale = np.maximum(differences.scales["wide"], differences.scales["unit"])
-    for far in FAR:
-        direction = (
-            scale * evidence.rng.uniform(0.5, 1.0, gradient.shape) * evidence.rng.choice([-1.0, 1.0], scale.shape)
-        )
-        with evidence.subject.at({evidence.name: differences.home + far * direction}):
+    moves = [
+        far * scale * evidence.rng.uniform(0.5, 1.0, gradient.shape) * evidence.rng.choice([-1.0, 1.0], scale.shape)
+        for far in FAR
+    ]
+    # Far away one that saturates stays what it is as well; around 0 it does not.
+    points = [*(differences.home + move for move in moves), evidence.rng.standard_normal(gradient.shape)]
+    for point in points:
+        with evidence.subject.at({evidence.name: point}):
             try:
                 output = evidence.subject.output()
             except SubjectError:
