@@ -1,13 +1,15 @@
 """Prove the gradient checker: no false alarm, nothing missed, the cause named; beside other checkers; how fast.
 
 Part by part: random correct networks of numpy_nn, each with a loss (false-alarms); right code in the forms in which
-people write it, with random shapes, numbers and activations, in float64 and with float32 inside (forms); the bank of
+people write it, with random shapes, numbers and activations, in float64 and with float32 inside (forms); functions of
+few digits at inputs that saturate, right and with the gradient doubled (saturated); the bank of
 planted bugs, found or missed (bank), and the causes that were named for them (diagnosis); the same bank and right
 gradients through other checkers at their default settings (comparison); every parameter of a 784-64-10 network (speed).
 torch's and JAX's checkers are left out where these are not installed. Exits with 1 unless
 
 - false-alarms, forms, comparison: no right gradient was called wrong, or, in float64, close only, and at most 0.5% of
   the cases, or one, left undecided, 5% of those with float32 inside;
+- saturated: no right gradient was called wrong, and at most 0.5% of the doubled ones, or one, right;
 - bank, comparison: every bug was found; bank: no right entry or layer beside them was called anything but right; with
   float32 inside a bug that is smaller than the digits that were told may hide, and 5% of the rest be undecided;
 - diagnosis: no wrong cause was named with confidence; the right one came first in 90% of the runs, with confidence in
@@ -40,7 +42,7 @@ from scripts.proof.planted_bugs import CORRECT, OTHER, PLANTED, VARIANTS, Plante
 from scripts.proof.rivals import HAS_AUTOGRAD, HAS_JAX, HAS_TORCH, lines_of_set_up
 from scripts.proof.trials import CLOSE, CRASHED, KINDS, OURS, RIGHT, UNDECIDED, WRONG, Outcome, is_found, is_hidden
 
-PARTS = ("false-alarms", "forms", "bank", "diagnosis", "comparison", "speed")
+PARTS = ("false-alarms", "forms", "saturated", "bank", "diagnosis", "comparison", "speed")
 UNDECIDED_LIMIT, COARSE_LIMIT = 0.005, 0.05
 RIGHT_FIRST_LIMIT, CONFIDENT_LIMIT, MISSED_LIMIT = 0.9, 0.8, 0.1
 
@@ -129,6 +131,32 @@ def forms(console: Console, args: argparse.Namespace) -> bool:
         and few(counts[UNDECIDED], UNDECIDED_LIMIT if dtype == "float64" else COARSE_LIMIT, counts.total())
         for dtype, counts in total.items()
     )
+
+
+def saturated(console: Console, args: argparse.Namespace) -> bool:
+    """Functions that compute in few digits: a right gradient is not called wrong, nor a doubled one right."""
+    start, cases = time.perf_counter(), args.cases // 10 or 1
+    tasks = [(args.seed, index, factor) for index in range(cases) for factor in (1.0, 2.0)]
+    verdicts: dict[str, Counter[tuple[float, str]]] = {}
+    odd = []
+    runs = gradcheck_trials.run(gradcheck_trials.check_saturated, tasks, args.jobs)
+    for (_, index, factor), (name, outcome) in zip(tasks, shown(runs, len(tasks), "saturated"), strict=True):
+        verdicts.setdefault(name, Counter())[factor, outcome.verdict] += 1
+        if outcome.verdict == CRASHED or outcome.verdict == (WRONG if factor == 1.0 else RIGHT):
+            odd.append(f"{outcome.verdict}, {name}, times {factor:g}, N = {index}: {'; '.join(outcome.reasons)}")
+    kinds = [(factor, kind) for factor in (1.0, 2.0) for kind in (RIGHT, CLOSE, UNDECIDED, WRONG, CRASHED)]
+    title = f"Few digits where they saturate: {cases:,} right gradients, and the same doubled"
+    made = table(console, title, "function", *(kind if factor == 1.0 else f"2: {kind}" for factor, kind in kinds))
+    total = sum(verdicts.values(), Counter[tuple[float, str]]())
+    for name, counts in (*sorted(verdicts.items()), ("all", total)):
+        made.add_row(name, *(f"{counts[kind]:,}" if counts[kind] else "" for kind in kinds))
+    console.print(made)
+    console.print(f"case N is that of saturated.saturated({args.seed}, N, factor)")
+    for line in odd:
+        console.print(line, soft_wrap=True)
+    console.print(f"{time.perf_counter() - start:.1f} s\n")
+    crashed = total[1.0, CRASHED] + total[2.0, CRASHED]
+    return total[1.0, WRONG] + crashed == 0 and few(total[2.0, RIGHT], UNDECIDED_LIMIT, cases)
 
 
 def bank_outcomes(args: argparse.Namespace) -> list[list[Outcome]]:
@@ -311,7 +339,9 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = Parser("gradcheck_proof", __doc__)
     parser.add_argument("--part", choices=(*PARTS, "all"), default="all", help="what to run")
     parser.add_argument("--networks", type=number(int, 1), default=10_000, metavar="N", help="random correct networks")
-    parser.add_argument("--cases", type=number(int, 1), default=5_000, metavar="N", help="right code in all forms")
+    parser.add_argument(
+        "--cases", type=number(int, 1), default=5_000, metavar="N", help="right code; a tenth saturates"
+    )
     parser.add_argument("--repeats", type=number(int, 1), default=20, metavar="N", help="draws of each bug")
     parser.add_argument("--rounds", type=number(int, 1), default=3, metavar="N", help="of the measurement of speed")
     parser.add_argument("--seed", type=number(int, 0), default=0, metavar="N", help="of everything random")
@@ -338,6 +368,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 passed.append(false_alarms(console, args))
             if "forms" in parts:
                 passed.append(forms(console, args))
+            if "saturated" in parts:
+                passed.append(saturated(console, args))
             if "bank" in parts or "diagnosis" in parts:
                 start = time.perf_counter()
                 outcomes = bank_outcomes(args)

@@ -22,6 +22,7 @@ from scripts.proof.gradient_cases import GradientCase
 from scripts.proof.kinks import kinks
 from scripts.proof.planted_bugs import CORRECT, PLANTED, VARIANTS, Case, PlantedBug
 from scripts.proof.rivals import RIVALS
+from scripts.proof.saturated import saturated
 
 RIGHT, CLOSE, WRONG, UNDECIDED, CRASHED = "right", "close", "wrong", "undecided", "crashed"
 
@@ -102,6 +103,12 @@ def check_network(task: tuple[int, int]) -> Outcome:
     # Numbers and names of layers differ from network to network; the kind of reason is what is counted.
     worst.reasons = [re.sub(r"\d[\d.,e+-]*", "#", reason.rsplit("): ", 1)[-1]) for reason in worst.reasons]
     return worst
+
+
+def check_saturated(task: tuple[int, int, float]) -> tuple[str, Outcome]:
+    """A function of few digits where it saturates, and its gradient times a factor."""
+    name, pair, x = saturated(*task)
+    return name, check(pair, x)
 
 
 def case(make: Callable[[np.random.Generator], Case], seed: int, repeat: int) -> Case:

@@ -12,7 +12,7 @@ from scripts.gradcheck_proof import main
 from scripts.proof import trials as gradcheck_trials
 from scripts.proof.planted_bugs import CORRECT, OTHER, PLANTED
 from scripts.proof.speed import Measurement
-from scripts.proof.trials import RIGHT, UNDECIDED, WRONG, Named, Outcome, check_network
+from scripts.proof.trials import CRASHED, RIGHT, UNDECIDED, WRONG, Named, Outcome, check_network
 
 
 @pytest.mark.slow
@@ -120,6 +120,33 @@ def says(of_right, of_bugs):
 def test_each_part_fails_as_soon_as_its_share_drops(part, right, of_bugs, status, monkeypatch):
     monkeypatch.setattr(gradcheck_trials, "check", says(right, of_bugs))
     assert main(["--part", part, "--networks", "50", "--repeats", "1"]) == status
+
+
+@pytest.mark.parametrize(
+    ("of_right", "of_doubled", "status"),
+    [
+        (RIGHT, WRONG, 0),
+        (UNDECIDED, UNDECIDED, 0),
+        (WRONG, WRONG, 1),
+        (RIGHT, RIGHT, 1),
+        (CRASHED, WRONG, 1),
+        (RIGHT, CRASHED, 1),
+    ],
+)
+def test_the_part_on_few_digits_fails_if_right_is_wrong_or_doubled_right(monkeypatch, of_right, of_doubled, status):
+    def check(task):
+        return "tanh", Outcome(of_right if task[2] == 1.0 else of_doubled)
+
+    monkeypatch.setattr(gradcheck_trials, "check_saturated", check)
+    assert main(["--part", "saturated", "--cases", "40"]) == status
+
+
+@pytest.mark.slow
+def test_few_digits_where_they_saturate_are_neither_wrong_nor_right_when_doubled(capsys):
+    assert main(["--part", "saturated", "--cases", "220", "--seed", "1"]) == 0
+    output = capsys.readouterr().out
+    for function in ("decimals", "layer_norm", "log_of_sigmoid", "log_of_softmax", "log_sum_exp", "tanh"):
+        assert f"\n{function}, float" in output
 
 
 @pytest.mark.parametrize("right", [True, False])
