@@ -148,6 +148,13 @@ def test_a_parameter_s_gradient_is_right_for_the_outputs_that_its_steps_reach(ba
     assert found(sequences.sequences, recurrent(back)) == [("truncated", text)]
 
 
+def test_what_is_right_for_each_output_alone_is_not_truncated():
+    # Three steps back are all that a gradient of w has here, and so each output's is right.
+    e = recurrent(3)
+    e.gradient = 2.0 * e.gradient
+    assert found(sequences.sequences, e) == []
+
+
 def test_an_axis_along_which_nothing_goes_back_hides_no_other(monkeypatch):
     monkeypatch.setattr(sequences, "_axes_of_time", lambda _: [(1, 1), (0, 0)])
     # From column to column all goes back to the first.
