@@ -11,6 +11,7 @@ import pytest
 from numpy_nn.gradcheck import check_gradients
 from numpy_nn.gradcheck.explain import networks as module
 from numpy_nn.gradcheck.explain.networks import Chain, dense_layers
+from numpy_nn.gradcheck.measure.derivatives import Array
 from numpy_nn.gradcheck.measure.evidence import Evidence
 from numpy_nn.subjects import LiveSubject
 from scripts.proof.bank import wrong_models
@@ -207,7 +208,7 @@ def test_of_a_chain_all_that_a_layer_may_take_for_its_delta_has_the_shape_of_it(
 def test_of_a_chain_what_a_layer_may_take_for_its_delta_is_its_formula():
     rng = np.random.default_rng(0)
     weights = [rng.standard_normal(shape) for shape in ((4, 3), (3, 3), (3, 3), (3, 2))]
-    deltas = [np.array([0.5, 0.0, -2.0]), *(rng.standard_normal(w.shape[1]) for w in weights[1:])]
+    deltas: list[Array] = [np.array([0.5, 0.0, -2.0]), *(rng.standard_normal(w.shape[1]) for w in weights[1:])]
     chain = Chain([(f"W{k}", f"b{k}") for k in range(4)], weights, deltas, [])
     handed = [deltas[k + 1] @ weights[k + 1].T for k in range(3)]
     slopes = [deltas[k] / handed[k] for k in range(3)]

@@ -72,8 +72,8 @@ def _of_a_parameter(e: Evidence) -> Iterator[Found]:
             truth = e.vjp(_only(e.grad_output, out_axis, step))
             off = np.abs(own.reshape(e.array.shape) - truth)[e.looked_at]
             right.append(bool(off.max() <= e.fit * largest))
-        # The step before the first adds nothing to the gradient of a weight that meets a state of zeros there. Where all
-        # are right, what is wrong shows in their sum alone, and nothing is cut off.
+        # The step before the first adds nothing to the gradient of a weight that meets a state of zeros there.
+        # Where all are right, what is wrong shows in their sum alone, and nothing is cut off.
         first = right.index(False) if False in right else 0
         if first in (reach, reach + 1) and not any(right[first:]):
             text = (
