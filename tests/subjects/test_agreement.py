@@ -51,6 +51,14 @@ def test_what_a_step_hides_near_by_shows_further_off():
     assert digits_of(lambda _, g: g, lambda x: np.round(2.0**8 * x) * 2.0**-8, X * 1e-3) >= 2
 
 
+def test_what_steps_hide_near_by_and_a_bend_far_off_shows_in_between():
+    # At 2^-13 steps of 2^-10 hide what changes by 10 times that, and at 2^-3 the sine has turned by more than 1.
+    def steep(x):
+        return np.round(2.0**10 * np.sin(10.0 * x)) * 2.0**-10
+
+    assert digits_of(lambda x, g: g * 10.0 * np.cos(10.0 * x), steep) >= 2
+
+
 def test_the_changes_are_those_along_four_directions_to_both_sides():
     subject, g = subject_of(lambda x: 3.0 * x + x**2, right), np.full(X.shape, 2.0)
     gradient = np.full(X.shape, 6.0) + 4.0 * X

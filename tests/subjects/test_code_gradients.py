@@ -219,6 +219,14 @@ def test_what_is_claimed_of_what_the_output_does_not_depend_on_is_checked_if_its
     assert subject._places == {}
 
 
+def test_of_several_arrays_that_the_output_does_not_depend_on_each_is_checked_that_has_a_sure_gradient():
+    subject = stand_in(_silent={name: Here(TWO, name) for name in ("V", "W")})
+    subject._add = lambda name, where: subject._places.update({name: where})
+    of_both = [leaf("dW", returned=False), leaf("dV", returned=False)]
+    CodeSubject._add_silent(subject, of_both)
+    assert subject._leaves == {"V": of_both[1], "W": of_both[0]}
+
+
 @pytest.mark.parametrize(
     ("name", "value", "mere", "is_data", "unchecked"),
     [

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 import numpy_nn as nn
 from torch_ref import ParityReport, parity
 from torch_ref.bounds import loss_terms
-from torch_ref.parity import Row
+from torch_ref.parity import Row, in_columns
 from torch_ref.rounding import as_rounded
 
 NAMES = {"share": "difference", "ours_share": "numpy_nn", "torch_share": "torch"}
@@ -185,3 +185,10 @@ def test_equal_infinities_and_nans_agree_but_not_one_alone():
     x = np.array([[np.inf, -np.inf, np.nan, 1.0]])
     report = parity(nn.Sequential(nn.ReLU()), x, np.zeros((1, 4)), nn.MSELoss("none"))
     assert report.rows[0].ok
+
+
+def test_a_table_has_its_words_to_the_left_its_numbers_to_the_right_and_its_verdict_last():
+    head, row = ("a", "bb", "c", "1", "22", "ok"), ("aa", "b", "cc", "333", "4", "FAILED: numpy_nn")
+    assert in_columns([head, row]) == ["a   bb  c     1  22  ok", "aa  b   cc  333   4  FAILED: numpy_nn"]
+    # A report may have no rows.
+    assert in_columns([head]) == ["a  bb  c  1  22  ok"]
