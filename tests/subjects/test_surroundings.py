@@ -13,6 +13,7 @@ from numpy_nn.gradcheck import check_gradients
 from numpy_nn.subjects import Hints, SubjectError, recognise
 from numpy_nn.subjects.agreement import Agreement
 from numpy_nn.subjects.bindings import UNBOUND, bindings
+from numpy_nn.subjects.code import CodeSubject
 from numpy_nn.subjects.state import Snapshot, widen
 from numpy_nn.subjects.surroundings import Surroundings
 
@@ -277,3 +278,23 @@ def test_if_neither_runs_the_error_is_that_of_the_arrays_around_where_nothing_el
         of_surroundings(monkeypatch, subject_with(NONE, places=()), second, 3)
     alone = subject_with(ALL)
     assert of_surroundings(monkeypatch, first, alone) is alone
+
+
+def test_only_functions_of_no_object_with_arrays_around_them_are_checked_with_these(monkeypatch):
+    monkeypatch.setattr(recognise, "_of_surroundings", lambda *_: "with what is around")
+
+    def seen(f, vjp):
+        return recognise._of_functions(f, vjp, (X,), None, Hints())
+
+    class Net:
+        def forward(self, x):
+            return x @ weight
+
+        def backward(self, g):
+            return g @ weight.T
+
+    weight: Any = np.ones((4, 3))
+    assert seen(lambda x: x @ weight, lambda _, g: g @ weight.T) == "with what is around"
+    assert isinstance(seen(lambda x: np.sin(x), lambda x, g: g * np.cos(x)), CodeSubject)
+    net = Net()
+    assert isinstance(seen(net.forward, net.backward), CodeSubject)
