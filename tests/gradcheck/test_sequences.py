@@ -180,6 +180,26 @@ def test_a_parameter_s_gradient_that_is_whole_wrong_or_has_none_beside_it_is_not
     assert found(sequences.sequences, recurrent(1, inward=np.zeros_like)) == []
 
 
+@pytest.mark.parametrize(
+    ("x", "output", "axes"),
+    [
+        ((3, 4), (3, 4), [0, 1]),
+        ((2, 5), (2, 5), [1]),
+        ((40, 2), (40,), [0]),
+        ((41, 3), (41, 3), [1]),
+        ((5, 3), (4, 3), [1]),
+        ((3, 3, 3), (3, 3, 3), [0, 1]),
+        ((3,), (3,), [0]),
+    ],
+)
+def test_axes_of_time_are_the_first_two_of_three_to_forty_steps(monkeypatch, x, output, axes):
+    monkeypatch.setattr(sequences, "_causal", lambda *_: True)
+    e = SimpleNamespace(x=np.zeros(x), output=np.zeros(output))
+    assert list(sequences._axes_of_time(e)) == [(axis, axis) for axis in axes]
+    monkeypatch.setattr(sequences, "_causal", lambda *_: False)
+    assert list(sequences._axes_of_time(e)) == []
+
+
 def test_what_moves_no_later_step_or_changes_its_length_is_no_sequence():
     assert not sequences._causal(evidence(np.sin, np.cos(X), X), 0)
     assert sequences._causal(evidence(memory, np.cos(X), X), 0)
@@ -249,6 +269,16 @@ def test_of_equally_many_uses_each_is_predicted_and_the_last_is_said_last():
     ]
     for guess, values in zip(guesses, (g[:1], g[1:2], g[2:], g[2:]), strict=True):
         np.testing.assert_allclose(guess.values, values, rtol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("index", "picked"),
+    [([0] * 16, 16), ([0] * 17, 0), ([0] * 17 + [1] * 2, 2), ([0] * 18 + [1] * 17, 16), ([0, 0, 2, 2], 2)],
+)
+def test_of_more_than_sixteen_uses_nobody_picks_one(index, picked):
+    x = np.random.default_rng(0).standard_normal(max(index) + 1)
+    guesses = list(indices.indices(evidence(lambda x: x[index], np.cos(x), x)))
+    assert [guess.cause for guess in guesses].count("picked") == picked
 
 
 @pytest.mark.parametrize(
