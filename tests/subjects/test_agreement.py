@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from numpy_nn.subjects import Hints, SubjectError, as_subject
-from numpy_nn.subjects.agreement import LENGTHS, Agreement, _along_directions, agreement, digits, off_in_size
+from numpy_nn.subjects import agreement as module
+from numpy_nn.subjects.agreement import LENGTHS, Agreement, _along_directions, agreement, digits, factor_of, off_in_size
 
 X = np.random.default_rng(0).uniform(0.5, 1.5, (3, 4))
 
@@ -154,3 +155,26 @@ def test_where_the_code_has_no_value_there_are_no_digits():
     assert digits(subject, subject.input, right(X, np.ones(X.shape)), np.ones(X.shape)) == 0
     short = subject_of(lambda x: np.sin(x)[:2], right)
     assert digits(short, short.input, right(X, np.ones(X.shape)), np.ones(X.shape)) == 0
+
+
+@pytest.mark.parametrize("factor", [2.0, -0.5, 1e-6])
+def test_a_multiple_of_a_gradient_has_its_factor_near_by(factor):
+    # Over a distance of 2^-6 this sine has turned too far.
+    subject, g = subject_of(lambda x: np.sin(30.0 * x), right), np.full(X.shape, 1.5)
+    step = factor * g * 30.0 * np.cos(30.0 * X)
+    assert factor_of(subject, subject.input, step, g) == pytest.approx(factor, rel=1e-4)
+    assert factor_of(subject, subject.input, step * X, g) == 0.0
+
+
+@pytest.mark.parametrize("size", [1e-6, 1.0, 1e6])
+@pytest.mark.parametrize(("off", "factor"), [(0.9e-3, 2.0), (1.1e-3, 0.0), (0.5, 0.0)])
+def test_what_is_off_by_more_than_a_thousandth_is_no_multiple(monkeypatch, size, off, factor):
+    changes, across = np.full(4, size), np.array([1.0, -1.0, 1.0, -1.0])
+    claimed = 2.0 * changes + 2.0 * off * size * across
+    monkeypatch.setattr(module, "_along_directions", lambda *_: (changes, claimed))
+    assert factor_of(subject_of(np.sin, right), "x", X, X) == pytest.approx(factor)
+
+
+def test_nothing_is_a_multiple_of_a_gradient_of_zeros():
+    subject = subject_of(lambda x: 0.0 * x, right)
+    assert factor_of(subject, subject.input, X, np.ones(X.shape)) == 0.0

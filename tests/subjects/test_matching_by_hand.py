@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 from stand_ins import Here, leaf, stand_in
 
+from numpy_nn.parameter import Parameter
 from numpy_nn.subjects import Hints, as_subject
 from numpy_nn.subjects.code import CodeSubject
+from numpy_nn.subjects.gradients import ParameterGradient
 
 X, W = np.random.default_rng(0).standard_normal((2, 3, 3))
 
@@ -182,6 +184,8 @@ def broadcast(output, *, gives=True, of_rate=(3,)):
         ((2, 3, 2), (6,), {"rate": (6,)}),
         ((2, 3, 2), (3,), {"rate": (3,)}),
         ((2, 3, 2), (2,), {}),
+        ((4, 2), (2,), {"rate": (2,)}),
+        ((4, 1), (1,), {}),
         ((3,), (3,), {}),
         ((), (3,), {}),
     ],
@@ -201,3 +205,12 @@ def test_a_number_that_the_code_does_not_take_as_an_array_stays_one():
     assert subject.arrays["rate"] == 0.5
     assert subject._places["rate"].seen == [0.5]
     assert subject.notes == []
+
+
+@pytest.mark.parametrize(
+    ("returned", "is_left"), [((X,), False), ((X, W), True), (X, False), (None, True), ((X, {"W": W}), True)]
+)
+def test_what_is_returned_is_all_taken_or_some_is_left(returned, is_left):
+    leaves = {"x": leaf("[0]"), "W": leaf("dW", returned=False), "p": ParameterGradient(Parameter(X))}
+    subject: Any = stand_in(_returned=returned, _leaves=leaves)
+    assert CodeSubject.leaves_nothing_returned.fget(subject) is not is_left  # type: ignore[attr-defined]
