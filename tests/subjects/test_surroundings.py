@@ -15,7 +15,7 @@ from numpy_nn.subjects.agreement import Agreement
 from numpy_nn.subjects.bindings import UNBOUND, bindings
 from numpy_nn.subjects.code import CodeSubject
 from numpy_nn.subjects.state import Snapshot, widen
-from numpy_nn.subjects.surroundings import Surroundings
+from numpy_nn.subjects.surroundings import Surroundings, _moved
 
 X = np.random.default_rng(1).standard_normal((5, 4))
 Y = np.random.default_rng(2).uniform(0.0, 1.0, (5, 3))
@@ -298,3 +298,10 @@ def test_only_functions_of_no_object_with_arrays_around_them_are_checked_with_th
     assert isinstance(seen(lambda x: np.sin(x), lambda x, g: g * np.cos(x)), CodeSubject)
     net = Net()
     assert isinstance(seen(net.forward, net.backward), CodeSubject)
+
+
+@pytest.mark.parametrize(
+    ("after", "moved"), [([1.0, 2.0], False), ([1.0, 3.0], True), ([1.0, 2.0, 3.0], False), ([[1.0, 3.0]], False)]
+)
+def test_a_step_is_one_of_an_array_that_keeps_its_shape(after, moved):
+    assert _moved({"W": np.array([1.0, 2.0])}, {"W": np.array(after)}, "W") == moved
