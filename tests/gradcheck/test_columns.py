@@ -128,3 +128,31 @@ def test_columns_that_are_moved_to_look_are_put_back_and_zeros_move_too():
 def test_a_family_of_evidence_that_is_no_matrix_is_in_no_columns():
     e = SimpleNamespace(x=np.zeros(3), output=np.zeros(3))
     assert columns.in_columns(e) is False
+
+
+@pytest.mark.parametrize(
+    ("output", "of_input", "of_parameters", "in_columns"),
+    [
+        # An axis of a parameter goes with one of the output only if that is one of features.
+        ((4, 3), [], [[(0, 0)]], True),
+        ((4, 3), [], [[(1, 1)]], False),
+        ((4, 3), [], [[(0, 0)], [(0, 1)]], False),
+        ((4, 5), [(1, 1)], [[(0, 0)]], False),
+        # Else each column hangs on its own, and rows are mixed: without parameters that may be softmax or batch norm.
+        ((4, 3), [(1, 1)], [[]], True),
+        ((4, 3), [(1, 1)], [], None),
+        ((4, 3), [(0, 0), (1, 1)], [[]], False),
+        ((4, 3), [(0, 0)], [[]], False),
+        ((4, 3), [], [], False),
+        # What is no loss and no matrix is in no columns.
+        ((4,), [(1, 1)], [[]], False),
+    ],
+)
+def test_parameters_tell_whether_samples_are_in_columns_or_else_what_moves_alone(
+    output, of_input, of_parameters, in_columns
+):
+    aligned = {"x": of_input} | {f"W{k}": own for k, own in enumerate(of_parameters)}
+    e = SimpleNamespace(x=np.zeros((2, 3)), output=np.zeros(output))
+    e.subject = SimpleNamespace(arrays=dict.fromkeys(aligned), input="x", targets=None)
+    e.differences_by = lambda name: SimpleNamespace(nearly_aligned=aligned[name])
+    assert columns.in_columns(e) is in_columns
