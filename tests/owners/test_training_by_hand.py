@@ -7,6 +7,7 @@ import needs
 import numpy as np
 import pytest
 
+import numpy_nn as nn
 from numpy_nn.owners import OwnedTraining, OwnerLost, training
 from numpy_nn.owners.owner import GIVE, SET, TAKE, UPDATE
 
@@ -179,3 +180,20 @@ def test_rows_are_gathered_where_the_next_batch_lies(rows, turn):
         np.testing.assert_array_equal(made, whole[rows])
         assert np.shares_memory(made, owned._owner.arrays[name][1 - turn])
     assert owned._ready == (x, y)
+
+
+@pytest.mark.parametrize(("active", "whole"), [(True, True), (True, False), (False, True)])
+@pytest.mark.parametrize("transform", [None, lambda x: ("turned", x)])
+def test_an_epoch_of_batches_begins_with_what_was_changed_and_ends_with_what_was_made_of_it(active, whole, transform):
+    owned: Any = begun(active=active, whole=whole, gather=lambda _, rows: (f"x {len(X[rows])}", f"y {len(Y[rows])}"))
+    owned.distribute, owned.collect = (lambda: owned.told.append("distribute")), (lambda: owned.told.append("collect"))
+    loader = nn.DataLoader(X, Y, 3, shuffle=False, transform=transform)
+    batches = list(training._OwnedLoader(loader, owned))
+    assert owned.told == ["distribute"] + ["collect"] * whole
+    assert len(batches) == 2
+    for (x, y), rows in zip(batches, (slice(0, 3), slice(3, 4)), strict=True):
+        if transform is not None:
+            word, x = x
+            assert word == "turned"
+        given = (f"x {len(X[rows])}", f"y {len(Y[rows])}") if active else (X[rows].tolist(), Y[rows].tolist())
+        assert (np.asarray(x).tolist(), np.asarray(y).tolist()) == given

@@ -349,6 +349,11 @@ def test_a_gradient_function_is_given_what_it_names_and_shows_only_the_rest():
 
     assert chain.given_output(plain) is plain
 
+    def of_any_number(*arguments):
+        return arguments
+
+    assert chain.given_output(of_any_number) is of_any_number
+
     def named(w, x):
         dx, dw = x, w
         return dx, dw

@@ -3,7 +3,7 @@
 import operator
 import sys
 from contextlib import contextmanager
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -356,3 +356,9 @@ def test_tensors_that_take_their_gradient_get_a_random_one():
     report = check_gradients(lambda x: Tensor(x.data * 4, lambda grad: x.backward(4 * grad)), Tensor(X))
     assert report.verdict == "right"
     assert abs(report.entries[0].analytic) != 4.0
+
+
+def test_a_backward_pass_of_unknown_arguments_takes_no_gradient():
+    # Of max nobody knows the arguments.
+    takes_gradient: Any = vars(_Engine)["takes_gradient"]
+    assert not takes_gradient.fget(stand_in(_output=SimpleNamespace(backward=max)))
