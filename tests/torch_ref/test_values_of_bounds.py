@@ -7,7 +7,7 @@ import pytest
 
 import numpy_nn as nn
 from torch_ref import bounds
-from torch_ref.bounds import label_losses, layers
+from torch_ref.bounds import activations, label_losses, layers
 from torch_ref.bounds.optimizers import ENGINES
 from torch_ref.rounding import as_rounded
 
@@ -122,3 +122,10 @@ def test_a_layer_has_the_parameters_that_it_is_given_or_else_its_own(layer):
     for name, p in layer.named_parameters():
         p.data[...] = given[name].value
     np.testing.assert_allclose(found, layer.forward(x), rtol=1e-12)
+
+
+def test_in_float32_the_error_function_may_be_another_polynomial():
+    x = np.linspace(-2.0, 2.0, 9)
+    for dtype, is_wider in ((np.float32, True), (np.float64, False)):
+        given = as_rounded(x.astype(dtype))
+        assert (activations._erf(given).error > given.erf().error).any() == is_wider
