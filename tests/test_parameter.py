@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import numpy_nn as nn
-from numpy_nn.parameter import Parameter, _side_by_side, holders
+from numpy_nn.parameter import Parameter, ParameterVector, _side_by_side, holders
 
 
 def test_arrays_lie_side_by_side_if_each_begins_where_the_one_before_ends():
@@ -47,3 +47,23 @@ def test_what_is_no_parameter_is_refused_with_the_way_out():
     ):
         with pytest.raises(TypeError, match=hint):
             holders(wrong)
+
+
+def test_a_vector_asks_for_its_parameters_again_only_where_a_layer_has_got_another_one():
+    parameters, asked = [nn.Parameter(np.ones(2)), nn.Parameter(np.ones(3))], []
+
+    def find():
+        asked.append(len(parameters))
+        return iter(parameters)
+
+    vector = ParameterVector(find)
+    assert (vector.size, vector.grad.size, len(vector)) == (5, 5, 2)
+    assert asked == [2]
+    del parameters[0]
+    assert vector.size == 5
+    vector.refresh(again=True)
+    assert vector.size == 3
+    assert asked == [2, 1]
+    nn.Linear(2, 3, rng=0).weight = nn.Parameter(np.ones((2, 3)))
+    assert vector.size == 3
+    assert asked == [2, 1, 1]

@@ -42,7 +42,7 @@ def load(text: str, init: list[str], rng: np.random.Generator) -> tuple[Any, lis
 def find(text: str) -> tuple[Any, list[str]]:
     """What ``text`` names in its file or module, as it is there, or a tuple of it; and notes on how it came about."""
     place, _, names = text.rpartition(":") if _names_something(text) else (text, "", "")
-    module, notes = _module(place, names.split(",") if names else [])
+    module, notes = _module(place, names.split(","))
     if not names:
         has = _listed(module) or "nothing to check"
         raise UsageError(f"{place} has {has}; say which: {place}:NAME, or {place}:f,g")

@@ -155,7 +155,7 @@ def divide(net: Sequential, optimizer: Optimizer, rank: int, size: int) -> Part:
         if isinstance(leaf, Linear):
             width = leaf.out_features
             units = share(width, rank, size)
-        of_weight = (slice(None), units) if first else inputs if isinstance(leaf, Linear) else units
+        of_weight = (slice(None), units) if first else inputs  # which are the units, but for a Linear
         indices = {"weight": of_weight, "bias": units} | {name: units for name, b in leaf.own_buffers() if b.ndim}
         if isinstance(leaf, Dropout):
             leaves[index] = DividedDropout(leaf, units, width)

@@ -185,7 +185,7 @@ def _first_result(code: Code) -> tuple[Any, list[Any]]:
         raise SubjectError(f"{code.label}: {type(error).__name__}: {error}") from error
     if result is not None:
         return result, [None]
-    paths = output_paths(code.owner) if code.owner is not None else []
+    paths = output_paths(code.owner)
     if not paths:
         raise TypeError(f"{code.label}: expected forward to return its output, or to keep it as output, got nothing")
     return np.asarray(follow(code.owner, paths[0])), paths

@@ -154,7 +154,7 @@ class UpdatingCode(CalledCode):
 
     @property
     def _updater_method(self) -> Callable[..., Any] | None:
-        return None if self._owner is None else names.method(self._owner, names.UPDATES)
+        return names.method(self._owner, names.UPDATES)
 
     def _arguments_of_update(self) -> tuple[list[str], list[str]]:
         return (None if self._updater_method is None else names.positional(self._updater_method)) or ([], [])

@@ -286,3 +286,11 @@ def test_images_are_not_written_over():
     images = np.zeros((2, 4))
     with pytest.raises(ValueError, match="out: expected memory apart"):
         Distortion()(images, images)
+
+
+@pytest.mark.parametrize(("size", "draws"), [(1, 1), (2, 2), (3, 5)])
+def test_displacements_take_one_draw_for_four_numbers(size, draws):
+    ours, theirs = np.random.default_rng(0), np.random.default_rng(0)
+    Distortion(alpha=1.0, rng=ours)._displacements(np.zeros((2, 1, size, size)))
+    theirs.integers(0, 2**64, draws, dtype=np.uint64)
+    assert ours.bit_generator.state == theirs.bit_generator.state

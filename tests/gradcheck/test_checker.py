@@ -1,5 +1,8 @@
 """What a check counts and in which order it tells what it has found."""
 
+from itertools import count
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -95,3 +98,18 @@ def test_arguments_are_arrays_of_float64_where_they_hold_floats():
             checker._point(wrong)
     assert checker._point([1, 2]).dtype == np.float64
     np.testing.assert_array_equal(checker._point(3), 3.0)
+
+
+def test_a_generator_that_nobody_can_find_is_given_beside_arrays_by_name():
+    rng, w, held = np.random.default_rng(0), np.array([0.5, -1.0, 2.0]), dict[str, Any]()
+    masks = (rng.uniform(0.5, 1.5, 3) for _ in count())  # into which nobody can look
+
+    def run():
+        held["mask"] = next(masks)
+        return w * held["mask"]
+
+    def grads(grad_output):
+        return grad_output * held["mask"]
+
+    assert check_gradients(run, grads, w=w).verdict == "undecided"
+    assert check_gradients(run, grads, w=w, rng=rng).verdict == "right"

@@ -111,6 +111,12 @@ def test_the_jacobian_has_the_axes_of_output_and_input():
     assert value.shape == bound.shape == (3, 2, 3)
     np.testing.assert_allclose(value, np.broadcast_to(np.eye(3)[:, None, :], (3, 2, 3)), atol=bound.max())
     assert jacobian(lambda x: np.ones(2) + x.sum(), np.zeros((0,))).value.shape == (2, 0)
+    weights = np.arange(12.0).reshape(2, 3, 2)
+    value, bound = jacobian(lambda x: weights @ x, np.array([0.5, -1.0]))
+    assert value.shape == bound.shape == (2, 3, 2)
+    np.testing.assert_allclose(value, weights, rtol=1e-9, atol=1e-9)
+    value, _ = jacobian(lambda x: x @ x, np.array([0.5, -1.0]))
+    np.testing.assert_allclose(value, [1.0, -2.0], rtol=1e-9)
 
 
 @given(x=hnp.arrays(np.float64, 10, elements=st.floats(-30, 30)))

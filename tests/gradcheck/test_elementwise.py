@@ -296,6 +296,16 @@ def test_of_an_elu_in_a_dense_layer_its_alpha_comes_first():
     np.testing.assert_allclose(guess.values, right, rtol=1e-12)
 
 
+def test_an_elu_without_its_alpha_has_the_derivative_0_at_0():
+    x, none = np.where(np.arange(ROWS)[:, None] == 0, 0.0, INPUT), np.zeros(3)
+    e = evidence(
+        lambda x, w, b: np.where(x @ w + b > 0, x @ w + b, np.expm1(x @ w + b)), np.cos(x), x, others=(W, none)
+    )
+    (_, guess), *_ = predicted(dense, e).items()
+    assert guess.cause == "alpha_missing"
+    np.testing.assert_array_equal(guess.values[0], 0.0)
+
+
 def test_without_a_bias_it_is_a_dense_layer_and_with_the_bias_of_one_of_two_it_is_none():
     assert predicted(dense, layer(lambda x, w: np.tanh(x @ w), (W,), "w"))
     assert predicted(dense, layer(lambda x, w, v: np.tanh(x @ w) @ v, (W, V), "w"))

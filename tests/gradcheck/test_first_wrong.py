@@ -47,6 +47,12 @@ NAMES = ("input", "layers[0].W", "layers[0].b", "layers[1].W", "layers[1].b")
         ),
         (
             NAMES,
+            ("layers[1].W", "layers[1].b"),
+            "from the loss back, the first wrong gradients are those of layers[1].W and layers[1].b; "
+            "what backward computes after them is right",
+        ),
+        (
+            NAMES,
             ("input",),
             "from the loss back, the first wrong gradient is that of input; what is nearer to the loss is right",
         ),

@@ -18,7 +18,12 @@ def side(left, *, error=1.0, end=1.0, jump=1.0, nearest=0.0):
     """A side to ``end`` with these numbers; the second coordinate, which is right, moves, too."""
     samples = [Sample(0.0, 0.0, 0.0), Sample(end / 16, 0.0, 0.0), Sample(end, 0.0, 0.0)]
     return SimpleNamespace(
-        direction=np.ones(2), samples=samples, unexplained=left, jump=jump, nearest=nearest, error=lambda *_: error
+        direction=np.array([2.0, 1.0]),
+        samples=samples,
+        unexplained=left,
+        jump=jump,
+        nearest=nearest,
+        error=lambda *_: error,
     )
 
 
@@ -51,7 +56,7 @@ def follow(monkeypatch):
             return iter(sides)
 
         def jump(_, side, own, error):
-            assert (own, error) == (slope, 3.0 - slope)
+            assert (own, error) == (2.0 * slope, 2.0 * (3.0 - slope))
             return side.jump
 
         monkeypatch.setattr(jumps, "_sides", found)

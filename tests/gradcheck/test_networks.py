@@ -11,6 +11,7 @@ import pytest
 from numpy_nn.gradcheck import check_gradients
 from numpy_nn.gradcheck.explain import networks as module
 from numpy_nn.gradcheck.explain.networks import Chain, dense_layers
+from numpy_nn.gradcheck.measure.derivatives import Array
 from numpy_nn.gradcheck.measure.evidence import Evidence
 from numpy_nn.subjects import LiveSubject
 from scripts.proof.bank import wrong_models
@@ -202,3 +203,52 @@ def test_of_a_chain_all_that_a_layer_may_take_for_its_delta_has_the_shape_of_it(
     # What is true is no mistake: with its own derivative it is the delta itself.
     np.testing.assert_allclose(chain.handed[1] * chain.slopes[1], deltas[1])
     assert list(chain.other_deltas(3)) == []
+
+
+def test_of_a_chain_what_a_layer_may_take_for_its_delta_is_its_formula():
+    rng = np.random.default_rng(0)
+    weights = [rng.standard_normal(shape) for shape in ((4, 3), (3, 3), (3, 3), (3, 2))]
+    deltas: list[Array] = [np.array([0.5, 0.0, -2.0]), *(rng.standard_normal(w.shape[1]) for w in weights[1:])]
+    chain = Chain([(f"W{k}", f"b{k}") for k in range(4)], weights, deltas, [])
+    handed = [deltas[k + 1] @ weights[k + 1].T for k in range(3)]
+    slopes = [deltas[k] / handed[k] for k in range(3)]
+    assert slopes[0][1] == 0.0
+    expected = {
+        "without the derivative of its activation": ("derivative_missing", handed[1]),
+        "without the derivative of the activation of layer 3": (
+            "derivative_missing",
+            (handed[2] @ weights[2].T) * slopes[1],
+        ),
+        "without the derivative of the activation of layer 2 and of layer 3": (
+            "derivative_missing",
+            handed[2] @ weights[2].T,
+        ),
+        "without the weights W2": ("weights_missing", deltas[2] * slopes[1]),
+        "with W2 instead of its transpose": ("transposed", (deltas[2] @ weights[2]) * slopes[1]),
+        "with the activation's derivative of layer 1": ("other_layer", handed[1] * slopes[0]),
+        "with the activation's derivative of layer 3": ("other_layer", handed[1] * slopes[2]),
+        "with W1 for W2": ("other_layer", (deltas[2] @ weights[1].T) * slopes[1]),
+        "of what layer 3 is handed, not of what it hands on": ("layer_skipped", handed[2] * slopes[1]),
+    }
+    found = {formula.removeprefix("that "): (cause, delta) for cause, formula, delta in chain.other_deltas(1)}
+    assert list(found) == list(expected)
+    for formula, (cause, delta) in expected.items():
+        assert found[formula][0] == cause
+        np.testing.assert_allclose(found[formula][1], delta, rtol=1e-13, err_msg=formula)
+
+
+@pytest.mark.parametrize(("layers", "sets"), [(2, 1), (3, 3), (6, 31), (7, 0)])
+def test_of_at_most_five_hidden_layers_all_sets_of_derivatives_may_be_left_out(layers, sets):
+    chain = Chain([("W", "b")] * layers, [np.eye(2)] * layers, [np.ones(2)] * layers, [])
+    assert [cause for cause, *_ in chain.other_deltas(0)].count("derivative_missing") == sets
+
+
+def test_what_has_another_array_or_input_or_is_too_wide_is_no_network_of_dense_layers():
+    two = ("W1", (4, 5)), ("b1", (5,)), ("W2", (5, 3)), ("b2", (3,))
+    assert layers(*two) == [("W1", "b1"), ("W2", "b2")]
+    assert layers(*two, x=(6, 4, 1)) == []
+    assert layers(*two, ("V", (2, 2, 2))) == []
+    assert layers(("W1", (4, 1)), ("b1", (1,))) == []
+    assert layers() == []
+    assert layers(("W1", (4, 1996)), ("b1", (1996,))) == [("W1", "b1")]
+    assert layers(("W1", (4, 1997)), ("b1", (1997,))) == []

@@ -178,6 +178,11 @@ def test_a_square_of_outputs_and_targets_comes_of_broadcasting(targets, is_input
     assert (told == "target_broadcast") == (cause == "target_broadcast")
 
 
+def test_without_targets_a_column_of_as_many_numbers_comes_of_no_broadcasting():
+    told = shaped(np.arange(4.0)[:, None], np.eye(2), G, is_input=True)
+    assert told == [("wrong_shape", "shape (4, 1) instead of (2, 2)")]
+
+
 def test_a_sum_over_other_axes_is_told_by_its_numbers():
     g = np.random.default_rng(1).standard_normal((5, 3, 2))
     n = np.random.default_rng(2).standard_normal((2, 2))

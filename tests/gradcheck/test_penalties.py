@@ -7,6 +7,7 @@ import pytest
 
 from numpy_nn.gradcheck import check_gradients
 from numpy_nn.gradcheck.explain import penalties as module
+from numpy_nn.gradcheck.measure.evidence import COARSEST_FIT, FIT
 from numpy_nn.subjects.code import CodeSubject
 
 pytestmark = [pytest.mark.slow, pytest.mark.numerical]
@@ -133,3 +134,16 @@ def test_the_setting_is_as_it_was_afterwards():
     net = Network(1.0, 1.0)
     check_gradients(net, X, Y)
     assert net.reg == 0.2
+
+
+@pytest.mark.parametrize(
+    ("fit", "largest", "used"),
+    [(FIT, 0.01, FIT), (1e-3, 2.0, 1e-3), (1e-3, 0.25, 4e-3), (1e-3, 0.01, COARSEST_FIT), (1e-3, 0.0, 1e-3)],
+)
+def test_what_is_left_of_a_difference_is_off_by_as_much_as_the_numbers_that_it_is_of(monkeypatch, fit, largest, used):
+    seen = []
+    monkeypatch.setattr(module, "common_ratio", lambda _, __, room: seen.append(room))
+    e = SimpleNamespace(is_input=False, fit=fit, size=1.0, array=np.array([1.0, 2.0]), truth=np.zeros(2))
+    e.gradient, e.looked_at = np.array([-largest, 0.5 * largest]), np.ones(2, np.bool_)
+    assert list(module.multiples(e)) == []
+    assert seen == pytest.approx([used, used])

@@ -1,4 +1,4 @@
-"""Backpropagation through time that stops, entries that are used more than once, and samples in columns."""
+"""Backpropagation through time that stops, and entries that are used more than once."""
 
 from types import SimpleNamespace
 
@@ -6,9 +6,7 @@ import numpy as np
 import pytest
 from claims import evidence, found, predicted
 
-from numpy_nn.gradcheck.explain import columns, indices, sequences
-from numpy_nn.subjects import SubjectError
-from numpy_nn.subjects.subject import Subject
+from numpy_nn.gradcheck.explain import indices, sequences
 
 STEPS = 4
 X = np.random.default_rng(0).standard_normal((STEPS, 3))
@@ -119,18 +117,18 @@ class Recurrent:
         return dx, dw + 1.0 * wrong
 
 
-def recurrent(back, *, wrong=False, inward=None):
-    """What is known of the gradient of w, for a backward pass that goes so many steps back."""
+def recurrent(back, *, wrong=False, inward=None, size=1.0):
+    """What is known of the gradient of w, for a backward pass that goes so many steps back; states times ``size``."""
     w = np.random.default_rng(1).standard_normal((3, 3))
 
     def f(x, w):
-        return Recurrent(x, w).states()[1:]
+        return size * Recurrent(x, w).states()[1:]
 
     e = evidence(f, np.zeros_like(X), X, others=(w,))
     arrays = e.subject.arrays
 
     def claimed(g):
-        dx, dw = Recurrent(arrays[e.subject.input], arrays["w"]).gradients(g, back, wrong=wrong)
+        dx, dw = Recurrent(arrays[e.subject.input], arrays["w"]).gradients(size * g, back, wrong=wrong)
         return {e.subject.input: dx if inward is None else inward(dx), "w": dw}
 
     e.subject.gradients = claimed
@@ -138,14 +136,30 @@ def recurrent(back, *, wrong=False, inward=None):
     return type(e)(e.subject, "w", gradient, e.grad_output, e.output, {}, X, e.grad_output, e.rng)
 
 
+@pytest.mark.parametrize("size", [1e-4, 1.0, 1e4])
 @pytest.mark.parametrize("back", [1, 2])
-def test_a_parameter_s_gradient_is_right_for_the_outputs_that_its_steps_reach(back):
+def test_a_parameter_s_gradient_is_right_for_the_outputs_that_its_steps_reach(back, size):
     # The state before the first step is 0, so that the step which would meet it adds nothing.
     text = (
         f"right for the outputs of the first {back + 1} of 4 steps (axis 0) and wrong for the later "
         f"ones, whose gradients go back {back} steps in the input too"
     )
-    assert found(sequences.sequences, recurrent(back)) == [("truncated", text)]
+    assert found(sequences.sequences, recurrent(back, size=size)) == [("truncated", text)]
+
+
+@pytest.mark.parametrize("own", [None, np.zeros(2)])
+def test_a_parameter_s_gradient_that_is_not_given_for_each_output_tells_nothing(own):
+    e = recurrent(1)
+    claimed = e.subject.gradients
+    e.subject.gradients = lambda g: claimed(g) | {"w": own}
+    assert found(sequences.sequences, e) == []
+
+
+def test_what_is_right_for_each_output_alone_is_not_truncated():
+    # Three steps back are all that a gradient of w has here, and so each output's is right.
+    e = recurrent(3)
+    e.gradient = 2.0 * e.gradient
+    assert found(sequences.sequences, e) == []
 
 
 def test_an_axis_along_which_nothing_goes_back_hides_no_other(monkeypatch):
@@ -164,6 +178,26 @@ def test_a_parameter_s_gradient_that_is_whole_wrong_or_has_none_beside_it_is_not
     assert found(sequences.sequences, recurrent(1, inward=lambda _: None)) == []
     assert found(sequences.sequences, recurrent(1, inward=lambda dx: dx[:2])) == []
     assert found(sequences.sequences, recurrent(1, inward=np.zeros_like)) == []
+
+
+@pytest.mark.parametrize(
+    ("x", "output", "axes"),
+    [
+        ((3, 4), (3, 4), [0, 1]),
+        ((2, 5), (2, 5), [1]),
+        ((40, 2), (40,), [0]),
+        ((41, 3), (41, 3), [1]),
+        ((5, 3), (4, 3), [1]),
+        ((3, 3, 3), (3, 3, 3), [0, 1]),
+        ((3,), (3,), [0]),
+    ],
+)
+def test_axes_of_time_are_the_first_two_of_three_to_forty_steps(monkeypatch, x, output, axes):
+    monkeypatch.setattr(sequences, "_causal", lambda *_: True)
+    e = SimpleNamespace(x=np.zeros(x), output=np.zeros(output))
+    assert list(sequences._axes_of_time(e)) == [(axis, axis) for axis in axes]
+    monkeypatch.setattr(sequences, "_causal", lambda *_: False)
+    assert list(sequences._axes_of_time(e)) == []
 
 
 def test_what_moves_no_later_step_or_changes_its_length_is_no_sequence():
@@ -238,6 +272,16 @@ def test_of_equally_many_uses_each_is_predicted_and_the_last_is_said_last():
 
 
 @pytest.mark.parametrize(
+    ("index", "picked"),
+    [([0] * 16, 16), ([0] * 17, 0), ([0] * 17 + [1] * 2, 2), ([0] * 18 + [1] * 17, 16), ([0, 0, 2, 2], 2)],
+)
+def test_of_more_than_sixteen_uses_nobody_picks_one(index, picked):
+    x = np.random.default_rng(0).standard_normal(max(index) + 1)
+    guesses = list(indices.indices(evidence(lambda x: x[index], np.cos(x), x)))
+    assert [guess.cause for guess in guesses].count("picked") == picked
+
+
+@pytest.mark.parametrize(
     ("f", "size"), [(np.sum, 3), (lambda x: x[:1], 3), (np.sin, 3)], ids=["a number", "one entry", "each once"]
 )
 def test_where_no_entry_has_two_uses_nothing_is_predicted(f, size):
@@ -265,125 +309,3 @@ def test_an_output_that_changes_its_shape_has_no_terms():
     assert not indices.terms_of(e).any()
     e = evidence(lambda x: np.concatenate([x, x])[: 4 if x[0] == 0.5 else 3], np.cos(x), x)
     assert not indices.terms_of(e).any()
-
-
-# Samples in columns.
-
-
-class Columns(Subject):
-    """W x of samples in columns, with targets in whatever shape, that insists on at least two samples."""
-
-    def __init__(self, targets):
-        super().__init__("columns", (), {"x": np.arange(6.0).reshape(2, 3), "W": np.ones((4, 2))})
-        self.input, self.targets, self.asked = "x", targets, []
-
-    def output(self):
-        self.asked.append((self.arrays["x"].shape, np.shape(self.targets)))
-        if self.arrays["x"].shape[1] < 2:
-            raise SubjectError("too few")
-        return self.arrays["W"] @ self.arrays["x"]
-
-    def gradients(self, grad_output, *, other_draws=False):  # noqa: ARG002, the checker passes it
-        return {"x": self.arrays["W"].T @ grad_output, "W": None}
-
-    def kept_arrays(self):
-        return [("self.x", self.arrays["x"]), ("self.n", np.arange(3))]
-
-
-@pytest.mark.parametrize(
-    ("targets", "there"),
-    [(np.arange(3), (4,)), (np.arange(6).reshape(2, 3), (2, 4)), (np.arange(2), (2,)), (np.asarray(1), ()), (None, ())],
-)
-def test_another_number_of_samples_is_one_of_columns(targets, there):
-    own = Columns(targets)
-    view = columns.ColumnsAsRows(own)
-    home = own.arrays["x"]
-    with view.resized(4) as possible:
-        assert possible
-        np.testing.assert_array_equal(own.arrays["x"], home[:, [0, 1, 2, 0]])
-        assert view.arrays["x"].shape == (4, 2)
-        assert np.shares_memory(view.arrays["x"], own.arrays["x"])
-        if isinstance(targets, np.ndarray) and there == (4,):
-            np.testing.assert_array_equal(own.targets, [0, 1, 2, 0])
-        assert view.output().shape == (4, 4)
-        assert np.shape(view.targets) == there[::-1]
-    assert own.asked[-1] == ((2, 4), there)
-    assert own.arrays["x"] is home
-    assert view.arrays["x"].shape == (3, 2)
-    assert own.targets is targets
-    assert np.shape(view.targets) == np.shape(targets)[::-1]
-    with view.resized(1) as possible:
-        assert not possible
-    assert own.arrays["x"] is home
-
-
-def test_what_is_seen_of_columns_is_turned_round():
-    own = Columns(None)
-    view = columns.ColumnsAsRows(own)
-    assert (view.label, view.input, view.is_loss) == ("columns", "x", own.is_loss)
-    g = np.arange(12.0).reshape(3, 4)
-    claimed = view.gradients(g)
-    assert claimed["W"] is None
-    np.testing.assert_array_equal(claimed["x"], (np.ones((2, 4)) @ g.T).T)
-    assert [(name, array.shape) for name, array in view.kept_arrays()] == [("self.x", (3, 2)), ("self.n", (3,))]
-
-
-def loss_of(f, x, targets):
-    return columns.in_columns(evidence(f, lambda n: n, np.asarray(x, np.float64), targets))
-
-
-@pytest.mark.slow
-@pytest.mark.numerical
-def test_a_loss_is_of_columns_if_it_adds_up_over_them_and_not_over_rows():
-    x = np.random.default_rng(0).uniform(0.5, 1.0, (3, 4))
-
-    def of_columns(x, _):
-        return np.prod(x, axis=0).sum()
-
-    def of_rows(x, _):
-        return np.prod(x, axis=1).sum()
-
-    assert loss_of(of_columns, x, np.zeros((3, 4))) is True
-    assert loss_of(of_rows, x, np.zeros((3, 4))) is False
-    assert loss_of(lambda x, _: np.square(x).sum(), x, np.zeros((3, 4))) is False
-    # A target for each row tells that samples are in rows; not in a square.
-    assert loss_of(of_columns, x, np.zeros(3)) is False
-    assert loss_of(of_columns, x[:, :3], np.zeros(3)) is True
-    assert loss_of(of_columns, x, np.zeros(4)) is True
-    # One row is one of samples if it has a target for each.
-    assert loss_of(lambda x, _: np.square(x).sum(), x[:1], np.zeros((1, 4))) is True
-    assert loss_of(lambda x, _: np.square(x).sum(), x[:1], np.zeros((1, 3))) is False
-    assert loss_of(lambda x, _: np.square(x).sum(), x[:1, :1], np.zeros((1, 1))) is False
-    assert loss_of(lambda x, _: np.prod(x), x[:, :1], np.zeros(2)) is False
-    # Without targets it is no loss.
-    assert columns.in_columns(evidence(lambda x: np.prod(x, axis=0).sum(), np.zeros((3, 4)), x)) is False
-
-
-def test_columns_that_are_moved_to_look_are_put_back_and_zeros_move_too():
-    x = np.array([[0.0, 1.0, -2.0], [3.0, 0.0, 0.5]])
-    seen = []
-    e = evidence(lambda x, _: np.square(x).sum(), lambda n: n, x, np.zeros((2, 3)))
-    output = e.subject.output
-
-    def watched():
-        seen.append(e.x.copy())
-        return output()
-
-    e.subject.output = watched
-    assert columns._act_apart(e, axis=1)
-    np.testing.assert_array_equal(e.x, x)
-    one, other, both, none = (np.abs(moved - x) for moved in seen[-4:])
-    assert (one[:, 0] > 0).all()
-    assert not one[:, 1:].any()
-    assert not other[:, 0].any()
-    assert (other[:, 1:] > 0).all()
-    np.testing.assert_array_equal(both, one + other)
-    assert not none.any()
-    size = np.where(x == 0.0, 1.0, np.abs(x))
-    assert (both >= 0.0499 * size).all()
-    assert (both <= 0.1001 * size).all()
-
-
-def test_a_family_of_evidence_that_is_no_matrix_is_in_no_columns():
-    e = SimpleNamespace(x=np.zeros(3), output=np.zeros(3))
-    assert columns.in_columns(e) is False

@@ -215,3 +215,57 @@ def test_an_array_of_four_axes_that_is_no_kernel_hides_none():
 
     e = evidence(f, np.cos(images), images, others=(np.ones((1, 1, 1, 1)), kernel))
     assert "kernel_flipped" in {guess.cause for guess in predicted(windows, e).values()}
+
+
+@pytest.mark.parametrize("size", [1e-6, 1.0, 1e6])
+@pytest.mark.parametrize(
+    ("added", "is_bias"),
+    [
+        (0.0, True),
+        (0.7, True),
+        (np.array([1.0, -2.0, 0.5]).reshape(3, 1, 1), True),
+        (np.array([1.0, 1.5, 1.2]).reshape(3, 1, 1, 1), False),
+        (np.array([1.0, 1.5, 1.2]).reshape(3, 1), False),
+    ],
+    ids=["none", "one number", "for each channel", "for each image", "for each row"],
+)
+def test_a_bias_is_the_same_for_all_images_and_places_at_every_size_of_the_output(size, added, is_bias):
+    rng = np.random.default_rng(2)
+    images, kernel = rng.standard_normal((3, 2, 5, 7)), size * rng.standard_normal((3, 2, 3, 3))
+    convolved = convolve(1, 0)
+    e = evidence(lambda x, weight: convolved(x, weight) + size * added, np.cos(images), images, others=(kernel,))
+    assert ("kernel_flipped" in {guess.cause for guess in predicted(windows, e).values()}) == is_bias
+
+
+def test_of_all_steps_and_frames_with_which_the_windows_are_as_many_each_is_tried():
+    rng = np.random.default_rng(2)
+    images, kernel = rng.standard_normal((2, 2, 4, 4)), rng.standard_normal((3, 2, 3, 3))
+    # As many as with stride 1 and no frame.
+    e = evidence(convolve(2, 1), np.cos(images), images, others=(kernel,))
+    assert "that for the convolution with windows of 3 x 3 and stride 2 with the kernel flipped" in predicted(
+        windows, e
+    )
+
+
+def test_what_is_no_square_kernel_is_none_and_hides_none():
+    rng = np.random.default_rng(2)
+    images, wide = rng.standard_normal((2, 2, 3, 3)), rng.standard_normal((3, 2, 3, 2))
+
+    def with_wide(x, weight):
+        return np.einsum("ncij,ocij->no", x[..., :2], weight)[:, :, None, None]
+
+    assert predicted(windows, evidence(with_wide, np.cos(images), images, others=(wide,))) == {}
+    kernel, bias = rng.standard_normal((3, 2, 2, 2)), np.array([0.3, -0.2, 0.1])
+    convolved = convolve(1, 0)
+
+    def with_bias(x, bias, weight):
+        return convolved(x, weight) + bias[:, None, None]
+
+    e = evidence(with_bias, np.cos(images), images, others=(bias, kernel))
+    assert "kernel_flipped" in {guess.cause for guess in predicted(windows, e).values()}
+
+
+def test_images_are_no_kernel_of_their_own():
+    images = np.random.default_rng(2).standard_normal((2, 2, 2, 2))
+    convolved = convolve(1, 0)
+    assert predicted(windows, evidence(lambda x: convolved(x, x), np.cos(images), images)) == {}

@@ -65,6 +65,15 @@ def test_a_backward_pass_that_returns_nothing_is_named():
         net.backward(np.ones((2, 3)))
 
 
+def test_a_class_that_has_a_backward_pass_alone_has_it_checked_too():
+    class Back(nn.Layer):
+        def backward(self, grad_output):
+            return grad_output
+
+    with pytest.raises(ValueError, match=r"^Back\(\): backward needs a forward call before it$"):
+        Back().backward(np.ones(3))
+
+
 def test_a_formula_of_the_parent_is_the_bare_one():
     class Twice(nn.Linear):
         """A subclass with an output of another shape than the parent's."""

@@ -11,7 +11,8 @@ import needs
 import numpy as np
 import pytest
 
-from numpy_nn.owners import OwnedTraining, owner
+import numpy_nn as nn
+from numpy_nn.owners import OwnedTraining, OwnerLost, owner
 from numpy_nn.owners.owner import GIVE, SET, TAKE, UPDATE, Owner, arrays_in, make_memory
 
 pytestmark = needs.posix
@@ -69,6 +70,15 @@ def test_who_pauses_has_collected_and_who_resumes_distributes():
     assert (told, owned.active) == (["collect"], False)
     OwnedTraining.resume(owned)
     assert (told, owned.active) == (["collect", "distribute"], True)
+
+
+def test_a_step_before_the_first_batch_is_refused_and_leaves_nothing_to_collect():
+    net = nn.MLP([2, 3, 1], rng=0)
+    optimizer = nn.SGD(net.parameters(), 0.1)
+    # At the end nothing is asked of processes that have not begun.
+    with OwnedTraining(net, nn.MSELoss(), optimizer), pytest.raises(OwnerLost, match="expected a batch before"):
+        optimizer.step()
+    assert "step" not in vars(optimizer)
 
 
 class Stopped(Exception):

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from numpy_nn.subjects import Hints, SubjectError, as_subject
-from numpy_nn.subjects.agreement import LENGTHS, Agreement, _along_directions, agreement, digits, off_in_size
+from numpy_nn.subjects import agreement as module
+from numpy_nn.subjects.agreement import LENGTHS, Agreement, _along_directions, agreement, digits, factor_of, off_in_size
 
 X = np.random.default_rng(0).uniform(0.5, 1.5, (3, 4))
 
@@ -49,6 +50,14 @@ def test_what_a_step_hides_near_by_shows_further_off():
     # Steps of 2^-8 are seen over distances of 2^-3 of the size.
     assert digits_of(lambda _, g: g, lambda x: np.round(2.0**8 * x) * 2.0**-8) >= 2
     assert digits_of(lambda _, g: g, lambda x: np.round(2.0**8 * x) * 2.0**-8, X * 1e-3) >= 2
+
+
+def test_what_steps_hide_near_by_and_a_bend_far_off_shows_in_between():
+    # At 2^-13 steps of 2^-10 hide what changes by 10 times that, and at 2^-3 the sine has turned by more than 1.
+    def steep(x):
+        return np.round(2.0**10 * np.sin(10.0 * x)) * 2.0**-10
+
+    assert digits_of(lambda x, g: g * 10.0 * np.cos(10.0 * x), steep) >= 2
 
 
 def test_the_changes_are_those_along_four_directions_to_both_sides():
@@ -146,3 +155,26 @@ def test_where_the_code_has_no_value_there_are_no_digits():
     assert digits(subject, subject.input, right(X, np.ones(X.shape)), np.ones(X.shape)) == 0
     short = subject_of(lambda x: np.sin(x)[:2], right)
     assert digits(short, short.input, right(X, np.ones(X.shape)), np.ones(X.shape)) == 0
+
+
+@pytest.mark.parametrize("factor", [2.0, -0.5, 1e-6])
+def test_a_multiple_of_a_gradient_has_its_factor_near_by(factor):
+    # Over a distance of 2^-6 this sine has turned too far.
+    subject, g = subject_of(lambda x: np.sin(30.0 * x), right), np.full(X.shape, 1.5)
+    step = factor * g * 30.0 * np.cos(30.0 * X)
+    assert factor_of(subject, subject.input, step, g) == pytest.approx(factor, rel=1e-4)
+    assert factor_of(subject, subject.input, step * X, g) == 0.0
+
+
+@pytest.mark.parametrize("size", [1e-6, 1.0, 1e6])
+@pytest.mark.parametrize(("off", "factor"), [(0.9e-3, 2.0), (1.1e-3, 0.0), (0.5, 0.0)])
+def test_what_is_off_by_more_than_a_thousandth_is_no_multiple(monkeypatch, size, off, factor):
+    changes, across = np.full(4, size), np.array([1.0, -1.0, 1.0, -1.0])
+    claimed = 2.0 * changes + 2.0 * off * size * across
+    monkeypatch.setattr(module, "_along_directions", lambda *_: (changes, claimed))
+    assert factor_of(subject_of(np.sin, right), "x", X, X) == pytest.approx(factor)
+
+
+def test_nothing_is_a_multiple_of_a_gradient_of_zeros():
+    subject = subject_of(lambda x: 0.0 * x, right)
+    assert factor_of(subject, subject.input, X, np.ones(X.shape)) == 0.0

@@ -276,3 +276,18 @@ def test_the_first_result_is_that_of_copies_or_what_the_object_keeps():
         _first_result(Code("f", lambda _: None, None, {"x": x}, Hints()))
     with pytest.raises(SubjectError, match="f: ZeroDivisionError: division by zero"):
         _first_result(Code("f", lambda _: 1 / 0, None, {"x": x}, Hints()))
+
+
+def test_what_backward_alone_keeps_is_part_of_the_state_of_a_pair():
+    calls = []
+
+    def backward(x, g):
+        calls.append(x.shape)
+        return g * np.cos(x)
+
+    subject: Any = as_subject((lambda x: np.sin(x), backward), (ONES,), None, Hints())
+    before, state = list(calls), subject.snapshot()
+    subject.gradients(ONES)
+    assert len(calls) > len(before)
+    state.restore()
+    assert calls == before

@@ -20,6 +20,7 @@ from numpy_nn.subjects.choosing import (
     _without_cache,
     chosen,
 )
+from numpy_nn.subjects.places import parsed
 from numpy_nn.subjects.state import Snapshot
 from numpy_nn.subjects.subject import SubjectError
 
@@ -199,3 +200,21 @@ NO, NO_BY_NAME = (False, ValueError("tried")), (True, ValueError("named"))
 )
 def test_the_way_to_call_code_is_the_one_that_names_tell_or_that_agrees(monkeypatch, ways, given, number, tried):
     assert choose(monkeypatch, *ways, **given) == (number, tried)
+
+
+def test_each_place_where_an_output_may_have_been_left_is_tried(monkeypatch):
+    places, tried = [parsed("a"), parsed("output"), parsed("y")], []
+    made = stand_in(notes=[], make_repeatable=lambda: True)
+
+    def make(_, convention, __):
+        tried.append(convention.output_path)
+        if convention.output_path == places[0]:
+            raise ValueError("no output")
+        return made
+
+    monkeypatch.setattr(choosing, "_first_result", lambda _: (ONE, places))
+    monkeypatch.setattr(choosing, "_made_even_once", make)
+    monkeypatch.setattr(choosing, "conventions", lambda *_: [(Convention(("x",)), False)])
+    monkeypatch.setattr(choosing, "agreement", lambda _: (1, 1, CLOSELY))
+    assert chosen(Code("net", lambda x: x, lambda g: g, {"x": ONE}, Hints())) is made
+    assert tried == places[:2]

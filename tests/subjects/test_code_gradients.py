@@ -183,7 +183,7 @@ def test_a_step_over_the_rate_is_the_gradient_of_what_is_updated(arguments, owne
         ([0.1, 0.1], 0.1),
         ([0.10000002], 0.1),  # as it is written
         ([0.0200001, 0.02], 0.02),
-        ([0.1 / 3, 0.1 / 3, 5.0], 0.1 / 3),  # over the number of samples; one is wrong
+        ([0.1000001 / 3, 0.1 / 3, 5.0], 0.1 / 3),  # over the number of samples; one is wrong
         ([0.123456], 0.123456),
         ([0.1, 0.2], 0.0),  # which is wrong?
         ([0.0, 0.1, 0.0], 0.0),
@@ -199,6 +199,12 @@ def test_without_a_rate_steps_are_held_against_each_other(factors, rate, monkeyp
         code, "factor_of", lambda _, name, *given: factors[names.index(name)] if len(given) == 2 else None
     )
     assert CodeSubject._rate_of_steps(subject, names, ONE) == pytest.approx(rate, rel=1e-15)
+
+
+def test_a_rate_is_found_also_where_the_input_is_not_checked(monkeypatch):
+    subject = stand_in(_moved={"W": ONE}, _moved_to={"W": 0 * ONE}, input="x")
+    monkeypatch.setattr(code, "factor_of", lambda *_: 0.1)
+    assert CodeSubject._rate_of_steps(subject, ["W"], ONE) == 0.1
 
 
 def test_what_is_claimed_of_what_the_output_does_not_depend_on_is_checked_if_its_name_is_sure():
@@ -217,6 +223,14 @@ def test_what_is_claimed_of_what_the_output_does_not_depend_on_is_checked_if_its
     subject._leaves, subject._places = {"other": sure}, {}
     CodeSubject._add_silent(subject, [sure])
     assert subject._places == {}
+
+
+def test_of_several_arrays_that_the_output_does_not_depend_on_each_is_checked_that_has_a_sure_gradient():
+    subject = stand_in(_silent={name: Here(TWO, name) for name in ("V", "W")})
+    subject._add = lambda name, where: subject._places.update({name: where})
+    of_both = [leaf("dW", returned=False), leaf("dV", returned=False)]
+    CodeSubject._add_silent(subject, of_both)
+    assert subject._leaves == {"V": of_both[1], "W": of_both[0]}
 
 
 @pytest.mark.parametrize(

@@ -299,6 +299,17 @@ def test_gradients_that_are_named_after_the_arguments_are_theirs_in_any_order():
     assert [entry.name for entry in report.entries] == ["X", "W", "b"]
 
 
+@pytest.mark.parametrize(
+    ("kind", "takes_last", "is_all"), [(list, True, True), (list, False, False), (tuple, True, False)]
+)
+def test_all_activations_are_a_prediction_where_they_are_a_list_with_the_output_last(kind, takes_last, is_all):
+    returned = kind((np.ones((2, 3)), np.ones((2, 1))))
+    chain = LossOfOutput(lambda _: returned, len, None, takes_last=takes_last)
+    chain.run(np.ones((2, 3)))
+    assert chain.output is returned[1 if takes_last else 0]
+    assert chain._whole() is (returned if is_all else chain.output)
+
+
 def test_a_gradient_function_is_given_what_it_names_and_shows_only_the_rest():
     def hidden(x, w):
         z = x * w
@@ -337,6 +348,11 @@ def test_a_gradient_function_is_given_what_it_names_and_shows_only_the_rest():
         return w, y
 
     assert chain.given_output(plain) is plain
+
+    def of_any_number(*arguments):
+        return arguments
+
+    assert chain.given_output(of_any_number) is of_any_number
 
     def named(w, x):
         dx, dw = x, w

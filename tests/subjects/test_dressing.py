@@ -292,6 +292,21 @@ def test_any_other_forward_pass_is_called_as_it_is(target):
     assert with_input_kept(target, None, ONES) is None
 
 
+def test_the_trial_whether_an_input_is_kept_leaves_it_as_it_is():
+    target = SimpleNamespace(x=None)
+
+    def doubles(x):
+        x *= 2.0
+        return x
+
+    given = ONES.copy()
+    assert with_input_kept(target, doubles, given) is not doubles
+    np.testing.assert_array_equal(given, ONES)
+    # A number is no array that is copied.
+    with_input_kept(target, lambda x: x, 3.0)(5.0)
+    assert target.x == 5.0
+
+
 def test_an_input_that_forward_keeps_is_its_own():
     target = Filled()
     assert with_input_kept(target, lambda x: setattr(target, "_input", x), ONES).__name__ == "<lambda>"

@@ -13,6 +13,7 @@ from numpy_nn.subjects.gradients import (
     Leaf,
     Order,
     ParameterGradient,
+    at_most_perhaps,
     input_likeness,
     leaves,
     likeness,
@@ -276,3 +277,25 @@ def test_more_than_six_arguments_are_in_their_own_order():
     assert order_of(wanted, of(*range(7, 0, -1)), ()).is_usual
     del wanted["w6"]
     assert not order_of(wanted, of(*range(6, 0, -1)), ()).is_usual
+
+
+@pytest.mark.parametrize(
+    ("path", "returned", "shape", "likely", "weaker"),
+    [
+        ("[0]", True, (2, 3), 0.9, PERHAPS),
+        ("[0]", True, (2, 3), 0.5, 0.5),
+        ("[0]", True, (2, 3), 0.1, 0.3),
+        ("[0]", True, (2, 3), 0.0, 0.3),
+        ("[0]", True, (3, 2), 0.9, PERHAPS),
+        ("[0]", True, (3, 2), 0.1, 0.1),
+        # Only a place among others says little.
+        ("['dx']", True, (2, 3), 0.9, 0.9),
+        ("", True, (2, 3), 1.0, 1.0),
+        ("dx", False, (2, 3), 0.1, 0.1),
+        ("grads[0]", False, (2, 3), 0.9, 0.9),
+    ],
+)
+def test_a_place_among_others_makes_a_gradient_perhaps_and_any_of_its_shape_possible(
+    path, returned, shape, likely, weaker
+):
+    assert at_most_perhaps(lambda _: likely, (2, 3))(leaf(path, shape, returned=returned)) == weaker

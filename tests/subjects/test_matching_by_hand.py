@@ -5,10 +5,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from stand_ins import stand_in
+from stand_ins import Here, leaf, stand_in
 
+from numpy_nn.parameter import Parameter
 from numpy_nn.subjects import Hints, as_subject
 from numpy_nn.subjects.code import CodeSubject
+from numpy_nn.subjects.gradients import ParameterGradient
 
 X, W = np.random.default_rng(0).standard_normal((2, 3, 3))
 
@@ -160,3 +162,55 @@ def test_gradients_that_are_named_are_taken_by_their_names_and_have_to_be_there(
         as_subject(Kept(), (X,), None, Hints(parameters={"W": "nothing"}))
     with pytest.raises(ValueError, match="parameters: Kept has no U"):
         as_subject(Kept(), (X,), None, Hints(parameters={"U": "gW"}))
+
+
+def broadcast(output, *, gives=True, of_rate=(3,)):
+    """Which numbers become arrays of which shape, the last of them with a gradient of this shape."""
+    numbers = {name: np.array(0.5) for name in ("unsure", "alone", "for samples", "one", "rate")}
+    shapes = {"array": (3,), "unsure": (3,), "for samples": (4,), "one": (1,), "rate": of_rate}
+    subject: Any = stand_in(arrays={"array": np.ones(3), **numbers}, notes=[], _gives=lambda _: gives)
+    subject._places = {name: Here(0.5, "rate") for name in subject.arrays}
+    subject._leaves = {name: leaf(value=np.zeros(shape)) for name, shape in shapes.items()}
+    subject._sure = {name for name in subject.arrays if name != "unsure"}
+    CodeSubject._broadcast_numbers(subject, np.zeros(output))
+    return subject, {name: array.shape for name, array in subject.arrays.items() if array.shape}
+
+
+@pytest.mark.parametrize(
+    ("output", "of_rate", "made"),
+    [
+        ((4, 3), (3,), {"rate": (3,)}),
+        ((4, 3), (1, 3), {"rate": (1, 3)}),
+        ((2, 3, 2), (6,), {"rate": (6,)}),
+        ((2, 3, 2), (3,), {"rate": (3,)}),
+        ((2, 3, 2), (2,), {}),
+        ((4, 2), (2,), {"rate": (2,)}),
+        ((4, 1), (1,), {}),
+        ((3,), (3,), {}),
+        ((), (3,), {}),
+    ],
+)
+def test_a_number_with_a_sure_gradient_for_each_feature_is_an_array_of_it(output, of_rate, made):
+    subject, found = broadcast(output, of_rate=of_rate)
+    assert found == {"array": (3,)} | made
+    assert len(subject.notes) == len(made)
+    if made:
+        np.testing.assert_array_equal(subject.arrays["rate"], np.full(of_rate, 0.5))
+        assert "rate is one number" in subject.notes[0]
+
+
+def test_a_number_that_the_code_does_not_take_as_an_array_stays_one():
+    subject, found = broadcast((4, 3), gives=False)
+    assert found == {"array": (3,)}
+    assert subject.arrays["rate"] == 0.5
+    assert subject._places["rate"].seen == [0.5]
+    assert subject.notes == []
+
+
+@pytest.mark.parametrize(
+    ("returned", "is_left"), [((X,), False), ((X, W), True), (X, False), (None, True), ((X, {"W": W}), True)]
+)
+def test_what_is_returned_is_all_taken_or_some_is_left(returned, is_left):
+    leaves = {"x": leaf("[0]"), "W": leaf("dW", returned=False), "p": ParameterGradient(Parameter(X))}
+    subject: Any = stand_in(_returned=returned, _leaves=leaves)
+    assert CodeSubject.leaves_nothing_returned.fget(subject) is not is_left  # type: ignore[attr-defined]

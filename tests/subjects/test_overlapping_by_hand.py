@@ -205,6 +205,7 @@ def test_updates_are_found_in_a_place_that_was_bound_anew(parted, given, places,
         ({"a": ONE, "same as a": ONE}, ["a"], []),
         ({"a": ONE, "b": TWO}, ["a", "b"], ["a", "b"]),
         ({"a": ONE, "b": TWO}, ["a"], ["a"]),
+        ({"b": TWO, "a": ONE}, ["a"], ["a"]),
     ],
 )
 def test_of_each_part_one_view_is_chosen_if_all_end_alike(moved, overlapping, chosen):

@@ -1,7 +1,9 @@
 """Engines of one's own: which tensors are found, what backward is handed, and what is said of what they do."""
 
 import operator
+import sys
 from contextlib import contextmanager
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -143,6 +145,28 @@ def test_a_product_with_weights_is_one_if_it_is_a_tensor_of_these_numbers(produc
     assert (found is not None) == is_it
     if is_it:
         np.testing.assert_array_equal(found.data, X * weights)
+
+
+def test_a_backward_pass_may_be_run_by_a_function_of_one_argument_beside_the_tensors_class(monkeypatch):
+    module: Any = ModuleType("an_engine")
+    module.backprop, module.helper, module.backward_with = lambda t: t, lambda t: t, lambda t, g: (t, g)
+    module.Backward, module.back_step = Alone, len
+    monkeypatch.setitem(sys.modules, "an_engine", module)
+    for home, found in (("an_engine", [module.backprop]), ("nowhere", [])):
+        tensor = type("Tensor", (), {"__module__": home})()
+        assert _Engine.runners(stand_in(_output=tensor)) == found
+
+
+@pytest.mark.parametrize(("total", "found"), [(Alone(X), "gradients"), (3.0, None), (None, None)])
+def test_a_second_use_is_looked_at_where_the_sum_of_two_outputs_is_a_tensor(total, found):
+    class Adds:
+        def __add__(self, other):
+            return total
+
+    engine = stand_in(_forget=lambda: None, _apply=Adds, grads=lambda _: "gradients")
+    assert _Engine.grads_of_two(engine, X) == found
+    engine._apply = object  # which cannot be added
+    assert _Engine.grads_of_two(engine, X) is None
 
 
 def test_or_its_sum_is_judged_where_it_cannot_be():
@@ -332,3 +356,9 @@ def test_tensors_that_take_their_gradient_get_a_random_one():
     report = check_gradients(lambda x: Tensor(x.data * 4, lambda grad: x.backward(4 * grad)), Tensor(X))
     assert report.verdict == "right"
     assert abs(report.entries[0].analytic) != 4.0
+
+
+def test_a_backward_pass_of_unknown_arguments_takes_no_gradient():
+    # Of max nobody knows the arguments.
+    takes_gradient: Any = vars(_Engine)["takes_gradient"]
+    assert not takes_gradient.fget(stand_in(_output=SimpleNamespace(backward=max)))

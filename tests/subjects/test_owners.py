@@ -1,13 +1,14 @@
 """Functions of an object, its methods or closures, are checked with its parameters and leave no trace."""
 
 import copy
-from types import SimpleNamespace
+from types import MethodType, SimpleNamespace
 
 import numpy as np
 import pytest
 
 import numpy_nn as nn
 from numpy_nn.gradcheck import check_gradients
+from numpy_nn.subjects.owners import made_ours, owned
 
 X = np.random.default_rng(1).standard_normal((5, 4))
 
@@ -132,3 +133,18 @@ def test_methods_of_a_loss_are_checked_with_the_parameters(pair):
     report = check_gradients(pair(Regression()), X, np.ones(5))
     assert report["w"].verdict == "wrong", report
     assert report["w"].cause in ("factor", "batch_mean_missing")
+
+
+def test_functions_that_are_bound_to_an_object_under_no_name_stay_what_they_are():
+    net = Net()
+    forward, backward = (MethodType(lambda self, x: x @ self.W, net), MethodType(lambda self, g: g @ self.W.T, net))
+    found = owned(forward, backward)
+    assert (found.forward, found.backward) == (forward, backward)
+    assert found.owner is not net
+
+
+def test_an_object_whose_functions_refer_to_others_is_made_float64_with_these():
+    held = {"W": np.ones(2, np.float32)}
+    target = SimpleNamespace(forward=lambda x: x * held["W"], b=np.zeros(2, np.float32))
+    assert made_ours(target) is target
+    assert held["W"].dtype == target.b.dtype == np.float64

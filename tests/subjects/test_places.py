@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from numpy_nn.parameter import Parameter
-from numpy_nn.subjects.places import Place, Step, class_arrays, follow, parsed, places, written
+from numpy_nn.subjects.places import Place, Step, class_arrays, follow, last_name, parsed, places, written
 
 
 class Slotted:
@@ -157,3 +157,11 @@ def test_no_place_is_what_holds_no_floats_or_was_met_before():
     )  # fmt: skip
     thing.itself, thing.fn = thing, lambda: array
     assert [str(place) for place in places(thing)] == ["first", "whole"]
+
+
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [("W", "W"), ("W.data", "W"), ("layers[0].W.value", "W"), ("params['W']", "W"), ("data", "data"), ("W[1]", 1)],
+)
+def test_what_is_in_a_parameter_object_is_called_as_that(path, name):
+    assert last_name(parsed(path)) == name

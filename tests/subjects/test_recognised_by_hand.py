@@ -1,6 +1,7 @@
 """In which orders backward may want its arguments, and what objects are recognised by."""
 
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -153,6 +154,33 @@ def test_an_object_is_put_in_training_or_called_where_its_forward_pass_alone_doe
     assert tried == [(True, True)] + [(False, True)] * (mode == "call")
     assert subject.notes == ([recognise._PUT_IN_TRAINING] if mode == "training" else [])
     assert (function == target.forward) == (mode == "training")
+
+
+def test_an_object_that_is_in_training_is_called_otherwise_alone():
+    class Target:
+        def forward(self, x):
+            return x
+
+        def __call__(self, x):
+            return x
+
+    tried = []
+
+    def called_by(function):
+        tried.append(function.__name__)
+        return stand_in(notes=[])
+
+    target = Target()
+    subject, function = recognise._called_otherwise(target, target.forward, called_by, ValueError("first"))
+    assert tried == ["__call__"]
+    assert function == target.__call__
+    assert subject.notes == []
+
+
+def test_the_losses_of_samples_take_a_gradient_and_one_loss_takes_none():
+    for reduction, takes in (("none", True), ("mean", False)):
+        subject: Any = recognise.as_subject(nn.MSELoss(reduction=reduction), (ONE,), 0.0 * ONE, Hints())
+        assert subject.convention.takes_grads == takes
 
 
 def test_parameters_that_wait_for_a_shape_are_made_by_a_method_that_does_so():

@@ -125,6 +125,29 @@ def test_a_surrogate_that_is_a_subject_is_given_the_arrays_of_its_names():
     assert list(other.arrays) == ["b"]
 
 
+def test_a_surrogate_s_random_numbers_are_the_same_in_every_run_and_its_outputs_stand_side_by_side():
+    rng = np.random.default_rng(0)
+
+    def noisy(x):
+        return x + rng.standard_normal(x.shape), 2.0 * x
+
+    subject = SurrogateSubject(as_subject((np.sign, straight_through), (X.copy(),), None, Hints()), noisy)
+    first = subject.output()
+    assert first.shape == (5, 8)
+    np.testing.assert_array_equal(first[:, 4:], 2.0 * X)
+    np.testing.assert_array_equal(subject.output(), first)
+
+
+def test_a_surrogate_that_is_a_subject_has_a_state_and_a_name_of_its_own():
+    target, other = (as_subject((f, straight_through), (X.copy(),), None, Hints()) for f in (np.sign, np.tanh))
+    subject = SurrogateSubject(target, other)
+    assert subject.notes == ["checked as the gradient of the surrogate tanh, not of forward"]
+    state = subject.snapshot()
+    other.notes.append("kept")
+    state.restore()
+    assert other.notes == ["kept"]
+
+
 def test_a_mistake_in_the_declaration_is_told_in_a_line():
     with pytest.raises(ValueError, match=r"output of the shape of forward's, \(5, 4\), got \(5, 1\)"):
         check_gradients((np.sign, straight_through), X, surrogate=lambda x: x.sum(axis=1, keepdims=True))

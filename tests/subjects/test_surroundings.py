@@ -2,15 +2,20 @@
 
 import linecache
 import sys
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
+from stand_ins import stand_in
 
 from numpy_nn.gradcheck import check_gradients
+from numpy_nn.subjects import Hints, SubjectError, recognise
+from numpy_nn.subjects.agreement import Agreement
 from numpy_nn.subjects.bindings import UNBOUND, bindings
+from numpy_nn.subjects.code import CodeSubject
 from numpy_nn.subjects.state import Snapshot, widen
-from numpy_nn.subjects.surroundings import Surroundings
+from numpy_nn.subjects.surroundings import Surroundings, _moved
 
 X = np.random.default_rng(1).standard_normal((5, 4))
 Y = np.random.default_rng(2).uniform(0.0, 1.0, (5, 3))
@@ -209,3 +214,94 @@ def test_names_of_a_closure_and_of_a_module_are_read_bound_and_taken_away():
     assert found["value"].read() is UNBOUND
     found["value"].bind(2.0)
     assert value == 2.0
+
+
+def subject_with(found, *, by_name=False, places=("W",), unchecked=(), arrays=("x",), all_taken=True):
+    """What is seen of a subject; ``found`` says how well its gradients agree."""
+    made = stand_in(found=found, names_tell_parameters=by_name, parameter_places=places, unchecked=list(unchecked))
+    made.arrays, made.leaves_nothing_returned = dict.fromkeys(arrays), all_taken
+    made.take_for_granted = lambda: setattr(made, "is_granted", True)
+    return made
+
+
+def of_surroundings(monkeypatch, around, alone, x=X):
+    """What is taken of a function with the arrays around it as parameters, and by itself; an error is raised."""
+
+    def of_passes(_, __, ___, ____, owner, _____):
+        made = alone if owner is None else around
+        if isinstance(made, Exception):
+            raise made
+        return made
+
+    monkeypatch.setattr(recognise, "_of_passes", of_passes)
+    monkeypatch.setattr(recognise, "agreement", lambda subject: subject.found)
+    surroundings: Any = SimpleNamespace()
+    return recognise._of_surroundings(np.sin, np.cos, (x,), None, surroundings, Hints())
+
+
+NONE, HALF, ALL, NO_SHAPE = Agreement(0, 1, 0), Agreement(1, 2, 0), Agreement(1, 1, 4), Agreement(0, 0, 0)
+
+
+def test_arrays_around_a_function_are_parameters_if_names_or_numbers_say_so(monkeypatch):
+    alone = subject_with(ALL)
+    for around in (subject_with(NONE, by_name=True), subject_with(ALL)):
+        assert of_surroundings(monkeypatch, around, alone) is around
+    for found in (NONE, HALF, NO_SHAPE):
+        assert of_surroundings(monkeypatch, subject_with(found), alone) is alone
+    # Names tell nothing without a parameter.
+    assert of_surroundings(monkeypatch, subject_with(ALL, by_name=True, places=()), alone) is alone
+
+
+def test_arrays_around_stay_parameters_where_what_is_returned_is_not_that_of_all_inputs(monkeypatch):
+    around = subject_with(NONE)
+    for alone in (subject_with(NO_SHAPE), subject_with(NONE, all_taken=False), SubjectError("no"), TypeError("no")):
+        assert of_surroundings(monkeypatch, around, alone) is around
+    of_both = subject_with(Agreement(0, 2, 0), arrays=("x", "y"))
+    assert of_surroundings(monkeypatch, around, of_both) is of_both
+
+
+def test_of_a_function_by_itself_the_arrays_around_count_as_granted_and_its_own_are_checked(monkeypatch):
+    around = subject_with(NONE, unchecked=[("x", "data", 0), ("W", "unchecked", 3), ("m", "buffer", 2)])
+    alone = subject_with(ALL, unchecked=[("m", "unchecked", 2)])
+    found: Any = of_surroundings(monkeypatch, around, alone)
+    assert found.unchecked == [("m", "unchecked", 2), ("W", "unchecked", 3)]
+    assert found.is_granted
+
+
+def test_if_neither_runs_the_error_is_that_of_the_arrays_around_where_nothing_else_could_be_checked(monkeypatch):
+    first, second = ValueError("with them"), ValueError("alone")
+    for x, error in ((X, second), (3, first)):
+        with pytest.raises(ValueError, match=str(error)) as caught:
+            of_surroundings(monkeypatch, first, second, x)
+        assert caught.value is error
+    with pytest.raises(ValueError, match="alone"):
+        of_surroundings(monkeypatch, subject_with(NONE, places=()), second, 3)
+    alone = subject_with(ALL)
+    assert of_surroundings(monkeypatch, first, alone) is alone
+
+
+def test_only_functions_of_no_object_with_arrays_around_them_are_checked_with_these(monkeypatch):
+    monkeypatch.setattr(recognise, "_of_surroundings", lambda *_: "with what is around")
+
+    def seen(f, vjp):
+        return recognise._of_functions(f, vjp, (X,), None, Hints())
+
+    class Net:
+        def forward(self, x):
+            return x @ weight
+
+        def backward(self, g):
+            return g @ weight.T
+
+    weight: Any = np.ones((4, 3))
+    assert seen(lambda x: x @ weight, lambda _, g: g @ weight.T) == "with what is around"
+    assert isinstance(seen(lambda x: np.sin(x), lambda x, g: g * np.cos(x)), CodeSubject)
+    net = Net()
+    assert isinstance(seen(net.forward, net.backward), CodeSubject)
+
+
+@pytest.mark.parametrize(
+    ("after", "moved"), [([1.0, 2.0], False), ([1.0, 3.0], True), ([1.0, 2.0, 3.0], False), ([[1.0, 3.0]], False)]
+)
+def test_a_step_is_one_of_an_array_that_keeps_its_shape(after, moved):
+    assert _moved({"W": np.array([1.0, 2.0])}, {"W": np.array(after)}, "W") == moved

@@ -10,6 +10,7 @@ from stand_ins import stand_in
 
 from numpy_nn.subjects import Hints, SubjectError, as_subject
 from numpy_nn.subjects.calling import CACHE, OUTPUT, RATE, Convention, result_role
+from numpy_nn.subjects.costs import LossOfOutput
 from numpy_nn.subjects.updating import UpdatingCode
 
 X, Y = np.arange(6.0).reshape(3, 2) / 5 - 0.4, np.array([[1.0], [0.0], [2.0]])
@@ -302,6 +303,18 @@ def test_in_a_step_of_training_backward_is_given_what_its_roles_say():
     assert given_raw(None, ["g"]) == "g"
     assert given_raw(None, ["g", "h"]) == ("g", "h")
     assert given_raw(("x",), ["g"], backward=False) == "g"
+
+
+def test_a_network_and_a_loss_beside_it_are_a_chain_and_a_loss_of_its_own_is_none():
+    class Beside(Linear):
+        loss: Any = None
+
+        def backward(self, x, y):
+            self.dW = x.T @ (x @ self.W - y)
+
+    subject: Any = as_subject(Beside(), (X,), Y, Hints(cost=lambda a, y: 0.5 * ((a - y) ** 2).sum()))
+    assert isinstance(subject._chain, LossOfOutput)
+    assert subject_of(Linear)[0]._chain is None
 
 
 def test_a_prediction_is_what_forward_makes_of_the_present_input():

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 import numpy_nn as nn
 from torch_ref import ParityReport, parity
 from torch_ref.bounds import loss_terms
-from torch_ref.parity import Row
+from torch_ref.parity import Row, compare, in_columns
 from torch_ref.rounding import as_rounded
 
 NAMES = {"share": "difference", "ours_share": "numpy_nn", "torch_share": "torch"}
@@ -185,3 +185,20 @@ def test_equal_infinities_and_nans_agree_but_not_one_alone():
     x = np.array([[np.inf, -np.inf, np.nan, 1.0]])
     report = parity(nn.Sequential(nn.ReLU()), x, np.zeros((1, 4)), nn.MSELoss("none"))
     assert report.rows[0].ok
+
+
+def test_a_table_has_its_words_to_the_left_its_numbers_to_the_right_and_its_verdict_last():
+    head, row = ("a", "bb", "c", "1", "22", "ok"), ("aa", "b", "cc", "333", "4", "FAILED: numpy_nn")
+    assert in_columns([head, row]) == ["a   bb  c     1  22  ok", "aa  b   cc  333   4  FAILED: numpy_nn"]
+    # A report may have no rows.
+    assert in_columns([head]) == ["a  bb  c  1  22  ok"]
+
+
+def test_a_report_whose_values_are_all_equal_or_that_has_no_rows_has_any_room():
+    report = ParityReport("nothing compared")
+    assert report.ok
+    assert report.median_room == np.inf
+    equal = compare("x", np.ones(2), torch.ones(2, dtype=torch.float64), as_rounded(np.ones(2)))
+    report.rows.append(equal)
+    assert report.median_room == np.inf
+    assert str(report).endswith("1 quantities: all within their bounds, which could be inf times smaller (median)")

@@ -7,7 +7,7 @@ import pytest
 
 import numpy_nn as nn
 from torch_ref import bounds
-from torch_ref.bounds import layers
+from torch_ref.bounds import activations, label_losses, layers
 from torch_ref.bounds.optimizers import ENGINES
 from torch_ref.rounding import as_rounded
 
@@ -61,6 +61,8 @@ def test_a_step_with_another_rate_is_taken_with_it():
     np.testing.assert_allclose(steps.step(GRADIENTS[0]).value, START - 0.5 * GRADIENTS[0], rtol=1e-14)
 
 
+WEIGHTS, SHARES = np.array([0.5, 3.0]), np.array([[0.25, 0.75], [1.0, 0.0], [0.5, 0.5]])
+OF_LABELS = {"weight": [None, WEIGHTS], "ignore_index": [-100, 0], "reduction": ["mean", "sum", "none"]}
 LOSSES = [
     *(
         (kind(reduction=how), RNG.standard_normal((3, 2)))
@@ -76,6 +78,16 @@ LOSSES = [
     *((nn.CrossEntropyLoss(reduction=how), np.array([0, 1, 1])) for how in ("mean", "sum", "none")),
     (nn.CrossEntropyLoss(label_smoothing=0.1), np.array([0, 1, 1])),
     *((nn.NLLLoss(reduction=how), np.array([0, 1, 1])) for how in ("mean", "sum")),
+    *(
+        (nn.CrossEntropyLoss(**given), np.array([0, 1, 1]))
+        for given in settings(**OF_LABELS, label_smoothing=[0.0, 0.1])
+    ),
+    *((nn.CrossEntropyLoss(**given), SHARES) for given in settings(weight=[None, WEIGHTS], label_smoothing=[0.0, 0.1])),
+    *((nn.NLLLoss(**given), np.array([0, 1, 1])) for given in settings(**OF_LABELS)),
+    *(
+        (nn.BCEWithLogitsLoss(**given), SHARES)
+        for given in settings(weight=[None, WEIGHTS], pos_weight=[None, WEIGHTS])
+    ),
 ]
 
 
@@ -89,6 +101,18 @@ def test_a_loss_and_its_gradient_are_the_engine_s(loss, target):
     np.testing.assert_allclose(gradient.value, grad, rtol=1e-12, atol=1e-14)
 
 
+@pytest.mark.parametrize(
+    ("loss", "target", "is_written_down"),
+    [
+        (nn.CrossEntropyLoss(), np.array([0, 1]), False),
+        (nn.CrossEntropyLoss(label_smoothing=0.1), np.array([0, 1]), True),
+        (nn.CrossEntropyLoss(), SHARES, True),
+    ],
+)
+def test_the_shares_of_classes_are_written_down_where_there_are_several_in_a_row(loss, target, is_written_down):
+    assert label_losses.is_written_down(loss, target) == is_written_down
+
+
 @pytest.mark.parametrize("layer", [nn.Linear(3, 2, rng=0, dtype=np.float64), nn.LayerNorm(3, dtype=np.float64)])
 def test_a_layer_has_the_parameters_that_it_is_given_or_else_its_own(layer):
     x = RNG.standard_normal((4, 3))
@@ -98,3 +122,10 @@ def test_a_layer_has_the_parameters_that_it_is_given_or_else_its_own(layer):
     for name, p in layer.named_parameters():
         p.data[...] = given[name].value
     np.testing.assert_allclose(found, layer.forward(x), rtol=1e-12)
+
+
+def test_in_float32_the_error_function_may_be_another_polynomial():
+    x = np.linspace(-2.0, 2.0, 9)
+    for dtype, is_wider in ((np.float32, True), (np.float64, False)):
+        given = as_rounded(x.astype(dtype))
+        assert (activations._erf(given).error > given.erf().error).any() == is_wider

@@ -112,3 +112,12 @@ def test_a_loss_that_does_not_classify_has_no_right_answers():
 def test_what_cannot_be_cut_is_refused(call, message):
     with pytest.raises(ValueError, match=message):
         call(nn.MLP([2, 2], rng=0), np.ones((4, 2), np.float32))
+
+
+def test_a_batch_of_which_no_row_counts_has_no_loss_and_gradients_of_0():
+    net, loss = nn.Sequential(nn.Linear(3, 2, rng=0)), nn.CrossEntropyLoss(ignore_index=0)
+    net.parameters().grad[...] = 7.0
+    score = nn.GradientAccumulation(2)(net, loss, np.ones((4, 3), np.float32), np.zeros(4, np.int64))
+    assert np.isnan(score.loss)
+    assert (score.weight, score.answers) == (0.0, 0)
+    assert not net.parameters().grad.any()

@@ -1,6 +1,7 @@
 """A run that goes on from its saved state ends with the very bits of one that was never stopped."""
 
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 
 import numpy_nn as nn
 from numpy_nn._support import checkpoint
+from numpy_nn.training import resume
 from numpy_nn.training.resume import VALUES
 
 EPOCHS = 4
@@ -222,3 +224,17 @@ def test_the_file_is_a_checkpoint_without_pickle(tmp_path):
     assert state["net.0.weight"].shape == (36, 6)
     assert state["optimizer.0.momentum_buffer"].shape == (run.net.parameters().size,)
     assert json.loads(str(state[VALUES]))["rng"]["batches.rng"]["bit_generator"] == "PCG64"
+
+
+def test_the_schedules_in_a_schedule_have_names_at_any_depth_and_settings_are_plain_numbers():
+    optimizer = nn.SGD(nn.MLP([2, 1], rng=0).parameters(), 0.1)
+    inner = nn.SequentialLR(optimizer, [nn.StepLR(optimizer, 1), nn.StepLR(optimizer, 2)], [2])
+    outer = nn.SequentialLR(optimizer, [nn.StepLR(optimizer, 3), inner], [5])
+    found = dict(resume._inner_schedules("schedule", outer))
+    assert list(found) == ["schedule.0", "schedule.1", "schedule.1.0", "schedule.1.1"]
+    assert found["schedule.1"] is inner
+    assert list(resume._inner_schedules("schedule", inner.schedulers[0])) == []
+    part = SimpleNamespace(lr=np.float32(0.5), n=np.int64(3), name="a", _own=1, array=np.ones(2))
+    settings = resume._settings(part)
+    assert settings == {"type": "SimpleNamespace", "lr": 0.5, "n": 3, "name": "a"}
+    assert (type(settings["lr"]), type(settings["n"])) == (float, int)

@@ -312,9 +312,7 @@ def _chain_rule(output: Traced, g: Rounded) -> dict[int, Rounded]:
     shares: dict[int, list[Rounded]] = {id(output): [g]}
     gradients: dict[int, Rounded] = {}
     for node in reversed(order):
-        terms = shares.pop(id(node), [])
-        if not terms:
-            continue
+        terms = shares.pop(id(node))
         total = terms[0] if len(terms) == 1 else _stacked(terms).sum(axis=0)
         gradients[id(node)] = total
         if node.pull is not None:

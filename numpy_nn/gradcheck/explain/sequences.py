@@ -73,7 +73,8 @@ def _of_a_parameter(e: Evidence) -> Iterator[Found]:
             off = np.abs(own.reshape(e.array.shape) - truth)[e.looked_at]
             right.append(bool(off.max() <= e.fit * largest))
         # The step before the first adds nothing to the gradient of a weight that meets a state of zeros there.
-        first = right.index(False) if False in right else steps
+        # Where all are right, what is wrong shows in their sum alone, and nothing is cut off.
+        first = right.index(False) if False in right else 0
         if first in (reach, reach + 1) and not any(right[first:]):
             text = (
                 f"right for the outputs of the first {first} of {steps} steps (axis {axis}) and wrong for the later "

@@ -1,0 +1,83 @@
+"""Which part of each array a process owns, and that the parts make the whole again."""
+
+import copy
+
+import numpy as np
+import pytest
+
+import numpy_nn as nn
+from numpy_nn.owners.division import divide, join, share
+
+
+@pytest.mark.parametrize(("n", "size", "ends"), [(4, 2, [2, 4]), (7, 3, [2, 4, 7]), (3, 3, [1, 2, 3]), (5, 1, [5])])
+def test_each_unit_is_of_one_process(n, size, ends):
+    shares = [share(n, rank, size) for rank in range(size)]
+    assert [(one.start, one.stop) for one in shares] == list(zip([0, *ends[:-1]], ends, strict=True))
+
+
+def network():
+    """Two hidden layers, of 4 and 6 units, with running statistics that are not those of the start."""
+    net = nn.MLP([3, 4, 6, 2], "tanh", batch_norm=True, rng=0, dtype=np.float64)
+    rng = np.random.default_rng(1)
+    for p in net.parameters():
+        p.data[...], p.grad[...] = rng.standard_normal((2, *p.shape))
+    net(rng.standard_normal((5, 3)))
+    return net
+
+
+ALL = slice(None)
+
+
+@pytest.mark.parametrize(("rank", "of_four", "of_six", "of_two"), [
+    (0, slice(0, 2), slice(0, 3), slice(0, 1)), (1, slice(2, 4), slice(3, 6), slice(1, 2)),
+])  # fmt: skip
+def test_a_process_has_the_columns_of_the_first_weights_and_of_others_the_rows_that_meet_its_units(
+    rank, of_four, of_six, of_two
+):
+    net = network()
+    part = divide(net, nn.SGD(net.parameters(), 0.1), rank, 2).net
+    whole, own = dict(net.named_state()), dict(part.named_state())
+    owned = {"0.weight": (ALL, of_four), "3.weight": of_four, "6.weight": of_six}
+    owned |= {"0.bias": of_four, "3.bias": of_six, "6.bias": of_two}
+    for place, units in (("1", of_four), ("4", of_six)):
+        owned |= {f"{place}.{name}": units for name in ("weight", "bias", "running_mean", "running_var")}
+    for name, index in owned.items():
+        np.testing.assert_array_equal(own[name], whole[name][index], err_msg=name)
+        assert not np.shares_memory(own[name], whole[name])
+    assert own.keys() - owned.keys() == {"1.num_batches_tracked", "4.num_batches_tracked"}
+
+
+@pytest.mark.parametrize("size", [2, 3])
+def test_what_is_divided_and_joined_is_as_it_was(size):
+    net = network()
+    optimizer = nn.SGD(net.parameters(), 0.1, momentum=0.5)
+    optimizer.step()
+    parts = [divide(net, optimizer, rank, size) for rank in range(size)]
+    before = {name: array.copy() for name, array in nn.TrainingState(net, optimizer).state_dict().items()}
+    for array in (*(array for _, array in net.named_state()), net.parameters().grad):
+        array[...] = 0
+    for part in parts:
+        join(part, net, optimizer)
+    after = nn.TrainingState(net, optimizer).state_dict()
+    for name, array in before.items():
+        np.testing.assert_array_equal(after[name], array, err_msg=name)
+
+
+def test_parameters_of_one_group_are_one_vector_and_those_of_several_are_apart():
+    net = network()
+    together = divide(net, nn.SGD(net.parameters(), 0.1), 0, 2)
+    assert [holder.size for holder in together.optimizer._holders] == [together.net.parameters().size]
+    groups = [{"params": net[0].parameters(), "lr": 0.5}, {"params": net[6].parameters()}]
+    apart = divide(net, nn.SGD(groups, 0.1), 0, 2)
+    assert [holder.size for holder in apart.optimizer._holders] == [6, 2, 6, 1]
+    assert [group["lr"] for group in apart.optimizer.param_groups] == [0.5, 0.1]
+
+
+def test_a_part_s_optimizer_has_a_step_of_its_own():
+    net = network()
+    optimizer = nn.SGD(net.parameters(), 0.1)
+    vars(optimizer)["step"] = lambda: None  # as while it is owned
+    part = divide(net, optimizer, 0, 2)
+    before = copy.deepcopy(part.net.parameters().data)
+    part.optimizer.step()
+    np.testing.assert_allclose(part.net.parameters().data, before - 0.1 * part.net.parameters().grad)

@@ -1,0 +1,199 @@
+"""What the first process orders and sends, step by step: with owners in the place of processes."""
+
+from types import SimpleNamespace
+from typing import Any
+
+import needs
+import numpy as np
+import pytest
+
+import numpy_nn as nn
+from numpy_nn.owners import OwnedTraining, OwnerLost, training
+from numpy_nn.owners.owner import GIVE, SET, TAKE, UPDATE
+
+pytestmark = needs.posix
+
+X, Y = np.arange(12.0).reshape(4, 3), np.arange(4)
+
+
+class Sgd:
+    """An optimizer that writes down its steps, and has one setting."""
+
+    lr = 0.1
+
+    def __init__(self, told):
+        self.told, self.param_groups = told, [{"lr": 0.5, "kept": 3}]
+
+    def step(self):
+        self.told.append("a step of its own")
+
+
+def begun(**given):
+    """What a method reads of training that has begun, in three processes; ``told`` has what it does, in order."""
+    told: list[Any] = []
+    meetings = SimpleNamespace(order=told.append, meet=lambda: told.append("meet"))
+    owner = SimpleNamespace(meetings=meetings, part="mine", update=lambda: told.append("update"), turn=0)
+    owner.set = owner.take = lambda given: told.append(("take", given))
+    owned: Any = SimpleNamespace(_owner=owner, active=True, whole=True, _ahead=True, _seen=False, size=3, told=told)
+    owned.net, owned.optimizer, owned._workers, owned._told = SimpleNamespace(), Sgd(told), ["a", "b"], []
+    owned._elsewhere = SimpleNamespace(end=lambda: told.append("end"), begin=lambda _: told.append("begin"))
+    owned._send = lambda things: told.append(("send", things))
+    owned._received = lambda worker: f"from {worker}"
+    owned._together = lambda: OwnedTraining._together(owned)
+    owned._settings = lambda: OwnedTraining._settings(owned)
+    vars(owned).update(given)
+    return owned
+
+
+@pytest.fixture(autouse=True)
+def _parts_are_words(monkeypatch):
+    monkeypatch.setattr(training, "divide", lambda _, __, rank, size: f"part {rank} of {size}")
+    monkeypatch.setattr(training, "join", lambda part, _, optimizer: optimizer.told.append(("join", part)))
+
+
+def test_what_the_processes_have_is_collected_once():
+    owned = begun()
+    OwnedTraining.collect(owned)
+    assert owned.told == [GIVE, "end", ("join", "mine"), ("join", "from a"), ("join", "from b")]
+    assert not owned._ahead
+    OwnedTraining.collect(owned)
+    assert len(owned.told) == 5
+
+
+@pytest.mark.parametrize("given", [{"_owner": None}, {"active": False}, {"_ahead": False}])
+def test_nothing_is_collected_before_they_begin_while_they_sleep_or_where_they_did_nothing(given):
+    owned = begun(**given)
+    OwnedTraining.collect(owned)
+    assert owned.told == []
+
+
+def test_each_process_is_given_its_part_and_has_it_then():
+    owned: Any = begun(_seen=True, collect=lambda: owned.told.append("collect"))
+    OwnedTraining.distribute(owned)
+    sent = ("send", ["part 1 of 3", "part 2 of 3"])
+    assert owned.told == ["collect", TAKE, "meet", sent, ("take", "part 0 of 3")]
+    assert (owned._ahead, owned._seen) == (False, False)
+    assert owned._told == [{"lr": 0.5}]
+    for given in ({"_owner": None}, {"active": False}):
+        asleep = begun(**given)
+        OwnedTraining.distribute(asleep)
+        assert (asleep.told, asleep._ahead) == ([], True)
+
+
+def test_settings_are_sent_before_a_step_where_they_have_changed():
+    owned: Any = begun(_go_ahead=lambda: owned.told.append("ahead"))
+    OwnedTraining._update(owned)
+    settings = [{"lr": 0.5}]  # what an optimizer keeps in its groups for itself is each process's own
+    assert owned.told == ["ahead", SET, ("send", [settings] * 2), ("take", settings), UPDATE, "update"]
+    owned.told.clear()
+    OwnedTraining._update(owned)
+    assert owned.told == ["ahead", UPDATE, "update"]
+    owned.active = False
+    owned.told.clear()
+    OwnedTraining._update(owned)
+    assert owned.told == ["a step of its own"]
+
+
+@pytest.mark.parametrize(
+    ("seen", "ahead", "told"),
+    [
+        (False, False, ["begin"]),
+        (False, True, []),
+        (True, True, ["distribute"]),
+        (True, False, ["distribute", "begin"]),
+    ],
+)
+def test_what_was_looked_at_is_distributed_anew_before_the_processes_go_ahead(seen, ahead, told):
+    owned: Any = begun(_seen=seen, _ahead=ahead, distribute=lambda: owned.told.append("distribute"))
+    owned.net.parameters = list
+    OwnedTraining._go_ahead(owned)
+    assert owned.told == told
+    assert owned._ahead
+
+
+@pytest.mark.parametrize(("whole", "told"), [(True, ["collect", "end"]), (False, ["end"])])
+def test_who_looks_at_the_network_sees_what_the_processes_have_unless_a_step_ended_early(whole, told):
+    owned: Any = begun(whole=whole, collect=lambda: owned.told.append("collect"))
+    OwnedTraining._fetch(owned)
+    assert owned.told == told
+    assert owned._seen
+
+
+def test_a_step_that_ends_early_leaves_the_processes_apart():
+    owned = begun()
+    with owned._together() as owner:
+        assert not owned.whole
+    assert owner is owned._owner
+    assert owned.whole
+    with pytest.raises(KeyError), owned._together():
+        raise KeyError
+    assert not owned.whole
+    for apart in (owned, begun(_owner=None)):
+        with pytest.raises(OwnerLost, match="expected a batch before, and no step that ended early"), apart._together():
+            raise AssertionError("nothing is done together")
+
+
+@pytest.mark.parametrize(
+    ("x", "y", "has_room"),
+    [
+        (X, Y, True),
+        (X[:1], Y[:1], True),
+        (np.vstack([X, X]), np.tile(Y, 2), False),
+        (X[:, :2], Y, False),
+        (X.astype(np.float32), Y, False),
+        (X, Y.astype(np.float64), False),
+        (X, X, False),
+    ],
+)
+def test_processes_that_have_room_for_a_batch_go_on(x, y, has_room):
+    ended = KeyError("the ones that had no room are ended")
+
+    def end():
+        raise ended
+
+    owned = begun(_end=end)
+    owned._owner.arrays = {"x": np.stack([X, X]), "y": np.stack([Y, Y])}
+    if has_room:
+        OwnedTraining.start(owned, x, y)
+    else:
+        with pytest.raises(KeyError) as caught:
+            OwnedTraining.start(owned, x, y)
+        assert caught.value is ended
+
+
+def test_no_batch_begins_with_other_numbers_of_rows_or_after_a_step_that_ended_early():
+    with pytest.raises(ValueError, match=r"batch: expected x and y with equally many rows, got \(4, 3\) and \(3,\)"):
+        OwnedTraining.start(begun(), X, Y[:3])
+    with pytest.raises(OwnerLost, match="no step that ended early"):
+        OwnedTraining.start(begun(whole=False), X, Y)
+
+
+@pytest.mark.parametrize("rows", [np.array([2, 0]), slice(1, 3), slice(None, None, 2)])
+@pytest.mark.parametrize("turn", [0, 1])
+def test_rows_are_gathered_where_the_next_batch_lies(rows, turn):
+    asked = []
+    owned = begun(start=lambda x, y: asked.append((len(x), len(y))))
+    owned._owner.arrays, owned._owner.turn = {"x": np.zeros((2, 3, 3)), "y": np.zeros((2, 3), np.int64)}, turn
+    x, y = OwnedTraining.gather(owned, SimpleNamespace(x=X, y=Y, batch_size=3), rows)
+    assert asked == [(3, 3)]
+    for made, name, whole in ((x, "x", X), (y, "y", Y)):
+        np.testing.assert_array_equal(made, whole[rows])
+        assert np.shares_memory(made, owned._owner.arrays[name][1 - turn])
+    assert owned._ready == (x, y)
+
+
+@pytest.mark.parametrize(("active", "whole"), [(True, True), (True, False), (False, True)])
+@pytest.mark.parametrize("transform", [None, lambda x: ("turned", x)])
+def test_an_epoch_of_batches_begins_with_what_was_changed_and_ends_with_what_was_made_of_it(active, whole, transform):
+    owned: Any = begun(active=active, whole=whole, gather=lambda _, rows: (f"x {len(X[rows])}", f"y {len(Y[rows])}"))
+    owned.distribute, owned.collect = (lambda: owned.told.append("distribute")), (lambda: owned.told.append("collect"))
+    loader = nn.DataLoader(X, Y, 3, shuffle=False, transform=transform)
+    batches = list(training._OwnedLoader(loader, owned))
+    assert owned.told == ["distribute"] + ["collect"] * whole
+    assert len(batches) == 2
+    for (x, y), rows in zip(batches, (slice(0, 3), slice(3, 4)), strict=True):
+        if transform is not None:
+            word, x = x
+            assert word == "turned"
+        given = (f"x {len(X[rows])}", f"y {len(Y[rows])}") if active else (X[rows].tolist(), Y[rows].tolist())
+        assert (np.asarray(x).tolist(), np.asarray(y).tolist()) == given
