@@ -233,9 +233,7 @@ def test_beside_a_gradient_that_is_not_finite_nothing_is_excused():
         (0.0, 1e-9, 0.0, True, False),
     ],
 )
-def test_an_output_may_move_in_steps_where_its_slope_has_few_digits(
-    monkeypatch, coarseness, bound, value, in_float32, may
-):
+def test_an_output_may_move_in_steps_where_few_digits_are_seen(monkeypatch, coarseness, bound, value, in_float32, may):
     monkeypatch.setattr(verdicts, "lies_on_a_step", lambda *_: False)
     e = claim([3.0, 3.0], coarseness=coarseness, in_float32=in_float32)
     slopes = known([value, max(value, 1.0)], [bound, 1e-12])
