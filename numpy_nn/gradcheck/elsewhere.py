@@ -25,12 +25,12 @@ BLUNDER = 5e-3
 # size shows no blunder. The shares leave room for what a quotient leaves out, and where it fails, all is looked at.
 SCREEN = ((2.0**-11, 2e-5), (2.0**-7, 1e-4))
 
-# A function that is flat between jumps, as one may be meant to be, does not move by so little.
-WITHIN_A_STEP = 2.0**-20
-
 # The same across steps of the output, by the scale of the array or by 1; and how much of the size these may add.
 ACROSS = (("wide", 2.0**-7, 1e-4), ("unit", 2.0**-7, 1e-4), ("unit", 2.0**-5, 1e-3))
 ROOM_FOR_STEPS = BLUNDER / 2.5
+
+# A function that is flat between jumps, as one may be meant to be, does not move by so little.
+WITHIN_A_STEP = 2.0**-20
 
 # There it is off only beyond so many times its bound: how high the steps are is an estimate, at each point anew.
 ROOM_IN_STEPS = 4.0

@@ -190,7 +190,7 @@ def _look_elsewhere(
 
 
 def _is_hidden(entry: Entry, evidence: Evidence) -> bool:
-    """Whether a gradient is undecided only because nothing shows at the point given, and no steps are to blame."""
+    """Whether a gradient is undecided because too little of it shows at the point given, and no steps were seen."""
     hidden = entry.verdict == UNDECIDED and evidence.reason in (Reason.ROUNDING, Reason.FLAT, Reason.STEPS)
     return hidden and not evidence.differences.seen_coarseness
 
