@@ -101,7 +101,7 @@ def settled(monkeypatch, *, rate=1.0, **found):
     """What is said where a multiple of the parameter is left, and settings of these values have it so often."""
     subject = CodeSubject.__new__(CodeSubject)
     monkeypatch.setattr(subject, "settings", lambda: {name: value for name, (value, _) in found.items()}, raising=False)
-    monkeypatch.setattr(module, "multiples", lambda _: [("the parameter", W, rate)])
+    monkeypatch.setattr(module, "multiples", lambda _: [("the parameter", W, rate, 0.0)])
     monkeypatch.setattr(module, "_of_setting", lambda _, name, *__: found[name][1])
     return [(cause, text) for cause, text, _ in module.penalties(SimpleNamespace(subject=subject))]
 
@@ -126,7 +126,7 @@ def test_a_setting_explains_what_is_left_to_a_thousandth(monkeypatch, off, rate)
 
 
 def test_only_code_has_settings(monkeypatch):
-    monkeypatch.setattr(module, "multiples", lambda _: [("the parameter", W, 1.0)])
+    monkeypatch.setattr(module, "multiples", lambda _: [("the parameter", W, 1.0, 0.0)])
     assert list(module.penalties(SimpleNamespace(subject=SimpleNamespace()))) == []
 
 
@@ -147,3 +147,15 @@ def test_what_is_left_of_a_difference_is_off_by_as_much_as_the_numbers_that_it_i
     e.gradient, e.looked_at = np.array([-largest, 0.5 * largest]), np.ones(2, np.bool_)
     assert list(module.multiples(e)) == []
     assert seen == pytest.approx([used, used])
+
+
+@pytest.mark.parametrize(
+    ("fit", "numbers", "sure"),
+    [(FIT, 2, True), (0.99e-4, 2, True), (1.01e-4, 2, False), (1e-2, 3, True), (5e-3, 2, False)],
+)
+def test_a_multiple_is_sure_that_few_numbers_of_few_digits_are_not_by_chance(fit, numbers, sure):
+    e = SimpleNamespace(is_input=False, fit=fit, size=1.0, array=np.arange(1.0, 1.0 + numbers), truth=np.zeros(numbers))
+    e.gradient, e.looked_at = 2.0 * e.array, np.ones(numbers, np.bool_)
+    assert [(found.cause, found.sure) for found in module.regularised(e)] == [("weight_decay", sure)]
+    e.gradient = -e.gradient
+    assert [(found.cause, found.sure) for found in module.regularised(e)] == [("penalty_missing", False)]

@@ -18,9 +18,13 @@ LARGER = 16.0
 SAME = 1e-4
 
 
+# So seldom numbers that have nothing to do with a parameter may be taken for a multiple of it, and the cause be sure.
+CHANCE = 1e-4
+
+
 def penalties(e: Evidence) -> Iterator[Found]:
     """What is left of the difference is a multiple of the parameter, and grows with a setting of the code."""
-    for shown, values, rate in multiples(e):
+    for shown, values, rate, _ in multiples(e):
         for name, value in e.subject.settings().items() if isinstance(e.subject, CodeSubject) else ():
             found = _of_setting(e, name, value, values)
             if found is None:
@@ -42,13 +46,18 @@ def penalties(e: Evidence) -> Iterator[Found]:
 
 def regularised(e: Evidence) -> Iterator[Found]:
     """A multiple of the parameter that is left in, or out, and of which no setting is known."""
-    for shown, _, rate in multiples(e):
+    for shown, _, rate, chance in multiples(e):
         text = f"claimed minus numerical is {rate:.6g} times {shown} at all coordinates looked at"
-        yield Found("weight_decay", text) if rate > 0.0 else Found("penalty_missing", text, sure=False)
+        cause = "weight_decay" if rate > 0.0 else "penalty_missing"
+        yield Found(cause, text, sure=rate > 0.0 and chance <= CHANCE)
 
 
-def multiples(e: Evidence) -> Iterator[tuple[str, Array, float]]:
-    """The parameter, or its sign, in words and numbers, if claimed minus numerical is a multiple of it; and which."""
+def multiples(e: Evidence) -> Iterator[tuple[str, Array, float, float]]:
+    """The parameter, or its sign, in words and numbers, if claimed minus numerical is a multiple of it; and which.
+
+    The last number says how likely that is by chance: that a number fits, to a share of its size, to the power of how
+    many there are beside the one that sets the multiple.
+    """
     if not _is_learned(e):
         return
     assert e.gradient is not None
@@ -60,7 +69,7 @@ def multiples(e: Evidence) -> Iterator[tuple[str, Array, float]]:
         rate = common_ratio(extra, values[e.looked_at], fit)
         # Next to numbers that are all the same, whatever is added everywhere looks like a multiple of them.
         if rate is not None and np.ptp(values[e.looked_at]) > 0.0:
-            yield shown, values, rate
+            yield shown, values, rate, fit ** (np.count_nonzero(e.looked_at) - 1)
 
 
 def _is_learned(e: Evidence) -> bool:
