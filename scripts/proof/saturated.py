@@ -77,8 +77,8 @@ def tanh(rng: np.random.Generator, shape: tuple[int, int], dtype: str, factor: f
 
 
 def layer_norm(rng: np.random.Generator, shape: tuple[int, int], dtype: str, factor: float) -> Pair:
-    """Of each row, around a mean that may be far larger than what it varies by."""
-    shift, eps = 10.0 ** rng.uniform(-1.0, 3.0), np.asarray(1e-5, dtype)
+    """Of each row, around a mean that may be far larger than what it varies by, but in float16 no larger than 10."""
+    shift, eps = 10.0 ** rng.uniform(-1.0, 3.0 if dtype == "float32" else 1.0), np.asarray(1e-5, dtype)
     del shape
 
     def parts(z: Array) -> tuple[Array, Array]:

@@ -106,25 +106,25 @@ def lies_on_a_step(evidence: Evidence, slopes: Slopes, wrong: Mask) -> bool:
     def value(t: float) -> float:
         return _at(evidence, direction, t)[0]
 
-    height = max(_first_jump(value, 1.0), _first_jump(value, -1.0))
+    height, away = max(_first_jump(value, 1.0), _first_jump(value, -1.0))
     if not height or not evidence.at_point_given:
         return height > 0.0
-    return bool(np.ptp([value(t) for t in AROUND]) > FEW_VALUES * height)
+    return bool(np.ptp([value(t) for t in max(1.0, away) * AROUND]) > FEW_VALUES * height)
 
 
-def _first_jump(value: Callable[[float], float], sign: float) -> float:
-    """The height of the jump by which ``value`` leaves what it is at 0; 0 if it moves by none, or not at all."""
+def _first_jump(value: Callable[[float], float], sign: float) -> tuple[float, float]:
+    """The height of the jump by which ``value`` leaves what it is at 0, and how far away; 0 if it moves by none."""
     center = value(0.0)
     away = next((t for t in sign * AWAY if value(t) != center), None)
     if away is None:
-        return 0.0
+        return 0.0, 0.0
     near, far, heights = 0.0, float(away), []
     for _ in range(2):
         for _ in range(HALVINGS):
             middle = 0.5 * (near + far)
             near, far = (middle, far) if value(middle) == center else (near, middle)
         heights.append(abs(value(far) - center))
-    return heights[1] if heights[1] >= LEFT * heights[0] else 0.0
+    return heights[1] if heights[1] >= LEFT * heights[0] else 0.0, abs(far)
 
 
 def _jumps_around(evidence: Evidence) -> float:
