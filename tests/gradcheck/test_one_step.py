@@ -42,6 +42,11 @@ def test_a_function_of_a_few_values_is_meant_to_jump_unless_the_point_is_made_up
     assert is_on_a_step(f, 0.3, at_point_given=False)
 
 
+def test_the_last_of_the_steps_is_one_of_them_however_far_the_others_are():
+    assert is_on_a_step(lambda x: np.round(np.tanh(30.0 * x), 4), 7.03)
+    assert not is_on_a_step(lambda x: np.sign(np.round(x)), 7.03)
+
+
 def test_a_constant_has_no_steps():
     assert not is_on_a_step(np.zeros_like, 0.3, at_point_given=False)
 
