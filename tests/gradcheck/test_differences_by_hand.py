@@ -56,6 +56,21 @@ def test_some_groups_are_so_many_different_ones_with_all_of_their_coordinates(f,
             np.testing.assert_array_equal(mask.all(axis=alike), mask.any(axis=alike))
 
 
+@pytest.mark.parametrize(
+    ("f", "shape", "pairs"),
+    [
+        (np.sin, (3, 4), [(0, 0), (1, 1)]),
+        (lambda x: np.sin(x).T, (3, 4), [(0, 1), (1, 0)]),
+        # Either axis of the output moves with the one of the input, which is paired once.
+        (lambda x: np.diag(np.sin(x)), (3,), [(0, 0)]),
+        # And so the other way round: of both axes of the input the first.
+        (lambda x: np.sin(np.diag(x)), (3, 3), [(0, 0)]),
+    ],
+)
+def test_each_axis_goes_with_one_of_the_output(f, shape, pairs):
+    assert differences(f, np.random.default_rng(0).standard_normal(shape))._aligned_axes(0.0) == pairs
+
+
 # What x is moved by.
 
 LARGE = 8.0 * np.random.default_rng(0).uniform(1.0, 1.9, 400)

@@ -17,6 +17,7 @@ from numpy_nn.subjects.gradients import (
     input_likeness,
     leaves,
     likeness,
+    likeness_of,
     matched,
     order_of,
     values_of,
@@ -111,6 +112,13 @@ def test_of_several_inner_dicts_the_one_of_the_same_name_is_likelier():
     assert likeness(path, here, (2, 3)) > likeness(path, there, (2, 3)) >= SURE
     # Under the usual name it is as likely as can be, wherever it is.
     assert likeness(path, leaf("['first']['dW']", returned=True), (2, 3)) == 1.0
+
+
+@pytest.mark.parametrize(("shape", "is_setting", "guess"), [((2,), False, 0.3), ((2,), True, 0.3), ((), True, 0.0)])
+def test_of_a_number_that_may_be_a_setting_only_a_name_tells_the_gradient(shape, is_setting, guess):
+    like = likeness_of(SimpleNamespace(path=parsed("eps"), read=lambda: np.ones(shape)), is_setting=is_setting)
+    assert like(leaf("[0]", shape, returned=True)) == pytest.approx(guess)
+    assert like(leaf("['deps']", shape, returned=True)) >= SURE
 
 
 def test_axes_of_length_one_do_not_count():
