@@ -51,11 +51,12 @@ def test_a_constant_has_no_steps():
     assert not is_on_a_step(np.zeros_like, 0.3, at_point_given=False)
 
 
-def test_one_slope_that_is_seen_says_that_there_is_none():
+def test_slopes_that_are_seen_at_half_of_the_coordinates_say_that_there_is_none():
     assert not is_on_a_step(STAIRS["of float32"], 0.3, slopes=(1e-9,))
     both = [0.3, 0.4]
     assert not is_on_a_step(STAIRS["of float32"], both, slopes=(0.0, 1e-9), wrong=(True, True))
     assert is_on_a_step(STAIRS["of float32"], both, slopes=(0.0, 1e-9), wrong=(True, False))
+    assert is_on_a_step(STAIRS["of float32"], [0.5, *both], slopes=(1e-9, 0.0, 0.0), wrong=(True, True, True))
 
 
 def test_only_what_is_wrong_is_looked_at():

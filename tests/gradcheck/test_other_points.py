@@ -8,6 +8,7 @@ import pytest
 from known_slopes import evidence, known
 
 from numpy_nn.gradcheck.measure import verdicts
+from numpy_nn.gradcheck.measure.evidence import Evidence
 from numpy_nn.gradcheck.measure.kinds import (
     AGREES,
     COARSE,
@@ -21,6 +22,7 @@ from numpy_nn.gradcheck.measure.kinds import (
     UNRESOLVED,
     Reason,
 )
+from numpy_nn.subjects import Hints, as_subject
 
 X = np.random.default_rng(0).uniform(0.5, 1.5, (3, 2))
 ALL = np.ones(X.shape, np.bool_)
@@ -314,6 +316,19 @@ def test_the_output_stays_what_it_is_wherever_an_array_is_moved_that_it_does_not
     assert independent(f) == (not depends)
 
 
+def test_a_parameter_is_also_moved_where_the_input_is_no_larger_than_1():
+    def f(x, w):
+        return np.minimum(np.abs(x) + 0.5 + 0.1 * np.sin(w), 2.0)
+
+    given = 255.0 * np.ones(40), np.ones(40)
+    subject = as_subject((f, lambda x, w, g: (0.0 * x * g, 0.0 * w * g)), given, None, Hints())
+    (name,) = subject.arrays.keys() - {subject.input}
+    output, x = subject.output(), subject.arrays[subject.input]
+    e = Evidence(subject, name, np.zeros(40), np.ones(40), output, {}, x, np.ones(40), np.random.default_rng(0))
+    assert verdicts._stays(e, {}, [np.zeros(40), np.full(40, 1000.0)])
+    assert not verdicts.is_independent(e)
+
+
 def test_a_target_that_does_not_take_what_is_far_away_is_not_independent():
     def refuses(x):
         if np.abs(x).max() > 100.0:
@@ -352,7 +367,7 @@ def test_an_array_is_moved_by_its_size_or_1_and_by_30_and_1000_times_as_much(siz
     assert e.differences.coarseness == 0.0
     before = len(seen)
     assert verdicts.is_independent(e)
-    *far, around_0 = seen[before:]
+    _, *far, around_0 = seen[before:]
     assert abs(around_0.mean()) < 0.2  # of a thousand normal numbers, six standard deviations
     moved = [np.abs(x - size * MANY) / max(size, 1.0) for x in far]
     for x in far:

@@ -39,8 +39,10 @@ FINER, OF_OTHERS = 3, 2.0
 
 # How far from a point that may lie on a step the output is looked for to move, in multiples of its coordinate. Where it
 # first moves is found by so many halvings; after as many again such a share of the change is left only of a jump. There
-# are some ten steps around it at least, else the function is meant to be constant between jumps.
-AWAY, HALVINGS, LEFT, AROUND = 2.0 ** np.arange(-24.0, 5.0), 10, 0.25, 1.5 * np.linspace(-1.0, 1.0, 33)
+# are some ten steps around it at least, else the function is meant to be constant between jumps: as far as this, and so
+# many times as far as the jump is.
+AWAY, HALVINGS, LEFT = 2.0 ** np.arange(-24.0, 5.0), 10, 0.25
+AROUND, FARTHER = 1.5 * np.linspace(-1.0, 1.0, 33), 2.0
 
 # Of points at equal distances the integral over each interval, from the slopes at four of them: exact for cubics.
 INNER, FIRST = np.array([-1.0, 13.0, 13.0, -1.0]) / 24.0, np.array([9.0, 19.0, -5.0, 1.0]) / 24.0
@@ -93,14 +95,16 @@ def steps_may_explain(evidence: Evidence, slopes: Slopes, wrong: Mask) -> bool:
 def lies_on_a_step(evidence: Evidence, slopes: Slopes, wrong: Mask) -> bool:
     """Whether, where the output is flat though it is claimed to move, that is one step of many in a row.
 
-    Along the coordinate that is off by most. Next to a kink, as that of a ReLU, it moves without a jump. At other
-    points than the one given, where one side may be all flat, one jump is enough.
+    Along the coordinate that is off by most of those where it is flat, which must be most of them. Next to a kink, as
+    that of a ReLU, it moves without a jump. At other points than the one given, where one side may be all flat, one
+    jump is enough.
     """
     assert evidence.gradient is not None
-    if np.any(slopes.value[wrong]):
+    flat = wrong & (slopes.value == 0.0)
+    if 2 * flat.sum() <= wrong.sum():
         return False
     direction = np.zeros(evidence.array.shape)
-    index = int(np.where(wrong, np.abs(evidence.gradient), -1.0).argmax())
+    index = int(np.where(flat, np.abs(evidence.gradient), -1.0).argmax())
     direction.flat[index] = evidence.differences.scales["own"].flat[index]
 
     def value(t: float) -> float:
@@ -109,7 +113,7 @@ def lies_on_a_step(evidence: Evidence, slopes: Slopes, wrong: Mask) -> bool:
     height, away = max(_first_jump(value, 1.0), _first_jump(value, -1.0))
     if not height or not evidence.at_point_given:
         return height > 0.0
-    return bool(np.ptp([value(t) for t in max(1.0, away) * AROUND]) > FEW_VALUES * height)
+    return bool(np.ptp([value(t) for t in max(1.0, FARTHER * away) * AROUND]) > FEW_VALUES * height)
 
 
 def _first_jump(value: Callable[[float], float], sign: float) -> tuple[float, float]:

@@ -317,16 +317,26 @@ def is_independent(evidence: Evidence) -> bool:
         far * scale * evidence.rng.uniform(0.5, 1.0, gradient.shape) * evidence.rng.choice([-1.0, 1.0], scale.shape)
         for far in FAR
     ]
-    # Far away one that saturates stays what it is as well; around 0 it does not.
+    # Far away one that saturates stays what it is as well; around 0 it does not, and if the input is no larger than 1.
     points = [*(differences.home + move for move in moves), evidence.rng.standard_normal(gradient.shape)]
-    for point in points:
-        with evidence.subject.at({evidence.name: point}):
-            try:
+    if not _stays(evidence, {}, points):
+        return False
+    size = float(np.abs(evidence.x).max(initial=0.0))
+    return evidence.is_input or size <= 1.0 or _stays(evidence, {evidence.subject.input: evidence.x / size}, points)
+
+
+def _stays(evidence: Evidence, moved: dict[str, Array], points: list[Array]) -> bool:
+    """Whether the output, with some arrays moved, is the same with the one that is looked at at all of these points."""
+    try:
+        with evidence.subject.at(moved):
+            home = evidence.subject.output()
+        for point in points:
+            with evidence.subject.at(moved | {evidence.name: point}):
                 output = evidence.subject.output()
-            except SubjectError:
+            if output.shape != home.shape or not evidence.recognises(output, home):
                 return False
-        if output.shape != evidence.output.shape or not evidence.recognises(output, evidence.output):
-            return False
+    except SubjectError:
+        return False
     return True
 
 
