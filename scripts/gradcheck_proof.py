@@ -24,7 +24,7 @@ import sys
 import time
 import warnings
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TypeVar
 
 import numpy as np
@@ -49,6 +49,7 @@ RIGHT_FIRST_LIMIT, CONFIDENT_LIMIT, MISSED_LIMIT = 0.9, 0.8, 0.1
 BANK_KINDS = ("found", "hidden", UNDECIDED, "missed", "alarms")
 
 Item = TypeVar("Item")
+Kind = TypeVar("Kind")
 
 
 def shown(items: Iterable[Item], total: int, title: str) -> Iterator[Item]:
@@ -65,6 +66,19 @@ def table(console: Console, title: str, *columns: str) -> Table:
     for index, column in enumerate(columns):
         made.add_column(column, justify="left" if index == 0 else "right", no_wrap=index == 0)
     return made
+
+
+def print_counts(
+    console: Console, made: Table, kinds: Sequence[Kind], parts: Sequence[Mapping[str, Counter[Kind]]], lines: list[str]
+) -> None:
+    """How often each kind was seen, row by row and in all, without zeros; and what lines say below."""
+    for part in parts:
+        for name, counts in part.items():
+            made.add_row(name, *(f"{counts[kind]:,}" if counts[kind] else "" for kind in kinds))
+        made.add_section()
+    console.print(made)
+    for line in lines:
+        console.print(line, soft_wrap=True)
 
 
 def few(number: int, share: float, total: int) -> bool:
@@ -117,14 +131,8 @@ def forms(console: Console, args: argparse.Namespace) -> bool:
     kinds = (RIGHT, CLOSE, UNDECIDED, WRONG, CRASHED)
     title = f"Right code in {len(FORMS)} forms: {args.cases:,} cases of random shapes, numbers and activations"
     made = table(console, title, "form", *kinds)
-    for name, counts in (*verdicts.items(), *total.items()):
-        if name in total and name == next(iter(total)):
-            made.add_section()
-        made.add_row(name, *(f"{counts[kind]:,}" if counts[kind] else "" for kind in kinds))
-    console.print(made)
-    console.print(f"case N is that of trials.check_form(({args.seed}, N))")
-    for line in odd:
-        console.print(line, soft_wrap=True)
+    place = f"case N is that of trials.check_form(({args.seed}, N))"
+    print_counts(console, made, kinds, (verdicts, total), [place, *odd])
     console.print(f"{sum(seconds):.1f} s; the median {np.median(seconds):.3f} s, the longest {max(seconds):.2f} s\n")
     return all(
         counts[CLOSE] * (dtype == "float64") + counts[WRONG] + counts[CRASHED] == 0
@@ -148,12 +156,8 @@ def saturated(console: Console, args: argparse.Namespace) -> bool:
     title = f"Few digits where they saturate: {cases:,} right gradients, and the same doubled"
     made = table(console, title, "function", *(kind if factor == 1.0 else f"2: {kind}" for factor, kind in kinds))
     total = sum(verdicts.values(), Counter[tuple[float, str]]())
-    for name, counts in (*sorted(verdicts.items()), ("all", total)):
-        made.add_row(name, *(f"{counts[kind]:,}" if counts[kind] else "" for kind in kinds))
-    console.print(made)
-    console.print(f"case N is that of saturated.saturated({args.seed}, N, factor)")
-    for line in odd:
-        console.print(line, soft_wrap=True)
+    place = f"case N is that of saturated.saturated({args.seed}, N, factor)"
+    print_counts(console, made, kinds, (dict(sorted(verdicts.items())), {"all": total}), [place, *odd])
     console.print(f"{time.perf_counter() - start:.1f} s\n")
     crashed = total[1.0, CRASHED] + total[2.0, CRASHED]
     return total[1.0, WRONG] + crashed == 0 and few(total[2.0, RIGHT], UNDECIDED_LIMIT, cases)

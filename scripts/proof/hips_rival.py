@@ -35,7 +35,7 @@ def hips_check_grads(case: GradientCase, rng: np.random.Generator) -> bool:
 
     wrapped = primitive(f)
     defvjp(wrapped, *map(vjp_of, names))
-    np.random.seed(int(rng.integers(1 << 31)))  # noqa: NPY002 - its directions are drawn from there
+    np.random.seed(int(rng.integers(1 << 31)))  # noqa: NPY002 - autograd draws its directions from it
     try:
         check_grads(wrapped, tuple(range(len(names))), modes=["rev"], order=1)(
             *(array.copy() for array in case.arrays.values())

@@ -7,7 +7,7 @@ Where a mistake is on public record, a comment there says where, as repository a
 
 from __future__ import annotations
 
-from scripts.proof.bank import (  # noqa: F401 - they fill PLANTED
+from scripts.proof.bank import (  # noqa: F401 - each puts its bugs into PLANTED
     columns,
     wrong_activations,
     wrong_images,

@@ -23,7 +23,7 @@ class Columns(Subject):
             raise SubjectError("too few")
         return self.arrays["W"] @ self.arrays["x"]
 
-    def gradients(self, grad_output, *, other_draws=False):  # noqa: ARG002, the checker passes it
+    def gradients(self, grad_output, **_):
         return {"x": self.arrays["W"].T @ grad_output, "W": None}
 
     def kept_arrays(self):
