@@ -168,7 +168,8 @@ class CodeSubject(DependingCode):
                 called[written_in(name, part)] = part[-1].key if part else name
         for name, place in self._places.items():
             if name not in self._leaves:
-                likely[name] = likeness_of(place, is_setting=isinstance(self._owner, Surroundings))
+                paths, shape = [place.path, *self._other_paths(name)], self.arrays[name].shape
+                likely[name] = likeness_of(paths, shape, is_setting=isinstance(self._owner, Surroundings))
                 called[name] = last_name(place.path)
         told = told_by(self._backward, self._forward, 1 + len(self._result[1]))
         likely = as_told(told, called, likely, only=self.convention.arguments is None, data=self.input)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from numpy_nn.parameter import Parameter
 from numpy_nn.subjects.names import GRADIENT_CONTAINERS, INPUT_GRADIENTS, PARAMETER_GRADIENTS, is_gradient_of, plain
-from numpy_nn.subjects.places import PARAMETER_VALUES, Path, Place, Step, follow, places, written
+from numpy_nn.subjects.places import PARAMETER_VALUES, Path, Step, follow, places, written
 from numpy_nn.subjects.state import equal
 
 # Below it a match rests on a shape, or on a name that may mean something else: numbers must speak for it.
@@ -53,7 +53,8 @@ class ParameterGradient(NamedTuple):
 def leaves(returned: Any, owner: Any, before: Mapping[str, tuple[Any, NDArray[Any]]]) -> list[Leaf]:
     """Every array after a backward pass; ``before`` has those of the object by path as they were: ``values_of``."""
     found = [Leaf(True, path, value, True) for path, value in _flat(returned, ())]
-    for place in places(owner) if owner is not None else ():
+    # By every name that it has: that of a list of layers says nothing to a parameter that was found in a dict.
+    for place in places(owner, repeated=True) if owner is not None else ():
         value = np.asarray(place.read())
         if value.dtype.kind == "f" or value.ndim:
             old = before.get(written(place.path))
@@ -66,7 +67,7 @@ def values_of(owner: Any) -> dict[str, tuple[Any, NDArray[Any]]]:
     """Every array in an object, by path, and a copy of it."""
     if owner is None:
         return {}
-    return {written(place.path): (held := place.read(), np.array(held)) for place in places(owner)}
+    return {written(place.path): (held := place.read(), np.array(held)) for place in places(owner, repeated=True)}
 
 
 def _flat(returned: Any, path: Path) -> Iterator[tuple[Path, NDArray[Any]]]:
@@ -103,13 +104,12 @@ def likeness(parameter: Path, leaf: Leaf, shape: tuple[int, ...]) -> float:
     return likely
 
 
-def likeness_of(place: Place, *, is_setting: bool) -> Callable[[Leaf], float]:
-    """The same for the parameter in a place; of a number ``is_setting`` says that only a name tells a gradient."""
-    shape = np.shape(place.read())
+def likeness_of(paths: Sequence[Path], shape: tuple[int, ...], *, is_setting: bool) -> Callable[[Leaf], float]:
+    """The same for a parameter by each of its paths; of a number ``is_setting`` says that only a name tells."""
     least = SURE if is_setting and shape == () else 0.0
 
     def like(leaf: Leaf) -> float:
-        likely = likeness(place.path, leaf, shape)
+        likely = max(likeness(path, leaf, shape) for path in paths)
         return likely if likely >= least else 0.0
 
     return like

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from numpy_nn.subjects.gradients import SURE, Leaf, likeness, matched
 from numpy_nn.subjects.names import plain
-from numpy_nn.subjects.places import Place, places
+from numpy_nn.subjects.places import Path, Place, places
 from numpy_nn.subjects.state import equal, memory_of
 from numpy_nn.subjects.subject import Array
 from numpy_nn.subjects.updating import UpdatingCode
@@ -37,6 +37,11 @@ class OverlappingCode(UpdatingCode):
         found = [(place, place.read()) for place in places(self._owner, repeated=True)] if owned else []
         arrays = [(place, value) for place, value in found if isinstance(value, np.ndarray)]
         self._sharing = [(place, value) for place, value in arrays if id(memory_of(value)) in owned]
+
+    def _other_paths(self, name: str) -> list[Path]:
+        """Where else the code holds the array of a parameter: in a layer as well as in a dict of all parameters."""
+        here = self._places[name].path
+        return [place.path for place, held in self._sharing if held is self.arrays[name] and place.path != here]
 
     def _put_back(self, kept: Mapping[str, Array], by: str) -> dict[str, Array]:
         after = {name: np.array(self._places[name].read(), np.float64) for name in kept if name in self._places}

@@ -112,16 +112,16 @@ def last_name(path: Path) -> Any:
     return keys[-1] if keys else path[-1].key
 
 
-def places(root: Any, *, repeated: bool = False) -> Iterator[Place]:
+def places(root: Any, *, repeated: bool = False, kinds: str = "fiu") -> Iterator[Place]:
     """Every array of numbers and every float in ``root``, in the order in which they were set.
 
-    Each object once, an array with ``repeated`` wherever it is held.
+    Each object once, an array with ``repeated`` wherever it is held. ``kinds`` are those of NumPy's dtypes.
     """
     seen: set[int] = set()
 
     def walk(thing: Any, path: Path) -> Iterator[Place]:
         if isinstance(thing, np.ndarray):
-            if thing.dtype.kind in "fiu" and thing.size and (repeated or id(thing) not in seen):
+            if thing.dtype.kind in kinds and thing.size and (repeated or id(thing) not in seen):
                 seen.add(id(thing))
                 yield Place(root, path)
             return

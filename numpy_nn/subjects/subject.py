@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from numpy_nn.subjects.places import places
-from numpy_nn.subjects.state import Snapshot, attributes, equal, find_generators, global_generators, restorer
+from numpy_nn.subjects.state import Snapshot, equal, find_generators, global_generators, restorer
 
 Array = NDArray[np.float64]
 
@@ -107,9 +107,9 @@ class Subject(ABC):
                 self.arrays[name][...] = values
 
     def kept_arrays(self) -> list[tuple[str, NDArray[Any]]]:
-        """Arrays among the target's attributes, in which it keeps what forward saw."""
-        held = [item for root in self._roots for item in attributes(root).items()]
-        return [(name, value.copy()) for name, value in held if isinstance(value, np.ndarray)]
+        """Arrays in the target, its caches and the layers inside it, in which it keeps what forward saw."""
+        held = {str(place): place.read() for root in self._roots for place in places(root, kinds="fiub")}
+        return [(name, value.copy()) for name, value in held.items() if isinstance(value, np.ndarray)]
 
     def random_grad_output(self, rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
         """A random gradient of the output; entries between 1/2 and 3/2 in size, none of them 1."""

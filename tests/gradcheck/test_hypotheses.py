@@ -273,6 +273,38 @@ def test_the_input_of_the_call_before_is_named_by_means_of_finite_numbers():
     assert named(Late(), entry="W") == ("stale_input", True)
 
 
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_an_input_of_the_first_call_is_found_in_a_cache(dtype):
+    class Kept(Affine):
+        def __init__(self):
+            super().__init__()
+            self.cache = {}
+
+        def forward(self, x):
+            x = x.astype(dtype)
+            self.cache.setdefault("x", x.copy())
+            return super().forward(x).astype(dtype)
+
+        def weight(self, delta):
+            return self.cache["x"].T @ delta
+
+    layer = Kept()
+    layer.forward(rng().standard_normal((5, 4)) + 1.0)
+    assert named(layer, entry="W") == ("stale_input", True)
+
+
+def test_gradients_that_are_exchanged_are_named_in_float32_too():
+    class Exchanged(Affine):
+        def forward(self, x):
+            return super().forward(x).astype(np.float32)
+
+        def weight(self, delta):
+            return delta @ self.W.T
+
+    layer, x = Exchanged(4, 4), rng().standard_normal((4, 4))
+    assert named(layer, x, entry="W")[0] == "argument_order"
+
+
 def test_a_constant_factor_that_is_the_batch_size_by_chance_is_told_from_the_batch_size():
     fifth = changed(Dense, weight=lambda self, delta: Dense.weight(self, delta) / 5)
     averaged = changed(Dense, weight=lambda self, delta: Dense.weight(self, delta) / len(delta))

@@ -116,9 +116,15 @@ def test_of_several_inner_dicts_the_one_of_the_same_name_is_likelier():
 
 @pytest.mark.parametrize(("shape", "is_setting", "guess"), [((2,), False, 0.3), ((2,), True, 0.3), ((), True, 0.0)])
 def test_of_a_number_that_may_be_a_setting_only_a_name_tells_the_gradient(shape, is_setting, guess):
-    like = likeness_of(SimpleNamespace(path=parsed("eps"), read=lambda: np.ones(shape)), is_setting=is_setting)
+    like = likeness_of([parsed("eps")], shape, is_setting=is_setting)
     assert like(leaf("[0]", shape, returned=True)) == pytest.approx(guess)
     assert like(leaf("['deps']", shape, returned=True)) >= SURE
+
+
+def test_a_parameter_in_a_layer_and_in_a_dict_of_all_has_its_gradient_by_either_name():
+    like = likeness_of([parsed("params['W1']"), parsed("layers[0].W")], (2, 3), is_setting=False)
+    assert min(like(leaf("layers[0].dW")), like(leaf("grads['W1']"))) >= SURE
+    assert like(leaf("layers[1].dW", is_new=False)) == 0.0
 
 
 def test_axes_of_length_one_do_not_count():

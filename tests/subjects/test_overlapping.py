@@ -1,5 +1,8 @@
 """Parameters that share their memory, as views of one flat vector: copied together, and checked where a claim is."""
 
+from types import SimpleNamespace
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -185,3 +188,64 @@ def test_the_step_of_a_shared_row_is_read_where_it_is_bound_anew(wrong, verdict)
                 unit.weights = unit.weights - self.lr * wrong * step
 
     assert check_gradients(Learning(), np.random.default_rng(7).standard_normal(7)).verdict == verdict
+
+
+class Layered:
+    """Two layers x W + b, whose parameters also stand in one dict, found before or after the layers."""
+
+    params: dict[str, Any]
+    layers: list[SimpleNamespace]
+
+    def __init__(self, gradients_in, dict_first, wrong=1.0):
+        rng = np.random.default_rng(2)
+        self.gradients_in, self.wrong = gradients_in, wrong
+        layers = [SimpleNamespace(W=rng.standard_normal(s), b=rng.standard_normal(3)) for s in ((4, 3), (3, 3))]
+        params = {f"{name}{i}": vars(layer)[name] for i, layer in enumerate(layers) for name in ("W", "b")}
+        held = {"params": params, "layers": layers}
+        for name in ("params", "layers") if dict_first else ("layers", "params"):
+            setattr(self, name, held[name])
+        self.grads = {}
+
+    def forward(self, x):
+        for layer in self.layers:
+            layer.x = x
+            x = x @ layer.W + layer.b
+        return x
+
+    def backward(self, g):
+        for i, layer in reversed(list(enumerate(self.layers))):
+            layer.dW, layer.db = self.wrong * layer.x.T @ g, g.sum(axis=0)
+            if self.gradients_in == "dict":
+                self.grads |= {f"W{i}": layer.dW, f"b{i}": layer.db}
+            g = g @ layer.W.T
+        return g
+
+
+@pytest.mark.parametrize("gradients_in", ["layers", "dict"])
+@pytest.mark.parametrize("dict_first", [True, False])
+@pytest.mark.parametrize(("wrong", "verdict"), [(1.0, "right"), (-1.0, "wrong")])
+def test_parameters_and_gradients_may_each_be_found_under_the_other_of_two_names(
+    gradients_in, dict_first, wrong, verdict
+):
+    report = check_gradients(Layered(gradients_in, dict_first, wrong), X)
+    names = ["params['W0']", "params['W1']"] if dict_first else ["layers[0].W", "layers[1].W"]
+    assert report.verdict == verdict, report
+    assert len(report.entries) == 5
+    assert [report[name].verdict for name in names] == [verdict] * 2
+
+
+def test_one_array_may_be_the_gradient_of_two_parameters():
+    class Sum:
+        def __init__(self):
+            self.u, self.v = np.random.default_rng(0).standard_normal((2, 5, 4))
+
+        def forward(self, x):
+            return x + self.u + self.v
+
+        def backward(self, g):
+            self.du = self.dv = g
+            return g
+
+    report = check_gradients(Sum(), X)
+    assert report.verdict == "right", report
+    assert [entry.name for entry in report.entries] == ["x", "u", "v"]

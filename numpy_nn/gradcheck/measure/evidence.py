@@ -83,7 +83,9 @@ class Evidence:
     def differences_by(self, name: str) -> Differences:
         """Those by any array of the subject, made once: what has been found of its structure is found once."""
         if name not in self._differences:
-            self._differences[name] = Differences(self.subject, name, self.rng)
+            made = self._differences[name] = Differences(self.subject, name, self.rng)
+            if name != self.name and (share := self.differences.seen_coarseness):
+                made.assume(share, unmeasured=True)
         return self._differences[name]
 
     @property

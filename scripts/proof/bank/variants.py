@@ -63,7 +63,7 @@ def in_columns(case: Case) -> Case:
 
 
 class InFloat32(Layer):
-    """A layer that casts what it is given to float32."""
+    """A layer that casts what it is given to float32, and its weights: those it keeps are of float64."""
 
     def __init__(self, inner: Layer) -> None:
         super().__init__()
@@ -74,8 +74,11 @@ class InFloat32(Layer):
         return self.inner.forward(x.astype(np.float32))
 
     def backward(self, g: Array) -> Array:
+        before = {name: p.copy() for name, p in self.inner.params.items()}
         dx = self.inner.backward(g.astype(np.float32))
         self.grads = dict(self.inner.grads)
+        for name, p in self.inner.params.items():
+            self.params[name] += p - before[name]
         return dx
 
 
@@ -83,13 +86,16 @@ class LossInFloat32:
     """A loss that casts its output to float32."""
 
     def __init__(self, inner: Loss) -> None:
-        self.inner = inner
+        self.params, self.inner = dict(getattr(inner, "params", {})), inner
+        self.grads: dict[str, Array] = {}
 
     def forward(self, output: Array, target: NDArray[Any]) -> float:
         return self.inner.forward(output.astype(np.float32), target)
 
     def backward(self) -> Array:
-        return self.inner.backward()
+        dx = self.inner.backward()
+        self.grads = dict(getattr(self.inner, "grads", {}))
+        return dx
 
 
 def in_float32(case: Case) -> Case:
