@@ -30,15 +30,33 @@ def gelu(x: ArrayLike, approximate: str = "none", out: Out = None, work: Work = 
     """
     x, out, work = prepare(x, out, work)
     if choice(approximate, "approximate", ("none", "tanh")) == "none":
-        _, gate = normal_pdf_and_cdf(x, work)
+        pdf, gate = normal_pdf_and_cdf(x, work)
     else:
         w, _ = _tanh_argument(x, work)
         gate = sigmoid(w, out=work.like("gelu.gate", w), work=work)
     np.maximum(x, np.finfo(x.dtype).min, out=out)  # -inf would make the product -inf 0
     np.multiply(out, gate, out=out, casting="same_kind")
-    if approximate == "tanh" and x.dtype == np.float64:
-        restore_tail(out, x, _tanh_tail(x, w, work), work)
+    if x.dtype == np.float64:
+        if approximate == "tanh":
+            restore_tail(out, x, _tanh_tail(x, w, work), work)
+        else:
+            _restore_far_tail(out, x, pdf)
     return out
+
+
+def _restore_far_tail(out: FloatArray, x: FloatArray, pdf: FloatArray) -> None:
+    """Write x Phi(x) into ``out`` where Phi(x) is subnormal and has few digits left, though the product has all.
+
+    There x Phi(x) = -phi(x) (1 - 1 / x^2 + 3 / x^4 - 15 / x^6 + ...) (Abramowitz and Stegun, 26.2.12). Below -37 the
+    first term left out is less than 2e-17.
+    """
+    far = x < -37.0
+    if far.any():
+        u = 1.0 / np.square(np.maximum(x[far], -40.0))
+        series = np.ones_like(u)
+        for k in (11.0, 9.0, 7.0, 5.0, 3.0, 1.0):
+            series = 1.0 - k * u * series
+        out[far] = -pdf[far] * series
 
 
 def gelu_derivative(x: ArrayLike, approximate: str = "none", out: Out = None, work: Work = None) -> FloatArray:
