@@ -13,7 +13,8 @@ from numpy_nn.subjects.calling import CACHE, Convention, as_given, is_differenti
 from numpy_nn.subjects.code import CodeSubject
 from numpy_nn.subjects.conventions import conventions, is_certain, orders_of_inputs
 from numpy_nn.subjects.dressing import with_settings
-from numpy_nn.subjects.places import follow, output_paths
+from numpy_nn.subjects.names import tells_gradients
+from numpy_nn.subjects.places import follow, output_paths, places
 from numpy_nn.subjects.state import Snapshot
 from numpy_nn.subjects.subject import SubjectError
 from numpy_nn.subjects.surroundings import Surroundings
@@ -92,6 +93,13 @@ def chosen(code: Code) -> CodeSubject:
         raise TypeError(f"{code.label}: expected an array of floats among the arguments, got none")
     code = replace(code, backward=with_settings(code.backward, code.given))
     before = Snapshot(code.owner if code.owner is not None else (code.forward, code.backward))
+    try:
+        return _chosen(code, before)
+    finally:
+        before.restore()  # a way that was not meant may have moved what it took for none of its parameters
+
+
+def _chosen(code: Code, before: Snapshot) -> CodeSubject:
     result, paths = _first_result(code)
     if code.backward is None and not (_is_value_and_gradients(result) or _may_leave_gradients(code, result)):
         raise TypeError(f"{code.label}: expected a backward pass, or (value, gradients) from one function{HOW}")
@@ -131,7 +139,6 @@ def chosen(code: Code) -> CodeSubject:
     if lacking is not None:
         return lacking
     if not tried:
-        before.restore()
         raise _told(errors, code)
     return max(tried, key=lambda trial: trial[0])[1]
 
@@ -160,12 +167,11 @@ def _is_value_and_gradients(result: Any) -> bool:
 
 
 def _may_leave_gradients(code: Code, result: Any) -> bool:
-    """Whether a function returns a number alone, and may leave its gradients under names around it."""
-    return (
-        isinstance(code.owner, Surroundings)
-        and isinstance(result, (float, np.floating, np.ndarray))
-        and (np.ndim(result) == 0)
-    )
+    """Whether a function returns a number alone, and may leave its gradients in its object or under names around it."""
+    if code.owner is None or not isinstance(result, (float, np.floating, np.ndarray)) or np.ndim(result):
+        return False
+    kept = (place.path for place in places(code.owner))
+    return isinstance(code.owner, Surroundings) or any(tells_gradients(step.key) for path in kept for step in path)
 
 
 def _told(errors: Sequence[tuple[bool, Exception]], code: Code) -> Exception:

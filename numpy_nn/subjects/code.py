@@ -26,8 +26,8 @@ from numpy_nn.subjects.gradients import (
     order_of,
     values_of,
 )
-from numpy_nn.subjects.names import BUFFER
 from numpy_nn.subjects.places import Path, Place, Step, last_name, parsed
+from numpy_nn.subjects.remaining import is_state
 from numpy_nn.subjects.returned import as_told, returned_names, told_by
 from numpy_nn.subjects.state import equal, rate_of
 from numpy_nn.subjects.subject import Array, SubjectError
@@ -116,7 +116,7 @@ class CodeSubject(DependingCode):
         matters = name in self._given or not equal(there, self.output())
         del self.arrays[name]
         if matters and name not in constants:
-            kind = "unclaimed" if self._says_none(name) else "buffer" if BUFFER.search(name) else "unchecked"
+            kind = "unclaimed" if self._says_none(name) else "buffer" if names.is_buffer(name) else "unchecked"
             self.unchecked.append((name, "data" if kind == "unchecked" and self._is_data(name) else kind, 0))
 
     def _is_data(self, name: str) -> bool:
@@ -180,6 +180,7 @@ class CodeSubject(DependingCode):
         self._broadcast_numbers(output)
         if not order.is_usual:
             self.notes.append(f"backward returns the gradients of {', '.join(order.in_order)}, in this order")
+        self._match_by_elimination(found, grad_output)
         self._match_overlapping(found, agrees, lambda: self._claimed(grad_output))
         self._add_silent(found)
         self._find_updates(grad_output)
@@ -342,14 +343,9 @@ class CodeSubject(DependingCode):
         array = self.arrays.pop(name)
         self._lost[name] = (place, array)
         if isinstance(place.read(), np.ndarray):
-            known = BUFFER.search(name) or names.is_state(str(last_name(place.path))) or self._is_mere_loss()
+            known = is_state(name, place.path) or self._is_weight_of_loss(array.shape)
             kind = "buffer" if known else "data" if self._is_data(name) else "unchecked"
             self.unchecked.append((name, kind, array.size))
-
-    def _is_mere_loss(self) -> bool:
-        """Whether it is a loss without a forward pass whose gradient of the input is found: its arrays are weights."""
-        no_network = self.is_loss and names.method(self._owner, names.FORWARDS) is None
-        return no_network and self.input in self._leaves
 
 
 def _as_written(rate: float, lengths: Sequence[int]) -> float:

@@ -10,13 +10,14 @@ from numpy.typing import NDArray
 
 from numpy_nn.layers.composition import Composition
 from numpy_nn.subjects.gradients import ParameterGradient
-from numpy_nn.subjects.overlapping import OverlappingCode, is_part_or_vector
+from numpy_nn.subjects.overlapping import is_part_or_vector
 from numpy_nn.subjects.places import Place, Step, places, written
+from numpy_nn.subjects.remaining import RemainingCode
 from numpy_nn.subjects.state import Snapshot, equal
 from numpy_nn.subjects.subject import Array, SubjectError
 
 
-class DependingCode(OverlappingCode):
+class DependingCode(RemainingCode):
     """Called code, of which the parameters are the arrays that the output depends on."""
 
     def _undo_forward_updates(self, start: Mapping[str, tuple[Any, NDArray[Any]]]) -> None:

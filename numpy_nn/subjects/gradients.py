@@ -97,11 +97,17 @@ def _is_numbers(returned: Sequence[Any]) -> bool:
 def likeness(parameter: Path, leaf: Leaf, shape: tuple[int, ...]) -> float:
     """How likely a leaf is the gradient of the parameter: from its name and place, 1 for the usual ones, else less."""
     likely = _returned(parameter, leaf.path) if leaf.returned else _beside(parameter, leaf.path)
+    if likely < 1.0 and _is_numbered(leaf.path) and not same_but_ones(leaf.value.shape, shape):
+        likely = 0.0  # a number in another list tells nothing: [dW1, db1, ...] beside [W1, W2]
     # One number that is kept may be anything: an epsilon's gradient is none of those that happen to be one number.
     may_be_by_shape = leaf.is_new and (leaf.returned or shape != ())
-    if likely == 0.0 and may_be_by_shape and _same_but_ones(leaf.value.shape, shape):
+    if likely == 0.0 and may_be_by_shape and same_but_ones(leaf.value.shape, shape):
         return 0.2 + 0.1 * leaf.returned
     return likely
+
+
+def _is_numbered(path: Path) -> bool:
+    return bool(path) and isinstance(path[-1].key, int)
 
 
 def likeness_of(paths: Sequence[Path], shape: tuple[int, ...], *, is_setting: bool) -> Callable[[Leaf], float]:
@@ -160,7 +166,7 @@ def input_likeness(name: str, leaf: Leaf, shape: tuple[int, ...], alone: bool) -
         if isinstance(key, str) and (key == name or is_gradient_of(key, name) or plain(key) in INPUT_GRADIENTS):
             return 1.0
         first = all(step.key == 0 for step in leaf.path)
-        return 0.9 if first and _same_but_ones(leaf.value.shape, shape) and not alone else 0.0
+        return 0.9 if first and same_but_ones(leaf.value.shape, shape) and not alone else 0.0
     if len(leaf.path) != 1:
         return 0.0
     if is_gradient_of(key, name) or plain(key) in INPUT_GRADIENTS:
@@ -208,7 +214,7 @@ def order_of(wanted: Mapping[str, tuple[int, ...] | None], returned: Any, told: 
 
     def fits(order: Mapping[str, int]) -> bool:
         pairs = [(wanted[name], shapes[i]) for name, i in order.items() if i < len(shapes)]
-        return all(of is None or shape is None or _same_but_ones(of, shape) for of, shape in pairs)
+        return all(of is None or shape is None or same_but_ones(of, shape) for of, shape in pairs)
 
     fewer = len(returned) < len(wanted)
     if fits(usual) or None in wanted.values() or None in shapes or len(returned) > len(wanted) or len(wanted) > 6:
@@ -244,7 +250,7 @@ def matched(
     for by_numbers in (True, False):
         for name in (name for name in names if name not in chosen):
             shape, like = wanted[name]
-            candidates = [leaf for leaf in free if like(leaf) > 0.0 and _same_but_ones(leaf.value.shape, shape)]
+            candidates = [leaf for leaf in free if like(leaf) > 0.0 and same_but_ones(leaf.value.shape, shape)]
             candidates.sort(key=like, reverse=True)
             if by_numbers:
                 best = next((leaf for leaf in candidates if agrees(name, leaf)), None)
@@ -256,5 +262,6 @@ def matched(
     return chosen
 
 
-def _same_but_ones(first: tuple[int, ...], second: tuple[int, ...]) -> bool:
+def same_but_ones(first: tuple[int, ...], second: tuple[int, ...]) -> bool:
+    """Whether two shapes are the same but for axes of length 1."""
     return [n for n in first if n != 1] == [n for n in second if n != 1]

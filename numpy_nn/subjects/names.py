@@ -135,8 +135,14 @@ GRADIENT_FORMS = words(
 DOUBTFUL_FORMS = words("delta_{} {}_delta delta{} deriv_{} diff_{} {}_diff update_{} {}_update")
 _SYNONYMS = ({"w", "weight", "weights", "kernel", "kernels", "wt"}, {"b", "bias", "biases", "offset"})
 # Statistics, states and masks: arrays that the output depends on and that are not learned.
-BUFFER = re.compile(
+_BUFFER = re.compile(
     r"(running|moving)_?|_?(running|moving)$|(^|[._'])(hidden|hidden_state|state|mask)'?\]?$", re.IGNORECASE
+)
+# W_hidden is what a hidden layer learns.
+_LEARNED = re.compile(r"(^|[._'])(w|u|v|b|weights?|bias(es)?|kernels?|theta)_?(hidden|state)'?\]?$", re.IGNORECASE)
+# A name or a part of it that says that gradients are there.
+_OF_GRADIENTS = re.compile(
+    r"grad|nabla|deriv|^d[A-Z]|^d_|(^|_)deltas?(_|$)|^d([a-z]|gamma|beta|bias|weight)\d*$", re.ASCII
 )
 
 
@@ -218,6 +224,18 @@ def is_data(name: str) -> bool:
 def is_state(name: str) -> bool:
     """Whether an argument of this name is likely to be the state from which a sequence begins."""
     return _STATE.fullmatch(plain(name)) is not None
+
+
+def is_buffer(name: str) -> bool:
+    """Whether an array of this name is likely to be a statistic, a state or a mask, which is not learned."""
+    return _BUFFER.search(name) is not None and _LEARNED.search(name) is None
+
+
+def tells_gradients(name: Any) -> bool:
+    """Whether an attribute, a key or a list of this name is likely to hold a gradient, of whatever it may be."""
+    return isinstance(name, str) and (
+        _OF_GRADIENTS.search(name) is not None or plain(name) in GRADIENT_CONTAINERS or role(name) == GRAD
+    )
 
 
 def is_gradient_of(name: Any, of: Any) -> float:

@@ -18,7 +18,7 @@ from numpy_nn.subjects.arguments import named_arguments, takes
 from numpy_nn.subjects.calling import GRADS, Convention, arrays_of
 from numpy_nn.subjects.choosing import HOW, Code, Hints, chosen, made
 from numpy_nn.subjects.code import CodeSubject
-from numpy_nn.subjects.costs import LossOfOutput, cost_beside, usual_costs
+from numpy_nn.subjects.costs import LossOfOutput
 from numpy_nn.subjects.dressing import (
     Chain,
     flat_layers,
@@ -35,6 +35,7 @@ from numpy_nn.subjects.primitives import is_primitive, passes_of_primitive
 from numpy_nn.subjects.state import Snapshot, rate_of, widen
 from numpy_nn.subjects.subject import Subject, SubjectError
 from numpy_nn.subjects.surroundings import Surroundings, with_steps
+from numpy_nn.subjects.unsaid import with_unsaid_cost
 
 _PUT_IN_TRAINING = "the object is not in training, and its gradients are those of training: it is put there"
 
@@ -157,7 +158,7 @@ def _of_passes(f: Any, vjp: Any, inputs: Sequence[Any], targets: Any, owner: Any
         f, vjp = both
     f = in_training(with_context(f if vjp is not None else value_first(f)))
     if targets is not None and vjp is not None and (hints.cost is not None or not takes(f, len(inputs) + 1)):
-        return _with_unsaid_cost(label, f, vjp, inputs, targets, owner, hints)
+        return with_unsaid_cost(label, f, vjp, inputs, targets, owner, hints)
     given = named_arguments(f, inputs, targets)
     return chosen(Code(label, f, vjp, given, hints, None if targets is None else list(given)[-1], owner))
 
@@ -288,8 +289,10 @@ def _of_loss_object(
     gradient = gradient or names.passes(target)[1]
     found: list[tuple[bool, Agreement, bool, CodeSubject]] = []
     errors: list[Exception] = []
+    before = Snapshot(target)  # what a way that is not meant updates, it takes for none of its parameters
     for function, backward in _ways_to_a_loss(forward, value, gradient, len(inputs)) if hints.cost is None else ():
         given = named_arguments(function, inputs, targets)
+        before.restore()
         try:
             subject = chosen(Code(label, function, backward, given, hints, list(given)[-1], target))
             agrees = agreement(subject)
@@ -302,6 +305,7 @@ def _of_loss_object(
         # loss returns beside its value, where nothing else tells.
         handed_on = isinstance(getattr(backward, "__self__", None), LossOfOutput)
         found.append((subject.has_parameters, agrees, handed_on, subject))
+    before.restore()
     if found:
         return max(found, key=lambda one: one[:3])[3]
     if errors and (forward is None or not takes(forward, len(inputs))):
@@ -312,7 +316,7 @@ def _of_loss_object(
         if errors:
             raise errors[0]
         raise TypeError(f"target: expected a loss with forward and backward, or loss and grad, got {label}{HOW}")
-    return _with_unsaid_cost(label, forward, gradient, inputs, targets, target, hints)
+    return with_unsaid_cost(label, forward, gradient, inputs, targets, target, hints)
 
 
 def _step_of_training(target: Any, number: int) -> Callable[..., Any] | None:
@@ -337,62 +341,3 @@ def _ways_to_a_loss(
         yield chain.loss, gradient
         if gradient is not None:
             yield chain.loss, chain.backward
-
-
-def _with_unsaid_cost(
-    label: str,
-    forward: Callable[..., Any],
-    gradient: Callable[..., Any],
-    inputs: Sequence[Any],
-    targets: Any,
-    owner: Any,
-    hints: Hints,
-) -> CodeSubject:
-    """A network with gradients of a loss which it does not compute: the user's, the one beside it, or the usual one."""
-    beside = cost_beside(getattr(forward, "func", forward)) if hints.cost is None else None
-    costs = list(usual_costs(np.shape(inputs[0])[:2] or (1,))) if hints.cost is None else [("", hints.cost)]
-    costs = [*([] if beside is None else [beside]), *costs]
-    given = named_arguments(forward, inputs, None) | {"targets": targets}
-    best, most, words, wants_gradient, several = None, Agreement(0, 0, 0), "", False, False
-    # Of several arrays that forward returns the first is the output, or else the last.
-    for takes_last in (False, True):
-        for formula, cost in costs if several or not takes_last else ():
-            chain = LossOfOutput(forward, cost, None, list(given)[:-1], takes_last=takes_last)
-            try:
-                subject = chosen(Code(label, chain.loss, chain.given_output(gradient), given, hints, "targets", owner))
-                agrees = agreement(subject)
-            except (SubjectError, TypeError, ValueError):
-                continue
-            finally:
-                several = several or chain.may_be_the_last
-            if subject.convention.takes_grads or (_wants_gradient(gradient) and agrees.agreeing < agrees.shaped):
-                wants_gradient = True
-                continue  # it wants the gradient of a loss that does not give it
-            if best is None or agrees > most:
-                best, most, words = subject, agrees, formula
-        if best is not None and most.agreeing == most.shaped:
-            break
-    if best is not None and beside is not None and words == beside[0]:
-        best.notes.append(f"judged as the gradients of {words}, the one loss in the same file")
-    elif best is not None and words:
-        best.notes.append(f"the loss is not written in the code; the gradients are judged as those of {words}")
-    if best is None and wants_gradient:
-        raise TypeError(
-            f"target: {label}'s backward pass wants the gradient of the loss by the output, which loss= does not "
-            "give: check it without targets, and the loss by itself as a pair (loss, gradient)"
-        )
-    if best is not None and not most.shaped and best.updates_in_backward is None:
-        raise TypeError(f"target: {label}'s backward pass leaves no gradient that is found, and changes no parameter")
-    if best is None or (hints.cost is None and not most.agreeing):
-        raise TypeError(
-            f"target: {label} has gradients of a loss that it does not compute, and they are those of none of the "
-            "usual ones; pass loss=, a function loss(output, targets) that returns a number"
-        )
-    return best
-
-
-def _wants_gradient(function: Callable[..., Any]) -> bool:
-    """Whether the names of its arguments say that a function takes a gradient, and no targets to make one of."""
-    own = (positional(function) or ([], []))[0]
-    targets = any(names.role_in_loss(name) == names.TARGET for name in own)
-    return not targets and any(names.role(name) == names.GRAD for name in own)

@@ -248,25 +248,11 @@ def test_what_has_no_gradient_is_given_up_as_a_buffer_data_a_setting_or_unchecke
     name, value, mere, is_data, unchecked
 ):
     place, array = Here(value, name), np.asarray(value)
-    subject = stand_in(_places={name: place}, arrays={name: array}, _is_mere_loss=lambda: mere)
+    subject = stand_in(_places={name: place}, arrays={name: array}, _is_weight_of_loss=lambda _: mere)
     subject._is_data = lambda _: is_data
     CodeSubject._give_up(subject, name)
     assert (subject._places, subject.arrays, subject._lost) == ({}, {}, {name: (place, array)})
     assert subject.unchecked == unchecked
-
-
-@pytest.mark.parametrize(
-    ("is_loss", "owner", "found", "mere"),
-    [
-        (True, SimpleNamespace(loss=len), True, True),
-        (True, SimpleNamespace(forward=len), True, False),
-        (False, SimpleNamespace(loss=len), True, False),
-        (True, SimpleNamespace(loss=len), False, False),
-    ],
-)
-def test_a_mere_loss_has_no_forward_pass_and_a_gradient_of_its_input(is_loss, owner, found, mere):
-    subject = stand_in(is_loss=is_loss, _owner=owner, input="x", _leaves={"x": 1} if found else {})
-    assert CodeSubject._is_mere_loss(subject) == mere
 
 
 @pytest.mark.parametrize("error", [None, SubjectError("no"), ValueError("no")])

@@ -5,7 +5,16 @@ from types import SimpleNamespace
 import pytest
 
 from numpy_nn.subjects import names
-from numpy_nn.subjects.names import BUFFER, is_gradient_of, method, plain, positional, role, role_in_loss
+from numpy_nn.subjects.names import (
+    is_buffer,
+    is_gradient_of,
+    method,
+    plain,
+    positional,
+    role,
+    role_in_loss,
+    tells_gradients,
+)
 
 
 @pytest.mark.parametrize(("name", "shown"), [("_W_", "w"), ("__dW", "dw"), ("d_W", "d_w"), ("", ""), (3, "3")])
@@ -64,14 +73,34 @@ def test_how_surely_a_name_is_that_of_a_gradient(name, of, sure):
     assert is_gradient_of(name, of) == pytest.approx(sure)
 
 
-@pytest.mark.parametrize("name", ["running_mean", "moving_var", "mean_running", "running", "Running_Var", "r_moving"])
-def test_running_statistics_are_known_by_their_names(name):
-    assert BUFFER.search(name)
+BUFFERS = "running_mean moving_var mean_running running Running_Var r_moving hidden cell.state lstm_hidden_state W_mask"
 
 
-@pytest.mark.parametrize("name", ["mean", "W", "run", "gamma", "var"])
-def test_what_may_be_learned_is_no_running_statistic(name):
-    assert not BUFFER.search(name)
+@pytest.mark.parametrize("name", [*BUFFERS.split(), "state['hidden']"])
+def test_statistics_states_and_masks_are_known_by_their_names(name):
+    assert is_buffer(name)
+
+
+LEARNED = "mean W run gamma var W_hidden weights_hidden b_hidden bias_hidden net.w_state kernel_hidden"
+
+
+@pytest.mark.parametrize("name", [*LEARNED.split(), "params['W_hidden']"])
+def test_what_may_be_learned_is_no_buffer(name):
+    assert not is_buffer(name)
+
+
+GRADIENTS = "dW dW1 db db1 dgamma dbeta0 d_w grads weight_gradients nabla_w derivs deltas delta W_grad dZ g diff"
+
+
+@pytest.mark.parametrize(
+    ("name", "tells"),
+    [
+        *((name, True) for name in GRADIENTS.split()),
+        *((name, False) for name in ("W", "data", "depth", "z", "model", 0)),
+    ],
+)
+def test_names_that_say_that_gradients_are_there(name, tells):
+    assert tells_gradients(name) == tells
 
 
 def test_of_a_wrapper_the_one_function_that_it_holds_is_meant():

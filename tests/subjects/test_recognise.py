@@ -114,3 +114,28 @@ def test_a_backward_pass_that_does_nothing_is_told_so():
         TypeError, match="Idle's backward pass leaves no gradient that is found, and changes no parameter"
     ):
         check_gradients(Idle(), np.ones((3, 4)), np.ones((3, 2)))
+
+
+@pytest.mark.parametrize("wrong", [None, 0, 1])
+def test_ways_of_calling_that_are_tried_leave_no_updates_behind(wrong):
+    # Each loss that may be meant is tried, each time with steps of rate 1: added up, they would take weights to 1e38.
+    class Updates:
+        def __init__(self):
+            rng = np.random.default_rng(0)
+            self.weights = [rng.standard_normal((4, 6)), rng.standard_normal((6, 3))]
+
+        def forward(self, x):
+            self.h = np.tanh(x @ self.weights[0])
+            self.out = self.h @ self.weights[1]
+            return self.out
+
+        def backward(self, x, y, lr):
+            g = (self.out - y) * 2 / y.size
+            grads = [x.T @ (g @ self.weights[1].T * (1 - self.h**2)), self.h.T @ g]
+            for layer, (weight, grad) in enumerate(zip(self.weights, grads, strict=True)):
+                weight -= lr * (-grad if layer == wrong else grad)
+
+    rng = np.random.default_rng(1)
+    report = check_gradients(Updates(), rng.standard_normal((7, 4)), rng.standard_normal((7, 3)))
+    verdicts = [report[f"weights[{layer}]"].verdict for layer in (0, 1)]
+    assert verdicts == ["wrong" if layer == wrong else "right" for layer in (0, 1)], report

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from stand_ins import stand_in
 
-from numpy_nn.subjects import agreement, arguments, names, recognise
+from numpy_nn.subjects import agreement, arguments, names, recognise, unsaid
 from numpy_nn.subjects.calling import GRADS, CalledCode, Convention, _is_array_like, _same_memory
 from numpy_nn.subjects.costs import LossOfOutput, cost_beside, number_of_samples, usual_costs
 
@@ -98,7 +98,7 @@ def test_how_many_arguments_a_function_takes(function, number, takes):
     ],
 )
 def test_whether_a_function_wants_a_gradient(function, wants):
-    assert recognise._wants_gradient(function) == wants
+    assert unsaid._wants_gradient(function) == wants
 
 
 def forward(x):

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from stand_ins import stand_in
 
-from numpy_nn.subjects import recognise
+from numpy_nn.subjects import unsaid
 from numpy_nn.subjects.agreement import Agreement
 from numpy_nn.subjects.calling import GRADS, Convention
 from numpy_nn.subjects.choosing import Hints
@@ -260,7 +260,7 @@ def test_other_draws_are_others():
 # Losses that are not written.
 
 
-def unsaid(monkeypatch, *costs, cost=None, beside=None, wants=False, several=False):
+def judged_by(monkeypatch, *costs, cost=None, beside=None, wants=False, several=False):
     """Whose gradients those of a network are judged to be: of each loss how many agree of two, or an error."""
     tried = []
 
@@ -292,10 +292,10 @@ def unsaid(monkeypatch, *costs, cost=None, beside=None, wants=False, several=Fal
         "cost_beside": lambda _: beside,
         "_wants_gradient": lambda _: wants,
     }.items():
-        monkeypatch.setattr(recognise, name, value)
+        monkeypatch.setattr(unsaid, name, value)
     hints = Hints() if cost is None else Hints(cost=cost)
     try:
-        subject = recognise._with_unsaid_cost("net", lambda x: x, lambda g: g, (X,), np.ones(4), None, hints)
+        subject = unsaid.with_unsaid_cost("net", lambda x: x, lambda g: g, (X,), np.ones(4), None, hints)
     except TypeError as error:
         return str(error).split(";")[0].split(":")[1].split(",")[0].strip(), tried
     return (vars(subject)["own"], *subject.notes), tried
@@ -327,9 +327,9 @@ NO = ValueError("no")
     ],
 )
 def test_a_loss_that_is_not_written_is_the_one_whose_gradients_agree(monkeypatch, costs, given, found, tried):
-    assert unsaid(monkeypatch, *costs, **given) == (found, [(own, False) for own in tried])
+    assert judged_by(monkeypatch, *costs, **given) == (found, [(own, False) for own in tried])
 
 
 def test_of_several_arrays_the_last_may_be_the_output_if_the_first_does_not_agree(monkeypatch):
-    assert unsaid(monkeypatch, 1, 2, several=True)[1] == [(1, False), (2, False)]
-    assert unsaid(monkeypatch, 0, 1, several=True)[1] == [(0, False), (1, False), (0, True), (1, True)]
+    assert judged_by(monkeypatch, 1, 2, several=True)[1] == [(1, False), (2, False)]
+    assert judged_by(monkeypatch, 0, 1, several=True)[1] == [(0, False), (1, False), (0, True), (1, True)]

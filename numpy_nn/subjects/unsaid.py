@@ -1,0 +1,82 @@
+"""Networks with the gradients of a loss that they do not compute: by which of the usual ones they are judged."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from numpy_nn.subjects import names
+from numpy_nn.subjects.agreement import Agreement, agreement
+from numpy_nn.subjects.arguments import named_arguments
+from numpy_nn.subjects.choosing import Code, Hints, chosen
+from numpy_nn.subjects.code import CodeSubject
+from numpy_nn.subjects.costs import LossOfOutput, cost_beside, usual_costs
+from numpy_nn.subjects.names import positional
+from numpy_nn.subjects.state import Snapshot
+from numpy_nn.subjects.subject import SubjectError
+
+
+def with_unsaid_cost(
+    label: str,
+    forward: Callable[..., Any],
+    gradient: Callable[..., Any],
+    inputs: Sequence[Any],
+    targets: Any,
+    owner: Any,
+    hints: Hints,
+) -> CodeSubject:
+    """A network with gradients of a loss which it does not compute: the user's, the one beside it, or the usual one.
+
+    TypeError where it wants the gradient of the output, has none, or has those of no usual loss.
+    """
+    beside = cost_beside(getattr(forward, "func", forward)) if hints.cost is None else None
+    costs = list(usual_costs(np.shape(inputs[0])[:2] or (1,))) if hints.cost is None else [("", hints.cost)]
+    costs = [*([] if beside is None else [beside]), *costs]
+    given = named_arguments(forward, inputs, None) | {"targets": targets}
+    best, most, words, wants_gradient, several = None, Agreement(0, 0, 0), "", False, False
+    before = Snapshot(owner)
+    # Of several arrays that forward returns the first is the output, or else the last.
+    for takes_last in (False, True):
+        for formula, cost in costs if several or not takes_last else ():
+            chain = LossOfOutput(forward, cost, None, list(given)[:-1], takes_last=takes_last)
+            try:
+                subject = chosen(Code(label, chain.loss, chain.given_output(gradient), given, hints, "targets", owner))
+                agrees = agreement(subject)
+            except (SubjectError, TypeError, ValueError):
+                continue
+            finally:
+                several = several or chain.may_be_the_last
+                before.restore()
+            if subject.convention.takes_grads or (_wants_gradient(gradient) and agrees.agreeing < agrees.shaped):
+                wants_gradient = True
+                continue  # it wants the gradient of a loss that does not give it
+            if best is None or agrees > most:
+                best, most, words = subject, agrees, formula
+        if best is not None and most.agreeing == most.shaped:
+            break
+    if best is not None and beside is not None and words == beside[0]:
+        best.notes.append(f"judged as the gradients of {words}, the one loss in the same file")
+    elif best is not None and words:
+        best.notes.append(f"the loss is not written in the code; the gradients are judged as those of {words}")
+    if best is None and wants_gradient:
+        raise TypeError(
+            f"target: {label}'s backward pass wants the gradient of the loss by the output, which loss= does not "
+            "give: check it without targets, and the loss by itself as a pair (loss, gradient)"
+        )
+    if best is not None and not most.shaped and best.updates_in_backward is None:
+        raise TypeError(f"target: {label}'s backward pass leaves no gradient that is found, and changes no parameter")
+    if best is None or (hints.cost is None and not most.agreeing):
+        raise TypeError(
+            f"target: {label} has gradients of a loss that it does not compute, and they are those of none of the "
+            "usual ones; pass loss=, a function loss(output, targets) that returns a number"
+        )
+    return best
+
+
+def _wants_gradient(function: Callable[..., Any]) -> bool:
+    """Whether the names of its arguments say that a function takes a gradient, and no targets to make one of."""
+    own = (positional(function) or ([], []))[0]
+    targets = any(names.role_in_loss(name) == names.TARGET for name in own)
+    return not targets and any(names.role(name) == names.GRAD for name in own)
