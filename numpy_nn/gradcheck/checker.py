@@ -17,6 +17,7 @@ from numpy_nn.gradcheck.report import GradientReport
 from numpy_nn.layers import Layer
 from numpy_nn.network import Sequential
 from numpy_nn.subjects import Hints, LiveSubject, Subject, SubjectError, SurrogateSubject, as_subject, several
+from numpy_nn.subjects.calling import arrays_of
 from numpy_nn.subjects.jax_functions import jax_subject
 from numpy_nn.subjects.own_tensors import is_tensor, tensor_subject
 from numpy_nn.subjects.state import equal, in_float64
@@ -122,7 +123,7 @@ def _subjects(target: Any, x: Any, targets: Any, hints: Hints, report: GradientR
 
 def _is_of_several(x: Any) -> bool:
     """Whether it is a tuple of arguments, or an argument that is a list of arrays."""
-    return isinstance(x, tuple) or (isinstance(x, list) and any(isinstance(part, np.ndarray) for part in x))
+    return isinstance(x, tuple) or (isinstance(x, list) and bool(arrays_of(x)))
 
 
 def _declared(subjects: Iterator[tuple[str, Subject]], surrogate: Any) -> Iterator[tuple[str, Subject]]:
@@ -144,7 +145,7 @@ def _live(run: Any, grads: Any, arrays: Mapping[str, Any], generators: Sequence[
 
 def _argument(value: Any) -> Any:
     """One of several arguments: a list of floats is an array; whatever holds no floats is passed on as it is."""
-    if isinstance(value, list) and value and not any(isinstance(part, np.ndarray) for part in value):
+    if isinstance(value, list) and value and not arrays_of(value):
         array = np.asarray(value)
         value = array if array.dtype.kind == "f" else value
     return _point(value) if isinstance(value, np.ndarray) and value.dtype.kind == "f" else value

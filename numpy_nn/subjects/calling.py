@@ -79,6 +79,8 @@ class CalledCode(ClaimingSubject):
                 arrays |= {written_in(name, path): array for path, array in arrays_of(value)}
         roots = [owner] if owner is not None else [forward, *([] if backward is None else [backward])]
         super().__init__(label, roots, arrays, generators)
+        # forward(params, x): the rows are those of the data.
+        self.input = next((name for name in arrays if names.is_data(name)), self.input)
         self.convention = convention
         self._forward, self._backward, self._owner = forward, backward, owner
         self._places: dict[str, Place] = {}
@@ -159,7 +161,7 @@ class CalledCode(ClaimingSubject):
         if name == self._targets_name:
             return self.targets
         value = self._given[name]
-        if isinstance(value, (list, dict)):
+        if is_container(value):
             return with_arrays(value, lambda path, array: self.arrays.get(written_in(name, path), array).copy())
         value = self.arrays.get(name, value)
         return value.copy() if isinstance(value, np.ndarray) else value
@@ -337,25 +339,40 @@ def as_given(value: Any) -> Any:
     """An argument as the code gets it: float arrays in float64, whatever else unchanged."""
     if isinstance(value, (np.ndarray, np.floating)) and value.dtype.kind == "f":
         return np.array(value, np.float64)
-    if isinstance(value, list):
-        return list(map(as_given, value))
-    return {key: as_given(part) for key, part in value.items()} if type(value) is dict else value
+    if is_container(value):
+        parts = value.items() if isinstance(value, dict) else enumerate(value)
+        return made_of(value, {key: as_given(part) for key, part in parts})
+    return value
+
+
+def is_container(value: Any) -> bool:
+    """Whether an argument is a list, a tuple or a dict, of arrays or of further ones."""
+    return isinstance(value, (list, tuple)) or type(value) is dict
+
+
+def made_of(value: Any, parts: Mapping[Any, Any]) -> Any:
+    """A container of the same kind with these parts."""
+    if isinstance(value, dict):
+        return dict(parts)
+    if isinstance(value, tuple):
+        # One with names for its parts takes them one by one.
+        return type(value)(*parts.values()) if hasattr(value, "_fields") else tuple(parts.values())
+    return list(parts.values())
 
 
 def arrays_of(value: Any, path: Path = ()) -> list[tuple[Path, Array]]:
-    """The arrays of floats in an argument, by their places in it: it is one, or a list or dict of some."""
-    if isinstance(value, (list, dict)):
+    """The arrays of floats in an argument, by their places in it: it is one, or a list, tuple or dict of some."""
+    if is_container(value):
         parts = value.items() if isinstance(value, dict) else enumerate(value)
         return [found for key, part in parts for found in arrays_of(part, (*path, Step(key, True)))]
     return [(path, value)] if is_differentiated(value) else []
 
 
 def with_arrays(value: Any, put: Callable[[Path, Array], Array], path: Path = ()) -> Any:
-    """A copy of a list or dict with ``put(path, array)`` in the place of every array of floats."""
-    if isinstance(value, list):
-        return [with_arrays(part, put, (*path, Step(i, True))) for i, part in enumerate(value)]
-    if type(value) is dict:
-        return {key: with_arrays(part, put, (*path, Step(key, True))) for key, part in value.items()}
+    """A copy of a list, tuple or dict with ``put(path, array)`` in the place of every array of floats."""
+    if is_container(value):
+        parts = value.items() if isinstance(value, dict) else enumerate(value)
+        return made_of(value, {key: with_arrays(part, put, (*path, Step(key, True))) for key, part in parts})
     return put(path, value) if is_differentiated(value) else value
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from numpy_nn.subjects.agreement import CLOSELY, agreement, off_in_size
-from numpy_nn.subjects.calling import CACHE, Convention, as_given, is_differentiated
+from numpy_nn.subjects.calling import CACHE, Convention, arrays_of, as_given, is_container, made_of
 from numpy_nn.subjects.code import CodeSubject
 from numpy_nn.subjects.conventions import conventions, is_certain, orders_of_inputs
 from numpy_nn.subjects.dressing import with_settings
@@ -89,7 +89,7 @@ def chosen(code: Code) -> CodeSubject:
     Where none agrees, the first that can be run and gives gradients of the right shapes. What the code raises when it
     is called by the likeliest one comes through if none can be run.
     """
-    if code.owner is None and not any(is_differentiated(value) for value in code.given.values()):
+    if code.owner is None and not any(arrays_of(value) for value in code.given.values()):
         raise TypeError(f"{code.label}: expected an array of floats among the arguments, got none")
     code = replace(code, backward=with_settings(code.backward, code.given))
     before = Snapshot(code.owner if code.owner is not None else (code.forward, code.backward))
@@ -198,6 +198,7 @@ def _first_result(code: Code) -> tuple[Any, list[Any]]:
 
 
 def _copied(value: Any) -> Any:
-    if isinstance(value, list):
-        return list(map(_copied, value))
+    if is_container(value):
+        parts = value.items() if isinstance(value, dict) else enumerate(value)
+        return made_of(value, {key: _copied(part) for key, part in parts})
     return value.copy() if isinstance(value, np.ndarray) else value

@@ -12,6 +12,7 @@ import numpy as np
 from numpy_nn.subjects import names
 from numpy_nn.subjects.agreement import ROUGHLY, digits, factor_of
 from numpy_nn.subjects.calling import RATE, arrays_of, is_shape_of_jacobian, written_in
+from numpy_nn.subjects.containers import Numbering, likeness_in_argument, prefixes
 from numpy_nn.subjects.depending import DependingCode
 from numpy_nn.subjects.gradients import (
     SURE,
@@ -71,8 +72,17 @@ class CodeSubject(DependingCode):
         self.complain(why)
 
     def take_for_granted(self) -> None:
-        """Have arrays without a gradient count as what a function uses, and was not asked about."""
-        self.unchecked = [(name, "granted" if kind == "unchecked" else kind, n) for name, kind, n in self.unchecked]
+        """Have arrays without a gradient count as what a function uses, and was not asked about.
+
+        But for those whose gradient may be among what is returned.
+        """
+        free = [leaf.value.shape for leaf in self._not_taken if leaf.returned]
+        held = ((name, *found) for name, value in self._given.items() for found in arrays_of(value))
+        asked = {written_in(name, path) for name, path, array in held if array.shape in free}
+        self.unchecked = [
+            (name, "granted" if kind == "unchecked" and name not in asked else kind, n)
+            for name, kind, n in self.unchecked
+        ]
 
     @property
     def names_tell_parameters(self) -> bool:
@@ -161,15 +171,23 @@ class CodeSubject(DependingCode):
         given = {name: self._given[name] for name in (inputs if whole is None else [whole])}
         shapes = {name: np.shape(value) if isinstance(value, np.ndarray) else None for name, value in given.items()}
         order = order_of(shapes, returned, self._returned_names())
+        parts = {name: {part: array.shape for part, array in arrays_of(value)} for name, value in given.items()}
+        in_containers = any(path for paths in parts.values() for path in paths)
+        where = prefixes(parts, found) if in_containers else {}
+        numbering = Numbering([place.path for place in self._places.values()], found)
         for name in given:
             for part, array in arrays_of(self._given[name]):
-                like = self._input_likeness(name, order, part, len(inputs), agrees)
+                if in_containers:
+                    like = likeness_in_argument(name, part, array.shape, where[name])
+                else:
+                    like = self._input_likeness(name, order, len(inputs), agrees)
                 likely[written_in(name, part)] = at_most_perhaps(like, array.shape) if around else like
                 called[written_in(name, part)] = part[-1].key if part else name
         for name, place in self._places.items():
             if name not in self._leaves:
                 paths, shape = [place.path, *self._other_paths(name)], self.arrays[name].shape
-                likely[name] = likeness_of(paths, shape, is_setting=isinstance(self._owner, Surroundings))
+                like = likeness_of(paths, shape, is_setting=isinstance(self._owner, Surroundings))
+                likely[name] = numbering.weighed(place.path, like, shape)
                 called[name] = last_name(place.path)
         told = told_by(self._backward, self._forward, 1 + len(self._result[1]))
         likely = as_told(told, called, likely, only=self.convention.arguments is None, data=self.input)
@@ -178,7 +196,7 @@ class CodeSubject(DependingCode):
         self._sure = {name for name, (_, like) in wanted.items() if any(like(leaf) >= SURE for leaf in found)}
         self._leaves |= matched(wanted, [leaf for leaf in found if not self._is_of_silent(leaf)], agrees)
         self._broadcast_numbers(output)
-        if not order.is_usual:
+        if not order.is_usual and not in_containers:
             self.notes.append(f"backward returns the gradients of {', '.join(order.in_order)}, in this order")
         self._match_by_elimination(found, grad_output)
         self._match_overlapping(found, agrees, lambda: self._claimed(grad_output))
@@ -284,18 +302,15 @@ class CodeSubject(DependingCode):
         return next((name for name in lists if len(arrays_of(self._given[name])) == len(returned)), None)
 
     def _input_likeness(
-        self, name: str, order: Order, path: Path, count: int, agrees: Callable[[str, Leaf], bool]
+        self, name: str, order: Order, count: int, agrees: Callable[[str, Leaf], bool]
     ) -> Callable[[Leaf], float]:
         parameters = {self.arrays[name].shape for name in self._places}
         index = order.places.get(name, -1)
         only_one = isinstance(self._returned, np.ndarray)
-        shape = self.arrays[written_in(name, path)].shape
+        shape = self.arrays[name].shape
         of_parameters = self._returns_one_of_each_parameter()
 
         def like(leaf: Leaf) -> float:
-            if path:  # one array of a list or dict
-                in_place = 0.9 if leaf.path in (path, (Step(index, True), *path)) else 0.0
-                return max(in_place, likeness(path, leaf, shape)) if leaf.returned else 0.0
             if leaf.returned and not leaf.path:
                 if leaf.value.shape != shape and leaf.value.shape in parameters:
                     return 0.0  # gradient(x, y) of a model with one parameter returns the gradient of that
@@ -310,6 +325,7 @@ class CodeSubject(DependingCode):
                 likely = input_likeness(name, leaf, shape, False)
                 # Beside the gradients of parameters, the only one of the input's shape may stand anywhere.
                 beside = leaf.returned and self._backward is not None and parameters and shape not in parameters
+                beside = beside or (leaf.returned and count > 1)
                 return likely or 0.3 * bool(beside and leaf.value.shape == shape)
             return order.likely if leaf.path == (Step(index, True),) else 0.3
 

@@ -97,17 +97,11 @@ def _is_numbers(returned: Sequence[Any]) -> bool:
 def likeness(parameter: Path, leaf: Leaf, shape: tuple[int, ...]) -> float:
     """How likely a leaf is the gradient of the parameter: from its name and place, 1 for the usual ones, else less."""
     likely = _returned(parameter, leaf.path) if leaf.returned else _beside(parameter, leaf.path)
-    if likely < 1.0 and _is_numbered(leaf.path) and not same_but_ones(leaf.value.shape, shape):
-        likely = 0.0  # a number in another list tells nothing: [dW1, db1, ...] beside [W1, W2]
     # One number that is kept may be anything: an epsilon's gradient is none of those that happen to be one number.
     may_be_by_shape = leaf.is_new and (leaf.returned or shape != ())
     if likely == 0.0 and may_be_by_shape and same_but_ones(leaf.value.shape, shape):
         return 0.2 + 0.1 * leaf.returned
     return likely
-
-
-def _is_numbered(path: Path) -> bool:
-    return bool(path) and isinstance(path[-1].key, int)
 
 
 def likeness_of(paths: Sequence[Path], shape: tuple[int, ...], *, is_setting: bool) -> Callable[[Leaf], float]:

@@ -11,7 +11,7 @@ from numpy_nn.subjects import names
 from numpy_nn.subjects.gradients import Leaf, same_but_ones
 from numpy_nn.subjects.names import tells_gradients
 from numpy_nn.subjects.overlapping import OverlappingCode
-from numpy_nn.subjects.places import Path, last_name
+from numpy_nn.subjects.places import Path, Step, last_name
 from numpy_nn.subjects.subject import Array, SubjectError
 
 
@@ -23,16 +23,16 @@ class RemainingCode(OverlappingCode):
         self._not_taken: list[Leaf] = []  # what may be a gradient, and is not taken for any
 
     def _match_by_elimination(self, found: Sequence[Leaf], grad_output: Array) -> None:
-        """Take for the gradient of a parameter what is left where the others are, if it is all that has its shape.
+        """Take for the gradient of an array what is left where the others are, if it is all that has its shape.
 
         So a wrong one is found whose name tells nothing, and whose numbers cannot. What has as many rows as the input
         has may be on its way to a gradient, and is none.
         """
-        missing = {
-            name: self.arrays[name].shape
-            for name, place in self._places.items()
-            if name not in self._leaves and not is_state(name, place.path)
-        }
+        missing = {name: array.shape for name, array in self.arrays.items() if name not in self._leaves}
+        for name in list(missing):
+            path = self._places[name].path if name in self._places else (Step(name, False),)
+            if is_state(name, path) or names.is_data(name):
+                del missing[name]
         taken = [leaf for leaf in self._leaves.values() if isinstance(leaf, Leaf)]
         for name, leaf in the_only_ones_left(missing, found, taken).items() if missing else ():
             if self._keeps_its_shape(leaf, grad_output):

@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any
 
 from numpy_nn.subjects.gradients import SURE, Leaf
-from numpy_nn.subjects.names import INPUT_GRADIENTS, is_gradient_of, is_loss, plain
+from numpy_nn.subjects.names import INPUT_GRADIENTS, is_gradient_of, is_loss, plain, tells_gradients
 from numpy_nn.subjects.places import Path, Step
 
 
@@ -65,8 +65,8 @@ def as_told(
     """How likely a leaf is the gradient of each array, with what names in the source tell of what was returned.
 
     ``of`` has what each array is called, and ``data`` is the one that a gradient of the input is of. What is called as
-    the gradient of one is none of another; with ``only``, and if one is called so, what is called otherwise is no
-    gradient at all, such as the next state after gradients.
+    the gradient of one is none of another; with ``only``, and if one is called so, what is called otherwise, and not as
+    some gradient, is none at all, such as the next state after gradients.
     """
     sure = {path: [n for n, own in of.items() if is_gradient_of(word, own) >= SURE] for path, word in told.items()}
     for path, word in told.items():
@@ -79,7 +79,7 @@ def as_told(
             return likely[name](leaf)
         if sure[leaf.path]:
             return max(SURE, is_gradient_of(told[leaf.path], of[name])) if name in sure[leaf.path] else 0.0
-        return 0.0 if only and some else likely[name](leaf)
+        return 0.0 if only and some and not tells_gradients(told[leaf.path]) else likely[name](leaf)
 
     return {name: partial(judged, name) for name in likely}
 

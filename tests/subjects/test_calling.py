@@ -1,6 +1,6 @@
 """How code is called: the arrays in its arguments, and what is made of what it returns."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -42,6 +42,11 @@ def test_gradients_are_wanted_of_arrays_of_floats(value, wanted):
     assert is_differentiated(value) is wanted
 
 
+class Pair(NamedTuple):
+    weight: Any
+    stride: int
+
+
 def test_float_arrays_are_given_in_float64_wherever_they_are_and_all_else_as_it_is():
     labels, settings = np.arange(3), object()
     given: Any = as_given([HALF, {"a": HALF, "n": 3}, labels, settings, np.float32(0.5)])
@@ -50,7 +55,12 @@ def test_float_arrays_are_given_in_float64_wherever_they_are_and_all_else_as_it_
     assert given[2] is labels
     assert given[3] is settings
     assert as_given(ONES) is not ONES
-    assert as_given((HALF,))[0] is HALF
+    layers = as_given([(HALF, "tanh"), (HALF, "relu")])
+    assert [type(layer) for layer in layers] == [tuple, tuple]
+    assert layers[0][0].dtype == np.float64
+    pair = as_given(Pair(HALF, 3))
+    assert isinstance(pair, Pair)
+    assert (pair.weight.dtype, pair.stride) == (np.float64, 3)
 
 
 def test_arrays_in_an_argument_are_named_by_their_places():
@@ -59,7 +69,7 @@ def test_arrays_in_an_argument_are_named_by_their_places():
     assert list(found) == ["p['W']", "p['layers'][0]", "p['layers'][2]['b']"]
     assert found["p['layers'][0]"] is HALF
     assert [written_in("x", path) for path, _ in arrays_of(ONES)] == ["x"]
-    assert arrays_of((ONES,)) == []
+    assert [written_in("x", path) for path, _ in arrays_of((3, ONES))] == ["x[1]"]
 
     def shown(path, array):
         return written_in("p", path), array.shape

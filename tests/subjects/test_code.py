@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from stand_ins import Here, stand_in
+from stand_ins import Here, leaf, stand_in
 
 from numpy_nn.subjects.calling import Convention
 from numpy_nn.subjects.code import CodeSubject
@@ -100,9 +100,13 @@ def test_an_argument_without_a_gradient_is_left_out_and_said_to_be_if_it_matters
 
 
 def test_what_is_not_asked_about_is_taken_for_granted():
-    subject = stand_in(unchecked=[("a", "unchecked", 3), ("b", "buffer", 4)])
+    # But for an array of the shape of something that is returned and is the gradient of nothing else.
+    subject = stand_in(
+        _given={"a": ONE, "p": [np.ones(2)]}, _not_taken=[leaf("[1]", np.zeros(2)), leaf("a", ONE, returned=False)]
+    )
+    subject.unchecked = [("a", "unchecked", 3), ("b", "buffer", 4), ("p[0]", "unchecked", 2)]
     CodeSubject.take_for_granted(subject)
-    assert subject.unchecked == [("a", "granted", 3), ("b", "buffer", 4)]
+    assert subject.unchecked == [("a", "granted", 3), ("b", "buffer", 4), ("p[0]", "unchecked", 2)]
 
 
 def test_settings_are_numbers_among_the_arguments_and_what_has_no_gradient():

@@ -1,0 +1,86 @@
+"""Arguments that are lists, tuples or dicts of arrays: where in what backward returns their gradients are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+from numpy_nn.subjects.gradients import IN_ORDER, Leaf, likeness, same_but_ones
+from numpy_nn.subjects.names import is_gradient_of
+from numpy_nn.subjects.places import Path, Step
+
+# The arrays of an argument, by their paths in it: of one that is an array itself, by the path ().
+Shapes = Mapping[Path, tuple[int, ...]]
+
+# Of a gradient for which only its shape speaks: its numbers must tell.
+BY_SHAPE = 0.3
+
+
+def prefixes(arguments: Mapping[str, Shapes], found: Sequence[Leaf]) -> dict[str, Path | None]:
+    """By the name of each argument the path to its gradients in what was returned; None where the structure tells none.
+
+    A part of what was returned belongs to an argument if it has the same structure, and most of its arrays have the
+    shapes: in the argument's own place, or as all that is returned, or in any other place.
+    """
+    shapes = {leaf.path: leaf.value.shape for leaf in found if leaf.returned}
+    places = dict.fromkeys(path[:1] for path in shapes if path)
+    told: dict[str, Path | None] = {}
+    for index, (name, parts) in enumerate(arguments.items()):
+        own: Path = (Step(index, True),)
+        free = [place for place in dict.fromkeys([own, (), *places]) if not _overlaps(place, told.values())]
+        told[name] = next((place for place in free if _fits(parts, place, shapes)), None)
+    return told
+
+
+def _overlaps(place: Path, taken: Iterable[Path | None]) -> bool:
+    return any(other is not None and (not place or not other or place == other) for other in taken)
+
+
+def _fits(parts: Shapes, place: Path, shapes: Shapes) -> bool:
+    here = {path[len(place) :]: shape for path, shape in shapes.items() if path[: len(place)] == place}
+    if here.keys() != parts.keys():
+        return False
+    return 2 * sum(same_but_ones(shape, parts[path]) for path, shape in here.items()) > len(parts)
+
+
+def likeness_in_argument(name: str, path: Path, shape: tuple[int, ...], prefix: Path | None) -> Callable[[Leaf], float]:
+    """How likely a leaf is the gradient of the array at ``path`` in the argument ``name`` that has this prefix."""
+
+    def like(leaf: Leaf) -> float:
+        if not leaf.returned:
+            return 0.0
+        key = leaf.path[-1].key if leaf.path else None
+        named = likeness(path, leaf, shape) if path else float(key == name) or is_gradient_of(key, name)
+        in_place = IN_ORDER if prefix is not None and leaf.path == (*prefix, *path) else 0.0
+        return max(named, in_place, BY_SHAPE * same_but_ones(leaf.value.shape, shape))
+
+    return like
+
+
+class Numbering:
+    """The numbers in each list or dict: one tells of the same number in another only where both have the same."""
+
+    def __init__(self, parameters: Iterable[Path], found: Sequence[Leaf]) -> None:
+        self._parameters: dict[Path, set[int]] = {}
+        self._leaves: dict[tuple[bool, Path], set[int]] = {}
+        for path in filter(is_numbered, parameters):
+            self._parameters.setdefault(path[:-1], set()).add(path[-1].key)
+        for leaf in found:
+            if is_numbered(leaf.path):
+                self._leaves.setdefault((leaf.returned, leaf.path[:-1]), set()).add(leaf.path[-1].key)
+
+    def weighed(self, path: Path, like: Callable[[Leaf], float], shape: tuple[int, ...]) -> Callable[[Leaf], float]:
+        """The likeness to a parameter at this path, to which a number elsewhere adds nothing."""
+
+        def weighed(leaf: Leaf) -> float:
+            if not (is_numbered(path) and is_numbered(leaf.path)):
+                return like(leaf)
+            if self._parameters.get(path[:-1]) == self._leaves[leaf.returned, leaf.path[:-1]]:
+                return like(leaf)
+            return min(like(leaf), BY_SHAPE) if same_but_ones(leaf.value.shape, shape) else 0.0
+
+        return weighed
+
+
+def is_numbered(path: Path) -> bool:
+    """Whether it ends in a number: a place in a list."""
+    return bool(path) and isinstance(path[-1].key, int)

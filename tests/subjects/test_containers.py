@@ -1,0 +1,167 @@
+"""Gradients of lists and dicts of arrays are found by their structure where that fits, else by their numbers."""
+
+import numpy as np
+import pytest
+from stand_ins import leaf
+
+from numpy_nn.gradcheck import check_gradients
+from numpy_nn.subjects.containers import BY_SHAPE, Numbering, is_numbered, likeness_in_argument, prefixes
+from numpy_nn.subjects.gradients import IN_ORDER
+from numpy_nn.subjects.places import parsed
+
+W1, B1, W2, B2 = (np.random.default_rng(0).standard_normal(shape) for shape in ((4, 6), (6,), (6, 3), (3,)))
+X = np.random.default_rng(1).standard_normal((7, 4))
+NAMES = ("W1", "b1", "W2", "b2")
+
+# How parameters are given, and how they are read.
+GIVEN = {
+    "list": ([W1, B1, W2, B2], lambda p: p),
+    "dict": (dict(zip(NAMES, (W1, B1, W2, B2), strict=True)), lambda p: [p[name] for name in NAMES]),
+    "pairs": ([(W1, B1), (W2, B2)], lambda p: [*p[0], *p[1]]),
+    "lists": ([[W1, W2], [B1, B2]], lambda p: [p[0][0], p[1][0], p[0][1], p[1][1]]),
+    "dicts": ({"l1": {"W": W1, "b": B1}, "l2": {"W": W2, "b": B2}}, lambda p: [*p["l1"].values(), *p["l2"].values()]),
+}
+# How their gradients are returned, with that of the input or without.
+RETURNED = {
+    "in order": lambda _, a, b, c, d: (a, b, c, d),
+    "reversed": lambda _, a, b, c, d: [c, d, a, b],
+    "with that of the input": lambda x, a, b, c, d: (x, a, b, c, d),
+    "in pairs": lambda _, a, b, c, d: [(a, b), (c, d)],
+    "by kind": lambda _, a, b, c, d: ([a, c], [b, d]),
+    "by name": lambda _, a, b, c, d: dict(zip(("dW1", "db1", "dW2", "db2"), (a, b, c, d), strict=True)),
+    "by layer": lambda _, a, b, c, d: {"l1": {"W": a, "b": b}, "l2": {"W": c, "b": d}},
+}
+
+
+def passes(given, returned, wrong, params_first):
+    """tanh(x W1 + b1) W2 + b2 with parameters in a container; ``wrong`` says of which one the gradient is doubled."""
+    read, give = GIVEN[given][1], RETURNED[returned]
+
+    def forward(params, x):
+        w, b, v, c = read(params)
+        h = np.tanh(x @ w + b)
+        return h @ v + c, (x, w, v, h)
+
+    def backward(dout, cache):
+        x, w, v, h = cache
+        dh = dout @ v.T * (1.0 - h**2)
+        grads = [x.T @ dh, dh.sum(axis=0), h.T @ dout, dout.sum(axis=0)]
+        return give(dh @ w.T, *(2.0 * grad if name == wrong else grad for name, grad in zip(NAMES, grads, strict=True)))
+
+    return (forward if params_first else lambda x, params: forward(params, x)), backward
+
+
+def judged(given, returned, wrong, params_first):
+    held = GIVEN[given][0]
+    report = check_gradients(passes(given, returned, wrong, params_first), (held, X) if params_first else (X, held))
+    verdicts = [entry.verdict for entry in report.entries]
+    assert verdicts.count("wrong") == bool(wrong), report
+    assert report.verdict == ("wrong" if wrong else "right"), report
+    assert len(verdicts) == 4 + (returned == "with that of the input")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("given", GIVEN)
+@pytest.mark.parametrize("returned", RETURNED)
+@pytest.mark.parametrize("wrong", ["", "W1"])
+def test_parameters_in_a_container_have_their_gradients_in_any_other(given, returned, wrong):
+    judged(given, returned, wrong, params_first=True)
+
+
+@pytest.mark.parametrize("returned", ["reversed", "with that of the input", "by kind"])
+@pytest.mark.parametrize("wrong", ["", "b2"])
+def test_the_input_may_come_before_its_parameters(returned, wrong):
+    judged("list", returned, wrong, params_first=False)
+
+
+@pytest.mark.parametrize("wrong", ["", "W1", "b1"])
+def test_lists_of_weights_and_of_biases_are_two_arguments(wrong):
+    forward, backward = passes("lists", "in order", wrong, params_first=True)
+    report = check_gradients(
+        (lambda x, weights, biases: forward((weights, biases), x), backward), (X, [W1, W2], [B1, B2])
+    )
+    assert [entry.verdict for entry in report.entries].count("wrong") == bool(wrong), report
+    assert [entry.name for entry in report.entries] == ["weights[0]", "weights[1]", "biases[0]", "biases[1]"]
+
+
+@pytest.mark.parametrize("wrong", ["W1", "b2"])
+def test_a_loss_that_returns_gradients_beside_the_inputs_is_not_right_by_the_input_alone(wrong):
+    forward, backward = passes("list", "with that of the input", wrong, params_first=True)
+
+    def loss(x, y, params):
+        output, cache = forward(params, x)
+        return 0.5 * np.sum((output - y) ** 2), backward(output - y, cache)
+
+    report = check_gradients(loss, (X, np.ones((7, 3)), [W1, B1, W2, B2]))
+    assert report.verdict == "wrong", report
+    assert [entry.verdict for entry in report.entries].count("wrong") == 1
+
+
+def returned(**shapes):
+    """Leaves by their paths, in which a dot stands for brackets."""
+    paths = ("".join(f"[{key}]" for key in name.strip("_").split("_") if key) for name in shapes)
+    return [leaf(path, np.zeros(shape)) for path, shape in zip(paths, shapes.values(), strict=True)]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "found", "told"),
+    [
+        # All that is returned, its own place, another one; of two that fit the own.
+        ({"p": {"[0]": (2,), "[1]": (3,)}}, returned(_0=(2,), _1=(3,)), {"p": ""}),
+        ({"x": {"": (5,)}, "p": {"[0]": (2,), "[1]": (3,)}}, returned(_0=5, _1_0=2, _1_1=3), {"x": "[0]", "p": "[1]"}),
+        ({"x": {"": (5,)}, "p": {"[0]": (2,), "[1]": (3,)}}, returned(_0_0=2, _0_1=3, _1=5), {"x": "[1]", "p": "[0]"}),
+        ({"v": {"[0]": (2,)}, "w": {"[0]": (2,)}}, returned(_0_0=2, _1_0=2), {"v": "[0]", "w": "[1]"}),
+        # What is taken is not taken twice: not a part of it, nor all of which it is a part.
+        ({"v": {"[0]": (2,)}, "w": {"[0]": (2,)}}, returned(_0=2), {"v": "", "w": None}),
+        # Another structure; shapes of which half are others, and of which more than half are right.
+        ({"p": {"[0]": (2,), "[1]": (3,)}}, returned(_0=5, _1=2, _2=3), {"p": None}),
+        ({"p": {"[0]": (2,), "[1]": (3,)}}, returned(_0=3, _1=2), {"p": None}),
+        ({"p": {"[0]": (2,), "[1]": (3,)}}, returned(_0=2, _1=4), {"p": None}),
+        ({"p": {"[0]": (2,), "[1]": (3,), "[2]": (1, 4)}}, returned(_0=2, _1=5, _2=4), {"p": ""}),
+        ({"p": {"[0]": (2,)}}, [leaf("[0]", np.zeros(2), returned=False)], {"p": None}),
+    ],
+)
+def test_the_structure_tells_where_the_gradients_of_an_argument_are(arguments, found, told):
+    shapes = {name: {parsed(path): shape for path, shape in parts.items()} for name, parts in arguments.items()}
+    assert prefixes(shapes, found) == {name: None if path is None else parsed(path) for name, path in told.items()}
+
+
+@pytest.mark.parametrize(
+    ("one", "path", "prefix", "like"),
+    [
+        (leaf("[1][0]", np.zeros((2, 3))), "[0]", "[1]", IN_ORDER),
+        (leaf("[0]", np.zeros((2, 3))), "[0]", "", IN_ORDER),
+        (leaf("[1]", np.zeros((2, 3))), "[0]", "", BY_SHAPE),
+        (leaf("[0]", np.zeros((2, 3))), "[0]", None, BY_SHAPE),
+        (leaf("[0]", np.zeros((3, 2))), "[0]", None, 0.0),
+        (leaf("['dW']", np.zeros((3, 2))), "['W']", None, 1.0),
+        (leaf("['dx']", np.zeros((3, 2))), "", None, 1.0),
+        (leaf("['x']", np.zeros((3, 2))), "", None, 1.0),
+        (leaf("[1]", np.zeros((3, 2))), "", "[1]", IN_ORDER),
+        (leaf("", np.zeros((2, 3))), "", None, BY_SHAPE),
+        (leaf("dx", np.zeros((2, 3)), returned=False), "", None, 0.0),
+    ],
+)
+def test_how_likely_a_leaf_is_the_gradient_of_an_array_in_an_argument(one, path, prefix, like):
+    place = None if prefix is None else parsed(prefix)
+    assert likeness_in_argument("x", parsed(path), (2, 3), place)(one) == pytest.approx(like)
+
+
+def test_a_number_tells_of_the_same_number_elsewhere_where_both_lists_have_the_same():
+    two, three = parsed("W[1]"), [parsed(f"V[{k}]") for k in range(3)]
+    found = [leaf(f"dW[{k}]", np.zeros(2), returned=False) for k in range(2)]
+    numbering = Numbering([parsed("W[0]"), two, *three, parsed("b")], found)
+
+    def surely(_):
+        return 1.0
+
+    assert numbering.weighed(two, surely, (2,))(found[1]) == 1.0
+    assert numbering.weighed(three[1], surely, (2,))(found[1]) == BY_SHAPE
+    assert numbering.weighed(three[1], surely, (3,))(found[1]) == 0.0
+    assert numbering.weighed(three[1], lambda _: 0.1, (2,))(found[1]) == 0.1
+    assert numbering.weighed(parsed("b"), surely, (2,))(found[1]) == 1.0
+    assert numbering.weighed(three[1], surely, (2,))(leaf("db", np.zeros(2), returned=False)) == 1.0
+    # Of dicts with numbers for keys these are the numbers.
+    other = Numbering([parsed("w[1]"), parsed("w[2]")], found)
+    assert other.weighed(parsed("w[1]"), surely, (2,))(found[1]) == BY_SHAPE
+    assert [is_numbered(parsed(path)) for path in ("W[0]", "W['0']", "W", "")] == [True, False, False, False]
