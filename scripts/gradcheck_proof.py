@@ -2,14 +2,16 @@
 
 Part by part: random correct networks of numpy_nn, each with a loss (false-alarms); right code in the forms in which
 people write it, with random shapes, numbers and activations, in float64 and with float32 inside (forms); functions of
-few digits at inputs that saturate, right and with the gradient doubled (saturated); the bank of
-planted bugs, found or missed (bank), and the causes that were named for them (diagnosis); the same bank and right
-gradients through other checkers at their default settings (comparison); every parameter of a 784-64-10 network (speed).
-torch's and JAX's checkers are left out where these are not installed. Exits with 1 unless
+few digits at inputs that saturate, right and with the gradient doubled (saturated); one network in all ways in which
+people keep its parameters and gradients and call it, right and with one gradient wrong (styles); the bank of planted
+bugs, found or missed (bank), and the causes that were named for them (diagnosis); the same bank and right gradients
+through other checkers at their default settings (comparison); every parameter of a 784-64-10 network (speed). torch's
+and JAX's checkers are left out where these are not installed. Exits with 1 unless
 
 - false-alarms, forms, comparison: no right gradient was called wrong, or, in float64, close only, and at most 0.5% of
   the cases, or one, left undecided, 5% of those with float32 inside;
 - saturated: no right gradient was called wrong, and at most 0.5% of the doubled ones, or one, right;
+- styles: each verdict was that of the gradient meant, none of another, and at most 0.5%, or one, undecided;
 - bank, comparison: every bug was found; bank: no right entry or layer beside them was called anything but right; with
   float32 inside a bug that is smaller than the digits that were told may hide, and 5% of the rest be undecided;
 - diagnosis: no wrong cause was named with confidence; the right one came first in 90% of the runs, with confidence in
@@ -24,143 +26,26 @@ import sys
 import time
 import warnings
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import TypeVar
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-from rich.table import Table
 from threadpoolctl import threadpool_limits
 
 from numpy_nn.commands.command_line import Parser, number
 from scripts.proof import speed as gradcheck_speed
 from scripts.proof import trials as gradcheck_trials
-from scripts.proof.forms import FORMS
 from scripts.proof.kinks import kinks
 from scripts.proof.planted_bugs import CORRECT, OTHER, PLANTED, VARIANTS, PlantedBug
+from scripts.proof.right_code import false_alarms, forms, saturated, styles
 from scripts.proof.rivals import HAS_AUTOGRAD, HAS_JAX, HAS_TORCH, lines_of_set_up
-from scripts.proof.trials import CLOSE, CRASHED, KINDS, OURS, RIGHT, UNDECIDED, WRONG, Outcome, is_found, is_hidden
+from scripts.proof.tables import COARSE_LIMIT, UNDECIDED_LIMIT, few, shown, table
+from scripts.proof.trials import CLOSE, KINDS, OURS, RIGHT, UNDECIDED, WRONG, Outcome, is_found, is_hidden
 
-PARTS = ("false-alarms", "forms", "saturated", "bank", "diagnosis", "comparison", "speed")
-UNDECIDED_LIMIT, COARSE_LIMIT = 0.005, 0.05
+PARTS = ("false-alarms", "forms", "saturated", "styles", "bank", "diagnosis", "comparison", "speed")
 RIGHT_FIRST_LIMIT, CONFIDENT_LIMIT, MISSED_LIMIT = 0.9, 0.8, 0.1
 
 BANK_KINDS = ("found", "hidden", UNDECIDED, "missed", "alarms")
-
-Item = TypeVar("Item")
-Kind = TypeVar("Kind")
-
-
-def shown(items: Iterable[Item], total: int, title: str) -> Iterator[Item]:
-    """The items, with a progress bar at a terminal."""
-    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
-    with Progress(*columns, console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as progress:
-        yield from progress.track(items, total, description=title)
-
-
-def table(console: Console, title: str, *columns: str) -> Table:
-    """Print the title; a table whose first column is text and the others numbers."""
-    console.print(title, style="bold", soft_wrap=True)
-    made = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    for index, column in enumerate(columns):
-        made.add_column(column, justify="left" if index == 0 else "right", no_wrap=index == 0)
-    return made
-
-
-def print_counts(
-    console: Console, made: Table, kinds: Sequence[Kind], parts: Sequence[Mapping[str, Counter[Kind]]], lines: list[str]
-) -> None:
-    """How often each kind was seen, row by row and in all, without zeros; and what lines say below."""
-    for part in parts:
-        for name, counts in part.items():
-            made.add_row(name, *(f"{counts[kind]:,}" if counts[kind] else "" for kind in kinds))
-        made.add_section()
-    console.print(made)
-    for line in lines:
-        console.print(line, soft_wrap=True)
-
-
-def few(number: int, share: float, total: int) -> bool:
-    """Whether so many of ``total`` are at most this share of it, or just one."""
-    return number <= max(1.0, share * total)
-
-
-def false_alarms(console: Console, args: argparse.Namespace) -> bool:
-    """Random correct networks: every verdict right, or undecided with a reason."""
-    start = time.perf_counter()
-    tasks = [(args.seed, index) for index in range(args.networks)]
-    verdicts: Counter[str] = Counter()
-    reasons: Counter[tuple[str, str]] = Counter()
-    examples: dict[tuple[str, str], int] = {}
-    runs = gradcheck_trials.run(gradcheck_trials.check_network, tasks, args.jobs)
-    for (_, index), outcome in zip(tasks, shown(runs, len(tasks), "random networks"), strict=True):
-        verdicts[outcome.verdict] += 1
-        if outcome.verdict != RIGHT:
-            for reason in set(outcome.reasons) or {"an entry is wrong"}:
-                reasons[outcome.verdict, reason] += 1
-                examples.setdefault((outcome.verdict, reason), index)
-    title = f"No false alarm: {args.networks:,} random correct networks and their losses"
-    made = table(console, title, "verdict", "networks", "share")
-    for verdict in (RIGHT, CLOSE, UNDECIDED, WRONG, CRASHED):
-        made.add_row(verdict, f"{verdicts[verdict]:,}", f"{verdicts[verdict] / max(1, args.networks):.2%}")
-    console.print(made)
-    if reasons:
-        console.print(f"network N is random_networks.random_network(np.random.default_rng(({args.seed}, N)))")
-    for (verdict, reason), times in reasons.most_common():
-        console.print(f"{verdict}, {times}, the first N = {examples[verdict, reason]}: {reason}", soft_wrap=True)
-    console.print(f"{time.perf_counter() - start:.1f} s\n")
-    clean = verdicts[CLOSE] + verdicts[WRONG] + verdicts[CRASHED] == 0
-    return clean and few(verdicts[UNDECIDED], UNDECIDED_LIMIT, args.networks)
-
-
-def forms(console: Console, args: argparse.Namespace) -> bool:
-    """Right code in every form in which people write it: right, or undecided with a reason, as random networks are."""
-    tasks = [(args.seed, index) for index in range(args.cases)]
-    verdicts: dict[str, Counter[str]] = {name: Counter() for name in FORMS}
-    total: dict[str, Counter[str]] = {}
-    seconds, odd = [], []
-    runs = gradcheck_trials.run(gradcheck_trials.check_form, tasks, args.jobs)
-    for (_, index), run in zip(tasks, shown(runs, len(tasks), "forms"), strict=True):
-        verdict = run.outcome.verdict
-        verdicts[run.form][verdict] += 1
-        total.setdefault(run.dtype, Counter())[verdict] += 1
-        seconds.append(run.seconds)
-        if verdict != RIGHT:
-            odd.append(f"{verdict}, {run.form}, {run.dtype}, N = {index}: {'; '.join(run.outcome.reasons)}")
-    kinds = (RIGHT, CLOSE, UNDECIDED, WRONG, CRASHED)
-    title = f"Right code in {len(FORMS)} forms: {args.cases:,} cases of random shapes, numbers and activations"
-    made = table(console, title, "form", *kinds)
-    place = f"case N is that of trials.check_form(({args.seed}, N))"
-    print_counts(console, made, kinds, (verdicts, total), [place, *odd])
-    console.print(f"{sum(seconds):.1f} s; the median {np.median(seconds):.3f} s, the longest {max(seconds):.2f} s\n")
-    return all(
-        counts[CLOSE] * (dtype == "float64") + counts[WRONG] + counts[CRASHED] == 0
-        and few(counts[UNDECIDED], UNDECIDED_LIMIT if dtype == "float64" else COARSE_LIMIT, counts.total())
-        for dtype, counts in total.items()
-    )
-
-
-def saturated(console: Console, args: argparse.Namespace) -> bool:
-    """Functions that compute in few digits: a right gradient is not called wrong, nor a doubled one right."""
-    start, cases = time.perf_counter(), args.cases // 10 or 1
-    tasks = [(args.seed, index, factor) for index in range(cases) for factor in (1.0, 2.0)]
-    verdicts: dict[str, Counter[tuple[float, str]]] = {}
-    odd = []
-    runs = gradcheck_trials.run(gradcheck_trials.check_saturated, tasks, args.jobs)
-    for (_, index, factor), (name, outcome) in zip(tasks, shown(runs, len(tasks), "saturated"), strict=True):
-        verdicts.setdefault(name, Counter())[factor, outcome.verdict] += 1
-        if outcome.verdict == CRASHED or outcome.verdict == (WRONG if factor == 1.0 else RIGHT):
-            odd.append(f"{outcome.verdict}, {name}, times {factor:g}, N = {index}: {'; '.join(outcome.reasons)}")
-    kinds = [(factor, kind) for factor in (1.0, 2.0) for kind in (RIGHT, CLOSE, UNDECIDED, WRONG, CRASHED)]
-    title = f"Few digits where they saturate: {cases:,} right gradients, and the same doubled"
-    made = table(console, title, "function", *(kind if factor == 1.0 else f"2: {kind}" for factor, kind in kinds))
-    total = sum(verdicts.values(), Counter[tuple[float, str]]())
-    place = f"case N is that of saturated.saturated({args.seed}, N, factor)"
-    print_counts(console, made, kinds, (dict(sorted(verdicts.items())), {"all": total}), [place, *odd])
-    console.print(f"{time.perf_counter() - start:.1f} s\n")
-    crashed = total[1.0, CRASHED] + total[2.0, CRASHED]
-    return total[1.0, WRONG] + crashed == 0 and few(total[2.0, RIGHT], UNDECIDED_LIMIT, cases)
 
 
 def bank_outcomes(args: argparse.Namespace) -> list[list[Outcome]]:
@@ -344,7 +229,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--part", choices=(*PARTS, "all"), default="all", help="what to run")
     parser.add_argument("--networks", type=number(int, 1), default=10_000, metavar="N", help="random correct networks")
     parser.add_argument(
-        "--cases", type=number(int, 1), default=5_000, metavar="N", help="right code; a tenth saturates"
+        "--cases", type=number(int, 1), default=5_000, metavar="N", help="of forms and of styles; a tenth saturates"
     )
     parser.add_argument("--repeats", type=number(int, 1), default=20, metavar="N", help="draws of each bug")
     parser.add_argument("--rounds", type=number(int, 1), default=3, metavar="N", help="of the measurement of speed")
@@ -374,6 +259,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 passed.append(forms(console, args))
             if "saturated" in parts:
                 passed.append(saturated(console, args))
+            if "styles" in parts:
+                passed.append(styles(console, args))
             if "bank" in parts or "diagnosis" in parts:
                 start = time.perf_counter()
                 outcomes = bank_outcomes(args)

@@ -12,7 +12,7 @@ import numpy as np
 from numpy_nn.subjects import names
 from numpy_nn.subjects.agreement import ROUGHLY, digits, factor_of
 from numpy_nn.subjects.calling import RATE, arrays_of, is_shape_of_jacobian, written_in
-from numpy_nn.subjects.containers import Numbering, likeness_in_argument, prefixes
+from numpy_nn.subjects.containers import Numbering, are_last_first, likeness_in_argument, prefixes
 from numpy_nn.subjects.depending import DependingCode
 from numpy_nn.subjects.gradients import (
     SURE,
@@ -25,6 +25,7 @@ from numpy_nn.subjects.gradients import (
     likeness_of,
     matched,
     order_of,
+    same_but_ones,
     values_of,
 )
 from numpy_nn.subjects.places import Path, Place, Step, last_name, parsed
@@ -174,6 +175,10 @@ class CodeSubject(DependingCode):
         parts = {name: {part: array.shape for part, array in arrays_of(value)} for name, value in given.items()}
         in_containers = any(path for paths in parts.values() for path in paths)
         where = prefixes(parts, found) if in_containers else {}
+        for name in where:
+            if self._has_last_first(name, where[name], found, agrees):
+                where[name] = None  # the numbers tell
+                self.notes.append(f"backward returns the gradients of {name} for the last layer first")
         numbering = Numbering([place.path for place in self._places.values()], found)
         for name in given:
             for part, array in arrays_of(self._given[name]):
@@ -330,6 +335,20 @@ class CodeSubject(DependingCode):
             return order.likely if leaf.path == (Step(index, True),) else 0.3
 
         return like
+
+    def _has_last_first(
+        self, name: str, prefix: Path | None, found: Sequence[Leaf], agrees: Callable[[str, Leaf], bool]
+    ) -> bool:
+        """Whether the gradients of an argument that is a list are returned in it with those of the last layer first."""
+        held = [written_in(name, path) for path, _ in arrays_of(self._given[name])]
+        if prefix is None or not isinstance(self._given[name], list) or len(held) < 2:
+            return False
+        here = [leaf for leaf in found if leaf.returned and leaf.path[: len(prefix)] == prefix]
+
+        def fits(name: str, leaf: Leaf) -> bool:
+            return same_but_ones(leaf.value.shape, self.arrays[name].shape) and agrees(name, leaf)
+
+        return are_last_first(held, here, fits)
 
     def _returns_one_of_each_parameter(self) -> bool:
         """Whether what backward returns are arrays in a list, one of the shape of each parameter and no more."""

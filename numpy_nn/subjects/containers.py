@@ -42,6 +42,21 @@ def _fits(parts: Shapes, place: Path, shapes: Shapes) -> bool:
     return 2 * sum(same_but_ones(shape, parts[path]) for path, shape in here.items()) > len(parts)
 
 
+def are_last_first(names: Sequence[str], found: Sequence[Leaf], agrees: Callable[[str, Leaf], bool]) -> bool:
+    """Whether gradients in a list are those of the last layer first: more than half agree so, and less in their order.
+
+    That is in turned order, or in turned order of pairs of a weight and a bias, which shapes do not tell where all
+    layers are as wide. ``found`` are the leaves in the order in which they were returned, one for each name.
+    """
+
+    def agreeing(order: Sequence[Leaf]) -> int:
+        return sum(agrees(name, leaf) for name, leaf in zip(names, order, strict=True))
+
+    pairs = [leaf for i in range(len(found) - 2, -1, -2) for leaf in found[i : i + 2]] if len(found) % 2 == 0 else []
+    half = len(names) / 2
+    return agreeing(found) < half and any(agreeing(order) > half for order in (found[::-1], pairs) if order)
+
+
 def likeness_in_argument(name: str, path: Path, shape: tuple[int, ...], prefix: Path | None) -> Callable[[Leaf], float]:
     """How likely a leaf is the gradient of the array at ``path`` in the argument ``name`` that has this prefix."""
 

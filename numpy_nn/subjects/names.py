@@ -142,7 +142,7 @@ _BUFFER = re.compile(
 _LEARNED = re.compile(r"(^|[._'])(w|u|v|b|weights?|bias(es)?|kernels?|theta)_?(hidden|state)'?\]?$", re.IGNORECASE)
 # A name or a part of it that says that gradients are there.
 _OF_GRADIENTS = re.compile(
-    r"grad|nabla|deriv|^[dg][A-Z]|^d_|(^|_)deltas?(_|$)|^d([a-z]|gamma|beta|bias|weight)\d*$", re.ASCII
+    r"grad|nabla|deriv|^[dg][A-Z]|^d_|(^|_)deltas?(_|$)|^[dg]([a-z]|gamma|beta|bias|weight)\d*$", re.ASCII
 )
 
 

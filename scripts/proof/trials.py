@@ -23,8 +23,13 @@ from scripts.proof.kinks import kinks
 from scripts.proof.planted_bugs import CORRECT, PLANTED, VARIANTS, Case, PlantedBug
 from scripts.proof.rivals import RIVALS
 from scripts.proof.saturated import saturated
+from scripts.proof.styles import STYLES
+from scripts.proof.styles import WRONG as STYLES_WRONG
 
 RIGHT, CLOSE, WRONG, UNDECIDED, CRASHED = "right", "close", "wrong", "undecided", "crashed"
+# What comes of one wrong gradient among right ones: it is called wrong, and it alone; it is called right; another is
+# called wrong, or close.
+FOUND, MISSED, ALARM = "found", "missed", "false alarms"
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
@@ -109,6 +114,22 @@ def check_saturated(task: tuple[int, int, float]) -> tuple[str, Outcome]:
     """A function of few digits where it saturates, and its gradient times a factor."""
     name, pair, x = saturated(*task)
     return name, check(pair, x)
+
+
+def check_style(task: tuple[int, int, int]) -> Outcome:
+    """The style of that index, with that place in ``styles.WRONG``."""
+    _, index, place = task
+    return check(*STYLES[index].make(np.random.default_rng(task), *STYLES_WRONG[place]))
+
+
+def style_came_out(outcome: Outcome, wrong: bool) -> str:
+    """Whether a network was called right, or wrong in one gradient if it is; else what instead."""
+    called = [verdict for verdict in outcome.entries.values() if verdict in (WRONG, CLOSE)]
+    if outcome.verdict in (CRASHED, UNDECIDED):
+        return outcome.verdict
+    if not wrong:
+        return ALARM if called else RIGHT
+    return (MISSED, FOUND, ALARM)[min(2, len(called))]
 
 
 def case(make: Callable[[np.random.Generator], Case], seed: int, repeat: int) -> Case:

@@ -149,6 +149,36 @@ def test_few_digits_where_they_saturate_are_neither_wrong_nor_right_when_doubled
         assert f"\n{function}, float" in output
 
 
+@pytest.mark.parametrize(
+    ("of_right", "of_wrong", "status"),
+    [
+        (RIGHT, WRONG, 0),
+        (RIGHT, RIGHT, 1),
+        (WRONG, WRONG, 1),
+        (UNDECIDED, WRONG, 1),
+        (CRASHED, WRONG, 1),
+        (RIGHT, CRASHED, 1),
+    ],
+)
+def test_the_part_on_styles_fails_unless_each_verdict_is_that_of_the_gradient_meant(
+    monkeypatch, of_right, of_wrong, status
+):
+    def check(task):
+        verdict = of_wrong if task[2] else of_right
+        return Outcome(verdict, {"W": verdict})
+
+    monkeypatch.setattr(gradcheck_trials, "check_style", check)
+    assert main(["--part", "styles", "--cases", "40"]) == status
+
+
+@pytest.mark.slow
+def test_networks_in_some_of_the_styles_are_right_or_wrong_in_one_gradient(capsys):
+    assert main(["--part", "styles", "--cases", "40", "--seed", "1"]) == 0
+    output = capsys.readouterr().out
+    right, found = map(int, row(output, "all")[1:3])
+    assert right + found == 40
+
+
 @pytest.mark.parametrize("right", [True, False])
 def test_the_part_on_speed_fails_if_the_network_is_not_called_right(right, monkeypatch):
     measured = {"ours": Measurement(1.0, 2.0, right), "another": Measurement(1.0, 2.0, not right)}

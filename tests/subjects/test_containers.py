@@ -5,7 +5,14 @@ import pytest
 from stand_ins import leaf
 
 from numpy_nn.gradcheck import check_gradients
-from numpy_nn.subjects.containers import BY_SHAPE, Numbering, is_numbered, likeness_in_argument, prefixes
+from numpy_nn.subjects.containers import (
+    BY_SHAPE,
+    Numbering,
+    are_last_first,
+    is_numbered,
+    likeness_in_argument,
+    prefixes,
+)
 from numpy_nn.subjects.gradients import IN_ORDER
 from numpy_nn.subjects.places import parsed
 
@@ -165,3 +172,39 @@ def test_a_number_tells_of_the_same_number_elsewhere_where_both_lists_have_the_s
     other = Numbering([parsed("w[1]"), parsed("w[2]")], found)
     assert other.weighed(parsed("w[1]"), surely, (2,))(found[1]) == BY_SHAPE
     assert [is_numbered(parsed(path)) for path in ("W[0]", "W['0']", "W", "")] == [True, False, False, False]
+
+
+@pytest.mark.parametrize(("order", "last_first"), [("0123", False), ("2301", True), ("3210", True), ("1032", False)])
+def test_gradients_of_the_last_layer_first_are_told_by_their_numbers(order, last_first):
+    names, leaves = list("0123"), [leaf(f"[{i}]", np.array([float(of)])) for i, of in enumerate(order)]
+
+    def agrees(name, one):
+        return float(name) == one.value[0]
+
+    assert are_last_first(names, leaves, agrees) == last_first
+    # One that is wrong hides no order, and makes none.
+    assert are_last_first(names, leaves, lambda name, one: name != "2" and agrees(name, one)) == last_first
+    assert not are_last_first(names, leaves, lambda *_: False)
+    assert are_last_first(names[:3], leaves[2::-1], lambda name, one: one.path == parsed(f"[{name}]"))
+
+
+@pytest.mark.parametrize(("wrong", "verdict"), [((), "right"), ((0,), "wrong")])
+def test_the_last_layer_first_is_an_order_where_all_layers_are_as_wide(wrong, verdict):
+    rng = np.random.default_rng(2)
+    params = [rng.standard_normal(shape) / 2 for shape in ((4, 4), (4,), (4, 4), (4,))]
+
+    def forward(x, params):
+        W, b, V, c = params
+        return np.tanh(x @ W + b) @ V + c
+
+    def backward(g, x, params):
+        W, b, V, _ = params
+        h = np.tanh(x @ W + b)
+        dh = g @ V.T * (1.0 - h**2)
+        first = [x.T @ dh, dh.sum(axis=0)]
+        return [h.T @ g, g.sum(axis=0), *(1.5 * grad if i in wrong else grad for i, grad in enumerate(first))]
+
+    report = check_gradients((forward, backward), (X, params))
+    assert report.verdict == verdict, report
+    assert [entry.name for entry in report.entries if entry.verdict == "wrong"] == [f"params[{i}]" for i in wrong]
+    assert any("last layer first" in note for note in report.notes)
