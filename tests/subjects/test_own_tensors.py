@@ -362,3 +362,32 @@ def test_a_backward_pass_of_unknown_arguments_takes_no_gradient():
     # Of max nobody knows the arguments.
     takes_gradient: Any = vars(_Engine)["takes_gradient"]
     assert not takes_gradient.fget(stand_in(_output=SimpleNamespace(backward=max)))
+
+
+class Written:
+    """A tensor whose gradient is None until it is written, which is left out where ``forgets`` is set."""
+
+    def __init__(self, data, back=None):
+        self.data, self.grad, self.back = np.asarray(data), None, back
+
+    def backward(self, grad):
+        self.back(grad)
+
+
+@pytest.mark.parametrize(("forgets", "verdicts"), [(False, ["right", "right"]), (True, ["right", "wrong"])])
+def test_a_tensor_that_the_output_does_not_depend_on_needs_no_gradient(forgets, verdicts):
+    class Net:
+        def __init__(self):
+            self.w, self.unused = Written(X + 1), Written(X)
+
+        def forward(self, x):
+            def back(grad):
+                x.grad, self.w.grad = grad * self.w.data, None if forgets else grad * x.data
+
+            return Written(x.data * self.w.data, back)
+
+    net = Net()
+    report = check_gradients(net, Written(X))
+    assert [entry.verdict for entry in report.entries] == verdicts
+    assert "the output does not depend on unused: not checked" in report.notes
+    assert np.array_equal(net.unused.data, X)
