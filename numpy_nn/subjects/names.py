@@ -310,6 +310,15 @@ def method(thing: Any, names: Sequence[str]) -> Callable[..., Any] | None:
     return None
 
 
+def derived(thing: Any, function: Any) -> Callable[..., Any] | None:
+    """The method called as the derivative of this one, as ``costFunctionPrime`` of ``costFunction``; None if none is.
+
+    Of an object with several gradients it may be the one, where another lays all in a row for an optimizer.
+    """
+    name = getattr(function, "__name__", "")
+    return method(thing, [name + ending for ending in _DERIVATIVES]) if name else None
+
+
 def passes(thing: Any) -> tuple[Callable[..., Any] | None, Callable[..., Any] | None]:
     """The forward and the backward pass of an object, by the usual names, else by two names that differ in that word.
 
