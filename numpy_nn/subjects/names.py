@@ -78,7 +78,7 @@ LOSS_GRADIENTS = BACKWARDS + words(
 # By which argument a function is told to give its derivative.
 DERIVATIVE_FLAGS = words(
     "derivative deriv derive der prime grad gradient diff differentiate is_derivative return_derivative get_derivative "
-    "backward backprop d"
+    "backward backprop d dx"
 )
 _STATE = re.compile(
     r"(h|c|s|hidden|cell|state|memory)_?(prev|0|init|initial|state|in|old|last)"

@@ -187,3 +187,45 @@ def test_what_a_backward_pass_raises_whatever_the_loss_is_told_as_it_is():
 
     with pytest.raises(AssertionError, match="a column, not a number"):
         check_gradients(Net(), X, np.ones((4, 3)))
+
+
+@pytest.mark.parametrize(("wrong", "verdict"), [(1.0, RIGHT), (2.0, WRONG)])
+def test_eta_alone_is_the_gradient_that_a_backward_pass_takes(wrong, verdict):
+    class Doubled:
+        def forward(self, x):
+            return 2.0 * x
+
+        def backward(self, eta):
+            return (2.0 * wrong * eta).repeat(1, axis=0)
+
+    assert check_gradients(Doubled(), X).verdict == verdict
+
+
+@pytest.mark.parametrize(("wrong", "verdict"), [(1.0, RIGHT), (2.0, WRONG)])
+def test_numbers_that_a_step_makes_arrays_of_are_checked_as_those(wrong, verdict):
+    class Scale:
+        def __init__(self):
+            self.gamma, self.beta = 1.5, 0.0
+
+        def forward(self, x):
+            self.x = x
+            return self.gamma * x + self.beta
+
+        def backward(self, dy, lr=0.1):
+            dx = self.gamma * dy
+            self.gamma = self.gamma - lr * wrong * (dy * self.x).sum(axis=0)
+            self.beta = self.beta - lr * dy.sum(axis=0)
+            return dx
+
+    report = check_gradients(Scale(), X)
+    found = [(entry.name, entry.verdict) for entry in report.entries]
+    assert found == [("x", RIGHT), ("gamma", verdict), ("beta", RIGHT)], report
+
+
+@pytest.mark.parametrize(("wrong", "verdict"), [(1.0, RIGHT), (2.0, WRONG)])
+def test_a_derivative_may_be_asked_for_by_dx(wrong, verdict):
+    def sigmoid(x, dx=False):
+        y = 1 / (1 + np.exp(-x))
+        return wrong * y * (1 - y) if dx else y
+
+    assert check_gradients(sigmoid, X).verdict == verdict
