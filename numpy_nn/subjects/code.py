@@ -147,6 +147,8 @@ class CodeSubject(DependingCode):
         self._returned = returned = self._claimed(grad_output)
         found = leaves(returned, self._owner, before)
         found = [leaf for leaf in found if leaf.returned or not self._holds_parameter(leaf.path)]
+        # Evaluations may put back what the code kept before them, in these very arrays.
+        values = {id(leaf): leaf.value.copy() for leaf in found} if len(self._sharing) > len(self._places) else {}
         if named is not None:
             for name, path in named.items():
                 leaf = Leaf(False, parsed(path), np.empty(0), True)
@@ -195,6 +197,7 @@ class CodeSubject(DependingCode):
 
         self._sure = {name for name, (_, like) in wanted.items() if any(like(leaf) >= SURE for leaf in found)}
         self._leaves |= matched(wanted, [leaf for leaf in found if not self._is_of_silent(leaf)], agrees)
+        self._add_up_uses(found, values, agrees)
         self._broadcast_numbers(output)
         if not order.is_usual and not in_containers:
             self.notes.append(f"backward returns the gradients of {', '.join(order.in_order)}, in this order")
