@@ -246,7 +246,7 @@ def conventions(
         return
     if isinstance(result, list) and not _holds_floats(result):
         result = tuple(result)  # [probabilities, loss]
-    place = _place_of_loss(result) if target is not None else 0
+    place = _place_of_loss(result) if target is not None or _begins_with_a_loss(backward, inputs) else 0
     for outputs in [1] if place else readings(result, backward):
         has_cache = isinstance(result, (tuple, list)) and len(result) > outputs
         of_network = isinstance(getattr(forward, "__self__", None), LossOfOutput)
@@ -269,6 +269,13 @@ def conventions(
                 yield from _of_sum_and_mean(
                     Convention(inputs, outputs, None, order, cache, place=place), by_name, of_samples
                 )
+
+
+def _begins_with_a_loss(backward: Callable[..., Any], inputs: Sequence[str]) -> bool:
+    """Whether backward takes forward's own targets, by their name, and no gradient: it begins with that of the loss."""
+    wanted = (positional(backward) or ([], []))[0]
+    targets = [name for name in wanted if name in inputs and names.role_in_loss(name) == names.TARGET]
+    return bool(targets) and not any(names.role(name) == names.GRAD and name not in inputs for name in wanted)
 
 
 def _place_of_loss(result: Any) -> int:

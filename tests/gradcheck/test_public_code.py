@@ -229,3 +229,33 @@ def test_a_derivative_may_be_asked_for_by_dx(wrong, verdict):
         return wrong * y * (1 - y) if dx else y
 
     assert check_gradients(sigmoid, X).verdict == verdict
+
+
+@pytest.mark.parametrize(("wrong", "verdict"), [(1.0, RIGHT), (2.0, WRONG)])
+def test_a_function_of_definite_matrices_is_not_looked_at_where_they_are_none(wrong, verdict):
+    def root(a):
+        values, vectors = np.linalg.eigh((a + a.T) / 2)
+        return (vectors * np.sqrt(np.maximum(values, 0.0))) @ vectors.T
+
+    def root_vjp(a, g):
+        values, vectors = np.linalg.eigh((a + a.T) / 2)
+        roots = np.sqrt(np.maximum(values, 0.0))
+        inner = vectors.T @ (g + g.T) @ vectors / 2 / (roots[:, None] + roots + 1e-15)
+        return wrong * vectors @ inner @ vectors.T
+
+    definite = np.array([[2.0, 0.5, 0.1, 0.0], [0.5, 3.0, 0.2, 0.4], [0.1, 0.2, 2.5, 0.3], [0.0, 0.4, 0.3, 4.0]])
+    assert check_gradients((root, root_vjp), definite).verdict == verdict
+
+
+@pytest.mark.parametrize(("wrong", "verdict"), [(1.0, RIGHT), (2.0, WRONG)])
+def test_a_pair_that_is_given_its_targets_among_its_arguments_begins_with_its_loss(wrong, verdict):
+    def forward(x, y, w):
+        p = np.exp(x @ w) / np.exp(x @ w).sum(axis=1, keepdims=True)
+        loss, activations = -np.mean(np.log(p[np.arange(len(y)), y])), [x, p]
+        return p, loss, activations
+
+    def backward(x, y, w, activations):
+        return wrong * x.T @ (activations[1] - np.eye(3)[y]) / len(x) + 0.0 * w
+
+    report = check_gradients((forward, backward), (X, np.array([0, 2, 1, 1]), np.eye(3)))
+    assert [(entry.name, entry.verdict) for entry in report.entries] == [("w", verdict)], report
