@@ -172,6 +172,8 @@ def test_numbers_are_an_argument_each_where_a_function_takes_as_many(wrong, verd
 
     report = check_gradients((forward_propagation, backward_propagation), (2.0, 4))
     assert [(entry.name, entry.verdict) for entry in report.entries] == [("x", RIGHT), ("theta", verdict)], report
+    report = check_gradients((np.sin, lambda x, g: wrong * g * np.cos(x)), (2.0, 4))
+    assert [(entry.shape, entry.verdict) for entry in report.entries] == [((2,), verdict)], report
 
 
 def test_what_a_backward_pass_raises_whatever_the_loss_is_told_as_it_is():
