@@ -95,6 +95,11 @@ class CodeSubject(DependingCode):
         taken = sum(isinstance(leaf, Leaf) and leaf.returned for leaf in self._leaves.values())
         return taken == sum(leaf.returned for leaf in leaves(self._returned, None, {}))
 
+    @property
+    def waits_for_a_pass(self) -> bool:
+        """Whether parameters are not there, as those that a first forward pass makes are not before it."""
+        return not all(place.exists() for place in self._places.values())
+
     def settings(self) -> dict[str, float]:
         """The numbers by which the code can be set: among the arguments, and attributes that have no gradient."""
         given = {name: value for name, value in self._given.items() if type(value) in (int, float)}

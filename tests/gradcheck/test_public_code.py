@@ -261,3 +261,23 @@ def test_a_pair_that_is_given_its_targets_among_its_arguments_begins_with_its_lo
 
     report = check_gradients((forward, backward), (X, np.array([0, 2, 1, 1]), np.eye(3)))
     assert [(entry.name, entry.verdict) for entry in report.entries] == [("w", verdict)], report
+
+
+@pytest.mark.parametrize(("wrong", "verdict"), [(1.0, RIGHT), (2.0, WRONG)])
+def test_parameters_that_a_first_forward_pass_puts_in_a_dict_are_there_for_the_check(wrong, verdict):
+    class Lazy:
+        def __init__(self):
+            self.params, self.grads = {}, {}
+
+        def forward(self, x):
+            if "W" not in self.params:
+                self.params["W"] = np.random.default_rng(0).standard_normal((x.shape[1], 2))
+            self.x = x
+            return x @ self.params["W"]
+
+        def backward(self, g):
+            self.grads["dW"] = wrong * self.x.T @ g
+            return g @ self.params["W"].T
+
+    report = check_gradients(Lazy(), X)
+    assert [(entry.name, entry.verdict) for entry in report.entries] == [("x", RIGHT), ("params['W']", verdict)], report
