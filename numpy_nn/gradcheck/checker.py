@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
@@ -16,7 +17,8 @@ from numpy_nn.gradcheck.measure.derivatives import Array
 from numpy_nn.gradcheck.report import GradientReport
 from numpy_nn.layers import Layer
 from numpy_nn.network import Sequential
-from numpy_nn.subjects import Hints, LiveSubject, Subject, SubjectError, SurrogateSubject, as_subject, several
+from numpy_nn.subjects import Hints, LiveSubject, Subject, SubjectError, SurrogateSubject, as_subject, names, several
+from numpy_nn.subjects.arguments import are_apart
 from numpy_nn.subjects.calling import arrays_of
 from numpy_nn.subjects.jax_functions import jax_subject
 from numpy_nn.subjects.own_tensors import is_tensor, tensor_subject
@@ -113,12 +115,24 @@ def _subjects(target: Any, x: Any, targets: Any, hints: Hints, report: GradientR
         raise TypeError("x: expected the argument of the forward pass, got None")
     if hints.cost is not None and targets is None:
         raise ValueError("loss: expected targets with it, got None")
-    inputs = tuple(map(_argument, several(x))) if _is_of_several(x) else (_point(x),)
+    if isinstance(x, tuple) and are_apart(x, _forward_of(target), int(targets is not None)):
+        inputs = tuple(map(_point, x))
+    elif isinstance(x, tuple) and {float} <= set(map(type, x)) <= {int, float}:
+        inputs = (_point(x),)
+    else:
+        inputs = tuple(map(_argument, several(x))) if _is_of_several(x) else (_point(x),)
     if type(target) is Sequential:
         return _chain(target, inputs[0], hints.cost, targets, report)
     if hints.cost is not None and isinstance(target, Layer):
         raise TypeError(f"loss: expected a Sequential with it, got {type(target).__name__}; check the two apart")
     return iter([("", as_subject(target, inputs, targets, hints))])
+
+
+def _forward_of(target: Any) -> Any:
+    """The function that is called with x: of a pair the first, of an object its forward pass."""
+    if isinstance(target, tuple):
+        return target[0] if target and callable(target[0]) else None
+    return target if inspect.isroutine(target) else names.passes(target)[0]
 
 
 def _is_of_several(x: Any) -> bool:

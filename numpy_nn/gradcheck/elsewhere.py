@@ -38,6 +38,9 @@ ROOM_IN_STEPS = 4.0
 # What is larger than this is no place to look for mistakes: squares of it overflow.
 LARGEST = 1e100
 
+# Where a prediction is the opposite of its target but for this, what keeps a logarithm finite may be all of a loss.
+OPPOSITE = 1e-3
+
 # Of an array whose coordinates take more evaluations than this, so many are looked at, drawn by chance.
 EVALUATIONS, SAMPLES = 32, 64
 
@@ -92,6 +95,30 @@ def blame(
         if name in found and found[name][0] is Found.WRONG:
             return where_moved(subject, key, values), {key: values}
     return ", ".join(where_moved(subject, key, values) for key, values in point.moved.items()), point.moved
+
+
+def is_beyond_logarithms(subject: Subject) -> bool:
+    """Whether a loss asks here for a probability that is all but 0: one whose logarithm code keeps finite by a guard.
+
+    A gradient such as a - y leaves that guard out, which is no mistake at a point that the check makes up.
+    """
+    try:
+        prediction = None if subject.targets is None else subject.prediction()
+    except SubjectError:
+        return False
+    if prediction is None or not prediction.size:
+        return False
+    targets = np.asarray(subject.targets)
+    classes = prediction.shape[1] if prediction.ndim == 2 else 1
+    if targets.dtype.kind in "iu" and classes > 1 and targets.shape == prediction.shape[:1]:
+        if not 0 <= targets.min() <= targets.max() < classes:
+            return False
+        targets = np.eye(classes)[targets]
+    if targets.size != prediction.size or targets.dtype.kind not in "fiub":
+        return False
+    targets = targets.reshape(prediction.shape)
+    in_unit = all(np.all((array >= 0.0) & (array <= 1.0)) for array in (prediction, targets))
+    return in_unit and bool(np.any(np.abs(prediction - targets) > 1.0 - OPPOSITE))
 
 
 def _look_at(evidence: Evidence, share: float) -> Found:

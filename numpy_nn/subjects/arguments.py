@@ -42,6 +42,16 @@ def takes(function: Callable[..., Any], number: int) -> bool:
     return len(required) <= number <= len(required) + len(optional)
 
 
+def are_apart(numbers: Sequence[Any], forward: Callable[..., Any] | None, others: int) -> bool:
+    """Whether numbers are an argument each of a function that takes as many, with ``others`` beside them, and not one.
+
+    As of ``forward(x, theta)`` that is given (2.0, 4.0), which is otherwise an array of two numbers.
+    """
+    if forward is None or len(numbers) < 2 or not all(type(number) in (int, float) for number in numbers):
+        return False
+    return positional(forward) is not None and takes(forward, len(numbers) + others) and not takes(forward, 1 + others)
+
+
 def several(x: Any) -> tuple[Any, ...]:
     """The arguments of forward in what a user gives for x: a tuple of them, or one."""
     if isinstance(x, tuple) and any(isinstance(part, (np.ndarray, dict, list)) or part is None for part in x):

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from numpy_nn.layers.composition import Composition
 from numpy_nn.subjects import names
 from numpy_nn.subjects.costs import LossOfOutput
-from numpy_nn.subjects.gradients import Leaf, ParameterGradient
+from numpy_nn.subjects.gradients import Leaf, ParameterGradient, SumOfUses
 from numpy_nn.subjects.places import Path, Place, Step, follow, written
 from numpy_nn.subjects.state import equal
 from numpy_nn.subjects.subject import Array, ClaimingSubject
@@ -84,7 +84,7 @@ class CalledCode(ClaimingSubject):
         self.convention = convention
         self._forward, self._backward, self._owner = forward, backward, owner
         self._places: dict[str, Place] = {}
-        self._leaves: dict[str, Leaf | ParameterGradient] = {}
+        self._leaves: dict[str, Leaf | ParameterGradient | SumOfUses] = {}
         self._updates: dict[str, float] = {}
         self._targets_name = target
         self.targets = None if target is None else self._given[target]

@@ -94,9 +94,12 @@ def chosen(code: Code) -> CodeSubject:
     code = replace(code, backward=with_settings(code.backward, code.given))
     before = Snapshot(code.owner if code.owner is not None else (code.forward, code.backward))
     try:
-        return _chosen(code, before)
+        subject = _chosen(code, before)
     finally:
         before.restore()  # a way that was not meant may have moved what it took for none of its parameters
+    if subject.waits_for_a_pass:
+        _first_result(code)
+    return subject
 
 
 def _chosen(code: Code, before: Snapshot) -> CodeSubject:

@@ -96,6 +96,11 @@ class CodeSubject(DependingCode):
         taken = sum(isinstance(leaf, Leaf) and leaf.returned for leaf in self._leaves.values())
         return taken == sum(leaf.returned for leaf in leaves(self._returned, None, {}))
 
+    @property
+    def waits_for_a_pass(self) -> bool:
+        """Whether parameters are not there, as those that a first forward pass makes are not before it."""
+        return not all(place.exists() for place in self._places.values())
+
     def settings(self) -> dict[str, float]:
         """The numbers by which the code can be set: among the arguments, and attributes that have no gradient."""
         given = {name: value for name, value in self._given.items() if type(value) in (int, float)}
@@ -148,6 +153,8 @@ class CodeSubject(DependingCode):
         self._returned = returned = self._claimed(grad_output)
         found = leaves(returned, self._owner, before)
         found = [leaf for leaf in found if leaf.returned or not self._holds_parameter(leaf.path)]
+        # Evaluations may put back what the code kept before them, in these very arrays.
+        values = {id(leaf): leaf.value.copy() for leaf in found} if len(self._sharing) > len(self._places) else {}
         if named is not None:
             for name, path in named.items():
                 leaf = Leaf(False, parsed(path), np.empty(0), True)
@@ -200,6 +207,7 @@ class CodeSubject(DependingCode):
 
         self._sure = {name for name, (_, like) in wanted.items() if any(like(leaf) >= SURE for leaf in found)}
         self._leaves |= matched(wanted, [leaf for leaf in found if not self._is_of_silent(leaf)], agrees)
+        self._add_up_uses(found, values, agrees)
         self._broadcast_numbers(output)
         if not order.is_usual and not in_containers:
             self.notes.append(f"backward returns the gradients of {', '.join(order.in_order)}, in this order")
@@ -218,14 +226,20 @@ class CodeSubject(DependingCode):
         )
 
     def _broadcast_numbers(self, output: Array) -> None:
-        """Have a number that is to become an array, with a gradient for each feature, be that array."""
+        """Have a number that is to become an array, with a gradient or a step for each feature, be that array."""
         for name, place in self._places.items():
             leaf, number = self._leaves.get(name), self.arrays[name]
-            if not isinstance(leaf, Leaf) or number.ndim or name not in self._sure or output.ndim < 2:
+            if isinstance(leaf, Leaf) and name in self._sure:
+                shape = leaf.value.shape
+            elif leaf is None and name in self._moved:
+                shape = np.shape(self._moved_to.get(name, 0.0))
+            else:
                 continue
-            if leaf.value.size not in (math.prod(output.shape[1:]), output.shape[1]) or leaf.value.size == 1:
+            if number.ndim or output.ndim < 2 or math.prod(shape) == 1:
                 continue
-            self.arrays[name] = np.full(leaf.value.shape, number)
+            if math.prod(shape) not in (math.prod(output.shape[1:]), output.shape[1], output.shape[-1]):
+                continue
+            self.arrays[name] = np.full(shape, number)
             if self._gives(output):
                 self.notes.append(f"{name} is one number, of which a gradient for each feature is claimed: checked so")
             else:
@@ -268,11 +282,21 @@ class CodeSubject(DependingCode):
     def _find_updates(self, grad_output: Array) -> None:
         """Where no gradient is kept, but backward updates the parameter: the gradient is the step over the rate."""
         moved = [name for name in self._moved if name in self._places and name not in self._leaves]
-        rate = 1.0 if RATE in (self.convention.arguments or ()) else rate_of(self._owner)
+        rate = 1.0 if RATE in (self.convention.arguments or ()) else rate_of(self._owner) or self._rate_by_default()
         if moved and not rate and (rate := self._rate_of_steps(moved, grad_output)):
             self.notes.append(f"no learning rate was found: what steps and gradients have in common is, {rate:.6g}")
         if rate:
             self._updates |= dict.fromkeys(moved, rate)
+
+    def _rate_by_default(self) -> float:
+        """The learning rate that backward has as the default of an argument, which it is not given; 0 without one."""
+        backward = self._backward
+        spec = None if backward is None else names.positional(backward)
+        rates = [name for name in ([] if spec is None else spec[1]) if names.role(name) == names.RATE]
+        if backward is None or len(rates) != 1:
+            return 0.0
+        default = names.signature(backward).parameters[rates[0]].default
+        return float(default) if isinstance(default, (int, float)) else 0.0
 
     def _rate_of_steps(self, moved: Sequence[str], grad_output: Array) -> float:
         """By how much the steps of more than half of the parameters are larger than their gradients; 0 if by no one."""

@@ -130,7 +130,7 @@ class Arguments:
         if name in self.returned and found != names.CACHE and not self._is_only_gradient(name):
             return result_role(self.returned.index(name))
         if found == names.RATE:
-            return RATE
+            return GRADS if self.may_be_either else RATE
         if found == names.CACHE:
             return CACHE if self.has_cache else None
         if found == names.GRAD:
@@ -140,6 +140,11 @@ class Arguments:
             # backprop(x, y) of a network with feedforward(a) takes the data, though the x of a loss is an output.
             return OUTPUT if self.of_network and not (names.is_data(name) and len(own) == 1) else own[0]
         return OUTPUT if names.plain(name) in _OUTPUT_NAMES else None
+
+    @property
+    def may_be_either(self) -> bool:
+        """Whether backward takes ``eta`` alone: a learning rate elsewhere, which leaves no gradient to begin with."""
+        return self.target is None and [names.plain(name) for name in self.wanted] == ["eta"]
 
     def _role_in_loss(self, name: str) -> str:
         """Of backward(y, d) of a network the output is y, though alone it would be the target."""
@@ -241,7 +246,7 @@ def conventions(
         return
     if isinstance(result, list) and not _holds_floats(result):
         result = tuple(result)  # [probabilities, loss]
-    place = _place_of_loss(result) if target is not None else 0
+    place = _place_of_loss(result) if target is not None or _begins_with_a_loss(backward, inputs) else 0
     for outputs in [1] if place else readings(result, backward):
         has_cache = isinstance(result, (tuple, list)) and len(result) > outputs
         of_network = isinstance(getattr(forward, "__self__", None), LossOfOutput)
@@ -250,7 +255,7 @@ def conventions(
         first = result[place] if isinstance(result, tuple) and result else result
         named = arguments.by_name(np.size(first) == 1)
         # What is called a gradient is one: code that takes it and leaves it out is wrong, and no derivative of f.
-        takes_grads = target is None and named is not None and GRADS in named
+        takes_grads = target is None and named is not None and GRADS in named and not arguments.may_be_either
         of_samples = target is not None and np.size(first) > 1
         # What names tell of some goes before what numbers of arguments allow.
         guesses = dict.fromkeys([*arguments.by_elimination(), *arguments.by_number()])
@@ -264,6 +269,13 @@ def conventions(
                 yield from _of_sum_and_mean(
                     Convention(inputs, outputs, None, order, cache, place=place), by_name, of_samples
                 )
+
+
+def _begins_with_a_loss(backward: Callable[..., Any], inputs: Sequence[str]) -> bool:
+    """Whether backward takes forward's own targets, by their name, and no gradient: it begins with that of the loss."""
+    wanted = (positional(backward) or ([], []))[0]
+    targets = [name for name in wanted if name in inputs and names.role_in_loss(name) == names.TARGET]
+    return bool(targets) and not any(names.role(name) == names.GRAD and name not in inputs for name in wanted)
 
 
 def _place_of_loss(result: Any) -> int:

@@ -83,7 +83,7 @@ class DependingCode(RemainingCode):
         def move() -> None:
             if in_place:
                 old[...] = moved
-            else:
+            elif place.exists():  # else it is made by the forward pass that comes, and nothing hangs on it
                 place.put(moved.item() if np.ndim(old) == 0 else moved)
 
         try:

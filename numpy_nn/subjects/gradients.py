@@ -50,6 +50,20 @@ class ParameterGradient(NamedTuple):
         return self.parameter.grad
 
 
+class SumOfUses(NamedTuple):
+    """The gradient of an array that is used in several places, of which each keeps that of its own use."""
+
+    parts: tuple[Leaf, ...]
+
+    def __str__(self) -> str:
+        return " + ".join(map(str, self.parts))
+
+    def read(self, returned: Any, owner: Any) -> Any:
+        """The sum of the arrays of the last backward pass; None if one is not there."""
+        values = [part.read(returned, owner) for part in self.parts]
+        return None if any(value is None for value in values) else sum(map(np.asarray, values))
+
+
 def leaves(returned: Any, owner: Any, before: Mapping[str, tuple[Any, NDArray[Any]]]) -> list[Leaf]:
     """Every array after a backward pass; ``before`` has those of the object by path as they were: ``values_of``."""
     found = [Leaf(True, path, value, True) for path, value in _flat(returned, ())]

@@ -86,7 +86,7 @@ class LiveSubject(ClaimingSubject):
                 self.warn(f"grads changes {name}: the gradients are judged at the values before")
                 place.write(self.arrays[name])
         if isinstance(claimed, Mapping):
-            if unknown := [name for name in claimed if name not in self.arrays]:
+            if unknown := [name for name in claimed if name not in self._first]:
                 raise ValueError(f"grads: expected gradients of {', '.join(self.arrays)}, got one of {unknown[0]}")
             return {name: claimed.get(name) for name in self.arrays}
         parts = list(claimed) if isinstance(claimed, (tuple, list)) else [claimed]

@@ -78,7 +78,7 @@ LOSS_GRADIENTS = BACKWARDS + words(
 # By which argument a function is told to give its derivative.
 DERIVATIVE_FLAGS = words(
     "derivative deriv derive der prime grad gradient diff differentiate is_derivative return_derivative get_derivative "
-    "backward backprop d"
+    "backward backprop d dx"
 )
 _STATE = re.compile(
     r"(h|c|s|hidden|cell|state|memory)_?(prev|0|init|initial|state|in|old|last)"
@@ -308,6 +308,15 @@ def method(thing: Any, names: Sequence[str]) -> Callable[..., Any] | None:
         if name in public and callable(found := getattr(thing, public[name], None)):
             return found
     return None
+
+
+def derived(thing: Any, function: Any) -> Callable[..., Any] | None:
+    """The method called as the derivative of this one, as ``costFunctionPrime`` of ``costFunction``; None if none is.
+
+    Of an object with several gradients it may be the one, where another lays all in a row for an optimizer.
+    """
+    name = getattr(function, "__name__", "")
+    return method(thing, [name + ending for ending in _DERIVATIVES]) if name else None
 
 
 def passes(thing: Any) -> tuple[Callable[..., Any] | None, Callable[..., Any] | None]:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from numpy_nn.subjects.gradients import SURE, Leaf, likeness, matched
+from numpy_nn.subjects.gradients import SURE, Leaf, SumOfUses, likeness, matched
 from numpy_nn.subjects.names import plain
 from numpy_nn.subjects.places import Path, Place, places
 from numpy_nn.subjects.state import equal, memory_of
@@ -102,6 +102,31 @@ class OverlappingCode(UpdatingCode):
         for name in [name for name in self._places if name not in self._leaves and name not in self._updated_views]:
             if name in self._overlapping or self._is_part_of_checked(name):
                 del self._places[name], self.arrays[name]
+
+    def _add_up_uses(
+        self, found: Sequence[Leaf], values: Mapping[int, Array], agrees: Callable[[str, Leaf], bool]
+    ) -> None:
+        """Of an array in several places, each with a gradient beside it, the gradient is their sum, if that agrees.
+
+        So it is of weights that two layers share, where an optimizer steps along the gradient of each. ``values`` has
+        by the id of a leaf what it held after the backward pass.
+        """
+        for name, leaf in list(self._leaves.items()):
+            if not isinstance(leaf, Leaf) or name not in self._places or id(leaf) not in values:
+                continue
+            ours, parts = self.arrays[name], [leaf]
+            alike = [one for one in found if one.value.shape == leaf.value.shape == ours.shape]
+            for place, held in self._sharing:
+                if held.shape != ours.shape or not _is_same(held, ours):
+                    continue
+                sure = [one for one in alike if likeness(place.path, one, ours.shape) >= SURE]
+                parts += [one for one in sure[:1] if not any(np.shares_memory(one.value, p.value) for p in parts)]
+            held_by = [leaf._replace(value=values[id(part)]) for part in parts]
+            if len(parts) == 1 or agrees(name, held_by[0]):
+                continue
+            if agrees(name, leaf._replace(value=np.sum([part.value for part in held_by], axis=0))):
+                self._leaves[name] = SumOfUses(tuple(parts))
+                self.notes.append(f"{name} is used {len(parts)} times, and each has its gradient: checked is their sum")
 
     def _follow_those_bound_anew(self) -> None:
         """Of parameters held in several places find the updates in one where backward has bound an array anew."""

@@ -290,7 +290,8 @@ def _of_loss_object(
     found: list[tuple[bool, Agreement, bool, CodeSubject]] = []
     errors: list[Exception] = []
     before = Snapshot(target)  # what a way that is not meant updates, it takes for none of its parameters
-    for function, backward in _ways_to_a_loss(forward, value, gradient, len(inputs)) if hints.cost is None else ():
+    gradients = () if hints.cost is not None else dict.fromkeys((gradient, names.derived(target, own) or gradient))
+    for function, backward in (way for g in gradients for way in _ways_to_a_loss(forward, value, g, len(inputs))):
         given = named_arguments(function, inputs, targets)
         before.restore()
         try:

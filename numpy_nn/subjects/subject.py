@@ -85,6 +85,10 @@ class Subject(ABC):
         """The output for a complex input; None if the target does not take one and answer in kind."""
         return None
 
+    def prediction(self) -> Array | None:
+        """Of a loss of a network what the network makes of the input; None if that is not known."""
+        return None
+
     def restore_generators(self) -> None:
         """Have every generator draw again what it drew for the first output."""
         for restore in self._restore:

@@ -29,13 +29,15 @@ def with_unsaid_cost(
 ) -> CodeSubject:
     """A network with gradients of a loss which it does not compute: the user's, the one beside it, or the usual one.
 
-    TypeError where it wants the gradient of the output, has none, or has those of no usual loss.
+    TypeError where it wants the gradient of the output, has none, or has those of no usual loss. What its backward pass
+    raises whatever the loss is comes through.
     """
     beside = cost_beside(getattr(forward, "func", forward)) if hints.cost is None else None
     costs = list(usual_costs(np.shape(inputs[0])[:2] or (1,))) if hints.cost is None else [("", hints.cost)]
     costs = [*([] if beside is None else [beside]), *costs]
     given = named_arguments(forward, inputs, None) | {"targets": targets}
     best, most, words, wants_gradient, several = None, Agreement(0, 0, 0), "", False, False
+    errors: list[Exception] = []
     before = Snapshot(owner)
     # Of several arrays that forward returns the first is the output, or else the last.
     for takes_last in (False, True):
@@ -44,7 +46,8 @@ def with_unsaid_cost(
             try:
                 subject = chosen(Code(label, chain.loss, chain.given_output(gradient), given, hints, "targets", owner))
                 agrees = agreement(subject)
-            except (SubjectError, TypeError, ValueError):
+            except (SubjectError, TypeError, ValueError) as error:
+                errors.append(error)
                 continue
             finally:
                 several = several or chain.may_be_the_last
@@ -67,6 +70,9 @@ def with_unsaid_cost(
         )
     if best is not None and not most.shaped and best.updates_in_backward is None:
         raise TypeError(f"target: {label}'s backward pass leaves no gradient that is found, and changes no parameter")
+    if best is None and errors:
+        texts = list(map(str, errors))
+        raise max(errors, key=lambda error: texts.count(str(error)))  # a backward pass fails whatever the loss is
     if best is None or (hints.cost is None and not most.agreeing):
         raise TypeError(
             f"target: {label} has gradients of a loss that it does not compute, and they are those of none of the "

@@ -70,16 +70,24 @@ def test_neighbouring_rows_are_two_at_least():
     def means(x):
         return [words for words, _ in points_of(np.sin, x) if "neighbouring" in words]
 
-    assert len(means(np.ones((2, 3)))) == len(means(np.ones((3, 3)))) == 1
+    assert len(means(np.ones((2, 3)))) == len(means(np.arange(9.0).reshape(3, 3))) == 1
+    assert len(means(np.arange(8.0).reshape(2, 2, 2))) == 1
+    assert means(np.array([[2.0, 1.0], [1.0, 3.0]])) == []  # as a definite matrix is, and would not be any more
     assert means(np.ones((1, 3))) == []
     assert means(np.array(1.0)) == []
 
 
+def test_a_square_matrix_does_not_become_a_singular_one():
+    square = np.array([[1.0, 2.0], [5.0, -1.0]])
+    (mixed,) = (moved for words, moved in points_of(np.sin, square) if "neighbouring" in words)
+    np.testing.assert_allclose(mixed, 0.75 * square + 0.25 * square[::-1])
+
+
 @pytest.mark.parametrize(("largest", "words"), [(0.4, 3), (0.5, 3), (0.6, 2)])
 def test_probabilities_stay_below_1(largest, words):
-    x = np.full((2, 2), 0.25)
+    x = np.full((2, 3), 0.25)
     x[0, 0] = largest
-    found = points_of(lambda x, t: np.sum((x - t) ** 2), x, targets=np.zeros((2, 2)))
+    found = points_of(lambda x, t: np.sum((x - t) ** 2), x, targets=np.zeros((2, 3)))
     assert len([one for one, _ in found if "bend" not in one]) == words
 
 

@@ -160,3 +160,35 @@ def test_across_steps_wider_quotients_show_no_blunder(share, off, asked, right):
     assert elsewhere._right_across_steps(e, np.array([1.0]), share) == right
     every = [(1.0, 2.0**-7), (0.25, 2.0**-7), (0.25, 2.0**-5)]
     assert seen == (every[:asked] if share == 0.0 else [every[0], every[2]][:asked])
+
+
+FAR, NEAR = [[0.9995, 0.2], [0.1, 0.8]], [[0.998, 0.2], [0.1, 0.8]]
+
+
+@pytest.mark.parametrize(
+    ("prediction", "targets", "beyond"),
+    [
+        (FAR, [[0, 1], [0, 1]], True),
+        (NEAR, [[0, 1], [0, 1]], False),
+        (FAR, [[1, 0], [0, 1]], False),
+        ([[0.0005, 0.2]], [[1.0, 0.0]], True),
+        (FAR, [1, 1], True),  # labels
+        (FAR, [0, 1], False),
+        (FAR, [2, 1], False),
+        ([[0.9995], [0.5]], [0, 1], True),  # a column, and numbers in a row
+        ([[0.9995], [0.5]], [0, 1, 1], False),
+        ([[7.0], [0.5]], [0, 1], False),  # not probabilities
+        ([[0.9995], [0.5]], [-3.0, 1.0], False),
+        ([], [], False),
+        (None, [0, 1], False),
+        (FAR, None, False),
+        (SubjectError("no"), [0, 1], False),
+    ],
+)
+def test_a_loss_is_beyond_logarithms_where_it_asks_for_a_probability_of_all_but_0(prediction, targets, beyond):
+    def predicted():
+        if isinstance(prediction, SubjectError):
+            raise prediction
+        return None if prediction is None else np.array(prediction)
+
+    assert elsewhere.is_beyond_logarithms(SimpleNamespace(prediction=predicted, targets=targets)) == beyond

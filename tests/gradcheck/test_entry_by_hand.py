@@ -389,7 +389,7 @@ def test_what_is_wrong_elsewhere_is_said_to_be_right_here(monkeypatch, kind):
     monkeypatch.setattr(entry, "look", lambda *_: {"x": (kind, e)})
     monkeypatch.setattr(entry, "diagnosis", lambda evidence: evidence)
     monkeypatch.setattr(entry, "name_worst", lambda *given: worst.append(given))
-    confirmed = entry._is_wrong_at(found, SimpleNamespace(at=at), "x", Point("", {}), ONE, 0.0, None)
+    confirmed = entry._is_wrong_at(found, SimpleNamespace(at=at, targets=None), "x", Point("", {}), ONE, 0.0, None)
     assert confirmed == (kind is Found.WRONG)
     if confirmed:
         assert found.reason == "right to 6 digits at the point given, but wrong at a tenth"

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from numpy_nn.gradcheck import check_gradients
-from numpy_nn.gradcheck.entry import REORDERED, _equal_but_for_rounding, _stays_wrong
+from numpy_nn.gradcheck.entry import REORDERED, REORDERED_IN_FLOAT32, _equal_but_for_rounding, _stays_wrong
 from numpy_nn.gradcheck.measure.derivatives import extrapolate
 from numpy_nn.gradcheck.measure.differences import Differences
 from numpy_nn.gradcheck.measure.evidence import FIT, Evidence, common_ratio
@@ -330,3 +330,13 @@ def test_a_coordinate_stays_wrong_unless_bounds_that_grow_as_the_steps_do_hold_i
     assert _stays_wrong(known, growth * 1e-8) == wrong
     known.slopes = None
     assert not _stays_wrong(known, growth * 1e-8)
+
+
+@pytest.mark.parametrize(("share", "same"), [(0.9, True), (1.1, False)])
+def test_sums_in_float32_may_differ_by_the_rounding_of_float32(share, same):
+    first = np.array([1.0, 0.5, -0.25])
+    second = first - np.array([share * REORDERED_IN_FLOAT32, 0.0, 0.0])
+    wide = second + np.array([0.0, 1e-12, 0.0])
+    assert _equal_but_for_rounding(first, second.astype(np.float32).astype(np.float64)) == same
+    assert not _equal_but_for_rounding(first, wide)
+    assert not _equal_but_for_rounding(wide, first)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from claims import evidence, found
 
+from numpy_nn.gradcheck import check_gradients
 from numpy_nn.gradcheck.explain import factors
 from numpy_nn.gradcheck.explain.factors import factor_causes, scaled_to_norm
 from numpy_nn.gradcheck.measure.evidence import FIT, Evidence
@@ -190,7 +191,7 @@ def test_a_row_of_parameters_of_a_layer_is_averaged_where_anything_else_is_divid
 
 
 def averaging(inward):
-    """The words for a weight whose gradient is averaged, with this share of the input's right gradient."""
+    """The cause and words for a weight whose gradient is averaged, where this is made of the input's right gradient."""
     x, w = numbers(ROWS, COLUMNS), np.random.default_rng(1).standard_normal((COLUMNS, 3))
     e = evidence(lambda x, w: x @ w, np.zeros((ROWS, COLUMNS)), x, others=(w,))
     own = {name: array.shape for name, array in e.subject.arrays.items()}
@@ -203,7 +204,8 @@ def averaging(inward):
     e = Evidence(
         e.subject, weight, claimed(e.grad_output)[weight], e.grad_output, e.output, {}, x, e.grad_output, e.rng
     )
-    return factors._convention(e, "batch_mean_twice"), factors._convention(e, "batch_mean_missing")
+    ((cause, words, _),) = factors.factor_causes(e, 1 / ROWS, (ROWS - 1, 1 / (ROWS - 1)))
+    return cause, words, factors.factor_causes(e, ROWS, (ROWS - 1, ROWS - 1))
 
 
 @pytest.mark.slow
@@ -220,10 +222,42 @@ def averaging(inward):
     ],
 )
 def test_a_course_in_which_layers_average_is_told_where_the_input_s_gradient_is_right(inward, told):
-    words, of_another_cause = averaging(inward)
-    assert words.startswith("; the gradient of the input is not divided: so do courses") == told
-    assert bool(words) == told
-    assert of_another_cause == ""
+    cause, words, missing = averaging(inward)
+    assert cause == "batch_mean_twice"
+    assert ("; the gradient of the input is not divided: so do courses" in words) == told
+    ((cause, words, _),) = missing
+    assert cause == "batch_mean_missing"
+    assert "courses" not in words
+
+
+class Divided:
+    """A layer whose gradient is divided before it reaches its bias, or where the bias takes it."""
+
+    def __init__(self, before, after):
+        self.W, self.b, self.before, self.after = numbers(COLUMNS, 3), numbers(3), before, after
+
+    def forward(self, x):
+        self.x = x
+        return x @ self.W + self.b
+
+    def backward(self, grad):
+        rows = len(self.x)
+        grad = grad / self.before(rows)
+        self.dW, self.db = self.x.T @ grad, grad.sum(axis=0) / self.after(rows)
+        return grad @ self.W.T
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "cause"),
+    [
+        (lambda n: n, lambda _: 1, "batch_mean_twice"),
+        (lambda n: -n, lambda _: 1, "sign+batch_mean_twice"),
+        (lambda _: 1, lambda n: n, "bias_averaged"),
+        (lambda _: -1, lambda n: -n, "bias_averaged"),
+    ],
+)
+def test_a_bias_is_not_said_to_be_averaged_where_what_reaches_it_is_divided(before, after, cause):
+    assert check_gradients(Divided(before, after), numbers(ROWS, COLUMNS))["b"].cause == cause
 
 
 @pytest.mark.parametrize(

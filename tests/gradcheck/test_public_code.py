@@ -107,3 +107,177 @@ def test_a_jacobian_may_leave_axes_of_length_1_out_or_have_each_shape_as_one_axi
     assert check_gradients((softmax_of_a_column, by_x), x)["x"].verdict == verdict
     report = check_gradients((softmax_of_a_column, by_w), (x, w))
     assert [(entry.name, entry.verdict) for entry in report.entries] == [("w", verdict)], report
+
+
+class Logistic:
+    """A network whose loss keeps its probabilities away from 0 and 1, and whose gradient is a - y all the same."""
+
+    def __init__(self, factor=1.0):
+        self.W, self.factor = np.array([[3.0, -2.0], [1.5, 2.5], [-2.0, 1.0]]), factor
+
+    def forward(self, x):
+        return 1 / (1 + np.exp(-x @ self.W))
+
+    def loss(self, x, y):
+        a = np.clip(self.forward(x), 1e-7, 1 - 1e-7)
+        return -np.mean(np.sum(y * np.log(a) + (1 - y) * np.log(1 - a), axis=1))
+
+    def backward(self, x, y):
+        # Where the loss is small the factor is, and shows at a tenth of the input alone.
+        factor = self.factor if np.abs(x).max() < 1.0 else 1.0
+        self.dW = factor * x.T @ (self.forward(x) - y) / len(x)
+
+
+@pytest.mark.parametrize(("factor", "verdict"), [(1.0, RIGHT), (1.5, WRONG)])
+def test_a_network_is_not_wrong_where_its_loss_clips_at_a_point_that_the_check_makes_up(factor, verdict):
+    y = np.array([[0.0, 1.0], [1.0, 0.0], [0.0, 0.0], [1.0, 1.0]])
+    report = check_gradients(Logistic(factor), 2.0 * X, y)
+    assert report.verdict == verdict, report
+
+
+class Regression:
+    """A network as those that an optimizer of vectors trains: all gradients in a row beside those that have shapes."""
+
+    def __init__(self, factor):
+        self.W1, self.W2, self.factor = 0.5 * X[:3], X[:3, :1] + 1, factor
+
+    def forward(self, x):
+        self.h = np.tanh(x @ self.W1)
+        return self.h @ self.W2
+
+    def costFunction(self, x, y):
+        return 0.5 * np.sum((y - self.forward(x)) ** 2)
+
+    def costFunctionPrime(self, x, y):
+        d = self.forward(x) - y
+        return self.factor * x.T @ (d @ self.W2.T * (1 - self.h**2)), self.h.T @ d
+
+    def computeGradients(self, x, y):
+        return np.concatenate([d.ravel() for d in self.costFunctionPrime(x, y)])
+
+
+@pytest.mark.parametrize(("factor", "verdict"), [(1.0, RIGHT), (2.0, WRONG)])
+def test_the_gradient_called_as_the_derivative_of_the_loss_is_taken_before_one_that_fits_nothing(factor, verdict):
+    report = check_gradients(Regression(factor), X, np.ones((4, 1)))
+    assert [(entry.name, entry.verdict) for entry in report.entries] == [("W1", verdict), ("W2", RIGHT)], report
+
+
+@pytest.mark.parametrize(("wrong", "verdict"), [(1.0, RIGHT), (2.0, WRONG)])
+def test_numbers_are_an_argument_each_where_a_function_takes_as_many(wrong, verdict):
+    def forward_propagation(x, theta):
+        return x * theta
+
+    def backward_propagation(x, theta, dout):
+        return dout * theta, wrong * dout * x
+
+    report = check_gradients((forward_propagation, backward_propagation), (2.0, 4))
+    assert [(entry.name, entry.verdict) for entry in report.entries] == [("x", RIGHT), ("theta", verdict)], report
+    report = check_gradients((np.sin, lambda x, g: wrong * g * np.cos(x)), (2.0, 4))
+    assert [(entry.shape, entry.verdict) for entry in report.entries] == [((2,), verdict)], report
+
+
+def test_what_a_backward_pass_raises_whatever_the_loss_is_told_as_it_is():
+    class Net:
+        def __init__(self):
+            self.W = X[:3]
+
+        def forward(self, x):
+            return x @ self.W
+
+        def backward(self, x, y):
+            assert x.shape == y.shape == (), "a column, not a number"
+
+    with pytest.raises(AssertionError, match="a column, not a number"):
+        check_gradients(Net(), X, np.ones((4, 3)))
+
+
+@pytest.mark.parametrize(("wrong", "verdict"), [(1.0, RIGHT), (2.0, WRONG)])
+def test_eta_alone_is_the_gradient_that_a_backward_pass_takes(wrong, verdict):
+    class Doubled:
+        def forward(self, x):
+            return 2.0 * x
+
+        def backward(self, eta):
+            return (2.0 * wrong * eta).repeat(1, axis=0)
+
+    assert check_gradients(Doubled(), X).verdict == verdict
+
+
+@pytest.mark.parametrize(("wrong", "verdict"), [(1.0, RIGHT), (2.0, WRONG)])
+def test_numbers_that_a_step_makes_arrays_of_are_checked_as_those(wrong, verdict):
+    class Scale:
+        def __init__(self):
+            self.gamma, self.beta = 1.5, 0.0
+
+        def forward(self, x):
+            self.x = x
+            return self.gamma * x + self.beta
+
+        def backward(self, dy, lr=0.1):
+            dx = self.gamma * dy
+            self.gamma = self.gamma - lr * wrong * (dy * self.x).sum(axis=0)
+            self.beta = self.beta - lr * dy.sum(axis=0)
+            return dx
+
+    report = check_gradients(Scale(), X)
+    found = [(entry.name, entry.verdict) for entry in report.entries]
+    assert found == [("x", RIGHT), ("gamma", verdict), ("beta", RIGHT)], report
+
+
+@pytest.mark.parametrize(("wrong", "verdict"), [(1.0, RIGHT), (2.0, WRONG)])
+def test_a_derivative_may_be_asked_for_by_dx(wrong, verdict):
+    def sigmoid(x, dx=False):
+        y = 1 / (1 + np.exp(-x))
+        return wrong * y * (1 - y) if dx else y
+
+    assert check_gradients(sigmoid, X).verdict == verdict
+
+
+@pytest.mark.parametrize(("wrong", "verdict"), [(1.0, RIGHT), (2.0, WRONG)])
+def test_a_function_of_definite_matrices_is_not_looked_at_where_they_are_none(wrong, verdict):
+    def root(a):
+        values, vectors = np.linalg.eigh((a + a.T) / 2)
+        return (vectors * np.sqrt(np.maximum(values, 0.0))) @ vectors.T
+
+    def root_vjp(a, g):
+        values, vectors = np.linalg.eigh((a + a.T) / 2)
+        roots = np.sqrt(np.maximum(values, 0.0))
+        inner = vectors.T @ (g + g.T) @ vectors / 2 / (roots[:, None] + roots + 1e-15)
+        return wrong * vectors @ inner @ vectors.T
+
+    definite = np.array([[2.0, 0.5, 0.1, 0.0], [0.5, 3.0, 0.2, 0.4], [0.1, 0.2, 2.5, 0.3], [0.0, 0.4, 0.3, 4.0]])
+    assert check_gradients((root, root_vjp), definite).verdict == verdict
+
+
+@pytest.mark.parametrize(("wrong", "verdict"), [(1.0, RIGHT), (2.0, WRONG)])
+def test_a_pair_that_is_given_its_targets_among_its_arguments_begins_with_its_loss(wrong, verdict):
+    def forward(x, y, w):
+        p = np.exp(x @ w) / np.exp(x @ w).sum(axis=1, keepdims=True)
+        loss, activations = -np.mean(np.log(p[np.arange(len(y)), y])), [x, p]
+        return p, loss, activations
+
+    def backward(x, y, w, activations):
+        return wrong * x.T @ (activations[1] - np.eye(3)[y]) / len(x) + 0.0 * w
+
+    report = check_gradients((forward, backward), (X, np.array([0, 2, 1, 1]), np.eye(3)))
+    assert [(entry.name, entry.verdict) for entry in report.entries] == [("w", verdict)], report
+
+
+@pytest.mark.parametrize(("wrong", "verdict"), [(1.0, RIGHT), (2.0, WRONG)])
+def test_parameters_that_a_first_forward_pass_puts_in_a_dict_are_there_for_the_check(wrong, verdict):
+    class Lazy:
+        def __init__(self):
+            self.params, self.grads = {}, {}
+
+        def forward(self, x):
+            if "W" not in self.params:
+                self.params["W"] = np.random.default_rng(0).standard_normal((x.shape[1], 2))
+            self.x = x
+            return x @ self.params["W"]
+
+        def backward(self, g):
+            self.grads["dW"] = wrong * self.x.T @ g
+            return g @ self.params["W"].T
+
+    report = check_gradients(Lazy(), X)
+    assert [(entry.name, entry.verdict) for entry in report.entries] == [("x", RIGHT), ("params['W']", verdict)], report

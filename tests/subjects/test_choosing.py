@@ -121,9 +121,11 @@ def choose(monkeypatch, *ways, certain=True, target=None, repeatable=True, lacks
     an error. And whether it is of a mean, and how far off in size.
     """
     named = [Convention((f"x{k}",), averaged=len(way) > 4 and way[4]) for k, way in enumerate(ways)]
-    found, tried = {}, []
+    found, tried, lacking = {}, [], SimpleNamespace(waits_for_a_pass=False)
     for convention, way in zip(named, ways, strict=True):
-        found[convention.inputs] = stand_in(way=way, notes=[], make_repeatable=lambda: repeatable)
+        found[convention.inputs] = stand_in(
+            way=way, notes=[], make_repeatable=lambda: repeatable, waits_for_a_pass=False
+        )
 
     def make(_, convention, before):
         assert isinstance(before, Snapshot)
@@ -140,7 +142,7 @@ def choose(monkeypatch, *ways, certain=True, target=None, repeatable=True, lacks
         "is_certain": lambda *_: certain,
         "off_in_size": lambda subject: subject.way[5],
         "_has_no_cache": lambda *_: lacks_cache,
-        "_without_cache": lambda *_: "lacking",
+        "_without_cache": lambda *_: lacking,
     }.items():
         monkeypatch.setattr(choosing, name, value)
     code = Code("net", lambda x: x, lambda g: g, {"x": ONE}, Hints(), target)
@@ -148,8 +150,8 @@ def choose(monkeypatch, *ways, certain=True, target=None, repeatable=True, lacks
         subject: Any = chosen(code)
     except (TypeError, ValueError) as error:
         return str(error), len(tried)
-    if subject == "lacking":
-        return subject, len(tried)
+    if subject is lacking:
+        return "lacking", len(tried)
     number = next(k for k, one in enumerate(found.values()) if one is subject)
     averaged = len(ways[number]) > 4 and ways[number][4]
     assert len(subject.notes) == (1 if averaged and repeatable else 0)
@@ -204,7 +206,7 @@ def test_the_way_to_call_code_is_the_one_that_names_tell_or_that_agrees(monkeypa
 
 def test_each_place_where_an_output_may_have_been_left_is_tried(monkeypatch):
     places, tried = [parsed("a"), parsed("output"), parsed("y")], []
-    made = stand_in(notes=[], make_repeatable=lambda: True)
+    made = stand_in(notes=[], make_repeatable=lambda: True, waits_for_a_pass=False)
 
     def make(_, convention, __):
         tried.append(convention.output_path)

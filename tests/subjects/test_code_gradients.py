@@ -154,21 +154,40 @@ def test_a_parameter_is_held_at_its_place_and_where_its_memory_is_shared():
 
 
 @pytest.mark.parametrize(
-    ("arguments", "owner", "rate"),
+    ("arguments", "owner", "default", "rate"),
     [
-        ((RATE,), SimpleNamespace(lr=0.5), 1.0),
-        (None, SimpleNamespace(lr=0.5), 0.5),
-        ((), SimpleNamespace(), 0.25),
-        ((), SimpleNamespace(), None),
+        ((RATE,), SimpleNamespace(lr=0.5), 0.125, 1.0),
+        (None, SimpleNamespace(lr=0.5), 0.125, 0.5),
+        ((), SimpleNamespace(), 0.125, 0.125),
+        ((), SimpleNamespace(), 0.0, 0.25),
+        ((), SimpleNamespace(), 0.0, None),
     ],
 )
-def test_a_step_over_the_rate_is_the_gradient_of_what_is_updated(arguments, owner, rate):
+def test_a_step_over_the_rate_is_the_gradient_of_what_is_updated(arguments, owner, default, rate):
     subject = stand_in(convention=Convention(("x",), arguments=arguments), _owner=owner)
+    subject._rate_by_default = lambda: default
     subject._moved, subject._places, subject._leaves = ["W", "b", "c"], {"W": 1, "b": 1}, {"b": 1}
     subject.notes = []
     subject._rate_of_steps = lambda moved, _: (rate or 0.0) if moved == ["W"] else 7.0
     CodeSubject._find_updates(subject, ONE)
     assert subject._updates == ({} if rate is None else {"W": rate})
+
+
+@pytest.mark.parametrize(
+    ("backward", "rate"),
+    [
+        (lambda g, lr=0.5: lr * g, 0.5),
+        (lambda g, learning_rate=1: learning_rate * g, 1.0),
+        (lambda g, lr: lr * g, 0.0),
+        (lambda g, lr=None: lr * g, 0.0),
+        (lambda g, scale=0.5: scale * g, 0.0),
+        (lambda g, lr=0.5, eta=0.25: lr * eta * g, 0.0),
+        (max, 0.0),
+        (None, 0.0),
+    ],
+)
+def test_a_rate_that_is_not_given_is_the_default_of_backward_s_own(backward, rate):
+    assert CodeSubject._rate_by_default(stand_in(_backward=backward)) == rate
 
 
 @pytest.mark.parametrize(

@@ -164,14 +164,18 @@ def test_gradients_that_are_named_are_taken_by_their_names_and_have_to_be_there(
         as_subject(Kept(), (X,), None, Hints(parameters={"U": "gW"}))
 
 
-def broadcast(output, *, gives=True, of_rate=(3,)):
-    """Which numbers become arrays of which shape, the last of them with a gradient of this shape."""
+def broadcast(output, *, gives=True, of_rate=(3,), is_moved=False):
+    """Which numbers become arrays of which shape, the last of them with a gradient, or a step, of this shape."""
     numbers = {name: np.array(0.5) for name in ("unsure", "alone", "for samples", "one", "rate")}
     shapes = {"array": (3,), "unsure": (3,), "for samples": (4,), "one": (1,), "rate": of_rate}
     subject: Any = stand_in(arrays={"array": np.ones(3), **numbers}, notes=[], _gives=lambda _: gives)
     subject._places = {name: Here(0.5, "rate") for name in subject.arrays}
     subject._leaves = {name: leaf(value=np.zeros(shape)) for name, shape in shapes.items()}
     subject._sure = {name for name in subject.arrays if name != "unsure"}
+    subject._moved, subject._moved_to = ["array", "unsure", "alone"], {"array": np.ones(3), "unsure": np.ones(3)}
+    if is_moved:
+        del subject._leaves["rate"]
+        subject._moved, subject._moved_to = [*subject._moved, "rate"], {"rate": np.ones(of_rate)}
     CodeSubject._broadcast_numbers(subject, np.zeros(output))
     return subject, {name: array.shape for name, array in subject.arrays.items() if array.shape}
 
@@ -183,15 +187,17 @@ def broadcast(output, *, gives=True, of_rate=(3,)):
         ((4, 3), (1, 3), {"rate": (1, 3)}),
         ((2, 3, 2), (6,), {"rate": (6,)}),
         ((2, 3, 2), (3,), {"rate": (3,)}),
-        ((2, 3, 2), (2,), {}),
+        ((2, 3, 2), (2,), {"rate": (2,)}),
+        ((2, 3, 5), (2,), {}),
         ((4, 2), (2,), {"rate": (2,)}),
         ((4, 1), (1,), {}),
         ((3,), (3,), {}),
         ((), (3,), {}),
     ],
 )
-def test_a_number_with_a_sure_gradient_for_each_feature_is_an_array_of_it(output, of_rate, made):
-    subject, found = broadcast(output, of_rate=of_rate)
+@pytest.mark.parametrize("is_moved", [False, True])
+def test_a_number_with_a_sure_gradient_for_each_feature_is_an_array_of_it(output, of_rate, made, is_moved):
+    subject, found = broadcast(output, of_rate=of_rate, is_moved=is_moved)
     assert found == {"array": (3,)} | made
     assert len(subject.notes) == len(made)
     if made:

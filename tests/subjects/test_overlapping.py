@@ -249,3 +249,75 @@ def test_one_array_may_be_the_gradient_of_two_parameters():
     report = check_gradients(Sum(), X)
     assert report.verdict == "right", report
     assert [entry.name for entry in report.entries] == ["x", "u", "v"]
+
+
+class Shared:
+    """A layer on an array that others may have too; its gradient is that of its own use of it."""
+
+    def __init__(self, W, factor=1.0):
+        self.params, self.grads, self.factor = [W], [np.zeros_like(W)], factor
+
+    def forward(self, x):
+        self.x = x
+        return x @ self.params[0]
+
+    def backward(self, g):
+        self.grads[0][...] = self.factor * self.x.T @ g
+        return g @ self.params[0].T
+
+
+class Tied:
+    """Two layers on one array, of which an optimizer would take two steps."""
+
+    def __init__(self, factor):
+        W = np.random.default_rng(1).standard_normal((3, 3))
+        self.first, self.second = Shared(W, factor), Shared(W)
+
+    def forward(self, x):
+        return self.second.forward(np.tanh(self.first.forward(x)))
+
+    def backward(self, g):
+        h = self.second.x
+        return self.first.backward(self.second.backward(g) * (1 - h**2))
+
+
+@pytest.mark.parametrize(("factor", "verdict"), [(1.0, "right"), (1.5, "wrong")])
+def test_of_weights_that_two_layers_share_the_sum_of_their_gradients_is_checked(factor, verdict):
+    report = check_gradients(Tied(factor), np.random.default_rng(0).standard_normal((4, 3)))
+    assert [(entry.name, entry.verdict) for entry in report.entries] == [("x", "right"), ("first.params[0]", verdict)]
+    note = "first.params[0] is used 2 times, and each has its gradient: checked is their sum"
+    assert (note in report.notes) == (verdict == "right")
+
+
+class Unrolled:
+    """Steps on one array, which keep their gradients, and beside them the sum; from the state of the call before."""
+
+    def __init__(self, factor=1.0):
+        W = np.random.default_rng(1).standard_normal((3, 3)) / 2
+        self.params, self.grads, self.h, self.factor = [W], [np.zeros_like(W)], None, factor
+
+    def forward(self, x):
+        h = np.zeros((1, 3)) if self.h is None else self.h
+        self.steps, self.outputs = [Shared(self.params[0]) for _ in x], []
+        for step, row in zip(self.steps, x, strict=True):
+            h = np.tanh(step.forward(h) + row)
+            self.outputs.append(h)
+        self.h = h
+        return h
+
+    def backward(self, g):
+        rows, total = [], 0.0
+        for step, h in zip(reversed(self.steps), reversed(self.outputs), strict=True):
+            g = g * (1 - h**2)
+            rows.append(g[0])
+            g = step.backward(g)
+            total += step.grads[0]
+        self.grads[0][...] = self.factor * total
+        return np.array(rows[::-1])
+
+
+@pytest.mark.parametrize(("factor", "verdict"), [(1.0, "right"), (1.5, "wrong")])
+def test_what_steps_keep_is_not_added_to_their_sum(factor, verdict):
+    report = check_gradients(Unrolled(factor), np.random.default_rng(0).standard_normal((3, 3)))
+    assert [(entry.name, entry.verdict) for entry in report.entries] == [("x", "right"), ("params[0]", verdict)]
+    assert not any("checked is their sum" in note for note in report.notes)

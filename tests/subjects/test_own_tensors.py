@@ -147,6 +147,14 @@ def test_a_product_with_weights_is_one_if_it_is_a_tensor_of_these_numbers(produc
         np.testing.assert_array_equal(found.data, X * weights)
 
 
+@pytest.mark.parametrize(("factor", "is_it"), [(1.0, True), (1.000001, False)])
+def test_so_is_one_in_float32_that_rounds_the_weights_as_well(factor, is_it):
+    def product(a, b):
+        return Times(factor * a.astype(np.float32) * b.astype(np.float32))
+
+    assert (_Engine.times(stand_in(_output=Odd(product)), np.cos(X)) is not None) == is_it
+
+
 def test_a_backward_pass_may_be_run_by_a_function_of_one_argument_beside_the_tensors_class(monkeypatch):
     module: Any = ModuleType("an_engine")
     module.backprop, module.helper, module.backward_with = lambda t: t, lambda t: t, lambda t, g: (t, g)
@@ -362,3 +370,29 @@ def test_a_backward_pass_of_unknown_arguments_takes_no_gradient():
     # Of max nobody knows the arguments.
     takes_gradient: Any = vars(_Engine)["takes_gradient"]
     assert not takes_gradient.fget(stand_in(_output=SimpleNamespace(backward=max)))
+
+
+class Written:
+    """A tensor whose gradient is None until it is written, which is left out where ``forgets`` is set."""
+
+    def __init__(self, data, back=None):
+        self.data, self.grad, self.backward = np.asarray(data), None, back or (lambda _: None)
+
+
+@pytest.mark.parametrize(("forgets", "verdicts"), [(False, ["right", "right"]), (True, ["right", "wrong"])])
+def test_a_tensor_that_the_output_does_not_depend_on_needs_no_gradient(forgets, verdicts):
+    class Net:
+        def __init__(self):
+            self.w, self.unused = Written(X + 1), Written(X)
+
+        def forward(self, x):
+            def back(grad):
+                x.grad, self.w.grad = grad * self.w.data, None if forgets else grad * x.data
+
+            return Written(x.data * self.w.data, back)
+
+    net = Net()
+    report = check_gradients(net, Written(X))
+    assert [entry.verdict for entry in report.entries] == verdicts
+    assert "the output does not depend on unused: not checked" in report.notes
+    assert np.array_equal(net.unused.data, X)

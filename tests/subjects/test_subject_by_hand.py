@@ -298,12 +298,14 @@ def judged_by(monkeypatch, *costs, cost=None, beside=None, wants=False, several=
         subject = unsaid.with_unsaid_cost("net", lambda x: x, lambda g: g, (X,), np.ones(4), None, hints)
     except TypeError as error:
         return str(error).split(";")[0].split(":")[1].split(",")[0].strip(), tried
+    except ValueError as error:
+        return error, tried
     return (vars(subject)["own"], *subject.notes), tried
 
 
 JUDGED = "the loss is not written in the code; the gradients are judged as those of formula"
 NONE_OF_THE_USUAL = "net has gradients of a loss that it does not compute"
-NO = ValueError("no")
+NO, NO_LABELS = ValueError("no"), ValueError("no labels")
 
 
 @pytest.mark.parametrize(
@@ -313,7 +315,9 @@ NO = ValueError("no")
         ([0, 1, 1], {}, (1, f"{JUDGED} 1"), [0, 1, 1]),
         ([NO, 2], {}, (2, f"{JUDGED} 1"), [NO, 2]),
         ([0, 0], {}, NONE_OF_THE_USUAL, [0, 0]),
-        ([NO, NO], {}, NONE_OF_THE_USUAL, [NO, NO]),
+        # What fails whatever the loss is has another reason, which most of the errors tell.
+        ([NO, NO], {}, NO, [NO, NO]),
+        ([NO_LABELS, NO, NO], {}, NO, [NO_LABELS, NO, NO]),
         # The user's own, right or wrong, and the one beside the code, which is tried first.
         ([2], {"cost": 0}, (0,), [0]),
         ([2], {"cost": 1, "beside": ("loss", 2)}, (1,), [1]),

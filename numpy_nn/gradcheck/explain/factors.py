@@ -54,7 +54,11 @@ def factor_causes(e: Evidence, ratio: float, other: Other) -> Iterator[tuple[str
     known = _named(size, e.fit)
     if counted is not None:
         cause, words = counted
-        yield sign + cause, f"{words}{at}{_convention(e, cause)}", True
+        inward = _ratio_of_input(e) if cause in ("batch_mean_twice", "bias_averaged") else None
+        if cause == "bias_averaged" and inward is not None and _near(abs(inward), size, e.fit):
+            cause = "batch_mean_twice"  # what reaches the bias is divided, as what reaches the input
+        averages = inward is not None and _near(inward, 1.0, e.fit)
+        yield sign + cause, f"{words}{at}{_CONVENTION if averages else ''}", True
         columns_alone = cause == "elements_mean" and _near(size * math.prod(e.x.shape[1:]), 1.0, e.fit)
         # Nothing tells it from a constant that is the same number.
         if other is None or (columns_alone and known):
@@ -136,25 +140,26 @@ def _count_of_rows_or_columns(e: Evidence, ratio: float, other: Other) -> tuple[
     return None
 
 
-def _convention(e: Evidence, cause: str) -> str:
-    """What to add where a layer averages its parameters' gradients, and not that of the input: a convention."""
-    if e.is_input or cause not in ("batch_mean_twice", "bias_averaged"):
-        return ""
+# What to add where a layer averages its parameters' gradients, and not that of the input.
+_CONVENTION = (
+    "; the gradient of the input is not divided: so do courses in which each layer averages over the batch, which is "
+    "right with a loss that sums over it, and wrong with one that averages"
+)
+
+
+def _ratio_of_input(e: Evidence) -> float | None:
+    """Of a parameter, the claimed gradient of the input over the right one, if that is one factor everywhere."""
+    if e.is_input:
+        return None
     try:
         own = e.subject.gradients(e.grad_output)[e.subject.input]
         if own is None or own.size != e.x.size:
-            return ""
+            return None
         own = own.reshape(e.x.shape)
         inward = Evidence(e.subject, e.subject.input, own, e.grad_output, e.output, {}, e.x, e.grad_output, e.rng)
-        right = e.common_ratio(own, inward.truth)
+        return e.common_ratio(own, inward.truth)
     except DROPPED:
-        return ""
-    if right is None or not _near(right, 1.0, e.fit):
-        return ""
-    return (
-        "; the gradient of the input is not divided: so do courses in which each layer averages over the batch, "
-        "which is right with a loss that sums over it, and wrong with one that averages"
-    )
+        return None
 
 
 def _near(a: float, b: float, fit: float) -> bool:

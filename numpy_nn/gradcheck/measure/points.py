@@ -70,8 +70,11 @@ def _other_points(subject: Subject, output: Array, elementwise: bool, rng: np.ra
     # The probability of a label soon becomes so small that what keeps its logarithm finite is all that is left.
     large = 2.0 if output.size == 1 or subject.targets is not None else 10.0
     yield Point(f"at {large:g} times this input", {name: large * x})
-    if x.ndim and len(x) > 1:
-        yield Point("at the means of neighbouring rows of this input", {name: 0.5 * (x + np.roll(x, 1, axis=0))})
+    if x.ndim and len(x) > 1 and not _is_symmetric(x):
+        # Halves of an even number of rows make a singular matrix, which functions of matrices do not take.
+        own = 0.75 if x.ndim == 2 and x.shape[0] == x.shape[1] else 0.5
+        mixed = own * x + (1.0 - own) * np.roll(x, 1, axis=0)
+        yield Point("at the means of neighbouring rows of this input", {name: mixed})
     if constants := {key: array for key, array in subject.arrays.items() if key != name and _is_constant(array)}:
         yield Point("", {key: _spread(array, rng) for key, array in constants.items()})
     # A loss bends also where it saturates.
@@ -97,6 +100,11 @@ def where_moved(subject: Subject, name: str, values: Array) -> str:
     if values.size == 1:
         return f"where {name} is {values.item():.3g}, not {was:g}"
     return f"where {name} is not {was:g} throughout: moved to {values.min():.3g} .. {values.max():.3g}"
+
+
+def _is_symmetric(array: Array) -> bool:
+    """Whether it is a symmetric matrix, such as a definite one, which it would not be any more."""
+    return array.ndim == 2 and array.shape[0] == array.shape[1] and bool(np.allclose(array, array.T))
 
 
 def _is_constant(array: Array) -> bool:
