@@ -16,7 +16,7 @@ def named_arguments(function: Callable[..., Any], inputs: Sequence[Any], targets
     spec = positional(function)
     own = [] if spec is None else spec[0] + spec[1]
     if targets is not None and len(inputs) == 1:
-        roles = [names.role_in_loss(name) for name in own[:2]]
+        roles = names.roles_in_loss(own)
         if roles and roles[0] == names.TARGET and (len(roles) < 2 or roles[1] != names.TARGET):
             own[:2] = own[:2][::-1]
     elif targets is not None:

@@ -12,31 +12,28 @@ import numpy as np
 from numpy_nn.subjects import names
 from numpy_nn.subjects.agreement import ROUGHLY, digits, factor_of
 from numpy_nn.subjects.calling import RATE, arrays_of, is_shape_of_jacobian, written_in
-from numpy_nn.subjects.containers import Numbering, are_last_first, likeness_in_argument, prefixes
-from numpy_nn.subjects.depending import DependingCode
+from numpy_nn.subjects.containers import Numbering, likeness_in_argument, prefixes
 from numpy_nn.subjects.gradients import (
     SURE,
     Leaf,
-    Order,
     at_most_perhaps,
-    input_likeness,
     leaves,
     likeness,
     likeness_of,
     matched,
     order_of,
-    same_but_ones,
     values_of,
 )
-from numpy_nn.subjects.places import Path, Place, Step, last_name, parsed
+from numpy_nn.subjects.likely import LikelyCode
+from numpy_nn.subjects.places import Path, Place, last_name, parsed
 from numpy_nn.subjects.remaining import is_state
-from numpy_nn.subjects.returned import as_told, returned_names, told_by
+from numpy_nn.subjects.returned import as_told, told_by
 from numpy_nn.subjects.state import equal, rate_of
 from numpy_nn.subjects.subject import Array, SubjectError
 from numpy_nn.subjects.surroundings import Surroundings
 
 
-class CodeSubject(DependingCode):
+class CodeSubject(LikelyCode):
     """Called code, of which the parameters are found as the arrays that the output depends on.
 
     Or as they are named, with their gradients. What no gradient is found of is listed in ``unchecked``.
@@ -190,7 +187,7 @@ class CodeSubject(DependingCode):
         for name in given:
             for part, array in arrays_of(self._given[name]):
                 if in_containers:
-                    like = likeness_in_argument(name, part, array.shape, where[name])
+                    like = likeness_in_argument(name, part, array.shape, where[name], data=self._is_data(name))
                 else:
                     like = self._input_likeness(name, order, len(inputs), agrees)
                 likely[written_in(name, part)] = at_most_perhaps(like, array.shape) if around else like
@@ -320,70 +317,6 @@ class CodeSubject(DependingCode):
     def _holds_parameter(self, path: Path) -> bool:
         """Whether a parameter is kept there, or what shares its memory."""
         return any(place.path == path for place in (*self._places.values(), *(place for place, _ in self._sharing)))
-
-    def _container_of_gradients(self, inputs: Sequence[str], returned: Any) -> str | None:
-        """The list among several arguments, if what is returned has as many gradients as it has arrays."""
-        if not isinstance(returned, (list, tuple)) or len(returned) == len(inputs):
-            return None
-        if any(isinstance(part, (list, tuple, dict)) for part in returned):
-            return None  # ([dW1, dW2], [db1, db2]) has one list for each argument that is one
-        lists = [name for name in inputs if isinstance(self._given[name], list)]
-        return next((name for name in lists if len(arrays_of(self._given[name])) == len(returned)), None)
-
-    def _input_likeness(
-        self, name: str, order: Order, count: int, agrees: Callable[[str, Leaf], bool]
-    ) -> Callable[[Leaf], float]:
-        parameters = {self.arrays[name].shape for name in self._places}
-        index = order.places.get(name, -1)
-        only_one = isinstance(self._returned, np.ndarray)
-        shape = self.arrays[name].shape
-        of_parameters = self._returns_one_of_each_parameter()
-
-        def like(leaf: Leaf) -> float:
-            if leaf.returned and not leaf.path:
-                if leaf.value.shape != shape and leaf.value.shape in parameters:
-                    return 0.0  # gradient(x, y) of a model with one parameter returns the gradient of that
-                if count > 1 and not self._places:
-                    return 0.7 if index == 0 else 0.6  # of one of the arguments: the numbers tell of which
-                return 1.0 if index == 0 and not (self._places and not only_one) else 0.0
-            if len(leaf.path) > 1 and leaf.value.shape in parameters:
-                return 0.0  # ([db1, db2], [dW1, dW2]): the input's is not within a list of parameters' gradients
-            if leaf.returned and of_parameters and not (leaf.value.shape == shape and agrees(name, leaf)):
-                return 0.0  # (dW1, dW2): there is none of the input
-            if count == 1 or not leaf.returned or (leaf.path and isinstance(leaf.path[-1].key, str)):
-                likely = input_likeness(name, leaf, shape, False)
-                # Beside the gradients of parameters, the only one of the input's shape may stand anywhere.
-                beside = leaf.returned and self._backward is not None and parameters and shape not in parameters
-                beside = beside or (leaf.returned and count > 1)
-                return likely or 0.3 * bool(beside and leaf.value.shape == shape)
-            return order.likely if leaf.path == (Step(index, True),) else 0.3
-
-        return like
-
-    def _has_last_first(
-        self, name: str, prefix: Path | None, found: Sequence[Leaf], agrees: Callable[[str, Leaf], bool]
-    ) -> bool:
-        """Whether the gradients of an argument that is a list are returned in it with those of the last layer first."""
-        held = [written_in(name, path) for path, _ in arrays_of(self._given[name])]
-        if prefix is None or not isinstance(self._given[name], list) or len(held) < 2:
-            return False
-        here = [leaf for leaf in found if leaf.returned and leaf.path[: len(prefix)] == prefix]
-
-        def fits(name: str, leaf: Leaf) -> bool:
-            return same_but_ones(leaf.value.shape, self.arrays[name].shape) and agrees(name, leaf)
-
-        return are_last_first(held, here, fits)
-
-    def _returns_one_of_each_parameter(self) -> bool:
-        """Whether what backward returns are arrays in a list, one of the shape of each parameter and no more."""
-        returned = self._returned if isinstance(self._returned, (tuple, list)) else ()
-        shapes = [part.shape for part in returned if isinstance(part, np.ndarray)]
-        of_parameters = [self.arrays[name].shape for name in self._places]
-        return len(shapes) == len(returned) > 0 and sorted(shapes) == sorted(of_parameters)
-
-    def _returned_names(self) -> list[str]:
-        """What the source of backward calls the things that it returns."""
-        return [] if self._backward is None else returned_names(getattr(self._backward, "func", self._backward))
 
     def _take_whatever_is_left(self, found: Sequence[Leaf], output: Array) -> None:
         """A single array that was returned is meant as the gradient of the input, whatever its shape.

@@ -26,7 +26,9 @@ def prefixes(arguments: Mapping[str, Shapes], found: Sequence[Leaf]) -> dict[str
     told: dict[str, Path | None] = {}
     for index, (name, parts) in enumerate(arguments.items()):
         own: Path = (Step(index, True),)
-        free = [place for place in dict.fromkeys([own, (), *places]) if not _overlaps(place, told.values())]
+        # Of an array by itself a key tells by its name, or nothing.
+        others = [place for place in places if () not in parts or isinstance(place[0].key, int)]
+        free = [place for place in dict.fromkeys([own, (), *others]) if not _overlaps(place, told.values())]
         told[name] = next((place for place in free if _fits(parts, place, shapes)), None)
     return told
 
@@ -57,8 +59,13 @@ def are_last_first(names: Sequence[str], found: Sequence[Leaf], agrees: Callable
     return agreeing(found) < half and any(agreeing(order) > half for order in (found[::-1], pairs) if order)
 
 
-def likeness_in_argument(name: str, path: Path, shape: tuple[int, ...], prefix: Path | None) -> Callable[[Leaf], float]:
-    """How likely a leaf is the gradient of the array at ``path`` in the argument ``name`` that has this prefix."""
+def likeness_in_argument(
+    name: str, path: Path, shape: tuple[int, ...], prefix: Path | None, *, data: bool = False
+) -> Callable[[Leaf], float]:
+    """How likely a leaf is the gradient of the array at ``path`` in the argument ``name`` that has this prefix.
+
+    Of ``data``, which need have none, what has another name is none: ``grads["dA0"]`` beside those of parameters.
+    """
 
     def like(leaf: Leaf) -> float:
         if not leaf.returned:
@@ -66,7 +73,8 @@ def likeness_in_argument(name: str, path: Path, shape: tuple[int, ...], prefix: 
         key = leaf.path[-1].key if leaf.path else None
         named = likeness(path, leaf, shape) if path else float(key == name) or is_gradient_of(key, name)
         in_place = IN_ORDER if prefix is not None and leaf.path == (*prefix, *path) else 0.0
-        return max(named, in_place, BY_SHAPE * same_but_ones(leaf.value.shape, shape))
+        by_shape = same_but_ones(leaf.value.shape, shape) and not (data and isinstance(key, str))
+        return max(named, in_place, BY_SHAPE * by_shape)
 
     return like
 

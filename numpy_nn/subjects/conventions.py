@@ -52,12 +52,12 @@ def orders_of_inputs(forward: Callable[..., Any], given: Sequence[str], target: 
 
 def ordered_by_role(wanted: Sequence[str], prediction: str, target: str) -> tuple[str, ...] | None:
     """Prediction and target in the order of the first two of these arguments; None if their names do not tell."""
-    roles = [names.role_in_loss(name) for name in wanted]
-    if roles[:2] == [names.PREDICTION, names.TARGET]:
+    roles = names.roles_in_loss(wanted)
+    if roles == [names.PREDICTION, names.TARGET]:
         return (prediction, target)
-    if roles[:2] == [names.TARGET, names.PREDICTION]:
+    if roles == [names.TARGET, names.PREDICTION]:
         return (target, prediction)
-    if roles[:1] == [names.TARGET] and plainly(wanted[0]) and names.UNKNOWN in roles[1:2]:
+    if roles[:1] == [names.TARGET] and plainly(wanted[0]) and names.UNKNOWN in roles[1:]:
         return (target, prediction)
     return None
 

@@ -131,7 +131,7 @@ class LossOfOutput:
         spec = positional(self._loss)
         wanted = [] if spec is None else spec[0]
         first_two = [output, targets]
-        if [names.role_in_loss(name) for name in wanted[:2]] == [names.TARGET, names.PREDICTION]:
+        if names.roles_in_loss(wanted) == [names.TARGET, names.PREDICTION]:
             first_two = [targets, output]
         return [*first_two, *(given[name] for name in wanted[2:] if name in given)]
 

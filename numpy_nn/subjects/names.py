@@ -202,6 +202,14 @@ def role_in_loss(name: str) -> str:
     return UNKNOWN
 
 
+def roles_in_loss(own: Sequence[str]) -> list[str]:
+    """The roles of the first two arguments of a loss: of ``t`` and ``y``, which both may be targets, y is the output."""
+    both = [plain(name) for name in own[:2]]
+    if sorted(both) == ["t", "y"]:
+        return [TARGET if word == "t" else PREDICTION for word in both]
+    return [role_in_loss(name) for name in own[:2]]
+
+
 def with_target_at(last: int, own: Sequence[str]) -> list[str]:
     """The names of a function's arguments with that of the target, if one alone is called so, in this place."""
     found = [name for name in own[: last + 1] if role_in_loss(name) == TARGET]

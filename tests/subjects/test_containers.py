@@ -126,6 +126,9 @@ def returned(**shapes):
         ({"p": {"[0]": (2,), "[1]": (3,)}}, returned(_0=2, _1=4), {"p": None}),
         ({"p": {"[0]": (2,), "[1]": (3,), "[2]": (1, 4)}}, returned(_0=2, _1=5, _2=4), {"p": ""}),
         ({"p": {"[0]": (2,)}}, [leaf("[0]", np.zeros(2), returned=False)], {"p": None}),
+        # A key tells of an array by its name alone, of several by their structure.
+        ({"x": {"": (5,)}}, [leaf("['dA0']", np.zeros(5))], {"x": None}),
+        ({"p": {"[0]": (2,)}}, [leaf("['g'][0]", np.zeros(2))], {"p": "['g']"}),
     ],
 )
 def test_the_structure_tells_where_the_gradients_of_an_argument_are(arguments, found, told):
@@ -152,6 +155,33 @@ def test_the_structure_tells_where_the_gradients_of_an_argument_are(arguments, f
 def test_how_likely_a_leaf_is_the_gradient_of_an_array_in_an_argument(one, path, prefix, like):
     place = None if prefix is None else parsed(prefix)
     assert likeness_in_argument("x", parsed(path), (2, 3), place)(one) == pytest.approx(like)
+
+
+def test_data_have_no_gradient_under_another_name():
+    one = leaf("['dA0']", np.zeros((2, 3)))
+    assert likeness_in_argument("X", (), (2, 3), None)(one) == BY_SHAPE
+    assert likeness_in_argument("X", (), (2, 3), None, data=True)(one) == 0.0
+    assert likeness_in_argument("X", (), (2, 3), None, data=True)(leaf("['dX']", np.zeros((2, 3)))) == 1.0
+    assert likeness_in_argument("X", (), (2, 3), None, data=True)(leaf("[1]", np.zeros((2, 3)))) == BY_SHAPE
+
+
+def test_what_is_returned_on_the_way_to_the_data_is_not_judged_as_their_gradient():
+    # As in a well-known course: the gradients of parameters are means over the columns, that of the input is not.
+    def forward(X, parameters):
+        A = 1.0 / (1.0 + np.exp(-(parameters["W1"] @ X + parameters["b1"])))
+        return A, (X, parameters["W1"], A)
+
+    def backward(AL, Y, caches):
+        X, W, A = caches
+        dZ, m = A - Y, X.shape[1]
+        assert AL.shape == A.shape
+        return {"dA0": W.T @ dZ, "dW1": dZ @ X.T / m, "db1": dZ.sum(axis=1, keepdims=True) / m}
+
+    rng = np.random.default_rng(3)
+    parameters = {"W1": rng.standard_normal((1, 4)), "b1": rng.standard_normal((1, 1))}
+    report = check_gradients((forward, backward), (X.T.copy(), parameters), rng.integers(0, 2, (1, 7)))
+    assert report.verdict == "right", report
+    assert [entry.name for entry in report.entries] == ["parameters['W1']", "parameters['b1']"]
 
 
 def test_a_number_tells_of_the_same_number_elsewhere_where_both_lists_have_the_same():

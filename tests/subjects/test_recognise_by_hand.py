@@ -24,6 +24,8 @@ ONE = np.ones(3)
         (lambda x, y: x * y, (1,), 9, ["x=1", "y=9"]),
         # A target is where the names want it.
         (lambda y_true, y_pred: y_true * y_pred, (1,), 9, ["y_pred=1", "y_true=9"]),
+        (lambda t, y: t * y, (1,), 9, ["y=1", "t=9"]),
+        (lambda y, t: t * y, (1,), 9, ["y=1", "t=9"]),
         (lambda y, a: y * a, (1,), 9, ["a=1", "y=9"]),
         (lambda y, t: y * t, (1,), 9, ["y=1", "t=9"]),
         (lambda y, a, w=0: y * a * w, (1,), 9, ["a=1", "y=9"]),
@@ -286,6 +288,8 @@ def test_of_the_matrices_of_all_layers_the_last_may_be_the_output(parts, last):
         (lambda y_true, y_pred: (y_true, y_pred), ["t", "out"]),
         (lambda y_true, y_pred, w: (y_true, y_pred, w), ["t", "out", 5]),
         (lambda a, y, v, w: (a, y, v, w), ["out", "t", 5]),
+        (lambda t, y: (t, y), ["t", "out"]),
+        (lambda y, t: (y, t), ["out", "t"]),
         (lambda *a: a, ["out", "t"]),
     ],
 )
