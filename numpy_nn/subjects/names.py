@@ -203,7 +203,7 @@ def role_in_loss(name: str) -> str:
 
 
 def roles_in_loss(own: Sequence[str]) -> list[str]:
-    """The roles of the first two arguments of a loss: of ``t`` and ``y``, which both may be targets, y is the output."""
+    """The roles of a loss's first two arguments: of ``t`` and ``y``, which may both be targets, y is the output."""
     both = [plain(name) for name in own[:2]]
     if sorted(both) == ["t", "y"]:
         return [TARGET if word == "t" else PREDICTION for word in both]
