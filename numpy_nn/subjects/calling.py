@@ -18,6 +18,7 @@ from numpy_nn.subjects.gradients import Leaf, ParameterGradient, SumOfUses
 from numpy_nn.subjects.places import Path, Place, Step, follow, written
 from numpy_nn.subjects.state import equal
 from numpy_nn.subjects.subject import Array, ClaimingSubject
+from numpy_nn.subjects.unrolled import Part
 
 # Roles of backward's arguments, beside the names of forward's: the gradients of the outputs, what forward returned
 # beside them, the outputs themselves, the learning rate, a dict that it fills with gradients.
@@ -84,7 +85,7 @@ class CalledCode(ClaimingSubject):
         self.convention = convention
         self._forward, self._backward, self._owner = forward, backward, owner
         self._places: dict[str, Place] = {}
-        self._leaves: dict[str, Leaf | ParameterGradient | SumOfUses] = {}
+        self._leaves: dict[str, Leaf | ParameterGradient | SumOfUses | Part] = {}
         self._updates: dict[str, float] = {}
         self._targets_name = target
         self.targets = None if target is None else self._given[target]

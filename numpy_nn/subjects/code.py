@@ -31,6 +31,7 @@ from numpy_nn.subjects.returned import as_told, told_by
 from numpy_nn.subjects.state import equal, rate_of
 from numpy_nn.subjects.subject import Array, SubjectError
 from numpy_nn.subjects.surroundings import Surroundings
+from numpy_nn.subjects.unrolled import Part, is_unrolled, parts_of
 
 
 class CodeSubject(LikelyCode):
@@ -52,6 +53,7 @@ class CodeSubject(LikelyCode):
             for name in named:
                 self._add(name, Place(self._owner, parsed(name)))
         elif self._owner is not None:
+            self._make_learned_numbers_floats()
             self._find_dependent(constants)
             self._undo_forward_updates(start)
         self._note_sharing()
@@ -132,13 +134,6 @@ class CodeSubject(LikelyCode):
             kind = "unclaimed" if self._says_none(name) else "buffer" if names.is_buffer(name) else "unchecked"
             self.unchecked.append((name, "data" if kind == "unchecked" and self._is_data(name) else kind, 0))
 
-    def _is_data(self, name: str) -> bool:
-        """Whether a function returns a number, and this argument of it is called as a network's input or target is."""
-        known = names.is_data(name) or names.role_in_loss(name) == names.TARGET
-        known = known or (names.is_state(name) and self.convention.arguments is None)
-        mine = name in self._given if self._owner is None else isinstance(self._owner, Surroundings)
-        return mine and known and self.output().size == 1
-
     def _match(self, named: Mapping[str, str] | None) -> None:
         output = self.output()
         rng = np.random.default_rng(0)
@@ -204,6 +199,7 @@ class CodeSubject(LikelyCode):
 
         self._sure = {name for name, (_, like) in wanted.items() if any(like(leaf) >= SURE for leaf in found)}
         self._leaves |= matched(wanted, [leaf for leaf in found if not self._is_of_silent(leaf)], agrees)
+        self._unroll(found, agrees)
         self._add_up_uses(found, values, agrees)
         self._broadcast_numbers(output)
         if not order.is_usual and not in_containers:
@@ -222,6 +218,17 @@ class CodeSubject(LikelyCode):
             if isinstance(leaf, Leaf)
         )
 
+    def _unroll(self, found: Sequence[Leaf], agrees: Callable[[str, Leaf], bool]) -> None:
+        """Where one vector has the gradients of all parameters that lack one, give each its part."""
+        missing = {name: shape for name, shape in self._learned_shapes().items() if name not in self._leaves}
+        vectors = [leaf for leaf in found if leaf.is_new and is_unrolled(leaf, list(missing.values()))]
+        for leaf in vectors:
+            made, fits = parts_of(leaf, missing, agrees)
+            if fits or leaf.returned:
+                self._leaves |= made
+                self.notes.append(f"{leaf} has the gradients of {', '.join(made)}, one after the other")
+                return
+
     def _broadcast_numbers(self, output: Array) -> None:
         """Have a number that is to become an array, with a gradient or a step for each feature, be that array."""
         for name, place in self._places.items():
@@ -234,7 +241,9 @@ class CodeSubject(LikelyCode):
                 continue
             if number.ndim or output.ndim < 2 or math.prod(shape) == 1:
                 continue
-            if math.prod(shape) not in (math.prod(output.shape[1:]), output.shape[1], output.shape[-1]):
+            x = self.arrays.get(self.input, output)
+            features = [(math.prod(a.shape[1:]), a.shape[1], a.shape[-1]) for a in (output, x) if a.ndim > 1]
+            if not any(math.prod(shape) in numbers for numbers in features):
                 continue
             self.arrays[name] = np.full(shape, number)
             if self._gives(output):
@@ -323,7 +332,8 @@ class CodeSubject(LikelyCode):
 
         But for a Jacobian that has the shape of one by another argument.
         """
-        taken = any(leaf is found[0] for leaf in self._leaves.values()) if found else True
+        used = [leaf.vector if isinstance(leaf, Part) else leaf for leaf in self._leaves.values()]
+        taken = any(leaf is found[0] for leaf in used) if found else True
         if not self._owner and len(found) == 1 and found[0].returned and not taken:
             shape = found[0].value.shape
             fitting = [n for n, a in self.arrays.items() if is_shape_of_jacobian(shape, output.shape, a.shape)]

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from numpy_nn.layers.composition import Composition
-from numpy_nn.subjects.gradients import ParameterGradient
+from numpy_nn.subjects.gradients import SURE, ParameterGradient, leaves, likeness
 from numpy_nn.subjects.overlapping import is_part_or_vector
 from numpy_nn.subjects.places import Place, Step, places, written
 from numpy_nn.subjects.remaining import RemainingCode
@@ -27,6 +27,31 @@ class DependingCode(RemainingCode):
             if given.shape == self.arrays[name].shape and not equal(given, self.arrays[name]):
                 self._forward_updates = True
                 self.arrays[name][...] = given
+
+    def _make_learned_numbers_floats(self) -> None:
+        """Have a parameter that begins as a whole number, gamma = 1, be a float: it is one after the first update.
+
+        A number is learned if a gradient of it has a name for that, or if backward makes another kind of thing of it.
+        """
+        whole = [(place, value) for place in places(self._owner, whole=True) if type(value := place.read()) is int]
+        if not whole:
+            return
+        before = Snapshot(self._owner)
+        try:
+            grad_output = self.random_grad_output(np.random.default_rng(0), self.output().shape)
+            kept = leaves(self._claimed(grad_output), self._owner, {})
+        except SubjectError:
+            before.restore()
+            return
+        learned = [
+            (place, value)
+            for place, value in whole
+            if (place.exists() and type(place.read()) is not int)
+            or any(likeness(place.path, leaf, ()) >= SURE for leaf in kept)
+        ]
+        before.restore()
+        for place, value in learned:
+            place.put(float(value))
 
     def _find_dependent(self, constants: Sequence[str]) -> None:
         if isinstance(self._owner, Composition):

@@ -14,6 +14,8 @@ from numpy_nn.subjects.depending import DependingCode
 from numpy_nn.subjects.gradients import Leaf, Order, input_likeness, same_but_ones
 from numpy_nn.subjects.places import Path, Step
 from numpy_nn.subjects.returned import returned_names
+from numpy_nn.subjects.surroundings import Surroundings
+from numpy_nn.subjects.unrolled import is_unrolled
 
 
 class LikelyCode(DependingCode):
@@ -36,11 +38,14 @@ class LikelyCode(DependingCode):
         only_one = isinstance(self._returned, np.ndarray)
         shape = self.arrays[name].shape
         of_parameters = self._returns_one_of_each_parameter()
+        learned = list(self._learned_shapes().values())
 
         def like(leaf: Leaf) -> float:
             if leaf.returned and not leaf.path:
                 if leaf.value.shape != shape and leaf.value.shape in parameters:
                     return 0.0  # gradient(x, y) of a model with one parameter returns the gradient of that
+                if leaf.value.shape != shape and is_unrolled(leaf, learned):
+                    return 0.0
                 if count > 1 and not self._places:
                     return 0.7 if index == 0 else 0.6  # of one of the arguments: the numbers tell of which
                 return 1.0 if index == 0 and not (self._places and not only_one) else 0.0
@@ -57,6 +62,18 @@ class LikelyCode(DependingCode):
             return order.likely if leaf.path == (Step(index, True),) else 0.3
 
         return like
+
+    def _is_data(self, name: str) -> bool:
+        """Whether a function returns a number, and this argument of it is called as a network's input or target is."""
+        known = names.is_data(name) or names.role_in_loss(name) == names.TARGET
+        known = known or (names.is_state(name) and self.convention.arguments is None)
+        mine = name in self._given if self._owner is None else isinstance(self._owner, Surroundings)
+        return mine and known and self.output().size == 1
+
+    def _learned_shapes(self) -> dict[str, tuple[int, ...]]:
+        """The shapes of all arrays by their names, but for data and targets, which need have no gradient."""
+        data = [name for name in self.arrays if names.is_data(name) or self._is_data(name)]
+        return {name: array.shape for name, array in self.arrays.items() if name not in data}
 
     def _has_last_first(
         self, name: str, prefix: Path | None, found: Sequence[Leaf], agrees: Callable[[str, Leaf], bool]

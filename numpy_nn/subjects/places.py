@@ -112,10 +112,11 @@ def last_name(path: Path) -> Any:
     return keys[-1] if keys else path[-1].key
 
 
-def places(root: Any, *, repeated: bool = False, kinds: str = "fiu") -> Iterator[Place]:
+def places(root: Any, *, repeated: bool = False, kinds: str = "fiu", whole: bool = False) -> Iterator[Place]:
     """Every array of numbers and every float in ``root``, in the order in which they were set.
 
-    Each object once, an array with ``repeated`` wherever it is held. ``kinds`` are those of NumPy's dtypes.
+    Each object once, an array with ``repeated`` wherever it is held. ``kinds`` are those of NumPy's dtypes; with
+    ``whole`` every int comes too.
     """
     seen: set[int] = set()
 
@@ -125,7 +126,7 @@ def places(root: Any, *, repeated: bool = False, kinds: str = "fiu") -> Iterator
                 seen.add(id(thing))
                 yield Place(root, path)
             return
-        if isinstance(thing, (float, np.floating)):
+        if isinstance(thing, (float, np.floating)) or (whole and type(thing) is int):
             yield Place(root, path)
             return
         if id(thing) in seen or isinstance(thing, (str, bytes, int, type, *GENERATORS)):

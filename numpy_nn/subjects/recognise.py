@@ -290,8 +290,9 @@ def _of_loss_object(
     found: list[tuple[bool, Agreement, bool, CodeSubject]] = []
     errors: list[Exception] = []
     before = Snapshot(target)  # what a way that is not meant updates, it takes for none of its parameters
-    gradients = () if hints.cost is not None else dict.fromkeys((gradient, names.derived(target, own) or gradient))
-    for function, backward in (way for g in gradients for way in _ways_to_a_loss(forward, value, g, len(inputs))):
+    gradients = [gradient, names.derived(target, own) or gradient, _of_data_and_targets(target, own, len(inputs) + 1)]
+    each = dict.fromkeys(gradients if gradients[-1] is not None else gradients[:-1]) if hints.cost is None else ()
+    for function, backward in (way for g in each for way in _ways_to_a_loss(forward, value, g, len(inputs))):
         given = named_arguments(function, inputs, targets)
         before.restore()
         try:
@@ -318,6 +319,12 @@ def _of_loss_object(
             raise errors[0]
         raise TypeError(f"target: expected a loss with forward and backward, or loss and grad, got {label}{HOW}")
     return with_unsaid_cost(label, forward, gradient, inputs, targets, target, hints)
+
+
+def _of_data_and_targets(target: Any, own: Any, number: int) -> Callable[..., Any] | None:
+    """A gradient that takes what the loss does, beside a backward pass that takes a gradient; None if there is none."""
+    named = (getattr(target, name, None) for name in names.LOSS_GRADIENTS)
+    return next((one for one in named if callable(one) and one != own and takes(one, number)), None)
 
 
 def _step_of_training(target: Any, number: int) -> Callable[..., Any] | None:

@@ -82,6 +82,7 @@ RETURNED: dict[str, str] = {
     "dict": "{'W1': dW1, 'b1': db1, 'W2': dW2, 'b2': db2}",
     "dict of d": "{'dW1': dW1, 'db1': db1, 'dW2': dW2, 'db2': db2}",
     "dicts": "{'l1': {'W': dW1, 'b': db1}, 'l2': {'W': dW2, 'b': db2}}",
+    "vector": "np.concatenate([dW1.ravel(), db1, dW2.ravel(), db2])",
     "with dx": "dx, dW1, db1, dW2, db2",
     "dx and dict": "dx, {'W1': dW1, 'b1': db1, 'W2': dW2, 'b2': db2}",
 }

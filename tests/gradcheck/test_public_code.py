@@ -203,11 +203,12 @@ def test_eta_alone_is_the_gradient_that_a_backward_pass_takes(wrong, verdict):
     assert check_gradients(Doubled(), X).verdict == verdict
 
 
+@pytest.mark.parametrize("begin", [(1.5, 0.0), (1, 0)])
 @pytest.mark.parametrize(("wrong", "verdict"), [(1.0, RIGHT), (2.0, WRONG)])
-def test_numbers_that_a_step_makes_arrays_of_are_checked_as_those(wrong, verdict):
+def test_numbers_that_a_step_makes_arrays_of_are_checked_as_those(wrong, verdict, begin):
     class Scale:
         def __init__(self):
-            self.gamma, self.beta = 1.5, 0.0
+            self.gamma, self.beta = begin
 
         def forward(self, x):
             self.x = x
@@ -222,6 +223,29 @@ def test_numbers_that_a_step_makes_arrays_of_are_checked_as_those(wrong, verdict
     report = check_gradients(Scale(), X)
     found = [(entry.name, entry.verdict) for entry in report.entries]
     assert found == [("x", RIGHT), ("gamma", verdict), ("beta", RIGHT)], report
+
+
+@pytest.mark.parametrize(("wrong", "verdict"), [(1.0, RIGHT), (2.0, WRONG)])
+def test_a_parameter_that_begins_as_a_whole_number_is_one(wrong, verdict):
+    class Scale:
+        def __init__(self):
+            self.gamma, self.repeats, self.calls = 1, 2, 0
+
+        def forward(self, x):
+            self.x = x
+            self.calls += 1
+            return np.repeat(self.gamma * x, self.repeats, axis=1)
+
+        def backward(self, dy):
+            dy = dy.reshape(len(dy), -1, self.repeats).sum(axis=2)
+            self.dgamma = wrong * (dy * self.x).sum(axis=0)
+            return self.gamma * dy
+
+    layer = Scale()
+    report = check_gradients(layer, X)
+    assert [(entry.name, entry.verdict) for entry in report.entries] == [("x", RIGHT), ("gamma", verdict)], report
+    assert (layer.gamma, layer.repeats, layer.calls) == (1, 2, 0)
+    assert type(layer.gamma) is int
 
 
 @pytest.mark.parametrize(("wrong", "verdict"), [(1.0, RIGHT), (2.0, WRONG)])

@@ -24,6 +24,7 @@ def input_likeness(one, *, index=0, count=1, only_one=False, parameters=(), of_p
     subject.arrays = {str(k): np.zeros(shape) for k, shape in enumerate(parameters)} | {"x": TWO}
     subject._returned, subject._backward = ONE if only_one else (ONE,), len
     subject._returns_one_of_each_parameter = lambda: of_parameters is not None
+    subject._learned_shapes = lambda: {"x": (2, 3)} | dict(zip("ab", ((4,), (3,)), strict=True))
     order = Order({"x": index}, likely, True)
     given = "x", order, count, lambda name, _: name == "x" and bool(of_parameters)
     return CodeSubject._input_likeness(subject, *given)(one)
@@ -40,6 +41,9 @@ def input_likeness(one, *, index=0, count=1, only_one=False, parameters=(), of_p
         (leaf(value=np.ones(4)), {"parameters": [(4,)], "only_one": True}, 0.0),
         (leaf(value=np.ones(5)), {"parameters": [(4,)], "only_one": True}, 1.0),
         (leaf(), {"parameters": [(2, 3)], "only_one": True}, 1.0),
+        # A vector of as many numbers as all others together is theirs.
+        (leaf(value=np.ones(13)), {"parameters": [(4,)], "only_one": True}, 0.0),
+        (leaf(value=np.ones(12)), {"parameters": [(4,)], "only_one": True}, 1.0),
         (leaf(), {"count": 2}, 0.7),
         (leaf(), {"count": 2, "index": 1}, 0.6),
         (leaf(), {"count": 2, "parameters": [(4,)], "only_one": True}, 1.0),

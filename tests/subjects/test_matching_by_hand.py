@@ -28,6 +28,7 @@ def steps(*, owner=None, named=None, repeats=True, places=(), leaves=(), updates
     )
     subject.make_repeatable, subject._is_data = (lambda: repeats), lambda _: data
     subject._add = lambda name, place: taken.append(("add", name, str(place)))
+    subject._make_learned_numbers_floats = lambda: taken.append("floats")
     subject._find_dependent = lambda constants: taken.append(("find", *constants))
     subject._undo_forward_updates = lambda start: taken.append(("undo", *start))
     subject._note_sharing = lambda: taken.append("note")
@@ -47,7 +48,7 @@ def steps(*, owner=None, named=None, repeats=True, places=(), leaves=(), updates
 
 
 NOTED = ["note", ("match", None)]
-FOUND = [("find", "c"), ("undo", "W"), *NOTED]
+FOUND = ["floats", ("find", "c"), ("undo", "W"), *NOTED]
 
 
 @pytest.mark.parametrize(
@@ -168,7 +169,7 @@ def broadcast(output, *, gives=True, of_rate=(3,), is_moved=False):
     """Which numbers become arrays of which shape, the last of them with a gradient, or a step, of this shape."""
     numbers = {name: np.array(0.5) for name in ("unsure", "alone", "for samples", "one", "rate")}
     shapes = {"array": (3,), "unsure": (3,), "for samples": (4,), "one": (1,), "rate": of_rate}
-    subject: Any = stand_in(arrays={"array": np.ones(3), **numbers}, notes=[], _gives=lambda _: gives)
+    subject: Any = stand_in(arrays={"array": np.ones(3), **numbers}, input="x", notes=[], _gives=lambda _: gives)
     subject._places = {name: Here(0.5, "rate") for name in subject.arrays}
     subject._leaves = {name: leaf(value=np.zeros(shape)) for name, shape in shapes.items()}
     subject._sure = {name for name in subject.arrays if name != "unsure"}
