@@ -120,20 +120,26 @@ def test_a_training_step_allocates_no_array_after_warm_up(data, dtype):
     optimizer = data.draw(our.optimizers(net.parameters()))
 
     def peak(rows):
-        """The most memory that three steps take beyond what is held before them."""
+        """The most memory that three steps take beyond what is held before them: of two tries the less.
+
+        Whatever else runs in this process, as a thread that sends results, only adds to it.
+        """
         batch = x[:rows], y[:rows]
         # A ufunc that broadcasts has a buffer of up to this many elements, whatever the size of its arrays.
         usual = np.setbufsize(16)
+        taken = []
         with np.errstate(all="ignore"):
             nn.train_step(net, loss, optimizer, *batch)
-            tracemalloc.start()
-            before, _ = tracemalloc.get_traced_memory()
-            for _ in range(3):
-                nn.train_step(net, loss, optimizer, *batch)
-            _, most = tracemalloc.get_traced_memory()
-            tracemalloc.stop()
+            for _ in range(2):
+                tracemalloc.start()
+                before, _ = tracemalloc.get_traced_memory()
+                for _ in range(3):
+                    nn.train_step(net, loss, optimizer, *batch)
+                _, most = tracemalloc.get_traced_memory()
+                tracemalloc.stop()
+                taken.append(most - before)
         np.setbufsize(usual)
-        return most - before
+        return min(taken)
 
     # NumPy reports its arrays to tracemalloc. Two are the caller's: the output, and the gradient with respect to it.
     # With both batches they outweigh Python's own small change (views, floats, frames), which is then the same for
