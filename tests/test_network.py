@@ -122,7 +122,7 @@ def test_a_training_step_allocates_no_array_after_warm_up(data, dtype):
     def peak(rows):
         """The most memory that three steps take beyond what is held before them: of two tries the less.
 
-        Whatever else runs in this process, as a thread that sends results, only adds to it.
+        Whatever else takes memory in this process only adds to it.
         """
         batch = x[:rows], y[:rows]
         # A ufunc that broadcasts has a buffer of up to this many elements, whatever the size of its arrays.
