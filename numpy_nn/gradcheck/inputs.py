@@ -79,7 +79,7 @@ def drawn(text: str) -> Drawn:
     kind = (match[3] or "normal") if match else ""
     shape = tuple(int(part) for part in match[2].split("x")) if match else ()
     known = kind in KINDS or (_INTEGERS.fullmatch(kind) is not None and int(kind[3:]) > 0)
-    if match is None or min(shape, default=0) < 1 or not known:
+    if match is None or min(shape) < 1 or not known:
         kinds = ", ".join([*KINDS, "int10"])
         raise ValueError(
             f"expected a shape such as 5x4, w=4x3, ids=6:int10 or p=5x3:probabilities ({kinds}), a value such as "

@@ -26,6 +26,25 @@ def evidence(f=np.sin, vjp=lambda x, g: 2.0 * g * np.cos(x), x=X):
     return Evidence(subject, subject.input, subject.gradients(g)[subject.input], g, output, {}, 0.5 * x, g, rng)
 
 
+@pytest.mark.parametrize("share", [0.0, 2.0**-10])
+def test_what_was_seen_of_the_outputs_steps_holds_for_the_other_arrays_too(share):
+    def product(x, w):
+        return x @ w
+
+    def vjp(g, x, w):
+        return g @ w.T, x.T @ g
+
+    rng = np.random.default_rng(0)
+    subject = as_subject((product, vjp), (X.copy(), rng.standard_normal((X.shape[1], 2))), None, Hints())
+    output = subject.output()
+    g = subject.random_grad_output(rng, output.shape)
+    e = Evidence(subject, "x", subject.gradients(g)["x"], g, output, {}, 0.5 * X, g, rng)
+    if share:
+        e.differences.assume(share, unmeasured=True)
+    assert e.differences_by("w").seen_coarseness == share
+    assert e.differences_by("x").seen_coarseness == share
+
+
 def test_a_prediction_fits_if_it_is_off_by_no_more_than_a_share_of_the_largest_number():
     e = evidence()
     largest = np.abs(e.gradient).max()
