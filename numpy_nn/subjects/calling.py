@@ -340,10 +340,7 @@ def as_given(value: Any) -> Any:
     """An argument as the code gets it: float arrays in float64, whatever else unchanged."""
     if isinstance(value, (np.ndarray, np.floating)) and value.dtype.kind == "f":
         return np.array(value, np.float64)
-    if is_container(value):
-        parts = value.items() if isinstance(value, dict) else enumerate(value)
-        return made_of(value, {key: as_given(part) for key, part in parts})
-    return value
+    return mapped(value, lambda _, part: as_given(part)) if is_container(value) else value
 
 
 def is_container(value: Any) -> bool:
@@ -351,29 +348,32 @@ def is_container(value: Any) -> bool:
     return isinstance(value, (list, tuple)) or type(value) is dict
 
 
-def made_of(value: Any, parts: Mapping[Any, Any]) -> Any:
-    """A container of the same kind with these parts."""
-    if isinstance(value, dict):
-        return dict(parts)
-    if isinstance(value, tuple):
-        # One with names for its parts takes them one by one.
-        return type(value)(*parts.values()) if hasattr(value, "_fields") else tuple(parts.values())
-    return list(parts.values())
+def items(container: Any) -> Iterable[tuple[Any, Any]]:
+    """The parts of a container by their keys or places."""
+    return container.items() if isinstance(container, dict) else enumerate(container)
+
+
+def mapped(container: Any, function: Callable[[Any, Any], Any]) -> Any:
+    """A container of the same kind with ``function(key, part)`` in the place of each part."""
+    parts = {key: function(key, part) for key, part in items(container)}
+    if isinstance(container, dict):
+        return parts
+    if hasattr(container, "_fields"):  # a tuple with names for its parts takes them one by one
+        return type(container)(*parts.values())
+    return tuple(parts.values()) if isinstance(container, tuple) else list(parts.values())
 
 
 def arrays_of(value: Any, path: Path = ()) -> list[tuple[Path, Array]]:
     """The arrays of floats in an argument, by their places in it: it is one, or a list, tuple or dict of some."""
     if is_container(value):
-        parts = value.items() if isinstance(value, dict) else enumerate(value)
-        return [found for key, part in parts for found in arrays_of(part, (*path, Step(key, True)))]
+        return [found for key, part in items(value) for found in arrays_of(part, (*path, Step(key, True)))]
     return [(path, value)] if is_differentiated(value) else []
 
 
 def with_arrays(value: Any, put: Callable[[Path, Array], Array], path: Path = ()) -> Any:
     """A copy of a list, tuple or dict with ``put(path, array)`` in the place of every array of floats."""
     if is_container(value):
-        parts = value.items() if isinstance(value, dict) else enumerate(value)
-        return made_of(value, {key: with_arrays(part, put, (*path, Step(key, True))) for key, part in parts})
+        return mapped(value, lambda key, part: with_arrays(part, put, (*path, Step(key, True))))
     return put(path, value) if is_differentiated(value) else value
 
 

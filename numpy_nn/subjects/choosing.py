@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from numpy_nn.subjects.agreement import CLOSELY, agreement, off_in_size
-from numpy_nn.subjects.calling import CACHE, Convention, arrays_of, as_given, is_container, made_of
+from numpy_nn.subjects.calling import CACHE, Convention, arrays_of, as_given, is_container, mapped
 from numpy_nn.subjects.code import CodeSubject
 from numpy_nn.subjects.conventions import conventions, is_certain, orders_of_inputs
 from numpy_nn.subjects.dressing import with_settings
@@ -202,6 +202,5 @@ def _first_result(code: Code) -> tuple[Any, list[Any]]:
 
 def _copied(value: Any) -> Any:
     if is_container(value):
-        parts = value.items() if isinstance(value, dict) else enumerate(value)
-        return made_of(value, {key: _copied(part) for key, part in parts})
+        return mapped(value, lambda _, part: _copied(part))
     return value.copy() if isinstance(value, np.ndarray) else value

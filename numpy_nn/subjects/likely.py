@@ -9,7 +9,7 @@ import numpy as np
 
 from numpy_nn.subjects import names
 from numpy_nn.subjects.calling import arrays_of, written_in
-from numpy_nn.subjects.containers import are_last_first
+from numpy_nn.subjects.containers import BY_SHAPE, are_last_first
 from numpy_nn.subjects.depending import DependingCode
 from numpy_nn.subjects.gradients import Leaf, Order, input_likeness, same_but_ones
 from numpy_nn.subjects.places import Path, Step
@@ -45,7 +45,7 @@ class LikelyCode(DependingCode):
                 if leaf.value.shape != shape and leaf.value.shape in parameters:
                     return 0.0  # gradient(x, y) of a model with one parameter returns the gradient of that
                 if leaf.value.shape != shape and is_unrolled(leaf, learned):
-                    return 0.0
+                    return 0.0  # it has the gradients of all parameters
                 if count > 1 and not self._places:
                     return 0.7 if index == 0 else 0.6  # of one of the arguments: the numbers tell of which
                 return 1.0 if index == 0 and not (self._places and not only_one) else 0.0
@@ -58,8 +58,8 @@ class LikelyCode(DependingCode):
                 # Beside the gradients of parameters, the only one of the input's shape may stand anywhere.
                 beside = leaf.returned and self._backward is not None and parameters and shape not in parameters
                 beside = beside or (leaf.returned and count > 1 and not names.is_data(name))
-                return likely or 0.3 * bool(beside and leaf.value.shape == shape)
-            return order.likely if leaf.path == (Step(index, True),) else 0.3
+                return likely or BY_SHAPE * bool(beside and leaf.value.shape == shape)
+            return order.likely if leaf.path == (Step(index, True),) else BY_SHAPE
 
         return like
 
