@@ -22,7 +22,7 @@ from numpy_nn.subjects.arguments import are_apart
 from numpy_nn.subjects.calling import arrays_of
 from numpy_nn.subjects.jax_functions import jax_subject
 from numpy_nn.subjects.own_tensors import is_tensor, tensor_subject
-from numpy_nn.subjects.state import equal, in_float64
+from numpy_nn.subjects.state import equal, in_float64, is_generator
 
 
 def check_gradients(
@@ -70,12 +70,16 @@ def check_gradients(
     straight-through estimator: ``check_gradients(target, x, surrogate=lambda x: x)``.
     ``rng`` is the generator, if any, that a function draws from, ``seed`` sets the check's own random numbers.
 
-    Raises TypeError for a target of no such form and ValueError for an ``x`` that is empty or not finite; what the
-    target's own code raises comes through.
+    Raises TypeError for a target of no such form or an ``rng`` that is no generator, and ValueError for an ``x`` that
+    is empty or not finite; what the target's own code raises comes through.
     """
     started = time.perf_counter()
     if not (samples is None or samples == "all" or (isinstance(samples, int) and samples > 0)):
         raise ValueError(f'samples: expected a number >= 1, "all" or None, got {samples!r}')
+    if rng is not None and not is_generator(rng):
+        raise TypeError(
+            f"rng: expected the generator that the function draws from, got {rng!r}; seed= sets the check's"
+        )
     draws = generator(seed)
     report = GradientReport("", [], [], [], 0, 0.0)
     opened: list[Subject] = []

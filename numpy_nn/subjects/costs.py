@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
@@ -11,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from numpy_nn.subjects import names
+from numpy_nn.subjects.arguments import takes
 from numpy_nn.subjects.dressing import Dressed
 from numpy_nn.subjects.names import positional
 from numpy_nn.subjects.returned import returned_names
@@ -68,6 +70,28 @@ def cost_beside(function: Callable[..., Any]) -> tuple[str, Cost] | None:
     return next(iter(found.items())) if len(found) == 1 else None
 
 
+def penalty_of(owner: Any) -> Callable[[], Any] | None:
+    """The one method without arguments, of an object or the loss that it holds, that says what its parameters cost."""
+    loss = getattr(names.held_loss(owner), "__self__", None)
+    found = [
+        value
+        for thing in (owner, loss)
+        for name in dir(thing)
+        if _OF_A_PENALTY.search(names.plain(name)) and callable(value := getattr(thing, name)) and takes(value, 0)
+    ]
+    return found[0] if len(found) == 1 else None
+
+
+def said_of_penalty(penalty: Callable[[], Any], *, counts: bool) -> list[str]:
+    """A line on whether gradients were taken to be those of a loss with the penalty; none where it is 0."""
+    if not counts:
+        return [f"what {penalty.__name__}() gives is in none of these gradients, and not counted as missing"]
+    return [f"to the loss is added what {penalty.__name__}() gives"] if np.any(penalty()) else []
+
+
+_OF_A_PENALTY = re.compile(r"(^|_)(regulari[sz]\w+|reg|weight|l2)_(loss|cost)$|(^|_)penalty$")
+
+
 def _divided(cost: Cost, by: int) -> Cost:
     return lambda a, y: cost(a, y) / by
 
@@ -83,6 +107,7 @@ class LossOfOutput:
 
     A loss may want arguments of the forward pass too, by their names, such as the weights that it decays. Where
     ``loss`` returns its own gradient beside its value, :meth:`backward` hands that to the network's ``gradient``.
+    ``penalty`` says what the parameters cost beside it.
     """
 
     def __init__(
@@ -93,9 +118,10 @@ class LossOfOutput:
         named: Sequence[str] = (),
         *,
         takes_last: bool = False,
+        penalty: Callable[[], Any] | None = None,
     ) -> None:
         self._forward, self._loss, self._gradient, self._named = forward, loss, gradient, tuple(named)
-        self._takes_last = takes_last
+        self._takes_last, self.penalty = takes_last, penalty
         self._of_output: Any = None
         self.output: Any = None  # what the network has returned
         self._returned: Any = None
@@ -109,6 +135,8 @@ class LossOfOutput:
         value = self._loss(*self._in_order(self.output, targets, dict(zip(self._named, inputs, strict=False))))
         if isinstance(value, tuple):
             value, self._of_output = value[0], value[1]
+        if self.penalty is not None:
+            value = value + self.penalty()
         return (value, *rest) if rest else value
 
     def run(self, *inputs: Any) -> Sequence[Any]:

@@ -18,7 +18,7 @@ from numpy_nn.subjects.arguments import named_arguments, takes
 from numpy_nn.subjects.calling import GRADS, Convention, arrays_of
 from numpy_nn.subjects.choosing import HOW, Code, Hints, chosen, made
 from numpy_nn.subjects.code import CodeSubject
-from numpy_nn.subjects.costs import LossOfOutput
+from numpy_nn.subjects.costs import LossOfOutput, penalty_of, said_of_penalty
 from numpy_nn.subjects.dressing import (
     Chain,
     flat_layers,
@@ -292,7 +292,8 @@ def _of_loss_object(
     before = Snapshot(target)  # what a way that is not meant updates, it takes for none of its parameters
     gradients = [gradient, names.derived(target, own) or gradient, _of_data_and_targets(target, own, len(inputs) + 1)]
     each = dict.fromkeys(gradients if gradients[-1] is not None else gradients[:-1]) if hints.cost is None else ()
-    for function, backward in (way for g in each for way in _ways_to_a_loss(forward, value, g, len(inputs))):
+    penalty = penalty_of(target)
+    for function, backward in (way for g in each for way in _ways_to_a_loss(forward, value, g, penalty, len(inputs))):
         given = named_arguments(function, inputs, targets)
         before.restore()
         try:
@@ -301,6 +302,8 @@ def _of_loss_object(
         except (SubjectError, TypeError, ValueError) as error:
             errors.append(error)
             continue
+        if penalty is not None and isinstance(chain := getattr(function, "__self__", None), LossOfOutput):
+            subject.notes += said_of_penalty(penalty, counts=chain.penalty is not None)
         if not subject.make_repeatable() or agrees.agreeing == agrees.shaped > 0:
             return subject
         # What reaches the object's own arrays is meant, rather than a loss of what it is given; and a gradient that the
@@ -338,14 +341,17 @@ def _ways_to_a_loss(
     forward: Callable[..., Any] | None,
     value: Callable[..., Any] | None,
     gradient: Callable[..., Any] | None,
+    penalty: Callable[[], Any] | None,
     number: int,
 ) -> Iterator[tuple[Callable[..., Any], Callable[..., Any] | None]]:
-    """What computes the loss, and its gradients: loss(x, y), forward(x, y) or loss(forward(x), y)."""
+    """What computes the loss, and its gradients: loss(x, y), forward(x, y) or loss(forward(x), y) with any penalty."""
     for function in (value, forward):
         if function is not None and takes(function, number + 1):
             yield function if gradient is not None else value_first(function), gradient
     if value is not None and forward is not None and takes(value, 2) and takes(forward, number):
         chain = LossOfOutput(forward, value, gradient)
         yield chain.loss, gradient
+        if penalty is not None:
+            yield LossOfOutput(forward, value, gradient, penalty=penalty).loss, gradient
         if gradient is not None:
             yield chain.loss, chain.backward

@@ -208,6 +208,11 @@ def restorer(generator: Any) -> Restorer:
     return lambda: generator.setstate(state)
 
 
+def is_generator(given: Any) -> bool:
+    """Whether ``restorer`` can have it draw again: one of NumPy's or the standard library's, or ``random`` itself."""
+    return isinstance(given, GENERATORS) or given is random
+
+
 def global_generators() -> list[Any]:
     """The generators of the modules ``numpy.random`` and ``random``."""
     return [np.random.mtrand._rand, random._inst]

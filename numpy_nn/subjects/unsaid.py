@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from numpy_nn.subjects.agreement import Agreement, agreement
 from numpy_nn.subjects.arguments import named_arguments
 from numpy_nn.subjects.choosing import Code, Hints, chosen
 from numpy_nn.subjects.code import CodeSubject
-from numpy_nn.subjects.costs import LossOfOutput, cost_beside, usual_costs
+from numpy_nn.subjects.costs import LossOfOutput, cost_beside, penalty_of, said_of_penalty, usual_costs
 from numpy_nn.subjects.names import positional
 from numpy_nn.subjects.state import Snapshot
 from numpy_nn.subjects.subject import SubjectError
@@ -35,14 +36,17 @@ def with_unsaid_cost(
     beside = cost_beside(getattr(forward, "func", forward)) if hints.cost is None else None
     costs = list(usual_costs(np.shape(inputs[0])[:2] or (1,))) if hints.cost is None else [("", hints.cost)]
     costs = [*([] if beside is None else [beside]), *costs]
+    penalty = penalty_of(owner) if hints.cost is None else None
+    penalties = (None,) if penalty is None else (penalty, None)
     given = named_arguments(forward, inputs, None) | {"targets": targets}
     best, most, words, wants_gradient, several = None, Agreement(0, 0, 0), "", False, False
+    counts = False
     errors: list[Exception] = []
     before = Snapshot(owner)
     # Of several arrays that forward returns the first is the output, or else the last.
     for takes_last in (False, True):
-        for formula, cost in costs if several or not takes_last else ():
-            chain = LossOfOutput(forward, cost, None, list(given)[:-1], takes_last=takes_last)
+        for added, (formula, cost) in product(penalties, costs) if several or not takes_last else ():
+            chain = LossOfOutput(forward, cost, None, list(given)[:-1], takes_last=takes_last, penalty=added)
             try:
                 subject = chosen(Code(label, chain.loss, chain.given_output(gradient), given, hints, "targets", owner))
                 agrees = agreement(subject)
@@ -56,13 +60,15 @@ def with_unsaid_cost(
                 wants_gradient = True
                 continue  # it wants the gradient of a loss that does not give it
             if best is None or agrees > most:
-                best, most, words = subject, agrees, formula
+                best, most, words, counts = subject, agrees, formula, added is not None
         if best is not None and most.agreeing == most.shaped:
             break
     if best is not None and beside is not None and words == beside[0]:
         best.notes.append(f"judged as the gradients of {words}, the one loss in the same file")
     elif best is not None and words:
         best.notes.append(f"the loss is not written in the code; the gradients are judged as those of {words}")
+    if best is not None and penalty is not None:
+        best.notes += said_of_penalty(penalty, counts=counts)
     if best is None and wants_gradient:
         raise TypeError(
             f"target: {label}'s backward pass wants the gradient of the loss by the output, which loss= does not "

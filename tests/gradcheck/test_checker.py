@@ -1,5 +1,6 @@
 """What a check counts and in which order it tells what it has found."""
 
+import random
 from itertools import count
 from typing import Any
 
@@ -113,3 +114,14 @@ def test_a_generator_that_nobody_can_find_is_given_beside_arrays_by_name():
 
     assert check_gradients(run, grads, w=w).verdict == "undecided"
     assert check_gradients(run, grads, w=w, rng=rng).verdict == "right"
+
+
+@pytest.mark.parametrize("given", [np.random.default_rng(0), np.random.RandomState(0), random.Random(0), random])
+def test_what_draws_may_be_given_as_a_generator(given):
+    assert check_gradients(nn.Tanh(), X, rng=given).verdict == "right"
+
+
+@pytest.mark.parametrize("given", [0, "seed", np.random.default_rng])
+def test_a_seed_is_no_generator(given):
+    with pytest.raises(TypeError, match="rng: expected the generator that the function draws from"):
+        check_gradients(nn.Tanh(), X, rng=given)

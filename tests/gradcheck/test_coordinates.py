@@ -180,10 +180,13 @@ def test_where_terms_cancel_a_gradient_is_nearly_right_that_is_so_elsewhere(erro
         ([2.0**-19, 0.0], {"in_float32": False}, OFF + AGREES),
         ([2.0**-19, 0.0], {"output": 1 / 3}, OFF + AGREES),
         ([2.0**-17, 0.0], {"working": 4.0}, LOST + AGREES),
+        ([2.0**-6, 0.0], {"output": 1.0}, UNRESOLVED + AGREES),
+        ([-(2.0**-5), 0.0], {"output": 1.0}, OFF + AGREES),
+        ([2.0**-7 + 2.0**-24, 0.0], {"output": 1.0}, OFF + AGREES),
     ],
 )
-def test_what_float32_keeps_from_moving_is_undecided(gradient, given, found):
-    given = {"in_float32": True, "output": 1.0, "working": 2.0**-10} | given
+def test_what_float32_or_float16_keeps_from_moving_is_undecided(gradient, given, found):
+    given = {"in_float32": True, "output": 1.0 + 2.0**-20, "working": 2.0**-10} | given
     reason = Reason.FLAT if UNRESOLVED in found or LOST in found else Reason.ROUNDING
     assert judged(gradient, [0.0, 0.0], 0.0, reason, slopes={"flat": True}, **given) == found
 

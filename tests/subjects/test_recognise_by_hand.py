@@ -140,7 +140,7 @@ def test_what_gives_the_output_for_the_inputs_alone(loss, given, number, found):
 )
 def test_the_ways_to_a_loss(of_forward, value, gradient, ways):
     backward = (lambda g: g) if gradient else None
-    found = list(recognise._ways_to_a_loss(of_forward, value, backward, 1))
+    found = list(recognise._ways_to_a_loss(of_forward, value, backward, None, 1))
     chains = [isinstance(getattr(function, "__self__", None), LossOfOutput) for function, _ in found]
     assert chains == [way == "chain" for way in ways]
     for (function, own), way in zip(found, ways, strict=True):

@@ -265,9 +265,9 @@ def judged_by(monkeypatch, *costs, cost=None, beside=None, wants=False, several=
     tried = []
 
     class Chain:
-        def __init__(self, *given, takes_last):
+        def __init__(self, *given, takes_last, penalty):
             _, self.own, _, self.named = given
-            self.takes_last, self.may_be_the_last = takes_last, several
+            self.takes_last, self.penalty, self.may_be_the_last = takes_last, penalty, several
 
         def loss(self):
             return self.own

@@ -49,8 +49,8 @@ NEAR = 1e-5
 # Rounding errors of a formula, as a share of the numbers that it adds up.
 OF_FORMULAS = OPERATIONS * UNIT_ROUNDOFF
 
-# The unit roundoff of float32.
-UNIT_OF_FLOAT32 = 2.0**-24
+# The unit roundoffs of float32 and float16.
+UNIT_OF_FLOAT32, UNIT_OF_FLOAT16 = 2.0**-24, 2.0**-11
 
 # A gradient that is no larger than so many times its own noise is nothing but rounding; and so far an array is moved to
 # see whether anything depends on it.
@@ -190,7 +190,7 @@ def _judge(evidence: Evidence, slopes: Slopes) -> Status:
 
 
 def _is_saturated(evidence: Evidence, slopes: Slopes) -> bool:
-    """Whether the output, computed in float32, does not move at all, and would by rounding's share if it were exact.
+    """Whether the output, computed in float32 or float16, does not move, and if exact would by rounding's share.
 
     Of numbers of size 1 at least: the logarithm of a probability that is rounded to 1 is 0.
     """
@@ -199,12 +199,20 @@ def _is_saturated(evidence: Evidence, slopes: Slopes) -> bool:
     known = slopes.value[np.isfinite(slopes.value)]
     if np.any(known) or not _is_of_float32(evidence):
         return False
-    return float(np.abs(gradient).max()) <= OPERATIONS * UNIT_OF_FLOAT32 * max(evidence.working_size, 1.0)
+    unit = UNIT_OF_FLOAT16 if _is_of_float16(evidence) else UNIT_OF_FLOAT32
+    return float(np.abs(gradient).max()) <= OPERATIONS * unit * max(evidence.working_size, 1.0)
 
 
 def _is_of_float32(evidence: Evidence) -> bool:
     """Whether both passes compute in float32, as far as their numbers tell."""
     return evidence.in_float32 and equal(evidence.output, evidence.output.astype(np.float32))
+
+
+def _is_of_float16(evidence: Evidence) -> bool:
+    """Whether both passes give numbers of float16."""
+    assert evidence.gradient is not None
+    with np.errstate(over="ignore"):
+        return all(equal(array, array.astype(np.float16)) for array in (evidence.gradient, evidence.output))
 
 
 def _confirm(evidence: Evidence, status: Status) -> None:
