@@ -235,9 +235,10 @@ class TorchSubject(ClaimingSubject):
 def torch_subject(
     function: Callable[[torch.dtype | None], TensorFunction], inputs: Sequence[Any], dtype: torch.dtype | None
 ) -> TorchSubject:
-    """The subject in ``dtype``; if that is None in float64 where the code takes it, else as the inputs are.
+    """The subject in ``dtype``; if that is None in float64 where the code takes it, else as inputs and parameters are.
 
-    What the code raises with its inputs as they are comes through.
+    Where these are of several dtypes that do not go together, all are in the narrowest. What the code raises then comes
+    through.
     """
     narrow = narrowest(inputs, function(None))
     if dtype is None and narrow not in (None, torch.float64):
@@ -247,7 +248,11 @@ def torch_subject(
             _try_out(subject)
         except SubjectError as error:
             subject = TorchSubject(function(None), inputs, None)
-            _try_out(subject)
+            try:
+                _try_out(subject)
+            except SubjectError:
+                subject = TorchSubject(function(narrow), inputs, narrow)
+                _try_out(subject)
             subject.notes.append(f"computed in {name}, as {subject.label} does not take float64 ({error.__cause__})")
         else:
             subject.notes.append(f"computed in float64, which {subject.label} takes, and not in {name} as given")

@@ -1,7 +1,7 @@
 """Inputs from words on the command line: ``5x4``, ``w=4x3``, ``ids=6:int10``, ``p=5x3:probabilities``.
 
-And ``parameters=initialize(2,4,1)``, what a function of the user's own file returns; and values as Python has them,
-``dropout=0.5``, ``mode='max'``, ``options={'stride': 1}``.
+And ``x=4x3:Tensor``, what a class of the user's own file makes of such an array; ``parameters=initialize(2,4,1)``, what
+a function of it returns; and values as Python has them, ``dropout=0.5``, ``mode='max'``, ``options={'stride': 1}``.
 """
 
 from __future__ import annotations
@@ -17,23 +17,35 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Drawn:
-    """An array to draw: its name, if it has one, its shape, and the kind of its entries; or ``code`` that makes one."""
+    """An array to draw: its name, if it has one, its shape, and the kind of its entries; or ``code`` that makes one.
+
+    ``maker`` is what is called with it in the user's file, the class of his own tensors.
+    """
 
     name: str
     shape: tuple[int, ...]
     kind: str
     code: str = ""
+    maker: str = ""
 
-    def made(self, module: Mapping[str, Any]) -> Any:
-        """What the code is: a value, or a call of this module's function. ValueError if it has none."""
+    def made(self, drawn: Any, module: Mapping[str, Any]) -> Any:
+        """What was drawn, or is made of it or of the code, by this module's function. ValueError if it has none."""
+        if self.maker:
+            return self._found(self.maker, module)(drawn)
+        if not self.code:
+            return drawn
         call = ast.parse(self.code, mode="eval").body
         if not isinstance(call, ast.Call):
             return ast.literal_eval(call)
-        function = module.get(ast.unparse(call.func))
-        if not callable(function):
-            raise ValueError(f"--input {self.code}: there is no function {ast.unparse(call.func)} in the file")
         positional = [ast.literal_eval(argument) for argument in call.args]
-        return function(*positional, **{word.arg: ast.literal_eval(word.value) for word in call.keywords if word.arg})
+        named = {word.arg: ast.literal_eval(word.value) for word in call.keywords if word.arg}
+        return self._found(ast.unparse(call.func), module)(*positional, **named)
+
+    def _found(self, name: str, module: Mapping[str, Any]) -> Callable[..., Any]:
+        function = module.get(name)
+        if not callable(function):
+            raise ValueError(f"--input {self.code or self.maker}: there is no function {name} in the file")
+        return function
 
     def draw(self, rng: np.random.Generator, scale: float = 1.0) -> Any:
         """The array."""
@@ -77,15 +89,18 @@ def drawn(text: str) -> Drawn:
         return Drawn(own[1] or "", (), "normal", own[2])
     match = re.fullmatch(r"(?:([^\W\d]\w*)=)?(\d+(?:x\d+)*),?(?::(\w+))?", text.strip())
     kind = (match[3] or "normal") if match else ""
+    maker = kind if kind[:1].isupper() else ""
+    kind = "normal" if maker else kind
     shape = tuple(int(part) for part in match[2].split("x")) if match else ()
     known = kind in KINDS or (_INTEGERS.fullmatch(kind) is not None and int(kind[3:]) > 0)
     if match is None or min(shape) < 1 or not known:
         kinds = ", ".join([*KINDS, "int10"])
         raise ValueError(
-            f"expected a shape such as 5x4, w=4x3, ids=6:int10 or p=5x3:probabilities ({kinds}), a value such as "
-            f"rate=0.5, or a call such as parameters=initialize(2,4,1), got {text!r}"
+            f"expected a shape such as 5x4, w=4x3, ids=6:int10 or p=5x3:probabilities ({kinds}), a class of "
+            "the file as in x=5x4:Tensor, a value such as rate=0.5, or a call such as "
+            f"parameters=initialize(2,4,1), got {text!r}"
         )
-    return Drawn(match[1] or "", shape, kind)
+    return Drawn(match[1] or "", shape, kind, maker=maker)
 
 
 def _is_code(text: str) -> bool:

@@ -1,11 +1,17 @@
 """The checker's command line on files as people write them: inputs, partners by name, exits, what is asked for."""
 
+import inspect
 import runpy
+import sysconfig
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+import numpy_nn as nn
+from numpy_nn.commands.gradcheck import command
 from numpy_nn.commands.gradcheck.command import main
+from numpy_nn.gradcheck import check_gradients
 from numpy_nn.gradcheck.inputs import KINDS, drawn
 
 FILE = """
@@ -277,10 +283,71 @@ def test_a_value_or_a_call_is_an_argument_of_that_name():
     assert (drawn("w=3x4").name, drawn("w=3x4").code, drawn("w=3x4").shape) == ("w", "", (3, 4))
     given = drawn("p=make(2, n=3)")
     assert given.name == "p"
-    assert given.made({"make": lambda a, n: (a, n)}) == (2, 3)
-    assert drawn("[1, 2]").made({}) == [1, 2]
+    assert given.made(None, {"make": lambda a, n: (a, n)}) == (2, 3)
+    assert drawn("[1, 2]").made(None, {}) == [1, 2]
     with pytest.raises(ValueError, match="there is no function make in the file"):
-        given.made({"make": 3})
+        given.made(None, {"make": 3})
+
+
+def test_a_class_of_the_file_is_made_of_what_is_drawn():
+    given = drawn("x=3x2:Tensor")
+    assert (given.name, given.shape, given.kind) == ("x", (3, 2), "normal")
+    assert given.made(7.0, {"Tensor": lambda value: ("Tensor", value)}) == ("Tensor", 7.0)
+    assert drawn("3").made(7.0, {}) == 7.0
+    with pytest.raises(ValueError, match="--input Tensor: there is no function Tensor in the file"):
+        given.made(7.0, {})
+
+
+THROUGH_A_LIBRARY = """
+import json
+
+
+def forward(x):
+    return json.loads("no")
+
+
+def backward(x, grad_output):
+    return grad_output
+"""
+
+
+def test_a_traceback_begins_in_the_user_s_own_code(tmp_path, capsys):
+    path = tmp_path / "theirs.py"
+    path.write_text(THROUGH_A_LIBRARY)
+    assert main([f"{path}:forward,backward", "--input", "3"]) == 2
+    first, where, *rest = capsys.readouterr().err.splitlines()
+    assert first == "gradcheck: the check stopped in your code:"
+    assert where.strip() == f'File "{path}", line 6, in forward'
+    assert any("json" in line and "line" in line for line in rest[1:])
+    assert rest[-1].startswith("json.decoder.JSONDecodeError: ")
+
+
+@pytest.mark.parametrize(
+    ("filename", "whose"),
+    [
+        (command.__file__, "ours"),
+        (check_gradients.__code__.co_filename, "ours"),
+        (str(Path(nn.__file__).parents[1] / "torch_ref" / "gradcheck.py"), "ours"),
+        ("<frozen runpy>", "ours"),
+        (inspect.getsourcefile(runpy), "ours"),
+        (str(Path(sysconfig.get_path("purelib")) / "any.py"), "installed"),
+        (nn.Linear.forward.__code__.co_filename, "theirs"),
+        ("theirs.py", "theirs"),
+        ("<string>", "theirs"),
+    ],
+)
+def test_whose_a_file_is(filename, whose):
+    assert command._whose(filename) == whose
+
+
+def test_what_fails_before_the_user_s_code_is_told_without_a_traceback(monkeypatch):
+    def fails():
+        raise ValueError("expected another")
+
+    monkeypatch.setattr(command, "_whose", lambda _: "ours")
+    with pytest.raises(ValueError, match="another") as caught:
+        fails()
+    assert command._their_traceback(caught.value) == "gradcheck: ValueError: expected another"
 
 
 def test_what_is_drawn_is_as_large_as_it_is_asked_to_be():

@@ -364,6 +364,19 @@ def test_outputs_inside_of_others_are_found():
     assert len(report.entries) == 5
 
 
+class InFloat32(nn.Module):
+    """Refuses anything wider."""
+
+    def __init__(self):
+        super().__init__()
+        self.linear = nn.Linear(4, 3)
+
+    def forward(self, x):
+        if self.linear.weight.dtype != torch.float32:
+            raise TypeError("expected float32")
+        return self.linear(x)
+
+
 def test_as_on_the_command_line():
     x, w = np.random.default_rng(0).standard_normal((5, 4)), np.random.default_rng(1).standard_normal((4, 3))
     assert from_command_line(Dense, [x, w])
@@ -373,5 +386,10 @@ def test_as_on_the_command_line():
     assert report
     assert [entry.name for entry in report.entries] == ["input", "weight"]
     assert from_command_line(nn.CrossEntropyLoss, [w, np.array([0, 1, 2, 0])])
+    report = from_command_line(InFloat32, [x])
+    assert report, report
+    assert any(note.startswith("computed in float32, as InFloat32 does not take float64") for note in report.notes)
+    with pytest.raises(RuntimeError, match="shapes cannot be multiplied"):
+        from_command_line(nn.Linear, [x], init=[3, 2])
     with pytest.raises(TypeError, match="Dense is no class of modules"):
         from_command_line(Dense, [x, w], init=[4])

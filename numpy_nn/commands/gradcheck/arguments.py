@@ -22,7 +22,7 @@ EXAMPLES = (
 )
 EPILOG = """Kinds of inputs: normal: from N(0, 1); positive: their absolute values; unit: uniform in [0, 1];
 probabilities: rows that sum to 1; onehot: rows with one 1; binary: 0 or 1; definite: symmetric, positive definite;
-int10: whole numbers 0 .. 9.
+int10: whole numbers 0 .. 9; Tensor: what that class of the file makes of normal ones.
 
 Exit status: 0 if every gradient is right, or right to the digits that are told; 1 if one is wrong, 2 if the check is
 undecided or could not be made."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import inspect
 import sys
+import sysconfig
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
@@ -137,13 +138,13 @@ def _targets(options: argparse.Namespace, rng: np.random.Generator) -> Any:
 
 
 def _made(options: argparse.Namespace, inputs: tuple[Any, ...], target: Any) -> tuple[Any, ...]:
-    """The inputs, with those that are written as code made: values, and calls of functions beside the target."""
+    """The inputs, with those made that are written as code, or for a class beside the target: values, and calls."""
     first = target[0] if isinstance(target, tuple) else target
     module = inspect.getmodule(first if inspect.isroutine(first) else type(first))
     made = []
     for one, value in zip(options.input, inputs, strict=True):
         try:
-            made.append(one.made(vars(module) if module is not None else {}) if one.code else value)
+            made.append(one.made(value, vars(module) if module is not None else {}))
         except ValueError as error:
             raise UsageError(str(error)) from None
     return tuple(made)
@@ -173,11 +174,24 @@ def _in_order_of(function: Any, given: Sequence[Drawn], inputs: tuple[Any, ...])
 
 
 def _their_traceback(error: Exception) -> str:
-    """The part of the traceback that lies in the user's own code, and the error."""
-    ours = tuple(str(Path(__file__).resolve().parents[2] / room) for room in ("commands", "gradcheck", "subjects"))
-    frames = [f for f in traceback.extract_tb(error.__traceback__) if not f.filename.startswith((*ours, "<frozen"))]
-    head = ["gradcheck: the check stopped in your code:"] if frames else []
+    """The traceback from where the user's own code begins, or an installed package's, and the error."""
+    frames = traceback.extract_tb(error.__traceback__)
+    kinds = [_whose(frame.filename) for frame in frames]
+    start = next((kinds.index(kind) for kind in ("theirs", "installed") if kind in kinds), None)
     last = "".join(traceback.format_exception_only(error)).strip()
-    return "\n".join(
-        [*head, *"".join(traceback.format_list(frames)).splitlines(), last if head else f"gradcheck: {last}"]
-    )
+    if start is None:
+        return f"gradcheck: {last}"
+    shown = "".join(traceback.format_list(frames[start:]))
+    return f"gradcheck: the check stopped in your code:\n{shown}{last}"
+
+
+def _whose(filename: str) -> str:
+    """Whether a file is the checker's or Python's, an installed package's, or the user's, as a layer of ours may be."""
+    path, ours = Path(filename), Path(__file__).resolve().parents[2]
+    rooms = *(ours / room for room in ("commands", "gradcheck", "subjects")), ours.parent / "torch_ref"
+    packages, library = (map(sysconfig.get_path, kinds) for kinds in (("purelib", "platlib"), ("stdlib",)))
+    if filename.startswith("<frozen") or any(map(path.is_relative_to, rooms)):
+        return "ours"
+    if any(map(path.is_relative_to, packages)):
+        return "installed"
+    return "ours" if any(map(path.is_relative_to, library)) else "theirs"
