@@ -8,11 +8,12 @@ from typing import Any
 
 import numpy as np
 
+from numpy_nn.subjects import names
 from numpy_nn.subjects.agreement import CLOSELY, agreement, off_in_size
 from numpy_nn.subjects.calling import CACHE, Convention, arrays_of, as_given, is_container, mapped
 from numpy_nn.subjects.code import CodeSubject
 from numpy_nn.subjects.conventions import conventions, is_certain, orders_of_inputs
-from numpy_nn.subjects.dressing import with_settings
+from numpy_nn.subjects.dressing import taken_apart, with_settings
 from numpy_nn.subjects.names import tells_gradients
 from numpy_nn.subjects.places import follow, output_paths, places
 from numpy_nn.subjects.state import Snapshot
@@ -104,6 +105,9 @@ def chosen(code: Code) -> CodeSubject:
 
 def _chosen(code: Code, before: Snapshot) -> CodeSubject:
     result, paths = _first_result(code)
+    if code.backward is None and _is_losses_and_gradient(code, result):
+        losses, gradients = taken_apart(code.forward)
+        return _chosen(replace(code, forward=losses, backward=gradients), before)
     if code.backward is None and not (_is_value_and_gradients(result) or _may_leave_gradients(code, result)):
         raise TypeError(f"{code.label}: expected a backward pass, or (value, gradients) from one function{HOW}")
     errors: list[tuple[bool, Exception]] = []
@@ -162,6 +166,18 @@ def _without_cache(code: Code, convention: Convention, error: Exception) -> Code
         f" and backward cannot do without it ({error.__cause__ or error}); check it as it is called in training"
     )
     return subject
+
+
+def _is_losses_and_gradient(code: Code, result: Any) -> bool:
+    """Whether a function of data and targets returns a loss for each sample, or by its name each number, and dx."""
+    if code.target is None or not (isinstance(result, tuple) and len(result) == 2):
+        return False
+    losses, gradient = result
+    if not all(isinstance(part, np.ndarray) and part.dtype.kind == "f" for part in result):
+        return False
+    named = names.is_loss(code.label) or names.is_usual_loss(code.label)
+    is_losses = losses.ndim > 0 and (named or losses.size == max(losses.shape) in gradient.shape)
+    return is_losses and any(np.shape(x) == gradient.shape for name, x in code.given.items() if name != code.target)
 
 
 def _is_value_and_gradients(result: Any) -> bool:

@@ -178,6 +178,20 @@ def value_first(function: Any) -> Any:
     return returning
 
 
+def taken_apart(function: Any) -> tuple[Any, Any]:
+    """Of a function that returns (values, gradients) two that return either, of the same arguments."""
+
+    @wraps(function)
+    def values(*arguments: Any) -> Any:
+        return function(*arguments)[0]
+
+    @wraps(function)
+    def gradients(*arguments: Any) -> Any:
+        return function(*arguments)[1]
+
+    return values, gradients
+
+
 def _is_number(thing: Any) -> bool:
     return isinstance(thing, (float, np.floating)) or (isinstance(thing, np.ndarray) and thing.ndim == 0)
 

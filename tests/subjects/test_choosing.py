@@ -220,3 +220,28 @@ def test_each_place_where_an_output_may_have_been_left_is_tried(monkeypatch):
     monkeypatch.setattr(choosing, "agreement", lambda _: (1, 1, CLOSELY))
     assert chosen(Code("net", lambda x: x, lambda g: g, {"x": ONE}, Hints())) is made
     assert tried == places[:2]
+
+
+X, TARGET = np.zeros((5, 3)), np.zeros(5)
+
+
+@pytest.mark.parametrize(
+    ("label", "target", "result", "may"),
+    [
+        ("of_rows", "y", (np.zeros(5), X), True),
+        ("of_rows", "y", (np.zeros((5, 1)), X), True),
+        ("mse_loss", "y", (X, X), True),
+        ("forward", "y", (X, X), False),
+        ("of_rows", None, (np.zeros(5), X), False),
+        ("of_rows", "y", (np.zeros(4), X), False),
+        ("mse_loss", "y", (np.zeros(()), X), False),
+        ("of_rows", "y", (np.zeros(5, int), X), False),
+        ("of_rows", "y", (np.zeros(5), X.astype(int)), False),
+        ("of_rows", "y", (np.zeros(5), TARGET), False),
+        ("of_rows", "y", (np.zeros(5), X, X), False),
+        ("of_rows", "y", [np.zeros(5), X], False),
+    ],
+)
+def test_losses_of_samples_and_their_gradient_are_known_by_shapes_and_name(label, target, result, may):
+    code = choosing.Code(label, len, None, {"x": X, "y": TARGET}, None, target)
+    assert choosing._is_losses_and_gradient(code, result) is may
