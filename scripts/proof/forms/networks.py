@@ -81,6 +81,35 @@ def a_network_that_holds_its_loss(d, wrong):
 
 
 @form
+def a_network_with_a_penalty_apart(d, wrong):
+    class SquaredError:
+        def forward(self, y_pred, y_true):
+            self.difference = y_pred - y_true
+            return (self.difference**2).mean()
+
+        def backward(self):
+            self.dinputs = 2 * self.difference / self.difference.size
+
+    class Model:
+        def __init__(self):
+            self.W, self.b, self.loss = d.array(4, 3), d.array(3), SquaredError()
+
+        def regularization_loss(self):
+            return 0.05 * np.sum(self.W**2)
+
+        def forward(self, X):
+            self.X = X
+            return X @ self.W + self.b
+
+        def backward(self):
+            self.loss.backward()
+            g = self.loss.dinputs
+            self.dW, self.db = self.X.T @ g + wrong * 0.1 * self.W, g.sum(axis=0)
+
+    return (Model(), d.array(5, 4), d.array(5, 3)), {}, "W"
+
+
+@form
 def a_network_whose_cost_is_not_written(d, wrong):
     class Network:
         def __init__(self):
