@@ -54,16 +54,17 @@ def a_network_with_loss_and_gradient(d, wrong):
     return (Net(), d.array(5, 4), d.labels(5, 3)), {}, "W1"
 
 
+class SquaredError:
+    def forward(self, y_pred, y_true):
+        self.difference = y_pred - y_true
+        return (self.difference**2).mean()
+
+    def backward(self):
+        self.dinputs = 2 * self.difference / self.difference.size
+
+
 @form
 def a_network_that_holds_its_loss(d, wrong):
-    class SquaredError:
-        def forward(self, y_pred, y_true):
-            self.difference = y_pred - y_true
-            return (self.difference**2).mean()
-
-        def backward(self):
-            self.dinputs = 2 * self.difference / self.difference.size
-
     class Model:
         def __init__(self):
             self.W, self.b, self.loss = d.array(4, 3), d.array(3), SquaredError()
@@ -82,14 +83,6 @@ def a_network_that_holds_its_loss(d, wrong):
 
 @form
 def a_network_with_a_penalty_apart(d, wrong):
-    class SquaredError:
-        def forward(self, y_pred, y_true):
-            self.difference = y_pred - y_true
-            return (self.difference**2).mean()
-
-        def backward(self):
-            self.dinputs = 2 * self.difference / self.difference.size
-
     class Model:
         def __init__(self):
             self.W, self.b, self.loss = d.array(4, 3), d.array(3), SquaredError()
