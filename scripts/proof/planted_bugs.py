@@ -31,6 +31,7 @@ CORRECT: list[tuple[str, Make]] = [
     *((loss.__name__, loss.draw) for loss in LOSSES),
     ("Ridge", wrong_models.Ridge.draw),
     ("DeepNet", wrong_models.DeepNet.draw),
+    ("Residual", wrong_models.Residual.draw),
     *columns.right(),
 ]
 """The right ones, as negative controls: pairs of a name and its ``make``."""

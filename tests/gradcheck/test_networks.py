@@ -10,6 +10,7 @@ import pytest
 
 from numpy_nn.gradcheck import check_gradients
 from numpy_nn.gradcheck.explain import networks as module
+from numpy_nn.gradcheck.explain.elementwise import skip
 from numpy_nn.gradcheck.explain.networks import Chain, dense_layers
 from numpy_nn.gradcheck.measure.derivatives import Array
 from numpy_nn.gradcheck.measure.evidence import Evidence
@@ -21,6 +22,7 @@ X = np.random.default_rng(1).standard_normal((6, 4))
 WRONG = {
     "DeepNetDerivativeOfNextLayer": ("W2", "other_layer", "the activation's derivative of layer 3"),
     "DeepNetOwnOutput": ("W2", "other_layer", "with the input of layer 3"),
+    "DeepNetBeforeActivation": ("W2", "before_activation", "with what params['W1'] and params['b1'] give"),
     "DeepNetWeightsOfOtherLayer": ("b2", "other_layer", "with params['W2'] for params['W3']"),
     "DeepNetWithoutWeights": ("b2", "weights_missing", "without the weights params['W3']"),
     "DeepNetLayerSkipped": ("W1", "layer_skipped", "what layer 2 is handed, not of what it hands on"),
@@ -133,7 +135,7 @@ def test_weights_may_have_their_outputs_first():
 def test_what_is_taken_from_another_layer_is_found_for_a_single_sample(monkeypatch, share, assumed, name):
     rng, seen = np.random.default_rng(0), []
     weights = [rng.standard_normal((3, 3)) for _ in range(3)]
-    chain = Chain([(f"W{k}", f"b{k}") for k in range(3)], weights, *rng.standard_normal((2, 3, 3)))
+    chain = Chain([(f"W{k}", f"b{k}") for k in range(3)], weights, *rng.standard_normal((3, 3, 3)))
     if name == "W1":
         cause, words, guess = (
             "other_layer",
@@ -189,7 +191,7 @@ def test_of_a_chain_all_that_a_layer_may_take_for_its_delta_has_the_shape_of_it(
     rng = np.random.default_rng(0)
     weights = [rng.standard_normal(shape) for shape in ((4, 3), (3, 3), (3, 3), (3, 2))]
     deltas = [rng.standard_normal(w.shape[1]) for w in weights]
-    chain = Chain([(f"W{k}", f"b{k}") for k in range(4)], weights, deltas, [])
+    chain = Chain([(f"W{k}", f"b{k}") for k in range(4)], weights, deltas, [], [])
     found = list(chain.other_deltas(1))
     assert {delta.shape for _, _, delta in found} == {(3,)}
     assert {cause for cause, _, _ in found} == {
@@ -209,7 +211,7 @@ def test_of_a_chain_what_a_layer_may_take_for_its_delta_is_its_formula():
     rng = np.random.default_rng(0)
     weights = [rng.standard_normal(shape) for shape in ((4, 3), (3, 3), (3, 3), (3, 2))]
     deltas: list[Array] = [np.array([0.5, 0.0, -2.0]), *(rng.standard_normal(w.shape[1]) for w in weights[1:])]
-    chain = Chain([(f"W{k}", f"b{k}") for k in range(4)], weights, deltas, [])
+    chain = Chain([(f"W{k}", f"b{k}") for k in range(4)], weights, deltas, [], [])
     handed = [deltas[k + 1] @ weights[k + 1].T for k in range(3)]
     slopes = [deltas[k] / handed[k] for k in range(3)]
     assert slopes[0][1] == 0.0
@@ -237,9 +239,23 @@ def test_of_a_chain_what_a_layer_may_take_for_its_delta_is_its_formula():
         np.testing.assert_allclose(found[formula][1], delta, rtol=1e-13, err_msg=formula)
 
 
+def test_of_a_chain_what_a_layer_may_take_for_its_input_is_another_or_what_the_activation_got():
+    rng = np.random.default_rng(0)
+    widths = (3, 3, 2, 3)
+    weights = [rng.standard_normal((a, b)) for a, b in pairwise(widths)]
+    inputs, biases = [rng.standard_normal(a) for a in widths[:-1]], [rng.standard_normal(b) for b in widths[1:]]
+    chain = Chain([(f"W{k}", f"b{k}") for k in range(3)], weights, biases, inputs, biases)
+    other, before = chain.other_inputs(1)
+    assert other[:2] == ("other_layer", "that with the input of layer 1")
+    assert other[2] is inputs[0]
+    assert before[:2] == ("before_activation", "that with what W0 and b0 give, before the activation")
+    np.testing.assert_allclose(before[2], inputs[0] @ weights[0] + biases[0], rtol=1e-14)
+    assert [cause for cause, _, _ in chain.other_inputs(0)] == ["other_layer"]
+
+
 @pytest.mark.parametrize(("layers", "sets"), [(2, 1), (3, 3), (6, 31), (7, 0)])
 def test_of_at_most_five_hidden_layers_all_sets_of_derivatives_may_be_left_out(layers, sets):
-    chain = Chain([("W", "b")] * layers, [np.eye(2)] * layers, [np.ones(2)] * layers, [])
+    chain = Chain([("W", "b")] * layers, [np.eye(2)] * layers, [np.ones(2)] * layers, [], [])
     assert [cause for cause, *_ in chain.other_deltas(0)].count("derivative_missing") == sets
 
 
@@ -252,3 +268,12 @@ def test_what_has_another_array_or_input_or_is_too_wide_is_no_network_of_dense_l
     assert layers() == []
     assert layers(("W1", (4, 1996)), ("b1", (1996,))) == [("W1", "b1")]
     assert layers(("W1", (4, 1997)), ("b1", (1997,))) == []
+
+
+@pytest.mark.parametrize(("is_input", "shape", "found"), [(True, (2, 3), 1), (False, (2, 3), 0), (True, (2, 4), 0)])
+def test_of_an_input_that_is_added_to_the_output_the_skip_may_be_left_out(is_input, shape, found):
+    e: Any = SimpleNamespace(is_input=is_input, x=np.zeros((2, 3)), output=np.zeros(shape))
+    e.truth, e.grad_output = np.full((2, 3), 5.0), np.full((2, 3), 2.0)
+    guesses = list(skip(e))
+    assert [guess.cause for guess in guesses] == ["skip_missing"] * found
+    assert all(np.array_equal(guess.values, np.full((2, 3), 3.0)) for guess in guesses)

@@ -139,7 +139,7 @@ DELTAS = [RNG.standard_normal(w.shape[1]) for w in SQUARE]
 
 
 def test_all_that_a_layer_may_take_for_its_delta_is_named():
-    chain = Chain([(f"W{k}", f"b{k}") for k in range(4)], SQUARE, DELTAS, [])
+    chain = Chain([(f"W{k}", f"b{k}") for k in range(4)], SQUARE, DELTAS, [], [])
     handed = [DELTAS[k + 1] @ SQUARE[k + 1].T for k in range(3)]
     slopes = [DELTAS[k] / handed[k] for k in range(3)]
     found = {(cause, words): delta for cause, words, delta in chain.other_deltas(1)}
@@ -169,7 +169,7 @@ def test_all_that_a_layer_may_take_for_its_delta_is_named():
 def test_where_nothing_comes_back_a_slope_is_0():
     deltas = [DELTAS[0] * np.array([1.0, 0.0, 1.0]), DELTAS[1]]
     weights = [SQUARE[0], np.array([[0.0, 0.0, 0.0], [0.0, 0.0, 0.0], [1.0, 1.0, 1.0]])]
-    assert Chain([("a", "b")] * 2, weights, deltas, []).slopes[0][1] == 0.0
+    assert Chain([("a", "b")] * 2, weights, deltas, [], []).slopes[0][1] == 0.0
 
 
 @pytest.mark.parametrize(

@@ -201,6 +201,14 @@ WORDS: dict[str, tuple[str, str]] = {
         "what belongs to another layer is used: its weights, its input, or the derivative at its numbers",
         "keep for each layer what its own forward pass has seen, and use that of layer l in layer l",
     ),
+    "before_activation": (
+        "the input of a layer is taken as it was before the activation",
+        "keep what the activation returned, a = f(z): for y = a W, dW = a^T dy",
+    ),
+    "skip_missing": (
+        "the gradient of the skip connection is left out",
+        "add grad_output: for y = x + f(x), dx = dy + dy f'(x)",
+    ),
     "weights_missing": (
         "the gradient is handed on without the weights of the layer after it",
         "multiply by them: for y = x W, dx = dy W^T",

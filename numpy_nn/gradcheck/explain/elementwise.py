@@ -54,6 +54,14 @@ def elementwise(e: Evidence) -> Iterator[Prediction]:
     yield Prediction("other_activation", "grad_output times the derivative of gelu's approximation by tanh", values)
 
 
+def skip(e: Evidence) -> Iterator[Prediction]:
+    """Of y = x + f(x), that of f alone."""
+    if e.is_input and e.x.shape == e.output.shape:
+        yield Prediction(
+            "skip_missing", "that without grad_output itself, which x + f(x) hands on", e.truth - e.grad_output
+        )
+
+
 def _exponential(e: Evidence) -> Iterator[Prediction]:
     """An ELU, x or alpha (exp(x) - 1), and a derivative in which its alpha is left out, in one of two ways."""
     x, y, g = e.x, e.output, e.grad_output

@@ -11,7 +11,7 @@ import numpy as np
 
 from numpy_nn.gradcheck.explain.calls import calls, updates
 from numpy_nn.gradcheck.explain.dense import dense
-from numpy_nn.gradcheck.explain.elementwise import elementwise, staircase
+from numpy_nn.gradcheck.explain.elementwise import elementwise, skip, staircase
 from numpy_nn.gradcheck.explain.factors import factor_causes, factors
 from numpy_nn.gradcheck.explain.indices import indices
 from numpy_nn.gradcheck.explain.losses import losses
@@ -42,6 +42,7 @@ GENERAL: tuple[Family, ...] = (
         regularised,
         partly_filled,
         clipped,
+        skip,
     ),
 )
 # These need many evaluations; and of a single sample, as networks looks at, a second mistake in the batch is not seen.

@@ -36,6 +36,7 @@ class Chain:
     weights: list[Array]
     deltas: list[Array]
     inputs: list[Array]
+    biases: list[Array]
 
     def __post_init__(self) -> None:
         self.handed = [delta @ weight.T for delta, weight in zip(self.deltas[1:], self.weights[1:], strict=True)]
@@ -78,6 +79,16 @@ class Chain:
                 formula = "its activation" if missing == (k,) else f"the activation {layers}"
                 yield "derivative_missing", f"that without the derivative of {formula}", delta
 
+    def other_inputs(self, k: int) -> Iterator[tuple[str, str, Array]]:
+        """What layer k may have taken for its input: with the cause, and in words."""
+        for j, other in enumerate(self.inputs):
+            if j != k and other.shape == self.inputs[k].shape:
+                yield "other_layer", f"that with the input of layer {j + 1}", other
+        if k > 0:
+            weight, bias = self.layers[k - 1]
+            z = self.inputs[k - 1] @ self.weights[k - 1] + self.biases[k - 1]
+            yield "before_activation", f"that with what {weight} and {bias} give, before the activation", z
+
 
 def networks(e: Evidence) -> Iterator[Found]:
     """A gradient of a network of dense layers that is made with the numbers of another layer."""
@@ -96,16 +107,12 @@ def _of_layers(e: Evidence, layers: list[tuple[str, str]], turned: bool) -> Iter
             for name in one.subject.arrays:
                 one.differences_by(name).assume(share, unmeasured=True)
         chain = _chain(one, layers, turned)
-        own = chain.inputs[place]
-        is_weight = e.name == layers[place][0]
         guesses = list(chain.other_deltas(place))
-        if is_weight:
+        if e.name == layers[place][0]:
+            own = chain.inputs[place]
             guesses = [(cause, formula, np.outer(own, delta)) for cause, formula, delta in guesses]
-            guesses += [
-                ("other_layer", f"that with the input of layer {j + 1}", np.outer(other, chain.deltas[place]))
-                for j, other in enumerate(chain.inputs)
-                if j != place and other.shape == own.shape
-            ]
+            delta = chain.deltas[place]
+            guesses += [(cause, formula, np.outer(x, delta)) for cause, formula, x in chain.other_inputs(place)]
         _look_at_some(one)
         for cause, formula, guess in guesses:
             guess = (guess.T if turned else guess).reshape(one.gradient.shape)
@@ -133,7 +140,7 @@ def dense_layers(e: Evidence, *, turned: bool = False) -> list[tuple[str, str]]:
 
 
 def _chain(one: Evidence, layers: list[tuple[str, str]], turned: bool) -> Chain:
-    weights, deltas, inputs = [], [], []
+    weights, deltas, inputs, biases = [], [], [], []
     for weight, bias in layers:
         delta = one.differences_by(bias).few(one.grad_output).value.reshape(-1)
         array = one.subject.arrays[weight]
@@ -146,7 +153,8 @@ def _chain(one: Evidence, layers: list[tuple[str, str]], turned: bool) -> Chain:
         weights.append(array.T.copy() if turned else array.copy())
         deltas.append(delta)
         inputs.append(slopes / delta[unit])
-    return Chain(layers, weights, deltas, inputs)
+        biases.append(one.subject.arrays[bias].reshape(-1))
+    return Chain(layers, weights, deltas, inputs, biases)
 
 
 def _look_at_some(one: Evidence) -> None:

@@ -136,6 +136,14 @@ class DeepNetOwnOutput(DeepNet):
         return super().taken(3 if layer == 2 else layer)
 
 
+@planted("before_activation", "W2")
+class DeepNetBeforeActivation(DeepNet):
+    """h1 W2 with atanh(h1), which tanh got, in the place of h1."""
+
+    def taken(self, layer: int) -> Array:
+        return np.arctanh(super().taken(layer)) if layer == 2 else super().taken(layer)
+
+
 @planted("other_layer", "W2", "b2", "W1", "b1", "input")
 class DeepNetWeightsOfOtherLayer(DeepNet):
     """W2 for W3."""
@@ -158,3 +166,37 @@ class DeepNetLayerSkipped(DeepNet):
 
     def handed_on(self, layer: int, delta: Array) -> Array:
         return self.got if layer == 2 else super().handed_on(layer, delta)
+
+
+class Residual(Layer):
+    """x + tanh(x W)."""
+
+    def __init__(self, W: Array) -> None:
+        super().__init__()
+        self.params = {"W": W}
+
+    @classmethod
+    def draw(cls, rng: np.random.Generator) -> Case:
+        batch, width = sizes(rng, 1)
+        return cls(rng.standard_normal((width, width)) / np.sqrt(width)), rng.standard_normal((batch, width)), None
+
+    def forward(self, x: Array) -> Array:
+        self.x, self.h = x, np.tanh(x @ self.params["W"])
+        return x + self.h
+
+    def backward(self, g: Array) -> Array:
+        delta = g * (1.0 - self.h**2)
+        self.grads = {"W": self.x.T @ delta}
+        return self.skip(g) + delta @ self.params["W"].T
+
+    def skip(self, g: Array) -> Array:
+        """What x hands on by itself."""
+        return g
+
+
+@planted("skip_missing", "input")
+class ResidualWithoutSkip(Residual):
+    """Without dy itself."""
+
+    def skip(self, g: Array) -> Array:
+        return np.zeros_like(g)
