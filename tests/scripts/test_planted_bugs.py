@@ -14,6 +14,7 @@ UNIT_ROUNDOFF = 2.0**-53
 
 # Every cause that the bank must hold; OTHER is for mistakes that no cause names.
 CAUSES = {
+    *("before_activation", "skip_missing"),
     "alpha_missing",
     "gamma_missing",
     "gamma_outside",
