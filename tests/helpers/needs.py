@@ -21,6 +21,8 @@ book = pytest.mark.skipif(
     not HAS_BOOK and not SITE_PROMISED, reason="needs npm and the packages that make notebooks and the site"
 )
 torchvision = pytest.mark.skipif(not HAS_TORCHVISION, reason="needs torchvision")
+# What torch tells the compiler of its own path is not quoted.
+path_without_spaces = pytest.mark.skipif(" " in sys.prefix, reason="needs a torch in a path without spaces")
 posix = pytest.mark.skipif(os.name != "posix", reason="needs the signals, limits and commands of POSIX")
 linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs Linux's /proc")
 
