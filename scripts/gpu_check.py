@@ -27,7 +27,7 @@ from typing import Any
 from threadpoolctl import threadpool_limits
 
 from numpy_nn.commands.benchmark.report import table_line
-from numpy_nn.commands.command_line import Parser, positive
+from numpy_nn.commands.command_line import Parser, in_a_line, positive
 from numpy_nn.commands.machine import description as machine
 from numpy_nn.commands.machine.processors import usable_cores
 from scripts.gpu.checks import Check, Outcome, perform
@@ -116,11 +116,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
         device = device_name(resolve_device(args.device))
         args.out.mkdir(parents=True, exist_ok=True)
+        path = args.out / f"gpu-check-{file_name(device)}.md"
+        path.open("a").close()  # else the page could not be written when all is done
     except ModuleNotFoundError as error:
         print(f"gpu_check: {error.name} is not installed, and it is what runs on a GPU", file=sys.stderr)
         return 2
     except (OSError, ValueError) as error:
-        print(f"gpu_check: {error}", file=sys.stderr)
+        print(f"gpu_check: {in_a_line(error)}", file=sys.stderr)
         return 2
     without_tf32()
     torch.set_num_threads(args.threads)
@@ -139,7 +141,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         status = 130
     last_line = summary(outcomes, time.perf_counter() - started)
     title = f"GPU check: {device}" if args.device == "cuda" else "GPU check, tried on the CPU: no GPU was used"
-    path = args.out / f"gpu-check-{file_name(device)}.md"
     path.write_text(page(title, words, outcomes, last_line), encoding="utf-8")
     print(f"{last_line}\nwritten: {path}")
     return status

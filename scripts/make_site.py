@@ -101,11 +101,16 @@ def _sphinx(pages: Path, target: Path, doctrees: Path, environment: dict[str, st
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line."""
+    from numpy_nn.commands.command_line import in_a_line
+
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n\n")[0])
     parser.add_argument("--out", type=Path, default=ROOT / "build" / "site", metavar="DIR", help="where it goes")
     out = parser.parse_args(arguments).out
     began = time.monotonic()
-    build(out)
+    try:
+        build(out)
+    except OSError as error:
+        raise SystemExit(f"make_site: {in_a_line(error)}") from None
     files = [path for path in out.rglob("*") if path.is_file()]
     size = sum(path.stat().st_size for path in files) / 1e6
     pages = sum(path.suffix == ".html" for path in files)

@@ -28,7 +28,7 @@ from rich.table import Table
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from numpy_nn.commands.command_line import Parser, number
+from numpy_nn.commands.command_line import Parser, in_a_line, number
 from numpy_nn.commands.machine.processors import usable_cores
 from scripts.mutation.mutants import CORE, ROOT, Mutant, mutants_of
 from scripts.mutation.reach import Outcomes, Reach, missing
@@ -141,8 +141,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     os.chdir(ROOT)
     try:
         import_libraries()
+        outcomes = Outcomes()  # before hours have gone into what could not be written down
     except ModuleNotFoundError as error:
         print(f"mutants: {error.name} is not installed, and half of the tests compare with it", file=sys.stderr)
+        return 2
+    except OSError as error:
+        print(f"mutants: {in_a_line(error)}", file=sys.stderr)
         return 2
     reasons = listed()
     files = testable(args.files or CORE)
@@ -159,7 +163,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
             reach = measure(args.jobs, Path(folder))
             if reach.failed:
                 print(f"mutants: left out, failing without a change, too: {', '.join(reach.failed)}", file=sys.stderr)
-            outcomes = Outcomes()
             before = [(mutant, outcomes.known[mutant.patch]) for mutant in chosen if mutant.patch in outcomes.known]
             left = [mutant for mutant in chosen if mutant.patch not in outcomes.known]
             ends = chain(before, outcomes.kept(try_out(left, reach, args.jobs, Path(folder))))

@@ -129,10 +129,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for lesson in parser.parse_args(arguments).lessons or all_lessons():
         import nbformat
 
+        from numpy_nn.commands.command_line import in_a_line
+
         path = notebook_of(lesson)
-        path.parent.mkdir(parents=True, exist_ok=True)
         text = nbformat.writes(made(lesson))
-        path.write_text(text if text.endswith("\n") else text + "\n", encoding="utf-8", newline="\n")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text if text.endswith("\n") else text + "\n", encoding="utf-8", newline="\n")
+        except OSError as error:
+            print(f"notebooks: {in_a_line(error)}", file=sys.stderr)
+            return 2
         print(f"written: {path.relative_to(ROOT)} ({path.stat().st_size / 1000:.0f} kB)")
     return 0
 

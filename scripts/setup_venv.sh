@@ -18,11 +18,16 @@ fail() {
     exit 1
 }
 
+megabytes_left() {
+    df -Pk "$1" 2>/dev/null | awk 'NR == 2 { print int($4 / 1024) }'
+}
+
 # Ends with the reason why a command failed that wrote to the log; $1 says what it was to do.
 fail_with_log() {
-    left=$(df -Pk . | awk 'NR == 2 { print int($4 / 1024) }')
-    if [ "$left" -lt 32 ] || grep -q 'No space left on device' "$log"; then
-        fail "$1: the disk is full ($left MB left in $PWD; pip also needs room in ${TMPDIR:-/tmp})"
+    temporary=${TMPDIR:-/tmp}
+    left=$(megabytes_left .) left_there=$(megabytes_left "$temporary")
+    if [ "$left" -lt 32 ] || [ "${left_there:-32}" -lt 32 ] || grep -q 'No space left on device' "$log"; then
+        fail "$1: the disk is full ($left MB left in $PWD, ${left_there:-no} MB in $temporary, where pip needs room too)"
     elif grep -qE 'NewConnectionError|ConnectTimeout|NameResolutionError|ProxyError' "$log"; then
         fail "$1: pip cannot reach its package index, see $log; what is installed already needs no network"
     elif wanted=$(grep -oE '(No matching distribution found for|The user requested) torch==[^ ]*' "$log" | grep -oE 'torch==.*'); then

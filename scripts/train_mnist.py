@@ -21,6 +21,7 @@ from collections.abc import Sequence
 from rich.console import Console
 
 import numpy_nn as nn
+from numpy_nn.commands.command_line import not_compiled
 from numpy_nn.commands.machine.threads import given_back
 from scripts.mnist import machines
 from scripts.mnist.arguments import parse
@@ -66,6 +67,9 @@ def train(arguments: Sequence[str] | None, process: Alone) -> int:
         process.complain(str(error) or "not enough memory")
         return 2
     except RuntimeError as error:
+        if why := not_compiled(error):
+            process.complain(f"{why}; leave --compile out")
+            return 2
         # A GPU's, which is torch's own; by its name, as there may be no torch to compare it with.
         if type(error).__name__ != "OutOfMemoryError":
             raise

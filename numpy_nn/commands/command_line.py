@@ -150,3 +150,11 @@ def in_a_line(error: BaseException) -> str:
     if isinstance(error, OSError) and error.filename and error.strerror:
         return f"{error.filename}: {error.strerror}"
     return str(error)
+
+
+def not_compiled(error: RuntimeError) -> str:
+    """What there is to say where ``torch.compile`` failed, told by the name, as torch may be missing; "" of others."""
+    if all(kind.__name__ != "BackendCompilerFailed" for kind in type(error).__mro__):
+        return ""
+    what = str(error).partition("\n")[0].rstrip(".")
+    return f"torch cannot compile here ({what}): it needs a C++ compiler, and to lie in a path without spaces"

@@ -5,6 +5,7 @@ import os
 import re
 import shutil
 import sys
+import sysconfig
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,12 @@ book = pytest.mark.skipif(
     not HAS_BOOK and not SITE_PROMISED, reason="needs npm and the packages that make notebooks and the site"
 )
 torchvision = pytest.mark.skipif(not HAS_TORCHVISION, reason="needs torchvision")
+# What torch.compile writes is compiled for Python by this; what torch tells it of its own path is not quoted.
+COMPILER = os.environ.get("CXX") or {"darwin": "clang++", "win32": "cl"}.get(sys.platform, "g++")
+compiler = pytest.mark.skipif(
+    shutil.which(COMPILER) is None or not Path(sysconfig.get_path("include"), "Python.h").exists() or " " in sys.prefix,
+    reason=f"needs {COMPILER}, the headers of Python, and torch in a path without spaces",
+)
 posix = pytest.mark.skipif(os.name != "posix", reason="needs the signals, limits and commands of POSIX")
 linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs Linux's /proc")
 

@@ -23,6 +23,7 @@ from numpy_nn.commands.benchmark import command as benchmark
 from numpy_nn.commands.fetch_mnist import command as fetch_mnist
 from numpy_nn.commands.gradcheck.command import main as gradcheck
 from numpy_nn.commands.trace import command as trace_backprop
+from numpy_nn.commands.trace import points
 from numpy_nn.training import Epoch
 from scripts import distortion_figure, train_mnist
 from scripts.mnist.arguments import parse
@@ -310,6 +311,19 @@ def test_a_history(tmp_path):
     # The last byte is the end of the last line.
     assert refused_or_same(cut(content), path, nn.History.load, history) == len(content) - 1
     assert refused_or_same(changed(content, BITS), path, nn.History.load, history) > 8 * len(content)
+
+
+def test_a_file_of_points(tmp_path):
+    content, path = b"x,y,class\n1.5,-2,0\n0.25,3e1,1\n", tmp_path / "points.csv"
+
+    def only_points(path):
+        x, y = points.read(path)
+        # A changed digit is another number, as nothing says what it was; but it is one that the page can show.
+        return x.dtype, y.dtype, x.shape == (len(y), 2) and bool(np.isfinite(x).all()), 0 <= y.min() <= y.max() < 100
+
+    expected = np.dtype("f8"), np.dtype("i8"), True, True
+    assert refused_or_same(cut(content), path, only_points, expected) > len(content) / 2
+    assert refused_or_same(changed(content, range(1, 256)), path, only_points, expected) > 128 * len(content)
 
 
 DIGITS = bytes(range(40))

@@ -206,7 +206,7 @@ def test_a_venv_made_by_hand_is_completed(checkout):
         ),
         (
             "ERROR: Could not install packages due to an OSError: [Errno 28] No space left on device",
-            r"the disk is full (\d+ MB left in .*; pip also needs room in ",
+            r"the disk is full (\d+ MB left in .*, \d+ MB in .*, where pip needs room too",
         ),
         ("ERROR: one\nERROR: two\nand then", "see setup.log; its last error: ERROR: two"),
         ("Killed", "see setup.log; its last error: Killed"),
@@ -219,6 +219,18 @@ def test_why_the_installation_failed_is_one_line(checkout, said, told):
     line = complaint(make(checkout, "TORCH=9.9+cpu"))
     assert line.startswith("setup: the installation failed")
     assert re.search(told.replace("(", r"\("), line) if "\\d" in told else told in line
+
+
+def test_a_full_disk_for_temporary_files_is_told_although_nobody_names_it(checkout):
+    # What makes a venv says no more than that a process of its own failed.
+    (checkout / "install.sh").write_text("echo 'Error: Command returned non-zero exit status 1.'; exit 1\n")
+    disk = '#!/bin/sh\n[ "$2" = . ] && free=9999999 || free=9999\nprintf \'%s\\n\' head "disk 1 1 $free"\n'
+    (checkout / "df").write_text(disk, encoding="utf-8")
+    (checkout / "df").chmod(0o755)
+    line = complaint(make(checkout, PATH=f"{checkout}:{os.environ['PATH']}", TMPDIR="/some/where"))
+    assert line.endswith(
+        f"the disk is full (9765 MB left in {checkout}, 9 MB in /some/where, where pip needs room too)"
+    )
 
 
 def test_a_python_that_is_too_old_is_one_line(checkout):

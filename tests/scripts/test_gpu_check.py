@@ -113,6 +113,14 @@ def test_no_gpu_is_one_line(monkeypatch, tmp_path, capsys):
     assert error.count("\n") == 1
 
 
+def test_a_page_that_could_not_be_written_is_one_line_before_anything_is_checked(monkeypatch, tmp_path, capsys):
+    # The superuser may write anywhere, but not over a folder.
+    (tmp_path / "gpu-check-cpu.md").mkdir()
+    assert check_cpu(monkeypatch, tmp_path, [Check("one", str)]) == 2
+    said = capsys.readouterr()
+    assert (said.out, said.err) == ("", f"gpu_check: {tmp_path / 'gpu-check-cpu.md'}: Is a directory\n")
+
+
 @pytest.mark.slow
 def test_products_are_in_float32_here_and_in_every_process_that_is_started():
     torch.set_float32_matmul_precision("high")

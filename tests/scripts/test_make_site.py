@@ -245,3 +245,10 @@ def test_the_search_finds_what_is_there(site, browse, page, words):
     WebDriverWait(chrome, 60).until(lambda chrome: chrome.find_elements(*results))
     assert all(found.get_attribute("href").startswith("file:") for found in chrome.find_elements(*results))
     assert chrome.get_log("browser") == []
+
+
+def test_a_folder_that_cannot_be_made_is_one_line(monkeypatch, tmp_path):
+    (tmp_path / "file").touch()
+    monkeypatch.setattr(make_site, "build", lambda out: out.mkdir())
+    with pytest.raises(SystemExit, match=r"^make_site: \S+file: File exists$"):
+        make_site.main(["--out", str(tmp_path / "file")])

@@ -222,6 +222,24 @@ def test_too_little_memory_is_one_line(tmp_path, capsys, monkeypatch):
 
 @needs.torch
 @pytest.mark.usefixtures("few")
+def test_a_machine_on_which_torch_cannot_compile_is_one_line(tmp_path, capsys, monkeypatch):
+    import torch
+    from torch._inductor.exc import InductorError
+
+    def compiled(*_):
+        raise InductorError(ValueError("no compiler.\nmore"), None)
+
+    monkeypatch.setattr(torch, "compile", lambda *_, **__: compiled)
+    arguments = ["--engine", "torch", "--compile", "--epochs", "1", "--device", "cpu", "--threads", "1"]
+    assert train_mnist.main(["--data", DATA, "--out", str(tmp_path), *arguments]) == 2
+    assert capsys.readouterr().err == (
+        "train_mnist: torch cannot compile here (ValueError: no compiler): it needs a C++ compiler, "
+        "and to lie in a path without spaces; leave --compile out\n"
+    )
+
+
+@needs.torch
+@pytest.mark.usefixtures("few")
 def test_too_little_memory_on_a_gpu_is_one_line(tmp_path, capsys, monkeypatch):
     import torch
 

@@ -305,3 +305,12 @@ def test_a_file_that_is_not_of_the_core_is_refused_in_a_line(capsys):
         command.main(["numpy_nn/constraint.py"])
     assert end.value.code == 2
     assert capsys.readouterr().err.count("\n") == 1
+
+
+@pytest.mark.usefixtures("survivors")
+def test_outcomes_that_could_not_be_kept_are_one_line_before_anything_is_tried(monkeypatch, tmp_path, capsys):
+    (tmp_path / "file").touch()
+    monkeypatch.setattr(command, "Outcomes", lambda: reach.Outcomes(tmp_path / "file" / "outcomes"))
+    assert command.main([CONSTRAINTS]) == 2
+    said = capsys.readouterr()
+    assert (said.out, said.err) == ("", f"mutants: {tmp_path / 'file'}: File exists\n")

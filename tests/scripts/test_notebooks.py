@@ -130,3 +130,14 @@ def test_a_lesson_is_run_and_what_it_printed_in_pieces_is_one(tmp_path):
     image = Image.open(io.BytesIO(base64.b64decode(shown["data"]["image/png"])))
     assert image.mode == "P"
     assert np.asarray(image).max() < notebooks.COLOURS
+
+
+@needs.book
+def test_a_notebook_that_cannot_be_written_is_one_line(monkeypatch, tmp_path, capsys):
+    import nbformat
+
+    (tmp_path / "lesson_1_perceptron.ipynb").mkdir()
+    monkeypatch.setattr(notebooks, "NOTEBOOKS", tmp_path)
+    monkeypatch.setattr(notebooks, "made", lambda _: nbformat.v4.new_notebook())
+    assert notebooks.main([str(notebooks.LESSONS / "lesson_1_perceptron.py")]) == 2
+    assert capsys.readouterr().err == f"notebooks: {tmp_path / 'lesson_1_perceptron.ipynb'}: Is a directory\n"

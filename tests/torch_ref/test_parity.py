@@ -13,7 +13,7 @@ import numpy_nn as nn
 from torch_ref import ParityReport, parity
 from torch_ref.bounds import loss_terms
 from torch_ref.parity import Row, compare, in_columns
-from torch_ref.rounding import as_rounded
+from torch_ref.rounding import Rounded, as_rounded
 
 NAMES = {"share": "difference", "ours_share": "numpy_nn", "torch_share": "torch"}
 
@@ -24,6 +24,23 @@ def test_a_row_is_in_bounds_up_to_the_bound_itself(name):
     assert (row.ok, row.verdict, row.room) == (True, "ok", 1.0)
     row = replace(row, **{name: np.nextafter(1.0, 2.0)})
     assert (row.ok, row.verdict) == (False, f"FAILED: {NAMES[name]}")
+
+
+@pytest.mark.parametrize("dtype", our.DTYPES)
+def test_engines_may_be_twice_the_error_apart_and_each_the_error_and_that_of_the_value_from_it(dtype):
+    held = Rounded([1.0, 1.0], [0.125, 0.25], dtype=dtype)
+    # In float64 the value has the error of that arithmetic itself, once more.
+    of_value = 2.0 if dtype is np.float64 else 1.0 + 2.0**-29
+
+    def row(*, ours, theirs):
+        return compare("y", np.array([1.0, ours], dtype), torch.tensor([1.0, theirs], dtype=torch.float64), held)
+
+    apart = row(ours=0.75, theirs=1.25)
+    assert (apart.index, apart.difference, apart.bound, apart.share) == ((1,), 0.5, 0.5, 1.0)
+    assert apart.ours_share == apart.torch_share == 1.0 / of_value
+    assert apart.verdict == "ok"
+    assert row(ours=0.75, theirs=1.2501).verdict.startswith("FAILED: difference")
+    assert row(ours=1.75, theirs=1.75).verdict == "FAILED: numpy_nn, torch"
 
 
 @our.fewer(0.5)

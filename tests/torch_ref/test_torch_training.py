@@ -323,7 +323,8 @@ def test_on_the_cpu_the_compiler_does_not_warn_that_there_is_no_cuda():
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("backend", "adversarial"), [("inductor", None), pytest.param("aot_eager", 0.3, marks=pytest.mark.numerical)]
+    ("backend", "adversarial"),
+    [pytest.param("inductor", None, marks=needs.compiler), pytest.param("aot_eager", 0.3, marks=pytest.mark.numerical)],
 )
 def test_a_compiled_step_takes_the_same_steps(backend, adversarial, monkeypatch):
     # aot_eager goes without the compiler of machine code, which takes half a minute.

@@ -28,6 +28,7 @@ from numpy_nn.commands.benchmark.mine import left_out, registered
 from numpy_nn.commands.benchmark.threads import OnThreads
 from numpy_nn.commands.benchmark.timing import run_rounds, settle
 from numpy_nn.commands.benchmark.workload import Workload
+from numpy_nn.commands.command_line import not_compiled
 from numpy_nn.commands.machine import blas_kernels
 from numpy_nn.commands.machine import description as machine
 from numpy_nn.commands.machine.threads import blas_setter
@@ -295,6 +296,11 @@ def carried_out(args: argparse.Namespace, console: Console, stack: ExitStack) ->
             return run_cases(suite, cases, names, args, console)
     except (OSError, ValueError) as error:
         print(f"benchmark: {error}", file=sys.stderr)
+        return 2
+    except RuntimeError as error:
+        if not (why := not_compiled(error)):
+            raise
+        print(f"benchmark: {why}; leave torch.compile out of --engines", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("benchmark: interrupted before the first case", file=sys.stderr)

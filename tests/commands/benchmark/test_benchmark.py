@@ -184,6 +184,24 @@ def test_an_engine_on_cuda_where_there_is_none_is_refused(capsys, monkeypatch):
     assert capsys.readouterr().err == "benchmark: --engines: torch cuda needs CUDA, and torch finds none here\n"
 
 
+@needs.torch
+def test_a_machine_on_which_torch_cannot_compile_is_one_line(capsys, monkeypatch):
+    from torch._inductor.exc import InductorError
+
+    def compiled(*_):
+        raise InductorError(ValueError("no compiler"), None)
+
+    monkeypatch.setattr("torch.compile", lambda *_, **__: compiled)
+    assert benchmark.main([*ARGUMENTS, "--engines", "torch.compile"]) == 2
+    assert capsys.readouterr().err == (
+        "benchmark: torch cannot compile here (ValueError: no compiler): it needs a C++ compiler, "
+        "and to lie in a path without spaces; leave torch.compile out of --engines\n"
+    )
+    monkeypatch.setattr("torch.compile", lambda *_, **__: lambda *_: (_ for _ in ()).throw(RuntimeError("another")))
+    with pytest.raises(RuntimeError, match="another"):
+        benchmark.main([*ARGUMENTS, "--engines", "torch.compile"])
+
+
 def test_a_peer_that_is_installed_and_broken_is_refused_in_a_line(capsys, monkeypatch, tmp_path):
     (tmp_path / "jax.py").write_text("import a_module_that_nobody_has\n")
     monkeypatch.syspath_prepend(tmp_path)
