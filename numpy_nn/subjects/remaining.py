@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 
 from numpy_nn.subjects import names
-from numpy_nn.subjects.gradients import Leaf, same_but_ones
+from numpy_nn.subjects.gradients import SURE, Leaf, likeness, same_but_ones
 from numpy_nn.subjects.names import tells_gradients
 from numpy_nn.subjects.overlapping import OverlappingCode
-from numpy_nn.subjects.places import Path, Step, last_name
+from numpy_nn.subjects.places import Path, Step, last_name, places
 from numpy_nn.subjects.subject import Array, SubjectError
 
 
@@ -26,7 +26,8 @@ class RemainingCode(OverlappingCode):
         """Take for the gradient of an array what is left where the others are, if it is all that has its shape.
 
         So a wrong one is found whose name tells nothing, and whose numbers cannot. What has as many rows as the input
-        has may be on its way to a gradient, and is none.
+        has may be on its way to a gradient, and is none; nor is what the name of another array tells to be that one's,
+        which may be one that the output does not depend on at this point.
         """
         missing = {name: array.shape for name, array in self.arrays.items() if name not in self._leaves}
         for name in list(missing):
@@ -35,10 +36,18 @@ class RemainingCode(OverlappingCode):
                 del missing[name]
         taken = [leaf for leaf in self._leaves.values() if isinstance(leaf, Leaf)]
         for name, leaf in the_only_ones_left(missing, found, taken).items() if missing else ():
-            if self._keeps_its_shape(leaf, grad_output):
+            if self._keeps_its_shape(leaf, grad_output) and not self._is_of_another(leaf, name):
                 self._leaves[name] = leaf
         taken = [leaf for leaf in self._leaves.values() if isinstance(leaf, Leaf)]
         self._not_taken = not_taken(found, taken)
+
+    def _is_of_another(self, leaf: Leaf, name: str) -> bool:
+        """Whether a leaf is called as the gradient of another array is that the object has."""
+        if not isinstance(leaf.path[-1].key if leaf.path else None, str):
+            return False
+        own = self._places[name].read() if name in self._places else None
+        others = (place for place in places(self._owner, repeated=True) if place.read() is not own)
+        return any(likeness(place.path, leaf, np.shape(place.read())) >= SURE for place in others)
 
     def _keeps_its_shape(self, leaf: Leaf, grad_output: Array) -> bool:
         """Whether a leaf has its shape for another number of rows too; where none can be had, if it has not that."""

@@ -213,3 +213,21 @@ def test_a_loss_without_a_forward_pass_that_gives_its_inputs_gradient_alone_has_
         is_loss=is_loss, _owner=owner, input="x", _leaves=dict.fromkeys(found, 1), _places={"W": 1}, _not_taken=free
     )
     assert CodeSubject._is_weight_of_loss(subject, (2,)) == is_weight
+
+
+class OneClass:
+    """A softmax of one class: whatever its bias is, the loss of the data is 0, and the penalty alone has a gradient."""
+
+    def __init__(self):
+        self.reg, self.params = 0.1, {"W": np.ones((3, 1)), "b": np.ones(1)}
+
+    def loss(self, X, y):
+        scores = X @ self.params["W"] + self.params["b"]
+        p = np.exp(scores - scores)
+        value = -np.log(p[np.arange(len(y)), y]).mean() + self.reg * np.sum(self.params["W"] ** 2)
+        return value, {"W": 2 * self.reg * self.params["W"], "b": np.zeros(1)}
+
+
+def test_the_gradient_of_an_array_that_nothing_depends_on_is_not_taken_for_that_of_a_setting():
+    report = check_gradients(OneClass(), np.random.default_rng(0).normal(size=(4, 3)), np.zeros(4, int))
+    assert {entry.name: entry.verdict for entry in report.entries} == {"params['W']": "right", "params['b']": "right"}
