@@ -80,7 +80,12 @@ class Place:
 
     def held(self) -> tuple[int, int]:
         """Which object is there, and how long the list is that holds it: one that grows at each call is a history."""
-        return id(self.read()), len(self.owner) if isinstance(self.owner, list) else 0
+        value, owner = self.read(), self.owner
+        # A field of an array is another object each time it is asked for.
+        which = (
+            value.__array_interface__["data"][0] if getattr(owner, "dtype", None) and owner.dtype.names else id(value)
+        )
+        return which, len(owner) if isinstance(owner, list) else 0
 
     def exists(self) -> bool:
         """Whether the path still leads somewhere."""

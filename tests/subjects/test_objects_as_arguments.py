@@ -1,4 +1,4 @@
-"""Parameters in objects that functions are given, in arrays of objects and in dicts of dicts: each has its gradient."""
+"""Parameters in objects that functions are given, arrays of objects, dicts of dicts, matrices; what comes in others."""
 
 from collections import OrderedDict, defaultdict
 from dataclasses import dataclass
@@ -151,7 +151,7 @@ class Jagged:
 
 class Fields:
     def __init__(self, wrong):
-        self.p, self.wrong = np.zeros(1, [("V", "f8", (3,)), ("W", "f8", (4, 3)), ("b", "f8", (3,))]), wrong
+        self.p, self.wrong = np.zeros(1, [("W", "f8", (4, 3)), ("b", "f8", (3,))]), wrong
         self.p["W"], self.p["b"], self.g = W, B, np.zeros_like(self.p)
 
     def forward(self, x):
@@ -228,3 +228,50 @@ def test_a_layer_may_call_its_gradient_as_its_input_beside_a_rate():
             return dx
 
     assert check_gradients(Scale(), X).verdict == "right"
+
+
+@pytest.mark.parametrize(("wrong", "verdict"), [(1.0, "right"), (2.0, "wrong")])
+def test_a_backward_pass_that_forward_returns_is_called_with_the_gradient(wrong, verdict):
+    def layer(x, w):
+        out = np.tanh(x @ w)
+
+        def backprop(grad_output):
+            dz = grad_output * (1 - out**2)
+            return dz @ w.T, wrong * x.T @ dz
+
+        return out, backprop
+
+    report = check_gradients(layer, (X, W))
+    assert report.verdict == verdict
+    assert [entry.name for entry in report.entries] == ["x", "w"]
+
+
+def test_of_a_dict_that_forward_returns_it_is_said_how_to_give_its_output():
+    def forward(x, w):
+        return {"x": x, "out": x @ w, "w": w}
+
+    def backward(grad_output, cache):
+        return grad_output @ cache["w"].T, cache["x"].T @ grad_output
+
+    with pytest.raises(TypeError, match="returns a dict with x, out, w") as raised:
+        check_gradients((forward, backward), (X, W))
+    assert "forward(*given))['out'], kept), backward), x)" in str(raised.value)
+    assert check_gradients((lambda *given: ((kept := forward(*given))["out"], kept), backward), (X, W)).ok
+
+
+@pytest.mark.filterwarnings("ignore::PendingDeprecationWarning")
+@pytest.mark.parametrize(("wrong", "verdict"), [(1.0, "right"), (2.0, "wrong")])
+def test_a_parameter_may_be_a_matrix(wrong, verdict):
+    class Product:
+        def __init__(self):
+            self.w = np.matrix(W)
+
+        def forward(self, x):
+            self.x = np.matrix(x)
+            return self.x * self.w
+
+        def backward(self, grad_output):
+            self.dw = wrong * self.x.T * grad_output
+            return grad_output * self.w.T
+
+    assert check_gradients(Product(), X).verdict == verdict
