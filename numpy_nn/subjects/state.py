@@ -32,8 +32,22 @@ def in_float64(target: Any) -> Any:
             f"target: {type(target).__name__} cannot be copied ({error}), and the check works on a copy; "
             "pass run, grads and its arrays by name"
         ) from error
+    for thing in reachable(target):
+        _take_from_class(thing)
     widen(target)
     return target
+
+
+def _take_from_class(thing: Any) -> None:
+    """Give an object copies of its own of the lists and dicts of arrays that its class has, as ``weights = [W, V]``."""
+    if of_a_library(thing) or not hasattr(thing, "__dict__") or isinstance(thing, type) or inspect.isroutine(thing):
+        return
+    for kind in type(thing).__mro__:
+        for name, value in vars(kind).items():
+            if isinstance(value, (list, dict)) and name not in vars(thing) and not name.startswith("__"):
+                held = value.values() if isinstance(value, dict) else value
+                if any(isinstance(part, np.ndarray) and part.dtype.kind == "f" for part in held):
+                    set_attribute(thing, name, copy.deepcopy(value))
 
 
 def widen(target: Any) -> None:

@@ -275,3 +275,24 @@ def test_a_parameter_may_be_a_matrix(wrong, verdict):
             return grad_output * self.w.T
 
     assert check_gradients(Product(), X).verdict == verdict
+
+
+@pytest.mark.parametrize(("wrong", "verdict"), [(1.0, "right"), (2.0, "wrong")])
+def test_lists_and_dicts_of_a_class_hold_parameters_and_are_as_before(wrong, verdict):
+    class Net:
+        weights: list[Any] = [W.astype(np.float32), RNG.standard_normal((3, 2))]  # noqa: RUF012
+        params: dict[str, Any] = {"b": np.ones(2)}  # noqa: RUF012
+
+        def forward(self, x):
+            self.x, self.h = x, np.tanh(x @ self.weights[0])
+            return self.h @ self.weights[1] + self.params["b"]
+
+        def backward(self, grad_output):
+            dz = grad_output @ self.weights[1].T * (1 - self.h**2)
+            self.dweights, self.db = [self.x.T @ dz, self.h.T @ grad_output], wrong * grad_output.sum(axis=0)
+            return dz @ self.weights[0].T
+
+    report = check_gradients(Net(), X)
+    assert report.verdict == verdict
+    assert sorted(e.name for e in report.entries) == ["params['b']", "weights[0]", "weights[1]", "x"]
+    assert Net.weights[0].dtype == np.float32
