@@ -7,6 +7,7 @@ from enum import Enum, auto
 
 import numpy as np
 
+from numpy_nn.gradcheck.measure.branches import is_beside_a_branch
 from numpy_nn.gradcheck.measure.derivatives import Array
 from numpy_nn.gradcheck.measure.differences import ShapeError
 from numpy_nn.gradcheck.measure.evidence import Evidence
@@ -146,7 +147,7 @@ def _look_at(evidence: Evidence, share: float) -> Found:
         bound = (ROOM_IN_STEPS if share else 1.0) * slopes.bound
         blunder = (status == OFF) & (np.abs(gradient - slopes.value) - bound > BLUNDER * typical)
     if blunder.any():
-        if jumps_more_than_rounding(evidence, slopes, blunder):
+        if jumps_more_than_rounding(evidence, slopes, blunder) and not is_beside_a_branch(evidence, slopes, blunder):
             return Found.UNKNOWN
         evidence.slopes, evidence.status = slopes, status
         return Found.WRONG

@@ -50,13 +50,20 @@ class Drawn:
     def draw(self, rng: np.random.Generator, scale: float = 1.0) -> Any:
         """The array."""
         if match := _INTEGERS.fullmatch(self.kind):
-            return rng.integers(0, int(match[1]), self.shape)
+            return _with_one_twice(rng.integers(0, int(match[1]), self.shape))
         return scale * KINDS[self.kind][1](rng, self.shape)
 
 
 _INTEGERS = re.compile(r"int(\d+)")
 
 Draw = Callable[[np.random.Generator, tuple[int, ...]], Any]
+
+
+def _with_one_twice(integers: Any) -> Any:
+    """The same integers, of which one comes twice: an index does in use, and there a gradient must be added up."""
+    if 1 < integers.size == np.unique(integers).size:
+        integers.flat[-1] = integers.flat[0]
+    return integers
 
 
 def _probabilities(rng: np.random.Generator, shape: tuple[int, ...]) -> Any:

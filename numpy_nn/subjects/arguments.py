@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 
 from numpy_nn.subjects import names
 from numpy_nn.subjects.names import positional
+
+
+class HeldArguments(SimpleNamespace):
+    """Arguments of a function that are objects with arrays, by their names: what the parameters are looked for in."""
 
 
 def named_arguments(function: Callable[..., Any], inputs: Sequence[Any], targets: Any) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -105,6 +106,8 @@ def chosen(code: Code) -> CodeSubject:
 
 def _chosen(code: Code, before: Snapshot) -> CodeSubject:
     result, paths = _first_result(code)
+    if code.backward is None and isinstance(result, tuple) and len(result) == 2 and inspect.isroutine(result[1]):
+        return _chosen(replace(code, backward=_returned_backward), before)
     if code.backward is None and _is_losses_and_gradient(code, result):
         losses, gradients = taken_apart(code.forward)
         return _chosen(replace(code, forward=losses, backward=gradients), before)
@@ -148,6 +151,11 @@ def _chosen(code: Code, before: Snapshot) -> CodeSubject:
     if not tried:
         raise _told(errors, code)
     return max(tried, key=lambda trial: trial[0])[1]
+
+
+def _returned_backward(grad_output: Any, cache: Callable[..., Any]) -> Any:
+    """The backward pass of a forward pass that returns it beside its output."""
+    return cache(grad_output)
 
 
 def _has_no_cache(convention: Convention, result: Any) -> bool:
@@ -208,12 +216,26 @@ def _first_result(code: Code) -> tuple[Any, list[Any]]:
             result = code.forward(*(_copied(as_given(code.given[name])) for name in order))
     except Exception as error:
         raise SubjectError(f"{code.label}: {type(error).__name__}: {error}") from error
+    if isinstance(result, Mapping):
+        raise TypeError(_of_dict(getattr(code.forward, "__qualname__", code.label), result))
     if result is not None:
         return result, [None]
     paths = output_paths(code.owner)
     if not paths:
         raise TypeError(f"{code.label}: expected forward to return its output, or to keep it as output, got nothing")
     return np.asarray(follow(code.owner, paths[0])), paths
+
+
+def _of_dict(called: str, result: Mapping[Any, Any]) -> str:
+    """How what returns a dict becomes checkable."""
+    floats = [key for key, value in result.items() if np.asarray(value).dtype.kind == "f"]
+    outputs = [key for key in floats if names.plain(key) in names.OUTPUTS]
+    key = (outputs or floats[::-1] or ["output"])[0]
+    return (
+        f"{called}: forward returns a dict with {', '.join(map(str, result))}; have it return its output, and the dict "
+        "as its cache:\n"
+        f"    check_gradients((lambda *given: ((kept := {called}(*given))[{key!r}], kept), backward), x)"
+    )
 
 
 def _copied(value: Any) -> Any:

@@ -186,6 +186,15 @@ class Arguments:
             if GRADS in order:
                 yield tuple(role for role in order if role is not None)
 
+    def contradicts(self, order: Sequence[str]) -> bool:
+        """Whether, beside a gradient, what is called as an argument of forward is given something else.
+
+        ``d * x * (1 - x)`` is no gradient of sigmoid(x) because x could be the output.
+        """
+        if self.target is not None or GRADS not in order or not len(order) == len(self.wanted) > 1:
+            return False
+        return any(name in self.inputs and role != name for name, role in zip(self.wanted, order, strict=True))
+
     @property
     def _results(self) -> tuple[str, ...]:
         return tuple(map(result_role, range(len(self.returned))))
@@ -213,11 +222,12 @@ class Arguments:
 
 
 def may_be_gradient(backward: Callable[..., Any], arguments: Sequence[str], inputs: Sequence[str]) -> bool:
-    """Whether the only argument of a backward pass is called as forward's, and may be that or the gradient.
+    """Whether the only argument of a backward pass, but for a rate, is called as forward's, and may be the gradient.
 
     So it is with ``forward(z)`` and ``backward(z)`` of a layer; a derivative takes what its function takes.
     """
-    alone = len(arguments) == 1 and arguments[0] in inputs
+    own = [role for role in arguments if role != RATE]
+    alone = len(own) == 1 and own[0] in inputs
     return alone and inspect.ismethod(backward) and names.is_backward(backward.__name__)
 
 
@@ -259,8 +269,9 @@ def conventions(
         of_samples = target is not None and np.size(first) > 1
         # What names tell of some goes before what numbers of arguments allow.
         guesses = dict.fromkeys([*arguments.by_elimination(), *arguments.by_number()])
+        guesses = dict.fromkeys(order for order in guesses if not arguments.contradicts(order))
         if named is not None and may_be_gradient(backward, named, inputs):
-            guesses = dict.fromkeys([(GRADS,)])
+            guesses = dict.fromkeys([tuple(GRADS if role in inputs else role for role in named)])
         orders = [] if named is None else [(named, True)]
         orders += [(order, False) for order in guesses if order != named and (GRADS in order or not takes_grads)]
         caches = _caches([*result[:place], *result[place + outputs :]]) if has_cache else [None]

@@ -11,14 +11,16 @@ from numpy.typing import NDArray
 
 from numpy_nn.parameter import Parameter
 from numpy_nn.subjects.names import GRADIENT_CONTAINERS, INPUT_GRADIENTS, PARAMETER_GRADIENTS, is_gradient_of, plain
-from numpy_nn.subjects.places import PARAMETER_VALUES, Path, Step, follow, places, written
-from numpy_nn.subjects.state import equal
+from numpy_nn.subjects.places import PARAMETER_VALUES, Path, Step, follow, parts_of_array, places, written
+from numpy_nn.subjects.state import attributes, equal, of_a_library, reachable
 
 # Below it a match rests on a shape, or on a name that may mean something else: numbers must speak for it.
 SURE = 0.8
 # What is returned in the place of an argument: surely its gradient, or, where there are fewer gradients than arguments
 # or several places for them, so likely that the numbers must speak.
 IN_ORDER, PERHAPS = 0.9, 0.7
+# How much less likely the same name is where it stands in something of another name.
+OF_ANOTHER = 0.99
 
 
 class Leaf(NamedTuple):
@@ -66,7 +68,8 @@ class SumOfUses(NamedTuple):
 
 def leaves(returned: Any, owner: Any, before: Mapping[str, tuple[Any, NDArray[Any]]]) -> list[Leaf]:
     """Every array after a backward pass; ``before`` has those of the object by path as they were: ``values_of``."""
-    found = [Leaf(True, path, value, True) for path, value in _flat(returned, ())]
+    own = {id(thing) for thing in reachable(owner)}
+    found = [Leaf(True, path, value, True) for path, value in _flat(returned, (), own)]
     # By every name that it has: that of a list of layers says nothing to a parameter that was found in a dict.
     for place in places(owner, repeated=True) if owner is not None else ():
         value = np.asarray(place.read())
@@ -84,17 +87,24 @@ def values_of(owner: Any) -> dict[str, tuple[Any, NDArray[Any]]]:
     return {written(place.path): (held := place.read(), np.array(held)) for place in places(owner, repeated=True)}
 
 
-def _flat(returned: Any, path: Path) -> Iterator[tuple[Path, NDArray[Any]]]:
+def _flat(returned: Any, path: Path, own: set[int]) -> Iterator[tuple[Path, NDArray[Any]]]:
+    """The arrays in what was returned, by their paths; of an object its attributes, unless it is one of the ``own``."""
     if isinstance(returned, Mapping):
         for key, value in returned.items():
-            yield from _flat(value, (*path, Step(key, True)))
+            yield from _flat(value, (*path, Step(key, True)), own)
     elif isinstance(returned, (list, tuple)) and not _is_numbers(returned):
         for index, value in enumerate(returned):
-            yield from _flat(value, (*path, Step(index, True)))
+            yield from _flat(value, (*path, Step(index, True)), own)
+    elif isinstance(returned, np.ndarray) and (returned.dtype == object or returned.dtype.names):
+        for key, value in parts_of_array(returned):
+            yield from _flat(value, (*path, Step(key, True)), own)
     elif isinstance(returned, (np.ndarray, np.generic, float, int)) and not isinstance(returned, bool):
         yield path, np.asarray(returned)
     elif isinstance(returned, (list, tuple)):
         yield path, np.asarray(returned, np.float64)
+    elif id(returned) not in own and not of_a_library(returned):
+        for name, value in attributes(returned).items():
+            yield from _flat(value, (*path, Step(name, False)), {*own, id(returned)})
 
 
 def _is_numbers(returned: Sequence[Any]) -> bool:
@@ -135,10 +145,14 @@ def _returned(parameter: Path, path: Path) -> float:
         return 0.0
     key = path[-1].key
     names = [step.key for step in parameter if step.key not in PARAMETER_VALUES] or [parameter[-1].key]
-    if key in (names[-1], written(parameter)):
+    if key == written(parameter):
         return 1.0
-    inside = len(path) > 1 and len(names) > 1 and path[-2].key == names[-2]
-    return min(1.0, is_gradient_of(key, names[-1]) + 0.01 * inside)
+    likely = 1.0 if key == names[-1] else is_gradient_of(key, names[-1])
+    if len(path) == 1 or len(names) == 1:
+        return likely
+    # grads["layer1"]["W"] is that of params["layer1"]["W"] rather than of another layer's W, in whatever order.
+    inside = path[-2].key == names[-2]
+    return min(1.0, likely + 0.01) if inside else likely * (OF_ANOTHER if isinstance(path[-2].key, str) else 1.0)
 
 
 def _beside(parameter: Path, path: Path) -> float:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from numpy_nn.subjects import names
+from numpy_nn.subjects.arguments import HeldArguments
 from numpy_nn.subjects.calling import arrays_of, written_in
 from numpy_nn.subjects.containers import BY_SHAPE, are_last_first
 from numpy_nn.subjects.depending import DependingCode
@@ -67,7 +68,8 @@ class LikelyCode(DependingCode):
         """Whether a function returns a number, and this argument of it is called as a network's input or target is."""
         known = names.is_data(name) or names.role_in_loss(name) == names.TARGET
         known = known or (names.is_state(name) and self.convention.arguments is None)
-        mine = name in self._given if self._owner is None else isinstance(self._owner, Surroundings)
+        alone = self._owner is None or isinstance(self._owner, HeldArguments)
+        mine = name in self._given if alone else isinstance(self._owner, Surroundings)
         return mine and known and self.output().size == 1
 
     def _learned_shapes(self) -> dict[str, tuple[int, ...]]:

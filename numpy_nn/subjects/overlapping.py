@@ -65,7 +65,7 @@ class OverlappingCode(UpdatingCode):
             raise ValueError(f"parameters: {self.label} has no {name}") from None
         if not isinstance(found, (np.ndarray, float, np.floating)) or np.asarray(found).dtype.kind not in "fiu":
             raise TypeError(f"parameters: expected {name} to be an array of floats, got {type(found).__name__}")
-        self.arrays[name] = np.require(found, np.float64, "W")
+        self.arrays[name] = np.require(np.asarray(found), np.float64, "W")  # of an np.matrix too
         self._places[name] = place
 
     def _match_overlapping(

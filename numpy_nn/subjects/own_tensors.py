@@ -39,7 +39,12 @@ def tensor_subject(target: Any, x: Any, targets: Any) -> TensorSubject | None:
 
 def is_tensor(thing: Any) -> bool:
     """Whether it holds a number or an array of floats, as ``data``, and has a ``grad`` and ``backward()``."""
-    if isinstance(thing, (np.ndarray, type)) or type(thing).__module__.partition(".")[0] in ("torch", "jax", "jaxlib"):
+    # A dict whose keys are its attributes may raise KeyError where an attribute is missing.
+    if isinstance(thing, (np.ndarray, type, Mapping)) or type(thing).__module__.partition(".")[0] in (
+        "torch",
+        "jax",
+        "jaxlib",
+    ):
         return False
     return _place(thing) is not None and hasattr(thing, "grad") and callable(getattr(thing, "backward", None))
 

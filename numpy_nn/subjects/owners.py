@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -11,8 +11,19 @@ import numpy as np
 
 from numpy_nn.layers import Layer
 from numpy_nn.subjects import names
+from numpy_nn.subjects.arguments import HeldArguments
+from numpy_nn.subjects.calling import arrays_of
 from numpy_nn.subjects.places import places
-from numpy_nn.subjects.state import GENERATORS, Snapshot, attributes, in_float64, reachable, referred_to, widen
+from numpy_nn.subjects.state import (
+    GENERATORS,
+    Snapshot,
+    attributes,
+    in_float64,
+    of_a_library,
+    reachable,
+    referred_to,
+    widen,
+)
 
 
 class Owned(NamedTuple):
@@ -116,7 +127,32 @@ def _held_by(function: Any) -> Iterator[Any]:
 
 def keeps_arrays(thing: Any) -> bool:
     """Whether an object keeps an array of floats, in whatever it is."""
-    if isinstance(thing, (np.ndarray, *GENERATORS)) or not attributes(thing):
-        return False
+    return not isinstance(thing, (np.ndarray, *GENERATORS)) and bool(attributes(thing)) and _has_floats(thing)
+
+
+def _has_floats(thing: Any) -> bool:
     values = (place.read() for place in places(thing))
     return any(isinstance(value, np.ndarray) and value.dtype.kind == "f" for value in values)
+
+
+def is_object_with_arrays(argument: Any) -> bool:
+    """Whether an argument keeps arrays of floats as no container of arguments does: an object, or a list of some."""
+    if isinstance(argument, GENERATORS) or inspect.isroutine(argument):
+        return False
+    if of_a_library(argument) and not isinstance(argument, np.ndarray):
+        return False
+    return not arrays_of(argument) and _has_floats(argument)
+
+
+def with_objects_held(function: Callable[..., Any], inputs: Sequence[Any]) -> tuple[tuple[Any, ...], Any]:
+    """The arguments, with copies of the objects that keep arrays, and what holds these, by the function's names.
+
+    Of ``forward(net, x)`` the parameters are those of ``net``, as if it were a method. None without any such object.
+    """
+    objects = {i: one for i, one in enumerate(inputs) if is_object_with_arrays(one)}
+    if not objects:
+        return tuple(inputs), None
+    own = [name for part in names.positional(function) or ([], []) for name in part]
+    labels = own if len(own) >= len(inputs) else [f"input_{i}" for i in range(len(inputs))]
+    holder = in_float64(HeldArguments(**{labels[i]: one for i, one in objects.items()}))
+    return tuple(getattr(holder, labels[i]) if i in objects else one for i, one in enumerate(inputs)), holder

@@ -8,10 +8,11 @@ from collections.abc import Iterator, Mapping, MutableMapping, MutableSequence
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from numpy_nn.parameter import Parameter
 from numpy_nn.subjects.names import OUTPUTS, plain
-from numpy_nn.subjects.state import GENERATORS, attributes
+from numpy_nn.subjects.state import GENERATORS, attributes, set_attribute
 
 
 class Step(NamedTuple):
@@ -79,7 +80,12 @@ class Place:
 
     def held(self) -> tuple[int, int]:
         """Which object is there, and how long the list is that holds it: one that grows at each call is a history."""
-        return id(self.read()), len(self.owner) if isinstance(self.owner, list) else 0
+        value, owner = self.read(), self.owner
+        # A field of an array is another object each time it is asked for.
+        which = (
+            value.__array_interface__["data"][0] if getattr(owner, "dtype", None) and owner.dtype.names else id(value)
+        )
+        return which, len(owner) if isinstance(owner, list) else 0
 
     def exists(self) -> bool:
         """Whether the path still leads somewhere."""
@@ -94,12 +100,14 @@ class Place:
         owner, (key, is_item) = self.owner, self.path[-1]
         if isinstance(owner, Parameter):
             owner.data[...] = value
+        elif isinstance(owner, np.ndarray):
+            owner[key] = value  # an array of objects, or one with fields
         elif isinstance(owner, (MutableMapping, MutableSequence)) and (is_item or not hasattr(owner, str(key))):
             owner[key] = value
         elif isinstance(owner, tuple):
             owner[key][...] = value
         else:
-            setattr(owner, key, value)
+            set_attribute(owner, key, value)
 
 
 # How people name what a parameter object of their own holds, beside its gradient.
@@ -119,9 +127,13 @@ def places(root: Any, *, repeated: bool = False, kinds: str = "fiu", whole: bool
     ``whole`` every int comes too.
     """
     seen: set[int] = set()
+    fields: list[NDArray[Any]] = []  # they are made by being asked for: kept, so that no two get one id
 
     def walk(thing: Any, path: Path) -> Iterator[Place]:
         if isinstance(thing, np.ndarray):
+            for key, value in parts_of_array(thing):
+                fields.append(value)
+                yield from walk(value, (*path, Step(key, True)))
             if thing.dtype.kind in kinds and thing.size and (repeated or id(thing) not in seen):
                 seen.add(id(thing))
                 yield Place(root, path)
@@ -145,6 +157,15 @@ def places(root: Any, *, repeated: bool = False, kinds: str = "fiu", whole: bool
                 yield from walk(value, (*path, Step(name, False)))
 
     yield from walk(root, ())
+
+
+def parts_of_array(array: NDArray[Any]) -> Iterator[tuple[Any, Any]]:
+    """What an array of objects holds, or the fields of one that has some, each by its key; nothing of any other."""
+    if array.dtype == object:
+        for index, value in np.ndenumerate(array):
+            yield index[0] if len(index) == 1 else index, value
+    for name in array.dtype.names or ():
+        yield name, array[name]
 
 
 def class_arrays(thing: Any) -> dict[str, Any]:

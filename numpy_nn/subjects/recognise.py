@@ -30,7 +30,16 @@ from numpy_nn.subjects.dressing import (
     with_input_kept,
 )
 from numpy_nn.subjects.names import method, positional
-from numpy_nn.subjects.owners import are_of_another, keeps_arrays, made_ours, owned, put_in_training, to_be_restored
+from numpy_nn.subjects.owners import (
+    are_of_another,
+    is_object_with_arrays,
+    keeps_arrays,
+    made_ours,
+    owned,
+    put_in_training,
+    to_be_restored,
+    with_objects_held,
+)
 from numpy_nn.subjects.primitives import is_primitive, passes_of_primitive
 from numpy_nn.subjects.state import Snapshot, rate_of, widen
 from numpy_nn.subjects.subject import Subject, SubjectError
@@ -98,11 +107,12 @@ def names_of_passes(target: Any) -> bool:
 
 def _of_functions(f: Any, vjp: Any, inputs: Sequence[Any], targets: Any, hints: Hints) -> Subject:
     f, vjp, owner, entirely = owned(f, vjp)
-    around = Surroundings(f, vjp) if owner is None else None
+    objects = owner is None and any(map(is_object_with_arrays, inputs))
+    around = Surroundings(f, vjp) if owner is None and not objects else None
     if around is not None and keeps_arrays(around):
         return _of_surroundings(f, vjp, inputs, targets, around, hints)
     subject = _of_passes(f, vjp, inputs, targets, owner, hints)
-    if not entirely:
+    if not (entirely or objects):
         subject.take_for_granted()
     return subject
 
@@ -157,6 +167,8 @@ def _of_passes(f: Any, vjp: Any, inputs: Sequence[Any], targets: Any, owner: Any
     if vjp is None and (both := with_derivative(f)) is not None:
         f, vjp = both
     f = in_training(with_context(f if vjp is not None else value_first(f)))
+    if owner is None:
+        inputs, owner = with_objects_held(f, inputs)
     if targets is not None and vjp is not None and (hints.cost is not None or not takes(f, len(inputs) + 1)):
         return with_unsaid_cost(label, f, vjp, inputs, targets, owner, hints)
     given = named_arguments(f, inputs, targets)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import inspect
 import random
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -31,8 +32,22 @@ def in_float64(target: Any) -> Any:
             f"target: {type(target).__name__} cannot be copied ({error}), and the check works on a copy; "
             "pass run, grads and its arrays by name"
         ) from error
+    for thing in reachable(target):
+        _take_from_class(thing)
     widen(target)
     return target
+
+
+def _take_from_class(thing: Any) -> None:
+    """Give an object copies of its own of the lists and dicts of arrays that its class has, as ``weights = [W, V]``."""
+    if of_a_library(thing) or not hasattr(thing, "__dict__") or isinstance(thing, type) or inspect.isroutine(thing):
+        return
+    for kind in type(thing).__mro__:
+        for name, value in vars(kind).items():
+            if isinstance(value, (list, dict)) and name not in vars(thing) and not name.startswith("__"):
+                held = value.values() if isinstance(value, dict) else value
+                if any(isinstance(part, np.ndarray) and part.dtype.kind == "f" for part in held):
+                    set_attribute(thing, name, copy.deepcopy(value))
 
 
 def widen(target: Any) -> None:
@@ -86,6 +101,9 @@ def _widen(thing: Any, done: dict[int, tuple[Any, Any]]) -> Any:
     """
     if id(thing) in done:
         return done[id(thing)][1]
+    if isinstance(thing, np.ndarray) and thing.dtype == object:
+        thing[...] = _objects_in([_widen(value, done) for value in thing.flat], thing.shape)
+        return _noted(thing, thing, done)
     if isinstance(thing, np.ndarray):
         return _noted(thing, thing.astype(np.float64) if thing.dtype in (np.float32, np.float16) else thing, done)
     _noted(thing, thing, done)
@@ -103,8 +121,24 @@ def _widen(thing: Any, done: dict[int, tuple[Any, Any]]) -> Any:
     elif not isinstance(thing, Layer) or type(thing).__module__.partition(".")[0] != "numpy_nn":
         for name, value in attributes(thing).items():
             if (wide := _widen(value, done)) is not value:
-                setattr(thing, name, wide)
+                set_attribute(thing, name, wide)
     return thing
+
+
+def set_attribute(thing: Any, name: str, value: Any) -> None:
+    """As by an assignment; of a frozen dataclass too, of which the check has a copy."""
+    try:
+        setattr(thing, name, value)
+    except dataclasses.FrozenInstanceError:
+        object.__setattr__(thing, name, value)
+
+
+def _objects_in(values: Sequence[Any], shape: tuple[int, ...]) -> NDArray[Any]:
+    """An array of objects, which may themselves be arrays."""
+    held = np.empty(len(values), object)
+    for index, value in enumerate(values):
+        held[index] = value
+    return held.reshape(shape)
 
 
 def _noted(thing: Any, wide: Any, done: dict[int, tuple[Any, Any]]) -> Any:
@@ -140,6 +174,8 @@ def inner(thing: Any) -> Iterable[Any]:
         return thing.values()
     if isinstance(thing, (list, tuple)):
         return thing
+    if isinstance(thing, np.ndarray):
+        return thing.flat if thing.dtype == object else ()
     if inspect.ismethod(thing):
         return (thing.__self__, thing.__func__)
     if isinstance(thing, partial):
@@ -165,7 +201,7 @@ def reachable(*things: Any) -> list[Any]:
         if id(thing) in seen or inspect.ismodule(thing) or isinstance(thing, (type, str, bytes, int, float, complex)):
             continue
         seen[id(thing)] = thing
-        if not isinstance(thing, (np.ndarray, *GENERATORS)) and not of_a_library(thing):
+        if isinstance(thing, np.ndarray) or not (isinstance(thing, GENERATORS) or of_a_library(thing)):
             waiting += inner(thing)
     return list(seen.values())
 
@@ -252,7 +288,7 @@ class Snapshot:
         if isinstance(thing, GENERATORS):
             self._restorers.append(restorer(thing))
         elif isinstance(thing, np.ndarray):
-            if thing.flags.writeable and not thing.dtype.hasobject:
+            if thing.flags.writeable and (thing.dtype == object or not thing.dtype.hasobject):
                 self._restorers.append(partial(np.copyto, thing, thing.copy()))
         elif isinstance(thing, dict):
             self._restorers.append(partial(_refill, thing, dict(thing)))

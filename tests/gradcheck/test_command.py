@@ -274,6 +274,8 @@ def test_rows_are_those_of_the_last_axis_in_arrays_of_any_shape():
     integers = drawn("500:int3").draw(rng)
     assert set(integers.tolist()) == {0, 1, 2}
     assert drawn("5:int1").draw(rng).tolist() == [0] * 5
+    assert all(len(set(drawn("3:int1000").draw(rng).tolist())) < 3 for _ in range(9))  # as indices come in use
+    assert drawn("1:int5").draw(rng).shape == (1,)
     assert set(drawn("500:binary").draw(rng).tolist()) == {0.0, 1.0}
 
 

@@ -16,7 +16,18 @@ ONE = np.array([1.0, 2.0, -2.0, 0.5])
 R, N, W, U = Found.RIGHT, Found.NOTHING, Found.WRONG, Found.UNKNOWN
 
 
-def screened(monkeypatch, quotients, *, share=0.0, gradient=ONE, across=False, slopes=None, status=None, jumps=False):
+def screened(
+    monkeypatch,
+    quotients,
+    *,
+    share=0.0,
+    gradient=ONE,
+    across=False,
+    slopes=None,
+    status=None,
+    jumps=False,
+    branch=False,
+):
     """What is found where the quotients along a random direction are these multiples of the claimed slope."""
     answers = iter(quotients)
     assumed: list[float] = []
@@ -35,6 +46,7 @@ def screened(monkeypatch, quotients, *, share=0.0, gradient=ONE, across=False, s
     monkeypatch.setattr(elsewhere, "_sample", lambda _: np.array([True, True, True, False]))
     monkeypatch.setattr(elsewhere, "examine", lambda *_: (slopes, np.array(status)))
     monkeypatch.setattr(elsewhere, "jumps_more_than_rounding", lambda *_: jumps)
+    monkeypatch.setattr(elsewhere, "is_beside_a_branch", lambda *_: branch)
     found = elsewhere._look_at(e, share)
     assert (e.slopes is not None) == (found is W)
     assert assumed == ([share] if slopes is not None and share else [])
@@ -72,6 +84,7 @@ def test_with_no_claim_and_no_quotient_there_is_nothing(monkeypatch):
         (1.0, 0.26, {"share": 1e-6}, U),
         (1.0, 0.26, {}, W),
         (1.0, 0.0, {"jumps": True}, U),
+        (1.0, 0.0, {"jumps": True, "branch": True}, W),
         (1.0, 0.0, {"status": [AGREES, AGREES, AGREES, OFF]}, R),
         (1.0, 0.0, {"status": [AGREES, "k", "n", ""]}, R),
         (1.0, 0.0, {"status": [AGREES, COARSE, "u", ""]}, U),

@@ -183,10 +183,17 @@ def test_what_is_tried_has_as_many_arguments_as_backward():
 
 
 def test_what_the_names_tell_comes_first_and_is_tried_once():
-    found = list(conventions(taking("x", "w"), taking("dout", "x", "w"), ["x", "w"], None, ONES))
-    assert found[0] == (Convention(("x", "w"), 1, None, (GRADS, "x", "w")), True)
+    found = list(conventions(taking("x"), taking("dout", "out"), ["x"], None, ONES))
+    assert found[0] == (Convention(("x",), 1, None, (GRADS, OUTPUT)), True)
     assert [by_name for _, by_name in found[1:]] == [False] * (len(found) - 1)
     assert len({convention for convention, _ in found}) == len(found) > 1
+
+
+@pytest.mark.parametrize("wanted", [("d", "x"), ("x", "d"), ("dout", "x"), ("x", "up")])
+def test_beside_a_gradient_what_is_called_as_an_argument_of_forward_is_that_argument(wanted):
+    ways = [way.arguments or () for way, _ in conventions(taking("x"), taking(*wanted), ["x"], None, ONES)]
+    assert tuple("x" if name == "x" else GRADS for name in wanted) in ways
+    assert all(way[wanted.index("x")] == "x" for way in ways if GRADS in way)
 
 
 def test_where_the_names_do_not_tell_all_is_tried():

@@ -98,7 +98,7 @@ def test_what_is_kept_under_another_name_is_at_best_a_guess(parameter, path):
         ("layers[0].W", "['layers[0].W']", 1.0), ("W", "[1]['grad_W']", 1.0), ("W", "['weight_grad']", 0.85),
         ("W", "['b']", 0.3), ("W", "[1]", 0.3), ("W", "", 0.3),
         ("a.W", "['dw']", 0.95),
-        ("a['W']", "['a']['dw']", 0.96), ("a['W']", "['a']['b']", 0.01), ("a['W']", "['b']['dw']", 0.95),
+        ("a['W']", "['a']['dw']", 0.96), ("a['W']", "['a']['b']", 0.01), ("a['W']", "['b']['dw']", 0.9405),
         ("value", "['value']", 1.0), ("data", "['data']", 1.0), ("value", "['dvalue']", 1.0), ("W.data", "['dW']", 1.0),
     ],
 )  # fmt: skip

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from numpy_nn.gradcheck.measure.branches import is_beside_a_branch
 from numpy_nn.gradcheck.measure.derivatives import SAFETY, UNIT_ROUNDOFF, Array, scale_of
 from numpy_nn.gradcheck.measure.differences import Differences
 from numpy_nn.gradcheck.measure.evidence import NOISE_OF_FLOAT32, OPERATIONS, Evidence
@@ -106,6 +107,8 @@ def _by_steps(evidence: Evidence, slopes: Slopes, wrong: Mask) -> Reason:
     elif _may_be_coarse(evidence, slopes, wrong):
         reason = Reason.STEPS
     else:
+        return Reason.NONE
+    if is_beside_a_branch(evidence, slopes, wrong):
         return Reason.NONE
     return reason if steps_may_explain(evidence, slopes, wrong) else Reason.NONE
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 
 from scripts.proof.forms.draws import form
@@ -45,6 +47,20 @@ def parameters_in_a_dict(d, wrong):
 
     parameters = {"W": d.fixed(4, 3), "b": d.fixed(3), "keep_prob": 1.0}
     return ((cell_forward, cell_backward), (d.fixed(5, 4), parameters)), {}, "parameters['W']"
+
+
+@form
+def parameters_in_an_object(d, wrong):
+    def forward(net, x):
+        net.x, net.a = x, np.tanh(x @ net.W + net.b)
+        return net.a
+
+    def backward(net, grad_output):
+        dz = grad_output * (1 - net.a**2)
+        net.dW, net.db = wrong * net.x.T @ dz, dz.sum(axis=0)
+        return dz @ net.W.T
+
+    return ((forward, backward), (SimpleNamespace(W=d.fixed(4, 3), b=d.fixed(3)), d.fixed(5, 4))), {}, "net.W"
 
 
 @form
