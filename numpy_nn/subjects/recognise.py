@@ -13,7 +13,7 @@ from numpy_nn.layers import Layer
 from numpy_nn.losses import Loss
 from numpy_nn.network import Sequential
 from numpy_nn.subjects import names
-from numpy_nn.subjects.agreement import Agreement, agreement
+from numpy_nn.subjects.agreement import CLOSELY, Agreement, agreement
 from numpy_nn.subjects.arguments import named_arguments, takes
 from numpy_nn.subjects.calling import GRADS, Convention, arrays_of
 from numpy_nn.subjects.choosing import HOW, Code, Hints, chosen, made
@@ -316,7 +316,9 @@ def _of_loss_object(
             continue
         if penalty is not None and isinstance(chain := getattr(function, "__self__", None), LossOfOutput):
             subject.notes += said_of_penalty(penalty, counts=chain.penalty is not None)
-        if not subject.make_repeatable() or agrees.agreeing == agrees.shaped > 0:
+        # To a digit or two they may agree without a small penalty as well, or with the output for its gradient.
+        agree = agrees.agreeing == agrees.shaped > 0 and agrees.digits == CLOSELY
+        if agree or not subject.make_repeatable():
             return subject
         # What reaches the object's own arrays is meant, rather than a loss of what it is given; and a gradient that the
         # loss returns beside its value, where nothing else tells.

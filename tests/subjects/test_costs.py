@@ -444,3 +444,31 @@ def test_a_penalty_of_0_is_not_worth_a_line(monkeypatch):
     monkeypatch.setattr(Squares, "regularization_loss", lambda _: 0.0)
     report = check_gradients(PenaltyLeftOut(), R.normal(size=(5, 3)), R.normal(size=(5, 2)))
     assert (report.verdict, [note for note in report.notes if "regularization" in note]) == ("right", [])
+
+
+class OfSmallTargets:
+    """Next to targets that are all but 0, 2 a / n is much the same as 2 (a - y) / n: of two rows, a itself."""
+
+    def __init__(self):
+        self.W = np.array([[2.0], [0.5]])
+
+    def forward(self, X):
+        self.X = X
+        return X @ self.W
+
+    def compute_loss(self, y_pred, y):
+        return np.square(y_pred - y).mean(), 2 * (y_pred - y) / y.size
+
+    def backward(self, grad):
+        self.dW = self.X.T @ grad
+
+
+def test_next_to_small_targets_the_gradient_of_the_loss_goes_back_and_not_the_output():
+    X, y = R.normal(size=(2, 2)), np.full((2, 1), 3e-3)
+    assert check_gradients(OfSmallTargets(), X, y)["W"].verdict == "right"
+
+
+def test_a_small_penalty_counts(monkeypatch):
+    monkeypatch.setattr(Penalised, "rate", 0.002)
+    monkeypatch.setattr(Squares, "regularization_loss", lambda self: 0.001 * np.sum(self.net.W**2))
+    assert check_gradients(Penalised(), R.normal(size=(5, 3)), R.normal(size=(5, 2))).verdict == "right"

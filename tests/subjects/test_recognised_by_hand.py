@@ -345,9 +345,9 @@ def asked_for_a_loss(monkeypatch, *ways, forward=None, gradient=None, cost=None)
     return found if isinstance(found, str) else made.index(found)
 
 
-def way(agreeing, *, shaped=2, parameters=False, handed=False, repeats=True):
+def way(agreeing, *, shaped=2, digits=4, parameters=False, handed=False, repeats=True):
     return {
-        "agrees": Agreement(agreeing, shaped, 0),
+        "agrees": Agreement(agreeing, shaped, digits),
         "has_parameters": parameters,
         "handed": handed,
         "make_repeatable": lambda: repeats,
@@ -358,6 +358,8 @@ def way(agreeing, *, shaped=2, parameters=False, handed=False, repeats=True):
     ("ways", "found"),
     [
         ([way(2), way(2, parameters=True)], 0),
+        ([way(2, digits=3), way(2)], 1),
+        ([way(2, digits=3), way(2, digits=2)], 0),
         ([way(1), way(2)], 1),
         ([way(1), way(1, repeats=False), way(2)], 1),
         ([way(0, shaped=0), way(2)], 1),
