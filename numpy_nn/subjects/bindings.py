@@ -1,4 +1,7 @@
-"""The names outside of a function that it reads or binds: those of its module, and of the functions around it."""
+"""The names outside of a function that it reads or binds: those of its module, and of the functions around it.
+
+And its arguments that are arrays by default, ``def forward(x, W=W0)``, as long as nobody gives them.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,8 @@ from collections.abc import Iterator
 from functools import lru_cache
 from types import CellType, CodeType
 from typing import Any
+
+import numpy as np
 
 UNBOUND = object()
 """What a name holds that is not bound, or not yet."""
@@ -45,6 +50,43 @@ class Binding:
         else:
             assert self._namespace is not None
             self._namespace[self._name] = value
+
+
+class Default:
+    """The default of a function's argument."""
+
+    def __init__(self, name: str, function: Any) -> None:
+        self._name, self._function = name, function
+
+    def read(self) -> Any:
+        """What the function takes where nobody gives the argument."""
+        return _defaults(self._function)[self._name]
+
+    def bind(self, value: Any) -> None:
+        """Have it take this."""
+        function = self._function
+        if self._name in (function.__kwdefaults__ or {}):
+            function.__kwdefaults__[self._name] = value
+        else:
+            of = _defaults(function) | {self._name: value}
+            function.__defaults__ = tuple(of[name] for name in _with_default(function))
+
+
+def _with_default(function: Any) -> tuple[str, ...]:
+    """The names of the arguments, but for those by name alone, that have one."""
+    own = function.__code__.co_varnames[: function.__code__.co_argcount]
+    return tuple(own[len(own) - len(function.__defaults__ or ()) :])
+
+
+def _defaults(function: Any) -> dict[str, Any]:
+    by_place = dict(zip(_with_default(function), function.__defaults__ or (), strict=True))
+    return by_place | (function.__kwdefaults__ or {})
+
+
+def defaults(function: Any) -> dict[str, Default]:
+    """The arguments whose default is an array of floats."""
+    arrays = {name: value for name, value in _defaults(function).items() if isinstance(value, np.ndarray)}
+    return {name: Default(name, function) for name, value in arrays.items() if value.dtype.kind == "f"}
 
 
 def bindings(function: Any) -> dict[str, Binding]:

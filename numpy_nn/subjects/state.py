@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from numpy_nn.layers import Layer
 from numpy_nn.subjects import names
-from numpy_nn.subjects.bindings import UNBOUND, bindings
+from numpy_nn.subjects.bindings import UNBOUND, Binding, Default, bindings, defaults
 
 Restorer = Callable[[], None]
 
@@ -270,8 +270,8 @@ def equal(first: Any, second: Any) -> bool:
 class Snapshot:
     """The state of everything that can be reached from ``things``; :meth:`restore` puts it back.
 
-    Containers and objects get back what they held, arrays and generators their values, names outside of functions what
-    they were bound to. An array that code has replaced by another is the old one again.
+    Containers and objects get back what they held, arrays and generators their values, names outside of functions, and
+    their defaults, what they were bound to. An array that code has replaced by another is the old one again.
     """
 
     def __init__(self, *things: Any) -> None:
@@ -295,7 +295,8 @@ class Snapshot:
         elif isinstance(thing, list):
             self._restorers.append(partial(thing.__setitem__, slice(None), list(thing)))
         elif inspect.isfunction(thing):
-            self._restorers += [partial(name.bind, name.read()) for name in bindings(thing).values()]
+            named: list[Binding | Default] = [*bindings(thing).values(), *defaults(thing).values()]
+            self._restorers += [partial(name.bind, name.read()) for name in named]
         elif not inspect.isroutine(thing) and attributes(thing):
             self._restorers.append(_attribute_restorer(thing))
 

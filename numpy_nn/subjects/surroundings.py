@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from numpy_nn.subjects import names
-from numpy_nn.subjects.bindings import UNBOUND, Binding, bindings
+from numpy_nn.subjects.bindings import UNBOUND, Binding, Default, bindings, defaults
 from numpy_nn.subjects.places import places
 from numpy_nn.subjects.state import Snapshot, equal, of_a_library
 
@@ -23,7 +23,8 @@ class Surroundings:
     """
 
     def __init__(self, *functions: Callable[..., Any] | None) -> None:
-        found: dict[str, Binding] = {}
+        found: dict[str, Binding | Default] = {}
+        all_defaults: list[Default] = []
         seen: dict[int, Any] = {}
         waiting = [_bare(function) for function in functions if function is not None]
         for function in waiting:
@@ -31,12 +32,16 @@ class Surroundings:
                 continue
             seen[id(function)] = function
             for name, binding in bindings(function).items():
-                found.setdefault(name, binding)
+                if name not in found or isinstance(found[name], Default):
+                    found[name] = binding
                 waiting.append(_bare(binding.read()))
+            for name, default in defaults(function).items():
+                found.setdefault(name, default)
+                all_defaults.append(default)
             space = function.__globals__
             waiting += [space[name] for name in names.RESETS if inspect.isfunction(space.get(name))]
         held = {function.__name__: function for function in seen.values()}
-        for name, value in (("_found", found), ("_functions", held)):
+        for name, value in (("_found", found), ("_functions", held), ("_defaults", all_defaults)):
             object.__setattr__(self, name, value)
 
     # All that walks an object, to find, move and restore its arrays, asks vars(), which asks for this. The names lie
@@ -57,6 +62,11 @@ class Surroundings:
             raise AttributeError(name) from None
 
     def __setattr__(self, name: str, value: Any) -> None:
+        # An array that is a default is one thing wherever it is one, and under the name that it has in the module.
+        held = self._found[name].read()
+        for default in self._defaults:
+            if default.read() is held:
+                default.bind(value)
         self._found[name].bind(value)
 
 

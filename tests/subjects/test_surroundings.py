@@ -1,5 +1,6 @@
 """Functions whose parameters are names around them are checked with these, and leave them as they were."""
 
+import inspect
 import linecache
 import sys
 from types import ModuleType, SimpleNamespace
@@ -214,6 +215,54 @@ def test_names_of_a_closure_and_of_a_module_are_read_bound_and_taken_away():
     assert found["value"].read() is UNBOUND
     found["value"].bind(2.0)
     assert value == 2.0
+
+
+W_BY_DEFAULT = np.random.default_rng(1).normal(size=(3, 2))
+
+
+def with_default(wrong, dtype=np.float64):
+    """Passes whose weights are a default of theirs, in the backward pass under another name and by name alone."""
+    W = W_BY_DEFAULT.astype(dtype)
+
+    def forward(x, W=W):
+        return np.tanh(x @ W)
+
+    def backward(x, grad_output, *, weights=W):
+        dz = grad_output * (1 - np.tanh(x @ weights) ** 2)
+        return dz @ weights.T, wrong * x.T @ dz
+
+    return forward, backward
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize(("wrong", "verdict"), [(1, "right"), (2, "wrong")])
+def test_an_array_by_default_is_a_parameter_and_is_as_it_was_afterwards(wrong, verdict, dtype):
+    forward, backward = with_default(wrong, dtype)
+    (own,), other = forward.__defaults__, backward.__kwdefaults__["weights"]
+    report = check_gradients((forward, backward), np.random.default_rng(0).normal(size=(4, 3)))
+    assert {entry.name: entry.verdict for entry in report.entries} == {"x": "right", "W": verdict}
+    assert forward.__defaults__[0] is own is other is backward.__kwdefaults__["weights"]
+    np.testing.assert_array_equal(own, W_BY_DEFAULT.astype(dtype))
+
+
+def test_an_array_by_default_that_is_given_is_an_argument():
+    x, W = np.random.default_rng(0).normal(size=(4, 3)), np.random.default_rng(2).normal(size=(3, 2))
+    report = check_gradients(with_default(1), (x, W))
+    assert "W" in {entry.name for entry in report.entries}
+
+
+def test_a_default_that_is_an_array_in_the_module_too_is_one_thing():
+    W = W_BY_DEFAULT.astype(np.float32)
+
+    def forward(x, W=W):
+        return x @ W
+
+    def backward(x, grad_output):
+        return grad_output @ W.T, x.T @ grad_output
+
+    around = Surroundings(forward, backward)
+    around.W = moved = W + 1
+    assert inspect.signature(forward).parameters["W"].default is W is moved
 
 
 def subject_with(found, *, by_name=False, places=("W",), unchecked=(), arrays=("x",), all_taken=True):

@@ -203,3 +203,17 @@ def data_that_the_network_holds(d, wrong):
 
     x, y = d.array(6, 4), d.array(6, 2)
     return (NeuralNetwork(x, y), x, y), {}, "weights1"
+
+
+@form
+def parameters_by_default(d, wrong):
+    weights, bias = d.array(4, 3), d.array(3)
+
+    def forward(x, W=weights, b=bias):
+        return np.tanh(x @ W + b)
+
+    def backward(x, grad_output, W=weights, b=bias):
+        dz = grad_output * (1 - np.tanh(x @ W + b) ** 2)
+        return dz @ W.T, wrong * x.T @ dz, dz.sum(axis=0)
+
+    return ((forward, backward), d.array(5, 4)), {}, "W"
