@@ -101,10 +101,20 @@ def check_gradients(
     finally:
         for subject in opened:
             subject.close()
+    report.notes += _without_repeats(x, report)
     if sentence := first_wrong(report.entries, (report.input,)):
         report.notes.insert(0, sentence)
     report.seconds = time.perf_counter() - started
     return report
+
+
+def _without_repeats(x: Any, report: GradientReport) -> Iterator[str]:
+    """A line on integers that may be indices of the rows of an array, of which none comes twice."""
+    for place, value in enumerate(x if isinstance(x, tuple) else ()):
+        indices = value if isinstance(value, np.ndarray) and value.dtype.kind in "iu" else np.zeros(0, int)
+        rows = max((entry.shape[0] for entry in report.entries if len(entry.shape) > 1), default=0)
+        if 1 < indices.size == np.unique(indices).size and indices.min() >= 0 and indices.max() < rows:
+            yield f"argument {place + 1}: no index comes twice, so that = in the place of += would not show"
 
 
 def _subjects(target: Any, x: Any, targets: Any, hints: Hints, report: GradientReport) -> Iterator[tuple[str, Subject]]:

@@ -125,3 +125,20 @@ def test_what_draws_may_be_given_as_a_generator(given):
 def test_a_seed_is_no_generator(given):
     with pytest.raises(TypeError, match="rng: expected the generator that the function draws from"):
         check_gradients(nn.Tanh(), X, rng=given)
+
+
+@pytest.mark.parametrize(
+    ("ids", "said"), [([0, 2, 1], 1), ([0, 2, 0], 0), ([0], 0), ([0, 4, 1], 0), ([-1, 2, 1], 0), ([0.0, 2.0, 1.0], 0)]
+)
+def test_indices_of_which_none_comes_twice_do_not_show_that_gradients_are_added_up(ids, said):
+    table = np.random.default_rng(0).standard_normal((4, 2))
+
+    def backward(grad_output, ids, table):
+        gradient = np.zeros_like(table)
+        np.add.at(gradient, np.asarray(ids, int) % 4, grad_output)
+        return gradient
+
+    pair = (lambda ids, table: table[np.asarray(ids, int) % 4], backward)
+    report = check_gradients(pair, (np.array(ids), table), constants=["ids"])
+    lines = [note for note in report.notes if note.startswith("argument 1: no index comes twice")]
+    assert len(lines) == said
