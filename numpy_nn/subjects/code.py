@@ -40,6 +40,8 @@ class CodeSubject(LikelyCode):
     Or as they are named, with their gradients. What no gradient is found of is listed in ``unchecked``.
     """
 
+    _reconstructs = False
+
     def find_parameters(self, named: Mapping[str, str] | None = None, constants: Sequence[str] = ()) -> None:
         """Find the owner's parameters and what is the gradient of what. SubjectError if the code cannot be run.
 
@@ -65,6 +67,20 @@ class CodeSubject(LikelyCode):
                 self._leave_out(name, constants)
         if self.input not in self.arrays:
             self.input = next(iter(self.arrays), self.input)
+        x = self.arrays.get(self.input)
+        self._reconstructs = x is not None and self.input not in self._leaves and equal(x, self.targets)
+
+    @contextmanager
+    def at(self, moved: Mapping[str, Array]) -> Iterator[None]:
+        """As of every subject; where the input itself is the target, and no gradient of it claimed, that moves too."""
+        targets = self.targets
+        if self._reconstructs and self.input in moved:
+            self.targets = np.array(moved[self.input])
+        try:
+            with super().at(moved):
+                yield
+        finally:
+            self.targets = targets
 
     def refuse(self, why: str) -> None:
         """Have nothing of it checked, for this reason."""
@@ -221,8 +237,9 @@ class CodeSubject(LikelyCode):
     def _unroll(self, found: Sequence[Leaf], agrees: Callable[[str, Leaf], bool]) -> None:
         """Where one vector has the gradients of all parameters that lack one, give each its part."""
         missing = {name: shape for name, shape in self._learned_shapes().items() if name not in self._leaves}
+        taken = [id(leaf.value) for leaf in self._leaves.values() if isinstance(leaf, Leaf)]
         vectors = [leaf for leaf in found if leaf.is_new and is_unrolled(leaf, list(missing.values()))]
-        for leaf in vectors:
+        for leaf in (leaf for leaf in vectors if id(leaf.value) not in taken):
             made, fits = parts_of(leaf, missing, agrees)
             if fits or leaf.returned:
                 self._leaves |= made

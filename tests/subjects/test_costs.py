@@ -472,3 +472,30 @@ def test_a_small_penalty_counts(monkeypatch):
     monkeypatch.setattr(Penalised, "rate", 0.002)
     monkeypatch.setattr(Squares, "regularization_loss", lambda self: 0.001 * np.sum(self.net.W**2))
     assert check_gradients(Penalised(), R.normal(size=(5, 3)), R.normal(size=(5, 2))).verdict == "right"
+
+
+class Autoencoder:
+    """Its target is its input, which its backward pass takes for it by that name."""
+
+    wrong = 1.0
+
+    def __init__(self):
+        self.We, self.Wd = R.normal(size=(4, 2)), R.normal(size=(2, 4))
+
+    def forward(self, x):
+        self.x, self.h = x, np.tanh(x @ self.We)
+        self.r = self.h @ self.Wd
+        return self.r
+
+    def backward(self, x):
+        d = 2 * (self.r - x) / x.size
+        self.dWd = self.wrong * self.h.T @ d
+        self.dWe = self.x.T @ ((d @ self.Wd.T) * (1 - self.h**2))
+
+
+@pytest.mark.parametrize(("wrong", "verdict"), [(1.0, "right"), (2.0, "wrong")])
+def test_an_autoencoder_has_its_input_for_its_target_wherever_that_is_moved(monkeypatch, wrong, verdict):
+    monkeypatch.setattr(Autoencoder, "wrong", wrong)
+    X = R.normal(size=(5, 4))
+    report = check_gradients(Autoencoder(), X, X)
+    assert {entry.name: entry.verdict for entry in report.entries} == {"We": "right", "Wd": verdict}

@@ -110,3 +110,26 @@ def test_the_order_is_that_in_which_most_agree_and_else_the_given_one():
     assert not fits
     assert {name: part.start for name, part in made.items()} == {"W": 0, "b": 4, "c": 6}
     assert made["b"].vector.path == parsed("") == ()
+
+
+class OneOutput:
+    """A dense layer that takes its own steps: dx has two numbers, as W and b have together."""
+
+    def __init__(self):
+        self.W, self.b = np.array([[0.5]]), np.array([0.25])
+
+    def forward(self, x):
+        self.x = x
+        return x @ self.W + self.b
+
+    def backward(self, grad_output, learning_rate):
+        grad_W, grad_b = self.x.T @ grad_output, grad_output.sum(axis=0)
+        grad_input = grad_output @ self.W.T
+        self.W = self.W - learning_rate * grad_W
+        self.b = self.b - learning_rate * grad_b
+        return grad_input
+
+
+def test_the_gradient_of_the_input_is_no_vector_of_all_others():
+    report = check_gradients(OneOutput(), np.array([[1.5], [-0.5]]))
+    assert {entry.name: entry.verdict for entry in report.entries} == {"x": "right", "W": "right", "b": "right"}
