@@ -493,7 +493,7 @@ class Autoencoder:
         self.dWe = self.x.T @ ((d @ self.Wd.T) * (1 - self.h**2))
 
 
-@pytest.mark.parametrize(("wrong", "verdict"), [(1.0, "right"), (2.0, "wrong")])
+@pytest.mark.parametrize(("wrong", "verdict"), [(1.0, "right"), (3.0, "wrong")])
 def test_an_autoencoder_has_its_input_for_its_target_wherever_that_is_moved(monkeypatch, wrong, verdict):
     monkeypatch.setattr(Autoencoder, "wrong", wrong)
     X = R.normal(size=(5, 4))
