@@ -82,9 +82,8 @@ class Place:
         """Which object is there, and how long the list is that holds it: one that grows at each call is a history."""
         value, owner = self.read(), self.owner
         # A field of an array is another object each time it is asked for.
-        which = (
-            value.__array_interface__["data"][0] if getattr(owner, "dtype", None) and owner.dtype.names else id(value)
-        )
+        is_field = isinstance(owner, np.ndarray) and owner.dtype.names is not None
+        which = value.__array_interface__["data"][0] if is_field else id(value)
         return which, len(owner) if isinstance(owner, list) else 0
 
     def exists(self) -> bool:

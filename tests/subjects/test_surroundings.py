@@ -354,3 +354,16 @@ def test_only_functions_of_no_object_with_arrays_around_them_are_checked_with_th
 )
 def test_a_step_is_one_of_an_array_that_keeps_its_shape(after, moved):
     assert _moved({"W": np.array([1.0, 2.0])}, {"W": np.array(after)}, "W") == moved
+
+
+def test_a_name_around_functions_may_be_any():
+    dtype = "float32"  # as of an array
+
+    def forward(x):
+        return np.tanh(x.astype(dtype)).astype(np.float64)
+
+    def backward(x, grad_output):
+        return (grad_output * (1 - np.tanh(x.astype(dtype)) ** 2)) * scale
+
+    scale = np.ones(2)
+    assert check_gradients((forward, backward), np.array([[0.5, -1.0]])).verdict == "right"
