@@ -189,11 +189,15 @@ class Arguments:
     def contradicts(self, order: Sequence[str]) -> bool:
         """Whether, beside a gradient, what is called as an argument of forward is given something else.
 
-        ``d * x * (1 - x)`` is no gradient of sigmoid(x) because x could be the output.
+        ``d * x * (1 - x)`` is no gradient of sigmoid(x) because x could be the output. But ``backward(ctx, x)`` may
+        call the gradient so, and forward a cache that it fills as backward the same cache.
         """
         if self.target is not None or GRADS not in order or not len(order) == len(self.wanted) > 1:
             return False
-        return any(name in self.inputs and role != name for name, role in zip(self.wanted, order, strict=True))
+        alone = all(role in (GRADS, CACHE, RATE) for role in order)
+        allowed = (CACHE, GRADS) if alone else (CACHE,)
+        pairs = zip(self.wanted, order, strict=True)
+        return any(name in self.inputs and role not in (name, *allowed) for name, role in pairs)
 
     @property
     def _results(self) -> tuple[str, ...]:

@@ -196,6 +196,17 @@ def test_beside_a_gradient_what_is_called_as_an_argument_of_forward_is_that_argu
     assert all(way[wanted.index("x")] == "x" for way in ways if GRADS in way)
 
 
+@pytest.mark.parametrize(
+    ("inputs", "wanted", "way"),
+    [(("x", "order"), ("ctx", "x"), (CACHE, GRADS)), (("x", "cache"), ("dout", "cache"), (GRADS, CACHE))],
+)
+def test_beside_a_cache_a_gradient_may_be_called_as_forward_s_argument_and_a_cache_as_the_one_it_fills(
+    inputs, wanted, way
+):
+    ways = [way.arguments for way, _ in conventions(taking(*inputs), taking(*wanted), inputs, None, (ONES, (1, 2)))]
+    assert way in ways
+
+
 def test_where_the_names_do_not_tell_all_is_tried():
     found = list(conventions(taking("x"), taking("thing"), ["x"], None, ONES))
     assert [by_name for _, by_name in found] == [False] * 3
