@@ -59,3 +59,22 @@ def test_a_layer_and_its_optimizer_are_as_they_were():
     check_gradients((layer.forward, layer.backward), X)
     assert layer.optimizer.v == {}
     np.testing.assert_array_equal(layer.W, W)
+
+
+class Configured:
+    def __init__(self, config, velocity):
+        self.config, self.velocity = config, velocity
+
+    def update(self, name, w, grad):
+        self.velocity[name] = self.config["momentum"] * self.velocity.get(name, 0.0) + self.config["lr"] * grad
+        return w - self.velocity[name]
+
+
+@pytest.mark.parametrize("beta", [0.0, 0.9])
+@pytest.mark.parametrize("wrong", [1.0, -1.0])
+def test_a_rate_may_be_kept_in_a_dict_of_settings(beta, wrong):
+    config = {"lr": 0.05, "momentum": beta}
+    report = check_gradients(Dense(Configured(config, {}), wrong), X)
+    assert [entry.name for entry in report.entries] == ["x", "W", "b"]
+    assert [entry.name for entry in report.entries if entry.verdict != "right"] == ["W"] * (wrong != 1.0)
+    assert config == {"lr": 0.05, "momentum": beta}
