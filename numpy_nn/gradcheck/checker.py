@@ -182,7 +182,10 @@ def _argument(value: Any) -> Any:
 def _point(x: Any) -> Array:
     array = np.asarray(x)
     if array.dtype.kind not in "fiu" or (array.dtype.kind in "iu" and isinstance(x, np.ndarray)):
-        raise TypeError(f"x: expected an array of floats, got an array of {array.dtype}")
+        way_out = (
+            "; integers alone, as an embedding takes, are given as a tuple: (x,)" if array.dtype.kind in "iu" else ""
+        )
+        raise TypeError(f"x: expected an array of floats, got an array of {array.dtype}{way_out}")
     array = np.array(array, np.float64)
     if array.size == 0:
         raise ValueError(f"x: expected at least one number, got shape {array.shape}")

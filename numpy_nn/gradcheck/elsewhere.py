@@ -91,7 +91,7 @@ def blame(
     if point.words:
         return point.words, point.moved
     for key, values in point.moved.items():
-        with subject.at({key: values}):
+        with subject.at_point({key: values}):
             found = look(subject, [name], grad_output, share, rng)
         if name in found and found[name][0] is Found.WRONG:
             return where_moved(subject, key, values), {key: values}

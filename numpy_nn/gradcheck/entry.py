@@ -168,7 +168,7 @@ def _look_elsewhere(
     share = max(evidence.differences.seen_coarseness for _, evidence in judged)
 
     def visit(point: Point, names: Iterable[str]) -> None:
-        with subject.at(point.moved):
+        with subject.at_point(point.moved):
             found = look(subject, names, grad_output, share, rng)
         for name, (kind, _) in found.items():
             if name in seen:
@@ -203,7 +203,7 @@ def _is_wrong_at(
 ) -> bool:
     """Whether a second look finds an entry wrong at another point as well; then it is called so."""
     words, moved = blame(subject, name, point, grad_output, share, rng)
-    with subject.at(moved):
+    with subject.at_point(moved):
         kind, evidence = look(subject, [name], grad_output, share, rng)[name]
         if kind is not Found.WRONG or is_beyond_logarithms(subject):
             return False

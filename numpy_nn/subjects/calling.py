@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 
 from numpy_nn.layers.composition import Composition
 from numpy_nn.subjects import names
+from numpy_nn.subjects.arguments import takes
 from numpy_nn.subjects.costs import LossOfOutput
 from numpy_nn.subjects.gradients import Leaf, ParameterGradient, SumOfUses
 from numpy_nn.subjects.places import Path, Place, Step, follow, written
-from numpy_nn.subjects.state import equal
+from numpy_nn.subjects.state import equal, of_a_library, reachable
 from numpy_nn.subjects.subject import Array, ClaimingSubject
 from numpy_nn.subjects.unrolled import Part
 
@@ -172,17 +173,16 @@ class CalledCode(ClaimingSubject):
         return super().gradients(grad_output, other_draws=other_draws and not self._runs_forward)
 
     @cached_property
-    def _resets(self) -> Callable[[], Any] | None:
-        """The owner's method that begins a step."""
-        reset = None if self._owner is None else names.method(self._owner, names.RESETS)
-        # What every layer of numpy_nn has is never called by training, and would hide a layer that adds up gradients.
-        return None if getattr(reset, "__func__", None) is Composition.zero_grad else reset
+    def _resets(self) -> list[Callable[[], Any]]:
+        """The methods that begin a step: the owner's, or where it has none those of what it holds."""
+        own = [] if self._owner is None else [self._owner]
+        return next((found for things in (own, reachable(*own)) if (found := _resets_of(things))), [])
 
     def _reset(self) -> None:
         """Begin a step, as a training loop does for code that adds up gradients until it is told to begin anew."""
-        if self._resets is not None:
+        for reset in self._resets:
             with self._running():
-                self._resets()
+                reset()
 
     def _claim(self, grad_outputs: Sequence[Array]) -> Mapping[str, Any]:
         kept = self._kept()
@@ -368,6 +368,16 @@ def arrays_of(value: Any, path: Path = ()) -> list[tuple[Path, Array]]:
     if is_container(value):
         return [found for key, part in items(value) for found in arrays_of(part, (*path, Step(key, True)))]
     return [(path, value)] if is_differentiated(value) else []
+
+
+def _resets_of(things: Sequence[Any]) -> list[Callable[[], Any]]:
+    """What begins a step of these things of the user's own.
+
+    What every layer of numpy_nn has is never called by training, and would hide a layer that adds up gradients.
+    """
+    own = [thing for thing in things if type(thing).__module__ != "builtins" and not of_a_library(thing)]
+    found = [reset for thing in own if (reset := names.method(thing, names.RESETS)) is not None and takes(reset, 0)]
+    return [reset for reset in found if getattr(reset, "__func__", None) is not Composition.zero_grad]
 
 
 def with_arrays(value: Any, put: Callable[[Path, Array], Array], path: Path = ()) -> Any:

@@ -77,12 +77,28 @@ def _made_even_once(code: Code, convention: Convention, before: Snapshot) -> Cod
     """The subject; where its code runs once and no more, one that always starts from the state at the beginning."""
     before.restore()
     try:
-        return made(code, convention)
+        subject = made(code, convention)
+        return _made_of_first_steps(code, convention, before) or subject if subject.steps_grow else subject
     except SubjectError:
         before.restore()
         subject = made(code, convention, before)
         subject.notes.append("a second step raises an error: every evaluation starts from the state before the first")
         return subject
+
+
+def _made_of_first_steps(code: Code, convention: Convention, before: Snapshot) -> CodeSubject | None:
+    """The subject whose every step is the first: that of an optimizer whose velocity is 0 is the rate times a gradient.
+
+    None where no step is, as that of Adam, or of a velocity that is not 0: what the gradients are cannot be told then.
+    """
+    now = Snapshot(code.owner if code.owner is not None else (code.forward, code.backward))
+    before.restore()
+    subject = made(code, convention, before)
+    if subject.a_step_is_a_gradient:
+        subject.notes.append("steps hang on those before: every evaluation starts from the state before the first")
+        return subject
+    now.restore()
+    return None
 
 
 def chosen(code: Code) -> CodeSubject:

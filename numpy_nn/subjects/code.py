@@ -116,6 +116,23 @@ class CodeSubject(LikelyCode):
         """Whether parameters are not there, as those that a first forward pass makes are not before it."""
         return not all(place.exists() for place in self._places.values())
 
+    @property
+    def steps_grow(self) -> bool:
+        """Whether backward makes other steps the second time, as an optimizer does that keeps a velocity."""
+        if not self._updates:
+            return False
+        grad_output = self.random_grad_output(np.random.default_rng(0), self.output().shape)
+        first, second = self.gradients(grad_output), self.gradients(grad_output)
+        return not all(equal(first[name], second[name]) for name in self._updates)
+
+    @property
+    def a_step_is_a_gradient(self) -> bool:
+        """Whether the step of at least one parameter, over the rate, is the function's gradient, and no multiple."""
+        grad_output = self.random_grad_output(np.random.default_rng(0), self.output().shape)
+        claimed = self.gradients(grad_output)
+        steps = ((name, claimed[name]) for name in self._updates)
+        return any(g is not None and abs(factor_of(self, name, g, grad_output) - 1.0) <= 1e-3 for name, g in steps)
+
     def settings(self) -> dict[str, float]:
         """The numbers by which the code can be set: among the arguments, and attributes that have no gradient."""
         given = {name: value for name, value in self._given.items() if type(value) in (int, float)}

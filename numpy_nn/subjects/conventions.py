@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from itertools import permutations
@@ -27,8 +28,16 @@ def readings(result: Any, backward: Callable[..., Any] | None) -> list[int]:
     if backward is None or floats <= 1:
         return [1]
     spec = positional(backward)
-    wanted = sum(names.role(name) == names.GRAD for name in spec[0]) if spec is not None else 0
+    wanted = 0
+    if spec is not None:
+        alike = are_alike_gradients(spec[0])
+        wanted = len(spec[0]) if alike else sum(names.role(name) == names.GRAD for name in spec[0])
     return list(dict.fromkeys([min(max(wanted, 1), floats), 1, floats]))
+
+
+def are_alike_gradients(wanted: Sequence[str]) -> bool:
+    """Whether several arguments are called as the gradients of as many outputs are: ``ga, gb`` or ``d1, d2``."""
+    return len(wanted) > 1 and any(all(re.fullmatch(f"{letter}_?[a-z0-9]", n) for n in wanted) for letter in "dg")
 
 
 def _holds_floats(part: Any) -> bool:
@@ -133,6 +142,8 @@ class Arguments:
             return GRADS if self.may_be_either else RATE
         if found == names.CACHE:
             return CACHE if self.has_cache else None
+        if self.grads == len(self.wanted) and are_alike_gradients(self.wanted):
+            return GRADS
         if found == names.GRAD:
             return FILLED if self._is_filled(name) else GRADS
         if in_loss == names.PREDICTION:

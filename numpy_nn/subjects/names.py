@@ -240,10 +240,13 @@ def is_buffer(name: str) -> bool:
 
 
 def tells_gradients(name: Any) -> bool:
-    """Whether an attribute, a key or a list of this name is likely to hold a gradient, of whatever it may be."""
-    return isinstance(name, str) and (
-        _OF_GRADIENTS.search(name) is not None or plain(name) in GRADIENT_CONTAINERS or role(name) == GRAD
-    )
+    """Whether an attribute, a key or a list of this name is likely to hold a gradient, of whatever it may be.
+
+    What is kept as v is none, though an argument of a vjp may be: it is the velocity of an optimizer, or a value.
+    """
+    if not isinstance(name, str) or plain(name) == "v":
+        return False
+    return _OF_GRADIENTS.search(name) is not None or plain(name) in GRADIENT_CONTAINERS or role(name) == GRAD
 
 
 def is_gradient_of(name: Any, of: Any) -> float:

@@ -202,7 +202,25 @@ def _of_object(target: Any, inputs: Sequence[Any], targets: Any, hints: Hints) -
             )
         missing = "backward" if forward is not None else "forward"
         raise TypeError(f"target: expected forward and backward, got {label} without {missing}{HOW}")
-    return _called_as_it_runs(label, target, forward, backward, inputs, hints)
+    before = Snapshot(target)
+    subject = _called_as_it_runs(label, target, forward, backward, inputs, hints)
+    if not _may_compare_with_its_input(subject, inputs):
+        return subject
+    before.restore()
+    try:
+        loss = with_unsaid_cost(label, forward, backward, inputs, inputs[0].copy(), target, hints)
+    except (SubjectError, TypeError, ValueError):
+        before.restore()
+        return _called_as_it_runs(label, target, forward, backward, inputs, hints)
+    loss.notes.append("backward takes no gradient: the targets are the input itself, as those of an autoencoder")
+    return loss
+
+
+def _may_compare_with_its_input(subject: CodeSubject, inputs: Sequence[Any]) -> bool:
+    """Whether gradients that are not those of forward, of which none is handed back, may be those of an autoencoder."""
+    if len(inputs) != 1 or subject.convention.takes_grads or not (subject.has_parameters and subject.make_repeatable()):
+        return False
+    return subject.output().shape == np.shape(inputs[0]) and not agreement(subject).agreeing
 
 
 def _called_as_it_runs(

@@ -221,9 +221,26 @@ def find_generators(*things: Any) -> list[Any]:
 
 
 def rates_of(owner: Any) -> list[tuple[Any, str, float]]:
-    """The learning rates that an object, or an optimizer in it, keeps under their usual names: where, and what."""
-    held = [(thing, name, value) for thing in reachable(owner) for name, value in attributes(thing).items()]
-    return [(t, n, float(v)) for t, n, v in held if names.role(n) == names.RATE and isinstance(v, (float, int))]
+    """The learning rates that an object, an optimizer or a dict in it keeps under their usual names: where, and what.
+
+    Of a dict the key is the name.
+    """
+    things = reachable(owner)
+    held = [
+        (thing, name, value)
+        for thing in things
+        for name, value in (thing if isinstance(thing, dict) else attributes(thing)).items()
+        if isinstance(name, str) and isinstance(value, (float, int))
+    ]
+    return [(thing, name, float(value)) for thing, name, value in held if names.role(name) == names.RATE]
+
+
+def put_rate(thing: Any, name: str, value: float) -> None:
+    """Set one of the rates that :func:`rates_of` has found."""
+    if isinstance(thing, dict):
+        thing[name] = value
+    else:
+        setattr(thing, name, value)
 
 
 def rate_of(owner: Any) -> float:

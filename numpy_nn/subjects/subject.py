@@ -110,6 +110,19 @@ class Subject(ABC):
             for name, values in homes.items():
                 self.arrays[name][...] = values
 
+    @contextmanager
+    def at_point(self, moved: Mapping[str, Array]) -> Iterator[None]:
+        """The same, with targets that are the input itself, as those of an autoencoder, moved with it."""
+        targets = self.targets
+        home = self.arrays.get(self.input)
+        if self.input in moved and isinstance(targets, np.ndarray) and equal(targets, home):
+            self.targets = moved[self.input].reshape(targets.shape).copy()
+        try:
+            with self.at(moved):
+                yield
+        finally:
+            self.targets = targets
+
     def kept_arrays(self) -> list[tuple[str, NDArray[Any]]]:
         """Arrays in the target, its caches and the layers inside it, in which it keeps what forward saw."""
         held = {str(place): place.read() for root in self._roots for place in places(root, kinds="fiub")}

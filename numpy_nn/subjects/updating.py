@@ -11,7 +11,7 @@ from numpy_nn.subjects import names
 from numpy_nn.subjects.calling import CACHE, OUTPUT, RATE, CalledCode, result_role
 from numpy_nn.subjects.costs import LossOfOutput
 from numpy_nn.subjects.places import Place, places
-from numpy_nn.subjects.state import rate_of, rates_of
+from numpy_nn.subjects.state import put_rate, rate_of, rates_of
 from numpy_nn.subjects.subject import Array
 
 
@@ -135,12 +135,12 @@ class UpdatingCode(CalledCode):
         try:
             self._rate = 0.0
             for thing, name, _ in rates:
-                setattr(thing, name, 0.0)
+                put_rate(thing, name, 0.0)
             return self.gradients(grad_output)
         finally:
             self._rate = 1.0
             for thing, name, value in rates:
-                setattr(thing, name, value)
+                put_rate(thing, name, value)
 
     @property
     def _chain(self) -> LossOfOutput | None:

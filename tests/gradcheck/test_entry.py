@@ -313,7 +313,7 @@ def test_a_single_row_has_no_neighbours():
 
 
 def test_a_parameter_that_is_blamed_is_one_that_alone_makes_it_wrong(monkeypatch):
-    subject = SimpleNamespace(arrays={"a": np.ones(2), "b": np.ones(2)}, at=lambda _: nullcontext())
+    subject = SimpleNamespace(arrays={"a": np.ones(2), "b": np.ones(2)}, at_point=lambda _: nullcontext())
     both = points.Point("", {"a": np.array([2.0, 3.0]), "b": np.array([4.0, 5.0])})
 
     def blamed(*kinds):

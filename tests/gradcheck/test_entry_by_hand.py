@@ -276,7 +276,7 @@ def looked_elsewhere(monkeypatch, judged, near, far=(), independent=False, confi
     def at(_):
         yield
 
-    subject = SimpleNamespace(at=at, notes=notes)
+    subject = SimpleNamespace(at_point=at, notes=notes)
 
     def look(_, names, grad_output, share, __):
         seen.append((list(names), share))
@@ -389,7 +389,9 @@ def test_what_is_wrong_elsewhere_is_said_to_be_right_here(monkeypatch, kind):
     monkeypatch.setattr(entry, "look", lambda *_: {"x": (kind, e)})
     monkeypatch.setattr(entry, "diagnosis", lambda evidence: evidence)
     monkeypatch.setattr(entry, "name_worst", lambda *given: worst.append(given))
-    confirmed = entry._is_wrong_at(found, SimpleNamespace(at=at, targets=None), "x", Point("", {}), ONE, 0.0, None)
+    confirmed = entry._is_wrong_at(
+        found, SimpleNamespace(at_point=at, targets=None), "x", Point("", {}), ONE, 0.0, None
+    )
     assert confirmed == (kind is Found.WRONG)
     if confirmed:
         assert found.reason == "right to 6 digits at the point given, but wrong at a tenth"

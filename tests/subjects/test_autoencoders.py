@@ -1,0 +1,54 @@
+"""Networks that compare what they make with their own input, and are given no other targets, or those."""
+
+import numpy as np
+import pytest
+
+from numpy_nn.gradcheck import check_gradients
+
+RNG = np.random.default_rng(0)
+X, W = RNG.standard_normal((5, 4)), RNG.standard_normal((4, 3)) / 2
+
+
+class Autoencoder:
+    def __init__(self, wrong=1.0):
+        self.W, self.b, self.c, self.wrong = W.copy(), np.zeros(3), np.zeros(4), wrong
+
+    def forward(self, x):
+        self.x, self.h = x, np.tanh(x @ self.W + self.b)
+        self.out = self.h @ self.W.T + self.c
+        return self.out
+
+    def backward(self):
+        d = (self.out - self.x) / len(self.x)
+        dz = d @ self.W * (1 - self.h**2)
+        self.dW, self.db, self.dc = self.x.T @ dz + self.wrong * d.T @ self.h, dz.sum(axis=0), d.sum(axis=0)
+
+
+class Learning(Autoencoder):
+    lr = 0.1
+
+    def backward(self):
+        super().backward()
+        self.W, self.b, self.c = self.W - self.lr * self.dW, self.b - self.lr * self.db, self.c - self.lr * self.dc
+
+
+@pytest.mark.parametrize("kind", [Autoencoder, Learning])
+@pytest.mark.parametrize("targets", [None, X], ids=["no targets", "the input"])
+@pytest.mark.parametrize("wrong", [1.0, 0.0])
+def test_the_target_of_an_autoencoder_is_its_input_at_every_point(kind, targets, wrong):
+    report = check_gradients(kind(wrong), X, targets)
+    assert [entry.name for entry in report.entries] == ["W", "b", "c"]
+    assert [entry.name for entry in report.entries if entry.verdict != "right"] == ["W"] * (wrong != 1.0)
+    said = "backward takes no gradient: the targets are the input itself, as those of an autoencoder"
+    assert (said in report.notes) == (targets is None)
+
+
+def test_gradients_of_no_loss_of_the_input_are_wrong_without_targets():
+    class Other(Autoencoder):
+        def backward(self):
+            super().backward()
+            self.dW, self.db, self.dc = self.dW**2, self.db**2, self.dc**2
+
+    report = check_gradients(Other(), X)
+    assert report.verdict == "wrong"
+    assert not any("autoencoder" in note for note in report.notes)

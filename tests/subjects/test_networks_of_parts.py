@@ -1,0 +1,107 @@
+"""Networks whose parts begin a step, and those with several outputs."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from numpy_nn.gradcheck import check_gradients
+from numpy_nn.subjects.conventions import are_alike_gradients
+
+RNG = np.random.default_rng(0)
+X = RNG.standard_normal((5, 4))
+
+
+class Adding:
+    """A layer that adds up its gradients."""
+
+    def __init__(self, fan_in, fan_out, wrong=1.0):
+        self.W, self.wrong = SimpleNamespace(value=RNG.standard_normal((fan_in, fan_out))), wrong
+        self.W.grad = np.zeros((fan_in, fan_out))
+
+    def forward(self, x):
+        self.x = x
+        return x @ self.W.value
+
+    def backward(self, grad_output):
+        self.W.grad += self.wrong * self.x.T @ grad_output
+        return grad_output @ self.W.value.T
+
+
+class Zeroing(Adding):
+    def zero_grad(self):
+        self.W.grad[...] = 0
+
+
+class Optimizer:
+    def __init__(self, parameters):
+        self.parameters = parameters
+
+    def zero_grad(self):
+        for parameter in self.parameters:
+            parameter.grad[...] = 0
+
+
+class Network:
+    def __init__(self, *layers, optimizer=None):
+        self.layers, self.optimizer = layers, optimizer
+
+    def forward(self, x):
+        for layer in self.layers:
+            x = layer.forward(x)
+        return x
+
+    def backward(self, grad_output):
+        for layer in self.layers[::-1]:
+            grad_output = layer.backward(grad_output)
+        return grad_output
+
+
+def with_optimizer(*layers):
+    return Network(*layers, optimizer=Optimizer([layer.W for layer in layers]))
+
+
+@pytest.mark.parametrize(
+    ("network", "kind"),
+    [(Network, Zeroing), (lambda *layers: list(layers), Zeroing), (with_optimizer, Adding)],
+    ids=["layers", "a list", "an optimizer"],
+)
+@pytest.mark.parametrize("wrong", [1.0, 2.0])
+def test_what_a_network_holds_is_zeroed_before_each_step_where_it_zeroes_nothing_itself(network, kind, wrong):
+    report = check_gradients(network(kind(4, 3), kind(3, 2, wrong)), X)
+    assert [entry.name for entry in report.entries] == ["x", "layers[0].W", "layers[1].W"]
+    assert [entry.name for entry in report.entries if entry.verdict != "right"] == ["layers[1].W"] * (wrong != 1.0)
+
+
+def test_what_nothing_zeroes_is_still_added_up():
+    report = check_gradients(Network(Adding(4, 3)), X)
+    assert "added to that of the call before" in str(report)
+
+
+class TwoHeads:
+    def __init__(self, second):
+        self.W, self.A, self.B = (RNG.standard_normal(shape) for shape in ((4, 3), (3, 2), (3, 1)))
+        self.second = second
+
+    def forward(self, x):
+        self.x, self.h = x, np.tanh(x @ self.W)
+        return self.h @ self.A, self.h @ self.B
+
+    def backward(self, ga, gb):
+        self.dA, self.dB = self.h.T @ ga, self.h.T @ gb
+        dz = (ga @ self.A.T + self.second * gb @ self.B.T) * (1 - self.h**2)
+        self.dW = self.x.T @ dz
+        return dz @ self.W.T
+
+
+@pytest.mark.parametrize("second", [1.0, 0.0])
+def test_what_is_called_ga_and_gb_are_the_gradients_of_both_outputs(second):
+    report = check_gradients(TwoHeads(second), X)
+    assert [entry.name for entry in report.entries] == ["x", "W", "A", "B"]
+    assert [entry.name for entry in report.entries if entry.verdict == "wrong"] == ["x", "W"] * (second == 0.0)
+
+
+def test_names_that_differ_in_one_letter_are_those_of_several_gradients():
+    assert are_alike_gradients(["ga", "gb"])
+    assert are_alike_gradients(["d_1", "d_2", "d_3"])
+    assert not any(map(are_alike_gradients, (["g"], ["ga", "db"], ["dy", "x"], ["grad", "gx"])))

@@ -1,0 +1,80 @@
+"""Layers whose backward pass has an optimizer step: with a velocity, kept as v, and with none."""
+
+import numpy as np
+import pytest
+
+from numpy_nn.gradcheck import check_gradients
+
+RNG = np.random.default_rng(0)
+X, W = RNG.standard_normal((5, 4)), RNG.standard_normal((4, 3))
+
+
+class Momentum:
+    def __init__(self, beta, v=0.0):
+        self.learning_rate, self.beta, self.v, self.start = 0.01, beta, {}, v
+
+    def update(self, name, w, grad):
+        self.v[name] = self.beta * self.v.get(name, np.full_like(w, self.start)) - self.learning_rate * grad
+        return w + self.v[name]
+
+
+class Adam(Momentum):
+    def update(self, name, w, grad):
+        self.v[name] = self.v.get(name, 0.0) + 0.1 * grad**2
+        return w - self.learning_rate * grad / (np.sqrt(self.v[name]) + 1e-8)
+
+
+class Dense:
+    def __init__(self, optimizer, wrong=1.0):
+        self.W, self.b, self.optimizer, self.wrong = W.copy(), np.zeros(3), optimizer, wrong
+
+    def forward(self, x):
+        self.x = x
+        return x @ self.W + self.b
+
+    def backward(self, grad_output):
+        dx = grad_output @ self.W.T
+        self.W = self.optimizer.update("W", self.W, self.wrong * self.x.T @ grad_output)
+        self.b = self.optimizer.update("b", self.b, grad_output.sum(axis=0))
+        return dx
+
+
+@pytest.mark.parametrize("beta", [0.0, 0.9])
+@pytest.mark.parametrize("wrong", [1.0, 2.0, -1.0])
+def test_a_step_with_a_velocity_of_0_is_the_rate_times_a_gradient(beta, wrong):
+    report = check_gradients(Dense(Momentum(beta), wrong), X)
+    assert [entry.name for entry in report.entries] == ["x", "W", "b"]
+    assert [entry.name for entry in report.entries if entry.verdict != "right"] == ["W"] * (wrong != 1.0)
+
+
+@pytest.mark.parametrize("optimizer", [Momentum(0.9, 0.5), Adam(0.0)], ids=["a velocity", "Adam"])
+def test_a_step_that_is_no_multiple_of_a_gradient_is_not_judged(optimizer):
+    report = check_gradients(Dense(optimizer), X)
+    assert report.verdict == "undecided"
+    assert "two backward passes on the same input give different gradients" in report.problems[0]
+
+
+def test_a_layer_and_its_optimizer_are_as_they_were():
+    layer = Dense(Momentum(0.9))
+    check_gradients((layer.forward, layer.backward), X)
+    assert layer.optimizer.v == {}
+    np.testing.assert_array_equal(layer.W, W)
+
+
+class Configured:
+    def __init__(self, config, velocity):
+        self.config, self.velocity = config, velocity
+
+    def update(self, name, w, grad):
+        self.velocity[name] = self.config["momentum"] * self.velocity.get(name, 0.0) + self.config["lr"] * grad
+        return w - self.velocity[name]
+
+
+@pytest.mark.parametrize("beta", [0.0, 0.9])
+@pytest.mark.parametrize("wrong", [1.0, -1.0])
+def test_a_rate_may_be_kept_in_a_dict_of_settings(beta, wrong):
+    config = {"lr": 0.05, "momentum": beta}
+    report = check_gradients(Dense(Configured(config, {}), wrong), X)
+    assert [entry.name for entry in report.entries] == ["x", "W", "b"]
+    assert [entry.name for entry in report.entries if entry.verdict != "right"] == ["W"] * (wrong != 1.0)
+    assert config == {"lr": 0.05, "momentum": beta}
