@@ -40,8 +40,6 @@ class CodeSubject(LikelyCode):
     Or as they are named, with their gradients. What no gradient is found of is listed in ``unchecked``.
     """
 
-    _reconstructs = False
-
     def find_parameters(self, named: Mapping[str, str] | None = None, constants: Sequence[str] = ()) -> None:
         """Find the owner's parameters and what is the gradient of what. SubjectError if the code cannot be run.
 
@@ -67,20 +65,6 @@ class CodeSubject(LikelyCode):
                 self._leave_out(name, constants)
         if self.input not in self.arrays:
             self.input = next(iter(self.arrays), self.input)
-        x = self.arrays.get(self.input)
-        self._reconstructs = x is not None and self.input not in self._leaves and equal(x, self.targets)
-
-    @contextmanager
-    def at(self, moved: Mapping[str, Array]) -> Iterator[None]:
-        """As of every subject; where the input itself is the target, and no gradient of it claimed, that moves too."""
-        targets = self.targets
-        if self._reconstructs and self.input in moved:
-            self.targets = np.array(moved[self.input])
-        try:
-            with super().at(moved):
-                yield
-        finally:
-            self.targets = targets
 
     def refuse(self, why: str) -> None:
         """Have nothing of it checked, for this reason."""
