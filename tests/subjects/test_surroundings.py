@@ -367,3 +367,31 @@ def test_a_name_around_functions_may_be_any():
 
     scale = np.ones(2)
     assert check_gradients((forward, backward), np.array([[0.5, -1.0]])).verdict == "right"
+
+
+AROUND = np.random.default_rng(1).normal(size=(3, 2))
+
+
+class ReadsWhatLiesAround:
+    """Its weights are a name of the module, or a default; what it keeps is three times the gradient of them."""
+
+    def forward(self, x, scale=AROUND[0] + 2.0):
+        self.x = x
+        return x @ AROUND * scale
+
+    def backward(self, grad_output, scale=AROUND[0] + 2.0):
+        grad_output = grad_output * scale
+        self.dAROUND = 3 * self.x.T @ grad_output
+        return grad_output @ AROUND.T
+
+
+def test_arrays_around_the_methods_of_an_object_are_counted():
+    before = AROUND.copy()
+    x = np.random.default_rng(0).normal(size=(4, 3))
+    report = check_gradients(ReadsWhatLiesAround(), x)
+    assert report.verdict == "undecided"
+    assert any("no gradient was found of AROUND" in problem for problem in report.problems)
+    assert "used by the functions, and no gradient is claimed of scale: not checked" in report.notes
+    report = check_gradients(ReadsWhatLiesAround(), x, constants=["AROUND"])
+    assert report.verdict == "right"
+    np.testing.assert_array_equal(AROUND, before)
