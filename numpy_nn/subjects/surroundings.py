@@ -78,11 +78,13 @@ def count_around(subject: Any, functions: Sequence[Callable[..., Any]], constant
     They are what the methods use, unless the object keeps something that is called as the gradient of one.
     """
     around = Surroundings(*functions)
+    arrays = {name: value for name, value in vars(around).items() if isinstance(value, np.ndarray)}
+    arrays = {name: array for name, array in arrays.items() if array.dtype.kind == "f" and name not in constants}
+    if not arrays:
+        return
+    home = subject.output()
     kept = [name.rpartition(".")[2] for name, _ in subject.kept_arrays()]
-    for name, array in list(vars(around).items()):
-        if not (isinstance(array, np.ndarray) and array.dtype.kind == "f") or name in constants:
-            continue
-        home = subject.output()
+    for name, array in arrays.items():
         try:
             setattr(around, name, array + np.where(array == 0.0, 1.0, 0.5 * array))
             depends = not equal(subject.output(), home)
