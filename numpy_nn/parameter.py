@@ -33,9 +33,17 @@ def _write(target: FloatArray, value: FloatArray, name: str) -> None:
 
 
 class Structure:
-    """How often a parameter was made, or a layer got one, or a layer: what was found before may be outdated."""
+    """How often a parameter was made, or a layer got one, or a layer: what was found before may be outdated.
+
+    ``settings`` counts what else of a layer or a parameter was set: who finds both as they were finds everything so.
+    """
 
     version = 0
+    settings = 0
+
+    def counts(self) -> tuple[int, int]:
+        """Both."""
+        return self.version, self.settings
 
 
 structure = Structure()
@@ -53,7 +61,7 @@ class Parameter:
     float32 or float64.
     """
 
-    __slots__ = ("_data", "_grad", "requires_grad")
+    __slots__ = ("_data", "_grad", "_requires_grad")
 
     def __init__(self, data: FloatArray) -> None:
         no_tensor(data, "Parameter: data")
@@ -82,6 +90,16 @@ class Parameter:
         _write(self._grad, value, "grad")
 
     @property
+    def requires_grad(self) -> bool:
+        """Whether an optimizer changes ``data``."""
+        return self._requires_grad
+
+    @requires_grad.setter
+    def requires_grad(self, mode: bool) -> None:
+        structure.settings += 1
+        self._requires_grad = mode
+
+    @property
     def shape(self) -> tuple[int, ...]:
         """The shape of ``data`` and ``grad``."""
         return self._data.shape
@@ -103,12 +121,14 @@ class Parameter:
     def to(self, dtype: DTypeLike) -> None:
         """Convert value and gradient to float32 or float64, as new arrays; TypeError for another dtype."""
         resolved = float_dtype(dtype)
+        structure.settings += 1
         self._data, self._grad = self._data.astype(resolved), self._grad.astype(resolved)
 
     def move_to(self, data: FloatArray, grad: FloatArray) -> None:
         """Copy value and gradient into these arrays, and live there from now on."""
         data[...] = self._data
         grad[...] = self._grad
+        structure.settings += 1
         self._data, self._grad = data, grad
 
     def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> NDArray[Any]:

@@ -19,6 +19,9 @@ from numpy_nn._support.workspace import FloatArray
 # In quotes, as importing numpy.random is a fifth of what importing this package takes.
 Seed: TypeAlias = "np.random.Generator | int | None"
 
+# Types whose instances are arrays as they are: a subclass may do otherwise, and is looked at as a plain array.
+ARRAYS: set[type] = {np.ndarray}
+
 _FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 
 
@@ -29,7 +32,7 @@ def is_float(dtype: np.dtype[Any]) -> bool:
 
 def float_array(x: ArrayLike, name: str) -> FloatArray:
     """``x`` as an array, which must hold float32 or float64 in native byte order; it is not copied if it is one."""
-    array = np.asarray(x)
+    array: FloatArray = x if type(x) in ARRAYS else np.asarray(x)  # type: ignore[assignment]
     if not is_float(array.dtype):
         remedy = "; .astype(numpy.float32) makes one" if isinstance(x, np.ndarray) and array.dtype.kind in "iuf" else ""
         raise TypeError(f"{name}: expected an array of float32 or float64, got {_describe(x, array)}{remedy}")

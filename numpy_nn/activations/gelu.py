@@ -40,23 +40,27 @@ def gelu(x: ArrayLike, approximate: str = "none", out: Out = None, work: Work = 
         if approximate == "tanh":
             restore_tail(out, x, _tanh_tail(x, w, work), work)
         else:
-            _restore_far_tail(out, x, pdf)
+            _restore_far_tail(out, x, pdf, work)
     return out
 
 
-def _restore_far_tail(out: FloatArray, x: FloatArray, pdf: FloatArray) -> None:
+def _restore_far_tail(out: FloatArray, x: FloatArray, pdf: FloatArray, work: Workspace) -> None:
     """Write x Phi(x) into ``out`` where Phi(x) is subnormal and has few digits left, though the product has all.
 
     There x Phi(x) = -phi(x) (1 - 1 / x^2 + 3 / x^4 - 15 / x^6 + ...) (Abramowitz and Stegun, 26.2.12). Below -37 the
     first term left out is less than 2e-17.
     """
-    far = x < -37.0
+    far = np.less(x, -37.0, out=work("gelu.far", x.shape, np.bool_))
     if far.any():
-        u = 1.0 / np.square(np.maximum(x[far], -40.0))
-        series = np.ones_like(u)
+        u, series = work.like("gelu.u", x), work.like("gelu.series", x)
+        np.divide(1.0, np.square(np.clip(x, -40.0, -37.0, out=u), out=u), out=u)
+        series.fill(1.0)
         for k in (11.0, 9.0, 7.0, 5.0, 3.0, 1.0):
-            series = 1.0 - k * u * series
-        out[far] = -pdf[far] * series
+            series *= u
+            series *= -k
+            series += 1.0
+        series *= pdf
+        np.copyto(out, np.negative(series, out=series), where=far)
 
 
 def gelu_derivative(x: ArrayLike, approximate: str = "none", out: Out = None, work: Work = None) -> FloatArray:

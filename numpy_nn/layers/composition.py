@@ -46,10 +46,12 @@ class Composition:
             raise AttributeError("requires_grad is a parameter's; requires_grad_(mode) sets it in all of a layer")
         if isinstance(value, HELD) or isinstance(old, HELD):
             structure.version += 1
+        structure.settings += 1
         object.__setattr__(self, name, value)
 
     def __delattr__(self, name: str) -> None:
         structure.version += 1
+        structure.settings += 1
         object.__delattr__(self, name)
 
     def named_children(self) -> Iterator[tuple[str, Any]]:
@@ -228,10 +230,11 @@ class Composition:
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
         structure.version += 1
+        structure.settings += 1
 
 
 # What a forward call leaves, and what it and a copy must not both write to.
-NOT_COPIED = ("saved", "_output", "_left_by", "_work", "_vector")
+NOT_COPIED = ("saved", "_output", "_left_by", "_work", "_vector", "_plans")
 # What may be, or hold, a parameter or a layer.
 HELD = (Parameter, Composition, list, tuple, dict)
 # Not searched for them, so that what stands there is refused: not all of these have an order, or names.

@@ -76,7 +76,10 @@ class Loss(ABC):
             expected = "expected a batch of at least one row"
             raise ValueError(f"{type(self).__name__}: {expected}, got output of shape {output.shape}")
         self._terms_shape = self.row_weights = self.left_out = None
-        terms = self.terms(output, np.asarray(target))
+        return self._reduced(self.terms(output, np.asarray(target)))
+
+    def _reduced(self, terms: FloatArray) -> Any:
+        """The loss of these terms, the last ones."""
         if self.left_out is not None:
             terms[self.left_out] = 0.0
         weights = self.row_weights
@@ -92,7 +95,10 @@ class Loss(ABC):
 
     def score(self, output: FloatArray, target: NDArray[Any]) -> Score:
         """The loss, how many terms count and are classified rightly, and what the loss weighs beside other batches'."""
-        loss, n = self(output, target), len(output)
+        return self.scored(self(output, target), len(output))
+
+    def scored(self, loss: float, n: int) -> Score:
+        """The score of the last batch, of n rows, whose loss this is."""
         assert self._terms_shape is not None
         terms = math.prod(self._terms_shape)
         counted = terms if self.left_out is None else terms - int(np.count_nonzero(self.left_out))
@@ -120,13 +126,18 @@ class Loss(ABC):
             np.multiply(
                 gradient, grad_output.reshape(grad_output.shape + (1,) * (own.ndim - grad_output.ndim)), out=own
             )
-        elif self.reduction == "mean":
-            np.multiply(gradient, 1.0 / self._denominator, out=own)
         else:
-            np.copyto(own, gradient)
+            self._reduce_gradient(gradient, own)
         if self.left_out is not None:
             own[self.left_out] = 0.0
         return own
+
+    def _reduce_gradient(self, gradient: FloatArray, out: FloatArray) -> None:
+        """The gradient of the mean or the sum, from the derivatives of the terms."""
+        if self.reduction == "mean":
+            np.multiply(gradient, 1.0 / self._denominator, out=out)
+        else:
+            np.copyto(out, gradient)
 
     def __getstate__(self) -> dict[str, Any]:
         # A copy begins before any forward call.

@@ -25,14 +25,14 @@ import numpy as np
 
 from numpy_nn._support.checks import number
 from numpy_nn._support.workspace import FloatArray, aligned_empty, aligned_zeros
-from numpy_nn.parameter import Parameter, ParameterVector, holders
+from numpy_nn.parameter import Parameter, ParameterVector, holders, structure
 
 # A step makes several passes over its arrays. In blocks of this many numbers, all passes but the first find their
 # operands in the level-2 cache; shorter blocks would cost more in calls than they save.
 BLOCK = 65536
 
 # What a step finds laid out, and a copy lays out anew.
-LAID_OUT = ("_blocks", "_homes", "_learning", "_members", "_named")
+LAID_OUT = ("_blocks", "_homes", "_learning", "_members", "_named", "_seen")
 
 Holder = Parameter | ParameterVector
 Group = dict[str, Any]
@@ -127,6 +127,7 @@ class Optimizer(ABC):
         for group, names in self._named:
             cut = [self._cut(holder, next(states), names) for holder in holders(group["params"])]
             self._blocks.append((group, [(group, *block) for blocks in cut for block in blocks]))
+        self._seen = structure.counts()
 
     @staticmethod
     def _cut(holder: Holder, state: dict[str, FloatArray], names: Sequence[str]) -> Iterator[tuple[FloatArray, ...]]:
@@ -147,12 +148,16 @@ class Optimizer(ABC):
             return False
         if len(self.param_groups) != len(self._named):
             raise ValueError("param_groups: groups are given when the optimizer is made; make a new one")
+        for group, names in self._named:
+            if self._states(group) != names:
+                return False
+        # Nothing of any network was set since: the rest, which takes as long as a small update, is as it was.
+        before, self._seen = self._seen, structure.counts()
+        if self._seen == before:
+            return True
         # A vector whose members change gets other arrays.
         for holder, data in self._homes:
             if holder.data is not data:
-                return False
-        for group, names in self._named:
-            if self._states(group) != names:
                 return False
         return [p.requires_grad for members in self._members for p in members] == self._learning
 

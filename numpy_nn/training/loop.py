@@ -20,6 +20,7 @@ from numpy_nn.layers import Layer
 from numpy_nn.losses import Loss, Score
 from numpy_nn.optim import Optimizer, ReduceLROnPlateau, Schedule
 from numpy_nn.training.divergence import check_loss, check_parameters
+from numpy_nn.training.plan import loss_and_gradients
 
 # Forward and backward on a batch: returns its loss and its right answers, and leaves the gradients in the parameters'
 # ``grad``.
@@ -110,15 +111,12 @@ class SaveCheckpoint(Callback):
 
 def compute_gradients(net: Layer, loss: Loss, x: FloatArray, y: NDArray[Any]) -> Score:
     """Forward and backward on one batch; returns its loss, and leaves the gradients in the parameters' ``grad``."""
-    score = loss.score(net(x), y)
-    net.backward_parameters(loss.backward())
-    return score
+    return loss.scored(loss_and_gradients(net, loss, x, y), len(x))
 
 
 def train_step(net: Layer, loss: Loss, optimizer: Optimizer, x: FloatArray, y: NDArray[Any]) -> float:
     """Forward, backward, update on one batch; returns the batch's loss."""
-    value: float = loss(net(x), y)
-    net.backward_parameters(loss.backward())
+    value = loss_and_gradients(net, loss, x, y)
     optimizer.step()
     return value
 

@@ -45,6 +45,7 @@ NEAR = {
     **{f"numpy_nn/losses/{name}.py": "losses/test_real_losses" for name in ("l1", "huber", "bce")},
     "numpy_nn/optim": "optim/test_optimizers",
     "numpy_nn/training": "training/test_training",
+    **{f"numpy_nn/training/{name}.py": f"training/test_{name}" for name in ("plan", "recording")},
     "numpy_nn/data": "data/test_batches",
     "numpy_nn/owners": "owners/test_owned_training",
     "numpy_nn/gradcheck": "gradcheck/test_gradcheck",

@@ -17,15 +17,17 @@ from numpy_nn.commands.benchmark.cases import Case
 from numpy_nn.commands.benchmark.engines import ENGINES, ON_CUDA
 from numpy_nn.commands.benchmark.mine import registered
 from numpy_nn.commands.benchmark.workload import Workload
+from numpy_nn.training.plan import BEFORE
 
 
 def bytes_allocated(work: Callable[[], object]) -> int:
     """The most memory that one call of ``work`` held beyond what was there before, as tracemalloc counts it.
 
-    It counts Python's objects and NumPy's arrays, not what a library allocates behind their backs. The call before
-    the counted one is for workspaces that are made once.
+    It counts Python's objects and NumPy's arrays, not what a library allocates behind their backs. The calls before
+    the counted one are for workspaces that are made once, and for a plan that is recorded and tried.
     """
-    work()
+    for _ in range(BEFORE + 1):
+        work()
     gc.collect()
     tracemalloc.start()
     try:
