@@ -58,14 +58,14 @@ class LayerType(ABCMeta):
     def __setattr__(cls, name: str, value: Any) -> None:
         cls._refuse_the_base_class(name)
         super().__setattr__(name, value)
-        structure.settings += 1
+        structure.formulas += 1
         if name in FORMULAS:
             put_between_checks(cls)
 
     def __delattr__(cls, name: str) -> None:
         cls._refuse_the_base_class(name)
         super().__delattr__(name)
-        structure.settings += 1
+        structure.formulas += 1
         if name in FORMULAS:
             for private in vars(cls).keys() & {f"_{formula}" for formula in FORMULAS}:
                 super().__delattr__(private)

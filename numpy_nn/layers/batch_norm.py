@@ -114,7 +114,7 @@ class BatchNorm1d(FloatLayer):
         """Move the running statistics towards the batch's."""
         if self.running_mean is None or self.running_var is None or self.num_batches_tracked is None:
             return
-        self.num_batches_tracked += 1
+        self.num_batches_tracked[...] += 1  # nothing of the layer is set, which networks would take for a change
         rate = 1.0 / int(self.num_batches_tracked) if self.momentum is None else self.momentum
         step = self._work("step", (self.num_features,), mean.dtype)
         for running, batch, scale in ((self.running_mean, mean, 1.0), (self.running_var, var, n / (n - 1))):

@@ -56,7 +56,7 @@ class DividedLinear(Linear):
 
     def forward(self, x: FloatArray) -> FloatArray:
         """The sum, in the order of the processes: to the last bit the same for all of them."""
-        self.turn = 1 - self.turn
+        vars(self)["turn"] = 1 - self.turn  # this is no setting, for which networks would look again
         products = self.products[self.turn, :, : len(x)]
         np.matmul(x, self.weight.data, out=products[self.rank])
         if self.bias is not None:

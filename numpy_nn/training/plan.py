@@ -184,7 +184,7 @@ class Plans:
 
     def __init__(self, net: Sequential, loss: Loss) -> None:
         self.loss = loss
-        self._settings, self._version = _settings(net), structure.settings
+        self._settings, self._version, self._formulas = _settings(net), structure.settings, structure.formulas
         self._of_loss = _settings_of(loss)
         self._terms, self._gradient = type(loss).terms, type(loss).gradient
         options: list[Any] = [vars(layer).get("options") for layer in net.layers]
@@ -201,9 +201,11 @@ class Plans:
             now = _settings(net)
             if len(now) != len(self._settings) or not all(map(operator.is_, now, self._settings)):
                 return False
+            self._version = structure.settings
+        if self._formulas != structure.formulas:
             if _may_have_a_plan(net, loss) is not self._possible:
                 return False
-            self._version = structure.settings
+            self._formulas = structure.formulas
         state, cls = vars(loss), type(loss)
         if loss is not self.loss or "terms" in state or "gradient" in state:
             return False

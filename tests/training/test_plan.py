@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 import numpy_nn as nn
 from numpy_nn.layers import ACTIVATION_LAYERS
+from numpy_nn.parameter import structure
 from numpy_nn.training import plan
 from numpy_nn.training.plan import BEFORE, Plan, _by_formulas, loss_and_gradients, plans
 
@@ -324,3 +325,13 @@ def test_what_a_user_computes_in_between_does_not_show():
         x, y = next(more)
         assert loss_and_gradients(net, loss, x, y) == _by_formulas(twin, twin_loss, x, y)
         assert state(net, loss) == state(twin, twin_loss)
+
+
+@given(data=st.data(), dtype=our.dtypes)
+def test_a_pass_sets_nothing_for_which_other_networks_would_look_again(data, dtype):
+    net = data.draw(our.networks(dtype, 4)).train()
+    x = np.ones((4, our.in_features(net)), dtype)
+    before = structure.counts()
+    with np.errstate(all="ignore"):
+        net.backward_parameters(np.ones_like(net(x)))
+    assert structure.counts() == before
