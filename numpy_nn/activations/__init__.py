@@ -44,6 +44,7 @@ from numpy_nn.activations.smooth import (
     logsigmoid_derivative,
     mish,
     mish_derivative,
+    mish_derivative_after,
     softsign,
     softsign_derivative,
 )
@@ -91,7 +92,7 @@ ACTIVATIONS: dict[str, Activation] = {
         Activation("relu6", relu6, relu6_derivative, kinks=(0.0, 6.0)),
         Activation("hardsigmoid", hardsigmoid, hardsigmoid_derivative, kinks=(-3.0, 3.0)),
         Activation("hardswish", hardswish, hardswish_derivative, kinks=(-3.0, 3.0)),
-        Activation("mish", mish, mish_derivative),
+        Activation("mish", mish, mish_derivative, derivative_after=mish_derivative_after),
         Activation("softsign", softsign, softsign_derivative),
         Activation("logsigmoid", logsigmoid, logsigmoid_derivative),
         Activation("softmax", softmax, softmax_derivative, elementwise=False),

@@ -50,15 +50,16 @@ def mish(x: ArrayLike, out: Out = None, work: Work = None) -> FloatArray:
     """
     x, out, work = prepare(x, out, work)
     a, b, d = _mish_parts(x, work)
-    np.square(b, out=b)
-    b *= 2.0
-    less = np.add(a, 1.0, out=work.like("mish.less", a))
-    less *= a
-    np.minimum(less, b, out=less)
+    less = np.square(b, out=work.like("mish.less", b))
+    less *= 2.0
+    t = np.add(a, 1.0, out=_mish_t(a, work))
+    t *= a
+    np.minimum(less, t, out=less)
     less /= d
-    a *= np.subtract(1.0, less, out=less)
+    np.subtract(1.0, less, out=t)
+    t *= a
     np.maximum(x, np.finfo(x.dtype).min, out=out)  # -inf would make the product -inf 0
-    return np.multiply(out, a, out=out, casting="same_kind")
+    return np.multiply(out, t, out=out, casting="same_kind")
 
 
 def mish_derivative(x: ArrayLike, out: Out = None, work: Work = None) -> FloatArray:
@@ -73,11 +74,31 @@ def mish_derivative(x: ArrayLike, out: Out = None, work: Work = None) -> FloatAr
     The sum cancels where the derivative has its zero, at -1.19, and nowhere else.
     """
     x, out, work = prepare(x, out, work)
-    a, b, d = _mish_parts(x, work)
-    clipped, rest, below, term = (work.like(f"mish.{name}", a) for name in ("x", "rest", "below", "term"))
-    # Beyond +-1000 a or b is 0; the clip spares it the product with infinity.
-    np.copyto(clipped, x)
-    np.clip(clipped, -1000.0, 1000.0, out=clipped)
+    _mish_parts(x, work)
+    return _mish_derivative_of_parts(x, out, work)
+
+
+def mish_derivative_after(x: FloatArray, *, out: FloatArray, work: Workspace) -> FloatArray:
+    """The same where ``mish(x, work=work)`` was the last call: a, b, d and t are in ``work`` already.
+
+    In float64 float32's own sum t + x (1 - t^2) s, with (1 - t^2) s = 4 a b^2 (a + b) / d^2, has digits to spare.
+    """
+    if x.dtype == np.float64:
+        return _mish_derivative_of_parts(x, out, work)
+    a, b, d = _mish_arrays(x, work)
+    rest = np.add(a, b, out=work.like("mish.rest", a))
+    for factor in (a, b, b, 4.0, _mish_clipped(x, work)):
+        rest *= factor
+    rest /= d
+    rest /= d
+    return np.add(rest, _mish_t(a, work), out=out, casting="same_kind")
+
+
+def _mish_derivative_of_parts(x: FloatArray, out: FloatArray, work: Workspace) -> FloatArray:
+    """The sums of :func:`mish_derivative`, with a, b and d in ``work``."""
+    a, b, d = _mish_arrays(x, work)
+    clipped = _mish_clipped(x, work)
+    rest, below, term = (work.like(f"mish.{name}", a) for name in ("rest", "below", "term"))
 
     # The rest, without d: for x > 0,
     np.subtract(clipped, 1.0, out=rest)
@@ -111,9 +132,26 @@ def mish_derivative(x: ArrayLike, out: Out = None, work: Work = None) -> FloatAr
     return np.multiply(rest, a, out=out, casting="same_kind")
 
 
+def _mish_arrays(x: FloatArray, work: Workspace) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Where a, b and d are."""
+    return work("mish.a", x.shape, np.float64), work("mish.b", x.shape, np.float64), work("mish.d", x.shape, np.float64)
+
+
+def _mish_t(a: FloatArray, work: Workspace) -> FloatArray:
+    """Where :func:`mish` leaves t."""
+    return work.like("mish.t", a)
+
+
+def _mish_clipped(x: FloatArray, work: Workspace) -> FloatArray:
+    """x in float64, within +-1000: beyond, a or b is 0, and is spared the product with infinity."""
+    clipped = work("mish.x", x.shape, np.float64)
+    np.copyto(clipped, x)
+    return np.clip(clipped, -1000.0, 1000.0, out=clipped)
+
+
 def _mish_parts(x: FloatArray, work: Workspace) -> tuple[FloatArray, FloatArray, FloatArray]:
     """a, b and d as in :func:`mish`, in float64."""
-    a, b, d = (work(f"mish.{name}", x.shape, np.float64) for name in "abd")
+    a, b, d = _mish_arrays(x, work)
     np.copyto(a, x)
     np.exp(np.negative(np.maximum(a, 0.0, out=b), out=b), out=b)
     np.exp(np.minimum(a, 0.0, out=a), out=a)

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from numpy_nn._support.workspace import Workspace
 from numpy_nn.activations import ACTIVATIONS
 from numpy_nn.activations.gelu import TANH_CUBIC_HEAD, TANH_CUBIC_TAIL, TANH_LINEAR_HEAD, TANH_LINEAR_TAIL
 from scripts import accuracy_report
@@ -71,6 +72,23 @@ def test_value_and_derivative_are_within_their_limits(name, dtype, data):
     for limit, error, result in zip(case.limits(dtype), case.errors(x, exact, computed), exact, strict=True):
         held = case.held(x, result)
         assert np.all(error[held] <= limit), (x, error, limit)
+
+
+@pytest.mark.slow
+@pytest.mark.numerical
+@pytest.mark.parametrize("dtype", our.DTYPES)
+@pytest.mark.parametrize("name", [name for name, case in CASES.items() if case.activation.derivative_after])
+@given(data=st.data())
+def test_the_derivative_after_the_value_is_within_its_limits(name, dtype, data):
+    case, work = CASES[name], Workspace()
+    derivative_after = case.activation.derivative_after
+    assert derivative_after is not None
+    x = data.draw(samples(case.activation.elementwise, dtype))
+    exact, options = case.truth(x), case.arguments(dtype)
+    value = case.activation.function(x, **options, out=np.empty_like(x), work=work).copy()
+    after = derivative_after(x, **options, out=np.empty_like(x), work=work)
+    limit, error = case.limits(dtype)[1], case.errors(x, exact, (value, after))[1]
+    assert np.all(error[case.held(x, exact[1])] <= limit), (x, error, limit)
 
 
 @pytest.mark.parametrize("name", [name for name, case in CASES.items() if case.activation.elementwise])

@@ -13,7 +13,7 @@ SHORTENED = [name for name, entry in ACTIVATIONS.items() if entry.derivative_aft
 
 
 def test_some_activations_have_a_shorter_way_to_their_derivative():
-    assert SHORTENED == ["gelu"]
+    assert SHORTENED == ["gelu", "mish"]
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -25,6 +25,15 @@ def test_backward_after_forward_is_the_derivative_to_the_last_bit_each_time_it_i
         for _ in range(2):
             slope = layer.backward(np.ones((rows, 6), dtype))
             np.testing.assert_array_equal(slope, gelu_derivative(x[:rows], approximate))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_mish_is_derived_alike_each_time_it_is_asked_for(dtype):
+    layer, x = nn.Mish(), X.astype(dtype)
+    for rows in (4, 2, 3):
+        layer(x[:rows])
+        first, again = (layer.backward(np.ones((rows, 6), dtype)) for _ in range(2))
+        np.testing.assert_array_equal(first, again)  # and within limits, as tests/activations/test_accuracy.py has it
 
 
 def test_a_subclass_that_keeps_another_input_gets_the_derivative_there():
