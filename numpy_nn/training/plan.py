@@ -102,7 +102,7 @@ class Plan:
         self._left_of_batch: list[tuple[dict[str, Any], str, Any]] = []
         for state, old in before:
             left = {name: of_plan(value) for name, value in state.items() if value is not old.get(name)}
-            of_batch = {name for name, value in left.items() if _for_batch(value, x) is not value}
+            of_batch = {name for name, value in left.items() if _is_of_batch(value)}
             self._left.append((state, {name: value for name, value in left.items() if name not in of_batch}))
             self._left_of_batch += [(state, name, left[name]) for name in sorted(of_batch)]
         self._leave(x)
@@ -355,9 +355,12 @@ def _recorded_arrays(net: Sequential, loss: Loss) -> Iterator[Recording]:
             put(array)
 
 
+def _is_of_batch(value: Any) -> bool:
+    return isinstance(value, OfBatch) or (type(value) is tuple and any(map(_is_of_batch, value)))
+
+
 def _for_batch(value: Any, x: FloatArray) -> Any:
     """What was left at the batch that was recorded, at this one."""
     if type(value) is tuple:
-        made = tuple(_for_batch(one, x) for one in value)
-        return value if all(map(operator.is_, made, value)) else made
+        return tuple(_for_batch(one, x) for one in value)
     return value.of(x) if isinstance(value, OfBatch) else value
