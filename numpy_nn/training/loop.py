@@ -20,7 +20,7 @@ from numpy_nn.layers import Layer
 from numpy_nn.losses import Loss, Score
 from numpy_nn.optim import Optimizer, ReduceLROnPlateau, Schedule
 from numpy_nn.training.divergence import check_loss, check_parameters
-from numpy_nn.training.plan import loss_and_gradients
+from numpy_nn.training.planned import loss_and_gradients
 
 # Forward and backward on a batch: returns its loss and its right answers, and leaves the gradients in the parameters'
 # ``grad``.

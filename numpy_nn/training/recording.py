@@ -119,7 +119,7 @@ class Recording:
             result = kept["out"] = np.asarray(result)
         shown = ", ".join(map(_word, operands))
         out = options.get("out")
-        target = f" -> {_word(out[0] if isinstance(out, tuple) else out)}" if out is not None else ""
+        target = f" -> {_word(out)}" if out is not None else ""
         errors = np.geterr()
         told = None if errors == self._errors else errors
         self.operations.append(Operation(function, given, kept, f"{name}({shown}){target}", told))
@@ -138,7 +138,7 @@ class Recorded(np.ndarray[Any, Any]):
     _known = True
 
     def __array_finalize__(self, source: Any) -> None:
-        if isinstance(source, Recorded) and hasattr(source, "recording"):
+        if isinstance(source, Recorded):
             self.recording, self.name = source.recording, f"view of {source.name}"
             # A view of the batch that no method below has made is one that nothing can make again.
             self.views, self._known = source.views, source.views is None

@@ -4,7 +4,7 @@ import copy
 import pickle
 import sys
 import warnings
-from types import MethodType
+from types import MethodType, SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -16,8 +16,10 @@ from hypothesis import strategies as st
 import numpy_nn as nn
 from numpy_nn.layers import ACTIVATION_LAYERS
 from numpy_nn.parameter import structure
-from numpy_nn.training import plan
-from numpy_nn.training.plan import BEFORE, Plan, _by_formulas, loss_and_gradients, plans
+from numpy_nn.training import planned as planning
+from numpy_nn.training.plan import Plan
+from numpy_nn.training.planned import BEFORE, OfLoss, _by_formulas, loss_and_gradients, plans
+from numpy_nn.training.recording import Recorded
 
 # A plan is in use from the batch after the one at which it was tried.
 UNTIL_IN_USE = BEFORE + 1
@@ -27,7 +29,7 @@ UNTIL_IN_USE = BEFORE + 1
 def _not_debugged(monkeypatch):
     """Coverage looks as a debugger does, and formulas would be all that is tested."""
     monkeypatch.setattr(sys, "gettrace", lambda: None)
-    monkeypatch.setattr(plan, "MONITORING", None)
+    monkeypatch.setattr(planning, "MONITORING", None)
 
 
 def batches(rng, n, width, classes, dtype=np.float32):
@@ -240,7 +242,7 @@ def test_these_are_computed_by_the_formulas(net, loss):
         loss_and_gradients(net, loss, *next(more))
     assert plans(net) == []
     assert all(type(p.data) is np.ndarray and type(p.grad) is np.ndarray for p in net.parameters())
-    assert all(type(layer.saved) is not plan.Recording for layer in net.leaves())
+    assert all(type(layer.saved) is not Recorded for layer in net.leaves())
 
 
 def test_a_loss_of_ones_own_is_computed_by_the_formulas():
@@ -302,19 +304,80 @@ def test_what_the_formulas_keep_quiet_about_is_not_told_by_a_plan_either():
             loss_and_gradients(net, nn.MSELoss(), x, y)
 
 
-def test_under_a_debugger_the_formulas_compute(monkeypatch):
+@pytest.mark.parametrize("traced", [True, False])
+def test_under_a_debugger_the_formulas_compute(monkeypatch, traced):
     net, loss, more = planned()
-    monkeypatch.setattr(Plan, "run", lambda *_: pytest.fail("a plan ran"))
-    monkeypatch.setattr(sys, "gettrace", lambda: print)
+    runs: list[int] = []
+    run = Plan.run
+
+    def counted(*given):
+        runs.append(1)
+        return run(*given)
+
+    monkeypatch.setattr(Plan, "run", counted)
+    tools: dict[int, str | None] = {0: None}
+    monkeypatch.setattr(planning, "MONITORING", SimpleNamespace(DEBUGGER_ID=0, get_tool=tools.get))
     loss_and_gradients(net, loss, *next(more))
+    assert runs == [1]
+    if traced:
+        monkeypatch.setattr(sys, "gettrace", lambda: print)
+    else:
+        tools[0] = "a debugger that watches without tracing"
+    loss_and_gradients(net, loss, *next(more))
+    assert runs == [1]
+
+
+def test_a_network_without_parameters_has_a_plan_too():
+    net, loss, more = (
+        nn.Sequential(nn.ReLU(), nn.Tanh()),
+        nn.CrossEntropyLoss(),
+        batches(np.random.default_rng(0), 4, 3, 3),
+    )
+    twin = copy.deepcopy(net)
+    for _ in range(UNTIL_IN_USE + 1):
+        x, y = next(more)
+        assert loss_and_gradients(net, loss, x, y) == _by_formulas(twin, nn.CrossEntropyLoss(), x, y)
+    assert len(plans(net)) == 1
 
 
 def test_no_more_plans_are_kept_than_there_are_shapes_of_batches_in_a_run():
     net, loss, rng = nn.MLP([5, 3], rng=0), nn.CrossEntropyLoss(), np.random.default_rng(0)
     for _ in range(UNTIL_IN_USE + 1):
-        for n in range(1, plan.MOST + 3):
+        for n in range(1, planning.MOST + 3):
             loss_and_gradients(net, loss, *next(batches(rng, n, 5, 3)))
-    assert len(plans(net)) == plan.MOST
+    assert len(plans(net)) == planning.MOST
+
+
+def test_two_losses_in_turn_have_a_plan_each():
+    net, losses = nn.MLP([5, 3], rng=0), (nn.CrossEntropyLoss(), nn.CrossEntropyLoss(reduction="sum"))
+    more = batches(np.random.default_rng(0), 4, 5, 3)
+    twin = copy.deepcopy(net)
+    for _ in range(UNTIL_IN_USE + 1):
+        for loss in losses:
+            x, y = next(more)
+            twin_loss = copy.deepcopy(loss)
+            assert loss_and_gradients(net, loss, x, y) == _by_formulas(twin, twin_loss, x, y)
+            assert state(net, loss) == state(twin, twin_loss)
+    assert len(plans(net)) == 2
+
+
+@pytest.mark.parametrize("what", ["a loss", "a setting"])
+def test_who_makes_or_sets_something_at_each_step_does_not_wait_for_plans(monkeypatch, what):
+    net, loss, more = nn.MLP([5, 3], rng=0), nn.CrossEntropyLoss(), batches(np.random.default_rng(0), 4, 5, 3)
+    begun: list[int] = []
+
+    def counted(*given):
+        begun.append(1)
+        return OfLoss(*given)
+
+    monkeypatch.setattr(planning, "OfLoss", counted)
+    for step in range(2 * planning.MOST_BEGUN):
+        if what == "a loss":
+            loss = nn.CrossEntropyLoss()
+        else:
+            net.label_of_this_step = [step]
+        loss_and_gradients(net, loss, *next(more))
+    assert len(begun) == (planning.MOST if what == "a loss" else planning.MOST_BEGUN)
 
 
 def test_what_a_user_computes_in_between_does_not_show():

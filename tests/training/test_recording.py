@@ -22,7 +22,7 @@ def numbers(*shape):
     [
         lambda x, w, out: np.matmul(x, w, out=out),
         lambda x, w, out: np.dot(x, w, out=out),
-        lambda x, w, out: np.copyto(out, (x @ w) * 2.0 + 1),
+        lambda x, w, out: np.copyto(out, np.dot(x, w) * 2.0 + 1),
         lambda x, w, out: np.maximum(x @ w, 50, out=out),
         lambda x, w, out: np.clip(x @ w, 30.0, 50.0, out=out),
         lambda x, w, out: np.copyto(out, (x.T.reshape(3, 2).T[:, ::-1]) @ w),

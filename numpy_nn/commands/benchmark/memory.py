@@ -17,7 +17,7 @@ from numpy_nn.commands.benchmark.cases import Case
 from numpy_nn.commands.benchmark.engines import ENGINES, ON_CUDA
 from numpy_nn.commands.benchmark.mine import registered
 from numpy_nn.commands.benchmark.workload import Workload
-from numpy_nn.training.plan import BEFORE
+from numpy_nn.training.planned import BEFORE
 
 
 def bytes_allocated(work: Callable[[], object]) -> int:
