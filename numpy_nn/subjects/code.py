@@ -215,7 +215,7 @@ class CodeSubject(LikelyCode):
         wanted = {name: (self.arrays[name].shape, like) for name, like in likely.items()}
 
         self._sure = {name for name, (_, like) in wanted.items() if any(like(leaf) >= SURE for leaf in found)}
-        self._leaves |= matched(wanted, [leaf for leaf in found if not self._is_of_silent(leaf)], agrees)
+        self._leaves |= matched(wanted, [leaf for leaf in found if not self._is_of_silent(leaf, likely)], agrees)
         self._unroll(found, agrees)
         self._add_up_uses(found, values, agrees)
         self._broadcast_numbers(output)
@@ -277,10 +277,14 @@ class CodeSubject(LikelyCode):
         except SubjectError:
             return False
 
-    def _is_of_silent(self, leaf: Leaf) -> bool:
-        """Whether its name says that it is the gradient of an array on which the output does not depend here."""
+    def _is_of_silent(self, leaf: Leaf, likely: Mapping[str, Callable[[Leaf], float]]) -> bool:
+        """Whether its name says that it is the gradient of an array on which the output does not depend here.
+
+        And not as much that of one on which it does: ``grads["W"]`` is that of ``params["W"]``, not of ``m["W"]``.
+        """
         silent = ((place.path, np.shape(place.read())) for place in self._silent.values() if place.exists())
-        return any(leaf.value.shape == shape and likeness(path, leaf, shape) >= SURE for path, shape in silent)
+        most = max((likeness(path, leaf, shape) for path, shape in silent if leaf.value.shape == shape), default=0.0)
+        return most >= SURE and not any(like(leaf) >= most for like in likely.values())
 
     def _add_silent(self, found: Sequence[Leaf]) -> None:
         """Check also what the output does not depend on, if a gradient of it is claimed under a sure name."""

@@ -231,8 +231,9 @@ def test_what_is_claimed_of_what_the_output_does_not_depend_on_is_checked_if_its
     for found in ([], [unsure], [flat], [leaf("dV", returned=False)]):
         CodeSubject._add_silent(subject, found)
         assert subject._leaves == {}
-        assert not any(CodeSubject._is_of_silent(subject, one) for one in found)
-    assert CodeSubject._is_of_silent(subject, sure)
+        assert not any(CodeSubject._is_of_silent(subject, one, {}) for one in found)
+    assert CodeSubject._is_of_silent(subject, sure, {"V": lambda _: 0.9})
+    assert not CodeSubject._is_of_silent(subject, sure, {"V": lambda _: 1.0})
     CodeSubject._add_silent(subject, [unsure, sure, leaf("grad_W", returned=False)])
     assert subject._leaves == {"W": sure}
     assert subject._places == {"W": place}

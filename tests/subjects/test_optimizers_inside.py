@@ -78,3 +78,24 @@ def test_a_rate_may_be_kept_in_a_dict_of_settings(beta, wrong):
     assert [entry.name for entry in report.entries] == ["x", "W", "b"]
     assert [entry.name for entry in report.entries if entry.verdict != "right"] == ["W"] * (wrong != 1.0)
     assert config == {"lr": 0.05, "momentum": beta}
+
+
+class KeepsMoments:
+    """Parameters, their gradients, and an optimizer's moments, each in a dict under the same names."""
+
+    def __init__(self, wrong=1.0):
+        self.params, self.wrong = {"W": W.copy(), "b": np.zeros(3)}, wrong
+        self.velocity, self.m = ({key: np.zeros_like(p) for key, p in self.params.items()} for _ in range(2))
+        self.grads = {}
+
+    def loss(self, x, y):
+        error = x @ self.params["W"] + self.params["b"] - y
+        self.grads["W"], self.grads["b"] = self.wrong * x.T @ error, error.sum(axis=0)
+        return 0.5 * np.sum(error**2)
+
+
+@pytest.mark.parametrize("wrong", [1.0, 2.0])
+def test_gradients_are_those_of_the_parameters_and_not_of_the_moments_beside_them(wrong):
+    report = check_gradients(KeepsMoments(wrong), X, np.ones((5, 3)))
+    assert [entry.name for entry in report.entries] == ["params['W']", "params['b']"]
+    assert [entry.verdict for entry in report.entries] == ["right" if wrong == 1.0 else "wrong", "right"]
