@@ -29,6 +29,9 @@ _GRADS = words(
 _GRAD_PATTERN = re.compile(
     r"^(d[A-Z]\w*|d_\w+|grad_?\w*|\w+_(grad|gradient|grads|cotangent)|d(next|prev)_?\w*|d[a-z]_\w+|d[a-z]+_(prev|next|out|curr)|d(out|y|z|a|h|l)\d*)$"
 )
+# What the gradient of one output of several is called by, but for words that begin as it does: dlogits, not distances.
+_OF_ONE = re.compile(r"d[a-z]\w*|[dg]_\w+|delta_?\w*|\w+_bar")
+_BEGIN_WITH_D = re.compile(r"d(at|ebug|ec|eg|en|ep|es|et|ev|ia|ic|if|il|im|ir|is|iv|oc|om|ot|rop|type|up|ur|yn)")
 _HELD_LOSSES = words("loss loss_fn loss_func loss_function criterion cost cost_fn cost_func cost_function objective")
 _OF_ALL = words("grads gradients grads_dict gradients_dict grad_dict gradient_dict param_grads parameter_gradients")
 _CACHES = words(
@@ -188,6 +191,14 @@ def role(name: str) -> str:
     if word in _GRADS or _GRAD_PATTERN.match(name):
         return GRAD
     return UNKNOWN
+
+
+def is_gradient_of_one(name: str) -> bool:
+    """Whether an argument of a backward pass that may take several gradients is called as one of them is."""
+    found = role(name)
+    if found != UNKNOWN:
+        return found == GRAD
+    return bool(_OF_ONE.fullmatch(name)) and not _BEGIN_WITH_D.match(name)
 
 
 def role_in_loss(name: str) -> str:

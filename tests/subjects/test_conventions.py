@@ -41,6 +41,10 @@ def taking(*names):
         ((ONES, ONES), taking("*args"), [1, 2]),
         ([ONES, np.ones(2)], taking("dh", "dc"), [2, 1]),
         ((ONES, np.arange(3), ONES), taking("g"), [1]),
+        ((ONES, ONES), taking("dlogits", "dvalue"), [2, 1]),
+        ((ONES, ONES), taking("g_mu", "g_scale"), [2, 1]),
+        ((ONES, ONES), taking("dout", "distances"), [1, 2]),
+        ((ONES, ONES), taking("dout", "drop_mask"), [1, 2]),
     ],
 )
 def test_how_many_of_the_things_that_are_returned_are_outputs(result, backward, numbers):
@@ -292,3 +296,45 @@ def test_a_loss_may_stand_behind_the_output(result, place):
     assert {way.place for way, _ in ways} == {place}
     # Without targets nothing is a loss.
     assert {way.place for way, _ in conventions(taking("x"), taking("dout", "x"), ["x"], None, result)} == {0}
+
+
+class TwoHeads:
+    """Scores and a value of each row; ``wrong`` leaves the gradient of the value out of that of the input."""
+
+    def __init__(self, wrong):
+        self.W, self.v, self.wrong = np.eye(3)[:, :2] + 0.1, np.array([0.3, -0.2, 0.5]), wrong
+
+    def forward(self, x):
+        self.x = x
+        return x @ self.W, x @ self.v
+
+    def backward(self, dlogits, dvalue):
+        self.dW, self.dv = self.x.T @ dlogits, self.x.T @ dvalue
+        return dlogits @ self.W.T + np.outer(0.0 * dvalue if self.wrong else dvalue, self.v)
+
+
+class ValueLeftOut(TwoHeads):
+    def backward(self, dlogits, dvalue):
+        self.dW = self.x.T @ dlogits
+        return dlogits @ self.W.T + 0.0 * dvalue[:, None]
+
+
+def test_the_gradient_of_a_second_output_is_no_cache_because_the_code_leaves_it_out():
+    x = np.random.default_rng(0).standard_normal((4, 3))
+    assert check_gradients(TwoHeads(wrong=False), x).verdict == "right"
+    report = check_gradients(TwoHeads(wrong=True), x)
+    assert {entry.name: entry.verdict for entry in report.entries} == {"x": "wrong", "W": "right", "v": "right"}
+    assert check_gradients(ValueLeftOut(wrong=True), x)["x"].verdict == "wrong"
+
+
+class KeepsItsOutput:
+    def forward(self, x):
+        s = 1 / (1 + np.exp(-x))
+        return s, s
+
+    def backward(self, d, s):
+        return d * s * (1 - s)
+
+
+def test_a_gradient_called_d_beside_what_forward_returned_is_no_target():
+    assert check_gradients(KeepsItsOutput(), ONES / 3).verdict == "right"
