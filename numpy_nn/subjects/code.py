@@ -24,7 +24,7 @@ from numpy_nn.subjects.gradients import (
     order_of,
     values_of,
 )
-from numpy_nn.subjects.likely import LikelyCode
+from numpy_nn.subjects.hidden import HidingCode
 from numpy_nn.subjects.places import Path, Place, last_name, parsed
 from numpy_nn.subjects.remaining import is_state
 from numpy_nn.subjects.returned import as_told, told_by
@@ -34,7 +34,7 @@ from numpy_nn.subjects.surroundings import Surroundings
 from numpy_nn.subjects.unrolled import Part, is_unrolled, parts_of
 
 
-class CodeSubject(LikelyCode):
+class CodeSubject(HidingCode):
     """Called code, of which the parameters are found as the arrays that the output depends on.
 
     Or as they are named, with their gradients. What no gradient is found of is listed in ``unchecked``.

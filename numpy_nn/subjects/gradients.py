@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import permutations
 from typing import Any, NamedTuple
@@ -92,7 +93,7 @@ def _flat(returned: Any, path: Path, own: set[int]) -> Iterator[tuple[Path, NDAr
     if isinstance(returned, Mapping):
         for key, value in returned.items():
             yield from _flat(value, (*path, Step(key, True)), own)
-    elif isinstance(returned, (list, tuple)) and not _is_numbers(returned):
+    elif isinstance(returned, (list, tuple, deque)) and not _is_numbers(returned):
         for index, value in enumerate(returned):
             yield from _flat(value, (*path, Step(index, True)), own)
     elif isinstance(returned, np.ndarray) and (returned.dtype == object or returned.dtype.names):
