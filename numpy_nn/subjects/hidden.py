@@ -9,7 +9,7 @@ import array as standard
 import inspect
 import weakref
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -21,7 +21,7 @@ from numpy_nn.subjects.bindings import UNBOUND, bindings
 from numpy_nn.subjects.calling import arrays_of
 from numpy_nn.subjects.gradients import SURE, same_but_ones
 from numpy_nn.subjects.likely import LikelyCode
-from numpy_nn.subjects.places import last_name, parsed, places
+from numpy_nn.subjects.places import Place, last_name, parsed, places
 from numpy_nn.subjects.state import GENERATORS, attributes, equal, is_installed, of_a_library, of_installed
 from numpy_nn.subjects.subject import SubjectError
 
@@ -32,34 +32,43 @@ class HidingCode(LikelyCode):
     def count_hidden(self, constants: Sequence[str]) -> None:
         """Add to ``unchecked`` the arrays of floats that the output depends on and that are at no place.
 
-        They are what the code uses, unless backward updates them, or makes what may be the gradient of one.
+        They are what the code uses, unless backward updates them, or makes what may be the gradient of one. So it is
+        with arrays that were taken for what the code uses before.
         """
         hidden = {name: one for name, one in self._hidden().items() if not {name, _last(name)} & set(constants)}
-        known = {name for name, _, _ in self.unchecked}
-        depending = {name: one for name, one in hidden.items() if name not in known and self._hangs_on(one)}
-        if not depending:
+        known = {name: kind for name, kind, _ in self.unchecked}
+        lost = {name: np.asarray(one) for name, (_, one) in self._lost.items()}
+        unsure = {name: one for name, one in (lost | hidden).items() if known.get(name) == "granted"}
+        unsure |= {name: one for name, one in hidden.items() if name not in known and self._hangs_on(one)}
+        if not unsure:
             return
         before = {name: one.copy() for name, one in hidden.items()}
-        claimed = self._claimed_of_hidden(hidden)
-        moved = [name for name in depending if not equal(before[name], hidden[name])]
+        written = self._written_by_backward(unsure)
+        moved = {name for name, values in before.items() if not equal(values, hidden[name])} | set(self._moved)
         for name, values in before.items():
             _put(hidden[name], values)
-        for name, one in depending.items():
-            learned = name in moved or any(_may_be_gradient(key, shape, name, one) for key, shape in claimed)
+        self.unchecked = [one for one in self.unchecked if one[0] not in unsure]
+        for name, one in unsure.items():
+            learned = name in moved or any(_may_be_gradient(key, shape, name, one) for key, shape in written)
             self.unchecked.append((name, "unchecked" if learned else "granted", one.size))
 
     def _hidden(self) -> dict[str, NDArray[Any]]:
         """The arrays of floats, of complex ones too, that the code reaches and that are at no place and no argument."""
+        held = [np.asarray(place.read()) for place in self._all_places()]
+        return {name: one for name, one in self._everywhere().items() if not _shares_memory(one, held)}
+
+    def _everywhere(self) -> dict[str, NDArray[Any]]:
+        """Every array of floats that the code reaches, but for its arguments and for what is checked."""
         held = [one for value in self._given.values() for _, one in arrays_of(value)]
         held += [value for value in (self.targets, *self.arrays.values()) if isinstance(value, np.ndarray)]
-        if self._owner is not None:
-            held += [np.asarray(place.read()) for place in places(self._owner, repeated=True)]
         found: dict[str, NDArray[Any]] = {}
         for name, one in _everything(self._owner, self._forward, self._backward):
-            is_one = one.dtype.kind in "fc" and one.size > 0 and name not in found
-            if is_one and not any(np.may_share_memory(one, other) for other in held):
-                found[name] = one
+            if one.dtype.kind in "fc" and one.size > 0 and not _shares_memory(one, held):
+                found.setdefault(name, one)
         return found
+
+    def _all_places(self) -> Iterable[Place]:
+        return () if self._owner is None else places(self._owner, repeated=True)
 
     def _hangs_on(self, one: NDArray[Any]) -> bool:
         """Whether the output hangs on an array: it is moved a little, and put back."""
@@ -80,21 +89,44 @@ class HidingCode(LikelyCode):
             self._tried = None
             _put(one, kept)
 
-    def _claimed_of_hidden(self, hidden: Mapping[str, NDArray[Any]]) -> list[tuple[Any, tuple[int, ...]]]:
-        """The names and shapes of what a backward pass makes that may be a gradient, and is not that of another."""
+    def _written_by_backward(self, unsure: Mapping[str, Any]) -> list[tuple[Any, tuple[int, ...]]]:
+        """The names and shapes of the arrays that a backward pass makes, but for those that are gradients of others.
+
+        So is dz where forward makes z. At another input, where it has not been: what it makes there is none of what it
+        has made before.
+        """
+        self.output()
+        home = {name: one.copy() for name, one in self._everywhere().items()}
+        moved = {self.input: 0.75 * self.arrays[self.input]} if self.input in self.arrays else {}
+        with self.at(moved):
+            try:
+                grad_output = self.random_grad_output(np.random.default_rng(3), self.output().shape)
+                before = {name: one.copy() for name, one in self._everywhere().items()}
+                self.gradients(grad_output)
+            except SubjectError:
+                return []
+            after = self._everywhere()
+        read = (leaf.read(self.latest, self._owner) for leaf in self._leaves.values())
+        taken = [np.asarray(one) for one in read if one is not None]
+        kept = [name for name, values in before.items() if name not in home or not equal(home[name], values)]
+        made = {name: one for name, one in after.items() if name not in before or not equal(before[name], one)}
         found = [
-            (last_name(leaf.path) if leaf.path else "", leaf.value.shape)
-            for leaf in self._not_taken
-            if not self._is_of_another(leaf, "")
+            (_last(name), one.shape)
+            for name, one in made.items()
+            if name not in unsure
+            and not _shares_memory(one, taken)
+            and not any(_is_named_after(name, other, one, before[other]) for other in kept)
         ]
-        before = {name: one.copy() for name, one in hidden.items()}
-        self.gradients(self.random_grad_output(np.random.default_rng(0), self.output().shape))
-        for name, one in self._hidden().items():
-            is_new = one is not hidden.get(name) or not equal(before[name], one)
-            if is_new and any(names.tells_gradients(step.key) for step in parsed(name)):
-                found.append((_last(name), one.shape))
-        kept = ((_last(name), one.shape) for name, one in self.kept_arrays())
-        return found + [(key, shape) for key, shape in kept if names.tells_gradients(key) and shape == ()]
+        return found + [("", leaf.value.shape) for leaf in self._not_taken if leaf.returned]
+
+
+def _is_named_after(name: str, other: str, one: NDArray[Any], of: NDArray[Any]) -> bool:
+    """Whether an array is called as the gradient of this one, as dz beside z."""
+    return one.shape == of.shape and names.is_gradient_of(_last(name), _last(other)) >= SURE
+
+
+def _shares_memory(one: NDArray[Any], others: Iterable[NDArray[Any]]) -> bool:
+    return any(np.may_share_memory(one, other) for other in others)
 
 
 def _put(one: NDArray[Any], values: NDArray[Any]) -> None:
@@ -167,7 +199,7 @@ def _parts(name: str, thing: Any) -> Iterator[tuple[str, Any]]:
     elif inspect.isfunction(thing):
         yield from _around(thing)
     elif isinstance(thing, type):
-        yield from vars(thing).items()
+        yield from ((f"{thing.__name__}.{key}", value) for key, value in vars(thing).items())
     else:
         own = attributes(thing)
         yield from ((f"{name}.{key}".removeprefix("."), value) for key, value in own.items())

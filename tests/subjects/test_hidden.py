@@ -5,6 +5,7 @@ import threading
 import weakref
 from collections import deque
 from functools import partial
+from types import SimpleNamespace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -222,3 +223,28 @@ def test_an_array_around_that_nothing_learns_is_only_said():
     report = check_gradients(Blur(), np.random.default_rng(1).standard_normal((2, 6)))
     assert report.verdict == "right"
     assert "used by the functions, and no gradient is claimed of KERNEL: not checked" in report.notes
+
+
+def functions_of(weights, gradients, wrong):
+    """Functions whose weights are in one object, and what backward makes in another."""
+    kept = {}
+
+    def forward(x):
+        kept["x"] = x
+        return x @ weights.first
+
+    def backward(grad_output):
+        gradients.first = wrong * kept["x"].T @ grad_output
+        return grad_output @ weights.first.T
+
+    return forward, backward
+
+
+@pytest.mark.parametrize("wrong", [1.0, 2.0])
+@pytest.mark.parametrize("kind", [SimpleNamespace, type("Weights", (), {"first": WEIGHT.copy()})])
+def test_arrays_around_functions_are_not_taken_for_granted_where_backward_may_make_their_gradients(kind, wrong):
+    weights = SimpleNamespace(first=WEIGHT.copy()) if kind is SimpleNamespace else kind
+    gradients = SimpleNamespace() if kind is SimpleNamespace else type("Gradients", (), {})
+    report = check_gradients(functions_of(weights, gradients, wrong), X)
+    assert report.verdict == "undecided"
+    assert "1 of 2 arrays that the output depends on were checked" in report.problems[0]
