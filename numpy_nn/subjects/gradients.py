@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import permutations
@@ -12,7 +13,17 @@ from numpy.typing import NDArray
 
 from numpy_nn.parameter import Parameter
 from numpy_nn.subjects.names import GRADIENT_CONTAINERS, INPUT_GRADIENTS, PARAMETER_GRADIENTS, is_gradient_of, plain
-from numpy_nn.subjects.places import PARAMETER_VALUES, Path, Step, follow, parts_of_array, places, written
+from numpy_nn.subjects.places import (
+    PARAMETER_VALUES,
+    Path,
+    Step,
+    follow,
+    last_name,
+    parsed,
+    parts_of_array,
+    places,
+    written,
+)
 from numpy_nn.subjects.state import attributes, equal, of_a_library, reachable
 
 # Below it a match rests on a shape, or on a name that may mean something else: numbers must speak for it.
@@ -276,13 +287,26 @@ def matched(
             candidates = [leaf for leaf in free if like(leaf) > 0.0 and same_but_ones(leaf.value.shape, shape)]
             candidates.sort(key=like, reverse=True)
             if by_numbers:
-                best = next((leaf for leaf in candidates if agrees(name, leaf)), None)
+                named = [leaf for leaf in candidates if _is_called_after(leaf, name)]
+                best = next((leaf for leaf in named or candidates if agrees(name, leaf)), None)
+                if best is None and named:
+                    # What agrees may be on the way to what is called after the parameter, and is wrong.
+                    best = next((leaf for leaf in candidates if leaf.returned and agrees(name, leaf)), None)
             else:
                 best = next((leaf for leaf in candidates if leaf.returned or like(leaf) >= 0.5), None)
             if best is not None:
                 chosen[name] = best
                 free = [leaf for leaf in free if leaf is not best]
     return chosen
+
+
+def _is_called_after(leaf: Leaf, name: str) -> bool:
+    """Whether the name of a parameter is a part of a leaf's, as in ``peso_cambio`` or ``cambioPeso``."""
+    key = leaf.path[-1].key if leaf.path else None
+    if not isinstance(key, str):
+        return False
+    parts, of = (re.sub("(?<=[a-z])(?=[A-Z])", "_", str(text)).lower() for text in (key, last_name(parsed(name))))
+    return f"_{of}_" in f"_{parts}_"
 
 
 def same_but_ones(first: tuple[int, ...], second: tuple[int, ...]) -> bool:

@@ -5,6 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from numpy_nn.gradcheck import check_gradients
 from numpy_nn.parameter import Parameter
 from numpy_nn.subjects.gradients import (
     IN_ORDER,
@@ -313,3 +314,25 @@ def test_a_place_among_others_makes_a_gradient_perhaps_and_any_of_its_shape_poss
     path, returned, shape, likely, weaker
 ):
     assert at_most_perhaps(lambda _: likely, (2, 3))(leaf(path, shape, returned=returned)) == weaker
+
+
+class OnTheWay:
+    """What it learns from is called after its weight, and is made of what is the gradient."""
+
+    def __init__(self, times):
+        self.peso, self.times = np.array([[1.0, -2.0], [0.5, 3.0]]), times
+
+    def forward(self, x):
+        self.x = x
+        return x @ self.peso
+
+    def backward(self, grad_output):
+        self.crudo = self.x.T @ grad_output
+        self.peso_cambio = self.times * self.crudo
+        return grad_output @ self.peso.T
+
+
+@pytest.mark.parametrize(("times", "verdict"), [(1.0, "right"), (0.5, "undecided")])
+def test_what_agrees_is_not_taken_where_something_else_is_called_after_the_parameter(times, verdict):
+    x = np.random.default_rng(0).standard_normal((3, 2))
+    assert check_gradients(OnTheWay(times), x).verdict == verdict
