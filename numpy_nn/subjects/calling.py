@@ -15,7 +15,7 @@ from numpy_nn.layers.composition import Composition
 from numpy_nn.subjects import names
 from numpy_nn.subjects.arguments import takes
 from numpy_nn.subjects.costs import LossOfOutput
-from numpy_nn.subjects.gradients import Leaf, ParameterGradient, SumOfUses
+from numpy_nn.subjects.gradients import Leaf, ParameterGradient, SumOfUses, without_mask
 from numpy_nn.subjects.places import Path, Place, Step, follow, written
 from numpy_nn.subjects.state import equal, of_a_library, reachable
 from numpy_nn.subjects.subject import Array, ClaimingSubject
@@ -136,7 +136,7 @@ class CalledCode(ClaimingSubject):
         if self._forward_updates:
             self._after_forward = self._kept()
             self._put_back(kept, "forward")
-        return self._read(result)
+        return [without_mask(output) for output in self._read(result)]
 
     def _read(self, result: Any) -> Sequence[Any]:
         """The outputs in what forward returned; the rest is kept for backward."""

@@ -49,7 +49,7 @@ class Leaf(NamedTuple):
     def read(self, returned: Any, owner: Any) -> Any:
         """The array of the last backward pass, whose result is ``returned``; None if there is none."""
         try:
-            return follow(returned if self.returned else owner, self.path)
+            return without_mask(follow(returned if self.returned else owner, self.path))
         except (LookupError, AttributeError, TypeError):
             return None
 
@@ -111,12 +111,17 @@ def _flat(returned: Any, path: Path, own: set[int]) -> Iterator[tuple[Path, NDAr
         for key, value in parts_of_array(returned):
             yield from _flat(value, (*path, Step(key, True)), own)
     elif isinstance(returned, (np.ndarray, np.generic, float, int)) and not isinstance(returned, bool):
-        yield path, np.asarray(returned)
+        yield path, np.asarray(without_mask(returned))
     elif isinstance(returned, (list, tuple)):
         yield path, np.asarray(returned, np.float64)
     elif id(returned) not in own and not of_a_library(returned):
         for name, value in attributes(returned).items():
             yield from _flat(value, (*path, Step(name, False)), {*own, id(returned)})
+
+
+def without_mask(value: Any) -> Any:
+    """What is masked in an array of such is no number, and a gradient that has none is 0."""
+    return value.filled(0.0) if isinstance(value, np.ma.MaskedArray) and value.dtype.kind == "f" else value
 
 
 def _is_numbers(returned: Sequence[Any]) -> bool:

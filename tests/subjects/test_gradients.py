@@ -336,3 +336,25 @@ class OnTheWay:
 def test_what_agrees_is_not_taken_where_something_else_is_called_after_the_parameter(times, verdict):
     x = np.random.default_rng(0).standard_normal((3, 2))
     assert check_gradients(OnTheWay(times), x).verdict == verdict
+
+
+class Masked:
+    """Some weights are off, and some outputs; what is there in arrays with a mask is none of their numbers."""
+
+    def __init__(self, times):
+        self.W, self.times = np.ma.array([[1.0, -2.0], [0.5, 3.0]], mask=[[False, True], [False, False]]), times
+
+    def forward(self, x):
+        self.x, self.off = x, np.arange(len(x)) == 1
+        return np.ma.array(x @ self.W.filled(0.0), mask=np.repeat(self.off[:, None], 2, axis=1))
+
+    def backward(self, grad_output):
+        grad_output = np.where(self.off[:, None], 0.0, grad_output)
+        self.dW = np.ma.array(self.times * self.x.T @ grad_output, mask=self.W.mask)
+        return grad_output @ self.W.filled(0.0).T
+
+
+@pytest.mark.parametrize("times", [1.0, 2.0])
+def test_what_is_masked_in_an_array_is_none_of_its_numbers(times):
+    report = check_gradients(Masked(times), np.random.default_rng(0).standard_normal((3, 2)))
+    assert [entry.verdict for entry in report.entries] == ["right", "right" if times == 1.0 else "wrong"]
