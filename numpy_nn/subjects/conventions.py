@@ -19,6 +19,10 @@ from numpy_nn.subjects.returned import returned_names
 
 _OUTPUT_NAMES = ("out", "output", "outputs", "y", "a", "s", "activation", "h_out", "probs")
 
+# What the gradient of one output of several is called by, but for words that begin as it does: dlogits, not distances.
+_OF_ONE = re.compile(r"d[a-z]\w*|[dg]_\w+|delta_?\w*|\w+_bar")
+_BEGIN_WITH_D = re.compile(r"d(at|ebug|ec|eg|en|ep|es|et|ev|ia|ic|if|il|im|ir|is|iv|oc|om|ot|rop|type|up|ur|yn)")
+
 
 def readings(
     result: Any, backward: Callable[..., Any] | None, inputs: Sequence[str] = (), returned: Sequence[str] = ()
@@ -34,8 +38,16 @@ def readings(
     if spec is not None:
         alike = are_alike_gradients(spec[0])
         others = {*inputs, *returned}
-        wanted = len(spec[0]) if alike else sum(names.is_gradient_of_one(n) for n in spec[0] if n not in others)
+        wanted = len(spec[0]) if alike else sum(is_gradient_of_one(n) for n in spec[0] if n not in others)
     return list(dict.fromkeys([min(max(wanted, 1), floats), 1, floats]))
+
+
+def is_gradient_of_one(name: str) -> bool:
+    """Whether an argument of a backward pass that may take several gradients is called as one of them is."""
+    found = names.role(name)
+    if found != names.UNKNOWN:
+        return found == names.GRAD
+    return bool(_OF_ONE.fullmatch(name)) and not _BEGIN_WITH_D.match(name)
 
 
 def are_alike_gradients(wanted: Sequence[str]) -> bool:
@@ -148,7 +160,7 @@ class Arguments:
             return CACHE if self.has_cache else None
         if self.grads == len(self.wanted) and are_alike_gradients(self.wanted):
             return GRADS
-        if found == names.GRAD or (self.grads > 1 and names.is_gradient_of_one(name)):
+        if found == names.GRAD or (self.grads > 1 and is_gradient_of_one(name)):
             return FILLED if self._is_filled(name) else GRADS
         if in_loss == names.PREDICTION:
             own = [one for one in self.inputs if one != self.target]

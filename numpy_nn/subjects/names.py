@@ -29,9 +29,6 @@ _GRADS = words(
 _GRAD_PATTERN = re.compile(
     r"^(d[A-Z]\w*|d_\w+|grad_?\w*|\w+_(grad|gradient|grads|cotangent)|d(next|prev)_?\w*|d[a-z]_\w+|d[a-z]+_(prev|next|out|curr)|d(out|y|z|a|h|l)\d*)$"
 )
-# What the gradient of one output of several is called by, but for words that begin as it does: dlogits, not distances.
-_OF_ONE = re.compile(r"d[a-z]\w*|[dg]_\w+|delta_?\w*|\w+_bar")
-_BEGIN_WITH_D = re.compile(r"d(at|ebug|ec|eg|en|ep|es|et|ev|ia|ic|if|il|im|ir|is|iv|oc|om|ot|rop|type|up|ur|yn)")
 _HELD_LOSSES = words("loss loss_fn loss_func loss_function criterion cost cost_fn cost_func cost_function objective")
 _OF_ALL = words("grads gradients grads_dict gradients_dict grad_dict gradient_dict param_grads parameter_gradients")
 _CACHES = words(
@@ -193,14 +190,6 @@ def role(name: str) -> str:
     return UNKNOWN
 
 
-def is_gradient_of_one(name: str) -> bool:
-    """Whether an argument of a backward pass that may take several gradients is called as one of them is."""
-    found = role(name)
-    if found != UNKNOWN:
-        return found == GRAD
-    return bool(_OF_ONE.fullmatch(name)) and not _BEGIN_WITH_D.match(name)
-
-
 def role_in_loss(name: str) -> str:
     """Whether an argument of a loss is the target or the prediction, as far as its name tells."""
     word = plain(name)
@@ -319,17 +308,25 @@ def signature(function: Callable[..., Any]) -> inspect.Signature:
 def method(thing: Any, names: Sequence[str]) -> Callable[..., Any] | None:
     """The first method of an object that goes by one of these names; one that matches as it is written comes first."""
     for name in names:
-        if callable(found := getattr(thing, name, None)):
+        if callable(found := _attribute(thing, name)):
             return found
     public = {_squeezed(name): name for name in dir(thing) if not name.startswith("__")}
     for name in map(_squeezed, names):
-        if name in public and callable(found := getattr(thing, public[name], None)):
+        if name in public and callable(found := _attribute(thing, public[name])):
             return found
     public = {_VERBS.sub("", short): name for short, name in public.items() if _VERBS.match(short)}
     for name in map(_squeezed, names):
-        if name in public and callable(found := getattr(thing, public[name], None)):
+        if name in public and callable(found := _attribute(thing, public[name])):
             return found
     return None
+
+
+def _attribute(thing: Any, name: str) -> Any:
+    """An attribute, or None: also of a dict whose keys are its attributes, and which raises KeyError for any other."""
+    try:
+        return getattr(thing, name, None)
+    except KeyError:
+        return None
 
 
 def derived(thing: Any, function: Any) -> Callable[..., Any] | None:

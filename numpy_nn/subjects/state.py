@@ -22,6 +22,14 @@ from numpy_nn.subjects.bindings import UNBOUND, Binding, Default, bindings, defa
 
 Restorer = Callable[[], None]
 
+_BY_NAME = """
+    def run():
+        return net.forward(x)
+    def grads(grad_output):
+        net.backward(grad_output)
+        return {"W": net.dW}
+    check_gradients(run, grads, arrays={"W": (net, "W")})"""
+
 # Arrays of no more are compared as bytes first.
 FEW_BYTES = 2**14
 
@@ -29,17 +37,37 @@ FEW_BYTES = 2**14
 def in_float64(target: Any) -> Any:
     """A deep copy whose float32 arrays are float64. TypeError if the target cannot be copied."""
     try:
-        target = copy.deepcopy(target, _views_kept(target))
+        target = copy.deepcopy(target, _dicts_copied(target, _views_kept(target)))
     except Exception as error:
         raise TypeError(
             f"target: {type(target).__name__} cannot be copied ({error}), and the check works on a copy; "
-            "pass run, grads and its arrays by name"
+            f"pass run, grads and its arrays by name:{_BY_NAME}"
         ) from error
     copies: dict[int, Any] = {}
     for thing in reachable(target):
         _take_from_class(thing, copies)
     widen(target)
     return target
+
+
+def _dicts_copied(target: Any, memo: dict[int, Any]) -> dict[int, Any]:
+    """The memo, with copies of dicts that have no answer to whether they copy themselves, but raise KeyError.
+
+    Their keys are attributes by ``__getattr__ = dict.__getitem__``.
+    """
+    dicts = [thing for thing in reachable(target) if isinstance(thing, dict) and not _can_be_asked(thing)]
+    memo |= {id(thing): type(thing).__new__(type(thing)) for thing in dicts}
+    for thing in dicts:
+        dict.update(memo[id(thing)], copy.deepcopy(dict(thing), memo))
+    return memo
+
+
+def _can_be_asked(thing: Any) -> bool:
+    try:
+        hasattr(thing, "__deepcopy__")
+    except KeyError:
+        return False
+    return True
 
 
 def _take_from_class(thing: Any, copies: dict[int, Any]) -> None:
