@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from numpy_nn.subjects import names
 from numpy_nn.subjects.bindings import UNBOUND, bindings
-from numpy_nn.subjects.calling import arrays_of
+from numpy_nn.subjects.calling import arrays_of, is_differentiated
 from numpy_nn.subjects.gradients import SURE, same_but_ones
 from numpy_nn.subjects.likely import LikelyCode
 from numpy_nn.subjects.places import Place, last_name, parsed, places
@@ -51,6 +51,27 @@ class HidingCode(LikelyCode):
         for name, one in unsure.items():
             learned = name in moved or any(_may_be_gradient(key, shape, name, one) for key, shape in written)
             self.unchecked.append((name, "unchecked" if learned else "granted", one.size))
+
+    def uses(self, place: int) -> bool:
+        """Whether the gradients hang on the array that backward is given in this place."""
+        backward, called = self._backward, []
+        assert backward is not None
+
+        def moved(*arguments: Any) -> Any:
+            called.append(is_differentiated(arguments[place]))
+            other = 0.5 * arguments[place] + 1.0 if called[-1] else arguments[place]
+            return backward(*arguments[:place], other, *arguments[place + 1 :])
+
+        grad_output = self.random_grad_output(np.random.default_rng(4), self.output().shape)
+        first = self.gradients(grad_output)
+        self._backward = moved
+        try:
+            second = self.gradients(grad_output)
+        except SubjectError:
+            return True
+        finally:
+            self._backward = backward
+        return not all(called) or any(not equal(one, second[name]) for name, one in first.items() if one is not None)
 
     def _hidden(self) -> dict[str, NDArray[Any]]:
         """The arrays of floats, of complex ones too, that the code reaches and that are at no place and no argument."""

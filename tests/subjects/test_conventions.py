@@ -338,3 +338,24 @@ class KeepsItsOutput:
 
 def test_a_gradient_called_d_beside_what_forward_returned_is_no_target():
     assert check_gradients(KeepsItsOutput(), ONES / 3).verdict == "right"
+
+
+class TwoOutputs:
+    """Names of backward's arguments tell nothing; ``left_out`` is the gradient of the second output."""
+
+    def __init__(self, left_out):
+        self.left_out = left_out
+
+    def forward(self, x):
+        self.x = x
+        return x**2, x.sum(axis=1)
+
+    def backward(self, p, q):
+        return 2 * self.x * p + (0.0 if self.left_out else q[:, None])
+
+
+def test_what_may_be_the_gradient_of_an_output_and_is_left_out_leaves_nothing_right():
+    assert check_gradients(TwoOutputs(left_out=False), ONES).verdict == "right"
+    report = check_gradients(TwoOutputs(left_out=True), ONES)
+    assert report.verdict == "undecided"
+    assert "forward returns 2 things, and backward leaves out q" in report.problems[0]
