@@ -11,6 +11,7 @@ import weakref
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
+from numbers import Number
 from typing import Any
 
 import numpy as np
@@ -21,9 +22,10 @@ from numpy_nn.subjects.bindings import UNBOUND, bindings
 from numpy_nn.subjects.calling import arrays_of, is_differentiated
 from numpy_nn.subjects.gradients import SURE, same_but_ones
 from numpy_nn.subjects.likely import LikelyCode
-from numpy_nn.subjects.places import Place, last_name, parsed, places
+from numpy_nn.subjects.places import Place, last_name, parsed, places, written
 from numpy_nn.subjects.state import GENERATORS, attributes, equal, is_installed, of_a_library, of_installed
 from numpy_nn.subjects.subject import SubjectError
+from numpy_nn.subjects.surroundings import Surroundings
 
 
 class HidingCode(LikelyCode):
@@ -40,6 +42,9 @@ class HidingCode(LikelyCode):
         lost = {name: np.asarray(one) for name, (_, one) in self._lost.items()}
         unsure = {name: one for name, one in (lost | hidden).items() if known.get(name) == "granted"}
         unsure |= {name: one for name, one in hidden.items() if name not in known and self._hangs_on(one)}
+        self.unchecked += [
+            (name, "unchecked", 1) for name in self._hidden_numbers() if name not in (*constants, *known)
+        ]
         if not unsure:
             return
         before = {name: one.copy() for name, one in hidden.items()}
@@ -72,6 +77,21 @@ class HidingCode(LikelyCode):
         finally:
             self._backward = backward
         return not all(called) or any(not equal(one, second[name]) for name, one in first.items() if one is not None)
+
+    def _hidden_numbers(self) -> list[str]:
+        """The numbers of which the object keeps what is called as a gradient: around its methods, or of any other kind.
+
+        Any number may be around code; a gradient by name is what tells that this one is learned.
+        """
+        numbers = dict.fromkeys(_numbers(self._owner))
+        if not numbers:
+            return []
+        self.gradients(self.random_grad_output(np.random.default_rng(0), self.output().shape))
+        paths = [place.path for place in self._all_places() if np.ndim(place.read()) == 0]
+        held = {written(path) for path in paths}
+        kept = [path[-1].key for path in paths if names.tells_gradients(path[-1].key)]
+        claimed = (name for name in numbers if any(names.is_gradient_of(key, _last(name)) >= SURE for key in kept))
+        return [name for name in claimed if name not in held]
 
     def _hidden(self) -> dict[str, NDArray[Any]]:
         """The arrays of floats, of complex ones too, that the code reaches and that are at no place and no argument."""
@@ -186,6 +206,18 @@ def _everything(owner: Any, *functions: Any) -> Iterator[tuple[str, NDArray[Any]
             yield name, buffer
         elif isinstance(thing, partial) or not (of_a_library(thing) or inspect.ismodule(thing)):
             waiting += _parts(name, thing)
+
+
+def _numbers(owner: Any) -> Iterator[str]:
+    """The numbers that methods of an object's classes find around them, and those that it keeps and are no floats."""
+    kept = attributes(owner).items()
+    yield from (
+        name for name, one in kept if isinstance(one, Number) and not isinstance(one, (int, float, np.floating))
+    )
+    for kind in type(owner).__mro__ if owner is not None and not isinstance(owner, Surroundings) else ():
+        for method in () if of_installed(kind) else vars(kind).values():
+            around = bindings(method).items() if inspect.isfunction(method) else ()
+            yield from (name for name, one in around if isinstance(one.read(), float))
 
 
 def _as_array(thing: Any) -> NDArray[Any] | None:

@@ -59,7 +59,8 @@ def as_subject(target: Any, inputs: Sequence[Any], targets: Any, hints: Hints) -
     before = to_be_restored(target)
     try:
         subject = _recognised(target, inputs, targets, hints)
-        if isinstance(subject, CodeSubject) and subject.make_repeatable():
+        # The weights of the classes that a loss of ours keeps are no parameters.
+        if isinstance(subject, CodeSubject) and not isinstance(target, Loss) and subject.make_repeatable():
             subject.count_hidden(hints.constants)
     except BaseException:
         if before is not None:

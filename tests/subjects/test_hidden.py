@@ -4,6 +4,7 @@ import array
 import threading
 import weakref
 from collections import deque
+from fractions import Fraction
 from functools import partial
 from types import SimpleNamespace
 from typing import Any, ClassVar
@@ -11,6 +12,7 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 
+import numpy_nn as nn
 from numpy_nn.gradcheck import check_gradients
 
 RNG = np.random.default_rng(0)
@@ -248,3 +250,46 @@ def test_arrays_around_functions_are_not_taken_for_granted_where_backward_may_ma
     report = check_gradients(functions_of(weights, gradients, wrong), X)
     assert report.verdict == "undecided"
     assert "1 of 2 arrays that the output depends on were checked" in report.problems[0]
+
+
+SLOPE = 1.5
+
+
+class OfANumberAround:
+    """It keeps what is called as the gradient of a number of the module."""
+
+    def forward(self, x):
+        self.x = x
+        return SLOPE * x
+
+    def backward(self, grad_output):
+        self.dSLOPE = np.sum(grad_output * self.x)
+        return SLOPE * grad_output
+
+
+class OfAFraction:
+    def __init__(self):
+        self.a = Fraction(1, 3)
+
+    def forward(self, x):
+        self.x = x
+        return float(self.a) * x
+
+    def backward(self, grad_output):
+        self.da = 2.0 * np.sum(grad_output * self.x)
+        return float(self.a) * grad_output
+
+
+@pytest.mark.parametrize(("kind", "name"), [(OfANumberAround, "SLOPE"), (OfAFraction, "a")])
+def test_a_number_that_is_no_float_of_the_object_is_counted_where_its_gradient_is_kept(kind, name):
+    report = check_gradients(kind(), X)
+    assert report.verdict == "undecided"
+    assert f"no gradient was found of {name};" in report.problems[0]
+    assert check_gradients(kind(), X, constants=[name]).verdict == "right"
+
+
+def test_weights_of_the_classes_of_a_loss_of_ours_are_not_looked_for():
+    loss = nn.CrossEntropyLoss(weight=np.array([2.0, 0.9]))
+    report = check_gradients(loss, np.array([[0.1, 0.4]]), np.array([[0.9, 0.1]]))
+    assert report.verdict == "right"
+    assert report.notes == []
