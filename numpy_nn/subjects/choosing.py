@@ -24,7 +24,7 @@ from numpy_nn.subjects.calling import (
 )
 from numpy_nn.subjects.code import CodeSubject
 from numpy_nn.subjects.conventions import conventions, is_certain, orders_of_inputs
-from numpy_nn.subjects.dressing import taken_apart, with_settings
+from numpy_nn.subjects.dressing import taken_apart, with_gradients_together, with_settings
 from numpy_nn.subjects.names import tells_gradients
 from numpy_nn.subjects.places import follow, output_paths, places
 from numpy_nn.subjects.state import Snapshot
@@ -139,6 +139,9 @@ def _chosen(code: Code, before: Snapshot) -> CodeSubject:
         return _chosen(replace(code, forward=losses, backward=gradients), before)
     if code.backward is None and not (_is_value_and_gradients(result) or _may_leave_gradients(code, result)):
         raise TypeError(f"{code.label}: expected a backward pass, or (value, gradients) from one function{HOW}")
+    together = _of_gradients_together(code, result, before)
+    if together is not None and (found := agreement(together)).agreeing == found.shaped > 0:
+        return together
     errors: list[tuple[bool, Exception]] = []
     tried: list[tuple[tuple[int, bool, int, float], CodeSubject]] = []
     ways = list(conventions(code.forward, code.backward, list(code.given), code.target, result))
@@ -174,9 +177,25 @@ def _chosen(code: Code, before: Snapshot) -> CodeSubject:
             tried.append(((digits if agrees else 0, by_name, shaped, off), subject))
     if lacking is not None:
         return lacking
+    if not tried and together is not None:
+        return together
     if not tried:
         raise _told(errors, code)
     return max(tried, key=lambda trial: trial[0])[1]
+
+
+def _of_gradients_together(code: Code, result: Any, before: Snapshot) -> CodeSubject | None:
+    """The subject whose backward pass is given the gradients of all outputs in one tuple; None where it takes none."""
+    backward = None if code.target is not None else with_gradients_together(code.backward, result)
+    if backward is None:
+        return None
+    try:
+        subject = _chosen(replace(code, backward=backward), before)
+        return subject if subject.make_repeatable() else None
+    except (SubjectError, TypeError, ValueError):
+        return None
+    finally:
+        before.restore()
 
 
 def _unless_it_leaves_out_an_output(code: Code, subject: CodeSubject, result: Any) -> CodeSubject:
