@@ -88,6 +88,7 @@ class CalledCode(ClaimingSubject):
         self._places: dict[str, Place] = {}
         self._leaves: dict[str, Leaf | ParameterGradient | SumOfUses | Part] = {}
         self._updates: dict[str, float] = {}
+        self._decays: dict[str, float] = {}  # of these, how much of the array itself is in a step
         self._targets_name = target
         self.targets = None if target is None else self._given[target]
         self.is_loss = target is not None
@@ -190,7 +191,8 @@ class CalledCode(ClaimingSubject):
         claimed: dict[str, Any] = {}
         for name in self.arrays:
             if name in self._updates:
-                claimed[name] = (kept[name] - np.asarray(self._places[name].read(), np.float64)) / self._updates[name]
+                step = kept[name] - np.asarray(self._places[name].read(), np.float64)
+                claimed[name] = step / self._updates[name] - self._decays.get(name, 0.0) * kept[name]
                 continue
             leaf = self._leaves.get(name)
             value = None if leaf is None else leaf.read(returned, self._owner)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from numpy_nn.subjects import names
-from numpy_nn.subjects.agreement import ROUGHLY, digits, factor_of
+from numpy_nn.subjects.agreement import ROUGHLY, decay_in, digits, factor_of
 from numpy_nn.subjects.calling import RATE, arrays_of, is_shape_of_jacobian, written_in
 from numpy_nn.subjects.containers import Numbering, likeness_in_argument, prefixes
 from numpy_nn.subjects.gradients import (
@@ -315,6 +315,22 @@ class CodeSubject(HidingCode):
             self.notes.append(f"no learning rate was found: what steps and gradients have in common is, {rate:.6g}")
         if rate:
             self._updates |= dict.fromkeys(moved, rate)
+            self._find_decays(moved, rate, grad_output)
+
+    def _find_decays(self, moved: Sequence[str], rate: float, grad_output: Array) -> None:
+        """Where a step has a multiple of the array itself in it which the code names, that is weight decay."""
+        rng = np.random.default_rng(6)
+        written = self._numbers_written()
+        for name in moved:
+            with self.at({name: rng.standard_normal(self.arrays[name].shape)}):
+                step = self.gradients(grad_output)[name]
+                decay = 0.0 if step is None else decay_in(self, name, step, grad_output)
+            meant = [one for number in written for one in (number, 2 * number, number / rate, (1 - number) / rate)]
+            if decay and any(abs(one - decay) <= 1e-3 * decay for one in meant):
+                self._decays[name] = min(meant, key=lambda one: abs(one - decay))
+        if self._decays:
+            texts = [f"{self._decays[name]:.6g} of {name}" for name in self._decays]
+            self.notes.append(f"weight decay is in each step, and not counted to the gradient: {', '.join(texts)}")
 
     def _rate_by_default(self) -> float:
         """The learning rate that backward has as the default of an argument, which it is not given; 0 without one."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dis
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ from numpy_nn.subjects.code import CodeSubject
 from numpy_nn.subjects.costs import LossOfOutput
 from numpy_nn.subjects.names import positional
 from numpy_nn.subjects.state import Snapshot, of_installed
+from numpy_nn.subjects.subject import SubjectError
 
 # By how much an array is scaled where losses are compared.
 _SCALES = (1.0, 0.75, 1.25)
@@ -23,20 +24,45 @@ _CALLS = {"fit", "train", "step", "update", "print", "open", "input", "exit", "s
 
 
 def factors_of_losses(subject: CodeSubject, chain: LossOfOutput, owner: Any, targets: Any) -> dict[str, float]:
-    """The functions of an object and its methods that give a multiple of the loss by which it is judged, and which.
+    """What gives a multiple of the loss by which an object is judged, in words, and which multiple.
 
-    Looked at are those that compute a number of output and targets, of data and targets, or of targets alone.
+    Looked at are what a step returns, and those functions of the object and its methods that compute a number of output
+    and targets, of data and targets, or of targets alone.
     """
     found: dict[str, float] = {}
     before = Snapshot(owner)
+    if factor := _in_common(_ratios_of_steps(subject)):
+        found["what a step returns"] = factor
     for name, function in _candidates(owner):
         for order in range(4):
-            ratios = list(_ratios(subject, chain, function, order, targets))
+            factor = _in_common(_ratios(subject, chain, function, order, targets))
             before.restore()
-            if len(ratios) == len(_SCALES) and 0.0 < ratios[0] < np.inf and np.ptp(ratios) <= 1e-9 * ratios[0]:
-                found[name] = ratios[0]
+            if factor:
+                found[f"{name} of the same code"] = factor
                 break
     return found
+
+
+def _in_common(ratios: Iterable[float]) -> float:
+    """What all ratios are; 0 if they are not as many as there are points, or not the same."""
+    ratios = list(ratios)
+    alike = len(ratios) == len(_SCALES) and 0.0 < ratios[0] < np.inf and np.ptp(ratios) <= 1e-9 * ratios[0]
+    return ratios[0] if alike else 0.0
+
+
+def _ratios_of_steps(subject: CodeSubject) -> Iterator[float]:
+    """The number that a step of training returns, over the loss, at several points."""
+    name = subject.input
+    for scale in _SCALES:
+        try:
+            with subject.at({name: scale * subject.arrays[name]}):
+                loss = float(subject.output())
+                subject.gradients(np.ones(()))
+        except SubjectError:
+            return
+        if not isinstance(subject.latest, (float, np.floating)) or not loss:
+            return
+        yield float(subject.latest) / loss
 
 
 def _ratios(

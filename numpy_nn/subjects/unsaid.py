@@ -99,7 +99,7 @@ def _compare_with_losses(subject: CodeSubject, owner: Any, targets: Any, words: 
     if apart and len(apart) == len(factors):
         name, factor = next(iter(apart.items()))
         subject.complain(
-            f"{name} of the same code is {factor:.6g} times {words}, of which these gradients would be: if it is the "
+            f"{name} is {factor:.6g} times {words}, of which these gradients would be: if it is the "
             "loss, they are off by that factor; say which it is with loss="
         )
 

@@ -99,3 +99,33 @@ def test_gradients_are_those_of_the_parameters_and_not_of_the_moments_beside_the
     report = check_gradients(KeepsMoments(wrong), X, np.ones((5, 3)))
     assert [entry.name for entry in report.entries] == ["params['W']", "params['b']"]
     assert [entry.verdict for entry in report.entries] == ["right" if wrong == 1.0 else "wrong", "right"]
+
+
+class Decays(Dense):
+    """Steps with weight decay, written in one of the ways in which people write it."""
+
+    def __init__(self, way, wrong=1.0):
+        super().__init__(None, wrong)
+        self.way, self.lr, self.l2 = way, 0.1, 0.01
+
+    def backward(self, grad_output):
+        dx = grad_output @ self.W.T
+        step = self.wrong * self.x.T @ grad_output
+        if self.way == "first":
+            self.W *= 0.999
+        decay = {"first": 0.0, "added": self.l2, "of a square": 2 * self.l2, "of no number": self.l2 / 7}[self.way]
+        self.W -= self.lr * (step + decay * self.W)
+        self.b -= self.lr * (grad_output.sum(axis=0) + decay * self.b)
+        return dx
+
+
+@pytest.mark.parametrize("way", ["first", "added", "of a square"])
+@pytest.mark.parametrize("wrong", [1.0, 2.0])
+def test_weight_decay_that_the_code_names_is_not_counted_to_the_gradient(way, wrong):
+    report = check_gradients(Decays(way, wrong), X)
+    assert [entry.verdict for entry in report.entries] == ["right", "right" if wrong == 1.0 else "wrong", "right"]
+    assert wrong != 1.0 or "weight decay is in each step, and not counted to the gradient: " in report.notes[0]
+
+
+def test_a_multiple_of_the_weights_that_no_number_of_the_code_is_stays_wrong():
+    assert check_gradients(Decays("of no number"), X)["W"].verdict == "wrong"

@@ -19,15 +19,17 @@ class Errors:
         return np.mean((a - y) ** 2)
 
 
-class Linear:
-    """Gradients of the mean of squares, ``times`` as large; what they are of is not said."""
-
+class Predicts:
     def __init__(self, times=1.0):
         self.w, self.times = np.array([0.3, -1.0, 0.7]), times
 
     def predict(self, x):
         self.a = x @ self.w
         return self.a
+
+
+class Linear(Predicts):
+    """Gradients of the mean of squares, ``times`` as large; what they are of is not said."""
 
     def gradient(self, x, y):
         return self.times * 2.0 * x.T @ (self.predict(x) - y) / len(y)
@@ -95,3 +97,17 @@ class WithOtherNumbers(Linear):
 def test_numbers_that_are_no_multiple_of_the_loss_and_code_that_does_more_do_not_count(capsys):
     assert check_gradients(WithOtherNumbers(0.5), X, Y).verdict == "right"
     assert capsys.readouterr().out == ""
+
+
+class ReturnsItsLoss(Predicts):
+    def train_step(self, x, y, lr=0.1):
+        error = self.predict(x) - y
+        self.w = self.w - lr * self.times * x.T @ error / len(y)
+        return 0.5 * np.mean(error**2)
+
+
+def test_a_step_that_returns_its_loss_is_not_right_by_a_multiple_of_it():
+    assert check_gradients(ReturnsItsLoss(), X, Y).verdict == "right"
+    report = check_gradients(ReturnsItsLoss(6.0), X, Y)
+    assert report.verdict == "undecided"
+    assert "what a step returns is 0.166667 times sum((a - y)^2) / 2" in report.problems[0]
