@@ -178,12 +178,12 @@ def _put(one: NDArray[Any], values: NDArray[Any]) -> None:
 def _may_be_gradient(key: Any, shape: tuple[int, ...], name: str, one: NDArray[Any]) -> bool:
     """Whether what is called ``key`` may be the gradient of a hidden array: by its name, or else by its shape.
 
-    Of a mask every array of data has the shape.
+    Of a mask, which has two values, 0 and 1 or 0 and -1e9, any array of data or scores may have the shape.
     """
     of = _last(name)
     if names.is_gradient_of(key, of) >= SURE or key == of:
         return True
-    return one.size > 1 and same_but_ones(shape, one.shape) and not np.all((one == 0.0) | (one == 1.0))
+    return one.size > 1 and same_but_ones(shape, one.shape) and np.unique(one).size != 2
 
 
 def _last(name: str) -> Any:

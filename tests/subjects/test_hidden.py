@@ -293,3 +293,25 @@ def test_weights_of_the_classes_of_a_loss_of_ours_are_not_looked_for():
     report = check_gradients(loss, np.array([[0.1, 0.4]]), np.array([[0.9, 0.1]]))
     assert report.verdict == "right"
     assert report.notes == []
+
+
+FUTURE = np.triu(np.full((3, 3), -1e9), 1)
+
+
+class Causal:
+    """Attention that does not see what comes later; what backward keeps on its way has the shape of the mask."""
+
+    def forward(self, x):
+        self.x = x
+        scores = np.exp(x @ x.T / 2 + FUTURE)
+        self.p = scores / scores.sum(axis=1, keepdims=True)
+        return self.p @ x
+
+    def backward(self, grad_output):
+        dp = grad_output @ self.x.T
+        self.ds = self.p * (dp - (dp * self.p).sum(axis=1, keepdims=True)) / 2
+        return self.ds @ self.x + self.ds.T @ self.x + self.p.T @ grad_output
+
+
+def test_a_mask_around_is_not_learned_though_backward_keeps_what_has_its_shape():
+    assert check_gradients(Causal(), RNG.standard_normal((3, 4))).verdict == "right"
