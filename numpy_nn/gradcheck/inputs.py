@@ -66,12 +66,24 @@ def _with_one_twice(integers: Any) -> Any:
     return integers
 
 
+def classes(rng: np.random.Generator, count: int, shape: tuple[int, ...]) -> Any:
+    """Random integers 0 .. ``count`` - 1, each of them once at least where there are places for all.
+
+    A loss that is wrong for one class alone would else be right by chance.
+    """
+    drawn = rng.integers(0, count, shape)
+    for missing in np.setdiff1d(np.arange(count), drawn) if drawn.size >= count else ():
+        numbers = np.bincount(drawn.ravel(), minlength=count)
+        drawn.flat[np.flatnonzero(numbers[drawn.ravel()] > 1)[-1]] = missing
+    return drawn
+
+
 def _probabilities(rng: np.random.Generator, shape: tuple[int, ...]) -> Any:
     return rng.dirichlet(np.ones(shape[-1]), shape[:-1])
 
 
 def _one_hot(rng: np.random.Generator, shape: tuple[int, ...]) -> Any:
-    return np.eye(shape[-1])[rng.integers(0, shape[-1], shape[:-1])]
+    return np.eye(shape[-1])[classes(rng, shape[-1], shape[:-1])]
 
 
 def _positive_definite(rng: np.random.Generator, shape: tuple[int, ...]) -> Any:
@@ -85,7 +97,7 @@ KINDS: dict[str, tuple[str, Draw]] = {
     "unit": ("uniform in [0, 1]", lambda rng, shape: rng.random(shape)),
     "probabilities": ("rows that sum to 1", _probabilities),
     "onehot": ("rows with one 1", _one_hot),
-    "binary": ("0 or 1", lambda rng, shape: rng.integers(0, 2, shape).astype(np.float64)),
+    "binary": ("0 or 1", lambda rng, shape: classes(rng, 2, shape).astype(np.float64)),
     "definite": ("symmetric, positive definite", _positive_definite),
 }
 

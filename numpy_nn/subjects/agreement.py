@@ -104,6 +104,17 @@ def factor_of(subject: Subject, name: str, step: Array, grad_output: Array) -> f
     return factor if off <= 1e-3 else 0.0
 
 
+def decay_in(subject: Subject, name: str, step: Array, grad_output: Array) -> float:
+    """By which multiple of the array itself a step is more than the function's gradient; 0 if not by one above 0."""
+    changes, claimed = _along_directions(subject, name, step, grad_output, LENGTHS[0])
+    _, itself = _along_directions(subject, name, subject.arrays[name], grad_output, LENGTHS[0])
+    with np.errstate(all="ignore"):
+        more = claimed - changes
+        multiple = float(more @ itself / (itself @ itself))
+        off = np.linalg.norm(more - multiple * itself) / np.linalg.norm(more)
+    return multiple if off <= 1e-3 and multiple > 0.0 else 0.0
+
+
 def _claimed_in_shape(subject: Subject) -> tuple[Array, dict[str, NDArray[Any]]]:
     """A gradient of the output, and for it those claimed gradients that have the shape of what they belong to."""
     output = subject.output()

@@ -15,7 +15,7 @@ from numpy_nn.layers.composition import Composition
 from numpy_nn.subjects import names
 from numpy_nn.subjects.arguments import takes
 from numpy_nn.subjects.costs import LossOfOutput
-from numpy_nn.subjects.gradients import Leaf, ParameterGradient, SumOfUses
+from numpy_nn.subjects.gradients import Leaf, ParameterGradient, SumOfUses, without_mask
 from numpy_nn.subjects.places import Path, Place, Step, follow, written
 from numpy_nn.subjects.state import equal, of_a_library, reachable
 from numpy_nn.subjects.subject import Array, ClaimingSubject
@@ -88,6 +88,7 @@ class CalledCode(ClaimingSubject):
         self._places: dict[str, Place] = {}
         self._leaves: dict[str, Leaf | ParameterGradient | SumOfUses | Part] = {}
         self._updates: dict[str, float] = {}
+        self._decays: dict[str, float] = {}  # of these, how much of the array itself is in a step
         self._targets_name = target
         self.targets = None if target is None else self._given[target]
         self.is_loss = target is not None
@@ -136,7 +137,7 @@ class CalledCode(ClaimingSubject):
         if self._forward_updates:
             self._after_forward = self._kept()
             self._put_back(kept, "forward")
-        return self._read(result)
+        return [without_mask(output) for output in self._read(result)]
 
     def _read(self, result: Any) -> Sequence[Any]:
         """The outputs in what forward returned; the rest is kept for backward."""
@@ -190,7 +191,8 @@ class CalledCode(ClaimingSubject):
         claimed: dict[str, Any] = {}
         for name in self.arrays:
             if name in self._updates:
-                claimed[name] = (kept[name] - np.asarray(self._places[name].read(), np.float64)) / self._updates[name]
+                step = kept[name] - np.asarray(self._places[name].read(), np.float64)
+                claimed[name] = step / self._updates[name] - self._decays.get(name, 0.0) * kept[name]
                 continue
             leaf = self._leaves.get(name)
             value = None if leaf is None else leaf.read(returned, self._owner)

@@ -11,10 +11,20 @@ import numpy as np
 
 from numpy_nn.subjects import names
 from numpy_nn.subjects.agreement import CLOSELY, agreement, off_in_size
-from numpy_nn.subjects.calling import CACHE, Convention, arrays_of, as_given, is_container, mapped
+from numpy_nn.subjects.calling import (
+    CACHE,
+    GRADS,
+    Convention,
+    arrays_of,
+    as_given,
+    is_container,
+    is_differentiated,
+    mapped,
+    result_role,
+)
 from numpy_nn.subjects.code import CodeSubject
 from numpy_nn.subjects.conventions import conventions, is_certain, orders_of_inputs
-from numpy_nn.subjects.dressing import taken_apart, with_settings
+from numpy_nn.subjects.dressing import taken_apart, with_gradients_together, with_settings
 from numpy_nn.subjects.names import tells_gradients
 from numpy_nn.subjects.places import follow, output_paths, places
 from numpy_nn.subjects.state import Snapshot
@@ -129,6 +139,9 @@ def _chosen(code: Code, before: Snapshot) -> CodeSubject:
         return _chosen(replace(code, forward=losses, backward=gradients), before)
     if code.backward is None and not (_is_value_and_gradients(result) or _may_leave_gradients(code, result)):
         raise TypeError(f"{code.label}: expected a backward pass, or (value, gradients) from one function{HOW}")
+    together = _of_gradients_together(code, result, before)
+    if together is not None and (found := agreement(together)).agreeing == found.shaped > 0:
+        return together
     errors: list[tuple[bool, Exception]] = []
     tried: list[tuple[tuple[int, bool, int, float], CodeSubject]] = []
     ways = list(conventions(code.forward, code.backward, list(code.given), code.target, result))
@@ -157,16 +170,63 @@ def _chosen(code: Code, before: Snapshot) -> CodeSubject:
             agrees = shaped and agreeing == shaped
             agrees = agrees and (by_name or not tried or shaped >= max(trial[0][2] for trial in tried))
             if agrees and digits == CLOSELY:
-                return subject
+                return subject if by_name else _unless_it_leaves_out_an_output(code, subject, result)
             # Another way may agree better with what agrees by chance to a few digits. Of a sum and a mean that is meant
             # of whose gradient the claimed one has the size.
             off = -off_in_size(subject) if is_mean_possible else 0.0
             tried.append(((digits if agrees else 0, by_name, shaped, off), subject))
     if lacking is not None:
         return lacking
+    if not tried and together is not None:
+        return together
     if not tried:
         raise _told(errors, code)
     return max(tried, key=lambda trial: trial[0])[1]
+
+
+def _of_gradients_together(code: Code, result: Any, before: Snapshot) -> CodeSubject | None:
+    """The subject whose backward pass is given the gradients of all outputs in one tuple; None where it takes none."""
+    backward = None if code.target is not None else with_gradients_together(code.backward, result)
+    if backward is None:
+        return None
+    try:
+        subject = _chosen(replace(code, backward=backward), before)
+        return subject if subject.make_repeatable() else None
+    except (SubjectError, TypeError, ValueError):
+        return None
+    finally:
+        before.restore()
+
+
+def _unless_it_leaves_out_an_output(code: Code, subject: CodeSubject, result: Any) -> CodeSubject:
+    """The subject; refused where backward takes, and leaves out, what may be the gradient of another output.
+
+    Of code that uses it, the gradients tell whether it is that or something else.
+    """
+    if not (isinstance(result, tuple) and any(map(is_differentiated, result[1:]))):
+        return subject
+    arguments = subject.convention.arguments or ()
+    wanted = (names.positional(code.backward) if code.backward is not None else None) or ([], [])
+    told = (names.CACHE, names.RATE)
+    roles = list(zip(wanted[0], arguments, strict=False))
+    guessed = [i for i, (name, role) in enumerate(roles) if role not in (name, GRADS) and names.role(name) not in told]
+    uses_the_rest = any(role in _REST and subject.uses(place) for place, role in enumerate(arguments))
+    if arguments.count(GRADS) != 1 or subject.convention.outputs != 1 or uses_the_rest:
+        return subject
+    for place in guessed:
+        if not subject.uses(place):
+            name = wanted[0][place]
+            subject.refuse(
+                f"{', '.join(subject.arrays)}: not checked: forward returns {len(result)} things, and backward leaves "
+                f"out {name}: if that is the gradient of an output, its part is missing, and it is known as one by a "
+                f"name such as grad_{name}; if it is none, as what forward keeps it is known by the name cache"
+            )
+            break
+    return subject
+
+
+# What backward may be given of what forward returned beside its first output.
+_REST = (CACHE, *map(result_role, range(1, 9)))
 
 
 def _returned_backward(grad_output: Any, cache: Callable[..., Any]) -> Any:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from numpy_nn.subjects import names
-from numpy_nn.subjects.agreement import ROUGHLY, digits, factor_of
+from numpy_nn.subjects.agreement import ROUGHLY, decay_in, digits, factor_of
 from numpy_nn.subjects.calling import RATE, arrays_of, is_shape_of_jacobian, written_in
 from numpy_nn.subjects.containers import Numbering, likeness_in_argument, prefixes
 from numpy_nn.subjects.gradients import (
@@ -24,7 +24,7 @@ from numpy_nn.subjects.gradients import (
     order_of,
     values_of,
 )
-from numpy_nn.subjects.likely import LikelyCode
+from numpy_nn.subjects.hidden import HidingCode
 from numpy_nn.subjects.places import Path, Place, last_name, parsed
 from numpy_nn.subjects.remaining import is_state
 from numpy_nn.subjects.returned import as_told, told_by
@@ -34,7 +34,7 @@ from numpy_nn.subjects.surroundings import Surroundings
 from numpy_nn.subjects.unrolled import Part, is_unrolled, parts_of
 
 
-class CodeSubject(LikelyCode):
+class CodeSubject(HidingCode):
     """Called code, of which the parameters are found as the arrays that the output depends on.
 
     Or as they are named, with their gradients. What no gradient is found of is listed in ``unchecked``.
@@ -215,7 +215,7 @@ class CodeSubject(LikelyCode):
         wanted = {name: (self.arrays[name].shape, like) for name, like in likely.items()}
 
         self._sure = {name for name, (_, like) in wanted.items() if any(like(leaf) >= SURE for leaf in found)}
-        self._leaves |= matched(wanted, [leaf for leaf in found if not self._is_of_silent(leaf)], agrees)
+        self._leaves |= matched(wanted, [leaf for leaf in found if not self._is_of_silent(leaf, likely)], agrees)
         self._unroll(found, agrees)
         self._add_up_uses(found, values, agrees)
         self._broadcast_numbers(output)
@@ -277,10 +277,14 @@ class CodeSubject(LikelyCode):
         except SubjectError:
             return False
 
-    def _is_of_silent(self, leaf: Leaf) -> bool:
-        """Whether its name says that it is the gradient of an array on which the output does not depend here."""
+    def _is_of_silent(self, leaf: Leaf, likely: Mapping[str, Callable[[Leaf], float]]) -> bool:
+        """Whether its name says that it is the gradient of an array on which the output does not depend here.
+
+        And not as much that of one on which it does: ``grads["W"]`` is that of ``params["W"]``, not of ``m["W"]``.
+        """
         silent = ((place.path, np.shape(place.read())) for place in self._silent.values() if place.exists())
-        return any(leaf.value.shape == shape and likeness(path, leaf, shape) >= SURE for path, shape in silent)
+        most = max((likeness(path, leaf, shape) for path, shape in silent if leaf.value.shape == shape), default=0.0)
+        return most >= SURE and not any(like(leaf) >= most for like in likely.values())
 
     def _add_silent(self, found: Sequence[Leaf]) -> None:
         """Check also what the output does not depend on, if a gradient of it is claimed under a sure name."""
@@ -311,6 +315,22 @@ class CodeSubject(LikelyCode):
             self.notes.append(f"no learning rate was found: what steps and gradients have in common is, {rate:.6g}")
         if rate:
             self._updates |= dict.fromkeys(moved, rate)
+            self._find_decays(moved, rate, grad_output)
+
+    def _find_decays(self, moved: Sequence[str], rate: float, grad_output: Array) -> None:
+        """Where a step has a multiple of the array itself in it which the code names, that is weight decay."""
+        rng = np.random.default_rng(6)
+        written = self._numbers_written()
+        for name in moved:
+            with self.at({name: rng.standard_normal(self.arrays[name].shape)}):
+                step = self.gradients(grad_output)[name]
+                decay = 0.0 if step is None else decay_in(self, name, step, grad_output)
+            meant = [one for number in written for one in (number, 2 * number, number / rate, (1 - number) / rate)]
+            if decay and any(abs(one - decay) <= 1e-3 * decay for one in meant):
+                self._decays[name] = min(meant, key=lambda one: abs(one - decay))
+        if self._decays:
+            texts = [f"{self._decays[name]:.6g} of {name}" for name in self._decays]
+            self.notes.append(f"weight decay is in each step, and not counted to the gradient: {', '.join(texts)}")
 
     def _rate_by_default(self) -> float:
         """The learning rate that backward has as the default of an argument, which it is not given; 0 without one."""

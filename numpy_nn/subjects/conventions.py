@@ -19,8 +19,14 @@ from numpy_nn.subjects.returned import returned_names
 
 _OUTPUT_NAMES = ("out", "output", "outputs", "y", "a", "s", "activation", "h_out", "probs")
 
+# What the gradient of one output of several is called by, but for words that begin as it does: dlogits, not distances.
+_OF_ONE = re.compile(r"d[a-z]\w*|[dg]_\w+|delta_?\w*|\w+_bar")
+_BEGIN_WITH_D = re.compile(r"d(at|ebug|ec|eg|en|ep|es|et|ev|ia|ic|if|il|im|ir|is|iv|oc|om|ot|rop|type|up|ur|yn)")
 
-def readings(result: Any, backward: Callable[..., Any] | None) -> list[int]:
+
+def readings(
+    result: Any, backward: Callable[..., Any] | None, inputs: Sequence[str] = (), returned: Sequence[str] = ()
+) -> list[int]:
     """How many of the things that forward returned are outputs: the likeliest number first."""
     if not isinstance(result, (tuple, list)) or (isinstance(result, list) and _holds_floats(result)):
         return [1]
@@ -31,8 +37,17 @@ def readings(result: Any, backward: Callable[..., Any] | None) -> list[int]:
     wanted = 0
     if spec is not None:
         alike = are_alike_gradients(spec[0])
-        wanted = len(spec[0]) if alike else sum(names.role(name) == names.GRAD for name in spec[0])
+        others = {*inputs, *returned}
+        wanted = len(spec[0]) if alike else sum(is_gradient_of_one(n) for n in spec[0] if n not in others)
     return list(dict.fromkeys([min(max(wanted, 1), floats), 1, floats]))
+
+
+def is_gradient_of_one(name: str) -> bool:
+    """Whether an argument of a backward pass that may take several gradients is called as one of them is."""
+    found = names.role(name)
+    if found != names.UNKNOWN:
+        return found == names.GRAD
+    return bool(_OF_ONE.fullmatch(name)) and not _BEGIN_WITH_D.match(name)
 
 
 def are_alike_gradients(wanted: Sequence[str]) -> bool:
@@ -122,8 +137,9 @@ class Arguments:
         """TypeError for a backward pass that takes targets in the place of a gradient, where none were given."""
         asked = [name for name in wanted if name not in self.inputs and names.role_in_loss(name) == names.TARGET]
         asked = [name for name in asked if plainly(name) or len(wanted) > 1]  # backward(d) may want its gradient
-        # So does backward(d, cache), or a function of d, x and w.
-        if asked == ["d"] and (not self.is_method or any(names.role(name) == names.CACHE for name in wanted)):
+        # So does backward(d, cache), or backward(d, s) of what forward returned, or a function of d, x and w.
+        kept = self.has_cache or self.grads > 1 or any(names.role(name) == names.CACHE for name in wanted)
+        if asked == ["d"] and (not self.is_method or kept):
             asked = []
         if asked and not any(self._role(name) == GRADS for name in wanted):
             raise TypeError(f"{self.label} takes {asked[0]}: pass the targets too, check_gradients(net, x, targets)")
@@ -144,7 +160,7 @@ class Arguments:
             return CACHE if self.has_cache else None
         if self.grads == len(self.wanted) and are_alike_gradients(self.wanted):
             return GRADS
-        if found == names.GRAD:
+        if found == names.GRAD or (self.grads > 1 and is_gradient_of_one(name)):
             return FILLED if self._is_filled(name) else GRADS
         if in_loss == names.PREDICTION:
             own = [one for one in self.inputs if one != self.target]
@@ -272,10 +288,11 @@ def conventions(
     if isinstance(result, list) and not _holds_floats(result):
         result = tuple(result)  # [probabilities, loss]
     place = _place_of_loss(result) if target is not None or _begins_with_a_loss(backward, inputs) else 0
-    for outputs in [1] if place else readings(result, backward):
+    of_network = isinstance(getattr(forward, "__self__", None), LossOfOutput)
+    called = _returned(forward, result) if isinstance(result, (tuple, list)) and not of_network else ()
+    for outputs in [1] if place else readings(result, backward, inputs, called):
         has_cache = isinstance(result, (tuple, list)) and len(result) > outputs
-        of_network = isinstance(getattr(forward, "__self__", None), LossOfOutput)
-        returned = _returned(forward, result) if has_cache and not of_network else ()
+        returned = called if has_cache else ()
         arguments = Arguments(backward, inputs, target, outputs, has_cache, of_network, returned)
         first = result[place] if isinstance(result, tuple) and result else result
         named = arguments.by_name(np.size(first) == 1)

@@ -125,7 +125,7 @@ class LossOfOutput:
         self._of_output: Any = None
         self.output: Any = None  # what the network has returned
         self._returned: Any = None
-        self._x: Any = None
+        self.inputs: Sequence[Any] = ()  # what it was given
         self._names = returned_names(forward)
 
     def loss(self, *arguments: Any) -> Any:
@@ -141,7 +141,7 @@ class LossOfOutput:
 
     def run(self, *inputs: Any) -> Sequence[Any]:
         """The forward pass alone, which leaves ``output``; what it returned beside it."""
-        self._x, self._returned = inputs[0], self._forward(*inputs)
+        self.inputs, self._returned = inputs, self._forward(*inputs)
         parts = list(self._returned) if self._is_several() else [self._returned]
         self.output = parts.pop(_last_array(parts) if self._takes_last else 0)
         return parts if isinstance(self._returned, tuple) else ()
@@ -217,7 +217,7 @@ class LossOfOutput:
         return self._returned if self._takes_last and isinstance(self._returned, list) else self.output
 
     def _samples(self) -> int:
-        return number_of_samples(self._x, self.output)
+        return number_of_samples(self.inputs[0], self.output)
 
 
 # What a gradient function may call the number of samples.

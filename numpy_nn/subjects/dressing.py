@@ -152,6 +152,25 @@ def with_derivative(function: Any) -> tuple[Any, Any] | None:
     return Dressed(partial(function, **{flags[0]: False}), rest), Dressed(partial(function, **{flags[0]: True}), rest)
 
 
+def with_gradients_together(backward: Any, result: Any) -> Any:
+    """A backward pass that may take the gradients of several outputs in one tuple, as one that takes each; else None.
+
+    The tuple is of the kind that forward returned. ``backward(dout)`` may as well be that of the first output alone.
+    """
+    spec = None if backward is None else positional(backward)
+    if spec is None or len(spec[0]) != 1 or not isinstance(result, tuple) or len(result) < 2:
+        return None
+    if not all(isinstance(part, np.ndarray) and part.dtype.kind == "f" for part in result):
+        return None
+    kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
+    each = [inspect.Parameter(f"d_{place}", kind) for place in range(1, len(result) + 1)]
+
+    def together(*gradients: Any) -> Any:
+        return backward(type(result)(*gradients) if hasattr(result, "_fields") else gradients)
+
+    return Dressed(together, inspect.Signature(each))
+
+
 def with_settings(backward: Any, given: Mapping[str, Any]) -> Any:
     """A backward pass with the settings that forward is given and it has under the same names, with defaults.
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import permutations
 from typing import Any, NamedTuple
@@ -11,7 +13,17 @@ from numpy.typing import NDArray
 
 from numpy_nn.parameter import Parameter
 from numpy_nn.subjects.names import GRADIENT_CONTAINERS, INPUT_GRADIENTS, PARAMETER_GRADIENTS, is_gradient_of, plain
-from numpy_nn.subjects.places import PARAMETER_VALUES, Path, Step, follow, parts_of_array, places, written
+from numpy_nn.subjects.places import (
+    PARAMETER_VALUES,
+    Path,
+    Step,
+    follow,
+    last_name,
+    parsed,
+    parts_of_array,
+    places,
+    written,
+)
 from numpy_nn.subjects.state import attributes, equal, of_a_library, reachable
 
 # Below it a match rests on a shape, or on a name that may mean something else: numbers must speak for it.
@@ -37,7 +49,7 @@ class Leaf(NamedTuple):
     def read(self, returned: Any, owner: Any) -> Any:
         """The array of the last backward pass, whose result is ``returned``; None if there is none."""
         try:
-            return follow(returned if self.returned else owner, self.path)
+            return without_mask(follow(returned if self.returned else owner, self.path))
         except (LookupError, AttributeError, TypeError):
             return None
 
@@ -92,19 +104,24 @@ def _flat(returned: Any, path: Path, own: set[int]) -> Iterator[tuple[Path, NDAr
     if isinstance(returned, Mapping):
         for key, value in returned.items():
             yield from _flat(value, (*path, Step(key, True)), own)
-    elif isinstance(returned, (list, tuple)) and not _is_numbers(returned):
+    elif isinstance(returned, (list, tuple, deque)) and not _is_numbers(returned):
         for index, value in enumerate(returned):
             yield from _flat(value, (*path, Step(index, True)), own)
     elif isinstance(returned, np.ndarray) and (returned.dtype == object or returned.dtype.names):
         for key, value in parts_of_array(returned):
             yield from _flat(value, (*path, Step(key, True)), own)
     elif isinstance(returned, (np.ndarray, np.generic, float, int)) and not isinstance(returned, bool):
-        yield path, np.asarray(returned)
+        yield path, np.asarray(without_mask(returned))
     elif isinstance(returned, (list, tuple)):
         yield path, np.asarray(returned, np.float64)
     elif id(returned) not in own and not of_a_library(returned):
         for name, value in attributes(returned).items():
             yield from _flat(value, (*path, Step(name, False)), {*own, id(returned)})
+
+
+def without_mask(value: Any) -> Any:
+    """What is masked in an array of such is no number, and a gradient that has none is 0."""
+    return value.filled(0.0) if isinstance(value, np.ma.MaskedArray) and value.dtype.kind == "f" else value
 
 
 def _is_numbers(returned: Sequence[Any]) -> bool:
@@ -275,13 +292,26 @@ def matched(
             candidates = [leaf for leaf in free if like(leaf) > 0.0 and same_but_ones(leaf.value.shape, shape)]
             candidates.sort(key=like, reverse=True)
             if by_numbers:
-                best = next((leaf for leaf in candidates if agrees(name, leaf)), None)
+                named = [leaf for leaf in candidates if _is_called_after(leaf, name)]
+                best = next((leaf for leaf in named or candidates if agrees(name, leaf)), None)
+                if best is None and named:
+                    # What agrees may be on the way to what is called after the parameter, and is wrong.
+                    best = next((leaf for leaf in candidates if leaf.returned and agrees(name, leaf)), None)
             else:
                 best = next((leaf for leaf in candidates if leaf.returned or like(leaf) >= 0.5), None)
             if best is not None:
                 chosen[name] = best
                 free = [leaf for leaf in free if leaf is not best]
     return chosen
+
+
+def _is_called_after(leaf: Leaf, name: str) -> bool:
+    """Whether the name of a parameter is a part of a leaf's, as in ``peso_cambio`` or ``cambioPeso``."""
+    key = leaf.path[-1].key if leaf.path else None
+    if not isinstance(key, str):
+        return False
+    parts, of = (re.sub("(?<=[a-z])(?=[A-Z])", "_", str(text)).lower() for text in (key, last_name(parsed(name))))
+    return f"_{of}_" in f"_{parts}_"
 
 
 def same_but_ones(first: tuple[int, ...], second: tuple[int, ...]) -> bool:

@@ -13,7 +13,7 @@ from numpy_nn.subjects.calling import arrays_of, written_in
 from numpy_nn.subjects.containers import BY_SHAPE, are_last_first
 from numpy_nn.subjects.depending import DependingCode
 from numpy_nn.subjects.gradients import Leaf, Order, input_likeness, same_but_ones
-from numpy_nn.subjects.places import Path, Step
+from numpy_nn.subjects.places import Path, Step, places
 from numpy_nn.subjects.returned import returned_names
 from numpy_nn.subjects.surroundings import Surroundings
 from numpy_nn.subjects.unrolled import is_unrolled
@@ -101,3 +101,11 @@ class LikelyCode(DependingCode):
     def _returned_names(self) -> list[str]:
         """What the source of backward calls the things that it returns."""
         return [] if self._backward is None else returned_names(getattr(self._backward, "func", self._backward))
+
+    def _numbers_written(self) -> list[float]:
+        """The floats that the object keeps, and those in the source of backward and among its defaults."""
+        bare = getattr(self._backward, "__func__", self._backward)
+        code = getattr(bare, "__code__", None)
+        found = [*(code.co_consts if code is not None else ()), *(getattr(bare, "__defaults__", None) or ())]
+        found += [place.read() for place in places(self._owner)] if self._owner is not None else []
+        return [float(number) for number in found if isinstance(number, float)]

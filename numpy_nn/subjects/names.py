@@ -308,17 +308,25 @@ def signature(function: Callable[..., Any]) -> inspect.Signature:
 def method(thing: Any, names: Sequence[str]) -> Callable[..., Any] | None:
     """The first method of an object that goes by one of these names; one that matches as it is written comes first."""
     for name in names:
-        if callable(found := getattr(thing, name, None)):
+        if callable(found := _attribute(thing, name)):
             return found
     public = {_squeezed(name): name for name in dir(thing) if not name.startswith("__")}
     for name in map(_squeezed, names):
-        if name in public and callable(found := getattr(thing, public[name], None)):
+        if name in public and callable(found := _attribute(thing, public[name])):
             return found
     public = {_VERBS.sub("", short): name for short, name in public.items() if _VERBS.match(short)}
     for name in map(_squeezed, names):
-        if name in public and callable(found := getattr(thing, public[name], None)):
+        if name in public and callable(found := _attribute(thing, public[name])):
             return found
     return None
+
+
+def _attribute(thing: Any, name: str) -> Any:
+    """An attribute, or None: also of a dict whose keys are its attributes, and which raises KeyError for any other."""
+    try:
+        return getattr(thing, name, None)
+    except KeyError:
+        return None
 
 
 def derived(thing: Any, function: Any) -> Callable[..., Any] | None:

@@ -20,6 +20,7 @@ from numpy_nn.subjects.state import (
     attributes,
     in_float64,
     of_a_library,
+    of_installed,
     reachable,
     referred_to,
     widen,
@@ -79,11 +80,15 @@ def made_ours(target: Any) -> Any:
 def to_be_restored(target: Any) -> Snapshot | None:
     """The state of what is not copied for the check: of functions, of what they refer to, of what has such functions.
 
-    None where all is copied.
+    And of what lies around the methods of an object. None where all is copied.
     """
     parts = target if isinstance(target, (tuple, list)) else (target,)
-    functions = any(inspect.isroutine(part) or isinstance(part, partial) for part in parts)
-    return Snapshot(target) if functions or any(map(_stays, parts)) else None
+    if any(inspect.isroutine(part) or isinstance(part, partial) for part in parts) or any(map(_stays, parts)):
+        return Snapshot(target)
+    kinds = {kind for part in reachable(target) for kind in type(part).__mro__ if not of_installed(kind)}
+    methods = [method for kind in kinds for method in vars(kind).values() if inspect.isfunction(method)]
+    around = [held for method in reachable(*methods) if inspect.isfunction(method) for held in referred_to(method)]
+    return Snapshot(*methods) if any(map(_changes, around)) else None
 
 
 def put_in_training(target: Any) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+from collections import deque
 from collections.abc import Iterator, Mapping, MutableMapping, MutableSequence
 from typing import Any, NamedTuple
 
@@ -84,7 +85,7 @@ class Place:
         # A field of an array is another object each time it is asked for.
         is_field = isinstance(owner, np.ndarray) and owner.dtype.names is not None
         which = value.__array_interface__["data"][0] if is_field else id(value)
-        return which, len(owner) if isinstance(owner, list) else 0
+        return which, len(owner) if isinstance(owner, (list, deque)) else 0
 
     def exists(self) -> bool:
         """Whether the path still leads somewhere."""
@@ -148,7 +149,7 @@ def places(root: Any, *, repeated: bool = False, kinds: str = "fiu", whole: bool
         elif isinstance(thing, Mapping):
             for key, value in list(thing.items()):
                 yield from walk(value, (*path, Step(key, True)))
-        elif isinstance(thing, (list, tuple)):
+        elif isinstance(thing, (list, tuple, deque)):
             for index, value in enumerate(list(thing)):
                 yield from walk(value, (*path, Step(index, True)))
         else:

@@ -43,7 +43,7 @@ from numpy_nn.subjects.owners import (
 from numpy_nn.subjects.primitives import is_primitive, passes_of_primitive
 from numpy_nn.subjects.state import Snapshot, rate_of, widen
 from numpy_nn.subjects.subject import Subject, SubjectError
-from numpy_nn.subjects.surroundings import Surroundings, count_around, with_steps
+from numpy_nn.subjects.surroundings import Surroundings, with_steps
 from numpy_nn.subjects.unsaid import with_unsaid_cost
 
 _PUT_IN_TRAINING = "the object is not in training, and its gradients are those of training: it is put there"
@@ -59,9 +59,9 @@ def as_subject(target: Any, inputs: Sequence[Any], targets: Any, hints: Hints) -
     before = to_be_restored(target)
     try:
         subject = _recognised(target, inputs, targets, hints)
-        passes = [one for one in names.passes(target) if inspect.ismethod(one)]
-        if passes and isinstance(subject, CodeSubject) and subject.make_repeatable():
-            count_around(subject, [one.__func__ for one in passes], hints.constants)
+        # The weights of the classes that a loss of ours keeps are no parameters.
+        if isinstance(subject, CodeSubject) and not isinstance(target, Loss) and subject.make_repeatable():
+            subject.count_hidden(hints.constants)
     except BaseException:
         if before is not None:
             before.restore()

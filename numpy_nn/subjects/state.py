@@ -6,6 +6,9 @@ import copy
 import dataclasses
 import inspect
 import random
+import sys
+import sysconfig
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
@@ -19,6 +22,14 @@ from numpy_nn.subjects.bindings import UNBOUND, Binding, Default, bindings, defa
 
 Restorer = Callable[[], None]
 
+_BY_NAME = """
+    def run():
+        return net.forward(x)
+    def grads(grad_output):
+        net.backward(grad_output)
+        return {"W": net.dW}
+    check_gradients(run, grads, arrays={"W": (net, "W")})"""
+
 # Arrays of no more are compared as bytes first.
 FEW_BYTES = 2**14
 
@@ -26,28 +37,54 @@ FEW_BYTES = 2**14
 def in_float64(target: Any) -> Any:
     """A deep copy whose float32 arrays are float64. TypeError if the target cannot be copied."""
     try:
-        target = copy.deepcopy(target, _views_kept(target))
+        target = copy.deepcopy(target, _dicts_copied(target, _views_kept(target)))
     except Exception as error:
         raise TypeError(
             f"target: {type(target).__name__} cannot be copied ({error}), and the check works on a copy; "
-            "pass run, grads and its arrays by name"
+            f"pass run, grads and its arrays by name:{_BY_NAME}"
         ) from error
+    copies: dict[int, Any] = {}
     for thing in reachable(target):
-        _take_from_class(thing)
+        _take_from_class(thing, copies)
     widen(target)
     return target
 
 
-def _take_from_class(thing: Any) -> None:
-    """Give an object copies of its own of the lists and dicts of arrays that its class has, as ``weights = [W, V]``."""
+def _dicts_copied(target: Any, memo: dict[int, Any]) -> dict[int, Any]:
+    """The memo, with copies of dicts that have no answer to whether they copy themselves, but raise KeyError.
+
+    Their keys are attributes by ``__getattr__ = dict.__getitem__``.
+    """
+    dicts = [thing for thing in reachable(target) if isinstance(thing, dict) and not _can_be_asked(thing)]
+    memo |= {id(thing): type(thing).__new__(type(thing)) for thing in dicts}
+    for thing in dicts:
+        dict.update(memo[id(thing)], copy.deepcopy(dict(thing), memo))
+    return memo
+
+
+def _can_be_asked(thing: Any) -> bool:
+    try:
+        hasattr(thing, "__deepcopy__")
+    except KeyError:
+        return False
+    return True
+
+
+def _take_from_class(thing: Any, copies: dict[int, Any]) -> None:
+    """Give an object copies of its own of the lists and dicts that its class has: of arrays, or for gradients.
+
+    Objects that share one share its copy.
+    """
     if of_a_library(thing) or not hasattr(thing, "__dict__") or isinstance(thing, type) or inspect.isroutine(thing):
         return
     for kind in type(thing).__mro__:
         for name, value in vars(kind).items():
             if isinstance(value, (list, dict)) and name not in vars(thing) and not name.startswith("__"):
-                held = value.values() if isinstance(value, dict) else value
-                if any(isinstance(part, np.ndarray) and part.dtype.kind == "f" for part in held):
-                    set_attribute(thing, name, copy.deepcopy(value))
+                held = reachable(value)
+                has_floats = any(isinstance(part, np.ndarray) and part.dtype.kind == "f" for part in held)
+                plain = all(isinstance(part, (np.ndarray, list, dict, tuple)) for part in held)
+                if plain and (has_floats or names.tells_gradients(name)):
+                    set_attribute(thing, name, copies.setdefault(id(value), copy.deepcopy(value)))
 
 
 def widen(target: Any) -> None:
@@ -111,8 +148,8 @@ def _widen(thing: Any, done: dict[int, tuple[Any, Any]]) -> Any:
         thing.to(np.float64)
     if isinstance(thing, dict):
         thing.update({key: _widen(value, done) for key, value in thing.items()})
-    elif isinstance(thing, list):
-        thing[:] = [_widen(value, done) for value in thing]
+    elif isinstance(thing, (list, deque)):
+        _fill(thing, [_widen(value, done) for value in thing])
     elif isinstance(thing, tuple):
         parts = [_widen(value, done) for value in thing]
         if any(part is not value for part, value in zip(parts, thing, strict=True)):
@@ -172,7 +209,7 @@ def inner(thing: Any) -> Iterable[Any]:
     """What a thing is made of: the values of a container, the attributes of an object, what a function refers to."""
     if isinstance(thing, Mapping):
         return thing.values()
-    if isinstance(thing, (list, tuple)):
+    if isinstance(thing, (list, tuple, deque, set, frozenset)):
         return thing
     if isinstance(thing, np.ndarray):
         return thing.flat if thing.dtype == object else ()
@@ -210,6 +247,19 @@ def of_a_library(thing: Any) -> bool:
     """Whether it is NumPy's or another library's own."""
     home = (getattr(thing, "__module__", None) if inspect.isroutine(thing) else type(thing).__module__) or ""
     return home.partition(".")[0] in ("numpy", "torch", "jax", "jaxlib", "scipy", "matplotlib", "threading", "logging")
+
+
+def of_installed(thing: Any) -> bool:
+    """Whether a class or a function is of no module of the user's."""
+    return is_installed(sys.modules.get(thing.__module__ or "builtins"))
+
+
+def is_installed(module: Any) -> bool:
+    """Whether a module is one of Python, of an installed package, or of this one: none of the user's."""
+    name, file = getattr(module, "__name__", ""), getattr(module, "__file__", None)
+    if name.partition(".")[0] in ("numpy_nn", *sys.builtin_module_names):
+        return True
+    return file is not None and file.startswith((sysconfig.get_path("stdlib"), sysconfig.get_path("purelib")))
 
 
 GENERATORS = (np.random.Generator, np.random.RandomState, random.Random)
@@ -309,13 +359,18 @@ class Snapshot:
                 self._restorers.append(partial(np.copyto, thing, thing.copy()))
         elif isinstance(thing, dict):
             self._restorers.append(partial(_refill, thing, dict(thing)))
-        elif isinstance(thing, list):
-            self._restorers.append(partial(thing.__setitem__, slice(None), list(thing)))
+        elif isinstance(thing, (list, deque)):
+            self._restorers.append(partial(_fill, thing, list(thing)))
         elif inspect.isfunction(thing):
             named: list[Binding | Default] = [*bindings(thing).values(), *defaults(thing).values()]
             self._restorers += [partial(name.bind, name.read()) for name in named]
         elif not inspect.isroutine(thing) and attributes(thing):
             self._restorers.append(_attribute_restorer(thing))
+
+
+def _fill(held: list[Any] | deque[Any], parts: Sequence[Any]) -> None:
+    held.clear()
+    held.extend(parts)
 
 
 def _refill(held: dict[Any, Any], kept: dict[Any, Any]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial, wraps
 from typing import Any
 
@@ -11,10 +11,8 @@ import numpy as np
 
 from numpy_nn.subjects import names
 from numpy_nn.subjects.bindings import UNBOUND, Binding, Default, bindings, defaults
-from numpy_nn.subjects.gradients import SURE
 from numpy_nn.subjects.places import places
 from numpy_nn.subjects.state import Snapshot, equal, of_a_library
-from numpy_nn.subjects.subject import SubjectError
 
 
 class Surroundings:
@@ -70,31 +68,6 @@ class Surroundings:
             if default.read() is held:
                 default.bind(value)
         self._found[name].bind(value)
-
-
-def count_around(subject: Any, functions: Sequence[Callable[..., Any]], constants: Sequence[str]) -> None:
-    """Add to ``subject.unchecked`` the arrays around the methods of an object that its output depends on.
-
-    They are what the methods use, unless the object keeps something that is called as the gradient of one.
-    """
-    around = Surroundings(*functions)
-    arrays = {name: value for name, value in vars(around).items() if isinstance(value, np.ndarray)}
-    arrays = {name: array for name, array in arrays.items() if array.dtype.kind == "f" and name not in constants}
-    if not arrays:
-        return
-    home = subject.output()
-    kept = [name.rpartition(".")[2] for name, _ in subject.kept_arrays()]
-    for name, array in arrays.items():
-        try:
-            setattr(around, name, array + np.where(array == 0.0, 1.0, 0.5 * array))
-            depends = not equal(subject.output(), home)
-        except SubjectError:
-            depends = True
-        finally:
-            setattr(around, name, array)
-        if depends:
-            is_claimed = any(names.is_gradient_of(key, name) >= SURE for key in kept)
-            subject.unchecked.append((name, "unchecked" if is_claimed else "granted", array.size))
 
 
 def with_steps(function: Callable[..., Any], around: Surroundings, rate: float) -> Callable[..., Any]:

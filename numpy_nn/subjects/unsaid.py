@@ -15,6 +15,7 @@ from numpy_nn.subjects.choosing import Code, Hints, chosen
 from numpy_nn.subjects.code import CodeSubject
 from numpy_nn.subjects.costs import LossOfOutput, cost_beside, penalty_of, said_of_penalty, usual_costs
 from numpy_nn.subjects.names import positional
+from numpy_nn.subjects.other_losses import factors_of_losses
 from numpy_nn.subjects.state import Snapshot
 from numpy_nn.subjects.subject import SubjectError
 
@@ -67,6 +68,8 @@ def with_unsaid_cost(
         best.notes.append(f"judged as the gradients of {words}, the one loss in the same file")
     elif best is not None and words:
         best.notes.append(f"the loss is not written in the code; the gradients are judged as those of {words}")
+        if owner is not None:
+            _compare_with_losses(best, owner, targets, words)
     if best is not None and penalty is not None:
         best.notes += said_of_penalty(penalty, counts=counts)
     if best is None and wants_gradient:
@@ -85,6 +88,20 @@ def with_unsaid_cost(
             "usual ones; pass loss=, a function loss(output, targets) that returns a number"
         )
     return best
+
+
+def _compare_with_losses(subject: CodeSubject, owner: Any, targets: Any, words: str) -> None:
+    """Say if the code has a loss, under whatever name, of which that by which it is judged is a multiple."""
+    if subject.chain is None or not subject.make_repeatable() or subject.input not in subject.arrays:
+        return
+    factors = factors_of_losses(subject, subject.chain, owner, targets)
+    apart = {name: factor for name, factor in factors.items() if abs(factor - 1.0) > 1e-6}
+    if apart and len(apart) == len(factors):
+        name, factor = next(iter(apart.items()))
+        subject.complain(
+            f"{name} is {factor:.6g} times {words}, of which these gradients would be: if it is the "
+            "loss, they are off by that factor; say which it is with loss="
+        )
 
 
 def _wants_gradient(function: Callable[..., Any]) -> bool:

@@ -28,9 +28,9 @@ class UpdatingCode(CalledCode):
         self._install()
         with self._running():
             given = [self._argument(name, {}) for name in self._inputs]
-            if self._chain is not None:
-                self._chain.run(*given)
-                result = self._chain.output
+            if self.chain is not None:
+                self.chain.run(*given)
+                result = self.chain.output
             else:
                 result = self.predictor(*given)
         first = result[0] if isinstance(result, tuple) and result else result
@@ -92,8 +92,8 @@ class UpdatingCode(CalledCode):
         """
         self._reset()
         given = {self._inputs[0]: x, self._targets_name: targets}
-        if self._chain is not None and self._backward is not None:
-            rest, output = self._chain.run(x), self._chain.output
+        if self.chain is not None and self._backward is not None:
+            rest, output = self.chain.run(x), self.chain.output
         else:
             result = self._forward(*(given[name] for name in self.convention.inputs))
             rest = list(result) if isinstance(result, tuple) else [result]
@@ -143,7 +143,7 @@ class UpdatingCode(CalledCode):
                 put_rate(thing, name, value)
 
     @property
-    def _chain(self) -> LossOfOutput | None:
+    def chain(self) -> LossOfOutput | None:
         """The network and the loss, where the loss is of what the network returns."""
         chain = getattr(self._forward, "__self__", None)
         return chain if isinstance(chain, LossOfOutput) else None

@@ -12,7 +12,7 @@ import numpy_nn as nn
 from numpy_nn.commands.gradcheck import command
 from numpy_nn.commands.gradcheck.command import main
 from numpy_nn.gradcheck import check_gradients
-from numpy_nn.gradcheck.inputs import KINDS, drawn
+from numpy_nn.gradcheck.inputs import KINDS, classes, drawn
 
 FILE = """
 import numpy as np
@@ -277,6 +277,34 @@ def test_rows_are_those_of_the_last_axis_in_arrays_of_any_shape():
     assert all(len(set(drawn("3:int1000").draw(rng).tolist())) < 3 for _ in range(9))  # as indices come in use
     assert drawn("1:int5").draw(rng).shape == (1,)
     assert set(drawn("500:binary").draw(rng).tolist()) == {0.0, 1.0}
+
+
+def test_each_class_is_among_the_targets_where_there_is_place_for_all():
+    for seed in range(40):
+        rng = np.random.default_rng(seed)
+        assert set(drawn("2:binary").draw(rng).tolist()) == {0.0, 1.0}
+        assert drawn("4x3:onehot").draw(rng).max(axis=0).tolist() == [1.0, 1.0, 1.0]
+        assert set(classes(rng, 5, (5,)).tolist()) == set(range(5))
+        assert classes(rng, 9, (2, 2)).max() < 9
+
+
+ONE_CLASS_WRONG = """
+import numpy as np
+
+def loss(p, y):
+    return -np.sum(y * np.log(p) + 3 * (1 - y) * np.log(1 - p))
+
+def loss_grad(p, y):
+    return (1 - y) / (1 - p) - y / p
+"""
+
+
+def test_what_is_wrong_for_one_class_alone_is_wrong_with_every_seed(tmp_path, capsys):
+    (tmp_path / "weighted.py").write_text(ONE_CLASS_WRONG)
+    for seed in range(8):
+        words = f"{tmp_path / 'weighted.py'}:loss --input 3:unit --targets 3:binary --seed {seed}"
+        assert main(words.split()) == 1
+        assert "WRONG" in capsys.readouterr().out
 
 
 def test_a_value_or_a_call_is_an_argument_of_that_name():

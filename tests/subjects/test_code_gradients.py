@@ -170,10 +170,12 @@ def test_a_step_over_the_rate_is_the_gradient_of_what_is_updated(arguments, owne
     subject = stand_in(convention=Convention(("x",), arguments=arguments), _owner=owner)
     subject._rate_by_default = lambda: default
     subject._moved, subject._places, subject._leaves = ["W", "b", "c"], {"W": 1, "b": 1}, {"b": 1}
-    subject.notes = []
+    subject.notes, looked_at = [], []
+    subject._find_decays = lambda *given: looked_at.append(given)
     subject._rate_of_steps = lambda moved, _: (rate or 0.0) if moved == ["W"] else 7.0
     CodeSubject._find_updates(subject, ONE)
     assert subject._updates == ({} if rate is None else {"W": rate})
+    assert looked_at == ([] if not rate else [(["W"], rate, ONE)])
 
 
 @pytest.mark.parametrize(
@@ -231,8 +233,9 @@ def test_what_is_claimed_of_what_the_output_does_not_depend_on_is_checked_if_its
     for found in ([], [unsure], [flat], [leaf("dV", returned=False)]):
         CodeSubject._add_silent(subject, found)
         assert subject._leaves == {}
-        assert not any(CodeSubject._is_of_silent(subject, one) for one in found)
-    assert CodeSubject._is_of_silent(subject, sure)
+        assert not any(CodeSubject._is_of_silent(subject, one, {}) for one in found)
+    assert CodeSubject._is_of_silent(subject, sure, {"V": lambda _: 0.9})
+    assert not CodeSubject._is_of_silent(subject, sure, {"V": lambda _: 1.0})
     CodeSubject._add_silent(subject, [unsure, sure, leaf("grad_W", returned=False)])
     assert subject._leaves == {"W": sure}
     assert subject._places == {"W": place}

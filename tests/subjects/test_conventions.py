@@ -41,6 +41,10 @@ def taking(*names):
         ((ONES, ONES), taking("*args"), [1, 2]),
         ([ONES, np.ones(2)], taking("dh", "dc"), [2, 1]),
         ((ONES, np.arange(3), ONES), taking("g"), [1]),
+        ((ONES, ONES), taking("dlogits", "dvalue"), [2, 1]),
+        ((ONES, ONES), taking("g_mu", "g_scale"), [2, 1]),
+        ((ONES, ONES), taking("dout", "distances"), [1, 2]),
+        ((ONES, ONES), taking("dout", "drop_mask"), [1, 2]),
     ],
 )
 def test_how_many_of_the_things_that_are_returned_are_outputs(result, backward, numbers):

@@ -5,6 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from numpy_nn.gradcheck import check_gradients
 from numpy_nn.parameter import Parameter
 from numpy_nn.subjects.gradients import (
     IN_ORDER,
@@ -313,3 +314,47 @@ def test_a_place_among_others_makes_a_gradient_perhaps_and_any_of_its_shape_poss
     path, returned, shape, likely, weaker
 ):
     assert at_most_perhaps(lambda _: likely, (2, 3))(leaf(path, shape, returned=returned)) == weaker
+
+
+class OnTheWay:
+    """What it learns from is called after its weight, and is made of what is the gradient."""
+
+    def __init__(self, times):
+        self.peso, self.times = np.array([[1.0, -2.0], [0.5, 3.0]]), times
+
+    def forward(self, x):
+        self.x = x
+        return x @ self.peso
+
+    def backward(self, grad_output):
+        self.crudo = self.x.T @ grad_output
+        self.peso_cambio = self.times * self.crudo
+        return grad_output @ self.peso.T
+
+
+@pytest.mark.parametrize(("times", "verdict"), [(1.0, "right"), (0.5, "undecided")])
+def test_what_agrees_is_not_taken_where_something_else_is_called_after_the_parameter(times, verdict):
+    x = np.random.default_rng(0).standard_normal((3, 2))
+    assert check_gradients(OnTheWay(times), x).verdict == verdict
+
+
+class Masked:
+    """Some weights are off, and some outputs; what is there in arrays with a mask is none of their numbers."""
+
+    def __init__(self, times):
+        self.W, self.times = np.ma.array([[1.0, -2.0], [0.5, 3.0]], mask=[[False, True], [False, False]]), times
+
+    def forward(self, x):
+        self.x, self.off = x, np.arange(len(x)) == 1
+        return np.ma.array(x @ self.W.filled(0.0), mask=np.repeat(self.off[:, None], 2, axis=1))
+
+    def backward(self, grad_output):
+        grad_output = np.where(self.off[:, None], 0.0, grad_output)
+        self.dW = np.ma.array(self.times * self.x.T @ grad_output, mask=self.W.mask)
+        return grad_output @ self.W.filled(0.0).T
+
+
+@pytest.mark.parametrize("times", [1.0, 2.0])
+def test_what_is_masked_in_an_array_is_none_of_its_numbers(times):
+    report = check_gradients(Masked(times), np.random.default_rng(0).standard_normal((3, 2)))
+    assert [entry.verdict for entry in report.entries] == ["right", "right" if times == 1.0 else "wrong"]

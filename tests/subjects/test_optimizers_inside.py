@@ -78,3 +78,54 @@ def test_a_rate_may_be_kept_in_a_dict_of_settings(beta, wrong):
     assert [entry.name for entry in report.entries] == ["x", "W", "b"]
     assert [entry.name for entry in report.entries if entry.verdict != "right"] == ["W"] * (wrong != 1.0)
     assert config == {"lr": 0.05, "momentum": beta}
+
+
+class KeepsMoments:
+    """Parameters, their gradients, and an optimizer's moments, each in a dict under the same names."""
+
+    def __init__(self, wrong=1.0):
+        self.params, self.wrong = {"W": W.copy(), "b": np.zeros(3)}, wrong
+        self.velocity, self.m = ({key: np.zeros_like(p) for key, p in self.params.items()} for _ in range(2))
+        self.grads = {}
+
+    def loss(self, x, y):
+        error = x @ self.params["W"] + self.params["b"] - y
+        self.grads["W"], self.grads["b"] = self.wrong * x.T @ error, error.sum(axis=0)
+        return 0.5 * np.sum(error**2)
+
+
+@pytest.mark.parametrize("wrong", [1.0, 2.0])
+def test_gradients_are_those_of_the_parameters_and_not_of_the_moments_beside_them(wrong):
+    report = check_gradients(KeepsMoments(wrong), X, np.ones((5, 3)))
+    assert [entry.name for entry in report.entries] == ["params['W']", "params['b']"]
+    assert [entry.verdict for entry in report.entries] == ["right" if wrong == 1.0 else "wrong", "right"]
+
+
+class Decays(Dense):
+    """Steps with weight decay, written in one of the ways in which people write it."""
+
+    def __init__(self, way, wrong=1.0):
+        super().__init__(None, wrong)
+        self.way, self.lr, self.l2 = way, 0.1, 0.01
+
+    def backward(self, grad_output):
+        dx = grad_output @ self.W.T
+        step = self.wrong * self.x.T @ grad_output
+        if self.way == "first":
+            self.W *= 0.999
+        decay = {"first": 0.0, "added": self.l2, "of a square": 2 * self.l2, "of no number": self.l2 / 7}[self.way]
+        self.W -= self.lr * (step + decay * self.W)
+        self.b -= self.lr * (grad_output.sum(axis=0) + decay * self.b)
+        return dx
+
+
+@pytest.mark.parametrize("way", ["first", "added", "of a square"])
+@pytest.mark.parametrize("wrong", [1.0, 2.0])
+def test_weight_decay_that_the_code_names_is_not_counted_to_the_gradient(way, wrong):
+    report = check_gradients(Decays(way, wrong), X)
+    assert [entry.verdict for entry in report.entries] == ["right", "right" if wrong == 1.0 else "wrong", "right"]
+    assert wrong != 1.0 or "weight decay is in each step, and not counted to the gradient: " in report.notes[0]
+
+
+def test_a_multiple_of_the_weights_that_no_number_of_the_code_is_stays_wrong():
+    assert check_gradients(Decays("of no number"), X)["W"].verdict == "wrong"

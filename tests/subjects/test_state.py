@@ -5,11 +5,13 @@ import threading
 from collections import namedtuple
 from functools import partial
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
 
 import numpy_nn as nn
+from numpy_nn.gradcheck import check_gradients
 from numpy_nn.subjects.state import Snapshot, attributes, equal, find_generators, in_float64, reachable, restorer
 
 MODULE_RNG = np.random.default_rng(0)
@@ -257,6 +259,43 @@ def test_a_layer_of_numpy_nn_is_converted_as_it_converts_itself():
 def test_what_cannot_be_copied_is_refused_with_the_way_out():
     with pytest.raises(TypeError, match=r"SimpleNamespace cannot be copied .*pass run, grads and its arrays by name"):
         in_float64(SimpleNamespace(lock=threading.Lock()))
+
+
+class Attributes(dict[str, Any]):
+    """A dict whose keys are its attributes, as many write one: it raises KeyError for any other."""
+
+    def __getattr__(self, key: str) -> Any:
+        return self[key]
+
+    def __setattr__(self, key: str, value: Any) -> None:
+        self[key] = value
+
+
+class KeepsAttributes:
+    def __init__(self, wrong):
+        self.p, self.g, self.wrong = Attributes(W=np.ones((3, 2), np.float32), b=np.zeros(2)), Attributes(), wrong
+        self.same = self.p
+
+    def forward(self, x):
+        self.x = x
+        return x @ self.p.W + self.same.b
+
+    def backward(self, grad_output):
+        self.g.W, self.g.b = self.wrong * self.x.T @ grad_output, grad_output.sum(axis=0)
+        return grad_output @ self.p.W.T
+
+
+@pytest.mark.parametrize("wrong", [1.0, 2.0])
+def test_a_dict_whose_keys_are_attributes_is_copied_and_checked(wrong):
+    layer = KeepsAttributes(wrong)
+    report = check_gradients(layer, np.random.default_rng(0).standard_normal((4, 3)))
+    assert {entry.name: entry.verdict for entry in report.entries} == {
+        "x": "right",
+        "p['W']": "right" if wrong == 1.0 else "wrong",
+        "p['b']": "right",
+    }
+    assert layer.g == {}
+    assert layer.p.W.dtype == np.float32
 
 
 def test_classes_functions_and_modules_have_no_attributes_of_their_own():

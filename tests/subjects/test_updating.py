@@ -214,7 +214,7 @@ def test_a_prediction_is_the_first_thing_that_is_returned_if_that_holds_floats(r
         return result
 
     chain = SimpleNamespace(run=predictor, output=result) if chained else None
-    subject = stand_in(predictor=predictor, _chain=chain, _inputs=["x", "n"], _running=nullcontext)
+    subject = stand_in(predictor=predictor, chain=chain, _inputs=["x", "n"], _running=nullcontext)
     subject._argument = lambda name, _: f"of {name}"
     subject.restore_generators = subject._install = lambda: given.append("ready")
     prediction = UpdatingCode.prediction(subject)
@@ -313,8 +313,8 @@ def test_a_network_and_a_loss_beside_it_are_a_chain_and_a_loss_of_its_own_is_non
             self.dW = x.T @ (x @ self.W - y)
 
     subject: Any = as_subject(Beside(), (X,), Y, Hints(cost=lambda a, y: 0.5 * ((a - y) ** 2).sum()))
-    assert isinstance(subject._chain, LossOfOutput)
-    assert subject_of(Linear)[0]._chain is None
+    assert isinstance(subject.chain, LossOfOutput)
+    assert subject_of(Linear)[0].chain is None
 
 
 def test_a_prediction_is_what_forward_makes_of_the_present_input():

@@ -16,7 +16,7 @@ import numpy as np
 from numpy_nn.commands.gradcheck.arguments import parse
 from numpy_nn.gradcheck import check_gradients
 from numpy_nn.gradcheck.files import UsageError, arguments, find, load
-from numpy_nn.gradcheck.inputs import Drawn
+from numpy_nn.gradcheck.inputs import Drawn, classes
 from numpy_nn.gradcheck.page import to_html, to_json
 from numpy_nn.gradcheck.report import CLOSE, RIGHT, WRONG, GradientReport
 from numpy_nn.subjects.names import TARGET, positional, role_in_loss
@@ -125,7 +125,7 @@ def _targets(options: argparse.Namespace, rng: np.random.Generator) -> Any:
     if options.labels is not None:
         if options.labels < 1:
             raise UsageError(f"--labels: expected a number of classes >= 1, got {options.labels}")
-        return rng.integers(0, options.labels, options.input[0].shape[0])
+        return classes(rng, options.labels, (options.input[0].shape[0],))
     if options.targets is None:
         return None
     wanted: Drawn = options.targets

@@ -1,0 +1,113 @@
+"""Losses that code has under names that say little: the one by which it is judged may be a multiple of one."""
+
+from __future__ import annotations
+
+import dis
+import inspect
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+import numpy as np
+
+from numpy_nn.subjects.bindings import bindings
+from numpy_nn.subjects.code import CodeSubject
+from numpy_nn.subjects.costs import LossOfOutput
+from numpy_nn.subjects.names import positional
+from numpy_nn.subjects.state import Snapshot, of_installed
+from numpy_nn.subjects.subject import SubjectError
+
+# By how much an array is scaled where losses are compared.
+_SCALES = (1.0, 0.75, 1.25)
+# What a function that computes a number and no more does not do, and what it does not call.
+_STORES = ("STORE_ATTR", "STORE_SUBSCR", "STORE_GLOBAL", "DELETE_ATTR", "FOR_ITER", "JUMP_BACKWARD", "IMPORT_NAME")
+_CALLS = {"fit", "train", "step", "update", "print", "open", "input", "exit", "savefig", "show", "save", "load"}
+
+
+def factors_of_losses(subject: CodeSubject, chain: LossOfOutput, owner: Any, targets: Any) -> dict[str, float]:
+    """What gives a multiple of the loss by which an object is judged, in words, and which multiple.
+
+    Looked at are what a step returns, and those functions of the object and its methods that compute a number of output
+    and targets, of data and targets, or of targets alone.
+    """
+    found: dict[str, float] = {}
+    before = Snapshot(owner)
+    if factor := _in_common(_ratios_of_steps(subject)):
+        found["what a step returns"] = factor
+    for name, function in _candidates(owner):
+        for order in range(4):
+            factor = _in_common(_ratios(subject, chain, function, order, targets))
+            before.restore()
+            if factor:
+                found[f"{name} of the same code"] = factor
+                break
+    return found
+
+
+def _in_common(ratios: Iterable[float]) -> float:
+    """What all ratios are; 0 if they are not as many as there are points, or not the same."""
+    ratios = list(ratios)
+    alike = len(ratios) == len(_SCALES) and 0.0 < ratios[0] < np.inf and np.ptp(ratios) <= 1e-9 * ratios[0]
+    return ratios[0] if alike else 0.0
+
+
+def _ratios_of_steps(subject: CodeSubject) -> Iterator[float]:
+    """The number that a step of training returns, over the loss, at several points."""
+    name = subject.input
+    for scale in _SCALES:
+        try:
+            with subject.at({name: scale * subject.arrays[name]}):
+                loss = float(subject.output())
+                subject.gradients(np.ones(()))
+        except SubjectError:
+            return
+        if not isinstance(subject.latest, (float, np.floating)) or not loss:
+            return
+        yield float(subject.latest) / loss
+
+
+def _ratios(
+    subject: CodeSubject, chain: LossOfOutput, function: Callable[..., Any], order: int, targets: Any
+) -> Iterator[float]:
+    """What the function gives over the loss, at several points; fewer where it cannot be called so."""
+    name = subject.input
+    for scale in _SCALES:
+        try:
+            with subject.at({name: scale * subject.arrays[name]}), np.errstate(all="ignore"):
+                loss = float(subject.output())
+                given = ((chain.output, targets), (targets, chain.output), (*chain.inputs, targets), (targets,))[order]
+                if len((positional(function) or ([], []))[0]) != len(given):
+                    return
+                value = function(*given)
+        except Exception:
+            # Any: a function of the user's that is no loss fails in whatever way it happens to. Nothing is hidden: it
+            # is then none of those that are looked for.
+            return
+        if isinstance(value, bool) or not isinstance(value, (int, float, np.number, np.ndarray)) or np.ndim(value):
+            return
+        yield float(value) / loss if loss else np.inf
+
+
+def _candidates(owner: Any) -> Iterator[tuple[str, Callable[..., Any]]]:
+    """The object's methods that only compute, and such functions, and static ones of classes, that its methods name."""
+    for name in dir(owner):
+        found = None if name.startswith("__") else getattr(owner, name, None)
+        if found is not None and _computes(found):
+            yield name, found
+    kinds = [kind for kind in type(owner).__mro__ if not of_installed(kind)]
+    methods = [method for kind in kinds for method in vars(kind).values() if inspect.isfunction(method)]
+    around = {name: binding.read() for method in methods for name, binding in bindings(method).items()}
+    for name, thing in around.items():
+        if inspect.isfunction(thing) and _computes(thing):
+            yield name, thing
+        held = vars(thing) if isinstance(thing, type) and not isinstance(owner, thing) else {}
+        for key, function in held.items():
+            if isinstance(function, staticmethod) and _computes(function.__func__):
+                yield f"{name}.{key}", function.__func__
+
+
+def _computes(function: Any) -> bool:
+    """Whether a function does nothing but compute: it keeps nothing, has no loop, and calls nothing that may."""
+    code = getattr(getattr(function, "__func__", function), "__code__", None)
+    if code is None or code.co_flags & inspect.CO_GENERATOR or _CALLS & set(code.co_names):
+        return False
+    return not any(instruction.opname in _STORES for instruction in dis.get_instructions(code))

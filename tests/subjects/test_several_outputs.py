@@ -1,0 +1,113 @@
+"""Code that returns several outputs: which argument of its backward pass is the gradient of which."""
+
+from collections import namedtuple
+
+import numpy as np
+import pytest
+
+from numpy_nn.gradcheck import check_gradients
+
+ONES = np.ones((2, 3))
+
+
+class TwoHeads:
+    """Scores and a value of each row; ``wrong`` leaves the gradient of the value out of that of the input."""
+
+    def __init__(self, wrong):
+        self.W, self.v, self.wrong = np.eye(3)[:, :2] + 0.1, np.array([0.3, -0.2, 0.5]), wrong
+
+    def forward(self, x):
+        self.x = x
+        return x @ self.W, x @ self.v
+
+    def backward(self, dlogits, dvalue):
+        self.dW, self.dv = self.x.T @ dlogits, self.x.T @ dvalue
+        return dlogits @ self.W.T + np.outer(0.0 * dvalue if self.wrong else dvalue, self.v)
+
+
+class ValueLeftOut(TwoHeads):
+    def backward(self, dlogits, dvalue):
+        self.dW = self.x.T @ dlogits
+        return dlogits @ self.W.T + 0.0 * dvalue[:, None]
+
+
+def test_the_gradient_of_a_second_output_is_no_cache_because_the_code_leaves_it_out():
+    x = np.random.default_rng(0).standard_normal((4, 3))
+    assert check_gradients(TwoHeads(wrong=False), x).verdict == "right"
+    report = check_gradients(TwoHeads(wrong=True), x)
+    assert {entry.name: entry.verdict for entry in report.entries} == {"x": "wrong", "W": "right", "v": "right"}
+    assert check_gradients(ValueLeftOut(wrong=True), x)["x"].verdict == "wrong"
+
+
+class KeepsItsOutput:
+    def forward(self, x):
+        s = 1 / (1 + np.exp(-x))
+        return s, s
+
+    def backward(self, d, s):
+        return d * s * (1 - s)
+
+
+def test_a_gradient_called_d_beside_what_forward_returned_is_no_target():
+    assert check_gradients(KeepsItsOutput(), ONES / 3).verdict == "right"
+
+
+class TwoOutputs:
+    """Names of backward's arguments tell nothing; ``left_out`` is the gradient of the second output."""
+
+    def __init__(self, left_out):
+        self.left_out = left_out
+
+    def forward(self, x):
+        self.x = x
+        return x**2, x.sum(axis=1)
+
+    def backward(self, p, q):
+        return 2 * self.x * p + (0.0 if self.left_out else q[:, None])
+
+
+def test_what_may_be_the_gradient_of_an_output_and_is_left_out_leaves_nothing_right():
+    assert check_gradients(TwoOutputs(left_out=False), ONES).verdict == "right"
+    report = check_gradients(TwoOutputs(left_out=True), ONES)
+    assert report.verdict == "undecided"
+    assert "forward returns 2 things, and backward leaves out q" in report.problems[0]
+
+
+Pair = namedtuple("Pair", "squares sums")
+
+
+class TakesOneTuple:
+    """Two outputs, and a backward pass that takes the gradients of both in one tuple, by place or by name."""
+
+    def __init__(self, kind, times=2.0):
+        self.kind, self.times = kind, times
+
+    def forward(self, x):
+        self.x = x
+        return self.kind(x**2, x.sum(axis=1))
+
+    def backward(self, dout):
+        a, b = (dout.squares, dout.sums) if self.kind is Pair else dout
+        return self.times * self.x * a + b[:, None]
+
+
+@pytest.mark.parametrize("kind", [Pair, lambda *parts: parts], ids=["named", "plain"])
+@pytest.mark.parametrize("rows", [2, 4])  # of two rows the gradient of one output can be taken apart as well
+def test_a_backward_pass_may_take_the_gradients_of_all_outputs_in_one_tuple(kind, rows):
+    x = np.random.default_rng(0).standard_normal((rows, 3))
+    assert check_gradients(TakesOneTuple(kind), x).verdict == "right"
+    assert check_gradients(TakesOneTuple(kind, times=1.0), x).verdict == "wrong"
+
+
+class KeepsItsSecond:
+    def forward(self, x):
+        self.x = x
+        return x**2, np.abs(x)
+
+    def backward(self, dout):
+        return 2.0 * self.x * dout
+
+
+def test_a_second_array_that_is_returned_need_have_no_gradient():
+    x = np.random.default_rng(0).standard_normal((2, 3))
+    assert check_gradients(KeepsItsSecond(), x).verdict == "right"
