@@ -174,8 +174,13 @@ def _live(run: Any, grads: Any, arrays: Mapping[str, Any], generators: Sequence[
 def _argument(value: Any) -> Any:
     """One of several arguments: a list of floats is an array; whatever holds no floats is passed on as it is."""
     if isinstance(value, list) and value and not arrays_of(value):
-        array = np.asarray(value)
+        try:
+            array = np.asarray(value)
+        except ValueError:
+            return value  # lists of different lengths, as of the members of groups
         value = array if array.dtype.kind == "f" else value
+    elif isinstance(value, tuple) and {float} <= set(map(type, value)) <= {int, float}:
+        value = np.asarray(value)
     return _point(value) if isinstance(value, np.ndarray) and value.dtype.kind == "f" else value
 
 

@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 
 from numpy_nn.subjects import names
-from numpy_nn.subjects.agreement import CLOSELY, agreement, off_in_size
+from numpy_nn.subjects.agreement import CLOSELY, ROUGHLY, agreement, claimed_in_shape, digits, off_in_size
 from numpy_nn.subjects.calling import CACHE, Convention, arrays_of, as_given, is_container, mapped
 from numpy_nn.subjects.code import CodeSubject
 from numpy_nn.subjects.conventions import conventions, is_certain, orders_of_inputs
 from numpy_nn.subjects.dressing import taken_apart, with_settings
+from numpy_nn.subjects.given_numbers import as_learned, numbers_in, with_defaults
 from numpy_nn.subjects.names import tells_gradients
 from numpy_nn.subjects.places import follow, output_paths, places
 from numpy_nn.subjects.state import Snapshot
@@ -108,11 +109,13 @@ def chosen(code: Code) -> CodeSubject:
     is called by the likeliest one comes through if none can be run.
     """
     if code.owner is None and not any(arrays_of(value) for value in code.given.values()):
-        raise TypeError(f"{code.label}: expected an array of floats among the arguments, got none")
-    code = replace(code, backward=with_settings(code.backward, code.given))
+        floats = [name for name, number in numbers_in(code.given, code.target).items() if type(number) is float]
+        if not floats:
+            raise TypeError(f"{code.label}: expected an array of floats among the arguments, got none")
+        code = replace(code, given=as_learned(code.given, floats))
     before = Snapshot(code.owner if code.owner is not None else (code.forward, code.backward))
     try:
-        subject = _chosen(code, before)
+        subject = _with_numbers(code, _chosen_of(code, code.given, before), before)
     finally:
         before.restore()  # a way that was not meant may have moved what it took for none of its parameters
     if subject.waits_for_a_pass:
@@ -169,6 +172,44 @@ def _chosen(code: Code, before: Snapshot) -> CodeSubject:
     return max(tried, key=lambda trial: trial[0])[1]
 
 
+def _chosen_of(code: Code, given: Mapping[str, Any], before: Snapshot) -> CodeSubject:
+    return _chosen(replace(code, given=given, backward=with_settings(code.backward, given)), before)
+
+
+def _with_numbers(code: Code, subject: CodeSubject, before: Snapshot) -> CodeSubject:
+    """The subject, or one in which numbers among the arguments are learned, where backward returns gradients of these.
+
+    A number of which none is returned is a setting, such as the strength of a penalty. One that the function has as the
+    default of an argument may be learned too.
+    """
+    for given in (code.given, with_defaults(code.forward, code.given)):
+        numbers = numbers_in(given, code.target)
+        if not numbers or not subject.returns_a_number_too_many:
+            continue
+        floats = [name for name, number in numbers.items() if type(number) is float]
+        for learned in (list(numbers), floats):
+            try:
+                tried = _chosen_of(code, as_learned(given, learned), before) if learned else None
+                if tried is not None and (claimed := _claimed_numbers(tried, learned)):
+                    return _chosen_of(code, as_learned(given, claimed), before)
+            except (SubjectError, TypeError, ValueError):
+                continue  # whole numbers may be sizes or indices, which are no floats
+    return subject
+
+
+def _claimed_numbers(subject: CodeSubject, learned: Sequence[str]) -> list[str]:
+    """Those of the numbers whose gradient is among what is returned: by its name, by its place, or by its value."""
+    if not subject.make_repeatable():
+        return []
+    grad_output, claimed = claimed_in_shape(subject)
+    return [
+        name
+        for name in learned
+        if name in claimed
+        and (subject.has_in_its_place(name) or digits(subject, name, claimed[name], grad_output) >= ROUGHLY)
+    ]
+
+
 def _returned_backward(grad_output: Any, cache: Callable[..., Any]) -> Any:
     """The backward pass of a forward pass that returns it beside its output."""
     return cache(grad_output)
@@ -206,7 +247,7 @@ def _is_losses_and_gradient(code: Code, result: Any) -> bool:
 
 def _is_value_and_gradients(result: Any) -> bool:
     """Whether a function that has no backward pass returns a number, and its gradients after it."""
-    return isinstance(result, tuple) and len(result) > 1 and np.ndim(result[0]) == 0 and np.isrealobj(result[0])
+    return isinstance(result, tuple) and len(result) > 1 and np.size(result[0]) == 1 and np.isrealobj(result[0])
 
 
 def _may_leave_gradients(code: Code, result: Any) -> bool:
@@ -229,7 +270,7 @@ def _first_result(code: Code) -> tuple[Any, list[Any]]:
     order = orders_of_inputs(code.forward, list(code.given), code.target)
     try:
         with np.errstate(all="ignore"):
-            result = code.forward(*(_copied(as_given(code.given[name])) for name in order))
+            result = code.forward(*(_handed(code.given[name]) for name in order))
     except Exception as error:
         raise SubjectError(f"{code.label}: {type(error).__name__}: {error}") from error
     if isinstance(result, Mapping):
@@ -254,7 +295,10 @@ def _of_dict(called: str, result: Mapping[Any, Any]) -> str:
     )
 
 
-def _copied(value: Any) -> Any:
+def _handed(value: Any) -> Any:
+    """A copy of an argument as the code gets it: float arrays in float64, a number of NumPy still a number."""
     if is_container(value):
-        return mapped(value, lambda _, part: _copied(part))
-    return value.copy() if isinstance(value, np.ndarray) else value
+        return mapped(value, lambda _, part: _handed(part))
+    if isinstance(value, np.floating):
+        return np.float64(value)
+    return as_given(value).copy() if isinstance(value, np.ndarray) else value

@@ -11,12 +11,13 @@ import numpy as np
 
 from numpy_nn.subjects import names
 from numpy_nn.subjects.agreement import ROUGHLY, digits, factor_of
-from numpy_nn.subjects.calling import RATE, arrays_of, is_shape_of_jacobian, written_in
+from numpy_nn.subjects.calling import RATE, arrays_of, written_in
 from numpy_nn.subjects.containers import Numbering, likeness_in_argument, prefixes
 from numpy_nn.subjects.gradients import (
     SURE,
     Leaf,
     at_most_perhaps,
+    is_shape_of_jacobian,
     leaves,
     likeness,
     likeness_of,
@@ -25,7 +26,7 @@ from numpy_nn.subjects.gradients import (
     values_of,
 )
 from numpy_nn.subjects.likely import LikelyCode
-from numpy_nn.subjects.places import Path, Place, last_name, parsed
+from numpy_nn.subjects.places import Path, Place, Step, last_name, parsed
 from numpy_nn.subjects.remaining import is_state
 from numpy_nn.subjects.returned import as_told, told_by
 from numpy_nn.subjects.state import equal, rate_of
@@ -94,6 +95,22 @@ class CodeSubject(LikelyCode):
         """Whether each array that backward returned is taken for a gradient."""
         taken = sum(isinstance(leaf, Leaf) and leaf.returned for leaf in self._leaves.values())
         return taken == sum(leaf.returned for leaf in leaves(self._returned, None, {}))
+
+    @property
+    def returns_a_number_too_many(self) -> bool:
+        """Whether backward returns a number that is no gradient of what it was taken for, or of nothing."""
+        own = [leaf for name, leaf in self._leaves.items() if self.arrays[name].size == 1]
+        taken = [leaf.path for leaf in own if isinstance(leaf, Leaf)]
+        found = leaves(self._returned, None, {})
+        return any(leaf.value.size == 1 and leaf.path not in taken for leaf in found if leaf.path)
+
+    def has_in_its_place(self, name: str) -> bool:
+        """Whether the gradient of an argument has its name, or stands where those of arguments do in their order."""
+        leaf, inputs = self._leaves.get(name), list(self.convention.inputs)
+        if name in self._sure or not isinstance(leaf, Leaf) or name not in inputs or leaf.value.dtype.kind != "f":
+            return name in self._sure
+        taken = [self._leaves.get(one) for one in inputs[: inputs.index(name) + 1]]
+        return all(isinstance(one, Leaf) and one.path == (Step(i, True),) for i, one in enumerate(taken))
 
     @property
     def waits_for_a_pass(self) -> bool:

@@ -28,6 +28,8 @@ class Context:
 class Dressed:
     """A function that shows the signature of another: ``inspect.signature`` looks up ``__signature__``."""
 
+    func: Any
+
     def __init__(self, function: Callable[..., Any], signature: inspect.Signature) -> None:
         self._function, self.__signature__ = function, signature
 
@@ -158,8 +160,34 @@ def with_settings(backward: Any, given: Mapping[str, Any]) -> Any:
     A ``mode="max"`` would otherwise be its default, whatever forward was told.
     """
     spec = None if backward is None else positional(backward)
-    shared = [name for name in ([] if spec is None else spec[1]) if isinstance(given.get(name), _SETTINGS)]
-    return partial(backward, **{name: given[name] for name in shared}) if shared else backward
+    own = {} if spec is None else {name: given[name] for name in spec[1] if name in given}
+    shared = {name: value for name, value in own.items() if isinstance(value, _SETTINGS) and not _is_learned(value)}
+    learned = [name for name, value in own.items() if _is_learned(value)]
+    if learned and inspect.isroutine(backward) and not inspect.ismethod(backward):
+        backward = _with_required(backward, learned)
+    return partial(backward, **shared) if shared else backward
+
+
+def _is_learned(value: Any) -> bool:
+    """Whether it is a number that is an array of the check: moved in forward, it has to move in backward too."""
+    return isinstance(value, (np.ndarray, np.floating)) and value.dtype.kind == "f" and value.ndim == 0
+
+
+def _with_required(function: Any, required: Sequence[str]) -> Any:
+    """A function to which these arguments, which have defaults, are given as those without are, after them."""
+    signature = names.signature(function)
+    before = (positional(function) or ([], []))[0]
+    parameters = [p.replace(default=p.empty) if p.name in required else p for p in signature.parameters.values()]
+
+    def given(*arguments: Any, **named: Any) -> Any:
+        rest = dict(zip(required, arguments[len(before) :], strict=False))
+        return function(*arguments[: len(before)], **rest, **named)
+
+    order = [*before, *required]
+    ordered = sorted(parameters, key=lambda p: order.index(p.name) if p.name in order else len(order) + (p.kind > 1))
+    dressed = Dressed(given, signature.replace(parameters=ordered))
+    dressed.func = function  # whose source tells what it returns
+    return dressed
 
 
 _SETTINGS = (bool, int, float, str, dict, tuple)

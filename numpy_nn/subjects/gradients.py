@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import permutations
 from typing import Any, NamedTuple
@@ -287,3 +288,9 @@ def matched(
 def same_but_ones(first: tuple[int, ...], second: tuple[int, ...]) -> bool:
     """Whether two shapes are the same but for axes of length 1."""
     return [n for n in first if n != 1] == [n for n in second if n != 1]
+
+
+def is_shape_of_jacobian(shape: tuple[int, ...], output: tuple[int, ...], array: tuple[int, ...]) -> bool:
+    """Whether a Jacobian has this shape: the output's, then the array's, without axes of length 1 or each as one."""
+    squeezed = [length for length in (*output, *array) if length != 1]
+    return [length for length in shape if length != 1] == squeezed or shape == (math.prod(output), math.prod(array))
