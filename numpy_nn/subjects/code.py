@@ -47,7 +47,7 @@ class CodeSubject(LikelyCode):
         A parameter is an array that the output depends on; a float is one if there is a gradient for it. Nothing is
         found where no two runs agree.
         """
-        start = values_of(self._owner)
+        start, self._constants = values_of(self._owner), constants
         if not self.make_repeatable():
             return
         if named is not None:
@@ -72,19 +72,6 @@ class CodeSubject(LikelyCode):
         self._repeatable = False
         self.complain(why)
 
-    def take_for_granted(self) -> None:
-        """Have arrays without a gradient count as what a function uses, and was not asked about.
-
-        But for those whose gradient may be among what is returned.
-        """
-        free = [leaf.value.shape for leaf in self._not_taken if leaf.returned]
-        held = ((name, *found) for name, value in self._given.items() for found in arrays_of(value))
-        asked = {written_in(name, path) for name, path, array in held if array.shape in free}
-        self.unchecked = [
-            (name, "granted" if kind == "unchecked" and name not in asked else kind, n)
-            for name, kind, n in self.unchecked
-        ]
-
     @property
     def names_tell_parameters(self) -> bool:
         """Whether a parameter has its gradient by a name, or by an update, not by its shape alone."""
@@ -99,7 +86,7 @@ class CodeSubject(LikelyCode):
     @property
     def returns_a_number_too_many(self) -> bool:
         """Whether backward returns a number that is no gradient of what it was taken for, or of nothing."""
-        own = [leaf for name, leaf in self._leaves.items() if self.arrays[name].size == 1]
+        own = [leaf for name, leaf in self._leaves.items() if name in self.arrays and self.arrays[name].size == 1]
         taken = [leaf.path for leaf in own if isinstance(leaf, Leaf)]
         found = leaves(self._returned, None, {})
         return any(leaf.value.size == 1 and leaf.path not in taken for leaf in found if leaf.path)
@@ -238,12 +225,14 @@ class CodeSubject(LikelyCode):
         self._broadcast_numbers(output)
         if not order.is_usual and not in_containers:
             self.notes.append(f"backward returns the gradients of {', '.join(order.in_order)}, in this order")
+        self._claim_in_their_places(found, told)
         self._match_by_elimination(found, grad_output)
         self._match_overlapping(found, agrees, lambda: self._claimed(grad_output))
         self._add_silent(found)
         self._find_updates(grad_output)
         if self.input in self.arrays and self.input not in self._leaves:
             self._take_whatever_is_left(found, output)
+        self._doubt_what_numbers_told(found, told)
         self._is_jacobian = output.ndim > 0 and any(
             not self.convention.takes_grads
             and leaf.value.shape != self.arrays[name].shape

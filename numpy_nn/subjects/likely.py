@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from numpy_nn.subjects import names
 from numpy_nn.subjects.arguments import HeldArguments
+from numpy_nn.subjects.asked import in_its_place, is_left_out, rival_of, turned_round
 from numpy_nn.subjects.calling import arrays_of, written_in
 from numpy_nn.subjects.containers import BY_SHAPE, are_last_first
 from numpy_nn.subjects.depending import DependingCode
@@ -16,11 +17,66 @@ from numpy_nn.subjects.gradients import Leaf, Order, input_likeness, same_but_on
 from numpy_nn.subjects.places import Path, Step
 from numpy_nn.subjects.returned import returned_names
 from numpy_nn.subjects.surroundings import Surroundings
-from numpy_nn.subjects.unrolled import is_unrolled
+from numpy_nn.subjects.unrolled import Part, is_unrolled
 
 
 class LikelyCode(DependingCode):
     """Called code, of whose arguments the gradients are among what backward returns."""
+
+    _constants: Sequence[str] = ()  # what the user says is not learned
+
+    def take_for_granted(self) -> None:
+        """Have arrays without a gradient count as what a function uses, and was not asked about.
+
+        But for those whose gradient may be among what is returned, or that are learned as others are that have one.
+        """
+        free = [leaf.value.shape for leaf in self._not_taken if leaf.returned]
+        held = ((name, *found) for name, value in self._given.items() for found in arrays_of(value))
+        asked = {written_in(name, path) for name, path, array in held if array.shape in free}
+        claimed = [name for name, leaf in self._leaves.items() if isinstance(leaf, (Leaf, Part))]
+
+        def known(name: str, kind: str) -> str:
+            if kind in ("unchecked", "unclaimed") and is_left_out(name, claimed):
+                return "unchecked"
+            return "granted" if kind == "unchecked" and name not in asked else kind
+
+        self.unchecked = [(name, known(name, kind), n) for name, kind, n in self.unchecked]
+
+    def _claim_in_their_places(self, found: Sequence[Leaf], told: Mapping[Path, str]) -> None:
+        """Take what is returned in the place of an argument's gradient for that, though it has not the shape."""
+        inputs = [name for name in self.convention.inputs if name != self._targets_name]
+
+        def is_none(name: str) -> bool:
+            return name not in self.arrays or self._is_data(name)
+
+        while (next_one := in_its_place(inputs, self._leaves, found, told, is_none)) is not None:
+            self._leaves[next_one[0]] = next_one[1]
+
+    def _doubt_what_numbers_told(self, found: Sequence[Leaf], told: Mapping[Path, str]) -> None:
+        """Say where a gradient is that of an argument only because it agrees, and may be a wrong one of another."""
+        inputs = [n for n in self.convention.inputs if n in self.arrays and n not in self._constants]
+        shapes = {name: self.arrays[name].shape for name in inputs}
+        if (pair := turned_round(inputs, self._leaves, shapes, told)) is not None:
+            self.complain(
+                f"backward returns the gradient of {pair[1]} in the place of that of {pair[0]}, which has its shape,"
+                " and the other way round: whoever calls it takes each for the other's"
+            )
+        returned = [leaf for leaf in found if leaf.returned]
+        mine = [name for name in inputs if len(returned) == 1 and self._leaves.get(name) is returned[0]]
+        if len(mine) != 1 or returned[0].path or mine[0] in self._sure or self._places:
+            return
+        is_value = self.output().size == 1
+        targets = [name for name in inputs if is_value and names.role_in_loss(name) == names.TARGET]
+        data = [name for name in inputs if names.is_data(name) or self._is_data(name)]
+        function = None if self._backward is None else getattr(self._backward, "func", self._backward)
+        rival, surely = rival_of(mine[0], function, shapes, targets, data)
+        if rival and surely:
+            self._leaves[rival] = self._leaves.pop(mine[0])
+        elif rival:
+            self.complain(
+                f"what is returned is the gradient of {mine[0]}, and none of {rival}, which has its shape and comes"
+                f" before it; if that is meant, list {rival} in constants="
+            )
 
     def _container_of_gradients(self, inputs: Sequence[str], returned: Any) -> str | None:
         """The list among several arguments, if what is returned has as many gradients as it has arrays."""

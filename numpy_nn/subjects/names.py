@@ -234,6 +234,12 @@ def is_state(name: str) -> bool:
     return _STATE.fullmatch(plain(name)) is not None
 
 
+def is_learned(name: str) -> bool:
+    """Whether an argument of this name is likely to be a weight or a bias, with whatever number."""
+    stem = plain(name).rstrip("0123456789").rstrip("_")
+    return stem == "theta" or any(stem in group for group in _SYNONYMS)
+
+
 def is_buffer(name: str) -> bool:
     """Whether an array of this name is likely to be a statistic, a state or a mask, which is not learned."""
     return _BUFFER.search(name) is not None and _LEARNED.search(name) is None
