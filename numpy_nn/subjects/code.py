@@ -243,11 +243,10 @@ class CodeSubject(LikelyCode):
 
     def _unroll(self, found: Sequence[Leaf], agrees: Callable[[str, Leaf], bool]) -> None:
         """Where one vector has the gradients of all parameters that lack one, give each its part."""
-        missing = {name: shape for name, shape in self._learned_shapes().items() if name not in self._leaves}
         taken = [id(leaf.value) for leaf in self._leaves.values() if isinstance(leaf, Leaf)]
-        vectors = [leaf for leaf in found if leaf.is_new and is_unrolled(leaf, list(missing.values()))]
+        vectors = [leaf for leaf in found if leaf.is_new and is_unrolled(leaf, list(self._shapes_in(leaf).values()))]
         for leaf in (leaf for leaf in vectors if id(leaf.value) not in taken):
-            made, fits = parts_of(leaf, missing, agrees)
+            made, fits = parts_of(leaf, self._shapes_in(leaf), agrees)
             if fits or leaf.returned:
                 self._leaves |= made
                 self.notes.append(f"{leaf} has the gradients of {', '.join(made)}, one after the other")

@@ -13,6 +13,7 @@ from numpy_nn.subjects.asked import in_its_place, is_left_out, rival_of, turned_
 from numpy_nn.subjects.calling import arrays_of, written_in
 from numpy_nn.subjects.containers import BY_SHAPE, are_last_first
 from numpy_nn.subjects.depending import DependingCode
+from numpy_nn.subjects.given_numbers import numbers_in
 from numpy_nn.subjects.gradients import Leaf, Order, input_likeness, same_but_ones
 from numpy_nn.subjects.places import Path, Step
 from numpy_nn.subjects.returned import returned_names
@@ -24,6 +25,14 @@ class LikelyCode(DependingCode):
     """Called code, of whose arguments the gradients are among what backward returns."""
 
     _constants: Sequence[str] = ()  # what the user says is not learned
+
+    @property
+    def compared_with(self) -> Any:
+        """The targets of a loss, also of one to which they are given among its arguments."""
+        if self.targets is not None or self._owner is not None or self.output().size != 1:
+            return self.targets
+        own = (value for name, value in self._given.items() if names.role_in_loss(name) == names.TARGET)
+        return next((value for value in own if isinstance(value, np.ndarray)), None)
 
     def take_for_granted(self) -> None:
         """Have arrays without a gradient count as what a function uses, and was not asked about.
@@ -41,6 +50,9 @@ class LikelyCode(DependingCode):
             return "granted" if kind == "unchecked" and name not in asked else kind
 
         self.unchecked = [(name, known(name, kind), n) for name, kind, n in self.unchecked]
+        numbers = numbers_in(self._given, self._targets_name).keys() - set(self._constants)
+        learned = [name for name in numbers if names.is_learned(name.rpartition("[")[2].strip("']"))]
+        self.unchecked += [(name, "unchecked", 0) for name in sorted(learned) if is_left_out(name, claimed)]
 
     def _claim_in_their_places(self, found: Sequence[Leaf], told: Mapping[Path, str]) -> None:
         """Take what is returned in the place of an argument's gradient for that, though it has not the shape."""
@@ -95,13 +107,12 @@ class LikelyCode(DependingCode):
         only_one = isinstance(self._returned, np.ndarray)
         shape = self.arrays[name].shape
         of_parameters = self._returns_one_of_each_parameter()
-        learned = list(self._learned_shapes().values())
 
         def like(leaf: Leaf) -> float:
             if leaf.returned and not leaf.path:
                 if leaf.value.shape != shape and leaf.value.shape in parameters:
                     return 0.0  # gradient(x, y) of a model with one parameter returns the gradient of that
-                if leaf.value.shape != shape and is_unrolled(leaf, learned):
+                if leaf.value.shape != shape and is_unrolled(leaf, list(self._shapes_in(leaf).values())):
                     return 0.0  # it has the gradients of all parameters
                 if count > 1 and not self._places:
                     return 0.7 if index == 0 else 0.6  # of one of the arguments: the numbers tell of which
@@ -114,7 +125,7 @@ class LikelyCode(DependingCode):
                 likely = input_likeness(name, leaf, shape, False)
                 # Beside the gradients of parameters, the only one of the input's shape may stand anywhere.
                 beside = leaf.returned and self._backward is not None and parameters and shape not in parameters
-                beside = beside or (leaf.returned and count > 1 and not names.is_data(name))
+                beside = beside or (leaf.returned and count > 1 and not (names.is_data(name) or self._is_data(name)))
                 return likely or BY_SHAPE * bool(beside and leaf.value.shape == shape)
             return order.likely if leaf.path == (Step(index, True),) else BY_SHAPE
 
@@ -128,10 +139,14 @@ class LikelyCode(DependingCode):
         mine = name in self._given if alone else isinstance(self._owner, Surroundings)
         return mine and known and self.output().size == 1
 
-    def _learned_shapes(self) -> dict[str, tuple[int, ...]]:
-        """The shapes of all arrays by their names, but for data and targets, which need have no gradient."""
-        data = [name for name in self.arrays if names.is_data(name) or self._is_data(name)]
-        return {name: array.shape for name, array in self.arrays.items() if name not in data}
+    def _shapes_in(self, leaf: Leaf) -> dict[str, tuple[int, ...]]:
+        """The shapes of the arrays, without a gradient yet, of which a vector may have all gradients, by their names.
+
+        Data and targets need have none: they count only where the others are too few, as of ``f(x, y)``.
+        """
+        shapes = {name: array.shape for name, array in self.arrays.items() if name not in self._leaves}
+        learned = {name: shape for name, shape in shapes.items() if not (names.is_data(name) or self._is_data(name))}
+        return learned if is_unrolled(leaf, list(learned.values())) else shapes
 
     def _has_last_first(
         self, name: str, prefix: Path | None, found: Sequence[Leaf], agrees: Callable[[str, Leaf], bool]

@@ -289,6 +289,15 @@ def positional(function: Callable[..., Any]) -> tuple[list[str], list[str]] | No
     return [p.name for p in own if p.default is p.empty], [p.name for p in own if p.default is not p.empty]
 
 
+def takes_any_number(function: Callable[..., Any]) -> bool:
+    """Whether a function takes as many arguments as it is given, ``f(*xs)``, and is no wrapper that hands them on."""
+    try:
+        kinds = {p.kind for p in signature(function).parameters.values()}
+    except (TypeError, ValueError):
+        return False
+    return inspect.Parameter.VAR_POSITIONAL in kinds and inspect.Parameter.VAR_KEYWORD not in kinds
+
+
 def unwrapped(function: Callable[..., Any]) -> Callable[..., Any]:
     """Of a decorator's ``wrapper(*args, **kwargs)`` the one function that it holds; any other as it is."""
     bare = getattr(function, "__func__", function)

@@ -123,3 +123,50 @@ def test_the_name_of_a_derivative_tells_of_what_it_is_one():
     given = (np.array([0.5, 0.3]), np.array([1.0, 2.0]))
     assert check_gradients((f, df_dx), given).verdict == "wrong"
     assert check_gradients((f, df_dy), given).verdict == "right"
+
+
+def test_a_vector_has_the_gradients_of_two_numbers_whatever_they_are_called():
+    def f(x, y):
+        return (x**2 + y) ** 2
+
+    def gradient(x, y, by_y=2):
+        return np.array([4 * x * (x**2 + y), by_y * (x**2 + y)])
+
+    assert check_gradients((f, gradient), (0.5, 1.0)).verdict == "right"
+    report = check_gradients((f, lambda x, y: gradient(x, y, 3)), (0.5, 1.0))
+    assert [(entry.name, entry.verdict) for entry in report.entries] == [("x", "right"), ("y", "wrong")]
+
+
+def test_numbers_are_an_argument_each_of_a_function_that_takes_any_number():
+    def product(*factors):
+        return np.prod(factors)
+
+    def by_each(*factors):
+        return [np.prod(factors) / factor for factor in factors]
+
+    def by_the_first(*factors):
+        return [np.prod(factors) / factors[0] for _ in factors]
+
+    assert check_gradients((product, by_each), (0.5, 2.0, 3.0)).verdict == "right"
+    assert check_gradients((product, by_the_first), (0.5, 2.0, 3.0)).verdict == "wrong"
+
+
+def test_what_a_loss_returns_beside_its_gradient_is_no_gradient_of_the_targets():
+    def loss(w, X, y):
+        r = X @ w - y
+        return r @ r, 2 * X.T @ r, {"residuals": r}
+
+    report = check_gradients(loss, (B, Y, np.ones(5)))
+    assert [(entry.name, entry.verdict) for entry in report.entries] == [("w", "right")]
+
+
+def test_probabilities_beside_their_targets_stay_below_1():
+    def cost(p, y):
+        p = np.clip(p, 1e-7, 1 - 1e-7)
+        return -np.mean(y * np.log(p) + (1 - y) * np.log(1 - p))
+
+    def cost_gradient(p, y):
+        return (p - y) / (p * (1 - p)) / len(y)
+
+    p, y = np.array([0.2, 0.9, 0.6]), np.array([0.0, 1.0, 1.0])
+    assert check_gradients((cost, cost_gradient), (p, y)).verdict == "right"
