@@ -131,6 +131,8 @@ def _subjects(target: Any, x: Any, targets: Any, hints: Hints, report: GradientR
         raise ValueError("loss: expected targets with it, got None")
     if isinstance(x, tuple) and are_apart(x, _forward_of(target), int(targets is not None)):
         inputs = tuple(map(_point, x))
+    elif isinstance(x, tuple) and len(x) == 1 and type(x[0]) is float:
+        inputs = (_point(x[0]),)
     elif isinstance(x, tuple) and {float} <= set(map(type, x)) <= {int, float}:
         inputs = (_point(x),)
     else:

@@ -15,7 +15,7 @@ from numpy_nn.layers.composition import Composition
 from numpy_nn.subjects import names
 from numpy_nn.subjects.arguments import takes
 from numpy_nn.subjects.costs import LossOfOutput
-from numpy_nn.subjects.gradients import Leaf, ParameterGradient, SumOfUses, is_shape_of_jacobian
+from numpy_nn.subjects.gradients import Leaf, ParameterGradient, SumOfUses, is_shape_of_jacobian, listed
 from numpy_nn.subjects.places import Path, Place, Step, follow, written
 from numpy_nn.subjects.state import equal, of_a_library, reachable
 from numpy_nn.subjects.subject import Array, ClaimingSubject
@@ -261,7 +261,7 @@ class CalledCode(ClaimingSubject):
             self.restore_generators()
         for name, values in self._after_forward.items():
             (self.arrays[name] if name in self.arrays else self._lost[name][1])[...] = values
-        returned = self._backward(*arguments)
+        returned = listed(self._backward(*arguments), self.arrays)
         if self._completes is not None:
             self._completes()
         return (returned, filled) if filled else returned

@@ -18,7 +18,7 @@ from numpy_nn.subjects.dressing import taken_apart, with_settings
 from numpy_nn.subjects.given_numbers import as_learned, numbers_in, with_defaults
 from numpy_nn.subjects.names import tells_gradients
 from numpy_nn.subjects.places import follow, output_paths, places
-from numpy_nn.subjects.state import Snapshot
+from numpy_nn.subjects.state import Snapshot, is_generator
 from numpy_nn.subjects.subject import SubjectError
 from numpy_nn.subjects.surroundings import Surroundings
 
@@ -66,7 +66,7 @@ def made(code: Code, convention: Convention, fresh: Snapshot | None = None) -> C
         convention,
         owner=code.owner,
         target=code.target,
-        generators=code.hints.generators,
+        generators=[*code.hints.generators, *filter(is_generator, code.given.values())],
     )
     if fresh is not None:
         subject.start_from(fresh)
@@ -274,7 +274,8 @@ def _first_result(code: Code) -> tuple[Any, list[Any]]:
     except Exception as error:
         raise SubjectError(f"{code.label}: {type(error).__name__}: {error}") from error
     if isinstance(result, Mapping):
-        raise TypeError(_of_dict(getattr(code.forward, "__qualname__", code.label), result))
+        called = getattr(code.forward, "__qualname__", code.label)
+        raise TypeError(_of_dict(called, result) if code.backward is not None else _of_dict_alone(called, result))
     if result is not None:
         return result, [None]
     paths = output_paths(code.owner)
@@ -292,6 +293,19 @@ def _of_dict(called: str, result: Mapping[Any, Any]) -> str:
         f"{called}: forward returns a dict with {', '.join(map(str, result))}; have it return its output, and the dict "
         "as its cache:\n"
         f"    check_gradients((lambda *given: ((kept := {called}(*given))[{key!r}], kept), backward), x)"
+    )
+
+
+def _of_dict_alone(called: str, result: Mapping[Any, Any]) -> str:
+    """The same for one function that returns its value and its gradients in a dict."""
+    numbers = [key for key, value in result.items() if np.size(value) == 1]
+    values = [key for key in numbers if isinstance(key, str) and (names.is_loss(key) or names.plain(key) == "value")]
+    key = (values or numbers or ["loss"])[0]
+    gradients = "".join(f"kept[{other!r}], " for other in result if other != key)
+    return (
+        f"{called}: forward returns a dict with {', '.join(map(str, result))}; have it return its value, and then the "
+        "gradients in the order of the arguments:\n"
+        f"    check_gradients(lambda *given: ((kept := {called}(*given))[{key!r}], {gradients.rstrip(', ')}), x)"
     )
 
 

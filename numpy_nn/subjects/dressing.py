@@ -193,6 +193,45 @@ def _with_required(function: Any, required: Sequence[str]) -> Any:
 _SETTINGS = (bool, int, float, str, dict, tuple)
 
 
+def with_keywords(function: Any) -> Any:
+    """A function whose arguments after a star, without defaults, are given as those before it; any other as it is."""
+    try:
+        signature = inspect.signature(function) if inspect.isfunction(function) else inspect.Signature()
+    except (TypeError, ValueError):
+        return function
+    own = list(signature.parameters.values())
+    after = [p.name for p in own if p.kind is p.KEYWORD_ONLY and p.default is p.empty]
+    if not after or any(p.kind is p.VAR_POSITIONAL for p in own):
+        return function
+    before = [p for p in own if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+
+    @wraps(function)
+    def given(*arguments: Any) -> Any:
+        return function(*arguments[: len(before)], **dict(zip(after, arguments[len(before) :], strict=False)))
+
+    moved = [p.replace(kind=p.POSITIONAL_OR_KEYWORD) for p in own if p.name in after]
+    given.__signature__ = signature.replace(parameters=[*before, *moved])  # type: ignore[attr-defined]
+    return given
+
+
+def is_of_tangents(function: Any) -> bool:
+    """Whether a function is called as one that takes a point and a tangent, ``f_jvp(x, v)``, and does so."""
+    word = getattr(function, "__name__", "")
+    spec = positional(function) if "jvp" in word or "tangent" in word or "pushforward" in word else None
+    return spec is not None and len(spec[0]) == 2
+
+
+def jacobian_of_tangents(function: Any) -> Any:
+    """The Jacobian, of which a function gives the product with any tangent: column by column."""
+
+    def jacobian(x: Any) -> Any:
+        basis = np.eye(np.size(x)).reshape(-1, *np.shape(x))
+        columns = np.stack([np.asarray(function(x, tangent)) for tangent in basis], axis=-1)
+        return columns.reshape(*columns.shape[:-1], *np.shape(x))
+
+    return jacobian
+
+
 def value_first(function: Any) -> Any:
     """A function that may return (gradients, value): as one that returns the value first, as most do."""
 

@@ -108,6 +108,14 @@ def _flat(returned: Any, path: Path, own: set[int]) -> Iterator[tuple[Path, NDAr
             yield from _flat(value, (*path, Step(name, False)), {*own, id(returned)})
 
 
+def listed(returned: Any, arrays: Mapping[str, NDArray[Any]]) -> Any:
+    """A tuple of as many numbers as the one array has that there is, as the list of them, which is its gradient."""
+    alone = len(arrays) == 1 and isinstance(returned, tuple) and len(returned) > 1
+    if alone and [(len(returned),)] == [array.shape for array in arrays.values()]:
+        return list(returned) if all(np.ndim(number) == 0 for number in returned) else returned
+    return returned
+
+
 def _is_numbers(returned: Sequence[Any]) -> bool:
     """Whether a list is an array written as nested lists of numbers."""
     if not returned or not isinstance(returned, list):
