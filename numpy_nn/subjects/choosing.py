@@ -14,7 +14,7 @@ from numpy_nn.subjects.agreement import CLOSELY, ROUGHLY, agreement, claimed_in_
 from numpy_nn.subjects.calling import CACHE, Convention, arrays_of, as_given, is_container, mapped
 from numpy_nn.subjects.code import CodeSubject
 from numpy_nn.subjects.conventions import conventions, is_certain, orders_of_inputs
-from numpy_nn.subjects.dressing import taken_apart, with_settings
+from numpy_nn.subjects.dressing import by_columns, taken_apart, with_settings
 from numpy_nn.subjects.given_numbers import as_learned, numbers_in, with_defaults
 from numpy_nn.subjects.names import tells_gradients
 from numpy_nn.subjects.places import follow, output_paths, places
@@ -182,6 +182,10 @@ def _with_numbers(code: Code, subject: CodeSubject, before: Snapshot) -> CodeSub
     A number of which none is returned is a setting, such as the strength of a penalty. One that the function has as the
     default of an argument may be learned too.
     """
+    apart = [name for name in numbers_in(code.given, code.target) if name in code.given]
+    if apart and code.backward is not None and subject.returns_columns_for(len(apart)):
+        code = replace(code, backward=by_columns(code.backward, apart))
+        return _chosen_of(code, as_learned(code.given, apart), before)
     for given in (code.given, with_defaults(code.forward, code.given)):
         numbers = numbers_in(given, code.target)
         if not numbers or not subject.returns_a_number_too_many:

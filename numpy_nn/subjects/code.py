@@ -91,6 +91,13 @@ class CodeSubject(LikelyCode):
         found = leaves(self._returned, None, {})
         return any(leaf.value.size == 1 and leaf.path not in taken for leaf in found if leaf.path)
 
+    def returns_columns_for(self, number: int) -> bool:
+        """Whether backward returns a matrix with a column for each of so many numbers, and a row for each output."""
+        if not self.make_repeatable() or self.convention.takes_grads:
+            return False
+        output = self.output()
+        return output.ndim > 0 and np.shape(self._returned) == (*output.shape, number)
+
     def has_in_its_place(self, name: str) -> bool:
         """Whether the gradient of an argument has its name, or stands where those of arguments do in their order."""
         leaf, inputs = self._leaves.get(name), list(self.convention.inputs)

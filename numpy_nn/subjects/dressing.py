@@ -214,6 +214,17 @@ def with_keywords(function: Any) -> Any:
     return given
 
 
+def by_columns(function: Any, numbers: Sequence[str]) -> Any:
+    """A Jacobian with a column for each of these numbers, as the derivatives by each, by their names."""
+
+    @wraps(function)
+    def derivatives(*arguments: Any) -> Any:
+        columns = np.moveaxis(np.asarray(function(*arguments)), -1, 0)
+        return {f"d{name}": column for name, column in zip(numbers, columns, strict=True)}
+
+    return derivatives
+
+
 def is_of_tangents(function: Any) -> bool:
     """Whether a function is called as one that takes a point and a tangent, ``f_jvp(x, v)``, and does so."""
     word = getattr(function, "__name__", "")

@@ -103,3 +103,15 @@ def test_a_tuple_of_numbers_is_an_array_and_lists_of_different_lengths_are_hande
         (W, groups),
     )
     assert report.verdict == "right"
+
+
+@pytest.mark.parametrize(("factor", "verdict"), [(1.0, "right"), (2.0, "wrong")])
+def test_a_jacobian_with_a_column_for_each_number_is_checked(factor, verdict):
+    def decay(t, a, k, c):
+        return a * np.exp(-k * t) + c
+
+    def columns(t, a, k, c):
+        return np.stack([np.exp(-k * t), -factor * a * t * np.exp(-k * t), c * 0 + np.ones_like(t)], axis=1)
+
+    report = check_gradients((decay, columns), (np.arange(5.0), 1.2, 0.7, 0.3))
+    assert verdicts(report) == {"a": "right", "k": verdict, "c": "right"}
