@@ -14,7 +14,7 @@ from numpy_nn.subjects.agreement import CLOSELY, ROUGHLY, agreement, claimed_in_
 from numpy_nn.subjects.calling import CACHE, Convention, arrays_of, as_given, is_container, mapped
 from numpy_nn.subjects.code import CodeSubject
 from numpy_nn.subjects.conventions import conventions, is_certain, orders_of_inputs
-from numpy_nn.subjects.dressing import by_columns, taken_apart, with_settings
+from numpy_nn.subjects.dressing import by_columns, taken_apart, with_settings, with_steps_undone
 from numpy_nn.subjects.given_numbers import as_learned, numbers_in, with_defaults
 from numpy_nn.subjects.names import tells_gradients
 from numpy_nn.subjects.places import follow, output_paths, places
@@ -116,6 +116,7 @@ def chosen(code: Code) -> CodeSubject:
     before = Snapshot(code.owner if code.owner is not None else (code.forward, code.backward))
     try:
         subject = _with_numbers(code, _chosen_of(code, code.given, before), before)
+        subject = _of_new_values(code, subject, before) or subject
     finally:
         before.restore()  # a way that was not meant may have moved what it took for none of its parameters
     if subject.waits_for_a_pass:
@@ -199,6 +200,22 @@ def _with_numbers(code: Code, subject: CodeSubject, before: Snapshot) -> CodeSub
             except (SubjectError, TypeError, ValueError):
                 continue  # whole numbers may be sizes or indices, which are no floats
     return subject
+
+
+def _of_new_values(code: Code, subject: CodeSubject, before: Snapshot) -> CodeSubject | None:
+    """The subject of a function that returns its loss and new values, a step along the gradient away; else None."""
+    undone = with_steps_undone(code.forward, code.given) if code.backward is None else None
+    if undone is None or not subject.make_repeatable() or agreement(subject).agreeing:
+        return None
+    try:
+        stepping = _chosen_of(replace(code, forward=undone), code.given, before)
+        found = agreement(stepping)
+    except (SubjectError, TypeError, ValueError):
+        return None
+    if not 0 < found.agreeing == found.shaped:
+        return None
+    stepping.notes.append("returned are new values: the gradient is the step to them, over the rate")
+    return stepping
 
 
 def _claimed_numbers(subject: CodeSubject, learned: Sequence[str]) -> list[str]:

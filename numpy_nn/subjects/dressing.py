@@ -214,6 +214,29 @@ def with_keywords(function: Any) -> Any:
     return given
 
 
+def with_steps_undone(function: Any, given: Mapping[str, Any]) -> Any:
+    """A function that returns (loss, w - rate * gradient) as one that returns the gradient; None if it has no rate."""
+    spec = positional(function) or ([], [])
+    rates = [name for name in (*spec[0], *spec[1]) if names.role(name) == names.RATE]
+    rate = (given.get(rates[0]) or names.signature(function).parameters[rates[0]].default) if len(rates) == 1 else None
+    if not isinstance(rate, (int, float)):
+        return None
+
+    @wraps(function)
+    def gradients(*arguments: Any) -> Any:
+        left = [np.array(one) for one in arguments if isinstance(one, (np.ndarray, np.floating))]
+        value, *new = function(*arguments)
+        found = []
+        for part in new:
+            index = next((i for i, old in enumerate(left) if old.shape == np.shape(part)), None)
+            if index is None:
+                raise TypeError("returned is no new value of an argument")
+            found.append((left.pop(index) - part) / rate)
+        return (value, *found)
+
+    return gradients
+
+
 def by_columns(function: Any, numbers: Sequence[str]) -> Any:
     """A Jacobian with a column for each of these numbers, as the derivatives by each, by their names."""
 

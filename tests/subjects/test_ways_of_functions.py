@@ -81,3 +81,13 @@ def test_a_pair_with_something_beside_it_is_refused_with_what_to_pass():
 
     with pytest.raises(TypeError, match=r"got \(forward, forward, dict\)\nit becomes checkable"):
         check_gradients((forward, forward, {}), X)
+
+
+@pytest.mark.parametrize(("factor", "verdict"), [(1.0, "right"), (-1.0, "wrong")])
+def test_a_step_that_returns_new_values_is_checked_by_the_step(factor, verdict):
+    def step(w, X, y, lr=0.1):
+        r = X @ w - y
+        return 0.5 * r @ r, w - factor * lr * X.T @ r
+
+    report = check_gradients(step, (W, X, Y))
+    assert [(entry.name, entry.verdict) for entry in report.entries] == [("w", verdict)]
