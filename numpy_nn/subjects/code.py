@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from numpy_nn.subjects import names
-from numpy_nn.subjects.agreement import ROUGHLY, digits, factor_of
+from numpy_nn.subjects.agreement import ROUGHLY, agreement, digits, factor_of
 from numpy_nn.subjects.calling import RATE, arrays_of, written_in
 from numpy_nn.subjects.containers import Numbering, likeness_in_argument, prefixes
 from numpy_nn.subjects.gradients import (
@@ -89,14 +89,20 @@ class CodeSubject(LikelyCode):
         own = [leaf for name, leaf in self._leaves.items() if name in self.arrays and self.arrays[name].size == 1]
         taken = [leaf.path for leaf in own if isinstance(leaf, Leaf)]
         found = leaves(self._returned, None, {})
-        return any(leaf.value.size == 1 and leaf.path not in taken for leaf in found if leaf.path)
+        return any(leaf.value.size == 1 and leaf.path not in taken for leaf in found)
 
     def returns_columns_for(self, number: int) -> bool:
-        """Whether backward returns a matrix with a column for each of so many numbers, and a row for each output."""
+        """Whether backward returns a matrix with a column for each of so many numbers, and a row for each output.
+
+        Of a value it is a vector, which may be the gradient of an array of that shape as well.
+        """
         if not self.make_repeatable() or self.convention.takes_grads:
             return False
-        output = self.output()
-        return output.ndim > 0 and np.shape(self._returned) == (*output.shape, number)
+        shape = self.output().shape
+        if np.shape(self._returned) != (*shape, number) or (not shape and number < 2):
+            return False
+        alike = [name for name, array in self.arrays.items() if array.shape == (number,) and not self._is_data(name)]
+        return bool(shape) or not (alike or agreement(self).agreeing)
 
     def has_in_its_place(self, name: str) -> bool:
         """Whether the gradient of an argument has its name, or stands where those of arguments do in their order."""
@@ -227,6 +233,8 @@ class CodeSubject(LikelyCode):
 
         self._sure = {name for name, (_, like) in wanted.items() if any(like(leaf) >= SURE for leaf in found)}
         self._leaves |= matched(wanted, [leaf for leaf in found if not self._is_of_silent(leaf)], agrees)
+        for name in self._taken_by_shape_alone(wanted, agrees):
+            del self._leaves[name]
         self._unroll(found, agrees)
         self._add_up_uses(found, values, agrees)
         self._broadcast_numbers(output)
@@ -363,6 +371,8 @@ class CodeSubject(LikelyCode):
         But for a Jacobian that has the shape of one by another argument.
         """
         used = [leaf.vector if isinstance(leaf, Part) else leaf for leaf in self._leaves.values()]
+        if self._is_data(self.input) and any(type(value) is float for value in self._given.values()):
+            return  # it may be that of the numbers beside it
         taken = any(leaf is found[0] for leaf in used) if found else True
         if not self._owner and len(found) == 1 and found[0].returned and not taken:
             shape = found[0].value.shape

@@ -14,7 +14,7 @@ from numpy_nn.subjects.calling import arrays_of, written_in
 from numpy_nn.subjects.containers import BY_SHAPE, are_last_first
 from numpy_nn.subjects.depending import DependingCode
 from numpy_nn.subjects.given_numbers import numbers_in
-from numpy_nn.subjects.gradients import Leaf, Order, input_likeness, same_but_ones
+from numpy_nn.subjects.gradients import PERHAPS, Leaf, Order, input_likeness, same_but_ones
 from numpy_nn.subjects.places import Path, Step
 from numpy_nn.subjects.returned import returned_names
 from numpy_nn.subjects.surroundings import Surroundings
@@ -127,9 +127,17 @@ class LikelyCode(DependingCode):
                 beside = leaf.returned and self._backward is not None and parameters and shape not in parameters
                 beside = beside or (leaf.returned and count > 1 and not (names.is_data(name) or self._is_data(name)))
                 return likely or BY_SHAPE * bool(beside and leaf.value.shape == shape)
+            if self._is_data(name) and not same_but_ones(leaf.value.shape, shape):
+                return 0.0  # an accuracy, or whatever else a loss returns after the gradients of what is learned
             return order.likely if leaf.path == (Step(index, True),) else BY_SHAPE
 
         return like
+
+    def _taken_by_shape_alone(self, wanted: Mapping[str, Any], agrees: Callable[[str, Leaf], bool]) -> list[str]:
+        """Data for whose gradient was taken what has its shape and no more: predictions beside gradients."""
+        found = {name: leaf for name, leaf in self._leaves.items() if name in wanted and isinstance(leaf, Leaf)}
+        data = [name for name, leaf in found.items() if self._is_data(name) and wanted[name][1](leaf) < PERHAPS]
+        return [name for name in data if len(found) > len(data) and not agrees(name, found[name])]
 
     def _is_data(self, name: str) -> bool:
         """Whether a function returns a number, and this argument of it is called as a network's input or target is."""

@@ -170,3 +170,21 @@ def test_probabilities_beside_their_targets_stay_below_1():
 
     p, y = np.array([0.2, 0.9, 0.6]), np.array([0.0, 1.0, 1.0])
     assert check_gradients((cost, cost_gradient), (p, y)).verdict == "right"
+
+
+def test_an_accuracy_and_predictions_after_gradients_are_no_gradients_of_data():
+    labels = np.array([0, 1, 1, 0, 1])
+
+    def with_accuracy(W, X, labels):
+        scores = X @ W
+        r = scores - np.eye(2)[labels]
+        return 0.5 * np.sum(r**2), X.T @ r, np.mean(scores.argmax(axis=1) == labels)
+
+    def with_predictions(w, b, X, y):
+        p = X @ w + b
+        return 0.5 * np.sum((p - y) ** 2), X.T @ (p - y), np.sum(p - y), p
+
+    report = check_gradients(with_accuracy, (W, X, labels))
+    assert [(entry.name, entry.verdict) for entry in report.entries] == [("W", "right")]
+    report = check_gradients(with_predictions, (B, 0.2, Y, np.ones(5)))
+    assert [(entry.name, entry.verdict) for entry in report.entries] == [("w", "right"), ("b", "right")]

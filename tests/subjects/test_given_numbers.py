@@ -115,3 +115,32 @@ def test_a_jacobian_with_a_column_for_each_number_is_checked(factor, verdict):
 
     report = check_gradients((decay, columns), (np.arange(5.0), 1.2, 0.7, 0.3))
     assert verdicts(report) == {"a": "right", "k": verdict, "c": "right"}
+
+
+@pytest.mark.parametrize(("factor", "verdict"), [(1.0, "right"), (2.0, "wrong")])
+def test_a_number_before_data_has_the_only_gradient(factor, verdict):
+    def loss(theta, x, y):
+        return np.mean((theta * x - y) ** 2)
+
+    def gradient(theta, x, y):
+        return factor * 2 * np.mean((theta * x - y) * x)
+
+    def both(theta, x, y):
+        return loss(theta, x, y), gradient(theta, x, y)
+
+    x = np.linspace(-1.0, 1.0, 6)
+    for target in ((loss, gradient), both):
+        report = check_gradients(target, (0.3, x, Y))
+        assert report.verdict == verdict or (report.verdict, verdict) == ("undecided", "wrong")
+
+
+@pytest.mark.parametrize(("factor", "verdict"), [(1.0, "right"), (2.0, "wrong")])
+def test_a_vector_has_the_gradients_of_the_numbers_before_data(factor, verdict):
+    def fit(mu, sigma, x):
+        return 0.5 * np.sum(((x - mu) / sigma) ** 2) + len(x) * np.log(sigma)
+
+    def gradient(mu, sigma, x):
+        return np.array([-np.sum(x - mu) / sigma**2, len(x) / sigma - factor * np.sum((x - mu) ** 2) / sigma**3])
+
+    for x in (Y, Y[:2]):
+        assert verdicts(check_gradients((fit, gradient), (0.3, 1.2, x))) == {"mu": "right", "sigma": verdict}
