@@ -131,6 +131,8 @@ def _subjects(target: Any, x: Any, targets: Any, hints: Hints, report: GradientR
         raise ValueError("loss: expected targets with it, got None")
     if isinstance(x, tuple) and are_apart(x, _forward_of(target), int(targets is not None)):
         inputs = tuple(map(_point, x))
+    elif isinstance(x, tuple) and len(x) == 1 and type(x[0]) is float:
+        inputs = (_point(x[0]),)
     elif isinstance(x, tuple) and {float} <= set(map(type, x)) <= {int, float}:
         inputs = (_point(x),)
     else:
@@ -174,8 +176,13 @@ def _live(run: Any, grads: Any, arrays: Mapping[str, Any], generators: Sequence[
 def _argument(value: Any) -> Any:
     """One of several arguments: a list of floats is an array; whatever holds no floats is passed on as it is."""
     if isinstance(value, list) and value and not arrays_of(value):
-        array = np.asarray(value)
+        try:
+            array = np.asarray(value)
+        except ValueError:
+            return value  # lists of different lengths, as of the members of groups
         value = array if array.dtype.kind == "f" else value
+    elif isinstance(value, tuple) and {float} <= set(map(type, value)) <= {int, float}:
+        value = np.asarray(value)
     return _point(value) if isinstance(value, np.ndarray) and value.dtype.kind == "f" else value
 
 

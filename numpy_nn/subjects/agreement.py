@@ -36,13 +36,13 @@ def agreement(subject: Subject) -> Agreement:
     """
     if not subject.make_repeatable():
         return Agreement(0, 0, 0)
-    grad_output, shaped = _claimed_in_shape(subject)
+    grad_output, shaped = claimed_in_shape(subject)
     if any(np.any(g) for g in shaped.values()):
         return _agreement_of(subject, grad_output, shaped)
     for moved in _other_inputs(subject):
         with subject.at(moved):
             try:
-                grad_output, there = _claimed_in_shape(subject)
+                grad_output, there = claimed_in_shape(subject)
             except SubjectError:
                 continue  # an input that the code does not take
             if any(np.any(g) for g in there.values()):
@@ -72,7 +72,7 @@ def off_in_size(subject: Subject) -> float:
 
     Infinite where there is none.
     """
-    grad_output, shaped = _claimed_in_shape(subject)
+    grad_output, shaped = claimed_in_shape(subject)
     pairs = [_along_directions(subject, name, g, grad_output, LENGTHS[0]) for name, g in shaped.items()]
     with np.errstate(all="ignore"):
         slopes, claimed = (float(np.linalg.norm(part)) for part in zip(*pairs, strict=True)) if pairs else (0.0, 0.0)
@@ -115,7 +115,7 @@ def decay_in(subject: Subject, name: str, step: Array, grad_output: Array) -> fl
     return multiple if off <= 1e-3 and multiple > 0.0 else 0.0
 
 
-def _claimed_in_shape(subject: Subject) -> tuple[Array, dict[str, NDArray[Any]]]:
+def claimed_in_shape(subject: Subject) -> tuple[Array, dict[str, NDArray[Any]]]:
     """A gradient of the output, and for it those claimed gradients that have the shape of what they belong to."""
     output = subject.output()
     grad_output = subject.random_grad_output(np.random.default_rng(2), output.shape)

@@ -54,6 +54,8 @@ def are_apart(numbers: Sequence[Any], forward: Callable[..., Any] | None, others
     """
     if forward is None or len(numbers) < 2 or not all(type(number) in (int, float) for number in numbers):
         return False
+    if names.takes_any_number(forward):
+        return True
     return positional(forward) is not None and takes(forward, len(numbers) + others) and not takes(forward, 1 + others)
 
 

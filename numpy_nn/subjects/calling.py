@@ -15,7 +15,7 @@ from numpy_nn.layers.composition import Composition
 from numpy_nn.subjects import names
 from numpy_nn.subjects.arguments import takes
 from numpy_nn.subjects.costs import LossOfOutput
-from numpy_nn.subjects.gradients import Leaf, ParameterGradient, SumOfUses, without_mask
+from numpy_nn.subjects.gradients import Leaf, ParameterGradient, SumOfUses, is_shape_of_jacobian, listed, without_mask
 from numpy_nn.subjects.places import Path, Place, Step, follow, written
 from numpy_nn.subjects.state import equal, of_a_library, reachable
 from numpy_nn.subjects.subject import Array, ClaimingSubject
@@ -75,10 +75,13 @@ class CalledCode(ClaimingSubject):
         generators: Iterable[Any] = (),
     ) -> None:
         self._given = {name: as_given(value) for name, value in given.items()}
+        self._numbers: set[str] = set()  # arrays here that the code is given as numbers of NumPy
         arrays: dict[str, Array] = {}
         for name, value in self._given.items():
             if name != target:
-                arrays |= {written_in(name, path): array for path, array in arrays_of(value)}
+                found = {written_in(name, path): array for path, array in arrays_of(value)}
+                self._numbers |= found.keys() - {written_in(name, path) for path, _ in arrays_of(given[name])}
+                arrays |= found
         roots = [owner] if owner is not None else [forward, *([] if backward is None else [backward])]
         super().__init__(label, roots, arrays, generators)
         # forward(params, x): the rows are those of the data.
@@ -160,14 +163,20 @@ class CalledCode(ClaimingSubject):
 
     def _argument(self, name: str, replaced: Mapping[str, NDArray[Any]]) -> Any:
         if name in replaced:
-            return replaced[name]
+            return replaced[name][()] if name in self._numbers else replaced[name]
         if name == self._targets_name:
             return self.targets
         value = self._given[name]
         if is_container(value):
-            return with_arrays(value, lambda path, array: self.arrays.get(written_in(name, path), array).copy())
+            return with_arrays(value, lambda path, array: self._part(written_in(name, path), array))
         value = self.arrays.get(name, value)
+        if name in self._numbers:
+            return value[()]
         return value.copy() if isinstance(value, np.ndarray) else value
+
+    def _part(self, name: str, array: Array) -> Any:
+        """What is in the place of an array in a list, a tuple or a dict: a number, where a number was."""
+        return self.arrays.get(name, array).copy()[() if name in self._numbers else ...]
 
     def gradients(self, grad_output: Array, *, other_draws: bool = False) -> dict[str, NDArray[Any] | None]:
         self._reset()
@@ -254,7 +263,7 @@ class CalledCode(ClaimingSubject):
             self.restore_generators()
         for name, values in self._after_forward.items():
             (self.arrays[name] if name in self.arrays else self._lost[name][1])[...] = values
-        returned = self._backward(*arguments)
+        returned = listed(self._backward(*arguments), self.arrays)
         if self._completes is not None:
             self._completes()
         return (returned, filled) if filled else returned
@@ -318,12 +327,6 @@ def _put(place: Place, array: NDArray[Any]) -> None:
         place.put(array.item())
     elif not isinstance(held, np.ndarray) or held.ndim != array.ndim or not _same_memory(held, array):
         place.put(array)
-
-
-def is_shape_of_jacobian(shape: tuple[int, ...], output: tuple[int, ...], array: tuple[int, ...]) -> bool:
-    """Whether a Jacobian has this shape: the output's, then the array's, without axes of length 1 or each as one."""
-    squeezed = [length for length in (*output, *array) if length != 1]
-    return [length for length in shape if length != 1] == squeezed or shape == (math.prod(output), math.prod(array))
 
 
 def _same_memory(first: NDArray[Any], second: NDArray[Any]) -> bool:

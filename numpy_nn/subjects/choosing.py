@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from numpy_nn.subjects import names
-from numpy_nn.subjects.agreement import CLOSELY, agreement, off_in_size
+from numpy_nn.subjects.agreement import CLOSELY, ROUGHLY, agreement, claimed_in_shape, digits, off_in_size
 from numpy_nn.subjects.calling import (
     CACHE,
     GRADS,
@@ -24,10 +24,17 @@ from numpy_nn.subjects.calling import (
 )
 from numpy_nn.subjects.code import CodeSubject
 from numpy_nn.subjects.conventions import conventions, is_certain, orders_of_inputs
-from numpy_nn.subjects.dressing import taken_apart, with_gradients_together, with_settings
+from numpy_nn.subjects.dressing import (
+    by_columns,
+    taken_apart,
+    with_gradients_together,
+    with_settings,
+    with_steps_undone,
+)
+from numpy_nn.subjects.given_numbers import as_learned, numbers_in, with_defaults
 from numpy_nn.subjects.names import tells_gradients
 from numpy_nn.subjects.places import follow, output_paths, places
-from numpy_nn.subjects.state import Snapshot
+from numpy_nn.subjects.state import Snapshot, is_generator
 from numpy_nn.subjects.subject import SubjectError
 from numpy_nn.subjects.surroundings import Surroundings
 
@@ -75,7 +82,7 @@ def made(code: Code, convention: Convention, fresh: Snapshot | None = None) -> C
         convention,
         owner=code.owner,
         target=code.target,
-        generators=code.hints.generators,
+        generators=[*code.hints.generators, *filter(is_generator, code.given.values())],
     )
     if fresh is not None:
         subject.start_from(fresh)
@@ -118,11 +125,14 @@ def chosen(code: Code) -> CodeSubject:
     is called by the likeliest one comes through if none can be run.
     """
     if code.owner is None and not any(arrays_of(value) for value in code.given.values()):
-        raise TypeError(f"{code.label}: expected an array of floats among the arguments, got none")
-    code = replace(code, backward=with_settings(code.backward, code.given))
+        floats = [name for name, number in numbers_in(code.given, code.target).items() if type(number) is float]
+        if not floats:
+            raise TypeError(f"{code.label}: expected an array of floats among the arguments, got none")
+        code = replace(code, given=as_learned(code.given, floats))
     before = Snapshot(code.owner if code.owner is not None else (code.forward, code.backward))
     try:
-        subject = _chosen(code, before)
+        subject = _with_numbers(code, _chosen_of(code, code.given, before), before)
+        subject = _of_new_values(code, subject, before) or subject
     finally:
         before.restore()  # a way that was not meant may have moved what it took for none of its parameters
     if subject.waits_for_a_pass:
@@ -229,6 +239,64 @@ def _unless_it_leaves_out_an_output(code: Code, subject: CodeSubject, result: An
 _REST = (CACHE, *map(result_role, range(1, 9)))
 
 
+def _chosen_of(code: Code, given: Mapping[str, Any], before: Snapshot) -> CodeSubject:
+    return _chosen(replace(code, given=given, backward=with_settings(code.backward, given)), before)
+
+
+def _with_numbers(code: Code, subject: CodeSubject, before: Snapshot) -> CodeSubject:
+    """The subject, or one in which numbers among the arguments are learned, where backward returns gradients of these.
+
+    A number of which none is returned is a setting, such as the strength of a penalty. One that the function has as the
+    default of an argument may be learned too.
+    """
+    apart = [name for name in numbers_in(code.given, code.target) if name in code.given]
+    if apart and code.backward is not None and subject.returns_columns_for(len(apart)):
+        code = replace(code, backward=by_columns(code.backward, apart))
+        return _chosen_of(code, as_learned(code.given, apart), before)
+    for given in (code.given, with_defaults(code.forward, code.given)):
+        numbers = numbers_in(given, code.target)
+        if not numbers or not subject.returns_a_number_too_many:
+            continue
+        floats = [name for name, number in numbers.items() if type(number) is float]
+        for learned in (list(numbers), floats):
+            try:
+                tried = _chosen_of(code, as_learned(given, learned), before) if learned else None
+                if tried is not None and (claimed := _claimed_numbers(tried, learned)):
+                    return _chosen_of(code, as_learned(given, claimed), before)
+            except (SubjectError, TypeError, ValueError):
+                continue  # whole numbers may be sizes or indices, which are no floats
+    return subject
+
+
+def _of_new_values(code: Code, subject: CodeSubject, before: Snapshot) -> CodeSubject | None:
+    """The subject of a function that returns its loss and new values, a step along the gradient away; else None."""
+    undone = with_steps_undone(code.forward, code.given) if code.backward is None else None
+    if undone is None or not subject.make_repeatable() or agreement(subject).agreeing:
+        return None
+    try:
+        stepping = _chosen_of(replace(code, forward=undone), code.given, before)
+        found = agreement(stepping)
+    except (SubjectError, TypeError, ValueError):
+        return None
+    if not 0 < found.agreeing == found.shaped:
+        return None
+    stepping.notes.append("returned are new values: the gradient is the step to them, over the rate")
+    return stepping
+
+
+def _claimed_numbers(subject: CodeSubject, learned: Sequence[str]) -> list[str]:
+    """Those of the numbers whose gradient is among what is returned: by its name, by its place, or by its value."""
+    if not subject.make_repeatable():
+        return []
+    grad_output, claimed = claimed_in_shape(subject)
+    return [
+        name
+        for name in learned
+        if name in claimed
+        and (subject.has_in_its_place(name) or digits(subject, name, claimed[name], grad_output) >= ROUGHLY)
+    ]
+
+
 def _returned_backward(grad_output: Any, cache: Callable[..., Any]) -> Any:
     """The backward pass of a forward pass that returns it beside its output."""
     return cache(grad_output)
@@ -266,7 +334,7 @@ def _is_losses_and_gradient(code: Code, result: Any) -> bool:
 
 def _is_value_and_gradients(result: Any) -> bool:
     """Whether a function that has no backward pass returns a number, and its gradients after it."""
-    return isinstance(result, tuple) and len(result) > 1 and np.ndim(result[0]) == 0 and np.isrealobj(result[0])
+    return isinstance(result, tuple) and len(result) > 1 and np.size(result[0]) == 1 and np.isrealobj(result[0])
 
 
 def _may_leave_gradients(code: Code, result: Any) -> bool:
@@ -289,11 +357,12 @@ def _first_result(code: Code) -> tuple[Any, list[Any]]:
     order = orders_of_inputs(code.forward, list(code.given), code.target)
     try:
         with np.errstate(all="ignore"):
-            result = code.forward(*(_copied(as_given(code.given[name])) for name in order))
+            result = code.forward(*(_handed(code.given[name]) for name in order))
     except Exception as error:
         raise SubjectError(f"{code.label}: {type(error).__name__}: {error}") from error
     if isinstance(result, Mapping):
-        raise TypeError(_of_dict(getattr(code.forward, "__qualname__", code.label), result))
+        called = getattr(code.forward, "__qualname__", code.label)
+        raise TypeError(_of_dict(called, result) if code.backward is not None else _of_dict_alone(called, result))
     if result is not None:
         return result, [None]
     paths = output_paths(code.owner)
@@ -314,7 +383,23 @@ def _of_dict(called: str, result: Mapping[Any, Any]) -> str:
     )
 
 
-def _copied(value: Any) -> Any:
+def _of_dict_alone(called: str, result: Mapping[Any, Any]) -> str:
+    """The same for one function that returns its value and its gradients in a dict."""
+    numbers = [key for key, value in result.items() if np.size(value) == 1]
+    values = [key for key in numbers if isinstance(key, str) and (names.is_loss(key) or names.plain(key) == "value")]
+    key = (values or numbers or ["loss"])[0]
+    gradients = "".join(f"kept[{other!r}], " for other in result if other != key)
+    return (
+        f"{called}: forward returns a dict with {', '.join(map(str, result))}; have it return its value, and then the "
+        "gradients in the order of the arguments:\n"
+        f"    check_gradients(lambda *given: ((kept := {called}(*given))[{key!r}], {gradients.rstrip(', ')}), x)"
+    )
+
+
+def _handed(value: Any) -> Any:
+    """A copy of an argument as the code gets it: float arrays in float64, a number of NumPy still a number."""
     if is_container(value):
-        return mapped(value, lambda _, part: _copied(part))
-    return value.copy() if isinstance(value, np.ndarray) else value
+        return mapped(value, lambda _, part: _handed(part))
+    if isinstance(value, np.floating):
+        return np.float64(value)
+    return as_given(value).copy() if isinstance(value, np.ndarray) else value

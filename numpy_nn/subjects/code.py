@@ -10,13 +10,14 @@ from typing import Any
 import numpy as np
 
 from numpy_nn.subjects import names
-from numpy_nn.subjects.agreement import ROUGHLY, decay_in, digits, factor_of
-from numpy_nn.subjects.calling import RATE, arrays_of, is_shape_of_jacobian, written_in
+from numpy_nn.subjects.agreement import ROUGHLY, agreement, decay_in, digits, factor_of
+from numpy_nn.subjects.calling import RATE, arrays_of, written_in
 from numpy_nn.subjects.containers import Numbering, likeness_in_argument, prefixes
 from numpy_nn.subjects.gradients import (
     SURE,
     Leaf,
     at_most_perhaps,
+    is_shape_of_jacobian,
     leaves,
     likeness,
     likeness_of,
@@ -25,7 +26,7 @@ from numpy_nn.subjects.gradients import (
     values_of,
 )
 from numpy_nn.subjects.hidden import HidingCode
-from numpy_nn.subjects.places import Path, Place, last_name, parsed
+from numpy_nn.subjects.places import Path, Place, Step, last_name, parsed
 from numpy_nn.subjects.remaining import is_state
 from numpy_nn.subjects.returned import as_told, told_by
 from numpy_nn.subjects.state import equal, rate_of
@@ -46,7 +47,7 @@ class CodeSubject(HidingCode):
         A parameter is an array that the output depends on; a float is one if there is a gradient for it. Nothing is
         found where no two runs agree.
         """
-        start = values_of(self._owner)
+        start, self._constants = values_of(self._owner), constants
         if not self.make_repeatable():
             return
         if named is not None:
@@ -71,19 +72,6 @@ class CodeSubject(HidingCode):
         self._repeatable = False
         self.complain(why)
 
-    def take_for_granted(self) -> None:
-        """Have arrays without a gradient count as what a function uses, and was not asked about.
-
-        But for those whose gradient may be among what is returned.
-        """
-        free = [leaf.value.shape for leaf in self._not_taken if leaf.returned]
-        held = ((name, *found) for name, value in self._given.items() for found in arrays_of(value))
-        asked = {written_in(name, path) for name, path, array in held if array.shape in free}
-        self.unchecked = [
-            (name, "granted" if kind == "unchecked" and name not in asked else kind, n)
-            for name, kind, n in self.unchecked
-        ]
-
     @property
     def names_tell_parameters(self) -> bool:
         """Whether a parameter has its gradient by a name, or by an update, not by its shape alone."""
@@ -94,6 +82,35 @@ class CodeSubject(HidingCode):
         """Whether each array that backward returned is taken for a gradient."""
         taken = sum(isinstance(leaf, Leaf) and leaf.returned for leaf in self._leaves.values())
         return taken == sum(leaf.returned for leaf in leaves(self._returned, None, {}))
+
+    @property
+    def returns_a_number_too_many(self) -> bool:
+        """Whether backward returns a number that is no gradient of what it was taken for, or of nothing."""
+        own = [leaf for name, leaf in self._leaves.items() if name in self.arrays and self.arrays[name].size == 1]
+        taken = [leaf.path for leaf in own if isinstance(leaf, Leaf)]
+        found = leaves(self._returned, None, {})
+        return any(leaf.value.size == 1 and leaf.path not in taken for leaf in found)
+
+    def returns_columns_for(self, number: int) -> bool:
+        """Whether backward returns a matrix with a column for each of so many numbers, and a row for each output.
+
+        Of a value it is a vector, which may be the gradient of an array of that shape as well.
+        """
+        if not self.make_repeatable() or self.convention.takes_grads:
+            return False
+        shape = self.output().shape
+        if np.shape(self._returned) != (*shape, number) or (not shape and number < 2):
+            return False
+        alike = [name for name, array in self.arrays.items() if array.shape == (number,) and not self._is_data(name)]
+        return bool(shape) or not (alike or agreement(self).agreeing)
+
+    def has_in_its_place(self, name: str) -> bool:
+        """Whether the gradient of an argument has its name, or stands where those of arguments do in their order."""
+        leaf, inputs = self._leaves.get(name), list(self.convention.inputs)
+        if name in self._sure or not isinstance(leaf, Leaf) or name not in inputs or leaf.value.dtype.kind != "f":
+            return name in self._sure
+        taken = [self._leaves.get(one) for one in inputs[: inputs.index(name) + 1]]
+        return all(isinstance(one, Leaf) and one.path == (Step(i, True),) for i, one in enumerate(taken))
 
     @property
     def waits_for_a_pass(self) -> bool:
@@ -216,17 +233,21 @@ class CodeSubject(HidingCode):
 
         self._sure = {name for name, (_, like) in wanted.items() if any(like(leaf) >= SURE for leaf in found)}
         self._leaves |= matched(wanted, [leaf for leaf in found if not self._is_of_silent(leaf, likely)], agrees)
+        for name in self._taken_by_shape_alone(wanted, agrees):
+            del self._leaves[name]
         self._unroll(found, agrees)
         self._add_up_uses(found, values, agrees)
         self._broadcast_numbers(output)
         if not order.is_usual and not in_containers:
             self.notes.append(f"backward returns the gradients of {', '.join(order.in_order)}, in this order")
+        self._claim_in_their_places(found, told)
         self._match_by_elimination(found, grad_output)
         self._match_overlapping(found, agrees, lambda: self._claimed(grad_output))
         self._add_silent(found)
         self._find_updates(grad_output)
         if self.input in self.arrays and self.input not in self._leaves:
             self._take_whatever_is_left(found, output)
+        self._doubt_what_numbers_told(found, told)
         self._is_jacobian = output.ndim > 0 and any(
             not self.convention.takes_grads
             and leaf.value.shape != self.arrays[name].shape
@@ -237,11 +258,10 @@ class CodeSubject(HidingCode):
 
     def _unroll(self, found: Sequence[Leaf], agrees: Callable[[str, Leaf], bool]) -> None:
         """Where one vector has the gradients of all parameters that lack one, give each its part."""
-        missing = {name: shape for name, shape in self._learned_shapes().items() if name not in self._leaves}
         taken = [id(leaf.value) for leaf in self._leaves.values() if isinstance(leaf, Leaf)]
-        vectors = [leaf for leaf in found if leaf.is_new and is_unrolled(leaf, list(missing.values()))]
+        vectors = [leaf for leaf in found if leaf.is_new and is_unrolled(leaf, list(self._shapes_in(leaf).values()))]
         for leaf in (leaf for leaf in vectors if id(leaf.value) not in taken):
-            made, fits = parts_of(leaf, missing, agrees)
+            made, fits = parts_of(leaf, self._shapes_in(leaf), agrees)
             if fits or leaf.returned:
                 self._leaves |= made
                 self.notes.append(f"{leaf} has the gradients of {', '.join(made)}, one after the other")
@@ -371,6 +391,8 @@ class CodeSubject(HidingCode):
         But for a Jacobian that has the shape of one by another argument.
         """
         used = [leaf.vector if isinstance(leaf, Part) else leaf for leaf in self._leaves.values()]
+        if self._is_data(self.input) and any(type(value) is float for value in self._given.values()):
+            return  # it may be that of the numbers beside it
         taken = any(leaf is found[0] for leaf in used) if found else True
         if not self._owner and len(found) == 1 and found[0].returned and not taken:
             shape = found[0].value.shape

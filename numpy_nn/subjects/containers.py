@@ -19,7 +19,8 @@ def prefixes(arguments: Mapping[str, Shapes], found: Sequence[Leaf]) -> dict[str
     """By the name of each argument the path to its gradients in what was returned; None where the structure tells none.
 
     A part of what was returned belongs to an argument if it has the same structure, and most of its arrays have the
-    shapes: in the argument's own place, or as all that is returned, or in any other place.
+    shapes, or half, and the others those of none: in the argument's own place, or as all that is returned, or in any
+    other place.
     """
     shapes = {leaf.path: leaf.value.shape for leaf in found if leaf.returned}
     places = dict.fromkeys(path[:1] for path in shapes if path)
@@ -41,7 +42,10 @@ def _fits(parts: Shapes, place: Path, shapes: Shapes) -> bool:
     here = {path[len(place) :]: shape for path, shape in shapes.items() if path[: len(place)] == place}
     if here.keys() != parts.keys():
         return False
-    return 2 * sum(same_but_ones(shape, parts[path]) for path, shape in here.items()) > len(parts)
+    others = [path for path, shape in here.items() if not same_but_ones(shape, parts[path])]
+    if 2 * len(others) == len(parts):  # lists by kind are no pairs: each has the shape of another
+        return not any(same_but_ones(here[one], parts[other]) for one in others for other in others)
+    return 2 * len(others) < len(parts)
 
 
 def are_last_first(names: Sequence[str], found: Sequence[Leaf], agrees: Callable[[str, Leaf], bool]) -> bool:

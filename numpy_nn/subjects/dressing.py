@@ -28,6 +28,8 @@ class Context:
 class Dressed:
     """A function that shows the signature of another: ``inspect.signature`` looks up ``__signature__``."""
 
+    func: Any
+
     def __init__(self, function: Callable[..., Any], signature: inspect.Signature) -> None:
         self._function, self.__signature__ = function, signature
 
@@ -177,11 +179,110 @@ def with_settings(backward: Any, given: Mapping[str, Any]) -> Any:
     A ``mode="max"`` would otherwise be its default, whatever forward was told.
     """
     spec = None if backward is None else positional(backward)
-    shared = [name for name in ([] if spec is None else spec[1]) if isinstance(given.get(name), _SETTINGS)]
-    return partial(backward, **{name: given[name] for name in shared}) if shared else backward
+    own = {} if spec is None else {name: given[name] for name in spec[1] if name in given}
+    shared = {name: value for name, value in own.items() if isinstance(value, _SETTINGS) and not _is_learned(value)}
+    learned = [name for name, value in own.items() if _is_learned(value)]
+    if learned and inspect.isroutine(backward) and not inspect.ismethod(backward):
+        backward = _with_required(backward, learned)
+    return partial(backward, **shared) if shared else backward
+
+
+def _is_learned(value: Any) -> bool:
+    """Whether it is a number that is an array of the check: moved in forward, it has to move in backward too."""
+    return isinstance(value, (np.ndarray, np.floating)) and value.dtype.kind == "f" and value.ndim == 0
+
+
+def _with_required(function: Any, required: Sequence[str]) -> Any:
+    """A function to which these arguments, which have defaults, are given as those without are, after them."""
+    signature = names.signature(function)
+    before = (positional(function) or ([], []))[0]
+    parameters = [p.replace(default=p.empty) if p.name in required else p for p in signature.parameters.values()]
+
+    def given(*arguments: Any, **named: Any) -> Any:
+        rest = dict(zip(required, arguments[len(before) :], strict=False))
+        return function(*arguments[: len(before)], **rest, **named)
+
+    order = [*before, *required]
+    ordered = sorted(parameters, key=lambda p: order.index(p.name) if p.name in order else len(order) + (p.kind > 1))
+    dressed = Dressed(given, signature.replace(parameters=ordered))
+    dressed.func = function  # whose source tells what it returns
+    return dressed
 
 
 _SETTINGS = (bool, int, float, str, dict, tuple)
+
+
+def with_keywords(function: Any) -> Any:
+    """A function whose arguments after a star, without defaults, are given as those before it; any other as it is."""
+    try:
+        signature = inspect.signature(function) if inspect.isfunction(function) else inspect.Signature()
+    except (TypeError, ValueError):
+        return function
+    own = list(signature.parameters.values())
+    after = [p.name for p in own if p.kind is p.KEYWORD_ONLY and p.default is p.empty]
+    if not after or any(p.kind is p.VAR_POSITIONAL for p in own):
+        return function
+    before = [p for p in own if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+
+    @wraps(function)
+    def given(*arguments: Any) -> Any:
+        return function(*arguments[: len(before)], **dict(zip(after, arguments[len(before) :], strict=False)))
+
+    moved = [p.replace(kind=p.POSITIONAL_OR_KEYWORD) for p in own if p.name in after]
+    given.__signature__ = signature.replace(parameters=[*before, *moved])  # type: ignore[attr-defined]
+    return given
+
+
+def with_steps_undone(function: Any, given: Mapping[str, Any]) -> Any:
+    """A function that returns (loss, w - rate * gradient) as one that returns the gradient; None if it has no rate."""
+    spec = positional(function) or ([], [])
+    rates = [name for name in (*spec[0], *spec[1]) if names.role(name) == names.RATE]
+    rate = (given.get(rates[0]) or names.signature(function).parameters[rates[0]].default) if len(rates) == 1 else None
+    if not isinstance(rate, (int, float)):
+        return None
+
+    @wraps(function)
+    def gradients(*arguments: Any) -> Any:
+        left = [np.array(one) for one in arguments if isinstance(one, (np.ndarray, np.floating))]
+        value, *new = function(*arguments)
+        found = []
+        for part in new:
+            index = next((i for i, old in enumerate(left) if old.shape == np.shape(part)), None)
+            if index is None:
+                raise TypeError("returned is no new value of an argument")
+            found.append((left.pop(index) - part) / rate)
+        return (value, *found)
+
+    return gradients
+
+
+def by_columns(function: Any, numbers: Sequence[str]) -> Any:
+    """A Jacobian with a column for each of these numbers, as the derivatives by each, by their names."""
+
+    @wraps(function)
+    def derivatives(*arguments: Any) -> Any:
+        columns = np.moveaxis(np.asarray(function(*arguments)), -1, 0)
+        return {f"d{name}": column for name, column in zip(numbers, columns, strict=True)}
+
+    return derivatives
+
+
+def is_of_tangents(function: Any) -> bool:
+    """Whether a function is called as one that takes a point and a tangent, ``f_jvp(x, v)``, and does so."""
+    word = getattr(function, "__name__", "")
+    spec = positional(function) if "jvp" in word or "tangent" in word or "pushforward" in word else None
+    return spec is not None and len(spec[0]) == 2
+
+
+def jacobian_of_tangents(function: Any) -> Any:
+    """The Jacobian, of which a function gives the product with any tangent: column by column."""
+
+    def jacobian(x: Any) -> Any:
+        basis = np.eye(np.size(x)).reshape(-1, *np.shape(x))
+        columns = np.stack([np.asarray(function(x, tangent)) for tangent in basis], axis=-1)
+        return columns.reshape(*columns.shape[:-1], *np.shape(x))
+
+    return jacobian
 
 
 def value_first(function: Any) -> Any:

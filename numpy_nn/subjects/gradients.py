@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -122,6 +123,14 @@ def _flat(returned: Any, path: Path, own: set[int]) -> Iterator[tuple[Path, NDAr
 def without_mask(value: Any) -> Any:
     """What is masked in an array of such is no number, and a gradient that has none is 0."""
     return value.filled(0.0) if isinstance(value, np.ma.MaskedArray) and value.dtype.kind == "f" else value
+
+
+def listed(returned: Any, arrays: Mapping[str, NDArray[Any]]) -> Any:
+    """A tuple of as many numbers as the one array has that there is, as the list of them, which is its gradient."""
+    alone = len(arrays) == 1 and isinstance(returned, tuple) and len(returned) > 1
+    if alone and [(len(returned),)] == [array.shape for array in arrays.values()]:
+        return list(returned) if all(np.ndim(number) == 0 for number in returned) else returned
+    return returned
 
 
 def _is_numbers(returned: Sequence[Any]) -> bool:
@@ -317,3 +326,9 @@ def _is_called_after(leaf: Leaf, name: str) -> bool:
 def same_but_ones(first: tuple[int, ...], second: tuple[int, ...]) -> bool:
     """Whether two shapes are the same but for axes of length 1."""
     return [n for n in first if n != 1] == [n for n in second if n != 1]
+
+
+def is_shape_of_jacobian(shape: tuple[int, ...], output: tuple[int, ...], array: tuple[int, ...]) -> bool:
+    """Whether a Jacobian has this shape: the output's, then the array's, without axes of length 1 or each as one."""
+    squeezed = [length for length in (*output, *array) if length != 1]
+    return [length for length in shape if length != 1] == squeezed or shape == (math.prod(output), math.prod(array))

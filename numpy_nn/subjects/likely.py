@@ -2,25 +2,93 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from numpy_nn.subjects import names
 from numpy_nn.subjects.arguments import HeldArguments
+from numpy_nn.subjects.asked import in_its_place, is_left_out, rival_of, turned_round
 from numpy_nn.subjects.calling import arrays_of, written_in
 from numpy_nn.subjects.containers import BY_SHAPE, are_last_first
 from numpy_nn.subjects.depending import DependingCode
-from numpy_nn.subjects.gradients import Leaf, Order, input_likeness, same_but_ones
+from numpy_nn.subjects.given_numbers import numbers_in
+from numpy_nn.subjects.gradients import PERHAPS, Leaf, Order, input_likeness, same_but_ones
 from numpy_nn.subjects.places import Path, Step, places
 from numpy_nn.subjects.returned import returned_names
 from numpy_nn.subjects.surroundings import Surroundings
-from numpy_nn.subjects.unrolled import is_unrolled
+from numpy_nn.subjects.unrolled import Part, is_unrolled
 
 
 class LikelyCode(DependingCode):
     """Called code, of whose arguments the gradients are among what backward returns."""
+
+    _constants: Sequence[str] = ()  # what the user says is not learned
+
+    @property
+    def compared_with(self) -> Any:
+        """The targets of a loss, also of one to which they are given among its arguments."""
+        if self.targets is not None or self._owner is not None or self.output().size != 1:
+            return self.targets
+        own = (value for name, value in self._given.items() if names.role_in_loss(name) == names.TARGET)
+        return next((value for value in own if isinstance(value, np.ndarray)), None)
+
+    def take_for_granted(self) -> None:
+        """Have arrays without a gradient count as what a function uses, and was not asked about.
+
+        But for those whose gradient may be among what is returned, or that are learned as others are that have one.
+        """
+        free = [leaf.value.shape for leaf in self._not_taken if leaf.returned]
+        held = ((name, *found) for name, value in self._given.items() for found in arrays_of(value))
+        asked = {written_in(name, path) for name, path, array in held if array.shape in free}
+        claimed = [name for name, leaf in self._leaves.items() if isinstance(leaf, (Leaf, Part))]
+
+        def known(name: str, kind: str) -> str:
+            if kind in ("unchecked", "unclaimed") and is_left_out(name, claimed):
+                return "unchecked"
+            return "granted" if kind == "unchecked" and name not in asked else kind
+
+        self.unchecked = [(name, known(name, kind), n) for name, kind, n in self.unchecked]
+        numbers = numbers_in(self._given, self._targets_name).keys() - set(self._constants)
+        learned = [name for name in numbers if names.is_learned(name.rpartition("[")[2].strip("']"))]
+        self.unchecked += [(name, "unchecked", 0) for name in sorted(learned) if is_left_out(name, claimed)]
+
+    def _claim_in_their_places(self, found: Sequence[Leaf], told: Mapping[Path, str]) -> None:
+        """Take what is returned in the place of an argument's gradient for that, though it has not the shape."""
+        inputs = [name for name in self.convention.inputs if name != self._targets_name]
+
+        def is_none(name: str) -> bool:
+            return name not in self.arrays or self._is_data(name)
+
+        while (next_one := in_its_place(inputs, self._leaves, found, told, is_none)) is not None:
+            self._leaves[next_one[0]] = next_one[1]
+
+    def _doubt_what_numbers_told(self, found: Sequence[Leaf], told: Mapping[Path, str]) -> None:
+        """Say where a gradient is that of an argument only because it agrees, and may be a wrong one of another."""
+        inputs = [n for n in self.convention.inputs if n in self.arrays and n not in self._constants]
+        shapes = {name: self.arrays[name].shape for name in inputs}
+        if (pair := turned_round(inputs, self._leaves, shapes, told)) is not None:
+            self.complain(
+                f"backward returns the gradient of {pair[1]} in the place of that of {pair[0]}, which has its shape,"
+                " and the other way round: whoever calls it takes each for the other's"
+            )
+        returned = [leaf for leaf in found if leaf.returned]
+        mine = [name for name in inputs if len(returned) == 1 and self._leaves.get(name) is returned[0]]
+        if len(mine) != 1 or returned[0].path or mine[0] in self._sure or self._places:
+            return
+        is_value = self.output().size == 1
+        targets = [name for name in inputs if is_value and names.role_in_loss(name) == names.TARGET]
+        data = [name for name in inputs if names.is_data(name) or self._is_data(name)]
+        function = None if self._backward is None else getattr(self._backward, "func", self._backward)
+        rival, surely = rival_of(mine[0], function, shapes, targets, data)
+        if rival and surely:
+            self._leaves[rival] = self._leaves.pop(mine[0])
+        elif rival:
+            self.complain(
+                f"what is returned is the gradient of {mine[0]}, and none of {rival}, which has its shape and comes"
+                f" before it; if that is meant, list {rival} in constants="
+            )
 
     def _container_of_gradients(self, inputs: Sequence[str], returned: Any) -> str | None:
         """The list among several arguments, if what is returned has as many gradients as it has arrays."""
@@ -39,13 +107,12 @@ class LikelyCode(DependingCode):
         only_one = isinstance(self._returned, np.ndarray)
         shape = self.arrays[name].shape
         of_parameters = self._returns_one_of_each_parameter()
-        learned = list(self._learned_shapes().values())
 
         def like(leaf: Leaf) -> float:
             if leaf.returned and not leaf.path:
                 if leaf.value.shape != shape and leaf.value.shape in parameters:
                     return 0.0  # gradient(x, y) of a model with one parameter returns the gradient of that
-                if leaf.value.shape != shape and is_unrolled(leaf, learned):
+                if leaf.value.shape != shape and is_unrolled(leaf, list(self._shapes_in(leaf).values())):
                     return 0.0  # it has the gradients of all parameters
                 if count > 1 and not self._places:
                     return 0.7 if index == 0 else 0.6  # of one of the arguments: the numbers tell of which
@@ -58,11 +125,19 @@ class LikelyCode(DependingCode):
                 likely = input_likeness(name, leaf, shape, False)
                 # Beside the gradients of parameters, the only one of the input's shape may stand anywhere.
                 beside = leaf.returned and self._backward is not None and parameters and shape not in parameters
-                beside = beside or (leaf.returned and count > 1 and not names.is_data(name))
+                beside = beside or (leaf.returned and count > 1 and not (names.is_data(name) or self._is_data(name)))
                 return likely or BY_SHAPE * bool(beside and leaf.value.shape == shape)
+            if self._is_data(name) and not same_but_ones(leaf.value.shape, shape):
+                return 0.0  # an accuracy, or whatever else a loss returns after the gradients of what is learned
             return order.likely if leaf.path == (Step(index, True),) else BY_SHAPE
 
         return like
+
+    def _taken_by_shape_alone(self, wanted: Mapping[str, Any], agrees: Callable[[str, Leaf], bool]) -> list[str]:
+        """Data for whose gradient was taken what has its shape and no more: predictions beside gradients."""
+        found = {name: leaf for name, leaf in self._leaves.items() if name in wanted and isinstance(leaf, Leaf)}
+        data = [name for name, leaf in found.items() if self._is_data(name) and wanted[name][1](leaf) < PERHAPS]
+        return [name for name in data if len(found) > len(data) and not agrees(name, found[name])]
 
     def _is_data(self, name: str) -> bool:
         """Whether a function returns a number, and this argument of it is called as a network's input or target is."""
@@ -72,10 +147,14 @@ class LikelyCode(DependingCode):
         mine = name in self._given if alone else isinstance(self._owner, Surroundings)
         return mine and known and self.output().size == 1
 
-    def _learned_shapes(self) -> dict[str, tuple[int, ...]]:
-        """The shapes of all arrays by their names, but for data and targets, which need have no gradient."""
-        data = [name for name in self.arrays if names.is_data(name) or self._is_data(name)]
-        return {name: array.shape for name, array in self.arrays.items() if name not in data}
+    def _shapes_in(self, leaf: Leaf) -> dict[str, tuple[int, ...]]:
+        """The shapes of the arrays, without a gradient yet, of which a vector may have all gradients, by their names.
+
+        Data and targets need have none: they count only where the others are too few, as of ``f(x, y)``.
+        """
+        shapes = {name: array.shape for name, array in self.arrays.items() if name not in self._leaves}
+        learned = {name: shape for name, shape in shapes.items() if not (names.is_data(name) or self._is_data(name))}
+        return learned if is_unrolled(leaf, list(learned.values())) else shapes
 
     def _has_last_first(
         self, name: str, prefix: Path | None, found: Sequence[Leaf], agrees: Callable[[str, Leaf], bool]

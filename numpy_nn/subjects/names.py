@@ -234,6 +234,12 @@ def is_state(name: str) -> bool:
     return _STATE.fullmatch(plain(name)) is not None
 
 
+def is_learned(name: str) -> bool:
+    """Whether an argument of this name is likely to be a weight or a bias, with whatever number."""
+    stem = plain(name).rstrip("0123456789").rstrip("_")
+    return stem == "theta" or any(stem in group for group in _SYNONYMS)
+
+
 def is_buffer(name: str) -> bool:
     """Whether an array of this name is likely to be a statistic, a state or a mask, which is not learned."""
     return _BUFFER.search(name) is not None and _LEARNED.search(name) is None
@@ -281,6 +287,15 @@ def positional(function: Callable[..., Any]) -> tuple[list[str], list[str]] | No
         return None
     own = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
     return [p.name for p in own if p.default is p.empty], [p.name for p in own if p.default is not p.empty]
+
+
+def takes_any_number(function: Callable[..., Any]) -> bool:
+    """Whether a function takes as many arguments as it is given, ``f(*xs)``, and is no wrapper that hands them on."""
+    try:
+        kinds = {p.kind for p in signature(function).parameters.values()}
+    except (TypeError, ValueError):
+        return False
+    return inspect.Parameter.VAR_POSITIONAL in kinds and inspect.Parameter.VAR_KEYWORD not in kinds
 
 
 def unwrapped(function: Callable[..., Any]) -> Callable[..., Any]:

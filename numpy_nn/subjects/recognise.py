@@ -23,11 +23,14 @@ from numpy_nn.subjects.dressing import (
     Chain,
     flat_layers,
     in_training,
+    is_of_tangents,
+    jacobian_of_tangents,
     value_first,
     with_context,
     with_data_held,
     with_derivative,
     with_input_kept,
+    with_keywords,
 )
 from numpy_nn.subjects.names import method, positional
 from numpy_nn.subjects.owners import (
@@ -77,7 +80,8 @@ def _recognised(target: Any, inputs: Sequence[Any], targets: Any, hints: Hints) 
         if target and all(map(_is_layer, flat_layers(target))):
             return _of_object(made_ours(Chain(target)), inputs, targets, hints)
         if len(target) != 2 or not all(map(callable, target)):
-            raise TypeError(f"target: expected a pair of functions (f, vjp), got {target!r}")
+            kinds = ", ".join(getattr(part, "__name__", type(part).__name__) for part in target)
+            raise TypeError(f"target: expected a pair of functions (f, vjp), got ({kinds}){HOW}")
         f, vjp = target
         return _of_functions(f, vjp, inputs, targets, hints)
     if is_primitive(target) and targets is None:
@@ -109,6 +113,9 @@ def names_of_passes(target: Any) -> bool:
 
 
 def _of_functions(f: Any, vjp: Any, inputs: Sequence[Any], targets: Any, hints: Hints) -> Subject:
+    f, vjp = with_keywords(f), with_keywords(vjp)
+    if is_of_tangents(vjp) and len(inputs) == 1 and targets is None:
+        vjp = jacobian_of_tangents(vjp)
     f, vjp, owner, entirely = owned(f, vjp)
     objects = owner is None and any(map(is_object_with_arrays, inputs))
     around = Surroundings(f, vjp) if owner is None and not objects else None

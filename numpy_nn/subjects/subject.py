@@ -123,6 +123,11 @@ class Subject(ABC):
         finally:
             self.targets = targets
 
+    @property
+    def compared_with(self) -> Any:
+        """The targets of a loss."""
+        return self.targets
+
     def kept_arrays(self) -> list[tuple[str, NDArray[Any]]]:
         """Arrays in the target, its caches and the layers inside it, in which it keeps what forward saw."""
         held = {str(place): place.read() for root in self._roots for place in places(root, kinds="fiub")}

@@ -57,5 +57,6 @@ def stand_in(**given):
     made = SimpleNamespace(
         arrays={}, _places={}, _leaves={}, _updates={}, _silent={}, _lost={}, _given={}, _sharing=[], unchecked=[]
     )
+    made._is_data = lambda _: False
     vars(made).update(given)
     return made

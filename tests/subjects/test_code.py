@@ -102,7 +102,10 @@ def test_an_argument_without_a_gradient_is_left_out_and_said_to_be_if_it_matters
 def test_what_is_not_asked_about_is_taken_for_granted():
     # But for an array of the shape of something that is returned and is the gradient of nothing else.
     subject = stand_in(
-        _given={"a": ONE, "p": [np.ones(2)]}, _not_taken=[leaf("[1]", np.zeros(2)), leaf("a", ONE, returned=False)]
+        _given={"a": ONE, "p": [np.ones(2)]},
+        _not_taken=[leaf("[1]", np.zeros(2)), leaf("a", ONE, returned=False)],
+        _targets_name=None,
+        _constants=(),
     )
     subject.unchecked = [("a", "unchecked", 3), ("b", "buffer", 4), ("p[0]", "unchecked", 2)]
     CodeSubject.take_for_granted(subject)

@@ -24,7 +24,7 @@ def input_likeness(one, *, index=0, count=1, only_one=False, parameters=(), of_p
     subject.arrays = {str(k): np.zeros(shape) for k, shape in enumerate(parameters)} | {"x": TWO}
     subject._returned, subject._backward = ONE if only_one else (ONE,), len
     subject._returns_one_of_each_parameter = lambda: of_parameters is not None
-    subject._learned_shapes = lambda: {"x": (2, 3)} | dict(zip("ab", ((4,), (3,)), strict=True))
+    subject._shapes_in = lambda _: {"x": (2, 3)} | dict(zip("ab", ((4,), (3,)), strict=True))
     order = Order({"x": index}, likely, True)
     given = "x", order, count, lambda name, _: name == "x" and bool(of_parameters)
     return CodeSubject._input_likeness(subject, *given)(one)

@@ -120,10 +120,11 @@ def returned(**shapes):
         ({"v": {"[0]": (2,)}, "w": {"[0]": (2,)}}, returned(_0_0=2, _1_0=2), {"v": "[0]", "w": "[1]"}),
         # What is taken is not taken twice: not a part of it, nor all of which it is a part.
         ({"v": {"[0]": (2,)}, "w": {"[0]": (2,)}}, returned(_0=2), {"v": "", "w": None}),
-        # Another structure; shapes of which half are others, and of which more than half are right.
+        # Another structure; shapes of which half are those of others, or of none; more than half are right.
         ({"p": {"[0]": (2,), "[1]": (3,)}}, returned(_0=5, _1=2, _2=3), {"p": None}),
         ({"p": {"[0]": (2,), "[1]": (3,)}}, returned(_0=3, _1=2), {"p": None}),
-        ({"p": {"[0]": (2,), "[1]": (3,)}}, returned(_0=2, _1=4), {"p": None}),
+        ({"p": {"[0]": (2,), "[1]": (3,)}}, returned(_0=2, _1=4), {"p": ""}),
+        ({"p": {"[0]": (2,), "[1]": (3,), "[2]": (4,)}}, returned(_0=2, _1=5, _2=5), {"p": None}),
         ({"p": {"[0]": (2,), "[1]": (3,), "[2]": (1, 4)}}, returned(_0=2, _1=5, _2=4), {"p": ""}),
         ({"p": {"[0]": (2,)}}, [leaf("[0]", np.zeros(2), returned=False)], {"p": None}),
         # A key tells of an array by its name alone, of several by their structure.

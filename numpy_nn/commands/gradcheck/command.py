@@ -19,6 +19,7 @@ from numpy_nn.gradcheck.files import UsageError, arguments, find, load
 from numpy_nn.gradcheck.inputs import Drawn, classes
 from numpy_nn.gradcheck.page import to_html, to_json
 from numpy_nn.gradcheck.report import CLOSE, RIGHT, WRONG, GradientReport
+from numpy_nn.subjects.dressing import with_keywords
 from numpy_nn.subjects.names import TARGET, positional, role_in_loss
 
 _EXIT = {RIGHT: 0, CLOSE: 0, WRONG: 1}
@@ -155,7 +156,7 @@ def _in_order_of(function: Any, given: Sequence[Drawn], inputs: tuple[Any, ...])
 
     Several with names that are none of its arguments' are the dict that one argument is, if one and no more is missing.
     """
-    spec = positional(function)
+    spec = positional(with_keywords(function))
     own = [] if spec is None else spec[0] + spec[1]
     by_name = {one.name: value for one, value in zip(given, inputs, strict=True) if one.name}
     left = [name for name in own if name not in by_name]

@@ -34,6 +34,10 @@ LOOKED_AT, FOR_A_FACTOR = 2_000, 200
 # Multiples of the input at which a gradient is looked at that the input itself does not show.
 PARTS = (0.25, 0.0625, 1 / 64, 1 / 256)
 
+# Where the output is so many times as large as here, and as 1, the function has a pole near by; where a gradient is so
+# many times as steep as its output is large, it is chaotic. Neither tells what a formula adds up here.
+BLOWN_UP, STEEP = 100.0, 1000.0
+
 # Sizes of the input at which tiny weights show beside their bias.
 LARGE = (2.0**10, 2.0**20)
 
@@ -131,17 +135,26 @@ class Evidence:
 
     @cached_property
     def working_size(self) -> float:
-        """The largest slope, claimed or natural, at other inputs: of this size are the numbers that formulas add up."""
+        """The largest slope, claimed or natural, at other inputs: of this size are the numbers that formulas add up.
+
+        Those at which the function is of quite another size, as beside a pole, are left out, and of a gradient that is
+        much steeper than its output is large no more counts than a function of that size may have.
+        """
         sizes = [self.natural_slope]
+        least = float(np.sqrt(np.mean(np.square(self.grad_output)))) / float(np.abs(self.array).max(initial=1.0))
+        largest = BLOWN_UP * max(1.0, float(np.abs(self.output).max(initial=0.0)))
         for moved in self.multiples():
             with self.subject.at({self.subject.input: moved}):
                 try:
                     output, claimed = self.subject.output_and_gradients(self.grad_output)
                 except SubjectError:
                     continue  # an input that the target does not take
+                if not np.all(np.abs(output) <= largest):
+                    continue
                 gradient = claimed[self.name]
-                sizes.append(self.slope_of(output) if output.shape == self.grad_output.shape else 0.0)
-                sizes.append(0.0 if gradient is None else float(np.abs(gradient).max(initial=0.0)))
+                natural = self.slope_of(output) if output.shape == self.grad_output.shape else 0.0
+                slope = 0.0 if gradient is None else float(np.abs(gradient).max(initial=0.0))
+                sizes += [natural, min(slope, STEEP * max(natural, least))]
         return max(size for size in sizes if np.isfinite(size))
 
     @cached_property

@@ -53,9 +53,9 @@ def other_points(subject: Subject, output: Array, elementwise: bool, rng: np.ran
 
 def are_probabilities(subject: Subject) -> bool:
     """Whether the input and the targets of a loss all lie between 0 and 1; labels may be what they are."""
-    if subject.targets is None:
+    if subject.compared_with is None:
         return False
-    x, targets = subject.arrays[subject.input], np.asarray(subject.targets)
+    x, targets = subject.arrays[subject.input], np.asarray(subject.compared_with)
     labels = targets.dtype.kind in "iu" and targets.shape == x.shape[:-1]
     return _in_unit(x) and (labels or (targets.dtype.kind in "fiub" and _in_unit(targets)))
 

@@ -118,7 +118,9 @@ def _may_be_coarse(evidence: Evidence, slopes: Slopes, wrong: Mask) -> bool:
     if evidence.differences.seen_coarseness or lies_on_a_step(evidence, slopes, wrong):
         return True
     few_digits = bool(np.all((slopes.bound > RESOLUTION * sizes(slopes))[wrong]))
-    return (few_digits or evidence.in_float32) and bool(np.any(slopes.value[wrong]))
+    # Zeros alone are numbers of every type.
+    narrow = evidence.in_float32 and bool(np.any(evidence.gradient))
+    return (few_digits or narrow) and bool(np.any(slopes.value[wrong]))
 
 
 def _settle_likewise(evidence: Evidence, slopes: Slopes, status: Status, look: Mask) -> None:
@@ -208,7 +210,8 @@ def _is_saturated(evidence: Evidence, slopes: Slopes) -> bool:
 
 def _is_of_float32(evidence: Evidence) -> bool:
     """Whether both passes compute in float32, as far as their numbers tell."""
-    return evidence.in_float32 and equal(evidence.output, evidence.output.astype(np.float32))
+    with np.errstate(over="ignore"):
+        return evidence.in_float32 and equal(evidence.output, evidence.output.astype(np.float32))
 
 
 def _is_of_float16(evidence: Evidence) -> bool:

@@ -1,0 +1,53 @@
+"""Energies that grow without bound where particles meet: what a formula adds up there is no excuse for it elsewhere."""
+
+import numpy as np
+import pytest
+
+from numpy_nn.gradcheck import check_gradients
+
+R = np.array([0.9, 1.1, 1.5, 2.5, 3.0])
+
+
+def energy(r):
+    return np.sum(4.0 * (1.0 / r**12 - 1.0 / r**6))
+
+
+def slope(repulsion, attraction):
+    return lambda r: repulsion / r**13 + attraction / r**7
+
+
+def test_the_slope_of_an_energy_with_a_pole_is_right():
+    assert check_gradients((energy, slope(-48.0, 24.0)), R).verdict == "right"
+
+
+@pytest.mark.parametrize("wrong", [(-48.0, 0.0), (-48.0, 48.0), (-24.0, 24.0), (-48.0, -24.0), (48.0, -24.0)])
+def test_a_term_that_shows_here_is_judged_here_and_not_where_another_hides_it(wrong):
+    assert check_gradients((energy, slope(*wrong)), R).verdict == "wrong"
+
+
+def test_a_gradient_of_zeros_is_no_number_of_float32():
+    report = check_gradients((energy, lambda r: np.zeros_like(r)), R)
+    assert report.verdict == "wrong"
+    assert report["r"].cause == "zero"
+
+
+def swing(p, steps=20, dt=0.05):
+    """The angle of a pendulum after some steps, and its gradient by the angle at first and by its length."""
+    path = [(p[0], 0.0)]
+    for _ in range(steps):
+        angle, speed = path[-1]
+        speed -= dt * 9.81 / p[1] * np.sin(angle)
+        path.append((angle + dt * speed, speed))
+    by_angle, by_speed, by_length = 1.0, 0.0, 0.0
+    for angle, _ in reversed(path[:-1]):
+        by_speed += dt * by_angle
+        by_length += by_speed * dt * 9.81 / p[1] ** 2 * np.sin(angle)
+        by_angle -= by_speed * dt * 9.81 / p[1] * np.cos(angle)
+    return path[-1][0], np.array([by_angle, by_length])
+
+
+def test_chaos_at_another_input_is_no_excuse_for_a_wrong_sign_at_this_one():
+    p = np.array([0.13, 0.13])
+    assert check_gradients((lambda p: swing(p)[0], lambda p: swing(p)[1]), p).verdict == "right"
+    wrong = check_gradients((lambda p: swing(p)[0], lambda p: swing(p)[1] * [1.0, -1.0]), p)
+    assert wrong.verdict == "wrong"

@@ -1,0 +1,146 @@
+"""Python's numbers among the arguments are learned where their gradients are returned, and settings elsewhere."""
+
+import math
+
+import numpy as np
+import pytest
+
+from numpy_nn.gradcheck import check_gradients
+
+X, Y = np.random.default_rng(0).standard_normal((6, 3)), np.arange(6.0)
+W = np.array([0.3, -1.2, 0.7])
+
+
+def verdicts(report):
+    return {entry.name: entry.verdict for entry in report.entries}
+
+
+def unnamed(share):
+    def loss(w, b, X, y, lam=0.1):
+        r = X @ w + b - y
+        return np.mean(r**2) + lam * w @ w, 2 * X.T @ r / len(y) + 2 * lam * w, share * np.mean(r)
+
+    return loss
+
+
+def named(share):
+    def loss(X, y, lam, w, b):
+        r = X @ w + b - y
+        dw, db = 2 * X.T @ r / len(y) + 2 * lam * w, share * np.mean(r)
+        return {"dw": dw, "db": db}, np.mean(r**2) + lam * w @ w
+
+    return loss
+
+
+@pytest.mark.parametrize("b", [0.5, 0.0, 0, np.float64(0.5)])
+def test_a_bias_that_is_a_number_is_checked_as_an_array_is(b):
+    for loss, x in ((unnamed, (W, b, X, Y)), (named, (X, Y, 0.1, W, b))):
+        right, wrong = check_gradients(loss(2.0), x), check_gradients(loss(1.0), x)
+        assert verdicts(right) == {"w": "right", "b": "right"}
+        assert right.verdict == "right"
+        assert verdicts(wrong) == {"w": "right", "b": "wrong"}
+
+
+def test_numbers_alone_beside_data_are_checked_and_handed_on_as_numbers():
+    def line(w, b, xs, ys):
+        residuals = [float(w) * x + b - y for x, y in zip(xs, ys, strict=True)]
+        assert isinstance(b, float)
+        dw = sum(2 * r * x for r, x in zip(residuals, xs, strict=True))
+        return math.fsum(r * r for r in residuals), dw, 2 * sum(residuals)
+
+    for xs in ([1.0, 2.0, 4.0], [1, 2, 4], np.array([1.0, 2.0, 4.0])):
+        assert verdicts(check_gradients(line, (0.5, -0.2, xs, [1, 0, 2]))) == {"w": "right", "b": "right"}
+
+
+@pytest.mark.parametrize("share", [1.0, 2.0])
+def test_numbers_in_a_dict_of_parameters_are_checked(share):
+    def loss(params, X, y):
+        r = X @ params["w"] + params["b"] - y
+        return 0.5 * np.mean(r**2), {"w": X.T @ r / len(y), "b": share * r.mean()}
+
+    for b in (0.5, 0):
+        expected = {"params['w']": "right", "params['b']": "right" if share == 1.0 else "wrong"}
+        assert verdicts(check_gradients(loss, ({"w": W, "b": b}, X, Y))) == expected
+
+
+@pytest.mark.parametrize(("share", "verdict"), [(1.0, "right"), (2.0, "wrong"), (0.0, "wrong")])
+def test_a_slope_that_both_passes_have_by_default_is_checked_and_moved_in_both(share, verdict):
+    def prelu(x, a=0.25):
+        return np.where(x > 0, x, a * x)
+
+    def prelu_backward(dout, x, a=0.25):
+        return dout * np.where(x > 0, 1, a), share * np.sum(dout * np.minimum(x, 0))
+
+    for x in (X, (X, 0.3)):
+        assert verdicts(check_gradients((prelu, prelu_backward), x)) == {"x": "right", "a": verdict}
+
+
+def test_a_number_that_is_returned_beside_the_gradients_makes_no_setting_learned():
+    def loss(w, X, y, lam):
+        r = X @ w - y
+        accuracy = np.mean(np.abs(r) < 1)
+        return r @ r + lam * w @ w, 2 * X.T @ r + 2 * lam * w, accuracy
+
+    assert verdicts(check_gradients(loss, (W, X, Y, 0.1))) == {"w": "right"}
+
+
+def test_a_tuple_of_numbers_is_an_array_and_lists_of_different_lengths_are_handed_on():
+    def wave(p, x):
+        a, k, c = p
+        return a * np.sin(k * x) + c
+
+    def wave_grad(p, x, g):
+        a, k, _ = p
+        return [np.sum(g * np.sin(k * x)), np.sum(g * a * x * np.cos(k * x)), np.sum(g)]
+
+    assert verdicts(check_gradients((wave, wave_grad), ((0.7, 1.1, 0.3), Y))) == {"p": "right"}
+    groups = [[0], [1, 2]]
+    report = check_gradients(
+        (
+            lambda w, groups: sum(np.linalg.norm(w[g]) for g in groups),
+            lambda w, groups: np.concatenate([w[g] / np.linalg.norm(w[g]) for g in groups]),
+        ),
+        (W, groups),
+    )
+    assert report.verdict == "right"
+
+
+@pytest.mark.parametrize(("factor", "verdict"), [(1.0, "right"), (2.0, "wrong")])
+def test_a_jacobian_with_a_column_for_each_number_is_checked(factor, verdict):
+    def decay(t, a, k, c):
+        return a * np.exp(-k * t) + c
+
+    def columns(t, a, k, c):
+        return np.stack([np.exp(-k * t), -factor * a * t * np.exp(-k * t), c * 0 + np.ones_like(t)], axis=1)
+
+    report = check_gradients((decay, columns), (np.arange(5.0), 1.2, 0.7, 0.3))
+    assert verdicts(report) == {"a": "right", "k": verdict, "c": "right"}
+
+
+@pytest.mark.parametrize(("factor", "verdict"), [(1.0, "right"), (2.0, "wrong")])
+def test_a_number_before_data_has_the_only_gradient(factor, verdict):
+    def loss(theta, x, y):
+        return np.mean((theta * x - y) ** 2)
+
+    def gradient(theta, x, y):
+        return factor * 2 * np.mean((theta * x - y) * x)
+
+    def both(theta, x, y):
+        return loss(theta, x, y), gradient(theta, x, y)
+
+    x = np.linspace(-1.0, 1.0, 6)
+    for target in ((loss, gradient), both):
+        report = check_gradients(target, (0.3, x, Y))
+        assert report.verdict == verdict or (report.verdict, verdict) == ("undecided", "wrong")
+
+
+@pytest.mark.parametrize(("factor", "verdict"), [(1.0, "right"), (2.0, "wrong")])
+def test_a_vector_has_the_gradients_of_the_numbers_before_data(factor, verdict):
+    def fit(mu, sigma, x):
+        return 0.5 * np.sum(((x - mu) / sigma) ** 2) + len(x) * np.log(sigma)
+
+    def gradient(mu, sigma, x):
+        return np.array([-np.sum(x - mu) / sigma**2, len(x) / sigma - factor * np.sum((x - mu) ** 2) / sigma**3])
+
+    for x in (Y, Y[:2]):
+        assert verdicts(check_gradients((fit, gradient), (0.3, 1.2, x))) == {"mu": "right", "sigma": verdict}

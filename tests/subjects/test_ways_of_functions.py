@@ -1,0 +1,93 @@
+"""Ways in which functions take what they are given: by keywords, with a generator, a tangent; and a number alone."""
+
+import math
+
+import numpy as np
+import pytest
+
+from numpy_nn.gradcheck import check_gradients
+
+rng = np.random.default_rng(0)
+W, X, Y = rng.standard_normal(3), rng.standard_normal((6, 3)), rng.standard_normal(6)
+
+
+@pytest.mark.parametrize(("factor", "verdict"), [(2.0, "right"), (1.0, "wrong")])
+def test_arguments_that_have_to_be_given_by_their_names_are(factor, verdict):
+    def ridge(w, *, X, y, lam=0.1):
+        return np.sum((X @ w - y) ** 2) + lam * w @ w
+
+    def ridge_grad(w, *, X, y, lam=0.1):
+        return factor * X.T @ (X @ w - y) + 2 * lam * w
+
+    assert check_gradients((ridge, ridge_grad), (W, X, Y)).verdict == verdict
+
+
+@pytest.mark.parametrize("kept", [True, False])
+def test_a_generator_among_the_arguments_draws_the_same_at_every_evaluation(kept):
+    def noisy(w, X, rng):
+        mask = rng.random(X.shape) > 0.5
+        r = (X * mask) @ w
+        return r @ r, 2 * (X * mask if kept else X).T @ r
+
+    report = check_gradients(noisy, (W, X, np.random.default_rng(1)))
+    assert report.verdict == ("right" if kept else "wrong")
+
+
+@pytest.mark.parametrize(("factor", "verdict"), [(1.0, "right"), (2.0, "wrong")])
+def test_a_product_with_tangents_is_checked_as_that(factor, verdict):
+    A = rng.standard_normal((4, 3))
+
+    def f(x):
+        return np.sin(A @ x)
+
+    def f_jvp(x, v):
+        return factor * np.cos(A @ x) * (A @ v)
+
+    assert check_gradients((f, f_jvp), W).verdict == verdict
+
+
+@pytest.mark.parametrize(("factor", "verdict"), [(1.0, "right"), (2.0, "wrong")])
+def test_a_tuple_of_one_number_is_that_number(factor, verdict):
+    assert check_gradients((lambda x: math.sin(x), lambda x: factor * math.cos(x)), (0.7,)).verdict == verdict
+
+
+@pytest.mark.parametrize(("factor", "verdict"), [(2.0, "right"), (1.0, "wrong")])
+def test_a_tuple_of_numbers_is_the_gradient_of_one_array_of_as_many(factor, verdict):
+    def f(x):
+        return x[0] ** 2 * x[1]
+
+    def grad_f(x):
+        return factor * x[0] * x[1], x[0] ** 2
+
+    for x in ([0.5, 1.0], np.array([0.5, 1.0])):
+        assert check_gradients((f, grad_f), x).verdict == verdict
+
+
+def test_a_dict_of_a_value_and_gradients_is_refused_with_the_line_that_makes_it_checkable():
+    def loss(w, X, y):
+        r = X @ w - y
+        return {"loss": r @ r, "dw": 2 * X.T @ r}
+
+    with pytest.raises(TypeError, match="have it return its value") as refusal:
+        check_gradients(loss, (W, X, Y))
+    line = str(refusal.value).splitlines()[1].strip()
+    called = line.replace(loss.__qualname__, "loss").removeprefix("check_gradients(").removesuffix(", x)")
+    assert check_gradients(eval(called, {"loss": loss}), (W, X, Y)).verdict == "right"
+
+
+def test_a_pair_with_something_beside_it_is_refused_with_what_to_pass():
+    def forward(x):
+        return x
+
+    with pytest.raises(TypeError, match=r"got \(forward, forward, dict\)\nit becomes checkable"):
+        check_gradients((forward, forward, {}), X)
+
+
+@pytest.mark.parametrize(("factor", "verdict"), [(1.0, "right"), (-1.0, "wrong")])
+def test_a_step_that_returns_new_values_is_checked_by_the_step(factor, verdict):
+    def step(w, X, y, lr=0.1):
+        r = X @ w - y
+        return 0.5 * r @ r, w - factor * lr * X.T @ r
+
+    report = check_gradients(step, (W, X, Y))
+    assert [(entry.name, entry.verdict) for entry in report.entries] == [("w", verdict)]
