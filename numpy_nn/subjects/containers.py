@@ -25,12 +25,13 @@ def prefixes(arguments: Mapping[str, Shapes], found: Sequence[Leaf]) -> dict[str
     shapes = {leaf.path: leaf.value.shape for leaf in found if leaf.returned}
     places = dict.fromkeys(path[:1] for path in shapes if path)
     told: dict[str, Path | None] = {}
+    every = [shape for parts in arguments.values() for shape in parts.values()]
     for index, (name, parts) in enumerate(arguments.items()):
         own: Path = (Step(index, True),)
         # Of an array by itself a key tells by its name, or nothing.
         others = [place for place in places if () not in parts or isinstance(place[0].key, int)]
         free = [place for place in dict.fromkeys([own, (), *others]) if not _overlaps(place, told.values())]
-        told[name] = next((place for place in free if _fits(parts, place, shapes)), None)
+        told[name] = next((place for place in free if _fits(parts, place, shapes, every)), None)
     return told
 
 
@@ -38,13 +39,13 @@ def _overlaps(place: Path, taken: Iterable[Path | None]) -> bool:
     return any(other is not None and (not place or not other or place == other) for other in taken)
 
 
-def _fits(parts: Shapes, place: Path, shapes: Shapes) -> bool:
+def _fits(parts: Shapes, place: Path, shapes: Shapes, every: Sequence[tuple[int, ...]]) -> bool:
     here = {path[len(place) :]: shape for path, shape in shapes.items() if path[: len(place)] == place}
     if here.keys() != parts.keys():
         return False
     others = [path for path, shape in here.items() if not same_but_ones(shape, parts[path])]
     if 2 * len(others) == len(parts):  # lists by kind are no pairs: each has the shape of another
-        return not any(same_but_ones(here[one], parts[other]) for one in others for other in others)
+        return not any(same_but_ones(here[one], shape) for one in others for shape in every)
     return 2 * len(others) < len(parts)
 
 

@@ -262,7 +262,7 @@ def test_where_a_parameter_was_moved_is_told_in_words():
     ],
 )
 def test_probabilities_lie_between_0_and_1_and_their_targets_too(x, targets, are):
-    subject = SimpleNamespace(targets=targets, input="x", arrays={"x": np.array(x)})
+    subject = SimpleNamespace(targets=targets, compared_with=targets, input="x", arrays={"x": np.array(x)})
     assert points.are_probabilities(subject) == are
 
 

@@ -65,7 +65,7 @@ def sized(output, gradient, here=3.0):
         return given, {e.name: next(gradients)}
 
     e.subject = SimpleNamespace(
-        arrays=e.subject.arrays, input=e.subject.input, targets=None, at=e.subject.at, output_and_gradients=both
+        arrays=e.subject.arrays, input=e.subject.input, compared_with=None, at=e.subject.at, output_and_gradients=both
     )
     e.grad_output, e.output = np.ones(home.shape), np.full(home.shape, here)
     found = e.working_size * max(1.0, home.max())

@@ -239,3 +239,12 @@ def test_the_last_layer_first_is_an_order_where_all_layers_are_as_wide(wrong, ve
     assert report.verdict == verdict, report
     assert [entry.name for entry in report.entries if entry.verdict == "wrong"] == [f"params[{i}]" for i in wrong]
     assert any("last layer first" in note for note in report.notes)
+
+
+def test_pairs_are_no_gradients_of_two_lists_where_half_of_the_shapes_fit():
+    shapes = {
+        "weights": {parsed("[0]"): (3, 4), parsed("[1]"): (4, 2)},
+        "biases": {parsed("[0]"): (4,), parsed("[1]"): (2,)},
+    }
+    found = returned(_0_0=(3, 4), _0_1=(4,), _1_0=(4, 2), _1_1=(2,))
+    assert prefixes(shapes, found) == {"weights": None, "biases": None}
