@@ -94,5 +94,5 @@ def test_probabilities_stay_below_1(largest, words):
 @pytest.mark.parametrize(("shape", "are"), [((2, 3), True), ((2,), False), ((2, 3, 4), False), ((3, 2), False)])
 def test_labels_are_as_many_as_there_are_rows_of_probabilities(shape, are):
     targets = np.full(shape, 7)
-    subject = SimpleNamespace(targets=targets, input="x", arrays={"x": np.full((2, 3, 4), 0.25)})
+    subject = SimpleNamespace(compared_with=targets, input="x", arrays={"x": np.full((2, 3, 4), 0.25)})
     assert points.are_probabilities(subject) == are
