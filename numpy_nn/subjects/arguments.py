@@ -64,3 +64,8 @@ def several(x: Any) -> tuple[Any, ...]:
     if isinstance(x, tuple) and any(isinstance(part, (np.ndarray, dict, list)) or part is None for part in x):
         return x
     return (x,)
+
+
+def is_differentiated(value: Any) -> bool:
+    """Whether gradients with respect to it are wanted: arrays of floats."""
+    return isinstance(value, np.ndarray) and value.dtype.kind == "f" and value.size > 0

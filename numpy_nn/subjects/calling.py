@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from numpy_nn.layers.composition import Composition
 from numpy_nn.subjects import names
-from numpy_nn.subjects.arguments import takes
+from numpy_nn.subjects.arguments import is_differentiated, takes
 from numpy_nn.subjects.costs import LossOfOutput
 from numpy_nn.subjects.gradients import Leaf, ParameterGradient, SumOfUses, is_shape_of_jacobian, listed, without_mask
 from numpy_nn.subjects.places import Path, Place, Step, follow, written
@@ -395,8 +395,3 @@ def with_arrays(value: Any, put: Callable[[Path, Array], Array], path: Path = ()
 def written_in(name: str, path: Path) -> str:
     """What an array of an argument is called: ``x``, or ``x[0]``."""
     return name + written(path)
-
-
-def is_differentiated(value: Any) -> bool:
-    """Whether gradients with respect to it are wanted: arrays of floats."""
-    return isinstance(value, np.ndarray) and value.dtype.kind == "f" and value.size > 0

@@ -11,17 +11,8 @@ import numpy as np
 
 from numpy_nn.subjects import names
 from numpy_nn.subjects.agreement import CLOSELY, ROUGHLY, agreement, claimed_in_shape, digits, off_in_size
-from numpy_nn.subjects.calling import (
-    CACHE,
-    GRADS,
-    Convention,
-    arrays_of,
-    as_given,
-    is_container,
-    is_differentiated,
-    mapped,
-    result_role,
-)
+from numpy_nn.subjects.arguments import is_differentiated
+from numpy_nn.subjects.calling import CACHE, GRADS, Convention, arrays_of, as_given, is_container, mapped, result_role
 from numpy_nn.subjects.code import CodeSubject
 from numpy_nn.subjects.conventions import conventions, is_certain, orders_of_inputs
 from numpy_nn.subjects.dressing import (
@@ -34,6 +25,7 @@ from numpy_nn.subjects.dressing import (
 from numpy_nn.subjects.given_numbers import as_learned, numbers_in, with_defaults
 from numpy_nn.subjects.names import tells_gradients
 from numpy_nn.subjects.places import follow, output_paths, places
+from numpy_nn.subjects.returned import lines_for_dict, lines_for_dict_alone
 from numpy_nn.subjects.state import Snapshot, is_generator
 from numpy_nn.subjects.subject import SubjectError
 from numpy_nn.subjects.surroundings import Surroundings
@@ -362,38 +354,15 @@ def _first_result(code: Code) -> tuple[Any, list[Any]]:
         raise SubjectError(f"{code.label}: {type(error).__name__}: {error}") from error
     if isinstance(result, Mapping):
         called = getattr(code.forward, "__qualname__", code.label)
-        raise TypeError(_of_dict(called, result) if code.backward is not None else _of_dict_alone(called, result))
+        raise TypeError(
+            lines_for_dict(called, result) if code.backward is not None else lines_for_dict_alone(called, result)
+        )
     if result is not None:
         return result, [None]
     paths = output_paths(code.owner)
     if not paths:
         raise TypeError(f"{code.label}: expected forward to return its output, or to keep it as output, got nothing")
     return np.asarray(follow(code.owner, paths[0])), paths
-
-
-def _of_dict(called: str, result: Mapping[Any, Any]) -> str:
-    """How what returns a dict becomes checkable."""
-    floats = [key for key, value in result.items() if np.asarray(value).dtype.kind == "f"]
-    outputs = [key for key in floats if names.plain(key) in names.OUTPUTS]
-    key = (outputs or floats[::-1] or ["output"])[0]
-    return (
-        f"{called}: forward returns a dict with {', '.join(map(str, result))}; have it return its output, and the dict "
-        "as its cache:\n"
-        f"    check_gradients((lambda *given: ((kept := {called}(*given))[{key!r}], kept), backward), x)"
-    )
-
-
-def _of_dict_alone(called: str, result: Mapping[Any, Any]) -> str:
-    """The same for one function that returns its value and its gradients in a dict."""
-    numbers = [key for key, value in result.items() if np.size(value) == 1]
-    values = [key for key in numbers if isinstance(key, str) and (names.is_loss(key) or names.plain(key) == "value")]
-    key = (values or numbers or ["loss"])[0]
-    gradients = "".join(f"kept[{other!r}], " for other in result if other != key)
-    return (
-        f"{called}: forward returns a dict with {', '.join(map(str, result))}; have it return its value, and then the "
-        "gradients in the order of the arguments:\n"
-        f"    check_gradients(lambda *given: ((kept := {called}(*given))[{key!r}], {gradients.rstrip(', ')}), x)"
-    )
 
 
 def _handed(value: Any) -> Any:

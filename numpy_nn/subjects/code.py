@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from numpy_nn.subjects import names
-from numpy_nn.subjects.agreement import ROUGHLY, agreement, decay_in, digits, factor_of
-from numpy_nn.subjects.calling import RATE, arrays_of, written_in
+from numpy_nn.subjects.agreement import ROUGHLY, agreement, digits, factor_of
+from numpy_nn.subjects.calling import arrays_of, written_in
 from numpy_nn.subjects.containers import Numbering, likeness_in_argument, prefixes
 from numpy_nn.subjects.gradients import (
     SURE,
@@ -25,17 +25,17 @@ from numpy_nn.subjects.gradients import (
     order_of,
     values_of,
 )
-from numpy_nn.subjects.hidden import HidingCode
 from numpy_nn.subjects.places import Path, Place, Step, last_name, parsed
 from numpy_nn.subjects.remaining import is_state
 from numpy_nn.subjects.returned import as_told, told_by
-from numpy_nn.subjects.state import equal, rate_of
+from numpy_nn.subjects.state import equal
+from numpy_nn.subjects.stepping import SteppingCode
 from numpy_nn.subjects.subject import Array, SubjectError
 from numpy_nn.subjects.surroundings import Surroundings
 from numpy_nn.subjects.unrolled import Part, is_unrolled, parts_of
 
 
-class CodeSubject(HidingCode):
+class CodeSubject(SteppingCode):
     """Called code, of which the parameters are found as the arrays that the output depends on.
 
     Or as they are named, with their gradients. What no gradient is found of is listed in ``unchecked``.
@@ -327,52 +327,6 @@ class CodeSubject(HidingCode):
         except (SubjectError, ValueError):
             self._claimed(grad_output)
 
-    def _find_updates(self, grad_output: Array) -> None:
-        """Where no gradient is kept, but backward updates the parameter: the gradient is the step over the rate."""
-        moved = [name for name in self._moved if name in self._places and name not in self._leaves]
-        rate = 1.0 if RATE in (self.convention.arguments or ()) else rate_of(self._owner) or self._rate_by_default()
-        if moved and not rate and (rate := self._rate_of_steps(moved, grad_output)):
-            self.notes.append(f"no learning rate was found: what steps and gradients have in common is, {rate:.6g}")
-        if rate:
-            self._updates |= dict.fromkeys(moved, rate)
-            self._find_decays(moved, rate, grad_output)
-
-    def _find_decays(self, moved: Sequence[str], rate: float, grad_output: Array) -> None:
-        """Where a step has a multiple of the array itself in it which the code names, that is weight decay."""
-        rng = np.random.default_rng(6)
-        written = self._numbers_written()
-        for name in moved:
-            with self.at({name: rng.standard_normal(self.arrays[name].shape)}):
-                step = self.gradients(grad_output)[name]
-                decay = 0.0 if step is None else decay_in(self, name, step, grad_output)
-            meant = [one for number in written for one in (number, 2 * number, number / rate, (1 - number) / rate)]
-            if decay and any(abs(one - decay) <= 1e-3 * decay for one in meant):
-                self._decays[name] = min(meant, key=lambda one: abs(one - decay))
-        if self._decays:
-            texts = [f"{self._decays[name]:.6g} of {name}" for name in self._decays]
-            self.notes.append(f"weight decay is in each step, and not counted to the gradient: {', '.join(texts)}")
-
-    def _rate_by_default(self) -> float:
-        """The learning rate that backward has as the default of an argument, which it is not given; 0 without one."""
-        backward = self._backward
-        spec = None if backward is None else names.positional(backward)
-        rates = [name for name in ([] if spec is None else spec[1]) if names.role(name) == names.RATE]
-        if backward is None or len(rates) != 1:
-            return 0.0
-        default = names.signature(backward).parameters[rates[0]].default
-        return float(default) if isinstance(default, (int, float)) else 0.0
-
-    def _rate_of_steps(self, moved: Sequence[str], grad_output: Array) -> float:
-        """By how much the steps of more than half of the parameters are larger than their gradients; 0 if by no one."""
-        steps = {name: self._moved[name] - self._moved_to[name] for name in moved if name in self._moved_to}
-        found = [factor_of(self, name, step, grad_output) for name, step in steps.items()]
-        for factor in found:
-            alike = [other for other in found if abs(other - factor) <= 1e-3 * factor]
-            if factor > 0 and 2 * len(alike) > len(found):
-                lengths = self.arrays[self.input].shape if self.input in self.arrays else ()
-                return _as_written(float(np.mean(alike)), lengths)
-        return 0.0
-
     def _says_none(self, name: str) -> bool:
         """Whether backward returns None in the place of this argument's gradient, as torch's functions do."""
         index = self.convention.inputs.index(name) if name in self.convention.inputs else -1
@@ -408,12 +362,3 @@ class CodeSubject(HidingCode):
             known = is_state(name, place.path) or self._is_weight_of_loss(array.shape)
             kind = "buffer" if known else "data" if self._is_data(name) else "unchecked"
             self.unchecked.append((name, kind, array.size))
-
-
-def _as_written(rate: float, lengths: Sequence[int]) -> float:
-    """The rate of two digits that is near this one, or such a rate over a number of samples; itself if none is."""
-    for number in (1, *lengths):
-        near = float(f"{rate * number:.1e}") / number
-        if abs(near - rate) <= 1e-4 * rate:
-            return near
-    return rate

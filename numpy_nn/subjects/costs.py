@@ -72,7 +72,7 @@ def cost_beside(function: Callable[..., Any]) -> tuple[str, Cost] | None:
 
 def penalty_of(owner: Any) -> Callable[[], Any] | None:
     """The one method without arguments, of an object or the loss that it holds, that says what its parameters cost."""
-    loss = getattr(names.held_loss(owner), "__self__", None)
+    loss = getattr(held_loss(owner), "__self__", None)
     found = [
         value
         for thing in (owner, loss)
@@ -240,3 +240,21 @@ def _last_array(parts: Sequence[Any]) -> int:
 def _is_list_of_unlike_arrays(output: Any) -> bool:
     """Whether it is a list of an output and other things, not one of the outputs of samples."""
     return isinstance(output, list) and len({np.shape(part) for part in output}) > 1
+
+
+def held_loss(target: Any) -> Callable[..., Any] | None:
+    """The loss that a network holds as an object of its own or a function, such as ``self.criterion``; None without."""
+    for name, held in getattr(target, "__dict__", {}).items():
+        if names.plain(name) not in names.HELD_LOSSES or held is None:
+            continue
+        found = held if inspect.isfunction(held) else names.method(held, names.LOSSES) or names.passes(held)[0]
+        if found is not None and len((positional(found) or ([], []))[0]) == 2:
+            return found
+    return None
+
+
+def method_of_loss(target: Any) -> Callable[..., Any] | None:
+    """The one method of an object that is called as a loss, such as ``cross_entropy_loss``, of targets and output."""
+    found = [getattr(target, name) for name in dir(target) if not name.startswith("_") and names.is_loss(name)]
+    found = [loss for loss in found if callable(loss) and len((positional(loss) or ([], []))[0]) == 2]
+    return found[0] if len(found) == 1 else None

@@ -18,8 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from numpy_nn.subjects import names
+from numpy_nn.subjects.arguments import is_differentiated
 from numpy_nn.subjects.bindings import UNBOUND, bindings
-from numpy_nn.subjects.calling import arrays_of, is_differentiated
+from numpy_nn.subjects.calling import arrays_of
 from numpy_nn.subjects.gradients import SURE, same_but_ones
 from numpy_nn.subjects.likely import LikelyCode
 from numpy_nn.subjects.places import Place, last_name, parsed, places, written

@@ -29,7 +29,7 @@ _GRADS = words(
 _GRAD_PATTERN = re.compile(
     r"^(d[A-Z]\w*|d_\w+|grad_?\w*|\w+_(grad|gradient|grads|cotangent)|d(next|prev)_?\w*|d[a-z]_\w+|d[a-z]+_(prev|next|out|curr)|d(out|y|z|a|h|l)\d*)$"
 )
-_HELD_LOSSES = words("loss loss_fn loss_func loss_function criterion cost cost_fn cost_func cost_function objective")
+HELD_LOSSES = words("loss loss_fn loss_func loss_function criterion cost cost_fn cost_func cost_function objective")
 _OF_ALL = words("grads gradients grads_dict gradients_dict grad_dict gradient_dict param_grads parameter_gradients")
 _CACHES = words(
     "cache caches ctx context saved saved_tensors res residual residuals memory mem tape stash store cached "
@@ -158,24 +158,6 @@ def _plain(name: str) -> str:
 
 # What Python puts before a private name: self.__W of a class Net is kept as _Net__W.
 _MANGLED = re.compile(r"^_[A-Za-z]\w*?(?=__[A-Za-z])")
-
-
-def held_loss(target: Any) -> Callable[..., Any] | None:
-    """The loss that a network holds as an object of its own or a function, such as ``self.criterion``; None without."""
-    for name, held in getattr(target, "__dict__", {}).items():
-        if plain(name) not in _HELD_LOSSES or held is None:
-            continue
-        found = held if inspect.isfunction(held) else method(held, LOSSES) or passes(held)[0]
-        if found is not None and len((positional(found) or ([], []))[0]) == 2:
-            return found
-    return None
-
-
-def method_of_loss(target: Any) -> Callable[..., Any] | None:
-    """The one method of an object that is called as a loss, such as ``cross_entropy_loss``, of targets and output."""
-    found = [getattr(target, name) for name in dir(target) if not name.startswith("_") and is_loss(name)]
-    found = [loss for loss in found if callable(loss) and len((positional(loss) or ([], []))[0]) == 2]
-    return found[0] if len(found) == 1 else None
 
 
 def role(name: str) -> str:

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from numpy_nn.subjects.arguments import named_arguments
-from numpy_nn.subjects.calling import is_differentiated
+from numpy_nn.subjects.arguments import is_differentiated, named_arguments
 
 Pass = Callable[..., Any]
 

@@ -18,7 +18,7 @@ from numpy_nn.subjects.arguments import named_arguments, takes
 from numpy_nn.subjects.calling import GRADS, Convention, arrays_of
 from numpy_nn.subjects.choosing import HOW, Code, Hints, chosen, made
 from numpy_nn.subjects.code import CodeSubject
-from numpy_nn.subjects.costs import LossOfOutput, penalty_of, said_of_penalty
+from numpy_nn.subjects.costs import LossOfOutput, held_loss, method_of_loss, penalty_of, said_of_penalty
 from numpy_nn.subjects.dressing import (
     Chain,
     flat_layers,
@@ -323,7 +323,7 @@ def _of_loss_object(
     label: str, target: Any, forward: Callable[..., Any] | None, inputs: Sequence[Any], targets: Any, hints: Hints
 ) -> CodeSubject:
     """An object that is asked for a loss: by a method of such a name, by forward(x, y), or by no method at all."""
-    value = in_training(method(target, names.LOSSES) or names.held_loss(target) or names.method_of_loss(target))
+    value = in_training(method(target, names.LOSSES) or held_loss(target) or method_of_loss(target))
     own = value.func if isinstance(value, partial) else value
     gradient = method(target, [name for name in names.LOSS_GRADIENTS if method(target, [name]) != own])
     gradient = gradient or names.passes(target)[1]

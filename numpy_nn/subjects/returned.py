@@ -9,8 +9,10 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import Any
 
+import numpy as np
+
 from numpy_nn.subjects.gradients import SURE, Leaf
-from numpy_nn.subjects.names import INPUT_GRADIENTS, is_gradient_of, is_loss, plain, tells_gradients
+from numpy_nn.subjects.names import INPUT_GRADIENTS, OUTPUTS, is_gradient_of, is_loss, plain, tells_gradients
 from numpy_nn.subjects.places import Path, Step
 
 
@@ -135,3 +137,28 @@ def _own_returns(tree: ast.Module) -> Iterator[ast.expr | None]:
             yield node.value
         elif not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda)):
             pending[:0] = ast.iter_child_nodes(node)
+
+
+def lines_for_dict(called: str, result: Mapping[Any, Any]) -> str:
+    """How what returns a dict becomes checkable."""
+    floats = [key for key, value in result.items() if np.asarray(value).dtype.kind == "f"]
+    outputs = [key for key in floats if plain(key) in OUTPUTS]
+    key = (outputs or floats[::-1] or ["output"])[0]
+    return (
+        f"{called}: forward returns a dict with {', '.join(map(str, result))}; have it return its output, and the dict "
+        "as its cache:\n"
+        f"    check_gradients((lambda *given: ((kept := {called}(*given))[{key!r}], kept), backward), x)"
+    )
+
+
+def lines_for_dict_alone(called: str, result: Mapping[Any, Any]) -> str:
+    """The same for one function that returns its value and its gradients in a dict."""
+    numbers = [key for key, value in result.items() if np.size(value) == 1]
+    values = [key for key in numbers if isinstance(key, str) and (is_loss(key) or plain(key) == "value")]
+    key = (values or numbers or ["loss"])[0]
+    gradients = "".join(f"kept[{other!r}], " for other in result if other != key)
+    return (
+        f"{called}: forward returns a dict with {', '.join(map(str, result))}; have it return its value, and then the "
+        "gradients in the order of the arguments:\n"
+        f"    check_gradients(lambda *given: ((kept := {called}(*given))[{key!r}], {gradients.rstrip(', ')}), x)"
+    )

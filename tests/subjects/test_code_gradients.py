@@ -8,7 +8,7 @@ import pytest
 from stand_ins import Here, leaf, stand_in
 
 from numpy_nn.gradcheck import check_gradients
-from numpy_nn.subjects import code
+from numpy_nn.subjects import stepping
 from numpy_nn.subjects.calling import RATE, Convention
 from numpy_nn.subjects.code import CodeSubject
 from numpy_nn.subjects.gradients import Order
@@ -214,14 +214,14 @@ def test_without_a_rate_steps_are_held_against_each_other(factors, rate, monkeyp
     subject = stand_in(_moved=dict.fromkeys(names, ONE), _moved_to=dict.fromkeys(names, 0 * ONE))
     subject.arrays, subject.input = {"x": np.ones((3, 2))}, "x"
     monkeypatch.setattr(
-        code, "factor_of", lambda _, name, *given: factors[names.index(name)] if len(given) == 2 else None
+        stepping, "factor_of", lambda _, name, *given: factors[names.index(name)] if len(given) == 2 else None
     )
     assert CodeSubject._rate_of_steps(subject, names, ONE) == pytest.approx(rate, rel=1e-15)
 
 
 def test_a_rate_is_found_also_where_the_input_is_not_checked(monkeypatch):
     subject = stand_in(_moved={"W": ONE}, _moved_to={"W": 0 * ONE}, input="x")
-    monkeypatch.setattr(code, "factor_of", lambda *_: 0.1)
+    monkeypatch.setattr(stepping, "factor_of", lambda *_: 0.1)
     assert CodeSubject._rate_of_steps(subject, ["W"], ONE) == 0.1
 
 

@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from numpy_nn.subjects import names
+from numpy_nn.subjects import costs, names
 from numpy_nn.subjects.names import (
     is_buffer,
     is_gradient_of,
@@ -237,6 +237,6 @@ def test_one_method_of_two_arguments_may_be_called_as_a_loss():
             return (y - output) ** 2
 
     net = Network()
-    assert names.method_of_loss(net) == net.cross_entropy_loss
-    assert names.method_of_loss(Two()) is None
-    assert names.method_of_loss(object()) is None
+    assert costs.method_of_loss(net) == net.cross_entropy_loss
+    assert costs.method_of_loss(Two()) is None
+    assert costs.method_of_loss(object()) is None

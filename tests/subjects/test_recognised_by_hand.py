@@ -8,7 +8,7 @@ import pytest
 from stand_ins import NET, ONE, Net, stand_in
 
 import numpy_nn as nn
-from numpy_nn.subjects import names, recognise
+from numpy_nn.subjects import costs, names, recognise
 from numpy_nn.subjects.agreement import Agreement
 from numpy_nn.subjects.calling import FILLED, GRADS, OUTPUT, Convention
 from numpy_nn.subjects.choosing import Hints
@@ -243,7 +243,7 @@ def two(a, y):
     ],
 )
 def test_a_loss_that_an_object_holds(held, found):
-    assert names.held_loss(SimpleNamespace(**held)) is (two if found else None)
+    assert costs.held_loss(SimpleNamespace(**held)) is (two if found else None)
 
 
 def test_two_names_alone_that_are_a_function_and_its_derivative_are_passes():
