@@ -164,7 +164,9 @@ class Plans:
 
 def loss_and_gradients(net: Layer, loss: Loss, x: FloatArray, y: NDArray[Any]) -> float:
     """Forward and backward on one batch: the loss; the gradients are in the parameters' ``grad`` then."""
-    if type(net) is not Sequential or type(x) is not np.ndarray or type(y) is not np.ndarray or _debugged():
+    if type(net) is not Sequential or type(loss) not in LOSSES or _debugged():
+        return _by_formulas(net, loss, x, y)
+    if type(x) is not np.ndarray or type(y) is not np.ndarray:
         return _by_formulas(net, loss, x, y)
     state = vars(net)
     held: Plans | None = state.get("_plans")
@@ -209,7 +211,7 @@ def _numbers(net: Sequential, value: float) -> list[bytes]:
 
 def _may_have_a_plan(net: Sequential, loss: Loss) -> bool:
     """Whether all that computes is this package's own, as it was defined, and nothing draws or counts."""
-    if type(loss) not in LOSSES or loss.reduction == "none" or not all(type(layer) in LAYERS for layer in net.layers):
+    if loss.reduction == "none" or not all(type(layer) in LAYERS for layer in net.layers):
         return False
     own = {"terms", "gradient", *FORMULAS, *(f"_{name}" for name in FORMULAS)}
     if any(own & vars(one).keys() for one in (net, *net.layers, loss)):
