@@ -36,7 +36,7 @@ class Structure:
     """How often a parameter was made, or a layer got one, or a layer: what was found before may be outdated.
 
     ``settings`` counts what else of a layer or a parameter was set: who finds both as they were finds everything so.
-    ``formulas`` counts what was set in a class of layers.
+    ``formulas`` counts what was set in a class of layers or losses.
     """
 
     version = 0

@@ -21,7 +21,6 @@ from numpy.typing import NDArray
 
 from numpy_nn._support.workspace import FloatArray
 from numpy_nn.layers import ACTIVATION_LAYERS, Flatten, Layer, LayerNorm, Linear
-from numpy_nn.layers.base import FORMULAS
 from numpy_nn.losses import (
     BCEWithLogitsLoss,
     CrossEntropyLoss,
@@ -71,7 +70,7 @@ class OfLoss:
         self.loss = loss
         self._settings, self._version, self._formulas = _settings(net), structure.settings, structure.formulas
         self._of_loss = _settings_of(loss)
-        self._terms, self._gradient = type(loss).terms, type(loss).gradient
+        self._known = PASSING | self._of_loss.keys()
         options: list[Any] = [vars(layer).get("options") for layer in net.layers]
         self._options = [(one, dict(one)) for one in options if one]
         self._possible = _may_have_a_plan(net, loss)
@@ -91,14 +90,12 @@ class OfLoss:
             if _may_have_a_plan(net, loss) is not self._possible:
                 return False
             self._formulas = structure.formulas
-        state, cls = vars(loss), type(loss)
-        if "terms" in state or "gradient" in state:
-            return False
-        if cls.terms is not self._terms or cls.gradient is not self._gradient:
+        state = vars(loss)
+        if not state.keys() <= self._known:  # such as a method that is put in the place of the class's
             return False
         if not all(map(operator.is_, map(state.get, self._of_loss), self._of_loss.values())):
             return False
-        return not self._options or all(options == before for options, before in self._options)
+        return not self._options or all(_same(options, before) for options, before in self._options)
 
     def loss_and_gradients(self, net: Sequential, x: FloatArray, y: NDArray[Any]) -> float:
         """The loss, by a plan or by the formulas; the gradients are in their places then."""
@@ -213,20 +210,28 @@ def _may_have_a_plan(net: Sequential, loss: Loss) -> bool:
     """Whether all that computes is this package's own, as it was defined, and nothing draws or counts."""
     if loss.reduction == "none" or not all(type(layer) in LAYERS for layer in net.layers):
         return False
-    own = {"terms", "gradient", *FORMULAS, *(f"_{name}" for name in FORMULAS)}
-    if any(own & vars(one).keys() for one in (net, *net.layers, loss)):
-        return False
+    for one in (net, *net.layers, loss):
+        if any(callable(getattr(type(one), name, None)) for name in vars(one)):  # a method of this one's own
+            return False
+        # Whatever else is among the options may change in its place.
+        if any(type(value) not in (float, int, str) for value in vars(one).get("options", {}).values()):
+            return False
     used = {cls for one in (net, *net.layers, loss) for cls in type(one).__mro__}
     return all(dict(vars(cls)) == AS_DEFINED[cls] for cls in used & AS_DEFINED.keys())
 
 
 def _settings(net: Sequential) -> list[Any]:
     """What the operations depend on: layers, their settings, and the arrays of their parameters."""
-    found: list[Any] = list(net.layers)
+    found: list[Any] = [*net.layers, *map(type, net.layers)]
     for one in (net, *net.layers):
         for value in _settings_of(one).values():
             found += (value.data, value.grad) if isinstance(value, Parameter) else (value,)
     return found
+
+
+def _same(options: dict[str, Any], before: dict[str, Any]) -> bool:
+    """Whether these are the very objects: 0.0 and -0.0 are equal."""
+    return options.keys() == before.keys() and all(map(operator.is_, options.values(), map(before.get, options)))
 
 
 def _settings_of(one: Any) -> dict[str, Any]:

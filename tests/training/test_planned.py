@@ -64,3 +64,73 @@ def test_a_loss_that_is_no_loss_of_this_package_trains_as_ever():
     for _ in range(UNTIL_IN_USE + 1):
         value = nn.train_step(net, loss, optimizer, x, y)
         assert value == float(np.square(net(x) - y).sum())
+
+
+@pytest.mark.parametrize("name", ["forward", "backward", "_read_labels"])
+@pytest.mark.parametrize("where", ["loss", "class", "parent"])
+def test_a_method_that_a_loss_is_given_later_is_called_at_each_batch(monkeypatch, name, where):
+    net, loss, rng = planned()
+    calls: list[str] = []
+    place = {"loss": loss, "class": type(loss), "parent": type(loss).__mro__[1]}[where]
+    method = getattr(place, name)
+
+    def counted(*given):
+        calls.append(name)
+        return method(*given)
+
+    monkeypatch.setattr(place, name, counted)
+    for _ in range(UNTIL_IN_USE + 1):
+        before = len(calls)
+        loss_and_gradients(net, loss, *batch(rng))
+        assert len(calls) > before
+
+
+def test_a_method_that_one_layer_is_given_is_called_at_each_batch():
+    net, loss, rng = planned()
+    calls: list[int] = []
+    write = net[0]._write_gradients
+
+    def counted(*given):
+        calls.append(1)
+        write(*given)
+
+    net[0]._write_gradients = counted
+    for _ in range(UNTIL_IN_USE + 1):
+        before = len(calls)
+        loss_and_gradients(net, loss, *batch(rng))
+        assert len(calls) > before
+
+
+class Doubled(nn.ReLU):
+    """A layer of somebody's own."""
+
+    def forward(self, x):
+        return 2.0 * super().forward(x)
+
+
+def test_a_layer_that_gets_another_class_computes_as_that():
+    net, loss, rng = planned()
+    net[1].__class__ = Doubled
+    twin, (x, y) = copy.deepcopy(net), batch(rng)
+    assert loss_and_gradients(net, loss, x, y) == _by_formulas(twin, nn.CrossEntropyLoss(), x, y)
+
+
+def test_slopes_that_are_an_array_are_those_of_now():
+    slopes = np.linspace(0.0, 1.0, 7, dtype=np.float32)
+    net, loss, rng = planned(nn.Linear(5, 7, rng=0), nn.LeakyReLU(), nn.Linear(7, 3, rng=1))
+    twin = copy.deepcopy(net)
+    for one in (net, twin):
+        one[1].options["negative_slope"] = slopes
+    for _ in range(UNTIL_IN_USE + 2):
+        slopes *= 0.5
+        x, y = batch(rng)
+        assert loss_and_gradients(net, loss, x, y) == _by_formulas(twin, nn.CrossEntropyLoss(), x, y)
+
+
+def test_a_slope_that_is_0_with_another_sign_gives_the_zero_of_that_sign():
+    net, loss, rng = planned(nn.Linear(5, 7, rng=0), nn.LeakyReLU(0.0), nn.Linear(7, 3, bias=False, rng=1))
+    net[1].options["negative_slope"] = -0.0
+    twin, (x, y) = copy.deepcopy(net), batch(rng)
+    loss_and_gradients(net, loss, x, y)
+    _by_formulas(twin, nn.CrossEntropyLoss(), x, y)
+    assert net[2].saved.tobytes() == twin[2].saved.tobytes()
