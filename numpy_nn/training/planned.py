@@ -107,7 +107,7 @@ class OfLoss:
             self._latest = plan
             try:
                 return plan.run(x, y)
-            except Deviation:
+            except (Deviation, FloatingPointError, Warning):  # of which the formulas leave the right state
                 return _by_formulas(net, self.loss, x, y)
         value = _by_formulas(net, self.loss, x, y)
         known = self._by_shape.get(shape, 0)
@@ -122,14 +122,15 @@ class OfLoss:
     def _try(self, plan: Plan, shape: Any, net: Sequential, batch: Any, value: float) -> None:
         """Run it beside the formulas, which have just computed this batch: in use from now on, or never."""
         by_formulas = _numbers(net, value)
-        try:
-            if _numbers(net, plan.run(*batch)) == by_formulas:
-                self._in_use[shape] = plan
-                return
-            self._by_shape[shape] = NEVER
-        except Deviation:
-            pass  # the next batch may be an ordinary one
-        _by_formulas(net, self.loss, *batch)
+        with np.errstate(all="ignore"):  # the formulas have told what there is to tell
+            try:
+                if _numbers(net, plan.run(*batch)) == by_formulas:
+                    self._in_use[shape] = plan
+                    return
+                self._by_shape[shape] = NEVER
+            except Deviation:
+                pass  # the next batch may be an ordinary one
+            _by_formulas(net, self.loss, *batch)
 
     def made(self) -> list[Plan]:
         """The plans in use."""

@@ -1,7 +1,10 @@
 """A plan is left as soon as something about it is another one, and then numbers, errors and state are the formulas'."""
 
 import copy
+import itertools
 import sys
+import warnings
+import weakref
 
 import numpy as np
 import pytest
@@ -9,6 +12,7 @@ import pytest
 import numpy_nn as nn
 from numpy_nn.training import planned as planning
 from numpy_nn.training.planned import BEFORE, _by_formulas, loss_and_gradients, plans
+from numpy_nn.training.recording import Recording
 
 UNTIL_IN_USE = BEFORE + 1
 
@@ -134,3 +138,104 @@ def test_a_slope_that_is_0_with_another_sign_gives_the_zero_of_that_sign():
     loss_and_gradients(net, loss, x, y)
     _by_formulas(twin, nn.CrossEntropyLoss(), x, y)
     assert net[2].saved.tobytes() == twin[2].saved.tobytes()
+
+
+def told(step, net, loss, batch, how):
+    """The loss, or what was raised, and what NumPy told of meanwhile."""
+    heard: list[str] = []
+    with np.errstate(all=how, call=lambda kind, _: heard.append(kind)), warnings.catch_warnings(record=True) as shown:
+        warnings.simplefilter("always")
+        try:
+            value = np.float64(step(net, loss, *batch)).tobytes()
+        except FloatingPointError as error:
+            return str(error), [], []
+    return value, heard, [str(one.message) for one in shown]
+
+
+@pytest.mark.parametrize("how", ["raise", "ignore", "warn", "call"])
+@pytest.mark.parametrize("while_recorded", ["ignore", "warn"])
+@pytest.mark.parametrize("layer", [nn.LogSoftmax, nn.SELU])
+def test_errors_are_told_as_by_the_formulas_however_it_was_while_a_plan_was_recorded(layer, while_recorded, how):
+    net, loss, rng = nn.Sequential(nn.Linear(2, 2, bias=False, rng=0), layer()), nn.MSELoss(), np.random.default_rng(0)
+    net[0].weight.data = np.eye(2, dtype=np.float32)
+    y, twin = np.zeros((1, 2), np.float32), copy.deepcopy(net)
+    with np.errstate(all=while_recorded):
+        for _ in range(UNTIL_IN_USE):
+            loss_and_gradients(net, loss, rng.standard_normal((1, 2)).astype(np.float32), y)
+    assert len(plans(net)) == 1
+    for x in ([3e38, -3e38], [np.inf, 0.0], [np.nan, 1.0], [1e-45, -1e-45]):
+        both = [np.array([x], np.float32), y]
+        expected = told(_by_formulas, twin, nn.MSELoss(), both, how)
+        assert told(loss_and_gradients, net, loss, both, how) == expected
+
+
+def test_what_the_formulas_tell_is_told_once_while_a_plan_is_recorded_and_tried():
+    net, loss = nn.MLP([5, 7, 3], rng=0), nn.MSELoss()
+    twin, both = copy.deepcopy(net), [np.full((4, 5), 3e38, np.float32), np.zeros((4, 3), np.float32)]
+    for _ in range(UNTIL_IN_USE + 1):
+        expected = told(_by_formulas, twin, nn.MSELoss(), both, "warn")
+        assert told(loss_and_gradients, net, loss, both, "warn") == expected
+
+
+@pytest.mark.parametrize("kind", [FloatingPointError, KeyboardInterrupt])
+def test_a_step_that_is_broken_off_leaves_nothing_for_a_backward_call(kind):
+    net, loss, rng = planned()
+    x, y = batch(rng)
+    x[0] = 3e38
+
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    how = "raise" if kind is FloatingPointError else "call"
+    with np.errstate(all=how, call=interrupt), pytest.raises(kind):
+        loss_and_gradients(net, loss, x, y)
+    for backward in (lambda: net.backward(np.ones((8, 3), np.float32)), loss.backward):
+        with pytest.raises(ValueError, match="backward needs a forward call before it"):
+            backward()
+
+
+@pytest.mark.parametrize("activation", [nn.GELU, nn.Mish])
+def test_a_backward_call_after_a_step_reads_nothing_of_a_forward_pass_before_it(activation):
+    net, loss, rng = planned(activation(), nn.Linear(5, 3, rng=0))
+    twin, (x, y) = copy.deepcopy(net), batch(rng)
+    net.predict(np.zeros((50, 5), np.float32))
+    loss_and_gradients(net, loss, x, y)
+    _by_formulas(twin, nn.CrossEntropyLoss(), x, y)
+    ones = np.ones((8, 3), np.float32)
+    np.testing.assert_allclose(net.backward(ones), twin.backward(ones), rtol=1e-6)
+
+
+def test_a_batch_is_not_kept_beyond_forget():
+    net, loss, rng = planned()
+    x, y = batch(rng)
+    loss_and_gradients(net, loss, x, y)
+    kept = weakref.ref(x)
+    net.forget()
+    del x
+    assert kept() is None
+
+
+def test_ctrl_c_at_any_array_of_a_recording_leaves_plain_ones(monkeypatch):
+    recorded = Recording.array
+    for stop in itertools.count(1):
+        net, loss, rng = nn.MLP([5, 7, 3], rng=0), nn.CrossEntropyLoss(), np.random.default_rng(0)
+        calls: list[int] = []
+
+        def interrupted(*given, calls=calls, stop=stop):
+            calls.append(1)
+            if len(calls) == stop:
+                raise KeyboardInterrupt
+            return recorded(*given)
+
+        monkeypatch.setattr(Recording, "array", interrupted)
+        loss_and_gradients(net, loss, *batch(rng))
+        try:
+            loss_and_gradients(net, loss, *batch(rng))
+        except KeyboardInterrupt:
+            pass
+        else:
+            break
+        assert all(type(p.data) is type(p.grad) is np.ndarray for p in net.parameters())
+        for one in (*net, loss):
+            assert all(type(array) is np.ndarray for array in one._work._arrays.values())
+    assert stop > 20
