@@ -152,14 +152,17 @@ class Optimizer(ABC):
             if self._states(group) != names:
                 return False
         # Nothing of any network was set since: the rest, which takes as long as a small update, is as it was.
-        before, self._seen = self._seen, structure.counts()
-        if self._seen == before:
+        now = structure.counts()
+        if self._seen == now:
             return True
         # A vector whose members change gets other arrays.
         for holder, data in self._homes:
             if holder.data is not data:
                 return False
-        return [p.requires_grad for members in self._members for p in members] == self._learning
+        if [p.requires_grad for members in self._members for p in members] != self._learning:
+            return False
+        self._seen = now  # not before all was looked at, which may raise
+        return True
 
     def step(self) -> None:
         """Update every parameter from its gradient."""

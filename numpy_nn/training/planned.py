@@ -149,10 +149,10 @@ class Plans:
         own = self.by_loss.get(id(loss))
         if own is not None and own.hold(net, loss):
             return own
-        if self._begun >= MOST_BEGUN:
-            return None
         if own is not None:  # the network is another one, also with other losses
             self.by_loss.clear()
+        if self._begun >= MOST_BEGUN:
+            return None
         if len(self.by_loss) >= MOST:
             return None
         self._begun += 1

@@ -239,3 +239,11 @@ def test_ctrl_c_at_any_array_of_a_recording_leaves_plain_ones(monkeypatch):
         for one in (*net, loss):
             assert all(type(array) is np.ndarray for array in one._work._arrays.values())
     assert stop > 20
+
+
+def test_plans_that_are_given_up_are_no_longer_looked_at():
+    net, loss, rng = planned()
+    for step in range(planning.MOST_BEGUN + 1):
+        net.label_of_this_step = [step]
+        loss_and_gradients(net, loss, *batch(rng))
+    assert vars(net)["_plans"].by_loss == {}
