@@ -231,7 +231,7 @@ def _settings(net: Sequential) -> list[Any]:
 
 
 def _same(options: dict[str, Any], before: dict[str, Any]) -> bool:
-    """Whether these are the very objects: 0.0 and -0.0 are equal."""
+    """Whether these are the very objects: an array may be among them, which == does not compare to one truth."""
     return options.keys() == before.keys() and all(map(operator.is_, options.values(), map(before.get, options)))
 
 

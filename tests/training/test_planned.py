@@ -131,15 +131,6 @@ def test_slopes_that_are_an_array_are_those_of_now():
         assert loss_and_gradients(net, loss, x, y) == _by_formulas(twin, nn.CrossEntropyLoss(), x, y)
 
 
-def test_a_slope_that_is_0_with_another_sign_gives_the_zero_of_that_sign():
-    net, loss, rng = planned(nn.Linear(5, 7, rng=0), nn.LeakyReLU(0.0), nn.Linear(7, 3, bias=False, rng=1))
-    net[1].options["negative_slope"] = -0.0
-    twin, (x, y) = copy.deepcopy(net), batch(rng)
-    loss_and_gradients(net, loss, x, y)
-    _by_formulas(twin, nn.CrossEntropyLoss(), x, y)
-    assert net[2].saved.tobytes() == twin[2].saved.tobytes()
-
-
 def told(step, net, loss, batch, how):
     """The loss, or what was raised, and what NumPy told of meanwhile."""
     heard: list[str] = []
