@@ -31,8 +31,8 @@ from numpy_nn.parameter import Parameter, ParameterVector, holders, structure
 # operands in the level-2 cache; shorter blocks would cost more in calls than they save.
 BLOCK = 65536
 
-# What a step finds laid out, and a copy lays out anew.
-LAID_OUT = ("_blocks", "_homes", "_learning", "_members", "_named", "_seen")
+# What a step finds laid out, and a copy lays out anew; whose the states are, "_members", it has to know for that.
+LAID_OUT = ("_blocks", "_homes", "_learning", "_named", "_seen")
 
 Holder = Parameter | ParameterVector
 Group = dict[str, Any]

@@ -241,3 +241,19 @@ def test_parameters_of_two_dtypes_are_refused_at_each_step(mix):
     for _ in range(3):
         with pytest.raises(TypeError, match="expected one dtype, got float32, float64"):
             optimizer.step()
+
+
+@every_optimizer
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda pair: pickle.loads(pickle.dumps(pair))])
+@pytest.mark.parametrize("first", ["change", "copy"])
+def test_a_copy_knows_whose_states_it_has_where_the_network_changes_before_its_next_step(make, copied, first):
+    net = network()
+    optimizer = make(net.parameters())
+    train(net, optimizer)
+    other = copied((net, optimizer)) if first == "copy" else None
+    for one in (net, other[0]) if other else (net,):
+        one[0].bias = None
+    other = other or copied((net, optimizer))
+    for one in ((net, optimizer), other):
+        train(*one)
+    np.testing.assert_array_equal(other[0].parameters().data, net.parameters().data)
