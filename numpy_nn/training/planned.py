@@ -8,6 +8,8 @@ bit. The formulas stay the only definition: there is no other one here.
 a layer, a setting or a parameter's array is another one; for a batch at which a choice comes out otherwise, as by a
 label that is no class; in a network with a layer or a loss of one's own, or with a layer that draws or counts, as
 dropout and batch norm do; and under a debugger, whose breakpoints stand in the formulas.
+
+Not seen is what is written past ``setattr`` into a ``__dict__`` of a layer, and another function in a module's place.
 """
 
 from __future__ import annotations
