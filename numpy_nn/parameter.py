@@ -36,7 +36,7 @@ class Structure:
     """How often a parameter was made, or a layer got one, or a layer: what was found before may be outdated.
 
     ``settings`` counts what else of a layer or a parameter was set: who finds both as they were finds everything so.
-    ``formulas`` counts what was set in a class of layers.
+    ``formulas`` counts what was set in a class of layers or losses.
     """
 
     version = 0
@@ -162,13 +162,14 @@ class ParameterVector(Sequence[Parameter]):
 
     def refresh(self, *, again: bool = False) -> None:
         """Find the parameters if any layer has got another one, or ``again``; move here those that live elsewhere."""
-        parameters = self._parameters
+        parameters, version = self._parameters, structure.version
         same = True
-        if again or self._version != structure.version:
-            parameters, self._version = tuple(self._find()), structure.version
+        if again or self._version != version:
+            parameters = tuple(self._find())
             same = parameters == self._parameters  # Parameter has no ==, so that this compares objects
         if not (same and all(map(operator.is_, [p._data for p in parameters], self._views))):
             self._gather(parameters)
+        self._version = version  # not before they are there, which may raise
 
     def _gather(self, parameters: tuple[Parameter, ...]) -> None:
         """Make these the parameters, and move them into two new vectors unless they lie side by side already."""
@@ -188,6 +189,7 @@ class ParameterVector(Sequence[Parameter]):
                 p.move_to(self._data[place].reshape(p.shape), self._grad[place].reshape(p.shape))
                 start += p.size
         self._parameters, self._views = parameters, [p.data for p in parameters]
+        structure.settings += 1  # also where the vectors are only others of the same memory
 
     @property
     def data(self) -> FloatArray:

@@ -67,7 +67,7 @@ def _is_tensor(value: object) -> bool:
 
 def label_array(y: ArrayLike, name: str) -> NDArray[np.integer[Any]]:
     """``y`` as an array of integers in native byte order; it is not copied if it is one."""
-    array = np.asarray(y)
+    array: NDArray[Any] = y if type(y) in ARRAYS else np.asarray(y)  # type: ignore[assignment]
     if array.dtype.kind not in "iu":
         raise TypeError(f"{name}: expected an array of integers, got {_describe(y, array)}")
     return array if array.dtype.isnative else array.astype(array.dtype.newbyteorder("="))

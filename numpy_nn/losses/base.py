@@ -12,7 +12,7 @@ empty batch, shapes that do not fit, labels out of range, and ``backward()`` bef
 from __future__ import annotations
 
 import math
-from abc import ABC, abstractmethod
+from abc import ABCMeta, abstractmethod
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -20,6 +20,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from numpy_nn._support.checks import choice, float_array, is_float, same_dtype
 from numpy_nn._support.workspace import FloatArray, Workspace
+from numpy_nn.parameter import structure
 
 REDUCTIONS = ("mean", "sum", "none")
 
@@ -38,7 +39,19 @@ class Score(NamedTuple):
     weight: float
 
 
-class Loss(ABC):
+class LossType(ABCMeta):
+    """The type of all classes of losses: it counts what a class is given, or loses, after it was defined."""
+
+    def __setattr__(cls, name: str, value: Any) -> None:
+        super().__setattr__(name, value)
+        structure.formulas += 1
+
+    def __delattr__(cls, name: str) -> None:
+        super().__delattr__(name)
+        structure.formulas += 1
+
+
+class Loss(metaclass=LossType):
     """The base class: a subclass gives the terms and their derivatives, the reduction is made here.
 
     ``terms(output, target)`` returns one term for each row or entry, and keeps in ``saved`` what ``gradient()`` needs:

@@ -31,8 +31,8 @@ from numpy_nn.parameter import Parameter, ParameterVector, holders, structure
 # operands in the level-2 cache; shorter blocks would cost more in calls than they save.
 BLOCK = 65536
 
-# What a step finds laid out, and a copy lays out anew.
-LAID_OUT = ("_blocks", "_homes", "_learning", "_members", "_named", "_seen")
+# What a step finds laid out, and a copy lays out anew; whose the states are, "_members", it has to know for that.
+LAID_OUT = ("_blocks", "_homes", "_learning", "_named", "_seen")
 
 Holder = Parameter | ParameterVector
 Group = dict[str, Any]
@@ -152,14 +152,17 @@ class Optimizer(ABC):
             if self._states(group) != names:
                 return False
         # Nothing of any network was set since: the rest, which takes as long as a small update, is as it was.
-        before, self._seen = self._seen, structure.counts()
-        if self._seen == before:
+        now = structure.counts()
+        if self._seen == now:
             return True
         # A vector whose members change gets other arrays.
         for holder, data in self._homes:
             if holder.data is not data:
                 return False
-        return [p.requires_grad for members in self._members for p in members] == self._learning
+        if [p.requires_grad for members in self._members for p in members] != self._learning:
+            return False
+        self._seen = now  # not before all was looked at, which may raise
+        return True
 
     def step(self) -> None:
         """Update every parameter from its gradient."""

@@ -22,6 +22,8 @@ from numpy_nn.optim import Optimizer, ReduceLROnPlateau, Schedule
 from numpy_nn.training.divergence import check_loss, check_parameters
 from numpy_nn.training.planned import loss_and_gradients
 
+# What a loss counts, unless somebody has put another method there.
+SCORE = Loss.score
 # Forward and backward on a batch: returns its loss and its right answers, and leaves the gradients in the parameters'
 # ``grad``.
 GradientFunction = Callable[[Layer, Loss, FloatArray, NDArray[Any]], Score]
@@ -111,6 +113,10 @@ class SaveCheckpoint(Callback):
 
 def compute_gradients(net: Layer, loss: Loss, x: FloatArray, y: NDArray[Any]) -> Score:
     """Forward and backward on one batch; returns its loss, and leaves the gradients in the parameters' ``grad``."""
+    if getattr(loss.score, "__func__", None) is not SCORE:
+        score = loss.score(net(x), y)
+        net.backward_parameters(loss.backward())
+        return score
     return loss.scored(loss_and_gradients(net, loss, x, y), len(x))
 
 

@@ -20,7 +20,17 @@ from numpy_nn.layers import Layer
 from numpy_nn.losses import Loss
 from numpy_nn.network import Sequential
 from numpy_nn.parameter import Parameter
-from numpy_nn.training.recording import Batch, Choice, NotRecordable, OfBatch, Operation, Recording, of_plan, plain
+from numpy_nn.training.recording import (
+    Batch,
+    Choice,
+    NotRecordable,
+    OfBatch,
+    Operation,
+    Recording,
+    of_plan,
+    plain,
+    untold,
+)
 
 
 class Plan:
@@ -40,24 +50,29 @@ class Plan:
         before = [(vars(module), dict(vars(module))) for module in (net, *net.layers, loss)]
         try:
             self._record(net, x)
+            self._keep_what_is_left(before, x)
         except BaseException:
             for state, old in before:  # of the formulas, which have computed this batch
                 state.clear()
                 state.update(old)
             raise
+        self._calls = [[one.bound(self._batch) for one in part] for part in (self.forward, self.backward)]
+
+    def _keep_what_is_left(self, before: list[tuple[dict[str, Any], dict[str, Any]]], x: FloatArray) -> None:
         # What the passes leave in layers and loss for whoever looks: alike at each batch, or a view of it.
         self._left: list[tuple[dict[str, Any], dict[str, Any]]] = []
         self._left_of_batch: list[tuple[dict[str, Any], str, Any]] = []
         for state, old in before:
             left = {name: of_plan(value) for name, value in state.items() if value is not old.get(name)}
+            if "_left_by" in left:  # the workspace may be another forward pass's by then
+                left["_left_by"] = None
             of_batch = {name for name, value in left.items() if _is_of_batch(value)}
             self._left.append((state, {name: value for name, value in left.items() if name not in of_batch}))
             self._left_of_batch += [(state, name, left[name]) for name in sorted(of_batch)]
         self._leave(x)
-        self._calls = [[one.bound(self._batch) for one in part] for part in (self.forward, self.backward)]
 
     def _record(self, net: Sequential, x: FloatArray) -> None:
-        with _recorded_arrays(net, self.loss) as recording:
+        with untold(), _recorded_arrays(net, self.loss) as recording:
             self._terms = self._record_forward(net, recording, x)
             self.forward, recording.operations = recording.operations, []
             self._record_backward(net, recording)
@@ -100,18 +115,27 @@ class Plan:
     def run(self, x: FloatArray, y: NDArray[Any]) -> float:
         """The loss of the batch; leaves gradients, layers and loss as the formulas do.
 
-        Deviation, with the gradients undefined, if a choice comes out otherwise than when it was recorded.
+        Deviation, with the gradients undefined, if a choice comes out otherwise than when it was recorded. Then, and
+        where NumPy or the user breaks it off, a backward call needs a forward call before it.
         """
         self._batch.x = x
-        np.copyto(self._target, y)
-        forward, backward = self._calls
-        for call in forward:
-            call()
-        loss = self.loss
-        loss.row_weights = loss.left_out = None  # which the batch before may have had
-        value: float = loss._reduced(self._terms)
-        for call in backward:
-            call()
+        try:
+            np.copyto(self._target, y)
+            forward, backward = self._calls
+            for call in forward:
+                call()
+            loss = self.loss
+            loss.row_weights = loss.left_out = None  # which the batch before may have had
+            value: float = loss._reduced(self._terms)
+            for call in backward:
+                call()
+        except BaseException:
+            for state, _ in self._left[:-1]:
+                state["_output"] = None
+            self.loss._terms_shape = None
+            raise
+        finally:
+            del self._batch.x  # it is the caller's, who may forget it
         self._leave(x)
         return value
 
@@ -144,20 +168,27 @@ def _recorded_arrays(net: Sequential, loss: Loss) -> Iterator[Recording]:
             kept.append((put, array))
             put(recording.array(array, name))
 
-    for one, name in (*((layer, layer.name) for layer in net.layers), (loss, "loss")):
-        for own, p in list(vars(one).items()):
-            if isinstance(p, Parameter):
-                record(p.data, f"{name}.{own}", partial(setattr, p, "_data"))
-                record(p.grad, f"{name}.{own}.grad", partial(setattr, p, "_grad"))
-        work = vars(one)["_work"]
-        for arrays in (work._arrays, vars(work._group) if work._group is not None else {}):
-            for own, array in list(arrays.items()):
-                record(array, f"{name}.{own}", partial(arrays.__setitem__, own))
-    try:
-        yield recording
-    finally:
+    def put_back() -> None:
         for put, array in kept:
             put(array)
+
+    try:
+        for one, name in (*((layer, layer.name) for layer in net.layers), (loss, "loss")):
+            for own, p in list(vars(one).items()):
+                if isinstance(p, Parameter):
+                    record(p.data, f"{name}.{own}", partial(setattr, p, "_data"))
+                    record(p.grad, f"{name}.{own}.grad", partial(setattr, p, "_grad"))
+            work = vars(one)["_work"]
+            for arrays in (work._arrays, vars(work._group) if work._group is not None else {}):
+                for own, array in list(arrays.items()):
+                    record(array, f"{name}.{own}", partial(arrays.__setitem__, own))
+        yield recording
+    finally:
+        try:
+            put_back()
+        except BaseException:  # the user's Ctrl-C, which may come here too
+            put_back()
+            raise
 
 
 def _is_of_batch(value: Any) -> bool:

@@ -8,6 +8,8 @@ bit. The formulas stay the only definition: there is no other one here.
 a layer, a setting or a parameter's array is another one; for a batch at which a choice comes out otherwise, as by a
 label that is no class; in a network with a layer or a loss of one's own, or with a layer that draws or counts, as
 dropout and batch norm do; and under a debugger, whose breakpoints stand in the formulas.
+
+Not seen is what is written past ``setattr`` into a ``__dict__`` of a layer, and another function in a module's place.
 """
 
 from __future__ import annotations
@@ -21,7 +23,6 @@ from numpy.typing import NDArray
 
 from numpy_nn._support.workspace import FloatArray
 from numpy_nn.layers import ACTIVATION_LAYERS, Flatten, Layer, LayerNorm, Linear
-from numpy_nn.layers.base import FORMULAS
 from numpy_nn.losses import (
     BCEWithLogitsLoss,
     CrossEntropyLoss,
@@ -71,7 +72,7 @@ class OfLoss:
         self.loss = loss
         self._settings, self._version, self._formulas = _settings(net), structure.settings, structure.formulas
         self._of_loss = _settings_of(loss)
-        self._terms, self._gradient = type(loss).terms, type(loss).gradient
+        self._known = PASSING | self._of_loss.keys()
         options: list[Any] = [vars(layer).get("options") for layer in net.layers]
         self._options = [(one, dict(one)) for one in options if one]
         self._possible = _may_have_a_plan(net, loss)
@@ -91,14 +92,12 @@ class OfLoss:
             if _may_have_a_plan(net, loss) is not self._possible:
                 return False
             self._formulas = structure.formulas
-        state, cls = vars(loss), type(loss)
-        if "terms" in state or "gradient" in state:
-            return False
-        if cls.terms is not self._terms or cls.gradient is not self._gradient:
+        state = vars(loss)
+        if not state.keys() <= self._known:  # such as a method that is put in the place of the class's
             return False
         if not all(map(operator.is_, map(state.get, self._of_loss), self._of_loss.values())):
             return False
-        return not self._options or all(options == before for options, before in self._options)
+        return not self._options or all(_same(options, before) for options, before in self._options)
 
     def loss_and_gradients(self, net: Sequential, x: FloatArray, y: NDArray[Any]) -> float:
         """The loss, by a plan or by the formulas; the gradients are in their places then."""
@@ -110,7 +109,7 @@ class OfLoss:
             self._latest = plan
             try:
                 return plan.run(x, y)
-            except Deviation:
+            except (Deviation, FloatingPointError, Warning):  # of which the formulas leave the right state
                 return _by_formulas(net, self.loss, x, y)
         value = _by_formulas(net, self.loss, x, y)
         known = self._by_shape.get(shape, 0)
@@ -125,14 +124,15 @@ class OfLoss:
     def _try(self, plan: Plan, shape: Any, net: Sequential, batch: Any, value: float) -> None:
         """Run it beside the formulas, which have just computed this batch: in use from now on, or never."""
         by_formulas = _numbers(net, value)
-        try:
-            if _numbers(net, plan.run(*batch)) == by_formulas:
-                self._in_use[shape] = plan
-                return
-            self._by_shape[shape] = NEVER
-        except Deviation:
-            pass  # the next batch may be an ordinary one
-        _by_formulas(net, self.loss, *batch)
+        with np.errstate(all="ignore"):  # the formulas have told what there is to tell
+            try:
+                if _numbers(net, plan.run(*batch)) == by_formulas:
+                    self._in_use[shape] = plan
+                    return
+                self._by_shape[shape] = NEVER
+            except Deviation:
+                pass  # the next batch may be an ordinary one
+            _by_formulas(net, self.loss, *batch)
 
     def made(self) -> list[Plan]:
         """The plans in use."""
@@ -151,10 +151,10 @@ class Plans:
         own = self.by_loss.get(id(loss))
         if own is not None and own.hold(net, loss):
             return own
-        if self._begun >= MOST_BEGUN:
-            return None
         if own is not None:  # the network is another one, also with other losses
             self.by_loss.clear()
+        if self._begun >= MOST_BEGUN:
+            return None
         if len(self.by_loss) >= MOST:
             return None
         self._begun += 1
@@ -164,7 +164,9 @@ class Plans:
 
 def loss_and_gradients(net: Layer, loss: Loss, x: FloatArray, y: NDArray[Any]) -> float:
     """Forward and backward on one batch: the loss; the gradients are in the parameters' ``grad`` then."""
-    if type(net) is not Sequential or type(x) is not np.ndarray or type(y) is not np.ndarray or _debugged():
+    if type(net) is not Sequential or type(loss) not in LOSSES or _debugged():
+        return _by_formulas(net, loss, x, y)
+    if type(x) is not np.ndarray or type(y) is not np.ndarray:
         return _by_formulas(net, loss, x, y)
     state = vars(net)
     held: Plans | None = state.get("_plans")
@@ -209,22 +211,30 @@ def _numbers(net: Sequential, value: float) -> list[bytes]:
 
 def _may_have_a_plan(net: Sequential, loss: Loss) -> bool:
     """Whether all that computes is this package's own, as it was defined, and nothing draws or counts."""
-    if type(loss) not in LOSSES or loss.reduction == "none" or not all(type(layer) in LAYERS for layer in net.layers):
+    if loss.reduction == "none" or not all(type(layer) in LAYERS for layer in net.layers):
         return False
-    own = {"terms", "gradient", *FORMULAS, *(f"_{name}" for name in FORMULAS)}
-    if any(own & vars(one).keys() for one in (net, *net.layers, loss)):
-        return False
+    for one in (net, *net.layers, loss):
+        if any(callable(getattr(type(one), name, None)) for name in vars(one)):  # a method of this one's own
+            return False
+        # Whatever else is among the options may change in its place.
+        if any(type(value) not in (float, int, str) for value in vars(one).get("options", {}).values()):
+            return False
     used = {cls for one in (net, *net.layers, loss) for cls in type(one).__mro__}
     return all(dict(vars(cls)) == AS_DEFINED[cls] for cls in used & AS_DEFINED.keys())
 
 
 def _settings(net: Sequential) -> list[Any]:
     """What the operations depend on: layers, their settings, and the arrays of their parameters."""
-    found: list[Any] = list(net.layers)
+    found: list[Any] = [*net.layers, *map(type, net.layers)]
     for one in (net, *net.layers):
         for value in _settings_of(one).values():
             found += (value.data, value.grad) if isinstance(value, Parameter) else (value,)
     return found
+
+
+def _same(options: dict[str, Any], before: dict[str, Any]) -> bool:
+    """Whether these are the very objects: an array may be among them, which == does not compare to one truth."""
+    return options.keys() == before.keys() and all(map(operator.is_, options.values(), map(before.get, options)))
 
 
 def _settings_of(one: Any) -> dict[str, Any]:

@@ -9,8 +9,9 @@ becomes a :class:`Choice`, which has to come out alike when the list is run.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +19,13 @@ from numpy.typing import NDArray
 from numpy_nn._support import checks
 
 Array = NDArray[Any]
+# How NumPy treats errors while operations are recorded. No formula asks for it: what is otherwise, a formula asked for.
+UNTOLD: Literal["call"] = "call"
+
+
+def untold() -> AbstractContextManager[Any]:
+    """Inside the ``with`` no error of NumPy's is told, and it shows which ones a formula keeps quiet about itself."""
+    return np.errstate(all=UNTOLD, call=lambda *_: None)
 
 
 class NotRecordable(Exception):
@@ -43,14 +51,14 @@ class OfBatch(NamedTuple):
 class Operation(NamedTuple):
     """``function(*operands, **options)``, which writes into an array; ``words`` say it with the names of the arrays.
 
-    ``errors`` is how NumPy was told to treat what overflows and the like, where that was done for this operation.
+    ``errors`` is how NumPy was told to treat what overflows and the like, of each kind that this operation was told of.
     """
 
     function: Callable[..., Any]
     operands: tuple[Any, ...]
     options: dict[str, Any]
     words: str
-    errors: Any = None
+    errors: dict[str, Any]
 
     def bound(self, batch: Batch) -> Callable[[], Any]:
         """The operation as a call without arguments."""
@@ -58,16 +66,18 @@ class Operation(NamedTuple):
         if isinstance(self.function, np.ufunc) and self.function not in OUT_BY_NAME and options.keys() == {"out"}:
             operands, options = (*operands, options["out"]), {}  # an argument without a name is read sooner
         function, given = self.function, list(operands)
-        if self.errors is not None:
+        if self.errors:
             function = np.errstate(**self.errors)(function)
         of_batch = [(index, one) for index, one in enumerate(operands) if isinstance(one, OfBatch)]
         if not of_batch:
             return partial(function, *operands, **options)
 
-        def call() -> Any:
+        def call() -> None:
             for index, one in of_batch:
                 given[index] = one.of(batch.x)
-            return function(*given, **options)
+            function(*given, **options)
+            for index, one in of_batch:
+                given[index] = one  # the batch is the caller's, who may forget it
 
         return call
 
@@ -101,7 +111,6 @@ class Recording:
 
     def __init__(self) -> None:
         self.operations: list[Operation | Choice] = []
-        self._errors = np.geterr()
 
     def array(self, array: Array, name: str, views: OfBatch | None = None) -> Recorded:
         """A view of ``array`` that is recorded here under this name; ``views`` if it is the batch."""
@@ -120,8 +129,7 @@ class Recording:
         shown = ", ".join(map(_word, operands))
         out = options.get("out")
         target = f" -> {_word(out)}" if out is not None else ""
-        errors = np.geterr()
-        told = None if errors == self._errors else errors
+        told = {kind: how for kind, how in np.geterr().items() if how != UNTOLD}
         self.operations.append(Operation(function, given, kept, f"{name}({shown}){target}", told))
         return result
 

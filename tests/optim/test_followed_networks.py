@@ -200,3 +200,60 @@ def test_two_networks_of_the_same_layers_train_in_turn():
         plain[1 - i][0].load_state_dict(plain[i][0].state_dict())
     for ours, theirs in zip(nets, plain, strict=True):
         same(ours, theirs)
+
+
+class Listed(nn.Layer):
+    """A layer with a list of parameters, of which a user may take some out."""
+
+    def __init__(self):
+        self.own = [nn.Parameter(np.ones(3, np.float32)) for _ in range(2)]
+
+    def forward(self, x):
+        return x * self.own[0].data
+
+    def backward(self, grad_output):
+        for p in self.own:
+            p.grad = np.ones(3, np.float32)
+        return grad_output
+
+
+def test_a_parameter_that_is_taken_out_of_a_list_is_not_updated_any_more():
+    net = nn.Sequential(Listed())
+    optimizer = nn.SGD(net.parameters(), lr=0.1)
+    net.backward(net(np.ones((1, 3), np.float32)))
+    optimizer.step()
+    taken = net[0].own.pop()
+    before = taken.data.copy()
+    assert len(net.parameters()) == 1
+    optimizer.step()
+    np.testing.assert_array_equal(taken.data, before)
+
+
+@pytest.mark.parametrize("mix", ["converted", "replaced"])
+def test_parameters_of_two_dtypes_are_refused_at_each_step(mix):
+    net = nn.MLP([2, 3, 1], rng=0)
+    optimizer = nn.SGD(net.parameters(), lr=0.1)
+    optimizer.step()
+    if mix == "converted":
+        net[0].to(np.float64)
+    else:
+        net[0] = nn.Linear(2, 3, rng=0, dtype=np.float64)
+    for _ in range(3):
+        with pytest.raises(TypeError, match="expected one dtype, got float32, float64"):
+            optimizer.step()
+
+
+@every_optimizer
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda pair: pickle.loads(pickle.dumps(pair))])
+@pytest.mark.parametrize("first", ["change", "copy"])
+def test_a_copy_knows_whose_states_it_has_where_the_network_changes_before_its_next_step(make, copied, first):
+    net = network()
+    optimizer = make(net.parameters())
+    train(net, optimizer)
+    other = copied((net, optimizer)) if first == "copy" else None
+    for one in (net, other[0]) if other else (net,):
+        one[0].bias = None
+    other = other or copied((net, optimizer))
+    for one in ((net, optimizer), other):
+        train(*one)
+    np.testing.assert_array_equal(other[0].parameters().data, net.parameters().data)

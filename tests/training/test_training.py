@@ -297,3 +297,19 @@ def test_no_batches_are_refused():
     net = nn.MLP([3, 2], rng=0)
     with pytest.raises(ValueError, match="batches: expected at least one, got none"):
         nn.fit(net, nn.MSELoss(), nn.SGD(net.parameters(), 0.1), [], 1)
+
+
+class Scored(nn.MSELoss):
+    """Regression that counts what is near enough as right."""
+
+    def score(self, output, target):
+        near = int(np.count_nonzero(np.abs(output - target) < 1e9))
+        return super().score(output, target)._replace(correct=near)
+
+
+def test_a_score_of_ones_own_counts_in_training_too():
+    rng = np.random.default_rng(0)
+    x, y = rng.standard_normal((6, 2)).astype(np.float32), np.zeros((6, 1), np.float32)
+    net = nn.MLP([2, 1], rng=0)
+    history = nn.fit(net, Scored(), nn.SGD(net.parameters(), lr=0.01), nn.DataLoader(x, y, 3), 1, test=(x, y))
+    assert (history.epochs[0].train_accuracy, history.epochs[0].test_accuracy) == (1.0, 1.0)
