@@ -17,10 +17,16 @@ from contextlib import contextmanager
 from statistics import fmean, median
 from typing import NamedTuple
 
+from numpy_nn.commands.machine.processors import quota
+
 # A stretch of steps is timed as a whole: reading the clock then costs nothing, and a moment of somebody else's is
 # little of it. With each number of threads there are so many stretches, in turn.
 STRETCH, ROUNDS = 0.01, 5
-# A number that has lost so many seconds against the best is given up before its rounds are over.
+# Threads beyond the quota of a container run at full speed until its time is used up, and stand still for the rest of
+# a period, which is a tenth of a second by default: only a stretch over several periods tells what they are worth.
+PERIODS = 0.3
+# A number that has lost so many seconds against the best, or half of a stretch if that is more, is given up before its
+# rounds are over.
 PATIENCE = 0.03
 # Times this near to each other are equal, and the fewer threads, or those at work, are kept.
 EQUAL = 1.03
@@ -59,7 +65,8 @@ class Threads:
     Of ``counts``, in ascending order, it finds the fastest; a single one is set and kept. A count -N at their end
     stands for N processes of one thread each. ``set_threads`` sets the
     number; None where it cannot be set or makes no difference, and then nothing is timed either. ``used`` counts the
-    steps that were taken with each number. ValueError for no counts.
+    steps that were taken with each number. ``cores`` is the processors' time that there is a second, by default the
+    quota of this process's container. ValueError for no counts.
     """
 
     def __init__(
@@ -67,9 +74,12 @@ class Threads:
         counts: Sequence[int],
         set_threads: Callable[[int], object] | None,
         clock: Callable[[], float] = time.perf_counter,
+        cores: float | None = None,
     ) -> None:
         if not counts:
             raise ValueError("counts: expected at least one number of threads, got none")
+        cores = quota() if cores is None else cores
+        self._stretch = PERIODS if cores < max(map(abs, counts)) else STRETCH
         self.used: Counter[int] = Counter()
         self.trials = 0  # how many there were
         self.chooses = set_threads is not None and len(counts) > 1
@@ -114,14 +124,14 @@ class Threads:
             return
         if not self._warm:
             self._warm = True
-            self._untimed = int(first or seconds < STRETCH)
+            self._untimed = int(first or seconds < self._stretch)
             if self._untimed:
                 return
         self._seconds += seconds
         self._steps += steps
-        if self._seconds < STRETCH:
+        if self._seconds < self._stretch:
             # As many as are missing if the next take as long, and no more than there were.
-            missing = self._steps * (STRETCH - self._seconds) / self._seconds if self._seconds else self._steps
+            missing = self._steps * (self._stretch - self._seconds) / self._seconds if self._seconds else self._steps
             self._ahead = self._left = max(1, min(self._steps, int(missing) + 1))
             return
         stretch = Stretch(self._seconds, self._steps, self._untimed)
@@ -129,7 +139,7 @@ class Threads:
         count = self._decisions.send(stretch)
         if count == self.count:
             # A quarter of a stretch, so that one in which steps become slow is not four times as long.
-            self._ahead = self._left = max(1, min(stretch.steps, int(STRETCH / stretch.each) // 4))
+            self._ahead = self._left = max(1, min(stretch.steps, int(self._stretch / stretch.each) // 4))
             return
         self.count, self._warm = count, False
         self._ahead = self._left = 1
@@ -160,7 +170,7 @@ class Threads:
             for count in counts:
                 if count in left:
                     times.setdefault(count, []).append((yield count))
-                    left = _promising(left, times)
+                    left = _promising(left, times, max(PATIENCE, self._stretch / 2))
             if len(left) == 1:
                 break
         best = min(_each(times[count]) for count in left)
@@ -181,14 +191,14 @@ class Threads:
         return False
 
 
-def _promising(left: Sequence[int], times: Mapping[int, Sequence[Stretch]]) -> list[int]:
+def _promising(left: Sequence[int], times: Mapping[int, Sequence[Stretch]], patience: float) -> list[int]:
     """Those that have not lost too much; where one is too many for what else goes on, so are all above it.
 
     The best stays, though a stretch of its own in which somebody else was at work is a loss as well.
     """
     best = min((count for count in left if count in times), key=lambda count: _each(times[count]))
     each = _each(times[best])
-    poor = [count for count in left if count in times and count != best and _lost(times[count], each) > PATIENCE]
+    poor = [count for count in left if count in times and count != best and _lost(times[count], each) > patience]
     too_many = min((count for count in poor if count > best), default=math.inf)
     return [count for count in left if count not in poor and count < too_many]
 

@@ -1,5 +1,6 @@
 """Which number of threads is chosen, on a clock that only the steps move."""
 
+import math
 import sys
 from collections import Counter
 
@@ -18,11 +19,11 @@ QUIET, BUSY = {1: 1.0, 2: 0.7, 4: 0.5}, {1: 1.0, 2: 20.0, 4: 60.0}
 class Machine:
     """A machine on which a step takes ``step`` seconds times what ``factors`` has for the number of threads."""
 
-    def __init__(self, step, factors, counts=(1, 2, 4)):
+    def __init__(self, step, factors, counts=(1, 2, 4), cores=math.inf):
         self.step, self.factors = step, factors
         self.now, self.readings = 0.0, 0
         self.set: list[int] = []
-        self.threads = Threads(counts, self.set.append, self.clock)
+        self.threads = Threads(counts, self.set.append, self.clock, cores)
 
     def clock(self):
         self.readings += 1
@@ -48,6 +49,32 @@ class Machine:
         """A step, which takes its time."""
         self.now += self.step * self.factors[self.threads.count]
         self.threads.step()
+
+
+class Container(Machine):
+    """One that gives ``cores`` seconds of processors' time a second, a tenth of them in each tenth of a second."""
+
+    def __init__(self, step, factors, cores):
+        super().__init__(step, factors, tuple(factors), cores)
+        self.cores, self.period, self.used = cores, 0, 0.0
+
+    def step_once(self):
+        seconds = self.step * self.factors[self.threads.count]
+        if self.used + self.threads.count * seconds > self.cores / 10:  # it stands still until the next period
+            self.now = max(self.now, (self.period + 1) / 10)
+        if int(self.now * 10 + 1e-9) > self.period:
+            self.period, self.used = int(self.now * 10 + 1e-9), 0.0
+        self.used += self.threads.count * seconds
+        super().step_once()
+
+
+# Two threads are 1.6 times as fast as one as long as they run: 0.8 times with one core's time, 1.2 with one and a half.
+@pytest.mark.parametrize(("cores", "best"), [(1.0, 1), (1.5, 2), (4.0, 2)])
+@pytest.mark.parametrize("step", [1e-4, 2e-3])
+def test_threads_beyond_a_containers_quota_are_timed_over_its_periods(step, cores, best):
+    machine = Container(step, {1: 1.0, 2: 1 / 1.6}, cores)
+    machine.train(10.0)
+    assert machine.threads.count == best
 
 
 @pytest.mark.slow
