@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import operator
 from collections.abc import Collection
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
@@ -32,7 +32,7 @@ def is_float(dtype: np.dtype[Any]) -> bool:
 
 def float_array(x: ArrayLike, name: str) -> FloatArray:
     """``x`` as an array, which must hold float32 or float64 in native byte order; it is not copied if it is one."""
-    array: FloatArray = x if type(x) in ARRAYS else np.asarray(x)  # type: ignore[assignment]
+    array = cast(FloatArray, x) if type(x) in ARRAYS else np.asarray(x)
     if not is_float(array.dtype):
         remedy = "; .astype(numpy.float32) makes one" if isinstance(x, np.ndarray) and array.dtype.kind in "iuf" else ""
         raise TypeError(f"{name}: expected an array of float32 or float64, got {_describe(x, array)}{remedy}")
@@ -67,7 +67,7 @@ def _is_tensor(value: object) -> bool:
 
 def label_array(y: ArrayLike, name: str) -> NDArray[np.integer[Any]]:
     """``y`` as an array of integers in native byte order; it is not copied if it is one."""
-    array: NDArray[Any] = y if type(y) in ARRAYS else np.asarray(y)  # type: ignore[assignment]
+    array = cast(NDArray[Any], y) if type(y) in ARRAYS else np.asarray(y)
     if array.dtype.kind not in "iu":
         raise TypeError(f"{name}: expected an array of integers, got {_describe(y, array)}")
     return array if array.dtype.isnative else array.astype(array.dtype.newbyteorder("="))

@@ -229,6 +229,7 @@ def with_keywords(function: Any) -> Any:
         return function(*arguments[: len(before)], **dict(zip(after, arguments[len(before) :], strict=False)))
 
     moved = [p.replace(kind=p.POSITIONAL_OR_KEYWORD) for p in own if p.name in after]
+    # It stays a function, with a name and a module: not Dressed. mypy does not know of the attribute.
     given.__signature__ = signature.replace(parameters=[*before, *moved])  # type: ignore[attr-defined]
     return given
 
