@@ -11,6 +11,7 @@ import sysconfig
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
+from types import GenericAlias
 from typing import Any
 
 import numpy as np
@@ -229,13 +230,17 @@ def referred_to(function: Any) -> list[Any]:
     return [*(held for held in named if held is not UNBOUND), *defaults]
 
 
+# What holds nothing of the code: numbers, texts, classes, and a type such as list[int], which passes for its class.
+ENDS = (type, GenericAlias, str, bytes, int, float, complex)
+
+
 def reachable(*things: Any) -> list[Any]:
     """Everything that can be reached from these, each once; libraries' own objects and modules are not entered."""
     seen: dict[int, Any] = {}
     waiting = list(things)
     while waiting:
         thing = waiting.pop()
-        if id(thing) in seen or inspect.ismodule(thing) or isinstance(thing, (type, str, bytes, int, float, complex)):
+        if id(thing) in seen or inspect.ismodule(thing) or isinstance(thing, ENDS):
             continue
         seen[id(thing)] = thing
         if isinstance(thing, np.ndarray) or not (isinstance(thing, GENERATORS) or of_a_library(thing)):
