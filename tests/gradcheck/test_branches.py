@@ -49,6 +49,8 @@ def test_a_mask_that_is_missing_beside_a_jump_is_wrong(f, right, wrong):
     assert report["x"].diagnosis is not None
 
 
+@pytest.mark.slow
+@pytest.mark.numerical
 def test_so_it_is_behind_weights_at_most_points_and_right_at_none():
     verdicts = []
     for seed in range(8):

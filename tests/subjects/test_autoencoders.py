@@ -42,6 +42,7 @@ class TakesItByThatName(Parts):
         self.differentiate(x)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", [Autoencoder, Learning, TakesItByThatName])
 @pytest.mark.parametrize("targets", [None, X], ids=["no targets", "the input"])
 @pytest.mark.parametrize("wrong", [1.0, 0.0])
