@@ -70,12 +70,26 @@ def test_a_loss_that_is_no_loss_of_this_package_trains_as_ever():
         assert value == float(np.square(net(x) - y).sum())
 
 
-@pytest.mark.parametrize("name", ["forward", "backward", "_read_labels"])
-@pytest.mark.parametrize("where", ["loss", "class", "parent"])
-def test_a_method_that_a_loss_is_given_later_is_called_at_each_batch(monkeypatch, name, where):
+LOSS = nn.CrossEntropyLoss
+
+
+@pytest.mark.parametrize(
+    ("place", "name"),
+    [
+        *(
+            (place, name)
+            for place in ("loss", LOSS, LOSS.__mro__[1])
+            for name in ("forward", "backward", "_read_labels")
+        ),
+        (LOSS, "gradient"),
+        (nn.Linear, "forward"),
+        (nn.Linear, "_write_gradients"),
+    ],
+)
+def test_a_method_that_a_loss_or_a_class_is_given_later_is_called_at_each_batch(monkeypatch, place, name):
     net, loss, rng = planned()
     calls: list[str] = []
-    place = {"loss": loss, "class": type(loss), "parent": type(loss).__mro__[1]}[where]
+    place = loss if place == "loss" else place
     method = getattr(place, name)
 
     def counted(*given):
@@ -83,7 +97,7 @@ def test_a_method_that_a_loss_is_given_later_is_called_at_each_batch(monkeypatch
         return method(*given)
 
     monkeypatch.setattr(place, name, counted)
-    for _ in range(UNTIL_IN_USE + 1):
+    for _ in range(UNTIL_IN_USE + 2):
         before = len(calls)
         loss_and_gradients(net, loss, *batch(rng))
         assert len(calls) > before
