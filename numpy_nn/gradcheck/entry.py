@@ -12,6 +12,7 @@ from numpy_nn.gradcheck.judging import computes_in, diagnosis, judge, name_worst
 from numpy_nn.gradcheck.measure.derivatives import Array
 from numpy_nn.gradcheck.measure.differences import REORDERED, Differences
 from numpy_nn.gradcheck.measure.evidence import Evidence
+from numpy_nn.gradcheck.measure.iterations import is_of_a_tolerance
 from numpy_nn.gradcheck.measure.kinds import COARSE, ELSEWHERE, FLAT, INDEPENDENT, LOST, OFF, Reason
 from numpy_nn.gradcheck.measure.points import Point, far_points, other_points
 from numpy_nn.gradcheck.measure.slopes import Mask
@@ -120,6 +121,7 @@ def _entries(
                 continue
         judged.append((_entry(evidence, shown, samples), evidence))
     judged = [_with_steps_of_others(entry, evidence, judged, samples) for entry, evidence in judged]
+    _with_iteration_of_others(judged)
     subject.watch = None
     _look_elsewhere(subject, judged, output, rng)
     return [entry for entry, _ in judged]
@@ -140,6 +142,18 @@ def _with_steps_of_others(
     again = evidence.anew()
     again.differences.assume(share)
     return _entry(again, entry.name, samples), again
+
+
+def _with_iteration_of_others(judged: list[tuple[Entry, Evidence]]) -> None:
+    """Leave undecided what is off by as little as an iteration is that is seen with another array: it is one output."""
+    if not any(evidence.reason is Reason.ITERATION for _, evidence in judged):
+        return
+    for entry, e in judged:
+        if entry.verdict != WRONG or e.gradient is None or e.slopes is None or e.status is None:
+            continue
+        if is_of_a_tolerance(e.gradient, e.slopes, e.status == OFF, sizes(e.slopes)):
+            entry.verdict, entry.undecided, entry.wrong = UNDECIDED, entry.undecided + entry.wrong, 0
+            entry.reason, entry.diagnosis = str(Reason.ITERATION), None
 
 
 def _stays_wrong(evidence: Evidence, share: float) -> bool:

@@ -13,13 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from numpy_nn.subjects.places import places
+from numpy_nn.subjects.running import Patience, Running, SubjectError
 from numpy_nn.subjects.state import Snapshot, equal, find_generators, global_generators, restorer
 
 Array = NDArray[np.float64]
-
-
-class SubjectError(Exception):
-    """The subject's own code has raised ``__cause__``: at a point that the user gave it is his, else no verdict."""
 
 
 class Subject(ABC):
@@ -246,6 +243,7 @@ class RunSubject(Subject):
     def __init__(self, *given: Any, **named: Any) -> None:
         super().__init__(*given, **named)
         self._shapes: list[tuple[int, ...]] = []
+        self._patience = Patience()
 
     def output(self) -> Array:
         self.evaluations += 1
@@ -278,9 +276,9 @@ class RunSubject(Subject):
     def _run(self, replaced: Mapping[str, NDArray[Any]], /) -> Sequence[Any]:
         """The outputs, with these in place of ``arrays`` of the same names."""
 
-    def _running(self) -> _Running:
-        """The subject's own code, without NumPy's warnings; what it raises becomes a SubjectError."""
-        return _Running(self.label)
+    def _running(self) -> Running:
+        """A call of the subject's own code, for a ``with`` block."""
+        return Running(self.label, self._patience)
 
     def _joined(self, outputs: Sequence[NDArray[Any]]) -> NDArray[Any]:
         """Several outputs as one array: side by side if all have the rows of the first, else end to end."""
@@ -327,20 +325,3 @@ class ClaimingSubject(RunSubject):
     @abstractmethod
     def _claim(self, grad_outputs: Sequence[Array]) -> Mapping[str, Any]:
         """The gradients that the target claims, by the names of the arrays."""
-
-
-class _Running:
-    """What :meth:`RunSubject._running` returns; a class, as every evaluation enters it and a generator takes longer."""
-
-    __slots__ = ("_errstate", "_label")
-
-    def __init__(self, label: str) -> None:
-        self._label, self._errstate = label, np.errstate(all="ignore")
-
-    def __enter__(self) -> None:
-        self._errstate.__enter__()
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: Any) -> None:
-        self._errstate.__exit__(kind, error, trace)
-        if isinstance(error, Exception) and not isinstance(error, SubjectError):
-            raise SubjectError(f"{self._label}: {type(error).__name__}: {error}") from error

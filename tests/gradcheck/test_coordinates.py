@@ -249,21 +249,24 @@ def test_an_output_may_move_in_steps_where_few_digits_are_seen(monkeypatch, coar
 
 
 @pytest.mark.parametrize(
-    ("gradient", "hangs", "jumps", "coarse", "explained", "reason"),
+    ("gradient", "hangs", "jumps", "coarse", "turns", "explained", "reason"),
     [
-        (1.0, False, True, False, True, Reason.JUMPS),
-        (1.0, False, True, True, True, Reason.JUMPS),
-        (1.0, False, False, True, True, Reason.STEPS),
-        (1.0, False, True, True, False, Reason.NONE),
-        (1.0, False, False, True, False, Reason.NONE),
-        (1.0, False, False, False, True, Reason.NONE),
-        (1.0, True, True, True, True, Reason.NONE),
-        (NAN, False, True, True, True, Reason.NONE),
-        (None, False, True, True, True, Reason.NONE),
+        (1.0, False, True, False, False, True, Reason.JUMPS),
+        (1.0, False, True, True, False, True, Reason.JUMPS),
+        (1.0, False, False, True, False, True, Reason.STEPS),
+        (1.0, False, True, True, False, False, Reason.NONE),
+        (1.0, False, False, True, False, False, Reason.NONE),
+        (1.0, False, False, False, False, True, Reason.NONE),
+        (1.0, False, True, True, True, True, Reason.JUMPS),
+        (1.0, False, False, False, True, False, Reason.ITERATION),
+        (1.0, True, True, True, True, True, Reason.NONE),
+        (NAN, False, True, True, False, True, Reason.NONE),
+        (None, False, True, True, False, True, Reason.NONE),
     ],
 )
-def test_jumps_and_steps_are_reasons(monkeypatch, gradient, hangs, jumps, coarse, explained, reason):
-    for name, answer in (("jumps_explain", jumps), ("_may_be_coarse", coarse), ("steps_may_explain", explained)):
+def test_jumps_and_steps_are_reasons(monkeypatch, gradient, hangs, jumps, coarse, turns, explained, reason):
+    answers = {"jumps_explain": jumps, "_may_be_coarse": coarse, "iteration_explains": turns}
+    for name, answer in (answers | {"steps_may_explain": explained}).items():
         monkeypatch.setattr(verdicts, name, lambda *_, answer=answer: answer)
     gradient = None if gradient is None else np.array([1.0, gradient])
     e = SimpleNamespace(gradient=gradient, hangs_on_previous=lambda: hangs)

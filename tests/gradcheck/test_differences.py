@@ -271,7 +271,7 @@ def along(f, slope):
     subject = as_subject((lambda x: f(x).sum(), lambda x, g: g * slope(x)), (np.zeros(1),), None, Hints())
     e = Evidence(subject, subject.input, slope(np.zeros(1)), np.ones(()), subject.output(), {}, np.ones(1), 1.0, None)
     e.rng = np.random.default_rng(0)
-    side = jumps.Side(np.ones(1), [jumps._at(e, np.ones(1), t) for t in jumps._points(0.0, 1.0)])
+    side = jumps.Side(np.ones(1), [jumps.at(e, np.ones(1), t) for t in jumps._points(0.0, 1.0)])
     return e, side
 
 
@@ -318,12 +318,12 @@ def test_what_a_wrong_slope_would_be_off_by_goes_down_with_it(slopes, claimed, s
 
 def test_a_point_where_there_is_no_gradient_is_not_a_number():
     e, _ = along(np.sin, np.cos)
-    sample = jumps._at(e, np.full(1, 2.0), 0.25)
+    sample = jumps.at(e, np.full(1, 2.0), 0.25)
     assert sample == pytest.approx((0.25, np.sin(0.5), 2.0 * np.cos(0.5)))
     e.subject.gradients = lambda _: {e.name: None}
-    assert np.isnan(jumps._at(e, np.ones(1), 0.25)[1:]).all()
+    assert np.isnan(jumps.at(e, np.ones(1), 0.25)[1:]).all()
     e.subject.gradients = lambda _: {e.name: np.ones(2)}
-    assert np.isnan(jumps._at(e, np.ones(1), 0.25)[1:]).all()
+    assert np.isnan(jumps.at(e, np.ones(1), 0.25)[1:]).all()
 
 
 def test_sides_go_as_far_as_the_output_is_finite():

@@ -315,3 +315,37 @@ def test_the_median_is_numpys_also_of_nan_and_infinities():
         [-np.inf, -1.0, 0.5, 2.0, np.inf, np.nan], (400, 3, 5), p=[0.18] * 5 + [0.1]
     )
     np.testing.assert_array_equal(median(windows), np.median(windows, axis=-1))
+
+
+def polynomial(term):
+    """x^9 - 3 x^4 + x, whose terms are of one size around 1 alone, and its gradient with another first term."""
+    return (lambda x: np.sum(x**9 - 3 * x**4 + x), lambda x: 9 * x**8 - 12 * x**3 + 1 + term(x))
+
+
+@pytest.mark.parametrize("size", [1e-3, 1e-2, 0.1, 1.0, 10.0, 100.0, 1000.0])
+@pytest.mark.parametrize(
+    ("term", "verdict"),
+    [(np.zeros_like, RIGHT), (np.ones_like, WRONG), (lambda x: -(x**8), WRONG), (lambda x: 12 * x**3, WRONG)],
+)
+def test_a_term_that_is_lost_in_others_at_this_size_is_looked_at_in_another(size, term, verdict):
+    x = size * np.random.default_rng(5).standard_normal(5)
+    assert check_gradients(polynomial(term), x).verdict == verdict
+
+
+@pytest.mark.parametrize(("term", "verdict"), [(0.0, RIGHT), (1.0, WRONG)])
+def test_entries_beside_one_that_is_far_larger_are_looked_at_where_it_is_not(term, verdict):
+    x = np.array([0.5, -0.7, 3e7, 1.2])
+    assert check_gradients(polynomial(lambda x: term * (np.abs(x) < 100.0)), x).verdict == verdict
+
+
+def test_sizes_are_changed_only_where_they_are_not_about_1():
+    x = np.array([[0.5, -1.0], [2.0, 0.1], [0.3, 0.2]])
+    words = {point.words for point in points_of(np.sin, x)}
+    assert not any("size 1" in one or "smaller" in one for one in words)
+    moved = {point.words: point.moved["x"] for point in points_of(np.sin, 20.0 * x)}
+    np.testing.assert_allclose(moved["at this input scaled to size 1"], 0.5 * x)
+    uneven = np.array([[0.5, -1.0], [2e5, 0.0], [0.3, 0.2]])
+    moved = {point.words: point.moved["x"] for point in points_of(np.sin, uneven)}
+    np.testing.assert_array_equal(
+        moved["where the largest entries of this input are smaller"], np.clip(uneven, -0.5, 0.5)
+    )

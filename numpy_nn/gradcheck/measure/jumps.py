@@ -8,6 +8,7 @@ what the output changes by along a line is the integral of its gradient, and a j
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import takewhile
 from typing import NamedTuple
 
 import numpy as np
@@ -175,13 +176,18 @@ def _sides(evidence: Evidence, wrong: Mask, scale: Array) -> Iterator[Side]:
         direction = np.where(wrong, along, 0.0)
         for sign in (1.0, -1.0):
             for reach in REACHES:
-                samples = [_at(evidence, direction, t) for t in _points(0.0, sign * reach)]
-                if np.isfinite(samples).all():
+                points = (at(evidence, direction, t) for t in _points(0.0, sign * reach))
+                samples = list(takewhile(_is_finite, points))
+                if len(samples) == STEPS + 1:
                     yield Side(direction, samples)
                     break
 
 
-def _at(evidence: Evidence, direction: Array, t: float) -> Sample:
+def _is_finite(sample: Sample) -> bool:
+    return bool(np.isfinite(sample).all())
+
+
+def at(evidence: Evidence, direction: Array, t: float) -> Sample:
     """The point so far along a direction; NaN where the target gives no output or gradient."""
     subject, name, home = evidence.subject, evidence.name, evidence.differences.home
     with subject.at({name: home + t * direction}), np.errstate(all="ignore"):

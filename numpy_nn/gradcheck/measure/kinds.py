@@ -40,6 +40,10 @@ class Reason(Enum):
         "the output moves in steps, which are higher further on, and across them as the gradient says, as far as they "
         "let it be told; check at a smaller input"
     )
+    ITERATION = (
+        "the output jumps near by, by about as much as the gradient is off, as that of an iteration does which ends at "
+        "a tolerance; make the tolerance smaller, and check again"
+    )
     STAIRS = "the output moves in steps: between them its derivative is 0, across them it is not"
     VACUOUS = (
         "the gradient is 0 at every coordinate here, claimed and numerical: nothing was tested; check at another input"

@@ -29,6 +29,10 @@ HALVINGS, STAYS = 12, 2.0**-4
 BENDS = 2
 
 
+# An input that is smaller or larger is also looked at in size 1: a term of a sum may be all but lost where others are
+# large, or itself small. So it may be beside entries that are so many times as large as half of the others.
+OF_SIZE_1, UNEVEN = (0.25, 10.0), 1e4
+
 # Sizes of an input at which a norm of two numbers that lie apart is flat no more.
 SMALL = (2.0**-6, 2.0**-12)
 
@@ -70,6 +74,12 @@ def _other_points(subject: Subject, output: Array, elementwise: bool, rng: np.ra
     # The probability of a label soon becomes so small that what keeps its logarithm finite is all that is left.
     large = 2.0 if output.size == 1 or subject.targets is not None else 10.0
     yield Point(f"at {large:g} times this input", {name: large * x})
+    size = float(np.abs(x).max(initial=0.0))
+    if size > 0.0 and not OF_SIZE_1[0] <= size <= OF_SIZE_1[1]:
+        yield Point("at this input scaled to size 1", {name: x / size})
+    others = np.sort(np.abs(x[x != 0.0]))
+    if others.size and size > UNEVEN * (typical := others[others.size // 2]):
+        yield Point("where the largest entries of this input are smaller", {name: np.clip(x, -typical, typical)})
     if x.ndim and len(x) > 1 and not _is_symmetric(x):
         # Halves of an even number of rows make a singular matrix, which functions of matrices do not take.
         own = 0.75 if x.ndim == 2 and x.shape[0] == x.shape[1] else 0.5

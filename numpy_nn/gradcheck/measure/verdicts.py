@@ -8,6 +8,7 @@ from numpy_nn.gradcheck.measure.branches import is_beside_a_branch
 from numpy_nn.gradcheck.measure.derivatives import SAFETY, UNIT_ROUNDOFF, Array, scale_of
 from numpy_nn.gradcheck.measure.differences import Differences
 from numpy_nn.gradcheck.measure.evidence import NOISE_OF_FLOAT32, OPERATIONS, Evidence
+from numpy_nn.gradcheck.measure.iterations import iteration_explains
 from numpy_nn.gradcheck.measure.jumps import MEANT, jumps_explain
 from numpy_nn.gradcheck.measure.kinds import (
     AGREES,
@@ -106,6 +107,8 @@ def _by_steps(evidence: Evidence, slopes: Slopes, wrong: Mask) -> Reason:
         reason = Reason.JUMPS
     elif _may_be_coarse(evidence, slopes, wrong):
         reason = Reason.STEPS
+    elif iteration_explains(evidence, slopes, wrong, sizes(slopes)):
+        return Reason.ITERATION
     else:
         return Reason.NONE
     if is_beside_a_branch(evidence, slopes, wrong):

@@ -1,0 +1,145 @@
+"""The user's own code runs in here: without NumPy's warnings, with one kind of error, and not for ever.
+
+A loop such as ``while abs(g * g - x) > tol`` ends at the user's inputs, and may not at one that the check makes up.
+Code that takes many times as long as it did before is stopped there, as an error of its own would stop it.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import threading
+import time
+from typing import Any
+
+import numpy as np
+
+# Code that has run to its end before may take so many times as long as it took at most, and so many seconds at least,
+# as what is compiled at a later call takes long; once it has been stopped, no more than these.
+TIMES, SECONDS, SECONDS_ONCE_STOPPED = 100.0, 5.0, 0.1
+
+# How often the watch looks, in seconds.
+PERIOD = 0.05
+
+
+class SubjectError(Exception):
+    """The subject's own code has raised ``__cause__``: at a point that the user gave it is his, else no verdict."""
+
+
+class _Stopped(SubjectError):
+    """Raised in code that runs for too long."""
+
+
+class Patience:
+    """How long a subject's calls may take: the first as long as it likes.
+
+    In seconds of the thread's own processor time, where the system tells it, so that a busy machine stops nothing.
+    """
+
+    def __init__(self) -> None:
+        self._longest: float | None = None
+        self._least = SECONDS
+
+    @property
+    def limit(self) -> float:
+        return float("inf") if self._longest is None else max(self._least, TIMES * self._longest)
+
+    def ended(self, seconds: float) -> None:
+        """A call has come to its end."""
+        self._longest = max(seconds, self._longest or 0.0)
+
+    def lost(self) -> None:
+        """A call was stopped."""
+        self._least = SECONDS_ONCE_STOPPED
+
+
+class Running:
+    """A call of the user's code, for a ``with`` block: what it raises becomes a SubjectError.
+
+    ``label`` says whose code it is. A class, as every evaluation enters it, and a generator takes longer.
+    """
+
+    __slots__ = ("_began", "_doomed", "_errstate", "_label", "_limit", "_patience", "_settled", "_thread")
+
+    def __init__(self, label: str, patience: Patience) -> None:
+        self._label, self._patience, self._limit = label, patience, patience.limit
+        self._errstate = np.errstate(all="ignore")
+        self._doomed = self._settled = False
+
+    def __enter__(self) -> None:
+        self._errstate.__enter__()
+        self._thread, self._began = threading.get_ident(), _time_of(threading.get_ident())
+        if self._limit < float("inf"):
+            _running[self._thread] = self
+            _watch()
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: Any) -> None:
+        try:
+            took = _time_of(self._thread) - self._began
+            self._leave()
+        finally:
+            _running.pop(self._thread, None)
+            self._errstate.__exit__(kind, error, trace)
+        if isinstance(error, _Stopped):
+            self._patience.lost()
+            raise SubjectError(f"{self._label}: stopped after {took:.1f} s, many times as long as it took before")
+        if error is None:
+            self._patience.ended(took)
+        elif isinstance(error, Exception) and not isinstance(error, SubjectError):
+            raise SubjectError(f"{self._label}: {type(error).__name__}: {error}") from error
+
+    def stop_if_over_time(self) -> None:
+        """Raise in its thread, unless the call has ended meanwhile."""
+        if _time_of(self._thread) - self._began <= self._limit:
+            return
+        # The call takes itself out before it asks whether it is doomed: so one of the two sees the other.
+        self._doomed, self._settled = True, False
+        if _running.get(self._thread) is self:
+            _raise_in(self._thread, _Stopped)
+        self._settled = True
+
+    def _leave(self) -> None:
+        """Take the call out, and with it what was to be raised in it and has not been."""
+        _running.pop(self._thread, None)
+        if self._doomed:
+            while not self._settled:
+                time.sleep(0.0)
+            _raise_in(self._thread, None)
+
+
+_running: dict[int, Running] = {}
+_watching: list[threading.Thread] = []
+
+
+def _watch() -> None:
+    """See to it that somebody looks at what is running: a thread that ends when nothing is."""
+    if not _watching:
+        _watching.append(threading.Thread(target=_look, name="watch of the user's code", daemon=True))
+        _watching[0].start()
+
+
+def _look() -> None:
+    while _running:
+        time.sleep(PERIOD)
+        for call in list(_running.values()):
+            call.stop_if_over_time()
+    _watching.clear()
+    if _running:  # it has begun in between, and saw that somebody was looking
+        _watch()
+
+
+def _time_of(thread: int) -> float:
+    """The processor time of a thread, in seconds; where the system does not tell that of another, time itself."""
+    if hasattr(time, "pthread_getcpuclockid"):
+        return time.clock_gettime(time.pthread_getcpuclockid(thread))
+    return time.perf_counter()
+
+
+def _raise_in(thread: int, error: type[Exception] | None) -> None:
+    """Have a thread raise at its next instruction in Python; with None nothing any more."""
+    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), ctypes.py_object(error) if error else None)
+
+
+# A process that is forked has none of its parent's threads.
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_watching.clear)

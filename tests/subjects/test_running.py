@@ -1,0 +1,135 @@
+"""The user's code runs with its errors as one kind, and is stopped where it takes many times as long as before."""
+
+import threading
+import time
+
+import numpy as np
+import pytest
+
+from numpy_nn.gradcheck import check_gradients
+from numpy_nn.gradcheck.report import RIGHT, WRONG
+from numpy_nn.subjects import running
+from numpy_nn.subjects.running import Patience, Running, SubjectError
+
+
+def spin(seconds):
+    """Python code that takes so much of its thread's processor time."""
+    end = running._time_of(threading.get_ident()) + seconds
+    while running._time_of(threading.get_ident()) < end:
+        pass
+
+
+@pytest.fixture
+def hurried(monkeypatch):
+    monkeypatch.setattr(running, "SECONDS", 0.1)
+    monkeypatch.setattr(running, "SECONDS_ONCE_STOPPED", 0.05)
+    monkeypatch.setattr(running, "PERIOD", 0.01)
+
+
+def test_what_code_raises_is_an_error_of_the_subject():
+    with pytest.raises(SubjectError, match="mine: KeyError: 'x'") as caught, Running("mine", Patience()):
+        raise KeyError("x")
+    assert isinstance(caught.value.__cause__, KeyError)
+    with pytest.raises(KeyboardInterrupt), Running("mine", Patience()):
+        raise KeyboardInterrupt
+
+
+def test_numpy_warns_of_nothing_inside():
+    with Running("mine", Patience()):
+        assert np.isinf(np.float64(1.0) / np.float64(0.0))
+
+
+@pytest.mark.usefixtures("hurried")
+def test_a_first_call_may_take_as_long_as_it_likes():
+    with Running("mine", Patience()):
+        spin(0.3)
+
+
+@pytest.mark.usefixtures("hurried")
+def test_a_later_call_is_stopped():
+    patience = Patience()
+    with Running("mine", patience):
+        pass
+    for limit in (0.1, 0.05):
+        assert patience.limit == limit
+        start = time.perf_counter()
+        with (
+            pytest.raises(SubjectError, match=r"mine: stopped after 0\.\d s, many times as long"),
+            Running("mine", patience),
+        ):
+            spin(30.0)
+        assert time.perf_counter() - start < 20.0
+    with Running("mine", patience):  # nothing of it is left
+        spin(0.01)
+
+
+@pytest.mark.usefixtures("hurried")
+def test_slow_code_may_take_a_hundred_times_as_long_as_it_did():
+    patience = Patience()
+    with Running("mine", patience):
+        spin(0.01)
+    assert patience.limit >= 1.0
+    with Running("mine", patience):
+        spin(0.2)
+    assert patience.limit >= 20.0
+
+
+@pytest.mark.skipif(not hasattr(time, "pthread_getcpuclockid"), reason="no clock of another thread's processor time")
+@pytest.mark.usefixtures("hurried")
+def test_code_that_waits_is_not_stopped():
+    # A machine that is busy with something else lets it wait just so.
+    patience = Patience()
+    with Running("mine", patience):
+        pass
+    with Running("mine", patience):
+        time.sleep(0.5)
+
+
+@pytest.mark.usefixtures("hurried")
+def test_a_call_that_has_ended_meanwhile_is_not_stopped():
+    ended = Running("mine", Patience())
+    with ended:
+        pass
+    ended._limit = -1.0
+    ended.stop_if_over_time()
+    spin(0.05)
+
+
+def test_what_was_to_be_raised_and_has_not_been_is_forgotten(monkeypatch):
+    # As if the call ended between the watch's last look at it and the next instruction.
+    raised = []
+    monkeypatch.setattr(running, "_raise_in", lambda thread, error: raised.append((thread, error)))
+    call = Running("mine", Patience())
+    with call:
+        running._running[threading.get_ident()] = call
+        call._limit = -1.0
+        call.stop_if_over_time()
+    assert raised == [(threading.get_ident(), running._Stopped), (threading.get_ident(), None)]
+
+
+@pytest.mark.usefixtures("hurried")
+def test_nobody_watches_when_nothing_runs():
+    patience = Patience()
+    for _ in range(2):
+        with Running("mine", patience):
+            pass
+    deadline = time.perf_counter() + 20.0
+    while running._watching and time.perf_counter() < deadline:
+        time.sleep(0.01)
+    assert not running._watching
+
+
+def endless_beyond_its_domain(x):
+    y = np.ones_like(x)
+    while np.any(np.abs(y * y - x) > 1e-10):
+        y = 0.5 * (y + x / y)
+    return y
+
+
+@pytest.mark.parametrize(("factor", "verdict"), [(1.0, RIGHT), (2.0, WRONG)])
+@pytest.mark.usefixtures("hurried")
+def test_a_loop_that_does_not_end_at_a_point_of_the_check_does_not_hang_it(factor, verdict):
+    def vjp(g, x):
+        return factor * g / (2 * endless_beyond_its_domain(x))
+
+    assert check_gradients((endless_beyond_its_domain, vjp), np.array([0.5, 1.7, 3.0])).verdict == verdict
