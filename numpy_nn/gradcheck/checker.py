@@ -186,12 +186,23 @@ def _argument(value: Any) -> Any:
     return _point(value) if isinstance(value, np.ndarray) and value.dtype.kind == "f" else value
 
 
+_BY_PARTS = """
+a function of complex numbers becomes checkable by their real and imaginary parts, if its output is real:
+    def vjp(grad_output, a, b):         # gradients by a and by b, as torch's grad of z = a + bi holds them
+        grad = f_vjp(grad_output, a + 1j * b)
+        return grad.real, grad.imag
+
+    check_gradients((lambda a, b: f(a + 1j * b), vjp), (z.real, z.imag))"""
+
+
 def _point(x: Any) -> Array:
     array = np.asarray(x)
     if array.dtype.kind not in "fiu" or (array.dtype.kind in "iu" and isinstance(x, np.ndarray)):
         way_out = (
             "; integers alone, as an embedding takes, are given as a tuple: (x,)" if array.dtype.kind in "iu" else ""
         )
+        if array.dtype.kind == "c":
+            way_out = _BY_PARTS
         raise TypeError(f"x: expected an array of floats, got an array of {array.dtype}{way_out}")
     array = np.array(array, np.float64)
     if array.size == 0:

@@ -35,6 +35,9 @@ IN_ORDER, PERHAPS = 0.9, 0.7
 # How much less likely the same name is where it stands in something of another name.
 OF_ANOTHER = 0.99
 
+# What an inverse FFT leaves of an imaginary part, by rounding, is a smaller share of a gradient than this.
+IMAGINARY = 1e-6
+
 
 class Leaf(NamedTuple):
     """One array that a backward pass returns (``returned``) or leaves in its object, by its path."""
@@ -50,9 +53,10 @@ class Leaf(NamedTuple):
     def read(self, returned: Any, owner: Any) -> Any:
         """The array of the last backward pass, whose result is ``returned``; None if there is none."""
         try:
-            return without_mask(follow(returned if self.returned else owner, self.path))
+            found = follow(returned if self.returned else owner, self.path)
         except (LookupError, AttributeError, TypeError):
             return None
+        return without_imaginary_part(without_mask(found))
 
 
 class ParameterGradient(NamedTuple):
@@ -123,6 +127,15 @@ def _flat(returned: Any, path: Path, own: set[int]) -> Iterator[tuple[Path, NDAr
 def without_mask(value: Any) -> Any:
     """What is masked in an array of such is no number, and a gradient that has none is 0."""
     return value.filled(0.0) if isinstance(value, np.ma.MaskedArray) and value.dtype.kind == "f" else value
+
+
+def without_imaginary_part(value: Any) -> Any:
+    """What an inverse FFT leaves complex, as real numbers; TypeError if it has more than rounding beside them."""
+    if not np.iscomplexobj(value):
+        return value
+    if np.abs(np.imag(value)).max(initial=0.0) > IMAGINARY * np.abs(value).max(initial=0.0):
+        raise TypeError("expected a gradient of real numbers, got complex ones: check by the real and imaginary parts")
+    return np.real(value)
 
 
 def listed(returned: Any, arrays: Mapping[str, NDArray[Any]]) -> Any:

@@ -26,7 +26,11 @@ ROUNDINGS = 4
 def tensor_subject(target: Any, x: Any, targets: Any) -> TensorSubject | None:
     """The subject for a function or an object that is given tensors of somebody's own engine; None for any other x."""
     inputs = x if isinstance(x, tuple) else (x,)
-    if not any(is_tensor(part) for given in inputs for part in (given if isinstance(given, list) else [given])):
+    parts = [part for given in inputs for part in (given if isinstance(given, list) else [given])]
+    if not any(map(is_tensor, parts)):
+        if other := next(filter(_differentiates, parts), None):
+            kind = type(other).__name__
+            raise TypeError(f"x: expected tensors with data, grad and backward(), got {kind} without{_BY_NAME}")
         return None
     if not callable(target):
         forward = names.passes(target)[0]
@@ -37,8 +41,32 @@ def tensor_subject(target: Any, x: Any, targets: Any) -> TensorSubject | None:
     return TensorSubject(target, forward, inputs if targets is None else (*inputs, targets))
 
 
+_BY_NAME = """
+it becomes checkable with its arrays by name, here as ``data`` and ``grad``:
+    def run():                          # forward, up to the output's numbers
+        global out
+        out = f(x, W)
+        return out.data
+
+    def grads(grad_output):             # a tensor's backward pass, and what it leaves
+        out.backward(grad_output)
+        return {"x": x.grad, "W": W.grad}
+
+    check_gradients(run, grads, x=x.data, W=W.data)"""
+
+
+def _differentiates(thing: Any) -> bool:
+    """Whether it has a backward pass and no forward pass, as a tensor of an engine and no layer."""
+    if isinstance(thing, (np.ndarray, type)) or callable(thing) or type(thing).__module__.startswith(("torch", "jax")):
+        return False
+    return callable(getattr(thing, "backward", None)) and names.passes(thing)[0] is None
+
+
 def is_tensor(thing: Any) -> bool:
-    """Whether it holds a number or an array of floats, as ``data``, and has a ``grad`` and ``backward()``."""
+    """Whether it holds a number or an array of floats, as ``data``, and has a ``grad`` and ``backward()``.
+
+    By these names, or the likes of them: ``value`` and ``g``.
+    """
     # A dict whose keys are its attributes may raise KeyError where an attribute is missing.
     if isinstance(thing, (np.ndarray, type, Mapping)) or type(thing).__module__.partition(".")[0] in (
         "torch",
@@ -46,7 +74,7 @@ def is_tensor(thing: Any) -> bool:
         "jaxlib",
     ):
         return False
-    return _place(thing) is not None and hasattr(thing, "grad") and callable(getattr(thing, "backward", None))
+    return _place(thing) is not None and _slot(thing) is not None and callable(getattr(thing, "backward", None))
 
 
 def _place(tensor: Any) -> str | None:
@@ -54,7 +82,17 @@ def _place(tensor: Any) -> str | None:
     return next((name for name in _PLACES if _holds_floats(getattr(tensor, name, None))), None)
 
 
-_PLACES = ("data", "_data", "value", "_value", "val", "array")
+_PLACES = ("data", "_data", "value", "_value", "val", "v", "array", "arr")
+_GRADS = ("grad", "_grad", "g", "gradient", "derivative", "adjoint")
+
+
+def _slot(tensor: Any) -> str | None:
+    """The attribute in which a tensor holds its gradient."""
+    return next((name for name in _GRADS if hasattr(tensor, name) and not callable(getattr(tensor, name))), None)
+
+
+def _grad_of(tensor: Any) -> Any:
+    return getattr(tensor, _slot(tensor) or "grad")
 
 
 def _holds_floats(data: Any) -> bool:
@@ -170,7 +208,7 @@ class _Engine:
     ) -> None:
         self.label, self.tensors = label, tensors
         self._forward, self._arguments = forward, arguments
-        self._grads = {name: _zeroed(tensor.grad) for name, tensor in tensors.items()}
+        self._grads = {name: _zeroed(_grad_of(tensor)) for name, tensor in tensors.items()}
         self._output: Any = None
         # The function that runs the backward pass, where the method is one step of it.
         self.run_by: Callable[[Any], Any] | None = None
@@ -192,7 +230,7 @@ class _Engine:
         else:
             output = self._output if np.all(grad_output == 1.0) else self.times(grad_output)
             output.backward() if self.run_by is None else self.run_by(output)
-        return {name: _numbers(tensor.grad) for name, tensor in self.tensors.items()}
+        return {name: _numbers(_grad_of(tensor)) for name, tensor in self.tensors.items()}
 
     def grads_of_two(self, grad_output: Any) -> dict[str, Any] | None:
         """The gradients of f(x) + f(x); None where tensors of this engine cannot be added."""
@@ -219,7 +257,7 @@ class _Engine:
 
     def _forget(self) -> None:
         for name, tensor in self.tensors.items():
-            tensor.grad = deepcopy(self._grads[name])
+            setattr(tensor, _slot(tensor) or "grad", deepcopy(self._grads[name]))
 
     def _apply(self) -> Any:
         output = self._forward(*self._arguments)
