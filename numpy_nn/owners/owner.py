@@ -9,19 +9,20 @@ import pickle
 import sys
 import tempfile
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from numpy_nn._support.workspace import LINE
-from numpy_nn.losses import Loss, Score
+from numpy_nn._support.workspace import LINE, FloatArray
+from numpy_nn.losses import Loss
 from numpy_nn.owners.division import DividedLinear, Part
 from numpy_nn.owners.meeting import Meetings
-from numpy_nn.training.loop import compute_gradients
+from numpy_nn.training.planned import loss_and_gradients
 
 # What process 0 orders; a positive number is that of the rows of the next batch.
 UPDATE, SET, TAKE, GIVE = -1, -2, -3, -4
+T = TypeVar("T")
 # Shapes and dtypes of arrays by their names.
 Specs = Mapping[str, tuple[tuple[int, ...], Any]]
 
@@ -65,7 +66,7 @@ class Owner:
     def __init__(
         self, rank: int, size: int, descriptor: int, specs: Specs, loss: Loss, check: Callable[[], None]
     ) -> None:
-        self.rank, self.loss, self.turn = rank, loss, 0
+        self.rank, self.loss = rank, loss
         self.arrays = arrays_in(descriptor, specs)
         self.meetings = Meetings(self.arrays["words"], rank, size, check)
 
@@ -75,13 +76,18 @@ class Owner:
         for index, leaf in enumerate(part.net):
             if isinstance(leaf, DividedLinear):
                 products, whole = self.arrays[f"products {index}"], self.arrays[f"whole {index}"]
-                leaf.attach(self.rank, products, whole, self.meetings.meet)
+                leaf.attach(self.meetings, self.rank, products, whole)
 
-    def gradients(self, rows: int) -> Score:
-        """Forward and backward on the next batch, which lies in one of two places in turn."""
-        self.turn = 1 - self.turn
-        x, y = (self.arrays[name][self.turn, :rows] for name in "xy")
-        return compute_gradients(self.part.net, self.loss, x, y)
+    def next_batch(self, rows: int) -> tuple[FloatArray, NDArray[Any]]:
+        """Where the next batch lies, in one of two places in turn."""
+        turn = 1 - self.meetings.batch % 2
+        return self.arrays["x"][turn, :rows], self.arrays["y"][turn, :rows]
+
+    def gradients(self, rows: int, compute: Callable[..., T] = loss_and_gradients) -> T:
+        """What ``compute`` returns of the next batch: its loss, after forward and backward."""
+        x, y = self.next_batch(rows)
+        self.meetings.batch += 1
+        return compute(self.part.net, self.loss, x, y)
 
     def update(self) -> None:
         """The optimizer's step, on what this process owns."""

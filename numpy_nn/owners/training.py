@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import operator
 import os
 import pickle
 import subprocess
@@ -23,11 +25,11 @@ from numpy_nn.losses import Loss, Score
 from numpy_nn.network import Sequential
 from numpy_nn.optim import Optimizer
 from numpy_nn.optim.base import Group
-from numpy_nn.owners.division import Part, check, divide, join
+from numpy_nn.owners.division import Part, agrees, check, divide, form, join
 from numpy_nn.owners.elsewhere import Elsewhere
 from numpy_nn.owners.meeting import words_for
 from numpy_nn.owners.owner import GIVE, SET, TAKE, UPDATE, Owner, make_memory
-from numpy_nn.training.loop import compute_gradients
+from numpy_nn.training.loop import compute_gradients, train_step
 
 COMMAND = "from numpy_nn.owners.owner import work; work()"
 APART = "processes: expected a batch before, and no step that ended early"
@@ -75,6 +77,8 @@ class OwnedTraining:
         self._owner: Owner | None = None
         self._workers: list[subprocess.Popen[bytes]] = []
         self._told: list[Group] = []
+        self._form: list[Any] = []  # of what was divided last,
+        self._parts: list[Part] = []  # and the parts, as they were distributed or collected last
         self._ready: tuple[Any, Any] = (None, None)  # the batch that lies in shared memory
         self._threads = ExitStack()
         # Of this optimizer alone, until close(): fit and the reader's own loop call optimizer.step() as ever.
@@ -95,8 +99,13 @@ class OwnedTraining:
 
     def step(self, x: FloatArray, y: NDArray[Any]) -> float:
         """Forward, backward, update on one batch; returns its loss."""
-        loss = self.gradients(self.net, self.loss, x, y).loss
-        self._update()
+        if not self.active:
+            return train_step(self.net, self.loss, self.optimizer, x, y)
+        with self._begun(x, y) as owner:
+            self._tell_settings(owner)
+            owner.meetings.order(UPDATE)  # after the gradients, without waiting for another order
+            loss = owner.gradients(len(x))
+            owner.update()
         return loss
 
     def gradients(self, net: Layer, loss: Loss, x: FloatArray, y: NDArray[Any]) -> Score:
@@ -105,17 +114,25 @@ class OwnedTraining:
             raise ValueError("gradients: expected the network and the loss that the processes have")
         if not self.active:
             return compute_gradients(net, loss, x, y)
-        self.start(x, y)
-        self._go_ahead()
-        with self._together() as owner:
-            for name, given, ready in zip("xy", (x, y), self._ready, strict=True):
-                if given is not ready:
-                    owner.arrays[name][1 - owner.turn, : len(x)] = given
-            owner.meetings.order(len(x))
-            score = owner.gradients(len(x))
-        if not np.isfinite(score.loss):
+        with self._begun(x, y) as owner:
+            score = owner.gradients(len(x), compute_gradients)
+        if not math.isfinite(score.loss):
             self.collect()  # for whoever says where it went wrong
         return score
+
+    @contextmanager
+    def _begun(self, x: FloatArray, y: NDArray[Any]) -> Iterator[Owner]:
+        """A batch that all processes have, of which the others compute the gradients."""
+        ready, self._ready = self._ready, (None, None)  # the next batch lies in another place
+        if x is not ready[0] or y is not ready[1]:
+            self.start(x, y)
+        self._go_ahead()
+        with self._together() as owner:
+            for place, given, there in zip(owner.next_batch(len(x)), (x, y), ready, strict=True):
+                if given is not there:
+                    place[...] = given
+            owner.meetings.order(len(x))
+            yield owner
 
     def _update(self) -> None:
         """The optimizer's step, by all processes."""
@@ -124,19 +141,24 @@ class OwnedTraining:
             return
         self._go_ahead()
         with self._together() as owner:
-            settings = self._settings()
-            if settings != self._told:
-                owner.meetings.order(SET)
-                self._send([settings] * len(self._workers))
-                owner.set(settings)
-                self._told = settings
+            self._tell_settings(owner)
             owner.meetings.order(UPDATE)
             owner.update()
+
+    def _tell_settings(self, owner: Owner) -> None:
+        """Tell the others what is set in the groups of the optimizer, unless they know."""
+        groups = self.optimizer.param_groups
+        if all(group[n] == value for group, told in zip(groups, self._told, strict=True) for n, value in told.items()):
+            return
+        owner.meetings.order(SET)
+        self._told = self._settings()
+        self._send([self._told] * len(self._workers))
+        owner.set(self._told)
 
     def _go_ahead(self) -> None:
         """From here on the processes have what ``net`` has not."""
         if self._seen:
-            self.distribute()
+            self._renew()
         if not self._ahead:
             self._ahead = True
             self._elsewhere.begin(self.net.parameters())
@@ -201,8 +223,23 @@ class OwnedTraining:
             owner.meetings.meet()
             self._send(others)
             owner.take(own)
-            self._told = self._settings()
+            self._told, self._form, self._parts = self._settings(), form(self.net, self.optimizer), [own, *others]
         self._ahead = self._seen = False
+
+    def _renew(self) -> None:
+        """:meth:`distribute`, if anything was changed since what the processes have was collected or distributed last.
+
+        What the optimizer's groups are set to, they are told at each step.
+        """
+        if self._owner is None or not self.active:
+            return
+        self.collect()
+        now = form(self.net, self.optimizer)
+        alike = len(now) == len(self._form) and all(map(operator.is_, now, self._form))
+        if alike and all(agrees(part, self.net, self.optimizer) for part in self._parts):
+            self._seen = False
+        else:
+            self.distribute()
 
     def collect(self) -> None:
         """Bring ``net`` and ``optimizer`` to where the processes are, if these did anything since they were last."""
@@ -210,9 +247,9 @@ class OwnedTraining:
             return
         with self._together() as owner:
             owner.meetings.order(GIVE)
-            parts: list[Part] = [owner.part, *map(self._received, self._workers)]
+            self._parts = [owner.part, *map(self._received, self._workers)]
             self._elsewhere.end()
-            for part in parts:
+            for part in self._parts:
                 join(part, self.net, self.optimizer)
         self._ahead = False
 
@@ -262,8 +299,8 @@ class OwnedTraining:
             rows = np.arange(*rows.indices(len(loader.x)))
         # Every row exists; the mode spares NumPy a copy made in case one does not.
         x, y = (
-            source.take(rows, axis=0, out=self._owner.arrays[name][1 - self._owner.turn, : len(rows)], mode="clip")
-            for name, source in (("x", loader.x), ("y", loader.y))
+            source.take(rows, axis=0, out=place, mode="clip")
+            for source, place in zip((loader.x, loader.y), self._owner.next_batch(len(rows)), strict=True)
         )
         self._ready = x, y
         return x, y
@@ -289,7 +326,7 @@ class OwnedTraining:
                 worker.kill()
                 with worker:  # closes its pipes, and waits
                     pass
-            self._workers, self._owner = [], None
+            self._workers, self._owner, self._ready = [], None, (None, None)
             self._threads.close()
 
 
@@ -305,7 +342,7 @@ class _OwnedLoader(DataLoader):
         try:
             for number, rows in enumerate(self.indices()):
                 if number == 0:
-                    owned.distribute()  # what was changed since the last epoch
+                    owned._renew()
                 x, y = owned.gather(self, rows) if owned.active else (self.x[rows], self.y[rows])
                 yield x if self.transform is None else self.transform(x), y
         finally:

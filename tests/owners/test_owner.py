@@ -50,16 +50,19 @@ def test_settings_go_to_the_groups_in_their_order():
     assert groups == [{"lr": 1.0, "momentum": 0.5}, {"lr": 2.0, "momentum": 0.25}]
 
 
-def test_batches_lie_in_two_places_in_turn(monkeypatch):
-    monkeypatch.setattr(owner, "compute_gradients", lambda *given: given)
+def test_batches_lie_in_two_places_in_turn():
     arrays = {"x": np.arange(12.0).reshape(2, 3, 2), "y": np.arange(6).reshape(2, 3)}
-    subject: Any = SimpleNamespace(turn=0, arrays=arrays, part=SimpleNamespace(net="net"), loss="loss")
+    subject: Any = SimpleNamespace(arrays=arrays, part=SimpleNamespace(net="net"), loss="loss")
+    subject.meetings = SimpleNamespace(batch=0)
+    subject.next_batch = lambda rows: Owner.next_batch(subject, rows)
     for rows, turn in ((3, 1), (2, 0), (1, 1)):
-        given: Any = Owner.gradients(subject, rows)
-        net, loss, x, y = given
+        places = Owner.next_batch(subject, rows)
+        net, loss, *batch = Owner.gradients(subject, rows, lambda *given: given)
         assert (net, loss) == ("net", "loss")
-        np.testing.assert_array_equal(x, arrays["x"][turn, :rows])
-        np.testing.assert_array_equal(y, arrays["y"][turn, :rows])
+        for place, read, name in zip(places, batch, "xy", strict=True):
+            np.testing.assert_array_equal(read, arrays[name][turn, :rows])
+            assert np.shares_memory(place, read)
+    assert subject.meetings.batch == 3
 
 
 def test_who_pauses_has_collected_and_who_resumes_distributes():

@@ -16,6 +16,9 @@ pytestmark = needs.posix
 X, Y = np.arange(12.0).reshape(4, 3), np.arange(4)
 
 
+LAYER = object()
+
+
 class Sgd:
     """An optimizer that writes down its steps, and has one setting."""
 
@@ -32,15 +35,17 @@ def begun(**given):
     """What a method reads of training that has begun, in three processes; ``told`` has what it does, in order."""
     told: list[Any] = []
     meetings = SimpleNamespace(order=told.append, meet=lambda: told.append("meet"))
-    owner = SimpleNamespace(meetings=meetings, part="mine", update=lambda: told.append("update"), turn=0)
+    owner = SimpleNamespace(meetings=meetings, part="mine", update=lambda: told.append("update"))
     owner.set = owner.take = lambda given: told.append(("take", given))
     owned: Any = SimpleNamespace(_owner=owner, active=True, whole=True, _ahead=True, _seen=False, size=3, told=told)
-    owned.net, owned.optimizer, owned._workers, owned._told = SimpleNamespace(), Sgd(told), ["a", "b"], []
+    owned.net, owned.optimizer, owned._workers, owned._told = SimpleNamespace(), Sgd(told), ["a", "b"], [{"lr": 0.25}]
+    owned._form, owned._parts = [LAYER, 1000.0], ["mine", "from a", "from b"]
     owned._elsewhere = SimpleNamespace(end=lambda: told.append("end"), begin=lambda _: told.append("begin"))
     owned._send = lambda things: told.append(("send", things))
     owned._received = lambda worker: f"from {worker}"
     owned._together = lambda: OwnedTraining._together(owned)
     owned._settings = lambda: OwnedTraining._settings(owned)
+    owned._tell_settings = lambda owner: OwnedTraining._tell_settings(owned, owner)
     vars(owned).update(given)
     return owned
 
@@ -49,12 +54,14 @@ def begun(**given):
 def _parts_are_words(monkeypatch):
     monkeypatch.setattr(training, "divide", lambda _, __, rank, size: f"part {rank} of {size}")
     monkeypatch.setattr(training, "join", lambda part, _, optimizer: optimizer.told.append(("join", part)))
+    monkeypatch.setattr(training, "form", lambda _, optimizer: [LAYER, optimizer.param_groups[0]["lr"]])
 
 
 def test_what_the_processes_have_is_collected_once():
     owned = begun()
     OwnedTraining.collect(owned)
     assert owned.told == [GIVE, "end", ("join", "mine"), ("join", "from a"), ("join", "from b")]
+    assert owned._parts == ["mine", "from a", "from b"]
     assert not owned._ahead
     OwnedTraining.collect(owned)
     assert len(owned.told) == 5
@@ -73,7 +80,8 @@ def test_each_process_is_given_its_part_and_has_it_then():
     sent = ("send", ["part 1 of 3", "part 2 of 3"])
     assert owned.told == ["collect", TAKE, "meet", sent, ("take", "part 0 of 3")]
     assert (owned._ahead, owned._seen) == (False, False)
-    assert owned._told == [{"lr": 0.5}]
+    assert (owned._told, owned._form) == ([{"lr": 0.5}], [LAYER, 0.5])
+    assert owned._parts == ["part 0 of 3", "part 1 of 3", "part 2 of 3"]
     for given in ({"_owner": None}, {"active": False}):
         asleep = begun(**given)
         OwnedTraining.distribute(asleep)
@@ -85,6 +93,7 @@ def test_settings_are_sent_before_a_step_where_they_have_changed():
     OwnedTraining._update(owned)
     settings = [{"lr": 0.5}]  # what an optimizer keeps in its groups for itself is each process's own
     assert owned.told == ["ahead", SET, ("send", [settings] * 2), ("take", settings), UPDATE, "update"]
+    assert owned._told == settings
     owned.told.clear()
     OwnedTraining._update(owned)
     assert owned.told == ["ahead", UPDATE, "update"]
@@ -96,19 +105,37 @@ def test_settings_are_sent_before_a_step_where_they_have_changed():
 
 @pytest.mark.parametrize(
     ("seen", "ahead", "told"),
-    [
-        (False, False, ["begin"]),
-        (False, True, []),
-        (True, True, ["distribute"]),
-        (True, False, ["distribute", "begin"]),
-    ],
+    [(False, False, ["begin"]), (False, True, []), (True, True, ["renew"]), (True, False, ["renew", "begin"])],
 )
 def test_what_was_looked_at_is_distributed_anew_before_the_processes_go_ahead(seen, ahead, told):
-    owned: Any = begun(_seen=seen, _ahead=ahead, distribute=lambda: owned.told.append("distribute"))
+    owned: Any = begun(_seen=seen, _ahead=ahead, _renew=lambda: owned.told.append("renew"))
     owned.net.parameters = list
     OwnedTraining._go_ahead(owned)
     assert owned.told == told
     assert owned._ahead
+
+
+@pytest.mark.parametrize(
+    ("form", "agreeing", "told"),
+    [
+        ([LAYER, 0.5], True, ["collect"]),
+        ([LAYER], True, ["collect", "distribute"]),
+        ([object(), 0.5], True, ["collect", "distribute"]),
+        ([LAYER, 0.5], False, ["collect", "distribute"]),
+    ],
+)
+def test_nothing_is_distributed_that_the_processes_have_already(monkeypatch, form, agreeing, told):
+    owned: Any = begun(_form=form, _seen=True)
+    owned.collect, owned.distribute = (lambda: owned.told.append("collect")), (lambda: owned.told.append("distribute"))
+    owned.optimizer.param_groups[0]["lr"] = form[-1]
+    monkeypatch.setattr(training, "agrees", lambda part, *_: agreeing or part != "from b")
+    OwnedTraining._renew(owned)
+    assert owned.told == told
+    assert owned._seen is ("distribute" in told)  # which is put back by what distributes
+    for given in ({"_owner": None}, {"active": False}):
+        asleep = begun(**given)
+        OwnedTraining._renew(asleep)
+        assert asleep.told == []
 
 
 @pytest.mark.parametrize(("whole", "told"), [(True, ["collect", "end"]), (False, ["end"])])
@@ -169,16 +196,16 @@ def test_no_batch_begins_with_other_numbers_of_rows_or_after_a_step_that_ended_e
 
 
 @pytest.mark.parametrize("rows", [np.array([2, 0]), slice(1, 3), slice(None, None, 2)])
-@pytest.mark.parametrize("turn", [0, 1])
-def test_rows_are_gathered_where_the_next_batch_lies(rows, turn):
+def test_rows_are_gathered_where_the_next_batch_lies(rows):
     asked = []
     owned = begun(start=lambda x, y: asked.append((len(x), len(y))))
-    owned._owner.arrays, owned._owner.turn = {"x": np.zeros((2, 3, 3)), "y": np.zeros((2, 3), np.int64)}, turn
+    places = np.zeros((3, 3)), np.zeros(3, np.int64)
+    owned._owner.next_batch = lambda rows: [place[:rows] for place in places]
     x, y = OwnedTraining.gather(owned, SimpleNamespace(x=X, y=Y, batch_size=3), rows)
     assert asked == [(3, 3)]
-    for made, name, whole in ((x, "x", X), (y, "y", Y)):
+    for made, place, whole in zip((x, y), places, (X, Y), strict=True):
         np.testing.assert_array_equal(made, whole[rows])
-        assert np.shares_memory(made, owned._owner.arrays[name][1 - turn])
+        assert np.shares_memory(made, place)
     assert owned._ready == (x, y)
 
 
@@ -186,10 +213,10 @@ def test_rows_are_gathered_where_the_next_batch_lies(rows, turn):
 @pytest.mark.parametrize("transform", [None, lambda x: ("turned", x)])
 def test_an_epoch_of_batches_begins_with_what_was_changed_and_ends_with_what_was_made_of_it(active, whole, transform):
     owned: Any = begun(active=active, whole=whole, gather=lambda _, rows: (f"x {len(X[rows])}", f"y {len(Y[rows])}"))
-    owned.distribute, owned.collect = (lambda: owned.told.append("distribute")), (lambda: owned.told.append("collect"))
+    owned._renew, owned.collect = (lambda: owned.told.append("renew")), (lambda: owned.told.append("collect"))
     loader = nn.DataLoader(X, Y, 3, shuffle=False, transform=transform)
     batches = list(training._OwnedLoader(loader, owned))
-    assert owned.told == ["distribute"] + ["collect"] * whole
+    assert owned.told == ["renew"] + ["collect"] * whole
     assert len(batches) == 2
     for (x, y), rows in zip(batches, (slice(0, 3), slice(3, 4)), strict=True):
         if transform is not None:
