@@ -28,6 +28,10 @@ from numpy_nn.training.planned import admit, settings
 # The attribute that says how many units there are.
 COUNTS: dict[type, str] = {Linear: "out_features", BatchNorm1d: "num_features", PReLU: "num_parameters"}
 
+# How many units of the first hidden layer take as long as what process 0 alone does at each step: it gathers the batch
+# and gives the orders. Both grow with the rows and columns of a batch.
+LEAD = 32
+
 # What a group has beside the optimizer's settings that is not the optimizer's own.
 SET = ("params", "initial_lr")
 
@@ -110,9 +114,16 @@ class Part(NamedTuple):
     pieces: list[Piece]
 
 
-def share(n: int, rank: int, size: int) -> slice:
-    """The units, out of ``n``, of process ``rank`` of ``size``."""
-    return slice(rank * n // size, (rank + 1) * n // size)
+def share(n: int, rank: int, size: int, lead: int = 0) -> slice:
+    """The units, out of ``n``, of process ``rank`` of ``size``.
+
+    Process 0 has ``lead`` units fewer than each of the others, but at least half of what an equal share would be.
+    """
+    first = max((n + lead) // size - lead, -(-n // (2 * size)))
+    if rank == 0:
+        return slice(0, first)
+    start, stop = ((n - first) * others // (size - 1) for others in (rank - 1, rank))
+    return slice(first + start, first + stop)
 
 
 def check(net: Layer, optimizer: Optimizer, size: int) -> None:
@@ -153,7 +164,7 @@ def divide(net: Sequential, optimizer: Optimizer, rank: int, size: int) -> Part:
         leaf, inputs, first = leaves[index], units, index == linears[0]
         if isinstance(leaf, Linear):
             width = leaf.out_features
-            units = share(width, rank, size)
+            units = share(width, rank, size, LEAD if first else 0)
         of_weight = (slice(None), units) if first else inputs  # which are the units, but for a Linear
         indices = {"weight": of_weight, "bias": units} | {name: units for name, b in leaf.own_buffers() if b.ndim}
         if isinstance(leaf, Dropout):

@@ -15,9 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from numpy_nn._support.workspace import LINE, FloatArray
+from numpy_nn.layers import Layer, Linear
 from numpy_nn.losses import Loss
+from numpy_nn.network import Sequential
 from numpy_nn.owners.division import DividedLinear, Part
-from numpy_nn.owners.meeting import Meetings
+from numpy_nn.owners.meeting import Meetings, words_for
 from numpy_nn.training.planned import loss_and_gradients
 
 # What process 0 orders; a positive number is that of the rows of the next batch.
@@ -25,6 +27,21 @@ UPDATE, SET, TAKE, GIVE = -1, -2, -3, -4
 T = TypeVar("T")
 # Shapes and dtypes of arrays by their names.
 Specs = Mapping[str, tuple[tuple[int, ...], Any]]
+
+
+def specs_for(net: Sequential, x: FloatArray, y: NDArray[Any], size: int) -> dict[str, tuple[tuple[int, ...], Any]]:
+    """What ``size`` processes have in common that train ``net`` on batches like ``x`` and ``y``, or with fewer rows."""
+    specs: dict[str, tuple[tuple[int, ...], Any]] = {
+        "words": ((words_for(size),), np.int64),
+        "x": ((2, *x.shape), x.dtype),
+        "y": ((2, *y.shape), y.dtype),
+    }
+    dtype, rows = net.parameters().dtype, len(x)
+    for index, leaf in enumerate(net.leaves()):
+        if isinstance(leaf, Linear):
+            specs[f"products {index}"] = ((2, size, rows, leaf.out_features), dtype)
+            specs[f"whole {index}"] = ((rows, leaf.out_features), dtype)
+    return specs
 
 
 def _sizes(specs: Specs) -> list[int]:
@@ -83,7 +100,7 @@ class Owner:
         turn = 1 - self.meetings.batch % 2
         return self.arrays["x"][turn, :rows], self.arrays["y"][turn, :rows]
 
-    def gradients(self, rows: int, compute: Callable[..., T] = loss_and_gradients) -> T:
+    def gradients(self, rows: int, compute: Callable[[Layer, Loss, FloatArray, NDArray[Any]], T]) -> T:
         """What ``compute`` returns of the next batch: its loss, after forward and backward."""
         x, y = self.next_batch(rows)
         self.meetings.batch += 1
@@ -129,6 +146,6 @@ def work() -> None:
         while True:
             order = owner.meetings.next_order()
             if order > 0:
-                owner.gradients(order)
+                owner.gradients(order, loss_and_gradients)
             else:
                 orders[order]()

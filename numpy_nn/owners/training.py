@@ -20,16 +20,16 @@ from numpy_nn._support.checks import count
 from numpy_nn._support.threads import VARIABLES, one_thread
 from numpy_nn._support.workspace import FloatArray
 from numpy_nn.data.batches import DataLoader
-from numpy_nn.layers import Layer, Linear
+from numpy_nn.layers import Layer
 from numpy_nn.losses import Loss, Score
 from numpy_nn.network import Sequential
 from numpy_nn.optim import Optimizer
 from numpy_nn.optim.base import Group
 from numpy_nn.owners.division import Part, agrees, check, divide, form, join
 from numpy_nn.owners.elsewhere import Elsewhere
-from numpy_nn.owners.meeting import words_for
-from numpy_nn.owners.owner import GIVE, SET, TAKE, UPDATE, Owner, make_memory
+from numpy_nn.owners.owner import GIVE, SET, TAKE, UPDATE, Owner, make_memory, specs_for
 from numpy_nn.training.loop import compute_gradients, train_step
+from numpy_nn.training.planned import loss_and_gradients
 
 COMMAND = "from numpy_nn.owners.owner import work; work()"
 APART = "processes: expected a batch before, and no step that ended early"
@@ -104,7 +104,7 @@ class OwnedTraining:
         with self._begun(x, y) as owner:
             self._tell_settings(owner)
             owner.meetings.order(UPDATE)  # after the gradients, without waiting for another order
-            loss = owner.gradients(len(x))
+            loss = owner.gradients(len(x), loss_and_gradients)
             owner.update()
         return loss
 
@@ -190,16 +190,7 @@ class OwnedTraining:
             if all(a.dtype == b.dtype and a.shape[2:] == b.shape[1:] and len(b) <= a.shape[1] for a, b in room):
                 return
             self._end()
-        dtype, rows = self.net.parameters().dtype, len(x)
-        specs: dict[str, tuple[tuple[int, ...], Any]] = {
-            "words": ((words_for(self.size),), np.int64),
-            "x": ((2, *x.shape), x.dtype),
-            "y": ((2, *y.shape), y.dtype),
-        }
-        for index, leaf in enumerate(self.net.leaves()):
-            if isinstance(leaf, Linear):
-                specs[f"products {index}"] = ((2, self.size, rows, leaf.out_features), dtype)
-                specs[f"whole {index}"] = ((rows, leaf.out_features), dtype)
+        specs = specs_for(self.net, x, y, self.size)
         descriptor = make_memory(specs)
         try:
             for _ in range(1, self.size):

@@ -9,9 +9,22 @@ import numpy_nn as nn
 from numpy_nn.owners.division import divide, join, share
 
 
-@pytest.mark.parametrize(("n", "size", "ends"), [(4, 2, [2, 4]), (7, 3, [2, 4, 7]), (3, 3, [1, 2, 3]), (5, 1, [5])])
-def test_each_unit_is_of_one_process(n, size, ends):
-    shares = [share(n, rank, size) for rank in range(size)]
+@pytest.mark.parametrize(
+    ("n", "size", "lead", "ends"),
+    [
+        (4, 2, 0, [2, 4]),
+        (7, 3, 0, [2, 4, 7]),
+        (3, 3, 0, [1, 2, 3]),
+        (5, 1, 0, [5]),
+        (1, 2, 0, [1, 1]),
+        (100, 2, 10, [45, 100]),
+        (100, 3, 10, [26, 63, 100]),
+        (100, 2, 60, [25, 100]),
+        (3, 3, 60, [1, 2, 3]),
+    ],
+)
+def test_each_unit_is_of_one_process(n, size, lead, ends):
+    shares = [share(n, rank, size, lead) for rank in range(size)]
     assert [(one.start, one.stop) for one in shares] == list(zip([0, *ends[:-1]], ends, strict=True))
 
 
@@ -29,7 +42,7 @@ ALL = slice(None)
 
 
 @pytest.mark.parametrize(("rank", "of_four", "of_six", "of_two"), [
-    (0, slice(0, 2), slice(0, 3), slice(0, 1)), (1, slice(2, 4), slice(3, 6), slice(1, 2)),
+    (0, slice(0, 1), slice(0, 3), slice(0, 1)), (1, slice(1, 4), slice(3, 6), slice(1, 2)),
 ])  # fmt: skip
 def test_a_process_has_the_columns_of_the_first_weights_and_of_others_the_rows_that_meet_its_units(
     rank, of_four, of_six, of_two
@@ -69,7 +82,7 @@ def test_parameters_of_one_group_are_one_vector_and_those_of_several_are_apart()
     assert [holder.size for holder in together.optimizer._holders] == [together.net.parameters().size]
     groups = [{"params": net[0].parameters(), "lr": 0.5}, {"params": net[6].parameters()}]
     apart = divide(net, nn.SGD(groups, 0.1), 0, 2)
-    assert [holder.size for holder in apart.optimizer._holders] == [6, 2, 6, 1]
+    assert [holder.size for holder in apart.optimizer._holders] == [3, 1, 6, 1]
     assert [group["lr"] for group in apart.optimizer.param_groups] == [0.5, 0.1]
 
 
