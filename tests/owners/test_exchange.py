@@ -49,7 +49,8 @@ def trained(sizes, size, given, step=loss_and_gradients, activation="gelu"):
     """Owners after a step on each of these batches, the losses of each, and what ended its steps before."""
     net = nn.MLP(sizes, activation, rng=0, dtype=np.float64)
     loss, optimizer = nn.CrossEntropyLoss(), nn.SGD(net.parameters(), 0.5)
-    specs = specs_for(net, *given[0], size)
+    x, y = given[0]
+    specs = specs_for(net, x, y, size)
     descriptor, limit = make_memory(specs), time.monotonic() + needs.HANGS
     losses: list[list[float]] = [[] for _ in range(size)]
     ended: dict[int, Exception] = {}

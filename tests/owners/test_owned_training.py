@@ -15,6 +15,8 @@ from owned_runs import BATCH, ROWS, begun, exact, fit, rounded
 
 import numpy_nn as nn
 from numpy_nn.owners import OwnedTraining, OwnerLost
+from numpy_nn.training import planned as planning
+from numpy_nn.training.planned import plans
 
 # Each starts processes.
 pytestmark = [pytest.mark.slow, needs.posix]
@@ -243,3 +245,43 @@ def test_what_is_changed_after_an_epoch_stays():
     fit(together, 2, 2, callbacks=[Halve()])
     one, other = alone[0].parameters().data, together[0].parameters().data
     np.testing.assert_allclose(other, one, rtol=0, atol=1e-12)  # after six steps they are rounded
+
+
+def test_a_batch_may_be_used_twice():
+    options = {"rows": BATCH}  # for all digits of two steps
+    alone, together = (exact([3, 4, 2], lambda net: nn.SGD(net.parameters(), 0.25), **options) for _ in range(2))
+    net, loss, optimizer, loader = alone
+    for x, t in loader:
+        for _ in range(2):
+            nn.train_step(net, loss, optimizer, x, t)
+    with OwnedTraining(*together[:3]) as owned:
+        for x, t in owned.batches(together[3]):
+            for _ in range(2):
+                owned.step(x, t)
+    np.testing.assert_array_equal(together[0].parameters().data, alone[0].parameters().data)
+
+
+def test_processes_keep_what_nobody_has_changed_and_their_plans_with_it(monkeypatch):
+    monkeypatch.setattr(sys, "gettrace", lambda: None)  # coverage looks as a debugger does, at which there are no plans
+    monkeypatch.setattr(planning, "MONITORING", None)
+    made = rounded([6, 8, 3], lambda net: nn.SGD(net.parameters(), 0.1, momentum=0.5))
+    net, loss, optimizer, loader = made
+    had: list[tuple[object, int]] = []
+    with OwnedTraining(net, loss, optimizer) as owned:
+
+        class Halve(nn.Callback):
+            def on_epoch_end(self, progress):
+                assert owned._owner is not None
+                part = owned._owner.part.net
+                had.append((part, len(plans(part))))
+                if progress.history.epochs[-1].epoch == 3:
+                    net.parameters().data *= 0.5
+
+        test = loader.x, loader.y
+        nn.fit(
+            net, loss, optimizer, owned.batches(loader), 5, test=test, callbacks=[Halve()], gradients=owned.gradients
+        )
+    assert had[0][0] is had[1][0] is had[2][0]
+    assert [made for _, made in had[:3]] == [0, 1, 2]  # of whole batches, then of the last ones, with fewer rows
+    assert had[3][0] is not had[2][0]
+    assert had[4][0] is had[3][0]

@@ -103,6 +103,24 @@ def test_settings_are_sent_before_a_step_where_they_have_changed():
     assert owned.told == ["a step of its own"]
 
 
+@pytest.mark.parametrize("gathered", [(), ("x",), ("x", "y")])
+def test_the_update_of_a_step_is_ordered_before_its_gradients_are_there(gathered):
+    owned: Any = begun(_told=[{"lr": 0.5}], _go_ahead=lambda: owned.told.append("ahead"))
+    owned.start = lambda *_: owned.told.append("start")
+    ready = {"x": X.copy(), "y": Y.copy()}
+    batch = [ready[name] if name in gathered else whole for name, whole in (("x", X), ("y", Y))]
+    places = np.zeros((4, 3)), np.zeros(4)
+    owned._ready = ready["x"], ready["y"]
+    owned._begun = lambda x, y: OwnedTraining._begun(owned, x, y)
+    owned._owner.next_batch = lambda rows: [place[:rows] for place in places]
+    owned._owner.gradients = lambda rows, _: owned.told.append(f"gradients of {rows}") or 0.25
+    assert OwnedTraining.step(owned, *batch) == 0.25
+    assert owned.told == ["start"] * (len(gathered) < 2) + ["ahead", 4, UPDATE, "gradients of 4", "update"]
+    for name, place, whole in zip("xy", places, (X, Y), strict=True):
+        np.testing.assert_array_equal(place, 0 if name in gathered else whole)  # what was gathered is there already
+    assert owned._ready == (None, None)
+
+
 @pytest.mark.parametrize(
     ("seen", "ahead", "told"),
     [(False, False, ["begin"]), (False, True, []), (True, True, ["renew"]), (True, False, ["renew", "begin"])],
