@@ -20,9 +20,10 @@ from numpy_nn.losses import Loss
 from numpy_nn.network import Sequential
 from numpy_nn.owners.division import DividedLinear, Part
 from numpy_nn.owners.meeting import Meetings, words_for
+from numpy_nn.owners.places import PLACES
 from numpy_nn.training.planned import loss_and_gradients
 
-# What process 0 orders; a positive number is that of the rows of the next batch.
+# What process 0 orders; a positive number is a batch: how many rows, times PLACES, and the place.
 UPDATE, SET, TAKE, GIVE = -1, -2, -3, -4
 T = TypeVar("T")
 # Shapes and dtypes of arrays by their names.
@@ -33,8 +34,8 @@ def specs_for(net: Sequential, x: FloatArray, y: NDArray[Any], size: int) -> dic
     """What ``size`` processes have in common that train ``net`` on batches like ``x`` and ``y``, or with fewer rows."""
     specs: dict[str, tuple[tuple[int, ...], Any]] = {
         "words": ((words_for(size),), np.int64),
-        "x": ((2, *x.shape), x.dtype),
-        "y": ((2, *y.shape), y.dtype),
+        "x": ((PLACES, *x.shape), x.dtype),
+        "y": ((PLACES, *y.shape), y.dtype),
     }
     dtype, rows = net.parameters().dtype, len(x)
     for index, leaf in enumerate(net.leaves()):
@@ -95,16 +96,11 @@ class Owner:
                 products, whole = self.arrays[f"products {index}"], self.arrays[f"whole {index}"]
                 leaf.attach(self.meetings, self.rank, products, whole)
 
-    def next_batch(self, rows: int) -> tuple[FloatArray, NDArray[Any]]:
-        """Where the next batch lies, in one of two places in turn."""
-        turn = 1 - self.meetings.batch % 2
-        return self.arrays["x"][turn, :rows], self.arrays["y"][turn, :rows]
-
-    def gradients(self, rows: int, compute: Callable[[Layer, Loss, FloatArray, NDArray[Any]], T]) -> T:
-        """What ``compute`` returns of the next batch: its loss, after forward and backward."""
-        x, y = self.next_batch(rows)
+    def gradients(self, order: int, compute: Callable[[Layer, Loss, FloatArray, NDArray[Any]], T]) -> T:
+        """What ``compute`` returns of the batch that is ordered: its loss, after forward and backward."""
+        rows, place = divmod(order, PLACES)
         self.meetings.batch += 1
-        return compute(self.part.net, self.loss, x, y)
+        return compute(self.part.net, self.loss, self.arrays["x"][place, :rows], self.arrays["y"][place, :rows])
 
     def update(self) -> None:
         """The optimizer's step, on what this process owns."""

@@ -10,10 +10,10 @@ import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
-import numpy as np
 from numpy.typing import NDArray
 
 from numpy_nn._support.checks import count
@@ -28,6 +28,7 @@ from numpy_nn.optim.base import Group
 from numpy_nn.owners.division import Part, agrees, check, divide, form, join
 from numpy_nn.owners.elsewhere import Elsewhere
 from numpy_nn.owners.owner import GIVE, SET, TAKE, UPDATE, Owner, make_memory, specs_for
+from numpy_nn.owners.places import PLACES, Places
 from numpy_nn.training.loop import compute_gradients, train_step
 from numpy_nn.training.planned import loss_and_gradients
 
@@ -79,7 +80,6 @@ class OwnedTraining:
         self._told: list[Group] = []
         self._form: list[Any] = []  # of what was divided last,
         self._parts: list[Part] = []  # and the parts, as they were distributed or collected last
-        self._ready: tuple[Any, Any] = (None, None)  # the batch that lies in shared memory
         self._threads = ExitStack()
         # Of this optimizer alone, until close(): fit and the reader's own loop call optimizer.step() as ever.
         vars(optimizer)["step"] = self._update
@@ -101,10 +101,10 @@ class OwnedTraining:
         """Forward, backward, update on one batch; returns its loss."""
         if not self.active:
             return train_step(self.net, self.loss, self.optimizer, x, y)
-        with self._begun(x, y) as owner:
+        with self._begun(x, y) as (owner, order):
             self._tell_settings(owner)
             owner.meetings.order(UPDATE)  # after the gradients, without waiting for another order
-            loss = owner.gradients(len(x), loss_and_gradients)
+            loss = owner.gradients(order, loss_and_gradients)
             owner.update()
         return loss
 
@@ -114,25 +114,21 @@ class OwnedTraining:
             raise ValueError("gradients: expected the network and the loss that the processes have")
         if not self.active:
             return compute_gradients(net, loss, x, y)
-        with self._begun(x, y) as owner:
-            score = owner.gradients(len(x), compute_gradients)
+        with self._begun(x, y) as (owner, order):
+            score = owner.gradients(order, compute_gradients)
         if not math.isfinite(score.loss):
             self.collect()  # for whoever says where it went wrong
         return score
 
     @contextmanager
-    def _begun(self, x: FloatArray, y: NDArray[Any]) -> Iterator[Owner]:
-        """A batch that all processes have, of which the others compute the gradients."""
-        ready, self._ready = self._ready, (None, None)  # the next batch lies in another place
-        if x is not ready[0] or y is not ready[1]:
-            self.start(x, y)
+    def _begun(self, x: FloatArray, y: NDArray[Any]) -> Iterator[tuple[Owner, int]]:
+        """The order, which the others have, to compute the gradients of this batch, and who computes them here."""
+        self.start(x, y)
         self._go_ahead()
         with self._together() as owner:
-            for place, given, there in zip(owner.next_batch(len(x)), (x, y), ready, strict=True):
-                if given is not there:
-                    place[...] = given
-            owner.meetings.order(len(x))
-            yield owner
+            order = len(x) * PLACES + self._places.take(x, y)
+            owner.meetings.order(order)
+            yield owner, order
 
     def _update(self) -> None:
         """The optimizer's step, by all processes."""
@@ -198,6 +194,7 @@ class OwnedTraining:
             jobs = [(rank, self.size, descriptor, specs, self.loss) for rank in range(self.size)]
             self._send([(os.getpid(), *job) for job in jobs[1:]])
             self._owner = Owner(*jobs[0], self._check_workers)
+            self._places = Places(self._owner.arrays["x"], self._owner.arrays["y"])
         finally:
             os.close(descriptor)
         self._threads.enter_context(one_thread())
@@ -279,22 +276,24 @@ class OwnedTraining:
         return [{n: value for n, value in g.items() if hasattr(kind, n)} for g in self.optimizer.param_groups]
 
     def batches(self, loader: DataLoader) -> DataLoader:
-        """The loader's batches, in memory that the next but one takes again; each epoch ends with :meth:`collect`."""
+        """The loader's batches, in memory that the next but one takes again; each epoch ends with :meth:`collect`.
+
+        While one is trained on the next is gathered: what is changed in the data meanwhile, counts from the next but
+        one on.
+        """
         return _OwnedLoader(loader, self)
 
-    def gather(self, loader: DataLoader, rows: Any) -> tuple[FloatArray, NDArray[Any]]:
-        """These rows of a loader, where all processes see them."""
+    def gather(self, loader: DataLoader, rows: Any, following: Any = None) -> tuple[FloatArray, NDArray[Any]]:
+        """These rows of a loader, where all processes see them.
+
+        The ``following`` ones are gathered during the next step, while this process waits for the others.
+        """
         self.start(loader.x[: loader.batch_size], loader.y[: loader.batch_size])
         assert self._owner is not None
-        if isinstance(rows, slice):
-            rows = np.arange(*rows.indices(len(loader.x)))
-        # Every row exists; the mode spares NumPy a copy made in case one does not.
-        x, y = (
-            source.take(rows, axis=0, out=place, mode="clip")
-            for source, place in zip((loader.x, loader.y), self._owner.next_batch(len(rows)), strict=True)
-        )
-        self._ready = x, y
-        return x, y
+        batch = self._places.gather(loader, rows)
+        ahead = partial(self._places.gather_ahead, loader, following)
+        self._owner.meetings.meanwhile = None if following is None else ahead
+        return batch
 
     def pause(self) -> None:
         """Collect, and train alone from now on, until :meth:`resume`; the other processes sleep."""
@@ -317,7 +316,7 @@ class OwnedTraining:
                 worker.kill()
                 with worker:  # closes its pipes, and waits
                     pass
-            self._workers, self._owner, self._ready = [], None, (None, None)
+            self._workers, self._owner, self._parts = [], None, []
             self._threads.close()
 
 
@@ -331,11 +330,14 @@ class _OwnedLoader(DataLoader):
     def __iter__(self) -> Iterator[tuple[FloatArray, NDArray[Any]]]:
         owned = self.owned
         try:
-            for number, rows in enumerate(self.indices()):
-                if number == 0:
-                    owned._renew()
-                x, y = owned.gather(self, rows) if owned.active else (self.x[rows], self.y[rows])
+            each: Iterator[Any] = self.indices()
+            rows = next(each, None)
+            owned._renew()
+            while rows is not None:
+                following = next(each, None)
+                x, y = owned.gather(self, rows, following) if owned.active else (self.x[rows], self.y[rows])
                 yield x if self.transform is None else self.transform(x), y
+                rows = following
         finally:
             if owned.whole:
                 owned.collect()

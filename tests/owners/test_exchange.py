@@ -16,6 +16,7 @@ import numpy_nn as nn
 from numpy_nn.owners.division import DividedLinear, divide
 from numpy_nn.owners.exchange import Exchange
 from numpy_nn.owners.owner import Owner, make_memory, specs_for
+from numpy_nn.owners.places import PLACES
 from numpy_nn.training import planned as planning
 from numpy_nn.training.planned import BEFORE, loss_and_gradients, plans
 from numpy_nn.training.recording import Deviation
@@ -64,10 +65,11 @@ def trained(sizes, size, given, step=loss_and_gradients, activation="gelu"):
 
     def work(owner):
         try:
-            for x, y in given:
-                for place, whole in zip(owner.next_batch(len(x)), (x, y), strict=True):
-                    place[...] = whole  # everybody writes the same
-                losses[owner.rank].append(owner.gradients(len(x), step))
+            for number, (x, y) in enumerate(given):
+                place = number % PLACES
+                for name, whole in (("x", x), ("y", y)):
+                    owner.arrays[name][place, : len(x)] = whole  # everybody writes the same
+                losses[owner.rank].append(owner.gradients(len(x) * PLACES + place, step))
                 owner.update()
         except Exception as error:
             ended[owner.rank] = error

@@ -247,18 +247,19 @@ def test_what_is_changed_after_an_epoch_stays():
     np.testing.assert_allclose(other, one, rtol=0, atol=1e-12)  # after six steps they are rounded
 
 
-def test_a_batch_may_be_used_twice():
-    options = {"rows": BATCH}  # for all digits of two steps
-    alone, together = (exact([3, 4, 2], lambda net: nn.SGD(net.parameters(), 0.25), **options) for _ in range(2))
+@pytest.mark.parametrize("steps", ["b", "bb", "ob", "bo", "obob", "oob"])
+def test_a_batch_may_be_used_twice_and_others_between(steps):
+    alone, together = (exact([3, 4, 2], lambda net: nn.SGD(net.parameters(), 2.0**-6)) for _ in range(2))
     net, loss, optimizer, loader = alone
-    for x, t in loader:
-        for _ in range(2):
-            nn.train_step(net, loss, optimizer, x, t)
+    other = loader.x[:5] + 1.0, loader.y[:5]
+    for batch in loader:
+        for which in steps:
+            nn.train_step(net, loss, optimizer, *(batch if which == "b" else other))
     with OwnedTraining(*together[:3]) as owned:
-        for x, t in owned.batches(together[3]):
-            for _ in range(2):
-                owned.step(x, t)
-    np.testing.assert_array_equal(together[0].parameters().data, alone[0].parameters().data)
+        for batch in owned.batches(together[3]):
+            for which in steps:
+                owned.step(*(batch if which == "b" else other))
+    np.testing.assert_allclose(together[0].parameters().data, net.parameters().data, rtol=0, atol=1e-12)
 
 
 def test_processes_keep_what_nobody_has_changed_and_their_plans_with_it(monkeypatch):

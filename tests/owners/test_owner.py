@@ -14,6 +14,7 @@ import pytest
 import numpy_nn as nn
 from numpy_nn.owners import OwnedTraining, OwnerLost, owner
 from numpy_nn.owners.owner import GIVE, SET, TAKE, UPDATE, Owner, arrays_in, make_memory
+from numpy_nn.owners.places import PLACES
 
 pytestmark = needs.posix
 
@@ -50,18 +51,15 @@ def test_settings_go_to_the_groups_in_their_order():
     assert groups == [{"lr": 1.0, "momentum": 0.5}, {"lr": 2.0, "momentum": 0.25}]
 
 
-def test_batches_lie_in_two_places_in_turn():
-    arrays = {"x": np.arange(12.0).reshape(2, 3, 2), "y": np.arange(6).reshape(2, 3)}
+def test_an_order_says_how_many_rows_lie_in_which_place():
+    arrays = {"x": np.arange(18.0).reshape(3, 3, 2), "y": np.arange(9).reshape(3, 3)}
     subject: Any = SimpleNamespace(arrays=arrays, part=SimpleNamespace(net="net"), loss="loss")
     subject.meetings = SimpleNamespace(batch=0)
-    subject.next_batch = lambda rows: Owner.next_batch(subject, rows)
-    for rows, turn in ((3, 1), (2, 0), (1, 1)):
-        places = Owner.next_batch(subject, rows)
-        net, loss, *batch = Owner.gradients(subject, rows, lambda *given: given)
+    for rows, place in ((3, 1), (2, 0), (1, 2)):
+        net, loss, x, y = Owner.gradients(subject, rows * PLACES + place, lambda *given: given)
         assert (net, loss) == ("net", "loss")
-        for place, read, name in zip(places, batch, "xy", strict=True):
-            np.testing.assert_array_equal(read, arrays[name][turn, :rows])
-            assert np.shares_memory(place, read)
+        np.testing.assert_array_equal(x, arrays["x"][place, :rows])
+        np.testing.assert_array_equal(y, arrays["y"][place, :rows])
     assert subject.meetings.batch == 3
 
 
@@ -114,8 +112,8 @@ class Worker:
     def take(self, part):
         self.told.append(part)
 
-    def gradients(self, rows, _compute):
-        self.told.append(rows)
+    def gradients(self, order, _compute):
+        self.told.append(order)
 
     def update(self):
         self.told.append("update")

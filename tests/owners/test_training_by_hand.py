@@ -10,6 +10,7 @@ import pytest
 import numpy_nn as nn
 from numpy_nn.owners import OwnedTraining, OwnerLost, training
 from numpy_nn.owners.owner import GIVE, SET, TAKE, UPDATE
+from numpy_nn.owners.places import PLACES
 
 pytestmark = needs.posix
 
@@ -103,22 +104,15 @@ def test_settings_are_sent_before_a_step_where_they_have_changed():
     assert owned.told == ["a step of its own"]
 
 
-@pytest.mark.parametrize("gathered", [(), ("x",), ("x", "y")])
-def test_the_update_of_a_step_is_ordered_before_its_gradients_are_there(gathered):
+def test_the_update_of_a_step_is_ordered_before_its_gradients_are_there():
     owned: Any = begun(_told=[{"lr": 0.5}], _go_ahead=lambda: owned.told.append("ahead"))
     owned.start = lambda *_: owned.told.append("start")
-    ready = {"x": X.copy(), "y": Y.copy()}
-    batch = [ready[name] if name in gathered else whole for name, whole in (("x", X), ("y", Y))]
-    places = np.zeros((4, 3)), np.zeros(4)
-    owned._ready = ready["x"], ready["y"]
+    owned._places = SimpleNamespace(take=lambda x, y: 2 if x is X and y is Y else None)
     owned._begun = lambda x, y: OwnedTraining._begun(owned, x, y)
-    owned._owner.next_batch = lambda rows: [place[:rows] for place in places]
-    owned._owner.gradients = lambda rows, _: owned.told.append(f"gradients of {rows}") or 0.25
-    assert OwnedTraining.step(owned, *batch) == 0.25
-    assert owned.told == ["start"] * (len(gathered) < 2) + ["ahead", 4, UPDATE, "gradients of 4", "update"]
-    for name, place, whole in zip("xy", places, (X, Y), strict=True):
-        np.testing.assert_array_equal(place, 0 if name in gathered else whole)  # what was gathered is there already
-    assert owned._ready == (None, None)
+    owned._owner.gradients = lambda order, _: owned.told.append(f"gradients of {order}") or 0.25
+    assert OwnedTraining.step(owned, X, Y) == 0.25
+    order = 4 * PLACES + 2
+    assert owned.told == ["start", "ahead", order, UPDATE, f"gradients of {order}", "update"]
 
 
 @pytest.mark.parametrize(
@@ -213,28 +207,35 @@ def test_no_batch_begins_with_other_numbers_of_rows_or_after_a_step_that_ended_e
         OwnedTraining.start(begun(whole=False), X, Y)
 
 
-@pytest.mark.parametrize("rows", [np.array([2, 0]), slice(1, 3), slice(None, None, 2)])
-def test_rows_are_gathered_where_the_next_batch_lies(rows):
-    asked = []
-    owned = begun(start=lambda x, y: asked.append((len(x), len(y))))
-    places = np.zeros((3, 3)), np.zeros(3, np.int64)
-    owned._owner.next_batch = lambda rows: [place[:rows] for place in places]
-    x, y = OwnedTraining.gather(owned, SimpleNamespace(x=X, y=Y, batch_size=3), rows)
-    assert asked == [(3, 3)]
-    for made, place, whole in zip((x, y), places, (X, Y), strict=True):
-        np.testing.assert_array_equal(made, whole[rows])
-        assert np.shares_memory(made, place)
-    assert owned._ready == (x, y)
+def test_rows_are_gathered_and_the_following_ones_at_the_next_meeting():
+    owned, loader = begun(), nn.DataLoader(X, Y, 3)
+    owned.start = lambda x, y: owned.told.append((len(x), len(y)))
+    owned._places = SimpleNamespace(gather=lambda _, rows: (f"x {rows}", f"y {rows}"))
+    owned._places.gather_ahead = lambda *given: owned.told.append(given)
+    made: Any = OwnedTraining.gather(owned, loader, 1, 2)
+    assert made == ("x 1", "y 1")
+    assert owned.told == [(3, 3)]
+    owned._owner.meetings.meanwhile()
+    assert owned.told[1:] == [(loader, 2)]
+    OwnedTraining.gather(owned, loader, 2)
+    assert owned._owner.meetings.meanwhile is None
 
 
 @pytest.mark.parametrize(("active", "whole"), [(True, True), (True, False), (False, True)])
 @pytest.mark.parametrize("transform", [None, lambda x: ("turned", x)])
 def test_an_epoch_of_batches_begins_with_what_was_changed_and_ends_with_what_was_made_of_it(active, whole, transform):
-    owned: Any = begun(active=active, whole=whole, gather=lambda _, rows: (f"x {len(X[rows])}", f"y {len(Y[rows])}"))
+    owned: Any = begun(active=active, whole=whole, gather=lambda _, *rows: gathered(*rows))
     owned._renew, owned.collect = (lambda: owned.told.append("renew")), (lambda: owned.told.append("collect"))
+    followed: list[Any] = []
+
+    def gathered(rows, following):
+        followed.append(following)
+        return f"x {len(X[rows])}", f"y {len(Y[rows])}"
+
     loader = nn.DataLoader(X, Y, 3, shuffle=False, transform=transform)
     batches = list(training._OwnedLoader(loader, owned))
     assert owned.told == ["renew"] + ["collect"] * whole
+    assert followed == ([slice(3, 6), None] if active else [])
     assert len(batches) == 2
     for (x, y), rows in zip(batches, (slice(0, 3), slice(3, 4)), strict=True):
         if transform is not None:
