@@ -268,13 +268,11 @@ def _of_optimizer(group: Group, optimizer: Optimizer) -> dict[str, Any]:
     return {n: value for n, value in group.items() if n not in SET and not hasattr(type(optimizer), n)}
 
 
-def form(net: Sequential, optimizer: Optimizer) -> list[Any]:
+def form(net: Sequential) -> list[Any]:
     """All but numbers that parts are made by: while each of these is the very object, the parts are alike."""
     leaves = net.leaves()
-    found = [*settings(leaves), *(value for leaf in leaves for value in vars(leaf).get("options", {}).values())]
-    for group in optimizer.param_groups:
-        found += [group, group["params"]]
-    return [*found, *(p.requires_grad for p in net.parameters())]
+    options = (value for leaf in leaves for value in vars(leaf).get("options", {}).values())
+    return [*settings(leaves), *options, *(p.requires_grad for p in net.parameters())]
 
 
 def _kept(

@@ -211,7 +211,7 @@ class OwnedTraining:
             owner.meetings.meet()
             self._send(others)
             owner.take(own)
-            self._told, self._form, self._parts = self._settings(), form(self.net, self.optimizer), [own, *others]
+            self._told, self._form, self._parts = self._settings(), form(self.net), [own, *others]
         self._ahead = self._seen = False
 
     def _renew(self) -> None:
@@ -222,7 +222,7 @@ class OwnedTraining:
         if self._owner is None or not self.active:
             return
         self.collect()
-        now = form(self.net, self.optimizer)
+        now = form(self.net)
         alike = len(now) == len(self._form) and all(map(operator.is_, now, self._form))
         if alike and all(agrees(part, self.net, self.optimizer) for part in self._parts):
             self._seen = False

@@ -125,7 +125,7 @@ def with_dropout():
 @pytest.mark.parametrize("what", changes(*with_dropout()[:2]))
 def test_a_change_is_seen_by_the_process_that_owns_it(what):
     net, optimizer, parts = with_dropout()
-    before = form(net, optimizer)
+    before = form(net)
     assert all(agrees(part, net, optimizer) for part in parts)
     changes(net, optimizer)[what]()
     assert not all(agrees(part, net, optimizer) for part in parts)
@@ -133,8 +133,8 @@ def test_a_change_is_seen_by_the_process_that_owns_it(what):
         join(part, net, optimizer)
     if "keeps" not in what:
         assert all(agrees(part, net, optimizer) for part in parts)
-    assert len(form(net, optimizer)) == len(before)
-    assert all(one is other for one, other in zip(form(net, optimizer), before, strict=True))
+    assert len(form(net)) == len(before)
+    assert all(one is other for one, other in zip(form(net), before, strict=True))
 
 
 @pytest.mark.parametrize(
@@ -150,12 +150,12 @@ def test_a_change_is_seen_by_the_process_that_owns_it(what):
     ],
 )
 def test_what_is_no_number_is_seen_as_another_form(change):
-    net, optimizer, _ = with_dropout()
+    net, _, _ = with_dropout()
     net[2] = nn.ELU()
     net.train()
-    before = form(net, optimizer)
+    before = form(net)
     net.predict(np.zeros((2, 3)))  # after which all is as it was
-    assert all(one is other for one, other in zip(form(net, optimizer), before, strict=True))
+    assert all(one is other for one, other in zip(form(net), before, strict=True))
     change(net)
-    now = form(net, optimizer)
+    now = form(net)
     assert len(now) != len(before) or any(one is not other for one, other in zip(now, before, strict=True))

@@ -86,5 +86,6 @@ def test_what_takes_the_place_of_a_half_of_a_batch_lies_beside_the_other_half(wh
     x, y = places.gather(nn.DataLoader(X, Y), np.array([4, 5]))
     turned_x, turned_y = (x[::-1] if which == "x" else x), (y[::-1].copy() if which == "y" else y)
     place = places.take(turned_x, turned_y)
+    assert np.shares_memory(x, xs[place])
     np.testing.assert_array_equal(xs[place, :2], X[[5, 4] if which == "x" else [4, 5]])
     np.testing.assert_array_equal(ys[place, :2], Y[[5, 4] if which == "y" else [4, 5]])

@@ -39,7 +39,12 @@ def begun(**given):
     owner = SimpleNamespace(meetings=meetings, part="mine", update=lambda: told.append("update"))
     owner.set = owner.take = lambda given: told.append(("take", given))
     owned: Any = SimpleNamespace(_owner=owner, active=True, whole=True, _ahead=True, _seen=False, size=3, told=told)
-    owned.net, owned.optimizer, owned._workers, owned._told = SimpleNamespace(), Sgd(told), ["a", "b"], [{"lr": 0.25}]
+    owned.net, owned.optimizer, owned._workers, owned._told = (
+        SimpleNamespace(width=0.5),
+        Sgd(told),
+        ["a", "b"],
+        [{"lr": 0.25}],
+    )
     owned._form, owned._parts = [LAYER, 1000.0], ["mine", "from a", "from b"]
     owned._elsewhere = SimpleNamespace(end=lambda: told.append("end"), begin=lambda _: told.append("begin"))
     owned._send = lambda things: told.append(("send", things))
@@ -55,7 +60,7 @@ def begun(**given):
 def _parts_are_words(monkeypatch):
     monkeypatch.setattr(training, "divide", lambda _, __, rank, size: f"part {rank} of {size}")
     monkeypatch.setattr(training, "join", lambda part, _, optimizer: optimizer.told.append(("join", part)))
-    monkeypatch.setattr(training, "form", lambda _, optimizer: [LAYER, optimizer.param_groups[0]["lr"]])
+    monkeypatch.setattr(training, "form", lambda net: [LAYER, net.width])
 
 
 def test_what_the_processes_have_is_collected_once():
@@ -139,7 +144,7 @@ def test_what_was_looked_at_is_distributed_anew_before_the_processes_go_ahead(se
 def test_nothing_is_distributed_that_the_processes_have_already(monkeypatch, form, agreeing, told):
     owned: Any = begun(_form=form, _seen=True)
     owned.collect, owned.distribute = (lambda: owned.told.append("collect")), (lambda: owned.told.append("distribute"))
-    owned.optimizer.param_groups[0]["lr"] = form[-1]
+    owned.net.width = form[-1]
     monkeypatch.setattr(training, "agrees", lambda part, *_: agreeing or part != "from b")
     OwnedTraining._renew(owned)
     assert owned.told == told
