@@ -347,7 +347,7 @@ def _started(descriptor: int) -> subprocess.Popen[bytes]:
     """A worker that has the memory of this descriptor."""
     path = os.pathsep.join(filter(None, (str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH"))))
     return subprocess.Popen(
-        [sys.executable, "-W", "ignore", "-c", COMMAND],
+        [sys.executable, "-P", "-W", "ignore", "-c", COMMAND],  # of what lies in this folder it imports nothing
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,  # for the words with which it ends, if it fails

@@ -286,3 +286,11 @@ def test_processes_keep_what_nobody_has_changed_and_their_plans_with_it(monkeypa
     assert [made for _, made in had[:3]] == [0, 1, 2]  # of whole batches, then of the last ones, with fewer rows
     assert had[3][0] is not had[2][0]
     assert had[4][0] is had[3][0]
+
+
+def test_processes_import_nothing_that_lies_where_they_are_started(tmp_path, monkeypatch):
+    (tmp_path / "pickle.py").write_text("raise ImportError('this is somebody else')")
+    monkeypatch.chdir(tmp_path)
+    _, owned, batch = begun()
+    with owned:
+        assert np.isfinite(owned.step(*batch))
