@@ -7,20 +7,30 @@ and a share of the bias. The layers between, which treat each unit by itself, it
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator
+import pickle
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from numpy_nn._support.workspace import FloatArray
 from numpy_nn.layers import BatchNorm1d, Dropout, Layer, Linear, LogSoftmax, PReLU, Softmax
 from numpy_nn.layers.activation import ActivationLayer
 from numpy_nn.network import Sequential
 from numpy_nn.optim import Optimizer
+from numpy_nn.optim.base import Group
+from numpy_nn.owners.exchange import Exchange
+from numpy_nn.owners.meeting import Meetings
 from numpy_nn.parameter import Parameter, holders
+from numpy_nn.training.planned import admit, settings
 
 # The attribute that says how many units there are.
 COUNTS: dict[type, str] = {Linear: "out_features", BatchNorm1d: "num_features", PReLU: "num_parameters"}
+
+# How many units of the first hidden layer take as long as what process 0 alone does at each step: it gathers the batch
+# and gives the orders. Both grow with the rows and columns of a batch.
+LEAD = 32
 
 # What a group has beside the optimizer's settings that is not the optimizer's own.
 SET = ("params", "initial_lr")
@@ -36,50 +46,43 @@ class DividedLinear(Linear):
 
     def __init__(self, linear: Linear, units: slice, last: bool) -> None:
         vars(self).update(vars(linear))
-        self.units, self.last, self.turn = units, last, 0
-        self.columns = slice(0, linear.out_features) if last else units
+        self.units, self.last = units, last
 
-    def attach(self, rank: int, products: FloatArray, whole: FloatArray, meet: Callable[[], None]) -> None:
-        """Where the products lie, as ``products[turn, process, row, column]``, and the whole G.
-
-        There are two turns, as a process may begin its next product while another one still adds up the last ones.
-        """
-        self.rank, self.products, self.whole, self.meet = rank, products, whole, meet
+    def attach(self, meetings: Meetings, rank: int, products: FloatArray, whole: FloatArray) -> None:
+        """Where the products and the whole G lie, and where this process meets the others (:class:`Exchange`)."""
+        self.exchange = Exchange(meetings, rank, products, whole, self.units, self.last)
 
     def __getstate__(self) -> dict[str, Any]:
         # What was attached is this process's.
-        return {n: v for n, v in super().__getstate__().items() if n not in ("products", "whole", "meet")}
+        return {name: value for name, value in super().__getstate__().items() if name != "exchange"}
 
     def check_input(self, x: FloatArray) -> FloatArray:
         """``x``, which the layer before has made of these units."""
         return x
 
     def forward(self, x: FloatArray) -> FloatArray:
-        """The sum, in the order of the processes: to the last bit the same for all of them."""
-        vars(self)["turn"] = 1 - self.turn  # this is no setting, for which networks would look again
-        products = self.products[self.turn, :, : len(x)]
-        np.matmul(x, self.weight.data, out=products[self.rank])
+        """The sum of the products, with what belongs to each."""
+        rows, own_columns = x.shape[0], self.units.stop - self.units.start
+        own = np.matmul(x, self.weight.data, out=self._work("own", (rows, self.out_features), x.dtype))
         if self.bias is not None:
-            products[self.rank, :, self.units] += self.bias.data
-        self.meet()
-        first, second, *others = products[:, :, self.columns]
-        y: FloatArray = np.add(first, second, out=self._work.like("y", first))
-        for other in others:
-            y += other
+            share = own[:, self.units]
+            share += self.bias.data
+        columns = self.out_features if self.last else own_columns
+        y: FloatArray = self.exchange.summed(own, out=self._work("y", (rows, columns), x.dtype))
         return y
 
     def backward(self, grad_output: FloatArray) -> FloatArray:
         """G W_r^T, after x_r^T G and the column sums of G that belong to the own share of b."""
-        if not self.last:
-            whole = self.whole[: len(grad_output)]
-            whole[:, self.units] = grad_output
-            self.meet()
-            grad_output = whole
         x = self.saved
+        if not self.last:
+            grad_output = self.exchange.gathered(grad_output, out=self.exchange.whole[: x.shape[0]])
         np.matmul(x.T, grad_output, out=self.weight.grad)
         if self.bias is not None:
-            np.matmul(self._ones(len(x), x.dtype), grad_output[:, self.units], out=self.bias.grad)
+            np.matmul(self._ones(x.shape[0], x.dtype), grad_output[:, self.units], out=self.bias.grad)
         return np.matmul(grad_output, self.weight.data.T, out=self._work.like("dx", x))
+
+
+admit(DividedLinear)
 
 
 class DividedDropout(Dropout):
@@ -111,9 +114,16 @@ class Part(NamedTuple):
     pieces: list[Piece]
 
 
-def share(n: int, rank: int, size: int) -> slice:
-    """The units, out of ``n``, of process ``rank`` of ``size``."""
-    return slice(rank * n // size, (rank + 1) * n // size)
+def share(n: int, rank: int, size: int, lead: int = 0) -> slice:
+    """The units, out of ``n``, of process ``rank`` of ``size``.
+
+    Process 0 has ``lead`` units fewer than each of the others, but at least half of what an equal share would be.
+    """
+    first = max((n + lead) // size - lead, -(-n // (2 * size)))
+    if rank == 0:
+        return slice(0, first)
+    start, stop = ((n - first) * others // (size - 1) for others in (rank - 1, rank))
+    return slice(first + start, first + stop)
 
 
 def check(net: Layer, optimizer: Optimizer, size: int) -> None:
@@ -154,7 +164,7 @@ def divide(net: Sequential, optimizer: Optimizer, rank: int, size: int) -> Part:
         leaf, inputs, first = leaves[index], units, index == linears[0]
         if isinstance(leaf, Linear):
             width = leaf.out_features
-            units = share(width, rank, size)
+            units = share(width, rank, size, LEAD if first else 0)
         of_weight = (slice(None), units) if first else inputs  # which are the units, but for a Linear
         indices = {"weight": of_weight, "bias": units} | {name: units for name, b in leaf.own_buffers() if b.ndim}
         if isinstance(leaf, Dropout):
@@ -201,25 +211,68 @@ def _divide_optimizer(optimizer: Optimizer, net: Sequential, part: Sequential, p
 
 def join(part: Part, net: Sequential, optimizer: Optimizer) -> None:
     """Put what a process owns, and what all of them have alike, into the network and the optimizer."""
+    for theirs, ours in _arrays(part, net, optimizer):
+        theirs[...] = ours
+    for layer, other in _dropouts(part, net):
+        layer.rng.bit_generator.state = other.rng.bit_generator.state
+    optimizer.steps = part.optimizer.steps
+    for group, own_group in zip(optimizer.param_groups, part.optimizer.param_groups, strict=True):
+        group.update(_of_optimizer(own_group, optimizer))
+
+
+def agrees(part: Part, net: Sequential, optimizer: Optimizer) -> bool:
+    """Whether :func:`join` would change no bit of the network and the optimizer."""
+    if (optimizer.steps, _names_kept(optimizer)) != (part.optimizer.steps, _names_kept(part.optimizer)):
+        return False
+    for group, own_group in zip(optimizer.param_groups, part.optimizer.param_groups, strict=True):
+        if _of_optimizer(group, optimizer) != _of_optimizer(own_group, optimizer):
+            return False
+    for layer, other in _dropouts(part, net):
+        if pickle.dumps(layer.rng.bit_generator.state) != pickle.dumps(other.rng.bit_generator.state):
+            return False
+    return all(_same_bits(theirs, ours) for theirs, ours in _arrays(part, net, optimizer))
+
+
+def _names_kept(optimizer: Optimizer) -> set[str]:
+    return {name for state in optimizer.state for name in state}
+
+
+def _same_bits(a: NDArray[Any], b: NDArray[Any]) -> bool:
+    bits = f"u{a.itemsize}"
+    return a.dtype == b.dtype and np.array_equal(a.view(bits), b.view(bits))
+
+
+def _arrays(part: Part, net: Sequential, optimizer: Optimizer) -> Iterator[tuple[NDArray[Any], NDArray[Any]]]:
+    """Of each array of the network and the optimizer what belongs to the part, as a view, and the part's own."""
     leaves, own = net.leaves(), part.net.leaves()
     for leaf, name, index in part.pieces:
         whole, ours = getattr(leaves[leaf], name), getattr(own[leaf], name)
         if isinstance(whole, Parameter):
-            whole.data[index], whole.grad[index] = ours.data, ours.grad
+            yield whole.data[index], ours.data
+            yield whole.grad[index], ours.grad
         else:
-            whole[index] = ours
-    for theirs, ours in _kept(net, optimizer, part.net, part.optimizer, part.pieces):
-        theirs[...] = ours
+            yield whole[index], ours
+    yield from _kept(net, optimizer, part.net, part.optimizer, part.pieces)
     for layer, other in zip(leaves, own, strict=True):
+        yield from ((buffer, getattr(other, name)) for name, buffer in layer.own_buffers() if buffer.ndim == 0)
+
+
+def _dropouts(part: Part, net: Sequential) -> Iterator[tuple[Dropout, Dropout]]:
+    for layer, other in zip(net.leaves(), part.net.leaves(), strict=True):
         if isinstance(layer, Dropout) and isinstance(other, Dropout):
-            layer.rng.bit_generator.state = other.rng.bit_generator.state
-        for name, buffer in layer.own_buffers():
-            if buffer.ndim == 0:
-                buffer[...] = getattr(other, name)
-    optimizer.steps = part.optimizer.steps
-    for group, own_group in zip(optimizer.param_groups, part.optimizer.param_groups, strict=True):
-        # What the optimizer keeps there for itself; the rest is set by whoever trains.
-        group.update({n: v for n, v in own_group.items() if n not in SET and not hasattr(type(optimizer), n)})
+            yield layer, other
+
+
+def _of_optimizer(group: Group, optimizer: Optimizer) -> dict[str, Any]:
+    """What the optimizer keeps in a group for itself; the rest is set by whoever trains."""
+    return {n: value for n, value in group.items() if n not in SET and not hasattr(type(optimizer), n)}
+
+
+def form(net: Sequential) -> list[Any]:
+    """All but numbers that parts are made by: while each of these is the very object, the parts are alike."""
+    leaves = net.leaves()
+    options = (value for leaf in leaves for value in vars(leaf).get("options", {}).values())
+    return [*settings(leaves), *options, *(p.requires_grad for p in net.parameters())]
 
 
 def _kept(

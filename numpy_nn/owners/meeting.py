@@ -40,20 +40,25 @@ class Meetings:
     """The counters, as process ``rank`` of ``size`` sees them; process 0 gives orders, which the others take in turn.
 
     ``words`` are :func:`words_for` integers in shared memory that begin at 0. Whoever waits for longer than a moment
-    calls ``check`` again and again, which raises if there is nobody left to wait for.
+    calls ``check`` again and again, which raises if there is nobody left to wait for. ``batch`` counts the batches.
+    ``meanwhile`` is done once, at the next meeting, while this process waits for the others.
     """
 
     def __init__(self, words: NDArray[np.int64], rank: int, size: int, check: Callable[[], None]) -> None:
         self._words, self._check = words.data, check
         self._own, *_ = places = [APART * (2 + 2 * r) for r in (rank, *(r for r in range(size) if r != rank))]
         self._others = places[1:]
-        self._meetings = self._orders = 0
+        self._meetings = self._orders = self.batch = 0
+        self.meanwhile: Callable[[], object] | None = None
 
     def meet(self) -> None:
         """Return when all are here: each then sees what the others wrote before they came."""
         self._meetings += 1
         _fence()
         self._words[self._own] = self._meetings
+        if self.meanwhile is not None:
+            meanwhile, self.meanwhile = self.meanwhile, None
+            meanwhile()
         for other in self._others:
             self._wait(other, self._meetings)
         _fence()

@@ -9,21 +9,40 @@ import pickle
 import sys
 import tempfile
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from numpy_nn._support.workspace import LINE
-from numpy_nn.losses import Loss, Score
+from numpy_nn._support.workspace import LINE, FloatArray
+from numpy_nn.layers import Layer, Linear
+from numpy_nn.losses import Loss
+from numpy_nn.network import Sequential
 from numpy_nn.owners.division import DividedLinear, Part
-from numpy_nn.owners.meeting import Meetings
-from numpy_nn.training.loop import compute_gradients
+from numpy_nn.owners.meeting import Meetings, words_for
+from numpy_nn.owners.places import PLACES
+from numpy_nn.training.planned import loss_and_gradients
 
-# What process 0 orders; a positive number is that of the rows of the next batch.
+# What process 0 orders; a positive number is a batch: how many rows, times PLACES, and the place.
 UPDATE, SET, TAKE, GIVE = -1, -2, -3, -4
+T = TypeVar("T")
 # Shapes and dtypes of arrays by their names.
 Specs = Mapping[str, tuple[tuple[int, ...], Any]]
+
+
+def specs_for(net: Sequential, x: FloatArray, y: NDArray[Any], size: int) -> dict[str, tuple[tuple[int, ...], Any]]:
+    """What ``size`` processes have in common that train ``net`` on batches like ``x`` and ``y``, or with fewer rows."""
+    specs: dict[str, tuple[tuple[int, ...], Any]] = {
+        "words": ((words_for(size),), np.int64),
+        "x": ((PLACES, *x.shape), x.dtype),
+        "y": ((PLACES, *y.shape), y.dtype),
+    }
+    dtype, rows = net.parameters().dtype, len(x)
+    for index, leaf in enumerate(net.leaves()):
+        if isinstance(leaf, Linear):
+            specs[f"products {index}"] = ((2, size, rows, leaf.out_features), dtype)
+            specs[f"whole {index}"] = ((rows, leaf.out_features), dtype)
+    return specs
 
 
 def _sizes(specs: Specs) -> list[int]:
@@ -65,7 +84,7 @@ class Owner:
     def __init__(
         self, rank: int, size: int, descriptor: int, specs: Specs, loss: Loss, check: Callable[[], None]
     ) -> None:
-        self.rank, self.loss, self.turn = rank, loss, 0
+        self.rank, self.loss = rank, loss
         self.arrays = arrays_in(descriptor, specs)
         self.meetings = Meetings(self.arrays["words"], rank, size, check)
 
@@ -75,13 +94,13 @@ class Owner:
         for index, leaf in enumerate(part.net):
             if isinstance(leaf, DividedLinear):
                 products, whole = self.arrays[f"products {index}"], self.arrays[f"whole {index}"]
-                leaf.attach(self.rank, products, whole, self.meetings.meet)
+                leaf.attach(self.meetings, self.rank, products, whole)
 
-    def gradients(self, rows: int) -> Score:
-        """Forward and backward on the next batch, which lies in one of two places in turn."""
-        self.turn = 1 - self.turn
-        x, y = (self.arrays[name][self.turn, :rows] for name in "xy")
-        return compute_gradients(self.part.net, self.loss, x, y)
+    def gradients(self, order: int, compute: Callable[[Layer, Loss, FloatArray, NDArray[Any]], T]) -> T:
+        """What ``compute`` returns of the batch that is ordered: its loss, after forward and backward."""
+        rows, place = divmod(order, PLACES)
+        self.meetings.batch += 1
+        return compute(self.part.net, self.loss, self.arrays["x"][place, :rows], self.arrays["y"][place, :rows])
 
     def update(self) -> None:
         """The optimizer's step, on what this process owns."""
@@ -123,6 +142,6 @@ def work() -> None:
         while True:
             order = owner.meetings.next_order()
             if order > 0:
-                owner.gradients(order)
+                owner.gradients(order, loss_and_gradients)
             else:
                 orders[order]()

@@ -2,32 +2,35 @@
 
 from __future__ import annotations
 
+import math
+import operator
 import os
 import pickle
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
-import numpy as np
 from numpy.typing import NDArray
 
 from numpy_nn._support.checks import count
 from numpy_nn._support.threads import VARIABLES, one_thread
 from numpy_nn._support.workspace import FloatArray
 from numpy_nn.data.batches import DataLoader
-from numpy_nn.layers import Layer, Linear
+from numpy_nn.layers import Layer
 from numpy_nn.losses import Loss, Score
 from numpy_nn.network import Sequential
 from numpy_nn.optim import Optimizer
 from numpy_nn.optim.base import Group
-from numpy_nn.owners.division import Part, check, divide, join
+from numpy_nn.owners.division import Part, agrees, check, divide, form, join
 from numpy_nn.owners.elsewhere import Elsewhere
-from numpy_nn.owners.meeting import words_for
-from numpy_nn.owners.owner import GIVE, SET, TAKE, UPDATE, Owner, make_memory
-from numpy_nn.training.loop import compute_gradients
+from numpy_nn.owners.owner import GIVE, SET, TAKE, UPDATE, Owner, make_memory, specs_for
+from numpy_nn.owners.places import PLACES, Places
+from numpy_nn.training.loop import compute_gradients, train_step
+from numpy_nn.training.planned import loss_and_gradients
 
 COMMAND = "from numpy_nn.owners.owner import work; work()"
 APART = "processes: expected a batch before, and no step that ended early"
@@ -75,7 +78,8 @@ class OwnedTraining:
         self._owner: Owner | None = None
         self._workers: list[subprocess.Popen[bytes]] = []
         self._told: list[Group] = []
-        self._ready: tuple[Any, Any] = (None, None)  # the batch that lies in shared memory
+        self._form: list[Any] = []  # of what was divided last,
+        self._parts: list[Part] = []  # and the parts, as they were distributed or collected last
         self._threads = ExitStack()
         # Of this optimizer alone, until close(): fit and the reader's own loop call optimizer.step() as ever.
         vars(optimizer)["step"] = self._update
@@ -95,8 +99,13 @@ class OwnedTraining:
 
     def step(self, x: FloatArray, y: NDArray[Any]) -> float:
         """Forward, backward, update on one batch; returns its loss."""
-        loss = self.gradients(self.net, self.loss, x, y).loss
-        self._update()
+        if not self.active:
+            return train_step(self.net, self.loss, self.optimizer, x, y)
+        with self._begun(x, y) as (owner, order):
+            self._tell_settings(owner)
+            owner.meetings.order(UPDATE)  # after the gradients, without waiting for another order
+            loss = owner.gradients(order, loss_and_gradients)
+            owner.update()
         return loss
 
     def gradients(self, net: Layer, loss: Loss, x: FloatArray, y: NDArray[Any]) -> Score:
@@ -105,17 +114,21 @@ class OwnedTraining:
             raise ValueError("gradients: expected the network and the loss that the processes have")
         if not self.active:
             return compute_gradients(net, loss, x, y)
+        with self._begun(x, y) as (owner, order):
+            score = owner.gradients(order, compute_gradients)
+        if not math.isfinite(score.loss):
+            self.collect()  # for whoever says where it went wrong
+        return score
+
+    @contextmanager
+    def _begun(self, x: FloatArray, y: NDArray[Any]) -> Iterator[tuple[Owner, int]]:
+        """The order, which the others have, to compute the gradients of this batch, and who computes them here."""
         self.start(x, y)
         self._go_ahead()
         with self._together() as owner:
-            for name, given, ready in zip("xy", (x, y), self._ready, strict=True):
-                if given is not ready:
-                    owner.arrays[name][1 - owner.turn, : len(x)] = given
-            owner.meetings.order(len(x))
-            score = owner.gradients(len(x))
-        if not np.isfinite(score.loss):
-            self.collect()  # for whoever says where it went wrong
-        return score
+            order = len(x) * PLACES + self._places.take(x, y)
+            owner.meetings.order(order)
+            yield owner, order
 
     def _update(self) -> None:
         """The optimizer's step, by all processes."""
@@ -124,19 +137,24 @@ class OwnedTraining:
             return
         self._go_ahead()
         with self._together() as owner:
-            settings = self._settings()
-            if settings != self._told:
-                owner.meetings.order(SET)
-                self._send([settings] * len(self._workers))
-                owner.set(settings)
-                self._told = settings
+            self._tell_settings(owner)
             owner.meetings.order(UPDATE)
             owner.update()
+
+    def _tell_settings(self, owner: Owner) -> None:
+        """Tell the others what is set in the groups of the optimizer, unless they know."""
+        groups = self.optimizer.param_groups
+        if all(group[n] == value for group, told in zip(groups, self._told, strict=True) for n, value in told.items()):
+            return
+        owner.meetings.order(SET)
+        self._told = self._settings()
+        self._send([self._told] * len(self._workers))
+        owner.set(self._told)
 
     def _go_ahead(self) -> None:
         """From here on the processes have what ``net`` has not."""
         if self._seen:
-            self.distribute()
+            self._renew()
         if not self._ahead:
             self._ahead = True
             self._elsewhere.begin(self.net.parameters())
@@ -168,16 +186,7 @@ class OwnedTraining:
             if all(a.dtype == b.dtype and a.shape[2:] == b.shape[1:] and len(b) <= a.shape[1] for a, b in room):
                 return
             self._end()
-        dtype, rows = self.net.parameters().dtype, len(x)
-        specs: dict[str, tuple[tuple[int, ...], Any]] = {
-            "words": ((words_for(self.size),), np.int64),
-            "x": ((2, *x.shape), x.dtype),
-            "y": ((2, *y.shape), y.dtype),
-        }
-        for index, leaf in enumerate(self.net.leaves()):
-            if isinstance(leaf, Linear):
-                specs[f"products {index}"] = ((2, self.size, rows, leaf.out_features), dtype)
-                specs[f"whole {index}"] = ((rows, leaf.out_features), dtype)
+        specs = specs_for(self.net, x, y, self.size)
         descriptor = make_memory(specs)
         try:
             for _ in range(1, self.size):
@@ -185,6 +194,7 @@ class OwnedTraining:
             jobs = [(rank, self.size, descriptor, specs, self.loss) for rank in range(self.size)]
             self._send([(os.getpid(), *job) for job in jobs[1:]])
             self._owner = Owner(*jobs[0], self._check_workers)
+            self._places = Places(self._owner.arrays["x"], self._owner.arrays["y"])
         finally:
             os.close(descriptor)
         self._threads.enter_context(one_thread())
@@ -201,8 +211,23 @@ class OwnedTraining:
             owner.meetings.meet()
             self._send(others)
             owner.take(own)
-            self._told = self._settings()
+            self._told, self._form, self._parts = self._settings(), form(self.net), [own, *others]
         self._ahead = self._seen = False
+
+    def _renew(self) -> None:
+        """:meth:`distribute`, if anything was changed since what the processes have was collected or distributed last.
+
+        What the optimizer's groups are set to, they are told at each step.
+        """
+        if self._owner is None or not self.active:
+            return
+        self.collect()
+        now = form(self.net)
+        alike = len(now) == len(self._form) and all(map(operator.is_, now, self._form))
+        if alike and all(agrees(part, self.net, self.optimizer) for part in self._parts):
+            self._seen = False
+        else:
+            self.distribute()
 
     def collect(self) -> None:
         """Bring ``net`` and ``optimizer`` to where the processes are, if these did anything since they were last."""
@@ -210,9 +235,9 @@ class OwnedTraining:
             return
         with self._together() as owner:
             owner.meetings.order(GIVE)
-            parts: list[Part] = [owner.part, *map(self._received, self._workers)]
+            self._parts = [owner.part, *map(self._received, self._workers)]
             self._elsewhere.end()
-            for part in parts:
+            for part in self._parts:
                 join(part, self.net, self.optimizer)
         self._ahead = False
 
@@ -251,22 +276,24 @@ class OwnedTraining:
         return [{n: value for n, value in g.items() if hasattr(kind, n)} for g in self.optimizer.param_groups]
 
     def batches(self, loader: DataLoader) -> DataLoader:
-        """The loader's batches, in memory that the next but one takes again; each epoch ends with :meth:`collect`."""
+        """The loader's batches, in memory that the next but one takes again; each epoch ends with :meth:`collect`.
+
+        While one is trained on the next is gathered: what is changed in the data meanwhile, counts from the next but
+        one on.
+        """
         return _OwnedLoader(loader, self)
 
-    def gather(self, loader: DataLoader, rows: Any) -> tuple[FloatArray, NDArray[Any]]:
-        """These rows of a loader, where all processes see them."""
+    def gather(self, loader: DataLoader, rows: Any, following: Any = None) -> tuple[FloatArray, NDArray[Any]]:
+        """These rows of a loader, where all processes see them.
+
+        The ``following`` ones are gathered during the next step, while this process waits for the others.
+        """
         self.start(loader.x[: loader.batch_size], loader.y[: loader.batch_size])
         assert self._owner is not None
-        if isinstance(rows, slice):
-            rows = np.arange(*rows.indices(len(loader.x)))
-        # Every row exists; the mode spares NumPy a copy made in case one does not.
-        x, y = (
-            source.take(rows, axis=0, out=self._owner.arrays[name][1 - self._owner.turn, : len(rows)], mode="clip")
-            for name, source in (("x", loader.x), ("y", loader.y))
-        )
-        self._ready = x, y
-        return x, y
+        batch = self._places.gather(loader, rows)
+        ahead = partial(self._places.gather_ahead, loader, following)
+        self._owner.meetings.meanwhile = None if following is None else ahead
+        return batch
 
     def pause(self) -> None:
         """Collect, and train alone from now on, until :meth:`resume`; the other processes sleep."""
@@ -289,7 +316,7 @@ class OwnedTraining:
                 worker.kill()
                 with worker:  # closes its pipes, and waits
                     pass
-            self._workers, self._owner = [], None
+            self._workers, self._owner, self._parts = [], None, []
             self._threads.close()
 
 
@@ -303,11 +330,14 @@ class _OwnedLoader(DataLoader):
     def __iter__(self) -> Iterator[tuple[FloatArray, NDArray[Any]]]:
         owned = self.owned
         try:
-            for number, rows in enumerate(self.indices()):
-                if number == 0:
-                    owned.distribute()  # what was changed since the last epoch
-                x, y = owned.gather(self, rows) if owned.active else (self.x[rows], self.y[rows])
+            each: Iterator[Any] = self.indices()
+            rows = next(each, None)
+            owned._renew()
+            while rows is not None:
+                following = next(each, None)
+                x, y = owned.gather(self, rows, following) if owned.active else (self.x[rows], self.y[rows])
                 yield x if self.transform is None else self.transform(x), y
+                rows = following
         finally:
             if owned.whole:
                 owned.collect()
@@ -317,7 +347,7 @@ def _started(descriptor: int) -> subprocess.Popen[bytes]:
     """A worker that has the memory of this descriptor."""
     path = os.pathsep.join(filter(None, (str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH"))))
     return subprocess.Popen(
-        [sys.executable, "-W", "ignore", "-c", COMMAND],
+        [sys.executable, "-P", "-W", "ignore", "-c", COMMAND],  # of what lies in this folder it imports nothing
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,  # for the words with which it ends, if it fails

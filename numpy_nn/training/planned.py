@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import operator
 import sys
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -38,7 +39,7 @@ from numpy_nn.parameter import Parameter, structure
 from numpy_nn.training.plan import Plan
 from numpy_nn.training.recording import Deviation, NotRecordable
 
-LAYERS: frozenset[type] = frozenset({Linear, Flatten, LayerNorm, *ACTIVATION_LAYERS.values()})
+LAYERS: set[type] = {Linear, Flatten, LayerNorm, *ACTIVATION_LAYERS.values()}
 LOSSES: frozenset[type] = frozenset(
     {CrossEntropyLoss, NLLLoss, BCEWithLogitsLoss, MSELoss, L1Loss, HuberLoss, PerceptronLoss}
 )
@@ -65,12 +66,19 @@ NEVER = -1
 MONITORING: Any = getattr(sys, "monitoring", None)
 
 
+def admit(layer: type[Layer]) -> None:
+    """Plans may be made of layers of this class too: its passes are operations on arrays, and draw or count nothing."""
+    LAYERS.add(layer)
+    AS_DEFINED[layer] = dict(vars(layer))
+
+
 class OfLoss:
     """The plans of a network with one loss, by the shapes and types of batches."""
 
     def __init__(self, net: Sequential, loss: Loss) -> None:
         self.loss = loss
-        self._settings, self._version, self._formulas = _settings(net), structure.settings, structure.formulas
+        now = structure.settings, structure.formulas
+        self._settings, (self._version, self._formulas) = settings((net, *net.layers)), now
         self._of_loss = _settings_of(loss)
         self._known = PASSING | self._of_loss.keys()
         options: list[Any] = [vars(layer).get("options") for layer in net.layers]
@@ -84,7 +92,7 @@ class OfLoss:
     def hold(self, net: Sequential, loss: Loss) -> bool:
         """Whether network and loss are as they were when these plans were begun."""
         if self._version != structure.settings:
-            now = _settings(net)
+            now = settings((net, *net.layers))
             if len(now) != len(self._settings) or not all(map(operator.is_, now, self._settings)):
                 return False
             self._version = structure.settings
@@ -223,10 +231,10 @@ def _may_have_a_plan(net: Sequential, loss: Loss) -> bool:
     return all(dict(vars(cls)) == AS_DEFINED[cls] for cls in used & AS_DEFINED.keys())
 
 
-def _settings(net: Sequential) -> list[Any]:
-    """What the operations depend on: layers, their settings, and the arrays of their parameters."""
-    found: list[Any] = [*net.layers, *map(type, net.layers)]
-    for one in (net, *net.layers):
+def settings(modules: Sequence[Layer]) -> list[Any]:
+    """What their operations depend on: they themselves, their settings, and the arrays of their parameters."""
+    found: list[Any] = [*modules, *map(type, modules)]
+    for one in modules:
         for value in _settings_of(one).values():
             found += (value.data, value.grad) if isinstance(value, Parameter) else (value,)
     return found

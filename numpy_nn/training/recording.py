@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from functools import partial
+from functools import partial, wraps
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -246,6 +246,23 @@ class Recorded(np.ndarray[Any, Any]):
         outcome = bool(plain(self))
         self.recording.operations.append(Choice(plain(self), outcome, f"{self.name} is {outcome}"))
         return outcome
+
+
+def operation(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A function, ``f(*operands, out=array)``, that fills ``out`` and returns it, whatever else it does meanwhile.
+
+    Of recorded arrays it is one operation, like a function of NumPy's.
+    """
+
+    @wraps(function)
+    def call(*operands: Any, out: Any) -> Any:
+        recorded = next((one for one in operands if isinstance(one, Recorded)), None)
+        if recorded is None:
+            return function(*operands, out=out)
+        result = recorded.recording.add(function, function.__name__, operands, {"out": out})
+        return out if isinstance(out, Recorded) else recorded._made(result, function.__name__)
+
+    return call
 
 
 # NumPy wants to be told the name of a third argument of these.

@@ -8,14 +8,17 @@ from numpy_nn.owners import OwnedTraining
 ROWS, BATCH = 20, 8  # batches of 8, 8 and 4
 
 
-def exact(sizes, optimizer, **options):
-    """A run in which float64 holds every number: halves, ReLU, squared errors, powers of 2."""
+def exact(sizes, optimizer, rows=ROWS, **options):
+    """A run in which float64 holds every number: halves, ReLU, squared errors, powers of 2.
+
+    It does for a few steps: the number of digits is multiplied by each.
+    """
     rng = np.random.default_rng(11)
     net = nn.MLP(sizes, rng=0, dtype=np.float64, **options)
     for p in net.parameters():
         p.data[...] = rng.integers(-2, 3, p.shape) / 2
-    x = rng.integers(-1, 2, (ROWS, sizes[0])).astype(np.float64)
-    t = rng.integers(-2, 3, (ROWS, sizes[-1])).astype(np.float64)
+    x = rng.integers(-1, 2, (rows, sizes[0])).astype(np.float64)
+    t = rng.integers(-2, 3, (rows, sizes[-1])).astype(np.float64)
     return net, nn.MSELoss(), optimizer(net), nn.DataLoader(x, t, BATCH, rng=5)
 
 

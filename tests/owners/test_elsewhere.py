@@ -73,9 +73,10 @@ def test_a_callback_sees_and_changes_what_it_would_of_one_process():
     fit(alone, callbacks=[one])
     fit(together, 1, 2, callbacks=[other])
     assert len(one.seen) == 3
-    np.testing.assert_array_equal(other.seen, one.seen)
-    np.testing.assert_array_equal(together[0].parameters().data, alone[0].parameters().data)
-    np.testing.assert_array_equal(together[2].state[0]["momentum_buffer"], alone[2].state[0]["momentum_buffer"])
+    for made, look in ((alone, one), (together, other)):
+        look.seen += [made[0].parameters().data, made[2].state[0]["momentum_buffer"]]
+    for theirs, ours in zip(other.seen, one.seen, strict=True):
+        np.testing.assert_allclose(theirs, ours, rtol=0, atol=1e-12)  # after three steps they are rounded
 
 
 @pytest.mark.slow

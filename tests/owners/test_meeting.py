@@ -87,3 +87,21 @@ def test_a_meeting_is_over_when_all_are_there_and_not_before():
         second.meet()
     first.meet()
     assert (words[32], words[64]) == (2, 2)
+
+
+def test_what_is_to_be_done_meanwhile_is_done_once_after_the_others_know_and_before_they_are_waited_for():
+    words, (first, second) = sides()
+    known: list[int] = []
+
+    def come():
+        known.append(words[32])
+        second.meet()
+
+    first.meanwhile = come
+    first.meet()
+    assert known == [1]
+    assert first.meanwhile is None
+    second._wait(32, 1)
+    with pytest.raises(NobodyCame):
+        first.meet()
+    assert known == [1]

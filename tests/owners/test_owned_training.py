@@ -11,10 +11,12 @@ from pathlib import Path
 import needs
 import numpy as np
 import pytest
-from owned_runs import ROWS, begun, exact, fit, rounded
+from owned_runs import BATCH, ROWS, begun, exact, fit, rounded
 
 import numpy_nn as nn
 from numpy_nn.owners import OwnedTraining, OwnerLost
+from numpy_nn.training import planned as planning
+from numpy_nn.training.planned import plans
 
 # Each starts processes.
 pytestmark = [pytest.mark.slow, needs.posix]
@@ -33,7 +35,7 @@ def groups(net):
 EXACT = {
     "one hidden layer": ([3, 4, 1], lambda net: nn.SGD(net.parameters(), 0.25, momentum=0.5), {}),
     "units that do not divide evenly": ([3, 5, 1], lambda net: nn.SGD(net.parameters(), 0.5), {}),
-    "three hidden layers": ([3, 4, 3, 4, 2], lambda net: nn.SGD(net.parameters(), 0.125), {}),
+    "three hidden layers": ([3, 4, 3, 4, 2], lambda net: nn.SGD(net.parameters(), 0.125), {"rows": BATCH}),
     "dropout": ([3, 4, 4, 1], lambda net: nn.SGD(net.parameters(), 0.25), {"dropout": 0.5, "input_dropout": 0.5}),
     "without biases": ([3, 4, 2], lambda net: nn.SGD(net.parameters(), 0.25, weight_decay=0.5), {"bias": False}),
     "groups": ([3, 4, 2], groups, {}),
@@ -241,4 +243,54 @@ def test_what_is_changed_after_an_epoch_stays():
     # Between two epochs the others are told; after the last one nothing is collected that would undo it.
     fit(alone, 2, callbacks=[Halve()])
     fit(together, 2, 2, callbacks=[Halve()])
-    np.testing.assert_array_equal(together[0].parameters().data, alone[0].parameters().data)
+    one, other = alone[0].parameters().data, together[0].parameters().data
+    np.testing.assert_allclose(other, one, rtol=0, atol=1e-12)  # after six steps they are rounded
+
+
+@pytest.mark.parametrize("steps", ["b", "bb", "ob", "bo", "obob", "oob"])
+def test_a_batch_may_be_used_twice_and_others_between(steps):
+    alone, together = (exact([3, 4, 2], lambda net: nn.SGD(net.parameters(), 2.0**-6)) for _ in range(2))
+    net, loss, optimizer, loader = alone
+    other = loader.x[:5] + 1.0, loader.y[:5]
+    for batch in loader:
+        for which in steps:
+            nn.train_step(net, loss, optimizer, *(batch if which == "b" else other))
+    with OwnedTraining(*together[:3]) as owned:
+        for batch in owned.batches(together[3]):
+            for which in steps:
+                owned.step(*(batch if which == "b" else other))
+    np.testing.assert_allclose(together[0].parameters().data, net.parameters().data, rtol=0, atol=1e-12)
+
+
+def test_processes_keep_what_nobody_has_changed_and_their_plans_with_it(monkeypatch):
+    monkeypatch.setattr(sys, "gettrace", lambda: None)  # coverage looks as a debugger does, at which there are no plans
+    monkeypatch.setattr(planning, "MONITORING", None)
+    made = rounded([6, 8, 3], lambda net: nn.SGD(net.parameters(), 0.1, momentum=0.5))
+    net, loss, optimizer, loader = made
+    had: list[tuple[object, int]] = []
+    with OwnedTraining(net, loss, optimizer) as owned:
+
+        class Halve(nn.Callback):
+            def on_epoch_end(self, progress):
+                assert owned._owner is not None
+                part = owned._owner.part.net
+                had.append((part, len(plans(part))))
+                if progress.history.epochs[-1].epoch == 3:
+                    net.parameters().data *= 0.5
+
+        test = loader.x, loader.y
+        nn.fit(
+            net, loss, optimizer, owned.batches(loader), 5, test=test, callbacks=[Halve()], gradients=owned.gradients
+        )
+    assert had[0][0] is had[1][0] is had[2][0]
+    assert [made for _, made in had[:3]] == [0, 1, 2]  # of whole batches, then of the last ones, with fewer rows
+    assert had[3][0] is not had[2][0]
+    assert had[4][0] is had[3][0]
+
+
+def test_processes_import_nothing_that_lies_where_they_are_started(tmp_path, monkeypatch):
+    (tmp_path / "pickle.py").write_text("raise ImportError('this is somebody else')")
+    monkeypatch.chdir(tmp_path)
+    _, owned, batch = begun()
+    with owned:
+        assert np.isfinite(owned.step(*batch))

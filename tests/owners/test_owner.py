@@ -14,6 +14,7 @@ import pytest
 import numpy_nn as nn
 from numpy_nn.owners import OwnedTraining, OwnerLost, owner
 from numpy_nn.owners.owner import GIVE, SET, TAKE, UPDATE, Owner, arrays_in, make_memory
+from numpy_nn.owners.places import PLACES
 
 pytestmark = needs.posix
 
@@ -50,16 +51,16 @@ def test_settings_go_to_the_groups_in_their_order():
     assert groups == [{"lr": 1.0, "momentum": 0.5}, {"lr": 2.0, "momentum": 0.25}]
 
 
-def test_batches_lie_in_two_places_in_turn(monkeypatch):
-    monkeypatch.setattr(owner, "compute_gradients", lambda *given: given)
-    arrays = {"x": np.arange(12.0).reshape(2, 3, 2), "y": np.arange(6).reshape(2, 3)}
-    subject: Any = SimpleNamespace(turn=0, arrays=arrays, part=SimpleNamespace(net="net"), loss="loss")
-    for rows, turn in ((3, 1), (2, 0), (1, 1)):
-        given: Any = Owner.gradients(subject, rows)
-        net, loss, x, y = given
+def test_an_order_says_how_many_rows_lie_in_which_place():
+    arrays = {"x": np.arange(18.0).reshape(3, 3, 2), "y": np.arange(9).reshape(3, 3)}
+    subject: Any = SimpleNamespace(arrays=arrays, part=SimpleNamespace(net="net"), loss="loss")
+    subject.meetings = SimpleNamespace(batch=0)
+    for rows, place in ((3, 1), (2, 0), (1, 2)):
+        net, loss, x, y = Owner.gradients(subject, rows * PLACES + place, lambda *given: given)
         assert (net, loss) == ("net", "loss")
-        np.testing.assert_array_equal(x, arrays["x"][turn, :rows])
-        np.testing.assert_array_equal(y, arrays["y"][turn, :rows])
+        np.testing.assert_array_equal(x, arrays["x"][place, :rows])
+        np.testing.assert_array_equal(y, arrays["y"][place, :rows])
+    assert subject.meetings.batch == 3
 
 
 def test_who_pauses_has_collected_and_who_resumes_distributes():
@@ -111,8 +112,8 @@ class Worker:
     def take(self, part):
         self.told.append(part)
 
-    def gradients(self, rows):
-        self.told.append(rows)
+    def gradients(self, order, _compute):
+        self.told.append(order)
 
     def update(self):
         self.told.append("update")

@@ -10,10 +10,14 @@ import pytest
 import numpy_nn as nn
 from numpy_nn.owners import OwnedTraining, OwnerLost, training
 from numpy_nn.owners.owner import GIVE, SET, TAKE, UPDATE
+from numpy_nn.owners.places import PLACES
 
 pytestmark = needs.posix
 
 X, Y = np.arange(12.0).reshape(4, 3), np.arange(4)
+
+
+LAYER = object()
 
 
 class Sgd:
@@ -32,15 +36,22 @@ def begun(**given):
     """What a method reads of training that has begun, in three processes; ``told`` has what it does, in order."""
     told: list[Any] = []
     meetings = SimpleNamespace(order=told.append, meet=lambda: told.append("meet"))
-    owner = SimpleNamespace(meetings=meetings, part="mine", update=lambda: told.append("update"), turn=0)
+    owner = SimpleNamespace(meetings=meetings, part="mine", update=lambda: told.append("update"))
     owner.set = owner.take = lambda given: told.append(("take", given))
     owned: Any = SimpleNamespace(_owner=owner, active=True, whole=True, _ahead=True, _seen=False, size=3, told=told)
-    owned.net, owned.optimizer, owned._workers, owned._told = SimpleNamespace(), Sgd(told), ["a", "b"], []
+    owned.net, owned.optimizer, owned._workers, owned._told = (
+        SimpleNamespace(width=0.5),
+        Sgd(told),
+        ["a", "b"],
+        [{"lr": 0.25}],
+    )
+    owned._form, owned._parts = [LAYER, 1000.0], ["mine", "from a", "from b"]
     owned._elsewhere = SimpleNamespace(end=lambda: told.append("end"), begin=lambda _: told.append("begin"))
     owned._send = lambda things: told.append(("send", things))
     owned._received = lambda worker: f"from {worker}"
     owned._together = lambda: OwnedTraining._together(owned)
     owned._settings = lambda: OwnedTraining._settings(owned)
+    owned._tell_settings = lambda owner: OwnedTraining._tell_settings(owned, owner)
     vars(owned).update(given)
     return owned
 
@@ -49,12 +60,14 @@ def begun(**given):
 def _parts_are_words(monkeypatch):
     monkeypatch.setattr(training, "divide", lambda _, __, rank, size: f"part {rank} of {size}")
     monkeypatch.setattr(training, "join", lambda part, _, optimizer: optimizer.told.append(("join", part)))
+    monkeypatch.setattr(training, "form", lambda net: [LAYER, net.width])
 
 
 def test_what_the_processes_have_is_collected_once():
     owned = begun()
     OwnedTraining.collect(owned)
     assert owned.told == [GIVE, "end", ("join", "mine"), ("join", "from a"), ("join", "from b")]
+    assert owned._parts == ["mine", "from a", "from b"]
     assert not owned._ahead
     OwnedTraining.collect(owned)
     assert len(owned.told) == 5
@@ -73,7 +86,8 @@ def test_each_process_is_given_its_part_and_has_it_then():
     sent = ("send", ["part 1 of 3", "part 2 of 3"])
     assert owned.told == ["collect", TAKE, "meet", sent, ("take", "part 0 of 3")]
     assert (owned._ahead, owned._seen) == (False, False)
-    assert owned._told == [{"lr": 0.5}]
+    assert (owned._told, owned._form) == ([{"lr": 0.5}], [LAYER, 0.5])
+    assert owned._parts == ["part 0 of 3", "part 1 of 3", "part 2 of 3"]
     for given in ({"_owner": None}, {"active": False}):
         asleep = begun(**given)
         OwnedTraining.distribute(asleep)
@@ -85,6 +99,7 @@ def test_settings_are_sent_before_a_step_where_they_have_changed():
     OwnedTraining._update(owned)
     settings = [{"lr": 0.5}]  # what an optimizer keeps in its groups for itself is each process's own
     assert owned.told == ["ahead", SET, ("send", [settings] * 2), ("take", settings), UPDATE, "update"]
+    assert owned._told == settings
     owned.told.clear()
     OwnedTraining._update(owned)
     assert owned.told == ["ahead", UPDATE, "update"]
@@ -94,21 +109,50 @@ def test_settings_are_sent_before_a_step_where_they_have_changed():
     assert owned.told == ["a step of its own"]
 
 
+def test_the_update_of_a_step_is_ordered_before_its_gradients_are_there():
+    owned: Any = begun(_told=[{"lr": 0.5}], _go_ahead=lambda: owned.told.append("ahead"))
+    owned.start = lambda *_: owned.told.append("start")
+    owned._places = SimpleNamespace(take=lambda x, y: 2 if x is X and y is Y else None)
+    owned._begun = lambda x, y: OwnedTraining._begun(owned, x, y)
+    owned._owner.gradients = lambda order, _: owned.told.append(f"gradients of {order}") or 0.25
+    assert OwnedTraining.step(owned, X, Y) == 0.25
+    order = 4 * PLACES + 2
+    assert owned.told == ["start", "ahead", order, UPDATE, f"gradients of {order}", "update"]
+
+
 @pytest.mark.parametrize(
     ("seen", "ahead", "told"),
-    [
-        (False, False, ["begin"]),
-        (False, True, []),
-        (True, True, ["distribute"]),
-        (True, False, ["distribute", "begin"]),
-    ],
+    [(False, False, ["begin"]), (False, True, []), (True, True, ["renew"]), (True, False, ["renew", "begin"])],
 )
 def test_what_was_looked_at_is_distributed_anew_before_the_processes_go_ahead(seen, ahead, told):
-    owned: Any = begun(_seen=seen, _ahead=ahead, distribute=lambda: owned.told.append("distribute"))
+    owned: Any = begun(_seen=seen, _ahead=ahead, _renew=lambda: owned.told.append("renew"))
     owned.net.parameters = list
     OwnedTraining._go_ahead(owned)
     assert owned.told == told
     assert owned._ahead
+
+
+@pytest.mark.parametrize(
+    ("form", "agreeing", "told"),
+    [
+        ([LAYER, 0.5], True, ["collect"]),
+        ([LAYER], True, ["collect", "distribute"]),
+        ([object(), 0.5], True, ["collect", "distribute"]),
+        ([LAYER, 0.5], False, ["collect", "distribute"]),
+    ],
+)
+def test_nothing_is_distributed_that_the_processes_have_already(monkeypatch, form, agreeing, told):
+    owned: Any = begun(_form=form, _seen=True)
+    owned.collect, owned.distribute = (lambda: owned.told.append("collect")), (lambda: owned.told.append("distribute"))
+    owned.net.width = form[-1]
+    monkeypatch.setattr(training, "agrees", lambda part, *_: agreeing or part != "from b")
+    OwnedTraining._renew(owned)
+    assert owned.told == told
+    assert owned._seen is ("distribute" in told)  # which is put back by what distributes
+    for given in ({"_owner": None}, {"active": False}):
+        asleep = begun(**given)
+        OwnedTraining._renew(asleep)
+        assert asleep.told == []
 
 
 @pytest.mark.parametrize(("whole", "told"), [(True, ["collect", "end"]), (False, ["end"])])
@@ -168,28 +212,35 @@ def test_no_batch_begins_with_other_numbers_of_rows_or_after_a_step_that_ended_e
         OwnedTraining.start(begun(whole=False), X, Y)
 
 
-@pytest.mark.parametrize("rows", [np.array([2, 0]), slice(1, 3), slice(None, None, 2)])
-@pytest.mark.parametrize("turn", [0, 1])
-def test_rows_are_gathered_where_the_next_batch_lies(rows, turn):
-    asked = []
-    owned = begun(start=lambda x, y: asked.append((len(x), len(y))))
-    owned._owner.arrays, owned._owner.turn = {"x": np.zeros((2, 3, 3)), "y": np.zeros((2, 3), np.int64)}, turn
-    x, y = OwnedTraining.gather(owned, SimpleNamespace(x=X, y=Y, batch_size=3), rows)
-    assert asked == [(3, 3)]
-    for made, name, whole in ((x, "x", X), (y, "y", Y)):
-        np.testing.assert_array_equal(made, whole[rows])
-        assert np.shares_memory(made, owned._owner.arrays[name][1 - turn])
-    assert owned._ready == (x, y)
+def test_rows_are_gathered_and_the_following_ones_at_the_next_meeting():
+    owned, loader = begun(), nn.DataLoader(X, Y, 3)
+    owned.start = lambda x, y: owned.told.append((len(x), len(y)))
+    owned._places = SimpleNamespace(gather=lambda _, rows: (f"x {rows}", f"y {rows}"))
+    owned._places.gather_ahead = lambda *given: owned.told.append(given)
+    made: Any = OwnedTraining.gather(owned, loader, 1, 2)
+    assert made == ("x 1", "y 1")
+    assert owned.told == [(3, 3)]
+    owned._owner.meetings.meanwhile()
+    assert owned.told[1:] == [(loader, 2)]
+    OwnedTraining.gather(owned, loader, 2)
+    assert owned._owner.meetings.meanwhile is None
 
 
 @pytest.mark.parametrize(("active", "whole"), [(True, True), (True, False), (False, True)])
 @pytest.mark.parametrize("transform", [None, lambda x: ("turned", x)])
 def test_an_epoch_of_batches_begins_with_what_was_changed_and_ends_with_what_was_made_of_it(active, whole, transform):
-    owned: Any = begun(active=active, whole=whole, gather=lambda _, rows: (f"x {len(X[rows])}", f"y {len(Y[rows])}"))
-    owned.distribute, owned.collect = (lambda: owned.told.append("distribute")), (lambda: owned.told.append("collect"))
+    owned: Any = begun(active=active, whole=whole, gather=lambda _, *rows: gathered(*rows))
+    owned._renew, owned.collect = (lambda: owned.told.append("renew")), (lambda: owned.told.append("collect"))
+    followed: list[Any] = []
+
+    def gathered(rows, following):
+        followed.append(following)
+        return f"x {len(X[rows])}", f"y {len(Y[rows])}"
+
     loader = nn.DataLoader(X, Y, 3, shuffle=False, transform=transform)
     batches = list(training._OwnedLoader(loader, owned))
-    assert owned.told == ["distribute"] + ["collect"] * whole
+    assert owned.told == ["renew"] + ["collect"] * whole
+    assert followed == ([slice(3, 6), None] if active else [])
     assert len(batches) == 2
     for (x, y), rows in zip(batches, (slice(0, 3), slice(3, 4)), strict=True):
         if transform is not None:

@@ -11,6 +11,7 @@ from numpy_nn.training.recording import (
     Recorded,
     Recording,
     of_plan,
+    operation,
     plain,
     untold,
 )
@@ -19,8 +20,8 @@ from numpy_nn.training.recording import (
 def run(recording, x):
     batch = Batch()
     batch.x = x
-    for operation in recording.operations:
-        operation.bound(batch)()
+    for one in recording.operations:
+        one.bound(batch)()
 
 
 def numbers(*shape):
@@ -121,3 +122,32 @@ def test_views_of_the_batch_are_kept_as_what_makes_them():
     assert kept[1] == 3
     assert type(plain((x,))[0]) is np.ndarray
     assert isinstance(x.T, Recorded)
+
+
+@operation
+def doubled(times, x, out):
+    """Twice the array, after a note of it."""
+    times.append(1)
+    return np.multiply(x, 2.0, out=out)
+
+
+@pytest.mark.parametrize("is_recorded", [True, False])
+def test_a_function_may_be_one_operation_whatever_it_does(is_recorded):
+    recording, out = Recording(), np.zeros((2, 3))
+    times: list[int] = []
+    x = recording.array(numbers(2, 3), "x", OfBatch())
+    made = doubled(times, x, out=recording.array(out, "out") if is_recorded else out)
+    np.copyto(recording.array(total := np.zeros((2, 3)), "total"), made + 1.0)
+    assert [one.words.split("(")[0] for one in recording.operations] == ["doubled", "add", "copyto"]
+    assert recording.operations[1].words.startswith("add(out," if is_recorded else "add(doubled,")
+    run(recording, -numbers(2, 3))
+    assert len(times) == 2
+    np.testing.assert_array_equal(out, -2.0 * numbers(2, 3))
+    np.testing.assert_array_equal(total, 1.0 - 2.0 * numbers(2, 3))
+
+
+def test_of_plain_arrays_it_is_the_function_itself():
+    out = np.zeros((2, 3))
+    assert doubled([], numbers(2, 3), out=out) is out
+    np.testing.assert_array_equal(out, 2.0 * numbers(2, 3))
+    assert doubled.__name__ == "doubled"
