@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 from numpy_nn.subjects import names
@@ -10,11 +11,16 @@ from numpy_nn.subjects.gradients import SURE, Leaf, same_but_ones
 from numpy_nn.subjects.places import Path, Step
 
 
-def is_left_out(name: str, claimed: Collection[str]) -> bool:
-    """Whether an argument, or an array in one, is learned as others are: beside them in a list, or a weight or bias."""
+def is_left_out(name: str, claimed: Collection[str], arguments: Sequence[str]) -> bool:
+    """Whether an argument, or an array in one, is learned as others are: beside them in a list, or a weight or bias.
+
+    The b right after a matrix A without a gradient is no bias, but the right-hand side of A x = b.
+    """
     root = name.partition("[")[0]
     if root != name:
         return any(other.startswith(f"{root}[") for other in claimed)
+    if name == "b" and "A" not in claimed and ("A", "b") in pairwise(arguments):
+        return False
     return names.is_learned(name) and any(names.is_learned(other) for other in claimed)
 
 

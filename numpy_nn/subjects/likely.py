@@ -45,14 +45,16 @@ class LikelyCode(DependingCode):
         claimed = [name for name, leaf in self._leaves.items() if isinstance(leaf, (Leaf, Part))]
 
         def known(name: str, kind: str) -> str:
-            if kind in ("unchecked", "unclaimed") and is_left_out(name, claimed):
+            if kind in ("unchecked", "unclaimed") and is_left_out(name, claimed, [*self._given]):
                 return "unchecked"
             return "granted" if kind == "unchecked" and name not in asked else kind
 
         self.unchecked = [(name, known(name, kind), n) for name, kind, n in self.unchecked]
         numbers = numbers_in(self._given, self._targets_name).keys() - set(self._constants)
         learned = [name for name in numbers if names.is_learned(name.rpartition("[")[2].strip("']"))]
-        self.unchecked += [(name, "unchecked", 0) for name in sorted(learned) if is_left_out(name, claimed)]
+        self.unchecked += [
+            (name, "unchecked", 0) for name in sorted(learned) if is_left_out(name, claimed, [*self._given])
+        ]
 
     def _claim_in_their_places(self, found: Sequence[Leaf], told: Mapping[Path, str]) -> None:
         """Take what is returned in the place of an argument's gradient for that, though it has not the shape."""

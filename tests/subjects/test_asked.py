@@ -188,3 +188,25 @@ def test_an_accuracy_and_predictions_after_gradients_are_no_gradients_of_data():
     assert [(entry.name, entry.verdict) for entry in report.entries] == [("W", "right")]
     report = check_gradients(with_predictions, (B, 0.2, Y, np.ones(5)))
     assert [(entry.name, entry.verdict) for entry in report.entries] == [("w", "right"), ("b", "right")]
+
+
+@pytest.mark.parametrize(("factor", "verdict"), [(1.0, "right"), (2.0, "wrong")])
+def test_the_right_hand_side_of_least_squares_is_no_bias(factor, verdict):
+    def loss(w, A, b):
+        r = A @ w - b
+        return 0.5 * r @ r, factor * A.T @ r
+
+    report = check_gradients(loss, (W[:, 0], X, Y[:, 0]))
+    assert report.verdict == verdict
+    assert "no gradient is claimed of A, b: not checked" in report.notes[-1]
+
+
+def test_the_bias_of_a_layer_whose_activations_are_called_a_is_one():
+    def forward(A, W, b):
+        return A @ W + b, (A, W)
+
+    def backward(dZ, cache):
+        A, W = cache
+        return dZ @ W.T, A.T @ dZ
+
+    assert check_gradients((forward, backward), (X, W, B)).verdict == "undecided"
