@@ -1,5 +1,6 @@
 """Sequential and MLP: one vector of parameters, views into it, ownership of arrays, and no allocation in the loop."""
 
+import copy
 import tracemalloc
 from typing import Any
 
@@ -343,3 +344,44 @@ def test_what_makes_no_layer_is_no_activation():
     makes_a_number: Any = int
     with pytest.raises(TypeError, match="got int"):
         nn.MLP([2, 3, 1], activation=makes_a_number)
+
+
+def modules_of(net):
+    return [type(module).__name__ for module in net.modules()]
+
+
+def test_a_walk_is_not_repeated_and_sees_every_change():
+    net = nn.Sequential(nn.Linear(3, 2), nn.Sequential(nn.ReLU()))
+    assert modules_of(net) == ["Sequential", "Linear", "Sequential", "ReLU"] == modules_of(net)
+    first = vars(net)["_walk_before"]
+    net.eval()
+    list(net.modules())
+    assert vars(net)["_walk_before"] is first
+    net[1][0] = nn.Tanh()
+    assert modules_of(net) == ["Sequential", "Linear", "Sequential", "Tanh"]
+    net[1].beside = nn.Sigmoid()
+    assert modules_of(net)[-1] == "Sigmoid"
+    del net[1].beside
+    assert modules_of(net)[-1] == "Tanh"
+    pairs = list(zip(copy.deepcopy(net).modules(), net.modules(), strict=True))
+    assert len(pairs) == 4
+    assert all(copied is not own for copied, own in pairs)
+
+
+def test_layers_in_lists_and_of_classes_that_find_their_own_are_looked_for_each_time():
+    class Blocks(nn.Layer):
+        def __init__(self):
+            super().__init__()
+            self.blocks = [nn.ReLU()]
+
+    class Found(nn.Layer):
+        def named_children(self):
+            return iter(own)
+
+    blocks, own = Blocks(), [("0", nn.ReLU())]
+    for net, layers in ((nn.Sequential(blocks), blocks.blocks), (nn.Sequential(Found()), own)):
+        assert len(list(net.modules())) == 3
+        layers.append(nn.Tanh() if layers is blocks.blocks else ("1", nn.Tanh()))
+        assert len(list(net.modules())) == 4
+        net.eval()
+        assert not any(module.training for module in net.modules())

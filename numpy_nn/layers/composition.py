@@ -81,7 +81,19 @@ class Composition:
 
     def modules(self) -> Iterator[Any]:
         """The layer itself and every layer in it, at any depth."""
-        return (module for _, module in self.named_modules())
+        yield self
+        yield from self._modules_inside()
+
+    def _modules_inside(self) -> list[Any]:
+        """Every layer in it, from the last walk if nothing can have changed: a walk takes longer than a prediction."""
+        walk = vars(self).get("_walk_before")
+        if walk is not None and walk.version == structure.version:
+            return walk.modules
+        _, *modules = (module for _, module in self.named_modules())
+        # In a list no layer notices another element, and a subclass may find its layers anew each time.
+        if all(_finds_by_itself(module) and not module.has_lists() for module in (self, *modules)):
+            self.__dict__["_walk_before"] = _Walk(structure.version, modules)
+        return modules
 
     def _parameters_by_layer(self) -> Iterator[tuple[str, Any, dict[str, Parameter]]]:
         """Of the layer itself and every layer in it: its name, itself, and its own parameters by their names."""
@@ -192,7 +204,6 @@ class Composition:
         One thread at a time: another one that comes here waits, also with another network, which may share layers.
         """
         with ONE_AT_A_TIME:
-            # The walk takes longer than a small network's prediction: once is enough.
             modes = [(module, module.training) for module in self.modules()]
             if any(mode for _, mode in modes):
                 self.eval()
@@ -234,12 +245,23 @@ class Composition:
 
 
 # What a forward call leaves, and what it and a copy must not both write to.
-NOT_COPIED = ("saved", "_output", "_left_by", "_work", "_vector", "_plans")
+NOT_COPIED = ("saved", "_output", "_left_by", "_work", "_vector", "_plans", "_walk_before")
 # What may be, or hold, a parameter or a layer.
 HELD = (Parameter, Composition, list, tuple, dict)
 # Not searched for them, so that what stands there is refused: not all of these have an order, or names.
 NOT_SEARCHED = (set, frozenset, deque, UserList, UserDict, np.ndarray)
 ONE_AT_A_TIME = threading.RLock()
+
+
+class _Walk:
+    """The layers that were found, at which version of the structure; no tuple, which would be searched for them."""
+
+    def __init__(self, version: int, modules: list[Any]) -> None:
+        self.version, self.modules = version, modules
+
+
+def _finds_by_itself(module: Composition) -> bool:
+    return module.named_children.__module__.startswith("numpy_nn.")
 
 
 def _computed(module: Composition, name: str) -> bool:

@@ -50,7 +50,7 @@ AS_DEFINED: dict[type, dict[str, Any]] = {
 }
 # What a pass leaves behind, as opposed to settings.
 PASSING = frozenset(
-    {"saved", "_output", "_left_by", "_in_backward", "_work", "_plans", "_first", "_vector", "_one"}
+    {"saved", "_output", "_left_by", "_in_backward", "_work", "_plans", "_first", "_vector", "_one", "_walk_before"}
     | {"row_weights", "left_out", "_terms_shape", "_denominator"}
 )
 # Batches of one shape that the formulas compute before a list is tried: at the first one arrays are made.
