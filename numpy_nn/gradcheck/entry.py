@@ -117,7 +117,13 @@ def _entries(
             if not _equal(subject.gradients(grad_output)[name], gradient) and not _adds_up(
                 gradient, again[name], previous[name]
             ):
-                subject.problems.append(f"{shown}: two backward passes on the same input give different gradients")
+                text = "two backward passes on the same input give different gradients"
+                if subject.is_known_by_steps(name):
+                    text = (
+                        "backward changes it by another step each time, as with momentum or Adam, which does not tell "
+                        f"the gradient; keep that in an attribute as well, such as self.d{name}"
+                    )
+                subject.problems.append(f"{shown}: {text}")
                 continue
         judged.append((_entry(evidence, shown, samples), evidence))
     judged = [_with_steps_of_others(entry, evidence, judged, samples) for entry, evidence in judged]

@@ -91,6 +91,10 @@ class Subject(ABC):
         for restore in self._restore:
             restore()
 
+    def is_known_by_steps(self, _: str) -> bool:
+        """Whether an array's gradient is claimed by nothing but the step that backward makes along it."""
+        return False
+
     def gradients_without_update(self, _: Array) -> Mapping[str, NDArray[Any] | None]:
         """The claimed gradients where the learning rate is 0; none for code that updates nothing."""
         return {}

@@ -127,6 +127,9 @@ class UpdatingCode(CalledCode):
         known |= {result_role(i): result for i, result in enumerate((*rest[:place], output, *rest[place:]))}
         return self._backward(*(known[role] if role in known else given[role] for role in roles))
 
+    def is_known_by_steps(self, name: str) -> bool:
+        return name in self._updates
+
     def gradients_without_update(self, grad_output: Array) -> Mapping[str, Any]:
         self.gradients(grad_output)
         if not self._moved:
