@@ -17,7 +17,7 @@ from numpy_nn.subjects.gradients import (
     SURE,
     Leaf,
     at_most_perhaps,
-    is_shape_of_jacobian,
+    is_jacobian,
     leaves,
     likeness,
     likeness_of,
@@ -251,7 +251,7 @@ class CodeSubject(SteppingCode):
         self._is_jacobian = output.ndim > 0 and any(
             not self.convention.takes_grads
             and leaf.value.shape != self.arrays[name].shape
-            and is_shape_of_jacobian(leaf.value.shape, output.shape, self.arrays[name].shape)
+            and is_jacobian(leaf.value.shape, output.shape, self.arrays[name].shape)
             for name, leaf in self._leaves.items()
             if isinstance(leaf, Leaf)
         )
@@ -350,7 +350,7 @@ class CodeSubject(SteppingCode):
         taken = any(leaf is found[0] for leaf in used) if found else True
         if not self._owner and len(found) == 1 and found[0].returned and not taken:
             shape = found[0].value.shape
-            fitting = [n for n, a in self.arrays.items() if is_shape_of_jacobian(shape, output.shape, a.shape)]
+            fitting = [n for n, a in self.arrays.items() if is_jacobian(shape, output.shape, a.shape)]
             self._leaves[fitting[0] if len(fitting) == 1 else self.input] = found[0]
 
     def _give_up(self, name: str) -> None:

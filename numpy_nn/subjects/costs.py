@@ -55,6 +55,7 @@ def cost_beside(function: Callable[..., Any]) -> tuple[str, Cost] | None:
 
     It takes an output, targets and, where it wants more, what the function has under the same names.
     """
+    function = getattr(function, "func", function)
     function = getattr(function, "__func__", function)
     own = getattr(function, "__globals__", {})
     given = set((positional(function) or ([], []))[0])
@@ -68,6 +69,20 @@ def cost_beside(function: Callable[..., Any]) -> tuple[str, Cost] | None:
             usual[name] = value
     found = found or usual
     return next(iter(found.items())) if len(found) == 1 else None
+
+
+def loss_of_kept_output(owner: Any) -> tuple[str, Cost] | None:
+    """The one method of an object that is called as a loss and takes targets alone: of the output that it keeps."""
+    found: list[tuple[str, Callable[..., Any]]] = []
+    for name in dir(owner) if owner is not None else ():
+        value = getattr(owner, name, None) if not name.startswith("__") and names.is_loss(name) else None
+        wanted = (positional(value) or ([], []))[0] if value is not None and inspect.ismethod(value) else []
+        if value is not None and len(wanted) == 1 and names.role_in_loss(wanted[0]) == names.TARGET:
+            found.append((name, value))
+    if len(found) != 1:
+        return None
+    name, method = found[0]
+    return name, lambda *output_and_targets: method(output_and_targets[1])
 
 
 def penalty_of(owner: Any) -> Callable[[], Any] | None:

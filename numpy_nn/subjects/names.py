@@ -335,6 +335,12 @@ def derived(thing: Any, function: Any) -> Callable[..., Any] | None:
     return method(thing, [name + ending for ending in _DERIVATIVES]) if name else None
 
 
+def is_derived(name: str, of: str) -> bool:
+    """Whether a function is called as the derivative of another, as ``mse_prime`` or ``d_mse`` of ``mse``."""
+    forms = [f"{of}{ending}" for ending in _DERIVATIVES] + [f"grad{of}", f"{of}_vjp", f"d{of}"]
+    return _squeezed(name) in map(_squeezed, forms)
+
+
 def passes(thing: Any) -> tuple[Callable[..., Any] | None, Callable[..., Any] | None]:
     """The forward and the backward pass of an object, by the usual names, else by two names that differ in that word.
 
