@@ -290,13 +290,6 @@ class CodeSubject(SteppingCode):
                 self.arrays[name] = number
                 place.put(number.item())
 
-    def _gives(self, output: Array) -> bool:
-        """Whether the code runs as it is now, and gives this output."""
-        try:
-            return equal(self.output(), output)
-        except SubjectError:
-            return False
-
     def _is_of_silent(self, leaf: Leaf, likely: Mapping[str, Callable[[Leaf], float]]) -> bool:
         """Whether its name says that it is the gradient of an array on which the output does not depend here.
 
@@ -362,3 +355,5 @@ class CodeSubject(SteppingCode):
             known = is_state(name, place.path) or self._is_weight_of_loss(array.shape)
             kind = "buffer" if known else "data" if self._is_data(name) else "unchecked"
             self.unchecked.append((name, kind, array.size))
+        elif names.is_learned(str(last_name(place.path))) and {*self._places} & {*self._leaves, *self._updates}:
+            self.unchecked.append((name, "unchecked", 1))  # a bias that is one number, beside weights

@@ -138,6 +138,7 @@ class LossOfOutput:
         self._forward, self._loss, self._gradient, self._named = forward, loss, gradient, tuple(named)
         self._takes_last, self.penalty = takes_last, penalty
         self._of_output: Any = None
+        self._targets: Any = None
         self.output: Any = None  # what the network has returned
         self._returned: Any = None
         self.inputs: Sequence[Any] = ()  # what it was given
@@ -146,6 +147,7 @@ class LossOfOutput:
     def loss(self, *arguments: Any) -> Any:
         """loss(forward(x), targets), and after it what forward returned beside its output."""
         *inputs, targets = arguments
+        self._targets = targets
         rest = self.run(*inputs)
         value = self._loss(*self._in_order(self.output, targets, dict(zip(self._named, inputs, strict=False))))
         if isinstance(value, tuple):
@@ -179,10 +181,30 @@ class LossOfOutput:
         return [*first_two, *(given[name] for name in wanted[2:] if name in given)]
 
     def backward(self) -> Any:
-        """The network's backward pass from the gradient that the loss has returned. TypeError if it returned none."""
-        if self._of_output is None or self._gradient is None:
+        """The network's backward pass from the gradient of the loss. TypeError if nothing gives that.
+
+        It is what the loss has returned, or else what its object or the function beside it gives, called as its own.
+        """
+        of_output = self._of_output if self._of_output is not None else self._gradient_beside()
+        if of_output is None or self._gradient is None:
             raise TypeError("the loss returns no gradient")
-        return self._gradient(self._of_output)
+        return self._gradient(of_output)
+
+    def _gradient_beside(self) -> Any:
+        """What the loss's own gradient gives for the output and the targets; None where it has none."""
+        thing, own = getattr(self._loss, "__self__", None), getattr(self._loss, "__name__", "")
+        if thing is None:
+            around = getattr(self._loss, "__globals__", {})
+            found = next((around[name] for name in around if own and names.is_derived(name, own)), None)
+        elif thing is getattr(self._forward, "__self__", None):
+            return None  # the network's own
+        else:
+            found = names.derived(thing, self._loss) or names.method(thing, names.LOSS_GRADIENTS)
+        if not callable(found) or found == self._loss:
+            return None
+        if takes(found, 2):
+            return found(*self._in_order(self.output, self._targets, {}))
+        return found() if takes(found, 0) else None
 
     def given_output(self, gradient: Callable[..., Any]) -> Callable[..., Any]:
         """A gradient function that wants the output of the forward pass, as one that gets it by itself.

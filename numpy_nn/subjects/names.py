@@ -222,6 +222,11 @@ def is_learned(name: str) -> bool:
     return stem == "theta" or any(stem in group for group in _SYNONYMS)
 
 
+def is_bias(name: str) -> bool:
+    """Whether it is one by its name, with whatever number."""
+    return plain(name).rstrip("0123456789").rstrip("_") in _SYNONYMS[1]
+
+
 def is_buffer(name: str) -> bool:
     """Whether an array of this name is likely to be a statistic, a state or a mask, which is not learned."""
     return _BUFFER.search(name) is not None and _LEARNED.search(name) is None

@@ -55,11 +55,14 @@ def factors_of_losses(
 def _beside(forward: Callable[..., Any], owner: Any) -> list[tuple[str, Callable[..., Any]]]:
     """The one loss of the functions' module: not in the file of a class, which may be that of other classes.
 
-    One with a derivative beside it is a pair by itself.
+    One with a derivative beside it is a pair by itself, and one called after another function is that function's.
     """
     found = cost_beside(forward) if owner is None or isinstance(owner, Surroundings) else None
-    around = [] if found is None else list(getattr(found[1], "__globals__", {}))
-    return [] if found is None or any(names.is_derived(name, found[0]) for name in around) else [found]
+    if found is None:
+        return []
+    around = getattr(found[1], "__globals__", {})
+    of = around.get(found[0].rpartition("_")[0], forward)
+    return [] if of != forward or any(names.is_derived(name, found[0]) for name in around) else [found]
 
 
 def _called_as_a_loss(name: str) -> bool:

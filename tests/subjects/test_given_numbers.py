@@ -144,3 +144,44 @@ def test_a_vector_has_the_gradients_of_the_numbers_before_data(factor, verdict):
 
     for x in (Y, Y[:2]):
         assert verdicts(check_gradients((fit, gradient), (0.3, 1.2, x))) == {"mu": "right", "sigma": verdict}
+
+
+class Neuron:
+    """With a bias that is one number, and of which the gradient may be left out."""
+
+    def __init__(self, bias, *, learned=True, **settings):
+        self.weights, self.bias, self.learned = W.copy(), bias, learned
+        vars(self).update(settings)
+
+    def forward(self, x):
+        self.x = x
+        return x @ self.weights + self.bias * getattr(self, "scale", 1.0)
+
+    def backward(self, grad):
+        self.dweights = self.x.T @ grad
+        if self.learned:
+            self.dbias = grad.sum() * getattr(self, "scale", 1.0)
+        return np.outer(grad, self.weights)
+
+
+@pytest.mark.parametrize("bias", [0.5, 0.0, 0, 2])
+def test_a_bias_that_is_a_number_and_has_no_gradient_beside_weights_is_told(bias):
+    assert check_gradients(Neuron(bias), X)["bias"].verdict == "right"
+    report = check_gradients(Neuron(bias, learned=False), X)
+    assert report.verdict == "undecided"
+    assert "no gradient was found of bias" in report.problems[0]
+    assert check_gradients(Neuron(bias, learned=False), X, constants=["bias"]).verdict == "right"
+
+
+def test_a_number_with_another_name_is_a_setting_and_one_that_has_to_be_whole_stays_so():
+    assert check_gradients(Neuron(0.5, scale=0.3), X).verdict == "right"
+
+    class Shifted(Neuron):
+        def forward(self, x):
+            self.x = x
+            return np.roll(x @ self.weights, range(self.bias + 1)[-1])
+
+        def backward(self, grad):
+            return Neuron.backward(self, np.roll(grad, -self.bias))
+
+    assert check_gradients(Shifted(1, learned=False), X).verdict == "right"
