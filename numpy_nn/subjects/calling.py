@@ -17,6 +17,7 @@ from numpy_nn.subjects.arguments import is_differentiated, takes
 from numpy_nn.subjects.costs import LossOfOutput
 from numpy_nn.subjects.gradients import Leaf, ParameterGradient, SumOfUses, listed, times_jacobian, without_mask
 from numpy_nn.subjects.places import Path, Place, Step, follow, written
+from numpy_nn.subjects.roles import is_data
 from numpy_nn.subjects.state import equal, of_a_library, reachable
 from numpy_nn.subjects.subject import Array, ClaimingSubject
 from numpy_nn.subjects.triangles import folded
@@ -86,7 +87,7 @@ class CalledCode(ClaimingSubject):
         roots = [owner] if owner is not None else [forward, *([] if backward is None else [backward])]
         super().__init__(label, roots, arrays, generators)
         # forward(params, x): the rows are those of the data.
-        self.input = next((name for name in arrays if names.is_data(name)), self.input)
+        self.input = next((name for name in arrays if is_data(name)), self.input)
         self.convention = convention
         self._forward, self._backward, self._owner = forward, backward, owner
         self._places: dict[str, Place] = {}

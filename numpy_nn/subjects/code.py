@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 
-from numpy_nn.subjects import names
 from numpy_nn.subjects.agreement import ROUGHLY, agreement, digits, factor_of
 from numpy_nn.subjects.calling import arrays_of, written_in
 from numpy_nn.subjects.containers import Numbering, likeness_in_argument, prefixes
@@ -28,6 +27,7 @@ from numpy_nn.subjects.gradients import (
 from numpy_nn.subjects.places import Path, Place, Step, last_name, parsed
 from numpy_nn.subjects.remaining import is_state
 from numpy_nn.subjects.returned import as_told, told_by
+from numpy_nn.subjects.roles import is_buffer, is_learned, is_of_a_pair
 from numpy_nn.subjects.state import equal
 from numpy_nn.subjects.stepping import SteppingCode
 from numpy_nn.subjects.subject import Array, SubjectError
@@ -165,7 +165,7 @@ class CodeSubject(SteppingCode):
         matters = name in self._given or not equal(there, self.output())
         del self.arrays[name]
         if matters and name not in constants:
-            kind = "unclaimed" if self._says_none(name) else "buffer" if names.is_buffer(name) else "unchecked"
+            kind = "unclaimed" if self._says_none(name) else "buffer" if is_buffer(name) else "unchecked"
             self.unchecked.append((name, "data" if kind == "unchecked" and self._is_data(name) else kind, 0))
 
     def _match(self, named: Mapping[str, str] | None) -> None:
@@ -355,5 +355,9 @@ class CodeSubject(SteppingCode):
             known = is_state(name, place.path) or self._is_weight_of_loss(array.shape)
             kind = "buffer" if known else "data" if self._is_data(name) else "unchecked"
             self.unchecked.append((name, kind, array.size))
-        elif names.is_learned(str(last_name(place.path))) and {*self._places} & {*self._leaves, *self._updates}:
-            self.unchecked.append((name, "unchecked", 1))  # a bias that is one number, beside weights
+            return
+        # A number is a setting; or a bias beside weights, a beta beside a gamma.
+        others = [str(last_name(self._places[n].path)) for n in {*self._leaves, *self._updates} & {*self._places}]
+        own = str(last_name(place.path))
+        if (others and is_learned(own)) or is_of_a_pair(own, others):
+            self.unchecked.append((name, "unchecked", 1))

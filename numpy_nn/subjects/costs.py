@@ -16,6 +16,7 @@ from numpy_nn.subjects.arguments import takes
 from numpy_nn.subjects.dressing import Dressed
 from numpy_nn.subjects.names import positional
 from numpy_nn.subjects.returned import returned_names
+from numpy_nn.subjects.roles import is_data
 
 Cost = Callable[[NDArray[Any], NDArray[Any]], Any]
 
@@ -69,6 +70,13 @@ def cost_beside(function: Callable[..., Any]) -> tuple[str, Cost] | None:
             usual[name] = value
     found = found or usual
     return next(iter(found.items())) if len(found) == 1 else None
+
+
+def is_derived(name: str, of: str) -> bool:
+    """Whether a function is called as the derivative of another, as ``mse_prime`` or ``d_mse`` of ``mse``."""
+    stem = names.plain(of)
+    forms = [f"{stem}_{ending}" for ending in (*names.DERIVATIVES, "vjp")] + [f"grad_{stem}", f"d_{stem}"]
+    return names.plain(name).replace("_", "") in [form.replace("_", "") for form in forms]
 
 
 def loss_of_kept_output(owner: Any) -> tuple[str, Cost] | None:
@@ -195,7 +203,7 @@ class LossOfOutput:
         thing, own = getattr(self._loss, "__self__", None), getattr(self._loss, "__name__", "")
         if thing is None:
             around = getattr(self._loss, "__globals__", {})
-            found = next((around[name] for name in around if own and names.is_derived(name, own)), None)
+            found = next((around[name] for name in around if own and is_derived(name, own)), None)
         elif thing is getattr(self._forward, "__self__", None):
             return None  # the network's own
         else:
@@ -228,7 +236,7 @@ class LossOfOutput:
         predictions = [
             name
             for name in free
-            if name not in found and names.role_in_loss(name) == names.PREDICTION and not names.is_data(name)
+            if name not in found and names.role_in_loss(name) == names.PREDICTION and not is_data(name)
         ]
         if len(predictions) == 1:
             found[predictions[0]] = self._whole

@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from numpy_nn.layers.composition import Composition
-from numpy_nn.subjects import names
 from numpy_nn.subjects.gradients import SURE, ParameterGradient, leaves, likeness
 from numpy_nn.subjects.overlapping import is_part_or_vector
 from numpy_nn.subjects.places import Place, Step, last_name, places, written
 from numpy_nn.subjects.remaining import RemainingCode
+from numpy_nn.subjects.roles import is_learned
 from numpy_nn.subjects.state import Snapshot, equal
 from numpy_nn.subjects.subject import Array, SubjectError
 
@@ -33,7 +33,7 @@ class DependingCode(RemainingCode):
         """Have a parameter that begins as a whole number, gamma = 1, be a float: it is one after the first update.
 
         A number is learned if a gradient of it has a name for that, or if backward makes another kind of thing of it;
-        or else if it is called as a bias, and does as well as a float.
+        or else if it is called as a bias is, and does as well as a float.
         """
         whole = [(place, value) for place in places(self._owner, whole=True) if type(value := place.read()) is int]
         if not whole:
@@ -56,7 +56,7 @@ class DependingCode(RemainingCode):
         for place, value in learned:
             place.put(float(value))
         for place, value in whole:
-            if names.is_bias(str(last_name(place.path))) and place.exists() and type(place.read()) is int:
+            if is_learned(str(last_name(place.path))) and place.exists() and type(place.read()) is int:
                 place.put(float(value))
                 if not self._gives(home):
                     place.put(value)

@@ -12,7 +12,7 @@ import numpy as np
 from numpy_nn.subjects import names
 from numpy_nn.subjects.bindings import bindings
 from numpy_nn.subjects.code import CodeSubject
-from numpy_nn.subjects.costs import LossOfOutput, cost_beside
+from numpy_nn.subjects.costs import LossOfOutput, cost_beside, is_derived
 from numpy_nn.subjects.names import positional
 from numpy_nn.subjects.state import Snapshot, of_installed
 from numpy_nn.subjects.subject import SubjectError
@@ -61,8 +61,9 @@ def _beside(forward: Callable[..., Any], owner: Any) -> list[tuple[str, Callable
     if found is None:
         return []
     around = getattr(found[1], "__globals__", {})
-    of = around.get(found[0].rpartition("_")[0], forward)
-    return [] if of != forward or any(names.is_derived(name, found[0]) for name in around) else [found]
+    own = names.unwrapped(getattr(forward, "func", forward))
+    of = around.get(found[0].rpartition("_")[0], own)
+    return [] if of != own or any(is_derived(name, found[0]) for name in around) else [found]
 
 
 def _called_as_a_loss(name: str) -> bool:

@@ -185,3 +185,31 @@ def test_a_number_with_another_name_is_a_setting_and_one_that_has_to_be_whole_st
             return Neuron.backward(self, np.roll(grad, -self.bias))
 
     assert check_gradients(Shifted(1, learned=False), X).verdict == "right"
+
+
+class Normalised:
+    """Of one scale and one shift for all, of which either may have no gradient."""
+
+    def __init__(self, *learned):
+        self.gamma, self.beta, self.eps, self.learned = 1.3, 0.2, 1e-3, learned
+
+    def forward(self, x):
+        self.xhat = x / np.sqrt((x**2).mean(axis=1, keepdims=True) + self.eps)
+        self.r = self.xhat / x
+        return self.gamma * self.xhat + self.beta
+
+    def backward(self, grad):
+        if "gamma" in self.learned:
+            self.dgamma = (grad * self.xhat).sum()
+        if "beta" in self.learned:
+            self.dbeta = grad.sum()
+        g = self.gamma * grad
+        return self.r * (g - self.xhat * (g * self.xhat).mean(axis=1, keepdims=True))
+
+
+def test_one_of_two_numbers_that_are_learned_together_is_told_and_a_setting_is_not():
+    assert check_gradients(Normalised("gamma", "beta"), X).verdict == "right"
+    for learned, lacking in (("gamma", "beta"), ("beta", "gamma")):
+        report = check_gradients(Normalised(learned), X)
+        assert report.verdict == "undecided"
+        assert f"no gradient was found of {lacking};" in report.problems[0]

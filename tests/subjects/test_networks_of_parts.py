@@ -149,3 +149,28 @@ def test_backward_gets_the_gradient_that_the_object_of_the_loss_or_the_function_
     assert [entry.verdict for entry in check_gradients(Held(squares, 2.0), X, targets).entries] == ["right", "wrong"]
     report = check_gradients(Held(Squares(1.0)), X, targets)
     assert [entry.verdict for entry in report.entries] == ["wrong", "wrong"]
+
+
+class Weight:
+    def __init__(self, v):
+        self.v, self.g = v, np.zeros_like(v)
+
+    def zero(self):
+        self.g[:] = 0.0
+
+
+class OfWeights:
+    def __init__(self):
+        self.w = Weight(RNG.standard_normal((4, 3)))
+
+    def forward(self, x):
+        self.x = x
+        return x @ self.w.v
+
+    def backward(self, grad):
+        self.w.g += self.x.T @ grad
+        return grad @ self.w.v.T
+
+
+def test_a_parameter_may_say_zero_for_its_gradient_to_begin_anew():
+    assert check_gradients(OfWeights(), X).verdict == "right"
