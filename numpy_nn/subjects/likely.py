@@ -122,6 +122,8 @@ class LikelyCode(DependingCode):
                 return 0.0  # ([db1, db2], [dW1, dW2]): the input's is not within a list of parameters' gradients
             if leaf.returned and of_parameters and not (leaf.value.shape == shape and agrees(name, leaf)):
                 return 0.0  # (dW1, dW2): there is none of the input
+            if leaf.returned and not same_but_ones(leaf.value.shape, shape) and shape in self._shapes_returned():
+                return 0.0  # (loss, accuracy, dW, db): what stands in its place is none, what has its shape may be
             if count == 1 or not leaf.returned or (leaf.path and isinstance(leaf.path[-1].key, str)):
                 likely = input_likeness(name, leaf, shape, False)
                 # Beside the gradients of parameters, the only one of the input's shape may stand anywhere.
@@ -177,6 +179,11 @@ class LikelyCode(DependingCode):
         shapes = [part.shape for part in returned if isinstance(part, np.ndarray)]
         of_parameters = [self.arrays[name].shape for name in self._places]
         return len(shapes) == len(returned) > 0 and sorted(shapes) == sorted(of_parameters)
+
+    def _shapes_returned(self) -> list[tuple[int, ...]]:
+        """The shapes of the arrays in the tuple or list that backward returns."""
+        returned = self._returned if isinstance(self._returned, (tuple, list)) else ()
+        return [part.shape for part in returned if isinstance(part, np.ndarray)]
 
     def _returned_names(self) -> list[str]:
         """What the source of backward calls the things that it returns."""

@@ -188,3 +188,21 @@ def test_an_accuracy_and_predictions_after_gradients_are_no_gradients_of_data():
     assert [(entry.name, entry.verdict) for entry in report.entries] == [("W", "right")]
     report = check_gradients(with_predictions, (B, 0.2, Y, np.ones(5)))
     assert [(entry.name, entry.verdict) for entry in report.entries] == [("w", "right"), ("b", "right")]
+
+
+def step_with(gradients):
+    def step(W, b, X, y):
+        error = X @ W + b - y
+        return np.mean(error**2), np.mean(np.abs(error) < 1.0), *gradients(2 * error / y.size)
+
+    return step
+
+
+def test_a_number_after_the_loss_is_the_gradient_of_nothing_that_has_another_shape():
+    given = (W, B, X, Y)
+    report = check_gradients(step_with(lambda d: (X.T @ d, d.sum(axis=0))), given)
+    assert {entry.name: entry.verdict for entry in report.entries} == {"W": "right", "b": "right"}
+    report = check_gradients(step_with(lambda d: (X.T @ d, d.mean(axis=0))), given)
+    assert {entry.name: entry.verdict for entry in report.entries} == {"W": "right", "b": "wrong"}
+    report = check_gradients(step_with(lambda d: (2 * X.T @ d,)), given)
+    assert {entry.name: entry.verdict for entry in report.entries} == {"W": "wrong"}
