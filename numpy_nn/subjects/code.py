@@ -11,7 +11,7 @@ import numpy as np
 
 from numpy_nn.subjects.agreement import ROUGHLY, agreement, digits, factor_of
 from numpy_nn.subjects.calling import arrays_of, written_in
-from numpy_nn.subjects.containers import Numbering, likeness_in_argument, prefixes
+from numpy_nn.subjects.containers import Numbering, as_paired, likeness_in_argument, paired, prefixes
 from numpy_nn.subjects.gradients import (
     SURE,
     Leaf,
@@ -99,7 +99,11 @@ class CodeSubject(SteppingCode):
         if not self.make_repeatable() or self.convention.takes_grads:
             return False
         shape = self.output().shape
-        if np.shape(self._returned) != (*shape, number) or (not shape and number < 2):
+        try:
+            is_matrix = np.shape(self._returned) == (*shape, number)
+        except ValueError:
+            return False  # gradients of several shapes
+        if not is_matrix or (not shape and number < 2):
             return False
         alike = [name for name, array in self.arrays.items() if array.shape == (number,) and not self._is_data(name)]
         return bool(shape) or not (alike or agreement(self).agreeing)
@@ -229,6 +233,8 @@ class CodeSubject(SteppingCode):
                 called[name] = last_name(place.path)
         told = told_by(self._backward, self._forward, 1 + len(self._result[1]))
         likely = as_told(told, called, likely, only=self.convention.arguments is None, data=self.input)
+        pairs = dict(paired(returned, {name: self.arrays[name] for name in self._places}))
+        likely = {name: as_paired(pairs, name, like) for name, like in likely.items()} if pairs else likely
         wanted = {name: (self.arrays[name].shape, like) for name, like in likely.items()}
 
         self._sure = {name for name, (_, like) in wanted.items() if any(like(leaf) >= SURE for leaf in found)}

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from numpy_nn.subjects.gradients import IN_ORDER, Leaf, likeness, same_but_ones
 from numpy_nn.subjects.names import is_gradient_of
@@ -112,3 +116,20 @@ class Numbering:
 def is_numbered(path: Path) -> bool:
     """Whether it ends in a number: a place in a list."""
     return bool(path) and isinstance(path[-1].key, int)
+
+
+def paired(returned: Any, held: Mapping[str, NDArray[Any]], path: Path = ()) -> Iterator[tuple[Path, str]]:
+    """Where backward returned the gradient of a parameter in a pair with the parameter itself, and of which."""
+    if not isinstance(returned, (list, tuple)):
+        return
+    for index, part in enumerate(returned):
+        is_array = isinstance(part, np.ndarray) and part.dtype.kind == "f" and np.any(part)
+        name = next((name for name, array in held.items() if is_array and np.array_equal(array, part)), None)
+        if name is not None and len(returned) == 2:
+            yield (*path, Step(1 - index, True)), name
+        yield from paired(part, held, (*path, Step(index, True)))
+
+
+def as_paired(pairs: Mapping[Path, str], name: str, like: Callable[[Leaf], float]) -> Callable[[Leaf], float]:
+    """The likeness to a parameter, of which pairs tell where they are: ``(W, dW)``, in whatever order."""
+    return lambda leaf: float(pairs[leaf.path] == name) if leaf.returned and leaf.path in pairs else like(leaf)

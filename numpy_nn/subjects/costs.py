@@ -51,10 +51,10 @@ def _of_classes(a: NDArray[Any], y: NDArray[Any]) -> NDArray[Any]:
     return y
 
 
-def cost_beside(function: Callable[..., Any]) -> tuple[str, Cost] | None:
-    """The loss in the module of a function, with its name; None if there is not one alone.
+def costs_beside(function: Callable[..., Any]) -> list[tuple[str, Cost]]:
+    """The losses in the module of a function, with their names; those that are called so before those of other names.
 
-    It takes an output, targets and, where it wants more, what the function has under the same names.
+    They take an output, targets and, where they want more, what the function has under the same names.
     """
     function = getattr(function, "func", function)
     function = getattr(function, "__func__", function)
@@ -68,8 +68,13 @@ def cost_beside(function: Callable[..., Any]) -> tuple[str, Cost] | None:
             found[name] = value
         elif takes and names.is_usual_loss(name):
             usual[name] = value
-    found = found or usual
-    return next(iter(found.items())) if len(found) == 1 else None
+    return list((found or usual).items())
+
+
+def cost_beside(function: Callable[..., Any]) -> tuple[str, Cost] | None:
+    """The loss in the module of a function, with its name; None if there is not one alone."""
+    found = costs_beside(function)
+    return found[0] if len(found) == 1 else None
 
 
 def is_derived(name: str, of: str) -> bool:
@@ -157,12 +162,16 @@ class LossOfOutput:
         *inputs, targets = arguments
         self._targets = targets
         rest = self.run(*inputs)
-        value = self._loss(*self._in_order(self.output, targets, dict(zip(self._named, inputs, strict=False))))
+        value = self.value_of(self._loss, targets)
         if isinstance(value, tuple):
             value, self._of_output = value[0], value[1]
         if self.penalty is not None:
             value = value + self.penalty()
         return (value, *rest) if rest else value
+
+    def value_of(self, loss: Callable[..., Any], targets: Any) -> Any:
+        """What a loss gives for the output of the latest pass."""
+        return loss(*self._in_order(loss, targets, dict(zip(self._named, self.inputs, strict=False))))
 
     def run(self, *inputs: Any) -> Sequence[Any]:
         """The forward pass alone, which leaves ``output``; what it returned beside it."""
@@ -179,13 +188,13 @@ class LossOfOutput:
         """Whether forward returned several arrays, such as those of all layers, of which the last is the output."""
         return self._is_several() and _last_array(self._returned) > 0
 
-    def _in_order(self, output: Any, targets: Any, given: Mapping[str, Any]) -> list[Any]:
-        """The arguments of the loss in the order of its names: the output, then the targets, if they do not tell."""
-        spec = positional(self._loss)
+    def _in_order(self, loss: Callable[..., Any], targets: Any, given: Mapping[str, Any]) -> list[Any]:
+        """The arguments of a loss in the order of its names: the output, then the targets, if they do not tell."""
+        spec = positional(loss)
         wanted = [] if spec is None else spec[0]
-        first_two = [output, targets]
+        first_two = [self.output, targets]
         if names.roles_in_loss(wanted) == [names.TARGET, names.PREDICTION]:
-            first_two = [targets, output]
+            first_two = [targets, self.output]
         return [*first_two, *(given[name] for name in wanted[2:] if name in given)]
 
     def backward(self) -> Any:
@@ -211,7 +220,7 @@ class LossOfOutput:
         if not callable(found) or found == self._loss:
             return None
         if takes(found, 2):
-            return found(*self._in_order(self.output, self._targets, {}))
+            return found(*self._in_order(found, self._targets, {}))
         return found() if takes(found, 0) else None
 
     def given_output(self, gradient: Callable[..., Any]) -> Callable[..., Any]:

@@ -40,7 +40,7 @@ def factors_of_losses(
     before = Snapshot(owner if owner is not None else forward)
     if factor := _in_common(_ratios_of_steps(subject)):
         found["what a step returns"] = factor
-    for name, function in dict([*_beside(forward, owner), *_candidates(owner)]).items():
+    for name, function in dict([*_beside(chain, forward, owner), *_candidates(owner)]).items():
         for order in range(4):
             ratios = list(_ratios(subject, chain, function, order, targets))
             before.restore()
@@ -52,7 +52,7 @@ def factors_of_losses(
     return found
 
 
-def _beside(forward: Callable[..., Any], owner: Any) -> list[tuple[str, Callable[..., Any]]]:
+def _beside(chain: LossOfOutput, forward: Callable[..., Any], owner: Any) -> list[tuple[str, Callable[..., Any]]]:
     """The one loss of the functions' module: not in the file of a class, which may be that of other classes.
 
     One with a derivative beside it is a pair by itself, and one called after another function is that function's.
@@ -63,7 +63,10 @@ def _beside(forward: Callable[..., Any], owner: Any) -> list[tuple[str, Callable
     around = getattr(found[1], "__globals__", {})
     own = names.unwrapped(getattr(forward, "func", forward))
     of = around.get(found[0].rpartition("_")[0], own)
-    return [] if of != own or any(is_derived(name, found[0]) for name in around) else [found]
+    if of != own or any(is_derived(name, found[0]) for name in around):
+        return []
+    loss = found[1]
+    return [(found[0], lambda _, targets: chain.value_of(loss, targets))]
 
 
 def _called_as_a_loss(name: str) -> bool:

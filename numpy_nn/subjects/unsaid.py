@@ -16,6 +16,7 @@ from numpy_nn.subjects.code import CodeSubject
 from numpy_nn.subjects.costs import (
     LossOfOutput,
     cost_beside,
+    costs_beside,
     loss_of_kept_output,
     penalty_of,
     said_of_penalty,
@@ -43,7 +44,9 @@ def with_unsaid_cost(
     """
     beside = (loss_of_kept_output(owner) or cost_beside(forward)) if hints.cost is None else None
     costs = list(usual_costs(np.shape(inputs[0])[:2] or (1,))) if hints.cost is None else [("", hints.cost)]
-    costs = [*([] if beside is None else [beside]), *costs]
+    # Of several losses in the file the one is meant of which the gradients are, if they are of none that is usual.
+    several_beside = costs_beside(forward) if hints.cost is None and beside is None else []
+    costs = [*([] if beside is None else [beside]), *costs, *several_beside]
     penalty = penalty_of(owner) if hints.cost is None else None
     penalties = (None,) if penalty is None else (penalty, None)
     given = named_arguments(forward, inputs, None) | {"targets": targets}
@@ -73,6 +76,8 @@ def with_unsaid_cost(
             break
     if best is not None and beside is not None and words == beside[0]:
         best.notes.append(f"judged as the gradients of {words}, the one loss in the same file")
+    elif best is not None and words in dict(several_beside):
+        best.notes.append(f"judged as the gradients of {words}, a loss in the same file")
     elif best is not None and words:
         best.notes.append(f"the loss is not written in the code; the gradients are judged as those of {words}")
         if owner is not None or beside is not None:

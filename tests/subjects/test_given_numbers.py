@@ -213,3 +213,15 @@ def test_one_of_two_numbers_that_are_learned_together_is_told_and_a_setting_is_n
         report = check_gradients(Normalised(learned), X)
         assert report.verdict == "undecided"
         assert f"no gradient was found of {lacking};" in report.problems[0]
+
+
+@pytest.mark.parametrize(("factor", "verdict"), [(1.0, "right"), (2.0, "wrong")])
+def test_gradients_of_a_vector_and_of_a_number_may_come_together_from_a_function(factor, verdict):
+    def loss(w, b, x, y):
+        return np.mean((x @ w + b - y) ** 2)
+
+    def gradients(w, b, x, y):
+        error = 2 * (x @ w + b - y) / len(y)
+        return x.T @ error, factor * error.sum()
+
+    assert check_gradients((loss, gradients), (W, 0.2, X, Y))["b"].verdict == verdict
