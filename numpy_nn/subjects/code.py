@@ -233,7 +233,7 @@ class CodeSubject(SteppingCode):
                 called[name] = last_name(place.path)
         told = told_by(self._backward, self._forward, 1 + len(self._result[1]))
         likely = as_told(told, called, likely, only=self.convention.arguments is None, data=self.input)
-        pairs = dict(paired(returned, {name: self.arrays[name] for name in self._places}))
+        pairs = paired(found, {name: self.arrays[name] for name in self._places})
         likely = {name: as_paired(pairs, name, like) for name, like in likely.items()} if pairs else likely
         wanted = {name: (self.arrays[name].shape, like) for name, like in likely.items()}
 

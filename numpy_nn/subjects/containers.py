@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -118,18 +119,28 @@ def is_numbered(path: Path) -> bool:
     return bool(path) and isinstance(path[-1].key, int)
 
 
-def paired(returned: Any, held: Mapping[str, NDArray[Any]], path: Path = ()) -> Iterator[tuple[Path, str]]:
-    """Where backward returned the gradient of a parameter in a pair with the parameter itself, and of which."""
-    if not isinstance(returned, (list, tuple)):
-        return
-    for index, part in enumerate(returned):
-        is_array = isinstance(part, np.ndarray) and part.dtype.kind == "f" and np.any(part)
-        name = next((name for name, array in held.items() if is_array and np.array_equal(array, part)), None)
-        if name is not None and len(returned) == 2:
-            yield (*path, Step(1 - index, True)), name
-        yield from paired(part, held, (*path, Step(index, True)))
+def paired(found: Sequence[Leaf], held: Mapping[str, NDArray[Any]]) -> dict[tuple[bool, Path], str]:
+    """The arrays that are in a pair with a parameter, as in ``[(W, dW), (b, db)]``, by their places, with its name."""
+    here = {(leaf.returned, leaf.path): leaf.value for leaf in found if is_numbered(leaf.path)}
+    sizes = Counter((returned, path[:-1]) for returned, path in here)
+    pairs: dict[tuple[bool, Path], str] = {}
+    for (returned, path), value in here.items():
+        other = (returned, (*path[:-1], Step(1 - path[-1].key, True)))
+        name = next((name for name, array in held.items() if np.array_equal(array, value)), None)
+        if name is not None and len(path) > 1 and sizes[returned, path[:-1]] == 2 and other in here and np.any(value):
+            pairs[other] = name
+    return pairs
 
 
-def as_paired(pairs: Mapping[Path, str], name: str, like: Callable[[Leaf], float]) -> Callable[[Leaf], float]:
-    """The likeness to a parameter, of which pairs tell where they are: ``(W, dW)``, in whatever order."""
-    return lambda leaf: float(pairs[leaf.path] == name) if leaf.returned and leaf.path in pairs else like(leaf)
+def as_paired(
+    pairs: Mapping[tuple[bool, Path], str], name: str, like: Callable[[Leaf], float]
+) -> Callable[[Leaf], float]:
+    """The likeness to a parameter where pairs tell of others; what is kept beside one may be a velocity of it, too."""
+
+    def in_pair(leaf: Leaf) -> float:
+        of = pairs.get((leaf.returned, leaf.path), None)
+        if of is None:
+            return like(leaf)
+        return 0.0 if of != name else 1.0 if leaf.returned else like(leaf)
+
+    return in_pair
