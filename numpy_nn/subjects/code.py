@@ -239,7 +239,7 @@ class CodeSubject(SteppingCode):
 
         self._sure = {name for name, (_, like) in wanted.items() if any(like(leaf) >= SURE for leaf in found)}
         self._leaves |= matched(wanted, [leaf for leaf in found if not self._is_of_silent(leaf, likely)], agrees)
-        for name in self._taken_by_shape_alone(wanted, agrees):
+        for name in [*self._taken_by_shape_alone(wanted, agrees), *self._taken_for_a_loss(agrees)]:
             del self._leaves[name]
         self._unroll(found, agrees)
         self._add_up_uses(found, values, agrees)

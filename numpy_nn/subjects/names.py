@@ -270,7 +270,10 @@ def signature(function: Callable[..., Any]) -> inspect.Signature:
 
 
 def method(thing: Any, names: Sequence[str]) -> Callable[..., Any] | None:
-    """The first method of an object that goes by one of these names; one that matches as it is written comes first."""
+    """The first method of an object that goes by one of these names; one that matches as it is written comes first.
+
+    A class that it keeps, as ``cost=QuadraticCost``, is none.
+    """
     for name in names:
         if callable(found := _attribute(thing, name)):
             return found
@@ -288,9 +291,10 @@ def method(thing: Any, names: Sequence[str]) -> Callable[..., Any] | None:
 def _attribute(thing: Any, name: str) -> Any:
     """An attribute, or None: also of a dict whose keys are its attributes, and which raises KeyError for any other."""
     try:
-        return getattr(thing, name, None)
+        found = getattr(thing, name, None)
     except KeyError:
         return None
+    return None if isinstance(found, type) else found
 
 
 def derived(thing: Any, function: Any) -> Callable[..., Any] | None:

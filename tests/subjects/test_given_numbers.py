@@ -225,3 +225,24 @@ def test_gradients_of_a_vector_and_of_a_number_may_come_together_from_a_function
         return x.T @ error, factor * error.sum()
 
     assert check_gradients((loss, gradients), (W, 0.2, X, Y))["b"].verdict == verdict
+
+
+class Steps:
+    """A step of training that updates a bias that is a number, and returns its loss."""
+
+    def __init__(self, factor=1.0):
+        self.weights, self.bias, self.lr, self.factor = W.copy(), 0.1, 0.05, factor
+
+    def predict(self, x):
+        return x @ self.weights + self.bias
+
+    def train_step(self, x, y):
+        error = self.predict(x) - y
+        self.weights = self.weights - self.lr * 2 * x.T @ error / len(y)
+        self.bias = self.bias - self.lr * self.factor * 2 * error.mean()
+        return np.mean(error**2)
+
+
+def test_the_loss_that_a_step_returns_is_no_gradient_of_the_bias_that_it_moves():
+    assert check_gradients(Steps(), X, Y).verdict == "right"
+    assert check_gradients(Steps(0.3), X, Y).verdict == "wrong"

@@ -174,3 +174,33 @@ class OfWeights:
 
 def test_a_parameter_may_say_zero_for_its_gradient_to_begin_anew():
     assert check_gradients(OfWeights(), X).verdict == "right"
+
+
+class Quadratic:
+    @staticmethod
+    def fn(a, y):
+        return 0.5 * np.sum((a - y) ** 2)
+
+    @staticmethod
+    def delta(a, y):
+        return (a - y) * a * (1 - a)
+
+
+class OfACost:
+    """A network that keeps the class of its cost, and may leave out the derivative of its activation."""
+
+    def __init__(self, *, activated=True, cost=Quadratic):
+        self.W, self.cost, self.activated = RNG.standard_normal((4, 3)), cost, activated
+
+    def feedforward(self, x):
+        return 1 / (1 + np.exp(-x @ self.W))
+
+    def backprop(self, x, y):
+        a = self.feedforward(x)
+        return x.T @ (self.cost.delta(a, y) if self.activated else a - y)
+
+
+def test_the_cost_that_a_network_keeps_as_a_class_is_the_one_by_which_it_is_judged():
+    targets = (RNG.random((5, 3)) > 0.5) * 1.0
+    assert check_gradients(OfACost(), X, targets).verdict == "right"
+    assert check_gradients(OfACost(activated=False), X, targets).verdict == "wrong"
