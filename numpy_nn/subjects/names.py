@@ -346,13 +346,10 @@ def is_backward(name: str) -> bool:
 
 def is_loss(name: str) -> bool:
     """Whether a function of this name is likely to compute a loss."""
-    return (
-        _squeezed(name) in map(_squeezed, LOSSES)
-        or re.search(r"(^|_)(loss|cost)(_with_\w+)?$", plain(name)) is not None
-    )
+    return _squeezed(name) in map(_squeezed, LOSSES) or _OF_A_LOSS.search(plain(name)) is not None
 
 
-_OF_A_LOSS = re.compile(r"(^|_)(loss|cost)(_with_\w+)?$")
+_OF_A_LOSS = re.compile(r"(^|_)(loss|cost)(_with_\w+)?$|(^|_)(loss|cost|error|objective)_(fn|func|function)$")
 
 
 def is_usual_loss(name: str) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dis
 import inspect
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -32,9 +33,9 @@ def factors_of_losses(
 ) -> dict[str, float]:
     """What gives a multiple of the loss by which code is judged, in words, and which multiple: nan of another loss.
 
-    Looked at are what a step returns, and those functions of the object, of its methods, and the one beside functions,
-    that compute a number of output and targets, of data and targets, or of targets alone. One that is no multiple
-    counts only if it is called as a loss is.
+    Looked at are what a step returns, and those functions of the object, of its methods, or beside functions, that
+    compute a number of output and targets, of data and targets, or of targets alone. One that is no multiple counts
+    only if it is called as a loss is.
     """
     found: dict[str, float] = {}
     before = Snapshot(owner if owner is not None else forward)
@@ -52,21 +53,29 @@ def factors_of_losses(
     return found
 
 
-def _beside(chain: LossOfOutput, forward: Callable[..., Any], owner: Any) -> list[tuple[str, Callable[..., Any]]]:
-    """The one loss of the functions' module: not in the file of a class, which may be that of other classes.
+def _beside(chain: LossOfOutput, forward: Callable[..., Any], owner: Any) -> Iterator[tuple[str, Callable[..., Any]]]:
+    """The one loss of the functions' module, and what else there only computes of two arguments, whatever its name.
 
-    One with a derivative beside it is a pair by itself, and one called after another function is that function's.
+    Not in the file of a class, which may be that of other classes. A function with a derivative beside it is a pair by
+    itself, and one called after another function is that function's.
     """
-    found = cost_beside(forward) if owner is None or isinstance(owner, Surroundings) else None
-    if found is None:
-        return []
-    around = getattr(found[1], "__globals__", {})
+    if owner is not None and not isinstance(owner, Surroundings):
+        return
     own = names.unwrapped(getattr(forward, "func", forward))
-    of = around.get(found[0].rpartition("_")[0], own)
-    if of != own or any(is_derived(name, found[0]) for name in around):
-        return []
-    loss = found[1]
-    return [(found[0], lambda _, targets: chain.value_of(loss, targets))]
+    around = getattr(own, "__globals__", {})
+    called, loss = cost_beside(forward) or ("", None)
+    for name, function in around.items():
+        apart = around.get(name.rpartition("_")[0], own) != own or any(is_derived(other, name) for other in around)
+        if apart or not inspect.isfunction(function) or function is own or function.__module__ != own.__module__:
+            continue
+        if name == called and loss is not None:
+            yield name, partial(_value_of, chain, loss)
+        elif len((positional(function) or ([], []))[0]) == 2 and _computes(function):
+            yield name, function
+
+
+def _value_of(chain: LossOfOutput, loss: Callable[..., Any], _: Any, targets: Any) -> Any:
+    return chain.value_of(loss, targets)
 
 
 def _called_as_a_loss(name: str) -> bool:

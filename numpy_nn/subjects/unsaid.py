@@ -80,8 +80,7 @@ def with_unsaid_cost(
         best.notes.append(f"judged as the gradients of {words}, a loss in the same file")
     elif best is not None and words:
         best.notes.append(f"the loss is not written in the code; the gradients are judged as those of {words}")
-        if owner is not None or beside is not None:
-            _compare_with_losses(best, forward, owner, targets, words)
+        _compare_with_losses(best, forward, owner, targets, words)
     if best is not None and penalty is not None:
         best.notes += said_of_penalty(penalty, counts=counts)
     if best is None and wants_gradient:

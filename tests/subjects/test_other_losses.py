@@ -154,7 +154,7 @@ def test_gradients_of_another_loss_than_the_one_in_the_code_are_not_right(kind):
 
 
 def test_functions_with_the_gradients_of_another_loss_than_the_one_beside_them_are_not_right():
-    def checked(factor, beside=""):
+    def checked(factor, beside="", name="loss"):
         source = f"""
 {beside}
 import numpy as np
@@ -162,7 +162,7 @@ import numpy as np
 def forward(x, w):
     return 1.0 / (1.0 + np.exp(-x @ w))
 
-def loss(a, y):
+def {name}(a, y):
     return 0.5 * np.sum((y - a) ** 2)
 
 def backward(x, w, y):
@@ -177,5 +177,8 @@ def backward(x, w, y):
     report = checked("1.0")
     assert report.verdict == "undecided"
     assert report.problems[0].startswith("loss of the same code is a loss, and these gradients are not its")
+    assert checked("1.0", name="error_function").verdict == "undecided"
+    # Under a name that says nothing it counts if they are off by a factor.
+    assert checked("2 * a * (1 - a)", name="how_far").problems[0].startswith("how_far of the same code is 0.5 times")
     # With a derivative beside it, it is a pair by itself.
     assert checked("1.0", "def loss_prime(a, y):\n    return a - y").verdict == "right"
