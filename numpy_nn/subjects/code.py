@@ -27,7 +27,7 @@ from numpy_nn.subjects.gradients import (
 from numpy_nn.subjects.places import Path, Place, Step, last_name, parsed
 from numpy_nn.subjects.remaining import is_state
 from numpy_nn.subjects.returned import as_told, told_by
-from numpy_nn.subjects.roles import is_buffer, is_learned, is_of_a_pair
+from numpy_nn.subjects.roles import is_buffer, is_learned_beside
 from numpy_nn.subjects.state import equal
 from numpy_nn.subjects.stepping import SteppingCode
 from numpy_nn.subjects.subject import Array, SubjectError
@@ -364,6 +364,5 @@ class CodeSubject(SteppingCode):
             return
         # A number is a setting; or a bias beside weights, a beta beside a gamma.
         others = [str(last_name(self._places[n].path)) for n in {*self._leaves, *self._updates} & {*self._places}]
-        own = str(last_name(place.path))
-        if (others and is_learned(own)) or is_of_a_pair(own, others):
+        if is_learned_beside(str(last_name(place.path)), others):
             self.unchecked.append((name, "unchecked", 1))

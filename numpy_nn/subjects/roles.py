@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection
 
 from numpy_nn.subjects.names import SYNONYMS, plain, words
 
@@ -35,14 +35,29 @@ def is_state(name: str) -> bool:
 
 def is_learned(name: str) -> bool:
     """Whether an argument of this name is likely to be a weight or a bias, with whatever number."""
-    stem = plain(name).rstrip("0123456789").rstrip("_")
+    return _is_learned_word(_stem(name))
+
+
+def is_learned_beside(name: str, others: Collection[str]) -> bool:
+    """Whether a number of this name is likely to be learned, where these are: a bias, or beta where gamma is.
+
+    With a number at its end it is one of several: w0 alone, or beside W1, may be the frequency of a SIREN.
+    """
+    if _stem(name) != plain(name):
+        bare = name.rstrip("0123456789")
+        alike = (other for other in others if other != other.rstrip("0123456789") == bare)
+        return _is_learned_word(_stem(name)) and any(alike)
+    pairs = {b for pair in _PAIRS if plain(name) in pair for b in pair} - {plain(name)}
+    return (bool(others) and _is_learned_word(plain(name))) or any(plain(other) in pairs for other in others)
+
+
+def _stem(name: str) -> str:
+    """The name without the number at its end."""
+    return plain(name).rstrip("0123456789").rstrip("_")
+
+
+def _is_learned_word(stem: str) -> bool:
     return stem in _LEARNED_WORDS or any(stem in group for group in SYNONYMS)
-
-
-def is_of_a_pair(name: str, learned: Iterable[str]) -> bool:
-    """Whether it is one of two that are learned together, as gamma and beta are, and the other is among these."""
-    others = {b for pair in _PAIRS if plain(name) in pair for b in pair} - {plain(name)}
-    return any(plain(other) in others for other in learned)
 
 
 def is_buffer(name: str) -> bool:
