@@ -50,7 +50,7 @@ class Drawn:
     def draw(self, rng: np.random.Generator, scale: float = 1.0) -> Any:
         """The array."""
         if match := _INTEGERS.fullmatch(self.kind):
-            return _with_one_twice(rng.integers(0, int(match[1]), self.shape))
+            return _with_one_twice(classes(rng, int(match[1]), self.shape))
         return scale * KINDS[self.kind][1](rng, self.shape)
 
 

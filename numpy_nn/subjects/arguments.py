@@ -47,6 +47,17 @@ def takes(function: Callable[..., Any], number: int) -> bool:
     return len(required) <= number <= len(required) + len(optional)
 
 
+def takes_targets(function: Callable[..., Any], inputs: int) -> bool:
+    """Whether a function can be called with targets after so many inputs; a number by default there is a setting."""
+    spec = positional(function)
+    if spec is None or len(spec[0]) != inputs or not takes(function, inputs + 1):
+        return takes(function, inputs + 1)
+    own = next(name for name in spec[1] if name not in names.SETTINGS)
+    return (
+        names.role_in_loss(own) == names.TARGET or type(names.signature(function).parameters[own].default) is not float
+    )
+
+
 def are_apart(numbers: Sequence[Any], forward: Callable[..., Any] | None, others: int) -> bool:
     """Whether numbers are an argument each of a function that takes as many, with ``others`` beside them, and not one.
 

@@ -9,6 +9,7 @@ from typing import Any
 from numpy_nn.subjects import names
 from numpy_nn.subjects.gradients import SURE, Leaf, same_but_ones
 from numpy_nn.subjects.places import Path, Step
+from numpy_nn.subjects.roles import is_learned
 
 
 def is_left_out(name: str, claimed: Collection[str], arguments: Sequence[str]) -> bool:
@@ -21,7 +22,7 @@ def is_left_out(name: str, claimed: Collection[str], arguments: Sequence[str]) -
         return any(other.startswith(f"{root}[") for other in claimed)
     if name == "b" and "A" not in claimed and ("A", "b") in pairwise(arguments):
         return False
-    return names.is_learned(name) and any(names.is_learned(other) for other in claimed)
+    return is_learned(name) and any(is_learned(other) for other in claimed)
 
 
 def in_its_place(
@@ -70,7 +71,7 @@ def rival_of(
     if len(meant) == 1:
         return meant[0], True
     earlier = list(shapes)[: list(shapes).index(name)]
-    before = [other for other in alike if other in earlier and not (other in data and names.is_learned(name))]
+    before = [other for other in alike if other in earlier and not (other in data and is_learned(name))]
     return (before[0] if before else ""), False
 
 

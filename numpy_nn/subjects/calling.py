@@ -15,10 +15,12 @@ from numpy_nn.layers.composition import Composition
 from numpy_nn.subjects import names
 from numpy_nn.subjects.arguments import is_differentiated, takes
 from numpy_nn.subjects.costs import LossOfOutput
-from numpy_nn.subjects.gradients import Leaf, ParameterGradient, SumOfUses, is_shape_of_jacobian, listed, without_mask
+from numpy_nn.subjects.gradients import Leaf, ParameterGradient, SumOfUses, listed, times_jacobian, without_mask
 from numpy_nn.subjects.places import Path, Place, Step, follow, written
+from numpy_nn.subjects.roles import is_data
 from numpy_nn.subjects.state import equal, of_a_library, reachable
 from numpy_nn.subjects.subject import Array, ClaimingSubject
+from numpy_nn.subjects.triangles import folded
 from numpy_nn.subjects.unrolled import Part
 
 # Roles of backward's arguments, beside the names of forward's: the gradients of the outputs, what forward returned
@@ -85,7 +87,7 @@ class CalledCode(ClaimingSubject):
         roots = [owner] if owner is not None else [forward, *([] if backward is None else [backward])]
         super().__init__(label, roots, arrays, generators)
         # forward(params, x): the rows are those of the data.
-        self.input = next((name for name in arrays if names.is_data(name)), self.input)
+        self.input = next((name for name in arrays if is_data(name)), self.input)
         self.convention = convention
         self._forward, self._backward, self._owner = forward, backward, owner
         self._places: dict[str, Place] = {}
@@ -97,6 +99,7 @@ class CalledCode(ClaimingSubject):
         self.is_loss = target is not None
         self._result: tuple[Sequence[Any], tuple[Any, ...]] = ((), ())
         self._is_jacobian = False
+        self.triangles: dict[str, str] = {}  # of symmetric matrices of which one triangle is read: which
         # Forward changes parameters: they are put back after each call, and backward gets those that it left.
         self._forward_updates = False
         self._after_forward: dict[str, Array] = {}
@@ -180,7 +183,8 @@ class CalledCode(ClaimingSubject):
 
     def gradients(self, grad_output: Array, *, other_draws: bool = False) -> dict[str, NDArray[Any] | None]:
         self._reset()
-        return super().gradients(grad_output, other_draws=other_draws and not self._runs_forward)
+        claimed = super().gradients(grad_output, other_draws=other_draws and not self._runs_forward)
+        return folded(claimed, self.triangles) if self.triangles else claimed
 
     @cached_property
     def _resets(self) -> list[Callable[[], Any]]:
@@ -214,12 +218,7 @@ class CalledCode(ClaimingSubject):
         of_each_entry = self.targets is None and not self.convention.takes_grads and grad_outputs[0].ndim > 0
         if value.ndim == 0 and of_each_entry and grad_outputs[0].shape == self.arrays[name].shape:
             return np.full(self.arrays[name].shape, value)
-        if self._is_jacobian and grad_outputs[0].ndim == 0:
-            return np.asarray(value * grad_outputs[0])  # whatever axes of length 1 it has lost
-        if self._is_jacobian and is_shape_of_jacobian(value.shape, grad_outputs[0].shape, self.arrays[name].shape):
-            matrix = value.reshape(grad_outputs[0].size, -1)
-            return np.asarray(grad_outputs[0].reshape(-1) @ matrix).reshape(self.arrays[name].shape)
-        return value
+        return times_jacobian(value, grad_outputs[0], self.arrays[name].shape) if self._is_jacobian else value
 
     def _claimed(self, grad_output: Array) -> Any:
         """What backward returns for this gradient of the joined outputs, after a forward pass."""

@@ -16,6 +16,7 @@ from numpy_nn.subjects.calling import CACHE, GRADS, Convention, arrays_of, as_gi
 from numpy_nn.subjects.code import CodeSubject
 from numpy_nn.subjects.conventions import conventions, is_certain, orders_of_inputs
 from numpy_nn.subjects.dressing import (
+    Told,
     by_columns,
     taken_apart,
     with_gradients_together,
@@ -29,6 +30,7 @@ from numpy_nn.subjects.returned import lines_for_dict, lines_for_dict_alone
 from numpy_nn.subjects.state import Snapshot, is_generator
 from numpy_nn.subjects.subject import SubjectError
 from numpy_nn.subjects.surroundings import Surroundings
+from numpy_nn.subjects.triangles import triangles_read
 
 
 @dataclass(frozen=True)
@@ -79,6 +81,7 @@ def made(code: Code, convention: Convention, fresh: Snapshot | None = None) -> C
     if fresh is not None:
         subject.start_from(fresh)
     subject.find_parameters(code.hints.parameters, code.hints.constants)
+    subject.triangles = triangles_read(subject)
     return subject
 
 
@@ -124,7 +127,7 @@ def chosen(code: Code) -> CodeSubject:
     before = Snapshot(code.owner if code.owner is not None else (code.forward, code.backward))
     try:
         subject = _with_numbers(code, _chosen_of(code, code.given, before), before)
-        subject = _of_new_values(code, subject, before) or subject
+        subject = _of_new_values(code, subject, before) or _of_the_output(code, subject, before) or subject
     finally:
         before.restore()  # a way that was not meant may have moved what it took for none of its parameters
     if subject.waits_for_a_pass:
@@ -274,6 +277,28 @@ def _of_new_values(code: Code, subject: CodeSubject, before: Snapshot) -> CodeSu
         return None
     stepping.notes.append("returned are new values: the gradient is the step to them, over the rate")
     return stepping
+
+
+def _of_the_output(code: Code, subject: CodeSubject, before: Snapshot) -> CodeSubject | None:
+    """The subject of ``f(x, derivative=True)`` that is right where x is the output, and undecided; else None.
+
+    Such a function has one name for both, which tells nothing, as ``x * (1 - x)`` beside a sigmoid of x.
+    """
+    told = code.backward.of_output() if isinstance(code.backward, Told) else None
+    if told is None or not subject.make_repeatable() or agreement(subject).agreeing:
+        return None
+    try:
+        of_output = _chosen(replace(code, backward=told), before)
+        found = agreement(of_output)
+    except (SubjectError, TypeError, ValueError):
+        return None
+    if not 0 < found.agreeing == found.shaped:
+        return None
+    of_output.complain(
+        f"{code.label} gives its derivative right if it is then called with its output, and a wrong one if with x: "
+        "nothing tells which is meant; to have it decided, give a pair with the names apart, (f(x), f_prime(output))"
+    )
+    return of_output
 
 
 def _claimed_numbers(subject: CodeSubject, learned: Sequence[str]) -> list[str]:

@@ -9,15 +9,14 @@ from typing import Any
 
 import numpy as np
 
-from numpy_nn.subjects import names
 from numpy_nn.subjects.agreement import ROUGHLY, agreement, digits, factor_of
 from numpy_nn.subjects.calling import arrays_of, written_in
-from numpy_nn.subjects.containers import Numbering, likeness_in_argument, prefixes
+from numpy_nn.subjects.containers import Numbering, as_paired, likeness_in_argument, paired, prefixes
 from numpy_nn.subjects.gradients import (
     SURE,
     Leaf,
     at_most_perhaps,
-    is_shape_of_jacobian,
+    is_jacobian,
     leaves,
     likeness,
     likeness_of,
@@ -28,6 +27,7 @@ from numpy_nn.subjects.gradients import (
 from numpy_nn.subjects.places import Path, Place, Step, last_name, parsed
 from numpy_nn.subjects.remaining import is_state
 from numpy_nn.subjects.returned import as_told, told_by
+from numpy_nn.subjects.roles import is_buffer, is_learned_beside
 from numpy_nn.subjects.state import equal
 from numpy_nn.subjects.stepping import SteppingCode
 from numpy_nn.subjects.subject import Array, SubjectError
@@ -99,7 +99,11 @@ class CodeSubject(SteppingCode):
         if not self.make_repeatable() or self.convention.takes_grads:
             return False
         shape = self.output().shape
-        if np.shape(self._returned) != (*shape, number) or (not shape and number < 2):
+        try:
+            is_matrix = np.shape(self._returned) == (*shape, number)
+        except ValueError:
+            return False  # gradients of several shapes
+        if not is_matrix or (not shape and number < 2):
             return False
         alike = [name for name, array in self.arrays.items() if array.shape == (number,) and not self._is_data(name)]
         return bool(shape) or not (alike or agreement(self).agreeing)
@@ -165,7 +169,7 @@ class CodeSubject(SteppingCode):
         matters = name in self._given or not equal(there, self.output())
         del self.arrays[name]
         if matters and name not in constants:
-            kind = "unclaimed" if self._says_none(name) else "buffer" if names.is_buffer(name) else "unchecked"
+            kind = "unclaimed" if self._says_none(name) else "buffer" if is_buffer(name) else "unchecked"
             self.unchecked.append((name, "data" if kind == "unchecked" and self._is_data(name) else kind, 0))
 
     def _match(self, named: Mapping[str, str] | None) -> None:
@@ -229,11 +233,13 @@ class CodeSubject(SteppingCode):
                 called[name] = last_name(place.path)
         told = told_by(self._backward, self._forward, 1 + len(self._result[1]))
         likely = as_told(told, called, likely, only=self.convention.arguments is None, data=self.input)
+        pairs = paired(found, {name: self.arrays[name] for name in self._places})
+        likely = {name: as_paired(pairs, name, like) for name, like in likely.items()} if pairs else likely
         wanted = {name: (self.arrays[name].shape, like) for name, like in likely.items()}
 
         self._sure = {name for name, (_, like) in wanted.items() if any(like(leaf) >= SURE for leaf in found)}
         self._leaves |= matched(wanted, [leaf for leaf in found if not self._is_of_silent(leaf, likely)], agrees)
-        for name in self._taken_by_shape_alone(wanted, agrees):
+        for name in [*self._taken_by_shape_alone(wanted, agrees), *self._taken_for_a_loss(agrees)]:
             del self._leaves[name]
         self._unroll(found, agrees)
         self._add_up_uses(found, values, agrees)
@@ -251,7 +257,7 @@ class CodeSubject(SteppingCode):
         self._is_jacobian = output.ndim > 0 and any(
             not self.convention.takes_grads
             and leaf.value.shape != self.arrays[name].shape
-            and is_shape_of_jacobian(leaf.value.shape, output.shape, self.arrays[name].shape)
+            and is_jacobian(leaf.value.shape, output.shape, self.arrays[name].shape)
             for name, leaf in self._leaves.items()
             if isinstance(leaf, Leaf)
         )
@@ -289,13 +295,6 @@ class CodeSubject(SteppingCode):
             else:
                 self.arrays[name] = number
                 place.put(number.item())
-
-    def _gives(self, output: Array) -> bool:
-        """Whether the code runs as it is now, and gives this output."""
-        try:
-            return equal(self.output(), output)
-        except SubjectError:
-            return False
 
     def _is_of_silent(self, leaf: Leaf, likely: Mapping[str, Callable[[Leaf], float]]) -> bool:
         """Whether its name says that it is the gradient of an array on which the output does not depend here.
@@ -350,7 +349,7 @@ class CodeSubject(SteppingCode):
         taken = any(leaf is found[0] for leaf in used) if found else True
         if not self._owner and len(found) == 1 and found[0].returned and not taken:
             shape = found[0].value.shape
-            fitting = [n for n, a in self.arrays.items() if is_shape_of_jacobian(shape, output.shape, a.shape)]
+            fitting = [n for n, a in self.arrays.items() if is_jacobian(shape, output.shape, a.shape)]
             self._leaves[fitting[0] if len(fitting) == 1 else self.input] = found[0]
 
     def _give_up(self, name: str) -> None:
@@ -362,3 +361,8 @@ class CodeSubject(SteppingCode):
             known = is_state(name, place.path) or self._is_weight_of_loss(array.shape)
             kind = "buffer" if known else "data" if self._is_data(name) else "unchecked"
             self.unchecked.append((name, kind, array.size))
+            return
+        # A number is a setting; or a bias beside weights, a beta beside a gamma.
+        others = [str(last_name(self._places[n].path)) for n in {*self._leaves, *self._updates} & {*self._places}]
+        if is_learned_beside(str(last_name(place.path)), others):
+            self.unchecked.append((name, "unchecked", 1))

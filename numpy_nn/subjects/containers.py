@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from numpy_nn.subjects.gradients import IN_ORDER, Leaf, likeness, same_but_ones
 from numpy_nn.subjects.names import is_gradient_of
@@ -112,3 +117,30 @@ class Numbering:
 def is_numbered(path: Path) -> bool:
     """Whether it ends in a number: a place in a list."""
     return bool(path) and isinstance(path[-1].key, int)
+
+
+def paired(found: Sequence[Leaf], held: Mapping[str, NDArray[Any]]) -> dict[tuple[bool, Path], str]:
+    """The arrays that are in a pair with a parameter, as in ``[(W, dW), (b, db)]``, by their places, with its name."""
+    here = {(leaf.returned, leaf.path): leaf.value for leaf in found if is_numbered(leaf.path)}
+    sizes = Counter((returned, path[:-1]) for returned, path in here)
+    pairs: dict[tuple[bool, Path], str] = {}
+    for (returned, path), value in here.items():
+        other = (returned, (*path[:-1], Step(1 - path[-1].key, True)))
+        name = next((name for name, array in held.items() if np.array_equal(array, value)), None)
+        if name is not None and len(path) > 1 and sizes[returned, path[:-1]] == 2 and other in here and np.any(value):
+            pairs[other] = name
+    return pairs
+
+
+def as_paired(
+    pairs: Mapping[tuple[bool, Path], str], name: str, like: Callable[[Leaf], float]
+) -> Callable[[Leaf], float]:
+    """The likeness to a parameter where pairs tell of others; what is kept beside one may be a velocity of it, too."""
+
+    def in_pair(leaf: Leaf) -> float:
+        of = pairs.get((leaf.returned, leaf.path), None)
+        if of is None:
+            return like(leaf)
+        return 0.0 if of != name else 1.0 if leaf.returned else like(leaf)
+
+    return in_pair

@@ -16,6 +16,7 @@ from numpy_nn.subjects.calling import CACHE, FILLED, GRADS, OUTPUT, RATE, Conven
 from numpy_nn.subjects.costs import LossOfOutput
 from numpy_nn.subjects.names import positional
 from numpy_nn.subjects.returned import returned_names
+from numpy_nn.subjects.roles import is_data
 
 _OUTPUT_NAMES = ("out", "output", "outputs", "y", "a", "s", "activation", "h_out", "probs")
 
@@ -165,7 +166,7 @@ class Arguments:
         if in_loss == names.PREDICTION:
             own = [one for one in self.inputs if one != self.target]
             # backprop(x, y) of a network with feedforward(a) takes the data, though the x of a loss is an output.
-            return OUTPUT if self.of_network and not (names.is_data(name) and len(own) == 1) else own[0]
+            return OUTPUT if self.of_network and not (is_data(name) and len(own) == 1) else own[0]
         return OUTPUT if names.plain(name) in _OUTPUT_NAMES else None
 
     @property

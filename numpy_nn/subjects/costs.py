@@ -16,6 +16,7 @@ from numpy_nn.subjects.arguments import takes
 from numpy_nn.subjects.dressing import Dressed
 from numpy_nn.subjects.names import positional
 from numpy_nn.subjects.returned import returned_names
+from numpy_nn.subjects.roles import is_data
 
 Cost = Callable[[NDArray[Any], NDArray[Any]], Any]
 
@@ -50,11 +51,12 @@ def _of_classes(a: NDArray[Any], y: NDArray[Any]) -> NDArray[Any]:
     return y
 
 
-def cost_beside(function: Callable[..., Any]) -> tuple[str, Cost] | None:
-    """The loss in the module of a function, with its name; None if there is not one alone.
+def costs_beside(function: Callable[..., Any]) -> list[tuple[str, Cost]]:
+    """The losses in the module of a function, with their names; those that are called so before those of other names.
 
-    It takes an output, targets and, where it wants more, what the function has under the same names.
+    They take an output, targets and, where they want more, what the function has under the same names.
     """
+    function = getattr(function, "func", function)
     function = getattr(function, "__func__", function)
     own = getattr(function, "__globals__", {})
     given = set((positional(function) or ([], []))[0])
@@ -66,8 +68,34 @@ def cost_beside(function: Callable[..., Any]) -> tuple[str, Cost] | None:
             found[name] = value
         elif takes and names.is_usual_loss(name):
             usual[name] = value
-    found = found or usual
-    return next(iter(found.items())) if len(found) == 1 else None
+    return list((found or usual).items())
+
+
+def cost_beside(function: Callable[..., Any]) -> tuple[str, Cost] | None:
+    """The loss in the module of a function, with its name; None if there is not one alone."""
+    found = costs_beside(function)
+    return found[0] if len(found) == 1 else None
+
+
+def is_derived(name: str, of: str) -> bool:
+    """Whether a function is called as the derivative of another, as ``mse_prime`` or ``d_mse`` of ``mse``."""
+    stem = names.plain(of)
+    forms = [f"{stem}_{ending}" for ending in (*names.DERIVATIVES, "vjp")] + [f"grad_{stem}", f"d_{stem}"]
+    return names.plain(name).replace("_", "") in [form.replace("_", "") for form in forms]
+
+
+def loss_of_kept_output(owner: Any) -> tuple[str, Cost] | None:
+    """The one method of an object that is called as a loss and takes targets alone: of the output that it keeps."""
+    found: list[tuple[str, Callable[..., Any]]] = []
+    for name in dir(owner) if owner is not None else ():
+        value = getattr(owner, name, None) if not name.startswith("__") and names.is_loss(name) else None
+        wanted = (positional(value) or ([], []))[0] if value is not None and inspect.ismethod(value) else []
+        if value is not None and len(wanted) == 1 and names.role_in_loss(wanted[0]) == names.TARGET:
+            found.append((name, value))
+    if len(found) != 1:
+        return None
+    name, method = found[0]
+    return name, lambda *output_and_targets: method(output_and_targets[1])
 
 
 def penalty_of(owner: Any) -> Callable[[], Any] | None:
@@ -123,6 +151,7 @@ class LossOfOutput:
         self._forward, self._loss, self._gradient, self._named = forward, loss, gradient, tuple(named)
         self._takes_last, self.penalty = takes_last, penalty
         self._of_output: Any = None
+        self._targets: Any = None
         self.output: Any = None  # what the network has returned
         self._returned: Any = None
         self.inputs: Sequence[Any] = ()  # what it was given
@@ -131,13 +160,18 @@ class LossOfOutput:
     def loss(self, *arguments: Any) -> Any:
         """loss(forward(x), targets), and after it what forward returned beside its output."""
         *inputs, targets = arguments
+        self._targets = targets
         rest = self.run(*inputs)
-        value = self._loss(*self._in_order(self.output, targets, dict(zip(self._named, inputs, strict=False))))
+        value = self.value_of(self._loss, targets)
         if isinstance(value, tuple):
             value, self._of_output = value[0], value[1]
         if self.penalty is not None:
             value = value + self.penalty()
         return (value, *rest) if rest else value
+
+    def value_of(self, loss: Callable[..., Any], targets: Any) -> Any:
+        """What a loss gives for the output of the latest pass."""
+        return loss(*self._in_order(loss, targets, dict(zip(self._named, self.inputs, strict=False))))
 
     def run(self, *inputs: Any) -> Sequence[Any]:
         """The forward pass alone, which leaves ``output``; what it returned beside it."""
@@ -154,20 +188,40 @@ class LossOfOutput:
         """Whether forward returned several arrays, such as those of all layers, of which the last is the output."""
         return self._is_several() and _last_array(self._returned) > 0
 
-    def _in_order(self, output: Any, targets: Any, given: Mapping[str, Any]) -> list[Any]:
-        """The arguments of the loss in the order of its names: the output, then the targets, if they do not tell."""
-        spec = positional(self._loss)
+    def _in_order(self, loss: Callable[..., Any], targets: Any, given: Mapping[str, Any]) -> list[Any]:
+        """The arguments of a loss in the order of its names: the output, then the targets, if they do not tell."""
+        spec = positional(loss)
         wanted = [] if spec is None else spec[0]
-        first_two = [output, targets]
+        first_two = [self.output, targets]
         if names.roles_in_loss(wanted) == [names.TARGET, names.PREDICTION]:
-            first_two = [targets, output]
+            first_two = [targets, self.output]
         return [*first_two, *(given[name] for name in wanted[2:] if name in given)]
 
     def backward(self) -> Any:
-        """The network's backward pass from the gradient that the loss has returned. TypeError if it returned none."""
-        if self._of_output is None or self._gradient is None:
+        """The network's backward pass from the gradient of the loss. TypeError if nothing gives that.
+
+        It is what the loss has returned, or else what its object or the function beside it gives, called as its own.
+        """
+        of_output = self._of_output if self._of_output is not None else self._gradient_beside()
+        if of_output is None or self._gradient is None:
             raise TypeError("the loss returns no gradient")
-        return self._gradient(self._of_output)
+        return self._gradient(of_output)
+
+    def _gradient_beside(self) -> Any:
+        """What the loss's own gradient gives for the output and the targets; None where it has none."""
+        thing, own = getattr(self._loss, "__self__", None), getattr(self._loss, "__name__", "")
+        if thing is None:
+            around = getattr(self._loss, "__globals__", {})
+            found = next((around[name] for name in around if own and is_derived(name, own)), None)
+        elif thing is getattr(self._forward, "__self__", None):
+            return None  # the network's own
+        else:
+            found = names.derived(thing, self._loss) or names.method(thing, names.LOSS_GRADIENTS)
+        if not callable(found) or found == self._loss:
+            return None
+        if takes(found, 2):
+            return found(*self._in_order(found, self._targets, {}))
+        return found() if takes(found, 0) else None
 
     def given_output(self, gradient: Callable[..., Any]) -> Callable[..., Any]:
         """A gradient function that wants the output of the forward pass, as one that gets it by itself.
@@ -191,7 +245,7 @@ class LossOfOutput:
         predictions = [
             name
             for name in free
-            if name not in found and names.role_in_loss(name) == names.PREDICTION and not names.is_data(name)
+            if name not in found and names.role_in_loss(name) == names.PREDICTION and not is_data(name)
         ]
         if len(predictions) == 1:
             found[predictions[0]] = self._whole

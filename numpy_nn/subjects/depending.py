@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from numpy_nn.layers.composition import Composition
 from numpy_nn.subjects.gradients import SURE, ParameterGradient, leaves, likeness
 from numpy_nn.subjects.overlapping import is_part_or_vector
-from numpy_nn.subjects.places import Place, Step, places, written
+from numpy_nn.subjects.places import Place, Step, last_name, places, written
 from numpy_nn.subjects.remaining import RemainingCode
+from numpy_nn.subjects.roles import is_learned
 from numpy_nn.subjects.state import Snapshot, equal
 from numpy_nn.subjects.subject import Array, SubjectError
 
@@ -31,14 +32,16 @@ class DependingCode(RemainingCode):
     def _make_learned_numbers_floats(self) -> None:
         """Have a parameter that begins as a whole number, gamma = 1, be a float: it is one after the first update.
 
-        A number is learned if a gradient of it has a name for that, or if backward makes another kind of thing of it.
+        A number is learned if a gradient of it has a name for that, or if backward makes another kind of thing of it;
+        or else if it is called as a bias is, and does as well as a float.
         """
         whole = [(place, value) for place in places(self._owner, whole=True) if type(value := place.read()) is int]
         if not whole:
             return
         before = Snapshot(self._owner)
         try:
-            grad_output = self.random_grad_output(np.random.default_rng(0), self.output().shape)
+            home = self.output()
+            grad_output = self.random_grad_output(np.random.default_rng(0), home.shape)
             kept = leaves(self._claimed(grad_output), self._owner, {})
         except SubjectError:
             before.restore()
@@ -52,6 +55,18 @@ class DependingCode(RemainingCode):
         before.restore()
         for place, value in learned:
             place.put(float(value))
+        for place, value in whole:
+            if is_learned(str(last_name(place.path))) and place.exists() and type(place.read()) is int:
+                place.put(float(value))
+                if not self._gives(home):
+                    place.put(value)
+
+    def _gives(self, output: Array) -> bool:
+        """Whether the code runs as it is now, and gives this output."""
+        try:
+            return equal(self.output(), output)
+        except SubjectError:
+            return False
 
     def _find_dependent(self, constants: Sequence[str]) -> None:
         if isinstance(self._owner, Composition):

@@ -37,6 +37,17 @@ class Dressed:
         return self._function(*arguments, **named)
 
 
+class Told(Dressed):
+    """The derivative that a function gives if told to, of an argument that has one name for both."""
+
+    def of_output(self) -> Dressed | None:
+        """The same as a function of the output, as one that calls it ``f(f(x), True)`` means it; None of several."""
+        own = list(self.__signature__.parameters.values())
+        if len(own) != 1:
+            return None
+        return Dressed(self._function, self.__signature__.replace(parameters=[own[0].replace(name="output")]))
+
+
 class Chain:
     """Layers one after the other, as one: those of a list, or of a list of pairs such as (layer, activation)."""
 
@@ -151,7 +162,7 @@ def with_derivative(function: Any) -> tuple[Any, Any] | None:
     if len(flags) != 1 or own.parameters[flags[0]].default is not False:
         return None
     rest = own.replace(parameters=[p for p in own.parameters.values() if p.name != flags[0]])
-    return Dressed(partial(function, **{flags[0]: False}), rest), Dressed(partial(function, **{flags[0]: True}), rest)
+    return Dressed(partial(function, **{flags[0]: False}), rest), Told(partial(function, **{flags[0]: True}), rest)
 
 
 def with_gradients_together(backward: Any, result: Any) -> Any:

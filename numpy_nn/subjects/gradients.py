@@ -345,3 +345,24 @@ def is_shape_of_jacobian(shape: tuple[int, ...], output: tuple[int, ...], array:
     """Whether a Jacobian has this shape: the output's, then the array's, without axes of length 1 or each as one."""
     squeezed = [length for length in (*output, *array) if length != 1]
     return [length for length in shape if length != 1] == squeezed or shape == (math.prod(output), math.prod(array))
+
+
+def is_jacobian(shape: tuple[int, ...], output: tuple[int, ...], array: tuple[int, ...]) -> bool:
+    """Whether it is the shape of a Jacobian, or of one for each of the rows, which do not depend on each other."""
+    return is_shape_of_jacobian(shape, output, array) or _is_of_rows(shape, output, array)
+
+
+def _is_of_rows(shape: tuple[int, ...], output: tuple[int, ...], array: tuple[int, ...]) -> bool:
+    return len(output) > 1 < len(array) and output[0] == array[0] and shape == (*output, *array[1:])
+
+
+def times_jacobian(value: NDArray[Any], grad_output: NDArray[Any], shape: tuple[int, ...]) -> NDArray[Any]:
+    """The gradient of the output times the Jacobian by an array of this shape; what is none as it is."""
+    if grad_output.ndim == 0:
+        return np.asarray(value * grad_output)  # whatever axes of length 1 it has lost
+    if is_shape_of_jacobian(value.shape, grad_output.shape, shape):
+        return np.asarray(grad_output.reshape(-1) @ value.reshape(grad_output.size, -1)).reshape(shape)
+    if _is_of_rows(value.shape, grad_output.shape, shape):
+        rows = grad_output.reshape(len(grad_output), -1)
+        return np.asarray(np.einsum("nk,nkd->nd", rows, value.reshape(*rows.shape, -1))).reshape(shape)
+    return value

@@ -17,6 +17,7 @@ from numpy_nn.subjects.given_numbers import numbers_in
 from numpy_nn.subjects.gradients import PERHAPS, Leaf, Order, input_likeness, same_but_ones
 from numpy_nn.subjects.places import Path, Step, places
 from numpy_nn.subjects.returned import returned_names
+from numpy_nn.subjects.roles import is_data, is_learned, is_state
 from numpy_nn.subjects.surroundings import Surroundings
 from numpy_nn.subjects.unrolled import Part, is_unrolled
 
@@ -51,7 +52,7 @@ class LikelyCode(DependingCode):
 
         self.unchecked = [(name, known(name, kind), n) for name, kind, n in self.unchecked]
         numbers = numbers_in(self._given, self._targets_name).keys() - set(self._constants)
-        learned = [name for name in numbers if names.is_learned(name.rpartition("[")[2].strip("']"))]
+        learned = [name for name in numbers if is_learned(name.rpartition("[")[2].strip("']"))]
         self.unchecked += [
             (name, "unchecked", 0) for name in sorted(learned) if is_left_out(name, claimed, [*self._given])
         ]
@@ -81,7 +82,7 @@ class LikelyCode(DependingCode):
             return
         is_value = self.output().size == 1
         targets = [name for name in inputs if is_value and names.role_in_loss(name) == names.TARGET]
-        data = [name for name in inputs if names.is_data(name) or self._is_data(name)]
+        data = [name for name in inputs if is_data(name) or self._is_data(name)]
         function = None if self._backward is None else getattr(self._backward, "func", self._backward)
         rival, surely = rival_of(mine[0], function, shapes, targets, data)
         if rival and surely:
@@ -123,11 +124,13 @@ class LikelyCode(DependingCode):
                 return 0.0  # ([db1, db2], [dW1, dW2]): the input's is not within a list of parameters' gradients
             if leaf.returned and of_parameters and not (leaf.value.shape == shape and agrees(name, leaf)):
                 return 0.0  # (dW1, dW2): there is none of the input
+            if leaf.returned and not same_but_ones(leaf.value.shape, shape) and shape in self._shapes_returned():
+                return 0.0  # (loss, accuracy, dW, db): what stands in its place is none, what has its shape may be
             if count == 1 or not leaf.returned or (leaf.path and isinstance(leaf.path[-1].key, str)):
                 likely = input_likeness(name, leaf, shape, False)
                 # Beside the gradients of parameters, the only one of the input's shape may stand anywhere.
                 beside = leaf.returned and self._backward is not None and parameters and shape not in parameters
-                beside = beside or (leaf.returned and count > 1 and not (names.is_data(name) or self._is_data(name)))
+                beside = beside or (leaf.returned and count > 1 and not (is_data(name) or self._is_data(name)))
                 return likely or BY_SHAPE * bool(beside and leaf.value.shape == shape)
             if self._is_data(name) and not same_but_ones(leaf.value.shape, shape):
                 return 0.0  # an accuracy, or whatever else a loss returns after the gradients of what is learned
@@ -141,10 +144,16 @@ class LikelyCode(DependingCode):
         data = [name for name, leaf in found.items() if self._is_data(name) and wanted[name][1](leaf) < PERHAPS]
         return [name for name in data if len(found) > len(data) and not agrees(name, found[name])]
 
+    def _taken_for_a_loss(self, agrees: Callable[[str, Leaf], bool]) -> list[str]:
+        """Numbers that backward itself moves, for whose gradient was taken the number that it returns: its loss."""
+        found = {name: leaf for name, leaf in self._leaves.items() if name in self._moved and name not in self._sure}
+        numbers = {name: leaf for name, leaf in found.items() if isinstance(leaf, Leaf) and leaf.value.size == 1}
+        return [name for name, leaf in numbers.items() if leaf.returned and not leaf.path and not agrees(name, leaf)]
+
     def _is_data(self, name: str) -> bool:
         """Whether a function returns a number, and this argument of it is called as a network's input or target is."""
-        known = names.is_data(name) or names.role_in_loss(name) == names.TARGET
-        known = known or (names.is_state(name) and self.convention.arguments is None)
+        known = is_data(name) or names.role_in_loss(name) == names.TARGET
+        known = known or (is_state(name) and self.convention.arguments is None)
         alone = self._owner is None or isinstance(self._owner, HeldArguments)
         mine = name in self._given if alone else isinstance(self._owner, Surroundings)
         return mine and known and self.output().size == 1
@@ -155,7 +164,7 @@ class LikelyCode(DependingCode):
         Data and targets need have none: they count only where the others are too few, as of ``f(x, y)``.
         """
         shapes = {name: array.shape for name, array in self.arrays.items() if name not in self._leaves}
-        learned = {name: shape for name, shape in shapes.items() if not (names.is_data(name) or self._is_data(name))}
+        learned = {name: shape for name, shape in shapes.items() if not (is_data(name) or self._is_data(name))}
         return learned if is_unrolled(leaf, list(learned.values())) else shapes
 
     def _has_last_first(
@@ -178,6 +187,11 @@ class LikelyCode(DependingCode):
         shapes = [part.shape for part in returned if isinstance(part, np.ndarray)]
         of_parameters = [self.arrays[name].shape for name in self._places]
         return len(shapes) == len(returned) > 0 and sorted(shapes) == sorted(of_parameters)
+
+    def _shapes_returned(self) -> list[tuple[int, ...]]:
+        """The shapes of the arrays in the tuple or list that backward returns."""
+        returned = self._returned if isinstance(self._returned, (tuple, list)) else ()
+        return [part.shape for part in returned if isinstance(part, np.ndarray)]
 
     def _returned_names(self) -> list[str]:
         """What the source of backward calls the things that it returns."""

@@ -61,7 +61,7 @@ BACKWARDS = words(
 # What a name may begin with beside one of these words: get_output, compute_loss.
 _VERBS = re.compile("^(get|compute|calculate|calc|do|run)(?=.)")
 # What a function and its derivative may differ by.
-_DERIVATIVES = words("derivative deriv prime gradient grad backward")
+DERIVATIVES = words("derivative deriv prime gradient grad backward")
 # By which of these words the names of two passes may differ.
 OPPOSITE = (("forward", "backward"), ("forward", "backprop"), ("fwd", "bwd"), ("fprop", "bprop"), ("feed", "back"))
 LOSSES = words(
@@ -80,13 +80,9 @@ DERIVATIVE_FLAGS = words(
     "derivative deriv derive der prime grad gradient diff differentiate is_derivative return_derivative get_derivative "
     "backward backprop d dx"
 )
-_STATE = re.compile(
-    r"(h|c|s|hidden|cell|state|memory)_?(prev|0|init|initial|state|in|old|last)"
-    r"|(prev|init|initial|last)_?(h|c|s|hidden|cell|state|memory)(_?state)?"
-)
 # What has to be called between two steps where gradients are added up, or inputs kept.
 RESETS = words(
-    "zero_grad zero_grads zero_gradient zero_gradients flush_gradients reset_gradients reset_grads reset_grad "
+    "zero_grad zero_grads zero_gradient zero_gradients zero flush_gradients reset_gradients reset_grads reset_grad "
     "clear_gradients clear_grads cleargrads clear_grad"
 )
 # What computes the gradients of parameters after a backward pass that is for the input alone.
@@ -104,8 +100,6 @@ UPDATES = words(
 )
 # What makes such a step of data and targets: train() alone may be a mode.
 TRAINS = (*UPDATES, *words("train learn fit_step partial_fit"))
-# Arguments that hold the data: of a function that returns a loss and its gradients they may have none.
-_DATA = words("x input inputs data image images img feature features batch samples x_batch x_train xs")
 # Arguments that are no arrays, and what a forward pass in training is given for them.
 SETTINGS = {
     **dict.fromkeys(("training", "train", "is_training", "train_flg", "is_train"), True),
@@ -133,13 +127,7 @@ GRADIENT_FORMS = words(
 )
 # What may as well be the step that is taken, or the sum of steps.
 DOUBTFUL_FORMS = words("delta_{} {}_delta delta{} deriv_{} diff_{} {}_diff update_{} {}_update")
-_SYNONYMS = ({"w", "weight", "weights", "kernel", "kernels", "wt"}, {"b", "bias", "biases", "offset"})
-# Statistics, states and masks: arrays that the output depends on and that are not learned.
-_BUFFER = re.compile(
-    r"(running|moving)_?|_?(running|moving)$|(^|[._'])(hidden|hidden_state|state|mask)'?\]?$", re.IGNORECASE
-)
-# W_hidden is what a hidden layer learns.
-_LEARNED = re.compile(r"(^|[._'])(w|u|v|b|weights?|bias(es)?|kernels?|theta)_?(hidden|state)'?\]?$", re.IGNORECASE)
+SYNONYMS = ({"w", "weight", "weights", "kernel", "kernels", "wt"}, {"b", "bias", "biases", "offset"})
 # A name or a part of it that says that gradients are there.
 _OF_GRADIENTS = re.compile(
     r"grad|nabla|deriv|^[dg][A-Z]|^d_|(^|_)deltas?(_|$)|^[dg]([a-z]|gamma|beta|bias|weight)\d*$", re.ASCII
@@ -206,27 +194,6 @@ def is_of_all(name: str) -> bool:
     return plain(name) in _OF_ALL
 
 
-def is_data(name: str) -> bool:
-    """Whether an argument of this name is likely to be the data that a network is applied to."""
-    return plain(name) in _DATA
-
-
-def is_state(name: str) -> bool:
-    """Whether an argument of this name is likely to be the state from which a sequence begins."""
-    return _STATE.fullmatch(plain(name)) is not None
-
-
-def is_learned(name: str) -> bool:
-    """Whether an argument of this name is likely to be a weight or a bias, with whatever number."""
-    stem = plain(name).rstrip("0123456789").rstrip("_")
-    return stem == "theta" or any(stem in group for group in _SYNONYMS)
-
-
-def is_buffer(name: str) -> bool:
-    """Whether an array of this name is likely to be a statistic, a state or a mask, which is not learned."""
-    return _BUFFER.search(name) is not None and _LEARNED.search(name) is None
-
-
 def tells_gradients(name: Any) -> bool:
     """Whether an attribute, a key or a list of this name is likely to hold a gradient, of whatever it may be.
 
@@ -250,7 +217,7 @@ def is_gradient_of(name: Any, of: Any) -> float:
     if any(form.format(of) == name for form in GRADIENT_FORMS):
         return 1.0
     word, base = plain(name), plain(of)
-    others = next((group for group in _SYNONYMS if base in group), set())
+    others = next((group for group in SYNONYMS if base in group), set())
     for forms, sure in ((GRADIENT_FORMS, 0.95), (DOUBTFUL_FORMS, 0.5)):
         if any(form.format(base) == word for form in forms):
             return sure
@@ -303,7 +270,10 @@ def signature(function: Callable[..., Any]) -> inspect.Signature:
 
 
 def method(thing: Any, names: Sequence[str]) -> Callable[..., Any] | None:
-    """The first method of an object that goes by one of these names; one that matches as it is written comes first."""
+    """The first method of an object that goes by one of these names; one that matches as it is written comes first.
+
+    A class that it keeps, as ``cost=QuadraticCost``, is none.
+    """
     for name in names:
         if callable(found := _attribute(thing, name)):
             return found
@@ -321,9 +291,10 @@ def method(thing: Any, names: Sequence[str]) -> Callable[..., Any] | None:
 def _attribute(thing: Any, name: str) -> Any:
     """An attribute, or None: also of a dict whose keys are its attributes, and which raises KeyError for any other."""
     try:
-        return getattr(thing, name, None)
+        found = getattr(thing, name, None)
     except KeyError:
         return None
+    return None if isinstance(found, type) else found
 
 
 def derived(thing: Any, function: Any) -> Callable[..., Any] | None:
@@ -332,7 +303,7 @@ def derived(thing: Any, function: Any) -> Callable[..., Any] | None:
     Of an object with several gradients it may be the one, where another lays all in a row for an optimizer.
     """
     name = getattr(function, "__name__", "")
-    return method(thing, [name + ending for ending in _DERIVATIVES]) if name else None
+    return method(thing, [name + ending for ending in DERIVATIVES]) if name else None
 
 
 def passes(thing: Any) -> tuple[Callable[..., Any] | None, Callable[..., Any] | None]:
@@ -352,7 +323,7 @@ def passes(thing: Any) -> tuple[Callable[..., Any] | None, Callable[..., Any] | 
                 pair = getattr(thing, public[name], None), getattr(thing, public[partner], None)
                 if all(map(callable, pair)):
                     return pair
-    derived = [(name, name + ending) for name in public for ending in _DERIVATIVES if name + ending in public]
+    derived = [(name, name + ending) for name in public for ending in DERIVATIVES if name + ending in public]
     if len(derived) == 1 and found[0] is None:
         pair = getattr(thing, public[derived[0][0]], None), getattr(thing, public[derived[0][1]], None)
         return pair if all(map(callable, pair)) else found
@@ -375,7 +346,10 @@ def is_backward(name: str) -> bool:
 
 def is_loss(name: str) -> bool:
     """Whether a function of this name is likely to compute a loss."""
-    return _squeezed(name) in map(_squeezed, LOSSES) or re.search(r"(^|_)(loss|cost)$", plain(name)) is not None
+    return _squeezed(name) in map(_squeezed, LOSSES) or _OF_A_LOSS.search(plain(name)) is not None
+
+
+_OF_A_LOSS = re.compile(r"(^|_)(loss|cost)(_with_\w+)?$|(^|_)(loss|cost|error|objective)_(fn|func|function)$")
 
 
 def is_usual_loss(name: str) -> bool:

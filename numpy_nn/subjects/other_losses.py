@@ -1,46 +1,86 @@
-"""Losses that code has under names that say little: the one by which it is judged may be a multiple of one."""
+"""Losses that code has and is not judged by: the one by which it is may be a multiple of one, or another altogether."""
 
 from __future__ import annotations
 
 import dis
 import inspect
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
 
+from numpy_nn.subjects import names
 from numpy_nn.subjects.bindings import bindings
 from numpy_nn.subjects.code import CodeSubject
-from numpy_nn.subjects.costs import LossOfOutput
+from numpy_nn.subjects.costs import LossOfOutput, cost_beside, is_derived
 from numpy_nn.subjects.names import positional
 from numpy_nn.subjects.state import Snapshot, of_installed
 from numpy_nn.subjects.subject import SubjectError
+from numpy_nn.subjects.surroundings import Surroundings
 
 # By how much an array is scaled where losses are compared.
 _SCALES = (1.0, 0.75, 1.25)
 # What a function that computes a number and no more does not do, and what it does not call.
 _STORES = ("STORE_ATTR", "STORE_SUBSCR", "STORE_GLOBAL", "DELETE_ATTR", "FOR_ITER", "JUMP_BACKWARD", "IMPORT_NAME")
+# What is called as a loss may keep its value, and may have a loop.
+_STORES_OF_LOSSES = ("STORE_GLOBAL", "DELETE_ATTR")
 _CALLS = {"fit", "train", "step", "update", "print", "open", "input", "exit", "savefig", "show", "save", "load"}
 
 
-def factors_of_losses(subject: CodeSubject, chain: LossOfOutput, owner: Any, targets: Any) -> dict[str, float]:
-    """What gives a multiple of the loss by which an object is judged, in words, and which multiple.
+def factors_of_losses(
+    subject: CodeSubject, chain: LossOfOutput, forward: Callable[..., Any], owner: Any, targets: Any
+) -> dict[str, float]:
+    """What gives a multiple of the loss by which code is judged, in words, and which multiple: nan of another loss.
 
-    Looked at are what a step returns, and those functions of the object and its methods that compute a number of output
-    and targets, of data and targets, or of targets alone.
+    Looked at are what a step returns, and those functions of the object, of its methods, or beside functions, that
+    compute a number of output and targets, of data and targets, or of targets alone. One that is no multiple counts
+    only if it is called as a loss is.
     """
     found: dict[str, float] = {}
-    before = Snapshot(owner)
+    before = Snapshot(owner if owner is not None else forward)
     if factor := _in_common(_ratios_of_steps(subject)):
         found["what a step returns"] = factor
-    for name, function in _candidates(owner):
+    for name, function in dict([*_beside(chain, forward, owner), *_candidates(owner)]).items():
         for order in range(4):
-            factor = _in_common(_ratios(subject, chain, function, order, targets))
+            ratios = list(_ratios(subject, chain, function, order, targets))
             before.restore()
-            if factor:
+            if factor := _in_common(ratios):
                 found[f"{name} of the same code"] = factor
                 break
+            if _called_as_a_loss(name) and len(ratios) == len(_SCALES) and np.isfinite(ratios).all():
+                found[f"{name} of the same code"] = np.nan
     return found
+
+
+def _beside(chain: LossOfOutput, forward: Callable[..., Any], owner: Any) -> Iterator[tuple[str, Callable[..., Any]]]:
+    """The one loss of the functions' module, and what else there only computes of two arguments, whatever its name.
+
+    Not in the file of a class, which may be that of other classes. A function with a derivative beside it is a pair by
+    itself, and one called after another function is that function's.
+    """
+    if owner is not None and not isinstance(owner, Surroundings):
+        return
+    own = names.unwrapped(getattr(forward, "func", forward))
+    around = getattr(own, "__globals__", {})
+    called, loss = cost_beside(forward) or ("", None)
+    for name, function in around.items():
+        apart = around.get(name.rpartition("_")[0], own) != own or any(is_derived(other, name) for other in around)
+        if apart or not inspect.isfunction(function) or function is own or function.__module__ != own.__module__:
+            continue
+        if name == called and loss is not None:
+            yield name, partial(_value_of, chain, loss)
+        elif len((positional(function) or ([], []))[0]) == 2 and _computes(function):
+            yield name, function
+
+
+def _value_of(chain: LossOfOutput, loss: Callable[..., Any], _: Any, targets: Any) -> Any:
+    return chain.value_of(loss, targets)
+
+
+def _called_as_a_loss(name: str) -> bool:
+    """Whether it is by name; an error may be the share of what is predicted wrongly."""
+    return (names.is_loss(name) or names.is_usual_loss(name)) and names.plain(name) != "error"
 
 
 def _in_common(ratios: Iterable[float]) -> float:
@@ -89,7 +129,7 @@ def _ratios(
 
 def _candidates(owner: Any) -> Iterator[tuple[str, Callable[..., Any]]]:
     """The object's methods that only compute, and such functions, and static ones of classes, that its methods name."""
-    for name in dir(owner):
+    for name in dir(owner) if owner is not None else ():
         found = None if name.startswith("__") else getattr(owner, name, None)
         if found is not None and _computes(found):
             yield name, found
@@ -110,4 +150,5 @@ def _computes(function: Any) -> bool:
     code = getattr(getattr(function, "__func__", function), "__code__", None)
     if code is None or code.co_flags & inspect.CO_GENERATOR or _CALLS & set(code.co_names):
         return False
-    return not any(instruction.opname in _STORES for instruction in dis.get_instructions(code))
+    stores = _STORES_OF_LOSSES if _called_as_a_loss(code.co_name) else _STORES
+    return not any(instruction.opname in stores for instruction in dis.get_instructions(code))

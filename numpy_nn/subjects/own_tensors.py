@@ -179,14 +179,16 @@ class TensorSubject(LiveSubject):
             return not equal(here, self.output())
 
     def _look_at_a_second_use(self, once: Mapping[str, Any], grad_output: Array) -> None:
-        """Say it where f(x) + f(x) has the gradient of f(x)."""
-        twice = self._engine.grads_of_two(grad_output)
+        """Say it where one of the tensors, or the output, has the gradient of one use though it is used twice."""
         given = [name for name, gradient in once.items() if gradient is not None and np.any(gradient)]
-        if twice is not None and given and all(equal(np.asarray(twice[name]), once[name]) for name in given):
-            self.warn(
-                "f(x) + f(x) gets the gradient of f(x): of a tensor that is used twice the gradient is set (=) where "
-                "it has to be added up (+=)"
-            )
+        for same in (False, True):
+            twice = self._engine.grads_of_two(grad_output, same=same)
+            if twice is not None and any(equal(np.asarray(twice[name]), once[name]) for name in given):
+                self.warn(
+                    "f(x) + f(x) gets the gradient of f(x): of a tensor that is used twice the gradient is set (=) "
+                    "where it has to be added up (+=)"
+                )
+                return
 
     def random_grad_output(self, rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
         if self._engine.takes_gradient:
@@ -232,11 +234,12 @@ class _Engine:
             output.backward() if self.run_by is None else self.run_by(output)
         return {name: _numbers(_grad_of(tensor)) for name, tensor in self.tensors.items()}
 
-    def grads_of_two(self, grad_output: Any) -> dict[str, Any] | None:
-        """The gradients of f(x) + f(x); None where tensors of this engine cannot be added."""
+    def grads_of_two(self, grad_output: Any, *, same: bool) -> dict[str, Any] | None:
+        """The gradients of f(x) + f(x), of one f(x) or of two; None where tensors of this engine cannot be added."""
         self._forget()
         try:
-            self._output = self._apply() + self._apply()
+            output = self._apply()
+            self._output = output + (output if same else self._apply())
         except (TypeError, AttributeError):
             return None
         return self.grads(grad_output) if is_tensor(self._output) else None

@@ -14,7 +14,7 @@ from numpy_nn.losses import Loss
 from numpy_nn.network import Sequential
 from numpy_nn.subjects import names
 from numpy_nn.subjects.agreement import CLOSELY, Agreement, agreement
-from numpy_nn.subjects.arguments import named_arguments, takes
+from numpy_nn.subjects.arguments import named_arguments, takes, takes_targets
 from numpy_nn.subjects.calling import GRADS, Convention, arrays_of
 from numpy_nn.subjects.choosing import HOW, Code, Hints, chosen, made
 from numpy_nn.subjects.code import CodeSubject
@@ -179,7 +179,7 @@ def _of_passes(f: Any, vjp: Any, inputs: Sequence[Any], targets: Any, owner: Any
     f = in_training(with_context(f if vjp is not None else value_first(f)))
     if owner is None:
         inputs, owner = with_objects_held(f, inputs)
-    if targets is not None and vjp is not None and (hints.cost is not None or not takes(f, len(inputs) + 1)):
+    if targets is not None and vjp is not None and (hints.cost is not None or not takes_targets(f, len(inputs))):
         return with_unsaid_cost(label, f, vjp, inputs, targets, owner, hints)
     given = named_arguments(f, inputs, targets)
     return chosen(Code(label, f, vjp, given, hints, None if targets is None else list(given)[-1], owner))

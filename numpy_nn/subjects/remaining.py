@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from numpy_nn.subjects import names
+from numpy_nn.subjects import names, roles
 from numpy_nn.subjects.gradients import SURE, Leaf, likeness, same_but_ones
 from numpy_nn.subjects.names import tells_gradients
 from numpy_nn.subjects.overlapping import OverlappingCode
@@ -32,7 +32,7 @@ class RemainingCode(OverlappingCode):
         missing = {name: array.shape for name, array in self.arrays.items() if name not in self._leaves}
         for name in list(missing):
             path = self._places[name].path if name in self._places else (Step(name, False),)
-            if is_state(name, path) or names.is_data(name):
+            if is_state(name, path) or roles.is_data(name):
                 del missing[name]
         taken = [leaf for leaf in self._leaves.values() if isinstance(leaf, Leaf)]
         for name, leaf in the_only_ones_left(missing, found, taken).items() if missing else ():
@@ -73,7 +73,7 @@ class RemainingCode(OverlappingCode):
 
 def is_state(name: str, path: Path) -> bool:
     """Whether an array is a statistic, a mask or a state, by its name: none of them is learned."""
-    return names.is_buffer(name) or names.is_state(str(last_name(path)))
+    return roles.is_buffer(name) or roles.is_state(str(last_name(path)))
 
 
 def the_only_ones_left(

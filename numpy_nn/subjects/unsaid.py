@@ -13,7 +13,15 @@ from numpy_nn.subjects.agreement import Agreement, agreement
 from numpy_nn.subjects.arguments import named_arguments
 from numpy_nn.subjects.choosing import Code, Hints, chosen
 from numpy_nn.subjects.code import CodeSubject
-from numpy_nn.subjects.costs import LossOfOutput, cost_beside, penalty_of, said_of_penalty, usual_costs
+from numpy_nn.subjects.costs import (
+    LossOfOutput,
+    cost_beside,
+    costs_beside,
+    loss_of_kept_output,
+    penalty_of,
+    said_of_penalty,
+    usual_costs,
+)
 from numpy_nn.subjects.names import positional
 from numpy_nn.subjects.other_losses import factors_of_losses
 from numpy_nn.subjects.state import Snapshot
@@ -34,9 +42,11 @@ def with_unsaid_cost(
     TypeError where it wants the gradient of the output, has none, or has those of no usual loss. What its backward pass
     raises whatever the loss is comes through.
     """
-    beside = cost_beside(getattr(forward, "func", forward)) if hints.cost is None else None
+    beside = (loss_of_kept_output(owner) or cost_beside(forward)) if hints.cost is None else None
     costs = list(usual_costs(np.shape(inputs[0])[:2] or (1,))) if hints.cost is None else [("", hints.cost)]
-    costs = [*([] if beside is None else [beside]), *costs]
+    # Of several losses in the file the one is meant of which the gradients are, if they are of none that is usual.
+    several_beside = costs_beside(forward) if hints.cost is None and beside is None else []
+    costs = [*([] if beside is None else [beside]), *costs, *several_beside]
     penalty = penalty_of(owner) if hints.cost is None else None
     penalties = (None,) if penalty is None else (penalty, None)
     given = named_arguments(forward, inputs, None) | {"targets": targets}
@@ -66,10 +76,11 @@ def with_unsaid_cost(
             break
     if best is not None and beside is not None and words == beside[0]:
         best.notes.append(f"judged as the gradients of {words}, the one loss in the same file")
+    elif best is not None and words in dict(several_beside):
+        best.notes.append(f"judged as the gradients of {words}, a loss in the same file")
     elif best is not None and words:
         best.notes.append(f"the loss is not written in the code; the gradients are judged as those of {words}")
-        if owner is not None:
-            _compare_with_losses(best, owner, targets, words)
+        _compare_with_losses(best, forward, owner, targets, words)
     if best is not None and penalty is not None:
         best.notes += said_of_penalty(penalty, counts=counts)
     if best is None and wants_gradient:
@@ -90,14 +101,23 @@ def with_unsaid_cost(
     return best
 
 
-def _compare_with_losses(subject: CodeSubject, owner: Any, targets: Any, words: str) -> None:
-    """Say if the code has a loss, under whatever name, of which that by which it is judged is a multiple."""
+def _compare_with_losses(
+    subject: CodeSubject, forward: Callable[..., Any], owner: Any, targets: Any, words: str
+) -> None:
+    """Say if the code has a loss which that by which it is judged is not: a multiple of it, or another."""
     if subject.chain is None or not subject.make_repeatable() or subject.input not in subject.arrays:
         return
-    factors = factors_of_losses(subject, subject.chain, owner, targets)
-    apart = {name: factor for name, factor in factors.items() if abs(factor - 1.0) > 1e-6}
-    if apart and len(apart) == len(factors):
-        name, factor = next(iter(apart.items()))
+    factors = factors_of_losses(subject, subject.chain, forward, owner, targets)
+    apart = {name: factor for name, factor in factors.items() if not abs(factor - 1.0) <= 1e-6}
+    if not apart or len(apart) < len(factors):
+        return
+    name, factor = min(apart.items(), key=lambda one: np.isnan(one[1]))
+    if np.isnan(factor):
+        subject.complain(
+            f"{name} is a loss, and these gradients are not its, but those of {words}: if it is the loss, they are "
+            "wrong; say which it is with loss="
+        )
+    else:
         subject.complain(
             f"{name} is {factor:.6g} times {words}, of which these gradients would be: if it is the "
             "loss, they are off by that factor; say which it is with loss="

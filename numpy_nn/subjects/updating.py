@@ -11,6 +11,7 @@ from numpy_nn.subjects import names
 from numpy_nn.subjects.calling import CACHE, OUTPUT, RATE, CalledCode, result_role
 from numpy_nn.subjects.costs import LossOfOutput
 from numpy_nn.subjects.places import Place, places
+from numpy_nn.subjects.roles import is_data
 from numpy_nn.subjects.state import put_rate, rate_of, rates_of
 from numpy_nn.subjects.subject import Array
 
@@ -164,7 +165,7 @@ class UpdatingCode(CalledCode):
 
     def _parts(self, required: Sequence[str]) -> dict[str, Any]:
         """What backward returned, one part for each of several arguments that are gradients: by name, else in order."""
-        others = (names.is_data, lambda name: names.role_in_loss(name) == names.TARGET)
+        others = (is_data, lambda name: names.role_in_loss(name) == names.TARGET)
         wanted = [n for n in required if names.role(n) != names.RATE and not any(is_other(n) for is_other in others)]
         given = self.latest
         if len(wanted) < 2 or not isinstance(given, (tuple, list, dict)) or len(given) != len(wanted):

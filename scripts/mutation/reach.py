@@ -51,6 +51,7 @@ NEAR = {
     "numpy_nn/owners": "owners/test_owned_training",
     "numpy_nn/gradcheck": "gradcheck/test_gradcheck",
     "numpy_nn/subjects": "subjects/test_recognise",
+    "numpy_nn/subjects/roles.py": "subjects/test_names",
     "numpy_nn/gradcheck/__main__.py": "gradcheck/test_command",
     "numpy_nn/gradcheck/progress.py": "gradcheck/test_report",
     "numpy_nn/gradcheck/measure/slopes.py": "gradcheck/test_verdicts",

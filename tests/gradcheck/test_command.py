@@ -275,6 +275,7 @@ def test_rows_are_those_of_the_last_axis_in_arrays_of_any_shape():
     assert set(integers.tolist()) == {0, 1, 2}
     assert drawn("5:int1").draw(rng).tolist() == [0] * 5
     assert all(len(set(drawn("3:int1000").draw(rng).tolist())) < 3 for _ in range(9))  # as indices come in use
+    assert all(set(drawn("6:int5").draw(rng).tolist()) == set(range(5)) for _ in range(9))  # as the labels of a loss
     assert drawn("1:int5").draw(rng).shape == (1,)
     assert set(drawn("500:binary").draw(rng).tolist()) == {0.0, 1.0}
 

@@ -210,3 +210,18 @@ def test_the_bias_of_a_layer_whose_activations_are_called_a_is_one():
         return dZ @ W.T, A.T @ dZ
 
     assert check_gradients((forward, backward), (X, W, B)).verdict == "undecided"
+
+
+def step_with(factor):
+    def step(W, X, labels):
+        p = np.exp(X @ W) / np.exp(X @ W).sum(axis=1, keepdims=True)
+        loss, accuracy = -np.mean(np.log(p[np.arange(5), labels])), np.mean(p.argmax(axis=1) == labels)
+        return loss, accuracy, factor * X.T @ (p - np.eye(2)[labels]) / 5
+
+    return step
+
+
+@pytest.mark.parametrize(("factor", "verdict"), [(1.0, "right"), (2.0, "wrong")])
+def test_a_number_after_the_loss_is_the_gradient_of_nothing_that_has_another_shape(factor, verdict):
+    report = check_gradients(step_with(factor), (W, X, np.array([0, 1, 1, 0, 1])))
+    assert {entry.name: (entry.verdict, entry.checked) for entry in report.entries} == {"W": (verdict, 6)}

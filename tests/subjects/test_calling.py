@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 
+from numpy_nn.gradcheck import check_gradients
 from numpy_nn.subjects import Hints, SubjectError, as_subject
 from numpy_nn.subjects.calling import (
     CACHE,
@@ -172,6 +173,18 @@ def test_a_derivative_and_a_jacobian_are_multiplied_with_the_gradient_of_the_out
     g = subject.random_grad_output(np.random.default_rng(0), output.shape)
     expected = w.T @ g if output.size == 2 else 3.0 * np.ones(3)
     np.testing.assert_allclose(subject.gradients(g)[subject.input], expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize(("sign", "verdict"), [(-1.0, "right"), (1.0, "wrong")])
+def test_a_jacobian_of_each_row_is_multiplied_row_by_row(sign, verdict):
+    def softmax(x):
+        return np.exp(x) / np.exp(x).sum(axis=1, keepdims=True)
+
+    def jacobians(x):
+        s = softmax(x)
+        return s[:, :, None] * np.eye(3) + sign * s[:, :, None] * s[:, None, :]
+
+    assert check_gradients((softmax, jacobians), np.random.default_rng(0).standard_normal((4, 3))).verdict == verdict
 
 
 def test_what_forward_and_backward_change_in_place_is_said():

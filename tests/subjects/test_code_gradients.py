@@ -18,12 +18,13 @@ from numpy_nn.subjects.subject import SubjectError
 ONE, TWO = np.ones(3), np.ones((2, 3))
 
 
-def input_likeness(one, *, index=0, count=1, only_one=False, parameters=(), of_parameters=None, likely=0.9):
+def input_likeness(one, *, index=0, count=1, only_one=False, parameters=(), of_parameters=None, likely=0.9, shapes=()):
     """How likely it is the gradient of x; ``of_parameters``: one of each is returned, whose numbers agree or not."""
     subject = stand_in(_places=dict.fromkeys(map(str, range(len(parameters)))))
     subject.arrays = {str(k): np.zeros(shape) for k, shape in enumerate(parameters)} | {"x": TWO}
     subject._returned, subject._backward = ONE if only_one else (ONE,), len
     subject._returns_one_of_each_parameter = lambda: of_parameters is not None
+    subject._shapes_returned = lambda: list(shapes)
     subject._shapes_in = lambda _: {"x": (2, 3)} | dict(zip("ab", ((4,), (3,)), strict=True))
     order = Order({"x": index}, likely, True)
     given = "x", order, count, lambda name, _: name == "x" and bool(of_parameters)
@@ -58,6 +59,10 @@ def input_likeness(one, *, index=0, count=1, only_one=False, parameters=(), of_p
         (leaf("[1]"), {"count": 2}, 0.3),
         (leaf("[1]"), {"count": 2, "index": 1}, 0.9),
         (leaf("[0]"), {"count": 2, "index": 1}, 0.3),
+        # In its place is what has not its shape, and something else has it.
+        (leaf("[0]", ONE), {"count": 2}, 0.9),
+        (leaf("[0]", ONE), {"count": 2, "shapes": [(3,), (2, 3)]}, 0.0),
+        (leaf("[0]", TWO[:, None]), {"count": 2, "shapes": [(2, 1, 3), (2, 3)]}, 0.9),
         (leaf("['dx']"), {"count": 2, "index": 1}, 1.0),
         (leaf("['dw']"), {"count": 2}, 0.0),
         (leaf("[0][0]"), {"parameters": [(2, 3)]}, 0.0),

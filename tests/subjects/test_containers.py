@@ -248,3 +248,34 @@ def test_pairs_are_no_gradients_of_two_lists_where_half_of_the_shapes_fit():
     }
     found = returned(_0_0=(3, 4), _0_1=(4,), _1_0=(4, 2), _1_1=(2,))
     assert prefixes(shapes, found) == {"weights": None, "biases": None}
+
+
+class Pairs:
+    """Two weights of one shape; backward returns or keeps pairs of one and a gradient, the right one or the other's."""
+
+    def __init__(self, swapped, turned=False, kept=False):
+        self.W, self.V = np.random.default_rng(0).standard_normal((2, 3, 3))
+        self.swapped, self.turned, self.kept = swapped, turned, kept
+
+    def forward(self, x):
+        self.x, self.h = x, np.tanh(x @ self.W)
+        return self.h @ self.V
+
+    def backward(self, grad):
+        dV, dh = self.h.T @ grad, grad @ self.V.T * (1 - self.h**2)
+        dW = self.x.T @ dh
+        pairs = [(self.W, dV), (self.V, dW)] if self.swapped else [(self.W, dW), (self.V, dV)]
+        pairs = [pair[::-1] if self.turned else pair for pair in pairs]
+        if self.kept:
+            self.pairs = pairs
+        return dh @ self.W.T if self.kept else (dh @ self.W.T, pairs)
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_a_gradient_in_a_pair_with_a_parameter_is_that_of_it(turned):
+    x = np.random.default_rng(1).standard_normal((4, 3))
+    assert check_gradients(Pairs(False, turned), x).verdict == "right"
+    report = check_gradients(Pairs(True, turned), x)
+    assert {entry.name: entry.verdict for entry in report.entries} == {"x": "right", "W": "wrong", "V": "wrong"}
+    assert check_gradients(Pairs(False, turned, kept=True), x).verdict == "right"
+    assert check_gradients(Pairs(True, turned, kept=True), x).verdict in ("wrong", "undecided")

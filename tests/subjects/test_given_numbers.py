@@ -144,3 +144,105 @@ def test_a_vector_has_the_gradients_of_the_numbers_before_data(factor, verdict):
 
     for x in (Y, Y[:2]):
         assert verdicts(check_gradients((fit, gradient), (0.3, 1.2, x))) == {"mu": "right", "sigma": verdict}
+
+
+class Neuron:
+    """With a bias that is one number, and of which the gradient may be left out."""
+
+    def __init__(self, bias, *, learned=True, **settings):
+        self.weights, self.bias, self.learned = W.copy(), bias, learned
+        vars(self).update(settings)
+
+    def forward(self, x):
+        self.x = x
+        return x @ self.weights + self.bias * getattr(self, "scale", 1.0)
+
+    def backward(self, grad):
+        self.dweights = self.x.T @ grad
+        if self.learned:
+            self.dbias = grad.sum() * getattr(self, "scale", 1.0)
+        return np.outer(grad, self.weights)
+
+
+@pytest.mark.parametrize("bias", [0.5, 0.0, 0, 2])
+def test_a_bias_that_is_a_number_and_has_no_gradient_beside_weights_is_told(bias):
+    assert check_gradients(Neuron(bias), X)["bias"].verdict == "right"
+    report = check_gradients(Neuron(bias, learned=False), X)
+    assert report.verdict == "undecided"
+    assert "no gradient was found of bias" in report.problems[0]
+    assert check_gradients(Neuron(bias, learned=False), X, constants=["bias"]).verdict == "right"
+
+
+def test_a_number_with_another_name_is_a_setting_and_one_that_has_to_be_whole_stays_so():
+    assert check_gradients(Neuron(0.5, scale=0.3), X).verdict == "right"
+
+    class Shifted(Neuron):
+        def forward(self, x):
+            self.x = x
+            return np.roll(x @ self.weights, range(self.bias + 1)[-1])
+
+        def backward(self, grad):
+            return Neuron.backward(self, np.roll(grad, -self.bias))
+
+    assert check_gradients(Shifted(1, learned=False), X).verdict == "right"
+
+
+class Normalised:
+    """Of one scale and one shift for all, of which either may have no gradient."""
+
+    def __init__(self, *learned):
+        self.gamma, self.beta, self.eps, self.learned = 1.3, 0.2, 1e-3, learned
+
+    def forward(self, x):
+        self.xhat = x / np.sqrt((x**2).mean(axis=1, keepdims=True) + self.eps)
+        self.r = self.xhat / x
+        return self.gamma * self.xhat + self.beta
+
+    def backward(self, grad):
+        if "gamma" in self.learned:
+            self.dgamma = (grad * self.xhat).sum()
+        if "beta" in self.learned:
+            self.dbeta = grad.sum()
+        g = self.gamma * grad
+        return self.r * (g - self.xhat * (g * self.xhat).mean(axis=1, keepdims=True))
+
+
+def test_one_of_two_numbers_that_are_learned_together_is_told_and_a_setting_is_not():
+    assert check_gradients(Normalised("gamma", "beta"), X).verdict == "right"
+    for learned, lacking in (("gamma", "beta"), ("beta", "gamma")):
+        report = check_gradients(Normalised(learned), X)
+        assert report.verdict == "undecided"
+        assert f"no gradient was found of {lacking};" in report.problems[0]
+
+
+@pytest.mark.parametrize(("factor", "verdict"), [(1.0, "right"), (2.0, "wrong")])
+def test_gradients_of_a_vector_and_of_a_number_may_come_together_from_a_function(factor, verdict):
+    def loss(w, b, x, y):
+        return np.mean((x @ w + b - y) ** 2)
+
+    def gradients(w, b, x, y):
+        error = 2 * (x @ w + b - y) / len(y)
+        return x.T @ error, factor * error.sum()
+
+    assert check_gradients((loss, gradients), (W, 0.2, X, Y))["b"].verdict == verdict
+
+
+class Steps:
+    """A step of training that updates a bias that is a number, and returns its loss."""
+
+    def __init__(self, factor=1.0):
+        self.weights, self.bias, self.lr, self.factor = W.copy(), 0.1, 0.05, factor
+
+    def predict(self, x):
+        return x @ self.weights + self.bias
+
+    def train_step(self, x, y):
+        error = self.predict(x) - y
+        self.weights = self.weights - self.lr * 2 * x.T @ error / len(y)
+        self.bias = self.bias - self.lr * self.factor * 2 * error.mean()
+        return np.mean(error**2)
+
+
+def test_the_loss_that_a_step_returns_is_no_gradient_of_the_bias_that_it_moves():
+    assert check_gradients(Steps(), X, Y).verdict == "right"
+    assert check_gradients(Steps(0.3), X, Y).verdict == "wrong"

@@ -5,16 +5,8 @@ from types import SimpleNamespace
 import pytest
 
 from numpy_nn.subjects import costs, names
-from numpy_nn.subjects.names import (
-    is_buffer,
-    is_gradient_of,
-    method,
-    plain,
-    positional,
-    role,
-    role_in_loss,
-    tells_gradients,
-)
+from numpy_nn.subjects.names import is_gradient_of, method, plain, positional, role, role_in_loss, tells_gradients
+from numpy_nn.subjects.roles import is_buffer, is_learned, is_learned_beside
 
 
 @pytest.mark.parametrize(("name", "shown"), [("_W_", "w"), ("__dW", "dw"), ("d_W", "d_w"), ("", ""), (3, "3")])
@@ -240,3 +232,17 @@ def test_one_method_of_two_arguments_may_be_called_as_a_loss():
     assert costs.method_of_loss(net) == net.cross_entropy_loss
     assert costs.method_of_loss(Two()) is None
     assert costs.method_of_loss(object()) is None
+
+
+def test_what_is_learned_is_known_by_its_name_or_by_the_other_of_its_pair():
+    assert all(map(is_learned, ("W", "b1", "bias_2", "theta", "coef_", "intercept_")))
+    assert not any(map(is_learned, ("eps", "lr", "gamma", "slope", "alpha")))
+    assert is_learned_beside("beta", ["W", "gamma"])
+    assert is_learned_beside("slope_", ["intercept"])
+    assert is_learned_beside("b", ["W"])
+    assert is_learned_beside("w0", ["w1"])
+    assert not any(is_learned_beside(name, ["W", "b"]) for name in ("beta", "w0", "eps"))
+    assert not is_learned_beside("w0", ["W1", "W2"])
+    assert not is_learned_beside("beta", ["beta", "W"])
+    assert not is_learned_beside("gamma", ["slope"])
+    assert not is_learned_beside("b", [])

@@ -105,3 +105,102 @@ def test_names_that_differ_in_one_letter_are_those_of_several_gradients():
     assert are_alike_gradients(["ga", "gb"])
     assert are_alike_gradients(["d_1", "d_2", "d_3"])
     assert not any(map(are_alike_gradients, (["g"], ["ga", "db"], ["dy", "x"], ["grad", "gx"])))
+
+
+class Squares:
+    def __init__(self, factor):
+        self.factor = factor
+
+    def loss(self, predicted, actual):
+        return np.sum((predicted - actual) ** 2)
+
+    def grad(self, predicted, actual):
+        return self.factor * (predicted - actual)
+
+
+def squares(actual, predicted):
+    return np.sum((predicted - actual) ** 2)
+
+
+def squares_prime(actual, predicted):
+    return 2.0 * (predicted - actual)
+
+
+class Held:
+    """A network whose backward pass wants the gradient of the loss that it holds."""
+
+    def __init__(self, loss_fn, factor=1.0):
+        self.W, self.loss_fn, self.factor = RNG.standard_normal((4, 3)), loss_fn, factor
+
+    def forward(self, x):
+        self.x, self.h = x, np.tanh(x @ self.W)
+        return self.h
+
+    def backward(self, grad):
+        dz = grad * (1 - self.h**2)
+        self.dW = self.factor * self.x.T @ dz
+        return dz @ self.W.T
+
+
+def test_backward_gets_the_gradient_that_the_object_of_the_loss_or_the_function_beside_it_gives():
+    targets = RNG.standard_normal((5, 3))
+    assert check_gradients(Held(Squares(2.0)), X, targets).verdict == "right"
+    assert check_gradients(Held(squares), X, targets).verdict == "right"
+    assert [entry.verdict for entry in check_gradients(Held(squares, 2.0), X, targets).entries] == ["right", "wrong"]
+    report = check_gradients(Held(Squares(1.0)), X, targets)
+    assert [entry.verdict for entry in report.entries] == ["wrong", "wrong"]
+
+
+class Weight:
+    def __init__(self, v):
+        self.v, self.g = v, np.zeros_like(v)
+
+    def zero(self):
+        self.g[:] = 0.0
+
+
+class OfWeights:
+    def __init__(self):
+        self.w = Weight(RNG.standard_normal((4, 3)))
+
+    def forward(self, x):
+        self.x = x
+        return x @ self.w.v
+
+    def backward(self, grad):
+        self.w.g += self.x.T @ grad
+        return grad @ self.w.v.T
+
+
+def test_a_parameter_may_say_zero_for_its_gradient_to_begin_anew():
+    assert check_gradients(OfWeights(), X).verdict == "right"
+
+
+class Quadratic:
+    @staticmethod
+    def fn(a, y):
+        return 0.5 * np.sum((a - y) ** 2)
+
+    @staticmethod
+    def delta(a, y):
+        return (a - y) * a * (1 - a)
+
+
+class OfACost:
+    """A network that keeps the class of its cost, and may leave out the derivative of its activation."""
+
+    def __init__(self, *, activated=True, cost=Quadratic):
+        self.W, self.cost, self.activated = RNG.standard_normal((4, 3)), cost, activated
+
+    def feedforward(self, x):
+        return 1 / (1 + np.exp(-x @ self.W))
+
+    def backprop(self, x, y):
+        a = self.feedforward(x)
+        return x.T @ (self.cost.delta(a, y) if self.activated else a - y)
+
+
+def test_the_cost_that_a_network_keeps_as_a_class_is_the_one_by_which_it_is_judged():
+    targets = (RNG.random((5, 3)) > 0.5) * 1.0
+    assert check_gradients(OfACost(), X, targets).verdict == "right"
+    assert check_gradients(OfACost(activated=False), X, targets).verdict == "wrong"

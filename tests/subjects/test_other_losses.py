@@ -111,3 +111,74 @@ def test_a_step_that_returns_its_loss_is_not_right_by_a_multiple_of_it():
     report = check_gradients(ReturnsItsLoss(6.0), X, Y)
     assert report.verdict == "undecided"
     assert "what a step returns is 0.166667 times sum((a - y)^2) / 2" in report.problems[0]
+
+
+def cross_entropy(a, y):
+    return -np.mean(y * np.log(a) + (1 - y) * np.log(1 - a))
+
+
+class Squashed:
+    """The gradients of -mean(y log a + (1 - y) log(1 - a)), or with the factor a (1 - a) those of squares."""
+
+    def __init__(self, *, squares=False):
+        self.w, self.squares = np.array([0.3, -1.0, 0.7]), squares
+
+    def forward(self, x):
+        self.a = 1.0 / (1.0 + np.exp(-x @ self.w))
+        return self.a
+
+    def backward(self, x, y):
+        factor = self.a * (1 - self.a) if self.squares else 1.0
+        self.dw = x.T @ ((self.a - y) * factor) / len(y)
+
+
+class KeepsItsOutput(Squashed):
+    def compute_loss(self, y):
+        self.history = cross_entropy(self.a, y)
+        return self.history
+
+
+class IsToldItsOutput(Squashed):
+    def how_far(self, x, y):
+        return np.sum(np.abs(self.forward(x) - y))
+
+    def log_loss(self, x, y):
+        return sum(cross_entropy(np.array([a]), np.array([b])) for a, b in zip(self.forward(x), y, strict=True)) / 6
+
+
+@pytest.mark.parametrize("kind", [KeepsItsOutput, IsToldItsOutput])
+def test_gradients_of_another_loss_than_the_one_in_the_code_are_not_right(kind):
+    targets = np.array([1.0, 0.0, 1.0, 1.0, 0.0, 0.0])
+    assert check_gradients(kind(), X, targets).verdict == "right"
+    assert check_gradients(kind(squares=True), X, targets).verdict in ("wrong", "undecided")
+
+
+def test_functions_with_the_gradients_of_another_loss_than_the_one_beside_them_are_not_right():
+    def checked(factor, beside="", name="loss"):
+        source = f"""
+{beside}
+import numpy as np
+
+def forward(x, w):
+    return 1.0 / (1.0 + np.exp(-x @ w))
+
+def {name}(a, y):
+    return 0.5 * np.sum((y - a) ** 2)
+
+def backward(x, w, y):
+    a = forward(x, w)
+    return x.T @ ((a - y) * {factor})
+"""
+        around = {"__name__": "a_script"}
+        exec(source, around)  # a script's functions have their module around them
+        return check_gradients((around["forward"], around["backward"]), (X, np.array([0.3, -1.0, 0.7])), Y > 0)
+
+    assert checked("a * (1 - a)").verdict == "right"
+    report = checked("1.0")
+    assert report.verdict == "undecided"
+    assert report.problems[0].startswith("loss of the same code is a loss, and these gradients are not its")
+    assert checked("1.0", name="error_function").verdict == "undecided"
+    # Under a name that says nothing it counts if they are off by a factor.
+    assert checked("2 * a * (1 - a)", name="how_far").problems[0].startswith("how_far of the same code is 0.5 times")
+    # With a derivative beside it, it is a pair by itself.
+    assert checked("1.0", "def loss_prime(a, y):\n    return a - y").verdict == "right"

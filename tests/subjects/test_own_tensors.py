@@ -170,9 +170,9 @@ def test_a_second_use_is_looked_at_where_the_sum_of_two_outputs_is_a_tensor(tota
             return total
 
     engine = stand_in(_forget=lambda: None, _apply=Adds, grads=lambda _: "gradients")
-    assert _Engine.grads_of_two(engine, X) == found
+    assert [_Engine.grads_of_two(engine, X, same=same) for same in (True, False)] == [found, found]
     engine._apply = object  # which cannot be added
-    assert _Engine.grads_of_two(engine, X) is None
+    assert _Engine.grads_of_two(engine, X, same=False) is None
 
 
 def test_or_its_sum_is_judged_where_it_cannot_be():

@@ -295,7 +295,9 @@ def test_of_the_matrices_of_all_layers_the_last_may_be_the_output(parts, last):
 )
 def test_a_loss_has_its_arguments_in_the_order_of_its_names(loss, order):
     chain = LossOfOutput(lambda x, w: x * w, loss, None, ["x", "w"])
-    assert chain._in_order("out", "t", {"x": 3, "w": 5}) == order
+    chain.output, chain.inputs = "out", (3, 5)
+    assert chain._in_order(loss, "t", {"x": 3, "w": 5}) == order
+    assert chain.value_of(lambda *given: list(given), "t") == ["out", "t"]
 
 
 # Calls.

@@ -282,7 +282,9 @@ def judged_by(monkeypatch, *costs, cost=None, beside=None, wants=False, several=
         if isinstance(chain.own, Exception):
             raise chain.own
         takes = isinstance(chain.own, str)
-        return stand_in(own=chain.own, notes=[], convention=Convention(("x",), arguments=(GRADS,) if takes else ("x",)))
+        return stand_in(
+            own=chain.own, chain=None, notes=[], convention=Convention(("x",), arguments=(GRADS,) if takes else ("x",))
+        )
 
     for name, value in {
         "LossOfOutput": Chain,

@@ -1,0 +1,65 @@
+"""What arrays and numbers are, by their names: learned, data, states, statistics."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection
+
+from numpy_nn.subjects.names import SYNONYMS, plain, words
+
+_STATE = re.compile(
+    r"(h|c|s|hidden|cell|state|memory)_?(prev|0|init|initial|state|in|old|last)"
+    r"|(prev|init|initial|last)_?(h|c|s|hidden|cell|state|memory)(_?state)?"
+)
+# Arguments that hold the data: of a function that returns a loss and its gradients they may have none.
+_DATA = words("x input inputs data image images img feature features batch samples x_batch x_train xs")
+_LEARNED_WORDS = words("theta intercept coef coefs")
+_PAIRS = tuple(map(words, ("gamma beta", "scale shift", "slope intercept", "gain bias", "gain offset")))
+# Statistics, states and masks: arrays that the output depends on and that are not learned.
+_BUFFER = re.compile(
+    r"(running|moving)_?|_?(running|moving)$|(^|[._'])(hidden|hidden_state|state|mask)'?\]?$", re.IGNORECASE
+)
+# W_hidden is what a hidden layer learns.
+_LEARNED = re.compile(r"(^|[._'])(w|u|v|b|weights?|bias(es)?|kernels?|theta)_?(hidden|state)'?\]?$", re.IGNORECASE)
+
+
+def is_data(name: str) -> bool:
+    """Whether an argument of this name is likely to be the data that a network is applied to."""
+    return plain(name) in _DATA
+
+
+def is_state(name: str) -> bool:
+    """Whether an argument of this name is likely to be the state from which a sequence begins."""
+    return _STATE.fullmatch(plain(name)) is not None
+
+
+def is_learned(name: str) -> bool:
+    """Whether an argument of this name is likely to be a weight or a bias, with whatever number."""
+    return _is_learned_word(_stem(name))
+
+
+def is_learned_beside(name: str, others: Collection[str]) -> bool:
+    """Whether a number of this name is likely to be learned, where these are: a bias, or beta where gamma is.
+
+    With a number at its end it is one of several: w0 alone, or beside W1, may be the frequency of a SIREN.
+    """
+    if _stem(name) != plain(name):
+        bare = name.rstrip("0123456789")
+        alike = (other for other in others if other != other.rstrip("0123456789") == bare)
+        return _is_learned_word(_stem(name)) and any(alike)
+    pairs = {b for pair in _PAIRS if plain(name) in pair for b in pair} - {plain(name)}
+    return (bool(others) and _is_learned_word(plain(name))) or any(plain(other) in pairs for other in others)
+
+
+def _stem(name: str) -> str:
+    """The name without the number at its end."""
+    return plain(name).rstrip("0123456789").rstrip("_")
+
+
+def _is_learned_word(stem: str) -> bool:
+    return stem in _LEARNED_WORDS or any(stem in group for group in SYNONYMS)
+
+
+def is_buffer(name: str) -> bool:
+    """Whether an array of this name is likely to be a statistic, a state or a mask, which is not learned."""
+    return _BUFFER.search(name) is not None and _LEARNED.search(name) is None

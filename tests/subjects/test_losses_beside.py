@@ -1,0 +1,61 @@
+"""Scripts with one loss or several beside functions that do not name it, and settings after the inputs."""
+
+import numpy as np
+import pytest
+
+from numpy_nn.gradcheck import check_gradients
+
+RNG = np.random.default_rng(0)
+X, Y = RNG.standard_normal((3, 5)), np.array([[1.0, 0.0, 1.0, 1.0, 0.0]])
+
+SCRIPT = """
+import numpy as np
+
+def forward(X, parameters, keep_prob=0.6):
+    np.random.seed(1)
+    kept = (np.random.rand(3, 5) < keep_prob) / keep_prob
+    A = 1 / (1 + np.exp(-(parameters["W"] @ (kept * X) + parameters["b"])))
+    return A, (kept, parameters["W"], A)
+
+def backward(X, Y, cache, lambd=0.7):
+    kept, W, A = cache
+    dZ = (A - Y) / Y.shape[1]
+    return {"dW": dZ @ (kept * X).T + DECAY * W, "db": dZ.sum(axis=1, keepdims=True)}
+"""
+COST = """
+def compute_cost(A, Y):
+    return -np.sum(Y * np.log(A) + (1 - Y) * np.log(1 - A)) / Y.shape[1]
+"""
+WITH_DECAY = """
+def compute_cost_with_decay(A, Y, parameters, lambd=0.7):
+    data = -np.sum(Y * np.log(A) + (1 - Y) * np.log(1 - A)) / Y.shape[1]
+    return data + lambd / 2 * np.sum(parameters["W"] ** 2)
+"""
+
+
+def checked(losses, decay, *settings):
+    around = {"__name__": "a_script"}
+    exec(SCRIPT.replace("DECAY", decay) + losses, around)  # a script's functions have their module around them
+    parameters = {"W": RNG.standard_normal((1, 3)), "b": np.zeros((1, 1))}
+    return check_gradients((around["forward"], around["backward"]), (X, parameters, *settings), Y)
+
+
+@pytest.mark.parametrize("losses", [WITH_DECAY, COST + WITH_DECAY])
+def test_gradients_with_weight_decay_are_those_of_the_loss_in_the_file_that_has_it(losses):
+    report = checked(losses, "lambd")
+    assert report.verdict == "right"
+    assert any("judged as the gradients of compute_cost_with_decay" in note for note in report.notes)
+    assert checked(losses, "2 * lambd").verdict == "wrong"
+
+
+def test_gradients_without_the_decay_that_the_one_loss_in_the_file_has_are_not_right():
+    report = checked(WITH_DECAY, "0 * lambd")
+    assert report.verdict == "undecided"
+    assert "compute_cost_with_decay of the same code is a loss, and these gradients are not its" in report.problems[0]
+    assert checked(COST + WITH_DECAY, "0 * lambd").verdict == "right"
+
+
+def test_a_number_by_default_after_the_inputs_is_a_setting_and_no_target():
+    assert checked(COST, "0 * lambd").verdict == "right"
+    assert checked(COST, "0 * lambd", 0.8).verdict == "right"
+    assert checked(COST, "0.1").verdict == "wrong"
