@@ -74,6 +74,8 @@ def _count_unchecked(subject: Subject, label: str, report: GradientReport) -> No
         )
     if buffers := [name for name, kind, _ in subject.unchecked if kind == "buffer"]:
         report.notes.append(f"{label}not learned, and not checked: {', '.join(buffers)}")
+    if numbers := [name for name, kind, _ in subject.unchecked if kind == "setting"]:
+        report.notes.append(f"{label}numbers without a gradient, taken for settings: {', '.join(numbers)}")
     if granted := [name for name, kind, _ in subject.unchecked if kind == "granted"]:
         report.notes.append(
             f"{label}used by the functions, and no gradient is claimed of {', '.join(granted)}: not checked"

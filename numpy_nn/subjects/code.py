@@ -364,5 +364,5 @@ class CodeSubject(SteppingCode):
             return
         # A number is a setting; or a bias beside weights, a beta beside a gamma.
         others = [str(last_name(self._places[n].path)) for n in {*self._leaves, *self._updates} & {*self._places}]
-        if is_learned_beside(str(last_name(place.path)), others):
-            self.unchecked.append((name, "unchecked", 1))
+        is_one = is_learned_beside(str(last_name(place.path)), others)
+        self.unchecked.append((name, "unchecked" if is_one else "setting", 1))

@@ -265,7 +265,7 @@ def test_of_several_arrays_that_the_output_does_not_depend_on_each_is_checked_th
         ("running_mean", ONE, False, True, [("running_mean", "buffer", 3)]),
         ("h0", ONE, False, False, [("h0", "buffer", 3)]),
         ("X", ONE, False, True, [("X", "data", 3)]),
-        ("eps", 0.5, False, False, []),
+        ("eps", 0.5, False, False, [("eps", "setting", 1)]),
     ],
 )
 def test_what_has_no_gradient_is_given_up_as_a_buffer_data_a_setting_or_unchecked(

@@ -246,3 +246,27 @@ class Steps:
 def test_the_loss_that_a_step_returns_is_no_gradient_of_the_bias_that_it_moves():
     assert check_gradients(Steps(), X, Y).verdict == "right"
     assert check_gradients(Steps(0.3), X, Y).verdict == "wrong"
+
+
+class ScaleNorm:
+    """x g / |x|, of which g may have a gradient."""
+
+    def __init__(self, told=False):
+        self.g, self.told = 1.3, told
+
+    def forward(self, x):
+        self.x, self.norm = x, np.sqrt((x**2).sum(axis=1, keepdims=True))
+        return self.g * x / self.norm
+
+    def backward(self, d):
+        unit = self.x / self.norm
+        if self.told:
+            self.dg = float(np.sum(d * unit))
+        return self.g * (d - unit * (d * unit).sum(axis=1, keepdims=True)) / self.norm
+
+
+def test_a_number_that_is_taken_for_a_setting_is_named():
+    assert "numbers without a gradient, taken for settings: g" in check_gradients(ScaleNorm(), X).notes
+    report = check_gradients(ScaleNorm(told=True), X)
+    assert report["g"].verdict == "right"
+    assert not any("settings" in note for note in report.notes)
