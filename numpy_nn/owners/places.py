@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from numpy_nn._support.workspace import FloatArray
 from numpy_nn.data.batches import DataLoader
-
-if TYPE_CHECKING:
-    from numpy_nn.owners.training import OwnedTraining
 
 PLACES = 4
 # Of these the reader may have so many, so that there is one for a batch that is not in a place yet, beside the last.
@@ -110,43 +106,3 @@ def gathered(loader: DataLoader, rows: Any) -> tuple[FloatArray, NDArray[Any]]:
 def _with_own_base(array: NDArray[Any]) -> NDArray[Any]:
     """The same memory as an array that lives as long as any view of it: NumPy has those refer to where memory is."""
     return np.asarray(array.data)
-
-
-class OwnedLoader(DataLoader):
-    """The batches of a loader, gathered where all processes see them."""
-
-    def __init__(self, loader: DataLoader, owned: OwnedTraining) -> None:
-        self.loader, self.owned = loader, owned
-
-    def __getattr__(self, name: str) -> Any:
-        if name == "loader":  # of a copy that has none yet
-            raise AttributeError(name)
-        return getattr(self.loader, name)
-
-    def __len__(self) -> int:
-        return len(self.loader)
-
-    def indices(self) -> Iterator[Any]:
-        """Those of the loader."""
-        return self.loader.indices()
-
-    def __iter__(self) -> Iterator[tuple[FloatArray, NDArray[Any]]]:
-        owned, loader = self.owned, self.loader
-        try:
-            if type(loader).__iter__ is not DataLoader.__iter__:  # which may be of more than rows
-                owned.renew()
-                yield from loader
-                return
-            each: Iterator[Any] = loader.indices()
-            rows = next(each, None)
-            owned.renew()
-            while rows is not None:
-                following = next(each, None)
-                x, y = owned.gather(loader, rows, following) if owned.active else gathered(loader, rows)
-                if loader.transform is not None:
-                    x = loader.transform(x)
-                yield x, y
-                rows = following
-        finally:
-            if owned.whole and owned.began_here():
-                owned.collect()

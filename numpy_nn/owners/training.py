@@ -27,8 +27,9 @@ from numpy_nn.optim import Optimizer
 from numpy_nn.optim.base import Group
 from numpy_nn.owners.division import Part, agrees, check, divide, form, join, settings_in
 from numpy_nn.owners.elsewhere import Elsewhere
+from numpy_nn.owners.loader import OwnedLoader
 from numpy_nn.owners.owner import GIVE, SET, TAKE, UPDATE, Owner, make_memory, specs_for
-from numpy_nn.owners.places import PLACES, OwnedLoader, Places, gathered
+from numpy_nn.owners.places import PLACES, Places, gathered
 from numpy_nn.parameter import structure
 from numpy_nn.training.loop import compute_gradients, train_step
 from numpy_nn.training.planned import loss_and_gradients

@@ -1,6 +1,7 @@
 """Several processes that own a network together train it as one process does, and leave nothing behind."""
 
 import copy
+import json
 import os
 import signal
 import subprocess
@@ -352,6 +353,13 @@ def test_a_copy_of_the_optimizer_is_of_now_and_steps_alone():
         assert (net.parameters().data != made[0].parameters().data).any()
         with pytest.raises(ValueError, match=r"^processes: the optimizer has another step than its class"):
             OwnedTraining(*made[:3])
+
+
+def test_a_state_that_is_taken_between_two_steps_is_all_of_one_time():
+    made, owned, batch = begun()
+    with owned:
+        owned.step(*batch)
+        assert json.loads(everything(made)["values"][()])["settings"]["optimizer"]["steps"] == 2
 
 
 def test_gradients_of_one_process_in_between_are_of_the_parameters_of_now():

@@ -11,8 +11,9 @@ import pytest
 
 import numpy_nn as nn
 from numpy_nn.owners import OwnedTraining, OwnerLost, training
+from numpy_nn.owners.loader import OwnedLoader
 from numpy_nn.owners.owner import GIVE, SET, TAKE, UPDATE
-from numpy_nn.owners.places import PLACES, OwnedLoader
+from numpy_nn.owners.places import PLACES
 from numpy_nn.parameter import structure
 
 pytestmark = needs.posix
@@ -284,6 +285,8 @@ def test_batches_are_those_of_the_loader_s_own_class(kind):
     loader = kind(X, Y, 3, shuffle=False)
     batches = OwnedLoader(loader, owned)
     loader.transform = np.negative  # what is set later counts
+    assert batches.rng is loader.rng
+    assert vars(batches) is vars(loader)  # where a training state finds the generator
     assert len(batches) == len(loader)
     assert [(x.tolist(), y.tolist()) for x, y in batches] == [(x.tolist(), y.tolist()) for x, y in loader]
 
