@@ -57,8 +57,8 @@ class OwnedTraining:
     ``net`` and ``optimizer`` are what the processes have made of them after each epoch of :meth:`batches`, at the end
     of the ``with``, when :meth:`collect` is called, and when a parameter's ``data`` or ``grad`` is looked at between
     two steps, say by a callback. What was looked at may have been changed, and is distributed anew at the next step:
-    right, but slower than one process if it happens at each. Running statistics, generators and the optimizer's arrays, looked at
-    alone, are as they were collected last; who changes those in between calls :meth:`collect` before and
+    right, but slower than one process if it happens at each. Running statistics, generators and the optimizer's arrays,
+    looked at alone, are as they were collected last; who changes those in between calls :meth:`collect` before and
     :meth:`distribute` after. What is set in a layer, a parameter or the loss is distributed before the next step.
 
     The processes begin at the first batch, each with one thread of the BLAS; this one too, if threadpoolctl is
