@@ -31,9 +31,13 @@ class OwnedLoader(DataLoader):
     def __iter__(self) -> Iterator[tuple[FloatArray, NDArray[Any]]]:
         owned, loader = self.owned, self.loader
         try:
-            if type(loader).__iter__ is not DataLoader.__iter__:  # which may be of more than rows
+            if not _walks_rows(loader):
+                batches = iter(loader)
+                batch = next(batches, None)
                 owned.renew()
-                yield from loader
+                while batch is not None:
+                    yield batch
+                    batch = next(batches, None)
                 return
             each: Iterator[Any] = loader.indices()
             rows = next(each, None)
@@ -48,3 +52,11 @@ class OwnedLoader(DataLoader):
         finally:
             if owned.whole and owned.began_here():
                 owned.collect()
+
+
+def _walks_rows(loader: DataLoader) -> bool:
+    """Whether it is a DataLoader's own walk: none of a subclass, whose rows may be any that an array is indexed with."""
+    return (type(loader).__iter__, getattr(loader.indices, "__func__", None)) == (
+        DataLoader.__iter__,
+        DataLoader.indices,
+    )

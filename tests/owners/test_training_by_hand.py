@@ -267,10 +267,10 @@ def test_batches_are_the_reader_s_also_where_this_process_trains_alone(shuffle):
 
 class Pairs(nn.DataLoader):
     def indices(self):
-        yield from (np.array([0, 3]), np.array([2, 1]))
+        yield from (np.array([0, -1]), np.array([True, True, False, True]), [2], slice(0, 4))
 
     def __len__(self):
-        return 2
+        return 4
 
 
 class Doubled(nn.DataLoader):
@@ -279,9 +279,10 @@ class Doubled(nn.DataLoader):
             yield 2.0 * x, y
 
 
+@pytest.mark.parametrize("active", [False, True])
 @pytest.mark.parametrize("kind", [Pairs, Doubled])
-def test_batches_are_those_of_the_loader_s_own_class(kind):
-    owned: Any = begun(active=False, renew=lambda: None, collect=lambda: None)
+def test_batches_are_those_of_the_loader_s_own_class(kind, active):
+    owned: Any = begun(active=active, renew=lambda: None, collect=lambda: None)
     loader = kind(X, Y, 3, shuffle=False)
     batches = OwnedLoader(loader, owned)
     loader.transform = np.negative  # what is set later counts
