@@ -55,8 +55,6 @@ class OwnedLoader(DataLoader):
 
 
 def _walks_rows(loader: DataLoader) -> bool:
-    """Whether it is a DataLoader's own walk: none of a subclass, whose rows may be any that an array is indexed with."""
-    return (type(loader).__iter__, getattr(loader.indices, "__func__", None)) == (
-        DataLoader.__iter__,
-        DataLoader.indices,
-    )
+    """Whether it walks as every DataLoader does: a subclass may index with what is not gathered here."""
+    indices = getattr(loader.indices, "__func__", None)
+    return type(loader).__iter__ is DataLoader.__iter__ and indices is DataLoader.indices

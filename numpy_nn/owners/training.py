@@ -204,14 +204,13 @@ class OwnedTraining:
         """Begin the processes, unless they have room for a batch like this one already."""
         if not self.whole:
             raise OwnerLost(APART)
-        if self._owner is not None and not self.began_here():
+        if self._workers and not self.began_here():
             raise OwnerLost(FORKED)
         if len(x) != len(y):
             raise ValueError(f"batch: expected x and y with equally many rows, got {x.shape} and {y.shape}")
-        if self._owner is not None:
-            if self._has_room(x, y):
-                return
-            self._end()
+        if self._owner is not None and self._has_room(x, y):
+            return
+        self._end()  # also what a start that was broken off has left
         specs = specs_for(self.net, x, y, self.size)
         descriptor = make_memory(specs)
         self._pid = os.getpid()

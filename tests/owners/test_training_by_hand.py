@@ -24,6 +24,10 @@ X, Y = np.arange(12.0).reshape(4, 3), np.arange(4)
 LAYER = object()
 
 
+class Began(Exception):
+    """The processes would begin."""
+
+
 class Sgd:
     """An optimizer that writes down its steps, and has one setting."""
 
@@ -212,6 +216,14 @@ def test_processes_that_have_room_for_a_batch_go_on(x, y, has_room):
         assert caught.value is ended
 
 
+def test_what_a_start_that_was_broken_off_has_left_is_ended_before_the_next():
+    def end():
+        raise Began
+
+    with pytest.raises(Began):
+        OwnedTraining.start(begun(_owner=None, _end=end), X, Y)
+
+
 def test_no_batch_begins_with_other_numbers_of_rows_or_after_a_step_that_ended_early():
     with pytest.raises(ValueError, match=r"batch: expected x and y with equally many rows, got \(4, 3\) and \(3,\)"):
         OwnedTraining.start(begun(), X, Y[:3])
@@ -230,10 +242,6 @@ def test_rows_are_gathered_and_the_following_ones_at_the_next_meeting():
     assert owned.told == [(loader, 2)]
     OwnedTraining.gather(owned, loader, 2)
     assert owned._owner.meetings.meanwhile is None
-
-
-class Began(Exception):
-    """The processes would begin."""
 
 
 def test_processes_begin_at_the_first_batch_that_no_transform_makes_another_of():
