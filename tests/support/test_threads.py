@@ -2,7 +2,9 @@
 
 import importlib.util
 import inspect
+from contextlib import ExitStack
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -64,7 +66,10 @@ class Libraries:
 
     def limit(self, *, limits):
         before, self.threads = self.threads, limits
-        return SimpleNamespace(restore_original_limits=lambda: setattr(self, "threads", before))
+        limiter: Any = ExitStack()
+        limiter.callback(setattr, self, "threads", before)
+        limiter.restore_original_limits = limiter.close
+        return limiter
 
 
 @pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0), (1, 0, 2), (1, 2, 0)])
