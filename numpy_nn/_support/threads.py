@@ -5,7 +5,8 @@ from __future__ import annotations
 import importlib.util
 import os
 import sys
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import cache
 from typing import Any
 
@@ -21,8 +22,26 @@ def one_thread() -> AbstractContextManager[Any]:
     """
     if importlib.util.find_spec("threadpoolctl") is None:
         return nullcontext()
-    limited: AbstractContextManager[Any] = _libraries("torch" in sys.modules).limit(limits=1)
-    return limited
+    return _limited(_libraries("torch" in sys.modules))
+
+
+# What puts the numbers back that were there before each limit that holds; the oldest first.
+_before: list[list[Any]] = []
+
+
+@contextmanager
+def _limited(libraries: Any) -> Iterator[None]:
+    own = [libraries.limit(limits=1)]
+    _before.append(own)
+    try:
+        yield
+    finally:
+        place = next(place for place, one in enumerate(_before) if one is own)
+        if own is _before[-1]:
+            own[0].restore_original_limits()
+        else:  # it goes on for who began later, and then puts back what was there before both
+            _before[place + 1][0] = own[0]
+        del _before[place]
 
 
 def ask_for_one_thread() -> None:

@@ -201,8 +201,12 @@ class Optimizer(ABC):
         """Update one block of a group: views of data, grad and each state, and two scratch rows of their length."""
 
     def __getstate__(self) -> dict[str, Any]:
-        # The blocks are views, which in a copy would be arrays of their own.
-        return {name: value for name, value in vars(self).items() if name not in LAID_OUT} | {"_homes": None}
+        for holder in self._holders:
+            holder.refresh() if isinstance(holder, ParameterVector) else holder.data  # what is elsewhere comes here
+        # The blocks are views, which in a copy would be arrays of their own; a step that was given to this optimizer
+        # updates this one.
+        own = {name: value for name, value in vars(self).items() if name not in LAID_OUT and name != "step"}
+        return own | {"_homes": None}
 
 
 def _groups(parameters: Parameters, defaults: Group) -> list[Group]:

@@ -17,13 +17,14 @@ from numpy.typing import NDArray
 from numpy_nn._support.workspace import FloatArray
 from numpy_nn.layers import BatchNorm1d, Dropout, Layer, Linear, LogSoftmax, PReLU, Softmax
 from numpy_nn.layers.activation import ActivationLayer
+from numpy_nn.losses import Loss
 from numpy_nn.network import Sequential
 from numpy_nn.optim import Optimizer
 from numpy_nn.optim.base import Group
 from numpy_nn.owners.exchange import Exchange
 from numpy_nn.owners.meeting import Meetings
 from numpy_nn.parameter import Parameter, holders
-from numpy_nn.training.planned import admit, settings
+from numpy_nn.training.planned import admit, settings_of
 
 # The attribute that says how many units there are.
 COUNTS: dict[type, str] = {Linear: "out_features", BatchNorm1d: "num_features", PReLU: "num_parameters"}
@@ -269,10 +270,19 @@ def _of_optimizer(group: Group, optimizer: Optimizer) -> dict[str, Any]:
 
 
 def form(net: Sequential) -> list[Any]:
-    """All but numbers that parts are made by: while each of these is the very object, the parts are alike."""
+    """All but numbers that parts are made by: while each of these is the very object, the parts are alike.
+
+    No parameter is asked for its numbers, which may be elsewhere.
+    """
     leaves = net.leaves()
+    held = [value for leaf in leaves for value in settings_of(leaf).values()]
     options = (value for leaf in leaves for value in vars(leaf).get("options", {}).values())
-    return [*settings(leaves), *options, *(p.requires_grad for p in net.parameters())]
+    return [*leaves, *map(type, leaves), *held, *options, *(p.requires_grad for p in held if isinstance(p, Parameter))]
+
+
+def settings_in(loss: Loss) -> dict[str, Any]:
+    """What a loss is set to, and the bits of its arrays."""
+    return {n: v.tobytes() if isinstance(v, np.ndarray) else v for n, v in settings_of(loss).items()}
 
 
 def _kept(

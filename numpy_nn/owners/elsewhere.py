@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from numpy_nn.parameter import Parameter
+from numpy_nn.parameter import Parameter, structure
 
 
 class Elsewhere:
@@ -39,6 +39,7 @@ class Elsewhere:
     def begin(self, parameters: Iterable[Parameter]) -> None:
         """Their numbers are elsewhere from now on."""
         self._away = list(parameters)
+        structure.settings += 1  # whoever has their arrays has to ask anew, and not to write there meanwhile
         for p in self._away:
             p.__class__ = self._kind
 

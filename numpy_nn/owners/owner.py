@@ -81,16 +81,14 @@ class Owner:
     ``descriptor`` is that of the shared memory, ``check`` what :class:`Meetings` asks while it waits.
     """
 
-    def __init__(
-        self, rank: int, size: int, descriptor: int, specs: Specs, loss: Loss, check: Callable[[], None]
-    ) -> None:
-        self.rank, self.loss = rank, loss
+    def __init__(self, rank: int, size: int, descriptor: int, specs: Specs, check: Callable[[], None]) -> None:
+        self.rank = rank
         self.arrays = arrays_in(descriptor, specs)
         self.meetings = Meetings(self.arrays["words"], rank, size, check)
 
-    def take(self, part: Part) -> None:
-        """Own this from now on."""
-        self.part = part
+    def take(self, part: Part, loss: Loss) -> None:
+        """Own this from now on, and compute this loss."""
+        self.part, self.loss = part, loss
         for index, leaf in enumerate(part.net):
             if isinstance(leaf, DividedLinear):
                 products, whole = self.arrays[f"products {index}"], self.arrays[f"whole {index}"]
@@ -115,17 +113,17 @@ class Owner:
 def work() -> None:
     """A worker: what it needs comes by the standard input, and orders from process 0 as long as that is there."""
     receive, send = sys.stdin.buffer, sys.stdout.buffer
-    parent, rank, size, descriptor, specs, loss = pickle.load(receive)
+    parent, rank, size, descriptor, specs = pickle.load(receive)
 
     def check() -> None:
         if os.getppid() != parent:
             os._exit(1)
 
-    owner = Owner(rank, size, descriptor, specs, loss, check)
+    owner = Owner(rank, size, descriptor, specs, check)
 
     def take() -> None:
         owner.meetings.meet()
-        owner.take(pickle.load(receive))
+        owner.take(*pickle.load(receive))
 
     def give() -> None:
         pickle.dump(owner.part, send, pickle.HIGHEST_PROTOCOL)

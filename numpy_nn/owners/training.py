@@ -25,15 +25,18 @@ from numpy_nn.losses import Loss, Score
 from numpy_nn.network import Sequential
 from numpy_nn.optim import Optimizer
 from numpy_nn.optim.base import Group
-from numpy_nn.owners.division import Part, agrees, check, divide, form, join
+from numpy_nn.owners.division import Part, agrees, check, divide, form, join, settings_in
 from numpy_nn.owners.elsewhere import Elsewhere
+from numpy_nn.owners.loader import OwnedLoader
 from numpy_nn.owners.owner import GIVE, SET, TAKE, UPDATE, Owner, make_memory, specs_for
-from numpy_nn.owners.places import PLACES, Places
+from numpy_nn.owners.places import PLACES, Places, gathered
+from numpy_nn.parameter import structure
 from numpy_nn.training.loop import compute_gradients, train_step
 from numpy_nn.training.planned import loss_and_gradients
 
 COMMAND = "from numpy_nn.owners.owner import work; work()"
 APART = "processes: expected a batch before, and no step that ended early"
+FORKED = "processes: this one was forked from the one that has them, where the numbers are to be collected first"
 # Bytes that a pipe holds, so that a part is sent in few pieces.
 PIPE = 1 << 20
 
@@ -54,9 +57,9 @@ class OwnedTraining:
     ``net`` and ``optimizer`` are what the processes have made of them after each epoch of :meth:`batches`, at the end
     of the ``with``, when :meth:`collect` is called, and when a parameter's ``data`` or ``grad`` is looked at between
     two steps, say by a callback. What was looked at may have been changed, and is distributed anew at the next step:
-    right, but slower than one process if it happens at each. Running statistics and the optimizer's arrays, looked at
-    alone, are as they were collected last; who changes those in between, or freezes a parameter, calls :meth:`collect`
-    before and :meth:`distribute` after.
+    right, but slower than one process if it happens at each. Running statistics, generators and the optimizer's arrays,
+    looked at alone, are as they were collected last; who changes those in between calls :meth:`collect` before and
+    :meth:`distribute` after. What is set in a layer, a parameter or the loss is distributed before the next step.
 
     The processes begin at the first batch, each with one thread of the BLAS; this one too, if threadpoolctl is
     installed. ValueError, in one line, for what cannot be divided; :class:`OwnerLost` if a process ends. Whatever ends
@@ -69,6 +72,8 @@ class OwnedTraining:
             if not type(thing).__module__.startswith(f"numpy_nn.{room}."):
                 raise ValueError(f"processes: {type(thing).__name__} is not of numpy_nn.{room}, which is all they have")
         check(net, optimizer, self.size)
+        if "step" in vars(optimizer):
+            raise ValueError("processes: the optimizer has another step than its class, as while others update with it")
         self.net, self.loss, self.optimizer = net, loss, optimizer
         self.active = True  # else this process trains alone, and the others sleep
         self.whole = True  # no step ended early
@@ -80,7 +85,10 @@ class OwnedTraining:
         self._told: list[Group] = []
         self._form: list[Any] = []  # of what was divided last,
         self._parts: list[Part] = []  # and the parts, as they were distributed or collected last
+        self._of_loss: dict[str, Any] = {}
+        self._counts = structure.counts()  # when all was as it was divided
         self._threads = ExitStack()
+        self._pid = os.getpid()
         # Of this optimizer alone, until close(): fit and the reader's own loop call optimizer.step() as ever.
         vars(optimizer)["step"] = self._update
 
@@ -153,11 +161,22 @@ class OwnedTraining:
 
     def _go_ahead(self) -> None:
         """From here on the processes have what ``net`` has not."""
-        if self._seen:
-            self._renew()
+        if self._seen or self._set_anew():
+            self.renew()
         if not self._ahead:
             self._ahead = True
             self._elsewhere.begin(self.net.parameters())
+            self._counts = structure.counts()
+
+    def _set_anew(self) -> bool:
+        """Whether a layer, a parameter or the loss is set otherwise than when it was distributed."""
+        counts, self._counts = self._counts, structure.counts()
+        return (counts != self._counts and not self._as_distributed()) or self._of_loss != settings_in(self.loss)
+
+    def _as_distributed(self) -> bool:
+        """Whether each layer and its settings are what they were."""
+        now = form(self.net)
+        return len(now) == len(self._form) and all(map(operator.is_, now, self._form))
 
     def _fetch(self) -> None:
         """Somebody looks at the parameters. After a step that ended early they are as they were collected last."""
@@ -171,34 +190,47 @@ class OwnedTraining:
         """What the processes do together: if it ends early, they are not together any more."""
         if self._owner is None or not self.whole:
             raise OwnerLost(APART)
+        if not self.began_here():
+            raise OwnerLost(FORKED)
         self.whole = False
         yield self._owner
         self.whole = True
+
+    def began_here(self) -> bool:
+        """Whether this process has begun the others, and is no copy of the one that has."""
+        return self._pid == os.getpid()
 
     def start(self, x: FloatArray, y: NDArray[Any]) -> None:
         """Begin the processes, unless they have room for a batch like this one already."""
         if not self.whole:
             raise OwnerLost(APART)
+        if self._workers and not self.began_here():
+            raise OwnerLost(FORKED)
         if len(x) != len(y):
             raise ValueError(f"batch: expected x and y with equally many rows, got {x.shape} and {y.shape}")
-        if self._owner is not None:
-            room = zip((self._owner.arrays["x"], self._owner.arrays["y"]), (x, y), strict=True)
-            if all(a.dtype == b.dtype and a.shape[2:] == b.shape[1:] and len(b) <= a.shape[1] for a, b in room):
-                return
-            self._end()
+        if self._owner is not None and self._has_room(x, y):
+            return
+        self._end()  # also what a start that was broken off has left
         specs = specs_for(self.net, x, y, self.size)
         descriptor = make_memory(specs)
+        self._pid = os.getpid()
         try:
             for _ in range(1, self.size):
                 self._workers.append(_started(descriptor))
-            jobs = [(rank, self.size, descriptor, specs, self.loss) for rank in range(self.size)]
-            self._send([(os.getpid(), *job) for job in jobs[1:]])
+            jobs = [(rank, self.size, descriptor, specs) for rank in range(self.size)]
+            self._send([(self._pid, *job) for job in jobs[1:]])
             self._owner = Owner(*jobs[0], self._check_workers)
             self._places = Places(self._owner.arrays["x"], self._owner.arrays["y"])
         finally:
             os.close(descriptor)
         self._threads.enter_context(one_thread())
         self.distribute()
+
+    def _has_room(self, x: FloatArray, y: NDArray[Any]) -> bool:
+        """Whether there are places for batches like this one."""
+        assert self._owner is not None
+        room = zip((self._owner.arrays["x"], self._owner.arrays["y"]), (x, y), strict=True)
+        return all(a.dtype == b.dtype and a.shape[2:] == b.shape[1:] and len(b) <= a.shape[1] for a, b in room)
 
     def distribute(self) -> None:
         """Give the processes what ``net`` and ``optimizer`` are now; nothing if they have not begun."""
@@ -209,12 +241,13 @@ class OwnedTraining:
             owner.meetings.order(TAKE)
             own, *others = [divide(self.net, self.optimizer, rank, self.size) for rank in range(self.size)]
             owner.meetings.meet()
-            self._send(others)
-            owner.take(own)
+            self._send([(part, self.loss) for part in others])
+            owner.take(own, self.loss)
             self._told, self._form, self._parts = self._settings(), form(self.net), [own, *others]
+            self._of_loss, self._counts = settings_in(self.loss), structure.counts()
         self._ahead = self._seen = False
 
-    def _renew(self) -> None:
+    def renew(self) -> None:
         """:meth:`distribute`, if anything was changed since what the processes have was collected or distributed last.
 
         What the optimizer's groups are set to, they are told at each step.
@@ -222,8 +255,7 @@ class OwnedTraining:
         if self._owner is None or not self.active:
             return
         self.collect()
-        now = form(self.net)
-        alike = len(now) == len(self._form) and all(map(operator.is_, now, self._form))
+        alike = self._as_distributed() and self._of_loss == settings_in(self.loss)
         if alike and all(agrees(part, self.net, self.optimizer) for part in self._parts):
             self._seen = False
         else:
@@ -237,9 +269,17 @@ class OwnedTraining:
             owner.meetings.order(GIVE)
             self._parts = [owner.part, *map(self._received, self._workers)]
             self._elsewhere.end()
-            for part in self._parts:
-                join(part, self.net, self.optimizer)
+            try:
+                self._join()
+            except BaseException:  # Ctrl-C: no network that is made of two steps
+                self._join()
+                raise
         self._ahead = False
+
+    def _join(self) -> None:
+        """Put the parts together in ``net`` and ``optimizer``."""
+        for part in self._parts:
+            join(part, self.net, self.optimizer)
 
     def _send(self, things: Sequence[Any]) -> None:
         """To each worker one."""
@@ -276,20 +316,24 @@ class OwnedTraining:
         return [{n: value for n, value in g.items() if hasattr(kind, n)} for g in self.optimizer.param_groups]
 
     def batches(self, loader: DataLoader) -> DataLoader:
-        """The loader's batches, in memory that the next but one takes again; each epoch ends with :meth:`collect`.
+        """The loader's batches, gathered where all processes see them; each epoch ends with :meth:`collect`.
 
+        A batch may be kept, and changed until it is trained on: then others read it, and NumPy refuses to write to it.
         While one is trained on the next is gathered: what is changed in the data meanwhile, counts from the next but
         one on.
         """
-        return _OwnedLoader(loader, self)
+        return OwnedLoader(loader, self)
 
     def gather(self, loader: DataLoader, rows: Any, following: Any = None) -> tuple[FloatArray, NDArray[Any]]:
-        """These rows of a loader, where all processes see them.
+        """These rows of a loader, where all processes see them, if batches like these are trained on.
 
         The ``following`` ones are gathered during the next step, while this process waits for the others.
         """
-        self.start(loader.x[: loader.batch_size], loader.y[: loader.batch_size])
-        assert self._owner is not None
+        like = loader.x[: loader.batch_size], loader.y[: loader.batch_size]
+        if self._owner is None and loader.transform is None:
+            self.start(*like)
+        if self._owner is None or not self._has_room(*like):  # a transform may make other arrays of these
+            return gathered(loader, rows)
         batch = self._places.gather(loader, rows)
         ahead = partial(self._places.gather_ahead, loader, following)
         self._owner.meetings.meanwhile = None if following is None else ahead
@@ -306,41 +350,20 @@ class OwnedTraining:
         self.distribute()
 
     def _end(self) -> None:
-        """Collect, unless a step ended early, and end the processes."""
+        """Collect, unless a step ended early, and end the processes; in a process forked from this one, neither."""
         try:
-            if self.whole:
+            if self.whole and self.began_here():
                 self.collect()
         finally:
             self._elsewhere.end()
-            for worker in self._workers:
-                worker.kill()
-                with worker:  # closes its pipes, and waits
-                    pass
+            if self.began_here():
+                for worker in self._workers:
+                    worker.kill()
+                for worker in self._workers:
+                    with worker:  # closes its pipes, and waits
+                        pass
             self._workers, self._owner, self._parts = [], None, []
             self._threads.close()
-
-
-class _OwnedLoader(DataLoader):
-    """The batches of a loader, gathered where all processes see them."""
-
-    def __init__(self, loader: DataLoader, owned: OwnedTraining) -> None:
-        vars(self).update(vars(loader))
-        self.owned = owned
-
-    def __iter__(self) -> Iterator[tuple[FloatArray, NDArray[Any]]]:
-        owned = self.owned
-        try:
-            each: Iterator[Any] = self.indices()
-            rows = next(each, None)
-            owned._renew()
-            while rows is not None:
-                following = next(each, None)
-                x, y = owned.gather(self, rows, following) if owned.active else (self.x[rows], self.y[rows])
-                yield x if self.transform is None else self.transform(x), y
-                rows = following
-        finally:
-            if owned.whole:
-                owned.collect()
 
 
 def _started(descriptor: int) -> subprocess.Popen[bytes]:

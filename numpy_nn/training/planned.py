@@ -79,7 +79,7 @@ class OfLoss:
         self.loss = loss
         now = structure.settings, structure.formulas
         self._settings, (self._version, self._formulas) = settings((net, *net.layers)), now
-        self._of_loss = _settings_of(loss)
+        self._of_loss = settings_of(loss)
         self._known = PASSING | self._of_loss.keys()
         options: list[Any] = [vars(layer).get("options") for layer in net.layers]
         self._options = [(one, dict(one)) for one in options if one]
@@ -235,7 +235,7 @@ def settings(modules: Sequence[Layer]) -> list[Any]:
     """What their operations depend on: they themselves, their settings, and the arrays of their parameters."""
     found: list[Any] = [*modules, *map(type, modules)]
     for one in modules:
-        for value in _settings_of(one).values():
+        for value in settings_of(one).values():
             found += (value.data, value.grad) if isinstance(value, Parameter) else (value,)
     return found
 
@@ -245,5 +245,6 @@ def _same(options: dict[str, Any], before: dict[str, Any]) -> bool:
     return options.keys() == before.keys() and all(map(operator.is_, options.values(), map(before.get, options)))
 
 
-def _settings_of(one: Any) -> dict[str, Any]:
+def settings_of(one: Any) -> dict[str, Any]:
+    """The attributes of a layer or a loss that no pass leaves there."""
     return {name: value for name, value in vars(one).items() if name not in PASSING}

@@ -64,13 +64,15 @@ class TrainingState:
 
     def state_dict(self) -> dict[str, NDArray[Any]]:
         """Copies of all arrays by name, and under "values" all else as JSON in an array of text."""
+        # Where several processes have the numbers, the arrays bring all else here.
+        arrays = {name: array.copy() for name, array in self._arrays()}
         values = {
             "settings": {name: _settings(part) for name, part in self._parts().items()},
             "rng": {name: rng.bit_generator.state for name, rng in self._generators()},
             "history": asdict(self.history)["epochs"],
         }
         text = json.dumps(values, default=np.ndarray.tolist)  # some generators keep arrays in their state
-        return {name: array.copy() for name, array in self._arrays()} | {VALUES: np.array(text)}
+        return arrays | {VALUES: np.array(text)}
 
     def load_state_dict(self, state: Mapping[str, NDArray[Any]]) -> None:
         """Put everything back as :meth:`state_dict` found it; as in torch, settings too are those of then.

@@ -146,7 +146,6 @@ def test_a_change_is_seen_by_the_process_that_owns_it(what):
         lambda net: setattr(net[6], "p", 0.25),
         lambda net: setattr(net[6], "rng", np.random.default_rng(1)),
         lambda net: net.__setitem__(5, nn.Tanh()),
-        lambda net: net.to(np.float32),
     ],
 )
 def test_what_is_no_number_is_seen_as_another_form(change):
@@ -159,3 +158,12 @@ def test_what_is_no_number_is_seen_as_another_form(change):
     change(net)
     now = form(net)
     assert len(now) != len(before) or any(one is not other for one, other in zip(now, before, strict=True))
+
+
+def test_numbers_of_another_type_are_seen_though_the_form_is_the_same():
+    net = nn.MLP([3, 4, 2], rng=0)
+    optimizer = nn.SGD(net.parameters(), 0.1)
+    part, before = divide(net, optimizer, 0, 2), form(net)
+    net.to(np.float64)
+    assert all(one is other for one, other in zip(form(net), before, strict=True))
+    assert not agrees(part, net, optimizer)

@@ -60,7 +60,7 @@ def trained(sizes, size, given, step=loss_and_gradients, activation="gelu"):
         if ended or time.monotonic() > limit:
             raise NobodyCame
 
-    owners = [Owner(rank, size, descriptor, specs, copy.deepcopy(loss), check) for rank in range(size)]
+    owners = [Owner(rank, size, descriptor, specs, check) for rank in range(size)]
     os.close(descriptor)
 
     def work(owner):
@@ -76,7 +76,7 @@ def trained(sizes, size, given, step=loss_and_gradients, activation="gelu"):
 
     threads = [threading.Thread(target=work, args=(owner,), name=f"owner {owner.rank}") for owner in owners]
     for owner in owners:
-        owner.take(divide(net, optimizer, owner.rank, size))
+        owner.take(divide(net, optimizer, owner.rank, size), copy.deepcopy(loss))
     for thread in threads:
         thread.start()
     for thread in threads:

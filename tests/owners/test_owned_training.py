@@ -1,6 +1,7 @@
 """Several processes that own a network together train it as one process does, and leave nothing behind."""
 
 import copy
+import json
 import os
 import signal
 import subprocess
@@ -294,3 +295,100 @@ def test_processes_import_nothing_that_lies_where_they_are_started(tmp_path, mon
     _, owned, batch = begun()
     with owned:
         assert np.isfinite(owned.step(*batch))
+
+
+def test_batches_of_two_loaders_may_be_walked_at_once_and_kept():
+    alone, together = (exact([3, 4, 2], lambda net: nn.SGD(net.parameters(), 2.0**-6)) for _ in range(2))
+    net, loss, optimizer, loader = alone
+    for batches in zip(loader, nn.DataLoader(loader.x[::-1], loader.y[::-1], BATCH, rng=1), strict=True):
+        for batch in batches:
+            nn.train_step(net, loss, optimizer, *batch)
+    loader = together[3]
+    with OwnedTraining(*together[:3]) as owned:
+        other = owned.batches(nn.DataLoader(loader.x[::-1], loader.y[::-1], BATCH, rng=1))
+        for batches in zip(owned.batches(loader), other, strict=True):
+            for batch in batches:
+                owned.step(*batch)
+    np.testing.assert_allclose(together[0].parameters().data, net.parameters().data, rtol=0, atol=1e-12)
+
+
+SET = {
+    "a setting of the loss": lambda of: setattr(of[1], "label_smoothing", 0.5),
+    "an array of the loss": lambda of: of[1].weight.__setitem__(0, 4.0),
+    "a setting of a layer": lambda of: setattr(of[0][2], "p", 0.75),
+    "another layer": lambda of: of[0].__setitem__(1, nn.Tanh()),
+    "evaluation": lambda of: of[0].eval(),
+    "a frozen layer": lambda of: of[0][0].requires_grad_(False),
+}
+
+
+@pytest.mark.parametrize("what", SET)
+def test_what_is_set_between_two_steps_counts_from_the_next(what):
+    made = [
+        rounded(
+            [6, 8, 3], lambda net: nn.SGD(net.parameters(), 0.5), dropout=0.25, loss=nn.CrossEntropyLoss(np.ones(3))
+        )
+        for _ in range(2)
+    ]
+    x, y = made[0][3].x[:BATCH], made[0][3].y[:BATCH]
+    net, loss, optimizer, _ = made[0]
+    nn.train_step(net, loss, optimizer, x, y)
+    SET[what](made[0])
+    nn.train_step(net, loss, optimizer, x, y)
+    with OwnedTraining(*made[1][:3]) as owned:
+        owned.step(x, y)
+        SET[what](made[1])
+        owned.step(x, y)
+    np.testing.assert_allclose(made[1][0].parameters().data, net.parameters().data, rtol=0, atol=1e-12)
+
+
+def test_a_copy_of_the_optimizer_is_of_now_and_steps_alone():
+    made, owned, batch = begun()
+    with owned:
+        owned.step(*batch)
+        net, optimizer = copy.deepcopy((made[0], made[2]))
+        assert optimizer.steps == 2
+        np.testing.assert_array_equal(net.parameters().data, made[0].parameters().data)
+        optimizer.step()
+        assert (net.parameters().data != made[0].parameters().data).any()
+        with pytest.raises(ValueError, match=r"^processes: the optimizer has another step than its class"):
+            OwnedTraining(*made[:3])
+
+
+def test_a_state_that_is_taken_between_two_steps_is_all_of_one_time():
+    made, owned, batch = begun()
+    with owned:
+        owned.step(*batch)
+        assert json.loads(everything(made)["values"][()])["settings"]["optimizer"]["steps"] == 2
+
+
+def test_gradients_of_one_process_in_between_are_of_the_parameters_of_now():
+    net, loss, optimizer, loader = made = exact([3, 4, 2], lambda net: nn.SGD(net.parameters(), 2.0**-6))
+    x, t = loader.x[:BATCH], loader.y[:BATCH]
+    alone = [nn.training.compute_gradients(net, loss, x, t).loss for _ in range(4)]  # by a plan at the end
+    with OwnedTraining(*made[:3]) as owned:
+        assert owned.gradients(net, loss, x, t).loss == alone[0]  # whose gradients are the very same
+        assert nn.training.compute_gradients(net, loss, x, t).loss == alone[0]
+        optimizer.step()
+        assert nn.training.compute_gradients(net, loss, x, t).loss != alone[0]
+
+
+@needs.linux
+def test_a_forked_process_cannot_look_at_what_is_elsewhere_and_disturbs_nobody():
+    made, owned, batch = begun()
+    with owned:
+        owned.step(*batch)
+        child = os.fork()
+        if child == 0:
+            try:
+                with owned:
+                    made[0].parameters()
+                status = 1
+            except OwnerLost:
+                status = 7
+            except BaseException:
+                status = 2
+            os._exit(status)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
+        owned.step(*batch)
+    assert made[2].steps == 3

@@ -109,8 +109,8 @@ class Worker:
     def meet(self):
         self.told.append("meet")
 
-    def take(self, part):
-        self.told.append(part)
+    def take(self, part, loss):
+        self.told.append((part, loss))
 
     def gradients(self, order, _compute):
         self.told.append(order)
@@ -125,7 +125,7 @@ class Worker:
 def worked(monkeypatch, *orders, sent=(), parent=None):
     """A worker after these orders, what it was sent beside them, and what it has sent back."""
     parent = os.getppid() if parent is None else parent
-    receive = io.BytesIO(b"".join(map(pickle.dumps, [(parent, 1, 2, 7, "specs", "loss"), *sent])))
+    receive = io.BytesIO(b"".join(map(pickle.dumps, [(parent, 1, 2, 7, "specs"), *sent])))
     send = io.BytesIO()
     monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=receive))
     monkeypatch.setattr(sys, "stdout", SimpleNamespace(buffer=send))
@@ -138,9 +138,9 @@ def worked(monkeypatch, *orders, sent=(), parent=None):
 
 def test_a_worker_does_what_it_is_ordered_in_turn(monkeypatch):
     groups = [{"lr": 0.5}]
-    worker, sent = worked(monkeypatch, TAKE, 5, UPDATE, 1, SET, GIVE, UPDATE, sent=["a part", groups])
-    assert worker.given == [1, 2, 7, "specs", "loss"]
-    assert worker.told == ["meet", "a part", 5, "update", 1, groups, "update"]
+    worker, sent = worked(monkeypatch, TAKE, 5, UPDATE, 1, SET, GIVE, UPDATE, sent=[("a part", "a loss"), groups])
+    assert worker.given == [1, 2, 7, "specs"]
+    assert worker.told == ["meet", ("a part", "a loss"), 5, "update", 1, groups, "update"]
     assert pickle.loads(sent) == "my part"
     assert len({UPDATE, SET, TAKE, GIVE}) == 4
     assert max(UPDATE, SET, TAKE, GIVE) < 0

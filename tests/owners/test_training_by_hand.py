@@ -1,5 +1,7 @@
 """What the first process orders and sends, step by step: with owners in the place of processes."""
 
+import os
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
@@ -9,8 +11,10 @@ import pytest
 
 import numpy_nn as nn
 from numpy_nn.owners import OwnedTraining, OwnerLost, training
+from numpy_nn.owners.loader import OwnedLoader
 from numpy_nn.owners.owner import GIVE, SET, TAKE, UPDATE
 from numpy_nn.owners.places import PLACES
+from numpy_nn.parameter import structure
 
 pytestmark = needs.posix
 
@@ -18,6 +22,10 @@ X, Y = np.arange(12.0).reshape(4, 3), np.arange(4)
 
 
 LAYER = object()
+
+
+class Began(Exception):
+    """The processes would begin."""
 
 
 class Sgd:
@@ -37,8 +45,11 @@ def begun(**given):
     told: list[Any] = []
     meetings = SimpleNamespace(order=told.append, meet=lambda: told.append("meet"))
     owner = SimpleNamespace(meetings=meetings, part="mine", update=lambda: told.append("update"))
-    owner.set = owner.take = lambda given: told.append(("take", given))
+    owner.set = owner.take = lambda *given: told.append(("take", *given))
     owned: Any = SimpleNamespace(_owner=owner, active=True, whole=True, _ahead=True, _seen=False, size=3, told=told)
+    owned.loss, owned._of_loss, owned._counts = SimpleNamespace(margin=1.0), {"margin": 1.0}, structure.counts()
+    owned._pid = os.getpid()
+    owned._threads = SimpleNamespace(close=lambda: None)
     owned.net, owned.optimizer, owned._workers, owned._told = (
         SimpleNamespace(width=0.5),
         Sgd(told),
@@ -49,9 +60,9 @@ def begun(**given):
     owned._elsewhere = SimpleNamespace(end=lambda: told.append("end"), begin=lambda _: told.append("begin"))
     owned._send = lambda things: told.append(("send", things))
     owned._received = lambda worker: f"from {worker}"
-    owned._together = lambda: OwnedTraining._together(owned)
-    owned._settings = lambda: OwnedTraining._settings(owned)
-    owned._tell_settings = lambda owner: OwnedTraining._tell_settings(owned, owner)
+    for name in ("_together", "_settings", "_tell_settings", "_set_anew", "_as_distributed", "_has_room", "_join"):
+        setattr(owned, name, partial(getattr(OwnedTraining, name), owned))
+    owned.began_here = lambda: OwnedTraining.began_here(owned)
     vars(owned).update(given)
     return owned
 
@@ -83,8 +94,8 @@ def test_nothing_is_collected_before_they_begin_while_they_sleep_or_where_they_d
 def test_each_process_is_given_its_part_and_has_it_then():
     owned: Any = begun(_seen=True, collect=lambda: owned.told.append("collect"))
     OwnedTraining.distribute(owned)
-    sent = ("send", ["part 1 of 3", "part 2 of 3"])
-    assert owned.told == ["collect", TAKE, "meet", sent, ("take", "part 0 of 3")]
+    sent = ("send", [("part 1 of 3", owned.loss), ("part 2 of 3", owned.loss)])
+    assert owned.told == ["collect", TAKE, "meet", sent, ("take", "part 0 of 3", owned.loss)]
     assert (owned._ahead, owned._seen) == (False, False)
     assert (owned._told, owned._form) == ([{"lr": 0.5}], [LAYER, 0.5])
     assert owned._parts == ["part 0 of 3", "part 1 of 3", "part 2 of 3"]
@@ -125,7 +136,7 @@ def test_the_update_of_a_step_is_ordered_before_its_gradients_are_there():
     [(False, False, ["begin"]), (False, True, []), (True, True, ["renew"]), (True, False, ["renew", "begin"])],
 )
 def test_what_was_looked_at_is_distributed_anew_before_the_processes_go_ahead(seen, ahead, told):
-    owned: Any = begun(_seen=seen, _ahead=ahead, _renew=lambda: owned.told.append("renew"))
+    owned: Any = begun(_seen=seen, _ahead=ahead, renew=lambda: owned.told.append("renew"))
     owned.net.parameters = list
     OwnedTraining._go_ahead(owned)
     assert owned.told == told
@@ -146,12 +157,12 @@ def test_nothing_is_distributed_that_the_processes_have_already(monkeypatch, for
     owned.collect, owned.distribute = (lambda: owned.told.append("collect")), (lambda: owned.told.append("distribute"))
     owned.net.width = form[-1]
     monkeypatch.setattr(training, "agrees", lambda part, *_: agreeing or part != "from b")
-    OwnedTraining._renew(owned)
+    OwnedTraining.renew(owned)
     assert owned.told == told
     assert owned._seen is ("distribute" in told)  # which is put back by what distributes
     for given in ({"_owner": None}, {"active": False}):
         asleep = begun(**given)
-        OwnedTraining._renew(asleep)
+        OwnedTraining.renew(asleep)
         assert asleep.told == []
 
 
@@ -205,6 +216,14 @@ def test_processes_that_have_room_for_a_batch_go_on(x, y, has_room):
         assert caught.value is ended
 
 
+def test_what_a_start_that_was_broken_off_has_left_is_ended_before_the_next():
+    def end():
+        raise Began
+
+    with pytest.raises(Began):
+        OwnedTraining.start(begun(_owner=None, _end=end), X, Y)
+
+
 def test_no_batch_begins_with_other_numbers_of_rows_or_after_a_step_that_ended_early():
     with pytest.raises(ValueError, match=r"batch: expected x and y with equally many rows, got \(4, 3\) and \(3,\)"):
         OwnedTraining.start(begun(), X, Y[:3])
@@ -214,23 +233,117 @@ def test_no_batch_begins_with_other_numbers_of_rows_or_after_a_step_that_ended_e
 
 def test_rows_are_gathered_and_the_following_ones_at_the_next_meeting():
     owned, loader = begun(), nn.DataLoader(X, Y, 3)
-    owned.start = lambda x, y: owned.told.append((len(x), len(y)))
+    owned._owner.arrays = {"x": np.stack([X, X]), "y": np.stack([Y, Y])}
     owned._places = SimpleNamespace(gather=lambda _, rows: (f"x {rows}", f"y {rows}"))
     owned._places.gather_ahead = lambda *given: owned.told.append(given)
     made: Any = OwnedTraining.gather(owned, loader, 1, 2)
     assert made == ("x 1", "y 1")
-    assert owned.told == [(3, 3)]
     owned._owner.meetings.meanwhile()
-    assert owned.told[1:] == [(loader, 2)]
+    assert owned.told == [(loader, 2)]
     OwnedTraining.gather(owned, loader, 2)
     assert owned._owner.meetings.meanwhile is None
+
+
+def test_processes_begin_at_the_first_batch_that_no_transform_makes_another_of():
+    def start(x, y):
+        raise Began(len(x), len(y))
+
+    owned = begun(_owner=None, start=start)
+    with pytest.raises(Began) as caught:
+        OwnedTraining.gather(owned, nn.DataLoader(X, Y, 3), slice(0, 3))
+    assert caught.value.args == (3, 3)
+    x, y = OwnedTraining.gather(owned, nn.DataLoader(X, Y, 3, transform=np.sqrt), slice(0, 3))
+    assert (x.tolist(), y.tolist()) == (X[:3].tolist(), Y[:3].tolist())
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.uint8])
+def test_rows_of_another_type_than_what_is_trained_on_are_gathered_elsewhere(dtype):
+    owned = begun(_places=None)
+    owned._owner.arrays = {"x": np.stack([X, X]), "y": np.stack([Y, Y])}
+    x, y = OwnedTraining.gather(owned, nn.DataLoader(X.astype(dtype), Y, 3), np.array([2, 1]))
+    assert (x.dtype, x.tolist(), y.tolist()) == (dtype, X[[2, 1]].tolist(), [2, 1])
+
+
+@pytest.mark.parametrize("shuffle", [False, True])
+def test_batches_are_the_reader_s_also_where_this_process_trains_alone(shuffle):
+    owned: Any = begun(active=False, renew=lambda: None, collect=lambda: None)
+    loader = nn.DataLoader(X.copy(), Y.copy(), 3, shuffle=shuffle)
+    for x, y in OwnedLoader(loader, owned):
+        x[...] = y[...] = 99
+    assert (loader.x.tolist(), loader.y.tolist()) == (X.tolist(), Y.tolist())
+
+
+class Pairs(nn.DataLoader):
+    def indices(self):
+        yield from (np.array([0, -1]), np.array([True, True, False, True]), [2], slice(0, 4))
+
+    def __len__(self):
+        return 4
+
+
+class Doubled(nn.DataLoader):
+    def __iter__(self):
+        for x, y in super().__iter__():
+            yield 2.0 * x, y
+
+
+@pytest.mark.parametrize("active", [False, True])
+@pytest.mark.parametrize("kind", [Pairs, Doubled])
+def test_batches_are_those_of_the_loader_s_own_class(kind, active):
+    owned: Any = begun(active=active, renew=lambda: None, collect=lambda: None)
+    loader = kind(X, Y, 3, shuffle=False)
+    batches = OwnedLoader(loader, owned)
+    loader.transform = np.negative  # what is set later counts
+    assert batches.rng is loader.rng
+    assert vars(batches) is vars(loader)  # where a training state finds the generator
+    assert len(batches) == len(loader)
+    assert [(x.tolist(), y.tolist()) for x, y in batches] == [(x.tolist(), y.tolist()) for x, y in loader]
+
+
+def test_what_is_set_in_a_layer_or_the_loss_is_distributed_before_the_next_step():
+    owned: Any = begun(renew=lambda: owned.told.append("renew"))
+    OwnedTraining._go_ahead(owned)
+    assert owned.told == []
+    owned.loss.margin = 2.0
+    OwnedTraining._go_ahead(owned)
+    assert owned.told == ["renew"]
+    owned.loss.margin = 1.0
+    owned.net.width = 0.25
+    structure.settings += 1
+    OwnedTraining._go_ahead(owned)
+    assert owned.told == ["renew"] * 2
+
+
+def test_a_process_that_was_forked_neither_orders_nor_ends_anything():
+    owned: Any = begun(_pid=os.getpid() + 1)
+    with pytest.raises(OwnerLost, match="forked"), owned._together():
+        raise AssertionError("nothing is done together")
+    assert owned.whole
+    with pytest.raises(OwnerLost, match="forked"):
+        OwnedTraining.start(owned, X, Y)
+    OwnedTraining._end(owned)  # there are two words in the place of processes, which nobody kills
+    assert owned.told == ["end"]
+
+
+def test_ctrl_c_while_parts_are_joined_leaves_no_network_of_two_steps(monkeypatch):
+    owned: Any = begun()
+
+    def join(part, *_):
+        owned.told.append(part)
+        if owned.told[-2:] == ["mine", "from a"] and len(owned.told) == 4:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(training, "join", join)
+    with pytest.raises(KeyboardInterrupt):
+        OwnedTraining.collect(owned)
+    assert owned.told == [GIVE, "end", "mine", "from a", "mine", "from a", "from b"]
 
 
 @pytest.mark.parametrize(("active", "whole"), [(True, True), (True, False), (False, True)])
 @pytest.mark.parametrize("transform", [None, lambda x: ("turned", x)])
 def test_an_epoch_of_batches_begins_with_what_was_changed_and_ends_with_what_was_made_of_it(active, whole, transform):
     owned: Any = begun(active=active, whole=whole, gather=lambda _, *rows: gathered(*rows))
-    owned._renew, owned.collect = (lambda: owned.told.append("renew")), (lambda: owned.told.append("collect"))
+    owned.renew, owned.collect = (lambda: owned.told.append("renew")), (lambda: owned.told.append("collect"))
     followed: list[Any] = []
 
     def gathered(rows, following):
@@ -238,7 +351,7 @@ def test_an_epoch_of_batches_begins_with_what_was_changed_and_ends_with_what_was
         return f"x {len(X[rows])}", f"y {len(Y[rows])}"
 
     loader = nn.DataLoader(X, Y, 3, shuffle=False, transform=transform)
-    batches = list(training._OwnedLoader(loader, owned))
+    batches = list(OwnedLoader(loader, owned))
     assert owned.told == ["renew"] + ["collect"] * whole
     assert followed == ([slice(3, 6), None] if active else [])
     assert len(batches) == 2

@@ -2,7 +2,9 @@
 
 import importlib.util
 import inspect
+from contextlib import ExitStack
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -54,3 +56,30 @@ def test_gradients_are_checked_on_one_thread():
         with pytest.raises(AssertionError):
             f(2.0)
     assert next(iter(inspect.signature(check_gradients).parameters)) == "target"
+
+
+class Libraries:
+    """They compute on so many threads, as threadpoolctl sets it."""
+
+    def __init__(self, threads_now):
+        self.threads = threads_now
+
+    def limit(self, *, limits):
+        before, self.threads = self.threads, limits
+        limiter: Any = ExitStack()
+        limiter.callback(setattr, self, "threads", before)
+        limiter.restore_original_limits = limiter.close
+        return limiter
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0), (1, 0, 2), (1, 2, 0)])
+def test_of_several_limits_any_may_end_first(monkeypatch, order):
+    libraries = Libraries(4)
+    monkeypatch.setattr(threads, "_libraries", lambda _: libraries)
+    limits = [threads.one_thread() for _ in order]
+    for limit in limits:
+        limit.__enter__()
+    for left, index in zip((2, 1, 0), order, strict=True):
+        assert libraries.threads == 1
+        limits[index].__exit__(None, None, None)
+        assert left or libraries.threads == 4
