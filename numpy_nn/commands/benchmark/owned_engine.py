@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable
+from typing import ClassVar
 
 from numpy_nn.commands.benchmark.numpy_engines import Ours
 from numpy_nn.commands.benchmark.workload import Workload
@@ -18,6 +19,8 @@ class InProcesses(Ours):
     """
 
     python_memory = False  # the others' is not seen
+    # Threads of the BLAS that wait for more, as after numpy_nn's turn on two, would take a core from a process.
+    pool: ClassVar[str] = "processes"
     adapts = False
 
     def __init__(self, workload: Workload) -> None:

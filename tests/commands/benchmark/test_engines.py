@@ -258,6 +258,7 @@ def test_processes_train_as_one_does_on_any_number_of_threads(monkeypatch):
     monkeypatch.setattr(registry, "usable_cores", lambda: 2)
     workload = Workload(tiny("epoch"))
     alone, together = Ours(workload), InProcesses(workload)
+    assert together.pool != alone.pool  # or its threads, which wait for more, would take a core from a process
     sizes = []
     for count in (2, 1, 2):
         assert together.set_threads is not None
