@@ -18,8 +18,8 @@ import numpy as np
 # as what is compiled at a later call takes long; once it has been stopped, no more than these.
 TIMES, SECONDS, SECONDS_ONCE_STOPPED = 100.0, 5.0, 0.1
 
-# How often the watch looks, in seconds.
-PERIOD = 0.05
+# How often the watch looks, in seconds at most; so many times within the limit of what is running.
+PERIOD, LOOKS = 0.25, 4.0
 
 
 class SubjectError(Exception):
@@ -33,7 +33,8 @@ class _Stopped(SubjectError):
 class Patience:
     """How long a subject's calls may take: the first as long as it likes.
 
-    In seconds of the thread's own processor time, where the system tells it, so that a busy machine stops nothing.
+    In seconds: a call is stopped after so many of its thread's own processor time, where the system tells it, so that a
+    busy machine stops nothing.
     """
 
     def __init__(self) -> None:
@@ -56,26 +57,28 @@ class Patience:
 class Running:
     """A call of the user's code, for a ``with`` block: what it raises becomes a SubjectError.
 
-    ``label`` says whose code it is. A class, as every evaluation enters it, and a generator takes longer.
+    ``label`` says whose code it is, ``limit`` how many seconds it may take. A class, as every evaluation enters it,
+    and a generator takes longer.
     """
 
-    __slots__ = ("_began", "_doomed", "_errstate", "_label", "_limit", "_patience", "_settled", "_thread")
+    __slots__ = ("_began", "_doomed", "_errstate", "_label", "_patience", "_seen", "_settled", "_thread", "limit")
 
     def __init__(self, label: str, patience: Patience) -> None:
-        self._label, self._patience, self._limit = label, patience, patience.limit
+        self._label, self._patience, self.limit = label, patience, patience.limit
         self._errstate = np.errstate(all="ignore")
         self._doomed = self._settled = False
+        self._seen: float | None = None  # the thread's time when somebody first looked
 
     def __enter__(self) -> None:
         self._errstate.__enter__()
-        self._thread, self._began = threading.get_ident(), _time_of(threading.get_ident())
-        if self._limit < float("inf"):
+        self._thread, self._began = threading.get_ident(), time.perf_counter()
+        if self.limit < float("inf"):
             _running[self._thread] = self
             _watch()
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: Any) -> None:
         try:
-            took = _time_of(self._thread) - self._began
+            took = time.perf_counter() - self._began
             self._leave()
         finally:
             _running.pop(self._thread, None)
@@ -89,8 +92,13 @@ class Running:
             raise SubjectError(f"{self._label}: {type(error).__name__}: {error}") from error
 
     def stop_if_over_time(self) -> None:
-        """Raise in its thread, unless the call has ended meanwhile."""
-        if _time_of(self._thread) - self._began <= self._limit:
+        """Raise in its thread, unless the call has ended meanwhile; the time counts from the first look on."""
+        if _running.get(self._thread) is not self:  # whose thread may have ended, and has no time any more
+            return
+        now = _time_of(self._thread)
+        if self._seen is None:
+            self._seen = now
+        if now - self._seen <= self.limit:
             return
         # The call takes itself out before it asks whether it is doomed: so one of the two sees the other.
         self._doomed, self._settled = True, False
@@ -119,8 +127,8 @@ def _watch() -> None:
 
 
 def _look() -> None:
-    while _running:
-        time.sleep(PERIOD)
+    while limits := [call.limit for call in list(_running.values())]:
+        time.sleep(min(PERIOD, min(limits) / LOOKS))
         for call in list(_running.values()):
             call.stop_if_over_time()
     _watching.clear()

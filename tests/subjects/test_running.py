@@ -90,7 +90,7 @@ def test_a_call_that_has_ended_meanwhile_is_not_stopped():
     ended = Running("mine", Patience())
     with ended:
         pass
-    ended._limit = -1.0
+    ended.limit = -1.0
     ended.stop_if_over_time()
     spin(0.05)
 
@@ -102,7 +102,7 @@ def test_what_was_to_be_raised_and_has_not_been_is_forgotten(monkeypatch):
     call = Running("mine", Patience())
     with call:
         running._running[threading.get_ident()] = call
-        call._limit = -1.0
+        call.limit = -1.0
         call.stop_if_over_time()
     assert raised == [(threading.get_ident(), running._Stopped), (threading.get_ident(), None)]
 
