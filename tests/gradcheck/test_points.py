@@ -262,7 +262,10 @@ def test_other_inputs_keep_signs_and_rows_that_sum_to_one():
     np.testing.assert_allclose(moved["at a tenth of this input"], 0.1 * p)
     np.testing.assert_allclose(moved["at 10 times this input"], 10.0 * p)
     np.testing.assert_allclose(moved["at the means of neighbouring rows of this input"].sum(axis=1), 1.0)
-    assert len(moved) == 3  # no bend in a sine
+    apart = moved["where this input has size 1 and no small entries"]
+    assert apart.min() >= 1.0
+    assert (np.argsort(apart, axis=None) == np.argsort(p, axis=None)).all()
+    assert len(moved) == 4  # no bend in a sine
 
 
 @pytest.mark.parametrize("kink", [0.03, 0.5, 1.0, 6.0])
@@ -349,3 +352,20 @@ def test_sizes_are_changed_only_where_they_are_not_about_1():
     np.testing.assert_array_equal(
         moved["where the largest entries of this input are smaller"], np.clip(uneven, -0.5, 0.5)
     )
+
+
+@pytest.mark.parametrize(
+    ("factors", "verdict"), [((2.0, 1.0), RIGHT), ((2.0, 0.0), WRONG), ((2.0, 2.0), WRONG), ((2.0, -1.0), WRONG)]
+)
+@pytest.mark.parametrize("seed", range(6))
+def test_a_term_that_another_one_drowns_beside_a_pole_is_looked_at_away_from_it(factors, verdict, seed):
+    # The potential of Lennard and Jones: of distances near 0 its repulsion is larger than its attraction by (1/r)^6.
+    def energy(r):
+        return np.sum(4.0 * (r**-12 - r**-6))
+
+    def derivative(r):
+        return -24.0 * (factors[0] * r**-12 - factors[1] * r**-6) / r
+
+    r = np.abs(np.random.default_rng(seed).standard_normal(6))
+    r[0] = 0.01 * (1 + seed)
+    assert check_gradients((energy, derivative), r).verdict == verdict

@@ -33,6 +33,9 @@ BENDS = 2
 # large, or itself small. So it may be beside entries that are so many times as large as half of the others.
 OF_SIZE_1, UNEVEN = (0.25, 10.0), 1e4
 
+# It is also looked at without small entries, if one is smaller than this share of what half of the others are.
+POLAR = 0.25
+
 # Sizes of an input at which a norm of two numbers that lie apart is flat no more.
 SMALL = (2.0**-6, 2.0**-12)
 
@@ -78,8 +81,13 @@ def _other_points(subject: Subject, output: Array, elementwise: bool, rng: np.ra
     if size > 0.0 and not OF_SIZE_1[0] <= size <= OF_SIZE_1[1]:
         yield Point("at this input scaled to size 1", {name: x / size})
     others = np.sort(np.abs(x[x != 0.0]))
-    if others.size and size > UNEVEN * (typical := others[others.size // 2]):
+    typical = float(others[others.size // 2]) if others.size else 0.0
+    if size > UNEVEN * typical:
         yield Point("where the largest entries of this input are smaller", {name: np.clip(x, -typical, typical)})
+    if others.size and others[0] < POLAR * typical and not _is_symmetric(x):
+        # Beside a pole one term may be all that shows.
+        apart = np.sign(x) * np.hypot(x, typical) / typical
+        yield Point("where this input has size 1 and no small entries", {name: apart})
     if x.ndim and len(x) > 1 and not _is_symmetric(x):
         # Halves of an even number of rows make a singular matrix, which functions of matrices do not take.
         own = 0.75 if x.ndim == 2 and x.shape[0] == x.shape[1] else 0.5
