@@ -342,11 +342,13 @@ def test_entries_beside_one_that_is_far_larger_are_looked_at_where_it_is_not(ter
 
 
 def test_sizes_are_changed_only_where_they_are_not_about_1():
-    x = np.array([[0.5, -1.0], [2.0, 0.1], [0.3, 0.2]])
+    x = np.array([[0.5, -1.0], [2.0, 0.2], [0.3, 0.2]])
     words = {point.words for point in points_of(np.sin, x)}
     assert not any("size 1" in one or "smaller" in one for one in words)
     moved = {point.words: point.moved["x"] for point in points_of(np.sin, 20.0 * x)}
     np.testing.assert_allclose(moved["at this input scaled to size 1"], 0.5 * x)
+    small = {point.words: point.moved["x"] for point in points_of(np.sin, np.array([[0.5, -1.0], [2.0, 0.1]]))}
+    assert small["where this input has size 1 and no small entries"].min() == pytest.approx(-np.sqrt(2.0))
     uneven = np.array([[0.5, -1.0], [2e5, 0.0], [0.3, 0.2]])
     moved = {point.words: point.moved["x"] for point in points_of(np.sin, uneven)}
     np.testing.assert_array_equal(
