@@ -363,6 +363,9 @@ class CodeSubject(SteppingCode):
             self.unchecked.append((name, kind, array.size))
             return
         # A number is a setting; or a bias beside weights, a beta beside a gamma.
-        others = [str(last_name(self._places[n].path)) for n in {*self._leaves, *self._updates} & {*self._places}]
+        # One that an object inside keeps, such as an activation's intercept, goes with what that one has alone.
+        inside = place.path[:-1]
+        paths = [self._places[n].path for n in {*self._leaves, *self._updates} & {*self._places}]
+        others = [str(last_name(path)) for path in paths if path[: len(inside)] == inside]
         is_one = is_learned_beside(str(last_name(place.path)), others)
         self.unchecked.append((name, "unchecked" if is_one else "setting", 1))

@@ -270,3 +270,30 @@ def test_a_number_that_is_taken_for_a_setting_is_named():
     report = check_gradients(ScaleNorm(told=True), X)
     assert report["g"].verdict == "right"
     assert not any("settings" in note for note in report.notes)
+
+
+class Affine:
+    """An activation with two numbers, as a layer keeps it."""
+
+    def __init__(self):
+        self.slope, self.intercept = 1.5, 0.25
+
+
+class WithAffine:
+    def __init__(self):
+        self.W, self.b, self.activation = np.ones((3, 2)), np.zeros(2), Affine()
+
+    def forward(self, x):
+        self.x = x
+        return self.activation.slope * (x @ self.W + self.b) + self.activation.intercept
+
+    def backward(self, d):
+        d = self.activation.slope * d
+        self.dW, self.db = self.x.T @ d, d.sum(axis=0)
+        return d @ self.W.T
+
+
+def test_numbers_of_an_object_inside_go_with_what_that_has_alone():
+    report = check_gradients(WithAffine(), X)
+    assert report.verdict == "right"
+    assert any("activation.intercept" in note and "settings" in note for note in report.notes)
