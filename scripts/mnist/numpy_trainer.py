@@ -9,6 +9,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 import numpy_nn as nn
+from numpy_nn.commands.benchmark.timing import settle
 from numpy_nn.commands.machine.threads import blas_setter
 from numpy_nn.owners import OwnedTraining
 from numpy_nn.training import GradientFunction, Metrics, Progress, compute_gradients, train_epoch
@@ -85,6 +86,7 @@ class NumpyTrainer:
         if self._set_blas is not None:
             self._set_blas(max(1, number))
         if number < 0 and not self.owned.active:
+            settle()  # threads of the BLAS that wait for more would take a core from a process
             rows = slice(self.loader.batch_size)
             self.owned.start(self.loader.x[rows], self.loader.y[rows])
             self.owned.resume()

@@ -54,6 +54,10 @@ class Stretch(NamedTuple):
 Decisions = Generator[int, Stretch, None]
 
 
+# Steps before several processes are timed: at first they compute by the formulas, and record how.
+WARM_UP = 8
+
+
 def counts_up_to(most: int) -> tuple[int, ...]:
     """1, 2, 4, ... and ``most``."""
     return (*(2**power for power in range(most.bit_length()) if 2**power < most), most)
@@ -124,7 +128,7 @@ class Threads:
             return
         if not self._warm:
             self._warm = True
-            self._untimed = int(first or seconds < self._stretch)
+            self._untimed = steps if first or self.count < 0 or seconds < self._stretch else 0
             if self._untimed:
                 return
         self._seconds += seconds
@@ -142,7 +146,7 @@ class Threads:
             self._ahead = self._left = max(1, min(stretch.steps, int(self._stretch / stretch.each) // 4))
             return
         self.count, self._warm = count, False
-        self._ahead = self._left = 1
+        self._ahead = self._left = 1 if count > 0 else WARM_UP
         self._set_threads(count)
         self._since = self._clock()
 

@@ -237,3 +237,19 @@ def test_without_threadpoolctl_nothing_can_be_set(monkeypatch):
     assert threads.blas_setter() is None
     with threads.given_back():
         pass
+
+
+def test_several_processes_are_timed_after_their_first_steps_by_the_formulas():
+    now, count, taken = 0.0, 1, 0
+
+    def set_threads(number):
+        nonlocal count, taken
+        count, taken = number, 0
+
+    threads = Threads((1, -2), set_threads, lambda: now, cores=2.0)
+    with threads.epoch():
+        for _ in range(3000):
+            taken += 1
+            now += 1e-3 if count > 0 else 0.03 if taken <= 4 else 6e-4
+            threads.step()
+    assert threads.count == -2
