@@ -195,7 +195,7 @@ class CalledCode(ClaimingSubject):
     def _reset(self) -> None:
         """Begin a step, as a training loop does for code that adds up gradients until it is told to begin anew."""
         for reset in self._resets:
-            with self._running():
+            with self.running():
                 reset()
 
     def _claim(self, grad_outputs: Sequence[Array]) -> Mapping[str, Any]:
@@ -225,7 +225,7 @@ class CalledCode(ClaimingSubject):
         self._reset()
         self.output()
         kept = self._kept()
-        with self._running():
+        with self.running():
             returned = self._call_backward(self._split(grad_output))
         self._moved = self._put_back(kept, self._updater)
         return returned

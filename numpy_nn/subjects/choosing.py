@@ -27,6 +27,7 @@ from numpy_nn.subjects.given_numbers import as_learned, numbers_in, with_default
 from numpy_nn.subjects.names import tells_gradients
 from numpy_nn.subjects.places import follow, output_paths, places
 from numpy_nn.subjects.returned import lines_for_dict, lines_for_dict_alone
+from numpy_nn.subjects.running import Patience, Running
 from numpy_nn.subjects.state import Snapshot, is_generator
 from numpy_nn.subjects.subject import SubjectError
 from numpy_nn.subjects.surroundings import Surroundings
@@ -48,7 +49,7 @@ class Code:
     """A forward and a backward pass, with the ``given`` arguments by name.
 
     ``backward`` is None where forward returns a value and its gradients, ``target`` the name of the argument that is
-    the target of a loss, ``owner`` the object whose methods they are.
+    the target of a loss, ``owner`` the object whose methods they are. All ways to call it have one ``patience``.
     """
 
     label: str
@@ -58,6 +59,7 @@ class Code:
     hints: Hints
     target: str | None = None
     owner: Any = None
+    patience: Patience = field(default_factory=Patience)
 
 
 HOW = """
@@ -78,6 +80,7 @@ def made(code: Code, convention: Convention, fresh: Snapshot | None = None) -> C
         target=code.target,
         generators=[*code.hints.generators, *filter(is_generator, code.given.values())],
     )
+    subject.patience = code.patience
     if fresh is not None:
         subject.start_from(fresh)
     subject.find_parameters(code.hints.parameters, code.hints.constants)
@@ -372,11 +375,8 @@ def _told(errors: Sequence[tuple[bool, Exception]], code: Code) -> Exception:
 def _first_result(code: Code) -> tuple[Any, list[Any]]:
     """What forward returns, and where its output is if it returns nothing."""
     order = orders_of_inputs(code.forward, list(code.given), code.target)
-    try:
-        with np.errstate(all="ignore"):
-            result = code.forward(*(_handed(code.given[name]) for name in order))
-    except Exception as error:
-        raise SubjectError(f"{code.label}: {type(error).__name__}: {error}") from error
+    with Running(code.label, code.patience):
+        result = code.forward(*(_handed(code.given[name]) for name in order))
     if isinstance(result, Mapping):
         called = getattr(code.forward, "__qualname__", code.label)
         raise TypeError(

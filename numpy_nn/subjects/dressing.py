@@ -12,6 +12,7 @@ import numpy as np
 from numpy_nn.subjects import names
 from numpy_nn.subjects.names import positional
 from numpy_nn.subjects.places import places
+from numpy_nn.subjects.running import Patience, Running, SubjectError
 from numpy_nn.subjects.state import Snapshot, attributes, equal
 
 
@@ -109,11 +110,12 @@ def with_input_kept(target: Any, forward: Any, x: Any) -> Any:
         return forward
     before = Snapshot(target)
     try:
-        forward(x.copy() if isinstance(x, np.ndarray) else x)
+        with Running(type(target).__name__, Patience()):
+            forward(x.copy() if isinstance(x, np.ndarray) else x)
         stays_empty = getattr(target, empty[0]) is None
-    except Exception:
-        # Any: the reader's code may want the very thing that is asked here. Nothing is hidden: forward is then taken as
-        # it is, called again at once, and what it raises there is told.
+    except SubjectError:
+        # It may want the very thing that is asked here. It is then taken as it is, and called again at once, where what
+        # it raises is told.
         stays_empty = False
     before.restore()
 

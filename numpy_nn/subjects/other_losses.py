@@ -112,15 +112,14 @@ def _ratios(
     name = subject.input
     for scale in _SCALES:
         try:
-            with subject.at({name: scale * subject.arrays[name]}), np.errstate(all="ignore"):
+            with subject.at({name: scale * subject.arrays[name]}):
                 loss = float(subject.output())
                 given = ((chain.output, targets), (targets, chain.output), (*chain.inputs, targets), (targets,))[order]
                 if len((positional(function) or ([], []))[0]) != len(given):
                     return
-                value = function(*given)
-        except Exception:
-            # Any: a function of the user's that is no loss fails in whatever way it happens to. Nothing is hidden: it
-            # is then none of those that are looked for.
+                with subject.running():
+                    value = function(*given)
+        except SubjectError:  # a function of the user's that is no loss fails in whatever way it happens to
             return
         if isinstance(value, bool) or not isinstance(value, (int, float, np.number, np.ndarray)) or np.ndim(value):
             return

@@ -159,7 +159,7 @@ class TensorSubject(LiveSubject):
             self._engine.run_by = function
             self.output()
             try:
-                with self._running():
+                with self.running():
                     claimed = super()._claim(grad_outputs)
             except SubjectError:
                 continue  # another function, which wants something else

@@ -44,6 +44,7 @@ from numpy_nn.subjects.owners import (
     with_objects_held,
 )
 from numpy_nn.subjects.primitives import is_primitive, passes_of_primitive
+from numpy_nn.subjects.running import Patience, Running
 from numpy_nn.subjects.state import Snapshot, rate_of, widen
 from numpy_nn.subjects.subject import Subject, SubjectError
 from numpy_nn.subjects.surroundings import Surroundings, with_steps
@@ -281,10 +282,10 @@ def _build(target: Any, forward: Callable[..., Any], inputs: Sequence[Any]) -> N
         return
     before = Snapshot(target)
     try:
-        forward(inputs[0].copy())
-    except Exception:
-        # Any: without its parameters the reader's code fails in whatever way it happens to. An error that has another
-        # reason comes again at the first pass after this, and is told there.
+        with Running(type(target).__name__, Patience()):
+            forward(inputs[0].copy())
+    except SubjectError:
+        # Without its parameters; an error that has another reason comes again at the first pass after this.
         before.restore()
         build(np.shape(inputs[0]))
     else:

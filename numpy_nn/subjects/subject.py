@@ -247,7 +247,7 @@ class RunSubject(Subject):
     def __init__(self, *given: Any, **named: Any) -> None:
         super().__init__(*given, **named)
         self._shapes: list[tuple[int, ...]] = []
-        self._patience = Patience()
+        self.patience = Patience()
 
     def output(self) -> Array:
         self.evaluations += 1
@@ -256,7 +256,7 @@ class RunSubject(Subject):
         if self._home is not None:
             self._return_home(self._home)
         self.restore_generators()
-        with self._running():
+        with self.running():
             outputs = list(map(np.array, self._run({})))
         for output in outputs:
             if output.dtype.kind != "f":
@@ -268,7 +268,7 @@ class RunSubject(Subject):
         with np.errstate(all="ignore"), warnings.catch_warnings():
             warnings.simplefilter("error", np.exceptions.ComplexWarning)
             try:
-                with self._running():
+                with self.running():
                     output = self._joined([np.asarray(output) for output in self._run({self.input: x})])
             except (SubjectError, TypeError, ValueError):
                 return None
@@ -280,9 +280,9 @@ class RunSubject(Subject):
     def _run(self, replaced: Mapping[str, NDArray[Any]], /) -> Sequence[Any]:
         """The outputs, with these in place of ``arrays`` of the same names."""
 
-    def _running(self) -> Running:
+    def running(self) -> Running:
         """A call of the subject's own code, for a ``with`` block."""
-        return Running(self.label, self._patience)
+        return Running(self.label, self.patience)
 
     def _joined(self, outputs: Sequence[NDArray[Any]]) -> NDArray[Any]:
         """Several outputs as one array: side by side if all have the rows of the first, else end to end."""
@@ -320,7 +320,7 @@ class ClaimingSubject(RunSubject):
                 drawing.random()
         given = self._split(grad_output)
         kept = [part.copy() for part in given]
-        with self._running():
+        with self.running():
             claimed = self._claim(given)
         if not all(map(equal, given, kept)):
             self.warn("backward changes the gradient that it is given in place")

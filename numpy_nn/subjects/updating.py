@@ -27,7 +27,7 @@ class UpdatingCode(CalledCode):
             return None
         self.restore_generators()
         self._install()
-        with self._running():
+        with self.running():
             given = [self._argument(name, {}) for name in self._inputs]
             if self.chain is not None:
                 self.chain.run(*given)
@@ -68,7 +68,7 @@ class UpdatingCode(CalledCode):
         required, optional = self._arguments_of_update()
         meant = {name: self._meant(name, lr) for name in required} | self._parts(required)
         meant |= {name: lr for name in optional if names.role(name) == names.RATE}
-        with self._running():
+        with self.running():
             self._updater_method(**meant)
             values = {name: np.array(place.read(), np.float64) for name, place in self._places.items()}
         for name, value in values.items():

@@ -133,3 +133,38 @@ def test_a_loop_that_does_not_end_at_a_point_of_the_check_does_not_hang_it(facto
         return factor * g / (2 * endless_beyond_its_domain(x))
 
     assert check_gradients((endless_beyond_its_domain, vjp), np.array([0.5, 1.7, 3.0])).verdict == verdict
+
+
+@pytest.mark.usefixtures("hurried")
+def test_a_way_to_call_it_that_was_not_meant_does_not_hang_it():
+    def vjp(p, q):  # whose names do not tell which of the two is the gradient
+        return q / (2 * endless_beyond_its_domain(p))
+
+    assert check_gradients((endless_beyond_its_domain, vjp), np.array([0.5, 1.7, 3.0])).verdict == RIGHT
+
+
+class Losses:
+    @staticmethod
+    def absolute_loss(a, y):
+        while np.abs(a - y).sum() > 0.0:
+            pass
+
+
+class WithAnotherLoss:
+    def __init__(self):
+        self.w = np.array([0.3, -1.0, 0.7])
+
+    def predict(self, x):
+        return x @ self.w
+
+    def gradient(self, x, y):
+        return 2.0 * x.T @ (self.predict(x) - y) / len(y)
+
+    def history(self, x, y):
+        return [Losses.absolute_loss(self.predict(x), y)]
+
+
+@pytest.mark.usefixtures("hurried")
+def test_a_function_that_may_be_the_loss_does_not_hang_it():
+    rng = np.random.default_rng(0)
+    assert check_gradients(WithAnotherLoss(), rng.standard_normal((6, 3)), rng.standard_normal(6)).verdict == RIGHT

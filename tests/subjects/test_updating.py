@@ -214,7 +214,7 @@ def test_a_prediction_is_the_first_thing_that_is_returned_if_that_holds_floats(r
         return result
 
     chain = SimpleNamespace(run=predictor, output=result) if chained else None
-    subject = stand_in(predictor=predictor, chain=chain, _inputs=["x", "n"], _running=nullcontext)
+    subject = stand_in(predictor=predictor, chain=chain, _inputs=["x", "n"], running=nullcontext)
     subject._argument = lambda name, _: f"of {name}"
     subject.restore_generators = subject._install = lambda: given.append("ready")
     prediction = UpdatingCode.prediction(subject)
