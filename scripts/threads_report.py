@@ -30,11 +30,10 @@ import numpy as np
 
 import numpy_nn as nn
 from numpy_nn.commands.benchmark.report import duration, table_line
-from numpy_nn.commands.benchmark.timing import settle
 from numpy_nn.commands.command_line import Parser, listed, number, positive
 from numpy_nn.commands.machine import description as machine
 from numpy_nn.commands.machine.processors import quota, usable_cores
-from numpy_nn.commands.machine.threads import Threads, blas_setter, counts_up_to, describe, given_back
+from numpy_nn.commands.machine.threads import Threads, blas_setter, counts_up_to, describe, given_back, settle
 
 NETWORKS = {"784-64-10": 64, "784-512-10": 64, "784-1024-1024-1024-10": 256}
 ENGINES = ("numpy", "torch")

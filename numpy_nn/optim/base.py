@@ -202,7 +202,7 @@ class Optimizer(ABC):
 
     def __getstate__(self) -> dict[str, Any]:
         for holder in self._holders:
-            holder.refresh() if isinstance(holder, ParameterVector) else holder.data  # what is elsewhere comes here
+            _ = holder.data  # to read it has what is elsewhere come here
         # The blocks are views, which in a copy would be arrays of their own; a step that was given to this optimizer
         # updates this one.
         own = {name: value for name, value in vars(self).items() if name not in LAID_OUT and name != "step"}

@@ -9,8 +9,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 import numpy_nn as nn
-from numpy_nn.commands.benchmark.timing import settle
-from numpy_nn.commands.machine.threads import blas_setter
+from numpy_nn.commands.machine.threads import blas_setter, settle
 from numpy_nn.owners import OwnedTraining
 from numpy_nn.training import GradientFunction, Metrics, Progress, compute_gradients, train_epoch
 from scripts.mnist.machines import Alone

@@ -26,12 +26,12 @@ from numpy_nn.commands.benchmark.engines import ENGINES, MODULES, ON_CUDA, PROCE
 from numpy_nn.commands.benchmark.making import make_engines
 from numpy_nn.commands.benchmark.mine import left_out, registered
 from numpy_nn.commands.benchmark.threads import OnThreads
-from numpy_nn.commands.benchmark.timing import run_rounds, settle
+from numpy_nn.commands.benchmark.timing import run_rounds
 from numpy_nn.commands.benchmark.workload import Workload
 from numpy_nn.commands.command_line import not_compiled
 from numpy_nn.commands.machine import blas_kernels
 from numpy_nn.commands.machine import description as machine
-from numpy_nn.commands.machine.threads import blas_setter
+from numpy_nn.commands.machine.threads import blas_setter, settle
 
 # A table in a file or a pipe needs no less room than in a wide window.
 TABLE_WIDTH = 150

@@ -7,8 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 
 from numpy_nn.commands.benchmark.engine import Engine
-from numpy_nn.commands.benchmark.timing import settle
-from numpy_nn.commands.machine.threads import Threads
+from numpy_nn.commands.machine.threads import Threads, settle
 
 # A turn that takes so many times as long as the best is one in which threads waited for others' processes.
 DISTURBED = 3.0

@@ -11,9 +11,10 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
+from numpy_nn.commands.machine.threads import settle
+
 # A sample shorter than this would measure the clock and the scheduler as well.
 SAMPLE_SECONDS = 0.02
-SETTLE_SLICE, SETTLE_LIMIT = 0.005, 1.0
 
 
 class Timed(Protocol):
@@ -133,23 +134,6 @@ def without_collector() -> Iterator[None]:
     finally:
         if was_on:
             gc.enable()
-
-
-def settle(
-    clock: Callable[[], float] = time.process_time,
-    sleep: Callable[[float], None] = time.sleep,
-    limit: float = SETTLE_LIMIT,
-) -> None:
-    """Wait until this process's other threads sleep.
-
-    OpenBLAS's and OpenMP's threads spin for a while after their last piece of work, OpenBLAS's for more than 0.1 s,
-    and would take a core from an engine that has threads of its own.
-    """
-    for _ in range(int(limit / SETTLE_SLICE)):
-        before = clock()
-        sleep(SETTLE_SLICE)
-        if clock() - before < SETTLE_SLICE / 4:
-            return
 
 
 def repetitions(engine: Timed, sample_seconds: float = SAMPLE_SECONDS) -> int:

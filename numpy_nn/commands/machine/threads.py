@@ -35,6 +35,8 @@ SLOW = 1.15
 # From a trial to the next there are so many seconds at least, and so many times as many as the trial took; and trials
 # lose no more than a share of the time.
 REST, RESTS, SHARE = 2.0, 10, 0.02
+# To wait for threads to sleep, so many seconds at a time, and so many altogether.
+SETTLE_SLICE, SETTLE_LIMIT = 0.005, 1.0
 
 
 class Stretch(NamedTuple):
@@ -253,3 +255,20 @@ def given_back() -> Iterator[None]:
 
     with threadpool_limits():
         yield
+
+
+def settle(
+    clock: Callable[[], float] = time.process_time,
+    sleep: Callable[[float], None] = time.sleep,
+    limit: float = SETTLE_LIMIT,
+) -> None:
+    """Wait until this process's other threads sleep.
+
+    OpenBLAS's and OpenMP's threads spin for a while after their last piece of work, OpenBLAS's for more than 0.1 s,
+    and would take a core from an engine that has threads of its own.
+    """
+    for _ in range(int(limit / SETTLE_SLICE)):
+        before = clock()
+        sleep(SETTLE_SLICE)
+        if clock() - before < SETTLE_SLICE / 4:
+            return

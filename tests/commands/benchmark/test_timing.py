@@ -119,15 +119,3 @@ def test_a_turn_in_which_the_clock_does_not_move_is_made_longer():
 def test_no_rounds_are_refused():
     with pytest.raises(ValueError, match="rounds: expected at least 1, got 0"):
         timing.run_rounds({}, 0)
-
-
-@pytest.mark.parametrize(("busy", "slices"), [(0, 1), (7, 8), (10**9, 20)])
-def test_settling_waits_until_the_threads_are_idle_or_the_limit(busy, slices):
-    slept, used = [], [0.0]
-
-    def sleep(seconds):
-        slept.append(seconds)
-        used[0] += seconds if len(slept) <= busy else 0.0
-
-    timing.settle(lambda: used[0], sleep, limit=20 * timing.SETTLE_SLICE)
-    assert len(slept) == slices

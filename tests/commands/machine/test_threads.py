@@ -253,3 +253,15 @@ def test_several_processes_are_timed_after_their_first_steps_by_the_formulas():
             now += 1e-3 if count > 0 else 0.03 if taken <= 4 else 6e-4
             threads.step()
     assert threads.count == -2
+
+
+@pytest.mark.parametrize(("busy", "slices"), [(0, 1), (7, 8), (10**9, 20)])
+def test_settling_waits_until_the_threads_are_idle_or_the_limit(busy, slices):
+    slept, used = [], [0.0]
+
+    def sleep(seconds):
+        slept.append(seconds)
+        used[0] += seconds if len(slept) <= busy else 0.0
+
+    threads.settle(lambda: used[0], sleep, limit=20 * threads.SETTLE_SLICE)
+    assert len(slept) == slices
