@@ -300,10 +300,12 @@ def _attribute(thing: Any, name: str) -> Any:
 def derived(thing: Any, function: Any) -> Callable[..., Any] | None:
     """The method called as the derivative of this one, as ``costFunctionPrime`` of ``costFunction``; None if none is.
 
-    Of an object with several gradients it may be the one, where another lays all in a row for an optimizer.
+    That of ``hinge_loss`` may be ``hinge_gradient``. Of an object with several gradients it may be the one, where
+    another lays all in a row for an optimizer.
     """
     name = getattr(function, "__name__", "")
-    return method(thing, [name + ending for ending in DERIVATIVES]) if name else None
+    of = re.sub("_?(loss|cost)$", "_", plain(name))
+    return method(thing, [stem + ending for stem in (name, of) for ending in DERIVATIVES if stem.strip("_")])
 
 
 def passes(thing: Any) -> tuple[Callable[..., Any] | None, Callable[..., Any] | None]:

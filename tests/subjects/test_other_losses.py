@@ -182,3 +182,19 @@ def backward(x, w, y):
     assert checked("2 * a * (1 - a)", name="how_far").problems[0].startswith("how_far of the same code is 0.5 times")
     # With a derivative beside it, it is a pair by itself.
     assert checked("1.0", "def loss_prime(a, y):\n    return a - y").verdict == "right"
+
+
+class Hinge:
+    def __init__(self, times=1.0):
+        self.w, self.times = np.array([0.3, -1.0, 0.7]), times
+
+    def hinge_loss(self, x, y):
+        return np.mean(np.maximum(0.0, 1.0 - y * (x @ self.w)))
+
+    def hinge_gradient(self, x, y):
+        return -self.times * x.T @ (y * (y * (x @ self.w) < 1.0)) / len(y)
+
+
+@pytest.mark.parametrize(("times", "verdict"), [(1.0, "right"), (2.0, "wrong")])
+def test_the_gradient_of_a_loss_may_be_called_as_it_without_that_word(times, verdict):
+    assert check_gradients(Hinge(times), X, np.sign(Y)).verdict == verdict
