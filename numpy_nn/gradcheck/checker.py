@@ -30,7 +30,7 @@ def check_gradients(
     x: Any = None,
     targets: Any = None,
     /,
-    *,
+    *others: Any,
     loss: Any = None,
     arrays: Mapping[str, Any] | None = None,
     parameters: Mapping[str, str] | None = None,
@@ -60,9 +60,10 @@ def check_gradients(
       ``arrays={...}``, as ``(object, "attribute")`` where the code binds them anew.
 
     ``x`` is the argument of the forward pass, or a tuple of several: arrays of floats are differentiated, everything
-    else (integers, settings) is passed on. All is computed in float64, on a deep copy of the target. What is
-    differentiated is sum(grad_output * output) for a random grad_output, which is also what backward is given; for
-    a loss, the loss.
+    else (integers, settings) is passed on. ``targets`` are not differentiated, unless backward returns their gradient
+    and they are not called so: the state in ``forward(x, h)`` is an input. All is computed in float64, on a deep copy
+    of the target. What is differentiated is sum(grad_output * output) for a random grad_output, which is also what
+    backward is given; for a loss, the loss.
     ``samples`` limits the coordinates of each array that are checked: a number drawn by chance, "all", or by default
     all up to 200,000 evaluations, fewer where each reads tens of thousands of numbers, and 2,000 beyond; the others
     are then checked together, along random directions.
@@ -74,6 +75,9 @@ def check_gradients(
     is empty or not finite; what the target's own code raises comes through.
     """
     started = time.perf_counter()
+    if others:
+        given = ", ".join("abcdefgh"[: 2 + len(others)])
+        raise TypeError(f"x: expected several inputs as a tuple, check_gradients(target, ({given}))")
     if not (samples is None or samples == "all" or (isinstance(samples, int) and samples > 0)):
         raise ValueError(f'samples: expected a number >= 1, "all" or None, got {samples!r}')
     if rng is not None and not is_generator(rng):

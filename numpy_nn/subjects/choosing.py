@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
-
-import numpy as np
 
 from numpy_nn.subjects import names
 from numpy_nn.subjects.agreement import CLOSELY, ROUGHLY, agreement, claimed_in_shape, digits, off_in_size
 from numpy_nn.subjects.arguments import is_differentiated
-from numpy_nn.subjects.calling import CACHE, GRADS, Convention, arrays_of, as_given, is_container, mapped, result_role
+from numpy_nn.subjects.calling import CACHE, GRADS, Convention, arrays_of, result_role
 from numpy_nn.subjects.code import CodeSubject
-from numpy_nn.subjects.conventions import conventions, is_certain, orders_of_inputs
+from numpy_nn.subjects.conventions import conventions, is_certain
 from numpy_nn.subjects.dressing import (
     Told,
     by_columns,
@@ -23,49 +21,18 @@ from numpy_nn.subjects.dressing import (
     with_settings,
     with_steps_undone,
 )
+from numpy_nn.subjects.given_code import (
+    HOW,
+    Code,
+    first_result,
+    is_losses_and_gradient,
+    is_value_and_gradients,
+    may_leave_gradients,
+)
 from numpy_nn.subjects.given_numbers import as_learned, numbers_in, with_defaults
-from numpy_nn.subjects.names import tells_gradients
-from numpy_nn.subjects.places import follow, output_paths, places
-from numpy_nn.subjects.returned import lines_for_dict, lines_for_dict_alone
-from numpy_nn.subjects.running import Patience, Running
 from numpy_nn.subjects.state import Snapshot, is_generator
 from numpy_nn.subjects.subject import SubjectError
-from numpy_nn.subjects.surroundings import Surroundings
 from numpy_nn.subjects.triangles import triangles_read
-
-
-@dataclass(frozen=True)
-class Hints:
-    """What a user may say beside the target: see :func:`~numpy_nn.gradcheck.check_gradients`."""
-
-    parameters: Mapping[str, str] | None = None
-    constants: Sequence[str] = ()
-    generators: Sequence[Any] = field(default_factory=tuple)
-    cost: Callable[[Any, Any], Any] | None = None
-
-
-@dataclass(frozen=True)
-class Code:
-    """A forward and a backward pass, with the ``given`` arguments by name.
-
-    ``backward`` is None where forward returns a value and its gradients, ``target`` the name of the argument that is
-    the target of a loss, ``owner`` the object whose methods they are. All ways to call it have one ``patience``.
-    """
-
-    label: str
-    forward: Callable[..., Any]
-    backward: Callable[..., Any] | None
-    given: Mapping[str, Any]
-    hints: Hints
-    target: str | None = None
-    owner: Any = None
-    patience: Patience = field(default_factory=Patience)
-
-
-HOW = """
-it becomes checkable as a pair of functions, or with its arrays by name:
-    check_gradients((f, vjp), x)                    # y = f(x), gradient = vjp(x, grad_output)
-    check_gradients(run, grads, x=x, W=net.W)       # run() returns the output, grads(grad_output) the gradients"""
 
 
 def made(code: Code, convention: Convention, fresh: Snapshot | None = None) -> CodeSubject:
@@ -131,21 +98,22 @@ def chosen(code: Code) -> CodeSubject:
     try:
         subject = _with_numbers(code, _chosen_of(code, code.given, before), before)
         subject = _of_new_values(code, subject, before) or _of_the_output(code, subject, before) or subject
+        subject = _of_learned_targets(code, subject, before) or subject
     finally:
         before.restore()  # a way that was not meant may have moved what it took for none of its parameters
     if subject.waits_for_a_pass:
-        _first_result(code)
+        first_result(code)
     return subject
 
 
 def _chosen(code: Code, before: Snapshot) -> CodeSubject:
-    result, paths = _first_result(code)
+    result, paths = first_result(code)
     if code.backward is None and isinstance(result, tuple) and len(result) == 2 and inspect.isroutine(result[1]):
         return _chosen(replace(code, backward=_returned_backward), before)
-    if code.backward is None and _is_losses_and_gradient(code, result):
+    if code.backward is None and is_losses_and_gradient(code, result):
         losses, gradients = taken_apart(code.forward)
         return _chosen(replace(code, forward=losses, backward=gradients), before)
-    if code.backward is None and not (_is_value_and_gradients(result) or _may_leave_gradients(code, result)):
+    if code.backward is None and not (is_value_and_gradients(result) or may_leave_gradients(code, result)):
         raise TypeError(f"{code.label}: expected a backward pass, or (value, gradients) from one function{HOW}")
     together = _of_gradients_together(code, result, before)
     if together is not None and (found := agreement(together)).agreeing == found.shaped > 0:
@@ -304,6 +272,34 @@ def _of_the_output(code: Code, subject: CodeSubject, before: Snapshot) -> CodeSu
     return of_output
 
 
+def _of_learned_targets(code: Code, subject: CodeSubject, before: Snapshot) -> CodeSubject | None:
+    """The subject with its targets as one more input, where backward has the gradient of them too; else None.
+
+    So is the state in ``forward(x, h)``. What is called as targets are stays data; of its gradient it is said that it
+    is not checked.
+    """
+    name = code.target
+    if name is None or not is_differentiated(code.given[name]) or not subject.make_repeatable():
+        return None
+    is_data = names.role_in_loss(name) == names.TARGET
+    if is_data and subject.leaves_nothing_returned:
+        return None
+    try:
+        learned = _chosen_of(replace(code, target=None), code.given, before)
+        if not (learned.make_repeatable() and learned.has_in_its_place(name)):
+            return None
+    except (SubjectError, TypeError, ValueError):
+        return None
+    if not is_data:
+        return learned
+    others = ", ".join(other for other in code.given if other != name)
+    subject.notes.append(
+        f"backward returns a gradient of {name} too, which is taken for the targets and not checked: to have it checked"
+        f", give both as inputs, ({others}, {name})"
+    )
+    return None
+
+
 def _claimed_numbers(subject: CodeSubject, learned: Sequence[str]) -> list[str]:
     """Those of the numbers whose gradient is among what is returned: by its name, by its place, or by its value."""
     if not subject.make_repeatable():
@@ -340,60 +336,8 @@ def _without_cache(code: Code, convention: Convention, error: Exception) -> Code
     return subject
 
 
-def _is_losses_and_gradient(code: Code, result: Any) -> bool:
-    """Whether a function of data and targets returns a loss for each sample, or by its name each number, and dx."""
-    if code.target is None or not (isinstance(result, tuple) and len(result) == 2):
-        return False
-    losses, gradient = result
-    if not all(isinstance(part, np.ndarray) and part.dtype.kind == "f" for part in result):
-        return False
-    named = names.is_loss(code.label) or names.is_usual_loss(code.label)
-    is_losses = losses.ndim > 0 and (named or losses.size == max(losses.shape) in gradient.shape)
-    return is_losses and any(np.shape(x) == gradient.shape for name, x in code.given.items() if name != code.target)
-
-
-def _is_value_and_gradients(result: Any) -> bool:
-    """Whether a function that has no backward pass returns a number, and its gradients after it."""
-    return isinstance(result, tuple) and len(result) > 1 and np.size(result[0]) == 1 and np.isrealobj(result[0])
-
-
-def _may_leave_gradients(code: Code, result: Any) -> bool:
-    """Whether a function returns a number alone, and may leave its gradients in its object or under names around it."""
-    if code.owner is None or not isinstance(result, (float, np.floating, np.ndarray)) or np.ndim(result):
-        return False
-    kept = (place.path for place in places(code.owner))
-    return isinstance(code.owner, Surroundings) or any(tells_gradients(step.key) for path in kept for step in path)
-
-
 def _told(errors: Sequence[tuple[bool, Exception]], code: Code) -> Exception:
     """The error of the likeliest convention: one that names tell comes before one that was tried."""
     if not errors:
         return TypeError(f"{code.label}: expected a backward pass that takes a gradient, got {code.backward}{HOW}")
     return min(errors, key=lambda error: error[0])[1]
-
-
-def _first_result(code: Code) -> tuple[Any, list[Any]]:
-    """What forward returns, and where its output is if it returns nothing."""
-    order = orders_of_inputs(code.forward, list(code.given), code.target)
-    with Running(code.label, code.patience):
-        result = code.forward(*(_handed(code.given[name]) for name in order))
-    if isinstance(result, Mapping):
-        called = getattr(code.forward, "__qualname__", code.label)
-        raise TypeError(
-            lines_for_dict(called, result) if code.backward is not None else lines_for_dict_alone(called, result)
-        )
-    if result is not None:
-        return result, [None]
-    paths = output_paths(code.owner)
-    if not paths:
-        raise TypeError(f"{code.label}: expected forward to return its output, or to keep it as output, got nothing")
-    return np.asarray(follow(code.owner, paths[0])), paths
-
-
-def _handed(value: Any) -> Any:
-    """A copy of an argument as the code gets it: float arrays in float64, a number of NumPy still a number."""
-    if is_container(value):
-        return mapped(value, lambda _, part: _handed(part))
-    if isinstance(value, np.floating):
-        return np.float64(value)
-    return as_given(value).copy() if isinstance(value, np.ndarray) else value

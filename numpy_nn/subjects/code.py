@@ -24,6 +24,7 @@ from numpy_nn.subjects.gradients import (
     order_of,
     values_of,
 )
+from numpy_nn.subjects.names import is_gradient_of
 from numpy_nn.subjects.places import Path, Place, Step, last_name, parsed
 from numpy_nn.subjects.remaining import is_state
 from numpy_nn.subjects.returned import as_told, told_by
@@ -111,8 +112,10 @@ class CodeSubject(SteppingCode):
     def has_in_its_place(self, name: str) -> bool:
         """Whether the gradient of an argument has its name, or stands where those of arguments do in their order."""
         leaf, inputs = self._leaves.get(name), list(self.convention.inputs)
-        if name in self._sure or not isinstance(leaf, Leaf) or name not in inputs or leaf.value.dtype.kind != "f":
+        if not isinstance(leaf, Leaf) or name not in inputs or leaf.value.dtype.kind != "f":
             return name in self._sure
+        if name in self._sure or (leaf.path and is_gradient_of(leaf.path[-1].key, name) >= SURE):
+            return True
         taken = [self._leaves.get(one) for one in inputs[: inputs.index(name) + 1]]
         return all(isinstance(one, Leaf) and one.path == (Step(i, True),) for i, one in enumerate(taken))
 

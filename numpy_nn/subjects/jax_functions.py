@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from numpy_nn.subjects.arguments import named_arguments
-from numpy_nn.subjects.names import positional
+from numpy_nn.subjects.names import TARGET, positional, role_in_loss
 from numpy_nn.subjects.recognise import names_of_passes
 from numpy_nn.subjects.state import inner
 from numpy_nn.subjects.subject import Array, ClaimingSubject, SubjectError
@@ -26,7 +26,8 @@ def jax_subject(target: Any, x: Any, targets: Any) -> JaxSubject | None:
     """The subject, if ``target`` is a function of JAX, or a pair of them; ``x`` and ``targets`` as the user gave them.
 
     A function is one of JAX by its type, by what its code refers to, or by the arrays that it is given. A pair is
-    ``fwd(x) -> (out, residuals)`` and ``bwd(residuals, g)``, as for ``defvjp``, or ``f(x)`` and ``vjp(x, g)``.
+    ``fwd(x) -> (out, residuals)`` and ``bwd(residuals, g)``, as for ``defvjp``, or ``f(x)`` and ``vjp(x, g)``. What is
+    given as the targets, is not called so, and has a gradient, is one more input.
     """
     jax = sys.modules.get("jax")
     functions = list(target) if isinstance(target, (tuple, list)) else [target]
@@ -38,22 +39,34 @@ def jax_subject(target: Any, x: Any, targets: Any) -> JaxSubject | None:
     if not (any(map(_refers_to_jax, functions)) or any(_is_of_jax(leaf) for leaf in jax.tree_util.tree_leaves(x))):
         return None
     values = named_arguments(functions[0], arguments, targets)
-    held = () if targets is None else (list(values)[-1],)
+    held = None if targets is None else list(values)[-1]
     if (spec := positional(functions[0])) is not None and values.keys() <= {*spec[0], *spec[1]}:
         values = {name: values[name] for name in spec[0] + spec[1] if name in values}
     function = target if len(functions) == 1 else _with_rule(jax, functions, list(values.values()))
+    subject = _of_widest(jax, function, functions[0], values, () if held is None else (held,))
+    if held is None or role_in_loss(held) == TARGET:
+        return subject
+    learned = _of_widest(jax, function, functions[0], values, ())
+    claimed = learned.gradients(np.ones(learned.output().shape))
+    return learned if any(np.any(claimed[name]) for name in claimed.keys() - subject.arrays.keys()) else subject
+
+
+def _of_widest(
+    jax: Any, function: Callable[..., Any], named: Any, values: Mapping[str, Any], held: Sequence[str]
+) -> JaxSubject:
+    """The subject in float64 where the function takes that, else in its own precision."""
     if not jax.config.jax_enable_x64:
-        wide = JaxSubject(jax, function, functions[0], values, held, True)
+        wide = JaxSubject(jax, function, named, values, held, True)
         try:
             _try_out(wide)
         except SubjectError as error:
-            subject = JaxSubject(jax, function, functions[0], values, held, False)
+            subject = JaxSubject(jax, function, named, values, held, False)
             _try_out(subject)
             subject.notes.append(f"computed in float32, as {subject.label} does not take float64 ({error.__cause__})")
             return subject
         wide.notes.append(f"computed in float64 (jax.enable_x64), which {wide.label} takes, and not in float32")
         return wide
-    return JaxSubject(jax, function, functions[0], values, held, False)
+    return JaxSubject(jax, function, named, values, held, False)
 
 
 class JaxSubject(ClaimingSubject):

@@ -16,7 +16,7 @@ from numpy_nn.subjects import names
 from numpy_nn.subjects.agreement import CLOSELY, Agreement, agreement
 from numpy_nn.subjects.arguments import named_arguments, takes, takes_targets
 from numpy_nn.subjects.calling import GRADS, Convention, arrays_of
-from numpy_nn.subjects.choosing import HOW, Code, Hints, chosen, made
+from numpy_nn.subjects.choosing import chosen, made
 from numpy_nn.subjects.code import CodeSubject
 from numpy_nn.subjects.costs import LossOfOutput, held_loss, method_of_loss, penalty_of, said_of_penalty
 from numpy_nn.subjects.dressing import (
@@ -32,6 +32,7 @@ from numpy_nn.subjects.dressing import (
     with_input_kept,
     with_keywords,
 )
+from numpy_nn.subjects.given_code import HOW, Code, Hints
 from numpy_nn.subjects.names import method, positional
 from numpy_nn.subjects.owners import (
     are_of_another,

@@ -11,7 +11,7 @@ import numpy as np
 from numpy_nn.subjects import names
 from numpy_nn.subjects.agreement import Agreement, agreement
 from numpy_nn.subjects.arguments import named_arguments
-from numpy_nn.subjects.choosing import Code, Hints, chosen
+from numpy_nn.subjects.choosing import chosen
 from numpy_nn.subjects.code import CodeSubject
 from numpy_nn.subjects.costs import (
     LossOfOutput,
@@ -22,6 +22,7 @@ from numpy_nn.subjects.costs import (
     said_of_penalty,
     usual_costs,
 )
+from numpy_nn.subjects.given_code import Code, Hints
 from numpy_nn.subjects.names import positional
 from numpy_nn.subjects.other_losses import factors_of_losses
 from numpy_nn.subjects.state import Snapshot

@@ -20,7 +20,8 @@ from numpy_nn.subjects.calling import (
     with_arrays,
     written_in,
 )
-from numpy_nn.subjects.choosing import Code, _first_result, _has_no_cache, _is_value_and_gradients, _told
+from numpy_nn.subjects.choosing import _has_no_cache, _told
+from numpy_nn.subjects.given_code import Code, first_result, is_value_and_gradients
 
 ONES, HALF = np.ones((2, 3)), np.full(2, 0.5, np.float32)
 
@@ -261,7 +262,7 @@ def test_a_cache_that_is_none_is_none(arguments, result, lacks):
     ],
 )
 def test_a_function_returns_its_value_first_and_gradients_after_it(result, are):
-    assert _is_value_and_gradients(result) == are
+    assert is_value_and_gradients(result) == are
 
 
 def test_the_error_of_the_likeliest_way_is_told():
@@ -280,7 +281,7 @@ def test_the_first_result_is_that_of_copies_or_what_the_object_keeps():
         return x
 
     x, part = np.ones(2), np.ones(2)
-    result, paths = _first_result(Code("f", spoils, None, {"x": x, "parts": [part]}, Hints()))
+    result, paths = first_result(Code("f", spoils, None, {"x": x, "parts": [part]}, Hints()))
     np.testing.assert_array_equal(result, [2.0, 2.0])
     assert paths == [None]
     assert x.tolist() == part.tolist() == [1.0, 1.0]
@@ -290,15 +291,15 @@ def test_the_first_result_is_that_of_copies_or_what_the_object_keeps():
             self.output, self.a = 2.0 * x, 3.0 * x
 
     owner = Keeps()
-    result, paths = _first_result(Code("f", owner.forward, None, {"x": x}, Hints(), owner=owner))
+    result, paths = first_result(Code("f", owner.forward, None, {"x": x}, Hints(), owner=owner))
     np.testing.assert_array_equal(result, [2.0, 2.0])
     assert [path[0].key for path in paths] == ["output", "a"]
     with pytest.raises(
         TypeError, match="f: expected forward to return its output, or to keep it as output, got nothing"
     ):
-        _first_result(Code("f", lambda _: None, None, {"x": x}, Hints()))
+        first_result(Code("f", lambda _: None, None, {"x": x}, Hints()))
     with pytest.raises(SubjectError, match="f: ZeroDivisionError: division by zero"):
-        _first_result(Code("f", lambda _: 1 / 0, None, {"x": x}, Hints()))
+        first_result(Code("f", lambda _: 1 / 0, None, {"x": x}, Hints()))
 
 
 def test_what_backward_alone_keeps_is_part_of_the_state_of_a_pair():

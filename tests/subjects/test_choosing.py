@@ -10,16 +10,8 @@ from stand_ins import ONE, stand_in
 from numpy_nn.subjects import choosing
 from numpy_nn.subjects.agreement import CLOSELY
 from numpy_nn.subjects.calling import CACHE, GRADS, Convention
-from numpy_nn.subjects.choosing import (
-    Code,
-    Hints,
-    _first_result,
-    _has_no_cache,
-    _is_value_and_gradients,
-    _told,
-    _without_cache,
-    chosen,
-)
+from numpy_nn.subjects.choosing import _has_no_cache, _told, _without_cache, chosen
+from numpy_nn.subjects.given_code import Code, Hints, first_result, is_losses_and_gradient, is_value_and_gradients
 from numpy_nn.subjects.places import parsed
 from numpy_nn.subjects.state import Snapshot
 from numpy_nn.subjects.subject import SubjectError
@@ -56,7 +48,7 @@ def test_a_cache_of_nothing_is_none(result, arguments, lacks):
     ],
 )
 def test_a_value_and_its_gradients(result, are):
-    assert _is_value_and_gradients(result) == are
+    assert is_value_and_gradients(result) == are
 
 
 def test_the_error_of_the_convention_that_the_names_tell_is_told_or_of_the_first():
@@ -69,7 +61,7 @@ def test_the_error_of_the_convention_that_the_names_tell_is_told_or_of_the_first
 
 def test_a_forward_pass_that_returns_nothing_has_left_its_output():
     def of(forward, owner=None, **given):
-        return _first_result(Code("net", forward, None, given, Hints(), owner=owner))
+        return first_result(Code("net", forward, None, given, Hints(), owner=owner))
 
     x = np.arange(3.0)
     result, paths = of(lambda x: x * 2.0, x=x)
@@ -214,7 +206,7 @@ def test_each_place_where_an_output_may_have_been_left_is_tried(monkeypatch):
             raise ValueError("no output")
         return made
 
-    monkeypatch.setattr(choosing, "_first_result", lambda _: (ONE, places))
+    monkeypatch.setattr(choosing, "first_result", lambda _: (ONE, places))
     monkeypatch.setattr(choosing, "_made_even_once", make)
     monkeypatch.setattr(choosing, "conventions", lambda *_: [(Convention(("x",)), False)])
     monkeypatch.setattr(choosing, "agreement", lambda _: (1, 1, CLOSELY))
@@ -243,5 +235,5 @@ X, TARGET = np.zeros((5, 3)), np.zeros(5)
     ],
 )
 def test_losses_of_samples_and_their_gradient_are_known_by_shapes_and_name(label, target, result, may):
-    code = choosing.Code(label, len, None, {"x": X, "y": TARGET}, None, target)
-    assert choosing._is_losses_and_gradient(code, result) is may
+    code = Code(label, len, None, {"x": X, "y": TARGET}, None, target)
+    assert is_losses_and_gradient(code, result) is may

@@ -121,6 +121,15 @@ def test_a_loss_with_labels_in_either_order():
     assert [entry.name for entry in report.entries] == ["logits"]
 
 
+def test_what_is_given_as_targets_is_an_input_if_it_has_a_gradient_and_another_name():
+    report = check_gradients(ruled(dense_fwd, lambda residuals, g: (dense_bwd(residuals, g)[0], 2.0 * W)), X, W)
+    assert {entry.name: entry.verdict for entry in report.entries} == {"x": "right", "w": "wrong"}
+    report = check_gradients(lambda p, target: jnp.mean((p - target) ** 2), X, X + 1.0)
+    assert [entry.name for entry in report.entries] == ["p"]
+    report = check_gradients(lambda p, other: jnp.mean((p - jax.lax.stop_gradient(other)) ** 2), X, X + 1.0)
+    assert [entry.name for entry in report.entries] == ["p"]
+
+
 def test_a_pair_of_function_and_vjp():
     assert check_gradients((jnp.tanh, lambda x, g: g * (1 - jnp.tanh(x) ** 2)), X)
     assert check_gradients((jnp.tanh, lambda x, g: g * (1 - jnp.tanh(x))), X).verdict == "wrong"

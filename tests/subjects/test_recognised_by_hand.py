@@ -11,9 +11,9 @@ import numpy_nn as nn
 from numpy_nn.subjects import costs, names, recognise
 from numpy_nn.subjects.agreement import Agreement
 from numpy_nn.subjects.calling import FILLED, GRADS, OUTPUT, Convention
-from numpy_nn.subjects.choosing import Hints
 from numpy_nn.subjects.conventions import Arguments, is_certain, may_be_gradient, orders_of_inputs, readings
 from numpy_nn.subjects.costs import LossOfOutput
+from numpy_nn.subjects.given_code import Hints
 from numpy_nn.subjects.subject import SubjectError
 
 # Conventions.

@@ -11,7 +11,7 @@ from stand_ins import stand_in
 from numpy_nn.subjects import unsaid
 from numpy_nn.subjects.agreement import Agreement
 from numpy_nn.subjects.calling import GRADS, Convention
-from numpy_nn.subjects.choosing import Hints
+from numpy_nn.subjects.given_code import Hints
 from numpy_nn.subjects.state import Snapshot
 from numpy_nn.subjects.subject import ClaimingSubject, SubjectError
 

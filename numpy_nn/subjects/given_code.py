@@ -1,0 +1,104 @@
+"""Code as it is given: its passes, its arguments, what its user says beside; and what a first call of it returns."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from numpy_nn.subjects import names
+from numpy_nn.subjects.calling import as_given, is_container, mapped
+from numpy_nn.subjects.conventions import orders_of_inputs
+from numpy_nn.subjects.names import tells_gradients
+from numpy_nn.subjects.places import follow, output_paths, places
+from numpy_nn.subjects.returned import lines_for_dict, lines_for_dict_alone
+from numpy_nn.subjects.running import Patience, Running
+from numpy_nn.subjects.surroundings import Surroundings
+
+
+@dataclass(frozen=True)
+class Hints:
+    """What a user may say beside the target: see :func:`~numpy_nn.gradcheck.check_gradients`."""
+
+    parameters: Mapping[str, str] | None = None
+    constants: Sequence[str] = ()
+    generators: Sequence[Any] = field(default_factory=tuple)
+    cost: Callable[[Any, Any], Any] | None = None
+
+
+@dataclass(frozen=True)
+class Code:
+    """A forward and a backward pass, with the ``given`` arguments by name.
+
+    ``backward`` is None where forward returns a value and its gradients, ``target`` the name of the argument that is
+    the target of a loss, ``owner`` the object whose methods they are. All ways to call it have one ``patience``.
+    """
+
+    label: str
+    forward: Callable[..., Any]
+    backward: Callable[..., Any] | None
+    given: Mapping[str, Any]
+    hints: Hints
+    target: str | None = None
+    owner: Any = None
+    patience: Patience = field(default_factory=Patience)
+
+
+HOW = """
+it becomes checkable as a pair of functions, or with its arrays by name:
+    check_gradients((f, vjp), x)                    # y = f(x), gradient = vjp(x, grad_output)
+    check_gradients(run, grads, x=x, W=net.W)       # run() returns the output, grads(grad_output) the gradients"""
+
+
+def first_result(code: Code) -> tuple[Any, list[Any]]:
+    """What forward returns, and where its output is if it returns nothing."""
+    order = orders_of_inputs(code.forward, list(code.given), code.target)
+    with Running(code.label, code.patience):
+        result = code.forward(*(_handed(code.given[name]) for name in order))
+    if isinstance(result, Mapping):
+        called = getattr(code.forward, "__qualname__", code.label)
+        raise TypeError(
+            lines_for_dict(called, result) if code.backward is not None else lines_for_dict_alone(called, result)
+        )
+    if result is not None:
+        return result, [None]
+    paths = output_paths(code.owner)
+    if not paths:
+        raise TypeError(f"{code.label}: expected forward to return its output, or to keep it as output, got nothing")
+    return np.asarray(follow(code.owner, paths[0])), paths
+
+
+def _handed(value: Any) -> Any:
+    """A copy of an argument as the code gets it: float arrays in float64, a number of NumPy still a number."""
+    if is_container(value):
+        return mapped(value, lambda _, part: _handed(part))
+    if isinstance(value, np.floating):
+        return np.float64(value)
+    return as_given(value).copy() if isinstance(value, np.ndarray) else value
+
+
+def is_losses_and_gradient(code: Code, result: Any) -> bool:
+    """Whether a function of data and targets returns a loss for each sample, or by its name each number, and dx."""
+    if code.target is None or not (isinstance(result, tuple) and len(result) == 2):
+        return False
+    losses, gradient = result
+    if not all(isinstance(part, np.ndarray) and part.dtype.kind == "f" for part in result):
+        return False
+    named = names.is_loss(code.label) or names.is_usual_loss(code.label)
+    is_losses = losses.ndim > 0 and (named or losses.size == max(losses.shape) in gradient.shape)
+    return is_losses and any(np.shape(x) == gradient.shape for name, x in code.given.items() if name != code.target)
+
+
+def is_value_and_gradients(result: Any) -> bool:
+    """Whether a function that has no backward pass returns a number, and its gradients after it."""
+    return isinstance(result, tuple) and len(result) > 1 and np.size(result[0]) == 1 and np.isrealobj(result[0])
+
+
+def may_leave_gradients(code: Code, result: Any) -> bool:
+    """Whether a function returns a number alone, and may leave its gradients in its object or under names around it."""
+    if code.owner is None or not isinstance(result, (float, np.floating, np.ndarray)) or np.ndim(result):
+        return False
+    kept = (place.path for place in places(code.owner))
+    return isinstance(code.owner, Surroundings) or any(tells_gradients(step.key) for path in kept for step in path)

@@ -1,0 +1,95 @@
+"""What is given where targets stand, and has a gradient: it is checked as an input, unless it is called as targets."""
+
+import numpy as np
+import pytest
+
+from numpy_nn.gradcheck import check_gradients
+
+RNG = np.random.default_rng(0)
+X, H, W = RNG.standard_normal((5, 3)), RNG.standard_normal((5, 4)), RNG.standard_normal((3, 4))
+
+
+class Cell:
+    """The gradient of its state is ``times`` what it should be."""
+
+    def __init__(self, times=1.0):
+        self.W, self.U, self.times = RNG.standard_normal((3, 4)), RNG.standard_normal((4, 4)), times
+
+    def forward(self, x, h):
+        self.x, self.h = x, h
+        self.n = np.tanh(x @ self.W + h @ self.U)
+        return self.n
+
+    def backward(self, grad):
+        d = grad * (1.0 - self.n**2)
+        self.dW, self.dU = self.x.T @ d, self.h.T @ d
+        return d @ self.W.T, self.times * d @ self.U.T
+
+
+class KeepsGradients(Cell):
+    def backward(self, grad):
+        self.dx, self.dh = super().backward(grad)
+
+
+@pytest.mark.parametrize("kind", [Cell, KeepsGradients])
+@pytest.mark.parametrize(("times", "verdict"), [(1.0, "right"), (2.0, "wrong")])
+def test_the_state_of_a_cell(kind, times, verdict):
+    report = check_gradients(kind(times), X, H)
+    assert {entry.name: entry.verdict for entry in report.entries} == {
+        "x": "right", "h": verdict, "W": "right", "U": "right",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(("times", "verdict"), [(1.0, "right"), (2.0, "wrong")])
+def test_the_second_input_of_a_pair(times, verdict):
+    def multiply(x, w):
+        return x @ w, (x, w)
+
+    def multiply_backward(grad, cache):
+        x, w = cache
+        return grad @ w.T, times * x.T @ grad
+
+    assert check_gradients((multiply, multiply_backward), X, W).verdict == verdict
+
+
+def distance(a, b):
+    return np.sum((a - b) ** 2)
+
+
+@pytest.mark.parametrize(("times", "verdict"), [(1.0, "right"), (0.5, "wrong")])
+def test_both_sides_of_a_distance(times, verdict):
+    def distance_backward(a, b):
+        return 2.0 * (a - b), -2.0 * times * (a - b)
+
+    assert check_gradients((distance, distance_backward), X, X + 1.0).verdict == verdict
+
+
+def squared_error(p, y):
+    return np.mean((p - y) ** 2)
+
+
+@pytest.mark.parametrize("of_targets", [None, 0.0, 1.0])
+def test_targets_stay_data_and_it_is_said_that_their_gradient_is_not_checked(of_targets):
+    def backward(p, y):
+        grad = 2.0 * (p - y) / p.size
+        return grad, None if of_targets is None else of_targets * grad
+
+    report = check_gradients((squared_error, backward), X, X + 1.0)
+    assert report.verdict == "right"
+    said = [note for note in report.notes if "a gradient of y too" in note]
+    assert len(said) == (of_targets is not None)
+    assert all("give both as inputs, (p, y)" in note for note in said)
+
+
+def test_data_without_a_gradient_stay_data():
+    def value_and_gradient(w, inputs):
+        return np.sum((inputs @ w) ** 2), 2.0 * inputs.T @ (inputs @ w)
+
+    report = check_gradients(value_and_gradient, RNG.standard_normal(3), X)
+    assert [entry.name for entry in report.entries] == ["w"]
+    assert report.verdict == "right"
+
+
+def test_several_inputs_that_are_no_tuple_are_refused_in_a_line():
+    with pytest.raises(TypeError, match=r"several inputs as a tuple, check_gradients\(target, \(a, b, c, d\)\)"):
+        check_gradients((squared_error, squared_error), X, X, X, X)
