@@ -247,13 +247,13 @@ def test_two_axes_are_exchanged_by_a_reshape_where_their_lengths_differ():
 
 
 def test_the_axes_of_a_normalization_are_some_of_all_and_told_in_words():
-    assert list(norms._subsets(2)) == [(0,), (1,)]
-    assert list(norms._subsets(3)) == [(0,), (1,), (2,), (0, 1), (0, 2), (1, 2)]
-    assert list(norms._subsets(2, most=2)) == [(0,), (1,), (0, 1)]
-    assert norms._words((0,), 2) == "the batch"
-    assert norms._words((1,), 2) == "each row"
-    assert norms._words((0,), 3) == "axis 0"
-    assert norms._words((0, 2), 3) == "axes 0, 2"
+    assert list(norms.subsets(2)) == [(0,), (1,)]
+    assert list(norms.subsets(3)) == [(0,), (1,), (2,), (0, 1), (0, 2), (1, 2)]
+    assert list(norms.subsets(2, most=2)) == [(0,), (1,), (0, 1)]
+    assert norms.in_words((0,), 2) == "the batch"
+    assert norms.in_words((1,), 2) == "each row"
+    assert norms.in_words((0,), 3) == "axis 0"
+    assert norms.in_words((0, 2), 3) == "axes 0, 2"
 
 
 def test_the_line_of_least_squares_has_a_slope_and_a_height_along_the_axes_that_share_them():
@@ -286,7 +286,7 @@ def test_the_line_of_least_squares_has_a_slope_and_a_height_along_the_axes_that_
     ],
 )
 def test_a_scale_is_spread_along_the_axes_of_its_length(array, shape, found):
-    spread = list(norms._spread(np.arange(float(np.prod(array))).reshape(array), shape))
+    spread = list(norms.spread(np.arange(float(np.prod(array))).reshape(array), shape))
     assert [one.shape for one in spread] == found
 
 

@@ -1,19 +1,22 @@
 """Mistakes in normalizations: each prediction is its formula, and eps is named where it stands."""
 
+from itertools import product
+
 import numpy as np
 import pytest
 from claims import evidence, found, predicted
 
+from numpy_nn.gradcheck.explain.losses import EPSILONS
 from numpy_nn.gradcheck.explain.norms import (
     Norm,
     _epsilon,
     _line,
     _norms,
     _parallel,
-    _spread,
-    _subsets,
-    _words,
+    in_words,
     normalisation,
+    spread,
+    subsets,
 )
 
 ROWS, COLUMNS = 5, 4
@@ -150,11 +153,11 @@ def test_eps_is_named_as_forward_has_it_and_backward_as_it_may_have_it(forward, 
     x = np.random.default_rng(1).standard_normal((ROWS, COLUMNS))
     e = evidence(f, np.cos(x), x, others=(GAMMA,) if scaled else ())
     guesses = predicted(lambda e: (guess for norm in _norms(e) for guess in _epsilon(e, norm)), e)
-    # Without an eps in forward any would do: the first is as good as the others.
-    shown = 1e-2 if forward == "sqrt(var)" else eps
     h = e.grad_output * (GAMMA if scaled else 1.0)
     expected = {}
-    for backward, root in ROOTS.items():
+    # Without an eps in forward, backward may have any.
+    every = EPSILONS if forward == "sqrt(var)" else (eps,)
+    for shown, (backward, root) in product(every, ROOTS.items()):
         centred = x - mean(x, axis)
         std = root(mean(centred**2, axis), shown)
         n = centred / std
@@ -177,13 +180,13 @@ def test_eps_is_named_as_forward_has_it_and_backward_as_it_may_have_it(forward, 
     ],
 )
 def test_axes_have_words(axes, ndim, words):
-    assert _words(axes, ndim) == words
+    assert in_words(axes, ndim) == words
 
 
 def test_statistics_are_over_some_axes_and_what_is_shared_may_be_over_all():
-    assert list(_subsets(2)) == [(0,), (1,)]
-    assert list(_subsets(3)) == [(0,), (1,), (2,), (0, 1), (0, 2), (1, 2)]
-    assert list(_subsets(2, most=2)) == [(0,), (1,), (0, 1)]
+    assert list(subsets(2)) == [(0,), (1,)]
+    assert list(subsets(3)) == [(0,), (1,), (2,), (0, 1), (0, 2), (1, 2)]
+    assert list(subsets(2, most=2)) == [(0,), (1,), (0, 1)]
 
 
 @pytest.mark.parametrize(
@@ -202,12 +205,12 @@ def test_statistics_are_over_some_axes_and_what_is_shared_may_be_over_all():
     ],
 )
 def test_a_gamma_is_spread_along_each_axis_of_its_length(shape, shown):
-    made = list(_spread(np.arange(float(np.prod(shape))).reshape(shape), (3, 4)))
+    made = list(spread(np.arange(float(np.prod(shape))).reshape(shape), (3, 4)))
     assert [array.shape for array in made] == shown
     for array in made:
         np.testing.assert_array_equal(array.ravel(), np.arange(array.size))
-    assert [array.shape for array in _spread(np.ones(3), (3, 3))] == [(3, 1), (1, 3)]
-    assert list(_spread(np.ones((3, 4)), (2, 3, 4))) == []
+    assert [array.shape for array in spread(np.ones(3), (3, 3))] == [(3, 1), (1, 3)]
+    assert list(spread(np.ones((3, 4)), (2, 3, 4))) == []
 
 
 @pytest.mark.parametrize(

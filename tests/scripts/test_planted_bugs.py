@@ -18,6 +18,7 @@ CAUSES = {
     "alpha_missing",
     "gamma_missing",
     "gamma_outside",
+    "length_constant",
     "not_finite",
     "zero",
     "sign",

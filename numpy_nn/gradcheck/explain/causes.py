@@ -28,7 +28,7 @@ WORDS: dict[str, tuple[str, str]] = {
     ),
     "wrong_axis_mean": (
         "the mean is taken over the wrong axis",
-        "divide by the number of rows (axis 0), not of columns",
+        "take it over the axis that forward does: in a loss over the batch, the number of rows and not of columns",
     ),
     "transposed": (
         "the gradient is made with a matrix that should be transposed",
@@ -109,6 +109,10 @@ WORDS: dict[str, tuple[str, str]] = {
     "batch_norm_variance_constant": (
         "the variance is taken as a constant, though it depends on x",
         "subtract x^ mean(h x^) as well",
+    ),
+    "length_constant": (
+        "the length that x is divided by is taken as a constant, though it depends on x",
+        "subtract x^ mean(h x^) as well, or x^ sum(h x^) for the root of a sum",
     ),
     "gamma_missing": (
         "gamma is left out of the gradient of a normalization's input",

@@ -8,10 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from numpy_nn.activations import ACTIVATIONS, Activation
+from numpy_nn.gradcheck.explain.losses import EPSILONS
 from numpy_nn.gradcheck.explain.predictions import Found, Prediction
 from numpy_nn.gradcheck.measure.derivatives import Array
 from numpy_nn.gradcheck.measure.evidence import Evidence
 from numpy_nn.gradcheck.measure.kinds import COARSE
+
+# What an eps beside x changes is at most this share of the gradient.
+NEAR = 0.5
 
 
 def elementwise(e: Evidence) -> Iterator[Prediction]:
@@ -52,6 +56,19 @@ def elementwise(e: Evidence) -> Iterator[Prediction]:
             yield Prediction("other_activation", f"grad_output times the derivative of {name}", values)
     values = g * ACTIVATIONS["gelu"].derivative(x, approximate="tanh")
     yield Prediction("other_activation", "grad_output times the derivative of gelu's approximation by tanh", values)
+
+
+def added(e: Evidence) -> Iterator[Prediction]:
+    """An eps that is added to x in one of the passes alone, as in log(x + eps)."""
+    assert e.gradient is not None
+    if not e.is_input or e.x.shape != e.output.shape or not e.differences.elementwise:
+        return
+    near = np.abs(e.gradient - e.truth) <= NEAR * np.abs(e.truth)
+    if not near[e.looked_at].all():
+        return
+    for eps in EPSILONS:
+        yield Prediction("epsilon", f"that without eps = {eps:.0e} beside x", e.vjp(e.grad_output, e.x - eps))
+        yield Prediction("epsilon", f"that with eps = {eps:.0e} beside x", e.vjp(e.grad_output, e.x + eps))
 
 
 def skip(e: Evidence) -> Iterator[Prediction]:

@@ -11,9 +11,10 @@ import numpy as np
 
 from numpy_nn.gradcheck.explain.calls import calls, updates
 from numpy_nn.gradcheck.explain.dense import dense
-from numpy_nn.gradcheck.explain.elementwise import elementwise, skip, staircase
+from numpy_nn.gradcheck.explain.elementwise import added, elementwise, skip, staircase
 from numpy_nn.gradcheck.explain.factors import factor_causes, factors
 from numpy_nn.gradcheck.explain.indices import indices
+from numpy_nn.gradcheck.explain.lengths import lengths
 from numpy_nn.gradcheck.explain.losses import losses
 from numpy_nn.gradcheck.explain.matrices import exchanged_axes, matrices, other_arguments, sums
 from numpy_nn.gradcheck.explain.networks import networks
@@ -28,7 +29,9 @@ from numpy_nn.gradcheck.measure.derivatives import Array
 from numpy_nn.gradcheck.measure.evidence import Evidence
 
 # These know the function; a general name for the same numbers would say less.
-SPECIAL: tuple[Family, ...] = (penalties, losses, dropout, normalisation, softmax, dense, windows, staircase, sequences)
+SPECIAL: tuple[Family, ...] = (
+    *(penalties, losses, dropout, normalisation, lengths, softmax, dense, windows, staircase, sequences),
+)
 GENERAL: tuple[Family, ...] = (
     *(
         factors,
@@ -46,7 +49,7 @@ GENERAL: tuple[Family, ...] = (
     ),
 )
 # These need many evaluations; and of a single sample, as networks looks at, a second mistake in the batch is not seen.
-COSTLY: tuple[Family, ...] = (indices,)
+COSTLY: tuple[Family, ...] = (added, indices)
 LAST: tuple[Family, ...] = (networks,)
 
 # So many numbers must keep one proportion to a prediction before a second mistake is named beside it.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import combinations
 
@@ -56,7 +56,7 @@ def normalisation(e: Evidence) -> Iterator[Found | Prediction]:
     for norm in _norms(e):
         h, normal = g * norm.gamma, norm.normal
         mean, spread = norm.mean(h), normal * norm.mean(h * normal)
-        over = _words(norm.axes, x.ndim)
+        over = in_words(norm.axes, x.ndim)
         guesses = [
             ("batch_norm_constant_statistics", f"that for statistics over {over} held fixed", h),
             ("batch_norm_variance_constant", f"that for a variance over {over} held fixed", h - mean),
@@ -67,10 +67,10 @@ def normalisation(e: Evidence) -> Iterator[Found | Prediction]:
             guesses.append(("gamma_outside", "gamma times that for gamma = 1", norm.gamma * without))
         if np.abs(norm.gamma - 1.0).max() > GAMMA and not norm.shrinks():
             guesses.append(("gamma_missing", "that for gamma = 1", without))
-        for other in _subsets(x.ndim):
+        for other in subsets(x.ndim):
             if other == norm.axes:
                 continue
-            formula = f"that with means over {_words(other, x.ndim)} where {over} should be"
+            formula = f"that with means over {in_words(other, x.ndim)} where {over} should be"
             other_mean, other_spread = norm.mean(h, other), normal * norm.mean(h * normal, other)
             for values in (h - other_mean - other_spread, h - other_mean - spread, h - mean - other_spread):
                 guesses.append(("wrong_axis_mean", formula, values))
@@ -88,14 +88,14 @@ def normalisation(e: Evidence) -> Iterator[Found | Prediction]:
 def _norms(e: Evidence) -> Iterator[Norm]:
     """The normalizations that explain the output, but for eps."""
     x, y = e.x, e.output
-    for axes in _subsets(x.ndim):
+    for axes in subsets(x.ndim):
         if int(np.prod([x.shape[axis] for axis in axes])) < 3:
             continue
         std = x.std(axis=axes, keepdims=True)
         if not (std > 0).all():
             continue
         normal = (x - x.mean(axis=axes, keepdims=True)) / std
-        for shared in _subsets(x.ndim, most=x.ndim):
+        for shared in subsets(x.ndim, most=x.ndim):
             line = _line(normal, y, shared)
             # eps makes y a little smaller than gamma x^; the line takes that into gamma.
             if line is not None and np.abs(normal * line[0] + line[1] - y).max() <= STRAIGHT * np.abs(y).max():
@@ -115,13 +115,14 @@ def _line(normal: Array, y: Array, shared: Axes) -> tuple[Array, Array] | None:
     return gamma, (y - gamma * normal).mean(axis=shared, keepdims=True)
 
 
-def _subsets(ndim: int, most: int | None = None) -> Iterator[Axes]:
+def subsets(ndim: int, most: int | None = None) -> Iterator[Axes]:
     """Every choice of some axes, and of all where ``most`` allows that many, in the order of their number."""
     for number in range(1, (ndim - 1 if most is None else most) + 1):
         yield from combinations(range(ndim), number)
 
 
-def _words(axes: Axes, ndim: int) -> str:
+def in_words(axes: Axes, ndim: int) -> str:
+    """The axes in words."""
     if ndim == 2:
         return "the batch" if axes == (0,) else "each row"
     return f"axis {axes[0]}" if len(axes) == 1 else f"axes {', '.join(map(str, axes))}"
@@ -138,30 +139,42 @@ def _epsilon(e: Evidence, norm: Norm) -> Iterator[Prediction]:
     """eps inside the root in forward and outside in backward, the other way round, or in one of them alone."""
     x, y = e.x, e.output
     centred = x - norm.mean(x)
-    variance = norm.mean(centred**2)
-    scales = [np.ones(())]
-    for name, array in e.subject.arrays.items():
-        if name != e.subject.input and array.ndim <= x.ndim and array.size > 1:
-            scales.append(array)
-    for gamma in (gamma for scale in scales for gamma in _spread(scale, x.shape)):
-        for eps in EPSILONS:
-            roots = {
-                "sqrt(var + eps)": np.sqrt(variance + eps),
-                "sqrt(var) + eps": np.sqrt(variance) + eps,
-                "sqrt(var)": np.sqrt(variance),
-            }
-            for forward, std in roots.items():
-                rest = y - gamma * centred / std
-                rest = rest - norm.mean(rest) if gamma.ndim == 0 else rest - _parallel(rest, gamma)
-                if np.abs(rest).max() > max(EXACT, e.grain) * np.abs(y).max():
-                    continue
-                for backward, used in roots.items():
-                    h, normal = e.grad_output * gamma, centred / used
-                    values = (h - norm.mean(h) - normal * norm.mean(h * normal)) / used
-                    formula = f"the usual formula with {backward}, where forward has {forward}, eps = {eps:.0e}"
-                    yield Prediction("epsilon", formula, values)
-                if forward == "sqrt(var)":
-                    return  # every eps would do
+    for gamma in gammas(e):
+
+        def is_forward(std: Array, gamma: Array = gamma) -> bool:
+            rest = y - gamma * centred / std
+            rest = rest - norm.mean(rest) if gamma.ndim == 0 else rest - _parallel(rest, gamma)
+            return bool(np.abs(rest).max() <= max(EXACT, e.grain) * np.abs(y).max())
+
+        for root in roots(norm.mean(centred**2), "var", is_forward):
+            h, normal = e.grad_output * gamma, centred / root.used
+            values = (h - norm.mean(h) - normal * norm.mean(h * normal)) / root.used
+            yield Prediction("epsilon", f"the usual formula with {root}", values)
+
+
+@dataclass
+class Root:
+    """What backward may divide by, where forward divides by a root of its own; both in words."""
+
+    backward: str
+    forward: str
+    eps: float
+    used: Array
+
+    def __str__(self) -> str:
+        return f"{self.backward}, where forward has {self.forward}, eps = {self.eps:.0e}"
+
+
+def roots(squares: Array, name: str, is_forward: Callable[[Array], bool]) -> Iterator[Root]:
+    """Each root with eps inside, outside and without, for the one that forward has."""
+    plain = np.sqrt(squares)
+    without = is_forward(plain)
+    for eps in EPSILONS:
+        made = {f"sqrt({name} + eps)": np.sqrt(squares + eps), f"sqrt({name}) + eps": plain + eps}
+        made[f"sqrt({name})"] = plain
+        for forward, root in made.items():
+            if (root is plain) == without and (without or is_forward(root)):
+                yield from (Root(backward, forward, eps, used) for backward, used in made.items())
 
 
 def _parallel(rest: Array, gamma: Array) -> Array:
@@ -170,7 +183,17 @@ def _parallel(rest: Array, gamma: Array) -> Array:
     return np.asarray(rest.mean(axis=along, keepdims=True))
 
 
-def _spread(array: Array, shape: tuple[int, ...]) -> Iterator[Array]:
+def gammas(e: Evidence) -> Iterator[Array]:
+    """What x^ may be multiplied by: 1, and the subject's other arrays in the shapes that broadcast to x."""
+    scales = [np.ones(())]
+    for name, array in e.subject.arrays.items():
+        if name != e.subject.input and array.ndim <= e.x.ndim and array.size > 1:
+            scales.append(array)
+    for scale in scales:
+        yield from spread(scale, e.x.shape)
+
+
+def spread(array: Array, shape: tuple[int, ...]) -> Iterator[Array]:
     """An array in the shapes that broadcast to ``shape``: as it is, or along each axis of its length."""
     if array.ndim == 0:
         yield array

@@ -194,6 +194,22 @@ class SiLU(Activation):
         return s + self.x * s * (1.0 - s)
 
 
+class Logarithm(Activation):
+    """log(x + eps) of what is positive."""
+
+    eps = 1e-3
+
+    @classmethod
+    def draw(cls, rng: np.random.Generator) -> Case:
+        return cls(), rng.uniform(0.05, 1.0, sizes(rng)), None
+
+    def f(self, x: Array) -> Array:
+        return np.log(x + self.eps)
+
+    def df(self) -> Array:
+        return 1.0 / (self.x + self.eps)
+
+
 class GELU(Activation):
     """x (1 + tanh(c (x + 0.044715 x^3))) / 2 with c = sqrt(2 / pi)."""
 
@@ -350,6 +366,6 @@ class MLP(Layer):
 
 
 LAYERS: tuple[type[Layer], ...] = (
-    *(Linear, ReLU, LeakyReLU, Sigmoid, Tanh, ELU, Softplus, SiLU, GELU, Softmax, LogSoftmax, Dropout),
+    *(Linear, ReLU, LeakyReLU, Sigmoid, Tanh, ELU, Softplus, SiLU, GELU, Logarithm, Softmax, LogSoftmax, Dropout),
     *(BatchNorm, LayerNorm, MLP),
 )

@@ -90,6 +90,37 @@ class LayerNormOfSequences(Layer):
         return (g - self.mean(g) - self.x_hat * self.mean(g * self.x_hat)) / self.std
 
 
+class RMSNorm(Layer):
+    """x / sqrt(mean(x^2) + eps) over the last axis of (batch, features)."""
+
+    eps = 1e-3
+
+    @classmethod
+    def draw(cls, rng: np.random.Generator) -> Case:
+        return cls(), 2.0 * rng.standard_normal((int(rng.integers(2, 6)), int(rng.integers(3, 7)))), None
+
+    def mean(self, a: Array) -> Array:
+        return np.asarray(a.mean(axis=-1, keepdims=True))
+
+    def root(self, squares: Array) -> Array:
+        return np.sqrt(squares + self.eps)
+
+    def forward(self, x: Array) -> Array:
+        self.x = x
+        self.r = self.root(self.mean(x**2))
+        return x / self.r
+
+    def backward(self, g: Array) -> Array:
+        return g / self.r - self.x * self.mean(g * self.x) / self.r**3
+
+
+class UnitLength(RMSNorm):
+    """x / sqrt(sum(x^2) + eps), each row a vector of length 1."""
+
+    def mean(self, a: Array) -> Array:
+        return np.asarray(a.sum(axis=-1, keepdims=True))
+
+
 class Attention(Layer):
     """softmax(Q K^T / sqrt(d)) V with Q = x Wq, K = x Wk, V = x Wv; x is (batch, time, features)."""
 
@@ -239,5 +270,6 @@ class Staircase(Layer):
 
 
 SEQUENCE_LAYERS: tuple[type[Layer], ...] = (
-    *(Embedding, Gather, LayerNormOfSequences, Attention, RNNStep, RNN, LastOfRNN, Scale, Staircase),
+    *(Embedding, Gather, LayerNormOfSequences, RMSNorm, UnitLength),
+    *(Attention, RNNStep, RNN, LastOfRNN, Scale, Staircase),
 )

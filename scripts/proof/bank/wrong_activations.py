@@ -15,6 +15,7 @@ from scripts.proof.bank.right_layers import (
     Array,
     Case,
     LeakyReLU,
+    Logarithm,
     LogSoftmax,
     ReLU,
     Sigmoid,
@@ -26,6 +27,12 @@ from scripts.proof.bank.right_layers import (
 )
 
 # Activations: dx = g f'(x).
+
+
+@planted("epsilon", "input")
+class LogarithmEpsilonForgotten(Logarithm):
+    def df(self) -> Array:
+        return 1.0 / self.x
 
 
 @planted("derivative_missing", "input")

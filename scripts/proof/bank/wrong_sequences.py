@@ -14,8 +14,10 @@ from scripts.proof.bank.right_sequences import (
     Gather,
     LastOfRNN,
     LayerNormOfSequences,
+    RMSNorm,
     Scale,
     Staircase,
+    UnitLength,
 )
 
 
@@ -109,6 +111,32 @@ class LayerNormOfSequencesEpsilonForgotten(LayerNormOfSequences):
         std = np.sqrt(self.variance)
         x_hat = self.x_hat * self.std / std
         return (g - self.mean(g) - x_hat * self.mean(g * x_hat)) / std
+
+
+@planted("length_constant", "input")
+class RMSNormLengthConstant(RMSNorm):
+    def backward(self, g: Array) -> Array:
+        return g / self.r
+
+
+@planted("epsilon", "input")
+class RMSNormEpsilonOutside(RMSNorm):
+    def backward(self, g: Array) -> Array:
+        r = np.sqrt(self.mean(self.x**2)) + self.eps
+        return g / r - self.x * self.mean(g * self.x) / r**3
+
+
+@planted("length_constant", "input")
+class UnitLengthConstant(UnitLength):
+    def backward(self, g: Array) -> Array:
+        return g / self.r
+
+
+@planted("epsilon", "input")
+class UnitLengthEpsilonForgotten(UnitLength):
+    def backward(self, g: Array) -> Array:
+        r = np.sqrt(self.mean(self.x**2))
+        return g / r - self.x * self.mean(g * self.x) / r**3
 
 
 @planted("broadcast_not_summed", "w")
