@@ -162,7 +162,7 @@ def _chosen(code: Code, before: Snapshot) -> CodeSubject:
 
 def _of_gradients_together(code: Code, result: Any, before: Snapshot) -> CodeSubject | None:
     """The subject whose backward pass is given the gradients of all outputs in one tuple; None where it takes none."""
-    backward = None if code.target is not None else with_gradients_together(code.backward, result)
+    backward = None if code.target is not None else with_gradients_together(code.backward, result, list(code.given))
     if backward is None:
         return None
     try:

@@ -167,23 +167,32 @@ def with_derivative(function: Any) -> tuple[Any, Any] | None:
     return Dressed(partial(function, **{flags[0]: False}), rest), Told(partial(function, **{flags[0]: True}), rest)
 
 
-def with_gradients_together(backward: Any, result: Any) -> Any:
+def with_gradients_together(backward: Any, result: Any, inputs: Sequence[str]) -> Any:
     """A backward pass that may take the gradients of several outputs in one tuple, as one that takes each; else None.
 
     The tuple is of the kind that forward returned. ``backward(dout)`` may as well be that of the first output alone.
+    Of several arguments it is the only one that is no input of forward, or else the only one called a gradient.
     """
     spec = None if backward is None else positional(backward)
-    if spec is None or len(spec[0]) != 1 or not isinstance(result, tuple) or len(result) < 2:
+    if spec is None or not isinstance(result, tuple) or len(result) < 2:
+        return None
+    others = [name for name in spec[0] if name not in inputs]
+    named = [name for name in others if names.role(name) == names.GRAD]
+    if len(one := others if len(others) == 1 else named) != 1:
         return None
     if not all(isinstance(part, np.ndarray) and part.dtype.kind == "f" for part in result):
         return None
     kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
-    each = [inspect.Parameter(f"d_{place}", kind) for place in range(1, len(result) + 1)]
+    each = [f"d_{place}" for place in range(1, len(result) + 1)]
+    at = spec[0].index(one[0])
+    wanted = [*spec[0][:at], *each, *spec[0][at + 1 :]]
 
-    def together(*gradients: Any) -> Any:
-        return backward(type(result)(*gradients) if hasattr(result, "_fields") else gradients)
+    def together(*arguments: Any) -> Any:
+        gradients = arguments[at : at + len(each)]
+        gradients = type(result)(*gradients) if hasattr(result, "_fields") else gradients
+        return backward(*arguments[:at], gradients, *arguments[at + len(each) :])
 
-    return Dressed(together, inspect.Signature(each))
+    return Dressed(together, inspect.Signature([inspect.Parameter(name, kind) for name in wanted]))
 
 
 def with_settings(backward: Any, given: Mapping[str, Any]) -> Any:

@@ -34,6 +34,8 @@ SURE = 0.8
 IN_ORDER, PERHAPS = 0.9, 0.7
 # How much less likely the same name is where it stands in something of another name.
 OF_ANOTHER = 0.99
+# How surely what is called as the gradients of weights has those of all: less than what has the name of a parameter.
+OF_WEIGHTS = 0.84
 
 # What an inverse FFT leaves of an imaginary part, by rounding, is a smaller share of a gradient than this.
 IMAGINARY = 1e-6
@@ -205,8 +207,7 @@ def _beside(parameter: Path, path: Path) -> float:
         differ = [i for i, (a, b) in enumerate(zip(parameter, path, strict=True)) if a.key != b.key]
         if len(differ) == 1:  # W[0] and dW[0], params["W"] and grads["W"]
             a, b = parameter[differ[0]].key, path[differ[0]].key
-            alike = is_gradient_of(b, a)
-            return alike or 0.95 * (plain(b) in GRADIENT_CONTAINERS)
+            return max(is_gradient_of(b, a), _of_whatever(b))
         if len(differ) == 2 and differ[1] == len(path) - 1:  # params["W"] and grads["dW"]
             a, b = parameter[differ[0]].key, path[differ[0]].key
             if plain(b) in GRADIENT_CONTAINERS or is_gradient_of(b, a):
@@ -216,6 +217,13 @@ def _beside(parameter: Path, path: Path) -> float:
     if len(path) == len(parameter) - 1 and home[:-1] == place:
         return 0.9 * is_gradient_of(name.key, last.key)  # params["W"] and dW
     return 0.0
+
+
+def _of_whatever(container: Any) -> float:
+    """How surely what is called so has the gradients of whatever there is; less so if it may be those of weights."""
+    if plain(container) not in GRADIENT_CONTAINERS:
+        return 0.0
+    return OF_WEIGHTS if is_gradient_of(container, "weights") else 0.95
 
 
 def input_likeness(name: str, leaf: Leaf, shape: tuple[int, ...], alone: bool) -> float:

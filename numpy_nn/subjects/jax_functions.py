@@ -16,8 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from numpy_nn.subjects.arguments import named_arguments
-from numpy_nn.subjects.names import TARGET, positional, role_in_loss
-from numpy_nn.subjects.recognise import names_of_passes
+from numpy_nn.subjects.names import TARGET, has_passes, positional, role_in_loss
 from numpy_nn.subjects.state import inner
 from numpy_nn.subjects.subject import Array, ClaimingSubject, SubjectError
 
@@ -33,7 +32,7 @@ def jax_subject(target: Any, x: Any, targets: Any) -> JaxSubject | None:
     functions = list(target) if isinstance(target, (tuple, list)) else [target]
     if jax is None or len(functions) > 2 or not all(map(callable, functions)):
         return None
-    if names_of_passes(functions[0]) and not _is_of_jax(functions[0]):
+    if has_passes(functions[0]) and not _is_of_jax(functions[0]):
         return None
     arguments = x if isinstance(x, tuple) else (np.asarray(x, np.float64) if isinstance(x, (int, float)) else x,)
     if not (any(map(_refers_to_jax, functions)) or any(_is_of_jax(leaf) for leaf in jax.tree_util.tree_leaves(x))):

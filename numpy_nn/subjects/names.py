@@ -332,6 +332,11 @@ def passes(thing: Any) -> tuple[Callable[..., Any] | None, Callable[..., Any] | 
     return found
 
 
+def has_passes(thing: Any) -> bool:
+    """Whether an object has something that may be a backward pass or a loss."""
+    return passes(thing)[1] is not None or method(thing, LOSSES) is not None
+
+
 def kept(thing: Any, names: Sequence[str]) -> Any:
     """What an object keeps under the first of these names that it has. AttributeError if it has none of them."""
     own = {plain(name): name for name in getattr(thing, "__dict__", {})}

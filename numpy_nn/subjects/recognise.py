@@ -45,8 +45,9 @@ from numpy_nn.subjects.owners import (
     with_objects_held,
 )
 from numpy_nn.subjects.primitives import is_primitive, passes_of_primitive
+from numpy_nn.subjects.rates import rate_of
 from numpy_nn.subjects.running import Patience, Running
-from numpy_nn.subjects.state import Snapshot, rate_of, widen
+from numpy_nn.subjects.state import Snapshot, widen
 from numpy_nn.subjects.subject import Subject, SubjectError
 from numpy_nn.subjects.surroundings import Surroundings, with_steps
 from numpy_nn.subjects.unsaid import with_unsaid_cost
@@ -106,12 +107,7 @@ def _is_function(target: Any) -> bool:
     """Whether a callable is a function, not an object with passes of its own."""
     if hasattr(target, "__code__") or isinstance(target, np.ufunc):
         return True
-    return callable(target) and not (names_of_passes(target) or hasattr(target, "__dict__"))
-
-
-def names_of_passes(target: Any) -> bool:
-    """Whether an object has something that may be a backward pass or a loss."""
-    return names.passes(target)[1] is not None or method(target, names.LOSSES) is not None
+    return callable(target) and not (names.has_passes(target) or hasattr(target, "__dict__"))
 
 
 def _of_functions(f: Any, vjp: Any, inputs: Sequence[Any], targets: Any, hints: Hints) -> Subject:

@@ -275,35 +275,6 @@ def find_generators(*things: Any) -> list[Any]:
     return [thing for thing in reachable(*things) if isinstance(thing, GENERATORS)]
 
 
-def rates_of(owner: Any) -> list[tuple[Any, str, float]]:
-    """The learning rates that an object, an optimizer or a dict in it keeps under their usual names: where, and what.
-
-    Of a dict the key is the name.
-    """
-    things = reachable(owner)
-    held = [
-        (thing, name, value)
-        for thing in things
-        for name, value in (thing if isinstance(thing, dict) else attributes(thing)).items()
-        if isinstance(name, str) and isinstance(value, (float, int))
-    ]
-    return [(thing, name, float(value)) for thing, name, value in held if names.role(name) == names.RATE]
-
-
-def put_rate(thing: Any, name: str, value: float) -> None:
-    """Set one of the rates that :func:`rates_of` has found."""
-    if isinstance(thing, dict):
-        thing[name] = value
-    else:
-        setattr(thing, name, value)
-
-
-def rate_of(owner: Any) -> float:
-    """The learning rate, if there is one and only one; else 0."""
-    rates = {value for _, _, value in rates_of(owner)}
-    return rates.pop() if len(rates) == 1 else 0.0
-
-
 def restorer(generator: Any) -> Restorer:
     """A function that has the generator draw again what it draws from now on."""
     if isinstance(generator, np.random.Generator):

@@ -10,7 +10,7 @@ from numpy_nn.subjects import names
 from numpy_nn.subjects.agreement import decay_in, factor_of
 from numpy_nn.subjects.calling import RATE
 from numpy_nn.subjects.hidden import HidingCode
-from numpy_nn.subjects.state import rate_of
+from numpy_nn.subjects.rates import rate_of
 from numpy_nn.subjects.subject import Array
 
 
@@ -21,7 +21,7 @@ class SteppingCode(HidingCode):
         """Where no gradient is kept, but backward updates the parameter: the gradient is the step over the rate."""
         moved = [name for name in self._moved if name in self._places and name not in self._leaves]
         rate = 1.0 if RATE in (self.convention.arguments or ()) else rate_of(self._owner) or self._rate_by_default()
-        if moved and not rate and (rate := self._rate_of_steps(moved, grad_output)):
+        if moved and not rate and (rate := self._times_the_batch(self._rate_of_steps(moved, grad_output))):
             self.notes.append(f"no learning rate was found: what steps and gradients have in common is, {rate:.6g}")
         if rate:
             self._updates |= dict.fromkeys(moved, rate)
@@ -62,6 +62,19 @@ class SteppingCode(HidingCode):
                 lengths = self.arrays[self.input].shape if self.input in self.arrays else ()
                 return _as_written(float(np.mean(alike)), lengths)
         return 0.0
+
+    def _times_the_batch(self, rate: float) -> float:
+        """The rate; of a layer whose source has not it, but that many times the number of rows, that one.
+
+        A layer sums over the batch: its steps over the rate are then means.
+        """
+        written = self._numbers_written()
+        rows = self.arrays[self.input].shape[:1] if self.input in self.arrays and self._targets_name is None else ()
+
+        def has(number: float) -> bool:
+            return any(abs(one - number) <= 1e-6 * number for one in written)
+
+        return rate * rows[0] if rows and not has(rate) and has(rate * rows[0]) else rate
 
 
 def _as_written(rate: float, lengths: Sequence[int]) -> float:

@@ -11,8 +11,8 @@ from numpy_nn.subjects import names
 from numpy_nn.subjects.calling import CACHE, OUTPUT, RATE, CalledCode, result_role
 from numpy_nn.subjects.costs import LossOfOutput
 from numpy_nn.subjects.places import Place, places
+from numpy_nn.subjects.rates import put_rate, rate_of, rates_of
 from numpy_nn.subjects.roles import is_data
-from numpy_nn.subjects.state import put_rate, rate_of, rates_of
 from numpy_nn.subjects.subject import Array
 
 

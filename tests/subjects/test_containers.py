@@ -279,3 +279,42 @@ def test_a_gradient_in_a_pair_with_a_parameter_is_that_of_it(turned):
     assert {entry.name: entry.verdict for entry in report.entries} == {"x": "right", "W": "wrong", "V": "wrong"}
     assert check_gradients(Pairs(False, turned, kept=True), x).verdict == "right"
     assert check_gradients(Pairs(True, turned, kept=True), x).verdict in ("wrong", "undecided")
+
+
+class TwoLayers:
+    """Lists or dicts under names of which one may be a container of all gradients."""
+
+    def __init__(self, names, kind, times):
+        rng = np.random.default_rng(0)
+        self.names, self.kind, self.times = names, kind, times
+        self.keys = [0, 1] if kind is list else ["first", "last"]
+        self.weights = self.box(rng.standard_normal((2, 4, 4)))
+        self.biases = self.box(np.zeros((2, 4)))
+
+    def box(self, pair):
+        return list(pair) if self.kind is list else dict(zip(self.keys, pair, strict=True))
+
+    def forward(self, x):
+        first, last = self.keys
+        self.x, self.h = x, np.tanh(x @ self.weights[first] + self.biases[first])
+        return self.h @ self.weights[last] + self.biases[last]
+
+    def backward(self, grad):
+        first, last = self.keys
+        d = grad @ self.weights[last].T * (1.0 - self.h**2)
+        of_weights, of_biases = self.names
+        setattr(self, of_weights, self.box([self.x.T @ d, self.h.T @ grad]))
+        setattr(self, of_biases, self.box([d.sum(axis=0), self.times * grad.sum(axis=0)]))
+        return d @ self.weights[first].T
+
+
+@pytest.mark.parametrize("kind", [list, dict])
+@pytest.mark.parametrize(
+    "names", [("weight_grads", "bias_grads"), ("dweights", "dbiases"), ("grad_weights", "grad_biases"), ("dW", "db")]
+)
+@pytest.mark.parametrize(("times", "wrong"), [(1.0, []), (2.0, ["biases"])])
+def test_gradients_called_as_those_of_weights_are_not_those_of_biases(names, kind, times, wrong):
+    report = check_gradients(TwoLayers(names, kind, times), np.random.default_rng(1).standard_normal((5, 4)))
+    assert len(report.entries) == 5
+    assert [entry.name.partition("[")[0] for entry in report.entries if entry.verdict == "wrong"] == wrong
+    assert report.verdict == ("wrong" if wrong else "right")

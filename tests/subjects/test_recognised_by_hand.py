@@ -110,7 +110,7 @@ def test_a_function_without_a_signature_takes_its_arguments_as_they_are_given():
     ("target", "has"), [(NET, True), (SimpleNamespace(loss=len), True), (SimpleNamespace(forward=len), False)]
 )
 def test_a_backward_pass_or_a_loss_makes_an_object_of_passes(target, has):
-    assert recognise.names_of_passes(target) == has
+    assert names.has_passes(target) == has
 
 
 def test_what_is_missing_is_named():

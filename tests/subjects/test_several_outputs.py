@@ -111,3 +111,30 @@ class KeepsItsSecond:
 def test_a_second_array_that_is_returned_need_have_no_gradient():
     x = np.random.default_rng(0).standard_normal((2, 3))
     assert check_gradients(KeepsItsSecond(), x).verdict == "right"
+
+
+def halves(x):
+    n = x.shape[1] // 2
+    return x[:, :n] ** 2, np.sin(x[:, n:])
+
+
+def halves_backward(douts, x):
+    n = x.shape[1] // 2
+    return np.hstack([2.0 * x[:, :n] * douts[0], np.cos(x[:, n:]) * douts[1]])
+
+
+def halves_backward_unpacked(x, dout):
+    left, right = dout
+    return halves_backward((left, right), x)
+
+
+def halves_backward_of_the_left(douts, x):
+    return halves_backward((douts[0], 2.0 * douts[1]), x)
+
+
+@pytest.mark.parametrize(
+    ("backward", "verdict"),
+    [(halves_backward, "right"), (halves_backward_unpacked, "right"), (halves_backward_of_the_left, "wrong")],
+)
+def test_the_tuple_may_stand_beside_the_inputs(backward, verdict):
+    assert check_gradients((halves, backward), np.random.default_rng(0).standard_normal((5, 4))).verdict == verdict

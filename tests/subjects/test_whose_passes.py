@@ -9,9 +9,11 @@ import pytest
 from stand_ins import EMPTY, NET, ONE, Net
 
 import numpy_nn as nn
+from numpy_nn.gradcheck import check_gradients
 from numpy_nn.subjects import owners
 from numpy_nn.subjects.owners import _changes, _held_by, _objects_of, are_of_another, keeps_arrays, put_in_training
-from numpy_nn.subjects.state import Snapshot, rate_of
+from numpy_nn.subjects.rates import rate_of
+from numpy_nn.subjects.state import Snapshot
 
 
 def two(x, y):
@@ -144,3 +146,55 @@ def test_all_that_says_that_it_is_not_in_training_is_put_there():
 )
 def test_the_rate_is_the_only_one_that_there_is(owner, rate):
     assert rate_of(owner) == rate
+
+
+LEARNING_RATE = 0.125
+
+
+class Updates:
+    def __init__(self):
+        self.W = np.arange(6.0).reshape(3, 2)
+
+    def forward(self, x):
+        self.x = x
+        return x @ self.W
+
+    def step_along(self, grad, rate):
+        dx = grad @ self.W.T
+        self.W = self.W - rate * self.x.T @ grad / self.divisor
+        return dx
+
+    divisor = 1
+
+
+class WithARateInTheClass(Updates):
+    lr = 0.05
+
+    def backward(self, grad):
+        return self.step_along(grad, self.lr)
+
+
+class WithARateAround(Updates):
+    def backward(self, grad):
+        return self.step_along(grad, LEARNING_RATE)
+
+
+class WithARateInTheSource(Updates):
+    def backward(self, grad):
+        return self.step_along(grad, 0.05)
+
+
+@pytest.mark.parametrize("kind", [WithARateInTheClass, WithARateAround, WithARateInTheSource])
+@pytest.mark.parametrize(("divisor", "verdict"), [(1, "right"), (5, "wrong")])
+def test_a_step_of_a_layer_is_no_mean_wherever_its_rate_stands(kind, divisor, verdict, monkeypatch):
+    monkeypatch.setattr(Updates, "divisor", divisor)
+    report = check_gradients(kind(), np.random.default_rng(0).standard_normal((5, 3)))
+    assert {entry.name: entry.verdict for entry in report.entries} == {"x": "right", "W": verdict}
+
+
+def test_a_rate_of_the_object_comes_before_that_of_its_class():
+    thing = WithARateInTheClass()
+    assert rate_of(thing) == 0.05
+    thing.lr = 0.5
+    assert rate_of(thing) == 0.5
+    assert WithARateInTheClass.lr == 0.05

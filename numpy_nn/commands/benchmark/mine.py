@@ -18,8 +18,8 @@ from numpy_nn.commands.benchmark.numpy_engines import ByHand
 from numpy_nn.commands.benchmark.trained import Trained
 from numpy_nn.commands.benchmark.workload import Workload
 from numpy_nn.gradcheck.files import UsageError, arguments, find
+from numpy_nn.subjects.names import has_passes
 from numpy_nn.subjects.places import Place, places
-from numpy_nn.subjects.recognise import names_of_passes
 
 # What each kind of case calls, with its arguments.
 CALLS = {
@@ -227,7 +227,7 @@ def maker(text: str, init: Sequence[str]) -> tuple[str, Callable[[Sequence[int]]
     if callable(step) and not _takes(step, 4):
         raise ValueError(f"--mine: expected {name} with a method step(x, y, lr), has step{inspect.signature(step)}")
     if not callable(step):
-        if not names_of_passes(kind):
+        if not has_passes(kind):
             raise ValueError(f"--mine: expected {name} with a method step(x, y, lr), or with a backward pass or a loss")
         return name, partial(_made, kind, list(init)), frozenset(("step", "epoch")), notes
     can = frozenset(case for case, (method, _) in CALLS.items() if callable(getattr(kind, method, None)))
