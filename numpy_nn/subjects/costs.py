@@ -63,10 +63,10 @@ def costs_beside(function: Callable[..., Any]) -> list[tuple[str, Cost]]:
     found, usual = {}, {}
     for name, value in own.items():
         spec = positional(value) if inspect.isfunction(value) and value.__module__ == function.__module__ else None
-        takes = spec is not None and len(spec[0]) >= 2 and set(spec[0][2:]) <= given
-        if takes and names.is_loss(name) and value is not function:
+        fits = spec is not None and len(spec[0]) >= 2 and set(spec[0][2:]) <= given
+        if fits and names.is_loss(name) and value is not function:
             found[name] = value
-        elif takes and names.is_usual_loss(name):
+        elif fits and names.is_usual_loss(name):
             usual[name] = value
     return list((found or usual).items())
 

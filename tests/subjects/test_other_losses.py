@@ -153,6 +153,33 @@ def test_gradients_of_another_loss_than_the_one_in_the_code_are_not_right(kind):
     assert check_gradients(kind(squares=True), X, targets).verdict in ("wrong", "undecided")
 
 
+def binary_cross_entropy(a, y):
+    """As it is written where a may be 0 or 1."""
+    return -np.mean(y * np.log(a + 1e-8) + (1 - y) * np.log(1 - a + 1e-8))
+
+
+class TellsItsLoss(Squashed):
+    def history(self, x, y):
+        return [binary_cross_entropy(self.forward(x), y)]
+
+
+def test_a_loss_that_keeps_a_logarithm_finite_is_none_but_that_of_which_the_gradients_are():
+    targets = np.array([1.0, 0.0, 1.0, 1.0, 0.0, 0.0])
+    assert check_gradients(TellsItsLoss(), X, targets).verdict == "right"
+    report = check_gradients(TellsItsLoss(squares=True), X, targets)
+    assert report.verdict == "undecided"
+    assert "binary_cross_entropy of the same code is a loss" in report.problems[0]
+
+
+class HasWhatIsNoNumber(Linear):
+    def kind(self, _x, _y):
+        return np.array("regression")
+
+
+def test_what_gives_no_number_is_no_loss():
+    assert check_gradients(HasWhatIsNoNumber(), X, Y).verdict == "right"
+
+
 def test_functions_with_the_gradients_of_another_loss_than_the_one_beside_them_are_not_right():
     def checked(factor, beside="", name="loss"):
         source = f"""
