@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from stand_ins import script
 
 from numpy_nn.gradcheck import check_gradients
 
@@ -182,7 +183,7 @@ def test_what_gives_no_number_is_no_loss():
 
 def test_functions_with_the_gradients_of_another_loss_than_the_one_beside_them_are_not_right():
     def checked(factor, beside="", name="loss"):
-        source = f"""
+        around = script(f"""
 {beside}
 import numpy as np
 
@@ -195,9 +196,7 @@ def {name}(a, y):
 def backward(x, w, y):
     a = forward(x, w)
     return x.T @ ((a - y) * {factor})
-"""
-        around = {"__name__": "a_script"}
-        exec(source, around)  # a script's functions have their module around them
+""")
         return check_gradients((around["forward"], around["backward"]), (X, np.array([0.3, -1.0, 0.7])), Y > 0)
 
     assert checked("a * (1 - a)").verdict == "right"
