@@ -170,8 +170,14 @@ class OwnedTraining:
 
     def _set_anew(self) -> bool:
         """Whether a layer, a parameter or the loss is set otherwise than when it was distributed."""
-        counts, self._counts = self._counts, structure.counts()
-        return (counts != self._counts and not self._as_distributed()) or self._of_loss != settings_in(self.loss)
+        if self._of_loss != settings_in(self.loss):
+            return True
+        counts = structure.counts()
+        if counts != self._counts:
+            if not self._as_distributed():
+                return True  # also when it is asked again, after an error
+            self._counts = counts
+        return False
 
     def _as_distributed(self) -> bool:
         """Whether each layer and its settings are what they were."""
@@ -233,10 +239,14 @@ class OwnedTraining:
         return all(a.dtype == b.dtype and a.shape[2:] == b.shape[1:] and len(b) <= a.shape[1] for a, b in room)
 
     def distribute(self) -> None:
-        """Give the processes what ``net`` and ``optimizer`` are now; nothing if they have not begun."""
+        """Give the processes what ``net`` and ``optimizer`` are now; nothing if they have not begun.
+
+        ValueError, before anything is sent, if there is a layer now that cannot be divided.
+        """
         if self._owner is None or not self.active:
             return
         self.collect()
+        check(self.net, self.optimizer, self.size)
         with self._together() as owner:
             owner.meetings.order(TAKE)
             own, *others = [divide(self.net, self.optimizer, rank, self.size) for rank in range(self.size)]

@@ -342,6 +342,18 @@ def test_what_is_set_between_two_steps_counts_from_the_next(what):
     np.testing.assert_allclose(made[1][0].parameters().data, net.parameters().data, rtol=0, atol=1e-12)
 
 
+def test_a_layer_that_cannot_be_divided_is_refused_between_two_steps_too():
+    made, owned, batch = begun()
+    with owned:
+        activation, made[0][1] = made[0][1], nn.Softmax()
+        for _ in range(2):
+            with pytest.raises(ValueError, match=r"^processes: .*Softmax.* needs whole rows"):
+                owned.step(*batch)
+        made[0][1] = activation
+        owned.step(*batch)  # the processes are together still
+    assert made[2].steps == 2
+
+
 def test_a_copy_of_the_optimizer_is_of_now_and_steps_alone():
     made, owned, batch = begun()
     with owned:
