@@ -132,9 +132,8 @@ def _ratios(
 
 def _candidates(owner: Any) -> Iterator[tuple[str, Callable[..., Any]]]:
     """The object's methods that only compute, and such functions, and static ones of classes, that its methods name."""
-    for name in dir(owner) if owner is not None else ():
-        found = None if name.startswith("__") else getattr(owner, name, None)
-        if found is not None and _computes(found):
+    for name, found in names.callables(owner):
+        if not name.startswith("__") and _computes(found):
             yield name, found
     kinds = [kind for kind in type(owner).__mro__ if not of_installed(kind)]
     methods = [method for kind in kinds for method in vars(kind).values() if inspect.isfunction(method)]

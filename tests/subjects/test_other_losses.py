@@ -1,5 +1,7 @@
 """Losses under names that say little, beside gradients that are a multiple of theirs."""
 
+from functools import cached_property
+
 import numpy as np
 import pytest
 from stand_ins import script
@@ -177,8 +179,19 @@ class HasWhatIsNoNumber(Linear):
         return np.array("regression")
 
 
-def test_what_gives_no_number_is_no_loss():
+class IsNotFitted(Linear):
+    @property
+    def l2_loss(self):
+        raise RuntimeError("fit first")
+
+    @cached_property
+    def score_of_fit(self):
+        raise RuntimeError("fit first")
+
+
+def test_what_gives_no_number_and_properties_are_no_losses():
     assert check_gradients(HasWhatIsNoNumber(), X, Y).verdict == "right"
+    assert check_gradients(IsNotFitted(), X, Y).verdict == "right"
 
 
 def test_functions_with_the_gradients_of_another_loss_than_the_one_beside_them_are_not_right():
