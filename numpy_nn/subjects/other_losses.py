@@ -67,8 +67,10 @@ def _beside(chain: LossOfOutput, forward: Callable[..., Any], owner: Any) -> Ite
     around = getattr(own, "__globals__", {})
     called, loss = cost_beside(forward) or ("", None)
     for name, function in around.items():
-        apart = around.get(name.rpartition("_")[0], own) != own or any(is_derived(other, name) for other in around)
-        if apart or not inspect.isfunction(function) or function is own or function.__module__ != own.__module__:
+        if not inspect.isfunction(function) or function is own or function.__module__ != own.__module__:
+            continue
+        after = around.get(name.rpartition("_")[0], own)
+        if (inspect.isfunction(after) and after is not own) or any(is_derived(other, name) for other in around):
             continue
         if name == called and loss is not None:
             yield name, partial(_value_of, chain, loss)

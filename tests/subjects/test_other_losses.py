@@ -195,8 +195,9 @@ def test_what_gives_no_number_and_properties_are_no_losses():
 
 
 def test_functions_with_the_gradients_of_another_loss_than_the_one_beside_them_are_not_right():
-    def checked(factor, beside="", name="loss"):
-        around = script(f"""
+    def checked(factor, beside="", name="loss", **given):
+        around = script(
+            f"""
 {beside}
 import numpy as np
 
@@ -209,7 +210,9 @@ def {name}(a, y):
 def backward(x, w, y):
     a = forward(x, w)
     return x.T @ ((a - y) * {factor})
-""")
+""",
+            **given,
+        )
         return check_gradients((around["forward"], around["backward"]), (X, np.array([0.3, -1.0, 0.7])), Y > 0)
 
     assert checked("a * (1 - a)").verdict == "right"
@@ -219,6 +222,8 @@ def backward(x, w, y):
     assert checked("1.0", name="error_function").verdict == "undecided"
     # Under a name that says nothing it counts if they are off by a factor.
     assert checked("2 * a * (1 - a)", name="how_far").problems[0].startswith("how_far of the same code is 0.5 times")
+    # Data beside the functions, of which one is called after another, say nothing.
+    assert checked("a * (1 - a)", name="how_far", how=X, X=X, X_train=X[:4]).verdict == "right"
     # With a derivative beside it, it is a pair by itself.
     assert checked("1.0", "def loss_prime(a, y):\n    return a - y").verdict == "right"
 
