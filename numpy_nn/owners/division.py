@@ -270,7 +270,7 @@ def _of_optimizer(group: Group, optimizer: Optimizer) -> dict[str, Any]:
 
 
 def form(net: Sequential) -> list[Any]:
-    """All but numbers that parts are made by: while each of these is the very object, the parts are alike.
+    """What parts are made by, but for numbers: while each of these is the same object, so would be the parts of now.
 
     No parameter is asked for its numbers, which may be elsewhere.
     """
