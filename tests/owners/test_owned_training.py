@@ -315,6 +315,7 @@ SET = {
     "an array of the loss": lambda of: of[1].weight.__setitem__(0, 4.0),
     "a setting of a layer": lambda of: setattr(of[0][2], "p", 0.75),
     "another layer": lambda of: of[0].__setitem__(1, nn.Tanh()),
+    "another layer that learns": lambda of: of[0].__setitem__(0, nn.Linear(6, 8, rng=7, dtype=np.float64)),
     "evaluation": lambda of: of[0].eval(),
     "a frozen layer": lambda of: of[0][0].requires_grad_(False),
 }
@@ -350,6 +351,22 @@ def test_a_layer_that_cannot_be_divided_is_refused_between_two_steps_too():
         made[0][1] = activation
         owned.step(*batch)  # the processes are together still
     assert made[2].steps == 2
+
+
+def test_layers_of_another_width_may_come_between_two_steps():
+    alone, together = (exact([3, 4, 2], lambda net: nn.SGD(net.parameters(), 2.0**-6)) for _ in range(2))
+    x, t = alone[3].x[:BATCH], alone[3].y[:BATCH]
+
+    def train(made, step):
+        step(x, t)
+        made[0][0], made[0][2] = (nn.Linear(*sizes, rng=0, dtype=np.float64) for sizes in ((3, 6), (6, 5)))
+        step(x, t[:, :1].repeat(5, axis=1))
+        step(x, t[:, :1].repeat(5, axis=1))
+
+    train(alone, lambda *batch: nn.train_step(*alone[:3], *batch))
+    with OwnedTraining(*together[:3]) as owned:
+        train(together, owned.step)
+    np.testing.assert_allclose(together[0].parameters().data, alone[0].parameters().data, rtol=0, atol=1e-12)
 
 
 def test_a_copy_of_the_optimizer_is_of_now_and_steps_alone():

@@ -44,13 +44,14 @@ def begun(**given):
     told: list[Any] = []
     meetings = SimpleNamespace(order=told.append, meet=lambda: told.append("meet"))
     owner = SimpleNamespace(meetings=meetings, part="mine", update=lambda: told.append("update"))
+    owner.arrays = {"x": X[None], "y": Y[None]}
     owner.set = owner.take = lambda *given: told.append(("take", *given))
     owned: Any = OwnedTraining.__new__(OwnedTraining)
     owned._owner, owned.active, owned.whole, owned._ahead, owned._seen, owned.size = owner, True, True, True, False, 3
     owned.loss, owned._of_loss, owned._counts = SimpleNamespace(margin=1.0), {"margin": 1.0}, structure.counts()
     owned.told, owned._pid, owned._threads = told, os.getpid(), SimpleNamespace(close=lambda: None)
-    owned.net, owned.optimizer = SimpleNamespace(width=0.5), Sgd(told)
-    owned._workers, owned._told = ["a", "b"], [{"lr": 0.25}]
+    owned.net, owned.optimizer, owned._leaves = SimpleNamespace(width=0.5, leaves=list), Sgd(told), []
+    owned._workers, owned._told, owned._specs = ["a", "b"], [{"lr": 0.25}], "sizes"
     owned._form, owned._parts = [LAYER, 1000.0], ["mine", "from a", "from b"]
     owned._elsewhere = SimpleNamespace(end=lambda: told.append("end"), begin=lambda _: told.append("begin"))
     owned._send = lambda things: told.append(("send", things))
@@ -64,6 +65,7 @@ def _parts_are_words(monkeypatch):
     monkeypatch.setattr(training, "divide", lambda _, __, rank, size: f"part {rank} of {size}")
     monkeypatch.setattr(training, "join", lambda part, _, optimizer: optimizer.told.append(("join", part)))
     monkeypatch.setattr(training, "check", lambda *_: None)
+    monkeypatch.setattr(training, "specs_for", lambda *_: "sizes")
     monkeypatch.setattr(training, "form", lambda net: [LAYER, net.width])
 
 
