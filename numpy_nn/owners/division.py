@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 import pickle
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -205,33 +205,33 @@ def _divide_optimizer(optimizer: Optimizer, net: Sequential, part: Sequential, p
         own.param_groups.append({**group, "params": params})
         own._holders += holders(params)
     own.state = [{} for _ in own._holders]
-    for theirs, ours in _kept(net, optimizer, part, own, pieces):
+    for theirs, ours in _kept(net.leaves(), optimizer, part, own, pieces):
         ours[...] = theirs
     return own
 
 
-def join(part: Part, net: Sequential, optimizer: Optimizer) -> None:
-    """Put what a process owns, and what all of them have alike, into the network and the optimizer."""
-    for theirs, ours in _arrays(part, net, optimizer):
+def join(part: Part, leaves: Sequence[Layer], optimizer: Optimizer) -> None:
+    """Put what a process owns, and what all of them have alike, into the layers that were divided and the optimizer."""
+    for theirs, ours in _arrays(part, leaves, optimizer):
         theirs[...] = ours
-    for layer, other in _dropouts(part, net):
+    for layer, other in _dropouts(part, leaves):
         layer.rng.bit_generator.state = other.rng.bit_generator.state
     optimizer.steps = part.optimizer.steps
     for group, own_group in zip(optimizer.param_groups, part.optimizer.param_groups, strict=True):
         group.update(_of_optimizer(own_group, optimizer))
 
 
-def agrees(part: Part, net: Sequential, optimizer: Optimizer) -> bool:
-    """Whether :func:`join` would change no bit of the network and the optimizer."""
+def agrees(part: Part, leaves: Sequence[Layer], optimizer: Optimizer) -> bool:
+    """Whether :func:`join` would change no bit of the layers and the optimizer."""
     if (optimizer.steps, _names_kept(optimizer)) != (part.optimizer.steps, _names_kept(part.optimizer)):
         return False
     for group, own_group in zip(optimizer.param_groups, part.optimizer.param_groups, strict=True):
         if _of_optimizer(group, optimizer) != _of_optimizer(own_group, optimizer):
             return False
-    for layer, other in _dropouts(part, net):
+    for layer, other in _dropouts(part, leaves):
         if pickle.dumps(layer.rng.bit_generator.state) != pickle.dumps(other.rng.bit_generator.state):
             return False
-    return all(_same_bits(theirs, ours) for theirs, ours in _arrays(part, net, optimizer))
+    return all(_same_bits(theirs, ours) for theirs, ours in _arrays(part, leaves, optimizer))
 
 
 def _names_kept(optimizer: Optimizer) -> set[str]:
@@ -243,9 +243,9 @@ def _same_bits(a: NDArray[Any], b: NDArray[Any]) -> bool:
     return a.dtype == b.dtype and np.array_equal(a.view(bits), b.view(bits))
 
 
-def _arrays(part: Part, net: Sequential, optimizer: Optimizer) -> Iterator[tuple[NDArray[Any], NDArray[Any]]]:
-    """Of each array of the network and the optimizer what belongs to the part, as a view, and the part's own."""
-    leaves, own = net.leaves(), part.net.leaves()
+def _arrays(part: Part, leaves: Sequence[Layer], optimizer: Optimizer) -> Iterator[tuple[NDArray[Any], NDArray[Any]]]:
+    """Of each array of the layers and the optimizer what belongs to the part, as a view, and the part's own."""
+    own = part.net.leaves()
     for leaf, name, index in part.pieces:
         whole, ours = getattr(leaves[leaf], name), getattr(own[leaf], name)
         if isinstance(whole, Parameter):
@@ -253,13 +253,13 @@ def _arrays(part: Part, net: Sequential, optimizer: Optimizer) -> Iterator[tuple
             yield whole.grad[index], ours.grad
         else:
             yield whole[index], ours
-    yield from _kept(net, optimizer, part.net, part.optimizer, part.pieces)
+    yield from _kept(leaves, optimizer, part.net, part.optimizer, part.pieces)
     for layer, other in zip(leaves, own, strict=True):
         yield from ((buffer, getattr(other, name)) for name, buffer in layer.own_buffers() if buffer.ndim == 0)
 
 
-def _dropouts(part: Part, net: Sequential) -> Iterator[tuple[Dropout, Dropout]]:
-    for layer, other in zip(net.leaves(), part.net.leaves(), strict=True):
+def _dropouts(part: Part, leaves: Sequence[Layer]) -> Iterator[tuple[Dropout, Dropout]]:
+    for layer, other in zip(leaves, part.net.leaves(), strict=True):
         if isinstance(layer, Dropout) and isinstance(other, Dropout):
             yield layer, other
 
@@ -270,7 +270,7 @@ def _of_optimizer(group: Group, optimizer: Optimizer) -> dict[str, Any]:
 
 
 def form(net: Sequential) -> list[Any]:
-    """All but numbers that parts are made by: while each of these is the very object, the parts are alike.
+    """What parts are made by, but for numbers: while each of these is the same object, so would be the parts of now.
 
     No parameter is asked for its numbers, which may be elsewhere.
     """
@@ -286,10 +286,10 @@ def settings_in(loss: Loss) -> dict[str, Any]:
 
 
 def _kept(
-    net: Sequential, optimizer: Optimizer, part: Sequential, own: Optimizer, pieces: list[Piece]
+    leaves: Sequence[Layer], optimizer: Optimizer, part: Sequential, own: Optimizer, pieces: list[Piece]
 ) -> Iterator[tuple[FloatArray, FloatArray]]:
     """Of each array that the optimizer keeps what belongs to the part, and the same of the part's optimizer."""
-    leaves, mine = net.leaves(), part.leaves()
+    mine = part.leaves()
     theirs, ours = by_parameter(optimizer), by_parameter(own)
     for leaf, name, index in pieces:
         p, q = getattr(leaves[leaf], name), getattr(mine[leaf], name)

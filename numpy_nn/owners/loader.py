@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import chain, pairwise
 from typing import Any
 
 from numpy.typing import NDArray
@@ -29,29 +30,21 @@ class OwnedLoader(DataLoader):
         return self.loader.indices()
 
     def __iter__(self) -> Iterator[tuple[FloatArray, NDArray[Any]]]:
-        owned, loader = self.owned, self.loader
+        owned = self.owned
         try:
-            if not _walks_rows(loader):
-                batches = iter(loader)
-                batch = next(batches, None)
-                owned.renew()
-                while batch is not None:
-                    yield batch
-                    batch = next(batches, None)
-                return
-            each: Iterator[Any] = loader.indices()
-            rows = next(each, None)
             owned.renew()
-            while rows is not None:
-                following = next(each, None)
-                x, y = owned.gather(loader, rows, following) if owned.active else gathered(loader, rows)
-                if loader.transform is not None:
-                    x = loader.transform(x)
-                yield x, y
-                rows = following
+            yield from self._gathered() if _walks_rows(self.loader) else self.loader
         finally:
             if owned.whole and owned.began_here():
                 owned.collect()
+
+    def _gathered(self) -> Iterator[tuple[FloatArray, NDArray[Any]]]:
+        owned, loader = self.owned, self.loader
+        for rows, following in pairwise(chain(loader.indices(), [None])):
+            x, y = owned.gather(loader, rows, following) if owned.active else gathered(loader, rows)
+            if loader.transform is not None:
+                x = loader.transform(x)  # by the same name, so that nobody has what it was made of
+            yield x, y
 
 
 def _walks_rows(loader: DataLoader) -> bool:

@@ -28,7 +28,8 @@ class Gathered(NamedTuple):
 class Places:
     """The places, as process 0 fills them: ``x[place]`` and ``y[place]`` have room for a batch each.
 
-    The others may read the last batch until the first meeting of the next one, and the one before until the last one's.
+    The others may read the last batch until the first meeting of the next one, and the batch before it until the first
+    meeting of the last.
     What was given to the reader is his as long as he has any view of it.
     """
 

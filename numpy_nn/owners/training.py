@@ -84,6 +84,7 @@ class OwnedTraining:
         self._workers: list[subprocess.Popen[bytes]] = []
         self._told: list[Group] = []
         self._form: list[Any] = []  # of what was divided last,
+        self._leaves: list[Layer] = []  # its layers,
         self._parts: list[Part] = []  # and the parts, as they were distributed or collected last
         self._of_loss: dict[str, Any] = {}
         self._counts = structure.counts()  # when all was as it was divided
@@ -170,8 +171,14 @@ class OwnedTraining:
 
     def _set_anew(self) -> bool:
         """Whether a layer, a parameter or the loss is set otherwise than when it was distributed."""
-        counts, self._counts = self._counts, structure.counts()
-        return (counts != self._counts and not self._as_distributed()) or self._of_loss != settings_in(self.loss)
+        if self._of_loss != settings_in(self.loss):
+            return True
+        counts = structure.counts()
+        if counts != self._counts:
+            if not self._as_distributed():
+                return True  # also when it is asked again, after an error
+            self._counts = counts
+        return False
 
     def _as_distributed(self) -> bool:
         """Whether each layer and its settings are what they were."""
@@ -211,7 +218,7 @@ class OwnedTraining:
         if self._owner is not None and self._has_room(x, y):
             return
         self._end()  # also what a start that was broken off has left
-        specs = specs_for(self.net, x, y, self.size)
+        self._specs = specs = specs_for(self.net, x, y, self.size)
         descriptor = make_memory(specs)
         self._pid = os.getpid()
         try:
@@ -233,10 +240,19 @@ class OwnedTraining:
         return all(a.dtype == b.dtype and a.shape[2:] == b.shape[1:] and len(b) <= a.shape[1] for a, b in room)
 
     def distribute(self) -> None:
-        """Give the processes what ``net`` and ``optimizer`` are now; nothing if they have not begun."""
+        """Give the processes what ``net`` and ``optimizer`` are now; nothing if they have not begun.
+
+        ValueError, before anything is sent, if there is a layer now that cannot be divided.
+        """
         if self._owner is None or not self.active:
             return
         self.collect()
+        check(self.net, self.optimizer, self.size)
+        x, y = (self._owner.arrays[name][0] for name in "xy")
+        if specs_for(self.net, x, y, self.size) != self._specs:  # a layer has another width, for which is no room
+            self._end()
+            self.start(x, y)
+            return
         with self._together() as owner:
             owner.meetings.order(TAKE)
             own, *others = [divide(self.net, self.optimizer, rank, self.size) for rank in range(self.size)]
@@ -244,7 +260,7 @@ class OwnedTraining:
             self._send([(part, self.loss) for part in others])
             owner.take(own, self.loss)
             self._told, self._form, self._parts = self._settings(), form(self.net), [own, *others]
-            self._of_loss, self._counts = settings_in(self.loss), structure.counts()
+            self._of_loss, self._counts, self._leaves = settings_in(self.loss), structure.counts(), self.net.leaves()
         self._ahead = self._seen = False
 
     def renew(self) -> None:
@@ -256,7 +272,7 @@ class OwnedTraining:
             return
         self.collect()
         alike = self._as_distributed() and self._of_loss == settings_in(self.loss)
-        if alike and all(agrees(part, self.net, self.optimizer) for part in self._parts):
+        if alike and all(agrees(part, self._leaves, self.optimizer) for part in self._parts):
             self._seen = False
         else:
             self.distribute()
@@ -277,9 +293,9 @@ class OwnedTraining:
         self._ahead = False
 
     def _join(self) -> None:
-        """Put the parts together in ``net`` and ``optimizer``."""
+        """Put the parts together in the layers that were divided, of which some may be of ``net`` no more."""
         for part in self._parts:
-            join(part, self.net, self.optimizer)
+            join(part, self._leaves, self.optimizer)
 
     def _send(self, things: Sequence[Any]) -> None:
         """To each worker one."""

@@ -63,10 +63,10 @@ def costs_beside(function: Callable[..., Any]) -> list[tuple[str, Cost]]:
     found, usual = {}, {}
     for name, value in own.items():
         spec = positional(value) if inspect.isfunction(value) and value.__module__ == function.__module__ else None
-        takes = spec is not None and len(spec[0]) >= 2 and set(spec[0][2:]) <= given
-        if takes and names.is_loss(name) and value is not function:
+        fits = spec is not None and len(spec[0]) >= 2 and set(spec[0][2:]) <= given
+        if fits and names.is_loss(name) and value is not function:
             found[name] = value
-        elif takes and names.is_usual_loss(name):
+        elif fits and names.is_usual_loss(name):
             usual[name] = value
     return list((found or usual).items())
 
@@ -87,10 +87,9 @@ def is_derived(name: str, of: str) -> bool:
 def loss_of_kept_output(owner: Any) -> tuple[str, Cost] | None:
     """The one method of an object that is called as a loss and takes targets alone: of the output that it keeps."""
     found: list[tuple[str, Callable[..., Any]]] = []
-    for name in dir(owner) if owner is not None else ():
-        value = getattr(owner, name, None) if not name.startswith("__") and names.is_loss(name) else None
-        wanted = (positional(value) or ([], []))[0] if value is not None and inspect.ismethod(value) else []
-        if value is not None and len(wanted) == 1 and names.role_in_loss(wanted[0]) == names.TARGET:
+    for name, value in names.callables(owner):
+        wanted = (positional(value) or ([], []))[0] if names.is_loss(name) and inspect.ismethod(value) else []
+        if len(wanted) == 1 and names.role_in_loss(wanted[0]) == names.TARGET:
             found.append((name, value))
     if len(found) != 1:
         return None
@@ -104,8 +103,8 @@ def penalty_of(owner: Any) -> Callable[[], Any] | None:
     found = [
         value
         for thing in (owner, loss)
-        for name in dir(thing)
-        if _OF_A_PENALTY.search(names.plain(name)) and callable(value := getattr(thing, name)) and takes(value, 0)
+        for name, value in names.callables(thing)
+        if _OF_A_PENALTY.search(names.plain(name)) and takes(value, 0)
     ]
     return found[0] if len(found) == 1 else None
 
@@ -309,6 +308,6 @@ def held_loss(target: Any) -> Callable[..., Any] | None:
 
 def method_of_loss(target: Any) -> Callable[..., Any] | None:
     """The one method of an object that is called as a loss, such as ``cross_entropy_loss``, of targets and output."""
-    found = [getattr(target, name) for name in dir(target) if not name.startswith("_") and names.is_loss(name)]
-    found = [loss for loss in found if callable(loss) and len((positional(loss) or ([], []))[0]) == 2]
+    found = [loss for name, loss in names.callables(target) if not name.startswith("_") and names.is_loss(name)]
+    found = [loss for loss in found if len((positional(loss) or ([], []))[0]) == 2]
     return found[0] if len(found) == 1 else None

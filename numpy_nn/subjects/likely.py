@@ -145,10 +145,10 @@ class LikelyCode(DependingCode):
         return [name for name in data if len(found) > len(data) and not agrees(name, found[name])]
 
     def _taken_for_a_loss(self, agrees: Callable[[str, Leaf], bool]) -> list[str]:
-        """Numbers that backward itself moves, for whose gradient was taken the number that it returns: its loss."""
+        """Numbers that backward itself moves, for whose gradient was taken a number that it returns, as its loss."""
         found = {name: leaf for name, leaf in self._leaves.items() if name in self._moved and name not in self._sure}
         numbers = {name: leaf for name, leaf in found.items() if isinstance(leaf, Leaf) and leaf.value.size == 1}
-        return [name for name, leaf in numbers.items() if leaf.returned and not leaf.path and not agrees(name, leaf)]
+        return [name for name, leaf in numbers.items() if leaf.returned and not agrees(name, leaf)]
 
     def _is_data(self, name: str) -> bool:
         """Whether a function returns a number, and this argument of it is called as a network's input or target is."""

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable, Sequence
-from functools import lru_cache
+from collections.abc import Callable, Iterator, Sequence
+from functools import cached_property, lru_cache
 from typing import Any
 
 
@@ -267,6 +267,15 @@ def signature(function: Callable[..., Any]) -> inspect.Signature:
         return inspect.signature(function)
     own = inspect.signature(inner)
     return own.replace(parameters=list(own.parameters.values())[1:]) if bare is not function else own
+
+
+def callables(thing: Any) -> Iterator[tuple[str, Callable[..., Any]]]:
+    """What of an object may be called, by name. No property is read: it is the user's code, and may raise."""
+    for name in dir(thing):
+        if not isinstance(inspect.getattr_static(type(thing), name, None), (property, cached_property)):
+            found = getattr(thing, name, None)
+            if callable(found):
+                yield name, found
 
 
 def method(thing: Any, names: Sequence[str]) -> Callable[..., Any] | None:

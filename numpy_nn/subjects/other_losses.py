@@ -21,6 +21,8 @@ from numpy_nn.subjects.surroundings import Surroundings
 
 # By how much an array is scaled where losses are compared.
 _SCALES = (1.0, 0.75, 1.25)
+# Up to this share losses are one and the same, as gradients are that are close: log(a + 1e-8) stands for log(a).
+ALIKE = 1e-5
 # What a function that computes a number and no more does not do, and what it does not call.
 _STORES = ("STORE_ATTR", "STORE_SUBSCR", "STORE_GLOBAL", "DELETE_ATTR", "FOR_ITER", "JUMP_BACKWARD", "IMPORT_NAME")
 # What is called as a loss may keep its value, and may have a loop.
@@ -65,8 +67,10 @@ def _beside(chain: LossOfOutput, forward: Callable[..., Any], owner: Any) -> Ite
     around = getattr(own, "__globals__", {})
     called, loss = cost_beside(forward) or ("", None)
     for name, function in around.items():
-        apart = around.get(name.rpartition("_")[0], own) != own or any(is_derived(other, name) for other in around)
-        if apart or not inspect.isfunction(function) or function is own or function.__module__ != own.__module__:
+        if not inspect.isfunction(function) or function is own or function.__module__ != own.__module__:
+            continue
+        after = around.get(name.rpartition("_")[0], own)
+        if (inspect.isfunction(after) and after is not own) or any(is_derived(other, name) for other in around):
             continue
         if name == called and loss is not None:
             yield name, partial(_value_of, chain, loss)
@@ -84,9 +88,9 @@ def _called_as_a_loss(name: str) -> bool:
 
 
 def _in_common(ratios: Iterable[float]) -> float:
-    """What all ratios are; 0 if they are not as many as there are points, or not the same."""
+    """What all ratios are; 0 if they are not as many as there are points, or not alike."""
     ratios = list(ratios)
-    alike = len(ratios) == len(_SCALES) and 0.0 < ratios[0] < np.inf and np.ptp(ratios) <= 1e-9 * ratios[0]
+    alike = len(ratios) == len(_SCALES) and 0.0 < ratios[0] < np.inf and np.ptp(ratios) <= ALIKE * ratios[0]
     return ratios[0] if alike else 0.0
 
 
@@ -121,16 +125,17 @@ def _ratios(
                     value = function(*given)
         except SubjectError:  # a function of the user's that is no loss fails in whatever way it happens to
             return
-        if isinstance(value, bool) or not isinstance(value, (int, float, np.number, np.ndarray)) or np.ndim(value):
+        if not isinstance(value, (int, float, np.number, np.ndarray)) or np.ndim(value):
+            return
+        if np.asarray(value).dtype.kind not in "fiu":  # a bool, a complex number, a word in an array
             return
         yield float(value) / loss if loss else np.inf
 
 
 def _candidates(owner: Any) -> Iterator[tuple[str, Callable[..., Any]]]:
     """The object's methods that only compute, and such functions, and static ones of classes, that its methods name."""
-    for name in dir(owner) if owner is not None else ():
-        found = None if name.startswith("__") else getattr(owner, name, None)
-        if found is not None and _computes(found):
+    for name, found in names.callables(owner):
+        if not name.startswith("__") and _computes(found):
             yield name, found
     kinds = [kind for kind in type(owner).__mro__ if not of_installed(kind)]
     methods = [method for kind in kinds for method in vars(kind).values() if inspect.isfunction(method)]

@@ -28,7 +28,7 @@ def tensor_subject(target: Any, x: Any, targets: Any) -> TensorSubject | None:
     inputs = x if isinstance(x, tuple) else (x,)
     parts = [part for given in inputs for part in (given if isinstance(given, list) else [given])]
     if not any(map(is_tensor, parts)):
-        if other := next(filter(_differentiates, parts), None):
+        if (other := next(filter(_differentiates, parts), None)) is not None:
             kind = type(other).__name__
             raise TypeError(f"x: expected tensors with data, grad and backward(), got {kind} without{_BY_NAME}")
         return None
@@ -57,7 +57,7 @@ it becomes checkable with its arrays by name, here as ``data`` and ``grad``:
 
 def _differentiates(thing: Any) -> bool:
     """Whether it has a backward pass and no forward pass, as a tensor of an engine and no layer."""
-    if isinstance(thing, (np.ndarray, type)) or callable(thing) or type(thing).__module__.startswith(("torch", "jax")):
+    if _is_no_object_of_an_engine(thing) or callable(thing):
         return False
     return callable(getattr(thing, "backward", None)) and names.passes(thing)[0] is None
 
@@ -67,14 +67,16 @@ def is_tensor(thing: Any) -> bool:
 
     By these names, or the likes of them: ``value`` and ``g``.
     """
-    # A dict whose keys are its attributes may raise KeyError where an attribute is missing.
-    if isinstance(thing, (np.ndarray, type, Mapping)) or type(thing).__module__.partition(".")[0] in (
-        "torch",
-        "jax",
-        "jaxlib",
-    ):
+    if _is_no_object_of_an_engine(thing):
         return False
     return _place(thing) is not None and _slot(thing) is not None and callable(getattr(thing, "backward", None))
+
+
+def _is_no_object_of_an_engine(thing: Any) -> bool:
+    # A dict whose keys are its attributes may raise KeyError where an attribute is missing.
+    if isinstance(thing, (np.ndarray, type, Mapping)):
+        return True
+    return type(thing).__module__.partition(".")[0] in ("torch", "jax", "jaxlib")
 
 
 def _place(tensor: Any) -> str | None:

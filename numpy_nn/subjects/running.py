@@ -26,8 +26,8 @@ class SubjectError(Exception):
     """The subject's own code has raised ``__cause__``: at a point that the user gave it is his, else no verdict."""
 
 
-class _Stopped(SubjectError):
-    """Raised in code that runs for too long."""
+class _Stopped(BaseException):
+    """Raised in code that runs for too long, which may itself catch every Exception and go on."""
 
 
 class Patience:
@@ -61,7 +61,18 @@ class Running:
     and a generator takes longer.
     """
 
-    __slots__ = ("_began", "_doomed", "_errstate", "_label", "_patience", "_seen", "_settled", "_thread", "limit")
+    __slots__ = (
+        "_began",
+        "_doomed",
+        "_errstate",
+        "_label",
+        "_outer",
+        "_patience",
+        "_seen",
+        "_settled",
+        "_thread",
+        "limit",
+    )
 
     def __init__(self, label: str, patience: Patience) -> None:
         self._label, self._patience, self.limit = label, patience, patience.limit
@@ -72,17 +83,20 @@ class Running:
     def __enter__(self) -> None:
         self._errstate.__enter__()
         self._thread, self._began = threading.get_ident(), time.perf_counter()
+        self._outer = _running.get(self._thread)  # a call in which this one is, watched again after it
         if self.limit < float("inf"):
             _running[self._thread] = self
             _watch()
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: Any) -> None:
         try:
-            took = time.perf_counter() - self._began
             self._leave()
+        except _Stopped as stopped:  # after the last of the user's instructions
+            error = stopped
         finally:
-            _running.pop(self._thread, None)
+            self._take_out()
             self._errstate.__exit__(kind, error, trace)
+        took = time.perf_counter() - self._began
         if isinstance(error, _Stopped):
             self._patience.lost()
             raise SubjectError(f"{self._label}: stopped after {took:.1f} s, many times as long as it took before")
@@ -108,22 +122,29 @@ class Running:
 
     def _leave(self) -> None:
         """Take the call out, and with it what was to be raised in it and has not been."""
-        _running.pop(self._thread, None)
+        self._take_out()
         if self._doomed:
             while not self._settled:
                 time.sleep(0.0)
             _raise_in(self._thread, None)
 
+    def _take_out(self) -> None:
+        if self._outer is None:
+            _running.pop(self._thread, None)
+        else:
+            _running[self._thread] = self._outer
+
 
 _running: dict[int, Running] = {}
-_watching: list[threading.Thread] = []
+_watching: dict[str, threading.Thread] = {}
 
 
 def _watch() -> None:
     """See to it that somebody looks at what is running: a thread that ends when nothing is."""
     if not _watching:
-        _watching.append(threading.Thread(target=_look, name="watch of the user's code", daemon=True))
-        _watching[0].start()
+        thread = threading.Thread(target=_look, name="watch of the user's code", daemon=True)
+        if _watching.setdefault("it", thread) is thread:  # another thread may be here at the same time
+            thread.start()
 
 
 def _look() -> None:
@@ -143,7 +164,7 @@ def _time_of(thread: int) -> float:
     return time.perf_counter()
 
 
-def _raise_in(thread: int, error: type[Exception] | None) -> None:
+def _raise_in(thread: int, error: type[BaseException] | None) -> None:
     """Have a thread raise at its next instruction in Python; with None nothing any more."""
     ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), ctypes.py_object(error) if error else None)
 

@@ -24,7 +24,7 @@ from numpy_nn.subjects.costs import (
 )
 from numpy_nn.subjects.given_code import Code, Hints
 from numpy_nn.subjects.names import positional
-from numpy_nn.subjects.other_losses import factors_of_losses
+from numpy_nn.subjects.other_losses import ALIKE, factors_of_losses
 from numpy_nn.subjects.state import Snapshot
 from numpy_nn.subjects.subject import SubjectError
 
@@ -109,7 +109,7 @@ def _compare_with_losses(
     if subject.chain is None or not subject.make_repeatable() or subject.input not in subject.arrays:
         return
     factors = factors_of_losses(subject, subject.chain, forward, owner, targets)
-    apart = {name: factor for name, factor in factors.items() if not abs(factor - 1.0) <= 1e-6}
+    apart = {name: factor for name, factor in factors.items() if not abs(factor - 1.0) <= ALIKE}
     if not apart or len(apart) < len(factors):
         return
     name, factor = min(apart.items(), key=lambda one: np.isnan(one[1]))

@@ -1,4 +1,4 @@
-"""What a method of a subject reads, in the place of the subject, so that each can be called by itself; a small net."""
+"""What a method of a subject reads, in its place, so that each can be called by itself; a small net; a script."""
 
 from types import SimpleNamespace
 
@@ -50,6 +50,13 @@ class Here:
 
     def held(self):
         return id(self.value), np.array(self.value).tobytes()
+
+
+def script(source, **around):
+    """What the module of a script has by name: ``around``, and what its source defines, with all that around it."""
+    around["__name__"] = "a_script"
+    exec(compile(source, "a_script", "exec"), around)
+    return around
 
 
 def stand_in(**given):

@@ -70,7 +70,7 @@ def test_what_is_divided_and_joined_is_as_it_was(size):
     for array in (*(array for _, array in net.named_state()), net.parameters().grad):
         array[...] = 0
     for part in parts:
-        join(part, net, optimizer)
+        join(part, net.leaves(), optimizer)
     after = nn.TrainingState(net, optimizer).state_dict()
     for name, array in before.items():
         np.testing.assert_array_equal(after[name], array, err_msg=name)
@@ -126,13 +126,13 @@ def with_dropout():
 def test_a_change_is_seen_by_the_process_that_owns_it(what):
     net, optimizer, parts = with_dropout()
     before = form(net)
-    assert all(agrees(part, net, optimizer) for part in parts)
+    assert all(agrees(part, net.leaves(), optimizer) for part in parts)
     changes(net, optimizer)[what]()
-    assert not all(agrees(part, net, optimizer) for part in parts)
+    assert not all(agrees(part, net.leaves(), optimizer) for part in parts)
     for part in parts:
-        join(part, net, optimizer)
+        join(part, net.leaves(), optimizer)
     if "keeps" not in what:
-        assert all(agrees(part, net, optimizer) for part in parts)
+        assert all(agrees(part, net.leaves(), optimizer) for part in parts)
     assert len(form(net)) == len(before)
     assert all(one is other for one, other in zip(form(net), before, strict=True))
 
@@ -166,4 +166,4 @@ def test_numbers_of_another_type_are_seen_though_the_form_is_the_same():
     part, before = divide(net, optimizer, 0, 2), form(net)
     net.to(np.float64)
     assert all(one is other for one, other in zip(form(net), before, strict=True))
-    assert not agrees(part, net, optimizer)
+    assert not agrees(part, net.leaves(), optimizer)

@@ -217,7 +217,6 @@ while True:
 @pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGINT])
 def test_the_others_end_when_the_first_process_does(end):
     paths = [str(Path(__file__).parents[1] / "helpers"), str(Path(__file__).parents[2])]
-    shared = set(os.listdir("/dev/shm"))
     with subprocess.Popen(
         [sys.executable, "-c", PARENT.format(path=paths)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as parent:
@@ -231,7 +230,6 @@ def test_the_others_end_when_the_first_process_does(end):
     while any(worker.exists() for worker in workers):
         assert time.monotonic() < limit
         time.sleep(0.01)
-    assert set(os.listdir("/dev/shm")) <= shared
 
 
 def test_what_is_changed_after_an_epoch_stays():
@@ -317,6 +315,7 @@ SET = {
     "an array of the loss": lambda of: of[1].weight.__setitem__(0, 4.0),
     "a setting of a layer": lambda of: setattr(of[0][2], "p", 0.75),
     "another layer": lambda of: of[0].__setitem__(1, nn.Tanh()),
+    "another layer that learns": lambda of: of[0].__setitem__(0, nn.Linear(6, 8, rng=7, dtype=np.float64)),
     "evaluation": lambda of: of[0].eval(),
     "a frozen layer": lambda of: of[0][0].requires_grad_(False),
 }
@@ -340,6 +339,34 @@ def test_what_is_set_between_two_steps_counts_from_the_next(what):
         SET[what](made[1])
         owned.step(x, y)
     np.testing.assert_allclose(made[1][0].parameters().data, net.parameters().data, rtol=0, atol=1e-12)
+
+
+def test_a_layer_that_cannot_be_divided_is_refused_between_two_steps_too():
+    made, owned, batch = begun()
+    with owned:
+        activation, made[0][1] = made[0][1], nn.Softmax()
+        for _ in range(2):
+            with pytest.raises(ValueError, match=r"^processes: .*Softmax.* needs whole rows"):
+                owned.step(*batch)
+        made[0][1] = activation
+        owned.step(*batch)  # the processes are together still
+    assert made[2].steps == 2
+
+
+def test_layers_of_another_width_may_come_between_two_steps():
+    alone, together = (exact([3, 4, 2], lambda net: nn.SGD(net.parameters(), 2.0**-6)) for _ in range(2))
+    x, t = alone[3].x[:BATCH], alone[3].y[:BATCH]
+
+    def train(made, step):
+        step(x, t)
+        made[0][0], made[0][2] = (nn.Linear(*sizes, rng=0, dtype=np.float64) for sizes in ((3, 6), (6, 5)))
+        step(x, t[:, :1].repeat(5, axis=1))
+        step(x, t[:, :1].repeat(5, axis=1))
+
+    train(alone, lambda *batch: nn.train_step(*alone[:3], *batch))
+    with OwnedTraining(*together[:3]) as owned:
+        train(together, owned.step)
+    np.testing.assert_allclose(together[0].parameters().data, alone[0].parameters().data, rtol=0, atol=1e-12)
 
 
 def test_a_copy_of_the_optimizer_is_of_now_and_steps_alone():

@@ -1,7 +1,6 @@
 """What the first process orders and sends, step by step: with owners in the place of processes."""
 
 import os
-from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
@@ -41,28 +40,22 @@ class Sgd:
 
 
 def begun(**given):
-    """What a method reads of training that has begun, in three processes; ``told`` has what it does, in order."""
+    """Training that has begun, with stand-ins for three processes; ``told`` has what it does, in order."""
     told: list[Any] = []
     meetings = SimpleNamespace(order=told.append, meet=lambda: told.append("meet"))
     owner = SimpleNamespace(meetings=meetings, part="mine", update=lambda: told.append("update"))
+    owner.arrays = {"x": X[None], "y": Y[None]}
     owner.set = owner.take = lambda *given: told.append(("take", *given))
-    owned: Any = SimpleNamespace(_owner=owner, active=True, whole=True, _ahead=True, _seen=False, size=3, told=told)
+    owned: Any = OwnedTraining.__new__(OwnedTraining)
+    owned._owner, owned.active, owned.whole, owned._ahead, owned._seen, owned.size = owner, True, True, True, False, 3
     owned.loss, owned._of_loss, owned._counts = SimpleNamespace(margin=1.0), {"margin": 1.0}, structure.counts()
-    owned._pid = os.getpid()
-    owned._threads = SimpleNamespace(close=lambda: None)
-    owned.net, owned.optimizer, owned._workers, owned._told = (
-        SimpleNamespace(width=0.5),
-        Sgd(told),
-        ["a", "b"],
-        [{"lr": 0.25}],
-    )
+    owned.told, owned._pid, owned._threads = told, os.getpid(), SimpleNamespace(close=lambda: None)
+    owned.net, owned.optimizer, owned._leaves = SimpleNamespace(width=0.5, leaves=list), Sgd(told), []
+    owned._workers, owned._told, owned._specs = ["a", "b"], [{"lr": 0.25}], "sizes"
     owned._form, owned._parts = [LAYER, 1000.0], ["mine", "from a", "from b"]
     owned._elsewhere = SimpleNamespace(end=lambda: told.append("end"), begin=lambda _: told.append("begin"))
     owned._send = lambda things: told.append(("send", things))
     owned._received = lambda worker: f"from {worker}"
-    for name in ("_together", "_settings", "_tell_settings", "_set_anew", "_as_distributed", "_has_room", "_join"):
-        setattr(owned, name, partial(getattr(OwnedTraining, name), owned))
-    owned.began_here = lambda: OwnedTraining.began_here(owned)
     vars(owned).update(given)
     return owned
 
@@ -71,29 +64,31 @@ def begun(**given):
 def _parts_are_words(monkeypatch):
     monkeypatch.setattr(training, "divide", lambda _, __, rank, size: f"part {rank} of {size}")
     monkeypatch.setattr(training, "join", lambda part, _, optimizer: optimizer.told.append(("join", part)))
+    monkeypatch.setattr(training, "check", lambda *_: None)
+    monkeypatch.setattr(training, "specs_for", lambda *_: "sizes")
     monkeypatch.setattr(training, "form", lambda net: [LAYER, net.width])
 
 
 def test_what_the_processes_have_is_collected_once():
     owned = begun()
-    OwnedTraining.collect(owned)
+    owned.collect()
     assert owned.told == [GIVE, "end", ("join", "mine"), ("join", "from a"), ("join", "from b")]
     assert owned._parts == ["mine", "from a", "from b"]
     assert not owned._ahead
-    OwnedTraining.collect(owned)
+    owned.collect()
     assert len(owned.told) == 5
 
 
 @pytest.mark.parametrize("given", [{"_owner": None}, {"active": False}, {"_ahead": False}])
 def test_nothing_is_collected_before_they_begin_while_they_sleep_or_where_they_did_nothing(given):
     owned = begun(**given)
-    OwnedTraining.collect(owned)
+    owned.collect()
     assert owned.told == []
 
 
 def test_each_process_is_given_its_part_and_has_it_then():
     owned: Any = begun(_seen=True, collect=lambda: owned.told.append("collect"))
-    OwnedTraining.distribute(owned)
+    owned.distribute()
     sent = ("send", [("part 1 of 3", owned.loss), ("part 2 of 3", owned.loss)])
     assert owned.told == ["collect", TAKE, "meet", sent, ("take", "part 0 of 3", owned.loss)]
     assert (owned._ahead, owned._seen) == (False, False)
@@ -101,22 +96,22 @@ def test_each_process_is_given_its_part_and_has_it_then():
     assert owned._parts == ["part 0 of 3", "part 1 of 3", "part 2 of 3"]
     for given in ({"_owner": None}, {"active": False}):
         asleep = begun(**given)
-        OwnedTraining.distribute(asleep)
+        asleep.distribute()
         assert (asleep.told, asleep._ahead) == ([], True)
 
 
 def test_settings_are_sent_before_a_step_where_they_have_changed():
     owned: Any = begun(_go_ahead=lambda: owned.told.append("ahead"))
-    OwnedTraining._update(owned)
+    owned._update()
     settings = [{"lr": 0.5}]  # what an optimizer keeps in its groups for itself is each process's own
     assert owned.told == ["ahead", SET, ("send", [settings] * 2), ("take", settings), UPDATE, "update"]
     assert owned._told == settings
     owned.told.clear()
-    OwnedTraining._update(owned)
+    owned._update()
     assert owned.told == ["ahead", UPDATE, "update"]
     owned.active = False
     owned.told.clear()
-    OwnedTraining._update(owned)
+    owned._update()
     assert owned.told == ["a step of its own"]
 
 
@@ -124,9 +119,8 @@ def test_the_update_of_a_step_is_ordered_before_its_gradients_are_there():
     owned: Any = begun(_told=[{"lr": 0.5}], _go_ahead=lambda: owned.told.append("ahead"))
     owned.start = lambda *_: owned.told.append("start")
     owned._places = SimpleNamespace(take=lambda x, y: 2 if x is X and y is Y else None)
-    owned._begun = lambda x, y: OwnedTraining._begun(owned, x, y)
     owned._owner.gradients = lambda order, _: owned.told.append(f"gradients of {order}") or 0.25
-    assert OwnedTraining.step(owned, X, Y) == 0.25
+    assert owned.step(X, Y) == 0.25
     order = 4 * PLACES + 2
     assert owned.told == ["start", "ahead", order, UPDATE, f"gradients of {order}", "update"]
 
@@ -138,7 +132,7 @@ def test_the_update_of_a_step_is_ordered_before_its_gradients_are_there():
 def test_what_was_looked_at_is_distributed_anew_before_the_processes_go_ahead(seen, ahead, told):
     owned: Any = begun(_seen=seen, _ahead=ahead, renew=lambda: owned.told.append("renew"))
     owned.net.parameters = list
-    OwnedTraining._go_ahead(owned)
+    owned._go_ahead()
     assert owned.told == told
     assert owned._ahead
 
@@ -157,19 +151,19 @@ def test_nothing_is_distributed_that_the_processes_have_already(monkeypatch, for
     owned.collect, owned.distribute = (lambda: owned.told.append("collect")), (lambda: owned.told.append("distribute"))
     owned.net.width = form[-1]
     monkeypatch.setattr(training, "agrees", lambda part, *_: agreeing or part != "from b")
-    OwnedTraining.renew(owned)
+    owned.renew()
     assert owned.told == told
     assert owned._seen is ("distribute" in told)  # which is put back by what distributes
     for given in ({"_owner": None}, {"active": False}):
         asleep = begun(**given)
-        OwnedTraining.renew(asleep)
+        asleep.renew()
         assert asleep.told == []
 
 
 @pytest.mark.parametrize(("whole", "told"), [(True, ["collect", "end"]), (False, ["end"])])
 def test_who_looks_at_the_network_sees_what_the_processes_have_unless_a_step_ended_early(whole, told):
     owned: Any = begun(whole=whole, collect=lambda: owned.told.append("collect"))
-    OwnedTraining._fetch(owned)
+    owned._fetch()
     assert owned.told == told
     assert owned._seen
 
@@ -209,10 +203,10 @@ def test_processes_that_have_room_for_a_batch_go_on(x, y, has_room):
     owned = begun(_end=end)
     owned._owner.arrays = {"x": np.stack([X, X]), "y": np.stack([Y, Y])}
     if has_room:
-        OwnedTraining.start(owned, x, y)
+        owned.start(x, y)
     else:
         with pytest.raises(KeyError) as caught:
-            OwnedTraining.start(owned, x, y)
+            owned.start(x, y)
         assert caught.value is ended
 
 
@@ -221,14 +215,14 @@ def test_what_a_start_that_was_broken_off_has_left_is_ended_before_the_next():
         raise Began
 
     with pytest.raises(Began):
-        OwnedTraining.start(begun(_owner=None, _end=end), X, Y)
+        begun(_owner=None, _end=end).start(X, Y)
 
 
 def test_no_batch_begins_with_other_numbers_of_rows_or_after_a_step_that_ended_early():
     with pytest.raises(ValueError, match=r"batch: expected x and y with equally many rows, got \(4, 3\) and \(3,\)"):
-        OwnedTraining.start(begun(), X, Y[:3])
+        begun().start(X, Y[:3])
     with pytest.raises(OwnerLost, match="no step that ended early"):
-        OwnedTraining.start(begun(whole=False), X, Y)
+        begun(whole=False).start(X, Y)
 
 
 def test_rows_are_gathered_and_the_following_ones_at_the_next_meeting():
@@ -236,11 +230,11 @@ def test_rows_are_gathered_and_the_following_ones_at_the_next_meeting():
     owned._owner.arrays = {"x": np.stack([X, X]), "y": np.stack([Y, Y])}
     owned._places = SimpleNamespace(gather=lambda _, rows: (f"x {rows}", f"y {rows}"))
     owned._places.gather_ahead = lambda *given: owned.told.append(given)
-    made: Any = OwnedTraining.gather(owned, loader, 1, 2)
+    made: Any = owned.gather(loader, 1, 2)
     assert made == ("x 1", "y 1")
     owned._owner.meetings.meanwhile()
     assert owned.told == [(loader, 2)]
-    OwnedTraining.gather(owned, loader, 2)
+    owned.gather(loader, 2)
     assert owned._owner.meetings.meanwhile is None
 
 
@@ -250,9 +244,9 @@ def test_processes_begin_at_the_first_batch_that_no_transform_makes_another_of()
 
     owned = begun(_owner=None, start=start)
     with pytest.raises(Began) as caught:
-        OwnedTraining.gather(owned, nn.DataLoader(X, Y, 3), slice(0, 3))
+        owned.gather(nn.DataLoader(X, Y, 3), slice(0, 3))
     assert caught.value.args == (3, 3)
-    x, y = OwnedTraining.gather(owned, nn.DataLoader(X, Y, 3, transform=np.sqrt), slice(0, 3))
+    x, y = owned.gather(nn.DataLoader(X, Y, 3, transform=np.sqrt), slice(0, 3))
     assert (x.tolist(), y.tolist()) == (X[:3].tolist(), Y[:3].tolist())
 
 
@@ -260,7 +254,7 @@ def test_processes_begin_at_the_first_batch_that_no_transform_makes_another_of()
 def test_rows_of_another_type_than_what_is_trained_on_are_gathered_elsewhere(dtype):
     owned = begun(_places=None)
     owned._owner.arrays = {"x": np.stack([X, X]), "y": np.stack([Y, Y])}
-    x, y = OwnedTraining.gather(owned, nn.DataLoader(X.astype(dtype), Y, 3), np.array([2, 1]))
+    x, y = owned.gather(nn.DataLoader(X.astype(dtype), Y, 3), np.array([2, 1]))
     assert (x.dtype, x.tolist(), y.tolist()) == (dtype, X[[2, 1]].tolist(), [2, 1])
 
 
@@ -302,15 +296,15 @@ def test_batches_are_those_of_the_loader_s_own_class(kind, active):
 
 def test_what_is_set_in_a_layer_or_the_loss_is_distributed_before_the_next_step():
     owned: Any = begun(renew=lambda: owned.told.append("renew"))
-    OwnedTraining._go_ahead(owned)
+    owned._go_ahead()
     assert owned.told == []
     owned.loss.margin = 2.0
-    OwnedTraining._go_ahead(owned)
+    owned._go_ahead()
     assert owned.told == ["renew"]
     owned.loss.margin = 1.0
     owned.net.width = 0.25
     structure.settings += 1
-    OwnedTraining._go_ahead(owned)
+    owned._go_ahead()
     assert owned.told == ["renew"] * 2
 
 
@@ -320,8 +314,8 @@ def test_a_process_that_was_forked_neither_orders_nor_ends_anything():
         raise AssertionError("nothing is done together")
     assert owned.whole
     with pytest.raises(OwnerLost, match="forked"):
-        OwnedTraining.start(owned, X, Y)
-    OwnedTraining._end(owned)  # there are two words in the place of processes, which nobody kills
+        owned.start(X, Y)
+    owned._end()  # there are two words in the place of processes, which nobody kills
     assert owned.told == ["end"]
 
 
@@ -335,7 +329,7 @@ def test_ctrl_c_while_parts_are_joined_leaves_no_network_of_two_steps(monkeypatc
 
     monkeypatch.setattr(training, "join", join)
     with pytest.raises(KeyboardInterrupt):
-        OwnedTraining.collect(owned)
+        owned.collect()
     assert owned.told == [GIVE, "end", "mine", "from a", "mine", "from a", "from b"]
 
 

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from stand_ins import script
 
 from numpy_nn.gradcheck import check_gradients
 from numpy_nn.subjects.costs import (
@@ -229,8 +230,7 @@ def test_the_one_loss_in_the_file_of_two_functions_is_theirs():
     ],
 )
 def test_the_loss_beside_a_function_is_the_only_one_that_its_own_module_defines(source, name):
-    module = {"__name__": "a_module", "imported_loss": model_loss}
-    exec(f"def forward_loss(x, y): return x\n{source}", module)
+    module = script(f"def forward_loss(x, y): return x\n{source}", imported_loss=model_loss)
     found = cost_beside(module["forward_loss"])
     assert found == (None if name is None else (name, module[name]))
 

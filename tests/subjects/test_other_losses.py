@@ -1,7 +1,10 @@
 """Losses under names that say little, beside gradients that are a multiple of theirs."""
 
+from functools import cached_property
+
 import numpy as np
 import pytest
+from stand_ins import script
 
 from numpy_nn.gradcheck import check_gradients
 
@@ -153,9 +156,48 @@ def test_gradients_of_another_loss_than_the_one_in_the_code_are_not_right(kind):
     assert check_gradients(kind(squares=True), X, targets).verdict in ("wrong", "undecided")
 
 
+def binary_cross_entropy(a, y):
+    """As it is written where a may be 0 or 1."""
+    return -np.mean(y * np.log(a + 1e-8) + (1 - y) * np.log(1 - a + 1e-8))
+
+
+class TellsItsLoss(Squashed):
+    def history(self, x, y):
+        return [binary_cross_entropy(self.forward(x), y)]
+
+
+def test_a_loss_that_keeps_a_logarithm_finite_is_none_but_that_of_which_the_gradients_are():
+    targets = np.array([1.0, 0.0, 1.0, 1.0, 0.0, 0.0])
+    assert check_gradients(TellsItsLoss(), X, targets).verdict == "right"
+    report = check_gradients(TellsItsLoss(squares=True), X, targets)
+    assert report.verdict == "undecided"
+    assert "binary_cross_entropy of the same code is a loss" in report.problems[0]
+
+
+class HasWhatIsNoNumber(Linear):
+    def kind(self, _x, _y):
+        return np.array("regression")
+
+
+class IsNotFitted(Linear):
+    @property
+    def l2_loss(self):
+        raise RuntimeError("fit first")
+
+    @cached_property
+    def score_of_fit(self):
+        raise RuntimeError("fit first")
+
+
+def test_what_gives_no_number_and_properties_are_no_losses():
+    assert check_gradients(HasWhatIsNoNumber(), X, Y).verdict == "right"
+    assert check_gradients(IsNotFitted(), X, Y).verdict == "right"
+
+
 def test_functions_with_the_gradients_of_another_loss_than_the_one_beside_them_are_not_right():
-    def checked(factor, beside="", name="loss"):
-        source = f"""
+    def checked(factor, beside="", name="loss", **given):
+        around = script(
+            f"""
 {beside}
 import numpy as np
 
@@ -168,9 +210,9 @@ def {name}(a, y):
 def backward(x, w, y):
     a = forward(x, w)
     return x.T @ ((a - y) * {factor})
-"""
-        around = {"__name__": "a_script"}
-        exec(source, around)  # a script's functions have their module around them
+""",
+            **given,
+        )
         return check_gradients((around["forward"], around["backward"]), (X, np.array([0.3, -1.0, 0.7])), Y > 0)
 
     assert checked("a * (1 - a)").verdict == "right"
@@ -180,6 +222,8 @@ def backward(x, w, y):
     assert checked("1.0", name="error_function").verdict == "undecided"
     # Under a name that says nothing it counts if they are off by a factor.
     assert checked("2 * a * (1 - a)", name="how_far").problems[0].startswith("how_far of the same code is 0.5 times")
+    # Data beside the functions, of which one is called after another, say nothing.
+    assert checked("a * (1 - a)", name="how_far", how=X, X=X, X_train=X[:4]).verdict == "right"
     # With a derivative beside it, it is a pair by itself.
     assert checked("1.0", "def loss_prime(a, y):\n    return a - y").verdict == "right"
 

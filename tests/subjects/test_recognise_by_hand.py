@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from stand_ins import stand_in
+from stand_ins import script, stand_in
 
 from numpy_nn.subjects import agreement, arguments, names, recognise, unsaid
 from numpy_nn.subjects.calling import GRADS, CalledCode, Convention, _is_array_like, _same_memory
@@ -218,8 +218,7 @@ def test_the_losses_of_books():
 def module(*losses):
     """A function in a module of its own, beside functions of these names and arguments."""
     code = "\n".join([f"def {name}({arguments}): return 0.0" for name, arguments in losses])
-    space = {"__name__": "somewhere"}
-    exec(compile(f"def forward(x, w): return x\n{code}", "somewhere", "exec"), space)
+    space = script(f"def forward(x, w): return x\n{code}")
     return space, space["forward"]
 
 

@@ -19,6 +19,13 @@ def spin(seconds):
         pass
 
 
+def known_to_be_fast():
+    """The patience with code that has run once, in no time."""
+    patience = Patience()
+    patience.ended(0.0)
+    return patience
+
+
 @pytest.fixture
 def hurried(monkeypatch):
     monkeypatch.setattr(running, "SECONDS", 0.1)
@@ -47,20 +54,48 @@ def test_a_first_call_may_take_as_long_as_it_likes():
 
 @pytest.mark.usefixtures("hurried")
 def test_a_later_call_is_stopped():
-    patience = Patience()
-    with Running("mine", patience):
-        pass
+    patience = known_to_be_fast()
     for limit in (0.1, 0.05):
         assert patience.limit == limit
         start = time.perf_counter()
         with (
-            pytest.raises(SubjectError, match=r"mine: stopped after 0\.\d s, many times as long"),
+            pytest.raises(SubjectError, match=r"mine: stopped after \d+\.\d s, many times as long"),
             Running("mine", patience),
         ):
             spin(30.0)
         assert time.perf_counter() - start < 20.0
     with Running("mine", patience):  # nothing of it is left
         spin(0.01)
+
+
+@pytest.mark.usefixtures("hurried")
+def test_code_that_catches_every_exception_is_stopped_too():
+    caught = []
+
+    def tries_again():
+        try:
+            spin(30.0)
+        except Exception as error:
+            caught.append(error)
+
+    with pytest.raises(SubjectError, match="stopped after"), Running("mine", known_to_be_fast()):
+        tries_again()
+    assert caught == []
+
+
+@pytest.mark.usefixtures("hurried")
+def test_a_call_goes_on_being_watched_after_one_inside_it():
+    patience = known_to_be_fast()
+
+    def has_others_inside():
+        for one in (Patience(), patience):
+            with Running("mine", one):
+                pass
+        spin(30.0)
+
+    with pytest.raises(SubjectError, match="stopped after"), Running("mine", patience):
+        has_others_inside()
+    assert not running._running
 
 
 @pytest.mark.usefixtures("hurried")
@@ -78,10 +113,7 @@ def test_slow_code_may_take_a_hundred_times_as_long_as_it_did():
 @pytest.mark.usefixtures("hurried")
 def test_code_that_waits_is_not_stopped():
     # A machine that is busy with something else lets it wait just so.
-    patience = Patience()
-    with Running("mine", patience):
-        pass
-    with Running("mine", patience):
+    with Running("mine", known_to_be_fast()):
         time.sleep(0.5)
 
 
@@ -109,10 +141,8 @@ def test_what_was_to_be_raised_and_has_not_been_is_forgotten(monkeypatch):
 
 @pytest.mark.usefixtures("hurried")
 def test_nobody_watches_when_nothing_runs():
-    patience = Patience()
-    for _ in range(2):
-        with Running("mine", patience):
-            pass
+    with Running("mine", known_to_be_fast()):
+        assert running._watching
     deadline = time.perf_counter() + 20.0
     while running._watching and time.perf_counter() < deadline:
         time.sleep(0.01)

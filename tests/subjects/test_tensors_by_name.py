@@ -56,6 +56,36 @@ def test_a_layer_among_the_arguments_is_no_tensor():
     assert tensor_subject(np.sum, (X, Layer()), None) is None
 
 
+class Attributes(dict[str, np.ndarray]):
+    __getattr__ = dict.__getitem__
+
+
+def test_a_dict_whose_keys_are_its_attributes_is_none():
+    def forward(x, p):
+        return x @ p.W
+
+    def backward(grad, x, p):
+        return grad @ p.W.T, {"W": x.T @ grad}
+
+    report = check_gradients((forward, backward), (X, Attributes(W=np.arange(6.0).reshape(3, 2))))
+    assert [entry.verdict for entry in report.entries] == ["right", "right"]
+
+
+def test_a_tensor_that_is_false_is_refused_as_any_other():
+    class Falsy:
+        def __init__(self, numbers):
+            self.payload = numbers
+
+        def __len__(self):
+            return 0
+
+        def backward(self):
+            """Nothing to run."""
+
+    with pytest.raises(TypeError, match="got Falsy without"):
+        check_gradients(lambda x: x, (Falsy(X),))
+
+
 @pytest.mark.parametrize("thing", [Value("a"), Value(True)])
 def test_what_holds_no_numbers_is_none_and_refused(thing):
     assert not is_tensor(thing)
