@@ -7,12 +7,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
+
 from numpy_nn.subjects import names
 from numpy_nn.subjects.agreement import CLOSELY, ROUGHLY, agreement, claimed_in_shape, digits, off_in_size
 from numpy_nn.subjects.arguments import is_differentiated
 from numpy_nn.subjects.calling import CACHE, GRADS, Convention, arrays_of, result_role
 from numpy_nn.subjects.code import CodeSubject
-from numpy_nn.subjects.conventions import conventions, is_certain
+from numpy_nn.subjects.conventions import conventions, is_certain, ordered_by_role
 from numpy_nn.subjects.dressing import (
     Told,
     by_columns,
@@ -99,6 +101,7 @@ def chosen(code: Code) -> CodeSubject:
         subject = _with_numbers(code, _chosen_of(code, code.given, before), before)
         subject = _of_new_values(code, subject, before) or _of_the_output(code, subject, before) or subject
         subject = _of_learned_targets(code, subject, before) or subject
+        subject = _with_targets_first(code, subject, before) or subject
     finally:
         before.restore()  # a way that was not meant may have moved what it took for none of its parameters
     if subject.waits_for_a_pass:
@@ -298,6 +301,38 @@ def _of_learned_targets(code: Code, subject: CodeSubject, before: Snapshot) -> C
         f", give both as inputs, ({others}, {name})"
     )
     return None
+
+
+def _with_targets_first(code: Code, subject: CodeSubject, before: Snapshot) -> CodeSubject | None:
+    """The subject of a loss whose first argument is the target, where names do not tell, and gradients do; else None.
+
+    Of one that is the same with both exchanged nothing is decided: off by its sign, or the other way round?
+    """
+    spec = names.positional(code.forward)
+    own = [] if spec is None else (spec[0] + spec[1])[:2]
+    if code.target is None or set(own) != set(code.given) or ordered_by_role(own, own[0], own[1]) is not None:
+        return None
+    if not subject.make_repeatable() or agreement(subject).agreeing:
+        return None
+    target, prediction = own
+    given = {target: code.given[code.target], prediction: next(v for n, v in code.given.items() if n != code.target)}
+    try:
+        exchanged = _chosen_of(replace(code, given=given, target=target), given, before)
+        found = agreement(exchanged)
+        if not 0 < found.agreeing == found.shaped:
+            return None
+        is_symmetric = np.allclose(exchanged.output(), subject.output(), rtol=1e-9, atol=0.0)
+    except (SubjectError, TypeError, ValueError):
+        return None
+    if not is_symmetric:
+        exchanged.notes.append(f"called with the targets first, as {target}: so its gradients agree")
+        return exchanged
+    exchanged.complain(
+        f"{code.label} is the same with {target} and {prediction} exchanged, and the gradient is that by {prediction}: "
+        f"if {prediction} is the output of the network, it is right, and if {target} is, its sign is wrong; names such "
+        "as y_pred and y_true tell which"
+    )
+    return exchanged
 
 
 def _claimed_numbers(subject: CodeSubject, learned: Sequence[str]) -> list[str]:
