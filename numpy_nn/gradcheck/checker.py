@@ -60,10 +60,10 @@ def check_gradients(
       ``arrays={...}``, as ``(object, "attribute")`` where the code binds them anew.
 
     ``x`` is the argument of the forward pass, or a tuple of several: arrays of floats are differentiated, everything
-    else (integers, settings) is passed on. ``targets`` are not differentiated, unless backward returns their gradient
-    and they are not called so: the state in ``forward(x, h)`` is an input. All is computed in float64, on a deep copy
-    of the target. What is differentiated is sum(grad_output * output) for a random grad_output, which is also what
-    backward is given; for a loss, the loss.
+    else (integers, settings) is passed on; integers alone are taken for floats, unless the code needs them as indices.
+    ``targets`` are not differentiated, unless backward returns their gradient and they are not called so: the state in
+    ``forward(x, h)`` is an input. All is computed in float64, on a deep copy of the target. What is differentiated is
+    sum(grad_output * output) for a random grad_output, which is also what backward is given; for a loss, the loss.
     ``samples`` limits the coordinates of each array that are checked: a number drawn by chance, "all", or by default
     all up to 200,000 evaluations, fewer where each reads tens of thousands of numbers, and 2,000 beyond; the others
     are then checked together, along random directions.
@@ -145,7 +145,17 @@ def _subjects(target: Any, x: Any, targets: Any, hints: Hints, report: GradientR
         return _chain(target, inputs[0], hints.cost, targets, report)
     if hints.cost is not None and isinstance(target, Layer):
         raise TypeError(f"loss: expected a Sequential with it, got {type(target).__name__}; check the two apart")
-    return iter([("", as_subject(target, inputs, targets, hints))])
+    try:
+        return iter([("", as_subject(target, inputs, targets, hints))])
+    except (SubjectError, IndexError, TypeError) as error:
+        # Floats are no indices, as those that an embedding takes: NumPy's errors for that are these two.
+        if not _is_whole(x) or not isinstance(error.__cause__ or error, (IndexError, TypeError)):
+            raise
+        return iter([("", as_subject(target, (x.copy(),), targets, hints))])
+
+
+def _is_whole(x: Any) -> bool:
+    return isinstance(x, np.ndarray) and x.dtype.kind in "iu"
 
 
 def _forward_of(target: Any) -> Any:
@@ -201,12 +211,8 @@ a function of complex numbers becomes checkable by their real and imaginary part
 
 def _point(x: Any) -> Array:
     array = np.asarray(x)
-    if array.dtype.kind not in "fiu" or (array.dtype.kind in "iu" and isinstance(x, np.ndarray)):
-        way_out = (
-            "; integers alone, as an embedding takes, are given as a tuple: (x,)" if array.dtype.kind in "iu" else ""
-        )
-        if array.dtype.kind == "c":
-            way_out = _BY_PARTS
+    if array.dtype.kind not in "fiu":
+        way_out = _BY_PARTS if array.dtype.kind == "c" else ""
         raise TypeError(f"x: expected an array of floats, got an array of {array.dtype}{way_out}")
     array = np.array(array, np.float64)
     if array.size == 0:

@@ -45,7 +45,9 @@ def _binary(a: NDArray[Any], y: NDArray[Any]) -> Any:
 
 
 def _of_classes(a: NDArray[Any], y: NDArray[Any]) -> NDArray[Any]:
-    """The targets; of labels, where there is an output for each class, rows with one 1."""
+    """The targets; of one output or one sample in its shape; of labels, with an output for each class, in rows."""
+    if np.ndim(a) == 2 and 1 in np.shape(a) and np.size(a) == np.size(y):
+        return np.reshape(y, np.shape(a))
     if np.ndim(a) == 2 and np.ndim(y) == 1 and np.asarray(y).dtype.kind in "iu" and len(y) == len(a):
         return np.eye(np.shape(a)[1])[y]
     return y

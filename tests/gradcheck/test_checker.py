@@ -94,10 +94,10 @@ def test_arguments_are_arrays_of_float64_where_they_hold_floats():
     assert checker._argument([1, 2]) == [1, 2]
     assert checker._argument([]) == []
     assert checker._argument(3) == 3
-    for wrong, error in ((np.zeros(0), ValueError), (np.array([np.nan]), ValueError), (np.arange(3), TypeError)):
+    for wrong, error in ((np.zeros(0), ValueError), (np.array([np.nan]), ValueError), (np.array(["a"]), TypeError)):
         with pytest.raises(error, match="x: expected"):
             checker._point(wrong)
-    assert checker._point([1, 2]).dtype == np.float64
+    assert checker._point([1, 2]).dtype == checker._point(np.arange(3)).dtype == np.float64
     np.testing.assert_array_equal(checker._point(3), 3.0)
 
 

@@ -237,7 +237,7 @@ def an_embedding_layer(d, wrong):
             self.dW = np.zeros_like(self.W)
             np.add.at(self.dW, self.ids, wrong * dout)
 
-    return (Embedding(), (d.labels(4, 6),)), {}, "W"
+    return (Embedding(), d.labels(4, 6)), {}, "W"
 
 
 @form
