@@ -133,14 +133,17 @@ def _subjects(target: Any, x: Any, targets: Any, hints: Hints, report: GradientR
         raise TypeError("x: expected the argument of the forward pass, got None")
     if hints.cost is not None and targets is None:
         raise ValueError("loss: expected targets with it, got None")
-    if isinstance(x, tuple) and are_apart(x, _forward_of(target), int(targets is not None)):
+    forward = _forward_of(target)
+    if isinstance(x, tuple) and are_apart(x, forward, int(targets is not None)):
         inputs = tuple(map(_point, x))
     elif isinstance(x, tuple) and len(x) == 1 and type(x[0]) is float:
         inputs = (_point(x[0]),)
     elif isinstance(x, tuple) and {float} <= set(map(type, x)) <= {int, float}:
         inputs = (_point(x),)
+    elif _is_of_several(x):
+        inputs = tuple(map(_argument, several(x, forward, with_targets=targets is not None)))
     else:
-        inputs = tuple(map(_argument, several(x))) if _is_of_several(x) else (_point(x),)
+        inputs = (_point(x),)
     if type(target) is Sequential:
         return _chain(target, inputs[0], hints.cost, targets, report)
     if hints.cost is not None and isinstance(target, Layer):

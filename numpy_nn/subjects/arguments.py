@@ -70,11 +70,23 @@ def are_apart(numbers: Sequence[Any], forward: Callable[..., Any] | None, others
     return positional(forward) is not None and takes(forward, len(numbers) + others) and not takes(forward, 1 + others)
 
 
-def several(x: Any) -> tuple[Any, ...]:
-    """The arguments of forward in what a user gives for x: a tuple of them, or one."""
-    if isinstance(x, tuple) and any(isinstance(part, (np.ndarray, dict, list)) or part is None for part in x):
+def several(x: Any, forward: Callable[..., Any] | None = None, *, with_targets: bool = False) -> tuple[Any, ...]:
+    """The arguments of forward in what a user gives for x: a tuple of them, or one.
+
+    A tuple is one where forward takes fewer, beside targets, as ``f(params)`` that is given ``(w, b)``.
+    """
+    if not isinstance(x, tuple):
+        return (x,)
+    if len(x) == 1 and isinstance(x[0], tuple):
         return x
-    return (x,)
+    if len(x) > 1 and forward is not None and (spec := positional(forward)) is not None:
+        wants_names = any(p.kind is p.KEYWORD_ONLY for p in names.signature(forward).parameters.values())
+        required, optional = (
+            [name for name in part if not with_targets or names.role_in_loss(name) != names.TARGET] for part in spec
+        )
+        if len(required) == 1 and 1 + len(optional) < len(x) and not wants_names:
+            return (x,)
+    return x if any(isinstance(part, (np.ndarray, dict, list)) or part is None for part in x) else (x,)
 
 
 def is_differentiated(value: Any) -> bool:

@@ -28,7 +28,7 @@ from numpy_nn.subjects.names import is_gradient_of
 from numpy_nn.subjects.places import Path, Place, Step, last_name, parsed
 from numpy_nn.subjects.remaining import is_state
 from numpy_nn.subjects.returned import as_told, told_by
-from numpy_nn.subjects.roles import is_buffer, is_learned_beside
+from numpy_nn.subjects.roles import is_buffer, is_data, is_learned_beside
 from numpy_nn.subjects.state import equal
 from numpy_nn.subjects.stepping import SteppingCode
 from numpy_nn.subjects.subject import Array, SubjectError
@@ -173,7 +173,9 @@ class CodeSubject(SteppingCode):
         del self.arrays[name]
         if matters and name not in constants:
             kind = "unclaimed" if self._says_none(name) else "buffer" if is_buffer(name) else "unchecked"
-            self.unchecked.append((name, "data" if kind == "unchecked" and self._is_data(name) else kind, 0))
+            root = name.partition("[")[0]
+            data = self._is_data(name) or (root != name and is_data(root) and bool(self._leaves))  # of loss(data)
+            self.unchecked.append((name, "data" if kind == "unchecked" and data else kind, 0))
 
     def _match(self, named: Mapping[str, str] | None) -> None:
         output = self.output()

@@ -97,6 +97,36 @@ def test_a_tuple_is_several_arguments_if_arrays_are_among_them_and_else_one_arra
     for one in ((1.0, 2.0), (), x, [x, x], {"W": x}):
         (only,) = several(one)
         assert only is one
+    assert several(((x, x),)) == ((x, x),)
+
+
+def test_a_tuple_is_one_argument_of_what_takes_no_more():
+    pair = np.ones(3), np.ones(2)
+    assert several(pair, lambda params: params) == (pair,)
+    assert several(pair, lambda params, y: (params, y), with_targets=True) == (pair,)
+    assert several(pair, lambda w, b: (w, b), with_targets=True) is pair
+    for takes_two in (lambda w, b: (w, b), lambda w, b=None: (w, b), lambda *both: both):
+        assert several(pair, takes_two) is pair
+
+
+@pytest.mark.parametrize(("times", "verdict"), [(1.0, "right"), (2.0, "wrong")])
+def test_data_in_one_argument_need_no_gradient(times, verdict):
+    class Line:
+        def __init__(self):
+            self.w = np.array([0.5, -1.0])
+
+        def loss(self, data):
+            x, y = data
+            return np.mean((x @ self.w - y) ** 2)
+
+        def gradient(self, data):
+            x, y = data
+            return times * 2.0 * x.T @ (x @ self.w - y) / len(y)
+
+    line, rng = Line(), np.random.default_rng(0)
+    report = check_gradients((line.loss, line.gradient), (rng.standard_normal((5, 2)), rng.standard_normal(5)))
+    assert [(entry.name, entry.verdict) for entry in report.entries] == [("w", verdict)]
+    assert report.verdict == verdict
 
 
 def test_a_backward_pass_that_does_nothing_is_told_so():
