@@ -106,7 +106,8 @@ def from_command_line(
     """The check of what a user has named on a command line, with inputs that were drawn as arrays.
 
     A class of modules is called with ``init`` and ``settings`` under torch's ``seed``. Arrays of floats become tensors
-    that require grad, arrays of integers tensors that do not. With ``second``, :func:`gradgradcheck`.
+    that require grad, of float32 where the code takes no float64; arrays of integers tensors that do not. With
+    ``second``, :func:`gradgradcheck`.
     """
     if isinstance(target, type) and issubclass(target, nn.Module):
         with _as_before():
@@ -114,12 +115,25 @@ def from_command_line(
             target = target(*init, **(settings or {}))
     elif init or settings:
         raise TypeError(f"--init: {getattr(target, '__name__', target)} is no class of modules, and takes no arguments")
-    tensors = tuple(torch.from_numpy(value) if isinstance(value, np.ndarray) else value for value in inputs)
-    for tensor in tensors:
-        if isinstance(tensor, Tensor) and tensor.is_floating_point():
-            tensor.requires_grad_()
     check = gradgradcheck if second else gradcheck
-    return check(target, tensors, dtype=dtype, samples=samples, seed=seed)
+    try:
+        return check(target, _drawn(inputs, torch.float64), dtype=dtype, samples=samples, seed=seed)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # whatever the user's code raises
+        try:
+            return check(target, _drawn(inputs, torch.float32), dtype=dtype, samples=samples, seed=seed)
+        except KeyboardInterrupt:
+            raise
+        except BaseException:
+            raise error from None
+
+
+def _drawn(inputs: Sequence[Any], dtype: torch.dtype) -> tuple[Any, ...]:
+    """Arrays as tensors, those of floats in ``dtype`` and to be differentiated; all else as it is."""
+    tensors = [torch.from_numpy(value) if isinstance(value, np.ndarray) else value for value in inputs]
+    floating = [isinstance(tensor, Tensor) and tensor.is_floating_point() for tensor in tensors]
+    return tuple(t.to(dtype).requires_grad_() if f else t for t, f in zip(tensors, floating, strict=True))
 
 
 def _arguments(inputs: Any) -> tuple[Any, ...]:

@@ -6,7 +6,7 @@ import copy
 import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 import torch
@@ -37,13 +37,15 @@ class TensorFunction:
     @classmethod
     def of(cls, fn: Any, count: int, dtype: torch.dtype | None) -> TensorFunction:
         """``fn`` with ``count`` arguments; of a module, or a method of one, a copy of it in that dtype."""
+        owner = fn if isinstance(fn, nn.Module) else getattr(fn, "__self__", None)
+        if _is_function(owner) and fn == owner.apply:
+            fn = owner
         if isinstance(fn, type):
-            if not issubclass(fn, torch.autograd.Function):
+            if not _is_function(fn):
                 raise TypeError(f"fn: expected an object of {fn.__name__}, got the class; call it: {fn.__name__}()")
             return cls(fn.__name__, fn.apply, _names(_forward_of(fn), count))
         if not callable(fn):
             raise TypeError(f"fn: expected a function of tensors, got {type(fn).__name__}")
-        owner = fn if isinstance(fn, nn.Module) else getattr(fn, "__self__", None)
         if not isinstance(owner, nn.Module):
             return cls(getattr(fn, "__name__", type(fn).__name__), fn, _names(fn, count))
         module = copy.deepcopy(owner)
@@ -253,7 +255,7 @@ def torch_subject(
             except SubjectError:
                 subject = TorchSubject(function(narrow), inputs, narrow)
                 _try_out(subject)
-            subject.notes.append(f"computed in {name}, as {subject.label} does not take float64 ({error.__cause__})")
+            subject.notes.append(f"computed in {name}, as {subject.label} does not take float64 ({error.reason})")
         else:
             subject.notes.append(f"computed in float64, which {subject.label} takes, and not in {name} as given")
         return subject
@@ -336,6 +338,10 @@ def _names(function: Callable[..., Any], count: int) -> list[str]:
     if len(names) >= count:
         return names[:count]
     return ["input"] if count == 1 else [f"input {i}" for i in range(count)]
+
+
+def _is_function(thing: Any) -> TypeGuard[type[torch.autograd.Function]]:
+    return isinstance(thing, type) and issubclass(thing, torch.autograd.Function)
 
 
 def _forward_of(function: type[torch.autograd.Function]) -> Callable[..., Any]:

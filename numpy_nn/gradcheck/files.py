@@ -8,6 +8,7 @@ import importlib.util
 import inspect
 import re
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -15,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from numpy_nn.gradcheck.inputs import drawn
+from numpy_nn.gradcheck.script import run
 
 
 class UsageError(Exception):
@@ -43,13 +45,14 @@ def find(text: str) -> tuple[Any, list[str]]:
     """What ``text`` names in its file or module, as it is there, or a tuple of it; and notes on how it came about."""
     place, _, names = text.rpartition(":") if _names_something(text) else (text, "", "")
     module, notes = _module(place, names.split(","))
+    told = "".join(f" ({note})" for note in notes)
     if not names:
         has = _listed(module) or "nothing to check"
-        raise UsageError(f"{place} has {has}; say which: {place}:NAME, or {place}:f,g")
+        raise UsageError(f"{place} has {has}; say which: {place}:NAME, or {place}:f,g{told}")
     found = []
     for name in names.split(","):
         if not hasattr(module, name):
-            raise UsageError(f"{place} has no {name}; it has {_listed(module) or 'nothing to call'}")
+            raise UsageError(f"{place} has no {name}; it has {_listed(module) or 'nothing to call'}{told}")
         found.append(getattr(module, name))
     return tuple(found) if len(found) > 1 else found[0], notes
 
@@ -84,16 +87,17 @@ _PARTNERS = (
 
 def _partner(name: str, module: ModuleType) -> str | None:
     """The name of the function beside it that is called as its gradient."""
-    if "forward" in name and callable(getattr(module, name.replace("forward", "backward"), None)):
-        return name.replace("forward", "backward")
+    return next((partner for partner in _partners(name) if callable(getattr(module, partner, None))), None)
+
+
+def _partners(name: str) -> Iterator[str]:
+    """What a function of that name may have its gradient called, the likeliest first."""
+    if "forward" in name:
+        yield name.replace("forward", "backward")
     for ending in _ENDINGS:
         if name.endswith(ending):
             stem = name.removesuffix(ending)
-            for form in _PARTNERS:
-                partner = form.format(stem)
-                if partner != name and callable(getattr(module, partner, None)):
-                    return partner
-    return None
+            yield from (partner for form in _PARTNERS if (partner := form.format(stem)) != name)
 
 
 def _made(kind: type, init: list[str], rng: np.random.Generator) -> Any:
@@ -148,18 +152,12 @@ def _module(place: str, names: list[str]) -> tuple[ModuleType, list[str]]:
     sys.path.insert(0, str(path.parent.resolve()))  # for what the file itself imports
     spec = importlib.util.spec_from_file_location(path.stem, path)
     assert spec is not None
-    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[path.stem] = module  # copies of its objects look their class up there
     given, sys.argv = sys.argv, [place]
-    training = _up_to_training(path, names)
     try:
-        if training is None:
-            spec.loader.exec_module(module)
-        else:
-            tree, line = training
-            exec(compile(tree, path, "exec"), vars(module))
-            return module, [f"{path.name} trains in its loop in line {line}: what it had defined until then is checked"]
+        beside = {partner for name in names for partner in _partners(name)}
+        return module, run(module, path.read_bytes(), [name for name in names if name], beside)
     except SystemExit as error:
         if not _listed(module):
             raise UsageError(
@@ -170,40 +168,3 @@ def _module(place: str, names: list[str]) -> tuple[ModuleType, list[str]]:
         ]
     finally:
         sys.argv = given
-    return module, []
-
-
-def _up_to_training(path: Path, names: list[str]) -> tuple[ast.Module, int] | None:
-    """A script up to the loop in which it trains, and that loop's line; None if it has none.
-
-    That is a loop that nothing ends, or one that uses what is to be checked and was defined before.
-    """
-    try:
-        tree = ast.parse(path.read_bytes())
-    except (SyntaxError, ValueError):
-        return None  # told by Python as it runs the file
-    missing = set(names)
-    for index, node in enumerate(tree.body):
-        if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
-            missing.discard(node.name)
-        used = {part.id for part in ast.walk(node) if isinstance(part, ast.Name)} & set(names)
-        uses = isinstance(node, (ast.For, ast.While)) and bool(used) and not missing
-        if uses or (isinstance(node, ast.While) and _never_ends(node)):
-            return ast.Module(tree.body[:index], tree.type_ignores), node.lineno
-    return None
-
-
-def _never_ends(loop: ast.While) -> bool:
-    always = isinstance(loop.test, ast.Constant) and bool(loop.test.value)
-    return always and not any(_leaves(part, True) for part in loop.body)
-
-
-def _leaves(node: ast.AST, own: bool) -> bool:
-    """Whether a part of a loop's body can end the loop, of which a break is its ``own``, or the program."""
-    if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda)):
-        return False
-    ends = isinstance(node, ast.Raise) or (own and isinstance(node, ast.Break))
-    if isinstance(node, ast.Call):
-        ends = getattr(node.func, "id", getattr(node.func, "attr", "")) in ("exit", "quit", "_exit")
-    own = own and not isinstance(node, (ast.For, ast.While))
-    return ends or any(_leaves(child, own) for child in ast.iter_child_nodes(node))

@@ -97,14 +97,14 @@ def bindings(function: Any) -> dict[str, Binding]:
     code, namespace = function.__code__, function.__globals__
     cells = zip(code.co_freevars, function.__closure__ or (), strict=True)
     found = {name: Binding(name, cell=cell) for name, cell in cells}
-    for name, is_bound in _global_names(code):
+    for name, is_bound in global_names(code):
         if is_bound or name in namespace:
             found.setdefault(name, Binding(name, namespace))
     return found
 
 
 @lru_cache(maxsize=2**10)
-def _global_names(code: CodeType) -> tuple[tuple[str, bool], ...]:
+def global_names(code: CodeType) -> tuple[tuple[str, bool], ...]:
     """The global names in code and in the functions within it, each with whether some of it binds them."""
     read, bound = {}, set()
     for name, binds in _instructions(code):

@@ -364,9 +364,10 @@ def _without_cache(code: Code, convention: Convention, error: Exception) -> Code
     subject = CodeSubject(
         code.label, code.forward, code.backward, code.given, convention, owner=code.owner, target=code.target
     )
+    reason = error.reason if isinstance(error, SubjectError) else error
     subject.refuse(
         f"{', '.join(subject.arrays)}: not checked: forward returns None for its cache, as many do outside of training,"
-        f" and backward cannot do without it ({error.__cause__ or error}); check it as it is called in training"
+        f" and backward cannot do without it ({reason}); check it as it is called in training"
     )
     return subject
 

@@ -61,7 +61,7 @@ def _of_widest(
         except SubjectError as error:
             subject = JaxSubject(jax, function, named, values, held, False)
             _try_out(subject)
-            subject.notes.append(f"computed in float32, as {subject.label} does not take float64 ({error.__cause__})")
+            subject.notes.append(f"computed in float32, as {subject.label} does not take float64 ({error.reason})")
             return subject
         wide.notes.append(f"computed in float64 (jax.enable_x64), which {wide.label} takes, and not in float32")
         return wide

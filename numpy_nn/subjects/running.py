@@ -10,6 +10,8 @@ import ctypes
 import os
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import numpy as np
@@ -23,7 +25,16 @@ PERIOD, LOOKS = 0.25, 4.0
 
 
 class SubjectError(Exception):
-    """The subject's own code has raised ``__cause__``: at a point that the user gave it is his, else no verdict."""
+    """The subject's own code has raised ``__cause__``: at a point that the user gave it is his, else no verdict.
+
+    Without a cause, the code was stopped.
+    """
+
+    @property
+    def reason(self) -> str:
+        """What the code's own error says, or what kind of error it is where it says nothing."""
+        error = self.__cause__ or self
+        return str(error) or type(error).__name__
 
 
 class _Stopped(BaseException):
@@ -55,9 +66,10 @@ class Patience:
 
 
 class Running:
-    """A call of the user's code, for a ``with`` block: what it raises becomes a SubjectError.
+    """A call of the user's code, for a ``with`` block: what it raises becomes a SubjectError, Ctrl-C excepted.
 
-    ``label`` says whose code it is, ``limit`` how many seconds it may take. A class, as every evaluation enters it,
+    ``label`` says whose code it is, ``limit`` how many seconds it may take; with ``quiet`` NumPy warns of nothing. The
+    code may itself have code checked, which then runs in a block of its own. A class, as every evaluation enters it,
     and a generator takes longer.
     """
 
@@ -74,16 +86,17 @@ class Running:
         "limit",
     )
 
-    def __init__(self, label: str, patience: Patience) -> None:
+    def __init__(self, label: str, patience: Patience, *, quiet: bool = True) -> None:
         self._label, self._patience, self.limit = label, patience, patience.limit
-        self._errstate = np.errstate(all="ignore")
+        self._errstate: AbstractContextManager[None] = np.errstate(all="ignore") if quiet else nullcontext()
         self._doomed = self._settled = False
         self._seen: float | None = None  # the thread's time when somebody first looked
 
     def __enter__(self) -> None:
         self._errstate.__enter__()
         self._thread, self._began = threading.get_ident(), time.perf_counter()
-        self._outer = _running.get(self._thread)  # a call in which this one is, watched again after it
+        # A call in which this one is, watched again after it.
+        self._outer: Running | None = _running.get(self._thread)
         if self.limit < float("inf"):
             _running[self._thread] = self
             _watch()
@@ -98,16 +111,18 @@ class Running:
             self._errstate.__exit__(kind, error, trace)
         took = time.perf_counter() - self._began
         if isinstance(error, _Stopped):
+            if not self._doomed:
+                raise error  # it is the code around this that takes too long
             self._patience.lost()
             raise SubjectError(f"{self._label}: stopped after {took:.1f} s, many times as long as it took before")
         if error is None:
             self._patience.ended(took)
-        elif isinstance(error, Exception) and not isinstance(error, SubjectError):
+        elif not isinstance(error, (SubjectError, KeyboardInterrupt, GeneratorExit)):
             raise SubjectError(f"{self._label}: {type(error).__name__}: {error}") from error
 
     def stop_if_over_time(self) -> None:
         """Raise in its thread, unless the call has ended meanwhile; the time counts from the first look on."""
-        if _running.get(self._thread) is not self:  # whose thread may have ended, and has no time any more
+        if self not in _running_in(self._thread):  # whose thread may have ended, and has no time any more
             return
         now = _time_of(self._thread)
         if self._seen is None:
@@ -116,7 +131,7 @@ class Running:
             return
         # The call takes itself out before it asks whether it is doomed: so one of the two sees the other.
         self._doomed, self._settled = True, False
-        if _running.get(self._thread) is self:
+        if self in _running_in(self._thread):
             _raise_in(self._thread, _Stopped)
         self._settled = True
 
@@ -150,11 +165,20 @@ def _watch() -> None:
 def _look() -> None:
     while limits := [call.limit for call in list(_running.values())]:
         time.sleep(min(PERIOD, min(limits) / LOOKS))
-        for call in list(_running.values()):
-            call.stop_if_over_time()
+        for thread in list(_running):
+            for call in _running_in(thread):
+                call.stop_if_over_time()
     _watching.clear()
     if _running:  # it has begun in between, and saw that somebody was looking
         _watch()
+
+
+def _running_in(thread: int) -> Iterator[Running]:
+    """The call that runs in a thread, and those within which it does."""
+    call = _running.get(thread)
+    while call is not None:
+        yield call
+        call = call._outer
 
 
 def _time_of(thread: int) -> float:

@@ -1,6 +1,7 @@
 """The checker's command line on files as people write them: inputs, partners by name, exits, what is asked for."""
 
 import inspect
+import json
 import runpy
 import sysconfig
 from pathlib import Path
@@ -171,70 +172,6 @@ def test_without_a_name_the_file_s_names_are_listed(theirs, capsys):
     assert "has TwoLayerNet, Affine, affine_forward," in capsys.readouterr().err
 
 
-def test_a_file_that_exits_is_checked_as_far_as_it_goes(tmp_path, capsys):
-    path = tmp_path / "exits.py"
-    path.write_text(
-        "import sys\nclass D:\n    def forward(s, x): return 2 * x\n    def backward(s, g): return 9 * g\nsys.exit(0)\n"
-    )
-    assert main([f"{path}:D", "--input", "5x4"]) == 1
-    assert "sys.exit(0); what it had defined until then is checked" in capsys.readouterr().out
-    path.write_text("import sys\nsys.exit(0)\n")
-    assert main([f"{path}:D", "--input", "5x4"]) == 2
-    path.write_text("import sys\ndef f(x): sys.exit(0)\ndef g(x, d): return d\n")
-    assert main([f"{path}:f,g", "--input", "5x4"]) == 2
-    assert "sys.exit(0): nothing was checked" in capsys.readouterr().err
-
-
-SCRIPT = """import numpy as np
-W = np.eye(3)
-def loss(ids, x):
-    return np.sum((W[ids] - x) ** 2) / 2, np.eye(3)[ids].T @ (W[ids] - x), x - W[ids]
-step = 0
-{loop}:
-    step += 1
-    {body}
-after = 1
-"""
-
-
-def checked_in(path, script):
-    path.write_text(script)
-    assert main([f"{path}:loss", "--input", "ids=[0,2,2]", "--input", "x=3x3"]) == 0
-
-
-@pytest.mark.parametrize(
-    ("loop", "body"),
-    [
-        ("while True", "pass"),
-        ("while 1", "for i in (1,):\n        if i:\n            break"),
-        ("while True", "def f():\n        raise OSError"),
-        ("while step < 2", "loss([1], np.eye(step))"),  # which fails
-        ("for step in loss", "pass"),
-    ],
-)
-def test_a_script_is_checked_up_to_the_loop_in_which_it_trains(tmp_path, capsys, loop, body):
-    checked_in(tmp_path / "trains.py", SCRIPT.format(loop=loop, body=body))
-    out = capsys.readouterr().out
-    assert "trains.py trains in its loop in line 6: what it had defined until then is checked" in out
-
-
-@pytest.mark.parametrize(
-    ("loop", "body"),
-    [
-        ("while True", "break"),
-        ("while True", "if step > 2:\n        break"),
-        ("while True", "raise SystemExit"),
-        ("while True", "for i in [0]:\n        exit(i)"),
-        ("while step < 2", "W = 2.0 * W"),
-        ("for step in range(2)", "print(step)"),
-        ("if True", "loss([0, 1, 2], np.eye(3))"),
-    ],
-)
-def test_any_other_loop_is_run(tmp_path, capsys, loop, body):
-    checked_in(tmp_path / "ends.py", SCRIPT.format(loop=loop, body=body))
-    assert "trains in its loop" not in capsys.readouterr().out
-
-
 @pytest.mark.parametrize("shape", [(4, 4), (3, 4, 4)])
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_kind_of_input_is_what_it_is_called(kind, shape):
@@ -353,6 +290,57 @@ def test_a_traceback_begins_in_the_user_s_own_code(tmp_path, capsys):
     assert rest[-1].startswith("json.decoder.JSONDecodeError: ")
 
 
+RAISES = """
+import sys
+
+
+class OfMyOwn(BaseException):
+    pass
+
+
+class Layer:
+    def __init__(self, how):
+        self.how = how
+
+    def forward(self, x):
+        self.x = x
+        return x**2
+
+    def backward(self, grad_output):
+        if self.how == "exit":
+            sys.exit("not so")
+        raise {"own": OfMyOwn, "common": OSError}[self.how]("not so")
+"""
+
+
+@pytest.mark.parametrize(
+    ("how", "told"),
+    [
+        ("exit", "your code ended the program with sys.exit(not so): nothing was checked"),
+        ("own", "raises.OfMyOwn: not so"),
+        ("common", "OSError: not so"),
+    ],
+)
+def test_what_the_code_raises_at_the_user_s_inputs_is_told_in_the_report_too(tmp_path, capsys, how, told):
+    path, report = tmp_path / "raises.py", tmp_path / "report.json"
+    path.write_text(RAISES)
+    assert main([f"{path}:Layer", "--init", how, "--input", "3", "--json", str(report)]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.splitlines()[-1].removeprefix("gradcheck: ") == told
+    read = json.loads(report.read_text())
+    assert (read["target"], read["verdict"], read["entries"], read["problems"]) == ("Layer", "undecided", [], [told])
+
+
+def test_ctrl_c_ends_the_command(monkeypatch):
+    def interrupted(_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(command, "_report", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        main(["any.py:f", "--input", "3"])
+
+
 @pytest.mark.parametrize(
     ("filename", "whose"),
     [
@@ -378,7 +366,7 @@ def test_what_fails_before_the_user_s_code_is_told_without_a_traceback(monkeypat
     monkeypatch.setattr(command, "_whose", lambda _: "ours")
     with pytest.raises(ValueError, match="another") as caught:
         fails()
-    assert command._their_traceback(caught.value) == "gradcheck: ValueError: expected another"
+    assert command._told(caught.value) == ("ValueError: expected another",) * 2
 
 
 def test_what_is_drawn_is_as_large_as_it_is_asked_to_be():

@@ -43,6 +43,7 @@ IN_GRADCHECK = [
     "checker",
     "gradcheck",
     "inputs",
+    "script",
     "files",
 ]
 

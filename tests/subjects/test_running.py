@@ -37,8 +37,31 @@ def test_what_code_raises_is_an_error_of_the_subject():
     with pytest.raises(SubjectError, match="mine: KeyError: 'x'") as caught, Running("mine", Patience()):
         raise KeyError("x")
     assert isinstance(caught.value.__cause__, KeyError)
-    with pytest.raises(KeyboardInterrupt), Running("mine", Patience()):
-        raise KeyboardInterrupt
+
+
+class OfMyOwn(BaseException):
+    pass
+
+
+@pytest.mark.parametrize("error", [SystemExit(3), OfMyOwn("why")])
+def test_so_is_what_would_end_the_program(error):
+    with pytest.raises(SubjectError) as caught, Running("mine", Patience()):
+        raise error
+    assert caught.value.__cause__ is error
+
+
+@pytest.mark.parametrize("kind", [KeyboardInterrupt, GeneratorExit])
+def test_what_the_user_or_python_ends_comes_through(kind):
+    with pytest.raises(kind), Running("mine", Patience()):
+        raise kind
+
+
+def test_a_reason_is_the_error_s_text_or_else_its_kind():
+    for error, reason in ((KeyError(), "KeyError"), (ValueError("why"), "why")):
+        with pytest.raises(SubjectError) as caught, Running("mine", Patience()):
+            raise error
+        assert caught.value.reason == reason
+    assert SubjectError("mine: stopped").reason == "mine: stopped"
 
 
 def test_numpy_warns_of_nothing_inside():
@@ -140,6 +163,38 @@ def test_what_was_to_be_raised_and_has_not_been_is_forgotten(monkeypatch):
 
 
 @pytest.mark.usefixtures("hurried")
+def test_a_first_call_within_another_is_stopped_with_that():
+    with (
+        pytest.raises(SubjectError, match="mine: stopped after") as caught,
+        Running("mine", known_to_be_fast()),
+        Running("slow", Patience()),
+    ):
+        spin(30.0)
+    assert caught.value.__cause__ is None
+    assert not running._running
+
+
+def test_a_call_is_looked_at_while_another_runs_within(monkeypatch):
+    raised = []
+    monkeypatch.setattr(running, "_raise_in", lambda thread, error: raised.append((thread, error)))
+    outer = Running("mine", known_to_be_fast())
+    with outer, Running("quick", known_to_be_fast()):
+        outer.limit = -1.0
+        outer.stop_if_over_time()
+        assert raised[:1] == [(threading.get_ident(), running._Stopped)]
+
+
+@pytest.mark.usefixtures("hurried")
+def test_a_call_within_is_stopped_alone():
+    outer = Patience()
+    outer.ended(1.0)
+    with Running("mine", outer):
+        with pytest.raises(SubjectError, match="inner: stopped"), Running("inner", known_to_be_fast()):
+            spin(30.0)
+        spin(0.01)
+
+
+@pytest.mark.usefixtures("hurried")
 def test_nobody_watches_when_nothing_runs():
     with Running("mine", known_to_be_fast()):
         assert running._watching
@@ -198,3 +253,31 @@ class WithAnotherLoss:
 def test_a_function_that_may_be_the_loss_does_not_hang_it():
     rng = np.random.default_rng(0)
     assert check_gradients(WithAnotherLoss(), rng.standard_normal((6, 3)), rng.standard_normal(6)).verdict == RIGHT
+
+
+class EvenBatches:
+    """A layer that ends the program where the batch is odd, as that of the user is not."""
+
+    def __init__(self, factor, error):
+        self.W, self.factor, self.error = np.random.default_rng(0).standard_normal((4, 3)), factor, error
+
+    def forward(self, x):
+        if len(x) % 2:
+            raise self.error
+        self.x = x
+        return x @ self.W
+
+    def backward(self, g):
+        self.dW = self.factor * self.x.T @ g
+        return g @ self.W.T
+
+
+@pytest.mark.parametrize(("factor", "verdict"), [(1.0, RIGHT), (2.0, WRONG)])
+@pytest.mark.parametrize("error", [SystemExit(1), OfMyOwn()])
+def test_what_would_end_the_program_at_a_point_of_the_check_does_not(factor, verdict, error):
+    x = np.random.default_rng(1).standard_normal((6, 4))
+    report = check_gradients(EvenBatches(factor, error), x)
+    assert (report["x"].verdict, report["W"].verdict) == (RIGHT, verdict)
+    with pytest.raises(type(error)) as caught:
+        check_gradients(EvenBatches(factor, error), x[:5])
+    assert type(caught.value) is type(error)

@@ -38,16 +38,15 @@ def run(options: argparse.Namespace) -> int:
     except UsageError as error:
         print(f"gradcheck: {error}", file=sys.stderr)
         return _UNUSABLE
-    except SystemExit as error:
-        print(
-            f"gradcheck: your code ended the program with sys.exit({error.code}): nothing was checked", file=sys.stderr
-        )
-        return _UNUSABLE
-    except Exception as error:  # whatever the user's code raises
-        print(_their_traceback(error), file=sys.stderr)
-        return _UNUSABLE
-    # A report that is asked for on stdout stands there alone.
-    print(report, file=sys.stderr if "-" in (options.json, options.html) else sys.stdout)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # whatever the user's code raises
+        told, last = _told(error)
+        print(f"gradcheck: {told}", file=sys.stderr)
+        report = GradientReport(options.target.rpartition(":")[2], [], [last], [], 0, 0.0)
+    else:
+        # A report that is asked for on stdout stands there alone.
+        print(report, file=sys.stderr if "-" in (options.json, options.html) else sys.stdout)
     try:
         for name, text in ((options.json, to_json), (options.html, to_html)):
             _write(name, text(report) if name else "")
@@ -174,16 +173,22 @@ def _in_order_of(function: Any, given: Sequence[Drawn], inputs: tuple[Any, ...])
     return tuple(found[name] for name in own if name in found)
 
 
-def _their_traceback(error: Exception) -> str:
-    """The traceback from where the user's own code begins, or an installed package's, and the error."""
+def _told(error: BaseException) -> tuple[str, str]:
+    """What there is to say of an error, and its last line.
+
+    That is the traceback from where the user's own code begins, or an installed package's, and the error.
+    """
+    if isinstance(error, SystemExit):
+        line = f"your code ended the program with sys.exit({error.code}): nothing was checked"
+        return line, line
     frames = traceback.extract_tb(error.__traceback__)
     kinds = [_whose(frame.filename) for frame in frames]
     start = next((kinds.index(kind) for kind in ("theirs", "installed") if kind in kinds), None)
     last = "".join(traceback.format_exception_only(error)).strip()
     if start is None:
-        return f"gradcheck: {last}"
+        return last, last
     shown = "".join(traceback.format_list(frames[start:]))
-    return f"gradcheck: the check stopped in your code:\n{shown}{last}"
+    return f"the check stopped in your code:\n{shown}{last}", last
 
 
 def _whose(filename: str) -> str:
