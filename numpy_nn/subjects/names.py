@@ -369,8 +369,11 @@ _OF_A_LOSS = re.compile(r"(^|_)(loss|cost)(_with_\w+)?$|(^|_)(loss|cost|error|ob
 
 
 def is_usual_loss(name: str) -> bool:
-    """Whether it is that of a loss that has a name of its own, such as ``cross_entropy`` or ``mse``."""
-    return re.search(r"(^|_)(cross_?entropy|mse|bce|mean_squared_error|squared_error)$", plain(name)) is not None
+    """Whether it is that of a loss that has a name of its own, such as ``cross_entropy`` or ``mse``: no root of one."""
+    return _USUAL_LOSS.search(plain(name)) is not None
+
+
+_USUAL_LOSS = re.compile(r"(^|_)(cross_?entropy|mse|bce|(?<!root_)mean_squared_error|(?<!mean_)squared_error)$")
 
 
 def _squeezed(name: Any) -> str:

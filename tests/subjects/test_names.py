@@ -246,3 +246,18 @@ def test_what_is_learned_is_known_by_its_name_or_by_the_other_of_its_pair():
     assert not is_learned_beside("beta", ["beta", "W"])
     assert not is_learned_beside("gamma", ["slope"])
     assert not is_learned_beside("b", [])
+
+
+@pytest.mark.parametrize(
+    ("name", "is_one"),
+    [
+        ("mse", True),
+        ("mean_squared_error", True),
+        ("sum_squared_error", True),
+        ("root_mean_squared_error", False),
+        ("rmse", False),
+        ("accuracy", False),
+    ],
+)
+def test_usual_losses_have_names_of_their_own(name, is_one):
+    assert names.is_usual_loss(name) == is_one
