@@ -178,6 +178,36 @@ def several_outputs(d, wrong):
 
 
 @form
+def gradients_of_all_outputs_in_one_argument(d, wrong):
+    act, slope = d.activation("tanh")
+
+    def polar(x):
+        return act(x), x**2
+
+    def polar_backward(douts, x):
+        return wrong * douts[0] * slope(x) + 2 * x * douts[1]
+
+    return ((polar, polar_backward), d.array(5, 4)), {}, "x"
+
+
+@form
+def parameters_in_one_tuple(d, wrong):
+    act, slope = d.activation("tanh")
+    x = d.array(5, 4)
+
+    def f(params):
+        w, b = params
+        return act(x @ w + b)
+
+    def g(params, grad_output):
+        w, b = params
+        dz = grad_output * slope(x @ w + b)
+        return wrong * x.T @ dz, dz.sum(axis=0)
+
+    return ((f, g), (d.array(4, 3), d.array(3))), {}, "params[0]"
+
+
+@form
 def a_recurrent_network(d, wrong):
     act, slope = d.activation("tanh", BOUNDED)
 

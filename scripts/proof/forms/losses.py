@@ -91,3 +91,14 @@ def a_loss_whose_backward_takes_both(d, wrong):
             self.dinputs = wrong * 2 * (dvalues - y_true) / dvalues.size
 
     return (Loss(), d.array(5, 3), d.array(5, 3, seed=1)), {}, "y_pred"
+
+
+@form
+def a_loss_whose_names_do_not_tell_the_target(d, wrong):
+    def divergence(p, q):
+        return np.sum(p * np.log(p / q))
+
+    def divergence_grad(p, q):
+        return -wrong * p / q
+
+    return ((divergence, divergence_grad), softmax(d.array(5, 3)), softmax(d.array(5, 3, seed=1))), {}, "q"

@@ -242,6 +242,29 @@ def a_step_of_training_alone(d, wrong):
 
 
 @form
+def a_network_that_is_queried(d, wrong):
+    class Net:
+        lr = 0.1
+
+        def __init__(self):
+            self.wih, self.who = d.array(5, 4), d.array(3, 5)
+
+        def query(self, inputs):
+            return np.tanh(self.who @ np.tanh(self.wih @ np.array(inputs, ndmin=2).T))
+
+        def train(self, inputs, targets):
+            x, t = np.array(inputs, ndmin=2).T, np.array(targets, ndmin=2).T
+            h = np.tanh(self.wih @ x)
+            o = np.tanh(self.who @ h)
+            d_o = (t - o) * (1 - o**2)
+            d_h = self.who.T @ d_o * (1 - h**2)
+            self.who += self.lr * d_o @ h.T
+            self.wih += wrong * self.lr * d_h @ x.T
+
+    return (Net(), d.array(4), d.array(3)), {}, "wih"
+
+
+@form
 def a_loss_after_the_output(d, wrong):
     def forward(x, y, weights, biases):
         activations = [x]
