@@ -44,3 +44,7 @@ def test_of_a_loss_that_is_the_same_with_both_exchanged_the_sign_is_not_decided(
     report = check_gradients((squared_error, lambda a, b: sign * 2.0 * (a - b) / a.size), P, Q)
     assert report.verdict == verdict
     assert ("the same with a and b exchanged" in "".join(report.problems)) == (verdict == "undecided")
+
+
+def test_a_loss_that_is_the_same_at_one_point_is_not_the_same():
+    assert check_gradients(pair("p", "q"), np.ones((2, 1)), np.ones((2, 1))).verdict == "right"
