@@ -199,6 +199,8 @@ def _returned(parameter: Path, path: Path) -> float:
 def _beside(parameter: Path, path: Path) -> float:
     """For an array that is kept in the object itself."""
     (*home, last), (*place, name) = parameter, path
+    if place == [*parameter] and not name.is_item and plain(name.key) in PARAMETER_GRADIENTS:
+        return 1.0  # W.grad of an array W
     if home == place:
         if last.key in PARAMETER_VALUES and plain(name.key) in PARAMETER_GRADIENTS:
             return 1.0

@@ -100,7 +100,7 @@ class Place:
         owner, (key, is_item) = self.owner, self.path[-1]
         if isinstance(owner, Parameter):
             owner.data[...] = value
-        elif isinstance(owner, np.ndarray):
+        elif isinstance(owner, np.ndarray) and is_item:
             owner[key] = value  # an array of objects, or one with fields
         elif isinstance(owner, (MutableMapping, MutableSequence)) and (is_item or not hasattr(owner, str(key))):
             owner[key] = value
@@ -137,6 +137,11 @@ def places(root: Any, *, repeated: bool = False, kinds: str = "fiu", whole: bool
             if thing.dtype.kind in kinds and thing.size and (repeated or id(thing) not in seen):
                 seen.add(id(thing))
                 yield Place(root, path)
+            # One of a kind of its own may keep its gradient, which is often of that kind, and is entered no further.
+            for name, value in attributes(thing).items():
+                if isinstance(value, np.ndarray):
+                    fields.append(np.asarray(value))
+                    yield from walk(fields[-1], (*path, Step(name, False)))
             return
         if isinstance(thing, (float, np.floating)) or (whole and type(thing) is int):
             yield Place(root, path)
