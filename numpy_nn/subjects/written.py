@@ -86,6 +86,8 @@ class _Walk:
                     yield from (one for one in _held(thing).values() if _leads_on(one))
 
     def _of_function(self, function: Any) -> Iterator[Any]:
+        if of_a_library(function):
+            return
         if of_installed(function):
             # A wrapper of this package's around the user's function, whose own numbers say nothing.
             around = bindings(function)
