@@ -9,14 +9,16 @@ import numpy as np
 
 from numpy_nn.gradcheck.elsewhere import Found, blame, is_beyond_logarithms, look
 from numpy_nn.gradcheck.judging import computes_in, diagnosis, judge, name_worst
+from numpy_nn.gradcheck.measure.beyond import counts_here, points_beyond
 from numpy_nn.gradcheck.measure.derivatives import Array
 from numpy_nn.gradcheck.measure.differences import REORDERED, Differences
 from numpy_nn.gradcheck.measure.evidence import Evidence
+from numpy_nn.gradcheck.measure.independence import is_independent, is_seen_to_move
 from numpy_nn.gradcheck.measure.iterations import is_of_a_tolerance
 from numpy_nn.gradcheck.measure.kinds import COARSE, ELSEWHERE, FLAT, INDEPENDENT, LOST, OFF, Reason
 from numpy_nn.gradcheck.measure.points import Point, far_points, other_points
 from numpy_nn.gradcheck.measure.slopes import Mask
-from numpy_nn.gradcheck.measure.verdicts import examine, is_independent, off_by, sizes
+from numpy_nn.gradcheck.measure.verdicts import examine, off_by, sizes
 from numpy_nn.gradcheck.progress import Progress
 from numpy_nn.gradcheck.report import CLOSE, RIGHT, UNDECIDED, WRONG, Entry, GradientReport
 from numpy_nn.subjects.state import equal
@@ -187,28 +189,38 @@ def _look_elsewhere(
     vacuous = {name for name, (entry, e) in pending.items() if entry.verdict == RIGHT and not np.any(e.gradient)}
     unseen = vacuous | {name for name, (entry, e) in pending.items() if _is_hidden(entry, e)}
     seen: dict[str, list[Found]] = {name: [] for name in vacuous}
+    moving: set[str] = set()  # of these, on which the output is seen to depend
     share = max(evidence.differences.seen_coarseness for _, evidence in judged)
 
     def visit(point: Point, names: Iterable[str]) -> None:
         with subject.at_point(point.moved):
             found = look(subject, names, grad_output, share, rng)
-        for name, (kind, _) in found.items():
-            if name in seen:
+        for name, (kind, there) in found.items():
+            entry, here = pending[name]
+            if name in seen and not (point.beyond and kind is Found.UNKNOWN):
                 seen[name].append(kind)
-            if kind is Found.WRONG and _is_wrong_at(pending[name][0], subject, name, point, grad_output, share, rng):
+            if name in seen and point.moved.keys() == {name} and not equal(there.output, output):
+                moving.add(name)
+            if kind is not Found.WRONG or (point.beyond and not counts_here(here, there)):
+                continue
+            if _is_wrong_at(entry, subject, name, point, grad_output, share, rng):
                 del pending[name]
 
     for point in other_points(subject, output, elementwise, rng):
         visit(point, list(pending))
+    for point in points_beyond(subject, output):
+        visit(point, [name for name, (entry, e) in pending.items() if not _is_hidden(entry, e)])
     for point in far_points(subject, rng) if unseen else ():
         visit(point, [name for name in pending if name in unseen and Found.RIGHT not in seen.get(name, ())])
     for name in vacuous.intersection(pending):
-        entry = pending[name][0]
+        entry, here = pending[name]
         if Found.RIGHT in seen[name]:
             subject.notes.append(f"{entry.name}: 0 at every coordinate here; judged by other inputs, where it is right")
+        elif name not in moving and not is_seen_to_move(here):
+            entry.verdict, entry.reason = UNDECIDED, str(Reason.UNSEEN)
         elif len(seen[name]) >= ENOUGH and set(seen[name]) == {Found.NOTHING}:
             subject.notes.append(f"{entry.name}: 0 here and wherever else it was looked at, claimed and numerical")
-        elif is_independent(pending[name][1]):
+        elif is_independent(here):
             subject.notes.append(f"{entry.name}: {_WEAKER[INDEPENDENT]}")
         else:
             entry.verdict, entry.reason = UNDECIDED, str(Reason.VACUOUS)

@@ -118,6 +118,9 @@ class CalledCode(ClaimingSubject):
             return super().random_grad_output(rng, shape)
         return np.full(shape, 1.0 / math.prod(shape) if self.convention.averaged else 1.0)
 
+    def own_code(self) -> Sequence[Any]:
+        return [one for one in (self._forward, self._backward, self._owner) if one is not None]
+
     @property
     def has_parameters(self) -> bool:
         """Whether the output depends on arrays of the owner."""

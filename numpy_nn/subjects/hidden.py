@@ -36,8 +36,13 @@ class HidingCode(LikelyCode):
         """Add to ``unchecked`` the arrays of floats that the output depends on and that are at no place.
 
         They are what the code uses, unless backward updates them, or makes what may be the gradient of one. So it is
-        with arrays that were taken for what the code uses before.
+        with arrays that were taken for what the code uses before. Arguments that are said to be no more than that are
+        not checked, also where a gradient of them is returned.
         """
+        for name in [name for name in constants if name in self.arrays and name not in self._places]:
+            if name != self.input:
+                del self.arrays[name]
+                self._leaves.pop(name, None)
         hidden = {name: one for name, one in self._hidden().items() if not {name, _last(name)} & set(constants)}
         known = {name: kind for name, kind, _ in self.unchecked}
         lost = {name: np.asarray(one) for name, (_, one) in self._lost.items()}

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from numpy_nn.subjects.arguments import named_arguments
 from numpy_nn.subjects.names import TARGET, has_passes, positional, role_in_loss
+from numpy_nn.subjects.roles import is_data
 from numpy_nn.subjects.state import inner
 from numpy_nn.subjects.subject import Array, ClaimingSubject, SubjectError
 
@@ -101,9 +102,16 @@ class JaxSubject(ClaimingSubject):
                 if not np.isfinite(arrays[shown]).all():
                     raise ValueError(f"{shown}: expected finite numbers, got nan or inf")
         super().__init__(getattr(named, "__name__", type(named).__name__), [function], arrays)
+        self._named = named
+        # layer(params, x): the rows are those of the data.
+        self.input = next((name for name in arrays if is_data(name)), self.input)
         if not arrays:
             raise TypeError(f"{self.label}: expected an array of floats among the arguments, got none")
         self._outputs: list[Any] = []
+
+    def own_code(self) -> Sequence[Any]:
+        rule = [getattr(self._named, part, None) for part in ("fun", "fwd", "bwd", "jvp", "__wrapped__")]
+        return [part for part in (self._named, *rule) if inspect.isroutine(part)]
 
     def complex_output(self, x: NDArray[np.complexfloating[Any]]) -> None:
         """None: a rule of its own is one for real numbers."""

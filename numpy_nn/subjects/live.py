@@ -48,6 +48,9 @@ class LiveSubject(ClaimingSubject):
         for name, place in self._live.items():
             place.write(self._first[name])
 
+    def own_code(self) -> Sequence[Any]:
+        return self._run_code, self._grads
+
     def random_grad_output(self, rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
         # Of a loss, gradients are often given as they are where its own gradient is 1.
         if math.prod(shape) == 1 and self._is_loss_alone(shape):

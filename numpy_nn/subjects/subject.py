@@ -91,6 +91,10 @@ class Subject(ABC):
         for restore in self._restore:
             restore()
 
+    def own_code(self) -> Sequence[Any]:
+        """The functions and objects of the user's that are run; none where they are not known."""
+        return ()
+
     def is_known_by_steps(self, _: str) -> bool:
         """Whether an array's gradient is claimed by nothing but the step that backward makes along it."""
         return False

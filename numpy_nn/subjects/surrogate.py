@@ -51,6 +51,9 @@ class SurrogateSubject(RunSubject):
     def random_grad_output(self, rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
         return self._target.random_grad_output(rng, shape)
 
+    def own_code(self) -> Sequence[Any]:
+        return [*self._roots, *self._target.own_code()]
+
     def complex_output(self, x: NDArray[np.complexfloating[Any]]) -> NDArray[np.complexfloating[Any]] | None:
         return None if isinstance(self._surrogate, Subject) else super().complex_output(x)
 

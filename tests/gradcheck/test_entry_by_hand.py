@@ -274,7 +274,10 @@ def test_only_what_is_measured_can_stay_wrong(given, stays):
 
 
 def looked_elsewhere(monkeypatch, judged, near, far=(), independent=False, confirmed=True):
-    """What is looked at at each point, given what is found of the arrays there; and the notes."""
+    """What is looked at at each point, given what is found of the arrays there; and the notes.
+
+    Where ``independent`` is None the output is never seen to move.
+    """
     seen, kinds = [], iter([*near, *far])
     notes: list[str] = []
 
@@ -300,7 +303,9 @@ def looked_elsewhere(monkeypatch, judged, near, far=(), independent=False, confi
         return confirmed
 
     monkeypatch.setattr(entry, "_is_wrong_at", is_wrong_at)
+    monkeypatch.setattr(entry, "points_beyond", lambda *_: iter(()))
     monkeypatch.setattr(entry, "is_independent", lambda _: independent)
+    monkeypatch.setattr(entry, "is_seen_to_move", lambda _: independent is not None)
     entry._look_elsewhere(subject, judged, np.ones(2), None)
     return seen, notes, blamed
 
@@ -357,6 +362,8 @@ def test_what_nothing_shows_here_is_looked_at_near_and_far_unless_steps_hide_it(
         ([N, N], [N], False, UNDECIDED, None),
         ([N, N], [N], True, RIGHT, f"x: {entry._WEAKER[INDEPENDENT]}"),
         ([], [], False, UNDECIDED, None),
+        ([N, N], [N, N], None, UNDECIDED, None),
+        ([N, U], [R], None, RIGHT, "x: 0 at every coordinate here; judged by other inputs, where it is right"),
     ],
 )
 def test_what_is_0_everywhere_here_must_be_right_or_nothing_elsewhere(
@@ -367,7 +374,8 @@ def test_what_is_0_everywhere_here_must_be_right_or_nothing_elsewhere(
     seen, notes, _ = looked_elsewhere(monkeypatch, [(found, e)], near, far, independent)
     assert found.verdict == verdict
     assert notes == ([] if note is None else [note])
-    assert found.reason == (str(Reason.VACUOUS) if verdict == UNDECIDED else "")
+    why = Reason.UNSEEN if independent is None else Reason.VACUOUS
+    assert found.reason == (str(why) if verdict == UNDECIDED else "")
     right = [k for k, kinds in enumerate([*near, *far]) if kinds["x"] is R]
     looks = [names for names, _ in seen]
     assert looks == [["x"] if k < len(near) or not right or k <= min(right) else [] for k in range(len(looks))]

@@ -171,6 +171,7 @@ def test_a_factor_is_named_as_a_fraction_of_small_numbers(ratio, fit, words):
 )
 def test_a_factor_is_a_product_of_neighbouring_lengths(ratio, array, output, x, words):
     e = SimpleNamespace(name="W", fit=FIT, array=np.zeros(array), output=np.zeros(output), x=np.zeros(x))
+    e.subject = SimpleNamespace(input="input")
     assert factors._product_of_lengths(e, ratio) == words
 
 

@@ -141,21 +141,21 @@ def of(shape, ratio, other=None, *, is_loss=False, output=2, name="W", array=(3,
         ((5, 4), 0.2, (4, 0.25), "batch_mean_twice", ", 1 / the batch size", True),
         ((5, 4), 1.25, (4, 1.0), "wrong_axis_mean", " = 5 / 4, rows / columns", True),
         ((5, 4), 20.0, (4, 16.0), "batch_mean_missing", ", the number of elements", True),
-        ((5, 4), 0.05, (4, 0.0625), "elements_mean", ", 1 / the number of elements", True),
+        ((5, 4), 0.05, (4, 0.0625), "averaged_not_summed", ", 1 / the number of elements", True),
         ((5, 2, 2), 1.25, None, "wrong_axis_mean", " = 5 / 4, rows / columns", True),
         ((5, 4), -5.0, (4, -4.0), "sign+batch_mean_missing", ", the batch size", True),
         # One row or one column is nothing to count.
         ((1, 4), 1.0001, None, "factor", "", True),
-        ((1, 4), 0.25, None, "factor", ", which is 1/4; 4 is of the shape (1, 4) of input", True),
+        ((1, 4), 0.25, None, "factor", ", which is 1/4; 4 is of the shape (1, 4) of x", True),
         ((5, 1), 2.0, None, "factor", ", which is 2; 2 is of the shape (2,) of output", True),
         ((4, 4), 1.0001, None, "factor", "", True),
         # Neither is a factor that goes otherwise with the rows.
         ((5, 4), 5.0, (4, 5.0), "factor", ", which is 5", True),
-        ((5, 4), 5.0, (4, 3.0), "factor", ", which is 5; 5 is of the shape (5, 4) of input", False),
+        ((5, 4), 5.0, (4, 3.0), "factor", ", which is 5; 5 is of the shape (5, 4) of x", False),
         ((7, 2), 0.1, (4, 0.1), "learning_rate", ", which is 0.1", True),
         ((7, 2), -0.1, None, "sign+learning_rate", ", which is -0.1", True),
         ((7, 2), 0.1, (4, 0.2), "factor", ", which is 1/10", False),
-        ((7, 10), 0.1, (4, 0.1), "factor", ", which is 1/10; 10 is of the shape (7, 10) of input", True),
+        ((7, 10), 0.1, (4, 0.1), "factor", ", which is 1/10; 10 is of the shape (7, 10) of x", True),
     ],
 )
 def test_a_factor_is_counted_in_rows_and_columns(shape, ratio, other, cause, words, sure):
@@ -170,6 +170,7 @@ def test_what_nothing_tells_from_the_batch_size_may_be_a_constant_too():
     # Of a loss divided by its columns alone another number of rows tells nothing, if the number has a name.
     assert [cause for cause, _, _ in of((5, 4), 0.25, (4, 0.25), is_loss=True)] == ["elements_mean", "factor"]
     assert [cause for cause, _, _ in of((5, 4), 0.05, (4, 0.0625), is_loss=True)] == ["elements_mean"]
+    assert [cause for cause, _, _ in of((5, 4), 0.05, (4, 0.0625), name="x")] == ["elements_mean"]
     assert of((5, 4), -0.25, (4, -0.25), is_loss=True)[1][0] == "sign+factor"
 
 
@@ -275,4 +276,5 @@ def test_a_factor_that_stays_for_another_number_of_rows_is_no_product_with_it(ra
     e = SimpleNamespace(
         name=name, is_input=name == "input", array=array, output=np.zeros((2, 5)), x=np.zeros((2, 5)), fit=FIT
     )
+    e.subject = SimpleNamespace(input="input")
     assert factors._product_of_lengths(e, ratio, rows=False) == words

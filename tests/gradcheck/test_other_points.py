@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from known_slopes import evidence, known
 
-from numpy_nn.gradcheck.measure import verdicts
+from numpy_nn.gradcheck.measure import independence, verdicts
 from numpy_nn.gradcheck.measure.evidence import Evidence
 from numpy_nn.gradcheck.measure.kinds import (
     AGREES,
@@ -115,7 +115,7 @@ def test_on_a_constant_function_the_gradient_is_rounding_at_most(size, claimed, 
     natural = float(np.sqrt(np.mean(np.square(7.0 * given.grad_output)))) / (2.0 * X.max())
 
     def sized(x, _):
-        return np.full_like(x, size * verdicts.OF_FORMULAS * natural)
+        return np.full_like(x, size * independence.OF_FORMULAS * natural)
 
     assert looked(constant, sized, claimed=np.full(X.shape, claimed)) == kind
 
@@ -296,7 +296,7 @@ def independent(f, gradient=0.0, *, working=0.0, noise=0.0):
     e.gradient[3, 4] = gradient
     e.working_size, e.gradient_noise = working, np.full(MANY.shape, 0.0)
     e.gradient_noise[0, 0] = noise
-    return verdicts.is_independent(e)
+    return independence.is_independent(e)
 
 
 @pytest.mark.parametrize(
@@ -325,8 +325,8 @@ def test_a_parameter_is_also_moved_where_the_input_is_no_larger_than_1():
     (name,) = subject.arrays.keys() - {subject.input}
     output, x = subject.output(), subject.arrays[subject.input]
     e = Evidence(subject, name, np.zeros(40), np.ones(40), output, {}, x, np.ones(40), np.random.default_rng(0))
-    assert verdicts._stays(e, {}, [np.zeros(40), np.full(40, 1000.0)])
-    assert not verdicts.is_independent(e)
+    assert independence._stays(e, {}, [np.zeros(40), np.full(40, 1000.0)])
+    assert not independence.is_independent(e)
 
 
 def test_a_target_that_does_not_take_what_is_far_away_is_not_independent():
@@ -341,9 +341,9 @@ def test_a_target_that_does_not_take_what_is_far_away_is_not_independent():
 @pytest.mark.parametrize(
     ("gradient", "given", "nothing_but_rounding"),
     [
-        (verdicts.OF_FORMULAS * 3.0, {"working": 3.0}, True),
-        (verdicts.OF_FORMULAS * 3.01, {"working": 3.0}, False),
-        (-verdicts.OF_FORMULAS * 3.01, {"working": 3.0}, False),
+        (independence.OF_FORMULAS * 3.0, {"working": 3.0}, True),
+        (independence.OF_FORMULAS * 3.01, {"working": 3.0}, False),
+        (-independence.OF_FORMULAS * 3.01, {"working": 3.0}, False),
         (16.0, {"noise": 1.0}, True),
         (16.1, {"noise": 1.0}, False),
         (16.0, {"noise": 1.0, "working": 1.0}, True),
@@ -366,7 +366,7 @@ def test_an_array_is_moved_by_its_size_or_1_and_by_30_and_1000_times_as_much(siz
     e.gradient_noise, e.working_size = np.zeros(MANY.shape), 0.0
     assert e.differences.coarseness == 0.0
     before = len(seen)
-    assert verdicts.is_independent(e)
+    assert independence.is_independent(e)
     _, *far, around_0 = seen[before:]
     assert abs(around_0.mean()) < 0.2  # of a thousand normal numbers, six standard deviations
     moved = [np.abs(x - size * MANY) / max(size, 1.0) for x in far]

@@ -220,11 +220,36 @@ def test_where_no_other_point_can_be_had_a_gradient_of_0_everywhere_is_undecided
     assert "nothing was tested" in report["input"].reason
 
 
-def test_a_function_that_does_not_depend_on_an_array_has_the_gradient_0_and_the_report_says_so():
-    report = check_gradients((lambda x: np.full(x.shape, 2.0), lambda _, g: 0.0 * g), X)
+@pytest.mark.parametrize("f", [np.sign, np.round, lambda x: np.where(x > 0.5, 3.0, -1.0)])
+def test_steps_have_the_gradient_0_and_the_report_says_so(f):
+    report = check_gradients((f, lambda _, g: 0.0 * g), X)
     assert report.verdict == RIGHT
     assert any("0 here and wherever else it was looked at" in note for note in report.notes)
 
+
+def test_what_the_output_was_never_seen_to_depend_on_is_undecided():
+    report = check_gradients((lambda x: np.full(x.shape, 2.0), lambda _, g: 0.0 * g), X)
+    assert report.verdict == UNDECIDED
+    assert "never seen to depend on it" in report["input"].reason
+
+
+def test_an_argument_that_the_output_does_not_depend_on_is_undecided_unless_it_is_listed_in_constants():
+    pair = (lambda x, w: np.sin(x) + 0.0 * w), (lambda x, _, g: (g * np.cos(x), 0.0 * g))
+    report = check_gradients(pair, (X, 0.5 * X))
+    assert (report["x"].verdict, report["w"].verdict) == (RIGHT, UNDECIDED)
+    assert check_gradients(pair, (X, 0.5 * X), constants=["w"]).verdict == RIGHT
+
+
+def test_an_input_that_a_network_ignores_while_its_weights_are_0_is_right():
+    class Zero(Foreign):
+        def __init__(self):
+            super().__init__("d{}")
+            self.W = np.zeros((4, 3))
+
+    assert check_gradients(Zero(), X).verdict == RIGHT
+
+
+def test_a_bias_whose_mean_is_taken_away_again_has_the_gradient_0():
     class Centered(Foreign):
         """The bias is taken away again with the mean."""
 

@@ -61,6 +61,10 @@ WORDS: dict[str, tuple[str, str]] = {
         "take the mask from what forward saw",
     ),
     "bias_not_summed": ("the gradient of the bias is not summed over the batch", "sum over axis 0"),
+    "averaged_not_summed": (
+        "the gradient of a parameter is divided by the number of elements that it acts on",
+        "do not divide it: sum it over all of them; the loss has divided already",
+    ),
     "bias_averaged": (
         "the gradient of the bias is averaged over the batch, not summed",
         "use sum(axis=0); the loss has divided already",

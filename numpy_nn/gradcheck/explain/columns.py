@@ -134,7 +134,8 @@ def _loss_in_columns(e: Evidence) -> bool:
 def _act_apart(e: Evidence, axis: int) -> bool:
     """Whether the first half of the slices along an axis and the second act on the output one by one: f is a sum."""
     home = e.x.copy()
-    shift = 0.1 * e.rng.uniform(0.5, 1.0, home.shape) * np.where(home == 0.0, 1.0, np.abs(home))
+    # Towards 0, so that probabilities stay such.
+    shift = 0.1 * e.rng.uniform(0.5, 1.0, home.shape) * np.where(home == 0.0, 1.0, -home)
     first = np.moveaxis(np.zeros(home.shape, np.bool_), axis, 0)
     first[: len(first) // 2] = True
     first = np.moveaxis(first, 0, axis)

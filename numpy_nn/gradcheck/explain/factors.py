@@ -122,6 +122,8 @@ def _count_of_rows_or_columns(e: Evidence, ratio: float, other: Other) -> tuple[
         here = _near(ratio, factor * n**power, e.fit)
         return here and (other is None or _near(abs(other[1]), factor * other[0] ** power, e.fit))
 
+    if (number := _samples_beside(e)) is not None and _near(ratio, number, e.fit):
+        return "batch_mean_missing", ", the number of targets"
     if goes_as(1, 1.0):
         return "batch_mean_missing", ", the batch size"
     if goes_as(-1, 1.0):
@@ -132,12 +134,23 @@ def _count_of_rows_or_columns(e: Evidence, ratio: float, other: Other) -> tuple[
     if goes_as(1, 1.0 / columns) and columns != n:
         return "wrong_axis_mean", f" = {n} / {columns}, rows / columns"
     if goes_as(-1, 1.0 / columns):
-        return "elements_mean", ", 1 / the number of elements"
+        averaged = not e.is_input and not loss
+        return ("averaged_not_summed" if averaged else "elements_mean"), ", 1 / the number of elements"
     if goes_as(0, 1.0 / columns) and loss:
         return "elements_mean", ", 1 / the number of columns"
     if goes_as(1, float(columns)):
         return "batch_mean_missing", ", the number of elements"
     return None
+
+
+def _samples_beside(e: Evidence) -> int | None:
+    """The number of targets of a loss, one for each sample, where the samples themselves are none of the arrays.
+
+    Data have no gradient in code that returns those of parameters alone; a parameter then stands in the input's place.
+    """
+    targets = np.asarray(e.subject.targets) if e.subject.is_loss else np.zeros(0)
+    alone = 1 < targets.size == max(targets.shape, default=0)
+    return targets.size if alone and targets.size not in e.x.shape else None
 
 
 # What to add where a layer averages its parameters' gradients, and not that of the input.
@@ -185,7 +198,7 @@ def _product_of_lengths(e: Evidence, ratio: float, rows: bool = True) -> str:
     wanted = round(ratio) if ratio > 1.0 else round(1.0 / ratio)
     if wanted < 2 or not (_near(ratio, wanted, e.fit) or _near(ratio * wanted, 1.0, e.fit)):
         return ""
-    for name, shape in ((e.name, e.array.shape), ("output", e.output.shape), ("input", e.x.shape)):
+    for name, shape in ((e.name, e.array.shape), ("output", e.output.shape), (e.subject.input, e.x.shape)):
         for length in range(1, len(shape) + 1):
             for first in range(0 if rows or (name == e.name and not e.is_input) else 1, len(shape) - length + 1):
                 part = shape[first : first + length]

@@ -48,6 +48,11 @@ class Reason(Enum):
     VACUOUS = (
         "the gradient is 0 at every coordinate here, claimed and numerical: nothing was tested; check at another input"
     )
+    UNSEEN = (
+        "the output was never seen to depend on it: wherever it was moved the output stayed the same, and the gradient "
+        "is 0, claimed and numerical: nothing was tested; check at an input where it matters, or, if it is not to be "
+        "differentiated, list it in constants= or give it as integers"
+    )
 
     def __str__(self) -> str:
         return self.value

@@ -41,10 +41,14 @@ SMALL = (2.0**-6, 2.0**-12)
 
 
 class Point(NamedTuple):
-    """Values for some of a subject's arrays, and where that is, in words that follow "wrong"."""
+    """Values for some of a subject's arrays, and where that is, in words that follow "wrong".
+
+    ``beyond`` says that it lies beyond a number in the code: what is wrong there must count here as well.
+    """
 
     words: str
     moved: dict[str, Array]
+    beyond: bool = False
 
 
 def other_points(subject: Subject, output: Array, elementwise: bool, rng: np.random.Generator) -> Iterator[Point]:
@@ -64,10 +68,11 @@ def are_probabilities(subject: Subject) -> bool:
         return False
     x, targets = subject.arrays[subject.input], np.asarray(subject.compared_with)
     labels = targets.dtype.kind in "iu" and targets.shape == x.shape[:-1]
-    return _in_unit(x) and (labels or (targets.dtype.kind in "fiub" and _in_unit(targets)))
+    return in_unit(x) and (labels or (targets.dtype.kind in "fiub" and in_unit(targets)))
 
 
-def _in_unit(array: Array) -> bool:
+def in_unit(array: Array) -> bool:
+    """Whether all of it lies between 0 and 1."""
     return bool(np.all((array >= 0.0) & (array <= 1.0)))
 
 
@@ -84,11 +89,11 @@ def _other_points(subject: Subject, output: Array, elementwise: bool, rng: np.ra
     typical = float(others[others.size // 2]) if others.size else 0.0
     if size > UNEVEN * typical:
         yield Point("where the largest entries of this input are smaller", {name: np.clip(x, -typical, typical)})
-    if others.size and others[0] < POLAR * typical and not _is_symmetric(x):
+    if others.size and others[0] < POLAR * typical and not is_symmetric(x):
         # Beside a pole one term may be all that shows.
         apart = np.sign(x) * np.hypot(x, typical) / typical
         yield Point("where this input has size 1 and no small entries", {name: apart})
-    if x.ndim and len(x) > 1 and not _is_symmetric(x):
+    if x.ndim and len(x) > 1 and not is_symmetric(x):
         # Halves of an even number of rows make a singular matrix, which functions of matrices do not take.
         own = 0.75 if x.ndim == 2 and x.shape[0] == x.shape[1] else 0.5
         mixed = own * x + (1.0 - own) * np.roll(x, 1, axis=0)
@@ -120,7 +125,7 @@ def where_moved(subject: Subject, name: str, values: Array) -> str:
     return f"where {name} is not {was:g} throughout: moved to {values.min():.3g} .. {values.max():.3g}"
 
 
-def _is_symmetric(array: Array) -> bool:
+def is_symmetric(array: Array) -> bool:
     """Whether it is a symmetric matrix, such as a definite one, which it would not be any more."""
     return array.ndim == 2 and array.shape[0] == array.shape[1] and bool(np.allclose(array, array.T))
 

@@ -8,6 +8,7 @@ from numpy_nn.gradcheck.measure.branches import is_beside_a_branch
 from numpy_nn.gradcheck.measure.derivatives import SAFETY, UNIT_ROUNDOFF, Array, scale_of
 from numpy_nn.gradcheck.measure.differences import Differences
 from numpy_nn.gradcheck.measure.evidence import NOISE_OF_FLOAT32, OPERATIONS, Evidence
+from numpy_nn.gradcheck.measure.independence import OF_FORMULAS, is_independent
 from numpy_nn.gradcheck.measure.iterations import iteration_explains
 from numpy_nn.gradcheck.measure.jumps import MEANT, jumps_explain
 from numpy_nn.gradcheck.measure.kinds import (
@@ -48,15 +49,8 @@ CLOSE = 256
 # rounding to float32, an epsilon that one of the two passes has, or a constant of six digits may do.
 NEAR = 1e-5
 
-# Rounding errors of a formula, as a share of the numbers that it adds up.
-OF_FORMULAS = OPERATIONS * UNIT_ROUNDOFF
-
 # The unit roundoffs of float32 and float16.
 UNIT_OF_FLOAT32, UNIT_OF_FLOAT16 = 2.0**-24, 2.0**-11
-
-# A gradient that is no larger than so many times its own noise is nothing but rounding; and so far an array is moved to
-# see whether anything depends on it.
-NOISES, FAR = 16.0, (1.0, -1.0, 30.0, -30.0, 1000.0, -1000.0)
 
 # Beyond this size neighbouring numbers lie 2^-20 and more apart, and steps of some hundred of them 2^-12.
 GRAINY = 2.0**32
@@ -317,44 +311,6 @@ def _tell_elsewhere(evidence: Evidence, status: Status) -> None:
     else:
         evidence.reason = Reason.FLAT if (status[hidden] != UNRESOLVED).any() else Reason.ROUNDING
         status[hidden] = UNRESOLVED
-
-
-def is_independent(evidence: Evidence) -> bool:
-    """Whether the output stays what it is wherever the array is moved, and the claimed gradient is 0 but for rounding.
-
-    So it is with a bias whose mean is subtracted again. What is flat only near by moves far away.
-    """
-    gradient, differences = evidence.gradient, evidence.differences
-    assert gradient is not None
-    rounding = max(OF_FORMULAS * evidence.working_size, NOISES * float(evidence.gradient_noise.max(initial=0.0)))
-    if not np.abs(gradient).max(initial=0.0) <= rounding:
-        return False
-    scale = np.maximum(differences.scales["wide"], differences.scales["unit"])
-    moves = [
-        far * scale * evidence.rng.uniform(0.5, 1.0, gradient.shape) * evidence.rng.choice([-1.0, 1.0], scale.shape)
-        for far in FAR
-    ]
-    # Far away one that saturates stays what it is as well; around 0 it does not, and if the input is no larger than 1.
-    points = [*(differences.home + move for move in moves), evidence.rng.standard_normal(gradient.shape)]
-    if not _stays(evidence, {}, points):
-        return False
-    size = float(np.abs(evidence.x).max(initial=0.0))
-    return evidence.is_input or size <= 1.0 or _stays(evidence, {evidence.subject.input: evidence.x / size}, points)
-
-
-def _stays(evidence: Evidence, moved: dict[str, Array], points: list[Array]) -> bool:
-    """Whether the output, with some arrays moved, is the same with the one that is looked at at all of these points."""
-    try:
-        with evidence.subject.at(moved):
-            home = evidence.subject.output()
-        for point in points:
-            with evidence.subject.at(moved | {evidence.name: point}):
-                output = evidence.subject.output()
-            if output.shape != home.shape or not evidence.recognises(output, home):
-                return False
-    except SubjectError:
-        return False
-    return True
 
 
 def _look_at(evidence: Evidence, moved: dict[str, Array], look: Mask) -> str:
