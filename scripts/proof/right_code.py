@@ -14,7 +14,7 @@ from scripts.proof.forms import FORMS
 from scripts.proof.styles import STYLES
 from scripts.proof.styles import WRONG as STYLES_WRONG
 from scripts.proof.tables import COARSE_LIMIT, UNDECIDED_LIMIT, few, print_counts, shown, table
-from scripts.proof.trials import ALARM, CLOSE, CRASHED, FOUND, MISSED, RIGHT, UNDECIDED, WRONG
+from scripts.proof.trials import ALARM, CLOSE, CRASHED, FOUND, MISSED, RIGHT, UNDECIDED, UNSEEN, WRONG
 
 
 def false_alarms(console: Console, args: argparse.Namespace) -> bool:
@@ -26,14 +26,15 @@ def false_alarms(console: Console, args: argparse.Namespace) -> bool:
     examples: dict[tuple[str, str], int] = {}
     runs = trials.run(trials.check_network, tasks, args.jobs)
     for (_, index), outcome in zip(tasks, shown(runs, len(tasks), "random networks"), strict=True):
-        verdicts[outcome.verdict] += 1
-        if outcome.verdict != RIGHT:
+        verdict = outcome.of_right_code
+        verdicts[verdict] += 1
+        if verdict != RIGHT:
             for reason in set(outcome.reasons) or {"an entry is wrong"}:
-                reasons[outcome.verdict, reason] += 1
-                examples.setdefault((outcome.verdict, reason), index)
+                reasons[verdict, reason] += 1
+                examples.setdefault((verdict, reason), index)
     title = f"No false alarm: {args.networks:,} random correct networks and their losses"
     made = table(console, title, "verdict", "networks", "share")
-    for verdict in (RIGHT, CLOSE, UNDECIDED, WRONG, CRASHED):
+    for verdict in (RIGHT, UNSEEN, CLOSE, UNDECIDED, WRONG, CRASHED):
         made.add_row(verdict, f"{verdicts[verdict]:,}", f"{verdicts[verdict] / max(1, args.networks):.2%}")
     console.print(made)
     if reasons:
@@ -42,7 +43,8 @@ def false_alarms(console: Console, args: argparse.Namespace) -> bool:
         console.print(f"{verdict}, {times}, the first N = {examples[verdict, reason]}: {reason}", soft_wrap=True)
     console.print(f"{time.perf_counter() - start:.1f} s\n")
     clean = verdicts[CLOSE] + verdicts[WRONG] + verdicts[CRASHED] == 0
-    return clean and few(verdicts[UNDECIDED], UNDECIDED_LIMIT, args.networks)
+    few_unseen = few(verdicts[UNSEEN], COARSE_LIMIT, args.networks)
+    return clean and few_unseen and few(verdicts[UNDECIDED], UNDECIDED_LIMIT, args.networks)
 
 
 def forms(console: Console, args: argparse.Namespace) -> bool:
@@ -53,13 +55,13 @@ def forms(console: Console, args: argparse.Namespace) -> bool:
     seconds, odd = [], []
     runs = trials.run(trials.check_form, tasks, args.jobs)
     for (_, index), run in zip(tasks, shown(runs, len(tasks), "forms"), strict=True):
-        verdict = run.outcome.verdict
+        verdict = run.outcome.of_right_code
         verdicts[run.form][verdict] += 1
         total.setdefault(run.dtype, Counter())[verdict] += 1
         seconds.append(run.seconds)
         if verdict != RIGHT:
             odd.append(f"{verdict}, {run.form}, {run.dtype}, N = {index}: {'; '.join(run.outcome.reasons)}")
-    kinds = (RIGHT, CLOSE, UNDECIDED, WRONG, CRASHED)
+    kinds = (RIGHT, UNSEEN, CLOSE, UNDECIDED, WRONG, CRASHED)
     title = f"Right code in {len(FORMS)} forms: {args.cases:,} cases of random shapes, numbers and activations"
     made = table(console, title, "form", *kinds)
     place = f"case N is that of trials.check_form(({args.seed}, N))"
@@ -68,6 +70,7 @@ def forms(console: Console, args: argparse.Namespace) -> bool:
     return all(
         counts[CLOSE] * (dtype == "float64") + counts[WRONG] + counts[CRASHED] == 0
         and few(counts[UNDECIDED], UNDECIDED_LIMIT if dtype == "float64" else COARSE_LIMIT, counts.total())
+        and few(counts[UNSEEN], COARSE_LIMIT, counts.total())
         for dtype, counts in total.items()
     )
 

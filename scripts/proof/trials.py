@@ -17,6 +17,7 @@ from threadpoolctl import threadpool_limits
 
 from numpy_nn.commands.parity.random_networks import random_network
 from numpy_nn.gradcheck import check_gradients
+from numpy_nn.gradcheck.measure.kinds import Reason
 from scripts.proof.forms import FORMS, Draws
 from scripts.proof.gradient_cases import GradientCase
 from scripts.proof.kinks import kinks
@@ -27,6 +28,8 @@ from scripts.proof.styles import STYLES
 from scripts.proof.styles import WRONG as STYLES_WRONG
 
 RIGHT, CLOSE, WRONG, UNDECIDED, CRASHED = "right", "close", "wrong", "undecided", "crashed"
+UNSEEN = "unseen"
+"""Undecided, and rightly: nothing depends on the array, as on the score of a single class."""
 # What comes of one wrong gradient among right ones: it is called wrong, and it alone; it is called right; another is
 # called wrong, or close.
 FOUND, MISSED, ALARM = "found", "missed", "false alarms"
@@ -48,7 +51,8 @@ class Named:
 class Outcome:
     """What the checker said of one target: its verdict, that on each entry, reasons, and diagnoses by entry.
 
-    ``coarse`` are the entries of which it was said that no more than a few digits could be told.
+    ``coarse`` are the entries of which it was said that no more than a few digits could be told; ``unseen`` says that
+    nothing was undecided but arrays on which the output was never seen to depend.
     """
 
     verdict: str
@@ -56,6 +60,12 @@ class Outcome:
     reasons: list[str] = field(default_factory=list)
     diagnoses: dict[str, Named] = field(default_factory=dict)
     coarse: set[str] = field(default_factory=set)
+    unseen: bool = False
+
+    @property
+    def of_right_code(self) -> str:
+        """The verdict, where the code is right."""
+        return UNSEEN if self.unseen else self.verdict
 
 
 def check(target: Any, x: Any = None, targets: NDArray[Any] | None = None, /, **named: Any) -> Outcome:
@@ -76,6 +86,8 @@ def check(target: Any, x: Any = None, targets: NDArray[Any] | None = None, /, **
             outcome.reasons.append(entry.reason)
         if (found := entry.diagnosis) is not None:
             outcome.diagnoses[name] = Named(found.cause, found.confident, tuple(found.alternatives))
+    undecided = [entry.reason for entry in report.entries if entry.verdict == UNDECIDED]
+    outcome.unseen = bool(undecided) and not report.problems and set(undecided) == {str(Reason.UNSEEN)}
     return outcome
 
 
@@ -103,8 +115,8 @@ def check_network(task: tuple[int, int]) -> Outcome:
     """The random network of a seed and an index, and its loss: the worse outcome of the two."""
     network = random_network(np.random.default_rng(task))
     outcomes = check(network.net, network.x), check(network.loss, network.output, network.targets)
-    severity = (RIGHT, CLOSE, UNDECIDED, WRONG, CRASHED)
-    worst = max(outcomes, key=lambda outcome: severity.index(outcome.verdict))
+    severity = (RIGHT, UNSEEN, CLOSE, UNDECIDED, WRONG, CRASHED)
+    worst = max(outcomes, key=lambda outcome: severity.index(outcome.of_right_code))
     # Numbers and names of layers differ from network to network; the kind of reason is what is counted.
     worst.reasons = [re.sub(r"\d[\d.,e+-]*", "#", reason.rsplit("): ", 1)[-1]) for reason in worst.reasons]
     return worst
