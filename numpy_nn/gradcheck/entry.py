@@ -216,7 +216,7 @@ def _look_elsewhere(
         entry, here = pending[name]
         if Found.RIGHT in seen[name]:
             subject.notes.append(f"{entry.name}: 0 at every coordinate here; judged by other inputs, where it is right")
-        elif name not in moving and not is_seen_to_move(here):
+        elif name not in moving and not subject.draws and not is_seen_to_move(here):  # a mask may be all zeros
             entry.verdict, entry.reason = UNDECIDED, str(Reason.UNSEEN)
         elif len(seen[name]) >= ENOUGH and set(seen[name]) == {Found.NOTHING}:
             subject.notes.append(f"{entry.name}: 0 here and wherever else it was looked at, claimed and numerical")

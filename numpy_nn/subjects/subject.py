@@ -86,6 +86,11 @@ class Subject(ABC):
         """Of a loss of a network what the network makes of the input; None if that is not known."""
         return None
 
+    @property
+    def draws(self) -> bool:
+        """Whether random numbers are drawn, the same ones at every evaluation."""
+        return bool(self._restore)
+
     def restore_generators(self) -> None:
         """Have every generator draw again what it drew for the first output."""
         for restore in self._restore:

@@ -285,7 +285,7 @@ def looked_elsewhere(monkeypatch, judged, near, far=(), independent=False, confi
     def at(_):
         yield
 
-    subject = SimpleNamespace(at_point=at, notes=notes)
+    subject = SimpleNamespace(at_point=at, notes=notes, draws=False)
 
     def look(_, names, grad_output, share, __):
         seen.append((list(names), share))
