@@ -5,9 +5,11 @@ from __future__ import annotations
 import inspect
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from numpy_nn._support.checks import Seed, generator
 from numpy_nn._support.threads import one_thread
@@ -18,6 +20,7 @@ from numpy_nn.gradcheck.report import GradientReport
 from numpy_nn.layers import Layer
 from numpy_nn.network import Sequential
 from numpy_nn.subjects import Hints, LiveSubject, Subject, SubjectError, SurrogateSubject, as_subject, names, several
+from numpy_nn.subjects.agreement import claimed_in_shape
 from numpy_nn.subjects.arguments import are_apart
 from numpy_nn.subjects.calling import arrays_of
 from numpy_nn.subjects.jax_functions import jax_subject
@@ -141,24 +144,44 @@ def _subjects(target: Any, x: Any, targets: Any, hints: Hints, report: GradientR
     elif isinstance(x, tuple) and {float} <= set(map(type, x)) <= {int, float}:
         inputs = (_point(x),)
     elif _is_of_several(x):
-        inputs = tuple(map(_argument, several(x, forward, with_targets=targets is not None)))
+        takers = [forward, _loss_of(target) if targets is not None else None]
+        each = [several(x, taker, with_targets=targets is not None) for taker in takers if taker is not None]
+        inputs = tuple(map(_argument, sorted(each or [several(x)], key=len)[-1]))
     else:
         inputs = (_point(x),)
     if type(target) is Sequential:
         return _chain(target, inputs[0], hints.cost, targets, report)
     if hints.cost is not None and isinstance(target, Layer):
         raise TypeError(f"loss: expected a Sequential with it, got {type(target).__name__}; check the two apart")
+    if isinstance(x, np.ndarray) and x.dtype.kind in "iu":
+        return iter([("", _of_whole_numbers(target, x, targets, hints))])
+    return iter([("", as_subject(target, inputs, targets, hints))])
+
+
+def _of_whole_numbers(target: Any, x: NDArray[Any], targets: Any, hints: Hints) -> Subject:
+    """The subject of floats; of indices, as an embedding takes, where it takes no floats or has no gradient of them."""
     try:
-        return iter([("", as_subject(target, inputs, targets, hints))])
-    except (SubjectError, IndexError, TypeError) as error:
-        # Floats are no indices, as those that an embedding takes: NumPy's errors for that are these two.
-        if not _is_whole(x) or not isinstance(error.__cause__ or error, (IndexError, TypeError)):
-            raise
-        return iter([("", as_subject(target, (x.copy(),), targets, hints))])
+        of_floats = as_subject(target, (_point(x),), targets, hints)
+        if _has_another_shape(of_floats):
+            raise TypeError("x: expected a gradient of its shape")
+    except (SubjectError, IndexError, TypeError, ValueError) as error:
+        failed = error
+    else:
+        return of_floats
+    with suppress(SubjectError, IndexError, TypeError, ValueError):
+        return as_subject(target, (x.copy(),), targets, hints)
+    raise failed
 
 
-def _is_whole(x: Any) -> bool:
-    return isinstance(x, np.ndarray) and x.dtype.kind in "iu"
+def _has_another_shape(subject: Subject) -> bool:
+    """Whether the gradient that is claimed of the input is of another shape."""
+    claims = subject.input in subject.arrays and subject.make_repeatable()
+    return claims and subject.input not in claimed_in_shape(subject)[1]
+
+
+def _loss_of(target: Any) -> Any:
+    """The method of an object that is called as a loss; None of functions."""
+    return None if isinstance(target, tuple) or inspect.isroutine(target) else names.method(target, names.LOSSES)
 
 
 def _forward_of(target: Any) -> Any:

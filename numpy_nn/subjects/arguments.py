@@ -81,9 +81,8 @@ def several(x: Any, forward: Callable[..., Any] | None = None, *, with_targets: 
         return x
     if len(x) > 1 and forward is not None and (spec := positional(forward)) is not None:
         wants_names = any(p.kind is p.KEYWORD_ONLY for p in names.signature(forward).parameters.values())
-        required, optional = (
-            [name for name in part if not with_targets or names.role_in_loss(name) != names.TARGET] for part in spec
-        )
+        called = [name for name in spec[0] + spec[1] if with_targets and names.role_in_loss(name) == names.TARGET]
+        required, optional = ([name for name in part if name not in called[-1:]] for part in spec)
         if len(required) == 1 and 1 + len(optional) < len(x) and not wants_names:
             return (x,)
     return x if any(isinstance(part, (np.ndarray, dict, list)) or part is None for part in x) else (x,)

@@ -109,6 +109,7 @@ class CalledCode(ClaimingSubject):
         self._moved: dict[str, Array] = {}
         self._returned: Any = None
         self._sure: set[str] = set()  # of which gradients names tell
+        self._told: Mapping[Path, str] = {}  # what the source calls what it returns
         self.latest: Any = None  # what backward returned
         self._tried: Callable[[], None] | None = None  # puts a moved array in the place that is looked at
 

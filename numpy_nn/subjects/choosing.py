@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from numpy_nn.subjects import names
+from numpy_nn.subjects import names, roles
 from numpy_nn.subjects.agreement import CLOSELY, ROUGHLY, agreement, claimed_in_shape, digits, off_in_size
 from numpy_nn.subjects.arguments import is_differentiated
 from numpy_nn.subjects.calling import CACHE, GRADS, Convention, arrays_of, result_role
@@ -100,8 +100,7 @@ def chosen(code: Code) -> CodeSubject:
     try:
         subject = _with_numbers(code, _chosen_of(code, code.given, before), before)
         subject = _of_new_values(code, subject, before) or _of_the_output(code, subject, before) or subject
-        subject = _of_learned_targets(code, subject, before) or subject
-        subject = _with_targets_first(code, subject, before) or subject
+        subject = _of_learned_targets(code, subject, before) or _with_targets_first(code, subject, before) or subject
     finally:
         before.restore()  # a way that was not meant may have moved what it took for none of its parameters
     if subject.waits_for_a_pass:
@@ -284,13 +283,16 @@ def _of_learned_targets(code: Code, subject: CodeSubject, before: Snapshot) -> C
     name = code.target
     if name is None or not is_differentiated(code.given[name]) or not subject.make_repeatable():
         return None
-    is_data = names.role_in_loss(name) == names.TARGET
+    of_a_loss = subject.output().size == 1
+    is_data = names.role_in_loss(name) == names.TARGET or roles.is_buffer(name) or (of_a_loss and roles.is_data(name))
     if is_data and subject.leaves_nothing_returned:
         return None
     try:
         learned = _chosen_of(replace(code, target=None), code.given, before)
         if not (learned.make_repeatable() and learned.has_in_its_place(name)):
             return None
+        if not subject.arrays.keys() <= learned.arrays.keys():
+            return None  # what stands in its place is the gradient of another array
     except (SubjectError, TypeError, ValueError):
         return None
     if not is_data:
@@ -312,7 +314,7 @@ def _with_targets_first(code: Code, subject: CodeSubject, before: Snapshot) -> C
     own = [] if spec is None else (spec[0] + spec[1])[:2]
     if code.target is None or set(own) != set(code.given) or ordered_by_role(own, own[0], own[1]) is not None:
         return None
-    if not subject.make_repeatable() or agreement(subject).agreeing:
+    if not subject.make_repeatable() or subject.output().size != 1 or agreement(subject).agreeing:
         return None
     target, prediction = own
     given = {target: code.given[code.target], prediction: next(v for n, v in code.given.items() if n != code.target)}
@@ -329,8 +331,8 @@ def _with_targets_first(code: Code, subject: CodeSubject, before: Snapshot) -> C
         return exchanged
     exchanged.complain(
         f"{code.label} is the same with {target} and {prediction} exchanged, and the gradient is that by {prediction}: "
-        f"if {prediction} is the output of the network, it is right, and if {target} is, its sign is wrong; names such "
-        "as y_pred and y_true tell which"
+        f"right if {prediction} is the output of the network, and wrong if {target} is; names such as y_pred and "
+        "y_true tell which"
     )
     return exchanged
 

@@ -24,7 +24,7 @@ from numpy_nn.subjects.gradients import (
     order_of,
     values_of,
 )
-from numpy_nn.subjects.names import is_gradient_of
+from numpy_nn.subjects.names import is_gradient_of, tells_gradients
 from numpy_nn.subjects.places import Path, Place, Step, last_name, parsed
 from numpy_nn.subjects.remaining import is_state
 from numpy_nn.subjects.returned import as_told, told_by
@@ -114,7 +114,11 @@ class CodeSubject(SteppingCode):
         leaf, inputs = self._leaves.get(name), list(self.convention.inputs)
         if not isinstance(leaf, Leaf) or name not in inputs or leaf.value.dtype.kind != "f":
             return name in self._sure
-        if name in self._sure or (leaf.path and is_gradient_of(leaf.path[-1].key, name) >= SURE):
+        if leaf.path and is_gradient_of(leaf.path[-1].key, name) >= SURE:
+            return True
+        if (word := self._told.get(leaf.path, "")) and not tells_gradients(word):
+            return False  # probabilities, residuals
+        if name in self._sure:
             return True
         taken = [self._leaves.get(one) for one in inputs[: inputs.index(name) + 1]]
         return all(isinstance(one, Leaf) and one.path == (Step(i, True),) for i, one in enumerate(taken))
@@ -174,7 +178,8 @@ class CodeSubject(SteppingCode):
         if matters and name not in constants:
             kind = "unclaimed" if self._says_none(name) else "buffer" if is_buffer(name) else "unchecked"
             root = name.partition("[")[0]
-            data = self._is_data(name) or (root != name and is_data(root) and bool(self._leaves))  # of loss(data)
+            of_a_loss = bool(self._leaves) and self.output().size == 1
+            data = self._is_data(name) or (root != name and is_data(root) and of_a_loss)  # as in loss(data)
             self.unchecked.append((name, "data" if kind == "unchecked" and data else kind, 0))
 
     def _match(self, named: Mapping[str, str] | None) -> None:
@@ -236,7 +241,7 @@ class CodeSubject(SteppingCode):
                 like = likeness_of(paths, shape, is_setting=isinstance(self._owner, Surroundings))
                 likely[name] = numbering.weighed(place.path, like, shape)
                 called[name] = last_name(place.path)
-        told = told_by(self._backward, self._forward, 1 + len(self._result[1]))
+        self._told = told = told_by(self._backward, self._forward, 1 + len(self._result[1]))
         likely = as_told(told, called, likely, only=self.convention.arguments is None, data=self.input)
         pairs = paired(found, {name: self.arrays[name] for name in self._places})
         likely = {name: as_paired(pairs, name, like) for name, like in likely.items()} if pairs else likely

@@ -77,3 +77,28 @@ def test_an_error_of_another_kind_comes_through():
 
     with pytest.raises(KeyError, match="float64"):
         check_gradients((fails, fails), IDS)
+
+
+class AsksForThem(Embedding):
+    def forward(self, ids):
+        assert ids.dtype.kind == "i", "ids must be integers"
+        return super().forward(ids)
+
+
+class HasAGradientOfOneHots(Embedding):
+    def forward(self, ids):
+        self.rows = np.zeros((len(ids), 6))
+        for row, i in enumerate(ids):
+            self.rows[row, int(i)] = 1.0
+        return self.rows @ self.W
+
+    def backward(self, grad):
+        self.dW = self.times * self.rows.T @ grad
+        return grad @ self.W.T
+
+
+@pytest.mark.parametrize("kind", [AsksForThem, HasAGradientOfOneHots])
+@pytest.mark.parametrize(("times", "verdict"), [(1.0, "right"), (2.0, "wrong")])
+def test_code_that_wants_whole_numbers_gets_them(kind, times, verdict):
+    report = check_gradients(kind(lambda W, ids: W[ids], times), IDS)
+    assert [(entry.name, entry.verdict) for entry in report.entries] == [("W", verdict)]

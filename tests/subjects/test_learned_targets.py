@@ -93,3 +93,60 @@ def test_data_without_a_gradient_stay_data():
 def test_several_inputs_that_are_no_tuple_are_refused_in_a_line():
     with pytest.raises(TypeError, match=r"several inputs as a tuple, check_gradients\(target, \(a, b, c, d\)\)"):
         check_gradients((squared_error, squared_error), X, X, X, X)
+
+
+class Gate:
+    def forward(self, x, h):
+        self.x, self.h = x, h
+        return x * np.tanh(h)
+
+    def backward(self, grad):  # in the other order
+        return grad * self.x * (1.0 - np.tanh(self.h) ** 2), grad * np.tanh(self.h)
+
+
+def test_gradients_that_are_exchanged_are_not_right_by_one_of_them():
+    assert check_gradients(Gate(), H, H + 1.0).verdict == "wrong"
+    both = (distance, lambda a, b: (2.0 * (b - a), 2.0 * (a - b)))
+    assert check_gradients(both, X, X + 1.0).verdict == "wrong"
+
+
+def test_a_layer_of_two_inputs_is_no_loss_whose_target_comes_first():
+    def backward(dout, x, h):
+        return -dout + 0.0 * (x + h)
+
+    assert check_gradients((lambda x, h: x - h, backward), X, X + 1.0).verdict == "wrong"
+
+
+class Recurrent(Cell):
+    """No gradient of the state, but of what has its place."""
+
+    def backward(self, grad):
+        d = grad * (1.0 - self.n**2)
+        return d @ self.W.T, self.x.T @ d, self.h.T @ d
+
+
+def test_the_gradient_of_a_parameter_is_not_that_of_the_state():
+    report = check_gradients(Recurrent(), X, H)
+    assert [(entry.name, entry.verdict) for entry in report.entries] == [(name, "right") for name in ("x", "W", "U")]
+
+
+def probabilities(z):
+    e = np.exp(z - z.max(axis=1, keepdims=True))
+    return e / e.sum(axis=1, keepdims=True)
+
+
+def cross_entropy(z, gold):
+    p = probabilities(z)
+    return -np.sum(gold * np.log(p)) / len(z), (p - gold) / len(z), p
+
+
+def ridge(w, data):
+    d = data @ w
+    return np.sum(d**2), 2.0 * data.T @ d, d
+
+
+def test_probabilities_and_residuals_beside_a_gradient_are_none():
+    gold = probabilities(RNG.standard_normal((5, 4)))
+    assert check_gradients(cross_entropy, RNG.standard_normal((5, 4)), gold).verdict == "right"
+    report = check_gradients(ridge, RNG.standard_normal((4, 4)), RNG.standard_normal((4, 4)))
+    assert [(entry.name, entry.verdict) for entry in report.entries] == [("w", "right")]

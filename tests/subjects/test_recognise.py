@@ -169,3 +169,39 @@ def test_ways_of_calling_that_are_tried_leave_no_updates_behind(wrong):
     report = check_gradients(Updates(), rng.standard_normal((7, 4)), rng.standard_normal((7, 3)))
     verdicts = [report[f"weights[{layer}]"].verdict for layer in (0, 1)]
     assert verdicts == ["wrong" if layer == wrong else "right" for layer in (0, 1)], report
+
+
+def product_error(x, y, t):
+    return np.mean((x * y - t) ** 2)
+
+
+def product_error_gradient(x, y, t):
+    d = 2.0 * (x * y - t) / t.size
+    return d * y, d * x
+
+
+class Siamese:
+    def __init__(self):
+        self.w = np.arange(6.0).reshape(3, 2) - 2.0
+
+    def predict(self, x):
+        return x @ self.w
+
+    def loss(self, x1, x2, t):
+        self.x1, self.x2, self.d = x1, x2, (x1 - x2) @ self.w - t
+        return np.sum(self.d**2)
+
+    def backward(self):
+        self.dw = 2.0 * (self.x1 - self.x2).T @ self.d
+
+
+def test_several_inputs_of_a_loss_are_several():
+    x, y, t = np.random.default_rng(0).standard_normal((3, 5, 3))
+    assert check_gradients((product_error, product_error_gradient), (x, y), t).verdict == "right"
+    report = check_gradients(Siamese(), (x, y), t[:, :2])
+    assert [(entry.name, entry.verdict) for entry in report.entries] == [("w", "right")]
+
+
+def test_what_is_called_data_needs_its_gradient_where_it_is_no_loss():
+    pair = (lambda inputs: inputs[0] * inputs[1]), (lambda inputs, g: [g * inputs[1]])
+    assert check_gradients(pair, ([np.ones(3) * 2.0, np.arange(3.0)],)).verdict == "undecided"

@@ -101,4 +101,4 @@ def a_loss_whose_names_do_not_tell_the_target(d, wrong):
     def divergence_grad(p, q):
         return -wrong * p / q
 
-    return ((divergence, divergence_grad), softmax(d.array(5, 3)), softmax(d.array(5, 3, seed=1))), {}, "q"
+    return ((divergence, divergence_grad), softmax(d.array(5, 3)), softmax(d.array(5, 3, seed=1))), {}, "p"
