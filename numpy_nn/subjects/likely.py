@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -145,7 +146,12 @@ class LikelyCode(DependingCode):
         return [name for name in data if len(found) > len(data) and not agrees(name, found[name])]
 
     def _taken_for_a_loss(self, agrees: Callable[[str, Leaf], bool]) -> list[str]:
-        """Numbers that backward itself moves, for whose gradient was taken a number that it returns, as its loss."""
+        """Numbers that backward itself moves, for whose gradient was taken a number that it returns, as its loss.
+
+        Beside gradients that are arrays a number is one too.
+        """
+        if any(math.prod(shape) > 1 for shape in self._shapes_returned()):
+            return []
         found = {name: leaf for name, leaf in self._leaves.items() if name in self._moved and name not in self._sure}
         numbers = {name: leaf for name, leaf in found.items() if isinstance(leaf, Leaf) and leaf.value.size == 1}
         return [name for name, leaf in numbers.items() if leaf.returned and not agrees(name, leaf)]

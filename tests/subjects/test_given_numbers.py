@@ -298,3 +298,24 @@ def test_numbers_of_an_object_inside_go_with_what_that_has_alone():
     report = check_gradients(WithAffine(), X)
     assert report.verdict == "right"
     assert any("activation.intercept" in note and "settings" in note for note in report.notes)
+
+
+class ReturnsWhatItSteps:
+    def __init__(self, divisor):
+        self.w, self.b, self.lr, self.divisor = np.array([0.5, -1.0, 2.0]), 0.0, 0.1, divisor
+
+    def forward(self, x):
+        self.x, self.o = x, np.tanh(x @ self.w + self.b)
+        return self.o
+
+    def backward(self, grad):
+        d = grad * (1.0 - self.o**2)
+        dw, db = self.x.T @ d, d.sum()
+        self.w, self.b = self.w - self.lr * dw, self.b - self.lr * db
+        return dw, db / self.divisor
+
+
+@pytest.mark.parametrize(("divisor", "verdict"), [(1, "right"), (5, "wrong")])
+def test_a_number_that_is_returned_beside_a_gradient_is_one_too(divisor, verdict):
+    x = np.random.default_rng(0).standard_normal((5, 3))
+    assert check_gradients(ReturnsWhatItSteps(divisor), x).verdict == verdict
