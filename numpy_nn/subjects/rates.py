@@ -25,8 +25,7 @@ def rates_of(owner: Any, *functions: Callable[..., Any] | None) -> list[Rate]:
     things = reachable(owner)
     if held := list(_rates((thing, thing if isinstance(thing, dict) else attributes(thing)) for thing in things)):
         return held
-    kinds = dict.fromkeys(kind for thing in things for kind in _own_classes(thing))
-    read = _functions_from(functions, kinds) if kinds else []
+    read = _functions_from(functions, things) if any(map(_own_classes, things)) else []
     used = {name for function in read for name in _names_in(function.__code__)}
     return list(_rates(_of_classes(things, used))) or list(_rates(_around(read)))
 
@@ -65,9 +64,16 @@ def _around(functions: Iterable[FunctionType]) -> Iterator[tuple[Any, dict[str, 
         yield around, {name: around[name] for name in bindings(function) if name in around}
 
 
-def _functions_from(functions: Iterable[Any], kinds: Iterable[type]) -> list[FunctionType]:
-    """These functions and the user's that they call in turn: by a name around them, or by that of a class's method."""
-    methods = [(name, value) for kind in kinds for name, value in vars(kind).items()]
+def _functions_from(functions: Iterable[Any], things: Iterable[Any]) -> list[FunctionType]:
+    """These functions and the user's that they call in turn: by a name around them, or by that of a class's method.
+
+    An object is called by no such name: any that has no backward pass may be, as an optimizer; a layer is so for its
+    output.
+    """
+    steps = dict.fromkeys(kind for thing in things if not _has_backward(thing) for kind in _own_classes(thing))
+    kinds = dict.fromkeys(kind for thing in things for kind in _own_classes(thing))
+    methods = [(name, value) for kind in kinds for name, value in vars(kind).items() if name != "__call__"]
+    calls = [vars(kind)["__call__"] for kind in steps if "__call__" in vars(kind)]
     found: dict[int, FunctionType] = {}
     waiting = [_function_of(one) for one in functions]
     for function in waiting:
@@ -75,10 +81,14 @@ def _functions_from(functions: Iterable[Any], kinds: Iterable[type]) -> list[Fun
             continue
         found[id(function)] = function
         names_in = _names_in(function.__code__)
-        called = [value for name, value in methods if name in names_in]
+        called = [*calls, *(value for name, value in methods if name in names_in)]
         called += [binding.read() for binding in bindings(function).values()]
         waiting += [one for one in map(_function_of, called) if inspect.isfunction(one) and not of_installed(one)]
     return list(found.values())
+
+
+def _has_backward(thing: Any) -> bool:
+    return any(map(names.is_backward, dir(type(thing))))
 
 
 def _function_of(thing: Any) -> Any:

@@ -3,6 +3,7 @@
 import math
 from functools import partial
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -256,6 +257,31 @@ def test_a_rate_of_a_class_or_a_global_one_counts_where_what_is_called_reads_it(
     assert rate_of(thing, thing.by_call) == LEARNING_RATE
     assert rate_of(thing, thing.forward) == rate_of(thing) == 0.0
     assert rate_of(None, stepped) == 0.0
+
+
+class Steps:
+    def __call__(self, grad):
+        return self.learning_rate * grad
+
+    learning_rate = 0.25
+
+
+class CalledForItsOutput(Updates):
+    optimizer: Any = None
+    rate = 0.5
+
+    def __call__(self, x):
+        return self.rate * x
+
+    def backward(self, grad):
+        return self.step_along(self.optimizer(grad), 1.0)
+
+
+def test_an_optimizer_may_be_called_as_a_function_and_a_layer_for_its_output():
+    thing = CalledForItsOutput()
+    assert rate_of(thing, thing.backward) == 0.0
+    thing.optimizer = Steps()
+    assert rate_of(thing, thing.backward) == 0.25
 
 
 def test_the_rate_of_a_class_is_not_that_of_the_one_that_it_extends():
