@@ -8,7 +8,8 @@ import importlib.util
 import inspect
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -31,7 +32,8 @@ def load(text: str, init: list[str], rng: np.random.Generator) -> tuple[Any, lis
     found, notes = find(text)
     name = text.rpartition(":")[2]
     if isinstance(found, type):
-        return _made(found, init, rng), notes
+        with told_beside(notes):
+            return _made(found, init, rng), notes
     if init:
         more = "; functions get their arrays by --input, or as a class that holds them"
         raise UsageError(f"--init: {name} is no class, and takes no arguments here{more}")
@@ -55,6 +57,17 @@ def find(text: str) -> tuple[Any, list[str]]:
             raise UsageError(f"{place} has no {name}; it has {_listed(module) or 'nothing to call'}{told}")
         found.append(getattr(module, name))
     return tuple(found) if len(found) > 1 else found[0], notes
+
+
+@contextmanager
+def told_beside(notes: Sequence[str]) -> Iterator[None]:
+    """A block whose errors come through with the notes on the file: what it lacks may stand where it was not run."""
+    try:
+        yield
+    except BaseException as error:
+        for note in notes:
+            error.add_note(note)
+        raise
 
 
 def _names_something(text: str) -> bool:

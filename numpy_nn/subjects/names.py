@@ -270,12 +270,24 @@ def signature(function: Callable[..., Any]) -> inspect.Signature:
 
 
 def callables(thing: Any) -> Iterator[tuple[str, Callable[..., Any]]]:
-    """What of an object may be called, by name. No property is read: it is the user's code, and may raise."""
+    """What of an object may be called, by name. Of its properties only those are read that are called as a loss."""
     for name in dir(thing):
-        if not isinstance(inspect.getattr_static(type(thing), name, None), (property, cached_property)):
+        static = inspect.getattr_static(type(thing), name, None)
+        if isinstance(static, (property, cached_property)):
+            found = _given_by(static, thing) if plain(name) in HELD_LOSSES or is_loss(name) else None
+        else:
             found = getattr(thing, name, None)
-            if callable(found):
-                yield name, found
+        if callable(found):
+            yield name, found
+
+
+def _given_by(of: property | cached_property[Any], thing: Any) -> Any:
+    """What a property gives, which is not kept; None where the user's code in it raises, as before a fit."""
+    function = of.fget if isinstance(of, property) else of.func
+    try:
+        return None if function is None else function(thing)
+    except Exception:
+        return None
 
 
 def method(thing: Any, names: Sequence[str]) -> Callable[..., Any] | None:

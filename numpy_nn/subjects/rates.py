@@ -3,30 +3,36 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
+from types import CodeType, FunctionType, MethodType
 from typing import Any
 
 from numpy_nn.subjects import names
 from numpy_nn.subjects.bindings import bindings
 from numpy_nn.subjects.state import attributes, of_installed, reachable
+from numpy_nn.subjects.surroundings import bare
 
 # Where a rate is kept, under which name, and what it is.
 Rate = tuple[Any, str, float]
 
 
-def rates_of(owner: Any) -> list[Rate]:
-    """The rates of an object, of an optimizer or a dict in it, of which the key is the name.
+def rates_of(owner: Any, *functions: Callable[..., Any] | None) -> list[Rate]:
+    """The rates that an object keeps, or an optimizer or a dict in it, of which the key is the name.
 
-    Else those of their classes; else those among the global names of these classes' methods.
+    Else those of their classes, else global ones, that the functions read, or what these call by name: of a number
+    that no step uses, such as a dropout's rate, nothing else tells what it is.
     """
     things = reachable(owner)
-    held = list(_rates((thing, thing if isinstance(thing, dict) else attributes(thing)) for thing in things))
-    return held or list(_rates(_of_classes(things))) or list(_rates(_around_methods(things)))
+    if held := list(_rates((thing, thing if isinstance(thing, dict) else attributes(thing)) for thing in things)):
+        return held
+    read = _functions_from(functions, things) if any(map(_own_classes, things)) else []
+    used = {name for function in read for name in _names_in(function.__code__)}
+    return list(_rates(_of_classes(things, used))) or list(_rates(_around(read)))
 
 
-def rate_of(owner: Any) -> float:
+def rate_of(owner: Any, *functions: Callable[..., Any] | None) -> float:
     """The learning rate, if there is one and only one; else 0."""
-    rates = {value for _, _, value in rates_of(owner)}
+    rates = {value for _, _, value in rates_of(owner, *functions)}
     return rates.pop() if len(rates) == 1 else 0.0
 
 
@@ -45,17 +51,57 @@ def _rates(held: Iterable[tuple[Any, dict[str, Any]]]) -> Iterator[Rate]:
                 yield thing, name, float(value)
 
 
-def _of_classes(things: Iterable[Any]) -> Iterator[tuple[Any, dict[str, Any]]]:
+def _of_classes(things: Iterable[Any], used: Collection[str]) -> Iterator[tuple[Any, dict[str, Any]]]:
+    """What the things have of their classes under names that are used."""
     for thing in things:
-        for kind in _own_classes(thing):
-            yield thing, dict(vars(kind))
+        held = {name: value for kind in reversed(_own_classes(thing)) for name, value in vars(kind).items()}
+        yield thing, {name: value for name, value in held.items() if name in used}
 
 
-def _around_methods(things: Iterable[Any]) -> Iterator[tuple[Any, dict[str, Any]]]:
-    for kind in dict.fromkeys(kind for thing in things for kind in _own_classes(thing)):
-        for method in filter(inspect.isfunction, vars(kind).values()):
-            around = method.__globals__
-            yield around, {name: around[name] for name in bindings(method) if name in around}
+def _around(functions: Iterable[FunctionType]) -> Iterator[tuple[Any, dict[str, Any]]]:
+    for function in functions:
+        around = function.__globals__
+        yield around, {name: around[name] for name in bindings(function) if name in around}
+
+
+def _functions_from(functions: Iterable[Any], things: Iterable[Any]) -> list[FunctionType]:
+    """These functions and the user's that they call in turn: by a name around them, or by that of a class's method.
+
+    An object is called by no such name: any that has no backward pass may be, as an optimizer; a layer is so for its
+    output.
+    """
+    steps = dict.fromkeys(kind for thing in things if not _has_backward(thing) for kind in _own_classes(thing))
+    kinds = dict.fromkeys(kind for thing in things for kind in _own_classes(thing))
+    methods = [(name, value) for kind in kinds for name, value in vars(kind).items() if name != "__call__"]
+    calls = [vars(kind)["__call__"] for kind in steps if "__call__" in vars(kind)]
+    found: dict[int, FunctionType] = {}
+    waiting = [_function_of(one) for one in functions]
+    for function in waiting:
+        if id(function) in found or not inspect.isfunction(function):
+            continue
+        found[id(function)] = function
+        names_in = _names_in(function.__code__)
+        called = [*calls, *(value for name, value in methods if name in names_in)]
+        called += [binding.read() for binding in bindings(function).values()]
+        waiting += [one for one in map(_function_of, called) if inspect.isfunction(one) and not of_installed(one)]
+    return list(found.values())
+
+
+def _has_backward(thing: Any) -> bool:
+    return any(map(names.is_backward, dir(type(thing))))
+
+
+def _function_of(thing: Any) -> Any:
+    """The function in a method, a property, a partial or a decorated one; anything else as it is."""
+    found: Any = bare(thing.fget if isinstance(thing, property) else thing)
+    is_method = isinstance(found, (MethodType, staticmethod, classmethod))
+    return names.unwrapped(found) if is_method else found
+
+
+def _names_in(code: CodeType) -> set[str]:
+    """The attributes and global names in code and in the functions within it."""
+    inner = [_names_in(constant) for constant in code.co_consts if isinstance(constant, CodeType)]
+    return set(code.co_names).union(*inner)
 
 
 def _own_classes(thing: Any) -> list[type]:

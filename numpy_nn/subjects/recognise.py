@@ -132,7 +132,7 @@ def _of_surroundings(
     before = Snapshot(around)
     used: list[tuple[str, str, int]] = []
     failed: Exception | None = None
-    ways, rate = [f], rate_of(around)
+    ways, rate = [f], rate_of(around, f)
     if vjp is None and rate:
         ways.append(with_steps(f, around, rate))
     subject: CodeSubject | None = None

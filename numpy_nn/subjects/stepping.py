@@ -9,6 +9,7 @@ import numpy as np
 from numpy_nn.subjects import names
 from numpy_nn.subjects.agreement import decay_in, factor_of
 from numpy_nn.subjects.calling import RATE
+from numpy_nn.subjects.costs import number_of_samples
 from numpy_nn.subjects.hidden import HidingCode
 from numpy_nn.subjects.rates import rate_of
 from numpy_nn.subjects.subject import Array
@@ -20,12 +21,27 @@ class SteppingCode(HidingCode):
     def _find_updates(self, grad_output: Array) -> None:
         """Where no gradient is kept, but backward updates the parameter: the gradient is the step over the rate."""
         moved = [name for name in self._moved if name in self._places and name not in self._leaves]
+        if not moved:
+            return
         rate = 1.0 if RATE in (self.convention.arguments or ()) else rate_of(self._owner) or self._rate_by_default()
-        if moved and not rate and (rate := self._times_the_batch(self._rate_of_steps(moved, grad_output))):
+        rate = rate or self._rate_around(moved, grad_output)
+        if not rate and (rate := self._times_the_batch(self._rate_of_steps(moved, grad_output))):
             self.notes.append(f"no learning rate was found: what steps and gradients have in common is, {rate:.6g}")
         if rate:
             self._updates |= dict.fromkeys(moved, rate)
             self._find_decays(moved, rate, grad_output)
+
+    def _rate_around(self, moved: Sequence[str], grad_output: Array) -> float:
+        """The rate of a class, or a global one, that the steps are told to be by; 0 if there is none.
+
+        Nor is it one if the steps are by another factor in common, which may be made of it, as one that decays is. But
+        steps by as much too short, or too long, as there are samples are means, or sums, where these are not meant.
+        """
+        rate = rate_of(self._owner, *self._stepping)
+        common = self._rate_of_steps(moved, grad_output) / rate if rate else 0.0
+        samples = number_of_samples(self.arrays.get(self.input), self.output()) if common else 1
+        is_meant = any(abs(common - one) <= 1e-3 * one for one in (1.0, samples, 1.0 / samples))
+        return rate if is_meant or not common else 0.0
 
     def _find_decays(self, moved: Sequence[str], rate: float, grad_output: Array) -> None:
         """Where a step has a multiple of the array itself in it which the code names, that is weight decay."""

@@ -26,7 +26,7 @@ class Surroundings:
         found: dict[str, Binding | Default] = {}
         all_defaults: list[Default] = []
         seen: dict[int, Any] = {}
-        waiting = [_bare(function) for function in functions if function is not None]
+        waiting = [bare(function) for function in functions if function is not None]
         for function in waiting:
             if id(function) in seen or not inspect.isfunction(function) or of_a_library(function):
                 continue
@@ -34,7 +34,7 @@ class Surroundings:
             for name, binding in bindings(function).items():
                 if name not in found or isinstance(found[name], Default):
                     found[name] = binding
-                waiting.append(_bare(binding.read()))
+                waiting.append(bare(binding.read()))
             for name, default in defaults(function).items():
                 found.setdefault(name, default)
                 all_defaults.append(default)
@@ -97,7 +97,7 @@ def _is_no_value(value: Any) -> bool:
     return inspect.ismodule(value) or isinstance(value, type) or inspect.isroutine(value)
 
 
-def _bare(function: Any) -> Any:
+def bare(function: Any) -> Any:
     """The function in a partial or decorated one."""
     while isinstance(function, partial):
         function = function.func

@@ -54,7 +54,7 @@ class UpdatingCode(CalledCode):
     def own_rate(self) -> float | None:
         """The learning rate of the object's own update, where that is not given one; None if it is, or has none."""
         given = any(names.role(name) == names.RATE for part in self._arguments_of_update() for name in part)
-        return None if given or self._updater_method is None else rate_of(self._owner) or None
+        return None if given or self._updater_method is None else rate_of(self._owner, self._updater_method) or None
 
     def update(self, lr: float) -> None:
         """A step of the object's own update, after :meth:`gradients`: ``arrays`` then hold what it has made of them.
@@ -135,7 +135,7 @@ class UpdatingCode(CalledCode):
         self.gradients(grad_output)
         if not self._moved:
             return {}
-        rates = rates_of(self._owner)
+        rates = rates_of(self._owner, *self._stepping)
         try:
             self._rate = 0.0
             for thing, name, _ in rates:
@@ -145,6 +145,11 @@ class UpdatingCode(CalledCode):
             self._rate = 1.0
             for thing, name, value in rates:
                 put_rate(thing, name, value)
+
+    @property
+    def _stepping(self) -> list[Callable[..., Any] | None]:
+        """What may make the steps of a backward pass."""
+        return [self._backward or self._forward, self._completes]
 
     @property
     def chain(self) -> LossOfOutput | None:

@@ -60,6 +60,17 @@ def test_the_length_may_be_over_any_axes(axes):
     assert {guess.cause for guess in predicted(lengths, e).values() if e.fits(guess.values)} == {"length_constant"}
 
 
+@pytest.mark.parametrize("average", AVERAGES)
+@pytest.mark.parametrize("eps", [0.0, 1e-5])
+def test_a_length_taken_as_a_constant_is_no_mean_and_variance(average, eps):
+    def r(x):
+        return np.sqrt(AVERAGES[average](x**2, axis=1, keepdims=True) + eps)
+
+    [entry] = check_gradients((lambda x: x / r(x), lambda x, g: g / r(x)), X).entries
+    assert entry.diagnosis is not None
+    assert entry.diagnosis.cause == "length_constant"
+
+
 @pytest.mark.parametrize("f", [np.sin, lambda x: x @ np.ones((4, 4)), lambda x: x - x.mean(1, keepdims=True)])
 def test_of_other_functions_nothing_is_said(f):
     assert not predicted(lengths, evidence(f, np.cos(X), X))

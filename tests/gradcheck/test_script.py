@@ -155,6 +155,20 @@ def test_what_the_target_uses_is_defined_behind_what_is_stopped(tmp_path, capsys
 
 
 @pytest.mark.usefixtures("hurried")
+@pytest.mark.parametrize("lacking", ["def __init__(self): SIZE", "def forward(self, x): return SIZE * x"])
+def test_what_is_not_there_is_said_to_be_missing_from_a_file_that_was_stopped(tmp_path, capsys, lacking):
+    path = tmp_path / "lacking.py"
+    path.write_text(
+        f"class Layer:\n    {lacking}\n    def backward(self, g): return g\n"
+        "for i in range(10**12): pass\nSIZE = i.bit_length()\n"
+    )
+    assert main([f"{path}:Layer", "--input", "5x4"]) == 2
+    err = capsys.readouterr().err
+    assert "NameError: name 'SIZE' is not defined" in err
+    assert "lacking.py was stopped in line 4" in err
+
+
+@pytest.mark.usefixtures("hurried")
 def test_a_file_without_a_name_is_listed_without_its_training(tmp_path, capsys):
     path = tmp_path / "trains.py"
     path.write_text(f"{LAYER}main()\n")

@@ -179,6 +179,7 @@ def test_a_step_over_the_rate_is_the_gradient_of_what_is_updated(arguments, owne
     subject._find_decays = lambda *given: looked_at.append(given)
     subject._rate_of_steps = lambda moved, _: (rate or 0.0) if moved == ["W"] else 7.0
     subject._times_the_batch = lambda rate: rate
+    subject._rate_around = lambda *_: 0.0
     CodeSubject._find_updates(subject, ONE)
     assert subject._updates == ({} if rate is None else {"W": rate})
     assert looked_at == ([] if not rate else [(["W"], rate, ONE)])

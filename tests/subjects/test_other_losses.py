@@ -189,6 +189,23 @@ class IsNotFitted(Linear):
         raise RuntimeError("fit first")
 
 
+def logcosh(a, y):
+    return np.sum(np.log(np.cosh(a - y)))
+
+
+class HasALossAsAProperty(Predicts):
+    @property
+    def loss_fn(self):
+        return logcosh
+
+    def gradient(self, x, y):
+        return x.T @ np.tanh(self.predict(x) - y)
+
+
+def test_a_loss_may_be_what_a_property_gives():
+    assert check_gradients(HasALossAsAProperty(), X, Y).verdict == "right"
+
+
 def test_what_gives_no_number_and_properties_are_no_losses():
     assert check_gradients(HasWhatIsNoNumber(), X, Y).verdict == "right"
     assert check_gradients(IsNotFitted(), X, Y).verdict == "right"

@@ -236,7 +236,7 @@ def test_gradients_without_an_update_are_those_at_a_rate_of_0():
             raise SubjectError("no")
         return f"call {len(seen)}"
 
-    subject = stand_in(_owner=owner, _rate=1.0, _moved={}, gradients=gradients)
+    subject = stand_in(_owner=owner, _rate=1.0, _moved={}, _stepping=[], gradients=gradients)
     fails = False
     assert UpdatingCode.gradients_without_update(subject, G) == {}
     assert len(seen) == 1

@@ -3,6 +3,7 @@
 import math
 from functools import partial
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -192,9 +193,108 @@ def test_a_step_of_a_layer_is_no_mean_wherever_its_rate_stands(kind, divisor, ve
     assert {entry.name: entry.verdict for entry in report.entries} == {"x": "right", "W": verdict}
 
 
+STEP_SIZE = 0.25
+
+
+class WithOtherRates(Updates):
+    step_size = 2
+
+    def windows(self):
+        return self.step_size, STEP_SIZE
+
+    def backward(self, grad):
+        return self.step_along(grad, 0.1)
+
+
+class WithARateThatDecays(Updates):
+    lr, epoch = 0.5, 4
+
+    def backward(self, grad):
+        return self.step_along(grad, self.lr * 0.9**self.epoch)
+
+
+class WithAGlobalRateThatDecays(Updates):
+    def backward(self, grad):
+        return self.step_along(grad, LEARNING_RATE * 0.9**4)
+
+
+@pytest.mark.parametrize("kind", [WithOtherRates, WithARateThatDecays, WithAGlobalRateThatDecays])
+def test_a_number_called_a_rate_that_is_not_the_step_s_own_makes_no_gradient_wrong(kind):
+    report = check_gradients(kind(), np.random.default_rng(0).standard_normal((5, 3)))
+    assert {entry.name: entry.verdict == "wrong" for entry in report.entries} == {"x": False, "W": False}
+
+
+def stepped(grad):
+    return LEARNING_RATE * grad
+
+
+class WithARateInWhatItCalls(Updates):
+    eta = 0.05
+
+    @property
+    def doubled(self):
+        return 2 * self.eta
+
+    def by_property(self):
+        return self.doubled
+
+    def by_function(self):
+        return [stepped(grad) for grad in (1.0, 2.0)]
+
+    @staticmethod
+    def by_global():
+        return LEARNING_RATE
+
+    def by_call(self):
+        return self.by_global()
+
+
+def test_a_rate_of_a_class_or_a_global_one_counts_where_what_is_called_reads_it():
+    thing = WithARateInWhatItCalls()
+    assert rate_of(thing, thing.by_property) == 0.05
+    assert rate_of(thing, partial(thing.by_property)) == 0.05
+    assert rate_of(thing, None, thing.by_function) == LEARNING_RATE
+    assert rate_of(thing, thing.by_call) == LEARNING_RATE
+    assert rate_of(thing, thing.forward) == rate_of(thing) == 0.0
+    assert rate_of(None, stepped) == 0.0
+
+
+class Steps:
+    def __call__(self, grad):
+        return self.learning_rate * grad
+
+    learning_rate = 0.25
+
+
+class CalledForItsOutput(Updates):
+    optimizer: Any = None
+    rate = 0.5
+
+    def __call__(self, x):
+        return self.rate * x
+
+    def backward(self, grad):
+        return self.step_along(self.optimizer(grad), 1.0)
+
+
+def test_an_optimizer_may_be_called_as_a_function_and_a_layer_for_its_output():
+    thing = CalledForItsOutput()
+    assert rate_of(thing, thing.backward) == 0.0
+    thing.optimizer = Steps()
+    assert rate_of(thing, thing.backward) == 0.25
+
+
+def test_the_rate_of_a_class_is_not_that_of_the_one_that_it_extends():
+    class Faster(WithARateInTheClass):
+        lr = 0.25
+
+    thing = Faster()
+    assert rate_of(thing, thing.backward) == 0.25
+
+
 def test_a_rate_of_the_object_comes_before_that_of_its_class():
     thing = WithARateInTheClass()
-    assert rate_of(thing) == 0.05
+    assert rate_of(thing, thing.backward) == 0.05
     thing.lr = 0.5
-    assert rate_of(thing) == 0.5
+    assert rate_of(thing, thing.backward) == 0.5
     assert WithARateInTheClass.lr == 0.05

@@ -15,7 +15,7 @@ import numpy as np
 
 from numpy_nn.commands.gradcheck.arguments import parse
 from numpy_nn.gradcheck import check_gradients
-from numpy_nn.gradcheck.files import UsageError, arguments, find, load
+from numpy_nn.gradcheck.files import UsageError, arguments, find, load, told_beside
 from numpy_nn.gradcheck.inputs import Drawn, classes
 from numpy_nn.gradcheck.page import to_html, to_json
 from numpy_nn.gradcheck.report import CLOSE, RIGHT, WRONG, GradientReport
@@ -73,18 +73,19 @@ def _report(options: argparse.Namespace) -> GradientReport:
     if options.torch:
         return _of_torch(options, inputs)
     target, notes = load(options.target, options.init, rng)
-    inputs = _made(options, inputs, target)
-    if any(one.name for one in options.input) and (isinstance(target, tuple) or inspect.isroutine(target)):
-        inputs = _in_order_of(target[0] if isinstance(target, tuple) else target, options.input, inputs)
-    report = check_gradients(
-        target,
-        inputs[0] if len(inputs) == 1 and _is_of_floats(inputs[0]) else inputs,
-        targets,
-        parameters=dict(options.parameter) if options.parameter else None,
-        constants=options.constant,
-        samples=options.samples,
-        seed=options.seed,
-    )
+    with told_beside(notes):
+        inputs = _made(options, inputs, target)
+        if any(one.name for one in options.input) and (isinstance(target, tuple) or inspect.isroutine(target)):
+            inputs = _in_order_of(target[0] if isinstance(target, tuple) else target, options.input, inputs)
+        report = check_gradients(
+            target,
+            inputs[0] if len(inputs) == 1 and _is_of_floats(inputs[0]) else inputs,
+            targets,
+            parameters=dict(options.parameter) if options.parameter else None,
+            constants=options.constant,
+            samples=options.samples,
+            seed=options.seed,
+        )
     report.notes += notes
     return report
 
@@ -100,16 +101,17 @@ def _of_torch(options: argparse.Namespace, inputs: tuple[Any, ...]) -> GradientR
     except ModuleNotFoundError as error:
         raise UsageError(f"--torch: {error}") from None
     target, notes = find(options.target)
-    positional, named = arguments(options.init, np.random.default_rng(options.seed))
-    report = from_command_line(
-        target,
-        inputs,
-        init=positional,
-        settings=named,
-        second=options.second,
-        samples=options.samples,
-        seed=options.seed,
-    )
+    with told_beside(notes):
+        positional, named = arguments(options.init, np.random.default_rng(options.seed))
+        report = from_command_line(
+            target,
+            inputs,
+            init=positional,
+            settings=named,
+            second=options.second,
+            samples=options.samples,
+            seed=options.seed,
+        )
     report.notes += notes
     return report
 
