@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 from known_slopes import evidence, known
 
+import numpy_nn as nn
+from numpy_nn.gradcheck import check_gradients
 from numpy_nn.gradcheck.measure import independence, verdicts
 from numpy_nn.gradcheck.measure.evidence import Evidence
 from numpy_nn.gradcheck.measure.kinds import (
@@ -375,3 +377,9 @@ def test_an_array_is_moved_by_its_size_or_1_and_by_30_and_1000_times_as_much(siz
         assert (x > size * MANY).any()
     np.testing.assert_allclose([x.max() for x in moved], [1.0, 1.0, 30.0, 30.0, 1000.0, 1000.0], rtol=0.01)
     np.testing.assert_allclose([x.min() for x in moved], [0.5, 0.5, 15.0, 15.0, 500.0, 500.0], rtol=0.01)
+
+
+def test_a_mask_that_is_drawn_and_keeps_nothing_leaves_a_layer_right():
+    report = check_gradients(nn.Dropout(1.0), np.random.default_rng(0).standard_normal((3, 2)))
+    assert report.verdict == "right"
+    assert any("0 here and wherever else it was looked at" in note for note in report.notes)

@@ -86,24 +86,3 @@ def test_a_mean_over_samples_that_is_missing_is_named_also_where_the_samples_hav
     Y = np.array([[0.0, 1.0, 1.0, 0.0, 1.0, 0.0]])
     report = check_gradients((forward, backward), (rng.standard_normal((2, 6)), p), Y, loss=cost)
     assert {entry.name: entry.cause for entry in report.entries if entry.cause} == {"p['b1']": "batch_mean_missing"}
-
-
-def test_the_rows_of_a_function_of_jax_are_those_of_its_data():
-    jax = pytest.importorskip("jax")
-    jnp = jax.numpy
-
-    @jax.custom_vjp
-    def layer(params, x):
-        return jnp.tanh(x @ params["w"] + params["b"])
-
-    def forward(params, x):
-        return layer(params, x), (params, x)
-
-    def backward(kept, grad):
-        params, x = kept
-        grad = grad * (1 - layer(params, x) ** 2)
-        return {"w": x.T @ grad, "b": grad.mean(axis=0)}, grad @ params["w"].T
-
-    layer.defvjp(forward, backward)
-    arguments = {"w": RNG.standard_normal((3, 2)), "b": np.zeros(2)}, RNG.standard_normal((4, 3))
-    assert check_gradients(layer, arguments)["params['b']"].cause == "bias_averaged"

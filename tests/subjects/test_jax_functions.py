@@ -196,3 +196,37 @@ def test_numpy_s_functions_stay_numpy_s():
     report = check_gradients((np.tanh, lambda x, g: g * (1 - np.tanh(x) ** 2)), X)
     assert report
     assert not report.notes
+
+
+def test_the_rule_of_a_function_of_jax_is_looked_at_beyond_its_numbers():
+    @jax.custom_vjp
+    def softplus(x):
+        return jnp.where(x > 20, x, jnp.logaddexp(jnp.minimum(x, 20), 0.0))
+
+    def forward(x):
+        return softplus(x), x
+
+    def backward(x, grad):
+        return (grad * jnp.where(x > 20, 0.5, jax.nn.sigmoid(x)),)
+
+    softplus.defvjp(forward, backward)
+    report = check_gradients(softplus, 0.1 * X)
+    assert "beyond 20" in report["x"].reason
+
+
+def test_the_rows_of_a_function_of_jax_are_those_of_its_data():
+    @jax.custom_vjp
+    def layer(params, x):
+        return jnp.tanh(x @ params["w"] + params["b"])
+
+    def forward(params, x):
+        return layer(params, x), (params, x)
+
+    def backward(kept, grad):
+        params, x = kept
+        grad = grad * (1 - layer(params, x) ** 2)
+        return {"w": x.T @ grad, "b": grad.mean(axis=0)}, grad @ params["w"].T
+
+    layer.defvjp(forward, backward)
+    arguments = {"w": W[:, :2], "b": np.zeros(2)}, X
+    assert check_gradients(layer, arguments)["params['b']"].cause == "bias_averaged"
