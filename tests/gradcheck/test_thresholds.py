@@ -66,7 +66,8 @@ def test_a_factor_is_a_fraction_of_small_numbers_or_of_none(ratio, words):
 )
 def test_a_factor_is_a_product_of_neighbouring_lengths(shape, ratio, words):
     array = np.zeros(shape)
-    e = SimpleNamespace(name="input", array=array, output=np.zeros(()), x=array, fit=FIT)
+    subject = SimpleNamespace(input="input")
+    e = SimpleNamespace(name="input", array=array, output=np.zeros(()), x=array, fit=FIT, subject=subject)
     assert factors._product_of_lengths(e, ratio) == words
 
 
