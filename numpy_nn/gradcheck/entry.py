@@ -216,7 +216,7 @@ def _look_elsewhere(
         entry, here = pending[name]
         if Found.RIGHT in seen[name]:
             subject.notes.append(f"{entry.name}: 0 at every coordinate here; judged by other inputs, where it is right")
-        elif name not in moving and not subject.draws and not is_seen_to_move(here):  # a mask may be all zeros
+        elif not (name in moving or _may_be_hidden(subject, here, judged) or is_seen_to_move(here)):
             entry.verdict, entry.reason = UNDECIDED, str(Reason.UNSEEN)
         elif len(seen[name]) >= ENOUGH and set(seen[name]) == {Found.NOTHING}:
             subject.notes.append(f"{entry.name}: 0 here and wherever else it was looked at, claimed and numerical")
@@ -224,6 +224,18 @@ def _look_elsewhere(
             subject.notes.append(f"{entry.name}: {_WEAKER[INDEPENDENT]}")
         else:
             entry.verdict, entry.reason = UNDECIDED, str(Reason.VACUOUS)
+
+
+def _may_be_hidden(subject: Subject, evidence: Evidence, judged: Iterable[tuple[Entry, Evidence]]) -> bool:
+    """Whether an array may not show though all is in order: behind a drawn mask of zeros, or behind a dead unit.
+
+    That hides its own numbers, each of them a parameter in an engine of scalars, where others show that are right.
+    """
+    if subject.draws:
+        return True
+    numbers = [(entry, e.gradient) for entry, e in judged if e.gradient is not None and e.gradient.size == 1]
+    is_one = evidence.gradient is not None and evidence.gradient.size == 1
+    return is_one and any(entry.verdict == RIGHT and np.any(gradient) for entry, gradient in numbers)
 
 
 def _is_hidden(entry: Entry, evidence: Evidence) -> bool:
