@@ -9,8 +9,8 @@ through other checkers at their default settings (comparison); every parameter o
 and JAX's checkers are left out where these are not installed. Exits with 1 unless
 
 - false-alarms, forms, comparison: no right gradient was called wrong, or, in float64, close only, and at most 0.5% of
-  the cases, or one, left undecided, 5% of those with float32 inside; and of at most 5% was it said that nothing depends
-  on an array, as on the score of a single class;
+  the cases, or one, left undecided, 5% of those with float32 inside; and of at most 5%, 15% of networks, was it said
+  that nothing depends on an array, as on the score of a single class;
 - saturated: no right gradient was called wrong, and at most 0.5% of the doubled ones, or one, right;
 - styles: each verdict was that of the gradient meant, none of another, and at most 0.5%, or one, undecided;
 - bank, comparison: every bug was found; bank: no right entry or layer beside them was called anything but right; with

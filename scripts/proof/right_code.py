@@ -13,7 +13,7 @@ from scripts.proof import trials
 from scripts.proof.forms import FORMS
 from scripts.proof.styles import STYLES
 from scripts.proof.styles import WRONG as STYLES_WRONG
-from scripts.proof.tables import COARSE_LIMIT, UNDECIDED_LIMIT, few, print_counts, shown, table
+from scripts.proof.tables import COARSE_LIMIT, UNDECIDED_LIMIT, UNSEEN_LIMIT, few, print_counts, shown, table
 from scripts.proof.trials import ALARM, CLOSE, CRASHED, FOUND, MISSED, RIGHT, UNDECIDED, UNSEEN, WRONG
 
 
@@ -43,7 +43,7 @@ def false_alarms(console: Console, args: argparse.Namespace) -> bool:
         console.print(f"{verdict}, {times}, the first N = {examples[verdict, reason]}: {reason}", soft_wrap=True)
     console.print(f"{time.perf_counter() - start:.1f} s\n")
     clean = verdicts[CLOSE] + verdicts[WRONG] + verdicts[CRASHED] == 0
-    few_unseen = few(verdicts[UNSEEN], COARSE_LIMIT, args.networks)
+    few_unseen = few(verdicts[UNSEEN], UNSEEN_LIMIT, args.networks)
     return clean and few_unseen and few(verdicts[UNDECIDED], UNDECIDED_LIMIT, args.networks)
 
 

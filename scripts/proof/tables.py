@@ -14,6 +14,9 @@ from rich.table import Table
 # The share of right code that may be left undecided: in float64, and with float32 inside.
 UNDECIDED_LIMIT, COARSE_LIMIT = 0.005, 0.05
 
+# Of random networks so many may have a layer or a loss of one unit on which nothing depends, as a softmax.
+UNSEEN_LIMIT = 0.15
+
 Item = TypeVar("Item")
 Kind = TypeVar("Kind")
 
