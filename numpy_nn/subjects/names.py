@@ -8,8 +8,11 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from functools import cached_property, lru_cache
 from typing import Any
+
+from numpy_nn.subjects.running import Patience, Running, SubjectError
 
 
 def words(text: str) -> tuple[str, ...]:
@@ -284,10 +287,10 @@ def callables(thing: Any) -> Iterator[tuple[str, Callable[..., Any]]]:
 def _given_by(of: property | cached_property[Any], thing: Any) -> Any:
     """What a property gives, which is not kept; None where the user's code in it raises, as before a fit."""
     function = of.fget if isinstance(of, property) else of.func
-    try:
-        return None if function is None else function(thing)
-    except Exception:
-        return None
+    if function is not None:
+        with suppress(SubjectError), Running(type(thing).__name__, Patience()):
+            return function(thing)
+    return None
 
 
 def method(thing: Any, names: Sequence[str]) -> Callable[..., Any] | None:

@@ -7,8 +7,6 @@ import numpy as np
 import pytest
 from known_slopes import evidence, known
 
-import numpy_nn as nn
-from numpy_nn.gradcheck import check_gradients
 from numpy_nn.gradcheck.measure import independence, verdicts
 from numpy_nn.gradcheck.measure.evidence import Evidence
 from numpy_nn.gradcheck.measure.kinds import (
@@ -377,26 +375,3 @@ def test_an_array_is_moved_by_its_size_or_1_and_by_30_and_1000_times_as_much(siz
         assert (x > size * MANY).any()
     np.testing.assert_allclose([x.max() for x in moved], [1.0, 1.0, 30.0, 30.0, 1000.0, 1000.0], rtol=0.01)
     np.testing.assert_allclose([x.min() for x in moved], [0.5, 0.5, 15.0, 15.0, 500.0, 500.0], rtol=0.01)
-
-
-def test_a_mask_that_is_drawn_and_keeps_nothing_leaves_a_layer_right():
-    report = check_gradients(nn.Dropout(1.0), np.random.default_rng(0).standard_normal((3, 2)))
-    assert report.verdict == "right"
-    assert any("0 here and wherever else it was looked at" in note for note in report.notes)
-
-
-def two_units(x, a, b):
-    return x * a + np.maximum(x * b - 1e9, 0.0)
-
-
-def test_a_number_of_a_dead_unit_leaves_nothing_undecided_where_others_show():
-    def backward(grad, x, a, b):
-        alive = x * b > 1e9
-        return grad * (a + b * alive), np.sum(grad * x), np.sum(grad * x * alive)
-
-    x, a, b = np.array([0.3, 1.7]), np.array(0.5), np.array(-1.5)
-    report = check_gradients((two_units, backward), (x, a, b))
-    assert report.verdict == "right"
-    assert any("b: 0 here and wherever else it was looked at" in note for note in report.notes)
-    alone = (lambda x, b: two_units(x, a, b)), (lambda grad, x, b: backward(grad, x, a, b)[::2])
-    assert check_gradients(alone, (x, b))["b"].verdict == "undecided"
