@@ -44,9 +44,16 @@ LOSSES: frozenset[type] = frozenset(
     {CrossEntropyLoss, NLLLoss, BCEWithLogitsLoss, MSELoss, L1Loss, HuberLoss, PerceptronLoss}
 )
 KINDS: tuple[type, ...] = (Sequential, *LAYERS, *LOSSES)
-# The whole of each class that computes, as it was defined: no plan passes over a formula that somebody has changed.
+
+
+def formulas(cls: type) -> dict[str, Any]:
+    """What a class computes with: not the annotations and the like that Python adds to it when they are asked for."""
+    return {name: value for name, value in vars(cls).items() if callable(value) or not name.startswith("__")}
+
+
+# Those of each class that computes, as it was defined: no plan passes over a formula that somebody has changed.
 AS_DEFINED: dict[type, dict[str, Any]] = {
-    cls: dict(vars(cls)) for kind in KINDS for cls in kind.__mro__ if cls.__module__.startswith("numpy_nn.")
+    cls: formulas(cls) for kind in KINDS for cls in kind.__mro__ if cls.__module__.startswith("numpy_nn.")
 }
 # What a pass leaves behind, as opposed to settings.
 PASSING = frozenset(
@@ -69,7 +76,7 @@ MONITORING: Any = getattr(sys, "monitoring", None)
 def admit(layer: type[Layer]) -> None:
     """Plans may be made of layers of this class too: its passes are operations on arrays, and draw or count nothing."""
     LAYERS.add(layer)
-    AS_DEFINED[layer] = dict(vars(layer))
+    AS_DEFINED[layer] = formulas(layer)
 
 
 class OfLoss:
@@ -228,7 +235,7 @@ def _may_have_a_plan(net: Sequential, loss: Loss) -> bool:
         if any(type(value) not in (float, int, str) for value in vars(one).get("options", {}).values()):
             return False
     used = {cls for one in (net, *net.layers, loss) for cls in type(one).__mro__}
-    return all(dict(vars(cls)) == AS_DEFINED[cls] for cls in used & AS_DEFINED.keys())
+    return all(formulas(cls) == AS_DEFINED[cls] for cls in used & AS_DEFINED.keys())
 
 
 def settings(modules: Sequence[Layer]) -> list[Any]:

@@ -223,6 +223,12 @@ def test_these_are_computed_by_the_formulas(net, loss):
     assert all(type(layer.saved) is not Recorded for layer in net.leaves())
 
 
+def test_a_class_that_was_asked_for_its_annotations_is_as_it_was_defined():
+    for cls in (nn.ReLU, nn.Sequential):
+        assert cls.__annotations__ == {}  # before 3.14, that puts them into the class
+    planned("relu")
+
+
 def test_a_loss_of_ones_own_is_computed_by_the_formulas():
     net, loss, rng = nn.MLP([5, 3], rng=0), OwnLoss(), np.random.default_rng(0)
     for _ in range(UNTIL_IN_USE + 1):
