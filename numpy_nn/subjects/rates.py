@@ -15,6 +15,9 @@ from numpy_nn.subjects.surroundings import bare
 # Where a rate is kept, under which name, and what it is.
 Rate = tuple[Any, str, float]
 
+# A name that a dropout's rate has as well.
+_OF_ANYTHING = "rate"
+
 
 def rates_of(owner: Any, *functions: Callable[..., Any] | None) -> list[Rate]:
     """The rates that an object keeps, or an optimizer or a dict in it, of which the key is the name.
@@ -23,10 +26,13 @@ def rates_of(owner: Any, *functions: Callable[..., Any] | None) -> list[Rate]:
     that no step uses, such as a dropout's rate, nothing else tells what it is.
     """
     things = reachable(owner)
-    if held := list(_rates((thing, thing if isinstance(thing, dict) else attributes(thing)) for thing in things)):
-        return held
+    held = list(_rates((thing, thing if isinstance(thing, dict) else attributes(thing)) for thing in things))
+    if told := [rate for rate in held if rate[1] != _OF_ANYTHING]:
+        return told
     read = _functions_from(functions, things) if any(map(_own_classes, things)) else []
     used = {name for function in read for name in _names_in(function.__code__)}
+    if held and (_OF_ANYTHING in used or not read):
+        return held
     return list(_rates(_of_classes(things, used))) or list(_rates(_around(read)))
 
 

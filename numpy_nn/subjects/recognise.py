@@ -324,7 +324,7 @@ def _of_loss_object(
     value = in_training(method(target, names.LOSSES) or held_loss(target) or method_of_loss(target))
     own = value.func if isinstance(value, partial) else value
     gradient = method(target, [name for name in names.LOSS_GRADIENTS if method(target, [name]) != own])
-    gradient = gradient or names.passes(target)[1]
+    gradient = gradient or names.passes(target)[1] or _step_of_training(target, len(inputs) + 1)
     found: list[tuple[bool, Agreement, bool, CodeSubject]] = []
     errors: list[Exception] = []
     before = Snapshot(target)  # what a way that is not meant updates, it takes for none of its parameters

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Sequence
+from itertools import product
 
 import numpy as np
 
 from numpy_nn.subjects import names
-from numpy_nn.subjects.agreement import decay_in, factor_of
+from numpy_nn.subjects.agreement import decay_in, factor_of, factor_to_more_digits
 from numpy_nn.subjects.calling import RATE
 from numpy_nn.subjects.costs import number_of_samples
 from numpy_nn.subjects.hidden import HidingCode
 from numpy_nn.subjects.rates import rate_of
+from numpy_nn.subjects.state import attributes, reachable
 from numpy_nn.subjects.subject import Array
 
 
@@ -23,25 +26,68 @@ class SteppingCode(HidingCode):
         moved = [name for name in self._moved if name in self._places and name not in self._leaves]
         if not moved:
             return
-        rate = 1.0 if RATE in (self.convention.arguments or ()) else rate_of(self._owner) or self._rate_by_default()
-        rate = rate or self._rate_around(moved, grad_output)
-        if not rate and (rate := self._times_the_batch(self._rate_of_steps(moved, grad_output))):
-            self.notes.append(f"no learning rate was found: what steps and gradients have in common is, {rate:.6g}")
+        if RATE in (self.convention.arguments or ()):
+            rate = 1.0
+        else:
+            kept = self._rate_by_default() or rate_of(self._owner, *self._stepping)
+            rate = self._rate_meant(kept, self._rate_of_steps(moved, grad_output))
         if rate:
             self._updates |= dict.fromkeys(moved, rate)
             self._find_decays(moved, rate, grad_output)
 
-    def _rate_around(self, moved: Sequence[str], grad_output: Array) -> float:
-        """The rate of a class, or a global one, that the steps are told to be by; 0 if there is none.
+    def _rate_meant(self, kept: float, common: float) -> float:
+        """The rate that is kept, or what steps and gradients have in common; 0 where there is neither.
 
-        Nor is it one if the steps are by another factor in common, which may be made of it, as one that decays is. But
-        steps by as much too short, or too long, as there are samples are means, or sums, where these are not meant.
+        A rate by which the steps are off as by a mistake, such as a factor of 2 or that of a mean, is kept. By another
+        factor it is one that changes, as a rate that decays does, where the code has what changes it; else nothing
+        tells.
         """
-        rate = rate_of(self._owner, *self._stepping)
-        common = self._rate_of_steps(moved, grad_output) / rate if rate else 0.0
-        samples = number_of_samples(self.arrays.get(self.input), self.output()) if common else 1
-        is_meant = any(abs(common - one) <= 1e-3 * one for one in (1.0, samples, 1.0 / samples))
-        return rate if is_meant or not common else 0.0
+        if not common:
+            return kept
+        if not kept:
+            rate = self._times_the_batch(abs(common))
+            half = next((one for one in self._numbers_written() if _is_half_or_twice(one, rate)), None)
+            if half is None or self._stands_there(rate):
+                self.notes.append(f"no learning rate was found: what steps and gradients have in common is, {rate:.6g}")
+            else:
+                self.complain(_off_or_right(rate, half, "a number in the code"))
+            return rate
+        apart = common / kept
+        is_a_part = 0.0 < apart < 1.0 and self._is_written_fraction(apart)
+        is_usual = any(abs(apart - one) <= 1e-3 * abs(one) for one in self._usual_mistakes())
+        if abs(abs(apart) - 1.0) <= 1e-3 or (is_usual and not is_a_part):
+            return kept
+        said = f"steps are by {common:.6g} times the gradient, and not by {kept:.6g}"
+        if self._stands_there(common):
+            self.notes.append(f"{said}, which is another rate than that of learning")
+        elif not is_usual and (is_a_part or (0.0 < apart < 1.0 and self._changes_its_rate)):
+            self.notes.append(f"{said}: the rate changes, and is taken to be that")
+        else:
+            self.complain(_off_or_right(common, kept, "the learning rate that was found"))
+        return abs(common)
+
+    def _usual_mistakes(self) -> Iterator[float]:
+        """The factors by which steps are off where a 2 is left out, or a mean is meant that is not one, or is."""
+        lengths = {length for array in self.arrays.values() for length in array.shape} | set(self.output().shape)
+        samples = number_of_samples(self.arrays.get(self.input), self.output())
+        means = {1.0, *lengths, *(samples * length for length in lengths)}
+        for sign, two, mean in product((1.0, -1.0), (0.5, 1.0, 2.0), means):
+            yield from (sign * two * mean, sign * two / mean)
+
+    @property
+    def _changes_its_rate(self) -> bool:
+        """Whether the code keeps a number that a schedule has, such as the steps so far."""
+        held = [attributes(thing) for thing in reachable(self._owner)]
+        return any(
+            isinstance(value, (int, float)) and not isinstance(value, bool) and _OF_A_SCHEDULE.search(str(name))
+            for values in held
+            for name, value in values.items()
+        )
+
+    def _is_written_fraction(self, part: float) -> bool:
+        """Whether it is a number in the code, or what one leaves of 1: by a velocity, a step is a part of the rate."""
+        written = [number for number in self._numbers_written() if number != 0.5]  # which is that of squares
+        return any(abs(part - one) <= 1e-3 for number in written for one in (number, 1.0 - number))
 
     def _find_decays(self, moved: Sequence[str], rate: float, grad_output: Array) -> None:
         """Where a step has a multiple of the array itself in it which the code names, that is weight decay."""
@@ -69,15 +115,30 @@ class SteppingCode(HidingCode):
         return float(default) if isinstance(default, (int, float)) else 0.0
 
     def _rate_of_steps(self, moved: Sequence[str], grad_output: Array) -> float:
-        """By how much the steps of more than half of the parameters are larger than their gradients; 0 if by no one."""
+        """By how much the steps of more than half of the parameters are larger than their gradients; 0 if by no one.
+
+        Or those of some, where the others are not by any; or of a single one, by a number that stands in the code. It
+        is negative where they go up.
+        """
         steps = {name: self._moved[name] - self._moved_to[name] for name in moved if name in self._moved_to}
-        found = [factor_of(self, name, step, grad_output) for name, step in steps.items()]
-        for factor in found:
-            alike = [other for other in found if abs(other - factor) <= 1e-3 * factor]
-            if factor > 0 and 2 * len(alike) > len(found):
-                lengths = self.arrays[self.input].shape if self.input in self.arrays else ()
-                return _as_written(float(np.mean(alike)), lengths)
+        found = {name: factor_of(self, name, step, grad_output) for name, step in steps.items()}
+        lengths = self.arrays[self.input].shape if self.input in self.arrays else ()
+        for factor in filter(None, found.values()):
+            alike = {name: other for name, other in found.items() if abs(other - factor) <= 1e-3 * abs(factor)}
+            rate = _as_written(float(np.mean(list(alike.values()))), lengths)
+            if not rate:
+                finer = [factor_to_more_digits(self, n, steps[n], grad_output, one) for n, one in alike.items()]
+                rate = float(np.median(finer))
+            alone = len(alike) > 1 and not any(one for name, one in found.items() if name not in alike)
+            if alone or 2 * len(alike) > len(found) or self._stands_there(abs(rate)):
+                return rate
         return 0.0
+
+    def _stands_there(self, rate: float) -> bool:
+        """Whether a number is in the code, or one over which it is the number of samples, as in a mean."""
+        lengths = self.arrays[self.input].shape if self.input in self.arrays else ()
+        written = self._numbers_written()
+        return any(abs(rate * n - one) <= 1e-9 * one for n in (1, *lengths) for one in written)
 
     def _times_the_batch(self, rate: float) -> float:
         """The rate; of a layer whose source has not it, but that many times the number of rows, that one.
@@ -93,10 +154,24 @@ class SteppingCode(HidingCode):
         return rate * rows[0] if rows and not has(rate) and has(rate * rows[0]) else rate
 
 
+def _is_half_or_twice(one: float, other: float) -> bool:
+    return any(abs(one - factor * other) <= 1e-9 * abs(one) for factor in (0.5, 2.0))
+
+
+def _off_or_right(common: float, other: float, what: str) -> str:
+    return (
+        f"steps are by {common:.6g} times the gradient, and not by {other:.6g}, {what}: if that is the rate, they are "
+        f"off by a factor of {common / other:.6g}; if it is not, they are right"
+    )
+
+
+_OF_A_SCHEDULE = re.compile(r"decay|gamma|epoch|iter|^t$|step|sched|warm|anneal")
+
+
 def _as_written(rate: float, lengths: Sequence[int]) -> float:
-    """The rate of two digits that is near this one, or such a rate over a number of samples; itself if none is."""
+    """The rate of two digits that is near this one, or such a rate over a number of samples; 0 if none is."""
     for number in (1, *lengths):
         near = float(f"{rate * number:.1e}") / number
-        if abs(near - rate) <= 1e-4 * rate:
+        if abs(near - rate) <= 1e-4 * abs(rate):
             return near
-    return rate
+    return 0.0

@@ -71,7 +71,7 @@ def with_unsaid_cost(
             if subject.convention.takes_grads or (_wants_gradient(gradient) and agrees.agreeing < agrees.shaped):
                 wants_gradient = True
                 continue  # it wants the gradient of a loss that does not give it
-            if best is None or agrees > most:
+            if best is None or (agrees, not subject.problems) > (most, not best.problems):
                 best, most, words, counts = subject, agrees, formula, added is not None
         if best is not None and most.agreeing == most.shaped:
             break
@@ -90,7 +90,11 @@ def with_unsaid_cost(
             "give: check it without targets, and the loss by itself as a pair (loss, gradient)"
         )
     if best is not None and not most.shaped and best.updates_in_backward is None:
-        raise TypeError(f"target: {label}'s backward pass leaves no gradient that is found, and changes no parameter")
+        moved = ", ".join(best.moved)
+        raise TypeError(
+            f"target: {label}'s backward pass leaves no gradient that is found, and changes "
+            + (f"{moved} by steps of which no learning rate is found: give it one, as lr=" if moved else "no parameter")
+        )
     if best is None and errors:
         texts = list(map(str, errors))
         raise max(errors, key=lambda error: texts.count(str(error)))  # a backward pass fails whatever the loss is

@@ -44,6 +44,11 @@ class UpdatingCode(CalledCode):
         return next(iter(self._updates.values()), None)
 
     @property
+    def moved(self) -> list[str]:
+        """The arrays that the latest backward pass has changed."""
+        return list(self._moved)
+
+    @property
     def own_update(self) -> str:
         """The name of the object's method that makes a step of training, such as ``update(lr)``; "" if it has none."""
         required, _ = self._arguments_of_update()

@@ -8,8 +8,6 @@ import pytest
 from stand_ins import Here, leaf, stand_in
 
 from numpy_nn.gradcheck import check_gradients
-from numpy_nn.subjects import stepping
-from numpy_nn.subjects.calling import RATE, Convention
 from numpy_nn.subjects.code import CodeSubject
 from numpy_nn.subjects.gradients import Order
 from numpy_nn.subjects.places import output_paths, parsed
@@ -159,77 +157,6 @@ def test_a_parameter_is_held_at_its_place_and_where_its_memory_is_shared():
     subject = stand_in(_places={"W": Here(ONE, "W")}, _sharing=[(Here(ONE, "V"), "W")])
     held = [path for path in ("W", "V", "U") if CodeSubject._holds_parameter(subject, parsed(path))]
     assert held == ["W", "V"]
-
-
-@pytest.mark.parametrize(
-    ("arguments", "owner", "default", "rate"),
-    [
-        ((RATE,), SimpleNamespace(lr=0.5), 0.125, 1.0),
-        (None, SimpleNamespace(lr=0.5), 0.125, 0.5),
-        ((), SimpleNamespace(), 0.125, 0.125),
-        ((), SimpleNamespace(), 0.0, 0.25),
-        ((), SimpleNamespace(), 0.0, None),
-    ],
-)
-def test_a_step_over_the_rate_is_the_gradient_of_what_is_updated(arguments, owner, default, rate):
-    subject = stand_in(convention=Convention(("x",), arguments=arguments), _owner=owner)
-    subject._rate_by_default = lambda: default
-    subject._moved, subject._places, subject._leaves = ["W", "b", "c"], {"W": 1, "b": 1}, {"b": 1}
-    subject.notes, looked_at = [], []
-    subject._find_decays = lambda *given: looked_at.append(given)
-    subject._rate_of_steps = lambda moved, _: (rate or 0.0) if moved == ["W"] else 7.0
-    subject._times_the_batch = lambda rate: rate
-    subject._rate_around = lambda *_: 0.0
-    CodeSubject._find_updates(subject, ONE)
-    assert subject._updates == ({} if rate is None else {"W": rate})
-    assert looked_at == ([] if not rate else [(["W"], rate, ONE)])
-
-
-@pytest.mark.parametrize(
-    ("backward", "rate"),
-    [
-        (lambda g, lr=0.5: lr * g, 0.5),
-        (lambda g, learning_rate=1: learning_rate * g, 1.0),
-        (lambda g, lr: lr * g, 0.0),
-        (lambda g, lr=None: lr * g, 0.0),
-        (lambda g, scale=0.5: scale * g, 0.0),
-        (lambda g, lr=0.5, eta=0.25: lr * eta * g, 0.0),
-        (max, 0.0),
-        (None, 0.0),
-    ],
-)
-def test_a_rate_that_is_not_given_is_the_default_of_backward_s_own(backward, rate):
-    assert CodeSubject._rate_by_default(stand_in(_backward=backward)) == rate
-
-
-@pytest.mark.parametrize(
-    ("factors", "rate"),
-    [
-        ([0.1, 0.1], 0.1),
-        ([0.10000002], 0.1),  # as it is written
-        ([0.0200001, 0.02], 0.02),
-        ([0.1000001 / 3, 0.1 / 3, 5.0], 0.1 / 3),  # over the number of samples; one is wrong
-        ([0.123456], 0.123456),
-        ([0.1, 0.2], 0.0),  # which is wrong?
-        ([0.0, 0.1, 0.0], 0.0),
-        ([-0.1, -0.1], 0.0),  # it goes up
-        ([], 0.0),
-    ],
-)
-def test_without_a_rate_steps_are_held_against_each_other(factors, rate, monkeypatch):
-    names = [f"W{i}" for i in range(len(factors))]
-    subject = stand_in(_moved=dict.fromkeys(names, ONE), _moved_to=dict.fromkeys(names, 0 * ONE))
-    subject.arrays, subject.input = {"x": np.ones((3, 2))}, "x"
-    monkeypatch.setattr(
-        stepping, "factor_of", lambda _, name, *given: factors[names.index(name)] if len(given) == 2 else None
-    )
-    assert CodeSubject._rate_of_steps(subject, names, ONE) == pytest.approx(rate, rel=1e-15)
-
-
-def test_a_rate_is_found_also_where_the_input_is_not_checked(monkeypatch):
-    subject = stand_in(_moved={"W": ONE}, _moved_to={"W": 0 * ONE}, input="x")
-    monkeypatch.setattr(stepping, "factor_of", lambda *_: 0.1)
-    assert CodeSubject._rate_of_steps(subject, ["W"], ONE) == 0.1
 
 
 def test_what_is_claimed_of_what_the_output_does_not_depend_on_is_checked_if_its_name_is_sure():

@@ -283,7 +283,11 @@ def judged_by(monkeypatch, *costs, cost=None, beside=None, wants=False, several=
             raise chain.own
         takes = isinstance(chain.own, str)
         return stand_in(
-            own=chain.own, chain=None, notes=[], convention=Convention(("x",), arguments=(GRADS,) if takes else ("x",))
+            problems=[],
+            own=chain.own,
+            chain=None,
+            notes=[],
+            convention=Convention(("x",), arguments=(GRADS,) if takes else ("x",)),
         )
 
     for name, value in {

@@ -1,0 +1,240 @@
+"""Steps of training in the place of gradients: by which rate they are, and what is wrong with them."""
+
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+from stand_ins import stand_in
+
+from numpy_nn.gradcheck import check_gradients
+from numpy_nn.subjects import stepping
+from numpy_nn.subjects.calling import RATE, Convention
+from numpy_nn.subjects.code import CodeSubject
+
+ONE = np.ones(3)
+RNG = np.random.default_rng(1)
+X, Y = RNG.standard_normal((6, 4)), RNG.standard_normal((6, 3))
+LEARNING_RATE = 0.05
+
+
+class Net:
+    """Two layers and half the sum of squares, without a step."""
+
+    def __init__(self, off=1.0):
+        rng = np.random.default_rng(0)
+        self.W1, self.b1 = rng.standard_normal((4, 5)), rng.standard_normal(5)
+        self.W2, self.b2 = rng.standard_normal((5, 3)), rng.standard_normal(3)
+        self.off = np.array([off, 1.0])  # an array, so that the factor is no number in the code
+
+    def forward(self, x):
+        self.h = np.tanh(x @ self.W1 + self.b1)
+        return self.h @ self.W2 + self.b2
+
+    def loss(self, x, y):
+        return 0.5 * np.sum((self.forward(x) - y) ** 2)
+
+    def slope(self):
+        return 1.0 - self.h**2
+
+    def descend_by(self, x, y, rate):
+        d = (self.forward(x) - y) * self.off[0]
+        dh = (d @ self.W2.T) * self.slope()
+        self.W2 -= rate * self.h.T @ d
+        self.b2 -= rate * d.sum(axis=0)
+        self.W1 -= rate * x.T @ dh
+        self.b1 -= rate * dh.sum(axis=0)
+
+
+class Written(Net):
+    def train_step(self, x, y):
+        self.descend_by(x, y, 0.01)
+
+
+class WrittenBesideDropout(Written):
+    """Its own steps have nothing to do with how much is dropped in training."""
+
+    def __init__(self, off=1.0):
+        super().__init__(off)
+        self.rate = 0.5
+
+
+class Kept(Net):
+    def __init__(self, off=1.0):
+        super().__init__(off)
+        self.lr = 0.1
+
+    def train_step(self, x, y):
+        self.descend_by(x, y, self.lr)
+
+
+class Decays(Kept):
+    def __init__(self, off=1.0):
+        super().__init__(off)
+        self.decay, self.t = 0.01, 3
+
+    def train_step(self, x, y):
+        self.descend_by(x, y, self.lr / (1.0 + self.decay * self.t))
+
+
+class OfTheClass(Net):
+    lr = 0.1
+
+    def train_step(self, x, y):
+        self.descend_by(x, y, self.lr)
+
+
+class Around(Net):
+    def train_step(self, x, y):
+        self.descend_by(x, y, LEARNING_RATE)
+
+
+class ByDefault(Net):
+    def train_step(self, x, y, lr=0.02):
+        self.descend_by(x, y, lr)
+
+
+KINDS = [Written, WrittenBesideDropout, Kept, Decays, OfTheClass, Around, ByDefault]
+
+
+def verdicts(net):
+    report = check_gradients(net, X, Y)
+    return {entry.name: entry.verdict for entry in report.entries}, report
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_right_step_is_right(kind):
+    found, report = verdicts(kind())
+    assert found == dict.fromkeys(("W1", "b1", "W2", "b2"), "right")
+    assert report.verdict == "right"
+    assert not any("not written" in note for note in report.notes)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_mistake_in_the_layer_before_is_found_there_alone(kind):
+    found, _ = verdicts(type("Wrong", (kind,), {"slope": lambda self: 1.0 - self.h})())
+    assert found == {"W1": "wrong", "b1": "wrong", "W2": "right", "b2": "right"}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_step_up_is_wrong(kind):
+    found, _ = verdicts(kind(off=-1.0))
+    assert found == dict.fromkeys(("W1", "b1", "W2", "b2"), "wrong")
+
+
+@pytest.mark.parametrize("off", [2.0, 0.5])
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_step_that_is_twice_too_long_or_too_short_is_not_right(kind, off):
+    _, report = verdicts(kind(off=off))
+    told = kind in (Kept, OfTheClass, Around, ByDefault)
+    assert report.verdict == ("wrong" if told else "undecided" if off > 1.0 or kind is not Decays else "right")
+
+
+@pytest.mark.parametrize(
+    ("factor", "verdict"), [(0.9, "right"), (0.15, "right"), (0.1, "undecided"), (0.7, "undecided"), (1.4, "undecided")]
+)
+def test_steps_by_another_part_of_the_rate_are_right_where_the_code_tells_why(factor, verdict):
+    class Part(Kept):
+        other = np.array([factor])
+
+        def train_step(self, x, y):
+            parts = [0.9, 1.0 - 0.85, 0.1, self.other[0]]  # 0.1 of 5 columns is also half of a mean
+            self.descend_by(x, y, self.lr * next(part for part in parts if abs(part - factor) < 1e-12))
+
+    _, report = verdicts(Part())
+    assert report.verdict == verdict
+    if verdict == "undecided":
+        said = f"if that is the rate, they are off by a factor of {factor:g}; if it is not, they are right"
+        assert f"and not by 0.1, the learning rate that was found: {said}" in report.problems[0]
+
+
+def test_steps_of_which_nothing_tells_the_rate_are_refused_with_what_they_move():
+    class Lost(Net):
+        loss: Any = None
+
+        def train_step(self, x, y):
+            error = np.sum(self.forward(x) - y)
+            self.W1 += error * np.sign(self.W1)
+            self.W2 += error * np.sign(self.W2)
+
+    with pytest.raises(TypeError, match="changes W1, W2 by steps of which no learning rate is found: give it one"):
+        check_gradients(Lost(), X, Y)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "kept", "default", "common", "rate"),
+    [
+        ((RATE,), 0.5, 0.125, 7.0, 1.0),
+        (None, 0.5, 0.125, 0.0, 0.125),
+        ((), 0.5, 0.0, 0.0, 0.5),
+        ((), 0.0, 0.0, 0.25, 0.25),
+        ((), 0.0, 0.0, 0.0, None),
+    ],
+)
+def test_a_step_over_the_rate_is_the_gradient_of_what_is_updated(arguments, kept, default, common, rate):
+    owner = SimpleNamespace(lr=kept) if kept else SimpleNamespace()
+    subject = stand_in(convention=Convention(("x",), arguments=arguments), _owner=owner, _stepping=[])
+    subject._rate_by_default = lambda: default
+    subject._moved, subject._places, subject._leaves = ["W", "b", "c"], {"W": 1, "b": 1}, {"b": 1}
+    looked_at = []
+    subject._find_decays = lambda *given: looked_at.append(given)
+    subject._rate_of_steps = lambda moved, _: common if moved == ["W"] else 7.0
+    subject._rate_meant = lambda kept, common: kept or common
+    CodeSubject._find_updates(subject, ONE)
+    assert subject._updates == ({} if rate is None else {"W": rate})
+    assert looked_at == ([] if not rate else [(["W"], rate, ONE)])
+
+
+@pytest.mark.parametrize(
+    ("backward", "rate"),
+    [
+        (lambda g, lr=0.5: lr * g, 0.5),
+        (lambda g, learning_rate=1: learning_rate * g, 1.0),
+        (lambda g, lr: lr * g, 0.0),
+        (lambda g, lr=None: lr * g, 0.0),
+        (lambda g, scale=0.5: scale * g, 0.0),
+        (lambda g, lr=0.5, eta=0.25: lr * eta * g, 0.0),
+        (max, 0.0),
+        (None, 0.0),
+    ],
+)
+def test_a_rate_that_is_not_given_is_the_default_of_backward_s_own(backward, rate):
+    assert CodeSubject._rate_by_default(stand_in(_backward=backward)) == rate
+
+
+@pytest.mark.parametrize(
+    ("factors", "rate"),
+    [
+        ([0.1, 0.1], 0.1),
+        ([0.10000002], 0.1),  # as it is written
+        ([0.0200001, 0.02], 0.02),
+        ([0.1000001 / 3, 0.1 / 3, 5.0], 0.1 / 3),  # over the number of samples; one is wrong
+        ([0.123456], 0.123456),
+        ([0.1, 0.2], 0.0),  # which is wrong?
+        ([0.1, 0.1, 0.2, 0.2], 0.0),
+        ([0.0, 0.1, 0.0], 0.0),
+        ([0.0, 0.1, 0.1, 0.0], 0.1),  # the others are no multiples
+        ([0.0, 0.04, 0.0], 0.04),  # it stands in the code
+        ([0.0, 0.04 / 3, 0.0], 0.04 / 3),
+        ([-0.1, -0.1], -0.1),  # it goes up
+        ([], 0.0),
+    ],
+)
+def test_without_a_rate_steps_are_held_against_each_other(factors, rate, monkeypatch):
+    names = [f"W{i}" for i in range(len(factors))]
+    subject = stand_in(_moved=dict.fromkeys(names, ONE), _moved_to=dict.fromkeys(names, 0 * ONE))
+    subject.arrays, subject.input = {"x": np.ones((3, 2))}, "x"
+    subject._numbers_written = lambda: [0.04]
+    subject._stands_there = lambda rate: CodeSubject._stands_there(subject, rate)
+    monkeypatch.setattr(
+        stepping, "factor_of", lambda _, name, *given: factors[names.index(name)] if len(given) == 2 else None
+    )
+    monkeypatch.setattr(stepping, "factor_to_more_digits", lambda *given: given[-1])
+    assert CodeSubject._rate_of_steps(subject, names, ONE) == pytest.approx(rate, rel=1e-15)
+
+
+def test_a_rate_is_found_also_where_the_input_is_not_checked(monkeypatch):
+    subject = stand_in(_moved={"W": ONE}, _moved_to={"W": 0 * ONE}, input="x", _stands_there=lambda _: False)
+    monkeypatch.setattr(stepping, "factor_of", lambda *_: 0.1)
+
+    assert CodeSubject._rate_of_steps(subject, ["W"], ONE) == 0.1
