@@ -44,7 +44,7 @@ def assert_gradients(target: Any, x: Any = None, targets: Any = None, /, **optio
     try:
         report.raise_if_failed()
     except GradientError:
-        raise GradientError(f"\n{_failures(report)}") from None
+        raise GradientError(f"{report.failure}\n{_failures(report)}") from None
     return report
 
 

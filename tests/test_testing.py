@@ -30,7 +30,7 @@ def test_several_inputs_and_several_outputs():
     with pytest.raises(GradientError) as failed:
         assert_gradients((product, wrong_vjp), (X, Y))
     shown = str(failed.value)
-    assert shown.startswith("\nproduct: WRONG\n")
+    assert shown.startswith("b wrong\nproduct: WRONG\n")
     assert "\n  b " in shown
     assert "\n  a " not in shown
     assert "note: 1 more gradients are right" in shown

@@ -125,7 +125,13 @@ class GradientReport:
     def raise_if_failed(self) -> None:
         """Raise :class:`GradientError`, an AssertionError, with this report, if "wrong" or "undecided"."""
         if self.verdict in (WRONG, UNDECIDED):
-            raise GradientError("\n" + str(self))
+            raise GradientError(f"{self.failure}\n{self}")
+
+    @property
+    def failure(self) -> str:
+        """What is wrong or undecided, in one line, as for the summary of a test run; "" if nothing is."""
+        failed = [f"{entry.name} {entry.verdict}" for entry in self.entries if entry.verdict in (WRONG, UNDECIDED)]
+        return ", ".join(failed) or next(iter(self.problems), "" if self.entries else "nothing was checked")
 
     def to_dict(self) -> dict[str, Any]:
         """Plain types only, ready for JSON."""

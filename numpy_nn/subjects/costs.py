@@ -298,9 +298,14 @@ def _is_list_of_unlike_arrays(output: Any) -> bool:
 
 
 def held_loss(target: Any) -> Callable[..., Any] | None:
-    """The loss that a network holds as an object of its own or a function, such as ``self.criterion``; None without."""
-    for name, held in getattr(target, "__dict__", {}).items():
-        if names.plain(name) not in names.HELD_LOSSES or held is None:
+    """The loss that a network holds as an object of its own or a function, such as ``self.criterion``; None without.
+
+    It may be that of its class, as a property or a static method.
+    """
+    own = getattr(target, "__dict__", {})
+    of_class = {name: found for name, found in names.callables(target) if name not in own}
+    for name, held in (own | of_class).items():
+        if names.plain(name) not in names.HELD_LOSSES or held is None or inspect.ismethod(held):
             continue
         found = held if inspect.isfunction(held) else names.method(held, names.LOSSES) or names.passes(held)[0]
         if found is not None and len((positional(found) or ([], []))[0]) == 2:

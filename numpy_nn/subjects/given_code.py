@@ -98,7 +98,7 @@ def is_value_and_gradients(result: Any) -> bool:
 
 def may_leave_gradients(code: Code, result: Any) -> bool:
     """Whether a function returns a number alone, and may leave its gradients in its object or under names around it."""
-    if code.owner is None or not isinstance(result, (float, np.floating, np.ndarray)) or np.ndim(result):
+    if code.owner is None or not isinstance(result, (float, np.floating, np.ndarray)) or np.size(result) != 1:
         return False
     kept = (place.path for place in places(code.owner))
     return isinstance(code.owner, Surroundings) or any(tells_gradients(step.key) for path in kept for step in path)

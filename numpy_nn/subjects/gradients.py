@@ -310,11 +310,14 @@ def matched(
     """
     chosen: dict[str, Leaf] = {}
     free = list(found)
+    # Of two whose name tells as much, the one of its shape: ``grads`` may be those of biases, beside ``wgrads``.
     ranked = sorted(
-        ((-like(leaf), i, j) for i, (_, like) in enumerate(wanted.values()) for j, leaf in enumerate(found))
+        (-like(leaf), not same_but_ones(leaf.value.shape, shape), i, j)
+        for i, (shape, like) in enumerate(wanted.values())
+        for j, leaf in enumerate(found)
     )
     names = list(wanted)
-    for minus, i, j in ranked:
+    for minus, _, i, j in ranked:
         if -minus >= SURE and names[i] not in chosen and any(leaf is found[j] for leaf in free):
             chosen[names[i]] = found[j]
             free = [leaf for leaf in free if leaf is not found[j]]

@@ -21,6 +21,7 @@ from numpy_nn.subjects.returned import returned_names
 from numpy_nn.subjects.roles import is_data, is_learned, is_state
 from numpy_nn.subjects.surroundings import Surroundings
 from numpy_nn.subjects.unrolled import Part, is_unrolled
+from numpy_nn.subjects.written import constants_of
 
 
 class LikelyCode(DependingCode):
@@ -206,7 +207,6 @@ class LikelyCode(DependingCode):
     def _numbers_written(self) -> list[float]:
         """The floats that the object keeps, and those in the source of backward and among its defaults."""
         bare = getattr(self._backward, "__func__", self._backward)
-        code = getattr(bare, "__code__", None)
-        found = [*(code.co_consts if code is not None else ()), *(getattr(bare, "__defaults__", None) or ())]
+        found = [*constants_of(bare), *(getattr(bare, "__defaults__", None) or ())]
         found += [place.read() for place in places(self._owner)] if self._owner is not None else []
         return [float(number) for number in found if isinstance(number, float)]

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator, Sequence
-from functools import partial
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,12 +12,11 @@ from numpy_nn.layers import Layer
 from numpy_nn.losses import Loss
 from numpy_nn.network import Sequential
 from numpy_nn.subjects import names
-from numpy_nn.subjects.agreement import CLOSELY, Agreement, agreement
-from numpy_nn.subjects.arguments import named_arguments, takes, takes_targets
+from numpy_nn.subjects.agreement import agreement, claimed_in_shape
+from numpy_nn.subjects.arguments import named_arguments, takes_targets
 from numpy_nn.subjects.calling import GRADS, Convention, arrays_of
 from numpy_nn.subjects.choosing import chosen, made
 from numpy_nn.subjects.code import CodeSubject
-from numpy_nn.subjects.costs import LossOfOutput, held_loss, method_of_loss, penalty_of, said_of_penalty
 from numpy_nn.subjects.dressing import (
     Chain,
     flat_layers,
@@ -33,6 +31,7 @@ from numpy_nn.subjects.dressing import (
     with_keywords,
 )
 from numpy_nn.subjects.given_code import HOW, Code, Hints
+from numpy_nn.subjects.loss_objects import of_loss_object, predictor, step_of_training
 from numpy_nn.subjects.names import method, positional
 from numpy_nn.subjects.owners import (
     are_of_another,
@@ -48,9 +47,11 @@ from numpy_nn.subjects.primitives import is_primitive, passes_of_primitive
 from numpy_nn.subjects.rates import rate_of
 from numpy_nn.subjects.running import Patience, Running
 from numpy_nn.subjects.state import Snapshot, widen
+from numpy_nn.subjects.stepping import note_rate_in_common, rate_in_common
 from numpy_nn.subjects.subject import Subject, SubjectError
 from numpy_nn.subjects.surroundings import Surroundings, with_steps
 from numpy_nn.subjects.unsaid import with_unsaid_cost
+from numpy_nn.subjects.written import constants_of
 
 _PUT_IN_TRAINING = "the object is not in training, and its gradients are those of training: it is put there"
 
@@ -119,9 +120,41 @@ def _of_functions(f: Any, vjp: Any, inputs: Sequence[Any], targets: Any, hints: 
     around = Surroundings(f, vjp) if owner is None and not objects else None
     if around is not None and keeps_arrays(around):
         return _of_surroundings(f, vjp, inputs, targets, around, hints)
-    subject = _of_passes(f, vjp, inputs, targets, owner, hints)
+    try:
+        subject = _of_passes(f, vjp, inputs, targets, owner, hints)
+    except (SubjectError, TypeError, ValueError):
+        moving = None if vjp is not None or owner is None else _of_steps(f, inputs, targets, owner, hints)
+        if moving is None:
+            raise
+        subject = moving
     if not (entirely or objects):
         subject.take_for_granted()
+    return subject
+
+
+def _of_steps(f: Any, inputs: Sequence[Any], targets: Any, owner: Any, hints: Hints) -> CodeSubject | None:
+    """The subject of a function that returns its loss and moves arrays by a rate, kept or in common; else None."""
+    before, kept = Snapshot(owner), rate_of(owner, f)
+
+    def stepping(rate: float) -> CodeSubject | None:
+        try:
+            return _of_passes(with_steps(f, owner, rate), None, inputs, targets, owner, hints)
+        except (SubjectError, TypeError, ValueError):
+            return None
+        finally:
+            before.restore()
+
+    subject = stepping(kept or 1.0)
+    if subject is None or not (subject.parameter_places and subject.make_repeatable()):
+        return None
+    grad_output, steps = claimed_in_shape(subject)
+    if kept or not steps:
+        return subject if steps else None
+    written = [number for number in constants_of(f) if isinstance(number, float)]
+    rate = abs(rate_in_common(subject, steps, grad_output, written))
+    subject = stepping(rate) if rate else None
+    if subject is not None:
+        note_rate_in_common(subject, rate, written)
     return subject
 
 
@@ -132,21 +165,19 @@ def _of_surroundings(
     before = Snapshot(around)
     used: list[tuple[str, str, int]] = []
     failed: Exception | None = None
-    ways, rate = [f], rate_of(around, f)
-    if vjp is None and rate:
-        ways.append(with_steps(f, around, rate))
+    widen(around)
     subject: CodeSubject | None = None
-    for function in ways:
+    try:
+        subject = _of_passes(f, vjp, inputs, targets, around, hints)
+    except (SubjectError, TypeError, ValueError) as error:
+        failed = error
+    else:
+        used = subject.unchecked
+    if subject is None or not subject.parameter_places:
+        before.restore()
         widen(around)
-        try:
-            subject = _of_passes(function, vjp, inputs, targets, around, hints)
-        except (SubjectError, TypeError, ValueError) as error:
-            failed = failed or error
-        else:
-            used = subject.unchecked
-            if subject.parameter_places:
-                break
-        subject = None
+        subject = None if vjp is not None else _of_steps(f, inputs, targets, around, hints)
+    if subject is None:
         before.restore()
     if subject is not None:
         found = agreement(subject)
@@ -197,11 +228,14 @@ def _of_object(target: Any, inputs: Sequence[Any], targets: Any, hints: Hints) -
         forward, backward = both
     if forward is not None and backward is not None and are_of_another(target, forward, backward):
         return _of_functions(forward, backward, inputs, targets, hints)
+    step = step_of_training(target, len(inputs) + 1) if forward is None and targets is not None else None
+    if step is not None and method(target, names.LOSSES) is None:
+        return _of_functions(step, None, inputs, targets, hints)
     forward = with_data_held(target, with_input_kept(target, forward, inputs[0]), inputs[0])
     forward = in_training(with_context(forward))
     if targets is not None:
-        loss = _of_loss_object(label, target, forward, inputs, targets, hints)
-        loss.predictor = _predictor(target, forward, len(inputs))
+        loss = of_loss_object(label, target, forward, inputs, targets, hints)
+        loss.predictor = predictor(target, forward, len(inputs))
         return loss
     if forward is None or backward is None:
         if (value := method(target, names.LOSSES)) is not None:
@@ -306,92 +340,3 @@ def _in_training_if_meant(subject: CodeSubject, target: Any, again: Callable[[],
         pass  # it stays as it was given
     as_given.restore()
     return subject
-
-
-def _predictor(target: Any, forward: Callable[..., Any] | None, number: int) -> Callable[..., Any] | None:
-    """What gives an object's output for the inputs alone: its loss, where that may be asked without targets."""
-    value = method(target, names.LOSSES)
-    required, optional = (None if value is None else positional(value)) or ([], [])
-    if len(required) == number and names.role_in_loss(next(iter(optional), "")) == names.TARGET:
-        return value
-    return forward if forward is not None and takes(forward, number) else None
-
-
-def _of_loss_object(
-    label: str, target: Any, forward: Callable[..., Any] | None, inputs: Sequence[Any], targets: Any, hints: Hints
-) -> CodeSubject:
-    """An object that is asked for a loss: by a method of such a name, by forward(x, y), or by no method at all."""
-    value = in_training(method(target, names.LOSSES) or held_loss(target) or method_of_loss(target))
-    own = value.func if isinstance(value, partial) else value
-    gradient = method(target, [name for name in names.LOSS_GRADIENTS if method(target, [name]) != own])
-    gradient = gradient or names.passes(target)[1] or _step_of_training(target, len(inputs) + 1)
-    found: list[tuple[bool, Agreement, bool, CodeSubject]] = []
-    errors: list[Exception] = []
-    before = Snapshot(target)  # what a way that is not meant updates, it takes for none of its parameters
-    gradients = [gradient, names.derived(target, own) or gradient, _of_data_and_targets(target, own, len(inputs) + 1)]
-    each = dict.fromkeys(gradients if gradients[-1] is not None else gradients[:-1]) if hints.cost is None else ()
-    penalty = penalty_of(target)
-    for function, backward in (way for g in each for way in _ways_to_a_loss(forward, value, g, penalty, len(inputs))):
-        given = named_arguments(function, inputs, targets)
-        before.restore()
-        try:
-            subject = chosen(Code(label, function, backward, given, hints, list(given)[-1], target))
-            agrees = agreement(subject)
-        except (SubjectError, TypeError, ValueError) as error:
-            errors.append(error)
-            continue
-        if penalty is not None and isinstance(chain := getattr(function, "__self__", None), LossOfOutput):
-            subject.notes += said_of_penalty(penalty, counts=chain.penalty is not None)
-        # To a digit or two they may agree without a small penalty as well, or with the output for its gradient.
-        agree = agrees.agreeing == agrees.shaped > 0 and agrees.digits == CLOSELY
-        if agree or not subject.make_repeatable():
-            return subject
-        # What reaches the object's own arrays is meant, rather than a loss of what it is given; and a gradient that the
-        # loss returns beside its value, where nothing else tells.
-        handed_on = isinstance(getattr(backward, "__self__", None), LossOfOutput)
-        found.append((subject.has_parameters, agrees, handed_on, subject))
-    before.restore()
-    if found:
-        return max(found, key=lambda one: one[:3])[3]
-    if errors and (forward is None or not takes(forward, len(inputs))):
-        raise errors[0]
-    gradient = method(target, ["backprop", *names.LOSS_GRADIENTS]) or names.passes(target)[1]
-    gradient = gradient or _step_of_training(target, len(inputs) + 1)
-    if forward is None or gradient is None:
-        if errors:
-            raise errors[0]
-        raise TypeError(f"target: expected a loss with forward and backward, or loss and grad, got {label}{HOW}")
-    return with_unsaid_cost(label, forward, gradient, inputs, targets, target, hints)
-
-
-def _of_data_and_targets(target: Any, own: Any, number: int) -> Callable[..., Any] | None:
-    """A gradient that takes what the loss does, beside a backward pass that takes a gradient; None if there is none."""
-    named = (getattr(target, name, None) for name in names.LOSS_GRADIENTS)
-    return next((one for one in named if callable(one) and one != own and takes(one, number)), None)
-
-
-def _step_of_training(target: Any, number: int) -> Callable[..., Any] | None:
-    """A method that takes data and targets and updates, as ``train_step(x, y, lr)``: it goes through all by itself."""
-    found = method(target, names.TRAINS)
-    required = (None if found is None else positional(found)) or ([], [])
-    return found if len([name for name in required[0] if names.role(name) != names.RATE]) == number else None
-
-
-def _ways_to_a_loss(
-    forward: Callable[..., Any] | None,
-    value: Callable[..., Any] | None,
-    gradient: Callable[..., Any] | None,
-    penalty: Callable[[], Any] | None,
-    number: int,
-) -> Iterator[tuple[Callable[..., Any], Callable[..., Any] | None]]:
-    """What computes the loss, and its gradients: loss(x, y), forward(x, y) or loss(forward(x), y) with any penalty."""
-    for function in (value, forward):
-        if function is not None and takes(function, number + 1):
-            yield function if gradient is not None else value_first(function), gradient
-    if value is not None and forward is not None and takes(value, 2) and takes(forward, number):
-        chain = LossOfOutput(forward, value, gradient)
-        yield chain.loss, gradient
-        if penalty is not None:
-            yield LossOfOutput(forward, value, gradient, penalty=penalty).loss, gradient
-        if gradient is not None:
-            yield chain.loss, chain.backward

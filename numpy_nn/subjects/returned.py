@@ -21,7 +21,7 @@ def returned_names(function: Any) -> list[str]:
 
     Where another of its returns has one of these names at another place, the name does not tell which place it is.
     """
-    returned = [[_name(part) for part in _parts(value)] for value in _own_returns(_tree(function))]
+    returned = [[_name(part) for part in _parts(value)] for value in _own_returns(source_tree(function))]
     found = returned[-1] if returned else []
     places = [[others.index(name) for others in returned if name in others] for name in found if name]
     moved = any(len(set(found_at)) > 1 for found_at in places)
@@ -33,7 +33,7 @@ def names_by_place(function: Any) -> dict[Path, str]:
 
     What is an entry of something goes by the name of that. A name that is at two places tells nothing.
     """
-    tree = _tree(function)
+    tree = source_tree(function)
     values = list(_own_returns(tree))
     listed = _lists_by_name(tree)
     found = dict(_named(values[-1], (), listed)) if values else {}
@@ -90,7 +90,8 @@ def as_told(
 _OF_INPUT = [word for word in INPUT_GRADIENTS if "in" in word or "x" in word]
 
 
-def _tree(function: Any) -> ast.Module:
+def source_tree(function: Any) -> ast.Module:
+    """What the source of a function is made of; nothing where there is no source, as of one from ``exec``."""
     try:
         return ast.parse(textwrap.dedent(inspect.getsource(function)))
     except (OSError, TypeError, SyntaxError):

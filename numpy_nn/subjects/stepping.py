@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import product
 
 import numpy as np
@@ -15,7 +15,7 @@ from numpy_nn.subjects.costs import number_of_samples
 from numpy_nn.subjects.hidden import HidingCode
 from numpy_nn.subjects.rates import rate_of
 from numpy_nn.subjects.state import attributes, reachable
-from numpy_nn.subjects.subject import Array
+from numpy_nn.subjects.subject import Array, Subject
 
 
 class SteppingCode(HidingCode):
@@ -46,11 +46,7 @@ class SteppingCode(HidingCode):
             return kept
         if not kept:
             rate = self._times_the_batch(abs(common))
-            half = next((one for one in self._numbers_written() if _is_half_or_twice(one, rate)), None)
-            if half is None or self._stands_there(rate):
-                self.notes.append(f"no learning rate was found: what steps and gradients have in common is, {rate:.6g}")
-            else:
-                self.complain(_off_or_right(rate, half, "a number in the code"))
+            note_rate_in_common(self, rate, self._numbers_written())
             return rate
         apart = common / kept
         is_a_part = 0.0 < apart < 1.0 and self._is_written_fraction(apart)
@@ -115,30 +111,11 @@ class SteppingCode(HidingCode):
         return float(default) if isinstance(default, (int, float)) else 0.0
 
     def _rate_of_steps(self, moved: Sequence[str], grad_output: Array) -> float:
-        """By how much the steps of more than half of the parameters are larger than their gradients; 0 if by no one.
-
-        Or those of some, where the others are not by any; or of a single one, by a number that stands in the code. It
-        is negative where they go up.
-        """
         steps = {name: self._moved[name] - self._moved_to[name] for name in moved if name in self._moved_to}
-        found = {name: factor_of(self, name, step, grad_output) for name, step in steps.items()}
-        lengths = self.arrays[self.input].shape if self.input in self.arrays else ()
-        for factor in filter(None, found.values()):
-            alike = {name: other for name, other in found.items() if abs(other - factor) <= 1e-3 * abs(factor)}
-            rate = _as_written(float(np.mean(list(alike.values()))), lengths)
-            if not rate:
-                finer = [factor_to_more_digits(self, n, steps[n], grad_output, one) for n, one in alike.items()]
-                rate = float(np.median(finer))
-            alone = len(alike) > 1 and not any(one for name, one in found.items() if name not in alike)
-            if alone or 2 * len(alike) > len(found) or self._stands_there(abs(rate)):
-                return rate
-        return 0.0
+        return rate_in_common(self, steps, grad_output, self._numbers_written())
 
     def _stands_there(self, rate: float) -> bool:
-        """Whether a number is in the code, or one over which it is the number of samples, as in a mean."""
-        lengths = self.arrays[self.input].shape if self.input in self.arrays else ()
-        written = self._numbers_written()
-        return any(abs(rate * n - one) <= 1e-9 * one for n in (1, *lengths) for one in written)
+        return _stands_among(self._numbers_written(), rate, _lengths_of_input(self))
 
     def _times_the_batch(self, rate: float) -> float:
         """The rate; of a layer whose source has not it, but that many times the number of rows, that one.
@@ -152,6 +129,44 @@ class SteppingCode(HidingCode):
             return any(abs(one - number) <= 1e-6 * number for one in written)
 
         return rate * rows[0] if rows and not has(rate) and has(rate * rows[0]) else rate
+
+
+def rate_in_common(subject: Subject, steps: Mapping[str, Array], grad_output: Array, written: Sequence[float]) -> float:
+    """By how much the steps of more than half of the parameters are larger than their gradients; 0 if by no one.
+
+    Or those of some, where the others are not by any; or of a single one, by one of the numbers ``written`` in the
+    code. It is negative where they go up.
+    """
+    found = {name: factor_of(subject, name, step, grad_output) for name, step in steps.items()}
+    lengths = _lengths_of_input(subject)
+    for factor in filter(None, found.values()):
+        alike = {name: other for name, other in found.items() if abs(other - factor) <= 1e-3 * abs(factor)}
+        rate = _as_written(float(np.mean(list(alike.values()))), lengths)
+        if not rate:
+            finer = [factor_to_more_digits(subject, n, steps[n], grad_output, one) for n, one in alike.items()]
+            rate = float(np.median(finer))
+        alone = len(alike) > 1 and not any(one for name, one in found.items() if name not in alike)
+        if alone or 2 * len(alike) > len(found) or _stands_among(written, abs(rate), lengths):
+            return rate
+    return 0.0
+
+
+def note_rate_in_common(subject: Subject, rate: float, written: Sequence[float]) -> None:
+    """Say that this is the rate; where half of it or twice as much stands in the code, that it may not be."""
+    half = next((one for one in written if _is_half_or_twice(one, rate)), None)
+    if half is None or _stands_among(written, rate, _lengths_of_input(subject)):
+        subject.notes.append(f"no learning rate was found: what steps and gradients have in common is, {rate:.6g}")
+    else:
+        subject.complain(_off_or_right(rate, half, "a number in the code"))
+
+
+def _stands_among(written: Sequence[float], rate: float, lengths: Sequence[int]) -> bool:
+    """Whether a number is in the code, or one over which it is the number of samples, as in a mean."""
+    return any(abs(rate * n - one) <= 1e-9 * one for n in (1, *lengths) for one in written)
+
+
+def _lengths_of_input(subject: Subject) -> Sequence[int]:
+    return subject.arrays[subject.input].shape if subject.input in subject.arrays else ()
 
 
 def _is_half_or_twice(one: float, other: float) -> bool:

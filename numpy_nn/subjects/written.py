@@ -6,6 +6,7 @@ what the names in them lead to: attributes of objects, entries of dicts, names o
 
 from __future__ import annotations
 
+import ast
 import inspect
 from collections import deque
 from collections.abc import Iterator, Mapping
@@ -16,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from numpy_nn.subjects.bindings import bindings
+from numpy_nn.subjects.returned import source_tree
 from numpy_nn.subjects.state import attributes, is_installed, of_a_library, of_installed, referred_to
 
 
@@ -27,6 +29,13 @@ def numbers_written(*things: Any) -> list[float]:
     walk = _Walk()
     walk.enter(things)
     return walk.numbers()
+
+
+def constants_of(function: Any) -> list[Any]:
+    """The constants in the source of a function; where there is none, those of its code: of 0.1 * 2 that has 0.2."""
+    found = [node.value for node in ast.walk(source_tree(function)) if isinstance(node, ast.Constant)]
+    code = getattr(function, "__code__", None)
+    return found or list(code.co_consts if code is not None else ())
 
 
 # What is larger, as the state of a generator is, is no place where a branch begins.

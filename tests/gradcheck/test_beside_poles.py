@@ -51,3 +51,28 @@ def test_chaos_at_another_input_is_no_excuse_for_a_wrong_sign_at_this_one():
     assert check_gradients((lambda p: swing(p)[0], lambda p: swing(p)[1]), p).verdict == "right"
     wrong = check_gradients((lambda p: swing(p)[0], lambda p: swing(p)[1] * [1.0, -1.0]), p)
     assert wrong.verdict == "wrong"
+
+
+def _likelihood(of_forward, of_backward):
+    def nll(p, y):
+        return -np.mean(np.log(p[np.arange(len(y)), y] + of_forward))
+
+    def gradient(p, y):
+        rows = np.arange(len(y))
+        of_p = np.zeros_like(p)
+        of_p[rows, y] = -1.0 / (p[rows, y] + of_backward) / len(y)
+        return of_p
+
+    return nll, gradient
+
+
+@pytest.mark.parametrize("small", [1e-6, 1e-9, 1e-12, 1e-15])
+@pytest.mark.parametrize("eps", [(0.0, 0.0), (1e-12, 1e-12), (1e-12, 0.0), (1e-8, 0.0)])
+def test_a_logarithm_is_judged_beside_a_probability_that_is_all_but_0(small, eps):
+    p = np.random.default_rng(3).dirichlet([1.0, 1.0, 1.0], size=5)
+    p[0, 0] = small
+    report = check_gradients(_likelihood(*eps), p, np.array([0, 1, 2, 0, 1]))
+    off = (eps[0] - eps[1]) / small
+    assert report.entries[0].verdict == ("right" if off == 0.0 else "close" if off < 1e-5 else "wrong")
+    if 1e-4 < off < 1e3:
+        assert report["p"].cause == "epsilon"

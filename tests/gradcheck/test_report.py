@@ -109,7 +109,13 @@ def test_a_report_raises_where_it_does_not_hold(verdict, raises):
         return
     with pytest.raises(GradientError) as caught:
         made.raise_if_failed()
-    assert str(caught.value) == f"\n{made}"
+    assert str(caught.value) == f"W {verdict}\n{made}"
+
+
+def test_of_a_failure_one_line_says_what_it_is():
+    assert report(entry("W", WRONG), entry("b", RIGHT), entry("x", UNDECIDED)).failure == "W wrong, x undecided"
+    assert report(entry("W", RIGHT), problems=["it draws"]).failure == "it draws"
+    assert (report(entry("W", RIGHT)).failure, report().failure) == ("", "nothing was checked")
 
 
 def test_the_cause_is_that_of_the_diagnosis():

@@ -59,3 +59,40 @@ def test_a_number_by_default_after_the_inputs_is_a_setting_and_no_target():
     assert checked(COST, "0 * lambd").verdict == "right"
     assert checked(COST, "0 * lambd", 0.8).verdict == "right"
     assert checked(COST, "0.1").verdict == "wrong"
+
+
+class OfFourthPowers:
+    """Its criterion is a loss that nobody would guess."""
+
+    def __init__(self):
+        self.W = np.array([[2.0, 0.5], [-1.0, 0.25]])
+
+    def forward(self, X):
+        self.X = X
+        self.out = X @ self.W
+        return self.out
+
+    def backward(self, y):
+        self.dW = self.X.T @ (4.0 * (self.out - y) ** 3) / y.size
+
+
+def fourth_powers(out, y):
+    return np.mean((out - y) ** 4)
+
+
+class ByAProperty(OfFourthPowers):
+    @property
+    def criterion(self):
+        return fourth_powers
+
+
+class ByTheClass(OfFourthPowers):
+    loss_fn = staticmethod(fourth_powers)
+
+
+@pytest.mark.parametrize("kind", [ByAProperty, ByTheClass])
+def test_a_class_may_hold_the_loss_of_its_objects(kind):
+    rng = np.random.default_rng(0)
+    report = check_gradients(kind(), rng.standard_normal((3, 2)), rng.standard_normal((3, 2)))
+    assert report["W"].verdict == "right"
+    assert not any("not written" in note for note in report.notes)

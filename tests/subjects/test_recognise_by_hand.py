@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from stand_ins import script, stand_in
 
-from numpy_nn.subjects import agreement, arguments, names, recognise, unsaid
+from numpy_nn.subjects import agreement, arguments, loss_objects, names, unsaid
 from numpy_nn.subjects.calling import GRADS, CalledCode, Convention, _is_array_like, _same_memory
 from numpy_nn.subjects.costs import LossOfOutput, cost_beside, number_of_samples, usual_costs
 
@@ -122,7 +122,7 @@ def forward(x):
 def test_what_gives_the_output_for_the_inputs_alone(loss, given, number, found):
     target = SimpleNamespace() if loss is None else SimpleNamespace(loss=loss)
     expected = {"loss": loss, "forward": forward, None: None}[found]
-    assert recognise._predictor(target, given, number) is expected
+    assert loss_objects.predictor(target, given, number) is expected
 
 
 @pytest.mark.parametrize(
@@ -140,7 +140,7 @@ def test_what_gives_the_output_for_the_inputs_alone(loss, given, number, found):
 )
 def test_the_ways_to_a_loss(of_forward, value, gradient, ways):
     backward = (lambda g: g) if gradient else None
-    found = list(recognise._ways_to_a_loss(of_forward, value, backward, None, 1))
+    found = list(loss_objects.ways_to_a_loss(of_forward, value, backward, None, 1))
     chains = [isinstance(getattr(function, "__self__", None), LossOfOutput) for function, _ in found]
     assert chains == [way == "chain" for way in ways]
     for (function, own), way in zip(found, ways, strict=True):

@@ -8,7 +8,7 @@ import pytest
 from stand_ins import NET, ONE, Net, stand_in
 
 import numpy_nn as nn
-from numpy_nn.subjects import costs, names, recognise
+from numpy_nn.subjects import costs, loss_objects, names, recognise
 from numpy_nn.subjects.agreement import Agreement
 from numpy_nn.subjects.calling import FILLED, GRADS, OUTPUT, Convention
 from numpy_nn.subjects.conventions import Arguments, is_certain, may_be_gradient, orders_of_inputs, readings
@@ -316,8 +316,8 @@ def test_what_cannot_be_put_in_training_or_repeats_nothing_stays_as_it_is(monkey
 )
 def test_a_step_of_training_takes_data_and_targets_beside_the_rate(method, number, is_one):
     owner = SimpleNamespace(train_step=method)
-    assert (recognise._step_of_training(owner, number) is method) == is_one
-    assert recognise._step_of_training(SimpleNamespace(other=method), number) is None
+    assert (loss_objects.step_of_training(owner, number) is method) == is_one
+    assert loss_objects.step_of_training(SimpleNamespace(other=method), number) is None
 
 
 def asked_for_a_loss(monkeypatch, *ways, forward=None, gradient=None, cost=None):
@@ -335,13 +335,13 @@ def asked_for_a_loss(monkeypatch, *ways, forward=None, gradient=None, cost=None)
 
     owner = SimpleNamespace() if gradient is None else SimpleNamespace(backprop=gradient)
     backward = [LossOfOutput(len, len, None).backward if getattr(one, "handed", False) else len for one in made]
-    monkeypatch.setattr(recognise, "_ways_to_a_loss", lambda *_: [(len, one) for one in backward])
-    monkeypatch.setattr(recognise, "named_arguments", lambda *_: {"x": 1, "t": 2})
-    monkeypatch.setattr(recognise, "chosen", chosen)
-    monkeypatch.setattr(recognise, "agreement", lambda one: one.agrees)
-    monkeypatch.setattr(recognise, "with_unsaid_cost", lambda *_: "unsaid")
+    monkeypatch.setattr(loss_objects, "ways_to_a_loss", lambda *_: [(len, one) for one in backward])
+    monkeypatch.setattr(loss_objects, "named_arguments", lambda *_: {"x": 1, "t": 2})
+    monkeypatch.setattr(loss_objects, "chosen", chosen)
+    monkeypatch.setattr(loss_objects, "agreement", lambda one: one.agrees)
+    monkeypatch.setattr(loss_objects, "with_unsaid_cost", lambda *_: "unsaid")
     hints = Hints() if cost is None else Hints(cost=cost)
-    found = recognise._of_loss_object("net", owner, forward, (ONE,), ONE, hints)
+    found = loss_objects.of_loss_object("net", owner, forward, (ONE,), ONE, hints)
     return found if isinstance(found, str) else made.index(found)
 
 

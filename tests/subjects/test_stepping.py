@@ -225,7 +225,6 @@ def test_without_a_rate_steps_are_held_against_each_other(factors, rate, monkeyp
     subject = stand_in(_moved=dict.fromkeys(names, ONE), _moved_to=dict.fromkeys(names, 0 * ONE))
     subject.arrays, subject.input = {"x": np.ones((3, 2))}, "x"
     subject._numbers_written = lambda: [0.04]
-    subject._stands_there = lambda rate: CodeSubject._stands_there(subject, rate)
     monkeypatch.setattr(
         stepping, "factor_of", lambda _, name, *given: factors[names.index(name)] if len(given) == 2 else None
     )
@@ -234,7 +233,43 @@ def test_without_a_rate_steps_are_held_against_each_other(factors, rate, monkeyp
 
 
 def test_a_rate_is_found_also_where_the_input_is_not_checked(monkeypatch):
-    subject = stand_in(_moved={"W": ONE}, _moved_to={"W": 0 * ONE}, input="x", _stands_there=lambda _: False)
+    subject = stand_in(_moved={"W": ONE}, _moved_to={"W": 0 * ONE}, input="x", _numbers_written=list)
     monkeypatch.setattr(stepping, "factor_of", lambda *_: 0.1)
 
     assert CodeSubject._rate_of_steps(subject, ["W"], ONE) == 0.1
+
+
+class StepAlone:
+    """One layer, with nothing but a step that returns its loss."""
+
+    def __init__(self, returned=float, wrong=1.0):
+        rng = np.random.default_rng(0)
+        self.W, self.b = rng.standard_normal((4, 3)), rng.standard_normal(3)
+        self.returned, self.off = returned, np.array([wrong, 1.0])
+
+    def fit_batch(self, x, y):
+        error = x @ self.W + self.b - y
+        self.W -= 0.1 * 2 * self.off[0] * x.T @ error / len(x)
+        self.b -= 0.1 * 2 * error.mean(axis=0)
+        return self.returned(np.sum(error**2) / len(x))
+
+
+@pytest.mark.parametrize("of", [lambda net: net, lambda net: net.fit_batch])
+@pytest.mark.parametrize("returned", [float, lambda loss: np.array([loss]), lambda loss: np.array([[loss]])])
+def test_a_step_alone_is_judged_by_the_loss_that_it_returns(of, returned):
+    report = check_gradients(of(StepAlone(returned)), X, Y)
+    assert {entry.name: entry.verdict for entry in report.entries} == {"W": "right", "b": "right"}
+    assert "no learning rate was found: what steps and gradients have in common is, 0.1" in report.notes
+
+
+@pytest.mark.parametrize("of", [lambda net: net, lambda net: net.fit_batch])
+@pytest.mark.parametrize("wrong", [2.0, -1.0])
+def test_what_is_wrong_in_a_step_alone_is_found(of, wrong):
+    report = check_gradients(of(StepAlone(wrong=wrong)), X, Y)
+    assert {entry.name: entry.verdict for entry in report.entries} == {"W": "wrong", "b": "right"}
+
+
+@pytest.mark.parametrize("kind", [Net, Kept])
+def test_a_method_that_moves_nothing_is_no_step(kind):
+    with pytest.raises(TypeError, match="expected a backward pass"):
+        check_gradients(kind().loss, X, Y)

@@ -54,15 +54,20 @@ def _of_the_last_output(e: Evidence) -> Iterator[Found]:
 
 
 def _of_a_parameter(e: Evidence) -> Iterator[Found]:
-    """The parameter's gradient is right for the first outputs, and the input's shows how far back the others go."""
+    """The parameter's gradient is right for the first outputs and wrong for the later ones.
+
+    How far back these go, the input's gradient shows, where there is one; else the first outputs are two at least, as
+    a mistake in what is handed from step to step begins with the second.
+    """
     for axis, out_axis in _axes_of_time(e):
         steps = e.x.shape[axis]
         claims = [e.subject.gradients(_only(e.grad_output, out_axis, step)) for step in range(steps)]
         inputs = [claim[e.subject.input] for claim in claims]
-        if any(part is None or part.shape != e.x.shape for part in inputs):
+        claimed = [part for part in inputs if part is not None]
+        if claimed and (len(claimed) < steps or any(part.shape != e.x.shape for part in claimed)):
             return
-        reach = max(_reach(part, axis, step) for step, part in enumerate(inputs) if part is not None)
-        if not 1 <= reach < steps:
+        reach = max((_reach(part, axis, step) for step, part in enumerate(claimed)), default=None)
+        if reach is not None and not 1 <= reach < steps:
             continue
         right, largest = [], np.abs(e.truth[e.looked_at]).max()
         for step, claim in enumerate(claims):
@@ -75,12 +80,11 @@ def _of_a_parameter(e: Evidence) -> Iterator[Found]:
         # The step before the first adds nothing to the gradient of a weight that meets a state of zeros there.
         # Where all are right, what is wrong shows in their sum alone, and nothing is cut off.
         first = right.index(False) if False in right else 0
-        if first in (reach, reach + 1) and not any(right[first:]):
-            text = (
-                f"right for the outputs of the first {first} of {steps} steps (axis {axis}) and wrong for the later "
-                f"ones, whose gradients go back {reach} steps in the input too"
-            )
-            yield Found("truncated", text)
+        starts = first > 1 if reach is None else first in (reach, reach + 1)
+        if starts and not any(right[first:]):
+            beyond = "" if reach is None else f", whose gradients go back {reach} steps in the input too"
+            text = f"right for the outputs of the first {first} of {steps} steps (axis {axis})"
+            yield Found("truncated", f"{text} and wrong for the later ones{beyond}")
 
 
 def _axes_of_time(e: Evidence) -> Iterator[tuple[int, int]]:

@@ -127,8 +127,12 @@ class Differences:
         def steps(scale: Array) -> tuple[Array, float]:
             return steps_of(lambda t: self._evaluate(self.home + t * scale * direction), self.center)
 
-        wide, unit = self.scales["wide"], self.scales["unit"]
+        own, wide, unit = (self.scales[scale] for scale in ("own", "wide", "unit"))
         found = steps(wide)
+        if found[1] and np.any(own < wide):
+            # Beside a small entry a logarithm is the same at every spacing, as steps are; not so at that entry's.
+            by_size = steps(np.minimum(own, wide))
+            return found if by_size[1] else by_size
         if found[1] or np.all(wide >= unit):
             return found
         near = self._evaluate(self.home + FLAT * wide * direction)
@@ -221,11 +225,10 @@ class Differences:
             return self._evaluate(self.home + t * direction).reshape(shape)
 
         with np.errstate(all="ignore"):
-            noise = np.nan_to_num(noise_level(lambda t: at(2.0**-20 * t)), nan=np.inf)
+            noise = np.nan_to_num(noise_level(lambda t: at(2.0**-20 * t)), nan=np.inf)[0]
         outputs = np.stack([[at(sign * t) for t in STEPS] for sign in (1.0, -1.0)])
         center, weights = self.center.reshape(shape[1:]), grad_output.reshape(shape[1:])
-        rounding = np.maximum(noise[0], self._steps[0].reshape(shape[1:]))
-        found = summarise(outputs, center, STEPS, weights, rounding, sides=True)
+        found = summarise(outputs, center, STEPS, weights, np.maximum(noise, self._steps[0].reshape(shape[1:])), True)
         return found["value"].item(), found["bound"].item(), bool(found["kink"].item())
 
     def value_along(self, direction: Array, grad_output: Array) -> Callable[[float], float]:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from numpy_nn.gradcheck.measure.derivatives import TINY, Array, noise_level, scale_of
+from numpy_nn.gradcheck.measure.derivatives import TINY, Array, noise_level, own_scale_of, scale_of
 from numpy_nn.gradcheck.measure.differences import Differences
 from numpy_nn.gradcheck.measure.kinds import AGREES, COARSE, LOST, OFF, UNRESOLVED, Reason, Status
 from numpy_nn.gradcheck.measure.points import SMALL, are_probabilities
@@ -165,7 +165,7 @@ class Evidence:
         # No powers of two: moved by these, a number keeps the digits that rounding to float32 takes from it.
         direction = (
             2.0**-20
-            * scale_of(home)
+            * np.minimum(own_scale_of(home), scale_of(home))  # beside 1e-9, 1/x is not smooth over other distances
             * self.rng.choice([-1.0, 1.0], home.shape)
             * self.rng.uniform(0.5, 1.0, home.shape)
         )

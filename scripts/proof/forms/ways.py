@@ -242,6 +242,22 @@ def a_step_of_training_alone(d, wrong):
 
 
 @form
+def a_class_with_a_step_alone(d, wrong):
+    class Model:
+        def __init__(self):
+            self.W, self.b = d.array(4, 3), d.array(3)
+
+        def fit_batch(self, x, y):
+            a = np.tanh(x @ self.W + self.b)
+            delta = (a - y) * (1 - a**2) / len(x)
+            self.W -= 0.05 * wrong * x.T @ delta
+            self.b -= 0.05 * delta.sum(axis=0)
+            return np.sum((a - y) ** 2) / (2 * len(x))
+
+    return (Model(), d.array(5, 4), d.array(5, 3)), {}, "W"
+
+
+@form
 def a_network_that_is_queried(d, wrong):
     class Net:
         lr = 0.1

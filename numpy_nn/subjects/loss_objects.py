@@ -1,0 +1,109 @@
+"""Objects that are asked for a loss, which they have as a method, as an object of its own, or not at all."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from typing import Any
+
+from numpy_nn.subjects import names
+from numpy_nn.subjects.agreement import CLOSELY, Agreement, agreement
+from numpy_nn.subjects.arguments import named_arguments, takes
+from numpy_nn.subjects.choosing import chosen
+from numpy_nn.subjects.code import CodeSubject
+from numpy_nn.subjects.costs import LossOfOutput, held_loss, method_of_loss, penalty_of, said_of_penalty
+from numpy_nn.subjects.dressing import in_training, value_first
+from numpy_nn.subjects.given_code import HOW, Code, Hints
+from numpy_nn.subjects.names import method, positional
+from numpy_nn.subjects.state import Snapshot
+from numpy_nn.subjects.subject import SubjectError
+from numpy_nn.subjects.unsaid import with_unsaid_cost
+
+
+def predictor(target: Any, forward: Callable[..., Any] | None, number: int) -> Callable[..., Any] | None:
+    """What gives an object's output for the inputs alone: its loss, where that may be asked without targets."""
+    value = method(target, names.LOSSES)
+    required, optional = (None if value is None else positional(value)) or ([], [])
+    if len(required) == number and names.role_in_loss(next(iter(optional), "")) == names.TARGET:
+        return value
+    return forward if forward is not None and takes(forward, number) else None
+
+
+def of_loss_object(
+    label: str, target: Any, forward: Callable[..., Any] | None, inputs: Sequence[Any], targets: Any, hints: Hints
+) -> CodeSubject:
+    """An object that is asked for a loss: by a method of such a name, by forward(x, y), or by no method at all."""
+    value = in_training(method(target, names.LOSSES) or held_loss(target) or method_of_loss(target))
+    own = value.func if isinstance(value, partial) else value
+    gradient = method(target, [name for name in names.LOSS_GRADIENTS if method(target, [name]) != own])
+    gradient = gradient or names.passes(target)[1] or step_of_training(target, len(inputs) + 1)
+    found: list[tuple[bool, Agreement, bool, CodeSubject]] = []
+    errors: list[Exception] = []
+    before = Snapshot(target)  # what a way that is not meant updates, it takes for none of its parameters
+    gradients = [gradient, names.derived(target, own) or gradient, _of_data_and_targets(target, own, len(inputs) + 1)]
+    each = dict.fromkeys(gradients if gradients[-1] is not None else gradients[:-1]) if hints.cost is None else ()
+    penalty = penalty_of(target)
+    for function, backward in (way for g in each for way in ways_to_a_loss(forward, value, g, penalty, len(inputs))):
+        given = named_arguments(function, inputs, targets)
+        before.restore()
+        try:
+            subject = chosen(Code(label, function, backward, given, hints, list(given)[-1], target))
+            agrees = agreement(subject)
+        except (SubjectError, TypeError, ValueError) as error:
+            errors.append(error)
+            continue
+        if penalty is not None and isinstance(chain := getattr(function, "__self__", None), LossOfOutput):
+            subject.notes += said_of_penalty(penalty, counts=chain.penalty is not None)
+        # To a digit or two they may agree without a small penalty as well, or with the output for its gradient.
+        agree = agrees.agreeing == agrees.shaped > 0 and agrees.digits == CLOSELY
+        if agree or not subject.make_repeatable():
+            return subject
+        # What reaches the object's own arrays is meant, rather than a loss of what it is given; and a gradient that the
+        # loss returns beside its value, where nothing else tells.
+        handed_on = isinstance(getattr(backward, "__self__", None), LossOfOutput)
+        found.append((subject.has_parameters, agrees, handed_on, subject))
+    before.restore()
+    if found:
+        return max(found, key=lambda one: one[:3])[3]
+    if errors and (forward is None or not takes(forward, len(inputs))):
+        raise errors[0]
+    gradient = method(target, ["backprop", *names.LOSS_GRADIENTS]) or names.passes(target)[1]
+    gradient = gradient or step_of_training(target, len(inputs) + 1)
+    if forward is None or gradient is None:
+        if errors:
+            raise errors[0]
+        raise TypeError(f"target: expected a loss with forward and backward, or loss and grad, got {label}{HOW}")
+    return with_unsaid_cost(label, forward, gradient, inputs, targets, target, hints)
+
+
+def _of_data_and_targets(target: Any, own: Any, number: int) -> Callable[..., Any] | None:
+    """A gradient that takes what the loss does, beside a backward pass that takes a gradient; None if there is none."""
+    named = (getattr(target, name, None) for name in names.LOSS_GRADIENTS)
+    return next((one for one in named if callable(one) and one != own and takes(one, number)), None)
+
+
+def step_of_training(target: Any, number: int) -> Callable[..., Any] | None:
+    """A method that takes data and targets and updates, as ``train_step(x, y, lr)``: it goes through all by itself."""
+    found = method(target, names.TRAINS)
+    required = (None if found is None else positional(found)) or ([], [])
+    return found if len([name for name in required[0] if names.role(name) != names.RATE]) == number else None
+
+
+def ways_to_a_loss(
+    forward: Callable[..., Any] | None,
+    value: Callable[..., Any] | None,
+    gradient: Callable[..., Any] | None,
+    penalty: Callable[[], Any] | None,
+    number: int,
+) -> Iterator[tuple[Callable[..., Any], Callable[..., Any] | None]]:
+    """What computes the loss, and its gradients: loss(x, y), forward(x, y) or loss(forward(x), y) with any penalty."""
+    for function in (value, forward):
+        if function is not None and takes(function, number + 1):
+            yield function if gradient is not None else value_first(function), gradient
+    if value is not None and forward is not None and takes(value, 2) and takes(forward, number):
+        chain = LossOfOutput(forward, value, gradient)
+        yield chain.loss, gradient
+        if penalty is not None:
+            yield LossOfOutput(forward, value, gradient, penalty=penalty).loss, gradient
+        if gradient is not None:
+            yield chain.loss, chain.backward
