@@ -10,6 +10,7 @@ import re
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from importlib.machinery import ModuleSpec
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -154,19 +155,14 @@ def _value(name: str, word: str, arrays: bool, rng: np.random.Generator) -> Any:
 
 
 def _module(place: str, names: list[str]) -> tuple[ModuleType, list[str]]:
-    if not place.endswith(".py"):
-        try:
-            return importlib.import_module(place), []
-        except ModuleNotFoundError as error:
-            raise UsageError(f"cannot import {place}: {error}") from None
-    path = Path(place)
-    if not path.is_file():
-        raise UsageError(f"no such file: {place}")
-    sys.path.insert(0, str(path.parent.resolve()))  # for what the file itself imports
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    assert spec is not None
+    if place in sys.modules:
+        return sys.modules[place], []
+    spec = _spec(place)
+    path = Path(spec.origin or "")
+    if path.suffix != ".py":
+        return importlib.import_module(place), []
     module = importlib.util.module_from_spec(spec)
-    sys.modules[path.stem] = module  # copies of its objects look their class up there
+    sys.modules[spec.name] = module  # copies of its objects look their class up there
     given, sys.argv = sys.argv, [place]
     try:
         beside = {partner for name in names for partner in _partners(name)}
@@ -181,3 +177,22 @@ def _module(place: str, names: list[str]) -> tuple[ModuleType, list[str]]:
         ]
     finally:
         sys.argv = given
+
+
+def _spec(place: str) -> ModuleSpec:
+    """Where a file or a module is, by its path or its name."""
+    if not place.endswith(".py"):
+        try:
+            spec = importlib.util.find_spec(place)
+        except ModuleNotFoundError as error:
+            raise UsageError(f"cannot import {place}: {error}") from None
+        if spec is None:
+            raise UsageError(f"cannot import {place}: no module of this name is found")
+        return spec
+    path = Path(place)
+    if not path.is_file():
+        raise UsageError(f"no such file: {place}")
+    sys.path.insert(0, str(path.parent.resolve()))  # for what the file itself imports
+    found = importlib.util.spec_from_file_location(path.stem, path)
+    assert found is not None
+    return found

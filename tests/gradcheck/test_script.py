@@ -218,3 +218,24 @@ def test_what_is_no_python_is_told_with_its_line(tmp_path, capsys, text):
     err = capsys.readouterr().err
     assert "SyntaxError" in err
     assert f'File "{path}", line {text.count(chr(10))}' in err
+
+
+@pytest.mark.parametrize("name", ["trained_here", "pack_here", "pack_here.inner"])
+def test_a_module_by_its_name_is_run_as_a_file_is(tmp_path, monkeypatch, capsys, name):
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(sys, "modules", sys.modules.copy())
+    (tmp_path / "pack_here").mkdir()
+    source = "import numpy as np\ndef f(x): return x**3\ndef f_prime(x): return 3 * x**2\nwhile True: f(np.ones(3))\n"
+    (tmp_path / "trained_here.py").write_text(source)
+    (tmp_path / "pack_here" / "inner.py").write_text(source)
+    (tmp_path / "pack_here" / "__init__.py").write_text("LENGTH = 3\n" if "." in name else source)
+    assert main([f"{name}:f", "--input", "3"]) == 0
+    assert "trains in its loop in line 4" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", ["is_nowhere", "numpy.is_nowhere", "is_nowhere.at_all"])
+def test_a_module_that_is_not_there_is_one_line(capsys, name):
+    assert main([f"{name}:f", "--input", "3"]) == 2
+    err = capsys.readouterr().err
+    assert f"cannot import {name}: " in err
+    assert err.count("\n") == 1
