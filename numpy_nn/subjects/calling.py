@@ -134,7 +134,7 @@ class CalledCode(ClaimingSubject):
         for name in self.convention.inputs:
             arguments.append(argument := self._argument(name, replaced))
             # What is taken from our arrays is a copy already.
-            before = None if name in replaced else self.arrays.get(name)
+            before = None if name in {*replaced, *self.triangles} else self.arrays.get(name)
             if before is None and isinstance(argument, np.ndarray):
                 before = argument.copy()
             if before is not None:

@@ -53,7 +53,7 @@ def made(code: Code, convention: Convention, fresh: Snapshot | None = None) -> C
     if fresh is not None:
         subject.start_from(fresh)
     subject.find_parameters(code.hints.parameters, code.hints.constants)
-    subject.triangles = triangles_read(subject)
+    subject.triangles = triangles_read(subject, code.forward)
     return subject
 
 

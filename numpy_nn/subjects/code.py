@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from numpy_nn.subjects.agreement import ROUGHLY, agreement, digits, factor_of
 from numpy_nn.subjects.calling import arrays_of, written_in
@@ -33,6 +34,7 @@ from numpy_nn.subjects.state import equal
 from numpy_nn.subjects.stepping import SteppingCode
 from numpy_nn.subjects.subject import Array, SubjectError
 from numpy_nn.subjects.surroundings import Surroundings
+from numpy_nn.subjects.triangles import MIRRORED, mirrored
 from numpy_nn.subjects.unrolled import Part, is_unrolled, parts_of
 
 
@@ -167,6 +169,10 @@ class CodeSubject(SteppingCode):
             yield
         finally:
             put(before)
+
+    def _argument(self, name: str, replaced: Mapping[str, NDArray[Any]]) -> Any:
+        value = super()._argument(name, replaced)
+        return mirrored(value) if self.triangles.get(name) == MIRRORED else value
 
     def _leave_out(self, name: str, constants: Sequence[str]) -> None:
         """An argument of which no gradient was found is not checked; unless there is a reason for it, that is said."""

@@ -31,6 +31,13 @@ def numbers_written(*things: Any) -> list[float]:
     return walk.numbers()
 
 
+def names_written(*things: Any) -> set[str]:
+    """The names and texts in the same code, such as those of functions of a library that it calls."""
+    walk = _Walk()
+    walk.enter(things)
+    return walk.named
+
+
 def constants_of(function: Any) -> list[Any]:
     """The constants in the source of a function; where there is none, those of its code: of 0.1 * 2 that has 0.2."""
     found = [node.value for node in ast.walk(source_tree(function)) if isinstance(node, ast.Constant)]
@@ -51,7 +58,7 @@ class _Walk:
     def __init__(self) -> None:
         self._seen: dict[int, Any] = {}
         self._holders: list[Any] = []
-        self._named = {"__call__"}
+        self.named = {"__call__"}
         self._floats: set[float] = set()
         self._integers: set[float] = set()
 
@@ -108,12 +115,12 @@ class _Walk:
         yield from referred_to(function)
 
     def _read(self, code: CodeType) -> None:
-        self._named.update(code.co_names)
+        self.named.update(code.co_names)
         for constant in code.co_consts:
             if isinstance(constant, CodeType):
                 self._read(constant)
             elif isinstance(constant, str):
-                self._named.add(constant)
+                self.named.add(constant)
             for one in constant if isinstance(constant, tuple) else (constant,):
                 if _is_number(one):
                     self._note(one)
@@ -124,7 +131,7 @@ class _Walk:
         kinds = holder.__mro__ if isinstance(holder, type) else type(holder).__mro__
         own += [dict(vars(kind)) for kind in kinds if not of_installed(kind)]
         for held in own:
-            for name in self._named & held.keys():
+            for name in self.named & held.keys():
                 if _is_number(held[name]):
                     self._note(held[name])
                 else:

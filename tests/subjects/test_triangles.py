@@ -49,3 +49,40 @@ def test_of_a_function_that_reads_all_of_it_a_symmetric_gradient_has_to_be_the_g
     w = np.arange(9.0).reshape(3, 3)
     assert check_gradients((lambda a: np.sum(w * a), lambda _: w), A).verdict == "right"
     assert check_gradients((lambda a: np.sum(w * a), lambda _: (w + w.T) / 2), A).verdict == "wrong"
+
+
+B = np.array([0.5, -1.0, 2.0])
+
+
+def likelihood(a):
+    """Of B under a normal distribution: the determinant from Cholesky, the rest from all of the matrix."""
+    return 0.5 * B @ np.linalg.solve(a, B) + np.sum(np.log(np.diag(np.linalg.cholesky(a))))
+
+
+def of_likelihood(a, sign=-1.0):
+    inverse = np.linalg.inv(a)
+    return 0.5 * (inverse + sign * np.outer(inverse @ B, inverse @ B))
+
+
+def by_what_is_read(a):
+    inverse = np.linalg.inv(a)
+    of_determinant = np.tril(inverse) - 0.5 * np.diag(np.diag(inverse))
+    return of_determinant - 0.5 * np.outer(inverse @ B, inverse @ B)
+
+
+def test_so_it_is_where_one_triangle_is_read_for_one_term_and_both_for_another():
+    report = check_gradients((likelihood, of_likelihood), A)
+    assert (report.verdict, report.warnings) == ("right", [])
+    assert "one triangle is read more than the other" in report.notes[0]
+    assert check_gradients((likelihood, lambda a: of_likelihood(a, 1.0)), A).verdict == "wrong"
+    assert check_gradients((likelihood, by_what_is_read), A).verdict == "right"
+    assert check_gradients((likelihood, lambda a: 2 * by_what_is_read(a)), A).verdict == "wrong"
+
+
+def test_a_matrix_of_which_both_triangles_count_alike_is_given_as_it_is():
+    def f(a):
+        return likelihood((a + a.T) / 2)
+
+    report = check_gradients((f, of_likelihood), A)
+    assert report.verdict == "right"
+    assert not any("triangle" in note for note in report.notes)
