@@ -152,7 +152,7 @@ def _chosen(code: Code, before: Snapshot) -> CodeSubject:
             # Another way may agree better with what agrees by chance to a few digits. Of a sum and a mean that is meant
             # of whose gradient the claimed one has the size.
             off = -off_in_size(subject) if is_mean_possible else 0.0
-            tried.append(((digits if agrees else 0, by_name, shaped, off), subject))
+            tried.append(((digits if agrees else 0, by_name and shaped > 0, shaped, off), subject))
     if lacking is not None:
         return lacking
     if not tried and together is not None:

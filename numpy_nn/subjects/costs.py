@@ -248,7 +248,10 @@ class LossOfOutput:
             for name in free
             if name not in found and names.role_in_loss(name) == names.PREDICTION and not is_data(name)
         ]
-        if len(predictions) == 1:
+        # What a step of training is given beside the inputs are the targets, also where it calls them outputs.
+        trains = names.plain(getattr(gradient, "__name__", "")) in names.TRAINS
+        is_for_targets = trains and [*self._named, *predictions] == wanted
+        if len(predictions) == 1 and not is_for_targets:
             found[predictions[0]] = self._whole
         of = returned_names(gradient)
         told = len(of) > 1 and all(max(names.is_gradient_of(g, name) for name in self._named) > 0.5 for g in of)

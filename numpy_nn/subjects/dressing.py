@@ -33,6 +33,7 @@ class Dressed:
 
     def __init__(self, function: Callable[..., Any], signature: inspect.Signature) -> None:
         self._function, self.__signature__ = function, signature
+        self.__name__ = getattr(function, "__name__", "")
 
     def __call__(self, *arguments: Any, **named: Any) -> Any:
         return self._function(*arguments, **named)

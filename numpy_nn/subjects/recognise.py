@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -230,7 +231,8 @@ def _of_object(target: Any, inputs: Sequence[Any], targets: Any, hints: Hints) -
         return _of_functions(forward, backward, inputs, targets, hints)
     step = step_of_training(target, len(inputs) + 1) if forward is None and targets is not None else None
     if step is not None and method(target, names.LOSSES) is None:
-        return _of_functions(step, None, inputs, targets, hints)
+        with suppress(TypeError):  # it may return no loss
+            return _of_functions(step, None, inputs, targets, hints)
     forward = with_data_held(target, with_input_kept(target, forward, inputs[0]), inputs[0])
     forward = in_training(with_context(forward))
     if targets is not None:

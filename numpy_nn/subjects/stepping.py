@@ -135,7 +135,7 @@ def rate_in_common(subject: Subject, steps: Mapping[str, Array], grad_output: Ar
     """By how much the steps of more than half of the parameters are larger than their gradients; 0 if by no one.
 
     Or those of some, where the others are not by any; or of a single one, by one of the numbers ``written`` in the
-    code. It is negative where they go up.
+    code, or as long as the gradient. It is negative where they go up.
     """
     found = {name: factor_of(subject, name, step, grad_output) for name, step in steps.items()}
     lengths = _lengths_of_input(subject)
@@ -146,7 +146,7 @@ def rate_in_common(subject: Subject, steps: Mapping[str, Array], grad_output: Ar
             finer = [factor_to_more_digits(subject, n, steps[n], grad_output, one) for n, one in alike.items()]
             rate = float(np.median(finer))
         alone = len(alike) > 1 and not any(one for name, one in found.items() if name not in alike)
-        if alone or 2 * len(alike) > len(found) or _stands_among(written, abs(rate), lengths):
+        if alone or 2 * len(alike) > len(found) or _stands_among([*written, 1.0], abs(rate), lengths):
             return rate
     return 0.0
 

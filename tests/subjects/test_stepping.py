@@ -216,6 +216,7 @@ def test_a_rate_that_is_not_given_is_the_default_of_backward_s_own(backward, rat
         ([0.0, 0.1, 0.1, 0.0], 0.1),  # the others are no multiples
         ([0.0, 0.04, 0.0], 0.04),  # it stands in the code
         ([0.0, 0.04 / 3, 0.0], 0.04 / 3),
+        ([0.0, 1.0, 0.3], 1.0),  # without a rate
         ([-0.1, -0.1], -0.1),  # it goes up
         ([], 0.0),
     ],
@@ -273,3 +274,53 @@ def test_what_is_wrong_in_a_step_alone_is_found(of, wrong):
 def test_a_method_that_moves_nothing_is_no_step(kind):
     with pytest.raises(TypeError, match="expected a backward pass"):
         check_gradients(kind().loss, X, Y)
+
+
+class Thinks:
+    """The network of many first lessons: no rate, no biases, and a forward pass of its own name."""
+
+    def __init__(self, slope):
+        rng = np.random.default_rng(0)
+        self.w1, self.w2, self.slope = rng.standard_normal((4, 5)), rng.standard_normal((5, 3)), slope
+
+    def think(self, inputs):
+        self.l1 = 1.0 / (1.0 + np.exp(-inputs @ self.w1))
+        return 1.0 / (1.0 + np.exp(-self.l1 @ self.w2))
+
+    def train(self, inputs, outputs):
+        l2 = self.think(inputs)
+        l2_delta = (outputs - l2) * l2 * (1.0 - l2)
+        l1_delta = l2_delta @ self.w2.T * self.slope(self.l1)
+        self.w2 += self.l1.T @ l2_delta
+        self.w1 += inputs.T @ l1_delta
+
+
+@pytest.mark.parametrize(("slope", "verdict"), [(lambda a: a * (1.0 - a), "right"), (lambda a: a, "wrong")])
+def test_a_network_that_thinks(slope, verdict):
+    found, _ = verdicts(Thinks(slope))
+    assert found == {"w1": verdict, "w2": "right"}
+
+
+@pytest.mark.parametrize("default", [False, True])
+def test_of_a_method_that_makes_many_steps_one_is_judged(default):
+    class Trained(Thinks):
+        def train_on_batch(self, inputs, outputs, number_of_training_iterations):
+            for _ in range(number_of_training_iterations):
+                self.train(inputs, outputs)
+
+    class TrainedByDefault(Thinks):
+        def train_on_batch(self, inputs, outputs, epochs=1000):
+            for _ in range(epochs):
+                self.train(inputs, outputs)
+
+    found, _ = verdicts((TrainedByDefault if default else Trained)(lambda a: a * (1.0 - a)))
+    assert found == {"w1": "right", "w2": "right"}
+
+
+def test_a_step_that_returns_nothing_is_not_asked_for_a_loss():
+    class Silent(StepAlone):
+        def fit_batch(self, x, y):
+            super().fit_batch(x, y)
+
+    with pytest.raises(TypeError, match="expected a loss with forward and backward, or loss and grad, got Silent"):
+        check_gradients(Silent(), X, Y)
