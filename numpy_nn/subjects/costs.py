@@ -157,6 +157,7 @@ class LossOfOutput:
         self._returned: Any = None
         self.inputs: Sequence[Any] = ()  # what it was given
         self._names = returned_names(forward)
+        self._asked: Callable[..., Any] | None = None
 
     def loss(self, *arguments: Any) -> Any:
         """loss(forward(x), targets), and after it what forward returned beside its output."""
@@ -191,12 +192,13 @@ class LossOfOutput:
 
     def _in_order(self, loss: Callable[..., Any], targets: Any, given: Mapping[str, Any]) -> list[Any]:
         """The arguments of a loss in the order of its names: the output, then the targets, if they do not tell."""
-        spec = positional(loss)
-        wanted = [] if spec is None else spec[0]
-        first_two = [self.output, targets]
-        if names.roles_in_loss(wanted) == [names.TARGET, names.PREDICTION]:
-            first_two = [targets, self.output]
-        return [*first_two, *(given[name] for name in wanted[2:] if name in given)]
+        if loss is not self._asked:  # every evaluation is of the same one, and its signature takes long to read
+            spec = positional(loss)
+            self._wanted = [] if spec is None else spec[0]
+            self._targets_first = names.roles_in_loss(self._wanted) == [names.TARGET, names.PREDICTION]
+            self._asked = loss
+        first_two = [targets, self.output] if self._targets_first else [self.output, targets]
+        return [*first_two, *(given[name] for name in self._wanted[2:] if name in given)]
 
     def backward(self) -> Any:
         """The network's backward pass from the gradient of the loss. TypeError if nothing gives that.

@@ -34,6 +34,9 @@ _BY_NAME = """
 # Arrays of no more are compared as bytes first.
 FEW_BYTES = 2**14
 
+# Where Python and packages lie. To ask for it takes longer than all else that is asked of a module.
+INSTALLED = sysconfig.get_path("stdlib"), sysconfig.get_path("purelib")
+
 
 def in_float64(target: Any) -> Any:
     """A deep copy whose float32 arrays are float64. TypeError if the target cannot be copied."""
@@ -264,7 +267,7 @@ def is_installed(module: Any) -> bool:
     name, file = getattr(module, "__name__", ""), getattr(module, "__file__", None)
     if name.partition(".")[0] in ("numpy_nn", *sys.builtin_module_names):
         return True
-    return file is not None and file.startswith((sysconfig.get_path("stdlib"), sysconfig.get_path("purelib")))
+    return file is not None and file.startswith(INSTALLED)
 
 
 GENERATORS = (np.random.Generator, np.random.RandomState, random.Random)

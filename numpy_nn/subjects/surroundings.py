@@ -94,6 +94,8 @@ def _moved(before: dict[str, Any], after: dict[str, Any], name: str) -> bool:
 
 
 def _is_no_value(value: Any) -> bool:
+    if isinstance(value, np.ndarray):  # as most are: of the rest more is asked
+        return False
     return inspect.ismodule(value) or isinstance(value, type) or inspect.isroutine(value)
 
 

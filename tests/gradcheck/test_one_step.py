@@ -78,10 +78,14 @@ def narrow_tanh(dtype, seed):
     return (lambda x: np.tanh(x.astype(dtype)), gradient), x
 
 
+# Some of which saturate as a whole, some in part, some nowhere; the proof draws many more. Without lies_on_a_step right
+# code is wrong at 4 in float32 and at 5 in float16, without steps_may_explain at 6 and 7 too.
+SEEDS = {np.float32: (1, 2, 3, 4, 6, 7, 8, 10, 11), np.float16: (1, 2, 3, 5, 6, 8, 10, 11)}
+
+
 @pytest.mark.slow
 @pytest.mark.numerical
-@pytest.mark.parametrize("dtype", [np.float32, np.float16])
-@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize(("dtype", "seed"), [(dtype, seed) for dtype, seeds in SEEDS.items() for seed in seeds])
 def test_right_code_of_few_digits_is_not_wrong_where_it_saturates(dtype, seed):
     (f, gradient), x = narrow_tanh(dtype, seed)
     assert check_gradients((f, gradient), x).verdict != "wrong"

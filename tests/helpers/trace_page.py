@@ -34,9 +34,14 @@ def cell(page, name, i=0, j=0):
     return page.find_element(By.CSS_SELECTOR, f'td[data-name="{name}"][data-row="{i}"][data-col="{j}"]')
 
 
+def actions(page):
+    """What a hand does, at once: by itself each move of the pointer would take a quarter of a second."""
+    return ActionChains(page, duration=0)
+
+
 def hover(page, element):
     page.execute_script("arguments[0].scrollIntoView({block: 'center', inline: 'center'})", element)
-    ActionChains(page).move_to_element(element).perform()
+    actions(page).move_to_element(element).perform()
 
 
 def until(page, condition):
@@ -50,7 +55,7 @@ def answer(page):
 
 
 def press(page, *keys):
-    ActionChains(page).send_keys(*keys).perform()
+    actions(page).send_keys(*keys).perform()
 
 
 def number_in(text):

@@ -12,6 +12,7 @@ from scripts.gradcheck_proof import main
 from scripts.proof import trials as gradcheck_trials
 from scripts.proof.planted_bugs import CORRECT, OTHER, PLANTED
 from scripts.proof.speed import Measurement
+from scripts.proof.styles import FUNCTIONS, METHODS
 from scripts.proof.trials import CRASHED, RIGHT, UNDECIDED, WRONG, Named, Outcome, check_network
 
 
@@ -143,7 +144,8 @@ def test_the_part_on_few_digits_fails_if_right_is_wrong_or_doubled_right(monkeyp
 
 @pytest.mark.slow
 def test_few_digits_where_they_saturate_are_neither_wrong_nor_right_when_doubled(capsys):
-    assert main(["--part", "saturated", "--cases", "220", "--seed", "1"]) == 0
+    # A tenth of them saturates: each function in each dtype once.
+    assert main(["--part", "saturated", "--cases", "110", "--seed", "1"]) == 0
     output = capsys.readouterr().out
     for function in ("decimals", "layer_norm", "log_of_sigmoid", "log_of_softmax", "log_sum_exp", "tanh"):
         assert f"\n{function}, float" in output
@@ -173,10 +175,13 @@ def test_the_part_on_styles_fails_unless_each_verdict_is_that_of_the_gradient_me
 
 @pytest.mark.slow
 def test_networks_in_some_of_the_styles_are_right_or_wrong_in_one_gradient(capsys):
-    assert main(["--part", "styles", "--cases", "40", "--seed", "1"]) == 0
+    # Drawn with this seed, twenty have each kind of passes, and each gradient is wrong in some of them.
+    assert main(["--part", "styles", "--cases", "20", "--seed", "211"]) == 0
     output = capsys.readouterr().out
     right, found = map(int, row(output, "all")[1:3])
-    assert right + found == 40
+    assert right + found == 20
+    for passes in (*METHODS, *FUNCTIONS):
+        assert f"\n{passes}  " in output
 
 
 @pytest.mark.parametrize("right", [True, False])

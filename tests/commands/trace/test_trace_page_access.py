@@ -6,10 +6,9 @@ from pathlib import Path
 
 import pytest
 from contrasts import CONTRASTS
-from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
-from trace_page import answer, cell, change, go_to, hover, last_step, press, recording_in, until
+from trace_page import actions, answer, cell, change, go_to, hover, last_step, press, recording_in, until
 
 from numpy_nn.commands.trace import command as trace_backprop
 
@@ -24,7 +23,7 @@ def test_the_keyboard_alone_asks_and_changes(page):
     assert page.execute_script("return document.activeElement.ariaLabel").startswith("W 1, row 1, column 1: ")
     assert page.execute_script("return page.step") == 0
     press(page, Keys.ENTER)
-    ActionChains(page).key_down(Keys.CONTROL).send_keys("a").key_up(Keys.CONTROL).send_keys("2").perform()
+    actions(page).key_down(Keys.CONTROL).send_keys("a").key_up(Keys.CONTROL).send_keys("2").perform()
     assert page.execute_script("return page.model.values['0.weight'][1][1]") == 2
     press(page, Keys.ESCAPE)
     assert page.execute_script("return document.activeElement.ariaLabel") == "W 1, row 1, column 1: 2"
@@ -38,7 +37,7 @@ def test_the_page_stays_where_it_is_while_a_number_is_typed(browse, page_file):
     place = "return arguments[0].getBoundingClientRect().top"
     before = page.execute_script(place, cell(page, "2.weight", 1, 1))
     press(page, Keys.ENTER)
-    ActionChains(page).key_down(Keys.CONTROL).send_keys("a").key_up(Keys.CONTROL).send_keys("0.75").perform()
+    actions(page).key_down(Keys.CONTROL).send_keys("a").key_up(Keys.CONTROL).send_keys("0.75").perform()
     assert page.execute_script("return page.model.values['2.weight'][1][1]") == 0.75
     assert page.execute_script(place, cell(page, "2.weight", 1, 1)) == pytest.approx(before, abs=1)
     assert 0 < before < page.execute_script("return document.getElementById('asked').getBoundingClientRect().top")

@@ -2,9 +2,8 @@
 
 import numpy as np
 import pytest
-from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
-from trace_page import answer, last_step, loss_of, recording_in
+from trace_page import actions, answer, last_step, loss_of, recording_in
 
 pytestmark = pytest.mark.slow
 
@@ -45,15 +44,15 @@ def test_dragging_the_point_changes_the_number(page):
     page.execute_script("page.goTo(arguments[0])", last_step(page))
     before = page.execute_script(PICTURE, ["0.weight", 1, 4])["points"]
     point = page.find_element(By.CSS_SELECTOR, ".slope .movable")
-    ActionChains(page).click_and_hold(point).move_by_offset(33, -7).perform()
+    actions(page).click_and_hold(point).move_by_offset(33, -7).perform()
     moved = page.execute_script("return page.model.values['0.weight'][1][4]")
     # 33 of the picture's 220 pixels.
     assert moved == pytest.approx(before[30][0] + (before[-1][0] - before[0][0]) * 33 / 220, abs=0.011)
     assert page.execute_script("return page.slope.points") == before
-    ActionChains(page).release().perform()
+    actions(page).release().perform()
     assert float(page.find_element(By.CSS_SELECTOR, "#answer input").get_attribute("value")) == moved
     assert page.execute_script("return page.slope.points")[30][0] == pytest.approx(moved, rel=1e-12)
-    ActionChains(page).move_by_offset(-20, 0).perform()
+    actions(page).move_by_offset(-20, 0).perform()
     assert page.execute_script("return page.model.values['0.weight'][1][4]") == moved
     assert page.get_log("browser") == []
 
