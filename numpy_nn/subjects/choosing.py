@@ -53,6 +53,8 @@ def made(code: Code, convention: Convention, fresh: Snapshot | None = None) -> C
     if fresh is not None:
         subject.start_from(fresh)
     subject.find_parameters(code.hints.parameters, code.hints.constants)
+    if subject.doubt_of_rate and not subject.steps_grow:
+        subject.complain(subject.doubt_of_rate)
     subject.triangles = triangles_read(subject, code.forward)
     return subject
 
@@ -118,7 +120,8 @@ def _chosen(code: Code, before: Snapshot) -> CodeSubject:
     if code.backward is None and not (is_value_and_gradients(result) or may_leave_gradients(code, result)):
         raise TypeError(f"{code.label}: expected a backward pass, or (value, gradients) from one function{HOW}")
     together = _of_gradients_together(code, result, before)
-    if together is not None and (found := agreement(together)).agreeing == found.shaped > 0:
+    in_one = None if together is None else agreement(together)
+    if together is not None and in_one is not None and in_one.agreeing == in_one.shaped > 0:
         return together
     errors: list[tuple[bool, Exception]] = []
     tried: list[tuple[tuple[int, bool, int, float], CodeSubject]] = []
@@ -159,7 +162,8 @@ def _chosen(code: Code, before: Snapshot) -> CodeSubject:
         return together
     if not tried:
         raise _told(errors, code)
-    return max(tried, key=lambda trial: trial[0])[1]
+    (_, _, shaped, _), best = max(tried, key=lambda trial: trial[0])
+    return together if together is not None and in_one is not None and in_one.shaped > shaped else best
 
 
 def _of_gradients_together(code: Code, result: Any, before: Snapshot) -> CodeSubject | None:

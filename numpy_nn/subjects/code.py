@@ -141,11 +141,15 @@ class CodeSubject(SteppingCode):
 
     @property
     def a_step_is_a_gradient(self) -> bool:
-        """Whether the step of at least one parameter, over the rate, is the function's gradient, and no multiple."""
+        """Whether the step of at least one parameter, over the rate, is the function's gradient.
+
+        Or twice as long, half as long, or its negative, as by a mistake; a step of Adam is no multiple of it at all.
+        """
         grad_output = self.random_grad_output(np.random.default_rng(0), self.output().shape)
         claimed = self.gradients(grad_output)
         steps = ((name, claimed[name]) for name in self._updates)
-        return any(g is not None and abs(factor_of(self, name, g, grad_output) - 1.0) <= 1e-3 for name, g in steps)
+        factors = [abs(factor_of(self, name, g, grad_output)) for name, g in steps if g is not None]
+        return any(abs(factor - one) <= 1e-3 * one for factor in factors for one in (1.0, 2.0, 0.5))
 
     def settings(self) -> dict[str, float]:
         """The numbers by which the code can be set: among the arguments, and attributes that have no gradient."""

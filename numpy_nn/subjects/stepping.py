@@ -21,6 +21,8 @@ from numpy_nn.subjects.subject import Array, Subject
 class SteppingCode(HidingCode):
     """Called code whose steps, over their rate, are its gradients where it tells no others."""
 
+    doubt_of_rate = ""  # that the rate by which steps are may be off, unless they grow by a velocity
+
     def _find_updates(self, grad_output: Array) -> None:
         """Where no gradient is kept, but backward updates the parameter: the gradient is the step over the rate."""
         moved = [name for name in self._moved if name in self._places and name not in self._leaves]
@@ -59,7 +61,7 @@ class SteppingCode(HidingCode):
         elif not is_usual and (is_a_part or (0.0 < apart < 1.0 and self._changes_its_rate)):
             self.notes.append(f"{said}: the rate changes, and is taken to be that")
         else:
-            self.complain(_off_or_right(common, kept, "the learning rate that was found"))
+            self.doubt_of_rate = _off_or_right(common, kept, "the learning rate that was found")
         return abs(common)
 
     def _usual_mistakes(self) -> Iterator[float]:

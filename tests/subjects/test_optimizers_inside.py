@@ -47,6 +47,29 @@ def test_a_step_with_a_velocity_of_0_is_the_rate_times_a_gradient(beta, wrong):
     assert [entry.name for entry in report.entries if entry.verdict != "right"] == ["W"] * (wrong != 1.0)
 
 
+class Bare:
+    """One array and its velocity, so that no other step tells the rate."""
+
+    def __init__(self, wrong):
+        self.W, self.v, self.lr, self.wrong = W.copy(), np.zeros_like(W), 0.1, wrong
+
+    def forward(self, x):
+        self.x = x
+        return x @ self.W
+
+    def backward(self, grad_output):
+        dx = grad_output @ self.W.T
+        self.v = 0.9 * self.v - self.lr * self.wrong * self.x.T @ grad_output
+        self.W += self.v
+        return dx
+
+
+@pytest.mark.parametrize("wrong", [1.0, 2.0, 0.5, -1.0])
+def test_so_it_is_with_one_array_alone(wrong):
+    report = check_gradients(Bare(wrong), X)
+    assert report["W"].verdict == ("right" if wrong == 1.0 else "wrong")
+
+
 @pytest.mark.parametrize("optimizer", [Momentum(0.9, 0.5), Adam(0.0)], ids=["a velocity", "Adam"])
 def test_a_step_that_is_no_multiple_of_a_gradient_is_not_judged(optimizer):
     report = check_gradients(Dense(optimizer), X)

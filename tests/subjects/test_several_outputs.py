@@ -138,3 +138,15 @@ def halves_backward_of_the_left(douts, x):
 )
 def test_the_tuple_may_stand_beside_the_inputs(backward, verdict):
     assert check_gradients((halves, backward), np.random.default_rng(0).standard_normal((5, 4))).verdict == verdict
+
+
+def test_where_the_gradients_of_all_outputs_come_in_one_argument_wrong_ones_are_judged_so_too():
+    class Halves:
+        def forward(self, x):
+            return x[:, :2] ** 2, np.sin(x[:, 2:])
+
+        def backward(self, grads):
+            return np.hstack([2 * grads[0], grads[1]])
+
+    entry = check_gradients(Halves(), np.random.default_rng(0).standard_normal((5, 4)))["x"]
+    assert (entry.verdict, entry.checked) == ("wrong", 20)
