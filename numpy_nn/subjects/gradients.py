@@ -13,7 +13,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from numpy_nn.parameter import Parameter
-from numpy_nn.subjects.names import GRADIENT_CONTAINERS, INPUT_GRADIENTS, PARAMETER_GRADIENTS, is_gradient_of, plain
+from numpy_nn.subjects.names import (
+    CACHE,
+    GRADIENT_CONTAINERS,
+    INPUT_GRADIENTS,
+    PARAMETER_GRADIENTS,
+    is_gradient_of,
+    plain,
+    role,
+)
 from numpy_nn.subjects.places import (
     PARAMETER_VALUES,
     Path,
@@ -164,6 +172,10 @@ def likeness(parameter: Path, leaf: Leaf, shape: tuple[int, ...]) -> float:
     likely = _returned(parameter, leaf.path) if leaf.returned else _beside(parameter, leaf.path)
     # One number that is kept may be anything: an epsilon's gradient is none of those that happen to be one number.
     may_be_by_shape = leaf.is_new and (leaf.returned or shape != ())
+    if likely == 0.0 and leaf.is_new and not leaf.returned and leaf.path[:-1]:
+        *home, cache, name = leaf.path
+        if home == [*parameter[:-1]] and isinstance(cache.key, str) and role(cache.key) == CACHE:  # W and cache["dW"]
+            likely = 0.95 * is_gradient_of(name.key, parameter[-1].key)
     if likely == 0.0 and may_be_by_shape and same_but_ones(leaf.value.shape, shape):
         return 0.2 + 0.1 * leaf.returned
     return likely

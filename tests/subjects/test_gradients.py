@@ -358,33 +358,3 @@ class Masked:
 def test_what_is_masked_in_an_array_is_none_of_its_numbers(times):
     report = check_gradients(Masked(times), np.random.default_rng(0).standard_normal((3, 2)))
     assert [entry.verdict for entry in report.entries] == ["right", "right" if times == 1.0 else "wrong"]
-
-
-class TwoLayers:
-    """Lists of weights and biases, with the gradients under two names."""
-
-    def __init__(self, of_weights, of_biases, wrong=1.0):
-        rng = np.random.default_rng(0)
-        self.weights = [rng.standard_normal((4, 5)), rng.standard_normal((5, 3))]
-        self.biases = [rng.standard_normal(5), rng.standard_normal(3)]
-        self.names, self.wrong = (of_weights, of_biases), wrong
-
-    def forward(self, x):
-        self.x = x
-        self.h = np.tanh(x @ self.weights[0] + self.biases[0])
-        return self.h @ self.weights[1] + self.biases[1]
-
-    def backward(self, g):
-        of_h = (g @ self.weights[1].T) * (1.0 - self.h**2)
-        setattr(self, self.names[0], [self.wrong * self.x.T @ of_h, self.h.T @ g])
-        setattr(self, self.names[1], [of_h.sum(axis=0), g.sum(axis=0)])
-        return of_h @ self.weights[0].T
-
-
-@pytest.mark.parametrize("called", [("wgrads", "grads"), ("dW", "gradients"), ("wgrads", "bgrads")])
-@pytest.mark.parametrize("wrong", [1.0, 2.0])
-def test_what_is_called_as_all_gradients_may_be_those_of_the_biases(called, wrong):
-    report = check_gradients(TwoLayers(called[0], called[1], wrong), np.random.default_rng(1).standard_normal((6, 4)))
-    found = {entry.name: entry.verdict for entry in report.entries}
-    first = "right" if wrong == 1.0 else "wrong"
-    assert found == dict.fromkeys(("x", "weights[1]", "biases[0]", "biases[1]"), "right") | {"weights[0]": first}
