@@ -340,6 +340,17 @@ def _names(function: Callable[..., Any], count: int) -> list[str]:
     return ["input"] if count == 1 else [f"input {i}" for i in range(count)]
 
 
+def argument_names(target: Any) -> list[str]:
+    """The names of what is to be given: a function's, those of a Function's apply, or of a module's forward."""
+    if _is_function(target):
+        target = _forward_of(target)
+    elif isinstance(target, type) and issubclass(target, nn.Module):
+        parameters = list(inspect.signature(target.forward).parameters.values())
+        target = Dressed(target.forward, inspect.Signature(parameters[1:]))
+    spec = positional(target.forward if isinstance(target, nn.Module) else target)
+    return [] if spec is None else [*spec[0], *spec[1]]
+
+
 def _is_function(thing: Any) -> TypeGuard[type[torch.autograd.Function]]:
     return isinstance(thing, type) and issubclass(thing, torch.autograd.Function)
 

@@ -94,3 +94,36 @@ def test_so_it_does_on_the_command_line(tmp_path, capsys):
     first, _, *rows = capsys.readouterr().out.splitlines()
     assert first == "Scaled: RIGHT"
     assert [row.split()[0] for row in rows[:2]] == ["a", "s"]
+
+
+MODELS = """
+import torch
+
+class Scaled(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, a, b):
+        ctx.save_for_backward(a, b)
+        return a * b
+
+    @staticmethod
+    def backward(ctx, g):
+        a, b = ctx.saved_tensors
+        return g * b, (g * a).sum(0)
+
+def scaled(a, b):
+    return Scaled.apply(a, b)
+
+class Scaling(torch.nn.Module):
+    def forward(self, a, b):
+        return Scaled.apply(a, b)
+"""
+
+
+@pytest.mark.parametrize("target", ["Scaled", "scaled", "Scaling"])
+def test_inputs_with_names_are_given_in_the_order_of_the_arguments(tmp_path, capsys, target):
+    path = tmp_path / "models_of_mine.py"
+    path.write_text(MODELS)
+    assert main(["--torch", f"{path}:{target}", "--input", "b=3", "--input", "a=4x3"]) == 0
+    assert "\n  a  " in capsys.readouterr().out
+    assert main(["--torch", f"{path}:{target}", "--input", "a=4x3", "--input", "c=3"]) == 2
+    assert capsys.readouterr().err == f"gradcheck: --input: {target} takes a, b, not c\n"

@@ -76,7 +76,10 @@ def _report(options: argparse.Namespace) -> GradientReport:
     with told_beside(notes):
         inputs = _made(options, inputs, target)
         if any(one.name for one in options.input) and (isinstance(target, tuple) or inspect.isroutine(target)):
-            inputs = _in_order_of(target[0] if isinstance(target, tuple) else target, options.input, inputs)
+            function = target[0] if isinstance(target, tuple) else target
+            spec = positional(with_keywords(function))
+            own = [] if spec is None else spec[0] + spec[1]
+            inputs = _in_order_of(function.__name__, own, options.input, inputs)
         report = check_gradients(
             target,
             inputs[0] if len(inputs) == 1 and _is_of_floats(inputs[0]) else inputs,
@@ -98,15 +101,19 @@ def _of_torch(options: argparse.Namespace, inputs: tuple[Any, ...]) -> GradientR
     """The same for a function or module of torch."""
     try:
         from torch_ref.gradcheck import from_command_line
+        from torch_ref.torch_subject import argument_names
     except ModuleNotFoundError as error:
         raise UsageError(f"--torch: {error}") from None
     target, notes = find(options.target)
     with told_beside(notes):
-        positional, named = arguments(options.init, np.random.default_rng(options.seed))
+        in_order, named = arguments(options.init, np.random.default_rng(options.seed))
+        if any(one.name for one in options.input):
+            label = getattr(target, "__name__", type(target).__name__)
+            inputs = _in_order_of(label, argument_names(target), options.input, inputs)
         report = from_command_line(
             target,
             inputs,
-            init=positional,
+            init=in_order,
             settings=named,
             second=options.second,
             samples=options.samples,
@@ -152,13 +159,11 @@ def _made(options: argparse.Namespace, inputs: tuple[Any, ...], target: Any) -> 
     return tuple(made)
 
 
-def _in_order_of(function: Any, given: Sequence[Drawn], inputs: tuple[Any, ...]) -> tuple[Any, ...]:
-    """The inputs in the order of the function's arguments; those without a name are the first that have none.
+def _in_order_of(label: str, own: Sequence[str], given: Sequence[Drawn], inputs: tuple[Any, ...]) -> tuple[Any, ...]:
+    """The inputs in the order of a function's own arguments; those without a name are the first that have none.
 
     Several with names that are none of its arguments' are the dict that one argument is, if one and no more is missing.
     """
-    spec = positional(with_keywords(function))
-    own = [] if spec is None else spec[0] + spec[1]
     by_name = {one.name: value for one, value in zip(given, inputs, strict=True) if one.name}
     left = [name for name in own if name not in by_name]
     unnamed = [value for one, value in zip(given, inputs, strict=True) if not one.name]
@@ -171,7 +176,7 @@ def _in_order_of(function: Any, given: Sequence[Drawn], inputs: tuple[Any, ...])
         found[missing[0]] = others
     elif others or len(unnamed) > len(left):
         unknown = next(iter(others), "as many inputs")
-        raise UsageError(f"--input: {function.__name__} takes {', '.join(own)}, not {unknown}")
+        raise UsageError(f"--input: {label} takes {', '.join(own)}, not {unknown}")
     return tuple(found[name] for name in own if name in found)
 
 
