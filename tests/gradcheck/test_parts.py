@@ -42,12 +42,19 @@ def test_where_a_gradient_is_0_is_told(shape, empty, text):
 def test_a_gradient_that_is_0_nowhere_or_everywhere_or_wrong_elsewhere_is_not_partly_filled():
     assert part((3, 2), np.s_[:0]) == []
     assert part((3, 2), np.s_[:]) == []
-    e = evidence(np.sin, lambda n: 1.1 * n, X)
+    e = evidence(np.sin, lambda n: n + 0.1, X)
     e.gradient[0] = 0.0
     assert found(parts.partly_filled, e) == []
     # Where the right one is 0, too, that is no gap.
     e = evidence(lambda x: np.maximum(x, 0.0), lambda n: n, X)
     assert found(parts.partly_filled, e) == []
+
+
+def test_one_entry_may_have_got_what_belongs_to_all():
+    e = evidence(np.sin, lambda n: 4.0 * n, np.random.default_rng(0).standard_normal((6, 4)))
+    e.gradient[np.arange(6) % 2 == 1] = 0.0
+    text = "0 at 12 of 24 coordinates, in rows 1, 3, 5, 4 times the numerical one at the others"
+    assert found(parts.partly_filled, e) == [("partly_filled", text)]
 
 
 # Clipped.

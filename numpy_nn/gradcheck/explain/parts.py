@@ -13,12 +13,17 @@ from numpy_nn.gradcheck.measure.evidence import Evidence
 # So many entries of exactly one size are more than chance.
 CLIPPED = 3
 
+# So many entries that are off by one factor.
+FILLED = 4
+
 
 def partly_filled(e: Evidence) -> Iterator[Found]:
-    """Some rows or columns right, the others 0."""
+    """Some rows or columns right, or off by one factor, the others 0."""
     assert e.gradient is not None
     empty = (e.gradient == 0.0) & (np.abs(e.truth) > 1e-9 * e.size)
-    if not empty.any() or empty.all() or not e.fits(np.where(empty, 0.0, e.truth)):
+    filled = ~empty & e.looked_at
+    factor = e.common_ratio(e.gradient[filled], e.truth[filled]) if filled.sum() >= FILLED else 1.0
+    if not empty.any() or empty.all() or not factor or not e.fits(np.where(empty, 0.0, factor * e.truth)):
         return
     where = ""
     for axis in range(empty.ndim):
@@ -27,7 +32,8 @@ def partly_filled(e: Evidence) -> Iterator[Found]:
         if len(lines) < empty.shape[axis]:
             kind = ("rows", "columns")[axis] if empty.ndim == 2 else "entries"
             where = f", in {kind} {', '.join(map(str, lines[:8]))}{' ...' if len(lines) > 8 else ''}"
-    text = f"0 at {int(empty.sum())} of {empty.size} coordinates{where}, right at the others"
+    others_are = "right" if e.fits(np.where(empty, 0.0, e.truth)) else f"{factor:.4g} times the numerical one"
+    text = f"0 at {int(empty.sum())} of {empty.size} coordinates{where}, {others_are} at the others"
     yield Found("partly_filled", text)
 
 
