@@ -46,3 +46,9 @@ def begun(processes=2):
     owned.step(x[:8], t[:8])
     owned.collect()
     return made, owned, (x[:8], t[:8])
+
+
+def everything(made):
+    """All that the next step depends on: arrays, counters and generators."""
+    net, _, optimizer, loader = made
+    return nn.TrainingState(net, optimizer, loader).state_dict()

@@ -1,0 +1,30 @@
+"""An array of a report, and what is known of its gradient, for the check of a subject step by step."""
+
+from types import SimpleNamespace
+
+import numpy as np
+
+from numpy_nn.gradcheck.measure.kinds import Reason
+from numpy_nn.gradcheck.report import RIGHT, Entry
+
+ONE = np.array([1.0, 2.0, -2.0, 0.5])
+NAN = np.nan
+
+
+def made(name="x", verdict=RIGHT, **given):
+    """What is said of an array."""
+    found = Entry(name, verdict, (4,), 4, 4, 0, 0, 0, 0.0, None, NAN, NAN, NAN)
+    vars(found).update(given)
+    return found
+
+
+def claim(gradient=ONE, *, coarseness=0.0, name="x", **given):
+    """What is known of a claimed gradient."""
+    differences = SimpleNamespace(coarseness=coarseness, seen_coarseness=coarseness, groups=4, elementwise=True)
+    subject = SimpleNamespace(arrays={name: ONE.copy()}, label="net", notes=[], watch=None, input="x")
+    e = SimpleNamespace(
+        gradient=gradient, subject=subject, name=name, rng=None, independent=False, is_input=name == "x"
+    )
+    e.grad_output, e.differences, e.reason = np.ones(2), differences, Reason.NONE
+    vars(e).update(given)
+    return e
