@@ -28,3 +28,24 @@ def claim(gradient=ONE, *, coarseness=0.0, name="x", **given):
     e.grad_output, e.differences, e.reason = np.ones(2), differences, Reason.NONE
     vars(e).update(given)
     return e
+
+
+def coordinates(gradient, **given):
+    """A claimed gradient of a function of which these things are known."""
+    gradient = np.array(gradient, np.float64)
+    coarseness = given.pop("coarseness", 0.0)
+    e = SimpleNamespace(
+        gradient=gradient,
+        array=np.full(gradient.shape, given.pop("array", 1.0)),
+        output=np.array([given.pop("output", 1 / 3)]),
+        gradient_noise=np.full(gradient.shape, given.pop("noise", 0.0)),
+        natural_slope=given.pop("natural", 1.0),
+        working_size=given.pop("working", 1.0),
+        at_point_given=given.pop("here", True),
+        in_float32=given.pop("in_float32", False),
+        differences=SimpleNamespace(coarseness=coarseness, seen_coarseness=coarseness),
+        reason=None,
+        grad_output="of the output",
+    )
+    assert not given
+    return e
