@@ -278,3 +278,32 @@ def test_a_factor_that_stays_for_another_number_of_rows_is_no_product_with_it(ra
     )
     e.subject = SimpleNamespace(input="input")
     assert factors._product_of_lengths(e, ratio, rows=False) == words
+
+
+def test_numbers_far_below_the_largest_have_the_factor_too_or_there_is_none():
+    p, t = np.array([[1e-6, 0.3], [0.2, 1e-9], [0.5, 1e-12]]), np.array([[1.0, 0], [0, 1], [0, 1]])
+
+    def loss(p, t):
+        return -np.sum(t * np.log(p))
+
+    def inverted(p, t):
+        return -t * p
+
+    diagnosis = check_gradients((loss, inverted), p, t)["p"].diagnosis
+    assert diagnosis is not None
+    assert "at all" not in diagnosis.evidence
+
+
+def test_two_that_is_also_rows_over_columns_is_a_constant():
+    x = np.array([[1e-6, 2e-6], [0, 0], [3, 4], [1e-3, 0]])
+
+    def norm(x):
+        n = np.sqrt((x**2).sum(-1) + 1e-10)
+        return n, (x, n)
+
+    def norm_backward(d, cache):
+        return 2 * d[:, None] * cache[0] / cache[1][:, None]
+
+    diagnosis = check_gradients((norm, norm_backward), x)["x"].diagnosis
+    assert diagnosis is not None
+    assert diagnosis.cause == "factor"

@@ -131,7 +131,9 @@ def _count_of_rows_or_columns(e: Evidence, ratio: float, other: Other) -> tuple[
         return ("bias_averaged" if bias else "batch_mean_twice"), ", 1 / the batch size"
     if columns <= 1:
         return None
-    if goes_as(1, 1.0 / columns) and columns != n:
+    # A quotient that is a whole number is easily a constant that somebody wrote, unless it goes with the rows.
+    is_whole = n % columns == 0 or columns % n == 0
+    if goes_as(1, 1.0 / columns) and columns != n and not (other is None and is_whole):
         return "wrong_axis_mean", f" = {n} / {columns}, rows / columns"
     if goes_as(-1, 1.0 / columns):
         averaged = not e.is_input and not loss

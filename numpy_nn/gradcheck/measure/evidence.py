@@ -309,6 +309,9 @@ class Evidence:
         known = np.isfinite(p) & np.isfinite(n)
         if known.sum() < 1 or not np.isfinite(a).all():
             return False
+        # Of coordinates that are all right, any prediction tells nothing, were it that of the wrong ones alone.
+        if self.status is not None and not np.any(self.status[self.looked_at][known] == OFF):
+            return False
         a, p, n = a[known], p[known], n[known]
         size = max(float(np.abs(p).max()), float(np.abs(a).max()))
         off = np.abs(a - p)
@@ -379,6 +382,6 @@ def common_ratio(a: Array, n: Array, fit: float = FIT) -> float | None:
         return None
     spread = float(np.abs(ratios - middle).max())
     rest = np.abs(a - middle * n)[~large & np.isfinite(n)]
-    if spread > (1.0 if fit == FIT else 2.0) * fit * abs(middle) or np.any(rest > fit * size * max(1.0, abs(middle))):
+    if spread > (1.0 if fit == FIT else 2.0) * fit * abs(middle) or np.any(rest > fit * size * abs(middle)):
         return None
     return middle
