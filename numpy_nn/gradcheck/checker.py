@@ -153,9 +153,16 @@ def _subjects(target: Any, x: Any, targets: Any, hints: Hints, report: GradientR
         return _chain(target, inputs[0], hints.cost, targets, report)
     if hints.cost is not None and isinstance(target, Layer):
         raise TypeError(f"loss: expected a Sequential with it, got {type(target).__name__}; check the two apart")
-    if isinstance(x, np.ndarray) and x.dtype.kind in "iu":
-        return iter([("", _of_whole_numbers(target, x, targets, hints))])
+    if (whole := _whole_numbers(x)) is not None:
+        return iter([("", _of_whole_numbers(target, whole, targets, hints))])
     return iter([("", as_subject(target, inputs, targets, hints))])
+
+
+def _whole_numbers(x: Any) -> NDArray[Any] | None:
+    """The array, number or list of whole numbers as an array; None if it is something else."""
+    listed = isinstance(x, list) and bool(x) and all(type(one) is int for one in x)
+    whole = np.asarray(x) if listed or type(x) is int or isinstance(x, np.ndarray) else np.zeros(0)
+    return whole if whole.dtype.kind in "iu" else None
 
 
 def _of_whole_numbers(target: Any, x: NDArray[Any], targets: Any, hints: Hints) -> Subject:

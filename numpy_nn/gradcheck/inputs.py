@@ -1,7 +1,8 @@
 """Inputs from words on the command line: ``5x4``, ``w=4x3``, ``ids=6:int10``, ``p=5x3:probabilities``.
 
 And ``x=4x3:Tensor``, what a class of the user's own file makes of such an array; ``parameters=initialize(2,4,1)``, what
-a function of it returns; and values as Python has them, ``dropout=0.5``, ``mode='max'``, ``options={'stride': 1}``.
+a function of it returns; and values as Python has them, ``dropout=0.5``, ``mode='max'``, ``options={'stride': 1}``. A
+whole number is ``size=int(2)``, as ``size=2`` is a shape.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ class Drawn:
         return self._found(ast.unparse(call.func), module)(*positional, **named)
 
     def _found(self, name: str, module: Mapping[str, Any]) -> Callable[..., Any]:
-        function = module.get(name)
+        function = module.get(name, {"int": int, "float": float}.get(name))
         if not callable(function):
             raise ValueError(f"--input {self.code or self.maker}: there is no function {name} in the file")
         return function

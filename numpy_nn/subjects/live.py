@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from numpy_nn.subjects.names import positional
 from numpy_nn.subjects.places import Place, parsed
 from numpy_nn.subjects.state import Snapshot, equal
 from numpy_nn.subjects.subject import Array, ClaimingSubject
@@ -41,6 +42,7 @@ class LiveSubject(ClaimingSubject):
         self.restored_in_the_end(before)
         self._run_code, self._grads = run, grads
         self._ignores: bool | None = None
+        self._takes_none = positional(grads) == ([], [])
 
     def close(self) -> None:
         """Put back what the arrays held, and what else the code keeps."""
@@ -83,7 +85,8 @@ class LiveSubject(ClaimingSubject):
         return outputs
 
     def _claim(self, grad_outputs: Sequence[Array]) -> Mapping[str, Any]:
-        claimed = self._grads(*(g if g.ndim else float(g) for g in grad_outputs))
+        given = [] if self._takes_none else [g if g.ndim else float(g) for g in grad_outputs]
+        claimed = self._grads(*given)
         for name, place in self._live.items():
             if not place.holds(self.arrays[name]):
                 self.warn(f"grads changes {name}: the gradients are judged at the values before")
