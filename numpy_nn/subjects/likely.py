@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -16,10 +17,11 @@ from numpy_nn.subjects.containers import BY_SHAPE, are_last_first
 from numpy_nn.subjects.depending import DependingCode
 from numpy_nn.subjects.given_numbers import numbers_in
 from numpy_nn.subjects.gradients import PERHAPS, Leaf, Order, input_likeness, same_but_ones
-from numpy_nn.subjects.places import Path, Step, places
+from numpy_nn.subjects.places import Path, Step, last_name, places
 from numpy_nn.subjects.returned import returned_names
 from numpy_nn.subjects.roles import is_data, is_learned, is_state
-from numpy_nn.subjects.surroundings import Surroundings
+from numpy_nn.subjects.state import of_installed
+from numpy_nn.subjects.surroundings import Surroundings, bare
 from numpy_nn.subjects.unrolled import Part, is_unrolled
 from numpy_nn.subjects.written import constants_of
 
@@ -147,13 +149,15 @@ class LikelyCode(DependingCode):
         return [name for name in data if len(found) > len(data) and not agrees(name, found[name])]
 
     def _taken_for_a_loss(self, agrees: Callable[[str, Leaf], bool]) -> list[str]:
-        """Numbers that backward itself moves, for whose gradient was taken a number that it returns, as its loss.
+        """Numbers for whose gradient was taken one that backward returns beside its steps, as its loss or accuracy.
 
         Beside gradients that are arrays a number is one too.
         """
         if any(math.prod(shape) > 1 for shape in self._shapes_returned()):
             return []
-        found = {name: leaf for name, leaf in self._leaves.items() if name in self._moved and name not in self._sure}
+        rates = [name for name, place in self._places.items() if names.role(str(last_name(place.path))) == names.RATE]
+        asked = self._leaves if self._moved else rates
+        found = {name: self._leaves[name] for name in asked if name in self._leaves and name not in self._sure}
         numbers = {name: leaf for name, leaf in found.items() if isinstance(leaf, Leaf) and leaf.value.size == 1}
         return [name for name, leaf in numbers.items() if leaf.returned and not agrees(name, leaf)]
 
@@ -205,8 +209,12 @@ class LikelyCode(DependingCode):
         return [] if self._backward is None else returned_names(getattr(self._backward, "func", self._backward))
 
     def _numbers_written(self) -> list[float]:
-        """The floats that the object keeps, and those in the source of backward and among its defaults."""
-        bare = getattr(self._backward, "__func__", self._backward)
-        found = [*constants_of(bare), *(getattr(bare, "__defaults__", None) or ())]
+        """The floats that the object or its class keeps, and those in the source of what steps and its defaults."""
+        function = self._backward or self._forward
+        own = inspect.unwrap(bare(getattr(function, "__func__", function)))
+        own = getattr(own, "__func__", own)
+        found = [*constants_of(own), *(getattr(own, "__defaults__", None) or ())]
         found += [place.read() for place in places(self._owner)] if self._owner is not None else []
+        kinds = () if isinstance(self._owner, Surroundings) else type(self._owner).__mro__
+        found += [value for kind in kinds if not of_installed(kind) for value in vars(kind).values()]
         return [float(number) for number in found if isinstance(number, float)]

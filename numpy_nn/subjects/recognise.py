@@ -45,14 +45,11 @@ from numpy_nn.subjects.owners import (
     with_objects_held,
 )
 from numpy_nn.subjects.primitives import is_primitive, passes_of_primitive
-from numpy_nn.subjects.rates import rate_of
 from numpy_nn.subjects.running import Patience, Running
 from numpy_nn.subjects.state import Snapshot, widen
-from numpy_nn.subjects.stepping import note_rate_in_common, rate_in_common
 from numpy_nn.subjects.subject import Subject, SubjectError
 from numpy_nn.subjects.surroundings import Surroundings, with_steps
 from numpy_nn.subjects.unsaid import with_unsaid_cost
-from numpy_nn.subjects.written import constants_of
 
 _PUT_IN_TRAINING = "the object is not in training, and its gradients are those of training: it is put there"
 
@@ -128,14 +125,20 @@ def _of_functions(f: Any, vjp: Any, inputs: Sequence[Any], targets: Any, hints: 
         if moving is None:
             raise
         subject = moving
+    else:
+        # What stands beside the loss, as an accuracy does, is the gradient of no parameter.
+        if vjp is None and owner is not None and not subject.parameter_places:
+            subject = _of_steps(f, inputs, targets, owner, hints) or subject
     if not (entirely or objects):
         subject.take_for_granted()
     return subject
 
 
-def _of_steps(f: Any, inputs: Sequence[Any], targets: Any, owner: Any, hints: Hints) -> CodeSubject | None:
-    """The subject of a function that returns its loss and moves arrays by a rate, kept or in common; else None."""
-    before, kept = Snapshot(owner), rate_of(owner, f)
+def _of_steps(
+    f: Any, inputs: Sequence[Any], targets: Any, owner: Any, hints: Hints, *, only_by_a_known_rate: bool = False
+) -> CodeSubject | None:
+    """The subject of a function that gives its loss and moves arrays by a rate, kept or in common; else None."""
+    before = Snapshot(owner)
 
     def stepping(rate: float) -> CodeSubject | None:
         try:
@@ -145,18 +148,20 @@ def _of_steps(f: Any, inputs: Sequence[Any], targets: Any, owner: Any, hints: Hi
         finally:
             before.restore()
 
-    subject = stepping(kept or 1.0)
+    subject = stepping(1.0)
     if subject is None or not (subject.parameter_places and subject.make_repeatable()):
         return None
     grad_output, steps = claimed_in_shape(subject)
-    if kept or not steps:
-        return subject if steps else None
-    written = [number for number in constants_of(f) if isinstance(number, float)]
-    rate = abs(rate_in_common(subject, steps, grad_output, written))
-    subject = stepping(rate) if rate else None
-    if subject is not None:
-        note_rate_in_common(subject, rate, written)
-    return subject
+    rate = subject.rate_of_given_steps(steps, grad_output)
+    if only_by_a_known_rate and not subject.keeps_or_names(rate):
+        return None
+    found = stepping(rate) if rate else None
+    if found is not None:
+        known = [*found.notes, *found.problems]
+        found.notes += [note for note in subject.notes if note not in known]
+        for problem in (one for one in subject.problems if one not in known):
+            found.complain(problem)
+    return found
 
 
 def _of_surroundings(
@@ -229,14 +234,14 @@ def _of_object(target: Any, inputs: Sequence[Any], targets: Any, hints: Hints) -
         forward, backward = both
     if forward is not None and backward is not None and are_of_another(target, forward, backward):
         return _of_functions(forward, backward, inputs, targets, hints)
-    step = step_of_training(target, len(inputs) + 1) if forward is None and targets is not None else None
+    step = step_of_training(target, len(inputs) + (targets is not None)) if forward is None else None
     if step is not None and method(target, names.LOSSES) is None:
         with suppress(TypeError):  # it may return no loss
             return _of_functions(step, None, inputs, targets, hints)
     forward = with_data_held(target, with_input_kept(target, forward, inputs[0]), inputs[0])
     forward = in_training(with_context(forward))
     if targets is not None:
-        loss = of_loss_object(label, target, forward, inputs, targets, hints)
+        loss = _of_loss_or_step(label, target, forward, inputs, targets, hints)
         loss.predictor = predictor(target, forward, len(inputs))
         return loss
     if forward is None or backward is None:
@@ -257,6 +262,34 @@ def _of_object(target: Any, inputs: Sequence[Any], targets: Any, hints: Hints) -
         before.restore()
         return _called_as_it_runs(label, target, forward, backward, inputs, hints)
     loss.notes.append("backward takes no gradient: the targets are the input itself, as those of an autoencoder")
+    return loss
+
+
+def _of_loss_or_step(
+    label: str, target: Any, forward: Callable[..., Any] | None, inputs: Sequence[Any], targets: Any, hints: Hints
+) -> CodeSubject:
+    """An object that is asked for a loss; or, where none that is usual fits, its step by the loss that this gives."""
+    step = step_of_training(target, len(inputs) + 1) if method(target, names.LOSSES) is None else None
+    step = step if hints.cost is None and names.passes(target)[1] is None else None
+    before = Snapshot(target)
+
+    def stepping(known: bool) -> CodeSubject | None:
+        before.restore()
+        if step is None:
+            return None
+        return _of_steps(step, inputs, targets, target, hints, only_by_a_known_rate=known)
+
+    try:
+        loss = of_loss_object(label, target, forward, inputs, targets, hints)
+    except (SubjectError, TypeError, ValueError):
+        if (alone := stepping(known=False)) is None:
+            raise
+        return alone
+    if step is not None and loss.problems:
+        now, alone = Snapshot(target), stepping(known=True)
+        if alone is not None and not alone.problems and (found := agreement(alone)).agreeing == found.shaped > 0:
+            return alone
+        now.restore()
     return loss
 
 

@@ -16,6 +16,7 @@ from numpy_nn.subjects.hidden import HidingCode
 from numpy_nn.subjects.rates import rate_of
 from numpy_nn.subjects.state import attributes, reachable
 from numpy_nn.subjects.subject import Array, Subject
+from numpy_nn.subjects.written import numbers_written
 
 
 class SteppingCode(HidingCode):
@@ -36,6 +37,23 @@ class SteppingCode(HidingCode):
         if rate:
             self._updates |= dict.fromkeys(moved, rate)
             self._find_decays(moved, rate, grad_output)
+
+    def rate_of_given_steps(self, steps: Mapping[str, Array], grad_output: Array) -> float:
+        """The rate of steps that are claimed as gradients: the one kept, or what they have in common; else 0."""
+        kept = self._rate_by_default() or rate_of(self._owner, *self._stepping)
+        common = rate_in_common(self, steps, grad_output, self._numbers_written())
+        if kept or not common:
+            rate = self._rate_meant(kept, common)
+            if self.doubt_of_rate:
+                self.complain(self.doubt_of_rate)
+            return rate
+        note_rate_in_common(self, abs(common), self._numbers_written())
+        return abs(common)
+
+    def keeps_or_names(self, rate: float) -> bool:
+        """Whether the code keeps this rate, or has it as a number: no factor hides in it then."""
+        kept = self._rate_by_default() or rate_of(self._owner, *self._stepping)
+        return any(abs(rate - one) <= 1e-9 * abs(one) for one in (kept, *self._numbers_written()) if one)
 
     def _rate_meant(self, kept: float, common: float) -> float:
         """The rate that is kept, or what steps and gradients have in common; 0 where there is neither.
@@ -90,26 +108,34 @@ class SteppingCode(HidingCode):
     def _find_decays(self, moved: Sequence[str], rate: float, grad_output: Array) -> None:
         """Where a step has a multiple of the array itself in it which the code names, that is weight decay."""
         rng = np.random.default_rng(6)
-        written = self._numbers_written()
+        written, of_the_loss = self._numbers_written(), numbers_written(self._forward)
         for name in moved:
             with self.at({name: rng.standard_normal(self.arrays[name].shape)}):
                 step = self.gradients(grad_output)[name]
                 decay = 0.0 if step is None else decay_in(self, name, step, grad_output)
-            meant = [one for number in written for one in (number, 2 * number, number / rate, (1 - number) / rate)]
-            if decay and any(abs(one - decay) <= 1e-3 * decay for one in meant):
-                self._decays[name] = min(meant, key=lambda one: abs(one - decay))
+            meant = [
+                (one, number) for number in written for one in (number, 2 * number, number / rate, (1 - number) / rate)
+            ]
+            if decay and any(abs(one - decay) <= 1e-3 * decay for one, _ in meant):
+                self._decays[name], number = min(meant, key=lambda one: abs(one[0] - decay))
+                if number in of_the_loss:
+                    self.complain(
+                        f"each step has {self._decays[name]:.6g} of {name} more than the gradient of the loss, by "
+                        f"{number:g}, which the loss has too: if that is its penalty, it is counted twice; if not, it "
+                        "is weight decay"
+                    )
         if self._decays:
             texts = [f"{self._decays[name]:.6g} of {name}" for name in self._decays]
             self.notes.append(f"weight decay is in each step, and not counted to the gradient: {', '.join(texts)}")
 
     def _rate_by_default(self) -> float:
-        """The learning rate that backward has as the default of an argument, which it is not given; 0 without one."""
-        backward = self._backward
-        spec = None if backward is None else names.positional(backward)
+        """The learning rate that what steps has as the default of an argument, which is not given; 0 without one."""
+        function = self._backward or self._forward
+        spec = names.positional(function)
         rates = [name for name in ([] if spec is None else spec[1]) if names.role(name) == names.RATE]
-        if backward is None or len(rates) != 1:
+        if len(rates) != 1 or rates[0] in self._given:
             return 0.0
-        default = names.signature(backward).parameters[rates[0]].default
+        default = names.signature(function).parameters[rates[0]].default
         return float(default) if isinstance(default, (int, float)) else 0.0
 
     def _rate_of_steps(self, moved: Sequence[str], grad_output: Array) -> float:
@@ -143,7 +169,10 @@ def rate_in_common(subject: Subject, steps: Mapping[str, Array], grad_output: Ar
     lengths = _lengths_of_input(subject)
     for factor in filter(None, found.values()):
         alike = {name: other for name, other in found.items() if abs(other - factor) <= 1e-3 * abs(factor)}
-        rate = _as_written(float(np.mean(list(alike.values()))), lengths)
+        # What differs a little from a gradient blurs the factor; by one that the code has, no such thing is.
+        near = [one for one in (_as_written(other, lengths) for other in alike.values()) if one]
+        rate = next((one for one in near if _stands_among(written, abs(one), lengths)), 0.0)
+        rate = rate or _as_written(float(np.mean(list(alike.values()))), lengths)
         if not rate:
             finer = [factor_to_more_digits(subject, n, steps[n], grad_output, one) for n, one in alike.items()]
             rate = float(np.median(finer))

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial, wraps
 from typing import Any
 
@@ -12,7 +13,7 @@ import numpy as np
 from numpy_nn.subjects import names
 from numpy_nn.subjects.bindings import UNBOUND, Binding, Default, bindings, defaults
 from numpy_nn.subjects.places import places
-from numpy_nn.subjects.state import Snapshot, equal, of_a_library
+from numpy_nn.subjects.state import Snapshot, attributes, equal, of_a_library, reachable
 
 
 class Surroundings:
@@ -71,22 +72,54 @@ class Surroundings:
 
 
 def with_steps(function: Callable[..., Any], around: Surroundings, rate: float) -> Callable[..., Any]:
-    """A function that returns a loss and updates names around it, as one that returns the loss and its gradients.
+    """A function that gives a loss and updates names around it, as one that returns the loss and its gradients.
 
-    These are the steps over the learning rate; the names hold afterwards what they held.
+    These are the steps over the learning rate; the names hold afterwards what they held. The loss is what is returned,
+    alone or before an accuracy, or else what is appended to a list. TypeError where there is none.
     """
 
     @wraps(function)
     def stepping(*arguments: Any) -> tuple[Any, dict[str, Any]]:
         before = Snapshot(around)
         held = {str(place): np.array(place.read()) for place in places(around)}
-        loss = function(*arguments)
+        lists = {name: len(values) for name, values in _lists(around)}
+        loss = _loss_in(function(*arguments), dict(_lists(around)), lists)
         after = {str(place): np.asarray(place.read()) for place in places(around)}
         steps = {name: (held[name] - after[name]) / rate for name in held if name in after if _moved(held, after, name)}
         before.restore()
         return loss, steps
 
     return stepping
+
+
+def _loss_in(result: Any, lists: Mapping[str, list[Any]], lengths: Mapping[str, int]) -> Any:
+    """The loss of a step: the number that it returns, the first of several, or the one that a list has more by now."""
+    if isinstance(result, tuple) and all(map(_is_number, result)):
+        return result[0] if result else None
+    if _is_number(result):
+        return result
+    longer = {name: values[-1] for name, values in lists.items() if len(values) == lengths.get(name, -1) + 1}
+    added = {name: value for name, value in longer.items() if _is_number(value)}
+    called = {name: value for name, value in added.items() if _OF_LOSSES.search(name.lower())}
+    found = list((called or added).values())
+    if len(found) != 1:
+        raise TypeError("a step gives no loss")
+    return found[0]
+
+
+_OF_LOSSES = re.compile("loss|cost|error|objective|nll")
+
+
+def _lists(around: Any) -> Iterator[tuple[str, list[Any]]]:
+    """The lists that an object keeps, or what it leads to, by their names."""
+    for thing in reachable(around):
+        held = thing if isinstance(thing, dict) else attributes(thing)
+        yield from ((str(name), value) for name, value in held.items() if isinstance(value, list))
+
+
+def _is_number(thing: Any) -> bool:
+    is_array = isinstance(thing, np.ndarray) and thing.size == 1 and thing.dtype.kind == "f"
+    return is_array or (isinstance(thing, (int, float, np.floating)) and not isinstance(thing, bool))
 
 
 def _moved(before: dict[str, Any], after: dict[str, Any], name: str) -> bool:

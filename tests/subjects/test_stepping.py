@@ -195,11 +195,11 @@ def test_a_step_over_the_rate_is_the_gradient_of_what_is_updated(arguments, kept
         (lambda g, scale=0.5: scale * g, 0.0),
         (lambda g, lr=0.5, eta=0.25: lr * eta * g, 0.0),
         (max, 0.0),
-        (None, 0.0),
     ],
 )
-def test_a_rate_that_is_not_given_is_the_default_of_backward_s_own(backward, rate):
-    assert CodeSubject._rate_by_default(stand_in(_backward=backward)) == rate
+def test_a_rate_that_is_not_given_is_the_default_of_what_steps(backward, rate):
+    assert CodeSubject._rate_by_default(stand_in(_backward=backward, _forward=max, _given={})) == rate
+    assert CodeSubject._rate_by_default(stand_in(_backward=None, _forward=backward, _given={"g": 1.0})) == rate
 
 
 @pytest.mark.parametrize(
