@@ -116,12 +116,18 @@ def check_gradients(
 
 
 def _without_repeats(x: Any, report: GradientReport) -> Iterator[str]:
-    """A line on integers that may be indices of the rows of an array, of which none comes twice."""
-    for place, value in enumerate(x if isinstance(x, tuple) else ()):
+    """A line on integers that may be indices of the rows of an array, of which none comes twice, or in no column."""
+    alone = isinstance(x, np.ndarray) and not any(entry.shape == x.shape for entry in report.entries)
+    for place, value in enumerate(x if isinstance(x, tuple) else (x,) if alone else ()):
         indices = value if isinstance(value, np.ndarray) and value.dtype.kind in "iu" else np.zeros(0, int)
         rows = max((entry.shape[0] for entry in report.entries if len(entry.shape) > 1), default=0)
-        if 1 < indices.size == np.unique(indices).size and indices.min() >= 0 and indices.max() < rows:
-            yield f"argument {place + 1}: no index comes twice, so that = in the place of += would not show"
+        if indices.size < 2 or indices.min() < 0 or indices.max() >= rows:
+            continue
+        once = indices.size == np.unique(indices).size
+        columns = list(indices.T) if indices.ndim == 2 and len(indices) > 1 else []
+        if once or (columns and all(len(column) == np.unique(column).size for column in columns)):
+            where = "" if once else " in any column"
+            yield f"argument {place + 1}: no index comes twice{where}, so that = in the place of += would not show"
 
 
 def _subjects(target: Any, x: Any, targets: Any, hints: Hints, report: GradientReport) -> Iterator[tuple[str, Subject]]:

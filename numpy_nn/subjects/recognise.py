@@ -13,8 +13,8 @@ from numpy_nn.layers import Layer
 from numpy_nn.losses import Loss
 from numpy_nn.network import Sequential
 from numpy_nn.subjects import names
-from numpy_nn.subjects.agreement import agreement, claimed_in_shape
-from numpy_nn.subjects.arguments import named_arguments, takes_targets
+from numpy_nn.subjects.agreement import agreement
+from numpy_nn.subjects.arguments import named_arguments
 from numpy_nn.subjects.calling import GRADS, Convention, arrays_of
 from numpy_nn.subjects.choosing import chosen, made
 from numpy_nn.subjects.code import CodeSubject
@@ -24,7 +24,6 @@ from numpy_nn.subjects.dressing import (
     in_training,
     is_of_tangents,
     jacobian_of_tangents,
-    value_first,
     with_context,
     with_data_held,
     with_derivative,
@@ -42,13 +41,13 @@ from numpy_nn.subjects.owners import (
     owned,
     put_in_training,
     to_be_restored,
-    with_objects_held,
 )
+from numpy_nn.subjects.passes import of_passes, of_steps, with_the_last_as_targets
 from numpy_nn.subjects.primitives import is_primitive, passes_of_primitive
 from numpy_nn.subjects.running import Patience, Running
 from numpy_nn.subjects.state import Snapshot, widen
 from numpy_nn.subjects.subject import Subject, SubjectError
-from numpy_nn.subjects.surroundings import Surroundings, with_steps
+from numpy_nn.subjects.surroundings import Surroundings
 from numpy_nn.subjects.unsaid import with_unsaid_cost
 
 _PUT_IN_TRAINING = "the object is not in training, and its gradients are those of training: it is put there"
@@ -119,49 +118,21 @@ def _of_functions(f: Any, vjp: Any, inputs: Sequence[Any], targets: Any, hints: 
     if around is not None and keeps_arrays(around):
         return _of_surroundings(f, vjp, inputs, targets, around, hints)
     try:
-        subject = _of_passes(f, vjp, inputs, targets, owner, hints)
+        subject = of_passes(f, vjp, inputs, targets, owner, hints)
     except (SubjectError, TypeError, ValueError):
-        moving = None if vjp is not None or owner is None else _of_steps(f, inputs, targets, owner, hints)
+        moving = None if vjp is not None or owner is None else of_steps(f, inputs, targets, owner, hints)
         if moving is None:
             raise
         subject = moving
     else:
         # What stands beside the loss, as an accuracy does, is the gradient of no parameter.
         if vjp is None and owner is not None and not subject.parameter_places:
-            subject = _of_steps(f, inputs, targets, owner, hints) or subject
+            subject = of_steps(f, inputs, targets, owner, hints) or subject
+        if targets is None and owner is not None and len(inputs) > 1:
+            subject = with_the_last_as_targets(subject, f, vjp, inputs, owner, hints) or subject
     if not (entirely or objects):
         subject.take_for_granted()
     return subject
-
-
-def _of_steps(
-    f: Any, inputs: Sequence[Any], targets: Any, owner: Any, hints: Hints, *, only_by_a_known_rate: bool = False
-) -> CodeSubject | None:
-    """The subject of a function that gives its loss and moves arrays by a rate, kept or in common; else None."""
-    before = Snapshot(owner)
-
-    def stepping(rate: float) -> CodeSubject | None:
-        try:
-            return _of_passes(with_steps(f, owner, rate), None, inputs, targets, owner, hints)
-        except (SubjectError, TypeError, ValueError):
-            return None
-        finally:
-            before.restore()
-
-    subject = stepping(1.0)
-    if subject is None or not (subject.parameter_places and subject.make_repeatable()):
-        return None
-    grad_output, steps = claimed_in_shape(subject)
-    rate = subject.rate_of_given_steps(steps, grad_output)
-    if only_by_a_known_rate and not subject.keeps_or_names(rate):
-        return None
-    found = stepping(rate) if rate else None
-    if found is not None:
-        known = [*found.notes, *found.problems]
-        found.notes += [note for note in subject.notes if note not in known]
-        for problem in (one for one in subject.problems if one not in known):
-            found.complain(problem)
-    return found
 
 
 def _of_surroundings(
@@ -174,7 +145,7 @@ def _of_surroundings(
     widen(around)
     subject: CodeSubject | None = None
     try:
-        subject = _of_passes(f, vjp, inputs, targets, around, hints)
+        subject = of_passes(f, vjp, inputs, targets, around, hints)
     except (SubjectError, TypeError, ValueError) as error:
         failed = error
     else:
@@ -182,7 +153,7 @@ def _of_surroundings(
     if subject is None or not subject.parameter_places:
         before.restore()
         widen(around)
-        subject = None if vjp is not None else _of_steps(f, inputs, targets, around, hints)
+        subject = None if vjp is not None else of_steps(f, inputs, targets, around, hints)
     if subject is None:
         before.restore()
     if subject is not None:
@@ -190,7 +161,7 @@ def _of_surroundings(
         if subject.names_tell_parameters or found.agreeing == found.shaped > 0:
             return subject
     try:
-        alone = _of_passes(f, vjp, inputs, targets, None, hints)
+        alone = of_passes(f, vjp, inputs, targets, None, hints)
     except (SubjectError, TypeError, ValueError):
         if subject is not None:
             return subject
@@ -205,19 +176,6 @@ def _of_surroundings(
     alone.unchecked += [one for one in used if one[0] not in known and one[0] not in alone.arrays]
     alone.take_for_granted()
     return alone
-
-
-def _of_passes(f: Any, vjp: Any, inputs: Sequence[Any], targets: Any, owner: Any, hints: Hints) -> CodeSubject:
-    label = getattr(names.unwrapped(f), "__name__", type(f).__name__)
-    if vjp is None and (both := with_derivative(f)) is not None:
-        f, vjp = both
-    f = in_training(with_context(f if vjp is not None else value_first(f)))
-    if owner is None:
-        inputs, owner = with_objects_held(f, inputs)
-    if targets is not None and vjp is not None and (hints.cost is not None or not takes_targets(f, len(inputs))):
-        return with_unsaid_cost(label, f, vjp, inputs, targets, owner, hints)
-    given = named_arguments(f, inputs, targets)
-    return chosen(Code(label, f, vjp, given, hints, None if targets is None else list(given)[-1], owner))
 
 
 def _of_object(target: Any, inputs: Sequence[Any], targets: Any, hints: Hints) -> Subject:
@@ -277,7 +235,7 @@ def _of_loss_or_step(
         before.restore()
         if step is None:
             return None
-        return _of_steps(step, inputs, targets, target, hints, only_by_a_known_rate=known)
+        return of_steps(step, inputs, targets, target, hints, only_by_a_known_rate=known)
 
     try:
         loss = of_loss_object(label, target, forward, inputs, targets, hints)

@@ -9,13 +9,13 @@ from itertools import product
 import numpy as np
 
 from numpy_nn.subjects import names
-from numpy_nn.subjects.agreement import decay_in, factor_of, factor_to_more_digits
+from numpy_nn.subjects.agreement import claimed_in_shape, decay_in, factor_of, factor_to_more_digits
 from numpy_nn.subjects.calling import RATE
 from numpy_nn.subjects.costs import number_of_samples
 from numpy_nn.subjects.hidden import HidingCode
 from numpy_nn.subjects.rates import rate_of
 from numpy_nn.subjects.state import attributes, reachable
-from numpy_nn.subjects.subject import Array, Subject
+from numpy_nn.subjects.subject import Array, Subject, SubjectError
 from numpy_nn.subjects.written import numbers_written
 
 
@@ -180,6 +180,34 @@ def rate_in_common(subject: Subject, steps: Mapping[str, Array], grad_output: Ar
         if alone or 2 * len(alike) > len(found) or _stands_among([*written, 1.0], abs(rate), lengths):
             return rate
     return 0.0
+
+
+def loss_is_of_new_values(subject: Subject, rate: float) -> bool:
+    """Whether a step returns its loss after it has moved the parameters, for which its gradients are right.
+
+    Then the slope along v is that of f(w - r g(w)): g(w - r g(w)) . (v - r H v), with H v from two gradients.
+    """
+    if not subject.make_repeatable():
+        return False
+    grad_output, here = claimed_in_shape(subject)
+    homes = {name: subject.arrays[name].copy() for name in here}
+    rng = np.random.default_rng(8)
+    lines = {name: rng.standard_normal(home.shape) for name, home in homes.items()}
+
+    def at(moved: Mapping[str, Array]) -> tuple[float, dict[str, Array]]:
+        with subject.at(dict(moved)):
+            return float(np.sum(grad_output * subject.output())), claimed_in_shape(subject)[1]
+
+    h = 2.0**-13
+    try:
+        (plus, up), (minus, down) = (at({n: homes[n] + s * h * lines[n] for n in homes}) for s in (1.0, -1.0))
+        _, there = at({name: homes[name] - rate * here[name] for name in homes})
+        before = sum(float(np.sum(here[n] * lines[n])) for n in homes)
+        after = sum(float(np.sum(there[n] * (lines[n] - rate * (up[n] - down[n]) / (2.0 * h)))) for n in homes)
+    except (SubjectError, KeyError):
+        return False
+    slope = (plus - minus) / (2.0 * h)
+    return abs(slope - after) <= 1e-5 * abs(slope) < 1e-3 * abs(slope - before)
 
 
 def note_rate_in_common(subject: Subject, rate: float, written: Sequence[float]) -> None:

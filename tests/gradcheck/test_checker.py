@@ -142,3 +142,33 @@ def test_indices_of_which_none_comes_twice_do_not_show_that_gradients_are_added_
     report = check_gradients(pair, (np.array(ids), table), constants=["ids"])
     lines = [note for note in report.notes if note.startswith("argument 1: no index comes twice")]
     assert len(lines) == said
+
+
+class Bag:
+    """Sums of rows, with = for += where an index comes twice in a column."""
+
+    def __init__(self):
+        self.E = np.random.default_rng(0).standard_normal((10, 3))
+
+    def forward(self, ids):
+        self.ids = ids
+        return self.E[ids].sum(axis=1)
+
+    def backward(self, g):
+        self.dE = np.zeros_like(self.E)
+        for column in self.ids.T:
+            self.dE[column] += g
+
+
+@pytest.mark.parametrize(
+    ("ids", "said"),
+    [
+        ([[0, 1], [2, 3], [4, 0]], "argument 1: no index comes twice in any column, so that ="),
+        ([[0, 1], [2, 3], [4, 5]], "argument 1: no index comes twice, so that ="),
+        ([[0, 1], [0, 3], [4, 5]], ""),
+    ],
+)
+def test_so_it_is_said_of_indices_alone(ids, said):
+    report = check_gradients(Bag(), np.array(ids))
+    assert report.verdict == ("right" if said else "wrong")
+    assert [note[: len(said)] for note in report.notes if "comes twice" in note] == [said] * bool(said)

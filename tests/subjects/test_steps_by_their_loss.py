@@ -211,3 +211,60 @@ class Autoencoder:
 @pytest.mark.parametrize(("tied", "verdict"), [(True, "right"), (False, "wrong")])
 def test_a_step_may_need_no_targets(tied, verdict):
     assert verdict_of(Autoencoder(tied), targets=None) == verdict
+
+
+class AfterItsStep:
+    """A step that returns the loss that it leads to."""
+
+    def __init__(self, wrong=1.0):
+        rng = np.random.default_rng(1)
+        self.w, self.b, self.lr, self.off = rng.standard_normal(3), 0.2, 0.1, np.array([wrong, 1.0])
+
+    def probabilities(self, X):
+        return 1.0 / (1.0 + np.exp(-X @ self.w - self.b))
+
+    def step(self, X, y):
+        error = self.probabilities(X) - y
+        self.w -= self.lr * self.off[0] * X.T @ error / len(y)
+        self.b -= self.lr * np.mean(error)
+        p = self.probabilities(X)
+        return -np.mean(y * np.log(p) + (1.0 - y) * np.log(1.0 - p))
+
+
+@pytest.mark.parametrize(("wrong", "verdict"), [(1.0, "undecided"), (9.0, "wrong")])
+def test_a_loss_of_the_new_values_is_not_that_of_the_gradients_and_no_mistake_in_them(wrong, verdict):
+    rng = np.random.default_rng(0)
+    X, y = rng.standard_normal((9, 3)), np.array([0.0, 1.0, 1.0, 0.0, 1.0, 0.0, 0.0, 1.0, 1.0])
+    report = check_gradients(AfterItsStep(wrong), X, y)
+    assert report.verdict == verdict
+    assert any("the loss that its step leads to" in problem for problem in report.problems) == (wrong == 1.0)
+
+
+class Regression:
+    """As statisticians have it: a log-likelihood, and the score, which is its gradient by the coefficients."""
+
+    def __init__(self, wrong=1.0):
+        self.coef, self.intercept, self.off = np.array([0.5, -0.25, 1.0]), 0.3, np.array([wrong, 1.0])
+
+    def mean(self, X):
+        return 1.0 / (1.0 + np.exp(-X @ self.coef - self.intercept))
+
+    def loglik(self, X, y):
+        return np.sum(y * np.log(self.mean(X)) + (1.0 - y) * np.log(1.0 - self.mean(X)))
+
+    def score(self, X, y):
+        residuals = y - self.mean(X)
+        return self.off[0] * X.T @ residuals, np.sum(residuals)
+
+
+@pytest.mark.parametrize("together", [False, True])
+@pytest.mark.parametrize("wrong", [1.0, 2.0])
+def test_the_score_of_a_log_likelihood_is_by_the_coefficients_whether_y_is_an_input_or_not(together, wrong):
+    rng, made = np.random.default_rng(0), Regression(wrong)
+    X, y = rng.standard_normal((6, 3)), np.array([0.0, 1.0, 1.0, 0.0, 1.0, 0.0])
+    given = ((X, y),) if together else (X, y)
+    report = check_gradients((made.loglik, made.score), *given)
+    assert {e.name: e.verdict for e in report.entries} == {
+        "coef": "right" if wrong == 1.0 else "wrong",
+        "intercept": "right",
+    }

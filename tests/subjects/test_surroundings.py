@@ -282,7 +282,7 @@ def of_surroundings(monkeypatch, around, alone, x=X):
             raise made
         return made
 
-    monkeypatch.setattr(recognise, "_of_passes", of_passes)
+    monkeypatch.setattr(recognise, "of_passes", of_passes)
     monkeypatch.setattr(recognise, "agreement", lambda subject: subject.found)
     surroundings: Any = SimpleNamespace()
     return recognise._of_surroundings(np.sin, np.cos, (x,), None, surroundings, Hints())

@@ -1,0 +1,93 @@
+"""The subject of two passes, or of one function for both: a value with its gradients, or a step of training."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from numpy_nn.subjects import names
+from numpy_nn.subjects.agreement import agreement, claimed_in_shape
+from numpy_nn.subjects.arguments import named_arguments, takes_targets
+from numpy_nn.subjects.choosing import chosen
+from numpy_nn.subjects.code import CodeSubject
+from numpy_nn.subjects.dressing import in_training, value_first, with_context, with_derivative
+from numpy_nn.subjects.given_code import Code, Hints
+from numpy_nn.subjects.owners import with_objects_held
+from numpy_nn.subjects.state import Snapshot
+from numpy_nn.subjects.stepping import loss_is_of_new_values
+from numpy_nn.subjects.subject import SubjectError
+from numpy_nn.subjects.surroundings import with_steps
+from numpy_nn.subjects.unsaid import with_unsaid_cost
+
+
+def of_passes(f: Any, vjp: Any, inputs: Sequence[Any], targets: Any, owner: Any, hints: Hints) -> CodeSubject:
+    """The subject of a forward and a backward pass, or of one function for both where ``vjp`` is None.
+
+    With targets and a forward pass that takes none, the loss is one that is not said. TypeError for what is no form
+    that is known; what the code raises by the likeliest way to call it comes through.
+    """
+    label = getattr(names.unwrapped(f), "__name__", type(f).__name__)
+    if vjp is None and (both := with_derivative(f)) is not None:
+        f, vjp = both
+    f = in_training(with_context(f if vjp is not None else value_first(f)))
+    if owner is None:
+        inputs, owner = with_objects_held(f, inputs)
+    if targets is not None and vjp is not None and (hints.cost is not None or not takes_targets(f, len(inputs))):
+        return with_unsaid_cost(label, f, vjp, inputs, targets, owner, hints)
+    given = named_arguments(f, inputs, targets)
+    return chosen(Code(label, f, vjp, given, hints, None if targets is None else list(given)[-1], owner))
+
+
+def with_the_last_as_targets(
+    subject: CodeSubject, f: Any, vjp: Any, inputs: Sequence[Any], owner: Any, hints: Hints
+) -> CodeSubject | None:
+    """The subject whose last input are targets, where no gradient has the shape of an input, but those of parameters.
+
+    So it is with ``score(X, y)`` of an object, the gradients of its log-likelihood by its coefficients.
+    """
+    if not subject.make_repeatable() or agreement(subject).shaped:
+        return None
+    before = Snapshot(owner)
+    try:
+        found = of_passes(f, vjp, inputs[:-1], inputs[-1], owner, hints)
+        if found.parameter_places and found.make_repeatable() and agreement(found).shaped:
+            return found
+    except (SubjectError, TypeError, ValueError):
+        pass  # it stays as it was given
+    before.restore()
+    return None
+
+
+def of_steps(
+    f: Any, inputs: Sequence[Any], targets: Any, owner: Any, hints: Hints, *, only_by_a_known_rate: bool = False
+) -> CodeSubject | None:
+    """The subject of a function that gives its loss and moves arrays by a rate, kept or in common; else None."""
+    before = Snapshot(owner)
+
+    def stepping(rate: float) -> CodeSubject | None:
+        try:
+            return of_passes(with_steps(f, owner, rate), None, inputs, targets, owner, hints)
+        except (SubjectError, TypeError, ValueError):
+            return None
+        finally:
+            before.restore()
+
+    subject = stepping(1.0)
+    if subject is None or not (subject.parameter_places and subject.make_repeatable()):
+        return None
+    grad_output, steps = claimed_in_shape(subject)
+    rate = subject.rate_of_given_steps(steps, grad_output)
+    if only_by_a_known_rate and not subject.keeps_or_names(rate):
+        return None
+    found = stepping(rate) if rate else None
+    if found is not None:
+        known = [*found.notes, *found.problems]
+        found.notes += [note for note in subject.notes if note not in known]
+        for problem in (one for one in subject.problems if one not in known):
+            found.complain(problem)
+        if loss_is_of_new_values(found, rate):
+            found.refuse(
+                f"{found.label} gives the loss that its step leads to, of which its gradients are not: return the one "
+                "from before it"
+            )
+    return found
