@@ -117,7 +117,12 @@ class Logistic:
 @pytest.mark.parametrize(("wrong", "tried"), [(1.0, 3), (2.0, 16)])
 def test_losses_are_tried_until_one_has_all_gradients(wrong, tried, monkeypatch):
     codes = []
-    monkeypatch.setattr(unsaid, "chosen", lambda code: (codes.append(code), chosen(code))[1])
+
+    def counted(code):
+        codes.append(code)
+        return chosen(code)
+
+    monkeypatch.setattr(unsaid, "chosen", counted)
     x, y = np.random.default_rng(0).standard_normal((3, 2)), np.array([[0.0, 1.0], [1.0, 0.0], [1.0, 1.0]])
     report = check_gradients(Logistic(wrong), x, y)
     assert {entry.name: entry.verdict for entry in report.entries} == {"w": "right", "b": report.verdict}
