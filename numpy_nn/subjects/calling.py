@@ -106,7 +106,8 @@ class CalledCode(ClaimingSubject):
         self._silent: dict[str, Place] = {}  # what stays as it is, and the output does not depend on
         self._lost: dict[str, tuple[Place, Any]] = {}
         self._rate = 1.0  # what backward is given for a learning rate
-        self._moved: dict[str, Array] = {}
+        self._moved: dict[str, Array] = {}  # what the latest pass has changed, as it was
+        self._moved_to: dict[str, Array] = {}  # and what it has made of the parameters among that
         self._returned: Any = None
         self._sure: set[str] = set()  # of which gradients names tell
         self._told: Mapping[Path, str] = {}  # what the source calls what it returns
@@ -134,7 +135,7 @@ class CalledCode(ClaimingSubject):
         for name in self.convention.inputs:
             arguments.append(argument := self._argument(name, replaced))
             # What is taken from our arrays is a copy already.
-            before = None if name in {*replaced, *self.triangles} else self.arrays.get(name)
+            before = None if name in replaced or name in self.triangles else self.arrays.get(name)
             if before is None and isinstance(argument, np.ndarray):
                 before = argument.copy()
             if before is not None:
@@ -174,7 +175,7 @@ class CalledCode(ClaimingSubject):
         if name == self._targets_name:
             return self.targets
         value = self._given[name]
-        if is_container(value):
+        if not isinstance(value, np.ndarray) and is_container(value):
             return with_arrays(value, lambda path, array: self._part(written_in(name, path), array))
         value = self.arrays.get(name, value)
         if name in self._numbers:
@@ -286,55 +287,47 @@ class CalledCode(ClaimingSubject):
     def _runs_forward(self) -> bool:
         """Whether backward is a method that is given inputs and no gradient: it computes all it needs by itself."""
         arguments = self.convention.arguments or ()
-        inputs = [name for name in self.convention.inputs if name != self._targets_name]
-        return self._owner is not None and GRADS not in arguments and any(i in arguments for i in inputs)
+        if self._owner is None or GRADS in arguments:
+            return False
+        return any(name in arguments for name in self.convention.inputs if name != self._targets_name)
 
     def _install(self) -> None:
         """Have the code find our arrays in their places."""
         for name, place in self._places.items():
-            _put(place, self.arrays[name])
+            place.put_array(self.arrays[name])
         for place, array in self._lost.values():
-            _put(place, array)
+            place.put_array(array)
 
     def _put_back(self, kept: Mapping[str, Array], by: str) -> dict[str, Array]:
         """Undo what the code did to its parameters, and say so; returns those that it changed, as they were."""
+        held = self._held(kept)
+        changed = [name for name, (place, _) in held.items() if not equal(place.read(), kept[name])]
+        # What they were made is read before any is put back, as they may share memory.
+        made = {name: np.array(self._places[name].read(), np.float64) for name in changed if name in self._places}
         moved = {}
-        for name, values in kept.items():
-            if name in self._places:
-                place, array = self._places[name], self.arrays[name]
-            elif name in self._lost:
-                place, array = self._lost[name]
-            else:
-                continue
-            if not equal(place.read(), values):
-                moved[name] = values
+        for name, (place, array) in held.items():
+            if changed and not equal(place.read(), kept[name]):
+                moved[name] = kept[name]
                 self.warn(
                     f"{by} changes {name}: it updates its parameters; judged are the gradients at the values before"
                 )
-            array[...] = values
+            array[...] = kept[name]
+        self._moved_to = {name: made.get(name, moved[name]) for name in moved if name in self._places}
         self._install()
         return moved
+
+    def _held(self, wanted: Iterable[str]) -> dict[str, tuple[Place, Array]]:
+        """Of these what the code keeps, each by its place and our array."""
+        return {
+            name: (self._places[name], self.arrays[name]) if name in self._places else self._lost[name]
+            for name in wanted
+            if name in self._places or name in self._lost
+        }
 
     def _kept(self) -> dict[str, Array]:
         """Copies of all that code may change and should not."""
         lost = {name: array for name, (_, array) in self._lost.items()}
         return {name: array.copy() for name, array in {**self.arrays, **lost}.items()}
-
-
-def _put(place: Place, array: NDArray[Any]) -> None:
-    """Have the code find this array in its place, or the number in it where a number was."""
-    held = place.read()
-    if held is array:
-        return
-    if not array.ndim and not (isinstance(held, np.ndarray) and not held.ndim):
-        place.put(array.item())
-    elif not isinstance(held, np.ndarray) or held.ndim != array.ndim or not _same_memory(held, array):
-        place.put(array)
-
-
-def _same_memory(first: NDArray[Any], second: NDArray[Any]) -> bool:
-    one, other = first.__array_interface__, second.__array_interface__
-    return first.dtype == second.dtype and first.shape == second.shape and one["data"] == other["data"]
 
 
 def _is_array_like(result: Any) -> bool:

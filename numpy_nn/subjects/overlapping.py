@@ -24,7 +24,6 @@ class OverlappingCode(UpdatingCode):
         super().__init__(*given, **named)
         self._overlapping: dict[str, Place] = {}  # arrays that share memory with parameters
         self._updated_views: list[str] = []
-        self._moved_to: dict[str, Array] = {}  # what backward has made of the parameters that it changed
         # The places where it has bound another array in the place of one of their memory, and what that holds.
         self._parted: list[tuple[Place, NDArray[Any]]] = []
         self._parted_to: list[NDArray[Any]] = []
@@ -44,16 +43,12 @@ class OverlappingCode(UpdatingCode):
         return [place.path for place, held in self._sharing if held is self.arrays[name] and place.path != here]
 
     def _put_back(self, kept: Mapping[str, Array], by: str) -> dict[str, Array]:
-        after = {name: np.array(self._places[name].read(), np.float64) for name in kept if name in self._places}
-        self._parted = [
-            (place, array) for place, array in self._sharing if place.exists() and place.read() is not array
-        ]
+        self._parted = [(place, array) for place, array in self._sharing if place.has_another(array)]
         parted = [np.array(place.read()) for place, _ in self._parted]
         moved = super()._put_back(kept, by)
         self._parted_to = parted
-        self._moved_to = {name: after[name] for name in moved if name in after}
-        for place, array in self._sharing:
-            if place.exists() and place.read() is not array:
+        for place, array in self._parted:
+            if place.has_another(array):
                 place.put(array)
         return moved
 

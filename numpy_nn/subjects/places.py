@@ -95,6 +95,13 @@ class Place:
             return False
         return True
 
+    def has_another(self, value: Any) -> bool:
+        """Whether the path leads somewhere, and to another thing than this."""
+        try:
+            return self.read() is not value
+        except (LookupError, AttributeError, TypeError):
+            return False
+
     def put(self, value: Any) -> None:
         """Have the code find ``value`` there. TypeError where nothing can be put."""
         owner, (key, is_item) = self.owner, self.path[-1]
@@ -108,6 +115,21 @@ class Place:
             owner[key][...] = value
         else:
             set_attribute(owner, key, value)
+
+    def put_array(self, array: NDArray[Any]) -> None:
+        """Have the code find this array there, or the number in it where a number was."""
+        held = self.read()
+        if held is array:
+            return
+        if not array.ndim and not (isinstance(held, np.ndarray) and not held.ndim):
+            self.put(array.item())
+        elif not isinstance(held, np.ndarray) or held.ndim != array.ndim or not _same_memory(held, array):
+            self.put(array)
+
+
+def _same_memory(first: NDArray[Any], second: NDArray[Any]) -> bool:
+    one, other = first.__array_interface__, second.__array_interface__
+    return first.dtype == second.dtype and first.shape == second.shape and one["data"] == other["data"]
 
 
 # How people name what a parameter object of their own holds, beside its gradient.

@@ -49,20 +49,21 @@ class Patience:
     """
 
     def __init__(self) -> None:
-        self._longest: float | None = None
+        self.limit = float("inf")
+        self._longest = -1.0  # of none yet
         self._least = SECONDS
-
-    @property
-    def limit(self) -> float:
-        return float("inf") if self._longest is None else max(self._least, TIMES * self._longest)
 
     def ended(self, seconds: float) -> None:
         """A call has come to its end."""
-        self._longest = max(seconds, self._longest or 0.0)
+        if seconds > self._longest:
+            self._longest = seconds
+            self.limit = max(self._least, TIMES * seconds)
 
     def lost(self) -> None:
         """A call was stopped."""
         self._least = SECONDS_ONCE_STOPPED
+        if self._longest >= 0.0:
+            self.limit = max(self._least, TIMES * self._longest)
 
 
 class Running:
@@ -99,7 +100,8 @@ class Running:
         self._outer: Running | None = _running.get(self._thread)
         if self.limit < float("inf"):
             _running[self._thread] = self
-            _watch()
+            if not _watching:
+                _watch()
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: Any) -> None:
         try:
@@ -155,11 +157,10 @@ _watching: dict[str, threading.Thread] = {}
 
 
 def _watch() -> None:
-    """See to it that somebody looks at what is running: a thread that ends when nothing is."""
-    if not _watching:
-        thread = threading.Thread(target=_look, name="watch of the user's code", daemon=True)
-        if _watching.setdefault("it", thread) is thread:  # another thread may be here at the same time
-            thread.start()
+    """Have somebody look at what is running: a thread that ends when nothing is."""
+    thread = threading.Thread(target=_look, name="watch of the user's code", daemon=True)
+    if _watching.setdefault("it", thread) is thread:  # another thread may be here at the same time
+        thread.start()
 
 
 def _look() -> None:

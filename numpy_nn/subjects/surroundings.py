@@ -57,8 +57,12 @@ class Surroundings:
         return list(self.__dict__)
 
     def __getattr__(self, name: str) -> Any:
+        # As vars() has it, without all the other names: each evaluation asks for each array.
+        held = self._found[name].read() if name in self._found else UNBOUND
+        if held is not UNBOUND and not _is_no_value(held):
+            return held
         try:
-            return self.__dict__[name]
+            return self._functions[name]
         except KeyError:
             raise AttributeError(name) from None
 

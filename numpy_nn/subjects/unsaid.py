@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from numpy_nn.subjects import names
-from numpy_nn.subjects.agreement import Agreement, agreement
+from numpy_nn.subjects.agreement import CLOSELY, Agreement, agreement
 from numpy_nn.subjects.arguments import named_arguments
 from numpy_nn.subjects.choosing import chosen
 from numpy_nn.subjects.code import CodeSubject
@@ -73,6 +73,8 @@ def with_unsaid_cost(
                 continue  # it wants the gradient of a loss that does not give it
             if best is None or (agrees, not subject.problems) > (most, not best.problems):
                 best, most, words, counts = subject, agrees, formula, added is not None
+            if _leaves_nothing(subject, agrees):
+                break
         if best is not None and most.agreeing == most.shaped:
             break
     if best is not None and beside is not None and words == beside[0]:
@@ -104,6 +106,18 @@ def with_unsaid_cost(
             "usual ones; pass loss=, a function loss(output, targets) that returns a number"
         )
     return best
+
+
+def _leaves_nothing(subject: CodeSubject, agrees: Agreement) -> bool:
+    """Whether no other loss can do better: each array has a gradient, which is that of this one to all digits.
+
+    But for the data that a network with parameters of its own is given.
+    """
+    arrays = len([name for name in subject.arrays if name != subject.input or not subject.has_parameters])
+    left = [name for name, kind, _ in subject.unchecked if kind in ("unchecked", "unclaimed")]
+    return (
+        agrees.shaped == agrees.agreeing >= arrays > 0 and agrees.digits == CLOSELY and not (subject.problems or left)
+    )
 
 
 def _compare_with_losses(

@@ -5,6 +5,8 @@ import pytest
 from stand_ins import script
 
 from numpy_nn.gradcheck import check_gradients
+from numpy_nn.subjects import unsaid
+from numpy_nn.subjects.choosing import chosen
 
 RNG = np.random.default_rng(0)
 X, Y = RNG.standard_normal((3, 5)), np.array([[1.0, 0.0, 1.0, 1.0, 0.0]])
@@ -96,3 +98,33 @@ def test_a_class_may_hold_the_loss_of_its_objects(kind):
     report = check_gradients(kind(), rng.standard_normal((3, 2)), rng.standard_normal((3, 2)))
     assert report["W"].verdict == "right"
     assert not any("not written" in note for note in report.notes)
+
+
+class Logistic:
+    """Its own gradients are those of the third of the usual losses; with ``wrong`` the bias has another."""
+
+    def __init__(self, wrong=1.0):
+        self.w, self.b, self.wrong = np.array([[0.5, -1.0], [1.0, 0.25]]), np.array([0.5, -0.25]), wrong
+
+    def forward(self, x):
+        self.a = 1.0 / (1.0 + np.exp(-(x @ self.w + self.b)))
+        return self.a
+
+    def backward(self, x, y):
+        self.dw, self.db = x.T @ (self.a - y), self.wrong * (self.a - y).sum(axis=0)
+
+
+@pytest.mark.parametrize(("wrong", "tried"), [(1.0, 3), (2.0, 16)])
+def test_losses_are_tried_until_one_has_all_gradients(wrong, tried, monkeypatch):
+    codes = []
+
+    def counted(code):
+        codes.append(code)
+        return chosen(code)
+
+    monkeypatch.setattr(unsaid, "chosen", counted)
+    x, y = np.random.default_rng(0).standard_normal((3, 2)), np.array([[0.0, 1.0], [1.0, 0.0], [1.0, 1.0]])
+    report = check_gradients(Logistic(wrong), x, y)
+    assert {entry.name: entry.verdict for entry in report.entries} == {"w": "right", "b": report.verdict}
+    assert report.verdict == ("right" if wrong == 1.0 else "wrong")
+    assert len(codes) == tried

@@ -136,10 +136,14 @@ def test_a_place_exists_as_long_as_its_path_leads_somewhere():
         params={"W": np.ones(2)}, layers=[np.ones(2)], inner=SimpleNamespace(W=0.5)
     )
     found = list(places(thing))
+    held = [place.read() for place in found]
     assert [place.exists() for place in found] == [True] * 3
+    assert not any(place.has_another(value) for place, value in zip(found, held, strict=True))
+    assert [place.has_another(1.0) for place in found] == [True] * 3
     del thing.params["W"], thing.layers[0]
     thing.inner = None
     assert [place.exists() for place in found] == [False] * 3
+    assert [place.has_another(1.0) for place in found] == [False] * 3
 
 
 def test_an_object_s_parameter_goes_by_the_object_s_name():

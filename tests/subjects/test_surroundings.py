@@ -182,6 +182,7 @@ def test_surroundings_are_the_names_that_functions_and_what_they_call_use(script
     )
     around = Surroundings(module.forward)
     assert set(vars(around)) == {"forward", "affine", "W", "lr"}
+    assert all(getattr(around, name) is value for name, value in vars(around).items())
     assert (around.lr, around.W) == (0.1, module.W)
     before = Snapshot(around)
     module.forward(X)
