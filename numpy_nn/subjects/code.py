@@ -70,11 +70,6 @@ class CodeSubject(SteppingCode):
         if self.input not in self.arrays:
             self.input = next(iter(self.arrays), self.input)
 
-    def refuse(self, why: str) -> None:
-        """Have nothing of it checked, for this reason."""
-        self._repeatable = False
-        self.complain(why)
-
     @property
     def names_tell_parameters(self) -> bool:
         """Whether a parameter has its gradient by a name, or by an update, not by its shape alone."""

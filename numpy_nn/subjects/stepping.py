@@ -33,7 +33,14 @@ class SteppingCode(HidingCode):
             rate = 1.0
         else:
             kept = self._rate_by_default() or rate_of(self._owner, *self._stepping)
-            rate = self._rate_meant(kept, self._rate_of_steps(moved, grad_output))
+            common = self._rate_of_steps(moved, grad_output)
+            rate = self._rate_meant(kept, common)
+            if self.doubt_of_rate and not self._is_by_that_elsewhere(common, moved, grad_output):
+                self.doubt_of_rate = ""
+                self.refuse(
+                    "steps are by another multiple of the gradient at another input, as if it were normalised: "
+                    "they do not tell it; keep the gradient in an attribute as well"
+                )
         if rate:
             self._updates |= dict.fromkeys(moved, rate)
             self._find_decays(moved, rate, grad_output)
@@ -69,7 +76,7 @@ class SteppingCode(HidingCode):
             note_rate_in_common(self, rate, self._numbers_written())
             return rate
         apart = common / kept
-        is_a_part = 0.0 < apart < 1.0 and self._is_written_fraction(apart)
+        is_a_part = 0.0 < apart < 1.0 and self._is_written_fraction(apart, kept)
         is_usual = any(abs(apart - one) <= 1e-3 * abs(one) for one in self._usual_mistakes())
         if abs(abs(apart) - 1.0) <= 1e-3 or (is_usual and not is_a_part):
             return kept
@@ -81,6 +88,21 @@ class SteppingCode(HidingCode):
         else:
             self.doubt_of_rate = _off_or_right(common, kept, "the learning rate that was found")
         return abs(common)
+
+    def _is_by_that_elsewhere(self, common: float, moved: Sequence[str], grad_output: Array) -> bool:
+        """Whether steps are by the same multiple at another input, if there is one to be had."""
+        if self.input not in self.arrays:
+            return True
+        here = self._moved, self._moved_to
+        try:
+            with self.at({self.input: 0.75 * self.arrays[self.input]}):
+                self._claimed(grad_output)
+                there = self._rate_of_steps(moved, grad_output)
+        except SubjectError:
+            return True
+        finally:
+            self._moved, self._moved_to = here
+        return not there or abs(there - common) <= 1e-3 * abs(common)
 
     def _usual_mistakes(self) -> Iterator[float]:
         """The factors by which steps are off where a 2 is left out, or a mean is meant that is not one, or is."""
@@ -100,9 +122,11 @@ class SteppingCode(HidingCode):
             for name, value in values.items()
         )
 
-    def _is_written_fraction(self, part: float) -> bool:
+    def _is_written_fraction(self, part: float, rate: float) -> bool:
         """Whether it is a number in the code, or what one leaves of 1: by a velocity, a step is a part of the rate."""
-        written = [number for number in self._numbers_written() if number != 0.5]  # which is that of squares
+        written = [
+            number for number in self._numbers_written() if number not in (rate, 0.5)
+        ]  # which is that of squares
         return any(abs(part - one) <= 1e-3 for number in written for one in (number, 1.0 - number))
 
     def _find_decays(self, moved: Sequence[str], rate: float, grad_output: Array) -> None:

@@ -244,6 +244,11 @@ class Subject(ABC):
         if text not in self.problems:
             self.problems.append(text)
 
+    def refuse(self, why: str) -> None:
+        """Have nothing of it checked, for this reason."""
+        self._repeatable = False
+        self.complain(why)
+
     def warn(self, text: str) -> None:
         """Add something that the code does and should not, though its gradients can be judged; once."""
         if text not in self.warnings:

@@ -160,6 +160,20 @@ def test_steps_by_another_part_of_the_rate_are_right_where_the_code_tells_why(fa
         assert f"and not by 0.1, the learning rate that was found: {said}" in report.problems[0]
 
 
+def test_steps_along_a_normalised_gradient_do_not_tell_it():
+    class Normalised(Kept):
+        def train_step(self, x, y):
+            error = self.forward(x) - y
+            of_W2, of_b2 = self.h.T @ error, error.sum(axis=0)
+            length = np.sqrt(np.sum(of_W2**2) + np.sum(of_b2**2))
+            self.W2 -= self.lr * of_W2 / length
+            self.b2 -= self.lr * of_b2 / length
+
+    report = check_gradients(Normalised(), X, Y)
+    assert report.verdict == "undecided"
+    assert "another multiple of the gradient at another input" in report.problems[0]
+
+
 def test_steps_of_which_nothing_tells_the_rate_are_refused_with_what_they_move():
     class Lost(Net):
         loss: Any = None
@@ -185,7 +199,7 @@ def test_steps_of_which_nothing_tells_the_rate_are_refused_with_what_they_move()
 )
 def test_a_step_over_the_rate_is_the_gradient_of_what_is_updated(arguments, kept, default, common, rate):
     owner = SimpleNamespace(lr=kept) if kept else SimpleNamespace()
-    subject = stand_in(convention=Convention(("x",), arguments=arguments), _owner=owner, _stepping=[])
+    subject = stand_in(convention=Convention(("x",), arguments=arguments), _owner=owner, _stepping=[], doubt_of_rate="")
     subject._rate_by_default = lambda: default
     subject._moved, subject._places, subject._leaves = ["W", "b", "c"], {"W": 1, "b": 1}, {"b": 1}
     looked_at = []
