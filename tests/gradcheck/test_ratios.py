@@ -102,14 +102,14 @@ def test_at_another_batch_a_refusal_of_backward_is_no_factor_and_steps_are_those
         ([1.0, 1.0, 1.0 + 2.0**-16], [1.0, 1.0, 1.0], 2.0**-17, 1.0),
         ([], [], FIT, None),
         ([1e308, 1e308], [1e-3, 1e-3], FIT, None),
-        # Below a hundredth of the largest only what is left counts, by the size of the ratio if that is larger.
+        # Below a hundredth of the largest only what is left counts, by the size of the ratio.
         ([2.0, 0.0201], [1.0, 0.0101], FIT, None),
         ([2.0, 0.01999], [1.0, 0.00999], FIT, 2.0),
         ([2.0, 0.02003], [1.0, 0.01], FIT, None),
         ([2.0, 0.02 + 1.9e-5], [1.0, 0.01], FIT, 2.0),
         ([2.0, 0.02 + 2.1e-5], [1.0, 0.01], FIT, None),
-        ([0.5, 0.005 + 0.9e-5], [1.0, 0.01], FIT, 0.5),
-        ([0.5, 0.005 + 1.1e-5], [1.0, 0.01], FIT, None),
+        ([0.5, 0.005 + 0.45e-5], [1.0, 0.01], FIT, 0.5),
+        ([0.5, 0.005 + 0.55e-5], [1.0, 0.01], FIT, None),
         # Of a coarse output below the half of it.
         ([2.0, 1.0015], [1.0, 0.5], 1e-3, 2.0),
         ([2.0, 1.0025], [1.0, 0.5], 1e-3, None),

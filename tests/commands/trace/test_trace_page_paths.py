@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 from selenium.webdriver.common.by import By
-from trace_page import answer, last_step, recording_in
+from trace_page import answer, last_step, recording_in, until
 
 import numpy_nn as nn
 
@@ -54,6 +54,7 @@ def test_an_asked_weight_opens_its_paths_and_lights_the_one_pointed_at(page):
     summary = page.find_element(By.CSS_SELECTOR, ".paths summary")
     assert summary.text == "A sum over 6 paths to the loss"
     summary.click()
+    until(page, "document.querySelector('.paths tr')")  # a browser tells that it has opened a little later
     text = answer(page)
     gradient = recording_in(page)["arrays"]["0.weight.grad"]["values"][1][4]
     assert "The sum of them all is the gradient" in text
