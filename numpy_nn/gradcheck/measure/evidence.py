@@ -162,8 +162,8 @@ class Evidence:
         """The rounding error in the claimed gradient: what is not smooth in it, along a line through the input."""
         assert self.gradient is not None
         home = self.x.copy()
-        # No powers of two: moved by these, a number keeps the digits that rounding to float32 takes from it. Nor further
-        # than by its own size: beside 1e-9, 1 / x is not smooth over other distances.
+        # No powers of two: moved by these, a number keeps the digits that rounding to float32 takes from it. And by its
+        # own size at most: beside 1e-9, 1 / x is not smooth over other distances.
         direction = (
             2.0**-20
             * np.minimum(own_scale_of(home), scale_of(home))
