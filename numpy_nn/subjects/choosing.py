@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from numpy_nn.subjects import names, roles
-from numpy_nn.subjects.agreement import CLOSELY, ROUGHLY, agreement, claimed_in_shape, digits, off_in_size
+from numpy_nn.subjects.agreement import CLOSELY, ROUGHLY, Agreement, agreement, claimed_in_shape, digits, off_in_size
 from numpy_nn.subjects.arguments import is_differentiated
 from numpy_nn.subjects.calling import CACHE, GRADS, Convention, arrays_of, result_role
 from numpy_nn.subjects.code import CodeSubject
@@ -120,8 +120,8 @@ def _chosen(code: Code, before: Snapshot) -> CodeSubject:
     if code.backward is None and not (is_value_and_gradients(result) or may_leave_gradients(code, result)):
         raise TypeError(f"{code.label}: expected a backward pass, or (value, gradients) from one function{HOW}")
     together = _of_gradients_together(code, result, before)
-    in_one = None if together is None else agreement(together)
-    if together is not None and in_one is not None and in_one.agreeing == in_one.shaped > 0:
+    in_one = Agreement(0, 0, 0) if together is None else agreement(together)
+    if together is not None and in_one.agreeing == in_one.shaped > 0:
         return together
     errors: list[tuple[bool, Exception]] = []
     tried: list[tuple[tuple[int, bool, int, float], CodeSubject]] = []
@@ -163,7 +163,7 @@ def _chosen(code: Code, before: Snapshot) -> CodeSubject:
     if not tried:
         raise _told(errors, code)
     (_, _, shaped, _), best = max(tried, key=lambda trial: trial[0])
-    return together if together is not None and in_one is not None and in_one.shaped > shaped else best
+    return together if together is not None and in_one.shaped > shaped else best
 
 
 def _of_gradients_together(code: Code, result: Any, before: Snapshot) -> CodeSubject | None:

@@ -76,9 +76,11 @@ class SteppingCode(HidingCode):
             note_rate_in_common(self, rate, self._numbers_written())
             return rate
         apart = common / kept
+        if abs(abs(apart) - 1.0) <= 1e-3:
+            return kept
         is_a_part = 0.0 < apart < 1.0 and self._is_written_fraction(apart, kept)
         is_usual = any(abs(apart - one) <= 1e-3 * abs(one) for one in self._usual_mistakes())
-        if abs(abs(apart) - 1.0) <= 1e-3 or (is_usual and not is_a_part):
+        if is_usual and not is_a_part:
             return kept
         said = f"steps are by {common:.6g} times the gradient, and not by {kept:.6g}"
         if self._stands_there(common):

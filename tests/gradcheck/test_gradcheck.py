@@ -264,10 +264,10 @@ def test_random_targets_get_the_same_draws_or_are_called_not_repeatable():
         rng.bit_generator.state = kept
         return g * mask
 
-    f = lambda x: x * rng.random(x.shape)  # noqa: E731  # as short as the sentence it stands for
-    assert check_gradients((f, vjp), np.ones((2, 3)), rng=rng).ok
+    pair = (lambda x: x * rng.random(x.shape), vjp)
+    assert check_gradients(pair, np.ones((2, 3)), rng=rng).ok
     rng.bit_generator.state = state
-    assert check_gradients((f, vjp), np.ones((2, 3))).ok  # the closure's generator is found
+    assert check_gradients(pair, np.ones((2, 3))).ok  # the closure's generator is found
 
 
 def test_a_backward_pass_that_varies_is_found():
