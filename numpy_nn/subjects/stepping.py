@@ -32,9 +32,8 @@ class SteppingCode(HidingCode):
         if RATE in (self.convention.arguments or ()):
             rate = 1.0
         else:
-            kept = self._rate_by_default() or rate_of(self._owner, *self._stepping)
             common = self._rate_of_steps(moved, grad_output)
-            rate = self._rate_meant(kept, common)
+            rate = self._rate_meant(self._kept_rate(), common)
             if self.doubt_of_rate and not self._is_by_that_elsewhere(common, moved, grad_output):
                 self.doubt_of_rate = ""
                 self.refuse(
@@ -47,7 +46,7 @@ class SteppingCode(HidingCode):
 
     def rate_of_given_steps(self, steps: Mapping[str, Array], grad_output: Array) -> float:
         """The rate of steps that are claimed as gradients: the one kept, or what they have in common; else 0."""
-        kept = self._rate_by_default() or rate_of(self._owner, *self._stepping)
+        kept = self._kept_rate()
         common = rate_in_common(self, steps, grad_output, self._numbers_written())
         if kept or not common:
             rate = self._rate_meant(kept, common)
@@ -59,8 +58,11 @@ class SteppingCode(HidingCode):
 
     def keeps_or_names(self, rate: float) -> bool:
         """Whether the code keeps this rate, or has it as a number: no factor hides in it then."""
-        kept = self._rate_by_default() or rate_of(self._owner, *self._stepping)
-        return any(abs(rate - one) <= 1e-9 * abs(one) for one in (kept, *self._numbers_written()) if one)
+        return any(abs(rate - one) <= 1e-9 * abs(one) for one in (self._kept_rate(), *self._numbers_written()) if one)
+
+    def _kept_rate(self) -> float:
+        """The rate that is an argument's default, or that the code keeps; 0 without one."""
+        return self._rate_by_default() or rate_of(self._owner, *self._stepping)
 
     def _rate_meant(self, kept: float, common: float) -> float:
         """The rate that is kept, or what steps and gradients have in common; 0 where there is neither.

@@ -201,6 +201,7 @@ def test_a_step_over_the_rate_is_the_gradient_of_what_is_updated(arguments, kept
     owner = SimpleNamespace(lr=kept) if kept else SimpleNamespace()
     subject = stand_in(convention=Convention(("x",), arguments=arguments), _owner=owner, _stepping=[], doubt_of_rate="")
     subject._rate_by_default = lambda: default
+    subject._kept_rate = lambda: CodeSubject._kept_rate(subject)
     subject._moved, subject._places, subject._leaves = ["W", "b", "c"], {"W": 1, "b": 1}, {"b": 1}
     looked_at = []
     subject._find_decays = lambda *given: looked_at.append(given)
