@@ -217,17 +217,22 @@ def show(chromium):
 
 # How often a page was opened: an address that was not gone to before is loaded, of another step only that is shown.
 visits = itertools.count()
+OPENED = "return location.search === arguments[0] && document.readyState === 'complete'"
 
 
 @pytest.fixture
 def browse(chromium, show):
     """Opens a page, in a window as :func:`show` makes it."""
+    from selenium.webdriver.support.ui import WebDriverWait
 
     def open_page(path, width=1280, height=1000, scheme="light", step=None):
         show(width, height, scheme)
         for kind in ("browser", "performance"):
             chromium.get_log(kind)
-        chromium.get(f"{path.as_uri()}?{next(visits)}#step={step or 0}")
+        visit = next(visits)
+        chromium.get(f"{path.as_uri()}?{visit}#step={step or 0}")
+        # On a busy machine the driver may come back while the page before, or none, is still there.
+        WebDriverWait(chromium, HANGS).until(lambda chrome: chrome.execute_script(OPENED, f"?{visit}"))
         return chromium
 
     return open_page
