@@ -25,6 +25,10 @@ STRETCH, ROUNDS = 0.01, 5
 # Threads beyond the quota of a container run at full speed until its time is used up, and stand still for the rest of
 # a period, which is a tenth of a second by default: only a stretch over several periods tells what they are worth.
 PERIODS = 0.3
+# So long do OpenBLAS's threads wait actively for more work: 2^28 ticks of the processor's clock, at 2 GHz. Those that
+# a smaller number leaves idle take a core meanwhile, from the steps themselves where others keep the rest busy, and
+# these steps tell nothing.
+AWAKE = 0.135
 # A number that has lost so many seconds against the best, or half of a stretch if that is more, is given up before its
 # rounds are over.
 PATIENCE = 0.03
@@ -92,11 +96,13 @@ class Threads:
         self.settled = not self.chooses  # no trial is going on
         self._set_threads, self._clock = set_threads or (lambda _: None), clock
         self._since = 0.0  # when the clock was last read
+        self._trained = 0.0  # the seconds of all steps; what is done between two epochs is none of a trial either
         self._decisions = self._decide(counts) if self.chooses else None
         self.count = next(self._decisions) if self._decisions else counts[-1]
         self._seconds, self._steps = 0.0, 0  # of the stretch so far, when the clock was last read
         self._ahead = self._left = 1  # steps from one reading to the next, and how many of them are to come
         self._warm = False  # the first step with another number wakes threads, and counts only if it is a long one
+        self._awake = 0.0  # for how long threads that are not used any more may be
         self._untimed = 0
 
     @contextmanager
@@ -126,12 +132,15 @@ class Threads:
         first = not self.used
         self.used[self.count] += steps
         seconds, self._since = now - self._since, now
+        self._trained += seconds
         if self._decisions is None:
             return
         if not self._warm:
-            self._warm = True
-            self._untimed = steps if first or self.count < 0 or seconds < self._stretch else 0
-            if self._untimed:
+            is_timed = not (first or self._awake or self.count < 0 or seconds < self._stretch)
+            self._awake = max(0.0, self._awake - seconds)
+            self._warm = not self._awake
+            if not is_timed:
+                self._untimed += steps
                 return
         self._seconds += seconds
         self._steps += steps
@@ -147,6 +156,7 @@ class Threads:
             # A quarter of a stretch, so that one in which steps become slow is not four times as long.
             self._ahead = self._left = max(1, min(stretch.steps, int(self._stretch / stretch.each) // 4))
             return
+        self._awake = AWAKE if self.count > max(1, count) else 0.0
         self.count, self._warm = count, False
         self._ahead = self._left = 1 if count > 0 else WARM_UP
         self._set_threads(count)
@@ -158,9 +168,9 @@ class Threads:
         while True:
             self.settled, self.trials = False, self.trials + 1
             before = chosen
-            began = self._since
+            began = self._trained
             chosen, each, cost = yield from self._trial(counts, before)
-            rest = max(REST, RESTS * (self._since - began), cost / SHARE)
+            rest = max(REST, RESTS * (self._trained - began), cost / SHARE)
             self.settled = True
             if chosen != before:
                 patience = 1
@@ -172,8 +182,9 @@ class Threads:
         """Time a few stretches with each number; returns the best, the seconds of its step, and what the rest lost."""
         times: dict[int, list[Stretch]] = {}
         left = list(counts)
-        for _ in range(ROUNDS):
-            for count in counts:
+        for turn in range(ROUNDS):
+            # There and back, as fewer threads than before are timed only when those are asleep.
+            for count in counts if turn % 2 == 0 else reversed(counts):
                 if count in left:
                     times.setdefault(count, []).append((yield count))
                     left = _promising(left, times, max(PATIENCE, self._stretch / 2))

@@ -103,6 +103,28 @@ def test_others_come_and_go(step):
     assert machine.threads.count == 4
 
 
+class Spinning(Machine):
+    """One with other work on its cores, from which threads that still wait for work take the time of steps as well."""
+
+    spin, slower = 0.11, 1.55
+    last = -math.inf
+
+    def step_once(self):
+        if self.threads.count > 1:
+            self.last = self.now
+        elif self.now < self.last + self.spin:
+            self.now += self.step * (self.slower - 1.0)
+        super().step_once()
+
+
+# As it was measured beside one busy process, at 784-1024-1024-1024-10.
+@pytest.mark.parametrize("step", [5e-5, 2e-3, 0.046])
+def test_threads_that_still_wait_for_work_do_not_make_fewer_look_slow(step):
+    machine = Spinning(step, {1: 1.0, 2: 1.35}, counts=(1, 2))
+    assert machine.train(20.0) <= 1.05 * step
+    assert machine.threads.count == 1
+
+
 def test_a_step_that_became_slow_is_noticed_at_once():
     machine = Machine(1e-3, QUIET)
     machine.train(1.0)
