@@ -41,7 +41,8 @@ class Convention:
     the rest its cache, or one thing of the rest, ``cache``; ``output_path`` leads to the output where it returns
     nothing. ``arguments`` are the roles of backward's, or None if forward returns a value and its gradients.
     ``averaged`` says that the outputs are losses of samples, of whose mean backward gives the gradient. ``place`` is
-    that of a loss that is not the first of what forward returns.
+    that of a loss that is not the first of what forward returns. ``numbers`` are arguments of backward of which nothing
+    tells what they are, which are given 1.
     """
 
     inputs: tuple[str, ...]
@@ -51,6 +52,7 @@ class Convention:
     cache: int | None = None
     averaged: bool = False
     place: int = 0
+    numbers: tuple[str, ...] = ()
 
     @property
     def takes_grads(self) -> bool:

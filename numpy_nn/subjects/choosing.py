@@ -29,6 +29,7 @@ from numpy_nn.subjects.given_code import (
     first_result,
     is_losses_and_gradient,
     is_value_and_gradients,
+    likeliest_error,
     may_leave_gradients,
 )
 from numpy_nn.subjects.given_numbers import as_learned, numbers_in, with_defaults
@@ -143,6 +144,12 @@ def _chosen(code: Code, before: Snapshot) -> CodeSubject:
                         return lacking
                 errors.append((not by_name, error))
                 continue
+            if convention.numbers:
+                if not agreeing == shaped > 0:
+                    continue
+                subject.notes.append(
+                    f"backward is given 1 for {' and '.join(convention.numbers)}: so its gradients agree"
+                )
             if convention.averaged:
                 subject.notes.append("forward returns a loss for each sample; judged is the gradient of their mean")
             certain = is_certain(called, code.target, code.backward) and not (is_mean_possible or convention.averaged)
@@ -161,7 +168,7 @@ def _chosen(code: Code, before: Snapshot) -> CodeSubject:
     if not tried and together is not None:
         return together
     if not tried:
-        raise _told(errors, code)
+        raise likeliest_error(errors, code, next((way.numbers for way, _ in reversed(ways)), ()))
     (_, _, shaped, _), best = max(tried, key=lambda trial: trial[0])
     return together if together is not None and in_one.shaped > shaped else best
 
@@ -212,7 +219,7 @@ _REST = (CACHE, *map(result_role, range(1, 9)))
 
 
 def _chosen_of(code: Code, given: Mapping[str, Any], before: Snapshot) -> CodeSubject:
-    return _chosen(replace(code, given=given, backward=with_settings(code.backward, given)), before)
+    return _chosen(replace(code, given=given, backward=with_settings(code.backward, given, code.forward)), before)
 
 
 def _with_numbers(code: Code, subject: CodeSubject, before: Snapshot) -> CodeSubject:
@@ -388,10 +395,3 @@ def _without_cache(code: Code, convention: Convention, error: Exception) -> Code
         f" and backward cannot do without it ({reason}); check it as it is called in training"
     )
     return subject
-
-
-def _told(errors: Sequence[tuple[bool, Exception]], code: Code) -> Exception:
-    """The error of the likeliest convention: one that names tell comes before one that was tried."""
-    if not errors:
-        return TypeError(f"{code.label}: expected a backward pass that takes a gradient, got {code.backward}{HOW}")
-    return min(errors, key=lambda error: error[0])[1]

@@ -15,6 +15,7 @@ from numpy_nn.subjects import names
 from numpy_nn.subjects.calling import CACHE, FILLED, GRADS, OUTPUT, RATE, Convention, result_role
 from numpy_nn.subjects.costs import LossOfOutput
 from numpy_nn.subjects.names import positional
+from numpy_nn.subjects.rates import rates_in
 from numpy_nn.subjects.returned import returned_names
 from numpy_nn.subjects.roles import is_data
 
@@ -92,6 +93,14 @@ def plainly(name: str) -> bool:
     return names.plain(name) not in ("y", "t", "d", "y_t")
 
 
+# What is called so is no array.
+_NUMBERS = names.words(
+    "n num n_samples num_samples batch_size lam lamb lambd lambda_ lmbda lmda reg reg_strength l1 l2 weight_decay "
+    "decay momentum scale factor training train is_training first last is_first is_last first_layer last_layer "
+    "is_last_layer is_output epoch iteration verbose"
+)
+
+
 class Arguments:
     """What backward can be given, and in which orders it may want it.
 
@@ -155,7 +164,7 @@ class Arguments:
         found = names.role(name)
         if name in self.returned and found != names.CACHE and not self._is_only_gradient(name):
             return result_role(self.returned.index(name))
-        if found == names.RATE:
+        if name in rates_in(self.wanted):
             return GRADS if self.may_be_either else RATE
         if found == names.CACHE:
             return CACHE if self.has_cache else None
@@ -214,12 +223,24 @@ class Arguments:
             if GRADS in order:
                 yield tuple(role for role in order if role is not None)
 
+    def untold(self) -> tuple[str, ...]:
+        """Beside a gradient, one or two arguments of which names tell nothing: they may be numbers."""
+        roles = {name: self._role(name) for name in self.wanted}
+        missing = tuple(name for name, role in roles.items() if role is None)
+        return missing if len(missing) <= 2 and list(roles.values()).count(GRADS) == self.grads == 1 else ()
+
+    def with_numbers(self) -> tuple[str, ...]:
+        """The roles with a number for each of those."""
+        return tuple(self._role(name) or RATE for name in self.wanted)
+
     def contradicts(self, order: Sequence[str]) -> bool:
         """Whether, beside a gradient, what is called as an argument of forward is given something else.
 
         ``d * x * (1 - x)`` is no gradient of sigmoid(x) because x could be the output. But ``backward(ctx, x)`` may
         call the gradient so, and forward a cache that it fills as backward the same cache.
         """
+        if any(name in _NUMBERS and role not in (name, RATE) for name, role in zip(self.wanted, order, strict=False)):
+            return True
         if self.target is not None or GRADS not in order or not len(order) == len(self.wanted) > 1:
             return False
         alone = all(role in (GRADS, CACHE, RATE) for role in order)
@@ -234,7 +255,7 @@ class Arguments:
     def by_number(self) -> Iterator[tuple[str, ...]]:
         """The usual orders that have as many arguments."""
         grads, inputs, rates = (GRADS,), self.inputs, (RATE,)
-        rate = any(names.role(name) == names.RATE for name in self.wanted)
+        rate = bool(rates_in(self.wanted))
         orders: list[tuple[str, ...]] = [
             grads, (*grads, CACHE), (CACHE, *grads), (*inputs, *grads), (*grads, *inputs), inputs, (*grads, OUTPUT),
             (OUTPUT, *grads), (OUTPUT,), (CACHE,), (), (*grads, OUTPUT, *inputs), (*grads, *inputs, OUTPUT),
@@ -313,6 +334,9 @@ def conventions(
                 yield from _of_sum_and_mean(
                     Convention(inputs, outputs, None, order, cache, place=place), by_name, of_samples
                 )
+        if numbers := arguments.untold():
+            order = arguments.with_numbers()
+            yield Convention(inputs, outputs, None, order, place=place, numbers=numbers), False
 
 
 def _begins_with_a_loss(backward: Callable[..., Any], inputs: Sequence[str]) -> bool:

@@ -12,6 +12,7 @@ import numpy as np
 from numpy_nn.subjects import names
 from numpy_nn.subjects.names import positional
 from numpy_nn.subjects.places import places
+from numpy_nn.subjects.rates import rates_in
 from numpy_nn.subjects.running import Patience, Running, SubjectError
 from numpy_nn.subjects.state import Snapshot, attributes, equal
 
@@ -196,18 +197,39 @@ def with_gradients_together(backward: Any, result: Any, inputs: Sequence[str]) -
     return Dressed(together, inspect.Signature([inspect.Parameter(name, kind) for name in wanted]))
 
 
-def with_settings(backward: Any, given: Mapping[str, Any]) -> Any:
+def with_settings(backward: Any, given: Mapping[str, Any], forward: Callable[..., Any] | None = None) -> Any:
     """A backward pass with the settings that forward is given and it has under the same names, with defaults.
 
-    A ``mode="max"`` would otherwise be its default, whatever forward was told.
+    A ``mode="max"`` would otherwise be its default, whatever forward was told. What forward has by default and backward
+    must be given, as in ``elu(x, alpha=1.0)`` and ``elu_backward(dout, x, alpha)``, is forward's default.
     """
     spec = None if backward is None else positional(backward)
+    of_forward = (None if forward is None else positional(forward)) or ([], [])
+    wanted = [] if spec is None else [name for name in spec[0] if name in of_forward[1] and name not in given]
+    if wanted and forward is not None:
+        defaults = {name: names.signature(forward).parameters[name].default for name in wanted}
+        settings = {name: value for name, value in defaults.items() if isinstance(value, _SETTINGS)}
+        backward = given_by_name(backward, settings) if settings else backward
     own = {} if spec is None else {name: given[name] for name in spec[1] if name in given}
     shared = {name: value for name, value in own.items() if isinstance(value, _SETTINGS) and not _is_learned(value)}
     learned = [name for name, value in own.items() if _is_learned(value)]
     if learned and inspect.isroutine(backward) and not inspect.ismethod(backward):
         backward = _with_required(backward, learned)
     return partial(backward, **shared) if shared else backward
+
+
+def given_by_name(function: Callable[..., Any], values: Mapping[str, Any]) -> Dressed:
+    """A function of the other arguments, wherever those with these values stand among them."""
+    own = names.signature(function)
+    rest = own.replace(parameters=[one for name, one in own.parameters.items() if name not in values])
+
+    def given(*arguments: Any, **named: Any) -> Any:
+        return function(**rest.bind(*arguments, **named).arguments, **values)
+
+    given.__name__ = getattr(function, "__name__", "given")
+    dressed = Dressed(given, rest)
+    dressed.func = function  # whose source tells what it returns
+    return dressed
 
 
 def _is_learned(value: Any) -> bool:
@@ -260,7 +282,7 @@ def with_keywords(function: Any) -> Any:
 def with_steps_undone(function: Any, given: Mapping[str, Any]) -> Any:
     """A function that returns (loss, w - rate * gradient) as one that returns the gradient; None if it has no rate."""
     spec = positional(function) or ([], [])
-    rates = [name for name in (*spec[0], *spec[1]) if names.role(name) == names.RATE]
+    rates = rates_in((*spec[0], *spec[1]))
     rate = (given.get(rates[0]) or names.signature(function).parameters[rates[0]].default) if len(rates) == 1 else None
     if not isinstance(rate, (int, float)):
         return None

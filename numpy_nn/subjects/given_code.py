@@ -11,10 +11,11 @@ import numpy as np
 from numpy_nn.subjects import names
 from numpy_nn.subjects.calling import as_given, is_container, mapped
 from numpy_nn.subjects.conventions import orders_of_inputs
-from numpy_nn.subjects.names import tells_gradients
+from numpy_nn.subjects.names import positional, tells_gradients
 from numpy_nn.subjects.places import follow, output_paths, places
 from numpy_nn.subjects.returned import lines_for_dict, lines_for_dict_alone
 from numpy_nn.subjects.running import Patience, Running
+from numpy_nn.subjects.subject import SubjectError
 from numpy_nn.subjects.surroundings import Surroundings
 
 
@@ -102,3 +103,29 @@ def may_leave_gradients(code: Code, result: Any) -> bool:
         return False
     kept = (place.path for place in places(code.owner))
     return isinstance(code.owner, Surroundings) or any(tells_gradients(step.key) for path in kept for step in path)
+
+
+def likeliest_error(errors: Sequence[tuple[bool, Exception]], code: Code, untold: Sequence[str]) -> Exception:
+    """The error of the likeliest way to call the code, of which each has whether it was tried without being told.
+
+    Where all were, and of some of backward's arguments, ``untold``, nothing tells what they are, that is said.
+    """
+    is_tried, error = min(errors, key=lambda one: one[0], default=(True, None))
+    if not (is_tried and untold and code.backward is not None):
+        expected = f"expected a backward pass that takes a gradient, got {code.backward}{HOW}"
+        return error or TypeError(f"{code.label}: {expected}")
+    name = getattr(code.backward, "__name__", "backward")
+    wanted = (positional(code.backward) or ([], []))[0]
+    left = ", ".join(one for one in wanted if one not in untold)
+    given = ", ".join(f"{one}=..." if one in untold else one for one in wanted)
+    inputs = ", ".join(name for name in code.given if name != code.target)
+    inputs = f"({inputs})" if "," in inputs else inputs
+    own = "net." if code.owner is not None else ""
+    forward = getattr(code.forward, "__name__", "forward")
+    reason = f" ({error.reason if isinstance(error, SubjectError) else error})" if error else ""
+    lacking = TypeError(
+        f"{code.label}: nothing tells what {name} is to be given for {' and '.join(untold)}{reason}; give it "
+        f"yourself:\n    check_gradients(({own}{forward}, lambda {left}: {own}{name}({given})), {inputs})"
+    )
+    lacking.__cause__ = error
+    return lacking

@@ -13,9 +13,10 @@ from numpy_nn.subjects.arguments import named_arguments, takes
 from numpy_nn.subjects.choosing import chosen
 from numpy_nn.subjects.code import CodeSubject
 from numpy_nn.subjects.costs import LossOfOutput, held_loss, method_of_loss, penalty_of, said_of_penalty
-from numpy_nn.subjects.dressing import Dressed, in_training, value_first
+from numpy_nn.subjects.dressing import given_by_name, in_training, value_first
 from numpy_nn.subjects.given_code import HOW, Code, Hints
 from numpy_nn.subjects.names import method, positional
+from numpy_nn.subjects.rates import rates_in
 from numpy_nn.subjects.state import Snapshot
 from numpy_nn.subjects.subject import SubjectError
 from numpy_nn.subjects.unsaid import with_unsaid_cost
@@ -91,26 +92,15 @@ def step_of_training(target: Any, number: int) -> Callable[..., Any] | None:
     found = method(target, names.TRAINS)
     required, optional = (None if found is None else positional(found)) or ([], [])
     counts = [name for name in (*required, *optional) if _OF_STEPS.search(name)]
-    wanted = [name for name in required if names.role(name) != names.RATE and name not in counts]
+    rates = rates_in([*required, *optional])
+    wanted = [name for name in required if name not in rates and name not in counts]
     if found is None or len(wanted) != number:
         return None
-    return _with_one_step(found, counts) if counts else found
+    return given_by_name(found, dict.fromkeys(counts, 1)) if counts else found
 
 
 # What an argument is called that tells how many steps to make.
 _OF_STEPS = re.compile(r"epoch|iter|(^|_)(n|num|max)_steps|^steps$")
-
-
-def _with_one_step(function: Callable[..., Any], counts: Sequence[str]) -> Dressed:
-    own = names.signature(function)
-    rest = own.replace(parameters=[one for name, one in own.parameters.items() if name not in counts])
-
-    def step(*arguments: Any, **named: Any) -> Any:
-        given = rest.bind(*arguments, **named).arguments
-        return function(**given, **dict.fromkeys(counts, 1))
-
-    step.__name__ = getattr(function, "__name__", "step")
-    return Dressed(step, rest)
 
 
 def ways_to_a_loss(

@@ -19,6 +19,13 @@ Rate = tuple[Any, str, float]
 _OF_ANYTHING = "rate"
 
 
+def rates_in(arguments: Iterable[str]) -> list[str]:
+    """Those that are the learning rate of what makes steps: where no other is, ``alpha`` is one."""
+    arguments = list(arguments)
+    told = [name for name in arguments if names.role(name) == names.RATE]
+    return told or [name for name in arguments if names.plain(name) == "alpha"]
+
+
 def rates_of(owner: Any, *functions: Callable[..., Any] | None) -> list[Rate]:
     """The rates that an object keeps, or an optimizer or a dict in it, of which the key is the name.
 

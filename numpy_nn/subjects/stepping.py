@@ -13,7 +13,7 @@ from numpy_nn.subjects.agreement import claimed_in_shape, decay_in, factor_of, f
 from numpy_nn.subjects.calling import RATE
 from numpy_nn.subjects.costs import number_of_samples
 from numpy_nn.subjects.hidden import HidingCode
-from numpy_nn.subjects.rates import rate_of
+from numpy_nn.subjects.rates import rate_of, rates_in
 from numpy_nn.subjects.state import attributes, reachable
 from numpy_nn.subjects.subject import Array, Subject, SubjectError
 from numpy_nn.subjects.written import numbers_written
@@ -160,7 +160,7 @@ class SteppingCode(HidingCode):
         """The learning rate that what steps has as the default of an argument, which is not given; 0 without one."""
         function = self._backward or self._forward
         spec = names.positional(function)
-        rates = [name for name in ([] if spec is None else spec[1]) if names.role(name) == names.RATE]
+        rates = [name for name in rates_in(spec[0] + spec[1]) if name in spec[1]] if spec else []
         if len(rates) != 1 or rates[0] in self._given:
             return 0.0
         default = names.signature(function).parameters[rates[0]].default

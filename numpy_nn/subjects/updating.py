@@ -11,7 +11,7 @@ from numpy_nn.subjects import names
 from numpy_nn.subjects.calling import CACHE, OUTPUT, RATE, CalledCode, result_role
 from numpy_nn.subjects.costs import LossOfOutput
 from numpy_nn.subjects.places import Place, places
-from numpy_nn.subjects.rates import put_rate, rate_of, rates_of
+from numpy_nn.subjects.rates import put_rate, rate_of, rates_in, rates_of
 from numpy_nn.subjects.roles import is_data
 from numpy_nn.subjects.subject import Array
 
@@ -58,8 +58,8 @@ class UpdatingCode(CalledCode):
     @property
     def own_rate(self) -> float | None:
         """The learning rate of the object's own update, where that is not given one; None if it is, or has none."""
-        given = any(names.role(name) == names.RATE for part in self._arguments_of_update() for name in part)
-        return None if given or self._updater_method is None else rate_of(self._owner, self._updater_method) or None
+        is_given = bool(self._rates_of_update) or self._updater_method is None
+        return None if is_given else rate_of(self._owner, self._updater_method) or None
 
     def update(self, lr: float) -> None:
         """A step of the object's own update, after :meth:`gradients`: ``arrays`` then hold what it has made of them.
@@ -72,7 +72,7 @@ class UpdatingCode(CalledCode):
             raise TypeError(f"{self.label}: expected a method such as update(lr) or step(), got none")
         required, optional = self._arguments_of_update()
         meant = {name: self._meant(name, lr) for name in required} | self._parts(required)
-        meant |= {name: lr for name in optional if names.role(name) == names.RATE}
+        meant |= {name: lr for name in optional if name in self._rates_of_update}
         with self.running():
             self._updater_method(**meant)
             values = {name: np.array(place.read(), np.float64) for name, place in self._places.items()}
@@ -110,10 +110,10 @@ class UpdatingCode(CalledCode):
         if self.own_update and self._updater_method is not None:
             required, optional = self._arguments_of_update()
             meant: dict[str, Any] = self._parts(required)
-            for name in [n for n in required if n not in meant] + [n for n in optional if names.role(n) == names.RATE]:
-                role = names.role(name)
-                if role in (names.RATE, names.GRAD):
-                    meant[name] = lr if role == names.RATE else self.latest
+            rates = self._rates_of_update
+            for name in [n for n in required if n not in meant] + [n for n in optional if n in rates]:
+                if name in rates or names.role(name) == names.GRAD:
+                    meant[name] = lr if name in rates else self.latest
                 else:
                     meant[name] = targets if names.role_in_loss(name) == names.TARGET else x
             self._updater_method(**meant)
@@ -173,10 +173,16 @@ class UpdatingCode(CalledCode):
     def _arguments_of_update(self) -> tuple[list[str], list[str]]:
         return (None if self._updater_method is None else names.positional(self._updater_method)) or ([], [])
 
+    @property
+    def _rates_of_update(self) -> list[str]:
+        required, optional = self._arguments_of_update()
+        return rates_in([*required, *optional])
+
     def _parts(self, required: Sequence[str]) -> dict[str, Any]:
         """What backward returned, one part for each of several arguments that are gradients: by name, else in order."""
         others = (is_data, lambda name: names.role_in_loss(name) == names.TARGET)
-        wanted = [n for n in required if names.role(n) != names.RATE and not any(is_other(n) for is_other in others)]
+        rates = self._rates_of_update
+        wanted = [n for n in required if n not in rates and not any(is_other(n) for is_other in others)]
         given = self.latest
         if len(wanted) < 2 or not isinstance(given, (tuple, list, dict)) or len(given) != len(wanted):
             return {}
@@ -185,7 +191,7 @@ class UpdatingCode(CalledCode):
         return dict(zip(wanted, given, strict=True))
 
     def _meant(self, name: str, lr: float) -> Any:
-        if names.role(name) == names.RATE:
+        if name in self._rates_of_update:
             return lr
         if self._targets_name is not None and names.role_in_loss(name) == names.TARGET:
             return self.targets

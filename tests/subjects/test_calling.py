@@ -20,8 +20,8 @@ from numpy_nn.subjects.calling import (
     with_arrays,
     written_in,
 )
-from numpy_nn.subjects.choosing import _has_no_cache, _told
-from numpy_nn.subjects.given_code import Code, first_result, is_value_and_gradients
+from numpy_nn.subjects.choosing import _has_no_cache
+from numpy_nn.subjects.given_code import Code, first_result, is_value_and_gradients, likeliest_error
 
 ONES, HALF = np.ones((2, 3)), np.full(2, 0.5, np.float32)
 
@@ -268,9 +268,9 @@ def test_a_function_returns_its_value_first_and_gradients_after_it(result, are):
 def test_the_error_of_the_likeliest_way_is_told():
     code = Code("f", np.sin, "vjp", {}, Hints())
     tried, named = ValueError("tried"), ValueError("named")
-    assert _told([(True, tried), (False, named)], code) is named
-    assert _told([(True, tried), (True, named)], code) is tried
-    told = str(_told([], code))
+    assert likeliest_error([(True, tried), (False, named)], code, ()) is named
+    assert likeliest_error([(True, tried), (True, named)], code, ()) is tried
+    told = str(likeliest_error([], code, ()))
     assert told.startswith("f: expected a backward pass that takes a gradient, got vjp\nit becomes checkable as a pair")
 
 

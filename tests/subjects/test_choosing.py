@@ -10,7 +10,7 @@ from stand_ins import ONE, stand_in
 from numpy_nn.subjects import choosing
 from numpy_nn.subjects.agreement import CLOSELY
 from numpy_nn.subjects.calling import CACHE, GRADS, Convention
-from numpy_nn.subjects.choosing import _has_no_cache, _told, _without_cache, chosen
+from numpy_nn.subjects.choosing import _has_no_cache, _without_cache, chosen
 from numpy_nn.subjects.given_code import Code, Hints, first_result, is_losses_and_gradient, is_value_and_gradients
 from numpy_nn.subjects.places import parsed
 from numpy_nn.subjects.state import Snapshot
@@ -49,14 +49,6 @@ def test_a_cache_of_nothing_is_none(result, arguments, lacks):
 )
 def test_a_value_and_its_gradients(result, are):
     assert is_value_and_gradients(result) == are
-
-
-def test_the_error_of_the_convention_that_the_names_tell_is_told_or_of_the_first():
-    code = Code("net", len, None, {}, Hints())
-    first, second, third = ValueError("1"), ValueError("2"), ValueError("3")
-    assert _told([(True, first), (False, second), (False, third)], code) is second
-    assert _told([(True, first), (True, second)], code) is first
-    assert "expected a backward pass that takes a gradient" in str(_told([], code))
 
 
 def test_a_forward_pass_that_returns_nothing_has_left_its_output():

@@ -271,7 +271,7 @@ G, H = np.ones(2), np.ones(3)
     ],
 )
 def test_each_of_several_gradients_goes_to_the_argument_of_its_name_or_place(required, latest, parts):
-    assert UpdatingCode._parts(stand_in(latest=latest), required) == parts
+    assert UpdatingCode._parts(stand_in(latest=latest, _rates_of_update=["lr"]), required) == parts
 
 
 @pytest.mark.parametrize(
@@ -279,7 +279,9 @@ def test_each_of_several_gradients_goes_to_the_argument_of_its_name_or_place(req
     [("lr", None, 0.5), ("y", "t", "targets"), ("y", None, "of x"), ("grads", "t", "gradients"), ("x", "t", "of x")],
 )
 def test_what_an_argument_of_a_step_means(name, target, meant):
-    subject = stand_in(_targets_name=target, targets="targets", latest="gradients", _inputs=["x"])
+    subject = stand_in(
+        _targets_name=target, targets="targets", latest="gradients", _inputs=["x"], _rates_of_update=["lr"]
+    )
     subject._argument = lambda name, _: f"of {name}"
     assert UpdatingCode._meant(subject, name, 0.5) == meant
 

@@ -1,0 +1,123 @@
+"""Arguments of backward of which names do not tell what they are: numbers, settings of forward, a rate called alpha."""
+
+import numpy as np
+import pytest
+
+from numpy_nn.gradcheck import check_gradients
+
+X = np.random.default_rng(0).standard_normal((4, 4))
+
+
+class Dense:
+    factor = 1.0
+
+    def __init__(self):
+        self.W, self.b = np.random.default_rng(1).standard_normal((4, 4)), np.zeros(4)
+
+    def forward(self, x):
+        self.x = x
+        return x @ self.W + self.b
+
+    def gradients(self, grad, share=1.0):
+        self.dW, self.db = self.factor * self.x.T @ grad * share, grad.sum(axis=0) * share
+        return grad @ self.W.T
+
+
+class OfMean(Dense):
+    def backward(self, grad, n):
+        return self.gradients(grad, 1.0 / n)
+
+
+class Alpha(Dense):
+    def backward(self, grad, alpha):
+        grad_input = self.gradients(grad)
+        self.W -= alpha * self.dW
+        self.b -= alpha * self.db
+        del self.dW, self.db
+        return grad_input
+
+
+class AlphaOfUpdate(Dense):
+    def backward(self, grad):
+        return self.gradients(grad)
+
+    def update(self, alpha):
+        self.W -= alpha * self.dW
+        self.b -= alpha * self.db
+
+
+class First(Dense):
+    def backward(self, grad, is_first):
+        grad_input = self.gradients(grad)
+        return None if is_first else grad_input
+
+
+class Decayed(Dense):
+    def backward(self, grad, lambd):
+        grad_input = self.gradients(grad)
+        self.dW += lambd * self.W
+        return grad_input
+
+
+@pytest.mark.parametrize("layer", [OfMean, Alpha, AlphaOfUpdate, First])
+def test_a_number_is_given_where_gradients_agree_so(layer):
+    report = check_gradients(layer(), X)
+    assert report.ok
+    assert ("backward is given 1 for" in str(report)) == (layer in (OfMean, First))
+
+
+@pytest.mark.parametrize("layer", [Alpha, AlphaOfUpdate])
+def test_a_rate_called_alpha_hides_no_mistake(layer):
+    class Wrong(layer):
+        factor = 2.0
+
+    report = check_gradients(Wrong(), X)
+    assert [(entry.name, entry.verdict) for entry in report.entries if entry.verdict != "right"] == [("W", "wrong")]
+
+
+def test_where_no_way_to_call_it_is_known_the_lines_that_work_are_told():
+    with pytest.raises(TypeError, match="nothing tells what backward is to be given for lambd") as caught:
+        check_gradients(Decayed(), X)
+    assert str(caught.value).endswith("(net.forward, lambda grad: net.backward(grad, lambd=...)), x)")
+    net = Decayed()
+    assert check_gradients((net.forward, lambda grad: net.backward(grad, lambd=0.0)), X).ok
+    assert not check_gradients((net.forward, lambda grad: net.backward(grad, lambd=0.1)), X).ok
+
+
+def product(x, w):
+    return x @ w
+
+
+def of_one_more(dout, x, w, k):
+    return dout @ w.T * k["scale"], x.T @ dout
+
+
+def test_of_functions_as_well_with_the_error_that_one_of_the_ways_raised():
+    expected = r"of_one_more is to be given for k \(only integers, slices"
+    with pytest.raises(TypeError, match=expected) as caught:
+        check_gradients((product, of_one_more), (X[:3], X))
+    assert str(caught.value).endswith("(product, lambda dout, x, w: of_one_more(dout, x, w, k=...)), (x, w))")
+
+
+def elu(x, alpha=1.5):
+    return np.where(x > 0, x, alpha * (np.exp(x) - 1.0))
+
+
+def elu_backward(dout, x, alpha):
+    return dout * np.where(x > 0, 1.0, alpha * np.exp(x))
+
+
+def elu_backward_between(dout, alpha, x):
+    return elu_backward(dout, x, alpha)
+
+
+def elu_backward_without(dout, x, alpha):
+    return elu_backward(dout, x, alpha / alpha)
+
+
+@pytest.mark.parametrize(
+    ("backward", "right"), [(elu_backward, True), (elu_backward_between, True), (elu_backward_without, False)]
+)
+def test_a_setting_that_forward_has_by_default_is_that_of_backward(backward, right):
+    report = check_gradients((elu, backward), X)
+    assert (report.ok, report.entries[0].verdict) == (right, "right" if right else "wrong")
