@@ -125,7 +125,14 @@ def test_slopes_and_plot_have_a_line_for_each_engine(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize(
     ("seconds", "text"),
-    [(12.34, "12.3 s"), (1234.0, "1234 s"), (0.01234, "12.3 ms"), (12.34e-6, "12.3 µs"), (999.4e-6, "999 µs")],
+    [
+        (12.34, "12.3 s"),
+        (1234.0, "1234 s"),
+        (0.01234, "12.3 ms"),
+        (12.34e-6, "12.3 µs"),
+        (999.4e-6, "999 µs"),
+        (999.6e-6, "1 ms"),
+    ],
 )
 def test_durations_have_three_digits_and_a_unit(seconds, text):
     assert report.duration(seconds) == text
