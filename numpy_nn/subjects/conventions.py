@@ -224,10 +224,11 @@ class Arguments:
                 yield tuple(role for role in order if role is not None)
 
     def untold(self) -> tuple[str, ...]:
-        """Beside a gradient, one or two arguments of which names tell nothing: they may be numbers."""
+        """Beside a gradient, or targets, one or two arguments of which names tell nothing: they may be numbers."""
         roles = {name: self._role(name) for name in self.wanted}
         missing = tuple(name for name, role in roles.items() if role is None)
-        return missing if len(missing) <= 2 and list(roles.values()).count(GRADS) == self.grads == 1 else ()
+        begins = list(roles.values()).count(GRADS) == self.grads == 1 or self.target in roles.values()
+        return missing if len(missing) <= 2 and begins else ()
 
     def with_numbers(self) -> tuple[str, ...]:
         """The roles with a number for each of those."""

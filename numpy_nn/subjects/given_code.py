@@ -120,6 +120,7 @@ def likeliest_error(errors: Sequence[tuple[bool, Exception]], code: Code, untold
     given = ", ".join(f"{one}=..." if one in untold else one for one in wanted)
     inputs = ", ".join(name for name in code.given if name != code.target)
     inputs = f"({inputs})" if "," in inputs else inputs
+    inputs += f", {code.target}" if code.target is not None else ""
     own = "net." if code.owner is not None else ""
     forward = getattr(code.forward, "__name__", "forward")
     reason = f" ({error.reason if isinstance(error, SubjectError) else error})" if error else ""

@@ -74,8 +74,28 @@ def of_loss_object(
     if forward is None or gradient is None:
         if errors:
             raise errors[0]
+        _refuse_more_arguments(label, value, method(target, names.LOSS_GRADIENTS), len(inputs) + 1)
         raise TypeError(f"target: expected a loss with forward and backward, or loss and grad, got {label}{HOW}")
     return with_unsaid_cost(label, forward, gradient, inputs, targets, target, hints)
+
+
+def _refuse_more_arguments(label: str, value: Any, gradient: Any, number: int) -> None:
+    """TypeError, with the line that works, for a loss that takes more than data and targets, such as a ``reg``."""
+    required = [] if value is None else (positional(value) or ([], []))[0]
+    if len(required) <= number or gradient is None:
+        return
+    given = ", ".join(required[:number])
+
+    def call(function: Any) -> str:
+        own = (positional(function) or ([], []))[0]
+        more = [f"{name}=..." for name in own[number:]]
+        return f"lambda {given}: net.{getattr(function, '__name__', 'loss')}({', '.join([given, *more])})"
+
+    more = " and ".join(required[number:])
+    raise TypeError(
+        f"{label}: its loss takes {more} as well; give it yourself:\n"
+        f"    check_gradients(({call(value)}, {call(gradient)}), {given})"
+    )
 
 
 def _of_data_and_targets(target: Any, own: Any, number: int) -> Callable[..., Any] | None:

@@ -6,6 +6,7 @@ import pytest
 from numpy_nn.gradcheck import check_gradients
 
 X = np.random.default_rng(0).standard_normal((4, 4))
+Y = np.random.default_rng(2).standard_normal((4, 1))
 
 
 class Dense:
@@ -82,6 +83,32 @@ def test_where_no_way_to_call_it_is_known_the_lines_that_work_are_told():
     net = Decayed()
     assert check_gradients((net.forward, lambda grad: net.backward(grad, lambd=0.0)), X).ok
     assert not check_gradients((net.forward, lambda grad: net.backward(grad, lambd=0.1)), X).ok
+
+
+class Ridge:
+    def __init__(self):
+        self.W = np.random.default_rng(1).standard_normal((4, 1))
+
+    def loss(self, X, y, reg):
+        return ((X @ self.W - y) ** 2).mean() + reg * (self.W**2).sum()
+
+    def gradient(self, X, y, reg):
+        self.dW = 2.0 * X.T @ (X @ self.W - y) / len(X) + 2.0 * reg * self.W
+
+
+class RidgeOfOne(Ridge):
+    def loss(self, X, y):
+        return super().loss(X, y, 0.25)
+
+
+@pytest.mark.parametrize("net", [Ridge(), RidgeOfOne()])
+def test_of_losses_too_the_lines_that_work_are_told(net):
+    expected = "takes reg as well" if type(net) is Ridge else "nothing tells what gradient is to be given for reg"
+    with pytest.raises(TypeError, match=expected) as caught:
+        check_gradients(net, X, Y)
+    line = str(caught.value).splitlines()[-1].strip().replace("...", "0.25")
+    report = eval(line, {"check_gradients": check_gradients, "net": net, "X": X, "y": Y})
+    assert (report.ok, [entry.name for entry in report.entries]) == (True, ["W"])
 
 
 def product(x, w):
