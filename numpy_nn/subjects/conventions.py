@@ -227,7 +227,8 @@ class Arguments:
         """Beside a gradient, or targets, one or two arguments of which names tell nothing: they may be numbers."""
         roles = {name: self._role(name) for name in self.wanted}
         missing = tuple(name for name, role in roles.items() if role is None)
-        begins = list(roles.values()).count(GRADS) == self.grads == 1 or self.target in roles.values()
+        told = [role for role in roles.values() if role is not None]
+        begins = told.count(GRADS) == self.grads == 1 or self.target in told
         return missing if len(missing) <= 2 and begins else ()
 
     def with_numbers(self) -> tuple[str, ...]:
