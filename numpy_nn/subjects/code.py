@@ -29,7 +29,7 @@ from numpy_nn.subjects.names import is_gradient_of, tells_gradients
 from numpy_nn.subjects.places import Path, Place, Step, last_name, parsed
 from numpy_nn.subjects.remaining import is_state
 from numpy_nn.subjects.returned import as_told, told_by
-from numpy_nn.subjects.roles import is_buffer, is_data, is_learned_beside
+from numpy_nn.subjects.roles import is_buffer, is_data, is_learned_beside, is_of_a_kind
 from numpy_nn.subjects.state import equal
 from numpy_nn.subjects.stepping import SteppingCode
 from numpy_nn.subjects.subject import Array, SubjectError
@@ -69,6 +69,18 @@ class CodeSubject(SteppingCode):
                 self._leave_out(name, constants)
         if self.input not in self.arrays:
             self.input = next(iter(self.arrays), self.input)
+
+    @property
+    def moved_elsewhere(self) -> str:
+        """The first argument of which there is a gradient: one that is data may be bound to others, or sum to 1.
+
+        Or the first parameter, where the input is data of a kind that it would not be any more, such as a mask.
+        """
+        if self.input in self._leaves or self.input not in self.arrays:
+            return self.input
+        claimed = [name for name in self.arrays if name in self._leaves]
+        own = [name for name in claimed if name not in self._places]
+        return next(iter(own or (claimed if is_of_a_kind(self.arrays[self.input]) else ())), self.input)
 
     @property
     def names_tell_parameters(self) -> bool:
