@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial, wraps
 from typing import Any
 
@@ -208,6 +208,23 @@ def with_settings(backward: Any, given: Mapping[str, Any]) -> Any:
     if learned and inspect.isroutine(backward) and not inspect.ismethod(backward):
         backward = _with_required(backward, learned)
     return partial(backward, **shared) if shared else backward
+
+
+def with_own_defaults(backward: Any, forward: Any, given: Collection[str]) -> Any:
+    """A backward pass whose number ``delta`` or ``g`` is no gradient, since forward has one by default under that name.
+
+    It keeps the default of backward; one without is given forward's.
+    """
+    spec, own = (None if f is None else positional(f) for f in (forward, backward))
+    if spec is None or own is None:
+        return backward
+    defaults = {name: names.signature(forward).parameters[name].default for name in spec[1] if name not in given}
+    settled = {
+        name: names.signature(backward).parameters[name].default if name in own[1] else defaults[name]
+        for name in (*own[0][-1:], *own[1])
+        if type(defaults.get(name)) in (int, float) and names.role(name) == names.GRAD
+    }
+    return partial(backward, **settled) if settled else backward
 
 
 def _is_learned(value: Any) -> bool:
