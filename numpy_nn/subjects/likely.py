@@ -74,6 +74,7 @@ class LikelyCode(DependingCode):
     def _doubt_what_numbers_told(self, found: Sequence[Leaf], told: Mapping[Path, str]) -> None:
         """Say where a gradient is that of an argument only because it agrees, and may be a wrong one of another."""
         inputs = [n for n in self.convention.inputs if n in self.arrays and n not in self._constants]
+        self._say_order(inputs, found)
         shapes = {name: self.arrays[name].shape for name in inputs}
         if (pair := turned_round(inputs, self._leaves, shapes, told)) is not None:
             self.complain(
@@ -96,6 +97,16 @@ class LikelyCode(DependingCode):
                 f"what is returned is the gradient of {mine[0]}, and none of {rival}, which has its shape and comes"
                 f" before it; if that is meant, list {rival} in constants="
             )
+
+    def _say_order(self, inputs: Sequence[str], found: Sequence[Leaf]) -> None:
+        """Say in which order gradients are returned that names told apart, in a tuple, if it is not the arguments'."""
+        if any(isinstance(step.key, str) for leaf in found for step in leaf.path):
+            return
+        owners = {id(self._leaves[name]): name for name in inputs if name in self._leaves}
+        order = [owners[id(leaf)] for leaf in found if leaf.returned and id(leaf) in owners]
+        text = f"backward returns the gradients of {', '.join(order)}, in this order"
+        if order != [name for name in inputs if name in order] and text not in self.notes:
+            self.notes.append(text)
 
     def _container_of_gradients(self, inputs: Sequence[str], returned: Any) -> str | None:
         """The list among several arguments, if what is returned has as many gradients as it has arrays."""

@@ -161,3 +161,18 @@ def test_points_called_Y_are_no_targets_where_the_function_fails_with_them_as_su
     assert check_gradients(spread_and_wrong_grad, points, weights).verdict == "wrong"
     with pytest.raises(ValueError, match="broadcast"):
         check_gradients(spread_and_grad, points, weights[:4])
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_an_order_of_the_gradients_that_their_names_tell_is_said(turned):
+    def of_pairs(a, b):
+        da, db = a - b, b - a
+        return 0.5 * np.sum((a - b) ** 2), (da, db)
+
+    def of_pairs_turned(a, b):
+        da, db = a - b, b - a
+        return 0.5 * np.sum((a - b) ** 2), (db, da)
+
+    report = check_gradients(of_pairs_turned if turned else of_pairs, (W, rng.standard_normal(3)))
+    assert report.verdict == "right"
+    assert ("backward returns the gradients of b, a, in this order" in report.notes) == turned
