@@ -19,7 +19,7 @@ from numpy_nn.subjects.given_numbers import numbers_in
 from numpy_nn.subjects.gradients import PERHAPS, Leaf, Order, input_likeness, same_but_ones
 from numpy_nn.subjects.places import Path, Step, last_name, places
 from numpy_nn.subjects.returned import returned_names
-from numpy_nn.subjects.roles import is_data, is_learned, is_state
+from numpy_nn.subjects.roles import is_data, is_learned, is_of_a_kind, is_state
 from numpy_nn.subjects.state import of_installed
 from numpy_nn.subjects.surroundings import Surroundings, bare
 from numpy_nn.subjects.unrolled import Part, is_unrolled
@@ -88,6 +88,9 @@ class LikelyCode(DependingCode):
         is_value = self.output().size == 1
         targets = [name for name in inputs if is_value and names.role_in_loss(name) == names.TARGET]
         data = [name for name in inputs if is_data(name) or self._is_data(name)]
+        if not is_of_a_kind(self.arrays[mine[0]]):
+            # Nobody wants the gradient of a mask, of signs or of probabilities rather than that of free numbers.
+            shapes = {name: shape for name, shape in shapes.items() if not is_of_a_kind(self.arrays[name])}
         function = None if self._backward is None else getattr(self._backward, "func", self._backward)
         rival, surely = rival_of(mine[0], function, shapes, targets, data)
         if rival and surely:
@@ -179,6 +182,15 @@ class LikelyCode(DependingCode):
         alone = self._owner is None or isinstance(self._owner, HeldArguments)
         mine = name in self._given if alone else isinstance(self._owner, Surroundings)
         return mine and known and self.output().size == 1
+
+    def _keeps_data(self, name: str) -> bool:
+        """Whether this is data or targets by its name, of an object whose cost is one of what it is given.
+
+        So is the y of an object with ``objective(theta)``, of which there is the gradient by theta alone.
+        """
+        known = is_data(name) or names.role_in_loss(name) == names.TARGET
+        given = any(argument in self._leaves for argument in self._given)
+        return known and given and self.output().size == 1 and not self._leaves.keys() & self._places.keys()
 
     def _shapes_in(self, leaf: Leaf) -> dict[str, tuple[int, ...]]:
         """The shapes of the arrays, without a gradient yet, of which a vector may have all gradients, by their names.

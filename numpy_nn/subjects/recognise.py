@@ -209,6 +209,9 @@ def _of_object(target: Any, inputs: Sequence[Any], targets: Any, hints: Hints) -
             raise TypeError(
                 f"{label} has {value.__name__}: pass the targets too, check_gradients({label}(), x, targets)"
             )
+        if forward is not None:
+            with suppress(SubjectError, TypeError, ValueError):  # as an objective of scipy's, called for both
+                return _of_functions(forward, None, inputs, targets, hints)
         missing = "backward" if forward is not None else "forward"
         raise TypeError(f"target: expected forward and backward, got {label} without {missing}{HOW}")
     before = Snapshot(target)

@@ -69,17 +69,19 @@ def is_buffer(name: str) -> bool:
     return _BUFFER.search(name) is not None and _LEARNED.search(name) is None
 
 
+def is_of_two_numbers(data: NDArray[Any]) -> bool:
+    """Whether it is a mask, a graph, one-hot rows, or signs: of ones and zeros, or of both signs, not of one alone."""
+    return len(np.unique(data)) == 2 and bool(np.isin(data, (0.0, 1.0)).all() or np.isin(data, (-1.0, 1.0)).all())
+
+
 def is_of_a_kind(data: NDArray[Any]) -> bool:
-    """Whether its numbers are bound: a mask, signs, one-hot rows, probabilities that sum to 1, rows of length 1.
+    """Whether its numbers are bound: of two, as those of a mask, or probabilities that sum to 1, or rows of length 1.
 
     Code may count on it, as on a mask that is its own square, and is wrong elsewhere for no mistake.
     """
-    if data.size < 2:
+    if data.size < 2 or not np.ptp(data):
         return False
-    if np.isin(data, (0.0, 1.0)).all() or np.isin(data, (-1.0, 1.0)).all():
-        return True
     axes = range(data.ndim)
     sums_to_1 = [np.allclose(data.sum(), 1.0), *(np.allclose(data.sum(axis=k), 1.0) for k in axes)]
-    return bool((data >= 0.0).all() and any(sums_to_1)) or any(
-        np.allclose(np.square(data).sum(axis=k), 1.0) for k in axes
-    )
+    of_length_1 = any(np.allclose(np.square(data).sum(axis=k), 1.0) for k in axes)
+    return is_of_two_numbers(data) or of_length_1 or bool((data >= 0.0).all() and any(sums_to_1))
