@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from numpy_nn.subjects import names
 from numpy_nn.subjects.arguments import HeldArguments
@@ -30,6 +31,11 @@ class LikelyCode(DependingCode):
     """Called code, of whose arguments the gradients are among what backward returns."""
 
     _constants: Sequence[str] = ()  # what the user says is not learned
+
+    @property
+    def whole_numbers(self) -> Mapping[str, NDArray[Any]]:
+        given = {name: np.asarray(value) for name, value in self._given.items() if _is_of_numbers(value)}
+        return {name: numbers for name, numbers in given.items() if numbers.dtype.kind in "iu"}
 
     @property
     def compared_with(self) -> Any:
@@ -241,3 +247,8 @@ class LikelyCode(DependingCode):
         kinds = () if isinstance(self._owner, Surroundings) else type(self._owner).__mro__
         found += [value for kind in kinds if not of_installed(kind) for value in vars(kind).values()]
         return [float(number) for number in found if isinstance(number, float)]
+
+
+def _is_of_numbers(value: Any) -> bool:
+    listed = isinstance(value, (list, tuple)) and bool(value) and all(type(one) is int for one in value)
+    return listed or isinstance(value, (np.ndarray, int))

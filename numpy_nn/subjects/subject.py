@@ -139,6 +139,11 @@ class Subject(ABC):
         return self.targets
 
     @property
+    def whole_numbers(self) -> Mapping[str, NDArray[Any]]:
+        """The arguments that are whole numbers, which may be indices, by their names."""
+        return {}
+
+    @property
     def moved_elsewhere(self) -> str:
         """The name of the array that is another where gradients are looked at again."""
         return self.input
