@@ -38,10 +38,14 @@ def test_a_sum_that_keeps_one_use_is_told_by_the_rows(outside, negatives):
     assert check_gradients(sampled(np.add.at), given).verdict == RIGHT
     report = check_gradients(sampled(add_once), given)
     assert (report["centre"].verdict, report["table"].verdict) == (RIGHT, WRONG)
-    assert report["table"].diagnosis.cause == "repeated_index"
-    assert "more than once" in report["table"].diagnosis.evidence
+    diagnosis = report["table"].diagnosis
+    assert diagnosis is not None
+    assert diagnosis.cause == "repeated_index"
+    assert "more than once" in diagnosis.evidence
 
 
 def test_rows_that_are_used_once_have_another_cause():
     report = check_gradients(sampled(all_of_row_2), (CENTRE, 1, np.array([4, 2, 4]), TABLE))
-    assert report["table"].diagnosis.cause != "repeated_index"
+    diagnosis = report["table"].diagnosis
+    assert diagnosis is not None
+    assert diagnosis.cause != "repeated_index"
