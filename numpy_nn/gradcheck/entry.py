@@ -54,7 +54,14 @@ def check(subject: Subject, prefix: str, report: GradientReport, rng: np.random.
     if subject.make_repeatable():
         output = subject.output()
         if np.isfinite(output).all():
-            report.entries += _entries(subject, prefix, first, output, rng, samples)
+            found = _entries(subject, prefix, first, output, rng, samples)
+            report.entries += found
+            if not (found or subject.problems):
+                subject.problems.append(
+                    "nothing was checked: no gradient was found of anything that the output depends on; return the "
+                    "gradients in the order of the arguments, or give the arrays by name, "
+                    "check_gradients(run, grads, W=net.W)"
+                )
         else:
             where = np.argwhere(~np.isfinite(output))[0].tolist()
             subject.problems.append(f"the output is not finite: {output[tuple(where)]} at {where}")

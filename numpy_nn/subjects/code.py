@@ -29,7 +29,7 @@ from numpy_nn.subjects.names import is_gradient_of, tells_gradients
 from numpy_nn.subjects.places import Path, Place, Step, last_name, parsed
 from numpy_nn.subjects.remaining import is_state
 from numpy_nn.subjects.returned import as_told, told_by
-from numpy_nn.subjects.roles import is_buffer, is_data, is_learned_beside
+from numpy_nn.subjects.roles import is_buffer, is_data, is_learned_beside, is_of_a_kind, is_of_two_numbers
 from numpy_nn.subjects.state import equal
 from numpy_nn.subjects.stepping import SteppingCode
 from numpy_nn.subjects.subject import Array, SubjectError
@@ -69,6 +69,18 @@ class CodeSubject(SteppingCode):
                 self._leave_out(name, constants)
         if self.input not in self.arrays:
             self.input = next(iter(self.arrays), self.input)
+
+    @property
+    def moved_elsewhere(self) -> str:
+        """The first argument of which there is a gradient: one that is data may be bound to others, or sum to 1.
+
+        Or the first parameter, where the input is data of a kind that it would not be any more, such as a mask.
+        """
+        if self.input in self._leaves or self.input not in self.arrays:
+            return self.input
+        claimed = [name for name in self.arrays if name in self._leaves]
+        own = [name for name in claimed if name not in self._places]
+        return next(iter(own or (claimed if is_of_a_kind(self.arrays[self.input]) else ())), self.input)
 
     @property
     def names_tell_parameters(self) -> bool:
@@ -175,7 +187,7 @@ class CodeSubject(SteppingCode):
 
     def _leave_out(self, name: str, constants: Sequence[str]) -> None:
         """An argument of which no gradient was found is not checked; unless there is a reason for it, that is said."""
-        moved = self.arrays[name] * 1.125 + 0.0625
+        moved, of_two = self.arrays[name] * 1.125 + 0.0625, is_of_two_numbers(self.arrays[name])
         with self.at({name: moved}):
             there = self.output()
         matters = name in self._given or not equal(there, self.output())
@@ -184,7 +196,7 @@ class CodeSubject(SteppingCode):
             kind = "unclaimed" if self._says_none(name) else "buffer" if is_buffer(name) else "unchecked"
             root = name.partition("[")[0]
             of_a_loss = bool(self._leaves) and self.output().size == 1
-            data = self._is_data(name) or (root != name and is_data(root) and of_a_loss)  # as in loss(data)
+            data = self._is_data(name) or of_two or (root != name and is_data(root) and of_a_loss)  # as in loss(data)
             self.unchecked.append((name, "data" if kind == "unchecked" and data else kind, 0))
 
     def _match(self, named: Mapping[str, str] | None) -> None:
@@ -374,7 +386,7 @@ class CodeSubject(SteppingCode):
         self._lost[name] = (place, array)
         if isinstance(place.read(), np.ndarray):
             known = is_state(name, place.path) or self._is_weight_of_loss(array.shape)
-            kind = "buffer" if known else "data" if self._is_data(name) else "unchecked"
+            kind = "buffer" if known else "data" if self._is_data(name) or self._keeps_data(name) else "unchecked"
             self.unchecked.append((name, kind, array.size))
             return
         # A number is a setting; or a bias beside weights, a beta beside a gamma.

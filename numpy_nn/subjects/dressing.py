@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial, wraps
 from typing import Any
 
@@ -203,13 +203,8 @@ def with_settings(backward: Any, given: Mapping[str, Any], forward: Callable[...
     A ``mode="max"`` would otherwise be its default, whatever forward was told. What forward has by default and backward
     must be given, as in ``elu(x, alpha=1.0)`` and ``elu_backward(dout, x, alpha)``, is forward's default.
     """
+    backward = _with_own_defaults(backward, forward, given)
     spec = None if backward is None else positional(backward)
-    of_forward = (None if forward is None else positional(forward)) or ([], [])
-    wanted = [] if spec is None else [name for name in spec[0] if name in of_forward[1] and name not in given]
-    if wanted and forward is not None:
-        defaults = {name: names.signature(forward).parameters[name].default for name in wanted}
-        settings = {name: value for name, value in defaults.items() if isinstance(value, _SETTINGS)}
-        backward = given_by_name(backward, settings) if settings else backward
     own = {} if spec is None else {name: given[name] for name in spec[1] if name in given}
     shared = {name: value for name, value in own.items() if isinstance(value, _SETTINGS) and not _is_learned(value)}
     learned = [name for name, value in own.items() if _is_learned(value)]
@@ -230,6 +225,24 @@ def given_by_name(function: Callable[..., Any], values: Mapping[str, Any]) -> Dr
     dressed = Dressed(given, rest)
     dressed.func = function  # whose source tells what it returns
     return dressed
+
+
+def _with_own_defaults(backward: Any, forward: Callable[..., Any] | None, given: Collection[str]) -> Any:
+    """A backward pass that has the settings which forward has by default: forward's, or its own if it has one.
+
+    A number called ``delta`` or ``g`` is no gradient where forward has one by default under that name, if backward has
+    one too or takes it last.
+    """
+    spec, own = (None if f is None else positional(f) for f in (forward, backward))
+    if forward is None or spec is None or own is None:
+        return backward
+    of_forward, of_backward = names.signature(forward).parameters, names.signature(backward).parameters
+    defaults = {name: of_forward[name].default for name in spec[1] if name not in given}
+    settings = {name: value for name, value in defaults.items() if isinstance(value, _SETTINGS)}
+    numbers = {n for n, v in settings.items() if type(v) in (int, float) and names.role(n) == names.GRAD}
+    required = [n for n in own[0] if n in settings and (names.role(n) != names.GRAD or n == own[0][-1])]
+    settled = {n: settings[n] for n in required} | {n: of_backward[n].default for n in own[1] if n in numbers}
+    return given_by_name(backward, settled) if settled else backward
 
 
 def _is_learned(value: Any) -> bool:

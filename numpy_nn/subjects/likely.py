@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from numpy_nn.subjects import names
 from numpy_nn.subjects.arguments import HeldArguments
@@ -19,7 +20,7 @@ from numpy_nn.subjects.given_numbers import numbers_in
 from numpy_nn.subjects.gradients import PERHAPS, Leaf, Order, input_likeness, same_but_ones
 from numpy_nn.subjects.places import Path, Step, last_name, places
 from numpy_nn.subjects.returned import returned_names
-from numpy_nn.subjects.roles import is_data, is_learned, is_state
+from numpy_nn.subjects.roles import is_data, is_learned, is_of_a_kind, is_state
 from numpy_nn.subjects.state import of_installed
 from numpy_nn.subjects.surroundings import Surroundings, bare
 from numpy_nn.subjects.unrolled import Part, is_unrolled
@@ -30,6 +31,11 @@ class LikelyCode(DependingCode):
     """Called code, of whose arguments the gradients are among what backward returns."""
 
     _constants: Sequence[str] = ()  # what the user says is not learned
+
+    @property
+    def whole_numbers(self) -> Mapping[str, NDArray[Any]]:
+        given = {name: np.asarray(value) for name, value in self._given.items() if _is_of_numbers(value)}
+        return {name: numbers for name, numbers in given.items() if numbers.dtype.kind in "iu"}
 
     @property
     def compared_with(self) -> Any:
@@ -74,6 +80,7 @@ class LikelyCode(DependingCode):
     def _doubt_what_numbers_told(self, found: Sequence[Leaf], told: Mapping[Path, str]) -> None:
         """Say where a gradient is that of an argument only because it agrees, and may be a wrong one of another."""
         inputs = [n for n in self.convention.inputs if n in self.arrays and n not in self._constants]
+        self._say_order(inputs, found)
         shapes = {name: self.arrays[name].shape for name in inputs}
         if (pair := turned_round(inputs, self._leaves, shapes, told)) is not None:
             self.complain(
@@ -87,6 +94,9 @@ class LikelyCode(DependingCode):
         is_value = self.output().size == 1
         targets = [name for name in inputs if is_value and names.role_in_loss(name) == names.TARGET]
         data = [name for name in inputs if is_data(name) or self._is_data(name)]
+        if not is_of_a_kind(self.arrays[mine[0]]):
+            # Nobody wants the gradient of a mask, of signs or of probabilities rather than that of free numbers.
+            shapes = {name: shape for name, shape in shapes.items() if not is_of_a_kind(self.arrays[name])}
         function = None if self._backward is None else getattr(self._backward, "func", self._backward)
         rival, surely = rival_of(mine[0], function, shapes, targets, data)
         if rival and surely:
@@ -96,6 +106,16 @@ class LikelyCode(DependingCode):
                 f"what is returned is the gradient of {mine[0]}, and none of {rival}, which has its shape and comes"
                 f" before it; if that is meant, list {rival} in constants="
             )
+
+    def _say_order(self, inputs: Sequence[str], found: Sequence[Leaf]) -> None:
+        """Say in which order gradients are returned that names told apart, in a tuple, if it is not the arguments'."""
+        if any(isinstance(step.key, str) for leaf in found for step in leaf.path):
+            return
+        owners = {id(self._leaves[name]): name for name in inputs if name in self._leaves}
+        order = [owners[id(leaf)] for leaf in found if leaf.returned and id(leaf) in owners]
+        text = f"backward returns the gradients of {', '.join(order)}, in this order"
+        if order != [name for name in inputs if name in order] and text not in self.notes:
+            self.notes.append(text)
 
     def _container_of_gradients(self, inputs: Sequence[str], returned: Any) -> str | None:
         """The list among several arguments, if what is returned has as many gradients as it has arrays."""
@@ -169,6 +189,15 @@ class LikelyCode(DependingCode):
         mine = name in self._given if alone else isinstance(self._owner, Surroundings)
         return mine and known and self.output().size == 1
 
+    def _keeps_data(self, name: str) -> bool:
+        """Whether this is data or targets by its name, of an object whose cost is one of what it is given.
+
+        So is the y of an object with ``objective(theta)``, of which there is the gradient by theta alone.
+        """
+        known = is_data(name) or names.role_in_loss(name) == names.TARGET
+        given = any(argument in self._leaves for argument in self._given)
+        return known and given and self.output().size == 1 and not self._leaves.keys() & self._places.keys()
+
     def _shapes_in(self, leaf: Leaf) -> dict[str, tuple[int, ...]]:
         """The shapes of the arrays, without a gradient yet, of which a vector may have all gradients, by their names.
 
@@ -218,3 +247,8 @@ class LikelyCode(DependingCode):
         kinds = () if isinstance(self._owner, Surroundings) else type(self._owner).__mro__
         found += [value for kind in kinds if not of_installed(kind) for value in vars(kind).values()]
         return [float(number) for number in found if isinstance(number, float)]
+
+
+def _is_of_numbers(value: Any) -> bool:
+    listed = isinstance(value, (list, tuple)) and bool(value) and all(type(one) is int for one in value)
+    return listed or isinstance(value, (np.ndarray, int))

@@ -17,6 +17,7 @@ from numpy_nn.subjects.dressing import given_by_name, in_training, value_first
 from numpy_nn.subjects.given_code import HOW, Code, Hints
 from numpy_nn.subjects.names import method, positional
 from numpy_nn.subjects.rates import rates_in
+from numpy_nn.subjects.roles import is_data
 from numpy_nn.subjects.state import Snapshot
 from numpy_nn.subjects.subject import SubjectError
 from numpy_nn.subjects.unsaid import with_unsaid_cost
@@ -96,6 +97,35 @@ def _refuse_more_arguments(label: str, value: Any, gradient: Any, number: int) -
         f"{label}: its loss takes {more} as well; give it yourself:\n"
         f"    check_gradients(({call(value)}, {call(gradient)}), {given})"
     )
+
+
+def of_loss_without_targets(
+    label: str, target: Any, inputs: Sequence[Any], has_targets: bool, hints: Hints
+) -> CodeSubject | None:
+    """An object whose loss takes its inputs alone, as that of an autoencoder or of factors does; None if it has none.
+
+    Beside a forward pass, an argument called as an output or as targets are is compared with what that has kept.
+    """
+    value = in_training(method(target, names.LOSSES))
+    wanted = ((None if value is None else positional(value)) or ([], []))[0]
+    if value is None or not wanted or not takes(value, len(inputs)) or (has_targets and takes(value, len(inputs) + 1)):
+        return None
+    is_of_data = is_data(wanted[0]) or names.role_in_loss(wanted[0]) == names.UNKNOWN
+    if len(inputs) == 1 and not is_of_data and names.passes(target)[0] is not None:
+        return None
+    own = value.func if isinstance(value, partial) else value
+    gradient = method(target, [name for name in names.LOSS_GRADIENTS if method(target, [name]) != own])
+    before = Snapshot(target)
+    given = named_arguments(value, inputs, None)
+    for function, backward in ((value_first(value), None), (value, names.derived(target, own) or gradient)):
+        try:
+            subject = chosen(Code(label, function, backward, given, hints, None, target))
+            if agreement(subject).shaped:
+                return subject
+        except (SubjectError, TypeError, ValueError):
+            pass  # it returns no gradients, or leaves none, or has no method that does
+        before.restore()
+    return None
 
 
 def _of_data_and_targets(target: Any, own: Any, number: int) -> Callable[..., Any] | None:

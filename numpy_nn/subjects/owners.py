@@ -39,10 +39,14 @@ class Owned(NamedTuple):
 def owned(forward: Callable[..., Any], backward: Callable[..., Any] | None) -> Owned:
     """The passes with the object that both are methods of, or else with the only one that both refer to.
 
-    Methods are those of a copy of their object, where that can be copied. An object counts if it keeps arrays.
+    Methods are those of a copy of their object, where that can be copied. An object counts if it keeps arrays,
+    or is that of both methods and keeps numbers, which may be learned.
     """
     first, second = ([] if f is None else _objects_of(f) for f in (forward, backward))
     common = [one for one in first if backward is None or any(one is other for other in second)]
+    if not common and inspect.ismethod(forward) and inspect.ismethod(backward):
+        same = forward.__self__ is backward.__self__ and _has_numbers(forward.__self__)
+        common = [forward.__self__] if same else []
     if len(common) != 1:
         return Owned(forward, backward)
     owner, methods = common[0], [f for f in (forward, backward) if f is not None]
@@ -51,7 +55,8 @@ def owned(forward: Callable[..., Any], backward: Callable[..., Any] | None) -> O
             return Owned(forward, backward)  # what a function with gradients of its own refers to is rather its data
         widen(owner)
         return Owned(forward, backward, owner)
-    entirely = names.passes(owner) == (forward, backward) or names.is_loss(forward.__name__)
+    # What is given to methods of an object that keeps no arrays is all that is asked about.
+    entirely = names.passes(owner) == (forward, backward) or (names.is_loss(forward.__name__) and keeps_arrays(owner))
     mine = made_ours(owner)
     bound = [getattr(mine, f.__name__) if hasattr(mine, f.__name__) else f for f in methods]
     return Owned(bound[0], bound[1] if backward is not None else None, mine, entirely)
@@ -138,6 +143,10 @@ def keeps_arrays(thing: Any) -> bool:
 def _has_floats(thing: Any) -> bool:
     values = (place.read() for place in places(thing))
     return any(isinstance(value, np.ndarray) and value.dtype.kind == "f" for value in values)
+
+
+def _has_numbers(thing: Any) -> bool:
+    return any(type(place.read()) is float for place in places(thing))
 
 
 def is_object_with_arrays(argument: Any) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 from numpy_nn.subjects import names
@@ -35,7 +36,33 @@ def of_passes(f: Any, vjp: Any, inputs: Sequence[Any], targets: Any, owner: Any,
     if targets is not None and vjp is not None and (hints.cost is not None or not takes_targets(f, len(inputs))):
         return with_unsaid_cost(label, f, vjp, inputs, targets, owner, hints)
     given = named_arguments(f, inputs, targets)
-    return chosen(Code(label, f, vjp, given, hints, None if targets is None else list(given)[-1], owner))
+    try:
+        return chosen(Code(label, f, vjp, given, hints, None if targets is None else list(given)[-1], owner))
+    except (SubjectError, TypeError, ValueError):
+        if targets is None:
+            raise
+        as_given = _in_the_order_given(label, f, vjp, (*inputs, targets), owner, hints)
+        if as_given is None:
+            raise
+        return as_given
+
+
+def _in_the_order_given(
+    label: str, f: Any, vjp: Any, inputs: Sequence[Any], owner: Any, hints: Hints
+) -> CodeSubject | None:
+    """A function that fails with its arguments where their names tell, such as targets at Y; None if it does so here.
+
+    So is the cost of points Y that have affinities P, where Y is no target.
+    """
+    given = named_arguments(f, inputs, None)
+    before = Snapshot(owner)
+    with suppress(SubjectError, TypeError, ValueError):
+        subject = chosen(Code(label, f, vjp, given, hints, None, owner))
+        last = list(given)[-1]
+        if agreement(subject).shaped and last not in claimed_in_shape(subject)[1]:
+            return subject
+    before.restore()
+    return None
 
 
 def with_the_last_as_targets(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any
@@ -14,7 +15,7 @@ from numpy_nn.losses import Loss
 from numpy_nn.network import Sequential
 from numpy_nn.subjects import names
 from numpy_nn.subjects.agreement import agreement
-from numpy_nn.subjects.arguments import named_arguments
+from numpy_nn.subjects.arguments import named_arguments, takes
 from numpy_nn.subjects.calling import GRADS, Convention, arrays_of
 from numpy_nn.subjects.choosing import chosen, made
 from numpy_nn.subjects.code import CodeSubject
@@ -31,7 +32,7 @@ from numpy_nn.subjects.dressing import (
     with_keywords,
 )
 from numpy_nn.subjects.given_code import HOW, Code, Hints
-from numpy_nn.subjects.loss_objects import of_loss_object, predictor, step_of_training
+from numpy_nn.subjects.loss_objects import of_loss_object, of_loss_without_targets, predictor, step_of_training
 from numpy_nn.subjects.names import method, positional
 from numpy_nn.subjects.owners import (
     are_of_another,
@@ -45,7 +46,7 @@ from numpy_nn.subjects.owners import (
 from numpy_nn.subjects.passes import of_passes, of_steps, with_the_last_as_targets
 from numpy_nn.subjects.primitives import is_primitive, passes_of_primitive
 from numpy_nn.subjects.running import Patience, Running
-from numpy_nn.subjects.state import Snapshot, widen
+from numpy_nn.subjects.state import Snapshot, equal, widen
 from numpy_nn.subjects.subject import Subject, SubjectError
 from numpy_nn.subjects.surroundings import Surroundings
 from numpy_nn.subjects.unsaid import with_unsaid_cost
@@ -198,6 +199,8 @@ def _of_object(target: Any, inputs: Sequence[Any], targets: Any, hints: Hints) -
             return _of_functions(step, None, inputs, targets, hints)
     forward = with_data_held(target, with_input_kept(target, forward, inputs[0]), inputs[0])
     forward = in_training(with_context(forward))
+    if (alone := _of_loss_of_its_data(label, target, inputs, targets, hints)) is not None:
+        return alone
     if targets is not None:
         loss = _of_loss_or_step(label, target, forward, inputs, targets, hints)
         loss.predictor = predictor(target, forward, len(inputs))
@@ -207,8 +210,12 @@ def _of_object(target: Any, inputs: Sequence[Any], targets: Any, hints: Hints) -
             raise TypeError(
                 f"{label} has {value.__name__}: pass the targets too, check_gradients({label}(), x, targets)"
             )
+        if forward is not None:
+            with suppress(SubjectError, TypeError, ValueError):  # as an objective of scipy's, called for both
+                return _of_functions(forward, None, inputs, targets, hints)
         missing = "backward" if forward is not None else "forward"
-        raise TypeError(f"target: expected forward and backward, got {label} without {missing}{HOW}")
+        way = _of_two_methods(target, len(inputs))
+        raise TypeError(f"target: expected forward and backward, got {label} without {missing}{HOW}{way}")
     before = Snapshot(target)
     subject = _called_as_it_runs(label, target, forward, backward, inputs, hints)
     if not _may_compare_with_its_input(subject, inputs):
@@ -221,6 +228,43 @@ def _of_object(target: Any, inputs: Sequence[Any], targets: Any, hints: Hints) -
         return _called_as_it_runs(label, target, forward, backward, inputs, hints)
     loss.notes.append("backward takes no gradient: the targets are the input itself, as those of an autoencoder")
     return loss
+
+
+def _of_two_methods(target: Any, number: int) -> str:
+    """A line that gives two methods of an object as a pair, where one may be the gradient of the other; or nothing."""
+    found = [name for name, one in names.callables(target) if not name.startswith("_") and takes(one, number)]
+    gradients = [name for name in found if re.search("grad|jac|deriv|prime|adjoint", name.lower())]
+    values = [name for name in found if name not in gradients]
+    if not gradients or not values:
+        return ""
+    given = "x" if number == 1 else f"({', '.join('abcdefgh'[:number])})"
+    it = type(target).__name__.lower()
+    return f"\nor by two methods of it:\n    check_gradients(({it}.{values[0]}, {it}.{gradients[0]}), {given})"
+
+
+def _of_loss_of_its_data(
+    label: str, target: Any, inputs: Sequence[Any], targets: Any, hints: Hints
+) -> CodeSubject | None:
+    """An object whose loss takes no targets, or the input as both; None if its backward pass takes a gradient."""
+    if hints.cost is not None or (targets is not None and not (len(inputs) == 1 and equal(targets, inputs[0]))):
+        return None
+    backward = names.passes(target)[1]
+    if backward is not None and (positional(backward) or ([""], []))[0] and names.passes(target)[0] is not None:
+        return None
+    before = Snapshot(target)
+    found = of_loss_without_targets(label, target, inputs, targets is not None, hints)
+    if found is None or len(inputs) == 1:
+        return found
+    found.take_for_granted()  # weights of samples, say, stand beside the data
+    if (agrees := agreement(found)).agreeing < len(found.arrays):
+        now = Snapshot(target)
+        before.restore()
+        with suppress(SubjectError, TypeError, ValueError):
+            other = _of_loss_or_step(label, target, names.passes(target)[0], inputs[:-1], inputs[-1], hints)
+            if agreement(other) > agrees:
+                return other
+        now.restore()
+    return found
 
 
 def _of_loss_or_step(

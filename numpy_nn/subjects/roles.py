@@ -1,9 +1,13 @@
-"""What arrays and numbers are, by their names: learned, data, states, statistics."""
+"""What arrays and numbers are, by their names: learned, data, states; and data of a kind, by its numbers."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Collection
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from numpy_nn.subjects.names import SYNONYMS, plain, words
 
@@ -63,3 +67,21 @@ def _is_learned_word(stem: str) -> bool:
 def is_buffer(name: str) -> bool:
     """Whether an array of this name is likely to be a statistic, a state or a mask, which is not learned."""
     return _BUFFER.search(name) is not None and _LEARNED.search(name) is None
+
+
+def is_of_two_numbers(data: NDArray[Any]) -> bool:
+    """Whether it is a mask, a graph, one-hot rows, or signs: of ones and zeros, or of both signs, not of one alone."""
+    return len(np.unique(data)) == 2 and bool(np.isin(data, (0.0, 1.0)).all() or np.isin(data, (-1.0, 1.0)).all())
+
+
+def is_of_a_kind(data: NDArray[Any]) -> bool:
+    """Whether its numbers are bound: of two, as those of a mask, or probabilities that sum to 1, or rows of length 1.
+
+    Code may count on it, as on a mask that is its own square, and is wrong elsewhere for no mistake.
+    """
+    if data.size < 2 or not np.ptp(data):
+        return False
+    axes = range(data.ndim)
+    sums_to_1 = [np.allclose(data.sum(), 1.0), *(np.allclose(data.sum(axis=k), 1.0) for k in axes)]
+    of_length_1 = any(np.allclose(np.square(data).sum(axis=k), 1.0) for k in axes)
+    return is_of_two_numbers(data) or of_length_1 or bool((data >= 0.0).all() and any(sums_to_1))

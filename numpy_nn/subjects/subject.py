@@ -138,6 +138,16 @@ class Subject(ABC):
         """The targets of a loss."""
         return self.targets
 
+    @property
+    def whole_numbers(self) -> Mapping[str, NDArray[Any]]:
+        """The arguments that are whole numbers, which may be indices, by their names."""
+        return {}
+
+    @property
+    def moved_elsewhere(self) -> str:
+        """The name of the array that is another where gradients are looked at again."""
+        return self.input
+
     def kept_arrays(self) -> list[tuple[str, NDArray[Any]]]:
         """Arrays in the target, its caches and the layers inside it, in which it keeps what forward saw."""
         held = {str(place): place.read() for root in self._roots for place in places(root, kinds="fiub")}

@@ -33,6 +33,10 @@ class SurrogateSubject(RunSubject):
         named = f" {name}" if name not in ("", "<lambda>") else ""
         self.notes.append(f"checked as the gradient of the surrogate{named}, not of forward")
 
+    @property
+    def moved_elsewhere(self) -> str:
+        return self._target.moved_elsewhere
+
     def close(self) -> None:
         self._target.close()
 

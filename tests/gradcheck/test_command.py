@@ -103,6 +103,16 @@ class Logistic:
 
     def gradient(self, X, y):
         return {"w": X.T @ (self.forward(X) - y)}
+
+
+def fun(theta, *args):
+    A, c = args
+    return c * np.sum((A @ theta) ** 2)
+
+
+def jac(theta, *args):
+    A, c = args
+    return 2 * c * A.T @ (A @ theta)
 """
 
 
@@ -131,6 +141,7 @@ def theirs(tmp_path):
         ),
         ("forward_propagation --input 3x5 --input W=1x3 --input b=1x1 --targets 1x5:binary", "parameters['b']"),
         ("Logistic --init 4 --input 5x4 --targets 5:binary", "the loss is not written in the code"),
+        ("fun,jac --input 4 --input A=5x4 --input c=float(.7)", "input "),
     ],
 )
 def test_natural_commands_give_a_verdict(theirs, capsys, command, shown):

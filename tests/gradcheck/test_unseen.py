@@ -27,3 +27,27 @@ def test_a_number_of_a_dead_unit_leaves_nothing_undecided_where_others_show():
     assert any("b: 0 here and wherever else it was looked at" in note for note in report.notes)
     alone = (lambda x, b: two_units(x, a, b)), (lambda grad, x, b: backward(grad, x, a, b)[::2])
     assert check_gradients(alone, (x, b))["b"].verdict == "undecided"
+
+
+class Silent:
+    def __init__(self):
+        self.width = 1
+
+    def cost(self, x, y):
+        return np.sum(np.exp(-np.square(x) / self.width) * y)
+
+    def gradient(self, x, y):
+        return {"sigma": float(np.sum(x * y))}
+
+
+def nothing(x):
+    return {} if x.size else {"x": x}
+
+
+def test_where_nothing_is_checked_it_is_said():
+    x = np.linspace(0.1, 0.5, 4)
+    for target, given in (((np.sum, nothing), (x,)), (Silent(), (x, x))):
+        report = check_gradients(target, *given)
+        assert (report.verdict, report.entries) == ("undecided", [])
+        assert "nothing was checked" in "".join(report.problems)
+        assert "check_gradients(run, grads" in str(report)

@@ -194,6 +194,7 @@ def test_of_several_arrays_that_the_output_does_not_depend_on_each_is_checked_th
         ("running_mean", ONE, False, True, [("running_mean", "buffer", 3)]),
         ("h0", ONE, False, False, [("h0", "buffer", 3)]),
         ("X", ONE, False, True, [("X", "data", 3)]),
+        ("y", ONE, False, False, [("y", "data", 3)]),
         ("eps", 0.5, False, False, [("eps", "setting", 1)]),
     ],
 )
@@ -202,7 +203,7 @@ def test_what_has_no_gradient_is_given_up_as_a_buffer_data_a_setting_or_unchecke
 ):
     place, array = Here(value, name), np.asarray(value)
     subject = stand_in(_places={name: place}, arrays={name: array}, _is_weight_of_loss=lambda _: mere)
-    subject._is_data = lambda _: is_data
+    subject._is_data, subject._keeps_data = lambda _: is_data, lambda name: name == "y"
     CodeSubject._give_up(subject, name)
     assert (subject._places, subject.arrays, subject._lost) == ({}, {}, {name: (place, array)})
     assert subject.unchecked == unchecked

@@ -205,3 +205,21 @@ def test_several_inputs_of_a_loss_are_several():
 def test_what_is_called_data_needs_its_gradient_where_it_is_no_loss():
     pair = (lambda inputs: inputs[0] * inputs[1]), (lambda inputs, g: [g * inputs[1]])
     assert check_gradients(pair, ([np.ones(3) * 2.0, np.arange(3.0)],)).verdict == "undecided"
+
+
+class Quadratic:
+    def __init__(self):
+        self.Q = np.array([[2.0, 1.0], [0.0, 3.0]])
+
+    def fun(self, x):
+        return 0.5 * x @ self.Q @ x
+
+    def jac(self, x):
+        return 0.5 * (self.Q + self.Q.T) @ x
+
+
+def test_an_object_of_other_names_is_told_its_own_two_methods():
+    quadratic = Quadratic()
+    with pytest.raises(TypeError, match=r"check_gradients\(\(quadratic\.fun, quadratic\.jac\), x\)"):
+        check_gradients(quadratic, np.array([0.3, -1.0]))
+    assert check_gradients((quadratic.fun, quadratic.jac), np.array([0.3, -1.0])).verdict == "right"

@@ -91,3 +91,88 @@ def test_a_step_that_returns_new_values_is_checked_by_the_step(factor, verdict):
 
     report = check_gradients(step, (W, X, Y))
     assert [(entry.name, entry.verdict) for entry in report.entries] == [("w", verdict)]
+
+
+def huber(r, delta=1.0):
+    return np.where(np.abs(r) <= delta, 0.5 * r**2, delta * (np.abs(r) - 0.5 * delta))
+
+
+def huber_prime(r, delta=1.0):
+    return np.where(np.abs(r) <= delta, r, delta * np.sign(r))
+
+
+def huber_prime_without_default(r, delta):
+    return huber_prime(r, delta)
+
+
+def huber_prime_halved(r, delta=1.0):
+    return np.where(np.abs(r) <= delta, r, 0.5 * delta * np.sign(r))
+
+
+def huber_prime_of_another_default(r, delta=1.5):
+    return huber_prime(r, delta)
+
+
+@pytest.mark.parametrize(
+    ("derivative", "verdict"),
+    [
+        (huber_prime, "right"),
+        (huber_prime_without_default, "right"),
+        (huber_prime_halved, "wrong"),
+        (huber_prime_of_another_default, "wrong"),
+    ],
+)
+def test_a_number_called_delta_that_forward_has_too_is_no_gradient(derivative, verdict):
+    r = 2.0 * np.random.default_rng(0).standard_normal(9)
+    assert check_gradients((huber, derivative), r).verdict == verdict
+    assert check_gradients((huber, derivative), (r, 0.7)).verdict == (
+        "right" if "another" in str(derivative) else verdict
+    )
+
+
+def fall(t, g=9.81):
+    return 0.5 * g * t**2
+
+
+def fall_backward(dout, t, g=9.81):
+    return dout * g * t
+
+
+def test_so_is_one_called_g():
+    assert check_gradients((fall, fall_backward), np.linspace(0.1, 1.0, 5)).verdict == "right"
+
+
+def spread(Y, P):
+    return np.sum(P * np.square(Y[:, None] - Y[None]).sum(axis=-1))
+
+
+def spread_and_grad(Y, P):
+    return spread(Y, P), 2.0 * ((P + P.T)[:, :, None] * (Y[:, None] - Y[None])).sum(axis=1)
+
+
+def spread_and_wrong_grad(Y, P):
+    return spread(Y, P), 2.0 * (P[:, :, None] * (Y[:, None] - Y[None])).sum(axis=1)
+
+
+def test_points_called_Y_are_no_targets_where_the_function_fails_with_them_as_such():
+    rng = np.random.default_rng(0)
+    points, weights = rng.standard_normal((5, 2)), rng.uniform(size=(5, 5))
+    assert check_gradients(spread_and_grad, points, weights).verdict == "right"
+    assert check_gradients(spread_and_wrong_grad, points, weights).verdict == "wrong"
+    with pytest.raises(ValueError, match="broadcast"):
+        check_gradients(spread_and_grad, points, weights[:4])
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_an_order_of_the_gradients_that_their_names_tell_is_said(turned):
+    def of_pairs(a, b):
+        da, db = a - b, b - a
+        return 0.5 * np.sum((a - b) ** 2), (da, db)
+
+    def of_pairs_turned(a, b):
+        da, db = a - b, b - a
+        return 0.5 * np.sum((a - b) ** 2), (db, da)
+
+    report = check_gradients(of_pairs_turned if turned else of_pairs, (W, rng.standard_normal(3)))
+    assert report.verdict == "right"
+    assert ("backward returns the gradients of b, a, in this order" in report.notes) == turned

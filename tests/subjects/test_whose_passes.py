@@ -298,3 +298,55 @@ def test_a_rate_of_the_object_comes_before_that_of_its_class():
     thing.lr = 0.5
     assert rate_of(thing, thing.backward) == 0.5
     assert WithARateInTheClass.lr == 0.05
+
+
+class Kernel:
+    """Two methods, and what they learn is numbers."""
+
+    power = 3
+
+    def __init__(self):
+        self.width, self.variance = 1.3, 0.8
+
+    def likelihood(self, x, y):
+        k = self.variance * np.exp(-0.5 * np.square((x[:, None] - x) / self.width)) + np.eye(len(x))
+        return -0.5 * y @ np.linalg.solve(k, y) - 0.5 * np.linalg.slogdet(k)[1]
+
+    def likelihood_grad(self, x, y):
+        squares = np.square(x[:, None] - x)
+        r = np.exp(-0.5 * squares / self.width**2)
+        inverse = np.linalg.inv(self.variance * r + np.eye(len(x)))
+        half = 0.5 * (np.outer(inverse @ y, inverse @ y) - inverse)
+        by_width = np.sum(half * self.variance * r * squares) / self.width**self.power
+        return {"width": by_width, "variance": np.sum(half * r)}
+
+
+class WrongPower(Kernel):
+    power = 2
+
+
+@pytest.mark.parametrize(("kind", "verdict"), [(Kernel, "right"), (WrongPower, "wrong")])
+def test_numbers_of_an_object_are_found_from_its_methods(kind, verdict):
+    rng = np.random.default_rng(0)
+    kernel, x, y = kind(), rng.standard_normal(6), rng.standard_normal(6)
+    report = check_gradients((kernel.likelihood, kernel.likelihood_grad), x, y)
+    assert (report["width"].verdict, report["variance"].verdict) == (verdict, "right")
+    assert (kernel.width, kernel.variance) == (1.3, 0.8)
+
+
+class Penalized:
+    def __init__(self):
+        self.C = 0.7
+
+    def _loss(self, w, X, y, sample_weight):
+        return np.sum(sample_weight * np.logaddexp(0.0, -y * (X @ w))) + self.C * w @ w
+
+    def _grad(self, w, X, y, sample_weight):
+        return X.T @ (-y * sample_weight / (1.0 + np.exp(y * (X @ w)))) + 2.0 * self.C * w
+
+
+def test_weights_of_samples_beside_a_setting_of_the_object_are_data():
+    rng = np.random.default_rng(1)
+    given = rng.standard_normal(3), rng.standard_normal((5, 3)), np.array([1.0, -1, 1, -1, 1]), rng.uniform(0.5, 1.5, 5)
+    loss = Penalized()
+    assert check_gradients((loss._loss, loss._grad), given).verdict == "right"

@@ -20,7 +20,7 @@ from numpy_nn.gradcheck.inputs import Drawn, classes
 from numpy_nn.gradcheck.page import to_html, to_json
 from numpy_nn.gradcheck.report import CLOSE, RIGHT, WRONG, GradientReport
 from numpy_nn.subjects.dressing import with_keywords
-from numpy_nn.subjects.names import TARGET, positional, role_in_loss
+from numpy_nn.subjects.names import TARGET, positional, role_in_loss, takes_any_number
 
 _EXIT = {RIGHT: 0, CLOSE: 0, WRONG: 1}
 _UNUSABLE = 2
@@ -79,7 +79,9 @@ def _report(options: argparse.Namespace) -> GradientReport:
             function = target[0] if isinstance(target, tuple) else target
             spec = positional(with_keywords(function))
             own = [] if spec is None else spec[0] + spec[1]
-            inputs = _in_order_of(function.__name__, own, options.input, inputs)
+            # Those of f(theta, *args) have no names of their own, and are in the order given.
+            if not takes_any_number(function):
+                inputs = _in_order_of(function.__name__, own, options.input, inputs)
         report = check_gradients(
             target,
             inputs[0] if len(inputs) == 1 and _is_of_floats(inputs[0]) else inputs,

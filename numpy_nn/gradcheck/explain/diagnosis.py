@@ -9,6 +9,7 @@ import numpy as np
 from numpy_nn.gradcheck.explain.causes import WORDS
 from numpy_nn.gradcheck.explain.columns import as_rows, in_columns
 from numpy_nn.gradcheck.explain.hypotheses import hypotheses
+from numpy_nn.gradcheck.explain.indices import rows_used_twice
 from numpy_nn.gradcheck.explain.predictions import DROPPED, Found, ratio_at_another_batch
 from numpy_nn.gradcheck.explain.shapes import of_wrong_shape
 from numpy_nn.gradcheck.measure.evidence import Evidence
@@ -35,6 +36,8 @@ def diagnose(evidence: Evidence) -> Diagnosis:
             if found:
                 break
         found = list(_by_columns(evidence, found)) or found
+    if not found or (partial and found[0].cause == "factor"):
+        found = list(rows_used_twice(evidence)) or found
     if not found:
         return Diagnosis("unknown", _UNKNOWN, pattern(evidence), _LOOK, False)
     cause, text, sure = found[0]

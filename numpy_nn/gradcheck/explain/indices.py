@@ -6,9 +6,10 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from numpy_nn.gradcheck.explain.predictions import Prediction
+from numpy_nn.gradcheck.explain.predictions import Found, Prediction
 from numpy_nn.gradcheck.measure.derivatives import Array, scale_of
 from numpy_nn.gradcheck.measure.evidence import Evidence
+from numpy_nn.gradcheck.measure.kinds import OFF
 
 # The Jacobian is made for arrays of so many entries, and kept if it has so many numbers.
 ENTRIES, NUMBERS = 600, 1_000_000
@@ -40,6 +41,21 @@ def indices(e: Evidence) -> Iterator[Prediction]:
     else:
         mean = terms.sum(axis=0) / np.maximum(uses, 1)
         yield Prediction("repeated_index", "the mean over each entry's uses", mean.reshape(e.array.shape))
+
+
+def rows_used_twice(e: Evidence) -> Iterator[Found]:
+    """Where one number, as a loss, shows no uses apart: only rows are wrong that an argument has more than once."""
+    if e.status is None or e.array.ndim < 2 or not e.looked_at.all():
+        return
+    wrong = np.flatnonzero((e.status == OFF).reshape(len(e.array), -1).any(axis=1))
+    numbers = {name: part.ravel() for name, part in e.subject.whole_numbers.items()}
+    together = {" and ".join(numbers): np.concatenate(list(numbers.values()))} if len(numbers) > 1 else {}
+    for name, part in {**numbers, **together}.items():
+        rows, uses = np.unique(part[(part >= 0) & (part < len(e.array))], return_counts=True)
+        if len(wrong) and np.array_equal(rows[uses > 1], wrong) and (uses == 1).any():
+            listed = ", ".join(map(str, wrong[:8])) + (" ..." if len(wrong) > 8 else "")
+            yield Found("repeated_index", f"wrong only in rows {listed}: those that {name} has more than once", False)
+            return
 
 
 def terms_of(e: Evidence) -> Array:

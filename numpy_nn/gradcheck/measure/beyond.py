@@ -33,7 +33,8 @@ WORTH = 1e-4
 
 def points_beyond(subject: Subject, output: Array) -> Iterator[Point]:
     """The input with all entries above each number in the code, and below its opposite; of one sign if it has one."""
-    name, x = subject.input, subject.arrays[subject.input].copy()
+    name = subject.moved_elsewhere
+    x = subject.arrays[name].copy()
     is_loss = subject.is_loss or subject.targets is not None or output.size == 1
     if is_symmetric(x) or (is_loss and (len(subject.arrays) > 1 or in_unit(x))):
         return  # a definite matrix, the cost of a network, which saturates, or one of probabilities

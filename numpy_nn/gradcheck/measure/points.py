@@ -58,7 +58,7 @@ def other_points(subject: Subject, output: Array, elementwise: bool, rng: np.ran
         yield from points
         return
     for point in points:
-        if np.all(point.moved.get(subject.input, 0.0) <= 1.0):
+        if np.all(point.moved.get(subject.moved_elsewhere, 0.0) <= 1.0):
             yield point
 
 
@@ -77,27 +77,28 @@ def in_unit(array: Array) -> bool:
 
 
 def _other_points(subject: Subject, output: Array, elementwise: bool, rng: np.random.Generator) -> Iterator[Point]:
-    name, x = subject.input, subject.arrays[subject.input].copy()
-    yield Point("at a tenth of this input", {name: 0.1 * x})
+    name = subject.moved_elsewhere
+    x, this = subject.arrays[name].copy(), _in_words(subject)
+    yield Point(f"at a tenth of {this}", {name: 0.1 * x})
     # The probability of a label soon becomes so small that what keeps its logarithm finite is all that is left.
     large = 2.0 if output.size == 1 or subject.targets is not None else 10.0
-    yield Point(f"at {large:g} times this input", {name: large * x})
+    yield Point(f"at {large:g} times {this}", {name: large * x})
     size = float(np.abs(x).max(initial=0.0))
     if size > 0.0 and not OF_SIZE_1[0] <= size <= OF_SIZE_1[1]:
-        yield Point("at this input scaled to size 1", {name: x / size})
+        yield Point(f"at {this} scaled to size 1", {name: x / size})
     others = np.sort(np.abs(x[x != 0.0]))
     typical = float(others[others.size // 2]) if others.size else 0.0
     if size > UNEVEN * typical:
-        yield Point("where the largest entries of this input are smaller", {name: np.clip(x, -typical, typical)})
+        yield Point(f"where the largest entries of {this} are smaller", {name: np.clip(x, -typical, typical)})
     if others.size and others[0] < POLAR * typical and not is_symmetric(x):
         # Beside a pole one term may be all that shows.
         apart = np.sign(x) * np.hypot(x, typical) / typical
-        yield Point("where this input has size 1 and no small entries", {name: apart})
+        yield Point(f"where {this} has size 1 and no small entries", {name: apart})
     if x.ndim and len(x) > 1 and not is_symmetric(x):
         # Halves of an even number of rows make a singular matrix, which functions of matrices do not take.
         own = 0.75 if x.ndim == 2 and x.shape[0] == x.shape[1] else 0.5
         mixed = own * x + (1.0 - own) * np.roll(x, 1, axis=0)
-        yield Point("at the means of neighbouring rows of this input", {name: mixed})
+        yield Point(f"at the means of neighbouring rows of {this}", {name: mixed})
     if constants := {key: array for key, array in subject.arrays.items() if key != name and _is_constant(array)}:
         yield Point("", {key: _spread(array, rng) for key, array in constants.items()})
     # A loss bends also where it saturates.
@@ -107,14 +108,19 @@ def _other_points(subject: Subject, output: Array, elementwise: bool, rng: np.ra
 
 def far_points(subject: Subject, rng: np.random.Generator) -> Iterator[Point]:
     """More inputs, for a function that does not move near this one."""
-    name, x = subject.input, subject.arrays[subject.input].copy()
+    name = subject.moved_elsewhere
+    x, this = subject.arrays[name].copy(), _in_words(subject)
     if largest := float(np.abs(x).max(initial=0.0)):
         for size in SMALL:
-            yield Point(f"at this input scaled to size {size:.2g}", {name: size / largest * x})
+            yield Point(f"at {this} scaled to size {size:.2g}", {name: size / largest * x})
     for size in (1.0, 30.0):
         yield Point(f"at a random input of size {size:g}", {name: size * rng.standard_normal(x.shape)})
     for factor in (100.0, 1000.0):
-        yield Point(f"at {factor:g} times this input", {name: factor * x})
+        yield Point(f"at {factor:g} times {this}", {name: factor * x})
+
+
+def _in_words(subject: Subject) -> str:
+    return "this input" if subject.moved_elsewhere == subject.input else subject.moved_elsewhere
 
 
 def where_moved(subject: Subject, name: str, values: Array) -> str:
@@ -143,7 +149,7 @@ def _spread(array: Array, rng: np.random.Generator) -> Array:
 
 def _beside_bends(subject: Subject, x: Array, elementwise: bool, reach: Array) -> Iterator[Point]:
     """On both sides of kinks along the line from 0 through the input."""
-    name = subject.input
+    name, this = subject.moved_elsewhere, _in_words(subject)
 
     def output_at(factors: Array | float) -> Array:
         with subject.at({name: x * factors}):
@@ -175,9 +181,7 @@ def _beside_bends(subject: Subject, x: Array, elementwise: bool, reach: Array) -
     for t in _bends(reach, lines[:, largest], chosen):
         if not np.isnan(t):
             for beside in (1.0 + BESIDE[1], 1.0 - BESIDE[1]):
-                yield Point(
-                    f"beside a bend of the function, at {t * beside:.4g} times this input", {name: t * beside * x}
-                )
+                yield Point(f"beside a bend of the function, at {t * beside:.4g} times {this}", {name: t * beside * x})
 
 
 def _entry(values: Array, index: int) -> float:

@@ -1,0 +1,51 @@
+"""A loss of rows of a table: which are used more than once shows in its arguments alone."""
+
+import numpy as np
+import pytest
+
+from numpy_nn.gradcheck import check_gradients
+from numpy_nn.gradcheck.report import RIGHT, WRONG
+
+rng = np.random.default_rng(0)
+CENTRE, TABLE = rng.standard_normal(3), rng.standard_normal((6, 3))
+
+
+def sampled(add):
+    def loss(centre, outside, negatives, table):
+        rows = np.array([outside, *negatives])
+        signs = np.where(np.arange(len(rows)) == 0, 1.0, -1.0)
+        p = 1.0 / (1.0 + np.exp(-signs * (table[rows] @ centre)))
+        by_scores = (p - 1.0) * signs
+        by_table = np.zeros_like(table)
+        add(by_table, rows, np.outer(by_scores, centre))
+        return -np.log(p).sum(), by_scores @ table[rows], by_table
+
+    return loss
+
+
+def add_once(table, rows, values):
+    table[rows] += values
+
+
+def all_of_row_2(table, rows, values):
+    np.add.at(table, rows, values)
+    table[2] *= 0.5
+
+
+@pytest.mark.parametrize(("outside", "negatives"), [(1, np.array([4, 2, 4])), (2, np.array([4, 2])), (2, [4, 2])])
+def test_a_sum_that_keeps_one_use_is_told_by_the_rows(outside, negatives):
+    given = CENTRE, outside, negatives, TABLE
+    assert check_gradients(sampled(np.add.at), given).verdict == RIGHT
+    report = check_gradients(sampled(add_once), given)
+    assert (report["centre"].verdict, report["table"].verdict) == (RIGHT, WRONG)
+    diagnosis = report["table"].diagnosis
+    assert diagnosis is not None
+    assert diagnosis.cause == "repeated_index"
+    assert "more than once" in diagnosis.evidence
+
+
+def test_rows_that_are_used_once_have_another_cause():
+    report = check_gradients(sampled(all_of_row_2), (CENTRE, 1, np.array([4, 2, 4]), TABLE))
+    diagnosis = report["table"].diagnosis
+    assert diagnosis is not None
+    assert diagnosis.cause != "repeated_index"
