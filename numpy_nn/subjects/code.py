@@ -321,11 +321,17 @@ class CodeSubject(SteppingCode):
         return most >= SURE and not any(like(leaf) >= most for like in likely.values())
 
     def _add_silent(self, found: Sequence[Leaf]) -> None:
-        """Check also what the output does not depend on, if a gradient of it is claimed under a sure name."""
+        """Check also what the output does not depend on, if a gradient of it is claimed under a sure name.
+
+        Where it is a step that moves it, it is none: a kept gradient, or what an optimizer keeps.
+        """
         for name, place in self._silent.items():
             if not place.exists():
                 continue
             shape = np.shape(place.read())
+            if any(leaf.returned and [step.key for step in leaf.path] == [str(place)] for leaf in found):
+                self.unchecked.append((name, "buffer", int(np.size(place.read()))))
+                continue
             for leaf in found:
                 free = leaf not in self._leaves.values() and leaf.path != place.path
                 if free and leaf.value.shape == shape and likeness(place.path, leaf, shape) >= SURE:
