@@ -93,6 +93,10 @@ def test_what_was_clipped_before_another_mistake_is_not_sure(claimed, right, tol
     assert clip(claimed, right) == ([("clipped", text, False)] if told else [])
 
 
+def test_a_number_by_itself_is_not_clipped():
+    assert clip([0.5], [0.75]) == []
+
+
 def test_nothing_is_clipped_to_0():
     assert clip([0.0, 0.0, 0.0], [1.0, -2.0, 3.0]) == []
 
