@@ -33,7 +33,7 @@ from numpy_nn.subjects.roles import is_buffer, is_data, is_learned_beside
 from numpy_nn.subjects.state import equal
 from numpy_nn.subjects.stepping import SteppingCode
 from numpy_nn.subjects.subject import Array, SubjectError
-from numpy_nn.subjects.surroundings import Surroundings
+from numpy_nn.subjects.surroundings import Steps, Surroundings
 from numpy_nn.subjects.triangles import MIRRORED, mirrored
 from numpy_nn.subjects.unrolled import Part, is_unrolled, parts_of
 
@@ -329,7 +329,7 @@ class CodeSubject(SteppingCode):
             if not place.exists():
                 continue
             shape = np.shape(place.read())
-            if any(leaf.returned and [step.key for step in leaf.path] == [str(place)] for leaf in found):
+            if isinstance(self._returned, Steps) and name in self._returned:
                 self.unchecked.append((name, "buffer", int(np.size(place.read()))))
                 continue
             for leaf in found:
