@@ -334,10 +334,11 @@ class CodeSubject(SteppingCode):
 
     def _add_silent(self, found: Sequence[Leaf]) -> None:
         """Check also what the output does not depend on, if a gradient of it is claimed under a sure name."""
-        for name, place in self._silent.items():
-            if not place.exists():
-                continue
+        for name, place in [(name, place) for name, place in self._silent.items() if place.exists()]:
             shape = np.shape(place.read())
+            if self._is_kept_by_a_step(name, place):
+                self.unchecked.append((name, "buffer", int(np.size(place.read()))))
+                continue
             for leaf in found:
                 free = leaf not in self._leaves.values() and leaf.path != place.path
                 if free and leaf.value.shape == shape and likeness(place.path, leaf, shape) >= SURE:

@@ -197,7 +197,10 @@ class LossOfOutput:
             self._wanted = [] if spec is None else spec[0]
             self._targets_first = names.roles_in_loss(self._wanted) == [names.TARGET, names.PREDICTION]
             self._asked = loss
-        first_two = [targets, self.output] if self._targets_first else [self.output, targets]
+        output = self.output
+        if isinstance(output, list) and output and all(isinstance(one, (int, float)) for one in output):
+            output = np.asarray(output, np.float64)  # as arithmetic wants it
+        first_two = [targets, output] if self._targets_first else [output, targets]
         return [*first_two, *(given[name] for name in self._wanted[2:] if name in given)]
 
     def backward(self) -> Any:

@@ -67,7 +67,9 @@ def first_result(code: Code) -> tuple[Any, list[Any]]:
         return result, [None]
     paths = output_paths(code.owner)
     if not paths:
-        raise TypeError(f"{code.label}: expected forward to return its output, or to keep it as output, got nothing")
+        raise TypeError(
+            f"{code.label}: expected forward to return its output, or to keep it as output, got nothing{HOW}"
+        )
     return np.asarray(follow(code.owner, paths[0])), paths
 
 
@@ -94,7 +96,20 @@ def is_losses_and_gradient(code: Code, result: Any) -> bool:
 
 def is_value_and_gradients(result: Any) -> bool:
     """Whether a function that has no backward pass returns a number, and its gradients after it."""
-    return isinstance(result, tuple) and len(result) > 1 and np.size(result[0]) == 1 and np.isrealobj(result[0])
+    if not isinstance(result, tuple) or len(result) < 2 or is_ragged(result[0]):
+        return False
+    return np.size(result[0]) == 1 and np.isrealobj(result[0])
+
+
+def is_ragged(thing: Any) -> bool:
+    """Whether it is a list or a tuple of arrays of different shapes, of which numpy makes no array."""
+    if not isinstance(thing, (list, tuple)):
+        return False
+    try:
+        np.shape(thing)
+    except ValueError:
+        return True
+    return False
 
 
 def may_leave_gradients(code: Code, result: Any) -> bool:

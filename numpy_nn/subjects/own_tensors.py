@@ -27,7 +27,7 @@ def tensor_subject(target: Any, x: Any, targets: Any) -> TensorSubject | None:
     """The subject for a function or an object that is given tensors of somebody's own engine; None for any other x."""
     inputs = x if isinstance(x, tuple) else (x,)
     parts = [part for given in inputs for part in (given if isinstance(given, list) else [given])]
-    if not any(map(is_tensor, parts)):
+    if not any(map(is_tensor, parts)) and not _uses_held_tensors(target, (*inputs, targets)):
         if (other := next(filter(_differentiates, parts), None)) is not None:
             kind = type(other).__name__
             raise TypeError(f"x: expected tensors with data, grad and backward(), got {kind} without{_BY_NAME}")
@@ -53,6 +53,25 @@ it becomes checkable with its arrays by name, here as ``data`` and ``grad``:
         return {"x": x.grad, "W": W.grad}
 
     check_gradients(run, grads, x=x.data, W=W.data)"""
+
+
+def _uses_held_tensors(target: Any, arguments: Sequence[Any]) -> bool:
+    """Whether it is a function, or an object that is called as one, of objects that hold tensors, or holds them itself.
+
+    Numbers and arrays among the arguments are then constants. What has a backward pass of its own is no such thing.
+    """
+    if not callable(target) or isinstance(target, type) or names.passes(target)[1] is not None:
+        return False
+    objects = [one for one in arguments if _is_object_of_somebody(one)]
+    return any(True for one in objects for _ in _tensors_in(one, "x")) or (
+        not inspect.isroutine(target) and any(True for _ in _tensors_in(target, ""))
+    )
+
+
+def _is_object_of_somebody(thing: Any) -> bool:
+    """Whether it has attributes, and is no array, number, container or function: a network, say."""
+    known = (np.ndarray, np.generic, type, Mapping, list, tuple, str)
+    return hasattr(thing, "__dict__") and not isinstance(thing, known) and not inspect.isroutine(thing)
 
 
 def _differentiates(thing: Any) -> bool:
@@ -299,6 +318,8 @@ def _given(forward: Callable[..., Any], arguments: Sequence[Any]) -> Iterator[tu
         name = own[index] if index < len(own) else f"input {index}" if index else "input"
         if is_tensor(argument):
             yield name, argument
+        elif _is_object_of_somebody(argument) and not _is_no_object_of_an_engine(argument):
+            yield from _tensors_in(argument, name)
         elif isinstance(argument, list):
             yield from ((f"{name}[{i}]", part) for i, part in enumerate(argument) if is_tensor(part))
 

@@ -179,6 +179,11 @@ def _of_surroundings(
     return alone
 
 
+def _takes_any(function: Callable[..., Any], number: int) -> bool:
+    """Whether a function can be called with so many inputs, with targets or without."""
+    return takes(function, number) or takes(function, number + 1)
+
+
 def _of_object(target: Any, inputs: Sequence[Any], targets: Any, hints: Hints) -> Subject:
     label = target.label if isinstance(target, Layer) else type(target).__name__
     if isinstance(target, Loss):
@@ -191,6 +196,10 @@ def _of_object(target: Any, inputs: Sequence[Any], targets: Any, hints: Hints) -
     forward, backward = names.passes(target)
     if forward is not None and backward is None and (both := with_derivative(forward)) is not None:
         forward, backward = both
+    if targets is not None and forward is not None and not _takes_any(forward, len(inputs)):
+        # What the object does when it is called may be given the rest: compute(z, y, weight) of __call__(z, y).
+        own = getattr(target, "__call__", None)  # noqa: B004
+        forward = own if own is not None and takes(own, len(inputs) + 1) else forward
     if forward is not None and backward is not None and are_of_another(target, forward, backward):
         return _of_functions(forward, backward, inputs, targets, hints)
     step = step_of_training(target, len(inputs) + (targets is not None)) if forward is None else None

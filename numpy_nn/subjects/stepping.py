@@ -13,9 +13,12 @@ from numpy_nn.subjects.agreement import claimed_in_shape, decay_in, factor_of, f
 from numpy_nn.subjects.calling import RATE
 from numpy_nn.subjects.costs import number_of_samples
 from numpy_nn.subjects.hidden import HidingCode
+from numpy_nn.subjects.places import Place, last_name
 from numpy_nn.subjects.rates import rate_of, rates_in
+from numpy_nn.subjects.roles import is_learned
 from numpy_nn.subjects.state import attributes, reachable
 from numpy_nn.subjects.subject import Array, Subject, SubjectError
+from numpy_nn.subjects.surroundings import Steps
 from numpy_nn.subjects.written import numbers_written
 
 
@@ -132,6 +135,11 @@ class SteppingCode(HidingCode):
             number for number in self._numbers_written() if number not in (rate, 0.5)
         ]  # which is that of squares
         return any(abs(part - one) <= 1e-3 for number in written for one in (number, 1.0 - number))
+
+    def _is_kept_by_a_step(self, name: str, place: Place) -> bool:
+        """Whether a step around a function moves what is no weight by its name: a kept gradient, or a velocity."""
+        is_moved = isinstance(self._returned, Steps) and name in self._returned
+        return is_moved and not is_learned(str(last_name(place.path)))
 
     def _find_decays(self, moved: Sequence[str], rate: float, grad_output: Array) -> None:
         """Where a step has a multiple of the array itself in it which the code names, that is weight decay."""

@@ -75,6 +75,10 @@ class Surroundings:
         self._found[name].bind(value)
 
 
+class Steps(dict[str, Any]):
+    """What a step has moved, by name, over its rate: parameters, and what is kept beside them."""
+
+
 def with_steps(function: Callable[..., Any], around: Surroundings, rate: float) -> Callable[..., Any]:
     """A function that gives a loss and updates names around it, as one that returns the loss and its gradients.
 
@@ -89,7 +93,8 @@ def with_steps(function: Callable[..., Any], around: Surroundings, rate: float) 
         lists = {name: len(values) for name, values in _lists(around)}
         loss = _loss_in(function(*arguments), dict(_lists(around)), lists)
         after = {str(place): np.asarray(place.read()) for place in places(around)}
-        steps = {name: (held[name] - after[name]) / rate for name in held if name in after if _moved(held, after, name)}
+        moved = [name for name in held if name in after and _moved(held, after, name)]
+        steps = Steps({name: (held[name] - after[name]) / rate for name in moved})
         before.restore()
         return loss, steps
 

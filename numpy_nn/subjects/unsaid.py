@@ -22,7 +22,7 @@ from numpy_nn.subjects.costs import (
     said_of_penalty,
     usual_costs,
 )
-from numpy_nn.subjects.given_code import Code, Hints
+from numpy_nn.subjects.given_code import Code, Hints, is_ragged
 from numpy_nn.subjects.names import positional
 from numpy_nn.subjects.other_losses import ALIKE, factors_of_losses
 from numpy_nn.subjects.state import Snapshot
@@ -44,7 +44,8 @@ def with_unsaid_cost(
     raises whatever the loss is comes through.
     """
     beside = (loss_of_kept_output(owner) or cost_beside(forward)) if hints.cost is None else None
-    costs = list(usual_costs(np.shape(inputs[0])[:2] or (1,))) if hints.cost is None else [("", hints.cost)]
+    lengths = () if is_ragged(inputs[0]) else np.shape(inputs[0])[:2]
+    costs = list(usual_costs(lengths or (1,))) if hints.cost is None else [("", hints.cost)]
     # Of several losses in the file the one is meant of which the gradients are, if they are of none that is usual.
     several_beside = costs_beside(forward) if hints.cost is None and beside is None else []
     costs = [*([] if beside is None else [beside]), *costs, *several_beside]

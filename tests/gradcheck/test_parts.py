@@ -101,6 +101,10 @@ def test_where_the_signs_alone_are_left_that_is_said():
     assert text == "4 of 4 entries are exactly 0.5 in size, and none is larger"
 
 
+def test_a_number_by_itself_is_not_clipped():
+    assert clip([0.5], [0.75]) == []
+
+
 def test_nothing_is_clipped_to_0():
     assert clip([0.0, 0.0, 0.0], [1.0, -2.0, 3.0]) == []
 

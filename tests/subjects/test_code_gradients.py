@@ -162,7 +162,7 @@ def test_a_parameter_is_held_at_its_place_and_where_its_memory_is_shared():
 def test_what_is_claimed_of_what_the_output_does_not_depend_on_is_checked_if_its_name_is_sure():
     place, gone = Here(TWO, "W"), Here(TWO, "V", exists=False)
     sure, unsure, flat = leaf("dW", returned=False), leaf("cache", returned=False), leaf("dW", ONE, returned=False)
-    subject = stand_in(_silent={"V": gone, "W": place})
+    subject = stand_in(_silent={"V": gone, "W": place}, _is_kept_by_a_step=lambda *_: False)
     subject._add = lambda name, where: subject._places.update({name: where})
     for found in ([], [unsure], [flat], [leaf("dV", returned=False)]):
         CodeSubject._add_silent(subject, found)
@@ -179,7 +179,7 @@ def test_what_is_claimed_of_what_the_output_does_not_depend_on_is_checked_if_its
 
 
 def test_of_several_arrays_that_the_output_does_not_depend_on_each_is_checked_that_has_a_sure_gradient():
-    subject = stand_in(_silent={name: Here(TWO, name) for name in ("V", "W")})
+    subject = stand_in(_silent={name: Here(TWO, name) for name in ("V", "W")}, _is_kept_by_a_step=lambda *_: False)
     subject._add = lambda name, where: subject._places.update({name: where})
     of_both = [leaf("dW", returned=False), leaf("dV", returned=False)]
     CodeSubject._add_silent(subject, of_both)

@@ -127,3 +127,28 @@ def test_inputs_with_names_are_given_in_the_order_of_the_arguments(tmp_path, cap
     assert "\n  a  " in capsys.readouterr().out
     assert main(["--torch", f"{path}:{target}", "--input", "a=4x3", "--input", "c=3"]) == 2
     assert capsys.readouterr().err == f"gradcheck: --input: {target} takes a, b, not c\n"
+
+
+POWER = """
+import torch
+
+class Power(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, a, k):
+        ctx.save_for_backward(a)
+        ctx.k = k
+        return a**k
+
+    @staticmethod
+    def backward(ctx, g):
+        (a,) = ctx.saved_tensors
+        return g * ctx.k * a ** (ctx.k - 1), None
+"""
+
+
+@pytest.mark.parametrize("given", ["k=int(2)", "int(2)"])
+def test_an_input_may_be_written_as_code_here_too(tmp_path, capsys, given):
+    path = tmp_path / "a_power_of_mine.py"
+    path.write_text(POWER)
+    assert main(["--torch", f"{path}:Power", "--input", "4x3", "--input", given]) == 0
+    assert capsys.readouterr().out.startswith("Power: RIGHT")

@@ -109,6 +109,7 @@ def _of_torch(options: argparse.Namespace, inputs: tuple[Any, ...]) -> GradientR
     target, notes = find(options.target)
     with told_beside(notes):
         in_order, named = arguments(options.init, np.random.default_rng(options.seed))
+        inputs = _made(options, inputs, target)
         if any(one.name for one in options.input):
             label = getattr(target, "__name__", type(target).__name__)
             inputs = _in_order_of(label, argument_names(target), options.input, inputs)

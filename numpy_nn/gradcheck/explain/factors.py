@@ -10,6 +10,8 @@ import numpy as np
 
 from numpy_nn.gradcheck.explain.predictions import DROPPED, Found, is_parameter_row, ratio_at_another_batch
 from numpy_nn.gradcheck.measure.evidence import FIT, Evidence
+from numpy_nn.subjects.places import last_name, parsed
+from numpy_nn.subjects.roles import is_learned
 
 # Learning rates that people write down, and norms that gradients are clipped to.
 LEARNING_RATES = (0.1, 0.05, 0.03, 0.02, 0.01, 0.005, 0.003, 0.002, 0.001, 5e-4, 3e-4, 2e-4, 1e-4, 1e-5)
@@ -124,6 +126,9 @@ def _count_of_rows_or_columns(e: Evidence, ratio: float, other: Other) -> tuple[
 
     if (number := _samples_beside(e)) is not None and _near(ratio, number, e.fit):
         return "batch_mean_missing", ", the number of targets"
+    path = parsed(e.subject.input)
+    if other is None and path and is_learned(str(last_name(path))):
+        return None  # a weight that stands first has no samples as rows
     if goes_as(1, 1.0):
         return "batch_mean_missing", ", the batch size"
     if goes_as(-1, 1.0):

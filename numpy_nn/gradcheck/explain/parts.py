@@ -44,8 +44,8 @@ def clipped(e: Evidence) -> Iterator[Found]:
     limit = float(np.abs(a).max())
     at_limit = np.abs(a) >= (1.0 - 1e-12) * limit  # a step over its rate is rounded
     number = int(at_limit.sum())
-    if limit == 0.0:
-        return
+    if limit == 0.0 or a.size == 1:
+        return  # a number by itself is always its own limit
     text = f"{number} of {a.size} entries are exactly {limit:.6g} in size, and none is larger"
     beyond = bool(np.all(np.abs(n[at_limit]) > (1.0 - e.fit) * limit))
     if beyond and e.fits(np.clip(e.truth, -limit, limit)):
