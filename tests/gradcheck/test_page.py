@@ -1,13 +1,16 @@
 """A report as a page and as JSON: all that it says, nothing from elsewhere, readable on a phone and in the dark."""
 
 import html.parser
+import io
 import json
 import re
+import sys
 
 import numpy as np
 import pytest
 from contrasts import CONTRASTS
 
+from numpy_nn.commands.gradcheck.command import main
 from numpy_nn.gradcheck import check_gradients
 from numpy_nn.gradcheck.page import to_html, to_json
 from numpy_nn.gradcheck.report import Diagnosis, Entry, GradientReport
@@ -108,6 +111,23 @@ def test_json_reads_well_in_any_language():
     assert '  "target": "层",' in lines
     assert {len(line) - len(line.lstrip(" ")) for line in lines} == {0, 2}
     assert text.endswith("}\n")
+
+
+class Closed(io.StringIO):
+    """What writes into it has to learn that nobody reads any more."""
+
+    def write(self, _):
+        raise BrokenPipeError
+
+
+def test_files_are_written_also_if_nobody_reads_the_report_to_its_end(tmp_path, monkeypatch):
+    code, pages = tmp_path / "doubled.py", [tmp_path / "report.json", tmp_path / "report.html"]
+    code.write_text("def double(x): return 2.0 * x\ndef double_backward(dout): return 2.0 * dout\n", encoding="utf-8")
+    monkeypatch.setattr(sys, "stdout", Closed())
+    with pytest.raises(BrokenPipeError):
+        main([f"{code}:double", "--input", "3", "--json", str(pages[0]), "--html", str(pages[1])])
+    assert json.loads(pages[0].read_text(encoding="utf-8"))["verdict"] == "right"
+    assert "double" in pages[1].read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -33,8 +33,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def run(options: argparse.Namespace) -> int:
     """Check and print; return the exit status."""
+    is_judged = False
     try:
         report = _report(options)
+        is_judged = True
     except UsageError as error:
         print(f"gradcheck: {error}", file=sys.stderr)
         return _UNUSABLE
@@ -44,10 +46,8 @@ def run(options: argparse.Namespace) -> int:
         told, last = _told(error)
         print(f"gradcheck: {told}", file=sys.stderr)
         report = GradientReport(options.target.rpartition(":")[2], [], [last], [], 0, 0.0)
-    else:
-        # A report that is asked for on stdout stands there alone.
-        print(report, file=sys.stderr if "-" in (options.json, options.html) else sys.stdout)
     try:
+        # First of all the files: whoever reads the report may stop before its end, as head does.
         for name, text in ((options.json, to_json), (options.html, to_html)):
             _write(name, text(report) if name else "")
     except BrokenPipeError:
@@ -55,6 +55,10 @@ def run(options: argparse.Namespace) -> int:
     except OSError as error:
         print(f"gradcheck: {error}", file=sys.stderr)
         return _UNUSABLE
+    finally:
+        if is_judged:
+            # A report that is asked for on stdout stands there alone.
+            print(report, file=sys.stderr if "-" in (options.json, options.html) else sys.stdout)
     return _EXIT.get(report.verdict, _UNUSABLE)
 
 
