@@ -198,7 +198,7 @@ def _of_object(target: Any, inputs: Sequence[Any], targets: Any, hints: Hints) -
         forward, backward = both
     if targets is not None and forward is not None and not _takes_any(forward, len(inputs)):
         # What the object does when it is called may be given the rest: compute(z, y, weight) of __call__(z, y).
-        own = getattr(target, "__call__", None)  # noqa: B004
+        own = method(target, ["__call__"])
         forward = own if own is not None and takes(own, len(inputs) + 1) else forward
     if forward is not None and backward is not None and are_of_another(target, forward, backward):
         return _of_functions(forward, backward, inputs, targets, hints)
