@@ -130,5 +130,6 @@ def scaled(w, x):
 def test_the_rows_of_a_weight_that_stands_first_are_no_samples():
     w, x = Quarter(rng.standard_normal((4, 3))), Quarter(rng.standard_normal((4, 3)), requires_grad=False)
     found = check_gradients(scaled, (w, x))["w"].diagnosis
+    assert found is not None
     assert found.cause == "factor"
     assert "batch" not in found.evidence
