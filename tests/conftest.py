@@ -163,6 +163,15 @@ def few(mnist):
         yield
 
 
+@pytest.fixture
+def gpu():
+    """A GPU that is none, which counts what the host waits for and copies."""
+    from fake_gpu import fake_gpu
+
+    with fake_gpu() as made:
+        yield made
+
+
 @pytest.fixture(scope="session")
 def page_file(tmp_path_factory):
     """The page of the README."""

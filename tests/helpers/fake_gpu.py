@@ -27,6 +27,10 @@ CPU, CUDA = torch.device("cpu"), torch.device("cuda", 0)
 aten = torch.ops.aten
 # Fake tensors do not know all of these; they work in place.
 FUSED = (aten._fused_sgd_, aten._fused_adam_, aten._fused_adamw_)
+# A torch for the CPU alone refuses to index or to overwrite them before the fakes are asked.
+needs_cuda_build = pytest.mark.skipif(
+    not torch.backends.cuda.is_built(), reason="needs a torch that was built with CUDA; a GPU it does not need"
+)
 
 
 class MixedDevices(RuntimeError):
@@ -192,3 +196,12 @@ def images(rows):
     rng = np.random.default_rng(0)
     x, y = rng.random((rows + 40, 784), np.float32), rng.integers(0, 10, rows + 40)
     return nn.MNIST(x[:rows], y[:rows], x[rows:], y[rows:])
+
+
+def devices(*things: Tensor | torch.nn.Module) -> set[torch.device]:
+    """The devices of tensors, and of the parameters and buffers of modules."""
+    found: set[torch.device] = set()
+    for thing in things:
+        tensors = [thing] if isinstance(thing, Tensor) else [*thing.parameters(), *thing.buffers()]
+        found |= {tensor.device for tensor in tensors}
+    return found

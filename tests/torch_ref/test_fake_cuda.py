@@ -12,13 +12,10 @@ import needs
 import numpy as np
 import pytest
 import torch
-from fake_gpu import CUDA, Generator, MixedDevices, fake_gpu, images
+from fake_gpu import CUDA, Generator, MixedDevices, devices, fake_gpu, images, needs_cuda_build
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 import numpy_nn as nn
-from numpy_nn.commands.benchmark.cases import KINDS, Case
-from numpy_nn.commands.benchmark.torch_engines import TorchEngine
-from numpy_nn.commands.benchmark.workload import Workload
 from scripts.mnist.arguments import parse
 from scripts.mnist.machines import Alone
 from scripts.mnist.presets import PRESETS
@@ -39,27 +36,9 @@ from torch_ref.resume import TrainingState
 from torch_ref.training import GraphedStep, evaluate, make_step, resident_batches, train_epoch
 from torch_ref.twin import COUNTERPARTS
 
-# A torch for the CPU alone refuses to index or to overwrite them before the fakes are asked.
-pytestmark = pytest.mark.skipif(
-    not torch.backends.cuda.is_built(), reason="needs a torch that was built with CUDA; a GPU it does not need"
-)
+pytestmark = needs_cuda_build
 
 ROWS, BATCH = 70, 32  # the last batch is smaller
-
-
-@pytest.fixture
-def gpu():
-    with fake_gpu() as made:
-        yield made
-
-
-def devices(*things):
-    """The devices of tensors, and of the parameters and buffers of modules."""
-    found = set()
-    for thing in things:
-        tensors = [thing] if isinstance(thing, torch.Tensor) else [*thing.parameters(), *thing.buffers()]
-        found |= {tensor.device for tensor in tensors}
-    return found
 
 
 MIXTURES = {
@@ -381,19 +360,6 @@ def test_a_step_is_captured_on_the_models_device_and_asks_the_host_for_nothing(n
     generators: Any = torch.cuda.default_generators
     # What dropout drew in the warm-up is forgotten, on this device alone.
     assert [len(generator.states) for generator in generators] == [2 * (i == device.index) for i in range(2)]
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("optimizer", ["sgd", "momentum", "adam"])
-@pytest.mark.parametrize("kind", KINDS)
-def test_the_benchmark_works_on_the_device(kind, optimizer, gpu):
-    case = Case(kind, (6, 5, 3), batch=4, optimizer=optimizer, rows=10 * (kind in ("epoch", "inference")))
-    timed = TorchEngine(Workload(case), device="cuda")
-    assert devices(timed.model, timed.x, timed.y) == {CUDA}
-    timed.prepare()
-    gpu.waits = gpu.copies = 0
-    timed.work()
-    assert (gpu.waits, gpu.copies) == (0, int(kind == "epoch"))  # the order of the rows
 
 
 def test_nothing_of_the_fakes_is_left_behind():

@@ -6,6 +6,7 @@ import needs
 import numpy as np
 import pytest
 import torch
+from fake_gpu import CUDA, devices, needs_cuda_build
 
 from numpy_nn.commands.benchmark import engines as registry
 from numpy_nn.commands.benchmark import memory
@@ -294,3 +295,17 @@ def test_processes_are_timed_where_there_are_units_to_divide(monkeypatch):
     assert not does(PROCESSES, tiny("step"))
     monkeypatch.setattr(registry.os, "name", "nt")
     assert "POSIX" in (missing(PROCESSES) or "")
+
+
+@needs_cuda_build
+@pytest.mark.slow
+@pytest.mark.parametrize("optimizer", LEARNING_RATES)
+@pytest.mark.parametrize("kind", KINDS)
+def test_on_a_gpu_it_waits_for_nothing_and_copies_the_order_of_the_rows_alone(kind, optimizer, gpu):
+    case = Case(kind, (6, 5, 3), batch=4, optimizer=optimizer, rows=10 * (kind in ("epoch", "inference")))
+    timed = TorchEngine(Workload(case), device="cuda")
+    assert devices(timed.model, timed.x, timed.y) == {CUDA}
+    timed.prepare()
+    gpu.waits = gpu.copies = 0
+    timed.work()
+    assert (gpu.waits, gpu.copies) == (0, int(kind == "epoch"))
