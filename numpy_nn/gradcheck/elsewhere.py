@@ -36,9 +36,6 @@ WITHIN_A_STEP = 2.0**-20
 # There it is off only beyond so many times its bound: how high the steps are is an estimate, at each point anew.
 ROOM_IN_STEPS = 4.0
 
-# The beginning of what is wrong is looked for by so many halvings; there a branch is off by more than this.
-HALVINGS, SUDDEN = 8, 10.0 * BLUNDER
-
 # What is larger than this is no place to look for mistakes: squares of it overflow.
 LARGEST = 1e100
 
@@ -99,42 +96,6 @@ def blame(
         if name in found and found[name][0] is Found.WRONG:
             return where_moved(subject, key, values), {key: values}
     return ", ".join(where_moved(subject, key, values) for key, values in point.moved.items()), point.moved
-
-
-def sets_in_suddenly(
-    subject: Subject, name: str, point: Point, grad_output: Array, share: float, rng: np.random.Generator
-) -> bool:
-    """Whether, on the way to a point where a gradient is wrong, it is so all at once, as where a branch begins.
-
-    Where weights grow an iteration may converge no more, and an implicit gradient goes wrong little by little, for no
-    mistake of its own.
-    """
-    homes = {key: subject.arrays[key].copy() for key in point.moved}
-    near, far, error = 0.0, 1.0, np.inf
-    for _ in range(HALVINGS):
-        between = 0.5 * (near + far)
-        with subject.at_point({key: home * _ratio(point.moved[key], home) ** between for key, home in homes.items()}):
-            found, there = look(subject, [name], grad_output, share, rng).get(name, (Found.UNKNOWN, None))
-        if found is Found.WRONG and there is not None:
-            far, error = between, _relative_error(there)
-        else:
-            near = between
-    return error > SUDDEN
-
-
-def _ratio(values: Array, home: Array) -> float:
-    largest = np.unravel_index(int(np.abs(home).argmax()), home.shape)
-    return float(values[largest] / home[largest])
-
-
-def _relative_error(evidence: Evidence) -> float:
-    """By how much a gradient is off at most, in units of the size of what it should be, or is."""
-    assert evidence.gradient is not None
-    assert evidence.slopes is not None
-    known = np.isfinite(evidence.slopes.value)
-    slopes, gradient = evidence.slopes.value[known], evidence.gradient[known]
-    typical = np.sqrt(max(np.mean(np.square(slopes)), np.mean(np.square(gradient))))
-    return float(np.abs(gradient - slopes).max() / typical)
 
 
 def is_beyond_logarithms(subject: Subject) -> bool:

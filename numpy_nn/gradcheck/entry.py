@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from numpy_nn.gradcheck.elsewhere import Found, blame, is_beyond_logarithms, look, sets_in_suddenly
+from numpy_nn.gradcheck.elsewhere import Found, blame, is_beyond_logarithms, look
 from numpy_nn.gradcheck.judging import computes_in, diagnosis, judge, name_worst
 from numpy_nn.gradcheck.measure.beyond import counts_here, points_beyond
 from numpy_nn.gradcheck.measure.derivatives import Array
@@ -209,8 +209,6 @@ def _look_elsewhere(
             if name in seen and point.moved.keys() == {name} and not equal(there.output, output):
                 moving.add(name)
             if kind is not Found.WRONG or (point.beyond and not counts_here(here, there)):
-                continue
-            if point.of_other and not sets_in_suddenly(subject, name, point, grad_output, share, rng):
                 continue
             if _is_wrong_at(entry, subject, name, point, grad_output, share, rng):
                 del pending[name]

@@ -148,11 +148,6 @@ class Subject(ABC):
         """The name of the array that is another where gradients are looked at again."""
         return self.input
 
-    @property
-    def moved_besides(self) -> Sequence[str]:
-        """The names of others that are moved in turn: branches may hang on them as well."""
-        return ()
-
     def kept_arrays(self) -> list[tuple[str, NDArray[Any]]]:
         """Arrays in the target, its caches and the layers inside it, in which it keeps what forward saw."""
         held = {str(place): place.read() for root in self._roots for place in places(root, kinds="fiub")}

@@ -37,10 +37,6 @@ class SurrogateSubject(RunSubject):
     def moved_elsewhere(self) -> str:
         return self._target.moved_elsewhere
 
-    @property
-    def moved_besides(self) -> Sequence[str]:
-        return self._target.moved_besides
-
     def close(self) -> None:
         self._target.close()
 

@@ -12,7 +12,7 @@ from numpy_nn.subjects.calling import CACHE, OUTPUT, RATE, CalledCode, result_ro
 from numpy_nn.subjects.costs import LossOfOutput
 from numpy_nn.subjects.places import Place, places
 from numpy_nn.subjects.rates import put_rate, rate_of, rates_in, rates_of
-from numpy_nn.subjects.roles import is_data, is_of_a_kind
+from numpy_nn.subjects.roles import is_data
 from numpy_nn.subjects.subject import Array
 
 
@@ -37,13 +37,6 @@ class UpdatingCode(CalledCode):
         first = result[0] if isinstance(result, tuple) and result else result
         # Whole numbers are the classes that it decides for.
         return None if first is None or np.asarray(first).dtype.kind != "f" else np.array(first, np.float64)
-
-    @property
-    def moved_besides(self) -> list[str]:
-        """The other arguments of which there is a gradient, but for those whose numbers are bound, as in a mask."""
-        others = [name for name in self.convention.inputs if name in self.arrays and name in self._leaves]
-        free = [name for name in others if np.ptp(self.arrays[name]) and not is_of_a_kind(self.arrays[name])]
-        return [name for name in free if name not in (self.moved_elsewhere, *self._places)]
 
     @property
     def updates_in_backward(self) -> float | None:

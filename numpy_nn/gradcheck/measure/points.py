@@ -36,9 +36,6 @@ OF_SIZE_1, UNEVEN = (0.25, 10.0), 1e4
 # It is also looked at without small entries, if one is smaller than this share of what half of the others are.
 POLAR = 0.25
 
-# So many arguments beside the first are moved: of more, as of a network in one function, the input enters the branches.
-BESIDES = 3
-
 # Sizes of an input at which a norm of two numbers that lie apart is flat no more.
 SMALL = (2.0**-6, 2.0**-12)
 
@@ -46,14 +43,12 @@ SMALL = (2.0**-6, 2.0**-12)
 class Point(NamedTuple):
     """Values for some of a subject's arrays, and where that is, in words that follow "wrong".
 
-    ``beyond`` says that it lies beyond a number in the code: what is wrong there must count here as well; ``of_other``
-    that another argument than the first is moved: what is wrong there must set in suddenly on the way, as a branch.
+    ``beyond`` says that it lies beyond a number in the code: what is wrong there must count here as well.
     """
 
     words: str
     moved: dict[str, Array]
     beyond: bool = False
-    of_other: bool = False
 
 
 def other_points(subject: Subject, output: Array, elementwise: bool, rng: np.random.Generator) -> Iterator[Point]:
@@ -109,10 +104,6 @@ def _other_points(subject: Subject, output: Array, elementwise: bool, rng: np.ra
     # A loss bends also where it saturates.
     reach = REACH[: int(np.searchsorted(REACH, 2.0, "right"))] if subject.is_loss else REACH
     yield from _beside_bends(subject, x, elementwise, reach)
-    for other in subject.moved_besides[:BESIDES] if output.size > 1 else ():
-        values = subject.arrays[other].copy()
-        if not in_unit(values):
-            yield Point(f"at {large:g} times this {other}", {other: large * values}, of_other=True)
 
 
 def far_points(subject: Subject, rng: np.random.Generator) -> Iterator[Point]:
