@@ -8,7 +8,7 @@ import importlib.util
 import inspect
 import re
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib.machinery import ModuleSpec
 from pathlib import Path
@@ -28,10 +28,20 @@ class UsageError(Exception):
 def load(text: str, init: list[str], rng: np.random.Generator) -> tuple[Any, list[str]]:
     """The target that ``text`` names, and notes on how it came about; a class is called with the words in ``init``.
 
-    A function that has a gradient beside it, such as ``relu`` and ``relu_backward``, comes with that.
+    A function that has a gradient beside it, such as ``relu`` and ``relu_backward``, comes with that. Methods of a
+    class, ``Chain.energy,Chain.force``, are those of one object of it.
     """
-    found, notes = find(text)
+    objects: dict[type, Any] = {}
+
+    def made(kind: type) -> Any:
+        if kind not in objects:
+            objects[kind] = _made(kind, init, rng)
+        return objects[kind]
+
+    found, notes = find(text, made)
     name = text.rpartition(":")[2]
+    if objects:
+        return found, notes
     if isinstance(found, type):
         with told_beside(notes):
             return _made(found, init, rng), notes
@@ -44,19 +54,30 @@ def load(text: str, init: list[str], rng: np.random.Generator) -> tuple[Any, lis
     return found, notes
 
 
-def find(text: str) -> tuple[Any, list[str]]:
-    """What ``text`` names in its file or module, as it is there, or a tuple of it; and notes on how it came about."""
+def find(text: str, made: Callable[[type], Any] | None = None) -> tuple[Any, list[str]]:
+    """What ``text`` names in its file or module, as it is there, or a tuple of it; and notes on how it came about.
+
+    Of a class whose method is named, the object is ``made``.
+    """
     place, _, names = text.rpartition(":") if _names_something(text) else (text, "", "")
-    module, notes = _module(place, names.split(","))
+    module, notes = _module(place, [name.partition(".")[0] for name in names.split(",")])
     told = "".join(f" ({note})" for note in notes)
     if not names:
         has = _listed(module) or "nothing to check"
         raise UsageError(f"{place} has {has}; say which: {place}:NAME, or {place}:f,g{told}")
     found = []
     for name in names.split(","):
-        if not hasattr(module, name):
-            raise UsageError(f"{place} has no {name}; it has {_listed(module) or 'nothing to call'}{told}")
-        found.append(getattr(module, name))
+        first, _, rest = name.partition(".")
+        if not hasattr(module, first):
+            raise UsageError(f"{place} has no {first}; it has {_listed(module) or 'nothing to call'}{told}")
+        thing = getattr(module, first)
+        for part in rest.split(".") if rest else ():
+            if not hasattr(thing, part):
+                raise UsageError(f"{name}: {first} has no {part}; it has {_listed(thing) or 'nothing to call'}{told}")
+            is_own = not isinstance(inspect.getattr_static(thing, part), (staticmethod, classmethod))
+            with told_beside(notes):
+                thing = getattr(made(thing) if isinstance(thing, type) and is_own and made is not None else thing, part)
+        found.append(thing)
     return tuple(found) if len(found) > 1 else found[0], notes
 
 
@@ -76,11 +97,11 @@ def _names_something(text: str) -> bool:
     place, colon, names = text.rpartition(":")
     if colon and not place:
         raise UsageError(f"expected file.py:Name, got {text!r}")
-    return bool(colon) and re.fullmatch(r"[\w,]+", names) is not None
+    return bool(colon) and re.fullmatch(r"[\w,.]+", names) is not None
 
 
-def _listed(module: ModuleType) -> str:
-    own = (n for n, value in vars(module).items() if not n.startswith("_") and callable(value))
+def _listed(module: Any) -> str:
+    own = (n for n, value in getattr(module, "__dict__", {}).items() if not n.startswith("_") and callable(value))
     return ", ".join(own)
 
 

@@ -124,6 +124,18 @@ def decay_in(subject: Subject, name: str, step: Array, grad_output: Array) -> fl
     return multiple if off <= 1e-3 and multiple > 0.0 else 0.0
 
 
+def are_equal(one: Subject, other: Subject) -> bool:
+    """Whether two functions of one argument give the same, at its value and at a multiple."""
+    for scale in (1.0, 0.75):
+        with one.at({one.input: scale * one.arrays[one.input]}):
+            here = one.output()
+        with other.at({other.input: scale * other.arrays[other.input]}):
+            there = other.output()
+        if not np.allclose(here, there, rtol=1e-9, atol=0.0):
+            return False
+    return True
+
+
 def claimed_in_shape(subject: Subject) -> tuple[Array, dict[str, NDArray[Any]]]:
     """A gradient of the output, and for it those claimed gradients that have the shape of what they belong to."""
     output = subject.output()

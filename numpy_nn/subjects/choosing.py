@@ -7,10 +7,17 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
-
 from numpy_nn.subjects import names, roles
-from numpy_nn.subjects.agreement import CLOSELY, ROUGHLY, Agreement, agreement, claimed_in_shape, digits, off_in_size
+from numpy_nn.subjects.agreement import (
+    CLOSELY,
+    ROUGHLY,
+    Agreement,
+    agreement,
+    are_equal,
+    claimed_in_shape,
+    digits,
+    off_in_size,
+)
 from numpy_nn.subjects.arguments import is_differentiated
 from numpy_nn.subjects.calling import CACHE, GRADS, Convention, arrays_of, result_role
 from numpy_nn.subjects.code import CodeSubject
@@ -23,16 +30,19 @@ from numpy_nn.subjects.dressing import (
     with_settings,
     with_steps_undone,
 )
+from numpy_nn.subjects.forces import BOTH_SIGNS, TURNED, are_forces, with_forces_turned
 from numpy_nn.subjects.given_code import (
     HOW,
     Code,
     first_result,
     is_losses_and_gradient,
+    is_output_and_jacobian,
     is_value_and_gradients,
     likeliest_error,
     may_leave_gradients,
 )
 from numpy_nn.subjects.given_numbers import as_learned, numbers_in, with_defaults
+from numpy_nn.subjects.no_cache import has_no_cache, without_cache
 from numpy_nn.subjects.state import Snapshot, is_generator
 from numpy_nn.subjects.subject import SubjectError
 from numpy_nn.subjects.triangles import triangles_read
@@ -102,6 +112,7 @@ def chosen(code: Code) -> CodeSubject:
     before = Snapshot(code.owner if code.owner is not None else (code.forward, code.backward))
     try:
         subject = _with_numbers(code, _chosen_of(code, code.given, before), before)
+        subject = _of_forces(code, subject, before) or subject
         subject = _of_new_values(code, subject, before) or _of_the_output(code, subject, before) or subject
         subject = _of_learned_targets(code, subject, before) or _with_targets_first(code, subject, before) or subject
     finally:
@@ -115,9 +126,9 @@ def _chosen(code: Code, before: Snapshot) -> CodeSubject:
     result, paths = first_result(code)
     if code.backward is None and isinstance(result, tuple) and len(result) == 2 and inspect.isroutine(result[1]):
         return _chosen(replace(code, backward=_returned_backward), before)
-    if code.backward is None and is_losses_and_gradient(code, result):
-        losses, gradients = taken_apart(code.forward)
-        return _chosen(replace(code, forward=losses, backward=gradients), before)
+    if code.backward is None and (is_losses_and_gradient(code, result) or is_output_and_jacobian(code, result)):
+        values, gradients = taken_apart(code.forward)
+        return _chosen(replace(code, forward=values, backward=gradients), before)
     if code.backward is None and not (is_value_and_gradients(result) or may_leave_gradients(code, result)):
         raise TypeError(f"{code.label}: expected a backward pass, or (value, gradients) from one function{HOW}")
     together = _of_gradients_together(code, result, before)
@@ -138,8 +149,8 @@ def _chosen(code: Code, before: Snapshot) -> CodeSubject:
                     return subject
                 agreeing, shaped, digits = agreement(subject)
             except (SubjectError, TypeError, ValueError) as error:
-                if _has_no_cache(called, result):
-                    lacking = lacking or _without_cache(code, called, error)
+                if has_no_cache(called, result):
+                    lacking = lacking or without_cache(code, called, error)
                     if by_name:
                         return lacking
                 errors.append((not by_name, error))
@@ -263,6 +274,27 @@ def _of_new_values(code: Code, subject: CodeSubject, before: Snapshot) -> CodeSu
     return stepping
 
 
+def _of_forces(code: Code, subject: CodeSubject, before: Snapshot) -> CodeSubject | None:
+    """The subject of minus what is returned for the gradients of an energy and called forces; else None.
+
+    Where it is the gradient as it stands nothing is decided: is the name wrong, or the sign?
+    """
+    if not are_forces(code) or subject.convention.takes_grads or not subject.make_repeatable():
+        return None
+    if subject.output().size != 1:
+        return None
+    found = agreement(subject)
+    if found.agreeing == found.shaped > 0:
+        subject.complain(BOTH_SIGNS)
+        return None
+    try:
+        turned = _with_numbers(code := with_forces_turned(code), _chosen_of(code, code.given, before), before)
+        turned.notes.append(TURNED)
+        return turned
+    except (SubjectError, TypeError, ValueError):
+        return None
+
+
 def _of_the_output(code: Code, subject: CodeSubject, before: Snapshot) -> CodeSubject | None:
     """The subject of ``f(x, derivative=True)`` that is right where x is the output, and undecided; else None.
 
@@ -334,7 +366,7 @@ def _with_targets_first(code: Code, subject: CodeSubject, before: Snapshot) -> C
         found = agreement(exchanged)
         if not 0 < found.agreeing == found.shaped:
             return None
-        is_symmetric = _are_equal(exchanged, subject)
+        is_symmetric = are_equal(exchanged, subject)
     except (SubjectError, TypeError, ValueError):
         return None
     if not is_symmetric:
@@ -346,18 +378,6 @@ def _with_targets_first(code: Code, subject: CodeSubject, before: Snapshot) -> C
         "y_true tell which"
     )
     return exchanged
-
-
-def _are_equal(one: CodeSubject, other: CodeSubject) -> bool:
-    """Whether two functions of one argument give the same, at its value and at a multiple."""
-    for scale in (1.0, 0.75):
-        with one.at({one.input: scale * one.arrays[one.input]}):
-            here = one.output()
-        with other.at({other.input: scale * other.arrays[other.input]}):
-            there = other.output()
-        if not np.allclose(here, there, rtol=1e-9, atol=0.0):
-            return False
-    return True
 
 
 def _claimed_numbers(subject: CodeSubject, learned: Sequence[str]) -> list[str]:
@@ -376,22 +396,3 @@ def _claimed_numbers(subject: CodeSubject, learned: Sequence[str]) -> list[str]:
 def _returned_backward(grad_output: Any, cache: Callable[..., Any]) -> Any:
     """The backward pass of a forward pass that returns it beside its output."""
     return cache(grad_output)
-
-
-def _has_no_cache(convention: Convention, result: Any) -> bool:
-    """Whether backward would be given forward's cache, and that is None."""
-    rest = result[convention.outputs :] if isinstance(result, (tuple, list)) else ()
-    return CACHE in (convention.arguments or ()) and len(rest) > 0 and all(part is None for part in rest)
-
-
-def _without_cache(code: Code, convention: Convention, error: Exception) -> CodeSubject:
-    """A subject with nothing to check: a forward pass that keeps nothing, as in test mode, has no backward pass."""
-    subject = CodeSubject(
-        code.label, code.forward, code.backward, code.given, convention, owner=code.owner, target=code.target
-    )
-    reason = error.reason if isinstance(error, SubjectError) else error
-    subject.refuse(
-        f"{', '.join(subject.arrays)}: not checked: forward returns None for its cache, as many do outside of training,"
-        f" and backward cannot do without it ({reason}); check it as it is called in training"
-    )
-    return subject

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,9 +12,10 @@ import numpy as np
 from numpy_nn.subjects import names
 from numpy_nn.subjects.calling import as_given, is_container, mapped
 from numpy_nn.subjects.conventions import orders_of_inputs
+from numpy_nn.subjects.gradients import is_jacobian
 from numpy_nn.subjects.names import positional, tells_gradients
 from numpy_nn.subjects.places import follow, output_paths, places
-from numpy_nn.subjects.returned import lines_for_dict, lines_for_dict_alone
+from numpy_nn.subjects.returned import lines_for_dict, lines_for_dict_alone, names_by_place
 from numpy_nn.subjects.running import Patience, Running
 from numpy_nn.subjects.subject import SubjectError
 from numpy_nn.subjects.surroundings import Surroundings
@@ -94,6 +96,28 @@ def is_losses_and_gradient(code: Code, result: Any) -> bool:
     return is_losses and any(np.shape(x) == gradient.shape for name, x in code.given.items() if name != code.target)
 
 
+def is_output_and_jacobian(code: Code, result: Any) -> bool:
+    """Whether a function returns an output and what it calls a Jacobian, as ``r, J`` of an optimizer's residuals."""
+    if not (isinstance(result, tuple) and len(result) == 2) or is_ragged(result[0]) or np.ndim(result[0]) == 0:
+        return False
+    told = [code.label, *list(names_by_place(code.forward).values())[1:]]
+    if not any(_JACOBIAN.search(names.plain(name)) for name in told):
+        return False
+    parts = [part for part in _flat(result[1]) if isinstance(part, np.ndarray)]
+    shapes = [np.shape(x) for x in code.given.values() if isinstance(x, (float, np.ndarray))]
+    output = np.shape(result[0])
+    return bool(parts) and all(any(is_jacobian(part.shape, output, shape) for shape in shapes) for part in parts)
+
+
+_JACOBIAN = re.compile(r"jac|^j\d*$")
+
+
+def _flat(thing: Any) -> list[Any]:
+    return (
+        list(thing.values()) if isinstance(thing, Mapping) else [*thing] if isinstance(thing, tuple | list) else [thing]
+    )
+
+
 def is_value_and_gradients(result: Any) -> bool:
     """Whether a function that has no backward pass returns a number, and its gradients after it."""
     if not isinstance(result, tuple) or len(result) < 2 or is_ragged(result[0]):
@@ -127,7 +151,8 @@ def likeliest_error(errors: Sequence[tuple[bool, Exception]], code: Code, untold
     """
     is_tried, error = min(errors, key=lambda one: one[0], default=(True, None))
     if not (is_tried and untold and code.backward is not None):
-        expected = f"expected a backward pass that takes a gradient, got {code.backward}{HOW}"
+        got = getattr(code.backward, "__name__", code.backward) or "one of another kind"
+        expected = f"expected a backward pass that takes a gradient, got {got}{HOW}"
         return error or TypeError(f"{code.label}: {expected}")
     name = getattr(code.backward, "__name__", "backward")
     wanted = (positional(code.backward) or ([], []))[0]

@@ -143,6 +143,8 @@ class LikelyCode(DependingCode):
                     return 0.0  # it has the gradients of all parameters
                 if count > 1 and not self._places:
                     return 0.7 if index == 0 else 0.6  # of one of the arguments: the numbers tell of which
+                if leaf.value.shape in parameters and not self.convention.takes_grads and not agrees(name, leaf):
+                    return BY_SHAPE  # of a model, gradient(x) may be that of its one parameter: the numbers tell
                 return 1.0 if index == 0 and not (self._places and not only_one) else 0.0
             if len(leaf.path) > 1 and leaf.value.shape in parameters:
                 return 0.0  # ([db1, db2], [dW1, dW2]): the input's is not within a list of parameters' gradients

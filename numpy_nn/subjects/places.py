@@ -175,7 +175,8 @@ def places(root: Any, *, repeated: bool = False, kinds: str = "fiu", whole: bool
             yield Place(root, (*path, Step("data", False)))
         elif isinstance(thing, Mapping):
             for key, value in list(thing.items()):
-                yield from walk(value, (*path, Step(key, True)))
+                if not _is_made_of_numbers(key):
+                    yield from walk(value, (*path, Step(key, True)))
         elif isinstance(thing, (list, tuple, deque)):
             for index, value in enumerate(list(thing)):
                 yield from walk(value, (*path, Step(index, True)))
@@ -184,6 +185,11 @@ def places(root: Any, *, repeated: bool = False, kinds: str = "fiu", whole: bool
                 yield from walk(value, (*path, Step(name, False)))
 
     yield from walk(root, ())
+
+
+def _is_made_of_numbers(key: Any) -> bool:
+    """Whether a key is the bytes of an array, or has some: that of a result that is kept for these very numbers."""
+    return isinstance(key, bytes) or (isinstance(key, tuple) and any(map(_is_made_of_numbers, key)))
 
 
 def parts_of_array(array: NDArray[Any]) -> Iterator[tuple[Any, Any]]:

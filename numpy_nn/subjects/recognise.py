@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import re
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any
@@ -45,6 +44,7 @@ from numpy_nn.subjects.owners import (
 )
 from numpy_nn.subjects.passes import of_passes, of_steps, with_the_last_as_targets
 from numpy_nn.subjects.primitives import is_primitive, passes_of_primitive
+from numpy_nn.subjects.returned import lines_for_methods
 from numpy_nn.subjects.running import Patience, Running
 from numpy_nn.subjects.state import Snapshot, equal, widen
 from numpy_nn.subjects.subject import Subject, SubjectError
@@ -223,7 +223,7 @@ def _of_object(target: Any, inputs: Sequence[Any], targets: Any, hints: Hints) -
             with suppress(SubjectError, TypeError, ValueError):  # as an objective of scipy's, called for both
                 return _of_functions(forward, None, inputs, targets, hints)
         missing = "backward" if forward is not None else "forward"
-        way = _of_two_methods(target, len(inputs))
+        way = lines_for_methods(target, len(inputs))
         raise TypeError(f"target: expected forward and backward, got {label} without {missing}{HOW}{way}")
     before = Snapshot(target)
     subject = _called_as_it_runs(label, target, forward, backward, inputs, hints)
@@ -237,18 +237,6 @@ def _of_object(target: Any, inputs: Sequence[Any], targets: Any, hints: Hints) -
         return _called_as_it_runs(label, target, forward, backward, inputs, hints)
     loss.notes.append("backward takes no gradient: the targets are the input itself, as those of an autoencoder")
     return loss
-
-
-def _of_two_methods(target: Any, number: int) -> str:
-    """A line that gives two methods of an object as a pair, where one may be the gradient of the other; or nothing."""
-    found = [name for name, one in names.callables(target) if not name.startswith("_") and takes(one, number)]
-    gradients = [name for name in found if re.search("grad|jac|deriv|prime|adjoint", name.lower())]
-    values = [name for name in found if name not in gradients]
-    if not gradients or not values:
-        return ""
-    given = "x" if number == 1 else f"({', '.join('abcdefgh'[:number])})"
-    it = type(target).__name__.lower()
-    return f"\nor by two methods of it:\n    check_gradients(({it}.{values[0]}, {it}.{gradients[0]}), {given})"
 
 
 def _of_loss_of_its_data(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+import re
 import textwrap
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
@@ -11,8 +12,9 @@ from typing import Any
 
 import numpy as np
 
+from numpy_nn.subjects.arguments import takes
 from numpy_nn.subjects.gradients import SURE, Leaf
-from numpy_nn.subjects.names import INPUT_GRADIENTS, OUTPUTS, is_gradient_of, is_loss, plain, tells_gradients
+from numpy_nn.subjects.names import INPUT_GRADIENTS, OUTPUTS, callables, is_gradient_of, is_loss, plain, tells_gradients
 from numpy_nn.subjects.places import Path, Step
 
 
@@ -21,7 +23,7 @@ def returned_names(function: Any) -> list[str]:
 
     Where another of its returns has one of these names at another place, the name does not tell which place it is.
     """
-    returned = [[_name(part) for part in _parts(value)] for value in _own_returns(source_tree(function))]
+    returned = [[_name(part) for part in _parts(value)] for value in own_returns(source_tree(function))]
     found = returned[-1] if returned else []
     places = [[others.index(name) for others in returned if name in others] for name in found if name]
     moved = any(len(set(found_at)) > 1 for found_at in places)
@@ -34,7 +36,7 @@ def names_by_place(function: Any) -> dict[Path, str]:
     What is an entry of something goes by the name of that. A name that is at two places tells nothing.
     """
     tree = source_tree(function)
-    values = list(_own_returns(tree))
+    values = list(own_returns(tree))
     listed = _lists_by_name(tree)
     found = dict(_named(values[-1], (), listed)) if values else {}
     all_names = [(path, name) for value in values for path, name in _named(value, (), listed)]
@@ -129,7 +131,7 @@ def _lists_by_name(tree: ast.Module) -> dict[str, ast.expr]:
     return {name: value for name, value in once.items() if isinstance(value, (ast.Tuple, ast.List))}
 
 
-def _own_returns(tree: ast.Module) -> Iterator[ast.expr | None]:
+def own_returns(tree: ast.Module) -> Iterator[ast.expr | None]:
     """What a function returns, in the order of its source, without what functions inside it return."""
     pending: list[ast.AST] = list(getattr(tree.body[0], "body", [])) if len(tree.body) == 1 else []
     while pending:
@@ -162,4 +164,33 @@ def lines_for_dict_alone(called: str, result: Mapping[Any, Any]) -> str:
         f"{called}: forward returns a dict with {', '.join(map(str, result))}; have it return its value, and then the "
         "gradients in the order of the arguments:\n"
         f"    check_gradients(lambda *given: ((kept := {called}(*given))[{key!r}], {gradients.rstrip(', ')}), x)"
+    )
+
+
+_OF_DERIVATIVES = re.compile("grad|jac|deriv|prime|adjoint|force")
+_OF_BOTH = re.compile("loss|cost|objective|likelihood|nll|elbo|surrogate|_(and|with)_")
+
+
+def lines_for_methods(target: Any, number: int, targets: bool = False) -> str:
+    """How an object becomes checkable by a method, or by two of which one may be the gradient of the other; or nothing.
+
+    Methods count that take so many arguments, with the targets.
+    """
+    takers = [name for name, one in callables(target) if not name.startswith("_") and takes(one, number)]
+    gradients = [name for name in takers if _OF_DERIVATIVES.search(name.lower()) and not _OF_BOTH.search(name.lower())]
+    values = [name for name in takers if name not in gradients and (gradients or _OF_BOTH.search(name.lower()))]
+    if not values:
+        return ""
+    inputs = number - targets
+    given = "x" if inputs == 1 else f"({', '.join('abcdefgh'[:inputs])})"
+    given += ", targets" if targets else ""
+    kind = type(target).__name__
+    it, file = kind.lower(), getattr(inspect.getmodule(type(target)), "__name__", "file")
+    named = [values[0], *gradients[:1]]
+    methods = ", ".join(f"{it}.{name}" for name in named)
+    target_of_both = f"({methods})" if gradients else methods
+    how = "two methods of it" if gradients else "a method of it that returns its value and its gradients"
+    of_file = ",".join(f"{kind}.{name}" for name in named)
+    return (
+        f"\nor by {how}:\n    check_gradients({target_of_both}, {given})    # on the command line, {file}.py:{of_file}"
     )

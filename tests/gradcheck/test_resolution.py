@@ -239,3 +239,20 @@ def test_few_steps_are_looked_at_where_finer_ones_show_those_of_the_output_alone
     assert report.verdict == RIGHT
     assert report["input"].digits is not None
     assert report.evaluations < 1000
+
+
+@pytest.mark.parametrize("seed", [24, 110])
+def test_a_sample_whose_units_are_all_dead_is_no_step_of_a_staircase(seed):
+    r = np.random.default_rng(seed)
+    arrays = r.standard_normal((5, 3)), r.standard_normal((3, 4)), r.standard_normal((4, 2))
+
+    def net(x, w1, w2):
+        return np.maximum(x @ w1, 0) @ w2
+
+    def without_mask(grad_output, x, w1, w2):
+        dz = grad_output @ w2.T
+        return dz @ w1.T, x.T @ dz, np.maximum(x @ w1, 0).T @ grad_output
+
+    report = check_gradients((net, without_mask), arrays)
+    assert {entry.name: entry.verdict for entry in report.entries} == {"x": "wrong", "w1": "wrong", "w2": "right"}
+    assert "float16" not in str(report)

@@ -20,8 +20,8 @@ from numpy_nn.subjects.calling import (
     with_arrays,
     written_in,
 )
-from numpy_nn.subjects.choosing import _has_no_cache
 from numpy_nn.subjects.given_code import Code, first_result, is_value_and_gradients, likeliest_error
+from numpy_nn.subjects.no_cache import has_no_cache
 
 ONES, HALF = np.ones((2, 3)), np.full(2, 0.5, np.float32)
 
@@ -246,7 +246,7 @@ def test_forward_that_returns_nothing_and_keeps_nothing_is_refused():
     ],
 )
 def test_a_cache_that_is_none_is_none(arguments, result, lacks):
-    assert _has_no_cache(Convention(("x",), arguments=arguments), result) == lacks
+    assert has_no_cache(Convention(("x",), arguments=arguments), result) == lacks
 
 
 @pytest.mark.parametrize(

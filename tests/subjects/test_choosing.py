@@ -10,8 +10,9 @@ from stand_ins import ONE, stand_in
 from numpy_nn.subjects import choosing
 from numpy_nn.subjects.agreement import CLOSELY
 from numpy_nn.subjects.calling import CACHE, GRADS, Convention
-from numpy_nn.subjects.choosing import _has_no_cache, _without_cache, chosen
+from numpy_nn.subjects.choosing import chosen
 from numpy_nn.subjects.given_code import Code, Hints, first_result, is_losses_and_gradient, is_value_and_gradients
+from numpy_nn.subjects.no_cache import has_no_cache, without_cache
 from numpy_nn.subjects.places import parsed
 from numpy_nn.subjects.state import Snapshot
 from numpy_nn.subjects.subject import SubjectError
@@ -32,7 +33,7 @@ from numpy_nn.subjects.subject import SubjectError
     ],
 )
 def test_a_cache_of_nothing_is_none(result, arguments, lacks):
-    assert _has_no_cache(Convention(("x",), arguments=arguments), result) == lacks
+    assert has_no_cache(Convention(("x",), arguments=arguments), result) == lacks
 
 
 @pytest.mark.parametrize(
@@ -91,7 +92,7 @@ def test_a_forward_pass_that_keeps_nothing_has_nothing_to_check():
     for raised, words in ((error, "it (net: TypeError: no None);"), (SubjectError("outer"), "it (no None);")):
         if raised is not error:
             raised.__cause__ = cause
-        subject = _without_cache(code, Convention(("x",), arguments=(GRADS, CACHE)), raised)
+        subject = without_cache(code, Convention(("x",), arguments=(GRADS, CACHE)), raised)
         assert not subject.make_repeatable()
         (problem,) = subject.problems
         assert problem.startswith("x: not checked: forward returns None for its cache")
@@ -125,8 +126,8 @@ def choose(monkeypatch, *ways, certain=True, target=None, repeatable=True, lacks
         "agreement": lambda subject: (subject.way[2], subject.way[1], subject.way[3]),
         "is_certain": lambda *_: certain,
         "off_in_size": lambda subject: subject.way[5],
-        "_has_no_cache": lambda *_: lacks_cache,
-        "_without_cache": lambda *_: lacking,
+        "has_no_cache": lambda *_: lacks_cache,
+        "without_cache": lambda *_: lacking,
     }.items():
         monkeypatch.setattr(choosing, name, value)
     code = Code("net", lambda x: x, lambda g: g, {"x": ONE}, Hints(), target)

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from numpy_nn.activations import ACTIVATIONS
+from numpy_nn.gradcheck.explain.factors import as_fraction
 from numpy_nn.gradcheck.explain.predictions import DROPPED, Found, Prediction
 from numpy_nn.gradcheck.measure.derivatives import Array
 from numpy_nn.gradcheck.measure.differences import Differences
@@ -31,7 +32,7 @@ def losses(e: Evidence) -> Iterator[Found | Prediction]:
     if goal is None:
         return
     ratio = e.common_ratio(extra, goal)
-    if ratio is not None and ratio > 0:
+    if ratio is not None and ratio > 0 and as_fraction(ratio, e.fit):
         yield Found("target_missing", f"claimed minus numerical is {ratio:.6g} times the target")
     if goal.shape and goal.shape[-1] > 1:
         formula = "the numerical one, but for 0 in the column of the target"
@@ -41,16 +42,36 @@ def losses(e: Evidence) -> Iterator[Found | Prediction]:
     # Where float32 hides what softmax makes of them, that they add up to 1 tells probabilities from scores.
     add_up = bool(fused) and x.ndim > 1 and bool(np.allclose(x.sum(axis=-1), 1.0, rtol=0.0, atol=1e-5))
     of_probabilities = add_up or any(e.common_ratio(e.gradient, guess.values) is not None for guess in fused)
-    scaled = None if of_probabilities else e.common_ratio(e.gradient / unit, x - goal)
-    if scaled is not None and scaled > 0 and e.common_ratio(e.truth, x - goal) is None:
-        yield Found("softmax_missing", f"the claimed gradient is {scaled:.6g} (x - target)")
     p = np.exp(x - x.max(axis=-1, keepdims=True))
     p /= p.sum(axis=-1, keepdims=True)
+    scaled = None if of_probabilities else e.common_ratio(e.gradient / unit, x - goal)
+    if scaled is not None and scaled > 0 and _is_of_probabilities(e, x, goal):
+        yield Found("softmax_missing", f"the claimed gradient is {scaled:.6g} (x - target)")
     slopes = {"p (1 - p) with p = softmax(x)": p * (1.0 - p)}
     slopes |= {f"the derivative of {name}": ACTIVATIONS[name].derivative(x) for name in ("sigmoid", "tanh")}
     for formula, slope in slopes.items():
         yield Prediction("derivative_twice", f"the numerical one times {formula}", e.truth * slope)
     yield from _epsilon(e, goal, p)
+
+
+def _is_of_probabilities(e: Evidence, x: Array, goal: Array) -> bool:
+    """Whether the numerical gradient is that of scores which softmax or sigmoid makes probabilities: p - target.
+
+    In each row by a weight of its own, as of classes. A loss such as Huber's may be claimed as x - target as well.
+    """
+    made = [1.0 / (1.0 + np.exp(-x))]
+    classes = [axis for axis in range(x.ndim) if x.shape[axis] > 1]
+    for axis in classes:
+        p = np.exp(x - x.max(axis=axis, keepdims=True))
+        made.append(p / p.sum(axis=axis, keepdims=True))
+    for off in (p - goal for p in made):
+        if e.common_ratio(e.truth, off) is not None:
+            return True
+        for axis in classes if x.ndim > 1 else ():
+            weights = (e.truth * off).sum(axis=axis, keepdims=True) / np.square(off).sum(axis=axis, keepdims=True)
+            if np.allclose(e.truth, weights * off, rtol=1e-4, atol=1e-6 * np.abs(e.truth).max()):
+                return True
+    return False
 
 
 def _epsilon(e: Evidence, goal: Array, softmax: Array) -> Iterator[Prediction]:

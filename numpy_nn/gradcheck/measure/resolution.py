@@ -64,7 +64,17 @@ def heights(evaluate: Callable[[float], Array], center: Array) -> Array:
         return np.zeros_like(height)
     flat = np.all(seen[FLAT] == center, axis=(0, 1))
     moves = np.all(np.any(seen[SPACINGS[-1]][:2] != center, axis=1), axis=0)
+    if np.any(flat & moves):
+        flat &= _is_flat_further_on(evaluate)
     return np.asarray(ROOM * np.where(flat & moves, np.maximum(height, levels[-2:].max(axis=0)), height))
+
+
+def _is_flat_further_on(evaluate: Callable[[float], Array]) -> Array:
+    """Which outputs are flat to both sides too, where they have moved: a staircase is, and no unit that was dead."""
+    # No power of two, nor a few of them: steps may begin there.
+    ends = (sign * SPACINGS[-1] * (WINDOW - 1.0 / 3.0) for sign in (1.0, -1.0))
+    with np.errstate(all="ignore"):
+        return np.all([evaluate(end) == evaluate(end * (1.0 + FLAT)) for end in ends], axis=0)
 
 
 def _is_constant_between_jumps(windows: Array) -> bool:

@@ -259,6 +259,32 @@ def value_and_gradients(d, wrong):
 
 
 @form
+def residuals_and_their_jacobian(d, wrong):
+    def residuals_and_jacobian(params, t, y):
+        amplitude, rate, offset = params
+        r = amplitude * np.exp(-rate * t) + offset - y
+        J = np.stack([np.exp(-rate * t), -amplitude * t * np.exp(-rate * t), np.ones_like(t)], axis=1)
+        return r, wrong * J
+
+    t = np.linspace(0.1, 2.0, 7)
+    return (residuals_and_jacobian, (d.array(3), t, d.array(7))), {}, "params"
+
+
+@form
+def an_energy_and_its_forces(d, wrong):
+    def energy_and_forces(positions, k=2.0):
+        bonds = np.diff(positions, axis=0)
+        length = np.sqrt((bonds**2).sum(axis=1, keepdims=True))
+        pull = k * (length - 1.0) * bonds / length
+        forces = np.zeros_like(positions)
+        forces[:-1] += wrong * pull
+        forces[1:] -= wrong * pull
+        return 0.5 * k * ((length - 1.0) ** 2).sum(), forces
+
+    return (energy_and_forces, d.array(4, 3)), {}, "positions"
+
+
+@form
 def columns_and_caches_in_functions(d, wrong):
     act, slope = d.activation("tanh")
 
