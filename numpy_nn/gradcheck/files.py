@@ -10,6 +10,7 @@ import re
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from importlib.machinery import ModuleSpec
 from pathlib import Path
 from types import ModuleType
@@ -19,6 +20,7 @@ import numpy as np
 
 from numpy_nn.gradcheck.inputs import drawn
 from numpy_nn.gradcheck.script import run
+from numpy_nn.subjects.surroundings import bare
 
 
 class UsageError(Exception):
@@ -38,9 +40,13 @@ def load(text: str, init: list[str], rng: np.random.Generator) -> tuple[Any, lis
     if init:
         more = "; functions get their arrays by --input, or as a class that holds them"
         raise UsageError(f"--init: {name} is no class, and takes no arguments here{more}")
-    module = inspect.getmodule(found)
-    if inspect.isfunction(found) and module is not None and (partner := _partner(name, module)):
-        return (found, getattr(module, partner)), [*notes, f"checked with {partner}, by its name"]
+    function = bare(found)
+    module = inspect.getmodule(function)
+    if inspect.isfunction(function) and module is not None:
+        # Of a partial function the partner may have the name of either.
+        own = (name, function.__name__) if isinstance(found, partial) else (name,)
+        if partner := next((partner for one in own if (partner := _partner(one, module))), None):
+            return (found, getattr(module, partner)), [*notes, f"checked with {partner}, by its name"]
     return found, notes
 
 

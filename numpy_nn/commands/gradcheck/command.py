@@ -21,6 +21,8 @@ from numpy_nn.gradcheck.page import to_html, to_json
 from numpy_nn.gradcheck.report import CLOSE, RIGHT, WRONG, GradientReport
 from numpy_nn.subjects.dressing import with_keywords
 from numpy_nn.subjects.names import TARGET, positional, role_in_loss, takes_any_number
+from numpy_nn.subjects.partials import with_bound
+from numpy_nn.subjects.surroundings import bare
 
 _EXIT = {RIGHT: 0, CLOSE: 0, WRONG: 1}
 _UNUSABLE = 2
@@ -79,13 +81,14 @@ def _report(options: argparse.Namespace) -> GradientReport:
     target, notes = load(options.target, options.init, rng)
     with told_beside(notes):
         inputs = _made(options, inputs, target)
-        if any(one.name for one in options.input) and (isinstance(target, tuple) or inspect.isroutine(target)):
-            function = target[0] if isinstance(target, tuple) else target
-            spec = positional(with_keywords(function))
+        function = target[0] if isinstance(target, tuple) else target
+        if any(one.name for one in options.input) and (isinstance(target, tuple) or inspect.isroutine(bare(target))):
+            free, _ = with_bound(function, None)
+            spec = positional(with_keywords(free))
             own = [] if spec is None else spec[0] + spec[1]
             # Those of f(theta, *args) have no names of their own, and are in the order given.
             if not takes_any_number(function):
-                inputs = _in_order_of(function.__name__, own, options.input, inputs)
+                inputs = _in_order_of(bare(function).__name__, own, options.input, inputs)
         report = check_gradients(
             target,
             inputs[0] if len(inputs) == 1 and _is_of_floats(inputs[0]) else inputs,
@@ -155,7 +158,7 @@ def _targets(options: argparse.Namespace, rng: np.random.Generator) -> Any:
 
 def _made(options: argparse.Namespace, inputs: tuple[Any, ...], target: Any) -> tuple[Any, ...]:
     """The inputs, with those made that are written as code, or for a class beside the target: values, and calls."""
-    first = target[0] if isinstance(target, tuple) else target
+    first = bare(target[0] if isinstance(target, tuple) else target)
     module = inspect.getmodule(first if inspect.isroutine(first) else type(first))
     made = []
     for one, value in zip(options.input, inputs, strict=True):
