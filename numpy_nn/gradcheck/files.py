@@ -20,6 +20,7 @@ import numpy as np
 
 from numpy_nn.gradcheck.inputs import drawn
 from numpy_nn.gradcheck.script import run
+from numpy_nn.subjects import names
 from numpy_nn.subjects.surroundings import bare
 
 
@@ -52,14 +53,14 @@ def load(text: str, init: list[str], rng: np.random.Generator) -> tuple[Any, lis
 
 def find(text: str) -> tuple[Any, list[str]]:
     """What ``text`` names in its file or module, as it is there, or a tuple of it; and notes on how it came about."""
-    place, _, names = text.rpartition(":") if _names_something(text) else (text, "", "")
-    module, notes = _module(place, names.split(","))
+    place, _, wanted = text.rpartition(":") if _names_something(text) else (text, "", "")
+    module, notes = _module(place, wanted.split(","))
     told = "".join(f" ({note})" for note in notes)
-    if not names:
+    if not wanted:
         has = _listed(module) or "nothing to check"
         raise UsageError(f"{place} has {has}; say which: {place}:NAME, or {place}:f,g{told}")
     found = []
-    for name in names.split(","):
+    for name in wanted.split(","):
         if not hasattr(module, name):
             raise UsageError(f"{place} has no {name}; it has {_listed(module) or 'nothing to call'}{told}")
         found.append(getattr(module, name))
@@ -79,10 +80,10 @@ def told_beside(notes: Sequence[str]) -> Iterator[None]:
 
 def _names_something(text: str) -> bool:
     """Whether there is a name after the last colon, which is not that of a drive of Windows."""
-    place, colon, names = text.rpartition(":")
+    place, colon, wanted = text.rpartition(":")
     if colon and not place:
         raise UsageError(f"expected file.py:Name, got {text!r}")
-    return bool(colon) and re.fullmatch(r"[\w,]+", names) is not None
+    return bool(colon) and re.fullmatch(r"[\w,]+", wanted) is not None
 
 
 def _listed(module: ModuleType) -> str:
@@ -91,23 +92,26 @@ def _listed(module: ModuleType) -> str:
 
 
 _ENDINGS = ("_fwd", "")
-_PARTNERS = (
-    "{}_backward",
-    "{}_bwd",
-    "{}_grad",
-    "{}_gradient",
-    "{}_prime",
-    "{}_derivative",
-    "d_{}",
-    "d{}",
-    "{}_vjp",
-    "grad_{}",
+_PARTNERS = names.words(
+    "{}_backward {}_bwd {}_grad {}_grads {}_gradient {}_gradients {}_prime {}_derivative {}_deriv d_{} d{} {}_vjp "
+    "grad_{} gradient_{} gradient_of_{} grad_of_{} {}_jac {}_jacobian jac_{} {}_backprop {}_bprop {}_back {}_pullback"
 )
+# What takes the same arguments, and has a name that is that of any gradient, goes with what has that of any function.
+_FUNCTIONS = names.words(
+    "f fun func function objective objective_function loss cost cost_function log_likelihood loglik nll"
+)
+_GRADIENTS = names.words("jac grad gradient fprime score")
 
 
 def _partner(name: str, module: ModuleType) -> str | None:
     """The name of the function beside it that is called as its gradient."""
-    return next((partner for partner in _partners(name) if callable(getattr(module, partner, None))), None)
+    own = next((partner for partner in _partners(name) if callable(getattr(module, partner, None))), None)
+    if own is not None or name not in _FUNCTIONS:
+        return own
+    there = {one: getattr(module, one, None) for one in _GRADIENTS}
+    wanted = names.positional(getattr(module, name))
+    alike = (n for n, function in there.items() if callable(function) and names.positional(function) == wanted)
+    return next(alike, None)
 
 
 def _partners(name: str) -> Iterator[str]:
@@ -160,7 +164,7 @@ def _value(name: str, word: str, arrays: bool, rng: np.random.Generator) -> Any:
         return word
 
 
-def _module(place: str, names: list[str]) -> tuple[ModuleType, list[str]]:
+def _module(place: str, wanted: list[str]) -> tuple[ModuleType, list[str]]:
     if place in sys.modules:
         return sys.modules[place], []
     spec = _spec(place)
@@ -171,8 +175,8 @@ def _module(place: str, names: list[str]) -> tuple[ModuleType, list[str]]:
     sys.modules[spec.name] = module  # copies of its objects look their class up there
     given, sys.argv = sys.argv, [place]
     try:
-        beside = {partner for name in names for partner in _partners(name)}
-        return module, run(module, path.read_bytes(), [name for name in names if name], beside)
+        beside = {partner for name in wanted for partner in _partners(name)} | set(_GRADIENTS)
+        return module, run(module, path.read_bytes(), [name for name in wanted if name], beside)
     except SystemExit as error:
         if not _listed(module):
             raise UsageError(

@@ -7,7 +7,7 @@ import inspect
 import sys
 import sysconfig
 import traceback
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -79,7 +79,8 @@ def _report(options: argparse.Namespace) -> GradientReport:
     if options.torch:
         return _of_torch(options, inputs)
     target, notes = load(options.target, options.init, rng)
-    with told_beside(notes):
+    hints: list[str] = []  # what is said beside an error alone
+    with told_beside(notes), told_beside(hints):
         inputs = _made(options, inputs, target)
         function = target[0] if isinstance(target, tuple) else target
         if any(one.name for one in options.input) and (isinstance(target, tuple) or inspect.isroutine(bare(target))):
@@ -89,6 +90,7 @@ def _report(options: argparse.Namespace) -> GradientReport:
             # Those of f(theta, *args) have no names of their own, and are in the order given.
             if not takes_any_number(function):
                 inputs = _in_order_of(bare(function).__name__, own, options.input, inputs)
+                hints += _told_of_dicts(own, options.input, inputs)
         report = check_gradients(
             target,
             inputs[0] if len(inputs) == 1 and _is_of_floats(inputs[0]) else inputs,
@@ -188,6 +190,15 @@ def _in_order_of(label: str, own: Sequence[str], given: Sequence[Drawn], inputs:
         unknown = next(iter(others), "as many inputs")
         raise UsageError(f"--input: {label} takes {', '.join(own)}, not {unknown}")
     return tuple(found[name] for name in own if name in found)
+
+
+def _told_of_dicts(own: Sequence[str], given: Sequence[Drawn], inputs: tuple[Any, ...]) -> Iterator[str]:
+    """A line on an argument that got a dict of what has names that no argument has: it may be meant for a tuple."""
+    shapes = {one.name: "x".join(map(str, one.shape)) for one in given}
+    for name, value in zip(own, inputs, strict=False):
+        if isinstance(value, dict) and name not in shapes and value.keys() <= shapes.keys():
+            parts = ",".join(shapes[part] for part in value)
+            yield f"{name} was given as a dict with {', '.join(value)}; a tuple of them is --input {name}={parts}"
 
 
 def _told(error: BaseException) -> tuple[str, str]:
