@@ -125,22 +125,71 @@ def _partners(name: str) -> Iterator[str]:
 
 
 def _made(kind: type, init: list[str], rng: np.random.Generator) -> Any:
-    positional, named = arguments(init, rng)
     try:
-        return kind(*positional, **named)
+        own = inspect.signature(kind)
+    except ValueError:  # of a class that is written in C
+        own = inspect.signature(lambda *_, **__: None)
+    try:
+        own.bind(*_split(init)[0], **_split(init)[1])
     except TypeError as error:
-        try:
-            inspect.signature(kind).bind(*positional, **named)
-        except TypeError:
-            wanted = f"{kind.__name__}{inspect.signature(kind)}"
-            raise UsageError(f"{error}; {wanted}: give its arguments, such as --init 4 3 or --init W=4x3 b=3") from None
-        raise
+        init, left = _by_name(own, init)
+        if left or not _fits(own, init):
+            wanted = f"{kind.__name__}{own}: {_how_to_give(own, init, left)}"
+            raise UsageError(f"{error}; {wanted}") from None
+    positional, named = arguments(init, rng)
+    return kind(*positional, **named)
+
+
+def _fits(own: inspect.Signature, init: list[str]) -> bool:
+    try:
+        own.bind(*_split(init)[0], **_split(init)[1])
+    except TypeError:
+        return False
+    return True
+
+
+def _split(init: list[str]) -> tuple[list[str], dict[str, str]]:
+    """The words without a name, and those with one, by it."""
+    positional = [word for word in init if not _NAMED.match(word)]
+    return positional, dict(word.split("=", 1) for word in init if _NAMED.match(word))
+
+
+def _by_name(own: inspect.Signature, init: list[str]) -> tuple[list[str], list[str]]:
+    """The words by the names of arguments, those without one in the order of those that no other is for; and the rest.
+
+    So ``A=5x5 3 2`` is ``A=5x5 n=3 m=2`` of ``(A, n, m)``, as it is with ``--input``.
+    """
+    given = [word.partition("=")[0] for word in init if _NAMED.match(word)]
+    kinds = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+    known = [name for name, p in own.parameters.items() if p.kind in kinds]
+    any_name = any(p.kind is inspect.Parameter.VAR_KEYWORD for p in own.parameters.values())
+    free = iter([name for name in known if name not in given])
+    words: list[str] = []
+    left: list[str] = []
+    for word in init:
+        if _NAMED.match(word):
+            (words if any_name or word.partition("=")[0] in known else left).append(word)
+        elif name := next(free, ""):
+            words.append(f"{name}={word}")
+        else:
+            left.append(word)
+    return words, left
+
+
+def _how_to_give(own: inspect.Signature, words: list[str], left: list[str]) -> str:
+    """What was given and is no argument, and the words that would do, with ``...`` for what is missing."""
+    if not (words or left):
+        return "give its arguments, such as --init 4 3 or --init W=4x3 b=3"
+    given = _split(words)[1]
+    empty = inspect.Parameter.empty
+    lines = [f"{n}={given.get(n, '...')}" for n, p in own.parameters.items() if n in given or p.default is empty]
+    unknown = f"no argument for {', '.join(left)}; " if left else ""
+    return f"{unknown}give --init {' '.join(lines)}, with a shape such as 4x3 for an array"
 
 
 def arguments(init: list[str], rng: np.random.Generator) -> tuple[list[Any], dict[str, Any]]:
     """The arguments that words stand for, those without a name and those with one."""
-    positional = [word for word in init if not _NAMED.match(word)]
-    named = dict(word.split("=", 1) for word in init if _NAMED.match(word))
+    positional, named = _split(init)
     arrays = any(_MATRIX.fullmatch(word) for word in [*positional, *named.values()])
     return (
         [_value("", word, arrays, rng) for word in positional],

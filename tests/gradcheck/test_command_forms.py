@@ -85,6 +85,19 @@ class Cell:
         return dx, dstate
 
 
+class Graph:
+    def __init__(self, A, n, m, bias=True):
+        self.A, self.W = A, np.random.default_rng(0).standard_normal((n, m))
+
+    def forward(self, x):
+        self.x = x
+        return self.A @ x @ self.W
+
+    def backward(self, d):
+        self.dW = (self.A @ self.x).T @ d
+        return self.A.T @ d @ self.W.T
+
+
 def scaled(parts):
     return parts[0] * parts[1][:, None]
 
@@ -180,3 +193,31 @@ def test_what_was_given_as_a_dict_is_told_how_to_be_a_tuple(theirs, capsys):
     assert main([f"{theirs}:gated", *(word for one in given for word in ("--input", one))]) == 2
     shown = capsys.readouterr().err
     assert "state was given as a dict with h, c; a tuple of them is --input state=2x3,2x3" in shown
+
+
+@pytest.mark.parametrize("words", ["A=5x5 3 2", "3 2 A=5x5", "A=5x5 n=3 2", "5x5 3 2", "m=2 A=5x5 3"])
+def test_words_for_a_class_without_a_name_go_to_the_arguments_that_none_names(theirs, capsys, words):
+    assert main([f"{theirs}:Graph", "--init", *words.split(), "--input", "5x3", "--constant", "A"]) == 0
+    shown = capsys.readouterr().out
+    named = ["A=5x5", "n=3", "m=2"]
+    assert main([f"{theirs}:Graph", "--init", *named, "--input", "5x3", "--constant", "A"]) == 0
+    assert capsys.readouterr().out.splitlines()[:4] == shown.splitlines()[:4]
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        ("3 2", "Graph(A, n, m, bias=True): give --init A=3 n=2 m=..., with a shape such as 4x3 for an array"),
+        ("n=3 m=2", "give --init A=... n=3 m=2,"),
+        ("A=5x5 n=3 m=2 B=4", "no argument for B=4; give --init A=5x5 n=3 m=2,"),
+        ("A=5x5 3 2 no 1", "no argument for 1; give --init A=5x5 n=3 m=2 bias=no,"),
+    ],
+)
+def test_words_that_fit_no_argument_are_told_with_the_line_that_does(theirs, capsys, words, told):
+    assert main([f"{theirs}:Graph", "--init", *words.split(), "--input", "5x3"]) == 2
+    assert told in capsys.readouterr().err
+
+
+def test_an_error_of_the_class_itself_comes_through_though_its_arguments_fit(theirs, capsys):
+    assert main([f"{theirs}:Graph", "--init", "5x5", "3", "two", "--input", "5x3"]) == 2
+    assert "cannot be interpreted as an integer" in capsys.readouterr().err
