@@ -221,3 +221,14 @@ def test_words_that_fit_no_argument_are_told_with_the_line_that_does(theirs, cap
 def test_an_error_of_the_class_itself_comes_through_though_its_arguments_fit(theirs, capsys):
     assert main([f"{theirs}:Graph", "--init", "5x5", "3", "two", "--input", "5x3"]) == 2
     assert "cannot be interpreted as an integer" in capsys.readouterr().err
+
+
+def test_a_constant_array_is_told_with_the_words_that_make_it_one_and_these_do(theirs, capsys):
+    given = [f"{theirs}:Graph", "--init", "5x5", "3", "2", "--input", "5x3"]
+    assert main(given) == 2
+    shown = capsys.readouterr().out
+    assert 'no gradient was found of A; if it is not learned, constants=["A"] or --constant A;' in shown
+    assert main([*given, "--constant", "A"]) == 0
+    wrong = theirs.read_text().replace("self.dW = (self.A @ self.x).T @ d", "self.dW = self.x.T @ d")
+    theirs.write_text(wrong)
+    assert main([*given, "--constant", "A"]) == 1
