@@ -118,6 +118,7 @@ def _partners(name: str) -> Iterator[str]:
     """What a function of that name may have its gradient called, the likeliest first."""
     if "forward" in name:
         yield name.replace("forward", "backward")
+        yield name.replace("forward", "backward") + "_error"
     for ending in _ENDINGS:
         if name.endswith(ending):
             stem = name.removesuffix(ending)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from functools import wraps
 from typing import Any
@@ -35,6 +36,18 @@ def objective_and_gradient(thing: Any, number: int) -> tuple[Callable[..., Any],
     if value is None or gradient is None or not (takes(value, number) and takes(gradient, number)):
         return None
     return value, gradient
+
+
+def line_for_two_methods(target: Any, number: int) -> str:
+    """A line that gives two methods of an object as a pair, where one may be the gradient of the other; or nothing."""
+    found = [name for name, one in names.callables(target) if not name.startswith("_") and takes(one, number)]
+    gradients = [name for name in found if re.search("grad|jac|deriv|prime|adjoint", name.lower())]
+    values = [name for name in found if name not in gradients]
+    if not gradients or not values:
+        return ""
+    given = "x" if number == 1 else f"({', '.join('abcdefgh'[:number])})"
+    it = type(target).__name__.lower()
+    return f"\nor by two methods of it:\n    check_gradients(({it}.{values[0]}, {it}.{gradients[0]}), {given})"
 
 
 def judged_by_its_sign(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import re
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any
@@ -34,7 +33,8 @@ from numpy_nn.subjects.dressing import (
 from numpy_nn.subjects.given_code import HOW, Code, Hints
 from numpy_nn.subjects.loss_objects import of_loss_object, of_loss_without_targets, predictor, step_of_training
 from numpy_nn.subjects.names import method, positional
-from numpy_nn.subjects.objectives import judged_by_its_sign, objective_and_gradient
+from numpy_nn.subjects.neurons import refuse_neurons
+from numpy_nn.subjects.objectives import judged_by_its_sign, line_for_two_methods, objective_and_gradient
 from numpy_nn.subjects.owners import (
     are_of_another,
     is_object_with_arrays,
@@ -86,7 +86,12 @@ def _recognised(target: Any, inputs: Sequence[Any], targets: Any, hints: Hints) 
             kinds = ", ".join(getattr(part, "__name__", type(part).__name__) for part in target)
             raise TypeError(f"target: expected a pair of functions (f, vjp), got ({kinds}){HOW}")
         f, vjp = target
-        return _of_functions(f, vjp, inputs, targets, hints)
+        try:
+            return _of_functions(f, vjp, inputs, targets, hints)
+        except (SubjectError, TypeError, ValueError) as error:
+            if targets is not None or isinstance(error, SubjectError):
+                refuse_neurons(f, vjp, inputs, targets)
+            raise
     if is_primitive(target) and targets is None:
         f, vjp, given = passes_of_primitive(target, tuple(inputs))
         code = Code(getattr(target, "__name__", "primitive"), f, vjp, given, hints)
@@ -230,7 +235,7 @@ def _of_object(target: Any, inputs: Sequence[Any], targets: Any, hints: Hints) -
             with suppress(SubjectError, TypeError, ValueError):  # as an objective of scipy's, called for both
                 return _of_functions(forward, None, inputs, targets, hints)
         missing = "backward" if forward is not None else "forward"
-        way = _of_two_methods(target, len(inputs))
+        way = line_for_two_methods(target, len(inputs))
         raise TypeError(f"target: expected forward and backward, got {label} without {missing}{HOW}{way}")
     before = Snapshot(target)
     subject = _called_as_it_runs(label, target, forward, backward, inputs, hints)
@@ -244,18 +249,6 @@ def _of_object(target: Any, inputs: Sequence[Any], targets: Any, hints: Hints) -
         return _called_as_it_runs(label, target, forward, backward, inputs, hints)
     loss.notes.append("backward takes no gradient: the targets are the input itself, as those of an autoencoder")
     return loss
-
-
-def _of_two_methods(target: Any, number: int) -> str:
-    """A line that gives two methods of an object as a pair, where one may be the gradient of the other; or nothing."""
-    found = [name for name, one in names.callables(target) if not name.startswith("_") and takes(one, number)]
-    gradients = [name for name in found if re.search("grad|jac|deriv|prime|adjoint", name.lower())]
-    values = [name for name in found if name not in gradients]
-    if not gradients or not values:
-        return ""
-    given = "x" if number == 1 else f"({', '.join('abcdefgh'[:number])})"
-    it = type(target).__name__.lower()
-    return f"\nor by two methods of it:\n    check_gradients(({it}.{values[0]}, {it}.{gradients[0]}), {given})"
 
 
 def _of_loss_of_its_data(
