@@ -249,7 +249,13 @@ a function of complex numbers becomes checkable by their real and imaginary part
 
 
 def _point(x: Any) -> Array:
-    array = np.asarray(x)
+    try:
+        array = np.asarray(x)
+    except ValueError:
+        raise TypeError(
+            "x: expected an array, got a list with parts of different lengths; give several arguments, of which each "
+            "may be anything, as a tuple of all"
+        ) from None
     if array.dtype.kind not in "fiu":
         way_out = _BY_PARTS if array.dtype.kind == "c" else ""
         raise TypeError(f"x: expected an array of floats, got an array of {array.dtype}{way_out}")

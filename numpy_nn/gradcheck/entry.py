@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -79,7 +79,7 @@ def _count_unchecked(subject: Subject, label: str, report: GradientReport) -> No
         total = len(subject.arrays) + len(lost)
         report.problems.append(
             f"{label}{len(subject.arrays)} of {total} arrays that the output depends on were checked: no gradient was "
-            f"found of {', '.join(lost)}; name it with parameters=, or list what is not learned in constants="
+            f"found of {', '.join(lost)}; {_ways_out(lost)}"
         )
     if buffers := [name for name, kind, _ in subject.unchecked if kind == "buffer"]:
         report.notes.append(f"{label}not learned, and not checked: {', '.join(buffers)}")
@@ -93,6 +93,14 @@ def _count_unchecked(subject: Subject, label: str, report: GradientReport) -> No
         report.notes.append(f"{label}no gradient is returned of {', '.join(data)}: taken for data, and not checked")
     if refused := [name for name, kind, _ in subject.unchecked if kind == "unclaimed"]:
         report.notes.append(f"{label}backward returns None for {', '.join(refused)}: not checked")
+
+
+def _ways_out(lost: Sequence[str]) -> str:
+    """What may be written where no gradient is found of these: as arguments, and on the command line."""
+    listed = ", ".join(f'"{name}"' for name in lost)
+    words = " ".join(f"--constant {name}" if name.isidentifier() else f'--constant "{name}"' for name in lost)
+    it = "it is" if len(lost) == 1 else "they are"
+    return f"if {it} not learned, constants=[{listed}] or {words}; if learned, name the gradient in parameters="
 
 
 def _entries(

@@ -10,6 +10,7 @@ import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from importlib.machinery import ModuleSpec
 from pathlib import Path
 from types import ModuleType
@@ -19,6 +20,8 @@ import numpy as np
 
 from numpy_nn.gradcheck.inputs import drawn
 from numpy_nn.gradcheck.script import run
+from numpy_nn.subjects import names
+from numpy_nn.subjects.surroundings import bare
 
 
 class UsageError(Exception):
@@ -48,9 +51,13 @@ def load(text: str, init: list[str], rng: np.random.Generator) -> tuple[Any, lis
     if init:
         more = "; functions get their arrays by --input, or as a class that holds them"
         raise UsageError(f"--init: {name} is no class, and takes no arguments here{more}")
-    module = inspect.getmodule(found)
-    if inspect.isfunction(found) and module is not None and (partner := _partner(name, module)):
-        return (found, getattr(module, partner)), [*notes, f"checked with {partner}, by its name"]
+    function = bare(found)
+    module = inspect.getmodule(function)
+    if inspect.isfunction(function) and module is not None:
+        # Of a partial function the partner may have the name of either.
+        own = (name, function.__name__) if isinstance(found, partial) else (name,)
+        if partner := next((partner for one in own if (partner := _partner(one, module))), None):
+            return (found, getattr(module, partner)), [*notes, f"checked with {partner}, by its name"]
     return found, notes
 
 
@@ -59,14 +66,14 @@ def find(text: str, made: Callable[[type], Any] | None = None) -> tuple[Any, lis
 
     Of a class whose method is named, the object is ``made``.
     """
-    place, _, names = text.rpartition(":") if _names_something(text) else (text, "", "")
-    module, notes = _module(place, [name.partition(".")[0] for name in names.split(",")])
+    place, _, wanted = text.rpartition(":") if _names_something(text) else (text, "", "")
+    module, notes = _module(place, [name.partition(".")[0] for name in wanted.split(",")])
     told = "".join(f" ({note})" for note in notes)
-    if not names:
+    if not wanted:
         has = _listed(module) or "nothing to check"
         raise UsageError(f"{place} has {has}; say which: {place}:NAME, or {place}:f,g{told}")
     found = []
-    for name in names.split(","):
+    for name in wanted.split(","):
         first, _, rest = name.partition(".")
         if not hasattr(module, first):
             raise UsageError(f"{place} has no {first}; it has {_listed(module) or 'nothing to call'}{told}")
@@ -94,10 +101,10 @@ def told_beside(notes: Sequence[str]) -> Iterator[None]:
 
 def _names_something(text: str) -> bool:
     """Whether there is a name after the last colon, which is not that of a drive of Windows."""
-    place, colon, names = text.rpartition(":")
+    place, colon, wanted = text.rpartition(":")
     if colon and not place:
         raise UsageError(f"expected file.py:Name, got {text!r}")
-    return bool(colon) and re.fullmatch(r"[\w,.]+", names) is not None
+    return bool(colon) and re.fullmatch(r"[\w,.]+", wanted) is not None
 
 
 def _listed(module: Any) -> str:
@@ -106,29 +113,33 @@ def _listed(module: Any) -> str:
 
 
 _ENDINGS = ("_fwd", "")
-_PARTNERS = (
-    "{}_backward",
-    "{}_bwd",
-    "{}_grad",
-    "{}_gradient",
-    "{}_prime",
-    "{}_derivative",
-    "d_{}",
-    "d{}",
-    "{}_vjp",
-    "grad_{}",
+_PARTNERS = names.words(
+    "{}_backward {}_bwd {}_grad {}_grads {}_gradient {}_gradients {}_prime {}_derivative {}_deriv d_{} d{} {}_vjp "
+    "grad_{} gradient_{} gradient_of_{} grad_of_{} {}_jac {}_jacobian jac_{} {}_backprop {}_bprop {}_back {}_pullback"
 )
+# What takes the same arguments, and has a name that is that of any gradient, goes with what has that of any function.
+_FUNCTIONS = names.words(
+    "f fun func function objective objective_function loss cost cost_function log_likelihood loglik nll"
+)
+_GRADIENTS = names.words("jac grad gradient fprime score")
 
 
 def _partner(name: str, module: ModuleType) -> str | None:
     """The name of the function beside it that is called as its gradient."""
-    return next((partner for partner in _partners(name) if callable(getattr(module, partner, None))), None)
+    own = next((partner for partner in _partners(name) if callable(getattr(module, partner, None))), None)
+    if own is not None or name not in _FUNCTIONS:
+        return own
+    there = {one: getattr(module, one, None) for one in _GRADIENTS}
+    wanted = names.positional(getattr(module, name))
+    alike = (n for n, function in there.items() if callable(function) and names.positional(function) == wanted)
+    return next(alike, None)
 
 
 def _partners(name: str) -> Iterator[str]:
     """What a function of that name may have its gradient called, the likeliest first."""
     if "forward" in name:
         yield name.replace("forward", "backward")
+        yield name.replace("forward", "backward") + "_error"
     for ending in _ENDINGS:
         if name.endswith(ending):
             stem = name.removesuffix(ending)
@@ -136,22 +147,71 @@ def _partners(name: str) -> Iterator[str]:
 
 
 def _made(kind: type, init: list[str], rng: np.random.Generator) -> Any:
-    positional, named = arguments(init, rng)
     try:
-        return kind(*positional, **named)
+        own = inspect.signature(kind)
+    except ValueError:  # of a class that is written in C
+        own = inspect.signature(lambda *_, **__: None)
+    try:
+        own.bind(*_split(init)[0], **_split(init)[1])
     except TypeError as error:
-        try:
-            inspect.signature(kind).bind(*positional, **named)
-        except TypeError:
-            wanted = f"{kind.__name__}{inspect.signature(kind)}"
-            raise UsageError(f"{error}; {wanted}: give its arguments, such as --init 4 3 or --init W=4x3 b=3") from None
-        raise
+        init, left = _by_name(own, init)
+        if left or not _fits(own, init):
+            wanted = f"{kind.__name__}{own}: {_how_to_give(own, init, left)}"
+            raise UsageError(f"{error}; {wanted}") from None
+    positional, named = arguments(init, rng)
+    return kind(*positional, **named)
+
+
+def _fits(own: inspect.Signature, init: list[str]) -> bool:
+    try:
+        own.bind(*_split(init)[0], **_split(init)[1])
+    except TypeError:
+        return False
+    return True
+
+
+def _split(init: list[str]) -> tuple[list[str], dict[str, str]]:
+    """The words without a name, and those with one, by it."""
+    positional = [word for word in init if not _NAMED.match(word)]
+    return positional, dict(word.split("=", 1) for word in init if _NAMED.match(word))
+
+
+def _by_name(own: inspect.Signature, init: list[str]) -> tuple[list[str], list[str]]:
+    """The words by the names of arguments, those without one in the order of those that no other is for; and the rest.
+
+    So ``A=5x5 3 2`` is ``A=5x5 n=3 m=2`` of ``(A, n, m)``, as it is with ``--input``.
+    """
+    given = [word.partition("=")[0] for word in init if _NAMED.match(word)]
+    kinds = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+    known = [name for name, p in own.parameters.items() if p.kind in kinds]
+    any_name = any(p.kind is inspect.Parameter.VAR_KEYWORD for p in own.parameters.values())
+    free = iter([name for name in known if name not in given])
+    words: list[str] = []
+    left: list[str] = []
+    for word in init:
+        if _NAMED.match(word):
+            (words if any_name or word.partition("=")[0] in known else left).append(word)
+        elif name := next(free, ""):
+            words.append(f"{name}={word}")
+        else:
+            left.append(word)
+    return words, left
+
+
+def _how_to_give(own: inspect.Signature, words: list[str], left: list[str]) -> str:
+    """What was given and is no argument, and the words that would do, with ``...`` for what is missing."""
+    if not (words or left):
+        return "give its arguments, such as --init 4 3 or --init W=4x3 b=3"
+    given = _split(words)[1]
+    empty = inspect.Parameter.empty
+    lines = [f"{n}={given.get(n, '...')}" for n, p in own.parameters.items() if n in given or p.default is empty]
+    unknown = f"no argument for {', '.join(left)}; " if left else ""
+    return f"{unknown}give --init {' '.join(lines)}, with a shape such as 4x3 for an array"
 
 
 def arguments(init: list[str], rng: np.random.Generator) -> tuple[list[Any], dict[str, Any]]:
     """The arguments that words stand for, those without a name and those with one."""
-    positional = [word for word in init if not _NAMED.match(word)]
-    named = dict(word.split("=", 1) for word in init if _NAMED.match(word))
+    positional, named = _split(init)
     arrays = any(_MATRIX.fullmatch(word) for word in [*positional, *named.values()])
     return (
         [_value("", word, arrays, rng) for word in positional],
@@ -175,7 +235,7 @@ def _value(name: str, word: str, arrays: bool, rng: np.random.Generator) -> Any:
         return word
 
 
-def _module(place: str, names: list[str]) -> tuple[ModuleType, list[str]]:
+def _module(place: str, wanted: list[str]) -> tuple[ModuleType, list[str]]:
     if place in sys.modules:
         return sys.modules[place], []
     spec = _spec(place)
@@ -186,8 +246,8 @@ def _module(place: str, names: list[str]) -> tuple[ModuleType, list[str]]:
     sys.modules[spec.name] = module  # copies of its objects look their class up there
     given, sys.argv = sys.argv, [place]
     try:
-        beside = {partner for name in names for partner in _partners(name)}
-        return module, run(module, path.read_bytes(), [name for name in names if name], beside)
+        beside = {partner for name in wanted for partner in _partners(name)} | set(_GRADIENTS)
+        return module, run(module, path.read_bytes(), [name for name in wanted if name], beside)
     except SystemExit as error:
         if not _listed(module):
             raise UsageError(

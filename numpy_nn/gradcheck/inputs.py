@@ -2,14 +2,14 @@
 
 And ``x=4x3:Tensor``, what a class of the user's own file makes of such an array; ``parameters=initialize(2,4,1)``, what
 a function of it returns; and values as Python has them, ``dropout=0.5``, ``mode='max'``, ``options={'stride': 1}``. A
-whole number is ``size=int(2)``, as ``size=2`` is a shape.
+whole number is ``size=int(2)``, as ``size=2`` is a shape. A tuple of arrays is ``state=2x3,2x3``, a list ``[2x3,2x3]``.
 """
 
 from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,7 +20,8 @@ import numpy as np
 class Drawn:
     """An array to draw: its name, if it has one, its shape, and the kind of its entries; or ``code`` that makes one.
 
-    ``maker`` is what is called with it in the user's file, the class of his own tensors.
+    ``maker`` is what is called with it in the user's file, the class of his own tensors. Of several arrays in one
+    argument, a tuple or with ``is_list`` a list, there are ``parts``, and the shape is that of the first.
     """
 
     name: str
@@ -28,9 +29,16 @@ class Drawn:
     kind: str
     code: str = ""
     maker: str = ""
+    parts: tuple[Drawn, ...] = ()
+    is_list: bool = False
+
+    def _together(self, values: Iterable[Any]) -> Any:
+        return list(values) if self.is_list else tuple(values)
 
     def made(self, drawn: Any, module: Mapping[str, Any]) -> Any:
         """What was drawn, or is made of it or of the code, by this module's function. ValueError if it has none."""
+        if self.parts:
+            return self._together(part.made(one, module) for part, one in zip(self.parts, drawn, strict=True))
         if self.maker:
             return self._found(self.maker, module)(drawn)
         if not self.code:
@@ -49,7 +57,9 @@ class Drawn:
         return function
 
     def draw(self, rng: np.random.Generator, scale: float = 1.0) -> Any:
-        """The array."""
+        """The array, or all its parts."""
+        if self.parts:
+            return self._together(part.draw(rng, scale) for part in self.parts)
         if match := _INTEGERS.fullmatch(self.kind):
             return _with_one_twice(classes(rng, int(match[1]), self.shape))
         return scale * KINDS[self.kind][1](rng, self.shape)
@@ -103,10 +113,17 @@ KINDS: dict[str, tuple[str, Draw]] = {
 }
 
 
+_ONE = r"\s*\d+(?:x\d+)*(?::\w+)?\s*"
+_SEVERAL = re.compile(rf"([(\[]?)({_ONE}(?:,{_ONE})+,?)[)\]]?")
+
+
 def drawn(text: str) -> Drawn:
     """The array that a word asks for. ValueError, with the forms there are, if it asks for none."""
     if (own := re.fullmatch(r"(?:([^\W\d]\w*)=)?(.+)", text.strip())) and _is_code(own[2]):
         return Drawn(own[1] or "", (), "normal", own[2])
+    if own and (parts := _SEVERAL.fullmatch(own[2])):
+        each = tuple(drawn(part) for part in parts[2].split(",") if part.strip())
+        return Drawn(own[1] or "", each[0].shape, "normal", parts=each, is_list=parts[1] == "[")
     match = re.fullmatch(r"(?:([^\W\d]\w*)=)?(\d+(?:x\d+)*),?(?::(\w+))?", text.strip())
     kind = (match[3] or "normal") if match else ""
     maker = kind if kind[:1].isupper() else ""
@@ -116,8 +133,8 @@ def drawn(text: str) -> Drawn:
     if match is None or min(shape) < 1 or not known:
         kinds = ", ".join([*KINDS, "int10"])
         raise ValueError(
-            f"expected a shape such as 5x4, w=4x3, ids=6:int10 or p=5x3:probabilities ({kinds}), a class of "
-            "the file as in x=5x4:Tensor, a value such as rate=0.5, or a call such as "
+            f"expected a shape such as 5x4, w=4x3, ids=6:int10 or p=5x3:probabilities ({kinds}), several in a tuple as "
+            "state=2x3,2x3, a class of the file as in x=5x4:Tensor, a value such as rate=0.5, or a call such as "
             f"parameters=initialize(2,4,1), got {text!r}"
         )
     return Drawn(match[1] or "", shape, kind, maker=maker)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
@@ -17,12 +18,17 @@ def is_left_out(name: str, claimed: Collection[str], arguments: Sequence[str]) -
 
     The b right after a matrix A without a gradient is no bias, but the right-hand side of A x = b.
     """
-    root = name.partition("[")[0]
-    if root != name:
-        return any(other.startswith(f"{root}[") for other in claimed)
+    if (root := argument_with(name, arguments)) != name:
+        return any(other.startswith((f"{root}[", f"{root}.")) for other in claimed)
     if name == "b" and "A" not in claimed and ("A", "b") in pairwise(arguments):
         return False
     return is_learned(name) and any(is_learned(other) for other in claimed)
+
+
+def argument_with(name: str, arguments: Sequence[str]) -> str:
+    """The argument that an array is in: ``params`` of ``params[0]`` and of ``params.W``, and x of x."""
+    root = re.split(r"[.\[]", name, maxsplit=1)[0]
+    return root if root in arguments else name.partition("[")[0]
 
 
 def in_its_place(

@@ -16,7 +16,7 @@ from numpy_nn.subjects import names
 from numpy_nn.subjects.arguments import is_differentiated, takes
 from numpy_nn.subjects.costs import LossOfOutput
 from numpy_nn.subjects.gradients import Leaf, ParameterGradient, SumOfUses, listed, times_jacobian, without_mask
-from numpy_nn.subjects.places import Path, Place, Step, follow, written
+from numpy_nn.subjects.places import Field, Path, Place, Step, follow, in_order, written
 from numpy_nn.subjects.roles import is_data
 from numpy_nn.subjects.state import equal, of_a_library, reachable
 from numpy_nn.subjects.subject import Array, ClaimingSubject
@@ -353,7 +353,7 @@ def is_container(value: Any) -> bool:
 
 def items(container: Any) -> Iterable[tuple[Any, Any]]:
     """The parts of a container by their keys or places."""
-    return container.items() if isinstance(container, dict) else enumerate(container)
+    return container.items() if isinstance(container, dict) else in_order(container)
 
 
 def mapped(container: Any, function: Callable[[Any, Any], Any]) -> Any:
@@ -392,4 +392,5 @@ def with_arrays(value: Any, put: Callable[[Path, Array], Array], path: Path = ()
 
 def written_in(name: str, path: Path) -> str:
     """What an array of an argument is called: ``x``, or ``x[0]``."""
-    return name + written(path)
+    inside = written(path)
+    return f"{name}.{inside}" if path and isinstance(path[0].key, Field) else name + inside

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from numpy_nn.subjects.agreement import ROUGHLY, agreement, digits, factor_of
+from numpy_nn.subjects.asked import argument_with
 from numpy_nn.subjects.calling import arrays_of, written_in
 from numpy_nn.subjects.containers import Numbering, as_paired, likeness_in_argument, paired, prefixes
 from numpy_nn.subjects.gradients import (
@@ -194,7 +195,7 @@ class CodeSubject(SteppingCode):
         del self.arrays[name]
         if matters and name not in constants:
             kind = "unclaimed" if self._says_none(name) else "buffer" if is_buffer(name) else "unchecked"
-            root = name.partition("[")[0]
+            root = argument_with(name, [*self._given])
             of_a_loss = bool(self._leaves) and self.output().size == 1
             data = self._is_data(name) or of_two or (root != name and is_data(root) and of_a_loss)  # as in loss(data)
             self.unchecked.append((name, "data" if kind == "unchecked" and data else kind, 0))

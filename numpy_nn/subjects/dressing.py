@@ -283,8 +283,8 @@ def with_keywords(function: Any) -> Any:
     before = [p for p in own if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
 
     @wraps(function)
-    def given(*arguments: Any) -> Any:
-        return function(*arguments[: len(before)], **dict(zip(after, arguments[len(before) :], strict=False)))
+    def given(*arguments: Any, **named: Any) -> Any:
+        return function(*arguments[: len(before)], **dict(zip(after, arguments[len(before) :], strict=False)), **named)
 
     moved = [p.replace(kind=p.POSITIONAL_OR_KEYWORD) for p in own if p.name in after]
     # It stays a function, with a name and a module: not Dressed. mypy does not know of the attribute.

@@ -27,6 +27,7 @@ from numpy_nn.subjects.places import (
     Path,
     Step,
     follow,
+    in_order,
     last_name,
     parsed,
     parts_of_array,
@@ -122,7 +123,7 @@ def _flat(returned: Any, path: Path, own: set[int]) -> Iterator[tuple[Path, NDAr
         for key, value in returned.items():
             yield from _flat(value, (*path, Step(key, True)), own)
     elif isinstance(returned, (list, tuple, deque)) and not _is_numbers(returned):
-        for index, value in enumerate(returned):
+        for index, value in in_order(returned):
             yield from _flat(value, (*path, Step(index, True)), own)
     elif isinstance(returned, np.ndarray) and (returned.dtype == object or returned.dtype.names):
         for key, value in parts_of_array(returned):

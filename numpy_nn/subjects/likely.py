@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import math
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -62,7 +63,7 @@ class LikelyCode(DependingCode):
 
         self.unchecked = [(name, known(name, kind), n) for name, kind, n in self.unchecked]
         numbers = numbers_in(self._given, self._targets_name).keys() - set(self._constants)
-        learned = [name for name in numbers if is_learned(name.rpartition("[")[2].strip("']"))]
+        learned = [name for name in numbers if is_learned(re.split(r"[.\[]", name)[-1].strip("']"))]
         self.unchecked += [
             (name, "unchecked", 0) for name in sorted(learned) if is_left_out(name, claimed, [*self._given])
         ]

@@ -69,14 +69,15 @@ DERIVATIVES = words("derivative deriv prime gradient grad backward")
 OPPOSITE = (("forward", "backward"), ("forward", "backprop"), ("fwd", "bwd"), ("fprop", "bprop"), ("feed", "back"))
 LOSSES = words(
     "loss compute_loss loss_function lossfunction cost compute_cost cost_function costfunction objective "
-    "error loss_and_gradient loss_and_gradients loss_and_grad loss_and_grads"
+    "error loss_and_gradient loss_and_gradients loss_and_grad loss_and_grads nll neg_log_likelihood "
+    "negative_log_likelihood"
 )
 LOSS_GRADIENTS = BACKWARDS + words(
     "gradient gradients grad grads compute_gradients compute_gradient compute_grads gradient_function "
     "cost_function_prime costfunctionprime loss_gradient loss_grad d_loss dloss loss_prime cost_prime "
     "cost_derivative error_prime error_derivative error_grad error_gradient backprop backward backward_pass bprop "
     "backpropagation delta derivative prime acc_grad "
-    "input_grad input_gradient grad_input gradient_input"
+    "input_grad input_gradient grad_input gradient_input jac jacobian fprime"
 )
 # By which argument a function is told to give its derivative.
 DERIVATIVE_FLAGS = words(

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from numpy_nn.subjects import names
 from numpy_nn.subjects.live import LiveSubject
 from numpy_nn.subjects.names import positional, signature
-from numpy_nn.subjects.places import Path, Step, written
+from numpy_nn.subjects.places import Path, Step, in_order, written
 from numpy_nn.subjects.state import attributes, equal
 from numpy_nn.subjects.subject import Array, ClaimingSubject, SubjectError
 
@@ -354,7 +354,7 @@ def _tensors_in(thing: Any, prefix: str) -> Iterator[tuple[str, Any]]:
             for key, value in thing.items():
                 yield from walk(value, (*path, Step(key, True)))
         elif isinstance(thing, (list, tuple, set, frozenset)):
-            for index, value in enumerate(thing):
+            for index, value in in_order(thing):
                 yield from walk(value, (*path, Step(index, True)))
         else:
             for name, value in attributes(thing).items():

@@ -14,10 +14,11 @@ from numpy_nn.subjects.code import CodeSubject
 from numpy_nn.subjects.dressing import in_training, value_first, with_context, with_derivative
 from numpy_nn.subjects.given_code import Code, Hints
 from numpy_nn.subjects.owners import with_objects_held
+from numpy_nn.subjects.partials import with_bound
 from numpy_nn.subjects.state import Snapshot
 from numpy_nn.subjects.stepping import loss_is_of_new_values
 from numpy_nn.subjects.subject import SubjectError
-from numpy_nn.subjects.surroundings import with_steps
+from numpy_nn.subjects.surroundings import bare, with_steps
 from numpy_nn.subjects.unsaid import with_unsaid_cost
 
 
@@ -27,7 +28,8 @@ def of_passes(f: Any, vjp: Any, inputs: Sequence[Any], targets: Any, owner: Any,
     With targets and a forward pass that takes none, the loss is one that is not said. TypeError for what is no form
     that is known; what the code raises by the likeliest way to call it comes through.
     """
-    label = getattr(names.unwrapped(f), "__name__", type(f).__name__)
+    label = getattr(names.unwrapped(bare(f)), "__name__", type(f).__name__)
+    f, vjp = with_bound(f, vjp)
     if vjp is None and (both := with_derivative(f)) is not None:
         f, vjp = both
     f = in_training(with_context(f if vjp is not None else value_first(f)))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import re
 from collections import deque
-from collections.abc import Iterator, Mapping, MutableMapping, MutableSequence
+from collections.abc import Iterable, Iterator, Mapping, MutableMapping, MutableSequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -26,10 +26,33 @@ class Step(NamedTuple):
 Path = tuple[Step, ...]
 
 
+class Field(int):
+    """The place of a part in a tuple that has names for its parts: a number as of any other, with the name."""
+
+    def __new__(cls, place: int, _name: str) -> Field:
+        return super().__new__(cls, place)
+
+    def __init__(self, _place: int, name: str) -> None:
+        self.name = name
+
+
+def in_order(values: Iterable[Any]) -> Iterator[tuple[int, Any]]:
+    """The parts of a list or a tuple by their places."""
+    named = getattr(values, "_fields", None) if isinstance(values, tuple) else None
+    for place, value in enumerate(list(values)):
+        yield place if named is None else Field(place, named[place]), value
+
+
 def written(path: Path) -> str:
     """The path as one writes it in Python: ``layers[0].params['W']``."""
-    text = "".join(f"[{step.key!r}]" if step.is_item else f".{step.key}" for step in path)
+    text = "".join(_written(step.key, step.is_item) for step in path)
     return text.removeprefix(".")
+
+
+def _written(key: Any, is_item: bool) -> str:
+    if isinstance(key, Field):
+        return f".{key.name}"
+    return f"[{key!r}]" if is_item else f".{key}"
 
 
 def parsed(text: str) -> Path:
@@ -112,7 +135,7 @@ class Place:
         elif isinstance(owner, (MutableMapping, MutableSequence)) and (is_item or not hasattr(owner, str(key))):
             owner[key] = value
         elif isinstance(owner, tuple):
-            owner[key][...] = value
+            self.read()[...] = value
         else:
             set_attribute(owner, key, value)
 
@@ -178,7 +201,7 @@ def places(root: Any, *, repeated: bool = False, kinds: str = "fiu", whole: bool
                 if not _is_made_of_numbers(key):
                     yield from walk(value, (*path, Step(key, True)))
         elif isinstance(thing, (list, tuple, deque)):
-            for index, value in enumerate(list(thing)):
+            for index, value in in_order(thing):
                 yield from walk(value, (*path, Step(index, True)))
         else:
             for name, value in (class_arrays(thing) | attributes(thing)).items():

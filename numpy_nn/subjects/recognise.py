@@ -33,6 +33,8 @@ from numpy_nn.subjects.dressing import (
 from numpy_nn.subjects.given_code import HOW, Code, Hints
 from numpy_nn.subjects.loss_objects import of_loss_object, of_loss_without_targets, predictor, step_of_training
 from numpy_nn.subjects.names import method, positional
+from numpy_nn.subjects.neurons import refuse_neurons
+from numpy_nn.subjects.objectives import judged_by_its_sign, objective_and_gradient
 from numpy_nn.subjects.owners import (
     are_of_another,
     is_object_with_arrays,
@@ -85,7 +87,12 @@ def _recognised(target: Any, inputs: Sequence[Any], targets: Any, hints: Hints) 
             kinds = ", ".join(getattr(part, "__name__", type(part).__name__) for part in target)
             raise TypeError(f"target: expected a pair of functions (f, vjp), got ({kinds}){HOW}")
         f, vjp = target
-        return _of_functions(f, vjp, inputs, targets, hints)
+        try:
+            return _of_functions(f, vjp, inputs, targets, hints)
+        except (SubjectError, TypeError, ValueError) as error:
+            if targets is not None or isinstance(error, SubjectError):
+                refuse_neurons(f, vjp, inputs, targets)
+            raise
     if is_primitive(target) and targets is None:
         f, vjp, given = passes_of_primitive(target, tuple(inputs))
         code = Code(getattr(target, "__name__", "primitive"), f, vjp, given, hints)
@@ -202,7 +209,13 @@ def _of_object(target: Any, inputs: Sequence[Any], targets: Any, hints: Hints) -
         forward = own if own is not None and takes(own, len(inputs) + 1) else forward
     if forward is not None and backward is not None and are_of_another(target, forward, backward):
         return _of_functions(forward, backward, inputs, targets, hints)
-    step = step_of_training(target, len(inputs) + (targets is not None)) if forward is None else None
+    number = len(inputs) + (targets is not None)
+    if (pair := objective_and_gradient(target, number)) is not None:
+        objective = judged_by_its_sign(pair, lambda f, g: of_passes(f, g, inputs, targets, target, hints))
+        if not objective.parameter_places:
+            objective.take_for_granted()
+        return objective
+    step = step_of_training(target, number) if forward is None else None
     if step is not None and method(target, names.LOSSES) is None:
         with suppress(TypeError):  # it may return no loss
             return _of_functions(step, None, inputs, targets, hints)

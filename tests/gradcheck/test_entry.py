@@ -27,7 +27,14 @@ def subject_of(f=np.sin, vjp=lambda x, g: g * np.cos(x), x=ONE):
         (
             [("a", "unchecked"), ("b", "unchecked")],
             "net: 1 of 3 arrays that the output depends on were checked: no gradient was found of a, b; "
-            "name it with parameters=, or list what is not learned in constants=",
+            'if they are not learned, constants=["a", "b"] or --constant a --constant b; '
+            "if learned, name the gradient in parameters=",
+        ),
+        (
+            [("params['W']", "unchecked")],
+            "net: 1 of 2 arrays that the output depends on were checked: no gradient was found of params['W']; "
+            "if it is not learned, constants=[\"params['W']\"] or --constant \"params['W']\"; "
+            "if learned, name the gradient in parameters=",
         ),
         ([("a", "buffer"), ("b", "buffer")], "net: not learned, and not checked: a, b"),
         ([("a", "granted")], "net: used by the functions, and no gradient is claimed of a: not checked"),

@@ -186,7 +186,7 @@ def test_a_factor_is_a_product_of_neighbouring_lengths(ratio, array, output, x, 
     ],
 )
 def test_a_factor_of_minus_one_is_a_sign(ratio, targets, cause):
-    subject = SimpleNamespace(targets=targets, is_loss=False, input="x")
+    subject = SimpleNamespace(targets=targets, is_loss=False, input="x", own_code=tuple)
     e = SimpleNamespace(
         subject=subject,
         fit=FIT,

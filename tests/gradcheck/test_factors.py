@@ -118,7 +118,7 @@ def test_a_factor_that_cannot_be_had_at_another_input_is_no_constant(gradient):
 def of(shape, ratio, other=None, *, is_loss=False, output=2, name="W", array=(3, 3)):
     """The first cause for a factor of an input of this shape."""
     x = np.zeros(shape)
-    subject = SimpleNamespace(is_loss=is_loss, input="x", targets=None, gradients=lambda _: {"x": None})
+    subject = SimpleNamespace(is_loss=is_loss, input="x", targets=None, own_code=tuple, gradients=lambda _: {"x": None})
     e = SimpleNamespace(
         x=x,
         batch=shape[0] if shape else 1,

@@ -125,7 +125,7 @@ def shaped(gradient, array, g, *, is_input=False, targets=None, batch=ROWS, othe
     e = SimpleNamespace(
         gradient=np.asarray(gradient), truth=np.asarray(array), array=arrays["W"], name="W", batch=batch
     )
-    e.subject = SimpleNamespace(targets=targets, arrays=arrays, is_loss=False, input="x")
+    e.subject = SimpleNamespace(targets=targets, arrays=arrays, is_loss=False, input="x", own_code=tuple)
     e.grad_output, e.output, e.is_input, e.fit, e.grain, e.x = g, np.zeros(g.shape), is_input, 1e-5, 1e-9, X
     e.differences_by = by_name.get
 

@@ -211,15 +211,15 @@ class Quadratic:
     def __init__(self):
         self.Q = np.array([[2.0, 1.0], [0.0, 3.0]])
 
-    def fun(self, x):
+    def bowl(self, x):
         return 0.5 * x @ self.Q @ x
 
-    def jac(self, x):
+    def adjoint(self, x):
         return 0.5 * (self.Q + self.Q.T) @ x
 
 
 def test_an_object_of_other_names_is_told_its_own_two_methods():
     quadratic = Quadratic()
-    with pytest.raises(TypeError, match=r"check_gradients\(\(quadratic\.fun, quadratic\.jac\), x\)"):
+    with pytest.raises(TypeError, match=r"check_gradients\(\(quadratic\.bowl, quadratic\.adjoint\), x\)"):
         check_gradients(quadratic, np.array([0.3, -1.0]))
-    assert check_gradients((quadratic.fun, quadratic.jac), np.array([0.3, -1.0])).verdict == "right"
+    assert check_gradients((quadratic.bowl, quadratic.adjoint), np.array([0.3, -1.0])).verdict == "right"

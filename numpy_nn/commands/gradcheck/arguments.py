@@ -18,11 +18,13 @@ EXAMPLES = (
     "my_layers.py:MyLoss --input 5x3 --labels 3",
     "my_functions.py:affine_forward,affine_backward --input 5x4 --input 4x3 --input 3",
     "my_functions.py:embed --input ids=6:int10 --input table=10x4",
+    "my_functions.py:lstm_step --input x=2x4 --input state=2x3,2x3 --input 4x12",
     "my_functions.py:MyFunction --torch --input 5x4",
 )
 EPILOG = """Kinds of inputs: normal: from N(0, 1); positive: their absolute values; unit: uniform in [0, 1];
 probabilities: rows that sum to 1; onehot: rows with one 1; binary: 0 or 1; definite: symmetric, positive definite;
-int10: whole numbers 0 .. 9; Tensor: what that class of the file makes of normal ones.
+int10: whole numbers 0 .. 9; Tensor: what that class of the file makes of normal ones. An argument that is a tuple of
+arrays is 2x3,2x3; a list is [2x3,2x3].
 
 Exit status: 0 if every gradient is right, or right to the digits that are told; 1 if one is wrong, 2 if the check is
 undecided or could not be made."""

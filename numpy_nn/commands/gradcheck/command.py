@@ -7,7 +7,7 @@ import inspect
 import sys
 import sysconfig
 import traceback
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,8 @@ from numpy_nn.gradcheck.page import to_html, to_json
 from numpy_nn.gradcheck.report import CLOSE, RIGHT, WRONG, GradientReport
 from numpy_nn.subjects.dressing import with_keywords
 from numpy_nn.subjects.names import TARGET, positional, role_in_loss, takes_any_number
+from numpy_nn.subjects.partials import with_bound
+from numpy_nn.subjects.surroundings import bare
 
 _EXIT = {RIGHT: 0, CLOSE: 0, WRONG: 1}
 _UNUSABLE = 2
@@ -77,15 +79,18 @@ def _report(options: argparse.Namespace) -> GradientReport:
     if options.torch:
         return _of_torch(options, inputs)
     target, notes = load(options.target, options.init, rng)
-    with told_beside(notes):
+    hints: list[str] = []  # what is said beside an error alone
+    with told_beside(notes), told_beside(hints):
         inputs = _made(options, inputs, target)
-        if any(one.name for one in options.input) and (isinstance(target, tuple) or inspect.isroutine(target)):
-            function = target[0] if isinstance(target, tuple) else target
-            spec = positional(with_keywords(function))
+        function = target[0] if isinstance(target, tuple) else target
+        if any(one.name for one in options.input) and (isinstance(target, tuple) or inspect.isroutine(bare(target))):
+            free, _ = with_bound(function, None)
+            spec = positional(with_keywords(free))
             own = [] if spec is None else spec[0] + spec[1]
             # Those of f(theta, *args) have no names of their own, and are in the order given.
             if not takes_any_number(function):
-                inputs = _in_order_of(function.__name__, own, options.input, inputs)
+                inputs = _in_order_of(bare(function).__name__, own, options.input, inputs)
+                hints += _told_of_dicts(own, options.input, inputs)
         report = check_gradients(
             target,
             inputs[0] if len(inputs) == 1 and _is_of_floats(inputs[0]) else inputs,
@@ -155,7 +160,7 @@ def _targets(options: argparse.Namespace, rng: np.random.Generator) -> Any:
 
 def _made(options: argparse.Namespace, inputs: tuple[Any, ...], target: Any) -> tuple[Any, ...]:
     """The inputs, with those made that are written as code, or for a class beside the target: values, and calls."""
-    first = target[0] if isinstance(target, tuple) else target
+    first = bare(target[0] if isinstance(target, tuple) else target)
     module = inspect.getmodule(first if inspect.isroutine(first) else type(first))
     made = []
     for one, value in zip(options.input, inputs, strict=True):
@@ -185,6 +190,15 @@ def _in_order_of(label: str, own: Sequence[str], given: Sequence[Drawn], inputs:
         unknown = next(iter(others), "as many inputs")
         raise UsageError(f"--input: {label} takes {', '.join(own)}, not {unknown}")
     return tuple(found[name] for name in own if name in found)
+
+
+def _told_of_dicts(own: Sequence[str], given: Sequence[Drawn], inputs: tuple[Any, ...]) -> Iterator[str]:
+    """A line on an argument that got a dict of what has names that no argument has: it may be meant for a tuple."""
+    shapes = {one.name: "x".join(map(str, one.shape)) for one in given}
+    for name, value in zip(own, inputs, strict=False):
+        if isinstance(value, dict) and name not in shapes and value.keys() <= shapes.keys():
+            parts = ",".join(shapes[part] for part in value)
+            yield f"{name} was given as a dict with {', '.join(value)}; a tuple of them is --input {name}={parts}"
 
 
 def _told(error: BaseException) -> tuple[str, str]:

@@ -12,6 +12,7 @@ from numpy_nn.gradcheck.explain.predictions import DROPPED, Found, is_parameter_
 from numpy_nn.gradcheck.measure.evidence import FIT, Evidence
 from numpy_nn.subjects.places import last_name, parsed
 from numpy_nn.subjects.roles import is_learned
+from numpy_nn.subjects.surroundings import bare
 
 # Learning rates that people write down, and norms that gradients are clipped to.
 LEARNING_RATES = (0.1, 0.05, 0.03, 0.02, 0.01, 0.005, 0.003, 0.002, 0.001, 5e-4, 3e-4, 2e-4, 1e-4, 1e-5)
@@ -54,6 +55,12 @@ def factor_causes(e: Evidence, ratio: float, other: Other) -> Iterator[tuple[str
     at = "" if other is None else f"; {other[1]:.6g} with {other[0]} rows instead of {e.batch}"
     counted = None if e.batch == 1 else _count_of_rows_or_columns(e, size, other)
     known = _named(size, e.fit)
+    root = _root_of_a_length(e, size, other is None)
+    if counted is not None and other is None and root and not (e.subject.is_loss or e.output.size == 1):
+        # No layer divides by the rows; attention does by the root of a length.
+        yield f"{sign}factor", f"{known}{root}", True
+        yield sign + counted[0], counted[1], True
+        return
     if counted is not None:
         cause, words = counted
         inward = _ratio_of_input(e) if cause in ("batch_mean_twice", "bias_averaged") else None
@@ -72,7 +79,7 @@ def factor_causes(e: Evidence, ratio: float, other: Other) -> Iterator[tuple[str
     if rate is not None and steady and not length:
         yield f"{sign}learning_rate", f", which is {sign and '-'}{rate:g}{at}", True
         return
-    yield f"{sign}factor", f"{known}{length}{at}", steady
+    yield f"{sign}factor", f"{known}{length}{root}{at}", steady
 
 
 def scaled_to_norm(e: Evidence, ratio: float) -> str | None:
@@ -203,6 +210,32 @@ def as_fraction(ratio: float, fit: float) -> Fraction | None:
 def _named(ratio: float, fit: float) -> str:
     fraction = as_fraction(ratio, fit)
     return "" if fraction is None else f", which is {fraction}"
+
+
+def _root_of_a_length(e: Evidence, ratio: float, rows: bool) -> str:
+    """The factor, or 1 over it, as the square root of a length, as attention divides its scores by.
+
+    A whole number is one only in code that takes roots, as 2 is easily a 2 that was forgotten.
+    """
+    size = max(ratio, 1.0 / ratio)
+    wanted = round(size**2)
+    if wanted < 2 or not _near(size, math.sqrt(wanted), e.fit):
+        return ""
+    if math.isqrt(wanted) ** 2 == wanted and not _takes_roots(e):
+        return ""
+    for name, shape in ((e.name, e.array.shape), (e.subject.input, e.x.shape), ("output", e.output.shape)):
+        if wanted in (shape if rows or (name == e.name and not e.is_input) else shape[1:]):
+            return f"; {size:.7g} is the square root of {wanted}, of the shape {shape} of {name}"
+    return ""
+
+
+def _takes_roots(e: Evidence) -> bool:
+    """Whether the passes take a square root, by its name or as a power."""
+    for function in map(bare, e.subject.own_code()):
+        code = getattr(getattr(function, "__func__", function), "__code__", None)
+        if code is not None and ("sqrt" in code.co_names or {0.5, -0.5} & {c for c in code.co_consts if c == c}):
+            return True
+    return False
 
 
 def _product_of_lengths(e: Evidence, ratio: float, rows: bool = True) -> str:

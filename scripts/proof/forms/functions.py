@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 
 from scripts.proof.forms.draws import BOUNDED, form
@@ -136,6 +138,17 @@ def an_integer_input(d, wrong):
         return wrong * dtable
 
     return ((embedding_forward, embedding_backward), (d.labels(4, 6), d.array(6, 3))), {}, "table"
+
+
+@form
+def a_partial_function(d, wrong):
+    def elu(x, alpha, scale):
+        return scale * np.where(x > 0, x, alpha * np.expm1(np.minimum(x, 0)))
+
+    def elu_backward(dout, x, alpha, scale):
+        return wrong * scale * dout * np.where(x > 0, 1, alpha * np.exp(np.minimum(x, 0)))
+
+    return ((partial(elu, alpha=0.3, scale=1.5), elu_backward), d.fixed(5, 4)), {}, "x"
 
 
 @form

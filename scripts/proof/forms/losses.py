@@ -102,3 +102,15 @@ def a_loss_whose_names_do_not_tell_the_target(d, wrong):
         return -wrong * p / q
 
     return ((divergence, divergence_grad), softmax(d.array(5, 3)), softmax(d.array(5, 3, seed=1))), {}, "p"
+
+
+@form
+def a_log_likelihood_and_its_score(d, wrong):
+    class Poisson:
+        def log_likelihood(self, w, X, y):
+            return np.sum(y * (X @ w) - np.exp(X @ w))
+
+        def score(self, w, X, y):
+            return wrong * X.T @ (y - np.exp(X @ w))
+
+    return (Poisson(), (d.fixed(4), d.fixed(6, 4), np.array([0.0, 2.0, 1.0, 0.0, 3.0, 1.0]))), {}, "w"
