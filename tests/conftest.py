@@ -129,9 +129,17 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
     return result
 
 
-@cache
+# Each of them brings a library of products, which is there from its import on.
+WITH_A_BLAS = ("numpy", "scipy", "torch", "jax")
+
+
 def products() -> list[Any]:
     """The libraries of NumPy's products, as threadpoolctl knows them; none where it is not installed."""
+    return _products(tuple(name in sys.modules for name in WITH_A_BLAS))
+
+
+@cache
+def _products(_: tuple[bool, ...]) -> list[Any]:
     if importlib.util.find_spec("threadpoolctl") is None:
         return []
     from threadpoolctl import ThreadpoolController

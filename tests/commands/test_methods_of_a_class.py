@@ -39,7 +39,7 @@ class Scores:
         self.W = np.linspace(-1.0, 1.0, n)
         self.dW = None
 
-    def neg_log_likelihood(self, x, counts):
+    def poisson_surrogate(self, x, counts):
         rate = np.exp(x * self.W)
         self.dW = ((rate - counts) * x).sum(axis=0)
         return (rate - counts * x * self.W).sum(), (rate - counts) * self.W
@@ -63,7 +63,7 @@ def file(tmp_path, monkeypatch):
         ["Chain.energy,Chain.force", "--init", "2.0", "--input", "5"],
         ["chain.energy,chain.force", "--input", "5"],
         ["Sums.total,Sums.total_gradient", "--input", "5"],
-        ["Scores.neg_log_likelihood", "--init", "3", "--input", "4x3", "--targets", "4x3"],
+        ["Scores.poisson_surrogate", "--init", "3", "--input", "4x3", "--targets", "4x3"],
     ],
 )
 def test_methods_of_a_class_or_of_an_object_are_checked(file, capsys, words):
@@ -102,5 +102,5 @@ def test_the_lines_of_a_refusal_work_as_they_are(file, capsys):
     assert scope["report"]
     assert main([f"{file}:Scores", "--init", "3", "--input", "4x3", "--targets", "4x3"]) == 2
     said = capsys.readouterr().err
-    assert "check_gradients(scores.neg_log_likelihood, x, targets)" in said
-    assert "chains.py:Scores.neg_log_likelihood" in said
+    assert "check_gradients(scores.poisson_surrogate, x, targets)" in said
+    assert "chains.py:Scores.poisson_surrogate" in said

@@ -9,6 +9,7 @@ from stand_ins import Here, leaf, stand_in
 
 from numpy_nn.gradcheck import check_gradients
 from numpy_nn.subjects.code import CodeSubject
+from numpy_nn.subjects.containers import BY_SHAPE
 from numpy_nn.subjects.gradients import Order
 from numpy_nn.subjects.places import output_paths, parsed
 from numpy_nn.subjects.subject import SubjectError
@@ -16,9 +17,12 @@ from numpy_nn.subjects.subject import SubjectError
 ONE, TWO = np.ones(3), np.ones((2, 3))
 
 
-def input_likeness(one, *, index=0, count=1, only_one=False, parameters=(), of_parameters=None, likely=0.9, shapes=()):
+def input_likeness(
+    one, *, index=0, count=1, only_one=False, parameters=(), of_parameters=None, takes_grads=True, likely=0.9, shapes=()
+):
     """How likely it is the gradient of x; ``of_parameters``: one of each is returned, whose numbers agree or not."""
     subject = stand_in(_places=dict.fromkeys(map(str, range(len(parameters)))))
+    subject.convention = SimpleNamespace(takes_grads=takes_grads)
     subject.arrays = {str(k): np.zeros(shape) for k, shape in enumerate(parameters)} | {"x": TWO}
     subject._returned, subject._backward = ONE if only_one else (ONE,), len
     subject._returns_one_of_each_parameter = lambda: of_parameters is not None
@@ -40,6 +44,9 @@ def input_likeness(one, *, index=0, count=1, only_one=False, parameters=(), of_p
         (leaf(value=np.ones(4)), {"parameters": [(4,)], "only_one": True}, 0.0),
         (leaf(value=np.ones(5)), {"parameters": [(4,)], "only_one": True}, 1.0),
         (leaf(), {"parameters": [(2, 3)], "only_one": True}, 1.0),
+        # Of a model without a gradient of its output it may be that of the one parameter: the numbers tell.
+        (leaf(), {"parameters": [(2, 3)], "only_one": True, "takes_grads": False}, BY_SHAPE),
+        (leaf(), {"parameters": [(2, 3)], "only_one": True, "takes_grads": False, "of_parameters": True}, 1.0),
         # A vector of as many numbers as all others together is theirs.
         (leaf(value=np.ones(13)), {"parameters": [(4,)], "only_one": True}, 0.0),
         (leaf(value=np.ones(12)), {"parameters": [(4,)], "only_one": True}, 1.0),

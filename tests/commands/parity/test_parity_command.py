@@ -214,7 +214,7 @@ def test_a_wrong_network_of_one_s_own_is_shown_with_its_cause_and_the_status_is_
         ([f"{MINE}:Nothing"], f"{MINE} has no Nothing; it has TwoLayerNet, Forgets"),
         (["nowhere.py:Net"], "no such file: nowhere.py"),
         ([MINE], f"{MINE} has TwoLayerNet, "),
-        ([f"{MINE}:TwoLayerNet", "--init", "5"], "TwoLayerNet.__init__() missing 2 required positional arguments"),
+        ([f"{MINE}:TwoLayerNet", "--init", "5"], "missing a required argument: 'hidden_size'; TwoLayerNet(input"),
         ([f"{MINE}:NoBackward", "--init", "5", "3"], "--mine: target: expected forward and backward, got NoBackward"),
         ([f"{MINE}:Breaks", "--init", "5", "3"], "--mine: RuntimeError: no such thing"),
         ([f"{MINE}:TwoLayerNet", *SIZES, "--sizes", "6,4,3"], "--mine: matmul: "),
