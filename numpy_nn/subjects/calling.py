@@ -11,14 +11,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from numpy_nn.layers.composition import Composition
 from numpy_nn.subjects import names
-from numpy_nn.subjects.arguments import is_differentiated, takes
+from numpy_nn.subjects.arguments import is_differentiated
 from numpy_nn.subjects.costs import LossOfOutput
 from numpy_nn.subjects.gradients import Leaf, ParameterGradient, SumOfUses, listed, times_jacobian, without_mask
 from numpy_nn.subjects.places import Field, Path, Place, Step, follow, in_order, written
+from numpy_nn.subjects.resets import Slot, empty_slots, resets_of
 from numpy_nn.subjects.roles import is_data
-from numpy_nn.subjects.state import equal, of_a_library, reachable
+from numpy_nn.subjects.state import equal
 from numpy_nn.subjects.subject import Array, ClaimingSubject
 from numpy_nn.subjects.triangles import folded
 from numpy_nn.subjects.unrolled import Part
@@ -100,6 +100,7 @@ class CalledCode(ClaimingSubject):
         self.targets = None if target is None else self._given[target]
         self.is_loss = target is not None
         self._result: tuple[Sequence[Any], tuple[Any, ...]] = ((), ())
+        self._emptied: list[Slot] = []  # for gradients that are None before each step
         self._is_jacobian = False
         self.triangles: dict[str, str] = {}  # of symmetric matrices of which one triangle is read: which
         # Forward changes parameters: they are put back after each call, and backward gets those that it left.
@@ -195,9 +196,16 @@ class CalledCode(ClaimingSubject):
 
     @cached_property
     def _resets(self) -> list[Callable[[], Any]]:
-        """The methods that begin a step: the owner's, or where it has none those of what it holds."""
-        own = [] if self._owner is None else [self._owner]
-        return next((found for things in (own, reachable(*own)) if (found := _resets_of(things))), [])
+        """What begins a step; where no method does, that gradients are None again, if backward finds None at first."""
+        if self._owner is None:
+            return []
+        if resets := resets_of(self._owner):
+            return resets
+        slots = empty_slots(self._owner)
+        if slots:
+            self.output()  # which may make arrays for them
+        self._emptied = [slot for slot in slots if slot.is_empty()]
+        return [slot.empty for slot in self._emptied]
 
     def _reset(self) -> None:
         """Begin a step, as a training loop does for code that adds up gradients until it is told to begin anew."""
@@ -371,16 +379,6 @@ def arrays_of(value: Any, path: Path = ()) -> list[tuple[Path, Array]]:
     if is_container(value):
         return [found for key, part in items(value) for found in arrays_of(part, (*path, Step(key, True)))]
     return [(path, value)] if is_differentiated(value) else []
-
-
-def _resets_of(things: Sequence[Any]) -> list[Callable[[], Any]]:
-    """What begins a step of these things of the user's own.
-
-    What every layer of numpy_nn has is never called by training, and would hide a layer that adds up gradients.
-    """
-    own = [thing for thing in things if type(thing).__module__ != "builtins" and not of_a_library(thing)]
-    found = [reset for thing in own if (reset := names.method(thing, names.RESETS)) is not None and takes(reset, 0)]
-    return [reset for reset in found if getattr(reset, "__func__", None) is not Composition.zero_grad]
 
 
 def with_arrays(value: Any, put: Callable[[Path, Array], Array], path: Path = ()) -> Any:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from numpy_nn.subjects.agreement import ROUGHLY, agreement, digits, factor_of
+from numpy_nn.subjects.agreement import ROUGHLY, agreement, digits
 from numpy_nn.subjects.asked import argument_with
 from numpy_nn.subjects.calling import arrays_of, written_in
 from numpy_nn.subjects.containers import Numbering, as_paired, likeness_in_argument, paired, prefixes
@@ -136,28 +136,7 @@ class CodeSubject(SteppingCode):
     @property
     def waits_for_a_pass(self) -> bool:
         """Whether parameters are not there, as those that a first forward pass makes are not before it."""
-        return not all(place.exists() for place in self._places.values())
-
-    @property
-    def steps_grow(self) -> bool:
-        """Whether backward makes other steps the second time, as an optimizer does that keeps a velocity."""
-        if not self._updates:
-            return False
-        grad_output = self.random_grad_output(np.random.default_rng(0), self.output().shape)
-        first, second = self.gradients(grad_output), self.gradients(grad_output)
-        return not all(equal(first[name], second[name]) for name in self._updates)
-
-    @property
-    def a_step_is_a_gradient(self) -> bool:
-        """Whether the step of at least one parameter, over the rate, is the function's gradient.
-
-        Or twice as long, half as long, or its negative, as by a mistake; a step of Adam is no multiple of it at all.
-        """
-        grad_output = self.random_grad_output(np.random.default_rng(0), self.output().shape)
-        claimed = self.gradients(grad_output)
-        steps = ((name, claimed[name]) for name in self._updates)
-        factors = [abs(factor_of(self, name, g, grad_output)) for name, g in steps if g is not None]
-        return any(abs(factor - one) <= 1e-3 * one for factor in factors for one in (1.0, 2.0, 0.5))
+        return not all(place.exists() and place.read() is not None for place in self._places.values())
 
     def settings(self) -> dict[str, float]:
         """The numbers by which the code can be set: among the arguments, and attributes that have no gradient."""
@@ -279,6 +258,7 @@ class CodeSubject(SteppingCode):
         self._match_overlapping(found, agrees, lambda: self._claimed(grad_output))
         self._add_silent(found)
         self._find_updates(grad_output)
+        self._note_added_up(grad_output)
         if self.input in self.arrays and self.input not in self._leaves:
             self._take_whatever_is_left(found, output)
         self._doubt_what_numbers_told(found, told)

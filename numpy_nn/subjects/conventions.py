@@ -279,9 +279,12 @@ class Arguments:
 def may_be_gradient(backward: Callable[..., Any], arguments: Sequence[str], inputs: Sequence[str]) -> bool:
     """Whether the only argument of a backward pass, but for a rate, is called as forward's, and may be the gradient.
 
-    So it is with ``forward(z)`` and ``backward(z)`` of a layer; a derivative takes what its function takes.
+    So it is with ``forward(z)`` and ``backward(z)`` of a layer; a derivative takes what its function takes. Beside a
+    cache, which has what forward was given, as ``forward(x, d)`` and ``backward(d, cache)``, it can hardly be another.
     """
     own = [role for role in arguments if role != RATE]
+    if len(own) == 2 and own[0] in inputs and own[1] == CACHE:
+        return True
     alone = len(own) == 1 and own[0] in inputs
     return alone and inspect.ismethod(backward) and names.is_backward(backward.__name__)
 
@@ -330,6 +333,8 @@ def conventions(
             guesses = dict.fromkeys([tuple(GRADS if role in inputs else role for role in named)])
         orders = [] if named is None else [(named, True)]
         orders += [(order, False) for order in guesses if order != named and (GRADS in order or not takes_grads)]
+        if named is not None and CACHE in named and may_be_gradient(backward, named, inputs):
+            orders = [(order, False) for order, _ in reversed(orders)]  # beside a cache the gradient is likelier
         caches = _caches([*result[:place], *result[place + outputs :]]) if has_cache else [None]
         for order, by_name in orders:
             for cache in caches if CACHE in order else [None]:

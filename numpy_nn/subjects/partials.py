@@ -43,7 +43,8 @@ def arguments_bound(function: Any) -> Mapping[str, Any]:
 def _shared(backward: Any, bound: Mapping[str, Any]) -> dict[str, Any]:
     """Those that backward has too and that are free there.
 
-    What it calls its only gradient is that, unless it comes last: the ``g`` that forward has may be one of gravity.
+    What it calls its only gradient is that, unless it comes last: the ``g`` that forward has may be one of gravity. So
+    is what stands alone before the cache.
     """
     try:
         own = names.signature(backward).parameters
@@ -52,4 +53,6 @@ def _shared(backward: Any, bound: Mapping[str, Any]) -> dict[str, Any]:
     free = [n for n, p in own.items() if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
     free = [name for name in free if name not in getattr(backward, "keywords", {})]
     gradients = [name for name in free if names.role(name) == names.GRAD]
+    if not gradients and [names.role(name) for name in free[1:]] == [names.CACHE]:
+        gradients = free[:1]
     return {n: v for n, v in bound.items() if n in free and (gradients != [n] or n == free[-1] != free[0])}

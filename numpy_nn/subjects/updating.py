@@ -8,11 +8,13 @@ from typing import Any
 import numpy as np
 
 from numpy_nn.subjects import names
+from numpy_nn.subjects.agreement import factor_of
 from numpy_nn.subjects.calling import CACHE, OUTPUT, RATE, CalledCode, result_role
 from numpy_nn.subjects.costs import LossOfOutput
 from numpy_nn.subjects.places import Place, places
 from numpy_nn.subjects.rates import put_rate, rate_of, rates_in, rates_of
 from numpy_nn.subjects.roles import is_data
+from numpy_nn.subjects.state import equal
 from numpy_nn.subjects.subject import Array
 
 
@@ -79,6 +81,43 @@ class UpdatingCode(CalledCode):
         for name, value in values.items():
             self.arrays[name][...] = value
         self._install()
+
+    @property
+    def steps_grow(self) -> bool:
+        """Whether backward makes other steps the second time, as an optimizer does that keeps a velocity."""
+        if not self._updates:
+            return False
+        grad_output = self.random_grad_output(np.random.default_rng(0), self.output().shape)
+        first, second = self.gradients(grad_output), self.gradients(grad_output)
+        return not all(equal(first[name], second[name]) for name in self._updates)
+
+    @property
+    def a_step_is_a_gradient(self) -> bool:
+        """Whether the step of at least one parameter, over the rate, is the function's gradient.
+
+        Or twice as long, half as long, or its negative, as by a mistake; a step of Adam is no multiple of it at all.
+        """
+        grad_output = self.random_grad_output(np.random.default_rng(0), self.output().shape)
+        claimed = self.gradients(grad_output)
+        steps = ((name, claimed[name]) for name in self._updates)
+        factors = [abs(factor_of(self, name, g, grad_output)) for name, g in steps if g is not None]
+        return any(abs(factor - one) <= 1e-3 * one for factor in factors for one in (1.0, 2.0, 0.5))
+
+    def _note_added_up(self, grad_output: Array) -> None:
+        """Say of which parameters gradients are added up for as long as nobody has them be None again."""
+        if not self._emptied:
+            return
+        first = self.gradients(grad_output)
+        resets, self._resets = self._resets, []
+        second = self.gradients(grad_output)
+        self._resets = resets
+        both = {name: (one, second[name]) for name, one in first.items() if one is not None}
+        added = [n for n, (one, other) in both.items() if other is not None and one.any() and _is_twice(other, one)]
+        if added:
+            self.notes.append(
+                f"backward adds to what is left of an earlier gradient, of {', '.join(added)}: here that is None again "
+                "before each step, as whoever trains has to see to"
+            )
 
     @property
     def parameter_places(self) -> Mapping[str, Sequence[Place]]:
@@ -196,3 +235,7 @@ class UpdatingCode(CalledCode):
         if self._targets_name is not None and names.role_in_loss(name) == names.TARGET:
             return self.targets
         return self.latest if names.role(name) == names.GRAD else self._argument(self._inputs[0], {})
+
+
+def _is_twice(other: Array, one: Array) -> bool:
+    return bool(np.allclose(other, 2.0 * one, rtol=1e-6, atol=1e-9 * float(np.abs(one).max())))

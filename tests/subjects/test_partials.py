@@ -126,3 +126,24 @@ def test_what_is_bound_without_a_name_is_left_as_it_is():
     assert with_bound(partial(leaky, alpha=0.3), None)[1] is None
     ufunc = np.exp
     assert with_bound(partial(leaky, alpha=0.3), ufunc)[1] is ufunc
+
+
+def times(x, d):
+    return d * x, (x, d)
+
+
+@pytest.mark.parametrize(("factor", "verdict"), [(1.0, "right"), (2.0, "wrong")])
+def test_what_stands_alone_before_the_cache_is_the_gradient_though_forward_has_a_setting_of_that_name(factor, verdict):
+    def backward(d, cache):
+        return factor * d * cache[1]
+
+    for target, given in (((times, backward), (X, 3)), ((partial(times, d=3), backward), X)):
+        report = check_gradients(target, given)
+        assert report.verdict == verdict
+        found = report["x"].diagnosis
+        assert verdict == "right" or (found is not None and found.evidence.startswith("claimed / numerical = 2 "))
+
+
+def test_what_stands_before_the_cache_may_be_what_forward_was_given():
+    derivative = np.vectorize(lambda x: 2.0 * x)
+    assert check_gradients((lambda x: (x**2, None), lambda x, cache: derivative(x)), X).verdict == "right"
