@@ -30,8 +30,9 @@ PERIODS = 0.3
 # these steps tell nothing.
 AWAKE = 0.135
 # A number that has lost so many seconds against the best, or half of a stretch if that is more, is given up before its
-# rounds are over.
-PATIENCE = 0.03
+# rounds are over; but not for its worst stretch, in which somebody else may have been at work for a moment, unless all
+# have lost as much as this.
+PATIENCE, AT_ONCE = 0.03, 0.15
 # Times this near to each other are equal, and the fewer threads, or those at work, are kept.
 EQUAL = 1.03
 # A step is slow if it takes so many times as long as when the number was chosen.
@@ -137,7 +138,11 @@ class Threads:
             return
         if not self._warm:
             is_timed = not (first or self._awake or self.count < 0 or seconds < self._stretch)
-            self._awake = max(0.0, self._awake - seconds)
+            if self._awake:
+                self._awake = max(0.0, self._awake - seconds)
+                # As many as may be left, and no more than twice as many as before.
+                left = self._awake * steps / seconds if seconds else steps
+                self._ahead = self._left = max(1, min(2 * steps, int(left)))
             self._warm = not self._awake
             if not is_timed:
                 self._untimed += steps
@@ -215,9 +220,15 @@ def _promising(left: Sequence[int], times: Mapping[int, Sequence[Stretch]], pati
     """
     best = min((count for count in left if count in times), key=lambda count: _each(times[count]))
     each = _each(times[best])
-    poor = [count for count in left if count in times and count != best and _lost(times[count], each) > patience]
+    others = [count for count in left if count in times and count != best]
+    poor = [count for count in others if _is_poor(times[count], each, patience)]
     too_many = min((count for count in poor if count > best), default=math.inf)
     return [count for count in left if count not in poor and count < too_many]
+
+
+def _is_poor(stretches: Sequence[Stretch], each: float, patience: float) -> bool:
+    lost = [_more(stretch, each) for stretch in stretches]
+    return sum(lost) - max(lost) > patience or sum(lost) > max(patience, AT_ONCE)
 
 
 def _each(stretches: Iterable[Stretch]) -> float:
@@ -227,7 +238,11 @@ def _each(stretches: Iterable[Stretch]) -> float:
 
 def _lost(stretches: Iterable[Stretch], each: float) -> float:
     """How much longer these stretches took than with so many seconds a step, those that were not timed included."""
-    return max(0.0, sum((stretch.each - each) * (stretch.steps + stretch.untimed) for stretch in stretches))
+    return max(0.0, sum(_more(stretch, each) for stretch in stretches))
+
+
+def _more(stretch: Stretch, each: float) -> float:
+    return (stretch.each - each) * (stretch.steps + stretch.untimed)
 
 
 def describe(used: Counter[int]) -> str:

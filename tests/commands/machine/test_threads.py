@@ -167,6 +167,20 @@ def test_a_single_odd_moment_changes_nothing():
     assert machine.threads.count == 4
 
 
+@pytest.mark.parametrize("number", [1, 2, 4])
+def test_a_moment_of_others_does_not_give_up_a_number_for_good(number):
+    machine, disturbed = Machine(1e-3, QUIET), False
+    while not machine.threads.settled:
+        with machine.threads.epoch():
+            # Not the first step of the trial with this number, which would not be timed.
+            is_in_its_stretch = machine.threads.count == number and machine.threads.used[number] > 3
+            machine.now += 0.06 * (is_in_its_stretch and not disturbed)
+            disturbed = disturbed or is_in_its_stretch
+            machine.step_once()
+    assert disturbed
+    assert machine.threads.count == 4
+
+
 @given(st.integers(0, 2**32 - 1), st.sampled_from([1e-3, 0.02]), st.sampled_from([(1, 2), (1, 2, 4)]))
 @example(seed=0, step=0.02, counts=(1, 2))  # every number was given up: min() of nothing
 def test_moments_of_others_during_the_trials_leave_a_number(seed, step, counts):
