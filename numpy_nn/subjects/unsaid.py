@@ -52,7 +52,8 @@ def with_unsaid_cost(
     penalty = penalty_of(owner) if hints.cost is None else None
     penalties = (None,) if penalty is None else (penalty, None)
     given = named_arguments(forward, inputs, None) | {"targets": targets}
-    best, most, words, wants_gradient, several = None, Agreement(0, 0, 0), "", False, False
+    best, words, wants_gradient, several = None, "", False, False
+    most, holds = Agreement(0, 0, 0), False
     counts = False
     errors: list[Exception] = []
     before = Snapshot(owner)
@@ -63,6 +64,7 @@ def with_unsaid_cost(
             try:
                 subject = chosen(Code(label, chain.loss, chain.given_output(gradient), given, hints, "targets", owner))
                 agrees = agreement(subject)
+                is_of_it = agrees.digits == CLOSELY and hints.cost is None and _agrees_elsewhere(subject)
             except (SubjectError, TypeError, ValueError) as error:
                 errors.append(error)
                 continue
@@ -72,9 +74,9 @@ def with_unsaid_cost(
             if subject.convention.takes_grads or (_wants_gradient(gradient) and agrees.agreeing < agrees.shaped):
                 wants_gradient = True
                 continue  # it wants the gradient of a loss that does not give it
-            if best is None or (agrees, not subject.problems) > (most, not best.problems):
-                best, most, words, counts = subject, agrees, formula, added is not None
-            if _leaves_nothing(subject, agrees):
+            if best is None or (agrees, is_of_it, not subject.problems) > (most, holds, not best.problems):
+                best, most, holds, words, counts = subject, agrees, is_of_it, formula, added is not None
+            if _leaves_nothing(subject, agrees) and (is_of_it or hints.cost is not None):
                 break
         if best is not None and most.agreeing == most.shaped:
             break
@@ -107,6 +109,25 @@ def with_unsaid_cost(
             "usual ones; pass loss=, a function loss(output, targets) that returns a number"
         )
     return best
+
+
+def _agrees_elsewhere(subject: CodeSubject) -> bool:
+    """Whether gradients are those of the loss at other weights too.
+
+    Those of one loss can be a multiple of another's to many digits: where weights are small, all outputs of a sigmoid
+    are near 1/2, and the squared error has a quarter of the cross-entropy's gradient.
+    """
+    rng = np.random.default_rng(1)
+    moved = {
+        name: subject.arrays[name] + rng.standard_normal(subject.arrays[name].shape)
+        for name in subject.parameter_places
+    }
+    try:
+        with subject.at(moved), np.errstate(all="ignore"):
+            there = agreement(subject)
+    except (SubjectError, TypeError, ValueError):
+        return False
+    return there.agreeing == there.shaped and there.digits == CLOSELY
 
 
 def _leaves_nothing(subject: CodeSubject, agrees: Agreement) -> bool:

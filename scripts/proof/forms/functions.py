@@ -280,7 +280,7 @@ def residuals_and_their_jacobian(d, wrong):
         return r, wrong * J
 
     t = np.linspace(0.1, 2.0, 7)
-    return (residuals_and_jacobian, (d.array(3), t, d.array(7))), {}, "params"
+    return (residuals_and_jacobian, (d.fixed(3), t, d.fixed(7))), {}, "params"
 
 
 @form
