@@ -209,9 +209,10 @@ class CalledCode(ClaimingSubject):
 
     def _reset(self) -> None:
         """Begin a step, as a training loop does for code that adds up gradients until it is told to begin anew."""
-        for reset in self._resets:
+        if self._resets:
             with self.running():
-                reset()
+                for reset in self._resets:
+                    reset()
 
     def _claim(self, grad_outputs: Sequence[Array]) -> Mapping[str, Any]:
         kept = self._kept()

@@ -46,12 +46,12 @@ def empty_slots(owner: Any) -> list[Slot]:
     ]
 
 
-def _empty(holder: Any, key: Any, value: Any) -> Iterator[Slot]:
+def _empty(holder: Any, key: Any, value: Any, around: tuple[int, ...] = ()) -> Iterator[Slot]:
     if value is None:
         yield Slot(holder, key)
-    elif type(value) in (dict, list):
+    elif type(value) in (dict, list) and id(value) not in around:  # a list may hold itself
         for inner_key, inner in _held(value):
-            yield from _empty(value, inner_key, inner)
+            yield from _empty(value, inner_key, inner, (*around, id(value)))
 
 
 def _held(thing: Any) -> Iterable[tuple[Any, Any]]:

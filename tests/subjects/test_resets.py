@@ -79,6 +79,30 @@ def test_what_is_assigned_needs_no_word():
     assert not any("adds to" in note for note in report.notes)
 
 
+class Counts(Assigns):
+    """Notes how often its gradient is set to None."""
+
+    emptied = 0
+
+    def __init__(self):
+        super().__init__(1.0)
+        self.dW = None
+
+    def __setattr__(self, name, value):
+        self.__dict__["emptied"] = self.emptied + (name == "dW" and value is None)
+        super().__setattr__(name, value)
+
+    def backward(self, grad_output):
+        self.dW = self.x.T @ grad_output
+        return grad_output @ self.W.T
+
+
+def test_what_is_assigned_is_left_alone_once_that_is_known():
+    layer = Counts()
+    assert check_gradients(layer, X).verdict == RIGHT
+    assert layer.emptied <= 10
+
+
 class MadeByTheFirstPass:
     """Nothing has None be there again: what forward has made for gradients stays."""
 
@@ -119,7 +143,9 @@ class Held:
 
 def test_the_places_for_gradients_that_are_none():
     held = Held()
+    held.grads["itself"] = held.grads
     slots = empty_slots(held)
+    del held.grads["itself"]
     assert [(type(slot.holder), slot.key) for slot in slots] == [(Held, "dW"), (dict, "b"), (list, 0)]
     vars(held)["dW"], held.grads["b"], held.grads["more"][0] = np.ones(2), 1.0, 2.0
     assert not any(slot.is_empty() for slot in slots)
