@@ -13,13 +13,17 @@ from numpy_nn.commands.machine.threads import Threads, settle
 DISTURBED = 3.0
 # Pieces of work between two looks at whether the number is found.
 PIECES = 8
+# Two cores of a virtual machine may share one of the processor's for a while, and a second thread then gains nothing,
+# for that while. So a number below the most is found so many times, so many seconds apart, and the best time counts.
+OPINIONS, APART = 3, 1.0
 
 
 class OnThreads:
     """An engine that is timed on as many threads as were found to be the fastest for it, out of ``counts``.
 
-    The number is found before the engine is timed, and anew after a turn in which it was disturbed. ``used`` counts the
-    turns on each. An engine that cannot have several has the last of them.
+    The number is found before the engine is timed, if it is not the most again before later turns, and anew after a
+    turn in which it was disturbed. ``used`` counts the turns on each. An engine that cannot have several has the last
+    of them.
     """
 
     def __init__(self, engine: Engine, counts: Sequence[int], clock: Callable[[], float] = time.perf_counter) -> None:
@@ -29,11 +33,15 @@ class OnThreads:
         self._clock = clock
         self._best = float("inf")
         self._count: int | None = None
+        self._found: list[tuple[float, int]] = []  # the seconds of a step or a piece of work on the number found
+        self._last = 0.0
 
     def seconds(self, n: int) -> float:
         """Do the work ``n`` times; the seconds it took."""
-        if self._count is None:
-            self._count = self._find()
+        if self._count is None or self._may_be_more():
+            self._found.append(self._find())
+            self._last = self._clock()
+            self._count = min(self._found)[1]
         if self.engine.set_threads is not None:
             self.engine.set_threads(self._count)
         if n == 0:
@@ -42,10 +50,14 @@ class OnThreads:
         seconds = self.engine.seconds(n)
         self._best = min(self._best, seconds / n)
         if len(self._counts) > 1 and seconds / n > DISTURBED * self._best:
-            self._count = None
+            self._count, self._found = None, []
         return seconds
 
-    def _find(self) -> int:
+    def _may_be_more(self) -> bool:
+        below = self._count != self._counts[-1] and len(self._found) < OPINIONS
+        return below and self._clock() - self._last >= APART
+
+    def _find(self) -> tuple[float, int]:
         # An epoch is too long to be tried out, and is made of steps.
         piece = self.engine.step if self.engine.case.kind == "epoch" else self.engine.work
         threads = Threads(self._counts, self.engine.set_threads, self._clock)
@@ -56,4 +68,4 @@ class OnThreads:
                     threads.step()
         if len(self._counts) > 1:
             settle()  # or the threads that wait for more would take a core from the next engine
-        return threads.count
+        return threads.each, threads.count

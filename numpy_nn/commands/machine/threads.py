@@ -93,6 +93,7 @@ class Threads:
         self._stretch = PERIODS if cores < max(map(abs, counts)) else STRETCH
         self.used: Counter[int] = Counter()
         self.trials = 0  # how many there were
+        self.each = 0.0  # the seconds of a step on the number that the last trial has found
         self.chooses = set_threads is not None and len(counts) > 1
         self.settled = not self.chooses  # no trial is going on
         self._set_threads, self._clock = set_threads or (lambda _: None), clock
@@ -174,14 +175,14 @@ class Threads:
             self.settled, self.trials = False, self.trials + 1
             before = chosen
             began = self._trained
-            chosen, each, cost = yield from self._trial(counts, before)
+            chosen, self.each, cost = yield from self._trial(counts, before)
             rest = max(REST, RESTS * (self._trained - began), cost / SHARE)
             self.settled = True
             if chosen != before:
                 patience = 1
             elif slow:  # the number of threads was not the reason, and may not be the next time
                 patience = min(16, 2 * patience)
-            slow = yield from self._watch(chosen, each, rest, patience * max(PATIENCE, 3 * cost))
+            slow = yield from self._watch(chosen, self.each, rest, patience * max(PATIENCE, 3 * cost))
 
     def _trial(self, counts: Sequence[int], now: int | None) -> Generator[int, Stretch, tuple[int, float, float]]:
         """Time a few stretches with each number; returns the best, the seconds of its step, and what the rest lost."""

@@ -5,7 +5,7 @@ import torch
 
 from numpy_nn.commands.benchmark.cases import Case
 from numpy_nn.commands.benchmark.engines import ENGINES
-from numpy_nn.commands.benchmark.threads import DISTURBED, OnThreads
+from numpy_nn.commands.benchmark.threads import APART, DISTURBED, OPINIONS, OnThreads
 from numpy_nn.commands.benchmark.workload import Workload
 
 
@@ -65,6 +65,30 @@ def test_after_a_disturbed_turn_it_is_found_anew():
     assert way.seconds(10) == pytest.approx(0.01 * engine.factors[2])
     assert way.seconds(10) == pytest.approx(0.01)
     assert way.used == {2: 2, 1: 1}
+
+
+@pytest.mark.parametrize("waits", [0.5, 1.5])
+def test_a_second_thread_that_gained_nothing_for_a_while_is_tried_again(waits):
+    engine = Fake({1: 1.0, 2: 1.0})
+    way = on_threads(engine)
+    way.seconds(10)
+    engine.factors = {1: 1.0, 2: 0.6}
+    engine.now += waits
+    assert way.seconds(10) == pytest.approx(0.006 if waits >= APART else 0.01)
+
+
+def test_fewer_threads_are_found_so_often_and_the_best_time_counts():
+    engine = Fake({1: 1.0, 2: 30.0})
+    way = on_threads(engine)
+    tried = []
+    for seconds_of_one in (1.0, 1.2, 1.1, 1.0, 1.0):
+        engine.factors = {1: seconds_of_one, 2: 30.0}
+        before = engine.worked
+        way.seconds(10)
+        tried.append(engine.worked > before + 10)
+        engine.now += 10.0
+    assert tried == [True] * OPINIONS + [False] * 2
+    assert way.used == {1: 5}
 
 
 def test_what_does_not_adapt_has_the_most_and_is_not_tried():
