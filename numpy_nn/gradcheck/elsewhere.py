@@ -22,6 +22,9 @@ from numpy_nn.subjects.subject import Subject, SubjectError
 # smaller.
 BLUNDER = 5e-3
 
+# Between two sides of a branch that lie close together only what is off by more than this sets in there.
+SUDDEN = 10.0 * BLUNDER
+
 # A difference quotient along a random direction, with such a step, that is the claimed one's up to such a share of its
 # size shows no blunder. The shares leave room for what a quotient leaves out, and where it fails, all is looked at.
 SCREEN = ((2.0**-11, 2e-5), (2.0**-7, 1e-4))
@@ -82,6 +85,16 @@ def look(
         except (SubjectError, ShapeError):
             continue
     return found
+
+
+def is_wrong_by_much(evidence: Evidence) -> bool:
+    """Whether a gradient that is wrong at a point is so by many times what a blunder is at least."""
+    gradient, slopes = evidence.gradient, evidence.slopes
+    if gradient is None or slopes is None:
+        return False
+    known = np.isfinite(slopes.value)
+    typical = float(np.sqrt(max(np.mean(np.square(slopes.value[known])), np.mean(np.square(gradient[known])))))
+    return float(np.abs(gradient - slopes.value)[known].max()) > SUDDEN * typical
 
 
 def blame(

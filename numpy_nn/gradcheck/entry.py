@@ -7,20 +7,17 @@ from typing import Any
 
 import numpy as np
 
-from numpy_nn.gradcheck.elsewhere import Found, blame, is_beyond_logarithms, look
-from numpy_nn.gradcheck.judging import computes_in, diagnosis, judge, name_worst
-from numpy_nn.gradcheck.measure.beyond import counts_here, points_beyond
+from numpy_nn.gradcheck.judging import WEAKER, computes_in, diagnosis, judge, name_worst
 from numpy_nn.gradcheck.measure.derivatives import Array
 from numpy_nn.gradcheck.measure.differences import REORDERED, Differences
 from numpy_nn.gradcheck.measure.evidence import Evidence
-from numpy_nn.gradcheck.measure.independence import is_independent, is_seen_to_move
 from numpy_nn.gradcheck.measure.iterations import is_of_a_tolerance
-from numpy_nn.gradcheck.measure.kinds import COARSE, ELSEWHERE, FLAT, INDEPENDENT, LOST, OFF, Reason
-from numpy_nn.gradcheck.measure.points import Point, far_points, other_points
+from numpy_nn.gradcheck.measure.kinds import COARSE, INDEPENDENT, OFF, Reason
 from numpy_nn.gradcheck.measure.slopes import Mask
 from numpy_nn.gradcheck.measure.verdicts import examine, off_by, sizes
 from numpy_nn.gradcheck.progress import Progress
-from numpy_nn.gradcheck.report import CLOSE, RIGHT, UNDECIDED, WRONG, Entry, GradientReport
+from numpy_nn.gradcheck.report import RIGHT, UNDECIDED, WRONG, Entry, GradientReport
+from numpy_nn.gradcheck.visits import visit_other_points
 from numpy_nn.subjects.state import equal
 from numpy_nn.subjects.subject import Subject, SubjectError
 
@@ -33,17 +30,6 @@ NUMBERS, FEW = 150_000_000, 20
 
 # By how much of the largest entry sums in float32 differ that are added up in another order.
 REORDERED_IN_FLOAT32 = 2.0**-18
-
-# A gradient that is 0 at so many other points is that of a function that does not depend on the array.
-ENOUGH = 4
-
-_WEAKER = {
-    COARSE: "rounding hides all but a few digits, which agree",
-    FLAT: "the output does not move beyond its rounding, nor would it by the claimed gradient",
-    LOST: "the claimed gradient, or the function, has lost digits to cancellation; another formula could keep them",
-    INDEPENDENT: "the output does not depend on it, so that the gradient is 0: so is the claimed one, but for rounding",
-    ELSEWHERE: "rounding hides the derivative here; the formula is right at a multiple of this input",
-}
 
 
 def check(subject: Subject, prefix: str, report: GradientReport, rng: np.random.Generator, samples: Any) -> None:
@@ -148,7 +134,7 @@ def _entries(
     judged = [_with_steps_of_others(entry, evidence, judged, samples) for entry, evidence in judged]
     _with_iteration_of_others(judged)
     subject.watch = None
-    _look_elsewhere(subject, judged, output, rng)
+    visit_other_points(subject, judged, output, rng)
     return [entry for entry, _ in judged]
 
 
@@ -189,93 +175,6 @@ def _stays_wrong(evidence: Evidence, share: float) -> bool:
     with np.errstate(invalid="ignore"):
         off = off_by(evidence.gradient, slopes)[0] > (share / own) * np.maximum(slopes.bound, slopes.side_bound)
     return bool(np.any(off & (evidence.status == OFF)))
-
-
-def _look_elsewhere(
-    subject: Subject, judged: list[tuple[Entry, Evidence]], output: Array, rng: np.random.Generator
-) -> None:
-    """Look at what is right or hidden here at other points: wrong there is wrong; 0 everywhere here says nothing."""
-    pending = {e.name: (entry, e) for entry, e in judged if entry.verdict in (RIGHT, CLOSE) or _is_hidden(entry, e)}
-    if not pending:
-        return
-    elementwise = any(e.is_input and e.gradient is not None and e.differences.elementwise for _, e in judged)
-    grad_output = next(iter(pending.values()))[1].grad_output
-    pending = {name: found for name, found in pending.items() if not found[1].independent}
-    vacuous = {name for name, (entry, e) in pending.items() if entry.verdict == RIGHT and not np.any(e.gradient)}
-    unseen = vacuous | {name for name, (entry, e) in pending.items() if _is_hidden(entry, e)}
-    seen: dict[str, list[Found]] = {name: [] for name in vacuous}
-    moving: set[str] = set()  # of these, on which the output is seen to depend
-    share = max(evidence.differences.seen_coarseness for _, evidence in judged)
-
-    def visit(point: Point, names: Iterable[str]) -> None:
-        with subject.at_point(point.moved):
-            found = look(subject, names, grad_output, share, rng)
-        for name, (kind, there) in found.items():
-            entry, here = pending[name]
-            if name in seen and not (point.beyond and kind is Found.UNKNOWN):
-                seen[name].append(kind)
-            if name in seen and point.moved.keys() == {name} and not equal(there.output, output):
-                moving.add(name)
-            if kind is not Found.WRONG or (point.beyond and not counts_here(here, there)):
-                continue
-            if _is_wrong_at(entry, subject, name, point, grad_output, share, rng):
-                del pending[name]
-
-    for point in other_points(subject, output, elementwise, rng):
-        visit(point, list(pending))
-    for point in points_beyond(subject, output):
-        visit(point, [name for name, (entry, e) in pending.items() if not _is_hidden(entry, e)])
-    for point in far_points(subject, rng) if unseen else ():
-        visit(point, [name for name in pending if name in unseen and Found.RIGHT not in seen.get(name, ())])
-    for name in vacuous.intersection(pending):
-        entry, here = pending[name]
-        if Found.RIGHT in seen[name]:
-            subject.notes.append(f"{entry.name}: 0 at every coordinate here; judged by other inputs, where it is right")
-        elif not (name in moving or _may_be_hidden(subject, here, judged) or is_seen_to_move(here)):
-            entry.verdict, entry.reason = UNDECIDED, str(Reason.UNSEEN)
-        elif len(seen[name]) >= ENOUGH and set(seen[name]) == {Found.NOTHING}:
-            subject.notes.append(f"{entry.name}: 0 here and wherever else it was looked at, claimed and numerical")
-        elif is_independent(here):
-            subject.notes.append(f"{entry.name}: {_WEAKER[INDEPENDENT]}")
-        else:
-            entry.verdict, entry.reason = UNDECIDED, str(Reason.VACUOUS)
-
-
-def _may_be_hidden(subject: Subject, evidence: Evidence, judged: Iterable[tuple[Entry, Evidence]]) -> bool:
-    """Whether an array may not show though all is in order: behind a drawn mask of zeros, or behind a dead unit.
-
-    That hides its own numbers, each of them a parameter in an engine of scalars, where others show that are right.
-    """
-    if subject.draws:
-        return True
-    numbers = [(entry, e.gradient) for entry, e in judged if e.gradient is not None and e.gradient.size == 1]
-    is_one = evidence.gradient is not None and evidence.gradient.size == 1
-    return is_one and any(entry.verdict == RIGHT and np.any(gradient) for entry, gradient in numbers)
-
-
-def _is_hidden(entry: Entry, evidence: Evidence) -> bool:
-    """Whether a gradient is undecided because too little of it shows at the point given, and no steps were seen."""
-    hidden = entry.verdict == UNDECIDED and evidence.reason in (Reason.ROUNDING, Reason.FLAT, Reason.STEPS)
-    return hidden and not evidence.differences.seen_coarseness
-
-
-def _is_wrong_at(
-    entry: Entry, subject: Subject, name: str, point: Point, grad_output: Array, share: float, rng: np.random.Generator
-) -> bool:
-    """Whether a second look finds an entry wrong at another point as well; then it is called so."""
-    words, moved = blame(subject, name, point, grad_output, share, rng)
-    with subject.at_point(moved):
-        kind, evidence = look(subject, [name], grad_output, share, rng)[name]
-        if kind is not Found.WRONG or is_beyond_logarithms(subject):
-            return False
-        slopes, status = evidence.slopes, evidence.status
-        assert slopes is not None
-        assert status is not None
-        entry.reason = f"{entry.verdict_in_words} at the point given, but wrong {words}"
-        entry.verdict, entry.digits, entry.wrong = WRONG, None, int((status == OFF).sum())
-        entry.diagnosis = diagnosis(evidence)
-        name_worst(entry, evidence, slopes, status)
-    return True
 
 
 def _call_before(subject: Subject, grad_output: Array) -> tuple[Array, dict[str, Array | None]]:
@@ -337,7 +236,7 @@ def _entry(evidence: Evidence, name: str, samples: Any) -> Entry:
     if entry.verdict == RIGHT and (status == COARSE).any() and evidence.differences.coarseness:
         with np.errstate(divide="ignore", invalid="ignore"):
             entry.digits = float(-np.log10((slopes.bound / sizes(slopes))[status == COARSE].max()))
-    for kind, text in _WEAKER.items():
+    for kind, text in WEAKER.items():
         if number := int((status == kind).sum()):
             computes = computes_in(evidence.differences.coarseness) if kind == COARSE else ""
             text = f"{text}: the forward pass {computes}" if computes else text

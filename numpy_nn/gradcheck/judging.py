@@ -7,9 +7,22 @@ import warnings
 import numpy as np
 
 from numpy_nn.gradcheck.explain.diagnosis import diagnose
-from numpy_nn.gradcheck.measure.derivatives import UNIT_ROUNDOFF
+from numpy_nn.gradcheck.explain.wrong_branch import with_branch
+from numpy_nn.gradcheck.measure.derivatives import UNIT_ROUNDOFF, Array
 from numpy_nn.gradcheck.measure.evidence import NOISE_OF_FLOAT32, Evidence
-from numpy_nn.gradcheck.measure.kinds import AGREES, KINK, NEARLY, OFF, UNRESOLVED, Status
+from numpy_nn.gradcheck.measure.kinds import (
+    AGREES,
+    COARSE,
+    ELSEWHERE,
+    FLAT,
+    INDEPENDENT,
+    KINK,
+    LOST,
+    NEARLY,
+    OFF,
+    UNRESOLVED,
+    Status,
+)
 from numpy_nn.gradcheck.measure.resolution import OF_FLOAT64
 from numpy_nn.gradcheck.measure.slopes import Slopes
 from numpy_nn.gradcheck.measure.verdicts import NEAR, off_by, sizes
@@ -21,6 +34,15 @@ DIRECTIONS = 3
 
 # The shares of a number that rounding to float32, once or some hundred times, is seen to leave in it.
 FINER_THAN_FLOAT32, COARSER_THAN_FLOAT32 = NOISE_OF_FLOAT32
+
+# What a coordinate that is right has for a note, if it is not simply within a small bound.
+WEAKER = {
+    COARSE: "rounding hides all but a few digits, which agree",
+    FLAT: "the output does not move beyond its rounding, nor would it by the claimed gradient",
+    LOST: "the claimed gradient, or the function, has lost digits to cancellation; another formula could keep them",
+    INDEPENDENT: "the output does not depend on it, so that the gradient is 0: so is the claimed one, but for rounding",
+    ELSEWHERE: "rounding hides the derivative here; the formula is right at a multiple of this input",
+}
 
 
 def judge(entry: Entry, evidence: Evidence, slopes: Slopes, status: Status) -> None:
@@ -109,13 +131,16 @@ def _right_along(evidence: Evidence) -> bool:
     return True
 
 
-def diagnosis(evidence: Evidence) -> Diagnosis:
-    """The diagnosis of a wrong gradient; that it is wrong stands also where its target takes no further questions."""
+def diagnosis(evidence: Evidence, right_at: Array | None = None) -> Diagnosis:
+    """The diagnosis of a wrong gradient; that it is wrong stands also where its target takes no further questions.
+
+    At another point ``right_at`` are the numbers of the array at which it is right.
+    """
     try:
         # Numbers made up for a hypothesis may overflow, or be too much alike for a fit.
         with np.errstate(all="ignore"), warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return diagnose(evidence)
+            return with_branch(diagnose(evidence), evidence, right_at)
     except SubjectError as error:
         text = f"the target's own code raised at an input made up to find the cause: {error}"
         return Diagnosis("unknown", "the cause was not found", text, "check at another input", False)

@@ -319,6 +319,7 @@ class CalledCode(ClaimingSubject):
         for name, (place, array) in held.items():
             if changed and not equal(place.read(), kept[name]):
                 moved[name] = kept[name]
+                self.changed_by_code.add(name)
                 self.warn(
                     f"{by} changes {name}: it updates its parameters; judged are the gradients at the values before"
                 )

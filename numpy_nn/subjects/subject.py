@@ -37,6 +37,7 @@ class Subject(ABC):
         self.targets: Any = None
         self.problems: list[str] = []
         self.warnings: list[str] = []
+        self.changed_by_code: set[str] = set()  # arrays that a pass was seen to change, by their names
         self.notes: list[str] = []
         # Arrays that the output depends on and of which no gradient was found: name, what it is, how many numbers.
         self.unchecked: list[tuple[str, str, int]] = []

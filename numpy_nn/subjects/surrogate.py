@@ -28,6 +28,7 @@ class SurrogateSubject(RunSubject):
         # The very same: what is moved here, or said there, is so for both.
         self.arrays, self.unchecked = target.arrays, target.unchecked
         self.problems, self.warnings, self.notes = target.problems, target.warnings, target.notes
+        self.changed_by_code = target.changed_by_code
         self.input, self.is_loss, self.targets = target.input, target.is_loss, target.targets
         name = surrogate.label if isinstance(surrogate, Subject) else getattr(surrogate, "__name__", "")
         named = f" {name}" if name not in ("", "<lambda>") else ""

@@ -138,6 +138,7 @@ class _Walk:
                     yield held[name]
 
     def _note(self, number: Any) -> None:
+        number = number.item() if isinstance(number, np.generic) else number  # float32 does not reach so far
         if abs(number) <= LARGEST:  # False of nan
             (self._floats if isinstance(number, (float, np.floating)) else self._integers).add(float(number))
 

@@ -132,7 +132,7 @@ def entries(monkeypatch, claims, *, name="x", prefix="", first=True, redrawn=Non
     monkeypatch.setattr(entry, "_call_before", lambda subject, _: (2.0 * x, subject.gradients(None)))
     monkeypatch.setattr(entry, "_entry", lambda _, shown, __: made(shown))
     monkeypatch.setattr(entry, "_with_steps_of_others", lambda found, evidence, *_: (found, evidence))
-    monkeypatch.setattr(entry, "_look_elsewhere", lambda *_: None)
+    monkeypatch.setattr(entry, "visit_other_points", lambda *_: None)
     found = entry._entries(subject, prefix, first, np.ones(shape), None, None)
     np.testing.assert_array_equal(x, np.ones(3))
     assert subject.watch is None
@@ -209,7 +209,7 @@ def test_every_array_is_checked_also_beside_one_that_cannot_be(monkeypatch):
     monkeypatch.setattr(entry, "_call_before", lambda subject, _: (2.0 * A, subject.gradients(None)))
     monkeypatch.setattr(entry, "_entry", lambda _, shown, __: made(shown))
     monkeypatch.setattr(entry, "_with_steps_of_others", lambda found, evidence, *_: (found, evidence))
-    monkeypatch.setattr(entry, "_look_elsewhere", lambda *_: None)
+    monkeypatch.setattr(entry, "visit_other_points", lambda *_: None)
     subject = Subject()
     assert [one.name for one in entry._entries(subject, "", True, np.ones(()), None, None)] == ["W"]
     assert [text.split(":")[0] for text in subject.problems] == ["drawn", "random"]

@@ -8,7 +8,7 @@ import pytest
 from judged import ONE, claim, made
 from known_slopes import known
 
-from numpy_nn.gradcheck import entry
+from numpy_nn.gradcheck import judging, visits
 from numpy_nn.gradcheck.elsewhere import Found
 from numpy_nn.gradcheck.measure.kinds import AGREES, INDEPENDENT, OFF, Reason
 from numpy_nn.gradcheck.measure.points import Point
@@ -27,7 +27,7 @@ def looked_elsewhere(monkeypatch, judged, near, far=(), independent=False, confi
     def at(_):
         yield
 
-    subject = SimpleNamespace(at_point=at, notes=notes, draws=False)
+    subject = SimpleNamespace(at_point=at, notes=notes, warnings=[], draws=False)
 
     def look(_, names, grad_output, share, __):
         seen.append((list(names), share))
@@ -36,19 +36,20 @@ def looked_elsewhere(monkeypatch, judged, near, far=(), independent=False, confi
 
     blamed = []
     points = [Point(str(k), {}) for k in range(len(near))], [Point(str(k), {}) for k in range(len(far))]
-    monkeypatch.setattr(entry, "other_points", lambda *_: iter(points[0]))
-    monkeypatch.setattr(entry, "far_points", lambda *_: iter(points[1]))
-    monkeypatch.setattr(entry, "look", look)
+    monkeypatch.setattr(visits, "other_points", lambda *_: iter(points[0]))
+    monkeypatch.setattr(visits, "far_points", lambda *_: iter(points[1]))
+    monkeypatch.setattr(visits, "look", look)
 
-    def is_wrong_at(_, __, name, point, *___):
-        blamed.append((name, point.words))
+    def is_wrong_at(_, here, point, *__):
+        blamed.append((here.name, point.words))
         return confirmed
 
-    monkeypatch.setattr(entry, "_is_wrong_at", is_wrong_at)
-    monkeypatch.setattr(entry, "points_beyond", lambda *_: iter(()))
-    monkeypatch.setattr(entry, "is_independent", lambda _: independent)
-    monkeypatch.setattr(entry, "is_seen_to_move", lambda _: independent is not None)
-    entry._look_elsewhere(subject, judged, np.ones(2), None)
+    monkeypatch.setattr(visits, "_is_wrong_at", is_wrong_at)
+    monkeypatch.setattr(visits, "points_beyond", lambda *_: iter(()))
+    monkeypatch.setattr(visits, "crossings", lambda *_: iter(()))
+    monkeypatch.setattr(visits, "is_independent", lambda _: independent)
+    monkeypatch.setattr(visits, "is_seen_to_move", lambda _: independent is not None)
+    visits.visit_other_points(subject, judged, np.ones(2), None)
     return seen, notes, blamed
 
 
@@ -102,7 +103,7 @@ def test_what_nothing_shows_here_is_looked_at_near_and_far_unless_steps_hide_it(
         ([N, N], [N, N], False, RIGHT, "x: 0 here and wherever else it was looked at, claimed and numerical"),
         ([N, N], [N, U], False, UNDECIDED, None),
         ([N, N], [N], False, UNDECIDED, None),
-        ([N, N], [N], True, RIGHT, f"x: {entry._WEAKER[INDEPENDENT]}"),
+        ([N, N], [N], True, RIGHT, f"x: {judging.WEAKER[INDEPENDENT]}"),
         ([], [], False, UNDECIDED, None),
         ([N, N], [N, N], None, UNDECIDED, None),
         ([N, U], [R], None, RIGHT, "x: 0 at every coordinate here; judged by other inputs, where it is right"),
@@ -141,17 +142,23 @@ def test_what_is_wrong_elsewhere_is_said_to_be_right_here(monkeypatch, kind):
         assert given is moved
         yield
 
-    monkeypatch.setattr(entry, "blame", lambda *_: ("at a tenth", moved))
-    monkeypatch.setattr(entry, "look", lambda *_: {"x": (kind, e)})
-    monkeypatch.setattr(entry, "diagnosis", lambda evidence: evidence)
-    monkeypatch.setattr(entry, "name_worst", lambda *given: worst.append(given))
-    confirmed = entry._is_wrong_at(
-        found, SimpleNamespace(at_point=at, targets=None), "x", Point("", {}), ONE, 0.0, None
-    )
+    monkeypatch.setattr(visits, "blame", lambda *_: ("at a tenth", moved))
+    monkeypatch.setattr(visits, "look", lambda *_: {"x": (kind, e)})
+    monkeypatch.setattr(visits, "diagnosis", lambda evidence, right_at: (evidence, right_at))
+    monkeypatch.setattr(visits, "name_worst", lambda *given: worst.append(given))
+    here = claim()
+    here.subject = SimpleNamespace(at_point=at, targets=None)
+    here.differences.home = ONE
+    confirmed = visits._is_wrong_at(found, here, Point("", {}), ONE, 0.0, None)
     assert confirmed == (kind is Found.WRONG)
     if confirmed:
         assert found.reason == "right to 6 digits at the point given, but wrong at a tenth"
-        assert (found.verdict, found.digits, found.wrong, found.diagnosis) == (WRONG, None, 2, e)
+        assert (found.verdict, found.digits, found.wrong, found.diagnosis) == (
+            WRONG,
+            None,
+            2,
+            (e, here.differences.home),
+        )
         assert worst == [(found, e, slopes, status)]
     else:
         assert (found.verdict, found.digits, found.wrong, found.reason) == (CLOSE, 6.5, 0, "")

@@ -4,6 +4,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from judged import diagnosed
 
 from numpy_nn.gradcheck import check_gradients
 from numpy_nn.gradcheck.explain import penalties as module
@@ -15,13 +16,6 @@ pytestmark = [pytest.mark.slow, pytest.mark.numerical]
 RNG = np.random.default_rng(0)
 X, W, Y = RNG.standard_normal((6, 5)), 0.3 * RNG.standard_normal((5, 4)), RNG.integers(0, 4, 6)
 ROWS = np.arange(6)
-
-
-def diagnosed(entry):
-    """The diagnosis of an entry, which must be wrong."""
-    assert entry.verdict == "wrong", entry
-    assert entry.diagnosis is not None
-    return entry.diagnosis
 
 
 def hinge(in_loss, in_gradient, off=0.0):

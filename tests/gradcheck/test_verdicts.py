@@ -148,6 +148,7 @@ def test_what_is_undecided_has_its_reason(coarseness, words):
 
 def test_what_is_wrong_says_at_how_many(monkeypatch):
     monkeypatch.setattr(judging, "diagnose", lambda evidence: evidence.gradient)
+    monkeypatch.setattr(judging, "with_branch", lambda found, *_: found)
     made = judged(claimed := Claimed(ONE), ONE, [OFF, UNRESOLVED, NEARLY, ""])
     assert (made.verdict, made.wrong, made.reason) == (WRONG, 1, "wrong at 1 of 3 coordinates")
     assert made.diagnosis is claimed.gradient

@@ -18,6 +18,13 @@ def made(name="x", verdict=RIGHT, **given):
     return found
 
 
+def diagnosed(entry):
+    """The diagnosis of an entry, which must be wrong."""
+    assert entry.verdict == "wrong", entry
+    assert entry.diagnosis is not None
+    return entry.diagnosis
+
+
 def claim(gradient=ONE, *, coarseness=0.0, name="x", **given):
     """What is known of a claimed gradient."""
     differences = SimpleNamespace(coarseness=coarseness, seen_coarseness=coarseness, groups=4, elementwise=True)

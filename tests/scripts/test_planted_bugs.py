@@ -49,6 +49,7 @@ CAUSES = {
     "batch_norm_constant_statistics",
     "batch_norm_mean_constant",
     "batch_norm_variance_constant",
+    "branch",
     "partly_filled",
     "one_example",
     "grad_output_ignored",

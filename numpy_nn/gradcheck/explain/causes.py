@@ -127,6 +127,10 @@ WORDS: dict[str, tuple[str, str]] = {
         "begin with h = dy gamma: dx = (h - mean(h) - x^ mean(h x^)) / sqrt(var + eps)",
     ),
     "partly_filled": ("only a part of the gradient is filled in, the rest is 0", "write the other rows or columns too"),
+    "branch": (
+        "one branch of the function has another derivative than the gradient says, or begins elsewhere",
+        "differentiate each branch by itself, and let both passes choose it by the same condition",
+    ),
     "one_example": ("one row of the batch alone is used", "sum over all rows: dW = x^T dy"),
     "grad_output_ignored": ("grad_output is ignored: this is the gradient for ones", "multiply by grad_output"),
     "fused_activation": (

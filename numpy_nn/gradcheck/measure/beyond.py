@@ -40,7 +40,7 @@ def points_beyond(subject: Subject, output: Array) -> Iterator[Point]:
         return  # a definite matrix, the cost of a network, which saturates, or one of probabilities
     written = numbers_written(*subject.own_code())
     limit = _of_logarithms(written) if is_loss and _may_be_of_probabilities(subject) else np.inf
-    numbers = dict.fromkeys(abs(number) for number in written if FROM <= abs(number) <= UP_TO)
+    numbers = reached(written)
     lowest, width = float(x.min()), float(np.ptp(x))
     share = (x - lowest) / width if width > 0.0 else np.full(x.shape, 0.5)
     near, far = BEHIND
@@ -55,6 +55,11 @@ def points_beyond(subject: Subject, output: Array) -> Iterator[Point]:
             yield Point(
                 f"where {name} is beyond -{number:g}, as in the code: {_range(below)}", {name: below}, beyond=True
             )
+
+
+def reached(written: list[float]) -> list[float]:
+    """The sizes of these numbers beyond which it may be looked, in their order."""
+    return list(dict.fromkeys(abs(number) for number in written if FROM <= abs(number) <= UP_TO))
 
 
 def _range(array: Array) -> str:

@@ -101,9 +101,7 @@ def _other_points(subject: Subject, output: Array, elementwise: bool, rng: np.ra
         yield Point(f"at the means of neighbouring rows of {this}", {name: mixed})
     if constants := {key: array for key, array in subject.arrays.items() if key != name and _is_constant(array)}:
         yield Point("", {key: _spread(array, rng) for key, array in constants.items()})
-    # A loss bends also where it saturates.
-    reach = REACH[: int(np.searchsorted(REACH, 2.0, "right"))] if subject.is_loss else REACH
-    yield from _beside_bends(subject, x, elementwise, reach)
+    yield from beside_bends(subject, name, elementwise)
 
 
 def far_points(subject: Subject, rng: np.random.Generator) -> Iterator[Point]:
@@ -147,9 +145,11 @@ def _spread(array: Array, rng: np.random.Generator) -> Array:
     return np.asarray(array * rng.uniform(0.6, 1.8, array.shape))
 
 
-def _beside_bends(subject: Subject, x: Array, elementwise: bool, reach: Array) -> Iterator[Point]:
-    """On both sides of kinks along the line from 0 through the input."""
-    name, this = subject.moved_elsewhere, _in_words(subject)
+def beside_bends(subject: Subject, name: str, elementwise: bool) -> Iterator[Point]:
+    """On both sides of kinks along the line from 0 through an array, the two sides one after the other."""
+    x, this = subject.arrays[name].copy(), "this input" if name == subject.input else name
+    # A loss bends also where it saturates.
+    reach = REACH[: int(np.searchsorted(REACH, 2.0, "right"))] if subject.is_loss else REACH
 
     def output_at(factors: Array | float) -> Array:
         with subject.at({name: x * factors}):
@@ -218,6 +218,8 @@ def _bends(reach: Array, lines: Array, evaluate: Callable[[Array], Array]) -> Ar
             change = np.nan_to_num(_changes(values, t), nan=-1.0)
             k = change.argmax(axis=0)
             last = change[k, columns]
+            if not np.any(hopeful & (last > 0.5 * STAYS * first)):
+                break  # of a kink that lies between two points, half of its change of slope shows
             t = np.stack([t[k + i, columns] for i in range(3)])
             values = np.stack([values[k + i, columns] for i in range(3)])
     return np.where(hopeful & (last > STAYS * first), t[1], np.nan)

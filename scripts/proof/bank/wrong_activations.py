@@ -262,6 +262,22 @@ class SoftplusLog(Softplus):
         return 1.0 / (1.0 + np.exp(self.x))
 
 
+@planted("branch", "input")
+class SoftplusLinearTooEarly(Softplus):
+    """Where x is large the derivative is 1, to all digits; here it is said to be from 0 on."""
+
+    def df(self) -> Array:
+        return np.where(self.x > 0.0, 1.0, super().df())
+
+
+@planted("branch", "input")
+class SiLUFlatBelowZero(SiLU):
+    """As ReLU is; SiLU is not."""
+
+    def df(self) -> Array:
+        return np.where(self.x > 0.0, super().df(), 0.0)
+
+
 @planted("partly_filled", "input")
 class SoftmaxFirstRow(Softmax):
     def backward(self, g: Array) -> Array:
