@@ -39,6 +39,7 @@ IN_GRADCHECK = [
     "explain",
     "elsewhere",
     "judging",
+    "visits",
     "entry",
     "checker",
     "gradcheck",
