@@ -61,7 +61,7 @@ def of_layer(target, x, name=None):
 
 def test_a_factor_is_told_with_its_number_and_where_it_was_seen():
     x = numbers(ROWS, COLUMNS)
-    text = "claimed / numerical = 3 at all 20 coordinates looked at, which is 3; 3 with 4 rows instead of 5"
+    text = "claimed / numerical = 3 at all 20 coordinates looked at, a whole number; 3 with 4 rows instead of 5"
     assert found(factors.factors, of_layer((np.sin, lambda x, g: 3.0 * g * np.cos(x)), x)) == [("factor", text)]
     assert found(factors.factors, evidence(np.sin, lambda n: n**2, x)) == []
 
@@ -147,11 +147,11 @@ def of(shape, ratio, other=None, *, is_loss=False, output=2, name="W", array=(3,
         # One row or one column is nothing to count.
         ((1, 4), 1.0001, None, "factor", "", True),
         ((1, 4), 0.25, None, "factor", ", which is 1/4; 4 is of the shape (1, 4) of x", True),
-        ((5, 1), 2.0, None, "factor", ", which is 2; 2 is of the shape (2,) of output", True),
+        ((5, 1), 2.0, None, "factor", ", a whole number; 2 is of the shape (2,) of output", True),
         ((4, 4), 1.0001, None, "factor", "", True),
         # Neither is a factor that goes otherwise with the rows.
-        ((5, 4), 5.0, (4, 5.0), "factor", ", which is 5", True),
-        ((5, 4), 5.0, (4, 3.0), "factor", ", which is 5; 5 is of the shape (5, 4) of x", False),
+        ((5, 4), 5.0, (4, 5.0), "factor", ", a whole number", True),
+        ((5, 4), 5.0, (4, 3.0), "factor", ", a whole number; 5 is of the shape (5, 4) of x", False),
         ((7, 2), 0.1, (4, 0.1), "learning_rate", ", which is 0.1", True),
         ((7, 2), -0.1, None, "sign+learning_rate", ", which is -0.1", True),
         ((7, 2), 0.1, (4, 0.2), "factor", ", which is 1/10", False),
@@ -165,7 +165,7 @@ def test_a_factor_is_counted_in_rows_and_columns(shape, ratio, other, cause, wor
 
 def test_what_nothing_tells_from_the_batch_size_may_be_a_constant_too():
     assert [cause for cause, _, _ in of((5, 4), 5.0)] == ["batch_mean_missing", "factor"]
-    assert of((5, 4), 5.0)[1] == ("factor", ", which is 5", True)
+    assert of((5, 4), 5.0)[1] == ("factor", ", a whole number", True)
     assert [cause for cause, _, _ in of((5, 4), 5.0, (4, 4.0))] == ["batch_mean_missing"]
     # Of a loss divided by its columns alone another number of rows tells nothing, if the number has a name.
     assert [cause for cause, _, _ in of((5, 4), 0.25, (4, 0.25), is_loss=True)] == ["elements_mean", "factor"]

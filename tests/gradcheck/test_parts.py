@@ -147,7 +147,7 @@ def test_a_bias_that_was_not_summed_has_a_row_for_each_sample(wanted, shape):
     ((cause, text),) = shaped(G, G.sum(0).reshape(wanted) / 2.0, G)
     assert (cause, text) == (
         "bias_not_summed+factor",
-        f"{words}; and the numbers are 2 times the right ones, which is 2",
+        f"{words}; and the numbers are 2 times the right ones, a whole number",
     )
     unsure = shaped(G, np.square(G.sum(0)).reshape(wanted), G)
     assert unsure == [("bias_not_summed", f"{words}; the numbers are not right either")]

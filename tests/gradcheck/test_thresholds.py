@@ -34,14 +34,14 @@ def test_a_factor_is_near_to_one_hundred_thousandth(ratio, near):
 @pytest.mark.parametrize(
     ("ratio", "words"),
     [
-        (2.0, ", which is 2"),
+        (2.0, ", a whole number"),
         (2 / 3, ", which is 2/3"),
         (1 / 27, ", which is 1/27"),
         (0.5 * (1 + 0.9e-7), ", which is 1/2"),
         (0.5 * (1 + 1.5e-7), ""),
         (np.sqrt(2), ""),
         (1e-9, ""),
-        (1000.0, ", which is 1000"),
+        (1000.0, ", a whole number"),
         (1001.0, ""),
         (1 / 1000, ", which is 1/1000"),
         (1 / 1001, ""),

@@ -21,6 +21,9 @@ NORMS = (0.1, 0.25, 0.5, 1.0, 2.0, 3.0, 5.0, 10.0, 15.0, 20.0, 50.0, 100.0)
 # A norm after clipping is exact but for rounding, or for the 1e-6 that torch adds to the norm that it divides by.
 NORM_TOLERANCE = 2e-6
 
+# What is added to a ratio that has a name.
+WHICH_IS, WHOLE = ", which is ", ", a whole number"
+
 Other = tuple[int, float] | None
 """Another number of rows, and the factor there."""
 
@@ -46,7 +49,7 @@ def factors(e: Evidence) -> Iterator[Found]:
 
 def factor_causes(e: Evidence, ratio: float, other: Other) -> Iterator[tuple[str, str, bool]]:
     """The cause (two joined by + for a sign with a factor), the words and whether they are sure, for a factor."""
-    flipped = "target_minus_prediction" if getattr(e.subject, "targets", None) is not None else "sign"
+    flipped = "target_minus_prediction" if _has_sign_of_a_difference(e) else "sign"
     if abs(ratio + 1.0) < 0.1 * e.fit:
         yield flipped, "", True
         return
@@ -77,9 +80,31 @@ def factor_causes(e: Evidence, ratio: float, other: Other) -> Iterator[tuple[str
     length = _product_of_lengths(e, size, other is None or not steady)
     rate = next((rate for rate in LEARNING_RATES if _near(size, rate, e.fit)), None)
     if rate is not None and steady and not length:
-        yield f"{sign}learning_rate", f", which is {sign and '-'}{rate:g}{at}", True
+        yield f"{sign}learning_rate", f"{WHICH_IS}{sign and '-'}{rate:g}{at}", True
         return
     yield f"{sign}factor", f"{known}{length}{root}{at}", steady
+
+
+def _has_sign_of_a_difference(e: Evidence) -> bool:
+    """Whether a loss has targets, and the sign of prediction minus target, or of 1/2 minus a target of 0 or 1.
+
+    So have the squared, the absolute and the logistic loss. What is not the loss's own input has it from there.
+    """
+    targets = getattr(e.subject, "targets", None)
+    if targets is None or not e.is_input:
+        return targets is not None
+    t = np.asarray(targets)
+    if t.dtype.kind in "iu" and e.x.ndim == 2 and t.shape == e.x.shape[:1] and 0 <= t.min() <= t.max() < e.x.shape[1]:
+        t = np.eye(e.x.shape[1])[t]
+    if t.size != e.x.size or t.dtype.kind not in "fiub":
+        return True
+    t = t.reshape(e.x.shape)
+    look = e.looked_at & (np.abs(e.truth) > e.numerical.bound)
+    # Of a hinge loss all are of one size.
+    logistic = np.isin(t, (0, 1)).all() and np.ptp(np.abs(e.truth[e.looked_at])) > e.fit * e.size
+    differences = [e.x - t, 0.5 - t] if logistic else [e.x - t]
+    signs = np.sign(np.where(look, e.truth, 0.0))[e.looked_at]
+    return any(np.array_equal(np.sign(difference)[e.looked_at], signs) for difference in differences)
 
 
 def scaled_to_norm(e: Evidence, ratio: float) -> str | None:
@@ -209,7 +234,9 @@ def as_fraction(ratio: float, fit: float) -> Fraction | None:
 
 def _named(ratio: float, fit: float) -> str:
     fraction = as_fraction(ratio, fit)
-    return "" if fraction is None else f", which is {fraction}"
+    if fraction is None:
+        return ""
+    return f"{WHICH_IS}{fraction}" if fraction.denominator > 1 else WHOLE
 
 
 def _root_of_a_length(e: Evidence, ratio: float, rows: bool) -> str:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy_nn.gradcheck.explain.calls import calls, updates
 from numpy_nn.gradcheck.explain.dense import dense
 from numpy_nn.gradcheck.explain.elementwise import added, elementwise, skip, staircase
-from numpy_nn.gradcheck.explain.factors import factor_causes, factors
+from numpy_nn.gradcheck.explain.factors import WHICH_IS, WHOLE, factor_causes, factors
 from numpy_nn.gradcheck.explain.indices import indices
 from numpy_nn.gradcheck.explain.lengths import lengths
 from numpy_nn.gradcheck.explain.losses import losses
@@ -105,7 +105,7 @@ def _two_mistakes(e: Evidence, predictions: list[tuple[Family, Prediction]]) -> 
         text = f"the claimed gradient is {ratio:.7g} times {guess.formula} at all {int(e.looked_at.sum())} coordinates"
         for more, words, sure in factor_causes(e, ratio, other):
             # Any number can come about in many ways; one that has a name hardly does.
-            named = more != "factor" or (bool(words) and ", which is " in words)
+            named = more != "factor" or (bool(words) and (WHICH_IS in words or WHOLE in words))
             yield Found(f"{guess.cause}+{more}", f"{text}{words}", sure and named)
             break
 
