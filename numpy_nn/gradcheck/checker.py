@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import inspect
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -25,6 +26,7 @@ from numpy_nn.subjects.arguments import are_apart
 from numpy_nn.subjects.calling import arrays_of
 from numpy_nn.subjects.jax_functions import jax_subject
 from numpy_nn.subjects.own_tensors import is_tensor, tensor_subject
+from numpy_nn.subjects.repeated import which_are_one
 from numpy_nn.subjects.state import equal, in_float64, is_generator
 
 
@@ -161,6 +163,8 @@ def _subjects(target: Any, x: Any, targets: Any, hints: Hints, report: GradientR
         raise TypeError(f"loss: expected a Sequential with it, got {type(target).__name__}; check the two apart")
     if (whole := _whole_numbers(x)) is not None:
         return iter([("", _of_whole_numbers(target, whole, targets, hints))])
+    if isinstance(x, tuple) and len(x) == len(inputs):
+        hints = dataclasses.replace(hints, which=which_are_one(x))
     return iter([("", as_subject(target, inputs, targets, hints))])
 
 

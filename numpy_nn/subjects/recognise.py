@@ -46,6 +46,7 @@ from numpy_nn.subjects.owners import (
 )
 from numpy_nn.subjects.passes import of_passes, of_steps, with_the_last_as_targets
 from numpy_nn.subjects.primitives import is_primitive, passes_of_primitive
+from numpy_nn.subjects.repeated import with_one_for_each
 from numpy_nn.subjects.returned import lines_for_methods
 from numpy_nn.subjects.running import Patience, Running
 from numpy_nn.subjects.state import Snapshot, equal, widen
@@ -87,8 +88,15 @@ def _recognised(target: Any, inputs: Sequence[Any], targets: Any, hints: Hints) 
             kinds = ", ".join(getattr(part, "__name__", type(part).__name__) for part in target)
             raise TypeError(f"target: expected a pair of functions (f, vjp), got ({kinds}){HOW}")
         f, vjp = target
+        before = to_be_restored(target)
+
+        def called(function: Any, given: Sequence[Any]) -> Subject:
+            if before is not None:
+                before.restore()
+            return _of_functions(function, vjp, given, targets, hints)
+
         try:
-            return _of_functions(f, vjp, inputs, targets, hints)
+            return with_one_for_each(f, inputs, hints.which, called)
         except (SubjectError, TypeError, ValueError) as error:
             if targets is not None or isinstance(error, SubjectError):
                 refuse_neurons(f, vjp, inputs, targets)
@@ -239,7 +247,12 @@ def _of_object(target: Any, inputs: Sequence[Any], targets: Any, hints: Hints) -
         way = lines_for_methods(target, len(inputs))
         raise TypeError(f"target: expected forward and backward, got {label} without {missing}{HOW}{way}")
     before = Snapshot(target)
-    subject = _called_as_it_runs(label, target, forward, backward, inputs, hints)
+
+    def called(function: Any, given: Sequence[Any]) -> CodeSubject:
+        before.restore()
+        return _called_as_it_runs(label, target, function, backward, given, hints)
+
+    subject = with_one_for_each(forward, inputs, hints.which, called)
     if not _may_compare_with_its_input(subject, inputs):
         return subject
     before.restore()
