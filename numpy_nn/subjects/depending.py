@@ -35,7 +35,9 @@ class DependingCode(RemainingCode):
         A number is learned if a gradient of it has a name for that, or if backward makes another kind of thing of it;
         or else if it is called as a bias is, and does as well as a float.
         """
-        whole = [(place, value) for place in places(self._owner, whole=True) if type(value := place.read()) is int]
+        found = [(place, place.read()) for place in places(self._owner, whole=True)]
+        # One in a tuple, such as a height in a cache, is never another.
+        whole = [(place, n) for place, n in found if type(n) is int and not isinstance(place.owner, tuple)]
         if not whole:
             return
         before = Snapshot(self._owner)

@@ -146,6 +146,9 @@ class TensorSubject(LiveSubject):
         self._leave_out_unreached()
         return True
 
+    def _refuse_other_arrays(self) -> None:
+        """The numbers of tensors are read wherever these are: those that the output does not depend on are left out."""
+
     def _leave_out_unreached(self) -> None:
         """Take out the tensors without a gradient that the output does not depend on, which need none, and say so."""
         home = self.output()

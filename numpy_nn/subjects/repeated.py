@@ -12,6 +12,7 @@ from numpy_nn.subjects.agreement import agreement
 from numpy_nn.subjects.code import CodeSubject
 from numpy_nn.subjects.dressing import Dressed
 from numpy_nn.subjects.names import positional, signature
+from numpy_nn.subjects.state import Snapshot
 from numpy_nn.subjects.subject import SubjectError
 
 # Which of the arguments each of them is: the number of the first that is the same array.
@@ -28,10 +29,13 @@ def which_are_one(arguments: Sequence[Any]) -> Which:
     return first if first != list(range(len(first))) else ()
 
 
-def with_one_for_each(forward: Any, inputs: Sequence[Any], which: Which, make: Maker) -> CodeSubject:
+def with_one_for_each(
+    forward: Any, inputs: Sequence[Any], which: Which, make: Maker, before: Snapshot | None
+) -> CodeSubject:
     """The subject of arguments that are different arrays; or of one that is several of them, where that is meant.
 
     It is where backward has a gradient for each array, not for each argument: the sum of those of the arguments.
+    ``before`` is restored between the two.
     """
     if len(which) != len(inputs) or (tied := _tied(forward, which)) is None:
         return make(forward, inputs)
@@ -46,6 +50,9 @@ def with_one_for_each(forward: Any, inputs: Sequence[Any], which: Which, make: M
             return apart
     except (SubjectError, TypeError, ValueError) as error:
         failed = error
+    now = Snapshot(forward)
+    if before is not None:
+        before.restore()
     with suppress(SubjectError, TypeError, ValueError):
         together = make(tied, [inputs[i] for i in dict.fromkeys(which)])
         found = agreement(together)
@@ -57,6 +64,7 @@ def with_one_for_each(forward: Any, inputs: Sequence[Any], which: Which, make: M
                     text = f"{', '.join(same[:-1])} and {same[-1]} are one array: {same[0]} stands for all of them"
                     together.notes.append(text)
             return together
+    now.restore()
     if apart is None:
         assert failed is not None
         raise failed
