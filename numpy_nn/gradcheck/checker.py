@@ -16,6 +16,7 @@ from numpy_nn._support.checks import Seed, generator
 from numpy_nn._support.threads import one_thread
 from numpy_nn.gradcheck.entry import check
 from numpy_nn.gradcheck.explain.first_wrong import first_wrong
+from numpy_nn.gradcheck.explain.layer_order import in_order
 from numpy_nn.gradcheck.measure.derivatives import Array
 from numpy_nn.gradcheck.report import GradientReport
 from numpy_nn.layers import Layer
@@ -111,7 +112,7 @@ def check_gradients(
         for subject in opened:
             subject.close()
     report.notes += _without_repeats(x, report)
-    if sentence := first_wrong(report.entries, (report.input,)):
+    if sentence := first_wrong(in_order(report, opened), (report.input,)):
         report.notes.insert(0, sentence)
     report.seconds = time.perf_counter() - started
     return report
