@@ -97,7 +97,7 @@ class DependingCode(RemainingCode):
             if name in constants:
                 continue
             if self._depends(place, home):
-                if self._home is not None and not self._stays(place):
+                if self._is_filled(place) or (self._home is not None and not self._stays(place)):
                     # Kept from call to call, and another array after each: a state, not what is learned.
                     self.unchecked.append((name, "buffer", int(np.size(value))))
                     continue
@@ -105,6 +105,26 @@ class DependingCode(RemainingCode):
                 home = self.output()  # which in float64 may have other last digits than it had
             elif isinstance(value, np.ndarray) and value.dtype.kind == "f" and self._stays(place):
                 self._silent[name] = place
+
+    def _is_filled(self, place: Place) -> bool:
+        """Whether forward writes what it is given into an array, of which it leaves the rest, as a 1 for the bias."""
+        array, x = place.read(), self.arrays.get(self.input)
+        if x is None or not isinstance(array, np.ndarray):
+            return False
+        before = Snapshot(*self._roots)
+        try:
+            self.output()
+            here = array.copy()
+            self.output()
+            if not equal(here, array):
+                return False  # it is moved by a step
+            with self.at({self.input: 0.75 * x + 0.0625}):
+                self.output()
+                return place.exists() and place.read() is array and not equal(here, array)
+        except SubjectError:
+            return False
+        finally:
+            before.restore()
 
     def _stays(self, place: Place) -> bool:
         """Whether forward leaves what is in this place as it is: a gradient of it, if one is claimed, must be 0."""

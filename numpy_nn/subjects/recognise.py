@@ -5,7 +5,6 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -90,8 +89,9 @@ def _recognised(target: Any, inputs: Sequence[Any], targets: Any, hints: Hints) 
             raise TypeError(f"target: expected a pair of functions (f, vjp), got ({kinds}){HOW}")
         f, vjp = target
         try:
-            called = partial(_of_functions, vjp=vjp, targets=targets, hints=hints)
-            return with_one_for_each(f, inputs, hints.which, called, to_be_restored(target))
+            return with_one_for_each(
+                f, inputs, hints.which, lambda g, xs: _of_functions(g, vjp, xs, targets, hints), to_be_restored(target)
+            )
         except (SubjectError, TypeError, ValueError) as error:
             if targets is not None or isinstance(error, SubjectError):
                 refuse_neurons(f, vjp, inputs, targets)
@@ -103,7 +103,7 @@ def _recognised(target: Any, inputs: Sequence[Any], targets: Any, hints: Hints) 
     if isinstance(target, type):
         raise TypeError(f"target: expected an object of {target.__name__}, got the class; call it: {target.__name__}()")
     if _is_function(target):
-        return _of_functions(target, inputs, None, targets, hints)
+        return _of_functions(target, None, inputs, targets, hints)
     return _of_object(made_ours(target), inputs, targets, hints)
 
 
@@ -119,7 +119,7 @@ def _is_function(target: Any) -> bool:
     return callable(target) and not (names.has_passes(target) or hasattr(target, "__dict__"))
 
 
-def _of_functions(f: Any, inputs: Sequence[Any], vjp: Any, targets: Any, hints: Hints) -> CodeSubject:
+def _of_functions(f: Any, vjp: Any, inputs: Sequence[Any], targets: Any, hints: Hints) -> CodeSubject:
     f, vjp = with_keywords(f), with_keywords(vjp)
     if is_of_tangents(vjp) and len(inputs) == 1 and targets is None:
         vjp = jacobian_of_tangents(vjp)
@@ -211,7 +211,7 @@ def _of_object(target: Any, inputs: Sequence[Any], targets: Any, hints: Hints) -
         own = method(target, ["__call__"])
         forward = own if own is not None and takes(own, len(inputs) + 1) else forward
     if forward is not None and backward is not None and are_of_another(target, forward, backward):
-        return _of_functions(forward, inputs, backward, targets, hints)
+        return _of_functions(forward, backward, inputs, targets, hints)
     number = len(inputs) + (targets is not None)
     if (pair := objective_and_gradient(target, number)) is not None:
         objective = judged_by_its_sign(pair, lambda f, g: of_passes(f, g, inputs, targets, target, hints))
@@ -221,7 +221,7 @@ def _of_object(target: Any, inputs: Sequence[Any], targets: Any, hints: Hints) -
     step = step_of_training(target, number) if forward is None else None
     if step is not None and method(target, names.LOSSES) is None:
         with suppress(TypeError):  # it may return no loss
-            return _of_functions(step, inputs, None, targets, hints)
+            return _of_functions(step, None, inputs, targets, hints)
     forward = with_data_held(target, with_input_kept(target, forward, inputs[0]), inputs[0])
     forward = in_training(with_context(forward))
     if (alone := _of_loss_of_its_data(label, target, inputs, targets, hints)) is not None:
@@ -237,13 +237,14 @@ def _of_object(target: Any, inputs: Sequence[Any], targets: Any, hints: Hints) -
             )
         if forward is not None:
             with suppress(SubjectError, TypeError, ValueError):  # as an objective of scipy's, called for both
-                return _of_functions(forward, inputs, None, targets, hints)
+                return _of_functions(forward, None, inputs, targets, hints)
         missing = "backward" if forward is not None else "forward"
         way = lines_for_methods(target, len(inputs))
         raise TypeError(f"target: expected forward and backward, got {label} without {missing}{HOW}{way}")
     before = Snapshot(target)
-    called = partial(_called_as_it_runs, label, target, backward=backward, hints=hints)
-    subject = with_one_for_each(forward, inputs, hints.which, called, before)
+    subject = with_one_for_each(
+        forward, inputs, hints.which, lambda g, xs: _called_as_it_runs(label, target, g, backward, xs, hints), before
+    )
     if not _may_compare_with_its_input(subject, inputs):
         return subject
     before.restore()
@@ -251,7 +252,7 @@ def _of_object(target: Any, inputs: Sequence[Any], targets: Any, hints: Hints) -
         loss = with_unsaid_cost(label, forward, backward, inputs, inputs[0].copy(), target, hints)
     except (SubjectError, TypeError, ValueError):
         before.restore()
-        return _called_as_it_runs(label, target, forward, inputs, backward, hints)
+        return _called_as_it_runs(label, target, forward, backward, inputs, hints)
     loss.notes.append("backward takes no gradient: the targets are the input itself, as those of an autoencoder")
     return loss
 
@@ -317,7 +318,7 @@ def _may_compare_with_its_input(subject: CodeSubject, inputs: Sequence[Any]) -> 
 
 
 def _called_as_it_runs(
-    label: str, target: Any, forward: Callable[..., Any], inputs: Sequence[Any], backward: Any, hints: Hints
+    label: str, target: Any, forward: Callable[..., Any], backward: Any, inputs: Sequence[Any], hints: Hints
 ) -> CodeSubject:
     """By its forward pass; or, if backward cannot do without what only ``__call__`` keeps, by that.
 
