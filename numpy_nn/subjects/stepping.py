@@ -53,15 +53,16 @@ class SteppingCode(HidingCode):
 
         Minus it is the gradient; if the step itself is kept, no gradient is.
         """
-        for name in [name for name in self._moved if isinstance(self._leaves.get(name), Leaf)]:
+        before, after = dict(self._moved), dict(self._moved_to)
+        for name in [name for name in before if name in after and isinstance(self._leaves.get(name), Leaf)]:
             leaf = self._leaves[name]
             assert isinstance(leaf, Leaf)
-            if leaf.value.size != self.arrays[name].size or name not in self._moved_to:
+            if leaf.value.size != self.arrays[name].size:
                 continue
             kept = leaf.value.reshape(self.arrays[name].shape).astype(np.float64)
             if digits(self, name, kept, grad_output) >= ROUGHLY:
                 continue
-            step = self._moved_to[name] - self._moved[name]
+            step = after[name] - before[name]
             lengths = float(np.linalg.norm(step) * np.linalg.norm(kept))
             if any(np.allclose(step, sign * kept, rtol=1e-9, atol=0.0) for sign in (1.0, -1.0)) and np.any(step):
                 del self._leaves[name]
@@ -69,6 +70,8 @@ class SteppingCode(HidingCode):
             elif float(np.sum(step * kept)) > 0.5 * lengths and self._goes_down(name, kept, grad_output):
                 self._turned.add(name)
                 self.notes.append(f"{leaf} is added to {name}: minus it is taken for the gradient")
+
+        self._moved, self._moved_to = before, after
 
     def _goes_down(self, name: str, direction: Array, grad_output: Array) -> bool:
         """Whether the output, times its gradient, falls along a direction."""

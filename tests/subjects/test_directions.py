@@ -80,3 +80,29 @@ def test_a_gradient_is_right_also_where_the_step_goes_up():
 def test_what_backward_changes_is_said_in_one_line():
     (warning,) = check_gradients(Descending(), X, Y, loss=half).warnings
     assert warning.startswith("backward changes weights[0], weights[1]: it updates its parameters;")
+
+
+class Context(Descending):
+    """One whose first units hold the last state of the second too, as Elman's networks do."""
+
+    def __init__(self, wrong=1.0):
+        super().__init__(wrong)
+        self.units = [np.ones(7), np.ones(4), np.ones(2)]
+        self.weights[0] = np.random.default_rng(2).standard_normal((7, 4))
+        self.dw[0] = np.zeros((7, 4))
+
+    def forward(self, data):
+        self.units[0][3:] = self.units[1]
+        self.units[0][:3] = data
+        for i, w in enumerate(self.weights):
+            self.units[i + 1][...] = np.tanh(self.units[i] @ w)
+        return self.units[-1]
+
+
+@pytest.mark.parametrize(("wrong", "verdict"), [(1.0, "right"), (1.5, "wrong")])
+def test_a_state_that_is_written_in_place_is_no_parameter(wrong, verdict):
+    report = check_gradients(Context(wrong), X, Y, loss=half)
+    assert [(entry.name, entry.verdict) for entry in report.entries] == [
+        ("weights[0]", verdict),
+        ("weights[1]", "right"),
+    ], report
