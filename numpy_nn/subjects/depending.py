@@ -97,7 +97,8 @@ class DependingCode(RemainingCode):
             if name in constants:
                 continue
             if self._depends(place, home):
-                if self._is_filled(place) or (self._home is not None and not self._stays(place)):
+                is_state = self._home is not None and (not self._stays(place) or self._is_rewritten(place))
+                if is_state or self._is_filled(place):
                     # Kept from call to call, and another array after each: a state, not what is learned.
                     self.unchecked.append((name, "buffer", int(np.size(value))))
                     continue
@@ -127,12 +128,23 @@ class DependingCode(RemainingCode):
     def _stays(self, place: Place) -> bool:
         """Whether forward leaves what is in this place as it is: a gradient of it, if one is claimed, must be 0."""
         before = place.held() if place.exists() else None
-        values = np.array(place.read()) if before is not None else np.empty(0)
         home, self._home = self._home, None  # one call after the other, as a training has them
         self.output()
         self._home = home
-        is_same = place.exists() and before is not None and place.held() == before
-        return is_same and equal(np.asarray(place.read()), values)
+        return place.exists() and before is not None and place.held() == before
+
+    def _is_rewritten(self, place: Place) -> bool:
+        """Whether forward writes other numbers into what is in this place at each call, as units that keep a state.
+
+        What is called a weight is moved by a step.
+        """
+        if any(is_learned(str(step.key)) for step in place.path):
+            return False
+        before = np.array(place.read())
+        home, self._home = self._home, None
+        self.output()
+        self._home = home
+        return place.exists() and not equal(before, np.asarray(place.read()))
 
     def _depends(self, place: Place, home: Array) -> bool:
         """Whether the output hangs on what is in this place, as it does not on what forward itself puts there."""
