@@ -26,9 +26,10 @@ from numpy_nn.subjects.agreement import claimed_in_shape
 from numpy_nn.subjects.arguments import are_apart
 from numpy_nn.subjects.calling import arrays_of
 from numpy_nn.subjects.jax_functions import jax_subject
-from numpy_nn.subjects.own_tensors import is_tensor, tensor_subject
+from numpy_nn.subjects.own_tensors import tensor_subject
 from numpy_nn.subjects.repeated import which_are_one
 from numpy_nn.subjects.state import equal, in_float64, is_generator
+from numpy_nn.subjects.tensors_found import is_tensor
 
 
 def check_gradients(
