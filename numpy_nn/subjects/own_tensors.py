@@ -6,6 +6,7 @@ import inspect
 import math
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from copy import deepcopy
 from typing import Any
 
@@ -194,6 +195,13 @@ def _is_idle(claimed: Mapping[str, Any]) -> bool:
     return not any(gradient is not None and np.any(gradient) for gradient in claimed.values())
 
 
+def _are(numbers: Any, expected: Any) -> bool:
+    """Whether these are the numbers expected; but for the rounding of weights, in an engine that is of float32."""
+    held = np.asarray(numbers)
+    room = ROUNDINGS * np.finfo(held.dtype).eps if held.dtype == np.float32 else 0.0
+    return held.shape == np.shape(expected) and np.allclose(held, expected, rtol=room, atol=0.0, equal_nan=False)
+
+
 class _Engine:
     """One forward and backward pass after the other, each from gradients as they were at first."""
 
@@ -207,6 +215,7 @@ class _Engine:
         # The function that runs the backward pass, where the method is one step of it.
         self.run_by: Callable[[Any], Any] | None = None
         self._wraps = False  # whether backward takes a tensor
+        self._sums = False  # whether it goes out from a single number alone
 
     def runners(self) -> list[Callable[[Any], Any]]:
         """The functions beside the tensors' class that are called as a backward pass, of one argument."""
@@ -223,9 +232,33 @@ class _Engine:
         if self.run_by is None and self.takes_gradient:
             self._backward(grad_output)
         else:
-            output = self._output if np.all(grad_output == 1.0) else self.times(grad_output)
-            output.backward() if self.run_by is None else self.run_by(output)
+            self._run_backward(grad_output)
         return {name: _numbers(grad_of(tensor)) for name, tensor in self.tensors.items()}
+
+    def _run_backward(self, grad_output: Any) -> None:
+        """The backward pass of the output times its gradient, a constant; of its sum, where numbers alone have one."""
+        output = self._output if np.all(grad_output == 1.0) else self.times(grad_output)
+        if self._sums:
+            output = self._summed(output)
+        try:
+            output.backward() if self.run_by is None else self.run_by(output)
+        except Exception:
+            if self._sums or np.size(held_by(output)) == 1 or self._summed(output) is None:
+                raise
+            self._sums = True
+        else:
+            return
+        self.run()
+        self._run_backward(grad_output)
+
+    def _summed(self, tensor: Any) -> Any:
+        """The sum of a tensor, as a tensor; None where this engine has none that is asked like this."""
+        try:
+            total = tensor.sum()
+        except Exception:
+            return None
+        is_it = is_tensor(total) and np.size(held_by(total)) == 1
+        return total if is_it and np.allclose(np.sum(held_by(total)), np.sum(held_by(tensor)), rtol=1e-5) else None
 
     def _backward(self, grad_output: Any) -> None:
         """The output's backward pass: of an array, or where it takes none of a tensor of its own kind that holds it."""
@@ -253,21 +286,20 @@ class _Engine:
             self._output = output + (output if same else self._apply())
         except (TypeError, AttributeError):
             return None
-        return self.grads(grad_output) if is_tensor(self._output) else None
+        try:
+            return self.grads(grad_output) if is_tensor(self._output) else None
+        except Exception:  # of what is not asked for by the user
+            return None
 
     def times(self, weights: Any) -> Any:
         """The output times constant weights, which has the gradient of sum(weights * output); None if that fails."""
-        try:
-            product = self._output * weights
-        except (TypeError, AttributeError, ValueError):
-            return None
-        if not is_tensor(product):
-            return None
-        held, expected = np.asarray(held_by(product)), held_by(self._output) * weights
-        # An engine that computes in float32 rounds the weights as well.
-        room = ROUNDINGS * np.finfo(held.dtype).eps if held.dtype == np.float32 else 0.0
-        is_it = held.shape == np.shape(expected) and np.allclose(held, expected, rtol=room, atol=0.0, equal_nan=False)
-        return product if is_it else None
+        output: Any = self._output
+        kind: Any = type(output)
+        for made in (np.asarray, kind):
+            with suppress(TypeError, AttributeError, ValueError, AssertionError):
+                if is_tensor(product := output * made(weights)) and _are(held_by(product), held_by(output) * weights):
+                    return product
+        return None
 
     def _forget(self) -> None:
         for name, tensor in self.tensors.items():

@@ -102,3 +102,45 @@ def test_of_several_tensors_each_is_checked_by_itself():
         check_gradients(net, x)
     line = str(e.value).splitlines()[-1].strip()
     assert eval(line, {"check_gradients": check_gradients, "net": net, "x": x})
+
+
+class Scalars:
+    """One whose backward pass goes out from a single number alone, and which multiplies by tensors alone."""
+
+    def __init__(self, data, parents=(), pull=None):
+        self.data, self.grad, self.parents, self.pull = np.array(data), None, parents, pull
+
+    def backward(self):
+        if self.data.size != 1:
+            raise Exception("cannot begin at more than one number")
+        self._hand_on(np.ones_like(self.data))
+
+    def _hand_on(self, grad):
+        self.grad = grad if self.grad is None else self.grad + grad
+        if self.pull is not None:
+            for parent, part in zip(self.parents, self.pull(grad), strict=True):
+                parent._hand_on(part)
+
+    def __mul__(self, other):
+        if isinstance(other, np.ndarray):
+            other = Scalars(other[None])
+        return Scalars(self.data * other.data, (self, other), lambda g: (g * other.data, g * self.data))
+
+    def sum(self):
+        return Scalars(np.sum(self.data, keepdims=True), (self,), lambda g: (g * np.ones_like(self.data),))
+
+    def tanh(self, wrong=1.0):
+        return Scalars(np.tanh(self.data), (self,), lambda g: (wrong * g * (1 - np.tanh(self.data) ** 2),))
+
+    def softmax(self):
+        p = np.exp(self.data) / np.exp(self.data).sum(axis=1, keepdims=True)
+        return Scalars(p, (self,), lambda g: (p * (g - (g * p).sum(axis=1, keepdims=True)),))
+
+
+@pytest.mark.parametrize(("wrong", "verdict"), [(1.0, "right"), (2.0, "wrong")])
+def test_where_backward_begins_at_a_number_alone_it_is_that_of_a_weighted_sum(wrong, verdict):
+    assert check_gradients(lambda a: a.tanh(wrong), Scalars(RNG.standard_normal((3, 2)))).verdict == verdict
+    # The sum of softmax is a constant: unweighted, it tells nothing.
+    report = check_gradients(lambda a: a.softmax(), Scalars(RNG.standard_normal((3, 2))))
+    assert report.verdict == "right", report
+    assert abs(report["a"].analytic) > 1e-3
