@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import inspect
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -15,6 +16,7 @@ from numpy_nn._support.checks import Seed, generator
 from numpy_nn._support.threads import one_thread
 from numpy_nn.gradcheck.entry import check
 from numpy_nn.gradcheck.explain.first_wrong import first_wrong
+from numpy_nn.gradcheck.explain.layer_order import in_order
 from numpy_nn.gradcheck.measure.derivatives import Array
 from numpy_nn.gradcheck.report import GradientReport
 from numpy_nn.layers import Layer
@@ -24,8 +26,10 @@ from numpy_nn.subjects.agreement import claimed_in_shape
 from numpy_nn.subjects.arguments import are_apart
 from numpy_nn.subjects.calling import arrays_of
 from numpy_nn.subjects.jax_functions import jax_subject
-from numpy_nn.subjects.own_tensors import is_tensor, tensor_subject
+from numpy_nn.subjects.own_tensors import tensor_subject
+from numpy_nn.subjects.repeated import which_are_one
 from numpy_nn.subjects.state import equal, in_float64, is_generator
+from numpy_nn.subjects.tensors_found import is_tensor
 
 
 def check_gradients(
@@ -109,7 +113,7 @@ def check_gradients(
         for subject in opened:
             subject.close()
     report.notes += _without_repeats(x, report)
-    if sentence := first_wrong(report.entries, (report.input,)):
+    if sentence := first_wrong(in_order(report, opened), (report.input,)):
         report.notes.insert(0, sentence)
     report.seconds = time.perf_counter() - started
     return report
@@ -161,6 +165,8 @@ def _subjects(target: Any, x: Any, targets: Any, hints: Hints, report: GradientR
         raise TypeError(f"loss: expected a Sequential with it, got {type(target).__name__}; check the two apart")
     if (whole := _whole_numbers(x)) is not None:
         return iter([("", _of_whole_numbers(target, whole, targets, hints))])
+    if isinstance(x, tuple) and len(x) == len(inputs):
+        hints = dataclasses.replace(hints, which=which_are_one(x))
     return iter([("", as_subject(target, inputs, targets, hints))])
 
 

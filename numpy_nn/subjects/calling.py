@@ -105,6 +105,7 @@ class CalledCode(ClaimingSubject):
         self.triangles: dict[str, str] = {}  # of symmetric matrices of which one triangle is read: which
         # Forward changes parameters: they are put back after each call, and backward gets those that it left.
         self._forward_updates = False
+        self._turned: set[str] = set()  # those whose step, which goes down, is kept in the place of their gradient
         self._after_forward: dict[str, Array] = {}
         self._silent: dict[str, Place] = {}  # what stays as it is, and the output does not depend on
         self._lost: dict[str, tuple[Place, Any]] = {}
@@ -226,6 +227,8 @@ class CalledCode(ClaimingSubject):
             leaf = self._leaves.get(name)
             value = None if leaf is None else leaf.read(returned, self._owner)
             claimed[name] = None if value is None else self._times(np.asarray(value, np.float64), grad_outputs, name)
+            if name in self._turned:
+                claimed[name] = -claimed[name]
         self._moved = self._put_back(kept, self._updater)
         return claimed
 
@@ -320,10 +323,9 @@ class CalledCode(ClaimingSubject):
             if changed and not equal(place.read(), kept[name]):
                 moved[name] = kept[name]
                 self.changed_by_code.add(name)
-                self.warn(
-                    f"{by} changes {name}: it updates its parameters; judged are the gradients at the values before"
-                )
             array[...] = kept[name]
+        told = "it updates its parameters; judged are the gradients at the values before"
+        self.warn_of(f"{by} changes ", moved, f": {told}")
         self._moved_to = {name: made.get(name, moved[name]) for name in moved if name in self._places}
         self._install()
         return moved

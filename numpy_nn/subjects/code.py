@@ -257,6 +257,7 @@ class CodeSubject(SteppingCode):
         self._match_by_elimination(found, grad_output)
         self._match_overlapping(found, agrees, lambda: self._claimed(grad_output))
         self._add_silent(found)
+        self._mind_directions(grad_output)
         self._find_updates(grad_output)
         self._note_added_up(grad_output)
         if self.input in self.arrays and self.input not in self._leaves:

@@ -35,7 +35,9 @@ class DependingCode(RemainingCode):
         A number is learned if a gradient of it has a name for that, or if backward makes another kind of thing of it;
         or else if it is called as a bias is, and does as well as a float.
         """
-        whole = [(place, value) for place in places(self._owner, whole=True) if type(value := place.read()) is int]
+        found = [(place, place.read()) for place in places(self._owner, whole=True)]
+        # One in a tuple, such as a height in a cache, is never another.
+        whole = [(place, n) for place, n in found if type(n) is int and not isinstance(place.owner, tuple)]
         if not whole:
             return
         before = Snapshot(self._owner)
@@ -95,7 +97,8 @@ class DependingCode(RemainingCode):
             if name in constants:
                 continue
             if self._depends(place, home):
-                if self._home is not None and not self._stays(place):
+                is_state = self._home is not None and (not self._stays(place) or self._is_rewritten(place))
+                if is_state or self._is_filled(place):
                     # Kept from call to call, and another array after each: a state, not what is learned.
                     self.unchecked.append((name, "buffer", int(np.size(value))))
                     continue
@@ -104,6 +107,24 @@ class DependingCode(RemainingCode):
             elif isinstance(value, np.ndarray) and value.dtype.kind == "f" and self._stays(place):
                 self._silent[name] = place
 
+    def _is_filled(self, place: Place) -> bool:
+        """Whether forward writes what it is given into an array, of which it leaves the rest, as a 1 for the bias."""
+        array, x = place.read(), self.arrays.get(self.input)
+        if x is None or not isinstance(array, np.ndarray):
+            return False
+        before = Snapshot(*self._roots)
+        try:
+            for input_ in (x.copy(), 0.75 * x + 0.0625):
+                with self.at({self.input: input_}):
+                    self.output()
+                    if not (place.exists() and place.read() is array and np.isin(input_, array).all()):
+                        return False
+            return True
+        except SubjectError:
+            return False
+        finally:
+            before.restore()
+
     def _stays(self, place: Place) -> bool:
         """Whether forward leaves what is in this place as it is: a gradient of it, if one is claimed, must be 0."""
         before = place.held() if place.exists() else None
@@ -111,6 +132,19 @@ class DependingCode(RemainingCode):
         self.output()
         self._home = home
         return place.exists() and before is not None and place.held() == before
+
+    def _is_rewritten(self, place: Place) -> bool:
+        """Whether forward writes other numbers into what is in this place at each call, as units that keep a state.
+
+        What is called a weight is moved by a step.
+        """
+        if any(is_learned(str(step.key)) for step in place.path):
+            return False
+        before = np.array(place.read())
+        home, self._home = self._home, None
+        self.output()
+        self._home = home
+        return place.exists() and not equal(before, np.asarray(place.read()))
 
     def _depends(self, place: Place, home: Array) -> bool:
         """Whether the output hangs on what is in this place, as it does not on what forward itself puts there."""

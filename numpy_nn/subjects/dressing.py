@@ -165,8 +165,21 @@ def with_derivative(function: Any) -> tuple[Any, Any] | None:
     own = names.signature(function) if len(flags) == 1 else inspect.Signature()
     if len(flags) != 1 or own.parameters[flags[0]].default is not False:
         return None
-    rest = own.replace(parameters=[p for p in own.parameters.values() if p.name != flags[0]])
-    return Dressed(partial(function, **{flags[0]: False}), rest), Told(partial(function, **{flags[0]: True}), rest)
+    # What is called as an output is, and None by default, is for the derivative: f(z, a=None, deriv=False).
+    outputs = [n for n, p in own.parameters.items() if p.default is None and names.plain(n) in names.OUTPUTS]
+    rest = own.replace(parameters=[p for p in own.parameters.values() if p.name not in (flags[0], *outputs)])
+    forward, told = (partial(function, **{flags[0]: flag}) for flag in (False, True))
+    if len(outputs) != 1:
+        return Dressed(forward, rest), Told(told, rest)
+
+    def of_both(*arguments: Any) -> Any:
+        return told(*arguments, **{outputs[0]: forward(*map(_copied, arguments))})
+
+    return Dressed(forward, rest), Told(of_both, rest)
+
+
+def _copied(argument: Any) -> Any:
+    return argument.copy() if isinstance(argument, np.ndarray) else argument
 
 
 def with_gradients_together(backward: Any, result: Any, inputs: Sequence[str]) -> Any:

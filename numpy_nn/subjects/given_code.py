@@ -29,6 +29,8 @@ class Hints:
     constants: Sequence[str] = ()
     generators: Sequence[Any] = field(default_factory=tuple)
     cost: Callable[[Any, Any], Any] | None = None
+    # Of each argument the number of the first that is the same array; none where all are different.
+    which: Sequence[int] = ()
 
 
 @dataclass(frozen=True)

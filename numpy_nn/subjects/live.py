@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from numpy_nn.subjects.names import positional
 from numpy_nn.subjects.places import Place, parsed
 from numpy_nn.subjects.state import Snapshot, equal
-from numpy_nn.subjects.subject import Array, ClaimingSubject
+from numpy_nn.subjects.subject import Array, ClaimingSubject, SubjectError
 
 
 class LiveSubject(ClaimingSubject):
@@ -48,7 +48,38 @@ class LiveSubject(ClaimingSubject):
         """Put back what the arrays held, and what else the code keeps."""
         super().close()
         for name, place in self._live.items():
-            place.write(self._first[name])
+            place.put_back(self._first[name])
+
+    def _make_repeatable(self) -> bool:
+        if not super()._make_repeatable():
+            return False
+        self._refuse_other_arrays()
+        return not self.problems
+
+    def _refuse_other_arrays(self) -> None:
+        """Decide nothing where the output depends on none of the arrays, and gradients are claimed: it reads others."""
+        home = self.output()
+        claimed = self.gradients(self.random_grad_output(np.random.default_rng(0), home.shape))
+        if any(g is not None and np.any(g) for g in claimed.values()) and not any(map(self._reads, self.arrays)):
+            first, names = next(iter(self.arrays)), ", ".join(self.arrays)
+            self.refuse(
+                f"{self.label} gives the same whatever {names} hold{'s' * (len(self.arrays) == 1)}: its code reads "
+                f'other arrays, as copies of them; give their places, such as arrays={{"{first}": (net, "{first}")}}'
+            )
+
+    def _reads(self, name: str) -> bool:
+        """Whether the output is another, or none, where an array holds others: of both signs, or nan."""
+        home, array = self.output(), self.arrays[name]
+        rng = np.random.default_rng(0)
+        others = [array * 1.125 + 0.0625, *(size * rng.standard_normal(array.shape) for size in (1.0, 1.0, 30.0))]
+        for values in (*others, np.full(array.shape, np.nan)):
+            with self.at({name: values}):
+                try:
+                    if not equal(home, self.output()):
+                        return True
+                except SubjectError:
+                    return True
+        return False
 
     def own_code(self) -> Sequence[Any]:
         return self._run_code, self._grads
@@ -118,12 +149,15 @@ class _InPlace:
     def holds(self, values: Array) -> bool:
         return equal(self._array, values.astype(self._array.dtype))
 
+    def put_back(self, values: NDArray[Any]) -> None:
+        self._array[...] = values
+
 
 class _Bound:
     """An array that is bound to a name somewhere: an array of our own is put there."""
 
     def __init__(self, place: Place) -> None:
-        self._place = place
+        self._place, self._own = place, place.read()
 
     def read(self) -> NDArray[Any]:
         return np.asarray(self._place.read())
@@ -134,6 +168,12 @@ class _Bound:
 
     def holds(self, values: Array) -> bool:
         return equal(self.read(), values)
+
+    def put_back(self, values: NDArray[Any]) -> None:
+        """The array that was there, which others may hold too, with what it held."""
+        if isinstance(self._own, np.ndarray) and self._own.flags.writeable:
+            self._own[...] = values
+        self._place.put(self._own)
 
 
 def _place(name: str, value: Any) -> _InPlace | _Bound:

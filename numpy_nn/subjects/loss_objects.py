@@ -72,14 +72,22 @@ def of_loss_object(
     if errors and (forward is None or not takes(forward, len(inputs))):
         raise errors[0]
     gradient = method(target, ["backprop", *names.LOSS_GRADIENTS]) or names.passes(target)[1]
-    gradient = gradient or step_of_training(target, len(inputs) + 1)
+    step = step_of_training(target, len(inputs) + 1)
+    gradient = gradient or step
     if forward is None or gradient is None:
         if errors:
             raise errors[0]
         _refuse_more_arguments(label, value, method(target, names.LOSS_GRADIENTS), len(inputs) + 1)
         way = lines_for_methods(target, len(inputs) + 1, targets=True)
         raise TypeError(f"target: expected a loss with forward and backward, or loss and grad, got {label}{HOW}{way}")
-    return with_unsaid_cost(label, forward, gradient, inputs, targets, target, hints)
+    try:
+        return with_unsaid_cost(label, forward, gradient, inputs, targets, target, hints)
+    except (SubjectError, TypeError, ValueError):
+        if step in (None, gradient):
+            raise
+        before.restore()
+    # A backward pass may want what the step that calls it gives it, such as sums to be added to.
+    return with_unsaid_cost(label, forward, step, inputs, targets, target, hints)
 
 
 def _refuse_more_arguments(label: str, value: Any, gradient: Any, number: int) -> None:
@@ -141,14 +149,14 @@ def step_of_training(target: Any, number: int) -> Callable[..., Any] | None:
 
     If it is told how many steps to make, as by ``epochs``, it is one that makes a single one.
     """
-    found = method(target, names.TRAINS)
-    required, optional = (None if found is None else positional(found)) or ([], [])
-    counts = [name for name in (*required, *optional) if _OF_STEPS.search(name)]
-    rates = rates_in([*required, *optional])
-    wanted = [name for name in required if name not in rates and name not in counts]
-    if found is None or len(wanted) != number:
-        return None
-    return given_by_name(found, dict.fromkeys(counts, 1)) if counts else found
+    for found in filter(None, (method(target, [name]) for name in names.TRAINS)):
+        required, optional = positional(found) or ([], [])
+        counts = [name for name in (*required, *optional) if _OF_STEPS.search(name)]
+        rates = rates_in([*required, *optional])
+        wanted = [name for name in required if name not in rates and name not in counts]
+        if len(wanted) == number:
+            return given_by_name(found, dict.fromkeys(counts, 1)) if counts else found
+    return None
 
 
 # What an argument is called that tells how many steps to make.

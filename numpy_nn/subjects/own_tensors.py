@@ -5,7 +5,8 @@ from __future__ import annotations
 import inspect
 import math
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from copy import deepcopy
 from typing import Any
 
@@ -15,9 +16,21 @@ from numpy.typing import NDArray
 from numpy_nn.subjects import names
 from numpy_nn.subjects.live import LiveSubject
 from numpy_nn.subjects.names import positional, signature
-from numpy_nn.subjects.places import Path, Step, in_order, written
-from numpy_nn.subjects.state import attributes, equal
+from numpy_nn.subjects.state import equal
 from numpy_nn.subjects.subject import Array, ClaimingSubject, SubjectError
+from numpy_nn.subjects.tensors_found import (
+    differentiated,
+    grad_of,
+    held_by,
+    holds_whole_numbers,
+    is_no_object_of_an_engine,
+    is_object_of_somebody,
+    is_tensor,
+    place_in,
+    slot_in,
+    tensors_held,
+    tensors_in,
+)
 
 # A product in float32 of numbers that were rounded to it is off by no more units in the last place.
 ROUNDINGS = 4
@@ -28,10 +41,12 @@ def tensor_subject(target: Any, x: Any, targets: Any) -> TensorSubject | None:
     inputs = x if isinstance(x, tuple) else (x,)
     parts = [part for given in inputs for part in (given if isinstance(given, list) else [given])]
     if not any(map(is_tensor, parts)) and not _uses_held_tensors(target, (*inputs, targets)):
-        if (other := next(filter(_differentiates, parts), None)) is not None:
+        other = next(filter(_differentiates, parts), None)
+        if other is None:
+            return None
+        if not (holds_whole_numbers(other) and any(True for _ in tensors_held(target))):
             kind = type(other).__name__
             raise TypeError(f"x: expected tensors with data, grad and backward(), got {kind} without{_BY_NAME}")
-        return None
     if not callable(target):
         forward = names.passes(target)[0]
         if forward is None:
@@ -62,67 +77,17 @@ def _uses_held_tensors(target: Any, arguments: Sequence[Any]) -> bool:
     """
     if not callable(target) or isinstance(target, type) or names.passes(target)[1] is not None:
         return False
-    objects = [one for one in arguments if _is_object_of_somebody(one)]
-    return any(True for one in objects for _ in _tensors_in(one, "x")) or (
-        not inspect.isroutine(target) and any(True for _ in _tensors_in(target, ""))
+    objects = [one for one in arguments if is_object_of_somebody(one)]
+    return any(True for one in objects for _ in tensors_in(one, "x")) or (
+        not inspect.isroutine(target) and any(True for _ in tensors_in(target, ""))
     )
-
-
-def _is_object_of_somebody(thing: Any) -> bool:
-    """Whether it has attributes, and is no array, number, container or function: a network, say."""
-    known = (np.ndarray, np.generic, type, Mapping, list, tuple, str)
-    return hasattr(thing, "__dict__") and not isinstance(thing, known) and not inspect.isroutine(thing)
 
 
 def _differentiates(thing: Any) -> bool:
     """Whether it has a backward pass and no forward pass, as a tensor of an engine and no layer."""
-    if _is_no_object_of_an_engine(thing) or callable(thing):
+    if is_no_object_of_an_engine(thing) or callable(thing):
         return False
     return callable(getattr(thing, "backward", None)) and names.passes(thing)[0] is None
-
-
-def is_tensor(thing: Any) -> bool:
-    """Whether it holds a number or an array of floats, as ``data``, and has a ``grad`` and ``backward()``.
-
-    By these names, or the likes of them: ``value`` and ``g``.
-    """
-    if _is_no_object_of_an_engine(thing):
-        return False
-    return _place(thing) is not None and _slot(thing) is not None and callable(getattr(thing, "backward", None))
-
-
-def _is_no_object_of_an_engine(thing: Any) -> bool:
-    # A dict whose keys are its attributes may raise KeyError where an attribute is missing.
-    if isinstance(thing, (np.ndarray, type, Mapping)):
-        return True
-    return type(thing).__module__.partition(".")[0] in ("torch", "jax", "jaxlib")
-
-
-def _place(tensor: Any) -> str | None:
-    """The attribute in which a tensor holds its numbers."""
-    return next((name for name in _PLACES if _holds_floats(getattr(tensor, name, None))), None)
-
-
-_PLACES = ("data", "_data", "value", "_value", "val", "v", "array", "arr")
-_GRADS = ("grad", "_grad", "g", "gradient", "derivative", "adjoint")
-
-
-def _slot(tensor: Any) -> str | None:
-    """The attribute in which a tensor holds its gradient."""
-    return next((name for name in _GRADS if hasattr(tensor, name) and not callable(getattr(tensor, name))), None)
-
-
-def _grad_of(tensor: Any) -> Any:
-    return getattr(tensor, _slot(tensor) or "grad")
-
-
-def _holds_floats(data: Any) -> bool:
-    is_number = isinstance(data, (float, int)) and not isinstance(data, bool)
-    return is_number or (isinstance(data, (np.ndarray, np.floating)) and data.dtype.kind == "f")
-
-
-def _held_by(tensor: Any) -> Any:
-    return getattr(tensor, _place(tensor) or "data")
 
 
 class TensorSubject(LiveSubject):
@@ -135,8 +100,8 @@ class TensorSubject(LiveSubject):
 
     def __init__(self, target: Any, forward: Callable[..., Any], arguments: Sequence[Any]) -> None:
         label = getattr(target, "__name__", type(target).__name__)
-        self._engine = _Engine(label, forward, arguments, _differentiated(target, forward, arguments))
-        live = {name: (tensor, _place(tensor)) for name, tensor in self._engine.tensors.items()}
+        self._engine = _Engine(label, forward, arguments, differentiated(target, forward, arguments))
+        live = {name: (tensor, place_in(tensor)) for name, tensor in self._engine.tensors.items()}
         super().__init__(self._engine.run, self._engine.grads, live, label=label)
         self._is_first = True
 
@@ -145,6 +110,9 @@ class TensorSubject(LiveSubject):
             return False
         self._leave_out_unreached()
         return True
+
+    def _refuse_other_arrays(self) -> None:
+        """The numbers of tensors are read wherever these are: those that the output does not depend on are left out."""
 
     def _leave_out_unreached(self) -> None:
         """Take out the tensors without a gradient that the output does not depend on, which need none, and say so."""
@@ -205,9 +173,13 @@ class TensorSubject(LiveSubject):
         for same in (False, True):
             twice = self._engine.grads_of_two(grad_output, same=same)
             if twice is not None and any(equal(np.asarray(twice[name]), once[name]) for name in given):
-                self.warn(
+                text = (
                     "f(x) + f(x) gets the gradient of f(x): of a tensor that is used twice the gradient is set (=) "
                     "where it has to be added up (+=)"
+                )
+                # Of the output alone there is another way to lose one.
+                self.warn(
+                    f"{text}, or what came last, or a constant, is handed on in the place of the sum" * same or text
                 )
                 return
 
@@ -223,6 +195,13 @@ def _is_idle(claimed: Mapping[str, Any]) -> bool:
     return not any(gradient is not None and np.any(gradient) for gradient in claimed.values())
 
 
+def _are(numbers: Any, expected: Any) -> bool:
+    """Whether these are the numbers expected; but for the rounding of weights, in an engine that is of float32."""
+    held = np.asarray(numbers)
+    room = ROUNDINGS * np.finfo(held.dtype).eps if held.dtype == np.float32 else 0.0
+    return held.shape == np.shape(expected) and np.allclose(held, expected, rtol=room, atol=0.0, equal_nan=False)
+
+
 class _Engine:
     """One forward and backward pass after the other, each from gradients as they were at first."""
 
@@ -231,10 +210,12 @@ class _Engine:
     ) -> None:
         self.label, self.tensors = label, tensors
         self._forward, self._arguments = forward, arguments
-        self._grads = {name: _zeroed(_grad_of(tensor)) for name, tensor in tensors.items()}
+        self._grads = {name: _zeroed(grad_of(tensor)) for name, tensor in tensors.items()}
         self._output: Any = None
         # The function that runs the backward pass, where the method is one step of it.
         self.run_by: Callable[[Any], Any] | None = None
+        self._wraps = False  # whether backward takes a tensor
+        self._sums = False  # whether it goes out from a single number alone
 
     def runners(self) -> list[Callable[[Any], Any]]:
         """The functions beside the tensors' class that are called as a backward pass, of one argument."""
@@ -245,15 +226,57 @@ class _Engine:
     def run(self) -> Any:
         self._forget()
         self._output = self._apply()
-        return np.asarray(_held_by(self._output), np.float64)
+        return np.asarray(held_by(self._output), np.float64)
 
     def grads(self, grad_output: Any) -> dict[str, Any]:
         if self.run_by is None and self.takes_gradient:
-            self._output.backward(grad_output)
+            self._backward(grad_output)
         else:
-            output = self._output if np.all(grad_output == 1.0) else self.times(grad_output)
+            self._run_backward(grad_output)
+        return {name: _numbers(grad_of(tensor)) for name, tensor in self.tensors.items()}
+
+    def _run_backward(self, grad_output: Any) -> None:
+        """The backward pass of the output times its gradient, a constant; of its sum, where numbers alone have one."""
+        output = self._output if np.all(grad_output == 1.0) else self.times(grad_output)
+        if self._sums:
+            output = self._summed(output)
+        try:
             output.backward() if self.run_by is None else self.run_by(output)
-        return {name: _numbers(_grad_of(tensor)) for name, tensor in self.tensors.items()}
+        except Exception:
+            if self._sums or np.size(held_by(output)) == 1 or self._summed(output) is None:
+                raise
+            self._sums = True
+        else:
+            return
+        self.run()
+        self._run_backward(grad_output)
+
+    def _summed(self, tensor: Any) -> Any:
+        """The sum of a tensor, as a tensor; None where this engine has none that is asked like this."""
+        try:
+            total = tensor.sum()
+        except Exception:
+            return None
+        is_it = is_tensor(total) and np.size(held_by(total)) == 1
+        return total if is_it and np.allclose(np.sum(held_by(total)), np.sum(held_by(tensor)), rtol=1e-5) else None
+
+    def _backward(self, grad_output: Any) -> None:
+        """The output's backward pass: of an array, or where it takes none of a tensor of its own kind that holds it."""
+        kind = type(self._output)
+        if not self._wraps:
+            try:
+                self._output.backward(grad_output)
+            except (AttributeError, TypeError):
+                self.run()  # what it has done by then may be a half
+                try:
+                    self._output.backward(kind(grad_output))
+                except Exception:
+                    self._output = None
+                if self._output is None:
+                    raise
+                self._wraps = True
+            return
+        self._output.backward(kind(grad_output))
 
     def grads_of_two(self, grad_output: Any, *, same: bool) -> dict[str, Any] | None:
         """The gradients of f(x) + f(x), of one f(x) or of two; None where tensors of this engine cannot be added."""
@@ -263,32 +286,35 @@ class _Engine:
             self._output = output + (output if same else self._apply())
         except (TypeError, AttributeError):
             return None
-        return self.grads(grad_output) if is_tensor(self._output) else None
+        try:
+            return self.grads(grad_output) if is_tensor(self._output) else None
+        except Exception:  # of what is not asked for by the user
+            return None
 
     def times(self, weights: Any) -> Any:
         """The output times constant weights, which has the gradient of sum(weights * output); None if that fails."""
-        try:
-            product = self._output * weights
-        except (TypeError, AttributeError, ValueError):
-            return None
-        if not is_tensor(product):
-            return None
-        held, expected = np.asarray(_held_by(product)), _held_by(self._output) * weights
-        # An engine that computes in float32 rounds the weights as well.
-        room = ROUNDINGS * np.finfo(held.dtype).eps if held.dtype == np.float32 else 0.0
-        is_it = held.shape == np.shape(expected) and np.allclose(held, expected, rtol=room, atol=0.0, equal_nan=False)
-        return product if is_it else None
+        output: Any = self._output
+        kind: Any = type(output)
+        for made in (np.asarray, kind):
+            with suppress(TypeError, AttributeError, ValueError, AssertionError):
+                if is_tensor(product := output * made(weights)) and _are(held_by(product), held_by(output) * weights):
+                    return product
+        return None
 
     def _forget(self) -> None:
         for name, tensor in self.tensors.items():
-            setattr(tensor, _slot(tensor) or "grad", deepcopy(self._grads[name]))
+            setattr(tensor, slot_in(tensor) or "grad", deepcopy(self._grads[name]))
 
     def _apply(self) -> Any:
         output = self._forward(*self._arguments)
         if isinstance(output, (list, tuple)) and len(found := list(filter(is_tensor, output))) == 1:
             output = found[0]  # as of (largest, where)
         if not is_tensor(output):
-            raise TypeError(f"{self.label}: expected one tensor as its output, got {type(output).__name__}")
+            several = isinstance(output, (list, tuple)) and any(map(is_tensor, output))
+            owner = getattr(self._forward, "__self__", None)
+            call = self.label if owner is None else f"net.{self._forward.__name__}"
+            way = f"; check each by itself:\n    check_gradients(lambda *x: {call}(*x)[0], x)" if several else ""
+            raise TypeError(f"{self.label}: expected one tensor as its output, got {type(output).__name__}{way}")
         return output
 
     @property
@@ -301,74 +327,12 @@ class _Engine:
         return bool(required) or any(names.role(name) == names.GRAD for name in optional)
 
 
-def _differentiated(target: Any, forward: Callable[..., Any], arguments: Sequence[Any]) -> dict[str, Any]:
-    """The tensors by their names, each once."""
-    found: dict[str, Any] = {}
-    for name, tensor in (*_given(forward, arguments), *_held(target)):
-        if getattr(tensor, "requires_grad", True) and all(tensor is not other for other in found.values()):
-            found[name] = tensor
-    return found
-
-
-def _given(forward: Callable[..., Any], arguments: Sequence[Any]) -> Iterator[tuple[str, Any]]:
-    """The tensors among the arguments, by the names that the function has for them."""
-    required, optional = positional(forward) or ([], [])
-    own = [*required, *optional]
-    for index, argument in enumerate(arguments):
-        name = own[index] if index < len(own) else f"input {index}" if index else "input"
-        if is_tensor(argument):
-            yield name, argument
-        elif _is_object_of_somebody(argument) and not _is_no_object_of_an_engine(argument):
-            yield from _tensors_in(argument, name)
-        elif isinstance(argument, list):
-            yield from ((f"{name}[{i}]", part) for i, part in enumerate(argument) if is_tensor(part))
-
-
-def _held(target: Any) -> Iterator[tuple[str, Any]]:
-    """The tensors in an object, or in what a function refers to."""
-    if not inspect.isroutine(target):
-        yield from _tensors_in(target, "")
-        return
-    if (owner := getattr(target, "__self__", None)) is not None:
-        yield from _tensors_in(owner, "")
-    bare = getattr(target, "__func__", target)
-    variables = inspect.getclosurevars(bare) if inspect.isfunction(bare) else None
-    for name, value in ({**variables.globals, **variables.nonlocals} if variables else {}).items():
-        if is_tensor(value):
-            yield name, value
-        elif not inspect.isroutine(value) and not inspect.ismodule(value) and not isinstance(value, type):
-            yield from _tensors_in(value, name)
-
-
-def _tensors_in(thing: Any, prefix: str) -> Iterator[tuple[str, Any]]:
-    """Every tensor that an object, a list or a dict holds, but for those that it was computed from."""
-    seen: set[int] = set()
-
-    def walk(thing: Any, path: Path) -> Iterator[tuple[str, Any]]:
-        if id(thing) in seen or isinstance(thing, (str, bytes, type, np.ndarray)):
-            return
-        seen.add(id(thing))
-        if is_tensor(thing):
-            yield prefix + written(path) if path[0].is_item or not prefix else f"{prefix}.{written(path)}", thing
-        elif isinstance(thing, Mapping):
-            for key, value in thing.items():
-                yield from walk(value, (*path, Step(key, True)))
-        elif isinstance(thing, (list, tuple, set, frozenset)):
-            for index, value in in_order(thing):
-                yield from walk(value, (*path, Step(index, True)))
-        else:
-            for name, value in attributes(thing).items():
-                yield from walk(value, (*path, Step(name, False)))
-
-    yield from walk(thing, ())
-
-
 def _zeroed(grad: Any) -> Any:
     """A gradient of the same kind, before any backward pass."""
     if isinstance(grad, (float, int, np.ndarray, np.number)):
         return grad * 0
     before = deepcopy(grad)
-    if grad is not None and (place := _place(grad)):
+    if grad is not None and (place := place_in(grad)):
         setattr(before, place, getattr(grad, place) * 0)
     return before
 
@@ -377,4 +341,4 @@ def _numbers(grad: Any) -> NDArray[Any] | None:
     """What a gradient holds: an array, a number, or a tensor with one of them as its ``data``."""
     if grad is None:
         return None
-    return np.asarray(_held_by(grad) if _place(grad) and not isinstance(grad, np.ndarray) else grad)
+    return np.asarray(held_by(grad) if place_in(grad) and not isinstance(grad, np.ndarray) else grad)

@@ -46,6 +46,7 @@ from numpy_nn.subjects.owners import (
 )
 from numpy_nn.subjects.passes import of_passes, of_steps, with_the_last_as_targets
 from numpy_nn.subjects.primitives import is_primitive, passes_of_primitive
+from numpy_nn.subjects.repeated import with_one_for_each
 from numpy_nn.subjects.returned import lines_for_methods
 from numpy_nn.subjects.running import Patience, Running
 from numpy_nn.subjects.state import Snapshot, equal, widen
@@ -88,7 +89,9 @@ def _recognised(target: Any, inputs: Sequence[Any], targets: Any, hints: Hints) 
             raise TypeError(f"target: expected a pair of functions (f, vjp), got ({kinds}){HOW}")
         f, vjp = target
         try:
-            return _of_functions(f, vjp, inputs, targets, hints)
+            return with_one_for_each(
+                f, inputs, hints.which, lambda g, xs: _of_functions(g, vjp, xs, targets, hints), to_be_restored(target)
+            )
         except (SubjectError, TypeError, ValueError) as error:
             if targets is not None or isinstance(error, SubjectError):
                 refuse_neurons(f, vjp, inputs, targets)
@@ -116,7 +119,7 @@ def _is_function(target: Any) -> bool:
     return callable(target) and not (names.has_passes(target) or hasattr(target, "__dict__"))
 
 
-def _of_functions(f: Any, vjp: Any, inputs: Sequence[Any], targets: Any, hints: Hints) -> Subject:
+def _of_functions(f: Any, vjp: Any, inputs: Sequence[Any], targets: Any, hints: Hints) -> CodeSubject:
     f, vjp = with_keywords(f), with_keywords(vjp)
     if is_of_tangents(vjp) and len(inputs) == 1 and targets is None:
         vjp = jacobian_of_tangents(vjp)
@@ -239,7 +242,9 @@ def _of_object(target: Any, inputs: Sequence[Any], targets: Any, hints: Hints) -
         way = lines_for_methods(target, len(inputs))
         raise TypeError(f"target: expected forward and backward, got {label} without {missing}{HOW}{way}")
     before = Snapshot(target)
-    subject = _called_as_it_runs(label, target, forward, backward, inputs, hints)
+    subject = with_one_for_each(
+        forward, inputs, hints.which, lambda g, xs: _called_as_it_runs(label, target, g, backward, xs, hints), before
+    )
     if not _may_compare_with_its_input(subject, inputs):
         return subject
     before.restore()

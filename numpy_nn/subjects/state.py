@@ -41,7 +41,7 @@ INSTALLED = sysconfig.get_path("stdlib"), sysconfig.get_path("purelib")
 def in_float64(target: Any) -> Any:
     """A deep copy whose float32 arrays are float64. TypeError if the target cannot be copied."""
     try:
-        target = copy.deepcopy(target, _dicts_copied(target, _views_kept(target)))
+        target = copy.deepcopy(target, _dicts_copied(target, _views_kept(target) | _modules_in(target)))
     except Exception as error:
         raise TypeError(
             f"target: {type(target).__name__} cannot be copied ({error}), and the check works on a copy; "
@@ -52,6 +52,12 @@ def in_float64(target: Any) -> Any:
         _take_from_class(thing, copies)
     widen(target)
     return target
+
+
+def _modules_in(target: Any) -> dict[int, Any]:
+    """For deepcopy, which takes none: modules that are held, as in ``self.xp = np``, are the same in the copy."""
+    held = [part for thing in reachable(target) if not of_a_library(thing) for part in inner(thing)]
+    return {id(part): part for part in held if inspect.ismodule(part)}
 
 
 def _dicts_copied(target: Any, memo: dict[int, Any]) -> dict[int, Any]:

@@ -9,9 +9,10 @@ from itertools import product
 import numpy as np
 
 from numpy_nn.subjects import names
-from numpy_nn.subjects.agreement import claimed_in_shape, decay_in, factor_of, factor_to_more_digits
+from numpy_nn.subjects.agreement import ROUGHLY, claimed_in_shape, decay_in, digits, factor_of, factor_to_more_digits
 from numpy_nn.subjects.calling import RATE
 from numpy_nn.subjects.costs import number_of_samples
+from numpy_nn.subjects.gradients import Leaf
 from numpy_nn.subjects.hidden import HidingCode
 from numpy_nn.subjects.places import Place, last_name
 from numpy_nn.subjects.rates import rate_of, rates_in
@@ -46,6 +47,44 @@ class SteppingCode(HidingCode):
         if rate:
             self._updates |= dict.fromkeys(moved, rate)
             self._find_decays(moved, rate, grad_output)
+
+    def _mind_directions(self, grad_output: Array) -> None:
+        """Where the array that goes by the name of a gradient is added to its parameter, it is a direction of descent.
+
+        Minus it is the gradient; if the step itself is kept, no gradient is.
+        """
+        before, after = dict(self._moved), dict(self._moved_to)
+        for name in [name for name in before if name in after and isinstance(self._leaves.get(name), Leaf)]:
+            leaf = self._leaves[name]
+            assert isinstance(leaf, Leaf)
+            if leaf.value.size != self.arrays[name].size:
+                continue
+            kept = leaf.value.reshape(self.arrays[name].shape).astype(np.float64)
+            if digits(self, name, kept, grad_output) >= ROUGHLY:
+                continue
+            step = after[name] - before[name]
+            lengths = float(np.linalg.norm(step) * np.linalg.norm(kept))
+            if any(np.allclose(step, sign * kept, rtol=1e-9, atol=0.0) for sign in (1.0, -1.0)) and np.any(step):
+                del self._leaves[name]
+                self.notes.append(f"{leaf} is the step that {name} makes, and no gradient")
+            elif float(np.sum(step * kept)) > 0.5 * lengths and self._goes_down(name, kept, grad_output):
+                self._turned.add(name)
+                self.notes.append(f"{leaf} is added to {name}: minus it is taken for the gradient")
+
+        self._moved, self._moved_to = before, after
+
+    def _goes_down(self, name: str, direction: Array, grad_output: Array) -> bool:
+        """Whether the output, times its gradient, falls along a direction."""
+        home = self.arrays[name].copy()
+        size = float(np.abs(direction).max(initial=0.0)) or 1.0
+        ends = []
+        for sign in (1.0, -1.0):
+            with self.at({name: home + sign * 2.0**-13 * direction / size}):
+                try:
+                    ends.append(float(np.sum(grad_output * self.output())))
+                except SubjectError:
+                    return False
+        return ends[0] < ends[1]
 
     def rate_of_given_steps(self, steps: Mapping[str, Array], grad_output: Array) -> float:
         """The rate of steps that are claimed as gradients: the one kept, or what they have in common; else 0."""

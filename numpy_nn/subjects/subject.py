@@ -38,6 +38,7 @@ class Subject(ABC):
         self.problems: list[str] = []
         self.warnings: list[str] = []
         self.changed_by_code: set[str] = set()  # arrays that a pass was seen to change, by their names
+        self._warned: dict[tuple[str, str], list[str]] = {}
         self.notes: list[str] = []
         # Arrays that the output depends on and of which no gradient was found: name, what it is, how many numbers.
         self.unchecked: list[tuple[str, str, int]] = []
@@ -259,6 +260,15 @@ class Subject(ABC):
         """Have nothing of it checked, for this reason."""
         self._repeatable = False
         self.complain(why)
+
+    def warn_of(self, before: str, what: Iterable[str], after: str) -> None:
+        """The same of several things at once, which are added to those of which it was said before."""
+        told = self._warned.setdefault((before, after), [])
+        if new := [name for name in what if name not in told]:
+            text = f"{before}{', '.join(told)}{after}"
+            told += new
+            place = self.warnings.index(text) if text in self.warnings else len(self.warnings)
+            self.warnings[place : place + 1] = [f"{before}{', '.join(told)}{after}"]
 
     def warn(self, text: str) -> None:
         """Add something that the code does and should not, though its gradients can be judged; once."""

@@ -14,8 +14,8 @@ from numpy_nn.subjects.costs import LossOfOutput
 from numpy_nn.subjects.places import Place, places
 from numpy_nn.subjects.rates import put_rate, rate_of, rates_in, rates_of
 from numpy_nn.subjects.roles import is_data
-from numpy_nn.subjects.state import equal
-from numpy_nn.subjects.subject import Array
+from numpy_nn.subjects.state import Snapshot, equal
+from numpy_nn.subjects.subject import Array, SubjectError
 
 
 class UpdatingCode(CalledCode):
@@ -130,6 +130,26 @@ class UpdatingCode(CalledCode):
             name: [self._places[name], *(one for one in everywhere if one.read() is array)]
             for name, array in arrays.items()
         }
+
+    def upstream(self, of: Sequence[str], grad_output: Array) -> set[str]:
+        """The arrays that forward uses before these: whose claimed gradients are made with what these hold.
+
+        They are made nan between the two passes. Those of which backward needs nothing, as of a bias, show nothing.
+        """
+        before, home = Snapshot(*self._roots), self._home
+        try:
+            self.output()
+            for name in of:
+                for place in [self._places[name]] if name in self._places else []:
+                    place.put_array(np.full(np.shape(place.read()), np.nan))
+            with self.running():
+                claimed = self._claim(self._split(grad_output))
+        except (SubjectError, TypeError, ValueError):
+            return set()
+        finally:
+            self._home = home
+            before.restore()
+        return {name for name, g in claimed.items() if g is not None and name not in of and np.isnan(g).any()}
 
     def train(self, x: Any, targets: Any, lr: float) -> None:
         """A step as a training loop makes it: forward, backward and update, with nothing copied, watched or undone.

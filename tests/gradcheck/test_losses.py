@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from claims import evidence, found, predicted
 
+from numpy_nn.gradcheck import check_gradients
 from numpy_nn.gradcheck.explain import losses
 from numpy_nn.gradcheck.explain.losses import EPSILONS
 
@@ -254,3 +255,14 @@ def test_one_column_has_none_that_is_the_target_s():
     assert not any("column" in formula for formula in predicted(losses.losses, e))
     e = of(binary, np.cos, SCORES[:, :2], BITS[:, :2])
     assert any("column" in formula for formula in predicted(losses.losses, e))
+
+
+def test_a_gradient_by_the_scores_is_named_for_samples_in_columns_too():
+    p = np.abs(np.random.default_rng(0).standard_normal((3, 6)))
+    p /= p.sum(axis=0)
+    t = np.eye(3)[[0, 1, 2, 2, 1, 0]].T
+    report = check_gradients((lambda p, t: -np.sum(t * np.log(p)), lambda p, t: p - t), p, t)
+    diagnosis = report["p"].diagnosis
+    assert diagnosis is not None
+    assert diagnosis.cause == "fused_activation"
+    assert "along axis 0" in diagnosis.evidence

@@ -332,3 +332,26 @@ def test_data_that_an_object_holds_is_put_there():
     forward = with_data_held(net, lambda: 2 * net.inner[0], ONES)
     assert positional(forward) == (["x"], [])
     np.testing.assert_array_equal(forward(3 * ONES), 6 * ONES)
+
+
+def logistic(z, a=None, derivative=False):
+    return a * (1 - a) if derivative else 1 / (1 + np.exp(-z))
+
+
+def slipped(z, a=None, derivative=False):
+    return a * (2 - a) if derivative else 1 / (1 + np.exp(-z))
+
+
+def rectified(z, a=None, derivative=False):  # noqa: ARG001
+    """One that works in place, and needs no output."""
+    if derivative:
+        return z > 0
+    z[z < 0] = 0
+    return z
+
+
+@pytest.mark.parametrize(
+    ("function", "verdict"), [(logistic, "right"), (slipped, "wrong"), (rectified, "right")], ids=lambda one: str(one)
+)
+def test_a_derivative_by_a_flag_may_want_the_output_beside_the_input(function, verdict):
+    assert check_gradients(function, np.random.default_rng(0).standard_normal((5, 4))).verdict == verdict

@@ -12,7 +12,8 @@ import torch
 from stand_ins import stand_in
 
 from numpy_nn.gradcheck import check_gradients
-from numpy_nn.subjects.own_tensors import TensorSubject, _Engine, _tensors_in, _zeroed, is_tensor, tensor_subject
+from numpy_nn.subjects.own_tensors import TensorSubject, _Engine, _zeroed, tensor_subject
+from numpy_nn.subjects.tensors_found import is_tensor, tensors_in
 from scripts.proof.forms.tensors import Tensor, Value
 
 X = np.array([[0.5, -1.0, 2.0], [1.5, 0.25, -0.75]])
@@ -204,12 +205,12 @@ def test_tensors_are_found_in_every_kind_of_container():
         def __init__(self):
             self.layers = ({"w": Value(0.5)}, {Value(1.0)}, [Value(2.0)])
 
-    found = [name for name, _ in _tensors_in(Net(), "")]
+    found = [name for name, _ in tensors_in(Net(), "")]
     assert found == ["layers[0]['w']", "layers[1][0]", "layers[2][0]"]
-    assert [name for name, _ in _tensors_in(Net(), "net")] == [f"net.{name}" for name in found]
-    assert [name for name, _ in _tensors_in(Net().layers, "net")] == ["net[0]['w']", "net[1][0]", "net[2][0]"]
+    assert [name for name, _ in tensors_in(Net(), "net")] == [f"net.{name}" for name in found]
+    assert [name for name, _ in tensors_in(Net().layers, "net")] == ["net[0]['w']", "net[1][0]", "net[2][0]"]
     shared = Value(0.5)
-    assert [name for name, _ in _tensors_in([shared, "text", b"bytes", Value, X, shared], "all")] == ["all[0]"]
+    assert [name for name, _ in tensors_in([shared, "text", b"bytes", Value, X, shared], "all")] == ["all[0]"]
 
 
 def test_what_needs_no_gradient_is_left_out():

@@ -331,3 +331,36 @@ def test_a_type_that_code_refers_to_is_none_of_its_state():
 
     assert all(thing is not Numbers for thing in reachable(double))
     assert check_gradients((double, backward), np.ones(3)).verdict == "right"
+
+
+class KeepsItsModule:
+    """One that computes with the module that it is given, and keeps sizes beside an array in its cache."""
+
+    def __init__(self, wrong=1.0):
+        self.xp: Any = np
+        self.cache: Any = None
+        self.w, self.b = np.ones((3, 2), np.float32), np.zeros(2)
+        self.grad_w, self.grad_b, self.wrong = np.zeros_like(self.w), np.zeros(2), wrong
+        self.params, self.grads = [self.w, self.b], [self.grad_w, self.grad_b]
+
+    def forward(self, x):
+        self.cache = (self.xp.array(x), *x.shape)
+        return self.xp.tanh(x @ self.w + self.b)
+
+    def backward(self, grad_output):
+        x, rows, _ = self.cache
+        dz = grad_output * (1 - self.xp.tanh(x @ self.w + self.b) ** 2)
+        self.grad_w[...] = self.wrong * (x.T @ dz)
+        self.grad_b[...] = dz.reshape(rows, 2).sum(axis=0)
+        return dz @ self.w.T
+
+
+@pytest.mark.parametrize("wrong", [1.0, 2.0])
+def test_a_module_that_is_held_is_the_same_in_the_copy(wrong):
+    layer = KeepsItsModule(wrong)
+    assert in_float64(layer).xp is np
+    x = np.random.default_rng(0).standard_normal((4, 3))
+    for _ in range(2):  # the second time there are sizes in its cache
+        verdicts = [entry.verdict for entry in check_gradients(layer, x).entries]
+        assert verdicts == ["right", "right" if wrong == 1.0 else "wrong", "right"]
+        layer.forward(x)

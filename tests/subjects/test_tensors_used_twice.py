@@ -61,3 +61,32 @@ def test_of_one_part_alone_it_is_told():
 def test_of_what_is_made_of_the_parts_alone_it_is_told():
     assert warned(SetsInSums, operator.mul)
     assert not warned(Value, operator.mul)
+
+
+class LeavesAside(Value):
+    """One whose squares hand on a gradient that does not depend on what they are given."""
+
+    def square(self):
+        return self.made(self.data**2, (self, None))
+
+    def backward(self):
+        order: list[LeavesAside] = []
+
+        def visit(value):
+            if value not in order:
+                for part, _ in value.parts:
+                    visit(part)
+                order.append(value)
+
+        visit(self)
+        self.grad = 1.0
+        for value in reversed(order):
+            for part, slope in value.parts:
+                part.grad += 2.0 * part.data if slope is None else slope * value.grad
+
+
+def test_where_the_output_alone_loses_a_gradient_the_other_way_to_lose_it_is_told_too():
+    report = check_gradients(lambda a: a.square(), LeavesAside(0.5))
+    assert report.verdict == "right"
+    (warning,) = report.warnings
+    assert warning.endswith("or what came last, or a constant, is handed on in the place of the sum")

@@ -81,6 +81,10 @@ WORDS: dict[str, tuple[str, str]] = {
         "the gradient is added to that of the call before",
         "assign it instead of using +=, or offer zero_grad() and call it before backward",
     ),
+    "no_influence": (
+        "the output does not depend on it, so that its gradient is 0, and another is claimed",
+        "if it should matter, look at forward, which may leave it out or read another array; else claim 0",
+    ),
     "softmax_elementwise": (
         "softmax is treated as if it worked entry by entry: the terms off the diagonal are missing",
         "dx = s (g - sum(g s))",

@@ -13,6 +13,7 @@ from numpy_nn.gradcheck.explain.indices import rows_used_twice
 from numpy_nn.gradcheck.explain.predictions import DROPPED, Found, ratio_at_another_batch
 from numpy_nn.gradcheck.explain.shapes import of_wrong_shape
 from numpy_nn.gradcheck.measure.evidence import Evidence
+from numpy_nn.gradcheck.measure.independence import has_no_influence
 from numpy_nn.gradcheck.report import Diagnosis
 
 
@@ -39,6 +40,8 @@ def diagnose(evidence: Evidence) -> Diagnosis:
     if not found or (partial and found[0].cause == "factor"):
         found = list(rows_used_twice(evidence)) or found
     if not found:
+        found = list(_without_influence(evidence))
+    if not found:
         return Diagnosis("unknown", _UNKNOWN, pattern(evidence), _LOOK, False)
     cause, text, sure = found[0]
     others = list(dict.fromkeys(other.cause for other in found[1:] if other.cause != cause))
@@ -50,6 +53,23 @@ def diagnose(evidence: Evidence) -> Diagnosis:
 _UNKNOWN = "none of the known mistakes explains these numbers"
 _AS_ROWS = "written as for samples in rows, where this code has them in columns"
 _LOOK = "compare the rows and columns named above with the formula; check one layer at a time"
+
+
+def _without_influence(evidence: Evidence) -> Iterator[Found]:
+    """A gradient that is claimed of what the output does not depend on, as of a bias whose mean is subtracted again."""
+    gradient = evidence.gradient
+    if gradient is None or gradient.shape != evidence.array.shape or not np.isfinite(gradient).all():
+        return
+    look = evidence.looked_at
+    if np.abs(evidence.truth[look]).max(initial=0.0) > evidence.fit * np.abs(gradient[look]).max(initial=0.0):
+        return
+    try:
+        if has_no_influence(evidence):
+            largest = float(np.abs(gradient[look]).max())
+            text = f"the output is the same wherever it is moved to, near and far; claimed are up to {largest:.3g}"
+            yield Found("no_influence", text)
+    except DROPPED:
+        pass  # it takes no other values
 
 
 def _by_columns(evidence: Evidence, found: list[Found]) -> Iterator[Found]:

@@ -97,6 +97,11 @@ def _fused(e: Evidence) -> Iterator[Prediction]:
     yield Prediction("fused_activation", formula, n * p * (1.0 - p))
     formula = "that by the scores z, for probabilities softmax(z): p (n - sum(n p)), with n the numerical one"
     yield Prediction("fused_activation", formula, p * (n - (n * p).sum(axis=-1, keepdims=True)))
+    # Samples may be in columns, or classes along an axis in the middle.
+    for axis in range(p.ndim - 1):
+        if np.allclose(p.sum(axis=axis), 1.0, rtol=0.0, atol=1e-5):
+            along = p * (n - (n * p).sum(axis=axis, keepdims=True))
+            yield Prediction("fused_activation", f"{formula}, along axis {axis}", along)
 
 
 def _broadcast(e: Evidence, targets: NDArray[np.generic]) -> Iterator[Found | Prediction]:

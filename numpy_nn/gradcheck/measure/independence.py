@@ -25,8 +25,11 @@ def is_independent(evidence: Evidence) -> bool:
     gradient = evidence.gradient
     assert gradient is not None
     rounding = max(OF_FORMULAS * evidence.working_size, NOISES * float(evidence.gradient_noise.max(initial=0.0)))
-    if not np.abs(gradient).max(initial=0.0) <= rounding:
-        return False
+    return bool(np.abs(gradient).max(initial=0.0) <= rounding) and has_no_influence(evidence)
+
+
+def has_no_influence(evidence: Evidence) -> bool:
+    """Whether the output stays what it is wherever the array is moved, whatever is claimed."""
     points = _moved_far(evidence)
     if not _stays(evidence, {}, points):
         return False

@@ -1,0 +1,71 @@
+"""Which layer is wrong first where an object keeps its layers in another order than it uses them in."""
+
+import numpy as np
+import pytest
+
+from numpy_nn.gradcheck import check_gradients
+
+X = np.random.default_rng(0).standard_normal((5, 4))
+
+
+class Dense:
+    def __init__(self, seed, wrong=1.0):
+        rng = np.random.default_rng(seed)
+        self.W, self.b, self.wrong = rng.standard_normal((4, 4)), rng.standard_normal(4), wrong
+
+    def forward(self, x):
+        self.x = x
+        self.out = np.tanh(x @ self.W + self.b)
+        return self.out
+
+    def backward(self, grad_output):
+        dz = grad_output * (1 - self.out**2)
+        self.dW, self.db = self.wrong * self.x.T @ dz, dz.sum(axis=0)
+        return self.wrong * dz @ self.W.T
+
+
+class Block:
+    """attention, norm and tail, of which norm comes first."""
+
+    def __init__(self, **wrong):
+        self.attention, self.norm, self.tail = (
+            Dense(i, wrong.get(name, 1.0)) for i, name in enumerate(("attention", "norm", "tail"))
+        )
+
+    def forward(self, x):
+        return self.tail.forward(self.attention.forward(self.norm.forward(x)))
+
+    def backward(self, grad_output):
+        return self.norm.backward(self.attention.backward(self.tail.backward(grad_output)))
+
+
+def sentence_of(net):
+    return [note for note in check_gradients(net, X).notes if note.startswith("from the loss back")]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "first", "later"),
+    [
+        ("attention", "that of attention.W", "(norm.*, x) can be a consequence"),
+        ("tail", "that of tail.W", "(attention.*, norm.*, x) can be a consequence"),
+        ("norm", "that of norm.W", "(x) can be a consequence"),
+    ],
+)
+def test_the_first_wrong_one_is_found_in_the_order_of_the_forward_pass(wrong, first, later):
+    (sentence,) = sentence_of(Block(**{wrong: 1.5}))
+    assert f"the first wrong gradient is {first};" in sentence
+    assert later in sentence
+
+
+class Parallel(Block):
+    """Two layers side by side, of which neither comes after the other."""
+
+    def forward(self, x):
+        return self.attention.forward(x) + self.norm.forward(x) + self.tail.forward(x)
+
+    def backward(self, grad_output):
+        return sum(layer.backward(grad_output) for layer in (self.attention, self.norm, self.tail))
+
+
+def test_of_layers_side_by_side_none_is_the_first():
+    assert sentence_of(Parallel(attention=1.5, norm=1.5)) == []
