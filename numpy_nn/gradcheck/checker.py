@@ -23,7 +23,7 @@ from numpy_nn.layers import Layer
 from numpy_nn.network import Sequential
 from numpy_nn.subjects import Hints, LiveSubject, Subject, SubjectError, SurrogateSubject, as_subject, names, several
 from numpy_nn.subjects.agreement import claimed_in_shape
-from numpy_nn.subjects.arguments import are_apart
+from numpy_nn.subjects.arguments import are_apart, with_targets_apart
 from numpy_nn.subjects.calling import arrays_of
 from numpy_nn.subjects.jax_functions import jax_subject
 from numpy_nn.subjects.own_tensors import tensor_subject
@@ -98,6 +98,8 @@ def check_gradients(
         with one_thread():
             if named.keys() <= {"x", "targets"} and arrays is None and (not callable(x) or is_tensor(x)):
                 x, targets = named.get("x", x), named.get("targets", targets)
+                if targets is None:
+                    x, targets = with_targets_apart(target, x)
                 hints = Hints(parameters, constants, () if rng is None else (rng,), loss)
                 subjects = _subjects(target, x, targets, hints, report)
             else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Sequence
 from types import SimpleNamespace
 from typing import Any
@@ -56,6 +57,22 @@ def takes_targets(function: Callable[..., Any], inputs: int) -> bool:
     return (
         names.role_in_loss(own) == names.TARGET or type(names.signature(function).parameters[own].default) is not float
     )
+
+
+def with_targets_apart(target: Any, x: Any) -> tuple[Any, Any]:
+    """The last of several arguments as targets, where the gradient's method alone takes it and calls it so.
+
+    ``feedforward(a)`` and ``backprop(x, y)`` are given (x, y).
+    """
+    if not isinstance(x, tuple) or len(x) < 2 or isinstance(target, tuple) or inspect.isroutine(target):
+        return x, None
+    forward, gradient = names.passes(target)[0], names.method(target, ["backprop", *names.LOSS_GRADIENTS])
+    if forward is None or gradient is None or takes(forward, len(x)) or not takes(forward, len(x) - 1):
+        return x, None
+    own = (positional(gradient) or ([], []))[0]
+    if len(own) != len(x) or names.role_in_loss(own[-1]) != names.TARGET:
+        return x, None
+    return (x[0] if len(x) == 2 else x[:-1]), x[-1]
 
 
 def are_apart(numbers: Sequence[Any], forward: Callable[..., Any] | None, others: int) -> bool:

@@ -351,7 +351,9 @@ def rectified(z, a=None, derivative=False):  # noqa: ARG001
 
 
 @pytest.mark.parametrize(
-    ("function", "verdict"), [(logistic, "right"), (slipped, "wrong"), (rectified, "right")], ids=lambda one: str(one)
+    ("function", "verdict"),
+    [(logistic, "right"), (slipped, "wrong"), (rectified, "right")],
+    ids=lambda one: str(getattr(one, "__name__", one)),
 )
 def test_a_derivative_by_a_flag_may_want_the_output_beside_the_input(function, verdict):
     assert check_gradients(function, np.random.default_rng(0).standard_normal((5, 4))).verdict == verdict
