@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from numpy_nn._support.checks import Seed
 from numpy_nn.gradcheck import GradientReport, check_gradients
+from numpy_nn.gradcheck.report import WRONG
 from numpy_nn.subjects import SubjectError
 from numpy_nn.subjects.subject import Array
 from torch_ref.torch_subject import TensorFunction, TorchGenerator, TorchSubject, torch_subject
@@ -70,7 +71,8 @@ def gradgradcheck(
     """The same of the second derivatives: whether backward itself is differentiated rightly.
 
     Checked is the function of the inputs and of ``grad_outputs`` that backward is; they are drawn at random where they
-    are not given. Each output of that function is a gradient of ``fn``.
+    are not given. Each output of that function is a gradient of ``fn``. Where one is wrong, a note names the Functions
+    that keep what forward has computed.
     """
     arguments = _arguments(inputs)
     with _as_before():
@@ -89,7 +91,40 @@ def gradgradcheck(
         )
         second.leave_out_unused()
         second.notes[:0] = first.notes
-        return check_gradients(second, samples=samples, seed=seed)
+        report = check_gradients(second, samples=samples, seed=seed)
+        if report.verdict == WRONG:
+            report.notes += [f"{name}: {_KEPT}" for name in _keep_what_they_computed(first)]
+        return report
+
+
+_KEPT = (
+    "forward keeps what it has computed, which to a second derivative is a constant; keep what it is given or returns, "
+    "and compute the rest again in backward"
+)
+
+
+def _keep_what_they_computed(subject: TorchSubject) -> list[str]:
+    """The Functions that the code applies and in which tensors are kept by which nothing is differentiated further.
+
+    What they keep of their inputs and outputs leads back to the inputs; what forward computes has no graph.
+    """
+    subject.output()
+    given = [value for value in subject.inputs if isinstance(value, Tensor) and not value.requires_grad]
+    found: dict[str, None] = {}
+    nodes: list[Any] = [output.grad_fn for output in subject.output_tensors]
+    seen: set[Any] = set()
+    while nodes:
+        node = nodes.pop()
+        if node is None or node in seen:
+            continue
+        seen.add(node)
+        nodes += [other for other, _ in node.next_functions]
+        if isinstance(node, torch.autograd.function.BackwardCFunction):
+            kept = [one for one in (*node.saved_tensors, *vars(node).values()) if isinstance(one, Tensor)]
+            constants = [one for one in kept if one.is_floating_point() and not one.requires_grad]
+            if any(not any(torch.equal(one, value.to(one.dtype)) for value in given) for one in constants):
+                found[type(node).__name__.removesuffix("Backward")] = None
+    return list(found)
 
 
 def from_command_line(
