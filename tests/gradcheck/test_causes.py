@@ -139,6 +139,26 @@ def test_a_straight_through_estimator_is_named_as_what_it_is(stairs):
     assert named((stairs, lambda _, g: g * np.linspace(1, 2, g.size).reshape(g.shape)), x)[0] != "straight_through"
 
 
+def test_the_gradient_of_a_surrogate_is_named_and_a_unit_that_is_off_is_none():
+    x, slope = numbers(6, 5), 25.0
+    spike = ((lambda x: (x > 0).astype(float)), lambda x, g: g / (slope * np.abs(x) + 1.0) ** 2)
+    assert named(spike, x) == ("surrogate", False)
+    W = numbers(5, 3)
+
+    def signs(x, W):
+        return np.sign(x) @ np.sign(W)
+
+    assert named((signs, lambda x, W, g: (g @ np.sign(W).T, np.sign(x).T @ g)), (x, W), entry="W")[0] == "surrogate"
+    off = ((lambda x: np.maximum(x, 0.0)), lambda x, g: g * np.cos(x))
+    assert named(off, -np.abs(x))[0] != "surrogate"
+
+
+def test_where_the_numerical_gradient_is_0_the_evidence_says_so():
+    entry = check_gradients(((lambda x: np.maximum(x, 0.0)), lambda x, g: g * np.cos(x)), -np.abs(numbers(4, 3)))["x"]
+    assert entry.diagnosis is not None
+    assert entry.diagnosis.evidence
+
+
 class Affine:
     """x W + b, with one formula to be replaced."""
 
