@@ -17,6 +17,7 @@ from numpy_nn.gradcheck.measure.independence import is_independent, is_seen_to_m
 from numpy_nn.gradcheck.measure.iterations import is_of_a_tolerance
 from numpy_nn.gradcheck.measure.kinds import COARSE, ELSEWHERE, FLAT, INDEPENDENT, LOST, OFF, Reason
 from numpy_nn.gradcheck.measure.points import Point, far_points, other_points
+from numpy_nn.gradcheck.measure.poles import is_beyond_a_pole
 from numpy_nn.gradcheck.measure.slopes import Mask
 from numpy_nn.gradcheck.measure.verdicts import examine, off_by, sizes
 from numpy_nn.gradcheck.progress import Progress
@@ -207,9 +208,18 @@ def _look_elsewhere(
     moving: set[str] = set()  # of these, on which the output is seen to depend
     share = max(evidence.differences.seen_coarseness for _, evidence in judged)
 
+    poles = False
+
     def visit(point: Point, names: Iterable[str]) -> None:
+        nonlocal poles
+        homes = {key: subject.arrays[key].copy() for key in point.moved}
         with subject.at_point(point.moved):
+            if poles and is_beyond_a_pole(subject, homes):
+                return
             found = look(subject, names, grad_output, share, rng)
+            if any(kind is Found.WRONG for kind, _ in found.values()) and is_beyond_a_pole(subject, homes):
+                poles = True
+                return
         for name, (kind, there) in found.items():
             entry, here = pending[name]
             if name in seen and not (point.beyond and kind is Found.UNKNOWN):

@@ -1,4 +1,4 @@
-"""Functions of probabilities that a guard keeps from their poles are not judged beyond 1, and others are."""
+"""What a guard keeps from its pole is not judged beyond that, and what is clipped without one is."""
 
 import numpy as np
 import pytest
@@ -32,3 +32,42 @@ def test_a_clip_without_a_pole_has_a_gradient_of_0_beyond():
 
     assert check_gradients((clipped, right), P)
     assert check_gradients((clipped, lambda p: 2.0 * np.clip(p, 0.0, 1.0)), P).verdict == "wrong"
+
+
+def norm_of(x):
+    return np.sqrt(np.sum(x**2, axis=1, keepdims=True))
+
+
+def to_the_ball(x):
+    """The hyperbolic length of each row, which has to lie in the unit ball."""
+    return 2.0 * np.arctanh(np.clip(norm_of(x), 0.0, 1.0 - 1e-5))
+
+
+def to_the_ball_backward(x, grad_output):
+    norm = norm_of(x)
+    return grad_output * 2.0 / (1.0 - np.clip(norm, 0.0, 1.0 - 1e-5) ** 2) * x / norm
+
+
+def test_points_outside_of_a_ball_tell_nothing_and_points_in_it_do():
+    x = np.random.default_rng(1).uniform(0.0, 0.4, (4, 3))
+    assert check_gradients((to_the_ball, to_the_ball_backward), x)
+    assert check_gradients((to_the_ball, lambda x, g: to_the_ball_backward(x, g) / 2.0), x).verdict == "wrong"
+
+
+def test_what_is_claimed_to_grow_where_nothing_is_steep_is_wrong():
+    def softplus(x):
+        return np.logaddexp(0.0, x)
+
+    def wrong_where_large(x):
+        return np.where(x > 8.0, np.exp(np.minimum(x, 50.0)), 1.0 / (1.0 + np.exp(-x)))
+
+    report = check_gradients((softplus, wrong_where_large), np.random.default_rng(1).standard_normal(6))
+    assert report.verdict == "wrong"
+
+
+def test_a_mask_that_is_missing_beyond_a_clip_of_steep_numbers_is_wrong():
+    def power(x):
+        return np.clip(x, -3.0, 3.0) ** 5
+
+    report = check_gradients((power, lambda x: 5.0 * x**4), np.random.default_rng(1).standard_normal(6))
+    assert report.verdict == "wrong"

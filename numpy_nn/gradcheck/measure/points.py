@@ -36,9 +36,6 @@ OF_SIZE_1, UNEVEN = (0.25, 10.0), 1e4
 # It is also looked at without small entries, if one is smaller than this share of what half of the others are.
 POLAR = 0.25
 
-# A function that has a pole at 1 rises so many times as fast from so far before it to the guard as it does elsewhere.
-BESIDE_POLE, AS_AT_A_POLE = 1e-3, 20.0
-
 # Sizes of an input at which a norm of two numbers that lie apart is flat no more.
 SMALL = (2.0**-6, 2.0**-12)
 
@@ -55,10 +52,8 @@ class Point(NamedTuple):
 
 
 def other_points(subject: Subject, output: Array, elementwise: bool, rng: np.random.Generator) -> Iterator[Point]:
-    """Points near the one where the subject is, and not so near; of a function of probabilities none beyond 1."""
+    """Points near the one where the subject is, and not so near; of a loss of probabilities none beyond 1."""
     points = _other_points(subject, output, elementwise, rng)
-    if _is_guarded(subject):
-        points = (point for point in points if np.all(point.moved.get(subject.moved_elsewhere, 0.0) < 1.0))
     if not are_probabilities(subject):
         yield from points
         return
@@ -79,30 +74,6 @@ def are_probabilities(subject: Subject) -> bool:
 def in_unit(array: Array) -> bool:
     """Whether all of it lies between 0 and 1."""
     return bool(np.all((array >= 0.0) & (array <= 1.0)))
-
-
-def _is_guarded(subject: Subject) -> bool:
-    """Whether a function of numbers between 0 and 1 has a pole at 1, and a guard in the code keeps it away from that.
-
-    As ``log(p / (1 - p))`` of ``clip(p, eps, 1 - eps)``: beyond 1 it is flat, and what is claimed there is the slope at
-    the guard, which is no mistake where no probability comes.
-    """
-    name = subject.moved_elsewhere
-    x = subject.arrays[name].copy()
-    if not x.size or not in_unit(x) or x.min() == x.max():
-        return False
-    values = []
-    for at in (0.5, 1.0 - BESIDE_POLE, 1.5, 3.0):
-        with subject.at({name: np.full(x.shape, at)}):
-            try:
-                values.append(subject.output())
-            except SubjectError:
-                return False
-    middle, inside, beyond, further = values
-    if any(value.shape != beyond.shape for value in values) or not np.array_equal(beyond, further):
-        return False
-    last, whole = (np.abs(beyond - inside) / BESIDE_POLE).max(), (np.abs(inside - middle) / (0.5 - BESIDE_POLE)).max()
-    return bool(np.isfinite(last) and last > AS_AT_A_POLE * whole)
 
 
 def _other_points(subject: Subject, output: Array, elementwise: bool, rng: np.random.Generator) -> Iterator[Point]:
