@@ -192,6 +192,10 @@ def _stays_wrong(evidence: Evidence, share: float) -> bool:
     return bool(np.any(off & (evidence.status == OFF)))
 
 
+# Where a point lies beyond a pole, one half of the way there is looked at, and so on, to this share of the way.
+NEAREST = 1.0 / 16.0
+
+
 def _look_elsewhere(
     subject: Subject, judged: list[tuple[Entry, Evidence]], output: Array, rng: np.random.Generator
 ) -> None:
@@ -214,12 +218,12 @@ def _look_elsewhere(
         nonlocal poles
         homes = {key: subject.arrays[key].copy() for key in point.moved}
         with subject.at_point(point.moved):
-            if poles and is_beyond_a_pole(subject, homes):
-                return
-            found = look(subject, names, grad_output, share, rng)
+            found = {} if poles and is_beyond_a_pole(subject, homes) else look(subject, names, grad_output, share, rng)
             if any(kind is Found.WRONG for kind, _ in found.values()) and is_beyond_a_pole(subject, homes):
-                poles = True
-                return
+                poles, found = True, {}
+        if not found and poles and point.way > NEAREST:
+            visit(point.half_way(homes), names)
+            return
         for name, (kind, there) in found.items():
             entry, here = pending[name]
             if name in seen and not (point.beyond and kind is Found.UNKNOWN):

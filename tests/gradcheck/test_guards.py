@@ -71,3 +71,16 @@ def test_a_mask_that_is_missing_beyond_a_clip_of_steep_numbers_is_wrong():
 
     report = check_gradients((power, lambda x: 5.0 * x**4), np.random.default_rng(1).standard_normal(6))
     assert report.verdict == "wrong"
+
+
+def test_what_shows_on_the_way_to_a_pole_is_found():
+    def logit(p):
+        return np.log(np.clip(p, 1e-7, 1.0 - 1e-7) / (1.0 - np.clip(p, 1e-7, 1.0 - 1e-7)))
+
+    def deriv(p):
+        kept = np.clip(p, 1e-7, 1.0 - 1e-7)
+        return (1.0 + 0.1 * (p > 0.5)) / (kept * (1.0 - kept))
+
+    entry = check_gradients((logit, deriv), np.array([0.12, 0.23, 0.31, 0.07]))["p"]
+    assert entry.verdict == "wrong"
+    assert entry.reason == "right at the point given, but wrong at 0.125 of the way to the point at 10 times this input"
