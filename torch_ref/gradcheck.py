@@ -56,7 +56,10 @@ def gradcheck(
         subject = torch_subject(lambda kind: TensorFunction.of(fn, len(arguments), kind), arguments, dtype)
         subject.leave_out_unused()
         declared = None if surrogate is None else _surrogate(surrogate, subject)
-        return check_gradients(subject, surrogate=declared, samples=samples, seed=seed)
+        try:
+            return check_gradients(subject, surrogate=declared, samples=samples, seed=seed)
+        finally:
+            subject.put_state_back()
 
 
 def gradgradcheck(
@@ -91,7 +94,10 @@ def gradgradcheck(
         )
         second.leave_out_unused()
         second.notes[:0] = first.notes
-        report = check_gradients(second, samples=samples, seed=seed)
+        try:
+            report = check_gradients(second, samples=samples, seed=seed)
+        finally:
+            second.put_state_back()
         if report.verdict == WRONG:
             report.notes += [f"{name}: {_KEPT}" for name in _keep_what_they_computed(first)]
         return report

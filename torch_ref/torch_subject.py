@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from numpy_nn.subjects import SubjectError
 from numpy_nn.subjects.dressing import Dressed
 from numpy_nn.subjects.names import positional
-from numpy_nn.subjects.state import reachable, restorer
+from numpy_nn.subjects.state import Snapshot, of_a_library, reachable, restorer
 from numpy_nn.subjects.subject import Array, ClaimingSubject
 
 
@@ -48,7 +48,7 @@ class TensorFunction:
             raise TypeError(f"fn: expected a function of tensors, got {type(fn).__name__}")
         if not isinstance(owner, nn.Module):
             return cls(getattr(fn, "__name__", type(fn).__name__), fn, _names(fn, count))
-        module = copy.deepcopy(owner)
+        module = copy.deepcopy(owner, _states_detached(owner))
         if dtype is not None:
             module.to(dtype)
         call = module if fn is owner else getattr(module, fn.__name__)
@@ -74,6 +74,34 @@ class TensorFunction:
         return replace(
             self, label=f"backward of {self.label}", call=backward, names=[*self.names, *more], all_outputs=True
         )
+
+
+def _modules_that_may_keep(call: Callable[..., Any]) -> list[nn.Module]:
+    """The modules that are called, but for torch's own, which keep nothing but buffers."""
+    called = [thing for thing in reachable(call) if isinstance(thing, nn.Module)]
+    parts = {id(part): part for module in called for part in module.modules()}
+    return [part for part in parts.values() if not of_a_library(part)]
+
+
+def _states_detached(module: nn.Module) -> dict[int, Any]:
+    """For deepcopy: the tensors that a module keeps of an earlier call, such as hidden states, without their graph.
+
+    deepcopy by itself refuses those that were computed.
+    """
+    memo, seen = dict[int, Any](), set[int]()
+    waiting = [value for part in module.modules() for value in (*vars(part).values(), *part.buffers(recurse=False))]
+    while waiting:
+        value = waiting.pop()
+        if id(value) in seen:
+            continue
+        seen.add(id(value))
+        if isinstance(value, Tensor) and not value.is_leaf:
+            memo[id(value)] = value.detach().clone()
+        elif isinstance(value, Mapping):
+            waiting += value.values()
+        elif isinstance(value, (list, tuple)):
+            waiting += value
+    return memo
 
 
 class TorchGenerator:
@@ -137,6 +165,7 @@ class TorchSubject(ClaimingSubject):
         self._generators += kept
         self._restore += [restorer(generator) for generator in kept]
         self._buffers = [(b, b.clone()) for b in function.module.buffers()] if function.module is not None else []
+        self._state = Snapshot(*_modules_that_may_keep(function.call))
         self._leaves: dict[str, Tensor] = {}
         self._outputs: list[Tensor] = []
         self._targets_name: str | None = None
@@ -184,9 +213,14 @@ class TorchSubject(ClaimingSubject):
             self._restore.append(restorer(self._generators[-1]))
         return super()._make_repeatable()
 
-    def _run(self, _: Mapping[str, NDArray[Any]]) -> Sequence[Any]:
+    def put_state_back(self) -> None:
+        """What modules keep from call to call, such as a hidden state, as it was before the first run."""
+        self._state.restore()
         for buffer, values in self._buffers:
             buffer.copy_(values)
+
+    def _run(self, _: Mapping[str, NDArray[Any]]) -> Sequence[Any]:
+        self.put_state_back()
         self._leaves = {}
         arguments = {name: self._argument(name, value) for name, value in self._by_name.items()}
         for name, parameter in self.function.parameters.items():

@@ -100,7 +100,8 @@ def _why_close(evidence: Evidence, slopes: Slopes, status: Status, share: float)
     if look.sum() > 1 and np.ptp(ratios) <= 0.01 * np.abs(ratios).max():
         factor = 1.0 + float(np.median(ratios))
         return f"{off}, all by the factor {factor:.10g}: a constant with few digits, or a small term in a divisor"
-    return f"{off}: an epsilon, or a constant with few digits, that one pass has and the other has not"
+    rounding = "rounding to float32, " if share <= 2.0**-23 else ""
+    return f"{off}: {rounding}an epsilon, or a constant with few digits, that one pass has and the other has not"
 
 
 def name_worst(entry: Entry, evidence: Evidence, slopes: Slopes, status: Status) -> None:

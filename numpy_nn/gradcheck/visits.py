@@ -15,12 +15,16 @@ from numpy_nn.gradcheck.measure.evidence import Evidence
 from numpy_nn.gradcheck.measure.independence import is_independent, is_seen_to_move
 from numpy_nn.gradcheck.measure.kinds import INDEPENDENT, OFF, Reason
 from numpy_nn.gradcheck.measure.points import Point, far_points, other_points
+from numpy_nn.gradcheck.measure.poles import is_beyond_a_pole
 from numpy_nn.gradcheck.report import CLOSE, RIGHT, UNDECIDED, WRONG, Entry
 from numpy_nn.subjects.state import equal
 from numpy_nn.subjects.subject import Subject
 
 # A gradient that is 0 at so many other points is that of a function that does not depend on the array.
 ENOUGH = 4
+
+# Where a point lies beyond a pole, one half of the way there is looked at, and so on, to this share of the way.
+NEAREST = 1.0 / 16.0
 
 
 def visit_other_points(
@@ -39,9 +43,18 @@ def visit_other_points(
     moving: set[str] = set()  # of these, on which the output is seen to depend
     share = max(evidence.differences.seen_coarseness for _, evidence in judged)
 
+    poles = False
+
     def visit(point: Point, names: Iterable[str]) -> None:
+        nonlocal poles
+        homes = {key: subject.arrays[key].copy() for key in point.moved}
         with subject.at_point(point.moved):
-            found = look(subject, names, grad_output, share, rng)
+            found = {} if poles and is_beyond_a_pole(subject, homes) else look(subject, names, grad_output, share, rng)
+            if any(kind is Found.WRONG for kind, _ in found.values()) and is_beyond_a_pole(subject, homes):
+                poles, found = True, {}
+        if not found and poles and point.way > NEAREST:
+            visit(point.half_way(homes), names)
+            return
         for name, (kind, there) in found.items():
             entry, here = pending[name]
             if name in seen and not (point.beyond and kind is Found.UNKNOWN):
@@ -54,7 +67,7 @@ def visit_other_points(
                 del pending[name]
 
     def cross(sides: tuple[Point, Point], names: Iterable[str]) -> None:
-        found = []
+        found, homes = [], {key: subject.arrays[key].copy() for key in sides[0].moved}
         for point in sides:
             with subject.at_point(point.moved):
                 found.append(look(subject, names, grad_output, share, rng))
@@ -68,6 +81,8 @@ def visit_other_points(
             wrong = kinds.index(Found.WRONG)
             there = found[wrong][name][1]
             counts = counts_here(here, there) and is_wrong_by_much(there)
+            with subject.at_point(sides[wrong].moved):
+                counts = counts and not is_beyond_a_pole(subject, homes)
             if counts and _is_wrong_at(entry, here, sides[wrong], grad_output, share, rng):
                 del pending[name]
 

@@ -78,6 +78,7 @@ def rival_of(
         return meant[0], True
     earlier = list(shapes)[: list(shapes).index(name)]
     before = [other for other in alike if other in earlier and not (other in data and is_learned(name))]
+    before = [other for other in before if other not in targets or name in targets]  # nobody wants those of targets
     return (before[0] if before else ""), False
 
 

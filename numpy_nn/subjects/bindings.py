@@ -103,7 +103,7 @@ def bindings(function: Any) -> dict[str, Binding]:
     return found
 
 
-@lru_cache(maxsize=2**10)
+@lru_cache(maxsize=2**14)  # of all functions that are reached: packages have thousands
 def global_names(code: CodeType) -> tuple[tuple[str, bool], ...]:
     """The global names in code and in the functions within it, each with whether some of it binds them."""
     read, bound = {}, set()

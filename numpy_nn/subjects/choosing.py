@@ -22,14 +22,7 @@ from numpy_nn.subjects.arguments import is_differentiated
 from numpy_nn.subjects.calling import CACHE, GRADS, Convention, arrays_of, result_role
 from numpy_nn.subjects.code import CodeSubject
 from numpy_nn.subjects.conventions import conventions, is_certain, ordered_by_role
-from numpy_nn.subjects.dressing import (
-    Told,
-    by_columns,
-    taken_apart,
-    with_gradients_together,
-    with_settings,
-    with_steps_undone,
-)
+from numpy_nn.subjects.dressing import Told, by_columns, taken_apart, with_gradients_together, with_settings
 from numpy_nn.subjects.forces import BOTH_SIGNS, TURNED, are_forces, with_forces_turned
 from numpy_nn.subjects.given_code import (
     HOW,
@@ -39,10 +32,12 @@ from numpy_nn.subjects.given_code import (
     is_output_and_jacobian,
     is_value_and_gradients,
     likeliest_error,
+    may_be_values_and_gradient,
     may_leave_gradients,
 )
 from numpy_nn.subjects.given_numbers import as_learned, numbers_in, with_defaults
 from numpy_nn.subjects.no_cache import has_no_cache, without_cache
+from numpy_nn.subjects.rewritten import as_rewritten
 from numpy_nn.subjects.state import Snapshot, is_generator
 from numpy_nn.subjects.subject import SubjectError
 from numpy_nn.subjects.triangles import triangles_read
@@ -113,7 +108,11 @@ def chosen(code: Code) -> CodeSubject:
     try:
         subject = _with_numbers(code, _chosen_of(code, code.given, before), before)
         subject = _of_forces(code, subject, before) or subject
-        subject = _of_new_values(code, subject, before) or _of_the_output(code, subject, before) or subject
+        subject = (
+            as_rewritten(code, subject, lambda other: _chosen_of(other, other.given, before))
+            or _of_the_output(code, subject, before)
+            or subject
+        )
         subject = _of_learned_targets(code, subject, before) or _with_targets_first(code, subject, before) or subject
     finally:
         before.restore()  # a way that was not meant may have moved what it took for none of its parameters
@@ -130,6 +129,8 @@ def _chosen(code: Code, before: Snapshot) -> CodeSubject:
         values, gradients = taken_apart(code.forward)
         return _chosen(replace(code, forward=values, backward=gradients), before)
     if code.backward is None and not (is_value_and_gradients(result) or may_leave_gradients(code, result)):
+        if (apart := _of_values_that_agree(code, result, before)) is not None:
+            return apart
         raise TypeError(f"{code.label}: expected a backward pass, or (value, gradients) from one function{HOW}")
     together = _of_gradients_together(code, result, before)
     in_one = Agreement(0, 0, 0) if together is None else agreement(together)
@@ -182,6 +183,22 @@ def _chosen(code: Code, before: Snapshot) -> CodeSubject:
         raise likeliest_error(errors, code, next((way.numbers for way, _ in reversed(ways)), ()))
     (_, _, shaped, _), best = max(tried, key=lambda trial: trial[0])
     return together if together is not None and in_one.shaped > shaped else best
+
+
+def _of_values_that_agree(code: Code, result: Any, before: Snapshot) -> CodeSubject | None:
+    """The subject of a function that returns a value for each sample, and what agrees with their gradient; else None.
+
+    What else it may return is an output and something that it keeps, which is no gradient that could be wrong.
+    """
+    if not may_be_values_and_gradient(code, result):
+        return None
+    values, gradients = taken_apart(code.forward)
+    try:
+        subject = _chosen(replace(code, forward=values, backward=gradients), before)
+        found = agreement(subject)
+    except (SubjectError, TypeError, ValueError):
+        return None
+    return subject if 0 < found.agreeing == found.shaped and found.digits == CLOSELY else None
 
 
 def _of_gradients_together(code: Code, result: Any, before: Snapshot) -> CodeSubject | None:
@@ -256,22 +273,6 @@ def _with_numbers(code: Code, subject: CodeSubject, before: Snapshot) -> CodeSub
             except (SubjectError, TypeError, ValueError):
                 continue  # whole numbers may be sizes or indices, which are no floats
     return subject
-
-
-def _of_new_values(code: Code, subject: CodeSubject, before: Snapshot) -> CodeSubject | None:
-    """The subject of a function that returns its loss and new values, a step along the gradient away; else None."""
-    undone = with_steps_undone(code.forward, code.given) if code.backward is None else None
-    if undone is None or not subject.make_repeatable() or agreement(subject).agreeing:
-        return None
-    try:
-        stepping = _chosen_of(replace(code, forward=undone), code.given, before)
-        found = agreement(stepping)
-    except (SubjectError, TypeError, ValueError):
-        return None
-    if not 0 < found.agreeing == found.shaped:
-        return None
-    stepping.notes.append("returned are new values: the gradient is the step to them, over the rate")
-    return stepping
 
 
 def _of_forces(code: Code, subject: CodeSubject, before: Snapshot) -> CodeSubject | None:

@@ -19,11 +19,13 @@ from numpy_nn.subjects.gradients import (
     Leaf,
     at_most_perhaps,
     is_jacobian,
+    is_shape_of_jacobian,
     leaves,
     likeness,
     likeness_of,
     matched,
     order_of,
+    same_but_ones,
     values_of,
 )
 from numpy_nn.subjects.names import is_gradient_of, tells_gradients
@@ -245,6 +247,8 @@ class CodeSubject(SteppingCode):
         wanted = {name: (self.arrays[name].shape, like) for name, like in likely.items()}
 
         self._sure = {name for name, (_, like) in wanted.items() if any(like(leaf) >= SURE for leaf in found)}
+        if jacobian := self._jacobian_of_an_argument(found, output, agrees):
+            self._leaves, wanted = self._leaves | jacobian, {}
         self._leaves |= matched(wanted, [leaf for leaf in found if not self._is_of_silent(leaf, likely)], agrees)
         for name in [*self._taken_by_shape_alone(wanted, agrees), *self._taken_for_a_loss(agrees)]:
             del self._leaves[name]
@@ -270,6 +274,20 @@ class CodeSubject(SteppingCode):
             for name, leaf in self._leaves.items()
             if isinstance(leaf, Leaf)
         )
+
+    def _jacobian_of_an_argument(
+        self, found: Sequence[Leaf], output: Array, agrees: Callable[[str, Leaf], bool]
+    ) -> dict[str, Leaf]:
+        """All that is returned, where it is the Jacobian by one argument, and an array has its shape by chance."""
+        returned = [leaf for leaf in found if leaf.returned]
+        if self.convention.takes_grads or len(returned) != 1 or returned[0].path or output.ndim == 0:
+            return {}
+        leaf, own = returned[0], [name for name in self.arrays if name not in self._places]
+        fit = [n for n in own if is_shape_of_jacobian(leaf.value.shape, output.shape, self.arrays[n].shape)]
+        same = [name for name, array in self.arrays.items() if same_but_ones(leaf.value.shape, array.shape)]
+        if len(fit) != 1 or not same or fit[0] in same or any(agrees(name, leaf) for name in same):
+            return {}
+        return {fit[0]: leaf}
 
     def _unroll(self, found: Sequence[Leaf], agrees: Callable[[str, Leaf], bool]) -> None:
         """Where one vector has the gradients of all parameters that lack one, give each its part."""

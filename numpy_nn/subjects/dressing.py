@@ -309,9 +309,9 @@ def with_steps_undone(function: Any, given: Mapping[str, Any]) -> Any:
     """A function that returns (loss, w - rate * gradient) as one that returns the gradient; None if it has no rate."""
     spec = positional(function) or ([], [])
     rates = rates_in((*spec[0], *spec[1]))
-    rate = (given.get(rates[0]) or names.signature(function).parameters[rates[0]].default) if len(rates) == 1 else None
-    if not isinstance(rate, (int, float)):
-        return None
+    rate = given.get(rates[0], names.signature(function).parameters[rates[0]].default) if len(rates) == 1 else None
+    if not isinstance(rate, (int, float)) or rate == 0:
+        return None  # an array called alpha is no rate
 
     @wraps(function)
     def gradients(*arguments: Any) -> Any:

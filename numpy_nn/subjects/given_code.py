@@ -87,15 +87,28 @@ def _handed(value: Any) -> Any:
 
 
 def is_losses_and_gradient(code: Code, result: Any) -> bool:
-    """Whether a function of data and targets returns a loss for each sample, or by its name each number, and dx."""
-    if code.target is None or not (isinstance(result, tuple) and len(result) == 2):
-        return False
-    losses, gradient = result
-    if not all(isinstance(part, np.ndarray) and part.dtype.kind == "f" for part in result):
-        return False
+    """Whether a function returns a loss for each sample, or by its name each number, and dx.
+
+    Where it is given no targets its name, or what it calls the second, tells that it is a gradient.
+    """
     named = names.is_loss(code.label) or names.is_usual_loss(code.label)
-    is_losses = losses.ndim > 0 and (named or losses.size == max(losses.shape) in gradient.shape)
-    return is_losses and any(np.shape(x) == gradient.shape for name, x in code.given.items() if name != code.target)
+    if code.target is not None:
+        return may_be_values_and_gradient(code, result, of_any_shape=named)
+    told = [code.label, *list(names_by_place(code.forward).values())[1:]]
+    tells = any(names.tells_gradients(name) or "grad" in names.plain(name) for name in told)
+    return tells and may_be_values_and_gradient(code, result)
+
+
+def may_be_values_and_gradient(code: Code, result: Any, *, of_any_shape: bool = False) -> bool:
+    """Whether it may be a value for each sample, or for each number, and the gradient of an argument."""
+    if not (isinstance(result, tuple) and len(result) == 2):
+        return False
+    values, gradient = result
+    if not all(isinstance(part, np.ndarray) and part.dtype.kind == "f" for part in result) or values.ndim == 0:
+        return False
+    each = code.target is None and values.shape == gradient.shape
+    fits = of_any_shape or each or values.size == max(values.shape) in gradient.shape
+    return fits and any(np.shape(x) == gradient.shape for name, x in code.given.items() if name != code.target)
 
 
 def is_output_and_jacobian(code: Code, result: Any) -> bool:

@@ -211,7 +211,7 @@ def _everything(owner: Any, *functions: Any) -> Iterator[tuple[str, NDArray[Any]
         if buffer is not None:
             yield name, buffer
         elif isinstance(thing, partial) or not (of_a_library(thing) or inspect.ismodule(thing)):
-            waiting += _parts(name, thing)
+            waiting.extend(_parts(name, thing))
 
 
 def _numbers(owner: Any) -> Iterator[str]:

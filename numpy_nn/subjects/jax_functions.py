@@ -8,8 +8,9 @@ from __future__ import annotations
 import functools
 import inspect
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from types import CodeType
 from typing import Any
 
 import numpy as np
@@ -194,9 +195,32 @@ def _refers_to_jax(function: Any, seen: frozenset[int] = frozenset()) -> bool:
         return True
     if isinstance(function, functools.partial):
         return _refers_to_jax(function.func, seen)
+    if not (inspect.isroutine(function) or isinstance(function, type)) and callable(function):
+        function = type(function).__call__  # an object that is called, such as a transform
     if id(function) in seen or not (inspect.isfunction(function) or inspect.ismethod(function)):
         return False
-    found = list(inner(function))
+    found = [*inner(function), *_asked_of_modules(function)]
     if any(inspect.ismodule(thing) and thing.__name__.partition(".")[0] == "jax" for thing in found):
         return True
     return any(_refers_to_jax(thing, seen | {id(function)}) for thing in found)
+
+
+def _asked_of_modules(function: Any) -> Iterator[Any]:
+    """What the code of a function asks modules for, as a function of a library that is built on JAX."""
+    asked, modules = set(_names_in(function.__code__)), [thing for thing in inner(function) if inspect.ismodule(thing)]
+    seen: set[int] = set()
+    while modules:
+        module = modules.pop()
+        if id(module) in seen or module.__name__.partition(".")[0] in sys.stdlib_module_names:
+            continue
+        seen.add(id(module))
+        parts = [value for name, value in vars(module).items() if name in asked]
+        modules += [part for part in parts if inspect.ismodule(part)]
+        yield from parts
+
+
+def _names_in(code: CodeType) -> Iterator[str]:
+    yield from code.co_names
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            yield from _names_in(constant)

@@ -92,7 +92,7 @@ class LikelyCode(DependingCode):
         mine = [name for name in inputs if len(returned) == 1 and self._leaves.get(name) is returned[0]]
         if len(mine) != 1 or returned[0].path or mine[0] in self._sure or self._places:
             return
-        is_value = self.output().size == 1
+        is_value = self.output().size == 1 or "loss" in names.plain(self.label)
         targets = [name for name in inputs if is_value and names.role_in_loss(name) == names.TARGET]
         data = [name for name in inputs if is_data(name) or self._is_data(name)]
         if not is_of_a_kind(self.arrays[mine[0]]):
@@ -185,10 +185,14 @@ class LikelyCode(DependingCode):
         return [name for name, leaf in numbers.items() if leaf.returned and not agrees(name, leaf)]
 
     def _is_data(self, name: str) -> bool:
-        """Whether a function returns a number, and this argument of it is called as a network's input or target is."""
-        known = is_data(name) or names.role_in_loss(name) == names.TARGET
-        known = known or (is_state(name) and self.convention.arguments is None)
+        """Whether a function returns a number, and this argument of it is called as a network's input or target is.
+
+        Of a method targets alone are known so, which stand beside other arguments.
+        """
+        is_target = names.role_in_loss(name) == names.TARGET
+        known = is_data(name) or is_target or (is_state(name) and self.convention.arguments is None)
         alone = self._owner is None or isinstance(self._owner, HeldArguments)
+        alone = alone or (is_target and len(self._given) > 2)
         mine = name in self._given if alone else isinstance(self._owner, Surroundings)
         return mine and known and self.output().size == 1
 

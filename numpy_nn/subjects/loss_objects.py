@@ -16,8 +16,8 @@ from numpy_nn.subjects.costs import LossOfOutput, held_loss, method_of_loss, pen
 from numpy_nn.subjects.dressing import given_by_name, in_training, value_first
 from numpy_nn.subjects.given_code import HOW, Code, Hints
 from numpy_nn.subjects.names import method, positional
+from numpy_nn.subjects.own_methods import lines_for_methods
 from numpy_nn.subjects.rates import rates_in
-from numpy_nn.subjects.returned import lines_for_methods
 from numpy_nn.subjects.roles import is_data
 from numpy_nn.subjects.state import Snapshot
 from numpy_nn.subjects.subject import SubjectError
@@ -78,7 +78,7 @@ def of_loss_object(
         if errors:
             raise errors[0]
         _refuse_more_arguments(label, value, method(target, names.LOSS_GRADIENTS), len(inputs) + 1)
-        way = lines_for_methods(target, len(inputs) + 1, targets=True)
+        way = lines_for_methods(target, [*inputs, targets], targets=True)
         raise TypeError(f"target: expected a loss with forward and backward, or loss and grad, got {label}{HOW}{way}")
     try:
         return with_unsaid_cost(label, forward, gradient, inputs, targets, target, hints)

@@ -35,6 +35,7 @@ from numpy_nn.subjects.loss_objects import of_loss_object, of_loss_without_targe
 from numpy_nn.subjects.names import method, positional
 from numpy_nn.subjects.neurons import refuse_neurons
 from numpy_nn.subjects.objectives import judged_by_its_sign, objective_and_gradient
+from numpy_nn.subjects.own_methods import lines_for_methods
 from numpy_nn.subjects.owners import (
     are_of_another,
     is_object_with_arrays,
@@ -47,7 +48,6 @@ from numpy_nn.subjects.owners import (
 from numpy_nn.subjects.passes import of_passes, of_steps, with_the_last_as_targets
 from numpy_nn.subjects.primitives import is_primitive, passes_of_primitive
 from numpy_nn.subjects.repeated import with_one_for_each
-from numpy_nn.subjects.returned import lines_for_methods
 from numpy_nn.subjects.running import Patience, Running
 from numpy_nn.subjects.state import Snapshot, equal, widen
 from numpy_nn.subjects.subject import Subject, SubjectError
@@ -239,7 +239,7 @@ def _of_object(target: Any, inputs: Sequence[Any], targets: Any, hints: Hints) -
             with suppress(SubjectError, TypeError, ValueError):  # as an objective of scipy's, called for both
                 return _of_functions(forward, None, inputs, targets, hints)
         missing = "backward" if forward is not None else "forward"
-        way = lines_for_methods(target, len(inputs))
+        way = lines_for_methods(target, inputs)
         raise TypeError(f"target: expected forward and backward, got {label} without {missing}{HOW}{way}")
     before = Snapshot(target)
     subject = with_one_for_each(

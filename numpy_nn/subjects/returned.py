@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import inspect
-import re
 import textwrap
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
@@ -12,9 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from numpy_nn.subjects.arguments import takes
 from numpy_nn.subjects.gradients import SURE, Leaf
-from numpy_nn.subjects.names import INPUT_GRADIENTS, OUTPUTS, callables, is_gradient_of, is_loss, plain, tells_gradients
+from numpy_nn.subjects.names import INPUT_GRADIENTS, OUTPUTS, is_gradient_of, is_loss, plain, tells_gradients
 from numpy_nn.subjects.places import Path, Step
 
 
@@ -164,33 +162,4 @@ def lines_for_dict_alone(called: str, result: Mapping[Any, Any]) -> str:
         f"{called}: forward returns a dict with {', '.join(map(str, result))}; have it return its value, and then the "
         "gradients in the order of the arguments:\n"
         f"    check_gradients(lambda *given: ((kept := {called}(*given))[{key!r}], {gradients.rstrip(', ')}), x)"
-    )
-
-
-_OF_DERIVATIVES = re.compile("grad|jac|deriv|prime|adjoint|force")
-_OF_BOTH = re.compile("loss|cost|objective|likelihood|nll|elbo|surrogate|_(and|with)_")
-
-
-def lines_for_methods(target: Any, number: int, targets: bool = False) -> str:
-    """How an object becomes checkable by a method, or by two of which one may be the gradient of the other; or nothing.
-
-    Methods count that take so many arguments, with the targets.
-    """
-    takers = [name for name, one in callables(target) if not name.startswith("_") and takes(one, number)]
-    gradients = [name for name in takers if _OF_DERIVATIVES.search(name.lower()) and not _OF_BOTH.search(name.lower())]
-    values = [name for name in takers if name not in gradients and (gradients or _OF_BOTH.search(name.lower()))]
-    if not values:
-        return ""
-    inputs = number - targets
-    given = "x" if inputs == 1 else f"({', '.join('abcdefgh'[:inputs])})"
-    given += ", targets" if targets else ""
-    kind = type(target).__name__
-    it, file = kind.lower(), getattr(inspect.getmodule(type(target)), "__name__", "file")
-    named = [values[0], *gradients[:1]]
-    methods = ", ".join(f"{it}.{name}" for name in named)
-    target_of_both = f"({methods})" if gradients else methods
-    how = "two methods of it" if gradients else "a method of it that returns its value and its gradients"
-    of_file = ",".join(f"{kind}.{name}" for name in named)
-    return (
-        f"\nor by {how}:\n    check_gradients({target_of_both}, {given})    # on the command line, {file}.py:{of_file}"
     )

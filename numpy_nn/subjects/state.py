@@ -9,8 +9,9 @@ import random
 import sys
 import sysconfig
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from functools import partial
+from operator import is_
 from types import GenericAlias
 from typing import Any
 
@@ -157,7 +158,7 @@ def _widen(thing: Any, done: dict[int, tuple[Any, Any]]) -> Any:
     if isinstance(thing, Layer):
         thing.to(np.float64)
     if isinstance(thing, dict):
-        thing.update({key: _widen(value, done) for key, value in thing.items()})
+        _refill(thing, {key: _widen(value, done) for key, value in thing.items()})
     elif isinstance(thing, (list, deque)):
         _fill(thing, [_widen(value, done) for value in thing])
     elif isinstance(thing, tuple):
@@ -253,13 +254,15 @@ def reachable(*things: Any) -> list[Any]:
             continue
         seen[id(thing)] = thing
         if isinstance(thing, np.ndarray) or not (isinstance(thing, GENERATORS) or of_a_library(thing)):
-            waiting += inner(thing)
+            waiting.extend(inner(thing))  # += may be what the other makes of it
     return list(seen.values())
 
 
 def of_a_library(thing: Any) -> bool:
     """Whether it is NumPy's or another library's own."""
-    home = (getattr(thing, "__module__", None) if inspect.isroutine(thing) else type(thing).__module__) or ""
+    home = getattr(thing if inspect.isroutine(thing) else type(thing), "__module__", None)
+    if not isinstance(home, str):  # compiled code may have a descriptor there
+        return False
     return home.partition(".")[0] in ("numpy", "torch", "jax", "jaxlib", "scipy", "matplotlib", "threading", "logging")
 
 
@@ -354,13 +357,19 @@ class Snapshot:
 
 
 def _fill(held: list[Any] | deque[Any], parts: Sequence[Any]) -> None:
-    held.clear()
-    held.extend(parts)
+    if not _are_same(held, parts):  # what is as it was need not be written to, and one that is frozen cannot be
+        held.clear()
+        held.extend(parts)
 
 
 def _refill(held: dict[Any, Any], kept: dict[Any, Any]) -> None:
-    held.clear()
-    held.update(kept)
+    if not (_are_same(held, kept) and _are_same(held.values(), kept.values())):
+        held.clear()
+        held.update(kept)
+
+
+def _are_same(now: Collection[Any], before: Collection[Any]) -> bool:
+    return len(now) == len(before) and all(map(is_, now, before))
 
 
 def _attribute_restorer(thing: Any) -> Restorer:

@@ -44,39 +44,6 @@ def test_the_gradient_by_the_scores_is_told_from_that_by_the_probabilities(vjp, 
     assert named((binary, vjp), rng().uniform(0.1, 0.9, (4, 3)), rng().integers(0, 2, (4, 3)) * 1.0) == expected
 
 
-def squared(a, y):
-    return np.square(a - y).sum(), 2.0 * (y - a)
-
-
-def logistic(z, y):
-    return (np.logaddexp(0.0, z) - y * z).sum(), y - 1.0 / (1.0 + np.exp(-z))
-
-
-def hinge(z, y):
-    sides = 2.0 * y - 1.0
-    inside = 1.0 - sides * z > 0.0
-    return np.where(inside, 1.0 - sides * z, 0.0).sum(), sides * inside
-
-
-def of_scores_alone(z, y):
-    """The log-likelihood of points with the densities exp(z) / (1 + exp(z))^2, whatever y is."""
-    return (2.0 * np.logaddexp(0.0, z) - z + 0.0 * y).sum(), 1.0 - 2.0 / (1.0 + np.exp(-z))
-
-
-@pytest.mark.parametrize(
-    ("loss", "cause"),
-    [
-        (squared, "target_minus_prediction"),
-        (logistic, "target_minus_prediction"),
-        (hinge, "sign"),
-        (of_scores_alone, "sign"),
-    ],
-)
-def test_a_flipped_sign_is_that_of_a_subtraction_where_there_is_one(loss, cause):
-    z, y = numbers(4, 3), rng().integers(0, 2, (4, 3)) * 1.0
-    assert named((lambda a, y: loss(a, y)[0], lambda a, y: loss(a, y)[1]), z, y) == (cause, True)
-
-
 def test_scores_without_softmax_are_still_named():
     def loss(z, y):
         return (np.logaddexp(0, z) - y * z).sum()
@@ -170,6 +137,26 @@ def test_a_straight_through_estimator_is_named_as_what_it_is(stairs):
     assert named((stairs, lambda _, g: g), x) == ("straight_through", True)
     assert named((stairs, lambda x, g: g * (np.abs(x) < 1)), x) == ("straight_through", True)
     assert named((stairs, lambda _, g: g * np.linspace(1, 2, g.size).reshape(g.shape)), x)[0] != "straight_through"
+
+
+def test_the_gradient_of_a_surrogate_is_named_and_a_unit_that_is_off_is_none():
+    x, slope = numbers(6, 5), 25.0
+    spike = ((lambda x: (x > 0).astype(float)), lambda x, g: g / (slope * np.abs(x) + 1.0) ** 2)
+    assert named(spike, x) == ("surrogate", False)
+    W = numbers(5, 3)
+
+    def signs(x, W):
+        return np.sign(x) @ np.sign(W)
+
+    assert named((signs, lambda x, W, g: (g @ np.sign(W).T, np.sign(x).T @ g)), (x, W), entry="W")[0] == "surrogate"
+    off = ((lambda x: np.maximum(x, 0.0)), lambda x, g: g * np.cos(x))
+    assert named(off, -np.abs(x))[0] != "surrogate"
+
+
+def test_where_the_numerical_gradient_is_0_the_evidence_says_so():
+    entry = check_gradients(((lambda x: np.maximum(x, 0.0)), lambda x, g: g * np.cos(x)), -np.abs(numbers(4, 3)))["x"]
+    assert entry.diagnosis is not None
+    assert entry.diagnosis.evidence
 
 
 class Affine:

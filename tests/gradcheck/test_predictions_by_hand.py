@@ -272,7 +272,7 @@ def test_the_pattern_of_what_nothing_explains():
     e.truth, e.gradient = np.array([1.0, 2.0, 3.0, 4.0, 5.0]), np.ones(5)
     assert "correlation" not in diagnosis.pattern(e)
     e.truth = np.full(5, 1e-6)
-    assert diagnosis.pattern(e) == ""
+    assert diagnosis.pattern(e) == "claimed is up to 1, numerical up to 1e-06 at 5 coordinates"
 
 
 @pytest.mark.parametrize(("answer", "views"), [(True, "re"), (False, "e"), (None, "er"), (ValueError("no"), "e")])

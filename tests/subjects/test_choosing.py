@@ -128,6 +128,7 @@ def choose(monkeypatch, *ways, certain=True, target=None, repeatable=True, lacks
         "off_in_size": lambda subject: subject.way[5],
         "has_no_cache": lambda *_: lacks_cache,
         "without_cache": lambda *_: lacking,
+        "as_rewritten": lambda *_: None,
     }.items():
         monkeypatch.setattr(choosing, name, value)
     code = Code("net", lambda x: x, lambda g: g, {"x": ONE}, Hints(), target)
@@ -203,6 +204,7 @@ def test_each_place_where_an_output_may_have_been_left_is_tried(monkeypatch):
     monkeypatch.setattr(choosing, "_made_even_once", make)
     monkeypatch.setattr(choosing, "conventions", lambda *_: [(Convention(("x",)), False)])
     monkeypatch.setattr(choosing, "agreement", lambda _: (1, 1, CLOSELY))
+    monkeypatch.setattr(choosing, "as_rewritten", lambda *_: None)
     assert chosen(Code("net", lambda x: x, lambda g: g, {"x": ONE}, Hints())) is made
     assert tried == places[:2]
 

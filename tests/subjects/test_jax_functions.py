@@ -1,6 +1,7 @@
 """JAX's functions and rules of their own, told from others, judged in float64 where they take it."""
 
 from functools import partial
+from types import ModuleType
 
 import jax
 import jax.numpy as jnp
@@ -230,3 +231,33 @@ def test_the_rows_of_a_function_of_jax_are_those_of_its_data():
     layer.defvjp(forward, backward)
     arguments = {"w": W[:, :2], "b": np.zeros(2)}, X
     assert check_gradients(layer, arguments)["params['b']"].cause == "bias_averaged"
+
+
+class Exp:
+    """Called, as the transforms of a library are."""
+
+    def __call__(self, x):
+        return jnp.exp(x)
+
+
+class WrongExp:
+    def __call__(self, x):
+        return jax.lax.stop_gradient(jnp.exp(x)) + x
+
+
+def test_an_object_that_is_called_is_a_function():
+    assert check_gradients(Exp(), X)
+    assert check_gradients(WrongExp(), X)["x"].verdict == "wrong"
+
+
+def test_a_function_that_asks_a_library_built_on_jax_is_one_of_jax(monkeypatch):
+    library, losses = ModuleType("library"), ModuleType("library.losses")
+    monkeypatch.setattr(losses, "huber", ruled_huber, raising=False)
+    monkeypatch.setattr(library, "losses", losses, raising=False)
+    namespace = {"library": library}
+    exec("def loss(x):\n    return library.losses.huber(x)\n", namespace)
+    assert check_gradients(namespace["loss"], X)
+
+
+def ruled_huber(x):
+    return jnp.where(jnp.abs(x) < 1.0, 0.5 * x**2, jnp.abs(x) - 0.5)

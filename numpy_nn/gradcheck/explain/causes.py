@@ -201,6 +201,11 @@ WORDS: dict[str, tuple[str, str]] = {
         "a straight-through estimator: the function is a staircase, whose gradient is 0, and grad_output is passed on",
         "it is deliberately not the gradient: say so where it is used, and check the parts around it",
     ),
+    "surrogate": (
+        "the function moves in steps alone, so that its gradient is 0; the claimed one is that of another function",
+        "if a smooth function is meant in its place, a surrogate, name it, surrogate=, to have the gradient checked as "
+        "that one's; else return 0",
+    ),
     "argument_order": (
         "this is the gradient with respect to another argument",
         "return the gradients in the order of the arguments, each under its own name",

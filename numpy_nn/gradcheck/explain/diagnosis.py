@@ -133,6 +133,9 @@ def pattern(evidence: Evidence) -> str:
         )
         if look.sum() > 2 and np.ptp(a[look]) > 0 and np.ptp(n[look]) > 0:
             parts.append(f"correlation {np.corrcoef(a[look], n[look])[0, 1]:.3f}")
+    elif evidence.looked_at.any():
+        largest, seen = (float(np.abs(array[evidence.looked_at]).max()) for array in (a, n)), evidence.looked_at.sum()
+        parts.append("claimed is up to {:.3g}, numerical up to {:.3g} at {} coordinates".format(*largest, seen))
     return "; ".join(parts)
 
 

@@ -17,6 +17,9 @@ from numpy_nn.gradcheck.measure.kinds import COARSE
 # What an eps beside x changes is at most this share of the gradient.
 NEAR = 0.5
 
+# At so many random inputs a staircase is flat; and so little moves none across a step, but for bad luck.
+ELSEWHERE, WITHIN_A_STEP = 4, 2.0**-20
+
 
 def elementwise(e: Evidence) -> Iterator[Prediction]:
     """What may have been taken for f'(x)."""
@@ -99,11 +102,21 @@ def _exponential(e: Evidence) -> Iterator[Prediction]:
 
 
 def staircase(e: Evidence) -> Iterator[Found]:
-    """A function whose gradient is 0 wherever it has one, and a backward pass that lets grad_output through."""
+    """A function whose gradient is 0 wherever it has one, and a backward pass that gives another, as of a surrogate."""
     assert e.gradient is not None
     known = e.looked_at if e.status is None else e.looked_at | (e.status == COARSE)
-    if not e.is_input or e.x.shape != e.output.shape or np.any(e.truth[known] != 0.0):
+    if np.any(e.truth[known] != 0.0):
         return
+    passed_on = list(_passed_on(e)) if e.is_input and e.x.shape == e.output.shape else []
+    yield from passed_on
+    if not passed_on and _moves_in_steps_alone(e):
+        seen = int(e.looked_at.sum())
+        text = f"the numerical gradient is 0 at all {seen} coordinates looked at, and where the output is another"
+        yield Found("surrogate", text, sure=False)
+
+
+def _passed_on(e: Evidence) -> Iterator[Found]:
+    assert e.gradient is not None
     a, g, x = e.gradient[e.looked_at], e.grad_output[e.looked_at], e.x[e.looked_at]
     # Or, where backward computes in float32, as near as that is to it.
     passed = np.abs(a - g) <= 2.0**-23 * np.abs(g)
@@ -113,6 +126,24 @@ def staircase(e: Evidence) -> Iterator[Found]:
         low, high = x[passed].min(), x[passed].max()
         text = e.everywhere(f"grad_output where the input is between {low:.3g} and {high:.3g}, else 0; the numerical 0")
         yield Found("straight_through", text)
+
+
+def _moves_in_steps_alone(e: Evidence) -> bool:
+    """Whether the output is flat at other values of the array as well, and not the same at all of them.
+
+    So a ReLU that is off here, or any other function that is flat in places, is no staircase.
+    """
+    rng, outputs = np.random.default_rng(7), [e.output]
+    size = max(float(np.abs(e.array).max(initial=0.0)), 1e-3)
+    for _ in range(ELSEWHERE):
+        values = size * rng.uniform(-1.0, 1.0, e.array.shape)
+        near = values * (1.0 + WITHIN_A_STEP * rng.uniform(-1.0, 1.0, values.shape))
+        for one in (values, near):
+            with e.subject.at({e.name: one}):
+                outputs.append(e.subject.output())
+        if not np.array_equal(outputs[-2], outputs[-1]):
+            return False
+    return any(not np.array_equal(output, outputs[0]) for output in outputs[1:])
 
 
 def _is_interval(x: Array, passed: NDArray[np.bool_]) -> bool:

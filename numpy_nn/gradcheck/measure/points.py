@@ -8,7 +8,7 @@ sums of probabilities alone; a parameter moves only where all of it is one numbe
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -40,15 +40,27 @@ POLAR = 0.25
 SMALL = (2.0**-6, 2.0**-12)
 
 
+_WAY = " of the way to the point "
+
+
 class Point(NamedTuple):
     """Values for some of a subject's arrays, and where that is, in words that follow "wrong".
 
-    ``beyond`` says that it lies beyond a number in the code: what is wrong there must count here as well.
+    ``beyond`` says that it lies beyond a number in the code: what is wrong there must count here as well. ``way`` is
+    the share of the way to the point that was meant first.
     """
 
     words: str
     moved: dict[str, Array]
     beyond: bool = False
+    way: float = 1.0
+
+    def half_way(self, homes: Mapping[str, Array]) -> Point:
+        """The point half of the way there, from these values."""
+        way = 0.5 * self.way
+        meant = self.words.partition(_WAY)[2] or self.words
+        words = f"at {way:g}{_WAY}{meant}"
+        return Point(words, {name: 0.5 * (homes[name] + there) for name, there in self.moved.items()}, self.beyond, way)
 
 
 def other_points(subject: Subject, output: Array, elementwise: bool, rng: np.random.Generator) -> Iterator[Point]:

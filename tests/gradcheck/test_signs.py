@@ -1,0 +1,44 @@
+"""A flipped sign of a loss: target minus prediction where there is such a difference, and else no more than that."""
+
+import numpy as np
+import pytest
+from judged import diagnosed
+
+from numpy_nn.gradcheck import check_gradients
+
+pytestmark = [pytest.mark.slow, pytest.mark.numerical]
+
+
+def squared(a, y):
+    return np.square(a - y).sum(), 2.0 * (y - a)
+
+
+def logistic(z, y):
+    return (np.logaddexp(0.0, z) - y * z).sum(), y - 1.0 / (1.0 + np.exp(-z))
+
+
+def hinge(z, y):
+    sides = 2.0 * y - 1.0
+    inside = 1.0 - sides * z > 0.0
+    return np.where(inside, 1.0 - sides * z, 0.0).sum(), sides * inside
+
+
+def of_scores_alone(z, y):
+    """The log-likelihood of points with the densities exp(z) / (1 + exp(z))^2, whatever y is."""
+    return (2.0 * np.logaddexp(0.0, z) - z + 0.0 * y).sum(), 1.0 - 2.0 / (1.0 + np.exp(-z))
+
+
+@pytest.mark.parametrize(
+    ("loss", "cause"),
+    [
+        (squared, "target_minus_prediction"),
+        (logistic, "target_minus_prediction"),
+        (hinge, "sign"),
+        (of_scores_alone, "sign"),
+    ],
+)
+def test_a_flipped_sign_is_that_of_a_subtraction_where_there_is_one(loss, cause):
+    rng = np.random.default_rng(0)
+    z, y = rng.standard_normal((4, 3)), rng.integers(0, 2, (4, 3)) * 1.0
+    found = diagnosed(check_gradients((lambda a, y: loss(a, y)[0], lambda a, y: loss(a, y)[1]), z, y).entries[0])
+    assert (found.cause, found.confident) == (cause, True)
