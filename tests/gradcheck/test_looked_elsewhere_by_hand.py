@@ -47,6 +47,7 @@ def looked_elsewhere(monkeypatch, judged, near, far=(), independent=False, confi
     monkeypatch.setattr(visits, "_is_wrong_at", is_wrong_at)
     monkeypatch.setattr(visits, "points_beyond", lambda *_: iter(()))
     monkeypatch.setattr(visits, "crossings", lambda *_: iter(()))
+    monkeypatch.setattr(visits, "is_beyond_a_pole", lambda *_: False)
     monkeypatch.setattr(visits, "is_independent", lambda _: independent)
     monkeypatch.setattr(visits, "is_seen_to_move", lambda _: independent is not None)
     visits.visit_other_points(subject, judged, np.ones(2), None)
