@@ -85,7 +85,12 @@ def several(x: Any, forward: Callable[..., Any] | None = None, *, with_targets: 
         required, optional = ([name for name in part if name not in called[-1:]] for part in spec)
         if len(required) == 1 and 1 + len(optional) < len(x) and not wants_names:
             return (x,)
-    return x if any(isinstance(part, (np.ndarray, dict, list)) or part is None for part in x) else (x,)
+    # Objects of somebody's class are no numbers of one array.
+    return x if any(isinstance(part, (np.ndarray, dict, list)) or part is None or _is_own(part) for part in x) else (x,)
+
+
+def _is_own(part: Any) -> bool:
+    return hasattr(part, "__dict__") and not callable(part)
 
 
 def is_differentiated(value: Any) -> bool:
