@@ -31,7 +31,10 @@ def named_arguments(function: Callable[..., Any], inputs: Sequence[Any], targets
     settings = {name: names.SETTINGS[name] for name in required[len(values) :] if name in names.SETTINGS}
     if len(values) + len(settings) < len(required):
         name = getattr(function, "__name__", type(function).__name__)
-        raise TypeError(f"{name}: expected {', '.join(required)}, got {len(values)} of them; give x as a tuple of all")
+        on_line = f", or each by --input, as in --input {required[len(values)]}=None"
+        raise TypeError(
+            f"{name}: expected {', '.join(required)}, got {len(values)} of them; give x as a tuple of all{on_line}"
+        )
     if len(own) < len(values):
         own = ["input", "targets"] if targets is not None and len(values) == 2 else ["input"]
         own += [f"input {i}" for i in range(1, len(values))]
