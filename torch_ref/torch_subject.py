@@ -15,9 +15,25 @@ from torch import Tensor, nn
 
 from numpy_nn.subjects import SubjectError
 from numpy_nn.subjects.dressing import Dressed
-from numpy_nn.subjects.names import positional
+from numpy_nn.subjects.names import passes, positional
 from numpy_nn.subjects.state import Snapshot, of_a_library, reachable, restorer
 from numpy_nn.subjects.subject import Array, ClaimingSubject
+
+
+def _refuse_passes_by_hand(fn: Any, owner: Any) -> None:
+    """TypeError for an object with a backward pass of its own: autograd does not call it, and would be checked."""
+    if owner is not None or isinstance(fn, torch.jit.ScriptFunction) or inspect.isroutine(fn):
+        return
+    forward, backward = passes(fn)
+    if backward is None or type(fn).__module__.partition(".")[0] == "torch":
+        return
+    name = type(fn).__name__
+    call = f"net.{getattr(forward, '__name__', '__call__')}, net.{getattr(backward, '__name__', 'backward')}"
+    raise TypeError(
+        f"fn: {name} has a backward pass of its own, which autograd does not call: what it makes of forward would be "
+        "checked; that pass is, where it takes the gradient of the output, by\n"
+        f"    numpy_nn.gradcheck.check_gradients(({call}), x)"
+    )
 
 
 @dataclass(frozen=True)
@@ -45,7 +61,10 @@ class TensorFunction:
                 raise TypeError(f"fn: expected an object of {fn.__name__}, got the class; call it: {fn.__name__}()")
             return cls(fn.__name__, fn.apply, _names(_forward_of(fn), count))
         if not callable(fn):
-            raise TypeError(f"fn: expected a function of tensors, got {type(fn).__name__}")
+            pair = isinstance(fn, tuple) and len(fn) == 2 and all(map(callable, fn))
+            way = "; passes by hand are checked by numpy_nn.gradcheck.check_gradients(fn, inputs)" if pair else ""
+            raise TypeError(f"fn: expected a function of tensors, got {type(fn).__name__}{way}")
+        _refuse_passes_by_hand(fn, owner)
         if not isinstance(owner, nn.Module):
             return cls(getattr(fn, "__name__", type(fn).__name__), fn, _names(fn, count))
         module = copy.deepcopy(owner, _states_detached(owner))

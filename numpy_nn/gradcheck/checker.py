@@ -25,6 +25,7 @@ from numpy_nn.subjects import Hints, LiveSubject, Subject, SubjectError, Surroga
 from numpy_nn.subjects.agreement import claimed_in_shape
 from numpy_nn.subjects.arguments import are_apart, with_targets_apart
 from numpy_nn.subjects.calling import arrays_of
+from numpy_nn.subjects.foreign_arrays import as_arrays, is_torch, of_arrays
 from numpy_nn.subjects.jax_functions import jax_subject
 from numpy_nn.subjects.own_tensors import tensor_subject
 from numpy_nn.subjects.repeated import which_are_one
@@ -144,6 +145,11 @@ def _subjects(target: Any, x: Any, targets: Any, hints: Hints, report: GradientR
         return iter([("", of_jax)])
     if (of_tensors := tensor_subject(target, x, targets)) is not None:
         return iter([("", of_tensors)])
+    if any(map(is_torch, x if isinstance(x, tuple) else (x,))) and (
+        inspect.isroutine(target) or (isinstance(target, tuple) and len(target) == 2 and all(map(callable, target)))
+    ):
+        target = tuple(map(of_arrays, target)) if isinstance(target, tuple) else of_arrays(target)
+        x, targets = as_arrays(x), as_arrays(targets)
     if x is None:
         raise TypeError("x: expected the argument of the forward pass, got None")
     if hints.cost is not None and targets is None:

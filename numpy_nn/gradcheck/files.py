@@ -9,7 +9,7 @@ import inspect
 import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from importlib.machinery import ModuleSpec
 from pathlib import Path
@@ -274,6 +274,23 @@ def _spec(place: str) -> ModuleSpec:
     if not path.is_file():
         raise UsageError(f"no such file: {place}")
     sys.path.insert(0, str(path.parent.resolve()))  # for what the file itself imports
-    found = importlib.util.spec_from_file_location(path.stem, path)
+    package = _package(path.resolve())
+    if package:
+        importlib.import_module(package)  # which may import the file as a part of it
+    found = importlib.util.spec_from_file_location(f"{package}.{path.stem}" if package else path.stem, path)
     assert found is not None
     return found
+
+
+def _package(path: Path) -> str:
+    """The package of a file that imports from beside itself, by dots, which is then to be found; "" of any other."""
+    with suppress(SyntaxError, ValueError):  # which comes again where the file is run
+        nodes = ast.walk(ast.parse(path.read_bytes()))
+        levels = max((node.level for node in nodes if isinstance(node, ast.ImportFrom)), default=0)
+        folders = [*path.parents][:levels]
+        while folders and (folders[-1].parent / "__init__.py").is_file():
+            folders.append(folders[-1].parent)
+        if folders and all(folder.name.isidentifier() for folder in folders):
+            sys.path.insert(0, str(folders[-1].parent))
+            return ".".join(folder.name for folder in reversed(folders))
+    return ""

@@ -32,7 +32,10 @@ def named_arguments(function: Callable[..., Any], inputs: Sequence[Any], targets
     settings = {name: names.SETTINGS[name] for name in required[len(values) :] if name in names.SETTINGS}
     if len(values) + len(settings) < len(required):
         name = getattr(function, "__name__", type(function).__name__)
-        raise TypeError(f"{name}: expected {', '.join(required)}, got {len(values)} of them; give x as a tuple of all")
+        on_line = f", or each by --input, as in --input {required[len(values)]}=None"
+        raise TypeError(
+            f"{name}: expected {', '.join(required)}, got {len(values)} of them; give x as a tuple of all{on_line}"
+        )
     if len(own) < len(values):
         own = ["input", "targets"] if targets is not None and len(values) == 2 else ["input"]
         own += [f"input {i}" for i in range(1, len(values))]
@@ -102,7 +105,12 @@ def several(x: Any, forward: Callable[..., Any] | None = None, *, with_targets: 
         required, optional = ([name for name in part if name not in called[-1:]] for part in spec)
         if len(required) == 1 and 1 + len(optional) < len(x) and not wants_names:
             return (x,)
-    return x if any(isinstance(part, (np.ndarray, dict, list)) or part is None for part in x) else (x,)
+    # Objects of somebody's class are no numbers of one array.
+    return x if any(isinstance(part, (np.ndarray, dict, list)) or part is None or _is_own(part) for part in x) else (x,)
+
+
+def _is_own(part: Any) -> bool:
+    return hasattr(part, "__dict__") and not callable(part)
 
 
 def is_differentiated(value: Any) -> bool:

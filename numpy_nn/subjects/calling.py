@@ -33,6 +33,9 @@ def result_role(place: int) -> str:
     return f"<result {place}>"
 
 
+IT_UPDATES = "it updates its parameters; judged are the gradients at the values before"
+
+
 @dataclass(frozen=True)
 class Convention:
     """How code is called and read.
@@ -324,8 +327,7 @@ class CalledCode(ClaimingSubject):
                 moved[name] = kept[name]
                 self.changed_by_code.add(name)
             array[...] = kept[name]
-        told = "it updates its parameters; judged are the gradients at the values before"
-        self.warn_of(f"{by} changes ", moved, f": {told}")
+        self.warn_of(f"{by} changes ", moved, f": {IT_UPDATES}")
         self._moved_to = {name: made.get(name, moved[name]) for name in moved if name in self._places}
         self._install()
         return moved

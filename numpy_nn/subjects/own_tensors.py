@@ -266,7 +266,7 @@ class _Engine:
         if not self._wraps:
             try:
                 self._output.backward(grad_output)
-            except (AttributeError, TypeError):
+            except Exception:
                 self.run()  # what it has done by then may be a half
                 try:
                     self._output.backward(kind(grad_output))

@@ -9,12 +9,14 @@ from typing import Any
 from numpy_nn.subjects import names
 from numpy_nn.subjects.agreement import agreement, claimed_in_shape
 from numpy_nn.subjects.arguments import named_arguments, takes_targets
+from numpy_nn.subjects.calling import IT_UPDATES
 from numpy_nn.subjects.choosing import chosen
 from numpy_nn.subjects.code import CodeSubject
 from numpy_nn.subjects.dressing import in_training, value_first, with_context, with_derivative
 from numpy_nn.subjects.given_code import Code, Hints
 from numpy_nn.subjects.owners import with_objects_held
 from numpy_nn.subjects.partials import with_bound
+from numpy_nn.subjects.rates import StepsOfArguments, with_steps_returned
 from numpy_nn.subjects.state import Snapshot
 from numpy_nn.subjects.stepping import loss_is_of_new_values
 from numpy_nn.subjects.subject import SubjectError
@@ -38,8 +40,12 @@ def of_passes(f: Any, vjp: Any, inputs: Sequence[Any], targets: Any, owner: Any,
     if targets is not None and vjp is not None and (hints.cost is not None or not takes_targets(f, len(inputs))):
         return with_unsaid_cost(label, f, vjp, inputs, targets, owner, hints)
     given = named_arguments(f, inputs, targets)
+    vjp = with_steps_returned(vjp) if vjp is not None and owner is None else vjp
     try:
-        return chosen(Code(label, f, vjp, given, hints, None if targets is None else list(given)[-1], owner))
+        found = chosen(Code(label, f, vjp, given, hints, None if targets is None else list(given)[-1], owner))
+        if isinstance(found.latest, StepsOfArguments):
+            found.warn_of("backward changes ", found.latest, f": {IT_UPDATES}")
+        return found
     except (SubjectError, TypeError, ValueError):
         if targets is None:
             raise

@@ -7,6 +7,8 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from types import CodeType, FunctionType, MethodType
 from typing import Any
 
+import numpy as np
+
 from numpy_nn.subjects import names
 from numpy_nn.subjects.bindings import bindings
 from numpy_nn.subjects.state import attributes, of_installed, reachable
@@ -120,3 +122,42 @@ def _names_in(code: CodeType) -> set[str]:
 def _own_classes(thing: Any) -> list[type]:
     """The classes of an object that are the user's."""
     return [kind for kind in type(thing).__mro__ if not of_installed(kind)]
+
+
+class StepsOfArguments(dict[str, Any]):
+    """By how much a function has moved its arguments, by name, over its rate."""
+
+
+def with_steps_returned(function: Any) -> Any:
+    """A function that moves its arguments in place by a rate that it has by default, as one that returns gradients.
+
+    Each is the step over the rate, by the name of the argument. Any other function is given back as it is, and so is
+    what one returns that returns something.
+    """
+    spec = names.positional(function)
+    rates = [] if spec is None else [name for name in rates_in(spec[0] + spec[1]) if name in spec[1]]
+    if len(rates) != 1:
+        return function
+    own = names.signature(function)
+    rate = own.parameters[rates[0]].default
+    if not isinstance(rate, (int, float)) or not rate:
+        return function
+
+    def returning(*arguments: Any, **named: Any) -> Any:
+        given = own.bind(*arguments, **named)
+        given.apply_defaults()
+        held = {name: value for name, value in given.arguments.items() if isinstance(value, np.ndarray)}
+        before = {name: value.copy() for name, value in held.items()}
+        result = function(*arguments, **named)
+        moved = [name for name, value in held.items() if not np.array_equal(before[name], value, equal_nan=True)]
+        if result is not None or not moved:
+            return result
+        by = given.arguments[rates[0]]
+        steps = StepsOfArguments({name: (before[name] - held[name]) / by for name in moved})
+        for name in moved:
+            held[name][...] = before[name]
+        return steps
+
+    returning.__signature__ = own  # type: ignore[attr-defined]
+    returning.__name__ = getattr(function, "__name__", "backward")
+    return returning

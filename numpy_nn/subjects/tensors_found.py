@@ -12,7 +12,7 @@ from numpy_nn.subjects.names import positional
 from numpy_nn.subjects.places import Path, Step, in_order, written
 from numpy_nn.subjects.state import attributes
 
-_PLACES = ("data", "_data", "value", "_value", "val", "v", "array", "arr")
+_PLACES = ("data", "_data", "value", "_value", "val", "v", "array", "arr", "cached_data")
 _GRADS = ("grad", "_grad", "g", "gradient", "derivative", "adjoint")
 
 
@@ -47,12 +47,15 @@ def place_in(tensor: Any) -> str | None:
 
 def slot_in(tensor: Any) -> str | None:
     """The attribute in which a tensor holds its gradient."""
-    return next((name for name in _GRADS if hasattr(tensor, name) and not callable(getattr(tensor, name))), None)
+    own = (name for name in _GRADS if hasattr(tensor, name) and not callable(getattr(tensor, name)))
+    # Or one that its class declares, and a backward pass makes.
+    declared = {name for kind in type(tensor).__mro__ for name in getattr(kind, "__annotations__", {})}
+    return next(own, next((name for name in _GRADS if name in declared), None))
 
 
 def grad_of(tensor: Any) -> Any:
     """What a tensor has for its gradient."""
-    return getattr(tensor, slot_in(tensor) or "grad")
+    return getattr(tensor, slot_in(tensor) or "grad", None)
 
 
 def _holds_floats(data: Any) -> bool:

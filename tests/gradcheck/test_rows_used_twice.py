@@ -49,3 +49,30 @@ def test_rows_that_are_used_once_have_another_cause():
     diagnosis = report["table"].diagnosis
     assert diagnosis is not None
     assert diagnosis.cause != "repeated_index"
+
+
+def words(center, vectors, context, wrong=False):
+    """A loss of the sum of the vectors of some words, which come in a list, and its gradients."""
+    hidden = vectors[context].sum(axis=0)
+    grad = np.zeros_like(vectors)
+    for i in context:
+        grad[i] = np.cos(hidden) * center + (0.0 if wrong else grad[i])
+    return np.sin(hidden) @ center, np.sin(hidden), grad
+
+
+@pytest.mark.parametrize("context", [["b", "a", "b", "d"], ["a", "b", "b", "d", "b", "a"]])
+def test_parts_of_some_rows_tell_that_these_are_used_more_than_once(context):
+    rng = np.random.default_rng(0)
+    places = ["abcde".index(one) for one in context]
+
+    def loss(center, vectors, wrong=False):
+        return words(center, vectors, places, wrong)
+
+    center, vectors = rng.standard_normal(3), rng.standard_normal((5, 3))
+    assert check_gradients(loss, (center, vectors)).verdict == "right"
+    report = check_gradients(lambda center, vectors: loss(center, vectors, wrong=True), (center, vectors))
+    assert report["center"].verdict == "right"
+    diagnosis = report["vectors"].diagnosis
+    assert diagnosis is not None
+    assert diagnosis.cause == "repeated_index", report
+    assert f"1/{context.count('b')} in row 1" in diagnosis.evidence

@@ -37,7 +37,7 @@ def diagnose(evidence: Evidence) -> Diagnosis:
             if found:
                 break
         found = list(_by_columns(evidence, found)) or found
-    if not found or (partial and found[0].cause == "factor"):
+    if not found or (partial and found[0].cause == "factor") or "+" in found[0].cause:
         found = list(rows_used_twice(evidence)) or found
     if not found:
         found = list(_without_influence(evidence))

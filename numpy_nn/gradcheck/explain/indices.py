@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
+from numpy.typing import NDArray
 
 from numpy_nn.gradcheck.explain.predictions import Found, Prediction
-from numpy_nn.gradcheck.measure.derivatives import Array, scale_of
+from numpy_nn.gradcheck.measure.derivatives import TINY, Array, scale_of
 from numpy_nn.gradcheck.measure.evidence import Evidence
 from numpy_nn.gradcheck.measure.kinds import OFF
 
@@ -19,6 +20,9 @@ STEP = 2.0**-14
 
 # An entry that has more uses than this has no single one that somebody would pick.
 USES = 16
+
+# Nor does one that is used so often show as a part.
+MOST_USES = 64
 
 
 def indices(e: Evidence) -> Iterator[Prediction]:
@@ -56,6 +60,33 @@ def rows_used_twice(e: Evidence) -> Iterator[Found]:
             listed = ", ".join(map(str, wrong[:8])) + (" ..." if len(wrong) > 8 else "")
             yield Found("repeated_index", f"wrong only in rows {listed}: those that {name} has more than once", False)
             return
+    if all(part.size < 2 for part in numbers.values()):
+        yield from _parts_of_rows(e, wrong)
+
+
+def _parts_of_rows(e: Evidence, wrong: NDArray[np.intp]) -> Iterator[Found]:
+    """Where nothing tells the indices: some rows are right, and others are a half, a third, a quarter of what they are.
+
+    So are those that are used so often, with gradients that are alike.
+    """
+    assert e.gradient is not None
+    claimed, truth = (part.reshape(len(e.array), -1) for part in (e.gradient, e.truth))
+    seen = np.flatnonzero(np.abs(truth).max(axis=1) > e.fit * np.abs(truth).max())
+    if not len(wrong) or len(np.setdiff1d(seen, wrong)) < 1:
+        return
+    parts = []
+    for row in wrong:
+        share = float(claimed[row] @ truth[row]) / max(float(truth[row] @ truth[row]), TINY)
+        uses = round(1.0 / share) if share > 1.0 / MOST_USES else 0
+        off = np.abs(claimed[row] * uses - truth[row]).max()
+        if uses < 2 or off > uses * e.fit * np.abs(truth[row]).max():
+            return
+        parts.append(f"1/{uses} in row {row}")
+    listed = ", ".join(parts[:8]) + (" ..." if len(parts) > 8 else "")
+    text = (
+        f"the claimed gradient is {listed} of the numerical one, and right in the other rows: as if a row that is used"
+    )
+    yield Found("repeated_index", f"{text} so often had the gradient of one use", False)
 
 
 def terms_of(e: Evidence) -> Array:

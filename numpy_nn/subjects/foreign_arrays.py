@@ -1,0 +1,50 @@
+"""Passes by hand on tensors of torch, as courses have them: called with arrays of NumPy all the same."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping
+from functools import wraps
+from typing import Any
+
+import numpy as np
+
+
+def is_torch(thing: Any) -> bool:
+    """Whether it is a tensor of torch's, which is not imported to find out."""
+    torch = sys.modules.get("torch")
+    return torch is not None and isinstance(thing, torch.Tensor)
+
+
+def as_arrays(thing: Any) -> Any:
+    """The same with an array in the place of each tensor, also in tuples, lists and dicts."""
+    if is_torch(thing):
+        return thing.detach().cpu().numpy()
+    return _mapped(as_arrays, thing)
+
+
+def as_tensors(thing: Any) -> Any:
+    """The same with a tensor in the place of each array."""
+    if isinstance(thing, np.ndarray):
+        return sys.modules["torch"].from_numpy(np.ascontiguousarray(thing).reshape(thing.shape))
+    return _mapped(as_tensors, thing)
+
+
+def _mapped(function: Callable[[Any], Any], thing: Any) -> Any:
+    if isinstance(thing, Mapping) and type(thing) is dict:
+        return {key: function(part) for key, part in thing.items()}
+    if type(thing) in (tuple, list):
+        return type(thing)(map(function, thing))
+    return thing
+
+
+def of_arrays(function: Any) -> Any:
+    """A function of tensors as one of arrays; None as it is."""
+    if function is None:
+        return None
+
+    @wraps(function)
+    def called(*arguments: Any, **named: Any) -> Any:
+        return as_arrays(function(*map(as_tensors, arguments), **{key: as_tensors(v) for key, v in named.items()}))
+
+    return called
