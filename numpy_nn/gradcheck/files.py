@@ -274,6 +274,25 @@ def _spec(place: str) -> ModuleSpec:
     if not path.is_file():
         raise UsageError(f"no such file: {place}")
     sys.path.insert(0, str(path.parent.resolve()))  # for what the file itself imports
-    found = importlib.util.spec_from_file_location(path.stem, path)
+    found = importlib.util.spec_from_file_location(".".join([*_packages_of(path), path.stem]), path)
     assert found is not None
     return found
+
+
+def _packages_of(path: Path) -> list[str]:
+    """The packages that a file is in, from the outermost, if it imports from them as ``from .other import name`` does.
+
+    Any other file is run by itself, so that no ``__init__.py`` beside it is.
+    """
+    try:
+        nodes = list(ast.walk(ast.parse(path.read_bytes())))
+    except (SyntaxError, ValueError):
+        return []  # running it says what is wrong
+    levels = max((node.level for node in nodes if isinstance(node, ast.ImportFrom)), default=0)
+    folder, packages = path.resolve().parent, list[str]()
+    while len(packages) < levels or (levels and (folder / "__init__.py").is_file()):
+        packages.insert(0, folder.name)
+        folder = folder.parent
+    if packages:
+        sys.path.insert(0, str(folder))
+    return packages

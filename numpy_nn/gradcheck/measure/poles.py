@@ -46,9 +46,12 @@ def is_beyond_a_pole(subject: Subject, homes: Mapping[str, Array]) -> bool:
         claimed = subject.gradients(only.reshape(samples[0].shape))
     except SubjectError:
         return False
-    if any(claimed.get(name) is None or np.size(claimed[name]) != way.size for name, way in ways.items()):
+    found = {name: claimed.get(name) for name in ways}
+    usable = [(g, ways[n]) for n, g in found.items() if g is not None and g.size == ways[n].size]
+    slopes = [float(np.sum(g.reshape(way.shape) * way)) for g, way in usable]
+    if len(slopes) < len(ways):
         return False
-    slope = abs(float(sum(np.sum(np.reshape(claimed[name], way.shape) * way) for name, way in ways.items())))
+    slope = abs(sum(slopes))
     if not np.isfinite(slope) or TOO_STEEP * steps[:, entry].sum() > slope:
         return False
     return _steepest(lambda share: float(output_at(share).flat[entry]), steps[:, entry]) >= AS_STEEP * slope
