@@ -45,6 +45,7 @@ def looked_elsewhere(monkeypatch, judged, near, far=(), independent=False, confi
         return confirmed
 
     monkeypatch.setattr(entry, "_is_wrong_at", is_wrong_at)
+    monkeypatch.setattr(entry, "is_beyond_a_pole", lambda *_: False)
     monkeypatch.setattr(entry, "points_beyond", lambda *_: iter(()))
     monkeypatch.setattr(entry, "is_independent", lambda _: independent)
     monkeypatch.setattr(entry, "is_seen_to_move", lambda _: independent is not None)
