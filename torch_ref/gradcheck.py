@@ -55,6 +55,7 @@ def gradcheck(
     with _as_before():
         subject = torch_subject(lambda kind: TensorFunction.of(fn, len(arguments), kind), arguments, dtype)
         subject.leave_out_unused()
+        _warn_of_a_second_backward(subject)
         declared = None if surrogate is None else _surrogate(surrogate, subject)
         try:
             return check_gradients(subject, surrogate=declared, samples=samples, seed=seed)
@@ -179,6 +180,27 @@ def _drawn(inputs: Sequence[Any], dtype: torch.dtype) -> tuple[Any, ...]:
 
 def _arguments(inputs: Any) -> tuple[Any, ...]:
     return tuple(inputs) if isinstance(inputs, (tuple, list)) else (inputs,)
+
+
+def _warn_of_a_second_backward(subject: TorchSubject) -> None:
+    """Say if backward gives something else a second time through one graph, as one that overwrites what it has kept."""
+    subject.output()
+    outputs, leaves = [one for one in subject.output_tensors if one.requires_grad], list(subject.leaves.values())
+    if not (outputs and leaves):
+        return
+    found, generator = [], TorchGenerator()
+    draws = generator.getstate()
+    for _ in range(2):
+        generator.setstate(draws)
+        grad_outputs = [torch.full_like(output, 0.75) for output in outputs]
+        try:
+            grads = torch.autograd.grad(outputs, leaves, grad_outputs, retain_graph=True, allow_unused=True)
+        except RuntimeError:
+            return  # it says itself that there is no second time
+        found.append([None if grad is None else grad.clone() for grad in grads])
+    for first, second in zip(*found, strict=True):
+        if first is not None and not torch.allclose(first, second, rtol=1e-3, equal_nan=True):
+            subject.warn("backward gives something else the second time through one graph: it changes what it has kept")
 
 
 def _surrogate(surrogate: Callable[..., Any], like: TorchSubject) -> TorchSubject:

@@ -185,7 +185,7 @@ class TorchSubject(ClaimingSubject):
         self._restore += [restorer(generator) for generator in kept]
         self._buffers = [(b, b.clone()) for b in function.module.buffers()] if function.module is not None else []
         self._state = Snapshot(*_modules_that_may_keep(function.call))
-        self._leaves: dict[str, Tensor] = {}
+        self.leaves: dict[str, Tensor] = {}
         self._outputs: list[Tensor] = []
         self._targets_name: str | None = None
         self.without_gradient: set[str] = set()
@@ -240,12 +240,12 @@ class TorchSubject(ClaimingSubject):
 
     def _run(self, _: Mapping[str, NDArray[Any]]) -> Sequence[Any]:
         self.put_state_back()
-        self._leaves = {}
+        self.leaves = {}
         arguments = {name: self._argument(name, value) for name, value in self._by_name.items()}
         for name, parameter in self.function.parameters.items():
             if name in self.arrays:
                 fill(parameter, self.arrays[name])
-                self._leaves[name] = parameter
+                self.leaves[name] = parameter
         before = {name: as_array(argument) for name, argument in arguments.items() if _is_dense(argument)}
         with torch.enable_grad():
             result = self.function.call(*arguments.values())
@@ -269,7 +269,7 @@ class TorchSubject(ClaimingSubject):
         leaf = torch.empty_like(shaped, dtype=dtype)
         fill(leaf, rows)
         if value.requires_grad:
-            self._leaves[name] = leaf.requires_grad_()
+            self.leaves[name] = leaf.requires_grad_()
         return leaf
 
     def _claim(self, grad_outputs: Sequence[Array]) -> Mapping[str, Any]:
@@ -278,11 +278,11 @@ class TorchSubject(ClaimingSubject):
             for output, g in zip(self._outputs, grad_outputs, strict=True)
             if output.requires_grad
         ]
-        claimed: list[Tensor | None] = [None] * len(self._leaves)
+        claimed: list[Tensor | None] = [None] * len(self.leaves)
         if pairs:
             outputs, gradients = zip(*pairs, strict=True)
-            claimed = list(torch.autograd.grad(outputs, list(self._leaves.values()), gradients, allow_unused=True))
-        found = dict(zip(self._leaves, claimed, strict=True))
+            claimed = list(torch.autograd.grad(outputs, list(self.leaves.values()), gradients, allow_unused=True))
+        found = dict(zip(self.leaves, claimed, strict=True))
         self.without_gradient |= {name for name, gradient in found.items() if gradient is None}
         return {n: np.zeros(self.arrays[n].shape) if g is None else as_array(g) for n, g in found.items()}
 

@@ -50,7 +50,9 @@ def visit_other_points(
         homes = {key: subject.arrays[key].copy() for key in point.moved}
         with subject.at_point(point.moved):
             found = {} if poles and is_beyond_a_pole(subject, homes) else look(subject, names, grad_output, share, rng)
-            if any(kind is Found.WRONG for kind, _ in found.values()) and is_beyond_a_pole(subject, homes):
+            is_wrong = any(kind is Found.WRONG for kind, _ in found.values())
+            # From where nothing shows the function may be as steep only where it is meant to be.
+            if is_wrong and not unseen and is_beyond_a_pole(subject, homes):
                 poles, found = True, {}
         if not found and poles and point.way > NEAREST:
             visit(point.half_way(homes), names)

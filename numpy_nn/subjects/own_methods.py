@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
+import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -60,7 +61,9 @@ def lines_for_methods(target: Any, given: Sequence[Any], targets: bool = False) 
 def _result(function: Callable[..., Any], given: Sequence[Any]) -> Any:
     """What a method returns; None where it does not take what is given."""
     try:
-        return function(*(np.array(one) if isinstance(one, np.ndarray) else one for one in given))
+        with warnings.catch_warnings(), np.errstate(all="ignore"):
+            warnings.simplefilter("ignore")
+            return function(*(np.array(one) if isinstance(one, np.ndarray) else one for one in given))
     except KeyboardInterrupt:
         raise
     except BaseException:  # whatever the user's code raises

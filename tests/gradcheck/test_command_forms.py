@@ -195,6 +195,32 @@ def test_what_was_given_as_a_dict_is_told_how_to_be_a_tuple(theirs, capsys):
     assert "state was given as a dict with h, c; a tuple of them is --input state=2x3,2x3" in shown
 
 
+def test_a_number_that_was_given_as_a_shape_is_told_how_to_be_one(tmp_path, capsys):
+    file = tmp_path / "costs.py"
+    file.write_text(
+        "def cost(theta, num_classes, X):\n    W = theta.reshape(num_classes, -1)\n"
+        "    return 0.5 * ((X @ W.T) ** 2).sum(), ((X @ W.T).T @ X).ravel()\n"
+    )
+    given = ["--input", "theta=6", "--input", "X=4x3", "--input"]
+    assert main([f"{file}:cost", *given, "num_classes=2"]) == 2
+    hint = "num_classes was given as an array of shape (2,); the number is --input num_classes=int(2)"
+    assert hint in capsys.readouterr().err
+    assert main([f"{file}:cost", *given, "num_classes=int(2)"]) == 0
+
+
+def test_a_file_of_a_package_imports_from_its_neighbours(tmp_path, capsys):
+    package = tmp_path / "outer" / "inner"
+    package.mkdir(parents=True)
+    for folder in (package, package.parent):
+        (folder / "__init__.py").write_text("")
+    (package.parent / "helpers.py").write_text("def square(x):\n    return x**2\n")
+    (package / "ops.py").write_text(
+        "from ..helpers import square\n\n\ndef cube(x):\n    return x * square(x)\n\n\n"
+        "def cube_grad(x, g):\n    return 3 * square(x) * g\n"
+    )
+    assert main([f"{package / 'ops.py'}:cube", "--input", "4"]) == 0, capsys.readouterr().err
+
+
 @pytest.mark.parametrize("words", ["A=5x5 3 2", "3 2 A=5x5", "A=5x5 n=3 2", "5x5 3 2", "m=2 A=5x5 3"])
 def test_words_for_a_class_without_a_name_go_to_the_arguments_that_none_names(theirs, capsys, words):
     assert main([f"{theirs}:Graph", "--init", *words.split(), "--input", "5x3", "--constant", "A"]) == 0

@@ -56,3 +56,30 @@ def test_of_a_function_around_it_too_and_it_is_left_as_it_was():
     report = gradcheck(lambda x: module(x), drawn())
     assert report, report
     assert module.states is before
+
+
+class Swish(torch.autograd.Function):
+    """Multiplies the gradient that it has kept in place."""
+
+    @staticmethod
+    def forward(ctx, x):
+        ctx.kept = torch.sigmoid(x) * (1 + x * (1 - torch.sigmoid(x)))
+        return x * torch.sigmoid(x)
+
+    @staticmethod
+    def backward(ctx, grad_output):
+        ctx.kept *= grad_output
+        return ctx.kept
+
+
+class Fresh(Swish):
+    @staticmethod
+    def backward(ctx, grad_output):
+        return ctx.kept * grad_output
+
+
+def test_a_backward_pass_that_uses_up_what_it_has_kept_is_right_once_and_told():
+    report = gradcheck(Swish, drawn())
+    assert report, report
+    assert any("the second time through one graph" in text for text in report.warnings)
+    assert not gradcheck(Fresh, drawn()).warnings

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import inspect
+import re
 import sys
 import sysconfig
 import traceback
@@ -91,6 +92,7 @@ def _report(options: argparse.Namespace) -> GradientReport:
             if not takes_any_number(function):
                 inputs = _in_order_of(bare(function).__name__, own, options.input, inputs)
                 hints += _told_of_dicts(own, options.input, inputs)
+            hints += _told_of_numbers(options.input)
         report = check_gradients(
             target,
             inputs[0] if len(inputs) == 1 and _is_of_floats(inputs[0]) else inputs,
@@ -199,6 +201,17 @@ def _told_of_dicts(own: Sequence[str], given: Sequence[Drawn], inputs: tuple[Any
         if isinstance(value, dict) and name not in shapes and value.keys() <= shapes.keys():
             parts = ",".join(shapes[part] for part in value)
             yield f"{name} was given as a dict with {', '.join(value)}; a tuple of them is --input {name}={parts}"
+
+
+_OF_NUMBERS = re.compile(r"(^|_)(n|num|number|size|dim|count|classes|length|axis|index|target)(_|$)")
+
+
+def _told_of_numbers(given: Sequence[Drawn]) -> Iterator[str]:
+    """A line on each argument that is called as a number is and got an array of one axis."""
+    for one in given:
+        if len(one.shape) == 1 and one.kind == "normal" and not one.code and _OF_NUMBERS.search(one.name):
+            array, number = f"an array of shape ({one.shape[0]},)", f"int({one.shape[0]})"
+            yield f"{one.name} was given as {array}; the number is --input {one.name}={number}"
 
 
 def _told(error: BaseException) -> tuple[str, str]:
