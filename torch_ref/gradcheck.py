@@ -21,7 +21,8 @@ from numpy_nn.gradcheck import GradientReport, check_gradients
 from numpy_nn.gradcheck.report import WRONG
 from numpy_nn.subjects import SubjectError
 from numpy_nn.subjects.subject import Array
-from torch_ref.torch_subject import TensorFunction, TorchGenerator, TorchSubject, torch_subject
+from torch_ref.tensor_function import TensorFunction
+from torch_ref.torch_subject import TorchGenerator, TorchSubject, torch_subject
 
 
 def gradcheck(

@@ -16,7 +16,8 @@ from numpy_nn.subjects.agreement import agreement
 from numpy_nn.subjects.code import CodeSubject
 from numpy_nn.subjects.names import BACKWARDS, GRAD, LOSSES, TARGET, method, positional, role, role_in_loss
 from torch_ref.foreign_parity.sides import Side
-from torch_ref.torch_subject import TensorFunction, TorchSubject
+from torch_ref.tensor_function import TensorFunction
+from torch_ref.torch_subject import TorchSubject
 from torch_ref.twin import loss_to_torch
 
 Array = NDArray[Any]

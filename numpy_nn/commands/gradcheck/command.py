@@ -114,7 +114,7 @@ def _of_torch(options: argparse.Namespace, inputs: tuple[Any, ...]) -> GradientR
     """The same for a function or module of torch."""
     try:
         from torch_ref.gradcheck import from_command_line
-        from torch_ref.torch_subject import argument_names
+        from torch_ref.tensor_function import argument_names
     except ModuleNotFoundError as error:
         raise UsageError(f"--torch: {error}") from None
     target, notes = find(options.target)
