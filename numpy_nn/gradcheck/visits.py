@@ -31,85 +31,117 @@ def visit_other_points(
     subject: Subject, judged: list[tuple[Entry, Evidence]], output: Array, rng: np.random.Generator
 ) -> None:
     """Look at what is right or hidden here at other points: wrong there is wrong; 0 everywhere here says nothing."""
-    pending = {e.name: (entry, e) for entry, e in judged if entry.verdict in (RIGHT, CLOSE) or _is_hidden(entry, e)}
-    if not pending:
-        return
-    elementwise = any(e.is_input and e.gradient is not None and e.differences.elementwise for _, e in judged)
-    grad_output = next(iter(pending.values()))[1].grad_output
-    pending = {name: found for name, found in pending.items() if not found[1].independent}
-    vacuous = {name for name, (entry, e) in pending.items() if entry.verdict == RIGHT and not np.any(e.gradient)}
-    unseen = vacuous | {name for name, (entry, e) in pending.items() if _is_hidden(entry, e)}
-    seen: dict[str, list[Found]] = {name: [] for name in vacuous}
-    moving: set[str] = set()  # of these, on which the output is seen to depend
-    share = max(evidence.differences.seen_coarseness for _, evidence in judged)
+    if any(entry.verdict in (RIGHT, CLOSE) or _is_hidden(entry, e) for entry, e in judged):
+        walk = _Walk(subject, judged, output, rng)
+        walk.visit_all()
+        walk.settle_vacuous()
 
-    poles = False
 
-    def visit(point: Point, names: Iterable[str]) -> None:
-        nonlocal poles
+class _Walk:
+    """What is not yet known to be wrong, and what has been seen of it at other points so far."""
+
+    def __init__(
+        self, subject: Subject, judged: list[tuple[Entry, Evidence]], output: Array, rng: np.random.Generator
+    ) -> None:
+        self._subject, self._judged, self._output, self._rng = subject, judged, output, rng
+        found = {e.name: (entry, e) for entry, e in judged if entry.verdict in (RIGHT, CLOSE) or _is_hidden(entry, e)}
+        self._grad_output = next(iter(found.values()))[1].grad_output
+        self._pending = {name: one for name, one in found.items() if not one[1].independent}
+        right = [(name, e) for name, (entry, e) in self._pending.items() if entry.verdict == RIGHT]
+        self._vacuous = {name for name, e in right if not np.any(e.gradient)}
+        self._unseen = self._vacuous | {name for name, one in self._pending.items() if _is_hidden(*one)}
+        self._seen: dict[str, list[Found]] = {name: [] for name in self._vacuous}
+        self._moving: set[str] = set()  # of these, on which the output is seen to depend
+        self._share = max(evidence.differences.seen_coarseness for _, evidence in judged)
+        self._poles = False  # whether a point was seen to lie beyond one
+
+    def visit_all(self) -> None:
+        """Go to all points, with the arrays that are not found to be wrong on the way."""
+        subject, evidences = self._subject, [evidence for _, evidence in self._judged]
+        elementwise = any(e.is_input and e.gradient is not None and e.differences.elementwise for e in evidences)
+        for point in other_points(subject, self._output, elementwise, self._rng):
+            self._visit(point, list(self._pending))
+        for point in points_beyond(subject, self._output):
+            self._visit(point, self._shown())
+        warnings = [*subject.warnings]
+        for sides in crossings(subject, evidences):
+            self._cross(sides, self._shown())
+        subject.warnings[:] = warnings  # of what the code does there it is not told
+        for point in far_points(subject, self._rng) if self._unseen else ():
+            untold = [name for name in self._unseen if Found.RIGHT not in self._seen.get(name, ())]
+            self._visit(point, [name for name in self._pending if name in untold])
+
+    def _shown(self) -> list[str]:
+        return [name for name, one in self._pending.items() if not _is_hidden(*one)]
+
+    def _look(self, names: Iterable[str]) -> dict[str, tuple[Found, Evidence]]:
+        return look(self._subject, names, self._grad_output, self._share, self._rng)
+
+    def _visit(self, point: Point, names: Iterable[str]) -> None:
+        subject = self._subject
         homes = {key: subject.arrays[key].copy() for key in point.moved}
         with subject.at_point(point.moved):
-            found = {} if poles and is_beyond_a_pole(subject, homes) else look(subject, names, grad_output, share, rng)
+            found = {} if self._poles and is_beyond_a_pole(subject, homes) else self._look(names)
             is_wrong = any(kind is Found.WRONG for kind, _ in found.values())
             # From where nothing shows the function may be as steep only where it is meant to be.
-            if is_wrong and not unseen and is_beyond_a_pole(subject, homes):
-                poles, found = True, {}
-        if not found and poles and point.way > NEAREST:
-            visit(point.half_way(homes), names)
+            if is_wrong and not self._unseen and is_beyond_a_pole(subject, homes):
+                self._poles, found = True, {}
+        if not found and self._poles and point.way > NEAREST:
+            self._visit(point.half_way(homes), names)
             return
         for name, (kind, there) in found.items():
-            entry, here = pending[name]
-            if name in seen and not (point.beyond and kind is Found.UNKNOWN):
-                seen[name].append(kind)
-            if name in seen and point.moved.keys() == {name} and not equal(there.output, output):
-                moving.add(name)
-            if kind is not Found.WRONG or (point.beyond and not counts_here(here, there)):
-                continue
-            if _is_wrong_at(entry, here, point, grad_output, share, rng):
-                del pending[name]
+            if name in self._seen and not (point.beyond and kind is Found.UNKNOWN):
+                self._seen[name].append(kind)
+            if name in self._seen and point.moved.keys() == {name} and not equal(there.output, self._output):
+                self._moving.add(name)
+            if kind is Found.WRONG and (not point.beyond or counts_here(self._pending[name][1], there)):
+                self._call_wrong(name, point)
 
-    def cross(sides: tuple[Point, Point], names: Iterable[str]) -> None:
-        found, homes = [], {key: subject.arrays[key].copy() for key in sides[0].moved}
+    def _cross(self, sides: tuple[Point, Point], names: Iterable[str]) -> None:
+        """Two points on the two sides of a branch: one that is right on one side alone is wrong."""
+        subject = self._subject
+        homes = {key: subject.arrays[key].copy() for key in sides[0].moved}
+        found = []
         for point in sides:
             with subject.at_point(point.moved):
-                found.append(look(subject, names, grad_output, share, rng))
-        if subject.changed_by_code & point.moved.keys():
+                found.append(self._look(names))
+        if subject.changed_by_code & homes.keys():
             return  # weights that forward holds within bounds are not meant to be beyond
         for name in names:
             kinds = [there[name][0] for there in found if name in there]
             if len(kinds) < len(sides) or {*kinds} != {Found.RIGHT, Found.WRONG}:
                 continue
-            entry, here = pending[name]
             wrong = kinds.index(Found.WRONG)
             there = found[wrong][name][1]
-            counts = counts_here(here, there) and is_wrong_by_much(there)
+            if not counts_here(self._pending[name][1], there) or not is_wrong_by_much(there):
+                continue
             with subject.at_point(sides[wrong].moved):
-                counts = counts and not is_beyond_a_pole(subject, homes)
-            if counts and _is_wrong_at(entry, here, sides[wrong], grad_output, share, rng):
-                del pending[name]
+                beyond = is_beyond_a_pole(subject, homes)
+            if not beyond:
+                self._call_wrong(name, sides[wrong])
 
-    for point in other_points(subject, output, elementwise, rng):
-        visit(point, list(pending))
-    for point in points_beyond(subject, output):
-        visit(point, [name for name, (entry, e) in pending.items() if not _is_hidden(entry, e)])
-    warnings = [*subject.warnings]
-    for sides in crossings(subject, [evidence for _, evidence in judged]):
-        cross(sides, [name for name, (entry, e) in pending.items() if not _is_hidden(entry, e)])
-    subject.warnings[:] = warnings  # of what the code does there it is not told
-    for point in far_points(subject, rng) if unseen else ():
-        visit(point, [name for name in pending if name in unseen and Found.RIGHT not in seen.get(name, ())])
-    for name in vacuous.intersection(pending):
-        entry, here = pending[name]
-        if Found.RIGHT in seen[name]:
-            subject.notes.append(f"{entry.name}: 0 at every coordinate here; judged by other inputs, where it is right")
-        elif not (name in moving or _may_be_hidden(subject, here, judged) or is_seen_to_move(here)):
-            entry.verdict, entry.reason = UNDECIDED, str(Reason.UNSEEN)
-        elif len(seen[name]) >= ENOUGH and set(seen[name]) == {Found.NOTHING}:
-            subject.notes.append(f"{entry.name}: 0 here and wherever else it was looked at, claimed and numerical")
-        elif is_independent(here):
-            subject.notes.append(f"{entry.name}: {WEAKER[INDEPENDENT]}")
-        else:
-            entry.verdict, entry.reason = UNDECIDED, str(Reason.VACUOUS)
+    def _call_wrong(self, name: str, point: Point) -> None:
+        """If a second look finds it so as well."""
+        entry, here = self._pending[name]
+        if _is_wrong_at(entry, here, point, self._grad_output, self._share, self._rng):
+            del self._pending[name]
+
+    def settle_vacuous(self) -> None:
+        """Decide on what is 0 at every coordinate at the point given, by what was seen elsewhere."""
+        subject = self._subject
+        for name in self._vacuous.intersection(self._pending):
+            (entry, here), seen = self._pending[name], self._seen[name]
+            if Found.RIGHT in seen:
+                where = "0 at every coordinate here; judged by other inputs, where it is right"
+                subject.notes.append(f"{entry.name}: {where}")
+            elif not (name in self._moving or _may_be_hidden(subject, here, self._judged) or is_seen_to_move(here)):
+                entry.verdict, entry.reason = UNDECIDED, str(Reason.UNSEEN)
+            elif len(seen) >= ENOUGH and set(seen) == {Found.NOTHING}:
+                subject.notes.append(f"{entry.name}: 0 here and wherever else it was looked at, claimed and numerical")
+            elif is_independent(here):
+                subject.notes.append(f"{entry.name}: {WEAKER[INDEPENDENT]}")
+            else:
+                entry.verdict, entry.reason = UNDECIDED, str(Reason.VACUOUS)
 
 
 def _may_be_hidden(subject: Subject, evidence: Evidence, judged: Iterable[tuple[Entry, Evidence]]) -> bool:

@@ -34,6 +34,8 @@ def lines_for_methods(target: Any, given: Sequence[Any], targets: bool = False) 
     takers = [name for name in own if not _ACTS.match(name.lower())]
     gradients = [name for name in takers if _OF_DERIVATIVES.search(name.lower())]
     values = [name for name in takers if name not in gradients or _OF_BOTH.search(name.lower())]
+    if not gradients:
+        values = [name for name in values if _OF_BOTH.search(name.lower())]
     before = Snapshot(target)
     try:
         results = {name: _result(getattr(target, name), given) for name in dict.fromkeys([*values, *gradients])}
