@@ -54,6 +54,14 @@ def test_a_branch_that_it_reaches_is_named_in_the_place_of_a_factor_that_is_none
     assert found.evidence.startswith("wrong where x is from 0.0")
 
 
+@pytest.mark.parametrize("limit", [1.2, 1.9])
+def test_a_few_beyond_all_others_where_the_function_is_flat_are_clipped(limit):
+    x = np.array([-2.0, 0.3, -0.4, 0.8, -1.1, 0.1])
+    (entry,) = check_gradients((lambda x: np.sin(np.clip(x, -limit, limit)), lambda g, x: g * np.cos(x)), x).entries
+    assert diagnosed(entry).cause == "branch"
+    assert entry.wrong == 1
+
+
 def test_a_few_that_may_lie_so_by_chance_are_no_branch():
     (entry,) = check_gradients((square, of(lambda x: np.where(x > 1.2, 4.0 * x, 2.0 * x))), X[0]).entries
     assert entry.wrong == 1

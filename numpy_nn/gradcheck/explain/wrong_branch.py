@@ -72,7 +72,11 @@ def of_a_branch(evidence: Evidence, right_at: Array) -> Found | None:
         slope = evidence.truth[worst] if abs(evidence.truth[worst]) > evidence.numerical.bound[worst] else 0.0
         slopes = f"{slope / g + 0.0:.4g}, and not {claimed[worst] / g + 0.0:.4g}"
         text += f"; at {x[worst]:.4g} the derivative is {slopes}"
-    return Found("branch", text, _chance(values.size, right.size) <= CHANCE and (outermost or len(ranges) == 1))
+    # What lies outside of all that is right, where the function is flat, is clipped.
+    outside = np.all((values < right.min()) | (values > right.max()))
+    is_clipped = bool(outside and np.all(np.abs(evidence.truth[off]) <= evidence.numerical.bound[off]))
+    is_so = _chance(values.size, right.size) <= CHANCE and (outermost or len(ranges) == 1)
+    return Found("branch", text, is_so or is_clipped)
 
 
 def _chance(wrong: int, right: int) -> float:
