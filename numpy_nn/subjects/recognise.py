@@ -47,7 +47,7 @@ from numpy_nn.subjects.owners import (
 )
 from numpy_nn.subjects.passes import of_passes, of_steps, with_the_last_as_targets
 from numpy_nn.subjects.primitives import is_primitive, passes_of_primitive
-from numpy_nn.subjects.repeated import with_one_for_each
+from numpy_nn.subjects.repeated import with_each_once, with_one_for_each
 from numpy_nn.subjects.running import Patience, Running
 from numpy_nn.subjects.state import Snapshot, equal, widen
 from numpy_nn.subjects.subject import Subject, SubjectError
@@ -89,8 +89,13 @@ def _recognised(target: Any, inputs: Sequence[Any], targets: Any, hints: Hints) 
             raise TypeError(f"target: expected a pair of functions (f, vjp), got ({kinds}){HOW}")
         f, vjp = target
         try:
+            once = with_each_once(vjp, f, hints.which)
             return with_one_for_each(
-                f, inputs, hints.which, lambda g, xs: _of_functions(g, vjp, xs, targets, hints), to_be_restored(target)
+                f,
+                inputs,
+                hints.which,
+                lambda g, xs: _of_functions(g, vjp if g is f else once, xs, targets, hints),
+                to_be_restored(target),
             )
         except (SubjectError, TypeError, ValueError) as error:
             if targets is not None or isinstance(error, SubjectError):

@@ -71,6 +71,22 @@ def with_one_for_each(
     return apart
 
 
+def with_each_once(backward: Any, forward: Any, which: Which) -> Any:
+    """A backward pass that is given forward's arguments as well, as one of each array once; any other as it is."""
+    own = _names(forward)[: len(which)]
+    if backward is None or not {*own} <= {*_names(backward)}:
+        return backward
+    again = {own[i]: own[first] for i, first in enumerate(which) if first != i}
+    parameters = [p for p in signature(backward).parameters.values() if p.name not in again]
+    shorter = signature(backward).replace(parameters=parameters)
+
+    def of_each_once(*given: Any, **named: Any) -> Any:
+        bound = shorter.bind(*given, **named).arguments
+        return backward(**bound, **{name: bound[first] for name, first in again.items()})
+
+    return Dressed(of_each_once, shorter)
+
+
 def _names(forward: Any) -> list[str]:
     required, optional = positional(forward) or ([], [])
     return [*required, *optional]

@@ -33,8 +33,9 @@ class Reason(Enum):
         "a kink, or a bend too sharp for numbers of this size; a little beside this point the gradient is right"
     )
     JUMPS = (
-        "the output jumps close to this point, as log(1 - p) does where 1 - p has lost its digits: across the jumps it "
-        "moves as the gradient says, between them it does not; check at a smaller input"
+        "the output jumps close to this point, as what is rounded does, or log(1 - p) where 1 - p has lost its digits: "
+        "across the jumps it moves as the gradient says, between them it does not; check at a smaller input, or in "
+        "float64; where the jumps are meant, declare a surrogate"
     )
     STEPS = (
         "the output moves in steps, which are higher further on, and across them as the gradient says, as far as they "

@@ -1,0 +1,57 @@
+"""What is returned is no gradient for each argument: one for several, the parts of one, a step, a derivative alone."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from scripts.proof.forms.draws import form, sigmoid, softmax
+
+
+@form
+def one_array_as_several_arguments(d, wrong):
+    def attention(q, k, v):
+        return softmax(q @ k.T) @ v
+
+    def attention_backward(grad_output, q, k, v):
+        p = softmax(q @ k.T)
+        dp = grad_output @ v.T
+        ds = p * (dp - (dp * p).sum(axis=1, keepdims=True))
+        return ds @ k + ds.T @ q + wrong * p.T @ grad_output
+
+    x = d.array(5, 4)
+    return ((attention, attention_backward), (x, x, x)), {}, "q"
+
+
+@form
+def gradients_of_the_parts_of_a_vector(d, wrong):
+    def cost(theta, X, Y):
+        first, second = theta[:12].reshape(4, 3), theta[12:].reshape(3, 2)
+        hidden = np.tanh(X @ first)
+        off = hidden @ second - Y
+        return 0.5 * np.sum(off**2), X.T @ (off @ second.T * (1 - hidden**2)), wrong * hidden.T @ off
+
+    return (cost, (d.fixed(18), d.fixed(5, 4), d.fixed(5, 2))), {}, "theta"
+
+
+@form
+def a_step_that_moves_its_argument(d, wrong):
+    def loss(X, y, theta):
+        z = X @ theta
+        return np.mean(np.log(np.exp(z).sum(axis=1)) - z[np.arange(len(y)), y])
+
+    def step(X, y, theta, lr=0.1):
+        z = softmax(X @ theta)
+        z[np.arange(len(y)), y] -= 1.0
+        theta -= lr * wrong * X.T @ z / len(y)
+
+    return ((loss, step), (d.fixed(6, 4), np.array([0, 2, 1, 1, 0, 2]), d.fixed(4, 3))), {}, "theta"
+
+
+@form
+def a_derivative_by_a_flag_of_the_output(d, wrong):
+    def logistic(z, a=None, derivative=False):
+        if derivative:
+            return wrong * a * (1.0 - a)
+        return sigmoid(z)
+
+    return (logistic, d.array(5, 4)), {}, "z"
