@@ -342,7 +342,7 @@ def slipped(z, a=None, derivative=False):
     return a * (2 - a) if derivative else 1 / (1 + np.exp(-z))
 
 
-def rectified(z, a=None, derivative=False):  # noqa: ARG001
+def rectified(z, a=None, derivative=False):  # noqa: ARG001 - user code has the argument and does not use it
     """One that works in place, and needs no output."""
     if derivative:
         return z > 0

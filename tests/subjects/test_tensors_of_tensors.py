@@ -28,8 +28,10 @@ class Tensor:
         return Tensor(self.data * other.data, (self, other), lambda g: (g.data * other.data, g.data * self.data))
 
     def mm(self, other):
-        both = lambda g: (g.data @ other.data.T, self.data.T @ g.data)  # noqa: E731
-        return Tensor(self.data @ other.data, (self, other), both)
+        def pull(g):
+            return g.data @ other.data.T, self.data.T @ g.data
+
+        return Tensor(self.data @ other.data, (self, other), pull)
 
     def rows(self, which, wrong=1.0):
         def pull(g):
