@@ -37,7 +37,10 @@ class Value:
         self.grad = 1.0
         for value in reversed(order):
             for part, slope in value.parts:
-                part.grad = slope * value.grad + (part.grad if value.adds_up or slope != 1.0 else 0.0)
+                value.hand_on(part, slope)
+
+    def hand_on(self, part, slope):
+        part.grad = slope * self.grad + (part.grad if self.adds_up or slope != 1.0 else 0.0)
 
 
 class SetsInSums(Value):
@@ -69,20 +72,8 @@ class LeavesAside(Value):
     def square(self):
         return self.made(self.data**2, (self, None))
 
-    def backward(self):
-        order: list[LeavesAside] = []
-
-        def visit(value):
-            if value not in order:
-                for part, _ in value.parts:
-                    visit(part)
-                order.append(value)
-
-        visit(self)
-        self.grad = 1.0
-        for value in reversed(order):
-            for part, slope in value.parts:
-                part.grad += 2.0 * part.data if slope is None else slope * value.grad
+    def hand_on(self, part, slope):
+        part.grad += 2.0 * part.data if slope is None else slope * self.grad
 
 
 def test_where_the_output_alone_loses_a_gradient_the_other_way_to_lose_it_is_told_too():
