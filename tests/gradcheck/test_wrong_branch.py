@@ -68,6 +68,13 @@ def test_a_few_that_may_lie_so_by_chance_are_no_branch():
     assert diagnosed(entry).cause != "branch"
 
 
+def test_of_a_transposed_output_no_slope_is_told_which_would_be_that_of_another_entry():
+    x = X[:5, :5]
+    (entry,) = check_gradients((lambda x: square(x).T, lambda g, x: g.T * (2.0 + 2.0 * (x > 0.0)) * x), x).entries
+    assert diagnosed(entry).cause == "branch"
+    assert "the derivative is" not in diagnosed(entry).evidence
+
+
 def test_what_is_wrong_here_and_there_among_the_numbers_is_no_branch():
     def backward(grad, x):
         dx = 2.0 * x * grad

@@ -66,7 +66,7 @@ def of_a_branch(evidence: Evidence, right_at: Array) -> Found | None:
     outermost = values[0] < right.min() and values[-1] > right.max()
     surrounded = len(ranges) > 1 or (right.min() < values[0] and right.max() > values[-1])
     text += ", right elsewhere" if surrounded else f", right where it is {_range(np.sort(right))}"
-    if evidence.output.shape == x.shape:
+    if evidence.output.shape == x.shape and all(own == out for own, out in evidence.differences.aligned):
         worst = np.unravel_index(int(np.argmax(np.where(off, np.abs(claimed - evidence.truth), -1.0))), x.shape)
         g = evidence.grad_output[worst]
         slope = evidence.truth[worst] if abs(evidence.truth[worst]) > evidence.numerical.bound[worst] else 0.0
