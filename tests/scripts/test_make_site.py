@@ -8,6 +8,8 @@ import importlib
 import inspect
 import json
 import os
+import subprocess
+import sys
 import time
 from html.parser import HTMLParser
 from pathlib import Path
@@ -36,9 +38,15 @@ PAGES = (
 )
 
 
+BUILD = "import sys, pathlib as p; from scripts.make_site import build; build(*map(p.Path, sys.argv[1:]))"
+
+
 @pytest.fixture(scope="session")
 def site(tmp_path_factory):
-    """The folder of the site, built once for all processes that test."""
+    """The folder of the site, built once for all processes that test.
+
+    In a process of its own: Sphinx leaves functions with defaults as they are written, for all that ask later.
+    """
     base = tmp_path_factory.getbasetemp()
     shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
     out, begun, done = shared / "site", shared / "site-begun", shared / "site-done"
@@ -49,7 +57,8 @@ def site(tmp_path_factory):
             time.sleep(0.5)
     else:
         try:
-            make_site.build(out, shared / "site-work")
+            folders = map(str, (out, shared / "site-work"))
+            subprocess.run([sys.executable, "-c", BUILD, *folders], cwd=make_site.ROOT, check=True)
         finally:
             done.write_text("")
     return out
