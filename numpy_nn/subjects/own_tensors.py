@@ -242,7 +242,7 @@ class _Engine:
             output = self._summed(output)
         try:
             output.backward() if self.run_by is None else self.run_by(output)
-        except Exception:
+        except Exception:  # by whatever class an engine has for it: that it begins at a number alone, say
             if self._sums or np.size(held_by(output)) == 1 or self._summed(output) is None:
                 raise
             self._sums = True
@@ -255,7 +255,7 @@ class _Engine:
         """The sum of a tensor, as a tensor; None where this engine has none that is asked like this."""
         try:
             total = tensor.sum()
-        except Exception:
+        except Exception:  # the check asks for it, not the user, to whom the first error is told
             return None
         is_it = is_tensor(total) and np.size(held_by(total)) == 1
         return total if is_it and np.allclose(np.sum(held_by(total)), np.sum(held_by(tensor)), rtol=1e-5) else None
@@ -266,14 +266,12 @@ class _Engine:
         if not self._wraps:
             try:
                 self._output.backward(grad_output)
-            except Exception:
+            except Exception as error:  # by whatever class: that it multiplies by a tensor, say
                 self.run()  # what it has done by then may be a half
                 try:
                     self._output.backward(kind(grad_output))
-                except Exception:
-                    self._output = None
-                if self._output is None:
-                    raise
+                except Exception:  # so that was not the reason, and the user is told of the first
+                    raise error from None
                 self._wraps = True
             return
         self._output.backward(kind(grad_output))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Collection, Iterable, Iterator
+from functools import wraps
 from types import CodeType, FunctionType, MethodType
 from typing import Any
 
@@ -143,6 +144,7 @@ def with_steps_returned(function: Any) -> Any:
     if not isinstance(rate, (int, float)) or not rate:
         return function
 
+    @wraps(function)
     def returning(*arguments: Any, **named: Any) -> Any:
         given = own.bind(*arguments, **named)
         given.apply_defaults()
@@ -158,6 +160,4 @@ def with_steps_returned(function: Any) -> Any:
             held[name][...] = before[name]
         return steps
 
-    returning.__signature__ = own  # type: ignore[attr-defined]
-    returning.__name__ = getattr(function, "__name__", "backward")
     return returning
