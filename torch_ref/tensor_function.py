@@ -11,7 +11,7 @@ from typing import Any, TypeGuard
 import torch
 from torch import Tensor, nn
 
-from numpy_nn.subjects.dressing import Dressed
+from numpy_nn.subjects.calls.dressing import Dressed
 from numpy_nn.subjects.names import passes, positional
 
 

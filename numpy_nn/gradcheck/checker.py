@@ -23,14 +23,14 @@ from numpy_nn.layers import Layer
 from numpy_nn.network import Sequential
 from numpy_nn.subjects import Hints, LiveSubject, Subject, SubjectError, SurrogateSubject, as_subject, names, several
 from numpy_nn.subjects.agreement import claimed_in_shape
-from numpy_nn.subjects.arguments import are_apart, with_targets_apart
-from numpy_nn.subjects.calling import arrays_of
-from numpy_nn.subjects.foreign_arrays import as_arrays, is_torch, of_arrays
-from numpy_nn.subjects.jax_functions import jax_subject
-from numpy_nn.subjects.own_tensors import tensor_subject
+from numpy_nn.subjects.calls.arguments import are_apart, with_targets_apart
+from numpy_nn.subjects.calls.calling import arrays_of
+from numpy_nn.subjects.libraries.foreign_arrays import as_arrays, is_torch, of_arrays
+from numpy_nn.subjects.libraries.jax_functions import jax_subject
+from numpy_nn.subjects.libraries.own_tensors import tensor_subject
+from numpy_nn.subjects.libraries.tensors_found import is_tensor
 from numpy_nn.subjects.repeated import which_are_one
 from numpy_nn.subjects.state import equal, in_float64, is_generator
-from numpy_nn.subjects.tensors_found import is_tensor
 
 
 def check_gradients(

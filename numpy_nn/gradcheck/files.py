@@ -21,7 +21,7 @@ import numpy as np
 from numpy_nn.gradcheck.inputs import drawn
 from numpy_nn.gradcheck.script import run
 from numpy_nn.subjects import names
-from numpy_nn.subjects.surroundings import bare
+from numpy_nn.subjects.source.surroundings import bare
 
 
 class UsageError(Exception):

@@ -9,8 +9,8 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 from types import CodeType, ModuleType
 
-from numpy_nn.subjects.bindings import global_names
 from numpy_nn.subjects.running import Patience, Running, SubjectError
+from numpy_nn.subjects.source.bindings import global_names
 
 _LOOPS = (ast.For, ast.While)
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from numpy_nn.subjects import names, roles
+from numpy_nn.subjects import names
 from numpy_nn.subjects.agreement import (
     CLOSELY,
     ROUGHLY,
@@ -18,11 +18,12 @@ from numpy_nn.subjects.agreement import (
     digits,
     off_in_size,
 )
-from numpy_nn.subjects.arguments import is_differentiated
-from numpy_nn.subjects.calling import CACHE, GRADS, Convention, arrays_of, result_role
-from numpy_nn.subjects.code import CodeSubject
-from numpy_nn.subjects.conventions import conventions, is_certain, ordered_by_role
-from numpy_nn.subjects.dressing import Told, by_columns, taken_apart, with_gradients_together, with_settings
+from numpy_nn.subjects.calls.arguments import is_differentiated
+from numpy_nn.subjects.calls.calling import CACHE, GRADS, Convention, arrays_of, result_role
+from numpy_nn.subjects.calls.conventions import conventions, is_certain, ordered_by_role
+from numpy_nn.subjects.calls.dressing import Told, by_columns, taken_apart, with_gradients_together, with_settings
+from numpy_nn.subjects.calls.given_numbers import as_learned, numbers_in, with_defaults
+from numpy_nn.subjects.calls.triangles import triangles_read
 from numpy_nn.subjects.forces import BOTH_SIGNS, TURNED, are_forces, with_forces_turned
 from numpy_nn.subjects.given_code import (
     HOW,
@@ -35,12 +36,12 @@ from numpy_nn.subjects.given_code import (
     may_be_values_and_gradient,
     may_leave_gradients,
 )
-from numpy_nn.subjects.given_numbers import as_learned, numbers_in, with_defaults
 from numpy_nn.subjects.no_cache import has_no_cache, without_cache
+from numpy_nn.subjects.parameters.code import CodeSubject
 from numpy_nn.subjects.rewritten import as_rewritten
+from numpy_nn.subjects.source import roles
 from numpy_nn.subjects.state import Snapshot, is_generator
 from numpy_nn.subjects.subject import SubjectError
-from numpy_nn.subjects.triangles import triangles_read
 
 
 def made(code: Code, convention: Convention, fresh: Snapshot | None = None) -> CodeSubject:

@@ -10,15 +10,15 @@ from typing import Any
 import numpy as np
 
 from numpy_nn.subjects import names
-from numpy_nn.subjects.calling import as_given, is_container, mapped
-from numpy_nn.subjects.conventions import orders_of_inputs
-from numpy_nn.subjects.gradients import is_jacobian
+from numpy_nn.subjects.arrays.gradients import is_jacobian
+from numpy_nn.subjects.arrays.places import follow, output_paths, places
+from numpy_nn.subjects.calls.calling import as_given, is_container, mapped
+from numpy_nn.subjects.calls.conventions import orders_of_inputs
 from numpy_nn.subjects.names import positional, tells_gradients
-from numpy_nn.subjects.places import follow, output_paths, places
-from numpy_nn.subjects.returned import lines_for_dict, lines_for_dict_alone, names_by_place
 from numpy_nn.subjects.running import Patience, Running
+from numpy_nn.subjects.source.returned import lines_for_dict, lines_for_dict_alone, names_by_place
+from numpy_nn.subjects.source.surroundings import Surroundings
 from numpy_nn.subjects.subject import SubjectError
-from numpy_nn.subjects.surroundings import Surroundings
 
 
 @dataclass(frozen=True)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from numpy_nn.subjects.calling import CACHE, Convention
-from numpy_nn.subjects.code import CodeSubject
+from numpy_nn.subjects.calls.calling import CACHE, Convention
 from numpy_nn.subjects.given_code import Code
+from numpy_nn.subjects.parameters.code import CodeSubject
 from numpy_nn.subjects.subject import SubjectError
 
 

@@ -8,20 +8,20 @@ from typing import Any
 
 from numpy_nn.subjects import names
 from numpy_nn.subjects.agreement import agreement, claimed_in_shape
-from numpy_nn.subjects.arguments import named_arguments, takes_targets
-from numpy_nn.subjects.calling import IT_UPDATES
+from numpy_nn.subjects.calls.arguments import named_arguments, takes_targets
+from numpy_nn.subjects.calls.calling import IT_UPDATES
+from numpy_nn.subjects.calls.dressing import in_training, value_first, with_context, with_derivative
+from numpy_nn.subjects.calls.owners import with_objects_held
+from numpy_nn.subjects.calls.partials import with_bound
+from numpy_nn.subjects.calls.rates import StepsOfArguments, with_steps_returned
 from numpy_nn.subjects.choosing import chosen
-from numpy_nn.subjects.code import CodeSubject
-from numpy_nn.subjects.dressing import in_training, value_first, with_context, with_derivative
 from numpy_nn.subjects.given_code import Code, Hints
-from numpy_nn.subjects.owners import with_objects_held
-from numpy_nn.subjects.partials import with_bound
-from numpy_nn.subjects.rates import StepsOfArguments, with_steps_returned
+from numpy_nn.subjects.losses.unsaid import with_unsaid_cost
+from numpy_nn.subjects.parameters.code import CodeSubject
+from numpy_nn.subjects.parameters.stepping import loss_is_of_new_values
+from numpy_nn.subjects.source.surroundings import bare, with_steps
 from numpy_nn.subjects.state import Snapshot
-from numpy_nn.subjects.stepping import loss_is_of_new_values
 from numpy_nn.subjects.subject import SubjectError
-from numpy_nn.subjects.surroundings import bare, with_steps
-from numpy_nn.subjects.unsaid import with_unsaid_cost
 
 
 def of_passes(f: Any, vjp: Any, inputs: Sequence[Any], targets: Any, owner: Any, hints: Hints) -> CodeSubject:

@@ -14,11 +14,9 @@ from numpy_nn.losses import Loss
 from numpy_nn.network import Sequential
 from numpy_nn.subjects import names
 from numpy_nn.subjects.agreement import agreement
-from numpy_nn.subjects.arguments import named_arguments, takes
-from numpy_nn.subjects.calling import GRADS, Convention, arrays_of
-from numpy_nn.subjects.choosing import chosen, made
-from numpy_nn.subjects.code import CodeSubject
-from numpy_nn.subjects.dressing import (
+from numpy_nn.subjects.calls.arguments import named_arguments, takes
+from numpy_nn.subjects.calls.calling import GRADS, Convention, arrays_of
+from numpy_nn.subjects.calls.dressing import (
     Chain,
     flat_layers,
     in_training,
@@ -30,13 +28,7 @@ from numpy_nn.subjects.dressing import (
     with_input_kept,
     with_keywords,
 )
-from numpy_nn.subjects.given_code import HOW, Code, Hints
-from numpy_nn.subjects.loss_objects import of_loss_object, of_loss_without_targets, predictor, step_of_training
-from numpy_nn.subjects.names import method, positional
-from numpy_nn.subjects.neurons import refuse_neurons
-from numpy_nn.subjects.objectives import judged_by_its_sign, objective_and_gradient
-from numpy_nn.subjects.own_methods import lines_for_methods
-from numpy_nn.subjects.owners import (
+from numpy_nn.subjects.calls.owners import (
     are_of_another,
     is_object_with_arrays,
     keeps_arrays,
@@ -45,14 +37,22 @@ from numpy_nn.subjects.owners import (
     put_in_training,
     to_be_restored,
 )
+from numpy_nn.subjects.choosing import chosen, made
+from numpy_nn.subjects.given_code import HOW, Code, Hints
+from numpy_nn.subjects.libraries.primitives import is_primitive, passes_of_primitive
+from numpy_nn.subjects.losses.loss_objects import of_loss_object, of_loss_without_targets, predictor, step_of_training
+from numpy_nn.subjects.losses.neurons import refuse_neurons
+from numpy_nn.subjects.losses.objectives import judged_by_its_sign, objective_and_gradient
+from numpy_nn.subjects.losses.unsaid import with_unsaid_cost
+from numpy_nn.subjects.names import method, positional
+from numpy_nn.subjects.own_methods import lines_for_methods
+from numpy_nn.subjects.parameters.code import CodeSubject
 from numpy_nn.subjects.passes import of_passes, of_steps, with_the_last_as_targets
-from numpy_nn.subjects.primitives import is_primitive, passes_of_primitive
 from numpy_nn.subjects.repeated import with_each_once, with_one_for_each
 from numpy_nn.subjects.running import Patience, Running
+from numpy_nn.subjects.source.surroundings import Surroundings
 from numpy_nn.subjects.state import Snapshot, equal, widen
 from numpy_nn.subjects.subject import Subject, SubjectError
-from numpy_nn.subjects.surroundings import Surroundings
-from numpy_nn.subjects.unsaid import with_unsaid_cost
 
 _PUT_IN_TRAINING = "the object is not in training, and its gradients are those of training: it is put there"
 

@@ -10,9 +10,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from numpy_nn.subjects.agreement import agreement
-from numpy_nn.subjects.code import CodeSubject
-from numpy_nn.subjects.dressing import with_steps_undone
+from numpy_nn.subjects.calls.dressing import with_steps_undone
 from numpy_nn.subjects.given_code import Code
+from numpy_nn.subjects.parameters.code import CodeSubject
 from numpy_nn.subjects.subject import SubjectError
 
 

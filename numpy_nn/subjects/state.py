@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from numpy_nn.layers import Layer
 from numpy_nn.subjects import names
-from numpy_nn.subjects.bindings import UNBOUND, Binding, Default, bindings, defaults
+from numpy_nn.subjects.source.bindings import UNBOUND, Binding, Default, bindings, defaults
 
 Restorer = Callable[[], None]
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from numpy_nn.subjects.places import places
+from numpy_nn.subjects.arrays.places import places
 from numpy_nn.subjects.running import Patience, Running, SubjectError
 from numpy_nn.subjects.state import Snapshot, equal, find_generators, global_generators, restorer
 

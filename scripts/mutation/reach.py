@@ -51,14 +51,13 @@ NEAR = {
     "numpy_nn/owners": "owners/test_owned_training",
     "numpy_nn/gradcheck": "gradcheck/test_gradcheck",
     "numpy_nn/subjects": "subjects/test_recognise",
-    "numpy_nn/subjects/roles.py": "subjects/test_names",
+    "numpy_nn/subjects/source/roles.py": "subjects/test_names",
     "numpy_nn/gradcheck/__main__.py": "gradcheck/test_command",
     "numpy_nn/gradcheck/progress.py": "gradcheck/test_report",
     "numpy_nn/gradcheck/measure/slopes.py": "gradcheck/test_verdicts",
     "numpy_nn/gradcheck/explain/dense.py": "gradcheck/test_elementwise",
     **{f"numpy_nn/gradcheck/explain/{name}.py": "gradcheck/test_parts" for name in ("calls", "shapes")},
     "numpy_nn/gradcheck/explain/indices.py": "gradcheck/test_sequences",
-    "numpy_nn/gradcheck/measure": "gradcheck/test_gradcheck",
     "numpy_nn/gradcheck/explain": "gradcheck/test_thresholds",
     "torch_ref/bounds": "torch_ref/test_bounds",
 }
@@ -82,7 +81,8 @@ def nearest(file: str) -> str:
     room = file.removeprefix("numpy_nn/").split("/")[0].strip("_") if path.parent.name != "numpy_nn" else ""
     own = Path("tests", room, f"test_{path.stem}.py")
     if file in NEAR or not (ROOT / own).exists():
-        own = Path("tests", f"{NEAR.get(file) or NEAR[path.parent.as_posix()]}.py")
+        known = (place.as_posix() for place in (path, *path.parents))
+        own = Path("tests", f"{next(NEAR[place] for place in known if place in NEAR)}.py")
     return own.as_posix()
 
 

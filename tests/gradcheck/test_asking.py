@@ -11,7 +11,7 @@ from numpy_nn.gradcheck.explain.penalties import _of_setting
 from numpy_nn.gradcheck.explain.predictions import Found, Prediction, ask, at_another_batch, is_parameter_row
 from numpy_nn.gradcheck.measure.evidence import FIT, Evidence
 from numpy_nn.subjects import SubjectError
-from numpy_nn.subjects.code import CodeSubject
+from numpy_nn.subjects.parameters.code import CodeSubject
 
 ONE = np.array([1.0, -2.0, 4.0])
 

@@ -5,7 +5,7 @@ import pytest
 
 from numpy_nn.gradcheck import check_gradients
 from numpy_nn.gradcheck.report import RIGHT, WRONG
-from numpy_nn.subjects.roles import is_of_a_kind
+from numpy_nn.subjects.source.roles import is_of_a_kind
 
 X = np.random.default_rng(0).uniform(0.5, 1.5, (6, 2))
 

@@ -9,7 +9,7 @@ from judged import diagnosed
 from numpy_nn.gradcheck import check_gradients
 from numpy_nn.gradcheck.explain import penalties as module
 from numpy_nn.gradcheck.measure.evidence import COARSEST_FIT, FIT
-from numpy_nn.subjects.code import CodeSubject
+from numpy_nn.subjects.parameters.code import CodeSubject
 
 pytestmark = [pytest.mark.slow, pytest.mark.numerical]
 

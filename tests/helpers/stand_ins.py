@@ -4,8 +4,8 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from numpy_nn.subjects.gradients import Leaf
-from numpy_nn.subjects.places import parsed
+from numpy_nn.subjects.arrays.gradients import Leaf
+from numpy_nn.subjects.arrays.places import parsed
 
 ONE = np.ones((2, 3))
 

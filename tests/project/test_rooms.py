@@ -47,6 +47,8 @@ IN_GRADCHECK = [
     "script",
     "files",
 ]
+# Beside its own files, which are both what these stand on and what is made of them.
+IN_SUBJECTS = [{"arrays"}, {"source"}, {"calls"}, {"parameters", "libraries"}, {"losses"}]
 
 
 @cache
@@ -117,6 +119,16 @@ def test_what_measures_a_gradient_knows_nothing_of_what_explains_it(imports):
         rank = IN_GRADCHECK.index(part(module, 2))
         within = {part(other, 2) for other in imports[module] if part(other, 1) == "gradcheck"}
         assert within <= {*IN_GRADCHECK[: rank + 1]}, module
+
+
+def test_no_room_of_subjects_imports_from_a_higher_one(imports):
+    rank = {room: rank for rank, rooms in enumerate(IN_SUBJECTS) for room in rooms}
+    inside = [module.split(".") for module in FILES if module.startswith("numpy_nn.subjects.")]
+    assert rank.keys() <= {path[2] for path in inside}
+    for path in inside:
+        for other in (name.split(".") for name in imports[".".join(path)]):
+            if path[2] in rank and other[1] == "subjects" and other[2] in rank:
+                assert path[2] == other[2] or rank[other[2]] < rank[path[2]], path
 
 
 def test_no_modules_import_each_other_in_a_circle(imports):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from numpy_nn.gradcheck import check_gradients
-from numpy_nn.subjects.arguments import with_targets_apart
+from numpy_nn.subjects.calls.arguments import with_targets_apart
 
 X, Y = np.random.default_rng(0).standard_normal((4, 1)), np.random.default_rng(1).standard_normal((3, 1))
 

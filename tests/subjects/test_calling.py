@@ -7,7 +7,7 @@ import pytest
 
 from numpy_nn.gradcheck import check_gradients
 from numpy_nn.subjects import Hints, SubjectError, as_subject
-from numpy_nn.subjects.calling import (
+from numpy_nn.subjects.calls.calling import (
     CACHE,
     GRADS,
     OUTPUT,

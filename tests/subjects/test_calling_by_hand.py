@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from stand_ins import stand_in
 
-from numpy_nn.subjects.calling import CACHE, FILLED, GRADS, OUTPUT, RATE, CalledCode, Convention, result_role
-from numpy_nn.subjects.conventions import ordered_by_role
-from numpy_nn.subjects.costs import LossOfOutput
+from numpy_nn.subjects.calls.calling import CACHE, FILLED, GRADS, OUTPUT, RATE, CalledCode, Convention, result_role
+from numpy_nn.subjects.calls.conventions import ordered_by_role
+from numpy_nn.subjects.calls.costs import LossOfOutput
 from numpy_nn.subjects.surrogate import SurrogateSubject
 
 G = np.array([1.0, -2.0])

@@ -9,11 +9,11 @@ from stand_ins import ONE, stand_in
 
 from numpy_nn.subjects import choosing
 from numpy_nn.subjects.agreement import CLOSELY
-from numpy_nn.subjects.calling import CACHE, GRADS, Convention
+from numpy_nn.subjects.arrays.places import parsed
+from numpy_nn.subjects.calls.calling import CACHE, GRADS, Convention
 from numpy_nn.subjects.choosing import chosen
 from numpy_nn.subjects.given_code import Code, Hints, first_result, is_losses_and_gradient, is_value_and_gradients
 from numpy_nn.subjects.no_cache import has_no_cache, without_cache
-from numpy_nn.subjects.places import parsed
 from numpy_nn.subjects.state import Snapshot
 from numpy_nn.subjects.subject import SubjectError
 

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from stand_ins import Here, leaf, stand_in
 
-from numpy_nn.subjects.calling import Convention
-from numpy_nn.subjects.code import CodeSubject
-from numpy_nn.subjects.places import Place, parsed
+from numpy_nn.subjects.arrays.places import Place, parsed
+from numpy_nn.subjects.calls.calling import Convention
+from numpy_nn.subjects.parameters.code import CodeSubject
 from numpy_nn.subjects.subject import SubjectError
 
 ONE, TWO = np.ones(3), np.ones((2, 3))

@@ -8,10 +8,10 @@ import pytest
 from stand_ins import Here, leaf, stand_in
 
 from numpy_nn.gradcheck import check_gradients
-from numpy_nn.subjects.code import CodeSubject
-from numpy_nn.subjects.containers import BY_SHAPE
-from numpy_nn.subjects.gradients import Order
-from numpy_nn.subjects.places import output_paths, parsed
+from numpy_nn.subjects.arrays.containers import BY_SHAPE
+from numpy_nn.subjects.arrays.gradients import Order
+from numpy_nn.subjects.arrays.places import output_paths, parsed
+from numpy_nn.subjects.parameters.code import CodeSubject
 from numpy_nn.subjects.subject import SubjectError
 
 ONE, TWO = np.ones(3), np.ones((2, 3))

@@ -5,7 +5,7 @@ import pytest
 from stand_ins import leaf
 
 from numpy_nn.gradcheck import check_gradients
-from numpy_nn.subjects.containers import (
+from numpy_nn.subjects.arrays.containers import (
     BY_SHAPE,
     Numbering,
     are_last_first,
@@ -13,8 +13,8 @@ from numpy_nn.subjects.containers import (
     likeness_in_argument,
     prefixes,
 )
-from numpy_nn.subjects.gradients import IN_ORDER
-from numpy_nn.subjects.places import parsed
+from numpy_nn.subjects.arrays.gradients import IN_ORDER
+from numpy_nn.subjects.arrays.places import parsed
 
 W1, B1, W2, B2 = (np.random.default_rng(0).standard_normal(shape) for shape in ((4, 6), (6,), (6, 3), (3,)))
 X = np.random.default_rng(1).standard_normal((7, 4))

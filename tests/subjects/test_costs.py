@@ -5,7 +5,7 @@ import pytest
 from stand_ins import script
 
 from numpy_nn.gradcheck import check_gradients
-from numpy_nn.subjects.costs import (
+from numpy_nn.subjects.calls.costs import (
     LossOfOutput,
     _last_array,
     _of_classes,

@@ -9,7 +9,7 @@ import pytest
 
 from numpy_nn.gradcheck import check_gradients
 from numpy_nn.subjects import Hints, as_subject
-from numpy_nn.subjects.dressing import (
+from numpy_nn.subjects.calls.dressing import (
     Chain,
     Context,
     flat_layers,
@@ -21,9 +21,9 @@ from numpy_nn.subjects.dressing import (
     with_input_kept,
     with_settings,
 )
+from numpy_nn.subjects.calls.owners import owned
 from numpy_nn.subjects.names import positional
-from numpy_nn.subjects.overlapping import is_part_or_vector
-from numpy_nn.subjects.owners import owned
+from numpy_nn.subjects.parameters.overlapping import is_part_or_vector
 from numpy_nn.subjects.recognise import _is_layer
 from numpy_nn.subjects.surrogate import SurrogateSubject
 

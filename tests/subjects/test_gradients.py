@@ -7,7 +7,7 @@ import pytest
 
 from numpy_nn.gradcheck import check_gradients
 from numpy_nn.parameter import Parameter
-from numpy_nn.subjects.gradients import (
+from numpy_nn.subjects.arrays.gradients import (
     IN_ORDER,
     PERHAPS,
     SURE,
@@ -23,7 +23,7 @@ from numpy_nn.subjects.gradients import (
     order_of,
     values_of,
 )
-from numpy_nn.subjects.places import parsed
+from numpy_nn.subjects.arrays.places import parsed
 
 
 def leaf(path, shape=(2, 3), *, returned=False, is_new=True):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from numpy_nn.gradcheck import check_gradients
-from numpy_nn.subjects.live import LiveSubject
+from numpy_nn.subjects.libraries.live import LiveSubject
 from numpy_nn.subjects.subject import SubjectError
 
 G = np.full((2, 3), 2.0)

@@ -5,8 +5,8 @@ import pytest
 from stand_ins import script
 
 from numpy_nn.gradcheck import check_gradients
-from numpy_nn.subjects import unsaid
 from numpy_nn.subjects.choosing import chosen
+from numpy_nn.subjects.losses import unsaid
 
 RNG = np.random.default_rng(0)
 X, Y = RNG.standard_normal((3, 5)), np.array([[1.0, 0.0, 1.0, 1.0, 0.0]])

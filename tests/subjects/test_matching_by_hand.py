@@ -9,8 +9,8 @@ from stand_ins import Here, leaf, stand_in
 
 from numpy_nn.parameter import Parameter
 from numpy_nn.subjects import Hints, as_subject
-from numpy_nn.subjects.code import CodeSubject
-from numpy_nn.subjects.gradients import ParameterGradient
+from numpy_nn.subjects.arrays.gradients import ParameterGradient
+from numpy_nn.subjects.parameters.code import CodeSubject
 
 X, W = np.random.default_rng(0).standard_normal((2, 3, 3))
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from numpy_nn.gradcheck import check_gradients
-from numpy_nn.subjects.places import Field, Place, in_order, parsed, places, written
+from numpy_nn.subjects.arrays.places import Field, Place, in_order, parsed, places, written
 
 RNG = np.random.default_rng(0)
 X = RNG.standard_normal((5, 4))

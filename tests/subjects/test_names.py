@@ -4,9 +4,10 @@ from types import SimpleNamespace
 
 import pytest
 
-from numpy_nn.subjects import costs, names
+from numpy_nn.subjects import names
+from numpy_nn.subjects.calls import costs
 from numpy_nn.subjects.names import is_gradient_of, method, plain, positional, role, role_in_loss, tells_gradients
-from numpy_nn.subjects.roles import is_buffer, is_learned, is_learned_beside
+from numpy_nn.subjects.source.roles import is_buffer, is_learned, is_learned_beside
 
 
 @pytest.mark.parametrize(("name", "shown"), [("_W_", "w"), ("__dW", "dw"), ("d_W", "d_w"), ("", ""), (3, "3")])

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from numpy_nn.gradcheck import check_gradients
-from numpy_nn.subjects.tensors_found import is_tensor
+from numpy_nn.subjects.libraries.tensors_found import is_tensor
 
 RNG = np.random.default_rng(0)
 X, W, B = RNG.standard_normal((5, 4)), RNG.standard_normal((4, 3)), RNG.standard_normal(3)

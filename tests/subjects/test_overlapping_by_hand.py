@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from stand_ins import Here, leaf, stand_in
 
-from numpy_nn.subjects.overlapping import OverlappingCode, is_part_or_vector
+from numpy_nn.subjects.parameters.overlapping import OverlappingCode, is_part_or_vector
 
 
 @pytest.mark.parametrize(

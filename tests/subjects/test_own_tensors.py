@@ -12,8 +12,8 @@ import torch
 from stand_ins import stand_in
 
 from numpy_nn.gradcheck import check_gradients
-from numpy_nn.subjects.own_tensors import TensorSubject, _Engine, _zeroed, tensor_subject
-from numpy_nn.subjects.tensors_found import is_tensor, tensors_in
+from numpy_nn.subjects.libraries.own_tensors import TensorSubject, _Engine, _zeroed, tensor_subject
+from numpy_nn.subjects.libraries.tensors_found import is_tensor, tensors_in
 from scripts.proof.forms.tensors import Tensor, Value
 
 X = np.array([[0.5, -1.0, 2.0], [1.5, 0.25, -0.75]])

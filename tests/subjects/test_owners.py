@@ -8,7 +8,7 @@ import pytest
 
 import numpy_nn as nn
 from numpy_nn.gradcheck import check_gradients
-from numpy_nn.subjects.owners import made_ours, owned
+from numpy_nn.subjects.calls.owners import made_ours, owned
 
 X = np.random.default_rng(1).standard_normal((5, 4))
 

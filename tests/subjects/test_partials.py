@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from numpy_nn.gradcheck import check_gradients
-from numpy_nn.subjects.partials import arguments_bound, with_bound
+from numpy_nn.subjects.calls.partials import arguments_bound, with_bound
 
 X = np.random.default_rng(0).standard_normal((5, 4))
 W = np.random.default_rng(1).standard_normal((4, 3))

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from numpy_nn.parameter import Parameter
-from numpy_nn.subjects.places import Place, Step, class_arrays, follow, last_name, parsed, places, written
+from numpy_nn.subjects.arrays.places import Place, Step, class_arrays, follow, last_name, parsed, places, written
 
 
 class Slotted:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from numpy_nn.gradcheck import check_gradients
-from numpy_nn.subjects.arguments import named_arguments, several
+from numpy_nn.subjects.calls.arguments import named_arguments, several
 from scripts.proof.forms import FORMS, Draws
 
 

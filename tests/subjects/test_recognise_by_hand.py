@@ -6,10 +6,12 @@ import numpy as np
 import pytest
 from stand_ins import script, stand_in
 
-from numpy_nn.subjects import agreement, arguments, loss_objects, names, unsaid
-from numpy_nn.subjects.calling import GRADS, CalledCode, Convention, _is_array_like
-from numpy_nn.subjects.costs import LossOfOutput, cost_beside, number_of_samples, usual_costs
-from numpy_nn.subjects.places import _same_memory
+from numpy_nn.subjects import agreement, names
+from numpy_nn.subjects.arrays.places import _same_memory
+from numpy_nn.subjects.calls import arguments
+from numpy_nn.subjects.calls.calling import GRADS, CalledCode, Convention, _is_array_like
+from numpy_nn.subjects.calls.costs import LossOfOutput, cost_beside, number_of_samples, usual_costs
+from numpy_nn.subjects.losses import loss_objects, unsaid
 
 ONE = np.ones(3)
 

@@ -8,12 +8,14 @@ import pytest
 from stand_ins import NET, ONE, Net, stand_in
 
 import numpy_nn as nn
-from numpy_nn.subjects import costs, loss_objects, names, recognise
+from numpy_nn.subjects import names, recognise
 from numpy_nn.subjects.agreement import Agreement
-from numpy_nn.subjects.calling import FILLED, GRADS, OUTPUT, Convention
-from numpy_nn.subjects.conventions import Arguments, is_certain, may_be_gradient, orders_of_inputs, readings
-from numpy_nn.subjects.costs import LossOfOutput
+from numpy_nn.subjects.calls import costs
+from numpy_nn.subjects.calls.calling import FILLED, GRADS, OUTPUT, Convention
+from numpy_nn.subjects.calls.conventions import Arguments, is_certain, may_be_gradient, orders_of_inputs, readings
+from numpy_nn.subjects.calls.costs import LossOfOutput
 from numpy_nn.subjects.given_code import Hints
+from numpy_nn.subjects.losses import loss_objects
 from numpy_nn.subjects.subject import SubjectError
 
 # Conventions.

@@ -8,10 +8,10 @@ import pytest
 from stand_ins import stand_in
 
 from numpy_nn.gradcheck import check_gradients
-from numpy_nn.subjects.code import CodeSubject
-from numpy_nn.subjects.gradients import Leaf
-from numpy_nn.subjects.places import parsed
-from numpy_nn.subjects.remaining import not_taken, the_only_ones_left
+from numpy_nn.subjects.arrays.gradients import Leaf
+from numpy_nn.subjects.arrays.places import parsed
+from numpy_nn.subjects.parameters.code import CodeSubject
+from numpy_nn.subjects.parameters.remaining import not_taken, the_only_ones_left
 
 NAMES = ("W1", "b1", "W2", "b2")
 

@@ -7,7 +7,7 @@ import pytest
 
 from numpy_nn.gradcheck import check_gradients
 from numpy_nn.gradcheck.report import RIGHT, WRONG
-from numpy_nn.subjects.resets import empty_slots
+from numpy_nn.subjects.calls.resets import empty_slots
 
 rng = np.random.default_rng(0)
 X = rng.standard_normal((5, 4))

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from numpy_nn.subjects.gradients import Leaf
-from numpy_nn.subjects.places import Step
-from numpy_nn.subjects.returned import as_told, names_by_place, told_by
+from numpy_nn.subjects.arrays.gradients import Leaf
+from numpy_nn.subjects.arrays.places import Step
+from numpy_nn.subjects.source.returned import as_told, names_by_place, told_by
 
 
 def path(*keys):

@@ -8,9 +8,9 @@ import pytest
 from stand_ins import stand_in
 
 from numpy_nn.gradcheck import check_gradients
-from numpy_nn.subjects import stepping
-from numpy_nn.subjects.calling import RATE, Convention
-from numpy_nn.subjects.code import CodeSubject
+from numpy_nn.subjects.calls.calling import RATE, Convention
+from numpy_nn.subjects.parameters import stepping
+from numpy_nn.subjects.parameters.code import CodeSubject
 
 ONE = np.ones(3)
 RNG = np.random.default_rng(1)

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from stand_ins import stand_in
 
-from numpy_nn.subjects import unsaid
 from numpy_nn.subjects.agreement import Agreement
-from numpy_nn.subjects.calling import GRADS, Convention
+from numpy_nn.subjects.calls.calling import GRADS, Convention
 from numpy_nn.subjects.given_code import Hints
+from numpy_nn.subjects.losses import unsaid
 from numpy_nn.subjects.state import Snapshot
 from numpy_nn.subjects.subject import ClaimingSubject, SubjectError
 

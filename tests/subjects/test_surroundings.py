@@ -13,10 +13,10 @@ from stand_ins import stand_in
 from numpy_nn.gradcheck import check_gradients
 from numpy_nn.subjects import Hints, SubjectError, recognise
 from numpy_nn.subjects.agreement import Agreement
-from numpy_nn.subjects.bindings import UNBOUND, bindings
-from numpy_nn.subjects.code import CodeSubject
+from numpy_nn.subjects.parameters.code import CodeSubject
+from numpy_nn.subjects.source.bindings import UNBOUND, bindings
+from numpy_nn.subjects.source.surroundings import Surroundings, _moved
 from numpy_nn.subjects.state import Snapshot, widen
-from numpy_nn.subjects.surroundings import Surroundings, _moved
 
 X = np.random.default_rng(1).standard_normal((5, 4))
 Y = np.random.default_rng(2).uniform(0.0, 1.0, (5, 3))

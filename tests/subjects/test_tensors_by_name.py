@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from numpy_nn.gradcheck import check_gradients
-from numpy_nn.subjects.own_tensors import tensor_subject
-from numpy_nn.subjects.tensors_found import is_tensor
+from numpy_nn.subjects.libraries.own_tensors import tensor_subject
+from numpy_nn.subjects.libraries.tensors_found import is_tensor
 from scripts.proof.forms.tensors import Value
 
 X = np.array([[0.5, -1.0, 2.0], [1.5, 0.25, -0.75]])

@@ -7,8 +7,8 @@ import pytest
 from stand_ins import leaf
 
 from numpy_nn.gradcheck import check_gradients
-from numpy_nn.subjects.places import parsed
-from numpy_nn.subjects.unrolled import Part, is_unrolled, parts_of
+from numpy_nn.subjects.arrays.places import parsed
+from numpy_nn.subjects.arrays.unrolled import Part, is_unrolled, parts_of
 
 SHAPES = ((4, 6), (6,), (6, 3), (3,))
 X, Y = (np.random.default_rng(1).standard_normal((5, n)) for n in (4, 3))

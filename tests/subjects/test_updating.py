@@ -9,9 +9,9 @@ import pytest
 from stand_ins import stand_in
 
 from numpy_nn.subjects import Hints, SubjectError, as_subject
-from numpy_nn.subjects.calling import CACHE, OUTPUT, RATE, Convention, result_role
-from numpy_nn.subjects.costs import LossOfOutput
-from numpy_nn.subjects.updating import UpdatingCode
+from numpy_nn.subjects.calls.calling import CACHE, OUTPUT, RATE, Convention, result_role
+from numpy_nn.subjects.calls.costs import LossOfOutput
+from numpy_nn.subjects.calls.updating import UpdatingCode
 
 X, Y = np.arange(6.0).reshape(3, 2) / 5 - 0.4, np.array([[1.0], [0.0], [2.0]])
 

@@ -11,9 +11,16 @@ from stand_ins import EMPTY, NET, ONE, Net
 
 import numpy_nn as nn
 from numpy_nn.gradcheck import check_gradients
-from numpy_nn.subjects import owners
-from numpy_nn.subjects.owners import _changes, _held_by, _objects_of, are_of_another, keeps_arrays, put_in_training
-from numpy_nn.subjects.rates import rate_of
+from numpy_nn.subjects.calls import owners
+from numpy_nn.subjects.calls.owners import (
+    _changes,
+    _held_by,
+    _objects_of,
+    are_of_another,
+    keeps_arrays,
+    put_in_training,
+)
+from numpy_nn.subjects.calls.rates import rate_of
 from numpy_nn.subjects.state import Snapshot
 
 

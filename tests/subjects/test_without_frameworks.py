@@ -6,7 +6,7 @@ import sys
 import numpy as np
 import pytest
 
-from numpy_nn.subjects.jax_functions import jax_subject
+from numpy_nn.subjects.libraries.jax_functions import jax_subject
 
 
 @pytest.mark.parametrize("x", [np.ones(3), 1.0, [1.0, 2.0], (np.ones(3), None)])

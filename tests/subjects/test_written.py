@@ -5,7 +5,7 @@ from functools import partial, wraps
 import numpy as np
 import pytest
 
-from numpy_nn.subjects.written import numbers_written
+from numpy_nn.subjects.source.written import numbers_written
 
 LIMIT, UNUSED = 17.0, 19.0
 HUGE, NAN = 10**400, float("nan")

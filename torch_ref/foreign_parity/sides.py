@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from numpy_nn.subjects import Subject
-from numpy_nn.subjects.updating import UpdatingCode
+from numpy_nn.subjects.calls.updating import UpdatingCode
 
 Array = NDArray[np.float64]
 

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 import numpy_nn as nn
-from numpy_nn.subjects.code import CodeSubject
+from numpy_nn.subjects.parameters.code import CodeSubject
 from torch_ref.foreign_parity.sides import Array, Side, Update
 from torch_ref.torch_subject import TorchSubject
 from torch_ref.twin import OPTIMIZERS, optimizer_settings

@@ -18,8 +18,8 @@ from numpy_nn.commands.benchmark.numpy_engines import ByHand
 from numpy_nn.commands.benchmark.trained import Trained
 from numpy_nn.commands.benchmark.workload import Workload
 from numpy_nn.gradcheck.files import UsageError, arguments, find
+from numpy_nn.subjects.arrays.places import Place, places
 from numpy_nn.subjects.names import has_passes
-from numpy_nn.subjects.places import Place, places
 
 # What each kind of case calls, with its arguments.
 CALLS = {

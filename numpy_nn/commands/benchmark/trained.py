@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from numpy_nn.subjects import Hints, SubjectError, as_subject
 from numpy_nn.subjects.agreement import agreement
-from numpy_nn.subjects.code import CodeSubject
-from numpy_nn.subjects.places import Place
+from numpy_nn.subjects.arrays.places import Place
+from numpy_nn.subjects.parameters.code import CodeSubject
 
 Array = NDArray[Any]
 

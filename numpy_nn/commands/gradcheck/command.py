@@ -20,10 +20,10 @@ from numpy_nn.gradcheck.files import UsageError, arguments, find, load, told_bes
 from numpy_nn.gradcheck.inputs import Drawn, classes
 from numpy_nn.gradcheck.page import to_html, to_json
 from numpy_nn.gradcheck.report import CLOSE, RIGHT, WRONG, GradientReport
-from numpy_nn.subjects.dressing import with_keywords
+from numpy_nn.subjects.calls.dressing import with_keywords
+from numpy_nn.subjects.calls.partials import with_bound
 from numpy_nn.subjects.names import TARGET, positional, role_in_loss, takes_any_number
-from numpy_nn.subjects.partials import with_bound
-from numpy_nn.subjects.surroundings import bare
+from numpy_nn.subjects.source.surroundings import bare
 
 _EXIT = {RIGHT: 0, CLOSE: 0, WRONG: 1}
 _UNUSABLE = 2

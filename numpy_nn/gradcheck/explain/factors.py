@@ -10,9 +10,9 @@ import numpy as np
 
 from numpy_nn.gradcheck.explain.predictions import DROPPED, Found, is_parameter_row, ratio_at_another_batch
 from numpy_nn.gradcheck.measure.evidence import FIT, Evidence
-from numpy_nn.subjects.places import last_name, parsed
-from numpy_nn.subjects.roles import is_learned
-from numpy_nn.subjects.surroundings import bare
+from numpy_nn.subjects.arrays.places import last_name, parsed
+from numpy_nn.subjects.source.roles import is_learned
+from numpy_nn.subjects.source.surroundings import bare
 
 # Learning rates that people write down, and norms that gradients are clipped to.
 LEARNING_RATES = (0.1, 0.05, 0.03, 0.02, 0.01, 0.005, 0.003, 0.002, 0.001, 5e-4, 3e-4, 2e-4, 1e-4, 1e-5)

@@ -10,7 +10,7 @@ import numpy as np
 
 from numpy_nn.gradcheck.explain.first_wrong import layer_of
 from numpy_nn.gradcheck.report import WRONG, Entry, GradientReport
-from numpy_nn.subjects.code import CodeSubject
+from numpy_nn.subjects.parameters.code import CodeSubject
 from numpy_nn.subjects.subject import Subject, SubjectError
 
 

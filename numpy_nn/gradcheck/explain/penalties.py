@@ -9,7 +9,7 @@ import numpy as np
 from numpy_nn.gradcheck.explain.predictions import DROPPED, Found
 from numpy_nn.gradcheck.measure.derivatives import Array
 from numpy_nn.gradcheck.measure.evidence import COARSEST_FIT, FIT, Evidence, common_ratio
-from numpy_nn.subjects.code import CodeSubject
+from numpy_nn.subjects.parameters.code import CodeSubject
 
 # A setting is raised until the penalty is so many times as large as the rest of the gradient.
 LARGER = 16.0

@@ -14,8 +14,8 @@ from numpy_nn.gradcheck.measure.derivatives import Array
 from numpy_nn.gradcheck.measure.evidence import Evidence
 from numpy_nn.gradcheck.measure.kinds import OFF
 from numpy_nn.gradcheck.measure.points import Point, in_unit, is_symmetric
+from numpy_nn.subjects.source.written import numbers_written
 from numpy_nn.subjects.subject import Subject
-from numpy_nn.subjects.written import numbers_written
 
 # Numbers of this size are looked beyond, so many at most: smaller ones are where other inputs of the check lie.
 FROM, UP_TO, AT_MOST = 3.0, 1e8, 4

@@ -15,8 +15,8 @@ from numpy_nn.gradcheck.measure.beyond import AT_MOST, reached
 from numpy_nn.gradcheck.measure.derivatives import Array
 from numpy_nn.gradcheck.measure.evidence import Evidence
 from numpy_nn.gradcheck.measure.points import BESIDE, Point, beside_bends, in_unit, is_symmetric
+from numpy_nn.subjects.source.written import numbers_written
 from numpy_nn.subjects.subject import Subject
-from numpy_nn.subjects.written import numbers_written
 
 # So far on each side of a number in the code, as a share of it.
 CLOSE_BY = BESIDE[1]

@@ -1,0 +1,1 @@
+"""How code wants to be called, and calling it so."""

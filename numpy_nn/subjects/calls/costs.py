@@ -1,0 +1,328 @@
+"""The losses that code leaves unsaid: networks that have a forward pass and gradients of a loss that is not written."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from numpy_nn.subjects import names
+from numpy_nn.subjects.calls.arguments import takes
+from numpy_nn.subjects.calls.dressing import Dressed
+from numpy_nn.subjects.names import positional
+from numpy_nn.subjects.source.returned import returned_names
+from numpy_nn.subjects.source.roles import is_data
+
+Cost = Callable[[NDArray[Any], NDArray[Any]], Any]
+
+
+def usual_costs(samples: Sequence[int]) -> Iterator[tuple[str, Cost]]:
+    """The losses of courses and books: squared errors and cross-entropies of probabilities.
+
+    ``samples`` are the numbers that n may be: samples are in rows, or in columns.
+    """
+    sums: list[tuple[str, Cost]] = [
+        ("sum((a - y)^2) / 2", lambda a, y: 0.5 * np.sum((a - _of_classes(a, y)) ** 2)),
+        ("sum((a - y)^2)", lambda a, y: np.sum((a - _of_classes(a, y)) ** 2)),
+        ("-sum(y log a + (1 - y) log(1 - a))", lambda a, y: _binary(a, _of_classes(a, y))),
+        ("-sum(y log a)", lambda a, y: -np.sum(y * np.log(a))),
+        ("-sum(log a[label])", lambda a, y: -np.sum(np.log(_of_labels(a, y)))),
+    ]
+    yield from sums
+    for n in dict.fromkeys(samples):
+        for formula, cost in sums:
+            yield f"{formula} / n, with n = {n}", _divided(cost, n)
+    yield "mean((a - y)^2)", lambda a, y: np.mean((a - _of_classes(a, y)) ** 2)
+
+
+def _binary(a: NDArray[Any], y: NDArray[Any]) -> Any:
+    return -np.sum(y * np.log(a) + (1.0 - y) * np.log(1.0 - a))
+
+
+def _of_classes(a: NDArray[Any], y: NDArray[Any]) -> NDArray[Any]:
+    """The targets; of one output or one sample in its shape; of labels, with an output for each class, in rows."""
+    if np.ndim(a) == 2 and 1 in np.shape(a) and np.size(a) == np.size(y):
+        return np.reshape(y, np.shape(a))
+    if np.ndim(a) == 2 and np.ndim(y) == 1 and np.asarray(y).dtype.kind in "iu" and len(y) == len(a):
+        return np.eye(np.shape(a)[1])[y]
+    return y
+
+
+def costs_beside(function: Callable[..., Any]) -> list[tuple[str, Cost]]:
+    """The losses in the module of a function, with their names; those that are called so before those of other names.
+
+    They take an output, targets and, where they want more, what the function has under the same names.
+    """
+    function = getattr(function, "func", function)
+    function = getattr(function, "__func__", function)
+    own = getattr(function, "__globals__", {})
+    given = set((positional(function) or ([], []))[0])
+    found, usual = {}, {}
+    for name, value in own.items():
+        spec = positional(value) if inspect.isfunction(value) and value.__module__ == function.__module__ else None
+        fits = spec is not None and len(spec[0]) >= 2 and set(spec[0][2:]) <= given
+        if fits and names.is_loss(name) and value is not function:
+            found[name] = value
+        elif fits and names.is_usual_loss(name):
+            usual[name] = value
+    return list((found or usual).items())
+
+
+def cost_beside(function: Callable[..., Any]) -> tuple[str, Cost] | None:
+    """The loss in the module of a function, with its name; None if there is not one alone."""
+    found = costs_beside(function)
+    return found[0] if len(found) == 1 else None
+
+
+def is_derived(name: str, of: str) -> bool:
+    """Whether a function is called as the derivative of another, as ``mse_prime`` or ``d_mse`` of ``mse``."""
+    stem = names.plain(of)
+    forms = [f"{stem}_{ending}" for ending in (*names.DERIVATIVES, "vjp")] + [f"grad_{stem}", f"d_{stem}"]
+    return names.plain(name).replace("_", "") in [form.replace("_", "") for form in forms]
+
+
+def loss_of_kept_output(owner: Any) -> tuple[str, Cost] | None:
+    """The one method of an object that is called as a loss and takes targets alone: of the output that it keeps."""
+    found: list[tuple[str, Callable[..., Any]]] = []
+    for name, value in names.callables(owner):
+        wanted = (positional(value) or ([], []))[0] if names.is_loss(name) and inspect.ismethod(value) else []
+        if len(wanted) == 1 and names.role_in_loss(wanted[0]) == names.TARGET:
+            found.append((name, value))
+    if len(found) != 1:
+        return None
+    name, method = found[0]
+    return name, lambda *output_and_targets: method(output_and_targets[1])
+
+
+def penalty_of(owner: Any) -> Callable[[], Any] | None:
+    """The one method without arguments, of an object or the loss that it holds, that says what its parameters cost."""
+    loss = getattr(held_loss(owner), "__self__", None)
+    found = [
+        value
+        for thing in (owner, loss)
+        for name, value in names.callables(thing)
+        if _OF_A_PENALTY.search(names.plain(name)) and takes(value, 0)
+    ]
+    return found[0] if len(found) == 1 else None
+
+
+def said_of_penalty(penalty: Callable[[], Any], *, counts: bool) -> list[str]:
+    """A line on whether gradients were taken to be those of a loss with the penalty; none where it is 0."""
+    if not counts:
+        return [f"what {penalty.__name__}() gives is in none of these gradients, and not counted as missing"]
+    return [f"to the loss is added what {penalty.__name__}() gives"] if np.any(penalty()) else []
+
+
+_OF_A_PENALTY = re.compile(r"(^|_)(regulari[sz]\w+|reg|weight|l2)_(loss|cost)$|(^|_)penalty$")
+
+
+def _divided(cost: Cost, by: int) -> Cost:
+    return lambda a, y: cost(a, y) / by
+
+
+def _of_labels(a: NDArray[Any], y: NDArray[Any]) -> Any:
+    if np.ndim(y) != 1 or np.asarray(y).dtype.kind not in "iu" or len(y) != len(a):
+        raise ValueError("expected a label for each row")
+    return a[np.arange(len(y)), y]
+
+
+class LossOfOutput:
+    """A loss of what a forward pass returns, as one function of its arguments, which are ``named``, and the targets.
+
+    A loss may want arguments of the forward pass too, by their names, such as the weights that it decays. Where
+    ``loss`` returns its own gradient beside its value, :meth:`backward` hands that to the network's ``gradient``.
+    ``penalty`` says what the parameters cost beside it.
+    """
+
+    def __init__(
+        self,
+        forward: Callable[..., Any],
+        loss: Callable[..., Any],
+        gradient: Callable[..., Any] | None,
+        named: Sequence[str] = (),
+        *,
+        takes_last: bool = False,
+        penalty: Callable[[], Any] | None = None,
+    ) -> None:
+        self._forward, self._loss, self._gradient, self._named = forward, loss, gradient, tuple(named)
+        self._takes_last, self.penalty = takes_last, penalty
+        self._of_output: Any = None
+        self._targets: Any = None
+        self.output: Any = None  # what the network has returned
+        self._returned: Any = None
+        self.inputs: Sequence[Any] = ()  # what it was given
+        self._names = returned_names(forward)
+        self._asked: Callable[..., Any] | None = None
+
+    def loss(self, *arguments: Any) -> Any:
+        """loss(forward(x), targets), and after it what forward returned beside its output."""
+        *inputs, targets = arguments
+        self._targets = targets
+        rest = self.run(*inputs)
+        value = self.value_of(self._loss, targets)
+        if isinstance(value, tuple):
+            value, self._of_output = value[0], value[1]
+        if self.penalty is not None:
+            value = value + self.penalty()
+        return (value, *rest) if rest else value
+
+    def value_of(self, loss: Callable[..., Any], targets: Any) -> Any:
+        """What a loss gives for the output of the latest pass."""
+        return loss(*self._in_order(loss, targets, dict(zip(self._named, self.inputs, strict=False))))
+
+    def run(self, *inputs: Any) -> Sequence[Any]:
+        """The forward pass alone, which leaves ``output``; what it returned beside it."""
+        self.inputs, self._returned = inputs, self._forward(*inputs)
+        parts = list(self._returned) if self._is_several() else [self._returned]
+        self.output = parts.pop(_last_array(parts) if self._takes_last else 0)
+        return parts if isinstance(self._returned, tuple) else ()
+
+    def _is_several(self) -> bool:
+        return isinstance(self._returned, tuple) or _is_list_of_unlike_arrays(self._returned)
+
+    @property
+    def may_be_the_last(self) -> bool:
+        """Whether forward returned several arrays, such as those of all layers, of which the last is the output."""
+        return self._is_several() and _last_array(self._returned) > 0
+
+    def _in_order(self, loss: Callable[..., Any], targets: Any, given: Mapping[str, Any]) -> list[Any]:
+        """The arguments of a loss in the order of its names: the output, then the targets, if they do not tell."""
+        if loss is not self._asked:  # every evaluation is of the same one, and its signature takes long to read
+            spec = positional(loss)
+            self._wanted = [] if spec is None else spec[0]
+            self._targets_first = names.roles_in_loss(self._wanted) == [names.TARGET, names.PREDICTION]
+            self._asked = loss
+        output = self.output
+        if isinstance(output, list) and output and all(isinstance(one, (int, float)) for one in output):
+            output = np.asarray(output, np.float64)  # as arithmetic wants it
+        first_two = [targets, output] if self._targets_first else [output, targets]
+        return [*first_two, *(given[name] for name in self._wanted[2:] if name in given)]
+
+    def backward(self) -> Any:
+        """The network's backward pass from the gradient of the loss. TypeError if nothing gives that.
+
+        It is what the loss has returned, or else what its object or the function beside it gives, called as its own.
+        """
+        of_output = self._of_output if self._of_output is not None else self._gradient_beside()
+        if of_output is None or self._gradient is None:
+            raise TypeError("the loss returns no gradient")
+        return self._gradient(of_output)
+
+    def _gradient_beside(self) -> Any:
+        """What the loss's own gradient gives for the output and the targets; None where it has none."""
+        thing, own = getattr(self._loss, "__self__", None), getattr(self._loss, "__name__", "")
+        if thing is None:
+            around = getattr(self._loss, "__globals__", {})
+            found = next((around[name] for name in around if own and is_derived(name, own)), None)
+        elif thing is getattr(self._forward, "__self__", None):
+            return None  # the network's own
+        else:
+            found = names.derived(thing, self._loss) or names.method(thing, names.LOSS_GRADIENTS)
+        if not callable(found) or found == self._loss:
+            return None
+        if takes(found, 2):
+            return found(*self._in_order(found, self._targets, {}))
+        return found() if takes(found, 0) else None
+
+    def given_output(self, gradient: Callable[..., Any]) -> Callable[..., Any]:
+        """A gradient function that wants the output of the forward pass, as one that gets it by itself.
+
+        And whatever else forward has returned, where its source has the same name for it, and the number of samples.
+        Where its own source names what it returns after the arguments of forward, as dW1, they have those names.
+        """
+        spec = positional(gradient)
+        wanted = [] if spec is None else spec[0]
+        free = [name for name in wanted if name not in self._named and names.role(name) == names.UNKNOWN]
+        found: dict[str, Callable[[], Any]] = {}
+        for name in free:
+            if name in self._names and names.role_in_loss(name) != names.TARGET:
+                found[name] = partial(self._result, self._names.index(name))
+            elif name in _COUNTS:
+                found[name] = self._samples
+        rest = [name for name in free if name not in found and names.role_in_loss(name) != names.TARGET]
+        without_name = [place for place, name in enumerate(self._names) if not name]
+        if len(rest) == len(without_name) == 1 and names.role_in_loss(rest[0]) == names.UNKNOWN:
+            found[rest[0]] = partial(self._result, without_name[0])  # what stands there as it is computed
+        predictions = [
+            name
+            for name in free
+            if name not in found and names.role_in_loss(name) == names.PREDICTION and not is_data(name)
+        ]
+        # What a step of training is given beside the inputs are the targets, also where it calls them outputs.
+        trains = names.plain(getattr(gradient, "__name__", "")) in names.TRAINS
+        is_for_targets = trains and [*self._named, *predictions] == wanted
+        if len(predictions) == 1 and not is_for_targets:
+            found[predictions[0]] = self._whole
+        of = returned_names(gradient)
+        told = len(of) > 1 and all(max(names.is_gradient_of(g, name) for name in self._named) > 0.5 for g in of)
+        if not found and not told:
+            return gradient
+        others = [p for name, p in inspect.signature(gradient).parameters.items() if name not in found]
+        left = [name for name in wanted if name not in found]
+
+        def with_output(*arguments: Any) -> Any:
+            given = dict(zip(left, arguments, strict=False)) | {name: get() for name, get in found.items()}
+            gradients = gradient(*(given[name] for name in wanted), *arguments[len(left) :])
+            return dict(zip(of, gradients, strict=True)) if told else gradients
+
+        return Dressed(with_output, inspect.signature(gradient).replace(parameters=others))
+
+    def _result(self, place: int) -> Any:
+        return self._returned[place]
+
+    def _whole(self) -> Any:
+        """The output, or the list of all activations of which it is the last."""
+        return self._returned if self._takes_last and isinstance(self._returned, list) else self.output
+
+    def _samples(self) -> int:
+        return number_of_samples(self.inputs[0], self.output)
+
+
+# What a gradient function may call the number of samples.
+_COUNTS = ("m", "n", "batch_size", "n_samples", "num_samples", "n_examples", "num_examples", "m_samples")
+
+
+def number_of_samples(x: Any, output: Any) -> int:
+    """Those of a batch and what a network, or whoever labelled it, has made of it: in rows, or in columns."""
+    a, b = np.shape(x), np.shape(output)
+    in_columns = len(a) == len(b) == 2 and a[0] != b[0] and a[1] == b[1]
+    return a[1] if in_columns else max(a[:1] or (1,))
+
+
+def _last_array(parts: Sequence[Any]) -> int:
+    """The place of the last of the matrices with which what forward returned begins."""
+    others = (i for i, part in enumerate(parts) if not (isinstance(part, np.ndarray) and part.ndim > 1))
+    return max(next(others, len(parts)) - 1, 0)
+
+
+def _is_list_of_unlike_arrays(output: Any) -> bool:
+    """Whether it is a list of an output and other things, not one of the outputs of samples."""
+    return isinstance(output, list) and len({np.shape(part) for part in output}) > 1
+
+
+def held_loss(target: Any) -> Callable[..., Any] | None:
+    """The loss that a network holds as an object of its own or a function, such as ``self.criterion``; None without.
+
+    It may be that of its class, as a property or a static method.
+    """
+    own = getattr(target, "__dict__", {})
+    of_class = {name: found for name, found in names.callables(target) if name not in own}
+    for name, held in (own | of_class).items():
+        if names.plain(name) not in names.HELD_LOSSES or held is None or inspect.ismethod(held):
+            continue
+        found = held if inspect.isfunction(held) else names.method(held, names.LOSSES) or names.passes(held)[0]
+        if found is not None and len((positional(found) or ([], []))[0]) == 2:
+            return found
+    return None
+
+
+def method_of_loss(target: Any) -> Callable[..., Any] | None:
+    """The one method of an object that is called as a loss, such as ``cross_entropy_loss``, of targets and output."""
+    found = [loss for name, loss in names.callables(target) if not name.startswith("_") and names.is_loss(name)]
+    found = [loss for loss in found if len((positional(loss) or ([], []))[0]) == 2]
+    return found[0] if len(found) == 1 else None

@@ -1,0 +1,58 @@
+"""Functions of which some arguments are bound, as by ``functools.partial``: what the backward pass gets of these."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+from numpy_nn.subjects import names
+from numpy_nn.subjects.calls.dressing import given_by_name, with_keywords
+
+
+def with_bound(forward: Any, backward: Any) -> tuple[Any, Any]:
+    """The passes, where ``backward`` is given what is bound in ``forward`` and not in itself, under the same names.
+
+    So ``partial(elu, alpha=0.3)`` goes with ``elu_backward(dout, x, alpha)``, whose alpha is no rate then.
+    """
+    bound = arguments_bound(forward)
+    if not bound:
+        return forward, backward
+    own = names.signature(forward).parameters.values()
+    if any(p.kind is p.KEYWORD_ONLY and p.default is p.empty for p in own):
+        # partial(elu, alpha=0.3) of elu(alpha, x) wants x by its name, which nobody gives.
+        forward = given_by_name(with_keywords(forward.func), bound)
+    shared = {} if backward is None else _shared(backward, bound)
+    return forward, given_by_name(backward, shared) if shared else backward
+
+
+def arguments_bound(function: Any) -> Mapping[str, Any]:
+    """What is bound in a partial function, by the names of the arguments; nothing where these are not to be known."""
+    if not isinstance(function, partial):
+        return {}
+    try:
+        own = names.signature(function.func)
+        bound = own.bind_partial(*function.args, **function.keywords).arguments
+    except (TypeError, ValueError):
+        return {}
+    stars = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD, inspect.Parameter.POSITIONAL_ONLY)
+    return {} if any(own.parameters[name].kind in stars for name in bound) else bound
+
+
+def _shared(backward: Any, bound: Mapping[str, Any]) -> dict[str, Any]:
+    """Those that backward has too and that are free there.
+
+    What it calls its only gradient is that, unless it comes last: the ``g`` that forward has may be one of gravity. So
+    is what stands alone before the cache.
+    """
+    try:
+        own = names.signature(backward).parameters
+    except (TypeError, ValueError):
+        return {}
+    free = [n for n, p in own.items() if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
+    free = [name for name in free if name not in getattr(backward, "keywords", {})]
+    gradients = [name for name in free if names.role(name) == names.GRAD]
+    if not gradients and [names.role(name) for name in free[1:]] == [names.CACHE]:
+        gradients = free[:1]
+    return {n: v for n, v in bound.items() if n in free and (gradients != [n] or n == free[-1] != free[0])}

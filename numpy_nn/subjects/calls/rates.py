@@ -1,0 +1,163 @@
+"""The learning rates that code keeps under their usual names."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Collection, Iterable, Iterator
+from functools import wraps
+from types import CodeType, FunctionType, MethodType
+from typing import Any
+
+import numpy as np
+
+from numpy_nn.subjects import names
+from numpy_nn.subjects.source.bindings import bindings
+from numpy_nn.subjects.source.surroundings import bare
+from numpy_nn.subjects.state import attributes, of_installed, reachable
+
+# Where a rate is kept, under which name, and what it is.
+Rate = tuple[Any, str, float]
+
+# A name that a dropout's rate has as well.
+_OF_ANYTHING = "rate"
+
+
+def rates_in(arguments: Iterable[str]) -> list[str]:
+    """Those that are the learning rate of what makes steps: where no other is, ``alpha`` is one."""
+    arguments = list(arguments)
+    told = [name for name in arguments if names.role(name) == names.RATE]
+    return told or [name for name in arguments if names.plain(name) == "alpha"]
+
+
+def rates_of(owner: Any, *functions: Callable[..., Any] | None) -> list[Rate]:
+    """The rates that an object keeps, or an optimizer or a dict in it, of which the key is the name.
+
+    Else those of their classes, else global ones, that the functions read, or what these call by name: of a number
+    that no step uses, such as a dropout's rate, nothing else tells what it is.
+    """
+    things = reachable(owner)
+    held = list(_rates((thing, thing if isinstance(thing, dict) else attributes(thing)) for thing in things))
+    if told := [rate for rate in held if rate[1] != _OF_ANYTHING]:
+        return told
+    read = _functions_from(functions, things) if any(map(_own_classes, things)) else []
+    used = {name for function in read for name in _names_in(function.__code__)}
+    if held and (_OF_ANYTHING in used or not read):
+        return held
+    return list(_rates(_of_classes(things, used))) or list(_rates(_around(read)))
+
+
+def rate_of(owner: Any, *functions: Callable[..., Any] | None) -> float:
+    """The learning rate, if there is one and only one; else 0."""
+    rates = {value for _, _, value in rates_of(owner, *functions)}
+    return rates.pop() if len(rates) == 1 else 0.0
+
+
+def put_rate(thing: Any, name: str, value: float) -> None:
+    """Set one of the rates that :func:`rates_of` has found; that of a class for the object alone."""
+    if isinstance(thing, dict):
+        thing[name] = value
+    else:
+        setattr(thing, name, value)
+
+
+def _rates(held: Iterable[tuple[Any, dict[str, Any]]]) -> Iterator[Rate]:
+    for thing, values in held:
+        for name, value in values.items():
+            if isinstance(name, str) and isinstance(value, (float, int)) and names.role(name) == names.RATE:
+                yield thing, name, float(value)
+
+
+def _of_classes(things: Iterable[Any], used: Collection[str]) -> Iterator[tuple[Any, dict[str, Any]]]:
+    """What the things have of their classes under names that are used."""
+    for thing in things:
+        held = {name: value for kind in reversed(_own_classes(thing)) for name, value in vars(kind).items()}
+        yield thing, {name: value for name, value in held.items() if name in used}
+
+
+def _around(functions: Iterable[FunctionType]) -> Iterator[tuple[Any, dict[str, Any]]]:
+    for function in functions:
+        around = function.__globals__
+        yield around, {name: around[name] for name in bindings(function) if name in around}
+
+
+def _functions_from(functions: Iterable[Any], things: Iterable[Any]) -> list[FunctionType]:
+    """These functions and the user's that they call in turn: by a name around them, or by that of a class's method.
+
+    An object is called by no such name: any that has no backward pass may be, as an optimizer; a layer is so for its
+    output.
+    """
+    steps = dict.fromkeys(kind for thing in things if not _has_backward(thing) for kind in _own_classes(thing))
+    kinds = dict.fromkeys(kind for thing in things for kind in _own_classes(thing))
+    methods = [(name, value) for kind in kinds for name, value in vars(kind).items() if name != "__call__"]
+    calls = [vars(kind)["__call__"] for kind in steps if "__call__" in vars(kind)]
+    found: dict[int, FunctionType] = {}
+    waiting = [_function_of(one) for one in functions]
+    for function in waiting:
+        if id(function) in found or not inspect.isfunction(function):
+            continue
+        found[id(function)] = function
+        names_in = _names_in(function.__code__)
+        called = [*calls, *(value for name, value in methods if name in names_in)]
+        called += [binding.read() for binding in bindings(function).values()]
+        waiting += [one for one in map(_function_of, called) if inspect.isfunction(one) and not of_installed(one)]
+    return list(found.values())
+
+
+def _has_backward(thing: Any) -> bool:
+    return any(map(names.is_backward, dir(type(thing))))
+
+
+def _function_of(thing: Any) -> Any:
+    """The function in a method, a property, a partial or a decorated one; anything else as it is."""
+    found: Any = bare(thing.fget if isinstance(thing, property) else thing)
+    is_method = isinstance(found, (MethodType, staticmethod, classmethod))
+    return names.unwrapped(found) if is_method else found
+
+
+def _names_in(code: CodeType) -> set[str]:
+    """The attributes and global names in code and in the functions within it."""
+    inner = [_names_in(constant) for constant in code.co_consts if isinstance(constant, CodeType)]
+    return set(code.co_names).union(*inner)
+
+
+def _own_classes(thing: Any) -> list[type]:
+    """The classes of an object that are the user's."""
+    return [kind for kind in type(thing).__mro__ if not of_installed(kind)]
+
+
+class StepsOfArguments(dict[str, Any]):
+    """By how much a function has moved its arguments, by name, over its rate."""
+
+
+def with_steps_returned(function: Any) -> Any:
+    """A function that moves its arguments in place by a rate that it has by default, as one that returns gradients.
+
+    Each is the step over the rate, by the name of the argument. Any other function is given back as it is, and so is
+    what one returns that returns something.
+    """
+    spec = names.positional(function)
+    rates = [] if spec is None else [name for name in rates_in(spec[0] + spec[1]) if name in spec[1]]
+    if len(rates) != 1:
+        return function
+    own = names.signature(function)
+    rate = own.parameters[rates[0]].default
+    if not isinstance(rate, (int, float)) or not rate:
+        return function
+
+    @wraps(function)
+    def returning(*arguments: Any, **named: Any) -> Any:
+        given = own.bind(*arguments, **named)
+        given.apply_defaults()
+        held = {name: value for name, value in given.arguments.items() if isinstance(value, np.ndarray)}
+        before = {name: value.copy() for name, value in held.items()}
+        result = function(*arguments, **named)
+        moved = [name for name, value in held.items() if not np.array_equal(before[name], value, equal_nan=True)]
+        if result is not None or not moved:
+            return result
+        by = given.arguments[rates[0]]
+        steps = StepsOfArguments({name: (before[name] - held[name]) / by for name in moved})
+        for name in moved:
+            held[name][...] = before[name]
+        return steps
+
+    return returning

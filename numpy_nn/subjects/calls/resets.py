@@ -1,0 +1,67 @@
+"""How a step begins, for code that adds up gradients until it is told to begin anew."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, NamedTuple
+
+from numpy_nn.layers.composition import Composition
+from numpy_nn.subjects import names
+from numpy_nn.subjects.calls.arguments import takes
+from numpy_nn.subjects.state import attributes, of_a_library, of_installed, reachable
+
+
+class Slot(NamedTuple):
+    """An attribute or an entry for a gradient, which is None until the first backward pass."""
+
+    holder: Any
+    key: Any
+
+    def is_empty(self) -> bool:
+        """Whether no gradient is there."""
+        return any(key == self.key and value is None for key, value in _held(self.holder))
+
+    def empty(self) -> None:
+        """Have None there again, as whoever trains has."""
+        if isinstance(self.holder, (dict, list)):
+            self.holder[self.key] = None
+        else:
+            setattr(self.holder, self.key, None)
+
+
+def resets_of(owner: Any) -> list[Callable[[], Any]]:
+    """The methods that begin a step: the owner's, or where it has none those of what it holds."""
+    return next((found for things in ([owner], reachable(owner)) if (found := _methods(things))), [])
+
+
+def empty_slots(owner: Any) -> list[Slot]:
+    """Where the user's objects, and dicts and lists in them, have None under the name of a gradient or of gradients."""
+    own = (thing for thing in reachable(owner) if isinstance(thing, dict) or not of_installed(type(thing)))
+    return [
+        slot
+        for thing in own
+        for key, value in _held(thing)
+        if names.tells_gradients(key)
+        for slot in _empty(thing, key, value)
+    ]
+
+
+def _empty(holder: Any, key: Any, value: Any, around: tuple[int, ...] = ()) -> Iterator[Slot]:
+    if value is None:
+        yield Slot(holder, key)
+    elif type(value) in (dict, list) and id(value) not in around:  # a list may hold itself
+        for inner_key, inner in _held(value):
+            yield from _empty(value, inner_key, inner, (*around, id(value)))
+
+
+def _held(thing: Any) -> Iterable[tuple[Any, Any]]:
+    if isinstance(thing, list):
+        return enumerate(thing)
+    return thing.items() if isinstance(thing, dict) else attributes(thing).items()
+
+
+def _methods(things: Sequence[Any]) -> list[Callable[[], Any]]:
+    # What every layer of numpy_nn has is never called by training, and would hide a layer that adds up gradients.
+    own = [thing for thing in things if type(thing).__module__ != "builtins" and not of_a_library(thing)]
+    found = [reset for thing in own if (reset := names.method(thing, names.RESETS)) is not None and takes(reset, 0)]
+    return [reset for reset in found if getattr(reset, "__func__", None) is not Composition.zero_grad]

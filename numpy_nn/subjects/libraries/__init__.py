@@ -1,0 +1,1 @@
+"""Code that stands on a library for gradients, or on arrays that live anywhere."""

@@ -1,0 +1,1 @@
+"""Losses: objects that are asked for one, and those that are written elsewhere or left unsaid."""

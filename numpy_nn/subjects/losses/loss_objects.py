@@ -1,0 +1,183 @@
+"""Objects that are asked for a loss, which they have as a method, as an object of its own, or not at all."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from typing import Any
+
+from numpy_nn.subjects import names
+from numpy_nn.subjects.agreement import CLOSELY, Agreement, agreement
+from numpy_nn.subjects.calls.arguments import named_arguments, takes
+from numpy_nn.subjects.calls.costs import LossOfOutput, held_loss, method_of_loss, penalty_of, said_of_penalty
+from numpy_nn.subjects.calls.dressing import given_by_name, in_training, value_first
+from numpy_nn.subjects.calls.rates import rates_in
+from numpy_nn.subjects.choosing import chosen
+from numpy_nn.subjects.given_code import HOW, Code, Hints
+from numpy_nn.subjects.losses.unsaid import with_unsaid_cost
+from numpy_nn.subjects.names import method, positional
+from numpy_nn.subjects.own_methods import lines_for_methods
+from numpy_nn.subjects.parameters.code import CodeSubject
+from numpy_nn.subjects.source.roles import is_data
+from numpy_nn.subjects.state import Snapshot
+from numpy_nn.subjects.subject import SubjectError
+
+
+def predictor(target: Any, forward: Callable[..., Any] | None, number: int) -> Callable[..., Any] | None:
+    """What gives an object's output for the inputs alone: its loss, where that may be asked without targets."""
+    value = method(target, names.LOSSES)
+    required, optional = (None if value is None else positional(value)) or ([], [])
+    if len(required) == number and names.role_in_loss(next(iter(optional), "")) == names.TARGET:
+        return value
+    return forward if forward is not None and takes(forward, number) else None
+
+
+def of_loss_object(
+    label: str, target: Any, forward: Callable[..., Any] | None, inputs: Sequence[Any], targets: Any, hints: Hints
+) -> CodeSubject:
+    """An object that is asked for a loss: by a method of such a name, by forward(x, y), or by no method at all."""
+    value = in_training(method(target, names.LOSSES) or held_loss(target) or method_of_loss(target))
+    own = value.func if isinstance(value, partial) else value
+    gradient = method(target, [name for name in names.LOSS_GRADIENTS if method(target, [name]) != own])
+    gradient = gradient or names.passes(target)[1] or step_of_training(target, len(inputs) + 1)
+    found: list[tuple[bool, Agreement, bool, CodeSubject]] = []
+    errors: list[Exception] = []
+    before = Snapshot(target)  # what a way that is not meant updates, it takes for none of its parameters
+    gradients = [gradient, names.derived(target, own) or gradient, _of_data_and_targets(target, own, len(inputs) + 1)]
+    each = dict.fromkeys(gradients if gradients[-1] is not None else gradients[:-1]) if hints.cost is None else ()
+    penalty = penalty_of(target)
+    for function, backward in (way for g in each for way in ways_to_a_loss(forward, value, g, penalty, len(inputs))):
+        given = named_arguments(function, inputs, targets)
+        before.restore()
+        try:
+            subject = chosen(Code(label, function, backward, given, hints, list(given)[-1], target))
+            agrees = agreement(subject)
+        except (SubjectError, TypeError, ValueError) as error:
+            errors.append(error)
+            continue
+        if penalty is not None and isinstance(chain := getattr(function, "__self__", None), LossOfOutput):
+            subject.notes += said_of_penalty(penalty, counts=chain.penalty is not None)
+        # To a digit or two they may agree without a small penalty as well, or with the output for its gradient.
+        agree = agrees.agreeing == agrees.shaped > 0 and agrees.digits == CLOSELY
+        if agree or not subject.make_repeatable():
+            return subject
+        # What reaches the object's own arrays is meant, rather than a loss of what it is given; and a gradient that the
+        # loss returns beside its value, where nothing else tells.
+        handed_on = isinstance(getattr(backward, "__self__", None), LossOfOutput)
+        found.append((subject.has_parameters, agrees, handed_on, subject))
+    before.restore()
+    if found:
+        return max(found, key=lambda one: one[:3])[3]
+    if errors and (forward is None or not takes(forward, len(inputs))):
+        raise errors[0]
+    gradient = method(target, ["backprop", *names.LOSS_GRADIENTS]) or names.passes(target)[1]
+    step = step_of_training(target, len(inputs) + 1)
+    gradient = gradient or step
+    if forward is None or gradient is None:
+        if errors:
+            raise errors[0]
+        _refuse_more_arguments(label, value, method(target, names.LOSS_GRADIENTS), len(inputs) + 1)
+        way = lines_for_methods(target, [*inputs, targets], targets=True)
+        raise TypeError(f"target: expected a loss with forward and backward, or loss and grad, got {label}{HOW}{way}")
+    try:
+        return with_unsaid_cost(label, forward, gradient, inputs, targets, target, hints)
+    except (SubjectError, TypeError, ValueError):
+        if step in (None, gradient):
+            raise
+        before.restore()
+    # A backward pass may want what the step that calls it gives it, such as sums to be added to.
+    return with_unsaid_cost(label, forward, step, inputs, targets, target, hints)
+
+
+def _refuse_more_arguments(label: str, value: Any, gradient: Any, number: int) -> None:
+    """TypeError, with the line that works, for a loss that takes more than data and targets, such as a ``reg``."""
+    required = [] if value is None else (positional(value) or ([], []))[0]
+    if len(required) <= number or gradient is None:
+        return
+    given = ", ".join(required[:number])
+
+    def call(function: Any) -> str:
+        own = (positional(function) or ([], []))[0]
+        more = [f"{name}=..." for name in own[number:]]
+        return f"lambda {given}: net.{getattr(function, '__name__', 'loss')}({', '.join([given, *more])})"
+
+    more = " and ".join(required[number:])
+    raise TypeError(
+        f"{label}: its loss takes {more} as well; give it yourself:\n"
+        f"    check_gradients(({call(value)}, {call(gradient)}), {given})"
+    )
+
+
+def of_loss_without_targets(
+    label: str, target: Any, inputs: Sequence[Any], has_targets: bool, hints: Hints
+) -> CodeSubject | None:
+    """An object whose loss takes its inputs alone, as that of an autoencoder or of factors does; None if it has none.
+
+    Beside a forward pass, an argument called as an output or as targets are is compared with what that has kept.
+    """
+    value = in_training(method(target, names.LOSSES))
+    wanted = ((None if value is None else positional(value)) or ([], []))[0]
+    if value is None or not wanted or not takes(value, len(inputs)) or (has_targets and takes(value, len(inputs) + 1)):
+        return None
+    is_of_data = is_data(wanted[0]) or names.role_in_loss(wanted[0]) == names.UNKNOWN
+    if len(inputs) == 1 and not is_of_data and names.passes(target)[0] is not None:
+        return None
+    own = value.func if isinstance(value, partial) else value
+    gradient = method(target, [name for name in names.LOSS_GRADIENTS if method(target, [name]) != own])
+    before = Snapshot(target)
+    given = named_arguments(value, inputs, None)
+    for function, backward in ((value_first(value), None), (value, names.derived(target, own) or gradient)):
+        try:
+            subject = chosen(Code(label, function, backward, given, hints, None, target))
+            if agreement(subject).shaped:
+                return subject
+        except (SubjectError, TypeError, ValueError):
+            pass  # it returns no gradients, or leaves none, or has no method that does
+        before.restore()
+    return None
+
+
+def _of_data_and_targets(target: Any, own: Any, number: int) -> Callable[..., Any] | None:
+    """A gradient that takes what the loss does, beside a backward pass that takes a gradient; None if there is none."""
+    named = (getattr(target, name, None) for name in names.LOSS_GRADIENTS)
+    return next((one for one in named if callable(one) and one != own and takes(one, number)), None)
+
+
+def step_of_training(target: Any, number: int) -> Callable[..., Any] | None:
+    """A method that takes data and targets and updates, as ``train_step(x, y, lr)``: it goes through all by itself.
+
+    If it is told how many steps to make, as by ``epochs``, it is one that makes a single one.
+    """
+    for found in filter(None, (method(target, [name]) for name in names.TRAINS)):
+        required, optional = positional(found) or ([], [])
+        counts = [name for name in (*required, *optional) if _OF_STEPS.search(name)]
+        rates = rates_in([*required, *optional])
+        wanted = [name for name in required if name not in rates and name not in counts]
+        if len(wanted) == number:
+            return given_by_name(found, dict.fromkeys(counts, 1)) if counts else found
+    return None
+
+
+# What an argument is called that tells how many steps to make.
+_OF_STEPS = re.compile(r"epoch|iter|(^|_)(n|num|max)_steps|^steps$")
+
+
+def ways_to_a_loss(
+    forward: Callable[..., Any] | None,
+    value: Callable[..., Any] | None,
+    gradient: Callable[..., Any] | None,
+    penalty: Callable[[], Any] | None,
+    number: int,
+) -> Iterator[tuple[Callable[..., Any], Callable[..., Any] | None]]:
+    """What computes the loss, and its gradients: loss(x, y), forward(x, y) or loss(forward(x), y) with any penalty."""
+    for function in (value, forward):
+        if function is not None and takes(function, number + 1):
+            yield function if gradient is not None else value_first(function), gradient
+    if value is not None and forward is not None and takes(value, 2) and takes(forward, number):
+        chain = LossOfOutput(forward, value, gradient)
+        yield chain.loss, gradient
+        if penalty is not None:
+            yield LossOfOutput(forward, value, gradient, penalty=penalty).loss, gradient
+        if gradient is not None:
+            yield chain.loss, chain.backward

@@ -1,0 +1,172 @@
+"""Networks with the gradients of a loss that they do not compute: by which of the usual ones they are judged."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from itertools import product
+from typing import Any
+
+import numpy as np
+
+from numpy_nn.subjects import names
+from numpy_nn.subjects.agreement import CLOSELY, Agreement, agreement
+from numpy_nn.subjects.calls.arguments import named_arguments
+from numpy_nn.subjects.calls.costs import (
+    LossOfOutput,
+    cost_beside,
+    costs_beside,
+    loss_of_kept_output,
+    penalty_of,
+    said_of_penalty,
+    usual_costs,
+)
+from numpy_nn.subjects.choosing import chosen
+from numpy_nn.subjects.given_code import Code, Hints, is_ragged
+from numpy_nn.subjects.losses.other_losses import ALIKE, factors_of_losses
+from numpy_nn.subjects.names import positional
+from numpy_nn.subjects.parameters.code import CodeSubject
+from numpy_nn.subjects.state import Snapshot
+from numpy_nn.subjects.subject import SubjectError
+
+
+def with_unsaid_cost(
+    label: str,
+    forward: Callable[..., Any],
+    gradient: Callable[..., Any],
+    inputs: Sequence[Any],
+    targets: Any,
+    owner: Any,
+    hints: Hints,
+) -> CodeSubject:
+    """A network with gradients of a loss which it does not compute: the user's, the one beside it, or the usual one.
+
+    TypeError where it wants the gradient of the output, has none, or has those of no usual loss. What its backward pass
+    raises whatever the loss is comes through.
+    """
+    beside = (loss_of_kept_output(owner) or cost_beside(forward)) if hints.cost is None else None
+    lengths = () if is_ragged(inputs[0]) else np.shape(inputs[0])[:2]
+    costs = list(usual_costs(lengths or (1,))) if hints.cost is None else [("", hints.cost)]
+    # Of several losses in the file the one is meant of which the gradients are, if they are of none that is usual.
+    several_beside = costs_beside(forward) if hints.cost is None and beside is None else []
+    costs = [*([] if beside is None else [beside]), *costs, *several_beside]
+    penalty = penalty_of(owner) if hints.cost is None else None
+    penalties = (None,) if penalty is None else (penalty, None)
+    given = named_arguments(forward, inputs, None) | {"targets": targets}
+    best, words, wants_gradient, several = None, "", False, False
+    most, holds = Agreement(0, 0, 0), False
+    counts = False
+    errors: list[Exception] = []
+    before = Snapshot(owner)
+    # Of several arrays that forward returns the first is the output, or else the last.
+    for takes_last in (False, True):
+        for added, (formula, cost) in product(penalties, costs) if several or not takes_last else ():
+            chain = LossOfOutput(forward, cost, None, list(given)[:-1], takes_last=takes_last, penalty=added)
+            try:
+                subject = chosen(Code(label, chain.loss, chain.given_output(gradient), given, hints, "targets", owner))
+                agrees = agreement(subject)
+                is_of_it = agrees.digits == CLOSELY and hints.cost is None and _agrees_elsewhere(subject)
+            except (SubjectError, TypeError, ValueError) as error:
+                errors.append(error)
+                continue
+            finally:
+                several = several or chain.may_be_the_last
+                before.restore()
+            if subject.convention.takes_grads or (_wants_gradient(gradient) and agrees.agreeing < agrees.shaped):
+                wants_gradient = True
+                continue  # it wants the gradient of a loss that does not give it
+            if best is None or (agrees, is_of_it, not subject.problems) > (most, holds, not best.problems):
+                best, most, holds, words, counts = subject, agrees, is_of_it, formula, added is not None
+            if _leaves_nothing(subject, agrees) and (is_of_it or hints.cost is not None):
+                break
+        if best is not None and most.agreeing == most.shaped:
+            break
+    if best is not None and beside is not None and words == beside[0]:
+        best.notes.append(f"judged as the gradients of {words}, the one loss in the same file")
+    elif best is not None and words in dict(several_beside):
+        best.notes.append(f"judged as the gradients of {words}, a loss in the same file")
+    elif best is not None and words:
+        best.notes.append(f"the loss is not written in the code; the gradients are judged as those of {words}")
+        _compare_with_losses(best, forward, owner, targets, words)
+    if best is not None and penalty is not None:
+        best.notes += said_of_penalty(penalty, counts=counts)
+    if best is None and wants_gradient:
+        raise TypeError(
+            f"target: {label}'s backward pass wants the gradient of the loss by the output, which loss= does not "
+            "give: check it without targets, and the loss by itself as a pair (loss, gradient)"
+        )
+    if best is not None and not most.shaped and best.updates_in_backward is None:
+        moved = ", ".join(best.moved)
+        raise TypeError(
+            f"target: {label}'s backward pass leaves no gradient that is found, and changes "
+            + (f"{moved} by steps of which no learning rate is found: give it one, as lr=" if moved else "no parameter")
+        )
+    if best is None and errors:
+        texts = list(map(str, errors))
+        raise max(errors, key=lambda error: texts.count(str(error)))  # a backward pass fails whatever the loss is
+    if best is None or (hints.cost is None and not most.agreeing):
+        raise TypeError(
+            f"target: {label} has gradients of a loss that it does not compute, and they are those of none of the "
+            "usual ones; pass loss=, a function loss(output, targets) that returns a number"
+        )
+    return best
+
+
+def _agrees_elsewhere(subject: CodeSubject) -> bool:
+    """Whether gradients are those of the loss at other weights too.
+
+    Those of one loss can be a multiple of another's to many digits: where weights are small, all outputs of a sigmoid
+    are near 1/2, and the squared error has a quarter of the cross-entropy's gradient.
+    """
+    rng = np.random.default_rng(1)
+    moved = {
+        name: subject.arrays[name] + rng.standard_normal(subject.arrays[name].shape)
+        for name in subject.parameter_places
+    }
+    try:
+        with subject.at(moved), np.errstate(all="ignore"):
+            there = agreement(subject)
+    except (SubjectError, TypeError, ValueError):
+        return False
+    return there.agreeing == there.shaped and there.digits == CLOSELY
+
+
+def _leaves_nothing(subject: CodeSubject, agrees: Agreement) -> bool:
+    """Whether no other loss can do better: each array has a gradient, which is that of this one to all digits.
+
+    But for the data that a network with parameters of its own is given.
+    """
+    arrays = len([name for name in subject.arrays if name != subject.input or not subject.has_parameters])
+    left = [name for name, kind, _ in subject.unchecked if kind in ("unchecked", "unclaimed")]
+    return (
+        agrees.shaped == agrees.agreeing >= arrays > 0 and agrees.digits == CLOSELY and not (subject.problems or left)
+    )
+
+
+def _compare_with_losses(
+    subject: CodeSubject, forward: Callable[..., Any], owner: Any, targets: Any, words: str
+) -> None:
+    """Say if the code has a loss which that by which it is judged is not: a multiple of it, or another."""
+    if subject.chain is None or not subject.make_repeatable() or subject.input not in subject.arrays:
+        return
+    factors = factors_of_losses(subject, subject.chain, forward, owner, targets)
+    apart = {name: factor for name, factor in factors.items() if not abs(factor - 1.0) <= ALIKE}
+    if not apart or len(apart) < len(factors):
+        return
+    name, factor = min(apart.items(), key=lambda one: np.isnan(one[1]))
+    if np.isnan(factor):
+        subject.complain(
+            f"{name} is a loss, and these gradients are not its, but those of {words}: if it is the loss, they are "
+            "wrong; say which it is with loss="
+        )
+    else:
+        subject.complain(
+            f"{name} is {factor:.6g} times {words}, of which these gradients would be: if it is the "
+            "loss, they are off by that factor; say which it is with loss="
+        )
+
+
+def _wants_gradient(function: Callable[..., Any]) -> bool:
+    """Whether the names of its arguments say that a function takes a gradient, and no targets to make one of."""
+    own = (positional(function) or ([], []))[0]
+    targets = any(names.role_in_loss(name) == names.TARGET for name in own)
+    return not targets and any(names.role(name) == names.GRAD for name in own)

@@ -1,0 +1,1 @@
+"""The parameters of code and their gradients, found."""

@@ -1,0 +1,107 @@
+"""Gradients that neither names nor numbers tell, as those that are wrong: what is left is that of what is left."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from numpy_nn.subjects import names
+from numpy_nn.subjects.arrays.gradients import SURE, Leaf, likeness, same_but_ones
+from numpy_nn.subjects.arrays.places import Path, Step, last_name, places
+from numpy_nn.subjects.names import tells_gradients
+from numpy_nn.subjects.parameters.overlapping import OverlappingCode
+from numpy_nn.subjects.source import roles
+from numpy_nn.subjects.subject import Array, SubjectError
+
+
+class RemainingCode(OverlappingCode):
+    """Called code, of which some gradients are found last of all."""
+
+    def __init__(self, *given: Any, **named: Any) -> None:
+        super().__init__(*given, **named)
+        self._not_taken: list[Leaf] = []  # what may be a gradient, and is not taken for any
+
+    def _match_by_elimination(self, found: Sequence[Leaf], grad_output: Array) -> None:
+        """Take for the gradient of an array what is left where the others are, if it is all that has its shape.
+
+        So a wrong one is found whose name tells nothing, and whose numbers cannot. What has as many rows as the input
+        has may be on its way to a gradient, and is none; nor is what the name of another array tells to be that one's,
+        which may be one that the output does not depend on at this point.
+        """
+        missing = {name: array.shape for name, array in self.arrays.items() if name not in self._leaves}
+        for name in list(missing):
+            path = self._places[name].path if name in self._places else (Step(name, False),)
+            if is_state(name, path) or roles.is_data(name):
+                del missing[name]
+        taken = [leaf for leaf in self._leaves.values() if isinstance(leaf, Leaf)]
+        for name, leaf in the_only_ones_left(missing, found, taken).items() if missing else ():
+            if self._keeps_its_shape(leaf, grad_output) and not self._is_of_another(leaf, name):
+                self._leaves[name] = leaf
+        taken = [leaf for leaf in self._leaves.values() if isinstance(leaf, Leaf)]
+        self._not_taken = not_taken(found, taken)
+
+    def _is_of_another(self, leaf: Leaf, name: str) -> bool:
+        """Whether a leaf is called as the gradient of another array is that the object has."""
+        if not isinstance(leaf.path[-1].key if leaf.path else None, str):
+            return False
+        own = self._places[name].read() if name in self._places else None
+        others = (place for place in places(self._owner, repeated=True) if place.read() is not own)
+        return any(likeness(place.path, leaf, np.shape(place.read())) >= SURE for place in others)
+
+    def _keeps_its_shape(self, leaf: Leaf, grad_output: Array) -> bool:
+        """Whether a leaf has its shape for another number of rows too; where none can be had, if it has not that."""
+        given = self.arrays.get(self.input)
+        rows = given.shape[0] if given is not None and given.ndim else 1
+        if given is not None:
+            with self.resized(rows + 1) as can:
+                if can:
+                    try:
+                        returned = self._claimed(np.resize(grad_output, self.output().shape))
+                    except SubjectError:
+                        return False
+                    return np.shape(leaf.read(returned, self._owner)) == leaf.value.shape
+        return rows not in leaf.value.shape
+
+    def _is_weight_of_loss(self, shape: tuple[int, ...]) -> bool:
+        """Whether it is a loss without a forward pass that gives its input's gradient, and none of what it holds."""
+        if not self.is_loss or names.method(self._owner, names.FORWARDS) is not None or self.input not in self._leaves:
+            return False
+        claims = any(name in self._leaves for name in self._places)
+        return not (claims or any(same_but_ones(leaf.value.shape, shape) for leaf in self._not_taken))
+
+
+def is_state(name: str, path: Path) -> bool:
+    """Whether an array is a statistic, a mask or a state, by its name: none of them is learned."""
+    return roles.is_buffer(name) or roles.is_state(str(last_name(path)))
+
+
+def the_only_ones_left(
+    wanted: Mapping[str, tuple[int, ...]], found: Sequence[Leaf], taken: Sequence[Leaf]
+) -> dict[str, Leaf]:
+    """For each array without a gradient, by its shape: the leaf that is left for it, if there is one and only one.
+
+    ``found`` are all leaves, ``taken`` those that are the gradient of another array.
+    """
+    free, chosen = not_taken(found, taken), {}
+    for name, shape in wanted.items():
+        of_shape = [leaf for leaf in free if same_but_ones(leaf.value.shape, shape)]
+        if len(of_shape) == 1 and sum(same_but_ones(other, shape) for other in wanted.values()) == 1:
+            chosen[name] = of_shape[0]
+    return chosen
+
+
+def not_taken(found: Sequence[Leaf], taken: Sequence[Leaf]) -> list[Leaf]:
+    """The leaves that may be gradients and are not taken for any: beside others in a container, or by a name for it."""
+    beside = {(leaf.returned, leaf.path[:-1]) for leaf in taken}
+
+    def may_be(leaf: Leaf) -> bool:
+        if not leaf.is_new or leaf.value.ndim == 0 or any(leaf.value is other.value for other in taken):
+            return False
+        is_in_container = leaf.returned or len(leaf.path) > 1
+        return (is_in_container and (leaf.returned, leaf.path[:-1]) in beside) or any(
+            tells_gradients(step.key) for step in leaf.path
+        )
+
+    return list({id(leaf.value): leaf for leaf in found if may_be(leaf)}.values())

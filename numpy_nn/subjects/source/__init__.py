@@ -1,0 +1,1 @@
+"""What the source of code and the names around it tell."""

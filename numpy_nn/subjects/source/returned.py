@@ -1,0 +1,165 @@
+"""What a function's source calls the things that it returns, and what that tells of gradients."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import textwrap
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from numpy_nn.subjects.arrays.gradients import SURE, Leaf
+from numpy_nn.subjects.arrays.places import Path, Step
+from numpy_nn.subjects.names import INPUT_GRADIENTS, OUTPUTS, is_gradient_of, is_loss, plain, tells_gradients
+
+
+def returned_names(function: Any) -> list[str]:
+    """What a function calls the things that it returns last, as its source has it; none where that does not tell.
+
+    Where another of its returns has one of these names at another place, the name does not tell which place it is.
+    """
+    returned = [[_name(part) for part in _parts(value)] for value in own_returns(source_tree(function))]
+    found = returned[-1] if returned else []
+    places = [[others.index(name) for others in returned if name in others] for name in found if name]
+    moved = any(len(set(found_at)) > 1 for found_at in places)
+    return found if len(set(found)) == len(found) and not moved else []
+
+
+def names_by_place(function: Any) -> dict[Path, str]:
+    """The names of all that a function returns last, by its place in that; also within lists that have a name there.
+
+    What is an entry of something goes by the name of that. A name that is at two places tells nothing.
+    """
+    tree = source_tree(function)
+    values = list(own_returns(tree))
+    listed = _lists_by_name(tree)
+    found = dict(_named(values[-1], (), listed)) if values else {}
+    all_names = [(path, name) for value in values for path, name in _named(value, (), listed)]
+    return {path: name for path, name in found.items() if all(at == path for at, other in all_names if other == name)}
+
+
+def told_by(backward: Any, forward: Any, number: int) -> dict[Path, str]:
+    """What the source of backward calls what it returns, by its places in that.
+
+    Or that of a loss with its gradients, which returns ``number`` things, by their places without that of the loss.
+    """
+    if backward is not None:
+        return names_by_place(getattr(backward, "func", backward))
+    told = names_by_place(getattr(forward, "func", forward))
+    loss = int(number == 2 and is_loss(told.get((Step(1, True),), "")))  # (gradients, loss) is turned round
+    rest = {path: name for path, name in told.items() if path and path[0].key != loss}
+    if number == 2:
+        return {path[1:]: name for path, name in rest.items()}
+    return {(Step(path[0].key - 1, True), *path[1:]): name for path, name in rest.items()}
+
+
+def as_told(
+    told: Mapping[Path, str],
+    of: Mapping[str, Any],
+    likely: Mapping[str, Callable[[Leaf], float]],
+    *,
+    only: bool,
+    data: str = "",
+) -> dict[str, Callable[[Leaf], float]]:
+    """How likely a leaf is the gradient of each array, with what names in the source tell of what was returned.
+
+    ``of`` has what each array is called, and ``data`` is the one that a gradient of the input is of. What is called as
+    the gradient of one is none of another; with ``only``, and if one is called so, what is called otherwise, and not as
+    some gradient, is none at all, such as the next state after gradients.
+    """
+    sure = {path: [n for n, own in of.items() if is_gradient_of(word, own) >= SURE] for path, word in told.items()}
+    for path, word in told.items():
+        if not sure[path] and data in of and plain(word) in _OF_INPUT:
+            sure[path] = [data]
+    some = any(sure.values())
+
+    def judged(name: str, leaf: Leaf) -> float:
+        if not leaf.returned or leaf.path not in told:
+            return likely[name](leaf)
+        if sure[leaf.path]:
+            return max(SURE, is_gradient_of(told[leaf.path], of[name])) if name in sure[leaf.path] else 0.0
+        return 0.0 if only and some and not tells_gradients(told[leaf.path]) else likely[name](leaf)
+
+    return {name: partial(judged, name) for name in likely}
+
+
+# What may be the gradient of nothing but the input, whatever that is called.
+_OF_INPUT = [word for word in INPUT_GRADIENTS if "in" in word or "x" in word]
+
+
+def source_tree(function: Any) -> ast.Module:
+    """What the source of a function is made of; nothing where there is no source, as of one from ``exec``."""
+    try:
+        return ast.parse(textwrap.dedent(inspect.getsource(function)))
+    except (OSError, TypeError, SyntaxError):
+        return ast.Module([], [])
+
+
+def _name(part: ast.expr) -> str:
+    return part.id if isinstance(part, ast.Name) else getattr(part, "attr", "")
+
+
+def _parts(value: ast.expr | None) -> list[ast.expr]:
+    return value.elts if isinstance(value, ast.Tuple) else []
+
+
+def _named(value: ast.expr | None, path: Path, listed: Mapping[str, ast.expr]) -> Iterator[tuple[Path, str]]:
+    if isinstance(value, ast.Name) and value.id in listed:
+        listed, value = {name: one for name, one in listed.items() if name != value.id}, listed[value.id]
+    if isinstance(value, (ast.Tuple, ast.List)):
+        for index, part in enumerate(value.elts):
+            yield from _named(part, (*path, Step(index, True)), listed)
+        return
+    while isinstance(value, ast.Subscript):
+        value = value.value
+    if value is not None and (name := _name(value)):
+        yield path, name
+
+
+def _lists_by_name(tree: ast.Module) -> dict[str, ast.expr]:
+    """What is assigned once in a function and is a tuple or list as it is written."""
+    found: dict[str, list[ast.expr]] = {}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Assign) and len(node.targets) == 1 and isinstance(node.targets[0], ast.Name):
+            found.setdefault(node.targets[0].id, []).append(node.value)
+    once = {name: values[0] for name, values in found.items() if len(values) == 1}
+    return {name: value for name, value in once.items() if isinstance(value, (ast.Tuple, ast.List))}
+
+
+def own_returns(tree: ast.Module) -> Iterator[ast.expr | None]:
+    """What a function returns, in the order of its source, without what functions inside it return."""
+    pending: list[ast.AST] = list(getattr(tree.body[0], "body", [])) if len(tree.body) == 1 else []
+    while pending:
+        node = pending.pop(0)
+        if isinstance(node, ast.Return):
+            yield node.value
+        elif not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda)):
+            pending[:0] = ast.iter_child_nodes(node)
+
+
+def lines_for_dict(called: str, result: Mapping[Any, Any]) -> str:
+    """How what returns a dict becomes checkable."""
+    floats = [key for key, value in result.items() if np.asarray(value).dtype.kind == "f"]
+    outputs = [key for key in floats if plain(key) in OUTPUTS]
+    key = (outputs or floats[::-1] or ["output"])[0]
+    return (
+        f"{called}: forward returns a dict with {', '.join(map(str, result))}; have it return its output, and the dict "
+        "as its cache:\n"
+        f"    check_gradients((lambda *given: ((kept := {called}(*given))[{key!r}], kept), backward), x)"
+    )
+
+
+def lines_for_dict_alone(called: str, result: Mapping[Any, Any]) -> str:
+    """The same for one function that returns its value and its gradients in a dict."""
+    numbers = [key for key, value in result.items() if np.size(value) == 1]
+    values = [key for key in numbers if isinstance(key, str) and (is_loss(key) or plain(key) == "value")]
+    key = (values or numbers or ["loss"])[0]
+    gradients = "".join(f"kept[{other!r}], " for other in result if other != key)
+    return (
+        f"{called}: forward returns a dict with {', '.join(map(str, result))}; have it return its value, and then the "
+        "gradients in the order of the arguments:\n"
+        f"    check_gradients(lambda *given: ((kept := {called}(*given))[{key!r}], {gradients.rstrip(', ')}), x)"
+    )
