@@ -10,11 +10,10 @@ from typing import Any
 import numpy as np
 
 from numpy_nn.subjects import names
-from numpy_nn.subjects.arrays.places import places
 from numpy_nn.subjects.calls.rates import rates_in
 from numpy_nn.subjects.names import positional
 from numpy_nn.subjects.running import Patience, Running, SubjectError
-from numpy_nn.subjects.state import Snapshot, attributes, equal
+from numpy_nn.subjects.state import Snapshot, attributes
 
 
 class Context:
@@ -126,21 +125,6 @@ def with_input_kept(target: Any, forward: Any, x: Any) -> Any:
         return forward(*arguments)
 
     return Dressed(keeping, inspect.signature(forward)) if stays_empty else forward
-
-
-def with_data_held(target: Any, forward: Any, x: Any) -> Any:
-    """A forward pass without arguments, of an object that holds its data, as one that is given them; or as it is."""
-    if forward is None or not isinstance(x, np.ndarray) or positional(forward) != ([], []):
-        return forward
-    held = [place for place in places(target) if isinstance(place.read(), np.ndarray) and equal(place.read(), x)]
-    if not held:
-        return forward
-
-    def given(x: Any) -> Any:
-        held[0].put(x)
-        return forward()
-
-    return Dressed(given, inspect.Signature([inspect.Parameter("x", inspect.Parameter.POSITIONAL_OR_KEYWORD)]))
 
 
 _INPUTS = ("input", "inputs", "x", "input_data")
