@@ -42,7 +42,8 @@ def test_the_gradient_of_the_loss_that_a_network_holds_goes_to_a_backward_pass_t
     assert report["W"].verdict == verdict
     if verdict == "wrong":
         diagnosis = report["W"].diagnosis
-        assert diagnosis is not None and "= 2 at all 6" in diagnosis.evidence
+        assert diagnosis is not None
+        assert "= 2 at all 6" in diagnosis.evidence
 
 
 @pytest.mark.parametrize("wrong", [1.0, 2.0])
