@@ -28,6 +28,7 @@ from numpy_nn.subjects.calls.dressing import (
     with_input_kept,
     with_keywords,
 )
+from numpy_nn.subjects.calls.kept_gradients import with_gradient_kept
 from numpy_nn.subjects.calls.owners import (
     are_of_another,
     is_object_with_arrays,
@@ -228,8 +229,7 @@ def _of_object(target: Any, inputs: Sequence[Any], targets: Any, hints: Hints) -
     if step is not None and method(target, names.LOSSES) is None:
         with suppress(TypeError):  # it may return no loss
             return _of_functions(step, None, inputs, targets, hints)
-    forward = with_data_held(target, with_input_kept(target, forward, inputs[0]), inputs[0])
-    forward = in_training(with_context(forward))
+    forward = in_training(with_context(with_data_held(target, with_input_kept(target, forward, inputs[0]), inputs[0])))
     if (alone := _of_loss_of_its_data(label, target, inputs, targets, hints)) is not None:
         return alone
     if targets is not None:
@@ -326,15 +326,13 @@ def _may_compare_with_its_input(subject: CodeSubject, inputs: Sequence[Any]) -> 
 def _called_as_it_runs(
     label: str, target: Any, forward: Callable[..., Any], backward: Any, inputs: Sequence[Any], hints: Hints
 ) -> CodeSubject:
-    """By its forward pass; or, if backward cannot do without what only ``__call__`` keeps, by that.
-
-    Where its gradients are those of training, and it is not in training, it is put there.
-    """
+    """By its forward pass, or ``__call__`` if backward needs what that alone keeps; in training if it is meant so."""
 
     def called_by(function: Callable[..., Any]) -> CodeSubject:
         return chosen(Code(label, function, backward, named_arguments(function, inputs, None), hints, owner=target))
 
     _build(target, forward, inputs)
+    backward = with_gradient_kept(target, forward, backward, inputs)
     before = Snapshot(target)
     try:
         subject = called_by(forward)

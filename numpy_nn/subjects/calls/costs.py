@@ -44,10 +44,11 @@ def usual_costs(samples: Sequence[int]) -> Iterator[tuple[str, Cost]]:
 
 def _of_arrays(cost: Cost) -> Cost:
     def checked(a: Any, y: Any) -> Any:
-        if isinstance(a, Mapping):
+        known = isinstance(a, (np.ndarray, np.generic, list, tuple, float, int))
+        if not known:
             raise TypeError(
-                "target: its forward pass returns a dict first, of which no usual loss is known; pass loss=, a "
-                "function loss(output, targets) that returns a number"
+                f"target: its forward pass returns a {type(a).__name__} first, of which no usual loss is known; pass "
+                "loss=, a function loss(output, targets) that returns a number"
             )
         return cost(a, y)
 
