@@ -6,7 +6,6 @@ import dataclasses
 import inspect
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -25,6 +24,7 @@ from numpy_nn.subjects import Hints, LiveSubject, Subject, SubjectError, Surroga
 from numpy_nn.subjects.agreement import claimed_in_shape
 from numpy_nn.subjects.calls.arguments import are_apart, with_targets_apart
 from numpy_nn.subjects.calls.calling import arrays_of
+from numpy_nn.subjects.calls.owners import is_object_with_arrays
 from numpy_nn.subjects.libraries.foreign_arrays import as_arrays, is_torch, of_arrays
 from numpy_nn.subjects.libraries.jax_functions import jax_subject
 from numpy_nn.subjects.libraries.nodes import nodes_subject
@@ -159,6 +159,8 @@ def _subjects(target: Any, x: Any, targets: Any, hints: Hints, report: GradientR
         targets = of_data if targets is None else targets
     if hints.cost is not None and targets is None:
         raise ValueError("loss: expected targets with it, got None")
+    if isinstance(x, dict) or (not isinstance(x, tuple) and is_object_with_arrays(x)):
+        x = (x,)  # all parameters in a dict, or an object with the data, such as a graph
     forward = _forward_of(target)
     if isinstance(x, tuple) and are_apart(x, forward, int(targets is not None)):
         inputs = tuple(map(_point, x))
@@ -200,8 +202,12 @@ def _of_whole_numbers(target: Any, x: NDArray[Any], targets: Any, hints: Hints) 
         failed = error
     else:
         return of_floats
-    with suppress(SubjectError, IndexError, TypeError, ValueError):
+    try:
         return as_subject(target, (x.copy(),), targets, hints)
+    except (SubjectError, IndexError, TypeError, ValueError):
+        # What takes no floats for indices has failed for another reason where it was given whole numbers.
+        if isinstance(failed.__cause__ or failed, IndexError):
+            raise
     raise failed
 
 

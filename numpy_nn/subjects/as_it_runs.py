@@ -11,6 +11,7 @@ from numpy_nn.subjects import names
 from numpy_nn.subjects.agreement import agreement
 from numpy_nn.subjects.calls.arguments import named_arguments
 from numpy_nn.subjects.calls.dressing import in_training
+from numpy_nn.subjects.calls.kept_gradients import with_gradient_kept
 from numpy_nn.subjects.calls.owners import put_in_training
 from numpy_nn.subjects.choosing import chosen
 from numpy_nn.subjects.given_code import Code, Hints
@@ -35,6 +36,7 @@ def called_as_it_runs(
         return chosen(Code(label, function, backward, named_arguments(function, inputs, None), hints, owner=target))
 
     _build(target, forward, inputs)
+    backward = with_gradient_kept(target, forward, backward, inputs)
     before = Snapshot(target)
     try:
         subject = called_by(forward)

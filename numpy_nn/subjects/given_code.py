@@ -67,7 +67,8 @@ def first_result(code: Code) -> tuple[Any, list[Any]]:
         raise TypeError(
             lines_for_dict(called, result) if code.backward is not None else lines_for_dict_alone(called, result)
         )
-    if result is not None:
+    # What can be chained returns itself; with targets it may keep more than one thing that is of them.
+    if result is not None and (result is not code.owner or code.target is not None or not output_paths(code.owner)):
         return result, [None]
     paths = output_paths(code.owner)
     if not paths:

@@ -35,6 +35,7 @@ from numpy_nn.subjects.calls.owners import (
     made_ours,
     owned,
     to_be_restored,
+    with_objects_kept,
 )
 from numpy_nn.subjects.choosing import made
 from numpy_nn.subjects.given_code import HOW, Code, Hints
@@ -106,7 +107,7 @@ def _recognised(target: Any, inputs: Sequence[Any], targets: Any, hints: Hints) 
         raise TypeError(f"target: expected an object of {target.__name__}, got the class; call it: {target.__name__}()")
     if _is_function(target):
         return _of_functions(target, None, inputs, targets, hints)
-    return _of_object(made_ours(target), inputs, targets, hints)
+    return _of_object(mine := made_ours(target), with_objects_kept(mine, inputs), targets, hints)
 
 
 def _is_layer(thing: Any) -> bool:

@@ -266,3 +266,21 @@ def test_a_gradient_by_the_scores_is_named_for_samples_in_columns_too():
     assert diagnosis is not None
     assert diagnosis.cause == "fused_activation"
     assert "along axis 0" in diagnosis.evidence
+
+
+@pytest.mark.parametrize("given", [(), (np.array([1, 0]),)])
+def test_a_gradient_by_the_scores_is_named_where_targets_have_no_shape_of_the_scores_or_there_are_none(given):
+    """As of the alignments of labels with frames, of which the probabilities are in columns."""
+
+    def loss(p, *labels):
+        assert len(labels) == len(given)
+        both = p[0, 0] * p[1, 1] + p[1, 0] * p[0, 1]
+        n = -np.array([[p[1, 1], p[1, 0]], [p[0, 1], p[0, 0]], [0.0, 0.0]]) / both
+        return -np.log(both), p * (n - (n * p).sum(axis=0))
+
+    p = np.random.default_rng(0).random((3, 2)) + 0.1
+    report = check_gradients(loss, p / p.sum(axis=0), *given)
+    diagnosis = report.entries[0].diagnosis
+    assert diagnosis is not None
+    assert diagnosis.cause == "fused_activation"
+    assert "along axis 0" in diagnosis.evidence

@@ -256,3 +256,13 @@ def test_a_sample_whose_units_are_all_dead_is_no_step_of_a_staircase(seed):
     report = check_gradients((net, without_mask), arrays)
     assert {entry.name: entry.verdict for entry in report.entries} == {"x": "wrong", "w1": "wrong", "w2": "right"}
     assert "float16" not in str(report)
+
+
+@pytest.mark.parametrize(("wrong", "verdict"), [(1.0, "close"), (1.01, "wrong")])
+def test_numbers_of_float32_that_forward_copies_do_not_hide_a_backward_pass_in_float32(wrong, verdict):
+    x = np.random.default_rng(0).standard_normal((3, 4)).astype(np.float32)
+
+    def backward(x, grad):
+        return np.float32(wrong) * grad.astype(np.float32) * (x > 0)
+
+    assert check_gradients((lambda x: np.maximum(x, 0.0), backward), x).verdict == verdict

@@ -131,3 +131,21 @@ def test_the_height_is_that_of_a_jump_not_of_what_is_steep(f, low, high):
     e = Evidence(subject, subject.input, x, g, subject.output(), {}, x, g, np.random.default_rng(0))
     left = np.diff([f(t) for t in np.linspace(0.0, 1.0, INTERVALS + 1)])
     assert low <= _height(e, np.ones(1), left, 1.0) <= high
+
+
+def softmax32(x):
+    e = np.exp(x.astype(np.float32) - x.max().astype(np.float32))
+    return e / e.sum(axis=1, keepdims=True)
+
+
+@pytest.mark.parametrize(("at_largest", "verdict"), [(0.0, "right"), (2.0, "wrong")])
+@pytest.mark.parametrize("seed", range(3))
+def test_a_claim_that_is_wrong_up_to_a_branch_nearby_is_not_spared_for_being_right_beyond(seed, at_largest, verdict):
+    def backward(x, grad):
+        p = softmax32(x).astype(float)
+        dx = p * (grad - (grad * p).sum(axis=1, keepdims=True))
+        dx.flat[x.argmax()] += at_largest  # as if the largest had a gradient for being subtracted
+        return dx
+
+    x = np.random.default_rng(seed).standard_normal((3, 4))
+    assert check_gradients((softmax32, backward), x).verdict == verdict

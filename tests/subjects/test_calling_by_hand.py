@@ -70,7 +70,7 @@ def test_backward_is_given_what_its_roles_say():
     assert called((GRADS,), grads=[np.array(2.0), np.array(3.0)])[0] == [2.0, 3.0]
     assert type(called((GRADS,), grads=[np.array(2.0)])[0][0]) is float
     assert called((OUTPUT,), result=(("first", "second"), ()))[0] == ["first", "second"]
-    chain = LossOfOutput(len, len, None)
+    chain = LossOfOutput(len, len)
     chain.output = "of the chain"
     assert called((OUTPUT,), _forward=chain.loss)[0] == ["of the chain"]
     assert called((result_role(1), result_role(0)), result=(("out",), ("kept",)))[0] == ["kept", "out"]

@@ -5,6 +5,7 @@ import pytest
 from stand_ins import script
 
 from numpy_nn.gradcheck import check_gradients
+from numpy_nn.subjects import names
 from numpy_nn.subjects.calls.costs import (
     LossOfOutput,
     _last_array,
@@ -166,32 +167,51 @@ def test_a_loss_of_the_output_is_the_loss_of_the_first_output():
     def halves(x, w):
         return x * w, "a cache"
 
-    chain = LossOfOutput(halves, lambda a, y: np.sum(a - y), None)
+    chain = LossOfOutput(halves, lambda a, y: np.sum(a - y))
     assert chain.loss(2.0, 3.0, 1.0) == (5.0, "a cache")
-    assert LossOfOutput(lambda x: 2 * x, lambda a, y: a - y, None).loss(2.0, 1.0) == 3.0
+    assert LossOfOutput(lambda x: 2 * x, lambda a, y: a - y).loss(2.0, 1.0) == 3.0
 
 
 def test_the_gradient_that_a_loss_returns_goes_to_the_network():
-    chain = LossOfOutput(lambda x: 2 * x, lambda a, y: (a - y, 7.0), lambda g: ("gradient", g))
+    chain = LossOfOutput(lambda x: 2 * x, lambda a, y: (a - y, 7.0))
     assert chain.loss(2.0, 1.0) == 3.0
-    assert chain.backward() == ("gradient", 7.0)
+    assert chain.handed_on(lambda g: ("gradient", g))() == ("gradient", 7.0)
 
 
-def test_without_a_gradient_or_someone_to_take_it_there_is_no_backward_pass():
-    silent = LossOfOutput(lambda x: x, lambda a, y: a - y, lambda g: g)
-    silent.loss(2.0, 1.0)
-    alone = LossOfOutput(lambda x: x, lambda a, y: (a - y, 7.0), None)
-    alone.loss(2.0, 1.0)
-    for chain in (silent, alone):
-        with pytest.raises(TypeError, match="the loss returns no gradient"):
-            chain.backward()
+def test_with_it_goes_a_learning_rate_and_nothing_else_that_is_wanted():
+    chain = LossOfOutput(lambda x: 2 * x, lambda a, y: (a - y, 7.0))
+    chain.loss(2.0, 1.0)
+    stepping = chain.handed_on(lambda g, lr: (g, lr))
+    assert names.positional(stepping) == (["lr"], [])
+    assert stepping(0.1) == (7.0, 0.1)
+    assert names.positional(chain.handed_on(lambda g, x: g * x)) == ([], [])
+
+
+def test_without_a_gradient_there_is_no_backward_pass():
+    chain = LossOfOutput(lambda x: x, lambda a, y: a - y)
+    chain.loss(2.0, 1.0)
+    with pytest.raises(TypeError, match="the loss returns no gradient"):
+        chain.handed_on(lambda g: g)()
+
+
+def test_a_loss_that_names_what_forward_returns_is_given_that():
+    def forward(x):
+        kept, output = {"x": x}, 2.0 * x
+        return kept, output
+
+    assert LossOfOutput(forward, lambda output, targets: output - targets).loss(3.0, 1.0)[0] == 5.0
+
+
+def test_of_a_dict_no_usual_loss_is_taken():
+    with pytest.raises(TypeError, match="returns a dict first, of which no usual loss is known; pass loss="):
+        next(iter(usual_costs((2,))))[1]({"a": 1.0}, 1.0)
 
 
 def test_a_loss_that_names_its_target_first_is_given_it_first_and_then_what_else_it_names():
     def loss(y_true, y_pred, w):
         return y_true - 10.0 * y_pred + 100.0 * w
 
-    chain = LossOfOutput(lambda x, w: x * w, loss, None, ("x", "w"))
+    chain = LossOfOutput(lambda x, w: x * w, loss, ("x", "w"))
     assert chain.loss(2.0, 3.0, 1.0) == 1.0 - 60.0 + 300.0
 
 
@@ -305,7 +325,7 @@ def test_gradients_that_are_named_after_the_arguments_are_theirs_in_any_order():
 )
 def test_all_activations_are_a_prediction_where_they_are_a_list_with_the_output_last(kind, takes_last, is_all):
     returned = kind((np.ones((2, 3)), np.ones((2, 1))))
-    chain = LossOfOutput(lambda _: returned, len, None, takes_last=takes_last)
+    chain = LossOfOutput(lambda _: returned, len, takes_last=takes_last)
     chain.run(np.ones((2, 3)))
     assert chain.output is returned[1 if takes_last else 0]
     assert chain._whole() is (returned if is_all else chain.output)
@@ -320,7 +340,7 @@ def test_a_gradient_function_is_given_what_it_names_and_shows_only_the_rest():
     def loss(scores, y):
         return np.sum(scores - y)
 
-    chain = LossOfOutput(hidden, loss, None, ("x", "w"))
+    chain = LossOfOutput(hidden, loss, ("x", "w"))
     x, w, y = np.ones((2, 3)), np.full((2, 3), 2.0), np.zeros((2, 3))
     chain.loss(x, w, y)
 
@@ -337,7 +357,7 @@ def test_a_gradient_function_is_given_what_it_names_and_shows_only_the_rest():
         dscores = x * w
         return dscores, w
 
-    own = LossOfOutput(returns_its_own, loss, None, ("x", "w"))
+    own = LossOfOutput(returns_its_own, loss, ("x", "w"))
     own.loss(x, w, y)
 
     def of_its_own(w, dscores, y):

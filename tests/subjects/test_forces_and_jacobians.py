@@ -146,3 +146,44 @@ def test_each_argument_may_have_a_jacobian_of_its_own():
     report = check_gradients(project_with_jacobians, (np.array([1.5, -0.4]), np.array([0.3, 0.8, -1.1])))
     assert report, report
     assert {entry.name for entry in report.entries} == {"pose", "point"}
+
+
+def moved(x: Any, u: Any) -> Any:
+    turn = np.array([[np.cos(x[2, 0]), 0.0], [np.sin(x[2, 0]), 0.0], [0.0, 1.0]])
+    return x + turn @ u
+
+
+def jacobian_of_state(x: Any, u: Any) -> Any:
+    J = np.eye(3)
+    J[:2, 2] = -u[0, 0] * np.sin(x[2, 0]), u[0, 0] * np.cos(x[2, 0])
+    return J
+
+
+def with_a_selection(x: Any, u: Any) -> Any:
+    J, selected = jacobian_of_state(x, u), np.eye(3)
+    return J, selected
+
+
+def with_twice_that(x: Any, u: Any) -> Any:
+    J, selected = 2 * jacobian_of_state(x, u), np.eye(3)
+    return J, selected
+
+
+def with_a_gradient_of_another_shape(x: Any, u: Any) -> Any:
+    J, du = jacobian_of_state(x, u), np.eye(3)
+    return J, du
+
+
+@pytest.mark.parametrize(
+    ("jacobians", "verdict", "checked"),
+    [
+        (with_a_selection, "right", ["x"]),
+        (with_twice_that, "wrong", ["x"]),
+        (with_a_gradient_of_another_shape, "wrong", ["x", "u"]),
+    ],
+)
+def test_what_stands_beside_a_jacobian_is_one_if_it_has_the_shape_or_a_name(jacobians, verdict, checked):
+    rng = np.random.default_rng(0)
+    report = check_gradients((moved, jacobians), (rng.standard_normal((3, 1)), rng.standard_normal((2, 1))))
+    assert report.verdict == verdict
+    assert [entry.name for entry in report.entries] == checked

@@ -296,3 +296,64 @@ def test_lists_and_dicts_of_a_class_hold_parameters_and_are_as_before(wrong, ver
     assert report.verdict == verdict
     assert sorted(e.name for e in report.entries) == ["params['b']", "weights[0]", "weights[1]", "x"]
     assert Net.weights[0].dtype == np.float32
+
+
+class Graph:
+    def __init__(self):
+        self.edges = [(0, 1), (1, 2), (2, 0), (2, 3)]
+        self.features = np.random.default_rng(1).standard_normal((4, 3))
+
+
+class Messages:
+    """A layer of a graph network, of which ``features`` and ``weights`` say how many times their gradients are off."""
+
+    def __init__(self, features=1.0, weights=1.0):
+        self.W, self.off = np.random.default_rng(2).standard_normal((3, 2)), (features, weights)
+
+    def forward(self, graph):
+        out = np.zeros((4, 2))
+        for source, target in graph.edges:
+            out[target] += np.tanh(graph.features[source] @ self.W)
+        return out
+
+    def backward(self, graph, grad_output):
+        self.dW, dx = np.zeros_like(self.W), np.zeros_like(graph.features)
+        for source, target in graph.edges:
+            d = grad_output[target] * (1 - np.tanh(graph.features[source] @ self.W) ** 2)
+            self.dW += self.off[1] * np.outer(graph.features[source], d)
+            dx[source] += self.off[0] * self.W @ d
+        return dx
+
+
+@pytest.mark.parametrize("given", [lambda graph: graph, lambda graph: (graph,)])
+@pytest.mark.parametrize("off", [(1.0, 1.0), (2.0, 1.0), (1.0, 2.0)])
+def test_what_a_graph_holds_is_checked_where_a_layer_returns_its_gradient(off, given):
+    graph = Graph()
+    before = graph.features.copy()
+    report = check_gradients(Messages(*off), given(graph))
+    assert report["graph.features"].verdict == ("right" if off[0] == 1.0 else "wrong")
+    assert report["W"].verdict == ("right" if off[1] == 1.0 else "wrong")
+    np.testing.assert_array_equal(graph.features, before)
+
+
+class OfWeightsAlone(Messages):
+    def backward(self, graph, grad_output):
+        super().backward(graph, grad_output)
+
+
+def test_what_a_graph_holds_is_data_where_no_gradient_of_it_is_returned():
+    report = check_gradients(OfWeightsAlone(), Graph())
+    assert report.verdict == "right"
+    assert [entry.name for entry in report.entries] == ["W"]
+    assert any("graph.features" in note for note in report.notes)
+
+
+def test_a_dict_of_parameters_may_be_given_alone():
+    def loss(parameters):
+        return np.sum(np.tanh(parameters["W"]) ** 2)
+
+    def gradients(parameters):
+        y = np.tanh(parameters["W"])
+        return {"W": 2 * y * (1 - y**2)}
+
+    assert check_gradients((loss, gradients), {"W": W})["W"].verdict == "right"

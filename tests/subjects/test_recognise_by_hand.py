@@ -10,7 +10,7 @@ from numpy_nn.subjects import agreement, names
 from numpy_nn.subjects.arrays.places import _same_memory
 from numpy_nn.subjects.calls import arguments
 from numpy_nn.subjects.calls.calling import GRADS, CalledCode, Convention, _is_array_like
-from numpy_nn.subjects.calls.costs import LossOfOutput, cost_beside, number_of_samples, usual_costs
+from numpy_nn.subjects.calls.costs import HandedOn, LossOfOutput, cost_beside, number_of_samples, usual_costs
 from numpy_nn.subjects.losses import loss_objects, unsaid
 
 ONE = np.ones(3)
@@ -103,7 +103,7 @@ def test_how_many_arguments_a_function_takes(function, number, takes):
     ],
 )
 def test_whether_a_function_wants_a_gradient(function, wants):
-    assert unsaid._wants_gradient(function) == wants
+    assert unsaid.wants_gradient(function) == wants
 
 
 def forward(x):
@@ -156,7 +156,7 @@ def test_the_ways_to_a_loss(of_forward, value, gradient, ways):
         assert found[-2][1] is backward
         chain = getattr(found[-1][0], "__self__", None)
         assert isinstance(chain, LossOfOutput)
-        assert found[-1][1] == chain.backward
+        assert isinstance(found[-1][1], HandedOn)
 
 
 @pytest.mark.parametrize(
@@ -255,15 +255,15 @@ def test_what_backward_is_given_of_a_chain():
         ([ONE, 2.0 * ONE], [ONE, 2.0 * ONE], ()),
         ([ONE, np.ones(2)], ONE, ()),
     ):
-        chain = LossOfOutput(lambda _, returned=returned: returned, lambda a, t: (np.sum(a) * t, "gradient"), repr)
+        chain = LossOfOutput(lambda _, returned=returned: returned, lambda a, t: (np.sum(a) * t, "gradient"))
         with pytest.raises(TypeError, match="returns no gradient"):
-            chain.backward()
+            chain.handed_on(repr)()
         assert list(chain.run(1.0)) == list(rest)
         np.testing.assert_array_equal(chain.output, output)
         assert not chain.may_be_the_last
     value = chain.loss(1.0, 2.0)
     assert value == 6.0
-    assert chain.backward() == "'gradient'"
+    assert chain.handed_on(repr)() == "'gradient'"
 
 
 @pytest.mark.parametrize(
@@ -277,7 +277,7 @@ def test_what_backward_is_given_of_a_chain():
     ],
 )
 def test_of_the_matrices_of_all_layers_the_last_may_be_the_output(parts, last):
-    chain = LossOfOutput(lambda _: tuple(parts), lambda a, _: a, None, takes_last=True)
+    chain = LossOfOutput(lambda _: tuple(parts), lambda a, _: a, takes_last=True)
     chain.run(1.0)
     assert chain.output is parts[last]
     assert chain.may_be_the_last == (last > 0)
@@ -296,7 +296,7 @@ def test_of_the_matrices_of_all_layers_the_last_may_be_the_output(parts, last):
     ],
 )
 def test_a_loss_has_its_arguments_in_the_order_of_its_names(loss, order):
-    chain = LossOfOutput(lambda x, w: x * w, loss, None, ["x", "w"])
+    chain = LossOfOutput(lambda x, w: x * w, loss, ["x", "w"])
     chain.output, chain.inputs = "out", (3, 5)
     assert chain._in_order(loss, "t", {"x": 3, "w": 5}) == order
     assert chain.value_of(lambda *given: list(given), "t") == ["out", "t"]

@@ -336,7 +336,7 @@ def asked_for_a_loss(monkeypatch, *ways, forward=None, gradient=None, cost=None)
         return found
 
     owner = SimpleNamespace() if gradient is None else SimpleNamespace(backprop=gradient)
-    backward = [LossOfOutput(len, len, None).backward if getattr(one, "handed", False) else len for one in made]
+    backward = [LossOfOutput(len, len).handed_on(len) if getattr(one, "handed", False) else len for one in made]
     monkeypatch.setattr(loss_objects, "ways_to_a_loss", lambda *_: [(len, one) for one in backward])
     monkeypatch.setattr(loss_objects, "named_arguments", lambda *_: {"x": 1, "t": 2})
     monkeypatch.setattr(loss_objects, "chosen", chosen)

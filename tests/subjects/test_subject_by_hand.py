@@ -266,7 +266,7 @@ def judged_by(monkeypatch, *costs, cost=None, beside=None, wants=False, several=
 
     class Chain:
         def __init__(self, *given, takes_last, penalty):
-            _, self.own, _, self.named = given
+            _, self.own, self.named = given
             self.takes_last, self.penalty, self.may_be_the_last = takes_last, penalty, several
 
         def loss(self):
@@ -296,7 +296,7 @@ def judged_by(monkeypatch, *costs, cost=None, beside=None, wants=False, several=
         "agreement": lambda subject: Agreement(int(subject.own), 2, 0),
         "usual_costs": lambda _: [(f"formula {k}", own) for k, own in enumerate(costs)],
         "cost_beside": lambda _: beside,
-        "_wants_gradient": lambda _: wants,
+        "wants_gradient": lambda _: wants,
     }.items():
         monkeypatch.setattr(unsaid, name, value)
     hints = Hints() if cost is None else Hints(cost=cost)

@@ -63,3 +63,13 @@ def test_the_gradients_of_a_loss_may_be_given_by_a_function_without_arguments(of
 def test_a_whole_number_on_the_command_line_is_no_shape():
     asked = drawn("k=int(2)")
     assert (asked.name, asked.made(None, {})) == ("k", 2)
+
+
+class NotBuilt(Reader):
+    def backward(self, d):
+        return d.reshape(-1, vars(self)["width"])
+
+
+def test_of_what_reads_indices_the_error_is_told_that_comes_with_indices():
+    with pytest.raises(KeyError, match="width"):
+        check_gradients(NotBuilt(), np.array([1, 3, 0]))

@@ -21,15 +21,20 @@ EPSILONS = tuple(10.0**-power for power in range(2, 16))
 def losses(e: Evidence) -> Iterator[Found | Prediction]:
     """The target, softmax or sigmoid, and the shapes of both."""
     targets = getattr(e.subject, "targets", None)
-    if targets is None or not e.is_input:
+    if not e.is_input or (targets is None and e.grad_output.size > 1):
         return
     assert e.gradient is not None
+    fused = list(_fused(e)) if np.all((e.x > 0.0) & (e.x < 1.0)) else []
+    if targets is None:
+        yield from fused
+        return
     # The gradient of the loss itself, whatever it is multiplied by.
     unit = float(e.grad_output.ravel()[0]) if e.grad_output.size == 1 else 1.0
     x, extra = e.x, (e.gradient - e.truth) / unit
     yield from _broadcast(e, np.asarray(targets))
     goal = _as_scores(np.asarray(targets), x.shape)
     if goal is None:
+        yield from fused
         return
     ratio = e.common_ratio(extra, goal)
     if ratio is not None and ratio > 0 and as_fraction(ratio, e.fit):
@@ -37,7 +42,6 @@ def losses(e: Evidence) -> Iterator[Found | Prediction]:
     if goal.shape and goal.shape[-1] > 1:
         formula = "the numerical one, but for 0 in the column of the target"
         yield Prediction("target_missing", formula, np.where(goal == 1.0, 0.0, e.truth))
-    fused = list(_fused(e)) if np.all((x > 0.0) & (x < 1.0)) else []
     yield from fused
     # Where float32 hides what softmax makes of them, that they add up to 1 tells probabilities from scores.
     add_up = bool(fused) and x.ndim > 1 and bool(np.allclose(x.sum(axis=-1), 1.0, rtol=0.0, atol=1e-5))

@@ -27,6 +27,9 @@ WORST, LENGTHS, INTERVALS = 2, 4.0 ** np.arange(1.0, -6.0, -1.0), 16
 # A drift can be told from none where the jumps put it off by no more than this share of it.
 TELLING = 1 / 3
 
+# That there is none is known where the integral is in doubt by no more than the jumps, or by this share of the drift.
+SURE_ENOUGH = 0.01
+
 # So many lines are followed on which all coordinates move.
 LINES = 2
 
@@ -175,9 +178,10 @@ def _drifts(evidence: Evidence, slopes: Slopes, index: int, noise: float) -> boo
         for expected, drift, doubt in drifts:
             # The mean of the slopes, of which the drift is expected, is as much in doubt to both sides.
             if noise + doubt <= TELLING * (expected - 2.0 * doubt):
-                if drift <= noise + doubt:
-                    return False
-                told += 1
+                if drift > noise + doubt:
+                    told += 1
+                elif doubt <= max(noise, SURE_ENOUGH * expected):
+                    return False  # else the claimed slope may jump on the way, and be wrong up to there: that is nearer
     return told >= FEWEST
 
 

@@ -52,6 +52,9 @@ NEAR = 1e-5
 # The unit roundoffs of float32 and float16.
 UNIT_OF_FLOAT32, UNIT_OF_FLOAT16 = 2.0**-24, 2.0**-11
 
+# Where slopes are bound to this share of the former, forward computes with more digits.
+TOLD = 1e-3
+
 # Beyond this size neighbouring numbers lie 2^-20 and more apart, and steps of some hundred of them 2^-12.
 GRAINY = 2.0**32
 
@@ -160,11 +163,12 @@ def _judge(evidence: Evidence, slopes: Slopes) -> Status:
             # Where forward computes in float32, backward may, too, and far away lose all digits by it.
             coarseness = evidence.differences.coarseness
             may_lose = not evidence.at_point_given and coarseness < NOISE_OF_FLOAT32[1]
-            unit = max(
-                UNIT_ROUNDOFF, coarseness if may_lose else 0.0, UNIT_OF_FLOAT32 if _is_of_float32(evidence) else 0.0
-            )
-            of_formula = OPERATIONS * unit * evidence.working_size
             error, size = off_by(gradient, slopes)
+            # What forward copies of an input of float32, as a ReLU does, is no sign of it if slopes have more digits.
+            is_told = bool(np.all((slopes.bound <= TOLD * UNIT_OF_FLOAT32 * size)[off]))
+            of_float32 = UNIT_OF_FLOAT32 if _is_of_float32(evidence) and not is_told else 0.0
+            unit = max(UNIT_ROUNDOFF, coarseness if may_lose else 0.0, of_float32)
+            of_formula = OPERATIONS * unit * evidence.working_size
             lost = error <= slopes.bound + SAFETY * np.maximum(SAFETY * evidence.gradient_noise, of_formula)
             near = error <= NEAR * size
             if 2 * (off & near).sum() >= off.sum():

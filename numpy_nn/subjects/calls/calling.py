@@ -159,7 +159,7 @@ class CalledCode(ClaimingSubject):
 
     def _read(self, result: Any) -> Sequence[Any]:
         """The outputs in what forward returned; the rest is kept for backward."""
-        if result is None:
+        if result is None or self.convention.output_path is not None:
             path = self.convention.output_path
             if path is None:
                 raise TypeError(f"{self.label}: forward returned nothing, and no output was found in its object")

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from numpy_nn.subjects import names
 from numpy_nn.subjects.calls.arguments import takes
 from numpy_nn.subjects.calls.dressing import Dressed
+from numpy_nn.subjects.calls.rates import rates_in
 from numpy_nn.subjects.names import positional
 from numpy_nn.subjects.source.returned import returned_names
 from numpy_nn.subjects.source.roles import is_data
@@ -24,7 +25,7 @@ Cost = Callable[[NDArray[Any], NDArray[Any]], Any]
 def usual_costs(samples: Sequence[int]) -> Iterator[tuple[str, Cost]]:
     """The losses of courses and books: squared errors and cross-entropies of probabilities.
 
-    ``samples`` are the numbers that n may be: samples are in rows, or in columns.
+    ``samples`` are the numbers that n may be: samples are in rows, or in columns. TypeError of what is no array.
     """
     sums: list[tuple[str, Cost]] = [
         ("sum((a - y)^2) / 2", lambda a, y: 0.5 * np.sum((a - _of_classes(a, y)) ** 2)),
@@ -33,11 +34,25 @@ def usual_costs(samples: Sequence[int]) -> Iterator[tuple[str, Cost]]:
         ("-sum(y log a)", lambda a, y: -np.sum(y * np.log(a))),
         ("-sum(log a[label])", lambda a, y: -np.sum(np.log(_of_labels(a, y)))),
     ]
+    sums = [(formula, _of_arrays(cost)) for formula, cost in sums]
     yield from sums
     for n in dict.fromkeys(samples):
         for formula, cost in sums:
             yield f"{formula} / n, with n = {n}", _divided(cost, n)
-    yield "mean((a - y)^2)", lambda a, y: np.mean((a - _of_classes(a, y)) ** 2)
+    yield "mean((a - y)^2)", _of_arrays(lambda a, y: np.mean((a - _of_classes(a, y)) ** 2))
+
+
+def _of_arrays(cost: Cost) -> Cost:
+    def checked(a: Any, y: Any) -> Any:
+        known = isinstance(a, (np.ndarray, np.generic, list, tuple, float, int))
+        if not known:
+            raise TypeError(
+                f"target: its forward pass returns a {type(a).__name__} first, of which no usual loss is known; pass "
+                "loss=, a function loss(output, targets) that returns a number"
+            )
+        return cost(a, y)
+
+    return checked
 
 
 def _binary(a: NDArray[Any], y: NDArray[Any]) -> Any:
@@ -131,11 +146,15 @@ def _of_labels(a: NDArray[Any], y: NDArray[Any]) -> Any:
     return a[np.arange(len(y)), y]
 
 
+class HandedOn(Dressed):
+    """A network's backward pass that gets the gradient of the loss by itself."""
+
+
 class LossOfOutput:
     """A loss of what a forward pass returns, as one function of its arguments, which are ``named``, and the targets.
 
     A loss may want arguments of the forward pass too, by their names, such as the weights that it decays. Where
-    ``loss`` returns its own gradient beside its value, :meth:`backward` hands that to the network's ``gradient``.
+    ``loss`` returns its own gradient beside its value, :meth:`handed_on` hands that to the network's.
     ``penalty`` says what the parameters cost beside it.
     """
 
@@ -143,13 +162,12 @@ class LossOfOutput:
         self,
         forward: Callable[..., Any],
         loss: Callable[..., Any],
-        gradient: Callable[..., Any] | None,
         named: Sequence[str] = (),
         *,
         takes_last: bool = False,
         penalty: Callable[[], Any] | None = None,
     ) -> None:
-        self._forward, self._loss, self._gradient, self._named = forward, loss, gradient, tuple(named)
+        self._forward, self._loss, self._named = forward, loss, tuple(named)
         self._takes_last, self.penalty = takes_last, penalty
         self._of_output: Any = None
         self._targets: Any = None
@@ -197,21 +215,30 @@ class LossOfOutput:
             self._wanted = [] if spec is None else spec[0]
             self._targets_first = names.roles_in_loss(self._wanted) == [names.TARGET, names.PREDICTION]
             self._asked = loss
-        output = self.output
+        told = [name for name in self._wanted[:2] if name in self._names and names.role_in_loss(name) != names.TARGET]
+        output = self._result(self._names.index(told[0])) if len(told) == 1 and self._is_several() else self.output
         if isinstance(output, list) and output and all(isinstance(one, (int, float)) for one in output):
             output = np.asarray(output, np.float64)  # as arithmetic wants it
         first_two = [targets, output] if self._targets_first else [output, targets]
         return [*first_two, *(given[name] for name in self._wanted[2:] if name in given)]
 
-    def backward(self) -> Any:
-        """The network's backward pass from the gradient of the loss. TypeError if nothing gives that.
+    def handed_on(self, gradient: Callable[..., Any]) -> HandedOn:
+        """The network's backward pass from the gradient of the loss; with a learning rate, if it takes one beside that.
 
-        It is what the loss has returned, or else what its object or the function beside it gives, called as its own.
+        TypeError if nothing gives that gradient. It is what the loss has returned, or else what its object or the
+        function beside it gives, called as its own.
         """
-        of_output = self._of_output if self._of_output is not None else self._gradient_beside()
-        if of_output is None or self._gradient is None:
-            raise TypeError("the loss returns no gradient")
-        return self._gradient(of_output)
+        rest = (positional(gradient) or ([], []))[0][1:]
+        rates = rest if rates_in(rest) == rest else []
+
+        def backward(*given: Any) -> Any:
+            of_output = self._of_output if self._of_output is not None else self._gradient_beside()
+            if of_output is None:
+                raise TypeError("the loss returns no gradient")
+            return gradient(of_output, *given)
+
+        kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
+        return HandedOn(backward, inspect.Signature([inspect.Parameter(name, kind) for name in rates]))
 
     def _gradient_beside(self) -> Any:
         """What the loss's own gradient gives for the output and the targets; None where it has none."""

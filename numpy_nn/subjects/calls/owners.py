@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -170,3 +171,19 @@ def with_objects_held(function: Callable[..., Any], inputs: Sequence[Any]) -> tu
     labels = own if len(own) >= len(inputs) else [f"input_{i}" for i in range(len(inputs))]
     holder = in_float64(HeldArguments(**{labels[i]: one for i, one in objects.items()}))
     return tuple(getattr(holder, labels[i]) if i in objects else one for i, one in enumerate(inputs)), holder
+
+
+def with_objects_kept(target: Any, inputs: Sequence[Any]) -> tuple[Any, ...]:
+    """The arguments of an object's forward pass, with copies of those that are objects with arrays, such as a graph.
+
+    These are kept in the object under the names that the pass has for them: what they hold is looked for there.
+    """
+    forward = names.passes(target)[0]
+    own = ((None if forward is None else names.positional(forward)) or ([], []))[0]
+    given = list(inputs)
+    for place, name in enumerate(own[: len(given)]):
+        if is_object_with_arrays(given[place]) and attributes(given[place]) and not hasattr(target, name):
+            with suppress(AttributeError, TypeError):  # it may have slots alone
+                setattr(target, name, in_float64(given[place]))
+                given[place] = getattr(target, name)
+    return tuple(given)

@@ -10,12 +10,12 @@ from typing import Any
 from numpy_nn.subjects import names
 from numpy_nn.subjects.agreement import CLOSELY, Agreement, agreement
 from numpy_nn.subjects.calls.arguments import named_arguments, takes
-from numpy_nn.subjects.calls.costs import LossOfOutput, held_loss, method_of_loss, penalty_of, said_of_penalty
+from numpy_nn.subjects.calls.costs import HandedOn, LossOfOutput, held_loss, method_of_loss, penalty_of, said_of_penalty
 from numpy_nn.subjects.calls.dressing import given_by_name, in_training, value_first
 from numpy_nn.subjects.calls.rates import rates_in
 from numpy_nn.subjects.choosing import chosen
 from numpy_nn.subjects.given_code import HOW, Code, Hints
-from numpy_nn.subjects.losses.unsaid import with_unsaid_cost
+from numpy_nn.subjects.losses.unsaid import wants_gradient, with_unsaid_cost
 from numpy_nn.subjects.names import method, positional
 from numpy_nn.subjects.own_methods import lines_for_methods
 from numpy_nn.subjects.parameters.code import CodeSubject
@@ -43,6 +43,7 @@ def of_loss_object(
     gradient = gradient or names.passes(target)[1] or step_of_training(target, len(inputs) + 1)
     found: list[tuple[bool, Agreement, bool, CodeSubject]] = []
     errors: list[Exception] = []
+    wanting: Callable[..., Any] | None = None
     before = Snapshot(target)  # what a way that is not meant updates, it takes for none of its parameters
     gradients = [gradient, names.derived(target, own) or gradient, _of_data_and_targets(target, own, len(inputs) + 1)]
     each = dict.fromkeys(gradients if gradients[-1] is not None else gradients[:-1]) if hints.cost is None else ()
@@ -56,6 +57,10 @@ def of_loss_object(
         except (SubjectError, TypeError, ValueError) as error:
             errors.append(error)
             continue
+        of_chain = isinstance(getattr(function, "__self__", None), LossOfOutput)
+        if of_chain and subject.convention.takes_grads and agrees.agreeing < agrees.shaped and wants_gradient(backward):
+            wanting = backward  # that of the output, in the place of which it was given that of the loss
+            continue
         if penalty is not None and isinstance(chain := getattr(function, "__self__", None), LossOfOutput):
             subject.notes += said_of_penalty(penalty, counts=chain.penalty is not None)
         # To a digit or two they may agree without a small penalty as well, or with the output for its gradient.
@@ -64,9 +69,16 @@ def of_loss_object(
             return subject
         # What reaches the object's own arrays is meant, rather than a loss of what it is given; and a gradient that the
         # loss returns beside its value, where nothing else tells.
-        handed_on = isinstance(getattr(backward, "__self__", None), LossOfOutput)
+        handed_on = isinstance(backward, HandedOn)
         found.append((subject.has_parameters, agrees, handed_on, subject))
     before.restore()
+    if not found and forward is not None and wanting is not None:
+        subject = chosen(Code(label, forward, wanting, named_arguments(forward, inputs, None), hints, None, target))
+        subject.notes.append(
+            "nothing gives backward the gradient of the loss: it is checked from a gradient of the output at random, "
+            "and the loss not at all"
+        )
+        return subject
     if found:
         return max(found, key=lambda one: one[:3])[3]
     if errors and (forward is None or not takes(forward, len(inputs))):
@@ -175,9 +187,11 @@ def ways_to_a_loss(
         if function is not None and takes(function, number + 1):
             yield function if gradient is not None else value_first(function), gradient
     if value is not None and forward is not None and takes(value, 2) and takes(forward, number):
-        chain = LossOfOutput(forward, value, gradient)
+        chain = LossOfOutput(forward, value, (positional(forward) or ([], []))[0])
         yield chain.loss, gradient
+        if gradient is not None and (given := chain.given_output(gradient)) is not gradient:
+            yield chain.loss, given
         if penalty is not None:
-            yield LossOfOutput(forward, value, gradient, penalty=penalty).loss, gradient
+            yield LossOfOutput(forward, value, penalty=penalty).loss, gradient
         if gradient is not None:
-            yield chain.loss, chain.backward
+            yield chain.loss, chain.handed_on(gradient)

@@ -52,7 +52,7 @@ def with_unsaid_cost(
     penalty = penalty_of(owner) if hints.cost is None else None
     penalties = (None,) if penalty is None else (penalty, None)
     given = named_arguments(forward, inputs, None) | {"targets": targets}
-    best, words, wants_gradient, several = None, "", False, False
+    best, words, wants_its_own, several = None, "", False, False
     most, holds = Agreement(0, 0, 0), False
     counts = False
     errors: list[Exception] = []
@@ -60,7 +60,7 @@ def with_unsaid_cost(
     # Of several arrays that forward returns the first is the output, or else the last.
     for takes_last in (False, True):
         for added, (formula, cost) in product(penalties, costs) if several or not takes_last else ():
-            chain = LossOfOutput(forward, cost, None, list(given)[:-1], takes_last=takes_last, penalty=added)
+            chain = LossOfOutput(forward, cost, list(given)[:-1], takes_last=takes_last, penalty=added)
             try:
                 subject = chosen(Code(label, chain.loss, chain.given_output(gradient), given, hints, "targets", owner))
                 agrees = agreement(subject)
@@ -71,8 +71,8 @@ def with_unsaid_cost(
             finally:
                 several = several or chain.may_be_the_last
                 before.restore()
-            if subject.convention.takes_grads or (_wants_gradient(gradient) and agrees.agreeing < agrees.shaped):
-                wants_gradient = True
+            if subject.convention.takes_grads or (wants_gradient(gradient) and agrees.agreeing < agrees.shaped):
+                wants_its_own = True
                 continue  # it wants the gradient of a loss that does not give it
             if best is None or (agrees, is_of_it, not subject.problems) > (most, holds, not best.problems):
                 best, most, holds, words, counts = subject, agrees, is_of_it, formula, added is not None
@@ -89,7 +89,7 @@ def with_unsaid_cost(
         _compare_with_losses(best, forward, owner, targets, words)
     if best is not None and penalty is not None:
         best.notes += said_of_penalty(penalty, counts=counts)
-    if best is None and wants_gradient:
+    if best is None and wants_its_own:
         raise TypeError(
             f"target: {label}'s backward pass wants the gradient of the loss by the output, which loss= does not "
             "give: check it without targets, and the loss by itself as a pair (loss, gradient)"
@@ -165,8 +165,8 @@ def _compare_with_losses(
         )
 
 
-def _wants_gradient(function: Callable[..., Any]) -> bool:
+def wants_gradient(function: Callable[..., Any] | None) -> bool:
     """Whether the names of its arguments say that a function takes a gradient, and no targets to make one of."""
-    own = (positional(function) or ([], []))[0]
+    own = ((None if function is None else positional(function)) or ([], []))[0]
     targets = any(names.role_in_loss(name) == names.TARGET for name in own)
     return not targets and any(names.role(name) == names.GRAD for name in own)

@@ -32,6 +32,7 @@ from numpy_nn.subjects.calls.asked import argument_with
 from numpy_nn.subjects.calls.calling import arrays_of, written_in
 from numpy_nn.subjects.calls.triangles import MIRRORED, mirrored
 from numpy_nn.subjects.names import is_gradient_of, tells_gradients
+from numpy_nn.subjects.parameters.jacobians import has_jacobian, others_than_jacobians
 from numpy_nn.subjects.parameters.remaining import is_state
 from numpy_nn.subjects.parameters.stepping import SteppingCode
 from numpy_nn.subjects.source.returned import as_told, told_by
@@ -267,13 +268,11 @@ class CodeSubject(SteppingCode):
         if self.input in self.arrays and self.input not in self._leaves:
             self._take_whatever_is_left(found, output)
         self._doubt_what_numbers_told(found, told)
-        self._is_jacobian = output.ndim > 0 and any(
-            not self.convention.takes_grads
-            and leaf.value.shape != self.arrays[name].shape
-            and is_jacobian(leaf.value.shape, output.shape, self.arrays[name].shape)
-            for name, leaf in self._leaves.items()
-            if isinstance(leaf, Leaf)
-        )
+        own_shapes = {name: array.shape for name, array in self.arrays.items()}
+        self._is_jacobian = not self.convention.takes_grads and has_jacobian(self._leaves, output.shape, own_shapes)
+        if self._is_jacobian:
+            for name in others_than_jacobians(self._leaves, output.shape, own_shapes, told):
+                del self._leaves[name]
 
     def _jacobian_of_an_argument(
         self, found: Sequence[Leaf], output: Array, agrees: Callable[[str, Leaf], bool]

@@ -20,6 +20,7 @@ from numpy_nn.subjects.calls.arguments import HeldArguments
 from numpy_nn.subjects.calls.asked import in_its_place, is_left_out, rival_of, turned_round
 from numpy_nn.subjects.calls.calling import arrays_of, written_in
 from numpy_nn.subjects.calls.given_numbers import numbers_in
+from numpy_nn.subjects.calls.owners import keeps_arrays
 from numpy_nn.subjects.parameters.depending import DependingCode
 from numpy_nn.subjects.source.returned import returned_names
 from numpy_nn.subjects.source.roles import is_data, is_learned, is_of_a_kind, is_state
@@ -199,8 +200,12 @@ class LikelyCode(DependingCode):
     def _keeps_data(self, name: str) -> bool:
         """Whether this is data or targets by its name, of an object whose cost is one of what it is given.
 
-        So is the y of an object with ``objective(theta)``, of which there is the gradient by theta alone.
+        So is the y of an object with ``objective(theta)``, of which there is the gradient by theta alone. And what an
+        argument holds that is an object, such as a graph with the features of its nodes.
         """
+        held = self._given.get(re.split(r"[.\[]", name)[0])
+        if not isinstance(self._owner, HeldArguments) and keeps_arrays(held):
+            return True
         known = is_data(name) or names.role_in_loss(name) == names.TARGET
         given = any(argument in self._leaves for argument in self._given)
         return known and given and self.output().size == 1 and not self._leaves.keys() & self._places.keys()
