@@ -22,8 +22,8 @@ from numpy_nn.layers import Layer
 from numpy_nn.network import Sequential
 from numpy_nn.subjects import Hints, LiveSubject, Subject, SubjectError, SurrogateSubject, as_subject, names, several
 from numpy_nn.subjects.agreement import claimed_in_shape
+from numpy_nn.subjects.arrays.nested import arrays_of
 from numpy_nn.subjects.calls.arguments import are_apart, with_targets_apart
-from numpy_nn.subjects.calls.calling import arrays_of
 from numpy_nn.subjects.calls.owners import is_object_with_arrays
 from numpy_nn.subjects.libraries.foreign_arrays import as_arrays, is_torch, of_arrays
 from numpy_nn.subjects.libraries.jax_functions import jax_subject

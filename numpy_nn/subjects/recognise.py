@@ -14,11 +14,12 @@ from numpy_nn.losses import Loss
 from numpy_nn.network import Sequential
 from numpy_nn.subjects import names
 from numpy_nn.subjects.agreement import agreement
+from numpy_nn.subjects.arrays.nested import arrays_of
 from numpy_nn.subjects.as_it_runs import called_as_it_runs
 from numpy_nn.subjects.calls.arguments import takes
-from numpy_nn.subjects.calls.calling import GRADS, Convention, arrays_of
+from numpy_nn.subjects.calls.calling import GRADS, Convention
 from numpy_nn.subjects.calls.dressing import (
-    Chain,
+    chain_of,
     flat_layers,
     in_training,
     is_of_tangents,
@@ -44,6 +45,7 @@ from numpy_nn.subjects.losses.held_data import of_held_data, with_data_held
 from numpy_nn.subjects.losses.loss_objects import of_loss_object, of_loss_without_targets, predictor, step_of_training
 from numpy_nn.subjects.losses.neurons import refuse_neurons
 from numpy_nn.subjects.losses.objectives import judged_by_its_sign, objective_and_gradient
+from numpy_nn.subjects.losses.several_steps import judged_by_one_step
 from numpy_nn.subjects.losses.unsaid import with_unsaid_cost
 from numpy_nn.subjects.names import method, positional
 from numpy_nn.subjects.own_methods import lines_for_methods
@@ -81,7 +83,7 @@ def _recognised(target: Any, inputs: Sequence[Any], targets: Any, hints: Hints) 
         if target and all(isinstance(layer, Layer) for layer in flat_layers(target)):
             return _of_object(made_ours(Sequential(*flat_layers(target))), inputs, targets, hints)
         if target and all(map(_is_layer, flat_layers(target))):
-            return _of_object(made_ours(Chain(target)), inputs, targets, hints)
+            return _of_object(made_ours(chain_of(target)), inputs, targets, hints)
         if len(target) != 2 or not all(map(callable, target)):
             kinds = ", ".join(getattr(part, "__name__", type(part).__name__) for part in target)
             raise TypeError(f"target: expected a pair of functions (f, vjp), got ({kinds}){HOW}")
@@ -302,7 +304,9 @@ def _of_loss_or_step(
         return of_steps(step, inputs, targets, target, hints, only_by_a_known_rate=known)
 
     try:
-        loss = of_loss_object(label, target, forward, inputs, targets, hints)
+        loss = judged_by_one_step(
+            target, inputs, targets, lambda xs, ys: of_loss_object(label, target, forward, xs, ys, hints)
+        )
     except (SubjectError, TypeError, ValueError):
         if (alone := stepping(known=False)) is None:
             raise
