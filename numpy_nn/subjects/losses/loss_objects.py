@@ -183,7 +183,7 @@ def step_of_training(target: Any, number: int) -> Callable[..., Any] | None:
 
 
 # What an argument is called that tells how many steps to make.
-_OF_STEPS = re.compile(r"epoch|iter|(^|_)(n|num|max)_steps|^steps$")
+_OF_STEPS = re.compile(r"epoch|iter|(^|_)(n|num|max)_(steps|passes|updates)|^steps$")
 
 
 def ways_to_a_loss(
