@@ -165,7 +165,7 @@ def _judge(evidence: Evidence, slopes: Slopes) -> Status:
             may_lose = not evidence.at_point_given and coarseness < NOISE_OF_FLOAT32[1]
             error, size = off_by(gradient, slopes)
             # What forward copies of an input of float32, as a ReLU does, is no sign of it if slopes have more digits.
-            is_told = bool(np.all((slopes.bound <= TOLD * UNIT_OF_FLOAT32 * size)[off]))
+            is_told = bool(np.all((slopes.bound < TOLD * UNIT_OF_FLOAT32 * size)[off]))
             of_float32 = UNIT_OF_FLOAT32 if _is_of_float32(evidence) and not is_told else 0.0
             unit = max(UNIT_ROUNDOFF, coarseness if may_lose else 0.0, of_float32)
             of_formula = OPERATIONS * unit * evidence.working_size
