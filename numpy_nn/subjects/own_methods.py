@@ -29,7 +29,8 @@ def lines_for_methods(target: Any, given: Sequence[Any], targets: bool = False) 
     """How an object becomes checkable by a method, or by two of which one is the gradient of the other; or nothing.
 
     Methods are called, so that no line is shown that does not work: one that returns a number, or values, and what has
-    the shape of an argument's gradient, or a parameter's, or of a Jacobian. ``targets`` says that they are the last of what is given.
+    the shape of an argument's gradient, or a parameter's, or of a Jacobian. ``targets`` says that they are the last of
+    what is given.
     """
     own = [name for name, one in callables(target) if not name.startswith("_") and takes(one, len(given))]
     takers = [name for name in own if not _ACTS.match(name.lower())]
