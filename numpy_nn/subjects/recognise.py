@@ -31,6 +31,7 @@ from numpy_nn.subjects.calls.dressing import (
 from numpy_nn.subjects.calls.kept_gradients import with_gradient_kept
 from numpy_nn.subjects.calls.owners import (
     are_of_another,
+    build_for,
     is_object_with_arrays,
     keeps_arrays,
     made_ours,
@@ -51,7 +52,6 @@ from numpy_nn.subjects.own_methods import lines_for_methods
 from numpy_nn.subjects.parameters.code import CodeSubject
 from numpy_nn.subjects.passes import of_passes, of_steps, with_the_last_as_targets
 from numpy_nn.subjects.repeated import with_each_once, with_one_for_each
-from numpy_nn.subjects.running import Patience, Running
 from numpy_nn.subjects.source.surroundings import Surroundings
 from numpy_nn.subjects.state import Snapshot, equal, widen
 from numpy_nn.subjects.subject import Subject, SubjectError
@@ -237,7 +237,7 @@ def _of_object(target: Any, inputs: Sequence[Any], targets: Any, hints: Hints) -
         loss.predictor = predictor(target, forward, len(inputs))
         return loss
     if forward is None or backward is None:
-        if (value := method(target, names.LOSSES)) is not None and takes(value, len(inputs) + 1):
+        if (value := method(target, names.LOSSES)) is not None and not takes(value, 0):
             raise TypeError(
                 f"{label} has {value.__name__}: pass the targets too, check_gradients({label}(), x, targets)"
             )
@@ -331,7 +331,7 @@ def _called_as_it_runs(
     def called_by(function: Callable[..., Any]) -> CodeSubject:
         return chosen(Code(label, function, backward, named_arguments(function, inputs, None), hints, owner=target))
 
-    _build(target, forward, inputs)
+    build_for(target, forward, inputs)
     backward = with_gradient_kept(target, forward, backward, inputs)
     before = Snapshot(target)
     try:
@@ -360,23 +360,6 @@ def _called_otherwise(
         return subject, function
     before.restore()
     raise error
-
-
-def _build(target: Any, forward: Callable[..., Any], inputs: Sequence[Any]) -> None:
-    """Have an object whose forward pass fails before it has seen a shape make its parameters, if it has a method to."""
-    build = method(target, names.BUILDS)
-    if build is None or len(inputs) != 1 or len((positional(build) or ([], []))[0]) != 1:
-        return
-    before = Snapshot(target)
-    try:
-        with Running(type(target).__name__, Patience()):
-            forward(inputs[0].copy())
-    except SubjectError:
-        # Without its parameters; an error that has another reason comes again at the first pass after this.
-        before.restore()
-        build(np.shape(inputs[0]))
-    else:
-        before.restore()
 
 
 def _in_training_if_meant(subject: CodeSubject, target: Any, again: Callable[[], CodeSubject]) -> CodeSubject:
