@@ -22,13 +22,15 @@ from numpy_nn.layers import Layer
 from numpy_nn.network import Sequential
 from numpy_nn.subjects import Hints, LiveSubject, Subject, SubjectError, SurrogateSubject, as_subject, names, several
 from numpy_nn.subjects.agreement import claimed_in_shape
+from numpy_nn.subjects.arrays.nested import arrays_of
 from numpy_nn.subjects.calls.arguments import are_apart, with_targets_apart
-from numpy_nn.subjects.calls.calling import arrays_of
 from numpy_nn.subjects.calls.owners import is_object_with_arrays
 from numpy_nn.subjects.libraries.foreign_arrays import as_arrays, is_torch, of_arrays
 from numpy_nn.subjects.libraries.jax_functions import jax_subject
+from numpy_nn.subjects.libraries.nodes import nodes_subject
 from numpy_nn.subjects.libraries.own_tensors import tensor_subject
 from numpy_nn.subjects.libraries.tensors_found import is_tensor
+from numpy_nn.subjects.losses.held_data import held
 from numpy_nn.subjects.repeated import which_are_one
 from numpy_nn.subjects.state import equal, in_float64, is_generator
 
@@ -151,7 +153,10 @@ def _subjects(target: Any, x: Any, targets: Any, hints: Hints, report: GradientR
         target = tuple(map(of_arrays, target)) if isinstance(target, tuple) else of_arrays(target)
         x, targets = as_arrays(x), as_arrays(targets)
     if x is None:
-        raise TypeError("x: expected the argument of the forward pass, got None")
+        if (of_nodes := nodes_subject(target)) is not None:
+            return iter([("", of_nodes)])
+        x, of_data = held(target)
+        targets = of_data if targets is None else targets
     if hints.cost is not None and targets is None:
         raise ValueError("loss: expected targets with it, got None")
     if isinstance(x, dict) or (not isinstance(x, tuple) and is_object_with_arrays(x)):

@@ -18,8 +18,8 @@ from numpy_nn.subjects.agreement import (
     digits,
     off_in_size,
 )
-from numpy_nn.subjects.calls.arguments import is_differentiated
-from numpy_nn.subjects.calls.calling import CACHE, GRADS, Convention, arrays_of, result_role
+from numpy_nn.subjects.arrays.nested import arrays_of, is_differentiated
+from numpy_nn.subjects.calls.calling import CACHE, GRADS, Convention, result_role
 from numpy_nn.subjects.calls.conventions import conventions, is_certain, ordered_by_role
 from numpy_nn.subjects.calls.dressing import Told, by_columns, taken_apart, with_gradients_together, with_settings
 from numpy_nn.subjects.calls.given_numbers import as_learned, numbers_in, with_defaults

@@ -11,9 +11,10 @@ import numpy as np
 
 from numpy_nn.subjects import names
 from numpy_nn.subjects.arrays.gradients import is_jacobian
+from numpy_nn.subjects.arrays.nested import as_given, is_container, mapped
 from numpy_nn.subjects.arrays.places import follow, output_paths, places
-from numpy_nn.subjects.calls.calling import as_given, is_container, mapped
 from numpy_nn.subjects.calls.conventions import orders_of_inputs
+from numpy_nn.subjects.calls.costs import LossOfOutput
 from numpy_nn.subjects.names import positional, tells_gradients
 from numpy_nn.subjects.running import Patience, Running
 from numpy_nn.subjects.source.returned import lines_for_dict, lines_for_dict_alone, names_by_place
@@ -173,16 +174,19 @@ def likeliest_error(errors: Sequence[tuple[bool, Exception]], code: Code, untold
     name = getattr(code.backward, "__name__", "backward")
     wanted = (positional(code.backward) or ([], []))[0]
     left = ", ".join(one for one in wanted if one not in untold)
-    given = ", ".join(f"{one}=..." if one in untold else one for one in wanted)
+    first = next((place for place, one in enumerate(wanted) if one in untold), len(wanted))
+    given = ", ".join([*wanted[:first], *(f"{one}={'...' if one in untold else one}" for one in wanted[first:])])
     inputs = ", ".join(name for name in code.given if name != code.target)
     inputs = f"({inputs})" if "," in inputs else inputs
     inputs += f", {code.target}" if code.target is not None else ""
     own = "net." if code.owner is not None else ""
-    forward = getattr(code.forward, "__name__", "forward")
+    forward = f"{own}{getattr(code.forward, '__name__', 'forward')}"
+    if isinstance(getattr(code.forward, "__self__", None), LossOfOutput):  # a loss that the code does not have
+        forward = f"lambda {', '.join(code.given)}: ..."
     reason = f" ({error.reason if isinstance(error, SubjectError) else error})" if error else ""
     lacking = TypeError(
         f"{code.label}: nothing tells what {name} is to be given for {' and '.join(untold)}{reason}; give it "
-        f"yourself:\n    check_gradients(({own}{forward}, lambda {left}: {own}{name}({given})), {inputs})"
+        f"yourself:\n    check_gradients(({forward}, lambda {left}: {own}{name}({given})), {inputs})"
     )
     lacking.__cause__ = error
     return lacking

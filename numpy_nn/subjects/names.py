@@ -104,6 +104,7 @@ UPDATES = words(
 )
 # What makes such a step of data and targets: train() alone may be a mode.
 TRAINS = (*UPDATES, *words("train learn fit_step partial_fit"))
+FITS = words("fit train_network")  # these too, if they are told how many to make
 # Arguments that are no arrays, and what a forward pass in training is given for them.
 SETTINGS = {
     **dict.fromkeys(("training", "train", "is_training", "train_flg", "is_train"), True),

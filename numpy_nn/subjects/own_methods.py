@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 
 from numpy_nn.subjects.arrays.gradients import is_jacobian, same_but_ones
+from numpy_nn.subjects.arrays.nested import arrays_of
 from numpy_nn.subjects.arrays.places import places
 from numpy_nn.subjects.calls.arguments import takes
-from numpy_nn.subjects.calls.calling import arrays_of
 from numpy_nn.subjects.names import callables
 from numpy_nn.subjects.state import Snapshot
 

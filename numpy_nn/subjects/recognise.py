@@ -14,38 +14,38 @@ from numpy_nn.losses import Loss
 from numpy_nn.network import Sequential
 from numpy_nn.subjects import names
 from numpy_nn.subjects.agreement import agreement
-from numpy_nn.subjects.calls.arguments import named_arguments, takes
-from numpy_nn.subjects.calls.calling import GRADS, Convention, arrays_of
+from numpy_nn.subjects.arrays.nested import arrays_of
+from numpy_nn.subjects.as_it_runs import called_as_it_runs
+from numpy_nn.subjects.calls.arguments import takes
+from numpy_nn.subjects.calls.calling import GRADS, Convention
 from numpy_nn.subjects.calls.dressing import (
-    Chain,
+    chain_of,
     flat_layers,
     in_training,
     is_of_tangents,
     jacobian_of_tangents,
     with_context,
-    with_data_held,
     with_derivative,
     with_input_kept,
     with_keywords,
 )
-from numpy_nn.subjects.calls.kept_gradients import with_gradient_kept
 from numpy_nn.subjects.calls.owners import (
     are_of_another,
-    build_for,
     is_object_with_arrays,
     keeps_arrays,
     made_ours,
     owned,
-    put_in_training,
     to_be_restored,
     with_objects_kept,
 )
-from numpy_nn.subjects.choosing import chosen, made
+from numpy_nn.subjects.choosing import made
 from numpy_nn.subjects.given_code import HOW, Code, Hints
 from numpy_nn.subjects.libraries.primitives import is_primitive, passes_of_primitive
+from numpy_nn.subjects.losses.held_data import of_held_data, with_data_held
 from numpy_nn.subjects.losses.loss_objects import of_loss_object, of_loss_without_targets, predictor, step_of_training
 from numpy_nn.subjects.losses.neurons import refuse_neurons
 from numpy_nn.subjects.losses.objectives import judged_by_its_sign, objective_and_gradient
+from numpy_nn.subjects.losses.several_steps import judged_by_one_step
 from numpy_nn.subjects.losses.unsaid import with_unsaid_cost
 from numpy_nn.subjects.names import method, positional
 from numpy_nn.subjects.own_methods import lines_for_methods
@@ -55,8 +55,6 @@ from numpy_nn.subjects.repeated import with_each_once, with_one_for_each
 from numpy_nn.subjects.source.surroundings import Surroundings
 from numpy_nn.subjects.state import Snapshot, equal, widen
 from numpy_nn.subjects.subject import Subject, SubjectError
-
-_PUT_IN_TRAINING = "the object is not in training, and its gradients are those of training: it is put there"
 
 
 def as_subject(target: Any, inputs: Sequence[Any], targets: Any, hints: Hints) -> Subject:
@@ -85,7 +83,7 @@ def _recognised(target: Any, inputs: Sequence[Any], targets: Any, hints: Hints) 
         if target and all(isinstance(layer, Layer) for layer in flat_layers(target)):
             return _of_object(made_ours(Sequential(*flat_layers(target))), inputs, targets, hints)
         if target and all(map(_is_layer, flat_layers(target))):
-            return _of_object(made_ours(Chain(target)), inputs, targets, hints)
+            return _of_object(made_ours(chain_of(target)), inputs, targets, hints)
         if len(target) != 2 or not all(map(callable, target)):
             kinds = ", ".join(getattr(part, "__name__", type(part).__name__) for part in target)
             raise TypeError(f"target: expected a pair of functions (f, vjp), got ({kinds}){HOW}")
@@ -219,6 +217,8 @@ def _of_object(target: Any, inputs: Sequence[Any], targets: Any, hints: Hints) -
         forward = own if own is not None and takes(own, len(inputs) + 1) else forward
     if forward is not None and backward is not None and are_of_another(target, forward, backward):
         return _of_functions(forward, backward, inputs, targets, hints)
+    if (holding := of_held_data(label, target, inputs, targets, hints)) is not None:
+        return holding
     number = len(inputs) + (targets is not None)
     if (pair := objective_and_gradient(target, number)) is not None:
         objective = judged_by_its_sign(pair, lambda f, g: of_passes(f, g, inputs, targets, target, hints))
@@ -229,7 +229,8 @@ def _of_object(target: Any, inputs: Sequence[Any], targets: Any, hints: Hints) -
     if step is not None and method(target, names.LOSSES) is None:
         with suppress(TypeError):  # it may return no loss
             return _of_functions(step, None, inputs, targets, hints)
-    forward = in_training(with_context(with_data_held(target, with_input_kept(target, forward, inputs[0]), inputs[0])))
+    forward = with_data_held(target, with_input_kept(target, forward, inputs[0]), inputs[0])
+    forward = in_training(with_context(forward))
     if (alone := _of_loss_of_its_data(label, target, inputs, targets, hints)) is not None:
         return alone
     if targets is not None:
@@ -249,7 +250,7 @@ def _of_object(target: Any, inputs: Sequence[Any], targets: Any, hints: Hints) -
         raise TypeError(f"target: expected forward and backward, got {label} without {missing}{HOW}{way}")
     before = Snapshot(target)
     subject = with_one_for_each(
-        forward, inputs, hints.which, lambda g, xs: _called_as_it_runs(label, target, g, backward, xs, hints), before
+        forward, inputs, hints.which, lambda g, xs: called_as_it_runs(label, target, g, backward, xs, hints), before
     )
     if not _may_compare_with_its_input(subject, inputs):
         return subject
@@ -258,7 +259,7 @@ def _of_object(target: Any, inputs: Sequence[Any], targets: Any, hints: Hints) -
         loss = with_unsaid_cost(label, forward, backward, inputs, inputs[0].copy(), target, hints)
     except (SubjectError, TypeError, ValueError):
         before.restore()
-        return _called_as_it_runs(label, target, forward, backward, inputs, hints)
+        return called_as_it_runs(label, target, forward, backward, inputs, hints)
     loss.notes.append("backward takes no gradient: the targets are the input itself, as those of an autoencoder")
     return loss
 
@@ -303,7 +304,9 @@ def _of_loss_or_step(
         return of_steps(step, inputs, targets, target, hints, only_by_a_known_rate=known)
 
     try:
-        loss = of_loss_object(label, target, forward, inputs, targets, hints)
+        loss = judged_by_one_step(
+            target, inputs, targets, lambda xs, ys: of_loss_object(label, target, forward, xs, ys, hints)
+        )
     except (SubjectError, TypeError, ValueError):
         if (alone := stepping(known=False)) is None:
             raise
@@ -321,61 +324,3 @@ def _may_compare_with_its_input(subject: CodeSubject, inputs: Sequence[Any]) -> 
     if len(inputs) != 1 or subject.convention.takes_grads or not (subject.has_parameters and subject.make_repeatable()):
         return False
     return subject.output().shape == np.shape(inputs[0]) and not agreement(subject).agreeing
-
-
-def _called_as_it_runs(
-    label: str, target: Any, forward: Callable[..., Any], backward: Any, inputs: Sequence[Any], hints: Hints
-) -> CodeSubject:
-    """By its forward pass, or ``__call__`` if backward needs what that alone keeps; in training if it is meant so."""
-
-    def called_by(function: Callable[..., Any]) -> CodeSubject:
-        return chosen(Code(label, function, backward, named_arguments(function, inputs, None), hints, owner=target))
-
-    build_for(target, forward, inputs)
-    backward = with_gradient_kept(target, forward, backward, inputs)
-    before = Snapshot(target)
-    try:
-        subject = called_by(forward)
-    except (SubjectError, TypeError, ValueError) as error:
-        before.restore()
-        subject, forward = _called_otherwise(target, forward, called_by, error)
-    return _in_training_if_meant(subject, target, lambda: called_by(forward))
-
-
-def _called_otherwise(
-    target: Any, forward: Callable[..., Any], called_by: Callable[[Callable[..., Any]], CodeSubject], error: Exception
-) -> tuple[CodeSubject, Callable[..., Any]]:
-    """Put in training, or by its ``__call__``; the error where neither helps."""
-    before = Snapshot(target)
-    ways = [forward] if put_in_training(target) else []
-    if getattr(forward, "__name__", "") != "__call__" and "__call__" in dir(target):
-        ways.append(in_training(target.__call__))
-    for function in ways:
-        try:
-            subject = called_by(function)
-        except (SubjectError, TypeError, ValueError):
-            continue
-        if function is forward:
-            subject.notes.append(_PUT_IN_TRAINING)
-        return subject, function
-    before.restore()
-    raise error
-
-
-def _in_training_if_meant(subject: CodeSubject, target: Any, again: Callable[[], CodeSubject]) -> CodeSubject:
-    """The subject, or one of the same object in training, where that agrees better."""
-    if not subject.make_repeatable():
-        return subject
-    as_given = Snapshot(target)
-    try:
-        agrees = agreement(subject)
-        if agrees.agreeing < agrees.shaped and put_in_training(target):
-            in_training_mode = again()
-            there = agreement(in_training_mode)
-            if there.agreeing > agrees.agreeing:
-                in_training_mode.notes.append(_PUT_IN_TRAINING)
-                return in_training_mode
-    except (SubjectError, TypeError, ValueError):
-        pass  # it stays as it was given
-    as_given.restore()
-    return subject

@@ -216,6 +216,18 @@ def test_a_sum_over_other_axes_is_told_by_its_numbers():
         assert shaped(moved, n, g)[0][0] == cause
 
 
+def test_right_numbers_that_are_summed_over_too_much_are_told():
+    n = np.random.default_rng(2).standard_normal((4, 3))
+    text = "shape {} instead of (4, 3); the numbers are the right ones, summed over {} too"
+    assert shaped(n.sum(), n, G) == [("wrong_axis_sum", text.format("()", "all of it"))]
+    assert shaped(n.sum(1), n, G) == [("wrong_axis_sum", text.format("(4,)", "axes (1,)"))]
+    assert shaped(n.sum(1), n, G, is_input=True) == [("wrong_shape", "shape (4,) instead of (4, 3)")]
+    for off, cause in ((0.9e-5, "wrong_axis_sum"), (1.1e-5, "wrong_shape")):
+        assert shaped(n.sum() + off * np.abs(n).sum(), n, G)[0][0] == cause
+    # Of a column no more is summed.
+    assert shaped(G.sum(0) / 2, G.sum(0)[:, None] / 2, G)[0][0] == "wrong_shape"
+
+
 def test_the_gradient_of_another_array_is_told_by_its_numbers():
     n, other = np.random.default_rng(2).standard_normal((2, 2)), np.random.default_rng(3).standard_normal(7)
     text = "shape (7,) instead of (2, 2)"

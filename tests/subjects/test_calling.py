@@ -7,19 +7,8 @@ import pytest
 
 from numpy_nn.gradcheck import check_gradients
 from numpy_nn.subjects import Hints, SubjectError, as_subject
-from numpy_nn.subjects.calls.calling import (
-    CACHE,
-    GRADS,
-    OUTPUT,
-    RATE,
-    CalledCode,
-    Convention,
-    arrays_of,
-    as_given,
-    is_differentiated,
-    with_arrays,
-    written_in,
-)
+from numpy_nn.subjects.arrays.nested import arrays_of, as_given, is_differentiated, with_arrays, written_in
+from numpy_nn.subjects.calls.calling import CACHE, GRADS, OUTPUT, RATE, CalledCode, Convention
 from numpy_nn.subjects.given_code import Code, first_result, is_value_and_gradients, likeliest_error
 from numpy_nn.subjects.no_cache import has_no_cache
 

@@ -46,14 +46,19 @@ def test_a_usual_cost_is_what_its_formula_says(formula):
 def test_a_cost_of_labels_takes_labels_alone(formula):
     cost = dict(usual_costs((2,)))[formula]
     assert cost(A, np.array([1, 0])) == pytest.approx(OF_LABELS[formula], rel=1e-15)
+    in_columns = np.array([[0.25, 0.5, 0.25], [0.75, 0.5, 0.75]])
+    assert 2 * cost(in_columns, np.array([1, 0, 1])) == pytest.approx(
+        -2 * (2 * np.log(0.75) + np.log(0.5)) / (2 if formula.endswith("2") else 1), rel=1e-15
+    )
     for targets in (Y, np.array([1.0, 0.0]), np.array([1]), np.array([[1, 0]])):
-        with pytest.raises(ValueError, match="expected a label for each row"):
+        with pytest.raises(ValueError, match="expected a label for each row, or for each column"):
             cost(A, targets)
 
 
 def test_labels_become_rows_with_one_1_and_other_targets_stay_what_they_are():
     np.testing.assert_array_equal(_of_classes(A, np.array([1, 0])), Y)
     np.testing.assert_array_equal(_of_classes(A, np.array([1, 0], np.uint8)), Y)
+    np.testing.assert_array_equal(_of_classes(np.ones((2, 3)), np.array([1, 0, 1])), [[0, 1, 0], [1, 0, 1]])
     for output, targets in (
         (A, Y),
         (A, np.array([1.0, 0.0])),

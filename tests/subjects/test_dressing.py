@@ -16,7 +16,6 @@ from numpy_nn.subjects.calls.dressing import (
     in_training,
     value_first,
     with_context,
-    with_data_held,
     with_derivative,
     with_input_kept,
     with_settings,
@@ -311,27 +310,6 @@ def test_an_input_that_forward_keeps_is_its_own():
     target = Filled()
     assert with_input_kept(target, lambda x: setattr(target, "_input", x), ONES).__name__ == "<lambda>"
     assert target._input is None
-
-
-@pytest.mark.parametrize(
-    ("forward", "x"),
-    [
-        (None, ONES),
-        (lambda: 1.0, [1.0]),  # no array
-        (lambda: 1.0, 2 * ONES),  # none that is held
-        (lambda x: x, ONES),
-        (lambda x=1: x, ONES),
-    ],
-)
-def test_a_forward_pass_that_is_given_its_data_or_does_not_hold_it_is_called_as_it_is(forward, x):
-    assert with_data_held(SimpleNamespace(data=ONES.copy()), forward, x) is forward
-
-
-def test_data_that_an_object_holds_is_put_there():
-    net = SimpleNamespace(inner=[ONES.copy()])
-    forward = with_data_held(net, lambda: 2 * net.inner[0], ONES)
-    assert positional(forward) == (["x"], [])
-    np.testing.assert_array_equal(forward(3 * ONES), 6 * ONES)
 
 
 def logistic(z, a=None, derivative=False):

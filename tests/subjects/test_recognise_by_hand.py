@@ -213,7 +213,7 @@ def test_the_losses_of_books():
     assert costs["mean((a - y)^2)"](A, HOT) == pytest.approx(squares / 6.0)
     assert costs["mean((a - y)^2)"](A, LABELS) == pytest.approx(squares / 6.0)
     assert costs["-sum(log a[label])"](A, LABELS) == pytest.approx(logs)
-    for wrong in (HOT, LABELS.astype(float), LABELS[:2]):
+    for wrong in (HOT, LABELS.astype(float), LABELS[:1]):
         with pytest.raises(ValueError, match="a label for each row"):
             costs["-sum(log a[label])"](A, wrong)
 

@@ -8,7 +8,7 @@ import pytest
 from stand_ins import NET, ONE, Net, stand_in
 
 import numpy_nn as nn
-from numpy_nn.subjects import names, recognise
+from numpy_nn.subjects import as_it_runs, names, recognise
 from numpy_nn.subjects.agreement import Agreement
 from numpy_nn.subjects.calls import costs, owners
 from numpy_nn.subjects.calls.calling import FILLED, GRADS, OUTPUT, Convention
@@ -149,12 +149,12 @@ def test_an_object_is_put_in_training_or_called_where_its_forward_pass_alone_doe
 
     if mode == "neither":
         with pytest.raises(ValueError, match="first"):
-            recognise._called_otherwise(target, target.forward, called_by, error)
+            as_it_runs._called_otherwise(target, target.forward, called_by, error)
         assert target.training is False
         return
-    subject, function = recognise._called_otherwise(target, target.forward, called_by, error)
+    subject, function = as_it_runs._called_otherwise(target, target.forward, called_by, error)
     assert tried == [(True, True)] + [(False, True)] * (mode == "call")
-    assert subject.notes == ([recognise._PUT_IN_TRAINING] if mode == "training" else [])
+    assert subject.notes == ([as_it_runs._PUT_IN_TRAINING] if mode == "training" else [])
     assert (function == target.forward) == (mode == "training")
 
 
@@ -173,7 +173,7 @@ def test_an_object_that_is_in_training_is_called_otherwise_alone():
         return stand_in(notes=[])
 
     target = Target()
-    subject, function = recognise._called_otherwise(target, target.forward, called_by, ValueError("first"))
+    subject, function = as_it_runs._called_otherwise(target, target.forward, called_by, ValueError("first"))
     assert tried == ["__call__"]
     assert function == target.__call__
     assert subject.notes == []
@@ -284,13 +284,13 @@ def test_an_object_is_put_in_training_if_its_gradients_are_then_more_often_right
         assert target.training is True
         return other
 
-    monkeypatch.setattr(recognise, "agreement", agreement)
+    monkeypatch.setattr(as_it_runs, "agreement", agreement)
     target = SimpleNamespace(training=False)
     subject, other = (stand_in(agrees=one, notes=[], make_repeatable=lambda: True) for one in (given, there))
-    found = recognise._in_training_if_meant(subject, target, again)
+    found = as_it_runs._in_training_if_meant(subject, target, again)
     assert found is (other if taken else subject)
     assert target.training is taken
-    assert other.notes == ([recognise._PUT_IN_TRAINING] if taken else [])
+    assert other.notes == ([as_it_runs._PUT_IN_TRAINING] if taken else [])
     assert subject.notes == []
 
 
@@ -298,10 +298,10 @@ def test_what_cannot_be_put_in_training_or_repeats_nothing_stays_as_it_is(monkey
     def never():
         raise AssertionError
 
-    monkeypatch.setattr(recognise, "agreement", lambda _: Agreement(0, 1, 0))
+    monkeypatch.setattr(as_it_runs, "agreement", lambda _: Agreement(0, 1, 0))
     for target, repeats in ((SimpleNamespace(), True), (SimpleNamespace(training=False), False)):
         subject = stand_in(notes=[], make_repeatable=lambda repeats=repeats: repeats)
-        assert recognise._in_training_if_meant(subject, target, never) is subject
+        assert as_it_runs._in_training_if_meant(subject, target, never) is subject
         assert vars(target).get("training", False) is False
 
 

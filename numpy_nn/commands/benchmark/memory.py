@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import json
 import os
 import subprocess
@@ -16,6 +15,7 @@ from pathlib import Path
 from numpy_nn.commands.benchmark.cases import Case
 from numpy_nn.commands.benchmark.engines import ENGINES, ON_CUDA
 from numpy_nn.commands.benchmark.mine import registered
+from numpy_nn.commands.benchmark.timing import without_collector
 from numpy_nn.commands.benchmark.workload import Workload
 from numpy_nn.training.planned import BEFORE
 
@@ -28,15 +28,17 @@ def bytes_allocated(work: Callable[[], object]) -> int:
     """
     for _ in range(BEFORE + 1):
         work()
-    gc.collect()
-    tracemalloc.start()
-    try:
-        before = tracemalloc.get_traced_memory()[0]
-        tracemalloc.reset_peak()
-        work()
-        return max(0, tracemalloc.get_traced_memory()[1] - before)
-    finally:
-        tracemalloc.stop()
+    with (
+        without_collector()
+    ):  # what others left is not counted, and need not be gone: of a large program that takes long
+        tracemalloc.start()
+        try:
+            before = tracemalloc.get_traced_memory()[0]
+            tracemalloc.reset_peak()
+            work()
+            return max(0, tracemalloc.get_traced_memory()[1] - before)
+        finally:
+            tracemalloc.stop()
 
 
 def peak_of_this_process() -> int:

@@ -14,8 +14,9 @@ DISTURBED = 3.0
 # Pieces of work between two looks at whether the number is found.
 PIECES = 8
 # Two cores of a virtual machine may share one of the processor's for a while, and a second thread then gains nothing,
-# for that while. So a number below the most is found so many times, so many seconds apart, and the best time counts.
-OPINIONS, APART = 3, 1.0
+# for that while. So a number below the most is found so many times, so many seconds apart, and the best time counts;
+# unless a larger one took so many times as long, which that does not explain.
+OPINIONS, APART, FAR = 3, 1.0, 1.5
 
 
 class OnThreads:
@@ -34,6 +35,7 @@ class OnThreads:
         self._best = float("inf")
         self._count: int | None = None
         self._found: list[tuple[float, int]] = []  # the seconds of a step or a piece of work on the number found
+        self._is_near = True  # a larger one was not much slower
         self._last = 0.0
 
     def seconds(self, n: int) -> float:
@@ -54,8 +56,8 @@ class OnThreads:
         return seconds
 
     def _may_be_more(self) -> bool:
-        below = self._count != self._counts[-1] and len(self._found) < OPINIONS
-        return below and self._clock() - self._last >= APART
+        doubted = self._count != self._counts[-1] and self._is_near and len(self._found) < OPINIONS
+        return doubted and self._clock() - self._last >= APART
 
     def _find(self) -> tuple[float, int]:
         # An epoch is too long to be tried out, and is made of steps.
@@ -68,4 +70,6 @@ class OnThreads:
                     threads.step()
         if len(self._counts) > 1:
             settle()  # or the threads that wait for more would take a core from the next engine
+        larger = [seconds for count, seconds in threads.times.items() if count > threads.count]
+        self._is_near = bool(larger) and min(larger) < FAR * threads.times[threads.count]
         return threads.each, threads.count

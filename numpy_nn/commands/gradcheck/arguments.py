@@ -20,6 +20,7 @@ EXAMPLES = (
     "my_functions.py:embed --input ids=6:int10 --input table=10x4",
     "my_functions.py:lstm_step --input x=2x4 --input state=2x3,2x3 --input 4x12",
     "my_functions.py:MyFunction --torch --input 5x4",
+    "my_networks.py:MyNetwork --init x=6x3 y=6x1",
 )
 EPILOG = """Kinds of inputs: normal: from N(0, 1); positive: their absolute values; unit: uniform in [0, 1];
 probabilities: rows that sum to 1; onehot: rows with one 1; binary: 0 or 1; definite: symmetric, positive definite;
@@ -36,8 +37,11 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     add = parser.add_argument
     add("target", help="file.py:Class, file.py:object, file.py:function, file.py:f,vjp; or a module instead of a file")
     add("--init", nargs="*", default=[], metavar="ARG", help="arguments of the class: 4 0.5 activation=relu W=4x3 b=3")
-    input_help = "shape of an argument of forward; repeatable, with a name and a kind as in ids=6:int10"
-    add("--input", type=drawn, action="append", required=True, metavar="5x4", help=input_help)
+    input_help = (
+        "shape of an argument of forward; repeatable, with a name and a kind as in ids=6:int10; not needed for an "
+        "object that holds its data, or a list of nodes"
+    )
+    add("--input", type=drawn, action="append", default=[], metavar="5x4", help=input_help)
     add("--scale", type=float, default=1.0, help="multiply the inputs of floats by this")
     add("--positive", action="store_true", help="take the absolute values of the first input, as log wants them")
     targets = parser.add_mutually_exclusive_group()

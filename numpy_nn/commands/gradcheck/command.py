@@ -22,11 +22,14 @@ from numpy_nn.gradcheck.page import to_html, to_json
 from numpy_nn.gradcheck.report import CLOSE, RIGHT, WRONG, GradientReport
 from numpy_nn.subjects.calls.dressing import with_keywords
 from numpy_nn.subjects.calls.partials import with_bound
+from numpy_nn.subjects.libraries.nodes import is_graph
+from numpy_nn.subjects.losses.held_data import holds_data
 from numpy_nn.subjects.names import TARGET, positional, role_in_loss, takes_any_number
 from numpy_nn.subjects.source.surroundings import bare
 
 _EXIT = {RIGHT: 0, CLOSE: 0, WRONG: 1}
 _UNUSABLE = 2
+_NEEDS_INPUT = "the following arguments are required: --input"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -73,6 +76,8 @@ def _write(name: str, text: str) -> None:
 
 
 def _report(options: argparse.Namespace) -> GradientReport:
+    if not options.input and (options.torch or options.labels is not None or options.targets is not None):
+        raise UsageError(_NEEDS_INPUT)
     rng = np.random.default_rng(options.seed)
     # Drawn before anything else draws, so that the same command always checks the same numbers.
     inputs = _inputs(options, rng)
@@ -80,6 +85,8 @@ def _report(options: argparse.Namespace) -> GradientReport:
     if options.torch:
         return _of_torch(options, inputs)
     target, notes = load(options.target, options.init, rng)
+    if not options.input and not (holds_data(target) or is_graph(target)):
+        raise UsageError(_NEEDS_INPUT)
     hints: list[str] = []  # what is said beside an error alone
     with told_beside(notes), told_beside(hints):
         inputs = _made(options, inputs, target)
@@ -95,7 +102,7 @@ def _report(options: argparse.Namespace) -> GradientReport:
             hints += _told_of_numbers(options.input)
         report = check_gradients(
             target,
-            inputs[0] if len(inputs) == 1 and _is_of_floats(inputs[0]) else inputs,
+            inputs[0] if len(inputs) == 1 and _is_of_floats(inputs[0]) else inputs or None,
             targets,
             parameters=dict(options.parameter) if options.parameter else None,
             constants=options.constant,
@@ -139,7 +146,7 @@ def _of_torch(options: argparse.Namespace, inputs: tuple[Any, ...]) -> GradientR
 
 def _inputs(options: argparse.Namespace, rng: np.random.Generator) -> tuple[Any, ...]:
     inputs = [None if one.code else one.draw(rng, options.scale) for one in options.input]
-    if options.positive and isinstance(inputs[0], np.ndarray):
+    if options.positive and inputs and isinstance(inputs[0], np.ndarray):
         inputs[0] = np.abs(inputs[0])
     return tuple(inputs)
 

@@ -94,6 +94,7 @@ class Threads:
         self.used: Counter[int] = Counter()
         self.trials = 0  # how many there were
         self.each = 0.0  # the seconds of a step on the number that the last trial has found
+        self.times: dict[int, float] = {}  # those on each number that it has tried
         self.chooses = set_threads is not None and len(counts) > 1
         self.settled = not self.chooses  # no trial is going on
         self._set_threads, self._clock = set_threads or (lambda _: None), clock
@@ -200,6 +201,7 @@ class Threads:
         equal = [count for count in left if _each(times[count]) <= EQUAL * best]
         chosen = now if now in equal else equal[0]
         each = max(_each(times[chosen]), fmean(stretch.each for stretch in times[chosen]))
+        self.times = {count: _each(stretches) for count, stretches in times.items()}
         return chosen, each, sum(_lost(stretches, each) for stretches in times.values())
 
     def _watch(self, count: int, each: float, rest: float, patience: float) -> Generator[int, Stretch, bool]:

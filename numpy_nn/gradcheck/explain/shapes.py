@@ -54,6 +54,14 @@ def _by_numbers(e: Evidence, text: str) -> Iterator[Found]:
                 if total.size == gradient.size and np.all(np.abs(total.ravel() - gradient.ravel()) <= room):
                     yield Found("wrong_axis_sum", f"{text}; the numbers are the sum of grad_output over axes {axes}")
                     return
+        for number in range(1, e.truth.ndim + 1):
+            for axes in combinations(range(e.truth.ndim), number):
+                total, room = e.truth.sum(axis=axes), e.fit * np.abs(e.truth).sum(axis=axes).ravel()
+                is_less = total.size == gradient.size < e.truth.size
+                if is_less and np.all(np.abs(total.ravel() - gradient.ravel()) <= room):
+                    along = "all of it" if total.size == 1 else f"axes {axes}"
+                    yield Found("wrong_axis_sum", f"{text}; the numbers are the right ones, summed over {along} too")
+                    return
     for name, array in e.subject.arrays.items():
         if name != e.name and array.shape == gradient.shape:
             other = e.differences_by(name).few(g).value

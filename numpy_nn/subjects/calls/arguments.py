@@ -118,8 +118,3 @@ def several(x: Any, forward: Callable[..., Any] | None = None, *, with_targets: 
 
 def _is_own(part: Any) -> bool:
     return hasattr(part, "__dict__") and not callable(part)
-
-
-def is_differentiated(value: Any) -> bool:
-    """Whether gradients with respect to it are wanted: arrays of floats."""
-    return isinstance(value, np.ndarray) and value.dtype.kind == "f" and value.size > 0

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -13,9 +14,9 @@ from numpy.typing import NDArray
 
 from numpy_nn.subjects import names
 from numpy_nn.subjects.arrays.gradients import Leaf, ParameterGradient, SumOfUses, listed, times_jacobian, without_mask
-from numpy_nn.subjects.arrays.places import Field, Path, Place, Step, follow, in_order, written
+from numpy_nn.subjects.arrays.nested import arrays_of, as_given, is_container, with_arrays, written_in
+from numpy_nn.subjects.arrays.places import Path, Place, follow
 from numpy_nn.subjects.arrays.unrolled import Part
-from numpy_nn.subjects.calls.arguments import is_differentiated
 from numpy_nn.subjects.calls.costs import LossOfOutput
 from numpy_nn.subjects.calls.resets import Slot, empty_slots, resets_of
 from numpy_nn.subjects.calls.triangles import folded
@@ -137,7 +138,6 @@ class CalledCode(ClaimingSubject):
 
     def _run(self, replaced: Mapping[str, NDArray[Any]]) -> Sequence[Any]:
         self._install()
-        kept = self._kept() if self._forward_updates else {}
         arguments, given = [], []
         for name in self.convention.inputs:
             arguments.append(argument := self._argument(name, replaced))
@@ -147,7 +147,9 @@ class CalledCode(ClaimingSubject):
                 before = argument.copy()
             if before is not None:
                 given.append((name, before, argument))
-        result = self._forward(*arguments)
+        nothing: Mapping[str, Array] = {}
+        with self._undone_if_it_fails() if self._forward_updates else nullcontext(nothing) as kept:
+            result = self._forward(*arguments)
         for name, before, after in given:
             if not equal(before, after):
                 text = "forward changes its input in place: the caller's array no longer holds what it held"
@@ -219,8 +221,8 @@ class CalledCode(ClaimingSubject):
                     reset()
 
     def _claim(self, grad_outputs: Sequence[Array]) -> Mapping[str, Any]:
-        kept = self._kept()
-        self.latest = returned = self._call_backward(grad_outputs)
+        with self._undone_if_it_fails() as kept:
+            self.latest = returned = self._call_backward(grad_outputs)
         claimed: dict[str, Any] = {}
         for name in self.arrays:
             if name in self._updates:
@@ -246,8 +248,7 @@ class CalledCode(ClaimingSubject):
         """What backward returns for this gradient of the joined outputs, after a forward pass."""
         self._reset()
         self.output()
-        kept = self._kept()
-        with self.running():
+        with self._undone_if_it_fails() as kept, self.running():
             returned = self._call_backward(self._split(grad_output))
         self._moved = self._put_back(kept, self._updater)
         return returned
@@ -332,6 +333,17 @@ class CalledCode(ClaimingSubject):
         self._install()
         return moved
 
+    @contextmanager
+    def _undone_if_it_fails(self) -> Iterator[dict[str, Array]]:
+        """A call of the code, which may fail when it has changed some of its parameters; what they were before."""
+        kept = self._kept()
+        try:
+            yield kept
+        except BaseException:
+            for name, (_, array) in self._held(kept).items():
+                array[...] = kept[name]
+            raise
+
     def _held(self, wanted: Iterable[str]) -> dict[str, tuple[Place, Array]]:
         """Of these what the code keeps, each by its place and our array."""
         return {
@@ -351,50 +363,3 @@ def _is_array_like(result: Any) -> bool:
         return np.asarray(result).dtype.kind == "f"
     except ValueError:
         return False
-
-
-def as_given(value: Any) -> Any:
-    """An argument as the code gets it: float arrays in float64, whatever else unchanged."""
-    if isinstance(value, (np.ndarray, np.floating)) and value.dtype.kind == "f":
-        return np.array(value, np.float64)
-    return mapped(value, lambda _, part: as_given(part)) if is_container(value) else value
-
-
-def is_container(value: Any) -> bool:
-    """Whether an argument is a list, a tuple or a dict, of arrays or of further ones."""
-    return isinstance(value, (list, tuple)) or type(value) is dict
-
-
-def items(container: Any) -> Iterable[tuple[Any, Any]]:
-    """The parts of a container by their keys or places."""
-    return container.items() if isinstance(container, dict) else in_order(container)
-
-
-def mapped(container: Any, function: Callable[[Any, Any], Any]) -> Any:
-    """A container of the same kind with ``function(key, part)`` in the place of each part."""
-    parts = {key: function(key, part) for key, part in items(container)}
-    if isinstance(container, dict):
-        return parts
-    if hasattr(container, "_fields"):  # a tuple with names for its parts takes them one by one
-        return type(container)(*parts.values())
-    return tuple(parts.values()) if isinstance(container, tuple) else list(parts.values())
-
-
-def arrays_of(value: Any, path: Path = ()) -> list[tuple[Path, Array]]:
-    """The arrays of floats in an argument, by their places in it: it is one, or a list, tuple or dict of some."""
-    if is_container(value):
-        return [found for key, part in items(value) for found in arrays_of(part, (*path, Step(key, True)))]
-    return [(path, value)] if is_differentiated(value) else []
-
-
-def with_arrays(value: Any, put: Callable[[Path, Array], Array], path: Path = ()) -> Any:
-    """A copy of a list, tuple or dict with ``put(path, array)`` in the place of every array of floats."""
-    if is_container(value):
-        return mapped(value, lambda key, part: with_arrays(part, put, (*path, Step(key, True))))
-    return put(path, value) if is_differentiated(value) else value
-
-
-def written_in(name: str, path: Path) -> str:
-    """What an array of an argument is called: ``x``, or ``x[0]``."""
-    inside = written(path)
-    return f"{name}.{inside}" if path and isinstance(path[0].key, Field) else name + inside

@@ -60,11 +60,14 @@ def _binary(a: NDArray[Any], y: NDArray[Any]) -> Any:
 
 
 def _of_classes(a: NDArray[Any], y: NDArray[Any]) -> NDArray[Any]:
-    """The targets; of one output or one sample in its shape; of labels, with an output for each class, in rows."""
+    """The targets; of one output or one sample in its shape; of labels, with an output for each class.
+
+    Samples are in rows, or in columns.
+    """
     if np.ndim(a) == 2 and 1 in np.shape(a) and np.size(a) == np.size(y):
         return np.reshape(y, np.shape(a))
-    if np.ndim(a) == 2 and np.ndim(y) == 1 and np.asarray(y).dtype.kind in "iu" and len(y) == len(a):
-        return np.eye(np.shape(a)[1])[y]
+    if np.ndim(a) == 2 and _are_labels(y) and len(y) in np.shape(a):
+        return np.eye(np.shape(a)[1])[y] if len(y) == len(a) else np.eye(len(a))[:, y]
     return y
 
 
@@ -141,9 +144,13 @@ def _divided(cost: Cost, by: int) -> Cost:
 
 
 def _of_labels(a: NDArray[Any], y: NDArray[Any]) -> Any:
-    if np.ndim(y) != 1 or np.asarray(y).dtype.kind not in "iu" or len(y) != len(a):
-        raise ValueError("expected a label for each row")
-    return a[np.arange(len(y)), y]
+    if np.ndim(a) != 2 or not _are_labels(y) or len(y) not in np.shape(a):
+        raise ValueError("expected a label for each row, or for each column")
+    return a[np.arange(len(y)), y] if len(y) == len(a) else a[y, np.arange(len(y))]
+
+
+def _are_labels(y: Any) -> bool:
+    return np.ndim(y) == 1 and np.asarray(y).dtype.kind in "iu"
 
 
 class HandedOn(Dressed):
@@ -273,13 +280,9 @@ class LossOfOutput:
                 found[name] = self._samples
         rest = [name for name in free if name not in found and names.role_in_loss(name) != names.TARGET]
         without_name = [place for place, name in enumerate(self._names) if not name]
-        if len(rest) == len(without_name) == 1 and names.role_in_loss(rest[0]) == names.UNKNOWN:
+        if len(rest) == len(without_name) == 1 and not is_prediction(rest[0]):
             found[rest[0]] = partial(self._result, without_name[0])  # what stands there as it is computed
-        predictions = [
-            name
-            for name in free
-            if name not in found and names.role_in_loss(name) == names.PREDICTION and not is_data(name)
-        ]
+        predictions = [name for name in free if name not in found and is_prediction(name) and not is_data(name)]
         # What a step of training is given beside the inputs are the targets, also where it calls them outputs.
         trains = names.plain(getattr(gradient, "__name__", "")) in names.TRAINS
         is_for_targets = trains and [*self._named, *predictions] == wanted
@@ -297,6 +300,7 @@ class LossOfOutput:
             gradients = gradient(*(given[name] for name in wanted), *arguments[len(left) :])
             return dict(zip(of, gradients, strict=True)) if told else gradients
 
+        with_output.__name__ = getattr(gradient, "__name__", "gradient")
         return Dressed(with_output, inspect.signature(gradient).replace(parameters=others))
 
     def _result(self, place: int) -> Any:
@@ -308,6 +312,11 @@ class LossOfOutput:
 
     def _samples(self) -> int:
         return number_of_samples(self.inputs[0], self.output)
+
+
+def is_prediction(name: str) -> bool:
+    """Whether an argument is called as the output of a network is."""
+    return names.role_in_loss(name) == names.PREDICTION
 
 
 # What a gradient function may call the number of samples.

@@ -10,11 +10,10 @@ from typing import Any
 import numpy as np
 
 from numpy_nn.subjects import names
-from numpy_nn.subjects.arrays.places import places
 from numpy_nn.subjects.calls.rates import rates_in
 from numpy_nn.subjects.names import positional
 from numpy_nn.subjects.running import Patience, Running, SubjectError
-from numpy_nn.subjects.state import Snapshot, attributes, equal
+from numpy_nn.subjects.state import Snapshot, attributes
 
 
 class Context:
@@ -51,9 +50,7 @@ class Told(Dressed):
         return Dressed(self._function, self.__signature__.replace(parameters=[own[0].replace(name="output")]))
 
 
-class Chain:
-    """Layers one after the other, as one: those of a list, or of a list of pairs such as (layer, activation)."""
-
+class _Layers:
     def __init__(self, layers: Sequence[Any]) -> None:
         self.layers = layers
 
@@ -65,15 +62,42 @@ class Chain:
             x = names.kept(layer, names.OUTPUTS) if result is None else result
         return x
 
-    def backward(self, grad_output: Any) -> Any:
-        """Back through all of them; of a tuple the first is the gradient of the input."""
+    def _back(self, grad_output: Any, *rate: Any) -> Any:
         for layer in reversed(flat_layers(self.layers)):
             backward = names.passes(layer)[1]
             assert backward is not None
-            result = backward(grad_output)
+            result = backward(grad_output, *(rate if _takes_a_rate(layer) else ()))
             result = names.kept(layer, names.INPUT_GRADIENTS) if result is None else result
             grad_output = result[0] if isinstance(result, tuple) else result
         return grad_output
+
+
+class Chain(_Layers):
+    """Layers one after the other, as one: those of a list, or of a list of pairs such as (layer, activation)."""
+
+    def backward(self, grad_output: Any) -> Any:
+        """Back through all of them; of a tuple the first is the gradient of the input."""
+        return self._back(grad_output)
+
+
+class SteppingChain(_Layers):
+    """The same of layers of which some want a learning rate in their backward passes."""
+
+    def backward(self, grad_output: Any, learning_rate: Any) -> Any:
+        """Back through all of them, with their steps."""
+        return self._back(grad_output, learning_rate)
+
+
+def chain_of(layers: Sequence[Any]) -> Chain | SteppingChain:
+    """The layers as one."""
+    return SteppingChain(layers) if any(map(_takes_a_rate, flat_layers(layers))) else Chain(layers)
+
+
+def _takes_a_rate(layer: Any) -> bool:
+    """Whether its backward pass wants a learning rate after the gradient, and nothing else."""
+    backward = names.passes(layer)[1]
+    required = ((None if backward is None else positional(backward)) or ([], []))[0]
+    return len(required) == 2 and rates_in(required) == required[1:]
 
 
 def flat_layers(layers: Any) -> list[Any]:
@@ -126,21 +150,6 @@ def with_input_kept(target: Any, forward: Any, x: Any) -> Any:
         return forward(*arguments)
 
     return Dressed(keeping, inspect.signature(forward)) if stays_empty else forward
-
-
-def with_data_held(target: Any, forward: Any, x: Any) -> Any:
-    """A forward pass without arguments, of an object that holds its data, as one that is given them; or as it is."""
-    if forward is None or not isinstance(x, np.ndarray) or positional(forward) != ([], []):
-        return forward
-    held = [place for place in places(target) if isinstance(place.read(), np.ndarray) and equal(place.read(), x)]
-    if not held:
-        return forward
-
-    def given(x: Any) -> Any:
-        held[0].put(x)
-        return forward()
-
-    return Dressed(given, inspect.Signature([inspect.Parameter("x", inspect.Parameter.POSITIONAL_OR_KEYWORD)]))
 
 
 _INPUTS = ("input", "inputs", "x", "input_data")

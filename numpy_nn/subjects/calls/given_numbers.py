@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from numpy_nn.subjects.arrays.nested import is_container, mapped, written_in
 from numpy_nn.subjects.arrays.places import Path, Step
-from numpy_nn.subjects.calls.calling import is_container, mapped, written_in
 from numpy_nn.subjects.names import positional, signature
 
 

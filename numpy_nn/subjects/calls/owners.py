@@ -12,9 +12,9 @@ import numpy as np
 
 from numpy_nn.layers import Layer
 from numpy_nn.subjects import names
+from numpy_nn.subjects.arrays.nested import arrays_of
 from numpy_nn.subjects.arrays.places import places
 from numpy_nn.subjects.calls.arguments import HeldArguments
-from numpy_nn.subjects.calls.calling import arrays_of
 from numpy_nn.subjects.running import Patience, Running, SubjectError
 from numpy_nn.subjects.state import (
     GENERATORS,

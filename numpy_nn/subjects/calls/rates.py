@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Collection, Iterable, Iterator
+from contextlib import contextmanager
 from functools import wraps
 from types import CodeType, FunctionType, MethodType
 from typing import Any
@@ -52,8 +53,19 @@ def rate_of(owner: Any, *functions: Callable[..., Any] | None) -> float:
     return rates.pop() if len(rates) == 1 else 0.0
 
 
-def put_rate(thing: Any, name: str, value: float) -> None:
-    """Set one of the rates that :func:`rates_of` has found; that of a class for the object alone."""
+@contextmanager
+def times(share: float, rates: Iterable[Rate]) -> Iterator[None]:
+    """The rates that :func:`rates_of` has found at a share of what they are, in the block; that of a class for one."""
+    try:
+        for thing, name, value in rates:
+            _put(thing, name, share * value)
+        yield
+    finally:
+        for thing, name, value in rates:
+            _put(thing, name, value)
+
+
+def _put(thing: Any, name: str, value: float) -> None:
     if isinstance(thing, dict):
         thing[name] = value
     else:

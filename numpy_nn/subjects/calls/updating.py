@@ -12,7 +12,7 @@ from numpy_nn.subjects.agreement import factor_of
 from numpy_nn.subjects.arrays.places import Place, places
 from numpy_nn.subjects.calls.calling import CACHE, OUTPUT, RATE, CalledCode, result_role
 from numpy_nn.subjects.calls.costs import LossOfOutput
-from numpy_nn.subjects.calls.rates import put_rate, rate_of, rates_in, rates_of
+from numpy_nn.subjects.calls.rates import rate_of, rates_in, rates_of, times
 from numpy_nn.subjects.source.roles import is_data
 from numpy_nn.subjects.state import Snapshot, equal
 from numpy_nn.subjects.subject import Array, SubjectError
@@ -201,16 +201,12 @@ class UpdatingCode(CalledCode):
         self.gradients(grad_output)
         if not self._moved:
             return {}
-        rates = rates_of(self._owner, *self._stepping)
         try:
             self._rate = 0.0
-            for thing, name, _ in rates:
-                put_rate(thing, name, 0.0)
-            return self.gradients(grad_output)
+            with times(0.0, rates_of(self._owner, *self._stepping)):
+                return self.gradients(grad_output)
         finally:
             self._rate = 1.0
-            for thing, name, value in rates:
-                put_rate(thing, name, value)
 
     @property
     def _stepping(self) -> list[Callable[..., Any] | None]:

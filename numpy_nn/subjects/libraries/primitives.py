@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from numpy_nn.subjects.calls.arguments import is_differentiated, named_arguments
+from numpy_nn.subjects.arrays.nested import is_differentiated
+from numpy_nn.subjects.calls.arguments import named_arguments
 
 Pass = Callable[..., Any]
 

@@ -40,12 +40,15 @@ def of_loss_object(
     value = in_training(method(target, names.LOSSES) or held_loss(target) or method_of_loss(target))
     own = value.func if isinstance(value, partial) else value
     gradient = method(target, [name for name in names.LOSS_GRADIENTS if method(target, [name]) != own])
+    gradient = None if _is_of_held_loss(target, own, gradient) else gradient
     gradient = gradient or names.passes(target)[1] or step_of_training(target, len(inputs) + 1)
+    derived = names.derived(target, own)
+    derived = None if _is_of_held_loss(target, own, derived) else derived
     found: list[tuple[bool, Agreement, bool, CodeSubject]] = []
     errors: list[Exception] = []
     wanting: Callable[..., Any] | None = None
     before = Snapshot(target)  # what a way that is not meant updates, it takes for none of its parameters
-    gradients = [gradient, names.derived(target, own) or gradient, _of_data_and_targets(target, own, len(inputs) + 1)]
+    gradients = [gradient, derived or gradient, _of_data_and_targets(target, own, len(inputs) + 1)]
     each = dict.fromkeys(gradients if gradients[-1] is not None else gradients[:-1]) if hints.cost is None else ()
     penalty = penalty_of(target)
     for function, backward in (way for g in each for way in ways_to_a_loss(forward, value, g, penalty, len(inputs))):
@@ -102,6 +105,11 @@ def of_loss_object(
     return with_unsaid_cost(label, forward, step, inputs, targets, target, hints)
 
 
+def _is_of_held_loss(target: Any, loss: Any, gradient: Any) -> bool:
+    """Whether a network holds both a loss and its gradient as functions of the output: no gradient of its own."""
+    return None not in (loss, gradient) and all(getattr(f, "__self__", None) is not target for f in (loss, gradient))
+
+
 def _refuse_more_arguments(label: str, value: Any, gradient: Any, number: int) -> None:
     """TypeError, with the line that works, for a loss that takes more than data and targets, such as a ``reg``."""
     required = [] if value is None else (positional(value) or ([], []))[0]
@@ -153,7 +161,8 @@ def of_loss_without_targets(
 def _of_data_and_targets(target: Any, own: Any, number: int) -> Callable[..., Any] | None:
     """A gradient that takes what the loss does, beside a backward pass that takes a gradient; None if there is none."""
     named = (getattr(target, name, None) for name in names.LOSS_GRADIENTS)
-    return next((one for one in named if callable(one) and one != own and takes(one, number)), None)
+    found = (one for one in named if callable(one) and one != own and takes(one, number))
+    return next((one for one in found if not _is_of_held_loss(target, own, one)), None)
 
 
 def step_of_training(target: Any, number: int) -> Callable[..., Any] | None:
@@ -161,9 +170,11 @@ def step_of_training(target: Any, number: int) -> Callable[..., Any] | None:
 
     If it is told how many steps to make, as by ``epochs``, it is one that makes a single one.
     """
-    for found in filter(None, (method(target, [name]) for name in names.TRAINS)):
+    for found in filter(None, (method(target, [name]) for name in (*names.TRAINS, *names.FITS))):
         required, optional = positional(found) or ([], [])
         counts = [name for name in (*required, *optional) if _OF_STEPS.search(name)]
+        if not counts and names.plain(found.__name__) in names.FITS:
+            continue  # it makes as many as it likes
         rates = rates_in([*required, *optional])
         wanted = [name for name in required if name not in rates and name not in counts]
         if len(wanted) == number:

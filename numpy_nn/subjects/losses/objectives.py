@@ -8,8 +8,8 @@ from typing import Any
 
 from numpy_nn.subjects import names
 from numpy_nn.subjects.agreement import agreement
+from numpy_nn.subjects.arrays.nested import is_container, mapped
 from numpy_nn.subjects.calls.arguments import takes
-from numpy_nn.subjects.calls.calling import is_container, mapped
 from numpy_nn.subjects.parameters.code import CodeSubject
 from numpy_nn.subjects.subject import SubjectError
 

@@ -44,7 +44,7 @@ def with_unsaid_cost(
     raises whatever the loss is comes through.
     """
     beside = (loss_of_kept_output(owner) or cost_beside(forward)) if hints.cost is None else None
-    lengths = () if is_ragged(inputs[0]) else np.shape(inputs[0])[:2]
+    lengths = [n for one in (inputs[0], targets) for n in (() if is_ragged(one) else np.shape(one)[:2])]
     costs = list(usual_costs(lengths or (1,))) if hints.cost is None else [("", hints.cost)]
     # Of several losses in the file the one is meant of which the gradients are, if they are of none that is usual.
     several_beside = costs_beside(forward) if hints.cost is None and beside is None else []

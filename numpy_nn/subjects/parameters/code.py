@@ -26,10 +26,10 @@ from numpy_nn.subjects.arrays.gradients import (
     same_but_ones,
     values_of,
 )
+from numpy_nn.subjects.arrays.nested import arrays_of, written_in
 from numpy_nn.subjects.arrays.places import Path, Place, Step, last_name, parsed
 from numpy_nn.subjects.arrays.unrolled import Part, is_unrolled, parts_of
 from numpy_nn.subjects.calls.asked import argument_with
-from numpy_nn.subjects.calls.calling import arrays_of, written_in
 from numpy_nn.subjects.calls.triangles import MIRRORED, mirrored
 from numpy_nn.subjects.names import is_gradient_of, tells_gradients
 from numpy_nn.subjects.parameters.jacobians import has_jacobian, others_than_jacobians

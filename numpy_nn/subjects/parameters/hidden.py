@@ -19,9 +19,8 @@ from numpy.typing import NDArray
 
 from numpy_nn.subjects import names
 from numpy_nn.subjects.arrays.gradients import SURE, same_but_ones
+from numpy_nn.subjects.arrays.nested import arrays_of, is_differentiated
 from numpy_nn.subjects.arrays.places import Place, last_name, parsed, places, written
-from numpy_nn.subjects.calls.arguments import is_differentiated
-from numpy_nn.subjects.calls.calling import arrays_of
 from numpy_nn.subjects.parameters.likely import LikelyCode
 from numpy_nn.subjects.source.bindings import UNBOUND, bindings
 from numpy_nn.subjects.source.surroundings import Surroundings

@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 from numpy_nn.subjects import names
 from numpy_nn.subjects.arrays.containers import BY_SHAPE, are_last_first
 from numpy_nn.subjects.arrays.gradients import PERHAPS, Leaf, Order, input_likeness, same_but_ones
+from numpy_nn.subjects.arrays.nested import arrays_of, written_in
 from numpy_nn.subjects.arrays.places import Path, Step, last_name, places
 from numpy_nn.subjects.arrays.unrolled import Part, is_unrolled
 from numpy_nn.subjects.calls.arguments import HeldArguments
 from numpy_nn.subjects.calls.asked import in_its_place, is_left_out, rival_of, turned_round
-from numpy_nn.subjects.calls.calling import arrays_of, written_in
 from numpy_nn.subjects.calls.given_numbers import numbers_in
 from numpy_nn.subjects.calls.owners import keeps_arrays
 from numpy_nn.subjects.parameters.depending import DependingCode

@@ -99,6 +99,8 @@ def source_tree(function: Any) -> ast.Module:
 
 
 def _name(part: ast.expr) -> str:
+    while isinstance(part, ast.Attribute) and part.attr == "T":
+        part = part.value
     return part.id if isinstance(part, ast.Name) else getattr(part, "attr", "")
 
 

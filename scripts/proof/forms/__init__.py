@@ -5,7 +5,19 @@ for right code. It returns the arguments of ``check_gradients``, and the name of
 other factor: "" where it is behind all of them.
 """
 
-from scripts.proof.forms import around, functions, keeping, layers, losses, networks, others, returns, tensors, ways
+from scripts.proof.forms import (
+    around,
+    functions,
+    keeping,
+    layers,
+    losses,
+    networks,
+    others,
+    returns,
+    tensors,
+    ways,
+    without_input,
+)
 from scripts.proof.forms.draws import FORMS, Draws, Form
 
 __all__ = ["FORMS", "Draws", "Form"]

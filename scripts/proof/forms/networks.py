@@ -211,3 +211,97 @@ def arrays_that_are_bound_anew(d, wrong):
     net, x = Net(), d.array(5, 4)
     run, grads = lambda: x @ net.W, lambda g: {"samples": wrong * x.T @ g}
     return (run, grads), {"arrays": {"samples": (net, "W")}}, "samples"
+
+
+@form
+def labels_of_samples_in_columns(d, wrong):
+    def forward_prop(W1, b1, W2, b2, X):
+        Z1 = W1 @ X + b1
+        A1 = np.tanh(Z1)
+        Z2 = W2 @ A1 + b2
+        return Z1, A1, Z2, softmax(Z2.T).T
+
+    def backward_prop(Z1, A1, Z2, A2, W1, W2, X, Y):  # noqa: ARG001 - as such functions take all of it
+        m = Y.size
+        dZ2 = A2.copy()
+        dZ2[Y, np.arange(m)] -= 1
+        dZ1 = W2.T @ dZ2 * (1 - A1**2)
+        return (
+            dZ1 @ X.T / m,
+            dZ1.sum(axis=1, keepdims=True) / m,
+            wrong * dZ2 @ A1.T / m,
+            dZ2.mean(axis=1, keepdims=True),
+        )
+
+    parameters = (d.fixed(3, 4), d.fixed(3, 1), d.fixed(2, 3), d.fixed(2, 1))
+    labels = np.random.default_rng(0).integers(0, 2, 5)
+    return ((forward_prop, backward_prop), (*parameters, d.fixed(4, 5)), labels), {}, "W2"
+
+
+@form
+def steps_after_each_sample(d, wrong):
+    class Network:
+        def __init__(self):
+            self.layers: list[Any] = [Stepping(d, 4, 5), Squashing(), Stepping(d, 5, 2, wrong)]
+            self.loss, self.loss_prime = mse, mse_prime
+
+        def predict(self, data):
+            return np.array([self.through(row[None])[0] for row in data])
+
+        def through(self, row):
+            for layer in self.layers:
+                row = layer.forward_propagation(row)
+            return row
+
+        def fit(self, x_train, y_train, epochs, learning_rate):
+            for _ in range(epochs):
+                for row, target in zip(x_train, y_train, strict=True):
+                    error = self.loss_prime(target[None], self.through(row[None]))
+                    for layer in reversed(self.layers):
+                        error = layer.backward_propagation(error, learning_rate)
+
+    return (Network(), d.array(6, 4), d.array(6, 2)), {}, "layers[2].weights"
+
+
+@form
+def layers_in_a_list_with_a_learning_rate(d, wrong):
+    layers = [Stepping(d, 4, 5), Squashing(), Stepping(d, 5, 2, wrong)]
+    return (layers, d.array(1, 4)), {}, "layers[2].weights"
+
+
+class Stepping:
+    """A layer that moves its parameters in its backward pass."""
+
+    def __init__(self, d, inputs, outputs, wrong=1.0):
+        self.weights, self.bias, self.wrong = d.array(inputs, outputs), d.array(1, outputs), wrong
+
+    def forward_propagation(self, input_data):
+        self.input = input_data
+        return self.input @ self.weights + self.bias
+
+    def backward_propagation(self, output_error, learning_rate):
+        input_error = output_error @ self.weights.T
+        self.weights -= learning_rate * self.wrong * self.input.T @ output_error
+        self.bias -= learning_rate * output_error.sum(axis=0, keepdims=True)
+        return input_error
+
+
+class Squashing:
+    """An activation that takes the learning rate as all layers do."""
+
+    def forward_propagation(self, input_data):
+        self.input = input_data
+        return np.tanh(self.input)
+
+    def backward_propagation(self, output_error, learning_rate):  # noqa: ARG002
+        return output_error * (1 - np.tanh(self.input) ** 2)
+
+
+def mse(y_true, y_pred):
+    """The mean squared error."""
+    return np.mean((y_true - y_pred) ** 2)
+
+
+def mse_prime(y_true, y_pred):
+    """Its derivative with respect to the prediction."""
+    return 2 * (y_pred - y_true) / y_true.size

@@ -5,7 +5,7 @@ import torch
 
 from numpy_nn.commands.benchmark.cases import Case
 from numpy_nn.commands.benchmark.engines import ENGINES
-from numpy_nn.commands.benchmark.threads import APART, DISTURBED, OPINIONS, OnThreads
+from numpy_nn.commands.benchmark.threads import APART, DISTURBED, FAR, OPINIONS, OnThreads
 from numpy_nn.commands.benchmark.workload import Workload
 
 
@@ -78,17 +78,26 @@ def test_a_second_thread_that_gained_nothing_for_a_while_is_tried_again(waits):
 
 
 def test_fewer_threads_are_found_so_often_and_the_best_time_counts():
-    engine = Fake({1: 1.0, 2: 30.0})
+    engine = Fake({1: 1.0, 2: 1.4})
     way = on_threads(engine)
     tried = []
     for seconds_of_one in (1.0, 1.2, 1.1, 1.0, 1.0):
-        engine.factors = {1: seconds_of_one, 2: 30.0}
+        engine.factors = {1: seconds_of_one, 2: 1.4}
         before = engine.worked
         way.seconds(10)
         tried.append(engine.worked > before + 10)
         engine.now += 10.0
     assert tried == [True] * OPINIONS + [False] * 2
     assert way.used == {1: 5}
+
+
+def test_where_a_second_thread_costs_much_it_is_not_tried_again():
+    engine = Fake({1: 1.0, 2: 1.1 * FAR})
+    way = on_threads(engine)
+    way.seconds(10)
+    engine.factors = {1: 1.0, 2: 0.6}
+    engine.now += 10.0
+    assert way.seconds(10) == pytest.approx(0.01)
 
 
 def test_what_does_not_adapt_has_the_most_and_is_not_tried():

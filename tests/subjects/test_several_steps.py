@@ -1,0 +1,137 @@
+"""Objects that step after each sample: judged with the first alone, but for those that make one step of all."""
+
+import numpy as np
+import pytest
+
+from numpy_nn.gradcheck import check_gradients
+from numpy_nn.subjects.losses.several_steps import moves_several_times
+
+LEARNING_RATE = 0.1
+RNG = np.random.default_rng(0)
+X, Y = RNG.random((5, 3)), RNG.random((5, 2))
+
+
+def sigmoid(z):
+    return 1 / (1 + np.exp(-z))
+
+
+class Network:
+    """Of two layers; ``factor`` multiplies the step of W1."""
+
+    def __init__(self, factor=1.0):
+        rng = np.random.default_rng(1)
+        self.W1, self.W2 = rng.standard_normal((3, 4)), rng.standard_normal((4, 2))
+        self.factor = factor
+
+    def predict(self, x):
+        return sigmoid(sigmoid(x @ self.W1) @ self.W2)
+
+    def _moved_by(self, x, y, rate):
+        h = sigmoid(x @ self.W1)
+        o = sigmoid(h @ self.W2)
+        d2 = (o - y) * o * (1 - o)
+        d1 = d2 @ self.W2.T * h * (1 - h)
+        self.W2 -= rate * h.T @ d2
+        self.W1 -= rate * self.factor * x.T @ d1
+
+
+class OfSamples(Network):
+    lr = 0.1
+
+    def train(self, x, y):
+        for row, target in zip(x, y, strict=True):
+            self._moved_by(row[None], target[None], self.lr)
+
+
+class OfAll(Network):
+    def __init__(self, factor=1.0):
+        super().__init__(factor)
+        self.lr = 0.1
+
+    def train(self, x, y):
+        self._moved_by(x, y, self.lr)
+
+
+class WithRate(Network):
+    """Is given its rate, and how many epochs."""
+
+    def fit(self, x, y, epochs, learning_rate):
+        for _ in range(epochs):
+            for row, target in zip(x, y, strict=True):
+                self._moved_by(row[None], target[None], learning_rate)
+
+
+class Around(Network):
+    def train(self, x, y):
+        for row, target in zip(x, y, strict=True):
+            self._moved_by(row[None], target[None], LEARNING_RATE)
+
+
+class Fails(OfSamples):
+    def _moved_by(self, *_):
+        raise ValueError("no")
+
+
+class WithoutRate(Network):
+    def train(self, x, y):
+        for row, target in zip(x, y, strict=True):
+            self._moved_by(row[None], target[None], 0.1)
+
+
+SAID = "moves the parameters several times, as after each sample: judged with the first alone"
+
+
+@pytest.mark.parametrize("kind", [OfSamples, OfAll, WithRate, Around])
+@pytest.mark.parametrize(("factor", "verdict"), [(1.0, "right"), (2.0, "wrong")])
+def test_steps_after_each_sample_are_judged_by_the_first(kind, factor, verdict):
+    report = check_gradients(kind(factor), X, Y)
+    assert {entry.name: entry.verdict for entry in report.entries} == {"W1": verdict, "W2": "right"}
+    assert (SAID in str(report)) == (kind is not OfAll)
+    assert LEARNING_RATE == 0.1
+
+
+def test_of_one_sample_nothing_is_said():
+    report = check_gradients(OfSamples(), X[:1], Y[:1])
+    assert report.verdict == "right"
+    assert SAID not in str(report)
+
+
+@pytest.mark.parametrize(
+    ("kind", "several"), [(OfSamples, True), (OfAll, False), (WithRate, True), (Fails, False), (WithoutRate, False)]
+)
+def test_several_steps_are_known_by_what_half_the_rate_moves(kind, several):
+    net = kind()
+    before = net.W1.copy(), net.W2.copy()
+    step = (lambda x, y, learning_rate: net.fit(x, y, 1, learning_rate)) if kind is WithRate else net.train
+    assert moves_several_times(net, step, (X, Y)) is several
+    assert not moves_several_times(net, step, (X[:1], Y[:1]))
+    for array, kept in zip((net.W1, net.W2), before, strict=True):
+        np.testing.assert_array_equal(array, kept)
+
+
+class OneRowAtATime:
+    """Of two rows the step fails when it has moved the weights already."""
+
+    def __init__(self, factor):
+        rng = np.random.default_rng(2)
+        self.W, self.b, self.factor = rng.standard_normal((3, 2)), rng.standard_normal((1, 2)), factor
+
+    def forward(self, x):
+        self.x, self.out = x, np.tanh(x @ self.W + self.b)
+        return self.out
+
+    def backward(self, grad, lr):
+        dz = grad * (1 - self.out**2)
+        dx = dz @ self.W.T
+        self.W -= lr * self.factor * self.x.T @ dz
+        self.b -= lr * dz
+        return dx
+
+
+def test_what_a_failed_step_has_moved_is_put_back():
+    # Why W is wrong is asked of two rows as well, where the step fails between W and b.
+    report = check_gradients(OneRowAtATime(3.0), X[:1])
+    assert {entry.name: entry.verdict for entry in report.entries} == {"x": "right", "W": "wrong", "b": "right"}
+    right = check_gradients(OneRowAtATime(1.0), X[:1])
+    for name in ("x", "b"):
+        np.testing.assert_array_equal(report[name].numerical, right[name].numerical)
