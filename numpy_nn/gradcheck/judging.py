@@ -98,8 +98,9 @@ def _why_close(evidence: Evidence, slopes: Slopes, status: Status, share: float)
     with np.errstate(divide="ignore", invalid="ignore"):
         ratios = (evidence.gradient[look] / slopes.value[look]) - 1.0
     if look.sum() > 1 and np.ptp(ratios) <= 0.01 * np.abs(ratios).max():
-        factor = 1.0 + float(np.median(ratios))
-        return f"{off}, all by the factor {factor:.10g}: a constant with few digits, or a small term in a divisor"
+        more = float(np.median(ratios))
+        factor = f"{1.0 + more:.10g}" if abs(more) > 1e-8 else f"1 {'+' if more > 0 else '-'} {abs(more):.1e}"
+        return f"{off}, all by the factor {factor}: a constant with few digits, or a small term in a divisor"
     rounding = "rounding to float32, " if share <= 2.0**-23 else ""
     return f"{off}: {rounding}an epsilon, or a constant with few digits, that one pass has and the other has not"
 

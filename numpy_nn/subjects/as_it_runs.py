@@ -5,19 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import numpy as np
-
-from numpy_nn.subjects import names
 from numpy_nn.subjects.agreement import agreement
 from numpy_nn.subjects.calls.arguments import named_arguments
 from numpy_nn.subjects.calls.dressing import in_training
 from numpy_nn.subjects.calls.kept_gradients import with_gradient_kept
-from numpy_nn.subjects.calls.owners import put_in_training
+from numpy_nn.subjects.calls.owners import build_for, put_in_training
 from numpy_nn.subjects.choosing import chosen
 from numpy_nn.subjects.given_code import Code, Hints
-from numpy_nn.subjects.names import method, positional
 from numpy_nn.subjects.parameters.code import CodeSubject
-from numpy_nn.subjects.running import Patience, Running
 from numpy_nn.subjects.state import Snapshot
 from numpy_nn.subjects.subject import SubjectError
 
@@ -35,7 +30,7 @@ def called_as_it_runs(
     def called_by(function: Callable[..., Any]) -> CodeSubject:
         return chosen(Code(label, function, backward, named_arguments(function, inputs, None), hints, owner=target))
 
-    _build(target, forward, inputs)
+    build_for(target, forward, inputs)
     backward = with_gradient_kept(target, forward, backward, inputs)
     before = Snapshot(target)
     try:
@@ -64,23 +59,6 @@ def _called_otherwise(
         return subject, function
     before.restore()
     raise error
-
-
-def _build(target: Any, forward: Callable[..., Any], inputs: Sequence[Any]) -> None:
-    """Have an object whose forward pass fails before it has seen a shape make its parameters, if it has a method to."""
-    build = method(target, names.BUILDS)
-    if build is None or len(inputs) != 1 or len((positional(build) or ([], []))[0]) != 1:
-        return
-    before = Snapshot(target)
-    try:
-        with Running(type(target).__name__, Patience()):
-            forward(inputs[0].copy())
-    except SubjectError:
-        # Without its parameters; an error that has another reason comes again at the first pass after this.
-        before.restore()
-        build(np.shape(inputs[0]))
-    else:
-        before.restore()
 
 
 def _in_training_if_meant(subject: CodeSubject, target: Any, again: Callable[[], CodeSubject]) -> CodeSubject:

@@ -76,7 +76,7 @@ LOSS_GRADIENTS = BACKWARDS + words(
     "gradient gradients grad grads compute_gradients compute_gradient compute_grads gradient_function "
     "cost_function_prime costfunctionprime loss_gradient loss_grad d_loss dloss loss_prime cost_prime "
     "cost_derivative error_prime error_derivative error_grad error_gradient backprop backward backward_pass bprop "
-    "backpropagation delta derivative prime acc_grad "
+    "backpropagation delta derivative prime acc_grad diff "
     "input_grad input_gradient grad_input gradient_input jac jacobian fprime"
 )
 # By which argument a function is told to give its derivative.

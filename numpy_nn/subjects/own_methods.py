@@ -12,6 +12,7 @@ import numpy as np
 
 from numpy_nn.subjects.arrays.gradients import is_jacobian, same_but_ones
 from numpy_nn.subjects.arrays.nested import arrays_of
+from numpy_nn.subjects.arrays.places import places
 from numpy_nn.subjects.calls.arguments import takes
 from numpy_nn.subjects.names import callables
 from numpy_nn.subjects.state import Snapshot
@@ -28,7 +29,8 @@ def lines_for_methods(target: Any, given: Sequence[Any], targets: bool = False) 
     """How an object becomes checkable by a method, or by two of which one is the gradient of the other; or nothing.
 
     Methods are called, so that no line is shown that does not work: one that returns a number, or values, and what has
-    the shape of an argument's gradient, or of a Jacobian. ``targets`` says that they are the last of what is given.
+    the shape of an argument's gradient, or a parameter's, or of a Jacobian. ``targets`` says that they are the last of
+    what is given.
     """
     own = [name for name, one in callables(target) if not name.startswith("_") and takes(one, len(given))]
     takers = [name for name in own if not _ACTS.match(name.lower())]
@@ -41,7 +43,9 @@ def lines_for_methods(target: Any, given: Sequence[Any], targets: bool = False) 
         results = {name: _result(getattr(target, name), given) for name in dict.fromkeys([*values, *gradients])}
     finally:
         before.restore()
-    both = [name for name in results if _has_gradients_after_a_value(results[name], given)]
+    kept = [place.read() for place in places(target)]  # a loss may return the gradients of the parameters alone
+    known = [*given, *(value for value in kept if isinstance(value, np.ndarray))]
+    both = [name for name in results if _has_gradients_after_a_value(results[name], known)]
     pairs = [(f, g) for g in gradients for f in values if f != g and _are_of(results[g], results[f], given)]
     if not both and not pairs:
         return ""

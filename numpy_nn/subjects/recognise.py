@@ -238,7 +238,7 @@ def _of_object(target: Any, inputs: Sequence[Any], targets: Any, hints: Hints) -
         loss.predictor = predictor(target, forward, len(inputs))
         return loss
     if forward is None or backward is None:
-        if (value := method(target, names.LOSSES)) is not None:
+        if (value := method(target, names.LOSSES)) is not None and not takes(value, 0):
             raise TypeError(
                 f"{label} has {value.__name__}: pass the targets too, check_gradients({label}(), x, targets)"
             )

@@ -155,6 +155,10 @@ class Subject(ABC):
         held = {str(place): place.read() for root in self._roots for place in places(root, kinds="fiub")}
         return [(name, value.copy()) for name, value in held.items() if isinstance(value, np.ndarray)]
 
+    def returned_beside(self) -> list[tuple[str, NDArray[Any]]]:
+        """The arrays of floats that forward returned beside its output, or in its cache, with their names."""
+        return []
+
     def random_grad_output(self, rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
         """A random gradient of the output; entries between 1/2 and 3/2 in size, none of them 1."""
         return rng.uniform(0.5, 1.5, shape) * rng.choice([-1.0, 1.0], shape)

@@ -145,7 +145,9 @@ def test_an_error_of_one_part_in_a_million_is_told_and_a_hundred_of_them_are_wro
     assert report[entry].verdict == "wrong", report
     if error != 1.0:  # twice a slope of 1/2 is also a derivative left out
         assert report[entry].cause == "factor"
-    assert all(e.verdict == "right" for e in report.entries if e.name != entry)
+    # Of a norm over one number the output is the bias alone.
+    others = [e for e in report.entries if e.name != entry]
+    assert all(e.verdict == "right" or (width == 1 and "never seen to depend" in e.reason) for e in others)
 
 
 @pytest.mark.slow

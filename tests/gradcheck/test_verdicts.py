@@ -194,6 +194,11 @@ def test_what_is_close_says_what_differs(given, factors, words):
     assert made.reason == f"claimed and numerical differ by up to {1e-6 * max(factors):.1e} of a coordinate{words}"
 
 
+@pytest.mark.parametrize(("more", "factor"), [(3e-10, "1 + 3.0e-10"), (-2e-9, "1 - 2.0e-09"), (2e-7, "1.0000002")])
+def test_a_factor_of_all_but_1_is_told_by_what_it_has_more(more, factor):
+    assert f"by the factor {factor}:" in judged(Claimed(ONE * (1.0 + more)), ONE, [NEARLY] * 4).reason
+
+
 @pytest.mark.parametrize(
     ("along", "right", "asked"),
     [

@@ -76,3 +76,43 @@ def test_a_number_may_have_a_gradient_for_each_feature(axes, wrong, verdict):
         note for note in report.notes if note.startswith("alpha is one number, of which a gradient for each feature")
     ]
     assert len(told) == (axes == 0)
+
+
+class Dense:
+    """Its parameters are made for a number of features, or for the shape of a sample; it is told whether it trains."""
+
+    def __init__(self, of_shape, wrong=1.0):
+        self.of_shape, self.wrong, self.params, self.grads = of_shape, wrong, {}, {}
+
+    def init_params(self, given):
+        n = given[0] if self.of_shape and len(given) == 1 else range(given)[-1] + 1
+        self.params["W"] = np.random.default_rng(0).standard_normal((n, 3))
+
+    def forward(self, inputs, is_training):
+        self.inputs, self.trains = inputs, is_training
+        return inputs @ self.params["W"]
+
+    def backward(self, grad):
+        self.grads["W"] = self.wrong * self.inputs.T @ grad
+        return grad @ self.params["W"].T
+
+
+@pytest.mark.parametrize("built", [False, True])
+@pytest.mark.parametrize("of_shape", [False, True])
+@pytest.mark.parametrize(("wrong", "verdict"), [(1.0, "right"), (2.0, "wrong")])
+def test_they_are_made_for_what_the_method_takes_and_only_where_there_are_none(built, of_shape, wrong, verdict):
+    layer = Dense(of_shape, wrong)
+    if built:
+        layer.params["W"] = np.ones((5, 2))
+    report = check_gradients(layer, X)
+    assert report["W"].verdict == verdict
+    assert report["W"].shape == ((5, 2) if built else (5, 3))
+
+
+def test_what_no_shape_helps_tells_why_it_fails():
+    class Fails(Dense):
+        def init_params(self, given):
+            raise ValueError(f"not {given}")
+
+    with pytest.raises(KeyError, match="W"):
+        check_gradients(Fails(False), X)

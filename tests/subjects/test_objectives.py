@@ -176,3 +176,40 @@ def test_an_object_with_usual_passes_or_a_loss_is_called_by_these():
             return 0.0 * x
 
     assert check_gradients(Layer(), X).verdict == "right"
+
+
+LEFT: dict[str, np.ndarray] = {}
+
+
+def cost_of(params, *args):
+    counts, width = args
+    LEFT["gradient"] = np.sinh(params) - counts + params / width
+    return np.sum(np.cosh(params)) - counts @ params + params @ params / (2 * width)
+
+
+def with_twice_the_penalty(params, *args):
+    counts, width = args
+    return np.sinh(params) - counts + 2 * params / width
+
+
+def jac_that_was_left(_params, *_args):
+    return LEFT["gradient"]
+
+
+def minus_what_was_left(_params, *_args):
+    return -LEFT["gradient"]
+
+
+@pytest.mark.parametrize(
+    ("jac", "verdict", "cause"),
+    [
+        (jac_that_was_left, "right", ""),
+        (minus_what_was_left, "wrong", "sign"),
+        (with_twice_the_penalty, "wrong", "unknown"),
+    ],
+)
+def test_of_a_function_of_parameters_and_any_number_of_others_the_gradient_is_by_the_parameters(jac, verdict, cause):
+    r = np.random.default_rng(0)
+    report = check_gradients((cost_of, jac), (r.standard_normal(4), r.standard_normal(4), 3.0))
+    assert [entry.name for entry in report.entries] == ["params"]
+    assert (report["params"].verdict, report["params"].cause) == (verdict, cause)

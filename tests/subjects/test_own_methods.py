@@ -56,3 +56,46 @@ def test_what_may_do_more_than_compute_is_not_called():
     with pytest.raises(TypeError):
         check_gradients(LogLoss(), X)
     assert LogLoss.saved == 0
+
+
+class Linear:
+    """Two losses to choose from, each with the gradients of the parameters."""
+
+    def __init__(self):
+        self.W = np.arange(6.0).reshape(3, 2)
+
+    def forward(self, x):
+        return x @ self.W
+
+    def squared_loss(self, x, y):
+        off = self.forward(x) - y
+        return np.sum(off**2), 2 * x.T @ off
+
+    def cubic_loss(self, x, y):
+        off = self.forward(x) - y
+        return np.sum(off**3), 3 * x.T @ off**2
+
+
+def test_a_loss_that_returns_the_gradients_of_the_parameters_is_shown():
+    it, x, targets = Linear(), np.ones((4, 3)) * X, np.ones((4, 2))
+    with pytest.raises(TypeError, match="returns its value and its gradients") as refused:
+        check_gradients(it, x, targets)
+    shown = re.search(r"check_gradients\((linear\.\w+), x, targets\)", str(refused.value))
+    assert shown is not None
+    assert check_gradients(eval(shown[1], {"linear": it}), x, targets)["W"].verdict == "right"
+
+
+class OfItsData:
+    """It is given its data once; its loss takes none."""
+
+    def __init__(self):
+        self.x, self.w = X, np.ones(3)
+
+    def loss(self):
+        return np.sum(self.x * self.w)
+
+
+def test_a_loss_without_arguments_is_not_said_to_want_targets():
+    with pytest.raises(TypeError) as refused:
+        check_gradients(OfItsData(), X)
+    assert "pass the targets too" not in str(refused.value)

@@ -10,7 +10,7 @@ from stand_ins import NET, ONE, Net, stand_in
 import numpy_nn as nn
 from numpy_nn.subjects import as_it_runs, names, recognise
 from numpy_nn.subjects.agreement import Agreement
-from numpy_nn.subjects.calls import costs
+from numpy_nn.subjects.calls import costs, owners
 from numpy_nn.subjects.calls.calling import FILLED, GRADS, OUTPUT, Convention
 from numpy_nn.subjects.calls.conventions import Arguments, is_certain, may_be_gradient, orders_of_inputs, readings
 from numpy_nn.subjects.calls.costs import LossOfOutput
@@ -198,13 +198,13 @@ def test_parameters_that_wait_for_a_shape_are_made_by_a_method_that_does_so():
             return x * self.W
 
     target = Lazy()
-    as_it_runs._build(target, target.forward, (ONE, ONE))
+    owners.build_for(target, target.forward, (ONE, ONE))
     assert target.built == []
-    as_it_runs._build(target, target.forward, (ONE,))
+    owners.build_for(target, target.forward, (ONE,))
     assert target.built == [(2, 3)]
-    as_it_runs._build(target, target.forward, (ONE,))
+    owners.build_for(target, target.forward, (ONE,))
     assert target.built == [(2, 3)]
-    as_it_runs._build(NET, NET.forward, (ONE,))
+    owners.build_for(NET, NET.forward, (ONE,))
 
 
 # Names of functions within others.

@@ -92,3 +92,40 @@ def test_what_holds_no_numbers_is_none_and_refused(thing):
     assert not is_tensor(thing)
     with pytest.raises(TypeError, match="got Value without"):
         tensor_subject(np.tanh, thing, None)
+
+
+class Shown:
+    """A tensor that keeps its numbers and its gradient to itself, and shows copies of them."""
+
+    def __init__(self, value, parents=(), pull=None):
+        self._value, self._grad, self._parents, self._pull = np.asarray(value, float), None, parents, pull
+
+    @property
+    def data(self):
+        return self._value.copy()
+
+    @property
+    def grad(self):
+        return None if self._grad is None else self._grad.copy()
+
+    def __mul__(self, other):
+        return Shown(self._value * other._value, (self, other), lambda g: (g * other._value, g * self._value))
+
+    def backward(self, grad):
+        self._grad = grad if self._grad is None else self._grad + grad
+        if self._pull is not None:
+            for parent, one in zip(self._parents, self._pull(grad), strict=True):
+                parent.backward(one)
+
+
+class Doubled(Shown):
+    def backward(self, grad):
+        super().backward(2 * grad)
+
+
+@pytest.mark.parametrize(("kind", "verdict"), [(Shown, "right"), (Doubled, "wrong")])
+def test_what_a_tensor_only_shows_is_not_where_it_keeps_its_numbers(kind, verdict):
+    x, y = (np.random.default_rng(seed).standard_normal((2, 3)) for seed in (0, 1))
+    report = check_gradients(lambda a, b: a * b * b, (kind(x), Shown(y)))
+    assert report["a"].verdict == verdict
+    assert report["b"].verdict == "right"

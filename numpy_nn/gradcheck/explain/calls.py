@@ -11,6 +11,9 @@ from numpy.typing import NDArray
 from numpy_nn.gradcheck.explain.predictions import Found, Prediction
 from numpy_nn.gradcheck.measure.evidence import Evidence
 
+# Of the size of an array, so much is one step of a central difference.
+STEP = 1e-5
+
 
 def calls(e: Evidence) -> Iterator[Found | Prediction]:
     """Gradients that are added up, and inputs of a call before."""
@@ -44,6 +47,42 @@ def updates(e: Evidence) -> Iterator[Found]:
     off = np.abs(still - e.truth)[e.looked_at]
     if (off <= e.fit * e.size).all():
         yield Found("updated_too_early", "with a learning rate of 0 the claimed gradient is the numerical one")
+
+
+def of_others_returned(e: Evidence) -> Iterator[Found]:
+    """Gradients of something else that forward returns or keeps in its cache, such as scores beside their softmax."""
+    e.subject.output()  # what is returned beside it is that of the latest pass
+    for place, (name, array) in enumerate(e.subject.returned_beside()):
+        if array.ndim and array.shape == e.grad_output.shape and e.fits(_slopes_of_another(e, place)):
+            cause = "fused_activation" if _is_made_probabilities(e.output, array) else "derivative_missing"
+            yield Found(cause, e.everywhere(f"that of {name}, which forward returns beside its output"))
+
+
+def _slopes_of_another(e: Evidence, place: int) -> NDArray[Any]:
+    """Central differences of what forward returned there, weighted with grad_output, at the coordinates looked at."""
+    values, wide = np.full(e.array.shape, np.nan), e.differences.scales["wide"]
+
+    def at(index: tuple[int, ...], step: float) -> float:
+        moved = e.array.copy()
+        moved[index] += step
+        with e.subject.at({e.name: moved}):
+            e.subject.output()
+            return float(np.sum(e.grad_output * e.subject.returned_beside()[place][1]))
+
+    for index in map(tuple, np.argwhere(e.looked_at)):
+        step = STEP * float(wide[index])
+        values[index] = (at(index, step) - at(index, -step)) / (2.0 * step)
+    return values
+
+
+def _is_made_probabilities(output: NDArray[Any], scores: NDArray[Any]) -> bool:
+    """Whether the output is the softmax of these along an axis, or their sigmoid."""
+    with np.errstate(all="ignore"):
+        made = [1.0 / (1.0 + np.exp(-scores))]
+        for axis in range(scores.ndim):
+            p = np.exp(scores - scores.max(axis=axis, keepdims=True))
+            made.append(p / p.sum(axis=axis, keepdims=True))
+    return any(np.allclose(output, p, rtol=1e-6, atol=1e-6) for p in made)
 
 
 def _is_mask(kept: NDArray[Any]) -> bool:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from numpy_nn.gradcheck.explain.calls import calls, updates
+from numpy_nn.gradcheck.explain.calls import calls, of_others_returned, updates
 from numpy_nn.gradcheck.explain.dense import dense
 from numpy_nn.gradcheck.explain.elementwise import added, elementwise, skip, staircase
 from numpy_nn.gradcheck.explain.factors import WHICH_IS, WHOLE, factor_causes, factors
@@ -50,7 +50,7 @@ GENERAL: tuple[Family, ...] = (
     ),
 )
 # These need many evaluations; and of a single sample, as networks looks at, a second mistake in the batch is not seen.
-COSTLY: tuple[Family, ...] = (added, indices)
+COSTLY: tuple[Family, ...] = (added, indices, of_others_returned)
 LAST: tuple[Family, ...] = (networks,)
 
 # So many numbers must keep one proportion to a prediction before a second mistake is named beside it.

@@ -37,9 +37,16 @@ def named_arguments(function: Callable[..., Any], inputs: Sequence[Any], targets
             f"{name}: expected {', '.join(required)}, got {len(values)} of them; give x as a tuple of all{on_line}"
         )
     if len(own) < len(values):
-        own = ["input", "targets"] if targets is not None and len(values) == 2 else ["input"]
-        own += [f"input {i}" for i in range(1, len(values))]
+        own = ["input", "targets"] if targets is not None and len(values) == 2 else _before_the_rest(function)
+        own += [f"input {i}" for i in range(len(own), len(values))]
     return dict(zip(own, values, strict=False)) | settings
+
+
+def _before_the_rest(function: Callable[..., Any]) -> list[str]:
+    """The names of what a function takes before any number of others, as ``params`` of ``cost(params, *args)``."""
+    kinds = names.signature(function).parameters if names.takes_any_number(function) else {}
+    own = [name for name, p in kinds.items() if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    return own or ["input"]
 
 
 def takes(function: Callable[..., Any], number: int) -> bool:

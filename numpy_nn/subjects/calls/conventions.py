@@ -335,6 +335,8 @@ def conventions(
         orders += [(order, False) for order in guesses if order != named and (GRADS in order or not takes_grads)]
         if named is not None and CACHE in named and may_be_gradient(backward, named, inputs):
             orders = [(order, False) for order, _ in reversed(orders)]  # beside a cache the gradient is likelier
+        if arguments.any_number and positional(forward) is None and np.size(first) == 1:
+            orders.sort(key=lambda one: GRADS in one[0])  # fun(x, *args) and jac(x, *args) of an optimizer
         caches = _caches([*result[:place], *result[place + outputs :]]) if has_cache else [None]
         for order, by_name in orders:
             for cache in caches if CACHE in order else [None]:

@@ -15,6 +15,7 @@ from numpy_nn.subjects import names
 from numpy_nn.subjects.arrays.nested import arrays_of
 from numpy_nn.subjects.arrays.places import places
 from numpy_nn.subjects.calls.arguments import HeldArguments
+from numpy_nn.subjects.running import Patience, Running, SubjectError
 from numpy_nn.subjects.state import (
     GENERATORS,
     Snapshot,
@@ -187,3 +188,38 @@ def with_objects_kept(target: Any, inputs: Sequence[Any]) -> tuple[Any, ...]:
                 setattr(target, name, in_float64(given[place]))
                 given[place] = getattr(target, name)
     return tuple(given)
+
+
+def build_for(target: Any, forward: Callable[..., Any], inputs: Sequence[Any]) -> None:
+    """Have an object whose forward pass fails before it has seen a shape make its parameters, if it has a method to.
+
+    For the shape of the data, for that of a sample, or for the number of features: by the first with which it runs.
+    """
+    build = names.method(target, names.BUILDS)
+    if build is None or len(inputs) != 1 or len((names.positional(build) or ([], []))[0]) != 1:
+        return
+    required = (names.positional(forward) or ([], []))[0][1:]
+    settings = [names.SETTINGS[name] for name in required if name in names.SETTINGS]
+    before, shape = Snapshot(target), np.shape(inputs[0])
+
+    def runs() -> bool:
+        now = Snapshot(target)
+        try:
+            with Running(type(target).__name__, Patience()):
+                forward(inputs[0].copy(), *settings)
+        except SubjectError:
+            return False  # without its parameters; an error that has another reason comes again at the first pass
+        finally:
+            now.restore()
+        return True
+
+    if runs():
+        return
+    for given in (shape, shape[1:], *shape[-1:]):
+        before.restore()
+        with suppress(SubjectError):
+            with Running(type(target).__name__, Patience()):
+                build(given)
+            if runs():
+                return
+    before.restore()

@@ -42,15 +42,23 @@ def is_no_object_of_an_engine(thing: Any) -> bool:
 
 def place_in(tensor: Any) -> str | None:
     """The attribute in which a tensor holds its numbers."""
-    return next((name for name in _PLACES if _holds_floats(getattr(tensor, name, None))), None)
+    own = (name for name in _PLACES if _holds_floats(getattr(tensor, name, None)))
+    return next((name for name in own if not _only_shows(tensor, name)), None)
 
 
 def slot_in(tensor: Any) -> str | None:
     """The attribute in which a tensor holds its gradient."""
-    own = (name for name in _GRADS if hasattr(tensor, name) and not callable(getattr(tensor, name)))
+    held = (name for name in _GRADS if hasattr(tensor, name) and not callable(getattr(tensor, name)))
+    own = (name for name in held if not _only_shows(tensor, name))
     # Or one that its class declares, and a backward pass makes.
     declared = {name for kind in type(tensor).__mro__ for name in getattr(kind, "__annotations__", {})}
     return next(own, next((name for name in _GRADS if name in declared), None))
+
+
+def _only_shows(tensor: Any, name: str) -> bool:
+    """Whether an attribute is a property that cannot be set, which shows what is kept under another name."""
+    of_class = inspect.getattr_static(type(tensor), name, None)
+    return isinstance(of_class, property) and of_class.fset is None
 
 
 def grad_of(tensor: Any) -> Any:

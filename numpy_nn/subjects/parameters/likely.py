@@ -22,7 +22,7 @@ from numpy_nn.subjects.calls.asked import in_its_place, is_left_out, rival_of, t
 from numpy_nn.subjects.calls.given_numbers import numbers_in
 from numpy_nn.subjects.calls.owners import keeps_arrays
 from numpy_nn.subjects.parameters.depending import DependingCode
-from numpy_nn.subjects.source.returned import returned_names
+from numpy_nn.subjects.source.returned import names_by_place, returned_names
 from numpy_nn.subjects.source.roles import is_data, is_learned, is_of_a_kind, is_state
 from numpy_nn.subjects.source.surroundings import Surroundings, bare
 from numpy_nn.subjects.source.written import constants_of
@@ -196,6 +196,16 @@ class LikelyCode(DependingCode):
         alone = alone or (is_target and len(self._given) > 2)
         mine = name in self._given if alone else isinstance(self._owner, Surroundings)
         return mine and known and self.output().size == 1
+
+    def returned_beside(self) -> list[tuple[str, NDArray[Any]]]:
+        told = names_by_place(getattr(self._forward, "func", self._forward))
+        start, number = self.convention.place, self.convention.outputs
+        found = []
+        for index, part in enumerate(self._result[1]):
+            place = index if index < start else index + number
+            for path, array in arrays_of(part):
+                found.append((told.get((Step(place, True), *path), f"the returned {place}"), array))
+        return found
 
     def _keeps_data(self, name: str) -> bool:
         """Whether this is data or targets by its name, of an object whose cost is one of what it is given.
