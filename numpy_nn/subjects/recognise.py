@@ -18,9 +18,8 @@ from numpy_nn.subjects.arrays.nested import arrays_of
 from numpy_nn.subjects.as_it_runs import called_as_it_runs
 from numpy_nn.subjects.calls.arguments import takes
 from numpy_nn.subjects.calls.calling import GRADS, Convention
+from numpy_nn.subjects.calls.chains import chain_of, flat_layers
 from numpy_nn.subjects.calls.dressing import (
-    chain_of,
-    flat_layers,
     in_training,
     is_of_tangents,
     jacobian_of_tangents,

@@ -12,7 +12,6 @@ from numpy_nn.subjects.calls.costs import (
     _of_classes,
     cost_beside,
     number_of_samples,
-    returned_names,
     usual_costs,
 )
 from numpy_nn.subjects.names import positional
@@ -69,66 +68,6 @@ def test_labels_become_rows_with_one_1_and_other_targets_stay_what_they_are():
         (np.stack([A, A]), np.array([1, 0])),
     ):
         assert _of_classes(output, targets) is targets
-
-
-def several(x):
-    first, Second = x, x
-    return first, Second, np.shape, x[0]
-
-
-def the_same_twice(x):
-    return x, x
-
-
-def one(x):
-    return x
-
-
-def with_one_inside(x):
-    if x is None:
-        return x
-    if x.size == 0:
-        return x, None
-
-    def inner(a, b):
-        for _ in range(3):
-            while a:
-                return b, a
-        return b, a
-
-    class Inner:
-        def method(self, c, d):
-            return c, d
-
-    dx, dw = inner(x, Inner)
-    return dx, dw
-
-
-def in_another_order(dx, dw):
-    if dx is None:
-        return dw, dx
-    return dx, dw
-
-
-def early(dx, dw):
-    for _ in dx:
-        if dw is not None:
-            return dx, None
-    return dx, dw
-
-
-@pytest.mark.parametrize(
-    ("function", "found"), [(several, ["first", "Second", "shape", ""]), (the_same_twice, []), (one, []), (len, [])]
-)
-def test_what_is_returned_has_the_names_that_the_source_has_for_it_if_these_differ(function, found):
-    assert returned_names(function) == found
-
-
-@pytest.mark.parametrize(
-    ("function", "found"), [(with_one_inside, ["dx", "dw"]), (in_another_order, []), (early, ["dx", "dw"])]
-)
-def test_of_several_returns_the_last_of_the_function_itself_counts(function, found):
-    assert returned_names(function) == found
 
 
 def test_samples_may_be_in_rows_or_in_columns():

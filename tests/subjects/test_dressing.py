@@ -9,10 +9,9 @@ import pytest
 
 from numpy_nn.gradcheck import check_gradients
 from numpy_nn.subjects import Hints, as_subject
+from numpy_nn.subjects.calls.chains import Chain, flat_layers
 from numpy_nn.subjects.calls.dressing import (
-    Chain,
     Context,
-    flat_layers,
     in_training,
     value_first,
     with_context,

@@ -5,7 +5,7 @@ import pytest
 
 from numpy_nn.subjects.arrays.gradients import Leaf
 from numpy_nn.subjects.arrays.places import Step
-from numpy_nn.subjects.source.returned import as_told, names_by_place, told_by
+from numpy_nn.subjects.source.returned import as_told, names_by_place, returned_names, told_by
 
 
 def path(*keys):
@@ -113,3 +113,63 @@ def test_the_gradient_of_the_input_may_be_called_so_whatever_the_input_is_called
         {path(1): word}, {"seq": "seq", "W": "W"}, dict.fromkeys(["seq", "W"], lambda _: 0.3), only=False, data="seq"
     )
     assert judged["seq"](Leaf(True, path(1), np.ones(3), True)) == likely
+
+
+def several(x):
+    first, Second = x, x
+    return first, Second, np.shape, x[0]
+
+
+def the_same_twice(x):
+    return x, x
+
+
+def one(x):
+    return x
+
+
+def with_one_inside(x):
+    if x is None:
+        return x
+    if x.size == 0:
+        return x, None
+
+    def inner(a, b):
+        for _ in range(3):
+            while a:
+                return b, a
+        return b, a
+
+    class Inner:
+        def method(self, c, d):
+            return c, d
+
+    dx, dw = inner(x, Inner)
+    return dx, dw
+
+
+def in_another_order(dx, dw):
+    if dx is None:
+        return dw, dx
+    return dx, dw
+
+
+def early(dx, dw):
+    for _ in dx:
+        if dw is not None:
+            return dx, None
+    return dx, dw
+
+
+@pytest.mark.parametrize(
+    ("function", "found"), [(several, ["first", "Second", "shape", ""]), (the_same_twice, []), (one, []), (len, [])]
+)
+def test_what_is_returned_has_the_names_that_the_source_has_for_it_if_these_differ(function, found):
+    assert returned_names(function) == found
+
+
+@pytest.mark.parametrize(
+    ("function", "found"), [(with_one_inside, ["dx", "dw"]), (in_another_order, []), (early, ["dx", "dw"])]
+)
+def test_of_several_returns_the_last_of_the_function_itself_counts(function, found):
+    assert returned_names(function) == found

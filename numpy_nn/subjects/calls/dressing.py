@@ -50,61 +50,6 @@ class Told(Dressed):
         return Dressed(self._function, self.__signature__.replace(parameters=[own[0].replace(name="output")]))
 
 
-class _Layers:
-    def __init__(self, layers: Sequence[Any]) -> None:
-        self.layers = layers
-
-    def forward(self, x: Any) -> Any:
-        """Through all of them; a layer whose forward pass returns nothing keeps its ``output``."""
-        for layer in flat_layers(self.layers):
-            forward = in_training(names.passes(layer)[0])
-            result = forward(x)
-            x = names.kept(layer, names.OUTPUTS) if result is None else result
-        return x
-
-    def _back(self, grad_output: Any, *rate: Any) -> Any:
-        for layer in reversed(flat_layers(self.layers)):
-            backward = names.passes(layer)[1]
-            assert backward is not None
-            result = backward(grad_output, *(rate if _takes_a_rate(layer) else ()))
-            result = names.kept(layer, names.INPUT_GRADIENTS) if result is None else result
-            grad_output = result[0] if isinstance(result, tuple) else result
-        return grad_output
-
-
-class Chain(_Layers):
-    """Layers one after the other, as one: those of a list, or of a list of pairs such as (layer, activation)."""
-
-    def backward(self, grad_output: Any) -> Any:
-        """Back through all of them; of a tuple the first is the gradient of the input."""
-        return self._back(grad_output)
-
-
-class SteppingChain(_Layers):
-    """The same of layers of which some want a learning rate in their backward passes."""
-
-    def backward(self, grad_output: Any, learning_rate: Any) -> Any:
-        """Back through all of them, with their steps."""
-        return self._back(grad_output, learning_rate)
-
-
-def chain_of(layers: Sequence[Any]) -> Chain | SteppingChain:
-    """The layers as one."""
-    return SteppingChain(layers) if any(map(_takes_a_rate, flat_layers(layers))) else Chain(layers)
-
-
-def _takes_a_rate(layer: Any) -> bool:
-    """Whether its backward pass wants a learning rate after the gradient, and nothing else."""
-    backward = names.passes(layer)[1]
-    required = ((None if backward is None else positional(backward)) or ([], []))[0]
-    return len(required) == 2 and rates_in(required) == required[1:]
-
-
-def flat_layers(layers: Any) -> list[Any]:
-    """The layers in a list of layers and of lists of them."""
-    return [one for part in layers for one in (flat_layers(part) if isinstance(part, (tuple, list)) else [part])]
-
-
 def with_context(forward: Any) -> Any:
     """A forward pass whose first argument is a context, as one that returns it as its cache; any other as it is."""
     spec = None if forward is None else positional(forward)
