@@ -328,6 +328,10 @@ def conventions(
         of_samples = target is not None and np.size(first) > 1
         # What names tell of some goes before what numbers of arguments allow.
         guesses = dict.fromkeys([*arguments.by_elimination(), *arguments.by_number()])
+        if has_cache and named is None:
+            # What forward returns beside its output is there to be handed on, whatever its name. So called, wrong code
+            # is wrong by its own numbers, and not by those of an argument that can be unpacked as well.
+            guesses = dict.fromkeys(sorted(guesses, key=lambda order: CACHE not in order))
         guesses = dict.fromkeys(order for order in guesses if not arguments.contradicts(order))
         if named is not None and may_be_gradient(backward, named, inputs):
             guesses = dict.fromkeys([tuple(GRADS if role in inputs else role for role in named)])
