@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 
 from numpy_nn.gradcheck.elsewhere import Found, blame, is_beyond_logarithms, is_wrong_by_much, look
+from numpy_nn.gradcheck.explain.first_values import with_first_value
 from numpy_nn.gradcheck.judging import WEAKER, diagnosis, name_worst
 from numpy_nn.gradcheck.measure.beyond import counts_here, points_beyond
 from numpy_nn.gradcheck.measure.crossings import crossings
@@ -53,6 +54,7 @@ class _Walk:
         self._seen: dict[str, list[Found]] = {name: [] for name in self._vacuous}
         self._moving: set[str] = set()  # of these, on which the output is seen to depend
         self._share = max(evidence.differences.seen_coarseness for _, evidence in judged)
+        self._wrong = {e.name for entry, e in judged if entry.verdict == WRONG}  # at the point given
         self._poles = False  # whether a point was seen to lie beyond one
 
     def visit_all(self) -> None:
@@ -77,14 +79,18 @@ class _Walk:
     def _look(self, names: Iterable[str]) -> dict[str, tuple[Found, Evidence]]:
         return look(self._subject, names, self._grad_output, self._share, self._rng)
 
+    def _is_beyond_a_pole(self, homes: Mapping[str, Array]) -> bool:
+        """Whether the claimed slopes say so: those that are known to be wrong say nothing."""
+        return not self._wrong & homes.keys() and is_beyond_a_pole(self._subject, homes)
+
     def _visit(self, point: Point, names: Iterable[str]) -> None:
         subject = self._subject
         homes = {key: subject.arrays[key].copy() for key in point.moved}
         with subject.at_point(point.moved):
-            found = {} if self._poles and is_beyond_a_pole(subject, homes) else self._look(names)
+            found = {} if self._poles and self._is_beyond_a_pole(homes) else self._look(names)
             is_wrong = any(kind is Found.WRONG for kind, _ in found.values())
             # From where nothing shows the function may be as steep only where it is meant to be.
-            if is_wrong and not self._unseen and is_beyond_a_pole(subject, homes):
+            if is_wrong and not self._unseen and self._is_beyond_a_pole(homes):
                 self._poles, found = True, {}
         if not found and self._poles and point.way > NEAREST:
             self._visit(point.half_way(homes), names)
@@ -116,7 +122,7 @@ class _Walk:
             if not counts_here(self._pending[name][1], there) or not is_wrong_by_much(there):
                 continue
             with subject.at_point(sides[wrong].moved):
-                beyond = is_beyond_a_pole(subject, homes)
+                beyond = self._is_beyond_a_pole(homes)
             if not beyond:
                 self._call_wrong(name, sides[wrong])
 
@@ -177,6 +183,8 @@ def _is_wrong_at(
         assert status is not None
         entry.reason = f"{entry.verdict_in_words} at the point given, but wrong {words}"
         entry.verdict, entry.digits, entry.wrong = WRONG, None, int((status == OFF).sum())
-        entry.diagnosis = diagnosis(evidence, here.differences.home if name in moved else None)
+        found = diagnosis(evidence, here.differences.home if name in moved else None)
+        # Of a point that has no words it is parameters that are moved off what they begin with.
+        entry.diagnosis = found if point.words else with_first_value(found, evidence, here, sorted(moved))
         name_worst(entry, evidence, slopes, status)
     return True

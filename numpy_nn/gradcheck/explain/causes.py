@@ -118,6 +118,10 @@ WORDS: dict[str, tuple[str, str]] = {
         "the variance is taken as a constant, though it depends on x",
         "subtract x^ mean(h x^) as well",
     ),
+    "first_value": (
+        "a parameter is left out of the gradient, or taken for the number that it begins with, though forward uses it",
+        "use the parameter itself in backward wherever forward does: training moves it",
+    ),
     "length_constant": (
         "the length that x is divided by is taken as a constant, though it depends on x",
         "subtract x^ mean(h x^) as well, or x^ sum(h x^) for the root of a sum",

@@ -50,7 +50,8 @@ def factors(e: Evidence) -> Iterator[Found]:
 def factor_causes(e: Evidence, ratio: float, other: Other) -> Iterator[tuple[str, str, bool]]:
     """The cause (two joined by + for a sign with a factor), the words and whether they are sure, for a factor."""
     flipped = "target_minus_prediction" if _has_sign_of_a_difference(e) else "sign"
-    if abs(ratio + 1.0) < 0.1 * e.fit:
+    # Where the output is coarse a factor of -1 is told no better than any other.
+    if abs(ratio + 1.0) < (0.1 * e.fit if e.fit == FIT else e.fit):
         yield flipped, "", True
         return
     sign = f"{flipped}+" if ratio < 0.0 else ""

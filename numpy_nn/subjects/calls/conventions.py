@@ -149,7 +149,8 @@ class Arguments:
         asked = [name for name in asked if plainly(name) or len(wanted) > 1]  # backward(d) may want its gradient
         # So does backward(d, cache), or backward(d, s) of what forward returned, or a function of d, x and w.
         kept = self.has_cache or self.grads > 1 or any(names.role(name) == names.CACHE for name in wanted)
-        if asked == ["d"] and (not self.is_method or kept):
+        alone = [name for name in wanted if name not in rates_in(wanted)] == ["d"]  # backward(d, lr)
+        if asked == ["d"] and (not self.is_method or kept or alone):
             asked = []
         if asked and not any(self._role(name) == GRADS for name in wanted):
             raise TypeError(f"{self.label} takes {asked[0]}: pass the targets too, check_gradients(net, x, targets)")
