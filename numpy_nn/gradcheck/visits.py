@@ -13,7 +13,7 @@ from numpy_nn.gradcheck.measure.beyond import counts_here, points_beyond
 from numpy_nn.gradcheck.measure.crossings import crossings
 from numpy_nn.gradcheck.measure.derivatives import Array
 from numpy_nn.gradcheck.measure.evidence import Evidence
-from numpy_nn.gradcheck.measure.independence import is_independent, is_seen_to_move
+from numpy_nn.gradcheck.measure.independence import is_independent, is_seen_to_move, moved_far
 from numpy_nn.gradcheck.measure.kinds import INDEPENDENT, OFF, Reason
 from numpy_nn.gradcheck.measure.points import Point, far_points, other_points
 from numpy_nn.gradcheck.measure.poles import is_beyond_a_pole
@@ -72,6 +72,14 @@ class _Walk:
         for point in far_points(subject, self._rng) if self._unseen else ():
             untold = [name for name in self._unseen if Found.RIGHT not in self._seen.get(name, ())]
             self._visit(point, [name for name in self._pending if name in untold])
+
+    def _slopes_far_away(self, here: Evidence) -> bool:
+        """Whether the function, flat here, has a slope where the array is moved far: it moves in no steps alone."""
+        for values in moved_far(here):
+            with self._subject.at({here.name: values}):
+                if self._look([here.name]).get(here.name, (Found.NOTHING, here))[0] is Found.WRONG:
+                    return True
+        return False
 
     def _shown(self) -> list[str]:
         return [name for name, one in self._pending.items() if not _is_hidden(*one)]
@@ -142,7 +150,7 @@ class _Walk:
                 subject.notes.append(f"{entry.name}: {where}")
             elif not (name in self._moving or _may_be_hidden(subject, here, self._judged) or is_seen_to_move(here)):
                 entry.verdict, entry.reason = UNDECIDED, str(Reason.UNSEEN)
-            elif len(seen) >= ENOUGH and set(seen) == {Found.NOTHING}:
+            elif len(seen) >= ENOUGH and set(seen) == {Found.NOTHING} and not self._slopes_far_away(here):
                 subject.notes.append(f"{entry.name}: 0 here and wherever else it was looked at, claimed and numerical")
             elif is_independent(here):
                 subject.notes.append(f"{entry.name}: {WEAKER[INDEPENDENT]}")
