@@ -22,6 +22,7 @@ from numpy_nn.gradcheck.explain.norms import normalisation
 from numpy_nn.gradcheck.explain.parts import clipped, partly_filled
 from numpy_nn.gradcheck.explain.penalties import penalties, regularised
 from numpy_nn.gradcheck.explain.predictions import Family, Found, Prediction, ask, at_another_batch
+from numpy_nn.gradcheck.explain.products import afterwards, products
 from numpy_nn.gradcheck.explain.sequences import sequences
 from numpy_nn.gradcheck.explain.softmax import dropout, softmax
 from numpy_nn.gradcheck.explain.windows import windows
@@ -50,7 +51,7 @@ GENERAL: tuple[Family, ...] = (
     ),
 )
 # These need many evaluations; and of a single sample, as networks looks at, a second mistake in the batch is not seen.
-COSTLY: tuple[Family, ...] = (added, indices)
+COSTLY: tuple[Family, ...] = (added, products, indices, afterwards)
 LAST: tuple[Family, ...] = (networks,)
 
 # So many numbers must keep one proportion to a prediction before a second mistake is named beside it.
