@@ -14,7 +14,7 @@ from numpy_nn.gradcheck.measure.evidence import Evidence
 # A second derivative is taken with such a step, and is good to such a share.
 STEP, FIT_OF_SECOND = 2.0**-12, 1e-4
 
-# So many numbers that differ by one constant, or are of one size, do so by no chance.
+# So many numbers that differ by one constant do so by no chance.
 FEWEST = 3
 
 
@@ -59,10 +59,6 @@ def afterwards(e: Evidence) -> Iterator[Found]:
             # Of an array that is one number a multiple of it is constant as well.
             yield Found("constant_added", text, sure=e.is_input or bool(np.ptp(e.array) > 0.0))
             return
-    size = float(np.abs(a).max())
-    if np.ptp(np.abs(n)) > e.fit * np.abs(n).max() and np.array_equal(a, size * np.sign(n)):
-        yield Found("sign_alone", e.everywhere(f"{size:.7g} times the sign of the numerical one"))
-        return
     turned = _by_second_derivatives(e)
     if turned is not None and np.abs(turned[look] - n).max() <= FIT_OF_SECOND * np.abs(n).max():
         yield Found("newton", e.everywhere("what second derivatives turn into the numerical one"))
