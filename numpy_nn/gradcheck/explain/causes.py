@@ -122,6 +122,10 @@ WORDS: dict[str, tuple[str, str]] = {
         "one factor of a product is taken as a constant, though it depends on x",
         "by the product rule (u v)' = u' v + u v': look for a factor that is detached, or kept from before",
     ),
+    "other_loss": (
+        "this is the gradient of another loss of the same output",
+        "differentiate the loss that is computed, or compute the one that is differentiated",
+    ),
     "constant_added": (
         "the same number is added to the gradient at some coordinates, or at all",
         "look for a number that is added to what the derivative gives, or that should be subtracted and is not",

@@ -19,6 +19,7 @@ from numpy_nn.gradcheck.explain.losses import losses
 from numpy_nn.gradcheck.explain.matrices import exchanged_axes, matrices, other_arguments, sums
 from numpy_nn.gradcheck.explain.networks import networks
 from numpy_nn.gradcheck.explain.norms import normalisation
+from numpy_nn.gradcheck.explain.other_loss import other_losses
 from numpy_nn.gradcheck.explain.parts import clipped, partly_filled
 from numpy_nn.gradcheck.explain.penalties import penalties, regularised
 from numpy_nn.gradcheck.explain.predictions import Family, Found, Prediction, ask, at_another_batch
@@ -51,7 +52,7 @@ GENERAL: tuple[Family, ...] = (
     ),
 )
 # These need many evaluations; and of a single sample, as networks looks at, a second mistake in the batch is not seen.
-COSTLY: tuple[Family, ...] = (added, products, indices, afterwards)
+COSTLY: tuple[Family, ...] = (added, products, indices, afterwards, other_losses)
 LAST: tuple[Family, ...] = (networks,)
 
 # So many numbers must keep one proportion to a prediction before a second mistake is named beside it.
