@@ -103,3 +103,15 @@ def test_few_coordinates_that_are_all_but_right_have_no_factor():
     assert report["x"].verdict == "wrong"
     assert report["x"].wrong < X.size
     assert report["x"].diagnosis.cause != "factor"
+
+
+def test_one_coordinate_beside_others_that_are_nearly_right_has_no_factor_of_all():
+    def backward(x, grad):
+        gradient = (grad * np.cos(x)).astype(np.float32).astype(np.float64)
+        gradient[1, 2] *= 0.97
+        return gradient
+
+    report = check_gradients((np.sin, backward), X)
+    # Once "off by a constant factor, at all 1 coordinates looked at", and that for sure.
+    assert report["x"].wrong == 1
+    assert diagnosed(report["x"]).cause == "unknown"

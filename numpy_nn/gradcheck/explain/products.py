@@ -47,7 +47,7 @@ def afterwards(e: Evidence) -> Iterator[Found]:
     assert e.gradient is not None
     look = e.looked_at
     a, n = e.gradient[look], e.truth[look]
-    if a.size < FEWEST:
+    if a.size < FEWEST or np.abs(n).max() <= e.fit * np.abs(a).max():
         return
     off = a - n
     wrong = np.abs(off) > e.fit * max(float(np.abs(n).max()), float(np.abs(a).max()))
