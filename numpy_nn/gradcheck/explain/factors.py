@@ -172,7 +172,7 @@ def _count_of_rows_or_columns(e: Evidence, ratio: float, other: Other) -> tuple[
     if goes_as(1, 1.0):
         return "batch_mean_missing", ", the batch size"
     if goes_as(-1, 1.0):
-        bias = is_parameter_row(e) and not loss
+        bias = is_parameter_row(e) and not loss and _is_added(e)
         return ("bias_averaged" if bias else "batch_mean_twice"), ", 1 / the batch size"
     if columns <= 1:
         return None
@@ -188,6 +188,15 @@ def _count_of_rows_or_columns(e: Evidence, ratio: float, other: Other) -> tuple[
     if goes_as(1, float(columns)):
         return "batch_mean_missing", ", the number of elements"
     return None
+
+
+def _is_added(e: Evidence) -> bool:
+    """Whether a parameter counts where the input is 0, as a bias does; a gain, or a slope, does not.
+
+    Where that is not known it is taken for a bias.
+    """
+    at_zero = e.vjp(e.grad_output, np.zeros_like(e.x))[e.looked_at]
+    return not np.isfinite(at_zero).all() or bool(np.abs(at_zero).max(initial=0.0) > e.fit * e.size)
 
 
 def _samples_beside(e: Evidence) -> int | None:
