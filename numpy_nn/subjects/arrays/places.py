@@ -245,7 +245,9 @@ def is_in_a_list_beside(place: Place, learned: Sequence[Place]) -> bool:
 
     So does who writes without arrays; two numbers in a list beside arrays may be any setting.
     """
+    if not learned:
+        return False
     lists = [other.owner for other in (place, *learned)]
-    return bool(learned) and all(
+    return all(
         isinstance(held, list) and len(held) > 1 and all(isinstance(number, float) for number in held) for held in lists
     )
