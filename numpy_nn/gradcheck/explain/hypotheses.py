@@ -13,7 +13,7 @@ from numpy_nn.gradcheck.explain.calls import calls, updates
 from numpy_nn.gradcheck.explain.dense import dense
 from numpy_nn.gradcheck.explain.elementwise import added, elementwise, skip, staircase
 from numpy_nn.gradcheck.explain.factors import WHICH_IS, WHOLE, factor_causes, factors
-from numpy_nn.gradcheck.explain.indices import indices
+from numpy_nn.gradcheck.explain.indices import indices, loops_over_indices
 from numpy_nn.gradcheck.explain.lengths import lengths
 from numpy_nn.gradcheck.explain.losses import losses
 from numpy_nn.gradcheck.explain.matrices import exchanged_axes, matrices, other_arguments, sums
@@ -52,7 +52,7 @@ GENERAL: tuple[Family, ...] = (
     ),
 )
 # These need many evaluations; and of a single sample, as networks looks at, a second mistake in the batch is not seen.
-COSTLY: tuple[Family, ...] = (added, products, indices, afterwards, other_losses)
+COSTLY: tuple[Family, ...] = (added, products, indices, loops_over_indices, afterwards, other_losses)
 LAST: tuple[Family, ...] = (networks,)
 
 # So many numbers must keep one proportion to a prediction before a second mistake is named beside it.
