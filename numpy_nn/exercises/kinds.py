@@ -119,7 +119,7 @@ def backward(
         found = []
         for entry in report.entries:
             if entry.verdict != RIGHT:
-                why = entry.diagnosis.statement if entry.diagnosis else "it differs from the numerical derivative"
+                why = entry.diagnosis.in_words if entry.diagnosis else "it differs from the numerical derivative"
                 found.append(
                     (f"the gradient with respect to {entry.name}: {why}", f"对 {entry.name} 的梯度不对：{why}")
                 )

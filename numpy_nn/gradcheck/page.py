@@ -70,7 +70,7 @@ def _numbers(entry: Entry) -> Iterator[tuple[str, str]]:
 
 
 def _diagnosis(diagnosis: Diagnosis) -> str:
-    lines = [f"<p><strong>{escape(diagnosis.statement)}</strong></p>"]
+    lines = [f"<p><strong>{escape(diagnosis.in_words)}</strong></p>"]
     lines += [
         f"<p>{name}: {escape(text)}</p>"
         for name, text in [

@@ -29,6 +29,11 @@ class Diagnosis:
     confident: bool
     alternatives: list[str] = field(default_factory=list)
 
+    @property
+    def in_words(self) -> str:
+        """The statement, and that it is a guess where it is one; that no cause was found is none."""
+        return self.statement if self.confident or self.cause == "unknown" else f"perhaps {self.statement}"
+
 
 @dataclass
 class Entry:
@@ -184,7 +189,7 @@ class GradientReport:
                 texts.append(f"{e.name}: {e.reason}")
             if e.diagnosis is not None:
                 d = e.diagnosis
-                texts += [f"{e.name}: {d.statement}", f"    evidence: {d.evidence}", f"    remedy: {d.remedy}"]
+                texts += [f"{e.name}: {d.in_words}", f"    evidence: {d.evidence}", f"    remedy: {d.remedy}"]
                 if d.alternatives:
                     texts.append(f"    the numbers would also fit: {', '.join(d.alternatives)}")
         texts += [f"problem: {text}" for text in [*self.problems, *self.warnings]]

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 
 from numpy_nn.gradcheck.elsewhere import Found, blame, is_beyond_logarithms, is_wrong_by_much, look
+from numpy_nn.gradcheck.explain.first_values import with_first_value
 from numpy_nn.gradcheck.judging import WEAKER, diagnosis, name_worst
 from numpy_nn.gradcheck.measure.beyond import counts_here, points_beyond
 from numpy_nn.gradcheck.measure.crossings import crossings
 from numpy_nn.gradcheck.measure.derivatives import Array
 from numpy_nn.gradcheck.measure.evidence import Evidence
-from numpy_nn.gradcheck.measure.independence import is_independent, is_seen_to_move
+from numpy_nn.gradcheck.measure.independence import is_independent, is_seen_to_move, moved_far
 from numpy_nn.gradcheck.measure.kinds import INDEPENDENT, OFF, Reason
 from numpy_nn.gradcheck.measure.points import Point, far_points, other_points
 from numpy_nn.gradcheck.measure.poles import is_beyond_a_pole
@@ -53,6 +54,7 @@ class _Walk:
         self._seen: dict[str, list[Found]] = {name: [] for name in self._vacuous}
         self._moving: set[str] = set()  # of these, on which the output is seen to depend
         self._share = max(evidence.differences.seen_coarseness for _, evidence in judged)
+        self._wrong = {e.name for entry, e in judged if entry.verdict == WRONG}  # at the point given
         self._poles = False  # whether a point was seen to lie beyond one
 
     def visit_all(self) -> None:
@@ -71,20 +73,32 @@ class _Walk:
             untold = [name for name in self._unseen if Found.RIGHT not in self._seen.get(name, ())]
             self._visit(point, [name for name in self._pending if name in untold])
 
+    def _slopes_far_away(self, here: Evidence) -> bool:
+        """Whether the function, flat here, has a slope where the array is moved far: it moves in no steps alone."""
+        for values in moved_far(here):
+            with self._subject.at({here.name: values}):
+                if self._look([here.name]).get(here.name, (Found.NOTHING, here))[0] is Found.WRONG:
+                    return True
+        return False
+
     def _shown(self) -> list[str]:
         return [name for name, one in self._pending.items() if not _is_hidden(*one)]
 
     def _look(self, names: Iterable[str]) -> dict[str, tuple[Found, Evidence]]:
         return look(self._subject, names, self._grad_output, self._share, self._rng)
 
+    def _is_beyond_a_pole(self, homes: Mapping[str, Array]) -> bool:
+        """Whether the claimed slopes say so: those that are known to be wrong say nothing."""
+        return not self._wrong & homes.keys() and is_beyond_a_pole(self._subject, homes)
+
     def _visit(self, point: Point, names: Iterable[str]) -> None:
         subject = self._subject
         homes = {key: subject.arrays[key].copy() for key in point.moved}
         with subject.at_point(point.moved):
-            found = {} if self._poles and is_beyond_a_pole(subject, homes) else self._look(names)
+            found = {} if self._poles and self._is_beyond_a_pole(homes) else self._look(names)
             is_wrong = any(kind is Found.WRONG for kind, _ in found.values())
             # From where nothing shows the function may be as steep only where it is meant to be.
-            if is_wrong and not self._unseen and is_beyond_a_pole(subject, homes):
+            if is_wrong and not self._unseen and self._is_beyond_a_pole(homes):
                 self._poles, found = True, {}
         if not found and self._poles and point.way > NEAREST:
             self._visit(point.half_way(homes), names)
@@ -116,7 +130,7 @@ class _Walk:
             if not counts_here(self._pending[name][1], there) or not is_wrong_by_much(there):
                 continue
             with subject.at_point(sides[wrong].moved):
-                beyond = is_beyond_a_pole(subject, homes)
+                beyond = self._is_beyond_a_pole(homes)
             if not beyond:
                 self._call_wrong(name, sides[wrong])
 
@@ -136,7 +150,7 @@ class _Walk:
                 subject.notes.append(f"{entry.name}: {where}")
             elif not (name in self._moving or _may_be_hidden(subject, here, self._judged) or is_seen_to_move(here)):
                 entry.verdict, entry.reason = UNDECIDED, str(Reason.UNSEEN)
-            elif len(seen) >= ENOUGH and set(seen) == {Found.NOTHING}:
+            elif len(seen) >= ENOUGH and set(seen) == {Found.NOTHING} and not self._slopes_far_away(here):
                 subject.notes.append(f"{entry.name}: 0 here and wherever else it was looked at, claimed and numerical")
             elif is_independent(here):
                 subject.notes.append(f"{entry.name}: {WEAKER[INDEPENDENT]}")
@@ -177,6 +191,8 @@ def _is_wrong_at(
         assert status is not None
         entry.reason = f"{entry.verdict_in_words} at the point given, but wrong {words}"
         entry.verdict, entry.digits, entry.wrong = WRONG, None, int((status == OFF).sum())
-        entry.diagnosis = diagnosis(evidence, here.differences.home if name in moved else None)
+        found = diagnosis(evidence, here.differences.home if name in moved else None)
+        # Of a point that has no words it is parameters that are moved off what they begin with.
+        entry.diagnosis = found if point.words else with_first_value(found, evidence, here, sorted(moved))
         name_worst(entry, evidence, slopes, status)
     return True

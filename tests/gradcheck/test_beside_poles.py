@@ -76,3 +76,32 @@ def test_a_logarithm_is_judged_beside_a_probability_that_is_all_but_0(small, eps
     assert report.entries[0].verdict == ("right" if off == 0.0 else "close" if off < 1e-5 else "wrong")
     if 1e-4 < off < 1e3:
         assert report["p"].cause == "epsilon"
+
+
+class Gain:
+    """A layer norm that adds up the gradients of its parameters, and of its input leaves the gain out."""
+
+    def __init__(self):
+        self.gain, self.shift = np.ones(4), np.zeros(4)
+        self.dgain, self.dshift = np.zeros(4), np.zeros(4)
+
+    def forward(self, x):
+        self.deviation = np.sqrt(x.var(axis=1, keepdims=True) + 1e-5)
+        self.xhat = (x - x.mean(axis=1, keepdims=True)) / self.deviation
+        return self.gain * self.xhat + self.shift
+
+    def backward(self, grad):
+        self.dgain += (grad * self.xhat).sum(axis=0)
+        self.dshift += grad.sum(axis=0)
+        centred = grad - grad.mean(axis=1, keepdims=True)
+        return (centred - self.xhat * (grad * self.xhat).mean(axis=1, keepdims=True)) / self.deviation
+
+
+def test_slopes_that_are_wrong_by_themselves_tell_of_no_pole():
+    report = check_gradients(Gain(), np.random.default_rng(2).standard_normal((6, 4)))
+    # Once the input was right: by the sums of all calls before, the gain seemed to be moved across a pole.
+    assert {entry.name: entry.cause for entry in report.entries} == {
+        "x": "gamma_missing",
+        "gain": "accumulated",
+        "shift": "accumulated",
+    }

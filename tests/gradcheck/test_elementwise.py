@@ -206,6 +206,14 @@ def test_a_relu_that_lets_all_through_is_no_staircase_where_float32_tells_a_few_
     assert found(staircase, e) == []
 
 
+def test_a_relu_that_lets_all_through_where_it_is_off_is_no_staircase():
+    # Once "the function is a staircase": it is flat where the input lies.
+    x = -np.abs(np.random.default_rng(0).standard_normal((2, 3)))
+    e = evidence(lambda x: np.maximum(x, 0.0), np.zeros_like(x), x)
+    e.gradient = e.grad_output.copy()
+    assert found(staircase, e) == []
+
+
 def test_what_moves_is_no_staircase_and_of_another_shape_or_a_parameter_nothing_is_let_through():
     x = np.array([[-2.2, -1.2, 0.2], [0.3, 1.2, 2.2]])
     for f, expected in ((np.sin, []), (lambda x: np.floor(x)[:1], [SURROGATE])):

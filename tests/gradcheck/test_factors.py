@@ -115,7 +115,7 @@ def test_a_factor_that_cannot_be_had_at_another_input_is_no_constant(gradient):
     np.testing.assert_array_equal(e.x, home)
 
 
-def of(shape, ratio, other=None, *, is_loss=False, output=2, name="W", array=(3, 3)):
+def of(shape, ratio, other=None, *, is_loss=False, output=2, name="W", array=(3, 3), at_zero=1.0):
     """The first cause for a factor of an input of this shape."""
     x = np.zeros(shape)
     subject = SimpleNamespace(is_loss=is_loss, input="x", targets=None, own_code=tuple, gradients=lambda _: {"x": None})
@@ -129,6 +129,9 @@ def of(shape, ratio, other=None, *, is_loss=False, output=2, name="W", array=(3,
         name=name,
         array=np.zeros(array),
         grad_output=None,
+        looked_at=np.ones(array, np.bool_),
+        size=1.0,
+        vjp=lambda *_: np.full(array, at_zero),
     )
     return list(factor_causes(e, ratio, other))
 
@@ -189,6 +192,19 @@ def test_a_row_of_parameters_of_a_layer_is_averaged_where_anything_else_is_divid
     array, name, is_loss, output, cause
 ):
     assert of((5, 4), 0.2, array=array, name=name, is_loss=is_loss, output=output)[0][0] == cause
+
+
+@pytest.mark.parametrize(
+    ("at_zero", "cause"),
+    [
+        (0.0, "batch_mean_twice"),
+        (0.9 * FIT, "batch_mean_twice"),
+        (1.1 * FIT, "bias_averaged"),
+        (np.nan, "bias_averaged"),
+    ],
+)
+def test_of_a_row_of_parameters_a_bias_is_one_that_counts_where_the_input_is_0(at_zero, cause):
+    assert of((5, 4), 0.2, array=(3,), name="b", at_zero=at_zero)[0][0] == cause
 
 
 def averaging(inward):

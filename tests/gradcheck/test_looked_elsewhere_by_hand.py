@@ -113,6 +113,7 @@ def test_what_nothing_shows_here_is_looked_at_near_and_far_unless_steps_hide_it(
 def test_what_is_0_everywhere_here_must_be_right_or_nothing_elsewhere(
     monkeypatch, near, far, independent, verdict, note
 ):
+    monkeypatch.setattr(visits, "moved_far", lambda _: [])
     found, e = made("x"), claim(np.zeros(4))
     near, far = ([{"x": kind} for kind in kinds] for kinds in (near, far))
     seen, notes, _ = looked_elsewhere(monkeypatch, [(found, e)], near, far, independent)
@@ -150,7 +151,7 @@ def test_what_is_wrong_elsewhere_is_said_to_be_right_here(monkeypatch, kind):
     here = claim()
     here.subject = SimpleNamespace(at_point=at, targets=None)
     here.differences.home = ONE
-    confirmed = visits._is_wrong_at(found, here, Point("", {}), ONE, 0.0, None)
+    confirmed = visits._is_wrong_at(found, here, Point("at a tenth", {}), ONE, 0.0, None)
     assert confirmed == (kind is Found.WRONG)
     if confirmed:
         assert found.reason == "right to 6 digits at the point given, but wrong at a tenth"

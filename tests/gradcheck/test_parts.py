@@ -95,7 +95,7 @@ def test_what_was_clipped_before_another_mistake_is_not_sure(claimed, right, tol
 
 def test_where_the_signs_alone_are_left_that_is_said():
     ((cause, text, sure),) = clip([0.5, -0.5 * (1.0 - 1e-13), 0.5, -0.5], [0.75, -0.25, 1.0, -0.125])
-    assert (cause, sure) == ("clipped", False)
+    assert (cause, sure) == ("sign_alone", True)
     assert text.endswith("of the numerical ones the signs alone are left, as where a step is by these")
     ((_, text, _),) = clip([0.5, -0.5, 0.5, -0.5], [0.75, -0.25, 1.0, 0.125])
     assert text == "4 of 4 entries are exactly 0.5 in size, and none is larger"

@@ -4,6 +4,7 @@ import known_slopes
 import numpy as np
 import pytest
 
+from numpy_nn.gradcheck import check_gradients
 from numpy_nn.gradcheck.measure.evidence import FIT, FOR_A_FACTOR, common_ratio
 
 X = np.random.default_rng(0).uniform(0.5, 1.5, (4, 3))
@@ -119,3 +120,25 @@ def test_at_another_batch_a_refusal_of_backward_is_no_factor_and_steps_are_those
 def test_a_common_ratio(a, n, fit, ratio):
     found = common_ratio(np.array(a), np.array(n), fit)
     assert found == (None if ratio is None else pytest.approx(ratio, rel=1e-4, abs=1e-12))
+
+
+class Gain:
+    """x times a gain, whose gradient is averaged over the batch, plus a bias, whose gradient is, too."""
+
+    def __init__(self):
+        self.g, self.b = np.array([1.0, 2.0, -0.5]), np.array([0.5, 0.25, 1.0])
+
+    def forward(self, x):
+        self.x = x
+        return x * self.g + self.b
+
+    def backward(self, grad):
+        self.dg, self.db = (grad * self.x).mean(axis=0), grad.mean(axis=0)
+        return grad * self.g
+
+
+def test_a_gain_that_is_averaged_over_the_batch_is_no_bias():
+    report = check_gradients(Gain(), np.random.default_rng(0).standard_normal((5, 3)))
+    # Once "the gradient of the bias is averaged" of both.
+    assert report["g"].cause == "batch_mean_twice"
+    assert report["b"].cause == "bias_averaged"

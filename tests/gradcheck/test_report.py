@@ -56,7 +56,7 @@ def test_the_table_has_a_row_for_each_gradient_and_what_is_known_of_it_below():
         "  W            wrong    [0, 2]    0.333333333  -0.333333333  0.123  1.23e-09  1,000 of 1,200  2,000",
         "  b            right    [1]                 2             2  1e-12     1e-11               3",
         "  W: wrong at 7",
-        "  W: the sign is wrong",
+        "  W: perhaps the sign is wrong",
         "      evidence: claimed / numerical = -1",
         "      remedy: drop the minus",
         "      the numbers would also fit: factor, zero",
@@ -121,6 +121,16 @@ def test_of_a_failure_one_line_says_what_it_is():
 def test_the_cause_is_that_of_the_diagnosis():
     assert entry("W", WRONG, diagnosis=SIGN).cause == "sign"
     assert entry("W", RIGHT).cause == ""
+
+
+@pytest.mark.parametrize(
+    ("cause", "confident", "words"),
+    [("sign", True, "x: the sign"), ("sign", False, "x: perhaps the sign"), ("unknown", False, "x: the sign")],
+)
+def test_a_cause_that_is_not_settled_is_told_with_perhaps(cause, confident, words):
+    found = report(entry("x", WRONG, diagnosis=Diagnosis(cause, "the sign", "numbers", "drop the minus", confident)))
+    assert f"  {words}\n" in str(found)
+    assert f">{words[3:]}</strong>" in to_html(found)
 
 
 def test_the_page_leaves_out_what_there_is_not():

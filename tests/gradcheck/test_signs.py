@@ -42,3 +42,10 @@ def test_a_flipped_sign_is_that_of_a_subtraction_where_there_is_one(loss, cause)
     z, y = rng.standard_normal((4, 3)), rng.integers(0, 2, (4, 3)) * 1.0
     found = diagnosed(check_gradients((lambda a, y: loss(a, y)[0], lambda a, y: loss(a, y)[1]), z, y).entries[0])
     assert (found.cause, found.confident) == (cause, True)
+
+
+def test_a_flipped_sign_is_no_second_factor_where_the_output_is_rounded():
+    x = np.random.default_rng(2).standard_normal((6, 4))
+    # Once "claimed / numerical = -1.002372, a whole number", and a factor to be looked for.
+    report = check_gradients((lambda x: np.round(np.sin(x), 3), lambda grad, x: -grad * np.cos(x)), x)
+    assert diagnosed(report.entries[0]).cause == "sign"

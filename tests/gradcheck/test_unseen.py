@@ -51,3 +51,16 @@ def test_where_nothing_is_checked_it_is_said():
         assert (report.verdict, report.entries) == ("undecided", [])
         assert "nothing was checked" in "".join(report.problems)
         assert "check_gradients(run, grads" in str(report)
+
+
+def gate(x, w):
+    return np.where(w > 10.0, x * w, x)
+
+
+def test_what_is_flat_here_and_has_a_slope_far_away_moves_in_no_steps_alone():
+    x = np.random.default_rng(1).standard_normal((4, 3))
+    report = check_gradients((gate, lambda grad, x, w: (grad, 0.0 * grad * x * w)), (x, np.ones_like(x)))
+    # Once right, for the output was seen to depend on it, as a staircase does.
+    assert {entry.name: entry.verdict for entry in report.entries} == {"x": "right", "w": "undecided"}
+    steps = (lambda x, w: x + np.floor(w)), (lambda grad, x, w: (grad, 0.0 * grad * x * w))
+    assert check_gradients(steps, (x, np.ones_like(x) + 0.5)).ok

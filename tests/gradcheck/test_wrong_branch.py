@@ -95,3 +95,20 @@ def test_chance_is_the_share_of_the_ways_in_which_so_many_lie_side_by_side_or_ou
         ways = list(combinations(range(n), wrong))
         assert _chance(wrong, n - wrong) == pytest.approx(sum(lies_so(way, n) for way in ways) / len(ways))
     assert _chance(6, 6) > CHANCE > _chance(12, 48)
+
+
+@pytest.mark.parametrize("low", [-0.1, -1e-3])
+def test_a_relu_that_leaks_a_little_below_0_is_wrong_in_a_branch(low):
+    # No entry of this input lies within 0.001 of 0: once it was right. Of one within 0.1 of it no cause was named.
+    report = check_gradients((lambda x: np.maximum(x, 0.0), of(lambda x: 1.0 * (x > low))), X[:4, :6])
+    found = diagnosed(report.entries[0])
+    assert (found.cause, found.confident) == ("branch", True)
+    assert "the derivative is 0, and not 1" in found.evidence
+
+
+def test_what_is_wrong_on_both_sides_of_0_is_no_branch_there():
+    # An epsilon that hardly shows where the input lies is all of a gradient beside 0.
+    def smoothed(x):
+        return np.sqrt(x * x + 1e-12)
+
+    assert check_gradients((smoothed, of(lambda x: np.sign(x) * 1.0)), X + np.sign(X)).ok

@@ -16,6 +16,7 @@ UNIT_ROUNDOFF = 2.0**-53
 CAUSES = {
     *("before_activation", "skip_missing"),
     "alpha_missing",
+    "factor_constant",
     "gamma_missing",
     "gamma_outside",
     "length_constant",

@@ -211,7 +211,7 @@ class Parts:
         self.tried: list[str] = []
         self.subject = subject = stand_in(_owner=owner, _given=dict(enumerate(given)), _overlapping={})
         subject._home, subject.output = ("home" if state else None), lambda: ONE
-        subject._stays = lambda place: str(place) in stays
+        subject._stays = subject._is_left_alone = lambda place: str(place) in stays
         subject._is_filled = subject._is_rewritten = lambda _: False
 
         def depends(place, _):

@@ -153,3 +153,29 @@ def elu_backward_without(dout, x, alpha):
 def test_a_setting_that_forward_has_by_default_is_that_of_backward(backward, right):
     report = check_gradients((elu, backward), X)
     assert (report.ok, report.entries[0].verdict) == (right, "right" if right else "wrong")
+
+
+class Letters:
+    """A dense layer that calls its gradient ``d``, as others call the desired output, and takes a rate."""
+
+    def __init__(self, wrong=1.0):
+        rng = np.random.default_rng(4)
+        self.W, self.b, self.wrong = rng.standard_normal((4, 3)), rng.standard_normal(3), wrong
+
+    def forward(self, x):
+        self.x = x
+        return x @ self.W + self.b
+
+    def backward(self, d, lr):
+        dx = d @ self.W.T
+        self.W -= lr * self.x.T @ d
+        self.b -= self.wrong * lr * d.sum(axis=0)
+        return dx
+
+
+@pytest.mark.parametrize("wrong", [1.0, 3.0])
+def test_beside_a_rate_alone_d_is_the_gradient(wrong):
+    # Once "backward takes d: pass the targets too".
+    report = check_gradients(Letters(wrong), np.random.default_rng(5).standard_normal((5, 4)))
+    assert [entry.name for entry in report.entries if entry.verdict == "wrong"] == ([] if wrong == 1.0 else ["b"])
+    assert {entry.name for entry in report.entries} == {"x", "W", "b"}

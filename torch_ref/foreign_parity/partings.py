@@ -89,7 +89,7 @@ def _said(report: GradientReport, name: str, whose: str) -> str:
     if entry is None:
         return f"the checker could not look at {whose}"
     if entry.verdict == WRONG and entry.diagnosis is not None:
-        return f"the checker finds {whose} wrong: {entry.diagnosis.cause}, {entry.diagnosis.statement}"
+        return f"the checker finds {whose} wrong: {entry.diagnosis.cause}, {entry.diagnosis.in_words}"
     if entry.verdict == RIGHT:
         return f"the checker finds {whose} right, as the gradient of its own forward pass"
     return f"the checker finds {whose} {entry.verdict_in_words}"

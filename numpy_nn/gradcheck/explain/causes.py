@@ -118,6 +118,30 @@ WORDS: dict[str, tuple[str, str]] = {
         "the variance is taken as a constant, though it depends on x",
         "subtract x^ mean(h x^) as well",
     ),
+    "factor_constant": (
+        "one factor of a product is taken as a constant, though it depends on x",
+        "by the product rule (u v)' = u' v + u v': look for a factor that is detached, or kept from before",
+    ),
+    "other_loss": (
+        "this is the gradient of another loss of the same output",
+        "differentiate the loss that is computed, or compute the one that is differentiated",
+    ),
+    "constant_added": (
+        "the same number is added to the gradient at some coordinates, or at all",
+        "look for a number that is added to what the derivative gives, or that should be subtracted and is not",
+    ),
+    "sign_alone": (
+        "the signs of the gradient are returned, and not the gradient",
+        "return the gradient itself, and leave it to the optimizer what it makes of it",
+    ),
+    "newton": (
+        "the gradient is divided by the second derivatives, as a step of Newton's method is",
+        "return the gradient itself, and leave it to the optimizer what it makes of it",
+    ),
+    "first_value": (
+        "a parameter is left out of the gradient, or taken for the number that it begins with, though forward uses it",
+        "use the parameter itself in backward wherever forward does: training moves it",
+    ),
     "length_constant": (
         "the length that x is divided by is taken as a constant, though it depends on x",
         "subtract x^ mean(h x^) as well, or x^ sum(h x^) for the root of a sum",

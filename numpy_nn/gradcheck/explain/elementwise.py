@@ -108,8 +108,10 @@ def staircase(e: Evidence) -> Iterator[Found]:
     if np.any(e.truth[known] != 0.0):
         return
     passed_on = list(_passed_on(e)) if e.is_input and e.x.shape == e.output.shape else []
-    yield from passed_on
-    if not passed_on and _moves_in_steps_alone(e):
+    elsewhere = _flat_elsewhere(e)
+    if passed_on and elsewhere:
+        yield from passed_on
+    elif any(not np.array_equal(output, e.output) for output in elsewhere):
         seen = int(e.looked_at.sum())
         text = f"the numerical gradient is 0 at all {seen} coordinates looked at, and where the output is another"
         yield Found("surrogate", text, sure=False)
@@ -128,12 +130,12 @@ def _passed_on(e: Evidence) -> Iterator[Found]:
         yield Found("straight_through", text)
 
 
-def _moves_in_steps_alone(e: Evidence) -> bool:
-    """Whether the output is flat at other values of the array as well, and not the same at all of them.
+def _flat_elsewhere(e: Evidence) -> list[Array]:
+    """The output at other values of the array, if it is flat at all of these as well; else none.
 
     So a ReLU that is off here, or any other function that is flat in places, is no staircase.
     """
-    rng, outputs = np.random.default_rng(7), [e.output]
+    rng, outputs = np.random.default_rng(7), []
     size = max(float(np.abs(e.array).max(initial=0.0)), 1e-3)
     for _ in range(ELSEWHERE):
         values = size * rng.uniform(-1.0, 1.0, e.array.shape)
@@ -142,8 +144,8 @@ def _moves_in_steps_alone(e: Evidence) -> bool:
             with e.subject.at({e.name: one}):
                 outputs.append(e.subject.output())
         if not np.array_equal(outputs[-2], outputs[-1]):
-            return False
-    return any(not np.array_equal(output, outputs[0]) for output in outputs[1:])
+            return []
+    return outputs
 
 
 def _is_interval(x: Array, passed: NDArray[np.bool_]) -> bool:

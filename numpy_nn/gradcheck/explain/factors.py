@@ -10,6 +10,7 @@ import numpy as np
 
 from numpy_nn.gradcheck.explain.predictions import DROPPED, Found, is_parameter_row, ratio_at_another_batch
 from numpy_nn.gradcheck.measure.evidence import FIT, Evidence
+from numpy_nn.gradcheck.measure.kinds import NEARLY
 from numpy_nn.subjects.arrays.places import last_name, parsed
 from numpy_nn.subjects.source.roles import is_learned
 from numpy_nn.subjects.source.surroundings import bare
@@ -20,6 +21,9 @@ NORMS = (0.1, 0.25, 0.5, 1.0, 2.0, 3.0, 5.0, 10.0, 15.0, 20.0, 50.0, 100.0)
 
 # A norm after clipping is exact but for rounding, or for the 1e-6 that torch adds to the norm that it divides by.
 NORM_TOLERANCE = 2e-6
+
+# Of some coordinates alone no factor is so near to 1.
+ALL_BUT_RIGHT = 1e-3
 
 # What is added to a ratio that has a name.
 WHICH_IS, WHOLE = ", which is ", ", a whole number"
@@ -33,6 +37,9 @@ def factors(e: Evidence) -> Iterator[Found]:
     ratio = e.ratio()
     if ratio is None:
         return
+    some = e.narrowed or (e.status is not None and bool((e.status == NEARLY).any()))
+    if some and abs(ratio - 1.0) < ALL_BUT_RIGHT:
+        return  # a few coordinates that are off by an epsilon, say, beside others that are so by less
     seen = int(e.looked_at.sum())
     text = f"claimed / numerical = {ratio:.7g} at all {seen} coordinates looked at"
     clipped = scaled_to_norm(e, ratio)
@@ -50,7 +57,8 @@ def factors(e: Evidence) -> Iterator[Found]:
 def factor_causes(e: Evidence, ratio: float, other: Other) -> Iterator[tuple[str, str, bool]]:
     """The cause (two joined by + for a sign with a factor), the words and whether they are sure, for a factor."""
     flipped = "target_minus_prediction" if _has_sign_of_a_difference(e) else "sign"
-    if abs(ratio + 1.0) < 0.1 * e.fit:
+    # Where the output is coarse a factor of -1 is told no better than any other.
+    if abs(ratio + 1.0) < (0.1 * e.fit if e.fit == FIT else e.fit):
         yield flipped, "", True
         return
     sign = f"{flipped}+" if ratio < 0.0 else ""
@@ -164,7 +172,7 @@ def _count_of_rows_or_columns(e: Evidence, ratio: float, other: Other) -> tuple[
     if goes_as(1, 1.0):
         return "batch_mean_missing", ", the batch size"
     if goes_as(-1, 1.0):
-        bias = is_parameter_row(e) and not loss
+        bias = is_parameter_row(e) and not loss and _is_added(e)
         return ("bias_averaged" if bias else "batch_mean_twice"), ", 1 / the batch size"
     if columns <= 1:
         return None
@@ -180,6 +188,15 @@ def _count_of_rows_or_columns(e: Evidence, ratio: float, other: Other) -> tuple[
     if goes_as(1, float(columns)):
         return "batch_mean_missing", ", the number of elements"
     return None
+
+
+def _is_added(e: Evidence) -> bool:
+    """Whether a parameter counts where the input is 0, as a bias does; a gain, or a slope, does not.
+
+    Where that is not known it is taken for a bias.
+    """
+    at_zero = e.vjp(e.grad_output, np.zeros_like(e.x))[e.looked_at]
+    return not np.isfinite(at_zero).all() or bool(np.abs(at_zero).max(initial=0.0) > e.fit * e.size)
 
 
 def _samples_beside(e: Evidence) -> int | None:

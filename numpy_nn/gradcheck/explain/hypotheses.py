@@ -13,15 +13,17 @@ from numpy_nn.gradcheck.explain.calls import calls, of_others_returned, updates
 from numpy_nn.gradcheck.explain.dense import dense
 from numpy_nn.gradcheck.explain.elementwise import added, elementwise, skip, staircase
 from numpy_nn.gradcheck.explain.factors import WHICH_IS, WHOLE, factor_causes, factors
-from numpy_nn.gradcheck.explain.indices import indices
+from numpy_nn.gradcheck.explain.indices import indices, loops_over_indices
 from numpy_nn.gradcheck.explain.lengths import lengths
 from numpy_nn.gradcheck.explain.losses import losses
 from numpy_nn.gradcheck.explain.matrices import exchanged_axes, matrices, other_arguments, sums
 from numpy_nn.gradcheck.explain.networks import networks
 from numpy_nn.gradcheck.explain.norms import normalisation
+from numpy_nn.gradcheck.explain.other_loss import other_losses
 from numpy_nn.gradcheck.explain.parts import clipped, partly_filled
 from numpy_nn.gradcheck.explain.penalties import penalties, regularised
 from numpy_nn.gradcheck.explain.predictions import Family, Found, Prediction, ask, at_another_batch
+from numpy_nn.gradcheck.explain.products import afterwards, products
 from numpy_nn.gradcheck.explain.sequences import sequences
 from numpy_nn.gradcheck.explain.softmax import dropout, softmax
 from numpy_nn.gradcheck.explain.windows import windows
@@ -50,7 +52,15 @@ GENERAL: tuple[Family, ...] = (
     ),
 )
 # These need many evaluations; and of a single sample, as networks looks at, a second mistake in the batch is not seen.
-COSTLY: tuple[Family, ...] = (added, indices, of_others_returned)
+COSTLY: tuple[Family, ...] = (
+    added,
+    products,
+    indices,
+    loops_over_indices,
+    afterwards,
+    other_losses,
+    of_others_returned,
+)
 LAST: tuple[Family, ...] = (networks,)
 
 # So many numbers must keep one proportion to a prediction before a second mistake is named beside it.

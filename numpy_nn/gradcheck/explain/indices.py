@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +21,9 @@ STEP = 2.0**-14
 
 # An entry that has more uses than this has no single one that somebody would pick.
 USES = 16
+
+# A table of indices has no more than so many that are looked at one by one.
+LOOPED = 64
 
 # Nor does one that is used so often show as a part.
 MOST_USES = 64
@@ -45,6 +49,37 @@ def indices(e: Evidence) -> Iterator[Prediction]:
     else:
         mean = terms.sum(axis=0) / np.maximum(uses, 1)
         yield Prediction("repeated_index", "the mean over each entry's uses", mean.reshape(e.array.shape))
+
+
+def loops_over_indices(e: Evidence) -> Iterator[Prediction]:
+    """Of a table of indices, a loop over its rows or columns: += at some indices at a time keeps one use of each."""
+    for name, table in e.subject.whole_numbers.items():
+        is_table = table.ndim == 2 and e.array.ndim >= 2 and e.output.shape[:1] == table.shape[:1]
+        if not is_table or table.size > LOOPED or table.min() < 0 or table.max() >= len(e.array):
+            continue
+        uses = _uses_of(e, table)
+        for axis, word in enumerate(("rows", "columns")):
+            values = np.zeros(e.array.shape)
+            for at in range(table.shape[axis]):
+                kept = dict(zip(np.take(table, at, axis), np.take(uses, at, axis), strict=True))
+                for row, use in kept.items():
+                    values[row] += use
+            formula = f"that of a loop over the {word} of {name}, in which each index counts once at a time"
+            yield Prediction("repeated_index", formula, values)
+
+
+def _uses_of(e: Evidence, table: NDArray[np.integer[Any]]) -> Array:
+    """What each index of the table adds to its row of the gradient; alike where they are summed up along its rows."""
+    uses = np.zeros((*table.shape, *e.array.shape[1:]))
+    apart = e.output.shape[:2] == table.shape and e.output.ndim > 2
+    for at in np.ndindex(*(table.shape if apart else table.shape[:1])):
+        only = np.zeros_like(e.grad_output)
+        only[at] = e.grad_output[at]
+        values = e.vjp(only)
+        for place in [at] if apart else [(*at, column) for column in range(table.shape[1])]:
+            row = table[place]
+            uses[place] = values[row] / (1 if apart else np.sum(table[at] == row))
+    return uses
 
 
 def rows_used_twice(e: Evidence) -> Iterator[Found]:

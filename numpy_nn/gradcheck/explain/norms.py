@@ -53,7 +53,7 @@ def normalisation(e: Evidence) -> Iterator[Found | Prediction]:
     x, g = e.x, e.grad_output
     if not e.is_input or not 2 <= x.ndim <= 4 or e.output.shape != x.shape or e.differences.elementwise:
         return
-    for norm in _norms(e):
+    for norm in filter(lambda norm: _is_centred(e, norm), _norms(e)):
         h, normal = g * norm.gamma, norm.normal
         mean, spread = norm.mean(h), normal * norm.mean(h * normal)
         over = in_words(norm.axes, x.ndim)
@@ -83,6 +83,14 @@ def normalisation(e: Evidence) -> Iterator[Found | Prediction]:
                 yield Prediction(cause, formula, values / norm.std)
         if not found:
             yield from _epsilon(e, norm)
+
+
+def _is_centred(e: Evidence, norm: Norm) -> bool:
+    """Whether nothing changes where all that has one mean is shifted: what is x times any other factor is no norm."""
+    if not e.looked_at.all():
+        return True
+    sums, sizes = norm.mean(e.truth), norm.mean(np.abs(e.truth))
+    return bool(np.abs(sums).max() <= max(STRAIGHT, 10.0 * e.fit) * sizes.max())
 
 
 def _norms(e: Evidence) -> Iterator[Norm]:

@@ -52,12 +52,15 @@ def clipped(e: Evidence) -> Iterator[Found]:
         # A single entry at the limit could be there by another mistake, and if all are, there is nothing to compare.
         # A limit that right entries have by themselves is no limit: numbers are counted, or are all of one size.
         by_itself = np.any(np.abs(np.abs(n) - limit) <= e.fit * limit)
-        yield Found("clipped", f"{text}; the others are right", 2 <= number < a.size and not by_itself)
+        others = "; the others are right" if number < a.size else ": clipped, or the signs alone are left"
+        yield Found("clipped", text + others, 2 <= number < a.size and not by_itself)
     elif number >= CLIPPED and _differ(np.abs(n[at_limit]), e.fit) and _both_signs(a[at_limit]):
-        if number < a.size:
-            text += "; the others are not the numerical ones"
-        elif np.array_equal(np.sign(a), np.sign(n)):
-            text += ": of the numerical ones the signs alone are left, as where a step is by these"
+        if number == a.size and np.array_equal(np.sign(a), np.sign(n)):
+            yield Found(
+                "sign_alone", f"{text}: of the numerical ones the signs alone are left, as where a step is by these"
+            )
+            return
+        text += "; the others are not the numerical ones" if number < a.size else ""
         yield Found("clipped", text, sure=False)
 
 

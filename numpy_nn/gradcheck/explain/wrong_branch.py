@@ -11,9 +11,12 @@ import numpy as np
 from numpy_nn.gradcheck.explain.causes import WORDS
 from numpy_nn.gradcheck.explain.predictions import Found
 from numpy_nn.gradcheck.measure.derivatives import Array
+from numpy_nn.gradcheck.measure.differences import ShapeError
 from numpy_nn.gradcheck.measure.evidence import Evidence
 from numpy_nn.gradcheck.measure.kinds import OFF
+from numpy_nn.gradcheck.measure.verdicts import examine
 from numpy_nn.gradcheck.report import Diagnosis
+from numpy_nn.subjects.subject import SubjectError
 
 # A branch is a range of numbers, or one on each side of 0.
 RANGES = 2
@@ -40,6 +43,8 @@ def with_branch(diagnosis: Diagnosis, evidence: Evidence, right_at: Array | None
     found = of_a_branch(evidence, right_at if right_at is not None else np.zeros(0))
     if found is None:
         return diagnosis
+    if not (elsewhere or found.sure):
+        found = _of_numbers_around(evidence) or found
     if not (elsewhere or found.sure):
         others = [*diagnosis.alternatives, "branch"]
         return diagnosis if diagnosis.cause == "unknown" else replace(diagnosis, confident=False, alternatives=others)
@@ -77,6 +82,39 @@ def of_a_branch(evidence: Evidence, right_at: Array) -> Found | None:
     is_clipped = bool(outside and np.all(np.abs(evidence.truth[off]) <= evidence.numerical.bound[off]))
     is_so = _chance(values.size, right.size) <= CHANCE and (outermost or len(ranges) == 1)
     return Found("branch", text, is_so or is_clipped)
+
+
+def _of_numbers_around(evidence: Evidence) -> Found | None:
+    """The same of as many numbers between the right ones around the wrong, of which few happen to be in a branch."""
+    x, off = evidence.differences.home, evidence.looked_at & (evidence.status == OFF)
+    right, low, high = np.sort(x[evidence.looked_at & ~off]), x[off].min(), x[off].max()
+    below, above = right[right < low], right[right > high]
+    if not (below.size and above.size) or below.size + above.size < right.size:
+        return None
+    around = np.linspace(below[-1], above[0], x.size).reshape(x.shape)
+    with evidence.subject.at({evidence.name: around}):
+        try:
+            there = _evidence_here(evidence)
+        except (SubjectError, ShapeError):
+            return None
+        more = None if there is None else of_a_branch(there, right)
+    return more if more is not None and more.sure else None
+
+
+def _evidence_here(evidence: Evidence) -> Evidence | None:
+    """What is found of the same gradient where its subject is now."""
+    subject, name, grad_output = evidence.subject, evidence.name, evidence.grad_output
+    output, claimed = subject.output_and_gradients(grad_output)
+    gradient = claimed[name]
+    if gradient is None or gradient.size != evidence.array.size or not np.isfinite(gradient).all():
+        return None
+    gradient, x = gradient.reshape(evidence.array.shape), evidence.x.copy()
+    there = Evidence(subject, name, gradient, grad_output, output, {}, x, grad_output, evidence.rng)
+    there.at_point_given = False
+    if share := evidence.differences.seen_coarseness:
+        there.differences.assume(share)
+    there.slopes, there.status = examine(there, np.ones(gradient.shape, np.bool_))
+    return there
 
 
 def _chance(wrong: int, right: int) -> float:

@@ -1,8 +1,9 @@
-"""Both sides of the branches that other arrays than the input enter: weights that are clipped, a second argument.
+"""Both sides of branches: those that other arrays than the input enter, weights that are clipped, a second argument.
 
 Such an array is not moved as freely as an input: where weights are large an iteration may converge no more, and the
 gradient of its limit is off for no mistake. So the two sides lie close together, and what is wrong on one of them
-counts only if it is right on the other, and is wrong by much.
+counts only if it is right on the other, and is wrong by much. So it is with an input of a function of single numbers
+beside 0, where a branch of many of these begins, and which no line from 0 through the input crosses.
 """
 
 from __future__ import annotations
@@ -21,12 +22,16 @@ from numpy_nn.subjects.subject import Subject
 # So far on each side of a number in the code, as a share of it.
 CLOSE_BY = BESIDE[1]
 
+# So small is an input beside 0, as a share of what it is.
+BESIDE_ZERO = 2.0**-10
+
 # Of a target with more such arrays, as a whole network is, it is the input that enters the branches.
 MOST = 6
 
 
 def crossings(subject: Subject, evidences: list[Evidence]) -> Iterator[tuple[Point, Point]]:
     """Two points on the two sides of a branch, for each that such an array is found to enter."""
+    yield from _beside_zero(subject, evidences)
     others = [e for e in evidences if e.name != subject.moved_elsewhere and _may_move(e)]
     if not 0 < len(others) <= MOST:
         return
@@ -42,6 +47,16 @@ def crossings(subject: Subject, evidences: list[Evidence]) -> Iterator[tuple[Poi
                 yield _sides(name, words, number, (first.copy(), np.full(array.shape, number)))
         bends = beside_bends(subject, name, evidence.differences.elementwise)
         yield from zip(bends, bends, strict=True)
+
+
+def _beside_zero(subject: Subject, evidences: list[Evidence]) -> Iterator[tuple[Point, Point]]:
+    """The first argument of a function of single numbers, all of it just above 0, and all of it just below."""
+    for evidence in evidences:
+        name, array = evidence.name, evidence.array
+        if name == subject.moved_elsewhere and evidence.differences.elementwise and np.any(array):
+            small = BESIDE_ZERO * np.where(array == 0.0, np.abs(array).max(), np.abs(array))
+            words = f"where {name} is just"
+            yield Point(f"{words} above 0", {name: small}), Point(f"{words} below 0", {name: -small})
 
 
 def _sides(name: str, words: str, number: float, moved: tuple[Array, Array]) -> tuple[Point, Point]:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from numpy_nn.gradcheck.measure.derivatives import TINY, Array, noise_level, own_scale_of, scale_of
 from numpy_nn.gradcheck.measure.differences import Differences
-from numpy_nn.gradcheck.measure.kinds import AGREES, COARSE, LOST, OFF, UNRESOLVED, Reason, Status
+from numpy_nn.gradcheck.measure.kinds import AGREES, COARSE, LOST, NEARLY, OFF, UNRESOLVED, Reason, Status
 from numpy_nn.gradcheck.measure.points import SMALL, are_probabilities
 from numpy_nn.gradcheck.measure.slopes import Slopes
 from numpy_nn.subjects.subject import Subject, SubjectError
@@ -210,7 +210,7 @@ class Evidence:
         """The coordinates on which hypotheses are tried: those checked, a part of very many, none on a kink."""
         if self.status is None:
             return np.ones(self.array.shape, np.bool_)
-        chosen = np.flatnonzero(np.isin(self.status, (AGREES, COARSE, OFF)))
+        chosen = np.flatnonzero(np.isin(self.status, (AGREES, COARSE, NEARLY, OFF)))
         if chosen.size > LOOKED_AT:
             chosen = self.rng.choice(chosen, LOOKED_AT, replace=False)
         mask = np.zeros(self.array.size, np.bool_)

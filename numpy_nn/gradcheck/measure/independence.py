@@ -30,7 +30,7 @@ def is_independent(evidence: Evidence) -> bool:
 
 def has_no_influence(evidence: Evidence) -> bool:
     """Whether the output stays what it is wherever the array is moved, whatever is claimed."""
-    points = _moved_far(evidence)
+    points = moved_far(evidence)
     if not _stays(evidence, {}, points):
         return False
     size = float(np.abs(evidence.x).max(initial=0.0))
@@ -41,7 +41,7 @@ def is_seen_to_move(evidence: Evidence) -> bool:
     """Whether the output changes, if only in its last bit, anywhere that the array is moved to."""
     return any(
         output is not None and not equal(output, evidence.output)
-        for output in (_output_at(evidence, point) for point in _moved_far(evidence))
+        for output in (_output_at(evidence, point) for point in moved_far(evidence))
     )
 
 
@@ -54,7 +54,7 @@ def _output_at(evidence: Evidence, point: Array) -> Array | None:
             return None
 
 
-def _moved_far(evidence: Evidence) -> list[Array]:
+def moved_far(evidence: Evidence) -> list[Array]:
     """Other values of the array, near and far.
 
     Far away what saturates stays what it is, whether it depends on the array or not; around 0 it does not.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import re
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, MutableMapping, MutableSequence
+from collections.abc import Iterable, Iterator, Mapping, MutableMapping, MutableSequence, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -238,3 +238,16 @@ def output_paths(owner: Any) -> list[Path]:
     numbers = {name for name, value in attributes(owner).items() if isinstance(value, (np.ndarray, np.number, float))}
     found: dict[str, Path] = {plain(name): (Step(name, False),) for name in attributes(owner) if name in numbers}
     return [found[name] for name in OUTPUTS if name in found]
+
+
+def is_in_a_list_beside(place: Place, learned: Sequence[Place]) -> bool:
+    """Whether a number is one of several in a list, where all that is learned are numbers in lists.
+
+    So does who writes without arrays; two numbers in a list beside arrays may be any setting.
+    """
+    if not learned:
+        return False
+    lists = [other.owner for other in (place, *learned)]
+    return all(
+        isinstance(held, list) and len(held) > 1 and all(isinstance(number, float) for number in held) for held in lists
+    )

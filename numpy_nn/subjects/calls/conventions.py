@@ -149,7 +149,8 @@ class Arguments:
         asked = [name for name in asked if plainly(name) or len(wanted) > 1]  # backward(d) may want its gradient
         # So does backward(d, cache), or backward(d, s) of what forward returned, or a function of d, x and w.
         kept = self.has_cache or self.grads > 1 or any(names.role(name) == names.CACHE for name in wanted)
-        if asked == ["d"] and (not self.is_method or kept):
+        alone = [name for name in wanted if name not in rates_in(wanted)] == ["d"]  # backward(d, lr)
+        if asked == ["d"] and (not self.is_method or kept or alone):
             asked = []
         if asked and not any(self._role(name) == GRADS for name in wanted):
             raise TypeError(f"{self.label} takes {asked[0]}: pass the targets too, check_gradients(net, x, targets)")
@@ -328,6 +329,10 @@ def conventions(
         of_samples = target is not None and np.size(first) > 1
         # What names tell of some goes before what numbers of arguments allow.
         guesses = dict.fromkeys([*arguments.by_elimination(), *arguments.by_number()])
+        if has_cache and named is None:
+            # What forward returns beside its output is there to be handed on, whatever its name. So called, wrong code
+            # is wrong by its own numbers, and not by those of an argument that can be unpacked as well.
+            guesses = dict.fromkeys(sorted(guesses, key=lambda order: CACHE not in order))
         guesses = dict.fromkeys(order for order in guesses if not arguments.contradicts(order))
         if named is not None and may_be_gradient(backward, named, inputs):
             guesses = dict.fromkeys([tuple(GRADS if role in inputs else role for role in named)])

@@ -27,7 +27,7 @@ from numpy_nn.subjects.arrays.gradients import (
     values_of,
 )
 from numpy_nn.subjects.arrays.nested import arrays_of, written_in
-from numpy_nn.subjects.arrays.places import Path, Place, Step, last_name, parsed
+from numpy_nn.subjects.arrays.places import Path, Place, Step, is_in_a_list_beside, last_name, parsed
 from numpy_nn.subjects.arrays.unrolled import Part, is_unrolled, parts_of
 from numpy_nn.subjects.calls.asked import argument_with
 from numpy_nn.subjects.calls.triangles import MIRRORED, mirrored
@@ -392,7 +392,8 @@ class CodeSubject(SteppingCode):
         # A number is a setting; or a bias beside weights, a beta beside a gamma.
         # One that an object inside keeps, such as an activation's intercept, goes with what that one has alone.
         inside = place.path[:-1]
-        paths = [self._places[n].path for n in {*self._leaves, *self._updates} & {*self._places}]
+        claimed = [self._places[n] for n in {*self._leaves, *self._updates} & {*self._places}]
+        paths = [other.path for other in claimed]
         others = [str(last_name(path)) for path in paths if path[: len(inside)] == inside]
-        is_one = is_learned_beside(str(last_name(place.path)), others)
+        is_one = is_learned_beside(str(last_name(place.path)), others) or is_in_a_list_beside(place, claimed)
         self.unchecked.append((name, "unchecked" if is_one else "setting", 1))

@@ -104,7 +104,7 @@ class DependingCode(RemainingCode):
                     continue
                 self._add(name, place)
                 home = self.output()  # which in float64 may have other last digits than it had
-            elif isinstance(value, np.ndarray) and value.dtype.kind == "f" and self._stays(place):
+            elif isinstance(value, np.ndarray) and value.dtype.kind == "f" and self._is_left_alone(place):
                 self._silent[name] = place
 
     def _is_filled(self, place: Place) -> bool:
@@ -132,6 +132,27 @@ class DependingCode(RemainingCode):
         self.output()
         self._home = home
         return place.exists() and before is not None and place.held() == before
+
+    def _is_left_alone(self, place: Place) -> bool:
+        """Whether forward binds no other array in this place, nor writes what it computes into this one."""
+        return self._stays(place) and not self._is_overwritten(place)
+
+    def _is_overwritten(self, place: Place) -> bool:
+        """Whether forward writes into this very array, whatever it held."""
+        array = place.read()
+        if not array.flags.writeable:
+            return False
+        kept = array.copy()
+        home, self._home = self._home, None
+        try:
+            array[...] = moved = kept + 1.0
+            self.output()
+            return not equal(array, moved)
+        except SubjectError:
+            return False
+        finally:
+            self._home = home
+            array[...] = kept
 
     def _is_rewritten(self, place: Place) -> bool:
         """Whether forward writes other numbers into what is in this place at each call, as units that keep a state.

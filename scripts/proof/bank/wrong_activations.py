@@ -174,7 +174,7 @@ class GELUExactDerivative(GELU):
         return cdf + self.x * np.exp(-0.5 * self.x**2) / (2.0 * pi) ** 0.5
 
 
-@planted(OTHER, "input")
+@planted("factor_constant", "input")
 class GELUHalfOfTheProduct(GELU):
     def df(self) -> Array:
         return 0.5 * (1.0 + self.gate(self.x))
