@@ -124,13 +124,12 @@ def _is_leaf(node: Any, value: str) -> bool:
 
 
 def _names(leaves: Sequence[Any], nodes: Sequence[Any]) -> list[str]:
-    """What the modules of the program call these nodes, or their places in the list."""
-    modules = [sys.modules.get(name) for name in ("__main__", *{type(node).__module__ for node in nodes})]
-    called = {
-        id(value): name
-        for module in modules
-        for name, value in reversed(list(vars(module).items() if module is not None else ()))
-        if not name.startswith("_")
-    }
+    """What a module of the program calls these nodes, or their places in the list."""
+    wanted = set(map(id, leaves))
+    called: dict[int, str] = {}
+    for module in list(sys.modules.values()):
+        for name, value in list(getattr(module, "__dict__", {}).items()):
+            if id(value) in wanted and not name.startswith("_"):
+                called.setdefault(id(value), name)
     places = {id(node): place for place, node in enumerate(nodes)}
     return [called.get(id(leaf), f"nodes[{places[id(leaf)]}]") for leaf in leaves]

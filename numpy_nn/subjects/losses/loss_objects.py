@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Sequence
-from functools import partial
+from contextlib import redirect_stdout
+from functools import partial, wraps
+from io import StringIO
 from typing import Any
 
 from numpy_nn.subjects import names
@@ -178,8 +180,19 @@ def step_of_training(target: Any, number: int) -> Callable[..., Any] | None:
         rates = rates_in([*required, *optional])
         wanted = [name for name in required if name not in rates and name not in counts]
         if len(wanted) == number:
-            return given_by_name(found, dict.fromkeys(counts, 1)) if counts else found
+            return given_by_name(_quiet(found), dict.fromkeys(counts, 1)) if counts else found
     return None
+
+
+def _quiet(train: Callable[..., Any]) -> Callable[..., Any]:
+    """What prints how far it is after each epoch, without that: the check calls it hundreds of times."""
+
+    @wraps(train)
+    def silent(*arguments: Any, **named: Any) -> Any:
+        with redirect_stdout(StringIO()):
+            return train(*arguments, **named)
+
+    return silent
 
 
 # What an argument is called that tells how many steps to make.
