@@ -105,6 +105,14 @@ def test_what_it_holds_or_is_given_is_its_data(kind, given, factor, verdict):
     np.testing.assert_array_equal(net.y, Y)
 
 
+def test_one_output_of_one_sample_is_no_loss():
+    net = Network(X[:1], Y[:1, :1])
+    net.W, net.b = net.W[:, :1], net.b[:1]
+    report = check_gradients(net)
+    assert report.verdict == "right"
+    assert "the loss is not written in the code" in str(report)
+
+
 @pytest.mark.parametrize("given", [(), (X,), (2 * X[:3],)])
 @pytest.mark.parametrize(("factor", "verdict"), [(1.0, "right"), (2.0, "wrong")])
 def test_of_a_layer_that_holds_its_input_both_gradients_are_checked(given, factor, verdict):

@@ -63,7 +63,7 @@ def of_held_data(label: str, target: Any, inputs: Sequence[Any], targets: Any, h
         return names.kept(target, names.OUTPUTS) if result is None else result
 
     run = _given(passes, x)
-    if value is None and targets is not None and not _is_of_a_number(target, run, inputs[0]):
+    if value is None and targets is not None and not _returns_a_loss(target, run, inputs[0], np.shape(targets)):
         return with_unsaid_cost(label, run, gradient, inputs, targets, target, hints)
     return chosen(Code(label, run, gradient, {"x": inputs[0]}, hints, owner=target))
 
@@ -114,12 +114,14 @@ def _is_target(name: str) -> bool:
     return names.role_in_loss(name) == names.TARGET
 
 
-def _is_of_a_number(target: Any, run: Callable[..., Any], x: Any) -> bool:
-    """Whether the forward pass returns a loss."""
+def _returns_a_loss(target: Any, run: Callable[..., Any], x: Any, targets: tuple[int, ...]) -> bool:
+    """Whether the forward pass returns one number, which is no output beside targets of this shape."""
     before = Snapshot(target)
     try:
         with Running(type(target).__name__, Patience()):
-            return isinstance(result := run(x.copy()), (float, np.ndarray, np.floating)) and np.size(result) == 1
+            result = run(x.copy())
+        is_number = isinstance(result, (float, np.ndarray, np.floating)) and np.size(result) == 1
+        return is_number and (np.ndim(result) == 0 or np.shape(result) != targets)
     finally:
         before.restore()
 
