@@ -178,8 +178,9 @@ class CodeSubject(SteppingCode):
         if matters and name not in constants:
             kind = "unclaimed" if self._says_none(name) else "buffer" if is_buffer(name) else "unchecked"
             root = argument_with(name, [*self._given])
-            of_a_loss = bool(self._leaves) and self.output().size == 1
-            data = self._is_data(name) or of_two or (root != name and is_data(root) and of_a_loss)  # as in loss(data)
+            in_one = root != name and is_data(root) and bool(self._leaves or self._moved)  # as in loss(data)
+            alone = all(argument_with(one, [*self._given]) != root for one in self._leaves)
+            data = self._is_data(name) or of_two or (in_one and (alone or self.output().size == 1))
             self.unchecked.append((name, "data" if kind == "unchecked" and data else kind, 0))
 
     def _match(self, named: Mapping[str, str] | None) -> None:
