@@ -9,12 +9,21 @@ from itertools import product
 import numpy as np
 
 from numpy_nn.subjects import names
-from numpy_nn.subjects.agreement import ROUGHLY, claimed_in_shape, decay_in, digits, factor_of, factor_to_more_digits
+from numpy_nn.subjects.agreement import (
+    CLOSELY,
+    ROUGHLY,
+    claimed_in_shape,
+    decay_in,
+    digits,
+    factor_of,
+    factor_to_more_digits,
+)
 from numpy_nn.subjects.arrays.gradients import Leaf
 from numpy_nn.subjects.arrays.places import Place, last_name
 from numpy_nn.subjects.calls.calling import RATE
 from numpy_nn.subjects.calls.costs import number_of_samples
 from numpy_nn.subjects.calls.rates import rate_of, rates_in
+from numpy_nn.subjects.names import tells_gradients
 from numpy_nn.subjects.parameters.hidden import HidingCode
 from numpy_nn.subjects.source.roles import is_learned
 from numpy_nn.subjects.source.surroundings import Steps
@@ -53,6 +62,7 @@ class SteppingCode(HidingCode):
 
         Minus it is the gradient; if the step itself is kept, no gradient is.
         """
+        self._leave_to_steps(grad_output)
         before, after = dict(self._moved), dict(self._moved_to)
         for name in [name for name in before if name in after and isinstance(self._leaves.get(name), Leaf)]:
             leaf = self._leaves[name]
@@ -72,6 +82,20 @@ class SteppingCode(HidingCode):
                 self.notes.append(f"{leaf} is added to {name}: minus it is taken for the gradient")
 
         self._moved, self._moved_to = before, after
+
+    def _leave_to_steps(self, grad_output: Array) -> None:
+        """Give up what agrees to a few digits with the gradient of a parameter that moves, and is not called so.
+
+        It does so by chance, as what the next layer keeps of its input; the step tells the gradient.
+        """
+        for name in [name for name in self._moved if name in self._places and name not in self._sure]:
+            leaf = self._leaves.get(name)
+            if not isinstance(leaf, Leaf) or leaf.returned or tells_gradients(str(last_name(leaf.path))):
+                continue
+            if leaf.value.size == self.arrays[name].size:
+                kept = leaf.value.reshape(self.arrays[name].shape).astype(np.float64)
+                if digits(self, name, kept, grad_output) < CLOSELY:
+                    del self._leaves[name]
 
     def _goes_down(self, name: str, direction: Array, grad_output: Array) -> bool:
         """Whether the output, times its gradient, falls along a direction."""
