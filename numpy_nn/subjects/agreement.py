@@ -14,8 +14,9 @@ from numpy_nn.subjects.subject import Array, Subject, SubjectError
 # that they belong together, as far as quotients of two values tell.
 ROUGHLY, CLOSELY = 2, 4
 
-# How far apart the two values are, in units of the array's size: near by, else further off.
-LENGTHS = (2.0**-13, 2.0**-6, 2.0**-3)
+# How far apart the two values are, in units of the array's size: near by, else further off; at last nearer than that,
+# as a small probability beside large ones wants it.
+LENGTHS = (2.0**-13, 2.0**-6, 2.0**-3, 2.0**-20)
 
 
 class Agreement(NamedTuple):

@@ -48,3 +48,17 @@ def test_of_a_loss_that_is_the_same_with_both_exchanged_the_sign_is_not_decided(
 
 def test_a_loss_that_is_the_same_at_one_point_is_not_the_same():
     assert check_gradients(pair("p", "q"), np.ones((2, 1)), np.ones((2, 1))).verdict == "right"
+
+
+def test_a_small_probability_beside_large_ones_tells_which_is_the_target():
+    def divergence(p, q):
+        return np.sum(p * np.log(p / q))
+
+    def divergence_grad(p, q):
+        return -p / q
+
+    q = np.array([[9.7e-5, 0.35], [0.05, 0.9]])
+    p = np.array([[0.3, 0.7], [0.6, 0.4]])
+    report = check_gradients((divergence, divergence_grad), q, p)
+    assert report.verdict == "right"
+    assert "called with the targets first, as p" in str(report)
