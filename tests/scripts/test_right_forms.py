@@ -24,6 +24,10 @@ from scripts.proof.forms import FORMS, Draws
         ("a_list_of_layers_with_a_loss", "float64", (302, 1428)),  # the same
         ("a_list_of_layers_with_a_loss", "float64", (401, 1014)),  # the same, at more inputs
         ("a_model_whose_gradient_is_that_of_its_one_parameter", "float32", (302, 3980)),  # log(1 - p) in jumps
+        ("data_that_the_network_holds", "float64", (1205, 2935)),  # one output of one sample was taken for a loss
+        ("steps_after_each_sample", "float32", (1301, 1665)),  # the next layer's input has the shape of a parameter
+        ("layers_in_a_list_with_a_learning_rate", "float32", (1301, 7766)),  # the same
+        ("a_loss_whose_names_do_not_tell_the_target", "float32", (1301, 677)),  # a small probability beside large ones
     ],
 )
 def test_what_was_once_not_called_right_is(form, dtype, seed):
