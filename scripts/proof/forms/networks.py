@@ -293,7 +293,7 @@ class Squashing:
         self.input = input_data
         return np.tanh(self.input)
 
-    def backward_propagation(self, output_error, learning_rate):  # noqa: ARG002
+    def backward_propagation(self, output_error, learning_rate):  # noqa: ARG002 - every layer of such a list is given it
         return output_error * (1 - np.tanh(self.input) ** 2)
 
 
