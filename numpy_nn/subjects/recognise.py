@@ -13,7 +13,7 @@ from numpy_nn.layers import Layer
 from numpy_nn.losses import Loss
 from numpy_nn.network import Sequential
 from numpy_nn.subjects import names
-from numpy_nn.subjects.agreement import agreement
+from numpy_nn.subjects.agreement import Agreement, agreement
 from numpy_nn.subjects.arrays.nested import arrays_of
 from numpy_nn.subjects.as_it_runs import called_as_it_runs
 from numpy_nn.subjects.calls.arguments import takes
@@ -40,11 +40,13 @@ from numpy_nn.subjects.calls.owners import (
 from numpy_nn.subjects.choosing import made
 from numpy_nn.subjects.given_code import HOW, Code, Hints
 from numpy_nn.subjects.libraries.primitives import is_primitive, passes_of_primitive
+from numpy_nn.subjects.losses.estimators import make_by_training, of_decisions, of_rows, said_of_rounds
 from numpy_nn.subjects.losses.held_data import of_held_data, with_data_held
-from numpy_nn.subjects.losses.loss_objects import of_loss_object, of_loss_without_targets, predictor, step_of_training
+from numpy_nn.subjects.losses.loss_objects import of_loss_object, of_loss_without_targets, predictor
 from numpy_nn.subjects.losses.neurons import refuse_neurons
 from numpy_nn.subjects.losses.objectives import judged_by_its_sign, objective_and_gradient
 from numpy_nn.subjects.losses.several_steps import judged_by_one_step
+from numpy_nn.subjects.losses.training import step_of_training, steps_of_training
 from numpy_nn.subjects.losses.unsaid import with_unsaid_cost
 from numpy_nn.subjects.names import method, positional
 from numpy_nn.subjects.own_methods import lines_for_methods
@@ -219,12 +221,14 @@ def _of_object(target: Any, inputs: Sequence[Any], targets: Any, hints: Hints) -
     if (holding := of_held_data(label, target, inputs, targets, hints)) is not None:
         return holding
     number = len(inputs) + (targets is not None)
+    make_by_training(target, inputs, targets)
     if (pair := objective_and_gradient(target, number)) is not None:
         objective = judged_by_its_sign(pair, lambda f, g: of_passes(f, g, inputs, targets, target, hints))
         if not objective.parameter_places:
             objective.take_for_granted()
         return objective
-    step = step_of_training(target, number) if forward is None else None
+    handed = inputs if targets is None else (*inputs, targets)
+    step = step_of_training(target, handed) if forward is None else None
     if step is not None and method(target, names.LOSSES) is None:
         with suppress(TypeError):  # it may return no loss
             return _of_functions(step, None, inputs, targets, hints)
@@ -233,11 +237,16 @@ def _of_object(target: Any, inputs: Sequence[Any], targets: Any, hints: Hints) -
     if (alone := _of_loss_of_its_data(label, target, inputs, targets, hints)) is not None:
         return alone
     if targets is not None:
-        loss = _of_loss_or_step(label, target, forward, inputs, targets, hints)
+        forward = of_rows(target, forward, inputs, targets)
+        loss = of_decisions(
+            target, forward, inputs, lambda f: _of_loss_or_step(label, target, f, inputs, targets, hints)
+        )
+        loss.notes += said_of_rounds(target, loss, (*inputs, targets))
         loss.predictor = predictor(target, forward, len(inputs))
         return loss
     if forward is None or backward is None:
-        if (value := method(target, names.LOSSES)) is not None and not takes(value, 0):
+        value = method(target, names.LOSSES) or next(steps_of_training(target, len(inputs) + 1), None)
+        if value is not None and not takes(value, 0):
             raise TypeError(
                 f"{label} has {value.__name__}: pass the targets too, check_gradients({label}(), x, targets)"
             )
@@ -292,7 +301,7 @@ def _of_loss_or_step(
     label: str, target: Any, forward: Callable[..., Any] | None, inputs: Sequence[Any], targets: Any, hints: Hints
 ) -> CodeSubject:
     """An object that is asked for a loss; or, where none that is usual fits, its step by the loss that this gives."""
-    step = step_of_training(target, len(inputs) + 1) if method(target, names.LOSSES) is None else None
+    step = step_of_training(target, (*inputs, targets)) if method(target, names.LOSSES) is None else None
     step = step if hints.cost is None and names.passes(target)[1] is None else None
     before = Snapshot(target)
 
@@ -310,9 +319,14 @@ def _of_loss_or_step(
         if (alone := stepping(known=False)) is None:
             raise
         return alone
-    if step is not None and loss.problems:
-        now, alone = Snapshot(target), stepping(known=True)
-        if alone is not None and not alone.problems and (found := agreement(alone)).agreeing == found.shaped > 0:
+    found = agreement(loss) if step is not None else Agreement(0, 0, 0)
+    is_unsaid_and_wrong = loss.chain is not None and found.agreeing < found.shaped
+    if step is not None and (loss.problems or is_unsaid_and_wrong):
+        now, alone = Snapshot(target), stepping(known=not is_unsaid_and_wrong)
+        by_itself = Agreement(0, 0, 0) if alone is None else agreement(alone)
+        if alone is not None and not alone.problems and by_itself.agreeing == by_itself.shaped > 0:
+            return alone
+        if alone is not None and is_unsaid_and_wrong and by_itself.agreeing > 0:
             return alone
         now.restore()
     return loss

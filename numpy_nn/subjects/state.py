@@ -309,6 +309,13 @@ def global_generators() -> list[Any]:
     return [np.random.mtrand._rand, random._inst]
 
 
+def generators_from(function: Any) -> list[Any]:
+    """Those from which a function may draw, by whatever it refers to or wraps, and the global ones."""
+    while (inner := attributes(function).get("func")) is not None:
+        function = inner
+    return [*global_generators(), *find_generators(function)]
+
+
 def equal(first: Any, second: Any) -> bool:
     """Whether two arrays have the same shape and the same numbers, with NaN where the other has NaN."""
     first, second = np.asarray(first), np.asarray(second)

@@ -6,14 +6,8 @@ from stand_ins import script
 
 from numpy_nn.gradcheck import check_gradients
 from numpy_nn.subjects import names
-from numpy_nn.subjects.calls.costs import (
-    LossOfOutput,
-    _last_array,
-    _of_classes,
-    cost_beside,
-    number_of_samples,
-    usual_costs,
-)
+from numpy_nn.subjects.calls.costs import LossOfOutput, _last_array, cost_beside, number_of_samples
+from numpy_nn.subjects.calls.usual_costs import _of_classes, has_kinks, usual_costs
 from numpy_nn.subjects.names import positional
 
 R = np.random.default_rng(0)
@@ -21,6 +15,8 @@ A, Y = np.array([[0.25, 0.5], [0.75, 0.125]]), np.array([[0.0, 1.0], [1.0, 0.0]]
 SQUARES = 0.0625 + 0.25 + 0.0625 + 0.015625
 BINARY = -(np.log(0.75) + np.log(0.5) + np.log(0.75) + np.log(0.875))
 LIKELY = -(np.log(0.5) + np.log(0.75))
+SCORES = np.log(1 + np.exp(A)).sum() - 0.5 - 0.75
+SOFTMAX = np.log(np.exp(A).sum(axis=1)).sum() - 0.5 - 0.75
 VALUES = {
     "sum((a - y)^2) / 2": SQUARES / 2,
     "sum((a - y)^2)": SQUARES,
@@ -31,6 +27,18 @@ VALUES = {
     "-sum(y log a + (1 - y) log(1 - a)) / n, with n = 2": BINARY / 2,
     "-sum(y log a) / n, with n = 2": LIKELY / 2,
     "mean((a - y)^2)": SQUARES / 4,
+    "sum(log(1 + exp a) - y a)": SCORES,
+    "-sum(y log softmax(a))": SOFTMAX,
+    "sum(|a - y|)": 1.125,
+    "sum(max(0, 1 - y a))": 1.25 + 0.5 + 0.25 + 1.125,
+    "sum(max(0, -y a))": 0.25 + 0.125,
+    "sum((sign(a) - y) a)": 2 * (0.25 + 0.125),
+    "sum(log(1 + exp a) - y a) / n, with n = 2": SCORES / 2,
+    "-sum(y log softmax(a)) / n, with n = 2": SOFTMAX / 2,
+    "sum(|a - y|) / n, with n = 2": 1.125 / 2,
+    "sum(max(0, 1 - y a)) / n, with n = 2": 3.125 / 2,
+    "sum(max(0, -y a)) / n, with n = 2": 0.375 / 2,
+    "sum((sign(a) - y) a) / n, with n = 2": 0.375,
 }
 OF_LABELS = {"-sum(log a[label])": LIKELY, "-sum(log a[label]) / n, with n = 2": LIKELY / 2}
 
@@ -68,6 +76,31 @@ def test_labels_become_rows_with_one_1_and_other_targets_stay_what_they_are():
         (np.stack([A, A]), np.array([1, 0])),
     ):
         assert _of_classes(output, targets) is targets
+
+
+def test_a_softmax_of_scores_goes_along_the_classes_of_labels_or_of_ones_in_rows_or_in_columns():
+    cost = dict(usual_costs((3,)))["-sum(y log softmax(a))"]
+    scores, labels = np.array([[1.0, 2.0], [0.5, -1.0], [0.0, 3.0]]), np.array([1, 0, 1])
+    value = -np.sum(np.log(np.exp(scores) / np.exp(scores).sum(axis=1, keepdims=True))[np.arange(3), labels])
+    for a, y in ((scores, labels), (scores, np.eye(2)[labels]), (scores.T, labels), (scores.T, np.eye(2)[labels].T)):
+        assert cost(a, y) == pytest.approx(value, rel=1e-14)
+    for y in (np.array([0.5, 2.0, 1.0]), np.ones((3, 2))):
+        with pytest.raises(ValueError, match="expected one 1 for each sample, or labels"):
+            cost(scores, y)
+
+
+def test_a_hinge_takes_targets_of_two_classes_with_0_in_the_place_of_minus_1():
+    cost = dict(usual_costs((3,)))["sum(max(0, 1 - y a))"]
+    a, y = np.array([0.5, -2.0, -0.5]), np.array([1, -1, 1])
+    assert cost(a, y) == cost(a, (y + 1) // 2) == cost(a[:, None], y) == 0.5 + 0.0 + 1.5
+    for other in (np.array([0.5, 1.0, 0.0]), np.array([0, 1, 2]), np.array([-1, 0, 1])):
+        with pytest.raises(ValueError, match="expected targets of two classes"):
+            cost(a, other)
+
+
+def test_those_made_of_pieces_are_known_by_their_formula():
+    pieces = {formula for formula, _ in usual_costs(()) if has_kinks(formula)}
+    assert pieces == {"sum(|a - y|)", "sum(max(0, 1 - y a))", "sum(max(0, -y a))", "sum((sign(a) - y) a)"}
 
 
 def test_samples_may_be_in_rows_or_in_columns():

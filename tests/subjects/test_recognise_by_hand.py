@@ -10,7 +10,8 @@ from numpy_nn.subjects import agreement, names
 from numpy_nn.subjects.arrays.places import _same_memory
 from numpy_nn.subjects.calls import arguments
 from numpy_nn.subjects.calls.calling import GRADS, CalledCode, Convention, _is_array_like
-from numpy_nn.subjects.calls.costs import HandedOn, LossOfOutput, cost_beside, number_of_samples, usual_costs
+from numpy_nn.subjects.calls.costs import HandedOn, LossOfOutput, cost_beside, number_of_samples
+from numpy_nn.subjects.calls.usual_costs import usual_costs
 from numpy_nn.subjects.losses import loss_objects, unsaid
 
 ONE = np.ones(3)
@@ -203,7 +204,7 @@ def test_the_losses_of_books():
         "-sum(y log a)": logs,
     }
     costs = dict(usual_costs((3, 2, 3)))
-    assert len(costs) == len(list(usual_costs((3, 2)))) == 5 + 2 * 5 + 1
+    assert len(costs) == len(list(usual_costs((3, 2)))) == 5 + 2 * 5 + 1 + 6 + 2 * 6
     for formula, value in sums.items():
         assert costs[formula](A, HOT) == pytest.approx(value)
         assert costs[f"{formula} / n, with n = 3"](A, HOT) == pytest.approx(value / 3.0)

@@ -15,7 +15,7 @@ from numpy_nn.subjects.calls.calling import FILLED, GRADS, OUTPUT, Convention
 from numpy_nn.subjects.calls.conventions import Arguments, is_certain, may_be_gradient, orders_of_inputs, readings
 from numpy_nn.subjects.calls.costs import LossOfOutput
 from numpy_nn.subjects.given_code import Hints
-from numpy_nn.subjects.losses import loss_objects
+from numpy_nn.subjects.losses import loss_objects, training
 from numpy_nn.subjects.subject import SubjectError
 
 # Conventions.
@@ -318,8 +318,8 @@ def test_what_cannot_be_put_in_training_or_repeats_nothing_stays_as_it_is(monkey
 )
 def test_a_step_of_training_takes_data_and_targets_beside_the_rate(method, number, is_one):
     owner = SimpleNamespace(train_step=method)
-    assert (loss_objects.step_of_training(owner, number) is method) == is_one
-    assert loss_objects.step_of_training(SimpleNamespace(other=method), number) is None
+    assert (training.step_of_training(owner, [1.0] * number) is method) == is_one
+    assert training.step_of_training(SimpleNamespace(other=method), [1.0] * number) is None
 
 
 def asked_for_a_loss(monkeypatch, *ways, forward=None, gradient=None, cost=None):

@@ -103,7 +103,7 @@ def test_of_one_sample_nothing_is_said():
 
 
 @pytest.mark.parametrize(
-    ("kind", "several"), [(OfSamples, True), (OfAll, False), (WithRate, True), (Fails, False), (WithoutRate, False)]
+    ("kind", "several"), [(OfSamples, True), (OfAll, False), (WithRate, True), (Fails, False), (WithoutRate, True)]
 )
 def test_several_steps_are_known_by_what_half_the_rate_moves(kind, several):
     net = kind()

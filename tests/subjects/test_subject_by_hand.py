@@ -1,6 +1,7 @@
 """How a subject is made to repeat itself, where it starts from, how it is resized, and whose unsaid loss is meant."""
 
 import random
+from contextlib import nullcontext
 from types import SimpleNamespace
 from typing import Any
 
@@ -285,6 +286,9 @@ def judged_by(monkeypatch, *costs, cost=None, beside=None, wants=False, several=
         return stand_in(
             problems=[],
             own=chain.own,
+            is_by_another_rate=False,
+            parameter_places={},
+            at=lambda _: nullcontext(),
             chain=None,
             notes=[],
             convention=Convention(("x",), arguments=(GRADS,) if takes else ("x",)),
@@ -294,6 +298,7 @@ def judged_by(monkeypatch, *costs, cost=None, beside=None, wants=False, several=
         "LossOfOutput": Chain,
         "chosen": chosen,
         "agreement": lambda subject: Agreement(int(subject.own), 2, 0),
+        "_agreeing_closely": lambda *_: 0,
         "usual_costs": lambda _: [(f"formula {k}", own) for k, own in enumerate(costs)],
         "cost_beside": lambda _: beside,
         "wants_gradient": lambda _: wants,

@@ -23,6 +23,11 @@ def as_given(value: Any) -> Any:
     return mapped(value, lambda _, part: as_given(part)) if is_container(value) else value
 
 
+def copied(argument: Any) -> Any:
+    """An argument that code may write to: a copy of an array, whatever else as it is."""
+    return argument.copy() if isinstance(argument, np.ndarray) else argument
+
+
 def is_container(value: Any) -> bool:
     """Whether an argument is a list, a tuple or a dict, of arrays or of further ones."""
     return isinstance(value, (list, tuple)) or type(value) is dict

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import re
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, MutableMapping, MutableSequence, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, MutableMapping, MutableSequence, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -208,6 +208,19 @@ def places(root: Any, *, repeated: bool = False, kinds: str = "fiu", whole: bool
                 yield from walk(value, (*path, Step(name, False)))
 
     yield from walk(root, ())
+
+
+def random_parameters() -> np.random.Generator:
+    """What draws numbers for parameters: with a small seed they could be those of the user's data."""
+    return np.random.default_rng(98291)
+
+
+def put_random(root: Any, rng: np.random.Generator | None = None, only: Collection[str] = ()) -> None:
+    """Have the arrays of floats in ``root``, those of these names or all, be of standard normal numbers."""
+    rng = random_parameters() if rng is None else rng
+    for place in list(places(root, kinds="f")):
+        if (shape := np.shape(place.read())) and (not only or str(place) in only):
+            place.put_array(rng.standard_normal(shape))
 
 
 def _is_made_of_numbers(key: Any) -> bool:

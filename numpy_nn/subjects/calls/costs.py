@@ -1,74 +1,23 @@
-"""The losses that code leaves unsaid: networks that have a forward pass and gradients of a loss that is not written."""
+"""The loss of what a network returns, as one function of its input: the one that stands beside it, or any other."""
 
 from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from numpy_nn.subjects import names
 from numpy_nn.subjects.calls.arguments import takes
 from numpy_nn.subjects.calls.dressing import Dressed
 from numpy_nn.subjects.calls.rates import rates_in
+from numpy_nn.subjects.calls.usual_costs import Cost
 from numpy_nn.subjects.names import positional
 from numpy_nn.subjects.source.returned import returned_names
 from numpy_nn.subjects.source.roles import is_data
-
-Cost = Callable[[NDArray[Any], NDArray[Any]], Any]
-
-
-def usual_costs(samples: Sequence[int]) -> Iterator[tuple[str, Cost]]:
-    """The losses of courses and books: squared errors and cross-entropies of probabilities.
-
-    ``samples`` are the numbers that n may be: samples are in rows, or in columns. TypeError of what is no array.
-    """
-    sums: list[tuple[str, Cost]] = [
-        ("sum((a - y)^2) / 2", lambda a, y: 0.5 * np.sum((a - _of_classes(a, y)) ** 2)),
-        ("sum((a - y)^2)", lambda a, y: np.sum((a - _of_classes(a, y)) ** 2)),
-        ("-sum(y log a + (1 - y) log(1 - a))", lambda a, y: _binary(a, _of_classes(a, y))),
-        ("-sum(y log a)", lambda a, y: -np.sum(y * np.log(a))),
-        ("-sum(log a[label])", lambda a, y: -np.sum(np.log(_of_labels(a, y)))),
-    ]
-    sums = [(formula, _of_arrays(cost)) for formula, cost in sums]
-    yield from sums
-    for n in dict.fromkeys(samples):
-        for formula, cost in sums:
-            yield f"{formula} / n, with n = {n}", _divided(cost, n)
-    yield "mean((a - y)^2)", _of_arrays(lambda a, y: np.mean((a - _of_classes(a, y)) ** 2))
-
-
-def _of_arrays(cost: Cost) -> Cost:
-    def checked(a: Any, y: Any) -> Any:
-        known = isinstance(a, (np.ndarray, np.generic, list, tuple, float, int))
-        if not known:
-            raise TypeError(
-                f"target: its forward pass returns a {type(a).__name__} first, of which no usual loss is known; pass "
-                "loss=, a function loss(output, targets) that returns a number"
-            )
-        return cost(a, y)
-
-    return checked
-
-
-def _binary(a: NDArray[Any], y: NDArray[Any]) -> Any:
-    return -np.sum(y * np.log(a) + (1.0 - y) * np.log(1.0 - a))
-
-
-def _of_classes(a: NDArray[Any], y: NDArray[Any]) -> NDArray[Any]:
-    """The targets; of one output or one sample in its shape; of labels, with an output for each class.
-
-    Samples are in rows, or in columns.
-    """
-    if np.ndim(a) == 2 and 1 in np.shape(a) and np.size(a) == np.size(y):
-        return np.reshape(y, np.shape(a))
-    if np.ndim(a) == 2 and _are_labels(y) and len(y) in np.shape(a):
-        return np.eye(np.shape(a)[1])[y] if len(y) == len(a) else np.eye(len(a))[:, y]
-    return y
 
 
 def costs_beside(function: Callable[..., Any]) -> list[tuple[str, Cost]]:
@@ -137,20 +86,6 @@ def said_of_penalty(penalty: Callable[[], Any], *, counts: bool) -> list[str]:
 
 
 _OF_A_PENALTY = re.compile(r"(^|_)(regulari[sz]\w+|reg|weight|l2)_(loss|cost)$|(^|_)penalty$")
-
-
-def _divided(cost: Cost, by: int) -> Cost:
-    return lambda a, y: cost(a, y) / by
-
-
-def _of_labels(a: NDArray[Any], y: NDArray[Any]) -> Any:
-    if np.ndim(a) != 2 or not _are_labels(y) or len(y) not in np.shape(a):
-        raise ValueError("expected a label for each row, or for each column")
-    return a[np.arange(len(y)), y] if len(y) == len(a) else a[y, np.arange(len(y))]
-
-
-def _are_labels(y: Any) -> bool:
-    return np.ndim(y) == 1 and np.asarray(y).dtype.kind in "iu"
 
 
 class HandedOn(Dressed):

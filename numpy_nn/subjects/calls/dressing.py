@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from numpy_nn.subjects import names
+from numpy_nn.subjects.arrays.nested import copied
 from numpy_nn.subjects.calls.rates import rates_in
 from numpy_nn.subjects.names import positional
 from numpy_nn.subjects.running import Patience, Running, SubjectError
@@ -127,13 +128,9 @@ def with_derivative(function: Any) -> tuple[Any, Any] | None:
         return Dressed(forward, rest), Told(told, rest)
 
     def of_both(*arguments: Any) -> Any:
-        return told(*arguments, **{outputs[0]: forward(*map(_copied, arguments))})
+        return told(*arguments, **{outputs[0]: forward(*map(copied, arguments))})
 
     return Dressed(forward, rest), Told(of_both, rest)
-
-
-def _copied(argument: Any) -> Any:
-    return argument.copy() if isinstance(argument, np.ndarray) else argument
 
 
 def with_gradients_together(backward: Any, result: Any, inputs: Sequence[str]) -> Any:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import dis
 import inspect
 from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
 from functools import wraps
+from itertools import pairwise
 from types import CodeType, FunctionType, MethodType
 from typing import Any
 
@@ -48,9 +50,19 @@ def rates_of(owner: Any, *functions: Callable[..., Any] | None) -> list[Rate]:
 
 
 def rate_of(owner: Any, *functions: Callable[..., Any] | None) -> float:
-    """The learning rate, if there is one and only one; else 0."""
+    """The learning rate, if there is one and only one, kept or in a name of a function's own; else 0."""
     rates = {value for _, _, value in rates_of(owner, *functions)}
+    if not rates:
+        rates = {value for function in _functions_from(functions, reachable(owner)) for value in _bound_in(function)}
     return rates.pop() if len(rates) == 1 else 0.0
+
+
+def _bound_in(function: FunctionType) -> Iterator[float]:
+    """The numbers of the source that a function binds to names of its own which are those of rates."""
+    for constant, bound in pairwise(dis.get_instructions(function)):
+        is_number = (constant.opname, bound.opname) == ("LOAD_CONST", "STORE_FAST") and type(constant.argval) is float
+        if is_number and names.role(bound.argval) == names.RATE and bound.argval != _OF_ANYTHING:
+            yield constant.argval
 
 
 @contextmanager
@@ -121,6 +133,7 @@ def _has_backward(thing: Any) -> bool:
 
 def _function_of(thing: Any) -> Any:
     """The function in a method, a property, a partial or a decorated one; anything else as it is."""
+    thing = attributes(thing).get("func", thing)  # of what dresses it
     found: Any = bare(thing.fget if isinstance(thing, property) else thing)
     is_method = isinstance(found, (MethodType, staticmethod, classmethod))
     return names.unwrapped(found) if is_method else found

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import redirect_stdout
-from functools import partial, wraps
-from io import StringIO
+from functools import partial
 from typing import Any
 
 from numpy_nn.subjects import names
 from numpy_nn.subjects.agreement import CLOSELY, Agreement, agreement
 from numpy_nn.subjects.calls.arguments import named_arguments, takes
 from numpy_nn.subjects.calls.costs import HandedOn, LossOfOutput, held_loss, method_of_loss, penalty_of, said_of_penalty
-from numpy_nn.subjects.calls.dressing import given_by_name, in_training, value_first
-from numpy_nn.subjects.calls.rates import rates_in
+from numpy_nn.subjects.calls.dressing import in_training, value_first
 from numpy_nn.subjects.choosing import chosen
 from numpy_nn.subjects.given_code import HOW, Code, Hints
+from numpy_nn.subjects.losses.training import step_of_training
 from numpy_nn.subjects.losses.unsaid import wants_gradient, with_unsaid_cost
 from numpy_nn.subjects.names import method, positional
 from numpy_nn.subjects.own_methods import lines_for_methods
@@ -43,7 +40,7 @@ def of_loss_object(
     own = value.func if isinstance(value, partial) else value
     gradient = method(target, [name for name in names.LOSS_GRADIENTS if method(target, [name]) != own])
     gradient = None if _is_of_held_loss(target, own, gradient) else gradient
-    gradient = gradient or names.passes(target)[1] or step_of_training(target, len(inputs) + 1)
+    gradient = gradient or names.passes(target)[1] or step_of_training(target, (*inputs, targets))
     derived = names.derived(target, own)
     derived = None if _is_of_held_loss(target, own, derived) else derived
     found: list[tuple[bool, Agreement, bool, CodeSubject]] = []
@@ -89,7 +86,7 @@ def of_loss_object(
     if errors and (forward is None or not takes(forward, len(inputs))):
         raise errors[0]
     gradient = method(target, ["backprop", *names.LOSS_GRADIENTS]) or names.passes(target)[1]
-    step = step_of_training(target, len(inputs) + 1)
+    step = step_of_training(target, (*inputs, targets))
     gradient = gradient or step
     if forward is None or gradient is None:
         if errors:
@@ -165,38 +162,6 @@ def _of_data_and_targets(target: Any, own: Any, number: int) -> Callable[..., An
     named = (getattr(target, name, None) for name in names.LOSS_GRADIENTS)
     found = (one for one in named if callable(one) and one != own and takes(one, number))
     return next((one for one in found if not _is_of_held_loss(target, own, one)), None)
-
-
-def step_of_training(target: Any, number: int) -> Callable[..., Any] | None:
-    """A method that takes data and targets and updates, as ``train_step(x, y, lr)``: it goes through all by itself.
-
-    If it is told how many steps to make, as by ``epochs``, it is one that makes a single one.
-    """
-    for found in filter(None, (method(target, [name]) for name in (*names.TRAINS, *names.FITS))):
-        required, optional = positional(found) or ([], [])
-        counts = [name for name in (*required, *optional) if _OF_STEPS.search(name)]
-        if not counts and names.plain(found.__name__) in names.FITS:
-            continue  # it makes as many as it likes
-        rates = rates_in([*required, *optional])
-        wanted = [name for name in required if name not in rates and name not in counts]
-        if len(wanted) == number:
-            return given_by_name(_quiet(found), dict.fromkeys(counts, 1)) if counts else found
-    return None
-
-
-def _quiet(train: Callable[..., Any]) -> Callable[..., Any]:
-    """What prints how far it is after each epoch, without that: the check calls it hundreds of times."""
-
-    @wraps(train)
-    def silent(*arguments: Any, **named: Any) -> Any:
-        with redirect_stdout(StringIO()):
-            return train(*arguments, **named)
-
-    return silent
-
-
-# What an argument is called that tells how many steps to make.
-_OF_STEPS = re.compile(r"epoch|iter|(^|_)(n|num|max)_(steps|passes|updates)|^steps$")
 
 
 def ways_to_a_loss(

@@ -2,48 +2,61 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from numpy_nn.subjects.agreement import CLOSELY, agreement
-from numpy_nn.subjects.arrays.places import places
+from numpy_nn.subjects.arrays.nested import copied
+from numpy_nn.subjects.arrays.places import places, put_random, random_parameters
 from numpy_nn.subjects.calls.rates import rates_in, rates_of, times
-from numpy_nn.subjects.losses.loss_objects import step_of_training
+from numpy_nn.subjects.losses.training import step_of_training
 from numpy_nn.subjects.names import positional
 from numpy_nn.subjects.parameters.code import CodeSubject
 from numpy_nn.subjects.running import Patience, Running
-from numpy_nn.subjects.state import Snapshot
+from numpy_nn.subjects.state import Snapshot, equal
 from numpy_nn.subjects.subject import SubjectError
+
+# By which rates steps are compared: a perceptron's first step may change where a later one errs if it is large enough.
+_SHARES = (1.0, 0.5, 2.0**10)
+# How many sets of random parameters are looked at, and how many numbers of samples at most.
+_POINTS, _NUMBERS = 3, 16
 
 
 def judged_by_one_step(
     target: Any, inputs: Sequence[Any], targets: Any, of: Callable[[Sequence[Any], Any], CodeSubject]
 ) -> CodeSubject:
-    """The subject ``of`` these inputs and targets; or that of the first sample alone, where several are several steps.
+    """The subject ``of`` these inputs and targets; or, where these make several steps, of the first that make one.
 
-    What these move together is the gradient of no loss: each begins where the one before has ended.
+    What several steps move together is the gradient of no loss: each begins where the one before has ended.
     """
     before = Snapshot(target)
     failed: Exception | None = None
     try:
         subject = of(inputs, targets)
-        found = agreement(subject) if subject.moved else None
-        if found is None or (found.agreeing == found.shaped and found.digits == CLOSELY):
+        if subject.updates_in_backward is None and not subject.moved:
             return subject
     except (SubjectError, TypeError, ValueError) as error:
         failed = error
-    step = step_of_training(target, len(inputs) + 1)
+    step = step_of_training(target, (*inputs, targets))
     now = Snapshot(target)
     before.restore()
-    if step is not None and moves_several_times(target, step, (*inputs, targets)):
-        *first, own = (one[:1] if isinstance(one, np.ndarray) else one for one in (*inputs, targets))
-        alone = of(first, own)
-        alone.notes.append(
-            f"{step.__name__} moves the parameters several times, as after each sample: judged with the first alone"
-        )
+    given = (*inputs, targets)
+    is_one = _number_of_rows(given) == 1 and failed is not None
+    several = step is not None and (is_one or moves_several_times(target, step, given))
+    one = _of_one_step(target, step, given) if step is not None and several else None
+    if step is not None and one is not None:
+        first, number = one
+        *few, own = _rows(given, first, number)
+        alone = of(few, own)
+        words = "the first alone" if number == 1 else f"the first {number}"
+        words = words if first == 0 else f"sample {first + 1} alone, the first after which it moves any"
+        each = "sample" if number == 1 else "batch"
+        if not is_one:
+            alone.notes.append(
+                f"{step.__name__} moves the parameters several times, as after each {each}: judged with {words}"
+            )
         return alone
     if failed is not None:
         raise failed
@@ -51,31 +64,118 @@ def judged_by_one_step(
     return subject
 
 
+def _of_one_step(target: Any, step: Callable[..., Any], given: Sequence[Any]) -> tuple[int, int] | None:
+    """Which samples make one step: as many of the first as make a batch, or the first alone after which it moves.
+
+    None where none of them do, as where a step uses what it has moved before. Where none moves anything, the object has
+    random weights afterwards.
+    """
+    samples = _number_of_rows(given)
+    for number in range(samples - 1, 1, -max(1, samples // _NUMBERS)):
+        if _is_several(target, step, _rows(given, 0, number)) is False:
+            return 0, number
+    # A perceptron moves only where it errs, and may err at other weights alone.
+    rng = random_parameters()
+    for point in range(1 + _POINTS):
+        if point:
+            put_random(target, rng)
+        for first in range(min(samples, _NUMBERS)):
+            alone = _rows(given, first, 1)
+            if _moves(target, step, alone):
+                return (first, 1) if _is_several(target, step, alone) is False else None
+    return None
+
+
 def moves_several_times(target: Any, step: Callable[..., Any], given: Sequence[Any]) -> bool:
-    """Whether what a step of several rows moves is not in proportion to its learning rate: it makes several steps."""
-    rows = [len(one) for one in given if isinstance(one, np.ndarray) and one.ndim]
+    """Whether a step of several rows makes several steps: it moves no multiple of its rate, or as one of each row."""
+    return _number_of_rows(given) > 1 and bool(_is_several(target, step, given))
+
+
+def _is_several(target: Any, step: Callable[..., Any], given: Sequence[Any]) -> bool | None:
+    """Whether these make several steps; None where nothing tells: it fails, or moves nothing.
+
+    A step of all begins where each of its parts does: it is as long as its rate, and elsewhere than one of each row
+    after the other leads to. A perceptron's are looked at where it errs, with a rate so large that it then errs
+    elsewhere.
+    """
     required, optional = positional(step) or ([], [])
     rates, kept = rates_in([*required, *optional]), rates_of(target, step)
-    if max(rows, default=1) < 2 or (len(rates) != 1 if rates else not kept):
-        return False
-    before = Snapshot(target)
+    has_rate = len(rates) == 1 if rates else bool(kept)
+    shares = _SHARES if has_rate else _SHARES[:1]
+    before, rng = Snapshot(target), random_parameters()
 
-    def moved(share: float) -> list[NDArray[Any]]:
-        arrays = {str(place): np.array(place.read(), np.float64) for place in places(target)}
+    def moved(share: float, one_by_one: bool = False) -> dict[str, NDArray[Any]]:
+        here, arrays = Snapshot(target), _arrays(target)
+        rows = range(min(_number_of_rows(given), _NUMBERS))
+        each = [_rows(given, first, 1) for first in rows] if one_by_one else [_rows(given, 0, len(rows))]
         try:
             with times(share, [] if rates else kept), Running(type(target).__name__, Patience()):
-                step(
-                    *(one.copy() if isinstance(one, np.ndarray) else one for one in given),
-                    **dict.fromkeys(rates, share),
-                )
-            after = {str(place): np.array(place.read(), np.float64) for place in places(target)}
+                for part in each:
+                    step(*map(copied, part), **dict.fromkeys(rates, share))
+            after = _arrays(target)
+        finally:
+            here.restore()
+        same = [name for name, array in arrays.items() if name in after and after[name].shape == array.shape]
+        return {name: after[name] - arrays[name] for name in same if arrays[name].ndim or rates or not has_rate}
+
+    found: bool | None = None
+    one_after_another: list[bool] = []
+    for point in range(1 + _POINTS):
+        try:
+            if point:
+                put_random(target, rng)
+            steps = [moved(share) for share in shares]
+            if any(not _are_in_proportion(*(one[name] for one in steps)) for name in steps[0]):
+                return True
+            if not any(np.any(array) for array in steps[0].values()):
+                continue
+            found = False
+            apart = [moved(share, one_by_one=True) for share in (shares[0], shares[-1])]
+            pairs = zip((steps[0], steps[-1]), apart, strict=True)
+            one_after_another.append(all(_are_alike(one, other) for one, other in pairs))
+        except (SubjectError, TypeError, ValueError, KeyError):
+            continue
         finally:
             before.restore()
-        same = [name for name, array in arrays.items() if name in after and after[name].shape == array.shape]
-        return [after[name] - arrays[name] for name in same if arrays[name].ndim or rates]
+    return found if not one_after_another or _number_of_rows(given) < 2 else all(one_after_another)
 
+
+def _are_in_proportion(*steps: NDArray[Any]) -> bool:
+    """Whether steps are as long as their rates; or all the same, as what the pass keeps is by any rate."""
+    if all(np.allclose(steps[0], one, rtol=1e-9, atol=0.0) for one in steps):
+        return True
+    pairs = zip(_SHARES, steps, strict=True)
+    return all(np.allclose(share * steps[0], one, rtol=1e-6, atol=1e-9 * share) for share, one in pairs)
+
+
+def _are_alike(steps: Mapping[str, NDArray[Any]], others: Mapping[str, NDArray[Any]]) -> bool:
+    """Whether all has moved as far, but for what has as many rows as there are samples."""
+    return all(
+        np.allclose(steps[name], others[name], rtol=1e-10, atol=1e-13 * float(np.abs(steps[name]).max(initial=0.0)))
+        for name in steps.keys() & others.keys()
+    )
+
+
+def _moves(target: Any, step: Callable[..., Any], given: Sequence[Any]) -> bool:
+    before, here = Snapshot(target), _arrays(target)
+    required, optional = positional(step) or ([], [])
     try:
-        whole, half = moved(1.0), moved(0.5)
-    except (SubjectError, TypeError, ValueError):
+        with Running(type(target).__name__, Patience()):
+            step(*map(copied, given), **dict.fromkeys(rates_in([*required, *optional]), 1.0))
+        return any(name not in here or not equal(here[name], array) for name, array in _arrays(target).items())
+    except SubjectError:
         return False
-    return not all(np.allclose(one, 2.0 * other, rtol=1e-6, atol=1e-9) for one, other in zip(whole, half, strict=True))
+    finally:
+        before.restore()
+
+
+def _arrays(target: Any) -> dict[str, NDArray[Any]]:
+    return {str(place): np.array(place.read(), np.float64) for place in places(target)}
+
+
+def _number_of_rows(given: Sequence[Any]) -> int:
+    return max((len(one) for one in given if isinstance(one, np.ndarray) and one.ndim), default=1)
+
+
+def _rows(given: Sequence[Any], first: int, number: int) -> list[Any]:
+    return [one[first : first + number] if isinstance(one, np.ndarray) and one.ndim else one for one in given]

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from numpy_nn.subjects import names
-from numpy_nn.subjects.agreement import CLOSELY, Agreement, agreement
+from numpy_nn.subjects.agreement import CLOSELY, ROUGHLY, Agreement, agreement, claimed_in_shape, digits
 from numpy_nn.subjects.calls.arguments import named_arguments
 from numpy_nn.subjects.calls.costs import (
     LossOfOutput,
@@ -18,8 +18,8 @@ from numpy_nn.subjects.calls.costs import (
     loss_of_kept_output,
     penalty_of,
     said_of_penalty,
-    usual_costs,
 )
+from numpy_nn.subjects.calls.usual_costs import has_kinks, usual_costs
 from numpy_nn.subjects.choosing import chosen
 from numpy_nn.subjects.given_code import Code, Hints, is_ragged
 from numpy_nn.subjects.losses.other_losses import ALIKE, factors_of_losses
@@ -27,6 +27,8 @@ from numpy_nn.subjects.names import positional
 from numpy_nn.subjects.parameters.code import CodeSubject
 from numpy_nn.subjects.state import Snapshot
 from numpy_nn.subjects.subject import SubjectError
+
+_SCALES_AT_KINKS = 4 * (0.25, 0.5, 1.0, 2.0)
 
 
 def with_unsaid_cost(
@@ -45,7 +47,8 @@ def with_unsaid_cost(
     """
     beside = (loss_of_kept_output(owner) or cost_beside(forward)) if hints.cost is None else None
     lengths = [n for one in (inputs[0], targets) for n in (() if is_ragged(one) else np.shape(one)[:2])]
-    costs = list(usual_costs(lengths or (1,))) if hints.cost is None else [("", hints.cost)]
+    entries = [] if is_ragged(targets) else [np.size(targets)]
+    costs = list(usual_costs([*lengths, *entries] or (1,))) if hints.cost is None else [("", hints.cost)]
     # Of several losses in the file the one is meant of which the gradients are, if they are of none that is usual.
     several_beside = costs_beside(forward) if hints.cost is None and beside is None else []
     costs = [*([] if beside is None else [beside]), *costs, *several_beside]
@@ -53,7 +56,7 @@ def with_unsaid_cost(
     penalties = (None,) if penalty is None else (penalty, None)
     given = named_arguments(forward, inputs, None) | {"targets": targets}
     best, words, wants_its_own, several = None, "", False, False
-    most, holds = Agreement(0, 0, 0), False
+    most, holds = Agreement(0, 0, 0), 0
     counts = False
     errors: list[Exception] = []
     before = Snapshot(owner)
@@ -64,7 +67,8 @@ def with_unsaid_cost(
             try:
                 subject = chosen(Code(label, chain.loss, chain.given_output(gradient), given, hints, "targets", owner))
                 agrees = agreement(subject)
-                is_of_it = agrees.digits == CLOSELY and hints.cost is None and _agrees_elsewhere(subject)
+                there = _agreeing_elsewhere(subject, formula) if agrees.agreeing and hints.cost is None else 0
+                is_of_it = agrees.digits == CLOSELY and there == agrees.shaped
             except (SubjectError, TypeError, ValueError) as error:
                 errors.append(error)
                 continue
@@ -74,8 +78,10 @@ def with_unsaid_cost(
             if subject.convention.takes_grads or (wants_gradient(gradient) and agrees.agreeing < agrees.shaped):
                 wants_its_own = True
                 continue  # it wants the gradient of a loss that does not give it
-            if best is None or (agrees, is_of_it, not subject.problems) > (most, holds, not best.problems):
-                best, most, holds, words, counts = subject, agrees, is_of_it, formula, added is not None
+            if has_kinks(formula) and not there:
+                continue  # on one side of a kink its gradients are whatever else has these
+            if best is None or (agrees, there, _is_as_it_stands(subject)) > (most, holds, _is_as_it_stands(best)):
+                best, most, holds, words, counts = subject, agrees, there, formula, added is not None
             if _leaves_nothing(subject, agrees) and (is_of_it or hints.cost is not None):
                 break
         if best is not None and most.agreeing == most.shaped:
@@ -111,23 +117,36 @@ def with_unsaid_cost(
     return best
 
 
-def _agrees_elsewhere(subject: CodeSubject) -> bool:
-    """Whether gradients are those of the loss at other weights too.
+def _agreeing_elsewhere(subject: CodeSubject, formula: str) -> int:
+    """Of how many arrays the gradients are those of the loss at other weights too.
 
     Those of one loss can be a multiple of another's to many digits: where weights are small, all outputs of a sigmoid
-    are near 1/2, and the squared error has a quarter of the cross-entropy's gradient.
+    are near 1/2, and the squared error has a quarter of the cross-entropy's gradient. Of a loss with a kink they are
+    those of another on one side of it, so that many weights are looked at, and where gradients are 0 too.
     """
     rng = np.random.default_rng(1)
-    moved = {
-        name: subject.arrays[name] + rng.standard_normal(subject.arrays[name].shape)
-        for name in subject.parameter_places
-    }
-    try:
-        with subject.at(moved), np.errstate(all="ignore"):
-            there = agreement(subject)
-    except (SubjectError, TypeError, ValueError):
-        return False
-    return there.agreeing == there.shaped and there.digits == CLOSELY
+    agreeing = []
+    for scale in _SCALES_AT_KINKS if has_kinks(formula) else (1.0,):
+        moved = {
+            name: subject.arrays[name] + scale * rng.standard_normal(subject.arrays[name].shape)
+            for name in subject.parameter_places
+        }
+        try:
+            with subject.at(moved), np.errstate(all="ignore"):
+                agreeing.append(_agreeing_closely(subject, formula))
+        except (SubjectError, TypeError, ValueError):
+            return 0
+        if not agreeing[-1]:
+            break
+    return min(agreeing)
+
+
+def _agreeing_closely(subject: CodeSubject, formula: str) -> int:
+    if not has_kinks(formula) and (found := agreement(subject)).digits == CLOSELY:
+        return found.agreeing
+    grad_output, claimed = claimed_in_shape(subject)
+    enough = ROUGHLY if has_kinks(formula) else CLOSELY
+    return sum(digits(subject, name, g, grad_output) >= enough for name, g in claimed.items())
 
 
 def _leaves_nothing(subject: CodeSubject, agrees: Agreement) -> bool:
@@ -137,9 +156,13 @@ def _leaves_nothing(subject: CodeSubject, agrees: Agreement) -> bool:
     """
     arrays = len([name for name in subject.arrays if name != subject.input or not subject.has_parameters])
     left = [name for name, kind, _ in subject.unchecked if kind in ("unchecked", "unclaimed")]
-    return (
-        agrees.shaped == agrees.agreeing >= arrays > 0 and agrees.digits == CLOSELY and not (subject.problems or left)
-    )
+    whole = agrees.shaped == agrees.agreeing >= arrays > 0 and agrees.digits == CLOSELY
+    return whole and not left and _is_as_it_stands(subject)
+
+
+def _is_as_it_stands(subject: CodeSubject) -> bool:
+    """Whether nothing has to be said of how it was understood, as that its steps are by another rate than the kept."""
+    return not (subject.problems or subject.is_by_another_rate)
 
 
 def _compare_with_losses(

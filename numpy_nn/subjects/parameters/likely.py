@@ -26,7 +26,7 @@ from numpy_nn.subjects.source.returned import names_by_place, returned_names
 from numpy_nn.subjects.source.roles import is_data, is_learned, is_of_a_kind, is_state
 from numpy_nn.subjects.source.surroundings import Surroundings, bare
 from numpy_nn.subjects.source.written import constants_of
-from numpy_nn.subjects.state import of_installed
+from numpy_nn.subjects.state import attributes, of_installed
 
 
 class LikelyCode(DependingCode):
@@ -262,6 +262,7 @@ class LikelyCode(DependingCode):
     def _numbers_written(self) -> list[float]:
         """The floats that the object or its class keeps, and those in the source of what steps and its defaults."""
         function = self._backward or self._forward
+        function = attributes(function).get("func", function)  # of what dresses it
         own = inspect.unwrap(bare(getattr(function, "__func__", function)))
         own = getattr(own, "__func__", own)
         found = [*constants_of(own), *(getattr(own, "__defaults__", None) or ())]

@@ -35,6 +35,7 @@ from numpy_nn.subjects.subject import Array, Subject, SubjectError
 class SteppingCode(HidingCode):
     """Called code whose steps, over their rate, are its gradients where it tells no others."""
 
+    is_by_another_rate = False  # than the one that is kept
     doubt_of_rate = ""  # that the rate by which steps are may be off, unless they grow by a velocity
 
     def _find_updates(self, grad_output: Array) -> None:
@@ -150,6 +151,7 @@ class SteppingCode(HidingCode):
         is_usual = any(abs(apart - one) <= 1e-3 * abs(one) for one in self._usual_mistakes())
         if is_usual and not is_a_part:
             return kept
+        self.is_by_another_rate = True
         said = f"steps are by {common:.6g} times the gradient, and not by {kept:.6g}"
         if self._stands_there(common):
             self.notes.append(f"{said}, which is another rate than that of learning")

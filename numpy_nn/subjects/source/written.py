@@ -98,6 +98,8 @@ class _Walk:
                 yield from (one for one in list(thing) if not _is_number(one))
             elif _is_of_the_user(thing):
                 self._holders.append(thing)
+                if inspect.isroutine(inner := attributes(thing).get("func")):
+                    yield inner  # which a wrapper of this package's calls
                 if not (inspect.ismodule(thing) or isinstance(thing, type)):
                     yield from (one for one in _held(thing).values() if _leads_on(one))
 

@@ -7,6 +7,7 @@ other factor: "" where it is behind all of them.
 
 from scripts.proof.forms import (
     around,
+    estimators,
     functions,
     keeping,
     layers,

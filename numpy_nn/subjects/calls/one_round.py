@@ -1,0 +1,177 @@
+"""Methods that train for as many steps as they like, as ``fit(X, y)`` of an estimator: one round of their loop."""
+
+from __future__ import annotations
+
+import inspect
+import re
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, redirect_stdout, suppress
+from functools import partial, wraps
+from io import StringIO
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from numpy_nn.subjects import names
+from numpy_nn.subjects.arrays.nested import copied
+from numpy_nn.subjects.arrays.places import places
+from numpy_nn.subjects.calls.costs import number_of_samples
+from numpy_nn.subjects.calls.dressing import Dressed
+from numpy_nn.subjects.source.loops import Loop
+from numpy_nn.subjects.state import Snapshot, attributes, equal, generators_from, restorer, set_attribute
+
+# How a list is called in which the loss of each round is kept; one of errors may have those of classes.
+_OF_LOSSES = re.compile(r"loss|cost|(^|_)j(_|$)|(^|_)(mse|bce|nll)(_|$)|objective")
+
+
+def quiet(train: Callable[..., Any]) -> Callable[..., Any]:
+    """What prints how far it is after each epoch, without that: the check calls it hundreds of times."""
+
+    @wraps(train)
+    def silent(*arguments: Any, **named: Any) -> Any:
+        with redirect_stdout(StringIO()):
+            return train(*arguments, **named)
+
+    return silent
+
+
+class OneRound(Dressed):
+    """A method with the first round of its loop alone, from the parameters that its object has, and without prints.
+
+    What it sets anew before the loop, whatever the data, as it draws its weights, is what the object had before. All
+    samples are one batch, where a number is called its size. Where it returns nothing, or its object, it returns the
+    loss that it has appended to a list; of a list of losses the last.
+    """
+
+    def __init__(self, train: Callable[..., Any], loop: Loop) -> None:
+        own = names.signature(train)
+        self._sizes = [name for name in own.parameters if _is_size_of_batch(name)]
+        rest = [one for name, one in own.parameters.items() if name not in self._sizes]
+        super().__init__(self._step, own.replace(parameters=rest))
+        self.func, self.__name__ = train, getattr(train, "__name__", "fit")
+        self._owner, self._loop = getattr(train, "__self__", None), loop
+        self._made_anew: set[str] | None = None
+
+    def _step(self, *arguments: Any, **named: Any) -> Any:
+        owner = self._owner
+        bound = self.__signature__.bind(*arguments, **named)
+        named = {**bound.arguments, **dict.fromkeys(self._sizes, _samples_in(bound.args))}
+        if self._made_anew is None:
+            self._made_anew = self._made_whatever_the_data(named)
+        made, before = self._made_anew, _floats(owner)
+        begin = partial(_put_back, owner, {name: had for name, had in before.items() if name in made})
+        with _cut_short(self._loop, begin), _in_one_batch(owner, bound.args):
+            result = quiet(self.func)(**named)
+        held = attributes(owner) if result is None or result is owner else {}
+        lists = [one for name, one in held.items() if _OF_LOSSES.search(names.plain(name))]
+        lists = [one for one in [*lists, result] if _is_of_floats(one)]
+        return lists[0][-1] if len(lists) == 1 else result
+
+    def _made_whatever_the_data(self, given: Mapping[str, Any]) -> set[str]:
+        """Which numbers are the same where the loop begins with other data, or drawn anew with the same."""
+        here, again = self._at_its_beginning(given), self._at_its_beginning(given)
+        there = self._at_its_beginning({name: _otherwise(one) for name, one in given.items()})
+
+        def is_made_of_data(name: str) -> bool:
+            return equal(here[name], again.get(name)) and not equal(here[name], there.get(name))
+
+        return {name for name in here if not is_made_of_data(name)}
+
+    def _at_its_beginning(self, given: Mapping[str, Any]) -> dict[str, NDArray[Any]]:
+        """What the object holds where the loop begins."""
+        found: dict[str, NDArray[Any]] = {}
+        before = Snapshot(self._owner)
+        restorers = [restorer(one) for one in generators_from(self.func)]
+
+        def begin() -> None:
+            found.update(_floats(self._owner))
+            raise _Begun
+
+        try:
+            with suppress(_Begun), _cut_short(self._loop, begin):
+                quiet(self.func)(**{name: copied(one) for name, one in given.items()})
+        finally:
+            before.restore()
+            for restore in restorers:
+                restore()
+        return found
+
+
+@contextmanager
+def _in_one_batch(owner: Any, arguments: Sequence[Any]) -> Iterator[None]:
+    """In the block the size of a batch that the object has is the number of samples."""
+    samples = _samples_in(arguments)
+    sizes = {name: size for name, size in attributes(owner).items() if type(size) is int and _is_size_of_batch(name)}
+    try:
+        for name in sizes:
+            set_attribute(owner, name, samples)
+        yield
+    finally:
+        for name, size in sizes.items():
+            set_attribute(owner, name, size)
+
+
+def _samples_in(arguments: Sequence[Any]) -> int:
+    arrays = [one for one in arguments if isinstance(one, np.ndarray)] or [np.zeros(1)]
+    return number_of_samples(arrays[0], arrays[-1])
+
+
+def _is_size_of_batch(name: str) -> bool:
+    """Whether a number of this name tells how many samples a step takes."""
+    return re.search(r"batch_?(size|len)|^(mini_?)?batch$", name.lower()) is not None
+
+
+class _Begun(BaseException):
+    """Raised where the loop begins, if it is to go no further."""
+
+
+def _otherwise(argument: Any) -> Any:
+    """Other data: the samples turned round, and longer."""
+    if not (isinstance(argument, np.ndarray) and argument.ndim):
+        return argument
+    return argument[::-1] * 1.5 if argument.dtype.kind == "f" else argument[::-1].copy()
+
+
+def _floats(owner: Any) -> dict[str, NDArray[Any]]:
+    found = {str(place): np.array(place.read()) for place in places(owner, whole=True)}
+    return {name: array for name, array in found.items() if array.dtype.kind in "fi"}
+
+
+def _is_of_floats(value: Any) -> bool:
+    return isinstance(value, list) and bool(value) and all(isinstance(one, float) for one in value)
+
+
+@contextmanager
+def _cut_short(loop: Loop, begin: Callable[[], None]) -> Iterator[None]:
+    """In the block the loop has one round, before which ``begin`` is called: ``range`` is another in its module."""
+    code, around = inspect.unwrap(loop.within).__code__, inspect.unwrap(loop.within).__globals__
+
+    def first_of(*arguments: Any) -> range:
+        rounds, caller = range(*arguments), sys._getframe(1)
+        if caller.f_code is not code or caller.f_lineno not in loop.lines:
+            return rounds
+        begin()
+        return rounds[:1]
+
+    if "range" in around:
+        raise TypeError(f"{code.co_name}: its module has a range of its own")
+    around["range"] = first_of
+    try:
+        yield
+    finally:
+        del around["range"]
+
+
+def _put_back(owner: Any, before: Mapping[str, NDArray[Any]]) -> None:
+    for place in places(owner, whole=True):
+        held, had = place.read(), before.get(str(place))
+        if had is None or had.dtype.kind != "f":
+            continue
+        if np.size(held) != had.size:
+            raise ValueError(f"{place} was of shape {had.shape}, and is made anew of shape {np.shape(held)}")
+        if isinstance(held, np.ndarray) and (held.dtype, held.shape) == (had.dtype, had.shape):
+            held[...] = had  # which a name in the method may hold as well
+        else:
+            place.put(had if isinstance(held, np.ndarray) else had.item())

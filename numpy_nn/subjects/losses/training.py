@@ -1,0 +1,84 @@
+"""The methods by which objects train: which they are, and one step of each."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+from numpy_nn.subjects import names
+from numpy_nn.subjects.arrays.nested import copied
+from numpy_nn.subjects.calls.dressing import Dressed, given_by_name
+from numpy_nn.subjects.calls.one_round import OneRound, quiet
+from numpy_nn.subjects.calls.rates import rates_in
+from numpy_nn.subjects.names import positional
+from numpy_nn.subjects.running import Patience, Running, SubjectError
+from numpy_nn.subjects.source.loops import OF_STEPS, loop_of_training
+from numpy_nn.subjects.state import Snapshot, generators_from, restorer
+
+
+def step_of_training(target: Any, given: Sequence[Any]) -> Callable[..., Any] | None:
+    """The first of :func:`steps_of_training` that takes these data and targets; the first of all if none does.
+
+    A method ``step(x, t)`` may want targets that ``fit(x, labels)`` makes of labels.
+    """
+    found = list(steps_of_training(target, len(given)))
+    return next((step for step in found if len(found) > 1 and runs(target, step, given)), found[0] if found else None)
+
+
+def runs(target: Any, method: Callable[..., Any], given: Sequence[Any]) -> bool:
+    """Whether an object's method takes this and raises nothing; the object is then as it was."""
+    before = Snapshot(target)
+    restorers = [restorer(generator) for generator in generators_from(method)]
+    try:
+        with Running(type(target).__name__, Patience()):
+            quiet(method)(*map(copied, given))
+    except SubjectError:
+        return False
+    finally:
+        before.restore()
+        for restore in restorers:
+            restore()
+    return True
+
+
+def steps_of_training(target: Any, number: int) -> Iterator[Callable[..., Any]]:
+    """The methods that take data and targets and update, as ``train_step(x, y, lr)``, and go through all by themselves.
+
+    One that is told how many steps to make, as by ``epochs``, makes a single one; and so does one that has a loop of so
+    many in it.
+    """
+    for found in filter(None, (names.method(target, [name]) for name in (*names.TRAINS, *names.FITS))):
+        required, optional = positional(found) or ([], [])
+        counts = [name for name in (*required, *optional) if OF_STEPS.search(name)]
+        loop = loop_of_training(found)
+        if not counts and loop is None and names.plain(found.__name__) in names.FITS:
+            continue  # it makes as many as it likes
+        rates = rates_in([*required, *optional])
+        train = OneRound(found, loop) if loop is not None else quiet(found) if counts else found
+        required, optional = positional(train) or ([], [])
+        wanted = [name for name in required if name not in (*rates, *counts)]
+        others = wanted[number:] if len(wanted) == 2 * number and all(map(_is_of_validation, wanted[number:])) else []
+        if len(wanted) - len(others) == number:
+            train = given_by_name(train, dict.fromkeys(counts, 1)) if counts else train
+            yield _validated_by_the_same(train, wanted[:number], others) if others else train
+
+
+def _is_of_validation(name: str) -> bool:
+    """Whether an argument are data by which it is seen how well a network does."""
+    return re.search(r"(^|_)(val|valid|validation|dev|test)(_|$)", name.lower()) is not None
+
+
+def _validated_by_the_same(train: Callable[..., Any], given: Sequence[str], others: Sequence[str]) -> Dressed:
+    """A method that wants data for validation too, as one that is given the same for both."""
+    own = names.signature(train)
+    rest = own.replace(parameters=[one for name, one in own.parameters.items() if name not in others])
+
+    def with_both(*arguments: Any, **named: Any) -> Any:
+        values = rest.bind(*arguments, **named).arguments
+        return train(**values, **{other: values[name] for name, other in zip(given, others, strict=True)})
+
+    with_both.__name__ = getattr(train, "__name__", "fit")
+    dressed = Dressed(with_both, rest)
+    dressed.func = train
+    return dressed

@@ -1,0 +1,116 @@
+"""Models with ``fit`` and ``predict``, which make their weights and go on by themselves."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from scripts.proof.forms.draws import form, sigmoid, softmax
+
+
+@form
+def a_regression_that_makes_its_weights(d, wrong):
+    class Regression:
+        def __init__(self, learning_rate=0.01, n_iters=1000):
+            self.lr, self.n_iters = learning_rate, n_iters
+            self.weights = self.bias = None
+
+        def fit(self, X, y):
+            self.weights, self.bias = np.zeros(X.shape[1]), 0
+            self.losses = []
+            for _ in range(self.n_iters):
+                errors = X @ self.weights + self.bias - y
+                self.losses.append(np.mean(errors**2))
+                self.weights = self.weights - self.lr * wrong * 2 / len(y) * X.T @ errors
+                self.bias = self.bias - self.lr * 2 * np.mean(errors)
+
+        def predict(self, X):
+            return X @ self.weights + self.bias
+
+    return (Regression(), d.array(6, 4), d.array(6)), {}, "weights"
+
+
+@form
+def a_classifier_that_decides(d, wrong):
+    class Classifier:
+        def __init__(self, eta=0.1, n_iter=50, random_state=1):
+            self.eta, self.n_iter, self.random_state = eta, n_iter, random_state
+
+        def fit(self, X, y):
+            rng = np.random.default_rng(self.random_state)
+            self.w_, self.b_ = rng.normal(scale=0.01, size=X.shape[1]), 0.0
+            self.loss_ = []
+            for _ in range(self.n_iter):
+                output = self.activation(self.net_input(X))
+                errors = y - output
+                self.w_ += self.eta * wrong * X.T @ errors / len(y)
+                self.b_ += self.eta * errors.mean()
+                self.loss_.append(float(-np.mean(y * np.log(output) + (1 - y) * np.log(1 - output))))
+            return self
+
+        def net_input(self, X):
+            return X @ self.w_ + self.b_
+
+        def activation(self, z):
+            return sigmoid(z)
+
+        def predict(self, X):
+            return np.where(self.activation(self.net_input(X)) >= 0.5, 1, 0)
+
+    return (Classifier(), d.array(6, 4), d.binary(6)), {}, "w_"
+
+
+@form
+def a_network_that_fits_in_batches(d, wrong):
+    class Network:
+        def __init__(self, hidden=5, lr=0.1, epochs=20, batch_size=2, seed=0):
+            self.hidden, self.lr, self.epochs, self.batch_size = hidden, lr, epochs, batch_size
+            self.rng = np.random.default_rng(seed)
+
+        def fit(self, X, y):
+            targets = np.eye(3)[y]
+            self.W1, self.b1 = self.rng.normal(size=(X.shape[1], self.hidden)), np.zeros(self.hidden)
+            self.W2, self.b2 = self.rng.normal(size=(self.hidden, 3)), np.zeros(3)
+            for _ in range(self.epochs):
+                order = self.rng.permutation(len(X))
+                for start in range(0, len(X), self.batch_size):
+                    rows = order[start : start + self.batch_size]
+                    h = np.tanh(X[rows] @ self.W1 + self.b1)
+                    d2 = (softmax(h @ self.W2 + self.b2) - targets[rows]) / len(rows)
+                    d1 = d2 @ self.W2.T * (1 - h**2)
+                    self.W2 -= self.lr * h.T @ d2
+                    self.b2 -= self.lr * d2.sum(axis=0)
+                    self.W1 -= self.lr * wrong * X[rows].T @ d1
+                    self.b1 -= self.lr * d1.sum(axis=0)
+
+        def predict_proba(self, X):
+            return softmax(np.tanh(X @ self.W1 + self.b1) @ self.W2 + self.b2)
+
+        def predict(self, X):
+            return self.predict_proba(X).argmax(axis=1)
+
+    labels = np.arange(6) % 3
+    return (Network(), d.fixed(6, 4), labels), {}, "W1"
+
+
+@form
+def a_perceptron_that_errs(d, wrong):
+    class Perceptron:
+        def __init__(self, lr=0.01, n_iters=100):
+            self.lr, self.n_iters = lr, n_iters
+
+        def fit(self, X, y):
+            self.weights, self.bias = np.zeros(X.shape[1]), 0.0
+            for _ in range(self.n_iters):
+                for row, target in zip(X, y, strict=True):
+                    update = self.lr * (target - self.step(row @ self.weights + self.bias))
+                    self.weights += wrong * update * row
+                    self.bias += update
+
+        def step(self, z):
+            return np.where(z >= 0, 1, 0)
+
+        def predict(self, X):
+            linear_output = X @ self.weights + self.bias
+            return self.step(linear_output)
+
+    return (Perceptron(), d.array(6, 4), np.array([0, 1, 1, 0, 1, 0, 0, 1])[: len(d.array(6, 1))]), {}, "weights"
