@@ -39,6 +39,7 @@ from numpy_nn.subjects.calls.owners import (
 )
 from numpy_nn.subjects.choosing import made
 from numpy_nn.subjects.given_code import HOW, Code, Hints
+from numpy_nn.subjects.libraries.foreign_arrays import refuse_what_torch_differentiates
 from numpy_nn.subjects.libraries.primitives import is_primitive, passes_of_primitive
 from numpy_nn.subjects.losses.held_data import of_held_data, with_data_held
 from numpy_nn.subjects.losses.loss_objects import of_loss_object, of_loss_without_targets, predictor, step_of_training
@@ -61,6 +62,7 @@ def as_subject(target: Any, inputs: Sequence[Any], targets: Any, hints: Hints) -
 
     TypeError, with the few lines that would make it one, for what is no form that is known.
     """
+    refuse_what_torch_differentiates(target)
     if isinstance(targets, np.ndarray) and targets.dtype == np.float32:
         targets = targets.astype(np.float64)
     before = to_be_restored(target)
@@ -132,6 +134,8 @@ def _of_functions(f: Any, vjp: Any, inputs: Sequence[Any], targets: Any, hints: 
     around = Surroundings(f, vjp) if owner is None and not objects else None
     if around is not None and keeps_arrays(around):
         return _of_surroundings(f, vjp, inputs, targets, around, hints)
+    if around is not None:
+        f, vjp, owner, entirely = owned(f, vjp, is_all=True)
     try:
         subject = of_passes(f, vjp, inputs, targets, owner, hints)
     except (SubjectError, TypeError, ValueError):

@@ -15,7 +15,7 @@ import numpy as np
 from numpy_nn.gradcheck.measure.beyond import AT_MOST, reached
 from numpy_nn.gradcheck.measure.derivatives import Array
 from numpy_nn.gradcheck.measure.evidence import Evidence
-from numpy_nn.gradcheck.measure.points import BESIDE, Point, beside_bends, in_unit, is_symmetric
+from numpy_nn.gradcheck.measure.points import BESIDE, Point, are_probabilities, beside_bends, in_unit, is_symmetric
 from numpy_nn.subjects.source.written import numbers_written
 from numpy_nn.subjects.subject import Subject
 
@@ -51,6 +51,8 @@ def crossings(subject: Subject, evidences: list[Evidence]) -> Iterator[tuple[Poi
 
 def _beside_zero(subject: Subject, evidences: list[Evidence]) -> Iterator[tuple[Point, Point]]:
     """The first argument of a function of single numbers, all of it just above 0, and all of it just below."""
+    if are_probabilities(subject):
+        return  # none lies below 0
     for evidence in evidences:
         name, array = evidence.name, evidence.array
         if name == subject.moved_elsewhere and evidence.differences.elementwise and np.any(array):

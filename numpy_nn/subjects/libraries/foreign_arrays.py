@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import sys
 from collections.abc import Callable, Mapping
 from functools import wraps
@@ -14,6 +15,24 @@ def is_torch(thing: Any) -> bool:
     """Whether it is a tensor of torch's, which is not imported to find out."""
     torch = sys.modules.get("torch")
     return torch is not None and isinstance(thing, torch.Tensor)
+
+
+def refuse_what_torch_differentiates(target: Any) -> None:
+    """TypeError for a Function, a class of such, its ``apply``, or a module, with the lines that check it."""
+    torch = sys.modules.get("torch")
+    routine = inspect.unwrap(target) if inspect.isroutine(target) else None
+    owner = target if routine is None else getattr(routine, "__self__", target)
+    kind = owner if isinstance(owner, type) else type(owner)
+    if torch is None or not issubclass(kind, (torch.autograd.Function, torch.nn.Module)):
+        return
+    call = f"{kind.__name__}(...)" if issubclass(kind, torch.nn.Module) else kind.__name__
+    raise TypeError(
+        f"{kind.__name__} is differentiated by torch, and checked as torch's own gradcheck does it; x, w stand for its "
+        "arguments, as tensors:\n"
+        "    from torch_ref import gradcheck\n"
+        f"    print(gradcheck({call}, (x.requires_grad_(), w.requires_grad_())))\n"
+        "or on the command line with --torch"
+    )
 
 
 def as_arrays(thing: Any) -> Any:

@@ -1,0 +1,54 @@
+"""What torch differentiates, handed to the checker for NumPy; and modules whose input wants no gradient."""
+
+import pytest
+import torch
+
+from numpy_nn.gradcheck import check_gradients
+from torch_ref import gradcheck
+
+
+def test_what_torch_differentiates_is_refused_with_lines_that_work():
+    class Cube(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            ctx.save_for_backward(x)
+            return x**3
+
+        @staticmethod
+        def backward(ctx, grad_output):
+            return 3 * ctx.saved_tensors[0] ** 2 * grad_output
+
+    x = torch.linspace(-1.0, 1.0, 4, dtype=torch.float64)
+    for target in (Cube, Cube.apply):
+        for given in (x, x.numpy()):
+            with pytest.raises(TypeError, match=r"Cube is differentiated by torch(.|\n)*gradcheck\(Cube, \(x.requires"):
+                check_gradients(target, given)
+    assert gradcheck(Cube, (x.requires_grad_(),))
+    with pytest.raises(TypeError, match=r"gradcheck\(Linear\(\.\.\.\), "):
+        check_gradients(torch.nn.Linear(4, 3), x.detach().numpy())
+
+
+def test_a_module_whose_input_wants_no_gradient_is_explained():
+    class Scaled(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, x, weight, bias):
+            ctx.save_for_backward(x, weight)
+            return x @ weight + bias
+
+        @staticmethod
+        def backward(ctx, grad_output):
+            x, weight = ctx.saved_tensors
+            return grad_output @ weight.T, x.T @ grad_output, grad_output.mean(0)
+
+    class Module(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.weight = torch.nn.Parameter(torch.randn(4, 3))
+            self.bias = torch.nn.Parameter(torch.zeros(3))
+
+        def forward(self, x):
+            return Scaled.apply(x, self.weight, self.bias)
+
+    report = gradcheck(Module(), torch.randn(5, 4))
+    assert report["bias"].verdict == "wrong"
+    assert report["bias"].cause == "bias_averaged"
