@@ -51,7 +51,8 @@ class _Walk:
         right = [(name, e) for name, (entry, e) in self._pending.items() if entry.verdict == RIGHT]
         self._vacuous = {name for name, e in right if not np.any(e.gradient)}
         self._unseen = self._vacuous | {name for name, one in self._pending.items() if _is_hidden(*one)}
-        self._seen: dict[str, list[Found]] = {name: [] for name in self._vacuous}
+        nothing = {name for name in self._unseen if not np.any(self._pending[name][1].gradient)}
+        self._seen: dict[str, list[Found]] = {name: [] for name in nothing}
         self._moving: set[str] = set()  # of these, on which the output is seen to depend
         self._share = max(evidence.differences.seen_coarseness for _, evidence in judged)
         self._wrong = {e.name for entry, e in judged if entry.verdict == WRONG}  # at the point given
@@ -143,8 +144,12 @@ class _Walk:
     def settle_vacuous(self) -> None:
         """Decide on what is 0 at every coordinate at the point given, by what was seen elsewhere."""
         subject = self._subject
-        for name in self._vacuous.intersection(self._pending):
+        for name in self._seen.keys() & self._pending.keys():
             (entry, here), seen = self._pending[name], self._seen[name]
+            if name not in self._vacuous:
+                if Found.RIGHT not in seen:
+                    continue
+                entry.verdict, entry.reason, entry.undecided = RIGHT, "", 0
             if Found.RIGHT in seen:
                 where = "0 at every coordinate here; judged by other inputs, where it is right"
                 subject.notes.append(f"{entry.name}: {where}")

@@ -13,7 +13,7 @@ from numpy_nn.layers import Layer
 from numpy_nn.losses import Loss
 from numpy_nn.network import Sequential
 from numpy_nn.subjects import names
-from numpy_nn.subjects.agreement import agreement
+from numpy_nn.subjects.agreement import agreement, claimed_in_shape, off_in_size
 from numpy_nn.subjects.arrays.nested import arrays_of
 from numpy_nn.subjects.as_it_runs import called_as_it_runs
 from numpy_nn.subjects.calls.arguments import takes
@@ -39,7 +39,7 @@ from numpy_nn.subjects.calls.owners import (
 )
 from numpy_nn.subjects.choosing import made
 from numpy_nn.subjects.given_code import HOW, Code, Hints
-from numpy_nn.subjects.libraries.foreign_arrays import refuse_what_torch_differentiates
+from numpy_nn.subjects.libraries.foreign_arrays import refuse_what_holds_tensors, refuse_what_torch_differentiates
 from numpy_nn.subjects.libraries.primitives import is_primitive, passes_of_primitive
 from numpy_nn.subjects.losses.held_data import of_held_data, with_data_held
 from numpy_nn.subjects.losses.loss_objects import of_loss_object, of_loss_without_targets, predictor, step_of_training
@@ -56,6 +56,9 @@ from numpy_nn.subjects.source.surroundings import Surroundings
 from numpy_nn.subjects.state import Snapshot, equal, widen
 from numpy_nn.subjects.subject import Subject, SubjectError
 
+# What differs in size by less than this, as a logarithm, is of one size.
+AS_LARGE = 1e-4
+
 
 def as_subject(target: Any, inputs: Sequence[Any], targets: Any, hints: Hints) -> Subject:
     """The subject for a target with the arguments of its forward pass, and the targets if it is a loss.
@@ -71,9 +74,11 @@ def as_subject(target: Any, inputs: Sequence[Any], targets: Any, hints: Hints) -
         # The weights of the classes that a loss of ours keeps are no parameters.
         if isinstance(subject, CodeSubject) and not isinstance(target, Loss) and subject.make_repeatable():
             subject.count_hidden(hints.constants)
-    except BaseException:
+    except BaseException as error:
         if before is not None:
             before.restore()
+        if isinstance(error, Exception):
+            refuse_what_holds_tensors(target)
         raise
     subject.restored_in_the_end(before)
     return subject
@@ -175,12 +180,17 @@ def _of_surroundings(
         subject = None if vjp is not None else of_steps(f, inputs, targets, around, hints)
     if subject is None:
         before.restore()
+    agrees = False
     if subject is not None:
         found = agreement(subject)
-        if subject.names_tell_parameters or found.agreeing == found.shaped > 0:
+        agrees = found.agreeing == found.shaped > 0
+        if subject.names_tell_parameters or (agrees and subject.input in claimed_in_shape(subject)[1]):
             return subject
     try:
         alone = of_passes(f, vjp, inputs, targets, None, hints)
+        # Of log_prob(theta), minus the gradient by theta is that by the mean around it.
+        if subject is not None and agrees and not _is_as_large(alone):
+            return subject
     except (SubjectError, TypeError, ValueError):
         if subject is not None:
             return subject
@@ -195,6 +205,11 @@ def _of_surroundings(
     alone.unchecked += [one for one in used if one[0] not in known and one[0] not in alone.arrays]
     alone.take_for_granted()
     return alone
+
+
+def _is_as_large(subject: CodeSubject) -> bool:
+    """Whether the claimed gradients are as large as those of the function, so that no more than a sign can be off."""
+    return subject.make_repeatable() and off_in_size(subject) < AS_LARGE
 
 
 def _takes_any(function: Callable[..., Any], number: int) -> bool:

@@ -75,6 +75,52 @@ def test_windows_that_overlap_show_in_no_ramp():
     assert "at the entries of this input in another order" in report["x"].reason
 
 
+def lasso(w, X, y, strength):
+    return np.mean((X @ w - y) ** 2) / 2 + strength * np.abs(w).sum()
+
+
+def lasso_grad(w, X, y, strength, sign=np.sign):
+    return X.T @ (X @ w - y) / len(y) + strength * sign(w)
+
+
+def without_signs(w, X, y, strength):
+    return lasso_grad(w, X, y, strength, np.ones_like)
+
+
+@pytest.mark.parametrize("w", [[0.4, 0.8, 0.3], [1.4, 2.8, 0.3], [-1.0, -2.0, -0.5]])
+def test_weights_of_one_sign_are_looked_at_on_the_other_side_of_0(w):
+    given = np.array(w), RNG.standard_normal((8, 3)), RNG.standard_normal(8), 0.1
+    assert check_gradients((lasso, lasso_grad), given).verdict == "right"
+    report = check_gradients((lasso, without_signs), given)
+    assert report.verdict == "wrong"
+    if w[0] > 0:
+        assert "on the other side of 0 than the others" in report["w"].reason
+
+
+def divergence(mu, logvar):
+    return -0.5 * np.sum(1 + logvar - mu**2 - np.exp(logvar))
+
+
+def divergence_grad(mu, logvar):
+    return mu, 0.5 * (np.exp(logvar) - 1)
+
+
+def off_by_more_than_a_factor(mu, logvar):
+    return mu, 0.5 * (np.exp(logvar) + 1)
+
+
+def off_elsewhere(mu, logvar):
+    return mu, 0.7 * (np.exp(logvar) - 1)
+
+
+def test_what_is_0_at_zeros_is_judged_beside_them():
+    zeros = np.zeros((4, 3)), np.zeros((4, 3))
+    assert check_gradients((divergence, divergence_grad), zeros).verdict == "right"
+    report = check_gradients((divergence, off_by_more_than_a_factor), zeros)
+    assert (report["logvar"].verdict, report["logvar"].cause) == ("wrong", "unknown")
+    assert check_gradients((divergence, off_elsewhere), zeros)["logvar"].verdict == "wrong"
+
+
 class CrossEntropy:
     def __init__(self, off=1.0):
         self.off = off

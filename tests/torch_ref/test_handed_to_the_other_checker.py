@@ -1,5 +1,8 @@
 """What torch differentiates, handed to the checker for NumPy; and modules whose input wants no gradient."""
 
+import textwrap
+from typing import Any
+
 import pytest
 import torch
 
@@ -52,3 +55,34 @@ def test_a_module_whose_input_wants_no_gradient_is_explained():
     report = gradcheck(Module(), torch.randn(5, 4))
     assert report["bias"].verdict == "wrong"
     assert report["bias"].cause == "bias_averaged"
+
+
+class ByHand:
+    """A layer with passes by hand on tensors."""
+
+    def __init__(self):
+        self.weight, self.bias = torch.randn(4, 3), torch.zeros(3)
+
+    def __call__(self, x):
+        self.x = x
+        return x @ self.weight + self.bias
+
+    def backward(self, grad_output):
+        self.dweight, self.dbias = self.x.T @ grad_output, grad_output.sum(0)
+        return grad_output @ self.weight.T
+
+
+def test_passes_by_hand_of_an_object_that_holds_tensors_are_refused_with_lines_that_work():
+    net, x = ByHand(), torch.randn(5, 4)
+    for given in (x, x.numpy()):
+        with pytest.raises(TypeError, match="ByHand holds tensors of torch, weight, bias") as refused:
+            check_gradients(net, given)
+    lines = textwrap.dedent(str(refused.value).split("\n", 1)[1])
+    told: dict[str, Any] = {
+        "net": net,
+        "x": x,
+        "check_gradients": lambda *asked: told.update(report=check_gradients(*asked)),
+    }
+    exec(lines, told)
+    assert [entry.name for entry in told["report"].entries] == ["x", "weight", "bias"]
+    assert told["report"].verdict == "right"

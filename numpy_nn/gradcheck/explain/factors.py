@@ -35,8 +35,8 @@ Other = tuple[int, float] | None
 def factors(e: Evidence) -> Iterator[Found]:
     """The causes for one factor between the claimed and the numerical gradient."""
     ratio = e.ratio()
-    if ratio is None:
-        return
+    if ratio is None or not np.any(np.abs(e.truth) > e.numerical.bound):
+        return  # of what is 0 within its bound anything is a multiple
     some = e.narrowed or (e.status is not None and bool((e.status == NEARLY).any()))
     if some and abs(ratio - 1.0) < ALL_BUT_RIGHT:
         return  # a few coordinates that are off by an epsilon, say, beside others that are so by less
