@@ -24,6 +24,10 @@ from numpy_nn.subjects.subject import Subject
 # A gradient that is 0 at so many other points is that of a function that does not depend on the array.
 ENOUGH = 4
 
+# Farther from the other side of a branch by this share of the way between the two a function is as steep, but for this
+# share of its slopes; and where it is flat, of what is claimed there.
+FARTHER, ALIKE = 2.0**-4, 0.5
+
 # Where a point lies beyond a pole, one half of the way there is looked at, and so on, to this share of the way.
 NEAREST = 1.0 / 16.0
 
@@ -132,8 +136,20 @@ class _Walk:
                 continue
             with subject.at_point(sides[wrong].moved):
                 beyond = self._is_beyond_a_pole(homes)
-            if not beyond:
+            if not beyond and self._is_as_steep_farther(name, there, sides[wrong], sides[1 - wrong]):
                 self._call_wrong(name, sides[wrong])
+
+    def _is_as_steep_farther(self, name: str, there: Evidence, point: Point, other: Point) -> bool:
+        """Whether the function goes on beyond a point as it is there: where an iteration has no limit, it does not."""
+        away = {key: values + FARTHER * (values - other.moved[key]) for key, values in point.moved.items()}
+        with self._subject.at_point(away):
+            kind, farther = self._look([name]).get(name, (Found.NOTHING, there))
+        if kind is not Found.WRONG or there.slopes is None or farther.slopes is None:
+            return False
+        here, there_too = np.nan_to_num(there.slopes.value), np.nan_to_num(farther.slopes.value)
+        claimed = np.zeros(1) if there.gradient is None else there.gradient
+        size = max(float(np.linalg.norm(here)), float(np.linalg.norm(claimed)) if not here.any() else 0.0)
+        return float(np.linalg.norm(there_too - here)) <= ALIKE * size
 
     def _call_wrong(self, name: str, point: Point) -> None:
         """If a second look finds it so as well."""

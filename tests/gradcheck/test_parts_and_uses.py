@@ -69,3 +69,35 @@ def test_whole_numbers_are_one_point_of_a_function_of_one_argument():
     for given in ((1, 2), [1, 2], (1.0, 2)):
         assert check_gradients((valley, slope), given).verdict == "right"
         assert check_gradients((valley, lambda p: 2 * slope(p)), given).verdict == "wrong"
+
+
+def root_by_steps(a):
+    x = a
+    for _ in range(8):
+        x = 0.5 * (x + a / x)
+    return x
+
+
+def test_where_an_iteration_has_no_limit_its_gradient_is_not_asked_for():
+    def slope(a):
+        return 0.5 / root_by_steps(a)
+
+    for given in (np.array([1.0, 2.0, 3.0]), 2.0):
+        assert check_gradients((root_by_steps, slope), given).verdict == "right"
+        assert check_gradients((root_by_steps, lambda a: 2 * slope(a)), given).verdict == "wrong"
+
+
+def test_of_a_single_number_a_formula_that_fits_is_a_guess():
+    report = check_gradients((np.sqrt, lambda a: 0.5 * np.sqrt(a)), 2.0)
+    assert report.verdict == "wrong"
+    assert not any(entry.diagnosis.confident for entry in report.entries if entry.diagnosis is not None)
+
+
+def test_a_mask_that_lets_nothing_through_here_is_not_0_everywhere():
+    x = -np.abs(RNG.standard_normal((3, 2))) + 0.9
+
+    def relu(x):
+        return np.maximum(x, 0)
+
+    report = check_gradients((relu, lambda x: (x > 1).astype(float)), x)
+    assert (report["x"].verdict, report["x"].cause == "zero") == ("wrong", False)

@@ -72,8 +72,7 @@ def hypotheses(e: Evidence) -> list[Found]:
     """Every cause whose prediction fits, the most special first."""
     assert e.gradient is not None
     if not np.any(e.gradient):
-        # A single number may be 0 here by chance.
-        return [_zero(e)] if e.array.size > 1 or e.is_zero_elsewhere() else []
+        return [_zero(e)] if e.is_zero_elsewhere() else []
     predictions: list[tuple[Family, Prediction]] = []
     for families in (SPECIAL, GENERAL, COSTLY):
         asked = ask(e, families)
