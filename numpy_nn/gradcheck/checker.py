@@ -135,8 +135,9 @@ def _without_repeats(x: Any, report: GradientReport) -> Iterator[str]:
         once = indices.size == np.unique(indices).size
         columns = list(indices.T) if indices.ndim == 2 and len(indices) > 1 else []
         if once or (columns and all(len(column) == np.unique(column).size for column in columns)):
-            where = "" if once else " in any column"
-            yield f"argument {place + 1}: no index comes twice{where}, so that = in the place of += would not show"
+            where, when = ("", "") if once else (" in any column", "in a loop over these ")
+            which = f"argument {place + 1}: no index comes twice{where}"
+            yield f"{which}, so that {when}= in the place of += would not show"
 
 
 def _subjects(target: Any, x: Any, targets: Any, hints: Hints, report: GradientReport) -> Iterator[tuple[str, Subject]]:
@@ -167,6 +168,9 @@ def _subjects(target: Any, x: Any, targets: Any, hints: Hints, report: GradientR
     elif isinstance(x, tuple) and len(x) == 1 and type(x[0]) is float:
         inputs = (_point(x[0]),)
     elif isinstance(x, tuple) and {float} <= set(map(type, x)) <= {int, float}:
+        inputs = (_point(x),)
+    elif isinstance(x, tuple) and len(x) > 1 and {*map(type, x)} == {int}:
+        x = list(x)
         inputs = (_point(x),)
     elif _is_of_several(x):
         takers = [forward, _loss_of(target) if targets is not None else None]

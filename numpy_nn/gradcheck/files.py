@@ -212,22 +212,23 @@ def _how_to_give(own: inspect.Signature, words: list[str], left: list[str]) -> s
 def arguments(init: list[str], rng: np.random.Generator) -> tuple[list[Any], dict[str, Any]]:
     """The arguments that words stand for, those without a name and those with one."""
     positional, named = _split(init)
-    arrays = any(_MATRIX.fullmatch(word) for word in [*positional, *named.values()])
+    shapes = [word.partition(":")[0] for word in [*positional, *named.values()] if _ARRAY.fullmatch(word)]
     return (
-        [_value("", word, arrays, rng) for word in positional],
-        {name: _value(name, word, arrays, rng) for name, word in named.items()},
+        [_value("", word, shapes, rng) for word in positional],
+        {name: _value(name, word, shapes, rng) for name, word in named.items()},
     )
 
 
 _NAMED = re.compile(r"[^\W\d]\w*=")
-_MATRIX = re.compile(r"\d+(x\d+)+(:\w+)?")
-# Beside an array by its shape, one number for such a name is the length of another.
+_ARRAY = re.compile(r"\d+(x\d+)+(:\w+)?|\d+:\w+")
+# Beside an array by its shape, one number for such a name is the length of another; so it is for targets, one a row.
 _VECTOR_NAMES = re.compile(r"(b|w|bias|biases|weight|weights|beta|gamma|offset)\d*", re.IGNORECASE)
 
 
-def _value(name: str, word: str, arrays: bool, rng: np.random.Generator) -> Any:
+def _value(name: str, word: str, shapes: list[str], rng: np.random.Generator) -> Any:
     """The argument that a word stands for: an array of a shape, a literal of Python, or the word itself."""
-    if _MATRIX.fullmatch(word) or (arrays and word.isdigit() and _VECTOR_NAMES.fullmatch(name)):
+    rows = names.role_in_loss(name) == names.TARGET and word in [shape.partition("x")[0] for shape in shapes]
+    if _ARRAY.fullmatch(word) or (word.isdigit() and (rows or (shapes and _VECTOR_NAMES.fullmatch(name)))):
         return drawn(word).draw(rng)
     try:
         return ast.literal_eval(word)

@@ -51,7 +51,7 @@ class Drawn:
         return self._found(ast.unparse(call.func), module)(*positional, **named)
 
     def _found(self, name: str, module: Mapping[str, Any]) -> Callable[..., Any]:
-        function = module.get(name, {"int": int, "float": float}.get(name))
+        function = module.get(name, {"int": int, "float": float, "dict": dict}.get(name))
         if not callable(function):
             raise ValueError(f"--input {self.code or self.maker}: there is no function {name} in the file")
         return function

@@ -24,6 +24,10 @@ from numpy_nn.subjects.subject import Subject
 # A gradient that is 0 at so many other points is that of a function that does not depend on the array.
 ENOUGH = 4
 
+# Farther from the other side of a branch by this share of the way between the two a function is as steep, but for this
+# share of its slopes; and where it is flat, of what is claimed there.
+FARTHER, ALIKE = 2.0**-4, 0.5
+
 # Where a point lies beyond a pole, one half of the way there is looked at, and so on, to this share of the way.
 NEAREST = 1.0 / 16.0
 
@@ -51,7 +55,8 @@ class _Walk:
         right = [(name, e) for name, (entry, e) in self._pending.items() if entry.verdict == RIGHT]
         self._vacuous = {name for name, e in right if not np.any(e.gradient)}
         self._unseen = self._vacuous | {name for name, one in self._pending.items() if _is_hidden(*one)}
-        self._seen: dict[str, list[Found]] = {name: [] for name in self._vacuous}
+        nothing = {name for name in self._unseen if not np.any(self._pending[name][1].gradient)}
+        self._seen: dict[str, list[Found]] = {name: [] for name in nothing}
         self._moving: set[str] = set()  # of these, on which the output is seen to depend
         self._share = max(evidence.differences.seen_coarseness for _, evidence in judged)
         self._wrong = {e.name for entry, e in judged if entry.verdict == WRONG}  # at the point given
@@ -131,8 +136,20 @@ class _Walk:
                 continue
             with subject.at_point(sides[wrong].moved):
                 beyond = self._is_beyond_a_pole(homes)
-            if not beyond:
+            if not beyond and self._is_as_steep_farther(name, there, sides[wrong], sides[1 - wrong]):
                 self._call_wrong(name, sides[wrong])
+
+    def _is_as_steep_farther(self, name: str, there: Evidence, point: Point, other: Point) -> bool:
+        """Whether the function goes on beyond a point as it is there: where an iteration has no limit, it does not."""
+        away = {key: values + FARTHER * (values - other.moved[key]) for key, values in point.moved.items()}
+        with self._subject.at_point(away):
+            kind, farther = self._look([name]).get(name, (Found.NOTHING, there))
+        if kind is not Found.WRONG or there.slopes is None or farther.slopes is None:
+            return False
+        here, there_too = np.nan_to_num(there.slopes.value), np.nan_to_num(farther.slopes.value)
+        claimed = np.zeros(1) if there.gradient is None else there.gradient
+        size = max(float(np.linalg.norm(here)), float(np.linalg.norm(claimed)) if not here.any() else 0.0)
+        return float(np.linalg.norm(there_too - here)) <= ALIKE * size
 
     def _call_wrong(self, name: str, point: Point) -> None:
         """If a second look finds it so as well."""
@@ -143,8 +160,12 @@ class _Walk:
     def settle_vacuous(self) -> None:
         """Decide on what is 0 at every coordinate at the point given, by what was seen elsewhere."""
         subject = self._subject
-        for name in self._vacuous.intersection(self._pending):
+        for name in self._seen.keys() & self._pending.keys():
             (entry, here), seen = self._pending[name], self._seen[name]
+            if name not in self._vacuous:
+                if Found.RIGHT not in seen:
+                    continue
+                entry.verdict, entry.reason, entry.undecided = RIGHT, "", 0
             if Found.RIGHT in seen:
                 where = "0 at every coordinate here; judged by other inputs, where it is right"
                 subject.notes.append(f"{entry.name}: {where}")

@@ -8,7 +8,7 @@ from typing import Any
 
 from numpy_nn.subjects import names
 from numpy_nn.subjects.agreement import agreement, claimed_in_shape
-from numpy_nn.subjects.calls.arguments import named_arguments, takes_targets
+from numpy_nn.subjects.calls.arguments import named_arguments, takes, takes_targets
 from numpy_nn.subjects.calls.calling import IT_UPDATES
 from numpy_nn.subjects.calls.dressing import in_training, value_first, with_context, with_derivative
 from numpy_nn.subjects.calls.owners import with_objects_held
@@ -34,7 +34,10 @@ def of_passes(f: Any, vjp: Any, inputs: Sequence[Any], targets: Any, owner: Any,
     f, vjp = with_bound(f, vjp)
     if vjp is None and (both := with_derivative(f)) is not None:
         f, vjp = both
-    f = in_training(with_context(f if vjp is not None else value_first(f)))
+    f = f if vjp is not None else value_first(f)
+    # A context of the user's own is one argument more.
+    is_given = bool(inputs) and hasattr(inputs[0], "__dict__") and takes(f, len(inputs))
+    f = in_training(f if is_given else with_context(f))
     if owner is None:
         inputs, owner = with_objects_held(f, inputs)
     if targets is not None and vjp is not None and (hints.cost is not None or not takes_targets(f, len(inputs))):

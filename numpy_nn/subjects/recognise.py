@@ -13,7 +13,7 @@ from numpy_nn.layers import Layer
 from numpy_nn.losses import Loss
 from numpy_nn.network import Sequential
 from numpy_nn.subjects import names
-from numpy_nn.subjects.agreement import Agreement, agreement
+from numpy_nn.subjects.agreement import Agreement, agreement, claimed_in_shape, off_in_size
 from numpy_nn.subjects.arrays.nested import arrays_of
 from numpy_nn.subjects.as_it_runs import called_as_it_runs
 from numpy_nn.subjects.calls.arguments import takes
@@ -39,6 +39,7 @@ from numpy_nn.subjects.calls.owners import (
 )
 from numpy_nn.subjects.choosing import made
 from numpy_nn.subjects.given_code import HOW, Code, Hints
+from numpy_nn.subjects.libraries.foreign_arrays import refuse_what_holds_tensors, refuse_what_torch_differentiates
 from numpy_nn.subjects.libraries.primitives import is_primitive, passes_of_primitive
 from numpy_nn.subjects.losses.estimators import make_by_training, of_decisions, of_rows, said_of_rounds
 from numpy_nn.subjects.losses.held_data import of_held_data, with_data_held
@@ -57,12 +58,16 @@ from numpy_nn.subjects.source.surroundings import Surroundings
 from numpy_nn.subjects.state import Snapshot, equal, widen
 from numpy_nn.subjects.subject import Subject, SubjectError
 
+# What differs in size by less than this, as a logarithm, is of one size.
+AS_LARGE = 1e-4
+
 
 def as_subject(target: Any, inputs: Sequence[Any], targets: Any, hints: Hints) -> Subject:
     """The subject for a target with the arguments of its forward pass, and the targets if it is a loss.
 
     TypeError, with the few lines that would make it one, for what is no form that is known.
     """
+    refuse_what_torch_differentiates(target)
     if isinstance(targets, np.ndarray) and targets.dtype == np.float32:
         targets = targets.astype(np.float64)
     before = to_be_restored(target)
@@ -71,9 +76,11 @@ def as_subject(target: Any, inputs: Sequence[Any], targets: Any, hints: Hints) -
         # The weights of the classes that a loss of ours keeps are no parameters.
         if isinstance(subject, CodeSubject) and not isinstance(target, Loss) and subject.make_repeatable():
             subject.count_hidden(hints.constants)
-    except BaseException:
+    except BaseException as error:
         if before is not None:
             before.restore()
+        if isinstance(error, Exception):
+            refuse_what_holds_tensors(target)
         raise
     subject.restored_in_the_end(before)
     return subject
@@ -134,6 +141,8 @@ def _of_functions(f: Any, vjp: Any, inputs: Sequence[Any], targets: Any, hints: 
     around = Surroundings(f, vjp) if owner is None and not objects else None
     if around is not None and keeps_arrays(around):
         return _of_surroundings(f, vjp, inputs, targets, around, hints)
+    if around is not None:
+        f, vjp, owner, entirely = owned(f, vjp, is_all=True)
     try:
         subject = of_passes(f, vjp, inputs, targets, owner, hints)
     except (SubjectError, TypeError, ValueError):
@@ -173,12 +182,17 @@ def _of_surroundings(
         subject = None if vjp is not None else of_steps(f, inputs, targets, around, hints)
     if subject is None:
         before.restore()
+    agrees = False
     if subject is not None:
         found = agreement(subject)
-        if subject.names_tell_parameters or found.agreeing == found.shaped > 0:
+        agrees = found.agreeing == found.shaped > 0
+        if subject.names_tell_parameters or (agrees and subject.input in claimed_in_shape(subject)[1]):
             return subject
     try:
         alone = of_passes(f, vjp, inputs, targets, None, hints)
+        # Of log_prob(theta), minus the gradient by theta is that by the mean around it.
+        if subject is not None and agrees and not _is_as_large(alone):
+            return subject
     except (SubjectError, TypeError, ValueError):
         if subject is not None:
             return subject
@@ -193,6 +207,11 @@ def _of_surroundings(
     alone.unchecked += [one for one in used if one[0] not in known and one[0] not in alone.arrays]
     alone.take_for_granted()
     return alone
+
+
+def _is_as_large(subject: CodeSubject) -> bool:
+    """Whether the claimed gradients are as large as those of the function, so that no more than a sign can be off."""
+    return subject.make_repeatable() and off_in_size(subject) < AS_LARGE
 
 
 def _takes_any(function: Callable[..., Any], number: int) -> bool:

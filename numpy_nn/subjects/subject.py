@@ -150,6 +150,10 @@ class Subject(ABC):
         """The name of the array that is another where gradients are looked at again."""
         return self.input
 
+    def without_each_output(self, _: Array) -> Iterator[Array]:
+        """Of several outputs, the gradient of all with 0 for one of them, each in turn."""
+        return iter(())
+
     def kept_arrays(self) -> list[tuple[str, NDArray[Any]]]:
         """Arrays in the target, its caches and the layers inside it, in which it keeps what forward saw."""
         held = {str(place): place.read() for root in self._roots for place in places(root, kinds="fiub")}
@@ -340,6 +344,12 @@ class RunSubject(Subject):
         lengths = [math.prod(shape[axis:]) for shape in self._shapes]
         parts = np.split(grad_output, np.cumsum(lengths)[:-1], axis=axis)
         return [part.reshape(shape).copy() for part, shape in zip(parts, self._shapes, strict=True)]
+
+    def without_each_output(self, grad_output: Array) -> Iterator[Array]:
+        for number in range(len(self._shapes) if len(self._shapes) > 1 else 0):
+            parts = self._split(grad_output)
+            parts[number][...] = 0.0
+            yield self._joined(parts)
 
     def _in_rows(self) -> bool:
         return all(len(shape) > 1 and shape[0] == self._shapes[0][0] for shape in self._shapes)

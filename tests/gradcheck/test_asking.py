@@ -97,9 +97,10 @@ def test_a_ratio_at_another_batch_that_is_refused_is_none():
     assert predictions.ratio_at_another_batch(SimpleNamespace(ratio_at_another_batch=lambda: (3, 2.0))) == (3, 2.0)
 
 
-def test_each_family_is_asked_by_itself_and_one_that_breaks_off_leaves_no_trace():
+@pytest.mark.parametrize(("looked_at", "sure"), [([True, True], True), ([True, False], False)])
+def test_each_family_is_asked_by_itself_and_one_that_breaks_off_leaves_no_trace(looked_at, sure):
     array = np.ones(2)
-    e = SimpleNamespace(subject=SimpleNamespace(arrays={"x": array}))
+    e = SimpleNamespace(subject=SimpleNamespace(arrays={"x": array}), looked_at=np.array(looked_at))
     e.fits, e.everywhere = (lambda values: values[0] > 0.0), (lambda formula: f"all of {formula}")
     right, wrong = Prediction("a", "fa", np.ones(1)), Prediction("b", "fb", -np.ones(1))
 
@@ -114,7 +115,7 @@ def test_each_family_is_asked_by_itself_and_one_that_breaks_off_leaves_no_trace(
         yield wrong
 
     found, guesses = ask(e, [first, second])
-    assert found == [Found("a", "all of fa"), Found("c", "text")]
+    assert found == [Found("a", "all of fa", sure), Found("c", "text")]
     assert guesses == [(first, right), (second, wrong)]
 
 

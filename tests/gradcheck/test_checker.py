@@ -163,7 +163,7 @@ class Bag:
 @pytest.mark.parametrize(
     ("ids", "said"),
     [
-        ([[0, 1], [2, 3], [4, 0]], "argument 1: no index comes twice in any column, so that ="),
+        ([[0, 1], [2, 3], [4, 0]], "argument 1: no index comes twice in any column, so that in a loop over these ="),
         ([[0, 1], [2, 3], [4, 5]], "argument 1: no index comes twice, so that ="),
         ([[0, 1], [0, 3], [4, 5]], ""),
     ],

@@ -46,7 +46,7 @@ def test_of_a_gradient_that_is_0_it_is_said_where_the_function_passes_or_blocks(
 # The order.
 
 
-def asked(monkeypatch, *, two=(), narrows=False, gradient=ONE, **found):
+def asked(monkeypatch, *, two=(), narrows=False, gradient=ONE, is_zero=True, **found):
     """What is found where these families find so much, which families were asked, and of which predictions two are."""
     families, seen = [], []
     for name in ("SPECIAL", "GENERAL", "COSTLY", "LAST"):
@@ -67,7 +67,7 @@ def asked(monkeypatch, *, two=(), narrows=False, gradient=ONE, **found):
         seen.extend(predictions)
         return [Found(cause, "two") for cause in two]
 
-    e: Any = SimpleNamespace(gradient=gradient, narrow=narrow, log=[], partial=None)
+    e: Any = SimpleNamespace(gradient=gradient, narrow=narrow, log=[], partial=None, is_zero_elsewhere=lambda: is_zero)
     monkeypatch.setattr(module, "ask", ask)
     monkeypatch.setattr(module, "_two_mistakes", two_mistakes)
     monkeypatch.setattr(module, "_zero", lambda _: Found("zero", "0"))
@@ -78,6 +78,9 @@ def asked(monkeypatch, *, two=(), narrows=False, gradient=ONE, **found):
 def test_what_is_0_is_nothing_else(monkeypatch):
     causes, families, *_ = asked(monkeypatch, gradient=np.zeros(3), SPECIAL=["a"])
     assert (causes, families) == ([("zero", "0")], [])
+    # What is 0 here alone may be anything.
+    causes, families, *_ = asked(monkeypatch, gradient=np.zeros(3), is_zero=False, SPECIAL=["a"])
+    assert (causes, families) == ([], [])
 
 
 def test_the_special_comes_before_the_general_and_that_before_what_is_costly(monkeypatch):

@@ -261,3 +261,29 @@ def test_a_function_that_asks_a_library_built_on_jax_is_one_of_jax(monkeypatch):
 
 def ruled_huber(x):
     return jnp.where(jnp.abs(x) < 1.0, 0.5 * x**2, jnp.abs(x) - 0.5)
+
+
+@pytest.mark.parametrize(("of_b", "verdict"), [(1.0, "right"), (0.0, "wrong"), (2.0, "wrong")])
+def test_a_number_in_a_tree_is_learned_where_it_has_a_gradient_or_is_called_so(of_b, verdict):
+    @jax.custom_jvp
+    def energy(params):
+        return jnp.log1p(params["slope"] * jnp.sum(params["w"] ** 2)) + params["b"]
+
+    @energy.defjvp
+    def _(primals, tangents):
+        (params,), (moved,) = primals, tangents
+        total = 2 * params["slope"] * jnp.sum(params["w"] * moved["w"])
+        return energy(params), total / (1 + params["slope"] * jnp.sum(params["w"] ** 2)) + of_b * moved["b"]
+
+    report = check_gradients(energy, {"w": X[0], "b": 0.5, "slope": 0.3})
+    assert report.verdict == verdict
+    assert {entry.name: entry.verdict for entry in report.entries} == {"params['w']": "right", "params['b']": verdict}
+    assert "numbers without a gradient, taken for settings: params['slope']" in report.notes
+
+
+def test_a_number_in_a_tree_that_must_be_one_is_a_setting():
+    def power(x, settings):
+        return x ** len(range(int(np.ceil(np.float64(settings["power"])))))
+
+    report = check_gradients(power, (jnp.asarray(X), {"power": 2.0}))
+    assert (report.verdict, [entry.name for entry in report.entries]) == ("right", ["x"])

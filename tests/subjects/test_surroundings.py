@@ -269,7 +269,7 @@ def test_a_default_that_is_an_array_in_the_module_too_is_one_thing():
 def subject_with(found, *, by_name=False, places=("W",), unchecked=(), arrays=("x",), all_taken=True):
     """What is seen of a subject; ``found`` says how well its gradients agree."""
     made = stand_in(found=found, names_tell_parameters=by_name, parameter_places=places, unchecked=list(unchecked))
-    made.arrays, made.leaves_nothing_returned = dict.fromkeys(arrays), all_taken
+    made.arrays, made.leaves_nothing_returned, made.input = dict.fromkeys(arrays), all_taken, arrays[0]
     made.take_for_granted = lambda: setattr(made, "is_granted", True)
     return made
 
@@ -285,6 +285,7 @@ def of_surroundings(monkeypatch, around, alone, x=X):
 
     monkeypatch.setattr(recognise, "of_passes", of_passes)
     monkeypatch.setattr(recognise, "agreement", lambda subject: subject.found)
+    monkeypatch.setattr(recognise, "claimed_in_shape", lambda subject: (None, subject.arrays))
     surroundings: Any = SimpleNamespace()
     return recognise._of_surroundings(np.sin, np.cos, (x,), None, surroundings, Hints())
 

@@ -45,6 +45,21 @@ def test_a_gradient_by_the_entries_of_the_triangle_is_right_too_and_half_of_one_
     assert check_gradients((largest, lambda a: np.triu(of_largest(a))), A).verdict == "wrong"
 
 
+def eigh_backward(grad_values, grad_vectors, a):
+    """As formulas for it have it: symmetric only if what comes in is that of a symmetric matrix."""
+    values, vectors = np.linalg.eigh(a)
+    gaps = values - values[:, None] + np.diag(np.full(3, np.inf))
+    return vectors @ (np.diag(grad_values) + vectors.T @ grad_vectors / gaps) @ vectors.T
+
+
+def test_a_gradient_by_both_triangles_that_is_not_symmetric_is_that_of_such_changes_as_well():
+    report = check_gradients((lambda a: tuple(np.linalg.eigh(a)), eigh_backward), A)
+    assert report.verdict == "right"
+    assert "the lower triangle alone is read" in report.notes[0]
+    slipped = check_gradients((lambda a: tuple(np.linalg.eigh(a)), lambda *given: 2 * eigh_backward(*given)), A)
+    assert slipped.verdict == "wrong"
+
+
 def test_of_a_function_that_reads_all_of_it_a_symmetric_gradient_has_to_be_the_gradient():
     w = np.arange(9.0).reshape(3, 3)
     assert check_gradients((lambda a: np.sum(w * a), lambda _: w), A).verdict == "right"

@@ -32,7 +32,7 @@ def calls(e: Evidence) -> Iterator[Found | Prediction]:
         if _is_mask(kept) and kept.shape == e.output.shape == e.gradient.shape and e.fits(e.grad_output * kept):
             if _stays(e, name):
                 yield Found("stale_input", e.everywhere(f"grad_output times the mask {name}, which no call renews"))
-        elif kept.shape == e.x.shape and e.fits(e.vjp(e.grad_output, kept)):
+        elif kept.dtype.kind == "f" and kept.shape == e.x.shape and e.fits(e.vjp(e.grad_output, kept)):
             text = e.everywhere(f"the one at the input that is kept in {name}, which is not the present one")
             yield Found("stale_input", text)
     if e.hangs_on_previous() and e.fits(e.vjp(e.grad_output, e.previous_x)):

@@ -177,6 +177,10 @@ WORDS: dict[str, tuple[str, str]] = {
         "an entry that is used more than once gets the gradient of one use: = (or [index] +=) keeps the last",
         "add up all uses: np.add.at(dx, index, grad), or += for each window",
     ),
+    "output_left_out": (
+        "the gradient of one of the outputs is left out",
+        "add up what comes from each output, also where one of them is made of another",
+    ),
     "picked": (
         "of several gradients that belong to one entry, one is picked",
         "add them up: an entry that forward copies to several places gets the sum of their gradients",

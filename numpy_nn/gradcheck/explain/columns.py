@@ -39,6 +39,9 @@ class ColumnsAsRows(Subject):
     def random_grad_output(self, rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
         return self._subject.random_grad_output(rng, shape)
 
+    def without_each_output(self, grad_output: Array) -> Iterator[Array]:
+        return map(transposed, self._subject.without_each_output(transposed(grad_output)))
+
     def kept_arrays(self) -> list[tuple[str, NDArray[Any]]]:
         return [(name, transposed(array)) for name, array in self._subject.kept_arrays()]
 

@@ -35,8 +35,8 @@ Other = tuple[int, float] | None
 def factors(e: Evidence) -> Iterator[Found]:
     """The causes for one factor between the claimed and the numerical gradient."""
     ratio = e.ratio()
-    if ratio is None:
-        return
+    if ratio is None or not np.any(np.abs(e.truth) > e.numerical.bound):
+        return  # of what is 0 within its bound anything is a multiple
     some = e.narrowed or (e.status is not None and bool((e.status == NEARLY).any()))
     if some and abs(ratio - 1.0) < ALL_BUT_RIGHT:
         return  # a few coordinates that are off by an epsilon, say, beside others that are so by less
@@ -112,7 +112,9 @@ def _has_sign_of_a_difference(e: Evidence) -> bool:
     logistic = np.isin(t, (0, 1)).all() and np.ptp(np.abs(e.truth[e.looked_at])) > e.fit * e.size
     differences = [e.x - t, 0.5 - t] if logistic else [e.x - t]
     signs = np.sign(np.where(look, e.truth, 0.0))[e.looked_at]
-    return any(np.array_equal(np.sign(difference)[e.looked_at], signs) for difference in differences)
+    # Where all have one sign, that of the difference tells nothing.
+    tells = len({*signs.ravel()} - {0.0}) > 1
+    return tells and any(np.array_equal(np.sign(difference)[e.looked_at], signs) for difference in differences)
 
 
 def scaled_to_norm(e: Evidence, ratio: float) -> str | None:
@@ -133,7 +135,7 @@ def scaled_to_norm(e: Evidence, ratio: float) -> str | None:
 
 
 def _square_of_input(e: Evidence) -> float:
-    own = e.subject.gradients(e.grad_output)[e.subject.input]
+    own = e.subject.gradients(e.grad_output).get(e.subject.input)
     return 0.0 if own is None else float(np.sum(np.square(own)))
 
 
@@ -221,7 +223,7 @@ def _ratio_of_input(e: Evidence) -> float | None:
     if e.is_input:
         return None
     try:
-        own = e.subject.gradients(e.grad_output)[e.subject.input]
+        own = e.subject.gradients(e.grad_output).get(e.subject.input)
         if own is None or own.size != e.x.size:
             return None
         own = own.reshape(e.x.shape)

@@ -20,7 +20,7 @@ from numpy_nn.gradcheck.explain.matrices import exchanged_axes, matrices, other_
 from numpy_nn.gradcheck.explain.networks import networks
 from numpy_nn.gradcheck.explain.norms import normalisation
 from numpy_nn.gradcheck.explain.other_loss import other_losses
-from numpy_nn.gradcheck.explain.parts import clipped, partly_filled
+from numpy_nn.gradcheck.explain.parts import clipped, partly_filled, without_an_output
 from numpy_nn.gradcheck.explain.penalties import penalties, regularised
 from numpy_nn.gradcheck.explain.predictions import Family, Found, Prediction, ask, at_another_batch
 from numpy_nn.gradcheck.explain.products import afterwards, products
@@ -48,6 +48,7 @@ GENERAL: tuple[Family, ...] = (
         regularised,
         partly_filled,
         clipped,
+        without_an_output,
         skip,
     ),
 )
@@ -71,7 +72,7 @@ def hypotheses(e: Evidence) -> list[Found]:
     """Every cause whose prediction fits, the most special first."""
     assert e.gradient is not None
     if not np.any(e.gradient):
-        return [_zero(e)]
+        return [_zero(e)] if e.is_zero_elsewhere() else []
     predictions: list[tuple[Family, Prediction]] = []
     for families in (SPECIAL, GENERAL, COSTLY):
         asked = ask(e, families)

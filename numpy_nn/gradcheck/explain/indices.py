@@ -38,7 +38,8 @@ def indices(e: Evidence) -> Iterator[Prediction]:
     if uses.max() < 2 or (uses.max() > USES and uses.min() == uses.max()):
         return
     last = _use(terms, -1).reshape(e.array.shape)
-    varies = len(np.unique(uses[uses > 0])) > 1
+    # Of indices those that come twice may all come as often.
+    varies = len(np.unique(uses[uses > 0])) > 1 or bool(e.subject.whole_numbers)
     if varies:
         yield Prediction("repeated_index", "what the last use of each entry gives", last)
     for number in range(min(int(uses[uses > 0].min()), USES)):

@@ -36,7 +36,8 @@ def losses(e: Evidence) -> Iterator[Found | Prediction]:
     if goal is None:
         yield from fused
         return
-    ratio = e.common_ratio(extra, goal)
+    # A gradient that is itself a multiple of the target is off by a factor, or has the other sign.
+    ratio = None if e.ratio() is not None else e.common_ratio(extra, goal)
     if ratio is not None and ratio > 0 and as_fraction(ratio, e.fit):
         yield Found("target_missing", f"claimed minus numerical is {ratio:.6g} times the target")
     if goal.shape and goal.shape[-1] > 1:

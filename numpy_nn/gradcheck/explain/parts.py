@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from numpy_nn.gradcheck.explain.predictions import Found
+from numpy_nn.gradcheck.explain.predictions import Found, Prediction
 from numpy_nn.gradcheck.measure.derivatives import Array
 from numpy_nn.gradcheck.measure.evidence import Evidence
 
@@ -35,6 +35,13 @@ def partly_filled(e: Evidence) -> Iterator[Found]:
     others_are = "right" if e.fits(np.where(empty, 0.0, e.truth)) else f"{factor:.4g} times the numerical one"
     text = f"0 at {int(empty.sum())} of {empty.size} coordinates{where}, {others_are} at the others"
     yield Found("partly_filled", text)
+
+
+def without_an_output(e: Evidence) -> Iterator[Prediction]:
+    """Of a function with several outputs, what comes from all but one of these."""
+    for number, grad_output in enumerate(e.subject.without_each_output(e.grad_output), start=1):
+        formula = f"that with nothing from output {number}"
+        yield Prediction("output_left_out", formula, e.vjp(grad_output))
 
 
 def clipped(e: Evidence) -> Iterator[Found]:

@@ -52,7 +52,8 @@ def ask(e: Evidence, families: Iterable[Family]) -> Asked:
                 continue
             asked.predictions.append((family, guess))
             if e.fits(guess.values):
-                asked.found.append(Found(guess.cause, e.everywhere(guess.formula)))
+                # A single number is many things by chance.
+                asked.found.append(Found(guess.cause, e.everywhere(guess.formula), int(e.looked_at.sum()) > 1))
     return asked
 
 

@@ -15,7 +15,8 @@ import numpy as np
 from numpy_nn.gradcheck.measure.beyond import AT_MOST, reached
 from numpy_nn.gradcheck.measure.derivatives import Array
 from numpy_nn.gradcheck.measure.evidence import Evidence
-from numpy_nn.gradcheck.measure.points import BESIDE, Point, beside_bends, in_unit, is_symmetric
+from numpy_nn.gradcheck.measure.points import BESIDE, Point, are_probabilities, beside_bends, in_unit, is_symmetric
+from numpy_nn.subjects.source.roles import is_learned
 from numpy_nn.subjects.source.written import numbers_written
 from numpy_nn.subjects.subject import Subject
 
@@ -51,12 +52,30 @@ def crossings(subject: Subject, evidences: list[Evidence]) -> Iterator[tuple[Poi
 
 def _beside_zero(subject: Subject, evidences: list[Evidence]) -> Iterator[tuple[Point, Point]]:
     """The first argument of a function of single numbers, all of it just above 0, and all of it just below."""
+    if are_probabilities(subject):
+        return  # none lies below 0
     for evidence in evidences:
         name, array = evidence.name, evidence.array
         if name == subject.moved_elsewhere and evidence.differences.elementwise and np.any(array):
             small = BESIDE_ZERO * np.where(array == 0.0, np.abs(array).max(), np.abs(array))
             words = f"where {name} is just"
             yield Point(f"{words} above 0", {name: small}), Point(f"{words} below 0", {name: -small})
+        elif name == subject.moved_elsewhere and array.size > 1 and _is_of_one_sign(name, array):
+            # Of the absolute values of weights, those below 0 are not seen where none is.
+            small, some = array.copy(), np.arange(array.size).reshape(array.shape) % 2 == 0
+            small[some] *= BESIDE_ZERO
+            words = f"where entries of {name} are just"
+            yield (
+                Point(f"{words} on the side of 0 of the others", {name: small}),
+                Point(f"{words} on the other side of 0 than the others", {name: np.where(some, -small, small)}),
+            )
+
+
+def _is_of_one_sign(name: str, array: Array) -> bool:
+    """Whether it lies on one side of 0, and is no mask, no probabilities and no definite matrix."""
+    if not (np.all(array > 0.0) or np.all(array < 0.0)) or is_symmetric(array):
+        return False
+    return is_learned(name) or not in_unit(array)
 
 
 def _sides(name: str, words: str, number: float, moved: tuple[Array, Array]) -> tuple[Point, Point]:

@@ -329,6 +329,15 @@ class Evidence:
         again, claimed = self.subject.gradients(self.grad_output)[self.name], self.gradient
         return again is not None and claimed is not None and not np.array_equal(again, claimed)
 
+    def is_zero_elsewhere(self) -> bool:
+        """Whether the claimed gradient is 0 after a call on another input too."""
+        with self.subject.at({self.name: self.array + 0.25 * (1.0 + np.abs(self.array))}):
+            try:
+                there = self.subject.gradients(self.grad_output)[self.name]
+            except SubjectError:
+                return True
+        return there is None or not np.any(there)
+
     def ratio(self) -> float | None:
         """The factor between the claimed and the numerical gradient, if there is one for all coordinates."""
         assert self.gradient is not None

@@ -66,12 +66,12 @@ class Point(NamedTuple):
 def other_points(subject: Subject, output: Array, elementwise: bool, rng: np.random.Generator) -> Iterator[Point]:
     """Points near the one where the subject is, and not so near; of a loss of probabilities none beyond 1."""
     points = _other_points(subject, output, elementwise, rng)
-    if not are_probabilities(subject):
-        yield from points
-        return
-    for point in points:
-        if np.all(point.moved.get(subject.moved_elsewhere, 0.0) <= 1.0):
-            yield point
+    yield from points if not are_probabilities(subject) else filter(lambda p: in_unit(_first(subject, p)), points)
+
+
+def _first(subject: Subject, point: Point) -> Array:
+    """What the first array is moved to; zeros if it is not."""
+    return np.asarray(point.moved.get(subject.moved_elsewhere, 0.0))
 
 
 def are_probabilities(subject: Subject) -> bool:
@@ -80,7 +80,8 @@ def are_probabilities(subject: Subject) -> bool:
         return False
     x, targets = subject.arrays[subject.input], np.asarray(subject.compared_with)
     labels = targets.dtype.kind in "iu" and targets.shape == x.shape[:-1]
-    return in_unit(x) and (labels or (targets.dtype.kind in "fiub" and in_unit(targets)))
+    alike = targets.dtype.kind in "fiub" and targets.size == x.size and in_unit(targets)
+    return in_unit(x) and (labels or alike)
 
 
 def in_unit(array: Array) -> bool:
@@ -111,6 +112,13 @@ def _other_points(subject: Subject, output: Array, elementwise: bool, rng: np.ra
         own = 0.75 if x.ndim == 2 and x.shape[0] == x.shape[1] else 0.5
         mixed = own * x + (1.0 - own) * np.roll(x, 1, axis=0)
         yield Point(f"at the means of neighbouring rows of {this}", {name: mixed})
+    if _is_constant(x) and (x.size > 1 or not x.any()):
+        # As a minimiser begins at zeros, where a penalty does not show, and a transposed array of ones is itself.
+        spread = _spread(x, rng)
+        yield Point(where_moved(subject, name, spread), {name: spread})
+    elif x.ndim > 1 and _is_ramp(x):
+        # The largest entry of a window is its last one in all of them, and sorting does nothing.
+        yield Point(f"at the entries of {this} in another order", {name: rng.permutation(x.ravel()).reshape(x.shape)})
     if constants := {key: array for key, array in subject.arrays.items() if key != name and _is_constant(array)}:
         yield Point("", {key: _spread(array, rng) for key, array in constants.items()})
     yield from beside_bends(subject, name, elementwise)
@@ -148,6 +156,12 @@ def is_symmetric(array: Array) -> bool:
 
 def _is_constant(array: Array) -> bool:
     return array.size > 0 and bool(np.all(array == array.flat[0]))
+
+
+def _is_ramp(array: Array) -> bool:
+    """Whether each entry is larger than the one before, or each smaller, as linspace makes them."""
+    steps = np.diff(array.ravel())
+    return bool(steps.size and (np.all(steps > 0.0) or np.all(steps < 0.0)))
 
 
 def _spread(array: Array, rng: np.random.Generator) -> Array:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from numpy_nn.subjects import names
 from numpy_nn.subjects.arrays.gradients import Leaf, ParameterGradient, SumOfUses, listed, times_jacobian, without_mask
 from numpy_nn.subjects.arrays.nested import arrays_of, as_given, is_container, with_arrays, written_in
-from numpy_nn.subjects.arrays.places import Path, Place, follow
+from numpy_nn.subjects.arrays.places import Path, Place, follow, output_paths
 from numpy_nn.subjects.arrays.unrolled import Part
 from numpy_nn.subjects.calls.costs import LossOfOutput
 from numpy_nn.subjects.calls.resets import Slot, empty_slots, resets_of
@@ -25,8 +25,9 @@ from numpy_nn.subjects.state import equal
 from numpy_nn.subjects.subject import Array, ClaimingSubject
 
 # Roles of backward's arguments, beside the names of forward's: the gradients of the outputs, what forward returned
-# beside them, the outputs themselves, the learning rate, a dict that it fills with gradients.
-GRADS, CACHE, OUTPUT, RATE, FILLED = "<grads>", "<cache>", "<output>", "<rate>", "<filled>"
+# beside them, the outputs themselves, the learning rate, a dict that it fills with gradients, the output that a loss
+# has kept of what it was given, as one of scores keeps probabilities.
+GRADS, CACHE, OUTPUT, RATE, FILLED, KEPT = "<grads>", "<cache>", "<output>", "<rate>", "<filled>", "<kept>"
 
 
 def result_role(place: int) -> str:
@@ -276,6 +277,8 @@ class CalledCode(ClaimingSubject):
                 arguments.append(self._rate)
             elif role == FILLED:
                 arguments.append(filled)
+            elif role == KEPT:
+                arguments.append(np.array(follow(self._owner, self._paths_of_output[0])))
             elif role in results:
                 arguments.append(results[role])
             else:
@@ -289,6 +292,12 @@ class CalledCode(ClaimingSubject):
         if self._completes is not None:
             self._completes()
         return (returned, filled) if filled else returned
+
+    @cached_property
+    def _paths_of_output(self) -> list[Path]:
+        if not (found := output_paths(self._owner)):
+            raise TypeError(f"{self.label}: it keeps no output for its backward pass")
+        return found
 
     @cached_property
     def _completes(self) -> Callable[[], Any] | None:

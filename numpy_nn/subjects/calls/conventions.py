@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from numpy_nn.subjects import names
-from numpy_nn.subjects.calls.calling import CACHE, FILLED, GRADS, OUTPUT, RATE, Convention, result_role
+from numpy_nn.subjects.calls.calling import CACHE, FILLED, GRADS, KEPT, OUTPUT, RATE, Convention, result_role
 from numpy_nn.subjects.calls.costs import LossOfOutput
 from numpy_nn.subjects.calls.rates import rates_in
 from numpy_nn.subjects.names import positional
@@ -266,6 +266,8 @@ class Arguments:
         ]  # fmt: skip
         if self.target is not None:
             orders += [(self.target,), (OUTPUT, self.target)]
+            if self.is_method and self.wanted and names.role(self.wanted[0]) == names.GRAD:
+                orders.insert(0, (KEPT, self.target))  # backward(dvalues, y_true), of softmax and its loss in one
         # What forward returned, one by one: all of it, or all but the outputs.
         for results in (self._results, self._results[self.grads :]) if self.returned else ():
             for blocks in ((grads, results), (grads, results, inputs)):

@@ -38,17 +38,19 @@ class Owned(NamedTuple):
     entirely: bool = False
 
 
-def owned(forward: Callable[..., Any], backward: Callable[..., Any] | None) -> Owned:
+def owned(forward: Callable[..., Any], backward: Callable[..., Any] | None, *, is_all: bool = False) -> Owned:
     """The passes with the object that both are methods of, or else with the only one that both refer to.
 
     Methods are those of a copy of their object, where that can be copied. An object counts if it keeps arrays,
-    or is that of both methods and keeps numbers, which may be learned.
+    or is that of both methods and keeps numbers, which may be learned; or with ``is_all``, where nothing else does, as
+    it may keep what it computes.
     """
     first, second = ([] if f is None else _objects_of(f) for f in (forward, backward))
     common = [one for one in first if backward is None or any(one is other for other in second)]
     if not common and inspect.ismethod(forward) and inspect.ismethod(backward):
-        same = forward.__self__ is backward.__self__ and _has_numbers(forward.__self__)
-        common = [forward.__self__] if same else []
+        mine = forward.__self__
+        counts = _has_numbers(mine) or (is_all and hasattr(mine, "__dict__") and not isinstance(mine, type))
+        common = [mine] if mine is backward.__self__ and counts else []
     if len(common) != 1:
         return Owned(forward, backward)
     owner, methods = common[0], [f for f in (forward, backward) if f is not None]

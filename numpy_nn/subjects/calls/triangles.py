@@ -24,10 +24,11 @@ _OF_ONE_TRIANGLE = re.compile("cholesky|cho_factor|eigh|eigvalsh|potrf")
 
 
 def triangles_read(subject: Subject, forward: Any) -> dict[str, str]:
-    """Of symmetric matrices with a symmetric gradient the triangle, ``lower`` or ``upper``, that is read; and say so.
+    """Of symmetric matrices with a gradient by both triangles, ``lower`` or ``upper``, which is read; and say so.
 
-    There a[i, j] stands for a[j, i] too, so that the derivative by it is the sum of both entries of the gradient. Where
-    the code calls what reads one triangle, also those that are read whole beside that, as ``MIRRORED``.
+    There a[i, j] stands for a[j, i] too, so that the derivative by it is the sum of both entries of the gradient, which
+    is not symmetric in all formulas. Where the code calls what reads one triangle, also those with a symmetric gradient
+    that are read whole beside that, as ``MIRRORED``.
     """
     alike = [name for name, array in subject.arrays.items() if _is_symmetric(array)]
     if not alike or not subject.make_repeatable():
@@ -36,7 +37,8 @@ def triangles_read(subject: Subject, forward: Any) -> dict[str, str]:
     try:
         output = subject.output()
         claimed = subject.gradients(subject.random_grad_output(np.random.default_rng(0), output.shape))
-        found = {name: _triangle_of(subject, name, output, both) for name in alike if _is_symmetric(claimed[name])}
+        kinds = {name: both if _is_symmetric(claimed[name]) else "" for name in alike if _is_of_both(claimed[name])}
+        found = {name: _triangle_of(subject, name, output, kind) for name, kind in kinds.items()}
     except SubjectError:
         return {}
     found = {name: triangle for name, triangle in found.items() if triangle}
@@ -57,11 +59,11 @@ def mirrored(matrix: NDArray[Any]) -> NDArray[Any]:
 
 
 def folded(claimed: Mapping[str, NDArray[Any] | None], triangles: Mapping[str, str]) -> dict[str, NDArray[Any] | None]:
-    """The claimed gradients, of which symmetric ones are given as those by the entries of the triangles alone."""
+    """The claimed gradients, of which those by both triangles are given as those by the entries of the one alone."""
     made = dict(claimed)
     for name, triangle in triangles.items():
         gradient = made[name]
-        if gradient is not None and _is_symmetric(gradient):
+        if gradient is not None and _is_of_both(gradient):
             both = gradient + gradient.T - np.diag(np.diag(gradient))
             made[name] = np.triu(both) if triangle == "upper" else np.tril(both)
     return made
@@ -72,6 +74,13 @@ def _is_symmetric(array: NDArray[Any] | None) -> bool:
     if array is None or array.ndim != 2 or array.shape[0] != array.shape[1] or not np.any(np.tril(array, -1)):
         return False
     return bool(np.allclose(array, array.T, rtol=1e-9, atol=1e-12 * np.abs(array).max()))
+
+
+def _is_of_both(array: NDArray[Any] | None) -> bool:
+    """Whether it is a square matrix with something in both of its triangles."""
+    if array is None or array.ndim != 2 or array.shape[0] != array.shape[1]:
+        return False
+    return bool(np.any(np.tril(array, -1)) and np.any(np.triu(array, 1)))
 
 
 def _triangle_of(subject: Subject, name: str, output: Array, both: str) -> str:

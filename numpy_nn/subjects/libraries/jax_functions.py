@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import re
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -18,7 +19,7 @@ from numpy.typing import NDArray
 
 from numpy_nn.subjects.calls.arguments import named_arguments
 from numpy_nn.subjects.names import TARGET, has_passes, positional, role_in_loss
-from numpy_nn.subjects.source.roles import is_data
+from numpy_nn.subjects.source.roles import is_data, is_learned_beside
 from numpy_nn.subjects.state import inner
 from numpy_nn.subjects.subject import Array, ClaimingSubject, SubjectError
 
@@ -55,6 +56,23 @@ def jax_subject(target: Any, x: Any, targets: Any) -> JaxSubject | None:
 def _of_widest(
     jax: Any, function: Callable[..., Any], named: Any, values: Mapping[str, Any], held: Sequence[str]
 ) -> JaxSubject:
+    """The subject in the widest precision, with the numbers in trees of arguments where the function takes these."""
+    tree_map = jax.tree_util.tree_map
+    arrays = {
+        name: value if isinstance(value, float) else tree_map(lambda x: np.asarray(x) if type(x) is float else x, value)
+        for name, value in values.items()
+    }
+    try:
+        subject = _in_widest(jax, function, named, arrays, held)
+        subject.leave_settings([name for name, leaf in _leaves(jax, values) if type(leaf) is float])
+    except SubjectError:
+        subject = _in_widest(jax, function, named, values, held)
+    return subject
+
+
+def _in_widest(
+    jax: Any, function: Callable[..., Any], named: Any, values: Mapping[str, Any], held: Sequence[str]
+) -> JaxSubject:
     """The subject in float64 where the function takes that, else in its own precision."""
     if not jax.config.jax_enable_x64:
         wide = JaxSubject(jax, function, named, values, held, True)
@@ -87,14 +105,12 @@ class JaxSubject(ClaimingSubject):
         wide: bool,
     ) -> None:
         self._jax, self._function, self._wide = jax, function, wide
-        tree = jax.tree_util
-        paths, self._tree = tree.tree_flatten_with_path(tuple(values.values()))
-        names = [list(values)[path[0].idx] for path, _ in paths]
-        self._leaves = {name + tree.keystr(path[1:]): leaf for name, (path, leaf) in zip(names, paths, strict=True)}
+        self._tree = jax.tree_util.tree_structure(tuple(values.values()))
+        self._leaves = dict(_leaves(jax, values))
         arrays: dict[str, Array] = {}
-        for (shown, leaf), name in zip(self._leaves.items(), names, strict=True):
+        for shown, leaf in self._leaves.items():
             kind = getattr(leaf, "dtype", None)
-            if kind is None or name in held:
+            if kind is None or re.split(r"[\[.]", shown)[0] in held:
                 continue
             if jax.numpy.issubdtype(kind, np.complexfloating):
                 raise TypeError(f"{shown}: expected real numbers, got {kind}")
@@ -109,6 +125,18 @@ class JaxSubject(ClaimingSubject):
         if not arrays:
             raise TypeError(f"{self.label}: expected an array of floats among the arguments, got none")
         self._outputs: list[Any] = []
+
+    def leave_settings(self, numbers: Sequence[str]) -> None:
+        """Of these, the ones without a gradient are settings, but for a bias beside weights and the like."""
+        asked = [name for name in numbers if name in self.arrays]
+        claimed = self.gradients(np.ones(self.output().shape)) if asked else {}
+        idle = [name for name in asked if not np.any(claimed[name])]
+        others = [_last(name) for name in self.arrays if name not in idle]
+        for name in idle if others else ():
+            if not is_learned_beside(_last(name), others):
+                self._leaves[name] = float(self.arrays.pop(name))
+                self.unchecked.append((name, "setting", 1))
+        self.input = self.input if self.input in self.arrays else next(iter(self.arrays))
 
     def own_code(self) -> Sequence[Any]:
         rule = [getattr(self._named, part, None) for part in ("fun", "fwd", "bwd", "jvp", "__wrapped__")]
@@ -158,6 +186,18 @@ class JaxSubject(ClaimingSubject):
         home = self._jax if hasattr(self._jax, "enable_x64") else self._jax.experimental
         context: AbstractContextManager[Any] = home.enable_x64(True)
         return context
+
+
+def _leaves(jax: Any, values: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    """All that is in the arguments, by what it is called."""
+    tree = jax.tree_util
+    paths, _ = tree.tree_flatten_with_path(tuple(values.values()))
+    return [(list(values)[path[0].idx] + tree.keystr(path[1:]), leaf) for path, leaf in paths]
+
+
+def _last(shown: str) -> str:
+    """The last name in ``params['layer']['b']``, which is ``b``."""
+    return re.findall(r"\w+", shown)[-1]
 
 
 def _try_out(subject: JaxSubject) -> None:

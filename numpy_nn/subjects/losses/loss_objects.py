@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from copy import copy
 from functools import partial
 from typing import Any
+
+import numpy as np
 
 from numpy_nn.subjects import names
 from numpy_nn.subjects.agreement import CLOSELY, Agreement, agreement
@@ -43,7 +47,7 @@ def of_loss_object(
     gradient = gradient or names.passes(target)[1] or step_of_training(target, (*inputs, targets))
     derived = names.derived(target, own)
     derived = None if _is_of_held_loss(target, own, derived) else derived
-    found: list[tuple[bool, Agreement, bool, CodeSubject]] = []
+    found: list[tuple[bool, Agreement, bool, bool, CodeSubject]] = []
     errors: list[Exception] = []
     wanting: Callable[..., Any] | None = None
     before = Snapshot(target)  # what a way that is not meant updates, it takes for none of its parameters
@@ -68,11 +72,15 @@ def of_loss_object(
         # To a digit or two they may agree without a small penalty as well, or with the output for its gradient.
         agree = agrees.agreeing == agrees.shaped > 0 and agrees.digits == CLOSELY
         if agree or not subject.make_repeatable():
+            if function is forward and (mean := _mean_of_samples(target, forward, given, subject)):
+                subject.complain(_OF_SAMPLES.format(mean))
             return subject
         # What reaches the object's own arrays is meant, rather than a loss of what it is given; and a gradient that the
         # loss returns beside its value, where nothing else tells.
         handed_on = isinstance(backward, HandedOn)
-        found.append((subject.has_parameters, agrees, handed_on, subject))
+        # What a part of it does, that it holds for its own passes, is not meant.
+        is_own = getattr(getattr(function, "func", function), "__self__", None) is target
+        found.append((subject.has_parameters, agrees, handed_on, is_own, subject))
     before.restore()
     if not found and forward is not None and wanting is not None:
         subject = chosen(Code(label, forward, wanting, named_arguments(forward, inputs, None), hints, None, target))
@@ -82,7 +90,7 @@ def of_loss_object(
         )
         return subject
     if found:
-        return max(found, key=lambda one: one[:3])[3]
+        return max(found, key=lambda one: one[:4])[4]
     if errors and (forward is None or not takes(forward, len(inputs))):
         raise errors[0]
     gradient = method(target, ["backprop", *names.LOSS_GRADIENTS]) or names.passes(target)[1]
@@ -102,6 +110,26 @@ def of_loss_object(
         before.restore()
     # A backward pass may want what the step that calls it gives it, such as sums to be added to.
     return with_unsaid_cost(label, forward, step, inputs, targets, target, hints)
+
+
+_OF_SAMPLES = (
+    "the gradient is that of the sum of the losses that forward returns, and {0} returns their mean: to have it "
+    "decided which is meant, give a pair, (loss.{0}, loss.backward) or (loss.forward, loss.backward)"
+)
+
+
+def _mean_of_samples(target: Any, forward: Callable[..., Any], given: Mapping[str, Any], subject: CodeSubject) -> str:
+    """The method that returns the mean of the losses of samples, of whose sum the gradient is; "" if there is none."""
+    if subject.convention.averaged or (losses := subject.output()).size == 1:
+        return ""
+    for name in (*names.FORWARDS, *names.LOSSES):
+        if (function := method(target, [name])) in (None, forward) or not takes(function, len(given)):
+            continue
+        with suppress(SubjectError), subject.running():
+            value = np.asarray(function(*map(copy, given.values())))
+            if value.ndim == 0 and np.isclose(value, losses.mean(), rtol=1e-9, atol=0.0):
+                return name
+    return ""
 
 
 def _is_of_held_loss(target: Any, loss: Any, gradient: Any) -> bool:
