@@ -96,6 +96,8 @@ def _of_first_sample(target: Any, inputs: Sequence[Any], targets: Any, hints: Hi
     if len(inputs) == 1 and isinstance(x, np.ndarray) and x.ndim > 1 and np.shape(targets)[:1] == x.shape[:1]:
         with suppress(SubjectError, ValueError):
             subject = _recognised(target, (x[0].copy(),), targets[0], hints)
+            if not (subject.make_repeatable() and np.isfinite(subject.output()).all()):
+                return None  # it was none for this reason
             subject.notes.append("it takes one sample at a time: judged with the first of those given")
             return subject
     if isinstance(targets, np.ndarray) and targets.shape == (1,):

@@ -240,3 +240,22 @@ def test_the_label_of_one_sample_is_a_number():
         return {"w1": 4 * found["w1"], "w2": found["w2"]}
 
     assert check_gradients((forward, summed), given, 2)["w1"].verdict == "wrong"
+
+
+class Unfitted:
+    def __init__(self):
+        self.weights, self.bias, self.lr = None, None, 0.1
+
+    def feed_forward(self, X):
+        return 1 / (1 + np.exp(-(np.dot(X, self.weights) + self.bias)))
+
+    def compute_loss(self, y_true, y_pred):
+        return -np.mean(y_true * np.log(y_pred) + (1 - y_true) * np.log(1 - y_pred))
+
+    def compute_gradients(self, X, y_true, y_pred):
+        return X.T @ (y_pred - y_true) / len(X), np.mean(y_pred - y_true)
+
+
+def test_what_fails_for_another_reason_is_not_judged_with_one_sample():
+    with pytest.raises(TypeError, match="NoneType"):
+        check_gradients(Unfitted(), X, (labels > 0).astype(float))
