@@ -6,6 +6,7 @@ import dataclasses
 import inspect
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,7 @@ from numpy_nn.subjects import Hints, LiveSubject, Subject, SubjectError, Surroga
 from numpy_nn.subjects.agreement import claimed_in_shape
 from numpy_nn.subjects.arrays.nested import arrays_of
 from numpy_nn.subjects.calls.arguments import are_apart, with_targets_apart
+from numpy_nn.subjects.calls.costs import method_of_loss
 from numpy_nn.subjects.calls.owners import is_object_with_arrays
 from numpy_nn.subjects.libraries.foreign_arrays import as_arrays, is_torch, of_arrays
 from numpy_nn.subjects.libraries.jax_functions import jax_subject
@@ -164,6 +166,8 @@ def _subjects(target: Any, x: Any, targets: Any, hints: Hints, report: GradientR
         x = (x,)  # all parameters in a dict, or an object with the data, such as a graph
     forward = _forward_of(target)
     if isinstance(x, tuple) and are_apart(x, forward, int(targets is not None)):
+        if set(map(type, x)) == {int} and targets is not None:
+            return iter([("", _of_indices(target, x, targets, hints))])
         inputs = tuple(map(_point, x))
     elif isinstance(x, tuple) and len(x) == 1 and type(x[0]) is float:
         inputs = (_point(x[0]),)
@@ -173,7 +177,7 @@ def _subjects(target: Any, x: Any, targets: Any, hints: Hints, report: GradientR
         x = list(x)
         inputs = (_point(x),)
     elif _is_of_several(x):
-        takers = [forward, _loss_of(target) if targets is not None else None]
+        takers = [forward, _loss_of(target, x) if targets is not None else None]
         each = [several(x, taker, with_targets=targets is not None) for taker in takers if taker is not None]
         inputs = tuple(map(_argument, sorted(each or [several(x)], key=len)[-1]))
     else:
@@ -215,15 +219,28 @@ def _of_whole_numbers(target: Any, x: NDArray[Any], targets: Any, hints: Hints) 
     raise failed
 
 
+def _of_indices(target: Any, x: tuple[int, ...], targets: Any, hints: Hints) -> Subject:
+    """The subject of whole numbers that are an argument each; of floats where it takes no indices."""
+    try:
+        return as_subject(target, x, targets, hints)
+    except (SubjectError, IndexError, TypeError, ValueError) as error:
+        with suppress(SubjectError, IndexError, TypeError, ValueError):
+            return as_subject(target, tuple(map(_point, x)), targets, hints)
+        raise error from None
+
+
 def _has_another_shape(subject: Subject) -> bool:
     """Whether the gradient that is claimed of the input is of another shape."""
     claims = subject.input in subject.arrays and subject.make_repeatable()
     return claims and subject.input not in claimed_in_shape(subject)[1]
 
 
-def _loss_of(target: Any) -> Any:
-    """The method of an object that is called as a loss; None of functions."""
-    return None if isinstance(target, tuple) or inspect.isroutine(target) else names.method(target, names.LOSSES)
+def _loss_of(target: Any, x: Any) -> Any:
+    """The method of an object that is called as a loss, of what is given and targets; None of functions."""
+    if isinstance(target, tuple) or inspect.isroutine(target):
+        return None
+    number = len(x) + 1 if isinstance(x, tuple) else 2
+    return names.method(target, names.LOSSES) or method_of_loss(target, number)
 
 
 def _forward_of(target: Any) -> Any:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from numpy_nn.gradcheck.judging import WEAKER, computes_in, diagnosis, judge, name_worst
-from numpy_nn.gradcheck.measure.derivatives import Array
+from numpy_nn.gradcheck.measure.derivatives import REORDERED_IN_FLOAT32, Array
 from numpy_nn.gradcheck.measure.differences import REORDERED, Differences
 from numpy_nn.gradcheck.measure.evidence import Evidence
 from numpy_nn.gradcheck.measure.iterations import is_of_a_tolerance
@@ -18,6 +18,7 @@ from numpy_nn.gradcheck.measure.verdicts import examine, off_by, sizes
 from numpy_nn.gradcheck.progress import Progress
 from numpy_nn.gradcheck.report import RIGHT, UNDECIDED, WRONG, Entry, GradientReport
 from numpy_nn.gradcheck.visits import visit_other_points
+from numpy_nn.subjects.agreement import digits
 from numpy_nn.subjects.state import equal
 from numpy_nn.subjects.subject import Subject, SubjectError
 
@@ -27,9 +28,6 @@ ALL_UP_TO, SAMPLES = 200_000, 2_000
 # Each evaluation reads all arrays. Where they would be more numbers than this in all, so many coordinates, or groups of
 # them, are checked as fit, and no fewer than these: as many on every machine, which none by the clock would be.
 NUMBERS, FEW = 150_000_000, 20
-
-# By how much of the largest entry sums in float32 differ that are added up in another order.
-REORDERED_IN_FLOAT32 = 2.0**-18
 
 
 def check(subject: Subject, prefix: str, report: GradientReport, rng: np.random.Generator, samples: Any) -> None:
@@ -100,6 +98,7 @@ def _entries(
     claimed = subject.gradients(grad_output)
     again, redrawn = subject.gradients(grad_output), subject.gradients(grad_output, other_draws=True)
     judged: list[tuple[Entry, Evidence]] = []
+    others = _by_chance(subject, claimed, grad_output)
     for name, gradient in claimed.items():
         shown = name if not prefix else f"{prefix}.{name}" if name != subject.input or not first else name
         if gradient is None and name == subject.input:
@@ -108,6 +107,10 @@ def _entries(
         evidence = Evidence(
             subject, name, gradient, grad_output, output, previous, previous_x, previous_grad_output, rng
         )
+        if name in others:
+            evidence.gradient = _least_right(subject, name, others[name], grad_output)
+            judged.append((_entry(evidence, shown, samples), evidence))
+            continue
         if _equal(gradient, again[name]) and not _equal_but_for_rounding(gradient, redrawn[name]):
             subject.problems.append(
                 f"{shown}: two backward passes on the same input give different gradients: backward draws random "
@@ -136,6 +139,24 @@ def _entries(
     subject.watch = None
     visit_other_points(subject, judged, output, rng)
     return [entry for entry, _ in judged]
+
+
+def _by_chance(subject: Subject, claimed: Mapping[str, Any], grad_output: Array) -> dict[str, list[Array]]:
+    """The gradients of several runs, of arrays of which they differ by more than rounding: not all are right."""
+    runs = [claimed, *subject.gradients_by_chance(grad_output)]
+    every = {name: [run[name] for run in runs if run[name] is not None] for name in claimed}
+    apart = {n: each for n, each in every.items() if not all(_equal_but_for_rounding(each[0], one) for one in each)}
+    if apart:
+        subject.warn(
+            f"two backward passes on the same input give different gradients of {', '.join(apart)}: they hang on the "
+            "order in which nodes are run, as where the gradient of one that is used twice is set (=) and not added up "
+            "(+=), or where one is run before all that use it; judged is the one that is off"
+        )
+    return apart
+
+
+def _least_right(subject: Subject, name: str, gradients: Sequence[Array], grad_output: Array) -> Array:
+    return min(gradients, key=lambda gradient: digits(subject, name, gradient, grad_output))
 
 
 def _with_steps_of_others(

@@ -10,7 +10,7 @@ from numpy_nn.subjects import names
 from numpy_nn.subjects.agreement import agreement, claimed_in_shape
 from numpy_nn.subjects.calls.arguments import named_arguments, takes, takes_targets
 from numpy_nn.subjects.calls.calling import IT_UPDATES
-from numpy_nn.subjects.calls.dressing import in_training, value_first, with_context, with_derivative
+from numpy_nn.subjects.calls.dressing import in_training, value_first, with_context, with_data_given, with_derivative
 from numpy_nn.subjects.calls.owners import with_objects_held
 from numpy_nn.subjects.calls.partials import with_bound
 from numpy_nn.subjects.calls.rates import StepsOfArguments, with_steps_returned
@@ -32,6 +32,7 @@ def of_passes(f: Any, vjp: Any, inputs: Sequence[Any], targets: Any, owner: Any,
     """
     label = getattr(names.unwrapped(bare(f)), "__name__", type(f).__name__)
     f, vjp = with_bound(f, vjp)
+    vjp = vjp if vjp is None else with_data_given(f, vjp, len(inputs))
     if vjp is None and (both := with_derivative(f)) is not None:
         f, vjp = both
     f = f if vjp is not None else value_first(f)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from numpy_nn.subjects.as_it_runs import called_as_it_runs
 from numpy_nn.subjects.calls.arguments import takes
 from numpy_nn.subjects.calls.calling import GRADS, Convention
 from numpy_nn.subjects.calls.chains import chain_of, flat_layers
+from numpy_nn.subjects.calls.costs import as_cost
 from numpy_nn.subjects.calls.dressing import (
     in_training,
     is_of_tangents,
@@ -70,9 +72,17 @@ def as_subject(target: Any, inputs: Sequence[Any], targets: Any, hints: Hints) -
     refuse_what_torch_differentiates(target)
     if isinstance(targets, np.ndarray) and targets.dtype == np.float32:
         targets = targets.astype(np.float64)
+    hints = replace(hints, cost=as_cost(hints.cost))
     before = to_be_restored(target)
     try:
-        subject = _recognised(target, inputs, targets, hints)
+        try:
+            subject = _recognised(target, inputs, targets, hints)
+        except SubjectError:
+            if before is not None:
+                before.restore()
+            if (alone := _of_first_sample(target, inputs, targets, hints)) is None:
+                raise
+            subject = alone
         # The weights of the classes that a loss of ours keeps are no parameters.
         if isinstance(subject, CodeSubject) and not isinstance(target, Loss) and subject.make_repeatable():
             subject.count_hidden(hints.constants)
@@ -84,6 +94,25 @@ def as_subject(target: Any, inputs: Sequence[Any], targets: Any, hints: Hints) -
         raise
     subject.restored_in_the_end(before)
     return subject
+
+
+def _of_first_sample(target: Any, inputs: Sequence[Any], targets: Any, hints: Hints) -> Subject | None:
+    """Code that fails with all samples and takes one, as a network of single numbers does, with the first; or None.
+
+    So with a number for a target that is the only one in its array.
+    """
+    x = inputs[0]
+    if len(inputs) == 1 and isinstance(x, np.ndarray) and x.ndim > 1 and np.shape(targets)[:1] == x.shape[:1]:
+        with suppress(SubjectError, ValueError):
+            subject = _recognised(target, (x[0].copy(),), targets[0], hints)
+            if not (subject.make_repeatable() and np.isfinite(subject.output()).all()):
+                return None  # it was none for this reason
+            subject.notes.append("it takes one sample at a time: judged with the first of those given")
+            return subject
+    if isinstance(targets, np.ndarray) and targets.shape == (1,):
+        with suppress(SubjectError, ValueError):
+            return _recognised(target, inputs, targets[0].item(), hints)
+    return None
 
 
 def _recognised(target: Any, inputs: Sequence[Any], targets: Any, hints: Hints) -> Subject:
@@ -158,6 +187,8 @@ def _of_functions(f: Any, vjp: Any, inputs: Sequence[Any], targets: Any, hints: 
             subject = with_the_last_as_targets(subject, f, vjp, inputs, owner, hints) or subject
     if not (entirely or objects):
         subject.take_for_granted()
+    elif owner is not None and subject.parameter_places:
+        subject.take_arguments_for_data()
     return subject
 
 

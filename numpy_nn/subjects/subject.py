@@ -106,6 +106,10 @@ class Subject(ABC):
         """Whether an array's gradient is claimed by nothing but the step that backward makes along it."""
         return False
 
+    def gradients_by_chance(self, _: Array) -> Sequence[Mapping[str, NDArray[Any] | None]]:
+        """The claimed gradients of some runs, where chance may make them others; none where it is not known to."""
+        return ()
+
     def gradients_without_update(self, _: Array) -> Mapping[str, NDArray[Any] | None]:
         """The claimed gradients where the learning rate is 0; none for code that updates nothing."""
         return {}

@@ -119,6 +119,9 @@ def entries(monkeypatch, claims, *, name="x", prefix="", first=True, redrawn=Non
         def is_known_by_steps(self, _):
             return False
 
+        def gradients_by_chance(self, _):
+            return ()
+
         def random_grad_output(self, _, shape):
             return np.ones(shape)
 
@@ -198,6 +201,9 @@ def test_every_array_is_checked_also_beside_one_that_cannot_be(monkeypatch):
 
         def is_known_by_steps(self, _):
             return False
+
+        def gradients_by_chance(self, _):
+            return ()
 
         def random_grad_output(self, _, shape):
             return np.ones(shape)

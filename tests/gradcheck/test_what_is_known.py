@@ -1,6 +1,7 @@
 """What is known about one gradient, piece by piece: sizes, noise, shares, and where more is asked for."""
 
 from types import SimpleNamespace
+from typing import Any
 
 import known_slopes
 import numpy as np
@@ -99,14 +100,16 @@ def test_a_gradient_is_of_the_working_size_if_nothing_is_larger(gradient, size):
 # Noise.
 
 
-def claims(gradients, x=X):
-    """The noise of a gradient that is these numbers in turn, and where each was asked for."""
-    e, seen = evidence(x=x), []
+def claims(gradients, x=X, repeats=True):
+    """The noise of a gradient that is these numbers in turn, at one place always the same, and where it was asked."""
+    e, seen = evidence(x=x), list[Any]()
     home = e.x.copy()
 
     def claimed(_):
-        seen.append((e.x - home) / home)
-        return {e.name: gradients[(len(seen) - 1) % len(gradients)]}
+        place = (e.x - home) / home
+        known = [i for i, one in enumerate(seen) if repeats and np.array_equal(one, place)]
+        seen.extend([] if known else [place])
+        return {e.name: gradients[(known[0] if known else len(seen) - 1) % len(gradients)]}
 
     e.subject = SimpleNamespace(arrays=e.subject.arrays, input=e.subject.input, gradients=claimed)
     found = e.gradient_noise
@@ -123,6 +126,13 @@ def test_the_noise_of_a_gradient_is_what_is_not_smooth_along_a_line_beside_the_i
     np.testing.assert_array_equal(claims([ones.ravel(), -ones.ravel()])[0], noise)
     for missing in (None, ones[:2]):
         np.testing.assert_array_equal(claims([ones, -ones, missing])[0], np.zeros(X.shape))
+
+
+def test_what_is_another_at_the_same_place_is_no_noise():
+    ones = np.ones(X.shape)
+    np.testing.assert_array_equal(claims([ones, -ones], repeats=False)[0], np.zeros(X.shape))
+    nearly = claims([ones, ones * (1.0 + 2.0**-30)], repeats=False)[0]  # as sums in another order
+    assert (nearly > 0.0).all()
 
 
 def test_along_the_line_all_numbers_move_by_a_millionth_and_none_by_a_power_of_two():

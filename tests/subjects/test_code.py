@@ -212,7 +212,7 @@ class Parts:
         self.subject = subject = stand_in(_owner=owner, _given=dict(enumerate(given)), _overlapping={})
         subject._home, subject.output = ("home" if state else None), lambda: ONE
         subject._stays = subject._is_left_alone = lambda place: str(place) in stays
-        subject._is_filled = subject._is_rewritten = lambda _: False
+        subject._is_filled = subject._is_rewritten = subject._depends_beside_zeros = lambda _: False
 
         def depends(place, _):
             self.tried.append(str(place))

@@ -207,6 +207,7 @@ def test_a_step_over_the_rate_is_the_gradient_of_what_is_updated(arguments, kept
     subject._find_decays = lambda *given: looked_at.append(given)
     subject._rate_of_steps = lambda moved, _: common if moved == ["W"] else 7.0
     subject._rate_meant = lambda kept, common: kept or common
+    subject._moved_beside_zeros = lambda _: []
     CodeSubject._find_updates(subject, ONE)
     assert subject._updates == ({} if rate is None else {"W": rate})
     assert looked_at == ([] if not rate else [(["W"], rate, ONE)])
@@ -225,8 +226,11 @@ def test_a_step_over_the_rate_is_the_gradient_of_what_is_updated(arguments, kept
     ],
 )
 def test_a_rate_that_is_not_given_is_the_default_of_what_steps(backward, rate):
-    assert CodeSubject._rate_by_default(stand_in(_backward=backward, _forward=max, _given={})) == rate
-    assert CodeSubject._rate_by_default(stand_in(_backward=None, _forward=backward, _given={"g": 1.0})) == rate
+    assert CodeSubject._rate_by_default(stand_in(_backward=backward, _forward=max, _given={}, _owner=None)) == rate
+    assert (
+        CodeSubject._rate_by_default(stand_in(_backward=None, _forward=backward, _given={"g": 1.0}, _owner=None))
+        == rate
+    )
 
 
 @pytest.mark.parametrize(

@@ -291,6 +291,7 @@ def judged_by(monkeypatch, *costs, cost=None, beside=None, wants=False, several=
             at=lambda _: nullcontext(),
             chain=None,
             notes=[],
+            updates_in_backward=None,
             convention=Convention(("x",), arguments=(GRADS,) if takes else ("x",)),
         )
 
@@ -335,7 +336,8 @@ NO, NO_LABELS = ValueError("no"), ValueError("no labels")
         ([1], {"beside": ("loss", 2)}, (2, "judged as the gradients of loss, the one loss in the same file"), [2, 1]),
         ([2], {"beside": ("loss", 1)}, (2, f"{JUDGED} 0"), [1, 2]),
         # A backward pass that wants the gradient of the loss.
-        (["1"], {}, "net's backward pass wants the gradient of the loss by the output", ["1"]),
+        (["1"], {"wants": True}, "net's backward pass wants the gradient of the loss by the output", ["1"]),
+        (["1"], {}, NONE_OF_THE_USUAL, ["1"]),
         ([1], {"wants": True}, "net's backward pass wants the gradient of the loss by the output", [1]),
         ([2], {"wants": True}, (2, f"{JUDGED} 0"), [2]),
         (["1", 1], {}, (1, f"{JUDGED} 1"), ["1", 1]),

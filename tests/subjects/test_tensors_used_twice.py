@@ -81,3 +81,41 @@ def test_where_the_output_alone_loses_a_gradient_the_other_way_to_lose_it_is_tol
     assert report.verdict == "right"
     (warning,) = report.warnings
     assert warning.endswith("or what came last, or a constant, is handed on in the place of the sum")
+
+
+class Node(SetsInSums):
+    """Goes through its parts in an order of chance, as that of a set is."""
+
+    graphs = 0
+
+    def backward(self):
+        Node.graphs += 1
+        turned = Node.graphs // 2 % 3 == 1
+        order, seen = [], []
+
+        def visit(value):
+            if value not in seen:
+                seen.append(value)
+                for part, _ in value.parts[::-1] if turned else value.parts:
+                    visit(part)
+                order.append(value)
+
+        visit(self)
+        self.grad = 1.0
+        for value in reversed(order):
+            for part, slope in value.parts:
+                value.hand_on(part, slope)
+
+
+def of_a_chance(a, b, c):
+    d = a * b + c
+    e = (a + d).exp()
+    return e * e + d * d * a
+
+
+def test_what_hangs_on_the_order_of_a_set_is_wrong_and_not_hidden_by_rounding():
+    for first in range(2):
+        Node.graphs = first
+        report = check_gradients(of_a_chance, (Node(0.5), Node(-1.2), Node(0.3)))
+        assert report["a"].verdict == "wrong"
+        assert any("the order in which nodes are run" in warning for warning in report.warnings)

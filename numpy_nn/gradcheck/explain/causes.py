@@ -104,7 +104,8 @@ WORDS: dict[str, tuple[str, str]] = {
         "differentiate what the loss has: the gradient of reg sum(W^2) is 2 reg W, that of 0.5 reg sum(W^2) is reg W",
     ),
     "penalty_missing": (
-        "the loss has a penalty on the parameter (weight decay, a regulariser), and its gradient is left out",
+        "the loss has a penalty on the parameter (weight decay, a regulariser), and its gradient, or a part of that, "
+        "is left out",
         "add it: the gradient of reg sum(W^2) is 2 reg W, that of 0.5 reg sum(W^2) is reg W",
     ),
     "dropout_scale": ("dropout's scale 1 / (1 - p) is forgotten", "multiply by the same scaled mask as in forward"),

@@ -140,20 +140,29 @@ def _square_of_input(e: Evidence) -> float:
 
 
 def _constant(e: Evidence, ratio: float) -> bool:
-    """Whether the factor is the same, or goes with the number of rows, at another input and grad_output."""
+    """Whether the factor is the same, or goes with the number of rows, at another input and grad_output.
+
+    And, in a program of single numbers, with the others of these at other values.
+    """
+    others = [(n, a) for n, a in e.subject.arrays.items() if a.size == 1 and n not in (e.name, e.subject.input)]
+    moved = {name: 0.8125 * array + 0.0625 for name, array in others}
     home = e.x.copy()
-    try:
-        e.x[...] = e.previous_x
-        grad_output = e.subject.random_grad_output(e.rng, e.output.shape)
-        gradient = e.subject.gradients(grad_output)[e.name]
-        if gradient is None or gradient.size != e.array.size:
+    for at in ({}, moved) if moved else ({},):
+        try:
+            with e.subject.at(at):
+                e.x[...] = e.previous_x
+                grad_output = e.subject.random_grad_output(e.rng, e.output.shape)
+                gradient = e.subject.gradients(grad_output)[e.name]
+                if gradient is None or gradient.size != e.array.size:
+                    return False
+                again = e.common_ratio(gradient.reshape(e.array.shape), e.vjp(grad_output, e.previous_x))
+        except DROPPED:
             return False
-        again = e.common_ratio(gradient.reshape(e.array.shape), e.vjp(grad_output, e.previous_x))
-    except DROPPED:
-        return False
-    finally:
-        e.x[...] = home
-    return again is not None and _near(again, ratio, e.fit)
+        finally:
+            e.x[...] = home
+        if again is None or not _near(again, ratio, e.fit):
+            return False
+    return True
 
 
 def _count_of_rows_or_columns(e: Evidence, ratio: float, other: Other) -> tuple[str, str] | None:

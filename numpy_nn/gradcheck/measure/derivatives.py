@@ -28,6 +28,10 @@ SAFETY = 4.0
 UNIT_ROUNDOFF = float(np.finfo(np.float64).eps) / 2
 SMALLEST = float(np.finfo(np.float64).smallest_subnormal)
 
+# By how much of the largest entry sums in float32 differ that are added up in another order; and in how many more calls
+# it is seen that a result varies by more.
+REORDERED_IN_FLOAT32, REPEATED = 2.0**-18, 3
+
 # Below it steps in proportion would leave the range of float64: 1e-100 of it in the complex step, 2^-48 in differences.
 TINY = 1e-200
 
@@ -112,6 +116,14 @@ def noise_level(evaluate: Callable[[float], Array], points: int = 9) -> Array:
             mean = np.sqrt(np.mean(np.square(differences), axis=0))
             levels.append(mean * (math.factorial(k) / math.sqrt(math.factorial(2 * k))))
     return np.asarray(np.max(levels, axis=0))
+
+
+def noise_of_rounding(evaluate: Callable[[float], Array]) -> Array:
+    """The same of what gives one thing at one point, as rounding does; 0 of what varies by itself, as a set's order."""
+    noise, once = noise_level(evaluate), evaluate(0.0)
+    room = REORDERED_IN_FLOAT32 * float(np.abs(once).max(initial=0.0))
+    apart = (np.abs(evaluate(0.0) - once).max(initial=0.0) for _ in range(REPEATED))
+    return 0.0 * noise if any(off > room for off in apart) else noise
 
 
 def derivative(f: Callable[[Any], ArrayLike], x: ArrayLike) -> Estimate:

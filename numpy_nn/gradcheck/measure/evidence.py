@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from numpy_nn.gradcheck.measure.derivatives import TINY, Array, noise_level, own_scale_of, scale_of
+from numpy_nn.gradcheck.measure.derivatives import TINY, Array, noise_of_rounding, own_scale_of, scale_of
 from numpy_nn.gradcheck.measure.differences import Differences
 from numpy_nn.gradcheck.measure.kinds import AGREES, COARSE, LOST, NEARLY, OFF, UNRESOLVED, Reason, Status
 from numpy_nn.gradcheck.measure.points import SMALL, are_probabilities
@@ -183,7 +183,7 @@ class Evidence:
 
         try:
             with np.errstate(all="ignore"):
-                return np.nan_to_num(noise_level(claimed), nan=0.0)
+                return np.nan_to_num(noise_of_rounding(claimed), nan=0.0)
         finally:
             self.x[...] = home
 

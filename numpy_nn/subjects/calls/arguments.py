@@ -94,7 +94,12 @@ def are_apart(numbers: Sequence[Any], forward: Callable[..., Any] | None, others
         return False
     if names.takes_any_number(forward):
         return True
-    return positional(forward) is not None and takes(forward, len(numbers) + others) and not takes(forward, 1 + others)
+    if (spec := positional(forward)) is None:
+        return False
+    if others and takes(forward, len(numbers)) and not takes(forward, 1):
+        # Targets are none of them where its own arguments are all others, as in predict(user, item).
+        return all(names.role_in_loss(name) != names.TARGET for name in spec[0])
+    return takes(forward, len(numbers) + others) and not takes(forward, 1 + others)
 
 
 def several(x: Any, forward: Callable[..., Any] | None = None, *, with_targets: bool = False) -> tuple[Any, ...]:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
+
+import numpy as np
 
 from numpy_nn.subjects import names
 from numpy_nn.subjects.calls.dressing import in_training
 from numpy_nn.subjects.calls.rates import rates_in
 from numpy_nn.subjects.names import positional
+from numpy_nn.subjects.state import equal
+from numpy_nn.subjects.subject import SubjectError
 
 
 class _Layers:
@@ -54,11 +58,29 @@ def chain_of(layers: Sequence[Any]) -> Chain | SteppingChain:
     return SteppingChain(layers) if any(map(_takes_a_rate, flat_layers(layers))) else Chain(layers)
 
 
+def backward_of_layers(target: Any, forward: Callable[..., Any] | None, x: Any) -> Callable[..., Any] | None:
+    """The way back through the one list of layers of an object, whose forward pass goes through these and no more.
+
+    None if it has no such list, or goes another way; the loop is then in a step of training that cannot be called.
+    """
+    kept = [value for value in getattr(target, "__dict__", {}).values() if isinstance(value, (list, tuple)) and value]
+    lists = [value for value in kept if all(None not in names.passes(layer) for layer in flat_layers(value))]
+    if len(lists) != 1 or forward is None:
+        return None
+    chain = chain_of(lists[0])
+    try:
+        same = equal(np.asarray(forward(x)), np.asarray(chain.forward(x)))
+    except (SubjectError, TypeError, ValueError, AttributeError):
+        return None
+    return chain.backward if same else None
+
+
 def _takes_a_rate(layer: Any) -> bool:
-    """Whether its backward pass wants a learning rate after the gradient, and nothing else."""
+    """Whether its backward pass takes a learning rate after the gradient, by default or not, and wants nothing else."""
     backward = names.passes(layer)[1]
-    required = ((None if backward is None else positional(backward)) or ([], []))[0]
-    return len(required) == 2 and rates_in(required) == required[1:]
+    required, optional = (None if backward is None else positional(backward)) or ([], [])
+    given = [*required, *optional][:2]
+    return len(given) == 2 and len(required) in (1, 2) and rates_in(given) == given[1:]
 
 
 def flat_layers(layers: Any) -> list[Any]:

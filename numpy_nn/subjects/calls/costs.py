@@ -182,8 +182,20 @@ class LossOfOutput:
         kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
         return HandedOn(backward, inspect.Signature([inspect.Parameter(name, kind) for name in rates]))
 
+    @property
+    def has_gradient(self) -> bool:
+        """Whether the loss has a gradient of its own, in its object or beside it."""
+        return self._own_gradient() is not None
+
     def _gradient_beside(self) -> Any:
         """What the loss's own gradient gives for the output and the targets; None where it has none."""
+        if (found := self._own_gradient()) is None:
+            return None
+        if takes(found, 2):
+            return found(*self._in_order(found, self._targets, {}))
+        return found() if takes(found, 0) else None
+
+    def _own_gradient(self) -> Any:
         thing, own = getattr(self._loss, "__self__", None), getattr(self._loss, "__name__", "")
         if thing is None:
             around = getattr(self._loss, "__globals__", {})
@@ -192,11 +204,7 @@ class LossOfOutput:
             return None  # the network's own
         else:
             found = names.derived(thing, self._loss) or names.method(thing, names.LOSS_GRADIENTS)
-        if not callable(found) or found == self._loss:
-            return None
-        if takes(found, 2):
-            return found(*self._in_order(found, self._targets, {}))
-        return found() if takes(found, 0) else None
+        return found if callable(found) and found != self._loss else None
 
     def given_output(self, gradient: Callable[..., Any]) -> Callable[..., Any]:
         """A gradient function that wants the output of the forward pass, as one that gets it by itself.
@@ -276,6 +284,13 @@ def _is_list_of_unlike_arrays(output: Any) -> bool:
     return isinstance(output, list) and len({np.shape(part) for part in output}) > 1
 
 
+def as_cost(loss: Any) -> Any:
+    """A loss that is given as an object, ``loss=MSE()``, as the method of it that computes it; a function as it is."""
+    if loss is None or inspect.isroutine(loss) or isinstance(loss, partial):
+        return loss
+    return names.method(loss, names.LOSSES) or names.passes(loss)[0] or loss
+
+
 def held_loss(target: Any) -> Callable[..., Any] | None:
     """The loss that a network holds as an object of its own or a function, such as ``self.criterion``; None without.
 
@@ -292,8 +307,19 @@ def held_loss(target: Any) -> Callable[..., Any] | None:
     return None
 
 
-def method_of_loss(target: Any) -> Callable[..., Any] | None:
-    """The one method of an object that is called as a loss, such as ``cross_entropy_loss``, of targets and output."""
+def method_of_usual_loss(target: Any) -> Callable[..., Any] | None:
+    """The one method of an object that is called as a usual loss, ``cross_entropy(X, y)``, of data and targets."""
+    found = [loss for name, loss in names.callables(target) if names.is_usual_loss(name) and inspect.ismethod(loss)]
+    wanted = [(loss, (positional(loss) or ([], []))[0]) for loss in found]
+    found = [loss for loss, own in wanted if len(own) == 2 and is_data(own[0])]
+    return found[0] if len(found) == 1 else None
+
+
+def method_of_loss(target: Any, number: int = 2) -> Callable[..., Any] | None:
+    """The one method of an object that is called as a loss, such as ``cross_entropy_loss``, of targets and output.
+
+    Or of so many, as ``td_loss(states, actions, targets)``.
+    """
     found = [loss for name, loss in names.callables(target) if not name.startswith("_") and names.is_loss(name)]
-    found = [loss for loss in found if len((positional(loss) or ([], []))[0]) == 2]
+    found = [loss for loss in found if len((positional(loss) or ([], []))[0]) == number]
     return found[0] if len(found) == 1 else None

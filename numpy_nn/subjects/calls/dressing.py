@@ -191,6 +191,48 @@ def given_by_name(function: Callable[..., Any], values: Mapping[str, Any]) -> Dr
     return dressed
 
 
+def with_output_kept(target: Any, backward: Any) -> Dressed | None:
+    """The backward pass of a loss of scores, given the output that its object keeps where it asks for a gradient.
+
+    So is that of a softmax and a cross-entropy in one called, ``backward(loss.output, y)``. None if it asks for none.
+    """
+    spec = None if backward is None else positional(backward)
+    if spec is None or len(spec[0]) < 2 or names.role(spec[0][0]) != names.GRAD:
+        return None
+    parameters = list(names.signature(backward).parameters.values())
+
+    def of_output(*arguments: Any, **named: Any) -> Any:
+        return backward(names.kept(target, names.OUTPUTS), *arguments, **named)
+
+    of_output.__name__ = getattr(backward, "__name__", "backward")
+    dressed = Dressed(of_output, inspect.Signature(parameters[1:]))
+    dressed.func = backward
+    return dressed
+
+
+def with_data_given(forward: Any, backward: Any, number: int) -> Any:
+    """A backward pass that has data of a script by default, ``backward(X=X, y=y)``, as one that wants them.
+
+    What is checked is that of the data given, which are so many first arguments of forward, and not of those.
+    """
+    spec, own = positional(forward), positional(backward)
+    if spec is None or own is None or not own[1]:
+        return backward
+    parameters = names.signature(backward).parameters
+    wanted = [
+        name
+        for name in own[1]
+        if isinstance(parameters[name].default, np.ndarray)
+        and (name in [*spec[0], *spec[1]][:number] or names.role_in_loss(name) == names.TARGET)
+    ]
+    if wanted != own[1][: len(wanted)] or not wanted:
+        return backward
+    changed = [one.replace(default=one.empty) if name in wanted else one for name, one in parameters.items()]
+    dressed = Dressed(backward, names.signature(backward).replace(parameters=changed))
+    dressed.func = backward  # whose source tells what it returns
+    return dressed
+
+
 def _with_own_defaults(backward: Any, forward: Callable[..., Any] | None, given: Collection[str]) -> Any:
     """A backward pass that has the settings which forward has by default: forward's, or its own if it has one.
 

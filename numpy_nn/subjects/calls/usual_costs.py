@@ -53,7 +53,7 @@ def _of_arrays(cost: Cost) -> Cost:
                 f"target: its forward pass returns a {type(a).__name__} first, of which no usual loss is known; pass "
                 "loss=, a function loss(output, targets) that returns a number"
             )
-        return cost(a, y)
+        return cost(a, np.asarray(y) if isinstance(y, (list, tuple)) else y)
 
     return checked
 
@@ -81,8 +81,10 @@ def _of_two(a: NDArray[Any], y: NDArray[Any]) -> NDArray[Any]:
 def _of_classes(a: NDArray[Any], y: NDArray[Any]) -> NDArray[Any]:
     """The targets; of one output or one sample in its shape; of labels, with an output for each class.
 
-    Samples are in rows, or in columns.
+    Samples are in rows, or in columns, or one alone.
     """
+    if np.ndim(a) == 1 and np.size(a) > 1 and _is_label(y):
+        return np.eye(len(a))[y]
     if np.ndim(a) == 2 and 1 in np.shape(a) and np.size(a) == np.size(y):
         return np.reshape(y, np.shape(a))
     if np.ndim(a) == 2 and _are_labels(y) and len(y) in np.shape(a):
@@ -95,9 +97,15 @@ def _divided(cost: Cost, by: int) -> Cost:
 
 
 def _of_labels(a: NDArray[Any], y: NDArray[Any]) -> Any:
+    if np.ndim(a) == 1 and _is_label(y):
+        return a[y]
     if np.ndim(a) != 2 or not _are_labels(y) or len(y) not in np.shape(a):
         raise ValueError("expected a label for each row, or for each column")
     return a[np.arange(len(y)), y] if len(y) == len(a) else a[y, np.arange(len(y))]
+
+
+def _is_label(y: Any) -> bool:
+    return np.ndim(y) == 0 and np.asarray(y).dtype.kind in "iu"
 
 
 def _are_labels(y: Any) -> bool:

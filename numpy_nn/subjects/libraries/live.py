@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from numpy_nn.subjects.arrays.places import Place, parsed
-from numpy_nn.subjects.names import positional
+from numpy_nn.subjects.names import GRAD, positional, role, signature
 from numpy_nn.subjects.state import Snapshot, equal
 from numpy_nn.subjects.subject import Array, ClaimingSubject, SubjectError
 
@@ -42,7 +42,7 @@ class LiveSubject(ClaimingSubject):
         self.restored_in_the_end(before)
         self._run_code, self._grads = run, grads
         self._ignores: bool | None = None
-        self._takes_none = positional(grads) == ([], [])
+        self._takes_none = _takes_no_gradient(grads)
 
     def close(self) -> None:
         """Put back what the arrays held, and what else the code keeps."""
@@ -54,6 +54,14 @@ class LiveSubject(ClaimingSubject):
         if not super()._make_repeatable():
             return False
         self._refuse_other_arrays()
+        if self._takes_none and self.output().size != 1:
+            f, g = self.label if self.label.isidentifier() else "forward", getattr(self._grads, "__name__", "grads")
+            self.refuse(
+                f"{g} takes no gradient of the output, and {f} returns an array of shape {self.output().shape}, not a "
+                "loss: of what the gradients are is not told; have the first function return the loss that they are "
+                f"of: check_gradients(lambda: loss({f}(), y), {g if g.isidentifier() else 'grads'}, "
+                f"{', '.join(f'{name}={name}' for name in self._live if name.isidentifier())})"
+            )
         return not self.problems
 
     def _refuse_other_arrays(self) -> None:
@@ -132,6 +140,15 @@ class LiveSubject(ClaimingSubject):
                 f"grads: expected {len(self.arrays)} gradients, of {', '.join(self.arrays)}, got {len(parts)}"
             )
         return dict(zip(self.arrays, parts, strict=True))
+
+
+def _takes_no_gradient(grads: Callable[..., Any]) -> bool:
+    """Whether it takes nothing, or what it may be given is data: an array by default, as in ``backward(X=X, y=y)``."""
+    required, optional = positional(grads) or ([""], [])
+    defaults = signature(grads).parameters if optional else {}
+    return not required and all(
+        isinstance(defaults[name].default, np.ndarray) and role(name) != GRAD for name in optional[:1]
+    )
 
 
 class _InPlace:

@@ -35,6 +35,9 @@ from numpy_nn.subjects.subject import Array, ClaimingSubject, SubjectError
 # A product in float32 of numbers that were rounded to it is off by no more units in the last place.
 ROUNDINGS = 4
 
+# In so many graphs of the same nodes a set that is run through in another order is seen to be so.
+GRAPHS = 8
+
 
 def tensor_subject(target: Any, x: Any, targets: Any) -> TensorSubject | None:
     """The subject for a function or an object that is given tensors of somebody's own engine; None for any other x."""
@@ -139,6 +142,17 @@ class TensorSubject(LiveSubject):
             self._look_at_a_second_use(claimed, grad_outputs[0])
         return claimed
 
+    def gradients_by_chance(self, grad_output: Array) -> Sequence[Mapping[str, Array | None]]:
+        """The gradients of some graphs, of which each is there still when the next is made: its nodes stand elsewhere.
+
+        By where they stand a set goes through them in another order.
+        """
+        kept, found = [], []
+        for _ in range(GRAPHS):
+            found.append(self.gradients(grad_output))
+            kept.append(self._engine.graph)
+        return found
+
     def _run_by_another(self, grad_outputs: Sequence[Array]) -> Mapping[str, Any]:
         """The gradients by the function beside that runs the backward pass, of which ``backward`` is one step.
 
@@ -216,6 +230,11 @@ class _Engine:
         self.run_by: Callable[[Any], Any] | None = None
         self._wraps = False  # whether backward takes a tensor
         self._sums = False  # whether it goes out from a single number alone
+
+    @property
+    def graph(self) -> Any:
+        """The output of the latest forward pass, which holds what it was made of."""
+        return self._output
 
     def runners(self) -> list[Callable[[Any], Any]]:
         """The functions beside the tensors' class that are called as a backward pass, of one argument."""

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from numpy_nn.subjects import names
+from numpy_nn.subjects.arrays.nested import arrays_of
 from numpy_nn.subjects.arrays.places import Place, last_name, places
 from numpy_nn.subjects.calls.arguments import takes
 from numpy_nn.subjects.calls.dressing import Dressed
@@ -30,6 +31,7 @@ def held(target: Any) -> tuple[Any, Any]:
     TypeError, with the lines that would check it, for one whose passes take nothing and that has no array called so.
     """
     x = _place_of(target, is_data) if holds_data(target) else None
+    x = x if x is not None or not holds_data(target) else _without_gradient(target)
     if x is None:
         if holds_data(target) and (own := _passes(target)) is not None:
             raise _refused(target, own)
@@ -108,6 +110,25 @@ def _place_of(target: Any, is_meant: Callable[[str], bool], value: Any = None) -
     arrays = [place for place in places(target) if isinstance(place.read(), np.ndarray) and place.read().ndim]
     same = [place for place in arrays if value is not None and equal(place.read(), value)]
     return next(iter([*same, *(place for place in arrays if is_meant(str(last_name(place.path))))]), None)
+
+
+def _without_gradient(target: Any) -> Place | None:
+    """The one array that an object with a loss holds of which its gradients have not the shape: its data; else None."""
+    forward, value, gradient = _passes(target) or (None, None, None)
+    if forward is not None or value is None or gradient is None:
+        return None
+    before = Snapshot(target)
+    try:
+        with Running(type(target).__name__, Patience()):
+            value()
+            shapes = [array.shape for _, array in arrays_of(gradient())]
+    except SubjectError:
+        return None
+    finally:
+        before.restore()
+    arrays = [place for place in places(target) if isinstance(place.read(), np.ndarray) and place.read().ndim]
+    rest = [place for place in arrays if place.read().shape not in shapes]
+    return rest[0] if shapes and len(rest) == 1 and rest[0].read().dtype.kind == "f" else None
 
 
 def _is_target(name: str) -> bool:

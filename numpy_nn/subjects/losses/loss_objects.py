@@ -11,10 +11,19 @@ from typing import Any
 import numpy as np
 
 from numpy_nn.subjects import names
-from numpy_nn.subjects.agreement import CLOSELY, Agreement, agreement
+from numpy_nn.subjects.agreement import CLOSELY, Agreement, agreement, claimed_in_shape
 from numpy_nn.subjects.calls.arguments import named_arguments, takes
-from numpy_nn.subjects.calls.costs import HandedOn, LossOfOutput, held_loss, method_of_loss, penalty_of, said_of_penalty
-from numpy_nn.subjects.calls.dressing import in_training, value_first
+from numpy_nn.subjects.calls.chains import backward_of_layers
+from numpy_nn.subjects.calls.costs import (
+    HandedOn,
+    LossOfOutput,
+    held_loss,
+    method_of_loss,
+    method_of_usual_loss,
+    penalty_of,
+    said_of_penalty,
+)
+from numpy_nn.subjects.calls.dressing import in_training, value_first, with_output_kept
 from numpy_nn.subjects.choosing import chosen
 from numpy_nn.subjects.given_code import HOW, Code, Hints
 from numpy_nn.subjects.losses.training import step_of_training
@@ -40,11 +49,15 @@ def of_loss_object(
     label: str, target: Any, forward: Callable[..., Any] | None, inputs: Sequence[Any], targets: Any, hints: Hints
 ) -> CodeSubject:
     """An object that is asked for a loss: by a method of such a name, by forward(x, y), or by no method at all."""
-    value = in_training(method(target, names.LOSSES) or held_loss(target) or method_of_loss(target))
+    value = method(target, names.LOSSES) or (None if _is_loss_itself(forward, len(inputs)) else held_loss(target))
+    value = in_training(value or method_of_loss(target, len(inputs) + 1) or method_of_loss(target))
+    if value is None and (usual := _of_usual_loss(label, target, inputs, targets, hints)) is not None:
+        return usual
     own = value.func if isinstance(value, partial) else value
     gradient = method(target, [name for name in names.LOSS_GRADIENTS if method(target, [name]) != own])
     gradient = None if _is_of_held_loss(target, own, gradient) else gradient
     gradient = gradient or names.passes(target)[1] or step_of_training(target, (*inputs, targets))
+    gradient = gradient or backward_of_layers(target, forward, inputs[0])
     derived = names.derived(target, own)
     derived = None if _is_of_held_loss(target, own, derived) else derived
     found: list[tuple[bool, Agreement, bool, bool, CodeSubject]] = []
@@ -54,7 +67,11 @@ def of_loss_object(
     gradients = [gradient, derived or gradient, _of_data_and_targets(target, own, len(inputs) + 1)]
     each = dict.fromkeys(gradients if gradients[-1] is not None else gradients[:-1]) if hints.cost is None else ()
     penalty = penalty_of(target)
-    for function, backward in (way for g in each for way in ways_to_a_loss(forward, value, g, penalty, len(inputs))):
+    ways = [way for g in each for way in ways_to_a_loss(forward, value, g, penalty, len(inputs))]
+    given_output = with_output_kept(target, gradient) if _is_loss_itself(forward, len(inputs)) else None
+    if forward is not None and given_output is not None:
+        ways.insert(0, (forward, given_output))
+    for function, backward in ways:
         given = named_arguments(function, inputs, targets)
         before.restore()
         try:
@@ -69,6 +86,8 @@ def of_loss_object(
             continue
         if penalty is not None and isinstance(chain := getattr(function, "__self__", None), LossOfOutput):
             subject.notes += said_of_penalty(penalty, counts=chain.penalty is not None)
+        if backward is None and _are_left_at_0(subject):
+            continue  # nothing has run that would write them
         # To a digit or two they may agree without a small penalty as well, or with the output for its gradient.
         agree = agrees.agreeing == agrees.shaped > 0 and agrees.digits == CLOSELY
         if agree or not subject.make_repeatable():
@@ -95,7 +114,7 @@ def of_loss_object(
         raise errors[0]
     gradient = method(target, ["backprop", *names.LOSS_GRADIENTS]) or names.passes(target)[1]
     step = step_of_training(target, (*inputs, targets))
-    gradient = gradient or step
+    gradient = gradient or step or backward_of_layers(target, forward, inputs[0])
     if forward is None or gradient is None:
         if errors:
             raise errors[0]
@@ -130,6 +149,37 @@ def _mean_of_samples(target: Any, forward: Callable[..., Any], given: Mapping[st
             if value.ndim == 0 and np.isclose(value, losses.mean(), rtol=1e-9, atol=0.0):
                 return name
     return ""
+
+
+def _of_usual_loss(label: str, target: Any, inputs: Sequence[Any], targets: Any, hints: Hints) -> CodeSubject | None:
+    """An object whose loss is called as a usual one, ``cross_entropy(X, y)``, where a gradient at least is that of it.
+
+    What is only printed beside may be a multiple of the loss that is meant; a penalty may be in some gradients alone.
+    """
+    value, gradient = method_of_usual_loss(target), method(target, names.LOSS_GRADIENTS)
+    if value is None or gradient is None or hints.cost is not None or len(inputs) != 1:
+        return None
+    before = Snapshot(target)
+    with suppress(SubjectError, TypeError, ValueError):
+        given = named_arguments(value, inputs, targets)
+        subject = chosen(Code(label, value, gradient, given, hints, list(given)[-1], target))
+        if subject.has_parameters and agreement(subject).agreeing:
+            return subject
+    before.restore()
+    return None
+
+
+def _is_loss_itself(forward: Callable[..., Any] | None, number: int) -> bool:
+    """Whether the forward pass takes targets, by their name, after so many inputs."""
+    own = ((None if forward is None else positional(forward)) or ([], []))[0]
+    return len(own) == number + 1 and names.role_in_loss(own[-1]) == names.TARGET
+
+
+def _are_left_at_0(subject: CodeSubject) -> bool:
+    """Whether all that is claimed is 0, as arrays that are made for gradients hold before any backward pass."""
+    if not subject.make_repeatable():
+        return False
+    return not any(np.any(gradient) for gradient in claimed_in_shape(subject)[1].values())
 
 
 def _is_of_held_loss(target: Any, loss: Any, gradient: Any) -> bool:

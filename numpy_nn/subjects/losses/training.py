@@ -61,7 +61,29 @@ def steps_of_training(target: Any, number: int) -> Iterator[Callable[..., Any]]:
         others = wanted[number:] if len(wanted) == 2 * number and all(map(_is_of_validation, wanted[number:])) else []
         if len(wanted) - len(others) == number:
             train = given_by_name(train, dict.fromkeys(counts, 1)) if counts else train
+            train = _called_by_roles(train, wanted[:number], names.passes(target)[0])
             yield _validated_by_the_same(train, wanted[:number], others) if others else train
+
+
+def _called_by_roles(step: Callable[..., Any], wanted: Sequence[str], forward: Any) -> Callable[..., Any]:
+    """A step of training whose arguments' names tell no target: the last are the targets, others as forward's are."""
+    own = ((None if forward is None else positional(forward)) or ([], []))[0]
+    if not own or len(own) != len(wanted) - 1 or any(names.role_in_loss(name) == names.TARGET for name in wanted):
+        return step
+    called = dict(zip(wanted, [*own, "targets"], strict=True))
+    signature = names.signature(step)
+    parameters = [one.replace(name=called.get(name, name)) for name, one in signature.parameters.items()]
+    if len({one.name for one in parameters}) < len(parameters):
+        return step
+    back = {other: name for name, other in called.items()}
+
+    def by_role(*arguments: Any, **named: Any) -> Any:
+        return step(*arguments, **{back.get(name, name): value for name, value in named.items()})
+
+    by_role.__name__ = getattr(step, "__name__", "train")
+    dressed = Dressed(by_role, signature.replace(parameters=parameters))
+    dressed.func = step  # whose source tells what it returns
+    return dressed
 
 
 def _is_of_validation(name: str) -> bool:

@@ -9,9 +9,11 @@ from typing import Any
 import numpy as np
 
 from numpy_nn.subjects import names
-from numpy_nn.subjects.agreement import CLOSELY, ROUGHLY, Agreement, agreement, claimed_in_shape, digits
+from numpy_nn.subjects.agreement import CLOSELY, ROUGHLY, Agreement, agreement, claimed_in_shape, digits, factor_of
+from numpy_nn.subjects.arrays.nested import arrays_of
 from numpy_nn.subjects.calls.arguments import named_arguments
 from numpy_nn.subjects.calls.costs import (
+    HandedOn,
     LossOfOutput,
     cost_beside,
     costs_beside,
@@ -59,13 +61,17 @@ def with_unsaid_cost(
     most, holds = Agreement(0, 0, 0), 0
     counts = False
     errors: list[Exception] = []
+    turned: tuple[CodeSubject, str] | None = None
     before = Snapshot(owner)
     # Of several arrays that forward returns the first is the output, or else the last.
     for takes_last in (False, True):
         for added, (formula, cost) in product(penalties, costs) if several or not takes_last else ():
             chain = LossOfOutput(forward, cost, list(given)[:-1], takes_last=takes_last, penalty=added)
+            backward = chain.given_output(gradient)
+            if hints.cost is not None and wants_gradient(gradient) and chain.has_gradient:
+                backward = chain.handed_on(gradient)
             try:
-                subject = chosen(Code(label, chain.loss, chain.given_output(gradient), given, hints, "targets", owner))
+                subject = chosen(Code(label, chain.loss, backward, given, hints, "targets", owner))
                 agrees = agreement(subject)
                 there = _agreeing_elsewhere(subject, formula) if agrees.agreeing and hints.cost is None else 0
                 is_of_it = agrees.digits == CLOSELY and there == agrees.shaped
@@ -75,9 +81,13 @@ def with_unsaid_cost(
             finally:
                 several = several or chain.may_be_the_last
                 before.restore()
-            if subject.convention.takes_grads or (wants_gradient(gradient) and agrees.agreeing < agrees.shaped):
+            is_handed = isinstance(backward, HandedOn)
+            lacks_its_own = wants_gradient(gradient) and agrees.agreeing < agrees.shaped and not is_handed
+            if subject.convention.takes_grads or lacks_its_own:
                 wants_its_own = True
                 continue  # it wants the gradient of a loss that does not give it
+            if turned is None and not agrees.agreeing and _goes_up(subject):
+                turned = subject, formula
             if has_kinks(formula) and not there:
                 continue  # on one side of a kink its gradients are whatever else has these
             if best is None or (agrees, there, _is_as_it_stands(subject)) > (most, holds, _is_as_it_stands(best)):
@@ -86,6 +96,8 @@ def with_unsaid_cost(
                 break
         if best is not None and most.agreeing == most.shaped:
             break
+    if turned is not None and not most.agreeing:
+        best, words = turned
     if best is not None and beside is not None and words == beside[0]:
         best.notes.append(f"judged as the gradients of {words}, the one loss in the same file")
     elif best is not None and words in dict(several_beside):
@@ -95,26 +107,37 @@ def with_unsaid_cost(
         _compare_with_losses(best, forward, owner, targets, words)
     if best is not None and penalty is not None:
         best.notes += said_of_penalty(penalty, counts=counts)
-    if best is None and wants_its_own:
+    shows_none = best is not None and not most.shaped and best.updates_in_backward is None
+    if wants_gradient(gradient) and (shows_none or (best is None and wants_its_own)):
         raise TypeError(
             f"target: {label}'s backward pass wants the gradient of the loss by the output, which loss= does not "
-            "give: check it without targets, and the loss by itself as a pair (loss, gradient)"
+            "give: pass one that has its gradient beside it, such as loss=MSE(), an object with both, or check it "
+            "without targets, and the loss by itself as a pair (loss, gradient)"
         )
-    if best is not None and not most.shaped and best.updates_in_backward is None:
+    if best is not None and shows_none and (best.moved or not list(arrays_of(best.latest))):
         moved = ", ".join(best.moved)
         raise TypeError(
             f"target: {label}'s backward pass leaves no gradient that is found, and changes "
             + (f"{moved} by steps of which no learning rate is found: give it one, as lr=" if moved else "no parameter")
         )
-    if best is None and errors:
+    if best is None and errors and not wants_its_own:
         texts = list(map(str, errors))
         raise max(errors, key=lambda error: texts.count(str(error)))  # a backward pass fails whatever the loss is
-    if best is None or (hints.cost is None and not most.agreeing):
+    if best is None or (hints.cost is None and not most.agreeing and turned is None):
         raise TypeError(
             f"target: {label} has gradients of a loss that it does not compute, and they are those of none of the "
-            "usual ones; pass loss=, a function loss(output, targets) that returns a number"
+            "usual ones: they are wrong, or the loss is another; pass loss=, a function loss(output, targets) that "
+            "returns a number, such as loss=lambda output, targets: ((output - targets) ** 2).sum() / 2"
         )
     return best
+
+
+def _goes_up(subject: CodeSubject) -> bool:
+    """Whether every step of a backward pass that updates is minus that down a loss: up, where nobody wants to go."""
+    if subject.updates_in_backward is None or not subject.make_repeatable():
+        return False
+    grad_output, claimed = claimed_in_shape(subject)
+    return bool(claimed) and all(abs(factor_of(subject, n, g, grad_output) + 1.0) <= 1e-3 for n, g in claimed.items())
 
 
 def _agreeing_elsewhere(subject: CodeSubject, formula: str) -> int:

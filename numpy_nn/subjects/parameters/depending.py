@@ -96,7 +96,7 @@ class DependingCode(RemainingCode):
                 name = f"{type(self._owner).__name__}.{name}"
             if name in constants:
                 continue
-            if self._depends(place, home):
+            if self._depends(place, home) or self._depends_beside_zeros(place):
                 is_state = self._home is not None and (not self._stays(place) or self._is_rewritten(place))
                 if is_state or self._is_filled(place):
                     # Kept from call to call, and another array after each: a state, not what is learned.
@@ -106,6 +106,23 @@ class DependingCode(RemainingCode):
                 home = self.output()  # which in float64 may have other last digits than it had
             elif isinstance(value, np.ndarray) and value.dtype.kind == "f" and self._is_left_alone(place):
                 self._silent[name] = place
+
+    def _depends_beside_zeros(self, place: Place) -> bool:
+        """Whether the output hangs on it where the input has no zeros, which hide the weights that they meet."""
+        if not self.without_zeros():
+            return False
+        try:
+            with self.at(self.without_zeros()):
+                return self._depends(place, self.output())
+        except (SubjectError, TypeError, ValueError):
+            return False
+
+    def without_zeros(self) -> dict[str, Array]:
+        """Another input where this one is 0 everywhere, or is one sample that is so in places; else nothing."""
+        x = self.arrays.get(self.input)
+        if x is None or x.all() or (x.ndim > 1 and x.any()):
+            return {}
+        return {self.input: np.where(x == 0.0, np.linspace(0.5, 1.0, x.size).reshape(x.shape), x)}
 
     def _is_filled(self, place: Place) -> bool:
         """Whether forward writes what it is given into an array, of which it leaves the rest, as a 1 for the bias."""

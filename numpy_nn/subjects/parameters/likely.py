@@ -18,7 +18,7 @@ from numpy_nn.subjects.arrays.nested import arrays_of, written_in
 from numpy_nn.subjects.arrays.places import Path, Step, last_name, places
 from numpy_nn.subjects.arrays.unrolled import Part, is_unrolled
 from numpy_nn.subjects.calls.arguments import HeldArguments
-from numpy_nn.subjects.calls.asked import in_its_place, is_left_out, rival_of, turned_round
+from numpy_nn.subjects.calls.asked import argument_with, in_its_place, is_left_out, rival_of, turned_round
 from numpy_nn.subjects.calls.given_numbers import numbers_in
 from numpy_nn.subjects.calls.owners import keeps_arrays
 from numpy_nn.subjects.parameters.depending import DependingCode
@@ -68,6 +68,19 @@ class LikelyCode(DependingCode):
         self.unchecked += [
             (name, "unchecked", 0) for name in sorted(learned) if is_left_out(name, claimed, [*self._given])
         ]
+
+    def take_arguments_for_data(self) -> None:
+        """Have the arguments of an object's loss count as data where each array of the object has a gradient.
+
+        And none of them has one: rewards, weights of samples, whatever they are called.
+        """
+        arguments = [*self._given]
+        claimed = [name for name, leaf in self._leaves.items() if isinstance(leaf, (Leaf, Part))]
+        lost = [name for name, kind, _ in self.unchecked if kind in ("unchecked", "unclaimed")]
+        of_arguments = [name for name in lost if argument_with(name, arguments) in arguments]
+        has_one = any(argument_with(name, arguments) in arguments for name in claimed)
+        if not has_one and claimed and of_arguments == lost and self.output().size == 1:
+            self.unchecked = [(n, "data" if n in of_arguments else kind, size) for n, kind, size in self.unchecked]
 
     def _claim_in_their_places(self, found: Sequence[Leaf], told: Mapping[Path, str]) -> None:
         """Take what is returned in the place of an argument's gradient for that, though it has not the shape."""

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import product
+from typing import Any
 
 import numpy as np
 
@@ -55,8 +56,22 @@ class SteppingCode(HidingCode):
                     "they do not tell it; keep the gradient in an attribute as well"
                 )
         if rate:
-            self._updates |= dict.fromkeys(moved, rate)
+            self._updates |= dict.fromkeys([*moved, *self._moved_beside_zeros(grad_output)], rate)
             self._find_decays(moved, rate, grad_output)
+
+    def _moved_beside_zeros(self, grad_output: Array) -> list[str]:
+        """What else backward updates where the input has no zeros: at those the steps of the weights there are 0."""
+        here = self._moved, self._moved_to
+        if not (beside := self.without_zeros()):
+            return []
+        try:
+            with self.at(beside):
+                self._claimed(grad_output)
+            return [name for name in self._moved if name in self._places and name not in self._leaves]
+        except (SubjectError, ValueError):
+            return []
+        finally:
+            self._moved, self._moved_to = here
 
     def _mind_directions(self, grad_output: Array) -> None:
         """Where the array that goes by the name of a gradient is added to its parameter, it is a direction of descent.
@@ -230,14 +245,15 @@ class SteppingCode(HidingCode):
             self.notes.append(f"weight decay is in each step, and not counted to the gradient: {', '.join(texts)}")
 
     def _rate_by_default(self) -> float:
-        """The learning rate that what steps has as the default of an argument, which is not given; 0 without one."""
-        function = self._backward or self._forward
-        spec = names.positional(function)
-        rates = [name for name in rates_in(spec[0] + spec[1]) if name in spec[1]] if spec else []
-        if len(rates) != 1 or rates[0] in self._given:
-            return 0.0
-        default = names.signature(function).parameters[rates[0]].default
-        return float(default) if isinstance(default, (int, float)) else 0.0
+        """The learning rate that what steps has as the default of an argument, which is not given; 0 without one.
+
+        Or the one that the backward passes of an object's layers have, each by default.
+        """
+        if own := _rate_by_default_of(self._backward or self._forward, self._given):
+            return own
+        inside = [names.passes(thing)[1] for thing in reachable(self._owner) if thing is not self._owner]
+        found = {_rate_by_default_of(function, self._given) for function in inside if function is not None} - {0.0}
+        return found.pop() if len(found) == 1 else 0.0
 
     def _rate_of_steps(self, moved: Sequence[str], grad_output: Array) -> float:
         steps = {name: self._moved[name] - self._moved_to[name] for name in moved if name in self._moved_to}
@@ -258,6 +274,15 @@ class SteppingCode(HidingCode):
             return any(abs(one - number) <= 1e-6 * number for one in written)
 
         return rate * rows[0] if rows and not has(rate) and has(rate * rows[0]) else rate
+
+
+def _rate_by_default_of(function: Callable[..., Any], given: Mapping[str, Any]) -> float:
+    spec = names.positional(function)
+    rates = [name for name in rates_in(spec[0] + spec[1]) if name in spec[1]] if spec else []
+    if len(rates) != 1 or rates[0] in given:
+        return 0.0
+    default = names.signature(function).parameters[rates[0]].default
+    return float(default) if isinstance(default, (int, float)) else 0.0
 
 
 def rate_in_common(subject: Subject, steps: Mapping[str, Array], grad_output: Array, written: Sequence[float]) -> float:
