@@ -29,7 +29,7 @@ class Value:
 
         def visit(value):
             if value not in order:
-                for part, _ in value.parts:
+                for part, _ in value.visited():
                     visit(part)
                 order.append(value)
 
@@ -38,6 +38,9 @@ class Value:
         for value in reversed(order):
             for part, slope in value.parts:
                 value.hand_on(part, slope)
+
+    def visited(self):
+        return self.parts
 
     def hand_on(self, part, slope):
         part.grad = slope * self.grad + (part.grad if self.adds_up or slope != 1.0 else 0.0)
@@ -90,21 +93,11 @@ class Node(SetsInSums):
 
     def backward(self):
         Node.graphs += 1
+        super().backward()
+
+    def visited(self):
         turned = Node.graphs // 2 % 3 == 1
-        order, seen = [], []
-
-        def visit(value):
-            if value not in seen:
-                seen.append(value)
-                for part, _ in value.parts[::-1] if turned else value.parts:
-                    visit(part)
-                order.append(value)
-
-        visit(self)
-        self.grad = 1.0
-        for value in reversed(order):
-            for part, slope in value.parts:
-                value.hand_on(part, slope)
+        return self.parts[::-1] if turned else self.parts
 
 
 def of_a_chance(a, b, c):
