@@ -114,10 +114,10 @@ def factor_to_more_digits(subject: Subject, name: str, step: Array, grad_output:
     return finer if abs(finer - factor) <= 1e-5 * abs(factor) else factor
 
 
-def decay_in(subject: Subject, name: str, step: Array, grad_output: Array) -> float:
-    """By which multiple of the array itself a step is more than the function's gradient; 0 if not by one above 0."""
+def decay_in(subject: Subject, name: str, step: Array, grad_output: Array, of: Array) -> float:
+    """By which multiple of another array a step is more than the function's gradient; 0 if not by one above 0."""
     changes, claimed = _along_directions(subject, name, step, grad_output, LENGTHS[0])
-    _, itself = _along_directions(subject, name, subject.arrays[name], grad_output, LENGTHS[0])
+    _, itself = _along_directions(subject, name, of, grad_output, LENGTHS[0])
     with np.errstate(all="ignore"):
         more = claimed - changes
         multiple = float(more @ itself / (itself @ itself))

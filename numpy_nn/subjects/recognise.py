@@ -43,7 +43,7 @@ from numpy_nn.subjects.choosing import made
 from numpy_nn.subjects.given_code import HOW, Code, Hints
 from numpy_nn.subjects.libraries.foreign_arrays import refuse_what_holds_tensors, refuse_what_torch_differentiates
 from numpy_nn.subjects.libraries.primitives import is_primitive, passes_of_primitive
-from numpy_nn.subjects.losses.estimators import make_by_training, of_decisions, of_rows, said_of_rounds
+from numpy_nn.subjects.losses.estimators import make_by_training, of_decisions, of_rows, prepared, said_of_rounds
 from numpy_nn.subjects.losses.held_data import of_held_data, with_data_held
 from numpy_nn.subjects.losses.loss_objects import of_loss_object, of_loss_without_targets, predictor
 from numpy_nn.subjects.losses.neurons import refuse_neurons
@@ -287,7 +287,7 @@ def _of_object(target: Any, inputs: Sequence[Any], targets: Any, hints: Hints) -
     if (alone := _of_loss_of_its_data(label, target, inputs, targets, hints)) is not None:
         return alone
     if targets is not None:
-        forward = of_rows(target, forward, inputs, targets)
+        forward = prepared(target, of_rows(target, forward, inputs, targets), inputs, targets)
         loss = of_decisions(
             target, forward, inputs, lambda f: _of_loss_or_step(label, target, f, inputs, targets, hints)
         )

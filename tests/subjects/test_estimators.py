@@ -302,3 +302,77 @@ def test_a_loop_over_the_samples_is_none_of_steps():
         report = check_gradients(OfSamples(factor), X, VALUES)
         assert report.verdict == ("right" if factor == 1.0 else "wrong"), report
         assert any("several times, as after each sample" in note for note in report.notes)
+
+
+class Standardized(Unrecorded):
+    """What it makes of the data is made anew by each fit, and is no parameter, though predict uses it."""
+
+    def fit(self, X, y):
+        self.mean, self.deviation = X.mean(axis=0), X.std(axis=0)
+        self.weights, self.bias = np.zeros(X.shape[1]), 0.0
+        self.history = []
+        Z = (X - self.mean) / self.deviation
+        for _ in range(self.n_iters):
+            errors = Z @ self.weights + self.bias - y
+            self.weights = self.weights - self.lr * self.factor * Z.T @ errors / len(y)
+            self.bias = self.bias - self.lr * errors.mean()
+        return self.weights, self.bias
+
+    def predict(self, X):
+        return (X - self.mean) / self.deviation @ self.weights + self.bias
+
+
+@pytest.mark.parametrize(("factor", "verdict"), [(1.0, "right"), (-1.0, "wrong")])
+def test_what_is_made_of_the_data_before_the_loop_goes_with_the_data(factor, verdict):
+    report = check_gradients(Standardized(factor), X, VALUES)
+    assert {entry.name: entry.verdict for entry in report.entries} == {"weights": verdict, "bias": "right"}, report
+    assert not any("targets" in note for note in report.notes)
+
+
+class Lasso(Unrecorded):
+    def __init__(self, factor=1.0, l1=0.5):
+        super().__init__(factor)
+        self.l1 = l1
+
+    def fit(self, X, y):
+        self.weights, self.bias = np.zeros(X.shape[1]), 0
+        for _ in range(self.n_iters):
+            errors = X @ self.weights + self.bias - y
+            penalty = np.where(self.weights > 0, self.l1, -self.l1)
+            self.weights = self.weights - self.lr * (2 * X.T @ errors + penalty) / len(y)
+            self.bias = self.bias - self.lr * self.factor * 2 * np.mean(errors)
+
+
+@pytest.mark.parametrize(("factor", "verdict"), [(1.0, "right"), (-1.0, "wrong")])
+def test_a_step_may_have_the_sign_of_the_weights_in_it_as_a_lasso_has(factor, verdict):
+    report = check_gradients(Lasso(factor), X, VALUES)
+    assert {entry.name: entry.verdict for entry in report.entries} == {"weights": "right", "bias": verdict}, report
+    assert any("0.0833333 of the sign of weights" in note for note in report.notes)
+
+
+class WithLoss:
+    """Has a loss of its own, of which the number that fit keeps is no gradient."""
+
+    def __init__(self, C=1.0, lr=0.01, n_iters=100):
+        self.C, self.lr, self.n_iters = C, lr, n_iters
+
+    def predict(self, X):
+        return np.sign(X @ self.w + self.b)
+
+    def hinge_loss(self, X, y):
+        return 0.5 * self.w @ self.w + self.C * np.sum(np.maximum(0, 1 - y * (X @ self.w + self.b)))
+
+    def fit(self, X, y):
+        self.w, self.b, self.loss_history = np.zeros(X.shape[1]), 0, []
+        for _ in range(self.n_iters):
+            self.loss_history.append(float(self.hinge_loss(X, y)))
+            inside = y * (X @ self.w + self.b) < 1
+            self.b -= self.lr * -self.C * np.sum(y[inside])
+            self.w -= self.lr * (self.w - self.C * X[inside].T @ y[inside])
+
+
+def test_the_loss_that_a_step_returns_is_no_gradient_of_a_number():
+    signs = np.array([1, -1, 1, 1, 1, -1])
+    report = check_gradients(WithLoss(), X, signs)
+    assert report.ok, report
+    assert {entry.name for entry in report.entries} == {"w", "b"}

@@ -100,7 +100,8 @@ class CalledCode(ClaimingSubject):
         self._places: dict[str, Place] = {}
         self._leaves: dict[str, Leaf | ParameterGradient | SumOfUses | Part] = {}
         self._updates: dict[str, float] = {}
-        self._decays: dict[str, float] = {}  # of these, how much of the array itself is in a step
+        # Of these, how much of the array itself is in a step, or of its sign.
+        self._decays: dict[str, tuple[float, Callable[[Array], Array]]] = {}
         self._targets_name = target
         self.targets = None if target is None else self._given[target]
         self.is_loss = target is not None
@@ -228,7 +229,8 @@ class CalledCode(ClaimingSubject):
         for name in self.arrays:
             if name in self._updates:
                 step = kept[name] - np.asarray(self._places[name].read(), np.float64)
-                claimed[name] = step / self._updates[name] - self._decays.get(name, 0.0) * kept[name]
+                by, of = self._decays.get(name, (0.0, np.positive))
+                claimed[name] = step / self._updates[name] - by * of(kept[name])
                 continue
             leaf = self._leaves.get(name)
             value = None if leaf is None else leaf.read(returned, self._owner)

@@ -19,7 +19,7 @@ from numpy_nn.subjects.arrays.nested import copied
 from numpy_nn.subjects.arrays.places import places
 from numpy_nn.subjects.calls.costs import number_of_samples
 from numpy_nn.subjects.calls.dressing import Dressed
-from numpy_nn.subjects.source.loops import Loop
+from numpy_nn.subjects.source.loops import OF_STEPS, Loop
 from numpy_nn.subjects.state import Snapshot, attributes, equal, generators_from, restorer, set_attribute
 
 # How a list is called in which the loss of each round is kept; one of errors may have those of classes.
@@ -40,9 +40,9 @@ def quiet(train: Callable[..., Any]) -> Callable[..., Any]:
 class OneRound(Dressed):
     """A method with the first round of its loop alone, from the parameters that its object has, and without prints.
 
-    What it sets anew before the loop, whatever the data, as it draws its weights, is what the object had before. All
-    samples are one batch, where a number is called its size. Where it returns nothing, or its object, it returns the
-    loss that it has appended to a list; of a list of losses the last.
+    What it sets anew before the loop is what the object had before, but for what it makes of the data and the loop does
+    not change, as their mean. All samples are one batch, where a number is called its size. It returns the loss that it
+    has appended to a list, or the last of a list that it returns; what else it returns is no gradient.
     """
 
     def __init__(self, train: Callable[..., Any], loop: Loop) -> None:
@@ -60,38 +60,82 @@ class OneRound(Dressed):
         named = {**bound.arguments, **dict.fromkeys(self._sizes, _samples_in(bound.args))}
         if self._made_anew is None:
             self._made_anew = self._made_whatever_the_data(named)
-        made, before = self._made_anew, _floats(owner)
-        begin = partial(_put_back, owner, {name: had for name, had in before.items() if name in made})
-        with _cut_short(self._loop, begin), _in_one_batch(owner, bound.args):
+        with _cut_short(self._loop, self._puts_back()), _in_one_batch(owner, bound.args):
             result = quiet(self.func)(**named)
-        held = attributes(owner) if result is None or result is owner else {}
-        lists = [one for name, one in held.items() if _OF_LOSSES.search(names.plain(name))]
-        lists = [one for one in [*lists, result] if _is_of_floats(one)]
-        return lists[0][-1] if len(lists) == 1 else result
+        if isinstance(result, (float, np.floating)):
+            return result
+        lists = [one for name, one in attributes(owner).items() if _OF_LOSSES.search(names.plain(name))]
+        lists = [one for one in lists if _is_of_floats(one)]
+        returned = [one for one in (result if isinstance(result, tuple) else (result,)) if _is_of_floats(one)]
+        found = lists or returned
+        return found[0][-1] if len(found) == 1 else None
+
+    def prepares(self, given: Sequence[Any]) -> bool:
+        """Whether it makes anything of the data before its loop that is not the data themselves."""
+        bound = self._bound(given)
+        if bound is None:
+            return False
+        named = bound.arguments
+        here, anew = self._at_its_beginning(named), self._made_whatever_the_data(named)
+        arrays = [one for one in given if isinstance(one, np.ndarray)]
+        return any(name not in anew and not any(equal(here[name], one) for one in arrays) for name in here)
+
+    def prepare(self, *arguments: Any) -> None:
+        """Do what comes before the loop, with the parameters that the object has."""
+        bound = self._bound(arguments)
+        assert bound is not None  # as it does prepare
+        if self._made_anew is None:
+            self._made_anew = self._made_whatever_the_data(bound.arguments)
+        put_back = self._puts_back()
+
+        def begin() -> None:
+            put_back()
+            raise _Begun
+
+        with suppress(_Begun), _cut_short(self._loop, begin):
+            quiet(self.func)(**bound.arguments, **dict.fromkeys(self._sizes, _samples_in(bound.args)))
+
+    def _bound(self, given: Sequence[Any]) -> inspect.BoundArguments | None:
+        """The data by their names, and 1 for a number of steps; None where it wants more."""
+        bound = self.__signature__.bind_partial(*given)
+        for name, one in self.__signature__.parameters.items():
+            if name not in bound.arguments and one.default is one.empty:
+                if not OF_STEPS.search(name):
+                    return None
+                bound.arguments[name] = 1
+        return bound
+
+    def _puts_back(self) -> Callable[[], None]:
+        made, before = self._made_anew or set(), _floats(self._owner)
+        return partial(_put_back, self._owner, {name: had for name, had in before.items() if name in made})
 
     def _made_whatever_the_data(self, given: Mapping[str, Any]) -> set[str]:
-        """Which numbers are the same where the loop begins with other data, or drawn anew with the same."""
+        """Which numbers are the same where the loop begins with other data, are drawn anew, or are moved by a round."""
         here, again = self._at_its_beginning(given), self._at_its_beginning(given)
         there = self._at_its_beginning({name: _otherwise(one) for name, one in given.items()})
+        after = self._at_its_beginning(given, rounds=1)
 
         def is_made_of_data(name: str) -> bool:
-            return equal(here[name], again.get(name)) and not equal(here[name], there.get(name))
+            is_moved = name in after and not equal(here[name], after[name])
+            return equal(here[name], again.get(name)) and not equal(here[name], there.get(name)) and not is_moved
 
         return {name for name in here if not is_made_of_data(name)}
 
-    def _at_its_beginning(self, given: Mapping[str, Any]) -> dict[str, NDArray[Any]]:
-        """What the object holds where the loop begins."""
+    def _at_its_beginning(self, given: Mapping[str, Any], rounds: int = 0) -> dict[str, NDArray[Any]]:
+        """What the object holds where the loop begins, or after a round of it."""
         found: dict[str, NDArray[Any]] = {}
         before = Snapshot(self._owner)
         restorers = [restorer(one) for one in generators_from(self.func)]
 
         def begin() -> None:
-            found.update(_floats(self._owner))
-            raise _Begun
+            if not rounds:
+                found.update(_floats(self._owner))
+                raise _Begun
 
         try:
             with suppress(_Begun), _cut_short(self._loop, begin):
                 quiet(self.func)(**{name: copied(one) for name, one in given.items()})
+                found.update(_floats(self._owner))
         finally:
             before.restore()
             for restore in restorers:

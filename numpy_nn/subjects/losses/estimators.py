@@ -19,7 +19,7 @@ from numpy_nn.subjects.calls.arguments import takes
 from numpy_nn.subjects.calls.decisions import before_deciding, decides
 from numpy_nn.subjects.calls.dressing import Dressed
 from numpy_nn.subjects.calls.one_round import OneRound
-from numpy_nn.subjects.losses.training import runs, step_of_training, steps_of_training
+from numpy_nn.subjects.losses.training import own_loop, runs, step_of_training, steps_of_training
 from numpy_nn.subjects.parameters.code import CodeSubject
 from numpy_nn.subjects.running import Patience, Running
 from numpy_nn.subjects.state import Restorer, Snapshot, equal, generators_from, restorer
@@ -54,10 +54,10 @@ def make_by_training(target: Any, inputs: Sequence[Any], targets: Any) -> None:
         except SubjectError:
             before.restore()
             continue
-        if not first or (forward is None and not _has_own_loop(train)):
+        if not first or (forward is None and own_loop(train) is None):
             before.restore()  # it has all that it needs, as a step that makes a velocity
             return
-        if _has_own_loop(train) and all(equal(array, second.get(name)) for name, array in first.items()):
+        if own_loop(train) is not None and all(equal(array, second.get(name)) for name, array in first.items()):
             raise TypeError(
                 f"target: {train.__name__} of {type(target).__name__} begins anew from weights that it has in names of "
                 "its own until it ends: keep them in attributes before its loop, or check one step, as a method "
@@ -93,6 +93,29 @@ def of_rows(target: Any, forward: Callable[..., Any] | None, inputs: Sequence[An
     if whole is not None and (whole[:1] == y.shape[:1] or whole[-1:] == y.shape[:1]):
         return forward
     return Dressed(each, names.signature(forward)) if shape(each) == y.shape else forward
+
+
+def prepared(target: Any, forward: Callable[..., Any] | None, inputs: Sequence[Any], targets: Any) -> Any:
+    """A forward pass of an object that makes something of its data before it trains, as their mean, which makes it too.
+
+    So a step at other data and the loss there are of the same. Any other pass is given back as it is.
+    """
+    loop = own_loop(step_of_training(target, (*inputs, targets)))
+    if forward is None or loop is None or not takes(forward, len(inputs)) or not loop.prepares((*inputs, targets)):
+        return forward
+
+    return _Prepared(loop, forward, targets)
+
+
+class _Prepared(Dressed):
+    def __init__(self, loop: OneRound, forward: Callable[..., Any], targets: Any) -> None:
+        super().__init__(self._with_data, names.signature(forward))
+        self.func, self._loop, self._targets = forward, loop, targets
+
+    def _with_data(self, *arguments: Any) -> Any:
+        rows = np.arange(len(arguments[0])) % len(self._targets)
+        self._loop.prepare(*map(copied, arguments), self._targets[rows])
+        return self.func(*arguments)
 
 
 def of_decisions(
@@ -146,11 +169,5 @@ def of_decisions(
 def said_of_rounds(target: Any, subject: CodeSubject, given: Sequence[Any]) -> Iterator[str]:
     """A line on which round is judged, where gradients are the steps of a method with a loop of its own."""
     train = step_of_training(target, given)
-    if train is not None and _has_own_loop(train) and subject.updates_in_backward is not None:
+    if train is not None and own_loop(train) is not None and subject.updates_in_backward is not None:
         yield f"{train.__name__} makes as many steps as it likes: judged is the first round of its loop"
-
-
-def _has_own_loop(train: Any) -> bool:
-    while train is not None and not isinstance(train, OneRound):
-        train = getattr(train, "func", None)
-    return train is not None

@@ -26,7 +26,7 @@ from numpy_nn.subjects.calls.costs import (
 from numpy_nn.subjects.calls.dressing import in_training, value_first, with_output_kept
 from numpy_nn.subjects.choosing import chosen
 from numpy_nn.subjects.given_code import HOW, Code, Hints
-from numpy_nn.subjects.losses.training import step_of_training
+from numpy_nn.subjects.losses.training import step_of_training, without_its_loss
 from numpy_nn.subjects.losses.unsaid import wants_gradient, with_unsaid_cost
 from numpy_nn.subjects.names import method, positional
 from numpy_nn.subjects.own_methods import lines_for_methods
@@ -56,7 +56,8 @@ def of_loss_object(
     own = value.func if isinstance(value, partial) else value
     gradient = method(target, [name for name in names.LOSS_GRADIENTS if method(target, [name]) != own])
     gradient = None if _is_of_held_loss(target, own, gradient) else gradient
-    gradient = gradient or names.passes(target)[1] or step_of_training(target, (*inputs, targets))
+    step = step_of_training(target, (*inputs, targets))
+    gradient = gradient or names.passes(target)[1] or (step if value is None else without_its_loss(step))
     gradient = gradient or backward_of_layers(target, forward, inputs[0])
     derived = names.derived(target, own)
     derived = None if _is_of_held_loss(target, own, derived) else derived

@@ -26,6 +26,27 @@ def step_of_training(target: Any, given: Sequence[Any]) -> Callable[..., Any] | 
     return next((step for step in found if len(found) > 1 and runs(target, step, given)), found[0] if found else None)
 
 
+def own_loop(step: Any) -> OneRound | None:
+    """The one with a loop of its own that a step of training is, however it is dressed; None where it has none."""
+    while step is not None and not isinstance(step, OneRound):
+        step = getattr(step, "func", None)
+    return step
+
+
+def without_its_loss(step: Callable[..., Any] | None) -> Callable[..., Any] | None:
+    """A step with a loop of its own as one that returns nothing, as where there is a loss; any other as it is."""
+    if step is None or own_loop(step) is None:
+        return step
+
+    def silent(*arguments: Any, **named: Any) -> None:
+        step(*arguments, **named)
+
+    silent.__name__ = getattr(step, "__name__", "fit")
+    dressed = Dressed(silent, names.signature(step))
+    dressed.func = step
+    return dressed
+
+
 def runs(target: Any, method: Callable[..., Any], given: Sequence[Any]) -> bool:
     """Whether an object's method takes this and raises nothing; the object is then as it was."""
     before = Snapshot(target)

@@ -222,26 +222,33 @@ class SteppingCode(HidingCode):
         return is_moved and not is_learned(str(last_name(place.path)))
 
     def _find_decays(self, moved: Sequence[str], rate: float, grad_output: Array) -> None:
-        """Where a step has a multiple of the array itself in it which the code names, that is weight decay."""
+        """Where a step has a multiple of the array itself in it, or of its sign, which the code names: weight decay."""
         rng = np.random.default_rng(6)
         written, of_the_loss = self._numbers_written(), numbers_written(self._forward)
-        for name in moved:
+        over = (1, *dict.fromkeys(_lengths_of_input(self)))
+        meant = [
+            (one / n, number)
+            for number in written
+            for one in (number, 2 * number, number / rate, (1 - number) / rate)
+            for n in over
+        ]
+        for name, kind in product(moved, (np.positive, np.sign)):
+            if name in self._decays:
+                continue
             with self.at({name: rng.standard_normal(self.arrays[name].shape)}):
-                step = self.gradients(grad_output)[name]
-                decay = 0.0 if step is None else decay_in(self, name, step, grad_output)
-            meant = [
-                (one, number) for number in written for one in (number, 2 * number, number / rate, (1 - number) / rate)
-            ]
+                step, of = self.gradients(grad_output)[name], kind(self.arrays[name])
+                decay = 0.0 if step is None else decay_in(self, name, step, grad_output, of)
             if decay and any(abs(one - decay) <= 1e-3 * decay for one, _ in meant):
-                self._decays[name], number = min(meant, key=lambda one: abs(one[0] - decay))
+                by, number = min(meant, key=lambda one: abs(one[0] - decay))
+                self._decays[name] = by, kind
                 if number in of_the_loss:
                     self.complain(
-                        f"each step has {self._decays[name]:.6g} of {name} more than the gradient of the loss, by "
+                        f"each step has {by:.6g} of {_itself(name, kind)} more than the gradient of the loss, by "
                         f"{number:g}, which the loss has too: if that is its penalty, it is counted twice; if not, it "
                         "is weight decay"
                     )
         if self._decays:
-            texts = [f"{self._decays[name]:.6g} of {name}" for name in self._decays]
+            texts = [f"{by:.6g} of {_itself(name, kind)}" for name, (by, kind) in self._decays.items()]
             self.notes.append(f"weight decay is in each step, and not counted to the gradient: {', '.join(texts)}")
 
     def _rate_by_default(self) -> float:
@@ -283,6 +290,10 @@ def _rate_by_default_of(function: Callable[..., Any], given: Mapping[str, Any]) 
         return 0.0
     default = names.signature(function).parameters[rates[0]].default
     return float(default) if isinstance(default, (int, float)) else 0.0
+
+
+def _itself(name: str, kind: Callable[[Array], Array]) -> str:
+    return name if kind is np.positive else f"the sign of {name}"
 
 
 def rate_in_common(subject: Subject, steps: Mapping[str, Array], grad_output: Array, written: Sequence[float]) -> float:
