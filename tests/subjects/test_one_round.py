@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from numpy_nn.gradcheck import check_gradients
 from numpy_nn.subjects.calls.decisions import before_deciding, decides
 from numpy_nn.subjects.calls.one_round import OneRound
 from numpy_nn.subjects.source.loops import loop_of_training
@@ -227,3 +228,30 @@ def test_what_raises_in_it_is_raised():
     computes = dict(before_deciding(model, predict, (X,)))["scores"]
     with pytest.raises(Exception, match="no number"):
         computes(np.nan * X)
+
+
+class TakesSmallNumbers:
+    """In batches of which it has to be told the size; ``factor`` multiplies the gradient of its bias."""
+
+    def __init__(self, factor):
+        self.factor, self.lr, self.n_iter = factor, 0.1, 50
+
+    def fit(self, x, y, batch_size):
+        if np.abs(x).max() > 3.0:
+            raise ValueError("expected small numbers")
+        self.mean, self.w, self.b = x.mean(axis=0), np.zeros(x.shape[1]), 0.0
+        for _ in range(self.n_iter):
+            for start in range(0, len(x), batch_size):
+                rows = slice(start, start + batch_size)
+                errors = x[rows] @ self.w + self.b - y[rows]
+                self.w = self.w - self.lr * x[rows].T @ errors / len(errors)
+                self.b = self.b - self.lr * self.factor * np.mean(errors)
+
+    def predict(self, x):
+        return x @ self.w + self.b
+
+
+@pytest.mark.parametrize(("factor", "verdict"), [(1.0, "right"), (-1.0, "wrong")])
+def test_data_that_are_made_up_and_not_taken_end_nothing(factor, verdict):
+    report = check_gradients(TakesSmallNumbers(factor), 2.5 * X / np.abs(X).max(), Y)
+    assert {entry.name: entry.verdict for entry in report.entries} == {"w": "right", "b": verdict}, report

@@ -19,6 +19,7 @@ from numpy_nn.subjects.arrays.nested import copied
 from numpy_nn.subjects.arrays.places import places
 from numpy_nn.subjects.calls.costs import number_of_samples
 from numpy_nn.subjects.calls.dressing import Dressed
+from numpy_nn.subjects.running import Patience, Running, SubjectError
 from numpy_nn.subjects.source.loops import OF_STEPS, Loop
 from numpy_nn.subjects.state import Snapshot, attributes, equal, generators_from, restorer, set_attribute
 
@@ -75,8 +76,11 @@ class OneRound(Dressed):
         bound = self._bound(given)
         if bound is None:
             return False
-        named = bound.arguments
-        here, anew = self._at_its_beginning(named), self._made_whatever_the_data(named)
+        named = {**bound.arguments, **dict.fromkeys(self._sizes, _samples_in(bound.args))}
+        try:
+            here, anew = self._at_its_beginning(named), self._made_whatever_the_data(named)
+        except SubjectError:
+            return False
         arrays = [one for one in given if isinstance(one, np.ndarray)]
         return any(name not in anew and not any(equal(here[name], one) for one in arrays) for name in here)
 
@@ -84,8 +88,9 @@ class OneRound(Dressed):
         """Do what comes before the loop, with the parameters that the object has."""
         bound = self._bound(arguments)
         assert bound is not None  # as it does prepare
+        sizes = dict.fromkeys(self._sizes, _samples_in(bound.args))
         if self._made_anew is None:
-            self._made_anew = self._made_whatever_the_data(bound.arguments)
+            self._made_anew = self._made_whatever_the_data({**bound.arguments, **sizes})
         put_back = self._puts_back()
 
         def begin() -> None:
@@ -93,7 +98,7 @@ class OneRound(Dressed):
             raise _Begun
 
         with suppress(_Begun), _cut_short(self._loop, begin):
-            quiet(self.func)(**bound.arguments, **dict.fromkeys(self._sizes, _samples_in(bound.args)))
+            quiet(self.func)(**bound.arguments, **sizes)
 
     def _bound(self, given: Sequence[Any]) -> inspect.BoundArguments | None:
         """The data by their names, and 1 for a number of steps; None where it wants more."""
@@ -112,7 +117,10 @@ class OneRound(Dressed):
     def _made_whatever_the_data(self, given: Mapping[str, Any]) -> set[str]:
         """Which numbers are the same where the loop begins with other data, are drawn anew, or are moved by a round."""
         here, again = self._at_its_beginning(given), self._at_its_beginning(given)
-        there = self._at_its_beginning({name: _otherwise(one) for name, one in given.items()})
+        try:
+            there = self._at_its_beginning({name: _otherwise(one) for name, one in given.items()})
+        except SubjectError:
+            there = here  # it does not take what is made up, which tells nothing
         after = self._at_its_beginning(given, rounds=1)
 
         def is_made_of_data(name: str) -> bool:
@@ -133,7 +141,7 @@ class OneRound(Dressed):
                 raise _Begun
 
         try:
-            with suppress(_Begun), _cut_short(self._loop, begin):
+            with _cut_short(self._loop, begin), Running(self.__name__, Patience()), suppress(_Begun):
                 quiet(self.func)(**{name: copied(one) for name, one in given.items()})
                 found.update(_floats(self._owner))
         finally:

@@ -103,7 +103,6 @@ def prepared(target: Any, forward: Callable[..., Any] | None, inputs: Sequence[A
     loop = own_loop(step_of_training(target, (*inputs, targets)))
     if forward is None or loop is None or not takes(forward, len(inputs)) or not loop.prepares((*inputs, targets)):
         return forward
-
     return _Prepared(loop, forward, targets)
 
 
@@ -134,21 +133,20 @@ def of_decisions(
     name = getattr(forward, "__name__", "predict")
     first: tuple[str, CodeSubject, Snapshot] | None = None
     failed: Exception | None = None
-    before = Snapshot(target)
+    before, latest = Snapshot(target), ""
     for words, computes in before_deciding(target, forward, inputs):
         before.restore()
+        latest = latest or words
         try:
             subject = of(computes)
             found = agreement(subject)
         except (SubjectError, TypeError, ValueError) as error:
             failed = failed or error
-            latest = words if first is None else first[0]
             continue
         if subject.chain is not None:
             subject.notes.append(f"{name} decides: the loss is of {words}, which it computes before that")
         if found.agreeing == found.shaped and found.digits == CLOSELY:
-            if first is not None or failed is not None:
-                latest = first[0] if first is not None else latest
+            if words != latest:
                 subject.complain(
                     f"these are gradients of a loss of {words}, and not of {latest}, by which {name} decides: if that "
                     "is the output, they are wrong"
