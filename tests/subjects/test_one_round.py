@@ -69,33 +69,68 @@ class Model:
     def through_a_method(self):
         return self.by_number()
 
+    def until_it_is_small(self):
+        self.__error = 1.0
+        while self.__error > 1e-3:
+            if self.rounds % 2:
+                self.rounds += 2
+                continue
+            self.__error /= 2
+            self.rounds += 1
+
+    def up_to_a_number(self):
+        while self.rounds < 1000:
+            self.rounds += 1
+
+    def for_each_batch(self, x):
+        start = 0
+        while start < len(x):
+            start += 2
+            self.rounds += 1
+
     def straight(self):
         self.rounds += 1
 
 
 @pytest.mark.parametrize(
-    "name", ["by_attribute", "by_argument", "by_local", "by_number", "by_variable", "by_the_last", "through_a_method"]
+    "name",
+    [
+        "by_attribute",
+        "by_argument",
+        "by_local",
+        "by_number",
+        "by_variable",
+        "by_the_last",
+        "through_a_method",
+        "within_another",
+        "until_it_is_small",
+        "up_to_a_number",
+    ],
 )
 def test_a_loop_of_steps_is_found(name):
     assert loop_of_training(getattr(Model(), name)) is not None
 
 
-@pytest.mark.parametrize("name", ["over_layers", "over_few", "within_another", "straight"])
+@pytest.mark.parametrize("name", ["over_layers", "over_few", "for_each_batch", "straight"])
 def test_any_other_loop_is_none(name):
     assert loop_of_training(getattr(Model(), name)) is None
     assert loop_of_training(len) is None
     assert loop_of_training(lambda: [0 for _ in range(100)]) is None
 
 
-@pytest.mark.parametrize(("name", "rounds"), [("by_attribute", 1), ("by_the_last", -1), ("through_a_method", 1)])
-def test_its_first_round_is_made_alone_and_range_is_python_s_again(name, rounds):
+@pytest.mark.parametrize(
+    ("name", "rounds"), [("by_attribute", 1), ("by_the_last", -1), ("through_a_method", 1), ("until_it_is_small", 1)]
+)
+def test_its_first_round_is_made_alone_and_range_and_its_code_are_as_before(name, rounds):
     model = Model()
     train = getattr(model, name)
+    own = train.__func__.__code__
     loop = loop_of_training(train)
     assert loop is not None
     OneRound(train, loop)(*([2] if name == "by_the_last" else [X] if name == "by_attribute" else []))
     assert model.rounds == rounds
     assert "range" not in globals()
+    assert train.__func__.__code__ is own
 
 
 class Fits:
@@ -193,7 +228,7 @@ def test_what_is_computed_before_is_found_the_latest_first():
     model = Predicts()
     found = dict(before_deciding(model, model.predict, (X,)))
     # 2 x is none, as nothing in it is learned.
-    assert list(found) == ["scores", "what link returns"]
+    assert list(found) == ["what link returns", "scores"]
     model.w = np.array([1.0, -1.0, 0.5])
     np.testing.assert_array_equal(found["what link returns"](X), link(2 * X @ model.w))
     np.testing.assert_array_equal(found["scores"](X), 2 * X @ model.w)

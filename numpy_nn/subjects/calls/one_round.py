@@ -7,24 +7,28 @@ import re
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stdout, suppress
-from functools import partial, wraps
+from functools import lru_cache, partial, wraps
 from io import StringIO
-from typing import Any
+from types import FrameType
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from numpy_nn.subjects import names
 from numpy_nn.subjects.arrays.nested import copied
-from numpy_nn.subjects.arrays.places import places
+from numpy_nn.subjects.arrays.places import places, random_parameters
 from numpy_nn.subjects.calls.costs import number_of_samples
 from numpy_nn.subjects.calls.dressing import Dressed
 from numpy_nn.subjects.running import Patience, Running, SubjectError
 from numpy_nn.subjects.source.loops import OF_STEPS, Loop
+from numpy_nn.subjects.source.recompiled import with_code
 from numpy_nn.subjects.state import Snapshot, attributes, equal, generators_from, restorer, set_attribute
 
 # How a list is called in which the loss of each round is kept; one of errors may have those of classes.
 _OF_LOSSES = re.compile(r"loss|cost|(^|_)j(_|$)|(^|_)(mse|bce|nll)(_|$)|objective")
+# Steps that differ by less are of one length: Adam's by its epsilon over the gradient.
+_AS_FAR = 1.001
 
 
 def quiet(train: Callable[..., Any]) -> Callable[..., Any]:
@@ -36,6 +40,10 @@ def quiet(train: Callable[..., Any]) -> Callable[..., Any]:
             return train(*arguments, **named)
 
     return silent
+
+
+class GradientNotFound(TypeError):
+    """A step does not tell the gradient, and it is nowhere else."""
 
 
 class OneRound(Dressed):
@@ -54,6 +62,8 @@ class OneRound(Dressed):
         self.func, self.__name__ = train, getattr(train, "__name__", "fit")
         self._owner, self._loop = getattr(train, "__self__", None), loop
         self._made_anew: set[str] | None = None
+        self._adapted: set[str] = set()
+        self._kept: set[str] = set()
 
     def _step(self, *arguments: Any, **named: Any) -> Any:
         owner = self._owner
@@ -61,8 +71,12 @@ class OneRound(Dressed):
         named = {**bound.arguments, **dict.fromkeys(self._sizes, _samples_in(bound.args))}
         if self._made_anew is None:
             self._made_anew = self._made_whatever_the_data(named)
-        with _cut_short(self._loop, self._puts_back()), _in_one_batch(owner, bound.args):
+            self._adapted = self._moved_as_far_everywhere(named)
+        before = set(_floats(owner))
+        with _cut_short(self._loop, self._puts_back()) as rounds, _in_one_batch(owner, bound.args):
             result = quiet(self.func)(**named)
+        if rounds and self._adapted and before.issuperset(self._adapted):
+            self._keep_gradients(rounds[-1].names_of_its_own())
         if isinstance(result, (float, np.floating)):
             return result
         lists = [one for name, one in attributes(owner).items() if _OF_LOSSES.search(names.plain(name))]
@@ -70,6 +84,21 @@ class OneRound(Dressed):
         returned = [one for one in (result if isinstance(result, tuple) else (result,)) if _is_of_floats(one)]
         found = lists or returned
         return found[0][-1] if len(found) == 1 else None
+
+    def _keep_gradients(self, within: Mapping[str, Any]) -> None:
+        """Put what is called as a gradient in the function into the object, where that has nothing else of the name."""
+        held = attributes(self._owner).keys() - self._kept
+        found = {name for name in within.keys() - held if _is_called_gradient(name, frozenset(held))}
+        for name in found:
+            set_attribute(self._owner, name, copied(within[name]))
+        self._kept |= found
+        if not any(_is_called_gradient(name, frozenset(held)) for name in attributes(self._owner)):
+            moved = ", ".join(self._adapted)
+            raise GradientNotFound(
+                f"target: {self.__name__} moves {moved} by as much whatever the gradient, as the first step of Adam or "
+                "RMSprop does, and has the gradient under no name that is known as one: keep it before the step, as in "
+                "self.dW"
+            )
 
     def prepares(self, given: Sequence[Any]) -> bool:
         """Whether it makes anything of the data before its loop that is not the data themselves."""
@@ -129,6 +158,22 @@ class OneRound(Dressed):
 
         return {name for name in here if not is_made_of_data(name)}
 
+    def _moved_as_far_everywhere(self, given: Mapping[str, Any]) -> set[str]:
+        """The arrays that a round moves, if by one length in each entry that it moves, whatever the data; else none.
+
+        So does the first step of Adam, RMSprop and Adagrad, that of signs: m / sqrt(v) is g / abs(g) there.
+        """
+        varied = {name: _varied(one) for name, one in given.items()}
+        try:
+            here, after = self._at_its_beginning(varied), self._at_its_beginning(varied, rounds=1)
+        except SubjectError:
+            return set()  # it does not take what is made up
+        same = {name: array for name, array in here.items() if array.shape == after.get(name, array[..., None]).shape}
+        steps = {name: np.abs(after[name] - array) for name, array in same.items() if array.dtype.kind == "f"}
+        lengths = [step for array in steps.values() for step in array[array > 0.0]]
+        alike = len(lengths) > 1 and max(lengths) <= min(lengths) * _AS_FAR
+        return {name for name, array in steps.items() if array.any()} if alike else set()
+
     def _at_its_beginning(self, given: Mapping[str, Any], rounds: int = 0) -> dict[str, NDArray[Any]]:
         """What the object holds where the loop begins, or after a round of it."""
         found: dict[str, NDArray[Any]] = {}
@@ -186,6 +231,13 @@ def _otherwise(argument: Any) -> Any:
     return argument[::-1] * 1.5 if argument.dtype.kind == "f" else argument[::-1].copy()
 
 
+def _varied(argument: Any) -> Any:
+    """Data of size 1, beside whose gradients an epsilon is small, without entries of one size, as of zeros and ones."""
+    if not (isinstance(argument, np.ndarray) and argument.dtype.kind == "f" and np.any(argument)):
+        return argument
+    return argument / np.abs(argument).max() * random_parameters().uniform(0.5, 1.5, argument.shape)
+
+
 def _floats(owner: Any) -> dict[str, NDArray[Any]]:
     found = {str(place): np.array(place.read()) for place in places(owner, whole=True)}
     return {name: array for name, array in found.items() if array.dtype.kind in "fi"}
@@ -195,23 +247,47 @@ def _is_of_floats(value: Any) -> bool:
     return isinstance(value, list) and bool(value) and all(isinstance(one, float) for one in value)
 
 
+@lru_cache(maxsize=2**10)
+def _is_called_gradient(name: str, held: frozenset[str]) -> bool:
+    return names.tells_gradients(name) or any(names.is_gradient_of(name, one) for one in held)
+
+
+class _Round(NamedTuple):
+    """A round that is made: the function's frame, and which names it had before."""
+
+    frame: FrameType
+    before: set[str]
+
+    def names_of_its_own(self) -> dict[str, Any]:
+        """What has a name in the round alone: a sum over rounds, as of squares, begins before the first."""
+        return {name: value for name, value in self.frame.f_locals.items() if name not in self.before}
+
+
 @contextmanager
-def _cut_short(loop: Loop, begin: Callable[[], None]) -> Iterator[None]:
-    """In the block the loop has one round, before which ``begin`` is called: ``range`` is another in its module."""
-    code, around = inspect.unwrap(loop.within).__code__, inspect.unwrap(loop.within).__globals__
+def _cut_short(loop: Loop, begin: Callable[[], None]) -> Iterator[list[_Round]]:
+    """In the block the loop has one round, before which ``begin`` is called: ``range`` is another in its module.
+
+    The list has each such round that is made, the latest last.
+    """
+    within = inspect.unwrap(loop.within)
+    code, around = loop.of_range or within.__code__, within.__globals__
+    made: list[_Round] = []
 
     def first_of(*arguments: Any) -> range:
         rounds, caller = range(*arguments), sys._getframe(1)
         if caller.f_code is not code or caller.f_lineno not in loop.lines:
             return rounds
-        begin()
+        if not made:
+            begin()  # for each class, say, there may be a loop
+        made.append(_Round(caller, set(caller.f_locals)))
         return rounds[:1]
 
     if "range" in around:
         raise TypeError(f"{code.co_name}: its module has a range of its own")
     around["range"] = first_of
     try:
-        yield
+        with with_code(within, code):
+            yield made
     finally:
         del around["range"]
 

@@ -18,7 +18,7 @@ from numpy_nn.subjects.arrays.places import places, put_random
 from numpy_nn.subjects.calls.arguments import takes
 from numpy_nn.subjects.calls.decisions import before_deciding, decides
 from numpy_nn.subjects.calls.dressing import Dressed
-from numpy_nn.subjects.calls.one_round import OneRound
+from numpy_nn.subjects.calls.one_round import GradientNotFound, OneRound
 from numpy_nn.subjects.losses.training import own_loop, runs, step_of_training, steps_of_training
 from numpy_nn.subjects.parameters.code import CodeSubject
 from numpy_nn.subjects.running import Patience, Running
@@ -51,7 +51,9 @@ def make_by_training(target: Any, inputs: Sequence[Any], targets: Any) -> None:
             put_random(target, only=list(first))
             second = trained(train, restorers) if first else {}
             made.restore()
-        except SubjectError:
+        except SubjectError as error:
+            if isinstance(error.__cause__, GradientNotFound):
+                raise error.__cause__ from None
             before.restore()
             continue
         if not first or (forward is None and own_loop(train) is None):

@@ -123,13 +123,19 @@ def with_unsaid_cost(
     if best is None and errors and not wants_its_own:
         texts = list(map(str, errors))
         raise max(errors, key=lambda error: texts.count(str(error)))  # a backward pass fails whatever the loss is
-    if best is None or (hints.cost is None and not most.agreeing and turned is None):
+    # To a few digits, or at one set of weights, those of some usual loss may be of its size by chance.
+    is_chance = best is not None and words in dict(costs) and not holds and not _agrees_whole(most)
+    if best is None or (hints.cost is None and turned is None and (is_chance or not most.agreeing)):
         raise TypeError(
             f"target: {label} has gradients of a loss that it does not compute, and they are those of none of the "
             "usual ones: they are wrong, or the loss is another; pass loss=, a function loss(output, targets) that "
             "returns a number, such as loss=lambda output, targets: ((output - targets) ** 2).sum() / 2"
         )
     return best
+
+
+def _agrees_whole(agrees: Agreement) -> bool:
+    return agrees.agreeing == agrees.shaped > 0 and agrees.digits == CLOSELY
 
 
 def _goes_up(subject: CodeSubject) -> bool:

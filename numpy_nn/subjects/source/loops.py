@@ -5,12 +5,13 @@ from __future__ import annotations
 import ast
 import inspect
 import re
-import textwrap
+import sys
 from collections.abc import Callable, Iterable, Iterator
-from types import FunctionType
+from types import CodeType, FunctionType
 from typing import Any, NamedTuple
 
 from numpy_nn.subjects import names
+from numpy_nn.subjects.source.recompiled import recompiled, tree_of
 from numpy_nn.subjects.source.surroundings import bare
 
 # What is called so tells how many steps to make.
@@ -19,6 +20,11 @@ OF_STEPS = re.compile(r"epoch|iter|(^|_)(n|num|max)_(steps|passes|updates|rounds
 # A loop of so many rounds by a number in the code is none over layers, or over classes.
 _MANY = 20
 
+# By what goes on while it holds, such as ``error > tol`` or ``not converged``, training does; not so for each batch.
+_WHILE = re.compile(
+    r"epoch|iter|step|^True$|^1$|err|loss|cost|conver|done|diff|delta|tol|eps|chang|norm|improv|mis|grad|stop"
+)
+
 
 class Loop(NamedTuple):
     """A loop over a ``range``: the function in which it stands, and the lines on which that is called."""
@@ -26,13 +32,15 @@ class Loop(NamedTuple):
     # Not its globals, by which whoever walks what can be reached would get to everything.
     within: Callable[..., Any]
     lines: range
+    of_range: CodeType | None = None  # the function's code with its while loop as one over a range
 
 
 def loop_of_training(function: Any) -> Loop | None:
     """The last loop of a method's outermost level that goes on for a number of steps; None if there is none.
 
-    That is ``range(epochs)``, ``range(self.n_iter)`` or ``range(1000)``, and none over the samples or the layers. Where
-    the method has none it is that of the first method which it calls that has one.
+    That is ``range(epochs)``, ``range(self.n_iter)`` or ``range(1000)``, and none over the samples or the layers; or
+    one that goes on while something is too large; or one of these for each class. Where the method has none it is that
+    of the first method which it calls that has one.
     """
     own, thing = names.unwrapped(bare(function)), getattr(function, "__self__", None)
     if not inspect.isfunction(own):
@@ -46,29 +54,56 @@ def loop_of_training(function: Any) -> Loop | None:
 
 
 def _loop_in(function: FunctionType) -> Loop | None:
-    try:
-        tree = ast.parse(textwrap.dedent(inspect.getsource(function))).body[0]
-    except (OSError, TypeError, SyntaxError, IndexError):
-        return None  # without its source, or of a lambda within a line
-    if not isinstance(tree, ast.FunctionDef):
+    tree = tree_of(function)
+    if tree is None:
         return None
     constants = dict(_constants_in(tree.body))
-    found = None
-    for loop in _loops_in(tree.body):
-        call = _range_in(loop.iter)
-        if call is not None and _is_of_steps(call, loop.target, constants):
-            found = call
-    if found is None:
-        return None
     first = function.__code__.co_firstlineno - 1
-    lines = range(first + found.lineno, first + (found.end_lineno or found.lineno) + 1)
-    return Loop(function, lines)
+
+    def of_steps(loops: Iterable[ast.For | ast.While]) -> Loop | None:
+        found = None
+        for loop in loops:
+            if isinstance(loop, ast.While) and _goes_on_by_steps(loop.test):
+                code = recompiled(function, _Instead(loop.lineno).visit)
+                found = (
+                    found if code is None else Loop(function, range(first + loop.lineno, first + loop.lineno + 1), code)
+                )
+            elif isinstance(loop, ast.For):
+                call = _range_in(loop.iter)
+                if call is not None and _is_of_steps(call, loop.target, constants):
+                    lines = range(first + call.lineno, first + (call.end_lineno or call.lineno) + 1)
+                    found = Loop(function, lines)
+        return found
+
+    outer = list(_loops_in(tree.body))
+    return of_steps(outer) or of_steps(one for loop in outer for one in _loops_in(loop.body))
 
 
-def _loops_in(statements: Iterable[ast.stmt]) -> Iterator[ast.For]:
+def _goes_on_by_steps(test: ast.expr) -> bool:
+    """Whether a while loop's test is that of training: by its names, or because it counts to a large number."""
+    numbers = (node.value for node in ast.walk(test) if isinstance(node, ast.Constant))
+    return bool(_WHILE.search(ast.unparse(test))) or any(type(n) is int and n >= _MANY for n in numbers)
+
+
+class _Instead(ast.NodeTransformer):
+    """The while loop on a line as one over a range: its test comes first in each round."""
+
+    def __init__(self, line: int) -> None:
+        self._line = line
+
+    def visit_While(self, node: ast.While) -> ast.AST:
+        if node.lineno != self._line:
+            return self.generic_visit(node)
+        ends = ast.If(ast.UnaryOp(ast.Not(), node.test), [ast.Break()], [])
+        rounds = ast.Call(ast.Name("range", ast.Load()), [ast.Constant(sys.maxsize)], [])
+        loop = ast.For(ast.Name("_", ast.Store()), rounds, [ends, *node.body], node.orelse)
+        return ast.copy_location(loop, node)
+
+
+def _loops_in(statements: Iterable[ast.stmt]) -> Iterator[ast.For | ast.While]:
     """The loops that are in no other, nor in a function."""
     for statement in statements:
-        if isinstance(statement, ast.For):
+        if isinstance(statement, (ast.For, ast.While)):
             yield statement
         elif isinstance(statement, (ast.If, ast.With, ast.Try)):
             parts = [getattr(statement, name, []) for name in ("body", "orelse", "finalbody")]

@@ -114,3 +114,48 @@ def a_perceptron_that_errs(d, wrong):
             return self.step(linear_output)
 
     return (Perceptron(), d.array(6, 4), np.array([0, 1, 1, 0, 1, 0, 0, 1])[: len(d.array(6, 1))]), {}, "weights"
+
+
+@form
+def a_model_that_steps_by_adam(d, wrong):
+    class Model:
+        def __init__(self, lr=0.01, n_epochs=100):
+            self.lr, self.n_epochs = lr, n_epochs
+
+        def fit(self, X, y):
+            self.w, self.b = np.zeros(X.shape[1]), 0.0
+            m, v, mb, vb = np.zeros(X.shape[1]), np.zeros(X.shape[1]), 0.0, 0.0
+            for t in range(1, self.n_epochs + 1):
+                errors = self.predict(X) - y
+                dw, db = wrong * 2 * X.T @ errors / len(y), 2 * np.mean(errors)
+                m, mb = 0.9 * m + 0.1 * dw, 0.9 * mb + 0.1 * db
+                v, vb = 0.999 * v + 0.001 * dw**2, 0.999 * vb + 0.001 * db**2
+                self.w -= self.lr * (m / (1 - 0.9**t)) / (np.sqrt(v / (1 - 0.999**t)) + 1e-8)
+                self.b -= self.lr * (mb / (1 - 0.9**t)) / (np.sqrt(vb / (1 - 0.999**t)) + 1e-8)
+
+        def predict(self, X):
+            return X @ self.w + self.b
+
+    return (Model(), d.array(6, 4), d.array(6)), {}, "w"
+
+
+@form
+def a_model_that_goes_on_until_it_has_converged(d, wrong):
+    class Model:
+        def __init__(self, alpha=0.1, tol=1e-6):
+            self.alpha, self.tol = alpha, tol
+
+        def fit(self, X, y):
+            self.w, self.b = np.zeros(X.shape[1]), 0.0
+            change = np.inf
+            while change > self.tol:
+                p = sigmoid(X @ self.w + self.b)
+                step = self.alpha * wrong * X.T @ (p - y) / len(y)
+                self.w = self.w - step
+                self.b = self.b - self.alpha * np.mean(p - y)
+                change = np.abs(step).max()
+
+        def predict(self, X):
+            return np.array([1 if sigmoid(np.dot(self.w, x) + self.b) >= 0.5 else 0 for x in X])
+
+    return (Model(), d.array(6, 4), d.binary(6)), {}, "w"

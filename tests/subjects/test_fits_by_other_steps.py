@@ -1,0 +1,191 @@
+"""Estimators that step by Adam and the like, go on while they err, or train for each class; and decide in one line."""
+
+import numpy as np
+import pytest
+
+from numpy_nn.gradcheck import check_gradients
+
+RNG = np.random.default_rng(0)
+X = RNG.standard_normal((8, 3))
+Y = RNG.standard_normal(8)
+CLASSES = np.array([0.0, 1, 1, 0, 1, 0, 0, 1])
+
+
+def sigmoid(z):
+    return 1 / (1 + np.exp(-z))
+
+
+class Adam:
+    """Logistic regression; ``part`` is what its bias counts of the gradient."""
+
+    def __init__(self, lr=0.01, epochs=50, part=1.0):
+        self.lr, self.epochs, self.part = lr, epochs, part
+
+    def fit(self, X, y):
+        self.w, self.b, self.losses = np.zeros(X.shape[1]), 0.0, []
+        mw, vw, mb, vb = np.zeros(X.shape[1]), np.zeros(X.shape[1]), 0.0, 0.0
+        for t in range(1, self.epochs + 1):
+            p = self.predict_proba(X)
+            self.losses.append(-np.mean(y * np.log(p) + (1 - y) * np.log(1 - p)))
+            dw, db = X.T @ (p - y) / len(y), self.part * np.mean(p - y)
+            mw, vw = 0.9 * mw + 0.1 * dw, 0.999 * vw + 0.001 * dw**2
+            mb, vb = 0.9 * mb + 0.1 * db, 0.999 * vb + 0.001 * db**2
+            self.w -= self.lr * mw / (1 - 0.9**t) / (np.sqrt(vw / (1 - 0.999**t)) + 1e-8)
+            self.b -= self.lr * mb / (1 - 0.9**t) / (np.sqrt(vb / (1 - 0.999**t)) + 1e-8)
+        return self
+
+    def predict_proba(self, X):
+        return sigmoid(X @ self.w + self.b)
+
+    def predict(self, X):
+        return (self.predict_proba(X) > 0.5).astype(int)
+
+
+class RMSProp:
+    """Its gradients are in a dict that a method returns; ``by`` is the derivative of tanh by its value."""
+
+    def __init__(self, by=lambda a: 1 - a**2, lr=0.01, n_iter=50):
+        self.by, self.lr, self.n_iter = by, lr, n_iter
+
+    def fit(self, X, y):
+        rng = np.random.default_rng(0)
+        self.params = {"W1": rng.standard_normal((X.shape[1], 4)), "b1": np.zeros(4), "W2": rng.standard_normal(4)}
+        squares = {key: np.zeros_like(array) for key, array in self.params.items()}
+        for _ in range(self.n_iter):
+            hidden = np.tanh(X @ self.params["W1"] + self.params["b1"])
+            grads = self._backward(X, hidden, hidden @ self.params["W2"] - y)
+            for key in self.params:
+                squares[key] = 0.9 * squares[key] + 0.1 * grads[key] ** 2
+                self.params[key] -= self.lr * grads[key] / (np.sqrt(squares[key]) + 1e-8)
+
+    def _backward(self, X, hidden, errors):
+        delta = np.outer(errors, self.params["W2"]) * self.by(hidden)
+        return {"W1": X.T @ delta, "b1": delta.sum(axis=0), "W2": hidden.T @ errors}
+
+    def predict(self, X):
+        return np.tanh(X @ self.params["W1"] + self.params["b1"]) @ self.params["W2"]
+
+
+def test_gradients_that_a_step_of_adam_does_not_tell_are_those_in_its_own_names():
+    assert check_gradients(Adam(), X, CLASSES).ok
+    judged = check_gradients(Adam(part=3.0), X, CLASSES)
+    assert judged.verdict == "wrong"
+    assert judged["w"].verdict == "right"
+    assert judged["b"].verdict == "wrong"
+    assert check_gradients(RMSProp(), X, Y).ok
+    wrong = check_gradients(RMSProp(lambda a: 1 - a), X, Y)
+    assert [entry.name for entry in wrong.entries if entry.verdict == "wrong"] == ["params['W1']", "params['b1']"]
+
+
+class Adagrad:
+    """Its gradient has no name."""
+
+    def __init__(self, lr=0.1, max_iter=50):
+        self.lr, self.max_iter = lr, max_iter
+
+    def fit(self, X, y):
+        self.w, self.losses = np.random.default_rng(0).standard_normal(X.shape[1]), []
+        G = np.zeros_like(self.w)
+        for _ in range(self.max_iter):
+            self.losses.append(np.mean((X @ self.w - y) ** 2) / 2)
+            G += (X.T @ (X @ self.w - y) / len(y)) ** 2
+            self.w -= self.lr * X.T @ (X @ self.w - y) / len(y) / np.sqrt(G)
+
+    def predict(self, X):
+        return X @ self.w
+
+
+def test_a_step_that_does_not_tell_its_gradient_is_refused_where_nothing_does():
+    with pytest.raises(TypeError, match=r"fit moves w by as much whatever the gradient.*as in self\.dW"):
+        check_gradients(Adagrad(), X, Y)
+
+
+class Perceptron:
+    """Goes on until it errs no more; ``way`` is that in which its bias is moved."""
+
+    def __init__(self, way=1.0, lr=0.1):
+        self.way, self.lr = way, lr
+
+    def fit(self, X, y):
+        self.w, self.b = np.zeros(X.shape[1]), 0.0
+        converged = False
+        while not converged:
+            converged = True
+            for row, target in zip(X, y, strict=True):
+                if target * (row @ self.w + self.b) <= 0:
+                    self.w += self.lr * target * row
+                    self.b += self.way * self.lr * target
+                    converged = False
+
+    def predict(self, X):
+        return np.sign(X @ self.w + self.b)
+
+
+def test_a_perceptron_that_goes_on_until_it_errs_no_more():
+    report = check_gradients(Perceptron(), X, 2 * CLASSES - 1)
+    assert report.ok, report
+    assert any("sum(max(0, -y a))" in note for note in report.notes)
+    assert any("the loss is of X @ self.w + self.b, which it computes" in note for note in report.notes)
+    wrong = check_gradients(Perceptron(way=-1.0), X, 2 * CLASSES - 1)
+    assert [entry.name for entry in wrong.entries if entry.verdict == "wrong"] == ["b"]
+
+
+class InOneLine:
+    """Logistic regression that has no name for what it decides by; ``part`` as above."""
+
+    def __init__(self, part=1.0):
+        self.part = part
+
+    def fit(self, X, y):
+        self.w, self.b = np.zeros(X.shape[1]), 0.0
+        for _ in range(100):
+            p = sigmoid(X @ self.w + self.b)
+            self.w -= 0.1 * X.T @ (p - y) / len(y)
+            self.b -= 0.1 * self.part * np.mean(p - y)
+
+    def predict(self, X):
+        return (1 / (1 + np.exp(-(X @ self.w + self.b))) >= 0.5).astype(int)
+
+
+class ByRows(InOneLine):
+    def predict(self, X):
+        return np.array([1 if 1 / (1 + np.exp(-(np.dot(self.w, x) + self.b))) >= 0.5 else 0 for x in X])
+
+
+class ByRowsInALoop(InOneLine):
+    def predict(self, X):
+        found = []
+        for x in X:
+            found.append(1 if sigmoid(x @ self.w + self.b) > 0.5 else 0)
+        return found
+
+
+@pytest.mark.parametrize("kind", [InOneLine, ByRows, ByRowsInALoop])
+def test_what_has_no_name_where_it_is_decided_by_it(kind):
+    report = check_gradients(kind(), X, CLASSES)
+    assert report.ok, report
+    assert any(note.startswith("predict decides: the loss is of ") for note in report.notes)
+    wrong = check_gradients(kind(part=-2.0), X, CLASSES)
+    assert [entry.name for entry in wrong.entries if entry.verdict == "wrong"] == ["b"]
+
+
+class OneAgainstTheRest:
+    def __init__(self, n_iter=100):
+        self.n_iter = n_iter
+
+    def fit(self, X, y):
+        self.classes = np.unique(y)
+        self.W = np.zeros((len(self.classes), X.shape[1]))
+        for place, label in enumerate(self.classes):
+            w = np.zeros(X.shape[1])
+            for _ in range(self.n_iter):
+                w -= 0.1 * X.T @ (sigmoid(X @ w) - (y == label)) / len(y)
+            self.W[place] = w
+
+    def predict(self, X):
+        return self.classes[np.argmax(X @ self.W.T, axis=1)]
+
+
+def test_weights_of_each_class_that_are_names_of_fit_alone_are_refused_with_what_would_work():
+    with pytest.raises(TypeError, match="begins anew from weights that it has in names of its own until it ends"):
+        check_gradients(OneAgainstTheRest(), X, np.array([0, 1, 2, 1, 0, 2, 0, 1]))
