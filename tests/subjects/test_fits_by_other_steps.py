@@ -189,3 +189,112 @@ class OneAgainstTheRest:
 def test_weights_of_each_class_that_are_names_of_fit_alone_are_refused_with_what_would_work():
     with pytest.raises(TypeError, match="begins anew from weights that it has in names of its own until it ends"):
         check_gradients(OneAgainstTheRest(), X, np.array([0, 1, 2, 1, 0, 2, 0, 1]))
+
+
+class Sums:
+    """Adam with its moments in attributes, which fit makes anew too; its prediction has no name."""
+
+    def __init__(self, lr=0.01, epochs=50, part=1.0):
+        self.lr, self.epochs, self.part = lr, epochs, part
+
+    def fit(self, X, y):
+        self.w, self.b, self.t = np.random.default_rng(0).standard_normal(X.shape[1]), 0.0, 0
+        self.mw, self.vw, self.mb, self.vb = np.zeros(X.shape[1]), np.zeros(X.shape[1]), 0.0, 0.0
+        for _ in range(self.epochs):
+            errors = self.predict(X) - y
+            dw, db = X.T @ errors / len(y), self.part * errors.mean()
+            self.t += 1
+            self.mw, self.vw = 0.9 * self.mw + 0.1 * dw, 0.999 * self.vw + 0.001 * dw**2
+            self.mb, self.vb = 0.9 * self.mb + 0.1 * db, 0.999 * self.vb + 0.001 * db**2
+            first, second = 1 - 0.9**self.t, 1 - 0.999**self.t
+            self.w -= self.lr * (self.mw / first) / (np.sqrt(self.vw / second) + 1e-8)
+            self.b -= self.lr * (self.mb / first) / (np.sqrt(self.vb / second) + 1e-8)
+
+    def predict(self, X):
+        return X @ self.w + self.b
+
+
+class Velocities:
+    """Steps by velocities, of weights in dicts; classes by an argmax of what has no name."""
+
+    def __init__(self, lr=0.01, epochs=50, part=1.0):
+        self.lr, self.epochs, self.part = lr, epochs, part
+
+    def fit(self, X, y):
+        rng = np.random.default_rng(1)
+        self.W = {1: rng.standard_normal((X.shape[1], 4)), 2: rng.standard_normal((4, 3))}
+        self.b = {1: np.zeros(4), 2: np.zeros(3)}
+        self.vW = {key: np.zeros_like(array) for key, array in self.W.items()}
+        self.vb = {key: np.zeros_like(array) for key, array in self.b.items()}
+        for _ in range(self.epochs):
+            A = self._forward(X)
+            delta = (A[2] - np.eye(3)[y]) / len(y)
+            for key in (2, 1):
+                gW, gb = A[key - 1].T @ delta, delta.sum(axis=0) * (self.part if key == 1 else 1.0)
+                delta = delta @ self.W[key].T * (1 - A[key - 1] ** 2)
+                self.vW[key] = 0.9 * self.vW[key] - self.lr * gW
+                self.vb[key] = 0.9 * self.vb[key] - self.lr * gb
+                self.W[key] = self.W[key] + self.vW[key]
+                self.b[key] = self.b[key] + self.vb[key]
+
+    def _forward(self, X):
+        A = {0: X, 1: np.tanh(X @ self.W[1] + self.b[1])}
+        scores = np.exp(A[1] @ self.W[2] + self.b[2])
+        return {**A, 2: scores / scores.sum(axis=1, keepdims=True)}
+
+    def predict(self, X):
+        return self._forward(X)[2].argmax(axis=1)
+
+
+@pytest.mark.parametrize(("kind", "targets", "wrong"), [(Sums, Y, "b"), (Velocities, np.arange(8) % 3, "b[1]")])
+def test_sums_over_steps_begin_at_0_with_each_fit(kind, targets, wrong):
+    report = check_gradients(kind(), X, targets)
+    assert report.ok, report
+    report = check_gradients(kind(part=3.0), X, targets)
+    assert [entry.name for entry in report.entries if entry.verdict == "wrong"] == [wrong]
+
+
+class Quantile:
+    """Its loss, which it keeps, hangs on a setting, of which the loss itself is no gradient."""
+
+    def __init__(self, tau=0.3, lr=0.01):
+        self.tau, self.lr = tau, lr
+
+    def fit(self, X, y):
+        self.w, self.losses = np.zeros(X.shape[1]), []
+        for _ in range(100):
+            errors = y - X @ self.w
+            self.losses.append(np.mean(np.where(errors > 0, self.tau * errors, (self.tau - 1) * errors)))
+            self.w -= self.lr * X.T @ np.where(errors > 0, -self.tau, 1 - self.tau) / len(y)
+
+    def predict(self, X):
+        return X @ self.w
+
+
+def test_the_loss_that_is_kept_is_the_gradient_of_no_setting():
+    report = check_gradients(Quantile(), X, Y)
+    assert report.ok, report
+    assert [entry.name for entry in report.entries] == ["w"]
+
+
+class Regression:
+    """It keeps the cost that each step leads to; ``factor`` is one too many."""
+
+    def __init__(self, factor=1.0, learning_rate=0.01, n_iterations=100):
+        self.factor, self.learning_rate, self.n_iterations = factor, learning_rate, n_iterations
+
+    def fit(self, X, y):
+        self.theta, self.cost_history = np.random.default_rng(0).standard_normal(X.shape[1]), []
+        for _ in range(self.n_iterations):
+            gradients = self.factor / len(y) * X.T @ (X @ self.theta - y)
+            self.theta = self.theta - self.learning_rate * gradients
+            self.cost_history.append(np.sum((X @ self.theta - y) ** 2) / (2 * len(y)))
+
+    def predict(self, X):
+        return X @ self.theta
+
+
+def test_how_many_steps_there_are_is_no_schedule_of_the_rate():
+    assert check_gradients(Regression(), X, Y).ok
+    report = check_gradients(Regression(factor=1.3), X, Y)
+    assert report.verdict == "undecided", report

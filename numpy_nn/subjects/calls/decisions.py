@@ -8,7 +8,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
-from types import CodeType, FrameType
+from types import FrameType
 from typing import Any
 
 import numpy as np
@@ -55,22 +55,19 @@ def before_deciding(owner: Any, predict: Callable[..., Any], inputs: Sequence[An
     These are arrays with a row or a column for each sample, which change with the inputs and with what the object has
     learned: those that the user's functions return, and those that have a name in ``predict`` itself.
     """
-    own, naming = names.unwrapped(predict), _Named()
-    named = recompiled(own, naming.visit) if inspect.isfunction(own) else None
     lengths = np.shape(inputs[0])
-    for by_rows in (False, True) if named is not None and _goes_over_rows(own) else (False,):
-        watched = _Watched(predict, named, naming.texts, by_rows)
+    for watched in ways_to_watch(predict):
         known = [np.asarray(one) for one in inputs]
         found = _that_learn(owner, watched, inputs)
         for _, value in found:
             if not any(equal(value, one) for one in known) and set(value.shape) & set(lengths[:1] + lengths[-1:]):
                 known.append(value)
                 alike = [key for key, one in found if equal(one, value)]
-                function, name, _ = key = min(alike, key=lambda one: one[1] in naming.texts)  # its own name first
+                function, name, _ = key = min(alike, key=lambda one: one[1] in watched.texts)  # its own name first
                 yield name or RETURNED.format(function), watched.observed(key)
 
 
-def _that_learn(owner: Any, watched: _Watched, inputs: Sequence[Any]) -> list[tuple[Key, NDArray[Any]]]:
+def _that_learn(owner: Any, watched: Watched, inputs: Sequence[Any]) -> list[tuple[Key, NDArray[Any]]]:
     """What changes with the inputs and with what the object has learned, the latest first."""
     before = Snapshot(owner)
     put_random(owner)
@@ -93,7 +90,7 @@ def _that_learn(owner: Any, watched: _Watched, inputs: Sequence[Any]) -> list[tu
 def _goes_over_rows(function: Any) -> bool:
     """Whether a function has a loop, as over the samples."""
     loops = (ast.For, ast.ListComp, ast.GeneratorExp)
-    tree = tree_of(function)
+    tree = tree_of(function) if inspect.isfunction(function) else None
     return tree is not None and any(isinstance(node, loops) for node in ast.walk(tree))
 
 
@@ -108,7 +105,8 @@ class _Named(ast.NodeTransformer):
             return node
         if isinstance(node, ast.comprehension):
             return node  # where it may not be
-        text = ast.unparse(node) if isinstance(node, (ast.BinOp, ast.UnaryOp, ast.Call)) else ""
+        is_read = isinstance(getattr(node, "ctx", None), ast.Load) and isinstance(node, (ast.Subscript, ast.Attribute))
+        text = ast.unparse(node) if is_read or isinstance(node, (ast.BinOp, ast.UnaryOp, ast.Call)) else ""
         changed = self.generic_visit(node)
         if not text or not isinstance(changed, ast.expr):
             return changed
@@ -120,17 +118,23 @@ def _moved(inputs: Sequence[Any], by: float) -> list[Any]:
     return [one * (1.0 + by) if isinstance(one, np.ndarray) and one.dtype.kind == "f" else one for one in inputs]
 
 
-class _Watched:
-    """A prediction of which it is seen what it computes; with ``named`` code also what has no name in it.
+def ways_to_watch(predict: Callable[..., Any]) -> list[Watched]:
+    """A pass as it is called; and if it has a loop, as over the samples, with each sample handed to it alone."""
+    each = (False, True) if _goes_over_rows(names.unwrapped(predict)) else (False,)
+    return [Watched(predict, by_rows) for by_rows in each]
+
+
+class Watched:
+    """A pass of which it is seen what it computes, also what has no name in it: that is called by its ``texts``.
 
     ``by_rows`` each sample is handed to it alone, as where it goes over them itself.
     """
 
-    def __init__(
-        self, predict: Callable[..., Any], named: CodeType | None, texts: Sequence[str], by_rows: bool
-    ) -> None:
-        self._predict, self._named, self._texts, self._by_rows = predict, named, texts, by_rows
+    def __init__(self, predict: Callable[..., Any], by_rows: bool = False) -> None:
+        self._predict, self._by_rows, naming = predict, by_rows, _Named()
         self._own: Any = names.unwrapped(predict)
+        self._named = recompiled(self._own, naming.visit) if inspect.isfunction(self._own) else None
+        self.texts = naming.texts if self._named is not None else []
 
     def observed(self, key: Key) -> Dressed:
         """What computes the array of this key, for as many samples."""
@@ -167,7 +171,7 @@ class _Watched:
                 note(frame.f_code.co_name, "", value)
                 return
             own = (*frame.f_code.co_varnames[frame.f_code.co_argcount :], *frame.f_code.co_cellvars)
-            for name in (*(one for one in own if one not in self._texts), *self._texts):
+            for name in (*(one for one in own if one not in self.texts), *self.texts):
                 note(frame.f_code.co_name, name, frame.f_locals.get(name))
 
         failed: list[BaseException] = []

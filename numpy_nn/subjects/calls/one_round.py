@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import re
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stdout, suppress
 from functools import lru_cache, partial, wraps
@@ -19,6 +20,7 @@ from numpy_nn.subjects import names
 from numpy_nn.subjects.arrays.nested import copied
 from numpy_nn.subjects.arrays.places import places, random_parameters
 from numpy_nn.subjects.calls.costs import number_of_samples
+from numpy_nn.subjects.calls.decisions import Key, ways_to_watch
 from numpy_nn.subjects.calls.dressing import Dressed
 from numpy_nn.subjects.running import Patience, Running, SubjectError
 from numpy_nn.subjects.source.loops import OF_STEPS, Loop
@@ -62,6 +64,7 @@ class OneRound(Dressed):
         self.func, self.__name__ = train, getattr(train, "__name__", "fit")
         self._owner, self._loop = getattr(train, "__self__", None), loop
         self._made_anew: set[str] | None = None
+        self._summed_up: set[str] = set()
         self._adapted: set[str] = set()
         self._kept: set[str] = set()
 
@@ -71,6 +74,7 @@ class OneRound(Dressed):
         named = {**bound.arguments, **dict.fromkeys(self._sizes, _samples_in(bound.args))}
         if self._made_anew is None:
             self._made_anew = self._made_whatever_the_data(named)
+            self._summed_up = self._summed_up_over_rounds(named)
             self._adapted = self._moved_as_far_everywhere(named)
         before = set(_floats(owner))
         with _cut_short(self._loop, self._puts_back()) as rounds, _in_one_batch(owner, bound.args):
@@ -92,8 +96,12 @@ class OneRound(Dressed):
         for name in found:
             set_attribute(self._owner, name, copied(within[name]))
         self._kept |= found
-        if not any(_is_called_gradient(name, frozenset(held)) for name in attributes(self._owner)):
-            moved = ", ".join(self._adapted)
+        now = attributes(self._owner)
+        gradients = [one for name in now if _is_called_gradient(name, frozenset(held)) for one in _shapes(now[name])]
+        arrays = _floats(self._owner)
+        lacking = Counter(arrays[name].shape for name in self._adapted) - Counter(gradients)
+        if lacking:
+            moved = ", ".join(name for name in arrays if name in self._adapted and arrays[name].shape in lacking)
             raise GradientNotFound(
                 f"target: {self.__name__} moves {moved} by as much whatever the gradient, as the first step of Adam or "
                 "RMSprop does, and has the gradient under no name that is known as one: keep it before the step, as in "
@@ -120,6 +128,7 @@ class OneRound(Dressed):
         sizes = dict.fromkeys(self._sizes, _samples_in(bound.args))
         if self._made_anew is None:
             self._made_anew = self._made_whatever_the_data({**bound.arguments, **sizes})
+            self._summed_up = self._summed_up_over_rounds({**bound.arguments, **sizes})
         put_back = self._puts_back()
 
         def begin() -> None:
@@ -140,7 +149,7 @@ class OneRound(Dressed):
         return bound
 
     def _puts_back(self) -> Callable[[], None]:
-        made, before = self._made_anew or set(), _floats(self._owner)
+        made, before = (self._made_anew or set()) - self._summed_up, _floats(self._owner)
         return partial(_put_back, self._owner, {name: had for name, had in before.items() if name in made})
 
     def _made_whatever_the_data(self, given: Mapping[str, Any]) -> set[str]:
@@ -158,6 +167,31 @@ class OneRound(Dressed):
 
         return {name for name in here if not is_made_of_data(name)}
 
+    def _summed_up_over_rounds(self, given: Mapping[str, Any]) -> set[str]:
+        """The arrays that are 0 where the loop begins, and that the forward pass does not use: velocities, moments."""
+        forward = names.passes(self._owner)[0]
+        if forward is None:
+            return set()
+        ways, inputs = ways_to_watch(forward), list(given.values())[: len((names.positional(forward) or ([], []))[0])]
+        found: set[str] = set()
+
+        def computed() -> dict[tuple[int, Key], NDArray[Any]]:
+            return {(i, key): one for i, way in enumerate(ways) for key, one in way.computed(inputs).items()}
+
+        def look() -> None:
+            zeros = [one for one in places(self._owner, whole=True, kinds="f") if not np.any(one.read())]
+            with suppress(SubjectError):
+                before = computed()
+                for place in zeros:
+                    place.put_array(random_parameters().standard_normal(np.shape(place.read())))
+                    after = computed()
+                    place.put_array(np.zeros(np.shape(place.read())))
+                    if before and all(equal(one, after.get(key)) for key, one in before.items()):
+                        found.add(str(place))
+
+        self._at_its_beginning(given, look=look)
+        return found
+
     def _moved_as_far_everywhere(self, given: Mapping[str, Any]) -> set[str]:
         """The arrays that a round moves, if by one length in each entry that it moves, whatever the data; else none.
 
@@ -168,19 +202,23 @@ class OneRound(Dressed):
             here, after = self._at_its_beginning(varied), self._at_its_beginning(varied, rounds=1)
         except SubjectError:
             return set()  # it does not take what is made up
+        here = {name: array for name, array in here.items() if name not in self._summed_up}
         same = {name: array for name, array in here.items() if array.shape == after.get(name, array[..., None]).shape}
         steps = {name: np.abs(after[name] - array) for name, array in same.items() if array.dtype.kind == "f"}
         lengths = [step for array in steps.values() for step in array[array > 0.0]]
         alike = len(lengths) > 1 and max(lengths) <= min(lengths) * _AS_FAR
         return {name for name, array in steps.items() if array.any()} if alike else set()
 
-    def _at_its_beginning(self, given: Mapping[str, Any], rounds: int = 0) -> dict[str, NDArray[Any]]:
-        """What the object holds where the loop begins, or after a round of it."""
+    def _at_its_beginning(
+        self, given: Mapping[str, Any], rounds: int = 0, look: Callable[[], None] = lambda: None
+    ) -> dict[str, NDArray[Any]]:
+        """What the object holds where the loop begins, or after a round of it; ``look`` is called where it begins."""
         found: dict[str, NDArray[Any]] = {}
         before = Snapshot(self._owner)
         restorers = [restorer(one) for one in generators_from(self.func)]
 
         def begin() -> None:
+            look()
             if not rounds:
                 found.update(_floats(self._owner))
                 raise _Begun
@@ -245,6 +283,15 @@ def _floats(owner: Any) -> dict[str, NDArray[Any]]:
 
 def _is_of_floats(value: Any) -> bool:
     return isinstance(value, list) and bool(value) and all(isinstance(one, float) for one in value)
+
+
+def _shapes(value: Any) -> Iterator[tuple[int, ...]]:
+    """The shapes of the arrays in what may be a list or a dict of them."""
+    if isinstance(value, (list, tuple, dict)):
+        for part in value.values() if isinstance(value, dict) else value:
+            yield from _shapes(part)
+    elif isinstance(value, (np.ndarray, float)):
+        yield np.shape(value)
 
 
 @lru_cache(maxsize=2**10)

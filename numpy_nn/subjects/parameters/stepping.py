@@ -376,7 +376,10 @@ def _off_or_right(common: float, other: float, what: str) -> str:
     )
 
 
-_OF_A_SCHEDULE = re.compile(r"decay|gamma|epoch|iter|^t$|step|sched|warm|anneal")
+# How many steps there are in all changes nothing.
+_OF_A_SCHEDULE = re.compile(
+    r"^(?!_*(n|num|max|total)_|_*epochs_*$).*(decay|gamma|epoch|iter|^t$|step|sched|warm|anneal)"
+)
 
 
 def _as_written(rate: float, lengths: Sequence[int]) -> float:

@@ -94,6 +94,7 @@ def with_steps(function: Callable[..., Any], around: Surroundings, rate: float) 
         loss = _loss_in(function(*arguments), dict(_lists(around)), lists)
         after = {str(place): np.asarray(place.read()) for place in places(around)}
         moved = [name for name in held if name in after and _moved(held, after, name)]
+        moved = [name for name in moved if held[name].ndim or not _OF_WHAT_IS_KEPT.search(name.lower())]
         steps = Steps({name: (held[name] - after[name]) / rate for name in moved})
         before.restore()
         return loss, steps
@@ -117,6 +118,8 @@ def _loss_in(result: Any, lists: Mapping[str, list[Any]], lengths: Mapping[str, 
 
 
 _OF_LOSSES = re.compile("loss|cost|error|objective|nll")
+# A number that is called so is no parameter: it is how far the training is.
+_OF_WHAT_IS_KEPT = re.compile(_OF_LOSSES.pattern + "|hist|accurac|score|epoch|iter")
 
 
 def _lists(around: Any) -> Iterator[tuple[str, list[Any]]]:
