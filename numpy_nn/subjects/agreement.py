@@ -125,6 +125,21 @@ def decay_in(subject: Subject, name: str, step: Array, grad_output: Array, of: A
     return multiple if off <= 1e-3 and multiple > 0.0 else 0.0
 
 
+def may_be_a_multiple(subject: Subject, name: str, claimed: Array, grad_output: Array) -> bool:
+    """Whether a gradient may be a multiple of the function's, with multiples of the array and of its signs in it.
+
+    As far as four directions tell: those of a weight decay are known by more.
+    """
+    array = subject.arrays[name]
+    changes, along = _along_directions(subject, name, claimed, grad_output, LENGTHS[0])
+    others = [_along_directions(subject, name, one, grad_output, LENGTHS[0])[1] for one in (array, np.sign(array))]
+    if not np.all(np.isfinite([changes, along, *others])):
+        return True
+    known = np.stack([changes, *others], axis=1)
+    rest = along - known @ np.linalg.lstsq(known, along, rcond=None)[0]
+    return bool(np.linalg.norm(rest) <= 0.01 * np.linalg.norm(along))
+
+
 def are_equal(one: Subject, other: Subject) -> bool:
     """Whether two functions of one argument give the same, at its value and at a multiple."""
     for scale in (1.0, 0.75):

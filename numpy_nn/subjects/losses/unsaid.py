@@ -9,7 +9,16 @@ from typing import Any
 import numpy as np
 
 from numpy_nn.subjects import names
-from numpy_nn.subjects.agreement import CLOSELY, ROUGHLY, Agreement, agreement, claimed_in_shape, digits, factor_of
+from numpy_nn.subjects.agreement import (
+    CLOSELY,
+    ROUGHLY,
+    Agreement,
+    agreement,
+    claimed_in_shape,
+    digits,
+    factor_of,
+    may_be_a_multiple,
+)
 from numpy_nn.subjects.arrays.nested import arrays_of
 from numpy_nn.subjects.calls.arguments import named_arguments
 from numpy_nn.subjects.calls.costs import (
@@ -62,10 +71,14 @@ def with_unsaid_cost(
     counts = False
     errors: list[Exception] = []
     turned: tuple[CodeSubject, str] | None = None
+    apart: set[tuple[bool, Any, str]] = set()  # of which no multiple can be meant
     before = Snapshot(owner)
     # Of several arrays that forward returns the first is the output, or else the last.
     for takes_last in (False, True):
         for added, (formula, cost) in product(penalties, costs) if several or not takes_last else ():
+            multiples_of = takes_last, added, formula.split(" / n, with n = ")[0]
+            if multiples_of in apart:
+                continue
             chain = LossOfOutput(forward, cost, list(given)[:-1], takes_last=takes_last, penalty=added)
             backward = chain.given_output(gradient)
             if hints.cost is not None and wants_gradient(gradient) and chain.has_gradient:
@@ -75,6 +88,8 @@ def with_unsaid_cost(
                 agrees = agreement(subject)
                 there = _agreeing_elsewhere(subject, formula) if agrees.agreeing and hints.cost is None else 0
                 is_of_it = agrees.digits == CLOSELY and there == agrees.shaped
+                if not agrees.agreeing and not _may_be_of_a_multiple(subject):
+                    apart.add(multiples_of)
             except (SubjectError, TypeError, ValueError) as error:
                 errors.append(error)
                 continue
@@ -132,6 +147,12 @@ def with_unsaid_cost(
             "returns a number, such as loss=lambda output, targets: ((output - targets) ** 2).sum() / 2"
         )
     return best
+
+
+def _may_be_of_a_multiple(subject: CodeSubject) -> bool:
+    """Whether any of the gradients may be those of a loss that is a multiple of this one."""
+    grad_output, claimed = claimed_in_shape(subject)
+    return not claimed or any(may_be_a_multiple(subject, n, g, grad_output) for n, g in claimed.items())
 
 
 def _agrees_whole(agrees: Agreement) -> bool:
