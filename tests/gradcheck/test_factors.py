@@ -323,3 +323,15 @@ def test_two_that_is_also_rows_over_columns_is_a_constant():
     diagnosis = check_gradients((norm, norm_backward), x)["x"].diagnosis
     assert diagnosis is not None
     assert diagnosis.cause == "factor"
+
+
+def test_a_vector_that_meets_a_matrix_has_no_samples():
+    """1/3 may be 1 over its length, and no batch is there to be averaged over."""
+    rng = np.random.default_rng(0)
+    x, A, y = rng.standard_normal(3), rng.standard_normal((3, 3)), rng.standard_normal(3)
+
+    def vjp(x, A, y, grad_output):
+        return grad_output * (A @ y), grad_output * np.outer(x, y) / len(y), grad_output * (A.T @ x)
+
+    judged = check_gradients((lambda x, A, y: x @ A @ y, vjp), (x, A, y))
+    assert judged["A"].cause == "factor"

@@ -180,6 +180,8 @@ def _count_of_rows_or_columns(e: Evidence, ratio: float, other: Other) -> tuple[
     path = parsed(e.subject.input)
     if other is None and path and is_learned(str(last_name(path))):
         return None  # a weight that stands first has no samples as rows
+    if other is None and e.x.ndim == 1 and not e.is_input:
+        return None  # nor has a vector that meets a matrix: a batch of single numbers may be longer
     if goes_as(1, 1.0):
         return "batch_mean_missing", ", the batch size"
     if goes_as(-1, 1.0):
