@@ -59,7 +59,7 @@ BACKWARDS = words(
     "backward backward_pass bprop backprop back_prop backpropagation backward_propagation back_propagation "
     "backpropagate back_propagate backward_prop backward_propagate backwards backward_step backward_propagate_error "
     "back_propagate_error back bp bwd bptt grad gradient derivative vjp prime df f_prime deriv compute_grad "
-    "compute_gradient compute_gradients calc_grad calculate_gradient gradients grads"
+    "compute_gradient compute_gradients calc_grad calculate_gradient gradients grads pullback adjoint"
 )
 # What a name may begin with beside one of these words: get_output, compute_loss.
 _VERBS = re.compile("^(get|compute|calculate|calc|do|run)(?=.)")

@@ -97,6 +97,17 @@ def with_the_last_as_targets(
     return None
 
 
+def is_asked_by_its_arguments(subject: CodeSubject) -> bool:
+    """Whether it is a number with its gradient by its arguments alone, as an objective of what is looked for.
+
+    Nothing of its object has a gradient then, which takes the same arguments to compute.
+    """
+    asked, own = subject.convention.arguments or (), [*subject.convention.inputs]
+    if subject.convention.takes_grads or subject.parameter_places or not asked or not {*asked} <= {*own}:
+        return False
+    return subject.output().size == 1 and bool(subject.arrays) and subject.leaves_nothing_returned
+
+
 def of_steps(
     f: Any, inputs: Sequence[Any], targets: Any, owner: Any, hints: Hints, *, only_by_a_known_rate: bool = False
 ) -> CodeSubject | None:

@@ -78,7 +78,9 @@ def factor_causes(e: Evidence, ratio: float, other: Other) -> Iterator[tuple[str
         if cause == "bias_averaged" and inward is not None and _near(abs(inward), size, e.fit):
             cause = "batch_mean_twice"  # what reaches the bias is divided, as what reaches the input
         averages = inward is not None and _near(inward, 1.0, e.fit)
-        yield sign + cause, f"{words}{at}{_CONVENTION if averages else ''}", True
+        # Of a number, without targets and with no other number of rows, the rows need be no samples.
+        is_known = other is not None or e.output.size > 1 or e.subject.targets is not None
+        yield sign + cause, f"{words}{at}{_CONVENTION if averages else ''}", is_known
         columns_alone = cause == "elements_mean" and _near(size * math.prod(e.x.shape[1:]), 1.0, e.fit)
         # Nothing tells it from a constant that is the same number.
         if other is None or (columns_alone and known):
