@@ -26,6 +26,7 @@ from numpy_nn.subjects.agreement import claimed_in_shape
 from numpy_nn.subjects.arrays.nested import arrays_of
 from numpy_nn.subjects.calls.arguments import are_apart, with_targets_apart
 from numpy_nn.subjects.calls.costs import method_of_loss
+from numpy_nn.subjects.calls.dressing import with_context
 from numpy_nn.subjects.calls.owners import is_object_with_arrays
 from numpy_nn.subjects.libraries.foreign_arrays import as_arrays, is_torch, of_arrays
 from numpy_nn.subjects.libraries.jax_functions import jax_subject
@@ -246,8 +247,8 @@ def _loss_of(target: Any, x: Any) -> Any:
 def _forward_of(target: Any) -> Any:
     """The function that is called with x: of a pair the first, of an object its forward pass."""
     if isinstance(target, tuple):
-        return target[0] if target and callable(target[0]) else None
-    return target if inspect.isroutine(target) else names.passes(target)[0]
+        return with_context(target[0]) if target and callable(target[0]) else None
+    return target if inspect.isroutine(target) else with_context(names.passes(target)[0])
 
 
 def _is_of_several(x: Any) -> bool:

@@ -23,8 +23,13 @@ class Context:
     saved_tensors: tuple[Any, ...] = ()
 
     def save_for_backward(self, *things: Any) -> None:
-        """Keep them as ``saved_tensors``."""
+        """Keep them as ``saved_tensors``; toy frameworks have them as ``saved_values`` and the like."""
         self.saved_tensors = things
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("saved"):
+            return self.saved_tensors
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
 
 class Dressed:
@@ -69,6 +74,7 @@ def with_context(forward: Any) -> Any:
         output = forward(context, *arguments)
         return (*(output if isinstance(output, tuple) else (output,)), context)
 
+    with_cache.__name__ = getattr(forward, "__name__", with_cache.__name__)
     return Dressed(with_cache, signature.replace(parameters=list(signature.parameters.values())[1:]))
 
 

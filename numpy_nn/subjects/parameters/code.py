@@ -36,7 +36,7 @@ from numpy_nn.subjects.parameters.jacobians import has_jacobian, others_than_jac
 from numpy_nn.subjects.parameters.remaining import is_state
 from numpy_nn.subjects.parameters.stepping import SteppingCode
 from numpy_nn.subjects.source.returned import as_told, told_by
-from numpy_nn.subjects.source.roles import is_buffer, is_data, is_learned_beside, is_of_a_kind, is_of_two_numbers
+from numpy_nn.subjects.source.roles import is_buffer, is_data, is_given, is_learned_beside, is_of_a_kind
 from numpy_nn.subjects.source.surroundings import Surroundings
 from numpy_nn.subjects.state import equal
 from numpy_nn.subjects.subject import Array, SubjectError
@@ -170,7 +170,7 @@ class CodeSubject(SteppingCode):
 
     def _leave_out(self, name: str, constants: Sequence[str]) -> None:
         """An argument of which no gradient was found is not checked; unless there is a reason for it, that is said."""
-        moved, of_two = self.arrays[name] * 1.125 + 0.0625, is_of_two_numbers(self.arrays[name])
+        moved, of_two = self.arrays[name] * 1.125 + 0.0625, is_given(self.arrays[name], self.arrays.get(self.input))
         with self.at({name: moved}):
             there = self.output()
         matters = name in self._given or not equal(there, self.output())

@@ -23,7 +23,7 @@ from numpy_nn.subjects.calls.given_numbers import numbers_in
 from numpy_nn.subjects.calls.owners import keeps_arrays
 from numpy_nn.subjects.parameters.depending import DependingCode
 from numpy_nn.subjects.source.returned import names_by_place, returned_names
-from numpy_nn.subjects.source.roles import is_data, is_learned, is_of_a_kind, is_state
+from numpy_nn.subjects.source.roles import is_data, is_given, is_learned, is_of_a_kind, is_state
 from numpy_nn.subjects.source.surroundings import Surroundings, bare
 from numpy_nn.subjects.source.written import constants_of
 from numpy_nn.subjects.state import attributes, of_installed
@@ -224,10 +224,12 @@ class LikelyCode(DependingCode):
         """Whether this is data or targets by its name, of an object whose cost is one of what it is given.
 
         So is the y of an object with ``objective(theta)``, of which there is the gradient by theta alone. And what an
-        argument holds that is an object, such as a graph with the features of its nodes.
+        argument holds that is an object, such as a graph with the features of its nodes, and the matrix of a graph.
         """
         held = self._given.get(re.split(r"[.\[]", name)[0])
         if not isinstance(self._owner, HeldArguments) and keeps_arrays(held):
+            return True
+        if name in self._lost and is_given(self._lost[name][1], self.arrays.get(self.input)):
             return True
         known = is_data(name) or names.role_in_loss(name) == names.TARGET
         given = any(argument in self._leaves for argument in self._given)
