@@ -61,3 +61,86 @@ def test_a_context_keeps_its_values_under_another_name(monkeypatch):
     monkeypatch.setattr(Multiply, "factor", 2.0)
     assert check_gradients(Multiply(), (2.0, 3.0))["b"].verdict == "wrong"
     assert check_gradients((Multiply.forward, Multiply.backward), (X, X + 1.0))["b"].verdict == "wrong"
+
+
+def product(t):
+    return np.prod(t)
+
+
+def by_seed(t, seed):
+    """The gradient of the output over t: right if that could be the output itself."""
+    return seed / t
+
+
+def by_out(t, out):
+    return out / t
+
+
+def with_both(t, seed):
+    return seed * np.prod(t) / t
+
+
+def test_what_may_be_the_output_or_its_gradient_stays_in_doubt():
+    t = X[0]
+    report = check_gradients((product, by_seed), t)
+    assert report.verdict == "undecided"
+    assert "right if seed is what product returns" in " ".join(report.problems)
+    assert check_gradients((product, by_out), t)
+    assert check_gradients((product, with_both), t)
+
+
+def exponential(x):
+    return np.exp(x)
+
+
+def exponential_backward(up):
+    return up
+
+
+def exponential_derivative(value):
+    return value
+
+
+def test_so_does_the_only_argument_of_what_is_called_a_backward_pass():
+    assert check_gradients((exponential, exponential_backward), X).verdict != "right"
+    assert check_gradients((exponential, exponential_derivative), X)
+
+
+def weighted(input, target, weight=None, classes=None, reduction="mean"):
+    loss = np.where(target > 0.5, input**2, np.exp(input))
+    loss = loss if weight is None else loss * weight
+    loss = loss if classes is None else loss * classes
+    return loss.mean() if reduction == "mean" else loss.sum()
+
+
+def weighted_backward(grad_output, input, target, weight=None, classes=None, reduction="mean"):
+    grad = np.where(target > 0.5, 2.0 * input, np.exp(input))
+    grad = grad if weight is None else grad * weight
+    grad = grad if classes is None else grad * classes
+    return grad_output * (grad / input.size if reduction == "mean" else grad)
+
+
+def without_weights(grad_output, input, target, weight=None, classes=None, reduction="mean"):
+    return weighted_backward(grad_output, input, target, None if weight is None else 1.0, classes, reduction)
+
+
+def test_arrays_that_both_have_by_default_are_given_to_both_and_the_gradient_is_that_of_the_input():
+    rng = np.random.default_rng(1)
+    given = (X, rng.integers(0, 2, X.shape).astype(float), rng.random(X.shape), rng.random(4))
+    for arguments in (given, (*given, "mean"), (*given, "sum"), given[:3], (*given[:2], None, given[3])):
+        report = check_gradients((weighted, weighted_backward), arguments)
+        assert report
+        assert [entry.name for entry in report.entries] == ["input"]
+    assert check_gradients((weighted, without_weights), given)["input"].verdict == "wrong"
+
+
+def test_indices_that_both_have_by_default_are_given_to_both():
+    def rows(table, ids=None):
+        return table if ids is None else table[ids]
+
+    def rows_backward(grad_output, table, ids=None):
+        grad = np.zeros_like(table)
+        np.add.at(grad, np.arange(len(table)) if ids is None else ids, grad_output)
+        return grad
+
+    assert check_gradients((rows, rows_backward), (X, np.array([4, 0, 4])))

@@ -213,7 +213,7 @@ class CodeSubject(SteppingCode):
         called: dict[str, Any] = {}  # what each is called by whoever wrote it
         only_one = isinstance(returned, np.ndarray)
         if only_one:
-            inputs.sort(key=self._is_data)  # the single gradient of a loss is rather that of what is learned
+            inputs = self._likeliest_first(inputs, found, agrees)
         whole = self._container_of_gradients(inputs, returned)
         # Beside names around functions, inputs need not have their gradients first: where there are more, numbers tell.
         around = isinstance(self._owner, Surroundings) and sum(leaf.returned for leaf in found) > len(inputs)

@@ -210,6 +210,21 @@ class LikelyCode(DependingCode):
         mine = name in self._given if alone else isinstance(self._owner, Surroundings)
         return mine and known and self.output().size == 1
 
+    def _likeliest_first(
+        self, inputs: Sequence[str], found: Sequence[Leaf], agrees: Callable[[str, Leaf], bool]
+    ) -> list[str]:
+        """The arguments in the order in which a single gradient is likely to be theirs.
+
+        First that of which it is. Else it is rather that of what is learned than of data, and of what has no default,
+        as the weights of samples or classes have: ``loss(input, target, weight=None)``.
+        """
+        one = next((leaf for leaf in found if leaf.returned), None)
+        alike = [n for n in inputs if one is not None and n in self.arrays and self.arrays[n].shape == one.value.shape]
+        agreeing = [name for name in alike if one is not None and agrees(name, one)] if len(alike) > 1 else []
+        optional = (names.positional(self._forward) or ([], []))[1]
+        mine = agreeing if len(agreeing) == 1 else []
+        return sorted(inputs, key=lambda name: (name not in mine, name in optional, self._is_data(name)))
+
     def returned_beside(self) -> list[tuple[str, NDArray[Any]]]:
         told = names_by_place(getattr(self._forward, "func", self._forward))
         start, number = self.convention.place, self.convention.outputs
