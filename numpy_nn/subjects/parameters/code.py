@@ -22,7 +22,6 @@ from numpy_nn.subjects.arrays.gradients import (
     likeness,
     likeness_of,
     matched,
-    order_of,
     same_but_ones,
     values_of,
 )
@@ -219,7 +218,7 @@ class CodeSubject(SteppingCode):
         around = isinstance(self._owner, Surroundings) and sum(leaf.returned for leaf in found) > len(inputs)
         given = {name: self._given[name] for name in (inputs if whole is None else [whole])}
         shapes = {name: np.shape(value) if isinstance(value, np.ndarray) else None for name, value in given.items()}
-        order = order_of(shapes, returned, self._returned_names())
+        order = self._order_of(shapes, returned)
         parts = {name: {part: array.shape for part, array in arrays_of(value)} for name, value in given.items()}
         in_containers = any(path for paths in parts.values() for path in paths)
         where = prefixes(parts, found) if in_containers else {}

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from numpy_nn.subjects import names
 from numpy_nn.subjects.arrays.containers import BY_SHAPE, are_last_first
-from numpy_nn.subjects.arrays.gradients import PERHAPS, Leaf, Order, input_likeness, same_but_ones
+from numpy_nn.subjects.arrays.gradients import IN_ORDER, PERHAPS, Leaf, Order, input_likeness, order_of, same_but_ones
 from numpy_nn.subjects.arrays.nested import arrays_of, written_in
 from numpy_nn.subjects.arrays.places import Path, Step, last_name, places
 from numpy_nn.subjects.arrays.unrolled import Part, is_unrolled
@@ -140,6 +140,16 @@ class LikelyCode(DependingCode):
             return None  # ([dW1, dW2], [db1, db2]) has one list for each argument that is one
         lists = [name for name in inputs if isinstance(self._given[name], list)]
         return next((name for name in lists if len(arrays_of(self._given[name])) == len(returned)), None)
+
+    def _order_of(self, shapes: Mapping[str, tuple[int, ...] | None], returned: Any) -> Order:
+        """The order of the gradients of these arguments; where there is a None for each of the others, their own."""
+        inputs = list(self.convention.inputs)
+        for own in (inputs, [name for name in inputs if name != self._targets_name]):
+            others = [place for place, name in enumerate(own) if name not in shapes]
+            in_place = isinstance(returned, (list, tuple)) and len(returned) == len(own) and {*shapes} <= {*own}
+            if others and in_place and all(returned[place] is None for place in others):
+                return Order({name: own.index(name) for name in shapes}, IN_ORDER, True)
+        return order_of(shapes, returned, self._returned_names())
 
     def _input_likeness(
         self, name: str, order: Order, count: int, agrees: Callable[[str, Leaf], bool]
