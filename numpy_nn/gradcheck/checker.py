@@ -166,7 +166,7 @@ def _subjects(target: Any, x: Any, targets: Any, hints: Hints, report: GradientR
     if isinstance(x, dict) or (not isinstance(x, tuple) and is_object_with_arrays(x)):
         x = (x,)  # all parameters in a dict, or an object with the data, such as a graph
     forward = _forward_of(target)
-    if isinstance(x, tuple) and are_apart(x, forward, int(targets is not None)):
+    if isinstance(x, tuple) and are_apart(x, with_context(forward), int(targets is not None)):
         if set(map(type, x)) == {int} and targets is not None:
             return iter([("", _of_indices(target, x, targets, hints))])
         inputs = tuple(map(_point, x))
@@ -247,8 +247,8 @@ def _loss_of(target: Any, x: Any) -> Any:
 def _forward_of(target: Any) -> Any:
     """The function that is called with x: of a pair the first, of an object its forward pass."""
     if isinstance(target, tuple):
-        return with_context(target[0]) if target and callable(target[0]) else None
-    return target if inspect.isroutine(target) else with_context(names.passes(target)[0])
+        return target[0] if target and callable(target[0]) else None
+    return target if inspect.isroutine(target) else names.passes(target)[0]
 
 
 def _is_of_several(x: Any) -> bool:

@@ -42,6 +42,11 @@ def is_learned(name: str) -> bool:
     return _is_learned_word(_stem(name))
 
 
+def may_be_learned(name: str) -> bool:
+    """Whether it is called so, or as what a layer learns beside its weights: a scale, a shift, a gain."""
+    return is_learned(name) or any(_stem(name) in pair for pair in _PAIRS)
+
+
 def is_learned_beside(name: str, others: Collection[str]) -> bool:
     """Whether a number of this name is likely to be learned, where these are: a bias, or beta where gamma is.
 
