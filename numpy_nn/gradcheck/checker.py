@@ -26,6 +26,7 @@ from numpy_nn.subjects.agreement import claimed_in_shape
 from numpy_nn.subjects.arrays.nested import arrays_of
 from numpy_nn.subjects.calls.arguments import are_apart, with_targets_apart
 from numpy_nn.subjects.calls.costs import method_of_loss
+from numpy_nn.subjects.calls.dressing import with_context
 from numpy_nn.subjects.calls.owners import is_object_with_arrays
 from numpy_nn.subjects.libraries.foreign_arrays import as_arrays, is_torch, of_arrays
 from numpy_nn.subjects.libraries.jax_functions import jax_subject
@@ -165,7 +166,7 @@ def _subjects(target: Any, x: Any, targets: Any, hints: Hints, report: GradientR
     if isinstance(x, dict) or (not isinstance(x, tuple) and is_object_with_arrays(x)):
         x = (x,)  # all parameters in a dict, or an object with the data, such as a graph
     forward = _forward_of(target)
-    if isinstance(x, tuple) and are_apart(x, forward, int(targets is not None)):
+    if isinstance(x, tuple) and are_apart(x, with_context(forward), int(targets is not None)):
         if set(map(type, x)) == {int} and targets is not None:
             return iter([("", _of_indices(target, x, targets, hints))])
         inputs = tuple(map(_point, x))

@@ -119,9 +119,10 @@ _PARTNERS = names.words(
 )
 # What takes the same arguments, and has a name that is that of any gradient, goes with what has that of any function.
 _FUNCTIONS = names.words(
-    "f fun func function objective objective_function loss cost cost_function log_likelihood loglik nll"
+    "f fun func function objective objective_function loss cost cost_function log_likelihood loglik loglike nll "
+    "residual residuals resid energy potential log_prob logp log_posterior neg_log_likelihood negative_log_likelihood"
 )
-_GRADIENTS = names.words("jac grad gradient fprime score")
+_GRADIENTS = names.words("jac jacobian grad gradient fprime score")
 
 
 def _partner(name: str, module: ModuleType) -> str | None:

@@ -8,6 +8,7 @@ whole number is ``size=int(2)``, as ``size=2`` is a shape. A tuple of arrays is 
 from __future__ import annotations
 
 import ast
+import inspect
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -40,7 +41,8 @@ class Drawn:
         if self.parts:
             return self._together(part.made(one, module) for part, one in zip(self.parts, drawn, strict=True))
         if self.maker:
-            return self._found(self.maker, module)(drawn)
+            maker = self._found(self.maker, module)
+            return maker(drawn, **dict.fromkeys(_flags_of_gradients(maker), True))
         if not self.code:
             return drawn
         call = ast.parse(self.code, mode="eval").body
@@ -64,6 +66,17 @@ class Drawn:
             return _with_one_twice(classes(rng, int(match[1]), self.shape))
         return scale * KINDS[self.kind][1](rng, self.shape)
 
+
+def _flags_of_gradients(maker: Callable[..., Any]) -> list[str]:
+    """By which of its arguments a class of tensors is told that one is differentiated, where it would not be."""
+    try:
+        own = inspect.signature(maker).parameters
+    except (TypeError, ValueError):
+        return []
+    return [name for name, one in own.items() if one.default is False and _OF_GRADIENTS.fullmatch(name)]
+
+
+_OF_GRADIENTS = re.compile(r"_?((requires?|needs?|tracks?|with|has|keep|store)_?)(auto)?grad\w*|autograd")
 
 _INTEGERS = re.compile(r"int(\d+)")
 

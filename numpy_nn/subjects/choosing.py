@@ -19,11 +19,12 @@ from numpy_nn.subjects.agreement import (
     off_in_size,
 )
 from numpy_nn.subjects.arrays.nested import arrays_of, is_differentiated
-from numpy_nn.subjects.calls.calling import CACHE, GRADS, Convention, result_role
+from numpy_nn.subjects.calls.calling import Convention
 from numpy_nn.subjects.calls.conventions import conventions, is_certain, ordered_by_role
 from numpy_nn.subjects.calls.dressing import Told, by_columns, taken_apart, with_gradients_together, with_settings
 from numpy_nn.subjects.calls.given_numbers import as_learned, numbers_in, with_defaults
 from numpy_nn.subjects.calls.triangles import triangles_read
+from numpy_nn.subjects.doubts import unless_in_doubt
 from numpy_nn.subjects.forces import BOTH_SIGNS, TURNED, are_forces, with_forces_turned
 from numpy_nn.subjects.given_code import (
     HOW,
@@ -171,7 +172,7 @@ def _chosen(code: Code, before: Snapshot) -> CodeSubject:
             agrees = shaped and agreeing == shaped
             agrees = agrees and (by_name or not tried or shaped >= max(trial[0][2] for trial in tried))
             if agrees and digits == CLOSELY:
-                return subject if by_name else _unless_it_leaves_out_an_output(code, subject, result)
+                return subject if by_name else unless_in_doubt(code, subject, result)
             # Another way may agree better with what agrees by chance to a few digits. Of a sum and a mean that is meant
             # of whose gradient the claimed one has the size.
             off = -off_in_size(subject) if is_mean_possible else 0.0
@@ -214,37 +215,6 @@ def _of_gradients_together(code: Code, result: Any, before: Snapshot) -> CodeSub
         return None
     finally:
         before.restore()
-
-
-def _unless_it_leaves_out_an_output(code: Code, subject: CodeSubject, result: Any) -> CodeSubject:
-    """The subject; refused where backward takes, and leaves out, what may be the gradient of another output.
-
-    Of code that uses it, the gradients tell whether it is that or something else.
-    """
-    if not (isinstance(result, tuple) and any(map(is_differentiated, result[1:]))):
-        return subject
-    arguments = subject.convention.arguments or ()
-    wanted = (names.positional(code.backward) if code.backward is not None else None) or ([], [])
-    told = (names.CACHE, names.RATE)
-    roles = list(zip(wanted[0], arguments, strict=False))
-    guessed = [i for i, (name, role) in enumerate(roles) if role not in (name, GRADS) and names.role(name) not in told]
-    uses_the_rest = any(role in _REST and subject.uses(place) for place, role in enumerate(arguments))
-    if arguments.count(GRADS) != 1 or subject.convention.outputs != 1 or uses_the_rest:
-        return subject
-    for place in guessed:
-        if not subject.uses(place):
-            name = wanted[0][place]
-            subject.refuse(
-                f"{', '.join(subject.arrays)}: not checked: forward returns {len(result)} things, and backward leaves "
-                f"out {name}: if that is the gradient of an output, its part is missing, and it is known as one by a "
-                f"name such as grad_{name}; if it is none, as what forward keeps it is known by the name cache"
-            )
-            break
-    return subject
-
-
-# What backward may be given of what forward returned beside its first output.
-_REST = (CACHE, *map(result_role, range(1, 9)))
 
 
 def _chosen_of(code: Code, given: Mapping[str, Any], before: Snapshot) -> CodeSubject:

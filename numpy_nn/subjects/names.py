@@ -59,7 +59,7 @@ BACKWARDS = words(
     "backward backward_pass bprop backprop back_prop backpropagation backward_propagation back_propagation "
     "backpropagate back_propagate backward_prop backward_propagate backwards backward_step backward_propagate_error "
     "back_propagate_error back bp bwd bptt grad gradient derivative vjp prime df f_prime deriv compute_grad "
-    "compute_gradient compute_gradients calc_grad calculate_gradient gradients grads"
+    "compute_gradient compute_gradients calc_grad calculate_gradient gradients grads pullback adjoint"
 )
 # What a name may begin with beside one of these words: get_output, compute_loss.
 _VERBS = re.compile("^(get|compute|calculate|calc|do|run)(?=.)")
@@ -85,10 +85,7 @@ DERIVATIVE_FLAGS = words(
     "backward backprop d dx"
 )
 # What has to be called between two steps where gradients are added up, or inputs kept.
-RESETS = words(
-    "zero_grad zero_grads zero_gradient zero_gradients zero flush_gradients reset_gradients reset_grads reset_grad "
-    "clear_gradients clear_grads cleargrads clear_grad"
-)
+_RESET = re.compile(r"(do)?(zero|(zero|reset|clear|clean|flush|empty|null)\w*(grad|diff|delta|nabla)\w*)")
 # What computes the gradients of parameters after a backward pass that is for the input alone.
 COMPLETES = words(
     "compute_gradients compute_grads compute_parameter_gradients compute_param_grads calculate_gradients "
@@ -356,6 +353,11 @@ def passes(thing: Any) -> tuple[Callable[..., Any] | None, Callable[..., Any] | 
         pair = getattr(thing, public[derived[0][0]], None), getattr(thing, public[derived[0][1]], None)
         return pair if all(map(callable, pair)) else found
     return found
+
+
+def is_reset(name: str) -> bool:
+    """Whether a function of this name sets gradients to nothing, as ``zeroGradParameters`` does."""
+    return _RESET.fullmatch(_squeezed(name)) is not None
 
 
 def has_passes(thing: Any) -> bool:

@@ -36,8 +36,6 @@ def lines_for_methods(target: Any, given: Sequence[Any], targets: bool = False) 
     takers = [name for name in own if not _ACTS.match(name.lower())]
     gradients = [name for name in takers if _OF_DERIVATIVES.search(name.lower())]
     values = [name for name in takers if name not in gradients or _OF_BOTH.search(name.lower())]
-    if not gradients:
-        values = [name for name in values if _OF_BOTH.search(name.lower())]
     before = Snapshot(target)
     try:
         results = {name: _result(getattr(target, name), given) for name in dict.fromkeys([*values, *gradients])}
@@ -46,20 +44,34 @@ def lines_for_methods(target: Any, given: Sequence[Any], targets: bool = False) 
     kept = [place.read() for place in places(target)]  # a loss may return the gradients of the parameters alone
     known = [*given, *(value for value in kept if isinstance(value, np.ndarray))]
     both = [name for name in results if _has_gradients_after_a_value(results[name], known)]
-    pairs = [(f, g) for g in gradients for f in values if f != g and _are_of(results[g], results[f], given)]
-    if not both and not pairs:
+    called_back = [name for name in results if _has_a_function_after_a_value(results[name])]
+
+    def works_alone(f: str, g: str) -> bool:
+        """Whether a method gives gradients where it comes after this one alone, of an object as it was."""
+        before.restore()
+        value = _result(getattr(target, f), given)
+        tries = (given, [value]) if isinstance(value, np.ndarray) else (given,)
+        return any(_are_of(_result(getattr(target, g), arguments), value, known) for arguments in tries)
+
+    try:
+        # That of a path needs the path that has been walked: of those that fit, one that leaves none does not do.
+        pairs = [] if both else [(f, g) for g in gradients for f in values if f != g and works_alone(f, g)]
+    finally:
+        before.restore()
+    if not both and not pairs and not called_back:
         return ""
     inputs = len(given) - targets
     x = "x" if inputs == 1 else f"({', '.join('abcdefgh'[:inputs])})"
     x += ", targets" if targets else ""
     kind = type(target).__name__
     it, file = kind.lower(), getattr(inspect.getmodule(type(target)), "__name__", "file")
-    named = both[:1] or list(pairs[0])
+    named = both[:1] or (list(pairs[0]) if pairs else called_back[:1])
     methods = ", ".join(f"{it}.{name}" for name in named)
     how = "a method of it that returns its value and its gradients" if both else "two methods of it"
+    how = how if both or pairs else "a method of it that returns its value and a function for its gradients"
     of_file = ",".join(f"{kind}.{name}" for name in named)
     return (
-        f"\nor by {how}:\n    check_gradients({methods if both else f'({methods})'}, {x})"
+        f"\nor by {how}:\n    check_gradients({methods if len(named) == 1 else f'({methods})'}, {x})"
         f"    # on the command line, {file}.py:{of_file}"
     )
 
@@ -79,6 +91,12 @@ def _result(function: Callable[..., Any], given: Sequence[Any]) -> Any:
 def _has_gradients_after_a_value(result: Any, given: Sequence[Any]) -> bool:
     is_pair = isinstance(result, tuple) and len(result) > 1 and np.size(result[0]) == 1
     return is_pair and np.asarray(result[0]).dtype.kind == "f" and _fit(result[1:], given, ())
+
+
+def _has_a_function_after_a_value(result: Any) -> bool:
+    """Whether it is a value and what takes the gradient of it, as of functions that call back."""
+    is_pair = isinstance(result, tuple) and len(result) == 2 and callable(result[1])
+    return is_pair and isinstance(result[0], (float, np.ndarray)) and np.asarray(result[0]).dtype.kind == "f"
 
 
 def _are_of(gradients: Any, value: Any, given: Sequence[Any]) -> bool:

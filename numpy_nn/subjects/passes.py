@@ -8,6 +8,7 @@ from typing import Any
 
 from numpy_nn.subjects import names
 from numpy_nn.subjects.agreement import agreement, claimed_in_shape
+from numpy_nn.subjects.arrays.places import last_name, parsed
 from numpy_nn.subjects.calls.arguments import named_arguments, takes, takes_targets
 from numpy_nn.subjects.calls.calling import IT_UPDATES
 from numpy_nn.subjects.calls.dressing import in_training, value_first, with_context, with_data_given, with_derivative
@@ -19,6 +20,7 @@ from numpy_nn.subjects.given_code import Code, Hints
 from numpy_nn.subjects.losses.unsaid import with_unsaid_cost
 from numpy_nn.subjects.parameters.code import CodeSubject
 from numpy_nn.subjects.parameters.stepping import loss_is_of_new_values
+from numpy_nn.subjects.source.roles import may_be_learned
 from numpy_nn.subjects.source.surroundings import bare, with_steps
 from numpy_nn.subjects.state import Snapshot
 from numpy_nn.subjects.subject import SubjectError
@@ -95,6 +97,20 @@ def with_the_last_as_targets(
         pass  # it stays as it was given
     before.restore()
     return None
+
+
+def is_asked_by_its_arguments(subject: CodeSubject) -> bool:
+    """Whether it is a number with its gradient by its arguments alone, as an objective of what is looked for.
+
+    Nothing of its object has a gradient then, which takes the same arguments to compute.
+    """
+    asked, own = subject.convention.arguments or (), [*subject.convention.inputs]
+    if subject.convention.takes_grads or subject.parameter_places or not asked or not {*asked} <= {*own}:
+        return False
+    kept = [name for name, kind, _ in subject.unchecked if kind == "unchecked"]
+    if any(may_be_learned(str(last_name(parsed(name)))) for name in kept):
+        return False  # a scale, say, of which a gradient may be missing
+    return subject.output().size == 1 and bool(subject.arrays) and subject.leaves_nothing_returned
 
 
 def of_steps(

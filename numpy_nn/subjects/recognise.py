@@ -32,6 +32,7 @@ from numpy_nn.subjects.calls.dressing import (
 )
 from numpy_nn.subjects.calls.owners import (
     are_of_another,
+    as_methods,
     is_object_with_arrays,
     keeps_arrays,
     made_ours,
@@ -39,6 +40,7 @@ from numpy_nn.subjects.calls.owners import (
     to_be_restored,
     with_objects_kept,
 )
+from numpy_nn.subjects.calls.tuples import taken_out_of_tuples
 from numpy_nn.subjects.choosing import made
 from numpy_nn.subjects.given_code import HOW, Code, Hints
 from numpy_nn.subjects.libraries.foreign_arrays import refuse_what_holds_tensors, refuse_what_torch_differentiates
@@ -54,7 +56,7 @@ from numpy_nn.subjects.losses.unsaid import with_unsaid_cost
 from numpy_nn.subjects.names import method, positional
 from numpy_nn.subjects.own_methods import lines_for_methods
 from numpy_nn.subjects.parameters.code import CodeSubject
-from numpy_nn.subjects.passes import of_passes, of_steps, with_the_last_as_targets
+from numpy_nn.subjects.passes import is_asked_by_its_arguments, of_passes, of_steps, with_the_last_as_targets
 from numpy_nn.subjects.repeated import with_each_once, with_one_for_each
 from numpy_nn.subjects.source.surroundings import Surroundings
 from numpy_nn.subjects.state import Snapshot, equal, widen
@@ -165,7 +167,10 @@ def _of_functions(f: Any, vjp: Any, inputs: Sequence[Any], targets: Any, hints: 
     f, vjp = with_keywords(f), with_keywords(vjp)
     if is_of_tangents(vjp) and len(inputs) == 1 and targets is None:
         vjp = jacobian_of_tangents(vjp)
-    f, vjp, owner, entirely = owned(f, vjp)
+    f, vjp, owner, entirely = owned(*as_methods(f, vjp))
+    given = inputs if targets is None else (*inputs, targets)
+    if (apart := taken_out_of_tuples(f, vjp, given)) is not None:
+        return of_passes(*apart, None, owner, hints)
     objects = owner is None and any(map(is_object_with_arrays, inputs))
     around = Surroundings(f, vjp) if owner is None and not objects else None
     if around is not None and keeps_arrays(around):
@@ -185,7 +190,7 @@ def _of_functions(f: Any, vjp: Any, inputs: Sequence[Any], targets: Any, hints: 
             subject = of_steps(f, inputs, targets, owner, hints) or subject
         if targets is None and owner is not None and len(inputs) > 1:
             subject = with_the_last_as_targets(subject, f, vjp, inputs, owner, hints) or subject
-    if not (entirely or objects):
+    if not (entirely or objects) or (owner is not None and is_asked_by_its_arguments(subject)):
         subject.take_for_granted()
     elif owner is not None and subject.parameter_places:
         subject.take_arguments_for_data()
@@ -262,6 +267,9 @@ def _of_object(target: Any, inputs: Sequence[Any], targets: Any, hints: Hints) -
     forward, backward = names.passes(target)
     if forward is not None and backward is None and (both := with_derivative(forward)) is not None:
         forward, backward = both
+    handed = inputs if targets is None else (*inputs, targets)
+    if (apart := taken_out_of_tuples(forward, backward, handed)) is not None:
+        return called_as_it_runs(label, target, *apart, hints)
     if targets is not None and forward is not None and not _takes_any(forward, len(inputs)):
         # What the object does when it is called may be given the rest: compute(z, y, weight) of __call__(z, y).
         own = method(target, ["__call__"])
@@ -277,7 +285,6 @@ def _of_object(target: Any, inputs: Sequence[Any], targets: Any, hints: Hints) -
         if not objective.parameter_places:
             objective.take_for_granted()
         return objective
-    handed = inputs if targets is None else (*inputs, targets)
     step = step_of_training(target, handed) if forward is None else None
     if step is not None and method(target, names.LOSSES) is None:
         with suppress(TypeError):  # it may return no loss
@@ -333,6 +340,8 @@ def _of_loss_of_its_data(
         return None
     before = Snapshot(target)
     found = of_loss_without_targets(label, target, inputs, targets is not None, hints)
+    if found is not None and is_asked_by_its_arguments(found):
+        found.take_for_granted()
     if found is None or len(inputs) == 1:
         return found
     found.take_for_granted()  # weights of samples, say, stand beside the data

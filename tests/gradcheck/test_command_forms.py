@@ -150,6 +150,15 @@ def test_a_function_by_a_name_of_any_goes_with_a_gradient_of_the_same_arguments(
     assert f"checked with {partner}, by its name" in capsys.readouterr().out
 
 
+def test_residuals_are_checked_with_the_jacobian_of_the_same_arguments(tmp_path, capsys):
+    text = "def residuals(p, t):\n    return np.exp(-p[0] * t) * p[1]\n\n\ndef jac(p, t):\n"
+    text += "    e = np.exp(-p[0] * t)\n    return np.stack([-t * p[1] * e, e], axis=1)\n"
+    file = tmp_path / "fits.py"
+    file.write_text(f"import numpy as np\n\n\n{text}")
+    assert main([f"{file}:residuals", "--input", "2", "--input", "t=6:unit"]) == 0
+    assert "checked with jac, by its name" in capsys.readouterr().out
+
+
 def test_a_gradient_of_other_arguments_is_not_taken_for_it(theirs, capsys):
     assert main([f"{theirs}:cost", "--input", "w=4", "--input", "X=5x4"]) == 2
     assert "expected a backward pass, or (value, gradients)" in capsys.readouterr().err

@@ -265,6 +265,8 @@ def test_in_a_dense_layer_these_are_taken_for_the_derivative(f, others, entry):
         "the activation's derivative applied twice": ("derivative_twice", slope**2),
         "the activation's mask inverted": ("mask_inverted", 1.0 - slope),
         "the mask taken from grad_output": ("mask_wrong_tensor", 1.0 * (hidden > 0)),
+        "(1 - a) for the derivative, with a the output of it": ("derivative_in_part", 1.0 - np.tanh(z)),
+        "(1 + a) for the derivative, with a the output of it": ("derivative_in_part", 1.0 + np.tanh(z)),
         "z (1 - z) for the derivative, with z the activation's input": ("derivative_at_input", z - z**2),
         "1 - z^2 for the derivative, with z the activation's input": ("derivative_at_input", 1.0 - z**2),
     }

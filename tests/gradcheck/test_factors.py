@@ -323,3 +323,28 @@ def test_two_that_is_also_rows_over_columns_is_a_constant():
     diagnosis = check_gradients((norm, norm_backward), x)["x"].diagnosis
     assert diagnosis is not None
     assert diagnosis.cause == "factor"
+
+
+def test_a_vector_that_meets_a_matrix_has_no_samples():
+    """1/3 may be 1 over its length, and no batch is there to be averaged over."""
+    rng = np.random.default_rng(0)
+    x, A, y = rng.standard_normal(3), rng.standard_normal((3, 3)), rng.standard_normal(3)
+
+    def vjp(x, A, y, grad_output):
+        return grad_output * (A @ y), grad_output * np.outer(x, y) / len(y), grad_output * (A.T @ x)
+
+    judged = check_gradients((lambda x, A, y: x @ A @ y, vjp), (x, A, y))
+    assert judged["A"].cause == "factor"
+
+
+def test_without_another_number_of_rows_a_count_of_rows_is_not_sure():
+    """1/8 is the width of a cell here, of which there are as many as entries, by chance but for one."""
+    k = np.random.default_rng(0).random(8) + 0.5
+    data = np.arange(8.0)
+
+    def objective(k):
+        return np.sum((k**3 - data) ** 2)
+
+    report = check_gradients((objective, lambda k: 0.125 * 6.0 * k**2 * (k**3 - data)), k)
+    assert report["k"].diagnosis is not None
+    assert "perhaps" in str(report)

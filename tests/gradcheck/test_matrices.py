@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from claims import evidence, predicted
 
+from numpy_nn.gradcheck import check_gradients
 from numpy_nn.gradcheck.explain.matrices import (
     _choices,
     _entry_by_entry,
@@ -274,3 +275,25 @@ def test_of_another_number_of_axes_what_is_exchanged_in_grad_output_is_not_excha
     turned = "that for grad_output with axes {} and {} exchanged"
     shown = [turned.format(*axes) for axes in ((0, 1), (0, 2), (1, 2))]
     assert [formula for formula in predicted(exchanged_axes, e) if "grad_output" in formula] == shown
+
+
+def test_wrong_gradients_of_a_gain_and_a_shift_are_not_exchanged():
+    """At a gain of 1 and a shift of 0 what is wrong of one is by chance that of the other, which is wrong too."""
+    x, ones, zeros = np.random.default_rng(0).standard_normal((6, 3)), np.ones(3), np.zeros(3)
+
+    def relu_of_affine(x, gain, shift):
+        return np.maximum(x * gain + shift, 0.0)
+
+    def vjp(x, gain, shift, grad_output):
+        g = grad_output * relu_of_affine(x, gain, shift)  # and not the mask
+        return g * gain, (g * x).sum(axis=0), g.sum(axis=0)
+
+    report = check_gradients((relu_of_affine, vjp), (x, ones, zeros))
+    assert report["shift"].verdict == "wrong"
+    assert report["shift"].cause != "argument_order"
+
+    def exchanged(x, gain, shift, grad_output):
+        g = grad_output * (relu_of_affine(x, gain, shift) > 0)
+        return g * gain, g.sum(axis=0), (g * x).sum(axis=0)
+
+    assert check_gradients((relu_of_affine, exchanged), (x, ones, zeros))["shift"].cause == "argument_order"

@@ -105,6 +105,12 @@ def test_a_number_by_itself_is_not_clipped():
     assert clip([0.5], [0.75]) == []
 
 
+def test_one_entry_that_is_the_largest_is_at_a_limit_only_if_somebody_wrote_it():
+    assert clip([1.1514, -0.25], [1.3057, -0.25]) == []
+    ((cause, _, sure),) = clip([0.5, -0.25], [0.75, -0.25])
+    assert (cause, sure) == ("clipped", False)
+
+
 def test_nothing_is_clipped_to_0():
     assert clip([0.0, 0.0, 0.0], [1.0, -2.0, 3.0]) == []
 

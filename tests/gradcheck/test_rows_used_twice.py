@@ -76,3 +76,21 @@ def test_parts_of_some_rows_tell_that_these_are_used_more_than_once(context):
     assert diagnosis is not None
     assert diagnosis.cause == "repeated_index", report
     assert f"1/{context.count('b')} in row 1" in diagnosis.evidence
+
+
+def test_labels_of_samples_use_no_row_of_these():
+    """A row that should be left out, whose number happens to be a label that two others have."""
+    labels = np.array([0, 2, -1, 1, 2])
+
+    def loss(x, t):
+        p = np.exp(x) / np.exp(x).sum(axis=1, keepdims=True)
+        return -(np.log(p[np.arange(len(t)), np.maximum(t, 0)]) * (t >= 0)).sum()
+
+    def gradient(x, t):
+        p = np.exp(x) / np.exp(x).sum(axis=1, keepdims=True)
+        p[np.arange(len(t)), np.maximum(t, 0)] -= 1.0
+        return p
+
+    judged = check_gradients((loss, gradient), np.random.default_rng(0).standard_normal((5, 3)), labels)
+    assert judged.entries[0].verdict == "wrong"
+    assert judged.entries[0].cause == "unknown"

@@ -86,3 +86,22 @@ def test_a_mean_over_samples_that_is_missing_is_named_also_where_the_samples_hav
     Y = np.array([[0.0, 1.0, 1.0, 0.0, 1.0, 0.0]])
     report = check_gradients((forward, backward), (rng.standard_normal((2, 6)), p), Y, loss=cost)
     assert {entry.name: entry.cause for entry in report.entries if entry.cause} == {"p['b1']": "batch_mean_missing"}
+
+
+def test_an_array_that_is_made_of_the_present_input_is_no_stale_one():
+    """Of a loss that does not change with the length of x, the gradient at x over its length is one without that."""
+
+    class Cosine:
+        def forward(self, x, t):
+            self.unit = x / np.linalg.norm(x, axis=1, keepdims=True)
+            self.t = t
+            return np.sum((self.unit - t) ** 2)
+
+        def backward(self):
+            g = 2.0 * (self.unit - self.t)
+            return g - self.unit * (self.unit * g).sum(axis=1, keepdims=True)
+
+    rng = np.random.default_rng(0)
+    report = check_gradients(Cosine(), rng.standard_normal((5, 3)), rng.standard_normal((5, 3)))
+    assert report.entries[0].verdict == "wrong"
+    assert report.entries[0].cause != "stale_input"

@@ -19,6 +19,8 @@ from numpy_nn.subjects.subject import SubjectError
 
 # Choosing.
 
+WAY = Convention(("x",), 1, None, None)
+
 
 @pytest.mark.parametrize(
     ("result", "arguments", "lacks"),
@@ -106,10 +108,10 @@ def choose(monkeypatch, *ways, certain=True, target=None, repeatable=True, lacks
     an error. And whether it is of a mean, and how far off in size.
     """
     named = [Convention((f"x{k}",), averaged=len(way) > 4 and way[4]) for k, way in enumerate(ways)]
-    found, tried, lacking = {}, [], SimpleNamespace(waits_for_a_pass=False)
+    found, tried, lacking = ({}, [], SimpleNamespace(waits_for_a_pass=False))
     for convention, way in zip(named, ways, strict=True):
         found[convention.inputs] = stand_in(
-            way=way, notes=[], make_repeatable=lambda: repeatable, waits_for_a_pass=False
+            way=way, notes=[], make_repeatable=lambda: repeatable, waits_for_a_pass=False, convention=WAY
         )
 
     def make(_, convention, before):
@@ -192,7 +194,7 @@ def test_the_way_to_call_code_is_the_one_that_names_tell_or_that_agrees(monkeypa
 
 def test_each_place_where_an_output_may_have_been_left_is_tried(monkeypatch):
     places, tried = [parsed("a"), parsed("output"), parsed("y")], []
-    made = stand_in(notes=[], make_repeatable=lambda: True, waits_for_a_pass=False)
+    made = stand_in(notes=[], make_repeatable=lambda: True, waits_for_a_pass=False, convention=WAY)
 
     def make(_, convention, __):
         tried.append(convention.output_path)

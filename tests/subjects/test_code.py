@@ -78,7 +78,7 @@ def test_data_is_what_a_function_of_a_number_is_given_under_such_a_name(name, ow
 def test_an_argument_without_a_gradient_is_left_out_and_said_to_be_if_it_matters(
     name, moves, given, says_none, is_data, kind
 ):
-    subject = stand_in(arrays={name: np.array([2.0, 0.0])}, _given={name: ONE} if given else {})
+    subject = stand_in(arrays={name: np.array([2.0, 0.0])}, _given={name: ONE} if given else {}, input="x")
     home = subject.arrays[name].copy()
 
     @contextmanager

@@ -221,7 +221,7 @@ def test_beside_a_cache_a_gradient_may_be_called_as_forward_s_argument_and_a_cac
 def test_where_the_names_do_not_tell_all_is_tried():
     found = list(conventions(taking("x"), taking("thing"), ["x"], None, ONES))
     assert [by_name for _, by_name in found] == [False] * 3
-    assert [convention.arguments for convention, _ in found] == [(GRADS,), ("x",), (OUTPUT,)]
+    assert [convention.arguments for convention, _ in found] == [("x",), (GRADS,), (OUTPUT,)]
 
 
 def test_one_function_has_one_convention_and_outputs_that_may_be_a_cache_two():

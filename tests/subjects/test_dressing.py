@@ -82,8 +82,23 @@ def test_backward_gets_the_settings_that_forward_is_given():
     def backward(g, mode="mean", size=1, w=None):
         return g, mode, size, w
 
-    assert with_settings(backward, {"mode": "max", "size": 3, "w": ONES, "g": "no"})(0) == (0, "max", 3, None)
-    assert with_settings(backward, {"w": ONES}) is backward
+    assert with_settings(backward, {"mode": "max", "size": 3, "w": None, "g": "no"})(0) == (0, "max", 3, None)
+    assert with_settings(backward, {"w": None}) is backward
+
+
+def test_arrays_that_forward_is_given_stand_after_those_that_backward_needs():
+    def backward(g, mode="mean", w=None, ids=None):
+        return g, mode, w, ids
+
+    dressed = with_settings(backward, {"mode": "max", "w": ONES, "ids": np.arange(2)})
+    assert positional(dressed) == (["g", "w"], [])
+    g, mode, w, ids = dressed(0, 2.0 * ONES)
+    assert (g, mode) == (0, "max")
+    np.testing.assert_array_equal(w, 2.0 * ONES)
+    np.testing.assert_array_equal(ids, np.arange(2))
+
+
+def test_no_backward_pass_gets_no_settings():
     assert with_settings(None, {"mode": "max"}) is None
 
 

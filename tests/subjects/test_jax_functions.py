@@ -287,3 +287,24 @@ def test_a_number_in_a_tree_that_must_be_one_is_a_setting():
 
     report = check_gradients(power, (jnp.asarray(X), {"power": 2.0}))
     assert (report.verdict, [entry.name for entry in report.entries]) == ("right", ["x"])
+
+
+def test_a_number_of_python_with_a_gradient_is_checked():
+    """Of a pair as of a function: that of a temperature may be what is wrong."""
+
+    def rule(factor):
+        def fwd(x, beta):
+            return jnp.sin(beta * x), (x, beta)
+
+        def bwd(res, g):
+            x, beta = res
+            slope = g * jnp.cos(beta * x)
+            return beta * slope, factor * jnp.sum(x * slope)
+
+        return fwd, bwd
+
+    x = np.linspace(-1.0, 2.0, 4)
+    report = check_gradients(rule(1.0), (x, 1.7))
+    assert report
+    assert [entry.name for entry in report.entries] == ["x", "beta"]
+    assert check_gradients(rule(-1.0), (x, 1.7))["beta"].verdict == "wrong"

@@ -99,3 +99,43 @@ def test_a_loss_without_arguments_is_not_said_to_want_targets():
     with pytest.raises(TypeError) as refused:
         check_gradients(OfItsData(), X)
     assert "pass the targets too" not in str(refused.value)
+
+
+class Path:
+    """A method that walks, one that walks back, and one of the derivative, which fits by shape and leaves no path."""
+
+    def __init__(self):
+        self.W = np.array([[0.5, -0.3, 0.2], [0.1, 0.4, -0.6], [0.7, 0.2, 0.3]])
+
+    def field(self, z):
+        return np.tanh(self.W @ z)
+
+    def integrate(self, z0):
+        self.tape, z = [], z0
+        for _ in range(3):
+            self.tape.append(z)
+            z = z + 0.1 * self.field(z)
+        return z
+
+    def adjoint(self, a):
+        self.W_bar = np.zeros_like(self.W)
+        for z in reversed(self.tape):
+            slope = a * (1.0 - self.field(z) ** 2)
+            self.W_bar += 0.1 * np.outer(slope, z)
+            a = a + 0.1 * self.W.T @ slope
+        return a
+
+
+class CallingBack:
+    def begin_update(self, x):
+        return x**3, lambda grad: 3.0 * x**2 * grad
+
+
+@pytest.mark.parametrize("make", [Path, CallingBack])
+def test_the_line_names_the_method_that_leaves_what_the_gradient_needs(make):
+    it = make()
+    with pytest.raises(TypeError, match="becomes checkable") as refused:
+        check_gradients(it, X)
+    target = re.search(r"check_gradients\((.+), x\)", str(refused.value).split("of it")[1])
+    assert target is not None
+    assert check_gradients(eval(target[1], {make.__name__.lower(): it}), X)

@@ -32,7 +32,7 @@ def calls(e: Evidence) -> Iterator[Found | Prediction]:
         if _is_mask(kept) and kept.shape == e.output.shape == e.gradient.shape and e.fits(e.grad_output * kept):
             if _stays(e, name):
                 yield Found("stale_input", e.everywhere(f"grad_output times the mask {name}, which no call renews"))
-        elif kept.dtype.kind == "f" and kept.shape == e.x.shape and e.fits(e.vjp(e.grad_output, kept)):
+        elif _may_be_an_input(e, kept) and e.fits(e.vjp(e.grad_output, kept)) and not _is_of_the_present(e, name):
             text = e.everywhere(f"the one at the input that is kept in {name}, which is not the present one")
             yield Found("stale_input", text)
     if e.hangs_on_previous() and e.fits(e.vjp(e.grad_output, e.previous_x)):
@@ -96,3 +96,25 @@ def _stays(e: Evidence, name: str) -> bool:
         e.subject.output()
         after = dict(e.subject.kept_arrays()).get(name)
     return after is not None and np.array_equal(before, after)
+
+
+def _may_be_an_input(e: Evidence, kept: NDArray[Any]) -> bool:
+    return kept.dtype.kind == "f" and kept.shape == e.x.shape
+
+
+def _is_of_the_present(e: Evidence, name: str) -> bool:
+    """Whether an array that the subject keeps is made of the present input, whatever was given before.
+
+    So is the input over its length: of a loss that does not change with that, the gradient there lacks a factor.
+    """
+
+    def kept_after(x: NDArray[Any]) -> NDArray[Any] | None:
+        with e.subject.at({e.subject.input: x}):
+            e.subject.output()
+        e.subject.output()
+        kept = dict(e.subject.kept_arrays()).get(name)
+        return None if kept is None else kept.copy()
+
+    one, other = kept_after(-e.x), kept_after(0.5 * e.x)
+    same = one is not None and other is not None and np.array_equal(one, other)
+    return same and not _stays(e, name)

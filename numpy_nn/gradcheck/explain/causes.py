@@ -43,6 +43,10 @@ WORDS: dict[str, tuple[str, str]] = {
         "a derivative written in terms of the output is given the input",
         "s (1 - s) and 1 - t^2 want s = sigmoid(x), t = tanh(x), not x",
     ),
+    "derivative_in_part": (
+        "a part of the derivative is left out, which is a (1 - a) of a sigmoid's output a, and 1 - a^2 of tanh's",
+        "write the whole of it: 1 - a alone is the derivative of neither",
+    ),
     "derivative_twice": ("the function's derivative is applied twice", "multiply by f'(x) once"),
     "other_activation": (
         "this is the derivative of another activation",

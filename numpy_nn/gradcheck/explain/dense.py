@@ -9,7 +9,7 @@ from itertools import pairwise
 import numpy as np
 
 from numpy_nn.activations import ACTIVATIONS, Activation
-from numpy_nn.gradcheck.explain.elementwise import default_options
+from numpy_nn.gradcheck.explain.elementwise import default_options, parts_of_slopes
 from numpy_nn.gradcheck.explain.predictions import Prediction
 from numpy_nn.gradcheck.measure.derivatives import Array
 from numpy_nn.gradcheck.measure.evidence import Evidence
@@ -41,6 +41,10 @@ def dense(e: Evidence) -> Iterator[Prediction]:
         ("mask_wrong_tensor", "the mask taken from grad_output", (layer.grad_hidden > 0).astype(np.float64)),
         ("derivative_at_input", "z (1 - z) for the derivative, with z the activation's input", z * (1.0 - z)),
         ("derivative_at_input", "1 - z^2 for the derivative, with z the activation's input", 1.0 - z**2),
+    ]
+    guesses += [
+        ("derivative_in_part", f"{formula} for the derivative, with a the output of it", part)
+        for formula, part in parts_of_slopes(h, slope, e.fit)
     ]
     if f.name == "elu":
         guesses.insert(

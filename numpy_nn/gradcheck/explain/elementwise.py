@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,6 +33,8 @@ def elementwise(e: Evidence) -> Iterator[Prediction]:
         return
     slope = e.truth / g
     yield Prediction("derivative_twice", "grad_output f'(x)^2", g * slope**2)
+    for formula, part in parts_of_slopes(y, slope, e.fit):
+        yield Prediction("derivative_in_part", f"grad_output {formula}, with a the output", g * part)
     levels = np.unique(np.round(slope[np.isfinite(slope)], e.decimals))
     # Among wrong coordinates alone, any other mask looks inverted.
     if len(levels) == 2 and not e.narrowed:
@@ -61,6 +64,19 @@ def elementwise(e: Evidence) -> Iterator[Prediction]:
             yield Prediction("other_activation", f"grad_output times the derivative of {name}", values)
     values = g * ACTIVATIONS["gelu"].derivative(x, approximate="tanh")
     yield Prediction("other_activation", "grad_output times the derivative of gelu's approximation by tanh", values)
+
+
+def parts_of_slopes(a: NDArray[Any], slope: NDArray[Any], fit: float) -> Iterator[tuple[str, NDArray[Any]]]:
+    """What may be left of the slopes of a sigmoid or of tanh, written by the output a, with the formula."""
+    known = np.isfinite(slope)
+    if not known.any() or np.ptp(a[known]) == 0.0:
+        return
+    for whole, parts in (
+        (a * (1.0 - a), {"(1 - a)": 1.0 - a, "a": a}),
+        (1.0 - a**2, {"(1 - a)": 1.0 - a, "(1 + a)": 1.0 + a}),
+    ):
+        if np.allclose(whole[known], slope[known], fit, fit):
+            yield from parts.items()
 
 
 def added(e: Evidence) -> Iterator[Prediction]:

@@ -78,7 +78,9 @@ def factor_causes(e: Evidence, ratio: float, other: Other) -> Iterator[tuple[str
         if cause == "bias_averaged" and inward is not None and _near(abs(inward), size, e.fit):
             cause = "batch_mean_twice"  # what reaches the bias is divided, as what reaches the input
         averages = inward is not None and _near(inward, 1.0, e.fit)
-        yield sign + cause, f"{words}{at}{_CONVENTION if averages else ''}", True
+        # Of a number, without targets and with no other number of rows, the rows need be no samples.
+        is_known = other is not None or e.output.size > 1 or e.subject.targets is not None
+        yield sign + cause, f"{words}{at}{_CONVENTION if averages else ''}", is_known
         columns_alone = cause == "elements_mean" and _near(size * math.prod(e.x.shape[1:]), 1.0, e.fit)
         # Nothing tells it from a constant that is the same number.
         if other is None or (columns_alone and known):
@@ -180,6 +182,8 @@ def _count_of_rows_or_columns(e: Evidence, ratio: float, other: Other) -> tuple[
     path = parsed(e.subject.input)
     if other is None and path and is_learned(str(last_name(path))):
         return None  # a weight that stands first has no samples as rows
+    if other is None and e.x.ndim == 1 and not e.is_input:
+        return None  # nor has a vector that meets a matrix: a batch of single numbers may be longer
     if goes_as(1, 1.0):
         return "batch_mean_missing", ", the batch size"
     if goes_as(-1, 1.0):

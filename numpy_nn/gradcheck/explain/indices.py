@@ -92,7 +92,8 @@ def rows_used_twice(e: Evidence) -> Iterator[Found]:
     together = {" and ".join(numbers): np.concatenate(list(numbers.values()))} if len(numbers) > 1 else {}
     for name, part in {**numbers, **together}.items():
         rows, uses = np.unique(part[(part >= 0) & (part < len(e.array))], return_counts=True)
-        if len(wrong) and np.array_equal(rows[uses > 1], wrong) and (uses == 1).any():
+        is_of_rows = part.size == len(e.array) and bool(np.delete(e.truth, rows, axis=0).any())  # labels of samples
+        if len(wrong) and np.array_equal(rows[uses > 1], wrong) and (uses == 1).any() and not is_of_rows:
             listed = ", ".join(map(str, wrong[:8])) + (" ..." if len(wrong) > 8 else "")
             yield Found("repeated_index", f"wrong only in rows {listed}: those that {name} has more than once", False)
             return

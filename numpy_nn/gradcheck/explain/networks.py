@@ -13,9 +13,10 @@ from itertools import combinations, pairwise
 
 import numpy as np
 
+from numpy_nn.gradcheck.explain.elementwise import parts_of_slopes
 from numpy_nn.gradcheck.explain.predictions import Found, at_another_batch
 from numpy_nn.gradcheck.measure.derivatives import Array
-from numpy_nn.gradcheck.measure.evidence import Evidence
+from numpy_nn.gradcheck.measure.evidence import FIT, Evidence
 
 # Larger networks than these would take many evaluations; so many coordinates of a gradient are looked at, and so many
 # that are not 0 must fit.
@@ -50,6 +51,10 @@ class Chain:
             return
         after, weight, slope, handed = self.deltas[k + 1], self.weights[k + 1], self.slopes[k], self.handed[k]
         yield from self._without_derivatives(k)
+        outputs = [one for one in self.inputs[k + 1 : k + 2] if one.shape == slope.shape]
+        for formula, part in [found for output in outputs for found in parts_of_slopes(output, slope, FIT)]:
+            words = f"that with {formula} for its activation's derivative, with a the output"
+            yield "derivative_in_part", words, handed * part
         if weight.shape[0] == weight.shape[1]:
             yield "weights_missing", f"that without the weights {self.layers[k + 1][0]}", after * slope
             yield "transposed", f"that with {self.layers[k + 1][0]} instead of its transpose", (after @ weight) * slope

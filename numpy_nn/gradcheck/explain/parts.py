@@ -55,6 +55,8 @@ def clipped(e: Evidence) -> Iterator[Found]:
         return  # a number by itself is always its own limit
     text = f"{number} of {a.size} entries are exactly {limit:.6g} in size, and none is larger"
     beyond = bool(np.all(np.abs(n[at_limit]) > (1.0 - e.fit) * limit))
+    if number == 1 and not _is_written(limit):
+        return  # the largest entry is always at the limit that it is: wrong, and smaller than it should be
     if beyond and e.fits(np.clip(e.truth, -limit, limit)):
         # A single entry at the limit could be there by another mistake, and if all are, there is nothing to compare.
         # A limit that right entries have by themselves is no limit: numbers are counted, or are all of one size.
@@ -69,6 +71,11 @@ def clipped(e: Evidence) -> Iterator[Found]:
             return
         text += "; the others are not the numerical ones" if number < a.size else ""
         yield Found("clipped", text, sure=False)
+
+
+def _is_written(limit: float) -> bool:
+    """Whether it is a number of few digits, as those are that people write."""
+    return abs(float(f"{limit:.2g}") - limit) <= 1e-12 * limit
 
 
 def _differ(sizes: Array, fit: float) -> bool:

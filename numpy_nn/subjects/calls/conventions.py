@@ -244,12 +244,22 @@ class Arguments:
         """
         if any(name in _NUMBERS and role not in (name, RATE) for name, role in zip(self.wanted, order, strict=False)):
             return True
+        # g * (1 - sigmoid(x)) is no gradient because g could be the output.
+        roles = zip(self.wanted, order, strict=False) if self.target is None and not self.may_be_either else ()
+        if len(order) == len(self.wanted) and any(r == OUTPUT and self._role(name) == GRADS for name, r in roles):
+            return True
         if self.target is not None or GRADS not in order or not len(order) == len(self.wanted) > 1:
             return False
         alone = all(role in (GRADS, CACHE, RATE) for role in order)
         allowed = (CACHE, GRADS) if alone else (CACHE,)
         pairs = zip(self.wanted, order, strict=True)
         return any(name in self.inputs and role not in (name, *allowed) for name, role in pairs)
+
+    @property
+    def is_derivative(self) -> bool:
+        """Whether it is a function of one argument that keeps nothing: f'(z) is given x, not a gradient."""
+        keeps = self.is_method or self.has_cache or self.any_number or names.is_backward(self.label)
+        return len(self.wanted) == 1 and not keeps
 
     @property
     def _results(self) -> tuple[str, ...]:
@@ -331,6 +341,8 @@ def conventions(
         of_samples = target is not None and np.size(first) > 1
         # What names tell of some goes before what numbers of arguments allow.
         guesses = dict.fromkeys([*arguments.by_elimination(), *arguments.by_number()])
+        if named is None and inputs in guesses and arguments.is_derivative:
+            guesses = dict.fromkeys([inputs, *guesses])
         if has_cache and named is None:
             # What forward returns beside its output is there to be handed on, whatever its name. So called, wrong code
             # is wrong by its own numbers, and not by those of an argument that can be unpacked as well.

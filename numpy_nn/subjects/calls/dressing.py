@@ -23,8 +23,13 @@ class Context:
     saved_tensors: tuple[Any, ...] = ()
 
     def save_for_backward(self, *things: Any) -> None:
-        """Keep them as ``saved_tensors``."""
+        """Keep them as ``saved_tensors``; toy frameworks have them as ``saved_values`` and the like."""
         self.saved_tensors = things
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("saved"):
+            return self.saved_tensors
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
 
 class Dressed:
@@ -69,6 +74,7 @@ def with_context(forward: Any) -> Any:
         output = forward(context, *arguments)
         return (*(output if isinstance(output, tuple) else (output,)), context)
 
+    with_cache.__name__ = getattr(forward, "__name__", with_cache.__name__)
     return Dressed(with_cache, signature.replace(parameters=list(signature.parameters.values())[1:]))
 
 
@@ -170,7 +176,7 @@ def with_settings(backward: Any, given: Mapping[str, Any], forward: Callable[...
     backward = _with_own_defaults(backward, forward, given)
     spec = None if backward is None else positional(backward)
     own = {} if spec is None else {name: given[name] for name in spec[1] if name in given}
-    shared = {name: value for name, value in own.items() if isinstance(value, _SETTINGS) and not _is_learned(value)}
+    shared = {name: value for name, value in own.items() if _is_setting(value) and not _is_learned(value)}
     learned = [name for name, value in own.items() if _is_learned(value)]
     if learned and inspect.isroutine(backward) and not inspect.ismethod(backward):
         backward = _with_required(backward, learned)
@@ -252,8 +258,8 @@ def _with_own_defaults(backward: Any, forward: Callable[..., Any] | None, given:
 
 
 def _is_learned(value: Any) -> bool:
-    """Whether it is a number that is an array of the check: moved in forward, it has to move in backward too."""
-    return isinstance(value, (np.ndarray, np.floating)) and value.dtype.kind == "f" and value.ndim == 0
+    """Whether it is an array of the check, or a number as one: moved in forward, it has to move in backward too."""
+    return isinstance(value, (np.ndarray, np.floating)) and value.dtype.kind == "f"
 
 
 def _with_required(function: Any, required: Sequence[str]) -> Any:
@@ -271,6 +277,11 @@ def _with_required(function: Any, required: Sequence[str]) -> Any:
     dressed = Dressed(given, signature.replace(parameters=ordered))
     dressed.func = function  # whose source tells what it returns
     return dressed
+
+
+def _is_setting(value: Any) -> bool:
+    """Whether it is none that is differentiated: also indices, labels and masks."""
+    return isinstance(value, _SETTINGS) or (isinstance(value, np.ndarray) and value.dtype.kind in "iub")
 
 
 _SETTINGS = (bool, int, float, str, dict, tuple)

@@ -66,6 +66,14 @@ def owned(forward: Callable[..., Any], backward: Callable[..., Any] | None, *, i
     return Owned(bound[0], bound[1] if backward is not None else None, mine, entirely)
 
 
+def as_methods(forward: Any, backward: Any) -> tuple[Any, Any]:
+    """Two passes, of which one may be an object and the other a method of it, as ``(net, net.grad)``: two methods."""
+    called = getattr(forward, "__call__", None)  # noqa: B004, what it is called by, not whether
+    if inspect.ismethod(backward) and backward.__self__ is forward and inspect.ismethod(called):
+        return called, backward
+    return forward, backward
+
+
 def are_of_another(target: Any, forward: Any, backward: Any) -> bool:
     """Whether the passes that an object keeps are those of another object, and it keeps nothing else that counts."""
     others = [one for f in (forward, backward) for one in _objects_of(f)]

@@ -12,18 +12,21 @@ from numpy_nn.subjects.state import attributes, of_a_library, of_installed, reac
 
 
 class Slot(NamedTuple):
-    """An attribute or an entry for a gradient, which is None until the first backward pass."""
+    """An attribute or an entry for a gradient, which is None until the first backward pass, or a dict without any."""
 
     holder: Any
     key: Any
 
     def is_empty(self) -> bool:
         """Whether no gradient is there."""
-        return any(key == self.key and value is None for key, value in _held(self.holder))
+        return any(key == self.key and _is_nothing(value) for key, value in _held(self.holder))
 
     def empty(self) -> None:
-        """Have None there again, as whoever trains has."""
-        if isinstance(self.holder, (dict, list)):
+        """Have None there again, or nothing in the dict, as whoever trains has."""
+        now = next((value for key, value in _held(self.holder) if key == self.key), None)
+        if isinstance(now, dict):
+            now.clear()
+        elif isinstance(self.holder, (dict, list)):
             self.holder[self.key] = None
         else:
             setattr(self.holder, self.key, None)
@@ -35,7 +38,7 @@ def resets_of(owner: Any) -> list[Callable[[], Any]]:
 
 
 def empty_slots(owner: Any) -> list[Slot]:
-    """Where the user's objects, and dicts and lists in them, have None under the name of a gradient or of gradients."""
+    """Where the user's objects, and dicts and lists in them, have None, or an empty dict, under a gradient's name."""
     own = (thing for thing in reachable(owner) if isinstance(thing, dict) or not of_installed(type(thing)))
     return [
         slot
@@ -46,8 +49,12 @@ def empty_slots(owner: Any) -> list[Slot]:
     ]
 
 
+def _is_nothing(value: Any) -> bool:
+    return value is None or (type(value) is dict and not value)
+
+
 def _empty(holder: Any, key: Any, value: Any, around: tuple[int, ...] = ()) -> Iterator[Slot]:
-    if value is None:
+    if _is_nothing(value):
         yield Slot(holder, key)
     elif type(value) in (dict, list) and id(value) not in around:  # a list may hold itself
         for inner_key, inner in _held(value):
@@ -63,5 +70,10 @@ def _held(thing: Any) -> Iterable[tuple[Any, Any]]:
 def _methods(things: Sequence[Any]) -> list[Callable[[], Any]]:
     # What every layer of numpy_nn has is never called by training, and would hide a layer that adds up gradients.
     own = [thing for thing in things if type(thing).__module__ != "builtins" and not of_a_library(thing)]
-    found = [reset for thing in own if (reset := names.method(thing, names.RESETS)) is not None and takes(reset, 0)]
+    found = [reset for thing in own if (reset := _reset_of(thing)) is not None]
     return [reset for reset in found if getattr(reset, "__func__", None) is not Composition.zero_grad]
+
+
+def _reset_of(thing: Any) -> Callable[[], Any] | None:
+    called_so = sorted((name for name in dir(thing) if names.is_reset(name)), key=len)
+    return next((it for name in called_so if callable(it := names.method(thing, [name])) and takes(it, 0)), None)

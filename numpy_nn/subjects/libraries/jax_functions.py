@@ -56,12 +56,9 @@ def jax_subject(target: Any, x: Any, targets: Any) -> JaxSubject | None:
 def _of_widest(
     jax: Any, function: Callable[..., Any], named: Any, values: Mapping[str, Any], held: Sequence[str]
 ) -> JaxSubject:
-    """The subject in the widest precision, with the numbers in trees of arguments where the function takes these."""
+    """The subject in the widest precision, with the numbers among its arguments where the function takes these."""
     tree_map = jax.tree_util.tree_map
-    arrays = {
-        name: value if isinstance(value, float) else tree_map(lambda x: np.asarray(x) if type(x) is float else x, value)
-        for name, value in values.items()
-    }
+    arrays = {n: tree_map(lambda x: np.asarray(x) if type(x) is float else x, value) for n, value in values.items()}
     try:
         subject = _in_widest(jax, function, named, arrays, held)
         subject.leave_settings([name for name, leaf in _leaves(jax, values) if type(leaf) is float])

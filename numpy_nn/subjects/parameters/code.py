@@ -22,7 +22,6 @@ from numpy_nn.subjects.arrays.gradients import (
     likeness,
     likeness_of,
     matched,
-    order_of,
     same_but_ones,
     values_of,
 )
@@ -36,7 +35,7 @@ from numpy_nn.subjects.parameters.jacobians import has_jacobian, others_than_jac
 from numpy_nn.subjects.parameters.remaining import is_state
 from numpy_nn.subjects.parameters.stepping import SteppingCode
 from numpy_nn.subjects.source.returned import as_told, told_by
-from numpy_nn.subjects.source.roles import is_buffer, is_data, is_learned_beside, is_of_a_kind, is_of_two_numbers
+from numpy_nn.subjects.source.roles import is_buffer, is_data, is_given, is_learned_beside, is_of_a_kind
 from numpy_nn.subjects.source.surroundings import Surroundings
 from numpy_nn.subjects.state import equal
 from numpy_nn.subjects.subject import Array, SubjectError
@@ -170,7 +169,7 @@ class CodeSubject(SteppingCode):
 
     def _leave_out(self, name: str, constants: Sequence[str]) -> None:
         """An argument of which no gradient was found is not checked; unless there is a reason for it, that is said."""
-        moved, of_two = self.arrays[name] * 1.125 + 0.0625, is_of_two_numbers(self.arrays[name])
+        moved, of_two = self.arrays[name] * 1.125 + 0.0625, is_given(self.arrays[name], self.arrays.get(self.input))
         with self.at({name: moved}):
             there = self.output()
         matters = name in self._given or not equal(there, self.output())
@@ -213,13 +212,13 @@ class CodeSubject(SteppingCode):
         called: dict[str, Any] = {}  # what each is called by whoever wrote it
         only_one = isinstance(returned, np.ndarray)
         if only_one:
-            inputs.sort(key=self._is_data)  # the single gradient of a loss is rather that of what is learned
+            inputs = self._likeliest_first(inputs, found, agrees)
         whole = self._container_of_gradients(inputs, returned)
         # Beside names around functions, inputs need not have their gradients first: where there are more, numbers tell.
         around = isinstance(self._owner, Surroundings) and sum(leaf.returned for leaf in found) > len(inputs)
         given = {name: self._given[name] for name in (inputs if whole is None else [whole])}
         shapes = {name: np.shape(value) if isinstance(value, np.ndarray) else None for name, value in given.items()}
-        order = order_of(shapes, returned, self._returned_names())
+        order = self._order_of(shapes, returned)
         parts = {name: {part: array.shape for part, array in arrays_of(value)} for name, value in given.items()}
         in_containers = any(path for paths in parts.values() for path in paths)
         where = prefixes(parts, found) if in_containers else {}

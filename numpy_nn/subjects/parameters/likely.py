@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from numpy_nn.subjects import names
 from numpy_nn.subjects.arrays.containers import BY_SHAPE, are_last_first
-from numpy_nn.subjects.arrays.gradients import PERHAPS, Leaf, Order, input_likeness, same_but_ones
+from numpy_nn.subjects.arrays.gradients import IN_ORDER, PERHAPS, Leaf, Order, input_likeness, order_of, same_but_ones
 from numpy_nn.subjects.arrays.nested import arrays_of, written_in
 from numpy_nn.subjects.arrays.places import Path, Step, last_name, places
 from numpy_nn.subjects.arrays.unrolled import Part, is_unrolled
@@ -23,7 +23,7 @@ from numpy_nn.subjects.calls.given_numbers import numbers_in
 from numpy_nn.subjects.calls.owners import keeps_arrays
 from numpy_nn.subjects.parameters.depending import DependingCode
 from numpy_nn.subjects.source.returned import names_by_place, returned_names
-from numpy_nn.subjects.source.roles import is_data, is_learned, is_of_a_kind, is_state
+from numpy_nn.subjects.source.roles import is_data, is_given, is_learned, is_of_a_kind, is_state
 from numpy_nn.subjects.source.surroundings import Surroundings, bare
 from numpy_nn.subjects.source.written import constants_of
 from numpy_nn.subjects.state import attributes, of_installed
@@ -141,6 +141,16 @@ class LikelyCode(DependingCode):
         lists = [name for name in inputs if isinstance(self._given[name], list)]
         return next((name for name in lists if len(arrays_of(self._given[name])) == len(returned)), None)
 
+    def _order_of(self, shapes: Mapping[str, tuple[int, ...] | None], returned: Any) -> Order:
+        """The order of the gradients of these arguments; where there is a None for each of the others, their own."""
+        inputs = list(self.convention.inputs)
+        for own in (inputs, [name for name in inputs if name != self._targets_name]):
+            others = [place for place, name in enumerate(own) if name not in shapes]
+            in_place = isinstance(returned, (list, tuple)) and len(returned) == len(own) and {*shapes} <= {*own}
+            if others and in_place and all(returned[place] is None for place in others):
+                return Order({name: own.index(name) for name in shapes}, IN_ORDER, True)
+        return order_of(shapes, returned, self._returned_names())
+
     def _input_likeness(
         self, name: str, order: Order, count: int, agrees: Callable[[str, Leaf], bool]
     ) -> Callable[[Leaf], float]:
@@ -210,6 +220,21 @@ class LikelyCode(DependingCode):
         mine = name in self._given if alone else isinstance(self._owner, Surroundings)
         return mine and known and self.output().size == 1
 
+    def _likeliest_first(
+        self, inputs: Sequence[str], found: Sequence[Leaf], agrees: Callable[[str, Leaf], bool]
+    ) -> list[str]:
+        """The arguments in the order in which a single gradient is likely to be theirs.
+
+        First that of which it is. Else it is rather that of what is learned than of data, and of what has no default,
+        as the weights of samples or classes have: ``loss(input, target, weight=None)``.
+        """
+        one = next((leaf for leaf in found if leaf.returned), None)
+        alike = [n for n in inputs if one is not None and n in self.arrays and self.arrays[n].shape == one.value.shape]
+        agreeing = [name for name in alike if one is not None and agrees(name, one)] if len(alike) > 1 else []
+        optional = (names.positional(self._forward) or ([], []))[1]
+        mine = agreeing if len(agreeing) == 1 else []
+        return sorted(inputs, key=lambda name: (name not in mine, name in optional, self._is_data(name)))
+
     def returned_beside(self) -> list[tuple[str, NDArray[Any]]]:
         told = names_by_place(getattr(self._forward, "func", self._forward))
         start, number = self.convention.place, self.convention.outputs
@@ -224,10 +249,12 @@ class LikelyCode(DependingCode):
         """Whether this is data or targets by its name, of an object whose cost is one of what it is given.
 
         So is the y of an object with ``objective(theta)``, of which there is the gradient by theta alone. And what an
-        argument holds that is an object, such as a graph with the features of its nodes.
+        argument holds that is an object, such as a graph with the features of its nodes, and the matrix of a graph.
         """
         held = self._given.get(re.split(r"[.\[]", name)[0])
         if not isinstance(self._owner, HeldArguments) and keeps_arrays(held):
+            return True
+        if name in self._lost and is_given(self._lost[name][1], self.arrays.get(self.input)):
             return True
         known = is_data(name) or names.role_in_loss(name) == names.TARGET
         given = any(argument in self._leaves for argument in self._given)

@@ -42,6 +42,11 @@ def is_learned(name: str) -> bool:
     return _is_learned_word(_stem(name))
 
 
+def may_be_learned(name: str) -> bool:
+    """Whether it is called so, or as what a layer learns beside its weights: a scale, a shift, a gain."""
+    return is_learned(name) or any(_stem(name) in pair for pair in _PAIRS)
+
+
 def is_learned_beside(name: str, others: Collection[str]) -> bool:
     """Whether a number of this name is likely to be learned, where these are: a bias, or beta where gamma is.
 
@@ -72,6 +77,17 @@ def is_buffer(name: str) -> bool:
 def is_of_two_numbers(data: NDArray[Any]) -> bool:
     """Whether it is a mask, a graph, one-hot rows, or signs: of ones and zeros, or of both signs, not of one alone."""
     return len(np.unique(data)) == 2 and bool(np.isin(data, (0.0, 1.0)).all() or np.isin(data, (-1.0, 1.0)).all())
+
+
+def is_given(data: NDArray[Any], x: NDArray[Any] | None) -> bool:
+    """Whether its numbers are none that are learned: two of them, or a symmetric matrix that joins the rows of x.
+
+    So is the normalised matrix of a graph. As many rows as features would leave open what it joins.
+    """
+    if is_of_two_numbers(data) or x is None or x.ndim < 2 or data.shape != (len(x), len(x)):
+        return is_of_two_numbers(data)
+    joins = bool(np.any(data - np.diag(np.diag(data)))) and np.ptp(data) > 0.0
+    return joins and len(x) > 2 and len(x) not in x.shape[1:] and np.allclose(data, data.T, 1e-12, 1e-12)
 
 
 def is_of_a_kind(data: NDArray[Any]) -> bool:

@@ -40,7 +40,7 @@ class Surroundings:
                 found.setdefault(name, default)
                 all_defaults.append(default)
             space = function.__globals__
-            waiting += [space[name] for name in names.RESETS if inspect.isfunction(space.get(name))]
+            waiting += [it for name, it in space.items() if names.is_reset(name) and inspect.isfunction(it)]
         held = {function.__name__: function for function in seen.values()}
         for name, value in (("_found", found), ("_functions", held), ("_defaults", all_defaults)):
             object.__setattr__(self, name, value)
