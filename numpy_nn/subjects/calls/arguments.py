@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Sequence
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
@@ -56,6 +57,13 @@ def takes(function: Callable[..., Any], number: int) -> bool:
         return True
     required, optional = ([name for name in part if name not in names.SETTINGS] for part in spec)
     return len(required) <= number <= len(required) + len(optional)
+
+
+def with_settings_given(function: Callable[..., Any], number: int) -> Callable[..., Any]:
+    """A function that wants settings after so many arguments, as ``forward(X, training)``, as one that has them."""
+    required = (positional(function) or ([], []))[0]
+    settings = {name: names.SETTINGS[name] for name in required[number:] if name in names.SETTINGS}
+    return partial(function, **settings) if settings else function
 
 
 def takes_targets(function: Callable[..., Any], inputs: int) -> bool:

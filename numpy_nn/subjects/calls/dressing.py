@@ -14,6 +14,7 @@ from numpy_nn.subjects.arrays.nested import copied
 from numpy_nn.subjects.calls.rates import rates_in
 from numpy_nn.subjects.names import positional
 from numpy_nn.subjects.running import Patience, Running, SubjectError
+from numpy_nn.subjects.source.returned import outputs_before_loss
 from numpy_nn.subjects.state import Snapshot, attributes
 
 
@@ -351,11 +352,17 @@ def jacobian_of_tangents(function: Any) -> Any:
 
 
 def value_first(function: Any) -> Any:
-    """A function that may return (gradients, value): as one that returns the value first, as most do."""
+    """A function that may return (gradients, value): as one that returns the value first, as most do.
+
+    Or one that returns an output before what it calls a cost and gradients, which is left out.
+    """
+    before = outputs_before_loss(function)
 
     @wraps(function)
     def returning(*arguments: Any) -> Any:
         result = function(*arguments)
+        if before and isinstance(result, tuple):
+            return result[before:]
         if isinstance(result, tuple) and len(result) == 2 and _is_number(result[1]) and _is_of_arrays(result[0]):
             return result[1], result[0]
         return result
