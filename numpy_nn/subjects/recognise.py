@@ -48,6 +48,7 @@ from numpy_nn.subjects.losses.held_data import of_held_data, with_data_held
 from numpy_nn.subjects.losses.loss_objects import of_loss_object, of_loss_without_targets, predictor
 from numpy_nn.subjects.losses.neurons import refuse_neurons
 from numpy_nn.subjects.losses.objectives import judged_by_its_sign, objective_and_gradient
+from numpy_nn.subjects.losses.own_names import own_names_or
 from numpy_nn.subjects.losses.several_steps import judged_by_one_step
 from numpy_nn.subjects.losses.training import step_of_training, steps_of_training
 from numpy_nn.subjects.losses.unsaid import with_unsaid_cost
@@ -162,6 +163,10 @@ def _is_function(target: Any) -> bool:
 
 
 def _of_functions(f: Any, vjp: Any, inputs: Sequence[Any], targets: Any, hints: Hints) -> CodeSubject:
+    return own_names_or(f, vjp, inputs, targets, hints, lambda: _of_passes(f, vjp, inputs, targets, hints))
+
+
+def _of_passes(f: Any, vjp: Any, inputs: Sequence[Any], targets: Any, hints: Hints) -> CodeSubject:
     f, vjp = with_keywords(f), with_keywords(vjp)
     if is_of_tangents(vjp) and len(inputs) == 1 and targets is None:
         vjp = jacobian_of_tangents(vjp)
