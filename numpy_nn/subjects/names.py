@@ -53,7 +53,8 @@ _RATE_PATTERN = re.compile(r"l\w*rate")  # learning_rate, however it is written
 FORWARDS = words(
     "forward forward_pass fprop feedforward feed_forward forward_propagation forward_prop forward_propagate "
     "forwards forward_step propagate apply predict_proba decision_function predict fp fwd ff activate call function fn "
-    "f compute calculate calc value __call__ evaluate output outputs compute_output func query think hypothesis run"
+    "f compute calculate calc value __call__ evaluate output outputs compute_output func query think hypothesis run "
+    "reconstruct"
 )
 BACKWARDS = words(
     "backward backward_pass bprop backprop back_prop backpropagation backward_propagation back_propagation "

@@ -242,6 +242,7 @@ def of_loss_without_targets(
         return None
     own = value.func if isinstance(value, partial) else value
     gradient = method(target, [name for name in names.LOSS_GRADIENTS if method(target, [name]) != own])
+    gradient = gradient or without_its_loss(step_of_training(target, inputs))
     before = Snapshot(target)
     given = named_arguments(value, inputs, None)
     for function, backward in ((value_first(value), None), (value, names.derived(target, own) or gradient)):
