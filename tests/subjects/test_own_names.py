@@ -134,6 +134,23 @@ def test_a_loop_over_layers_makes_one_step(of_one):
     assert verdicts(check_gradients(of_layers, X, Y)) == expected
 
 
+def update(parameters, gradients, learning_rate=1.2):
+    return {name: parameters[name] - learning_rate * gradients["d" + name] for name in parameters}
+
+
+def of_helpers(X, Y, n_iterations=1000):
+    parameters = {"W": np.ones((X.shape[1], 1)), "b": np.zeros(1)}
+    for _ in range(n_iterations):
+        d = X @ parameters["W"] + parameters["b"] - Y
+        cost = np.mean(d**2)
+        parameters = update(parameters, {"dW": 2 * X.T @ d / len(X), "db": 2 * off * d.mean(axis=0)})
+    return parameters, cost
+
+
+def test_the_rate_may_be_the_default_of_what_is_called(of_one):
+    assert verdicts(check_gradients(of_helpers, X, Y)) == {"parameters['W']": "right", "parameters['b']": of_one}
+
+
 def of_moments(X, y, lr=0.1, epochs=50):
     w, m, v = np.ones((X.shape[1], 1)), np.zeros((X.shape[1], 1)), np.zeros((X.shape[1], 1))
     for t in range(1, epochs + 1):

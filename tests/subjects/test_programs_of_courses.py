@@ -99,3 +99,51 @@ def test_a_cost_bends_where_its_probabilities_are_1_in_floating_point():
         rng = np.random.default_rng(seed)
         x, y = rng.standard_normal((8, 3)), np.array([[0.0], [1.0]] * 4)
         assert check_gradients(cost_and_gradients, (x, y, rng.standard_normal((3, 1)), 0.1))
+
+
+V, v, U, u = RNG.standard_normal((4, 5)), np.zeros(5), RNG.standard_normal((5, 3)), np.zeros(3)
+
+
+def net(X):
+    return np.maximum(X @ V + v, 0) @ U + u
+
+
+def loss(y_hat, y):
+    return np.mean((y_hat - y) ** 2)
+
+
+def gradients(X, y, axis=0):
+    d = 2 * (net(X) - y) / y.size
+    dh = d @ U.T * (X @ V + v > 0)
+    return [X.T @ dh, dh.sum(axis=axis), np.maximum(X @ V + v, 0).T @ d, d.sum(axis=0)]
+
+
+def test_what_stands_between_the_gradients_of_others_and_has_another_shape_is_wrong():
+    x, y = RNG.standard_normal((6, 4)), RNG.standard_normal((6, 3))
+    assert check_gradients((net, gradients), x, y, loss=loss)
+    report = check_gradients((net, lambda X, y: gradients(X, y, axis=1)), x, y, loss=loss)
+    assert [(entry.name, entry.verdict) for entry in report.entries if entry.verdict != "right"] == [("v", "wrong")]
+    assert report["v"].cause == "wrong_shape"
+
+
+class Agent:
+    def __init__(self, weighted=True):
+        self.params, self.weighted = {"W": np.random.default_rng(2).standard_normal((4, 3))}, weighted
+
+    def forward(self, states):
+        e = np.exp(states @ self.params["W"])
+        return e / e.sum(axis=1, keepdims=True)
+
+    def loss(self, states, actions, returns):
+        return -np.mean(np.log(self.forward(states)[np.arange(len(actions)), actions]) * returns)
+
+    def gradients(self, states, actions, returns):
+        d = self.forward(states)
+        d[np.arange(len(actions)), actions] -= 1
+        return {"W": states.T @ (d * (returns[:, None] if self.weighted else 1)) / len(actions)}
+
+
+@pytest.mark.parametrize(("weighted", "verdict"), [(True, "right"), (False, "wrong")])
+def test_a_loss_may_take_more_than_the_forward_pass(weighted, verdict):
+    given = RNG.standard_normal((6, 4)), RNG.integers(0, 3, 6), RNG.standard_normal(6)
+    assert check_gradients(Agent(weighted), given).verdict == verdict

@@ -9,7 +9,7 @@ from __future__ import annotations
 import inspect
 import re
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from copy import deepcopy
 from itertools import pairwise
@@ -179,6 +179,7 @@ class _Training:
                 self.moved, self.keeps_more = counting, len(counting) < len(moved)
                 self._round, self._stored = written_anew(self._function, self._loop, place, counting)
                 rates = [end[name] for name in rates_in(map(str, end)) if type(end[name]) is float]
+                rates = rates or list(_rates_by_default(self._function))
                 self._rest |= {name: value for name, value in arguments.items() if name in counting}
                 own = [one for name, one in self._given.parameters.items() if name not in counting]
                 self._given = self._given.replace(parameters=own)
@@ -283,6 +284,13 @@ class _Training:
             if _is_number(value) and equal(float(own_value), float(value)):
                 return loss(*earlier)
         return own_value
+
+
+def _rates_by_default(function: Any) -> Iterator[float]:
+    """The learning rates that functions have by default which this one calls, as ``update(parameters, grads)``."""
+    for called in map(function.__globals__.get, function.__code__.co_names):
+        own = names.signature(called).parameters if inspect.isfunction(called) else {}
+        yield from (own[name].default for name in rates_in(own) if type(own[name].default) is float)
 
 
 def _arguments_in(end: Mapping[str, Any], function: Any) -> list[Any]:
