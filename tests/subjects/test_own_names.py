@@ -134,6 +134,24 @@ def test_a_loop_over_layers_makes_one_step(of_one):
     assert verdicts(check_gradients(of_layers, X, Y)) == expected
 
 
+def of_margins(X, y, lam=0.1, lr=0.1, n_iters=50):
+    w, b, hprev = np.zeros(X.shape[1]), 0.0, np.zeros(3)
+    for _ in range(n_iters):
+        order = np.random.default_rng(0).permutation(len(X))
+        X, y = X[order], y[order]
+        mask = (1 - y * (X @ w + b + hprev.sum())) > 0
+        loss = np.maximum(0, 1 - y * (X @ w + b + hprev.sum())).mean() + lam * w @ w
+        hprev = np.tanh(X[0] + hprev)
+        w = w - lr * (2 * lam * w - (X * (y * mask)[:, None]).mean(axis=0))
+        b = b + lr * (y * mask).mean() if off == 1 else b + lr * y.mean()
+    return w, b, loss
+
+
+def test_a_bias_counts_that_happens_to_have_no_step_and_shuffled_data_and_states_do_not(of_one):
+    report = check_gradients(of_margins, X, np.array([1.0, -1, 1, 1, -1, -1]))
+    assert verdicts(report) == {"w": "right", "b": of_one}
+
+
 def update(parameters, gradients, learning_rate=1.2):
     return {name: parameters[name] - learning_rate * gradients["d" + name] for name in parameters}
 

@@ -20,7 +20,19 @@ import numpy as np
 
 from numpy_nn.subjects import names
 from numpy_nn.subjects.agreement import agreement
-from numpy_nn.subjects.arrays.nested import copied, is_container, items, mapped
+from numpy_nn.subjects.arrays.alike import (
+    are_alike,
+    are_equal,
+    elsewhere,
+    flat,
+    in_floats,
+    is_moved,
+    is_number,
+    is_of_numbers,
+    off_constants,
+)
+from numpy_nn.subjects.arrays.nested import copied, is_container, mapped
+from numpy_nn.subjects.arrays.places import last_name, places
 from numpy_nn.subjects.calls.one_round import quiet
 from numpy_nn.subjects.calls.rates import rates_in
 from numpy_nn.subjects.given_code import Hints
@@ -28,10 +40,14 @@ from numpy_nn.subjects.names import positional
 from numpy_nn.subjects.parameters.code import CodeSubject
 from numpy_nn.subjects.passes import of_passes, of_steps
 from numpy_nn.subjects.running import Patience, Running, SubjectError
+from numpy_nn.subjects.source import roles
 from numpy_nn.subjects.source.loops import OF_STEPS, Loop, loop_of_training
 from numpy_nn.subjects.source.rounds import BEGIN, END, WITHIN, number_of_loops, written_anew
 from numpy_nn.subjects.source.surroundings import bare
 from numpy_nn.subjects.state import Snapshot, equal, generators_from, restorer
+
+# How far weights are moved to see whether a loss depends on them: those of hinges may cancel nearby.
+SIZES = 0.1, 1.0, 10.0
 
 # The rate of a function that wants one and is given none.
 RATE = 0.1
@@ -170,12 +186,11 @@ class _Training:
             self._round, self._stored = written_anew(self._function, self._loop, place)
             within: dict[int, list[dict[str, Any]]] = {}
             start, end = self._run(arguments, {}, within)
-            numbers = {name: value for name, value in start.items() if not _OF_LOSSES.search(names.plain(name))}
-            moved = [name for name, value in numbers.items() if name in end and _is_moved(value, end[name])]
+            moved = [name for name, value in start.items() if name in end and self._trains(name, value, end[name])]
             several = [inner for inner, states in within.items() if _moves_often([*states, end], moved)]
             if not several:
                 self.moved, self.is_inner = moved, place > 0
-                counting = self._those_that_count(arguments, place, {name: _in_floats(start[name]) for name in moved})
+                counting = self._those_that_count(arguments, place, {name: in_floats(start[name]) for name in moved})
                 self.moved, self.keeps_more = counting, len(counting) < len(moved)
                 self._round, self._stored = written_anew(self._function, self._loop, place, counting)
                 rates = [end[name] for name in rates_in(map(str, end)) if type(end[name]) is float]
@@ -183,23 +198,42 @@ class _Training:
                 self._rest |= {name: value for name, value in arguments.items() if name in counting}
                 own = [one for name, one in self._given.parameters.items() if name not in counting]
                 self._given = self._given.replace(parameters=own)
-                return {name: _in_floats(start[name]) for name in counting} | dict(
-                    zip(["learning_rate"], rates if len(rates) == 1 else [], strict=False)
-                )
+                rng = np.random.default_rng(8)  # from zeros a loss may not depend on a bias, as that of hinges
+                begun = {name: off_constants(in_floats(start[name]), rng) for name in counting}
+                return begun | dict(zip(["learning_rate"], rates if len(rates) == 1 else [], strict=False))
             place = min(several)
         return {}
+
+    def _trains(self, name: str, start: Any, end: Any) -> bool:
+        """Whether a round moves this; or binds it anew, as a bias that happens to have no step at these data.
+
+        Losses, states that are carried on, and data that are shuffled are no weights.
+        """
+        if _OF_LOSSES.search(names.plain(name)) or roles.is_state(name) or roles.is_buffer(name):
+            return False
+        if not are_alike(start, end) or (not is_moved(start, end) and name not in self._stored):
+            return False
+        before, after = flat(start), flat(end)
+        is_shuffled = all(
+            np.ndim(a) and equal(np.sort(a, None), np.sort(b, None)) for a, b in zip(before, after, strict=True)
+        )
+        return not (is_shuffled and is_moved(start, end))
 
     def _those_that_count(self, arguments: Mapping[str, Any], place: int, moved: Mapping[str, Any]) -> list[str]:
         """Those on which the loss depends; a velocity, which only later steps do, begins as the function has it."""
         self._round, self._stored = written_anew(self._function, self._loop, place, list(moved))
         rng = np.random.default_rng(7)
-        here = {name: _elsewhere(value, rng) for name, value in moved.items()}
+        here = {name: elsewhere(value, rng, SIZES[0]) for name, value in moved.items()}
 
         def loss(held: Mapping[str, Any]) -> Any:
             return self._loss(self._run(arguments, held)[1], held)
 
+        def counts(name: str) -> bool:
+            farther = [{**here, name: elsewhere(here[name], rng, size)} for size in SIZES]
+            return any(not equal(value, loss(other)) for other in farther)
+
         value = loss(here)
-        return [name for name in moved if not equal(value, loss({**here, name: _elsewhere(here[name], rng)}))]
+        return [name for name in moved if counts(name)]
 
     def step_of(self, owner: Weights, *, of_gradients: bool = False) -> Callable[..., Any]:
         """A function that makes the round from the weights that ``owner`` has, leaves those after it, and its loss.
@@ -215,11 +249,12 @@ class _Training:
             loss = self._loss(end, held)
             if of_gradients:
                 return loss, {name: _gradient_in(end, name) for name in held}
-            vars(owner).update({name: _in_floats(end[name]) for name in held})
+            vars(owner).update({name: in_floats(end[name]) for name in held})
             return loss
 
         step.__name__ = self._function.__name__
         step.__signature__ = given  # type: ignore[attr-defined]
+        step.learned = [str(place) for place in places(owner) if last_name(place.path) != "learning_rate"]  # type: ignore[attr-defined]
         return step
 
     def _run(
@@ -235,12 +270,12 @@ class _Training:
         found: list[dict[str, Any]] = []
 
         def begin(local: dict[str, Any]) -> list[Any]:
-            found.append(deepcopy({name: value for name, value in local.items() if _is_of_numbers(value)}))
+            found.append(deepcopy({name: value for name, value in local.items() if is_of_numbers(value)}))
             return [deepcopy(value) for value in held.values()]
 
         def inside(place: int, local: dict[str, Any]) -> None:
             if within is not None and found:
-                numbers = {name: value for name, value in local.items() if _is_of_numbers(value)}
+                numbers = {name: value for name, value in local.items() if is_of_numbers(value)}
                 within.setdefault(place, []).append(deepcopy(numbers))
 
         def leave(local: dict[str, Any]) -> None:
@@ -268,10 +303,10 @@ class _Training:
         calls = [(one, own) for one in losses if (own := _arguments_in(end, one))]
         if self._given_loss is not None and not (calls := [(self._given_loss, _arguments_in(end, self._given_loss))]):
             raise TypeError("the loss wants what the step has not")
-        before = [(_in_floats(end[name]), value) for name, value in held.items()]
+        before = [(in_floats(end[name]), value) for name, value in held.items()]
         then = [(one, own, [_as_before(value, before) for value in own]) for one, own in calls]
         bound = [name for name in self._stored if name in end and _OF_LOSSES.search(names.plain(name))]
-        values = {name: end[name] for name in bound if _is_number(end[name]) and not isinstance(end[name], int)}
+        values = {name: end[name] for name in bound if is_number(end[name]) and not isinstance(end[name], int)}
         values = values or {name: end[name][-1] for name in bound if isinstance(end[name], list) and end[name]}
         told = {name: value for name, value in values.items() if names.is_loss(name)} or values
         own_value = next(iter(told.values())) if len({float(value) for value in told.values()}) == 1 else None
@@ -281,7 +316,7 @@ class _Training:
             return then[0][0](*then[0][2])
         for loss, own, earlier in then:
             value = loss(*own)
-            if _is_number(value) and equal(float(own_value), float(value)):
+            if is_number(value) and equal(float(own_value), float(value)):
                 return loss(*earlier)
         return own_value
 
@@ -310,7 +345,7 @@ def _gradient_in(end: Mapping[str, Any], of: str) -> Any:
 def _moves_often(states: Sequence[Mapping[str, Any]], moved: Sequence[str]) -> bool:
     """Whether any array among what is moved is other than before in more than one of these states."""
     for name in moved:
-        each = [_flat(state[name]) for state in states if name in state and _is_of_numbers(state[name])]
+        each = [flat(state[name]) for state in states if name in state and is_of_numbers(state[name])]
         if not each or any(len(one) != len(each[0]) for one in each):
             continue
         for arrays in zip(*each, strict=True):
@@ -319,64 +354,11 @@ def _moves_often(states: Sequence[Mapping[str, Any]], moved: Sequence[str]) -> b
     return False
 
 
-def _flat(value: Any) -> list[Any]:
-    return [one for _, part in items(value) for one in _flat(part)] if is_container(value) else [value]
-
-
-def _is_number(value: Any) -> bool:
-    if isinstance(value, np.ndarray):
-        return value.size == 1 and value.dtype.kind == "f"
-    return isinstance(value, (int, float, np.number)) and not isinstance(value, bool)
-
-
-def _is_of_numbers(value: Any) -> bool:
-    """Whether it is an array or a number, or a list, tuple or dict of such alone."""
-    if is_container(value):
-        return bool(value) and all(_is_of_numbers(part) for _, part in items(value))
-    return (isinstance(value, np.ndarray) and value.dtype.kind in "fi") or _is_number(value)
-
-
-def _is_moved(start: Any, end: Any) -> bool:
-    """Whether what is of numbers is so of floats of the same shapes by the end of a round, of other values."""
-    return _are_alike(start, end) and not _are_equal(start, end)
-
-
-def _are_equal(first: Any, second: Any) -> bool:
-    """Whether what is alike has the same numbers."""
-    return all(
-        equal(_in_floats(one), _in_floats(other)) for one, other in zip(_flat(first), _flat(second), strict=True)
-    )
-
-
-def _are_alike(start: Any, end: Any) -> bool:
-    if is_container(start):
-        keys = [key for key, _ in items(start)]
-        parts = dict(items(end)) if type(end) is type(start) else {}
-        return keys == list(parts) and all(_are_alike(part, parts[key]) for key, part in items(start))
-    if not _is_of_numbers(end) or is_container(end) or np.shape(start) != np.shape(end):
-        return False
-    return np.asarray(end).dtype.kind == "f"
-
-
-def _in_floats(value: Any) -> Any:
-    """A copy in float64."""
-    if is_container(value):
-        return mapped(value, lambda _, part: _in_floats(part))
-    return np.array(value, np.float64) if isinstance(value, np.ndarray) else float(value)
-
-
-def _elsewhere(value: Any, rng: np.random.Generator) -> Any:
-    if is_container(value):
-        return mapped(value, lambda _, part: _elsewhere(part, rng))
-    moved = value + 0.1 * rng.standard_normal(np.shape(value))
-    return moved if isinstance(value, np.ndarray) else float(moved)
-
-
 def _as_before(value: Any, before: Sequence[tuple[Any, Any]]) -> Any:
     """What a round leaves with the weights that it has moved as they were before it, also within a dict of them."""
     for after, was in before:
-        if _are_alike(value, after) and _are_equal(value, after):
+        if are_alike(value, after) and are_equal(value, after):
             return deepcopy(was)
-    if is_container(value) and _is_of_numbers(value):
+    if is_container(value) and is_of_numbers(value):
         return mapped(value, lambda _, part: _as_before(part, before))
     return value

@@ -27,8 +27,11 @@ def written_anew(
     loops = _loops_in(own, function, loop)
     over = loops[place]
     nodes = list(ast.walk(over))
+    taken = {one.id for inner in loops for one in ast.walk(inner.target) if isinstance(one, ast.Name)}
     bound = [node.id for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)]
-    lists = [node.value.id for node in nodes if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name)]
+    bound = [name for name in bound if name not in taken]  # what a loop takes in turn is no weight
+    calls = [node.func for node in nodes if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)]
+    lists = [one.value.id for one in calls if one.attr == "append" and isinstance(one.value, ast.Name)]
     for inner in loops:
         if inner is not over and inner in nodes:
             inner.body.insert(0, ast.Expr(_called(WITHIN, ast.Constant(loops.index(inner)))))
