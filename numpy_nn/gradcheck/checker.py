@@ -25,8 +25,8 @@ from numpy_nn.subjects import Hints, LiveSubject, Subject, SubjectError, Surroga
 from numpy_nn.subjects.agreement import claimed_in_shape
 from numpy_nn.subjects.arrays.nested import arrays_of
 from numpy_nn.subjects.calls.arguments import are_apart, with_targets_apart
+from numpy_nn.subjects.calls.contexts import with_context
 from numpy_nn.subjects.calls.costs import method_of_loss
-from numpy_nn.subjects.calls.dressing import with_context
 from numpy_nn.subjects.calls.owners import is_object_with_arrays
 from numpy_nn.subjects.libraries.foreign_arrays import as_arrays, is_torch, of_arrays
 from numpy_nn.subjects.libraries.jax_functions import jax_subject

@@ -51,9 +51,10 @@ _RATES = words("lr eta rate step_size stepsize alpha_lr lr0 base_lr init_lr init
 _RATE_PATTERN = re.compile(r"l\w*rate")  # learning_rate, however it is written
 
 FORWARDS = words(
-    "forward forward_pass fprop feedforward feed_forward forward_propagation forward_prop forward_propagate "
-    "forwards forward_step propagate apply predict_proba decision_function predict fp fwd ff activate call function fn "
-    "f compute calculate calc value __call__ evaluate output outputs compute_output func query think hypothesis run"
+    "forward forward_pass fprop feedforward feed_forward forward_propagation forward_prop forward_propagate forwards "
+    "forward_step propagate apply predict_proba decision_function predict fp fwd ff activate call function fn f "
+    "compute calculate calc value __call__ evaluate output outputs compute_output func query think hypothesis run "
+    "reconstruct"
 )
 BACKWARDS = words(
     "backward backward_pass bprop backprop back_prop backpropagation backward_propagation back_propagation "
@@ -76,15 +77,15 @@ LOSS_GRADIENTS = BACKWARDS + words(
     "gradient gradients grad grads compute_gradients compute_gradient compute_grads gradient_function "
     "cost_function_prime costfunctionprime loss_gradient loss_grad d_loss dloss loss_prime cost_prime "
     "cost_derivative error_prime error_derivative error_grad error_gradient backprop backward backward_pass bprop "
-    "backpropagation delta derivative prime acc_grad diff "
-    "input_grad input_gradient grad_input gradient_input jac jacobian fprime"
+    "backpropagation delta derivative prime acc_grad diff input_grad input_gradient grad_input gradient_input jac "
+    "jacobian fprime"
 )
 # By which argument a function is told to give its derivative.
 DERIVATIVE_FLAGS = words(
     "derivative deriv derive der prime grad gradient diff differentiate is_derivative return_derivative get_derivative "
     "backward backprop d dx"
 )
-# What has to be called between two steps where gradients are added up, or inputs kept.
+# Called between two steps where gradients are added up, or inputs kept.
 _RESET = re.compile(r"(do)?(zero|(zero|reset|clear|clean|flush|empty|null)\w*(grad|diff|delta|nabla)\w*)")
 # What computes the gradients of parameters after a backward pass that is for the input alone.
 COMPLETES = words(
@@ -120,8 +121,7 @@ GRADIENT_CONTAINERS = words(
     "grads gradients grad gradient g dparams dparameters param_grads params_grad parameter_gradients "
     "derivatives dweights nablas diffs diff deltas grad_dict gradient_dict d grad_params weight_grads"
 )
-# Of an object that is one parameter: where its gradient is.
-PARAMETER_GRADIENTS = words("grad gradient g d dw diff grads grad_value derivative delta")
+PARAMETER_GRADIENTS = words("grad gradient g d dw diff grads grad_value derivative delta")  # of what is a parameter
 
 GRADIENT_FORMS = words(
     "d{} d_{} grad_{} {}_grad grad{} {}grad {}_gradient gradient_{} g{} g_{} {}_g nabla_{} dl_d{} dld{} "
@@ -368,10 +368,10 @@ def has_passes(thing: Any) -> bool:
 def kept(thing: Any, names: Sequence[str]) -> Any:
     """What an object keeps under the first of these names that it has. AttributeError if it has none of them."""
     own = {plain(name): name for name in getattr(thing, "__dict__", {})}
-    found = [own[name] for name in names if name in own]
-    if not found:
+    found = next((own[name] for name in names if name in own), None)
+    if found is None:
         raise AttributeError(f"{type(thing).__name__} returns nothing and has no {names[0]}")
-    return getattr(thing, found[0])
+    return getattr(thing, found)
 
 
 def is_backward(name: str) -> bool:

@@ -20,12 +20,12 @@ from numpy_nn.subjects.as_it_runs import called_as_it_runs
 from numpy_nn.subjects.calls.arguments import takes
 from numpy_nn.subjects.calls.calling import GRADS, Convention
 from numpy_nn.subjects.calls.chains import chain_of, flat_layers
+from numpy_nn.subjects.calls.contexts import with_context
 from numpy_nn.subjects.calls.costs import as_cost
 from numpy_nn.subjects.calls.dressing import (
     in_training,
     is_of_tangents,
     jacobian_of_tangents,
-    with_context,
     with_derivative,
     with_input_kept,
     with_keywords,
@@ -45,14 +45,15 @@ from numpy_nn.subjects.choosing import made
 from numpy_nn.subjects.given_code import HOW, Code, Hints
 from numpy_nn.subjects.libraries.foreign_arrays import refuse_what_holds_tensors, refuse_what_torch_differentiates
 from numpy_nn.subjects.libraries.primitives import is_primitive, passes_of_primitive
+from numpy_nn.subjects.losses.autoencoders import compared_with_its_input, trained_by_its_input
 from numpy_nn.subjects.losses.estimators import make_by_training, of_decisions, of_rows, prepared, said_of_rounds
 from numpy_nn.subjects.losses.held_data import of_held_data, with_data_held
 from numpy_nn.subjects.losses.loss_objects import of_loss_object, of_loss_without_targets, predictor
 from numpy_nn.subjects.losses.neurons import refuse_neurons
 from numpy_nn.subjects.losses.objectives import judged_by_its_sign, objective_and_gradient
+from numpy_nn.subjects.losses.own_names import own_names_or
 from numpy_nn.subjects.losses.several_steps import judged_by_one_step
 from numpy_nn.subjects.losses.training import step_of_training, steps_of_training
-from numpy_nn.subjects.losses.unsaid import with_unsaid_cost
 from numpy_nn.subjects.names import method, positional
 from numpy_nn.subjects.own_methods import lines_for_methods
 from numpy_nn.subjects.parameters.code import CodeSubject
@@ -164,6 +165,10 @@ def _is_function(target: Any) -> bool:
 
 
 def _of_functions(f: Any, vjp: Any, inputs: Sequence[Any], targets: Any, hints: Hints) -> CodeSubject:
+    return own_names_or(f, vjp, inputs, targets, hints, lambda: _of_passes(f, vjp, inputs, targets, hints))
+
+
+def _of_passes(f: Any, vjp: Any, inputs: Sequence[Any], targets: Any, hints: Hints) -> CodeSubject:
     f, vjp = with_keywords(f), with_keywords(vjp)
     if is_of_tangents(vjp) and len(inputs) == 1 and targets is None:
         vjp = jacobian_of_tangents(vjp)
@@ -285,7 +290,7 @@ def _of_object(target: Any, inputs: Sequence[Any], targets: Any, hints: Hints) -
         if not objective.parameter_places:
             objective.take_for_granted()
         return objective
-    step = step_of_training(target, handed) if forward is None else None
+    step = step_of_training(target, handed) if forward is None or targets is None is backward else None
     if step is not None and method(target, names.LOSSES) is None:
         with suppress(TypeError):  # it may return no loss
             return _of_functions(step, None, inputs, targets, hints)
@@ -293,6 +298,9 @@ def _of_object(target: Any, inputs: Sequence[Any], targets: Any, hints: Hints) -
     forward = in_training(with_context(forward))
     if (alone := _of_loss_of_its_data(label, target, inputs, targets, hints)) is not None:
         return alone
+    by_itself = trained_by_its_input(label, target, forward, inputs, targets, hints) if backward is None else None
+    if by_itself is not None:
+        return by_itself
     if targets is not None:
         forward = prepared(target, of_rows(target, forward, inputs, targets), inputs, targets)
         loss = of_decisions(
@@ -317,16 +325,12 @@ def _of_object(target: Any, inputs: Sequence[Any], targets: Any, hints: Hints) -
     subject = with_one_for_each(
         forward, inputs, hints.which, lambda g, xs: called_as_it_runs(label, target, g, backward, xs, hints), before
     )
-    if not _may_compare_with_its_input(subject, inputs):
-        return subject
+    now = Snapshot(target)
     before.restore()
-    try:
-        loss = with_unsaid_cost(label, forward, backward, inputs, inputs[0].copy(), target, hints)
-    except (SubjectError, TypeError, ValueError):
-        before.restore()
-        return called_as_it_runs(label, target, forward, backward, inputs, hints)
-    loss.notes.append("backward takes no gradient: the targets are the input itself, as those of an autoencoder")
-    return loss
+    if (of_input := compared_with_its_input(label, target, forward, backward, inputs, hints, subject)) is not None:
+        return of_input
+    now.restore()
+    return subject
 
 
 def _of_loss_of_its_data(
@@ -389,10 +393,3 @@ def _of_loss_or_step(
             return alone
         now.restore()
     return loss
-
-
-def _may_compare_with_its_input(subject: CodeSubject, inputs: Sequence[Any]) -> bool:
-    """Whether gradients that are not those of forward, of which none is handed back, may be those of an autoencoder."""
-    if len(inputs) != 1 or subject.convention.takes_grads or not (subject.has_parameters and subject.make_repeatable()):
-        return False
-    return subject.output().shape == np.shape(inputs[0]) and not agreement(subject).agreeing

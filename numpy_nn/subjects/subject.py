@@ -110,6 +110,10 @@ class Subject(ABC):
         """The claimed gradients of some runs, where chance may make them others; none where it is not known to."""
         return ()
 
+    def gradients_of_tiny_steps(self, _: Array) -> Mapping[str, NDArray[Any] | None]:
+        """The same where each is a step over its rate, by all but none of that; nothing without such steps."""
+        return {}
+
     def gradients_without_update(self, _: Array) -> Mapping[str, NDArray[Any] | None]:
         """The claimed gradients where the learning rate is 0; none for code that updates nothing."""
         return {}

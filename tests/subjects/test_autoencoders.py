@@ -63,3 +63,52 @@ def test_gradients_of_no_loss_of_the_input_are_wrong_without_targets():
     report = check_gradients(Other(), X)
     assert report.verdict == "wrong"
     assert not any("autoencoder" in note for note in report.notes)
+
+
+class Training:
+    """One with a step of its input alone, which may move V before it differentiates the rest."""
+
+    lr = 0.1
+
+    def __init__(self, wrong=1.0, early=False):
+        self.W, self.b, self.V, self.c = W.copy(), np.zeros(3), W.T.copy(), np.zeros(4)
+        self.wrong, self.early = wrong, early
+
+    def reconstruct(self, x):
+        return np.tanh(x @ self.W + self.b) @ self.V + self.c
+
+    def train(self, x):
+        h = np.tanh(x @ self.W + self.b)
+        d = (h @ self.V + self.c - x) / len(x)
+        before = d @ self.V.T
+        self.V -= self.lr * h.T @ d
+        dz = (d @ self.V.T if self.early else before) * (1 - h**2)
+        self.W -= self.lr * self.wrong * x.T @ dz
+        self.b -= self.lr * dz.sum(axis=0)
+        self.c -= self.lr * d.sum(axis=0)
+
+
+class Saying(Training):
+    def loss(self, x):
+        return np.sum((self.reconstruct(x) - x) ** 2) / 2 / len(x)
+
+
+class Returning(Training):
+    def train(self, x):
+        loss = np.sum((self.reconstruct(x) - x) ** 2) / 2 / len(x)
+        super().train(x)
+        return loss
+
+
+@pytest.mark.parametrize("kind", [Training, Saying, Returning])
+@pytest.mark.parametrize("targets", [None, X], ids=["no targets", "the input"])
+def test_a_step_may_take_the_input_alone(kind, targets):
+    assert check_gradients(kind(), X, targets)
+    report = check_gradients(kind(wrong=2.0), X, targets)
+    assert [entry.name for entry in report.entries if entry.verdict != "right"] == ["W"]
+
+
+def test_weights_that_a_step_has_moved_already_are_told():
+    report = check_gradients(Training(early=True), X)
+    assert [entry.verdict for entry in report.entries] == ["wrong", "wrong", "right", "right"]
+    assert [report[name].cause for name in ("W", "b")] == ["updated_too_early"] * 2

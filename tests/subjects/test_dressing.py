@@ -10,15 +10,8 @@ import pytest
 from numpy_nn.gradcheck import check_gradients
 from numpy_nn.subjects import Hints, as_subject
 from numpy_nn.subjects.calls.chains import Chain, flat_layers
-from numpy_nn.subjects.calls.dressing import (
-    Context,
-    in_training,
-    value_first,
-    with_context,
-    with_derivative,
-    with_input_kept,
-    with_settings,
-)
+from numpy_nn.subjects.calls.contexts import Context, with_context
+from numpy_nn.subjects.calls.dressing import in_training, value_first, with_derivative, with_input_kept, with_settings
 from numpy_nn.subjects.calls.owners import owned
 from numpy_nn.subjects.names import positional
 from numpy_nn.subjects.parameters.overlapping import is_part_or_vector

@@ -14,6 +14,9 @@ from numpy_nn.gradcheck.measure.evidence import Evidence
 # Of the size of an array, so much is one step of a central difference.
 STEP = 1e-5
 
+# What is left of a mistake that goes with the learning rate, by a rate that is all but 0.
+ALL_BUT = 1e-5
+
 
 def calls(e: Evidence) -> Iterator[Found | Prediction]:
     """Gradients that are added up, and inputs of a call before."""
@@ -41,12 +44,15 @@ def calls(e: Evidence) -> Iterator[Found | Prediction]:
 
 def updates(e: Evidence) -> Iterator[Found]:
     """A backward pass that updates its parameters before it uses them: right at a learning rate of 0."""
-    still = e.subject.gradients_without_update(e.grad_output).get(e.name)
-    if still is None or still.shape != e.array.shape:
-        return
-    off = np.abs(still - e.truth)[e.looked_at]
-    if (off <= e.fit * e.size).all():
-        yield Found("updated_too_early", "with a learning rate of 0 the claimed gradient is the numerical one")
+    at_0, near_0 = e.subject.gradients_without_update, e.subject.gradients_of_tiny_steps
+    for gradients, words, fit in ((at_0, "of 0", e.fit), (near_0, "near 0", max(e.fit, ALL_BUT))):
+        still = gradients(e.grad_output).get(e.name)
+        if still is None or still.shape != e.array.shape:
+            continue
+        off = np.abs(still - e.truth)[e.looked_at]
+        if (off <= fit * e.size).all():
+            yield Found("updated_too_early", f"with a learning rate {words} the claimed gradient is the numerical one")
+            return
 
 
 def of_others_returned(e: Evidence) -> Iterator[Found]:

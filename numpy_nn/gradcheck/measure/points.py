@@ -174,8 +174,6 @@ def _spread(array: Array, rng: np.random.Generator) -> Array:
 def beside_bends(subject: Subject, name: str, elementwise: bool) -> Iterator[Point]:
     """On both sides of kinks along the line from 0 through an array, the two sides one after the other."""
     x, this = subject.arrays[name].copy(), "this input" if name == subject.input else name
-    # A loss bends also where it saturates.
-    reach = REACH[: int(np.searchsorted(REACH, 2.0, "right"))] if subject.is_loss else REACH
 
     def output_at(factors: Array | float) -> Array:
         with subject.at({name: x * factors}):
@@ -184,6 +182,9 @@ def beside_bends(subject: Subject, name: str, elementwise: bool) -> Iterator[Poi
             except SubjectError:
                 return np.full(1, np.nan)
 
+    # A loss bends also where it saturates, as log(1 - a) of a sigmoid that is all but 1 does.
+    is_loss = subject.is_loss or (len(subject.arrays) > 1 and output_at(1.0).size == 1)
+    reach = REACH[: int(np.searchsorted(REACH, 2.0, "right"))] if is_loss else REACH
     scan = [output_at(t) for t in reach]
     if any(values.shape != scan[0].shape for values in scan):
         return

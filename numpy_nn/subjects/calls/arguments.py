@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Sequence
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
@@ -58,6 +59,13 @@ def takes(function: Callable[..., Any], number: int) -> bool:
     return len(required) <= number <= len(required) + len(optional)
 
 
+def with_settings_given(function: Callable[..., Any], number: int) -> Callable[..., Any]:
+    """A function that wants settings after so many arguments, as ``forward(X, training)``, as one that has them."""
+    required = (positional(function) or ([], []))[0]
+    settings = {name: names.SETTINGS[name] for name in required[number:] if name in names.SETTINGS}
+    return partial(function, **settings) if settings else function
+
+
 def takes_targets(function: Callable[..., Any], inputs: int) -> bool:
     """Whether a function can be called with targets after so many inputs; a number by default there is a setting."""
     spec = positional(function)
@@ -72,13 +80,18 @@ def takes_targets(function: Callable[..., Any], inputs: int) -> bool:
 def with_targets_apart(target: Any, x: Any) -> tuple[Any, Any]:
     """The last of several arguments as targets, where the gradient's method alone takes it and calls it so.
 
-    ``feedforward(a)`` and ``backprop(x, y)`` are given (x, y).
+    ``feedforward(a)`` and ``backprop(x, y)`` are given (x, y). Or where the loss alone takes all, as that of an agent
+    with ``forward(states)`` and ``loss(states, actions, returns)``.
     """
     if not isinstance(x, tuple) or len(x) < 2 or isinstance(target, tuple) or inspect.isroutine(target):
         return x, None
     forward, gradient = names.passes(target)[0], names.method(target, ["backprop", *names.LOSS_GRADIENTS])
-    if forward is None or gradient is None or takes(forward, len(x)) or not takes(forward, len(x) - 1):
+    if forward is None or gradient is None or takes(forward, len(x)):
         return x, None
+    if not takes(forward, len(x) - 1):
+        loss = names.method(target, names.LOSSES)
+        takes_all = loss is not None and len((positional(loss) or ([], []))[0]) == len(x) and takes(forward, 1)
+        return (x[:-1], x[-1]) if takes_all else (x, None)
     own = (positional(gradient) or ([], []))[0]
     if len(own) != len(x) or names.role_in_loss(own[-1]) != names.TARGET:
         return x, None

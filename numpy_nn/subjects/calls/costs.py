@@ -118,6 +118,7 @@ class LossOfOutput:
         self.inputs: Sequence[Any] = ()  # what it was given
         self._names = returned_names(forward)
         self._asked: Callable[..., Any] | None = None
+        self.gives_error, self.sign_of_error = False, 1.0
 
     def loss(self, *arguments: Any) -> Any:
         """loss(forward(x), targets), and after it what forward returned beside its output."""
@@ -225,6 +226,10 @@ class LossOfOutput:
         without_name = [place for place, name in enumerate(self._names) if not name]
         if len(rest) == len(without_name) == 1 and not is_prediction(rest[0]):
             found[rest[0]] = partial(self._result, without_name[0])  # what stands there as it is computed
+        has_targets = any(names.role_in_loss(name) == names.TARGET for name in wanted)
+        errors = [name for name in free if _ERROR.fullmatch(names.plain(name)) and not has_targets]
+        if len(errors) == 1:
+            found[errors[0]] = self._error
         predictions = [name for name in free if name not in found and is_prediction(name) and not is_data(name)]
         # What a step of training is given beside the inputs are the targets, also where it calls them outputs.
         trains = names.plain(getattr(gradient, "__name__", "")) in names.TRAINS
@@ -253,6 +258,11 @@ class LossOfOutput:
         """The output, or the list of all activations of which it is the last."""
         return self._returned if self._takes_last and isinstance(self._returned, list) else self.output
 
+    def _error(self) -> Any:
+        """What a backward pass is given that takes no targets, but by how much the output is off."""
+        self.gives_error = True
+        return (self.output - np.reshape(self._targets, np.shape(self.output))) * self.sign_of_error
+
     def _samples(self) -> int:
         return number_of_samples(self.inputs[0], self.output)
 
@@ -261,6 +271,9 @@ def is_prediction(name: str) -> bool:
     """Whether an argument is called as the output of a network is."""
     return names.role_in_loss(name) == names.PREDICTION
 
+
+# What a gradient function may call the difference of output and targets.
+_ERROR = re.compile(r"e|ei|errs?|errors?|diff|difference")
 
 # What a gradient function may call the number of samples.
 _COUNTS = ("m", "n", "batch_size", "n_samples", "num_samples", "n_examples", "num_examples", "m_samples")

@@ -1,4 +1,4 @@
-"""Functions dressed so that they can be called as others are: those that want a context, a flag, a setting."""
+"""Functions dressed so that they can be called as others are: those that want a flag, a setting."""
 
 from __future__ import annotations
 
@@ -14,22 +14,8 @@ from numpy_nn.subjects.arrays.nested import copied
 from numpy_nn.subjects.calls.rates import rates_in
 from numpy_nn.subjects.names import positional
 from numpy_nn.subjects.running import Patience, Running, SubjectError
+from numpy_nn.subjects.source.returned import outputs_before_loss
 from numpy_nn.subjects.state import Snapshot, attributes
-
-
-class Context:
-    """What a forward pass written as torch's Functions are is given to keep things in."""
-
-    saved_tensors: tuple[Any, ...] = ()
-
-    def save_for_backward(self, *things: Any) -> None:
-        """Keep them as ``saved_tensors``; toy frameworks have them as ``saved_values`` and the like."""
-        self.saved_tensors = things
-
-    def __getattr__(self, name: str) -> Any:
-        if name.startswith("saved"):
-            return self.saved_tensors
-        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
 
 class Dressed:
@@ -54,28 +40,6 @@ class Told(Dressed):
         if len(own) != 1:
             return None
         return Dressed(self._function, self.__signature__.replace(parameters=[own[0].replace(name="output")]))
-
-
-def with_context(forward: Any) -> Any:
-    """A forward pass whose first argument is a context, as one that returns it as its cache; any other as it is."""
-    spec = None if forward is None else positional(forward)
-    if spec is None or spec[0][:1] not in (["ctx"], ["context"]):
-        return forward
-
-    signature = inspect.signature(forward)
-
-    def with_cache(*arguments: Any) -> tuple[Any, ...]:
-        context = Context()
-        bound = signature.bind(context, *arguments)
-        bound.apply_defaults()
-        for name, value in bound.arguments.items():
-            if not isinstance(value, (np.ndarray, Context)):
-                setattr(context, name, value)  # as frameworks do that hand settings on
-        output = forward(context, *arguments)
-        return (*(output if isinstance(output, tuple) else (output,)), context)
-
-    with_cache.__name__ = getattr(forward, "__name__", with_cache.__name__)
-    return Dressed(with_cache, signature.replace(parameters=list(signature.parameters.values())[1:]))
 
 
 def with_input_kept(target: Any, forward: Any, x: Any) -> Any:
@@ -362,11 +326,17 @@ def jacobian_of_tangents(function: Any) -> Any:
 
 
 def value_first(function: Any) -> Any:
-    """A function that may return (gradients, value): as one that returns the value first, as most do."""
+    """A function that may return (gradients, value): as one that returns the value first, as most do.
+
+    Or one that returns an output before what it calls a cost and gradients, which is left out.
+    """
+    before = outputs_before_loss(function)
 
     @wraps(function)
     def returning(*arguments: Any) -> Any:
         result = function(*arguments)
+        if before and isinstance(result, tuple):
+            return result[before:]
         if isinstance(result, tuple) and len(result) == 2 and _is_number(result[1]) and _is_of_arrays(result[0]):
             return result[1], result[0]
         return result

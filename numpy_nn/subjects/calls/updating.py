@@ -17,6 +17,9 @@ from numpy_nn.subjects.source.roles import is_data
 from numpy_nn.subjects.state import Snapshot, equal
 from numpy_nn.subjects.subject import Array, SubjectError
 
+# By such a share of its rate a step hardly moves what it is made of, and is not yet lost in rounding.
+TINY = 2.0**-20
+
 
 class UpdatingCode(CalledCode):
     """Called code, with the updates of its object."""
@@ -207,6 +210,21 @@ class UpdatingCode(CalledCode):
                 return self.gradients(grad_output)
         finally:
             self._rate = 1.0
+
+    def gradients_of_tiny_steps(self, grad_output: Array) -> Mapping[str, Any]:
+        """What is claimed of arrays that the code moves by a rate, by all but none of it: a step over that."""
+        self.gradients(grad_output)
+        rates = rates_of(self._owner, *self._stepping)
+        if not self._moved or not rates:
+            return {}
+        try:
+            self._rate = TINY
+            with times(TINY, rates):
+                found = self.gradients(grad_output)
+        finally:
+            self._rate = 1.0
+        steps = {name: step for name, step in found.items() if name in self._moved_to and step is not None}
+        return {name: step / TINY for name, step in steps.items()}
 
     @property
     def _stepping(self) -> list[Callable[..., Any] | None]:

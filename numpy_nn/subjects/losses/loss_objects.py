@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import suppress
 from copy import copy
 from functools import partial
@@ -12,7 +12,7 @@ import numpy as np
 
 from numpy_nn.subjects import names
 from numpy_nn.subjects.agreement import CLOSELY, Agreement, agreement, claimed_in_shape
-from numpy_nn.subjects.calls.arguments import named_arguments, takes
+from numpy_nn.subjects.calls.arguments import named_arguments, takes, with_settings_given
 from numpy_nn.subjects.calls.chains import backward_of_layers
 from numpy_nn.subjects.calls.costs import (
     HandedOn,
@@ -61,7 +61,7 @@ def of_loss_object(
     gradient = gradient or backward_of_layers(target, forward, inputs[0])
     derived = names.derived(target, own)
     derived = None if _is_of_held_loss(target, own, derived) else derived
-    found: list[tuple[bool, Agreement, bool, bool, CodeSubject]] = []
+    found: list[tuple[bool, Agreement, bool, bool, bool, CodeSubject]] = []
     errors: list[Exception] = []
     wanting: Callable[..., Any] | None = None
     before = Snapshot(target)  # what a way that is not meant updates, it takes for none of its parameters
@@ -81,26 +81,30 @@ def of_loss_object(
         except (SubjectError, TypeError, ValueError) as error:
             errors.append(error)
             continue
-        of_chain = isinstance(getattr(function, "__self__", None), LossOfOutput)
+        chain = getattr(function, "__self__", None)
+        of_chain = isinstance(chain, LossOfOutput)
         if of_chain and subject.convention.takes_grads and agrees.agreeing < agrees.shaped and wants_gradient(backward):
             wanting = backward  # that of the output, in the place of which it was given that of the loss
             continue
-        if penalty is not None and isinstance(chain := getattr(function, "__self__", None), LossOfOutput):
-            subject.notes += said_of_penalty(penalty, counts=chain.penalty is not None)
+        counts = isinstance(chain, LossOfOutput) and chain.penalty is not None
+        if penalty is not None and of_chain:
+            subject.notes += said_of_penalty(penalty, counts=counts)
         if backward is None and _are_left_at_0(subject):
             continue  # nothing has run that would write them
         # To a digit or two they may agree without a small penalty as well, or with the output for its gradient.
         agree = agrees.agreeing == agrees.shaped > 0 and agrees.digits == CLOSELY
+        if mean := _mean_of_held_loss(target, value, chain, targets, subject):
+            subject.complain(_OF_HELD_LOSS.format(mean, getattr(value, "__name__", "the loss")))
         if agree or not subject.make_repeatable():
-            if function is forward and (mean := _mean_of_samples(target, forward, given, subject)):
+            if function is forward and (mean := _mean_of_samples(target, forward, given.values(), subject)):
                 subject.complain(_OF_SAMPLES.format(mean))
             return subject
         # What reaches the object's own arrays is meant, rather than a loss of what it is given; and a gradient that the
         # loss returns beside its value, where nothing else tells.
         handed_on = isinstance(backward, HandedOn)
-        # What a part of it does, that it holds for its own passes, is not meant.
+        # What a part of it does, that it holds for its own passes, is not meant; a penalty that it has is.
         is_own = getattr(getattr(function, "func", function), "__self__", None) is target
-        found.append((subject.has_parameters, agrees, handed_on, is_own, subject))
+        found.append((subject.has_parameters, agrees, handed_on, is_own, counts, subject))
     before.restore()
     if not found and forward is not None and wanting is not None:
         subject = chosen(Code(label, forward, wanting, named_arguments(forward, inputs, None), hints, None, target))
@@ -110,7 +114,7 @@ def of_loss_object(
         )
         return subject
     if found:
-        return max(found, key=lambda one: one[:4])[4]
+        return max(found, key=lambda one: one[:5])[5]
     if errors and (forward is None or not takes(forward, len(inputs))):
         raise errors[0]
     gradient = method(target, ["backprop", *names.LOSS_GRADIENTS]) or names.passes(target)[1]
@@ -138,7 +142,22 @@ _OF_SAMPLES = (
 )
 
 
-def _mean_of_samples(target: Any, forward: Callable[..., Any], given: Mapping[str, Any], subject: CodeSubject) -> str:
+_OF_HELD_LOSS = (
+    "the gradient is that of the sum of the losses that {1} returns, and {0} returns their mean: they are wrong if the "
+    "mean is the loss, off by the number of samples, and right if the sum is; say which with loss="
+)
+
+
+def _mean_of_held_loss(target: Any, value: Any, chain: Any, targets: Any, subject: CodeSubject) -> str:
+    """The method of the loss that a network holds that returns the mean of what it is judged by the sum of, or ""."""
+    holder = getattr(value, "__self__", None)
+    if holder in (None, target) or not isinstance(chain, LossOfOutput) or not subject.make_repeatable():
+        return ""
+    subject.output()
+    return _mean_of_samples(holder, value, (chain.output, targets), subject)
+
+
+def _mean_of_samples(target: Any, forward: Callable[..., Any], given: Collection[Any], subject: CodeSubject) -> str:
     """The method that returns the mean of the losses of samples, of whose sum the gradient is; "" if there is none."""
     if subject.convention.averaged or (losses := subject.output()).size == 1:
         return ""
@@ -146,7 +165,7 @@ def _mean_of_samples(target: Any, forward: Callable[..., Any], given: Mapping[st
         if (function := method(target, [name])) in (None, forward) or not takes(function, len(given)):
             continue
         with suppress(SubjectError), subject.running():
-            value = np.asarray(function(*map(copy, given.values())))
+            value = np.asarray(function(*map(copy, given)))
             if value.ndim == 0 and np.isclose(value, losses.mean(), rtol=1e-9, atol=0.0):
                 return name
     return ""
@@ -223,6 +242,7 @@ def of_loss_without_targets(
         return None
     own = value.func if isinstance(value, partial) else value
     gradient = method(target, [name for name in names.LOSS_GRADIENTS if method(target, [name]) != own])
+    gradient = gradient or without_its_loss(step_of_training(target, inputs))
     before = Snapshot(target)
     given = named_arguments(value, inputs, None)
     for function, backward in ((value_first(value), None), (value, names.derived(target, own) or gradient)):
@@ -255,6 +275,7 @@ def ways_to_a_loss(
         if function is not None and takes(function, number + 1):
             yield function if gradient is not None else value_first(function), gradient
     if value is not None and forward is not None and takes(value, 2) and takes(forward, number):
+        forward = with_settings_given(forward, number)
         chain = LossOfOutput(forward, value, (positional(forward) or ([], []))[0])
         yield chain.loss, gradient
         if gradient is not None and (given := chain.given_output(gradient)) is not gradient:

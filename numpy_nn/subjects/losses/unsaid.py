@@ -50,6 +50,7 @@ def with_unsaid_cost(
     targets: Any,
     owner: Any,
     hints: Hints,
+    sign_of_error: float = 1.0,
 ) -> CodeSubject:
     """A network with gradients of a loss which it does not compute: the user's, the one beside it, or the usual one.
 
@@ -68,7 +69,7 @@ def with_unsaid_cost(
     given = named_arguments(forward, inputs, None) | {"targets": targets}
     best, words, wants_its_own, several = None, "", False, False
     most, holds = Agreement(0, 0, 0), 0
-    counts = False
+    counts, gives_error = False, False
     errors: list[Exception] = []
     turned: tuple[CodeSubject, str] | None = None
     apart: set[tuple[bool, Any, str]] = set()  # of which no multiple can be meant
@@ -80,6 +81,7 @@ def with_unsaid_cost(
             if multiples_of in apart:
                 continue
             chain = LossOfOutput(forward, cost, list(given)[:-1], takes_last=takes_last, penalty=added)
+            chain.sign_of_error = sign_of_error
             backward = chain.given_output(gradient)
             if hints.cost is not None and wants_gradient(gradient) and chain.has_gradient:
                 backward = chain.handed_on(gradient)
@@ -94,7 +96,7 @@ def with_unsaid_cost(
                 errors.append(error)
                 continue
             finally:
-                several = several or chain.may_be_the_last
+                several, gives_error = several or chain.may_be_the_last, gives_error or chain.gives_error
                 before.restore()
             is_handed = isinstance(backward, HandedOn)
             lacks_its_own = wants_gradient(gradient) and agrees.agreeing < agrees.shaped and not is_handed
@@ -113,6 +115,11 @@ def with_unsaid_cost(
             break
     if turned is not None and not most.agreeing:
         best, words = turned
+    if gives_error and sign_of_error > 0.0 and not most.agreeing:  # which it may mean the other way
+        return with_unsaid_cost(label, forward, gradient, inputs, targets, owner, hints, -1.0)
+    if best is not None and best.chain is not None and best.chain.gives_error:
+        difference = "output - targets" if sign_of_error > 0.0 else "targets - output"
+        best.notes.append(f"{getattr(gradient, '__name__', 'backward')} is given {difference} for the error")
     if best is not None and beside is not None and words == beside[0]:
         best.notes.append(f"judged as the gradients of {words}, the one loss in the same file")
     elif best is not None and words in dict(several_beside):

@@ -15,6 +15,9 @@ from numpy_nn.subjects.parameters.overlapping import OverlappingCode
 from numpy_nn.subjects.source import roles
 from numpy_nn.subjects.subject import Array, SubjectError
 
+# Of so many parameters at least the order of what is returned tells which is left.
+FEWEST = 3
+
 
 class RemainingCode(OverlappingCode):
     """Called code, of which some gradients are found last of all."""
@@ -39,8 +42,36 @@ class RemainingCode(OverlappingCode):
         for name, leaf in the_only_ones_left(missing, found, taken).items() if missing else ():
             if self._keeps_its_shape(leaf, grad_output) and not self._is_of_another(leaf, name):
                 self._leaves[name] = leaf
+        missing = {name: shape for name, shape in missing.items() if name not in self._leaves and name in self._places}
+        left = next(iter(missing), "")
+        if len(missing) == 1 and (between := self._between_others(left, found)) is not None:
+            self._leaves[left] = between
         taken = [leaf for leaf in self._leaves.values() if isinstance(leaf, Leaf)]
         self._not_taken = not_taken(found, taken)
+
+    def _between_others(self, name: str, found: Sequence[Leaf]) -> Leaf | None:
+        """What is returned where the gradient of this array would be, of another shape, in a list of those of all.
+
+        That has one entry for each parameter, and those of the others in their order: the one between has the wrong
+        shape, as a sum over the wrong axis has.
+        """
+        own = [one for one in self._places if one == name or isinstance(self._leaves.get(one), Leaf)]
+        leaves = [self._leaves.get(one) for one in own]
+        paths = [leaf.path for leaf in leaves if isinstance(leaf, Leaf) and leaf.returned]
+        if len(own) < FEWEST or len(paths) != len(own) - 1 or len({path[:-1] for path in paths}) != 1:
+            return None
+        if any(len(path) == 0 for path in paths):
+            return None
+        inside = paths[0][:-1]
+        beside = [
+            leaf for leaf in found if leaf.returned and leaf.path[:-1] == inside and len(leaf.path) == len(paths[0])
+        ]
+        by_key = {leaf.path[-1].key: leaf for leaf in beside}
+        if len(beside) != len(own) or list(by_key) != list(range(len(own))):
+            return None
+        left = by_key.pop(own.index(name))
+        in_order = [path[-1].key for path in paths] == list(by_key)
+        return left if in_order and left.value.ndim == self.arrays[name].ndim else None
 
     def _is_of_another(self, leaf: Leaf, name: str) -> bool:
         """Whether a leaf is called as the gradient of another array is that the object has."""

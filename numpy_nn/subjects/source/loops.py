@@ -79,6 +79,15 @@ def _loop_in(function: FunctionType) -> Loop | None:
     return of_steps(outer) or of_steps(one for loop in outer for one in _loops_in(loop.body))
 
 
+def tree_with(loop: Loop) -> ast.FunctionDef:
+    """The definition of the function with the loop in it, over a range."""
+    tree = tree_of(loop.within)
+    assert tree is not None  # as it was found there
+    if loop.of_range is not None:
+        _Instead(loop.lines[0] - loop.within.__code__.co_firstlineno + 1).visit(tree)
+    return ast.fix_missing_locations(tree)
+
+
 def _goes_on_by_steps(test: ast.expr) -> bool:
     """Whether a while loop's test is that of training: by its names, or because it counts to a large number."""
     numbers = (node.value for node in ast.walk(test) if isinstance(node, ast.Constant))

@@ -8,9 +8,10 @@ import textwrap
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import CodeType, FunctionType
+from typing import Any
 
 
-def tree_of(function: FunctionType) -> ast.FunctionDef | None:
+def tree_of(function: Callable[..., Any]) -> ast.FunctionDef | None:
     """The definition of a function in its source; None if that cannot be had, or is no ``def``."""
     try:
         tree = ast.parse(textwrap.dedent(inspect.getsource(function))).body[0]
@@ -20,38 +21,41 @@ def tree_of(function: FunctionType) -> ast.FunctionDef | None:
 
 
 def recompiled(function: FunctionType, change: Callable[[ast.FunctionDef], ast.AST]) -> CodeType | None:
-    """The code of a function whose definition is changed, on the lines of the old one; None where it has no source.
+    """The code of a function whose definition is changed; None where it has no source.
 
     None also where what is put in may not stand there.
     """
-    tree, own = tree_of(function), function.__code__
+    tree = tree_of(function)
     if tree is None:
         return None
-    tree.decorator_list = []
-    body: list[ast.stmt] = [tree]
     change(tree)
-    *_, kind, _ = ("." + function.__qualname__).rsplit(".", 2)
-    if kind.isidentifier():  # private names begin with that of their class
-        body = [ast.ClassDef(kind, [], [], body, [])]
-    # Names of what is around it are such of this too.
-    around = [ast.Assign([ast.Name(name, ast.Store())], ast.Constant(None)) for name in own.co_freevars]
-    nothing = ast.arguments([], [], None, [], [], None, [])
-    body = [ast.FunctionDef("around", nothing, [*around, *body], [])]
-    module = ast.increment_lineno(ast.fix_missing_locations(ast.Module(body, [])), own.co_firstlineno - 1)
     try:
-        code = compile(module, own.co_filename, "exec")
+        return compiled(tree, function)
     except SyntaxError:
         return None
+
+
+def compiled(tree: ast.FunctionDef, function: FunctionType) -> CodeType:
+    """The code of a definition that stands where the function's stands: with its lines, its cells and its class."""
+    own = function.__code__
+    tree.decorator_list = []
+    *_, kind, _ = ("." + function.__qualname__).rsplit(".", 2)
+    # Private names begin with that of the class; names of what is around the function are such of this too.
+    body: list[ast.stmt] = [ast.ClassDef(kind, [], [], [tree], [])] if kind.isidentifier() else [tree]
+    cells = [ast.Assign([ast.Name(name, ast.Store())], ast.Constant(None)) for name in own.co_freevars]
+    around = ast.FunctionDef("around", ast.arguments([], [], None, [], [], None, []), [*cells, *body], [])
+    module = ast.increment_lineno(ast.fix_missing_locations(ast.Module([around], [])), own.co_firstlineno - 1)
+    code = compile(module, own.co_filename, "exec")
     for _ in range(2 + kind.isidentifier()):
         code = next(one for one in code.co_consts if isinstance(one, CodeType))
-    return code if code.co_freevars == own.co_freevars else None
+    return code
 
 
 @contextmanager
-def with_code(function: FunctionType, code: CodeType | None) -> Iterator[None]:
-    """In the block the function has another code; its own if that is None."""
+def with_code(function: FunctionType, code: CodeType) -> Iterator[None]:
+    """In the block the function has another code."""
     own = function.__code__
-    function.__code__ = code or own
+    function.__code__ = code
     try:
         yield
     finally:

@@ -49,11 +49,27 @@ def told_by(backward: Any, forward: Any, number: int) -> dict[Path, str]:
     if backward is not None:
         return names_by_place(getattr(backward, "func", backward))
     told = names_by_place(getattr(forward, "func", forward))
+    before = max((int(path[0].key) for path in told if path), default=0) + 1 - number
+    if number > 2 and before > 0 and before == outputs_before_loss(getattr(forward, "func", forward)):
+        told = {(Step(path[0].key - before, True), *path[1:]): name for path, name in told.items() if path}
     loss = int(number == 2 and is_loss(told.get((Step(1, True),), "")))  # (gradients, loss) is turned round
     rest = {path: name for path, name in told.items() if path and path[0].key != loss}
     if number == 2:
         return {path[1:]: name for path, name in rest.items()}
     return {(Step(path[0].key - 1, True), *path[1:]): name for path, name in rest.items()}
+
+
+def outputs_before_loss(function: Any) -> int:
+    """How many things a function returns before what it calls a loss and then nothing but gradients; 0 if not so.
+
+    As ``return a, cost, dW, db`` does.
+    """
+    found = returned_names(getattr(function, "func", function))
+    losses = [place for place, name in enumerate(found) if is_loss(name)]
+    if len(losses) != 1 or not 0 < losses[0] < len(found) - 1:
+        return 0
+    before, after = found[: losses[0]], found[losses[0] + 1 :]
+    return losses[0] if all(map(tells_gradients, after)) and not any(map(tells_gradients, before)) else 0
 
 
 def as_told(

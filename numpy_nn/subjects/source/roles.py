@@ -17,7 +17,7 @@ _STATE = re.compile(
 )
 # Arguments that hold the data: of a function that returns a loss and its gradients they may have none.
 _DATA = words("x input inputs data image images img feature features batch samples x_batch x_train xs")
-_LEARNED_WORDS = words("theta intercept coef coefs")
+_LEARNED_WORDS = words("theta intercept coef coefs filter filters")
 _PAIRS = tuple(map(words, ("gamma beta", "scale shift", "slope intercept", "gain bias", "gain offset")))
 # Statistics, states and masks: arrays that the output depends on and that are not learned.
 _BUFFER = re.compile(

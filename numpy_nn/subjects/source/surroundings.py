@@ -85,6 +85,7 @@ def with_steps(function: Callable[..., Any], around: Surroundings, rate: float) 
     These are the steps over the learning rate; the names hold afterwards what they held. The loss is what is returned,
     alone or before an accuracy, or else what is appended to a list. TypeError where there is none.
     """
+    learned = getattr(function, "learned", ())  # also where a step happens to leave it as it is
 
     @wraps(function)
     def stepping(*arguments: Any) -> tuple[Any, dict[str, Any]]:
@@ -93,7 +94,7 @@ def with_steps(function: Callable[..., Any], around: Surroundings, rate: float) 
         lists = {name: len(values) for name, values in _lists(around)}
         loss = _loss_in(function(*arguments), dict(_lists(around)), lists)
         after = {str(place): np.asarray(place.read()) for place in places(around)}
-        moved = [name for name in held if name in after and _moved(held, after, name)]
+        moved = [name for name in held if name in after and (name in learned or _moved(held, after, name))]
         moved = [name for name in moved if held[name].ndim or not _OF_WHAT_IS_KEPT.search(name.lower())]
         steps = Steps({name: (held[name] - after[name]) / rate for name in moved})
         before.restore()

@@ -134,6 +134,24 @@ def a_step_of_training_that_returns_its_loss(d, wrong):
 
 
 @form
+def a_function_that_trains_weights_of_its_own(d, wrong):
+    first = d.array(4, 3)
+
+    def train(X, y, learning_rate=0.5, epochs=100):
+        W, b = first.copy(), np.zeros(3)
+        losses = []
+        for _ in range(epochs):
+            out = np.tanh(X @ W + b)
+            losses.append(np.mean((out - y) ** 2))
+            delta = 2 * (out - y) / y.size * (1 - out**2)
+            W -= learning_rate * wrong * X.T @ delta
+            b = b - learning_rate * delta.sum(axis=0)
+        return W, b, losses
+
+    return (train, d.array(5, 4), d.array(5, 3)), {}, "W"
+
+
+@form
 def names_of_the_function_around(d, wrong):
     parameters, gradients = {"W": d.array(4, 3), "b": d.array(3)}, {}
     f, slope = d.activation("tanh")
