@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -114,15 +114,16 @@ def factor_to_more_digits(subject: Subject, name: str, step: Array, grad_output:
     return finer if abs(finer - factor) <= 1e-5 * abs(factor) else factor
 
 
-def decay_in(subject: Subject, name: str, step: Array, grad_output: Array, of: Array) -> float:
-    """By which multiple of another array a step is more than the function's gradient; 0 if not by one above 0."""
+def decays_in(subject: Subject, name: str, step: Array, grad_output: Array, of: Sequence[Array]) -> tuple[float, ...]:
+    """By which multiples of other arrays a step is more than the function's gradient; () if not by such above 0."""
     changes, claimed = _along_directions(subject, name, step, grad_output, LENGTHS[0])
-    _, itself = _along_directions(subject, name, of, grad_output, LENGTHS[0])
-    with np.errstate(all="ignore"):
-        more = claimed - changes
-        multiple = float(more @ itself / (itself @ itself))
-        off = np.linalg.norm(more - multiple * itself) / np.linalg.norm(more)
-    return multiple if off <= 1e-3 and multiple > 0.0 else 0.0
+    others = [_along_directions(subject, name, one, grad_output, LENGTHS[0])[1] for one in of]
+    more, known = claimed - changes, np.stack(others, axis=1)
+    if not np.all(np.isfinite([changes, claimed, *others])):
+        return ()
+    multiples = np.linalg.lstsq(known, more, rcond=None)[0]
+    off = np.linalg.norm(more - known @ multiples)
+    return tuple(multiples) if off <= 1e-3 * np.linalg.norm(more) and np.all(multiples > 0.0) else ()
 
 
 def may_be_a_multiple(subject: Subject, name: str, claimed: Array, grad_output: Array) -> bool:

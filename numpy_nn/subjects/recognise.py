@@ -53,7 +53,7 @@ from numpy_nn.subjects.losses.neurons import refuse_neurons
 from numpy_nn.subjects.losses.objectives import judged_by_its_sign, objective_and_gradient
 from numpy_nn.subjects.losses.own_names import own_names_or
 from numpy_nn.subjects.losses.several_steps import judged_by_one_step
-from numpy_nn.subjects.losses.training import step_of_training, steps_of_training
+from numpy_nn.subjects.losses.training import step_of_training, steps_of_training, with_gradients_beside_its_loss
 from numpy_nn.subjects.names import method, positional
 from numpy_nn.subjects.own_methods import lines_for_methods
 from numpy_nn.subjects.parameters.code import CodeSubject
@@ -371,6 +371,10 @@ def _of_loss_or_step(
     def stepping(known: bool) -> CodeSubject | None:
         before.restore()
         if step is None:
+            return None
+        if (told := with_gradients_beside_its_loss(step, (*inputs, targets))) is not None:
+            with suppress(SubjectError, TypeError, ValueError):  # it may return no loss
+                return of_passes(told, None, inputs, targets, target, hints)
             return None
         return of_steps(step, inputs, targets, target, hints, only_by_a_known_rate=known)
 

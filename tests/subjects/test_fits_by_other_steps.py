@@ -298,3 +298,103 @@ def test_how_many_steps_there_are_is_no_schedule_of_the_rate():
     assert check_gradients(Regression(), X, Y).ok
     report = check_gradients(Regression(factor=1.3), X, Y)
     assert report.verdict == "undecided", report
+
+
+class ElasticNet:
+    """Its step has a part of the weights and one of their signs, by products of its settings."""
+
+    def __init__(self, part=1.0, alpha=0.1, l1_ratio=0.3, lr=0.01):
+        self.part, self.alpha, self.l1_ratio, self.lr = part, alpha, l1_ratio, lr
+
+    def fit(self, X, y):
+        self.w, self.b = np.random.default_rng(2).standard_normal(X.shape[1]), 0.0
+        for _ in range(100):
+            errors = self.predict(X) - y
+            penalty = self.alpha * (self.l1_ratio * np.sign(self.w) + (1 - self.l1_ratio) * self.w)
+            self.w -= self.lr * (X.T @ errors / len(y) + penalty)
+            self.b -= self.lr * self.part * errors.mean()
+
+    def predict(self, X):
+        return X @ self.w + self.b
+
+
+def test_an_elastic_net_decays_by_the_weights_and_by_their_signs():
+    report = check_gradients(ElasticNet(), X, Y)
+    assert report.ok, report
+    assert any("in each step, and not counted to the gradient: 0.07 of w, 0.03 of the sign" in n for n in report.notes)
+    assert check_gradients(ElasticNet(part=-2.0), X, Y)["b"].verdict == "wrong"
+
+
+class Poisson:
+    """Goes up the log-likelihoods that it returns; by ``way`` down."""
+
+    def __init__(self, way=1.0, lr=0.01, iterations=100):
+        self.way, self.lr, self.iterations = way, lr, iterations
+
+    def fit(self, X, y):
+        self.beta = np.zeros(X.shape[1])
+        lls = []
+        for _ in range(self.iterations):
+            mean = np.exp(X @ self.beta)
+            lls.append(np.sum(y * np.log(mean) - mean))
+            self.beta += self.way * self.lr * X.T @ (y - mean)
+        return lls
+
+    def predict(self, X):
+        return np.exp(X @ self.beta)
+
+
+def test_a_log_likelihood_that_is_kept_is_to_grow():
+    counts = np.array([0, 1, 3, 2, 1, 0, 2, 1])
+    assert check_gradients(Poisson(), X, counts).ok
+    assert check_gradients(Poisson(way=-1.0), X, counts).verdict == "wrong"
+
+
+class Margins:
+    """Logistic regression of classes -1 and 1, whose loss has no name."""
+
+    def fit(self, X, y):
+        self.w = np.zeros(X.shape[1])
+        for _ in range(100):
+            margins = y * (X @ self.w)
+            self.w = self.w + 0.1 * (X * (y / (1 + np.exp(margins)))[:, None]).mean(axis=0)
+
+    def predict(self, X):
+        return np.where(X @ self.w > 0, 1, -1)
+
+
+def test_the_logistic_loss_of_classes_of_two_signs():
+    report = check_gradients(Margins(), X, 2 * CLASSES - 1)
+    assert report.ok, report
+    assert any("sum(log(1 + exp(-y a)))" in note for note in report.notes)
+
+
+class Autoencoder:
+    """Its targets are its inputs; ``part`` is that of the encoder's gradient."""
+
+    def __init__(self, part=1.0, lr=0.01, epochs=20):
+        self.part, self.lr, self.epochs = part, lr, epochs
+
+    def fit(self, X):
+        rng = np.random.default_rng(0)
+        self.encoder, self.decoder = rng.standard_normal((X.shape[1], 2)), rng.standard_normal((2, X.shape[1]))
+        self.losses = []
+        for _ in range(self.epochs):
+            code = np.tanh(X @ self.encoder)
+            errors = code @ self.decoder - X
+            self.losses.append(np.mean(errors**2))
+            delta = 2 * errors / X.size
+            step = self.part * X.T @ (delta @ self.decoder.T * (1 - code**2))
+            self.decoder -= self.lr * code.T @ delta
+            self.encoder -= self.lr * step
+        return self
+
+    def predict(self, X):
+        return np.tanh(X @ self.encoder) @ self.decoder
+
+
+def test_a_model_that_fits_its_input_alone():
+    report = check_gradients(Autoencoder(), X)
+    assert report.ok, report
+    report = check_gradients(Autoencoder(part=-2.0), X)
+    assert [entry.name for entry in report.entries if entry.verdict == "wrong"] == ["encoder"]

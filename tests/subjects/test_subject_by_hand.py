@@ -269,6 +269,7 @@ def judged_by(monkeypatch, *costs, cost=None, beside=None, wants=False, several=
         def __init__(self, *given, takes_last, penalty):
             _, self.own, self.named = given
             self.takes_last, self.penalty, self.may_be_the_last = takes_last, penalty, several
+            self.gives_error = False
 
         def loss(self):
             return self.own
@@ -299,7 +300,8 @@ def judged_by(monkeypatch, *costs, cost=None, beside=None, wants=False, several=
         "LossOfOutput": Chain,
         "chosen": chosen,
         "agreement": lambda subject: Agreement(int(subject.own), 2, 0),
-        "_agreeing_closely": lambda *_: 0,
+        "_agreeing_closely": lambda subject, _: int(subject.own),
+        "_may_be_of_a_multiple": lambda _: True,
         "usual_costs": lambda _: [(f"formula {k}", own) for k, own in enumerate(costs)],
         "cost_beside": lambda _: beside,
         "wants_gradient": lambda _: wants,

@@ -20,6 +20,7 @@ from numpy_nn.subjects.arrays.unrolled import Part
 from numpy_nn.subjects.calls.costs import LossOfOutput
 from numpy_nn.subjects.calls.resets import Slot, empty_slots, resets_of
 from numpy_nn.subjects.calls.triangles import folded
+from numpy_nn.subjects.parameters.decays import Decay
 from numpy_nn.subjects.source.roles import is_data
 from numpy_nn.subjects.state import equal
 from numpy_nn.subjects.subject import Array, ClaimingSubject
@@ -101,7 +102,7 @@ class CalledCode(ClaimingSubject):
         self._leaves: dict[str, Leaf | ParameterGradient | SumOfUses | Part] = {}
         self._updates: dict[str, float] = {}
         # Of these, how much of the array itself is in a step, or of its sign.
-        self._decays: dict[str, tuple[float, Callable[[Array], Array]]] = {}
+        self._decays: dict[str, Sequence[Decay]] = {}
         self._targets_name = target
         self.targets = None if target is None else self._given[target]
         self.is_loss = target is not None
@@ -229,8 +230,8 @@ class CalledCode(ClaimingSubject):
         for name in self.arrays:
             if name in self._updates:
                 step = kept[name] - np.asarray(self._places[name].read(), np.float64)
-                by, of = self._decays.get(name, (0.0, np.positive))
-                claimed[name] = step / self._updates[name] - by * of(kept[name])
+                decays = sum(decay.by * decay.of(kept[name]) for decay in self._decays.get(name, ()))
+                claimed[name] = step / self._updates[name] - decays
                 continue
             leaf = self._leaves.get(name)
             value = None if leaf is None else leaf.read(returned, self._owner)

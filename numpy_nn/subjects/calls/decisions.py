@@ -39,7 +39,7 @@ def decides(owner: Any, forward: Callable[..., Any], inputs: Sequence[Any]) -> b
     put_random(owner)
     try:
         with Running(getattr(forward, "__name__", "forward"), Patience()):
-            here, there = (np.asarray(forward(*_moved(inputs, by))) for by in (0.0, _A_LITTLE))
+            here, there = (np.array(forward(*_moved(inputs, by))) for by in (0.0, _A_LITTLE))
     except (SubjectError, ValueError):
         return False
     finally:

@@ -25,10 +25,12 @@ from numpy_nn.subjects.calls.dressing import Dressed
 from numpy_nn.subjects.running import Patience, Running, SubjectError
 from numpy_nn.subjects.source.loops import OF_STEPS, Loop
 from numpy_nn.subjects.source.recompiled import with_code
+from numpy_nn.subjects.source.returned import names_by_place
 from numpy_nn.subjects.state import Snapshot, attributes, equal, generators_from, restorer, set_attribute
 
 # How a list is called in which the loss of each round is kept; one of errors may have those of classes.
 _OF_LOSSES = re.compile(r"loss|cost|(^|_)j(_|$)|(^|_)(mse|bce|nll)(_|$)|objective")
+_OF_GAINS = re.compile(r"likelihood|log_?lik|(^|_)lls?(_|$)|elbo|log_?prob|posterior|reward|utility")
 # Steps that differ by less are of one length: Adam's by its epsilon over the gradient.
 _AS_FAR = 1.001
 
@@ -62,43 +64,49 @@ class OneRound(Dressed):
         rest = [one for name, one in own.parameters.items() if name not in self._sizes]
         super().__init__(self._step, own.replace(parameters=rest))
         self.func, self.__name__ = train, getattr(train, "__name__", "fit")
-        self._owner, self._loop = getattr(train, "__self__", None), loop
+        self.owner, self._loop = getattr(train, "__self__", None), loop
         self._made_anew: set[str] | None = None
         self._summed_up: set[str] = set()
         self._adapted: set[str] = set()
-        self._kept: set[str] = set()
+        self.kept: set[str] = set()
 
     def _step(self, *arguments: Any, **named: Any) -> Any:
-        owner = self._owner
+        owner = self.owner
         bound = self.__signature__.bind(*arguments, **named)
         named = {**bound.arguments, **dict.fromkeys(self._sizes, _samples_in(bound.args))}
-        if self._made_anew is None:
-            self._made_anew = self._made_whatever_the_data(named)
-            self._summed_up = self._summed_up_over_rounds(named)
-            self._adapted = self._moved_as_far_everywhere(named)
+        self._look_at(named)
         before = set(_floats(owner))
         with _cut_short(self._loop, self._puts_back()) as rounds, _in_one_batch(owner, bound.args):
             result = quiet(self.func)(**named)
         if rounds and self._adapted and before.issuperset(self._adapted):
             self._keep_gradients(rounds[-1].names_of_its_own())
+        return self._loss_in(result)
+
+    def _loss_in(self, result: Any) -> Any:
+        """The loss of a round, or minus what is called a likelihood, which the steps are to go up."""
         if isinstance(result, (float, np.floating)):
             return result
-        lists = [one for name, one in attributes(owner).items() if _OF_LOSSES.search(names.plain(name))]
-        lists = [one for one in lists if _is_of_floats(one)]
-        returned = [one for one in (result if isinstance(result, tuple) else (result,)) if _is_of_floats(one)]
-        found = lists or returned
-        return found[0][-1] if len(found) == 1 else None
+        lists = {name: one for name, one in attributes(self.owner).items() if _is_of_floats(one)}
+        found = {name: one for name, one in lists.items() if _OF_LOSSES.search(names.plain(name)) or _is_gain(name)}
+        if not found:
+            told = {path[-1].key if path else 0: name for path, name in names_by_place(self.func).items()}
+            parts = enumerate(result if isinstance(result, tuple) else (result,))
+            found = {told.get(i, str(i)): one for i, one in parts if _is_of_floats(one)}
+        if len(found) != 1:
+            return None
+        name, values = found.popitem()
+        return -values[-1] if _is_gain(name) else values[-1]
 
     def _keep_gradients(self, within: Mapping[str, Any]) -> None:
         """Put what is called as a gradient in the function into the object, where that has nothing else of the name."""
-        held = attributes(self._owner).keys() - self._kept
+        held = attributes(self.owner).keys() - self.kept
         found = {name for name in within.keys() - held if _is_called_gradient(name, frozenset(held))}
         for name in found:
-            set_attribute(self._owner, name, copied(within[name]))
-        self._kept |= found
-        now = attributes(self._owner)
+            set_attribute(self.owner, name, copied(within[name]))
+        self.kept |= found
+        now = attributes(self.owner)
         gradients = [one for name in now if _is_called_gradient(name, frozenset(held)) for one in _shapes(now[name])]
-        arrays = _floats(self._owner)
+        arrays = _floats(self.owner)
         lacking = Counter(arrays[name].shape for name in self._adapted) - Counter(gradients)
         if lacking:
             moved = ", ".join(name for name in arrays if name in self._adapted and arrays[name].shape in lacking)
@@ -107,6 +115,20 @@ class OneRound(Dressed):
                 "RMSprop does, and has the gradient under no name that is known as one: keep it before the step, as in "
                 "self.dW"
             )
+
+    def adapts(self, given: Sequence[Any]) -> bool:
+        """Whether its steps are as long whatever the gradients: those are then what the object keeps."""
+        bound = self._bound(given)
+        if bound is not None:
+            self._look_at({**bound.arguments, **dict.fromkeys(self._sizes, _samples_in(bound.args))})
+        return bool(self._adapted)
+
+    def _look_at(self, named: Mapping[str, Any]) -> None:
+        """See once what it does to its object with these data."""
+        if self._made_anew is None:
+            self._made_anew = self._made_whatever_the_data(named)
+            self._summed_up = self._summed_up_over_rounds(named)
+            self._adapted = self._moved_as_far_everywhere(named)
 
     def prepares(self, given: Sequence[Any]) -> bool:
         """Whether it makes anything of the data before its loop that is not the data themselves."""
@@ -126,9 +148,7 @@ class OneRound(Dressed):
         bound = self._bound(arguments)
         assert bound is not None  # as it does prepare
         sizes = dict.fromkeys(self._sizes, _samples_in(bound.args))
-        if self._made_anew is None:
-            self._made_anew = self._made_whatever_the_data({**bound.arguments, **sizes})
-            self._summed_up = self._summed_up_over_rounds({**bound.arguments, **sizes})
+        self._look_at({**bound.arguments, **sizes})
         put_back = self._puts_back()
 
         def begin() -> None:
@@ -149,8 +169,8 @@ class OneRound(Dressed):
         return bound
 
     def _puts_back(self) -> Callable[[], None]:
-        made, before = (self._made_anew or set()) - self._summed_up, _floats(self._owner)
-        return partial(_put_back, self._owner, {name: had for name, had in before.items() if name in made})
+        made, before = (self._made_anew or set()) - self._summed_up, _floats(self.owner)
+        return partial(_put_back, self.owner, {name: had for name, had in before.items() if name in made})
 
     def _made_whatever_the_data(self, given: Mapping[str, Any]) -> set[str]:
         """Which numbers are the same where the loop begins with other data, are drawn anew, or are moved by a round."""
@@ -169,7 +189,7 @@ class OneRound(Dressed):
 
     def _summed_up_over_rounds(self, given: Mapping[str, Any]) -> set[str]:
         """The arrays that are 0 where the loop begins, and that the forward pass does not use: velocities, moments."""
-        forward = names.passes(self._owner)[0]
+        forward = names.passes(self.owner)[0]
         if forward is None:
             return set()
         ways, inputs = ways_to_watch(forward), list(given.values())[: len((names.positional(forward) or ([], []))[0])]
@@ -179,7 +199,7 @@ class OneRound(Dressed):
             return {(i, key): one for i, way in enumerate(ways) for key, one in way.computed(inputs).items()}
 
         def look() -> None:
-            zeros = [one for one in places(self._owner, whole=True, kinds="f") if not np.any(one.read())]
+            zeros = [one for one in places(self.owner, whole=True, kinds="f") if not np.any(one.read())]
             with suppress(SubjectError):
                 before = computed()
                 for place in zeros:
@@ -214,19 +234,19 @@ class OneRound(Dressed):
     ) -> dict[str, NDArray[Any]]:
         """What the object holds where the loop begins, or after a round of it; ``look`` is called where it begins."""
         found: dict[str, NDArray[Any]] = {}
-        before = Snapshot(self._owner)
+        before = Snapshot(self.owner)
         restorers = [restorer(one) for one in generators_from(self.func)]
 
         def begin() -> None:
             look()
             if not rounds:
-                found.update(_floats(self._owner))
+                found.update(_floats(self.owner))
                 raise _Begun
 
         try:
             with _cut_short(self._loop, begin), Running(self.__name__, Patience()), suppress(_Begun):
                 quiet(self.func)(**{name: copied(one) for name, one in given.items()})
-                found.update(_floats(self._owner))
+                found.update(_floats(self.owner))
         finally:
             before.restore()
             for restore in restorers:
@@ -279,6 +299,11 @@ def _varied(argument: Any) -> Any:
 def _floats(owner: Any) -> dict[str, NDArray[Any]]:
     found = {str(place): np.array(place.read()) for place in places(owner, whole=True)}
     return {name: array for name, array in found.items() if array.dtype.kind in "fi"}
+
+
+def _is_gain(name: str) -> bool:
+    word = names.plain(name)
+    return _OF_GAINS.search(word) is not None and not re.search(r"neg|nll|minus|loss|cost", word)
 
 
 def _is_of_floats(value: Any) -> bool:

@@ -26,6 +26,7 @@ def usual_costs(samples: Sequence[int]) -> Iterator[tuple[str, Cost]]:
     of_scores: list[tuple[str, Cost]] = [
         ("sum(log(1 + exp a) - y a)", lambda a, y: np.sum(np.logaddexp(0.0, a) - _of_classes(a, y) * a)),
         ("-sum(y log softmax(a))", _softmax_cross_entropy),
+        ("sum(log(1 + exp(-y a)))", lambda a, y: np.sum(np.logaddexp(0.0, -_of_signs(a, y) * a))),
         ("sum(|a - y|)", lambda a, y: np.sum(np.abs(a - _of_classes(a, y)))),
         ("sum(max(0, 1 - y a))", lambda a, y: np.sum(np.maximum(0.0, 1.0 - _of_two(a, y) * a))),
         ("sum(max(0, -y a))", lambda a, y: np.sum(np.maximum(0.0, -_of_two(a, y) * a))),
@@ -76,6 +77,13 @@ def _of_two(a: NDArray[Any], y: NDArray[Any]) -> NDArray[Any]:
     if not set(np.unique(y)) <= {-1, 0, 1} or (np.min(y) < 0 and np.any(np.equal(y, 0))):
         raise ValueError("expected targets of two classes")
     return np.where(np.reshape(y, np.shape(a)) > 0, 1.0, -1.0)
+
+
+def _of_signs(a: NDArray[Any], y: NDArray[Any]) -> NDArray[Any]:
+    """Targets of two classes, -1 and 1. ValueError of others: of 0 and 1 there is a loss of the same formula."""
+    if np.min(y) >= 0:
+        raise ValueError("expected -1 and 1")
+    return _of_two(a, y)
 
 
 def _of_classes(a: NDArray[Any], y: NDArray[Any]) -> NDArray[Any]:

@@ -32,7 +32,10 @@ def make_by_training(target: Any, inputs: Sequence[Any], targets: Any) -> None:
     TypeError, with what would make it checkable, where these are names of its method alone until that ends.
     """
     forward = names.passes(target)[0]
-    if targets is None or (forward is not None and runs(target, forward, inputs)):
+    given = inputs if targets is None else (*inputs, targets)
+    if forward is None and targets is None:
+        return
+    if forward is not None and runs(target, forward, inputs):
         return
     before, held = Snapshot(target), set(map(str, places(target)))
 
@@ -40,10 +43,10 @@ def make_by_training(target: Any, inputs: Sequence[Any], targets: Any) -> None:
         for restore in restorers:
             restore()
         with Running(type(target).__name__, Patience()):
-            train(*map(copied, (*inputs, targets)))
+            train(*map(copied, given))
         return {str(place): np.array(place.read()) for place in places(target) if str(place) not in held}
 
-    for train in steps_of_training(target, len(inputs) + 1):
+    for train in steps_of_training(target, len(given)):
         restorers = [restorer(generator) for generator in generators_from(train)]
         try:
             first = trained(train, restorers)

@@ -33,6 +33,28 @@ def own_loop(step: Any) -> OneRound | None:
     return step
 
 
+def with_gradients_beside_its_loss(step: Callable[..., Any], given: Sequence[Any]) -> Callable[..., Any] | None:
+    """A step that does not tell its gradients, as one that moves nothing and returns its loss and those that it keeps.
+
+    None for any other step.
+    """
+    loop = own_loop(step)
+    if loop is None or not loop.adapts(given):
+        return None
+
+    def told(*arguments: Any) -> tuple[Any, dict[str, Any]]:
+        before = Snapshot(loop.owner)
+        loss = step(*arguments)
+        gradients = {name: getattr(loop.owner, name) for name in sorted(loop.kept)}
+        before.restore()
+        return loss, gradients
+
+    told.__name__ = getattr(step, "__name__", "fit")
+    dressed = Dressed(told, names.signature(step))
+    dressed.func = step
+    return dressed
+
+
 def without_its_loss(step: Callable[..., Any] | None) -> Callable[..., Any] | None:
     """A step with a loop of its own as one that returns nothing, as where there is a loss; any other as it is."""
     if step is None or own_loop(step) is None:

@@ -10,21 +10,14 @@ from typing import Any
 import numpy as np
 
 from numpy_nn.subjects import names
-from numpy_nn.subjects.agreement import (
-    CLOSELY,
-    ROUGHLY,
-    claimed_in_shape,
-    decay_in,
-    digits,
-    factor_of,
-    factor_to_more_digits,
-)
+from numpy_nn.subjects.agreement import CLOSELY, ROUGHLY, claimed_in_shape, digits, factor_of, factor_to_more_digits
 from numpy_nn.subjects.arrays.gradients import Leaf
 from numpy_nn.subjects.arrays.places import Place, last_name
 from numpy_nn.subjects.calls.calling import RATE
 from numpy_nn.subjects.calls.costs import number_of_samples
 from numpy_nn.subjects.calls.rates import rate_of, rates_in
 from numpy_nn.subjects.names import tells_gradients
+from numpy_nn.subjects.parameters.decays import Strengths, decays_of
 from numpy_nn.subjects.parameters.hidden import HidingCode
 from numpy_nn.subjects.source.roles import is_learned
 from numpy_nn.subjects.source.surroundings import Steps
@@ -224,31 +217,20 @@ class SteppingCode(HidingCode):
     def _find_decays(self, moved: Sequence[str], rate: float, grad_output: Array) -> None:
         """Where a step has a multiple of the array itself in it, or of its sign, which the code names: weight decay."""
         rng = np.random.default_rng(6)
-        written, of_the_loss = self._numbers_written(), numbers_written(self._forward)
-        over = (1, *dict.fromkeys(_lengths_of_input(self)))
-        meant = [
-            (one / n, number)
-            for number in written
-            for one in (number, 2 * number, number / rate, (1 - number) / rate)
-            for n in over
-        ]
-        for name, kind in product(moved, (np.positive, np.sign)):
-            if name in self._decays:
-                continue
+        of_the_loss = numbers_written(self._forward)
+        strengths = Strengths(self._numbers_written(), rate, _lengths_of_input(self))
+        for name in moved:
             with self.at({name: rng.standard_normal(self.arrays[name].shape)}):
-                step, of = self.gradients(grad_output)[name], kind(self.arrays[name])
-                decay = 0.0 if step is None else decay_in(self, name, step, grad_output, of)
-            if decay and any(abs(one - decay) <= 1e-3 * decay for one, _ in meant):
-                by, number = min(meant, key=lambda one: abs(one[0] - decay))
-                self._decays[name] = by, kind
-                if number in of_the_loss:
+                step = self.gradients(grad_output)[name]
+                self._decays[name] = () if step is None else decays_of(self, name, step, grad_output, strengths)
+            for decay in self._decays[name]:
+                if decay.number in of_the_loss:
                     self.complain(
-                        f"each step has {by:.6g} of {_itself(name, kind)} more than the gradient of the loss, by "
-                        f"{number:g}, which the loss has too: if that is its penalty, it is counted twice; if not, it "
-                        "is weight decay"
+                        f"each step has {decay.said_of(name)} more than the gradient of the loss, by "
+                        f"{decay.number:g}, which the loss has too: if that is its penalty, it is counted twice; if "
+                        "not, it is weight decay"
                     )
-        if self._decays:
-            texts = [f"{by:.6g} of {_itself(name, kind)}" for name, (by, kind) in self._decays.items()]
+        if texts := [decay.said_of(name) for name, decays in self._decays.items() for decay in decays]:
             self.notes.append(f"weight decay is in each step, and not counted to the gradient: {', '.join(texts)}")
 
     def _rate_by_default(self) -> float:
@@ -290,10 +272,6 @@ def _rate_by_default_of(function: Callable[..., Any], given: Mapping[str, Any]) 
         return 0.0
     default = names.signature(function).parameters[rates[0]].default
     return float(default) if isinstance(default, (int, float)) else 0.0
-
-
-def _itself(name: str, kind: Callable[[Array], Array]) -> str:
-    return name if kind is np.positive else f"the sign of {name}"
 
 
 def rate_in_common(subject: Subject, steps: Mapping[str, Array], grad_output: Array, written: Sequence[float]) -> float:

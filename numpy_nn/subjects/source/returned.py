@@ -138,13 +138,13 @@ def _named(value: ast.expr | None, path: Path, listed: Mapping[str, ast.expr]) -
 
 
 def _lists_by_name(tree: ast.Module) -> dict[str, ast.expr]:
-    """What is assigned once in a function and is a tuple or list as it is written."""
+    """What is assigned once in a function and is a tuple or list as it is written: no list that is filled later."""
     found: dict[str, list[ast.expr]] = {}
     for node in ast.walk(tree):
         if isinstance(node, ast.Assign) and len(node.targets) == 1 and isinstance(node.targets[0], ast.Name):
             found.setdefault(node.targets[0].id, []).append(node.value)
     once = {name: values[0] for name, values in found.items() if len(values) == 1}
-    return {name: value for name, value in once.items() if isinstance(value, (ast.Tuple, ast.List))}
+    return {name: value for name, value in once.items() if isinstance(value, (ast.Tuple, ast.List)) and value.elts}
 
 
 def own_returns(tree: ast.Module) -> Iterator[ast.expr | None]:

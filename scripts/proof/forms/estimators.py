@@ -124,9 +124,11 @@ def a_model_that_steps_by_adam(d, wrong):
 
         def fit(self, X, y):
             self.w, self.b = np.zeros(X.shape[1]), 0.0
+            self.losses = []
             m, v, mb, vb = np.zeros(X.shape[1]), np.zeros(X.shape[1]), 0.0, 0.0
             for t in range(1, self.n_epochs + 1):
                 errors = self.predict(X) - y
+                self.losses.append(np.mean(errors**2))
                 dw, db = wrong * 2 * X.T @ errors / len(y), 2 * np.mean(errors)
                 m, mb = 0.9 * m + 0.1 * dw, 0.9 * mb + 0.1 * db
                 v, vb = 0.999 * v + 0.001 * dw**2, 0.999 * vb + 0.001 * db**2
