@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -114,16 +114,25 @@ def factor_to_more_digits(subject: Subject, name: str, step: Array, grad_output:
     return finer if abs(finer - factor) <= 1e-5 * abs(factor) else factor
 
 
-def decays_in(subject: Subject, name: str, step: Array, grad_output: Array, of: Sequence[Array]) -> tuple[float, ...]:
-    """By which multiples of other arrays a step is more than the function's gradient; () if not by such above 0."""
-    changes, claimed = _along_directions(subject, name, step, grad_output, LENGTHS[0])
-    others = [_along_directions(subject, name, one, grad_output, LENGTHS[0])[1] for one in of]
-    more, known = claimed - changes, np.stack(others, axis=1)
-    if not np.all(np.isfinite([changes, claimed, *others])):
-        return ()
-    multiples = np.linalg.lstsq(known, more, rcond=None)[0]
-    off = np.linalg.norm(more - known @ multiples)
-    return tuple(multiples) if off <= 1e-3 * np.linalg.norm(more) and np.all(multiples > 0.0) else ()
+def decays_in(
+    subject: Subject, name: str, step: Array, grad_output: Array, kinds: Sequence[Callable[[Array], Array]]
+) -> Iterator[tuple[tuple[Callable[[Array], Array], ...], tuple[float, ...]]]:
+    """By which multiples of what is made of the array a step is more than the function's gradient.
+
+    That is of each of the ``kinds`` alone, or of all; those by which it is not, or not by such above 0, are left out.
+    """
+    array = subject.arrays[name]
+    changes, along = _changes_along(subject, name, [step, *(kind(array) for kind in kinds)], grad_output, LENGTHS[0])
+    if not np.all(np.isfinite([changes, *along])):
+        return
+    more = along[0] - changes
+    of_kinds = dict(zip(kinds, along[1:], strict=True))
+    for some in dict.fromkeys([*((kind,) for kind in kinds), tuple(kinds)]):
+        known = np.stack([of_kinds[kind] for kind in some], axis=1)
+        multiples = np.linalg.lstsq(known, more, rcond=None)[0]
+        off = np.linalg.norm(more - known @ multiples)
+        if off <= 1e-3 * np.linalg.norm(more) and np.all(multiples > 0.0):
+            yield some, tuple(multiples)
 
 
 def may_be_a_multiple(subject: Subject, name: str, claimed: Array, grad_output: Array) -> bool:
@@ -132,13 +141,12 @@ def may_be_a_multiple(subject: Subject, name: str, claimed: Array, grad_output: 
     As far as four directions tell: those of a weight decay are known by more.
     """
     array = subject.arrays[name]
-    changes, along = _along_directions(subject, name, claimed, grad_output, LENGTHS[0])
-    others = [_along_directions(subject, name, one, grad_output, LENGTHS[0])[1] for one in (array, np.sign(array))]
-    if not np.all(np.isfinite([changes, along, *others])):
+    changes, along = _changes_along(subject, name, [claimed, array, np.sign(array)], grad_output, LENGTHS[0])
+    if not np.all(np.isfinite([changes, *along])):
         return True
-    known = np.stack([changes, *others], axis=1)
-    rest = along - known @ np.linalg.lstsq(known, along, rcond=None)[0]
-    return bool(np.linalg.norm(rest) <= 0.01 * np.linalg.norm(along))
+    known = np.stack([changes, *along[1:]], axis=1)
+    rest = along[0] - known @ np.linalg.lstsq(known, along[0], rcond=None)[0]
+    return bool(np.linalg.norm(rest) <= 0.01 * np.linalg.norm(along[0]))
 
 
 def are_equal(one: Subject, other: Subject) -> bool:
@@ -165,19 +173,27 @@ def _along_directions(
     subject: Subject, name: str, gradient: Array, grad_output: Array, length: float
 ) -> tuple[Array, Array]:
     """The changes along four random directions, and what they are by this gradient."""
+    changes, along = _changes_along(subject, name, [gradient], grad_output, length)
+    return changes, along[0]
+
+
+def _changes_along(
+    subject: Subject, name: str, gradients: Sequence[Array], grad_output: Array, length: float
+) -> tuple[Array, list[Array]]:
+    """The same for several gradients."""
     rng, array = np.random.default_rng(1), subject.arrays[name]
     home = array.copy()
     scale = float(np.sqrt(np.mean(np.square(home)))) or 1.0
     if length != LENGTHS[0]:
         scale = max(scale, 1.0)  # what is lost in the steps of an output of float32 may be seen at distances of 1
-    changes, claimed = [], []
+    changes, along = [], []
     for _ in range(4):
         step = length * scale * rng.standard_normal(array.shape)
         ends = [_value_at(subject, {name: home + sign * step}, grad_output) for sign in (1.0, -1.0)]
         changes.append(0.5 * (ends[0] - ends[1]))
         with np.errstate(all="ignore"):
-            claimed.append(float(np.sum(gradient * step)))
-    return np.array(changes), np.array(claimed)
+            along.append([float(np.sum(gradient * step)) for gradient in gradients])
+    return np.array(changes), list(np.array(along).T)
 
 
 def _value_at(subject: Subject, moved: Mapping[str, Array], grad_output: Array) -> float:

@@ -36,7 +36,7 @@ def point(seed):
     return 0.3 * rng.standard_normal((4, 4)), rng.standard_normal(4)
 
 
-@pytest.mark.parametrize("seed", range(1, 4))
+@pytest.mark.parametrize("seed", range(1, 3))
 @pytest.mark.parametrize("tolerance", [1e-12, 1e-8, 1e-6, 1e-4, 1e-3])
 def test_an_implicit_gradient_is_not_wrong_by_a_tolerance(tolerance, seed):
     report = check_gradients(equilibrium(tolerance), point(seed))

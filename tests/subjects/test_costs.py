@@ -40,6 +40,8 @@ VALUES = {
     "sum(max(0, -y a)) / n, with n = 2": 0.375 / 2,
     "sum((sign(a) - y) a) / n, with n = 2": 0.375,
 }
+# Of -1 and 1.
+OF_SIGNS = {"sum(log(1 + exp(-y a)))": 1.0, "sum(log(1 + exp(-y a))) / n, with n = 2": 0.5}
 OF_LABELS = {"-sum(log a[label])": LIKELY, "-sum(log a[label]) / n, with n = 2": LIKELY / 2}
 
 
@@ -60,6 +62,20 @@ def test_a_cost_of_labels_takes_labels_alone(formula):
     for targets in (Y, np.array([1.0, 0.0]), np.array([1]), np.array([[1, 0]])):
         with pytest.raises(ValueError, match="expected a label for each row, or for each column"):
             cost(A, targets)
+
+
+@pytest.mark.parametrize("formula", OF_SIGNS)
+def test_a_logistic_loss_of_signs_is_that_of_0_and_1_with_the_same_scores(formula):
+    costs = dict(usual_costs((2,)))
+    signs = np.array([1, -1, -1, 1])
+    scores = np.array([0.5, -2.0, 3.0, -0.25])
+    value = costs[formula](scores, signs)
+    assert value == pytest.approx(OF_SIGNS[formula] * np.log1p(np.exp(-signs * scores)).sum(), rel=1e-14)
+    other = costs[formula.replace("exp(-y a))", "exp a) - y a")](scores, (signs + 1) // 2)
+    assert value == pytest.approx(other, rel=1e-14)
+    for targets in (Y, np.array([0, 1, 1, 0]), np.array([-1, 0, 1, 1])):
+        with pytest.raises(ValueError, match="expected -1 and 1|expected targets of two classes"):
+            costs[formula](scores, targets)
 
 
 def test_labels_become_rows_with_one_1_and_other_targets_stay_what_they_are():
@@ -137,7 +153,7 @@ def test_the_last_of_several_outputs_is_the_last_matrix_of_those_that_come_first
 
 def test_these_are_all_and_each_has_a_formula_of_its_own():
     formulas = [formula for formula, _ in usual_costs((2,))]
-    assert sorted(formulas) == sorted({**VALUES, **OF_LABELS})
+    assert sorted(formulas) == sorted({**VALUES, **OF_LABELS, **OF_SIGNS})
 
 
 def test_a_loss_of_the_output_is_the_loss_of_the_first_output():

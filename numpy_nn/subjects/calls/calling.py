@@ -18,9 +18,9 @@ from numpy_nn.subjects.arrays.nested import arrays_of, as_given, is_container, w
 from numpy_nn.subjects.arrays.places import Path, Place, follow, output_paths
 from numpy_nn.subjects.arrays.unrolled import Part
 from numpy_nn.subjects.calls.costs import LossOfOutput
+from numpy_nn.subjects.calls.decays import Decay
 from numpy_nn.subjects.calls.resets import Slot, empty_slots, resets_of
 from numpy_nn.subjects.calls.triangles import folded
-from numpy_nn.subjects.parameters.decays import Decay
 from numpy_nn.subjects.source.roles import is_data
 from numpy_nn.subjects.state import equal
 from numpy_nn.subjects.subject import Array, ClaimingSubject

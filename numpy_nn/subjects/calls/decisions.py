@@ -7,8 +7,8 @@ import inspect
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import nullcontext
-from types import FrameType
+from contextlib import contextmanager, nullcontext
+from types import FrameType, FunctionType
 from typing import Any
 
 import numpy as np
@@ -122,6 +122,19 @@ def ways_to_watch(predict: Callable[..., Any]) -> list[Watched]:
     """A pass as it is called; and if it has a loop, as over the samples, with each sample handed to it alone."""
     each = (False, True) if _goes_over_rows(names.unwrapped(predict)) else (False,)
     return [Watched(predict, by_rows) for by_rows in each]
+
+
+@contextmanager
+def unwatched() -> Iterator[None]:
+    """In the block nothing of what is computed belongs to the pass that is watched."""
+    watch = sys.getprofile()
+    if isinstance(watch, FunctionType):  # a profiler of C cannot be put back
+        sys.setprofile(None)
+    try:
+        yield
+    finally:
+        if isinstance(watch, FunctionType):
+            sys.setprofile(watch)
 
 
 class Watched:

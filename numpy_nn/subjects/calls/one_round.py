@@ -65,6 +65,8 @@ class OneRound(Dressed):
         super().__init__(self._step, own.replace(parameters=rest))
         self.func, self.__name__ = train, getattr(train, "__name__", "fit")
         self.owner, self._loop = getattr(train, "__self__", None), loop
+        told = names_by_place(train).items()
+        self._returned = {path[-1].key if path else 0: name for path, name in told}
         self._made_anew: set[str] | None = None
         self._summed_up: set[str] = set()
         self._adapted: set[str] = set()
@@ -89,9 +91,8 @@ class OneRound(Dressed):
         lists = {name: one for name, one in attributes(self.owner).items() if _is_of_floats(one)}
         found = {name: one for name, one in lists.items() if _OF_LOSSES.search(names.plain(name)) or _is_gain(name)}
         if not found:
-            told = {path[-1].key if path else 0: name for path, name in names_by_place(self.func).items()}
             parts = enumerate(result if isinstance(result, tuple) else (result,))
-            found = {told.get(i, str(i)): one for i, one in parts if _is_of_floats(one)}
+            found = {self._returned.get(i, str(i)): one for i, one in parts if _is_of_floats(one)}
         if len(found) != 1:
             return None
         name, values = found.popitem()

@@ -16,7 +16,7 @@ from numpy_nn.subjects.agreement import CLOSELY, agreement
 from numpy_nn.subjects.arrays.nested import copied
 from numpy_nn.subjects.arrays.places import places, put_random
 from numpy_nn.subjects.calls.arguments import takes
-from numpy_nn.subjects.calls.decisions import before_deciding, decides
+from numpy_nn.subjects.calls.decisions import before_deciding, decides, unwatched
 from numpy_nn.subjects.calls.dressing import Dressed
 from numpy_nn.subjects.calls.one_round import GradientNotFound, OneRound
 from numpy_nn.subjects.losses.training import own_loop, runs, step_of_training, steps_of_training
@@ -118,7 +118,8 @@ class _Prepared(Dressed):
 
     def _with_data(self, *arguments: Any) -> Any:
         rows = np.arange(len(arguments[0])) % len(self._targets)
-        self._loop.prepare(*map(copied, arguments), self._targets[rows])
+        with unwatched():
+            self._loop.prepare(*map(copied, arguments), self._targets[rows])
         return self.func(*arguments)
 
 

@@ -15,9 +15,9 @@ from numpy_nn.subjects.arrays.gradients import Leaf
 from numpy_nn.subjects.arrays.places import Place, last_name
 from numpy_nn.subjects.calls.calling import RATE
 from numpy_nn.subjects.calls.costs import number_of_samples
+from numpy_nn.subjects.calls.decays import Strengths, decays_of
 from numpy_nn.subjects.calls.rates import rate_of, rates_in
 from numpy_nn.subjects.names import tells_gradients
-from numpy_nn.subjects.parameters.decays import Strengths, decays_of
 from numpy_nn.subjects.parameters.hidden import HidingCode
 from numpy_nn.subjects.source.roles import is_learned
 from numpy_nn.subjects.source.surroundings import Steps

@@ -52,11 +52,9 @@ class Strengths:
 
 def decays_of(subject: Subject, name: str, step: Array, grad_output: Array, strengths: Strengths) -> tuple[Decay, ...]:
     """The decays in a step over its rate: of the array, of its signs, or of both, whichever the code names."""
-    for kinds in ((np.positive,), (np.sign,), (np.positive, np.sign)):
-        arrays = [kind(subject.arrays[name]) for kind in kinds]
-        multiples = decays_in(subject, name, step, grad_output, arrays)
+    for kinds, multiples in decays_in(subject, name, step, grad_output, (np.positive, np.sign)):
         found = [strengths.nearest(multiple, shared=len(kinds) > 1) for multiple in multiples]
-        decays = [Decay(one[0], kind, one[1]) for one, kind in zip(found, kinds, strict=False) if one is not None]
+        decays = [Decay(one[0], kind, one[1]) for one, kind in zip(found, kinds, strict=True) if one is not None]
         if len(decays) == len(kinds):
             return tuple(decays)
     return ()
