@@ -27,6 +27,11 @@ from scripts.proof.forms import FORMS, Draws
         ("data_that_the_network_holds", "float64", (1205, 2935)),  # one output of one sample was taken for a loss
         ("steps_after_each_sample", "float32", (1301, 1665)),  # the next layer's input has the shape of a parameter
         ("layers_in_a_list_with_a_learning_rate", "float32", (1301, 7766)),  # the same
+        (
+            "a_model_that_steps_by_adam",
+            "float32",
+            (2401, 1175),
+        ),  # a gradient as small as the epsilon hid the steps' length
         ("a_loss_whose_names_do_not_tell_the_target", "float32", (1301, 677)),  # a small probability beside large ones
     ],
 )

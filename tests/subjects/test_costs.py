@@ -74,7 +74,7 @@ def test_a_logistic_loss_of_signs_is_that_of_0_and_1_with_the_same_scores(formul
     other = costs[formula.replace("exp(-y a))", "exp a) - y a")](scores, (signs + 1) // 2)
     assert value == pytest.approx(other, rel=1e-14)
     for targets in (Y, np.array([0, 1, 1, 0]), np.array([-1, 0, 1, 1])):
-        with pytest.raises(ValueError, match="expected -1 and 1|expected targets of two classes"):
+        with pytest.raises(ValueError, match=r"expected -1 and 1|expected targets of two classes"):
             costs[formula](scores, targets)
 
 

@@ -33,6 +33,8 @@ _OF_LOSSES = re.compile(r"loss|cost|(^|_)j(_|$)|(^|_)(mse|bce|nll)(_|$)|objectiv
 _OF_GAINS = re.compile(r"likelihood|log_?lik|(^|_)lls?(_|$)|elbo|log_?prob|posterior|reward|utility")
 # Steps that differ by less are of one length: Adam's by its epsilon over the gradient.
 _AS_FAR = 1.001
+# With so many other data it is looked whether they are.
+_DRAWS = 3
 
 
 def quiet(train: Callable[..., Any]) -> Callable[..., Any]:
@@ -218,17 +220,24 @@ class OneRound(Dressed):
 
         So does the first step of Adam, RMSprop and Adagrad, that of signs: m / sqrt(v) is g / abs(g) there.
         """
-        varied = {name: _varied(one) for name, one in given.items()}
-        try:
-            here, after = self._at_its_beginning(varied), self._at_its_beginning(varied, rounds=1)
-        except SubjectError:
-            return set()  # it does not take what is made up
-        here = {name: array for name, array in here.items() if name not in self._summed_up}
-        same = {name: array for name, array in here.items() if array.shape == after.get(name, array[..., None]).shape}
-        steps = {name: np.abs(after[name] - array) for name, array in same.items() if array.dtype.kind == "f"}
-        lengths = [step for array in steps.values() for step in array[array > 0.0]]
-        alike = len(lengths) > 1 and max(lengths) <= min(lengths) * _AS_FAR
-        return {name for name, array in steps.items() if array.any()} if alike else set()
+        rng = random_parameters()
+        for _ in range(_DRAWS):  # a gradient may be as small as an epsilon by chance
+            varied = {name: _varied(one, rng) for name, one in given.items()}
+            try:
+                here, after = self._at_its_beginning(varied), self._at_its_beginning(varied, rounds=1)
+            except SubjectError:
+                return set()  # it does not take what is made up
+            steps = {
+                name: np.abs(after[name] - array)
+                for name, array in here.items()
+                if array.dtype.kind == "f"
+                and name in after.keys() - self._summed_up
+                and after[name].shape == array.shape
+            }
+            lengths = [step for array in steps.values() for step in array[array > 0.0]]
+            if len(lengths) > 1 and max(lengths) <= min(lengths) * _AS_FAR:
+                return {name for name, array in steps.items() if array.any()}
+        return set()
 
     def _at_its_beginning(
         self, given: Mapping[str, Any], rounds: int = 0, look: Callable[[], None] = lambda: None
@@ -290,11 +299,11 @@ def _otherwise(argument: Any) -> Any:
     return argument[::-1] * 1.5 if argument.dtype.kind == "f" else argument[::-1].copy()
 
 
-def _varied(argument: Any) -> Any:
+def _varied(argument: Any, rng: np.random.Generator) -> Any:
     """Data of size 1, beside whose gradients an epsilon is small, without entries of one size, as of zeros and ones."""
     if not (isinstance(argument, np.ndarray) and argument.dtype.kind == "f" and np.any(argument)):
         return argument
-    return argument / np.abs(argument).max() * random_parameters().uniform(0.5, 1.5, argument.shape)
+    return argument / np.abs(argument).max() * rng.uniform(0.5, 1.5, argument.shape)
 
 
 def _floats(owner: Any) -> dict[str, NDArray[Any]]:

@@ -138,7 +138,7 @@ def a_function_that_trains_weights_of_its_own(d, wrong):
     first = d.array(4, 3)
 
     def train(X, y, learning_rate=0.5, epochs=100):
-        W, b = first.copy(), np.zeros(3)
+        W, b = first.copy(), np.zeros(first.shape[1])
         losses = []
         for _ in range(epochs):
             out = np.tanh(X @ W + b)
