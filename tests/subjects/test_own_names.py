@@ -217,3 +217,43 @@ def through_time(x, h, w, num_steps):
 def test_a_loss_that_goes_through_steps_of_time_trains_nothing(of_one):
     report = check_gradients(through_time, (RNG.standard_normal((4, 2)), np.ones(2), RNG.standard_normal((2, 2)), 4))
     assert verdicts(report) == {"h": "right", "w": of_one}
+
+
+def until_it_is_small(X, y, lr=0.1, tol=1e-6):
+    w, b, change = np.zeros(X.shape[1]), 0.0, np.inf
+    while change > tol:
+        p = 1 / (1 + np.exp(-(X @ w + b)))
+        loss = -np.mean(y * np.log(p) + (1 - y) * np.log(1 - p))
+        step = lr * X.T @ (p - y) / len(y)
+        w, b, change = w - step, b - lr * off * np.mean(p - y), abs(step).max()
+    return w, b, loss
+
+
+def so_many_times(X, y, lr=0.1, n=100):
+    w, b = np.zeros(X.shape[1]), 0.0
+    for _ in range(n):
+        p = 1 / (1 + np.exp(-(X @ w + b)))
+        loss = -np.mean(y * np.log(p) + (1 - y) * np.log(1 - p))
+        w = w - lr * X.T @ (p - y) / len(y)
+        b = b - lr * off * np.mean(p - y)
+    assert np.isfinite(loss)
+    return w, b
+
+
+def in_a_way_that_is_not_known(X, y, lr=0.1, m=100):
+    w, b = np.zeros(X.shape[1]), 0.0
+    for _ in range(m):
+        errors = X @ w + b - y
+        w = w - lr * X.T @ errors / len(y)
+        b = b - lr * off * errors.mean()
+    return w, b
+
+
+@pytest.mark.parametrize("train", [until_it_is_small, so_many_times])
+def test_it_may_go_on_while_something_changes_or_for_a_number_of_times(train, of_one):
+    assert verdicts(check_gradients(train, X, LABELS)) == {"w": "right", "b": of_one}
+
+
+def test_weights_that_are_returned_are_no_gradient_and_value():
+    with pytest.raises(TypeError, match=r"expected a backward pass, or \(value, gradients\) from one function"):
+        check_gradients(in_a_way_that_is_not_known, X, LABELS)

@@ -14,7 +14,8 @@ from numpy_nn.subjects.arrays.nested import copied
 from numpy_nn.subjects.calls.rates import rates_in
 from numpy_nn.subjects.names import positional
 from numpy_nn.subjects.running import Patience, Running, SubjectError
-from numpy_nn.subjects.source.returned import outputs_before_loss
+from numpy_nn.subjects.source.returned import outputs_before_loss, returned_names
+from numpy_nn.subjects.source.roles import is_learned
 from numpy_nn.subjects.state import Snapshot, attributes
 
 
@@ -328,16 +329,19 @@ def jacobian_of_tangents(function: Any) -> Any:
 def value_first(function: Any) -> Any:
     """A function that may return (gradients, value): as one that returns the value first, as most do.
 
-    Or one that returns an output before what it calls a cost and gradients, which is left out.
+    Or one that returns an output before what it calls a cost and gradients, which is left out. What it calls as weights
+    are, as in ``return w, b``, are no gradients.
     """
-    before = outputs_before_loss(function)
+    before, own = outputs_before_loss(function), returned_names(function)
+    has_weights = bool(own) and is_learned(own[0]) and is_learned(own[-1])
 
     @wraps(function)
     def returning(*arguments: Any) -> Any:
         result = function(*arguments)
         if before and isinstance(result, tuple):
             return result[before:]
-        if isinstance(result, tuple) and len(result) == 2 and _is_number(result[1]) and _is_of_arrays(result[0]):
+        is_pair = isinstance(result, tuple) and len(result) == 2 and not has_weights
+        if is_pair and _is_number(result[1]) and _is_of_arrays(result[0]):
             return result[1], result[0]
         return result
 

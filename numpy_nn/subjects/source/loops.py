@@ -20,6 +20,9 @@ OF_STEPS = re.compile(r"epoch|iter|(^|_)(n|num|max)_(steps|passes|updates|rounds
 # A loop of so many rounds by a number in the code is none over layers, or over classes.
 _MANY = 20
 
+# An argument that is called so is no more than a number, which may be one of steps.
+_NUMBERS = ("n", "N", "num", "number", "times", "rounds", "repeats")
+
 # By what goes on while it holds, such as ``error > tol`` or ``not converged``, training does; not so for each batch.
 _WHILE = re.compile(
     r"epoch|iter|step|^True$|^1$|err|loss|cost|conver|done|diff|delta|tol|eps|chang|norm|improv|mis|grad|stop"
@@ -57,13 +60,14 @@ def _loop_in(function: FunctionType) -> Loop | None:
     tree = tree_of(function)
     if tree is None:
         return None
-    constants = dict(_constants_in(tree.body))
+    own = inspect.signature(function).parameters.items()
+    constants = {name: one.default for name, one in own if name in _NUMBERS} | dict(_constants_in(tree.body))
     first = function.__code__.co_firstlineno - 1
 
     def of_steps(loops: Iterable[ast.For | ast.While]) -> Loop | None:
         found = None
         for loop in loops:
-            if isinstance(loop, ast.While) and _goes_on_by_steps(loop.test):
+            if isinstance(loop, ast.While) and _goes_on_by_steps(loop.test, constants):
                 code = recompiled(function, _Instead(loop.lineno).visit)
                 found = (
                     found if code is None else Loop(function, range(first + loop.lineno, first + loop.lineno + 1), code)
@@ -88,9 +92,11 @@ def tree_with(loop: Loop) -> ast.FunctionDef:
     return ast.fix_missing_locations(tree)
 
 
-def _goes_on_by_steps(test: ast.expr) -> bool:
+def _goes_on_by_steps(test: ast.expr, constants: dict[str, Any]) -> bool:
     """Whether a while loop's test is that of training: by its names, or because it counts to a large number."""
-    numbers = (node.value for node in ast.walk(test) if isinstance(node, ast.Constant))
+    nodes = list(ast.walk(test))
+    numbers = [node.value for node in nodes if isinstance(node, ast.Constant)]
+    numbers += [constants.get(node.id) for node in nodes if isinstance(node, ast.Name)]
     return bool(_WHILE.search(ast.unparse(test))) or any(type(n) is int and n >= _MANY for n in numbers)
 
 
