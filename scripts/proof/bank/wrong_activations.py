@@ -133,7 +133,7 @@ class TanhSigmoidDerivative(Tanh):
         return sigmoid(self.x) * (1.0 - sigmoid(self.x))
 
 
-@planted(OTHER, "input")
+@planted("derivative_in_part", "input")
 class TanhUnsquared(Tanh):
     def df(self) -> Array:
         return 1.0 - self.y
