@@ -72,6 +72,7 @@ CAUSES = {
     "broadcast_not_summed",
     "straight_through",
     "argument_order",
+    "derivative_in_part",
     "product_exchanged",
     "wrong_shape",
     "penalty_factor",
