@@ -25,10 +25,7 @@ def taken_out_of_tuples(forward: Any, backward: Any, given: Sequence[Any]) -> Ap
     gradients into a gradient, or None, for each input. Code that takes an array makes no tuple of a tuple. Else None.
     """
     inputs = given[0] if len(given) == 1 and type(given[0]) is tuple else tuple(given)
-    wanted = [None if f is None else names.positional(f) for f in (forward, backward)]
-    if None in wanted:
-        return None
-    (first, _), (second, _) = wanted  # type: ignore[misc]
+    first, second = ((([] if f is None else names.positional(f)) or ([], []))[0] for f in (forward, backward))
     if len(first) != 1 or len(second) != 2 or second[0] != first[0] or not _may_be(forward, first[0], len(inputs)):
         return None
     before = Snapshot(forward, backward)

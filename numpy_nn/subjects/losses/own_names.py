@@ -33,6 +33,7 @@ from numpy_nn.subjects.arrays.alike import (
 )
 from numpy_nn.subjects.arrays.nested import copied, is_container, mapped
 from numpy_nn.subjects.arrays.places import last_name, places
+from numpy_nn.subjects.calls.dressing import Dressed
 from numpy_nn.subjects.calls.one_round import quiet
 from numpy_nn.subjects.calls.rates import rates_in
 from numpy_nn.subjects.given_code import Hints
@@ -157,6 +158,14 @@ def _given_to(function: Any, number: int) -> inspect.Signature | None:
     return signature.replace(parameters=own[:number])
 
 
+class _Step(Dressed):
+    """A round, with the names of the weights, which it may leave as they are."""
+
+    def __init__(self, step: Callable[..., Any], given: inspect.Signature, learned: Sequence[str]) -> None:
+        super().__init__(step, given)
+        self.learned = learned
+
+
 class _Ended(BaseException):
     """Raised where the round ends."""
 
@@ -253,9 +262,8 @@ class _Training:
             return loss
 
         step.__name__ = self._function.__name__
-        step.__signature__ = given  # type: ignore[attr-defined]
-        step.learned = [str(place) for place in places(owner) if last_name(place.path) != "learning_rate"]  # type: ignore[attr-defined]
-        return step
+        learned = [str(place) for place in places(owner) if last_name(place.path) != "learning_rate"]
+        return _Step(step, given, learned)
 
     def _run(
         self,
