@@ -24,7 +24,7 @@ from numpy_nn.subjects.calls.conventions import conventions, is_certain, ordered
 from numpy_nn.subjects.calls.dressing import Told, by_columns, taken_apart, with_gradients_together, with_settings
 from numpy_nn.subjects.calls.given_numbers import as_learned, numbers_in, with_defaults
 from numpy_nn.subjects.calls.triangles import triangles_read
-from numpy_nn.subjects.doubts import unless_called_otherwise, unless_in_doubt
+from numpy_nn.subjects.doubts import unless_in_doubt
 from numpy_nn.subjects.forces import BOTH_SIGNS, TURNED, are_forces, with_forces_turned
 from numpy_nn.subjects.given_code import (
     HOW,
@@ -183,10 +183,8 @@ def _chosen(code: Code, before: Snapshot) -> CodeSubject:
         return together
     if not tried:
         raise likeliest_error(errors, code, next((way.numbers for way, _ in reversed(ways)), ()))
-    (_, by_name, shaped, _), best = max(tried, key=lambda trial: trial[0])
-    if together is not None and in_one.shaped > shaped:
-        return together
-    return best if by_name else unless_called_otherwise(code, best)
+    (_, _, shaped, _), best = max(tried, key=lambda trial: trial[0])
+    return together if together is not None and in_one.shaped > shaped else best
 
 
 def _of_values_that_agree(code: Code, result: Any, before: Snapshot) -> CodeSubject | None:

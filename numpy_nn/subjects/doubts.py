@@ -5,10 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-import numpy as np
-
 from numpy_nn.subjects import names
-from numpy_nn.subjects.agreement import agreement
 from numpy_nn.subjects.arrays.nested import is_differentiated
 from numpy_nn.subjects.calls.calling import CACHE, GRADS, OUTPUT, result_role
 from numpy_nn.subjects.given_code import Code
@@ -28,26 +25,6 @@ def unless_in_doubt(code: Code, subject: CodeSubject, result: Any) -> CodeSubjec
     """The subject, which says what is not decided by gradients that agree."""
     _doubt_the_output(code, subject)
     return _unless_it_leaves_out_an_output(code, subject, result)
-
-
-def unless_called_otherwise(code: Code, subject: CodeSubject) -> CodeSubject:
-    """The subject of a way to call code that was guessed; refused where its gradients have not even the right shapes.
-
-    So it may be of a pair whose backward pass takes many samples where forward takes one.
-    """
-    if code.backward is None or not subject.make_repeatable() or agreement(subject).agreeing:
-        return subject
-    grad_output = subject.random_grad_output(np.random.default_rng(0), subject.output().shape)
-    claimed = {name: g for name, g in subject.gradients(grad_output).items() if g is not None}
-    other = [name for name, g in claimed.items() if np.shape(g) != subject.arrays[name].shape]
-    wanted = ", ".join((names.positional(code.backward) or ([], []))[0])
-    if other and wanted:
-        subject.refuse(
-            f"nothing tells what {wanted} are, and by no way to call {getattr(code.backward, '__name__', 'backward')} "
-            f"are the gradients those of what forward returns; that of {', '.join(other)} then has another shape: give "
-            "it as it is meant, check_gradients(run, grads, W=W, ...)"
-        )
-    return subject
 
 
 def _doubt_the_output(code: Code, subject: CodeSubject) -> None:
