@@ -68,7 +68,7 @@ def owned(forward: Callable[..., Any], backward: Callable[..., Any] | None, *, i
 
 def as_methods(forward: Any, backward: Any) -> tuple[Any, Any]:
     """Two passes, of which one may be an object and the other a method of it, as ``(net, net.grad)``: two methods."""
-    called = getattr(forward, "__call__", None)  # noqa: B004, what it is called by, not whether
+    called = names.method(forward, ["__call__"])
     if inspect.ismethod(backward) and backward.__self__ is forward and inspect.ismethod(called):
         return called, backward
     return forward, backward
