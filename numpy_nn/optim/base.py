@@ -112,35 +112,44 @@ class Optimizer(ABC):
         They reach :meth:`_update` in this order.
         """
 
+    def _length(self, _group: Group) -> int:
+        """How many numbers a block has, with these settings of its group."""
+        return BLOCK
+
     def _lay_out(self) -> None:
         """Cut every parameter that learns, its gradient and its states into blocks."""
         before = getattr(self, "_members", None)
         self._homes: list[tuple[Holder, FloatArray]] | None = [(holder, holder.data) for holder in self._holders]
         self._members = [list(holder.members()) for holder in self._holders]
         self._learning = [p.requires_grad for members in self._members for p in members]
-        self._named = [(group, self._states(group)) for group in self.param_groups]
+        self._named = [(group, self._states(group), self._length(group)) for group in self.param_groups]
         for index, (holder, state) in enumerate(zip(self._holders, self.state, strict=True)):
             _follow(state, holder, self._members[index] if before is None else before[index])
         # Each block begins with its group, so that a step passes it on as it is.
         self._blocks: list[tuple[Group, list[tuple[Any, ...]]]] = []
         states = iter(self.state)
-        for group, names in self._named:
-            cut = [self._cut(holder, next(states), names) for holder in holders(group["params"])]
+        for group, names, length in self._named:
+            cut = [self._cut(holder, next(states), names, length) for holder in holders(group["params"])]
             self._blocks.append((group, [(group, *block) for blocks in cut for block in blocks]))
         self._seen = structure.counts()
 
-    @staticmethod
-    def _cut(holder: Holder, state: dict[str, FloatArray], names: Sequence[str]) -> Iterator[tuple[FloatArray, ...]]:
-        """The blocks of one holder; the states of these names are made if they are not there."""
+    def _cut(
+        self, holder: Holder, state: dict[str, FloatArray], names: Sequence[str], length: int
+    ) -> Iterator[tuple[Any, ...]]:
+        """The blocks of one holder, of this length; the states of these names are made if they are not there."""
         for name in names:
             if name not in state:
                 state[name] = aligned_zeros(holder.data.shape, holder.dtype)
-        scratch = aligned_empty((2, min(BLOCK, holder.size)), holder.dtype)
+        scratch = aligned_empty((2, min(length, holder.size)), holder.dtype)
         flat = [array.reshape(-1) for array in (holder.data, holder.grad, *(state[name] for name in names))]
         for first, last in _learning_runs(holder):
-            for start in range(first, last, BLOCK):
-                views = [array[start : min(start + BLOCK, last)] for array in flat]
-                yield (*views, *scratch[:, : views[0].size])
+            for start in range(first, last, length):
+                views = [array[start : min(start + length, last)] for array in flat]
+                yield self._block(*views, *scratch[:, : views[0].size])
+
+    def _block(self, p: FloatArray, g: FloatArray, *arrays: FloatArray) -> tuple[Any, ...]:
+        """What :meth:`_update` gets of a block, after its group."""
+        return (p, g, *arrays)
 
     def _laid_out(self) -> bool:
         """Whether the blocks are those of now."""
@@ -148,8 +157,8 @@ class Optimizer(ABC):
             return False
         if len(self.param_groups) != len(self._named):
             raise ValueError("param_groups: groups are given when the optimizer is made; make a new one")
-        for group, names in self._named:
-            if self._states(group) != names:
+        for group, names, length in self._named:
+            if self._states(group) != names or self._length(group) != length:
                 return False
         # Nothing of any network was set since: the rest, which takes as long as a small update, is as it was.
         now = structure.counts()

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
 from numpy_nn._support.checks import number
 from numpy_nn._support.workspace import FloatArray
+from numpy_nn.optim.axpy import axpy, in_one_pass
 from numpy_nn.optim.base import Group, Optimizer, Parameters, Setting
 
 
@@ -61,16 +64,31 @@ class SGD(Optimizer):
     def _states(self, group: Group) -> Sequence[str]:
         return ("momentum_buffer",) if group["momentum"] else ()
 
+    def _length(self, group: Group) -> int:
+        # One pass finds nothing in a cache that an earlier one has left there.
+        one = self._adds_the_gradient_alone(group) and in_one_pass()
+        return sys.maxsize if one else super()._length(group)
+
+    @staticmethod
+    def _adds_the_gradient_alone(group: Group) -> bool:
+        return not (group["momentum"] or group["weight_decay"])
+
+    def _block(self, p: FloatArray, g: FloatArray, *arrays: FloatArray) -> tuple[Any, ...]:
+        return (*super()._block(p, g, *arrays), axpy(g, p, arrays[-1]))
+
     def _prepare(self, group: Group) -> None:
         if group["momentum"]:
             self._share = 1.0 - group["dampening"] if group["momentum_begun"] else 1.0
             group["momentum_begun"] = True
 
-    def _update(self, group: Group, p: FloatArray, g: FloatArray, *arrays: FloatArray) -> None:
-        *state, scratch, other = arrays
+    def _update(self, group: Group, p: FloatArray, g: FloatArray, *arrays: Any) -> None:
+        *state, scratch, other, add_gradient = arrays
         lr, momentum = group["lr"], group["momentum"]
-        if group["weight_decay"] or group["maximize"]:
-            g = self._descent(group, p, g, scratch)
+        if self._adds_the_gradient_alone(group):
+            add_gradient(lr if group["maximize"] else -lr)
+            return
+        # Not by axpy: its threads would fetch from each other what NumPy's one thread has just written.
+        g = self._descent(group, p, g, scratch)
         if momentum:
             (v,) = state
             v *= momentum
