@@ -1,6 +1,7 @@
 """What is found in anybody's code, piece by piece: what says None, what is data, and what moves the output."""
 
 from contextlib import contextmanager
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
@@ -212,6 +213,7 @@ class Parts:
         self.subject = subject = stand_in(_owner=owner, _given=dict(enumerate(given)), _overlapping={})
         subject._home, subject.output = ("home" if state else None), lambda: ONE
         subject._stays = subject._is_left_alone = lambda place: str(place) in stays
+        subject._may_do_nothing_here = partial(CodeSubject._may_do_nothing_here, subject)
         subject._is_filled = subject._is_rewritten = subject._depends_beside_zeros = lambda _: False
 
         def depends(place, _):
@@ -233,10 +235,11 @@ class Parts:
 
 
 def test_parameters_are_what_the_output_depends_on():
-    parts = Parts(SimpleNamespace(W=ONE.copy(), eps=0.5, b=TWO.copy(), n=np.arange(3)), ["W", "eps"], stays=["b", "n"])
-    assert parts.tried == ["W", "eps", "b", "n"]
+    owner = SimpleNamespace(W=ONE.copy(), eps=0.5, b=TWO.copy(), n=np.arange(3), bias=0.5, other=0.5, offset=0.5)
+    parts = Parts(owner, ["W", "eps"], stays=["b", "n", "bias", "other"])
+    assert parts.tried == ["W", "eps", "b", "n", "bias", "other", "offset"]
     assert parts.found == {"W": "W", "eps": "eps"}
-    assert list(parts.subject._silent) == ["b"]
+    assert list(parts.subject._silent) == ["b", "bias"]
     assert parts.subject.unchecked == []
 
 

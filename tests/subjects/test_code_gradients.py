@@ -1,6 +1,7 @@
 """Which array is whose gradient in anybody's code, piece by piece, and what is made of those that have none."""
 
 from contextlib import contextmanager
+from functools import partial
 from types import SimpleNamespace
 
 import numpy as np
@@ -170,6 +171,7 @@ def test_what_is_claimed_of_what_the_output_does_not_depend_on_is_checked_if_its
     place, gone = Here(TWO, "W"), Here(TWO, "V", exists=False)
     sure, unsure, flat = leaf("dW", returned=False), leaf("cache", returned=False), leaf("dW", ONE, returned=False)
     subject = stand_in(_silent={"V": gone, "W": place}, _is_kept_by_a_step=lambda *_: False)
+    subject._likeness = partial(CodeSubject._likeness, subject)
     subject._add = lambda name, where: subject._places.update({name: where})
     for found in ([], [unsure], [flat], [leaf("dV", returned=False)]):
         CodeSubject._add_silent(subject, found)
@@ -187,6 +189,7 @@ def test_what_is_claimed_of_what_the_output_does_not_depend_on_is_checked_if_its
 
 def test_of_several_arrays_that_the_output_does_not_depend_on_each_is_checked_that_has_a_sure_gradient():
     subject = stand_in(_silent={name: Here(TWO, name) for name in ("V", "W")}, _is_kept_by_a_step=lambda *_: False)
+    subject._likeness = partial(CodeSubject._likeness, subject)
     subject._add = lambda name, where: subject._places.update({name: where})
     of_both = [leaf("dW", returned=False), leaf("dV", returned=False)]
     CodeSubject._add_silent(subject, of_both)
@@ -298,3 +301,53 @@ def test_an_object_may_have_left_its_output_under_its_usual_names():
     assert "W" not in found
     assert all(len(path) == 1 for path in output_paths(owner))
     assert output_paths(SimpleNamespace()) == []
+
+
+class HingeLoss:
+    """A support vector machine with a setting of one number, as its bias is."""
+
+    def __init__(self, bias=0.0):
+        self.C, self.w, self.b = 2.0, np.array([0.3, -0.2, 0.1]), bias
+
+    def margins(self, x, y):
+        return y * (x @ self.w + self.b)
+
+    def loss(self, x, y):
+        return 0.5 * self.w @ self.w + self.C * np.maximum(0, 1 - self.margins(x, y)).sum()
+
+    def gradient(self, x, y):
+        inside = self.margins(x, y) < 1
+        return self.w - self.C * x[inside].T @ y[inside], self.of_bias(y[inside])
+
+    def of_bias(self, y):
+        return -self.C * y.sum()
+
+
+class Named(HingeLoss):
+    def gradient(self, x, y):
+        dw, db = super().gradient(x, y)
+        return dw, db
+
+
+class WithAnotherSign(HingeLoss):
+    def of_bias(self, y):
+        return self.C * y.sum()
+
+
+@pytest.mark.parametrize("bias", [0.0, np.zeros(1)])
+@pytest.mark.parametrize("labels", [4, 3])
+@pytest.mark.parametrize("code", [HingeLoss, Named])
+def test_zeros_are_the_gradient_of_a_bias_that_does_nothing_here_and_not_of_a_setting(code, labels, bias):
+    # As many labels of each kind, and all rows within the margin: the bias moves the loss nowhere.
+    y = np.where(np.arange(8) < labels, 1.0, -1.0)
+    x = np.random.default_rng(0).uniform(-0.5, 0.5, (8, 3))
+    report = check_gradients(code(bias), x, y)
+    assert report.verdict == "right"
+    assert [entry.name for entry in report.entries] == ["w", "b"]
+
+
+def test_a_bias_that_does_nothing_here_is_judged_elsewhere():
+    y = np.where(np.arange(8) < 4, 1.0, -1.0)
+    x = np.random.default_rng(0).uniform(-0.5, 0.5, (8, 3))
+    report = check_gradients(WithAnotherSign(), x, y)
+    assert (report.verdict, report["w"].verdict, report["b"].verdict) == ("wrong", "right", "wrong")

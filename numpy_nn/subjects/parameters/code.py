@@ -19,7 +19,6 @@ from numpy_nn.subjects.arrays.gradients import (
     is_jacobian,
     is_shape_of_jacobian,
     leaves,
-    likeness,
     likeness_of,
     matched,
     same_but_ones,
@@ -35,7 +34,7 @@ from numpy_nn.subjects.parameters.jacobians import has_jacobian, others_than_jac
 from numpy_nn.subjects.parameters.remaining import is_state
 from numpy_nn.subjects.parameters.stepping import SteppingCode
 from numpy_nn.subjects.source.returned import as_told, told_by
-from numpy_nn.subjects.source.roles import is_buffer, is_data, is_given, is_learned_beside, is_of_a_kind
+from numpy_nn.subjects.source.roles import is_buffer, is_data, is_given, is_learned_beside, is_of_a_kind, may_be_learned
 from numpy_nn.subjects.source.surroundings import Surroundings
 from numpy_nn.subjects.state import equal
 from numpy_nn.subjects.subject import Array, SubjectError
@@ -245,7 +244,9 @@ class CodeSubject(SteppingCode):
         likely = as_told(told, called, likely, only=self.convention.arguments is None, data=self.input)
         pairs = paired(found, {name: self.arrays[name] for name in self._places})
         likely = {name: as_paired(pairs, name, like) for name, like in likely.items()} if pairs else likely
-        wanted = {name: (self.arrays[name].shape, like) for name, like in likely.items()}
+        # Numbers that are called as settings come last: what is left may be the gradient of none of them.
+        in_order = sorted(likely, key=self._may_be_a_setting)
+        wanted = {name: (self.arrays[name].shape, likely[name]) for name in in_order}
 
         self._sure = {name for name, (_, like) in wanted.items() if any(like(leaf) >= SURE for leaf in found)}
         if jacobian := self._jacobian_of_an_argument(found, output, agrees):
@@ -273,6 +274,11 @@ class CodeSubject(SteppingCode):
         if self._is_jacobian:
             for name in others_than_jacobians(self._leaves, output.shape, own_shapes, told):
                 del self._leaves[name]
+
+    def _may_be_a_setting(self, name: str) -> bool:
+        """Whether it is one number that the object keeps, under a name that no bias has."""
+        is_number = name in self._places and self.arrays[name].ndim == 0
+        return is_number and not may_be_learned(str(last_name(self._places[name].path)))
 
     def _jacobian_of_an_argument(
         self, found: Sequence[Leaf], output: Array, agrees: Callable[[str, Leaf], bool]
@@ -321,29 +327,6 @@ class CodeSubject(SteppingCode):
             else:
                 self.arrays[name] = number
                 place.put(number.item())
-
-    def _is_of_silent(self, leaf: Leaf, likely: Mapping[str, Callable[[Leaf], float]]) -> bool:
-        """Whether its name says that it is the gradient of an array on which the output does not depend here.
-
-        And not as much that of one on which it does: ``grads["W"]`` is that of ``params["W"]``, not of ``m["W"]``.
-        """
-        silent = ((place.path, np.shape(place.read())) for place in self._silent.values() if place.exists())
-        most = max((likeness(path, leaf, shape) for path, shape in silent if leaf.value.shape == shape), default=0.0)
-        return most >= SURE and not any(like(leaf) >= most for like in likely.values())
-
-    def _add_silent(self, found: Sequence[Leaf]) -> None:
-        """Check also what the output does not depend on, if a gradient of it is claimed under a sure name."""
-        for name, place in [(name, place) for name, place in self._silent.items() if place.exists()]:
-            shape = np.shape(place.read())
-            if self._is_kept_by_a_step(name, place):
-                self.unchecked.append((name, "buffer", int(np.size(place.read()))))
-                continue
-            for leaf in found:
-                free = leaf not in self._leaves.values() and leaf.path != place.path
-                if free and leaf.value.shape == shape and likeness(place.path, leaf, shape) >= SURE:
-                    self._add(name, place)
-                    self._leaves[name] = leaf
-                    break
 
     def _claim_elsewhere(self, grad_output: Array) -> None:
         """A backward pass at another input, where there is one, else at this one."""

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from numpy_nn.layers.composition import Composition
-from numpy_nn.subjects.arrays.gradients import SURE, ParameterGradient, leaves, likeness
+from numpy_nn.subjects.arrays.gradients import SURE, Leaf, ParameterGradient, leaves, likeness, same_but_ones
 from numpy_nn.subjects.arrays.places import Place, Step, last_name, places, written
+from numpy_nn.subjects.names import is_gradient_of
 from numpy_nn.subjects.parameters.overlapping import is_part_or_vector
 from numpy_nn.subjects.parameters.remaining import RemainingCode
 from numpy_nn.subjects.source.roles import is_learned
@@ -104,8 +105,15 @@ class DependingCode(RemainingCode):
                     continue
                 self._add(name, place)
                 home = self.output()  # which in float64 may have other last digits than it had
-            elif isinstance(value, np.ndarray) and value.dtype.kind == "f" and self._is_left_alone(place):
+            elif self._may_do_nothing_here(place):
                 self._silent[name] = place
+
+    def _may_do_nothing_here(self, place: Place) -> bool:
+        """Whether it may be a parameter, as a bias of dead units is: floats, or one with a name for what is learned."""
+        value = place.read()
+        if isinstance(value, np.ndarray):
+            return value.dtype.kind == "f" and self._is_left_alone(place)
+        return isinstance(value, float) and is_learned(str(last_name(place.path))) and self._stays(place)
 
     def _depends_beside_zeros(self, place: Place) -> bool:
         """Whether the output hangs on it where the input has no zeros, which hide the weights that they meet."""
@@ -183,6 +191,24 @@ class DependingCode(RemainingCode):
         self.output()
         self._home = home
         return place.exists() and not equal(before, np.asarray(place.read()))
+
+    def _is_of_silent(self, leaf: Leaf, likely: Mapping[str, Callable[[Leaf], float]]) -> bool:
+        """Whether its name says that it is the gradient of an array on which the output does not depend here.
+
+        And not as much that of one on which it does: ``grads["W"]`` is that of ``params["W"]``, not of ``m["W"]``.
+        """
+        silent = [place for place in self._silent.values() if place.exists()]
+        most = max((self._likeness(place, leaf) for place in silent), default=0.0)
+        return most >= SURE and not any(like(leaf) >= most for like in likely.values())
+
+    def _likeness(self, place: Place, leaf: Leaf) -> float:
+        """How likely a leaf is the gradient of what is there: by its name, there or in the source, or as it is 0."""
+        shape, name = np.shape(place.read()), last_name(place.path)
+        if not same_but_ones(leaf.value.shape, shape):
+            return 0.0
+        told = self._told.get(leaf.path) if leaf.returned else None
+        zeros = leaf.returned and leaf.is_new and not leaf.value.any() and is_learned(str(name))
+        return max(likeness(place.path, leaf, shape), is_gradient_of(told, name), SURE * zeros)
 
     def _depends(self, place: Place, home: Array) -> bool:
         """Whether the output hangs on what is in this place, as it does not on what forward itself puts there."""

@@ -11,7 +11,7 @@ import numpy as np
 
 from numpy_nn.subjects import names
 from numpy_nn.subjects.agreement import CLOSELY, ROUGHLY, claimed_in_shape, digits, factor_of, factor_to_more_digits
-from numpy_nn.subjects.arrays.gradients import Leaf
+from numpy_nn.subjects.arrays.gradients import SURE, Leaf
 from numpy_nn.subjects.arrays.places import Place, last_name
 from numpy_nn.subjects.calls.calling import RATE
 from numpy_nn.subjects.calls.costs import number_of_samples
@@ -208,6 +208,19 @@ class SteppingCode(HidingCode):
             number for number in self._numbers_written() if number not in (rate, 0.5)
         ]  # which is that of squares
         return any(abs(part - one) <= 1e-3 for number in written for one in (number, 1.0 - number))
+
+    def _add_silent(self, found: Sequence[Leaf]) -> None:
+        """Check also what the output does not depend on, if a gradient of it is claimed under a sure name."""
+        for name, place in [(name, place) for name, place in self._silent.items() if place.exists()]:
+            if self._is_kept_by_a_step(name, place):
+                self.unchecked.append((name, "buffer", int(np.size(place.read()))))
+                continue
+            for leaf in found:
+                free = leaf not in self._leaves.values() and leaf.path != place.path
+                if free and self._likeness(place, leaf) >= SURE:
+                    self._add(name, place)
+                    self._leaves[name] = leaf
+                    break
 
     def _is_kept_by_a_step(self, name: str, place: Place) -> bool:
         """Whether a step around a function moves what is no weight by its name: a kept gradient, or a velocity."""
