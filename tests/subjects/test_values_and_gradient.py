@@ -1,5 +1,7 @@
 """Functions that return a value for each sample and the gradient; targets that are given among the arguments."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -58,3 +60,47 @@ def test_of_a_method_too_targets_are_data():
     report = check_gradients(LinearLoss(), (RNG.standard_normal(3), X, y))
     assert report, report
     assert [entry.name for entry in report.entries] == ["coef"]
+
+
+class LinearClassifier:
+    """A multiclass support vector machine: its loss returns the gradient too, and it trains by batches it draws."""
+
+    W: Any
+
+    def __init__(self, made=True, averaged=True):
+        self.W, self.averaged = (np.linspace(-0.1, 0.1, 12).reshape(4, 3) if made else None), averaged
+
+    def loss(self, x, y, reg=0.1):
+        rows = np.arange(len(x))
+        scores = x @ self.W
+        margins = np.maximum(0, scores - scores[rows, y][:, None] + 1.0)
+        margins[rows, y] = 0
+        d = (margins > 0).astype(float)
+        d[rows, y] = -d.sum(axis=1)
+        gradient = x.T @ d / (len(x) if self.averaged else 1)
+        return margins.sum() / len(x) + reg * np.sum(self.W**2), gradient + 2 * reg * self.W
+
+    def predict(self, x):
+        return np.argmax(x @ self.W, axis=1)
+
+    def train(self, x, y, learning_rate=1e-3, reg=1e-5, num_iters=100, batch_size=200):
+        losses = []
+        if self.W is None:
+            self.W = 0.01 * np.random.default_rng(0).standard_normal((x.shape[1], y.max() + 1))
+        rng = np.random.default_rng(1)
+        for _ in range(num_iters):
+            batch = rng.choice(len(x), batch_size)
+            loss, gradient = self.loss(x[batch], y[batch], reg)
+            losses.append(loss)
+            self.W -= learning_rate * gradient
+        return losses
+
+
+@pytest.mark.parametrize("made", [True, False])
+@pytest.mark.parametrize(("averaged", "verdict"), [(True, "right"), (False, "wrong")])
+def test_what_a_loss_returns_beside_its_value_is_judged_and_not_what_trains_with_it(made, averaged, verdict):
+    rng = np.random.default_rng(2)
+    x, y = rng.standard_normal((6, 4)), np.array([0, 1, 2, 1, 0, 2])
+    report = check_gradients(LinearClassifier(made, averaged), x, y)
+    assert (report.verdict, report["W"].verdict) == (verdict, verdict)
+    assert not any("train" in note for note in report.notes)

@@ -56,8 +56,14 @@ def of_loss_object(
     own = value.func if isinstance(value, partial) else value
     gradient = method(target, [name for name in names.LOSS_GRADIENTS if method(target, [name]) != own])
     gradient = None if _is_of_held_loss(target, own, gradient) else gradient
+    gradient = gradient or names.passes(target)[1]
     step = step_of_training(target, (*inputs, targets))
-    gradient = gradient or names.passes(target)[1] or (step if value is None else without_its_loss(step))
+    if gradient is None is hints.cost and None not in (value, step):
+        before = Snapshot(target)
+        if (told := _of_loss_with_gradients(label, value, inputs, targets, target, hints)) is not None:
+            return told
+        before.restore()
+    gradient = gradient or (step if value is None else without_its_loss(step))
     gradient = gradient or backward_of_layers(target, forward, inputs[0])
     derived = names.derived(target, own)
     derived = None if _is_of_held_loss(target, own, derived) else derived
@@ -186,6 +192,22 @@ def _of_usual_loss(label: str, target: Any, inputs: Sequence[Any], targets: Any,
         if subject.has_parameters and agreement(subject).agreeing:
             return subject
     before.restore()
+    return None
+
+
+def _of_loss_with_gradients(
+    label: str, value: Any, inputs: Sequence[Any], targets: Any, target: Any, hints: Hints
+) -> CodeSubject | None:
+    """An object whose loss returns the gradients beside its value, whatever makes steps with them; None if it has none.
+
+    What trains may take a few samples at a time, and draw them.
+    """
+    if takes(value, len(inputs) + 1):
+        with suppress(SubjectError, TypeError, ValueError):
+            given = named_arguments(value, inputs, targets)
+            subject = chosen(Code(label, value_first(value), None, given, hints, list(given)[-1], target))
+            if subject.make_repeatable() and subject.returns_gradients and not _are_left_at_0(subject):
+                return subject
     return None
 
 

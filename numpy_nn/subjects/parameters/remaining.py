@@ -95,6 +95,13 @@ class RemainingCode(OverlappingCode):
                     return np.shape(leaf.read(returned, self._owner)) == leaf.value.shape
         return rows not in leaf.value.shape
 
+    @property
+    def returns_gradients(self) -> bool:
+        """Whether the gradient of a parameter is returned: what has its shape at any number of rows."""
+        own = [leaf for name, leaf in self._leaves.items() if name in self._places and isinstance(leaf, Leaf)]
+        returned = [leaf for leaf in own if leaf.returned and leaf.value.ndim]
+        return any(self._keeps_its_shape(leaf, np.ones(self.output().shape)) for leaf in returned)
+
     def _is_weight_of_loss(self, shape: tuple[int, ...]) -> bool:
         """Whether it is a loss without a forward pass that gives its input's gradient, and none of what it holds."""
         if not self.is_loss or names.method(self._owner, names.FORWARDS) is not None or self.input not in self._leaves:
