@@ -141,3 +141,81 @@ def test_what_a_failed_step_has_moved_is_put_back():
     right = check_gradients(OneRowAtATime(1.0), X[:1])
     for name in ("x", "b"):
         np.testing.assert_array_equal(report[name].numerical, right[name].numerical)
+
+
+class Drawing(Network):
+    """Trains by batches whose rows it draws, each perhaps more than once."""
+
+    def loss(self, x, y):
+        return 0.5 * np.sum((self.predict(x) - y) ** 2) / len(x)
+
+    def train(self, x, y, lr=0.1, iterations=100, batch_size=200):
+        rng = np.random.default_rng(3)
+        for _ in range(iterations):
+            batch = rng.choice(len(x), batch_size)
+            self._moved_by(x[batch], y[batch], lr / batch_size)
+
+
+class NotDivided(Drawing):
+    def train(self, x, y, lr=0.1, iterations=100, batch_size=200):
+        for _ in range(iterations):
+            batch = np.random.default_rng().integers(len(x), size=batch_size)
+            self._moved_by(x[batch], y[batch], lr)
+
+
+class DrawingOne(Network):
+    """Of samples whose losses are added up."""
+
+    def loss(self, x, y):
+        return 0.5 * np.sum((self.predict(x) - y) ** 2)
+
+    def train(self, x, y, lr=0.1, iterations=100):
+        rng = np.random.default_rng(3)
+        for _ in range(iterations):
+            row = rng.integers(len(x))
+            self._moved_by(x[row : row + 1], y[row : row + 1], lr)
+
+
+@pytest.mark.parametrize("kind", [Drawing, DrawingOne])
+@pytest.mark.parametrize(("factor", "verdict"), [(1.0, "right"), (2.0, "wrong")])
+def test_steps_of_rows_that_are_drawn_are_judged_by_these(kind, factor, verdict):
+    report = check_gradients(kind(factor), X, Y)
+    assert (report["W1"].verdict, report["W2"].verdict) == (verdict, "right")
+
+
+def test_what_is_divided_by_the_number_of_rows_shows_also_where_they_are_drawn():
+    report = check_gradients(NotDivided(), X, Y)
+    assert {entry.cause for entry in report.entries} == {"batch_mean_missing"}
+    assert "train draws its batches: judged with the first sample in the place of each" in report.notes
+
+
+class Recurrent:
+    """Its rows are steps of one sequence, of which each does something, in its place."""
+
+    def __init__(self, through_time=True):
+        rng = np.random.default_rng(1)
+        self.W, self.U, self.through_time = rng.standard_normal((3, 2)), rng.standard_normal((2, 2)), through_time
+
+    def forward(self, x):
+        self.h = [np.zeros(2)]
+        for row in x:
+            self.h.append(np.tanh(row @ self.W + self.h[-1] @ self.U))
+        return np.array(self.h[1:])
+
+    def loss(self, x, y):
+        return 0.5 * np.sum((self.forward(x) - y) ** 2)
+
+    def train_step(self, x, y, lr):
+        d_all, dW, dU, later = self.forward(x) - y, np.zeros((3, 2)), np.zeros((2, 2)), np.zeros(2)
+        for t in reversed(range(len(x))):
+            d = (d_all[t] + later) * (1 - self.h[t + 1] ** 2)
+            dW += np.outer(x[t], d)
+            dU += np.outer(self.h[t], d)
+            later = self.through_time * d @ self.U.T
+        self.W -= lr * dW
+        self.U -= lr * dU
+
+
+@pytest.mark.parametrize(("through_time", "verdict"), [(True, "right"), (False, "wrong")])
+def test_rows_of_a_sequence_are_judged_together(through_time, verdict):
+    assert check_gradients(Recurrent(through_time), X, Y).verdict == verdict

@@ -15,7 +15,7 @@ from numpy_nn.subjects.losses.training import step_of_training
 from numpy_nn.subjects.names import positional
 from numpy_nn.subjects.parameters.code import CodeSubject
 from numpy_nn.subjects.running import Patience, Running
-from numpy_nn.subjects.state import Snapshot, equal
+from numpy_nn.subjects.state import Snapshot
 from numpy_nn.subjects.subject import SubjectError
 
 # By which rates steps are compared: a perceptron's first step may change where a later one errs if it is large enough.
@@ -47,16 +47,10 @@ def judged_by_one_step(
     several = step is not None and (is_one or moves_several_times(target, step, given))
     one = _of_one_step(target, step, given) if step is not None and several else None
     if step is not None and one is not None:
-        first, number = one
-        *few, own = _rows(given, first, number)
+        (*few, own), words = one
         alone = of(few, own)
-        words = "the first alone" if number == 1 else f"the first {number}"
-        words = words if first == 0 else f"sample {first + 1} alone, the first after which it moves any"
-        each = "sample" if number == 1 else "batch"
         if not is_one:
-            alone.notes.append(
-                f"{step.__name__} moves the parameters several times, as after each {each}: judged with {words}"
-            )
+            alone.notes.append(f"{step.__name__} {words}")
         return alone
     if failed is not None:
         raise failed
@@ -64,16 +58,20 @@ def judged_by_one_step(
     return subject
 
 
-def _of_one_step(target: Any, step: Callable[..., Any], given: Sequence[Any]) -> tuple[int, int] | None:
-    """Which samples make one step: as many of the first as make a batch, or the first alone after which it moves.
+def _of_one_step(target: Any, step: Callable[..., Any], given: Sequence[Any]) -> tuple[list[Any], str] | None:
+    """Samples that make one step, and what to say of them: as many of the first as make a batch, or a single one.
 
-    None where none of them do, as where a step uses what it has moved before. Where none moves anything, the object has
-    random weights afterwards.
+    That is the first alone after which it moves; or that in the place of each sample, where this makes one step, and
+    another one, as of a batch that is drawn with replacement: it shows what is divided by their number. None where
+    none of them do, as where a step uses what it has moved before. Where none moves anything, the object has random
+    weights afterwards.
     """
     samples = _number_of_rows(given)
+    several = "moves the parameters several times, as after each {}: judged with {}"
     for number in range(samples - 1, 1, -max(1, samples // _NUMBERS)):
-        if _is_several(target, step, _rows(given, 0, number)) is False:
-            return 0, number
+        few = _rows(given, 0, number)
+        if _is_several(target, step, few) is False and not _leaves_rows_out(target, step, few):
+            return few, several.format("batch", f"the first {number}")
     # A perceptron moves only where it errs, and may err at other weights alone.
     rng = random_parameters()
     for point in range(1 + _POINTS):
@@ -81,14 +79,45 @@ def _of_one_step(target: Any, step: Callable[..., Any], given: Sequence[Any]) ->
             put_random(target, rng)
         for first in range(min(samples, _NUMBERS)):
             alone = _rows(given, first, 1)
-            if _moves(target, step, alone):
-                return (first, 1) if _is_several(target, step, alone) is False else None
+            if not any(map(np.any, _moved(target, step, alone).values())):
+                continue
+            if _is_several(target, step, alone) is not False:
+                return None
+            repeated = [np.repeat(one, samples, axis=0) if _has_rows(one) else one for one in alone]
+            is_other = not _are_alike(_moved(target, step, alone), _moved(target, step, repeated))
+            if is_other and _is_several(target, step, repeated) is False:
+                own = "the first sample" if first == 0 else f"sample {first + 1}"
+                return repeated, f"draws its batches: judged with {own} in the place of each"
+            own = "the first alone" if first == 0 else f"sample {first + 1} alone, the first after which it moves any"
+            return alone, several.format("sample", own)
     return None
 
 
 def moves_several_times(target: Any, step: Callable[..., Any], given: Sequence[Any]) -> bool:
-    """Whether a step of several rows makes several steps: it moves no multiple of its rate, or as one of each row."""
-    return _number_of_rows(given) > 1 and bool(_is_several(target, step, given))
+    """Whether several rows make several steps, none a multiple of the rate, or as one of each; or one of some alone."""
+    if _number_of_rows(given) < 2:
+        return False
+    return bool(_is_several(target, step, given)) or _leaves_rows_out(target, step, given)
+
+
+def _leaves_rows_out(target: Any, step: Callable[..., Any], given: Sequence[Any]) -> bool:
+    """Whether a step is made with rows that are drawn: it is another one in another order, and some do nothing in it.
+
+    By a sequence's rows it is another one in another order as well, but each does something; and what lies within a
+    margin does nothing in any order.
+    """
+    made = _moved(target, step, given)
+    if _are_alike(made, _moved(target, step, [one[::-1] if _has_rows(one) else one for one in given])):
+        return False
+    place = next((i for i, one in enumerate(given) if _has_rows(one) and one.dtype.kind == "f"), None)
+    if place is None:
+        return False
+    for row in range(min(len(given[place]), _NUMBERS)):
+        changed = given[place].copy()
+        changed[row] = 0.75 * changed[row] + 0.0625
+        if _are_alike(made, _moved(target, step, [*given[:place], changed, *given[place + 1 :]])):
+            return True
+    return False
 
 
 def _is_several(target: Any, step: Callable[..., Any], given: Sequence[Any]) -> bool | None:
@@ -156,15 +185,18 @@ def _are_alike(steps: Mapping[str, NDArray[Any]], others: Mapping[str, NDArray[A
     )
 
 
-def _moves(target: Any, step: Callable[..., Any], given: Sequence[Any]) -> bool:
+def _moved(target: Any, step: Callable[..., Any], given: Sequence[Any]) -> dict[str, NDArray[Any]]:
+    """How far a step moves each array, by a rate of 1 where it takes one; what is new has moved by itself."""
     before, here = Snapshot(target), _arrays(target)
     required, optional = positional(step) or ([], [])
     try:
         with Running(type(target).__name__, Patience()):
             step(*map(copied, given), **dict.fromkeys(rates_in([*required, *optional]), 1.0))
-        return any(name not in here or not equal(here[name], array) for name, array in _arrays(target).items())
+        after = _arrays(target)
+        old = {name: here[name] if name in here and here[name].shape == a.shape else 0.0 for name, a in after.items()}
+        return {name: array - old[name] for name, array in after.items()}
     except SubjectError:
-        return False
+        return {}
     finally:
         before.restore()
 
@@ -173,9 +205,13 @@ def _arrays(target: Any) -> dict[str, NDArray[Any]]:
     return {str(place): np.array(place.read(), np.float64) for place in places(target)}
 
 
+def _has_rows(one: Any) -> bool:
+    return isinstance(one, np.ndarray) and one.ndim > 0
+
+
 def _number_of_rows(given: Sequence[Any]) -> int:
-    return max((len(one) for one in given if isinstance(one, np.ndarray) and one.ndim), default=1)
+    return max((len(one) for one in given if _has_rows(one)), default=1)
 
 
 def _rows(given: Sequence[Any], first: int, number: int) -> list[Any]:
-    return [one[first : first + number] if isinstance(one, np.ndarray) and one.ndim else one for one in given]
+    return [one[first : first + number] if _has_rows(one) else one for one in given]
