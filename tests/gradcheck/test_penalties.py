@@ -75,6 +75,35 @@ def test_the_same_in_a_network_that_keeps_the_setting(in_loss, in_gradient, caus
     assert report["params['b1']"].verdict == "right"
 
 
+@pytest.mark.parametrize(
+    ("times", "cause", "words"),
+    [
+        (
+            6.0,
+            "batch_mean_missing",
+            "without 0.4 times the parameter, as of a penalty, claimed / numerical = 6, the number",
+        ),
+        (
+            1 / 6,
+            "batch_mean_twice",
+            "without 0.4 times the parameter, as of a penalty, claimed / numerical = 1 / 6, the",
+        ),
+    ],
+)
+def test_a_sum_in_the_place_of_a_mean_is_named_beside_a_penalty(times, cause, words):
+    class Classifier:
+        def __init__(self):
+            self.W = W.copy()
+
+        def loss(self, X, y):
+            value, gradient = hinge(1.0, 0.0)(self.W, X, y, 0.2)
+            return value, times * gradient + 0.4 * self.W
+
+    found = diagnosed(check_gradients(Classifier(), X, Y)["W"])
+    assert found.cause == cause
+    assert found.evidence.startswith(words)
+
+
 def test_what_is_right_or_no_multiple_of_the_parameter_is_no_penalty():
     assert check_gradients(hinge(0.5, 1.0), (W, X, Y, 0.1)).ok
     assert check_gradients(Network(0.5, 1.0), X, Y).entries[0].verdict == "right"

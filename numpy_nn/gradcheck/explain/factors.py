@@ -177,7 +177,7 @@ def _count_of_rows_or_columns(e: Evidence, ratio: float, other: Other) -> tuple[
         here = _near(ratio, factor * n**power, e.fit)
         return here and (other is None or _near(abs(other[1]), factor * other[0] ** power, e.fit))
 
-    if (number := _samples_beside(e)) is not None and _near(ratio, number, e.fit):
+    if (number := samples_beside(e)) is not None and _near(ratio, number, e.fit):
         return "batch_mean_missing", ", the number of targets"
     path = parsed(e.subject.input)
     if other is None and path and is_learned(str(last_name(path))):
@@ -214,7 +214,7 @@ def _is_added(e: Evidence) -> bool:
     return not np.isfinite(at_zero).all() or bool(np.abs(at_zero).max(initial=0.0) > e.fit * e.size)
 
 
-def _samples_beside(e: Evidence) -> int | None:
+def samples_beside(e: Evidence) -> int | None:
     """The number of targets of a loss, one for each sample, where the samples themselves are none of the arrays.
 
     Data have no gradient in code that returns those of parameters alone; a parameter then stands in the input's place.

@@ -21,7 +21,7 @@ from numpy_nn.gradcheck.explain.networks import networks
 from numpy_nn.gradcheck.explain.norms import normalisation
 from numpy_nn.gradcheck.explain.other_loss import other_losses
 from numpy_nn.gradcheck.explain.parts import clipped, partly_filled, without_an_output
-from numpy_nn.gradcheck.explain.penalties import penalties, regularised
+from numpy_nn.gradcheck.explain.penalties import penalties, regularised, summed_beside
 from numpy_nn.gradcheck.explain.predictions import Family, Found, Prediction, ask, at_another_batch
 from numpy_nn.gradcheck.explain.products import afterwards, products
 from numpy_nn.gradcheck.explain.sequences import sequences
@@ -46,6 +46,7 @@ GENERAL: tuple[Family, ...] = (
         updates,
         calls,
         regularised,
+        summed_beside,
         partly_filled,
         clipped,
         without_an_output,

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from numpy_nn.gradcheck.explain.factors import samples_beside
 from numpy_nn.gradcheck.explain.predictions import DROPPED, Found
 from numpy_nn.gradcheck.measure.derivatives import Array
 from numpy_nn.gradcheck.measure.evidence import COARSEST_FIT, FIT, Evidence, common_ratio
@@ -52,16 +53,33 @@ def regularised(e: Evidence) -> Iterator[Found]:
         yield Found(cause, text, sure=rate > 0.0 and chance <= CHANCE)
 
 
-def multiples(e: Evidence) -> Iterator[tuple[str, Array, float, float]]:
+def summed_beside(e: Evidence) -> Iterator[Found]:
+    """All but the penalty is multiplied, or divided, by the number of rows: a sum for a mean, or a mean twice."""
+    rows = samples_beside(e) or e.batch
+    if not (e.subject.is_loss or e.output.size == 1) or rows < 2:
+        return
+    for cause, times, words in (
+        ("batch_mean_missing", float(rows), f"{rows}, the number of rows,"),
+        ("batch_mean_twice", 1.0 / rows, f"1 / {rows}, the number of rows,"),
+    ):
+        for shown, _, rate, chance in multiples(e, times):
+            strength = rate / (1.0 - times)
+            if strength > 0.0 and chance <= CHANCE:
+                text = f"without {strength:.6g} times {shown}, as of a penalty, claimed / numerical = {words}"
+                yield Found(cause, f"{text} at all coordinates looked at")
+
+
+def multiples(e: Evidence, times: float = 1.0) -> Iterator[tuple[str, Array, float, float]]:
     """The parameter, or its sign, in words and numbers, if claimed minus numerical is a multiple of it; and which.
 
+    Or claimed minus so many ``times`` the numerical one.
     The last number says how likely that is by chance: that a number fits, to a share of its size, to the power of how
     many there are beside the one that sets the multiple.
     """
     if not _is_learned(e):
         return
     assert e.gradient is not None
-    extra = (e.gradient - e.truth)[e.looked_at]
+    extra = (e.gradient - times * e.truth)[e.looked_at]
     # What is left of a difference is off by as much as the numbers that it is of.
     largest = float(np.abs(extra).max())
     fit = e.fit if e.fit == FIT or not largest else min(COARSEST_FIT, e.fit * max(1.0, e.size / largest))
