@@ -104,3 +104,39 @@ def test_what_a_loss_returns_beside_its_value_is_judged_and_not_what_trains_with
     report = check_gradients(LinearClassifier(made, averaged), x, y)
     assert (report.verdict, report["W"].verdict) == (verdict, verdict)
     assert not any("train" in note for note in report.notes)
+
+
+class WantingAStrength:
+    def __init__(self, averaged):
+        self.inner = LinearClassifier(averaged=averaged)
+
+    def loss(self, x, y, lam):
+        return self.inner.loss(x, y, lam)
+
+
+@pytest.mark.parametrize(("averaged", "verdict"), [(True, "right"), (False, "wrong")])
+def test_a_loss_that_wants_the_strength_of_its_penalty_is_given_one(averaged, verdict):
+    rng = np.random.default_rng(2)
+    x, y = rng.standard_normal((6, 4)), np.array([0, 1, 2, 1, 0, 2])
+    report = check_gradients(WantingAStrength(averaged), x, y)
+    assert report.verdict == verdict
+    assert "loss takes lam as well: it was given 0.1" in report.notes
+
+
+class Ridge:
+    """Whose gradient is a method of its own, and wants the strength too."""
+
+    def __init__(self, factor=1.0):
+        self.w, self.factor = np.array([0.3, -0.2]), factor
+
+    def loss(self, x, y, reg):
+        return 0.5 * np.mean((x @ self.w - y) ** 2) + 0.5 * reg * self.w @ self.w
+
+    def gradient(self, x, y, reg):
+        return x.T @ (x @ self.w - y) / len(x) + self.factor * reg * self.w
+
+
+@pytest.mark.parametrize(("factor", "verdict"), [(1.0, "right"), (2.0, "wrong")])
+def test_so_is_its_gradient(factor, verdict):
+    x, y = np.arange(6.0).reshape(3, 2), np.array([1.0, -1.0, 0.5])
+    assert check_gradients(Ridge(factor), x, y)["w"].verdict == verdict

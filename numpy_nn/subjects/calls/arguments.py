@@ -66,6 +66,17 @@ def with_settings_given(function: Callable[..., Any], number: int) -> Callable[.
     return partial(function, **settings) if settings else function
 
 
+# How strong a penalty is, which any number may be; and what a loss is given that wants one.
+_STRENGTHS = names.words("reg reg_strength reg_lambda lam lamb lambd lambda_ lmbda lmda l1 l2 weight_decay")
+_STRENGTH = 0.1
+
+
+def strengths_wanted(function: Callable[..., Any] | None, number: int) -> dict[str, float]:
+    """The strengths of penalties that a function wants after so many arguments, if it wants nothing else there."""
+    rest = (([], []) if function is None else positional(function) or ([], []))[0][number:]
+    return dict.fromkeys(rest, _STRENGTH) if all(names.plain(name) in _STRENGTHS for name in rest) else {}
+
+
 def takes_targets(function: Callable[..., Any], inputs: int) -> bool:
     """Whether a function can be called with targets after so many inputs; a number by default there is a setting."""
     spec = positional(function)

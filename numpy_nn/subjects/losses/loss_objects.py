@@ -12,7 +12,7 @@ import numpy as np
 
 from numpy_nn.subjects import names
 from numpy_nn.subjects.agreement import CLOSELY, Agreement, agreement, claimed_in_shape
-from numpy_nn.subjects.calls.arguments import named_arguments, takes, with_settings_given
+from numpy_nn.subjects.calls.arguments import named_arguments, strengths_wanted, takes, with_settings_given
 from numpy_nn.subjects.calls.chains import backward_of_layers
 from numpy_nn.subjects.calls.costs import (
     HandedOn,
@@ -49,14 +49,28 @@ def of_loss_object(
     label: str, target: Any, forward: Callable[..., Any] | None, inputs: Sequence[Any], targets: Any, hints: Hints
 ) -> CodeSubject:
     """An object that is asked for a loss: by a method of such a name, by forward(x, y), or by no method at all."""
+    subject = _of_loss_object(label, target, forward, inputs, targets, hints)
+    value = method(target, names.LOSSES)
+    for name, strength in strengths_wanted(value, len(inputs) + 1).items():
+        subject.notes.append(f"{getattr(value, '__name__', 'the loss')} takes {name} as well: it was given {strength}")
+    return subject
+
+
+def _of_loss_object(
+    label: str, target: Any, forward: Callable[..., Any] | None, inputs: Sequence[Any], targets: Any, hints: Hints
+) -> CodeSubject:
     value = method(target, names.LOSSES) or (None if _is_loss_itself(forward, len(inputs)) else held_loss(target))
     value = in_training(value or method_of_loss(target, len(inputs) + 1) or method_of_loss(target))
+    strengths = strengths_wanted(value, len(inputs) + 1)
+    value = partial(value, **strengths) if value is not None and strengths else value
     if value is None and (usual := _of_usual_loss(label, target, inputs, targets, hints)) is not None:
         return usual
     own = value.func if isinstance(value, partial) else value
     gradient = method(target, [name for name in names.LOSS_GRADIENTS if method(target, [name]) != own])
     gradient = None if _is_of_held_loss(target, own, gradient) else gradient
     gradient = gradient or names.passes(target)[1]
+    strengths = strengths_wanted(gradient, len(inputs) + 1)
+    gradient = partial(gradient, **strengths) if gradient is not None and strengths else gradient
     step = step_of_training(target, (*inputs, targets))
     if gradient is None is hints.cost and None not in (value, step):
         before = Snapshot(target)
