@@ -186,7 +186,29 @@ def test_steps_of_rows_that_are_drawn_are_judged_by_these(kind, factor, verdict)
 def test_what_is_divided_by_the_number_of_rows_shows_also_where_they_are_drawn():
     report = check_gradients(NotDivided(), X, Y)
     assert {entry.cause for entry in report.entries} == {"batch_mean_missing"}
-    assert "train draws its batches: judged with the first sample in the place of each" in report.notes
+    assert "train makes a step of some of the rows: judged with the first sample in the place of each" in report.notes
+
+
+class Validating(Network):
+    """Keeps the last rows for validation, of which one sample alone would leave none to train with."""
+
+    def mse(self, x, y):
+        return np.mean(np.sum((self.predict(x) - y) ** 2, axis=1))
+
+    def fit(self, x, y, epochs=50, lr=0.1):
+        kept, best = int(0.7 * len(x)), np.inf
+        for _ in range(epochs):
+            self._moved_by(x[:kept], y[:kept], 2 * lr / kept)
+            if self.mse(x[kept:], y[kept:]) >= best:
+                break
+            best = self.mse(x[kept:], y[kept:])
+
+
+@pytest.mark.parametrize(("factor", "verdict"), [(1.0, "right"), (2.0, "wrong")])
+def test_steps_of_the_rows_that_are_not_kept_for_validation_are_judged_by_one_of_them(factor, verdict):
+    report = check_gradients(Validating(factor), X, Y)
+    assert (report["W1"].verdict, report["W2"].verdict) == (verdict, "right")
+    assert "fit makes a step of some of the rows: judged with the first sample in the place of each" in report.notes
 
 
 class Recurrent:

@@ -62,9 +62,9 @@ def _of_one_step(target: Any, step: Callable[..., Any], given: Sequence[Any]) ->
     """Samples that make one step, and what to say of them: as many of the first as make a batch, or a single one.
 
     That is the first alone after which it moves; or that in the place of each sample, where this makes one step, and
-    another one, as of a batch that is drawn with replacement: it shows what is divided by their number. None where
-    none of them do, as where a step uses what it has moved before. Where none moves anything, the object has random
-    weights afterwards.
+    another one, as of a batch that is drawn with replacement, or of those that are not kept for validation: it shows
+    what is divided by their number. None where none of them do, as where a step uses what it has moved before. Where
+    none moves anything, the object has random weights afterwards.
     """
     samples = _number_of_rows(given)
     several = "moves the parameters several times, as after each {}: judged with {}"
@@ -79,15 +79,16 @@ def _of_one_step(target: Any, step: Callable[..., Any], given: Sequence[Any]) ->
             put_random(target, rng)
         for first in range(min(samples, _NUMBERS)):
             alone = _rows(given, first, 1)
-            if not any(map(np.any, _moved(target, step, alone).values())):
+            repeated = [np.repeat(one, samples, axis=0) if _has_rows(one) else one for one in alone]
+            by_one, by_all = (_moved(target, step, rows) for rows in (alone, repeated))
+            by_rows = _does_something(by_all) and not (_does_something(by_one) and _are_alike(by_one, by_all))
+            if by_rows and samples > 1 and _is_several(target, step, repeated) is False:
+                own = "the first sample" if first == 0 else f"sample {first + 1}"
+                return repeated, f"makes a step of some of the rows: judged with {own} in the place of each"
+            if not _does_something(by_one):
                 continue
             if _is_several(target, step, alone) is not False:
                 return None
-            repeated = [np.repeat(one, samples, axis=0) if _has_rows(one) else one for one in alone]
-            is_other = not _are_alike(_moved(target, step, alone), _moved(target, step, repeated))
-            if is_other and _is_several(target, step, repeated) is False:
-                own = "the first sample" if first == 0 else f"sample {first + 1}"
-                return repeated, f"draws its batches: judged with {own} in the place of each"
             own = "the first alone" if first == 0 else f"sample {first + 1} alone, the first after which it moves any"
             return alone, several.format("sample", own)
     return None
@@ -203,6 +204,11 @@ def _moved(target: Any, step: Callable[..., Any], given: Sequence[Any]) -> dict[
 
 def _arrays(target: Any) -> dict[str, NDArray[Any]]:
     return {str(place): np.array(place.read(), np.float64) for place in places(target)}
+
+
+def _does_something(moved: Mapping[str, NDArray[Any]]) -> bool:
+    """Whether anything is moved, to where numbers are finite: of no rows the mean is none."""
+    return any(map(np.any, moved.values())) and all(np.isfinite(array).all() for array in moved.values())
 
 
 def _has_rows(one: Any) -> bool:
