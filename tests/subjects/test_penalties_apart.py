@@ -95,3 +95,44 @@ def test_a_small_penalty_counts(monkeypatch):
     monkeypatch.setattr(Penalised, "rate", 0.002)
     monkeypatch.setattr(Squares, "regularization_loss", lambda self: 0.001 * np.sum(self.net.W**2))
     assert check_gradients(Penalised(), R.normal(size=(5, 3)), R.normal(size=(5, 2))).verdict == "right"
+
+
+class Fitted:
+    """Softmax regression whose fit keeps the loss of each round, with the penalty."""
+
+    def __init__(self, *, in_loss=0.5, in_step=1.0, averaged=True):
+        self.in_loss, self.in_step, self.averaged, self.losses = in_loss, in_step, averaged, []
+
+    def fit(self, X, y, lr=0.1, epochs=20, reg=0.02):
+        Y = np.eye(3)[y]
+        self.W, self.b = np.random.default_rng(1).normal(0, 0.3, (4, 3)), np.zeros(3)
+        for _ in range(epochs):
+            P = self.predict_proba(X)
+            self.losses.append(-np.sum(Y * np.log(P)) / len(X) + self.in_loss * reg * np.sum(self.W**2))
+            G = (P - Y) / (len(X) if self.averaged else 1)
+            self.W -= lr * (X.T @ G + self.in_step * reg * self.W)
+            self.b -= lr * G.sum(axis=0)
+        return self
+
+    def predict_proba(self, X):
+        e = np.exp(X @ self.W + self.b)
+        return e / e.sum(axis=1, keepdims=True)
+
+
+@pytest.mark.parametrize(
+    ("fitted", "verdict"),
+    [
+        (Fitted(), "right"),
+        (Fitted(in_step=2.0), "wrong"),
+        (Fitted(in_loss=1.0), "wrong"),
+        (Fitted(in_step=0.0), "undecided"),
+        (Fitted(averaged=False), "wrong"),
+    ],
+)
+def test_the_penalty_in_steps_is_that_of_the_loss_which_a_fit_keeps(fitted, verdict):
+    X, y = np.random.default_rng(2).normal(size=(8, 4)), np.array([0, 1, 2, 1, 0, 2, 2, 1])
+    report = check_gradients(fitted, X, y)
+    assert report.verdict == verdict
+    assert report["b"].verdict == "right"
+    if verdict == "undecided":
+        assert any("and a penalty, 0.00425795; the gradient has that of none of it" in text for text in report.problems)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dis
 import inspect
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from typing import Any
 
@@ -41,8 +41,11 @@ def factors_of_losses(
     """
     found: dict[str, float] = {}
     before = Snapshot(owner if owner is not None else forward)
-    if factor := _in_common(_ratios_of_steps(subject)):
+    pairs = list(_returned_by_steps(subject))
+    if factor := _in_common(value / loss for value, loss in pairs):
         found["what a step returns"] = factor
+    elif factor := _beside_a_penalty(pairs)[0]:
+        found["what a step returns, but for what hangs on the weights alone,"] = factor
     for name, function in dict([*_beside(chain, forward, owner), *_candidates(owner)]).items():
         for order in range(4):
             ratios = list(_ratios(subject, chain, function, order, targets))
@@ -94,8 +97,8 @@ def _in_common(ratios: Iterable[float]) -> float:
     return ratios[0] if alike else 0.0
 
 
-def _ratios_of_steps(subject: CodeSubject) -> Iterator[float]:
-    """The number that a step of training returns, over the loss, at several points."""
+def _returned_by_steps(subject: CodeSubject) -> Iterator[tuple[float, float]]:
+    """The number that a step of training returns, and the loss, at several points; fewer where it returns none."""
     name = subject.input
     for scale in _SCALES:
         try:
@@ -106,7 +109,40 @@ def _ratios_of_steps(subject: CodeSubject) -> Iterator[float]:
             return
         if not isinstance(subject.latest, (float, np.floating)) or not loss:
             return
-        yield float(subject.latest) / loss
+        yield float(subject.latest), loss
+
+
+def _beside_a_penalty(pairs: Sequence[tuple[float, float]]) -> tuple[float, float]:
+    """The factor before the loss in what steps return, and what they add to it at any data; (0, 0) if not so."""
+    if len(pairs) != len(_SCALES):
+        return 0.0, 0.0
+    (value, loss), (second, other), (third, last) = pairs
+    factor = (second - value) / (other - loss) if other != loss else 0.0
+    added = value - factor * loss
+    fits = abs(third - factor * last - added) <= ALIKE * max(abs(third), abs(value - third))
+    return (factor, added) if fits and 0.0 < factor < np.inf and abs(last - other) > ALIKE * abs(last) else (0.0, 0.0)
+
+
+def said_of_the_penalty(subject: CodeSubject, words: str) -> str:
+    """What is wrong with the weight decay in steps, by what these return: the loss with its penalty; or nothing.
+
+    That is known where it is the loss and something that grows with the square of the weights, and with nothing else.
+    """
+    factor, added = _beside_a_penalty(list(_returned_by_steps(subject)))
+    if abs(factor - 1.0) > ALIKE:
+        return ""
+    own = subject.penalty_of_decays()
+    if abs(added - own) <= ALIKE * max(abs(added), abs(own)):
+        return ""
+    with subject.at({name: 2.0 * subject.arrays[name] for name in subject.parameter_places}):
+        more = _beside_a_penalty(list(_returned_by_steps(subject)))[1]
+    if not added > 0.0 or abs(more - 4.0 * added) > 1e-3 * more:
+        return ""
+    has = f"{own:.6g}, by the weight decay in it" if own else "none of it"
+    return (
+        f"what a step returns is {words} and a penalty, {added:.6g}; the gradient has that of {has}: if it is the "
+        "loss, the gradients are off by that; say which it is with loss="
+    )
 
 
 def _ratios(

@@ -33,7 +33,7 @@ from numpy_nn.subjects.calls.costs import (
 from numpy_nn.subjects.calls.usual_costs import has_kinks, usual_costs
 from numpy_nn.subjects.choosing import chosen
 from numpy_nn.subjects.given_code import Code, Hints, is_ragged
-from numpy_nn.subjects.losses.other_losses import ALIKE, factors_of_losses
+from numpy_nn.subjects.losses.other_losses import ALIKE, factors_of_losses, said_of_the_penalty
 from numpy_nn.subjects.names import positional
 from numpy_nn.subjects.parameters.code import CodeSubject
 from numpy_nn.subjects.state import Snapshot
@@ -227,6 +227,9 @@ def _compare_with_losses(
 ) -> None:
     """Say if the code has a loss which that by which it is judged is not: a multiple of it, or another."""
     if subject.chain is None or not subject.make_repeatable() or subject.input not in subject.arrays:
+        return
+    if text := said_of_the_penalty(subject, words):
+        subject.complain(text)
         return
     factors = factors_of_losses(subject, subject.chain, forward, owner, targets)
     apart = {name: factor for name, factor in factors.items() if not abs(factor - 1.0) <= ALIKE}

@@ -227,6 +227,15 @@ class SteppingCode(HidingCode):
         is_moved = isinstance(self._returned, Steps) and name in self._returned
         return is_moved and not is_learned(str(last_name(place.path)))
 
+    def penalty_of_decays(self) -> float:
+        """What the loss would have beside for the weight decay in steps: k / 2 times squares, k times sizes."""
+        added = 0.0
+        for name, decays in self._decays.items():
+            for decay in decays:
+                powers = np.square(self.arrays[name]) / 2 if decay.of is np.positive else np.abs(self.arrays[name])
+                added += decay.by * float(powers.sum())
+        return added
+
     def _find_decays(self, moved: Sequence[str], rate: float, grad_output: Array) -> None:
         """Where a step has a multiple of the array itself in it, or of its sign, which the code names: weight decay."""
         rng = np.random.default_rng(6)
