@@ -48,7 +48,7 @@ from numpy_nn.subjects.libraries.primitives import is_primitive, passes_of_primi
 from numpy_nn.subjects.losses.autoencoders import compared_with_its_input, trained_by_its_input
 from numpy_nn.subjects.losses.estimators import make_by_training, of_decisions, of_rows, prepared, said_of_rounds
 from numpy_nn.subjects.losses.held_data import of_held_data, with_data_held
-from numpy_nn.subjects.losses.loss_objects import of_loss_object, of_loss_without_targets, predictor
+from numpy_nn.subjects.losses.loss_objects import has_loss, of_loss_object, of_loss_without_targets, predictor
 from numpy_nn.subjects.losses.neurons import refuse_neurons
 from numpy_nn.subjects.losses.objectives import judged_by_its_sign, objective_and_gradient
 from numpy_nn.subjects.losses.own_names import own_names_or
@@ -364,8 +364,8 @@ def _of_loss_or_step(
     label: str, target: Any, forward: Callable[..., Any] | None, inputs: Sequence[Any], targets: Any, hints: Hints
 ) -> CodeSubject:
     """An object that is asked for a loss; or, where none that is usual fits, its step by the loss that this gives."""
-    step = step_of_training(target, (*inputs, targets)) if method(target, names.LOSSES) is None else None
-    step = step if hints.cost is None and names.passes(target)[1] is None else None
+    is_judged = has_loss(target, len(inputs)) or hints.cost is not None or names.passes(target)[1] is not None
+    step = None if is_judged else step_of_training(target, (*inputs, targets))
     before = Snapshot(target)
 
     def stepping(known: bool) -> CodeSubject | None:

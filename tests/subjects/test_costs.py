@@ -1,4 +1,4 @@
-"""The losses that code leaves unsaid, against their formulas, and losses of what a forward pass returns."""
+"""Losses of what a forward pass returns."""
 
 import numpy as np
 import pytest
@@ -7,122 +7,9 @@ from stand_ins import script
 from numpy_nn.gradcheck import check_gradients
 from numpy_nn.subjects import names
 from numpy_nn.subjects.calls.costs import LossOfOutput, _last_array, cost_beside, number_of_samples
-from numpy_nn.subjects.calls.usual_costs import _of_classes, has_kinks, usual_costs
 from numpy_nn.subjects.names import positional
 
 R = np.random.default_rng(0)
-A, Y = np.array([[0.25, 0.5], [0.75, 0.125]]), np.array([[0.0, 1.0], [1.0, 0.0]])
-SQUARES = 0.0625 + 0.25 + 0.0625 + 0.015625
-BINARY = -(np.log(0.75) + np.log(0.5) + np.log(0.75) + np.log(0.875))
-LIKELY = -(np.log(0.5) + np.log(0.75))
-SCORES = np.log(1 + np.exp(A)).sum() - 0.5 - 0.75
-SOFTMAX = np.log(np.exp(A).sum(axis=1)).sum() - 0.5 - 0.75
-VALUES = {
-    "sum((a - y)^2) / 2": SQUARES / 2,
-    "sum((a - y)^2)": SQUARES,
-    "-sum(y log a + (1 - y) log(1 - a))": BINARY,
-    "-sum(y log a)": LIKELY,
-    "sum((a - y)^2) / 2 / n, with n = 2": SQUARES / 4,
-    "sum((a - y)^2) / n, with n = 2": SQUARES / 2,
-    "-sum(y log a + (1 - y) log(1 - a)) / n, with n = 2": BINARY / 2,
-    "-sum(y log a) / n, with n = 2": LIKELY / 2,
-    "mean((a - y)^2)": SQUARES / 4,
-    "sum(log(1 + exp a) - y a)": SCORES,
-    "-sum(y log softmax(a))": SOFTMAX,
-    "sum(|a - y|)": 1.125,
-    "sum(max(0, 1 - y a))": 1.25 + 0.5 + 0.25 + 1.125,
-    "sum(max(0, -y a))": 0.25 + 0.125,
-    "sum((sign(a) - y) a)": 2 * (0.25 + 0.125),
-    "sum(log(1 + exp a) - y a) / n, with n = 2": SCORES / 2,
-    "-sum(y log softmax(a)) / n, with n = 2": SOFTMAX / 2,
-    "sum(|a - y|) / n, with n = 2": 1.125 / 2,
-    "sum(max(0, 1 - y a)) / n, with n = 2": 3.125 / 2,
-    "sum(max(0, -y a)) / n, with n = 2": 0.375 / 2,
-    "sum((sign(a) - y) a) / n, with n = 2": 0.375,
-}
-# Of -1 and 1.
-OF_SIGNS = {"sum(log(1 + exp(-y a)))": 1.0, "sum(log(1 + exp(-y a))) / n, with n = 2": 0.5}
-OF_LABELS = {"-sum(log a[label])": LIKELY, "-sum(log a[label]) / n, with n = 2": LIKELY / 2}
-
-
-@pytest.mark.parametrize("formula", VALUES)
-def test_a_usual_cost_is_what_its_formula_says(formula):
-    # Sums of four terms, in one order or another.
-    assert dict(usual_costs((2,)))[formula](A, Y) == pytest.approx(VALUES[formula], rel=1e-15)
-
-
-@pytest.mark.parametrize("formula", OF_LABELS)
-def test_a_cost_of_labels_takes_labels_alone(formula):
-    cost = dict(usual_costs((2,)))[formula]
-    assert cost(A, np.array([1, 0])) == pytest.approx(OF_LABELS[formula], rel=1e-15)
-    in_columns = np.array([[0.25, 0.5, 0.25], [0.75, 0.5, 0.75]])
-    assert 2 * cost(in_columns, np.array([1, 0, 1])) == pytest.approx(
-        -2 * (2 * np.log(0.75) + np.log(0.5)) / (2 if formula.endswith("2") else 1), rel=1e-15
-    )
-    for targets in (Y, np.array([1.0, 0.0]), np.array([1]), np.array([[1, 0]])):
-        with pytest.raises(ValueError, match="expected a label for each row, or for each column"):
-            cost(A, targets)
-
-
-@pytest.mark.parametrize("formula", OF_SIGNS)
-def test_a_logistic_loss_of_signs_is_that_of_0_and_1_with_the_same_scores(formula):
-    costs = dict(usual_costs((2,)))
-    signs = np.array([1, -1, -1, 1])
-    scores = np.array([0.5, -2.0, 3.0, -0.25])
-    value = costs[formula](scores, signs)
-    assert value == pytest.approx(OF_SIGNS[formula] * np.log1p(np.exp(-signs * scores)).sum(), rel=1e-14)
-    other = costs[formula.replace("exp(-y a))", "exp a) - y a")](scores, (signs + 1) // 2)
-    assert value == pytest.approx(other, rel=1e-14)
-    for targets in (Y, np.array([0, 1, 1, 0]), np.array([-1, 0, 1, 1])):
-        with pytest.raises(ValueError, match=r"expected -1 and 1|expected targets of two classes"):
-            costs[formula](scores, targets)
-
-
-def test_labels_become_rows_with_one_1_and_other_targets_stay_what_they_are():
-    np.testing.assert_array_equal(_of_classes(A, np.array([1, 0])), Y)
-    np.testing.assert_array_equal(_of_classes(A, np.array([1, 0], np.uint8)), Y)
-    np.testing.assert_array_equal(_of_classes(np.ones((2, 3)), np.array([1, 0, 1])), [[0, 1, 0], [1, 0, 1]])
-    for output, targets in (
-        (A, Y),
-        (A, np.array([1.0, 0.0])),
-        (A, np.array([[1, 0], [0, 1]])),
-        (A, np.array([1, 0, 1])),
-        (A, np.array(1)),
-        (A[0], np.array([1, 0])),
-        (np.stack([A, A]), np.array([1, 0])),
-    ):
-        assert _of_classes(output, targets) is targets
-
-
-def test_a_softmax_of_scores_goes_along_the_classes_of_labels_or_of_ones_in_rows_or_in_columns():
-    cost = dict(usual_costs((3,)))["-sum(y log softmax(a))"]
-    scores, labels = np.array([[1.0, 2.0], [0.5, -1.0], [0.0, 3.0]]), np.array([1, 0, 1])
-    value = -np.sum(np.log(np.exp(scores) / np.exp(scores).sum(axis=1, keepdims=True))[np.arange(3), labels])
-    for a, y in ((scores, labels), (scores, np.eye(2)[labels]), (scores.T, labels), (scores.T, np.eye(2)[labels].T)):
-        assert cost(a, y) == pytest.approx(value, rel=1e-14)
-    for y in (np.array([0.5, 2.0, 1.0]), np.ones((3, 2))):
-        with pytest.raises(ValueError, match="expected one 1 for each sample, or labels"):
-            cost(scores, y)
-
-
-def test_a_hinge_takes_targets_of_two_classes_with_0_in_the_place_of_minus_1():
-    cost = dict(usual_costs((3,)))["sum(max(0, 1 - y a))"]
-    a, y = np.array([0.5, -2.0, -0.5]), np.array([1, -1, 1])
-    assert cost(a, y) == cost(a, (y + 1) // 2) == cost(a[:, None], y) == 0.5 + 0.0 + 1.5
-    for other in (np.array([0.5, 1.0, 0.0]), np.array([0, 1, 2]), np.array([-1, 0, 1])):
-        with pytest.raises(ValueError, match="expected targets of two classes"):
-            cost(a, other)
-
-
-def test_those_made_of_pieces_are_known_by_their_formula():
-    pieces = {formula for formula, _ in usual_costs(()) if has_kinks(formula)}
-    assert pieces == {"sum(|a - y|)", "sum(max(0, 1 - y a))", "sum(max(0, -y a))", "sum((sign(a) - y) a)"}
-
-
-def test_samples_may_be_in_rows_or_in_columns():
-    formulas = [formula for formula, _ in usual_costs((2, 3))]
-    assert {"sum((a - y)^2) / n, with n = 2", "sum((a - y)^2) / n, with n = 3"} < set(formulas)
-    assert len(formulas) == len(set(formulas))
 
 
 @pytest.mark.parametrize(
@@ -149,11 +36,6 @@ def test_the_number_of_samples_is_that_of_rows_or_of_columns_where_only_these_st
 def test_the_last_of_several_outputs_is_the_last_matrix_of_those_that_come_first(shapes, last):
     parts = [np.zeros(shape) for shape in shapes]
     assert _last_array(parts) == _last_array([*parts, {"a": "cache"}, np.zeros((2, 2))]) == last
-
-
-def test_these_are_all_and_each_has_a_formula_of_its_own():
-    formulas = [formula for formula, _ in usual_costs((2,))]
-    assert sorted(formulas) == sorted({**VALUES, **OF_LABELS, **OF_SIGNS})
 
 
 def test_a_loss_of_the_output_is_the_loss_of_the_first_output():
@@ -193,11 +75,6 @@ def test_a_loss_that_names_what_forward_returns_is_given_that():
         return kept, output
 
     assert LossOfOutput(forward, lambda output, targets: output - targets).loss(3.0, 1.0)[0] == 5.0
-
-
-def test_of_a_dict_no_usual_loss_is_taken():
-    with pytest.raises(TypeError, match="returns a dict first, of which no usual loss is known; pass loss="):
-        next(iter(usual_costs((2,))))[1]({"a": 1.0}, 1.0)
 
 
 def test_a_loss_that_names_its_target_first_is_given_it_first_and_then_what_else_it_names():

@@ -204,7 +204,7 @@ def test_the_losses_of_books():
         "-sum(y log a)": logs,
     }
     costs = dict(usual_costs((3, 2, 3)))
-    assert len(costs) == len(list(usual_costs((3, 2)))) == 5 + 2 * 5 + 1 + 7 + 2 * 7
+    assert len(costs) == len(list(usual_costs((3, 2)))) == 6 + 2 * 6 + 1 + 8 + 2 * 8
     for formula, value in sums.items():
         assert costs[formula](A, HOT) == pytest.approx(value)
         assert costs[f"{formula} / n, with n = 3"](A, HOT) == pytest.approx(value / 3.0)

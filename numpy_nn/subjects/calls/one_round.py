@@ -30,6 +30,8 @@ from numpy_nn.subjects.state import Snapshot, attributes, equal, generators_from
 
 # How a list is called in which the loss of each round is kept; one of errors may have those of classes.
 _OF_LOSSES = re.compile(r"loss|cost|(^|_)j(_|$)|(^|_)(mse|bce|nll)(_|$)|objective")
+# What may be that of whatever is counted as well, such as of correct predictions.
+_OF_ROUNDS = re.compile(r"hist|curve|trace|progress|convergence")
 _OF_GAINS = re.compile(r"likelihood|log_?lik|(^|_)lls?(_|$)|elbo|log_?prob|posterior|reward|utility")
 # Steps that differ by less are of one length: Adam's by its epsilon over the gradient.
 _AS_FAR = 1.001
@@ -84,14 +86,17 @@ class OneRound(Dressed):
             result = quiet(self.func)(**named)
         if rounds and self._adapted and before.issuperset(self._adapted):
             self._keep_gradients(rounds[-1].names_of_its_own())
-        return self._loss_in(result)
+        return self._loss_in(result, _samples_in(bound.args))
 
-    def _loss_in(self, result: Any) -> Any:
+    def _loss_in(self, result: Any, samples: int) -> Any:
         """The loss of a round, or minus what is called a likelihood, which the steps are to go up."""
         if isinstance(result, (float, np.floating)):
             return result
         lists = {name: one for name, one in attributes(self.owner).items() if _is_of_floats(one)}
         found = {name: one for name, one in lists.items() if _OF_LOSSES.search(names.plain(name)) or _is_gain(name)}
+        if not found:
+            kept = {name: one for name, one in lists.items() if _OF_ROUNDS.search(names.plain(name))}
+            found = {name: one for name, one in kept.items() if not float(one[-1] * samples).is_integer()}
         if not found:
             parts = enumerate(result if isinstance(result, tuple) else (result,))
             found = {self._returned.get(i, str(i)): one for i, one in parts if _is_of_floats(one)}

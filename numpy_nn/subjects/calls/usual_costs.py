@@ -12,19 +12,22 @@ Cost = Callable[[NDArray[Any], NDArray[Any]], Any]
 
 
 def usual_costs(samples: Sequence[int]) -> Iterator[tuple[str, Cost]]:
-    """Squared errors, cross-entropies of probabilities a and of scores a, absolute errors, and hinges, with formulas.
+    """Squared errors, cross-entropies of probabilities a and of scores a, absolute errors, hinges, and of counts.
 
-    ``samples`` are the numbers that n may be: samples are in rows, or in columns. TypeError of what is no array.
+    Each has its formula. ``samples`` are the numbers that n may be: samples are in rows, or in columns. TypeError of
+    what is no array.
     """
     sums: list[tuple[str, Cost]] = [
         ("sum((a - y)^2) / 2", lambda a, y: 0.5 * np.sum((a - _of_classes(a, y)) ** 2)),
         ("sum((a - y)^2)", lambda a, y: np.sum((a - _of_classes(a, y)) ** 2)),
         ("-sum(y log a + (1 - y) log(1 - a))", lambda a, y: _binary(a, _of_classes(a, y))),
         ("-sum(y log a)", lambda a, y: -np.sum(y * np.log(a))),
+        ("sum(a - y log a)", lambda a, y: np.sum(a - _counts(a, y) * np.log(a))),
         ("-sum(log a[label])", lambda a, y: -np.sum(np.log(_of_labels(a, y)))),
     ]
     of_scores: list[tuple[str, Cost]] = [
         ("sum(log(1 + exp a) - y a)", lambda a, y: np.sum(np.logaddexp(0.0, a) - _of_classes(a, y) * a)),
+        ("sum(exp a - y a)", lambda a, y: np.sum(np.exp(a) - _counts(a, y) * a)),
         ("-sum(y log softmax(a))", _softmax_cross_entropy),
         ("sum(log(1 + exp(-y a)))", lambda a, y: np.sum(np.logaddexp(0.0, -_of_signs(a, y) * a))),
         ("sum(|a - y|)", lambda a, y: np.sum(np.abs(a - _of_classes(a, y)))),
@@ -98,6 +101,13 @@ def _of_classes(a: NDArray[Any], y: NDArray[Any]) -> NDArray[Any]:
     if np.ndim(a) == 2 and _are_labels(y) and len(y) in np.shape(a):
         return np.eye(np.shape(a)[1])[y] if len(y) == len(a) else np.eye(len(a))[:, y]
     return y
+
+
+def _counts(a: NDArray[Any], y: NDArray[Any]) -> NDArray[Any]:
+    """Targets that are counts, in the shape of the outputs; ValueError for others, as those of two classes."""
+    if np.size(a) != np.size(y) or np.any(y < 0) or np.any(y != np.floor(y)) or np.max(y) <= 1:
+        raise ValueError("expected counts")
+    return np.reshape(y, np.shape(a))
 
 
 def _divided(cost: Cost, by: int) -> Cost:

@@ -45,6 +45,12 @@ def predictor(target: Any, forward: Callable[..., Any] | None, number: int) -> C
     return forward if forward is not None and takes(forward, number) else None
 
 
+def has_loss(target: Any, number: int) -> bool:
+    """Whether an object has a loss of so many inputs and targets, or of an output and targets: not of a residual."""
+    value = method(target, names.LOSSES)
+    return value is not None and (takes(value, number + 1) or takes(value, 2))
+
+
 def of_loss_object(
     label: str, target: Any, forward: Callable[..., Any] | None, inputs: Sequence[Any], targets: Any, hints: Hints
 ) -> CodeSubject:
