@@ -47,8 +47,8 @@ _PREDICTIONS = words(
     "y_pred ypred yhat y_hat pred preds prediction predictions predicted output outputs out p probs prob "
     "probabilities a al x z logits logit scores score h o yp inp input inputs activations"
 )
-_RATES = words("lr eta rate step_size stepsize alpha_lr lr0 base_lr init_lr initial_lr")
-_RATE_PATTERN = re.compile(r"l\w*rate")  # learning_rate, however it is written
+_RATES = words("lr eta rate step_size stepsize alpha_lr lr0 eta0 base_lr init_lr initial_lr")
+_RATE_PATTERN = re.compile(r"l\w*rate_?(0|init)?")  # learning_rate, however it is written
 
 FORWARDS = words(
     "forward forward_pass fprop feedforward feed_forward forward_propagation forward_prop forward_propagate forwards "

@@ -262,3 +262,13 @@ def test_what_is_learned_is_known_by_its_name_or_by_the_other_of_its_pair():
 )
 def test_usual_losses_have_names_of_their_own(name, is_one):
     assert names.is_usual_loss(name) == is_one
+
+
+@pytest.mark.parametrize("name", ["lr", "eta0", "learning_rate", "learningRate", "learning_rate_init", "lrate0"])
+def test_a_rate_may_be_called_as_the_first_of_a_schedule(name):
+    assert names.role(name) == names.RATE
+
+
+@pytest.mark.parametrize("name", ["learning", "rates", "later", "error_rate_init", "leak"])
+def test_what_is_called_otherwise_is_no_rate(name):
+    assert names.role(name) != names.RATE
