@@ -140,3 +140,45 @@ class Ridge:
 def test_so_is_its_gradient(factor, verdict):
     x, y = np.arange(6.0).reshape(3, 2), np.array([1.0, -1.0, 0.5])
     assert check_gradients(Ridge(factor), x, y)["w"].verdict == verdict
+
+
+class Regressor:
+    """Whose backward pass returns the loss, penalty and all, before lists of gradients, and which fits by batches."""
+
+    def __init__(self, factor=1.0):
+        rng, self.alpha = np.random.default_rng(0), 0.1
+        self.coefs_, self.intercepts_ = [rng.normal(size=(4, 3)), rng.normal(size=(3, 1))], [np.zeros(3), np.zeros(1)]
+        self.factor = factor
+
+    def _forward_pass(self, X):
+        h = np.tanh(X @ self.coefs_[0] + self.intercepts_[0])
+        return [X, h, h @ self.coefs_[1] + self.intercepts_[1]]
+
+    def predict(self, X):
+        return self._forward_pass(X)[-1].ravel()
+
+    def _backprop(self, X, y):
+        X, h, out = self._forward_pass(X)
+        loss = 0.5 * np.mean((out.ravel() - y) ** 2) + 0.5 * self.alpha / len(X) * sum(
+            np.sum(w**2) for w in self.coefs_
+        )
+        d2 = (out - y[:, None]) / len(X)
+        d1 = d2 @ self.coefs_[1].T * (1 - h**2)
+        decay = self.factor * self.alpha / len(X)
+        dW = [X.T @ d1 + decay * self.coefs_[0], h.T @ d2 + decay * self.coefs_[1]]
+        return loss, dW, [d1.sum(axis=0), d2.sum(axis=0)]
+
+    def fit(self, X, y, lr=0.1, batch_size=2):
+        for _ in range(30):
+            for start in range(0, len(X), batch_size):
+                _, dW, db = self._backprop(X[start : start + batch_size], y[start : start + batch_size])
+                for i in range(2):
+                    self.coefs_[i] -= lr * dW[i]
+                    self.intercepts_[i] -= lr * db[i]
+
+
+@pytest.mark.parametrize(("factor", "cause"), [(1.0, ""), (2.0, "penalty_factor")])
+def test_a_backward_pass_that_returns_the_loss_is_judged_by_it(factor, cause):
+    X, y = np.random.default_rng(1).normal(size=(6, 4)), np.arange(6.0)
+    report = check_gradients(Regressor(factor), X, y)
+    assert [entry.cause for entry in report.entries] == [cause, cause, "", ""]

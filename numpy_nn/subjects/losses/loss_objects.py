@@ -31,6 +31,7 @@ from numpy_nn.subjects.losses.unsaid import wants_gradient, with_unsaid_cost
 from numpy_nn.subjects.names import method, positional
 from numpy_nn.subjects.own_methods import lines_for_methods
 from numpy_nn.subjects.parameters.code import CodeSubject
+from numpy_nn.subjects.source.returned import returned_names
 from numpy_nn.subjects.source.roles import is_data
 from numpy_nn.subjects.state import Snapshot
 from numpy_nn.subjects.subject import SubjectError
@@ -78,9 +79,10 @@ def _of_loss_object(
     strengths = strengths_wanted(gradient, len(inputs) + 1)
     gradient = partial(gradient, **strengths) if gradient is not None and strengths else gradient
     step = step_of_training(target, (*inputs, targets))
-    if gradient is None is hints.cost and None not in (value, step):
+    both = value if gradient is None and step is not None else gradient if value is None else None
+    if hints.cost is None and both is not None and (both is value or any(map(names.is_loss, returned_names(both)))):
         before = Snapshot(target)
-        if (told := _of_loss_with_gradients(label, value, inputs, targets, target, hints)) is not None:
+        if (told := _of_loss_with_gradients(label, both, inputs, targets, target, hints)) is not None:
             return told
         before.restore()
     gradient = gradient or (step if value is None else without_its_loss(step))
@@ -218,9 +220,9 @@ def _of_usual_loss(label: str, target: Any, inputs: Sequence[Any], targets: Any,
 def _of_loss_with_gradients(
     label: str, value: Any, inputs: Sequence[Any], targets: Any, target: Any, hints: Hints
 ) -> CodeSubject | None:
-    """An object whose loss returns the gradients beside its value, whatever makes steps with them; None if it has none.
+    """An object whose loss returns the gradients beside its value, or its backward pass the loss beside these, or None.
 
-    What trains may take a few samples at a time, and draw them.
+    Whatever makes steps with them: what trains may take a few samples at a time, and draw them.
     """
     if takes(value, len(inputs) + 1):
         with suppress(SubjectError, TypeError, ValueError):
