@@ -61,6 +61,7 @@ def with_unsaid_cost(
     lengths = [n for one in (inputs[0], targets) for n in (() if is_ragged(one) else np.shape(one)[:2])]
     entries = [] if is_ragged(targets) else [np.size(targets)]
     costs = list(usual_costs([*lengths, *entries] or (1,))) if hints.cost is None else [("", hints.cost)]
+    family = {formula: _family(formula) for formula, _ in costs if formula}
     # Of several losses in the file the one is meant of which the gradients are, if they are of none that is usual.
     several_beside = costs_beside(forward) if hints.cost is None and beside is None else []
     costs = [*([] if beside is None else [beside]), *costs, *several_beside]
@@ -73,12 +74,13 @@ def with_unsaid_cost(
     errors: list[Exception] = []
     turned: tuple[CodeSubject, str] | None = None
     apart: set[tuple[bool, Any, str]] = set()  # of which no multiple can be meant
+    families: set[str] = set()  # of which one must be meant, once it is known
     before = Snapshot(owner)
     # Of several arrays that forward returns the first is the output, or else the last.
     for takes_last in (False, True):
         for added, (formula, cost) in product(penalties, costs) if several or not takes_last else ():
             multiples_of = takes_last, added, formula.split(" / n, with n = ")[0]
-            if multiples_of in apart:
+            if multiples_of in apart or (families and family.get(formula, "") not in ("", *families)):
                 continue
             chain = LossOfOutput(forward, cost, list(given)[:-1], takes_last=takes_last, penalty=added)
             chain.sign_of_error = sign_of_error
@@ -111,6 +113,8 @@ def with_unsaid_cost(
                 best, most, holds, words, counts = subject, agrees, there, formula, added is not None
             if _leaves_nothing(subject, agrees) and (is_of_it or hints.cost is not None):
                 break
+            if there and formula in family and not has_kinks(formula) and _is_as_it_stands(subject):
+                families = families or {family[formula]}  # no loss but a multiple has one of its gradients
         if best is not None and most.agreeing == most.shaped:
             break
     if turned is not None and not most.agreeing:
@@ -154,6 +158,11 @@ def with_unsaid_cost(
             "returns a number, such as loss=lambda output, targets: ((output - targets) ** 2).sum() / 2"
         )
     return best
+
+
+def _family(formula: str) -> str:
+    """What multiples of one loss have in common, as sums, halves of them, and means."""
+    return formula.removeprefix("mean").removeprefix("sum").split(" / ")[0]
 
 
 def _may_be_of_a_multiple(subject: CodeSubject) -> bool:
