@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
+
+import numpy as np
 
 from numpy_nn.subjects import names
 from numpy_nn.subjects.calls.dressing import given_by_name, with_keywords
@@ -25,6 +27,25 @@ def with_bound(forward: Any, backward: Any) -> tuple[Any, Any]:
         forward = given_by_name(with_keywords(forward.func), bound)
     shared = {} if backward is None else _shared(backward, bound)
     return forward, given_by_name(backward, shared) if shared else backward
+
+
+def with_arrays_unbound(forward: Any, backward: Any, inputs: Sequence[Any]) -> tuple[Any, Any, list[Any]] | None:
+    """The passes and the inputs, where the arrays bound in ``forward`` are arguments as any other; None without any.
+
+    So ``partial(norm, gamma=gamma)`` goes with a backward pass that returns ``dx, dgamma``.
+    """
+    bound = arguments_bound(forward)
+    arrays = {n: v for n, v in bound.items() if isinstance(v, np.ndarray) and v.dtype.kind == "f"}
+    if not arrays or backward is None:
+        return None
+    rest = {name: value for name, value in bound.items() if name not in arrays}
+    whole = with_keywords(forward.func)
+    whole = given_by_name(whole, rest) if rest else whole
+    shared, given = _shared(backward, rest), iter(inputs)
+    every = [arrays[name] if name in arrays else next(given, None) for name in names.signature(whole).parameters]
+    while every and every[-1] is None:
+        every.pop()  # what has a default
+    return whole, given_by_name(backward, shared) if shared else backward, every
 
 
 def arguments_bound(function: Any) -> Mapping[str, Any]:
