@@ -58,3 +58,24 @@ def test_of_a_method_too_targets_are_data():
     report = check_gradients(LinearLoss(), (RNG.standard_normal(3), X, y))
     assert report, report
     assert [entry.name for entry in report.entries] == ["coef"]
+
+
+class Process:
+    """A log-likelihood that gives its gradient where it is asked to, as in scikit-learn."""
+
+    def __init__(self, factor):
+        self.factor = factor
+
+    def log_likelihood(self, theta, eval_gradient=False):
+        value = -np.sum(np.exp(theta) * Y[:3] ** 2)
+        return (value, -self.factor * np.exp(theta) * Y[:3] ** 2) if eval_gradient else value
+
+
+@pytest.mark.parametrize(("factor", "verdict"), [(1.0, "right"), (2.0, "wrong")])
+def test_a_value_that_has_its_gradient_beside_it_if_asked_is_asked(factor, verdict):
+    def cost(w, return_grad=False):
+        value = np.sum(w**3)
+        return (value, factor * 3 * w**2) if return_grad else value
+
+    assert check_gradients(Process(factor).log_likelihood, X[0]).verdict == verdict
+    assert check_gradients(cost, X[0]).verdict == verdict
