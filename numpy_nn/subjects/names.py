@@ -128,7 +128,7 @@ GRADIENT_FORMS = words(
     "dj_d{} djd{} dloss_d{} del_{} partial_{} {}_d {}_grads d{}_total dc_d{} de_d{} ded{} dcd{}"
 )
 # What may as well be the step that is taken, or the sum of steps.
-DOUBTFUL_FORMS = words("delta_{} {}_delta {}_deltas delta{} deriv_{} {}_derivative diff_{} {}_diff update_{} {}_update")
+DOUBTFUL_FORMS = words("delta_{} {}_delta delta{} deriv_{} {}_derivative diff_{} {}_diff update_{} {}_update {}_bar")
 SYNONYMS = ({"w", "weight", "weights", "kernel", "kernels", "wt"}, {"b", "bias", "biases", "offset"})
 # A name or a part of it that says that gradients are there.
 _OF_GRADIENTS = re.compile(

@@ -79,3 +79,13 @@ def test_a_value_that_has_its_gradient_beside_it_if_asked_is_asked(factor, verdi
 
     assert check_gradients(Process(factor).log_likelihood, X[0]).verdict == verdict
     assert check_gradients(cost, X[0]).verdict == verdict
+
+
+@pytest.mark.parametrize(("factor", "verdict"), [(1.0, "right"), (2.0, "wrong")])
+def test_a_value_with_what_else_was_computed_stands_before_its_gradients(factor, verdict):
+    def value_and_grad(params, batch):
+        error = batch["x"] @ params["w"] - batch["y"]
+        return (np.sum(error**2), {"error": error}), {"w": factor * 2 * batch["x"].T @ error}
+
+    report = check_gradients(value_and_grad, ({"w": RNG.standard_normal(3)}, {"x": X, "y": X[:, 0]}))
+    assert report["params['w']"].verdict == verdict
