@@ -21,6 +21,7 @@ from numpy_nn.subjects.agreement import (
 )
 from numpy_nn.subjects.arrays.nested import arrays_of, is_differentiated
 from numpy_nn.subjects.calls.calling import Convention
+from numpy_nn.subjects.calls.contexts import with_cache_by_name
 from numpy_nn.subjects.calls.conventions import conventions, is_certain, ordered_by_role
 from numpy_nn.subjects.calls.dressing import Told, by_columns, taken_apart, with_gradients_together, with_settings
 from numpy_nn.subjects.calls.given_numbers import as_learned, numbers_in, with_defaults
@@ -141,6 +142,7 @@ def chosen(code: Code) -> CodeSubject:
 
 def _chosen(code: Code, before: Snapshot) -> CodeSubject:
     result, paths = first_result(code)
+    code = replace(code, backward=with_cache_by_name(code.backward, result))
     if code.backward is None and isinstance(result, tuple) and len(result) == 2 and inspect.isroutine(result[1]):
         return _chosen(replace(code, backward=_returned_backward), before)
     if code.backward is None and (is_losses_and_gradient(code, result) or is_output_and_jacobian(code, result)):

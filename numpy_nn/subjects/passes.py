@@ -12,15 +12,9 @@ from numpy_nn.subjects.arrays.places import last_name, parsed
 from numpy_nn.subjects.calls.arguments import named_arguments, takes, takes_targets
 from numpy_nn.subjects.calls.calling import IT_UPDATES
 from numpy_nn.subjects.calls.contexts import with_context
-from numpy_nn.subjects.calls.dressing import (
-    in_training,
-    value_first,
-    with_data_given,
-    with_derivative,
-    with_gradients_asked_for,
-)
+from numpy_nn.subjects.calls.dressing import in_training, value_first, with_data_given, with_derivative
 from numpy_nn.subjects.calls.owners import with_objects_held
-from numpy_nn.subjects.calls.partials import with_bound
+from numpy_nn.subjects.calls.partials import with_bound, with_gradients_asked_for
 from numpy_nn.subjects.calls.rates import StepsOfArguments, with_steps_returned
 from numpy_nn.subjects.choosing import chosen
 from numpy_nn.subjects.given_code import Code, Hints

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial, wraps
 from typing import Any
@@ -103,24 +102,6 @@ def with_derivative(function: Any) -> tuple[Any, Any] | None:
         return told(*arguments, **{outputs[0]: forward(*map(copied, arguments))})
 
     return Dressed(forward, rest), Told(of_both, rest)
-
-
-def with_gradients_asked_for(function: Any) -> Any:
-    """A function that gives its gradients beside its value if told to, as ``f(x, eval_gradient=True)``: told to."""
-    spec = positional(function)
-    flags = [] if spec is None else [name for name in spec[1] if _ASKS.fullmatch(names.plain(name))]
-    own = names.signature(function) if len(flags) == 1 else inspect.Signature()
-    if len(flags) != 1 or own.parameters[flags[0]].default is not False:
-        return function
-    rest = own.replace(parameters=[p for p in own.parameters.values() if p.name != flags[0]])
-    told = Dressed(partial(function, **{flags[0]: True}), rest)
-    told.func = function
-    return told
-
-
-_ASKS = re.compile(
-    r"(is|eval|return|returns|compute|calc|with|need|needs|want|get|also|do)_?(the_)?(grad\w*|jac\w*|deriv\w*)"
-)
 
 
 def with_gradients_together(backward: Any, result: Any, inputs: Sequence[str]) -> Any:
