@@ -260,7 +260,7 @@ def is_in_a_list_beside(place: Place, learned: Sequence[Place]) -> bool:
     """
     if not learned:
         rows = place.path[-2:-1]
-        return isinstance(place.owner, list) and bool(rows) and rows[0].is_item and isinstance(rows[0].key, int)
+        return bool(rows) and rows[0].is_item and isinstance(rows[0].key, int) and isinstance(place.owner, list)
     lists = [other.owner for other in (place, *learned)]
     return all(
         isinstance(held, list) and len(held) > 1 and all(isinstance(number, float) for number in held) for held in lists
