@@ -28,7 +28,7 @@ from numpy_nn.subjects.calls.arguments import are_apart, with_targets_apart
 from numpy_nn.subjects.calls.contexts import with_context
 from numpy_nn.subjects.calls.costs import method_of_loss
 from numpy_nn.subjects.calls.owners import is_object_with_arrays
-from numpy_nn.subjects.libraries.foreign_arrays import as_arrays, is_torch, of_arrays
+from numpy_nn.subjects.libraries.foreign_arrays import as_arrays, is_torch, of_arrays, wants_tensors
 from numpy_nn.subjects.libraries.jax_functions import jax_subject
 from numpy_nn.subjects.libraries.nodes import nodes_subject
 from numpy_nn.subjects.libraries.own_tensors import tensor_subject
@@ -151,7 +151,7 @@ def _subjects(target: Any, x: Any, targets: Any, hints: Hints, report: GradientR
         return iter([("", of_jax)])
     if (of_tensors := tensor_subject(target, x, targets)) is not None:
         return iter([("", of_tensors)])
-    if any(map(is_torch, x if isinstance(x, tuple) else (x,))) and (
+    if (any(map(is_torch, x if isinstance(x, tuple) else (x,))) or wants_tensors(target, x)) and (
         inspect.isroutine(target) or (isinstance(target, tuple) and len(target) == 2 and all(map(callable, target)))
     ):
         target = tuple(map(of_arrays, target)) if isinstance(target, tuple) else of_arrays(target)

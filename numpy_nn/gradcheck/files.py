@@ -58,6 +58,8 @@ def load(text: str, init: list[str], rng: np.random.Generator) -> tuple[Any, lis
         own = (name, function.__name__) if isinstance(found, partial) else (name,)
         if partner := next((partner for one in own if (partner := _partner(one, module))), None):
             return (found, getattr(module, partner)), [*notes, f"checked with {partner}, by its name"]
+        if partner := _paired(name, module):
+            return (found, getattr(module, partner)), [*notes, f"checked with {partner}: a pair in the file"]
     return found, notes
 
 
@@ -115,7 +117,8 @@ def _listed(module: Any) -> str:
 _ENDINGS = ("_fwd", "")
 _PARTNERS = names.words(
     "{}_backward {}_bwd {}_grad {}_grads {}_gradient {}_gradients {}_prime {}_derivative {}_deriv d_{} d{} {}_vjp "
-    "grad_{} gradient_{} gradient_of_{} grad_of_{} {}_jac {}_jacobian jac_{} {}_backprop {}_bprop {}_back {}_pullback"
+    "grad_{} gradient_{} gradient_of_{} grad_of_{} {}_jac {}_jacobian jac_{} {}_backprop {}_bprop {}_back {}_pullback "
+    "{}_der {}_bw {}_adjoint {}_dx"
 )
 # What takes the same arguments, and has a name that is that of any gradient, goes with what has that of any function.
 _FUNCTIONS = names.words(
@@ -134,6 +137,31 @@ def _partner(name: str, module: ModuleType) -> str | None:
     wanted = names.positional(getattr(module, name))
     alike = (n for n, function in there.items() if callable(function) and names.positional(function) == wanted)
     return next(alike, None)
+
+
+def _paired(name: str, module: ModuleType) -> str | None:
+    """The name of the function with which it makes a pair in a table of the module, ``{"gelu": (gelu, slope)}``."""
+    tables = [value for key, value in vars(module).items() if not key.startswith("__")]
+    lists = [table for table in tables if isinstance(table, (tuple, list))]
+    inner = [one for table in tables if isinstance(table, dict) for one in table.values()]
+    inner += [one for table in lists for one in table]
+    pairs = [*lists, *(one for one in inner if isinstance(one, (tuple, list)))]
+    pairs += [[*one.values()] for one in inner if isinstance(one, dict)]
+    both = [pair for pair in pairs if len(pair) == 2 and all(map(inspect.isfunction, pair))]
+    found = {gradient for function, gradient in both if function is vars(module).get(name)}
+    own = [key for key, value in vars(module).items() if inspect.isfunction(value) and value in found]
+    return own[0] if len(own) == 1 else None
+
+
+def with_which(text: str, target: Any) -> list[str]:
+    """How to name the backward pass of a function that stands alone, with what its file has besides."""
+    place, _, name = text.rpartition(":")
+    module = inspect.getmodule(target) if inspect.isfunction(target) and _names_something(text) else None
+    own = [key for key, value in vars(module).items() if inspect.isfunction(value)] if module is not None else []
+    others = [key for key in own if key != name and vars(module)[key].__module__ == target.__module__]
+    if not others:
+        return []
+    return [f"if its backward pass is one of {', '.join(others)}: {place}:{name},{others[0]}"]
 
 
 def _partners(name: str) -> Iterator[str]:

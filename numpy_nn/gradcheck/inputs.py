@@ -84,8 +84,11 @@ Draw = Callable[[np.random.Generator, tuple[int, ...]], Any]
 
 
 def _with_one_twice(integers: Any) -> Any:
-    """The same integers, of which one comes twice: an index does in use, and there a gradient must be added up."""
-    if 1 < integers.size == np.unique(integers).size:
+    """The same integers, of which one comes twice: an index does in use, and there a gradient must be added up.
+
+    Of two alone none does: labels that are all the same hide what is wrong where they differ.
+    """
+    if 2 < integers.size == np.unique(integers).size:
         integers.flat[-1] = integers.flat[0]
     return integers
 

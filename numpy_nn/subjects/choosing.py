@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -20,15 +21,18 @@ from numpy_nn.subjects.agreement import (
 )
 from numpy_nn.subjects.arrays.nested import arrays_of, is_differentiated
 from numpy_nn.subjects.calls.calling import Convention
+from numpy_nn.subjects.calls.contexts import with_cache_by_name
 from numpy_nn.subjects.calls.conventions import conventions, is_certain, ordered_by_role
 from numpy_nn.subjects.calls.dressing import Told, by_columns, taken_apart, with_gradients_together, with_settings
 from numpy_nn.subjects.calls.given_numbers import as_learned, numbers_in, with_defaults
+from numpy_nn.subjects.calls.partials import with_arrays_unbound
 from numpy_nn.subjects.calls.triangles import triangles_read
 from numpy_nn.subjects.doubts import unless_in_doubt
 from numpy_nn.subjects.forces import BOTH_SIGNS, TURNED, are_forces, with_forces_turned
 from numpy_nn.subjects.given_code import (
     HOW,
     Code,
+    Hints,
     first_result,
     is_losses_and_gradient,
     is_output_and_jacobian,
@@ -65,6 +69,19 @@ def made(code: Code, convention: Convention, fresh: Snapshot | None = None) -> C
         subject.complain(subject.doubt_of_rate)
     subject.triangles = triangles_read(subject, code.forward)
     return subject
+
+
+def as_unbound(
+    of: Callable[..., CodeSubject], f: Any, vjp: Any, inputs: Sequence[Any], targets: Any, hints: Hints
+) -> CodeSubject:
+    """The subject of two passes, with arrays bound in a partial function as inputs if backward has their gradients."""
+    unbound = with_arrays_unbound(f, vjp, inputs)
+    if unbound is not None:
+        with suppress(SubjectError, TypeError, ValueError):
+            subject = of(*unbound, targets, hints)
+            if subject.make_repeatable() and len(claimed_in_shape(subject)[1]) > len(inputs):
+                return subject
+    return of(f, vjp, inputs, targets, hints)
 
 
 def _made_even_once(code: Code, convention: Convention, before: Snapshot) -> CodeSubject:
@@ -125,6 +142,7 @@ def chosen(code: Code) -> CodeSubject:
 
 def _chosen(code: Code, before: Snapshot) -> CodeSubject:
     result, paths = first_result(code)
+    code = replace(code, backward=with_cache_by_name(code.backward, result))
     if code.backward is None and isinstance(result, tuple) and len(result) == 2 and inspect.isroutine(result[1]):
         return _chosen(replace(code, backward=_returned_backward), before)
     if code.backward is None and (is_losses_and_gradient(code, result) or is_output_and_jacobian(code, result)):

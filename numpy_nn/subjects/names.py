@@ -54,7 +54,7 @@ FORWARDS = words(
     "forward forward_pass fprop feedforward feed_forward forward_propagation forward_prop forward_propagate forwards "
     "forward_step propagate apply predict_proba decision_function predict fp fwd ff activate call function fn f "
     "compute calculate calc value __call__ evaluate output outputs compute_output func query think hypothesis run "
-    "reconstruct"
+    "reconstruct feed prop infer inference transform process pass_forward"
 )
 BACKWARDS = words(
     "backward backward_pass bprop backprop back_prop backpropagation backward_propagation back_propagation "
@@ -124,11 +124,11 @@ GRADIENT_CONTAINERS = words(
 PARAMETER_GRADIENTS = words("grad gradient g d dw diff grads grad_value derivative delta")  # of what is a parameter
 
 GRADIENT_FORMS = words(
-    "d{} d_{} grad_{} {}_grad grad{} {}grad {}_gradient gradient_{} g{} g_{} {}_g nabla_{} dl_d{} dld{} "
+    "d{} d_{} grad_{} {}_grad grad{} {}grad {}_gradient {}_gradients gradient_{} g{} g_{} {}_g nabla_{} dl_d{} dld{} "
     "dj_d{} djd{} dloss_d{} del_{} partial_{} {}_d {}_grads d{}_total dc_d{} de_d{} ded{} dcd{}"
 )
 # What may as well be the step that is taken, or the sum of steps.
-DOUBTFUL_FORMS = words("delta_{} {}_delta delta{} deriv_{} diff_{} {}_diff update_{} {}_update")
+DOUBTFUL_FORMS = words("delta_{} {}_delta delta{} deriv_{} {}_derivative diff_{} {}_diff update_{} {}_update {}_bar")
 SYNONYMS = ({"w", "weight", "weights", "kernel", "kernels", "wt"}, {"b", "bias", "biases", "offset"})
 # A name or a part of it that says that gradients are there.
 _OF_GRADIENTS = re.compile(

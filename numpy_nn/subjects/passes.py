@@ -14,7 +14,7 @@ from numpy_nn.subjects.calls.calling import IT_UPDATES
 from numpy_nn.subjects.calls.contexts import with_context
 from numpy_nn.subjects.calls.dressing import in_training, value_first, with_data_given, with_derivative
 from numpy_nn.subjects.calls.owners import with_objects_held
-from numpy_nn.subjects.calls.partials import with_bound
+from numpy_nn.subjects.calls.partials import with_bound, with_gradients_asked_for
 from numpy_nn.subjects.calls.rates import StepsOfArguments, with_steps_returned
 from numpy_nn.subjects.choosing import chosen
 from numpy_nn.subjects.given_code import Code, Hints
@@ -38,7 +38,7 @@ def of_passes(f: Any, vjp: Any, inputs: Sequence[Any], targets: Any, owner: Any,
     vjp = vjp if vjp is None else with_data_given(f, vjp, len(inputs))
     if vjp is None and (both := with_derivative(f)) is not None:
         f, vjp = both
-    f = f if vjp is not None else value_first(f)
+    f = f if vjp is not None else value_first(with_gradients_asked_for(f))
     # A context of the user's own is one argument more.
     is_given = bool(inputs) and hasattr(inputs[0], "__dict__") and takes(f, len(inputs))
     f = in_training(f if is_given else with_context(f))

@@ -41,7 +41,7 @@ from numpy_nn.subjects.calls.owners import (
     with_objects_kept,
 )
 from numpy_nn.subjects.calls.tuples import taken_out_of_tuples
-from numpy_nn.subjects.choosing import made
+from numpy_nn.subjects.choosing import as_unbound, made
 from numpy_nn.subjects.given_code import HOW, Code, Hints
 from numpy_nn.subjects.libraries.foreign_arrays import refuse_what_holds_tensors, refuse_what_torch_differentiates
 from numpy_nn.subjects.libraries.primitives import is_primitive, passes_of_primitive
@@ -165,7 +165,7 @@ def _is_function(target: Any) -> bool:
 
 
 def _of_functions(f: Any, vjp: Any, inputs: Sequence[Any], targets: Any, hints: Hints) -> CodeSubject:
-    return own_names_or(f, vjp, inputs, targets, hints, lambda: _of_passes(f, vjp, inputs, targets, hints))
+    return own_names_or(f, vjp, inputs, targets, hints, lambda: as_unbound(_of_passes, f, vjp, inputs, targets, hints))
 
 
 def _of_passes(f: Any, vjp: Any, inputs: Sequence[Any], targets: Any, hints: Hints) -> CodeSubject:

@@ -18,7 +18,7 @@ import numpy as np
 
 # Code that has run to its end before may take so many times as long as it took at most, and so many seconds at least,
 # as what is compiled at a later call takes long; once it has been stopped, no more than these.
-TIMES, SECONDS, SECONDS_ONCE_STOPPED = 100.0, 5.0, 0.1
+TIMES, SECONDS, TIMES_ONCE_STOPPED, SECONDS_ONCE_STOPPED = 100.0, 5.0, 25.0, 0.1
 
 # How often the watch looks, in seconds at most; so many times within the limit of what is running.
 PERIOD, LOOKS = 0.25, 4.0
@@ -51,19 +51,19 @@ class Patience:
     def __init__(self) -> None:
         self.limit = float("inf")
         self._longest = -1.0  # of none yet
-        self._least = SECONDS
+        self._least, self._times = SECONDS, TIMES
 
     def ended(self, seconds: float) -> None:
         """A call has come to its end."""
         if seconds > self._longest:
             self._longest = seconds
-            self.limit = max(self._least, TIMES * seconds)
+            self.limit = max(self._least, self._times * seconds)
 
     def lost(self) -> None:
         """A call was stopped."""
-        self._least = SECONDS_ONCE_STOPPED
+        self._least, self._times = SECONDS_ONCE_STOPPED, TIMES_ONCE_STOPPED
         if self._longest >= 0.0:
-            self.limit = max(self._least, TIMES * self._longest)
+            self.limit = max(self._least, self._times * self._longest)
 
 
 class Running:

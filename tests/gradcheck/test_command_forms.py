@@ -141,6 +141,28 @@ def test_a_partner_is_known_by_any_of_the_usual_endings(tmp_path, capsys, ending
     assert f"checked with square_{ending}, by its name" in capsys.readouterr().out
 
 
+PAIR = "def square(x):\n    return x**2\n\n\ndef cube(x):\n    return x**3\n\n\ndef slope(x):\n    return {} * x\n\n\n"
+TABLES = ["T = {'square': (square, slope)}", "T = [[square, slope]]", "T = {0: {'f': square, 'df': slope}}"]
+
+
+@pytest.mark.parametrize(("factor", "status"), [(2, 0), (3, 1)])
+@pytest.mark.parametrize("table", [*TABLES, "T = square, slope"])
+def test_a_pair_in_a_table_of_the_file_tells_the_partner(tmp_path, capsys, table, factor, status):
+    path = tmp_path / f"in_tables_{factor}.py"
+    path.write_text(PAIR.format(factor) + table)
+    assert main([f"{path}:square", "--input", "4"]) == status
+    assert "checked with slope: a pair in the file" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("table", ["", "T = [(square, slope), (square, cube)]", "T = (square, slope, cube)"])
+def test_where_no_pair_tells_the_others_of_the_file_are_offered(tmp_path, capsys, table):
+    path = tmp_path / "in_no_table.py"
+    path.write_text(PAIR.format(2) + table)
+    assert main([f"{path}:square", "--input", "4"]) == 2
+    said = capsys.readouterr().err
+    assert f"if its backward pass is one of cube, slope: {path}:square,cube" in said
+
+
 @pytest.mark.parametrize(("name", "partner", "status"), [("fun", "jac", 0), ("loss", "jac", 1)])
 def test_a_function_by_a_name_of_any_goes_with_a_gradient_of_the_same_arguments(theirs, capsys, name, partner, status):
     text = FILE if name == "fun" else FILE.replace("def jac", "def _jac").replace("def grad(", "def jac(")

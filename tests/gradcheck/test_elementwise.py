@@ -263,7 +263,6 @@ def test_in_a_dense_layer_these_are_taken_for_the_derivative(f, others, entry):
         "the derivative of the activation left out": ("derivative_missing", np.ones_like(z)),
         "the activation's derivative taken at its output": ("derivative_at_output", 1.0 - np.tanh(np.tanh(z)) ** 2),
         "the activation's derivative applied twice": ("derivative_twice", slope**2),
-        "the activation's mask inverted": ("mask_inverted", 1.0 - slope),
         "the mask taken from grad_output": ("mask_wrong_tensor", 1.0 * (hidden > 0)),
         "(1 - a) for the derivative, with a the output of it": ("derivative_in_part", 1.0 - np.tanh(z)),
         "(1 + a) for the derivative, with a the output of it": ("derivative_in_part", 1.0 + np.tanh(z)),

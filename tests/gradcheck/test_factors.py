@@ -348,3 +348,10 @@ def test_without_another_number_of_rows_a_count_of_rows_is_not_sure():
     report = check_gradients((objective, lambda k: 0.125 * 6.0 * k**2 * (k**3 - data)), k)
     assert report["k"].diagnosis is not None
     assert "perhaps" in str(report)
+
+
+def test_of_a_single_number_that_grad_output_is_ignored_is_no_mere_factor():
+    # Once "the sign is flipped, and the gradient is off by a constant factor".
+    x = np.random.default_rng(5).standard_normal((4, 3))
+    report = check_gradients((lambda x: np.sum(x**3), lambda _, x: 3.0 * x**2), x)
+    assert (report["x"].verdict, report["x"].cause) == ("wrong", "grad_output_ignored")

@@ -71,6 +71,7 @@ def asked(monkeypatch, *, two=(), narrows=False, gradient=ONE, is_zero=True, **f
     monkeypatch.setattr(module, "ask", ask)
     monkeypatch.setattr(module, "_two_mistakes", two_mistakes)
     monkeypatch.setattr(module, "_zero", lambda _: Found("zero", "0"))
+    monkeypatch.setattr(module, "_zero_here", lambda _: [Found("branch", "0 here")])
     causes = [(cause, text) for cause, text, _ in module.hypotheses(e)]
     return causes, families, [of for of, _ in seen], e
 
@@ -78,9 +79,9 @@ def asked(monkeypatch, *, two=(), narrows=False, gradient=ONE, is_zero=True, **f
 def test_what_is_0_is_nothing_else(monkeypatch):
     causes, families, *_ = asked(monkeypatch, gradient=np.zeros(3), SPECIAL=["a"])
     assert (causes, families) == ([("zero", "0")], [])
-    # What is 0 here alone may be anything.
+    # What is 0 here alone may begin elsewhere.
     causes, families, *_ = asked(monkeypatch, gradient=np.zeros(3), is_zero=False, SPECIAL=["a"])
-    assert (causes, families) == ([], [])
+    assert (causes, families) == ([("branch", "0 here")], [])
 
 
 def test_the_special_comes_before_the_general_and_that_before_what_is_costly(monkeypatch):

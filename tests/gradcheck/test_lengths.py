@@ -97,3 +97,46 @@ def test_an_eps_beside_x_in_one_pass_alone(eps, inside):
 def test_an_eps_beside_x_is_not_looked_for_where_the_gradient_is_far_off():
     assert not predicted(added, evidence(np.sin, lambda n: 2.0 * n, X))
     assert predicted(added, evidence(np.sin, lambda n: 1.001 * n, X))
+
+
+def cosines(x, w):
+    return (x / np.linalg.norm(x, axis=1, keepdims=True)) @ w
+
+
+def without_the_part_along(dout, x, w):
+    """The gradient of the directions over the lengths, as if these were constants."""
+    r = np.linalg.norm(x, axis=1, keepdims=True)
+    return dout @ w.T / r, (x / r).T @ dout
+
+
+def rotated(p, q):
+    """Points in the plane, turned by the direction of q."""
+    c, s = q / np.linalg.norm(q)
+    return p @ np.array([[c, s], [-s, c]])
+
+
+def rotated_by_a_constant_length(dout, p, q):
+    c, s = q / np.linalg.norm(q)
+    rotation = dout.T @ p
+    dq = np.array([rotation[0, 0] + rotation[1, 1], rotation[1, 0] - rotation[0, 1]])
+    return dout @ np.array([[c, s], [-s, c]]).T, dq / np.linalg.norm(q)
+
+
+def test_a_length_that_changes_nothing_is_told_in_any_function():
+    rng = np.random.default_rng(4)
+    x, w, p, q = (rng.standard_normal(shape) for shape in ((5, 3), (3, 4), (6, 2), 2))
+    found = check_gradients((cosines, without_the_part_along), (x, w))
+    assert [(e.name, e.verdict, e.cause) for e in found.entries] == [
+        ("x", "wrong", "length_constant"),
+        ("w", "right", ""),
+    ]
+    # Once weight decay: a multiple of the parameter was left in.
+    found = check_gradients((rotated, rotated_by_a_constant_length), (p, q))
+    assert (found["p"].verdict, found["q"].cause) == ("right", "length_constant")
+
+
+def test_a_multiple_of_a_parameter_whose_length_counts_is_none():
+    rng = np.random.default_rng(4)
+    x, w = rng.standard_normal((5, 3)), rng.standard_normal((3, 4))
+    pair = lambda x, w: x @ w, lambda dout, x, w: (dout @ w.T, x.T @ dout + 0.1 * w)
+    assert check_gradients(pair, (x, w))["w"].cause == "weight_decay"

@@ -115,3 +115,20 @@ def test_one_coordinate_beside_others_that_are_nearly_right_has_no_factor_of_all
     # Once "off by a constant factor, at all 1 coordinates looked at", and that for sure.
     assert report["x"].wrong == 1
     assert diagnosed(report["x"]).cause == "unknown"
+
+
+@pytest.mark.parametrize(
+    ("f", "backward"),
+    [
+        (lambda x: np.cumsum(x, axis=1), lambda dout: np.cumsum(dout, axis=1)),
+        (lambda x: np.roll(x, 1, axis=1), lambda dout: np.roll(dout, 1, axis=1)),
+        (lambda x: np.diff(x, axis=0, append=0.0), lambda dout: np.diff(dout, axis=0, append=0.0)),
+        (lambda x: np.cumsum(np.exp(x), axis=0), lambda dout, x: np.cumsum(np.exp(x) * dout, axis=0)),
+    ],
+)
+def test_the_forward_map_in_the_place_of_its_transpose_is_told(f, backward):
+    assert cause_of((f, backward), X) == ("not_transposed", True)
+
+
+def test_it_is_not_told_of_what_is_its_own_transpose():
+    assert cause_of((lambda x: x[:, ::-1], lambda dout: 2.0 * dout[:, ::-1]), X) == ("factor", True)

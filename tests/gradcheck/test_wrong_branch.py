@@ -112,3 +112,24 @@ def test_what_is_wrong_on_both_sides_of_0_is_no_branch_there():
         return np.sqrt(x * x + 1e-12)
 
     assert check_gradients((smoothed, of(lambda x: np.sign(x) * 1.0)), X + np.sign(X)).ok
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_mask_of_another_threshold_is_not_called_zero_where_it_happens_to_be(seed):
+    rng = np.random.default_rng(seed)
+    x, w, v = (0.3 * rng.standard_normal(shape) for shape in ((3, 4), (4, 3), (3, 2)))
+
+    def backward(dout, x, w, v):
+        hidden = (dout @ v.T) * (x @ w > 1.0)  # for > 0, which is 0 at all of these numbers
+        return hidden @ w.T, x.T @ hidden, np.maximum(x @ w, 0.0).T @ dout
+
+    report = check_gradients((lambda x, w, v: np.maximum(x @ w, 0.0) @ v, backward), (x, w, v))
+    for name in ("x", "w"):
+        found = diagnosed(report[name])
+        assert (report[name].verdict, found.cause, found.confident) == ("wrong", "branch", False)
+
+
+def test_a_gradient_that_is_never_written_is_zero():
+    x = np.random.default_rng(1).standard_normal((3, 4))
+    report = check_gradients((lambda x: np.maximum(x @ x.T, 0.0), lambda _, x: np.zeros_like(x)), x)
+    assert (report["x"].cause, diagnosed(report["x"]).confident) == ("zero", True)

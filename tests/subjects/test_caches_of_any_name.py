@@ -1,6 +1,7 @@
 """What forward returns beside its output is what backward wants, whatever it calls that, also where both are wrong."""
 
 import numpy as np
+import pytest
 
 from numpy_nn.gradcheck import check_gradients
 
@@ -40,3 +41,29 @@ def test_a_mask_is_handed_on_under_any_name():
     report = check_gradients((dropout, lambda grad, kept: grad * (kept > 0)), RNG.standard_normal((6, 4)))
     # Once "the derivative of another activation", for the mask was thought to be x.
     assert report["x"].cause == "dropout_scale"
+
+
+def pooled(x, w, *, temperature=1.0):
+    s = np.exp(x @ w / temperature)
+    a = s / s.sum(axis=1, keepdims=True)
+    return np.einsum("bt,btd->bd", a, x), {"x": x, "a": a, "w": w, "temperature": temperature}
+
+
+def pooled_backward(factor):
+    def backward(dpooled, *, x, a, w, temperature):
+        da = np.einsum("bd,btd->bt", dpooled, x)
+        ds = a * (da - (a * da).sum(axis=1, keepdims=True)) / temperature
+        dx = a[:, :, None] * dpooled[:, None] + ds[:, :, None] * w
+        return {"x": dx, "w": factor * np.einsum("bt,btd->d", ds, x)}
+
+    return backward
+
+
+@pytest.mark.parametrize(("factor", "verdict"), [(1.0, "right"), (2.0, "wrong")])
+def test_what_a_cache_holds_may_be_handed_on_by_its_keys(factor, verdict):
+    # Once the code's own error: it was given whatever it has under other names.
+    rng = np.random.default_rng(0)
+    report = check_gradients(
+        (pooled, pooled_backward(factor)), (rng.standard_normal((2, 4, 3)), rng.standard_normal(3))
+    )
+    assert (report["x"].verdict, report["w"].verdict) == ("right", verdict)

@@ -26,6 +26,7 @@ def input_likeness(
     subject.convention = SimpleNamespace(takes_grads=takes_grads)
     subject.arrays = {str(k): np.zeros(shape) for k, shape in enumerate(parameters)} | {"x": TWO}
     subject._returned, subject._backward = ONE if only_one else (ONE,), len
+    subject._returns_one_array = only_one
     subject._returns_one_of_each_parameter = lambda: of_parameters is not None
     subject._shapes_returned = lambda: list(shapes)
     subject._shapes_in = lambda _: {"x": (2, 3)} | dict(zip("ab", ((4,), (3,)), strict=True))

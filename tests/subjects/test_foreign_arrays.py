@@ -54,3 +54,17 @@ def test_a_loss_of_a_dict_of_tensors_is_too():
     report = check_gradients(loss, (params, made(6, 4), torch.tensor([0, 1, 2, 2, 1, 0])))
     assert report.verdict == "right", report
     assert [entry.name for entry in report.entries] == ["params['W']", "params['b']"]
+
+
+def test_functions_of_torch_that_are_given_arrays_get_tensors():
+    # Once the code's own error, 'numpy.ndarray' object has no attribute 'mm', as on the command line.
+    given = tuple(RNG.standard_normal(shape) for shape in ((4, 3), (4, 2), (3, 2), 2))
+    assert check_gradients((step, step_backward), given)
+    assert check_gradients((step, slipped), given)["Wx"].verdict == "wrong"
+
+
+def test_functions_of_both_are_given_arrays_as_they_are():
+    def both(x):
+        return np.tanh(x) * float(torch.tensor(2.0))
+
+    assert check_gradients((both, lambda dout, x: dout * 2.0 * (1.0 - np.tanh(x) ** 2)), RNG.standard_normal((4, 3)))

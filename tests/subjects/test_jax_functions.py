@@ -308,3 +308,34 @@ def test_a_number_of_python_with_a_gradient_is_checked():
     assert report
     assert [entry.name for entry in report.entries] == ["x", "beta"]
     assert check_gradients(rule(-1.0), (x, 1.7))["beta"].verdict == "wrong"
+
+
+def heron(factor):
+    """A square root by a loop that ends at its root alone, with the derivative of its fixed point."""
+
+    @jax.custom_vjp
+    def root(a):
+        step = lambda x: (x[1], 0.5 * (x[1] + a / x[1]))  # noqa: E731
+        return jax.lax.while_loop(lambda x: jnp.any(jnp.abs(x[0] - x[1]) > 1e-6), step, (a + 1.0, a))[1]
+
+    root.defvjp(lambda a: (root(a), root(a)), lambda residuals, g: (factor * g / residuals,))
+    return root
+
+
+@pytest.mark.parametrize(
+    ("factor", "verdict"), [(0.5, "right"), pytest.param(1.0, "wrong", marks=[pytest.mark.slow, pytest.mark.numerical])]
+)
+def test_a_loop_that_has_no_end_at_a_point_of_the_check_is_stopped(factor, verdict):
+    # Of a negative number there is no root; the compiled loop went on for ever.
+    assert check_gradients(heron(factor), np.array([2.0, 3.0]))["a"].verdict == verdict
+
+
+def test_what_does_not_run_without_being_compiled_is_left_as_it_is():
+    def looped(x):
+        if jax.config.jax_disable_jit:
+            raise RuntimeError("to be compiled")
+        return jax.lax.while_loop(lambda s: s[0] < 3, lambda s: (s[0] + 1, jnp.sin(s[1])), (0, x))[1]
+
+    function = jax.custom_vjp(looped)
+    function.defvjp(lambda x: (looped(x), x), lambda x, g: (g * jax.jvp(looped, (x,), (jnp.ones_like(x),))[1],))
+    assert check_gradients(function, np.array([0.4, 0.9]))

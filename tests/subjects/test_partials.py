@@ -108,7 +108,8 @@ def test_an_array_that_is_bound_is_data_of_both(factor, verdict):
 
 def test_a_gradient_of_a_bound_array_that_is_returned_is_not_passed_over():
     pair = partial(lambda x, w: x @ w, w=W), lambda dout, x, w: (dout @ w.T, 2.0 * x.T @ dout)
-    assert check_gradients(pair, X).verdict == "undecided"
+    report = check_gradients(pair, X)
+    assert (report["x"].verdict, report["w"].verdict) == ("right", "wrong")
 
 
 def test_the_only_gradient_of_backward_is_not_what_forward_has_bound_under_that_name():
@@ -150,3 +151,32 @@ def test_what_stands_before_the_cache_may_be_what_forward_was_given():
         return 2.0 * x
 
     assert check_gradients((lambda x: (x**2, "nothing"), derivative), X).verdict == "right"
+
+
+def scaled(x, *, gamma, beta, power=1):
+    return x**power * gamma + beta, (x, gamma, power)
+
+
+def scaled_backward(factor):
+    def backward(dout, cache):
+        x, gamma, power = cache
+        dx = dout * gamma * power * x ** (power - 1)
+        return {"dx": dx, "dgamma": factor * (dout * x**power).sum(axis=0), "dbeta": dout.sum(axis=0)}
+
+    return backward
+
+
+@pytest.mark.parametrize("as_tuple", [False, True])
+@pytest.mark.parametrize(("factor", "verdict"), [(1, "right"), (2, "wrong")])
+def test_arrays_that_are_bound_are_checked_where_backward_has_their_gradients(factor, verdict, as_tuple):
+    forward, backward = partial(scaled, gamma=W[:, 0], beta=W[:, 1], power=2), scaled_backward(factor)
+    passes = forward, (lambda dout, cache: tuple(backward(dout, cache).values())) if as_tuple else backward
+    report = check_gradients(passes, X)
+    assert {e.name: e.verdict for e in report.entries} == {"x": "right", "gamma": verdict, "beta": "right"}
+    assert report.problems == []
+
+
+def test_an_array_that_is_bound_and_has_no_gradient_is_none_of_the_inputs():
+    report = check_gradients((partial(leaky, alpha=np.full(4, 0.3)), lambda d, x, alpha: d * slopes(x, alpha)), X)
+    assert [e.name for e in report.entries] == ["x"]
+    assert report.ok

@@ -182,3 +182,34 @@ def test_a_backward_pass_that_returns_the_loss_is_judged_by_it(factor, cause):
     X, y = np.random.default_rng(1).normal(size=(6, 4)), np.arange(6.0)
     report = check_gradients(Regressor(factor), X, y)
     assert [entry.cause for entry in report.entries] == [cause, cause, "", ""]
+
+
+class Process:
+    """A log-likelihood that gives its gradient where it is asked to, as in scikit-learn."""
+
+    def __init__(self, factor):
+        self.factor = factor
+
+    def log_likelihood(self, theta, eval_gradient=False):
+        value = -np.sum(np.exp(theta) * Y[:3] ** 2)
+        return (value, -self.factor * np.exp(theta) * Y[:3] ** 2) if eval_gradient else value
+
+
+@pytest.mark.parametrize(("factor", "verdict"), [(1.0, "right"), (2.0, "wrong")])
+def test_a_value_that_has_its_gradient_beside_it_if_asked_is_asked(factor, verdict):
+    def cost(w, return_grad=False):
+        value = np.sum(w**3)
+        return (value, factor * 3 * w**2) if return_grad else value
+
+    assert check_gradients(Process(factor).log_likelihood, X[0]).verdict == verdict
+    assert check_gradients(cost, X[0]).verdict == verdict
+
+
+@pytest.mark.parametrize(("factor", "verdict"), [(1.0, "right"), (2.0, "wrong")])
+def test_a_value_with_what_else_was_computed_stands_before_its_gradients(factor, verdict):
+    def value_and_grad(params, batch):
+        error = batch["x"] @ params["w"] - batch["y"]
+        return (np.sum(error**2), {"error": error}), {"w": factor * 2 * batch["x"].T @ error}
+
+    report = check_gradients(value_and_grad, ({"w": RNG.standard_normal(3)}, {"x": X, "y": X[:, 0]}))
+    assert report["params['w']"].verdict == verdict

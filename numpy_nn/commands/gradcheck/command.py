@@ -16,7 +16,7 @@ import numpy as np
 
 from numpy_nn.commands.gradcheck.arguments import parse
 from numpy_nn.gradcheck import check_gradients
-from numpy_nn.gradcheck.files import UsageError, arguments, find, load, told_beside
+from numpy_nn.gradcheck.files import UsageError, arguments, find, load, told_beside, with_which
 from numpy_nn.gradcheck.inputs import Drawn, classes
 from numpy_nn.gradcheck.page import to_html, to_json
 from numpy_nn.gradcheck.report import CLOSE, RIGHT, WRONG, GradientReport
@@ -87,7 +87,7 @@ def _report(options: argparse.Namespace) -> GradientReport:
     target, notes = load(options.target, options.init, rng)
     if not options.input and not (holds_data(target) or is_graph(target)):
         raise UsageError(_NEEDS_INPUT)
-    hints: list[str] = []  # what is said beside an error alone
+    hints = with_which(options.target, target)  # what is said beside an error alone
     with told_beside(notes), told_beside(hints):
         inputs = _made(options, inputs, target)
         function = target[0] if isinstance(target, tuple) else target

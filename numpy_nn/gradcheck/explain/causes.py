@@ -34,6 +34,10 @@ WORDS: dict[str, tuple[str, str]] = {
         "the gradient is made with a matrix that should be transposed",
         "for y = x W: dx = dy W^T, dW = x^T dy",
     ),
+    "not_transposed": (
+        "the forward map itself is applied to the gradient, where its transpose belongs",
+        "of y = A x it is A^T dy: turn back what was turned, shift back, flip a kernel, add up from the other end",
+    ),
     "derivative_missing": ("the derivative of the function (of the activation, say) is left out", "multiply by f'(x)"),
     "derivative_at_output": (
         "the derivative is taken at the output f(x) instead of at the input x",

@@ -37,11 +37,14 @@ def dense(e: Evidence) -> Iterator[Prediction]:
         ("derivative_missing", "the derivative of the activation left out", np.ones_like(z)),
         ("derivative_at_output", "the activation's derivative taken at its output", f.derivative(h, **options)),
         ("derivative_twice", "the activation's derivative applied twice", slope**2),
-        ("mask_inverted", "the activation's mask inverted", 1.0 - slope),
         ("mask_wrong_tensor", "the mask taken from grad_output", (layer.grad_hidden > 0).astype(np.float64)),
         ("derivative_at_input", "z (1 - z) for the derivative, with z the activation's input", z * (1.0 - z)),
         ("derivative_at_input", "1 - z^2 for the derivative, with z the activation's input", 1.0 - z**2),
     ]
+    levels = np.unique(slope)
+    if len(levels) <= 2:  # a smooth function has no mask
+        both = levels.sum() if len(levels) == 2 else 1.0
+        guesses.append(("mask_inverted", "the activation's mask inverted", both - slope))
     guesses += [
         ("derivative_in_part", f"{formula} for the derivative, with a the output of it", part)
         for formula, part in parts_of_slopes(h, slope, e.fit)

@@ -42,6 +42,9 @@ def factors(e: Evidence) -> Iterator[Found]:
         return  # a few coordinates that are off by an epsilon, say, beside others that are so by less
     seen = int(e.looked_at.sum())
     text = f"claimed / numerical = {ratio:.7g} at all {seen} coordinates looked at"
+    if e.grad_output.size == 1 and abs(ratio * e.grad_output.item() - 1.0) <= e.fit:
+        yield Found("grad_output_ignored", f"{text}, 1 / grad_output: the one for grad_output = 1")
+        return
     clipped = scaled_to_norm(e, ratio)
     if clipped is not None:
         yield Found("norm_clipped", f"{text}; {clipped}")

@@ -73,7 +73,7 @@ def hypotheses(e: Evidence) -> list[Found]:
     """Every cause whose prediction fits, the most special first."""
     assert e.gradient is not None
     if not np.any(e.gradient):
-        return [_zero(e)] if e.is_zero_elsewhere() else []
+        return [_zero(e)] if e.is_zero_elsewhere() else _zero_here(e)
     predictions: list[tuple[Family, Prediction]] = []
     for families in (SPECIAL, GENERAL, COSTLY):
         asked = ask(e, families)
@@ -104,6 +104,12 @@ def _zero(e: Evidence) -> Found:
         if len(np.unique(slope)) == 2 and np.any(slope == 0.0):
             text += "; the function passes some entries on and blocks the others: is the mask 0 everywhere?"
     return Found("zero", text)
+
+
+def _zero_here(e: Evidence) -> list[Found]:
+    """A gradient that is 0 here and not elsewhere."""
+    text = f"0 at all {e.array.size} coordinates here, and not at larger numbers: does it begin where forward does?"
+    return [Found("branch", text, sure=False)]
 
 
 def _two_mistakes(e: Evidence, predictions: list[tuple[Family, Prediction]]) -> Iterator[Found]:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from numpy_nn.gradcheck.explain.norms import EXACT, Axes, gammas, in_words, roots, subsets
-from numpy_nn.gradcheck.explain.predictions import Prediction
+from numpy_nn.gradcheck.explain.predictions import Found, Prediction
 from numpy_nn.gradcheck.measure.derivatives import Array
 from numpy_nn.gradcheck.measure.evidence import Evidence
 
@@ -49,3 +49,28 @@ def _of_length(
             yield Prediction("length_constant", f"that for a {name} held fixed", h / r)
         formula = f"the usual formula with r = {root}, s the {name}"
         yield Prediction("epsilon", formula, h / r - x * along(h * x) / r**3)
+
+
+def lengths_within(e: Evidence) -> Iterator[Found]:
+    """The same in any function that something divides by its length before, as of directions and rotations.
+
+    It stays the same whatever the length is: its gradient stands at right angles to the array, and what is claimed has
+    a part along it.
+    """
+    assert e.gradient is not None
+    x, n, off = e.array, e.truth, e.gradient - e.truth
+    if not e.looked_at.all() or x.size < 2 or not np.any(n):
+        return
+    for axis in [None, *range(x.ndim if x.ndim > 1 else 0)]:
+        squares, along = (np.sum(x * values, axis=axis, keepdims=True) for values in (x, off))
+        if not squares.all() or np.any(np.abs(np.sum(n * x, axis=axis)) > e.fit * np.sqrt(np.sum(n**2) * np.sum(x**2))):
+            continue
+        if np.abs(off - along / squares * x).max() > e.fit * np.abs(off).max():
+            continue
+        with e.subject.at({e.name: x * np.random.default_rng(3).uniform(0.5, 2.0, squares.shape)}):
+            there = e.subject.output()
+        if there.shape == e.output.shape and e.recognises(there, e.output):
+            of = "" if axis is None else f" along axis {axis}"
+            text = f"right but for a part along {e.name}, whose length{of} changes nothing,"
+            yield Found("length_constant", e.everywhere(text))
+            return

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from numpy_nn.gradcheck.explain.factors import samples_beside
+from numpy_nn.gradcheck.explain.lengths import lengths_within
 from numpy_nn.gradcheck.explain.predictions import DROPPED, Found
 from numpy_nn.gradcheck.measure.derivatives import Array
 from numpy_nn.gradcheck.measure.evidence import COARSEST_FIT, FIT, Evidence, common_ratio
@@ -47,6 +48,9 @@ def penalties(e: Evidence) -> Iterator[Found]:
 
 def regularised(e: Evidence) -> Iterator[Found]:
     """A multiple of the parameter that is left in, or out, and of which no setting is known."""
+    if found := list(lengths_within(e)):
+        yield from found
+        return
     for shown, _, rate, chance in multiples(e):
         text = f"claimed minus numerical is {rate:.6g} times {shown} at all coordinates looked at"
         cause = "weight_decay" if rate > 0.0 else "penalty_missing"

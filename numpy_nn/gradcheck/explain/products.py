@@ -14,19 +14,32 @@ from numpy_nn.gradcheck.measure.evidence import Evidence
 # A second derivative is taken with such a step, and is good to such a share.
 STEP, FIT_OF_SECOND = 2.0**-12, 1e-4
 
+# A change along a direction is taken with such a step.
+STEP_ALONG = 2.0**-13
+
 # So many numbers that differ by one constant do so by no chance.
 FEWEST = 3
 
 
 def products(e: Evidence) -> Iterator[Prediction]:
-    """Of y = x h(x) either factor held; of a product of matrices one that should be transposed."""
+    """Of y = x h(x) either factor held; of a product of matrices one that should be transposed; J g for J^T g."""
     x, y, n = e.array, e.output, e.truth
     if e.is_input and x.shape == y.shape and np.all(x != 0.0):
         held = e.grad_output * y / x
         yield Prediction("factor_constant", "that of x h with h = f(x) / x held fixed", held)
         yield Prediction("factor_constant", "that of x h with the x before h = f(x) / x held fixed", n - held)
-    if n.ndim < 2 or not e.looked_at.all():
-        return
+    turned = list(_turned(e)) if n.ndim > 1 and e.looked_at.all() else []
+    yield from turned
+    if x.shape == y.shape and x.size >= FEWEST and not any(e.fits(guess.values) for guess in turned):
+        along = _along(e)
+        if along is not None:
+            words = "what the function makes of a change of its argument by grad_output"
+            yield Prediction("not_transposed", words, along)
+
+
+def _turned(e: Evidence) -> Iterator[Prediction]:
+    """A product of matrices, of which one should be transposed."""
+    n = e.truth
     others = [(name, array) for name, array in e.subject.arrays.items() if name != e.name]
     for name, other in (("grad_output", e.grad_output), *others):
         # n = S^T b, as of the keys that scores are made of: S is found if b has more columns than rows.
@@ -40,6 +53,20 @@ def products(e: Evidence) -> Iterator[Prediction]:
                 yield Prediction("transposed", f"that with {name} for {name}^T", n @ np.linalg.inv(other.T) @ other)
             if n.shape[-2] == len(other):
                 yield Prediction("transposed", f"that with {name} for {name}^T", other @ np.linalg.inv(other.T) @ n)
+
+
+def _along(e: Evidence) -> Array | None:
+    """The change of the output along grad_output, the Jacobian times it; None where the output moves in steps."""
+    largest = float(np.abs(e.grad_output).max(initial=0.0))
+    if e.differences.elementwise or e.differences.seen_coarseness or largest == 0.0:
+        return None
+    step, sides = STEP_ALONG * float(np.max(scale_of(e.array))) / largest, []
+    home = e.array.copy()
+    for times in (1.0, -1.0, 0.5, -0.5):
+        with e.subject.at({e.name: home + times * step * e.grad_output}):
+            sides.append(e.subject.output())
+    whole, half = (sides[0] - sides[1]) / (2.0 * step), (sides[2] - sides[3]) / step
+    return np.asarray(half + (half - whole) / 3.0)
 
 
 def afterwards(e: Evidence) -> Iterator[Found]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from functools import cached_property
 from typing import Any
 
@@ -330,13 +331,15 @@ class Evidence:
         return again is not None and claimed is not None and not np.array_equal(again, claimed)
 
     def is_zero_elsewhere(self) -> bool:
-        """Whether the claimed gradient is 0 after a call on another input too."""
-        with self.subject.at({self.name: self.array + 0.25 * (1.0 + np.abs(self.array))}):
-            try:
+        """Whether the claimed gradient is 0 after calls on other inputs too: what lies below a threshold is not."""
+        a, x = self.array, self.x
+        further: list[dict[str, Array]] = [{self.name: a + 0.25 * (1.0 + np.abs(a))}, {self.name: 64.0 * a}]
+        for moved in [*further, {self.name: 64.0 * np.abs(a)}, {self.subject.input: 64.0 * x}]:
+            with self.subject.at(moved), suppress(SubjectError):
                 there = self.subject.gradients(self.grad_output)[self.name]
-            except SubjectError:
-                return True
-        return there is None or not np.any(there)
+                if there is not None and np.any(np.nan_to_num(there)):
+                    return False
+        return True
 
     def ratio(self) -> float | None:
         """The factor between the claimed and the numerical gradient, if there is one for all coordinates."""

@@ -122,7 +122,7 @@ def _flat(returned: Any, path: Path, own: set[int]) -> Iterator[tuple[Path, NDAr
     if isinstance(returned, Mapping):
         for key, value in returned.items():
             yield from _flat(value, (*path, Step(key, True)), own)
-    elif isinstance(returned, (list, tuple, deque)) and not _is_numbers(returned):
+    elif isinstance(returned, (list, tuple, deque)) and not is_numbers(returned):
         for index, value in in_order(returned):
             yield from _flat(value, (*path, Step(index, True)), own)
     elif isinstance(returned, np.ndarray) and (returned.dtype == object or returned.dtype.names):
@@ -159,13 +159,13 @@ def listed(returned: Any, arrays: Mapping[str, NDArray[Any]]) -> Any:
     return returned
 
 
-def _is_numbers(returned: Sequence[Any]) -> bool:
+def is_numbers(returned: Sequence[Any]) -> bool:
     """Whether a list is an array written as nested lists of numbers."""
-    if not returned or not isinstance(returned, list):
+    if not isinstance(returned, list) or not returned:
         return False
     return all(
         (isinstance(value, (float, int)) and not isinstance(value, bool))
-        or (isinstance(value, list) and _is_numbers(value))
+        or (isinstance(value, list) and is_numbers(value))
         for value in returned
     )
 

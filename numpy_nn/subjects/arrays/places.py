@@ -254,12 +254,13 @@ def output_paths(owner: Any) -> list[Path]:
 
 
 def is_in_a_list_beside(place: Place, learned: Sequence[Place]) -> bool:
-    """Whether a number is one of several in a list, where all that is learned are numbers in lists.
+    """Whether a number is one of several in a list, where all that is learned are numbers in lists, or in a matrix.
 
     So does who writes without arrays; two numbers in a list beside arrays may be any setting.
     """
     if not learned:
-        return False
+        rows = place.path[-2:-1]
+        return bool(rows) and rows[0].is_item and isinstance(rows[0].key, int) and isinstance(place.owner, list)
     lists = [other.owner for other in (place, *learned)]
     return all(
         isinstance(held, list) and len(held) > 1 and all(isinstance(number, float) for number in held) for held in lists

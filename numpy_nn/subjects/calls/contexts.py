@@ -1,4 +1,4 @@
-"""Forward passes that are given a context in which they save what backward wants."""
+"""What forward keeps for backward: contexts in which it saves it, and caches that are handed on by their keys."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from numpy_nn.subjects import names
 from numpy_nn.subjects.calls.dressing import Dressed
 from numpy_nn.subjects.names import positional
 
@@ -46,3 +47,25 @@ def with_context(forward: Any) -> Any:
 
     with_cache.__name__ = getattr(forward, "__name__", with_cache.__name__)
     return Dressed(with_cache, signature.replace(parameters=list(signature.parameters.values())[1:]))
+
+
+def with_cache_by_name(backward: Any, result: Any) -> Any:
+    """A backward pass that is given what a cache holds one by one, ``backward(dout, **cache)``, as one of the cache.
+
+    Where forward returns such a dict last, and it has all that backward wants but one. Any other as it is.
+    """
+    spec = None if backward is None else positional(backward)
+    if spec is None or not isinstance(result, tuple) or len(result) < 2 or not isinstance(result[-1], dict):
+        return backward
+    known = [name for name in spec[0] if name in result[-1]]
+    others = [name for name in spec[0] if name not in known]
+    if len(known) < 2 or len(others) != 1 or names.role(others[0]) == names.CACHE:
+        return backward
+
+    def of_cache(grad_output: Any, cache: Any) -> Any:
+        return backward(**{others[0]: grad_output}, **{name: cache[name] for name in known})
+
+    of_cache.__name__ = getattr(backward, "__name__", "backward")
+    dressed = Dressed(of_cache, inspect.signature(of_cache))
+    dressed.func = backward
+    return dressed

@@ -341,6 +341,8 @@ def value_first(function: Any) -> Any:
         if before and isinstance(result, tuple):
             return result[before:]
         is_pair = isinstance(result, tuple) and len(result) == 2 and not has_weights
+        if is_pair and isinstance(result[0], tuple) and result[0] and _is_number(result[0][0]):
+            return result[0][0], result[1]  # ((loss, aux), gradients)
         if is_pair and _is_number(result[1]) and _is_of_arrays(result[0]):
             return result[1], result[0]
         return result

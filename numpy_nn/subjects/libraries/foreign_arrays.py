@@ -57,6 +57,30 @@ def refuse_what_holds_tensors(target: Any) -> None:
     )
 
 
+def wants_tensors(target: Any, x: Any) -> bool:
+    """Whether a function, or the first of two, is of torch and fails with arrays where it does not with tensors."""
+    forward = target[0] if isinstance(target, tuple) and target else target
+    torch = sys.modules.get("torch")
+    if torch is None or not inspect.isfunction(forward):
+        return False
+    called = (forward.__globals__.get(name) for name in forward.__code__.co_names)
+    if not any(inspect.ismodule(one) and one.__name__.partition(".")[0] == "torch" for one in called):
+        return False
+    given = x if isinstance(x, tuple) else (x,)
+
+    def fails(make: Callable[[Any], Any]) -> bool:
+        try:
+            with torch.no_grad():
+                forward(*(make(one.copy() if isinstance(one, np.ndarray) else one) for one in given))
+        except (AttributeError, TypeError):
+            return True
+        except Exception:  # what has another reason comes again where it is checked
+            return make is as_tensors
+        return False
+
+    return fails(lambda one: one) and not fails(as_tensors)
+
+
 def as_arrays(thing: Any) -> Any:
     """The same with an array in the place of each tensor, also in tuples, lists and dicts."""
     if is_torch(thing):

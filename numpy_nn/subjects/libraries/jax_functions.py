@@ -10,7 +10,7 @@ import inspect
 import re
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import ExitStack, contextmanager, suppress
 from types import CodeType
 from typing import Any
 
@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from numpy_nn.subjects.calls.arguments import named_arguments
 from numpy_nn.subjects.names import TARGET, has_passes, positional, role_in_loss
+from numpy_nn.subjects.running import Patience
 from numpy_nn.subjects.source.roles import is_data, is_learned_beside
 from numpy_nn.subjects.state import inner
 from numpy_nn.subjects.subject import Array, ClaimingSubject, SubjectError
@@ -64,6 +65,7 @@ def _of_widest(
         subject.leave_settings([name for name, leaf in _leaves(jax, values) if type(leaf) is float])
     except SubjectError:
         subject = _in_widest(jax, function, named, values, held)
+    subject.leave_loops_to_python()
     return subject
 
 
@@ -101,7 +103,7 @@ class JaxSubject(ClaimingSubject):
         held: Sequence[str],
         wide: bool,
     ) -> None:
-        self._jax, self._function, self._wide = jax, function, wide
+        self._jax, self._function, self._wide, self._has_loops = jax, function, wide, False
         self._tree = jax.tree_util.tree_structure(tuple(values.values()))
         self._leaves = dict(_leaves(jax, values))
         arrays: dict[str, Array] = {}
@@ -177,12 +179,29 @@ class JaxSubject(ClaimingSubject):
             raise TypeError(f"{self.label}: expected an output of floats, got {result!r}")
         return floats
 
-    def _precision(self) -> AbstractContextManager[Any]:
-        if not self._wide:
-            return nullcontext()
-        home = self._jax if hasattr(self._jax, "enable_x64") else self._jax.experimental
-        context: AbstractContextManager[Any] = home.enable_x64(True)
-        return context
+    @contextmanager
+    def _precision(self) -> Iterator[None]:
+        with ExitStack() as around:
+            if self._wide:
+                home = self._jax if hasattr(self._jax, "enable_x64") else self._jax.experimental
+                around.enter_context(home.enable_x64(True))
+            if self._has_loops:
+                around.enter_context(self._jax.disable_jit())
+            yield
+
+    def leave_loops_to_python(self) -> None:
+        """Run loops that end by a condition as Python's, if there are any and that works.
+
+        At a point of the check such a loop may have no end, and nothing stops one that is compiled.
+        """
+        with self._precision(), suppress(Exception):  # what cannot be traced has no loop of JAX's
+            self._has_loops = " while[" in str(self._jax.make_jaxpr(self._floats)(*self._given()))
+        if self._has_loops:
+            try:
+                _try_out(self)
+            except SubjectError:
+                self._has_loops = False
+            self.patience = Patience()  # the first calls took as long as it takes to compile
 
 
 def _leaves(jax: Any, values: Mapping[str, Any]) -> list[tuple[str, Any]]:

@@ -209,7 +209,7 @@ class CodeSubject(SteppingCode):
         inputs = [n for n in self.convention.inputs if arrays_of(self._given[n]) and n != self._targets_name]
         likely: dict[str, Callable[[Leaf], float]] = {}
         called: dict[str, Any] = {}  # what each is called by whoever wrote it
-        only_one = isinstance(returned, np.ndarray)
+        only_one = self._returns_one_array
         if only_one:
             inputs = self._likeliest_first(inputs, found, agrees)
         whole = self._container_of_gradients(inputs, returned)

@@ -13,7 +13,16 @@ from numpy.typing import NDArray
 
 from numpy_nn.subjects import names
 from numpy_nn.subjects.arrays.containers import BY_SHAPE, are_last_first
-from numpy_nn.subjects.arrays.gradients import IN_ORDER, PERHAPS, Leaf, Order, input_likeness, order_of, same_but_ones
+from numpy_nn.subjects.arrays.gradients import (
+    IN_ORDER,
+    PERHAPS,
+    Leaf,
+    Order,
+    input_likeness,
+    is_numbers,
+    order_of,
+    same_but_ones,
+)
 from numpy_nn.subjects.arrays.nested import arrays_of, written_in
 from numpy_nn.subjects.arrays.places import Path, Step, last_name, places
 from numpy_nn.subjects.arrays.unrolled import Part, is_unrolled
@@ -151,12 +160,20 @@ class LikelyCode(DependingCode):
                 return Order({name: own.index(name) for name in shapes}, IN_ORDER, True)
         return order_of(shapes, returned, self._returned_names())
 
+    @property
+    def _returns_one_array(self) -> bool:
+        """Whether a single array was returned, or a list of numbers in its place, as in code without NumPy."""
+        returned, x = self._returned, self.arrays.get(self.input)
+        if isinstance(returned, np.ndarray) or x is None or not self.convention.takes_grads:
+            return isinstance(returned, np.ndarray)
+        return is_numbers(returned) and np.size(returned) != len(self._places) and np.shape(returned) == x.shape
+
     def _input_likeness(
         self, name: str, order: Order, count: int, agrees: Callable[[str, Leaf], bool]
     ) -> Callable[[Leaf], float]:
         parameters = {self.arrays[name].shape for name in self._places}
         index = order.places.get(name, -1)
-        only_one = isinstance(self._returned, np.ndarray)
+        only_one = self._returns_one_array
         shape = self.arrays[name].shape
         of_parameters = self._returns_one_of_each_parameter()
 
