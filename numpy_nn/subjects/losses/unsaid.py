@@ -90,7 +90,7 @@ def with_unsaid_cost(
                 agrees = agreement(subject)
                 there = _agreeing_elsewhere(subject, formula) if agrees.agreeing and hints.cost is None else 0
                 is_of_it = agrees.digits == CLOSELY and there == agrees.shaped
-                if not agrees.agreeing and not _may_be_of_a_multiple(subject):
+                if not agrees.agreeing and not may_be_of_a_multiple(subject):
                     apart.add(multiples_of)
             except (SubjectError, TypeError, ValueError) as error:
                 errors.append(error)
@@ -100,7 +100,9 @@ def with_unsaid_cost(
                 before.restore()
             is_handed = isinstance(backward, HandedOn)
             lacks_its_own = wants_gradient(gradient) and agrees.agreeing < agrees.shaped and not is_handed
-            if subject.convention.takes_grads or lacks_its_own:
+            # What names do not tell to be one, as N in backPropagate(targets, N), is a factor, where all agree by 1.
+            is_factor = is_of_it and agrees.shaped > 0 and not wants_gradient(gradient)
+            if (subject.convention.takes_grads and not is_factor) or lacks_its_own:
                 wants_its_own = True
                 continue  # it wants the gradient of a loss that does not give it
             if turned is None and not agrees.agreeing and _goes_up(subject):
@@ -156,7 +158,7 @@ def with_unsaid_cost(
     return best
 
 
-def _may_be_of_a_multiple(subject: CodeSubject) -> bool:
+def may_be_of_a_multiple(subject: CodeSubject) -> bool:
     """Whether any of the gradients may be those of a loss that is a multiple of this one."""
     grad_output, claimed = claimed_in_shape(subject)
     return not claimed or any(may_be_a_multiple(subject, n, g, grad_output) for n, g in claimed.items())
