@@ -187,6 +187,8 @@ def _of_passes(f: Any, vjp: Any, inputs: Sequence[Any], targets: Any, hints: Hin
             subject = of_steps(f, inputs, targets, owner, hints) or subject
         if targets is None and owner is not None and len(inputs) > 1:
             subject = with_the_last_as_targets(subject, f, vjp, inputs, owner, hints) or subject
+    if objects:
+        subject.take_arguments_for_data()
     if not (entirely or objects) or (owner is not None and is_asked_by_its_arguments(subject)):
         subject.take_for_granted()
     elif owner is not None and subject.parameter_places:
@@ -287,7 +289,9 @@ def _of_object(target: Any, inputs: Sequence[Any], targets: Any, hints: Hints) -
             objective.take_for_granted()
         return objective
     step = step_of_training(target, handed) if forward is None or targets is None is backward else None
-    if step is not None and method(target, names.LOSSES) is None:
+    value = method(target, names.LOSSES)
+    is_held = getattr(value, "__self__", None) is not target  # as by a trainer, which asks it for that of its network
+    if step is not None and (value is None or (forward is None and is_held)):
         with suppress(TypeError):  # it may return no loss
             return _of_functions(step, None, inputs, targets, hints)
     forward = with_data_held(target, with_input_kept(target, forward, inputs[0]), inputs[0])

@@ -36,7 +36,7 @@ from numpy_nn.subjects.parameters.remaining import is_state
 from numpy_nn.subjects.parameters.stepping import SteppingCode
 from numpy_nn.subjects.source.returned import as_told, told_by
 from numpy_nn.subjects.source.roles import is_buffer, is_data, is_given, is_learned_beside, is_of_a_kind
-from numpy_nn.subjects.source.surroundings import Surroundings
+from numpy_nn.subjects.source.surroundings import Steps, Surroundings
 from numpy_nn.subjects.state import equal
 from numpy_nn.subjects.subject import Array, SubjectError
 
@@ -192,7 +192,8 @@ class CodeSubject(SteppingCode):
         grad_output = 0.75 * grad_output if self.convention.takes_grads else grad_output
         self._returned = returned = self._claimed(grad_output)
         found = leaves(returned, self._owner, before)
-        found = [leaf for leaf in found if leaf.returned or not self._holds_parameter(leaf.path)]
+        of_steps = isinstance(returned, Steps)  # beside which all is as it was before the step, a gradient too
+        found = [leaf for leaf in found if leaf.returned or not (of_steps or self._holds_parameter(leaf.path))]
         # Evaluations may put back what the code kept before them, in these very arrays.
         values = {id(leaf): leaf.value.copy() for leaf in found} if len(self._sharing) > len(self._places) else {}
         if named is not None:
@@ -242,7 +243,11 @@ class CodeSubject(SteppingCode):
                 likely[name] = numbering.weighed(place.path, like, shape)
                 called[name] = last_name(place.path)
         self._told = told = told_by(self._backward, self._forward, 1 + len(self._result[1]))
-        likely = as_told(told, called, likely, only=self.convention.arguments is None, data=self.input)
+        kept = all(
+            any(not one.returned and likely[n](one) >= SURE for one in found) for n in self._places if n in likely
+        )
+        is_one = self.convention.arguments is None
+        likely = as_told(told, called, likely, only=is_one, data=self.input, elsewhere=bool(self._places) and kept)
         pairs = paired(found, {name: self.arrays[name] for name in self._places})
         likely = {name: as_paired(pairs, name, like) for name, like in likely.items()} if pairs else likely
         wanted = {name: (self.arrays[name].shape, like) for name, like in likely.items()}
