@@ -238,7 +238,7 @@ def _has_another_shape(subject: Subject) -> bool:
 
 
 def _steps_of(target: Any, number: int) -> list[Any]:
-    """The steps of training that an object makes with so many arguments, such as ``update(states, actions, targets)``."""
+    """The steps of training that an object makes with so many arguments, as ``update(states, actions, targets)``."""
     if callable(target) or isinstance(target, (tuple, list)):
         return []
     return list(steps_of_training(target, number))

@@ -1,4 +1,4 @@
-"""Programs as people write them whole: a trainer with parameters that keep gradients, a sequence, a learner, factors."""
+"""Programs as people write them whole: a trainer with parameters that keep gradients, a sequence, factors."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 
 from numpy_nn.gradcheck import check_gradients
+from numpy_nn.subjects import Hints, as_subject
+from numpy_nn.subjects.parameters.code import CodeSubject
 
 RNG = np.random.default_rng(0)
 X, Y = RNG.standard_normal((5, 3)), RNG.standard_normal((5, 2))
@@ -167,3 +169,67 @@ def test_what_is_given_beside_an_object_with_all_gradients_is_data(of_one):
     report = check_gradients(critic_loss_and_grads, (Critic(), X, X + 1.0))
     assert verdicts(report) == {"critic.w": of_one}
     assert not report.problems
+
+
+class Built:
+    """A layer that makes its weights in the first forward pass."""
+
+    def __init__(self, slope):
+        self.built, self.slope = False, slope
+
+    def forward(self, x):
+        if not self.built:
+            self.kernel, self.built = RNG.standard_normal((x.shape[1], 2)), True
+        self.x, self.out = x, np.tanh(x @ self.kernel)
+        return self.out
+
+    def backward(self, grad):
+        grad = grad * (1 - self.out**self.slope)
+        self.grads = [self.x.T @ grad]
+        return grad @ self.kernel.T
+
+
+class Model:
+    def __init__(self, slope):
+        self.layers, self.lr = [Built(slope), Built(2)], 0.1
+
+    def __call__(self, x):
+        for layer in self.layers:
+            x = layer.forward(x)
+        return x
+
+    def train_on_batch(self, x, y):
+        difference = self(x) - y
+        grad = 2 * difference / difference.size
+        for layer in reversed(self.layers):
+            grad = layer.backward(grad)
+        for layer in self.layers:
+            layer.kernel -= self.lr * layer.grads[0]
+        return np.mean(difference**2)
+
+
+@pytest.mark.parametrize(("slope", "verdict"), [(2, "right"), (1, "wrong")])
+def test_weights_that_a_first_pass_makes_are_made_where_they_are_asked_for(slope, verdict):
+    expected = {"layers[0].kernel": verdict, "layers[1].kernel": "right"}
+    assert verdicts(check_gradients(Model(slope), X, Y)) == expected
+
+
+class Unused:
+    """With a gradient of what its output does not depend on."""
+
+    def __init__(self):
+        self.W = RNG.standard_normal((3, 2))
+
+    def forward(self, x):
+        return 2 * x
+
+    def backward(self, grad):
+        self.dW = np.ones((3, 2))
+        return 2 * grad
+
+
+def test_what_the_output_does_not_depend_on_is_no_parameter_by_which_a_way_is_preferred():
+    subject = as_subject(Unused(), (X,), None, Hints())
+    assert isinstance(subject, CodeSubject)
+    assert "W" in subject.arrays
+    assert not subject.has_parameters

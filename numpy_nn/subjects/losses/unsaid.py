@@ -17,6 +17,7 @@ from numpy_nn.subjects.agreement import (
     claimed_in_shape,
     digits,
     factor_of,
+    is_beyond_chance,
     may_be_a_multiple,
 )
 from numpy_nn.subjects.arrays.nested import arrays_of
@@ -148,7 +149,8 @@ def with_unsaid_cost(
         texts = list(map(str, errors))
         raise max(errors, key=lambda error: texts.count(str(error)))  # a backward pass fails whatever the loss is
     # To a few digits, or at one set of weights, those of some usual loss may be of its size by chance.
-    is_chance = best is not None and words in dict(costs) and not holds and not _agrees_whole(most)
+    is_chance = best is not None and words in dict(costs) and not holds
+    is_chance = is_chance and not (_agrees_whole(most) and best is not None and is_beyond_chance(best))
     if best is None or (hints.cost is None and turned is None and (is_chance or not most.agreeing)):
         raise TypeError(
             f"target: {label} has gradients of a loss that it does not compute, and they are those of none of the "

@@ -34,7 +34,7 @@ from numpy_nn.subjects.names import is_gradient_of, tells_gradients
 from numpy_nn.subjects.parameters.jacobians import has_jacobian, others_than_jacobians
 from numpy_nn.subjects.parameters.remaining import is_state
 from numpy_nn.subjects.parameters.stepping import SteppingCode
-from numpy_nn.subjects.source.returned import as_told, told_by
+from numpy_nn.subjects.source.returned import are_kept, as_told, told_by
 from numpy_nn.subjects.source.roles import is_buffer, is_data, is_given, is_learned_beside, is_of_a_kind
 from numpy_nn.subjects.source.surroundings import Steps, Surroundings
 from numpy_nn.subjects.state import equal
@@ -192,8 +192,7 @@ class CodeSubject(SteppingCode):
         grad_output = 0.75 * grad_output if self.convention.takes_grads else grad_output
         self._returned = returned = self._claimed(grad_output)
         found = leaves(returned, self._owner, before)
-        of_steps = isinstance(returned, Steps)  # beside which all is as it was before the step, a gradient too
-        found = [leaf for leaf in found if leaf.returned or not (of_steps or self._holds_parameter(leaf.path))]
+        found = [leaf for leaf in found if leaf.returned or not self._is_put_back(leaf.path)]
         # Evaluations may put back what the code kept before them, in these very arrays.
         values = {id(leaf): leaf.value.copy() for leaf in found} if len(self._sharing) > len(self._places) else {}
         if named is not None:
@@ -243,15 +242,11 @@ class CodeSubject(SteppingCode):
                 likely[name] = numbering.weighed(place.path, like, shape)
                 called[name] = last_name(place.path)
         self._told = told = told_by(self._backward, self._forward, 1 + len(self._result[1]))
-        kept = all(
-            any(not one.returned and likely[n](one) >= SURE for one in found) for n in self._places if n in likely
-        )
-        is_one = self.convention.arguments is None
-        likely = as_told(told, called, likely, only=is_one, data=self.input, elsewhere=bool(self._places) and kept)
+        kept = are_kept([likely[name] for name in self._places if name in likely], found)
+        likely = as_told(told, called, likely, only=self.convention.arguments is None, data=self.input, elsewhere=kept)
         pairs = paired(found, {name: self.arrays[name] for name in self._places})
         likely = {name: as_paired(pairs, name, like) for name, like in likely.items()} if pairs else likely
         wanted = {name: (self.arrays[name].shape, like) for name, like in likely.items()}
-
         self._sure = {name for name, (_, like) in wanted.items() if any(like(leaf) >= SURE for leaf in found)}
         if jacobian := self._jacobian_of_an_argument(found, output, agrees):
             self._leaves, wanted = self._leaves | jacobian, {}
@@ -366,9 +361,10 @@ class CodeSubject(SteppingCode):
             return name in returned and returned[name] is None
         return isinstance(returned, (tuple, list)) and 0 <= index < len(returned) and returned[index] is None
 
-    def _holds_parameter(self, path: Path) -> bool:
-        """Whether a parameter is kept there, or what shares its memory."""
-        return any(place.path == path for place in (*self._places.values(), *(place for place, _ in self._sharing)))
+    def _is_put_back(self, path: Path) -> bool:
+        """Whether a parameter is kept there, or what shares its memory; beside the steps of a step all is put back."""
+        held = (*self._places.values(), *(place for place, _ in self._sharing))
+        return isinstance(self._returned, Steps) or any(place.path == path for place in held)
 
     def _take_whatever_is_left(self, found: Sequence[Leaf], output: Array) -> None:
         """A single array that was returned is meant as the gradient of the input, whatever its shape.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import inspect
 import textwrap
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -104,6 +104,12 @@ def as_told(
         return 0.0 if only and others and not tells_gradients(told[leaf.path]) else likely[name](leaf)
 
     return {name: partial(judged, name) for name in likely}
+
+
+def are_kept(likely: Sequence[Callable[[Leaf], float]], found: Sequence[Leaf]) -> bool:
+    """Whether of each parameter a gradient is kept under a name that says so, rather than returned."""
+    kept = [leaf for leaf in found if not leaf.returned]
+    return bool(likely) and all(any(like(leaf) >= SURE for leaf in kept) for like in likely)
 
 
 # What may be the gradient of nothing but the input, whatever that is called.
