@@ -233,3 +233,31 @@ def test_what_the_output_does_not_depend_on_is_no_parameter_by_which_a_way_is_pr
     assert isinstance(subject, CodeSubject)
     assert "W" in subject.arrays
     assert not subject.has_parameters
+
+
+class Regularised:
+    """Whose loss has a penalty, and a name that tells nothing, or that it is a loss."""
+
+    def __init__(self):
+        self.w, self.b, self.l2 = 0.1 * RNG.standard_normal(3), np.zeros(1), 0.01
+
+    def predict_proba(self, X):
+        return 1 / (1 + np.exp(-(X @ self.w + self.b)))
+
+    def monitored(self, X, y):
+        p = self.predict_proba(X)
+        return -np.mean(y * np.log(p) + (1 - y) * np.log(1 - p)) + 0.5 * self.l2 * self.w @ self.w
+
+    def grad(self, X, y):
+        error = self.predict_proba(X) - y
+        return X.T @ error / len(y) + self.l2 * self.w, error.mean(keepdims=True)
+
+
+class Named(Regularised):
+    def logloss(self, X, y):
+        return self.monitored(X, y)
+
+
+@pytest.mark.parametrize(("kind", "verdict"), [(Regularised, "undecided"), (Named, "right")])
+def test_gradients_that_are_a_usual_loss_in_part_are_not_wrong_where_another_may_be_meant(kind, verdict):
+    assert check_gradients(kind(), X, np.array([0.0, 1.0, 1.0, 0.0, 1.0])).verdict == verdict

@@ -129,7 +129,7 @@ def with_unsaid_cost(
         best.notes.append(f"judged as the gradients of {words}, a loss in the same file")
     elif best is not None and words:
         best.notes.append(f"the loss is not written in the code; the gradients are judged as those of {words}")
-        _compare_with_losses(best, forward, owner, targets, words)
+        _compare_with_losses(best, forward, owner, targets, words, agrees_in_part=not _agrees_whole(most))
     if best is not None and penalty is not None:
         best.notes += said_of_penalty(penalty, counts=counts)
     shows_none = best is not None and not most.shaped and best.updates_in_backward is None
@@ -227,9 +227,12 @@ def _is_as_it_stands(subject: CodeSubject) -> bool:
 
 
 def _compare_with_losses(
-    subject: CodeSubject, forward: Callable[..., Any], owner: Any, targets: Any, words: str
+    subject: CodeSubject, forward: Callable[..., Any], owner: Any, targets: Any, words: str, *, agrees_in_part: bool
 ) -> None:
-    """Say if the code has a loss which that by which it is judged is not: a multiple of it, or another."""
+    """Say if the code has a loss which that by which it is judged is not: a multiple of it, or another.
+
+    Where the gradients are in part those of neither, that other may be meant, as with a penalty: none is wrong then.
+    """
     if subject.chain is None or not subject.make_repeatable() or subject.input not in subject.arrays:
         return
     factors = factors_of_losses(subject, subject.chain, forward, owner, targets)
@@ -237,6 +240,9 @@ def _compare_with_losses(
     if not apart or len(apart) < len(factors):
         return
     name, factor = min(apart.items(), key=lambda one: np.isnan(one[1]))
+    if agrees_in_part and not np.isnan(factor) and abs(factor - 1.0) < 0.5:
+        subject.refuse(f"{name} may be the loss, of which the gradients are in part: say which it is with loss=")
+        return
     if np.isnan(factor):
         subject.complain(
             f"{name} is a loss, and these gradients are not its, but those of {words}: if it is the loss, they are "
