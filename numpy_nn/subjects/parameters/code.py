@@ -191,8 +191,8 @@ class CodeSubject(SteppingCode):
         before = values_of(self._owner)
         grad_output = 0.75 * grad_output if self.convention.takes_grads else grad_output
         self._returned = returned = self._claimed(grad_output)
-        found = leaves(returned, self._owner, before)
-        found = [leaf for leaf in found if leaf.returned or not self._is_put_back(leaf.path)]
+        found = leaves(returned, {} if isinstance(returned, Steps) else self._owner, before)
+        found = [leaf for leaf in found if leaf.returned or not self._holds_parameter(leaf.path)]
         # Evaluations may put back what the code kept before them, in these very arrays.
         values = {id(leaf): leaf.value.copy() for leaf in found} if len(self._sharing) > len(self._places) else {}
         if named is not None:
@@ -361,10 +361,9 @@ class CodeSubject(SteppingCode):
             return name in returned and returned[name] is None
         return isinstance(returned, (tuple, list)) and 0 <= index < len(returned) and returned[index] is None
 
-    def _is_put_back(self, path: Path) -> bool:
-        """Whether a parameter is kept there, or what shares its memory; beside the steps of a step all is put back."""
-        held = (*self._places.values(), *(place for place, _ in self._sharing))
-        return isinstance(self._returned, Steps) or any(place.path == path for place in held)
+    def _holds_parameter(self, path: Path) -> bool:
+        """Whether a parameter is kept there, or what shares its memory."""
+        return any(place.path == path for place in (*self._places.values(), *(place for place, _ in self._sharing)))
 
     def _take_whatever_is_left(self, found: Sequence[Leaf], output: Array) -> None:
         """A single array that was returned is meant as the gradient of the input, whatever its shape.
