@@ -34,6 +34,7 @@ from numpy_nn.subjects.libraries.nodes import nodes_subject
 from numpy_nn.subjects.libraries.own_tensors import tensor_subject
 from numpy_nn.subjects.libraries.tensors_found import is_tensor
 from numpy_nn.subjects.losses.held_data import held
+from numpy_nn.subjects.losses.training import steps_of_training
 from numpy_nn.subjects.repeated import which_are_one
 from numpy_nn.subjects.state import equal, in_float64, is_generator
 
@@ -178,7 +179,7 @@ def _subjects(target: Any, x: Any, targets: Any, hints: Hints, report: GradientR
         x = list(x)
         inputs = (_point(x),)
     elif _is_of_several(x):
-        takers = [forward, _loss_of(target, x) if targets is not None else None]
+        takers = [forward, *([] if targets is None else [_loss_of(target, x), *_steps_of(target, len(x) + 1)])]
         each = [several(x, taker, with_targets=targets is not None) for taker in takers if taker is not None]
         inputs = tuple(map(_argument, sorted(each or [several(x)], key=len)[-1]))
     else:
@@ -234,6 +235,13 @@ def _has_another_shape(subject: Subject) -> bool:
     """Whether the gradient that is claimed of the input is of another shape."""
     claims = subject.input in subject.arrays and subject.make_repeatable()
     return claims and subject.input not in claimed_in_shape(subject)[1]
+
+
+def _steps_of(target: Any, number: int) -> list[Any]:
+    """The steps of training that an object makes with so many arguments, as ``update(states, actions, targets)``."""
+    if callable(target) or isinstance(target, (tuple, list)):
+        return []
+    return list(steps_of_training(target, number))
 
 
 def _loss_of(target: Any, x: Any) -> Any:

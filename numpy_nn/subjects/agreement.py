@@ -114,6 +114,23 @@ def factor_to_more_digits(subject: Subject, name: str, step: Array, grad_output:
     return finer if abs(finer - factor) <= 1e-5 * abs(factor) else factor
 
 
+def is_beyond_chance(subject: Subject) -> bool:
+    """Whether all claimed gradients are multiples of the function's to six digits, as those of a like function are not.
+
+    Near weights of 0 the gradient of a hinge is a multiple of that of a cross-entropy, to as many digits as these have.
+    """
+    grad_output, shaped = claimed_in_shape(subject)
+    for name, step in shaped.items():
+        far, claimed = _along_directions(subject, name, step, grad_output, 2.0**-9)
+        near, _ = _along_directions(subject, name, step, grad_output, 2.0**-10)
+        changes = (8.0 * near - far) / 3.0
+        with np.errstate(all="ignore"):
+            factor = float(claimed @ changes / (changes @ changes))
+            if np.linalg.norm(claimed - factor * changes) > 1e-6 * np.linalg.norm(claimed):
+                return False
+    return True
+
+
 def decays_in(
     subject: Subject, name: str, step: Array, grad_output: Array, kinds: Sequence[Callable[[Array], Array]]
 ) -> Iterator[tuple[tuple[Callable[[Array], Array], ...], tuple[float, ...]]]:

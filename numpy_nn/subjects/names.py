@@ -384,7 +384,7 @@ def is_loss(name: str) -> bool:
     return _squeezed(name) in map(_squeezed, LOSSES) or _OF_A_LOSS.search(plain(name)) is not None
 
 
-_OF_A_LOSS = re.compile(r"(^|_)(loss|cost)(_with_\w+)?$|(^|_)(loss|cost|error|objective)_(fn|func|function)$")
+_OF_A_LOSS = re.compile(r"(^|_|log|bce)(loss|cost)(_with_\w+)?$|(^|_)(loss|cost|error|objective)_(fn|func|function)$")
 
 
 def is_usual_loss(name: str) -> bool:

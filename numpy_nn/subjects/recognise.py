@@ -42,10 +42,12 @@ from numpy_nn.subjects.calls.owners import (
 )
 from numpy_nn.subjects.calls.tuples import taken_out_of_tuples
 from numpy_nn.subjects.choosing import as_unbound, made
+from numpy_nn.subjects.data_around import judged_with_data_around
 from numpy_nn.subjects.given_code import HOW, Code, Hints
 from numpy_nn.subjects.libraries.foreign_arrays import refuse_what_holds_tensors, refuse_what_torch_differentiates
 from numpy_nn.subjects.libraries.primitives import is_primitive, passes_of_primitive
 from numpy_nn.subjects.losses.autoencoders import compared_with_its_input, trained_by_its_input
+from numpy_nn.subjects.losses.bound_fits import of_a_fit_or
 from numpy_nn.subjects.losses.estimators import make_by_training, of_decisions, of_rows, prepared, said_of_rounds
 from numpy_nn.subjects.losses.held_data import of_held_data, with_data_held
 from numpy_nn.subjects.losses.loss_objects import has_loss, of_loss_object, of_loss_without_targets, predictor
@@ -54,7 +56,9 @@ from numpy_nn.subjects.losses.objectives import judged_by_its_sign, objective_an
 from numpy_nn.subjects.losses.own_names import own_names_or
 from numpy_nn.subjects.losses.several_steps import judged_by_one_step
 from numpy_nn.subjects.losses.training import step_of_training, steps_of_training, with_gradients_beside_its_loss
+from numpy_nn.subjects.losses.unnamed_forward import forward_by_its_result
 from numpy_nn.subjects.names import method, positional
+from numpy_nn.subjects.one_sample import of_first_sample
 from numpy_nn.subjects.own_methods import lines_for_methods
 from numpy_nn.subjects.parameters.code import CodeSubject
 from numpy_nn.subjects.passes import is_asked_by_its_arguments, of_passes, of_steps, with_the_last_as_targets
@@ -83,7 +87,7 @@ def as_subject(target: Any, inputs: Sequence[Any], targets: Any, hints: Hints) -
         except SubjectError:
             if before is not None:
                 before.restore()
-            if (alone := _of_first_sample(target, inputs, targets, hints)) is None:
+            if (alone := of_first_sample(_recognised, target, inputs, targets, hints)) is None:
                 raise
             subject = alone
         # The weights of the classes that a loss of ours keeps are no parameters.
@@ -97,25 +101,6 @@ def as_subject(target: Any, inputs: Sequence[Any], targets: Any, hints: Hints) -
         raise
     subject.restored_in_the_end(before)
     return subject
-
-
-def _of_first_sample(target: Any, inputs: Sequence[Any], targets: Any, hints: Hints) -> Subject | None:
-    """Code that fails with all samples and takes one, as a network of single numbers does, with the first; or None.
-
-    So with a number for a target that is the only one in its array.
-    """
-    x = inputs[0]
-    if len(inputs) == 1 and isinstance(x, np.ndarray) and x.ndim > 1 and np.shape(targets)[:1] == x.shape[:1]:
-        with suppress(SubjectError, ValueError):
-            subject = _recognised(target, (x[0].copy(),), targets[0], hints)
-            if not (subject.make_repeatable() and np.isfinite(subject.output()).all()):
-                return None  # it was none for this reason
-            subject.notes.append("it takes one sample at a time: judged with the first of those given")
-            return subject
-    if isinstance(targets, np.ndarray) and targets.shape == (1,):
-        with suppress(SubjectError, ValueError):
-            return _recognised(target, inputs, targets[0].item(), hints)
-    return None
 
 
 def _recognised(target: Any, inputs: Sequence[Any], targets: Any, hints: Hints) -> Subject:
@@ -148,7 +133,12 @@ def _recognised(target: Any, inputs: Sequence[Any], targets: Any, hints: Hints) 
     if isinstance(target, type):
         raise TypeError(f"target: expected an object of {target.__name__}, got the class; call it: {target.__name__}()")
     if _is_function(target):
-        return _of_functions(target, None, inputs, targets, hints)
+        return of_a_fit_or(
+            target,
+            (*inputs, *(() if targets is None else (targets,))),
+            lambda: _of_functions(target, None, inputs, targets, hints),
+            lambda owner, given: _recognised(owner, given[:-1], given[-1], hints),
+        )
     return _of_object(mine := made_ours(target), with_objects_kept(mine, inputs), targets, hints)
 
 
@@ -179,7 +169,9 @@ def _of_passes(f: Any, vjp: Any, inputs: Sequence[Any], targets: Any, hints: Hin
     objects = owner is None and any(map(is_object_with_arrays, inputs))
     around = Surroundings(f, vjp) if owner is None and not objects else None
     if around is not None and keeps_arrays(around):
-        return _of_surroundings(f, vjp, inputs, targets, around, hints)
+        return judged_with_data_around(
+            f, vjp, around, inputs, targets, lambda g, xs: _of_surroundings(g, vjp, xs, targets, around, hints)
+        )
     if around is not None:
         f, vjp, owner, entirely = owned(f, vjp, is_all=True)
     try:
@@ -195,6 +187,8 @@ def _of_passes(f: Any, vjp: Any, inputs: Sequence[Any], targets: Any, hints: Hin
             subject = of_steps(f, inputs, targets, owner, hints) or subject
         if targets is None and owner is not None and len(inputs) > 1:
             subject = with_the_last_as_targets(subject, f, vjp, inputs, owner, hints) or subject
+    if objects:
+        subject.take_arguments_for_data()
     if not (entirely or objects) or (owner is not None and is_asked_by_its_arguments(subject)):
         subject.take_for_granted()
     elif owner is not None and subject.parameter_places:
@@ -272,6 +266,10 @@ def _of_object(target: Any, inputs: Sequence[Any], targets: Any, hints: Hints) -
     forward, backward = names.passes(target)
     if forward is not None and backward is None and (both := with_derivative(forward)) is not None:
         forward, backward = both
+    if forward is None and backward is not None and targets is not None:
+        forward = forward_by_its_result(target, backward, inputs, targets)
+        if forward is not None:
+            return _of_functions(forward, backward, inputs, targets, hints)
     handed = inputs if targets is None else (*inputs, targets)
     if (apart := taken_out_of_tuples(forward, backward, handed)) is not None:
         return called_as_it_runs(label, target, *apart, hints)
@@ -291,7 +289,9 @@ def _of_object(target: Any, inputs: Sequence[Any], targets: Any, hints: Hints) -
             objective.take_for_granted()
         return objective
     step = step_of_training(target, handed) if forward is None or targets is None is backward else None
-    if step is not None and method(target, names.LOSSES) is None:
+    value = method(target, names.LOSSES)
+    is_held = getattr(value, "__self__", None) is not target  # as by a trainer, which asks it for that of its network
+    if step is not None and (value is None or (forward is None and is_held)):
         with suppress(TypeError):  # it may return no loss
             return _of_functions(step, None, inputs, targets, hints)
     forward = with_data_held(target, with_input_kept(target, forward, inputs[0]), inputs[0])

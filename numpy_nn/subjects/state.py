@@ -318,7 +318,10 @@ def generators_from(function: Any) -> list[Any]:
 
 def equal(first: Any, second: Any) -> bool:
     """Whether two arrays have the same shape and the same numbers, with NaN where the other has NaN."""
-    first, second = np.asarray(first), np.asarray(second)
+    try:
+        first, second = np.asarray(first), np.asarray(second)
+    except ValueError:
+        return False  # what is ragged is no array
     if first.shape == second.shape:
         # Of a few numbers the bytes are compared sooner than NumPy is called.
         if first.nbytes <= FEW_BYTES and first.dtype == second.dtype and first.tobytes() == second.tobytes():

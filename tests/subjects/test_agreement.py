@@ -5,7 +5,16 @@ import pytest
 
 from numpy_nn.subjects import Hints, SubjectError, as_subject
 from numpy_nn.subjects import agreement as module
-from numpy_nn.subjects.agreement import LENGTHS, Agreement, _along_directions, agreement, digits, factor_of, off_in_size
+from numpy_nn.subjects.agreement import (
+    LENGTHS,
+    Agreement,
+    _along_directions,
+    agreement,
+    digits,
+    factor_of,
+    is_beyond_chance,
+    off_in_size,
+)
 
 X = np.random.default_rng(0).uniform(0.5, 1.5, (3, 4))
 
@@ -180,3 +189,14 @@ def test_what_is_off_by_more_than_a_thousandth_is_no_multiple(monkeypatch, size,
 def test_nothing_is_a_multiple_of_a_gradient_of_zeros():
     subject = subject_of(lambda x: 0.0 * x, right)
     assert factor_of(subject, subject.input, X, np.ones(X.shape)) == 0.0
+
+
+@pytest.mark.parametrize(("factor", "shift", "beyond"), [(1.0, 0.0, True), (3.0, 0.0, True), (1.0, 2e-5, False)])
+def test_what_is_a_multiple_to_four_digits_and_not_to_six_may_be_one_by_chance(factor, shift, beyond):
+    weights = 1e-4 * np.random.default_rng(1).standard_normal((3, 4))  # where every sigmoid is about 1/2
+
+    def claimed(x, g):
+        return factor * g * (1 / (1 + np.exp(-x)) + shift * np.sign(x))
+
+    subject = subject_of(lambda x: np.log1p(np.exp(x)), claimed, weights)
+    assert is_beyond_chance(subject) == beyond

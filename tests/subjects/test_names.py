@@ -194,7 +194,7 @@ def test_two_passes_are_known_by_what_sets_their_names_apart(forward, backward):
     [
         ("loss", True), ("compute_cost", True), ("costFunction", True), ("mse_loss", True), ("L2_Loss", True),
         ("total_cost", True), ("objective", True), ("forward", False), ("loss_weight", False), ("gloss", False),
-        ("predict", False),
+        ("predict", False), ("logloss", True),
     ],
 )  # fmt: skip
 def test_a_loss_is_known_by_its_name(name, loss):

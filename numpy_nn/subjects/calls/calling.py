@@ -137,7 +137,7 @@ class CalledCode(ClaimingSubject):
     @property
     def has_parameters(self) -> bool:
         """Whether the output depends on arrays of the owner."""
-        return bool(self._places or self._lost)
+        return bool(self._places.keys() - self._silent.keys() or self._lost)
 
     def _run(self, replaced: Mapping[str, NDArray[Any]]) -> Sequence[Any]:
         self._install()
@@ -323,10 +323,17 @@ class CalledCode(ClaimingSubject):
 
     def _install(self) -> None:
         """Have the code find our arrays in their places."""
-        for name, place in self._places.items():
-            place.put_array(self.arrays[name])
+        try:
+            self._put_in_their_places()
+        except LookupError:  # a first forward pass makes them
+            self._forward(*(self._argument(name, {}) for name in self.convention.inputs))
+            self._put_in_their_places()
         for place, array in self._lost.values():
             place.put_array(array)
+
+    def _put_in_their_places(self) -> None:
+        for name, place in self._places.items():
+            place.put_array(self.arrays[name])
 
     def _put_back(self, kept: Mapping[str, Array], by: str) -> dict[str, Array]:
         """Undo what the code did to its parameters, and say so; returns those that it changed, as they were."""

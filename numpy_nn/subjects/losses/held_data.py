@@ -128,7 +128,7 @@ def _without_gradient(target: Any) -> Place | None:
         before.restore()
     arrays = [place for place in places(target) if isinstance(place.read(), np.ndarray) and place.read().ndim]
     rest = [place for place in arrays if place.read().shape not in shapes]
-    return rest[0] if shapes and len(rest) == 1 and rest[0].read().dtype.kind == "f" else None
+    return rest[0] if shapes and len(rest) == 1 else None
 
 
 def _is_target(name: str) -> bool:

@@ -37,6 +37,7 @@ from numpy_nn.subjects.calls.dressing import Dressed
 from numpy_nn.subjects.calls.one_round import quiet
 from numpy_nn.subjects.calls.rates import rates_in
 from numpy_nn.subjects.given_code import Hints
+from numpy_nn.subjects.losses.unsaid_rounds import by_a_usual_loss
 from numpy_nn.subjects.names import positional
 from numpy_nn.subjects.parameters.code import CodeSubject
 from numpy_nn.subjects.passes import of_passes, of_steps
@@ -111,14 +112,25 @@ def of_own_names(
             restore()
     if not training.moved:
         return None
-    inputs = [one for one, name in zip(inputs, given.parameters, strict=False) if name not in training.moved]
-    subject = None if failed else _of_a_round(training, owner, inputs, targets, hints)
+    rest = [one for one, name in zip(inputs, given.parameters, strict=False) if name not in training.moved]
+    subject = None if failed else _of_a_round(training, owner, rest, targets, hints)
     if subject is None or not subject.parameter_places:
+        told = ""
+        if loss is None and (ends := training.ends([*inputs, *(() if targets is None else (targets,))])):
+
+            def of_loss(usual: Any) -> CodeSubject | TypeError | None:
+                return of_own_names(f, usual, inputs, targets, hints)
+
+            judged = by_a_usual_loss(ends, of_loss, list(given.parameters)[-1])
+            if isinstance(judged, CodeSubject):
+                return judged
+            told = f"; {judged}: they are wrong, or the loss is another" if judged else ""
         moved = ", ".join(training.moved)
         return TypeError(
             f"target: {own.__name__} trains {moved}, which are names of its own, and no loss is found of which its "
-            "steps would be gradients: bind it to a name in the loop, before they are moved, as loss = ..., or give a "
-            f"function that computes it of names that {own.__name__} has, check_gradients((loss, {own.__name__}), ...)"
+            f"steps would be gradients{told}: bind it to a name in the loop, before they are moved, as loss = ..., or "
+            f"give a function that computes it of names that {own.__name__} has, "
+            f"check_gradients((loss, {own.__name__}), ...)"
         )
     subject.take_arguments_for_data()
     loop_in_words = "the loop in its loop which moves them" if training.is_inner else "its loop"
@@ -227,6 +239,18 @@ class _Training:
             np.ndim(a) and equal(np.sort(a, None), np.sort(b, None)) for a, b in zip(before, after, strict=True)
         )
         return not (is_shuffled and is_moved(start, end))
+
+    def ends(self, values: Sequence[Any]) -> list[dict[str, Any]]:
+        """What there is where a round ends that begins with the function's weights, and with others; or nothing."""
+        arguments = dict(zip(self._given.parameters, values, strict=True))
+        rng = np.random.default_rng(6)
+        with suppress(SubjectError), Running(self._function.__name__, Patience()):
+            self._round, self._stored = written_anew(self._function, self._loop, 0)
+            start, end = self._run(arguments, {})
+            held = {name: elsewhere(in_floats(start[name]), rng, SIZES[0]) for name in self.moved}
+            self._round, self._stored = written_anew(self._function, self._loop, 0, self.moved)
+            return [end, self._run(arguments, held)[1]]
+        return []
 
     def _those_that_count(self, arguments: Mapping[str, Any], place: int, moved: Mapping[str, Any]) -> list[str]:
         """Those on which the loss depends; a velocity, which only later steps do, begins as the function has it."""

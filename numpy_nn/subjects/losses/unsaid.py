@@ -17,6 +17,7 @@ from numpy_nn.subjects.agreement import (
     claimed_in_shape,
     digits,
     factor_of,
+    is_beyond_chance,
     may_be_a_multiple,
 )
 from numpy_nn.subjects.arrays.nested import arrays_of
@@ -92,7 +93,7 @@ def with_unsaid_cost(
                 agrees = agreement(subject)
                 there = _agreeing_elsewhere(subject, formula) if agrees.agreeing and hints.cost is None else 0
                 is_of_it = agrees.digits == CLOSELY and there == agrees.shaped
-                if not agrees.agreeing and not _may_be_of_a_multiple(subject):
+                if not agrees.agreeing and not may_be_of_a_multiple(subject):
                     apart.add(multiples_of)
             except (SubjectError, TypeError, ValueError) as error:
                 errors.append(error)
@@ -102,7 +103,9 @@ def with_unsaid_cost(
                 before.restore()
             is_handed = isinstance(backward, HandedOn)
             lacks_its_own = wants_gradient(gradient) and agrees.agreeing < agrees.shaped and not is_handed
-            if subject.convention.takes_grads or lacks_its_own:
+            # What names do not tell to be one, as N in backPropagate(targets, N), is a factor, where all agree by 1.
+            is_factor = is_of_it and agrees.shaped > 0 and not wants_gradient(gradient)
+            if (subject.convention.takes_grads and not is_factor) or lacks_its_own:
                 wants_its_own = True
                 continue  # it wants the gradient of a loss that does not give it
             if turned is None and not agrees.agreeing and _goes_up(subject):
@@ -130,7 +133,7 @@ def with_unsaid_cost(
         best.notes.append(f"judged as the gradients of {words}, a loss in the same file")
     elif best is not None and words:
         best.notes.append(f"the loss is not written in the code; the gradients are judged as those of {words}")
-        _compare_with_losses(best, forward, owner, targets, words)
+        _compare_with_losses(best, forward, owner, targets, words, agrees_in_part=not _agrees_whole(most))
     if best is not None and penalty is not None:
         best.notes += said_of_penalty(penalty, counts=counts)
     shows_none = best is not None and not most.shaped and best.updates_in_backward is None
@@ -150,7 +153,8 @@ def with_unsaid_cost(
         texts = list(map(str, errors))
         raise max(errors, key=lambda error: texts.count(str(error)))  # a backward pass fails whatever the loss is
     # To a few digits, or at one set of weights, those of some usual loss may be of its size by chance.
-    is_chance = best is not None and words in dict(costs) and not holds and not _agrees_whole(most)
+    is_chance = best is not None and words in dict(costs) and not holds
+    is_chance = is_chance and not (_agrees_whole(most) and best is not None and is_beyond_chance(best))
     if best is None or (hints.cost is None and turned is None and (is_chance or not most.agreeing)):
         raise TypeError(
             f"target: {label} has gradients of a loss that it does not compute, and they are those of none of the "
@@ -165,7 +169,7 @@ def _family(formula: str) -> str:
     return formula.removeprefix("mean").removeprefix("sum").split(" / ")[0]
 
 
-def _may_be_of_a_multiple(subject: CodeSubject) -> bool:
+def may_be_of_a_multiple(subject: CodeSubject) -> bool:
     """Whether any of the gradients may be those of a loss that is a multiple of this one."""
     grad_output, claimed = claimed_in_shape(subject)
     return not claimed or any(may_be_a_multiple(subject, n, g, grad_output) for n, g in claimed.items())
@@ -232,9 +236,12 @@ def _is_as_it_stands(subject: CodeSubject) -> bool:
 
 
 def _compare_with_losses(
-    subject: CodeSubject, forward: Callable[..., Any], owner: Any, targets: Any, words: str
+    subject: CodeSubject, forward: Callable[..., Any], owner: Any, targets: Any, words: str, *, agrees_in_part: bool
 ) -> None:
-    """Say if the code has a loss which that by which it is judged is not: a multiple of it, or another."""
+    """Say if the code has a loss which that by which it is judged is not: a multiple of it, or another.
+
+    Where the gradients are in part those of neither, that other may be meant, as with a penalty: none is wrong then.
+    """
     if subject.chain is None or not subject.make_repeatable() or subject.input not in subject.arrays:
         return
     if text := said_of_the_penalty(subject, words):
@@ -245,6 +252,9 @@ def _compare_with_losses(
     if not apart or len(apart) < len(factors):
         return
     name, factor = min(apart.items(), key=lambda one: np.isnan(one[1]))
+    if agrees_in_part and not np.isnan(factor) and abs(factor - 1.0) < 0.5:
+        subject.refuse(f"{name} may be the loss, of which the gradients are in part: say which it is with loss=")
+        return
     if np.isnan(factor):
         subject.complain(
             f"{name} is a loss, and these gradients are not its, but those of {words}: if it is the loss, they are "

@@ -33,9 +33,9 @@ from numpy_nn.subjects.names import is_gradient_of, tells_gradients
 from numpy_nn.subjects.parameters.jacobians import has_jacobian, others_than_jacobians
 from numpy_nn.subjects.parameters.remaining import is_state
 from numpy_nn.subjects.parameters.stepping import SteppingCode
-from numpy_nn.subjects.source.returned import as_told, told_by
+from numpy_nn.subjects.source.returned import are_kept, as_told, told_by
 from numpy_nn.subjects.source.roles import is_buffer, is_data, is_given, is_learned_beside, is_of_a_kind, may_be_learned
-from numpy_nn.subjects.source.surroundings import Surroundings
+from numpy_nn.subjects.source.surroundings import Steps, Surroundings
 from numpy_nn.subjects.state import equal
 from numpy_nn.subjects.subject import Array, SubjectError
 
@@ -190,7 +190,7 @@ class CodeSubject(SteppingCode):
         before = values_of(self._owner)
         grad_output = 0.75 * grad_output if self.convention.takes_grads else grad_output
         self._returned = returned = self._claimed(grad_output)
-        found = leaves(returned, self._owner, before)
+        found = leaves(returned, {} if isinstance(returned, Steps) else self._owner, before)
         found = [leaf for leaf in found if leaf.returned or not self._holds_parameter(leaf.path)]
         # Evaluations may put back what the code kept before them, in these very arrays.
         values = {id(leaf): leaf.value.copy() for leaf in found} if len(self._sharing) > len(self._places) else {}
@@ -241,13 +241,13 @@ class CodeSubject(SteppingCode):
                 likely[name] = numbering.weighed(place.path, like, shape)
                 called[name] = last_name(place.path)
         self._told = told = told_by(self._backward, self._forward, 1 + len(self._result[1]))
-        likely = as_told(told, called, likely, only=self.convention.arguments is None, data=self.input)
+        kept = are_kept([likely[name] for name in self._places if name in likely], found)
+        likely = as_told(told, called, likely, only=self.convention.arguments is None, data=self.input, elsewhere=kept)
         pairs = paired(found, {name: self.arrays[name] for name in self._places})
         likely = {name: as_paired(pairs, name, like) for name, like in likely.items()} if pairs else likely
         # Numbers that are called as settings come last: what is left may be the gradient of none of them.
         in_order = sorted(likely, key=self._may_be_a_setting)
         wanted = {name: (self.arrays[name].shape, likely[name]) for name in in_order}
-
         self._sure = {name for name, (_, like) in wanted.items() if any(like(leaf) >= SURE for leaf in found)}
         if jacobian := self._jacobian_of_an_argument(found, output, agrees):
             self._leaves, wanted = self._leaves | jacobian, {}

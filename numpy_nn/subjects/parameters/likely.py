@@ -29,7 +29,7 @@ from numpy_nn.subjects.arrays.unrolled import Part, is_unrolled
 from numpy_nn.subjects.calls.arguments import HeldArguments
 from numpy_nn.subjects.calls.asked import argument_with, in_its_place, is_left_out, rival_of, turned_round
 from numpy_nn.subjects.calls.given_numbers import numbers_in
-from numpy_nn.subjects.calls.owners import keeps_arrays
+from numpy_nn.subjects.calls.owners import is_object_with_arrays, keeps_arrays
 from numpy_nn.subjects.parameters.depending import DependingCode
 from numpy_nn.subjects.source.returned import names_by_place, returned_names
 from numpy_nn.subjects.source.roles import is_data, is_given, is_learned, is_of_a_kind, is_state
@@ -83,7 +83,7 @@ class LikelyCode(DependingCode):
 
         And none of them has one: rewards, weights of samples, whatever they are called.
         """
-        arguments = [*self._given]
+        arguments = [name for name, value in self._given.items() if not is_object_with_arrays(value)]
         claimed = [name for name, leaf in self._leaves.items() if isinstance(leaf, (Leaf, Part))]
         lost = [name for name, kind, _ in self.unchecked if kind in ("unchecked", "unclaimed")]
         of_arguments = [name for name in lost if argument_with(name, arguments) in arguments]

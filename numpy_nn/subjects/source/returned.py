@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import inspect
 import textwrap
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -14,6 +14,7 @@ import numpy as np
 from numpy_nn.subjects.arrays.gradients import SURE, Leaf
 from numpy_nn.subjects.arrays.places import Path, Step
 from numpy_nn.subjects.names import INPUT_GRADIENTS, OUTPUTS, is_gradient_of, is_loss, plain, tells_gradients
+from numpy_nn.subjects.source.roles import is_state
 
 
 def returned_names(function: Any) -> list[str]:
@@ -79,12 +80,14 @@ def as_told(
     *,
     only: bool,
     data: str = "",
+    elsewhere: bool = False,
 ) -> dict[str, Callable[[Leaf], float]]:
     """How likely a leaf is the gradient of each array, with what names in the source tell of what was returned.
 
     ``of`` has what each array is called, and ``data`` is the one that a gradient of the input is of. What is called as
     the gradient of one is none of another; with ``only``, and if one is called so, what is called otherwise, and not as
-    some gradient, is none at all, such as the next state after gradients.
+    some gradient, is none at all, such as the next state after gradients. Nor is it that of a state, if those of the
+    parameters are kept ``elsewhere``.
     """
     sure = {path: [n for n, own in of.items() if is_gradient_of(word, own) >= SURE] for path, word in told.items()}
     for path, word in told.items():
@@ -97,9 +100,16 @@ def as_told(
             return likely[name](leaf)
         if sure[leaf.path]:
             return max(SURE, is_gradient_of(told[leaf.path], of[name])) if name in sure[leaf.path] else 0.0
-        return 0.0 if only and some and not tells_gradients(told[leaf.path]) else likely[name](leaf)
+        others = some or (elsewhere and is_state(str(of[name])))
+        return 0.0 if only and others and not tells_gradients(told[leaf.path]) else likely[name](leaf)
 
     return {name: partial(judged, name) for name in likely}
+
+
+def are_kept(likely: Sequence[Callable[[Leaf], float]], found: Sequence[Leaf]) -> bool:
+    """Whether of each parameter a gradient is kept under a name that says so, rather than returned."""
+    kept = [leaf for leaf in found if not leaf.returned]
+    return bool(likely) and all(any(like(leaf) >= SURE for leaf in kept) for like in likely)
 
 
 # What may be the gradient of nothing but the input, whatever that is called.

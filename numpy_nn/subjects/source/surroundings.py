@@ -85,6 +85,7 @@ def with_steps(function: Callable[..., Any], around: Surroundings, rate: float) 
     These are the steps over the learning rate; the names hold afterwards what they held. The loss is what is returned,
     alone or before an accuracy, or else what is appended to a list. TypeError where there is none.
     """
+    kept = {str(one) for one in places(around) if any(names.tells_gradients(step.key) for step in one.path)}
     learned = getattr(function, "learned", ())  # also where a step happens to leave it as it is
 
     @wraps(function)
@@ -95,6 +96,8 @@ def with_steps(function: Callable[..., Any], around: Surroundings, rate: float) 
         loss = _loss_in(function(*arguments), dict(_lists(around)), lists)
         after = {str(place): np.asarray(place.read()) for place in places(around)}
         moved = [name for name in held if name in after and (name in learned or _moved(held, after, name))]
+        # The gradients that it is made of are moved too, and are no parameters.
+        moved = [name for name in moved if name not in kept] or moved
         moved = [name for name in moved if held[name].ndim or not _OF_WHAT_IS_KEPT.search(name.lower())]
         steps = Steps({name: (held[name] - after[name]) / rate for name in moved})
         before.restore()
