@@ -90,7 +90,7 @@ def test_indices_that_forward_keeps_are_no_input_of_a_call_before():
             return grad_output[self.order]
 
     report = check_gradients(Sort(), RNG.standard_normal(6))
-    assert (report["x"].verdict, report["x"].cause) == ("wrong", "unknown")
+    assert (report["x"].verdict, report["x"].cause) == ("wrong", "not_transposed")
 
 
 def test_parameters_of_a_regression_are_no_probabilities():
