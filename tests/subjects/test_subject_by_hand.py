@@ -301,7 +301,7 @@ def judged_by(monkeypatch, *costs, cost=None, beside=None, wants=False, several=
         "chosen": chosen,
         "agreement": lambda subject: Agreement(int(subject.own), 2, 0),
         "_agreeing_closely": lambda subject, _: int(subject.own),
-        "_may_be_of_a_multiple": lambda _: True,
+        "may_be_of_a_multiple": lambda _: True,
         "usual_costs": lambda _: [(f"formula {k}", own) for k, own in enumerate(costs)],
         "cost_beside": lambda _: beside,
         "wants_gradient": lambda _: wants,
