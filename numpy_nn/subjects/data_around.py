@@ -29,8 +29,8 @@ def judged_with_data_around(
 ) -> CodeSubject:
     """The subject ``of`` a forward pass, with data that backward reads around it bound to what forward is given.
 
-    So where backward reads the very arrays that are given; others where all gradients agree with them alone. Where they
-    do not, and backward reads what may be data, it may be stale: what is not right then is not decided.
+    So where backward reads the very arrays that are given, which it would have as they were wherever forward is moved
+    to; and others of their shapes, or rows that are collected there, where more gradients agree with them than without.
     """
     before = Snapshot(around)
     same = _with_data_bound(f, vjp, around, inputs, of_any_value=False)
