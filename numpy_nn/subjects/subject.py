@@ -38,6 +38,7 @@ class Subject(ABC):
         self.problems: list[str] = []
         self.warnings: list[str] = []
         self.changed_by_code: set[str] = set()  # arrays that a pass was seen to change, by their names
+        self.rows_alike: frozenset[str] = frozenset()  # arrays that are one row as often as they have any
         self._warned: dict[tuple[str, str], list[str]] = {}
         self.notes: list[str] = []
         # Arrays that the output depends on and of which no gradient was found: name, what it is, how many numbers.
@@ -124,7 +125,7 @@ class Subject(ABC):
         homes = {name: self.arrays[name].copy() for name in moved}
         try:
             for name, values in moved.items():
-                self.arrays[name][...] = values
+                self.arrays[name][...] = values[:1] if name in self.rows_alike else values
             yield
         finally:
             for name, values in homes.items():

@@ -352,3 +352,12 @@ def test_a_loss_that_is_not_written_is_the_one_whose_gradients_agree(monkeypatch
 def test_of_several_arrays_the_last_may_be_the_output_if_the_first_does_not_agree(monkeypatch):
     assert judged_by(monkeypatch, 1, 2, several=True)[1] == [(1, False), (2, False)]
     assert judged_by(monkeypatch, 0, 1, several=True)[1] == [(0, False), (1, False), (0, True), (1, True)]
+
+
+def test_rows_that_are_alike_stay_so_wherever_they_are_moved():
+    subject = Run(lambda _, x: x)
+    subject.rows_alike = frozenset({"x"})
+    with subject.at({"x": -X, "w": np.array([3.0, 4.0])}):
+        np.testing.assert_array_equal(subject.output(), np.repeat(-X[:1], 4, axis=0))
+        np.testing.assert_array_equal(subject.arrays["w"], [3.0, 4.0])
+    np.testing.assert_array_equal(subject.output(), X)

@@ -49,6 +49,8 @@ def judged_by_one_step(
     if step is not None and one is not None:
         (*few, own), words = one
         alone = of(few, own)
+        if _number_of_rows(few) == _number_of_rows(given) > 1:  # one sample in the place of each, wherever it is moved
+            alone.rows_alike = frozenset(name for name in alone.arrays if name not in alone.parameter_places)
         if not is_one:
             alone.notes.append(f"{step.__name__} {words}")
         return alone

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from scripts.proof.forms.draws import form, sigmoid, softmax
@@ -161,3 +163,77 @@ def a_model_that_goes_on_until_it_has_converged(d, wrong):
             return np.array([1 if sigmoid(np.dot(self.w, x) + self.b) >= 0.5 else 0 for x in X])
 
     return (Model(), d.array(6, 4), d.binary(6)), {}, "w"
+
+
+@form
+def batches_that_are_drawn(d, wrong):
+    class Model:
+        def __init__(self, eta0=0.1, n_iter=100):
+            self.eta0, self.n_iter = eta0, n_iter
+            self.w, self.b = d.array(4), d.array(1)
+
+        def predict(self, X):
+            return X @ self.w + self.b
+
+        def loss(self, X, y):
+            return np.mean((self.predict(X) - y) ** 2)
+
+        def fit(self, X, y, batch_size=32):
+            rng = np.random.default_rng(0)
+            for _ in range(self.n_iter):
+                rows = rng.choice(len(X), batch_size)
+                errors = self.predict(X[rows]) - y[rows]
+                self.w = self.w - self.eta0 * wrong * 2 * X[rows].T @ errors / len(rows)
+                self.b = self.b - self.eta0 * 2 * np.mean(errors)
+
+    return (Model(), d.array(6, 4), d.array(6)), {}, "w"
+
+
+@form
+def rows_that_are_kept_for_validation(d, wrong):
+    class Model:
+        def __init__(self, lr=0.1, epochs=50, validation_split=0.25):
+            self.lr, self.epochs, self.validation_split = lr, epochs, validation_split
+            self.w, self.b = d.array(4), d.array(1)
+
+        def predict(self, X):
+            return X @ self.w + self.b
+
+        def fit(self, X, y):
+            n = int(len(X) * (1 - self.validation_split))
+            best = np.inf
+            for _ in range(self.epochs):
+                errors = self.predict(X[:n]) - y[:n]
+                self.w = self.w - self.lr * wrong * 2 * X[:n].T @ errors / n
+                self.b = self.b - self.lr * 2 * np.mean(errors)
+                validation = np.mean((self.predict(X[n:]) - y[n:]) ** 2)
+                if validation > best:
+                    break
+                best = validation
+
+    return (Model(), d.array(8, 4), d.array(8)), {}, "w"
+
+
+@form
+def a_loss_with_its_gradient_beside_what_trains(d, wrong):
+    class Classifier:
+        W: Any = None
+
+        def loss(self, X, y, reg):
+            scores = softmax(X @ self.W)
+            loss = -np.mean(np.log(scores[np.arange(len(y)), y])) + reg * np.sum(self.W**2)
+            scores[np.arange(len(y)), y] -= 1
+            return loss, wrong * X.T @ scores / len(y) + 2 * reg * self.W
+
+        def train(self, X, y, learning_rate=1e-3, reg=1e-5, num_iters=100, batch_size=200):
+            if self.W is None:
+                self.W = 0.001 * np.random.default_rng(0).standard_normal((X.shape[1], 3))
+            for _ in range(num_iters):
+                rows = np.random.default_rng(1).choice(len(X), batch_size)
+                self.W -= learning_rate * self.loss(X[rows], y[rows], reg)[1]
+
+        def predict(self, X):
+            return np.argmax(X @ self.W, axis=1)
+
+    X = d.array(6, 4)
+    return (Classifier(), X, np.arange(len(X)) % 3), {}, "W"
