@@ -302,7 +302,7 @@ def judged_by(monkeypatch, *costs, cost=None, beside=None, wants=False, several=
         "agreement": lambda subject: Agreement(int(subject.own), 2, 0),
         "_agreeing_closely": lambda subject, _: int(subject.own),
         "may_be_of_a_multiple": lambda _: True,
-        "usual_costs": lambda _: [(f"formula {k}", own) for k, own in enumerate(costs)],
+        "usual_costs": lambda _: [(f"formula / {k}", own) for k, own in enumerate(costs)],
         "cost_beside": lambda _: beside,
         "wants_gradient": lambda _: wants,
     }.items():
@@ -317,7 +317,7 @@ def judged_by(monkeypatch, *costs, cost=None, beside=None, wants=False, several=
     return (vars(subject)["own"], *subject.notes), tried
 
 
-JUDGED = "the loss is not written in the code; the gradients are judged as those of formula"
+JUDGED = "the loss is not written in the code; the gradients are judged as those of formula /"
 NONE_OF_THE_USUAL = "net has gradients of a loss that it does not compute"
 NO, NO_LABELS = ValueError("no"), ValueError("no labels")
 
