@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from numpy_nn.subjects import names
 from numpy_nn.subjects.agreement import Agreement, agreement
+from numpy_nn.subjects.names import positional
 from numpy_nn.subjects.parameters.code import CodeSubject
 from numpy_nn.subjects.running import SubjectError
 from numpy_nn.subjects.source.surroundings import Surroundings
@@ -68,10 +69,13 @@ def _with_data_bound(f: Any, vjp: Any, around: Surroundings, inputs: Sequence[An
     ``of_any_value``, of an argument's shape alone.
     """
     bound: list[tuple[str, int]] = []
+    forwards, backwards = ([name for part in positional(one) or () for name in part] for one in (f, vjp))
+    # What backward is given too it need not read around it: what it reads there is another thing.
+    given = [forwards[place : place + 1] or ["x"] for place in range(len(inputs))]
     for name, array in _read_by_backward_alone(f, vjp, around):
         for place, x in enumerate(inputs):
             alike = isinstance(x, np.ndarray) and x.shape == array.shape and x.dtype.kind == "f"
-            if alike and (of_any_value or equal(array, x)):
+            if alike and given[place][0] not in backwards and (of_any_value or equal(array, x)):
                 bound.append((name, place))
                 break
     return _binding(f, around, bound) if bound else None

@@ -91,7 +91,7 @@ def test_the_rate_of_a_step_alone_may_decay(off, verdict):
     assert verdict_of(net, targets=T) == verdict
 
 
-class Poisson:
+class Gamma:
     def __init__(self, off=1.0):
         self.w, self.lr, self.off = np.linspace(-1, 1, 4), 0.1, off
 
@@ -100,13 +100,13 @@ class Poisson:
 
     def step(self, X, y):
         mu = self.forward(X)
-        self.w = self.w - self.lr * self.off * X.T @ (mu - y) / len(X)
-        return np.mean(mu - y * np.log(mu))
+        self.w = self.w - self.lr * self.off * X.T @ (1 - y / mu) / len(X)
+        return np.mean(y / mu + np.log(mu))
 
 
 @pytest.mark.parametrize(("off", "verdict"), [(1.0, "right"), (6.0, "wrong")])
 def test_a_step_beside_forward_is_judged_by_its_own_loss_where_none_that_is_usual_fits(off, verdict):
-    assert verdict_of(Poisson(off), targets=np.array([0.0, 1, 2, 3, 0, 1])) == verdict
+    assert verdict_of(Gamma(off), targets=np.array([0.25, 1.5, 2.0, 3.0, 0.5, 1.0])) == verdict
 
 
 class Leaky:

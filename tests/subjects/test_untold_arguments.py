@@ -88,11 +88,11 @@ class Ridge:
     def __init__(self):
         self.W = np.random.default_rng(1).standard_normal((4, 1))
 
-    def loss(self, X, y, reg):
-        return ((X @ self.W - y) ** 2).mean() + reg * (self.W**2).sum()
+    def loss(self, X, y, tau):
+        return ((X @ self.W - y) ** 2).mean() + tau * (self.W**2).sum()
 
-    def gradient(self, X, y, reg):
-        self.dW = 2.0 * X.T @ (X @ self.W - y) / len(X) + 2.0 * reg * self.W
+    def gradient(self, X, y, tau):
+        self.dW = 2.0 * X.T @ (X @ self.W - y) / len(X) + 2.0 * tau * self.W
 
 
 class RidgeOfOne:
@@ -108,7 +108,7 @@ class RidgeOfOne:
 
 @pytest.mark.parametrize("net", [Ridge(), RidgeOfOne()])
 def test_of_losses_too_the_lines_that_work_are_told(net):
-    expected = "takes reg as well" if type(net) is Ridge else "nothing tells what gradient is to be given for reg"
+    expected = "takes tau as well" if type(net) is Ridge else "nothing tells what gradient is to be given for reg"
     with pytest.raises(TypeError, match=expected) as caught:
         check_gradients(net, X, Y)
     line = str(caught.value).splitlines()[-1].strip().replace("...", "0.25")

@@ -23,6 +23,7 @@ FEWEST = 3
 
 def products(e: Evidence) -> Iterator[Prediction]:
     """Of y = x h(x) either factor held; of a product of matrices one that should be transposed; J g for J^T g."""
+    assert e.gradient is not None
     x, y, n = e.array, e.output, e.truth
     if e.is_input and x.shape == y.shape and np.all(x != 0.0):
         held = e.grad_output * y / x
@@ -30,7 +31,8 @@ def products(e: Evidence) -> Iterator[Prediction]:
         yield Prediction("factor_constant", "that of x h with the x before h = f(x) / x held fixed", n - held)
     turned = list(_turned(e)) if n.ndim > 1 and e.looked_at.all() else []
     yield from turned
-    if x.shape == y.shape and x.size >= FEWEST and not any(e.fits(guess.values) for guess in turned):
+    is_turned = any(e.common_ratio(e.gradient, guess.values) is not None for guess in turned)
+    if x.shape == y.shape and x.size >= FEWEST and not is_turned:
         along = _along(e)
         if along is not None:
             words = "what the function makes of a change of its argument by grad_output"

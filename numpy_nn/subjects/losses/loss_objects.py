@@ -76,8 +76,8 @@ def _of_loss_object(
     gradient = method(target, [name for name in names.LOSS_GRADIENTS if method(target, [name]) != own])
     gradient = None if _is_of_held_loss(target, own, gradient) else gradient
     gradient = gradient or names.passes(target)[1]
-    strengths = strengths_wanted(gradient, len(inputs) + 1)
-    gradient = partial(gradient, **strengths) if gradient is not None and strengths else gradient
+    if gradient is not None and strengths and strengths_wanted(gradient, len(inputs) + 1) == strengths:
+        gradient = partial(gradient, **strengths)
     step = step_of_training(target, (*inputs, targets))
     both = value if gradient is None and step is not None else gradient if value is None else None
     if hints.cost is None and both is not None and (both is value or any(map(names.is_loss, returned_names(both)))):
