@@ -118,7 +118,8 @@ def _leaves_rows_out(target: Any, step: Callable[..., Any], given: Sequence[Any]
     for row in range(min(len(given[place]), _NUMBERS)):
         changed = given[place].copy()
         changed[row] = 0.75 * changed[row] + 0.0625
-        if _are_alike(made, _moved(target, step, [*given[:place], changed, *given[place + 1 :]])):
+        moved = _moved(target, step, [*given[:place], changed, *given[place + 1 :]])
+        if moved and _are_alike(made, moved):
             return True
     return False
 
