@@ -40,6 +40,12 @@ ENGINES = ("numpy", "torch")
 # Batches in a turn's epoch, all different, so that no cache holds them.
 BATCHES = 32
 STEPS_FOR_BITS = 10
+# Keeps a core busy for as long as the process is there that wants it, however that ends.
+BUSY = """
+import os, sys
+while os.getppid() == int(sys.argv[1]):
+    for _ in range(1_000_000): pass
+"""
 GROUPS = Path("/sys/fs/cgroup/cpu"), Path("/sys/fs/cgroup")
 
 
@@ -140,7 +146,7 @@ def busy(processes: int) -> Iterator[None]:
     """So many processes keep a core busy each."""
     with ExitStack() as stack:
         for _ in range(processes):
-            other = stack.enter_context(subprocess.Popen([sys.executable, "-c", "while True: pass"]))
+            other = stack.enter_context(subprocess.Popen([sys.executable, "-c", BUSY, str(os.getpid())]))
             stack.callback(other.kill)
         yield
 

@@ -1,8 +1,14 @@
 """The report on ``--threads auto``, made short; nothing here depends on the clock."""
 
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 
 from scripts import threads_report
+
+ROOT = Path(__file__).parents[2]
 
 SHORT = ("--rounds", "1", "--seconds", "0.001", "--most", "2")
 
@@ -51,3 +57,11 @@ def test_other_words_are_refused(option, capsys):
     with pytest.raises(SystemExit):
         threads_report.main([option, "none"])
     assert option in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_what_keeps_a_core_busy_ends_with_the_process_that_wants_it():
+    script = "import scripts.threads_report as r, os\nwith r.busy(1): print('busy', flush=True); os._exit(1)"
+    # The pipe is closed when the last process that has it has ended.
+    ended = subprocess.run([sys.executable, "-c", script], stdout=subprocess.PIPE, cwd=ROOT, timeout=60, check=False)
+    assert (ended.returncode, ended.stdout) == (1, b"busy\n")
