@@ -32,6 +32,7 @@ from scripts.proof.forms import FORMS, Draws
             "float32",
             (2401, 1175),
         ),  # a gradient as small as the epsilon hid the steps' length
+        ("a_perceptron_that_errs", "float64", (2502, 13)),  # at weights of 0 it steps as the squared error's gradient
         ("a_loss_whose_names_do_not_tell_the_target", "float32", (1301, 677)),  # a small probability beside large ones
     ],
 )

@@ -112,7 +112,10 @@ def with_unsaid_cost(
                 turned = subject, formula
             if has_kinks(formula) and not there:
                 continue  # on one side of a kink its gradients are whatever else has these
-            if best is None or (agrees, there, _is_as_it_stands(subject)) > (most, holds, _is_as_it_stands(best)):
+            # At weights of 0 a perceptron's first step is that of the squared error, there alone.
+            stays, stayed = there == agrees.shaped > 0, holds == most.shaped > 0
+            own, others = (stays, agrees, there), (stayed, most, holds)
+            if best is None or (*own, _is_as_it_stands(subject)) > (*others, _is_as_it_stands(best)):
                 best, most, holds, words, counts = subject, agrees, there, formula, added is not None
             if _leaves_nothing(subject, agrees) and (is_of_it or hints.cost is not None):
                 break
