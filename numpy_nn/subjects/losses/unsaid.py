@@ -75,13 +75,13 @@ def with_unsaid_cost(
     errors: list[Exception] = []
     turned: tuple[CodeSubject, str] | None = None
     apart: set[tuple[bool, Any, str]] = set()  # of which no multiple can be meant
-    families: set[str] = set()  # of which one must be meant, once it is known
+    meant = ""  # the family of the loss, once it is known
     before = Snapshot(owner)
     # Of several arrays that forward returns the first is the output, or else the last.
     for takes_last in (False, True):
         for added, (formula, cost) in product(penalties, costs) if several or not takes_last else ():
             multiples_of = takes_last, added, formula.split(" / n, with n = ")[0]
-            if multiples_of in apart or (families and family.get(formula, "") not in ("", *families)):
+            if multiples_of in apart or (meant and family.get(formula, meant) != meant):
                 continue
             chain = LossOfOutput(forward, cost, list(given)[:-1], takes_last=takes_last, penalty=added)
             chain.sign_of_error = sign_of_error
@@ -120,7 +120,7 @@ def with_unsaid_cost(
             if _leaves_nothing(subject, agrees) and (is_of_it or hints.cost is not None):
                 break
             if there and formula in family and not has_kinks(formula) and _is_as_it_stands(subject):
-                families = families or {family[formula]}  # no loss but a multiple has one of its gradients
+                meant = meant or family[formula]  # no loss but a multiple has one of its gradients
         if best is not None and most.agreeing == most.shaped:
             break
     if turned is not None and not most.agreeing:
