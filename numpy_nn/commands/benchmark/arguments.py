@@ -86,7 +86,7 @@ def _say_what_is_timed(made: Parser) -> None:
 
 def _say_how(made: Parser) -> None:
     made.add_argument("--gpu", action="store_true", help="torch on CUDA too; all results go into runs/")
-    made.add_argument("--rounds", type=number(int, 1), default=9, metavar="N", help="turns of each engine (default: 9)")
+    made.add_argument("--rounds", type=number(int, 1), default=7, metavar="N", help="turns of each engine (default: 7)")
     sample = "least length of a turn in milliseconds (default: 20)"
     made.add_argument("--sample-ms", type=positive(float), default=20.0, metavar="X", help=sample)
     threads_help = (

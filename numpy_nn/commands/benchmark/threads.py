@@ -11,6 +11,9 @@ from numpy_nn.commands.machine.threads import Threads, settle
 
 # A turn that takes so many times as long as the best is one in which threads waited for others' processes.
 DISTURBED = 3.0
+# Stretches with each number in a trial: fewer than in a training, which goes on for longer with what was found, as
+# trials are a third of a benchmark's time.
+ROUNDS = 3
 # Pieces of work between two looks at whether the number is found.
 PIECES = 8
 # Two cores of a virtual machine may share one of the processor's for a while, and a second thread then gains nothing,
@@ -62,7 +65,7 @@ class OnThreads:
     def _find(self) -> tuple[float, int]:
         # An epoch is too long to be tried out, and is made of steps.
         piece = self.engine.step if self.engine.case.kind == "epoch" else self.engine.work
-        threads = Threads(self._counts, self.engine.set_threads, self._clock)
+        threads = Threads(self._counts, self.engine.set_threads, self._clock, rounds=ROUNDS)
         while not threads.settled:
             with threads.epoch():
                 for _ in range(PIECES):

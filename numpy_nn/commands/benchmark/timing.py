@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -140,9 +141,9 @@ def repetitions(engine: Timed, sample_seconds: float = SAMPLE_SECONDS) -> int:
     """How often the work must be done for one sample, found by doubling; warms up on the way."""
     n = 1
     engine.seconds(1)
-    while engine.seconds(n) < sample_seconds:
+    while (taken := engine.seconds(n)) < sample_seconds:
         n *= 2
-    return n
+    return math.ceil(n * sample_seconds / taken)  # up to half of the last doubling is too many
 
 
 def run_rounds(

@@ -77,7 +77,8 @@ class Threads:
     stands for N processes of one thread each. ``set_threads`` sets the
     number; None where it cannot be set or makes no difference, and then nothing is timed either. ``used`` counts the
     steps that were taken with each number. ``cores`` is the processors' time that there is a second, by default the
-    quota of this process's container. ValueError for no counts.
+    quota of this process's container. A trial has ``rounds`` stretches with each number at most. ValueError for no
+    counts.
     """
 
     def __init__(
@@ -86,10 +87,12 @@ class Threads:
         set_threads: Callable[[int], object] | None,
         clock: Callable[[], float] = time.perf_counter,
         cores: float | None = None,
+        rounds: int = ROUNDS,
     ) -> None:
         if not counts:
             raise ValueError("counts: expected at least one number of threads, got none")
         cores = quota() if cores is None else cores
+        self._rounds = rounds
         self._stretch = PERIODS if cores < max(map(abs, counts)) else STRETCH
         self.used: Counter[int] = Counter()
         self.trials = 0  # how many there were
@@ -189,7 +192,7 @@ class Threads:
         """Time a few stretches with each number; returns the best, the seconds of its step, and what the rest lost."""
         times: dict[int, list[Stretch]] = {}
         left = list(counts)
-        for turn in range(ROUNDS):
+        for turn in range(self._rounds):
             # There and back, as fewer threads than before are timed only when those are asleep.
             for count in counts if turn % 2 == 0 else reversed(counts):
                 if count in left:

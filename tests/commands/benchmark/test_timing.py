@@ -91,7 +91,7 @@ def test_rounds_alternate_and_give_the_time_of_one_call():
     )
     for name, _, each in made:
         assert seconds[name] == pytest.approx([each] * 4)
-    measured = [name for name, n in turns if n == {"a": 32, "b": 1, "c": 8}[name]][-12:]
+    measured = [name for name, n in turns if n == {"a": 20, "b": 1, "c": 7}[name]][-12:]
     assert measured == [*"acb", *"bca", *"acb", *"bca"]
     # Once for each pool when the repetitions are found, and before each pool's turn in every round.
     assert len(settled) == 2 + 4 * 2
@@ -99,7 +99,7 @@ def test_rounds_alternate_and_give_the_time_of_one_call():
 
 
 def test_a_piece_of_work_is_repeated_until_it_fills_a_sample():
-    assert timing.repetitions(FakeEngine("a", "p", 0.001, []), 0.02) == 32
+    assert timing.repetitions(FakeEngine("a", "p", 0.001, []), 0.02) == 20
     assert timing.repetitions(FakeEngine("a", "p", 1.0, []), 0.02) == 1
 
 
