@@ -26,7 +26,7 @@ from numpy_nn.subjects.agreement import claimed_in_shape
 from numpy_nn.subjects.arrays.nested import arrays_of
 from numpy_nn.subjects.calls.arguments import are_apart, with_targets_apart
 from numpy_nn.subjects.calls.contexts import with_context
-from numpy_nn.subjects.calls.costs import method_of_loss
+from numpy_nn.subjects.calls.costs import as_cost, method_of_loss
 from numpy_nn.subjects.calls.owners import is_object_with_arrays
 from numpy_nn.subjects.libraries.foreign_arrays import as_arrays, is_torch, of_arrays, wants_tensors
 from numpy_nn.subjects.libraries.jax_functions import jax_subject
@@ -73,8 +73,9 @@ def check_gradients(
       which gives their gradients, and the arrays by name: ``check_gradients(run, grads, W=net.W, b=net.b)``, or in
       ``arrays={...}``, as ``(object, "attribute")`` where the code binds them anew.
 
-    ``x`` is the argument of the forward pass, or a tuple of several: arrays of floats are differentiated, everything
-    else (integers, settings) is passed on; integers alone are taken for floats, unless the code needs them as indices.
+    ``x`` is the argument of the forward pass, or a tuple of several, which may also follow each other: arrays of floats
+    are differentiated, everything else (integers, settings) is passed on; integers alone are taken for floats, unless
+    the code needs them as indices. A loss may follow ``targets``.
     ``targets`` are not differentiated, unless backward returns their gradient and they are not called so: the state in
     ``forward(x, h)`` is an input. All is computed in float64, on a deep copy of the target. What is differentiated is
     sum(grad_output * output) for a random grad_output, which is also what backward is given; for a loss, the loss.
@@ -89,9 +90,12 @@ def check_gradients(
     is empty or not finite; what the target's own code raises comes through.
     """
     started = time.perf_counter()
-    if others:
-        given = ", ".join("abcdefgh"[: 2 + len(others)])
-        raise TypeError(f"x: expected several inputs as a tuple, check_gradients(target, ({given}))")
+    if others and callable(x):
+        raise TypeError("x: expected the arrays of run() and grads() by name, check_gradients(run, grads, W=net.W)")
+    if len(others) == 1 and loss is None and not isinstance(others[0], np.ndarray) and callable(as_cost(others[0])):
+        loss = others[0]
+    elif others:
+        x, targets = (x, targets, *others), None
     if not (samples is None or samples == "all" or (isinstance(samples, int) and samples > 0)):
         raise ValueError(f'samples: expected a number >= 1, "all" or None, got {samples!r}')
     if rng is not None and not is_generator(rng):

@@ -68,6 +68,10 @@ def _other_inputs(subject: Subject) -> Iterator[dict[str, Array]]:
         yield {subject.input: size * rng.standard_normal(x.shape)}
 
 
+# What differs in size by less than this, as a logarithm, is of one size.
+AS_LARGE = 1e-4
+
+
 def off_in_size(subject: Subject) -> float:
     """By which factor the claimed gradients are larger or smaller than the function's: the size of its logarithm.
 
@@ -79,6 +83,11 @@ def off_in_size(subject: Subject) -> float:
         slopes, claimed = (float(np.linalg.norm(part)) for part in zip(*pairs, strict=True)) if pairs else (0.0, 0.0)
         off = float(np.abs(np.log(np.divide(claimed, slopes))))
     return off if np.isfinite(off) else np.inf
+
+
+def is_as_large(subject: Subject) -> bool:
+    """Whether the claimed gradients are as large as those of the function, so that no more than a sign can be off."""
+    return subject.make_repeatable() and off_in_size(subject) < AS_LARGE
 
 
 def digits(subject: Subject, name: str, gradient: Array, grad_output: Array) -> int:

@@ -59,8 +59,8 @@ FORWARDS = words(
 BACKWARDS = words(
     "backward backward_pass bprop backprop back_prop backpropagation backward_propagation back_propagation "
     "backpropagate back_propagate backward_prop backward_propagate backwards backward_step backward_propagate_error "
-    "back_propagate_error back bp bwd bptt grad gradient derivative vjp prime df f_prime deriv compute_grad "
-    "compute_gradient compute_gradients calc_grad calculate_gradient gradients grads pullback adjoint"
+    "back_propagate_error back back_pass bp bwd bptt grad gradient derivative vjp prime df f_prime deriv compute_grad "
+    "compute_gradient compute_gradients calc_grad calculate_gradient gradients grads pullback adjoint d"
 )
 # What a name may begin with beside one of these words: get_output, compute_loss.
 _VERBS = re.compile("^(get|compute|calculate|calc|do|run)(?=.)")
@@ -323,12 +323,12 @@ def _attribute(thing: Any, name: str) -> Any:
 def derived(thing: Any, function: Any) -> Callable[..., Any] | None:
     """The method called as the derivative of this one, as ``costFunctionPrime`` of ``costFunction``; None if none is.
 
-    That of ``hinge_loss`` may be ``hinge_gradient``. Of an object with several gradients it may be the one, where
-    another lays all in a row for an optimizer.
+    That of ``hinge_loss`` may be ``hinge_gradient``. Of several gradients it may be the one not laid in a row.
     """
     name = getattr(function, "__name__", "")
     of = re.sub("_?(loss|cost)$", "_", plain(name))
-    return method(thing, [stem + ending for stem in (name, of) for ending in DERIVATIVES if stem.strip("_")])
+    forms = [stem + ending for stem in (name, of) for ending in DERIVATIVES if stem.strip("_")]
+    return method(thing, [*forms, *(f"{beginning}_{name}" for beginning in ("d", "grad", "gradient"))])
 
 
 def passes(thing: Any) -> tuple[Callable[..., Any] | None, Callable[..., Any] | None]:

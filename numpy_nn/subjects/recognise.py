@@ -14,7 +14,7 @@ from numpy_nn.layers import Layer
 from numpy_nn.losses import Loss
 from numpy_nn.network import Sequential
 from numpy_nn.subjects import names
-from numpy_nn.subjects.agreement import Agreement, agreement, claimed_in_shape, off_in_size
+from numpy_nn.subjects.agreement import Agreement, agreement, claimed_in_shape, is_as_large
 from numpy_nn.subjects.arrays.nested import arrays_of
 from numpy_nn.subjects.as_it_runs import called_as_it_runs
 from numpy_nn.subjects.calls.arguments import takes
@@ -55,7 +55,12 @@ from numpy_nn.subjects.losses.neurons import refuse_neurons
 from numpy_nn.subjects.losses.objectives import judged_by_its_sign, objective_and_gradient
 from numpy_nn.subjects.losses.own_names import own_names_or
 from numpy_nn.subjects.losses.several_steps import judged_by_one_step
-from numpy_nn.subjects.losses.training import step_of_training, steps_of_training, with_gradients_beside_its_loss
+from numpy_nn.subjects.losses.training import (
+    forward_of_held_network,
+    step_of_training,
+    steps_of_training,
+    with_gradients_beside_its_loss,
+)
 from numpy_nn.subjects.losses.unnamed_forward import forward_by_its_result
 from numpy_nn.subjects.names import method, positional
 from numpy_nn.subjects.one_sample import of_first_sample
@@ -66,9 +71,6 @@ from numpy_nn.subjects.repeated import with_each_once, with_one_for_each
 from numpy_nn.subjects.source.surroundings import Surroundings
 from numpy_nn.subjects.state import Snapshot, equal, widen
 from numpy_nn.subjects.subject import Subject, SubjectError
-
-# What differs in size by less than this, as a logarithm, is of one size.
-AS_LARGE = 1e-4
 
 
 def as_subject(target: Any, inputs: Sequence[Any], targets: Any, hints: Hints) -> Subject:
@@ -226,7 +228,7 @@ def _of_surroundings(
     try:
         alone = of_passes(f, vjp, inputs, targets, None, hints)
         # Of log_prob(theta), minus the gradient by theta is that by the mean around it.
-        if subject is not None and agrees and not _is_as_large(alone):
+        if subject is not None and agrees and not is_as_large(alone):
             return subject
     except (SubjectError, TypeError, ValueError):
         if subject is not None:
@@ -242,11 +244,6 @@ def _of_surroundings(
     alone.unchecked += [one for one in used if one[0] not in known and one[0] not in alone.arrays]
     alone.take_for_granted()
     return alone
-
-
-def _is_as_large(subject: CodeSubject) -> bool:
-    """Whether the claimed gradients are as large as those of the function, so that no more than a sign can be off."""
-    return subject.make_repeatable() and off_in_size(subject) < AS_LARGE
 
 
 def _takes_any(function: Callable[..., Any], number: int) -> bool:
@@ -294,6 +291,7 @@ def _of_object(target: Any, inputs: Sequence[Any], targets: Any, hints: Hints) -
     if step is not None and (value is None or (forward is None and is_held)):
         with suppress(TypeError):  # it may return no loss
             return _of_functions(step, None, inputs, targets, hints)
+    forward = forward or (forward_of_held_network(target) if step is not None and targets is not None else None)
     forward = with_data_held(target, with_input_kept(target, forward, inputs[0]), inputs[0])
     forward = in_training(with_context(forward))
     if (alone := _of_loss_of_its_data(label, target, inputs, targets, hints)) is not None:

@@ -90,9 +90,13 @@ def test_data_without_a_gradient_stay_data():
     assert report.verdict == "right"
 
 
-def test_several_inputs_that_are_no_tuple_are_refused_in_a_line():
-    with pytest.raises(TypeError, match=r"several inputs as a tuple, check_gradients\(target, \(a, b, c, d\)\)"):
-        check_gradients((squared_error, squared_error), X, X, X, X)
+def test_several_inputs_may_follow_each_other():
+    pair = (lambda a, b, c: (a * b * c).sum(), lambda a, b, c: (b * c, a * c, a * b))
+    report = check_gradients(pair, X, X + 1.0, X + 2.0)
+    assert [entry.name for entry in report.entries] == ["a", "b", "c"]
+    assert report.verdict == "right"
+    with pytest.raises(TypeError, match=r"expected the arrays of run\(\) and grads\(\) by name"):
+        check_gradients(lambda: X.sum(), lambda: X, X, X)
 
 
 class Gate:

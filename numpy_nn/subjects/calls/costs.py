@@ -53,6 +53,28 @@ def is_derived(name: str, of: str) -> bool:
     return names.plain(name).replace("_", "") in [form.replace("_", "") for form in forms]
 
 
+_OF_A_GRADIENT = re.compile(r"grad|deriv|prime|jacob|backward|delta|^_*d_?\w*(loss|cost|error|mse|bce|entropy)$")
+
+
+def gradient_by_output(network: Any, loss: Callable[..., Any]) -> Callable[..., Any] | None:
+    """The method of a network that has its loss too which gives the gradient of that by the output, or None.
+
+    It is called as the derivative of the loss; or else it alone is called as a gradient, of an output and targets.
+    """
+    passes = names.passes(network)
+    found = names.derived(network, loss)
+    if found is not None and found not in passes:
+        return found
+    both = [names.PREDICTION, names.TARGET]
+    others = [
+        one
+        for name, one in names.callables(network)
+        if _OF_A_GRADIENT.search(names.plain(name)) and one != loss and one not in passes
+    ]
+    others = [one for one in others if sorted(names.roles_in_loss((positional(one) or ([], []))[0])) == both]
+    return others[0] if len(others) == 1 else None
+
+
 def loss_of_kept_output(owner: Any) -> tuple[str, Cost] | None:
     """The one method of an object that is called as a loss and takes targets alone: of the output that it keeps."""
     found: list[tuple[str, Callable[..., Any]]] = []
@@ -198,11 +220,14 @@ class LossOfOutput:
 
     def _own_gradient(self) -> Any:
         thing, own = getattr(self._loss, "__self__", None), getattr(self._loss, "__name__", "")
+        network = getattr(getattr(self._forward, "func", self._forward), "__self__", None)
+        if network is not None and thing is None and getattr(network, own, None) is self._loss:
+            thing = network  # a static method
         if thing is None:
             around = getattr(self._loss, "__globals__", {})
             found = next((around[name] for name in around if own and is_derived(name, own)), None)
-        elif thing is getattr(self._forward, "__self__", None):
-            return None  # the network's own
+        elif thing is network:
+            found = gradient_by_output(network, self._loss)
         else:
             found = names.derived(thing, self._loss) or names.method(thing, names.LOSS_GRADIENTS)
         return found if callable(found) and found != self._loss else None
@@ -222,6 +247,8 @@ class LossOfOutput:
                 found[name] = partial(self._result, self._names.index(name))
             elif name in _COUNTS:
                 found[name] = self._samples
+            elif names.plain(name) in names.HELD_LOSSES and hasattr(self._loss, "__self__"):
+                found[name] = partial(getattr, self._loss, "__self__")  # the object of which it is a method
         rest = [name for name in free if name not in found and names.role_in_loss(name) != names.TARGET]
         without_name = [place for place, name in enumerate(self._names) if not name]
         if len(rest) == len(without_name) == 1 and not is_prediction(rest[0]):
@@ -333,6 +360,14 @@ def method_of_loss(target: Any, number: int = 2) -> Callable[..., Any] | None:
 
     Or of so many, as ``td_loss(states, actions, targets)``.
     """
-    found = [loss for name, loss in names.callables(target) if not name.startswith("_") and names.is_loss(name)]
-    found = [loss for loss in found if len((positional(loss) or ([], []))[0]) == number]
+    public = [(name, loss) for name, loss in names.callables(target) if not name.startswith("_")]
+    public = [(name, loss) for name, loss in public if len((positional(loss) or ([], []))[0]) == number]
+    found = [loss for name, loss in public if names.is_loss(name)]
+    # What is called as a usual one may be printed alone, unless its derivative stands beside it.
+    found = found or [
+        loss
+        for name, loss in public
+        if (names.is_usual_loss(name) or names.plain(name) in names.HELD_LOSSES)
+        and names.derived(target, loss) is not None
+    ]
     return found[0] if len(found) == 1 else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial, wraps
 from typing import Any
@@ -78,10 +79,16 @@ def in_training(forward: Any) -> Any:
     A backward pass is that of training, and of dropout and batch norm as they are there.
     """
     spec = None if forward is None else positional(forward)
-    flags = {name: names.SETTINGS[name] for name in ([] if spec is None else spec[1]) if name in names.SETTINGS}
+    optional = [] if spec is None else spec[1]
+    flags: dict[str, Any] = dict.fromkeys(filter(_KEEPS.fullmatch, optional), True)
+    flags |= {name: names.SETTINGS[name] for name in optional if name in names.SETTINGS}
     defaults = names.signature(forward).parameters if flags else {}
     flags = {name: value for name, value in flags.items() if defaults[name].default is False}
     return partial(forward, **flags) if flags else forward
+
+
+# Arguments by which a pass is told to keep what its backward pass reads.
+_KEEPS = re.compile(r"(save|keep|store|cache|retain|remember)(_\w+)?")
 
 
 def with_derivative(function: Any) -> tuple[Any, Any] | None:

@@ -23,7 +23,7 @@ from numpy_nn.subjects.calls.costs import number_of_samples
 from numpy_nn.subjects.calls.decisions import Key, ways_to_watch
 from numpy_nn.subjects.calls.dressing import Dressed
 from numpy_nn.subjects.running import Patience, Running, SubjectError
-from numpy_nn.subjects.source.loops import OF_STEPS, Loop
+from numpy_nn.subjects.source.loops import OF_STEPS, Loop, steps_to_make
 from numpy_nn.subjects.source.recompiled import with_code
 from numpy_nn.subjects.source.returned import names_by_place
 from numpy_nn.subjects.state import Snapshot, attributes, equal, generators_from, restorer, set_attribute
@@ -82,17 +82,21 @@ class OneRound(Dressed):
         named = {**bound.arguments, **dict.fromkeys(self._sizes, _samples_in(bound.args))}
         self._look_at(named)
         before = set(_floats(owner))
+        lengths = [(one, len(one)) for one in _lists(owner).values()]
         with _cut_short(self._loop, self._puts_back()) as rounds, _in_one_batch(owner, bound.args):
             result = quiet(self.func)(**named)
         if rounds and self._adapted and before.issuperset(self._adapted):
             self._keep_gradients(rounds[-1].names_of_its_own())
-        return self._loss_in(result, _samples_in(bound.args))
+        loss = self._loss_in(result, _samples_in(bound.args))
+        for one, length in lengths:
+            del one[length:]  # what is kept of each round would grow by every evaluation
+        return loss
 
     def _loss_in(self, result: Any, samples: int) -> Any:
         """The loss of a round, or minus what is called a likelihood, which the steps are to go up."""
         if isinstance(result, (float, np.floating)):
             return result
-        lists = {name: one for name, one in attributes(self.owner).items() if _is_of_floats(one)}
+        lists = {name: one for name, one in _lists(self.owner).items() if _is_of_floats(one)}
         found = {name: one for name, one in lists.items() if _OF_LOSSES.search(names.plain(name)) or _is_gain(name)}
         if not found:
             kept = {name: one for name, one in lists.items() if _OF_ROUNDS.search(names.plain(name))}
@@ -167,14 +171,11 @@ class OneRound(Dressed):
             quiet(self.func)(**bound.arguments, **sizes)
 
     def _bound(self, given: Sequence[Any]) -> inspect.BoundArguments | None:
-        """The data by their names, and 1 for a number of steps; None where it wants more."""
-        bound = self.__signature__.bind_partial(*given)
-        for name, one in self.__signature__.parameters.items():
-            if name not in bound.arguments and one.default is one.empty:
-                if not OF_STEPS.search(name):
-                    return None
-                bound.arguments[name] = 1
-        return bound
+        """The data by their names, and numbers of steps; None where it wants more."""
+        bound, own = self.__signature__.bind_partial(*given), self.__signature__.parameters
+        lacking = [name for name in own if name not in bound.arguments and own[name].default is own[name].empty]
+        bound.arguments |= steps_to_make(lacking)
+        return bound if all(map(OF_STEPS.search, lacking)) else None
 
     def _puts_back(self) -> Callable[[], None]:
         made, before = (self._made_anew or set()) - self._summed_up, _floats(self.owner)
@@ -314,6 +315,13 @@ def _varied(argument: Any, rng: np.random.Generator) -> Any:
 def _floats(owner: Any) -> dict[str, NDArray[Any]]:
     found = {str(place): np.array(place.read()) for place in places(owner, whole=True)}
     return {name: array for name, array in found.items() if array.dtype.kind in "fi"}
+
+
+def _lists(owner: Any) -> dict[str, list[Any]]:
+    """The lists that it has, and those in its dicts, as ``history["loss"]``."""
+    held = attributes(owner)
+    inner = {str(key): one for part in held.values() if isinstance(part, dict) for key, one in part.items()}
+    return {name: one for name, one in (inner | held).items() if isinstance(one, list)}
 
 
 def _is_gain(name: str) -> bool:

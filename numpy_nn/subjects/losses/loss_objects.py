@@ -67,7 +67,9 @@ def _of_loss_object(
     label: str, target: Any, forward: Callable[..., Any] | None, inputs: Sequence[Any], targets: Any, hints: Hints
 ) -> CodeSubject:
     value = method(target, names.LOSSES) or (None if _is_loss_itself(forward, len(inputs)) else held_loss(target))
-    value = in_training(value or method_of_loss(target, len(inputs) + 1) or method_of_loss(target))
+    value = value or method_of_loss(target, len(inputs) + 1) or method_of_loss(target)
+    network = getattr(forward, "__self__", target)  # which a trainer holds, and asks for its loss
+    value = in_training(value or (method(network, names.LOSSES) if network is not target else None))
     strengths = strengths_wanted(value, len(inputs) + 1)
     value = partial(value, **strengths) if value is not None and strengths else value
     if value is None and (usual := _of_usual_loss(label, target, inputs, targets, hints)) is not None:

@@ -8,13 +8,14 @@ from typing import Any
 
 from numpy_nn.subjects import names
 from numpy_nn.subjects.arrays.nested import copied
+from numpy_nn.subjects.arrays.places import places
 from numpy_nn.subjects.calls.dressing import Dressed, given_by_name
 from numpy_nn.subjects.calls.one_round import OneRound, quiet
 from numpy_nn.subjects.calls.rates import rates_in
 from numpy_nn.subjects.names import positional
 from numpy_nn.subjects.running import Patience, Running, SubjectError
-from numpy_nn.subjects.source.loops import OF_STEPS, loop_of_training
-from numpy_nn.subjects.state import Snapshot, generators_from, restorer
+from numpy_nn.subjects.source.loops import OF_STEPS, loop_of_training, steps_to_make
+from numpy_nn.subjects.state import Snapshot, attributes, generators_from, restorer
 
 
 def step_of_training(target: Any, given: Sequence[Any]) -> Callable[..., Any] | None:
@@ -85,6 +86,20 @@ def runs(target: Any, method: Callable[..., Any], given: Sequence[Any]) -> bool:
     return True
 
 
+def forward_of_held_network(trainer: Any) -> Callable[..., Any] | None:
+    """The forward pass of the one object that a trainer holds which has both passes and arrays; None without one.
+
+    A loss may keep arrays as well; it takes targets.
+    """
+    found = []
+    for held in attributes(trainer).values():
+        forward, backward = names.passes(held) if hasattr(held, "__dict__") else (None, None)
+        own = ((None if forward is None else positional(forward)) or ([], []))[0]
+        if backward is not None and len(own) == 1 and any(places(held, whole=True, kinds="f")):
+            found.append(forward)
+    return found[0] if len(found) == 1 else None
+
+
 def steps_of_training(target: Any, number: int) -> Iterator[Callable[..., Any]]:
     """The methods that take data and targets and update, as ``train_step(x, y, lr)``, and go through all by themselves.
 
@@ -103,7 +118,8 @@ def steps_of_training(target: Any, number: int) -> Iterator[Callable[..., Any]]:
         wanted = [name for name in required if name not in (*rates, *counts)]
         others = wanted[number:] if len(wanted) == 2 * number and all(map(_is_of_validation, wanted[number:])) else []
         if len(wanted) - len(others) == number:
-            train = given_by_name(train, dict.fromkeys(counts, 1)) if counts else train
+            told = steps_to_make(counts) if loop is not None else dict.fromkeys(counts, 1)
+            train = given_by_name(train, told) if counts else train
             train = _called_by_roles(train, wanted[:number], names.passes(target)[0])
             yield _validated_by_the_same(train, wanted[:number], others) if others else train
 

@@ -154,8 +154,15 @@ class DependingCode(RemainingCode):
         """Whether forward leaves what is in this place as it is: a gradient of it, if one is claimed, must be 0."""
         before = place.held() if place.exists() else None
         home, self._home = self._home, None  # one call after the other, as a training has them
-        self.output()
-        self._home = home
+        try:
+            self.output()
+        except SubjectError:  # without what the training does in between
+            if home is None:
+                raise
+            home.restore()
+            self.output()
+        finally:
+            self._home = home
         return place.exists() and before is not None and place.held() == before
 
     def _is_left_alone(self, place: Place) -> bool:

@@ -6,7 +6,7 @@ import ast
 import inspect
 import re
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from types import CodeType, FunctionType
 from typing import Any, NamedTuple
 
@@ -27,6 +27,15 @@ _NUMBERS = ("n", "N", "num", "number", "times", "rounds", "repeats")
 _WHILE = re.compile(
     r"epoch|iter|step|^True$|^1$|err|loss|cost|conver|done|diff|delta|tol|eps|chang|norm|improv|mis|grad|stop"
 )
+
+
+def steps_to_make(counts: Sequence[str]) -> dict[str, int]:
+    """What a method with a loop that is cut to its first round is given for its number of steps.
+
+    That is more than it makes, since code may divide by a tenth of it to know when to print. Of several numbers each is
+    1, as one may be that of steps in a round.
+    """
+    return dict.fromkeys(counts, 100 if len(counts) == 1 else 1)
 
 
 class Loop(NamedTuple):
