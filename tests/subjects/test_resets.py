@@ -1,4 +1,4 @@
-"""Gradients that are None until the first backward pass, and are added up from then on: each step begins with None."""
+"""Gradients that are None, or 0, until the first backward pass, and are added up from then on: each step begins so."""
 
 from typing import Any
 
@@ -42,6 +42,23 @@ class WithParameters:
         return grad_output @ self.W.data.T
 
 
+class OfTorchsKind(Parameter):
+    """Whose gradient is 0 at first, and which an optimizer sets to 0."""
+
+    def __init__(self, *shape):
+        super().__init__(*shape)
+        self.grad = np.zeros(shape)
+
+    def add(self, grad):
+        self.grad += grad
+
+
+class WithZeros(WithParameters):
+    def __init__(self, factor):
+        super().__init__(factor)
+        self.W, self.b = OfTorchsKind(4, 3), OfTorchsKind(3)
+
+
 class WithADict:
     def __init__(self, factor):
         self.W, self.factor = rng.standard_normal((4, 3)), factor
@@ -57,7 +74,7 @@ class WithADict:
         return grad_output @ self.W.T
 
 
-@pytest.mark.parametrize("kind", [WithParameters, WithADict])
+@pytest.mark.parametrize("kind", [WithParameters, WithZeros, WithADict])
 def test_what_begins_with_none_and_adds_up_is_right_with_a_word_on_it(kind):
     report = check_gradients(kind(1.0), X)
     assert report.verdict == RIGHT

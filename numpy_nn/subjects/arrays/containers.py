@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from numpy_nn.subjects.arrays.gradients import IN_ORDER, Leaf, likeness, same_but_ones
 from numpy_nn.subjects.arrays.places import Path, Step
-from numpy_nn.subjects.names import is_gradient_of
+from numpy_nn.subjects.names import is_gradient_of, tells_gradients
 
 # The arrays of an argument, by their paths in it: of one that is an array itself, by the path ().
 Shapes = Mapping[Path, tuple[int, ...]]
@@ -67,6 +67,75 @@ def are_last_first(names: Sequence[str], found: Sequence[Leaf], agrees: Callable
     pairs = [leaf for i in range(len(found) - 2, -1, -2) for leaf in found[i : i + 2]] if len(found) % 2 == 0 else []
     half = len(names) / 2
     return agreeing(found) < half and any(agreeing(order) > half for order in (found[::-1], pairs) if order)
+
+
+def in_turned_order(
+    parameters: Mapping[str, tuple[Path, tuple[int, ...]]], found: Sequence[Leaf], agrees: Callable[[str, Leaf], bool]
+) -> Callable[[Callable[[Leaf], float]], Callable[[Leaf], float]]:
+    """The same likeness by the place at which its parameter is, in lists that begin with those of the last layer.
+
+    So a backward pass leaves them that appends to a list. Shapes tell, or, where they fit in both orders, numbers do.
+    ``parameters`` has the path and the shape of each.
+    """
+
+    def agreeing(pairs: Sequence[tuple[str, Leaf]]) -> int:
+        return sum(agrees(name, leaf) for name, leaf in pairs)
+
+    held = _by_number((path, (name, path, shape)) for name, (path, shape) in parameters.items())
+    left = _by_number(((leaf.returned, *leaf.path), leaf) for leaf in found if _is_called_gradient(leaf))
+    turned: set[Any] = set()
+    for prefix, leaves in left.items():
+        others = [numbers for numbers in held.values() if len(numbers) == len(leaves) > 1]
+        orders = [(_pairs(leaves, own), _pairs(leaves, own[::-1])) for own in others]
+        if any(usual is not None and other is None for usual, other in orders):
+            continue
+        if any(other and (usual is None or agreeing(other) > agreeing(usual)) for usual, other in orders):
+            turned.add(prefix)
+
+    def in_its_place(leaf: Leaf) -> Leaf:
+        path: tuple[Any, ...] = (leaf.returned, *leaf.path)
+        number = _first_number(path)
+        if number is None or path[:number] not in turned:
+            return leaf
+        last = len(left[path[:number]]) - 1
+        here = Step(last - path[number].key, True)
+        return leaf._replace(path=(*leaf.path[: number - 1], here, *leaf.path[number:]))
+
+    def placed(like: Callable[[Leaf], float]) -> Callable[[Leaf], float]:
+        return lambda leaf: like(in_its_place(leaf))
+
+    return placed if turned else lambda like: like
+
+
+def _is_called_gradient(leaf: Leaf) -> bool:
+    return leaf.returned or any(tells_gradients(step.key) for step in leaf.path)
+
+
+def _first_number(path: Sequence[Any]) -> int | None:
+    return next((i for i, step in enumerate(path) if isinstance(step, Step) and type(step.key) is int), None)
+
+
+def _by_number(placed: Iterable[tuple[Any, Any]]) -> dict[Any, list[list[Any]]]:
+    """What is in lists, by the path to the list: in its order, what there is at each place."""
+    lists: dict[Any, dict[int, list[Any]]] = {}
+    for path, thing in placed:
+        if (number := _first_number(path)) is not None:
+            lists.setdefault(path[:number], {}).setdefault(path[number].key, []).append(thing)
+    return {path: [numbers[i] for i in sorted(numbers)] for path, numbers in lists.items()}
+
+
+def _pairs(
+    leaves: Sequence[Sequence[Leaf]], own: Sequence[Sequence[tuple[str, Path, tuple[int, ...]]]]
+) -> list[tuple[str, Leaf]] | None:
+    """Each leaf with the name of its parameter at the same place; None where one has the shape of none of these."""
+    found = []
+    for here, parameters in zip(leaves, own, strict=True):
+        for leaf in here:
+            fitting = [(name, path) for name, path, shape in parameters if same_but_ones(leaf.value.shape, shape)]
+            if not fitting:
+                return None
+            found.append((max(fitting, key=lambda one: is_gradient_of(leaf.path[-1].key, one[1][-1].key))[0], leaf))
+    return found
 
 
 def likeness_in_argument(

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from numpy_nn.layers.composition import Composition
 from numpy_nn.subjects import names
 from numpy_nn.subjects.calls.arguments import takes
@@ -12,20 +14,27 @@ from numpy_nn.subjects.state import attributes, of_a_library, of_installed, reac
 
 
 class Slot(NamedTuple):
-    """An attribute or an entry for a gradient, which is None until the first backward pass, or a dict without any."""
+    """An attribute or an entry for a gradient, which is None until the first backward pass, or a dict without any.
+
+    Or 0, in an object that holds a parameter and its gradient, and no more.
+    """
 
     holder: Any
     key: Any
+    is_zero: bool = False
 
     def is_empty(self) -> bool:
         """Whether no gradient is there."""
-        return any(key == self.key and _is_nothing(value) for key, value in _held(self.holder))
+        held = [value for key, value in _held(self.holder) if key == self.key]
+        return any(not np.any(value) if self.is_zero else _is_nothing(value) for value in held)
 
     def empty(self) -> None:
-        """Have None there again, or nothing in the dict, as whoever trains has."""
+        """Have None there again, or nothing in the dict, or zeros, as whoever trains has."""
         now = next((value for key, value in _held(self.holder) if key == self.key), None)
         if isinstance(now, dict):
             now.clear()
+        elif self.is_zero:
+            setattr(self.holder, self.key, np.zeros_like(now))
         elif isinstance(self.holder, (dict, list)):
             self.holder[self.key] = None
         else:
@@ -38,15 +47,29 @@ def resets_of(owner: Any) -> list[Callable[[], Any]]:
 
 
 def empty_slots(owner: Any) -> list[Slot]:
-    """Where the user's objects, and dicts and lists in them, have None, or an empty dict, under a gradient's name."""
-    own = (thing for thing in reachable(owner) if isinstance(thing, dict) or not of_installed(type(thing)))
+    """Where the user's objects, and dicts and lists in them, have None, or an empty dict, under a gradient's name.
+
+    And where an object that is a parameter and its gradient, as torch's are, has zeros for this.
+    """
+    own = [thing for thing in reachable(owner) if isinstance(thing, dict) or not of_installed(type(thing))]
     return [
         slot
         for thing in own
         for key, value in _held(thing)
         if names.tells_gradients(key)
         for slot in _empty(thing, key, value)
-    ]
+    ] + [Slot(thing, key, True) for thing in own if (key := _gradient_beside(thing)) is not None]
+
+
+def _gradient_beside(thing: Any) -> str | None:
+    """Of an object that is a parameter with its gradient, as torch's are, the name of this where it is 0; else None."""
+    held = {} if isinstance(thing, dict) else attributes(thing)
+    arrays = {name: one for name, one in held.items() if isinstance(one, np.ndarray) and one.dtype.kind == "f"}
+    gradients = [name for name in arrays if names.tells_gradients(name)]
+    if len(arrays) != 2 or len(gradients) != 1 or len({one.shape for one in arrays.values()}) > 1:
+        return None
+    is_layer = any(one is not None for one in names.passes(thing))
+    return None if is_layer or np.any(arrays[gradients[0]]) else gradients[0]
 
 
 def _is_nothing(value: Any) -> bool:

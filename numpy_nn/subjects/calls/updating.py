@@ -120,8 +120,8 @@ class UpdatingCode(CalledCode):
         added = [n for n, (one, other) in both.items() if other is not None and one.any() and _is_twice(other, one)]
         if added:
             self.notes.append(
-                f"backward adds to what is left of an earlier gradient, of {', '.join(added)}: here that is None again "
-                "before each step, as whoever trains has to see to"
+                f"backward adds to what is left of an earlier gradient, of {', '.join(added)}: here that is None or 0 "
+                "again before each step, as whoever trains has to see to"
             )
 
     @property

@@ -98,11 +98,18 @@ def _of_loss_object(
     gradients = [gradient, derived or gradient, _of_data_and_targets(target, own, len(inputs) + 1)]
     each = dict.fromkeys(gradients if gradients[-1] is not None else gradients[:-1]) if hints.cost is None else ()
     penalty = penalty_of(target)
-    ways = [way for g in each for way in ways_to_a_loss(forward, value, g, penalty, len(inputs))]
-    given_output = with_output_kept(target, gradient) if _is_loss_itself(forward, len(inputs)) else None
-    if forward is not None and given_output is not None:
-        ways.insert(0, (forward, given_output))
-    for function, backward in ways:
+
+    def ways() -> Iterator[tuple[Callable[..., Any], Callable[..., Any] | None]]:
+        given_output = with_output_kept(target, gradient) if _is_loss_itself(forward, len(inputs)) else None
+        if forward is not None and given_output is not None:
+            yield forward, given_output
+        for g in each:
+            yield from ways_to_a_loss(forward, value, g, penalty, len(inputs))
+        # Where no gradient has the shape of its parameter, as one of W^T, the step may turn it.
+        if each and step is not None and step not in each and found and not any(one[1].shaped for one in found):
+            yield from ways_to_a_loss(forward, value, without_its_loss(step), penalty, len(inputs))
+
+    for function, backward in ways():
         given = named_arguments(function, inputs, targets)
         before.restore()
         try:

@@ -11,7 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from numpy_nn.subjects.agreement import ROUGHLY, agreement, digits
-from numpy_nn.subjects.arrays.containers import Numbering, as_paired, likeness_in_argument, paired, prefixes
+from numpy_nn.subjects.arrays.containers import (
+    Numbering,
+    as_paired,
+    in_turned_order,
+    likeness_in_argument,
+    paired,
+    prefixes,
+)
 from numpy_nn.subjects.arrays.gradients import (
     SURE,
     Leaf,
@@ -234,11 +241,13 @@ class CodeSubject(SteppingCode):
                     like = self._input_likeness(name, order, len(inputs), agrees)
                 likely[written_in(name, part)] = at_most_perhaps(like, array.shape) if around else like
                 called[written_in(name, part)] = part[-1].key if part else name
+        own = {name: (place.path, self.arrays[name].shape) for name, place in self._places.items()}
+        as_placed = in_turned_order(own, found, agrees)
         for name, place in self._places.items():
             if name not in self._leaves:
                 paths, shape = [place.path, *self._other_paths(name)], self.arrays[name].shape
                 like = likeness_of(paths, shape, is_setting=isinstance(self._owner, Surroundings))
-                likely[name] = numbering.weighed(place.path, like, shape)
+                likely[name] = as_placed(numbering.weighed(place.path, like, shape))
                 called[name] = last_name(place.path)
         self._told = told = told_by(self._backward, self._forward, 1 + len(self._result[1]))
         kept = are_kept([likely[name] for name in self._places if name in likely], found)

@@ -11,7 +11,7 @@ import numpy as np
 
 from numpy_nn.subjects import names
 from numpy_nn.subjects.agreement import CLOSELY, ROUGHLY, claimed_in_shape, digits, factor_of, factor_to_more_digits
-from numpy_nn.subjects.arrays.gradients import SURE, Leaf
+from numpy_nn.subjects.arrays.gradients import SURE, Leaf, same_but_ones
 from numpy_nn.subjects.arrays.places import Place, last_name
 from numpy_nn.subjects.calls.calling import RATE
 from numpy_nn.subjects.calls.costs import number_of_samples
@@ -95,8 +95,13 @@ class SteppingCode(HidingCode):
     def _leave_to_steps(self, grad_output: Array) -> None:
         """Give up what agrees to a few digits with the gradient of a parameter that moves, and is not called so.
 
-        It does so by chance, as what the next layer keeps of its input; the step tells the gradient.
+        It does so by chance, as what the next layer keeps of its input; the step tells the gradient. So it does where
+        what is kept has not the shape, as the gradient of W^T.
         """
+        for name in [name for name in self._moved if name in self._places]:
+            leaf = self._leaves.get(name)
+            if isinstance(leaf, Leaf) and not same_but_ones(leaf.value.shape, self.arrays[name].shape):
+                del self._leaves[name]
         for name in [name for name in self._moved if name in self._places and name not in self._sure]:
             leaf = self._leaves.get(name)
             if not isinstance(leaf, Leaf) or leaf.returned or tells_gradients(str(last_name(leaf.path))):
