@@ -65,6 +65,22 @@ class OfTheTransposed(Network):
                 one["b"] -= lr * gradients["db"]
 
 
+class KeptTransposed(Network):
+    """Keeps the gradient of W^T, which the step turns."""
+
+    sizes = ((3, 4), (4, 4), (4, 2))
+
+    def backward(self, pred, y):
+        super().backward(pred, y)
+        self.grads = [{"W": one["dW"].T, "b": one["db"]} for one in reversed(self.gradients)]
+        self.gradients = []
+
+    def update(self, lr):
+        for one, gradients in zip(self.params, self.grads, strict=True):
+            one["W"] -= lr * gradients["W"].T
+            one["b"] -= lr * gradients["b"]
+
+
 class Twice(Network):
     factor = 2.0
 
@@ -73,9 +89,11 @@ class TwiceAsWide(AsWide):
     factor = 2.0
 
 
+RIGHT_ONES = (Network, AsWide, OfTheTransposed, KeptTransposed)
+
+
 @pytest.mark.parametrize(
-    ("kind", "of_weights"),
-    [(Network, "right"), (AsWide, "right"), (OfTheTransposed, "right"), (Twice, "wrong"), (TwiceAsWide, "wrong")],
+    ("kind", "of_weights"), [*((kind, "right") for kind in RIGHT_ONES), (Twice, "wrong"), (TwiceAsWide, "wrong")]
 )
 def test_each_layer_gets_its_own(kind, of_weights):
     targets = RNG.standard_normal((5, kind.sizes[-1][1]))

@@ -112,6 +112,7 @@ class CalledCode(ClaimingSubject):
         self.triangles: dict[str, str] = {}  # of symmetric matrices of which one triangle is read: which
         # Forward changes parameters: they are put back after each call, and backward gets those that it left.
         self._forward_updates = False
+        self._transposed: set[str] = set()  # those whose gradient is kept as that of W^T, and is turned in the step
         self._turned: set[str] = set()  # those whose step, which goes down, is kept in the place of their gradient
         self._after_forward: dict[str, Array] = {}
         self._silent: dict[str, Place] = {}  # what stays as it is, and the output does not depend on
@@ -236,6 +237,8 @@ class CalledCode(ClaimingSubject):
             leaf = self._leaves.get(name)
             value = None if leaf is None else leaf.read(returned, self._owner)
             claimed[name] = None if value is None else self._times(np.asarray(value, np.float64), grad_outputs, name)
+            if name in self._transposed:
+                claimed[name] = None if value is None else np.asarray(value, np.float64).T
             if name in self._turned:
                 claimed[name] = -claimed[name]
         self._moved = self._put_back(kept, self._updater)
@@ -244,8 +247,8 @@ class CalledCode(ClaimingSubject):
     def _times(self, value: Array, grad_outputs: Sequence[Array], name: str) -> Array:
         """A Jacobian, if it is one, times the gradient of the output; a derivative that is one number, everywhere."""
         of_each_entry = self.targets is None and not self.convention.takes_grads and grad_outputs[0].ndim > 0
-        if value.ndim == 0 and of_each_entry and grad_outputs[0].shape == self.arrays[name].shape:
-            return np.full(self.arrays[name].shape, value)
+        if value.size == 1 and of_each_entry and grad_outputs[0].shape == self.arrays[name].shape:
+            return np.full(self.arrays[name].shape, value.item())
         return times_jacobian(value, grad_outputs[0], self.arrays[name].shape) if self._is_jacobian else value
 
     def _claimed(self, grad_output: Array) -> Any:

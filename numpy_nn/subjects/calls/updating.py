@@ -9,6 +9,7 @@ import numpy as np
 
 from numpy_nn.subjects import names
 from numpy_nn.subjects.agreement import factor_of
+from numpy_nn.subjects.arrays.gradients import Leaf, same_but_ones
 from numpy_nn.subjects.arrays.places import Place, places
 from numpy_nn.subjects.calls.calling import CACHE, OUTPUT, RATE, CalledCode, result_role
 from numpy_nn.subjects.calls.costs import LossOfOutput
@@ -19,6 +20,13 @@ from numpy_nn.subjects.subject import Array, SubjectError
 
 # By such a share of its rate a step hardly moves what it is made of, and is not yet lost in rounding.
 TINY = 2.0**-20
+# Two steps whose cosine is nearer to 1 than this lie along one line, but for the rounding of a subtraction.
+_PARALLEL = 1.0 - 1e-6
+
+
+def _are_parallel(step: Array, gradient: Array) -> bool:
+    lengths = float(np.linalg.norm(step) * np.linalg.norm(gradient))
+    return step.shape == gradient.shape and abs(float(np.sum(step * gradient))) > _PARALLEL * lengths > 0.0
 
 
 class UpdatingCode(CalledCode):
@@ -84,6 +92,38 @@ class UpdatingCode(CalledCode):
         for name, value in values.items():
             self.arrays[name][...] = value
         self._install()
+
+    def _find_transposed(self, grad_output: Array) -> None:
+        """Take what has the shape of W^T for the gradient of W where the object's own update turns it."""
+        matrices = {
+            name: leaf
+            for name, leaf in self._leaves.items()
+            if name in self._places
+            and isinstance(leaf, Leaf)
+            and self.arrays[name].ndim == 2
+            and leaf.value.shape == self.arrays[name].shape[::-1]
+        }
+        misshapen = [n for n, leaf in matrices.items() if not same_but_ones(leaf.value.shape, self.arrays[n].shape)]
+        if not misshapen or not self.own_update:
+            return
+        before, values = self.snapshot(), {name: array.copy() for name, array in self.arrays.items()}
+        try:
+            kept = {name: gradient for name, gradient in self.gradients(grad_output).items() if name in matrices}
+            self.update(1.0)
+            for name, gradient in kept.items():
+                step = self.arrays[name] - values[name]
+                if gradient is not None and _are_parallel(step, gradient.T) and not _are_parallel(step, gradient):
+                    self._transposed.add(name)
+        except (SubjectError, TypeError):
+            return  # it takes what nothing tells
+        finally:
+            before.restore()
+            for name, value in values.items():
+                self.arrays[name][...] = value
+            self._install()
+        if self._transposed:
+            turned_names = ", ".join(sorted(self._transposed))
+            self.notes.append(f"the gradients of {turned_names} are kept transposed, and {self.own_update} turns them")
 
     @property
     def steps_grow(self) -> bool:

@@ -269,6 +269,7 @@ class CodeSubject(SteppingCode):
         if not order.is_usual and not in_containers:
             self.notes.append(f"backward returns the gradients of {', '.join(order.in_order)}, in this order")
         self._claim_in_their_places(found, told)
+        self._find_transposed(grad_output)
         self._match_by_elimination(found, grad_output)
         self._match_overlapping(found, agrees, lambda: self._claimed(grad_output))
         self._add_silent(found)
