@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from numpy_nn.parameter import Parameter
-from numpy_nn.subjects.arrays.places import Place, Step, class_arrays, follow, last_name, parsed, places, written
+from numpy_nn.subjects.arrays.places import Place, Step, class_values, follow, last_name, parsed, places, written
 
 
 class Slotted:
@@ -78,8 +78,8 @@ def test_an_array_of_the_class_is_covered_by_one_of_the_object():
     assert WithClassArray.shared.tolist() == [0.0, 1.0, 2.0]
 
 
-def test_arrays_of_the_class_are_those_of_its_bases_too_and_nothing_but_arrays():
-    assert list(class_arrays(Derived())) == ["shared", "own"]
+def test_arrays_and_floats_of_the_class_are_those_of_its_bases_too_and_nothing_else_is():
+    assert list(class_values(Derived())) == ["shared", "own"]
 
 
 def test_what_cannot_be_put_anywhere_is_refused():

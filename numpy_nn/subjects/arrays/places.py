@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from numpy_nn.parameter import Parameter
 from numpy_nn.subjects.names import OUTPUTS, plain
-from numpy_nn.subjects.state import GENERATORS, attributes, set_attribute
+from numpy_nn.subjects.state import GENERATORS, attributes, of_installed, set_attribute
 
 
 class Step(NamedTuple):
@@ -204,7 +204,7 @@ def places(root: Any, *, repeated: bool = False, kinds: str = "fiu", whole: bool
             for index, value in in_order(thing):
                 yield from walk(value, (*path, Step(index, True)))
         else:
-            for name, value in (class_arrays(thing) | attributes(thing)).items():
+            for name, value in (class_values(thing) | attributes(thing)).items():
                 yield from walk(value, (*path, Step(name, False)))
 
     yield from walk(root, ())
@@ -237,11 +237,15 @@ def parts_of_array(array: NDArray[Any]) -> Iterator[tuple[Any, Any]]:
         yield name, array[name]
 
 
-def class_arrays(thing: Any) -> dict[str, Any]:
-    """The arrays among the attributes of an object's classes."""
+def class_values(thing: Any) -> dict[str, Any]:
+    """The arrays among the attributes of an object's classes, and the floats of those that the user wrote.
+
+    Another float is put into the object itself, where it hides that of the class.
+    """
     found: dict[str, Any] = {}
     for kind in reversed(type(thing).__mro__):
-        found |= {name: value for name, value in vars(kind).items() if isinstance(value, np.ndarray)}
+        sought = np.ndarray if of_installed(kind) else (np.ndarray, float, np.floating)
+        found |= {name: value for name, value in vars(kind).items() if isinstance(value, sought)}
     return found
 
 
