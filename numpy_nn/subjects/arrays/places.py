@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from numpy_nn.layers.composition import Composition
 from numpy_nn.parameter import Parameter
 from numpy_nn.subjects.names import OUTPUTS, plain
 from numpy_nn.subjects.state import GENERATORS, attributes, of_installed, set_attribute
@@ -221,6 +222,17 @@ def put_random(root: Any, rng: np.random.Generator | None = None, only: Collecti
     for place in list(places(root, kinds="f")):
         if (shape := np.shape(place.read())) and (not only or str(place) in only):
             place.put_array(rng.standard_normal(shape))
+
+
+def places_of_gradients(owner: Any) -> Iterator[Place]:
+    """Where an object may keep gradients: every place, and beside a value of our own layers in it its gradient.
+
+    Of a composition of ours those are known.
+    """
+    for place in () if owner is None else places(owner, repeated=True):
+        yield place
+        if not isinstance(owner, Composition) and isinstance(place.owner, Parameter):
+            yield Place(owner, (*place.path[:-1], Step("grad", False)))
 
 
 def _is_made_of_numbers(key: Any) -> bool:
