@@ -23,6 +23,7 @@ from numpy_nn.gradcheck.report import CLOSE, RIGHT, WRONG, GradientReport, of_an
 from numpy_nn.subjects.calls.dressing import with_keywords
 from numpy_nn.subjects.calls.partials import with_bound
 from numpy_nn.subjects.libraries.nodes import is_graph
+from numpy_nn.subjects.libraries.primitives import is_primitive
 from numpy_nn.subjects.losses.held_data import holds_data
 from numpy_nn.subjects.names import TARGET, positional, role_in_loss, takes_any_number
 from numpy_nn.subjects.source.surroundings import bare
@@ -121,6 +122,7 @@ def _checked(options: argparse.Namespace) -> GradientReport:
     with told_beside(notes), told_beside(hints):
         inputs = _made(options, inputs, target)
         function = target[0] if isinstance(target, tuple) else target
+        function = function.fun if is_primitive(function) else function  # which has names for its arguments
         if any(one.name for one in options.input) and (isinstance(target, tuple) or inspect.isroutine(bare(target))):
             free, _ = with_bound(function, None)
             spec = positional(with_keywords(free))
