@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from operator import is_
-from types import GenericAlias
+from types import FunctionType, GenericAlias
 from typing import Any
 
 import numpy as np
@@ -277,12 +277,13 @@ def is_installed(module: Any) -> bool:
 
 
 GENERATORS = (np.random.Generator, np.random.RandomState, random.Random)
+METHODS = (FunctionType, *GENERATORS)
 
 
 def methods_around(*things: Any) -> list[Any]:
-    """The methods that the user's classes have of what can be reached from these."""
+    """The methods, and the generators, that the user's classes have of what can be reached from these."""
     kinds = {kind: 0 for part in reachable(*things) for kind in type(part).__mro__ if not of_installed(kind)}
-    return [method for kind in kinds for method in vars(kind).values() if inspect.isfunction(method)]
+    return [method for kind in kinds for method in vars(kind).values() if isinstance(method, METHODS)]
 
 
 def find_generators(*things: Any) -> list[Any]:

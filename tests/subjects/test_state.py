@@ -75,6 +75,17 @@ class Drawing:
         return self.rng.random()
 
 
+class WithOneOfItsClass:
+    rng = MODULE_RNG
+
+    def forward(self, x):
+        self.kept = self.rng.random(x.shape) < 0.7
+        return x * self.kept
+
+    def backward(self, grad_output):
+        return grad_output * self.kept
+
+
 @pytest.mark.parametrize(
     "thing",
     [
@@ -91,7 +102,7 @@ class Drawing:
         {"a": [(SimpleNamespace(rng=MODULE_RNG),)]},
         Drawing(MODULE_RNG).draw,
         WithOneAround(),
-        [WithOneAround().dropped],
+        WithOneOfItsClass(),
     ],
     ids=lambda thing: getattr(thing, "__name__", type(thing).__name__),
 )
@@ -100,9 +111,10 @@ def test_a_generator_is_found_wherever_code_can_reach_it(thing):
     assert [g is MODULE_RNG for g in found] == [True]
 
 
-def test_a_generator_around_the_methods_of_an_object_draws_the_same_at_each_evaluation_and_goes_on_as_it_would():
+@pytest.mark.parametrize("kind", [WithOneAround, WithOneOfItsClass])
+def test_a_generator_of_the_methods_of_an_object_draws_the_same_at_each_evaluation_and_goes_on_as_it_would(kind):
     before = MODULE_RNG.bit_generator.state
-    report = check_gradients(WithOneAround(), np.linspace(0.5, 1.5, 12).reshape(4, 3))
+    report = check_gradients(kind(), np.linspace(0.5, 1.5, 12).reshape(4, 3))
     assert report.verdict == "right", str(report)
     assert MODULE_RNG.bit_generator.state == before
 

@@ -104,7 +104,11 @@ def to_be_restored(target: Any) -> Snapshot | None:
         return Snapshot(target)
     methods = methods_around(target)
     around = [held for method in reachable(*methods) if inspect.isfunction(method) for held in referred_to(method)]
-    return Snapshot(*methods) if any(_changes(held) or isinstance(held, GENERATORS) for held in around) else None
+    return (
+        Snapshot(*methods)
+        if any(_changes(held) or isinstance(held, GENERATORS) for held in (*methods, *around))
+        else None
+    )
 
 
 def put_in_training(target: Any) -> bool:
