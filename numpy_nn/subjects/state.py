@@ -287,8 +287,8 @@ def methods_around(*things: Any) -> list[Any]:
 
 
 def find_generators(*things: Any) -> list[Any]:
-    """Every random generator that can be reached from these, and from their methods."""
-    return [thing for thing in reachable(*things, *methods_around(*things)) if isinstance(thing, GENERATORS)]
+    """Every random generator that can be reached from these."""
+    return [thing for thing in reachable(*things) if isinstance(thing, GENERATORS)]
 
 
 def restorer(generator: Any) -> Restorer:

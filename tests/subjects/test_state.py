@@ -101,8 +101,6 @@ class WithOneOfItsClass:
         partial(in_globals),
         {"a": [(SimpleNamespace(rng=MODULE_RNG),)]},
         Drawing(MODULE_RNG).draw,
-        WithOneAround(),
-        WithOneOfItsClass(),
     ],
     ids=lambda thing: getattr(thing, "__name__", type(thing).__name__),
 )
