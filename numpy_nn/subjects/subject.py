@@ -187,8 +187,8 @@ class Subject(ABC):
 
     def _make_repeatable(self) -> bool:
         beginning = Snapshot(*self._roots)
-        for find in (tuple, self._generators_around):
-            generators = find()
+        for find in (list, self._generators_around):
+            generators: list[Any] = find()
             self._generators += generators
             self._restore += [restorer(generator) for generator in generators]
             # A state that is kept from call to call may come to rest after some calls, and then seem to be none.
