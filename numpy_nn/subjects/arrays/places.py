@@ -229,7 +229,7 @@ def places_of_gradients(owner: Any) -> Iterator[Place]:
 
     Of a composition of ours those are known.
     """
-    for place in () if owner is None else places(owner, repeated=True):
+    for place in places(owner, repeated=True):
         yield place
         if not isinstance(owner, Composition) and isinstance(place.owner, Parameter):
             yield Place(owner, (*place.path[:-1], Step("grad", False)))
