@@ -16,8 +16,8 @@ from numpy_nn.gradcheck.measure.kinds import COARSE, INDEPENDENT, OFF, Reason
 from numpy_nn.gradcheck.measure.slopes import Mask
 from numpy_nn.gradcheck.measure.verdicts import examine, off_by, sizes
 from numpy_nn.gradcheck.progress import Progress
-from numpy_nn.gradcheck.report import RIGHT, UNDECIDED, WRONG, Entry, GradientReport
-from numpy_nn.gradcheck.visits import visit_other_points
+from numpy_nn.gradcheck.report import RIGHT, UNDECIDED, WRONG, Entry, GradientReport, of_another_shape
+from numpy_nn.gradcheck.visits import tell_of_settings, visit_other_points
 from numpy_nn.subjects.agreement import digits
 from numpy_nn.subjects.state import equal
 from numpy_nn.subjects.subject import Subject, SubjectError
@@ -138,6 +138,7 @@ def _entries(
     _with_iteration_of_others(judged)
     subject.watch = None
     visit_other_points(subject, judged, output, rng)
+    tell_of_settings(subject, judged)
     return [entry for entry, _ in judged]
 
 
@@ -244,7 +245,7 @@ def _entry(evidence: Evidence, name: str, samples: Any) -> Entry:
     if not _has_shape_of(array, evidence):
         shape = None if evidence.gradient is None else evidence.gradient.shape
         entry.verdict = WRONG
-        entry.reason = f"expected a gradient of shape {array.shape}, got {shape}"
+        entry.reason = of_another_shape(array.shape, shape)
         entry.diagnosis = diagnosis(evidence)
         return entry
     mask = _sample(evidence.differences, samples, evidence.rng)

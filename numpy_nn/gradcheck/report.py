@@ -35,6 +35,11 @@ class Diagnosis:
         return self.statement if self.confident or self.cause == "unknown" else f"perhaps {self.statement}"
 
 
+def of_another_shape(expected: tuple[int, ...], got: tuple[int, ...] | None) -> str:
+    """What is said of a gradient that has not the shape of what it belongs to."""
+    return f"expected a gradient of shape {expected}, got {got}"
+
+
 @dataclass
 class Entry:
     """One array: the claimed gradient against the numerical one.

@@ -18,8 +18,10 @@ from numpy_nn.gradcheck.measure.kinds import INDEPENDENT, OFF, Reason
 from numpy_nn.gradcheck.measure.points import Point, far_points, other_points
 from numpy_nn.gradcheck.measure.poles import is_beyond_a_pole
 from numpy_nn.gradcheck.report import CLOSE, RIGHT, UNDECIDED, WRONG, Entry
+from numpy_nn.subjects.agreement import ROUGHLY, digits
+from numpy_nn.subjects.parameters.code import CodeSubject
 from numpy_nn.subjects.state import equal
-from numpy_nn.subjects.subject import Subject
+from numpy_nn.subjects.subject import Subject, SubjectError
 
 # A gradient that is 0 at so many other points is that of a function that does not depend on the array.
 ENOUGH = 4
@@ -27,6 +29,9 @@ ENOUGH = 4
 # Farther from the other side of a branch by this share of the way between the two a function is as steep, but for this
 # share of its slopes; and where it is flat, of what is claimed there.
 FARTHER, ALIKE = 2.0**-4, 0.5
+
+# So many settings of 1 are looked at with this number in their place.
+SETTINGS, OTHER = 4, 1.25
 
 # Where a point lies beyond a pole, one half of the way there is looked at, and so on, to this share of the way.
 NEAREST = 1.0 / 16.0
@@ -40,6 +45,38 @@ def visit_other_points(
         walk = _Walk(subject, judged, output, rng)
         walk.visit_all()
         walk.settle_vacuous()
+
+
+def tell_of_settings(subject: Subject, judged: list[tuple[Entry, Evidence]]) -> None:
+    """Say what is right where a setting is 1, and nowhere else: a factor of 1 hides that backward leaves it out.
+
+    It stays right, as what is learned would not: backward may have another number that was made of it.
+    """
+    right = {e.name: (entry, e) for entry, e in judged if entry.verdict in (RIGHT, CLOSE) and np.any(e.gradient)}
+    settings = subject.settings() if isinstance(subject, CodeSubject) and right else {}
+    for setting in [name for name, value in settings.items() if type(value) is float and value == 1.0][:SETTINGS]:
+        assert isinstance(subject, CodeSubject)
+        grad_output = next(iter(right.values()))[1].grad_output
+        before = _agreeing(subject, right, grad_output)
+        with subject.with_setting(setting, OTHER):
+            after = _agreeing(subject, right, grad_output)
+        if off := [right[name][0].name for name, agrees in after.items() if before.get(name) and not agrees]:
+            subject.notes.append(
+                f"{', '.join(off)}: right where {setting} is 1, and wrong where it alone is {OTHER}: backward leaves "
+                "it out, or has a number of its own for it"
+            )
+
+
+def _agreeing(subject: Subject, names: Iterable[str], grad_output: Array) -> dict[str, bool]:
+    """Whether the gradients of these agree with the function as it is set now; nothing where it cannot be run."""
+    try:
+        claimed = {name: g for name, g in subject.gradients(grad_output).items() if name in names and g is not None}
+        shaped = {
+            name: g for name, g in claimed.items() if g.shape == subject.arrays[name].shape and np.isfinite(g).all()
+        }
+        return {name: digits(subject, name, g, grad_output) >= ROUGHLY for name, g in shaped.items()}
+    except SubjectError:
+        return {}
 
 
 class _Walk:

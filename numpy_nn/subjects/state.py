@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from operator import is_
-from types import GenericAlias
+from types import FunctionType, GenericAlias
 from typing import Any
 
 import numpy as np
@@ -198,11 +198,8 @@ def attributes(thing: Any) -> dict[str, Any]:
     """The attributes that an object has of its own, in ``__dict__`` and in ``__slots__``; none of a class or module."""
     if isinstance(thing, type) or inspect.isroutine(thing) or inspect.ismodule(thing):
         return {}
-    found = dict(getattr(thing, "__dict__", {}))
-    for name in slots(thing):
-        if hasattr(thing, name):
-            found[name] = getattr(thing, name)
-    return found
+    in_slots = {name: getattr(thing, name) for name in slots(thing) if hasattr(thing, name)}
+    return dict(getattr(thing, "__dict__", {})) | in_slots
 
 
 def slots(thing: Any) -> Iterator[str]:
@@ -280,6 +277,13 @@ def is_installed(module: Any) -> bool:
 
 
 GENERATORS = (np.random.Generator, np.random.RandomState, random.Random)
+METHODS = (FunctionType, *GENERATORS)
+
+
+def methods_around(*things: Any) -> list[Any]:
+    """The methods, and the generators, that the user's classes have of what can be reached from these."""
+    kinds = {kind: 0 for part in reachable(*things) for kind in type(part).__mro__ if not of_installed(kind)}
+    return [method for kind in kinds for method in vars(kind).values() if isinstance(method, METHODS)]
 
 
 def find_generators(*things: Any) -> list[Any]:
@@ -293,10 +297,8 @@ def restorer(generator: Any) -> Restorer:
         bits, state = generator.bit_generator, copy.deepcopy(generator.bit_generator.state)
         return lambda: setattr(bits, "state", state)
     if isinstance(generator, np.random.RandomState):
-        kept = generator.get_state()
-        return lambda: generator.set_state(kept)
-    state = generator.getstate()
-    return lambda: generator.setstate(state)
+        return partial(generator.set_state, generator.get_state())
+    return partial(generator.setstate, generator.getstate())
 
 
 def is_generator(given: Any) -> bool:

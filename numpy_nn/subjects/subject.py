@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from numpy_nn.subjects.arrays.places import places
 from numpy_nn.subjects.running import Patience, Running, SubjectError
-from numpy_nn.subjects.state import Snapshot, equal, find_generators, global_generators, restorer
+from numpy_nn.subjects.state import Snapshot, equal, find_generators, global_generators, methods_around, restorer
 
 Array = NDArray[np.float64]
 
@@ -187,7 +187,8 @@ class Subject(ABC):
 
     def _make_repeatable(self) -> bool:
         beginning = Snapshot(*self._roots)
-        for generators in ([], global_generators()):
+        for find in (list, self._generators_around):
+            generators: list[Any] = find()
             self._generators += generators
             self._restore += [restorer(generator) for generator in generators]
             # A state that is kept from call to call may come to rest after some calls, and then seem to be none.
@@ -207,6 +208,11 @@ class Subject(ABC):
             "make it deterministic, or pass the generator that it draws from as rng="
         )
         return False
+
+    def _generators_around(self) -> list[Any]:
+        """Those of the modules, and those around the methods of objects, that are not among the others."""
+        found = [*global_generators(), *find_generators(*methods_around(*self._roots))]
+        return [one for one in found if all(one is not known for known in self._generators)]
 
     def _begin_after_what_is_made_once(self, beginning: Snapshot) -> None:
         """Begin after the first call where it makes arrays that stay, as parameters that wait to see an input."""

@@ -289,3 +289,54 @@ def test_a_constant_array_is_told_with_the_words_that_make_it_one_and_these_do(t
     wrong = theirs.read_text().replace("self.dW = (self.A @ self.x).T @ d", "self.dW = self.x.T @ d")
     theirs.write_text(wrong)
     assert main([*given, "--constant", "A"]) == 1
+
+
+LENGTHS = """
+import numpy as np
+
+
+class Spread:
+    def __init__(self, centre, log_width):
+        self.centre, self.log_width = centre, log_width
+
+    def forward(self, x):
+        self.x = x
+        self.out = (x - self.centre) * np.exp(self.log_width)
+        return self.out.sum(axis=1)
+
+    def backward(self, d):
+        d = d[:, None]
+        self.dcentre = -(d * np.exp(self.log_width) * np.ones_like(self.x)).sum(axis=0)
+        self.dlog_width = (d * self.out).sum(axis=0)
+        return d * np.exp(self.log_width)
+
+
+class Rows:
+    def __init__(self, table, size=1):
+        self.table, self.size = table, len(table)
+
+    def forward(self, x):
+        self.x = x
+        return x * self.table
+
+    def backward(self, d):
+        self.dtable = (d * self.x).sum(axis=0)
+        return d * self.table
+"""
+
+
+@pytest.mark.parametrize(
+    ("target", "wrong"),
+    [
+        ("Spread --init centre=3 log_width=3", "self.dlog_width = "),
+        ("Spread --init 3 3", "self.dcentre = -"),
+        ("Rows --init table=3", "self.dtable = "),
+    ],
+)
+def test_a_whole_number_that_only_an_array_can_be_is_its_length(tmp_path, capsys, target, wrong):
+    file = tmp_path / "lengths.py"
+    name, *words = target.split()
+    for old, new, status in (("", "", 0), (wrong, wrong + "2 * ", 1)):
+        file.write_text(LENGTHS.replace(old, new) if old else LENGTHS)
+        assert main([f"{file}:{name}", *words, "--input", "5x3"]) == status
+        assert "taken for the length of an array" in capsys.readouterr().out

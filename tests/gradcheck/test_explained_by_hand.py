@@ -186,7 +186,9 @@ def test_a_factor_is_a_product_of_neighbouring_lengths(ratio, array, output, x, 
     ],
 )
 def test_a_factor_of_minus_one_is_a_sign(ratio, targets, cause):
-    subject = SimpleNamespace(targets=targets, is_loss=False, input="x", own_code=tuple)
+    subject = SimpleNamespace(
+        targets=targets, is_loss=False, input="x", own_code=tuple, gradients=lambda _: {"x": np.ones(2)}
+    )
     e = SimpleNamespace(
         subject=subject,
         fit=FIT,
@@ -196,6 +198,7 @@ def test_a_factor_of_minus_one_is_a_sign(ratio, targets, cause):
         array=np.zeros(2),
         name="x",
         is_input=True,
+        grad_output=np.ones(2),
     )
     assert [found[0] for found in factors.factor_causes(e, ratio, None)] == [cause]
 

@@ -64,3 +64,27 @@ def test_one_that_moves_and_is_wrong_has_another_cause():
     report = check_gradients(Twice(first=False), X)
     assert {entry.verdict for entry in report.entries} == {"wrong"}
     assert {entry.cause for entry in report.entries} == {"factor"}
+
+
+class Elu:
+    """With a setting of 1, and what backward has of it."""
+
+    def __init__(self, alpha, slope):
+        self.alpha, self.slope = alpha, slope
+
+    def forward(self, x):
+        self.x = x
+        return np.where(x > 0.0, x, self.alpha * (np.exp(x) - 1.0))
+
+    def backward(self, grad_output):
+        return grad_output * np.where(self.x > 0.0, 1.0, self.slope(self.alpha) * np.exp(self.x))
+
+
+@pytest.mark.parametrize(("slope", "told"), [(lambda alpha: alpha, False), (lambda _: 1.0, True)])
+def test_a_setting_of_one_that_backward_leaves_out_is_told_and_is_no_mistake_at_one(slope, told):
+    x = np.random.default_rng(0).standard_normal((4, 3))
+    report = check_gradients(Elu(1.0, slope), x)
+    text = "x: right where alpha is 1, and wrong where it alone is 1.25: backward leaves it out,"
+    assert report.verdict == "right"
+    assert any(note.startswith(text) for note in report.notes) == told
+    assert check_gradients(Elu(1.25, slope), x).verdict == ("wrong" if told else "right")

@@ -264,7 +264,8 @@ def test_what_has_another_array_or_input_or_is_too_wide_is_no_network_of_dense_l
     assert layers(*two) == [("W1", "b1"), ("W2", "b2")]
     assert layers(*two, x=(6, 4, 1)) == []
     assert layers(*two, ("V", (2, 2, 2))) == []
-    assert layers(("W1", (4, 1)), ("b1", (1,))) == []
+    assert layers(("W1", (4, 1)), ("b1", (1,))) == [("W1", "b1")]  # of a single unit
+    assert layers(("W1", (1, 4)), ("b1", (1, 1)), turned=True) == [("W1", "b1")]
     assert layers() == []
     assert layers(("W1", (4, 1996)), ("b1", (1996,))) == [("W1", "b1")]
     assert layers(("W1", (4, 1997)), ("b1", (1997,))) == []

@@ -68,6 +68,45 @@ def test_a_part_of_the_derivative_is_told(name):
     assert report["W2"].verdict == "right"
 
 
+@pytest.mark.parametrize("name", ["sigmoid", "tanh"])
+def test_derivatives_at_the_output_are_told_of_hidden_layers_before_a_loss(name):
+    f, right = FUNCTIONS[name]
+
+    def at_output(a):
+        return right(f(a))
+
+    report = check_gradients(Network(f, right, at_output), X, Y)
+    assert [report[n].cause for n in ("W1", "b1")] == ["derivative_at_output"] * 2
+    assert report["W2"].verdict == "right"
+    report = check_gradients(Network(f, at_output, at_output), X, Y)
+    assert [report[n].cause for n in ("W1", "b1", "W2", "b2")] == ["derivative_at_output"] * 4
+    of_relu = check_gradients(Network(f, right, lambda a: 1.0 * (a > f(np.zeros(1)))), X, Y)
+    assert of_relu["W1"].cause == "other_activation"
+
+
+def test_the_same_of_a_single_sample_in_a_column():
+    class Columns:
+        def __init__(self, slope):
+            rng = np.random.default_rng(5)
+            self.slope, self.V, self.c = slope, rng.standard_normal((3, 4)), rng.standard_normal((3, 1))
+            self.W, self.b = rng.standard_normal((2, 3)), rng.standard_normal((2, 1))
+
+        def feedforward(self, x):
+            self.h = np.tanh(self.V @ x + self.c)
+            return np.tanh(self.W @ self.h + self.b)
+
+        def backprop(self, x, y):
+            a = self.feedforward(x)
+            d = (a - y) * (1.0 - a**2)
+            e = self.W.T @ d * self.slope(self.h)
+            return {"b": d, "W": d @ self.h.T, "c": e, "V": e @ x.T}
+
+    x, y = np.random.default_rng(1).standard_normal((4, 1)), np.array([[1.0], [0.0]])
+    assert check_gradients(Columns(lambda a: 1.0 - a**2), x, y)
+    report = check_gradients(Columns(lambda a: 1.0 - np.tanh(a) ** 2), x, y)
+    assert [report[n].cause for n in ("V", "c")] == ["derivative_at_output"] * 2
+
+
 def test_slopes_of_another_function_have_no_such_parts():
     a = np.array([0.2, 0.5, 0.7])
     assert [formula for formula, _ in parts_of_slopes(a, a * (1.0 - a), 1e-5)] == ["(1 - a)", "a"]

@@ -103,11 +103,13 @@ def test_of_a_single_number_a_loss_has_no_columns():
         (np.zeros((3, 4)), 3, 4, (True, False), True),
         (np.zeros((3, 4)), 3, 4, (True, True), False),
         (np.zeros((3, 4)), 3, 4, (False, False), False),
-        (np.zeros((3, 1)), 3, 1, (True, False), False),
+        (np.zeros((3, 1)), 3, 1, (True, False), True),
+        (np.zeros((4, 1)), 4, 1, (True, False), False),
     ],
 )
 def test_a_loss_adds_up_over_columns(monkeypatch, targets, rows, cols, apart, found):
     e = SimpleNamespace(x=np.zeros((rows, cols)), subject=SimpleNamespace(targets=np.array(targets)))
+    e.subject.arrays, e.subject.input = {"x": e.x, "W": np.zeros((2, 3)), "b": np.zeros((2, 1))}, "x"
     monkeypatch.setattr(columns, "_act_apart", lambda _, axis: apart[1 - axis])
     assert columns._loss_in_columns(e) == found
 
@@ -185,7 +187,7 @@ def test_where_nothing_comes_back_a_slope_is_0():
         ([(4, 1995), (1995,)], (6, 4), 1),
         ([(4, 1997), (1997,)], (6, 4), 0),
         ([(4, 1996), (1996,)], (6, 4), 1),
-        ([(4, 1), (1,)], (6, 4), 0),
+        ([(4, 1), (1,)], (6, 4), 1),
     ],
 )
 def test_layers_are_weights_with_their_biases(shapes, x, layers):

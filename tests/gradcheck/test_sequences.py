@@ -301,10 +301,10 @@ def test_a_jacobian_has_a_million_numbers_at_most(monkeypatch, outputs, made):
 
     def terms(e):
         asked.append(e)
-        return np.zeros((2, 2))
+        return np.zeros((outputs, 2))
 
     monkeypatch.setattr(indices, "terms_of", terms)
-    e = SimpleNamespace(array=np.zeros(100), output=np.zeros(outputs))
+    e = SimpleNamespace(array=np.zeros(100), output=np.zeros(outputs), is_input=True)
     assert list(indices.indices(e)) == []
     assert bool(asked) == made
 

@@ -49,3 +49,32 @@ def test_a_flipped_sign_is_no_second_factor_where_the_output_is_rounded():
     # Once "claimed / numerical = -1.002372, a whole number", and a factor to be looked for.
     report = check_gradients((lambda x: np.round(np.sin(x), 3), lambda grad, x: -grad * np.cos(x)), x)
     assert diagnosed(report.entries[0]).cause == "sign"
+
+
+class Perceptron:
+    """Two layers with a squared loss, whose gradient by the weights is flipped where backward gives it out."""
+
+    def __init__(self, flipped):
+        rng = np.random.default_rng(3)
+        self.V, self.w = rng.standard_normal((3, 4)), rng.standard_normal(4)
+        self.flipped = flipped
+
+    def loss(self, x, y):
+        self.h = np.tanh(x @ self.V)
+        return 0.5 * np.sum((self.h @ self.w - y) ** 2)
+
+    def gradient(self, x, y):
+        self.loss(x, y)
+        d = y - self.h @ self.w if "d" in self.flipped else self.h @ self.w - y
+        dV = x.T @ (np.outer(d, self.w) * (1.0 - self.h**2))
+        return {"V": -dV if "V" in self.flipped else dV, "w": self.h.T @ d}
+
+
+@pytest.mark.parametrize(
+    ("flipped", "causes"),
+    [("V", {"V": "sign", "w": ""}), ("d", {"V": "target_minus_prediction", "w": "target_minus_prediction"})],
+)
+def test_a_sign_that_is_flipped_in_one_gradient_of_a_network_is_none_of_its_targets(flipped, causes):
+    rng = np.random.default_rng(0)
+    report = check_gradients(Perceptron(flipped), rng.standard_normal((5, 3)), rng.standard_normal(5))
+    assert {name: report[name].cause for name in causes} == causes

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from claims import evidence, predicted
 
+from numpy_nn.gradcheck import check_gradients
 from numpy_nn.gradcheck.explain.windows import windows
 
 SIZE = 2
@@ -269,3 +270,50 @@ def test_images_are_no_kernel_of_their_own():
     images = np.random.default_rng(2).standard_normal((2, 2, 2, 2))
     convolved = convolve(1, 0)
     assert predicted(windows, evidence(lambda x: convolved(x, x), np.cos(images), images)) == {}
+
+
+def signals(x, w):
+    """A convolution along one axis, of kernels (out, in, size)."""
+    length = x.shape[2] - w.shape[2] + 1
+    return np.stack([np.einsum("nct,oct->no", x[:, :, t : t + w.shape[2]], w) for t in range(length)], axis=2)
+
+
+def signals_backward(x, w, grad, add):
+    dx, dw = np.zeros_like(x), np.zeros_like(w)
+    for t in range(grad.shape[2]):
+        place = (..., slice(t, t + w.shape[2]))
+        dw += np.einsum("no,nct->oct", grad[:, :, t], x[place])
+        dx[place] = add * dx[place] + np.einsum("no,oct->nct", grad[:, :, t], w)
+    return dx, dw
+
+
+@pytest.mark.parametrize(("add", "cause"), [(1, ""), (0, "overwritten_windows")])
+def test_windows_along_one_axis_that_overwrite_one_another_are_told(add, cause):
+    rng = np.random.default_rng(0)
+    given = rng.standard_normal((2, 2, 6)), rng.standard_normal((3, 2, 3))
+    report = check_gradients((signals, lambda x, w, grad: signals_backward(x, w, grad, add)), given)
+    assert {entry.name: entry.cause for entry in report.entries} == {"x": cause, "w": ""}
+
+
+@pytest.mark.parametrize(("axis", "cause"), [(0, ""), (1, "wrong_axis_sum")])
+def test_a_bias_within_a_function_is_told_that_is_summed_over_the_wrong_axis(axis, cause):
+    def backward(x, b, grad):
+        d = grad * np.cos(x + b)
+        return d, d.sum(axis)
+
+    given = np.random.default_rng(0).standard_normal((4, 4)), np.array([0.1, 0.2, -0.3, 1.0])
+    report = check_gradients((lambda x, b: np.sin(x + b), backward), given)
+    assert report["b"].cause == cause
+
+
+@pytest.mark.parametrize(("slope", "cause"), [(lambda y: 1.0 - y**2, ""), (lambda y: 1.0 - y, "derivative_in_part")])
+def test_a_layer_with_a_single_unit_is_a_layer(slope, cause):
+    def backward(x, w, grad):
+        d = grad * slope(np.tanh(x @ w))
+        return d @ w.T, x.T @ d
+
+    rng = np.random.default_rng(0)
+    report = check_gradients(
+        (lambda x, w: np.tanh(x @ w), backward), (rng.standard_normal((4, 3)), rng.standard_normal((3, 1)))
+    )
+    assert {entry.cause for entry in report.entries} == {cause}

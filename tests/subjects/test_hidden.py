@@ -280,7 +280,59 @@ class OfAFraction:
         return float(self.a) * grad_output
 
 
-@pytest.mark.parametrize(("kind", "name"), [(OfANumberAround, "SLOPE"), (OfAFraction, "a")])
+class OfAFloatOfItsClass:
+    slope = 1.5
+
+    def forward(self, x):
+        self.x = x
+        return self.slope * x
+
+    def backward(self, grad_output):
+        self.grad_slope = np.sum(grad_output * self.x)
+        return self.slope * grad_output
+
+
+class OfAFloatOfItsClassByName(OfAFloatOfItsClass):
+    def forward(self, x):
+        self.x = x
+        return OfAFloatOfItsClassByName.slope * x
+
+
+class WithAWrongOne(OfAFloatOfItsClass):
+    def backward(self, grad_output):
+        grad_input = super().backward(grad_output)
+        self.grad_slope = 2.0 * self.grad_slope
+        return grad_input
+
+
+def test_a_float_of_the_class_that_has_a_gradient_is_checked_as_one_of_the_object():
+    assert check_gradients(OfAFloatOfItsClass(), X)["slope"].verdict == "right"
+    report = check_gradients(WithAWrongOne(), X)
+    assert (report.verdict, report["slope"].verdict) == ("wrong", "wrong")
+    assert OfAFloatOfItsClass.slope == 1.5
+    assert "slope" not in vars(WithAWrongOne())
+
+
+class OfAWholeFloat:
+    gain, eps = 1.0, 1e-8
+
+    def forward(self, x):
+        self.x = x
+        return self.gain * x + self.eps
+
+    def backward(self, grad_output):
+        return self.gain * grad_output
+
+
+def test_floats_of_the_class_without_a_gradient_are_settings():
+    report = check_gradients(OfAWholeFloat(), X)
+    assert report.verdict == "right"
+    assert any("gain, eps" in note for note in report.notes)
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"), [(OfANumberAround, "SLOPE"), (OfAFraction, "a"), (OfAFloatOfItsClassByName, "slope")]
+)
 def test_a_number_that_is_no_float_of_the_object_is_counted_where_its_gradient_is_kept(kind, name):
     report = check_gradients(kind(), X)
     assert report.verdict == "undecided"

@@ -6,6 +6,7 @@ import pytest
 from autograd import make_vjp
 from autograd.extend import defvjp, primitive
 
+from numpy_nn.commands.gradcheck.command import main
 from numpy_nn.gradcheck import check_gradients
 
 
@@ -50,3 +51,30 @@ def test_a_primitive_of_several_arrays_and_a_setting():
     a, b = np.random.default_rng(0).standard_normal((2, 3, 3))
     assert [entry.name for entry in check_gradients(anp.dot, (a, b)).entries] == ["a", "b"]
     assert check_gradients(anp.sum, (a, 1)).verdict == "right"
+
+
+FILE = """
+import numpy as np
+from autograd.extend import defvjp, primitive
+
+
+@primitive
+def stretched(x, s):
+    return np.sin(x / s)
+
+
+defvjp(
+    stretched,
+    lambda answer, x, s: lambda g: g * np.cos(x / s) / s,
+    lambda answer, x, s: lambda g: -(g * np.cos(x / s) * x / s**2).sum(axis=0),
+)
+"""
+
+
+def test_inputs_of_a_primitive_have_its_names_on_the_command_line_too(tmp_path, capsys):
+    file = tmp_path / "my_primitives.py"
+    file.write_text(FILE)
+    assert main([f"{file}:stretched", "--input", "s=3:positive", "--input", "x=4x3"]) == 0
+    assert "  s  " in capsys.readouterr().out
+    file.write_text(FILE.replace("-(g", "(g"))
+    assert main([f"{file}:stretched", "--input", "4x3", "--input", "s=3:positive"]) == 1

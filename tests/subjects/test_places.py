@@ -6,8 +6,10 @@ from types import MappingProxyType, SimpleNamespace
 import numpy as np
 import pytest
 
+import numpy_nn as nn
+from numpy_nn.gradcheck import check_gradients
 from numpy_nn.parameter import Parameter
-from numpy_nn.subjects.arrays.places import Place, Step, class_arrays, follow, last_name, parsed, places, written
+from numpy_nn.subjects.arrays.places import Place, Step, class_values, follow, last_name, parsed, places, written
 
 
 class Slotted:
@@ -78,8 +80,8 @@ def test_an_array_of_the_class_is_covered_by_one_of_the_object():
     assert WithClassArray.shared.tolist() == [0.0, 1.0, 2.0]
 
 
-def test_arrays_of_the_class_are_those_of_its_bases_too_and_nothing_but_arrays():
-    assert list(class_arrays(Derived())) == ["shared", "own"]
+def test_arrays_and_floats_of_the_class_are_those_of_its_bases_too_and_nothing_else_is():
+    assert list(class_values(Derived())) == ["shared", "own"]
 
 
 def test_what_cannot_be_put_anywhere_is_refused():
@@ -169,3 +171,27 @@ def test_no_place_is_what_holds_no_floats_or_was_met_before():
 )
 def test_what_is_in_a_parameter_object_is_called_as_that(path, name):
     assert last_name(parsed(path)) == name
+
+
+class WithALayerOfOurs:
+    def __init__(self, factor=1.0):
+        self.dense, self.gain = nn.Linear(4, 3, rng=0, dtype=np.float64), np.array([1.0, 2.0, 0.5])
+        self.factor = factor
+
+    def forward(self, x):
+        self.y = self.dense.forward(x)
+        return self.y * self.gain
+
+    def backward(self, grad_output):
+        self.dgain = (grad_output * self.y).sum(axis=0)
+        return self.dense.backward(self.factor * grad_output * self.gain)
+
+
+@pytest.mark.numerical
+@pytest.mark.parametrize(("factor", "verdict"), [(1.0, "right"), (2.0, "wrong")])
+def test_the_parameters_of_a_layer_of_ours_in_an_object_of_the_users_have_their_gradients_beside_them(factor, verdict):
+    report = check_gradients(WithALayerOfOurs(factor), np.random.default_rng(1).standard_normal((5, 4)))
+    assert {entry.name: entry.verdict for entry in report.entries} == {
+        "x": verdict, "dense.weight": verdict, "dense.bias": verdict, "gain": "right"
+    }  # fmt: skip
+    assert report.problems == []

@@ -54,12 +54,36 @@ def closure():
     return lambda: rng.random()
 
 
+class WithOneAround:
+    def dropped(self, x):
+        return x * (MODULE_RNG.random(x.shape) < 0.7)
+
+    def forward(self, x):
+        self.x = x
+        self.out = self.dropped(x) * x
+        return self.out
+
+    def backward(self, grad_output):
+        return 2.0 * grad_output * np.divide(self.out, self.x)
+
+
 class Drawing:
     def __init__(self, rng):
         self.rng = rng
 
     def draw(self):
         return self.rng.random()
+
+
+class WithOneOfItsClass:
+    rng = MODULE_RNG
+
+    def forward(self, x):
+        self.kept = self.rng.random(x.shape) < 0.7
+        return x * self.kept
+
+    def backward(self, grad_output):
+        return grad_output * self.kept
 
 
 @pytest.mark.parametrize(
@@ -83,6 +107,14 @@ class Drawing:
 def test_a_generator_is_found_wherever_code_can_reach_it(thing):
     found = find_generators(thing)
     assert [g is MODULE_RNG for g in found] == [True]
+
+
+@pytest.mark.parametrize("kind", [WithOneAround, WithOneOfItsClass])
+def test_a_generator_of_the_methods_of_an_object_draws_the_same_at_each_evaluation_and_goes_on_as_it_would(kind):
+    before = MODULE_RNG.bit_generator.state
+    report = check_gradients(kind(), np.linspace(0.5, 1.5, 12).reshape(4, 3))
+    assert report.verdict == "right", str(report)
+    assert MODULE_RNG.bit_generator.state == before
 
 
 def test_a_name_that_has_no_value_yet_is_passed_over():

@@ -19,10 +19,11 @@ from numpy_nn.gradcheck import check_gradients
 from numpy_nn.gradcheck.files import UsageError, arguments, find, load, told_beside, with_which
 from numpy_nn.gradcheck.inputs import Drawn, classes
 from numpy_nn.gradcheck.page import to_html, to_json
-from numpy_nn.gradcheck.report import CLOSE, RIGHT, WRONG, GradientReport
+from numpy_nn.gradcheck.report import CLOSE, RIGHT, WRONG, GradientReport, of_another_shape
 from numpy_nn.subjects.calls.dressing import with_keywords
 from numpy_nn.subjects.calls.partials import with_bound
 from numpy_nn.subjects.libraries.nodes import is_graph
+from numpy_nn.subjects.libraries.primitives import is_primitive
 from numpy_nn.subjects.losses.held_data import holds_data
 from numpy_nn.subjects.names import TARGET, positional, role_in_loss, takes_any_number
 from numpy_nn.subjects.source.surroundings import bare
@@ -76,6 +77,36 @@ def _write(name: str, text: str) -> None:
 
 
 def _report(options: argparse.Namespace) -> GradientReport:
+    """The report on the target, whose ``b=3`` is an array of 3 numbers where it cannot be the number, or is no such."""
+    numbers = [word for word in options.init if word.rpartition("=")[2].isdigit()]
+    try:
+        report = _checked(options)
+    except UsageError:
+        raise
+    except Exception as error:
+        named = [word for word in numbers if "=" in word]
+        if not named:
+            raise
+        try:
+            return _with_arrays(options, named)
+        except Exception:
+            raise error from None  # what the code raised first is what there is to be told
+    # A gradient of so many numbers is that of an array; the number has one of a single number.
+    reasons = [entry.reason for entry in report.entries]
+    arrays = [word for word in numbers if of_another_shape((), (int(word.rpartition("=")[2]),)) in reasons]
+    return _with_arrays(options, arrays) if arrays else report
+
+
+def _with_arrays(options: argparse.Namespace, words: Sequence[str]) -> GradientReport:
+    """The report where these words of ``--init``, which are whole numbers, are the lengths of arrays."""
+    others = argparse.Namespace(**vars(options))
+    others.init = [f"{word}:normal" if word in words else word for word in options.init]
+    report = _checked(others)
+    report.notes.append(f"--init: {', '.join(words)}: taken for the length of an array; the number is {words[0]}.0")
+    return report
+
+
+def _checked(options: argparse.Namespace) -> GradientReport:
     if not options.input and (options.torch or options.labels is not None or options.targets is not None):
         raise UsageError(_NEEDS_INPUT)
     rng = np.random.default_rng(options.seed)
@@ -91,6 +122,7 @@ def _report(options: argparse.Namespace) -> GradientReport:
     with told_beside(notes), told_beside(hints):
         inputs = _made(options, inputs, target)
         function = target[0] if isinstance(target, tuple) else target
+        function = function.fun if is_primitive(function) else function  # which has names for its arguments
         if any(one.name for one in options.input) and (isinstance(target, tuple) or inspect.isroutine(bare(target))):
             free, _ = with_bound(function, None)
             spec = positional(with_keywords(free))

@@ -131,6 +131,9 @@ def _loss_in_columns(e: Evidence) -> bool:
         return columns > 1 and targets.size == columns
     if targets.ndim == 1 and targets.shape[0] == rows != columns:
         return False
+    if columns == 1:  # a single sample, whose weights have a column for each of its features
+        others = [array for name, array in e.subject.arrays.items() if name != e.subject.input]
+        return any(array.ndim == 2 and array.shape[0] > 1 and array.shape[1] == rows for array in others)
     return columns > 1 and _act_apart(e, axis=1) and not _act_apart(e, axis=0)
 
 

@@ -101,8 +101,10 @@ def _find_dense(e: Evidence) -> Dense | None:
 def _weights_and_biases(e: Evidence) -> tuple[list[Array], list[Array]] | None:
     """The weights of one or two dense layers that fit the shapes, and their biases, 0 if there are none."""
     arrays = [array for name, array in e.subject.arrays.items() if name != e.subject.input]
-    weights = [array for array in arrays if array.ndim == 2 and min(array.shape) > 1]
-    biases = [array.reshape(-1) for array in arrays if array.size == max(array.shape, default=0)]
+    # A column is the weights of a single unit, and no bias, which may be a row.
+    weights = [array for array in arrays if array.ndim == 2 and array.shape[0] > 1]
+    others = [array for array in arrays if all(array is not weight for weight in weights)]
+    biases = [array.reshape(-1) for array in others if array.size == max(array.shape, default=0)]
     if e.x.ndim != 2 or e.output.ndim != 2 or len(weights) not in (1, 2) or len(biases) not in (0, len(weights)):
         return None
     sizes = [e.x.shape[1], *(weight.shape[1] for weight in weights)]

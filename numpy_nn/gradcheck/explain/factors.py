@@ -11,6 +11,7 @@ import numpy as np
 from numpy_nn.gradcheck.explain.predictions import DROPPED, Found, is_parameter_row, ratio_at_another_batch
 from numpy_nn.gradcheck.measure.evidence import FIT, Evidence
 from numpy_nn.gradcheck.measure.kinds import NEARLY
+from numpy_nn.subjects.agreement import ROUGHLY, digits
 from numpy_nn.subjects.arrays.places import last_name, parsed
 from numpy_nn.subjects.source.roles import is_learned
 from numpy_nn.subjects.source.surroundings import bare
@@ -104,8 +105,10 @@ def _has_sign_of_a_difference(e: Evidence) -> bool:
     So have the squared, the absolute and the logistic loss. What is not the loss's own input has it from there.
     """
     targets = getattr(e.subject, "targets", None)
-    if targets is None or not e.is_input:
-        return targets is not None
+    if targets is None or _another_is_right(e):
+        return False
+    if not e.is_input:
+        return True
     t = np.asarray(targets)
     if t.dtype.kind in "iu" and e.x.ndim == 2 and t.shape == e.x.shape[:1] and 0 <= t.min() <= t.max() < e.x.shape[1]:
         t = np.eye(e.x.shape[1])[t]
@@ -120,6 +123,18 @@ def _has_sign_of_a_difference(e: Evidence) -> bool:
     # Where all have one sign, that of the difference tells nothing.
     tells = len({*signs.ravel()} - {0.0}) > 1
     return tells and any(np.array_equal(np.sign(difference)[e.looked_at], signs) for difference in differences)
+
+
+def _another_is_right(e: Evidence) -> bool:
+    """Whether another gradient is right, which one of target minus prediction would flip as well."""
+    others = {name: g for name, g in e.subject.gradients(e.grad_output).items() if name != e.name}
+    return any(
+        g is not None
+        and np.any(g)
+        and g.shape == e.subject.arrays[name].shape
+        and digits(e.subject, name, g, e.grad_output) >= ROUGHLY
+        for name, g in others.items()
+    )
 
 
 def scaled_to_norm(e: Evidence, ratio: float) -> str | None:

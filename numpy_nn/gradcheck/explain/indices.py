@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -34,6 +35,8 @@ def indices(e: Evidence) -> Iterator[Prediction]:
     if e.array.size > ENTRIES or e.array.size * e.output.size > NUMBERS or e.output.size < 2:
         return
     terms = terms_of(e)
+    yield from _sums_over_other_axes(e, terms)
+    yield from _overlaps(e, terms)
     uses = (terms != 0.0).sum(axis=0)
     if uses.max() < 2 or (uses.max() > USES and uses.min() == uses.max()):
         return
@@ -50,6 +53,35 @@ def indices(e: Evidence) -> Iterator[Prediction]:
     else:
         mean = terms.sum(axis=0) / np.maximum(uses, 1)
         yield Prediction("repeated_index", "the mean over each entry's uses", mean.reshape(e.array.shape))
+
+
+def _sums_over_other_axes(e: Evidence, terms: Array) -> Iterator[Prediction]:
+    """Of a bias within a function, what each output gives, summed over other axes than those that it is repeated along.
+
+    So of b in sin(x + b), of which the gradient is no sum of grad_output itself.
+    """
+    if e.is_input or e.array.size < 2 or e.output.ndim < 2 or (terms != 0.0).sum(axis=1).max() > 1:
+        return
+    apart = terms.sum(axis=1).reshape(e.output.shape)
+    for number in range(1, apart.ndim):
+        for axes in combinations(range(apart.ndim), number):
+            total = apart.sum(axis=axes)
+            if total.size == e.array.size:
+                formula = f"what each output gives, summed over {' and '.join(f'axis {axis}' for axis in axes)}"
+                yield Prediction("wrong_axis_sum", formula, total.reshape(e.array.shape))
+
+
+def _overlaps(e: Evidence, terms: Array) -> Iterator[Prediction]:
+    """Windows over any number of axes, each written with all its channels at once, of which the last write is kept."""
+    for channel in range(e.output.ndim):
+        if e.output.shape[channel] < 2:
+            continue  # without channels each use is one of its own
+        windows = terms.reshape(*e.output.shape, -1).sum(axis=channel).reshape(-1, terms.shape[1])
+        uses, last = (windows != 0.0).sum(axis=0), _use(windows, -1)
+        of_one_use = np.array_equal(last, _use(terms, -1))  # as of indices: no channels were summed up
+        if uses.max() > 1 and len(np.unique(uses[uses > 0])) > 1 and not of_one_use:
+            formula = "what the last of the windows gives that an entry lies in"
+            yield Prediction("overwritten_windows", formula, last.reshape(e.array.shape))
 
 
 def loops_over_indices(e: Evidence) -> Iterator[Prediction]:

@@ -13,7 +13,8 @@ from itertools import combinations, pairwise
 
 import numpy as np
 
-from numpy_nn.gradcheck.explain.elementwise import parts_of_slopes
+from numpy_nn.activations import ACTIVATIONS, Activation
+from numpy_nn.gradcheck.explain.elementwise import default_options, parts_of_slopes
 from numpy_nn.gradcheck.explain.predictions import Found, at_another_batch
 from numpy_nn.gradcheck.measure.derivatives import Array
 from numpy_nn.gradcheck.measure.evidence import FIT, Evidence
@@ -55,6 +56,7 @@ class Chain:
         for formula, part in [found for output in outputs for found in parts_of_slopes(output, slope, FIT)]:
             words = f"that with {formula} for its activation's derivative, with a the output"
             yield "derivative_in_part", words, handed * part
+        yield from self._other_derivatives(k)
         if weight.shape[0] == weight.shape[1]:
             yield "weights_missing", f"that without the weights {self.layers[k + 1][0]}", after * slope
             yield "transposed", f"that with {self.layers[k + 1][0]} instead of its transpose", (after @ weight) * slope
@@ -84,6 +86,25 @@ class Chain:
                 formula = "its activation" if missing == (k,) else f"the activation {layers}"
                 yield "derivative_missing", f"that without the derivative of {formula}", delta
 
+    def _other_derivatives(self, k: int) -> Iterator[tuple[str, str, Array]]:
+        """The delta of layer k with derivatives at outputs, in it or in all hidden layers, or with another's in it."""
+        hidden = range(k, len(self.inputs) - 1)  # of a layer whose input is not known nothing is told
+        zs = [self.inputs[j] @ self.weights[j] + self.biases[j] for j in hidden]
+        functions = [_activation(z, self.inputs[j + 1]) for j, z in zip(hidden, zs, strict=True)]
+        at_outputs = {j: _slope(f, self.inputs[j + 1]) for j, f in zip(hidden, functions, strict=True) if f}
+        for layers in dict.fromkeys((tuple(hidden)[:1], tuple(hidden))):
+            if layers and all(j in at_outputs for j in layers):
+                delta = self.deltas[-1]
+                for j in reversed(hidden):
+                    delta = delta @ self.weights[j + 1].T * (at_outputs[j] if j in layers else self.slopes[j])
+                where = " and ".join(f"layer {j + 1}" for j in layers)
+                formula = f"that with the derivative of the activation of {where} taken at its output"
+                yield "derivative_at_output", formula, delta
+        for name, other in ACTIVATIONS.items() if any(functions[:1]) else ():
+            if other.elementwise and other is not functions[0] and name != "identity":
+                formula = f"that with the derivative of {name} for that of its activation"
+                yield "other_activation", formula, self.handed[k] * _slope(other, zs[0])
+
     def other_inputs(self, k: int) -> Iterator[tuple[str, str, Array]]:
         """What layer k may have taken for its input: with the cause, and in words."""
         for j, other in enumerate(self.inputs):
@@ -93,6 +114,21 @@ class Chain:
             weight, bias = self.layers[k - 1]
             z = self.inputs[k - 1] @ self.weights[k - 1] + self.biases[k - 1]
             yield "before_activation", f"that with what {weight} and {bias} give, before the activation", z
+
+
+def _activation(z: Array, a: Array) -> Activation | None:
+    """The function from the registry that makes a of z; None where that is none of them, or the identity."""
+    for name, f in ACTIVATIONS.items():
+        if f.elementwise and name != "identity" and z.shape == a.shape and not np.allclose(z, a):
+            with np.errstate(all="ignore"):
+                if np.allclose(f.function(z, **default_options(f)), a, FIT, FIT):
+                    return f
+    return None
+
+
+def _slope(f: Activation, z: Array) -> Array:
+    with np.errstate(all="ignore"):
+        return np.asarray(f.derivative(z, **default_options(f)), np.float64)
 
 
 def networks(e: Evidence) -> Iterator[Found]:
@@ -133,7 +169,12 @@ def dense_layers(e: Evidence, *, turned: bool = False) -> list[tuple[str, str]]:
     """
     arrays = {name: array for name, array in e.subject.arrays.items() if name != e.subject.input}
     weights = [name for name, array in arrays.items() if array.ndim == 2 and min(array.shape) > 1]
-    biases = [name for name, array in arrays.items() if array.size == max(array.shape, default=0)]
+    if 2 * len(weights) < len(arrays):  # the weights of a single unit are one row or column
+        inputs = 1 if turned else 0
+        weights = [name for name, array in arrays.items() if array.ndim == 2 and array.shape[inputs] > 1]
+    biases = [
+        name for name in arrays if name not in weights and arrays[name].size == max(arrays[name].shape, default=0)
+    ]
     if e.x.ndim != 2 or len(weights) != len(biases) or len(weights) + len(biases) != len(arrays):
         return []
     widths = [arrays[name].shape[:: -1 if turned else 1] for name in weights]

@@ -22,7 +22,7 @@ from numpy_nn.subjects.arrays.places import (
     last_name,
     parsed,
     parts_of_array,
-    places,
+    places_of_gradients,
     written,
 )
 from numpy_nn.subjects.names import (
@@ -101,7 +101,7 @@ def leaves(returned: Any, owner: Any, before: Mapping[str, tuple[Any, NDArray[An
     own = {id(thing) for thing in reachable(owner)}
     found = [Leaf(True, path, value, True) for path, value in _flat(returned, (), own)]
     # By every name that it has: that of a list of layers says nothing to a parameter that was found in a dict.
-    for place in places(owner, repeated=True) if owner is not None else ():
+    for place in places_of_gradients(owner):
         value = np.asarray(place.read())
         if value.dtype.kind == "f" or value.ndim:
             old = before.get(written(place.path))
@@ -112,9 +112,7 @@ def leaves(returned: Any, owner: Any, before: Mapping[str, tuple[Any, NDArray[An
 
 def values_of(owner: Any) -> dict[str, tuple[Any, NDArray[Any]]]:
     """Every array in an object, by path, and a copy of it."""
-    if owner is None:
-        return {}
-    return {written(place.path): (held := place.read(), np.array(held)) for place in places(owner, repeated=True)}
+    return {written(place.path): (held := place.read(), np.array(held)) for place in places_of_gradients(owner)}
 
 
 def _flat(returned: Any, path: Path, own: set[int]) -> Iterator[tuple[Path, NDArray[Any]]]:

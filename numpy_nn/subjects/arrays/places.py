@@ -11,9 +11,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from numpy_nn.layers.composition import Composition
 from numpy_nn.parameter import Parameter
 from numpy_nn.subjects.names import OUTPUTS, plain
-from numpy_nn.subjects.state import GENERATORS, attributes, set_attribute
+from numpy_nn.subjects.state import GENERATORS, attributes, of_installed, set_attribute
 
 
 class Step(NamedTuple):
@@ -204,7 +205,7 @@ def places(root: Any, *, repeated: bool = False, kinds: str = "fiu", whole: bool
             for index, value in in_order(thing):
                 yield from walk(value, (*path, Step(index, True)))
         else:
-            for name, value in (class_arrays(thing) | attributes(thing)).items():
+            for name, value in (class_values(thing) | attributes(thing)).items():
                 yield from walk(value, (*path, Step(name, False)))
 
     yield from walk(root, ())
@@ -223,6 +224,17 @@ def put_random(root: Any, rng: np.random.Generator | None = None, only: Collecti
             place.put_array(rng.standard_normal(shape))
 
 
+def places_of_gradients(owner: Any) -> Iterator[Place]:
+    """Where an object may keep gradients: every place, and beside a value of our own layers in it its gradient.
+
+    Of a composition of ours those are known.
+    """
+    for place in places(owner, repeated=True):
+        yield place
+        if not isinstance(owner, Composition) and isinstance(place.owner, Parameter):
+            yield Place(owner, (*place.path[:-1], Step("grad", False)))
+
+
 def _is_made_of_numbers(key: Any) -> bool:
     """Whether a key is the bytes of an array, or has some: that of a result that is kept for these very numbers."""
     return isinstance(key, bytes) or (isinstance(key, tuple) and any(map(_is_made_of_numbers, key)))
@@ -237,11 +249,15 @@ def parts_of_array(array: NDArray[Any]) -> Iterator[tuple[Any, Any]]:
         yield name, array[name]
 
 
-def class_arrays(thing: Any) -> dict[str, Any]:
-    """The arrays among the attributes of an object's classes."""
+def class_values(thing: Any) -> dict[str, Any]:
+    """The arrays among the attributes of an object's classes, and the floats of those that the user wrote.
+
+    Another float is put into the object itself, where it hides that of the class.
+    """
     found: dict[str, Any] = {}
     for kind in reversed(type(thing).__mro__):
-        found |= {name: value for name, value in vars(kind).items() if isinstance(value, np.ndarray)}
+        sought = np.ndarray if of_installed(kind) else (np.ndarray, float, np.floating)
+        found |= {name: value for name, value in vars(kind).items() if isinstance(value, sought)}
     return found
 
 

@@ -21,8 +21,8 @@ from numpy_nn.subjects.state import (
     Snapshot,
     attributes,
     in_float64,
+    methods_around,
     of_a_library,
-    of_installed,
     reachable,
     referred_to,
     widen,
@@ -102,10 +102,13 @@ def to_be_restored(target: Any) -> Snapshot | None:
     parts = target if isinstance(target, (tuple, list)) else (target,)
     if any(inspect.isroutine(part) or isinstance(part, partial) for part in parts) or any(map(_stays, parts)):
         return Snapshot(target)
-    kinds = {kind for part in reachable(target) for kind in type(part).__mro__ if not of_installed(kind)}
-    methods = [method for kind in kinds for method in vars(kind).values() if inspect.isfunction(method)]
+    methods = methods_around(target)
     around = [held for method in reachable(*methods) if inspect.isfunction(method) for held in referred_to(method)]
-    return Snapshot(*methods) if any(map(_changes, around)) else None
+    return (
+        Snapshot(*methods)
+        if any(_changes(held) or isinstance(held, GENERATORS) for held in (*methods, *around))
+        else None
+    )
 
 
 def put_in_training(target: Any) -> bool:

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from numpy_nn.subjects import names
 from numpy_nn.subjects.arrays.gradients import SURE, same_but_ones
 from numpy_nn.subjects.arrays.nested import arrays_of, is_differentiated
-from numpy_nn.subjects.arrays.places import Place, last_name, parsed, places, written
+from numpy_nn.subjects.arrays.places import Place, class_values, last_name, parsed, places, written
 from numpy_nn.subjects.parameters.likely import LikelyCode
 from numpy_nn.subjects.source.bindings import UNBOUND, bindings
 from numpy_nn.subjects.source.surroundings import Surroundings
@@ -93,7 +93,8 @@ class HidingCode(LikelyCode):
             return []
         self.gradients(self.random_grad_output(np.random.default_rng(0), self.output().shape))
         paths = [place.path for place in self._all_places() if np.ndim(place.read()) == 0]
-        held = {written(path) for path in paths}
+        # One of the class that code asks the class for is not moved by one in the object, which hides it.
+        held = {written(path) for path in paths} - class_values(self._owner).keys() | {*self.arrays, *self._lost}
         kept = [path[-1].key for path in paths if names.tells_gradients(path[-1].key)]
         claimed = (name for name in numbers if any(names.is_gradient_of(key, _last(name)) >= SURE for key in kept))
         return [name for name in claimed if name not in held]
@@ -219,6 +220,7 @@ def _numbers(owner: Any) -> Iterator[str]:
     yield from (
         name for name, one in kept if isinstance(one, Number) and not isinstance(one, (int, float, np.floating))
     )
+    yield from (name for name, one in class_values(owner).items() if isinstance(one, (float, np.floating)))
     for kind in type(owner).__mro__ if owner is not None and not isinstance(owner, Surroundings) else ():
         for method in () if of_installed(kind) else vars(kind).values():
             around = bindings(method).items() if inspect.isfunction(method) else ()
