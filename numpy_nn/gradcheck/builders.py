@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import ast
 import inspect
 from collections.abc import Callable
 from typing import Any
 
 from numpy_nn.subjects import names
 from numpy_nn.subjects.source.loops import loop_of_training
+from numpy_nn.subjects.source.returned import source_tree
 
 
 def builds(function: Any, made: Callable[[Any], Any], *, is_asked: bool) -> Any:
@@ -19,6 +21,8 @@ def builds(function: Any, made: Callable[[Any], Any], *, is_asked: bool) -> Any:
         return None
     if not is_asked and (names.signature(function).parameters or loop_of_training(function) is not None):
         return None
+    if not any(isinstance(node, ast.Return) and node.value is not None for node in ast.walk(source_tree(function))):
+        return None  # as main(), which does whatever it does
     found = made(function)
     parts = found if isinstance(found, (list, tuple)) else [found]
     return found if parts and all(map(_is_object, parts)) else None

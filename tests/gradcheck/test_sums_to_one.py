@@ -34,6 +34,10 @@ def build():
     return Net()
 
 
+def main():
+    raise SystemExit("it is not called")
+
+
 def build_with(off):
     return [Net(off)][0]
 """
@@ -76,3 +80,5 @@ def test_a_function_that_builds_a_network_is_called_for_it(path, capsys):
     assert main([f"{path}:build", "--input", "5x3", "--targets", "5x4:onehot"]) == 0
     assert "note: checked is what build makes" in capsys.readouterr().out
     assert main([f"{path}:build_with", "--init", "0.5", "--input", "5x3", "--targets", "5x4:onehot"]) == 1
+    assert main([f"{path}:main", "--input", "5x3"]) == 2
+    assert "it is not called" not in capsys.readouterr().err
