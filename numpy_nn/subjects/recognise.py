@@ -211,7 +211,8 @@ def _of_surroundings(
         found = agreement(subject)
         agrees = found.agreeing == found.shaped > 0
         if subject.names_tell_parameters or (agrees and subject.input in claimed_in_shape(subject)[1]):
-            if not any(is_learned(name) for name, _, _ in subject.unchecked):
+            lost = [name for name, kind, _ in subject.unchecked if kind in ("unchecked", "unclaimed")]
+            if lost and not any(map(is_learned, lost)):
                 subject.take_arguments_for_data()  # as advantages beside weights that are names of the module
             return subject
     try:
