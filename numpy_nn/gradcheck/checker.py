@@ -19,6 +19,7 @@ from numpy_nn.gradcheck.explain.first_wrong import first_wrong
 from numpy_nn.gradcheck.explain.layer_order import in_order
 from numpy_nn.gradcheck.measure.derivatives import Array
 from numpy_nn.gradcheck.report import GradientReport
+from numpy_nn.gradcheck.sums_to_one import unless_targets_do_not_sum_to_one
 from numpy_nn.layers import Layer
 from numpy_nn.network import Sequential
 from numpy_nn.subjects import Hints, LiveSubject, Subject, SubjectError, SurrogateSubject, as_subject, names, several
@@ -129,7 +130,14 @@ def check_gradients(
     if sentence := first_wrong(in_order(report, opened), (report.input,)):
         report.notes.insert(0, sentence)
     report.seconds = time.perf_counter() - started
-    return report
+    if targets is None or surrogate is not None:
+        return report
+
+    def again(others: Any) -> GradientReport:
+        options = {"loss": loss, "parameters": parameters, "constants": constants, "rng": rng, "seed": seed}
+        return check_gradients(target, x, others, samples=samples, **options)
+
+    return unless_targets_do_not_sum_to_one(report, targets, again)
 
 
 def _without_repeats(x: Any, report: GradientReport) -> Iterator[str]:
@@ -183,7 +191,8 @@ def _subjects(target: Any, x: Any, targets: Any, hints: Hints, report: GradientR
         x = list(x)
         inputs = (_point(x),)
     elif _is_of_several(x):
-        takers = [forward, *([] if targets is None else [_loss_of(target, x), *_steps_of(target, len(x) + 1)])]
+        trained = _steps_alone(target, x) if targets is None else _steps_of(target, len(x) + 1)
+        takers = [forward, None if targets is None else _loss_of(target, x), *trained]
         each = [several(x, taker, with_targets=targets is not None) for taker in takers if taker is not None]
         inputs = tuple(map(_argument, sorted(each or [several(x)], key=len)[-1]))
     else:
@@ -246,6 +255,12 @@ def _steps_of(target: Any, number: int) -> list[Any]:
     if callable(target) or isinstance(target, (tuple, list)):
         return []
     return list(steps_of_training(target, number))
+
+
+def _steps_alone(target: Any, x: Any) -> list[Any]:
+    """The steps of training of an object without a backward pass that are given all that is in a tuple."""
+    has_backward = isinstance(target, type) or names.passes(target)[1] is not None
+    return [] if has_backward or not isinstance(x, tuple) else _steps_of(target, len(x))
 
 
 def _loss_of(target: Any, x: Any) -> Any:

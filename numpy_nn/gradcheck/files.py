@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from numpy_nn.gradcheck.builders import builds
 from numpy_nn.gradcheck.inputs import drawn
 from numpy_nn.gradcheck.script import run
 from numpy_nn.subjects import names
@@ -48,6 +49,10 @@ def load(text: str, init: list[str], rng: np.random.Generator) -> tuple[Any, lis
     if isinstance(found, type):
         with told_beside(notes):
             return _made(found, init, rng), notes
+    with told_beside(notes):
+        built = builds(found, lambda function: _made(function, init, rng), is_asked=bool(init))
+    if built is not None:
+        return built, [*notes, f"checked is what {name} makes"]
     if init:
         more = "; functions get their arrays by --input, or as a class that holds them"
         raise UsageError(f"--init: {name} is no class, and takes no arguments here{more}")

@@ -41,6 +41,7 @@ def lines_for_methods(target: Any, given: Sequence[Any], targets: bool = False) 
         results = {name: _result(getattr(target, name), given) for name in dict.fromkeys([*values, *gradients])}
     finally:
         before.restore()
+    values.sort(key=lambda name: not _is_number(results[name]))  # the gradient is rather that of a number
     kept = [place.read() for place in places(target)]  # a loss may return the gradients of the parameters alone
     known = [*given, *(value for value in kept if isinstance(value, np.ndarray))]
     both = [name for name in results if _has_gradients_after_a_value(results[name], known)]
@@ -86,6 +87,10 @@ def _result(function: Callable[..., Any], given: Sequence[Any]) -> Any:
         raise
     except BaseException:  # whatever the user's code raises
         return None
+
+
+def _is_number(result: Any) -> bool:
+    return isinstance(result, (float, np.floating, np.ndarray)) and np.size(result) == 1
 
 
 def _has_gradients_after_a_value(result: Any, given: Sequence[Any]) -> bool:

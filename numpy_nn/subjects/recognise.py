@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -44,6 +43,7 @@ from numpy_nn.subjects.calls.tuples import taken_out_of_tuples
 from numpy_nn.subjects.choosing import as_unbound, made
 from numpy_nn.subjects.data_around import judged_with_data_around
 from numpy_nn.subjects.given_code import HOW, Code, Hints
+from numpy_nn.subjects.kinds_of_targets import are_recursions, is_function, is_layer
 from numpy_nn.subjects.libraries.foreign_arrays import refuse_what_holds_tensors, refuse_what_torch_differentiates
 from numpy_nn.subjects.libraries.primitives import is_primitive, passes_of_primitive
 from numpy_nn.subjects.losses.autoencoders import compared_with_its_input, trained_by_its_input
@@ -68,6 +68,7 @@ from numpy_nn.subjects.own_methods import lines_for_methods
 from numpy_nn.subjects.parameters.code import CodeSubject
 from numpy_nn.subjects.passes import is_asked_by_its_arguments, of_passes, of_steps, with_the_last_as_targets
 from numpy_nn.subjects.repeated import with_each_once, with_one_for_each
+from numpy_nn.subjects.source.roles import is_learned
 from numpy_nn.subjects.source.surroundings import Surroundings
 from numpy_nn.subjects.state import Snapshot, equal, widen
 from numpy_nn.subjects.subject import Subject, SubjectError
@@ -109,7 +110,7 @@ def _recognised(target: Any, inputs: Sequence[Any], targets: Any, hints: Hints) 
     if isinstance(target, (tuple, list)):
         if target and all(isinstance(layer, Layer) for layer in flat_layers(target)):
             return _of_object(made_ours(Sequential(*flat_layers(target))), inputs, targets, hints)
-        if target and all(map(_is_layer, flat_layers(target))):
+        if target and all(map(is_layer, flat_layers(target))):
             return _of_object(made_ours(chain_of(target)), inputs, targets, hints)
         if len(target) != 2 or not all(map(callable, target)):
             kinds = ", ".join(getattr(part, "__name__", type(part).__name__) for part in target)
@@ -134,7 +135,7 @@ def _recognised(target: Any, inputs: Sequence[Any], targets: Any, hints: Hints) 
         return made(code, Convention(tuple(given), arguments=(*given, GRADS)))
     if isinstance(target, type):
         raise TypeError(f"target: expected an object of {target.__name__}, got the class; call it: {target.__name__}()")
-    if _is_function(target):
+    if is_function(target):
         return of_a_fit_or(
             target,
             (*inputs, *(() if targets is None else (targets,))),
@@ -142,18 +143,6 @@ def _recognised(target: Any, inputs: Sequence[Any], targets: Any, hints: Hints) 
             lambda owner, given: _recognised(owner, given[:-1], given[-1], hints),
         )
     return _of_object(mine := made_ours(target), with_objects_kept(mine, inputs), targets, hints)
-
-
-def _is_layer(thing: Any) -> bool:
-    """Whether it is an object with both passes."""
-    return not isinstance(thing, type) and not inspect.isroutine(thing) and None not in names.passes(thing)
-
-
-def _is_function(target: Any) -> bool:
-    """Whether a callable is a function, not an object with passes of its own."""
-    if hasattr(target, "__code__") or isinstance(target, np.ufunc):
-        return True
-    return callable(target) and not (names.has_passes(target) or hasattr(target, "__dict__"))
 
 
 def _of_functions(f: Any, vjp: Any, inputs: Sequence[Any], targets: Any, hints: Hints) -> CodeSubject:
@@ -224,6 +213,9 @@ def _of_surroundings(
         found = agreement(subject)
         agrees = found.agreeing == found.shaped > 0
         if subject.names_tell_parameters or (agrees and subject.input in claimed_in_shape(subject)[1]):
+            lost = [name for name, kind, _ in subject.unchecked if kind in ("unchecked", "unclaimed")]
+            if lost and not any(map(is_learned, lost)):
+                subject.take_arguments_for_data()  # as advantages beside weights that are names of the module
             return subject
     try:
         alone = of_passes(f, vjp, inputs, targets, None, hints)
@@ -261,6 +253,8 @@ def _of_object(target: Any, inputs: Sequence[Any], targets: Any, hints: Hints) -
         code = Code(label, target.forward, target.backward, {"input": inputs[0]}, hints, owner=target)
         return made(code, Convention(("input",)))
     forward, backward = names.passes(target)
+    if are_recursions(target, forward, backward):
+        forward = backward = None
     if forward is not None and backward is None and (both := with_derivative(forward)) is not None:
         forward, backward = both
     if forward is None and backward is not None and targets is not None:
@@ -337,9 +331,10 @@ def _of_loss_of_its_data(
     """An object whose loss takes no targets, or the input as both; None if its backward pass takes a gradient."""
     if hints.cost is not None or (targets is not None and not (len(inputs) == 1 and equal(targets, inputs[0]))):
         return None
-    backward = names.passes(target)[1]
-    if backward is not None and (positional(backward) or ([""], []))[0] and names.passes(target)[0] is not None:
-        return None
+    forward, backward = names.passes(target)
+    wants_gradient = backward is not None and (positional(backward) or ([""], []))[0]
+    if wants_gradient and forward is not None and takes(forward, len(inputs)):
+        return None  # predict(u, i) beside loss(ratings) and gradients(ratings) does not
     before = Snapshot(target)
     found = of_loss_without_targets(label, target, inputs, targets is not None, hints)
     if found is not None and is_asked_by_its_arguments(found):
@@ -362,7 +357,7 @@ def _of_loss_or_step(
     label: str, target: Any, forward: Callable[..., Any] | None, inputs: Sequence[Any], targets: Any, hints: Hints
 ) -> CodeSubject:
     """An object that is asked for a loss; or, where none that is usual fits, its step by the loss that this gives."""
-    is_judged = has_loss(target, len(inputs)) or hints.cost is not None or names.passes(target)[1] is not None
+    is_judged = hints.cost is not None or names.passes(target)[1] is not None
     step = None if is_judged else step_of_training(target, (*inputs, targets))
     before = Snapshot(target)
 
@@ -384,6 +379,8 @@ def _of_loss_or_step(
         if (alone := stepping(known=False)) is None:
             raise
         return alone
+    # A loss that takes what fit makes of the data, as a column of ones beside them, may be of no use to anyone else.
+    step = None if has_loss(target, len(inputs)) else step
     found = agreement(loss) if step is not None else Agreement(0, 0, 0)
     is_unsaid_and_wrong = loss.chain is not None and found.agreeing < found.shaped
     if step is not None and (loss.problems or is_unsaid_and_wrong):

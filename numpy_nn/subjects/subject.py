@@ -272,8 +272,7 @@ class Subject(ABC):
                 self.targets = targets[chosen]
             try:
                 self.output()
-            except SubjectError:
-                # A target made for one number of rows, which is its right.
+            except SubjectError:  # a target made for one number of rows, which is its right
                 yield False
             else:
                 yield True

@@ -41,9 +41,11 @@ IN_GRADCHECK = [
     "judging",
     "visits",
     "entry",
+    "sums_to_one",
     "checker",
     "gradcheck",
     "inputs",
+    "builders",
     "script",
     "files",
 ]

@@ -213,7 +213,7 @@ def test_what_has_no_gradient_is_given_up_as_a_buffer_data_a_setting_or_unchecke
     name, value, mere, is_data, unchecked
 ):
     place, array = Here(value, name), np.asarray(value)
-    subject = stand_in(_places={name: place}, arrays={name: array}, _is_weight_of_loss=lambda _: mere)
+    subject = stand_in(_places={name: place}, arrays={name: array}, _is_weight_of_loss=lambda _: mere, _not_asked=())
     subject._is_data, subject._keeps_data = lambda _: is_data, lambda name: name == "y"
     CodeSubject._give_up(subject, name)
     assert (subject._places, subject.arrays, subject._lost) == ({}, {}, {name: (place, array)})

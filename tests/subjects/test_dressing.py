@@ -13,9 +13,9 @@ from numpy_nn.subjects.calls.chains import Chain, flat_layers
 from numpy_nn.subjects.calls.contexts import Context, with_context
 from numpy_nn.subjects.calls.dressing import in_training, value_first, with_derivative, with_input_kept, with_settings
 from numpy_nn.subjects.calls.owners import owned
+from numpy_nn.subjects.kinds_of_targets import is_layer
 from numpy_nn.subjects.names import positional
 from numpy_nn.subjects.parameters.overlapping import is_part_or_vector
-from numpy_nn.subjects.recognise import _is_layer
 from numpy_nn.subjects.surrogate import SurrogateSubject
 
 ONES = np.ones((2, 3))
@@ -189,9 +189,9 @@ def test_a_layer_is_an_object_with_both_passes():
 
     for name in ("forward", "backward"):
         setattr(function, name, function)
-    assert _is_layer(Twice(keeps=True))
+    assert is_layer(Twice(keeps=True))
     for other in (Twice, Forward(), function, 1.0):
-        assert not _is_layer(other)
+        assert not is_layer(other)
 
 
 def test_methods_of_one_object_are_those_of_its_copy():

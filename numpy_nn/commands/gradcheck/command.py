@@ -20,6 +20,7 @@ from numpy_nn.gradcheck.files import UsageError, arguments, find, load, told_bes
 from numpy_nn.gradcheck.inputs import Drawn, classes
 from numpy_nn.gradcheck.page import to_html, to_json
 from numpy_nn.gradcheck.report import CLOSE, RIGHT, WRONG, GradientReport, of_another_shape
+from numpy_nn.gradcheck.sums_to_one import as_a_note
 from numpy_nn.subjects.calls.dressing import with_keywords
 from numpy_nn.subjects.calls.partials import with_bound
 from numpy_nn.subjects.libraries.nodes import is_graph
@@ -142,6 +143,8 @@ def _checked(options: argparse.Namespace) -> GradientReport:
             seed=options.seed,
         )
     report.notes += notes
+    if options.targets is not None and options.targets.kind == "normal":
+        as_a_note(report)  # of a shape alone they are drawn somehow
     return report
 
 

@@ -195,8 +195,11 @@ def _count_of_rows_or_columns(e: Evidence, ratio: float, other: Other) -> tuple[
         here = _near(ratio, factor * n**power, e.fit)
         return here and (other is None or _near(abs(other[1]), factor * other[0] ** power, e.fit))
 
-    if (number := samples_beside(e)) is not None and _near(ratio, number, e.fit):
-        return "batch_mean_missing", ", the number of targets"
+    if (number := samples_beside(e)) is not None:
+        if _near(ratio, number, e.fit):
+            return "batch_mean_missing", ", the number of targets"
+        if number > 1 and _near(ratio, 1.0 / number, e.fit):
+            return "batch_mean_twice", ", 1 / the number of targets"
     path = parsed(e.subject.input)
     if other is None and path and is_learned(str(last_name(path))):
         return None  # a weight that stands first has no samples as rows
@@ -236,7 +239,14 @@ def samples_beside(e: Evidence) -> int | None:
     """The number of targets of a loss, one for each sample, where the samples themselves are none of the arrays.
 
     Data have no gradient in code that returns those of parameters alone; a parameter then stands in the input's place.
+    Where nothing is called targets, as in f(beta, X, y), it is the number of rows that two other arguments have.
     """
+    if getattr(e.subject, "targets", None) is None and e.output.size == 1:
+        given = getattr(e.subject, "given", {})
+        arrays = [one for name, one in given.items() if name != e.name and isinstance(one, np.ndarray)]
+        rows = [len(one) for one in arrays if one.ndim in (1, 2)]
+        often = {number for number in rows if rows.count(number) > 1 and number > 1 and number not in e.x.shape}
+        return often.pop() if len(often) == 1 else None
     targets = np.asarray(e.subject.targets) if e.subject.is_loss else np.zeros(0)
     alone = 1 < targets.size == max(targets.shape, default=0)
     return targets.size if alone and targets.size not in e.x.shape else None

@@ -182,6 +182,11 @@ class CalledCode(ClaimingSubject):
             outputs = [np.asarray(output, np.float64) for output in outputs]
         return outputs
 
+    @property
+    def given(self) -> Mapping[str, Any]:
+        """What forward is given, by its names there."""
+        return self._given
+
     def _argument(self, name: str, replaced: Mapping[str, NDArray[Any]]) -> Any:
         if name in replaced:
             return replaced[name][()] if name in self._numbers else replaced[name]

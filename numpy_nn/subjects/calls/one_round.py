@@ -22,17 +22,14 @@ from numpy_nn.subjects.arrays.places import places, random_parameters
 from numpy_nn.subjects.calls.costs import number_of_samples
 from numpy_nn.subjects.calls.decisions import Key, ways_to_watch
 from numpy_nn.subjects.calls.dressing import Dressed
+from numpy_nn.subjects.calls.losses_kept import lists_in, loss_kept
+from numpy_nn.subjects.calls.rates import at_rest
 from numpy_nn.subjects.running import Patience, Running, SubjectError
 from numpy_nn.subjects.source.loops import OF_STEPS, Loop, steps_to_make
 from numpy_nn.subjects.source.recompiled import with_code
 from numpy_nn.subjects.source.returned import names_by_place
 from numpy_nn.subjects.state import Snapshot, attributes, equal, generators_from, restorer, set_attribute
 
-# How a list is called in which the loss of each round is kept; one of errors may have those of classes.
-_OF_LOSSES = re.compile(r"loss|cost|(^|_)j(_|$)|(^|_)(mse|bce|nll)(_|$)|objective")
-# What may be that of whatever is counted as well, such as of correct predictions.
-_OF_ROUNDS = re.compile(r"hist|curve|trace|progress|convergence")
-_OF_GAINS = re.compile(r"likelihood|log_?lik|(^|_)lls?(_|$)|elbo|log_?prob|posterior|reward|utility")
 # Steps that differ by less are of one length: Adam's by its epsilon over the gradient.
 _AS_FAR = 1.001
 # With so many other data it is looked whether they are.
@@ -82,7 +79,8 @@ class OneRound(Dressed):
         named = {**bound.arguments, **dict.fromkeys(self._sizes, _samples_in(bound.args))}
         self._look_at(named)
         before = set(_floats(owner))
-        lengths = [(one, len(one)) for one in _lists(owner).values()]
+        lengths = [(one, len(one)) for one in lists_in(attributes(owner)).values()]
+        standing = self._loss_where_it_stands(named, bound.args)
         with _cut_short(self._loop, self._puts_back()) as rounds, _in_one_batch(owner, bound.args):
             result = quiet(self.func)(**named)
         if rounds and self._adapted and before.issuperset(self._adapted):
@@ -90,24 +88,34 @@ class OneRound(Dressed):
         loss = self._loss_in(result, _samples_in(bound.args))
         for one, length in lengths:
             del one[length:]  # what is kept of each round would grow by every evaluation
-        return loss
+        return loss if standing is None else standing
+
+    def _loss_where_it_stands(self, named: Mapping[str, Any], arguments: Sequence[Any]) -> Any:
+        """The loss of a round by a rate of 0, that of the weights before the step, which a loop may compute after it.
+
+        None where there is no rate, or no loss, or a round moves its weights all the same.
+        """
+        here, before = Snapshot(self.owner), _floats(self.owner)
+        restorers = [restorer(one) for one in generators_from(self.func)]
+        try:
+            with (
+                at_rest(self.owner, self.func, named) as still,
+                _cut_short(self._loop, self._puts_back()),
+                _in_one_batch(self.owner, arguments),
+            ):
+                if still is None:
+                    return None
+                loss = self._loss_in(quiet(self.func)(**still), _samples_in(arguments))
+            after = _floats(self.owner)
+            made = self._made_anew or set()
+            return loss if all(equal(one, after.get(name)) for name, one in before.items() if name in made) else None
+        finally:
+            here.restore()
+            for restore in restorers:
+                restore()
 
     def _loss_in(self, result: Any, samples: int) -> Any:
-        """The loss of a round, or minus what is called a likelihood, which the steps are to go up."""
-        if isinstance(result, (float, np.floating)):
-            return result
-        lists = {name: one for name, one in _lists(self.owner).items() if _is_of_floats(one)}
-        found = {name: one for name, one in lists.items() if _OF_LOSSES.search(names.plain(name)) or _is_gain(name)}
-        if not found:
-            kept = {name: one for name, one in lists.items() if _OF_ROUNDS.search(names.plain(name))}
-            found = {name: one for name, one in kept.items() if not float(one[-1] * samples).is_integer()}
-        if not found:
-            parts = enumerate(result if isinstance(result, tuple) else (result,))
-            found = {self._returned.get(i, str(i)): one for i, one in parts if _is_of_floats(one)}
-        if len(found) != 1:
-            return None
-        name, values = found.popitem()
-        return -values[-1] if _is_gain(name) else values[-1]
+        return loss_kept(attributes(self.owner), result, self._returned, samples)
 
     def _keep_gradients(self, within: Mapping[str, Any]) -> None:
         """Put what is called as a gradient in the function into the object, where that has nothing else of the name."""
@@ -315,22 +323,6 @@ def _varied(argument: Any, rng: np.random.Generator) -> Any:
 def _floats(owner: Any) -> dict[str, NDArray[Any]]:
     found = {str(place): np.array(place.read()) for place in places(owner, whole=True)}
     return {name: array for name, array in found.items() if array.dtype.kind in "fi"}
-
-
-def _lists(owner: Any) -> dict[str, list[Any]]:
-    """The lists that it has, and those in its dicts, as ``history["loss"]``."""
-    held = attributes(owner)
-    inner = {str(key): one for part in held.values() if isinstance(part, dict) for key, one in part.items()}
-    return {name: one for name, one in (inner | held).items() if isinstance(one, list)}
-
-
-def _is_gain(name: str) -> bool:
-    word = names.plain(name)
-    return _OF_GAINS.search(word) is not None and not re.search(r"neg|nll|minus|loss|cost", word)
-
-
-def _is_of_floats(value: Any) -> bool:
-    return isinstance(value, list) and bool(value) and all(isinstance(one, float) for one in value)
 
 
 def _shapes(value: Any) -> Iterator[tuple[int, ...]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dis
 import inspect
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import wraps
 from itertools import pairwise
@@ -75,6 +75,15 @@ def times(share: float, rates: Iterable[Rate]) -> Iterator[None]:
     finally:
         for thing, name, value in rates:
             _put(thing, name, value)
+
+
+@contextmanager
+def at_rest(owner: Any, function: Callable[..., Any], named: Mapping[str, Any]) -> Iterator[dict[str, Any] | None]:
+    """In the block the function makes steps by a rate of 0, if it is given this; None where it has no rate."""
+    given = rates_in(names.signature(function).parameters)
+    kept = [] if given else rates_of(owner, function)
+    with times(0.0, kept):
+        yield {**named, **dict.fromkeys(given, 0.0)} if given or kept else None
 
 
 def _put(thing: Any, name: str, value: float) -> None:

@@ -37,6 +37,7 @@ from numpy_nn.subjects.calls.dressing import Dressed
 from numpy_nn.subjects.calls.one_round import quiet
 from numpy_nn.subjects.calls.rates import rates_in
 from numpy_nn.subjects.given_code import Hints
+from numpy_nn.subjects.losses.losses_around import as_a_loss, losses_around
 from numpy_nn.subjects.losses.unsaid_rounds import by_a_usual_loss
 from numpy_nn.subjects.names import positional
 from numpy_nn.subjects.parameters.code import CodeSubject
@@ -186,7 +187,7 @@ class _Training:
     """A function that trains by names of its own, as one that makes a round and no more, with what it is given."""
 
     def __init__(self, function: Any, loop: Loop, given: inspect.Signature, loss: Any) -> None:
-        self._function, self._loop, self._given, self._given_loss = function, loop, given, loss
+        self._function, self._loop, self._given, self._given_loss = function, loop, given, as_a_loss(loss)
         every = names.signature(function).parameters.values()
         missing = [one.name for one in every if one.name not in given.parameters and one.default is one.empty]
         self._rest: dict[str, Any] = {name: RATE if name in rates_in(missing) else 1 for name in missing}
@@ -329,11 +330,7 @@ class _Training:
 
         One that a function of the module gives for what there is after the step is asked for that from before it.
         """
-        around = self._function.__globals__
-        losses = [one for name, one in around.items() if inspect.isfunction(one) and names.is_loss(name)]
-        losses = [one for one in losses if one.__module__ == self._function.__module__ and one is not self._function]
-        losses = [one for one in losses if loop_of_training(one) is None]
-        calls = [(one, own) for one in losses if (own := _arguments_in(end, one))]
+        calls = [(one, own) for one in losses_around(self._function) if (own := _arguments_in(end, one))]
         if self._given_loss is not None and not (calls := [(self._given_loss, _arguments_in(end, self._given_loss))]):
             raise TypeError("the loss wants what the step has not")
         before = [(in_floats(end[name]), value) for name, value in held.items()]

@@ -15,6 +15,7 @@ from numpy_nn.subjects.calls.rates import rates_in
 from numpy_nn.subjects.names import positional
 from numpy_nn.subjects.running import Patience, Running, SubjectError
 from numpy_nn.subjects.source.loops import OF_STEPS, loop_of_training, steps_to_make
+from numpy_nn.subjects.source.roles import is_data
 from numpy_nn.subjects.state import Snapshot, attributes, generators_from, restorer
 
 
@@ -116,12 +117,37 @@ def steps_of_training(target: Any, number: int) -> Iterator[Callable[..., Any]]:
         train = OneRound(found, loop) if loop is not None else quiet(found) if counts else found
         required, optional = positional(train) or ([], [])
         wanted = [name for name in required if name not in (*rates, *counts)]
+        if len(wanted) < number and (more := _data_by_default(train)):
+            wanted += more
+            train = _given_its_data(train, more)
         others = wanted[number:] if len(wanted) == 2 * number and all(map(_is_of_validation, wanted[number:])) else []
         if len(wanted) - len(others) == number:
             told = steps_to_make(counts) if loop is not None else dict.fromkeys(counts, 1)
             train = given_by_name(train, told) if counts else train
             train = _called_by_roles(train, wanted[:number], names.passes(target)[0])
             yield _validated_by_the_same(train, wanted[:number], others) if others else train
+
+
+def _data_by_default(step: Callable[..., Any]) -> list[str]:
+    """The arguments that are data or targets, and None by default, as in ``train(self, lr=0.1, input=None)``."""
+    own = names.signature(step).parameters.items()
+    unset = [name for name, one in own if one.default is None]
+    return [name for name in unset if is_data(name) or names.role_in_loss(name) == names.TARGET]
+
+
+def _given_its_data(step: Callable[..., Any], data: Sequence[str]) -> Dressed:
+    """A step that has its data by default as one that wants them, before what else is so."""
+    own = names.signature(step)
+    wanted = [one.replace(default=one.empty) if name in data else one for name, one in own.parameters.items()]
+    own = own.replace(parameters=sorted(wanted, key=lambda one: (one.kind, one.default is not one.empty)))
+
+    def with_data(*arguments: Any, **named: Any) -> Any:
+        return step(**own.bind(*arguments, **named).arguments)
+
+    with_data.__name__ = getattr(step, "__name__", "train")
+    dressed = Dressed(with_data, own)
+    dressed.func = step
+    return dressed
 
 
 def _called_by_roles(step: Callable[..., Any], wanted: Sequence[str], forward: Any) -> Callable[..., Any]:

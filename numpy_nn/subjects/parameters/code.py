@@ -37,6 +37,7 @@ from numpy_nn.subjects.arrays.unrolled import Part, is_unrolled, parts_of
 from numpy_nn.subjects.calls.asked import argument_with
 from numpy_nn.subjects.calls.triangles import MIRRORED, mirrored
 from numpy_nn.subjects.names import is_gradient_of, tells_gradients
+from numpy_nn.subjects.parameters.alike_dicts import in_other_dicts, is_asked_for_one
 from numpy_nn.subjects.parameters.jacobians import has_jacobian, others_than_jacobians
 from numpy_nn.subjects.parameters.remaining import is_state
 from numpy_nn.subjects.parameters.stepping import SteppingCode
@@ -254,6 +255,9 @@ class CodeSubject(SteppingCode):
         likely = as_told(told, called, likely, only=self.convention.arguments is None, data=self.input, elsewhere=kept)
         pairs = paired(found, {name: self.arrays[name] for name in self._places})
         likely = {name: as_paired(pairs, name, like) for name, like in likely.items()} if pairs else likely
+        others = in_other_dicts(self._places, self.arrays, found, agrees)
+        likely = {name: like for name, like in likely.items() if name not in others}
+        self._not_asked = others if is_asked_for_one(self._owner, self._forward) else set()
         # Numbers that are called as settings come last: what is left may be the gradient of none of them.
         in_order = sorted(likely, key=self._may_be_a_setting)
         wanted = {name: (self.arrays[name].shape, likely[name]) for name in in_order}
@@ -379,7 +383,9 @@ class CodeSubject(SteppingCode):
         self._lost[name] = (place, array)
         if isinstance(place.read(), np.ndarray):
             known = is_state(name, place.path) or self._is_weight_of_loss(array.shape)
-            kind = "buffer" if known else "data" if self._is_data(name) or self._keeps_data(name) else "unchecked"
+            known_as = "granted" if name in self._not_asked else "buffer" if known else ""
+            is_of_data = self._is_data(name) or self._keeps_data(name)
+            kind = known_as or ("data" if is_of_data else "unchecked")
             self.unchecked.append((name, kind, array.size))
             return
         # A number is a setting; or a bias beside weights, a beta beside a gamma.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import math
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from typing import Any
 
 import numpy as np
@@ -42,6 +42,7 @@ class LikelyCode(DependingCode):
     """Called code, of whose arguments the gradients are among what backward returns."""
 
     _constants: Sequence[str] = ()  # what the user says is not learned
+    _not_asked: Set[str] = frozenset()  # parameters of others, of which an object has more than are asked about
 
     @property
     def whole_numbers(self) -> Mapping[str, NDArray[Any]]:

@@ -1,0 +1,32 @@
+"""Functions of a file that build what is to be checked, ``build_model(3)``: a network, or a list of layers."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+from numpy_nn.subjects import names
+from numpy_nn.subjects.source.loops import loop_of_training
+from numpy_nn.subjects.source.returned import source_tree
+
+
+def builds(function: Any, made: Callable[[Any], Any], *, is_asked: bool) -> Any:
+    """What a function makes, if that is an object or a list of objects; else None.
+
+    It is ``made`` where it is asked for with words for its arguments, or takes none at all and has no loop of training.
+    """
+    if not inspect.isfunction(function):
+        return None
+    if not is_asked and (names.signature(function).parameters or loop_of_training(function) is not None):
+        return None
+    if not any(isinstance(node, ast.Return) and node.value is not None for node in ast.walk(source_tree(function))):
+        return None  # as main(), which does whatever it does
+    found = made(function)
+    parts = found if isinstance(found, (list, tuple)) else [found]
+    return found if parts and all(map(_is_object, parts)) else None
+
+
+def _is_object(thing: Any) -> bool:
+    return hasattr(thing, "__dict__") and not isinstance(thing, type) and not inspect.isroutine(thing)
