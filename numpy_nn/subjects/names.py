@@ -83,7 +83,7 @@ LOSS_GRADIENTS = BACKWARDS + words(
 # By which argument a function is told to give its derivative.
 DERIVATIVE_FLAGS = words(
     "derivative deriv derive der prime grad gradient diff differentiate is_derivative return_derivative get_derivative "
-    "backward backprop d dx"
+    "backward backprop back d dx"
 )
 # Called between two steps where gradients are added up, or inputs kept.
 _RESET = re.compile(r"(do)?(zero|(zero|reset|clear|clean|flush|empty|null)\w*(grad|diff|delta|nabla)\w*)")

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from claims import evidence
 
+from numpy_nn.gradcheck import check_gradients
 from numpy_nn.gradcheck.explain import columns
 from numpy_nn.subjects.subject import Subject, SubjectError
 
@@ -156,3 +157,27 @@ def test_parameters_tell_whether_samples_are_in_columns_or_else_what_moves_alone
     e.subject = SimpleNamespace(arrays=dict.fromkeys(aligned), input="x", targets=None)
     e.differences_by = lambda name: SimpleNamespace(nearly_aligned=aligned[name])
     assert columns.in_columns(e) is in_columns
+
+
+class WithoutTheSum:
+    """Keeps twice the gradient of each sample for its bias, as code does that was written for a single one."""
+
+    def __init__(self):
+        self.W, self.b = np.linspace(-1.0, 1.0, 6).reshape(3, 2), np.zeros((1, 2))
+
+    def forward(self, X):
+        self.X = X
+        return X @ self.W + self.b
+
+    def backward(self, dZ):
+        self.dW, self.db = 2 * self.X.T @ dZ, 2 * dZ
+        return 2 * dZ @ self.W.T
+
+
+def test_of_a_gradient_of_another_shape_the_columns_are_not_asked():
+    report = check_gradients(WithoutTheSum(), np.random.default_rng(0).standard_normal((5, 3)))
+    assert {entry.name: entry.cause for entry in report.entries} == {
+        "X": "factor",
+        "W": "factor",
+        "b": "bias_not_summed+factor",
+    }

@@ -120,6 +120,48 @@ def test_what_is_assigned_is_left_alone_once_that_is_known():
     assert layer.emptied <= 10
 
 
+class AddsUp:
+    """Has its gradient set to 0 by the loop that trains it, or by nobody."""
+
+    def __init__(self, factor=1.0):
+        self.W, self.factor = rng.standard_normal((4, 3)), factor
+        self.grad_W = np.zeros((4, 3))
+
+    def forward(self, x):
+        self.x = x
+        return x @ self.W
+
+    def backward(self, grad_output):
+        self.grad_W += self.factor * self.x.T @ grad_output
+        return grad_output @ self.W.T
+
+
+class AddsUpForGood(AddsUp):
+    def __init__(self):
+        super().__init__()
+        self.dW = self.grad_W
+        del self.grad_W
+
+    def backward(self, grad_output):
+        self.dW += self.x.T @ grad_output
+        return grad_output @ self.W.T
+
+
+def train(layers, x, targets):
+    for layer in layers:
+        layer.grad_W[:] = 0
+        layer.backward(layer.forward(x) - targets)
+        layer.W -= 0.1 * layer.grad_W
+
+
+def test_what_a_loop_in_the_module_sets_to_zero_begins_with_zero():
+    report = check_gradients(AddsUp(), X)
+    assert report.verdict == RIGHT
+    assert any("backward adds to what is left of an earlier gradient, of W" in note for note in report.notes)
+    assert cause_of(check_gradients(AddsUp(2.0), X)) == "factor"
+    assert cause_of(check_gradients(AddsUpForGood(), X)) == "accumulated"
+
+
 class MadeByTheFirstPass:
     """Nothing has None be there again: what forward has made for gradients stays."""
 

@@ -76,6 +76,8 @@ def _by_columns(evidence: Evidence, found: list[Found]) -> Iterator[Found]:
     """A mere factor with the words that it goes with the number of columns, where it does."""
     if not found or found[0].cause.split("+")[-1] != "factor" or evidence.x.ndim != 2:
         return
+    if evidence.gradient is None or evidence.gradient.shape != evidence.array.shape:
+        return  # as of a bias that is not summed over the batch, and twice as large besides
     view = as_rows(evidence)
     try:
         other, ratio = ratio_at_another_batch(view), view.ratio()

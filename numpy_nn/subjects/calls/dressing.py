@@ -80,8 +80,9 @@ def in_training(forward: Any) -> Any:
     """
     spec = None if forward is None else positional(forward)
     optional = [] if spec is None else spec[1]
-    flags: dict[str, Any] = dict.fromkeys(filter(_KEEPS.fullmatch, optional), True)
-    flags |= {name: names.SETTINGS[name] for name in optional if name in names.SETTINGS}
+    called = {name: names.plain(name) for name in optional}
+    flags: dict[str, Any] = {name: True for name in optional if _KEEPS.fullmatch(called[name])}
+    flags |= {name: names.SETTINGS[called[name]] for name in optional if called[name] in names.SETTINGS}
     defaults = names.signature(forward).parameters if flags else {}
     flags = {name: value for name, value in flags.items() if defaults[name].default is False}
     return partial(forward, **flags) if flags else forward

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -10,13 +10,14 @@ import numpy as np
 from numpy_nn.layers.composition import Composition
 from numpy_nn.subjects import names
 from numpy_nn.subjects.calls.arguments import takes
+from numpy_nn.subjects.source.zeroed import set_to_zero_around
 from numpy_nn.subjects.state import attributes, of_a_library, of_installed, reachable
 
 
 class Slot(NamedTuple):
     """An attribute or an entry for a gradient, which is None until the first backward pass, or a dict without any.
 
-    Or 0, in an object that holds a parameter and its gradient, and no more.
+    Or 0, in an object that holds a parameter and its gradient, and no more, or where other code sets it to 0.
     """
 
     holder: Any
@@ -49,7 +50,8 @@ def resets_of(owner: Any) -> list[Callable[[], Any]]:
 def empty_slots(owner: Any) -> list[Slot]:
     """Where the user's objects, and dicts and lists in them, have None, or an empty dict, under a gradient's name.
 
-    And where an object that is a parameter and its gradient, as torch's are, has zeros for this.
+    And where an object that is a parameter and its gradient, as torch's are, has zeros for this, or any other that
+    code in the modules of these objects sets to 0, as a loop of training does.
     """
     own = [thing for thing in reachable(owner) if isinstance(thing, dict) or not of_installed(type(thing))]
     return [
@@ -58,7 +60,16 @@ def empty_slots(owner: Any) -> list[Slot]:
         for key, value in _held(thing)
         if names.tells_gradients(key)
         for slot in _empty(thing, key, value)
-    ] + [Slot(thing, key, True) for thing in own if (key := _gradient_beside(thing)) is not None]
+    ] + [Slot(thing, key, True) for thing in own for key in _zeros_before_a_step(thing, set_to_zero_around(own))]
+
+
+def _zeros_before_a_step(thing: Any, around: Collection[str]) -> list[str]:
+    if isinstance(thing, dict):
+        return []
+    beside = _gradient_beside(thing)
+    zeros = [name for name, one in attributes(thing).items() if isinstance(one, np.ndarray) and not np.any(one)]
+    known = [name for name in zeros if names.tells_gradients(name)]
+    return [name for name in known if name == beside or name in around]
 
 
 def _gradient_beside(thing: Any) -> str | None:
