@@ -12,14 +12,17 @@ from numpy_nn.subjects.source.loops import loop_of_training
 from numpy_nn.subjects.source.returned import source_tree
 
 
-def builds(function: Any, made: Callable[[Any], Any], *, is_asked: bool) -> Any:
+def builds(function: Any, made: Callable[[Any], Any], *, words: int) -> Any:
     """What a function makes, if that is an object or a list of objects; else None.
 
-    It is ``made`` where it is asked for with words for its arguments, or takes none at all and has no loop of training.
+    It is ``made`` where there are words for all that it wants, or it takes nothing at all and has no loop of training.
     """
     if not inspect.isfunction(function):
         return None
-    if not is_asked and (names.signature(function).parameters or loop_of_training(function) is not None):
+    own = names.signature(function).parameters.values()
+    if words < sum(one.default is one.empty and one.kind is one.POSITIONAL_OR_KEYWORD for one in own):
+        return None
+    if not words and (own or loop_of_training(function) is not None):
         return None
     if not any(isinstance(node, ast.Return) and node.value is not None for node in ast.walk(source_tree(function))):
         return None  # as main(), which does whatever it does

@@ -50,7 +50,7 @@ def load(text: str, init: list[str], rng: np.random.Generator) -> tuple[Any, lis
         with told_beside(notes):
             return _made(found, init, rng), notes
     with told_beside(notes):
-        built = builds(found, lambda function: _made(function, init, rng), is_asked=bool(init))
+        built = builds(found, lambda function: _made(function, init, rng), words=len(init))
     if built is not None:
         return built, [*notes, f"checked is what {name} makes"]
     if init:

@@ -328,7 +328,7 @@ def derived(thing: Any, function: Any) -> Callable[..., Any] | None:
     name = getattr(function, "__name__", "")
     of = re.sub("_?(loss|cost)$", "_", plain(name))
     forms = [stem + ending for stem in (name, of) for ending in DERIVATIVES if stem.strip("_")]
-    return method(thing, [*forms, *(f"{beginning}_{name}" for beginning in ("d", "grad", "gradient"))])
+    return method(thing, [*forms, *(f"{of}_{name}" for of in ("d", "grad", "gradient") if name.strip("_"))])
 
 
 def passes(thing: Any) -> tuple[Callable[..., Any] | None, Callable[..., Any] | None]:
