@@ -214,7 +214,7 @@ def test_numbers_that_are_not_finite_are_counted_and_the_first_is_told(bad):
 
 
 def by_columns(cause, other, ratio, *, ndim=2, monkeypatch):
-    e = SimpleNamespace(x=np.zeros((3,) * ndim), fit=FIT)
+    e = SimpleNamespace(x=np.zeros((3,) * ndim), fit=FIT, array=np.ones(2), gradient=np.ones(2))
     view = SimpleNamespace(batch=5, ratio=lambda: ratio)
     monkeypatch.setattr(diagnosis, "as_rows", lambda _: view)
     monkeypatch.setattr(diagnosis, "ratio_at_another_batch", lambda _: other)

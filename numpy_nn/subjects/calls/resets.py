@@ -54,22 +54,23 @@ def empty_slots(owner: Any) -> list[Slot]:
     code in the modules of these objects sets to 0, as a loop of training does.
     """
     own = [thing for thing in reachable(owner) if isinstance(thing, dict) or not of_installed(type(thing))]
+    around = set_to_zero_around(own)
     return [
         slot
         for thing in own
         for key, value in _held(thing)
         if names.tells_gradients(key)
         for slot in _empty(thing, key, value)
-    ] + [Slot(thing, key, True) for thing in own for key in _zeros_before_a_step(thing, set_to_zero_around(own))]
+    ] + [Slot(thing, key, True) for thing in own for key in _zeros_before_a_step(thing, around)]
 
 
 def _zeros_before_a_step(thing: Any, around: Collection[str]) -> list[str]:
     if isinstance(thing, dict):
         return []
     beside = _gradient_beside(thing)
-    zeros = [name for name, one in attributes(thing).items() if isinstance(one, np.ndarray) and not np.any(one)]
-    known = [name for name in zeros if names.tells_gradients(name)]
-    return [name for name in known if name == beside or name in around]
+    held = ((name, one) for name, one in attributes(thing).items() if name == beside or name in around)
+    arrays = ((name, one) for name, one in held if isinstance(one, np.ndarray) and one.dtype.kind == "f")
+    return [name for name, one in arrays if names.tells_gradients(name) and not np.any(one)]
 
 
 def _gradient_beside(thing: Any) -> str | None:
