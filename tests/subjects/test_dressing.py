@@ -53,6 +53,13 @@ def test_a_forward_pass_is_told_to_train_if_it_would_not():
         assert in_training(other) is other
 
 
+def test_a_forward_pass_is_told_to_keep_what_backward_reads_and_not_its_axes():
+    def forward(x, save_inp=False, CACHE=False, keep_dims=False, keepdims=False):
+        return x, save_inp, CACHE, keep_dims, keepdims
+
+    assert in_training(forward)(1) == (1, True, True, False, False)
+
+
 def test_a_function_that_gives_its_derivative_if_told_to_is_two():
     def f(x, derivative=False):
         return ("derivative" if derivative else "value"), x

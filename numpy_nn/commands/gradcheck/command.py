@@ -9,6 +9,7 @@ import sys
 import sysconfig
 import traceback
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -84,14 +85,13 @@ def _report(options: argparse.Namespace) -> GradientReport:
         report = _checked(options)
     except UsageError:
         raise
-    except Exception as error:
+    except Exception:
         named = [word for word in numbers if "=" in word]
-        if not named:
-            raise
-        try:
-            return _with_arrays(options, named)
-        except Exception:
-            raise error from None  # what the code raised first is what there is to be told
+        # The user's code may raise anything of arrays that he did not mean: what it raised first is raised again.
+        with suppress(Exception):
+            if named:
+                return _with_arrays(options, named)
+        raise
     # A gradient of so many numbers is that of an array; the number has one of a single number.
     reasons = [entry.reason for entry in report.entries]
     arrays = [word for word in numbers if of_another_shape((), (int(word.rpartition("=")[2]),)) in reasons]

@@ -88,8 +88,8 @@ def in_training(forward: Any) -> Any:
     return partial(forward, **flags) if flags else forward
 
 
-# Arguments by which a pass is told to keep what its backward pass reads.
-_KEEPS = re.compile(r"(save|keep|store|cache|retain|remember)(_\w+)?")
+# Arguments by which a pass is told to keep what its backward pass reads; axes of length 1 are none of that.
+_KEEPS = re.compile(r"(?!keep_dims?$)(save|keep|store|cache|retain|remember)(_\w+)?")
 
 
 def with_derivative(function: Any) -> tuple[Any, Any] | None:
