@@ -9,7 +9,7 @@ from typing import Any
 
 from numpy_nn.subjects import names
 from numpy_nn.subjects.source.loops import loop_of_training
-from numpy_nn.subjects.source.returned import source_tree
+from numpy_nn.subjects.source.trees import source_tree
 
 
 def builds(function: Any, made: Callable[[Any], Any], *, words: int) -> Any:

@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 
 from numpy_nn.subjects.given_code import Code
-from numpy_nn.subjects.source.returned import own_returns, returned_names, source_tree
+from numpy_nn.subjects.source.returned import own_returns, returned_names
+from numpy_nn.subjects.source.trees import source_tree
 
 TURNED = "what is returned is called forces: minus that is judged, as the gradient of the energy"
 BOTH_SIGNS = (

@@ -49,6 +49,7 @@ from numpy_nn.subjects.libraries.primitives import is_primitive, passes_of_primi
 from numpy_nn.subjects.losses.autoencoders import compared_with_its_input, trained_by_its_input
 from numpy_nn.subjects.losses.bound_fits import of_a_fit_or
 from numpy_nn.subjects.losses.estimators import make_by_training, of_decisions, of_rows, prepared, said_of_rounds
+from numpy_nn.subjects.losses.given_networks import as_method_of_network
 from numpy_nn.subjects.losses.held_data import of_held_data, with_data_held
 from numpy_nn.subjects.losses.loss_objects import has_loss, of_loss_object, of_loss_without_targets, predictor
 from numpy_nn.subjects.losses.neurons import refuse_neurons
@@ -136,9 +137,12 @@ def _recognised(target: Any, inputs: Sequence[Any], targets: Any, hints: Hints) 
     if isinstance(target, type):
         raise TypeError(f"target: expected an object of {target.__name__}, got the class; call it: {target.__name__}()")
     if is_function(target):
+        handed = (*inputs, *(() if targets is None else (targets,)))
+        if (trained := as_method_of_network(target, handed)) is not None:
+            return _of_object(trained.network, trained.data[:-1], trained.data[-1], hints)
         return of_a_fit_or(
             target,
-            (*inputs, *(() if targets is None else (targets,))),
+            handed,
             lambda: _of_functions(target, None, inputs, targets, hints),
             lambda owner, given: _recognised(owner, given[:-1], given[-1], hints),
         )

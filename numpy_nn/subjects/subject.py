@@ -186,7 +186,7 @@ class Subject(ABC):
         return self._repeatable
 
     def _make_repeatable(self) -> bool:
-        beginning = Snapshot(*self._roots)
+        beginning = self._beginning = Snapshot(*self._roots)
         for find in (list, self._generators_around):
             generators: list[Any] = find()
             self._generators += generators

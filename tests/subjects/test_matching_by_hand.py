@@ -27,6 +27,7 @@ def steps(*, owner=None, named=None, repeats=True, places=(), leaves=(), updates
         _updates=dict.fromkeys(updates),
     )
     subject.make_repeatable, subject._is_data = (lambda: repeats), lambda _: data
+    subject._begin_before_lists_grow = lambda: taken.append("lists")
     subject._add = lambda name, place: taken.append(("add", name, str(place)))
     subject._make_learned_numbers_floats = lambda: taken.append("floats")
     subject._find_dependent = lambda constants: taken.append(("find", *constants))
@@ -47,8 +48,9 @@ def steps(*, owner=None, named=None, repeats=True, places=(), leaves=(), updates
     return taken, subject.input
 
 
-NOTED = ["note", ("match", None)]
-FOUND = ["floats", ("find", "c"), ("undo", "W"), *NOTED]
+MATCHED = ["note", ("match", None)]
+NOTED = ["lists", *MATCHED]
+FOUND = ["lists", "floats", ("find", "c"), ("undo", "W"), *MATCHED]
 
 
 @pytest.mark.parametrize(
@@ -57,8 +59,11 @@ FOUND = ["floats", ("find", "c"), ("undo", "W"), *NOTED]
         ({"repeats": False}, []),
         ({}, NOTED),
         ({"owner": SimpleNamespace(W=X)}, FOUND),
-        ({"named": {"W": "g"}, "owner": SimpleNamespace(W=X)}, [("add", "W", "W"), "note", ("match", {"W": "g"})]),
-        ({"named": {"a.W": "g"}}, [("add", "a.W", "a.W"), "note", ("match", {"a.W": "g"})]),
+        (
+            {"named": {"W": "g"}, "owner": SimpleNamespace(W=X)},
+            ["lists", ("add", "W", "W"), "note", ("match", {"W": "g"})],
+        ),
+        ({"named": {"a.W": "g"}}, ["lists", ("add", "a.W", "a.W"), "note", ("match", {"a.W": "g"})]),
         # What has neither a gradient nor an update is given up.
         ({"places": "abc", "arrays": "xabc", "leaves": "a", "updates": "b"}, [*NOTED, ("give up", "c")]),
         # Other arguments without a gradient are left out, the input only if it is the data of what has gradients.

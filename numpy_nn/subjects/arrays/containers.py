@@ -70,12 +70,16 @@ def are_last_first(names: Sequence[str], found: Sequence[Leaf], agrees: Callable
 
 
 def in_turned_order(
-    parameters: Mapping[str, tuple[Path, tuple[int, ...]]], found: Sequence[Leaf], agrees: Callable[[str, Leaf], bool]
+    parameters: Mapping[str, tuple[Path, tuple[int, ...]]],
+    found: Sequence[Leaf],
+    agrees: Callable[[str, Leaf], bool],
+    *,
+    may_be_transposed: bool,
 ) -> Callable[[Callable[[Leaf], float]], Callable[[Leaf], float]]:
     """The same likeness by the place at which its parameter is, in lists that begin with those of the last layer.
 
     So a backward pass leaves them that appends to a list. Shapes tell, or, where they fit in both orders, numbers do.
-    ``parameters`` has the path and the shape of each.
+    ``parameters`` has the path and the shape of each; gradients ``may_be_transposed`` where an update turns them.
     """
 
     def agreeing(pairs: Sequence[tuple[str, Leaf]]) -> int:
@@ -87,6 +91,8 @@ def in_turned_order(
     for prefix, leaves in left.items():
         others = [numbers for numbers in held.values() if len(numbers) == len(leaves) > 1]
         orders = [(_pairs(leaves, own), _pairs(leaves, own[::-1])) for own in others]
+        if may_be_transposed and all(order == (None, None) for order in orders):
+            orders = [(_pairs(leaves, own, _or_turned), _pairs(leaves, own[::-1], _or_turned)) for own in others]
         if any(usual is not None and other is None for usual, other in orders):
             continue
         if any(other and (usual is None or agreeing(other) > agreeing(usual)) for usual, other in orders):
@@ -125,17 +131,23 @@ def _by_number(placed: Iterable[tuple[Any, Any]]) -> dict[Any, list[list[Any]]]:
 
 
 def _pairs(
-    leaves: Sequence[Sequence[Leaf]], own: Sequence[Sequence[tuple[str, Path, tuple[int, ...]]]]
+    leaves: Sequence[Sequence[Leaf]],
+    own: Sequence[Sequence[tuple[str, Path, tuple[int, ...]]]],
+    fits: Callable[[tuple[int, ...], tuple[int, ...]], bool] = same_but_ones,
 ) -> list[tuple[str, Leaf]] | None:
     """Each leaf with the name of its parameter at the same place; None where one has the shape of none of these."""
     found = []
     for here, parameters in zip(leaves, own, strict=True):
         for leaf in here:
-            fitting = [(name, path) for name, path, shape in parameters if same_but_ones(leaf.value.shape, shape)]
+            fitting = [(name, path) for name, path, shape in parameters if fits(leaf.value.shape, shape)]
             if not fitting:
                 return None
             found.append((max(fitting, key=lambda one: is_gradient_of(leaf.path[-1].key, one[1][-1].key))[0], leaf))
     return found
+
+
+def _or_turned(first: tuple[int, ...], second: tuple[int, ...]) -> bool:
+    return same_but_ones(first, second) or first == second[::-1]
 
 
 def likeness_in_argument(

@@ -18,7 +18,8 @@ from numpy_nn.subjects import names
 from numpy_nn.subjects.arrays.places import places, put_random
 from numpy_nn.subjects.calls.dressing import Dressed
 from numpy_nn.subjects.running import Patience, Running, SubjectError
-from numpy_nn.subjects.source.recompiled import recompiled, tree_of, with_code
+from numpy_nn.subjects.source.recompiled import recompiled, with_code
+from numpy_nn.subjects.source.trees import tree_of
 from numpy_nn.subjects.state import INSTALLED, Snapshot, equal
 
 # Which of the arrays in a call is meant: the function in which it is, what it is called there, and which part it is.

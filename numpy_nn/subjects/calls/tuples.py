@@ -12,7 +12,7 @@ import numpy as np
 from numpy_nn.subjects import names
 from numpy_nn.subjects.calls.dressing import Dressed
 from numpy_nn.subjects.running import Patience, Running, SubjectError
-from numpy_nn.subjects.source.returned import source_tree
+from numpy_nn.subjects.source.trees import source_tree
 from numpy_nn.subjects.state import Snapshot
 
 Apart = tuple[Dressed, Dressed, tuple[Any, ...]]

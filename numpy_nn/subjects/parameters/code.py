@@ -63,6 +63,7 @@ class CodeSubject(SteppingCode):
         start, self._constants = values_of(self._owner), constants
         if not self.make_repeatable():
             return
+        self._begin_before_lists_grow()
         if named is not None:
             for name in named:
                 self._add(name, Place(self._owner, parsed(name)))
@@ -243,7 +244,7 @@ class CodeSubject(SteppingCode):
                 likely[written_in(name, part)] = at_most_perhaps(like, array.shape) if around else like
                 called[written_in(name, part)] = part[-1].key if part else name
         own = {name: (place.path, self.arrays[name].shape) for name, place in self._places.items()}
-        as_placed = in_turned_order(own, found, agrees)
+        as_placed = in_turned_order(own, found, agrees, may_be_transposed=bool(self.own_update))
         for name, place in self._places.items():
             if name not in self._leaves:
                 paths, shape = [place.path, *self._other_paths(name)], self.arrays[name].shape

@@ -11,11 +11,12 @@ from numpy.typing import NDArray
 from numpy_nn.layers.composition import Composition
 from numpy_nn.subjects.arrays.gradients import SURE, Leaf, ParameterGradient, leaves, likeness, same_but_ones
 from numpy_nn.subjects.arrays.places import Place, Step, last_name, places, written
+from numpy_nn.subjects.calls.losses_kept import lists_in
 from numpy_nn.subjects.names import is_gradient_of
 from numpy_nn.subjects.parameters.overlapping import is_part_or_vector
 from numpy_nn.subjects.parameters.remaining import RemainingCode
 from numpy_nn.subjects.source.roles import is_learned
-from numpy_nn.subjects.state import Snapshot, equal
+from numpy_nn.subjects.state import Snapshot, attributes, equal
 from numpy_nn.subjects.subject import Array, SubjectError
 
 
@@ -63,6 +64,36 @@ class DependingCode(RemainingCode):
                 place.put(float(value))
                 if not self._gives(home):
                     place.put(value)
+
+    def _begin_before_lists_grow(self) -> None:
+        """Have every evaluation start from the beginning where lists that the owner keeps grow by each of them.
+
+        What is read from the front of such a list is of the first call, and gradients that are added to one stand
+        elsewhere after each.
+        """
+        if self._home is not None or not lists_in(attributes(self._owner)):
+            return
+        here, lengths = Snapshot(*self._roots), [self._lengths()]
+        try:
+            grad_output = self.random_grad_output(np.random.default_rng(0), self.output().shape)
+            for _ in range(2):
+                self._claimed(grad_output)
+                lengths.append(self._lengths())
+                if not (growing := [n for n in lengths[-1] if lengths[-1][n] > lengths[-2].get(n, lengths[-1][n])]):
+                    return
+        except (SubjectError, TypeError, ValueError):
+            return  # what backward wants is not known yet
+        finally:
+            here.restore()
+        self.start_from(self._beginning)
+        self.warn(
+            f"{', '.join(growing)}: longer after every call, as nothing there empties "
+            f"{'it' if len(growing) == 1 else 'them'}: the gradients are judged as those of the first call, and a "
+            "later one may read what an earlier one left"
+        )
+
+    def _lengths(self) -> dict[str, int]:
+        return {name: len(one) for name, one in lists_in(attributes(self._owner)).items()}
 
     def _gives(self, output: Array) -> bool:
         """Whether the code runs as it is now, and gives this output."""

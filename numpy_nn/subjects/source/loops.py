@@ -11,11 +11,12 @@ from types import CodeType, FunctionType
 from typing import Any, NamedTuple
 
 from numpy_nn.subjects import names
-from numpy_nn.subjects.source.recompiled import recompiled, tree_of
+from numpy_nn.subjects.source.recompiled import recompiled
 from numpy_nn.subjects.source.surroundings import bare
+from numpy_nn.subjects.source.trees import tree_of, tree_to_change
 
-# What is called so tells how many steps to make.
-OF_STEPS = re.compile(r"epoch|iter|(^|_)(n|num|max)_(steps|passes|updates|rounds)|^steps$")
+# What is called so tells how many steps to make; a criterion or a writer does not.
+OF_STEPS = re.compile(r"epoch|(?<!cr)(?<!wr)iter|(^|_)(n|num|max)_(steps|passes|updates|rounds)|^steps$")
 
 # A loop of so many rounds by a number in the code is none over layers, or over classes.
 _MANY = 20
@@ -94,7 +95,7 @@ def _loop_in(function: FunctionType) -> Loop | None:
 
 def tree_with(loop: Loop) -> ast.FunctionDef:
     """The definition of the function with the loop in it, over a range."""
-    tree = tree_of(loop.within)
+    tree = tree_to_change(loop.within)
     assert tree is not None  # as it was found there
     if loop.of_range is not None:
         _Instead(loop.lines[0] - loop.within.__code__.co_firstlineno + 1).visit(tree)

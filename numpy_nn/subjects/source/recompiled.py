@@ -3,21 +3,11 @@
 from __future__ import annotations
 
 import ast
-import inspect
-import textwrap
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import CodeType, FunctionType
-from typing import Any
 
-
-def tree_of(function: Callable[..., Any]) -> ast.FunctionDef | None:
-    """The definition of a function in its source; None if that cannot be had, or is no ``def``."""
-    try:
-        tree = ast.parse(textwrap.dedent(inspect.getsource(function))).body[0]
-    except (OSError, TypeError, SyntaxError, IndexError):
-        return None  # without its source, or of a lambda within a line
-    return tree if isinstance(tree, ast.FunctionDef) else None
+from numpy_nn.subjects.source.trees import tree_to_change
 
 
 def recompiled(function: FunctionType, change: Callable[[ast.FunctionDef], ast.AST]) -> CodeType | None:
@@ -25,7 +15,7 @@ def recompiled(function: FunctionType, change: Callable[[ast.FunctionDef], ast.A
 
     None also where what is put in may not stand there.
     """
-    tree = tree_of(function)
+    tree = tree_to_change(function)
     if tree is None:
         return None
     change(tree)

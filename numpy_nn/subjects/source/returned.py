@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import ast
-import inspect
-import textwrap
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
@@ -15,6 +13,7 @@ from numpy_nn.subjects.arrays.gradients import SURE, Leaf
 from numpy_nn.subjects.arrays.places import Path, Step
 from numpy_nn.subjects.names import INPUT_GRADIENTS, OUTPUTS, is_gradient_of, is_loss, plain, tells_gradients
 from numpy_nn.subjects.source.roles import is_state
+from numpy_nn.subjects.source.trees import source_tree
 
 
 def returned_names(function: Any) -> list[str]:
@@ -114,14 +113,6 @@ def are_kept(likely: Sequence[Callable[[Leaf], float]], found: Sequence[Leaf]) -
 
 # What may be the gradient of nothing but the input, whatever that is called.
 _OF_INPUT = [word for word in INPUT_GRADIENTS if "in" in word or "x" in word]
-
-
-def source_tree(function: Any) -> ast.Module:
-    """What the source of a function is made of; nothing where there is no source, as of one from ``exec``."""
-    try:
-        return ast.parse(textwrap.dedent(inspect.getsource(function)))
-    except (OSError, TypeError, SyntaxError):
-        return ast.Module([], [])
 
 
 def _name(part: ast.expr) -> str:

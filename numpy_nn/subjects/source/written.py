@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from numpy_nn.subjects.source.bindings import bindings
-from numpy_nn.subjects.source.returned import source_tree
+from numpy_nn.subjects.source.trees import source_tree
 from numpy_nn.subjects.state import attributes, is_installed, of_a_library, of_installed, referred_to
 
 

@@ -1,0 +1,80 @@
+"""Functions that train a network which they are given, as ``train(net, X, y, epochs)``: methods of that network."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+from collections.abc import Mapping, Sequence
+from types import FunctionType
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from numpy_nn.subjects import names
+from numpy_nn.subjects.calls.owners import is_object_with_arrays
+from numpy_nn.subjects.source.loops import loop_of_training
+from numpy_nn.subjects.source.recompiled import recompiled
+from numpy_nn.subjects.state import attributes, in_float64
+
+
+class Trained(NamedTuple):
+    """A copy of a network that has the function as a method, and the data and targets that this is given."""
+
+    network: Any
+    data: tuple[Any, ...]
+
+
+def as_method_of_network(function: Any, given: Sequence[Any]) -> Trained | None:
+    """A function with a loop of training, one of whose arguments is a network, as the method ``train`` of that one.
+
+    What it is given beside the network and arrays, such as an optimizer, a loss or a number of steps, are defaults of
+    the method. None for any other function.
+    """
+    own = names.unwrapped(function)
+    if not inspect.isfunction(own) or inspect.ismethod(function) or loop_of_training(function) is None:
+        return None
+    wanted = list(inspect.signature(own).parameters)[: len(given)]
+    networks = [name for name, one in zip(wanted, given, strict=False) if _is_network(one)]
+    data = [name for name, one in zip(wanted, given, strict=False) if isinstance(one, (np.ndarray, list))]
+    if len(wanted) < len(given) or len(networks) != 1 or len(data) < 2:
+        return None
+    called = dict(zip(wanted, given, strict=True))
+    others = [name for name in wanted if name not in (*networks, *data)]
+    copies = in_float64({name: called[name] for name in (*networks, *others)})
+    network = copies.pop(networks[0])
+    if (method := _with_network_first(own, networks[0], data, copies)) is None:
+        return None
+    network.__class__ = type(own.__name__, (type(network),), {"train": method, "__slots__": ()})
+    for name, one in copies.items():
+        if is_object_with_arrays(one) and name not in attributes(network) and hasattr(network, "__dict__"):
+            setattr(network, name, one)  # where what it keeps from step to step is found, and put back
+    return Trained(network, tuple(called[name] for name in data))
+
+
+def _is_network(argument: Any) -> bool:
+    return is_object_with_arrays(argument) and None not in names.passes(argument)
+
+
+def _with_network_first(
+    function: FunctionType, network: str, data: Sequence[str], others: Mapping[str, Any]
+) -> FunctionType | None:
+    """The function with its arguments in this order, of which ``others`` have these defaults; None without source."""
+    own = inspect.signature(function).parameters
+    defaults = {name: one.default for name, one in own.items() if one.default is not one.empty and name not in data}
+    rest = {**others, **{name: value for name, value in defaults.items() if name not in others and name != network}}
+
+    def change(tree: ast.FunctionDef) -> ast.AST:
+        at = {one.arg: one for one in (*tree.args.posonlyargs, *tree.args.args)}
+        tree.args.posonlyargs = []
+        tree.args.args = [at[name] for name in (network, *data, *rest) if name in at]
+        tree.args.defaults = [ast.Constant(None) for name in rest if name in at]
+        return tree
+
+    if any(one.kind is not one.POSITIONAL_OR_KEYWORD for one in own.values()) or len(own) != 1 + len(data) + len(rest):
+        return None
+    code = recompiled(function, change)
+    if code is None:
+        return None
+    method = FunctionType(code, function.__globals__, "train", tuple(rest.values()), function.__closure__)
+    method.__qualname__, method.__module__ = function.__qualname__, function.__module__
+    return method
