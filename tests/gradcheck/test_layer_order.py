@@ -69,3 +69,39 @@ class Parallel(Block):
 
 def test_of_layers_side_by_side_none_is_the_first():
     assert sentence_of(Parallel(attention=1.5, norm=1.5)) == []
+
+
+class TwoLayers:
+    """Keeps its weights before its biases."""
+
+    def __init__(self):
+        rng = np.random.default_rng(2)
+        self.W1, self.W2, self.b1 = rng.standard_normal((4, 5)), rng.standard_normal((5, 3)), np.zeros(5)
+
+    def forward(self, x):
+        self.x, self.hidden = x, np.tanh(x @ self.W1 + self.b1)
+        return self.hidden @ self.W2
+
+    def backward(self, grad_output):
+        grad_hidden = (grad_output @ self.W2.T) * (1.0 - self.hidden**2)
+        self.dW1, self.dW2, self.db1 = self.x.T @ grad_hidden, self.hidden.T @ grad_output, grad_hidden.sum(axis=0)
+        return grad_hidden @ self.W1.T
+
+
+def mean_squared(output, targets):
+    return np.mean((output - targets) ** 2), 2.0 * (output - targets) / output.size
+
+
+def half_of_its_gradient(output, targets):
+    return np.mean((output - targets) ** 2), (output - targets) / output.size
+
+
+def test_numbers_tell_the_order_of_layers_whatever_is_kept_first():
+    report = check_gradients(TwoLayers(), X, np.ones((5, 3)), loss=half_of_its_gradient)
+    assert any("the first wrong gradient is that of W2; what comes after it (b1, W1, x)" in n for n in report.notes)
+
+
+def test_a_loss_may_return_its_gradient_beside_its_value():
+    report = check_gradients(TwoLayers(), X, np.ones((5, 3)), mean_squared)
+    assert report.ok, report
+    assert {entry.name for entry in report.entries} == {"x", "W1", "W2", "b1"}

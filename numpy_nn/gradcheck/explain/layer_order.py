@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from functools import cmp_to_key
 from itertools import zip_longest
 
 import numpy as np
@@ -26,8 +27,10 @@ def in_order(report: GradientReport, subjects: Sequence[Subject]) -> list[Entry]
     layers = list(dict.fromkeys(layer_of(entry.name) for entry in others))
     wrong = list(dict.fromkeys(layer_of(entry.name) for entry in others if entry.verdict == WRONG))
     told = all(_numbered(one, other) is not None for one in layers for other in layers if one != other)
-    if not wrong or len(subjects) != 1 or told or not isinstance(subjects[0], CodeSubject):
+    if not wrong or len(subjects) != 1 or not isinstance(subjects[0], CodeSubject):
         return entries
+    if told:  # an object may keep W1, W2 and then b1
+        return inputs + sorted(others, key=cmp_to_key(_by_number))
     members = {layer: [entry.name for entry in others if layer_of(entry.name) == layer] for layer in layers}
     before = _before(subjects[0], members)
 
@@ -55,6 +58,11 @@ def _before(subject: CodeSubject, members: dict[str, list[str]]) -> dict[str, se
         layer: {other for other, names in members.items() if other != layer and reached[layer] & set(names)}
         for layer in members
     }
+
+
+def _by_number(one: Entry, other: Entry) -> int:
+    first, second = layer_of(one.name), layer_of(other.name)
+    return 0 if first == second else -1 if _numbered(first, second) else 1
 
 
 def _numbered(one: str, other: str) -> bool | None:

@@ -16,7 +16,7 @@ from numpy_nn.subjects.calls.dressing import Dressed
 from numpy_nn.subjects.calls.rates import rates_in
 from numpy_nn.subjects.calls.usual_costs import Cost
 from numpy_nn.subjects.names import positional
-from numpy_nn.subjects.source.returned import returned_names
+from numpy_nn.subjects.source.returned import number_returned, returned_names
 from numpy_nn.subjects.source.roles import is_data
 
 
@@ -207,8 +207,8 @@ class LossOfOutput:
 
     @property
     def has_gradient(self) -> bool:
-        """Whether the loss has a gradient of its own, in its object or beside it."""
-        return self._own_gradient() is not None
+        """Whether the loss has a gradient of its own: in its object, beside it, or returned with the value."""
+        return self._own_gradient() is not None or number_returned(self._loss) == 2
 
     def _gradient_beside(self) -> Any:
         """What the loss's own gradient gives for the output and the targets; None where it has none."""

@@ -28,6 +28,12 @@ def returned_names(function: Any) -> list[str]:
     return found if len(set(found)) == len(found) and not moved else []
 
 
+def number_returned(function: Any) -> int:
+    """How many things a function returns last, as its source has it; 0 where that does not tell."""
+    returned = list(own_returns(source_tree(function)))
+    return len(_parts(returned[-1])) if returned else 0
+
+
 def names_by_place(function: Any) -> dict[Path, str]:
     """The names of all that a function returns last, by its place in that; also within lists that have a name there.
 
