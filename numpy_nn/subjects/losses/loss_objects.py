@@ -55,8 +55,21 @@ def has_loss(target: Any, number: int) -> bool:
 def of_loss_object(
     label: str, target: Any, forward: Callable[..., Any] | None, inputs: Sequence[Any], targets: Any, hints: Hints
 ) -> CodeSubject:
-    """An object that is asked for a loss: by a method of such a name, by forward(x, y), or by no method at all."""
-    subject = _of_loss_object(label, target, forward, inputs, targets, hints)
+    """An object that is asked for a loss: by a method of such a name, by forward(x, y), or by no method at all.
+
+    Where that fails it is called by ``__call__``, which may keep for backward what forward alone does not.
+    """
+    before = Snapshot(target)
+    try:
+        subject = _of_loss_object(label, target, forward, inputs, targets, hints)
+    except (SubjectError, TypeError, ValueError):
+        called = method(target, ["__call__"])
+        if called is None or getattr(forward, "__name__", "__call__") == "__call__":
+            raise
+        before.restore()
+        with suppress(SubjectError, TypeError, ValueError):
+            return _of_loss_object(label, target, in_training(called), inputs, targets, hints)
+        raise
     value = method(target, names.LOSSES)
     for name, strength in strengths_wanted(value, len(inputs) + 1).items():
         subject.notes.append(f"{getattr(value, '__name__', 'the loss')} takes {name} as well: it was given {strength}")
