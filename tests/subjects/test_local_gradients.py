@@ -1,5 +1,7 @@
 """Layers that compute their own derivatives in forward, in a dict of gradients, for backward to multiply."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -10,6 +12,9 @@ LABELS = np.array([0, 2, 1, 1, 0])
 
 
 class Part:
+    forward: Any
+    local_grad: Any
+
     def __init__(self):
         self.grad, self.weight, self.update = {}, {}, {}
 
@@ -78,7 +83,9 @@ def test_what_backward_writes_is_the_gradient_and_not_what_forward_keeps(n_in):
     assert [entry.name for entry in report.entries] == ["input", "weight['W']", "weight['b']"]
     wrong = check_gradients(Linear(n_in, 4, np.mean), x)
     assert [entry.verdict for entry in wrong.entries] == ["right", "right", "wrong"]
-    assert wrong["weight['b']"].diagnosis.cause == "bias_averaged"
+    found = wrong["weight['b']"].diagnosis
+    assert found is not None
+    assert found.cause == "bias_averaged"
 
 
 def test_a_loss_that_keeps_its_gradient_when_it_is_called():

@@ -26,6 +26,7 @@ from numpy_nn.subjects.calls.costs import (
 from numpy_nn.subjects.calls.dressing import in_training, value_first, with_output_kept
 from numpy_nn.subjects.choosing import chosen
 from numpy_nn.subjects.given_code import HOW, Code, Hints
+from numpy_nn.subjects.losses.left_losses import with_the_loss_left
 from numpy_nn.subjects.losses.training import step_of_training, without_its_loss
 from numpy_nn.subjects.losses.unsaid import wants_gradient, with_unsaid_cost
 from numpy_nn.subjects.names import method, positional
@@ -60,6 +61,7 @@ def of_loss_object(
     Where that fails it is called by ``__call__``, which may keep for backward what forward alone does not.
     """
     before = Snapshot(target)
+    forward = with_the_loss_left(target, forward, inputs, targets)
     try:
         subject = _of_loss_object(label, target, forward, inputs, targets, hints)
     except (SubjectError, TypeError, ValueError):

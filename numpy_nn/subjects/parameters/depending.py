@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from numpy_nn.layers.composition import Composition
 from numpy_nn.subjects.arrays.gradients import SURE, Leaf, ParameterGradient, leaves, likeness, same_but_ones
-from numpy_nn.subjects.arrays.places import Place, Step, last_name, places, written
-from numpy_nn.subjects.names import is_gradient_of, tells_gradients
+from numpy_nn.subjects.arrays.places import Place, Step, last_name, places, places_by_own_names, written
+from numpy_nn.subjects.names import is_gradient_of
 from numpy_nn.subjects.parameters.overlapping import is_part_or_vector
 from numpy_nn.subjects.parameters.remaining import RemainingCode
 from numpy_nn.subjects.source.roles import is_learned
@@ -81,7 +81,7 @@ class DependingCode(RemainingCode):
             constants = [*constants, *(name for module in self._owner.modules() for name in module.buffers)]
         home = self.output()
         given = [value for value in self._given.values() if isinstance(value, np.ndarray)]
-        for place in self._places_by_own_names():
+        for place in places_by_own_names(self._owner):
             if not place.exists():
                 continue  # made by a forward pass, and gone where every one starts from the state at the beginning
             name, value = str(place), place.read()
@@ -107,21 +107,6 @@ class DependingCode(RemainingCode):
                 home = self.output()  # which in float64 may have other last digits than it had
             elif self._may_do_nothing_here(place):
                 self._silent[name] = place
-
-    def _places_by_own_names(self) -> list[Place]:
-        """Every array and number once: where it is held in several places, in one that is none for gradients.
-
-        Such as of a layer that keeps ``grad["x"] = W`` for its backward pass.
-        """
-        found: dict[Any, tuple[Any, list[Place]]] = {}  # with what is there, so that no two get one id
-        for place in places(self._owner, repeated=True):
-            value = place.read()
-            found.setdefault(id(value) if isinstance(value, np.ndarray) else str(place), (value, []))[1].append(place)
-
-        def is_for_gradients(place: Place) -> bool:
-            return any(isinstance(step.key, str) and tells_gradients(step.key) for step in place.path)
-
-        return [min(held, key=is_for_gradients) for _, held in found.values()]
 
     def _may_do_nothing_here(self, place: Place) -> bool:
         """Whether it may be a parameter, as a bias of dead units is: floats, or one with a name for what is learned."""

@@ -59,8 +59,11 @@ class RemainingCode(OverlappingCode):
     def _is_left_by_forward(self, leaf: Leaf) -> bool:
         """Whether forward puts there what is there: a new array of these numbers, or a parameter, or the input."""
         place, before = Place(self._owner, leaf.path), self.snapshot()
+        if not place.exists():
+            return False
         if any(np.shares_memory(place.read(), array) for array in self.arrays.values()):
             return True
+        home, self._home = self._home, None  # what is put back from there may be of a backward pass
         try:
             place.put(np.asarray(leaf.value + 1.0, leaf.value.dtype))
             self.output()
@@ -68,6 +71,7 @@ class RemainingCode(OverlappingCode):
         except (SubjectError, TypeError, ValueError):
             return False
         finally:
+            self._home = home
             before.restore()
 
     def _match_by_elimination(self, found: Sequence[Leaf], grad_output: Array) -> None:
