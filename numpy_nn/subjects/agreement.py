@@ -195,6 +195,13 @@ def claimed_in_shape(subject: Subject) -> tuple[Array, dict[str, NDArray[Any]]]:
     return grad_output, {n: g for n, g in claimed.items() if g is not None and g.shape == subject.arrays[n].shape}
 
 
+def is_linear_in_the_gradient(subject: Subject) -> bool:
+    """Whether twice the gradient of the output gives twice the claimed gradients, as that of a gradient does."""
+    grad_output, once = claimed_in_shape(subject)
+    twice = subject.gradients(2.0 * grad_output)
+    return all((of := twice[name]) is not None and np.allclose(of, 2.0 * g, rtol=1e-6) for name, g in once.items())
+
+
 def _along_directions(
     subject: Subject, name: str, gradient: Array, grad_output: Array, length: float
 ) -> tuple[Array, Array]:

@@ -17,6 +17,7 @@ from numpy_nn.subjects.agreement import (
     are_equal,
     claimed_in_shape,
     digits,
+    is_linear_in_the_gradient,
     off_in_size,
 )
 from numpy_nn.subjects.arrays.nested import arrays_of, is_differentiated
@@ -157,7 +158,7 @@ def _chosen(code: Code, before: Snapshot) -> CodeSubject:
     if together is not None and in_one.agreeing == in_one.shaped > 0:
         return together
     errors: list[tuple[bool, Exception]] = []
-    tried: list[tuple[tuple[int, bool, int, float], CodeSubject]] = []
+    tried: list[tuple[tuple[int, int, int, float], CodeSubject]] = []
     ways = list(conventions(code.forward, code.backward, list(code.given), code.target, result))
     lacking: CodeSubject | None = None
     is_mean_possible = any(convention.averaged for convention, _ in ways)
@@ -194,7 +195,10 @@ def _chosen(code: Code, before: Snapshot) -> CodeSubject:
             # Another way may agree better with what agrees by chance to a few digits. Of a sum and a mean that is meant
             # of whose gradient the claimed one has the size.
             off = -off_in_size(subject) if is_mean_possible else 0.0
-            tried.append(((digits if agrees else 0, by_name and shaped > 0, shaped, off), subject))
+            likely = int(by_name and shaped > 0)
+            if code.target is not None and called.takes_grads and not is_linear_in_the_gradient(subject):
+                likely = -1  # what is called a gradient in a loss may be its probabilities
+            tried.append(((digits if agrees else 0, likely, shaped, off), subject))
     if lacking is not None:
         return lacking
     if not tried and together is not None:

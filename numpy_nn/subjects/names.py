@@ -334,20 +334,20 @@ def derived(thing: Any, function: Any) -> Callable[..., Any] | None:
 def passes(thing: Any) -> tuple[Callable[..., Any] | None, Callable[..., Any] | None]:
     """The forward and the backward pass of an object, by the usual names, else by two names that differ in that word.
 
-    So ``model_forward`` goes with ``model_backward``; of several such pairs the one with the shortest name is meant. Or
-    by the only two that are called as a function and its derivative, as ``activation`` and ``activation_prime``.
+    So ``model_forward`` goes with ``model_backward``, and ``_forward`` with ``_backward``, beside a ``predict``; of
+    such pairs the shortest is meant. Or by the only two called as a function and its derivative, ``f`` and ``f_prime``.
     """
     found = method(thing, FORWARDS), method(thing, BACKWARDS)
-    if None not in found:
-        return found
     public = {_squeezed(name): name for name in dir(thing) if not name.startswith("__")}
     for name in sorted(public, key=len):
         for forward, backward in OPPOSITE:
             partner = name.replace(forward, backward)
             if forward in name and partner in public:
                 pair = getattr(thing, public[name], None), getattr(thing, public[partner], None)
-                if all(map(callable, pair)):
+                if all(map(callable, pair)) and (None in found or pair[1] == found[1]):
                     return pair
+    if None not in found:
+        return found
     derived = [(name, name + ending) for name in public for ending in DERIVATIVES if name + ending in public]
     if len(derived) == 1 and found[0] is None:
         pair = getattr(thing, public[derived[0][0]], None), getattr(thing, public[derived[0][1]], None)

@@ -15,6 +15,7 @@ from contextlib import AbstractContextManager, nullcontext, suppress
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 # Code that has run to its end before may take so many times as long as it took at most, and so many seconds at least,
 # as what is compiled at a later call takes long; once it has been stopped, no more than these.
@@ -22,6 +23,18 @@ TIMES, SECONDS, TIMES_ONCE_STOPPED, SECONDS_ONCE_STOPPED = 100.0, 5.0, 25.0, 0.1
 
 # How often the watch looks, in seconds at most; so many times within the limit of what is running.
 PERIOD, LOOKS = 0.25, 4.0
+
+
+def as_floats(output: NDArray[Any], result: Any, label: str, *, were_floats: bool) -> NDArray[Any]:
+    """An output as an array of floats. TypeError if it is one of other numbers.
+
+    But for one whole number of Python's where outputs before ``were_floats``: so is max(0, x) where it is 0.
+    """
+    if were_floats and type(result) is int:
+        return np.asarray(result, np.float64)
+    if output.dtype.kind != "f":
+        raise TypeError(f"{label}: expected an output of floats, got an array of {output.dtype}")
+    return output
 
 
 class SubjectError(Exception):

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from numpy_nn.subjects.arrays.places import places
-from numpy_nn.subjects.running import Patience, Running, SubjectError
+from numpy_nn.subjects.running import Patience, Running, SubjectError, as_floats
 from numpy_nn.subjects.state import Snapshot, equal, find_generators, global_generators, methods_around, restorer
 
 Array = NDArray[np.float64]
@@ -320,10 +320,10 @@ class RunSubject(Subject):
             self._return_home(self._home)
         self.restore_generators()
         with self.running():
-            outputs = list(map(np.array, self._run({})))
-        for output in outputs:
-            if output.dtype.kind != "f":
-                raise TypeError(f"{self.label}: expected an output of floats, got an array of {output.dtype}")
+            results = self._run({})
+            outputs = list(map(np.array, results))
+        for i, output in enumerate(outputs):
+            outputs[i] = as_floats(output, results[i], self.label, were_floats=bool(self._shapes))
         return self._joined(outputs).astype(np.float64, copy=False)
 
     def complex_output(self, x: NDArray[np.complexfloating[Any]]) -> NDArray[np.complexfloating[Any]] | None:

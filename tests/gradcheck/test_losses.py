@@ -81,8 +81,11 @@ def test_where_the_right_gradient_is_a_multiple_of_the_difference_nothing_is_lef
 def test_what_may_be_left_out_or_applied_twice_is_predicted_by_its_formula():
     e = of(cross_entropy, np.cos, Z, LABELS)
     p, s, n = softmax(Z), sigmoid(Z), e.truth
+    times = e.common_ratio(n, p - HOT)
+    assert times == pytest.approx(e.grad_output.item())
     expected = {
         "the numerical one, but for 0 in the column of the target": ("target_missing", n * (1.0 - HOT)),
+        "that by the probabilities, softmax(x)": ("derivative_missing", -HOT / p * times),
         "the numerical one times p (1 - p) with p = softmax(x)": ("derivative_twice", n * (p - p**2)),
         "the numerical one times the derivative of sigmoid": ("derivative_twice", n * (s - s**2)),
         "the numerical one times the derivative of tanh": ("derivative_twice", n * (1.0 - np.tanh(Z) ** 2)),

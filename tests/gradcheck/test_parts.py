@@ -163,7 +163,7 @@ def test_a_weight_that_was_not_summed_has_one_for_each_sample():
     each = np.random.default_rng(1).standard_normal((ROWS, 2, 3))
     ((cause, text),) = shaped(each, each.sum(0), G)
     assert (cause, text) == (
-        "bias_not_summed",
+        "broadcast_not_summed",
         "shape (5, 2, 3) instead of (2, 3), which has a row for each of the 5 of the batch",
     )
     # Of another number of rows it is something else: a sum that is not taken.

@@ -8,14 +8,8 @@ import pytest
 
 from numpy_nn.gradcheck import check_gradients
 from numpy_nn.subjects.calls.calling import CACHE, GRADS, OUTPUT, RATE, Convention, result_role
-from numpy_nn.subjects.calls.conventions import (
-    Arguments,
-    conventions,
-    ordered_by_role,
-    orders_of_inputs,
-    plainly,
-    readings,
-)
+from numpy_nn.subjects.calls.conventions import Arguments, conventions, ordered_by_role, orders_of_inputs, plainly
+from numpy_nn.subjects.calls.results import readings
 
 ONES = np.ones((2, 3))
 

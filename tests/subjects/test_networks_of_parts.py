@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from numpy_nn.gradcheck import check_gradients
-from numpy_nn.subjects.calls.conventions import are_alike_gradients
+from numpy_nn.subjects.calls.results import are_alike_gradients
 
 RNG = np.random.default_rng(0)
 X = RNG.standard_normal((5, 4))

@@ -12,8 +12,9 @@ from numpy_nn.subjects import as_it_runs, names, recognise
 from numpy_nn.subjects.agreement import Agreement
 from numpy_nn.subjects.calls import costs, owners
 from numpy_nn.subjects.calls.calling import FILLED, GRADS, OUTPUT, Convention
-from numpy_nn.subjects.calls.conventions import Arguments, is_certain, may_be_gradient, orders_of_inputs, readings
+from numpy_nn.subjects.calls.conventions import Arguments, is_certain, may_be_gradient, orders_of_inputs
 from numpy_nn.subjects.calls.costs import LossOfOutput
+from numpy_nn.subjects.calls.results import readings
 from numpy_nn.subjects.given_code import Hints
 from numpy_nn.subjects.losses import loss_objects, training
 from numpy_nn.subjects.subject import SubjectError

@@ -52,11 +52,26 @@ def losses(e: Evidence) -> Iterator[Found | Prediction]:
     scaled = None if of_probabilities else e.common_ratio(e.gradient / unit, x - goal)
     if scaled is not None and scaled > 0 and _is_of_probabilities(e, x, goal):
         yield Found("softmax_missing", f"the claimed gradient is {scaled:.6g} (x - target)")
+    yield from _of_probabilities(e, goal, p)
     slopes = {"p (1 - p) with p = softmax(x)": p * (1.0 - p)}
     slopes |= {f"the derivative of {name}": ACTIVATIONS[name].derivative(x) for name in ("sigmoid", "tanh")}
     for formula, slope in slopes.items():
         yield Prediction("derivative_twice", f"the numerical one times {formula}", e.truth * slope)
     yield from _epsilon(e, goal, p)
+
+
+def _of_probabilities(e: Evidence, goal: Array, softmax: Array) -> Iterator[Prediction]:
+    """For a loss of scores: its gradient by the probabilities that it makes of them, the last step left out."""
+    sigmoid = ACTIVATIONS["sigmoid"].function(e.x)
+    with np.errstate(all="ignore"):
+        ways = (
+            ("softmax", softmax, -goal / softmax),
+            ("sigmoid", sigmoid, (sigmoid - goal) / (sigmoid * (1.0 - sigmoid))),
+        )
+    for name, p, by in ways:
+        times = e.common_ratio(e.truth, p - goal)
+        if times is not None:
+            yield Prediction("derivative_missing", f"that by the probabilities, {name}(x)", times * by)
 
 
 def _is_of_probabilities(e: Evidence, x: Array, goal: Array) -> bool:

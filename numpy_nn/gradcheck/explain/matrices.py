@@ -40,7 +40,10 @@ def _products(e: Evidence) -> Iterator[Prediction]:
     if e.is_input:
         for name, weight in e.subject.arrays.items():
             if weight.ndim == 2 and name != e.subject.input:
-                inward = (1, 1) in e.differences_by(name).aligned  # (in, out), as for y = x W
+                aligned = e.differences_by(name).aligned
+                inward = (1, 1) in aligned  # (in, out), as for y = x W
+                if not aligned:  # as where a softmax follows, and each number moves all outputs: shapes tell
+                    inward = weight.shape == (x.shape[1], g.shape[1])
                 for formula, matrix, right in ((f"{name}^T", weight.T, inward), (name, weight, not inward)):
                     if g.shape[1] == matrix.shape[0]:
                         cause = "derivative_missing" if right else "transposed"

@@ -30,7 +30,10 @@ def of_wrong_shape(e: Evidence) -> Iterator[Found]:
         len(shape) == 2 and wanted in ((shape[1],), (1, shape[1])) and shape[0] == e.batch
     ):
         words = f"{text}, which has a row for each of the {e.batch} of the batch"
-        yield from _mended(e, "bias_not_summed", words, gradient.sum(axis=0).reshape(wanted))
+        is_bias = sum(length > 1 for length in wanted) < 2  # else a weight that all rows share, or all steps
+        yield from _mended(
+            e, "bias_not_summed" if is_bias else "broadcast_not_summed", words, gradient.sum(axis=0).reshape(wanted)
+        )
     elif shape == wanted[::-1]:
         yield from _mended(e, "transposed", text, gradient.T)
     else:

@@ -229,6 +229,8 @@ def _beside(parameter: Path, path: Path) -> float:
                 return 0.95 * is_gradient_of(name.key, last.key)
     if len(path) == len(parameter) + 1 and home == place[:-1] and plain(place[-1].key) in GRADIENT_CONTAINERS:
         return 0.9 * (1.0 if name.key == last.key else is_gradient_of(name.key, last.key))  # W and grads["W"]
+    if len(path) == len(parameter) + 1 and home == place[:-1] and name == Step(0, True):
+        return 0.9 * is_gradient_of(place[-1].key, last.key)  # W and W_gradients[0], to which backward appends
     if len(path) == len(parameter) - 1 and home[:-1] == place:
         return 0.9 * is_gradient_of(name.key, last.key)  # params["W"] and dW
     return 0.0

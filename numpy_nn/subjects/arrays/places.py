@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from numpy_nn.layers.composition import Composition
 from numpy_nn.parameter import Parameter
-from numpy_nn.subjects.names import OUTPUTS, plain
+from numpy_nn.subjects.names import OUTPUTS, plain, tells_gradients
 from numpy_nn.subjects.state import GENERATORS, attributes, of_installed, set_attribute
 
 
@@ -209,6 +209,22 @@ def places(root: Any, *, repeated: bool = False, kinds: str = "fiu", whole: bool
                 yield from walk(value, (*path, Step(name, False)))
 
     yield from walk(root, ())
+
+
+def places_by_own_names(root: Any) -> list[Place]:
+    """Every array and float once: of an array that is held in several places, one that is none for gradients.
+
+    Such as of a layer that keeps ``grad["x"] = W`` for its backward pass.
+    """
+    found: dict[Any, tuple[Any, list[Place]]] = {}  # with what is there, so that no two get one id
+    for place in places(root, repeated=True):
+        value = place.read()
+        found.setdefault(id(value) if isinstance(value, np.ndarray) else str(place), (value, []))[1].append(place)
+
+    def is_for_gradients(place: Place) -> bool:
+        return any(isinstance(step.key, str) and tells_gradients(step.key) for step in place.path)
+
+    return [min(held, key=is_for_gradients) for _, held in found.values()]
 
 
 def random_parameters() -> np.random.Generator:

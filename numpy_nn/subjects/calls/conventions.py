@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from itertools import permutations
@@ -15,55 +14,19 @@ from numpy_nn.subjects import names
 from numpy_nn.subjects.calls.calling import CACHE, FILLED, GRADS, KEPT, OUTPUT, RATE, Convention, result_role
 from numpy_nn.subjects.calls.costs import LossOfOutput
 from numpy_nn.subjects.calls.rates import rates_in
+from numpy_nn.subjects.calls.results import (
+    are_alike_gradients,
+    caches_among,
+    holds_floats,
+    is_gradient_of_one,
+    names_of_results,
+    place_of_loss,
+    readings,
+)
 from numpy_nn.subjects.names import positional
-from numpy_nn.subjects.source.returned import returned_names
 from numpy_nn.subjects.source.roles import is_data
 
 _OUTPUT_NAMES = ("out", "output", "outputs", "y", "a", "s", "activation", "h_out", "probs")
-
-# What the gradient of one output of several is called by, but for words that begin as it does: dlogits, not distances.
-_OF_ONE = re.compile(r"d[a-z]\w*|[dg]_\w+|delta_?\w*|\w+_bar")
-_BEGIN_WITH_D = re.compile(r"d(at|ebug|ec|eg|en|ep|es|et|ev|ia|ic|if|il|im|ir|is|iv|oc|om|ot|rop|type|up|ur|yn)")
-
-
-def readings(
-    result: Any, backward: Callable[..., Any] | None, inputs: Sequence[str] = (), returned: Sequence[str] = ()
-) -> list[int]:
-    """How many of the things that forward returned are outputs: the likeliest number first."""
-    if not isinstance(result, (tuple, list)) or (isinstance(result, list) and _holds_floats(result)):
-        return [1]
-    floats = next((i for i, part in enumerate(result) if not _holds_floats(part)), len(result))
-    if backward is None or floats <= 1:
-        return [1]
-    spec = positional(backward)
-    wanted = 0
-    if spec is not None:
-        alike = are_alike_gradients(spec[0])
-        others = {*inputs, *returned}
-        wanted = len(spec[0]) if alike else sum(is_gradient_of_one(n) for n in spec[0] if n not in others)
-    return list(dict.fromkeys([min(max(wanted, 1), floats), 1, floats]))
-
-
-def is_gradient_of_one(name: str) -> bool:
-    """Whether an argument of a backward pass that may take several gradients is called as one of them is."""
-    found = names.role(name)
-    if found != names.UNKNOWN:
-        return found == names.GRAD
-    return bool(_OF_ONE.fullmatch(name)) and not _BEGIN_WITH_D.match(name)
-
-
-def are_alike_gradients(wanted: Sequence[str]) -> bool:
-    """Whether several arguments are called as the gradients of as many outputs are: ``ga, gb`` or ``d1, d2``."""
-    return len(wanted) > 1 and any(all(re.fullmatch(f"{letter}_?[a-z0-9]", n) for n in wanted) for letter in "dg")
-
-
-def _holds_floats(part: Any) -> bool:
-    if isinstance(part, (dict, str)) or part is None or callable(part):
-        return False
-    try:
-        return np.asarray(part).dtype.kind == "f"
-    except ValueError:
-        return False
 
 
 def orders_of_inputs(forward: Callable[..., Any], given: Sequence[str], target: str | None) -> tuple[str, ...]:
@@ -276,8 +239,10 @@ class Arguments:
         ]  # fmt: skip
         if self.target is not None:
             orders += [(self.target,), (OUTPUT, self.target)]
-            if self.is_method and self.wanted and names.role(self.wanted[0]) == names.GRAD:
-                orders.insert(0, (KEPT, self.target))  # backward(dvalues, y_true), of softmax and its loss in one
+            if self.wanted and names.role(self.wanted[0]) == names.GRAD:
+                # backward(dvalues, y_true), of softmax and its loss in one: the probabilities, returned or kept
+                orders = [(role, self.target) for role in self._results] + orders
+                orders = [(KEPT, self.target)] * self.is_method + orders
         # What forward returned, one by one: all of it, or all but the outputs.
         for results in (self._results, self._results[self.grads :]) if self.returned else ():
             for blocks in ((grads, results), (grads, results, inputs)):
@@ -325,11 +290,11 @@ def conventions(
     if backward is None:
         yield Convention(inputs, 1, None, None), True
         return
-    if isinstance(result, list) and not _holds_floats(result):
+    if isinstance(result, list) and not holds_floats(result):
         result = tuple(result)  # [probabilities, loss]
-    place = _place_of_loss(result) if target is not None or _begins_with_a_loss(backward, inputs) else 0
+    place = place_of_loss(result) if target is not None or _begins_with_a_loss(backward, inputs) else 0
     of_network = isinstance(getattr(forward, "__self__", None), LossOfOutput)
-    called = _returned(forward, result) if isinstance(result, (tuple, list)) and not of_network else ()
+    called = names_of_results(forward, result) if isinstance(result, (tuple, list)) and not of_network else ()
     for outputs in [1] if place else readings(result, backward, inputs, called):
         has_cache = isinstance(result, (tuple, list)) and len(result) > outputs
         returned = called if has_cache else ()
@@ -356,7 +321,7 @@ def conventions(
             orders = [(order, False) for order, _ in reversed(orders)]  # beside a cache the gradient is likelier
         if arguments.any_number and positional(forward) is None and np.size(first) == 1:
             orders.sort(key=lambda one: GRADS in one[0])  # fun(x, *args) and jac(x, *args) of an optimizer
-        caches = _caches([*result[:place], *result[place + outputs :]]) if has_cache else [None]
+        caches = caches_among([*result[:place], *result[place + outputs :]]) if has_cache else [None]
         for order, by_name in orders:
             for cache in caches if CACHE in order else [None]:
                 yield from _of_sum_and_mean(
@@ -372,25 +337,6 @@ def _begins_with_a_loss(backward: Callable[..., Any], inputs: Sequence[str]) -> 
     wanted = (positional(backward) or ([], []))[0]
     targets = [name for name in wanted if name in inputs and names.role_in_loss(name) == names.TARGET]
     return bool(targets) and not any(names.role(name) == names.GRAD and name not in inputs for name in wanted)
-
-
-def _place_of_loss(result: Any) -> int:
-    """Where among what a loss returned the loss is: the one number after arrays, as in (probabilities, loss)."""
-    if not isinstance(result, tuple) or not result or np.ndim(result[0]) == 0:
-        return 0
-    numbers = [i for i, part in enumerate(result) if isinstance(part, (float, np.floating))]
-    return numbers[0] if len(numbers) == 1 else 0
-
-
-def _returned(forward: Callable[..., Any], result: Sequence[Any]) -> tuple[str, ...]:
-    """What forward's source calls the things that it returned, in their order; nothing where it does not tell."""
-    found = returned_names(getattr(forward, "func", forward))
-    return tuple(found) if len(found) == len(result) else ("",) * len(result)
-
-
-def _caches(rest: Sequence[Any]) -> list[int | None]:
-    """Which of the things after the outputs backward may be given: all, or one that is no array, the last first."""
-    return [None, *(i for i in reversed(range(len(rest))) if len(rest) > 1 and not isinstance(rest[i], np.ndarray))]
 
 
 def _of_sum_and_mean(convention: Convention, by_name: bool, of_samples: bool) -> Iterator[tuple[Convention, bool]]:

@@ -7,7 +7,7 @@ import inspect
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from types import FrameType, FunctionType
 from typing import Any
 
@@ -75,7 +75,8 @@ def _that_learn(owner: Any, watched: Watched, inputs: Sequence[Any]) -> list[tup
     try:
         here, there = (watched.computed(_moved(inputs, by)) for by in (0.0, _A_LITTLE))
         for place in places(owner):
-            place.put_array(np.array(place.read(), np.float64) * (1.0 + _A_LITTLE))
+            with suppress(TypeError):  # a number in a tuple is never another
+                place.put_array(np.array(place.read(), np.float64) * (1.0 + _A_LITTLE))
         elsewhere = watched.computed(_moved(inputs, 0.0))
     except SubjectError:
         return []

@@ -15,7 +15,7 @@ from numpy_nn.subjects.state import attributes, of_a_library, of_installed, reac
 
 
 class Slot(NamedTuple):
-    """An attribute or an entry for a gradient, which is None until the first backward pass, or a dict without any.
+    """An attribute or an entry for a gradient, which is None until the first backward pass, or a dict or list of none.
 
     Or 0, in an object that holds a parameter and its gradient, and no more, or where other code sets it to 0.
     """
@@ -24,15 +24,21 @@ class Slot(NamedTuple):
     key: Any
     is_zero: bool = False
 
+    @property
+    def length(self) -> int:
+        """How many gradients are there, if it is a list; else 0."""
+        now = next((value for key, value in _held(self.holder) if key == self.key), None)
+        return len(now) if isinstance(now, list) else 0
+
     def is_empty(self) -> bool:
         """Whether no gradient is there."""
         held = [value for key, value in _held(self.holder) if key == self.key]
         return any(not np.any(value) if self.is_zero else _is_nothing(value) for value in held)
 
     def empty(self) -> None:
-        """Have None there again, or nothing in the dict, or zeros, as whoever trains has."""
+        """Have None there again, or nothing in the dict or list, or zeros, as whoever trains has."""
         now = next((value for key, value in _held(self.holder) if key == self.key), None)
-        if isinstance(now, dict):
+        if isinstance(now, (dict, list)):
             now.clear()
         elif self.is_zero:
             setattr(self.holder, self.key, np.zeros_like(now))
@@ -48,7 +54,7 @@ def resets_of(owner: Any) -> list[Callable[[], Any]]:
 
 
 def empty_slots(owner: Any) -> list[Slot]:
-    """Where the user's objects, and dicts and lists in them, have None, or an empty dict, under a gradient's name.
+    """Where the user's objects, and dicts and lists in them, have None, or nothing in a dict or list, for a gradient.
 
     And where an object that is a parameter and its gradient, as torch's are, has zeros for this, or any other that
     code in the modules of these objects sets to 0, as a loop of training does.
@@ -85,7 +91,7 @@ def _gradient_beside(thing: Any) -> str | None:
 
 
 def _is_nothing(value: Any) -> bool:
-    return value is None or (type(value) is dict and not value)
+    return value is None or (type(value) in (dict, list) and not value)
 
 
 def _empty(holder: Any, key: Any, value: Any, around: tuple[int, ...] = ()) -> Iterator[Slot]:

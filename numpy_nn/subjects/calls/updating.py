@@ -150,12 +150,19 @@ class UpdatingCode(CalledCode):
         """Say of which parameters gradients are added up for as long as nobody has them be None again."""
         if not self._emptied:
             return
-        first = self.gradients(grad_output)
+        first, lengths = self.gradients(grad_output), [slot.length for slot in self._emptied]
         resets, self._resets = self._resets, []
         second = self.gradients(grad_output)
-        if all(equal(one, second[name]) for name, one in first.items()):
+        pairs = zip(self._emptied, lengths, strict=True)
+        longer = {str(slot.key): None for slot, length in pairs if slot.length > length}
+        if all(equal(one, second[name]) for name, one in first.items()) and not longer:
             return  # they are assigned: nothing has to be set before a step, which would take time in a training
         self._resets = resets
+        if longer:
+            self.notes.append(
+                f"backward appends to {', '.join(longer)}: here that is empty again before each step, as whoever "
+                "trains has to see to"
+            )
         both = {name: (one, second[name]) for name, one in first.items() if one is not None}
         added = [n for n, (one, other) in both.items() if other is not None and one.any() and _is_twice(other, one)]
         if added:

@@ -51,8 +51,7 @@ def has_kinks(formula: str) -> bool:
 
 def _of_arrays(cost: Cost) -> Cost:
     def checked(a: Any, y: Any) -> Any:
-        known = isinstance(a, (np.ndarray, np.generic, list, tuple, float, int))
-        if not known:
+        if not _is_of_numbers(a):
             raise TypeError(
                 f"target: its forward pass returns a {type(a).__name__} first, of which no usual loss is known; pass "
                 "loss=, a function loss(output, targets) that returns a number"
@@ -60,6 +59,16 @@ def _of_arrays(cost: Cost) -> Cost:
         return cost(a, np.asarray(y) if isinstance(y, (list, tuple)) else y)
 
     return checked
+
+
+def _is_of_numbers(a: Any) -> bool:
+    """Whether it is an array of numbers, or a list that would be one: none of what is kept for a backward pass."""
+    if not isinstance(a, (list, tuple)):
+        return isinstance(a, (np.ndarray, np.generic, float, int))
+    try:
+        return np.asarray(a).dtype.kind in "biuf"
+    except ValueError:
+        return False  # what is ragged is no array
 
 
 def _binary(a: NDArray[Any], y: NDArray[Any]) -> Any:

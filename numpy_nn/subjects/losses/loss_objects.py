@@ -26,6 +26,7 @@ from numpy_nn.subjects.calls.costs import (
 from numpy_nn.subjects.calls.dressing import in_training, value_first, with_output_kept
 from numpy_nn.subjects.choosing import chosen
 from numpy_nn.subjects.given_code import HOW, Code, Hints
+from numpy_nn.subjects.losses.left_losses import with_the_loss_left
 from numpy_nn.subjects.losses.training import step_of_training, without_its_loss
 from numpy_nn.subjects.losses.unsaid import wants_gradient, with_unsaid_cost
 from numpy_nn.subjects.names import method, positional
@@ -55,8 +56,22 @@ def has_loss(target: Any, number: int) -> bool:
 def of_loss_object(
     label: str, target: Any, forward: Callable[..., Any] | None, inputs: Sequence[Any], targets: Any, hints: Hints
 ) -> CodeSubject:
-    """An object that is asked for a loss: by a method of such a name, by forward(x, y), or by no method at all."""
-    subject = _of_loss_object(label, target, forward, inputs, targets, hints)
+    """An object that is asked for a loss: by a method of such a name, by forward(x, y), or by no method at all.
+
+    Where that fails it is called by ``__call__``, which may keep for backward what forward alone does not.
+    """
+    before = Snapshot(target)
+    forward = with_the_loss_left(target, forward, inputs, targets)
+    try:
+        subject = _of_loss_object(label, target, forward, inputs, targets, hints)
+    except (SubjectError, TypeError, ValueError):
+        called = method(target, ["__call__"])
+        if called is None or getattr(forward, "__name__", "__call__") == "__call__":
+            raise
+        before.restore()
+        with suppress(SubjectError, TypeError, ValueError):
+            return _of_loss_object(label, target, in_training(called), inputs, targets, hints)
+        raise
     value = method(target, names.LOSSES)
     for name, strength in strengths_wanted(value, len(inputs) + 1).items():
         subject.notes.append(f"{getattr(value, '__name__', 'the loss')} takes {name} as well: it was given {strength}")
@@ -144,12 +159,13 @@ def _of_loss_object(
         found.append((subject.has_parameters, agrees, handed_on, is_own, counts, subject))
     before.restore()
     if not found and forward is not None and wanting is not None:
-        subject = chosen(Code(label, forward, wanting, named_arguments(forward, inputs, None), hints, None, target))
-        subject.notes.append(
-            "nothing gives backward the gradient of the loss: it is checked from a gradient of the output at random, "
-            "and the loss not at all"
-        )
-        return subject
+        return _of_output_alone(label, forward, wanting, inputs, target, hints)
+    if found and forward is not None and gradient is not None and _may_want_a_gradient(gradient):
+        with suppress(SubjectError, TypeError, ValueError):
+            alone = _of_output_alone(label, forward, gradient, inputs, target, hints)
+            if alone.convention.takes_grads and agreement(alone).agreeing > max(one[1].agreeing for one in found):
+                return alone
+        before.restore()
     if found:
         return max(found, key=lambda one: one[:5])[5]
     if errors and (forward is None or not takes(forward, len(inputs))):
@@ -171,6 +187,24 @@ def _of_loss_object(
         before.restore()
     # A backward pass may want what the step that calls it gives it, such as sums to be added to.
     return with_unsaid_cost(label, forward, step, inputs, targets, target, hints)
+
+
+def _of_output_alone(
+    label: str, forward: Callable[..., Any], backward: Any, inputs: Sequence[Any], target: Any, hints: Hints
+) -> CodeSubject:
+    """The passes of a network without its loss."""
+    subject = chosen(Code(label, forward, backward, named_arguments(forward, inputs, None), hints, None, target))
+    subject.notes.append(
+        "nothing gives backward the gradient of the loss: it is checked from a gradient of the output at random, "
+        "and the loss not at all"
+    )
+    return subject
+
+
+def _may_want_a_gradient(backward: Callable[..., Any]) -> bool:
+    """Whether the name of the one thing that it wants tells neither an output nor targets: ``backward(J_L_O)``."""
+    own = (positional(backward) or ([], []))[0]
+    return len(own) == 1 and names.role(own[0]) == names.role_in_loss(own[0]) == names.UNKNOWN
 
 
 _OF_SAMPLES = (

@@ -93,6 +93,7 @@ def with_unsaid_cost(
                 agrees = agreement(subject)
                 there = _agreeing_elsewhere(subject, formula) if agrees.agreeing and hints.cost is None else 0
                 is_of_it = agrees.digits == CLOSELY and there == agrees.shaped
+                tells = there > _zeros(subject)
                 if not agrees.agreeing and not may_be_of_a_multiple(subject):
                     apart.add(multiples_of)
             except (SubjectError, TypeError, ValueError) as error:
@@ -119,7 +120,7 @@ def with_unsaid_cost(
                 best, most, holds, words, counts = subject, agrees, there, formula, added is not None
             if _leaves_nothing(subject, agrees) and (is_of_it or hints.cost is not None):
                 break
-            if there and formula in family and not has_kinks(formula) and _is_as_it_stands(subject):
+            if tells and formula in family and not has_kinks(formula) and _is_as_it_stands(subject):
                 meant = meant or family[formula]  # no loss but a multiple has one of its gradients
         if best is not None and most.agreeing == most.shaped:
             break
@@ -176,6 +177,11 @@ def may_be_of_a_multiple(subject: CodeSubject) -> bool:
     """Whether any of the gradients may be those of a loss that is a multiple of this one."""
     grad_output, claimed = claimed_in_shape(subject)
     return not claimed or any(may_be_a_multiple(subject, n, g, grad_output) for n, g in claimed.items())
+
+
+def _zeros(subject: CodeSubject) -> int:
+    """How many of the claimed gradients are 0, as of arrays that nothing uses: they are those of every loss."""
+    return sum(not np.any(gradient) for gradient in claimed_in_shape(subject)[1].values())
 
 
 def _agrees_whole(agrees: Agreement) -> bool:

@@ -10,13 +10,12 @@ from numpy.typing import NDArray
 
 from numpy_nn.layers.composition import Composition
 from numpy_nn.subjects.arrays.gradients import SURE, Leaf, ParameterGradient, leaves, likeness, same_but_ones
-from numpy_nn.subjects.arrays.places import Place, Step, last_name, places, written
-from numpy_nn.subjects.calls.losses_kept import lists_in
+from numpy_nn.subjects.arrays.places import Place, Step, last_name, places, places_by_own_names, written
 from numpy_nn.subjects.names import is_gradient_of
 from numpy_nn.subjects.parameters.overlapping import is_part_or_vector
 from numpy_nn.subjects.parameters.remaining import RemainingCode
 from numpy_nn.subjects.source.roles import is_learned
-from numpy_nn.subjects.state import Snapshot, attributes, equal
+from numpy_nn.subjects.state import Snapshot, attributes, equal, reachable
 from numpy_nn.subjects.subject import Array, SubjectError
 
 
@@ -68,10 +67,9 @@ class DependingCode(RemainingCode):
     def _begin_before_lists_grow(self) -> None:
         """Have every evaluation start from the beginning where lists that the owner keeps grow by each of them.
 
-        What is read from the front of such a list is of the first call, and gradients that are added to one stand
-        elsewhere after each.
+        What is read from the front of such a list is of the first call. One of gradients is emptied before each step.
         """
-        if self._home is not None or not lists_in(attributes(self._owner)):
+        if self._home is not None or not self._lengths():
             return
         here, lengths = Snapshot(*self._roots), [self._lengths()]
         try:
@@ -86,14 +84,17 @@ class DependingCode(RemainingCode):
         finally:
             here.restore()
         self.start_from(self._beginning)
+        told = dict.fromkeys(name for _, name in growing)
         self.warn(
-            f"{', '.join(growing)}: longer after every call, as nothing there empties "
-            f"{'it' if len(growing) == 1 else 'them'}: the gradients are judged as those of the first call, and a "
+            f"{', '.join(told)}: longer after every call, as nothing there empties "
+            f"{'it' if len(told) == 1 else 'them'}: the gradients are judged as those of the first call, and a "
             "later one may read what an earlier one left"
         )
 
-    def _lengths(self) -> dict[str, int]:
-        return {name: len(one) for name, one in lists_in(attributes(self._owner)).items()}
+    def _lengths(self) -> dict[tuple[int, str], int]:
+        """How long the lists are that objects keep, by the object and the name that it has for one."""
+        objects = [(id(thing), attributes(thing)) for thing in reachable(self._owner)]
+        return {(of, name): len(one) for of, held in objects for name, one in held.items() if isinstance(one, list)}
 
     def _gives(self, output: Array) -> bool:
         """Whether the code runs as it is now, and gives this output."""
@@ -112,7 +113,7 @@ class DependingCode(RemainingCode):
             constants = [*constants, *(name for module in self._owner.modules() for name in module.buffers)]
         home = self.output()
         given = [value for value in self._given.values() if isinstance(value, np.ndarray)]
-        for place in list(places(self._owner)):
+        for place in places_by_own_names(self._owner):
             if not place.exists():
                 continue  # made by a forward pass, and gone where every one starts from the state at the beginning
             name, value = str(place), place.read()

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from numpy_nn.subjects import names
 from numpy_nn.subjects.arrays.gradients import SURE, Leaf, likeness, same_but_ones
-from numpy_nn.subjects.arrays.places import Path, Step, last_name, places
+from numpy_nn.subjects.arrays.places import Path, Place, Step, last_name, places
 from numpy_nn.subjects.names import tells_gradients
 from numpy_nn.subjects.parameters.overlapping import OverlappingCode
 from numpy_nn.subjects.source import roles
+from numpy_nn.subjects.state import equal
 from numpy_nn.subjects.subject import Array, SubjectError
+
+# What forward leaves beside what backward writes is a gradient only if its numbers speak for it.
+LEFT_BY_FORWARD, LEAST = 0.45, 0.5
 
 # Of so many parameters at least the order of what is returned tells which is left.
 FEWEST = 3
@@ -25,6 +29,50 @@ class RemainingCode(OverlappingCode):
     def __init__(self, *given: Any, **named: Any) -> None:
         super().__init__(*given, **named)
         self._not_taken: list[Leaf] = []  # what may be a gradient, and is not taken for any
+
+    def _less_if_left_by_forward(
+        self, likely: Mapping[str, Callable[[Leaf], float]], found: Sequence[Leaf]
+    ) -> dict[str, Callable[[Leaf], float]]:
+        """The likeness to each parameter, less for what forward leaves where backward writes what may be its gradient.
+
+        So do layers that compute their derivatives in forward, ``grad["W"] = x``, for backward to multiply.
+        """
+        known: dict[Path, bool] = {}
+
+        def is_left(leaf: Leaf) -> bool:
+            if leaf.returned:
+                return False
+            if leaf.path not in known:
+                known[leaf.path] = self._is_left_by_forward(leaf)
+            return known[leaf.path]
+
+        def lessened(name: str, like: Callable[[Leaf], float]) -> Callable[[Leaf], float]:
+            named = [leaf for leaf in found if not leaf.returned and like(leaf) >= LEAST]
+            left = [leaf for leaf in named if is_left(leaf)] if len(named) > 1 else []
+            others = [leaf for leaf in named if leaf not in left]
+            if not left or not any(same_but_ones(leaf.value.shape, self.arrays[name].shape) for leaf in others):
+                return like
+            return lambda leaf: min(like(leaf), LEFT_BY_FORWARD) if is_left(leaf) else like(leaf)
+
+        return {name: lessened(name, like) if name in self._places else like for name, like in likely.items()}
+
+    def _is_left_by_forward(self, leaf: Leaf) -> bool:
+        """Whether forward puts there what is there: a new array of these numbers, or a parameter, or the input."""
+        place, before = Place(self._owner, leaf.path), self.snapshot()
+        if not place.exists():
+            return False
+        if any(np.shares_memory(place.read(), array) for array in self.arrays.values()):
+            return True
+        home, self._home = self._home, None  # what is put back from there may be of a backward pass
+        try:
+            place.put(np.asarray(leaf.value + 1.0, leaf.value.dtype))
+            self.output()
+            return place.exists() and equal(np.asarray(place.read()), leaf.value)
+        except (SubjectError, TypeError, ValueError):
+            return False
+        finally:
+            self._home = home
+            before.restore()
 
     def _match_by_elimination(self, found: Sequence[Leaf], grad_output: Array) -> None:
         """Take for the gradient of an array what is left where the others are, if it is all that has its shape.
