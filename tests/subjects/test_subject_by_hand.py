@@ -302,6 +302,7 @@ def judged_by(monkeypatch, *costs, cost=None, beside=None, wants=False, several=
         "agreement": lambda subject: Agreement(int(subject.own), 2, 0),
         "_agreeing_closely": lambda subject, _: int(subject.own),
         "may_be_of_a_multiple": lambda _: True,
+        "_zeros": lambda _: 0,
         "usual_costs": lambda _: [(f"formula / {k}", own) for k, own in enumerate(costs)],
         "cost_beside": lambda _: beside,
         "wants_gradient": lambda _: wants,
