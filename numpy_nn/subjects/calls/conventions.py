@@ -16,7 +16,7 @@ from numpy_nn.subjects.calls.calling import CACHE, FILLED, GRADS, KEPT, OUTPUT, 
 from numpy_nn.subjects.calls.costs import LossOfOutput
 from numpy_nn.subjects.calls.rates import rates_in
 from numpy_nn.subjects.names import positional
-from numpy_nn.subjects.source.returned import returned_names
+from numpy_nn.subjects.source.returned import place_of_loss, returned_names
 from numpy_nn.subjects.source.roles import is_data
 
 _OUTPUT_NAMES = ("out", "output", "outputs", "y", "a", "s", "activation", "h_out", "probs")
@@ -327,7 +327,7 @@ def conventions(
         return
     if isinstance(result, list) and not _holds_floats(result):
         result = tuple(result)  # [probabilities, loss]
-    place = _place_of_loss(result) if target is not None or _begins_with_a_loss(backward, inputs) else 0
+    place = place_of_loss(forward, result) if target is not None or _begins_with_a_loss(backward, inputs) else 0
     of_network = isinstance(getattr(forward, "__self__", None), LossOfOutput)
     called = _returned(forward, result) if isinstance(result, (tuple, list)) and not of_network else ()
     for outputs in [1] if place else readings(result, backward, inputs, called):
@@ -372,14 +372,6 @@ def _begins_with_a_loss(backward: Callable[..., Any], inputs: Sequence[str]) -> 
     wanted = (positional(backward) or ([], []))[0]
     targets = [name for name in wanted if name in inputs and names.role_in_loss(name) == names.TARGET]
     return bool(targets) and not any(names.role(name) == names.GRAD and name not in inputs for name in wanted)
-
-
-def _place_of_loss(result: Any) -> int:
-    """Where among what a loss returned the loss is: the one number after arrays, as in (probabilities, loss)."""
-    if not isinstance(result, tuple) or not result or np.ndim(result[0]) == 0:
-        return 0
-    numbers = [i for i, part in enumerate(result) if isinstance(part, (float, np.floating))]
-    return numbers[0] if len(numbers) == 1 else 0
 
 
 def _returned(forward: Callable[..., Any], result: Sequence[Any]) -> tuple[str, ...]:
