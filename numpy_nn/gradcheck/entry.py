@@ -38,7 +38,7 @@ def check(subject: Subject, prefix: str, report: GradientReport, rng: np.random.
     if subject.make_repeatable():
         output = subject.output()
         if np.isfinite(output).all():
-            found = _entries(subject, prefix, first, output, rng, samples) if subject.arrays else []
+            found = _entries(subject, prefix, first, output, rng, samples)
             report.entries += found
             if not (found or subject.problems):
                 subject.problems.append(
@@ -90,6 +90,8 @@ def _ways_out(lost: Sequence[str]) -> str:
 def _entries(
     subject: Subject, prefix: str, first: bool, output: Array, rng: np.random.Generator, samples: Any
 ) -> list[Entry]:
+    if not subject.arrays:
+        return []
     x = subject.arrays[subject.input]
     home = x.copy()
     previous_grad_output = subject.random_grad_output(rng, output.shape)
