@@ -90,6 +90,8 @@ def _ways_out(lost: Sequence[str]) -> str:
 def _entries(
     subject: Subject, prefix: str, first: bool, output: Array, rng: np.random.Generator, samples: Any
 ) -> list[Entry]:
+    if not subject.arrays:
+        return []
     x = subject.arrays[subject.input]
     home = x.copy()
     previous_grad_output = subject.random_grad_output(rng, output.shape)

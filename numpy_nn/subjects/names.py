@@ -39,13 +39,13 @@ _CACHES = words(
     "linear_cache activation_cache"
 )
 _TARGETS = words(
-    "t y target targets label labels y_true ytrue true y_t actual actuals expected truth gt ground_truth "
-    "desired teacher targ y_real y_actual lbl one_hot onehot d y_train y_batch yb targets_list labels_list "
-    "one_hot_y y_one_hot y_onehot onehot_y y_enc"
+    "t y ytrue true actual actuals expected truth gt ground_truth desired teacher targ y_real y_actual lbl one_hot "
+    "onehot d y_train y_batch yb one_hot_y y_one_hot y_onehot onehot_y y_enc"
 )
-_PREDICTIONS = words(
-    "y_pred ypred yhat y_hat pred preds prediction predictions predicted output outputs out p probs prob "
-    "probabilities a al x z logits logit scores score h o yp inp input inputs activations"
+_PREDICTIONS = words("ypred yhat out p probabilities a al x z h o yp inp activations")
+_TARGET_PATTERN = re.compile(r"y_true|target|label|true_|\w+_true$")
+_PREDICTION_PATTERN = re.compile(
+    r"y_pred|pred|recon|\w+_(recon(structed|struction)?|pred|hat)$|((in|out)put|logit|score|prob)s?$"
 )
 _RATES = words("lr eta rate step_size stepsize alpha_lr lr0 eta0 base_lr init_lr initial_lr")
 _RATE_PATTERN = re.compile(r"l\w*rate_?(0|init)?")  # learning_rate, however it is written
@@ -82,8 +82,8 @@ LOSS_GRADIENTS = BACKWARDS + words(
 )
 # By which argument a function is told to give its derivative.
 DERIVATIVE_FLAGS = words(
-    "derivative deriv derive der prime grad gradient diff differentiate is_derivative return_derivative get_derivative "
-    "backward backprop back d dx"
+    "derivative deriv derive derv der prime grad gradient diff differentiate is_derivative return_derivative "
+    "get_derivative backward backprop back d dx"
 )
 # Called between two steps where gradients are added up, or inputs kept.
 _RESET = re.compile(r"(do)?(zero|(zero|reset|clear|clean|flush|empty|null)\w*(grad|diff|delta|nabla)\w*)")
@@ -167,9 +167,9 @@ def role_in_loss(name: str) -> str:
     word = plain(name)
     if word in _RATES or _RATE_PATTERN.fullmatch(word):
         return RATE
-    if word in _TARGETS or word.startswith(("y_true", "target", "label", "true_")):
+    if word in _TARGETS or _TARGET_PATTERN.match(word):
         return TARGET
-    if word in _PREDICTIONS or word.startswith(("y_pred", "pred")):
+    if word in _PREDICTIONS or _PREDICTION_PATTERN.match(word):
         return PREDICTION
     return UNKNOWN
 

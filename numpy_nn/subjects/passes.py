@@ -15,7 +15,7 @@ from numpy_nn.subjects.calls.contexts import with_context
 from numpy_nn.subjects.calls.dressing import in_training, value_first, with_data_given, with_derivative
 from numpy_nn.subjects.calls.owners import with_objects_held
 from numpy_nn.subjects.calls.partials import with_bound, with_gradients_asked_for
-from numpy_nn.subjects.calls.rates import StepsOfArguments, with_steps_returned
+from numpy_nn.subjects.calls.rates import StepsOfArguments, StepsReturned, returned_without_rate, with_steps_returned
 from numpy_nn.subjects.choosing import chosen
 from numpy_nn.subjects.given_code import Code, Hints
 from numpy_nn.subjects.losses.unsaid import with_unsaid_cost
@@ -47,11 +47,19 @@ def of_passes(f: Any, vjp: Any, inputs: Sequence[Any], targets: Any, owner: Any,
     if targets is not None and vjp is not None and (hints.cost is not None or not takes_targets(f, len(inputs))):
         return with_unsaid_cost(label, f, vjp, inputs, targets, owner, hints)
     given = named_arguments(f, inputs, targets)
-    vjp = with_steps_returned(vjp) if vjp is not None and owner is None else vjp
+    vjp = vjp if vjp is None else with_steps_returned(vjp, in_place=owner is None)
     try:
         found = chosen(Code(label, f, vjp, given, hints, None if targets is None else list(given)[-1], owner))
         if isinstance(found.latest, StepsOfArguments):
             found.warn_of("backward changes ", found.latest, f": {IT_UPDATES}")
+        if isinstance(found.latest, StepsReturned):
+            moved = ", ".join(found.latest)
+            found.notes.append(f"{vjp.__name__} returns {moved} moved by its rate: judged is the step over the rate")
+        elif vjp is not None and (moved := returned_without_rate(vjp)) and not agreement(found).agreeing:
+            found.refuse(
+                f"{vjp.__name__} returns {moved}, as what moves it does: return the gradient, or give {vjp.__name__} "
+                "the rate of its steps as an argument, lr"
+            )
         return found
     except (SubjectError, TypeError, ValueError):
         if targets is None:

@@ -1,4 +1,4 @@
-"""Gradients that are not returned as such: new values, a step away, or the parts of a vector, each in its shape."""
+"""Gradients that are not returned as such: new values, a step away, minus them, or the parts of a vector."""
 
 from __future__ import annotations
 
@@ -9,19 +9,24 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from numpy_nn.subjects import names
 from numpy_nn.subjects.agreement import agreement
+from numpy_nn.subjects.arrays.places import last_name, parsed
 from numpy_nn.subjects.calls.dressing import with_steps_undone
+from numpy_nn.subjects.forces import with_forces_turned
 from numpy_nn.subjects.given_code import Code
 from numpy_nn.subjects.parameters.code import CodeSubject
+from numpy_nn.subjects.source.added import adds_what_it_is_given
 from numpy_nn.subjects.subject import SubjectError
 
 
 class Rewritten(NamedTuple):
-    """Code that returns gradients; with ``certain`` it is meant so even where they are wrong."""
+    """Code that returns gradients; with ``certain`` it is meant so even where they are wrong, in more shapes or not."""
 
     code: Code
     note: str
     certain: bool
+    in_more_shapes: bool = True
 
 
 def as_rewritten(code: Code, subject: CodeSubject, chosen: Callable[[Code], CodeSubject]) -> CodeSubject | None:
@@ -29,14 +34,14 @@ def as_rewritten(code: Code, subject: CodeSubject, chosen: Callable[[Code], Code
     if not subject.make_repeatable() or (here := agreement(subject)).agreeing:
         return None
     meant: CodeSubject | None = None
-    for other, note, certain in _rewritten(code, subject):
+    for other, note, certain, in_more_shapes in _rewritten(code, subject):
         try:
             tried = chosen(other)
             found = agreement(tried)
         except (SubjectError, TypeError, ValueError):
             continue
         agrees = 0 < found.agreeing == found.shaped
-        if agrees or (certain and meant is None and found.shaped > here.shaped):
+        if agrees or (certain and meant is None and found.shaped >= here.shaped + in_more_shapes):
             meant = tried
             meant.notes.append(note)
         if agrees:
@@ -50,6 +55,11 @@ def _rewritten(code: Code, subject: CodeSubject) -> Iterator[Rewritten]:
     if undone is not None:
         note = "returned are new values: the gradient is the step to them, over the rate"
         yield Rewritten(replace(code, forward=undone), note, certain=False)
+    learned = [str(last_name(parsed(name))) for name in subject.parameter_places]
+    adds = adds_what_it_is_given(code.owner, learned, names.passes(code.owner)) if learned else None
+    if adds is not None and code.backward is not None:
+        note = f"{adds.__name__} adds what is returned to what is learned: minus it is taken for the gradient"
+        yield Rewritten(with_forces_turned(code), note, certain=True, in_more_shapes=False)
     parts = _arrays_in(subject.latest)
     shapes = {name: array.shape for name, array in subject.arrays.items()}
     vectors = [name for name, shape in shapes.items() if shape == (sum(part.size for part in parts),)]

@@ -172,7 +172,8 @@ def test_so_few_numbers_that_are_not_0_tell_nothing(monkeypatch, filled, sure):
     guess = np.zeros((4, 3))
     guess.flat[:filled] = 1.0
     chain = SimpleNamespace(inputs=[np.ones(4)] * 2, other_deltas=lambda _: [("cause", "words", guess)])
-    one: Any = SimpleNamespace(gradient=guess, array=guess, rng=np.random.default_rng(0), fits=lambda _: True)
+    chain.deltas = [np.zeros((4, 3))]
+    one: Any = SimpleNamespace(gradient=guess, array=guess, rng=np.random.default_rng(0), fits=np.any)
     monkeypatch.setattr(module, "dense_layers", lambda _, turned: [] if turned else [("W1", "b1"), ("W2", "b2")])
     monkeypatch.setattr(module, "at_another_batch", lambda *_: nullcontext(one))
     monkeypatch.setattr(module, "_chain", lambda *_: chain)
@@ -278,3 +279,29 @@ def test_of_an_input_that_is_added_to_the_output_the_skip_may_be_left_out(is_inp
     guesses = list(skip(e))
     assert [guess.cause for guess in guesses] == ["skip_missing"] * found
     assert all(np.array_equal(guess.values, np.full((2, 3), 3.0)) for guess in guesses)
+
+
+class Centred:
+    """Two layers of data whose mean over the batch is taken off, so that a single sample is 0; clipped at ``most``."""
+
+    def __init__(self, most):
+        rng = np.random.default_rng(3)
+        self.W1, self.W2, self.most = rng.standard_normal((3, 4)), rng.standard_normal((4, 2)), most
+        self.b1, self.b2 = np.zeros(4), np.zeros(2)
+
+    def forward(self, x):
+        self.x = x - x.mean(axis=0)
+        self.a = np.maximum(self.x @ self.W1 + self.b1, 0.0)
+        return self.a @ self.W2 + self.b2
+
+    def backward(self, d):
+        dz = d @ self.W2.T * (self.a > 0)
+        found = {"dW1": self.x.T @ dz, "db1": dz.sum(axis=0), "dW2": self.a.T @ d, "db2": d.sum(axis=0)}
+        for name, gradient in found.items():
+            setattr(self, name, np.sign(gradient) * np.abs(gradient) ** self.most)
+
+
+def test_what_is_right_of_a_single_sample_tells_no_mistake():
+    report = check_gradients(Centred(0.5), np.random.default_rng(4).standard_normal((6, 3)))
+    assert report["W1"].verdict == "wrong"
+    assert report["W1"].cause not in ("derivative_missing", "before_activation", "other_layer"), report

@@ -112,3 +112,17 @@ def test_weights_that_a_step_has_moved_already_are_told():
     report = check_gradients(Training(early=True), X)
     assert [entry.verdict for entry in report.entries] == ["wrong", "wrong", "right", "right"]
     assert [report[name].cause for name in ("W", "b")] == ["updated_too_early"] * 2
+
+
+class ComparesByName(Parts):
+    def backward(self, X_reconstructed, X_true):
+        self.differentiate(X_true + (X_reconstructed - self.out))
+        return self.dW, self.db, self.dc
+
+
+@pytest.mark.parametrize(("wrong", "verdict"), [(1.0, "right"), (0.0, "wrong")])
+def test_what_is_made_anew_and_what_is_true_of_it_are_known_by_their_names(wrong, verdict):
+    report = check_gradients(ComparesByName(wrong), X, X)
+    assert (report["W"].verdict, report["c"].verdict) == (verdict, "right"), report
+    with pytest.raises(TypeError, match="takes X_true: pass the targets too"):
+        check_gradients(ComparesByName(), X)

@@ -45,8 +45,15 @@ def test_a_function_with_a_flag_for_its_derivative_is_a_pair(decorated):
     assert report.target == "mse"
 
 
-def test_a_flagged_derivative_that_is_right_of_the_output_alone_is_not_decided():
-    report = check_gradients(tanh_of_either, X)  # tanh_of_either(tanh_of_either(x), True), as it is called by many
+def tanh_with_a_scale(z, derv=False, scale=False):
+    if scale:
+        return np.sqrt(1 / scale)
+    return 1 - z**2 if derv else np.tanh(z)
+
+
+@pytest.mark.parametrize("function", [tanh_of_either, tanh_with_a_scale])
+def test_a_flagged_derivative_that_is_right_of_the_output_alone_is_not_decided(function):
+    report = check_gradients(function, X)  # tanh_of_either(tanh_of_either(x), True), as it is called by many
     assert report.verdict == "undecided"
     assert "right if it is then called with its output" in report.problems[0]
 

@@ -106,3 +106,62 @@ def test_a_state_that_is_written_in_place_is_no_parameter(wrong, verdict):
         ("weights[0]", verdict),
         ("weights[1]", "right"),
     ], report
+
+
+class Perceptrons:
+    """One for each class; what it returns goes up its scores, and ``learn`` adds it."""
+
+    def __init__(self, wrong=1.0):
+        rng = np.random.default_rng(2)
+        self.W, self.b, self.wrong, self.lr = rng.standard_normal((3, 4)), rng.standard_normal(3), wrong, 0.5
+
+    def call(self, x):
+        return x @ self.W.T + self.b
+
+    def back_propagation(self, inputs, outputs, labels):
+        y = np.eye(3)[labels] - np.eye(3)[outputs.argmax(axis=1)]
+        return self.wrong * y.T @ inputs / len(inputs), y.mean(axis=0)
+
+    def learn(self, gradW, gradB):
+        self.W = self.W + self.lr * gradW
+        self.b += self.lr * gradB
+
+
+class Descends(Perceptrons):
+    def learn(self, gradW, gradB):
+        self.W = self.W - self.lr * gradW
+        self.b -= self.lr * gradB
+
+
+class AddsMinusThat(Perceptrons):
+    def learn(self, gradW, gradB):
+        self.W += -self.lr * gradW
+        self.b += -self.lr * gradB
+
+
+class DoesEither(Perceptrons):
+    def learn(self, gradW, gradB):
+        self.W = self.W + self.lr * gradW
+        self.b = self.b - self.lr * gradB
+
+
+def margin(scores, labels):
+    return np.mean(scores.max(axis=1) - scores[np.arange(len(labels)), labels])
+
+
+@pytest.mark.parametrize(
+    ("net", "verdicts", "cause"),
+    [
+        (Perceptrons(), ("right", "right"), ""),
+        (Perceptrons(2.0), ("wrong", "right"), "factor"),
+        (Descends(), ("wrong", "wrong"), "target_minus_prediction"),
+        (AddsMinusThat(), ("wrong", "wrong"), "target_minus_prediction"),
+        (DoesEither(), ("wrong", "wrong"), "target_minus_prediction"),
+    ],
+)
+def test_what_another_method_adds_to_the_weights_is_minus_a_gradient(net, verdicts, cause):
+    rng = np.random.default_rng(3)
+    report = check_gradients(net, rng.standard_normal((6, 4)), rng.integers(0, 3, 6), loss=margin)
+    assert (report["W"].verdict, report["b"].verdict) == verdicts, report
+    assert not cause or report["W"].cause == cause, report
+    assert any("learn adds what is returned" in note for note in report.notes) is (type(net) is Perceptrons)

@@ -101,3 +101,46 @@ def test_parameters_of_a_regression_are_no_probabilities():
 
     report = check_gradients(cost, (np.zeros(3), RNG.standard_normal((6, 3)), np.array([0, 1, 1, 0, 1, 0]), 1.0))
     assert report["theta"].verdict == "wrong"
+
+
+class BesideAccuracy:
+    """A loss that returns how often it is right before what it is, if it is asked for both."""
+
+    def __init__(self, share=1.0):
+        self.share = share
+
+    def __call__(self, scores, y, both=True):
+        p = np.exp(scores) / np.exp(scores).sum(axis=1, keepdims=True)
+        self.grad = (p - np.eye(3)[y]) / (len(y) * self.share)
+        loss = -np.log(p[range(len(y)), y]).mean()
+        if both:
+            return (p.argmax(axis=1) == y).mean(), loss
+        return loss
+
+    def gradient(self):
+        return self.grad
+
+
+class Linear:
+    def __init__(self):
+        self.W = np.random.default_rng(2).standard_normal((3, 3))
+
+    def forward(self, x):
+        self.x = x
+        return x @ self.W
+
+    def backward(self, eta):
+        self.dW = self.x.T @ eta
+        return eta @ self.W.T
+
+
+@pytest.mark.parametrize(("share", "verdict"), [(1.0, "right"), (2.0, "wrong")])
+def test_of_an_accuracy_and_a_loss_the_loss_is_meant(share, verdict):
+    report = check_gradients(BesideAccuracy(share), X, LABELS)
+    assert report["scores"].verdict == verdict, report
+    assert verdict == "right" or report["scores"].cause == "factor"
+
+
+def test_such_a_loss_is_handed_its_gradient_on_as_eta():
+    report = check_gradients(Linear(), X, LABELS, loss=BesideAccuracy())
+    assert {entry.name: entry.verdict for entry in report.entries} == {"x": "right", "W": "right"}, report

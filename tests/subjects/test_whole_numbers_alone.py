@@ -73,3 +73,31 @@ class NotBuilt(Reader):
 def test_of_what_reads_indices_the_error_is_told_that_comes_with_indices():
     with pytest.raises(KeyError, match="width"):
         check_gradients(NotBuilt(), np.array([1, 3, 0]))
+
+
+class Factors:
+    """Users and items by their features; a step for each rating, by a number that no name tells to be a rate."""
+
+    def __init__(self):
+        rng = np.random.default_rng(4)
+        self.U, self.V, self.epsilon = rng.standard_normal((3, 2)), rng.standard_normal((3, 2)), 0.1
+
+    def loss(self, ratings):
+        return sum((r - self.U[i] @ self.V[j]) ** 2 for i, j, r in ratings) / 2
+
+    def update(self, ratings):
+        for i, j, r in ratings:
+            error = self.U[i] @ self.V[j] - r
+            u, v = error * self.V[j], error * self.U[i]
+            self.U[i] = self.U[i] - self.epsilon * u
+            self.V[j] = self.V[j] - self.epsilon * v
+
+
+def test_steps_for_each_sample_are_judged_where_they_are_those_of_a_gradient():
+    factors = Factors()
+    ratings = np.array([[0, 1, 3], [1, 2, 4], [2, 0, 1]])
+    assert check_gradients((factors.loss, factors.update), ratings).verdict == "right"
+    # Where two have a user in common the second step is from where the first has led to: once a KeyError.
+    report = check_gradients((factors.loss, factors.update), np.concatenate([ratings, [[0, 0, 5]]]))
+    assert report.verdict == "undecided"
+    assert not report.entries

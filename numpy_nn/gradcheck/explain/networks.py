@@ -148,13 +148,17 @@ def _of_layers(e: Evidence, layers: list[tuple[str, str]], turned: bool) -> Iter
             for name in one.subject.arrays:
                 one.differences_by(name).assume(share, unmeasured=True)
         chain = _chain(one, layers, turned)
-        guesses = list(chain.other_deltas(place))
+        guesses, right = list(chain.other_deltas(place)), chain.deltas[place]
         if e.name == layers[place][0]:
             own = chain.inputs[place]
+            right = np.outer(own, right)
             guesses = [(cause, formula, np.outer(own, delta)) for cause, formula, delta in guesses]
             delta = chain.deltas[place]
             guesses += [(cause, formula, np.outer(x, delta)) for cause, formula, x in chain.other_inputs(place)]
         _look_at_some(one)
+        # What is right of a single sample, as where a mean over the batch is taken off it and leaves 0, tells nothing.
+        if one.fits((right.T if turned else right).reshape(one.gradient.shape)):
+            return
         for cause, formula, guess in guesses:
             guess = (guess.T if turned else guess).reshape(one.gradient.shape)
             if one.fits(guess):

@@ -20,10 +20,10 @@ from numpy_nn.subjects.calls.results import (
     holds_floats,
     is_gradient_of_one,
     names_of_results,
-    place_of_loss,
     readings,
 )
 from numpy_nn.subjects.names import positional
+from numpy_nn.subjects.source.returned import place_of_loss
 from numpy_nn.subjects.source.roles import is_data
 
 _OUTPUT_NAMES = ("out", "output", "outputs", "y", "a", "s", "activation", "h_out", "probs")
@@ -292,7 +292,7 @@ def conventions(
         return
     if isinstance(result, list) and not holds_floats(result):
         result = tuple(result)  # [probabilities, loss]
-    place = place_of_loss(result) if target is not None or _begins_with_a_loss(backward, inputs) else 0
+    place = place_of_loss(forward, result) if target is not None or _begins_with_a_loss(backward, inputs) else 0
     of_network = isinstance(getattr(forward, "__self__", None), LossOfOutput)
     called = names_of_results(forward, result) if isinstance(result, (tuple, list)) and not of_network else ()
     for outputs in [1] if place else readings(result, backward, inputs, called):

@@ -16,7 +16,7 @@ from numpy_nn.subjects.calls.dressing import Dressed
 from numpy_nn.subjects.calls.rates import rates_in
 from numpy_nn.subjects.calls.usual_costs import Cost
 from numpy_nn.subjects.names import positional
-from numpy_nn.subjects.source.returned import number_returned, returned_names
+from numpy_nn.subjects.source.returned import number_returned, place_of_loss, returned_names
 from numpy_nn.subjects.source.roles import is_data
 
 
@@ -149,7 +149,8 @@ class LossOfOutput:
         rest = self.run(*inputs)
         value = self.value_of(self._loss, targets)
         if isinstance(value, tuple):
-            value, self._of_output = value[0], value[1]
+            place = place_of_loss(self._loss, value)
+            value, self._of_output = value[place], None if place else value[1]
         if self.penalty is not None:
             value = value + self.penalty()
         return (value, *rest) if rest else value

@@ -37,8 +37,11 @@ class Told(Dressed):
     """The derivative that a function gives if told to, of an argument that has one name for both."""
 
     def of_output(self) -> Dressed | None:
-        """The same as a function of the output, as one that calls it ``f(f(x), True)`` means it; None of several."""
-        own = list(self.__signature__.parameters.values())
+        """The same as a function of the output, as one that calls it ``f(f(x), True)`` means it; None of several.
+
+        What it takes beside that by default stays at its default.
+        """
+        own = [one for one in self.__signature__.parameters.values() if one.default is one.empty]
         if len(own) != 1:
             return None
         return Dressed(self._function, self.__signature__.replace(parameters=[own[0].replace(name="output")]))

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import dis
 import inspect
+from argparse import Namespace
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import wraps
 from itertools import pairwise
-from types import CodeType, FunctionType, MethodType
+from types import CodeType, FunctionType, MethodType, SimpleNamespace
 from typing import Any
 
 import numpy as np
 
 from numpy_nn.subjects import names
 from numpy_nn.subjects.source.bindings import bindings
+from numpy_nn.subjects.source.returned import names_by_place
+from numpy_nn.subjects.source.roles import is_learned
 from numpy_nn.subjects.source.surroundings import bare
 from numpy_nn.subjects.state import attributes, of_installed, reachable
 
@@ -108,9 +111,17 @@ def _of_classes(things: Iterable[Any], used: Collection[str]) -> Iterator[tuple[
 
 
 def _around(functions: Iterable[FunctionType]) -> Iterator[tuple[Any, dict[str, Any]]]:
+    """The names around functions that these read, and what they read of settings there, as ``args.learning_rate``."""
     for function in functions:
         around = function.__globals__
-        yield around, {name: around[name] for name in bindings(function) if name in around}
+        read = {name: around[name] for name in bindings(function) if name in around}
+        yield around, read
+        code = function.__code__
+        used = _names_in(code).union(one for one in code.co_consts if isinstance(one, str))
+        for value in read.values():
+            if isinstance(value, (dict, SimpleNamespace, Namespace)):
+                held = value if isinstance(value, dict) else vars(value)
+                yield value, {name: one for name, one in held.items() if isinstance(name, str) and name in used}
 
 
 def _functions_from(functions: Iterable[Any], things: Iterable[Any]) -> list[FunctionType]:
@@ -163,35 +174,65 @@ class StepsOfArguments(dict[str, Any]):
     """By how much a function has moved its arguments, by name, over its rate."""
 
 
-def with_steps_returned(function: Any) -> Any:
-    """A function that moves its arguments in place by a rate that it has by default, as one that returns gradients.
+class StepsReturned(dict[str, Any]):
+    """The same, of arguments that it has left, and returned moved."""
 
-    Each is the step over the rate, by the name of the argument. Any other function is given back as it is, and so is
-    what one returns that returns something.
+
+def with_steps_returned(function: Any, *, in_place: bool) -> Any:
+    """A function that moves its arguments by a rate that it takes, as one that returns gradients.
+
+    Each is the step over the rate, by the name of the argument: of one that is moved ``in_place``, by a rate by
+    default, or of one that its source returns under its own name, as ``w = w - lr * dw`` and ``return w`` do. Any other
+    function is given back as it is, and so is what one returns that returns something else.
     """
     spec = names.positional(function)
-    rates = [] if spec is None else [name for name in rates_in(spec[0] + spec[1]) if name in spec[1]]
+    own = [] if spec is None else spec[0] + spec[1]
+    rates, returned = rates_in(own), _learned_that_return(function, own)
     if len(rates) != 1:
         return function
-    own = names.signature(function)
-    rate = own.parameters[rates[0]].default
-    if not isinstance(rate, (int, float)) or not rate:
+    signature = names.signature(function)
+    rate = signature.parameters[rates[0]].default
+    if not returned and not (in_place and isinstance(rate, (int, float)) and rate):
         return function
 
     @wraps(function)
     def returning(*arguments: Any, **named: Any) -> Any:
-        given = own.bind(*arguments, **named)
+        given = signature.bind(*arguments, **named)
         given.apply_defaults()
         held = {name: value for name, value in given.arguments.items() if isinstance(value, np.ndarray)}
-        before = {name: value.copy() for name, value in held.items()}
+        before = {**given.arguments, **{name: value.copy() for name, value in held.items()}}
         result = function(*arguments, **named)
+        by = given.arguments[rates[0]]
+        if returned:
+            parts = result if isinstance(result, tuple) else (result,)
+            if [np.shape(before[name]) for name in returned] != list(map(np.shape, parts)):
+                return result
+            return StepsReturned({n: (before[n] - part) / by for n, part in zip(returned, parts, strict=True)})
         moved = [name for name, value in held.items() if not np.array_equal(before[name], value, equal_nan=True)]
         if result is not None or not moved:
             return result
-        by = given.arguments[rates[0]]
         steps = StepsOfArguments({name: (before[name] - held[name]) / by for name in moved})
         for name in moved:
             held[name][...] = before[name]
         return steps
 
     return returning
+
+
+def returned_without_rate(function: Any) -> str:
+    """The arguments that a function returns under their own names where it takes no rate: moved, or gradients.
+
+    What is called as a gradient function returns gradients, whatever it calls them.
+    """
+    spec, label = names.positional(function), getattr(function, "__name__", "")
+    own = [] if spec is None else spec[0] + spec[1]
+    tells = names.tells_gradients(label) or names.is_backward(label)
+    return "" if tells or rates_in(own) else ", ".join(_learned_that_return(function, own))
+
+
+def _learned_that_return(function: Any, own: Collection[str]) -> list[str]:
+    """The arguments that a function returns under their own names, if all are called as what is learned."""
+    told = names_by_place(function)
+    found = list(told.values())
+    is_flat = all(len(path) <= 1 for path in told)
+    return found if is_flat and found and all(name in own and is_learned(name) for name in found) else []

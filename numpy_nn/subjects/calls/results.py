@@ -1,4 +1,4 @@
-"""What a forward pass returned: how many of it are outputs, where a loss is among it, and what may be a cache."""
+"""What a forward pass returned: how many of it are outputs, and what may be a cache."""
 
 from __future__ import annotations
 
@@ -56,14 +56,6 @@ def holds_floats(part: Any) -> bool:
         return np.asarray(part).dtype.kind == "f"
     except ValueError:
         return False
-
-
-def place_of_loss(result: Any) -> int:
-    """Where among what a loss returned the loss is: the one number after arrays, as in (probabilities, loss)."""
-    if not isinstance(result, tuple) or not result or np.ndim(result[0]) == 0:
-        return 0
-    numbers = [i for i, part in enumerate(result) if isinstance(part, (float, np.floating))]
-    return numbers[0] if len(numbers) == 1 else 0
 
 
 def names_of_results(forward: Callable[..., Any], result: Sequence[Any]) -> tuple[str, ...]:

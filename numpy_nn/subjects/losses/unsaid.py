@@ -277,7 +277,11 @@ def _compare_with_losses(
 
 
 def wants_gradient(function: Callable[..., Any] | None) -> bool:
-    """Whether the names of its arguments say that a function takes a gradient, and no targets to make one of."""
+    """Whether the names of its arguments say that a function takes a gradient, and no targets to make one of.
+
+    ``eta`` alone is one, though it is a learning rate elsewhere: without a gradient there is nothing to begin with.
+    """
     own = ((None if function is None else positional(function)) or ([], []))[0]
     targets = any(names.role_in_loss(name) == names.TARGET for name in own)
-    return not targets and any(names.role(name) == names.GRAD for name in own)
+    is_eta = [names.plain(name) for name in own] == ["eta"]
+    return not targets and (is_eta or any(names.role(name) == names.GRAD for name in own))

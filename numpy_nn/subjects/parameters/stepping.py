@@ -141,7 +141,7 @@ class SteppingCode(HidingCode):
         return any(abs(rate - one) <= 1e-9 * abs(one) for one in (self._kept_rate(), *self._numbers_written()) if one)
 
     def _kept_rate(self) -> float:
-        """The rate that is an argument's default, or that the code keeps; 0 without one."""
+        """The rate that is an argument, or the default of one, or that the code keeps; 0 without one."""
         return self._rate_by_default() or rate_of(self._owner, *self._stepping)
 
     def _rate_meant(self, kept: float, common: float) -> float:
@@ -261,7 +261,7 @@ class SteppingCode(HidingCode):
             self.notes.append(f"weight decay is in each step, and not counted to the gradient: {', '.join(texts)}")
 
     def _rate_by_default(self) -> float:
-        """The learning rate that what steps has as the default of an argument, which is not given; 0 without one.
+        """The learning rate that what steps is given as an argument, or has as the default of one; 0 without one.
 
         Or the one that the backward passes of an object's layers have, each by default.
         """
@@ -294,11 +294,11 @@ class SteppingCode(HidingCode):
 
 def _rate_by_default_of(function: Callable[..., Any], given: Mapping[str, Any]) -> float:
     spec = names.positional(function)
-    rates = [name for name in rates_in(spec[0] + spec[1]) if name in spec[1]] if spec else []
-    if len(rates) != 1 or rates[0] in given:
+    rates = [name for name in rates_in(spec[0] + spec[1]) if name in spec[1] or name in given] if spec else []
+    if len(rates) != 1:
         return 0.0
-    default = names.signature(function).parameters[rates[0]].default
-    return float(default) if isinstance(default, (int, float)) else 0.0
+    rate = given.get(rates[0], names.signature(function).parameters[rates[0]].default)
+    return float(rate) if isinstance(rate, (int, float)) else 0.0
 
 
 def rate_in_common(subject: Subject, steps: Mapping[str, Array], grad_output: Array, written: Sequence[float]) -> float:

@@ -78,6 +78,22 @@ def outputs_before_loss(function: Any) -> int:
     return losses[0] if all(map(tells_gradients, after)) and not any(map(tells_gradients, before)) else 0
 
 
+def place_of_loss(function: Any, result: Any) -> int:
+    """Where among what a loss returned the loss is: the one number after arrays, as in (probabilities, loss).
+
+    Of several numbers, as in (accuracy, loss), it is the one that alone goes by such a name in the source.
+    """
+    if not isinstance(result, tuple) or not result:
+        return 0
+    numbers = [i for i, part in enumerate(result) if isinstance(part, (float, np.floating))]
+    if np.ndim(result[0]) == 0:
+        returned = map(_parts, own_returns(source_tree(getattr(function, "func", function))))
+        found = next((parts for parts in returned if len(parts) == len(result)), [])
+        losses = [i for i, part in enumerate(found) if is_loss(_name(part))]
+        return losses[0] if len(losses) == 1 and losses[0] in numbers else 0
+    return numbers[0] if len(numbers) == 1 else 0
+
+
 def as_told(
     told: Mapping[Path, str],
     of: Mapping[str, Any],
