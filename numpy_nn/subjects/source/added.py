@@ -30,6 +30,7 @@ def adds_what_it_is_given(owner: Any, learned: Collection[str], others: Collecti
 def _moves(method: Any, learned: Collection[str]) -> Iterator[bool]:
     """Of each attribute that a method moves by one of its arguments, whether it is up: ``self.W = self.W + lr * d``."""
     given = set((names.positional(method) or ([], []))[0])
+    target: ast.expr
     for node in ast.walk(source_tree(method)):
         if isinstance(node, ast.AugAssign) and isinstance(node.op, (ast.Add, ast.Sub)):
             target, by, up = node.target, node.value, isinstance(node.op, ast.Add)
