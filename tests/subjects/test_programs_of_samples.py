@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from numpy_nn.gradcheck import check_gradients
+from numpy_nn.subjects.losses.estimators import of_rows
 
 rng = np.random.default_rng(0)
 X, labels = rng.standard_normal((6, 4)), np.array([0, 1, 2, 2, 1, 0])
@@ -259,3 +260,32 @@ class Unfitted:
 def test_what_fails_for_another_reason_is_not_judged_with_one_sample():
     with pytest.raises(TypeError, match="NoneType"):
         check_gradients(Unfitted(), X, (labels > 0).astype(float))
+
+
+class OfOneSample:
+    """A network whose step takes a sample that is drawn, and ``predict`` one, of which it makes an array of one."""
+
+    def __init__(self):
+        self.rng = np.random.default_rng(5)
+        self.w, self.v = self.rng.standard_normal((3, 2)), self.rng.standard_normal((2, 1))
+
+    def fit(self, X, y, learning_rate=0.2, epochs=100):
+        X = np.concatenate((np.ones((len(X), 1)), X), axis=1)
+        for _ in range(epochs):
+            i = self.rng.integers(len(X))
+            h = np.tanh(X[i] @ self.w)
+            d = y[i] - h @ self.v
+            e = (d @ self.v.T) * (1 - h**2)
+            self.v += learning_rate * np.outer(h, d)
+            self.w += learning_rate * np.outer(X[i], e)
+
+    def predict(self, x):
+        return np.tanh(np.concatenate((np.ones(1), x)) @ self.w) @ self.v
+
+
+def test_an_output_of_one_number_for_each_sample_is_that_number():
+    X, y = np.random.default_rng(6).standard_normal((4, 2)), np.array([0.0, 1.0, 1.0, 0.0])
+    net = OfOneSample()
+    outputs = of_rows(net, net.predict, (X,), y)(X)
+    assert outputs.tolist() == [net.predict(x).item() for x in X]
+    assert of_rows(net, net.predict, (X,), y[:3]) == net.predict

@@ -74,7 +74,8 @@ def make_by_training(target: Any, inputs: Sequence[Any], targets: Any) -> None:
 def of_rows(target: Any, forward: Callable[..., Any] | None, inputs: Sequence[Any], targets: Any) -> Any:
     """A forward pass that takes one sample, of an object that trains with several, as one of them all; or as it is.
 
-    It has another number of outputs than there are targets, or fails, and has one of the shape of a target for each.
+    It has another number of outputs than there are targets, or fails, and has one of the shape of a target for each; an
+    array of one number counts for a number.
     """
     y = np.asarray(targets)
     train = step_of_training(target, (*inputs, targets))
@@ -83,7 +84,8 @@ def of_rows(target: Any, forward: Callable[..., Any] | None, inputs: Sequence[An
     before = Snapshot(target)
 
     def each(*arrays: Any) -> NDArray[Any]:
-        return np.array([forward(*row) for row in zip(*arrays, strict=True)])
+        made = np.array([forward(*row) for row in zip(*arrays, strict=True)])
+        return made[..., 0] if made.shape == (*y.shape, 1) else made
 
     def shape(of: Callable[..., Any]) -> tuple[int, ...] | None:
         try:
