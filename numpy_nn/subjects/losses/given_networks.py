@@ -64,10 +64,9 @@ def _with_network_first(
     rest = {**others, **{name: value for name, value in defaults.items() if name not in others and name != network}}
 
     def change(tree: ast.FunctionDef) -> ast.AST:
-        at = {one.arg: one for one in (*tree.args.posonlyargs, *tree.args.args)}
-        tree.args.posonlyargs = []
-        tree.args.args = [at[name] for name in (network, *data, *rest) if name in at]
-        tree.args.defaults = [ast.Constant(None) for name in rest if name in at]
+        at = {one.arg: one for one in tree.args.args}
+        tree.args.args = [at[name] for name in (network, *data, *rest)]
+        tree.args.defaults = [ast.Constant(None)] * len(rest)
         return tree
 
     if any(one.kind is not one.POSITIONAL_OR_KEYWORD for one in own.values()) or len(own) != 1 + len(data) + len(rest):
