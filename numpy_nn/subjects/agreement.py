@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,7 +53,7 @@ def agreement(subject: Subject) -> Agreement:
 
 
 def _agreement_of(subject: Subject, grad_output: Array, shaped: Mapping[str, NDArray[Any]]) -> Agreement:
-    found = [digits(subject, name, g, grad_output) for name, g in shaped.items()]
+    found = [_digits(subject, name, g, grad_output, _known_changes) for name, g in shaped.items()]
     return Agreement(sum(d >= ROUGHLY for d in found), len(shaped), min(found))
 
 
@@ -92,17 +93,40 @@ def is_as_large(subject: Subject) -> bool:
 
 def digits(subject: Subject, name: str, gradient: Array, grad_output: Array) -> int:
     """To how many digits a gradient is that of the function, along four random directions: to CLOSELY at most."""
-    most = 0
+    return _digits(subject, name, gradient, grad_output, _changes)
+
+
+def _digits(
+    subject: Subject,
+    name: str,
+    gradient: Array,
+    grad_output: Array,
+    changes_by: Callable[[Subject, str, Array, float], Array],
+) -> int:
+    array = subject.arrays[name]
+    most, along = 0, _along(array, gradient)
+    slopes: Array | None = None
     for length in LENGTHS:
-        changes, claimed = _along_directions(subject, name, gradient, grad_output, length)
+        changes, reach = changes_by(subject, name, grad_output, length), _reach(array, length)
+        claimed = reach * along
         with np.errstate(all="ignore"):
             off, size = np.linalg.norm(changes - claimed), np.linalg.norm(changes) + np.linalg.norm(claimed)
         if not np.isfinite(size):
             continue  # of an infinite change, as to log(0), everything is off by the same: by infinity
         most = max(most, *(d for d in range(CLOSELY + 1) if d == 0 or off <= 10.0**-d * size + 1e-12))
-        if most >= ROUGHLY:
+        nearer, slopes = slopes, changes / reach
+        if most >= ROUGHLY or (nearer is not None and _are_far_from(along, nearer, slopes)):
             break
     return most
+
+
+def _are_far_from(claimed: Array, slopes: Array, others: Array) -> bool:
+    """Whether the slopes at two lengths are much nearer to each other than to what a gradient says they are.
+
+    Then it will not be right at a third. Slopes of 0 tell nothing: they may be those of the steps of a coarse output.
+    """
+    apart = np.linalg.norm(slopes - others)
+    return bool(np.all(slopes) and np.all(others) and apart <= 0.125 * np.linalg.norm(slopes - claimed))
 
 
 def factor_of(subject: Subject, name: str, step: Array, grad_output: Array) -> float:
@@ -148,7 +172,9 @@ def decays_in(
     That is of each of the ``kinds`` alone, or of all; those by which it is not, or not by such above 0, are left out.
     """
     array = subject.arrays[name]
-    changes, along = _changes_along(subject, name, [step, *(kind(array) for kind in kinds)], grad_output, LENGTHS[0])
+    changes = _changes(subject, name, grad_output, LENGTHS[0])
+    parts = (step, *(kind(array) for kind in kinds))
+    along = [_reach(array, LENGTHS[0]) * _along(array, one) for one in parts]
     if not np.all(np.isfinite([changes, *along])):
         return
     more = along[0] - changes
@@ -167,7 +193,8 @@ def may_be_a_multiple(subject: Subject, name: str, claimed: Array, grad_output: 
     As far as four directions tell: those of a weight decay are known by more.
     """
     array = subject.arrays[name]
-    changes, along = _changes_along(subject, name, [claimed, array, np.sign(array)], grad_output, LENGTHS[0])
+    changes = _changes(subject, name, grad_output, LENGTHS[0])
+    along = [_reach(array, LENGTHS[0]) * _along(array, one) for one in (claimed, array, np.sign(array))]
     if not np.all(np.isfinite([changes, *along])):
         return True
     known = np.stack([changes, *along[1:]], axis=1)
@@ -206,27 +233,61 @@ def _along_directions(
     subject: Subject, name: str, gradient: Array, grad_output: Array, length: float
 ) -> tuple[Array, Array]:
     """The changes along four random directions, and what they are by this gradient."""
-    changes, along = _changes_along(subject, name, [gradient], grad_output, length)
-    return changes, along[0]
+    array = subject.arrays[name]
+    return _changes(subject, name, grad_output, length), _reach(array, length) * _along(array, gradient)
 
 
-def _changes_along(
-    subject: Subject, name: str, gradients: Sequence[Array], grad_output: Array, length: float
-) -> tuple[Array, list[Array]]:
-    """The same for several gradients."""
-    rng, array = np.random.default_rng(1), subject.arrays[name]
-    home = array.copy()
-    scale = float(np.sqrt(np.mean(np.square(home)))) or 1.0
-    if length != LENGTHS[0]:
-        scale = max(scale, 1.0)  # what is lost in the steps of an output of float32 may be seen at distances of 1
-    changes, along = [], []
-    for _ in range(4):
-        step = length * scale * rng.standard_normal(array.shape)
+def _directions(array: Array) -> list[Array]:
+    rng = np.random.default_rng(1)
+    return [rng.standard_normal(array.shape) for _ in range(4)]
+
+
+def _reach(array: Array, length: float) -> float:
+    """How far the ends of a length are from the array, in its own units."""
+    scale = float(np.sqrt(np.mean(np.square(array)))) or 1.0
+    # What is lost in the steps of an output of float32 may be seen at distances of 1.
+    return length * (scale if length == LENGTHS[0] else max(scale, 1.0))
+
+
+def _along(array: Array, gradient: Array) -> Array:
+    """What the slopes along these directions are by a gradient."""
+    with np.errstate(all="ignore"):
+        return np.array([float(np.sum(gradient * direction)) for direction in _directions(array)])
+
+
+def _changes(subject: Subject, name: str, grad_output: Array, length: float) -> Array:
+    home = subject.arrays[name].copy()
+    changes = []
+    for direction in _directions(home):
+        step = _reach(home, length) * direction
         ends = [_value_at(subject, {name: home + sign * step}, grad_output) for sign in (1.0, -1.0)]
         changes.append(0.5 * (ends[0] - ends[1]))
-        with np.errstate(all="ignore"):
-            along.append([float(np.sum(gradient * step)) for gradient in gradients])
-    return np.array(changes), list(np.array(along).T)
+    return np.array(changes)
+
+
+class _Known(NamedTuple):
+    """The changes of arrays by their names and the lengths, all found at one point."""
+
+    point: dict[str, Array]
+    changes: dict[tuple[str, float], Array]
+
+
+_KNOWN: WeakKeyDictionary[Subject, _Known] = WeakKeyDictionary()
+
+
+def _known_changes(subject: Subject, name: str, grad_output: Array, length: float) -> Array:
+    """The changes, found once for a point: while forms are tried, one way to call a code is often asked about again."""
+    point = {**subject.arrays, "": grad_output}  # no array has an empty name
+    known = _KNOWN.get(subject)
+    if (
+        known is None
+        or known.point.keys() != point.keys()
+        or not all(map(np.array_equal, known.point.values(), point.values()))
+    ):
+        known = _KNOWN[subject] = _Known({key: one.copy() for key, one in point.items()}, {})
+    if (name, length) not in known.changes:
+        known.changes[name, length] = _changes(subject, name, grad_output, length)
+    return known.changes[name, length]
 
 
 def _value_at(subject: Subject, moved: Mapping[str, Array], grad_output: Array) -> float:

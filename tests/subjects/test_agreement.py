@@ -41,13 +41,35 @@ def test_digits_are_a_share_of_both(share, found):
 
 
 @pytest.mark.parametrize(
-    ("share", "found", "evaluations"), [(0.0, 4, 8), (1.1e-3, 2, 8), (1.1e-2, 1, 32), (0.3, 0, 32)]
+    ("share", "found", "evaluations"), [(0.0, 4, 8), (1.1e-3, 2, 8), (1.1e-2, 1, 16), (0.3, 0, 16)]
 )
 def test_further_off_is_looked_only_where_two_digits_do_not_agree_near_by(share, found, evaluations):
     subject, g = subject_of(np.sin, right), np.ones(X.shape)
     before = subject.evaluations
     assert digits(subject, subject.input, (1.0 + 2.0 * share) * right(X, g), g) == found
     assert subject.evaluations - before == evaluations
+
+
+@pytest.mark.parametrize(("claimed", "evaluations"), [(1.5, 32), (30.0, 16)])
+def test_still_further_off_is_looked_unless_two_slopes_are_alike_beside_what_is_claimed(claimed, evaluations):
+    # Near by the slope is 2, and far off 1: what is 1.5 there may be right somewhere, what is 30 is not.
+    x = np.full(X.shape, 2.0**-10)
+    subject, g = subject_of(lambda x: x + 2.0**-6 * np.tanh(2.0**6 * x), right, x), np.ones(X.shape)
+    before = subject.evaluations
+    assert digits(subject, subject.input, claimed * g, g) < 2
+    assert subject.evaluations - before == evaluations
+
+
+def test_the_same_is_not_evaluated_again_for_another_gradient_at_the_same_point():
+    subject = subject_of(np.sin, right)
+    first = agreement(subject)
+    evaluations = []
+    for scale in (1.0, 2.0, 2.0):
+        with subject.at({subject.input: scale * X}):
+            before = subject.evaluations
+            assert agreement(subject) == first
+            evaluations.append(subject.evaluations - before)
+    assert evaluations[1] - evaluations[0] == evaluations[1] - evaluations[2] == 8
 
 
 def test_a_wrong_gradient_of_a_small_function_has_no_digits_and_of_none_has_all():

@@ -72,15 +72,16 @@ class OneRound(Dressed):
         self._summed_up: set[str] = set()
         self._adapted: set[str] = set()
         self.kept: set[str] = set()
+        self._tells_loss = True  # until it is seen not to
 
     def _step(self, *arguments: Any, **named: Any) -> Any:
         owner = self.owner
         bound = self.__signature__.bind(*arguments, **named)
         named = {**bound.arguments, **dict.fromkeys(self._sizes, _samples_in(bound.args))}
         self._look_at(named)
-        before = set(_floats(owner))
+        before = set(_floats(owner)) if self._adapted else set()
         lengths = [(one, len(one)) for one in lists_in(attributes(owner)).values()]
-        standing = self._loss_where_it_stands(named, bound.args)
+        standing = self._loss_where_it_stands(named, bound.args) if self._tells_loss else None
         with _cut_short(self._loop, self._puts_back()) as rounds, _in_one_batch(owner, bound.args):
             result = quiet(self.func)(**named)
         if rounds and self._adapted and before.issuperset(self._adapted):
@@ -88,6 +89,7 @@ class OneRound(Dressed):
         loss = self._loss_in(result, _samples_in(bound.args))
         for one, length in lengths:
             del one[length:]  # what is kept of each round would grow by every evaluation
+        self._tells_loss = loss is not None
         return loss if standing is None else standing
 
     def _loss_where_it_stands(self, named: Mapping[str, Any], arguments: Sequence[Any]) -> Any:
