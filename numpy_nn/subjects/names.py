@@ -214,8 +214,11 @@ def is_gradient_of(name: Any, of: Any) -> float:
     if isinstance(name, tuple) and isinstance(of, tuple) and len(name) == len(of):
         apart = [(a, b) for a, b in zip(name, of, strict=True) if a != b]
         return is_gradient_of(*apart[0]) if len(apart) == 1 else 0.0
-    if not (isinstance(name, str) and isinstance(of, str)):
-        return 0.0
+    return _is_gradient_of(name, of) if isinstance(name, str) and isinstance(of, str) else 0.0
+
+
+@lru_cache(maxsize=2**12)
+def _is_gradient_of(name: str, of: str) -> float:
     if any(form.format(of) == name for form in GRADIENT_FORMS):
         return 1.0
     word, base = plain(name), plain(of)
@@ -254,8 +257,9 @@ def unwrapped(function: Callable[..., Any]) -> Callable[..., Any]:
     bare = getattr(function, "__func__", function)
     if not inspect.isfunction(bare) or hasattr(bare, "__wrapped__"):
         return bare
-    kinds = [p.kind for p in inspect.signature(bare).parameters.values()]
-    if kinds != [inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD]:
+    code = bare.__code__
+    takes_any = code.co_flags & inspect.CO_VARARGS and code.co_flags & inspect.CO_VARKEYWORDS
+    if code.co_argcount + code.co_kwonlyargcount > 0 or not takes_any:
         return bare
     held = inspect.getclosurevars(bare).nonlocals.values()
     wrapped = [value for value in held if inspect.isfunction(value) and value is not bare]
@@ -381,7 +385,7 @@ def is_backward(name: str) -> bool:
 
 def is_loss(name: str) -> bool:
     """Whether a function of this name is likely to compute a loss."""
-    return _squeezed(name) in map(_squeezed, LOSSES) or _OF_A_LOSS.search(plain(name)) is not None
+    return _squeezed(name) in _SQUEEZED_LOSSES or _OF_A_LOSS.search(plain(name)) is not None
 
 
 _OF_A_LOSS = re.compile(r"(^|_|log|bce)(loss|cost)(_with_\w+)?$|(^|_)(loss|cost|error|objective)_(fn|func|function)$")
@@ -398,3 +402,6 @@ _USUAL_LOSS = re.compile(r"(^|_)(cross_?entropy|mse|bce|(?<!root_)mean_squared_e
 def _squeezed(name: Any) -> str:
     """The name in small letters without underscores, so that forwardPass is forward_pass."""
     return plain(name).replace("_", "")
+
+
+_SQUEEZED_LOSSES = frozenset(map(_squeezed, LOSSES))

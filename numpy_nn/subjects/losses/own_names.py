@@ -192,7 +192,7 @@ class _Training:
         missing = [one.name for one in every if one.name not in given.parameters and one.default is one.empty]
         self._rest: dict[str, Any] = {name: RATE if name in rates_in(missing) else 1 for name in missing}
         self._round: Callable[..., Any] | None = None
-        self._loops = number_of_loops(function, loop)
+        self._loops, self._losses = number_of_loops(function, loop), losses_around(function)
         self._stored: list[str] = []  # the names that the loop binds, or appends to
         self.is_inner = False
         self.moved: list[str] = []  # the weights
@@ -330,7 +330,7 @@ class _Training:
 
         One that a function of the module gives for what there is after the step is asked for that from before it.
         """
-        calls = [(one, own) for one in losses_around(self._function) if (own := _arguments_in(end, one))]
+        calls = [(one, own) for one in self._losses if (own := _arguments_in(end, one))]
         if self._given_loss is not None and not (calls := [(self._given_loss, _arguments_in(end, self._given_loss))]):
             raise TypeError("the loss wants what the step has not")
         before = [(in_floats(end[name]), value) for name, value in held.items()]
