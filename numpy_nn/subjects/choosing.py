@@ -322,7 +322,8 @@ def _of_learned_targets(code: Code, subject: CodeSubject, before: Snapshot) -> C
         return None
     of_a_loss = subject.output().size == 1
     is_data = names.role_in_loss(name) == names.TARGET or roles.is_buffer(name) or (of_a_loss and roles.is_data(name))
-    if is_data and subject.leaves_nothing_returned:
+    is_no_loss_of_it = subject.chain is not None and not agreement(subject).agreeing  # one of the usual, as is tried
+    if is_data and (subject.leaves_nothing_returned or is_no_loss_of_it):
         return None
     try:
         learned = _chosen_of(replace(code, target=None), code.given, before)
