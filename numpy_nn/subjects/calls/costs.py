@@ -224,6 +224,8 @@ class LossOfOutput:
         network = getattr(getattr(self._forward, "func", self._forward), "__self__", None)
         if network is not None and thing is None and getattr(network, own, None) is self._loss:
             thing = network  # a static method
+        if thing is None and not inspect.isroutine(self._loss) and not isinstance(self._loss, partial):
+            thing = self._loss  # an object that is called
         if thing is None:
             around = getattr(self._loss, "__globals__", {})
             found = next((around[name] for name in around if own and is_derived(name, own)), None)
