@@ -25,7 +25,7 @@ from numpy_nn.network import Sequential
 from numpy_nn.subjects import Hints, LiveSubject, Subject, SubjectError, SurrogateSubject, as_subject, names, several
 from numpy_nn.subjects.agreement import claimed_in_shape
 from numpy_nn.subjects.arrays.nested import arrays_of
-from numpy_nn.subjects.calls.arguments import are_apart, with_targets_apart
+from numpy_nn.subjects.calls.arguments import are_apart, labels_come_first, with_targets_apart
 from numpy_nn.subjects.calls.contexts import with_context
 from numpy_nn.subjects.calls.costs import as_cost, method_of_loss
 from numpy_nn.subjects.calls.owners import is_object_with_arrays
@@ -113,6 +113,9 @@ def check_gradients(
                 x, targets = named.get("x", x), named.get("targets", targets)
                 if targets is None:
                     x, targets = with_targets_apart(target, x)
+                elif said := labels_come_first(_loss_of(target, x) or _forward_of(target), x, targets):
+                    x, targets = targets, x
+                    report.notes.append(said)
                 hints = Hints(parameters, constants, () if rng is None else (rng,), loss)
                 subjects = _subjects(target, x, targets, hints, report)
             else:

@@ -222,6 +222,34 @@ def claimed_in_shape(subject: Subject) -> tuple[Array, dict[str, NDArray[Any]]]:
     return grad_output, {n: g for n, g in claimed.items() if g is not None and g.shape == subject.arrays[n].shape}
 
 
+def loss_is_of_new_values(subject: Subject, rate: float) -> bool:
+    """Whether a step returns its loss after it has moved the parameters, for which its gradients are right.
+
+    Then the slope along v is that of f(w - r g(w)): g(w - r g(w)) . (v - r H v), with H v from two gradients.
+    """
+    if not subject.make_repeatable():
+        return False
+    grad_output, here = claimed_in_shape(subject)
+    homes = {name: subject.arrays[name].copy() for name in here}
+    rng = np.random.default_rng(8)
+    lines = {name: rng.standard_normal(home.shape) for name, home in homes.items()}
+
+    def at(moved: Mapping[str, Array]) -> tuple[float, dict[str, Array]]:
+        with subject.at(dict(moved)):
+            return float(np.sum(grad_output * subject.output())), claimed_in_shape(subject)[1]
+
+    h = 2.0**-13
+    try:
+        (plus, up), (minus, down) = (at({n: homes[n] + s * h * lines[n] for n in homes}) for s in (1.0, -1.0))
+        _, there = at({name: homes[name] - rate * here[name] for name in homes})
+        before = sum(float(np.sum(here[n] * lines[n])) for n in homes)
+        after = sum(float(np.sum(there[n] * (lines[n] - rate * (up[n] - down[n]) / (2.0 * h)))) for n in homes)
+    except (SubjectError, KeyError):
+        return False
+    slope = (plus - minus) / (2.0 * h)
+    return abs(slope - after) <= 1e-5 * abs(slope) < 1e-3 * abs(slope - before)
+
+
 def is_linear_in_the_gradient(subject: Subject) -> bool:
     """Whether twice the gradient of the output gives twice the claimed gradients, as that of a gradient does."""
     grad_output, once = claimed_in_shape(subject)

@@ -45,7 +45,7 @@ _TARGETS = words(
 _PREDICTIONS = words("ypred yhat out p probabilities a al x z h o yp inp activations")
 _TARGET_PATTERN = re.compile(r"y_true|target|label|true_|\w+_true$")
 _PREDICTION_PATTERN = re.compile(
-    r"y_pred|pred|recon|\w+_(recon(structed|struction)?|pred|hat)$|((in|out)put|logit|score|prob)s?$"
+    r"y_pred|pred|recon|\w+_(recon(structed|struction)?|pred|hat)$|(y_)?((in|out)put|logit|score|prob)s?$"
 )
 _RATES = words("lr eta rate step_size stepsize alpha_lr lr0 eta0 base_lr init_lr initial_lr")
 _RATE_PATTERN = re.compile(r"l\w*rate_?(0|init)?")  # learning_rate, however it is written
@@ -57,10 +57,11 @@ FORWARDS = words(
     "reconstruct feed prop infer inference transform process pass_forward"
 )
 BACKWARDS = words(
-    "backward backward_pass bprop backprop back_prop backpropagation backward_propagation back_propagation "
-    "backpropagate back_propagate backward_prop backward_propagate backwards backward_step backward_propagate_error "
-    "back_propagate_error back back_pass bp bwd bptt grad gradient derivative vjp prime df f_prime deriv compute_grad "
-    "compute_gradient compute_gradients calc_grad calculate_gradient gradients grads pullback adjoint d"
+    "backward backward_pass backward_delta bprop backprop back_prop backpropagation backward_propagation "
+    "back_propagation backpropagate back_propagate backward_prop backward_propagate backwards backward_step "
+    "backward_propagate_error back_propagate_error back back_pass bp bwd bptt grad gradient derivative vjp prime df "
+    "f_prime deriv compute_grad compute_gradient compute_gradients calc_grad calculate_gradient gradients grads "
+    "pullback adjoint d"
 )
 # What a name may begin with beside one of these words: get_output, compute_loss.
 _VERBS = re.compile("^(get|compute|calculate|calc|do|run)(?=.)")
@@ -87,11 +88,6 @@ DERIVATIVE_FLAGS = words(
 )
 # Called between two steps where gradients are added up, or inputs kept.
 _RESET = re.compile(r"(do)?(zero|(zero|reset|clear|clean|flush|empty|null)\w*(grad|diff|delta|nabla)\w*)")
-# What computes the gradients of parameters after a backward pass that is for the input alone.
-COMPLETES = words(
-    "compute_gradients compute_grads compute_parameter_gradients compute_param_grads calculate_gradients "
-    "calculate_grads calc_gradients calc_grads update_gradients"
-)
 # What makes an object's parameters once it is told the shape of its input.
 BUILDS = words("build setup initialize init_params init_parameters init_weights initialize_parameters")
 # A step of training that an object makes by itself.

@@ -7,7 +7,7 @@ from contextlib import suppress
 from typing import Any
 
 from numpy_nn.subjects import names
-from numpy_nn.subjects.agreement import agreement, claimed_in_shape
+from numpy_nn.subjects.agreement import agreement, claimed_in_shape, loss_is_of_new_values
 from numpy_nn.subjects.arrays.places import last_name, parsed
 from numpy_nn.subjects.calls.arguments import named_arguments, takes, takes_targets
 from numpy_nn.subjects.calls.calling import IT_UPDATES
@@ -20,7 +20,6 @@ from numpy_nn.subjects.choosing import chosen
 from numpy_nn.subjects.given_code import Code, Hints
 from numpy_nn.subjects.losses.unsaid import with_unsaid_cost
 from numpy_nn.subjects.parameters.code import CodeSubject
-from numpy_nn.subjects.parameters.stepping import loss_is_of_new_values
 from numpy_nn.subjects.source.roles import may_be_learned
 from numpy_nn.subjects.source.surroundings import bare, with_steps
 from numpy_nn.subjects.state import Snapshot
@@ -41,7 +40,7 @@ def of_passes(f: Any, vjp: Any, inputs: Sequence[Any], targets: Any, owner: Any,
     f = f if vjp is not None else value_first(with_gradients_asked_for(f))
     # A context of the user's own is one argument more.
     is_given = bool(inputs) and hasattr(inputs[0], "__dict__") and takes(f, len(inputs))
-    f = in_training(f if is_given else with_context(f))
+    f = in_training(f if is_given else with_context(f), len(inputs))
     if owner is None:
         inputs, owner = with_objects_held(f, inputs)
     if targets is not None and vjp is not None and (hints.cost is not None or not takes_targets(f, len(inputs))):

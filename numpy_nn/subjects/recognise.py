@@ -291,7 +291,7 @@ def _of_object(target: Any, inputs: Sequence[Any], targets: Any, hints: Hints) -
             return _of_functions(step, None, inputs, targets, hints)
     forward = forward or (forward_of_held_network(target) if step is not None and targets is not None else None)
     forward = with_data_held(target, with_input_kept(target, forward, inputs[0]), inputs[0])
-    forward = in_training(with_context(forward))
+    forward = in_training(with_context(forward), len(inputs))
     if (alone := _of_loss_of_its_data(label, target, inputs, targets, hints)) is not None:
         return alone
     by_itself = trained_by_its_input(label, target, forward, inputs, targets, hints) if backward is None else None
@@ -333,7 +333,8 @@ def _of_loss_of_its_data(
     label: str, target: Any, inputs: Sequence[Any], targets: Any, hints: Hints
 ) -> CodeSubject | None:
     """An object whose loss takes no targets, or the input as both; None if its backward pass takes a gradient."""
-    if hints.cost is not None or (targets is not None and not (len(inputs) == 1 and equal(targets, inputs[0]))):
+    is_input = len(inputs) == 1 and not isinstance(targets, dict) and equal(targets, inputs[0])
+    if hints.cost is not None or (targets is not None and not is_input):
         return None
     forward, backward = names.passes(target)
     wants_gradient = backward is not None and (positional(backward) or ([""], []))[0]

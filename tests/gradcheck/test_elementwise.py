@@ -45,7 +45,9 @@ def test_of_a_smooth_function_these_are_the_mistakes():
     }
     for name, f in others.items():
         options = {"weight": np.array(0.25)} if name == "prelu" else {}
-        expected[f"{OTHERS}{name}"] = "other_activation", g * f.derivative(X, **options)
+        slope = f.derivative(X, **options)
+        if np.ptp(slope) > 0.0:  # that of hardsigmoid is one number here, as any constant factor is
+            expected[f"{OTHERS}{name}"] = "other_activation", g * slope
     assert_predicted(guesses, expected)
 
 

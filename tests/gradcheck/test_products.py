@@ -96,6 +96,12 @@ def test_what_an_optimizer_makes_of_a_gradient_and_what_is_added_to_it_are_told(
     assert cause_of((squares, lambda w: made(squares_slope(w))), W) == (cause, True)
 
 
+def test_the_difference_to_the_targets_is_no_step_though_it_leads_to_the_least_of_their_squares():
+    loss = lambda y, target: ((y - target).T @ (y - target)).sum(), lambda y, target: y - target
+    report = check_gradients(loss, RNG.standard_normal((5, 3)), RNG.standard_normal((5, 3)))
+    assert (report.entries[0].verdict, report.entries[0].cause) == ("wrong", "unknown")
+
+
 def test_few_coordinates_that_are_all_but_right_have_no_factor():
     # Once "a factor that is missing or applied twice", 1.00001.
     pair = lambda x: np.log(np.abs(x) + 1e-6), lambda x, grad: grad / x

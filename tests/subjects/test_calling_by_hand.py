@@ -8,6 +8,7 @@ import pytest
 from stand_ins import stand_in
 
 from numpy_nn.subjects.calls.calling import CACHE, FILLED, GRADS, OUTPUT, RATE, CalledCode, Convention, result_role
+from numpy_nn.subjects.calls.completing import Completing, completing
 from numpy_nn.subjects.calls.conventions import ordered_by_role
 from numpy_nn.subjects.calls.costs import LossOfOutput
 from numpy_nn.subjects.surrogate import SurrogateSubject
@@ -138,13 +139,12 @@ class Twice:
 
 def test_what_computes_gradients_after_backward_is_a_method_of_a_usual_name_that_wants_nothing():
     owner = Twice()
-    found = vars(CalledCode)["_completes"].func(stand_in(_owner=owner, _backward=len))
-    assert found == owner.calc_gradients
-    assert vars(CalledCode)["_completes"].func(stand_in(_owner=owner, _backward=owner.calc_gradients)) is None
-    assert vars(CalledCode)["_completes"].func(stand_in(_owner=None, _backward=len)) is None
+    assert completing(owner, len, ["x"], None, GRADS) == (owner.calc_gradients, ())
+    assert completing(owner, owner.calc_gradients, ["x"], None, GRADS) is None
+    assert completing(None, len, ["x"], None, GRADS) is None
 
 
 def test_it_is_called_after_backward():
     seen: list[Any] = []
-    called((GRADS,), _backward=lambda _: seen.append("backward"), _completes=lambda: seen.append("gradients"))
-    assert seen == ["backward", "gradients"]
+    called((GRADS,), _backward=lambda _: seen.append("backward"), _completes=Completing(seen.append, ("x",)))
+    assert seen == ["backward", "argument x"]

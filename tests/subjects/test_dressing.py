@@ -49,6 +49,7 @@ def test_a_forward_pass_is_told_to_train_if_it_would_not():
         return x, training, train, other
 
     assert in_training(forward)(1) == (1, True, True, False)
+    assert in_training(forward, 2)(1, False) == (1, False, True, False)  # it is told already
     for other in (lambda x, training=True: (x, training), lambda x, flag=False: (x, flag), np.sin, None):
         assert in_training(other) is other
 

@@ -120,3 +120,64 @@ def test_one_step_of_it_is_judged(function, net, wrong, capsys):
     assert before.keys() == vars(net).keys()
     assert all(np.array_equal(before[name], value) for name, value in vars(net).items())
     assert not capsys.readouterr().out
+
+
+class Dense:
+    def __init__(self, n_in, n_out):
+        self.W, self.b = np.random.default_rng(n_in).normal(size=(n_in, n_out)), np.zeros(n_out)
+
+    def forward(self, x):
+        self.x = x
+        return x @ self.W + self.b
+
+    def backward(self, grad, learning_rate):
+        grad_x = grad @ self.W.T
+        self.W -= learning_rate * self.x.T @ grad
+        self.b -= learning_rate * grad.sum(axis=0)
+        return grad_x
+
+
+class Tanh:
+    def forward(self, x):
+        self.out = np.tanh(x)
+        return self.out
+
+    def backward(self, grad, _):
+        return grad * (1 - self.out**2)
+
+
+class Mean:
+    def forward(self, predictions, targets):
+        return np.mean((predictions - targets) ** 2)
+
+    def derivative(self, predictions, targets):
+        return 2 * (predictions - targets) / predictions.size
+
+
+def fit_layers(layers, x, y, loss, learning_rate=0.01, epochs=3):
+    for _ in range(epochs):
+        out = x
+        for layer in layers:
+            out = layer.forward(out)
+        print(loss.forward(out, y))
+        grad = loss.derivative(out, y)
+        for layer in reversed(layers):
+            grad = layer.backward(grad, learning_rate)
+
+
+def fit_layers_by_another_gradient(layers, x, y, loss, learning_rate=0.01, epochs=3):
+    for _ in range(epochs):
+        out = x
+        for layer in layers:
+            out = layer.forward(out)
+        print(loss.forward(out, y))
+        grad = loss.derivative(out, y) * out
+        for layer in reversed(layers):
+            grad = layer.backward(grad, learning_rate)
+
+
+@pytest.mark.parametrize(("fit", "verdict"), [(fit_layers, "right"), (fit_layers_by_another_gradient, "wrong")])
+def test_the_network_may_be_a_list_of_layers_and_its_steps_are_those_of_the_loop(fit, verdict):
+    report = check_gradients(fit, [Dense(4, 2), Tanh(), Dense(2, 3)], X, Y, Mean())
+    assert report.verdict == verdict
+    assert {entry.name for entry in report.entries} == {f"layers[{i}].{name}" for i in (0, 2) for name in "Wb"}

@@ -150,3 +150,24 @@ def test_where_the_gradients_of_all_outputs_come_in_one_argument_wrong_ones_are_
 
     entry = check_gradients(Halves(), np.random.default_rng(0).standard_normal((5, 4)))["x"]
     assert (entry.verdict, entry.checked) == ("wrong", 20)
+
+
+class ActivationAfterItsInput:
+    """Forward returns what goes into the activation first, and then the output, whose gradient backward takes."""
+
+    def __init__(self, wrong=1.0):
+        self.w, self.wrong = np.random.default_rng(4).standard_normal((3, 2)), wrong
+
+    def forward(self, x):
+        z = x @ self.w
+        return z, np.tanh(z)
+
+    def backward(self, x, z, da):
+        dz = da * (1 - self.wrong * np.tanh(z) ** 2)
+        return dz @ self.w.T, x.T @ dz
+
+
+@pytest.mark.parametrize(("wrong", "verdict"), [(1.0, "right"), (0.0, "wrong")])
+def test_the_output_is_that_of_two_results_whose_gradient_backward_takes_by_name(wrong, verdict):
+    report = check_gradients(ActivationAfterItsInput(wrong), np.random.default_rng(5).standard_normal((4, 3)))
+    assert [(entry.name, entry.verdict) for entry in report.entries] == [("x", verdict), ("w", verdict)]

@@ -62,3 +62,12 @@ def test_a_small_probability_beside_large_ones_tells_which_is_the_target():
     report = check_gradients((divergence, divergence_grad), q, p)
     assert report.verdict == "right"
     assert "called with the targets first, as p" in str(report)
+
+
+@pytest.mark.parametrize(("times", "verdict"), [(1.0, "right"), (2.0, "wrong")])
+def test_labels_that_are_given_in_the_order_of_the_loss_are_the_targets(times, verdict):
+    labels = np.eye(4)[[0, 1, 2, 3, 0]]
+    loss = pair("y_true", "y_pred", times)
+    report = check_gradients((lambda y_true, y_pred: -np.sum(y_true * np.log(y_pred)), loss[1]), labels, P)
+    assert report.verdict == verdict
+    assert any("x holds labels" in note for note in report.notes)

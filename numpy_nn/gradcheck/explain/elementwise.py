@@ -60,8 +60,9 @@ def elementwise(e: Evidence) -> Iterator[Prediction]:
         yield Prediction("derivative_at_output", "grad_output f'(f(x))", at_output)
     for name, activation in ACTIVATIONS.items():
         if activation.elementwise and name != "identity":
-            values = g * activation.derivative(x, **default_options(activation))
-            yield Prediction("other_activation", f"grad_output times the derivative of {name}", values)
+            other = activation.derivative(x, **default_options(activation))
+            if np.ptp(other) != 0.0:  # or it is any constant factor
+                yield Prediction("other_activation", f"grad_output times the derivative of {name}", g * other)
     values = g * ACTIVATIONS["gelu"].derivative(x, approximate="tanh")
     yield Prediction("other_activation", "grad_output times the derivative of gelu's approximation by tanh", values)
 

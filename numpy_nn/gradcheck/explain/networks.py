@@ -103,7 +103,9 @@ class Chain:
         for name, other in ACTIVATIONS.items() if any(functions[:1]) else ():
             if other.elementwise and other is not functions[0] and name != "identity":
                 formula = f"that with the derivative of {name} for that of its activation"
-                yield "other_activation", formula, self.handed[k] * _slope(other, zs[0])
+                slope = _slope(other, zs[0])
+                if np.ptp(slope) != 0.0:  # or it is any constant factor
+                    yield "other_activation", formula, self.handed[k] * slope
 
     def other_inputs(self, k: int) -> Iterator[tuple[str, str, Array]]:
         """What layer k may have taken for its input: with the cause, and in words."""

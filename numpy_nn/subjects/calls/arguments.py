@@ -109,6 +109,20 @@ def with_targets_apart(target: Any, x: Any) -> tuple[Any, Any]:
     return (x[0] if len(x) == 2 else x[:-1]), x[-1]
 
 
+def labels_come_first(loss: Callable[..., Any] | None, x: Any, targets: Any) -> str:
+    """What is said of it, where a loss whose first argument is the target was given labels for x; else "".
+
+    Zeros and ones are then in the place of a prediction, and what is neither in that of the targets.
+    """
+    own = ((None if loss is None else positional(loss)) or ([], []))[0][:2]
+    if names.roles_in_loss(own) != [names.TARGET, names.PREDICTION]:
+        return ""
+    both = all(isinstance(one, np.ndarray) and one.dtype.kind in "fiub" for one in (x, targets))
+    if not both or x.shape != targets.shape or np.isin(targets, (0, 1)).all() or set(np.unique(x)) != {0, 1}:
+        return ""
+    return f"x holds labels, and what is given for targets does not: called in the order of ({own[0]}, {own[1]})"
+
+
 def are_apart(numbers: Sequence[Any], forward: Callable[..., Any] | None, others: int) -> bool:
     """Whether numbers are an argument each of a function that takes as many, with ``others`` beside them, and not one.
 

@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from numpy_nn.subjects import names
 from numpy_nn.subjects.arrays.gradients import Leaf, ParameterGradient, SumOfUses, listed, times_jacobian, without_mask
 from numpy_nn.subjects.arrays.nested import arrays_of, as_given, is_container, with_arrays, written_in
 from numpy_nn.subjects.arrays.places import Path, Place, follow, output_paths
 from numpy_nn.subjects.arrays.unrolled import Part
+from numpy_nn.subjects.calls.completing import Completing, completing
 from numpy_nn.subjects.calls.costs import LossOfOutput
 from numpy_nn.subjects.calls.decays import Decay
 from numpy_nn.subjects.calls.resets import Slot, empty_slots, resets_of
@@ -179,8 +179,15 @@ class CalledCode(ClaimingSubject):
             outputs = [result]
             self._result = (outputs, ())
         if self.convention.arguments is None:
-            outputs = [np.asarray(output, np.float64) for output in outputs]
+            outputs = [self._value(output) for output in outputs]
         return outputs
+
+    def _value(self, output: Any) -> Array:
+        try:
+            return np.asarray(output, np.float64)
+        except (TypeError, ValueError):
+            kind = type(output).__name__
+            raise TypeError(f"{self.label}: expected a value first, and its gradients after it, got {kind}") from None
 
     @property
     def given(self) -> Mapping[str, Any]:
@@ -301,7 +308,8 @@ class CalledCode(ClaimingSubject):
             (self.arrays[name] if name in self.arrays else self._lost[name][1])[...] = values
         returned = listed(self._backward(*arguments), self.arrays)
         if self._completes is not None:
-            self._completes()
+            for_it = [grad_outputs[0] if one == GRADS else self._argument(one, {}) for one in self._completes.arguments]
+            self._completes.method(*for_it)
         return (returned, filled) if filled else returned
 
     @cached_property
@@ -311,11 +319,10 @@ class CalledCode(ClaimingSubject):
         return found
 
     @cached_property
-    def _completes(self) -> Callable[[], Any] | None:
-        """The owner's method that computes gradients after backward, without being given anything."""
-        own = [] if self._owner is None else [getattr(self._owner, name, None) for name in names.COMPLETES]
-        found = [one for one in own if callable(one) and one != self._backward and names.positional(one) == ([], [])]
-        return found[0] if found else None
+    def _completes(self) -> Completing | None:
+        """The owner's method that computes gradients after backward."""
+        grads = GRADS if self.convention.takes_grads else None
+        return completing(self._owner, self._backward, self.convention.inputs, self._targets_name, grads)
 
     @property
     def _updater(self) -> str:

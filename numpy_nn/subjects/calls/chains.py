@@ -15,7 +15,9 @@ from numpy_nn.subjects.state import equal
 from numpy_nn.subjects.subject import SubjectError
 
 
-class _Layers:
+class LayersInOrder:
+    """Layers one after the other, without a way back: whoever trains them has that in a loop."""
+
     def __init__(self, layers: Sequence[Any]) -> None:
         self.layers = layers
 
@@ -27,17 +29,19 @@ class _Layers:
             x = names.kept(layer, names.OUTPUTS) if result is None else result
         return x
 
+
+class _WithAWayBack(LayersInOrder):
     def _back(self, grad_output: Any, *rate: Any) -> Any:
         for layer in reversed(flat_layers(self.layers)):
             backward = names.passes(layer)[1]
             assert backward is not None
-            result = backward(grad_output, *(rate if _takes_a_rate(layer) else ()))
+            result = backward(grad_output, *(rate if _takes_a_rate(layer) or _wants_two(layer) else ()))
             result = names.kept(layer, names.INPUT_GRADIENTS) if result is None else result
             grad_output = result[0] if isinstance(result, tuple) else result
         return grad_output
 
 
-class Chain(_Layers):
+class Chain(_WithAWayBack):
     """Layers one after the other, as one: those of a list, or of a list of pairs such as (layer, activation)."""
 
     def backward(self, grad_output: Any) -> Any:
@@ -45,7 +49,7 @@ class Chain(_Layers):
         return self._back(grad_output)
 
 
-class SteppingChain(_Layers):
+class SteppingChain(_WithAWayBack):
     """The same of layers of which some want a learning rate in their backward passes."""
 
     def backward(self, grad_output: Any, learning_rate: Any) -> Any:
@@ -81,6 +85,11 @@ def _takes_a_rate(layer: Any) -> bool:
     required, optional = (None if backward is None else positional(backward)) or ([], [])
     given = [*required, *optional][:2]
     return len(given) == 2 and len(required) in (1, 2) and rates_in(given) == given[1:]
+
+
+def _wants_two(layer: Any) -> bool:
+    """Whether its backward pass wants one thing beside the gradient: whoever goes back hands the rate to all alike."""
+    return len((positional(names.passes(layer)[1] or len) or ([], []))[0]) == 2
 
 
 def flat_layers(layers: Any) -> list[Any]:

@@ -20,6 +20,7 @@ from numpy_nn.subjects.calls.results import (
     holds_floats,
     is_gradient_of_one,
     names_of_results,
+    place_told_by_its_gradient,
     readings,
 )
 from numpy_nn.subjects.names import positional
@@ -295,6 +296,7 @@ def conventions(
     place = place_of_loss(forward, result) if target is not None or _begins_with_a_loss(backward, inputs) else 0
     of_network = isinstance(getattr(forward, "__self__", None), LossOfOutput)
     called = names_of_results(forward, result) if isinstance(result, (tuple, list)) and not of_network else ()
+    place = place or (place_told_by_its_gradient(backward, inputs, called) if target is None else 0)
     for outputs in [1] if place else readings(result, backward, inputs, called):
         has_cache = isinstance(result, (tuple, list)) and len(result) > outputs
         returned = called if has_cache else ()

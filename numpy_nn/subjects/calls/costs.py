@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import inspect
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -18,6 +19,7 @@ from numpy_nn.subjects.calls.usual_costs import Cost
 from numpy_nn.subjects.names import positional
 from numpy_nn.subjects.source.returned import number_returned, place_of_loss, returned_names
 from numpy_nn.subjects.source.roles import is_data
+from numpy_nn.subjects.source.trees import source_tree
 
 
 def costs_beside(function: Callable[..., Any]) -> list[tuple[str, Cost]]:
@@ -132,7 +134,7 @@ class LossOfOutput:
         penalty: Callable[[], Any] | None = None,
     ) -> None:
         self._forward, self._loss, self._named = forward, loss, tuple(named)
-        self._takes_last, self.penalty = takes_last, penalty
+        self._takes_last, self.penalty = takes_last or _is_of_the_last(loss), penalty
         self._of_output: Any = None
         self._targets: Any = None
         self.output: Any = None  # what the network has returned
@@ -140,6 +142,7 @@ class LossOfOutput:
         self.inputs: Sequence[Any] = ()  # what it was given
         self._names = returned_names(forward)
         self._asked: Callable[..., Any] | None = None
+        self._wants_all = False
         self.gives_error, self.sign_of_error = False, 1.0
 
     def loss(self, *arguments: Any) -> Any:
@@ -180,11 +183,12 @@ class LossOfOutput:
             spec = positional(loss)
             self._wanted = [] if spec is None else spec[0]
             self._targets_first = names.roles_in_loss(self._wanted) == [names.TARGET, names.PREDICTION]
-            self._asked = loss
+            self._wants_all, self._asked = _is_of_the_last(loss), loss
         told = [name for name in self._wanted[:2] if name in self._names and names.role_in_loss(name) != names.TARGET]
         output = self._result(self._names.index(told[0])) if len(told) == 1 and self._is_several() else self.output
         if isinstance(output, list) and output and all(isinstance(one, (int, float)) for one in output):
             output = np.asarray(output, np.float64)  # as arithmetic wants it
+        output = self._returned if self._wants_all and self._is_list_of_all() else output
         first_two = [targets, output] if self._targets_first else [output, targets]
         return [*first_two, *(given[name] for name in self._wanted[2:] if name in given)]
 
@@ -224,6 +228,8 @@ class LossOfOutput:
         network = getattr(getattr(self._forward, "func", self._forward), "__self__", None)
         if network is not None and thing is None and getattr(network, own, None) is self._loss:
             thing = network  # a static method
+        if thing is None and not inspect.isroutine(self._loss) and not isinstance(self._loss, partial):
+            thing = self._loss  # an object that is called
         if thing is None:
             around = getattr(self._loss, "__globals__", {})
             found = next((around[name] for name in around if own and is_derived(name, own)), None)
@@ -282,6 +288,13 @@ class LossOfOutput:
     def _result(self, place: int) -> Any:
         return self._returned[place]
 
+    def output_for(self, loss: Callable[..., Any]) -> Any:
+        """What a loss takes: the output, or the list of all activations, of which it takes the last by itself."""
+        return self._returned if self._is_list_of_all() and _is_of_the_last(loss) else self.output
+
+    def _is_list_of_all(self) -> bool:
+        return isinstance(self._returned, list) and self._is_several()
+
     def _whole(self) -> Any:
         """The output, or the list of all activations of which it is the last."""
         return self._returned if self._takes_last and isinstance(self._returned, list) else self.output
@@ -293,6 +306,15 @@ class LossOfOutput:
 
     def _samples(self) -> int:
         return number_of_samples(self.inputs[0], self.output)
+
+
+def _is_of_the_last(loss: Any) -> bool:
+    """Whether a loss takes a list of activations, and the last of one of its arguments, as ``activations[-1]``."""
+    wanted = (positional(loss) or ([], []))[0][:2]
+    indexed = [node for node in ast.walk(source_tree(loss)) if isinstance(node, ast.Subscript)]
+    lasts = [node.value for node in indexed if ast.unparse(node.slice) == "-1"]
+    found = {node.id for node in lasts if isinstance(node, ast.Name)} & set(wanted)
+    return any(names.role_in_loss(name) != names.TARGET for name in found)
 
 
 def is_prediction(name: str) -> bool:

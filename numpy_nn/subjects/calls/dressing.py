@@ -76,13 +76,14 @@ def with_input_kept(target: Any, forward: Any, x: Any) -> Any:
 _INPUTS = ("input", "inputs", "x", "input_data")
 
 
-def in_training(forward: Any) -> Any:
+def in_training(forward: Any, number: int = 1) -> Any:
     """A forward pass that would not be that of training unless it is told: told so; any other as it is.
 
-    A backward pass is that of training, and of dropout and batch norm as they are there.
+    A backward pass is that of training, and of dropout and batch norm as they are there. What is among the ``number``
+    of arguments that are given is told already.
     """
     spec = None if forward is None else positional(forward)
-    optional = [] if spec is None else spec[1]
+    optional = [] if spec is None else spec[1][max(0, number - len(spec[0])) :]
     called = {name: names.plain(name) for name in optional}
     flags: dict[str, Any] = {name: True for name in optional if _KEEPS.fullmatch(called[name])}
     flags |= {name: names.SETTINGS[called[name]] for name in optional if called[name] in names.SETTINGS}

@@ -67,3 +67,19 @@ def names_of_results(forward: Callable[..., Any], result: Sequence[Any]) -> tupl
 def caches_among(rest: Sequence[Any]) -> list[int | None]:
     """Which of the things after the outputs backward may be given: all, or one that is no array, the last first."""
     return [None, *(i for i in reversed(range(len(rest))) if len(rest) > 1 and not isinstance(rest[i], np.ndarray))]
+
+
+def place_told_by_its_gradient(backward: Callable[..., Any], inputs: Sequence[str], returned: Sequence[str]) -> int:
+    """The place of the output of two results: the second, where backward takes the first as it is, and da of the other.
+
+    So it is with ``return z, f(z)`` and ``backward(x, z, da)``, whose gradient by its name is not that of z.
+    """
+    wanted = (positional(backward) or ([], []))[0]
+    if len(returned) != 2 or returned[0] not in wanted or returned[0] in inputs or returned[1] in wanted:
+        return 0
+    gradients = [name for name in wanted if is_gradient_of_one(name) and name not in (*returned, *inputs)]
+    if len(gradients) != 1 or names.is_gradient_of(gradients[0], returned[0]):
+        return 0
+    if returned[1]:
+        return int(names.is_gradient_of(gradients[0], returned[1]) > 0.5)
+    return int(re.fullmatch("d_?[a-z]", names.plain(gradients[0])) is not None)

@@ -276,7 +276,7 @@ class UpdatingCode(CalledCode):
     @property
     def _stepping(self) -> list[Callable[..., Any] | None]:
         """What may make the steps of a backward pass."""
-        return [self._backward or self._forward, self._completes]
+        return [self._backward or self._forward, self._completes and self._completes.method]
 
     @property
     def chain(self) -> LossOfOutput | None:

@@ -1,4 +1,7 @@
-"""Functions that train a network which they are given, as ``train(net, X, y, epochs)``: methods of that network."""
+"""Functions that train a network which they are given, as ``train(net, X, y, epochs)``: methods of that network.
+
+It may be a list of layers.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from numpy_nn.subjects import names
+from numpy_nn.subjects.calls.chains import LayersInOrder, flat_layers
 from numpy_nn.subjects.calls.owners import is_object_with_arrays
 from numpy_nn.subjects.source.loops import loop_of_training
 from numpy_nn.subjects.source.recompiled import recompiled
@@ -35,30 +39,41 @@ def as_method_of_network(function: Any, given: Sequence[Any]) -> Trained | None:
         return None
     wanted = list(inspect.signature(own).parameters)[: len(given)]
     networks = [name for name, one in zip(wanted, given, strict=False) if _is_network(one)]
-    data = [name for name, one in zip(wanted, given, strict=False) if isinstance(one, (np.ndarray, list))]
+    data = [
+        n for n, one in zip(wanted, given, strict=False) if isinstance(one, (np.ndarray, list)) and n not in networks
+    ]
     if len(wanted) < len(given) or len(networks) != 1 or len(data) < 2:
         return None
     called = dict(zip(wanted, given, strict=True))
     others = [name for name in wanted if name not in (*networks, *data)]
     copies = in_float64({name: called[name] for name in (*networks, *others)})
     network = copies.pop(networks[0])
-    if (method := _with_network_first(own, networks[0], data, copies)) is None:
+    of_layers = isinstance(network, (list, tuple))
+    if (method := _with_network_first(own, networks[0], data, copies, of_layers=of_layers)) is None:
         return None
+    network = LayersInOrder(network) if of_layers else network
     network.__class__ = type(own.__name__, (type(network),), {"train": method, "__slots__": ()})
     for name, one in copies.items():
-        if is_object_with_arrays(one) and name not in attributes(network) and hasattr(network, "__dict__"):
-            setattr(network, name, one)  # where what it keeps from step to step is found, and put back
+        kept = is_object_with_arrays(one) or (of_layers and names.plain(name) in names.HELD_LOSSES)
+        if kept and name not in attributes(network) and hasattr(network, "__dict__"):
+            setattr(network, name, one)  # where what it keeps from step to step is found, and put back; and its loss
     return Trained(network, tuple(called[name] for name in data))
 
 
 def _is_network(argument: Any) -> bool:
+    if isinstance(argument, (list, tuple)):
+        layers = flat_layers(argument)
+        return any(map(is_object_with_arrays, layers)) and all(None not in names.passes(one) for one in layers)
     return is_object_with_arrays(argument) and None not in names.passes(argument)
 
 
 def _with_network_first(
-    function: FunctionType, network: str, data: Sequence[str], others: Mapping[str, Any]
+    function: FunctionType, network: str, data: Sequence[str], others: Mapping[str, Any], *, of_layers: bool
 ) -> FunctionType | None:
-    """The function with its arguments in this order, of which ``others`` have these defaults; None without source."""
+    """The function with its arguments in this order, of which ``others`` have these defaults; None without source.
+
+    One that wants a list ``of_layers`` takes that of the network.
+    """
     own = inspect.signature(function).parameters
     defaults = {name: one.default for name, one in own.items() if one.default is not one.empty and name not in data}
     rest = {**others, **{name: value for name, value in defaults.items() if name not in others and name != network}}
@@ -67,6 +82,7 @@ def _with_network_first(
         at = {one.arg: one for one in tree.args.args}
         tree.args.args = [at[name] for name in (network, *data, *rest)]
         tree.args.defaults = [ast.Constant(None)] * len(rest)
+        tree.body = [*(ast.parse(f"{network} = {network}.layers").body if of_layers else []), *tree.body]
         return tree
 
     if any(one.kind is not one.POSITIONAL_OR_KEYWORD for one in own.values()) or len(own) != 1 + len(data) + len(rest):

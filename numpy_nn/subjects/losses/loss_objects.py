@@ -135,8 +135,8 @@ def _of_loss_object(
             continue
         chain = getattr(function, "__self__", None)
         of_chain = isinstance(chain, LossOfOutput)
-        if of_chain and subject.convention.takes_grads and agrees.agreeing < agrees.shaped and wants_gradient(backward):
-            wanting = backward  # that of the output, in the place of which it was given that of the loss
+        if of_chain and agrees.agreeing < agrees.shaped and wants_gradient(backward):
+            wanting = backward  # that of the output, in the place of which it was given that of the loss, or the output
             continue
         counts = isinstance(chain, LossOfOutput) and chain.penalty is not None
         if penalty is not None and of_chain:

@@ -154,7 +154,8 @@ def _ratios(
         try:
             with subject.at({name: scale * subject.arrays[name]}):
                 loss = float(subject.output())
-                given = ((chain.output, targets), (targets, chain.output), (*chain.inputs, targets), (targets,))[order]
+                output = chain.output_for(function)
+                given = ((output, targets), (targets, output), (*chain.inputs, targets), (targets,))[order]
                 if len((positional(function) or ([], []))[0]) != len(given):
                     return
                 with subject.running():

@@ -15,6 +15,7 @@ from numpy_nn.subjects.calls.rates import rates_in
 from numpy_nn.subjects.names import positional
 from numpy_nn.subjects.running import Patience, Running, SubjectError
 from numpy_nn.subjects.source.loops import OF_STEPS, loop_of_training, steps_to_make
+from numpy_nn.subjects.source.returned import names_by_place
 from numpy_nn.subjects.source.roles import is_data
 from numpy_nn.subjects.state import Snapshot, attributes, generators_from, restorer
 
@@ -58,8 +59,11 @@ def with_gradients_beside_its_loss(step: Callable[..., Any], given: Sequence[Any
 
 
 def without_its_loss(step: Callable[..., Any] | None) -> Callable[..., Any] | None:
-    """A step with a loop of its own as one that returns nothing, as where there is a loss; any other as it is."""
-    if step is None or own_loop(step) is None:
+    """A step with a loop of its own, or that returns its loss, as one that returns nothing; any other as it is.
+
+    Where there is a loss it may be taken for a gradient, as one of each sample may.
+    """
+    if step is None or not (own_loop(step) is not None or _returns_its_loss(step)):
         return step
 
     def silent(*arguments: Any, **named: Any) -> None:
@@ -69,6 +73,12 @@ def without_its_loss(step: Callable[..., Any] | None) -> Callable[..., Any] | No
     dressed = Dressed(silent, names.signature(step))
     dressed.func = step
     return dressed
+
+
+def _returns_its_loss(step: Callable[..., Any]) -> bool:
+    """Whether the source calls the one thing that a step returns a loss."""
+    returned = names_by_place(step)
+    return list(returned) == [()] and names.is_loss(returned[()])
 
 
 def runs(target: Any, method: Callable[..., Any], given: Sequence[Any]) -> bool:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from numpy_nn.subjects import names
-from numpy_nn.subjects.agreement import CLOSELY, ROUGHLY, claimed_in_shape, digits, factor_of, factor_to_more_digits
+from numpy_nn.subjects.agreement import CLOSELY, ROUGHLY, digits, factor_of, factor_to_more_digits
 from numpy_nn.subjects.arrays.gradients import SURE, Leaf, same_but_ones
 from numpy_nn.subjects.arrays.places import Place, last_name
 from numpy_nn.subjects.calls.calling import RATE
@@ -96,12 +96,16 @@ class SteppingCode(HidingCode):
         """Give up what agrees to a few digits with the gradient of a parameter that moves, and is not called so.
 
         It does so by chance, as what the next layer keeps of its input; the step tells the gradient. So it does where
-        what is kept has not the shape, as the gradient of W^T.
+        what is kept has not the shape, as the gradient of W^T, or is 0 again when the step is done.
         """
+        zeroed = [name for name in self._moved if name in self._places and self._is_zeroed(name)]
         for name in [name for name in self._moved if name in self._places]:
             leaf = self._leaves.get(name)
             if isinstance(leaf, Leaf) and not same_but_ones(leaf.value.shape, self.arrays[name].shape):
                 del self._leaves[name]
+        if zeroed:
+            self._leaves = {name: leaf for name, leaf in self._leaves.items() if name not in zeroed}
+            self._claimed(grad_output)  # the latest step may have begun with what stood there while it was looked for
         for name in [name for name in self._moved if name in self._places and name not in self._sure]:
             leaf = self._leaves.get(name)
             if not isinstance(leaf, Leaf) or leaf.returned or tells_gradients(str(last_name(leaf.path))):
@@ -110,6 +114,11 @@ class SteppingCode(HidingCode):
                 kept = leaf.value.reshape(self.arrays[name].shape).astype(np.float64)
                 if digits(self, name, kept, grad_output) < CLOSELY:
                     del self._leaves[name]
+
+    def _is_zeroed(self, name: str) -> bool:
+        """Whether what is kept for a gradient is 0 when its parameter has made a step, which no such gradient makes."""
+        leaf, step = self._leaves.get(name), self._moved_to.get(name, self._moved[name]) - self._moved[name]
+        return isinstance(leaf, Leaf) and not leaf.returned and not np.any(leaf.value) and bool(np.any(step))
 
     def _goes_down(self, name: str, direction: Array, grad_output: Array) -> bool:
         """Whether the output, times its gradient, falls along a direction."""
@@ -322,34 +331,6 @@ def rate_in_common(subject: Subject, steps: Mapping[str, Array], grad_output: Ar
         if alone or 2 * len(alike) > len(found) or _stands_among([*written, 1.0], abs(rate), lengths):
             return rate
     return 0.0
-
-
-def loss_is_of_new_values(subject: Subject, rate: float) -> bool:
-    """Whether a step returns its loss after it has moved the parameters, for which its gradients are right.
-
-    Then the slope along v is that of f(w - r g(w)): g(w - r g(w)) . (v - r H v), with H v from two gradients.
-    """
-    if not subject.make_repeatable():
-        return False
-    grad_output, here = claimed_in_shape(subject)
-    homes = {name: subject.arrays[name].copy() for name in here}
-    rng = np.random.default_rng(8)
-    lines = {name: rng.standard_normal(home.shape) for name, home in homes.items()}
-
-    def at(moved: Mapping[str, Array]) -> tuple[float, dict[str, Array]]:
-        with subject.at(dict(moved)):
-            return float(np.sum(grad_output * subject.output())), claimed_in_shape(subject)[1]
-
-    h = 2.0**-13
-    try:
-        (plus, up), (minus, down) = (at({n: homes[n] + s * h * lines[n] for n in homes}) for s in (1.0, -1.0))
-        _, there = at({name: homes[name] - rate * here[name] for name in homes})
-        before = sum(float(np.sum(here[n] * lines[n])) for n in homes)
-        after = sum(float(np.sum(there[n] * (lines[n] - rate * (up[n] - down[n]) / (2.0 * h)))) for n in homes)
-    except (SubjectError, KeyError):
-        return False
-    slope = (plus - minus) / (2.0 * h)
-    return abs(slope - after) <= 1e-5 * abs(slope) < 1e-3 * abs(slope - before)
 
 
 def note_rate_in_common(subject: Subject, rate: float, written: Sequence[float]) -> None:
