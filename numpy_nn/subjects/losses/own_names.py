@@ -77,7 +77,8 @@ def own_names_or(
     with suppress(SubjectError, TypeError, ValueError):
         other = others()
         found = agreement(other)
-        is_refused = isinstance(training, TypeError) or not agreement(training).agreeing
+        trains = bool(rates_in(names.signature(train).parameters))  # what is given a rate moves by it
+        is_refused = isinstance(training, TypeError) or not (trains or agreement(training).agreeing)
         if found.agreeing > 0 or (is_refused and found.shaped > 0):
             return other
     before.restore()
