@@ -39,7 +39,7 @@ from numpy_nn.subjects.calls.owners import (
     to_be_restored,
     with_objects_kept,
 )
-from numpy_nn.subjects.calls.tuples import taken_out_of_tuples
+from numpy_nn.subjects.calls.tuples import loss_of_a_pair, taken_out_of_tuples
 from numpy_nn.subjects.choosing import as_unbound, made
 from numpy_nn.subjects.data_around import judged_with_data_around, of_surroundings
 from numpy_nn.subjects.given_code import HOW, Code, Hints
@@ -170,6 +170,8 @@ def _of_passes(f: Any, vjp: Any, inputs: Sequence[Any], targets: Any, hints: Hin
     given = inputs if targets is None else (*inputs, targets)
     if (apart := taken_out_of_tuples(f, vjp, given)) is not None:
         return of_passes(*apart, None, owner, hints)
+    if (of_pair := loss_of_a_pair(f, vjp, inputs, targets)) is not None:
+        return of_passes(*of_pair, owner, hints)
     objects = owner is None and any(map(is_object_with_arrays, inputs))
     around = Surroundings(f, vjp) if owner is None and not objects else None
     if around is not None and keeps_arrays(around):
@@ -226,6 +228,8 @@ def _of_object(target: Any, inputs: Sequence[Any], targets: Any, hints: Hints) -
     handed = inputs if targets is None else (*inputs, targets)
     if (apart := taken_out_of_tuples(forward, backward, handed)) is not None:
         return called_as_it_runs(label, target, *apart, hints)
+    if (of_pair := loss_of_a_pair(forward, backward, inputs, targets)) is not None:
+        return of_passes(*of_pair, target, hints)
     if targets is not None and forward is not None and not _takes_any(forward, len(inputs)):
         # What the object does when it is called may be given the rest: compute(z, y, weight) of __call__(z, y).
         own = method(target, ["__call__"])
