@@ -54,6 +54,7 @@ from numpy_nn.subjects.losses.given_networks import as_method_of_network
 from numpy_nn.subjects.losses.held_data import of_held_data, with_data_held
 from numpy_nn.subjects.losses.loss_objects import has_loss, of_loss_object, of_loss_without_targets, predictor
 from numpy_nn.subjects.losses.neurons import refuse_neurons
+from numpy_nn.subjects.losses.new_values import of_new_values, with_gradients_of_steps
 from numpy_nn.subjects.losses.objectives import judged_by_its_sign, objective_and_gradient
 from numpy_nn.subjects.losses.own_names import own_names_or
 from numpy_nn.subjects.losses.several_steps import judged_by_one_step
@@ -166,8 +167,12 @@ def _of_passes(f: Any, vjp: Any, inputs: Sequence[Any], targets: Any, hints: Hin
     f, vjp = with_keywords(f), with_keywords(vjp)
     if is_of_tangents(vjp) and len(inputs) == 1 and targets is None:
         vjp = jacobian_of_tangents(vjp)
+    if vjp is None and (stepping := of_new_values(f, inputs, targets, hints)) is not None:
+        return stepping
     f, vjp, owner, entirely = owned(*as_methods(f, vjp))
     given = inputs if targets is None else (*inputs, targets)
+    if owner is None and vjp is not None:
+        vjp = with_gradients_of_steps(vjp, f, inputs, targets)
     if (apart := taken_out_of_tuples(f, vjp, given)) is not None:
         return of_passes(*apart, None, owner, hints)
     if (of_pair := loss_of_a_pair(f, vjp, inputs, targets)) is not None:

@@ -123,7 +123,8 @@ def of_own_names(
             def of_loss(usual: Any) -> CodeSubject | TypeError | None:
                 return of_own_names(f, usual, inputs, targets, hints)
 
-            judged = by_a_usual_loss(ends, of_loss, list(given.parameters)[-1])
+            data = [name for name in given.parameters if name not in training.moved]
+            judged = by_a_usual_loss(ends, of_loss, (data or list(given.parameters))[-1])
             if isinstance(judged, CodeSubject):
                 return judged
             told = f"; {judged}: they are wrong, or the loss is another" if judged else ""

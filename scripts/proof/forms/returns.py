@@ -34,6 +34,21 @@ def gradients_of_the_parts_of_a_vector(d, wrong):
 
 
 @form
+def parameters_moved_and_the_loss(d, wrong):
+    def predict(params, x):
+        return np.tanh(x @ params["W"] + params["b"])
+
+    def train_step(params, x, y, lr=0.1):
+        out = predict(params, x)
+        delta = (out - y) * (1 - out**2)
+        grads = {"W": wrong * x.T @ delta, "b": delta.sum(axis=0)}
+        return {name: params[name] - lr * grads[name] for name in params}, 0.5 * np.sum((out - y) ** 2)
+
+    params = {"W": d.fixed(4, 3), "b": d.fixed(3)}
+    return (train_step, (params, d.fixed(5, 4), d.fixed(5, 3))), {}, "params['W']"
+
+
+@form
 def a_step_that_moves_its_argument(d, wrong):
     def loss(X, y, theta):
         z = X @ theta
