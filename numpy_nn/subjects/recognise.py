@@ -29,6 +29,7 @@ from numpy_nn.subjects.calls.dressing import (
     with_input_kept,
     with_keywords,
 )
+from numpy_nn.subjects.calls.outputs_in_dicts import said_of_output, with_output_of_dict, with_outputs_of_dict
 from numpy_nn.subjects.calls.owners import (
     are_of_another,
     as_methods,
@@ -165,6 +166,8 @@ def _of_functions(f: Any, vjp: Any, inputs: Sequence[Any], targets: Any, hints: 
 
 def _of_passes(f: Any, vjp: Any, inputs: Sequence[Any], targets: Any, hints: Hints) -> CodeSubject:
     f, vjp = with_keywords(f), with_keywords(vjp)
+    f = f if vjp is None else with_output_of_dict(None, f, inputs, targets)
+    f, vjp = (with_outputs_of_dict(None, f, vjp, inputs) if targets is None else None) or (f, vjp)
     if is_of_tangents(vjp) and len(inputs) == 1 and targets is None:
         vjp = jacobian_of_tangents(vjp)
     if vjp is None and (stepping := of_new_values(f, inputs, targets, hints)) is not None:
@@ -198,6 +201,7 @@ def _of_passes(f: Any, vjp: Any, inputs: Sequence[Any], targets: Any, hints: Hin
             subject = of_steps(f, inputs, targets, owner, hints) or subject
         if targets is None and owner is not None and len(inputs) > 1:
             subject = with_the_last_as_targets(subject, f, vjp, inputs, owner, hints) or subject
+    subject.notes += said_of_output(f)
     if objects:
         subject.take_arguments_for_data()
     if not (entirely or objects) or (owner is not None and is_asked_by_its_arguments(subject)):
@@ -235,6 +239,8 @@ def _of_object(target: Any, inputs: Sequence[Any], targets: Any, hints: Hints) -
         return called_as_it_runs(label, target, *apart, hints)
     if (of_pair := loss_of_a_pair(forward, backward, inputs, targets)) is not None:
         return of_passes(*of_pair, target, hints)
+    if targets is None and (outputs := with_outputs_of_dict(target, forward, backward, inputs)) is not None:
+        return called_as_it_runs(label, target, *outputs, inputs, hints)
     if targets is not None and forward is not None and not _takes_any(forward, len(inputs)):
         # What the object does when it is called may be given the rest: compute(z, y, weight) of __call__(z, y).
         own = method(target, ["__call__"])
@@ -258,7 +264,7 @@ def _of_object(target: Any, inputs: Sequence[Any], targets: Any, hints: Hints) -
             return _of_functions(step, None, inputs, targets, hints)
     forward = forward or (forward_of_held_network(target) if step is not None and targets is not None else None)
     forward = with_data_held(target, with_input_kept(target, forward, inputs[0]), inputs[0])
-    forward = in_training(with_context(forward))
+    forward = with_output_of_dict(target, in_training(with_context(forward)), inputs, targets)
     if (alone := _of_loss_of_its_data(label, target, inputs, targets, hints)) is not None:
         return alone
     by_itself = trained_by_its_input(label, target, forward, inputs, targets, hints) if backward is None else None
@@ -269,7 +275,7 @@ def _of_object(target: Any, inputs: Sequence[Any], targets: Any, hints: Hints) -
         loss = of_decisions(
             target, forward, inputs, lambda f: _of_loss_or_step(label, target, f, inputs, targets, hints)
         )
-        loss.notes += said_of_rounds(target, loss, (*inputs, targets))
+        loss.notes += [*said_of_rounds(target, loss, (*inputs, targets)), *said_of_output(forward)]
         loss.predictor = predictor(target, forward, len(inputs))
         return loss
     if forward is None or backward is None:
