@@ -38,7 +38,7 @@ def with_output_of_dict(owner: Any, forward: Any, inputs: Sequence[Any], targets
     """
     if forward is None or targets is None or not callable(forward):
         return forward
-    before = Snapshot(forward if owner is None else owner)
+    before = Snapshot(forward if owner is None else owner, *inputs)
     restorers = [restorer(one) for one in generators_from(forward)]
     try:
         with Running(getattr(forward, "__name__", "forward"), Patience()):
@@ -91,7 +91,7 @@ def with_outputs_of_dict(owner: Any, forward: Any, backward: Any, inputs: Sequen
     own = ((None if backward is None else names.positional(backward)) or ([], []))[0]
     if forward is None or len(own) != 1 or names.role(own[0]) == names.CACHE:
         return None
-    before = Snapshot(*((forward, backward) if owner is None else (owner,)))
+    before = Snapshot(*((forward, backward) if owner is None else (owner,)), *inputs)
     restorers = [restorer(one) for one in generators_from(forward)]
     try:
         with Running(getattr(forward, "__name__", "forward"), Patience()):

@@ -123,7 +123,7 @@ def call_that_trains(function: Any, given: Sequence[Any]) -> Call | None:
             found.append(call)
             raise _Called
 
-    before = Snapshot(function if owner is None else owner)
+    before = Snapshot(function if owner is None else owner, *given)
     restorers = [restorer(one) for one in generators_from(function)]
     try:
         with Running(own.__name__, Patience()), suppress(_Called), _telling(looping, told):

@@ -64,7 +64,7 @@ def loop_of_training(function: Any) -> Loop | None:
     seen, these = {own}, [own]
     while these:
         called = (vars(kind).get(name) for one in these for name in one.__code__.co_names for kind in kinds)
-        these = [one for one in dict.fromkeys(called) if inspect.isfunction(one) and one not in seen]
+        these = [one for one in dict.fromkeys(filter(inspect.isfunction, called)) if one not in seen]
         seen.update(these)
         if (loop := next((loop for one in these if (loop := _loop_in(one)) is not None), None)) is not None:
             return loop
