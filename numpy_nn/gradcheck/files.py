@@ -22,11 +22,12 @@ from numpy_nn.gradcheck.builders import builds
 from numpy_nn.gradcheck.inputs import drawn
 from numpy_nn.gradcheck.script import run
 from numpy_nn.subjects import names
+from numpy_nn.subjects.source.roles import is_data
 from numpy_nn.subjects.source.surroundings import bare
 
 
 class UsageError(Exception):
-    """The command cannot be carried out; the message is one line."""
+    """The command cannot be carried out; the message says what could be."""
 
 
 def load(text: str, init: list[str], rng: np.random.Generator) -> tuple[Any, list[str]]:
@@ -77,8 +78,9 @@ def find(text: str, made: Callable[[type], Any] | None = None) -> tuple[Any, lis
     module, notes = _module(place, [name.partition(".")[0] for name in wanted.split(",")])
     told = "".join(f" ({note})" for note in notes)
     if not wanted:
-        has = _listed(module) or "nothing to check"
-        raise UsageError(f"{place} has {has}; say which: {place}:NAME, or {place}:f,g{told}")
+        if not (has := _listed(module)) and (lines := _lines_of_a_function(module, place)):
+            raise UsageError(f"{place} has nothing to check{told}; {lines}")
+        raise UsageError(f"{place} has {has or 'nothing to check'}; say which: {place}:NAME, or {place}:f,g{told}")
     found = []
     for name in wanted.split(","):
         first, _, rest = name.partition(".")
@@ -93,6 +95,27 @@ def find(text: str, made: Callable[[type], Any] | None = None) -> tuple[Any, lis
                 thing = getattr(made(thing) if isinstance(thing, type) and is_own and made is not None else thing, part)
         found.append(thing)
     return tuple(found) if len(found) > 1 else found[0], notes
+
+
+def _lines_of_a_function(module: ModuleType, place: str) -> str:
+    """How a script that trains in a loop of its own, in no function, becomes checkable; nothing for any other."""
+    try:
+        body = ast.parse(inspect.getsource(module)).body
+    except (OSError, TypeError, SyntaxError):
+        return ""
+    loops = [node for node in body if isinstance(node, (ast.For, ast.While))]
+    if not loops:
+        return ""
+    used = dict.fromkeys(part.id for part in ast.walk(loops[-1]) if isinstance(part, ast.Name))
+    held = [name for name in used if isinstance(getattr(module, name, None), np.ndarray)]
+    targets = [name for name in held if names.role_in_loss(name) == names.TARGET] or ["y"]
+    data = [name for name in held if is_data(name) and name not in targets] or ["X"]
+    first = ast.unparse(loops[-1]).splitlines()[0]
+    return (
+        f"its loop on line {loops[-1].lineno} stands in no function: write one around it, and around what it trains,\n"
+        f"    def train({', '.join([*data, *targets])}):\n        ...\n        {first}\n            ...\n"
+        f"and check {place}:train, with an --input for each of its data but the targets, and --targets for these"
+    )
 
 
 @contextmanager

@@ -48,6 +48,7 @@ from numpy_nn.subjects.rewritten import as_rewritten
 from numpy_nn.subjects.source import roles
 from numpy_nn.subjects.state import Snapshot, is_generator
 from numpy_nn.subjects.subject import SubjectError
+from numpy_nn.subjects.summed_steps import of_summed_steps
 
 
 def made(code: Code, convention: Convention, fresh: Snapshot | None = None) -> CodeSubject:
@@ -130,6 +131,7 @@ def chosen(code: Code) -> CodeSubject:
         subject = _of_forces(code, subject, before) or subject
         subject = (
             as_rewritten(code, subject, lambda other: _chosen_of(other, other.given, before))
+            or of_summed_steps(code, subject, lambda other: _chosen_of(other, other.given, before))
             or _of_the_output(code, subject, before)
             or subject
         )

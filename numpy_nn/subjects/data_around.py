@@ -1,4 +1,4 @@
-"""Backward passes that read the data under a name around them, which forward is given as an argument."""
+"""Functions with arrays around them: parameters, and data that backward reads there and forward is given."""
 
 from __future__ import annotations
 
@@ -10,12 +10,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from numpy_nn.subjects import names
-from numpy_nn.subjects.agreement import Agreement, agreement
+from numpy_nn.subjects.agreement import Agreement, agreement, claimed_in_shape, is_as_large
+from numpy_nn.subjects.arrays.nested import arrays_of
+from numpy_nn.subjects.given_code import Hints
 from numpy_nn.subjects.names import positional
 from numpy_nn.subjects.parameters.code import CodeSubject
+from numpy_nn.subjects.passes import of_passes, of_steps
 from numpy_nn.subjects.running import SubjectError
+from numpy_nn.subjects.source.roles import is_learned
 from numpy_nn.subjects.source.surroundings import Surroundings
-from numpy_nn.subjects.state import Snapshot, equal
+from numpy_nn.subjects.state import Snapshot, equal, widen
 
 Array = NDArray[Any]
 
@@ -141,3 +145,54 @@ def _binding(f: Any, around: Surroundings, bound: Sequence[tuple[str, int]]) -> 
 def _saying(note: str, function: Any) -> Any:
     function.said = note
     return function
+
+
+def of_surroundings(
+    f: Any, vjp: Any, inputs: Sequence[Any], targets: Any, around: Surroundings, hints: Hints
+) -> CodeSubject:
+    """Functions with the arrays around them as parameters where gradients of these are claimed; else by themselves."""
+    before = Snapshot(around)
+    used: list[tuple[str, str, int]] = []
+    failed: Exception | None = None
+    widen(around)
+    subject: CodeSubject | None = None
+    try:
+        subject = of_passes(f, vjp, inputs, targets, around, hints)
+    except (SubjectError, TypeError, ValueError) as error:
+        failed = error
+    else:
+        used = subject.unchecked
+    if subject is None or not subject.parameter_places:
+        before.restore()
+        widen(around)
+        subject = None if vjp is not None else of_steps(f, inputs, targets, around, hints)
+    if subject is None:
+        before.restore()
+    agrees = False
+    if subject is not None:
+        found = agreement(subject)
+        agrees = found.agreeing == found.shaped > 0
+        if subject.names_tell_parameters or (agrees and subject.input in claimed_in_shape(subject)[1]):
+            lost = [name for name, kind, _ in subject.unchecked if kind in ("unchecked", "unclaimed")]
+            if lost and not any(map(is_learned, lost)):
+                subject.take_arguments_for_data()  # as advantages beside weights that are names of the module
+            return subject
+    try:
+        alone = of_passes(f, vjp, inputs, targets, None, hints)
+        # Of log_prob(theta), minus the gradient by theta is that by the mean around it.
+        if subject is not None and agrees and not is_as_large(alone):
+            return subject
+    except (SubjectError, TypeError, ValueError):
+        if subject is not None:
+            return subject
+        if failed is not None and not any(arrays_of(value) for value in inputs):
+            raise failed from None  # without the arrays around there is nothing to differentiate
+        raise
+    # Shapes alone made arrays around parameters: they are where what is returned is not that of all the inputs.
+    if subject is not None and not (alone.leaves_nothing_returned and agreement(alone).shaped == len(alone.arrays)):
+        return subject
+    before.restore()
+    known = [name for name, _, _ in alone.unchecked]
+    alone.unchecked += [one for one in used if one[0] not in known and one[0] not in alone.arrays]
+    alone.take_for_granted()
+    return alone

@@ -13,6 +13,7 @@ from functools import cached_property, lru_cache
 from typing import Any
 
 from numpy_nn.subjects.running import Patience, Running, SubjectError
+from numpy_nn.subjects.two_ways_back import two_ways_back
 
 
 def words(text: str) -> tuple[str, ...]:
@@ -54,7 +55,7 @@ FORWARDS = words(
     "forward forward_pass fprop feedforward feed_forward forward_propagation forward_prop forward_propagate forwards "
     "forward_step propagate apply predict_proba decision_function predict fp fwd ff activate call function fn f "
     "compute calculate calc value __call__ evaluate output outputs compute_output func query think hypothesis run "
-    "reconstruct feed prop infer inference transform process pass_forward"
+    "reconstruct feed prop infer inference transform process pass_forward update_output"
 )
 BACKWARDS = words(
     "backward backward_pass backward_delta bprop backprop back_prop backpropagation backward_propagation "
@@ -335,9 +336,10 @@ def passes(thing: Any) -> tuple[Callable[..., Any] | None, Callable[..., Any] | 
     """The forward and the backward pass of an object, by the usual names, else by two names that differ in that word.
 
     So ``model_forward`` goes with ``model_backward``, and ``_forward`` with ``_backward``, beside a ``predict``; of
-    such pairs the shortest is meant. Or by the only two called as a function and its derivative, ``f`` and ``f_prime``.
+    such pairs the shortest is meant. Or by the only two called as a function and its derivative; or the methods for a
+    gradient each.
     """
-    found = method(thing, FORWARDS), method(thing, BACKWARDS)
+    found = method(thing, FORWARDS), method(thing, BACKWARDS) or two_ways_back(thing)
     public = {_squeezed(name): name for name in dir(thing) if not name.startswith("__")}
     for name in sorted(public, key=len):
         for forward, backward in OPPOSITE:
@@ -346,8 +348,6 @@ def passes(thing: Any) -> tuple[Callable[..., Any] | None, Callable[..., Any] | 
                 pair = getattr(thing, public[name], None), getattr(thing, public[partner], None)
                 if all(map(callable, pair)) and (None in found or pair[1] == found[1]):
                     return pair
-    if None not in found:
-        return found
     derived = [(name, name + ending) for name in public for ending in DERIVATIVES if name + ending in public]
     if len(derived) == 1 and found[0] is None:
         pair = getattr(thing, public[derived[0][0]], None), getattr(thing, public[derived[0][1]], None)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,8 +14,7 @@ from numpy_nn.layers import Layer
 from numpy_nn.losses import Loss
 from numpy_nn.network import Sequential
 from numpy_nn.subjects import names
-from numpy_nn.subjects.agreement import Agreement, agreement, claimed_in_shape, is_as_large
-from numpy_nn.subjects.arrays.nested import arrays_of
+from numpy_nn.subjects.agreement import Agreement, agreement
 from numpy_nn.subjects.as_it_runs import called_as_it_runs
 from numpy_nn.subjects.calls.arguments import takes
 from numpy_nn.subjects.calls.calling import GRADS, Convention
@@ -29,6 +29,7 @@ from numpy_nn.subjects.calls.dressing import (
     with_input_kept,
     with_keywords,
 )
+from numpy_nn.subjects.calls.outputs_in_dicts import said_of_output, with_output_of_dict, with_outputs_of_dict
 from numpy_nn.subjects.calls.owners import (
     are_of_another,
     as_methods,
@@ -39,20 +40,22 @@ from numpy_nn.subjects.calls.owners import (
     to_be_restored,
     with_objects_kept,
 )
-from numpy_nn.subjects.calls.tuples import taken_out_of_tuples
+from numpy_nn.subjects.calls.tuples import loss_of_a_pair, taken_out_of_tuples
 from numpy_nn.subjects.choosing import as_unbound, made
-from numpy_nn.subjects.data_around import judged_with_data_around
+from numpy_nn.subjects.data_around import judged_with_data_around, of_surroundings
 from numpy_nn.subjects.given_code import HOW, Code, Hints
 from numpy_nn.subjects.kinds_of_targets import are_recursions, is_function, is_layer
 from numpy_nn.subjects.libraries.foreign_arrays import refuse_what_holds_tensors, refuse_what_torch_differentiates
 from numpy_nn.subjects.libraries.primitives import is_primitive, passes_of_primitive
 from numpy_nn.subjects.losses.autoencoders import compared_with_its_input, trained_by_its_input
 from numpy_nn.subjects.losses.bound_fits import of_a_fit_or
+from numpy_nn.subjects.losses.called_loops import of_a_call_or, of_a_trainer
 from numpy_nn.subjects.losses.estimators import make_by_training, of_decisions, of_rows, prepared, said_of_rounds
 from numpy_nn.subjects.losses.given_networks import as_method_of_network
 from numpy_nn.subjects.losses.held_data import of_held_data, with_data_held
 from numpy_nn.subjects.losses.loss_objects import has_loss, of_loss_object, of_loss_without_targets, predictor
 from numpy_nn.subjects.losses.neurons import refuse_neurons
+from numpy_nn.subjects.losses.new_values import of_new_values, with_gradients_of_steps
 from numpy_nn.subjects.losses.objectives import judged_by_its_sign, objective_and_gradient
 from numpy_nn.subjects.losses.own_names import own_names_or
 from numpy_nn.subjects.losses.several_steps import judged_by_one_step
@@ -69,9 +72,8 @@ from numpy_nn.subjects.own_methods import lines_for_methods
 from numpy_nn.subjects.parameters.code import CodeSubject
 from numpy_nn.subjects.passes import is_asked_by_its_arguments, of_passes, of_steps, with_the_last_as_targets
 from numpy_nn.subjects.repeated import with_each_once, with_one_for_each
-from numpy_nn.subjects.source.roles import is_learned
 from numpy_nn.subjects.source.surroundings import Surroundings
-from numpy_nn.subjects.state import Snapshot, equal, widen
+from numpy_nn.subjects.state import Snapshot, equal
 from numpy_nn.subjects.subject import Subject, SubjectError
 
 
@@ -136,16 +138,25 @@ def _recognised(target: Any, inputs: Sequence[Any], targets: Any, hints: Hints) 
         return made(code, Convention(tuple(given), arguments=(*given, GRADS)))
     if isinstance(target, type):
         raise TypeError(f"target: expected an object of {target.__name__}, got the class; call it: {target.__name__}()")
+
+    def of_object(one: Any, xs: Sequence[Any], ys: Any) -> Subject:
+        return _of_object(one, xs, ys, hints)
+
+    def of_function(one: Any, xs: Sequence[Any], ys: Any = None) -> Subject:
+        return _of_functions(one, None, xs, ys, hints)
+
+    def of_data(owner: Any, given: Sequence[Any]) -> Subject:
+        return _recognised(owner, given[:-1], given[-1], hints)
+
     if is_function(target):
         handed = (*inputs, *(() if targets is None else (targets,)))
         if (trained := as_method_of_network(target, handed)) is not None:
             return _of_object(trained.network, trained.data[:-1], trained.data[-1], hints)
-        return of_a_fit_or(
-            target,
-            handed,
-            lambda: _of_functions(target, None, inputs, targets, hints),
-            lambda owner, given: _recognised(owner, given[:-1], given[-1], hints),
-        )
+        fits = partial(of_a_fit_or, target, handed, lambda: of_function(target, inputs, targets), of_data)
+        return of_a_call_or(target, handed, fits, of_object, of_function)
+    handed = (*inputs, targets)
+    if targets is not None and (trained_by := of_a_trainer(target, handed, of_object, of_function)) is not None:
+        return trained_by
     return _of_object(mine := made_ours(target), with_objects_kept(mine, inputs), targets, hints)
 
 
@@ -155,17 +166,25 @@ def _of_functions(f: Any, vjp: Any, inputs: Sequence[Any], targets: Any, hints: 
 
 def _of_passes(f: Any, vjp: Any, inputs: Sequence[Any], targets: Any, hints: Hints) -> CodeSubject:
     f, vjp = with_keywords(f), with_keywords(vjp)
+    f = f if vjp is None else with_output_of_dict(None, f, inputs, targets)
+    f, vjp = (with_outputs_of_dict(None, f, vjp, inputs) if targets is None else None) or (f, vjp)
     if is_of_tangents(vjp) and len(inputs) == 1 and targets is None:
         vjp = jacobian_of_tangents(vjp)
+    if vjp is None and (stepping := of_new_values(f, inputs, targets, hints)) is not None:
+        return stepping
     f, vjp, owner, entirely = owned(*as_methods(f, vjp))
     given = inputs if targets is None else (*inputs, targets)
+    if owner is None and vjp is not None:
+        vjp = with_gradients_of_steps(vjp, f, inputs, targets)
     if (apart := taken_out_of_tuples(f, vjp, given)) is not None:
         return of_passes(*apart, None, owner, hints)
+    if (of_pair := loss_of_a_pair(f, vjp, inputs, targets)) is not None:
+        return of_passes(*of_pair, owner, hints)
     objects = owner is None and any(map(is_object_with_arrays, inputs))
     around = Surroundings(f, vjp) if owner is None and not objects else None
     if around is not None and keeps_arrays(around):
         return judged_with_data_around(
-            f, vjp, around, inputs, targets, lambda g, xs: _of_surroundings(g, vjp, xs, targets, around, hints)
+            f, vjp, around, inputs, targets, lambda g, xs: of_surroundings(g, vjp, xs, targets, around, hints)
         )
     if around is not None:
         f, vjp, owner, entirely = owned(f, vjp, is_all=True)
@@ -182,6 +201,7 @@ def _of_passes(f: Any, vjp: Any, inputs: Sequence[Any], targets: Any, hints: Hin
             subject = of_steps(f, inputs, targets, owner, hints) or subject
         if targets is None and owner is not None and len(inputs) > 1:
             subject = with_the_last_as_targets(subject, f, vjp, inputs, owner, hints) or subject
+    subject.notes += said_of_output(f)
     if objects:
         subject.take_arguments_for_data()
     if not (entirely or objects) or (owner is not None and is_asked_by_its_arguments(subject)):
@@ -189,57 +209,6 @@ def _of_passes(f: Any, vjp: Any, inputs: Sequence[Any], targets: Any, hints: Hin
     elif owner is not None and subject.parameter_places:
         subject.take_arguments_for_data()
     return subject
-
-
-def _of_surroundings(
-    f: Any, vjp: Any, inputs: Sequence[Any], targets: Any, around: Surroundings, hints: Hints
-) -> CodeSubject:
-    """Functions with the arrays around them as parameters where gradients of these are claimed; else by themselves."""
-    before = Snapshot(around)
-    used: list[tuple[str, str, int]] = []
-    failed: Exception | None = None
-    widen(around)
-    subject: CodeSubject | None = None
-    try:
-        subject = of_passes(f, vjp, inputs, targets, around, hints)
-    except (SubjectError, TypeError, ValueError) as error:
-        failed = error
-    else:
-        used = subject.unchecked
-    if subject is None or not subject.parameter_places:
-        before.restore()
-        widen(around)
-        subject = None if vjp is not None else of_steps(f, inputs, targets, around, hints)
-    if subject is None:
-        before.restore()
-    agrees = False
-    if subject is not None:
-        found = agreement(subject)
-        agrees = found.agreeing == found.shaped > 0
-        if subject.names_tell_parameters or (agrees and subject.input in claimed_in_shape(subject)[1]):
-            lost = [name for name, kind, _ in subject.unchecked if kind in ("unchecked", "unclaimed")]
-            if lost and not any(map(is_learned, lost)):
-                subject.take_arguments_for_data()  # as advantages beside weights that are names of the module
-            return subject
-    try:
-        alone = of_passes(f, vjp, inputs, targets, None, hints)
-        # Of log_prob(theta), minus the gradient by theta is that by the mean around it.
-        if subject is not None and agrees and not is_as_large(alone):
-            return subject
-    except (SubjectError, TypeError, ValueError):
-        if subject is not None:
-            return subject
-        if failed is not None and not any(arrays_of(value) for value in inputs):
-            raise failed from None  # without the arrays around there is nothing to differentiate
-        raise
-    # Shapes alone made arrays around parameters: they are where what is returned is not that of all the inputs.
-    if subject is not None and not (alone.leaves_nothing_returned and agreement(alone).shaped == len(alone.arrays)):
-        return subject
-    before.restore()
-    known = [name for name, _, _ in alone.unchecked]
-    alone.unchecked += [one for one in used if one[0] not in known and one[0] not in alone.arrays]
-    alone.take_for_granted()
-    return alone
 
 
 def _takes_any(function: Callable[..., Any], number: int) -> bool:
@@ -268,6 +237,10 @@ def _of_object(target: Any, inputs: Sequence[Any], targets: Any, hints: Hints) -
     handed = inputs if targets is None else (*inputs, targets)
     if (apart := taken_out_of_tuples(forward, backward, handed)) is not None:
         return called_as_it_runs(label, target, *apart, hints)
+    if (of_pair := loss_of_a_pair(forward, backward, inputs, targets)) is not None:
+        return of_passes(*of_pair, target, hints)
+    if targets is None and (outputs := with_outputs_of_dict(target, forward, backward, inputs)) is not None:
+        return called_as_it_runs(label, target, *outputs, inputs, hints)
     if targets is not None and forward is not None and not _takes_any(forward, len(inputs)):
         # What the object does when it is called may be given the rest: compute(z, y, weight) of __call__(z, y).
         own = method(target, ["__call__"])
@@ -292,6 +265,7 @@ def _of_object(target: Any, inputs: Sequence[Any], targets: Any, hints: Hints) -
     forward = forward or (forward_of_held_network(target) if step is not None and targets is not None else None)
     forward = with_data_held(target, with_input_kept(target, forward, inputs[0]), inputs[0])
     forward = in_training(with_context(forward), len(inputs))
+    forward = with_output_of_dict(target, forward, inputs, targets)
     if (alone := _of_loss_of_its_data(label, target, inputs, targets, hints)) is not None:
         return alone
     by_itself = trained_by_its_input(label, target, forward, inputs, targets, hints) if backward is None else None
@@ -302,7 +276,7 @@ def _of_object(target: Any, inputs: Sequence[Any], targets: Any, hints: Hints) -
         loss = of_decisions(
             target, forward, inputs, lambda f: _of_loss_or_step(label, target, f, inputs, targets, hints)
         )
-        loss.notes += said_of_rounds(target, loss, (*inputs, targets))
+        loss.notes += [*said_of_rounds(target, loss, (*inputs, targets)), *said_of_output(forward)]
         loss.predictor = predictor(target, forward, len(inputs))
         return loss
     if forward is None or backward is None:

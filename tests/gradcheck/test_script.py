@@ -241,3 +241,18 @@ def test_a_module_that_is_not_there_is_one_line(capsys, name):
     err = capsys.readouterr().err
     assert f"cannot import {name}: " in err
     assert err.count("\n") == 1
+
+
+def test_of_a_script_without_functions_it_is_said_how_it_becomes_one(tmp_path, capsys):
+    path = tmp_path / "script.py"
+    path.write_text(
+        "import numpy as np\nX, y = np.ones((3, 2)), np.ones(3)\nw = np.zeros(2)\n"
+        "for epoch in range(30):\n    w -= 0.1 * X.T @ (X @ w - y)\n"
+    )
+    assert main([str(path), "--input", "3x2"]) == 2
+    told = capsys.readouterr().err
+    assert "its loop on line 4 stands in no function" in told
+    assert "def train(X, y):" in told
+    path.write_text("import numpy as np\nX = np.ones(3)\n")
+    assert main([str(path), "--input", "3x2"]) == 2
+    assert "has nothing to check; say which" in capsys.readouterr().err

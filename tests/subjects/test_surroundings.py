@@ -11,7 +11,7 @@ import pytest
 from stand_ins import stand_in
 
 from numpy_nn.gradcheck import check_gradients
-from numpy_nn.subjects import Hints, SubjectError, recognise
+from numpy_nn.subjects import Hints, SubjectError, data_around, recognise
 from numpy_nn.subjects.agreement import Agreement
 from numpy_nn.subjects.parameters.code import CodeSubject
 from numpy_nn.subjects.source.bindings import UNBOUND, bindings
@@ -283,11 +283,11 @@ def of_surroundings(monkeypatch, around, alone, x=X):
             raise made
         return made
 
-    monkeypatch.setattr(recognise, "of_passes", of_passes)
-    monkeypatch.setattr(recognise, "agreement", lambda subject: subject.found)
-    monkeypatch.setattr(recognise, "claimed_in_shape", lambda subject: (None, subject.arrays))
+    monkeypatch.setattr(data_around, "of_passes", of_passes)
+    monkeypatch.setattr(data_around, "agreement", lambda subject: subject.found)
+    monkeypatch.setattr(data_around, "claimed_in_shape", lambda subject: (None, subject.arrays))
     surroundings: Any = SimpleNamespace()
-    return recognise._of_surroundings(np.sin, np.cos, (x,), None, surroundings, Hints())
+    return data_around.of_surroundings(np.sin, np.cos, (x,), None, surroundings, Hints())
 
 
 NONE, HALF, ALL, NO_SHAPE = Agreement(0, 1, 0), Agreement(1, 2, 0), Agreement(1, 1, 4), Agreement(0, 0, 0)
@@ -332,7 +332,7 @@ def test_if_neither_runs_the_error_is_that_of_the_arrays_around_where_nothing_el
 
 
 def test_only_functions_of_no_object_with_arrays_around_them_are_checked_with_these(monkeypatch):
-    monkeypatch.setattr(recognise, "_of_surroundings", lambda *_: "with what is around")
+    monkeypatch.setattr(recognise, "of_surroundings", lambda *_: "with what is around")
 
     def seen(f, vjp):
         return recognise._of_functions(f, vjp, (X,), None, Hints())

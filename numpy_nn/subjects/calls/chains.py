@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from numpy_nn.subjects import names
+from numpy_nn.subjects.arrays.nested import arrays_of
 from numpy_nn.subjects.calls.dressing import in_training
 from numpy_nn.subjects.calls.rates import rates_in
 from numpy_nn.subjects.names import positional
@@ -32,20 +33,22 @@ class LayersInOrder:
 
 class _WithAWayBack(LayersInOrder):
     def _back(self, grad_output: Any, *rate: Any) -> Any:
+        gradients: list[Any] = []
         for layer in reversed(flat_layers(self.layers)):
             backward = names.passes(layer)[1]
             assert backward is not None
             result = backward(grad_output, *(rate if _takes_a_rate(layer) or _wants_two(layer) else ()))
             result = names.kept(layer, names.INPUT_GRADIENTS) if result is None else result
-            grad_output = result[0] if isinstance(result, tuple) else result
-        return grad_output
+            grad_output, *others = result if isinstance(result, tuple) else (result,)
+            gradients = [*(one for _, one in arrays_of(others)), *gradients]
+        return (grad_output, gradients) if gradients else grad_output
 
 
 class Chain(_WithAWayBack):
     """Layers one after the other, as one: those of a list, or of a list of pairs such as (layer, activation)."""
 
     def backward(self, grad_output: Any) -> Any:
-        """Back through all of them; of a tuple the first is the gradient of the input."""
+        """Back through all of them; of a tuple the first is the gradient of the input, the rest those of parameters."""
         return self._back(grad_output)
 
 

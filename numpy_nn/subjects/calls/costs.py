@@ -237,6 +237,7 @@ class LossOfOutput:
             found = gradient_by_output(network, self._loss)
         else:
             found = names.derived(thing, self._loss) or names.method(thing, names.LOSS_GRADIENTS)
+            found = found or names.passes(thing)[1]
         return found if callable(found) and found != self._loss else None
 
     def given_output(self, gradient: Callable[..., Any]) -> Callable[..., Any]:

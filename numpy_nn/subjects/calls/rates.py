@@ -187,7 +187,7 @@ def with_steps_returned(function: Any, *, in_place: bool) -> Any:
     """
     spec = names.positional(function)
     own = [] if spec is None else spec[0] + spec[1]
-    rates, returned = rates_in(own), _learned_that_return(function, own)
+    rates, returned = rates_in(own), learned_that_return(function, own)
     if len(rates) != 1:
         return function
     signature = names.signature(function)
@@ -227,10 +227,10 @@ def returned_without_rate(function: Any) -> str:
     spec, label = names.positional(function), getattr(function, "__name__", "")
     own = [] if spec is None else spec[0] + spec[1]
     tells = names.tells_gradients(label) or names.is_backward(label)
-    return "" if tells or rates_in(own) else ", ".join(_learned_that_return(function, own))
+    return "" if tells or rates_in(own) else ", ".join(learned_that_return(function, own))
 
 
-def _learned_that_return(function: Any, own: Collection[str]) -> list[str]:
+def learned_that_return(function: Any, own: Collection[str]) -> list[str]:
     """The arguments that a function returns under their own names, if all are called as what is learned."""
     told = names_by_place(function)
     found = list(told.values())

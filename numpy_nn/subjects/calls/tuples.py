@@ -1,4 +1,4 @@
-"""Passes that take all inputs in one tuple, and all gradients in another, as Chainer's functions do."""
+"""Passes that take all inputs in one tuple, as Chainer's functions and some losses do."""
 
 from __future__ import annotations
 
@@ -52,6 +52,68 @@ def taken_out_of_tuples(forward: Any, backward: Any, given: Sequence[Any]) -> Ap
     return _dressed(taking_each, forward, own), _dressed(giving_each, backward, [*own, *grads]), inputs
 
 
+def loss_of_a_pair(
+    forward: Any, backward: Any, inputs: Sequence[Any], targets: Any
+) -> tuple[Dressed, Any, tuple[Any, ...], Any] | None:
+    """A loss of ``forward((x, target))`` as one of an argument for each, with its gradient, these, and the targets.
+
+    It is meant so where the source takes the one argument apart, into as many as there are with the targets, and it
+    then gives a number, or one for each sample. Without targets the names must tell which of the two they are.
+    """
+    own = ((None if forward is None else names.positional(forward)) or ([], []))[0]
+    each = (*inputs[0],) if targets is None and len(inputs) == 1 and type(inputs[0]) in (tuple, list) else (*inputs,)
+    each = each if targets is None else (*each, targets)
+    if len(own) != 1 or len(each) != 2 or not all(isinstance(one, np.ndarray) for one in each):
+        return None
+    parts = _unpacked(forward, own[0]) or _by_number(forward, own[0])
+    # What is called y may be one more input, of which a gradient is returned.
+    told = [len(names.plain(name)) > 1 and names.role_in_loss(name) == names.TARGET for name in parts]
+    if len(parts) != 2 or (targets is None and told.count(True) != 1):
+        return None
+    before = Snapshot(forward, backward)
+    try:
+        with Running(getattr(forward, "__name__", "forward"), Patience()):
+            result = forward(_copies(each))
+            result = result[0] if isinstance(result, tuple) else result
+            if not (np.size(result) == 1 or np.shape(result) == np.shape(each[0])[:1]):
+                return None
+    except SubjectError:
+        return None
+    finally:
+        before.restore()
+    if targets is None:
+        each = each if told[1] else each[::-1]
+    back = None if backward is None else _given_each(backward, own[0], parts)
+    return _given_each(forward, own[0], parts), back, each[:1], each[1]
+
+
+def _given_each(function: Any, name: str, parts: Sequence[str]) -> Any:
+    """A function of a tuple, called so or taken apart as that, among others as one of an argument for each part."""
+    own = names.signature(function)
+    wanted = [one for one in own.parameters if one == name or _unpacked(function, one)]
+    if not wanted:
+        return function
+    rest = [one for one in own.parameters.values() if one.name != wanted[0]]
+    kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
+    signature = inspect.Signature([*(inspect.Parameter(part, kind) for part in parts), *rest])
+
+    def given_each(*arguments: Any, **named: Any) -> Any:
+        bound = signature.bind(*arguments, **named).arguments
+        return function(**{wanted[0]: tuple(bound.pop(part) for part in parts)}, **bound)
+
+    dressed = Dressed(given_each, signature)
+    dressed.__name__, dressed.func = getattr(function, "__name__", "forward"), function
+    return dressed
+
+
+def _by_number(forward: Callable[..., Any], name: str) -> list[str]:
+    """Names for the parts that the source takes from it by a number each, as ``pair[0]`` and ``pair[1]``."""
+    nodes = [one for one in ast.walk(source_tree(forward)) if isinstance(one, ast.Subscript)]
+    of_it = [one.slice for one in nodes if isinstance(one.value, ast.Name) and one.value.id == name]
+    numbers = {one.value for one in of_it if isinstance(one, ast.Constant)}
+    return [f"{name}_{i}" for i in range(len(numbers))] if numbers == {*range(len(numbers))} else []
+
+
 def _may_be(forward: Callable[..., Any], name: str, number: int) -> bool:
     """Whether the argument may be a tuple of so many: it is unpacked so, or called as several things are."""
     return name.endswith("s") or len(_unpacked(forward, name)) == number
@@ -78,6 +140,7 @@ def _unpacked(forward: Callable[..., Any], name: str) -> list[str]:
             continue
         if isinstance(parts := node.targets[0], (ast.Tuple, ast.List)):
             own = [part.id for part in parts.elts if isinstance(part, ast.Name)]
+            own += [part.attr for part in parts.elts if isinstance(part, ast.Attribute)]  # self.x, self.t = inputs
             if len(set(own)) == len(parts.elts):
                 return own
     return []

@@ -38,7 +38,9 @@ def as_method_of_network(function: Any, given: Sequence[Any]) -> Trained | None:
     if not inspect.isfunction(own) or inspect.ismethod(function) or loop_of_training(function) is None:
         return None
     wanted = list(inspect.signature(own).parameters)[: len(given)]
-    networks = [name for name, one in zip(wanted, given, strict=False) if _is_network(one)]
+    likely = {name: _passes_of(one) for name, one in zip(wanted, given, strict=False)}
+    # The function may have the backward pass of one that has none itself; a loss beside a network has both as well.
+    networks = [name for name, number in likely.items() if number and number == max(likely.values())]
     data = [
         n for n, one in zip(wanted, given, strict=False) if isinstance(one, (np.ndarray, list)) and n not in networks
     ]
@@ -60,11 +62,13 @@ def as_method_of_network(function: Any, given: Sequence[Any]) -> Trained | None:
     return Trained(network, tuple(called[name] for name in data))
 
 
-def _is_network(argument: Any) -> bool:
+def _passes_of(argument: Any) -> int:
+    """How many passes an object with arrays has, of which one is a forward pass, or each layer; 0 of anything else."""
     if isinstance(argument, (list, tuple)):
         layers = flat_layers(argument)
-        return any(map(is_object_with_arrays, layers)) and all(None not in names.passes(one) for one in layers)
-    return is_object_with_arrays(argument) and None not in names.passes(argument)
+        return 2 * (any(map(is_object_with_arrays, layers)) and all(None not in names.passes(one) for one in layers))
+    forward, backward = names.passes(argument) if is_object_with_arrays(argument) else (None, None)
+    return 0 if forward is None else 1 + (backward is not None)
 
 
 def _with_network_first(

@@ -14,6 +14,7 @@ from numpy_nn.subjects.arrays.nested import arrays_of
 from numpy_nn.subjects.arrays.places import Place, last_name, places
 from numpy_nn.subjects.calls.arguments import takes
 from numpy_nn.subjects.calls.dressing import Dressed
+from numpy_nn.subjects.calls.outputs_in_dicts import with_output_of_dict
 from numpy_nn.subjects.choosing import chosen
 from numpy_nn.subjects.given_code import Code, Hints
 from numpy_nn.subjects.libraries.nodes import is_node
@@ -64,7 +65,7 @@ def of_held_data(label: str, target: Any, inputs: Sequence[Any], targets: Any, h
         result = value() if value is not None else result
         return names.kept(target, names.OUTPUTS) if result is None else result
 
-    run = _given(passes, x)
+    run = with_output_of_dict(target, _given(passes, x), inputs, targets)
     if value is None and targets is not None and not _returns_a_loss(target, run, inputs[0], np.shape(targets)):
         return with_unsaid_cost(label, run, gradient, inputs, targets, target, hints)
     return chosen(Code(label, run, gradient, {"x": inputs[0]}, hints, owner=target))

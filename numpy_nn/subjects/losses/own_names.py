@@ -77,7 +77,8 @@ def own_names_or(
     with suppress(SubjectError, TypeError, ValueError):
         other = others()
         found = agreement(other)
-        is_refused = isinstance(training, TypeError) or not agreement(training).agreeing
+        trains = bool(rates_in(names.signature(train).parameters))  # what is given a rate moves by it
+        is_refused = isinstance(training, TypeError) or not (trains or agreement(training).agreeing)
         if found.agreeing > 0 or (is_refused and found.shaped > 0):
             return other
     before.restore()
@@ -122,7 +123,8 @@ def of_own_names(
             def of_loss(usual: Any) -> CodeSubject | TypeError | None:
                 return of_own_names(f, usual, inputs, targets, hints)
 
-            judged = by_a_usual_loss(ends, of_loss, list(given.parameters)[-1])
+            data = [name for name in given.parameters if name not in training.moved]
+            judged = by_a_usual_loss(ends, of_loss, (data or list(given.parameters))[-1])
             if isinstance(judged, CodeSubject):
                 return judged
             told = f"; {judged}: they are wrong, or the loss is another" if judged else ""

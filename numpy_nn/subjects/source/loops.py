@@ -53,7 +53,7 @@ def loop_of_training(function: Any) -> Loop | None:
 
     That is ``range(epochs)``, ``range(self.n_iter)`` or ``range(1000)``, and none over the samples or the layers; or
     one that goes on while something is too large; or one of these for each class. Where the method has none it is that
-    of the first method which it calls that has one.
+    of the first method to which its calls lead that has one.
     """
     own, thing = names.unwrapped(bare(function)), getattr(function, "__self__", None)
     if not inspect.isfunction(own):
@@ -61,9 +61,14 @@ def loop_of_training(function: Any) -> Loop | None:
     if (loop := _loop_in(own)) is not None:
         return loop
     kinds = type(thing).__mro__ if thing is not None else ()
-    called = (vars(kind).get(name) for name in own.__code__.co_names for kind in kinds)  # that of a base class too
-    inner = (_loop_in(method) for method in called if inspect.isfunction(method) and method is not own)
-    return next((loop for loop in inner if loop is not None), None)
+    seen, these = {own}, [own]
+    while these:
+        called = (vars(kind).get(name) for one in these for name in one.__code__.co_names for kind in kinds)
+        these = [one for one in dict.fromkeys(filter(inspect.isfunction, called)) if one not in seen]
+        seen.update(these)
+        if (loop := next((loop for one in these if (loop := _loop_in(one)) is not None), None)) is not None:
+            return loop
+    return None
 
 
 def _loop_in(function: FunctionType) -> Loop | None:

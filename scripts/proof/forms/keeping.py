@@ -133,6 +133,26 @@ def one_row_that_every_unit_binds_anew(d, wrong):
 
 
 @form
+def a_backward_pass_for_each_gradient(d, wrong):
+    class Dense:
+        def __init__(self):
+            self.W, self.b = d.array(4, 3), d.array(3)
+
+        def forward(self, x):
+            self.x = x
+            return x @ self.W + self.b
+
+        def backward_inputs(self, grads):
+            return grads @ self.W.T
+
+        def backward_params(self, grads):
+            self.dW, self.db = wrong * self.x.T @ grads, grads.sum(axis=0)
+            return [[self.W, self.dW], [self.b, self.db]]
+
+    return (Dense(), d.array(5, 4)), {}, "W"
+
+
+@form
 def gradients_in_a_method_after_backward(d, wrong):
     class Dense:
         def __init__(self):

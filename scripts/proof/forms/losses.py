@@ -82,6 +82,20 @@ def a_loss_with_state(d, wrong):
 
 
 @form
+def a_loss_of_a_pair(d, wrong):
+    class MSE:
+        def forward(self, inputs):
+            prediction, target = inputs
+            self.difference = prediction - target
+            return np.mean(self.difference**2)
+
+        def backward(self):
+            return wrong * 2 * self.difference / self.difference.size
+
+    return (MSE(), d.array(5, 4), d.array(5, 4, seed=1)), {}, "prediction"
+
+
+@form
 def a_loss_whose_backward_takes_both(d, wrong):
     class Loss:
         def forward(self, y_pred, y_true):

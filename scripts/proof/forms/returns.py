@@ -34,6 +34,60 @@ def gradients_of_the_parts_of_a_vector(d, wrong):
 
 
 @form
+def all_that_forward_computes_in_a_dict(d, wrong):
+    class Model:
+        def __init__(self):
+            self.W, self.V = d.array(4, 3), d.array(3, 2)
+
+        def forward(self, x):
+            hidden = np.tanh(x @ self.W)
+            return {"A": hidden, "scores": hidden @ self.V}
+
+        def compute_cost(self, scores, y):
+            return 0.5 * np.sum((scores - y) ** 2)
+
+        def backward(self, x, y, cache):
+            delta = cache["scores"] - y
+            dZ = (delta @ self.V.T) * (1 - cache["A"] ** 2)
+            return {"dW": wrong * x.T @ dZ, "dV": cache["A"].T @ delta}
+
+    return (Model(), d.array(5, 4), d.array(5, 2, seed=1)), {}, "W"
+
+
+@form
+def outputs_in_a_dict(d, wrong):
+    class TwoHeads:
+        def __init__(self):
+            self.W, self.V = d.array(4, 3), d.array(4, 2)
+
+        def forward(self, x):
+            self.x = x
+            return {"policy": x @ self.W, "value": np.tanh(x @ self.V)}
+
+        def backward(self, grads):
+            dZ = grads["value"] * (1 - np.tanh(self.x @ self.V) ** 2)
+            self.dW, self.dV = wrong * self.x.T @ grads["policy"], self.x.T @ dZ
+            return grads["policy"] @ self.W.T + dZ @ self.V.T
+
+    return (TwoHeads(), d.array(5, 4)), {}, "W"
+
+
+@form
+def parameters_moved_and_the_loss(d, wrong):
+    def predict(params, x):
+        return np.tanh(x @ params["W"] + params["b"])
+
+    def train_step(params, x, y, lr=0.1):
+        out = predict(params, x)
+        delta = (out - y) * (1 - out**2)
+        grads = {"W": wrong * x.T @ delta, "b": delta.sum(axis=0)}
+        return {name: params[name] - lr * grads[name] for name in params}, 0.5 * np.sum((out - y) ** 2)
+
+    params = {"W": d.fixed(4, 3), "b": d.fixed(3)}
+    return (train_step, (params, d.fixed(5, 4), d.fixed(5, 3))), {}, "params['W']"
+
+
+@form
 def a_step_that_moves_its_argument(d, wrong):
     def loss(X, y, theta):
         z = X @ theta
