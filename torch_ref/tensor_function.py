@@ -12,7 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from numpy_nn.subjects.calls.dressing import Dressed
-from numpy_nn.subjects.names import passes, positional
+from numpy_nn.subjects.names import passes
+from numpy_nn.subjects.signatures import positional
 
 
 @dataclass(frozen=True)

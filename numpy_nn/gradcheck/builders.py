@@ -7,7 +7,7 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
-from numpy_nn.subjects import names
+from numpy_nn.subjects import signatures
 from numpy_nn.subjects.source.loops import loop_of_training
 from numpy_nn.subjects.source.trees import source_tree
 
@@ -19,7 +19,7 @@ def builds(function: Any, made: Callable[[Any], Any], *, words: int) -> Any:
     """
     if not inspect.isfunction(function):
         return None
-    own = names.signature(function).parameters.values()
+    own = signatures.signature(function).parameters.values()
     if words < sum(one.default is one.empty and one.kind is one.POSITIONAL_OR_KEYWORD for one in own):
         return None
     if not words and (own or loop_of_training(function) is not None):

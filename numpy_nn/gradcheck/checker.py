@@ -37,6 +37,7 @@ from numpy_nn.subjects.libraries.tensors_found import is_tensor
 from numpy_nn.subjects.losses.held_data import held
 from numpy_nn.subjects.losses.training import steps_of_training
 from numpy_nn.subjects.repeated import which_are_one
+from numpy_nn.subjects.signatures import positional
 from numpy_nn.subjects.state import equal, in_float64, is_generator
 
 
@@ -93,7 +94,7 @@ def check_gradients(
     started = time.perf_counter()
     if others and callable(x):
         raise TypeError("x: expected the arrays of run() and grads() by name, check_gradients(run, grads, W=net.W)")
-    wants_all = inspect.isroutine(target) and len((names.positional(target) or ([],))[0]) > 2  # train(X, y, net)
+    wants_all = inspect.isroutine(target) and len((positional(target) or ([],))[0]) > 2  # train(X, y, net)
     if len(others) == 1 and loss is None and not wants_all and callable(as_cost(others[0])):
         loss = others[0]
     elif others:

@@ -21,7 +21,7 @@ import numpy as np
 from numpy_nn.gradcheck.builders import builds
 from numpy_nn.gradcheck.inputs import drawn
 from numpy_nn.gradcheck.script import run
-from numpy_nn.subjects import names
+from numpy_nn.subjects import names, signatures
 from numpy_nn.subjects.source.roles import is_data
 from numpy_nn.subjects.source.surroundings import bare
 
@@ -162,8 +162,8 @@ def _partner(name: str, module: ModuleType) -> str | None:
     if own is not None or name not in _FUNCTIONS:
         return own
     there = {one: getattr(module, one, None) for one in _GRADIENTS}
-    wanted = names.positional(getattr(module, name))
-    alike = (n for n, function in there.items() if callable(function) and names.positional(function) == wanted)
+    wanted = signatures.positional(getattr(module, name))
+    alike = (n for n, function in there.items() if callable(function) and signatures.positional(function) == wanted)
     return next(alike, None)
 
 

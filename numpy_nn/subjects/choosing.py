@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
-from numpy_nn.subjects import names
+from numpy_nn.subjects import names, signatures
 from numpy_nn.subjects.agreement import (
     CLOSELY,
     ROUGHLY,
@@ -350,7 +350,7 @@ def _with_targets_first(code: Code, subject: CodeSubject, before: Snapshot) -> C
 
     Of one that is the same with both exchanged nothing is decided: off by its sign, or the other way round?
     """
-    spec = names.positional(code.forward)
+    spec = signatures.positional(code.forward)
     own = [] if spec is None else (spec[0] + spec[1])[:2]
     if code.target is None or set(own) != set(code.given) or ordered_by_role(own, own[0], own[1]) is not None:
         return None

@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from numpy_nn.subjects import names
+from numpy_nn.subjects import signatures
 from numpy_nn.subjects.agreement import Agreement, agreement, claimed_in_shape, is_as_large
 from numpy_nn.subjects.arrays.nested import arrays_of
 from numpy_nn.subjects.given_code import Hints
-from numpy_nn.subjects.names import positional
 from numpy_nn.subjects.parameters.code import CodeSubject
 from numpy_nn.subjects.passes import of_passes, of_steps
 from numpy_nn.subjects.running import SubjectError
+from numpy_nn.subjects.signatures import positional
 from numpy_nn.subjects.source.roles import is_learned
 from numpy_nn.subjects.source.surroundings import Surroundings
 from numpy_nn.subjects.state import Snapshot, equal, widen
@@ -128,7 +128,7 @@ def _read_by_backward_alone(f: Any, vjp: Any, around: Surroundings) -> Iterator[
 
 
 def _binding(f: Any, around: Surroundings, bound: Sequence[tuple[str, int]]) -> Callable[..., Any]:
-    signature = names.signature(f)
+    signature = signatures.signature(f)
 
     @wraps(f)
     def with_data(*arguments: Any, **named: Any) -> Any:

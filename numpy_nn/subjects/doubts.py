@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from numpy_nn.subjects import names
+from numpy_nn.subjects import names, signatures
 from numpy_nn.subjects.arrays.nested import is_differentiated
 from numpy_nn.subjects.calls.calling import CACHE, GRADS, OUTPUT, result_role
 from numpy_nn.subjects.given_code import Code
@@ -33,7 +33,7 @@ def _doubt_the_output(code: Code, subject: CodeSubject) -> None:
     So is ``vjp(t, seed)`` that returns ``seed / t`` of a product: right if ``seed`` is the product, as no name tells.
     """
     arguments = subject.convention.arguments or ()
-    wanted = ([] if code.backward is None else (names.positional(code.backward) or ([], []))[0])[: len(arguments)]
+    wanted = ([] if code.backward is None else (signatures.positional(code.backward) or ([], []))[0])[: len(arguments)]
     if code.target is not None or GRADS in arguments or OUTPUT not in arguments or len(wanted) != len(arguments):
         return
     name, label = wanted[arguments.index(OUTPUT)], getattr(code.backward, "__name__", "")
@@ -57,7 +57,7 @@ def _unless_it_leaves_out_an_output(code: Code, subject: CodeSubject, result: An
     if not (isinstance(result, tuple) and any(map(is_differentiated, result[1:]))):
         return subject
     arguments = subject.convention.arguments or ()
-    wanted = (names.positional(code.backward) if code.backward is not None else None) or ([], [])
+    wanted = (signatures.positional(code.backward) if code.backward is not None else None) or ([], [])
     told = (names.CACHE, names.RATE)
     roles = list(zip(wanted[0], arguments, strict=False))
     guessed = [i for i, (name, role) in enumerate(roles) if role not in (name, GRADS) and names.role(name) not in told]

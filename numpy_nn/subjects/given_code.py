@@ -15,8 +15,9 @@ from numpy_nn.subjects.arrays.nested import as_given, is_container, mapped
 from numpy_nn.subjects.arrays.places import follow, output_paths, places
 from numpy_nn.subjects.calls.conventions import orders_of_inputs
 from numpy_nn.subjects.calls.costs import LossOfOutput
-from numpy_nn.subjects.names import positional, tells_gradients
+from numpy_nn.subjects.names import tells_gradients
 from numpy_nn.subjects.running import Patience, Running
+from numpy_nn.subjects.signatures import positional
 from numpy_nn.subjects.source.returned import lines_for_dict, lines_for_dict_alone, names_by_place
 from numpy_nn.subjects.source.surroundings import Surroundings
 from numpy_nn.subjects.subject import SubjectError

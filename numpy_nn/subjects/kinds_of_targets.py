@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from numpy_nn.subjects import names
+from numpy_nn.subjects import names, signatures
 from numpy_nn.subjects.calls.losses_kept import is_gain
 
 
@@ -30,7 +30,7 @@ def are_recursions(thing: Any, forward: Any, backward: Any) -> bool:
     """
     if None in (forward, backward) or names.method(thing, names.BACKWARDS) == backward:
         return False
-    own, other = (names.positional(one) or ([], []) for one in (forward, backward))
+    own, other = (signatures.positional(one) or ([], []) for one in (forward, backward))
     if not own[0] or own[0] != other[0] or any(names.role(name) == names.GRAD for name in own[0]):
         return False
     return any(is_gain(name) and callable(getattr(thing, name)) for name in dir(thing) if not name.startswith("__"))

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
-from numpy_nn.subjects import names
+from numpy_nn.subjects import signatures
 from numpy_nn.subjects.agreement import agreement, claimed_in_shape, loss_is_of_new_values
 from numpy_nn.subjects.arrays.places import last_name, parsed
 from numpy_nn.subjects.calls.arguments import named_arguments, takes, takes_targets
@@ -32,7 +32,7 @@ def of_passes(f: Any, vjp: Any, inputs: Sequence[Any], targets: Any, owner: Any,
     With targets and a forward pass that takes none, the loss is one that is not said. TypeError for what is no form
     that is known; what the code raises by the likeliest way to call it comes through.
     """
-    label = getattr(names.unwrapped(bare(f)), "__name__", type(f).__name__)
+    label = getattr(signatures.unwrapped(bare(f)), "__name__", type(f).__name__)
     f, vjp = with_bound(f, vjp)
     vjp = vjp if vjp is None else with_data_given(f, vjp, len(inputs))
     if vjp is None and (both := with_derivative(f)) is not None:

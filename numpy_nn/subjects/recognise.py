@@ -66,12 +66,13 @@ from numpy_nn.subjects.losses.training import (
     with_gradients_beside_its_loss,
 )
 from numpy_nn.subjects.losses.unnamed_forward import forward_by_its_result
-from numpy_nn.subjects.names import method, positional
+from numpy_nn.subjects.names import method
 from numpy_nn.subjects.one_sample import of_first_sample
 from numpy_nn.subjects.own_methods import lines_for_methods
 from numpy_nn.subjects.parameters.code import CodeSubject
 from numpy_nn.subjects.passes import is_asked_by_its_arguments, of_passes, of_steps, with_the_last_as_targets
 from numpy_nn.subjects.repeated import with_each_once, with_one_for_each
+from numpy_nn.subjects.signatures import positional
 from numpy_nn.subjects.source.surroundings import Surroundings
 from numpy_nn.subjects.state import Snapshot, equal
 from numpy_nn.subjects.subject import Subject, SubjectError

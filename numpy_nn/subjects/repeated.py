@@ -10,8 +10,8 @@ import numpy as np
 
 from numpy_nn.subjects.agreement import agreement
 from numpy_nn.subjects.calls.dressing import Dressed
-from numpy_nn.subjects.names import positional, signature
 from numpy_nn.subjects.parameters.code import CodeSubject
+from numpy_nn.subjects.signatures import positional, signature
 from numpy_nn.subjects.state import Snapshot
 from numpy_nn.subjects.subject import SubjectError
 

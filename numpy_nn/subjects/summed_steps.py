@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from numpy_nn.subjects import names
+from numpy_nn.subjects import names, signatures
 from numpy_nn.subjects.agreement import agreement
 from numpy_nn.subjects.arrays.places import last_name, places
 from numpy_nn.subjects.calls.dressing import Dressed
@@ -104,7 +104,7 @@ def _adding(backward: Callable[..., Any], owner: Any, shapes: Mapping[str, tuple
         return (*rest, sums) if rest else sums
 
     adding.__name__ = getattr(backward, "__name__", "backward")
-    dressed = Dressed(adding, names.signature(backward))
+    dressed = Dressed(adding, signatures.signature(backward))
     dressed.func = backward
     return dressed
 
@@ -120,7 +120,7 @@ def _method_that_adds(owner: Any, returned: Any, steps: Mapping[str, Any]) -> st
     gradients = [one for one in parts if isinstance(one, dict)]
     before = Snapshot(owner)
     for method in filter(inspect.ismethod, (getattr(owner, name, None) for name in methods)):
-        required, optional = names.positional(method) or (["?", "?"], [])
+        required, optional = signatures.positional(method) or (["?", "?"], [])
         rates = rates_in([*required, *optional])
         others = [name for name in required if name not in rates]
         if len(rates) != 1 or len(others) > len(gradients):

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from numpy_nn.subjects.names import positional
+from numpy_nn.subjects.signatures import positional
 from numpy_nn.subjects.subject import Array, RunSubject, Subject
 
 

@@ -5,9 +5,9 @@ import pytest
 from stand_ins import script
 
 from numpy_nn.gradcheck import check_gradients
-from numpy_nn.subjects import names
+from numpy_nn.subjects import signatures
 from numpy_nn.subjects.calls.costs import LossOfOutput, _last_array, cost_beside, number_of_samples
-from numpy_nn.subjects.names import positional
+from numpy_nn.subjects.signatures import positional
 
 R = np.random.default_rng(0)
 
@@ -57,9 +57,9 @@ def test_with_it_goes_a_learning_rate_and_nothing_else_that_is_wanted():
     chain = LossOfOutput(lambda x: 2 * x, lambda a, y: (a - y, 7.0))
     chain.loss(2.0, 1.0)
     stepping = chain.handed_on(lambda g, lr: (g, lr))
-    assert names.positional(stepping) == (["lr"], [])
+    assert signatures.positional(stepping) == (["lr"], [])
     assert stepping(0.1) == (7.0, 0.1)
-    assert names.positional(chain.handed_on(lambda g, x: g * x)) == ([], [])
+    assert signatures.positional(chain.handed_on(lambda g, x: g * x)) == ([], [])
 
 
 def test_without_a_gradient_there_is_no_backward_pass():

@@ -14,8 +14,8 @@ from numpy_nn.subjects.calls.contexts import Context, with_context
 from numpy_nn.subjects.calls.dressing import in_training, value_first, with_derivative, with_input_kept, with_settings
 from numpy_nn.subjects.calls.owners import owned
 from numpy_nn.subjects.kinds_of_targets import is_layer
-from numpy_nn.subjects.names import positional
 from numpy_nn.subjects.parameters.overlapping import is_part_or_vector
+from numpy_nn.subjects.signatures import positional
 from numpy_nn.subjects.surrogate import SurrogateSubject
 
 ONES = np.ones((2, 3))

@@ -10,7 +10,7 @@ import pytest
 from numpy_nn.commands.gradcheck.command import main
 from numpy_nn.gradcheck import check_gradients
 from numpy_nn.subjects.losses.held_data import held, with_data_held
-from numpy_nn.subjects.names import positional
+from numpy_nn.subjects.signatures import positional
 
 RNG = np.random.default_rng(0)
 X, Y = RNG.standard_normal((5, 4)), RNG.standard_normal((5, 3))

@@ -4,9 +4,10 @@ from types import SimpleNamespace
 
 import pytest
 
-from numpy_nn.subjects import names
+from numpy_nn.subjects import names, signatures
 from numpy_nn.subjects.calls import costs
-from numpy_nn.subjects.names import is_gradient_of, method, plain, positional, role, role_in_loss, tells_gradients
+from numpy_nn.subjects.names import is_gradient_of, method, plain, role, role_in_loss, tells_gradients
+from numpy_nn.subjects.signatures import positional
 from numpy_nn.subjects.source.roles import is_buffer, is_learned, is_learned_beside
 
 
@@ -106,14 +107,14 @@ def test_of_a_wrapper_the_one_function_that_it_holds_is_meant():
 
         return wrapper
 
-    assert names.unwrapped(wraps(one)) is one
+    assert signatures.unwrapped(wraps(one)) is one
     assert positional(wraps(one)) == (["x", "w"], [])
     method = type("Net", (), {"forward": wraps(one)})().forward
-    assert names.unwrapped(method) is one
+    assert signatures.unwrapped(method) is one
     assert positional(method) == (["w"], [])
-    assert names.unwrapped(one) is one
+    assert signatures.unwrapped(one) is one
     for builtin in (len, max):  # of the second nobody knows the arguments
-        assert names.unwrapped(builtin) is builtin
+        assert signatures.unwrapped(builtin) is builtin
 
     def of_two(f, g):
         def wrapper(*args, **kwargs):
@@ -131,7 +132,7 @@ def test_of_a_wrapper_the_one_function_that_it_holds_is_meant():
         return wrapper
 
     for other in (of_two(one, wraps(one)), of_none, named(one)):
-        assert names.unwrapped(other) is other
+        assert signatures.unwrapped(other) is other
         assert positional(other) is None
 
 

@@ -8,7 +8,7 @@ import pytest
 from stand_ins import NET, ONE, Net, stand_in
 
 import numpy_nn as nn
-from numpy_nn.subjects import as_it_runs, names, recognise
+from numpy_nn.subjects import as_it_runs, names, recognise, signatures
 from numpy_nn.subjects.agreement import Agreement
 from numpy_nn.subjects.calls import costs, owners
 from numpy_nn.subjects.calls.calling import FILLED, GRADS, OUTPUT, Convention
@@ -221,12 +221,12 @@ def test_a_function_is_looked_at_within_its_wrappers():
     def named(x, **kwargs):
         return inner(x, **kwargs)
 
-    assert names.positional(inner) == (["x", "w"], [])
-    assert names.positional(named) == (["x"], [])
-    assert names.unwrapped(inner) is inner
-    assert names.unwrapped(named) is named
-    assert names.unwrapped(wrapped) is inner
-    assert names.positional(wrapped) == (["x", "w"], [])
+    assert signatures.positional(inner) == (["x", "w"], [])
+    assert signatures.positional(named) == (["x"], [])
+    assert signatures.unwrapped(inner) is inner
+    assert signatures.unwrapped(named) is named
+    assert signatures.unwrapped(wrapped) is inner
+    assert signatures.positional(wrapped) == (["x", "w"], [])
 
 
 def two(a, y):

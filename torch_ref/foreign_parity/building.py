@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 import numpy_nn as nn
 from numpy_nn.subjects import Hints, Subject, SubjectError, as_subject
 from numpy_nn.subjects.agreement import agreement
-from numpy_nn.subjects.names import BACKWARDS, GRAD, LOSSES, TARGET, method, positional, role, role_in_loss
+from numpy_nn.subjects.names import BACKWARDS, GRAD, LOSSES, TARGET, method, role, role_in_loss
 from numpy_nn.subjects.parameters.code import CodeSubject
+from numpy_nn.subjects.signatures import positional
 from torch_ref.foreign_parity.sides import Side
 from torch_ref.tensor_function import TensorFunction
 from torch_ref.torch_subject import TorchSubject

@@ -27,7 +27,8 @@ from numpy_nn.subjects.calls.partials import with_bound
 from numpy_nn.subjects.libraries.nodes import is_graph
 from numpy_nn.subjects.libraries.primitives import is_primitive
 from numpy_nn.subjects.losses.held_data import holds_data
-from numpy_nn.subjects.names import TARGET, positional, role_in_loss, takes_any_number
+from numpy_nn.subjects.names import TARGET, role_in_loss
+from numpy_nn.subjects.signatures import positional, takes_any_number
 from numpy_nn.subjects.source.surroundings import bare
 
 _EXIT = {RIGHT: 0, CLOSE: 0, WRONG: 1}

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from numpy_nn.subjects import names
-from numpy_nn.subjects.names import positional
+from numpy_nn.subjects import names, signatures
+from numpy_nn.subjects.signatures import positional
 
 
 class HeldArguments(SimpleNamespace):
@@ -45,7 +45,7 @@ def named_arguments(function: Callable[..., Any], inputs: Sequence[Any], targets
 
 def _before_the_rest(function: Callable[..., Any]) -> list[str]:
     """The names of what a function takes before any number of others, as ``params`` of ``cost(params, *args)``."""
-    kinds = names.signature(function).parameters if names.takes_any_number(function) else {}
+    kinds = signatures.signature(function).parameters if signatures.takes_any_number(function) else {}
     own = [name for name, p in kinds.items() if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
     return own or ["input"]
 
@@ -84,7 +84,8 @@ def takes_targets(function: Callable[..., Any], inputs: int) -> bool:
         return takes(function, inputs + 1)
     own = next(name for name in spec[1] if name not in names.SETTINGS)
     return (
-        names.role_in_loss(own) == names.TARGET or type(names.signature(function).parameters[own].default) is not float
+        names.role_in_loss(own) == names.TARGET
+        or type(signatures.signature(function).parameters[own].default) is not float
     )
 
 
@@ -130,7 +131,7 @@ def are_apart(numbers: Sequence[Any], forward: Callable[..., Any] | None, others
     """
     if forward is None or len(numbers) < 2 or not all(type(number) in (int, float) for number in numbers):
         return False
-    if names.takes_any_number(forward):
+    if signatures.takes_any_number(forward):
         return True
     if (spec := positional(forward)) is None:
         return False
@@ -150,7 +151,7 @@ def several(x: Any, forward: Callable[..., Any] | None = None, *, with_targets: 
     if len(x) == 1 and isinstance(x[0], tuple):
         return x
     if len(x) > 1 and forward is not None and (spec := positional(forward)) is not None:
-        wants_names = any(p.kind is p.KEYWORD_ONLY for p in names.signature(forward).parameters.values())
+        wants_names = any(p.kind is p.KEYWORD_ONLY for p in signatures.signature(forward).parameters.values())
         called = [name for name in spec[0] + spec[1] if with_targets and names.role_in_loss(name) == names.TARGET]
         required, optional = ([name for name in part if name not in called[-1:]] for part in spec)
         if len(required) == 1 and 1 + len(optional) < len(x) and not wants_names:

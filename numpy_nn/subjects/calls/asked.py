@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
-from numpy_nn.subjects import names
+from numpy_nn.subjects import names, signatures
 from numpy_nn.subjects.arrays.gradients import SURE, Leaf, same_but_ones
 from numpy_nn.subjects.arrays.places import Path, Step
 from numpy_nn.subjects.source.roles import is_learned
@@ -63,7 +63,7 @@ def rival_of(
     Surely where the name of the function says so, as ``df_dx`` does, or where ``name`` is the target of a loss. Else it
     is one of the same shape that comes before; of weights, one that is no data. Empty where there is none.
     """
-    word = getattr(names.unwrapped(function), "__name__", "") if function is not None else ""
+    word = getattr(signatures.unwrapped(function), "__name__", "") if function is not None else ""
     alike = [other for other in shapes if other != name and same_but_ones(shapes[other], shapes[name])]
 
     def says(other: str) -> bool:

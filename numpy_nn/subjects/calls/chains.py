@@ -11,7 +11,7 @@ from numpy_nn.subjects import names
 from numpy_nn.subjects.arrays.nested import arrays_of
 from numpy_nn.subjects.calls.dressing import in_training
 from numpy_nn.subjects.calls.rates import rates_in
-from numpy_nn.subjects.names import positional
+from numpy_nn.subjects.signatures import positional
 from numpy_nn.subjects.state import equal
 from numpy_nn.subjects.subject import SubjectError
 

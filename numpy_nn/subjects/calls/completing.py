@@ -7,7 +7,7 @@ import inspect
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
-from numpy_nn.subjects import names
+from numpy_nn.subjects import names, signatures
 from numpy_nn.subjects.source.trees import source_tree
 
 _USUAL = names.words(
@@ -34,7 +34,7 @@ def completing(
     if owner is None:
         return None
     for usual in (getattr(owner, name, None) for name in _USUAL):
-        if callable(usual) and usual != backward and names.positional(usual) == ([], []):
+        if callable(usual) and usual != backward and signatures.positional(usual) == ([], []):
             return Completing(usual, ())
     of_backward = getattr(getattr(backward, "__func__", None), "__code__", None)
     if getattr(backward, "__self__", None) is not owner or of_backward is None:
@@ -73,7 +73,7 @@ def _kept_by(method: Any) -> Iterator[str]:
 
 def _arguments(method: Any, inputs: Sequence[str], target: str | None, grads: str | None) -> tuple[str, ...] | None:
     """What its arguments are; None where one of them is none of what a step has."""
-    wanted, _ = names.positional(method) or ([""], [])
+    wanted, _ = signatures.positional(method) or ([""], [])
     own = [name for name in inputs if name != target]
     found: dict[str, str | None] = {}
     for name in wanted:

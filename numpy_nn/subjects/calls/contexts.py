@@ -9,7 +9,7 @@ import numpy as np
 
 from numpy_nn.subjects import names
 from numpy_nn.subjects.calls.dressing import Dressed
-from numpy_nn.subjects.names import positional
+from numpy_nn.subjects.signatures import positional
 
 
 class Context:

@@ -23,7 +23,7 @@ from numpy_nn.subjects.calls.results import (
     place_told_by_its_gradient,
     readings,
 )
-from numpy_nn.subjects.names import positional
+from numpy_nn.subjects.signatures import positional
 from numpy_nn.subjects.source.returned import place_of_loss
 from numpy_nn.subjects.source.roles import is_data
 

@@ -16,7 +16,7 @@ from numpy_nn.subjects.calls.arguments import takes
 from numpy_nn.subjects.calls.dressing import Dressed
 from numpy_nn.subjects.calls.rates import rates_in
 from numpy_nn.subjects.calls.usual_costs import Cost
-from numpy_nn.subjects.names import positional
+from numpy_nn.subjects.signatures import positional
 from numpy_nn.subjects.source.returned import number_returned, place_of_loss, returned_names
 from numpy_nn.subjects.source.roles import is_data
 from numpy_nn.subjects.source.trees import source_tree

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from numpy_nn.subjects import names
+from numpy_nn.subjects import signatures
 from numpy_nn.subjects.arrays.places import places, put_random
 from numpy_nn.subjects.calls.dressing import Dressed
 from numpy_nn.subjects.running import Patience, Running, SubjectError
@@ -122,7 +122,7 @@ def _moved(inputs: Sequence[Any], by: float) -> list[Any]:
 
 def ways_to_watch(predict: Callable[..., Any]) -> list[Watched]:
     """A pass as it is called; and if it has a loop, as over the samples, with each sample handed to it alone."""
-    each = (False, True) if _goes_over_rows(names.unwrapped(predict)) else (False,)
+    each = (False, True) if _goes_over_rows(signatures.unwrapped(predict)) else (False,)
     return [Watched(predict, by_rows) for by_rows in each]
 
 
@@ -147,7 +147,7 @@ class Watched:
 
     def __init__(self, predict: Callable[..., Any], by_rows: bool = False) -> None:
         self._predict, self._by_rows, naming = predict, by_rows, _Named()
-        self._own: Any = names.unwrapped(predict)
+        self._own: Any = signatures.unwrapped(predict)
         self._named = recompiled(self._own, naming.visit) if inspect.isfunction(self._own) else None
         self.texts = naming.texts if self._named is not None else []
 
@@ -158,7 +158,7 @@ class Watched:
             return self.computed(arguments)[key]
 
         computed.__name__ = getattr(self._predict, "__name__", "predict")
-        return Dressed(computed, names.signature(self._predict))
+        return Dressed(computed, signatures.signature(self._predict))
 
     def computed(self, arguments: Sequence[Any]) -> dict[Key, NDArray[Any]]:
         """The arrays of floats that a call computes, in the order in which they are there at last."""

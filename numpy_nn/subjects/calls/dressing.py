@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from numpy_nn.subjects import names
+from numpy_nn.subjects import names, signatures
 from numpy_nn.subjects.arrays.nested import copied
 from numpy_nn.subjects.calls.rates import rates_in
-from numpy_nn.subjects.names import positional
 from numpy_nn.subjects.running import Patience, Running, SubjectError
+from numpy_nn.subjects.signatures import positional
 from numpy_nn.subjects.source.returned import outputs_before_loss, returned_names
 from numpy_nn.subjects.source.roles import is_learned
 from numpy_nn.subjects.state import Snapshot, attributes
@@ -87,7 +87,7 @@ def in_training(forward: Any, number: int = 1) -> Any:
     called = {name: names.plain(name) for name in optional}
     flags: dict[str, Any] = {name: True for name in optional if _KEEPS.fullmatch(called[name])}
     flags |= {name: names.SETTINGS[called[name]] for name in optional if called[name] in names.SETTINGS}
-    defaults = names.signature(forward).parameters if flags else {}
+    defaults = signatures.signature(forward).parameters if flags else {}
     flags = {name: value for name, value in flags.items() if defaults[name].default is False}
     return partial(forward, **flags) if flags else forward
 
@@ -100,7 +100,7 @@ def with_derivative(function: Any) -> tuple[Any, Any] | None:
     """Of a function that gives its derivative if told to, as ``f(x, derivative=True)``: both, as two functions."""
     spec = positional(function)
     flags = [] if spec is None else [name for name in spec[1] if names.plain(name) in names.DERIVATIVE_FLAGS]
-    own = names.signature(function) if len(flags) == 1 else inspect.Signature()
+    own = signatures.signature(function) if len(flags) == 1 else inspect.Signature()
     if len(flags) != 1 or own.parameters[flags[0]].default is not False:
         return None
     # What is called as an output is, and None by default, is for the derivative: f(z, a=None, deriv=False).
@@ -162,7 +162,7 @@ def with_settings(backward: Any, given: Mapping[str, Any], forward: Callable[...
 
 def given_by_name(function: Callable[..., Any], values: Mapping[str, Any]) -> Dressed:
     """A function of the other arguments, wherever those with these values stand among them."""
-    own = names.signature(function)
+    own = signatures.signature(function)
     rest = own.replace(parameters=[one for name, one in own.parameters.items() if name not in values])
 
     def given(*arguments: Any, **named: Any) -> Any:
@@ -182,7 +182,7 @@ def with_output_kept(target: Any, backward: Any) -> Dressed | None:
     spec = None if backward is None else positional(backward)
     if spec is None or len(spec[0]) < 2 or names.role(spec[0][0]) != names.GRAD:
         return None
-    parameters = list(names.signature(backward).parameters.values())
+    parameters = list(signatures.signature(backward).parameters.values())
 
     def of_output(*arguments: Any, **named: Any) -> Any:
         return backward(names.kept(target, names.OUTPUTS), *arguments, **named)
@@ -201,7 +201,7 @@ def with_data_given(forward: Any, backward: Any, number: int) -> Any:
     spec, own = positional(forward), positional(backward)
     if spec is None or own is None or not own[1]:
         return backward
-    parameters = names.signature(backward).parameters
+    parameters = signatures.signature(backward).parameters
     wanted = [
         name
         for name in own[1]
@@ -211,7 +211,7 @@ def with_data_given(forward: Any, backward: Any, number: int) -> Any:
     if wanted != own[1][: len(wanted)] or not wanted:
         return backward
     changed = [one.replace(default=one.empty) if name in wanted else one for name, one in parameters.items()]
-    dressed = Dressed(backward, names.signature(backward).replace(parameters=changed))
+    dressed = Dressed(backward, signatures.signature(backward).replace(parameters=changed))
     dressed.func = backward  # whose source tells what it returns
     return dressed
 
@@ -225,7 +225,7 @@ def _with_own_defaults(backward: Any, forward: Callable[..., Any] | None, given:
     spec, own = (None if f is None else positional(f) for f in (forward, backward))
     if forward is None or spec is None or own is None:
         return backward
-    of_forward, of_backward = names.signature(forward).parameters, names.signature(backward).parameters
+    of_forward, of_backward = signatures.signature(forward).parameters, signatures.signature(backward).parameters
     defaults = {name: of_forward[name].default for name in spec[1] if name not in given}
     settings = {name: value for name, value in defaults.items() if isinstance(value, _SETTINGS)}
     numbers = {n for n, v in settings.items() if type(v) in (int, float) and names.role(n) == names.GRAD}
@@ -241,7 +241,7 @@ def _is_learned(value: Any) -> bool:
 
 def _with_required(function: Any, required: Sequence[str]) -> Any:
     """A function to which these arguments, which have defaults, are given as those without are, after them."""
-    signature = names.signature(function)
+    signature = signatures.signature(function)
     before = (positional(function) or ([], []))[0]
     parameters = [p.replace(default=p.empty) if p.name in required else p for p in signature.parameters.values()]
 
@@ -290,7 +290,7 @@ def with_steps_undone(function: Any, given: Mapping[str, Any]) -> Any:
     """A function that returns (loss, w - rate * gradient) as one that returns the gradient; None if it has no rate."""
     spec = positional(function) or ([], [])
     rates = rates_in((*spec[0], *spec[1]))
-    rate = given.get(rates[0], names.signature(function).parameters[rates[0]].default) if len(rates) == 1 else None
+    rate = given.get(rates[0], signatures.signature(function).parameters[rates[0]].default) if len(rates) == 1 else None
     if not isinstance(rate, (int, float)) or rate == 0:
         return None  # an array called alpha is no rate
 

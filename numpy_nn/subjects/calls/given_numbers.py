@@ -9,7 +9,7 @@ import numpy as np
 
 from numpy_nn.subjects.arrays.nested import is_container, mapped, written_in
 from numpy_nn.subjects.arrays.places import Path, Step
-from numpy_nn.subjects.names import positional, signature
+from numpy_nn.subjects.signatures import positional, signature
 
 
 def numbers_in(given: Mapping[str, Any], target: str | None) -> dict[str, float]:

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from numpy_nn.subjects import names
+from numpy_nn.subjects import names, signatures
 from numpy_nn.subjects.arrays.nested import copied
 from numpy_nn.subjects.arrays.places import places, random_parameters
 from numpy_nn.subjects.calls.costs import number_of_samples
@@ -60,7 +60,7 @@ class OneRound(Dressed):
     """
 
     def __init__(self, train: Callable[..., Any], loop: Loop) -> None:
-        own = names.signature(train)
+        own = signatures.signature(train)
         self._sizes = [name for name in own.parameters if _is_size_of_batch(name)]
         rest = [one for name, one in own.parameters.items() if name not in self._sizes]
         super().__init__(self._step, own.replace(parameters=rest))
@@ -211,7 +211,10 @@ class OneRound(Dressed):
         forward = names.passes(self.owner)[0]
         if forward is None:
             return set()
-        ways, inputs = ways_to_watch(forward), list(given.values())[: len((names.positional(forward) or ([], []))[0])]
+        ways, inputs = (
+            ways_to_watch(forward),
+            list(given.values())[: len((signatures.positional(forward) or ([], []))[0])],
+        )
         found: set[str] = set()
 
         def computed() -> dict[tuple[int, Key], NDArray[Any]]:

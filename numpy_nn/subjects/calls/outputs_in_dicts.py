@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from numpy_nn.subjects import names
+from numpy_nn.subjects import names, signatures
 from numpy_nn.subjects.arrays.nested import copied
 from numpy_nn.subjects.calls.dressing import Dressed
 from numpy_nn.subjects.running import Patience, Running, SubjectError
@@ -78,7 +78,7 @@ def _with_output_first(forward: Callable[..., Any], key: Any) -> Dressed:
         return kept[key], kept
 
     with_output.__name__ = getattr(forward, "__name__", "forward")
-    dressed = OfDict(with_output, names.signature(forward))
+    dressed = OfDict(with_output, signatures.signature(forward))
     dressed.func, dressed.said = forward, f"{with_output.__name__} returns a dict: its output is taken to be {key!r}"
     return dressed
 
@@ -88,7 +88,7 @@ def with_outputs_of_dict(owner: Any, forward: Any, backward: Any, inputs: Sequen
 
     None of any other: a dict beside which backward takes something else as well is rather a cache.
     """
-    own = ((None if backward is None else names.positional(backward)) or ([], []))[0]
+    own = ((None if backward is None else signatures.positional(backward)) or ([], []))[0]
     if forward is None or len(own) != 1 or names.role(own[0]) == names.CACHE:
         return None
     before = Snapshot(*((forward, backward) if owner is None else (owner,)), *inputs)
@@ -116,7 +116,7 @@ def with_outputs_of_dict(owner: Any, forward: Any, backward: Any, inputs: Sequen
         return backward(dict(zip(keys, grads, strict=True)))
 
     one_by_one = inspect.Signature([inspect.Parameter(f"grad_output_{i}", kind) for i in range(len(keys))])
-    dressed = Dressed(outputs, names.signature(forward)), Dressed(gradients, one_by_one)
+    dressed = Dressed(outputs, signatures.signature(forward)), Dressed(gradients, one_by_one)
     for one, of in zip(dressed, (forward, backward), strict=True):
         one.__name__, one.func = getattr(of, "__name__", ""), of
     return dressed

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from numpy_nn.layers import Layer
-from numpy_nn.subjects import names
+from numpy_nn.subjects import names, signatures
 from numpy_nn.subjects.arrays.nested import arrays_of
 from numpy_nn.subjects.arrays.places import places
 from numpy_nn.subjects.calls.arguments import HeldArguments
@@ -181,7 +181,7 @@ def with_objects_held(function: Callable[..., Any], inputs: Sequence[Any]) -> tu
     objects = {i: one for i, one in enumerate(inputs) if is_object_with_arrays(one)}
     if not objects:
         return tuple(inputs), None
-    own = [name for part in names.positional(function) or ([], []) for name in part]
+    own = [name for part in signatures.positional(function) or ([], []) for name in part]
     labels = own if len(own) >= len(inputs) else [f"input_{i}" for i in range(len(inputs))]
     holder = in_float64(HeldArguments(**{labels[i]: one for i, one in objects.items()}))
     return tuple(getattr(holder, labels[i]) if i in objects else one for i, one in enumerate(inputs)), holder
@@ -193,7 +193,7 @@ def with_objects_kept(target: Any, inputs: Sequence[Any]) -> tuple[Any, ...]:
     These are kept in the object under the names that the pass has for them: what they hold is looked for there.
     """
     forward = names.passes(target)[0]
-    own = ((None if forward is None else names.positional(forward)) or ([], []))[0]
+    own = ((None if forward is None else signatures.positional(forward)) or ([], []))[0]
     given = list(inputs)
     for place, name in enumerate(own[: len(given)]):
         if is_object_with_arrays(given[place]) and attributes(given[place]) and not hasattr(target, name):
@@ -209,9 +209,9 @@ def build_for(target: Any, forward: Callable[..., Any], inputs: Sequence[Any]) -
     For the shape of the data, for that of a sample, or for the number of features: by the first with which it runs.
     """
     build = names.method(target, names.BUILDS)
-    if build is None or len(inputs) != 1 or len((names.positional(build) or ([], []))[0]) != 1:
+    if build is None or len(inputs) != 1 or len((signatures.positional(build) or ([], []))[0]) != 1:
         return
-    required = (names.positional(forward) or ([], []))[0][1:]
+    required = (signatures.positional(forward) or ([], []))[0][1:]
     settings = [names.SETTINGS[name] for name in required if name in names.SETTINGS]
     before, shape = Snapshot(target), np.shape(inputs[0])
 

@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from numpy_nn.subjects import names
+from numpy_nn.subjects import names, signatures
 from numpy_nn.subjects.calls.dressing import Dressed, given_by_name, with_keywords
-from numpy_nn.subjects.names import positional
+from numpy_nn.subjects.signatures import positional
 
 
 def with_bound(forward: Any, backward: Any) -> tuple[Any, Any]:
@@ -23,7 +23,7 @@ def with_bound(forward: Any, backward: Any) -> tuple[Any, Any]:
     bound = arguments_bound(forward)
     if not bound:
         return forward, backward
-    own = names.signature(forward).parameters.values()
+    own = signatures.signature(forward).parameters.values()
     if any(p.kind is p.KEYWORD_ONLY and p.default is p.empty for p in own):
         # partial(elu, alpha=0.3) of elu(alpha, x) wants x by its name, which nobody gives.
         forward = given_by_name(with_keywords(forward.func), bound)
@@ -44,7 +44,7 @@ def with_arrays_unbound(forward: Any, backward: Any, inputs: Sequence[Any]) -> t
     whole = with_keywords(forward.func)
     whole = given_by_name(whole, rest) if rest else whole
     shared, given = _shared(backward, rest), iter(inputs)
-    every = [arrays[name] if name in arrays else next(given, None) for name in names.signature(whole).parameters]
+    every = [arrays[name] if name in arrays else next(given, None) for name in signatures.signature(whole).parameters]
     while every and every[-1] is None:
         every.pop()  # what has a default
     return whole, given_by_name(backward, shared) if shared else backward, every
@@ -55,7 +55,7 @@ def arguments_bound(function: Any) -> Mapping[str, Any]:
     if not isinstance(function, partial):
         return {}
     try:
-        own = names.signature(function.func)
+        own = signatures.signature(function.func)
         bound = own.bind_partial(*function.args, **function.keywords).arguments
     except (TypeError, ValueError):
         return {}
@@ -70,7 +70,7 @@ def _shared(backward: Any, bound: Mapping[str, Any]) -> dict[str, Any]:
     is what stands alone before the cache.
     """
     try:
-        own = names.signature(backward).parameters
+        own = signatures.signature(backward).parameters
     except (TypeError, ValueError):
         return {}
     free = [n for n, p in own.items() if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
@@ -85,7 +85,7 @@ def with_gradients_asked_for(function: Any) -> Any:
     """A function that gives its gradients beside its value if told to, as ``f(x, eval_gradient=True)``: told to."""
     spec = positional(function)
     flags = [] if spec is None else [name for name in spec[1] if _ASKS.fullmatch(names.plain(name))]
-    own = names.signature(function) if len(flags) == 1 else inspect.Signature()
+    own = signatures.signature(function) if len(flags) == 1 else inspect.Signature()
     if len(flags) != 1 or own.parameters[flags[0]].default is not False:
         return function
     rest = own.replace(parameters=[p for p in own.parameters.values() if p.name != flags[0]])

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from numpy_nn.subjects import names
+from numpy_nn.subjects import names, signatures
 from numpy_nn.subjects.source.bindings import bindings
 from numpy_nn.subjects.source.returned import names_by_place
 from numpy_nn.subjects.source.roles import is_learned
@@ -83,7 +83,7 @@ def times(share: float, rates: Iterable[Rate]) -> Iterator[None]:
 @contextmanager
 def at_rest(owner: Any, function: Callable[..., Any], named: Mapping[str, Any]) -> Iterator[dict[str, Any] | None]:
     """In the block the function makes steps by a rate of 0, if it is given this; None where it has no rate."""
-    given = rates_in(names.signature(function).parameters)
+    given = rates_in(signatures.signature(function).parameters)
     kept = [] if given else rates_of(owner, function)
     with times(0.0, kept):
         yield {**named, **dict.fromkeys(given, 0.0)} if given or kept else None
@@ -156,7 +156,7 @@ def _function_of(thing: Any) -> Any:
     thing = attributes(thing).get("func", thing)  # of what dresses it
     found: Any = bare(thing.fget if isinstance(thing, property) else thing)
     is_method = isinstance(found, (MethodType, staticmethod, classmethod))
-    return names.unwrapped(found) if is_method else found
+    return signatures.unwrapped(found) if is_method else found
 
 
 def _names_in(code: CodeType) -> set[str]:
@@ -185,12 +185,12 @@ def with_steps_returned(function: Any, *, in_place: bool) -> Any:
     default, or of one that its source returns under its own name, as ``w = w - lr * dw`` and ``return w`` do. Any other
     function is given back as it is, and so is what one returns that returns something else.
     """
-    spec = names.positional(function)
+    spec = signatures.positional(function)
     own = [] if spec is None else spec[0] + spec[1]
     rates, returned = rates_in(own), learned_that_return(function, own)
     if len(rates) != 1:
         return function
-    signature = names.signature(function)
+    signature = signatures.signature(function)
     rate = signature.parameters[rates[0]].default
     if not returned and not (in_place and isinstance(rate, (int, float)) and rate):
         return function
@@ -224,7 +224,7 @@ def returned_without_rate(function: Any) -> str:
 
     What is called as a gradient function returns gradients, whatever it calls them.
     """
-    spec, label = names.positional(function), getattr(function, "__name__", "")
+    spec, label = signatures.positional(function), getattr(function, "__name__", "")
     own = [] if spec is None else spec[0] + spec[1]
     tells = names.tells_gradients(label) or names.is_backward(label)
     return "" if tells or rates_in(own) else ", ".join(learned_that_return(function, own))

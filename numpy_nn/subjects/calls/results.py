@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from numpy_nn.subjects import names
-from numpy_nn.subjects.names import positional
+from numpy_nn.subjects.signatures import positional
 from numpy_nn.subjects.source.returned import returned_names
 
 # What the gradient of one output of several is called by, but for words that begin as it does: dlogits, not distances.

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from numpy_nn.subjects import names
+from numpy_nn.subjects import names, signatures
 from numpy_nn.subjects.calls.dressing import Dressed
 from numpy_nn.subjects.running import Patience, Running, SubjectError
 from numpy_nn.subjects.source.trees import source_tree
@@ -25,7 +25,7 @@ def taken_out_of_tuples(forward: Any, backward: Any, given: Sequence[Any]) -> Ap
     gradients into a gradient, or None, for each input. Code that takes an array makes no tuple of a tuple. Else None.
     """
     inputs = given[0] if len(given) == 1 and type(given[0]) is tuple else tuple(given)
-    first, second = ((([] if f is None else names.positional(f)) or ([], []))[0] for f in (forward, backward))
+    first, second = ((([] if f is None else signatures.positional(f)) or ([], []))[0] for f in (forward, backward))
     if len(first) != 1 or len(second) != 2 or second[0] != first[0] or not _may_be(forward, first[0], len(inputs)):
         return None
     before = Snapshot(forward, backward)
@@ -60,7 +60,7 @@ def loss_of_a_pair(
     It is meant so where the source takes the one argument apart, into as many as there are with the targets, and it
     then gives a number, or one for each sample. Without targets the names must tell which of the two they are.
     """
-    own = ((None if forward is None else names.positional(forward)) or ([], []))[0]
+    own = ((None if forward is None else signatures.positional(forward)) or ([], []))[0]
     each = (*inputs[0],) if targets is None and len(inputs) == 1 and type(inputs[0]) in (tuple, list) else (*inputs,)
     each = each if targets is None else (*each, targets)
     if len(own) != 1 or len(each) != 2 or not all(isinstance(one, np.ndarray) for one in each):
@@ -89,7 +89,7 @@ def loss_of_a_pair(
 
 def _given_each(function: Any, name: str, parts: Sequence[str]) -> Any:
     """A function of a tuple, called so or taken apart as that, among others as one of an argument for each part."""
-    own = names.signature(function)
+    own = signatures.signature(function)
     wanted = [one for one in own.parameters if one == name or _unpacked(function, one)]
     if not wanted:
         return function

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from numpy_nn.subjects import names
+from numpy_nn.subjects import names, signatures
 from numpy_nn.subjects.agreement import factor_of
 from numpy_nn.subjects.arrays.gradients import Leaf, same_but_ones
 from numpy_nn.subjects.arrays.places import Place, places
@@ -293,7 +293,7 @@ class UpdatingCode(CalledCode):
         return names.method(self._owner, names.UPDATES)
 
     def _arguments_of_update(self) -> tuple[list[str], list[str]]:
-        return (None if self._updater_method is None else names.positional(self._updater_method)) or ([], [])
+        return (None if self._updater_method is None else signatures.positional(self._updater_method)) or ([], [])
 
     @property
     def _rates_of_update(self) -> list[str]:

@@ -18,8 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from numpy_nn.subjects.calls.arguments import named_arguments
-from numpy_nn.subjects.names import TARGET, has_passes, positional, role_in_loss
+from numpy_nn.subjects.names import TARGET, has_passes, role_in_loss
 from numpy_nn.subjects.running import Patience
+from numpy_nn.subjects.signatures import positional
 from numpy_nn.subjects.source.roles import is_data, is_learned_beside
 from numpy_nn.subjects.state import inner
 from numpy_nn.subjects.subject import Array, ClaimingSubject, SubjectError

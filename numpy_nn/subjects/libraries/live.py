@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from numpy_nn.subjects.arrays.places import Place, parsed
-from numpy_nn.subjects.names import GRAD, positional, role, signature
+from numpy_nn.subjects.names import GRAD, role
+from numpy_nn.subjects.signatures import positional, signature
 from numpy_nn.subjects.state import Snapshot, equal
 from numpy_nn.subjects.subject import Array, ClaimingSubject, SubjectError
 

@@ -28,7 +28,7 @@ from numpy_nn.subjects.libraries.tensors_found import (
     tensors_held,
     tensors_in,
 )
-from numpy_nn.subjects.names import positional, signature
+from numpy_nn.subjects.signatures import positional, signature
 from numpy_nn.subjects.state import equal
 from numpy_nn.subjects.subject import Array, ClaimingSubject, SubjectError
 

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from numpy_nn.subjects import names
+from numpy_nn.subjects import names, signatures
 from numpy_nn.subjects.agreement import agreement
 from numpy_nn.subjects.arrays.nested import copied
 from numpy_nn.subjects.calls.one_round import quiet
@@ -108,7 +108,7 @@ def call_that_trains(function: Any, given: Sequence[Any]) -> Call | None:
 
     None where it has such a loop itself, or a method of its object has. What it does up to the call is undone.
     """
-    own, owner = names.unwrapped(bare(function)), getattr(function, "__self__", None)
+    own, owner = signatures.unwrapped(bare(function)), getattr(function, "__self__", None)
     if not inspect.isfunction(own) or loop_of_training(function) is not None:
         return None
     looping = [one for one in _called_by(own, [owner, *given]) if _is_looping(one)]
@@ -170,7 +170,7 @@ def _named_in(function: FunctionType, known: Sequence[Any]) -> Iterator[Function
 
 
 def _own(thing: Any) -> Iterator[FunctionType]:
-    one = names.unwrapped(thing) if inspect.isfunction(thing) else None
+    one = signatures.unwrapped(thing) if inspect.isfunction(thing) else None
     if inspect.isfunction(one) and not of_installed(one):
         yield one
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from numpy_nn.subjects import names
+from numpy_nn.subjects import names, signatures
 from numpy_nn.subjects.agreement import CLOSELY, agreement
 from numpy_nn.subjects.arrays.nested import copied
 from numpy_nn.subjects.arrays.places import places, put_random
@@ -99,7 +99,7 @@ def of_rows(target: Any, forward: Callable[..., Any] | None, inputs: Sequence[An
     whole = shape(forward)
     if whole is not None and (whole[:1] == y.shape[:1] or whole[-1:] == y.shape[:1]):
         return forward
-    return Dressed(each, names.signature(forward)) if shape(each) == y.shape else forward
+    return Dressed(each, signatures.signature(forward)) if shape(each) == y.shape else forward
 
 
 def prepared(target: Any, forward: Callable[..., Any] | None, inputs: Sequence[Any], targets: Any) -> Any:
@@ -115,7 +115,7 @@ def prepared(target: Any, forward: Callable[..., Any] | None, inputs: Sequence[A
 
 class _Prepared(Dressed):
     def __init__(self, loop: OneRound, forward: Callable[..., Any], targets: Any) -> None:
-        super().__init__(self._with_data, names.signature(forward))
+        super().__init__(self._with_data, signatures.signature(forward))
         self.func, self._loop, self._targets = forward, loop, targets
 
     def _with_data(self, *arguments: Any) -> Any:

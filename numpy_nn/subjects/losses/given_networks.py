@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from numpy_nn.subjects import names
+from numpy_nn.subjects import names, signatures
 from numpy_nn.subjects.calls.chains import LayersInOrder, flat_layers
 from numpy_nn.subjects.calls.owners import is_object_with_arrays
 from numpy_nn.subjects.source.loops import loop_of_training
@@ -34,7 +34,7 @@ def as_method_of_network(function: Any, given: Sequence[Any]) -> Trained | None:
     What it is given beside the network and arrays, such as an optimizer, a loss or a number of steps, are defaults of
     the method. None for any other function.
     """
-    own = names.unwrapped(function)
+    own = signatures.unwrapped(function)
     if not inspect.isfunction(own) or inspect.ismethod(function) or loop_of_training(function) is None:
         return None
     wanted = list(inspect.signature(own).parameters)[: len(given)]

@@ -19,9 +19,10 @@ from numpy_nn.subjects.choosing import chosen
 from numpy_nn.subjects.given_code import Code, Hints
 from numpy_nn.subjects.libraries.nodes import is_node
 from numpy_nn.subjects.losses.unsaid import with_unsaid_cost
-from numpy_nn.subjects.names import method, positional
+from numpy_nn.subjects.names import method
 from numpy_nn.subjects.parameters.code import CodeSubject
 from numpy_nn.subjects.running import Patience, Running, SubjectError
+from numpy_nn.subjects.signatures import positional
 from numpy_nn.subjects.source.roles import is_data
 from numpy_nn.subjects.state import Snapshot, attributes, equal
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from numpy_nn.subjects import names
+from numpy_nn.subjects import names, signatures
 from numpy_nn.subjects.calls.arguments import takes
 from numpy_nn.subjects.calls.dressing import Dressed
 from numpy_nn.subjects.running import Patience, Running
@@ -41,7 +41,7 @@ def with_the_loss_left(
         forward(*arguments)
         return getattr(target, called[0])
 
-    return Dressed(leaving, names.signature(forward))
+    return Dressed(leaving, signatures.signature(forward))
 
 
 def _is_of_floats(value: Any) -> bool:

@@ -29,9 +29,10 @@ from numpy_nn.subjects.given_code import HOW, Code, Hints
 from numpy_nn.subjects.losses.left_losses import with_the_loss_left
 from numpy_nn.subjects.losses.training import step_of_training, without_its_loss
 from numpy_nn.subjects.losses.unsaid import wants_gradient, with_unsaid_cost
-from numpy_nn.subjects.names import method, positional
+from numpy_nn.subjects.names import method
 from numpy_nn.subjects.own_methods import lines_for_methods
 from numpy_nn.subjects.parameters.code import CodeSubject
+from numpy_nn.subjects.signatures import positional
 from numpy_nn.subjects.source.returned import returned_names
 from numpy_nn.subjects.source.roles import is_data
 from numpy_nn.subjects.state import Snapshot

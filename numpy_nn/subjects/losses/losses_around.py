@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
-from numpy_nn.subjects import names
+from numpy_nn.subjects import names, signatures
 from numpy_nn.subjects.calls.dressing import Dressed
 from numpy_nn.subjects.calls.losses_kept import is_gain
 from numpy_nn.subjects.source.loops import loop_of_training
@@ -31,4 +31,4 @@ def as_a_loss(function: Any) -> Any:
         return -function(*arguments, **named)
 
     minus.__name__ = function.__name__
-    return Dressed(minus, names.signature(function))
+    return Dressed(minus, signatures.signature(function))

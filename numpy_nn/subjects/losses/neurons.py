@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from numpy_nn.subjects import names
+from numpy_nn.subjects import signatures
 from numpy_nn.subjects.running import Patience, Running, SubjectError
 
 
@@ -23,7 +23,7 @@ def refuse_neurons(forward: Any, backward: Any, inputs: Sequence[Any], targets: 
     outputs = _new_key(mine, before, lambda: forward(*own))
     if not outputs:
         return
-    given, expected = ((names.positional(f) or ([], []))[0] for f in (forward, backward))
+    given, expected = ((signatures.positional(f) or ([], []))[0] for f in (forward, backward))
     first = expected[0] if expected else "network"
     deltas = _new_key(mine, before | {outputs}, lambda: backward(mine, targets)) if len(expected) == 2 else ""
     label, other = (getattr(f, "__name__", "f") for f in (forward, backward))

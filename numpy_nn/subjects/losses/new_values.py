@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from numpy_nn.subjects import names
+from numpy_nn.subjects import names, signatures
 from numpy_nn.subjects.agreement import agreement, claimed_in_shape
 from numpy_nn.subjects.arrays.alike import are_alike, is_number
 from numpy_nn.subjects.arrays.nested import is_container, items, mapped
@@ -73,7 +73,7 @@ class Steps:
         own = deepcopy(dict(arguments))
         if not self._is_around:
             return quiet(self._function)(**own, **{self._rate: rate}), own
-        around = names.unwrapped(bare(self._function)).__globals__
+        around = signatures.unwrapped(bare(self._function)).__globals__
         kept = around[self._rate]
         try:
             around[self._rate] = rate
@@ -146,8 +146,8 @@ def steps_of(function: Any, handed: Sequence[Any]) -> Steps | None:
 
     ``handed`` is what is given, with the rate in its place or without.
     """
-    own = names.unwrapped(bare(function))
-    spec = names.positional(function)
+    own = signatures.unwrapped(bare(function))
+    spec = signatures.positional(function)
     if not inspect.isfunction(own) or spec is None or loop_of_training(function) is not None:
         return None
     wanted = [*spec[0], *spec[1]]
@@ -197,7 +197,7 @@ def of_new_values(f: Any, inputs: Sequence[Any], targets: Any, hints: Hints) -> 
     steps = steps_of(f, handed) if hints.cost is None else None
     if steps is None:
         return None if hints.cost is not None else _by_a_rate_in_common(f, handed, hints)
-    own = names.unwrapped(bare(f))
+    own = signatures.unwrapped(bare(f))
     wanted = list(steps.given.parameters)
     values = dict(zip(wanted, _without_rate(handed, len(wanted)), strict=True))
     if steps.has_loss:
@@ -215,7 +215,7 @@ def _by_a_rate_in_common(function: Any, handed: Sequence[Any], hints: Hints) -> 
     None where what it returns are gradients, as they stand, or steps have nothing in common with these. TypeError where
     the name of what is returned tells that it is moved.
     """
-    own, spec = names.unwrapped(bare(function)), names.positional(function)
+    own, spec = signatures.unwrapped(bare(function)), signatures.positional(function)
     if not inspect.isfunction(own) or spec is None or len(spec[0]) != len(handed) or not any(map(is_container, handed)):
         return None
     kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
@@ -259,9 +259,11 @@ def with_gradients_of_steps(function: Any, forward: Any, inputs: Sequence[Any], 
 
     Any other is given back as it is.
     """
-    spec = names.positional(function) or ([], [])
+    spec = signatures.positional(function) or ([], [])
     own = [*spec[0], *spec[1]]
-    if not inspect.isfunction(bare(function)) or not (rates_in(own) or _rates_around(names.unwrapped(bare(function)))):
+    if not inspect.isfunction(bare(function)) or not (
+        rates_in(own) or _rates_around(signatures.unwrapped(bare(function)))
+    ):
         return function
     takes_them = targets is None or takes_targets(forward, len(inputs))
     given = named_arguments(forward, inputs, targets if takes_them else None)
@@ -296,7 +298,7 @@ def _by_a_loss_around(steps: Steps, function: Any, values: Mapping[str, Any], hi
     """
     found: list[CodeSubject] = []
     for one in losses_around(function):
-        own = (names.positional(one) or ([], []))[0]
+        own = (signatures.positional(one) or ([], []))[0]
         if not {*steps.moved} <= {*own} <= {*values}:
             continue
 
@@ -317,10 +319,10 @@ def _by_prediction(steps: Steps, function: Any, values: Mapping[str, Any], hints
     around = {name: one for name, one in function.__globals__.items() if inspect.isfunction(one)}
     predicting = [one for name, one in around.items() if names.plain(name) in names.FORWARDS]
     rest = {name for name in values if name not in called}
-    fitting = [one for one in predicting if {*(names.positional(one) or ([], []))[0]} == rest]
+    fitting = [one for one in predicting if {*(signatures.positional(one) or ([], []))[0]} == rest]
     back = _dressed(function, steps, lambda arguments: _by_name(steps, arguments))
     for one in fitting if len(called) == len(fitting) == 1 else ():
-        own = (names.positional(one) or ([], []))[0]
+        own = (signatures.positional(one) or ([], []))[0]
         with suppress(SubjectError, TypeError, ValueError):
             return of_passes(one, back, [values[name] for name in own], values[called[0]], None, hints)
     raise TypeError(

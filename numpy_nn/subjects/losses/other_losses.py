@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from numpy_nn.subjects import names
+from numpy_nn.subjects import names, signatures
 from numpy_nn.subjects.calls.costs import LossOfOutput, cost_beside, is_derived
-from numpy_nn.subjects.names import positional
 from numpy_nn.subjects.parameters.code import CodeSubject
+from numpy_nn.subjects.signatures import positional
 from numpy_nn.subjects.source.bindings import bindings
 from numpy_nn.subjects.source.surroundings import Surroundings
 from numpy_nn.subjects.state import Snapshot, of_installed
@@ -66,7 +66,7 @@ def _beside(chain: LossOfOutput, forward: Callable[..., Any], owner: Any) -> Ite
     """
     if owner is not None and not isinstance(owner, Surroundings):
         return
-    own = names.unwrapped(getattr(forward, "func", forward))
+    own = signatures.unwrapped(getattr(forward, "func", forward))
     around = getattr(own, "__globals__", {})
     called, loss = cost_beside(forward) or ("", None)
     for name, function in around.items():

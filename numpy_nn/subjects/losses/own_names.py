@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from numpy_nn.subjects import names
+from numpy_nn.subjects import names, signatures
 from numpy_nn.subjects.agreement import agreement
 from numpy_nn.subjects.arrays.alike import (
     are_alike,
@@ -39,10 +39,10 @@ from numpy_nn.subjects.calls.rates import rates_in
 from numpy_nn.subjects.given_code import Hints
 from numpy_nn.subjects.losses.losses_around import as_a_loss, losses_around
 from numpy_nn.subjects.losses.unsaid_rounds import by_a_usual_loss
-from numpy_nn.subjects.names import positional
 from numpy_nn.subjects.parameters.code import CodeSubject
 from numpy_nn.subjects.passes import of_passes, of_steps
 from numpy_nn.subjects.running import Patience, Running, SubjectError
+from numpy_nn.subjects.signatures import positional
 from numpy_nn.subjects.source import roles
 from numpy_nn.subjects.source.loops import OF_STEPS, Loop, loop_of_training
 from numpy_nn.subjects.source.rounds import BEGIN, END, WITHIN, number_of_loops, written_anew
@@ -77,7 +77,7 @@ def own_names_or(
     with suppress(SubjectError, TypeError, ValueError):
         other = others()
         found = agreement(other)
-        trains = bool(rates_in(names.signature(train).parameters))  # what is given a rate moves by it
+        trains = bool(rates_in(signatures.signature(train).parameters))  # what is given a rate moves by it
         is_refused = isinstance(training, TypeError) or not (trains or agreement(training).agreeing)
         if found.agreeing > 0 or (is_refused and found.shaped > 0):
             return other
@@ -95,7 +95,7 @@ def of_own_names(
     Its loss is ``loss``, of what it has under the names of that's arguments; or else the number of such a name that the
     round computes, or the one loss in its module. An error, with what would make it checkable, where there is none.
     """
-    own = names.unwrapped(bare(f))
+    own = signatures.unwrapped(bare(f))
     loop = loop_of_training(own) if inspect.isfunction(own) and not inspect.ismethod(f) else None
     given = _given_to(own, len(inputs) + (targets is not None)) if loop is not None and loop.within is own else None
     if loop is None or given is None or hints.cost is not None:
@@ -163,7 +163,7 @@ def _of_a_round(
 
 def _given_to(function: Any, number: int) -> inspect.Signature | None:
     """The signature of so many of its arguments; None if it wants more than a rate and a number of steps."""
-    signature = names.signature(function)
+    signature = signatures.signature(function)
     own = list(signature.parameters.values())
     missing = [one.name for one in own[number:] if one.default is one.empty]
     if len(own) < number or any(one.kind is not one.POSITIONAL_OR_KEYWORD for one in own):
@@ -190,7 +190,7 @@ class _Training:
 
     def __init__(self, function: Any, loop: Loop, given: inspect.Signature, loss: Any) -> None:
         self._function, self._loop, self._given, self._given_loss = function, loop, given, as_a_loss(loss)
-        every = names.signature(function).parameters.values()
+        every = signatures.signature(function).parameters.values()
         missing = [one.name for one in every if one.name not in given.parameters and one.default is one.empty]
         self._rest: dict[str, Any] = {name: RATE if name in rates_in(missing) else 1 for name in missing}
         self._round: Callable[..., Any] | None = None
@@ -356,7 +356,7 @@ class _Training:
 def _rates_by_default(function: Any) -> Iterator[float]:
     """The learning rates that functions have by default which this one calls, as ``update(parameters, grads)``."""
     for called in map(function.__globals__.get, function.__code__.co_names):
-        own = names.signature(called).parameters if inspect.isfunction(called) else {}
+        own = signatures.signature(called).parameters if inspect.isfunction(called) else {}
         yield from (own[name].default for name in rates_in(own) if type(own[name].default) is float)
 
 

@@ -12,9 +12,9 @@ from numpy_nn.subjects.arrays.nested import copied
 from numpy_nn.subjects.arrays.places import places, put_random, random_parameters
 from numpy_nn.subjects.calls.rates import rates_in, rates_of, times
 from numpy_nn.subjects.losses.training import step_of_training
-from numpy_nn.subjects.names import positional
 from numpy_nn.subjects.parameters.code import CodeSubject
 from numpy_nn.subjects.running import Patience, Running
+from numpy_nn.subjects.signatures import positional
 from numpy_nn.subjects.state import Snapshot
 from numpy_nn.subjects.subject import SubjectError
 

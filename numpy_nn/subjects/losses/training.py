@@ -6,14 +6,14 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from numpy_nn.subjects import names
+from numpy_nn.subjects import names, signatures
 from numpy_nn.subjects.arrays.nested import copied
 from numpy_nn.subjects.arrays.places import places
 from numpy_nn.subjects.calls.dressing import Dressed, given_by_name
 from numpy_nn.subjects.calls.one_round import OneRound, quiet
 from numpy_nn.subjects.calls.rates import rates_in
-from numpy_nn.subjects.names import positional
 from numpy_nn.subjects.running import Patience, Running, SubjectError
+from numpy_nn.subjects.signatures import positional
 from numpy_nn.subjects.source.loops import OF_STEPS, loop_of_training, steps_to_make
 from numpy_nn.subjects.source.returned import names_by_place
 from numpy_nn.subjects.source.roles import is_data
@@ -53,7 +53,7 @@ def with_gradients_beside_its_loss(step: Callable[..., Any], given: Sequence[Any
         return loss, gradients
 
     told.__name__ = getattr(step, "__name__", "fit")
-    dressed = Dressed(told, names.signature(step))
+    dressed = Dressed(told, signatures.signature(step))
     dressed.func = step
     return dressed
 
@@ -70,7 +70,7 @@ def without_its_loss(step: Callable[..., Any] | None) -> Callable[..., Any] | No
         step(*arguments, **named)
 
     silent.__name__ = getattr(step, "__name__", "fit")
-    dressed = Dressed(silent, names.signature(step))
+    dressed = Dressed(silent, signatures.signature(step))
     dressed.func = step
     return dressed
 
@@ -140,14 +140,14 @@ def steps_of_training(target: Any, number: int) -> Iterator[Callable[..., Any]]:
 
 def _data_by_default(step: Callable[..., Any]) -> list[str]:
     """The arguments that are data or targets, and None by default, as in ``train(self, lr=0.1, input=None)``."""
-    own = names.signature(step).parameters.items()
+    own = signatures.signature(step).parameters.items()
     unset = [name for name, one in own if one.default is None]
     return [name for name in unset if is_data(name) or names.role_in_loss(name) == names.TARGET]
 
 
 def _given_its_data(step: Callable[..., Any], data: Sequence[str]) -> Dressed:
     """A step that has its data by default as one that wants them, before what else is so."""
-    own = names.signature(step)
+    own = signatures.signature(step)
     wanted = [one.replace(default=one.empty) if name in data else one for name, one in own.parameters.items()]
     own = own.replace(parameters=sorted(wanted, key=lambda one: (one.kind, one.default is not one.empty)))
 
@@ -166,7 +166,7 @@ def _called_by_roles(step: Callable[..., Any], wanted: Sequence[str], forward: A
     if not own or len(own) != len(wanted) - 1 or any(names.role_in_loss(name) == names.TARGET for name in wanted):
         return step
     called = dict(zip(wanted, [*own, "targets"], strict=True))
-    signature = names.signature(step)
+    signature = signatures.signature(step)
     parameters = [one.replace(name=called.get(name, name)) for name, one in signature.parameters.items()]
     if len({one.name for one in parameters}) < len(parameters):
         return step
@@ -188,7 +188,7 @@ def _is_of_validation(name: str) -> bool:
 
 def _validated_by_the_same(train: Callable[..., Any], given: Sequence[str], others: Sequence[str]) -> Dressed:
     """A method that wants data for validation too, as one that is given the same for both."""
-    own = names.signature(train)
+    own = signatures.signature(train)
     rest = own.replace(parameters=[one for name, one in own.parameters.items() if name not in others])
 
     def with_both(*arguments: Any, **named: Any) -> Any:

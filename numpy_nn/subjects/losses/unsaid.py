@@ -35,8 +35,8 @@ from numpy_nn.subjects.calls.usual_costs import has_kinks, usual_costs
 from numpy_nn.subjects.choosing import chosen
 from numpy_nn.subjects.given_code import Code, Hints, is_ragged
 from numpy_nn.subjects.losses.other_losses import ALIKE, factors_of_losses, said_of_the_penalty
-from numpy_nn.subjects.names import positional
 from numpy_nn.subjects.parameters.code import CodeSubject
+from numpy_nn.subjects.signatures import positional
 from numpy_nn.subjects.state import Snapshot
 from numpy_nn.subjects.subject import SubjectError
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from numpy_nn.subjects import names
+from numpy_nn.subjects import names, signatures
 from numpy_nn.subjects.arrays.containers import BY_SHAPE, are_last_first
 from numpy_nn.subjects.arrays.gradients import (
     IN_ORDER,
@@ -249,7 +249,7 @@ class LikelyCode(DependingCode):
         one = next((leaf for leaf in found if leaf.returned), None)
         alike = [n for n in inputs if one is not None and n in self.arrays and self.arrays[n].shape == one.value.shape]
         agreeing = [name for name in alike if one is not None and agrees(name, one)] if len(alike) > 1 else []
-        optional = (names.positional(self._forward) or ([], []))[1]
+        optional = (signatures.positional(self._forward) or ([], []))[1]
         mine = agreeing if len(agreeing) == 1 else []
         return sorted(inputs, key=lambda name: (name not in mine, name in optional, self._is_data(name)))
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from numpy_nn.subjects import names
+from numpy_nn.subjects import names, signatures
 from numpy_nn.subjects.agreement import CLOSELY, ROUGHLY, digits, factor_of, factor_to_more_digits
 from numpy_nn.subjects.arrays.gradients import SURE, Leaf, same_but_ones
 from numpy_nn.subjects.arrays.places import Place, last_name
@@ -302,11 +302,11 @@ class SteppingCode(HidingCode):
 
 
 def _rate_by_default_of(function: Callable[..., Any], given: Mapping[str, Any]) -> float:
-    spec = names.positional(function)
+    spec = signatures.positional(function)
     rates = [name for name in rates_in(spec[0] + spec[1]) if name in spec[1] or name in given] if spec else []
     if len(rates) != 1:
         return 0.0
-    rate = given.get(rates[0], names.signature(function).parameters[rates[0]].default)
+    rate = given.get(rates[0], signatures.signature(function).parameters[rates[0]].default)
     return float(rate) if isinstance(rate, (int, float)) else 0.0
 
 

@@ -7,7 +7,7 @@ import inspect
 from collections.abc import Callable, Collection, Iterator
 from typing import Any
 
-from numpy_nn.subjects import names
+from numpy_nn.subjects import names, signatures
 from numpy_nn.subjects.source.trees import source_tree
 
 
@@ -29,7 +29,7 @@ def adds_what_it_is_given(owner: Any, learned: Collection[str], others: Collecti
 
 def _moves(method: Any, learned: Collection[str]) -> Iterator[bool]:
     """Of each attribute that a method moves by one of its arguments, whether it is up: ``self.W = self.W + lr * d``."""
-    given = set((names.positional(method) or ([], []))[0])
+    given = set((signatures.positional(method) or ([], []))[0])
     target: ast.expr
     for node in ast.walk(source_tree(method)):
         if isinstance(node, ast.AugAssign) and isinstance(node.op, (ast.Add, ast.Sub)):

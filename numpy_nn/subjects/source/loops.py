@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from types import CodeType, FunctionType
 from typing import Any, NamedTuple
 
-from numpy_nn.subjects import names
+from numpy_nn.subjects import signatures
 from numpy_nn.subjects.source.recompiled import recompiled
 from numpy_nn.subjects.source.surroundings import bare
 from numpy_nn.subjects.source.trees import tree_of, tree_to_change
@@ -55,7 +55,7 @@ def loop_of_training(function: Any) -> Loop | None:
     one that goes on while something is too large; or one of these for each class. Where the method has none it is that
     of the first method to which its calls lead that has one.
     """
-    own, thing = names.unwrapped(bare(function)), getattr(function, "__self__", None)
+    own, thing = signatures.unwrapped(bare(function)), getattr(function, "__self__", None)
     if not inspect.isfunction(own):
         return None
     if (loop := _loop_in(own)) is not None:

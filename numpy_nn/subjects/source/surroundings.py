@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from numpy_nn.subjects import names
+from numpy_nn.subjects import names, signatures
 from numpy_nn.subjects.arrays.places import places
 from numpy_nn.subjects.source.bindings import UNBOUND, Binding, Default, bindings, defaults
 from numpy_nn.subjects.state import Snapshot, attributes, equal, of_a_library, reachable
@@ -152,4 +152,4 @@ def bare(function: Any) -> Any:
     """The function in a partial or decorated one."""
     while isinstance(function, partial):
         function = function.func
-    return names.unwrapped(function) if inspect.isfunction(function) else function
+    return signatures.unwrapped(function) if inspect.isfunction(function) else function
