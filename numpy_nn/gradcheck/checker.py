@@ -25,7 +25,7 @@ from numpy_nn.network import Sequential
 from numpy_nn.subjects import Hints, LiveSubject, Subject, SubjectError, SurrogateSubject, as_subject, names, several
 from numpy_nn.subjects.agreement import claimed_in_shape
 from numpy_nn.subjects.arrays.nested import arrays_of
-from numpy_nn.subjects.calls.arguments import are_apart, labels_come_first, with_targets_apart
+from numpy_nn.subjects.calls.arguments import are_apart, labels_come_first, with_named_in_place, with_targets_apart
 from numpy_nn.subjects.calls.contexts import with_context
 from numpy_nn.subjects.calls.costs import as_cost, method_of_loss
 from numpy_nn.subjects.calls.owners import is_object_with_arrays
@@ -77,7 +77,7 @@ def check_gradients(
 
     ``x`` is the argument of the forward pass, or a tuple of several, which may also follow each other: arrays of floats
     are differentiated, everything else (integers, settings) is passed on; integers alone are taken for floats, unless
-    the code needs them as indices. A loss may follow ``targets``.
+    the code needs them as indices. A loss may follow ``targets``; what a function takes may be given by name.
     ``targets`` are not differentiated, unless backward returns their gradient and they are not called so: the state in
     ``forward(x, h)`` is an input. All is computed in float64, on a deep copy of the target. What is differentiated is
     sum(grad_output * output) for a random grad_output, which is also what backward is given; for a loss, the loss.
@@ -94,6 +94,10 @@ def check_gradients(
     started = time.perf_counter()
     if others and callable(x):
         raise TypeError("x: expected the arrays of run() and grads() by name, check_gradients(run, grads, W=net.W)")
+    of_a_call = x is not None and arrays is None and (not callable(x) or is_tensor(x))
+    given = (x, *(() if targets is None else (targets,)), *others)
+    if of_a_call and (called := with_named_in_place(target, given, named)) is not None:
+        x, targets, others, named = called, None, (), {}
     wants_all = inspect.isroutine(target) and len((positional(target) or ([],))[0]) > 2  # train(X, y, net)
     if len(others) == 1 and loss is None and not wants_all and callable(as_cost(others[0])):
         loss = others[0]

@@ -53,6 +53,91 @@ def test_a_fit_by_itself_is_that_of_its_object(kind, factor, verdict):
     assert check_gradients(model.fit, (X, Y))["b"].verdict == verdict
 
 
+class Returning(Stepping):
+    """Trains in a loop of its own and returns the last loss: what a whole training moves is no gradient of that."""
+
+    def fit(self, X, y, n_iters=20, lr=0.1):
+        for _ in range(n_iters):
+            error = self.predict(X) - y
+            loss = np.mean(error**2) / 2
+            self.w -= lr * X.T @ error / len(y)
+            self.b -= lr * self.factor * error.mean()
+        return loss
+
+
+@pytest.mark.parametrize(("factor", "verdict"), [(1.0, "right"), (2.0, "wrong")])
+def test_settings_may_be_given_to_what_trains_by_place_or_by_name(factor, verdict):
+    model = Returning(factor)
+    for report in (
+        check_gradients(model.fit, X, Y),
+        check_gradients(model.fit, X, Y, 3),
+        check_gradients(model.fit, X, Y, lr=0.01),
+        check_gradients(model.fit, X, y=Y, n_iters=3),
+    ):
+        assert (report["w"].verdict, report["b"].verdict) == ("right", verdict), report
+
+
+class ByItsRate:
+    def __init__(self, factor):
+        self.factor, self.w, self.b = factor, RNG.standard_normal(4), np.zeros(1)
+
+    def predict(self, X):
+        return X @ self.w + self.b
+
+    def train_step(self, X, y, lr):
+        error = self.predict(X) - y
+        self.w -= lr * X.T @ error / len(y)
+        self.b -= lr * self.factor * error.mean()
+
+
+def move(model, X, y, lr):
+    model.train_step(X, y, lr)
+
+
+def of_another(model, X, y, lr):
+    """Raises, whatever the model's own step is."""
+    model.train_step(X, y, lr, lr)
+
+
+@pytest.mark.parametrize(("factor", "verdict"), [(1.0, "right"), (2.0, "wrong")])
+def test_a_step_may_be_given_its_rate(factor, verdict):
+    model = ByItsRate(factor)
+    for report in (check_gradients(model.train_step, X, Y, lr=0.1), check_gradients(move, model, X, Y, 0.1)):
+        assert (report["w"].verdict, report["b"].verdict) == ("right", verdict), report
+    with pytest.raises(TypeError, match="takes 4 positional arguments but 5 were given"):
+        check_gradients(of_another, model, X, Y, 0.1)
+
+
+class Layer:
+    def __init__(self):
+        self.W = RNG.standard_normal((4, 1))
+
+    def forward(self, x):
+        self.x = x
+        return x @ self.W
+
+    def backward(self, grad_output):
+        self.dW = self.x.T @ grad_output
+        return grad_output @ self.W.T
+
+
+def half(layer, x, y):
+    """The gradient of half of its loss, of a layer whose own backward pass is right."""
+    off = layer.forward(x) - y[:, None]
+    return np.mean(off**2), {"W": x.T @ off / len(y)}
+
+
+def nothing_but(layer, x, y):
+    off = layer.forward(x) - y[:, None]
+    return {"W": x.T @ off / len(y)}
+
+
+def test_a_function_is_not_right_because_the_layer_is_that_it_is_given():
+    assert check_gradients(half, Layer(), X, Y).verdict == "wrong"
+    with pytest.raises(TypeError):
+        check_gradients(nothing_but, Layer(), X, Y)
+
+
 class Other(Stepping):
     def learn(self, inputs, results):
         del inputs, results

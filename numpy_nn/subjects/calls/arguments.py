@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from types import SimpleNamespace
 from typing import Any
@@ -108,6 +108,24 @@ def with_targets_apart(target: Any, x: Any) -> tuple[Any, Any]:
     if len(own) != len(x) or names.role_in_loss(own[-1]) != names.TARGET:
         return x, None
     return (x[0] if len(x) == 2 else x[:-1]), x[-1]
+
+
+def with_named_in_place(target: Any, given: Sequence[Any], named: Mapping[str, Any]) -> tuple[Any, ...] | None:
+    """All that a function is called with, what is given by name in its place: ``fit(X, y, epochs=2)`` as (X, y, 2).
+
+    Defaults stand for what lies between. None where no names are given, or others than those of its arguments, or where
+    something that it wants is missing.
+    """
+    if not named or not inspect.isroutine(target):
+        return None
+    try:
+        bound = signatures.signature(target).bind(*given, **named)
+    except (TypeError, ValueError):
+        return None
+    last = max(list(bound.signature.parameters).index(name) for name in bound.arguments)
+    bound.apply_defaults()
+    in_place = bound.args[: last + 1]
+    return None if bound.kwargs else in_place
 
 
 def labels_come_first(loss: Callable[..., Any] | None, x: Any, targets: Any) -> str:

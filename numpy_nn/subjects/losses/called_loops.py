@@ -6,18 +6,18 @@ import ast
 import inspect
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
+from functools import partial
 from types import FunctionType, ModuleType
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from numpy_nn.subjects import names, signatures
-from numpy_nn.subjects.agreement import agreement
 from numpy_nn.subjects.arrays.nested import copied
 from numpy_nn.subjects.calls.one_round import quiet
 from numpy_nn.subjects.calls.owners import made_ours
+from numpy_nn.subjects.losses.bound_fits import or_instead
 from numpy_nn.subjects.losses.given_networks import as_method_of_network
-from numpy_nn.subjects.parameters.code import CodeSubject
 from numpy_nn.subjects.running import Patience, Running, SubjectError
 from numpy_nn.subjects.source.loops import loop_of_training
 from numpy_nn.subjects.source.recompiled import recompiled, with_code
@@ -62,21 +62,8 @@ def of_a_call_or(
     call = call_that_trains(function, given)
     if call is None:
         return others()
-    before = Snapshot(function)
-    other: Subject | None = None
-    with suppress(SubjectError, TypeError, ValueError):
-        other = others()
-        found = agreement(other) if isinstance(other, CodeSubject) else None
-        if found is None or found.agreeing:
-            return other
-    before.restore()
-    try:
-        subject = _of_call(call, function.__name__, of_object, of_function)
-    except (SubjectError, TypeError, ValueError):
-        if other is None:
-            raise
-        return other
-    return subject
+    by_the_call = partial(_of_call, call, function.__name__, of_object, of_function)
+    return or_instead(function, others, by_the_call, where_none_agrees=True)
 
 
 def of_a_trainer(target: Any, given: Sequence[Any], of_object: OfObject, of_function: OfFunction) -> Subject | None:

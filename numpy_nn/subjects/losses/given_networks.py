@@ -28,14 +28,18 @@ class Trained(NamedTuple):
     data: tuple[Any, ...]
 
 
-def as_method_of_network(function: Any, given: Sequence[Any]) -> Trained | None:
+def as_method_of_network(function: Any, given: Sequence[Any], *, in_a_loop: bool = True) -> Trained | None:
     """A function with a loop of training, one of whose arguments is a network, as the method ``train`` of that one.
 
-    What it is given beside the network and arrays, such as an optimizer, a loss or a number of steps, are defaults of
-    the method. None for any other function.
+    Or one that makes a step without a loop, if it need not be ``in_a_loop``, of a network that has no backward pass, or
+    whose backward pass it calls: else that would be judged, and not the function. What it is given beside the network
+    and arrays, such as an optimizer, a loss or a number of steps, are defaults of the method. None for any other
+    function.
     """
     own = signatures.unwrapped(function)
-    if not inspect.isfunction(own) or inspect.ismethod(function) or loop_of_training(function) is None:
+    if not inspect.isfunction(own) or inspect.ismethod(function):
+        return None
+    if in_a_loop and loop_of_training(function) is None:
         return None
     wanted = list(inspect.signature(own).parameters)[: len(given)]
     likely = {name: _passes_of(one) for name, one in zip(wanted, given, strict=False)}
@@ -47,6 +51,8 @@ def as_method_of_network(function: Any, given: Sequence[Any]) -> Trained | None:
     if len(wanted) < len(given) or len(networks) != 1 or len(data) < 2:
         return None
     called = dict(zip(wanted, given, strict=True))
+    if not in_a_loop and likely[networks[0]] > 1 and not _calls_backward_of(own, called[networks[0]]):
+        return None
     others = [name for name in wanted if name not in (*networks, *data)]
     copies = in_float64({name: called[name] for name in (*networks, *others)})
     network = copies.pop(networks[0])
@@ -54,7 +60,10 @@ def as_method_of_network(function: Any, given: Sequence[Any]) -> Trained | None:
     if (method := _with_network_first(own, networks[0], data, copies, of_layers=of_layers)) is None:
         return None
     network = LayersInOrder(network) if of_layers else network
-    network.__class__ = type(own.__name__, (type(network),), {"train": method, "__slots__": ()})
+    # What it has to train by otherwise is not asked, but where the function calls it.
+    trains = [name for name in dir(network) if names.plain(name) in (*names.TRAINS, *names.FITS)]
+    unasked = dict.fromkeys(name for name in trains if name not in own.__code__.co_names)
+    network.__class__ = type(own.__name__, (type(network),), {**unasked, "train": method, "__slots__": ()})
     for name, one in copies.items():
         kept = is_object_with_arrays(one) or (of_layers and names.plain(name) in names.HELD_LOSSES)
         if kept and name not in attributes(network) and hasattr(network, "__dict__"):
@@ -69,6 +78,11 @@ def _passes_of(argument: Any) -> int:
         return 2 * (any(map(is_object_with_arrays, layers)) and all(None not in names.passes(one) for one in layers))
     forward, backward = names.passes(argument) if is_object_with_arrays(argument) else (None, None)
     return 0 if forward is None else 1 + (backward is not None)
+
+
+def _calls_backward_of(function: FunctionType, network: Any) -> bool:
+    backward = names.passes(network)[1]
+    return getattr(backward, "__name__", "") in function.__code__.co_names
 
 
 def _with_network_first(
