@@ -29,6 +29,7 @@ from numpy_nn.subjects.calls.arguments import are_apart, labels_come_first, with
 from numpy_nn.subjects.calls.contexts import with_context
 from numpy_nn.subjects.calls.costs import as_cost, method_of_loss
 from numpy_nn.subjects.calls.owners import is_object_with_arrays
+from numpy_nn.subjects.calls.tuples import with_data_apart
 from numpy_nn.subjects.libraries.foreign_arrays import as_arrays, is_torch, of_arrays, wants_tensors
 from numpy_nn.subjects.libraries.jax_functions import jax_subject
 from numpy_nn.subjects.libraries.nodes import nodes_subject
@@ -97,7 +98,9 @@ def check_gradients(
     of_a_call = x is not None and arrays is None and (not callable(x) or is_tensor(x))
     given = (x, *(() if targets is None else (targets,)), *others)
     if of_a_call and (called := with_named_in_place(target, given, named)) is not None:
-        x, targets, others, named = called, None, (), {}
+        x, targets, others, named, given = called, None, (), {}, called
+    if of_a_call and not named and (apart := with_data_apart(target, given)) is not None:
+        (target, x), targets, others = apart, None, ()
     wants_all = inspect.isroutine(target) and len((positional(target) or ([],))[0]) > 2  # train(X, y, net)
     if len(others) == 1 and loss is None and not wants_all and callable(as_cost(others[0])):
         loss = others[0]

@@ -77,6 +77,39 @@ def test_settings_may_be_given_to_what_trains_by_place_or_by_name(factor, verdic
         assert (report["w"].verdict, report["b"].verdict) == ("right", verdict), report
 
 
+class OfPairs(Returning):
+    def train(self, data, n_iters=20, lr=0.1):
+        X, y = data
+        return self.fit(X, y, n_iters, lr)
+
+    def partial_fit(self, batch, lr):
+        X, y = batch
+        error = self.predict(X) - y
+        self.w -= lr * X.T @ error / len(y)
+        self.b -= lr * self.factor * error.mean()
+
+
+def descend(model, data, n_iters, lr):
+    X, y = data
+    done = 0
+    while done < n_iters:
+        error = model.predict(X) - y
+        model.w -= lr * X.T @ error / len(y)
+        model.b -= lr * model.factor * error.mean()
+        done += 1
+
+
+@pytest.mark.parametrize(("factor", "verdict"), [(1.0, "right"), (2.0, "wrong")])
+def test_data_and_targets_may_be_in_one_tuple(factor, verdict):
+    model = OfPairs(factor)
+    for report in (
+        check_gradients(model.train, (X, Y), n_iters=3),
+        check_gradients(model.partial_fit, (X, Y), lr=0.1),
+        check_gradients(descend, model, (X, Y), 3, 0.1),
+    ):
+        assert (report["w"].verdict, report["b"].verdict) == ("right", verdict), report
+
+
 class ByItsRate:
     def __init__(self, factor):
         self.factor, self.w, self.b = factor, RNG.standard_normal(4), np.zeros(1)
@@ -145,9 +178,14 @@ class Other(Stepping):
             self.b -= 0.01
 
 
-def test_a_fit_that_is_not_the_one_by_which_its_object_is_judged_is_none():
-    with pytest.raises(TypeError):
-        check_gradients(Other().learn, X, Y)
+@pytest.mark.parametrize("turn", [1.0, -1.0])
+def test_a_fit_is_not_right_because_another_step_of_its_object_is(turn):
+    model = Other()
+    model.w, model.b = turn * np.array([3.0, 0.0, -2.0, 1.0]), np.full(1, -30.0)
+    assert check_gradients(model, X, Y)["b"].verdict == "right"
+    report = check_gradients(model.learn, X, Y)
+    assert not report.ok
+    assert any("no gradient was found of w" in text for text in report.problems)
 
 
 class Numbers:

@@ -5,13 +5,17 @@ from __future__ import annotations
 import ast
 import inspect
 from collections.abc import Callable, Sequence
+from types import FunctionType, MethodType
 from typing import Any
 
 import numpy as np
 
 from numpy_nn.subjects import names, signatures
+from numpy_nn.subjects.calls.arguments import takes
 from numpy_nn.subjects.calls.dressing import Dressed
 from numpy_nn.subjects.running import Patience, Running, SubjectError
+from numpy_nn.subjects.source.loops import loop_of_training
+from numpy_nn.subjects.source.recompiled import rewritten
 from numpy_nn.subjects.source.trees import source_tree
 from numpy_nn.subjects.state import Snapshot
 
@@ -85,6 +89,35 @@ def loss_of_a_pair(
         each = each if told[1] else each[::-1]
     back = None if backward is None else _given_each(backward, own[0], parts)
     return _given_each(forward, own[0], parts), back, each[:1], each[1]
+
+
+def with_data_apart(function: Any, given: Sequence[Any]) -> tuple[Any, tuple[Any, ...]] | None:
+    """What trains by data in a tuple, as ``train((X, y), epochs)``, as what takes each by itself, and all it is given.
+
+    None of what does not train, or could as well be given each by itself and does not take a tuple apart.
+    """
+    own, owner = signatures.unwrapped(function), getattr(function, "__self__", None)
+    wanted = [] if not inspect.isfunction(own) else list(signatures.signature(function).parameters)
+    pairs = [i for i, one in enumerate(given) if type(one) is tuple and _are_arrays(one) and len(one) == 2]
+    if len(pairs) != 1 or len(given) > len(wanted):
+        return None
+    name, place = wanted[pairs[0]], pairs[0] + (owner is not None)
+    both = (*given[: pairs[0]], *given[pairs[0]], *given[pairs[0] + 1 :])
+    parts = _unpacked(own, name) or ([] if takes(function, len(both)) else ["X", "y"])
+    trains = names.plain(own.__name__) in (*names.TRAINS, *names.FITS) or loop_of_training(function) is not None
+    if not trains or len(parts) != 2 or set(parts) & set(wanted) or not isinstance(own, FunctionType):
+        return None
+
+    def change(tree: ast.FunctionDef) -> ast.AST:
+        tree.args.args[place : place + 1] = map(ast.arg, parts)
+        tree.body = [*ast.parse(f"{name} = ({', '.join(parts)})").body, *tree.body]
+        return tree
+
+    is_optional = signatures.signature(function).parameters[name].default is not inspect.Parameter.empty
+    apart = None if is_optional else rewritten(own, change)
+    if apart is None:
+        return None
+    return (apart if owner is None else MethodType(apart, owner)), both
 
 
 def _given_each(function: Any, name: str, parts: Sequence[str]) -> Any:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import CodeType, FunctionType
 
-from numpy_nn.subjects.source.trees import tree_to_change
+from numpy_nn.subjects.source.trees import keep_text, tree_to_change
 
 
 def recompiled(function: FunctionType, change: Callable[[ast.FunctionDef], ast.AST]) -> CodeType | None:
@@ -23,6 +23,30 @@ def recompiled(function: FunctionType, change: Callable[[ast.FunctionDef], ast.A
         return compiled(tree, function)
     except SyntaxError:
         return None
+
+
+def rewritten(function: FunctionType, change: Callable[[ast.FunctionDef], ast.AST]) -> FunctionType | None:
+    """Another function, with the definition changed, and that for its source; None where it has none.
+
+    Its defaults are the function's, for as many arguments at the end.
+    """
+    tree = tree_to_change(function)
+    if tree is None:
+        return None
+    change(tree)
+    tree.decorator_list = []
+    text = ast.unparse(ast.fix_missing_locations(tree))
+    changed = ast.parse(text).body[0]
+    assert isinstance(changed, ast.FunctionDef)
+    try:
+        code = compiled(changed, function)
+    except SyntaxError:
+        return None
+    keep_text(code, text)
+    found = FunctionType(code, function.__globals__, function.__name__, function.__defaults__, function.__closure__)
+    found.__kwdefaults__, found.__qualname__ = function.__kwdefaults__, function.__qualname__
+    found.__module__ = function.__module__
+    return found
 
 
 def compiled(tree: ast.FunctionDef, function: FunctionType) -> CodeType:

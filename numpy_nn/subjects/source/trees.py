@@ -45,6 +45,11 @@ def _text(function: Any) -> str:
     return _texts[code]
 
 
+def keep_text(code: CodeType, text: str) -> None:
+    """Have this for the source of what the code was compiled to, of which no file has any."""
+    _texts[code] = text
+
+
 @lru_cache(maxsize=512)
 def _parsed(text: str) -> ast.Module:
     return ast.parse(text)
