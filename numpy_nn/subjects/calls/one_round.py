@@ -28,7 +28,8 @@ from numpy_nn.subjects.running import Patience, Running, SubjectError
 from numpy_nn.subjects.source.loops import OF_STEPS, Loop, steps_to_make
 from numpy_nn.subjects.source.recompiled import with_code
 from numpy_nn.subjects.source.returned import names_by_place
-from numpy_nn.subjects.state import Snapshot, attributes, equal, generators_from, restorer, set_attribute
+from numpy_nn.subjects.state import attributes, equal, set_attribute
+from numpy_nn.subjects.undone import undone
 
 # Steps that differ by less are of one length: Adam's by its epsilon over the gradient.
 _AS_FAR = 1.001
@@ -97,9 +98,8 @@ class OneRound(Dressed):
 
         None where there is no rate, or no loss, or a round moves its weights all the same.
         """
-        here, before = Snapshot(self.owner), _floats(self.owner)
-        restorers = [restorer(one) for one in generators_from(self.func)]
-        try:
+        before, made = _floats(self.owner), self._made_anew or set()
+        with undone(self.owner, drawing=self.func):
             with (
                 at_rest(self.owner, self.func, named) as still,
                 _cut_short(self._loop, self._puts_back()),
@@ -109,12 +109,7 @@ class OneRound(Dressed):
                     return None
                 loss = self._loss_in(quiet(self.func)(**still), _samples_in(arguments))
             after = _floats(self.owner)
-            made = self._made_anew or set()
-            return loss if all(equal(one, after.get(name)) for name, one in before.items() if name in made) else None
-        finally:
-            here.restore()
-            for restore in restorers:
-                restore()
+        return loss if all(equal(one, after.get(name)) for name, one in before.items() if name in made) else None
 
     def _loss_in(self, result: Any, samples: int) -> Any:
         return loss_kept(attributes(self.owner), result, self._returned, samples)
@@ -263,8 +258,6 @@ class OneRound(Dressed):
     ) -> dict[str, NDArray[Any]]:
         """What the object holds where the loop begins, or after a round of it; ``look`` is called where it begins."""
         found: dict[str, NDArray[Any]] = {}
-        before = Snapshot(self.owner)
-        restorers = [restorer(one) for one in generators_from(self.func)]
 
         def begin() -> None:
             look()
@@ -272,14 +265,14 @@ class OneRound(Dressed):
                 found.update(_floats(self.owner))
                 raise _Begun
 
-        try:
-            with _cut_short(self._loop, begin), Running(self.__name__, Patience()), suppress(_Begun):
-                quiet(self.func)(**{name: copied(one) for name, one in given.items()})
-                found.update(_floats(self.owner))
-        finally:
-            before.restore()
-            for restore in restorers:
-                restore()
+        with (
+            undone(self.owner, drawing=self.func),
+            _cut_short(self._loop, begin),
+            Running(self.__name__, Patience()),
+            suppress(_Begun),
+        ):
+            quiet(self.func)(**{name: copied(one) for name, one in given.items()})
+            found.update(_floats(self.owner))
         return found
 
 

@@ -12,7 +12,7 @@ from numpy_nn.subjects import names, signatures
 from numpy_nn.subjects.arrays.nested import copied
 from numpy_nn.subjects.calls.dressing import Dressed
 from numpy_nn.subjects.running import Patience, Running, SubjectError
-from numpy_nn.subjects.state import Snapshot, generators_from, restorer
+from numpy_nn.subjects.undone import undone
 
 # An activation of a layer inside may be called a, z, h or y.
 _OUTPUTS = ("output", "outputs", "out", "result", "y_pred", "y_hat", "yhat", "prediction", "predictions", "pred")
@@ -38,17 +38,14 @@ def with_output_of_dict(owner: Any, forward: Any, inputs: Sequence[Any], targets
     """
     if forward is None or targets is None or not callable(forward):
         return forward
-    before = Snapshot(forward if owner is None else owner, *inputs)
-    restorers = [restorer(one) for one in generators_from(forward)]
     try:
-        with Running(getattr(forward, "__name__", "forward"), Patience()):
+        with (
+            undone(forward if owner is None else owner, *inputs, drawing=forward),
+            Running(getattr(forward, "__name__", "forward"), Patience()),
+        ):
             result = forward(*map(copied, inputs))
     except SubjectError:
         return forward
-    finally:
-        before.restore()
-        for restore in restorers:
-            restore()
     key = key_of_output(result, targets)
     return forward if key is None else _with_output_first(forward, key)
 
@@ -91,20 +88,15 @@ def with_outputs_of_dict(owner: Any, forward: Any, backward: Any, inputs: Sequen
     own = ((None if backward is None else signatures.positional(backward)) or ([], []))[0]
     if forward is None or len(own) != 1 or names.role(own[0]) == names.CACHE:
         return None
-    before = Snapshot(*((forward, backward) if owner is None else (owner,)), *inputs)
-    restorers = [restorer(one) for one in generators_from(forward)]
+    changed = (forward, backward) if owner is None else (owner,)
     try:
-        with Running(getattr(forward, "__name__", "forward"), Patience()):
+        with undone(*changed, *inputs, drawing=forward), Running(getattr(forward, "__name__", "forward"), Patience()):
             result = forward(*map(copied, inputs))
             if not isinstance(result, Mapping) or not all(isinstance(one, np.ndarray) for one in result.values()):
                 return None
             backward({key: np.ones_like(one) for key, one in result.items()})
     except SubjectError:
         return None
-    finally:
-        before.restore()
-        for restore in restorers:
-            restore()
     keys = list(result)
     kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
 

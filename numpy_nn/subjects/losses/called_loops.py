@@ -22,8 +22,9 @@ from numpy_nn.subjects.running import Patience, Running, SubjectError
 from numpy_nn.subjects.source.loops import loop_of_training
 from numpy_nn.subjects.source.recompiled import recompiled, with_code
 from numpy_nn.subjects.source.surroundings import bare
-from numpy_nn.subjects.state import Snapshot, attributes, generators_from, of_installed, referred_to, restorer
+from numpy_nn.subjects.state import attributes, of_installed, referred_to
 from numpy_nn.subjects.subject import Subject
+from numpy_nn.subjects.undone import undone
 
 # How many calls may lie between what is handed over and the loop.
 _CALLS = 3
@@ -110,18 +111,17 @@ def call_that_trains(function: Any, given: Sequence[Any]) -> Call | None:
             found.append(call)
             raise _Called
 
-    before = Snapshot(function if owner is None else owner, *given)
-    restorers = [restorer(one) for one in generators_from(function)]
     try:
-        with Running(own.__name__, Patience()), suppress(_Called), _telling(looping, told):
+        with (
+            undone(function if owner is None else owner, *given, drawing=function),
+            Running(own.__name__, Patience()),
+            suppress(_Called),
+            _telling(looping, told),
+        ):
             if looping:
                 quiet(function)(*map(copied, given))
     except SubjectError:
         return None
-    finally:
-        before.restore()
-        for restore in restorers:
-            restore()
     return found[0] if found else None
 
 

@@ -29,7 +29,8 @@ from numpy_nn.subjects.source.loops import loop_of_training
 from numpy_nn.subjects.source.returned import names_by_place
 from numpy_nn.subjects.source.surroundings import bare
 from numpy_nn.subjects.source.written import numbers_written
-from numpy_nn.subjects.state import Snapshot, equal, generators_from, restorer
+from numpy_nn.subjects.state import Snapshot, equal
+from numpy_nn.subjects.undone import undone
 
 _NOTE = "returned are new values: the gradient is the step to them, over the rate"
 _IN_PLACE = "it moves what it is given: the gradient is the step, over the rate"
@@ -164,17 +165,11 @@ def steps_of(function: Any, handed: Sequence[Any]) -> Steps | None:
     kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
     given = inspect.Signature([inspect.Parameter(name, kind) for name in rest[: len(values)]])
     steps = Steps(function, [*rates, *around][0], given, is_around=not rates)
-    before = Snapshot(function)
-    restorers = [restorer(one) for one in generators_from(function)]
     try:
-        with Running(own.__name__, Patience()):
+        with undone(function, drawing=function), Running(own.__name__, Patience()):
             return steps if steps.look(dict(zip(given.parameters, values, strict=True))) else None
     except SubjectError:
         return None
-    finally:
-        before.restore()
-        for restore in restorers:
-            restore()
 
 
 def _rates_around(function: Any) -> list[str]:

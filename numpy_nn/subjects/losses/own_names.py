@@ -47,7 +47,8 @@ from numpy_nn.subjects.source import roles
 from numpy_nn.subjects.source.loops import OF_STEPS, Loop, loop_of_training
 from numpy_nn.subjects.source.rounds import BEGIN, END, WITHIN, number_of_loops, written_anew
 from numpy_nn.subjects.source.surroundings import bare
-from numpy_nn.subjects.state import Snapshot, equal, generators_from, restorer
+from numpy_nn.subjects.state import Snapshot, equal
+from numpy_nn.subjects.undone import undone
 
 # How far weights are moved to see whether a loss depends on them: those of hinges may cancel nearby.
 SIZES = 0.1, 1.0, 10.0
@@ -102,16 +103,12 @@ def of_own_names(
         return None
     training = _Training(own, loop, given, loss)
     owner = Weights()
-    restorers = [restorer(generator) for generator in generators_from(own)]
     failed = False
     try:
-        with Running(own.__name__, Patience()):
+        with undone(drawing=own), Running(own.__name__, Patience()):
             vars(owner).update(training.weights([*inputs, *(() if targets is None else (targets,))]))
     except SubjectError:
         failed = True
-    finally:
-        for restore in restorers:
-            restore()
     if not training.moved:
         return None
     rest = [one for one, name in zip(inputs, given.parameters, strict=False) if name not in training.moved]

@@ -17,7 +17,8 @@ from numpy_nn.subjects.signatures import positional
 from numpy_nn.subjects.source.loops import OF_STEPS, loop_of_training, steps_to_make
 from numpy_nn.subjects.source.returned import names_by_place
 from numpy_nn.subjects.source.roles import is_data
-from numpy_nn.subjects.state import Snapshot, attributes, generators_from, restorer
+from numpy_nn.subjects.state import Snapshot, attributes
+from numpy_nn.subjects.undone import undone
 
 
 def step_of_training(target: Any, given: Sequence[Any]) -> Callable[..., Any] | None:
@@ -83,17 +84,11 @@ def _returns_its_loss(step: Callable[..., Any]) -> bool:
 
 def runs(target: Any, method: Callable[..., Any], given: Sequence[Any]) -> bool:
     """Whether an object's method takes this and raises nothing; the object is then as it was."""
-    before = Snapshot(target)
-    restorers = [restorer(generator) for generator in generators_from(method)]
     try:
-        with Running(type(target).__name__, Patience()):
+        with undone(target, drawing=method), Running(type(target).__name__, Patience()):
             quiet(method)(*map(copied, given))
     except SubjectError:
         return False
-    finally:
-        before.restore()
-        for restore in restorers:
-            restore()
     return True
 
 
