@@ -19,6 +19,9 @@ ROUGHLY, CLOSELY = 2, 4
 # as a small probability beside large ones wants it.
 LENGTHS = (2.0**-13, 2.0**-6, 2.0**-3, 2.0**-20)
 
+# Changes below this share of the output, or below this where the output is larger than 1, may be rounding.
+_ROUNDED = 1e-12
+
 
 class Agreement(NamedTuple):
     """Of how many arrays the gradient agrees with the function, of how many it has the right shape, to how many digits.
@@ -53,7 +56,7 @@ def agreement(subject: Subject) -> Agreement:
 
 
 def _agreement_of(subject: Subject, grad_output: Array, shaped: Mapping[str, NDArray[Any]]) -> Agreement:
-    found = [_digits(subject, name, g, grad_output, _known_changes) for name, g in shaped.items()]
+    found = [_digits(subject, name, g, grad_output, _known_ends) for name, g in shaped.items()]
     return Agreement(sum(d >= ROUGHLY for d in found), len(shaped), min(found))
 
 
@@ -93,7 +96,7 @@ def is_as_large(subject: Subject) -> bool:
 
 def digits(subject: Subject, name: str, gradient: Array, grad_output: Array) -> int:
     """To how many digits a gradient is that of the function, along four random directions: to CLOSELY at most."""
-    return _digits(subject, name, gradient, grad_output, _changes)
+    return _digits(subject, name, gradient, grad_output, _ends)
 
 
 def _digits(
@@ -101,19 +104,20 @@ def _digits(
     name: str,
     gradient: Array,
     grad_output: Array,
-    changes_by: Callable[[Subject, str, Array, float], Array],
+    ends_by: Callable[[Subject, str, Array, float], Array],
 ) -> int:
     array = subject.arrays[name]
     most, along = 0, _along(array, gradient)
     slopes: Array | None = None
     for length in LENGTHS:
-        changes, reach = changes_by(subject, name, grad_output, length), _reach(array, length)
-        claimed = reach * along
+        ends, reach = ends_by(subject, name, grad_output, length), _reach(array, length)
+        changes, claimed = _half_of(ends), reach * along
         with np.errstate(all="ignore"):
             off, size = np.linalg.norm(changes - claimed), np.linalg.norm(changes) + np.linalg.norm(claimed)
         if not np.isfinite(size):
             continue  # of an infinite change, as to log(0), everything is off by the same: by infinity
-        most = max(most, *(d for d in range(CLOSELY + 1) if d == 0 or off <= 10.0**-d * size + 1e-12))
+        rounded = _ROUNDED * min(1.0, float(np.abs(ends).max()))
+        most = max(most, *(d for d in range(CLOSELY + 1) if d == 0 or off <= 10.0**-d * size + rounded))
         nearer, slopes = slopes, changes / reach
         if most >= ROUGHLY or (nearer is not None and _are_far_from(along, nearer, slopes)):
             break
@@ -284,27 +288,35 @@ def _along(array: Array, gradient: Array) -> Array:
 
 
 def _changes(subject: Subject, name: str, grad_output: Array, length: float) -> Array:
+    return _half_of(_ends(subject, name, grad_output, length))
+
+
+def _half_of(ends: Array) -> Array:
+    """Half of what lies between the two ends of each line."""
+    return np.asarray(0.5 * (ends[:, 0] - ends[:, 1]))
+
+
+def _ends(subject: Subject, name: str, grad_output: Array, length: float) -> Array:
+    """The values at the ends of a line along each direction, to its one side and to the other."""
     home = subject.arrays[name].copy()
-    changes = []
-    for direction in _directions(home):
-        step = _reach(home, length) * direction
-        ends = [_value_at(subject, {name: home + sign * step}, grad_output) for sign in (1.0, -1.0)]
-        changes.append(0.5 * (ends[0] - ends[1]))
-    return np.array(changes)
+    steps = [_reach(home, length) * direction for direction in _directions(home)]
+    return np.array(
+        [[_value_at(subject, {name: home + sign * step}, grad_output) for sign in (1, -1)] for step in steps]
+    )
 
 
 class _Known(NamedTuple):
-    """The changes of arrays by their names and the lengths, all found at one point."""
+    """The values at the ends of lines, by the array's name and the length, all found at one point."""
 
     point: dict[str, Array]
-    changes: dict[tuple[str, float], Array]
+    ends: dict[tuple[str, float], Array]
 
 
 _KNOWN: WeakKeyDictionary[Subject, _Known] = WeakKeyDictionary()
 
 
-def _known_changes(subject: Subject, name: str, grad_output: Array, length: float) -> Array:
-    """The changes, found once for a point: while forms are tried, one way to call a code is often asked about again."""
+def _known_ends(subject: Subject, name: str, grad_output: Array, length: float) -> Array:
+    """These values, found once for a point: while forms are tried, one way to call code is often asked about again."""
     point = {**subject.arrays, "": grad_output}  # no array has an empty name
     known = _KNOWN.get(subject)
     if (
@@ -313,9 +325,9 @@ def _known_changes(subject: Subject, name: str, grad_output: Array, length: floa
         or not all(map(np.array_equal, known.point.values(), point.values()))
     ):
         known = _KNOWN[subject] = _Known({key: one.copy() for key, one in point.items()}, {})
-    if (name, length) not in known.changes:
-        known.changes[name, length] = _changes(subject, name, grad_output, length)
-    return known.changes[name, length]
+    if (name, length) not in known.ends:
+        known.ends[name, length] = _ends(subject, name, grad_output, length)
+    return known.ends[name, length]
 
 
 def _value_at(subject: Subject, moved: Mapping[str, Array], grad_output: Array) -> float:

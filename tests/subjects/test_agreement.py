@@ -77,6 +77,12 @@ def test_a_wrong_gradient_of_a_small_function_has_no_digits_and_of_none_has_all(
     assert digits_of(lambda x, _: 1e-3 * np.ones(x.shape), lambda x: 0.0 * x) == 0
 
 
+def test_a_wrong_gradient_of_what_changes_by_less_than_1e_12_has_no_digits():
+    small = 2.0**-20 * X
+    assert digits_of(lambda x, g: 6.0 * x * g, np.square, small) == 0
+    assert digits_of(lambda x, g: 2.0 * x * g, np.square, small) == 4
+
+
 def test_what_a_step_hides_near_by_shows_further_off():
     # Steps of 2^-8 are seen over distances of 2^-3 of the size.
     assert digits_of(lambda _, g: g, lambda x: np.round(2.0**8 * x) * 2.0**-8) >= 2

@@ -119,6 +119,13 @@ def test_a_sample_at_which_a_perceptron_errs_is_found():
     assert any("sum(max(0, -y a))" in note for note in report.notes)
 
 
+def test_on_both_sides_of_its_kink_one_sample_tells_the_loss():
+    # From here all weights that were looked at were on the side where abs(a) has the same gradients.
+    report = check_gradients(ZeroOne(n_iters=100), np.array([[0.7001213, -1.1616037]]), np.array([0]))
+    assert report.verdict == "right", report
+    assert any("sum(max(0, -y a))" in note for note in report.notes)
+
+
 def test_a_hinge_with_decay():
     report = check_gradients(Machine(), X, SIGNS)
     assert report.ok, report

@@ -34,7 +34,7 @@ from numpy_nn.subjects.undone import undone
 # Steps that differ by less are of one length: Adam's by its epsilon over the gradient.
 _AS_FAR = 1.001
 # With so many other data it is looked whether they are.
-_DRAWS = 3
+_DRAWS, _ENOUGH = 4, 2
 
 
 def quiet(train: Callable[..., Any]) -> Callable[..., Any]:
@@ -234,7 +234,7 @@ class OneRound(Dressed):
 
         So does the first step of Adam, RMSprop and Adagrad, that of signs: m / sqrt(v) is g / abs(g) there.
         """
-        rng = random_parameters()
+        rng, seen = random_parameters(), 0
         for _ in range(_DRAWS):  # a gradient may be as small as an epsilon by chance
             varied = {name: _varied(one, rng) for name, one in given.items()}
             try:
@@ -249,7 +249,8 @@ class OneRound(Dressed):
                 and after[name].shape == array.shape
             }
             lengths = [step for array in steps.values() for step in array[array > 0.0]]
-            if len(lengths) > 1 and max(lengths) <= min(lengths) * _AS_FAR:
+            seen += len(lengths) > 1 and max(lengths) <= min(lengths) * _AS_FAR
+            if seen == _ENOUGH:  # once two gradients may be of one size by chance
                 return {name for name, array in steps.items() if array.any()}
         return set()
 

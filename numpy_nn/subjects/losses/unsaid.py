@@ -205,9 +205,10 @@ def _agreeing_elsewhere(subject: CodeSubject, formula: str) -> int:
     """
     rng = np.random.default_rng(1)
     agreeing = []
-    for scale in _SCALES_AT_KINKS if has_kinks(formula) else (1.0,):
+    for place, scale in enumerate(_SCALES_AT_KINKS if has_kinks(formula) else (1.0,)):
+        side = (-1.0) ** place  # weights may be far on one side of the kink, and turned round they are on the other
         moved = {
-            name: subject.arrays[name] + scale * rng.standard_normal(subject.arrays[name].shape)
+            name: side * subject.arrays[name] + scale * rng.standard_normal(subject.arrays[name].shape)
             for name in subject.parameter_places
         }
         try:
