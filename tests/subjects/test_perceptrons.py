@@ -126,6 +126,16 @@ def test_on_both_sides_of_its_kink_one_sample_tells_the_loss():
     assert any("sum(max(0, -y a))" in note for note in report.notes)
 
 
+def test_far_out_a_perceptron_is_not_judged_by_a_cross_entropy():
+    x = [
+        [0.27477086, 1.7408267, -0.03235318, 0.11555036, 2.987973],
+        [0.0946639, -3.6059961, 1.1364144, -1.6601782, 2.7492077],
+    ]
+    x += [[-0.21573931, -0.24893661, -0.24540563, -1.6334978, 0.9747854]]
+    report = check_gradients(ZeroOne(n_iters=100), np.array(x), np.array([0, 1, 1]))
+    assert report.verdict == "right", report
+
+
 def test_a_hinge_with_decay():
     report = check_gradients(Machine(), X, SIGNS)
     assert report.ok, report

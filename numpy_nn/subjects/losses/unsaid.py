@@ -93,7 +93,8 @@ def with_unsaid_cost(
                 agrees = agreement(subject)
                 there = _agreeing_elsewhere(subject, formula) if agrees.agreeing and hints.cost is None else 0
                 is_of_it = agrees.digits == CLOSELY and there == agrees.shaped
-                tells = there > _zeros(subject)
+                # Far out a sigmoid is 1 to a few digits, there and elsewhere: as the gradient of a perceptron is.
+                tells = there > (zeros := _zeros(subject)) and _agreeing_closely(subject, formula) > zeros
                 if not agrees.agreeing and not may_be_of_a_multiple(subject):
                     apart.add(multiples_of)
             except (SubjectError, TypeError, ValueError) as error:
