@@ -292,8 +292,9 @@ def _changes(subject: Subject, name: str, grad_output: Array, length: float) -> 
 
 
 def _half_of(ends: Array) -> Array:
-    """Half of what lies between the two ends of each line."""
-    return np.asarray(0.5 * (ends[:, 0] - ends[:, 1]))
+    """Half of what lies between the two ends of each line; NaN between two infinities."""
+    with np.errstate(all="ignore"):
+        return np.asarray(0.5 * (ends[:, 0] - ends[:, 1]))
 
 
 def _ends(subject: Subject, name: str, grad_output: Array, length: float) -> Array:
