@@ -382,20 +382,3 @@ def test_the_loss_that_a_step_returns_is_no_gradient_of_a_number():
     report = check_gradients(WithLoss(), X, signs)
     assert report.ok, report
     assert {entry.name for entry in report.entries} == {"w", "b"}
-
-
-class Drawn(Decides):
-    """Its weights are drawn, by a seed of its own."""
-
-    def fit(self, X, y):
-        self.w, self.b = np.random.default_rng(1).normal(scale=0.01, size=X.shape[1]), 0.0
-        for _ in range(self.epochs):
-            errors = y - sigmoid(X @ self.w + self.b)
-            self.w += self.learning_rate * X.T @ errors / len(y)
-            self.b += self.learning_rate * errors.mean()
-
-
-def test_two_steps_of_one_length_by_chance_are_none_of_adam():
-    # With these data some that are made up have gradients of w and b that differ by less than 0.1%.
-    x = np.array([[0.00999967], [-0.00287245]])
-    assert check_gradients(Drawn(), x, np.ones(2)).verdict == "right"

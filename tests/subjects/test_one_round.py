@@ -320,3 +320,23 @@ def test_a_loss_that_is_kept_as_a_history_is_the_loss(factor, verdict):
     X, y = rng.standard_normal((8, 3)), 3 * rng.standard_normal(8)
     report = check_gradients(HuberRegression(factor), X, y)
     assert (report["coef_"].verdict, report["intercept_"].verdict) == ("right", verdict)
+
+
+class Drawn:
+    """Its weights are drawn, by a seed of its own."""
+
+    def fit(self, X, y):
+        self.w, self.b = np.random.default_rng(1).normal(scale=0.01, size=X.shape[1]), 0.0
+        for _ in range(100):
+            errors = y - self.predict_proba(X)
+            self.w += 0.1 * X.T @ errors / len(y)
+            self.b += 0.1 * errors.mean()
+
+    def predict_proba(self, X):
+        return 1 / (1 + np.exp(-X @ self.w - self.b))
+
+
+def test_two_steps_of_one_length_by_chance_are_none_of_adam():
+    # With these data some that are made up have gradients of w and b that differ by less than 0.1%.
+    x = np.array([[0.00999967], [-0.00287245]])
+    assert check_gradients(Drawn(), x, np.ones(2)).verdict == "right"
