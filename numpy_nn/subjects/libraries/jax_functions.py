@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import math
 import re
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -24,6 +25,9 @@ from numpy_nn.subjects.signatures import positional
 from numpy_nn.subjects.source.roles import is_data, is_learned_beside
 from numpy_nn.subjects.state import inner
 from numpy_nn.subjects.subject import Array, ClaimingSubject, SubjectError
+
+# After so many evaluations more are to come: to compile takes as long as some hundreds.
+MANY = 400.0
 
 
 def jax_subject(target: Any, x: Any, targets: Any) -> JaxSubject | None:
@@ -105,6 +109,7 @@ class JaxSubject(ClaimingSubject):
         wide: bool,
     ) -> None:
         self._jax, self._function, self._wide, self._has_loops = jax, function, wide, False
+        self._run_floats, self._run_vjp, self._compiles_after = self._floats, self._vjp, MANY
         self._tree = jax.tree_util.tree_structure(tuple(values.values()))
         self._leaves = dict(_leaves(jax, values))
         arrays: dict[str, Array] = {}
@@ -147,20 +152,34 @@ class JaxSubject(ClaimingSubject):
 
     def _run(self, _: Mapping[str, NDArray[Any]]) -> Sequence[Any]:
         with self._precision():
-            self._outputs = self._floats(*self._given())
+            self._outputs = self._run_floats(*self._given())
             return [np.asarray(output, np.float64) for output in self._outputs]
 
     def _claim(self, grad_outputs: Sequence[Array]) -> Mapping[str, Any]:
         jnp = self._jax.numpy
+        # A rule runs forward once more: from the same state, and with the same draws.
+        if self._home is not None:
+            self._return_home(self._home)
+        self.restore_generators()
         with self._precision():
-            outputs, pull_back = self._jax.vjp(self._floats, *self._given())
-            for output, plain in zip(outputs, self._outputs, strict=True):
-                # By half of their digits: to these, two ways to compute the same agree.
-                near = float(jnp.finfo(output.dtype).eps) ** 0.5 * (float(jnp.max(jnp.abs(plain))) or 1.0)
-                if not jnp.allclose(output, plain, rtol=0.0, atol=near, equal_nan=True):
-                    self.complain("the forward pass of the rule, fwd, returns something else than the function")
-            grads = [jnp.asarray(g, output.dtype) for g, output in zip(grad_outputs, outputs, strict=True)]
-            return {n: np.asarray(g, np.float64) for n, g in zip(self.arrays, pull_back(grads), strict=True)}
+            grads = [jnp.asarray(g, output.dtype) for g, output in zip(grad_outputs, self._outputs, strict=True)]
+            outputs, claimed = self._run_vjp(self._given(), grads)
+            if not all(map(self._is_near, outputs, self._outputs)):
+                self.complain("the forward pass of the rule, fwd, returns something else than the function")
+            return {n: np.asarray(g, np.float64) for n, g in zip(self.arrays, claimed, strict=True)}
+
+    def _vjp(self, given: Sequence[Any], grads: Sequence[Any]) -> tuple[Sequence[Any], Sequence[Any]]:
+        """The outputs by the rule's forward pass, and the gradients by its backward one."""
+        outputs, pull_back = self._jax.vjp(self._floats, *given)
+        kinds = [output.dtype for output in outputs]
+        return outputs, pull_back([g.astype(kind) for g, kind in zip(grads, kinds, strict=True)])
+
+    def _is_near(self, one: Any, other: Any) -> bool:
+        """Whether they agree by half of the digits of the outputs: to these, two ways to compute the same agree."""
+        eps = max(float(self._jax.numpy.finfo(output.dtype).eps) for output in self._outputs)
+        one, other = np.asarray(one, np.float64), np.asarray(other, np.float64)
+        near = eps**0.5 * (float(np.max(np.abs(other), initial=0.0)) or 1.0)
+        return np.allclose(one, other, rtol=0.0, atol=near, equal_nan=True)
 
     def _given(self) -> list[Any]:
         """The arrays, rounded to the dtypes in which they are to be."""
@@ -201,8 +220,35 @@ class JaxSubject(ClaimingSubject):
             try:
                 _try_out(self)
             except SubjectError:
-                self._has_loops = False
+                # Called one by one, a loop of JAX's is compiled anew at each call.
+                self._has_loops, self._compiles_after = False, 0
             self.patience = Patience()  # the first calls took as long as it takes to compile
+
+    def output(self) -> Array:
+        if self.evaluations >= self._compiles_after:
+            self._compiles_after = math.inf
+            self._compile()
+        return super().output()
+
+    def _compile(self) -> None:
+        """Have each pass compiled as a whole if it gives the same so: it takes a tenth of the time of one by one.
+
+        What draws random numbers or keeps a state stays as it is: compiled, it would do so once and never again. So
+        does what cannot be traced, as it looks at values in Python.
+        """
+        if self._has_loops or self.draws or self._home is not None:
+            return
+        with suppress(SubjectError):
+            plain = self._both_passes()
+            self._run_floats, self._run_vjp = self._jax.jit(self._floats), self._jax.jit(self._vjp)
+            if all(map(self._is_near, self._both_passes(), plain)):
+                return
+        self._run_floats, self._run_vjp = self._floats, self._vjp
+
+    def _both_passes(self) -> list[Any]:
+        output = self.output()
+        claimed = self.gradients(np.ones(output.shape))
+        return [output, *(claimed[name] for name in self.arrays)]
 
 
 def _leaves(jax: Any, values: Mapping[str, Any]) -> list[tuple[str, Any]]:
