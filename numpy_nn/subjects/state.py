@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import copy
-import dataclasses
 import inspect
 import random
 import sys
 import sysconfig
 from collections import deque
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import partial
 from operator import is_
-from types import FunctionType, GenericAlias
+from types import FunctionType, GenericAlias, ModuleType
 from typing import Any
 
 import numpy as np
@@ -20,6 +19,7 @@ from numpy.typing import NDArray
 
 from numpy_nn.layers import Layer
 from numpy_nn.subjects import names
+from numpy_nn.subjects.attributes import attributes, set_attribute, slots
 from numpy_nn.subjects.source.bindings import UNBOUND, Binding, Default, bindings, defaults
 
 Restorer = Callable[[], None]
@@ -173,14 +173,6 @@ def _widen(thing: Any, done: dict[int, tuple[Any, Any]]) -> Any:
     return thing
 
 
-def set_attribute(thing: Any, name: str, value: Any) -> None:
-    """As by an assignment; of a frozen dataclass too, of which the check has a copy."""
-    try:
-        setattr(thing, name, value)
-    except dataclasses.FrozenInstanceError:
-        object.__setattr__(thing, name, value)
-
-
 def _objects_in(values: Sequence[Any], shape: tuple[int, ...]) -> NDArray[Any]:
     """An array of objects, which may themselves be arrays."""
     held = np.empty(len(values), object)
@@ -194,28 +186,9 @@ def _noted(thing: Any, wide: Any, done: dict[int, tuple[Any, Any]]) -> Any:
     return wide
 
 
-def attributes(thing: Any) -> dict[str, Any]:
-    """The attributes that an object has of its own, in ``__dict__`` and in ``__slots__``; none of a class or module."""
-    if isinstance(thing, type) or inspect.isroutine(thing) or inspect.ismodule(thing):
-        return {}
-    in_slots = {name: getattr(thing, name) for name in slots(thing) if hasattr(thing, name)}
-    return dict(getattr(thing, "__dict__", {})) | in_slots
-
-
-def slots(thing: Any) -> Iterator[str]:
-    """The names in the ``__slots__`` of an object's classes, those of private ones as Python mangles them."""
-    for kind in type(thing).__mro__:
-        own = vars(kind).get("__slots__", ())
-        for name in (own,) if isinstance(own, str) else own:
-            if not name.startswith("__"):
-                yield name
-            elif not name.endswith("__"):
-                yield f"_{kind.__name__.lstrip('_')}{name}"
-
-
 def inner(thing: Any) -> Iterable[Any]:
     """What a thing is made of: the values of a container, the attributes of an object, what a function refers to."""
-    if isinstance(thing, Mapping):
+    if isinstance(thing, (dict, Mapping)):
         return thing.values()
     if isinstance(thing, (list, tuple, deque, set, frozenset)):
         return thing
@@ -237,8 +210,9 @@ def referred_to(function: Any) -> list[Any]:
     return [*(held for held in named if held is not UNBOUND), *defaults]
 
 
-# What holds nothing of the code: numbers, texts, classes, and a type such as list[int], which passes for its class.
-ENDS = (type, GenericAlias, str, bytes, int, float, complex)
+# What holds nothing of the code: numbers, texts, modules, classes, and a type such as list[int], which passes for its
+# class.
+ENDS = (int, float, str, type, GenericAlias, ModuleType, bytes, complex)
 
 
 def reachable(*things: Any) -> list[Any]:
@@ -247,7 +221,7 @@ def reachable(*things: Any) -> list[Any]:
     waiting = list(things)
     while waiting:
         thing = waiting.pop()
-        if id(thing) in seen or inspect.ismodule(thing) or isinstance(thing, ENDS):
+        if isinstance(thing, ENDS) or id(thing) in seen:
             continue
         seen[id(thing)] = thing
         if isinstance(thing, np.ndarray) or not (isinstance(thing, GENERATORS) or of_a_library(thing)):
@@ -385,13 +359,14 @@ def _are_same(now: Collection[Any], before: Collection[Any]) -> bool:
 
 
 def _attribute_restorer(thing: Any) -> Restorer:
+    kind: Any = type(thing)
     kept = dict(getattr(thing, "__dict__", {}))
-    in_slots = {name: getattr(thing, name) for name in slots(thing) if hasattr(thing, name)}
+    in_slots = {name: getattr(thing, name) for name in slots(kind) if hasattr(thing, name)}
 
     def restore() -> None:
         if hasattr(thing, "__dict__"):
             _refill(thing.__dict__, kept)
-        for name in slots(thing):
+        for name in slots(kind):
             if name in in_slots:
                 object.__setattr__(thing, name, in_slots[name])
             elif hasattr(thing, name):

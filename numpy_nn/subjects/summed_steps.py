@@ -13,12 +13,13 @@ import numpy as np
 from numpy_nn.subjects import names, signatures
 from numpy_nn.subjects.agreement import agreement
 from numpy_nn.subjects.arrays.places import last_name, places
+from numpy_nn.subjects.attributes import attributes
 from numpy_nn.subjects.calls.dressing import Dressed
 from numpy_nn.subjects.calls.rates import rates_in
 from numpy_nn.subjects.given_code import Code
 from numpy_nn.subjects.parameters.code import CodeSubject
 from numpy_nn.subjects.running import Patience, Running
-from numpy_nn.subjects.state import Snapshot, attributes, of_installed
+from numpy_nn.subjects.state import Snapshot, of_installed
 from numpy_nn.subjects.subject import SubjectError
 
 _UPDATES = re.compile("update|step|apply|optim|descen")

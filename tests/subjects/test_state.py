@@ -12,7 +12,8 @@ import pytest
 
 import numpy_nn as nn
 from numpy_nn.gradcheck import check_gradients
-from numpy_nn.subjects.state import Snapshot, attributes, equal, find_generators, in_float64, reachable, restorer
+from numpy_nn.subjects.attributes import attributes
+from numpy_nn.subjects.state import Snapshot, equal, find_generators, in_float64, reachable, restorer
 
 MODULE_RNG = np.random.default_rng(0)
 Pair = namedtuple("Pair", "first second")

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from numpy_nn.gradcheck.measure.derivatives import RATIO, STEPS, Array, noise_level, own_scale_of, scale_of
 from numpy_nn.gradcheck.measure.resolution import FLAT, steps_of
 from numpy_nn.gradcheck.measure.slopes import Mask, Slopes, resolved, summarise
+from numpy_nn.subjects.output_alone import output_alone
 from numpy_nn.subjects.state import equal
 from numpy_nn.subjects.subject import Subject, SubjectError
 
@@ -268,9 +269,8 @@ class Differences:
 
     def _output(self) -> Array:
         try:
-            output = self._subject.output()
-        except SubjectError:
-            # A step beyond the domain, which the target refuses where NumPy gives NaN.
+            output = output_alone(self._subject)
+        except SubjectError:  # a step beyond the domain, which the target refuses where NumPy gives NaN
             return np.full(self.center.shape, np.nan)
         if output.shape != self.center.shape:
             raise ShapeError(

@@ -25,6 +25,7 @@ from numpy_nn.subjects.arrays.places import (
     places_of_gradients,
     written,
 )
+from numpy_nn.subjects.attributes import attributes
 from numpy_nn.subjects.names import (
     CACHE,
     GRADIENT_CONTAINERS,
@@ -34,7 +35,7 @@ from numpy_nn.subjects.names import (
     plain,
     role,
 )
-from numpy_nn.subjects.state import attributes, equal, of_a_library, reachable
+from numpy_nn.subjects.state import equal, of_a_library, reachable
 
 # Below it a match rests on a shape, or on a name that may mean something else: numbers must speak for it.
 SURE = 0.8

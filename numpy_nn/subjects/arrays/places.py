@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 
 from numpy_nn.layers.composition import Composition
 from numpy_nn.parameter import Parameter
+from numpy_nn.subjects.attributes import attributes, set_attribute
 from numpy_nn.subjects.names import OUTPUTS, plain, tells_gradients
-from numpy_nn.subjects.state import GENERATORS, attributes, of_installed, set_attribute
+from numpy_nn.subjects.state import GENERATORS, of_installed
 
 
 class Step(NamedTuple):
@@ -174,41 +175,46 @@ def places(root: Any, *, repeated: bool = False, kinds: str = "fiu", whole: bool
     """
     seen: set[int] = set()
     fields: list[NDArray[Any]] = []  # they are made by being asked for: kept, so that no two get one id
+    found: list[Place] = []
 
-    def walk(thing: Any, path: Path) -> Iterator[Place]:
+    def walk(thing: Any, path: Path) -> None:
         if isinstance(thing, np.ndarray):
             for key, value in parts_of_array(thing):
                 fields.append(value)
-                yield from walk(value, (*path, Step(key, True)))
+                walk(value, (*path, Step(key, True)))
             if thing.dtype.kind in kinds and thing.size and (repeated or id(thing) not in seen):
                 seen.add(id(thing))
-                yield Place(root, path)
+                found.append(Place(root, path))
             # One of a kind of its own may keep its gradient, which is often of that kind, and is entered no further.
-            for name, value in attributes(thing).items():
+            for name, value in () if type(thing) is np.ndarray else attributes(thing).items():
                 if isinstance(value, np.ndarray):
                     fields.append(np.asarray(value))
-                    yield from walk(fields[-1], (*path, Step(name, False)))
+                    walk(fields[-1], (*path, Step(name, False)))
             return
         if isinstance(thing, (float, np.floating)) or (whole and type(thing) is int):
-            yield Place(root, path)
+            found.append(Place(root, path))
             return
-        if id(thing) in seen or isinstance(thing, (str, bytes, int, type, *GENERATORS)):
+        if isinstance(thing, _WITHOUT_NUMBERS) or id(thing) in seen:
             return
         seen.add(id(thing))
         if isinstance(thing, Parameter):
-            yield Place(root, (*path, Step("data", False)))
-        elif isinstance(thing, Mapping):
+            found.append(Place(root, (*path, Step("data", False))))
+        elif isinstance(thing, (dict, Mapping)):
             for key, value in list(thing.items()):
                 if not _is_made_of_numbers(key):
-                    yield from walk(value, (*path, Step(key, True)))
+                    walk(value, (*path, Step(key, True)))
         elif isinstance(thing, (list, tuple, deque)):
             for index, value in in_order(thing):
-                yield from walk(value, (*path, Step(index, True)))
+                walk(value, (*path, Step(index, True)))
         else:
             for name, value in (class_values(thing) | attributes(thing)).items():
-                yield from walk(value, (*path, Step(name, False)))
+                walk(value, (*path, Step(name, False)))
 
-    yield from walk(root, ())
+    walk(root, ())
+    return iter(found)
+
+
+_WITHOUT_NUMBERS = (str, int, type(None), bytes, type, *GENERATORS)
 
 
 def places_by_own_names(root: Any) -> list[Place]:
@@ -272,9 +278,14 @@ def class_values(thing: Any) -> dict[str, Any]:
     """
     found: dict[str, Any] = {}
     for kind in reversed(type(thing).__mro__):
-        sought = np.ndarray if of_installed(kind) else (np.ndarray, float, np.floating)
-        found |= {name: value for name, value in vars(kind).items() if isinstance(value, sought)}
+        numbers = {name: value for name, value in vars(kind).items() if isinstance(value, _NUMBERS)}
+        if any(not isinstance(value, np.ndarray) for value in numbers.values()) and of_installed(kind):
+            numbers = {name: value for name, value in numbers.items() if isinstance(value, np.ndarray)}
+        found |= numbers
     return found
+
+
+_NUMBERS = (np.ndarray, float, np.floating)
 
 
 def output_paths(owner: Any) -> list[Path]:

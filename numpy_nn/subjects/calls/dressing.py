@@ -12,12 +12,13 @@ import numpy as np
 
 from numpy_nn.subjects import names, signatures
 from numpy_nn.subjects.arrays.nested import copied
+from numpy_nn.subjects.attributes import attributes
 from numpy_nn.subjects.calls.rates import rates_in
 from numpy_nn.subjects.running import Patience, Running, SubjectError
 from numpy_nn.subjects.signatures import positional
 from numpy_nn.subjects.source.returned import outputs_before_loss, returned_names
 from numpy_nn.subjects.source.roles import is_learned
-from numpy_nn.subjects.state import Snapshot, attributes
+from numpy_nn.subjects.state import Snapshot
 
 
 class Dressed:

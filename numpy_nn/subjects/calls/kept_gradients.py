@@ -10,10 +10,11 @@ import numpy as np
 
 from numpy_nn.subjects import names
 from numpy_nn.subjects.arrays.places import output_paths
+from numpy_nn.subjects.attributes import attributes
 from numpy_nn.subjects.calls.dressing import Dressed
 from numpy_nn.subjects.running import Patience, Running, SubjectError
 from numpy_nn.subjects.signatures import positional
-from numpy_nn.subjects.state import Snapshot, attributes
+from numpy_nn.subjects.state import Snapshot
 
 # Where such a layer keeps the gradient of its output, which the next one adds to.
 _KEPT = "delta"

@@ -19,16 +19,18 @@ from numpy.typing import NDArray
 from numpy_nn.subjects import names, signatures
 from numpy_nn.subjects.arrays.nested import copied
 from numpy_nn.subjects.arrays.places import places, random_parameters
+from numpy_nn.subjects.attributes import attributes, set_attribute
 from numpy_nn.subjects.calls.costs import number_of_samples
 from numpy_nn.subjects.calls.decisions import Key, ways_to_watch
 from numpy_nn.subjects.calls.dressing import Dressed
 from numpy_nn.subjects.calls.losses_kept import lists_in, loss_kept
 from numpy_nn.subjects.calls.rates import at_rest
+from numpy_nn.subjects.output_alone import is_alone
 from numpy_nn.subjects.running import Patience, Running, SubjectError
 from numpy_nn.subjects.source.loops import OF_STEPS, Loop, steps_to_make
 from numpy_nn.subjects.source.recompiled import with_code
 from numpy_nn.subjects.source.returned import names_by_place
-from numpy_nn.subjects.state import attributes, equal, set_attribute
+from numpy_nn.subjects.state import equal
 from numpy_nn.subjects.undone import undone
 
 # Steps that differ by less are of one length: Adam's by its epsilon over the gradient.
@@ -83,6 +85,8 @@ class OneRound(Dressed):
         before = set(_floats(owner)) if self._adapted else set()
         lengths = [(one, len(one)) for one in lists_in(attributes(owner)).values()]
         standing = self._loss_where_it_stands(named, bound.args) if self._tells_loss else None
+        if standing is not None and is_alone():
+            return standing
         with _cut_short(self._loop, self._puts_back()) as rounds, _in_one_batch(owner, bound.args):
             result = quiet(self.func)(**named)
         if rounds and self._adapted and before.issuperset(self._adapted):

@@ -14,12 +14,12 @@ from numpy_nn.layers import Layer
 from numpy_nn.subjects import names, signatures
 from numpy_nn.subjects.arrays.nested import arrays_of
 from numpy_nn.subjects.arrays.places import places
+from numpy_nn.subjects.attributes import attributes
 from numpy_nn.subjects.calls.arguments import HeldArguments
 from numpy_nn.subjects.running import Patience, Running, SubjectError
 from numpy_nn.subjects.state import (
     GENERATORS,
     Snapshot,
-    attributes,
     in_float64,
     methods_around,
     of_a_library,

@@ -15,11 +15,12 @@ from typing import Any
 import numpy as np
 
 from numpy_nn.subjects import names, signatures
+from numpy_nn.subjects.attributes import attributes
 from numpy_nn.subjects.source.bindings import bindings
 from numpy_nn.subjects.source.returned import names_by_place
 from numpy_nn.subjects.source.roles import is_learned
 from numpy_nn.subjects.source.surroundings import bare
-from numpy_nn.subjects.state import attributes, of_installed, reachable
+from numpy_nn.subjects.state import of_installed, reachable
 
 # Where a rate is kept, under which name, and what it is.
 Rate = tuple[Any, str, float]

@@ -9,9 +9,10 @@ import numpy as np
 
 from numpy_nn.layers.composition import Composition
 from numpy_nn.subjects import names
+from numpy_nn.subjects.attributes import attributes
 from numpy_nn.subjects.calls.arguments import takes
 from numpy_nn.subjects.source.zeroed import set_to_zero_around
-from numpy_nn.subjects.state import attributes, of_a_library, of_installed, reachable
+from numpy_nn.subjects.state import of_a_library, of_installed, reachable
 
 
 class Slot(NamedTuple):

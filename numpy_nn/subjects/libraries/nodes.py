@@ -13,11 +13,12 @@ from typing import Any
 import numpy as np
 
 from numpy_nn.subjects import names
+from numpy_nn.subjects.attributes import attributes
 from numpy_nn.subjects.calls.arguments import takes
 from numpy_nn.subjects.libraries.live import LiveSubject
 from numpy_nn.subjects.names import plain
 from numpy_nn.subjects.running import Patience, Running
-from numpy_nn.subjects.state import Snapshot, attributes
+from numpy_nn.subjects.state import Snapshot
 
 _VALUES = (*names.words("value val data v"), *names.OUTPUTS)
 

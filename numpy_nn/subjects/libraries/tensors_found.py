@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from numpy_nn.subjects.arrays.places import Path, Step, in_order, written
+from numpy_nn.subjects.attributes import attributes
 from numpy_nn.subjects.signatures import positional
-from numpy_nn.subjects.state import attributes
 
 _PLACES = ("data", "_data", "value", "_value", "val", "v", "array", "arr", "cached_data")
 _GRADS = ("grad", "_grad", "g", "gradient", "derivative", "adjoint")

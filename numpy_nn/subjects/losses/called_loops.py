@@ -14,6 +14,7 @@ import numpy as np
 
 from numpy_nn.subjects import names, signatures
 from numpy_nn.subjects.arrays.nested import copied
+from numpy_nn.subjects.attributes import attributes
 from numpy_nn.subjects.calls.one_round import quiet
 from numpy_nn.subjects.calls.owners import made_ours
 from numpy_nn.subjects.losses.bound_fits import or_instead
@@ -22,7 +23,7 @@ from numpy_nn.subjects.running import Patience, Running, SubjectError
 from numpy_nn.subjects.source.loops import loop_of_training
 from numpy_nn.subjects.source.recompiled import recompiled, with_code
 from numpy_nn.subjects.source.surroundings import bare
-from numpy_nn.subjects.state import attributes, of_installed, referred_to
+from numpy_nn.subjects.state import of_installed, referred_to
 from numpy_nn.subjects.subject import Subject
 from numpy_nn.subjects.undone import undone
 

@@ -14,11 +14,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from numpy_nn.subjects import names, signatures
+from numpy_nn.subjects.attributes import attributes
 from numpy_nn.subjects.calls.chains import LayersInOrder, flat_layers
 from numpy_nn.subjects.calls.owners import is_object_with_arrays
 from numpy_nn.subjects.source.loops import loop_of_training
 from numpy_nn.subjects.source.recompiled import recompiled
-from numpy_nn.subjects.state import attributes, in_float64
+from numpy_nn.subjects.state import in_float64
 
 
 class Trained(NamedTuple):

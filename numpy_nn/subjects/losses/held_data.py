@@ -12,6 +12,7 @@ import numpy as np
 from numpy_nn.subjects import names
 from numpy_nn.subjects.arrays.nested import arrays_of
 from numpy_nn.subjects.arrays.places import Place, last_name, places
+from numpy_nn.subjects.attributes import attributes
 from numpy_nn.subjects.calls.arguments import takes
 from numpy_nn.subjects.calls.dressing import Dressed
 from numpy_nn.subjects.calls.outputs_in_dicts import with_output_of_dict
@@ -24,7 +25,7 @@ from numpy_nn.subjects.parameters.code import CodeSubject
 from numpy_nn.subjects.running import Patience, Running, SubjectError
 from numpy_nn.subjects.signatures import positional
 from numpy_nn.subjects.source.roles import is_data
-from numpy_nn.subjects.state import Snapshot, attributes, equal
+from numpy_nn.subjects.state import Snapshot, equal
 
 
 def held(target: Any) -> tuple[Any, Any]:

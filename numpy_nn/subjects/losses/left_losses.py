@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 
 from numpy_nn.subjects import names, signatures
+from numpy_nn.subjects.attributes import attributes
 from numpy_nn.subjects.calls.arguments import takes
 from numpy_nn.subjects.calls.dressing import Dressed
 from numpy_nn.subjects.running import Patience, Running
-from numpy_nn.subjects.state import Snapshot, attributes, equal
+from numpy_nn.subjects.state import Snapshot, equal
 from numpy_nn.subjects.subject import SubjectError
 
 

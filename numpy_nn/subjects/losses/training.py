@@ -9,6 +9,7 @@ from typing import Any
 from numpy_nn.subjects import names, signatures
 from numpy_nn.subjects.arrays.nested import copied
 from numpy_nn.subjects.arrays.places import places
+from numpy_nn.subjects.attributes import attributes
 from numpy_nn.subjects.calls.dressing import Dressed, given_by_name
 from numpy_nn.subjects.calls.one_round import OneRound, quiet
 from numpy_nn.subjects.calls.rates import rates_in
@@ -17,7 +18,7 @@ from numpy_nn.subjects.signatures import positional
 from numpy_nn.subjects.source.loops import OF_STEPS, loop_of_training, steps_to_make
 from numpy_nn.subjects.source.returned import names_by_place
 from numpy_nn.subjects.source.roles import is_data
-from numpy_nn.subjects.state import Snapshot, attributes
+from numpy_nn.subjects.state import Snapshot
 from numpy_nn.subjects.undone import undone
 
 

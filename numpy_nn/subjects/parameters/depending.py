@@ -11,11 +11,12 @@ from numpy.typing import NDArray
 from numpy_nn.layers.composition import Composition
 from numpy_nn.subjects.arrays.gradients import SURE, Leaf, ParameterGradient, leaves, likeness, same_but_ones
 from numpy_nn.subjects.arrays.places import Place, Step, last_name, places, places_by_own_names, written
+from numpy_nn.subjects.attributes import attributes
 from numpy_nn.subjects.names import is_gradient_of
 from numpy_nn.subjects.parameters.overlapping import is_part_or_vector
 from numpy_nn.subjects.parameters.remaining import RemainingCode
 from numpy_nn.subjects.source.roles import is_learned
-from numpy_nn.subjects.state import Snapshot, attributes, equal, reachable
+from numpy_nn.subjects.state import Snapshot, equal, reachable
 from numpy_nn.subjects.subject import Array, SubjectError
 
 

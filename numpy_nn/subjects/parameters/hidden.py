@@ -21,10 +21,11 @@ from numpy_nn.subjects import names
 from numpy_nn.subjects.arrays.gradients import SURE, same_but_ones
 from numpy_nn.subjects.arrays.nested import arrays_of, is_differentiated
 from numpy_nn.subjects.arrays.places import Place, class_values, last_name, parsed, places, written
+from numpy_nn.subjects.attributes import attributes
 from numpy_nn.subjects.parameters.likely import LikelyCode
 from numpy_nn.subjects.source.bindings import UNBOUND, bindings
 from numpy_nn.subjects.source.surroundings import Surroundings
-from numpy_nn.subjects.state import GENERATORS, attributes, equal, is_installed, of_a_library, of_installed
+from numpy_nn.subjects.state import GENERATORS, equal, is_installed, of_a_library, of_installed
 from numpy_nn.subjects.subject import SubjectError
 
 

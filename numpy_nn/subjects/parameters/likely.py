@@ -26,6 +26,7 @@ from numpy_nn.subjects.arrays.gradients import (
 from numpy_nn.subjects.arrays.nested import arrays_of, written_in
 from numpy_nn.subjects.arrays.places import Path, Step, last_name, places
 from numpy_nn.subjects.arrays.unrolled import Part, is_unrolled
+from numpy_nn.subjects.attributes import attributes
 from numpy_nn.subjects.calls.arguments import HeldArguments
 from numpy_nn.subjects.calls.asked import argument_with, in_its_place, is_left_out, rival_of, turned_round
 from numpy_nn.subjects.calls.given_numbers import numbers_in
@@ -35,7 +36,7 @@ from numpy_nn.subjects.source.returned import names_by_place, returned_names
 from numpy_nn.subjects.source.roles import is_data, is_given, is_learned, is_of_a_kind, is_state
 from numpy_nn.subjects.source.surroundings import Surroundings, bare
 from numpy_nn.subjects.source.written import constants_of
-from numpy_nn.subjects.state import attributes, of_installed
+from numpy_nn.subjects.state import of_installed
 
 
 class LikelyCode(DependingCode):

@@ -13,6 +13,7 @@ from numpy_nn.subjects import names, signatures
 from numpy_nn.subjects.agreement import CLOSELY, ROUGHLY, digits, factor_of, factor_to_more_digits
 from numpy_nn.subjects.arrays.gradients import SURE, Leaf, same_but_ones
 from numpy_nn.subjects.arrays.places import Place, last_name
+from numpy_nn.subjects.attributes import attributes
 from numpy_nn.subjects.calls.calling import RATE
 from numpy_nn.subjects.calls.costs import number_of_samples
 from numpy_nn.subjects.calls.decays import Strengths, decays_of
@@ -22,7 +23,7 @@ from numpy_nn.subjects.parameters.hidden import HidingCode
 from numpy_nn.subjects.source.roles import is_learned
 from numpy_nn.subjects.source.surroundings import Steps
 from numpy_nn.subjects.source.written import numbers_written
-from numpy_nn.subjects.state import attributes, reachable
+from numpy_nn.subjects.state import reachable
 from numpy_nn.subjects.subject import Array, Subject, SubjectError
 
 

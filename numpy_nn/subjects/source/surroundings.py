@@ -12,8 +12,10 @@ import numpy as np
 
 from numpy_nn.subjects import names, signatures
 from numpy_nn.subjects.arrays.places import places
+from numpy_nn.subjects.attributes import attributes
+from numpy_nn.subjects.output_alone import is_alone
 from numpy_nn.subjects.source.bindings import UNBOUND, Binding, Default, bindings, defaults
-from numpy_nn.subjects.state import Snapshot, attributes, equal, of_a_library, reachable
+from numpy_nn.subjects.state import Snapshot, equal, of_a_library, reachable
 
 
 class Surroundings:
@@ -91,9 +93,12 @@ def with_steps(function: Callable[..., Any], around: Surroundings, rate: float) 
     @wraps(function)
     def stepping(*arguments: Any) -> tuple[Any, dict[str, Any]]:
         before = Snapshot(around)
-        held = {str(place): np.array(place.read()) for place in places(around)}
+        held = {} if is_alone() else {str(place): np.array(place.read()) for place in places(around)}
         lists = {name: len(values) for name, values in _lists(around)}
         loss = _loss_in(function(*arguments), dict(_lists(around)), lists)
+        if is_alone():
+            before.restore()
+            return loss, Steps()
         after = {str(place): np.asarray(place.read()) for place in places(around)}
         moved = [name for name in held if name in after and (name in learned or _moved(held, after, name))]
         # The gradients that it is made of are moved too, and are no parameters.

@@ -16,9 +16,10 @@ from typing import Any
 
 import numpy as np
 
+from numpy_nn.subjects.attributes import attributes
 from numpy_nn.subjects.source.bindings import bindings
 from numpy_nn.subjects.source.trees import source_tree
-from numpy_nn.subjects.state import attributes, is_installed, of_a_library, of_installed, referred_to
+from numpy_nn.subjects.state import is_installed, of_a_library, of_installed, referred_to
 
 
 def numbers_written(*things: Any) -> list[float]:
