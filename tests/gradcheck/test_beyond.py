@@ -11,7 +11,7 @@ from numpy_nn.gradcheck.measure.beyond import AT_MOST, points_beyond
 from numpy_nn.gradcheck.report import RIGHT, WRONG
 from numpy_nn.subjects import Hints, as_subject
 
-pytestmark = pytest.mark.numerical
+pytestmark = [pytest.mark.slow, pytest.mark.numerical]
 
 X = np.random.default_rng(5).standard_normal((3, 4))
 LABELS = np.random.default_rng(6).integers(0, 2, X.shape).astype(float)

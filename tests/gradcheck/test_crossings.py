@@ -7,7 +7,7 @@ from numpy_nn.gradcheck import check_gradients
 from numpy_nn.gradcheck.measure import crossings
 from numpy_nn.subjects import Hints, as_subject
 
-pytestmark = pytest.mark.numerical
+pytestmark = [pytest.mark.slow, pytest.mark.numerical]
 
 RNG = np.random.default_rng(3)
 X, W, B = RNG.standard_normal((4, 3)), RNG.standard_normal((3, 2)), RNG.standard_normal(2)

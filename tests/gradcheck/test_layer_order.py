@@ -5,6 +5,8 @@ import pytest
 
 from numpy_nn.gradcheck import check_gradients
 
+pytestmark = [pytest.mark.slow, pytest.mark.numerical]
+
 X = np.random.default_rng(0).standard_normal((5, 4))
 
 

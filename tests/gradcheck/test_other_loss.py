@@ -6,6 +6,8 @@ from judged import diagnosed
 
 from numpy_nn.gradcheck import check_gradients
 
+pytestmark = [pytest.mark.slow, pytest.mark.numerical]
+
 RNG = np.random.default_rng(0)
 X, Y, LABELS = RNG.standard_normal((6, 4)), (RNG.random((6, 3)) > 0.5) * 1.0, np.array([0, 1, 2, 2, 1, 0])
 ONE_HOT = np.eye(3)[LABELS]

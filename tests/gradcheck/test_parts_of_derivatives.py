@@ -8,6 +8,8 @@ import pytest
 from numpy_nn.gradcheck import check_gradients
 from numpy_nn.gradcheck.explain.elementwise import parts_of_slopes
 
+pytestmark = [pytest.mark.slow, pytest.mark.numerical]
+
 rng = np.random.default_rng(0)
 X, Y = rng.standard_normal((5, 4)), rng.standard_normal((5, 2))
 

@@ -6,6 +6,8 @@ import pytest
 from numpy_nn.gradcheck import check_gradients
 from numpy_nn.gradcheck.report import CLOSE, RIGHT, WRONG
 
+pytestmark = [pytest.mark.slow, pytest.mark.numerical]
+
 X = np.random.default_rng(0).standard_normal((4, 3))
 
 

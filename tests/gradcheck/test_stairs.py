@@ -9,6 +9,8 @@ from numpy_nn.gradcheck.measure.slopes import Slopes
 from numpy_nn.gradcheck.measure.stairs import FIRST, INNER, INTERVALS, _height, _Line, steps_may_explain
 from numpy_nn.subjects import Hints, as_subject
 
+pytestmark = [pytest.mark.slow, pytest.mark.numerical]
+
 
 def sigmoid(z):
     return 1 / (1 + np.exp(-z))

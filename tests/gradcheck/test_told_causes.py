@@ -5,7 +5,7 @@ import pytest
 
 from numpy_nn.gradcheck import check_gradients
 
-pytestmark = pytest.mark.numerical
+pytestmark = [pytest.mark.slow, pytest.mark.numerical]
 
 RNG = np.random.default_rng(5)
 

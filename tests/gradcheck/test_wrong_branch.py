@@ -9,7 +9,7 @@ from judged import diagnosed
 from numpy_nn.gradcheck import check_gradients
 from numpy_nn.gradcheck.explain.wrong_branch import CHANCE, _chance
 
-pytestmark = pytest.mark.numerical
+pytestmark = [pytest.mark.slow, pytest.mark.numerical]
 
 X = np.random.default_rng(0).standard_normal((6, 10))
 

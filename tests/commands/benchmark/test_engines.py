@@ -56,8 +56,7 @@ def test_engines_have_the_same_parameters_after_training(kind, optimizer):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("batch", [1, 8])
+@pytest.mark.parametrize(("batch", "dtype"), [(1, "float32"), (8, "float64")])
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_engine_does_every_kind_that_it_claims(kind, batch, dtype):
     made = make_engines(Workload(tiny(kind, batch=batch, dtype=dtype)), QUICK)
