@@ -85,8 +85,8 @@ class OneRound(Dressed):
         before = set(_floats(owner)) if self._adapted else set()
         lengths = [(one, len(one)) for one in lists_in(attributes(owner)).values()]
         standing = self._loss_where_it_stands(named, bound.args) if self._tells_loss else None
-        if standing is not None and is_alone():
-            return standing
+        if standing is not None and is_alone() and not self._adapted:
+            return standing  # where steps are adapted the gradients are those that the step leaves
         with _cut_short(self._loop, self._puts_back()) as rounds, _in_one_batch(owner, bound.args):
             result = quiet(self.func)(**named)
         if rounds and self._adapted and before.issuperset(self._adapted):
