@@ -287,7 +287,9 @@ class _Training:
 
         step.__name__ = self._function.__name__
         learned = [str(place) for place in places(owner) if last_name(place.path) != "learning_rate"]
-        return _Step(step, given, learned)
+        dressed = _Step(step, given, learned)
+        dressed.steps_of = [self._round, *self._losses, self._given_loss]
+        return dressed
 
     def _run(
         self,
