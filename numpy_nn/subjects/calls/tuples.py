@@ -16,6 +16,7 @@ from numpy_nn.subjects.calls.dressing import Dressed
 from numpy_nn.subjects.running import Patience, Running, SubjectError
 from numpy_nn.subjects.source.loops import loop_of_training
 from numpy_nn.subjects.source.recompiled import rewritten
+from numpy_nn.subjects.source.roles import is_of_validation
 from numpy_nn.subjects.source.trees import source_tree
 from numpy_nn.subjects.state import Snapshot
 
@@ -99,6 +100,7 @@ def with_data_apart(function: Any, given: Sequence[Any]) -> tuple[Any, tuple[Any
     own, owner = signatures.unwrapped(function), getattr(function, "__self__", None)
     wanted = [] if not inspect.isfunction(own) else list(signatures.signature(function).parameters)
     pairs = [i for i, one in enumerate(given) if type(one) is tuple and _are_arrays(one) and len(one) == 2]
+    pairs = [i for i in pairs if i >= len(wanted) or not is_of_validation(wanted[i])]
     if len(pairs) != 1 or len(given) > len(wanted):
         return None
     name, place = wanted[pairs[0]], pairs[0] + (owner is not None)
