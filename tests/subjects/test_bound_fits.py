@@ -262,3 +262,25 @@ def test_a_function_that_trains_by_names_of_its_own_may_have_a_loss_of_validatio
         return w, loss, val_loss
 
     assert check_gradients(train, X, Y, X[:4], Y[:4]).verdict == "right"
+
+
+class InBatches(Stepping):
+    def update_batch(self, batch, lr):
+        x, y = batch
+        self.descend(x, y, lr)
+
+    def update_mini_batch(self, mini_batch, eta):
+        x, y = np.array([x for x, _ in mini_batch]), np.array([y for _, y in mini_batch])
+        self.descend(x, y, eta)
+
+    def descend(self, x, y, lr):
+        error = self.predict(x) - y
+        self.w -= lr * x.T @ error / len(y)
+        self.b -= lr * self.factor * error.mean()
+
+
+@pytest.mark.parametrize(("factor", "verdict"), [(1.0, "right"), (1.5, "wrong")])
+def test_a_batch_may_be_a_pair_of_arrays_or_a_list_of_pairs(factor, verdict):
+    net = InBatches(factor)
+    assert check_gradients(net.update_batch, (X, Y), 0.1)["b"].verdict == verdict
+    assert check_gradients(net.update_mini_batch, list(zip(X, Y, strict=True)), 0.1)["b"].verdict == verdict

@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from numpy_nn.subjects import names, signatures
+from numpy_nn.subjects import signatures
 from numpy_nn.subjects.agreement import agreement
+from numpy_nn.subjects.calls.rates import is_called_as_training
 from numpy_nn.subjects.losses.given_networks import as_method_of_network
 from numpy_nn.subjects.losses.training import step_of_training
 from numpy_nn.subjects.parameters.code import CodeSubject
@@ -34,7 +35,7 @@ def of_a_fit_or(
     those of a function that makes a step of a network which it is given.
     """
     owner, called = getattr(function, "__self__", None), getattr(function, "__name__", "")
-    if len(given) < 2 or (owner is not None and names.plain(called) not in (*names.TRAINS, *names.FITS)):
+    if len(given) < 2 or (owner is not None and not is_called_as_training(function)):
         return others()
 
     def of_network(step: Any, network: Sequence[Any]) -> Subject | None:
