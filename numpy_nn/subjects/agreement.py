@@ -158,15 +158,17 @@ def is_beyond_chance(subject: Subject) -> bool:
     Near weights of 0 the gradient of a hinge is a multiple of that of a cross-entropy, to as many digits as these have.
     """
     grad_output, shaped = claimed_in_shape(subject)
-    for name, step in shaped.items():
-        far, claimed = _along_directions(subject, name, step, grad_output, 2.0**-9)
-        near, _ = _along_directions(subject, name, step, grad_output, 2.0**-10)
-        changes = (8.0 * near - far) / 3.0
-        with np.errstate(all="ignore"):
-            factor = float(claimed @ changes / (changes @ changes))
-            if np.linalg.norm(claimed - factor * changes) > 1e-6 * np.linalg.norm(claimed):
-                return False
-    return True
+    return all(is_a_multiple(subject, name, step, grad_output) for name, step in shaped.items())
+
+
+def is_a_multiple(subject: Subject, name: str, step: Array, grad_output: Array) -> bool:
+    """Whether an array is a multiple of the function's gradient to six digits."""
+    far, claimed = _along_directions(subject, name, step, grad_output, 2.0**-9)
+    near, _ = _along_directions(subject, name, step, grad_output, 2.0**-10)
+    changes = (8.0 * near - far) / 3.0
+    with np.errstate(all="ignore"):
+        factor = float(claimed @ changes / (changes @ changes))
+        return bool(np.linalg.norm(claimed - factor * changes) <= 1e-6 * np.linalg.norm(claimed))
 
 
 def decays_in(

@@ -109,7 +109,7 @@ SETTINGS = {
 # What is False in an object that is not in training.
 TRAINING_FLAGS = words("training train is_training train_flg is_train train_mode training_mode istraining in_training")
 # Where a forward pass that returns nothing leaves its output, and a backward pass the gradient of its input.
-OUTPUTS = words("output out outputs y a activation result top z h")
+OUTPUTS = words("output out outputs y a activation result top z h h_next next_h")
 INPUT_GRADIENTS = words(
     "dinputs dinput dx d_input d_inputs d_x grad_input grad_inputs grad_x input_grad input_gradient x_grad "
     "dinp gradinput gx dx_prev da_prev bottom_diff inp_grad g delta"

@@ -49,6 +49,8 @@ def of_passes(f: Any, vjp: Any, inputs: Sequence[Any], targets: Any, owner: Any,
     vjp = vjp if vjp is None else with_steps_returned(vjp, in_place=owner is None)
     try:
         found = chosen(Code(label, f, vjp, given, hints, None if targets is None else list(given)[-1], owner))
+        if isinstance(found.latest, StepsOfArguments | StepsReturned):
+            found.leave_out_decays(vjp)
         if isinstance(found.latest, StepsOfArguments):
             found.warn_of("backward changes ", found.latest, f": {IT_UPDATES}")
         if isinstance(found.latest, StepsReturned):
@@ -144,6 +146,7 @@ def of_steps(
         return None
     found = stepping(rate) if rate else None
     if found is not None:
+        found.leave_out_decays(f, rate)
         known = [*found.notes, *found.problems]
         found.notes += [note for note in subject.notes if note not in known]
         for problem in (one for one in subject.problems if one not in known):

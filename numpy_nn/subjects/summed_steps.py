@@ -56,7 +56,7 @@ def of_summed_steps(code: Code, subject: CodeSubject, chosen: Callable[[Code], C
     except (SubjectError, TypeError, ValueError):
         return None
     if adds is not None:
-        summed.notes.append(f"there is a gradient for each of {len(found[0][1])} steps, which {adds} adds up: so here")
+        summed.notes.append(f"there is a gradient for each of {len(found[0][1])} steps, which {adds}")
         return summed
     if here.agreeing < here.shaped or here.agreeing <= as_it_is.agreeing:
         return None
@@ -113,7 +113,8 @@ def _adding(backward: Callable[..., Any], owner: Any, shapes: Mapping[str, tuple
 def _method_that_adds(owner: Any, returned: Any, steps: Mapping[str, Any]) -> str | None:
     """The method by which an object updates, as its name tells, that moves what is learned by the sums over the steps.
 
-    It is called, with a rate of 1 and what backward returned where it wants these, and what it does is undone.
+    Or by the means, with what it does in words. It is called, with a rate of 1 and what backward returned where it
+    wants these, and what it does is undone.
     """
     kinds = [kind for kind in type(owner).__mro__ if not of_installed(kind)]
     methods = dict.fromkeys(name for kind in kinds for name in vars(kind) if _UPDATES.search(name.lower()))
@@ -136,9 +137,15 @@ def _method_that_adds(owner: Any, returned: Any, steps: Mapping[str, Any]) -> st
         finally:
             before.restore()
         sums = {name: np.sum(one, axis=0) for name, one in steps.items()}
-        off = {name: np.abs(was[name] - now[name] - one).max() for name, one in sums.items()}
-        if all(off[name] <= _ROUNDED * np.abs(one).max() for name, one in sums.items()):
-            return method.__name__
+        moved = {name: was[name] - now[name] for name in sums}
+
+        def is_by(part: float, moved: Mapping[str, Any] = moved, sums: Mapping[str, Any] = sums) -> bool:
+            return all(np.abs(moved[n] - part * one).max() <= _ROUNDED * np.abs(one).max() for n, one in sums.items())
+
+        if is_by(1.0):
+            return f"{method.__name__} adds up: so here"
+        if is_by(1.0 / len(next(iter(steps.values())))):
+            return f"{method.__name__} takes the mean of: judged are their sums, as gradients of the whole"
     return None
 
 

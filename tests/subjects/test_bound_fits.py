@@ -224,3 +224,63 @@ def test_the_one_method_that_gives_an_output_for_each_target_is_the_forward_pass
     else:
         with pytest.raises(TypeError):  # nothing tells what N is, where 1 does not fit
             check_gradients(Numbers(2, 2, power), [0.3, 0.7], [1.0])
+
+
+class Validated(Stepping):
+    """Its fit says after each round how well it does on other data."""
+
+    def train(self, X, y, X_val, y_val, epochs=3):
+        errors = []
+        for _ in range(epochs):
+            self.train_step(X, y)
+            errors.append(np.mean((self.predict(X_val) - y_val) ** 2))
+        return errors
+
+
+class ValidatedByAPair(Stepping):
+    def train(self, X, y, validation_data, epochs=3):
+        x_val, y_val = validation_data
+        for _ in range(epochs):
+            self.train_step(X, y)
+            self.error = np.mean((self.predict(x_val) - y_val) ** 2)
+
+
+@pytest.mark.parametrize(("kind", "others"), [(Validated, (X[:4], Y[:4])), (ValidatedByAPair, ((X[:4], Y[:4]),))])
+def test_data_for_validation_play_no_part(kind, others):
+    assert check_gradients(kind().train, X, Y, *others).verdict == "right"
+    report = check_gradients(kind(factor=1.5).train, X, Y, *others, 2)
+    assert (report["w"].verdict, report["b"].verdict) == ("right", "wrong")
+
+
+def test_a_function_that_trains_by_names_of_its_own_may_have_a_loss_of_validation():
+    def train(X, y, X_val, y_val, lr=0.1, epochs=3):
+        w = np.zeros(X.shape[1])
+        for _ in range(epochs):
+            loss = np.mean((X @ w - y) ** 2)
+            w -= lr * 2 * X.T @ (X @ w - y) / len(y)
+            val_loss = np.mean((X_val @ w - y_val) ** 2)
+        return w, loss, val_loss
+
+    assert check_gradients(train, X, Y, X[:4], Y[:4]).verdict == "right"
+
+
+class InBatches(Stepping):
+    def update_batch(self, batch, lr):
+        x, y = batch
+        self.descend(x, y, lr)
+
+    def update_mini_batch(self, mini_batch, eta):
+        x, y = np.array([x for x, _ in mini_batch]), np.array([y for _, y in mini_batch])
+        self.descend(x, y, eta)
+
+    def descend(self, x, y, lr):
+        error = self.predict(x) - y
+        self.w -= lr * x.T @ error / len(y)
+        self.b -= lr * self.factor * error.mean()
+
+
+@pytest.mark.parametrize(("factor", "verdict"), [(1.0, "right"), (1.5, "wrong")])
+def test_a_batch_may_be_a_pair_of_arrays_or_a_list_of_pairs(factor, verdict):
+    net = InBatches(factor)
+    assert check_gradients(net.update_batch, (X, Y), 0.1)["b"].verdict == verdict
+    assert check_gradients(net.update_mini_batch, list(zip(X, Y, strict=True)), 0.1)["b"].verdict == verdict

@@ -235,3 +235,27 @@ def test_the_gradient_of_an_array_that_nothing_depends_on_is_not_taken_for_that_
         "params['W']": "right",
         "params['b']": "undecided",
     }
+
+
+class KeepsZeros:
+    """Its base class made dW for it, which it does not use."""
+
+    def __init__(self, off=1.0):
+        self.W, self.off = np.random.default_rng(4).standard_normal((4, 3)), off
+        self.dW, self.grads = np.zeros((4, 3)), {}
+
+    def forward(self, x):
+        self.x = x
+        return x @ self.W
+
+    def backward(self, d):
+        self.grads = {"W": self.off * self.x.T @ d}
+        return d @ self.W.T
+
+
+def test_zeros_that_are_kept_are_no_gradient_where_another_array_is():
+    x = np.random.default_rng(5).standard_normal((5, 4))
+    report = check_gradients(KeepsZeros(), x)
+    assert report.verdict == "right"
+    assert "dW is 0: grads['W'] is taken for the gradient of W" in report.notes
+    assert check_gradients(KeepsZeros(2.0), x)["W"].verdict == "wrong"

@@ -171,3 +171,28 @@ class ActivationAfterItsInput:
 def test_the_output_is_that_of_two_results_whose_gradient_backward_takes_by_name(wrong, verdict):
     report = check_gradients(ActivationAfterItsInput(wrong), np.random.default_rng(5).standard_normal((4, 3)))
     assert [(entry.name, entry.verdict) for entry in report.entries] == [("x", verdict), ("w", verdict)]
+
+
+class Cell:
+    """A recurrent cell that returns nothing, and leaves its next state and the gradients."""
+
+    def __init__(self, off=1.0):
+        own = np.random.default_rng(0)
+        self.W, self.U, self.off = own.standard_normal((4, 3)), own.standard_normal((3, 3)), off
+
+    def forward(self, x, h_prev):
+        self.x, self.h_prev = x, h_prev
+        self.h_next = np.tanh(x @ self.W + h_prev @ self.U)
+
+    def backward(self, dh_next):
+        dz = dh_next * (1 - self.h_next**2)
+        self.dW, self.dU = self.x.T @ dz, self.off * self.h_prev.T @ dz
+        self.dx, self.dh_prev = dz @ self.W.T, dz @ self.U.T
+
+
+def test_the_next_state_that_a_cell_leaves_is_its_output():
+    own = np.random.default_rng(1)
+    given = own.standard_normal((2, 4)), own.standard_normal((2, 3))
+    report = check_gradients(Cell(), given)
+    assert {entry.name: entry.verdict for entry in report.entries} == dict.fromkeys(["x", "h_prev", "W", "U"], "right")
+    assert check_gradients(Cell(0.5), given)["U"].verdict == "wrong"

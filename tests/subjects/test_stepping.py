@@ -11,6 +11,7 @@ from numpy_nn.gradcheck import check_gradients
 from numpy_nn.subjects.calls.calling import RATE, Convention
 from numpy_nn.subjects.parameters import stepping
 from numpy_nn.subjects.parameters.code import CodeSubject
+from numpy_nn.subjects.parameters.stepping import rate_in_common
 
 ONE = np.ones(3)
 RNG = np.random.default_rng(1)
@@ -197,20 +198,21 @@ def test_steps_of_which_nothing_tells_the_rate_are_refused_with_what_they_move()
         ((), 0.0, 0.0, 0.0, None),
     ],
 )
-def test_a_step_over_the_rate_is_the_gradient_of_what_is_updated(arguments, kept, default, common, rate):
+def test_a_step_over_the_rate_is_the_gradient_of_what_is_updated(arguments, kept, default, common, rate, monkeypatch):
     owner = SimpleNamespace(lr=kept) if kept else SimpleNamespace()
     subject = stand_in(convention=Convention(("x",), arguments=arguments), _owner=owner, _stepping=[], doubt_of_rate="")
     subject._rate_by_default = lambda: default
     subject._kept_rate = lambda: CodeSubject._kept_rate(subject)
     subject._moved, subject._places, subject._leaves = ["W", "b", "c"], {"W": 1, "b": 1}, {"b": 1}
     looked_at = []
-    subject._find_decays = lambda *given: looked_at.append(given)
-    subject._rate_of_steps = lambda moved, _: common if moved == ["W"] else 7.0
-    subject._rate_meant = lambda kept, common: kept or common
+    subject.find_decays = lambda *given: looked_at.append(given)
+    subject._steps_made, subject._numbers_written = lambda moved: dict.fromkeys(moved, ONE), list
+    monkeypatch.setattr(stepping, "rate_in_common", lambda _, steps, *_given: common if [*steps] == ["W"] else 7.0)
+    subject._rate_meant = lambda kept, common, *_: kept or common
     subject._moved_beside_zeros = lambda _: []
     CodeSubject._find_updates(subject, ONE)
     assert subject._updates == ({} if rate is None else {"W": rate})
-    assert looked_at == ([] if not rate else [(["W"], rate, ONE)])
+    assert looked_at == ([] if not rate else [(["W"], rate, ONE, [])])
 
 
 @pytest.mark.parametrize(
@@ -254,21 +256,20 @@ def test_a_rate_that_is_not_given_is_the_default_of_what_steps(backward, rate):
 )
 def test_without_a_rate_steps_are_held_against_each_other(factors, rate, monkeypatch):
     names = [f"W{i}" for i in range(len(factors))]
-    subject = stand_in(_moved=dict.fromkeys(names, ONE), _moved_to=dict.fromkeys(names, 0 * ONE))
-    subject.arrays, subject.input = {"x": np.ones((3, 2))}, "x"
-    subject._numbers_written = lambda: [0.04]
+    subject = stand_in(arrays={"x": np.ones((3, 2))}, input="x")
     monkeypatch.setattr(
         stepping, "factor_of", lambda _, name, *given: factors[names.index(name)] if len(given) == 2 else None
     )
     monkeypatch.setattr(stepping, "factor_to_more_digits", lambda *given: given[-1])
-    assert CodeSubject._rate_of_steps(subject, names, ONE) == pytest.approx(rate, rel=1e-15)
+    found = rate_in_common(subject, dict.fromkeys(names, ONE), ONE, [0.04])
+    assert found == pytest.approx(rate, rel=1e-15)
 
 
 def test_a_rate_is_found_also_where_the_input_is_not_checked(monkeypatch):
-    subject = stand_in(_moved={"W": ONE}, _moved_to={"W": 0 * ONE}, input="x", _numbers_written=list)
+    subject = stand_in(input="x")
     monkeypatch.setattr(stepping, "factor_of", lambda *_: 0.1)
 
-    assert CodeSubject._rate_of_steps(subject, ["W"], ONE) == 0.1
+    assert rate_in_common(subject, {"W": ONE}, ONE, []) == 0.1
 
 
 class StepAlone:

@@ -40,6 +40,13 @@ class OneByOne(Summing):
             self.W -= lr * one
 
 
+class Averaging(Summing):
+    stacked = True
+
+    def update(self, lr):
+        self.W = self.W - lr * np.mean(self.dW, axis=0)
+
+
 class TheFirst(Summing):
     """It adds up something else."""
 
@@ -50,7 +57,7 @@ class TheFirst(Summing):
         self.W = self.W - lr * self.dW[0]
 
 
-@pytest.mark.parametrize("kind", [Updating, OneByOne])
+@pytest.mark.parametrize("kind", [Updating, OneByOne, Averaging])
 def test_they_are_added_up_as_what_updates_does(kind, monkeypatch):
     report = check_gradients(kind(), XS)
     assert report["W"].verdict == "right"

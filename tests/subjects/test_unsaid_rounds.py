@@ -36,8 +36,12 @@ def test_steps_that_are_all_gradients_of_a_usual_loss_are_right():
     assert any(said in note for note in report.notes)
 
 
-@pytest.mark.parametrize("off", [{"slope": 2.0}, {"decay": 0.1}])
-def test_nothing_is_decided_where_those_of_some_weights_alone_are(off):
-    # Of a decay the steps are right, and of a slope that is left out they are not: nothing tells which it is.
+def test_a_decay_by_a_number_of_the_code_is_told():
+    report = check_gradients(train_of(decay=0.1), X, Y)
+    assert report.verdict == "right"
+    assert any("0.1 of synapse_0" in note for note in report.notes)
+
+
+def test_nothing_is_decided_where_those_of_some_weights_alone_are():
     with pytest.raises(TypeError, match=r"the steps of synapse_1 are gradients of .*, and those of synapse_0 are not"):
-        check_gradients(train_of(**off), X, Y)
+        check_gradients(train_of(slope=2.0), X, Y)

@@ -18,7 +18,7 @@ from numpy_nn.subjects.arrays.places import Path, Place, follow, output_paths
 from numpy_nn.subjects.arrays.unrolled import Part
 from numpy_nn.subjects.calls.completing import Completing, completing
 from numpy_nn.subjects.calls.costs import LossOfOutput
-from numpy_nn.subjects.calls.decays import Decay
+from numpy_nn.subjects.calls.decays import Decay, decayed
 from numpy_nn.subjects.calls.resets import Slot, empty_slots, resets_of
 from numpy_nn.subjects.calls.triangles import folded
 from numpy_nn.subjects.source.roles import is_data
@@ -243,8 +243,7 @@ class CalledCode(ClaimingSubject):
         for name in self.arrays:
             if name in self._updates:
                 step = kept[name] - np.asarray(self._places[name].read(), np.float64)
-                decays = sum(decay.by * decay.of(kept[name]) for decay in self._decays.get(name, ()))
-                claimed[name] = step / self._updates[name] - decays
+                claimed[name] = step / self._updates[name] - decayed(self._decays.get(name, ()), kept[name])
                 continue
             leaf = self._leaves.get(name)
             value = None if leaf is None else leaf.read(returned, self._owner)
@@ -253,6 +252,8 @@ class CalledCode(ClaimingSubject):
                 claimed[name] = None if value is None else np.asarray(value, np.float64).T
             if name in self._turned:
                 claimed[name] = -claimed[name]
+            if (decays := self._decays.get(name)) and value is not None:
+                claimed[name] = claimed[name] - decayed(decays, self.arrays[name])
         self._moved = self._put_back(kept, self._updater)
         return claimed
 

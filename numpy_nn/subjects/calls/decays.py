@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -12,15 +12,20 @@ from numpy_nn.subjects.subject import Array, Subject
 
 
 class Decay(NamedTuple):
-    """How much of an array, or of its signs, is in a step over its rate, by which number in the code."""
+    """How much of an array, or of its signs, is in a step over its rate, by which numbers in the code it may be."""
 
     by: float
     of: Callable[[Array], Array]
-    number: float
+    numbers: tuple[float, ...]
 
     def said_of(self, name: str) -> str:
         """How it is told to the reader."""
         return f"{self.by:.6g} of {name if self.of is np.positive else f'the sign of {name}'}"
+
+
+def decayed(decays: Sequence[Decay], array: Array) -> Any:
+    """What weight decay makes of an array in a step from it, over the rate."""
+    return sum(decay.by * decay.of(array) for decay in decays)
 
 
 class Strengths:
@@ -29,14 +34,17 @@ class Strengths:
     def __init__(self, written: Sequence[float], rate: float, lengths: Sequence[int]) -> None:
         self._written, self._rate, self._over = written, rate, (1, *dict.fromkeys(lengths))
 
-    def nearest(self, multiple: float, *, shared: bool) -> tuple[float, float] | None:
-        """The strength that a multiple is to three digits, and the number by which it is; None if it is none.
+    def nearest(self, multiple: float, *, shared: bool) -> tuple[float, tuple[float, ...]] | None:
+        """The strength that a multiple is to three digits, and the numbers by which it may be; None if it is none.
 
         One that is ``shared`` between the array and its signs may be a part of a number, as of an elastic net.
         """
         meant = [*self._of_one(), *(self._of_parts() if shared else ())]
         found = [one for one in meant if abs(one[0] - multiple) <= 1e-3 * multiple]
-        return min(found, key=lambda one: abs(one[0] - multiple), default=None)
+        nearest = min((one for one, _ in found), key=lambda one: abs(one - multiple), default=None)
+        if nearest is None:
+            return None
+        return nearest, tuple(dict.fromkeys(number for one, number in found if abs(one - nearest) <= 1e-9 * nearest))
 
     def _of_one(self) -> Iterator[tuple[float, float]]:
         for number in self._written:

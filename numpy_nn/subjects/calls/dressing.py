@@ -25,6 +25,7 @@ class Dressed:
     """A function that shows the signature of another: ``inspect.signature`` looks up ``__signature__``."""
 
     func: Any
+    steps_of: Any  # of one that tells the steps of another: that
 
     def __init__(self, function: Callable[..., Any], signature: inspect.Signature) -> None:
         self._function, self.__signature__ = function, signature

@@ -171,6 +171,12 @@ def _own_classes(thing: Any) -> list[type]:
     return [kind for kind in type(thing).__mro__ if not of_installed(kind)]
 
 
+def is_called_as_training(function: Any) -> bool:
+    """Whether a function has a name by which objects train, or is given a rate, as ``update_batch(batch, lr)``."""
+    is_named = names.plain(getattr(function, "__name__", "")) in (*names.TRAINS, *names.FITS)
+    return is_named or bool(rates_in(signatures.signature(function).parameters))
+
+
 class StepsOfArguments(dict[str, Any]):
     """By how much a function has moved its arguments, by name, over its rate."""
 

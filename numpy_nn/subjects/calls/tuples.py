@@ -9,13 +9,16 @@ from types import FunctionType, MethodType
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from numpy_nn.subjects import names, signatures
 from numpy_nn.subjects.calls.arguments import takes
 from numpy_nn.subjects.calls.dressing import Dressed
+from numpy_nn.subjects.calls.rates import is_called_as_training
 from numpy_nn.subjects.running import Patience, Running, SubjectError
 from numpy_nn.subjects.source.loops import loop_of_training
 from numpy_nn.subjects.source.recompiled import rewritten
+from numpy_nn.subjects.source.roles import is_of_validation
 from numpy_nn.subjects.source.trees import source_tree
 from numpy_nn.subjects.state import Snapshot
 
@@ -98,19 +101,22 @@ def with_data_apart(function: Any, given: Sequence[Any]) -> tuple[Any, tuple[Any
     """
     own, owner = signatures.unwrapped(function), getattr(function, "__self__", None)
     wanted = [] if not inspect.isfunction(own) else list(signatures.signature(function).parameters)
-    pairs = [i for i, one in enumerate(given) if type(one) is tuple and _are_arrays(one) and len(one) == 2]
+    rows = {i: stacked for i, one in enumerate(given) if (stacked := _rows_of_pairs(one)) is not None}
+    pairs = [i for i, one in enumerate(given) if type(one) is tuple and _are_arrays(one) and len(one) == 2] + [*rows]
+    pairs = [i for i in pairs if i >= len(wanted) or not is_of_validation(wanted[i])]
     if len(pairs) != 1 or len(given) > len(wanted):
         return None
     name, place = wanted[pairs[0]], pairs[0] + (owner is not None)
-    both = (*given[: pairs[0]], *given[pairs[0]], *given[pairs[0] + 1 :])
-    parts = _unpacked(own, name) or ([] if takes(function, len(both)) else ["X", "y"])
-    trains = names.plain(own.__name__) in (*names.TRAINS, *names.FITS) or loop_of_training(function) is not None
+    both = (*given[: pairs[0]], *rows.get(pairs[0], given[pairs[0]]), *given[pairs[0] + 1 :])
+    parts = ["X", "y"] if rows else _unpacked(own, name) or ([] if takes(function, len(both)) else ["X", "y"])
+    trains = is_called_as_training(function) or loop_of_training(function) is not None
     if not trains or len(parts) != 2 or set(parts) & set(wanted) or not isinstance(own, FunctionType):
         return None
 
     def change(tree: ast.FunctionDef) -> ast.AST:
         tree.args.args[place : place + 1] = map(ast.arg, parts)
-        tree.body = [*ast.parse(f"{name} = ({', '.join(parts)})").body, *tree.body]
+        together = f"list(zip({', '.join(parts)}))" if rows else f"({', '.join(parts)})"
+        tree.body = [*ast.parse(f"{name} = {together}").body, *tree.body]
         return tree
 
     is_optional = signatures.signature(function).parameters[name].default is not inspect.Parameter.empty
@@ -118,6 +124,15 @@ def with_data_apart(function: Any, given: Sequence[Any]) -> tuple[Any, tuple[Any
     if apart is None:
         return None
     return (apart if owner is None else MethodType(apart, owner)), both
+
+
+def _rows_of_pairs(one: Any) -> tuple[NDArray[Any], NDArray[Any]] | None:
+    """A list of samples, each with its target, as an array of each; None for anything else."""
+    if not (isinstance(one, list) and one and all(type(pair) is tuple and len(pair) == 2 for pair in one)):
+        return None
+    xs, ys = zip(*one, strict=True)
+    alike = all(len({np.shape(part) for part in parts}) == 1 for parts in (xs, ys))
+    return (np.stack(xs), np.stack(ys)) if alike and isinstance(xs[0], np.ndarray) else None
 
 
 def _given_each(function: Any, name: str, parts: Sequence[str]) -> Any:

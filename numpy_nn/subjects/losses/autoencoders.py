@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from numpy_nn.subjects.agreement import agreement
+from numpy_nn.subjects.arrays.nested import copied
 from numpy_nn.subjects.given_code import Hints
 from numpy_nn.subjects.losses.training import step_of_training
 from numpy_nn.subjects.losses.unsaid import with_unsaid_cost
@@ -54,7 +55,7 @@ def _by_its_input(
 ) -> CodeSubject | None:
     before = Snapshot(target)
     with suppress(SubjectError, TypeError, ValueError):
-        loss = with_unsaid_cost(label, forward, step, inputs, inputs[0].copy(), target, hints)
+        loss = with_unsaid_cost(label, forward, step, inputs, copied(inputs[0]), target, hints)
         name = getattr(step, "__name__", "backward")
         lacks = "no targets" if step_of_training(target, inputs) is not None else "no gradient"
         loss.notes.append(f"{name} takes {lacks}: the targets are the input itself, as those of an autoencoder")

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from itertools import zip_longest
 from typing import Any
 
 import numpy as np
 
-from numpy_nn.subjects import names
+from numpy_nn.subjects import signatures
 from numpy_nn.subjects.agreement import agreement
+from numpy_nn.subjects.calls.rates import is_called_as_training
 from numpy_nn.subjects.losses.given_networks import as_method_of_network
 from numpy_nn.subjects.losses.training import step_of_training
 from numpy_nn.subjects.parameters.code import CodeSubject
 from numpy_nn.subjects.running import SubjectError
 from numpy_nn.subjects.source.loops import loop_of_training
+from numpy_nn.subjects.source.roles import is_of_validation
 from numpy_nn.subjects.state import Snapshot
 from numpy_nn.subjects.subject import Subject
 
@@ -32,7 +35,7 @@ def of_a_fit_or(
     those of a function that makes a step of a network which it is given.
     """
     owner, called = getattr(function, "__self__", None), getattr(function, "__name__", "")
-    if len(given) < 2 or (owner is not None and names.plain(called) not in (*names.TRAINS, *names.FITS)):
+    if len(given) < 2 or (owner is not None and not is_called_as_training(function)):
         return others()
 
     def of_network(step: Any, network: Sequence[Any]) -> Subject | None:
@@ -52,13 +55,21 @@ def of_a_fit_or(
             raise
 
     def object_judged_by_it() -> Subject | None:
-        step = step_of_training(owner, given) if all(isinstance(one, (np.ndarray, list)) for one in given) else None
+        data = _without_validation(function, given)
+        step = step_of_training(owner, data) if all(isinstance(one, (np.ndarray, list)) for one in data) else None
         if step is not None and step.__name__ in (called, *function.__func__.__code__.co_names):
-            return of_object(owner, given)
+            return of_object(owner, data)
         return of_network(function.__func__, [owner])
 
     is_whole = loop_of_training(function) is not None
     return or_instead(function, others, object_judged_by_it, where_none_agrees=is_whole)
+
+
+def _without_validation(function: Any, given: Sequence[Any]) -> list[Any]:
+    """What a function is given, but for the data by which it is seen how well a network does."""
+    required, optional = signatures.positional(function) or ([], [])
+    called = zip_longest([*required, *optional][: len(given)], given, fillvalue="")
+    return [one for name, one in called if not is_of_validation(name)]
 
 
 def or_instead(

@@ -19,6 +19,7 @@ from numpy_nn.subjects.calls.chains import LayersInOrder, flat_layers
 from numpy_nn.subjects.calls.owners import is_object_with_arrays
 from numpy_nn.subjects.source.loops import loop_of_training
 from numpy_nn.subjects.source.recompiled import recompiled
+from numpy_nn.subjects.source.roles import is_of_validation
 from numpy_nn.subjects.state import in_float64
 
 
@@ -49,6 +50,8 @@ def as_method_of_network(function: Any, given: Sequence[Any], *, in_a_loop: bool
     data = [
         n for n, one in zip(wanted, given, strict=False) if isinstance(one, (np.ndarray, list)) and n not in networks
     ]
+    if sum(not is_of_validation(name) for name in data) > 1:
+        data = [name for name in data if not is_of_validation(name)]
     if len(wanted) < len(given) or len(networks) != 1 or len(data) < 2:
         return None
     called = dict(zip(wanted, given, strict=True))

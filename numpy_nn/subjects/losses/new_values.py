@@ -19,7 +19,7 @@ from numpy_nn.subjects.arrays.nested import is_container, items, mapped
 from numpy_nn.subjects.calls.arguments import named_arguments, takes_targets
 from numpy_nn.subjects.calls.dressing import Dressed
 from numpy_nn.subjects.calls.one_round import quiet
-from numpy_nn.subjects.calls.rates import learned_that_return, rates_in
+from numpy_nn.subjects.calls.rates import StepsOfArguments, StepsReturned, learned_that_return, rates_in
 from numpy_nn.subjects.given_code import Hints
 from numpy_nn.subjects.losses.losses_around import losses_around
 from numpy_nn.subjects.parameters.code import CodeSubject
@@ -39,8 +39,11 @@ _IN_PLACE = "it moves what it is given: the gradient is the step, over the rate"
 class Steps:
     """A function that moves some of its arguments by a rate, in place or by what it returns, with what it is given."""
 
-    def __init__(self, function: Callable[..., Any], rate: str, given: inspect.Signature, *, is_around: bool) -> None:
+    def __init__(
+        self, function: Callable[..., Any], rate: str, given: inspect.Signature, *, is_around: bool, within: str = ""
+    ) -> None:
         self._function, self._rate, self._is_around, self.given = function, rate, is_around, given
+        self._within = within  # the argument that holds the rate among settings
         self.moved: list[str] = []
         self.in_place = False
         self.has_loss = False
@@ -48,7 +51,7 @@ class Steps:
     def look(self, arguments: Mapping[str, Any]) -> bool:
         """See which of its arguments it moves: those that it leaves, or returns, as they were by a rate of 0 alone."""
         (still, left), (moved, after) = self._run(arguments, 0.0), self._run(arguments, 1.0)
-        own = [name for name, value in arguments.items() if _floats(value)]
+        own = [name for name, value in arguments.items() if _floats(value) and name != self._within]
         if any(not _are_same(left[name], arguments[name]) for name in own):
             return False
         self.moved = [name for name in own if not _are_same(after[name], arguments[name])]
@@ -72,6 +75,9 @@ class Steps:
     def _run(self, arguments: Mapping[str, Any], rate: float) -> tuple[Any, dict[str, Any]]:
         """What it returns, and what its arguments are then."""
         own = deepcopy(dict(arguments))
+        if self._within:
+            own[self._within] = {**own[self._within], self._rate: rate}
+            return quiet(self._function)(**own), own
         if not self._is_around:
             return quiet(self._function)(**own, **{self._rate: rate}), own
         around = signatures.unwrapped(bare(self._function)).__globals__
@@ -153,8 +159,9 @@ def steps_of(function: Any, handed: Sequence[Any]) -> Steps | None:
         return None
     wanted = [*spec[0], *spec[1]]
     rates = rates_in(wanted)
-    around = [] if rates else _rates_around(own)
-    if len(rates or around) != 1 or wanted[:1] == rates:
+    settings = {} if rates else _rates_among_settings(wanted, handed)
+    around = [] if rates or settings else _rates_around(own)
+    if len(rates or settings or around) != 1 or wanted[:1] == rates:
         return None
     values = list(handed)
     if rates and len(values) > (place := wanted.index(rates[0])) and type(values[place]) is float:
@@ -164,12 +171,22 @@ def steps_of(function: Any, handed: Sequence[Any]) -> Steps | None:
         return None
     kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
     given = inspect.Signature([inspect.Parameter(name, kind) for name in rest[: len(values)]])
-    steps = Steps(function, [*rates, *around][0], given, is_around=not rates)
+    within = next(iter(settings), "")
+    rate = next(iter([*rates, *settings.values(), *around]))
+    steps = Steps(function, rate, given, is_around=not (rates or settings), within=within)
     try:
         with undone(function, drawing=function), Running(own.__name__, Patience()):
             return steps if steps.look(dict(zip(given.parameters, values, strict=True))) else None
     except SubjectError:
         return None
+
+
+def _rates_among_settings(wanted: Sequence[str], handed: Sequence[Any]) -> dict[str, str]:
+    """The arguments that are dicts with one learning rate in them, each with its key."""
+    dicts = {name: one for name, one in zip(wanted, handed, strict=False) if isinstance(one, dict)}
+    numbers = {name: [key for key, one in held.items() if type(one) is float] for name, held in dicts.items()}
+    found = {name: rates_in([key for key in keys if isinstance(key, str)]) for name, keys in numbers.items()}
+    return {name: keys[0] for name, keys in found.items() if len(keys) == 1}
 
 
 def _rates_around(function: Any) -> list[str]:
@@ -230,7 +247,9 @@ def _by_a_rate_in_common(function: Any, handed: Sequence[Any], hints: Hints) -> 
         grad_output, claimed = claimed_in_shape(subject)
         # Where they have nothing in common, one may be wrong: by a number that the code has, another is right.
         written = [one for one in numbers_written(own) if type(one) is float and 0.0 < one < 1.0]
-        for rate in dict.fromkeys([subject.rate_of_given_steps(claimed, grad_output), *written]):
+        common = subject.rate_of_given_steps(claimed, grad_output)
+        near = [one for one in written if abs(one - common) <= 0.01 * common]  # but for a weight decay
+        for rate in dict.fromkeys([*near, common, *written]):
             steps.rate = rate
             if rate and agreement(found := _by_loss(steps, own, steps.loss, values, hints)).agreeing:
                 found.notes += [note for note in subject.notes if note not in found.notes]
@@ -272,7 +291,8 @@ def with_gradients_of_steps(function: Any, forward: Any, inputs: Sequence[Any], 
     in_containers = any(is_container(given[name]) for name in steps.moved)
     if not in_containers and (steps.in_place or learned_that_return(function, own)):
         return function
-    return _dressed(function, steps, lambda arguments: _by_name(steps, arguments))
+    kind = StepsOfArguments if steps.in_place else StepsReturned
+    return _dressed(function, steps, lambda arguments: kind(steps.gradients(arguments)))
 
 
 def _without_rate(handed: Sequence[Any], number: int) -> list[Any]:
@@ -283,7 +303,9 @@ def _by_loss(
     steps: Steps, function: Any, loss: Callable[[Mapping[str, Any]], Any], values: Mapping[str, Any], hints: Hints
 ) -> CodeSubject:
     both = _dressed(function, steps, lambda arguments: (loss(arguments), _by_name(steps, arguments)))
-    return of_passes(both, None, list(values.values()), None, None, hints)
+    subject = of_passes(both, None, list(values.values()), None, None, hints)
+    subject.leave_out_decays(function)
+    return subject
 
 
 def _by_a_loss_around(steps: Steps, function: Any, values: Mapping[str, Any], hints: Hints) -> CodeSubject | None:
@@ -340,7 +362,9 @@ def _dressed(function: Any, steps: Steps, of: Callable[[Mapping[str, Any]], Any]
         return of(given.bind(*arguments, **named).arguments)
 
     stepping.__name__ = getattr(function, "__name__", "update")
-    return Dressed(stepping, given)
+    dressed = Dressed(stepping, given)
+    dressed.steps_of = function
+    return dressed
 
 
 def _parts(returned: Any) -> list[Any]:

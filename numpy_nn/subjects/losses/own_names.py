@@ -45,6 +45,7 @@ from numpy_nn.subjects.running import Patience, Running, SubjectError
 from numpy_nn.subjects.signatures import positional
 from numpy_nn.subjects.source import roles
 from numpy_nn.subjects.source.loops import OF_STEPS, Loop, loop_of_training
+from numpy_nn.subjects.source.roles import is_of_validation
 from numpy_nn.subjects.source.rounds import BEGIN, END, WITHIN, number_of_loops, written_anew
 from numpy_nn.subjects.source.surroundings import bare
 from numpy_nn.subjects.state import Snapshot, equal
@@ -287,7 +288,9 @@ class _Training:
 
         step.__name__ = self._function.__name__
         learned = [str(place) for place in places(owner) if last_name(place.path) != "learning_rate"]
-        return _Step(step, given, learned)
+        dressed = _Step(step, given, learned)
+        dressed.steps_of = [self._round, *self._losses, self._given_loss]
+        return dressed
 
     def _run(
         self,
@@ -334,7 +337,8 @@ class _Training:
             raise TypeError("the loss wants what the step has not")
         before = [(in_floats(end[name]), value) for name, value in held.items()]
         then = [(one, own, [_as_before(value, before) for value in own]) for one, own in calls]
-        bound = [name for name in self._stored if name in end and _OF_LOSSES.search(names.plain(name))]
+        called = [name for name in self._stored if name in end and not is_of_validation(name)]
+        bound = [name for name in called if _OF_LOSSES.search(names.plain(name))]
         values = {name: end[name] for name in bound if is_number(end[name]) and not isinstance(end[name], int)}
         values = values or {name: end[name][-1] for name in bound if isinstance(end[name], list) and end[name]}
         told = {name: value for name, value in values.items() if names.is_loss(name)} or values

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -17,7 +16,7 @@ from numpy_nn.subjects.running import Patience, Running, SubjectError
 from numpy_nn.subjects.signatures import positional
 from numpy_nn.subjects.source.loops import OF_STEPS, loop_of_training, steps_to_make
 from numpy_nn.subjects.source.returned import names_by_place
-from numpy_nn.subjects.source.roles import is_data
+from numpy_nn.subjects.source.roles import is_data, is_of_validation
 from numpy_nn.subjects.state import Snapshot
 from numpy_nn.subjects.undone import undone
 
@@ -126,7 +125,9 @@ def steps_of_training(target: Any, number: int) -> Iterator[Callable[..., Any]]:
         if len(wanted) < number and (more := _data_by_default(train)):
             wanted += more
             train = _given_its_data(train, more)
-        others = wanted[number:] if len(wanted) == 2 * number and all(map(_is_of_validation, wanted[number:])) else []
+        others = [name for name in wanted if is_of_validation(name)] if len(wanted) > number else []
+        wanted = [name for name in wanted if name not in others] + others
+        others = others if len(others) in (1, number) else []
         if len(wanted) - len(others) == number:
             told = steps_to_make(counts) if loop is not None else dict.fromkeys(counts, 1)
             train = given_by_name(train, told) if counts else train
@@ -177,19 +178,16 @@ def _called_by_roles(step: Callable[..., Any], wanted: Sequence[str], forward: A
     return dressed
 
 
-def _is_of_validation(name: str) -> bool:
-    """Whether an argument are data by which it is seen how well a network does."""
-    return re.search(r"(^|_)(val|valid|validation|dev|test)(_|$)", name.lower()) is not None
-
-
 def _validated_by_the_same(train: Callable[..., Any], given: Sequence[str], others: Sequence[str]) -> Dressed:
-    """A method that wants data for validation too, as one that is given the same for both."""
+    """A method that wants data for validation too, each by itself or in a tuple, as one that gets the same for both."""
     own = signatures.signature(train)
     rest = own.replace(parameters=[one for name, one in own.parameters.items() if name not in others])
 
     def with_both(*arguments: Any, **named: Any) -> Any:
         values = rest.bind(*arguments, **named).arguments
-        return train(**values, **{other: values[name] for name, other in zip(given, others, strict=True)})
+        same = [values[name] for name in given]
+        validating = same if len(others) == len(same) else [tuple(same)]
+        return train(**values, **dict(zip(others, validating, strict=True)))
 
     with_both.__name__ = getattr(train, "__name__", "fit")
     dressed = Dressed(with_both, rest)

@@ -258,7 +258,7 @@ class CodeSubject(SteppingCode):
         likely = {name: as_paired(pairs, name, like) for name, like in likely.items()} if pairs else likely
         others = in_other_dicts(self._places, self.arrays, found, agrees)
         likely = {name: like for name, like in likely.items() if name not in others}
-        likely = self._less_if_left_by_forward(likely, found)
+        likely = self._less_if_zero(self._less_if_left_by_forward(likely, found), found, agrees)
         self._not_asked = others if is_asked_for_one(self._owner, self._forward) else set()
         # Numbers that are called as settings come last: what is left may be the gradient of none of them.
         in_order = sorted(likely, key=self._may_be_a_setting)

@@ -30,6 +30,25 @@ class RemainingCode(OverlappingCode):
         super().__init__(*given, **named)
         self._not_taken: list[Leaf] = []  # what may be a gradient, and is not taken for any
 
+    def _less_if_zero(
+        self, likely: Mapping[str, Callable[[Leaf], float]], found: Sequence[Leaf], agrees: Callable[[str, Leaf], bool]
+    ) -> dict[str, Callable[[Leaf], float]]:
+        """The likeness to each parameter, less for what is 0 where another array is right: it is kept, and not used."""
+
+        def is_zero(leaf: Leaf) -> bool:
+            return not (leaf.returned or np.any(leaf.value))
+
+        def lessened(name: str, like: Callable[[Leaf], float]) -> Callable[[Leaf], float]:
+            zeros = [leaf for leaf in found if is_zero(leaf) and like(leaf) >= LEAST]
+            shape = self.arrays[name].shape
+            others = (leaf for leaf in found if not is_zero(leaf) and leaf.value.shape == shape) if zeros else ()
+            if (right := next((leaf for leaf in others if agrees(name, leaf)), None)) is None:
+                return like
+            self.notes.append(f"{', '.join(map(str, zeros))} is 0: {right} is taken for the gradient of {name}")
+            return lambda leaf: min(like(leaf), LEFT_BY_FORWARD) if is_zero(leaf) else like(leaf)
+
+        return {name: lessened(name, like) for name, like in likely.items()}
+
     def _less_if_left_by_forward(
         self, likely: Mapping[str, Callable[[Leaf], float]], found: Sequence[Leaf]
     ) -> dict[str, Callable[[Leaf], float]]:

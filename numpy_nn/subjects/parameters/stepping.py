@@ -10,24 +10,22 @@ from typing import Any
 import numpy as np
 
 from numpy_nn.subjects import names, signatures
-from numpy_nn.subjects.agreement import CLOSELY, ROUGHLY, digits, factor_of, factor_to_more_digits
+from numpy_nn.subjects.agreement import CLOSELY, ROUGHLY, digits, factor_of, factor_to_more_digits, is_a_multiple
 from numpy_nn.subjects.arrays.gradients import SURE, Leaf, same_but_ones
 from numpy_nn.subjects.arrays.places import Place, last_name
 from numpy_nn.subjects.attributes import attributes
 from numpy_nn.subjects.calls.calling import RATE
 from numpy_nn.subjects.calls.costs import number_of_samples
-from numpy_nn.subjects.calls.decays import Strengths, decays_of
 from numpy_nn.subjects.calls.rates import rate_of, rates_in
 from numpy_nn.subjects.names import tells_gradients
-from numpy_nn.subjects.parameters.hidden import HidingCode
+from numpy_nn.subjects.parameters.decaying import DecayingCode, lengths_of_input
 from numpy_nn.subjects.source.roles import is_learned
 from numpy_nn.subjects.source.surroundings import Steps
-from numpy_nn.subjects.source.written import numbers_written
 from numpy_nn.subjects.state import reachable
 from numpy_nn.subjects.subject import Array, Subject, SubjectError
 
 
-class SteppingCode(HidingCode):
+class SteppingCode(DecayingCode):
     """Called code whose steps, over their rate, are its gradients where it tells no others."""
 
     is_by_another_rate = False  # than the one that is kept
@@ -41,8 +39,9 @@ class SteppingCode(HidingCode):
         if RATE in (self.convention.arguments or ()):
             rate = 1.0
         else:
-            common = self._rate_of_steps(moved, grad_output)
-            rate = self._rate_meant(self._kept_rate(), common)
+            steps = self._steps_made(moved)
+            common = rate_in_common(self, steps, grad_output, self._numbers_written())
+            rate = self._rate_meant(self._kept_rate(), common, steps, grad_output)
             if self.doubt_of_rate and not self._is_by_that_elsewhere(common, moved, grad_output):
                 self.doubt_of_rate = ""
                 self.refuse(
@@ -51,7 +50,7 @@ class SteppingCode(HidingCode):
                 )
         if rate:
             self._updates |= dict.fromkeys([*moved, *self._moved_beside_zeros(grad_output)], rate)
-            self._find_decays(moved, rate, grad_output)
+            self.find_decays(moved, rate, grad_output, self._numbers_written())
 
     def _moved_beside_zeros(self, grad_output: Array) -> list[str]:
         """What else backward updates where the input has no zeros: at those the steps of the weights there are 0."""
@@ -139,7 +138,7 @@ class SteppingCode(HidingCode):
         kept = self._kept_rate()
         common = rate_in_common(self, steps, grad_output, self._numbers_written())
         if kept or not common:
-            rate = self._rate_meant(kept, common)
+            rate = self._rate_meant(kept, common, steps, grad_output)
             if self.doubt_of_rate:
                 self.complain(self.doubt_of_rate)
             return rate
@@ -154,12 +153,12 @@ class SteppingCode(HidingCode):
         """The rate that is an argument, or the default of one, or that the code keeps; 0 without one."""
         return self._rate_by_default() or rate_of(self._owner, *self._stepping)
 
-    def _rate_meant(self, kept: float, common: float) -> float:
+    def _rate_meant(self, kept: float, common: float, steps: Mapping[str, Array], grad_output: Array) -> float:
         """The rate that is kept, or what steps and gradients have in common; 0 where there is neither.
 
         A rate by which the steps are off as by a mistake, such as a factor of 2 or that of a mean, is kept. By another
         factor it is one that changes, as a rate that decays does, where the code has what changes it; else nothing
-        tells.
+        tells. Near to the one that is kept, what is no multiple of a gradient may have a small weight decay in it.
         """
         if not common:
             return kept
@@ -169,6 +168,8 @@ class SteppingCode(HidingCode):
             return rate
         apart = common / kept
         if abs(abs(apart) - 1.0) <= 1e-3:
+            return kept
+        if abs(apart - 1.0) <= 1e-2 and not all(is_a_multiple(self, n, one, grad_output) for n, one in steps.items()):
             return kept
         is_a_part = 0.0 < apart < 1.0 and self._is_written_fraction(apart, kept)
         is_usual = any(abs(apart - one) <= 1e-3 * abs(one) for one in self._usual_mistakes())
@@ -192,7 +193,7 @@ class SteppingCode(HidingCode):
         try:
             with self.at({self.input: 0.75 * self.arrays[self.input]}):
                 self._claimed(grad_output)
-                there = self._rate_of_steps(moved, grad_output)
+                there = rate_in_common(self, self._steps_made(moved), grad_output, self._numbers_written())
         except SubjectError:
             return True
         finally:
@@ -242,34 +243,6 @@ class SteppingCode(HidingCode):
         is_moved = isinstance(self._returned, Steps) and name in self._returned
         return is_moved and not is_learned(str(last_name(place.path)))
 
-    def penalty_of_decays(self) -> float:
-        """What the loss would have beside for the weight decay in steps: k / 2 times squares, k times sizes."""
-        added = 0.0
-        for name, decays in self._decays.items():
-            for decay in decays:
-                powers = np.square(self.arrays[name]) / 2 if decay.of is np.positive else np.abs(self.arrays[name])
-                added += decay.by * float(powers.sum())
-        return added
-
-    def _find_decays(self, moved: Sequence[str], rate: float, grad_output: Array) -> None:
-        """Where a step has a multiple of the array itself in it, or of its sign, which the code names: weight decay."""
-        rng = np.random.default_rng(6)
-        of_the_loss = numbers_written(self._forward)
-        strengths = Strengths(self._numbers_written(), rate, _lengths_of_input(self))
-        for name in moved:
-            with self.at({name: rng.standard_normal(self.arrays[name].shape)}):
-                step = self.gradients(grad_output)[name]
-                self._decays[name] = () if step is None else decays_of(self, name, step, grad_output, strengths)
-            for decay in self._decays[name]:
-                if decay.number in of_the_loss:
-                    self.complain(
-                        f"each step has {decay.said_of(name)} more than the gradient of the loss, by "
-                        f"{decay.number:g}, which the loss has too: if that is its penalty, it is counted twice; if "
-                        "not, it is weight decay"
-                    )
-        if texts := [decay.said_of(name) for name, decays in self._decays.items() for decay in decays]:
-            self.notes.append(f"weight decay is in each step, and not counted to the gradient: {', '.join(texts)}")
-
     def _rate_by_default(self) -> float:
         """The learning rate that what steps is given as an argument, or has as the default of one; 0 without one.
 
@@ -281,12 +254,11 @@ class SteppingCode(HidingCode):
         found = {_rate_by_default_of(function, self._given) for function in inside if function is not None} - {0.0}
         return found.pop() if len(found) == 1 else 0.0
 
-    def _rate_of_steps(self, moved: Sequence[str], grad_output: Array) -> float:
-        steps = {name: self._moved[name] - self._moved_to[name] for name in moved if name in self._moved_to}
-        return rate_in_common(self, steps, grad_output, self._numbers_written())
+    def _steps_made(self, moved: Sequence[str]) -> dict[str, Array]:
+        return {name: self._moved[name] - self._moved_to[name] for name in moved if name in self._moved_to}
 
     def _stands_there(self, rate: float) -> bool:
-        return _stands_among(self._numbers_written(), rate, _lengths_of_input(self))
+        return _stands_among(self._numbers_written(), rate, lengths_of_input(self))
 
     def _times_the_batch(self, rate: float) -> float:
         """The rate; of a layer whose source has not it, but that many times the number of rows, that one.
@@ -318,7 +290,7 @@ def rate_in_common(subject: Subject, steps: Mapping[str, Array], grad_output: Ar
     code, or as long as the gradient. It is negative where they go up.
     """
     found = {name: factor_of(subject, name, step, grad_output) for name, step in steps.items()}
-    lengths = _lengths_of_input(subject)
+    lengths = lengths_of_input(subject)
     for factor in filter(None, found.values()):
         alike = {name: other for name, other in found.items() if abs(other - factor) <= 1e-3 * abs(factor)}
         # What differs a little from a gradient blurs the factor; by one that the code has, no such thing is.
@@ -337,7 +309,7 @@ def rate_in_common(subject: Subject, steps: Mapping[str, Array], grad_output: Ar
 def note_rate_in_common(subject: Subject, rate: float, written: Sequence[float]) -> None:
     """Say that this is the rate; where half of it or twice as much stands in the code, that it may not be."""
     half = next((one for one in written if _is_half_or_twice(one, rate)), None)
-    if half is None or _stands_among(written, rate, _lengths_of_input(subject)):
+    if half is None or _stands_among(written, rate, lengths_of_input(subject)):
         subject.notes.append(f"no learning rate was found: what steps and gradients have in common is, {rate:.6g}")
     else:
         subject.complain(_off_or_right(rate, half, "a number in the code"))
@@ -346,10 +318,6 @@ def note_rate_in_common(subject: Subject, rate: float, written: Sequence[float])
 def _stands_among(written: Sequence[float], rate: float, lengths: Sequence[int]) -> bool:
     """Whether a number is in the code, or one over which it is the number of samples, as in a mean."""
     return any(abs(rate * n - one) <= 1e-9 * one for n in (1, *lengths) for one in written)
-
-
-def _lengths_of_input(subject: Subject) -> Sequence[int]:
-    return subject.arrays[subject.input].shape if subject.input in subject.arrays else ()
 
 
 def _is_half_or_twice(one: float, other: float) -> bool:

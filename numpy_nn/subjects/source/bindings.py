@@ -85,8 +85,14 @@ def _defaults(function: Any) -> dict[str, Any]:
 
 def defaults(function: Any) -> dict[str, Default]:
     """The arguments whose default is an array of floats."""
-    arrays = {name: value for name, value in _defaults(function).items() if isinstance(value, np.ndarray)}
+    found = {name: one.read() for name, one in defaults_of(function).items()}
+    arrays = {name: value for name, value in found.items() if isinstance(value, np.ndarray)}
     return {name: Default(name, function) for name, value in arrays.items() if value.dtype.kind == "f"}
+
+
+def defaults_of(function: Any) -> dict[str, Default]:
+    """All arguments that have one."""
+    return {name: Default(name, function) for name in _defaults(function)}
 
 
 def bindings(function: Any) -> dict[str, Binding]:

@@ -101,3 +101,8 @@ def is_of_a_kind(data: NDArray[Any]) -> bool:
     sums_to_1 = [np.allclose(data.sum(), 1.0), *(np.allclose(data.sum(axis=k), 1.0) for k in axes)]
     of_length_1 = any(np.allclose(np.square(data).sum(axis=k), 1.0) for k in axes)
     return is_of_two_numbers(data) or of_length_1 or bool((data >= 0.0).all() and any(sums_to_1))
+
+
+def is_of_validation(name: str) -> bool:
+    """Whether an argument are data by which it is seen how well a network does."""
+    return re.search(r"(^|_)[xy]?(val|valid|validation|dev|test)(_|[xy]?$)", name.lower()) is not None

@@ -11,7 +11,7 @@ import inspect
 from collections import deque
 from collections.abc import Iterator, Mapping
 from functools import partial
-from types import CodeType
+from types import CodeType, FunctionType
 from typing import Any
 
 import numpy as np
@@ -27,14 +27,14 @@ def numbers_written(*things: Any) -> list[float]:
 
     An object's methods are those that code of these calls by name; nothing of a library is entered.
     """
-    walk = _Walk()
+    walk = Walk()
     walk.enter(things)
     return walk.numbers()
 
 
 def names_written(*things: Any) -> set[str]:
     """The names and texts in the same code, such as those of functions of a library that it calls."""
-    walk = _Walk()
+    walk = Walk()
     walk.enter(things)
     return walk.named
 
@@ -53,7 +53,7 @@ LARGEST = 1e100
 _ENDS = (str, bytes, bool, np.ndarray, type(None))
 
 
-class _Walk:
+class Walk:
     """What has been reached, and the names and texts in the code of it, by which more is reached."""
 
     def __init__(self) -> None:
@@ -62,6 +62,18 @@ class _Walk:
         self.named = {"__call__"}
         self._floats: set[float] = set()
         self._integers: set[float] = set()
+
+    @property
+    def functions(self) -> list[FunctionType]:
+        """The user's functions that have been reached."""
+        found = [thing for thing in self._seen.values() if inspect.isfunction(thing)]
+        return [one for one in found if not (of_a_library(one) or of_installed(one))]
+
+    def named_numbers(self) -> Iterator[tuple[Any, Any, Any]]:
+        """The numbers that objects and dicts hold under names in the code: the holder, the name, the number."""
+        for holder in self._holders:
+            own = _held(holder)
+            yield from ((holder, name, own[name]) for name in self.named & own.keys() if is_number(own[name]))
 
     def numbers(self) -> list[float]:
         return sorted(self._floats) + sorted(self._integers - self._floats)
@@ -75,11 +87,11 @@ class _Walk:
             waiting += [one for holder in self._holders for one in self._of_names(holder) if self._is_new(one)]
 
     def _is_new(self, thing: Any) -> bool:
-        return id(thing) not in self._seen and not _is_number(thing)
+        return id(thing) not in self._seen and not is_number(thing)
 
     def _parts(self, thing: Any) -> Iterator[Any]:
         """What a thing leads to, of which numbers are noted on the way."""
-        if _is_number(thing):
+        if is_number(thing):
             self._note(thing)
         elif self._is_new(thing):
             self._seen[id(thing)] = thing
@@ -96,7 +108,7 @@ class _Walk:
             elif isinstance(thing, property):
                 yield thing.fget
             elif isinstance(thing, (list, tuple, deque)):
-                yield from (one for one in list(thing) if not _is_number(one))
+                yield from (one for one in list(thing) if not is_number(one))
             elif _is_of_the_user(thing):
                 self._holders.append(thing)
                 if inspect.isroutine(inner := attributes(thing).get("func")):
@@ -125,7 +137,7 @@ class _Walk:
             elif isinstance(constant, str):
                 self.named.add(constant)
             for one in constant if isinstance(constant, tuple) else (constant,):
-                if _is_number(one):
+                if is_number(one):
                     self._note(one)
 
     def _of_names(self, holder: Any) -> Iterator[Any]:
@@ -135,7 +147,7 @@ class _Walk:
         own += [dict(vars(kind)) for kind in kinds if not of_installed(kind)]
         for held in own:
             for name in self.named & held.keys():
-                if _is_number(held[name]):
+                if is_number(held[name]):
                     self._note(held[name])
                 else:
                     yield held[name]
@@ -146,7 +158,8 @@ class _Walk:
             (self._floats if isinstance(number, (float, np.floating)) else self._integers).add(float(number))
 
 
-def _is_number(thing: Any) -> bool:
+def is_number(thing: Any) -> bool:
+    """Whether it is one, of Python or of NumPy."""
     return isinstance(thing, (int, float, np.integer, np.floating)) and not isinstance(thing, bool)
 
 
@@ -167,4 +180,4 @@ def _held(holder: Any) -> dict[Any, Any]:
 
 def _leads_on(thing: Any) -> bool:
     """Whether it may hold code; functions, classes and modules are met by their names alone."""
-    return not (_is_number(thing) or inspect.isroutine(thing) or inspect.ismodule(thing) or isinstance(thing, type))
+    return not (is_number(thing) or inspect.isroutine(thing) or inspect.ismodule(thing) or isinstance(thing, type))
