@@ -30,6 +30,7 @@ from numpy_nn.subjects.calls.dressing import (
     with_keywords,
 )
 from numpy_nn.subjects.calls.outputs_in_dicts import said_of_output, with_output_of_dict, with_outputs_of_dict
+from numpy_nn.subjects.calls.own_inputs import without_gradient_of_its_own_input
 from numpy_nn.subjects.calls.owners import (
     are_of_another,
     as_methods,
@@ -175,6 +176,7 @@ def _of_passes(f: Any, vjp: Any, inputs: Sequence[Any], targets: Any, hints: Hin
         return stepping
     f, vjp, owner, entirely = owned(*as_methods(f, vjp))
     given = inputs if targets is None else (*inputs, targets)
+    vjp = vjp if owner is None or entirely else without_gradient_of_its_own_input(f, vjp, given)
     if owner is None and vjp is not None:
         vjp = with_gradients_of_steps(vjp, f, inputs, targets)
     if (apart := taken_out_of_tuples(f, vjp, given)) is not None:
