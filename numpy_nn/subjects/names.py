@@ -48,7 +48,7 @@ _TARGET_PATTERN = re.compile(r"y_true|target|label|true_|\w+_true$")
 _PREDICTION_PATTERN = re.compile(
     r"y_pred|pred|recon|\w+_(recon(structed|struction)?|pred|hat)$|(y_)?((in|out)put|logit|score|prob)s?$"
 )
-_RATES = words("lr eta rate step_size stepsize alpha_lr lr0 eta0 base_lr init_lr initial_lr")
+_RATES = words("lr eta rate step_size stepsize alpha_lr lr0 eta0 base_lr init_lr initial_lr curr_lr cur_lr current_lr")
 _RATE_PATTERN = re.compile(r"l\w*rate_?(0|init)?")  # learning_rate, however it is written
 
 FORWARDS = words(

@@ -30,6 +30,7 @@ from numpy_nn.subjects.calls.dressing import (
     with_keywords,
 )
 from numpy_nn.subjects.calls.outputs_in_dicts import said_of_output, with_output_of_dict, with_outputs_of_dict
+from numpy_nn.subjects.calls.own_inputs import without_gradient_of_its_own_input
 from numpy_nn.subjects.calls.owners import (
     are_of_another,
     as_methods,
@@ -58,7 +59,7 @@ from numpy_nn.subjects.losses.neurons import refuse_neurons
 from numpy_nn.subjects.losses.new_values import of_new_values, with_gradients_of_steps
 from numpy_nn.subjects.losses.objectives import judged_by_its_sign, objective_and_gradient
 from numpy_nn.subjects.losses.own_names import own_names_or
-from numpy_nn.subjects.losses.several_steps import judged_by_one_step
+from numpy_nn.subjects.losses.several_steps import judged_by_one_step, of_one_of_several
 from numpy_nn.subjects.losses.training import (
     forward_of_held_network,
     step_of_training,
@@ -175,6 +176,7 @@ def _of_passes(f: Any, vjp: Any, inputs: Sequence[Any], targets: Any, hints: Hin
         return stepping
     f, vjp, owner, entirely = owned(*as_methods(f, vjp))
     given = inputs if targets is None else (*inputs, targets)
+    vjp = vjp if owner is None or entirely else without_gradient_of_its_own_input(f, vjp, given)
     if owner is None and vjp is not None:
         vjp = with_gradients_of_steps(vjp, f, inputs, targets)
     if (apart := taken_out_of_tuples(f, vjp, given)) is not None:
@@ -341,23 +343,30 @@ def _of_loss_or_step(
     step = None if is_judged else step_of_training(target, (*inputs, targets))
     before = Snapshot(target)
 
-    def stepping(known: bool) -> CodeSubject | None:
+    def stepping(known: bool, xs: Sequence[Any] = inputs, ys: Any = targets) -> CodeSubject | None:
         before.restore()
         if step is None:
             return None
-        if (told := with_gradients_beside_its_loss(step, (*inputs, targets))) is not None:
+        if (told := with_gradients_beside_its_loss(step, (*xs, ys))) is not None:
             with suppress(SubjectError, TypeError, ValueError):  # it may return no loss
-                return of_passes(told, None, inputs, targets, target, hints)
+                return of_passes(told, None, xs, ys, target, hints)
             return None
-        return of_steps(step, inputs, targets, target, hints, only_by_a_known_rate=known)
+        return of_steps(step, xs, ys, target, hints, only_by_a_known_rate=known)
 
     try:
         loss = judged_by_one_step(
             target, inputs, targets, lambda xs, ys: of_loss_object(label, target, forward, xs, ys, hints)
         )
     except (SubjectError, TypeError, ValueError):
-        if (alone := stepping(known=False)) is None:
+        before.restore()
+        *xs, ys = (*inputs, targets)
+        one = None if step is None else of_one_of_several(target, step, (*xs, ys))
+        if one is not None:
+            (*xs, ys), _ = one
+        if (alone := stepping(False, xs, ys)) is None:
             raise
+        if one is not None and step is not None:
+            alone.notes.append(f"{step.__name__} {one[1]}")
         return alone
     # A loss that takes what fit makes of the data, as a column of ones beside them, may be of no use to anyone else.
     step = None if has_loss(target, len(inputs)) else step

@@ -197,6 +197,15 @@ def test_a_bias_may_be_summed_over_the_wrong_axes():
     )
 
 
+def test_of_a_softmax_in_columns_the_axis_of_the_samples_is_no_wrong_one():
+    def softmax(x, b):
+        powers = np.exp(x + b)
+        return powers / powers.sum(axis=0)
+
+    e = of_parameter(softmax, np.random.default_rng(1).standard_normal((3, 5)), (np.ones((3, 1)),), "b")
+    assert [found.formula for found in sums(e) if "grad_output" in found.formula] == []
+
+
 @pytest.mark.parametrize("rows", [4, 2])
 def test_a_gradient_may_be_summed_or_averaged_along_its_axes(rows):
     x = np.random.default_rng(1).standard_normal((rows, 3, 1))

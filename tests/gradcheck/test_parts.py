@@ -111,6 +111,12 @@ def test_one_entry_that_is_the_largest_is_at_a_limit_only_if_somebody_wrote_it()
     assert (cause, sure) == ("clipped", False)
 
 
+@pytest.mark.parametrize(("last", "told"), [(0.0, []), (0.125, ["clipped"])])
+def test_what_should_be_0_is_within_every_limit(last, told):
+    claimed, right = np.tile([0.5, -0.5, 0.5], 4), [*np.linspace(0.25, 0.75, 11), last]
+    assert [cause for cause, *_ in clip(claimed, right)] == told
+
+
 def test_nothing_is_clipped_to_0():
     assert clip([0.0, 0.0, 0.0], [1.0, -2.0, 3.0]) == []
 

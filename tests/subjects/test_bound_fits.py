@@ -284,3 +284,51 @@ def test_a_batch_may_be_a_pair_of_arrays_or_a_list_of_pairs(factor, verdict):
     net = InBatches(factor)
     assert check_gradients(net.update_batch, (X, Y), 0.1)["b"].verdict == verdict
     assert check_gradients(net.update_mini_batch, list(zip(X, Y, strict=True)), 0.1)["b"].verdict == verdict
+
+
+class Descent:
+    """Makes a step after each sample, by a rate that it keeps, and returns the errors of its epochs."""
+
+    def __init__(self, factor=1.0):
+        self.w, self.b, self.kept = RNG.standard_normal((3, 2)), RNG.standard_normal(2), None
+        self.factor, self.curr_lr = factor, 0.01
+
+    def descend(self, X, Y, epochs):
+        errors = []
+        for _ in range(epochs):
+            total = 0.0
+            for x, y in zip(X, Y, strict=True):
+                self.kept = x @ self.w + self.b - y
+                total += (self.kept**2).sum() / 2
+                self.w = self.w - self.curr_lr * np.outer(x, self.kept)
+                self.b = self.b - self.curr_lr * self.factor * self.kept
+            errors.append(total)
+        return errors, []
+
+
+class Handing:
+    """Hands its training on, and returns the history that this makes."""
+
+    def __init__(self, training):
+        self.training, self.scale = training, 1.0
+
+    def fit(self, X, Y, epochs=1):
+        return self.training.descend(self.scale * X, Y, epochs)
+
+
+@pytest.mark.parametrize(("factor", "verdict"), [(1.0, "right"), (2.0, "wrong")])
+def test_a_loop_of_steps_after_each_sample_is_judged_by_its_first_sample(factor, verdict):
+    report = check_gradients(Descent(factor), X[:2, :3], X[2:4, :2])
+    assert {entry.name: entry.verdict for entry in report.entries} == {"w": "right", "b": verdict}
+
+
+class Silent:
+    """A training of which nothing tells what it moves."""
+
+    def descend(self, X, Y, epochs):
+        return [float(np.sum(X[: len(Y)] ** 2))] * epochs, []
+
+
+def test_the_history_of_a_training_has_no_gradients():
+    with pytest.raises(TypeError, match=r"history|expected a loss"):
+        check_gradients(Handing(Silent()).fit, X[:2, :3], X[2:4, :2])

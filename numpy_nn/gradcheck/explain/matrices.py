@@ -86,8 +86,8 @@ def sums(e: Evidence) -> Iterator[Prediction]:
     if not e.is_input and g.ndim >= 1:
         own = {out_axis for _, out_axis in e.differences.aligned}
         for axes in _choices(g.ndim):
-            if set(axes) == set(range(g.ndim)) - own:
-                continue  # the right ones
+            if set(axes) == set(range(g.ndim)) - own or (not own and _are_told_by_shape(axes, e.array.shape, g.shape)):
+                continue  # the right ones; of a softmax each moves every output, and the shape alone tells
             total = g.sum(axis=axes)
             if total.size in (1, e.array.size) and total.size != g.size:
                 values = np.broadcast_to(total.ravel(), e.array.size).reshape(e.array.shape)
@@ -99,6 +99,15 @@ def sums(e: Evidence) -> Iterator[Prediction]:
                 for word, values in (("sum", n.sum(axes, keepdims=True)), ("mean", n.mean(axes, keepdims=True))):
                     formula = f"the {word} of the numerical one over {_axes(axes)}, the same all along"
                     yield Prediction("wrong_axis_sum", formula, np.broadcast_to(values, n.shape).copy())
+
+
+def _are_told_by_shape(axes: tuple[int, ...], own: tuple[int, ...], output: tuple[int, ...]) -> bool:
+    """Whether an array of this shape, repeated along these axes, has the shape of the output."""
+    lengths = [*(1 for _ in output[len(own) :]), *own]
+    if max(lengths, default=1) == 1 or len(lengths) != len(output):
+        return False  # one number may be summed over any
+    repeated = [axis for axis, whole in enumerate(output) if lengths[axis] == 1 < whole]
+    return list(axes) == repeated
 
 
 def _choices(ndim: int) -> Iterator[tuple[int, ...]]:

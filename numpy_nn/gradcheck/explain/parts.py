@@ -63,6 +63,8 @@ def clipped(e: Evidence) -> Iterator[Found]:
         by_itself = np.any(np.abs(np.abs(n) - limit) <= e.fit * limit)
         others = "; the others are right" if number < a.size else ": clipped, or the signs alone are left"
         yield Found("clipped", text + others, 2 <= number < a.size and not by_itself)
+    elif np.abs(n[at_limit]).min() <= e.fit * limit:
+        return  # what is 0 is within every limit
     elif number >= CLIPPED and _differ(np.abs(n[at_limit]), e.fit) and _both_signs(a[at_limit]):
         if number == a.size and np.array_equal(np.sign(a), np.sign(n)):
             yield Found(

@@ -30,9 +30,10 @@ def of_a_fit_or(
 ) -> Subject:
     """What ``others`` gives; where they refuse a method that trains, the object, if it is judged by that method.
 
-    That is itself, or one that it calls for each step. So it is too where what it moves in a whole training is no
-    gradient of the loss that it returns. Settings beside the data, as in ``fit(X, y, epochs)``, are its own then, as
-    those of a function that makes a step of a network which it is given.
+    That is itself, or one that it calls for each step. So it is too where what it moves in a whole training, be that in
+    a loop of its own or in another's, is no gradient of the loss that it returns, or of the history. Settings beside
+    the data, as in ``fit(X, y, epochs)``, are its own then, as those of a function that makes a step of a network which
+    it is given.
     """
     owner, called = getattr(function, "__self__", None), getattr(function, "__name__", "")
     if len(given) < 2 or (owner is not None and not is_called_as_training(function)):
@@ -61,8 +62,15 @@ def of_a_fit_or(
             return of_object(owner, data)
         return of_network(function.__func__, [owner])
 
-    is_whole = loop_of_training(function) is not None
-    return or_instead(function, others, object_judged_by_it, where_none_agrees=is_whole)
+    is_whole = loop_of_training(function) is not None or names.plain(called) in names.FITS
+    found = or_instead(function, others, object_judged_by_it, where_none_agrees=is_whole)
+    if is_whole and isinstance(found, CodeSubject) and not (found.parameter_places or agreement(found).agreeing):
+        raise TypeError(
+            f"target: what {called} of {type(owner).__name__} returns are the gradients of none of its arguments, as a "
+            "history of losses is, and of no known loss are those by which it moves: check one step, as a method "
+            "train_step(x, y) of its own, or pass loss=, a function loss(output, targets) that returns a number"
+        )
+    return found
 
 
 def _without_validation(function: Any, given: Sequence[Any]) -> list[Any]:

@@ -60,6 +60,11 @@ def judged_by_one_step(
     return subject
 
 
+def of_one_of_several(target: Any, step: Callable[..., Any], given: Sequence[Any]) -> tuple[list[Any], str] | None:
+    """Samples that make one step where these make several, and what to say of them; else None."""
+    return _of_one_step(target, step, given) if moves_several_times(target, step, given) else None
+
+
 def _of_one_step(target: Any, step: Callable[..., Any], given: Sequence[Any]) -> tuple[list[Any], str] | None:
     """Samples that make one step, and what to say of them: as many of the first as make a batch, or a single one.
 

@@ -316,7 +316,7 @@ class CodeSubject(SteppingCode):
         vectors = [leaf for leaf in found if leaf.is_new and is_unrolled(leaf, list(self._shapes_in(leaf).values()))]
         for leaf in (leaf for leaf in vectors if id(leaf.value) not in taken):
             made, fits = parts_of(leaf, self._shapes_in(leaf), agrees)
-            if fits or leaf.returned:
+            if fits or (leaf.returned and not all(map(self._may_be_a_setting, made))):
                 self._leaves |= made
                 self.notes.append(f"{leaf} has the gradients of {', '.join(made)}, one after the other")
                 return

@@ -98,7 +98,7 @@ class RemainingCode(OverlappingCode):
 
         So a wrong one is found whose name tells nothing, and whose numbers cannot. What has as many rows as the input
         has may be on its way to a gradient, and is none; nor is what the name of another array tells to be that one's,
-        which may be one that the output does not depend on at this point.
+        which may be one that the output does not depend on at this point, nor of the input what forward leaves there.
         """
         missing = {name: array.shape for name, array in self.arrays.items() if name not in self._leaves}
         for name in list(missing):
@@ -107,6 +107,8 @@ class RemainingCode(OverlappingCode):
                 del missing[name]
         taken = [leaf for leaf in self._leaves.values() if isinstance(leaf, Leaf)]
         for name, leaf in the_only_ones_left(missing, found, taken).items() if missing else ():
+            if name not in self._places and not leaf.returned and self._is_left_by_forward(leaf):
+                continue
             if self._keeps_its_shape(leaf, grad_output) and not self._is_of_another(leaf, name):
                 self._leaves[name] = leaf
         missing = {name: shape for name, shape in missing.items() if name not in self._leaves and name in self._places}

@@ -16,7 +16,9 @@ _STATE = re.compile(
     r"|(prev|init|initial|last)_?(h|c|s|hidden|cell|state|memory)(_?state)?"
 )
 # Arguments that hold the data: of a function that returns a loss and its gradients they may have none.
-_DATA = words("x input inputs data image images img feature features batch samples x_batch x_train xs")
+_DATA = words(
+    "x inp input inputs pattern patterns data image images img feature features batch samples x_batch x_train xs"
+)
 _LEARNED_WORDS = words("theta intercept coef coefs filter filters")
 _PAIRS = tuple(map(words, ("gamma beta", "scale shift", "slope intercept", "gain bias", "gain offset")))
 # Statistics, states and masks: arrays that the output depends on and that are not learned.
