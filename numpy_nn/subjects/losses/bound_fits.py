@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from numpy_nn.subjects import signatures
+from numpy_nn.subjects import names, signatures
 from numpy_nn.subjects.agreement import agreement
 from numpy_nn.subjects.calls.rates import is_called_as_training
 from numpy_nn.subjects.losses.given_networks import as_method_of_network
