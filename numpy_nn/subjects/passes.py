@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
-from numpy_nn.subjects import signatures
+from numpy_nn.subjects import names, signatures
 from numpy_nn.subjects.agreement import agreement, claimed_in_shape, loss_is_of_new_values
 from numpy_nn.subjects.arrays.places import last_name, parsed
 from numpy_nn.subjects.calls.arguments import named_arguments, takes, takes_targets
@@ -61,6 +62,11 @@ def of_passes(f: Any, vjp: Any, inputs: Sequence[Any], targets: Any, owner: Any,
                 f"{vjp.__name__} returns {moved}, as what moves it does: return the gradient, or give {vjp.__name__} "
                 "the rate of its steps as an argument, lr"
             )
+        elif found.convention.takes_grads and (wanted := _outputs_alone(vjp)) and not agreement(found).agreeing:
+            found.refuse(
+                f"{vjp.__name__} takes {wanted}, and neither a gradient nor targets: nothing tells the loss, which "
+                "forward has to return, with these kept for backward"
+            )
         return found
     except (SubjectError, TypeError, ValueError):
         if targets is None:
@@ -69,6 +75,21 @@ def of_passes(f: Any, vjp: Any, inputs: Sequence[Any], targets: Any, owner: Any,
         if as_given is None:
             raise
         return as_given
+
+
+_OF_OUTPUTS = re.compile(r"(^|_)(output|logit|pred|prediction|score|prob)s?$")
+
+
+def _outputs_alone(backward: Any) -> str:
+    """The arguments of a backward pass that it calls outputs, if there are several, and no gradients or targets.
+
+    So has the generator's of two networks of which one judges the other, ``backward(fake_logit, fake_output, image)``.
+    """
+    spec = None if backward is None else signatures.positional(backward)
+    own = [] if spec is None else spec[0]
+    wanted = [name for name in own if _OF_OUTPUTS.search(names.plain(name)) and names.role(name) != names.GRAD]
+    others = {role for name in own for role in (names.role(name), names.role_in_loss(name))}
+    return ", ".join(wanted) if len(wanted) > 1 and not others & {names.GRAD, names.TARGET} else ""
 
 
 def _in_the_order_given(

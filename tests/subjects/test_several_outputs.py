@@ -196,3 +196,33 @@ def test_the_next_state_that_a_cell_leaves_is_its_output():
     report = check_gradients(Cell(), given)
     assert {entry.name: entry.verdict for entry in report.entries} == dict.fromkeys(["x", "h_prev", "W", "U"], "right")
     assert check_gradients(Cell(0.5), given)["U"].verdict == "wrong"
+
+
+class Generator:
+    """Learns from what a second network says of its output, whose logit and output its backward pass takes."""
+
+    def __init__(self):
+        own = np.random.default_rng(0)
+        self.W, self.V = own.standard_normal((3, 4)), own.standard_normal((4, 1))
+
+    def judge(self, z):
+        self.z = z
+        self.logit = z @ self.W @ self.V
+        self.output = 1 / (1 + np.exp(-self.logit))
+        return self.logit, self.output
+
+    def backward(self, fake_logit, fake_output):
+        slope = 1 / (2 + np.exp(fake_logit) + np.exp(-fake_logit))
+        self.dW = self.z.T @ (-slope / fake_output) @ self.V.T
+
+
+def test_a_backward_pass_of_outputs_alone_is_not_wrong_by_a_loss_that_nobody_tells():
+    net, z = Generator(), np.random.default_rng(1).standard_normal((5, 3))
+    report = check_gradients((net.judge, net.backward), z)
+    assert report.verdict == "undecided"
+    assert "takes fake_logit, fake_output, and neither a gradient nor targets" in str(report)
+
+    def loss(z):
+        return -np.log(net.judge(z)[1]).sum()
+
+    assert check_gradients((loss, lambda: net.backward(net.logit, net.output)), z)
