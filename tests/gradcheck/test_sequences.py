@@ -315,3 +315,22 @@ def test_an_output_that_changes_its_shape_has_no_terms():
     assert not indices.terms_of(e).any()
     e = evidence(lambda x: np.concatenate([x, x])[: 4 if x[0] == 0.5 else 3], np.cos(x), x)
     assert not indices.terms_of(e).any()
+
+
+def test_a_matrix_is_a_sequence_where_its_rows_hang_together_in_an_order():
+    x = np.random.default_rng(0).standard_normal((5, 3))
+
+    def last_state(x):
+        h = np.zeros(3)
+        for row in x:
+            h = np.tanh(row + 0.7 * h)
+        return h
+
+    def found(f):
+        e = evidence(f, lambda n: n * (np.arange(5)[:, None] > 1), x)
+        return list(sequences._of_the_last_output(e))
+
+    assert found(last_state) == [("truncated", "right for the last 3 of 5 steps (axis 0), 0 before", True)]
+    # In any order, as the rows of a batch, or each by itself.
+    assert found(lambda x: np.tanh(x.sum(axis=0))) == []
+    assert found(lambda x: (np.arange(5)[:, None] * np.sin(x)).sum(axis=0)) == []

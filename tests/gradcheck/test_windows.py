@@ -317,3 +317,64 @@ def test_a_layer_with_a_single_unit_is_a_layer(slope, cause):
         (lambda x, w: np.tanh(x @ w), backward), (rng.standard_normal((4, 3)), rng.standard_normal((3, 1)))
     )
     assert {entry.cause for entry in report.entries} == {cause}
+
+
+def strided(x, kernel, stride):
+    """The convolution of images with channels first, and its gradients for windows so far apart in backward."""
+    found = list(places(kernel.shape[2], 2, x))
+    y = np.empty((len(x), len(kernel), *(1 + found[-1][i] for i in (0, 1))))
+    for row, column, place in found:
+        y[:, :, row, column] = np.einsum("ncij,ocij->no", x[place], kernel)
+
+    def gradients(g):
+        dx, dkernel, size = np.zeros_like(x), np.zeros_like(kernel), kernel.shape[2]
+        for row, column, _ in found:
+            top, left = row * stride, column * stride
+            place = (..., slice(top, top + size), slice(left, left + size))
+            dx[place] += np.einsum("no,ocij->ncij", g[:, :, row, column], kernel)
+            dkernel += np.einsum("no,ncij->ocij", g[:, :, row, column], x[place])
+        return dx, dkernel
+
+    return y, gradients
+
+
+# How images and kernels of one shape become those of another, and the images of the result.
+LAYOUTS = {
+    "one image with channels first": (lambda x: x[0], lambda k: k, lambda x: x[None], lambda k: k),
+    "one image with channels last": (
+        lambda x: x[0].transpose(1, 2, 0),
+        lambda k: k.transpose(2, 3, 1, 0),
+        lambda x: x.transpose(2, 0, 1)[None],
+        lambda k: k.transpose(3, 2, 0, 1),
+    ),
+    "images with one channel": (lambda x: x[:, 0], lambda k: k[0, 0], lambda x: x[:, None], lambda k: k[None, None]),
+    "one such image": (lambda x: x[0, 0], lambda k: k[0, 0], lambda x: x[None, None], lambda k: k[None, None]),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_a_stride_left_out_is_told_of_images_in_every_layout(layout):
+    of_images, of_kernels, as_images, as_kernels = LAYOUTS[layout]
+    channels, out = (2, 3) if "channels" in layout else (1, 1)
+    rng = np.random.default_rng(1)
+    x, kernel = rng.standard_normal((2, channels, 5, 7)), rng.standard_normal((out, channels, 3, 3))
+
+    def forward(x, w):
+        return of_images(strided(as_images(x), as_kernels(w), 2)[0])
+
+    def backward(x, w, g, stride=1):
+        dx, dw = strided(as_images(x), as_kernels(w), stride)[1](as_images(g))
+        return of_images(dx), of_kernels(dw)
+
+    given = of_images(x), of_kernels(kernel)
+    assert check_gradients((forward, lambda x, w, g: backward(x, w, g, 2)), given)
+    report = check_gradients((forward, backward), given)
+    assert [entry.cause for entry in report.entries] == ["stride_missing"] * 2
+
+
+def test_a_mean_that_backward_does_not_divide_is_no_batch_that_happens_to_be_as_large():
+    x = np.random.default_rng(2).standard_normal((4, 1, 4, 6))
+    report = check_gradients((pool("mean", 2, 2), lambda g: g.repeat(2, axis=2).repeat(2, axis=3)), x)
+    assert report["x"].cause == "factor"
+    assert "not divided by the 4 entries of a window" in str(report)

@@ -36,21 +36,41 @@ def _of_the_input(e: Evidence) -> Iterator[Prediction]:
 
 
 def _of_the_last_output(e: Evidence) -> Iterator[Found]:
-    """One output after all steps: the first steps get nothing."""
+    """One output after all steps, of a batch of sequences or of one: the first steps get nothing."""
     assert e.gradient is not None
-    if e.x.ndim != 3 or e.output.ndim > 2:
+    if not 2 <= e.x.ndim <= 3 or e.output.ndim > e.x.ndim - 1:
         return
     for axis in (0, 1):
         aligned = [own for own, _ in e.differences.aligned]
-        others = tuple(other for other in range(3) if other != axis)
+        others = tuple(other for other in range(e.x.ndim) if other != axis)
         empty = np.all(e.gradient == 0.0, axis=others)
         first = int(np.argmin(empty))
         if axis in aligned or not first > 0 or empty[first:].any():
             continue
-        kept = np.arange(len(empty)).reshape([-1 if other == axis else 1 for other in range(3)]) >= first
-        if e.fits(e.truth * kept):
+        kept = np.arange(len(empty)).reshape([-1 if other == axis else 1 for other in range(e.x.ndim)]) >= first
+        if e.fits(e.truth * kept) and (e.x.ndim == 3 or _are_steps(e, axis, first)):
             text = f"right for the last {len(empty) - first} of {len(empty)} steps (axis {axis}), 0 before"
             yield Found("truncated", text)
+
+
+def _are_steps(e: Evidence, axis: int, first: int) -> bool:
+    """Whether parts of a matrix are steps of one sequence, and no samples that are left out.
+
+    Then their order matters, and what an earlier one adds to the output is another where a later one is moved. Samples
+    with targets may be in any order that the targets have.
+    """
+    if e.subject.is_loss:
+        return False
+    home, scale = e.x.copy(), e.differences_by(e.subject.input).scales["wide"]
+    earlier, later = (0.25 * _only(scale, axis, step) for step in (first - 1, -1))
+    outputs = []
+    for x in (home + earlier + later, home + later, home + earlier, home, np.flip(home, axis)):
+        with e.subject.at({e.subject.input: x}):
+            outputs.append(e.subject.output())
+    both, late, early, here, turned = outputs
+    together, order = (both - late) - (early - here), turned - here
+    least = 8.0 * e.grain * max(float(np.abs(output).max()) for output in outputs)
+    return min(float(np.abs(together).max()), float(np.abs(order).max())) > least
 
 
 def _of_a_parameter(e: Evidence) -> Iterator[Found]:

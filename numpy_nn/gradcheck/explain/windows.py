@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
@@ -40,15 +41,51 @@ class Windows:
         return sliding_window_view(self.padded, (self.size, self.size), axis=(2, 3))[:, :, ::s, ::s]
 
 
+class Layout(NamedTuple):
+    """How arrays are read as images (N, C, H, W): by the order of their axes, and where one of length 1 is put in."""
+
+    axes: tuple[int, ...]
+    added: tuple[int, ...] = ()
+
+    @property
+    def channels_last(self) -> bool:
+        return self.axes != tuple(range(len(self.axes)))
+
+    def images(self, array: Array) -> Array:
+        return np.asarray(np.expand_dims(array.transpose(self.axes), self.added))
+
+    def back(self, images: Array) -> Array:
+        return np.asarray(images.squeeze(self.added).transpose(np.argsort(self.axes)))
+
+    def kernels(self, weight: Array, one_channel: bool) -> Array | None:
+        """As (out, in, size, size); None of what is no weight of a convolution."""
+        if weight.ndim == 4:
+            return weight.transpose(3, 2, 0, 1) if self.channels_last else weight
+        return weight[None, None] if weight.ndim == 2 and one_channel else None
+
+    def as_weight(self, kernels: Array, ndim: int) -> Array:
+        """The opposite of :meth:`kernels`, for a weight of so many dimensions."""
+        if ndim == 2:
+            return np.asarray(kernels[0, 0])
+        return kernels.transpose(2, 3, 1, 0) if self.channels_last else kernels
+
+
+# A batch, one image, a batch of images with one channel, and one such image.
+LAYOUTS = {
+    4: (Layout((0, 1, 2, 3)), Layout((0, 3, 1, 2))),
+    3: (Layout((0, 1, 2), (0,)), Layout((2, 0, 1), (0,)), Layout((0, 1, 2), (1,))),
+    2: (Layout((0, 1), (0, 1)),),
+}
+
+
 def windows(e: Evidence) -> Iterator[Prediction]:
-    """For images with channels first or last, the function recognized by its output."""
-    if e.x.ndim != 4 or e.output.ndim != 4:
+    """For images with channels first or last, or with none, the function recognized by its output."""
+    if e.x.ndim != e.output.ndim:
         return
-    for axes in ((0, 1, 2, 3), (0, 3, 1, 2)):
-        back = np.argsort(axes)
-        x, y, g = (array.transpose(axes) for array in (e.x, e.output, e.grad_output))
-        for cause, formula, values in (*_pooling(e, x, y, g), *_convolution(e, x, y, g, last=axes != (0, 1, 2, 3))):
-            yield Prediction(cause, formula, values.transpose(back) if e.is_input else values)
+    for layout in LAYOUTS.get(e.x.ndim, ()):
+        x, y, g = map(layout.images, (e.x, e.output, e.grad_output))
+        for cause, formula, values in (*_pooling(e, x, y, g), *_convolution(e, x, y, g, layout)):
+            yield Prediction(cause, formula, layout.back(values) if e.is_input else values)
 
 
 def _shapes(x: Array, y: Array, padded: bool) -> Iterator[Windows]:
@@ -76,15 +113,17 @@ def _pooling(e: Evidence, x: Array, y: Array, g: Array) -> Iterator[tuple[str, s
 
             yield from _written(w, g, part, name)
             yield from _exchanged(w, g, part, name)
+            if kind == "mean":
+                undivided = w.size**2 * _scatter(w, g, part, w.stride)
+                yield "factor", f"that for {name}, not divided by the {w.size**2} entries of a window", undivided
 
 
-def _convolution(e: Evidence, x: Array, y: Array, g: Array, last: bool) -> Iterator[tuple[str, str, Array]]:
-    """``last``: channels are last, and kernels (size, size, in, out); otherwise they are (out, in, size, size)."""
+def _convolution(e: Evidence, x: Array, y: Array, g: Array, layout: Layout) -> Iterator[tuple[str, str, Array]]:
     for weight_name, weight in e.subject.arrays.items():
-        if weight.ndim != 4 or weight_name == e.subject.input or e.name not in (weight_name, e.subject.input):
+        if weight_name == e.subject.input or e.name not in (weight_name, e.subject.input):
             continue
-        kernel = weight.transpose(3, 2, 0, 1) if last else weight
-        if kernel.shape[:2] != (y.shape[1], x.shape[1]) or kernel.shape[2] != kernel.shape[3]:
+        kernel = layout.kernels(weight, x.shape[1] == y.shape[1] == 1)
+        if kernel is None or kernel.shape[:2] != (y.shape[1], x.shape[1]) or kernel.shape[2] != kernel.shape[3]:
             continue
         for w in _shapes(x, y, padded=True):
             if w.size != kernel.shape[2]:
@@ -106,11 +145,7 @@ def _convolution(e: Evidence, x: Array, y: Array, g: Array, last: bool) -> Itera
             elif w.stride > 1:
                 near = Windows(x, w.size, 1, w.padding).views()[:, :, : g.shape[2], : g.shape[3]]
                 made = np.einsum("nchwij,nohw->ocij", near, g)
-                yield "stride_missing", f"that for {name} taken with stride 1", _as_weight(made, last)
-
-
-def _as_weight(kernel: Array, last: bool) -> Array:
-    return kernel.transpose(2, 3, 1, 0) if last else kernel
+                yield "stride_missing", f"that for {name} taken with stride 1", layout.as_weight(made, weight.ndim)
 
 
 def _written(w: Windows, g: Array, part: Part, name: str) -> Iterator[tuple[str, str, Array]]:
