@@ -340,3 +340,16 @@ def test_a_whole_number_that_only_an_array_can_be_is_its_length(tmp_path, capsys
         file.write_text(LENGTHS.replace(old, new) if old else LENGTHS)
         assert main([f"{file}:{name}", *words, "--input", "5x3"]) == status
         assert "taken for the length of an array" in capsys.readouterr().out
+
+
+def test_an_argument_that_got_the_targets_is_told_how_to_be_given(tmp_path, capsys):
+    path = tmp_path / "of_parameters.py"
+    path.write_text(
+        "def forward(X, parameters):\n    return X @ parameters['W']\n\n\n"
+        "def backward(X, parameters, Y):\n    return {'dW': X.T @ (forward(X, parameters) - Y)}\n"
+    )
+    assert main([f"{path}:forward,backward", "--input", "5x4", "--targets", "5x3"]) == 2
+    told = (
+        "parameters was given the targets; an array for it is --input parameters=4x3, and what a function of the file"
+    )
+    assert told in capsys.readouterr().err

@@ -125,6 +125,8 @@ def _checked(options: argparse.Namespace) -> GradientReport:
         inputs = _made(options, inputs, target)
         function = target[0] if isinstance(target, tuple) else target
         function = function.fun if is_primitive(function) else function  # which has names for its arguments
+        if targets is not None and inspect.isroutine(bare(function)):
+            hints += _told_of_targets(function, options.input)
         if any(one.name for one in options.input) and (isinstance(target, tuple) or inspect.isroutine(bare(target))):
             free, _ = with_bound(function, None)
             spec = positional(with_keywords(free))
@@ -244,6 +246,19 @@ def _told_of_dicts(own: Sequence[str], given: Sequence[Drawn], inputs: tuple[Any
         if isinstance(value, dict) and name not in shapes and value.keys() <= shapes.keys():
             parts = ",".join(shapes[part] for part in value)
             yield f"{name} was given as a dict with {', '.join(value)}; a tuple of them is --input {name}={parts}"
+
+
+def _told_of_targets(function: Any, given: Sequence[Drawn]) -> Iterator[str]:
+    """A line on an argument that got the targets, though it is not called as they are and no input is given for it."""
+    required = (positional(function) or ([], []))[0]
+    left = [name for name in required if all(name != one.name for one in given)]
+    missing = left[sum(not one.name for one in given) :]
+    if len(missing) == 1 and role_in_loss(missing[0]) != TARGET:
+        name = missing[0]
+        yield (
+            f"{name} was given the targets; an array for it is --input {name}=4x3, and what a function of the file "
+            f'returns is --input "{name}=initialize(4,3)"'
+        )
 
 
 _OF_NUMBERS = re.compile(r"(^|_)(n|num|number|size|dim|count|classes|length|axis|index|target)(_|$)")
