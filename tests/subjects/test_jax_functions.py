@@ -354,3 +354,16 @@ def test_compiled_or_as_it_is_the_verdict_is_the_same(looks, monkeypatch):
 def test_numbers_that_are_drawn_are_those_of_the_run_before():
     drawing = np.random.default_rng(0)
     assert check_gradients(lambda x: jnp.sin(x) * drawing.standard_normal(2), np.array([0.4, 0.9]))
+
+
+def test_a_backward_pass_that_draws_by_itself_is_told_so():
+    drawing = np.random.default_rng(0)
+
+    def masked(x):
+        return x * drawing.standard_normal(2)
+
+    function = jax.custom_vjp(masked)
+    function.defvjp(lambda x: (masked(x), None), lambda _, g: (g * drawing.standard_normal(2),))
+    report = check_gradients(function, np.array([0.4, 0.9]))
+    assert not report
+    assert "backward draws random numbers of its own" in str(report)

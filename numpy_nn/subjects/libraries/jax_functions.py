@@ -110,6 +110,7 @@ class JaxSubject(ClaimingSubject):
     ) -> None:
         self._jax, self._function, self._wide, self._has_loops = jax, function, wide, False
         self._run_floats, self._run_vjp, self._compiles_after = self._floats, self._vjp, MANY
+        self._redraws = False
         self._tree = jax.tree_util.tree_structure(tuple(values.values()))
         self._leaves = dict(_leaves(jax, values))
         arrays: dict[str, Array] = {}
@@ -123,8 +124,9 @@ class JaxSubject(ClaimingSubject):
                 arrays[shown] = np.array(leaf, np.float64)
                 if not np.isfinite(arrays[shown]).all():
                     raise ValueError(f"{shown}: expected finite numbers, got nan or inf")
-        super().__init__(getattr(named, "__name__", type(named).__name__), [function], arrays)
         self._named = named
+        # What a rule is made of is behind JAX's object: its state, and what it draws from, are found there.
+        super().__init__(getattr(named, "__name__", type(named).__name__), [function, *self.own_code()], arrays)
         # layer(params, x): the rows are those of the data.
         self.input = next((name for name in arrays if is_data(name)), self.input)
         if not arrays:
@@ -168,9 +170,18 @@ class JaxSubject(ClaimingSubject):
                 self.complain("the forward pass of the rule, fwd, returns something else than the function")
             return {n: np.asarray(g, np.float64) for n, g in zip(self.arrays, claimed, strict=True)}
 
+    def gradients(self, grad_output: Array, *, other_draws: bool = False) -> dict[str, NDArray[Any] | None]:
+        self._redraws = other_draws  # between the rule's passes: its forward pass draws what the run before drew
+        try:
+            return super().gradients(grad_output)
+        finally:
+            self._redraws = False
+
     def _vjp(self, given: Sequence[Any], grads: Sequence[Any]) -> tuple[Sequence[Any], Sequence[Any]]:
         """The outputs by the rule's forward pass, and the gradients by its backward one."""
         outputs, pull_back = self._jax.vjp(self._floats, *given)
+        for drawing in self._generators if self._redraws else ():
+            drawing.random()
         kinds = [output.dtype for output in outputs]
         return outputs, pull_back([g.astype(kind) for g, kind in zip(grads, kinds, strict=True)])
 
